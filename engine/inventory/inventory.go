@@ -1,0 +1,79 @@
+// Package inventory says which hosts there are: hosts, groups, variables, and patterns over them.
+package inventory
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Inventory is all hosts and groups of one or several HCL files.
+type Inventory struct {
+	// Path is what was given on the command line: a file, or a directory whose .hcl files are read.
+	Path string
+	// Hosts are in the order of the source.
+	Hosts  []*Host
+	Groups []*Group
+	Files  map[string]*hcl.File
+}
+
+// Host is one host with everything its groups give it: precedence is documented at Load.
+type Host struct {
+	Name string
+	// Address is the host's own address on the LAN, a name or an IP address; the host's name if the
+	// inventory gives none. Expressions see it as host.address.
+	Address string
+	// SSHAddress is where SSH connects if that is not Address (a NAT, a rehearsal); empty means Address.
+	SSHAddress string
+	// Port is zero for "as ~/.ssh/config says, or 22".
+	Port int
+	// User is empty for "as ~/.ssh/config says, or the controller's user".
+	User string
+	// Keys are paths of private keys to try before the agent's and the default ones.
+	Keys []string
+	// KnownHosts is a path of a known_hosts file to use in place of the user's; empty for that.
+	KnownHosts string
+	// Connection is "ssh" or "local".
+	Connection string
+	// Become says that commands run as BecomeUser (root if empty) through sudo.
+	Become     bool
+	BecomeUser string
+	// Vars are the host's variables with those of its groups; expressions see them as host.vars.
+	Vars map[string]cty.Value
+	// Groups are the names of all groups the host is in, directly or through child groups, "all" first.
+	Groups []string
+	// Rehearsal describes the simulated node that stands in for this host.
+	Rehearsal Rehearsal
+	Range     hcl.Range
+}
+
+// Group is a named set of hosts.
+type Group struct {
+	Name string
+	// Hosts are all members, those of child groups included, in the inventory's order.
+	Hosts    []*Host
+	Children []string
+	Range    hcl.Range
+}
+
+// Rehearsal is what a `rehearsal` block says of the simulated node; real runs ignore it.
+type Rehearsal struct {
+	// Debian is the release's code name; empty means trixie.
+	Debian string
+	// Disks beside the system disk; none given means two blank ones of 1 TB, sdb and sdc.
+	Disks []Disk
+	// Addresses are further interface addresses in CIDR form, beside the host's own.
+	Addresses []string
+	// Guests are VMs that already exist on the node when it has Proxmox VE: id to "vm" or "ct".
+	Guests map[string]string
+}
+
+// Disk is one disk of a simulated node.
+type Disk struct {
+	Name       string // kernel name: "sdb", "nvme0n1"
+	Size       int64  // bytes; zero means 1 TB
+	Serial     string // empty: derived from host and name
+	Model      string
+	Rotational bool
+	// Use is empty for a blank disk, or what is on it: "ext4", "LVM2_member", "partitions".
+	Use string
+}

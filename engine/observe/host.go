@@ -1,0 +1,403 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+
+	"hlplay/engine/remote"
+)
+
+// Asker sends queries to a host in one flight. remote.Session is one.
+type Asker interface {
+	Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error)
+}
+
+// Host is the read side of one host: what is remembered and predicted of it, and the flights that
+// fetch the rest. All its methods may be called from many goroutines.
+type Host struct {
+	hostName, address string
+	dial              func(context.Context) (Asker, error)
+
+	peers func() []*Host
+	peer  func(name string) (*Host, error)
+
+	mu        sync.Mutex
+	memory    map[Key]*entry
+	predicted map[Key]prediction
+	vague     []Expectation // those with Match
+	pending   []*entry
+	running   int // planners of this host that are not waiting
+	flying    bool
+	asker     Asker
+	flightCtx context.Context
+	flights   int
+	reads     int
+}
+
+type prediction struct {
+	value   any
+	unknown string
+}
+
+// entry is one observation: waited for, in flight, or remembered.
+type entry struct {
+	key     Key
+	kind    kind
+	name    string
+	waiters map[*waiter]struct{}
+	sent    bool // its flight has left
+	done    bool
+	value   any
+	err     error
+}
+
+// waiter is one goroutine that waits; home is the host whose planner it is, nil for none.
+type waiter struct {
+	home *Host
+	wake chan struct{}
+}
+
+// NewHost returns a host of which nothing is known yet. dial is called once, for the first flight;
+// ctx bounds every flight.
+func NewHost(ctx context.Context, name, address string, dial func(context.Context) (Asker, error)) *Host {
+	return &Host{
+		hostName: name, address: address, dial: dial, flightCtx: ctx,
+		memory: map[Key]*entry{}, predicted: map[Key]prediction{},
+	}
+}
+
+// NewRecorded returns a host of which exactly the given observations are known; asking for
+// another is an error that names the key. It is what table tests of plans run against.
+func NewRecorded(name string, known ...Expectation) *Host {
+	h := NewHost(context.Background(), name, "192.0.2.1", func(context.Context) (Asker, error) {
+		return notRecorded{}, nil
+	})
+	h.Predict(known)
+	return h
+}
+
+type notRecorded struct{}
+
+func (notRecorded) Ask(_ context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	return nil, errors.New("the observation is not recorded for this test")
+}
+
+// Name is the host's name in the inventory.
+func (h *Host) Name() string { return h.hostName }
+
+// Address is where the inventory says that the host is; a name or an IP address.
+func (h *Host) Address() string { return h.address }
+
+// SetPeers gives the host its view of the others: all is the hosts that the play names, in the
+// inventory's order and whatever --limit says; find looks up any host of the inventory.
+func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error)) {
+	h.peers, h.peer = all, find
+}
+
+// Peers are the hosts of the play, this one included, in the inventory's order.
+func (h *Host) Peers() []*Host {
+	if h.peers == nil {
+		return []*Host{h}
+	}
+	return h.peers()
+}
+
+// Peer is another host of the inventory, or this one. It is connected to when first observed.
+func (h *Host) Peer(name string) (*Host, error) {
+	if name == h.hostName {
+		return h, nil
+	}
+	if h.peer == nil {
+		return nil, fmt.Errorf("no host %q in the inventory", name)
+	}
+	return h.peer(name)
+}
+
+// Flights is the number of flights sent so far, and the number of observations they carried.
+func (h *Host) Flights() (flights, observations int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.flights, h.reads
+}
+
+type plannerKey struct{}
+
+// Go runs fn as a planner of this host: as long as one of a host's planners runs and does not
+// wait, the host's next flight is held back for what that planner may still ask. The context
+// given to fn must be the one that it observes with.
+func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
+	h.mu.Lock()
+	h.running++
+	h.mu.Unlock()
+	go func() {
+		defer h.leave()
+		fn(context.WithValue(ctx, plannerKey{}, h))
+	}()
+}
+
+// Wait calls fn, which blocks for something other than an observation (another task's result),
+// without holding back the flights of the planner's host.
+func Wait(ctx context.Context, fn func()) {
+	h, _ := ctx.Value(plannerKey{}).(*Host)
+	if h == nil {
+		fn()
+		return
+	}
+	h.leave()
+	defer func() {
+		h.mu.Lock()
+		h.running++
+		h.mu.Unlock()
+	}()
+	fn()
+}
+
+func (h *Host) leave() {
+	h.mu.Lock()
+	h.running--
+	h.flushLocked()
+	h.mu.Unlock()
+}
+
+// Forget drops all that is remembered: a step was applied that may have changed anything.
+// Predictions stay; they belong to check mode, in which nothing is applied.
+func (h *Host) Forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, e := range h.memory {
+		if e.sent { // what is not sent yet will be read after the step
+			delete(h.memory, key)
+		}
+	}
+}
+
+// Predict lays expectations over what is observed. Those for other hosts go there.
+func (h *Host) Predict(expectations []Expectation) {
+	for _, e := range expectations {
+		on := h
+		if e.Host != nil {
+			on = e.Host
+		}
+		on.mu.Lock()
+		if e.Match != nil {
+			on.vague = append(on.vague, e)
+		} else {
+			on.predicted[e.Key] = prediction{e.Value, e.Unknown}
+		}
+		on.mu.Unlock()
+	}
+}
+
+// Known returns what is remembered or predicted under a key, without fetching it.
+func (h *Host) Known(key Key) (any, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, ok := h.predicted[key]; ok && p.unknown == "" {
+		return p.value, true
+	}
+	if e, ok := h.memory[key]; ok && e.done && e.err == nil {
+		return e.value, true
+	}
+	return nil, false
+}
+
+func (h *Host) predictionLocked(key Key) (value any, err error, ok bool) {
+	if p, found := h.predicted[key]; found {
+		if p.unknown != "" {
+			return nil, &UnknownError{h.hostName, key, p.unknown}, true
+		}
+		return p.value, nil, true
+	}
+	for _, v := range h.vague {
+		if v.Match(key) {
+			return nil, &UnknownError{h.hostName, key, v.Unknown}, true
+		}
+	}
+	return nil, nil, false
+}
+
+// entryLocked returns the entry for a key, new and pending if there is none.
+func (h *Host) entryLocked(k kind, name string) *entry {
+	key := Key{k.name(), name}
+	e, ok := h.memory[key]
+	if !ok {
+		e = &entry{key: key, kind: k, name: name, waiters: map[*waiter]struct{}{}}
+		h.memory[key] = e
+		h.pending = append(h.pending, e)
+	}
+	return e
+}
+
+func (h *Host) want(k kind, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, _, ok := h.predictionLocked(Key{k.name(), name}); !ok {
+		h.entryLocked(k, name)
+	}
+}
+
+func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	home, _ := ctx.Value(plannerKey{}).(*Host)
+	h.mu.Lock()
+	if value, err, ok := h.predictionLocked(Key{k.name(), name}); ok {
+		h.mu.Unlock()
+		return value, err
+	}
+	e := h.entryLocked(k, name)
+	if e.done {
+		defer h.mu.Unlock()
+		return e.value, e.err
+	}
+	w := &waiter{home: home, wake: make(chan struct{})}
+	e.waiters[w] = struct{}{}
+	h.mu.Unlock()
+	if home != nil {
+		home.leave()
+	}
+	if home != h {
+		h.mu.Lock()
+		h.flushLocked()
+		h.mu.Unlock()
+	}
+	select {
+	case <-w.wake:
+	case <-ctx.Done():
+		h.mu.Lock()
+		_, still := e.waiters[w]
+		delete(e.waiters, w)
+		h.mu.Unlock()
+		if still && home != nil { // nobody will count this planner in: it does so itself
+			home.mu.Lock()
+			home.running++
+			home.mu.Unlock()
+		}
+		return nil, ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return e.value, e.err
+}
+
+// flushLocked sends all that is pending if every planner of the host waits.
+func (h *Host) flushLocked() {
+	if h.running > 0 || h.flying || len(h.pending) == 0 {
+		return
+	}
+	batch := h.pending
+	h.pending = nil
+	h.flying = true
+	h.flights++
+	h.reads += len(batch)
+	for _, e := range batch {
+		e.sent = true
+	}
+	go h.fly(batch)
+}
+
+// fly fetches a batch and delivers it.
+func (h *Host) fly(batch []*entry) {
+	type request struct {
+		kind    kind
+		names   []string
+		entries map[string]*entry
+		queries int
+	}
+	byKind := map[string]*request{}
+	var order []*request
+	for _, e := range batch {
+		r := byKind[e.kind.name()]
+		if r == nil {
+			r = &request{kind: e.kind, entries: map[string]*entry{}}
+			byKind[e.kind.name()] = r
+			order = append(order, r)
+		}
+		r.names = append(r.names, e.name)
+		r.entries[e.name] = e
+	}
+	sort.Slice(order, func(i, j int) bool { return order[i].kind.name() < order[j].kind.name() })
+	var queries []remote.Query
+	for _, r := range order {
+		sort.Strings(r.names)
+		q := r.kind.ask(r.names)
+		r.queries = len(q)
+		queries = append(queries, q...)
+	}
+	answers, err := h.send(queries)
+	if err == nil && len(answers) != len(queries) {
+		err = fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
+	}
+	type outcome struct {
+		value any
+		err   error
+	}
+	results := map[*entry]outcome{}
+	for _, r := range order {
+		if err != nil {
+			break
+		}
+		r.kind.parse(r.names, answers[:r.queries], func(name string, value any, err error) {
+			if e := r.entries[name]; e != nil {
+				results[e] = outcome{value, err}
+			}
+		})
+		answers = answers[r.queries:]
+	}
+
+	h.mu.Lock()
+	var woken []*waiter
+	for _, e := range batch {
+		o, told := results[e]
+		switch {
+		case err != nil:
+			e.err = err
+			if h.memory[e.key] == e { // a failed flight is not a memory
+				delete(h.memory, e.key)
+			}
+		case !told:
+			e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
+		default:
+			e.value, e.err = o.value, o.err
+		}
+		e.done = true
+		for w := range e.waiters {
+			woken = append(woken, w)
+			delete(e.waiters, w)
+		}
+	}
+	h.mu.Unlock()
+	// Planners are counted in before they wake, and all before any: a planner that finishes at once
+	// must not let a flight go that the others would still add to.
+	for _, w := range woken {
+		if w.home != nil {
+			w.home.mu.Lock()
+			w.home.running++
+			w.home.mu.Unlock()
+		}
+	}
+	for _, w := range woken {
+		close(w.wake)
+	}
+	h.mu.Lock()
+	h.flying = false
+	h.flushLocked()
+	h.mu.Unlock()
+}
+
+// send dials if this is the first flight, and asks. Only one flight is in the air, so asker needs
+// no lock of its own.
+func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
+	if h.asker == nil {
+		asker, err := h.dial(h.flightCtx)
+		if err != nil {
+			return nil, err
+		}
+		h.asker = asker
+	}
+	return h.asker.Ask(h.flightCtx, queries)
+}

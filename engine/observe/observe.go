@@ -1,0 +1,145 @@
+// Package observe holds what is known of hosts: typed, keyed observations.
+//
+// Everything a module knows about a host it reads through a Kind. An observation is memoised
+// until a step may have changed it, fetched together with everything else that is waiting on the
+// same host (one flight; the idea of Haxl and DataLoader), and in check mode replaced by what a
+// step is expected to bring about.
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hlplay/engine/remote"
+)
+
+// Key names one observation on a host: "file:/etc/hosts", "package:chrony", "pve:cluster".
+type Key struct {
+	Kind string
+	// Name is empty for a kind of which a host has one only.
+	Name string
+}
+
+func (k Key) String() string {
+	if k.Name == "" {
+		return k.Kind
+	}
+	return k.Kind + ":" + k.Name
+}
+
+// Kind is a family of observations that are fetched together, however many tasks ask for them.
+// A Kind is declared once, as a package variable; its zero value is of no use.
+type Kind[T any] struct {
+	// Name is the part of the key before the colon; it is unique in the program.
+	Name string
+	// Ask returns the queries that fetch all names. They only read.
+	Ask func(names []string) []remote.Query
+	// Parse reads the answers to the queries of Ask(names) and tells the value of each name, or
+	// the error that reading it met. A name it does not tell is reported as a defect of the kind.
+	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
+}
+
+// Key is the key of one observation of this kind.
+func (k *Kind[T]) Key(name string) Key { return Key{k.Name, name} }
+
+// Observe returns what is observed under name on host h: predicted, remembered, or fetched in the
+// next flight. It blocks until the value is there. Observing something unknowable in check mode
+// returns an *UnknownError; a lost or refused connection returns a *remote.UnreachableError.
+func (k *Kind[T]) Observe(ctx context.Context, h *Host, name string) (T, error) {
+	value, err := h.observe(ctx, k, name)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	typed, ok := value.(T)
+	if !ok {
+		return typed, fmt.Errorf("observation %s on %s holds a %T: a step expected a value of the wrong type", k.Key(name), h.Name(), value)
+	}
+	return typed, nil
+}
+
+// ObserveAll is Observe for names that are known together: they travel in one flight.
+func (k *Kind[T]) ObserveAll(ctx context.Context, h *Host, names []string) (map[string]T, error) {
+	for _, name := range names {
+		h.want(k, name)
+	}
+	all := make(map[string]T, len(names))
+	for _, name := range names {
+		value, err := k.Observe(ctx, h, name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = value
+	}
+	return all, nil
+}
+
+// Want announces an observation without waiting for it, so that it travels in the same flight as
+// the next one that is waited for.
+func (k *Kind[T]) Want(h *Host, names ...string) {
+	for _, name := range names {
+		h.want(k, name)
+	}
+}
+
+// Expect says that value will be observed under name once a step is done.
+func (k *Kind[T]) Expect(name string, value T) Expectation {
+	return Expectation{Key: k.Key(name), Value: value}
+}
+
+// Unknown says that a step makes the observation under name unknowable before it is really done.
+func (k *Kind[T]) Unknown(name, because string) Expectation {
+	return Expectation{Key: k.Key(name), Unknown: because}
+}
+
+func (k *Kind[T]) name() string                      { return k.Name }
+func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
+func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
+	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
+}
+
+// kind is a Kind without its type.
+type kind interface {
+	name() string
+	ask(names []string) []remote.Query
+	parse(names []string, answers []remote.Answer, tell func(string, any, error))
+}
+
+// Expectation is what will be observed once a step is done.
+type Expectation struct {
+	// Host is where; nil means the host that the step is for.
+	Host *Host
+	Key  Key
+	// Match, if set, takes the place of Key: all observations that it accepts and that no step
+	// expects exactly, later or earlier, become Unknown.
+	Match func(Key) bool
+	// Value is of the type of the key's kind.
+	Value any
+	// Unknown, if not empty, says why the value cannot be known before the step is really done.
+	Unknown string
+}
+
+// On is the same expectation on another host.
+func (e Expectation) On(h *Host) Expectation {
+	e.Host = h
+	return e
+}
+
+// UnknownError is what observing yields in check mode where an earlier change makes the value
+// unknowable. A task whose plan meets it is reported as uncertain.
+type UnknownError struct {
+	Host    string
+	Key     Key
+	Because string
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%s on %s cannot be known before the run: %s", e.Key, e.Host, e.Because)
+}
+
+// IsUnknown reports whether err comes from something unknowable in check mode.
+func IsUnknown(err error) bool {
+	var unknown *UnknownError
+	return errors.As(err, &unknown)
+}

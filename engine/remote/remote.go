@@ -1,0 +1,133 @@
+// Package remote reaches hosts: SSH connections, privilege, commands and files on a host.
+//
+// It knows nothing of playbooks. A connection offers two sides: Ask, which sends many read-only
+// queries in one flight over a long-lived shell, and the acting side (Run, WriteFile), whose
+// commands each get an exec session of their own so that a child left in the background cannot
+// write into somebody else's answer.
+package remote
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// Query is one read-only question to a host, answered by its long-lived shell.
+type Query struct {
+	// Script is POSIX shell text written by the author of the query, never text from outside:
+	// foreign values are passed as Args and seen by the script as "$1", "$2", ….
+	// It must not read its standard input, which is empty.
+	Script string
+	Args   []string
+	// User runs the query as that user. Empty means the session's own reading user.
+	User string
+}
+
+// Argv is the query that runs one foreign command, bounded on the host by timeout(1).
+// Exit code 124 or 137 then means that the limit ended it.
+func Argv(limit time.Duration, argv ...string) Query {
+	seconds := fmt.Sprintf("%.0f", limit.Seconds())
+	return Query{
+		Script: `_s=$1; shift; timeout -k 2 "$_s" "$@"`,
+		Args:   append([]string{seconds}, argv...),
+	}
+}
+
+// Answer is what a query printed and how it ended. Both streams are whole and binary-safe.
+type Answer struct {
+	Stdout, Stderr []byte
+	Exit           int
+}
+
+// Command is a command that may change a host, run in an exec session of its own.
+type Command struct {
+	// Argv is the program and its arguments; a library quotes it for the login shell.
+	Argv []string
+	// Env is added to the environment. It travels on the session's standard input, not in argv,
+	// so that other users of the host cannot read it from the process list.
+	Env map[string]string
+	// Dir is the working directory; empty means the user's home, or / for root.
+	Dir string
+	// Stdin is handed to the command whole; nil means an empty input.
+	Stdin []byte
+	// Limit bounds the command; zero means DefaultLimit. When it is reached the command gets
+	// SIGTERM and, two seconds later, SIGKILL; Result.Exit is then 124 or 137.
+	Limit time.Duration
+}
+
+// DefaultLimit bounds a Command that names no limit of its own.
+const DefaultLimit = 10 * time.Minute
+
+// Result is how a Command ended. A non-zero Exit is not an error of Run.
+type Result struct {
+	Stdout, Stderr []byte
+	Exit           int
+	Duration       time.Duration
+}
+
+// File is a file to be written: to a temporary name beside it, then renamed over Path.
+type File struct {
+	Path    string
+	Content []byte
+	// Mode is the permission bits; zero keeps those of the file being replaced, or 0644.
+	Mode fs.FileMode
+	// Owner and Group are names; empty keeps those of the file being replaced, or the writer's.
+	Owner, Group string
+}
+
+// Session acts and asks on one host as one user.
+type Session interface {
+	// Ask sends all queries in one flight and returns the answers in their order.
+	Ask(ctx context.Context, queries []Query) ([]Answer, error)
+	// Run runs one command. The error says that the command could not be started or that its
+	// end is not known (a lost connection); Result.Exit says how it ended otherwise.
+	Run(ctx context.Context, c Command) (Result, error)
+	// WriteFile replaces a file atomically. On an error nothing of it is left behind.
+	WriteFile(ctx context.Context, f File) error
+}
+
+// Conn is one connection to a host. Its own Session side is the user that logged in.
+type Conn interface {
+	Session
+	// As returns the session of another user, through sudo. The privilege is paid once a
+	// connection. An empty name, and the name of the login user, return the connection itself.
+	As(user string) Session
+	// User is the login user.
+	User() string
+	// Stats counts what the connection has cost so far.
+	Stats() Stats
+	// Done is closed when the connection is lost or closed.
+	Done() <-chan struct{}
+	Close() error
+}
+
+// Stats is what a connection has cost, counted where the bytes leave and enter the controller.
+type Stats struct {
+	// RoundTrips is the number of direction reversals divided by two, the handshake included.
+	RoundTrips int
+	// Flights is the number of Ask calls that were sent.
+	Flights int
+	// Sent and Received are bytes on the wire, in encrypted form.
+	Sent, Received int64
+}
+
+// UnreachableError says that a host could not be reached or was lost: a dead address, a refused
+// key, a host key that is unknown or has changed.
+type UnreachableError struct {
+	// Host is the name in the inventory, Address where it was looked for.
+	Host, Address string
+	// Reason is one sentence; Hint is what the user can do.
+	Reason, Hint string
+	Err          error
+}
+
+func (e *UnreachableError) Error() string {
+	s := fmt.Sprintf("%s (%s): %s", e.Host, e.Address, e.Reason)
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -1,0 +1,135 @@
+// Package report shows what a run does: events to a terminal, to plain lines, to JSON.
+package report
+
+import (
+	"time"
+
+	"hlplay/modules"
+)
+
+// Status is how a task ended on a host. In check mode Changed means would change.
+type Status string
+
+const (
+	OK          Status = "ok"
+	Changed     Status = "changed"
+	Skipped     Status = "skipped"
+	Uncertain   Status = "uncertain" // check mode only: an earlier change makes it unknowable
+	Failed      Status = "failed"
+	Unreachable Status = "unreachable"
+)
+
+// Event is one of the types below. Events of one run come from one goroutine at a time.
+type Event interface{ event() }
+
+// RunStarted opens a run.
+type RunStarted struct {
+	Playbook, Inventory string
+	Check, Rehearse     bool
+	Hosts               []string
+}
+
+// PlayStarted opens a play, or a batch of it.
+type PlayStarted struct {
+	Play  string
+	Hosts []string
+	// Batch counts from 1; Batches is 1 for a play without serial.
+	Batch, Batches int
+}
+
+// TaskStarted says that a task's turn has come; hosts then report on their own.
+type TaskStarted struct {
+	Play, Task string
+	Handler    bool
+}
+
+// Progress says what is happening on a host now, for people who watch: a command that runs, a
+// state that is awaited. What is empty when it is over.
+type Progress struct {
+	Host, Task string
+	What       string
+	// Awaits is set where the host waits for a state to settle; Limit is how long it may.
+	Awaits bool
+	Limit  time.Duration
+}
+
+// TaskResult is how a task ended on a host.
+type TaskResult struct {
+	Play, Task, Host string
+	Module           string
+	Handler          bool
+	Status           Status
+	// Steps are the summaries of what was done, or in check mode would be.
+	Steps []string
+	Diffs []modules.Diff
+	// Notes are remarks of the module.
+	Notes []string
+	// Message says why: the reason of a skip or of uncertainty, the error of a failure.
+	Message string
+	// Output is the end of a failed command's output.
+	Output string
+	// Hint says what to do about a failure.
+	Hint string
+	// Ignored is set on a failure that the playbook ignores or rescues.
+	Ignored bool
+	// File and Line are where the task stands in the playbook.
+	File     string
+	Line     int
+	Duration time.Duration
+	// Items are the parts of a task with for_each; Status is then their worst.
+	Items []ItemResult
+}
+
+// ItemResult is one round of a task with for_each.
+type ItemResult struct {
+	Key     string
+	Status  Status
+	Steps   []string
+	Message string
+}
+
+// Note is a remark about the run as a whole.
+type Note struct{ Text string }
+
+// Counts are the results of a host.
+type Counts struct {
+	OK          int `json:"ok"`
+	Changed     int `json:"changed"`
+	Skipped     int `json:"skipped"`
+	Uncertain   int `json:"uncertain"`
+	Failed      int `json:"failed"`
+	Unreachable int `json:"unreachable"`
+}
+
+// Cost is what a host's connection has cost.
+type Cost struct {
+	RoundTrips, Flights int
+	Sent, Received      int64
+}
+
+// Recap ends a run.
+type Recap struct {
+	// Order is the hosts in the inventory's order.
+	Order    []string
+	Hosts    map[string]Counts
+	Costs    map[string]Cost
+	Check    bool
+	Duration time.Duration
+	// Interrupted is set where the run was ended by the user.
+	Interrupted bool
+}
+
+func (RunStarted) event()  {}
+func (PlayStarted) event() {}
+func (TaskStarted) event() {}
+func (Progress) event()    {}
+func (TaskResult) event()  {}
+func (Note) event()        {}
+func (Recap) event()       {}
+
+// Reporter shows events.
+type Reporter interface {
+	Report(Event)
+	// Close flushes what is still to be shown.
+	Close() error
+}

@@ -1,0 +1,225 @@
+// Package modules is the contract between hlplay's engine and its modules.
+//
+// A module is a struct of desired state, decoded from its HCL block, with one method, Plan. It
+// only reads, through the observations of a Host, and answers with steps: data that the engine
+// prints, predicts in check mode, or carries out. A module cannot change a host, so check mode
+// cannot either.
+package modules
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+)
+
+// Host is the read side of a host, and all that a module gets.
+type Host = *observe.Host
+
+// Module is desired state, one struct a module.
+//
+// Its exported fields are its arguments: `hcl:"name"` is a required attribute, `hcl:"name,optional"`
+// an optional one, `hcl:"name,block"` a nested block (a pointer: at most one; a slice: any number).
+// `doc:"…"` is the sentence that `hlplay doc` prints, `default:"…"` the value of an optional
+// attribute that is not given, in HCL's form. Field types: string, bool, int, int64, float64,
+// time.Duration ("90s"), fs.FileMode ("0644"), []string, map[string]string, cty.Value, and pointers
+// to the scalar ones, nil when not given.
+type Module interface {
+	// Plan reads the host and says what is to be done; no steps means that the host is already as
+	// desired. It has no side effects and may be called any number of times.
+	Plan(ctx context.Context, h Host) (Plan, error)
+}
+
+// Validator is a Module that can find faults in its arguments before anything is connected to.
+type Validator interface {
+	// Validate returns the first fault; an *ArgumentError points at the argument.
+	Validate() error
+}
+
+// ArgumentError is a fault in one argument, named as in HCL ("size", "pool.size").
+type ArgumentError struct {
+	Argument string
+	// Problem is what is wrong, Want what would be right.
+	Problem, Want string
+}
+
+func (e *ArgumentError) Error() string {
+	s := e.Argument + ": " + e.Problem
+	if e.Want != "" {
+		s += "; " + e.Want
+	}
+	return s
+}
+
+// Scope is how a module's changes relate to the hosts of a play.
+type Scope int
+
+const (
+	// EachHost is planned and applied on every host, on all at the same time. The default.
+	EachHost Scope = iota
+	// OneByOne is planned and applied on every host, on one host after another in the inventory's
+	// order: joining a cluster, creating a monitor.
+	OneByOne
+	// OncePerCluster is planned and applied on one host for all hosts of the play, because its
+	// change is cluster-wide: a pool, an HA rule.
+	OncePerCluster
+)
+
+// Scoped is a Module whose scope is not EachHost. It may depend on the arguments.
+type Scoped interface {
+	Scope() Scope
+}
+
+// Plan is what a module found to be done on a host.
+type Plan struct {
+	// Steps are carried out in order; none means that nothing is to be done.
+	Steps []Step
+	// Data is what `register` exposes beside the engine's own attributes (changed, status, …):
+	// an object, or cty.NilVal for nothing.
+	Data cty.Value
+	// Repeats says that planning again would find the same steps, because the module asks for an
+	// act and not for a state (a restart, an unguarded command). The engine then does not plan again
+	// to verify; the change counts as made.
+	Repeats bool
+	// Notes are remarks a person should read although nothing is done about them, such as drift
+	// that is too dangerous to repair.
+	Notes []string
+}
+
+// Step is one act, as data.
+type Step struct {
+	// Summary is one line that a person reads: "create pool vm-disks (size 4, min 2, 128 PGs)".
+	Summary string
+	Action  Action
+	// Diff is the change as a person would look at it; nil where there is nothing to look at.
+	Diff *Diff
+	// Expect is what will be observed once the step is done. Check mode lays it over the
+	// observations; after a real run a test holds it against the host.
+	Expect []observe.Expectation
+	// Settle bounds how long the change may take to show after the action has ended (a quorum, a
+	// monitor joining); zero means that it shows at once.
+	Settle time.Duration
+	// Await says what the settling time waits for: "quorum on pve2".
+	Await string
+	// Wide says that the step can have changed what is observed on other hosts too.
+	Wide bool
+}
+
+// Action is one of the closed set below. Paths are absolute.
+type Action interface{ action() }
+
+// WriteFile replaces a file atomically; its directory must exist.
+type WriteFile struct {
+	Path    string
+	Content []byte
+	// Mode zero, and empty Owner and Group, keep those of the file replaced, or else 0644 and the
+	// acting user.
+	Mode         fs.FileMode
+	Owner, Group string
+}
+
+// SetAttributes changes mode and ownership of what is there, without following a symbolic link.
+// A nil Mode and empty names leave each as it is.
+type SetAttributes struct {
+	Path         string
+	Mode         *fs.FileMode
+	Owner, Group string
+}
+
+// Remove deletes a file, a link, or (Recursive) a directory with what is in it. Absent is done.
+type Remove struct {
+	Path      string
+	Recursive bool
+}
+
+// MakeDir makes a directory and its parents; Mode, Owner and Group are for the last one.
+type MakeDir struct {
+	Path         string
+	Mode         fs.FileMode
+	Owner, Group string
+}
+
+// Link makes or atomically replaces a symbolic link at Path.
+type Link struct {
+	Path, Target string
+}
+
+// Run runs one command. Its exit code must be one of OK (nil: 0), and its effect is verified by
+// planning again: the exit code of a Proxmox command proves nothing.
+type Run struct {
+	Argv  []string
+	Env   map[string]string
+	Dir   string
+	Stdin []byte
+	// Limit bounds the command; zero means remote.DefaultLimit.
+	Limit time.Duration
+	// OK are the exit codes that count as success; nil means 0 only.
+	OK []int
+	// Retry lists texts of standard error that mean "not now" (a lock held by somebody else): the
+	// command is then run again, for at most Patience.
+	Retry    []string
+	Patience time.Duration
+	// Explain turns a failure into what a person needs to know; it may return nil for the usual
+	// report (command, exit code, last lines of output).
+	Explain func(exit int, stdout, stderr []byte) error
+}
+
+// Reboot restarts the host and waits until it is back with a new boot id.
+type Reboot struct {
+	// Reason is said on the console of the host and in the report.
+	Reason string
+	// Limit bounds the time until the host answers again; zero means ten minutes.
+	Limit time.Duration
+}
+
+// Wait does nothing but let the plan's settling time pass: the step is done when planning again finds
+// nothing left to do.
+type Wait struct{}
+
+func (WriteFile) action()     {}
+func (SetAttributes) action() {}
+func (Remove) action()        {}
+func (MakeDir) action()       {}
+func (Link) action()          {}
+func (Run) action()           {}
+func (Reboot) action()        {}
+func (Wait) action()          {}
+
+// Diff is a change as a person would look at it.
+type Diff struct {
+	// Subject is what changes: a path, a setting's name.
+	Subject string
+	// Before and After are shown as a unified diff if either has more than one line, else as
+	// "before → after". An absent thing is empty.
+	Before, After string
+}
+
+// Spec describes a module to the registry, to the language and to the documentation.
+type Spec struct {
+	// Name is the block's name in a task.
+	Name string
+	// Summary is one line; Doc some paragraphs of Markdown: what it does, what it refuses, hazards.
+	Summary, Doc string
+	// Example is HCL: one task or several, each of which the documentation test validates.
+	Example string
+	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in
+	// by the decoder.
+	New func() Module
+}
+
+type userKey struct{}
+
+// WithUser says as which user the task's commands run on the host.
+func WithUser(ctx context.Context, user string) context.Context {
+	return context.WithValue(ctx, userKey{}, user)
+}
+
+// User is the user that the task's commands run as; empty means the reading user of the host. A
+// module that reads by running a command of the playbook's author passes it on in remote.Query.
+func User(ctx context.Context) string {
+	user, _ := ctx.Value(userKey{}).(string)
+	return user
+}
