@@ -84,6 +84,9 @@ type Plan struct {
 	// act and not for a state (a restart, an unguarded command). The engine then does not plan again
 	// to verify; the change counts as made.
 	Repeats bool
+	// Partial says that more may be found to do once these steps are done: the engine then plans
+	// again, and carries out what that finds, until a plan is not partial.
+	Partial bool
 	// Notes are remarks a person should read although nothing is done about them, such as drift
 	// that is too dangerous to repair.
 	Notes []string
@@ -106,6 +109,12 @@ type Step struct {
 	Await string
 	// Wide says that the step can have changed what is observed on other hosts too.
 	Wide bool
+	// On is the host that the step is carried out on, if that is not the host planned for: before a
+	// node joins, its key is authorised on a member. The change still counts for the host planned for.
+	On Host
+	// Refresh says that the step only brings what the host knows up to date (a package index). It is
+	// carried out, but a task with no other steps has not changed anything.
+	Refresh bool
 }
 
 // Action is one of the closed set below. Paths are absolute.
