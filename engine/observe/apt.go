@@ -1,0 +1,378 @@
+package observe
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/remote"
+)
+
+// aptLimit bounds one read-only run of apt, which may have to rebuild its cache first.
+const aptLimit = 2 * time.Minute
+
+// aptQuery runs a read-only command of apt in English.
+func aptQuery(argv ...string) remote.Query {
+	q := remote.Argv(aptLimit, argv...)
+	q.Script = "LC_ALL=C; export LC_ALL; " + q.Script
+	return q
+}
+
+// Candidate is what apt would install of a package.
+type Candidate struct {
+	// Version is the candidate's version; empty if no source offers the package.
+	Version string
+	// Installed is the installed version; empty if there is none.
+	Installed string
+}
+
+// Candidates observes by `apt-cache policy` what apt would install of packages.
+var Candidates = &Kind[Candidate]{
+	Name: "apt-candidate",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{aptQuery(append([]string{"apt-cache", "policy", "--"}, names...)...)}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Candidate, error)) {
+		a := answers[0]
+		var err error
+		if a.Exit != 0 {
+			err = fmt.Errorf("apt-cache policy ended with exit code %d: %s", a.Exit, oneLine(a.Stderr))
+		}
+		policies := parsePolicy(a.Stdout)
+		for _, name := range names {
+			tell(name, policies[name], err)
+		}
+	},
+}
+
+// parsePolicy reads blocks of the form "NAME:\n  Installed: V\n  Candidate: V\n  Version table:…".
+// apt leaves out a package that it has never heard of.
+func parsePolicy(out []byte) map[string]Candidate {
+	policies := map[string]Candidate{}
+	name := ""
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSuffix(line, "\n")
+		if line != "" && line[0] != ' ' {
+			name = strings.TrimSuffix(line, ":")
+			policies[name] = Candidate{}
+			continue
+		}
+		label, version, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if !ok || name == "" {
+			continue
+		}
+		if version == "(none)" {
+			version = ""
+		}
+		c := policies[name]
+		switch label {
+		case "Installed":
+			c.Installed = version
+		case "Candidate":
+			c.Version = version
+		}
+		policies[name] = c
+	}
+	return policies
+}
+
+// Transaction is what one call of apt-get would do.
+type Transaction struct {
+	Changes []PackageChange
+	// Problem is what apt-get says if it would refuse, its "E:" lines and the dependencies that it
+	// names; empty otherwise.
+	Problem string
+}
+
+// PackageChange is what happens to one package in a transaction.
+type PackageChange struct {
+	Name string
+	// From is the version before; empty for a package that is new.
+	From string
+	// To is the version afterwards; empty for a package that is removed.
+	To string
+}
+
+// Removed reports whether the package goes away.
+func (c PackageChange) Removed() bool { return c.To == "" }
+
+// Transactions observes by `apt-get --simulate` what a call of apt-get would do. The name is the
+// command and its arguments separated by spaces: "full-upgrade", "install chrony postfix",
+// "--no-install-recommends install gdisk". No lock is taken.
+var Transactions = &Kind[Transaction]{
+	Name: "apt-transaction",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = aptQuery(append([]string{"apt-get", "-s", "-q", "-o", "Debug::NoLocking=true"}, strings.Fields(name)...)...)
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Transaction, error)) {
+		for i, name := range names {
+			t, err := parseTransaction(answers[i])
+			tell(name, t, err)
+		}
+	},
+}
+
+// parseTransaction reads the lines "Inst NAME [OLD] (NEW ORIGIN [ARCH]) …", "Remv NAME [OLD]" and
+// "Purg NAME [OLD]"; "Conf" lines repeat what "Inst" said.
+func parseTransaction(a remote.Answer) (Transaction, error) {
+	var t Transaction
+	if a.Exit == 124 || a.Exit == 137 {
+		return t, fmt.Errorf("apt-get --simulate did not end within %s", aptLimit)
+	}
+	for line := range strings.Lines(string(a.Stdout)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		c := PackageChange{Name: fields[1]}
+		for _, field := range fields[2:] {
+			if v, ok := strings.CutPrefix(field, "["); ok && c.To == "" && c.From == "" {
+				c.From = strings.TrimSuffix(v, "]")
+			}
+			if v, ok := strings.CutPrefix(field, "("); ok && c.To == "" {
+				c.To = strings.TrimSuffix(v, ")")
+			}
+		}
+		switch fields[0] {
+		case "Inst":
+			if c.To == "" {
+				return t, fmt.Errorf("apt-get --simulate printed %q, expected a version in parentheses", strings.TrimSpace(line))
+			}
+		case "Remv", "Purg":
+			c.To = ""
+		default:
+			continue
+		}
+		t.Changes = append(t.Changes, c)
+	}
+	if a.Exit != 0 {
+		t.Problem = AptProblem(a.Stdout, a.Stderr)
+		if t.Problem == "" {
+			return t, fmt.Errorf("apt-get --simulate ended with exit code %d: %s", a.Exit, oneLine(a.Stderr))
+		}
+	}
+	return t, nil
+}
+
+// AptProblem is what apt-get says about a failure: the dependencies that it lists as unmet, then
+// its "E:" lines, one problem a line. It is empty if there is neither.
+func AptProblem(stdout, stderr []byte) string {
+	var problem []string
+	unmet := false
+	for line := range strings.Lines(string(stdout)) {
+		switch {
+		case strings.HasPrefix(line, "The following packages have unmet dependencies"):
+			unmet = true
+		case unmet && strings.HasPrefix(line, " "):
+			problem = append(problem, strings.Join(strings.Fields(line), " "))
+		default:
+			unmet = false
+		}
+	}
+	for line := range strings.Lines(string(stderr)) {
+		if strings.HasPrefix(line, "E: ") {
+			problem = append(problem, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(problem, "\n")
+}
+
+// Upgradable observes the names of the packages that `apt-get full-upgrade` would install, upgrade
+// or remove, in apt's order. It is the transaction "full-upgrade" for those who only need to know
+// whether the host is up to date. Its one observation has no name.
+var Upgradable = &Kind[[]string]{
+	Name: "apt-upgradable",
+	Ask:  func([]string) []remote.Query { return Transactions.Ask([]string{"full-upgrade"}) },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
+		t, err := parseTransaction(answers[0])
+		if err == nil && t.Problem != "" {
+			err = fmt.Errorf("apt-get full-upgrade would fail: %s", t.Problem)
+		}
+		changes := []string{}
+		for _, c := range t.Changes {
+			changes = append(changes, c.Name)
+		}
+		for _, name := range names {
+			tell(name, changes, err)
+		}
+	},
+}
+
+// Index is the state of a host's package index, /var/lib/apt/lists.
+type Index struct {
+	// Exists says that an index was fetched at all.
+	Exists bool
+	// Age is the time since the index was last brought up to date, by the host's own clock.
+	Age time.Duration
+	// Stale says that a source or a key was changed since.
+	Stale bool
+}
+
+// AptStamp is the file whose modification time says when the index was last brought up to date
+// completely. Debian's update-notifier, and people's cron jobs, know it under this name; hlplay
+// touches it after each apt-get update that succeeds, because apt gives the files in
+// /var/lib/apt/lists the server's times and leaves them alone when nothing is new.
+const AptStamp = "/var/lib/apt/periodic/update-success-stamp"
+
+// AptIndex observes the package index. Its one observation has no name.
+var AptIndex = &Kind[Index]{
+	Name: "apt-index",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `date +%s`},
+			{Script: `stat -c '%.9Y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`},
+			{Script: `stat -c '%.9Y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Index, error)) {
+		index, err := parseIndex(answers[0].Stdout, answers[1].Stdout, answers[2].Stdout)
+		for _, name := range names {
+			tell(name, index, err)
+		}
+	},
+}
+
+func parseIndex(clock, lists, sources []byte) (Index, error) {
+	seconds, err := strconv.ParseInt(strings.TrimSpace(string(clock)), 10, 64)
+	if err != nil {
+		return Index{}, fmt.Errorf("date +%%s printed %q, expected the seconds since 1970", clock)
+	}
+	fetched, err := parseTimes(lists)
+	if err != nil {
+		return Index{}, err
+	}
+	changed, err := parseTimes(sources)
+	if err != nil {
+		return Index{}, err
+	}
+	var index Index
+	var newest, newestSource time.Time
+	for name, t := range fetched {
+		if strings.HasSuffix(name, "Release") {
+			index.Exists = true
+		}
+		if t.After(newest) {
+			newest = t
+		}
+	}
+	if stamp, ok := fetched[AptStamp]; ok {
+		index.Exists, newest = true, stamp
+	}
+	for _, t := range changed {
+		if t.After(newestSource) {
+			newestSource = t
+		}
+	}
+	if index.Exists {
+		index.Age = max(0, time.Unix(seconds, 0).Sub(newest))
+		index.Stale = newestSource.After(newest)
+	}
+	return index, nil
+}
+
+// parseTimes reads lines of `stat -c '%.9Y %n'`.
+func parseTimes(out []byte) (map[string]time.Time, error) {
+	times := map[string]time.Time{}
+	for line := range strings.Lines(string(out)) {
+		stamp, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		whole, fraction, _ := strings.Cut(stamp, ".")
+		seconds, err := strconv.ParseInt(whole, 10, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("stat printed %q, expected a time and a name", line)
+		}
+		var nanoseconds int64
+		if fraction != "" {
+			nanoseconds, err = strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("stat printed %q, expected a time and a name", line)
+			}
+		}
+		times[name] = time.Unix(seconds, nanoseconds)
+	}
+	return times, nil
+}
+
+// Debconf observes the answers to a package's debconf questions, as `debconf-show PACKAGE` lists
+// them: question ("postfix/main_mailer_type") to value. Passwords are left out by debconf itself.
+var Debconf = &Kind[map[string]string]{
+	Name: "debconf",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = aptQuery("debconf-show", name)
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]string, error)) {
+		for i, name := range names {
+			var err error
+			if answers[i].Exit != 0 {
+				err = fmt.Errorf("debconf-show %s ended with exit code %d: %s", name, answers[i].Exit, oneLine(answers[i].Stderr))
+			}
+			tell(name, parseDebconf(answers[i].Stdout), err)
+		}
+	},
+}
+
+// parseDebconf reads lines of the form "* postfix/mailname: pve1.example.org"; the star, or two
+// blanks, says whether the question was seen.
+func parseDebconf(out []byte) map[string]string {
+	selections := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSuffix(line, "\n")
+		if len(line) < 2 {
+			continue
+		}
+		question, value, ok := strings.Cut(line[2:], ":")
+		if ok && question != "" {
+			selections[question] = strings.TrimPrefix(value, " ")
+		}
+	}
+	return selections
+}
+
+// SourceFile is a file in which apt looks for sources.
+type SourceFile struct {
+	Path, Content string
+}
+
+// AptSources observes /etc/apt/sources.list and the *.list and *.sources files of
+// /etc/apt/sources.list.d, in that order. Its one observation has no name. Files whose names apt
+// itself would ignore are left out (sources.list(5)).
+var AptSources = &Kind[[]SourceFile]{
+	Name: "apt-sources",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+case $f in *[!A-Za-z0-9_./-]*) continue ;; esac
+if [ -f "$f" ]; then printf '%d %s\n' "$(wc -c <"$f")" "$f"; cat "$f"; printf '\n'; fi
+done`}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []SourceFile, error)) {
+		files, err := parseSourceFiles(answers[0].Stdout)
+		for _, name := range names {
+			tell(name, files, err)
+		}
+	},
+}
+
+// parseSourceFiles reads what the script prints: for each file "SIZE PATH\n", SIZE bytes, "\n".
+func parseSourceFiles(out []byte) ([]SourceFile, error) {
+	var files []SourceFile
+	for len(out) > 0 {
+		header, rest, _ := bytes.Cut(out, []byte("\n"))
+		digits, name, ok := strings.Cut(string(header), " ")
+		size, err := strconv.Atoi(digits)
+		if !ok || err != nil || size < 0 || size >= len(rest) || rest[size] != '\n' {
+			return nil, fmt.Errorf("apt's source files: %q is not where the next file begins; a file changed while it was read, run again", header)
+		}
+		files = append(files, SourceFile{name, string(rest[:size])})
+		out = rest[size+1:]
+	}
+	return files, nil
+}

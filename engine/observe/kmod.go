@@ -1,0 +1,85 @@
+package observe
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// KernelModule is a module of the running kernel.
+type KernelModule struct {
+	// Loaded says that the module is in the kernel now: loaded or built in.
+	Loaded bool
+	// Builtin says that it is part of the kernel image and can be neither loaded nor removed.
+	Builtin bool
+	// Available says that modprobe can load it, or that it is loaded.
+	Available bool
+}
+
+// KernelModules observes modules of the running kernel by name. Dashes and underscores are the
+// same in such names, as for modprobe(8). Aliases are not resolved.
+var KernelModules = &Kind[KernelModule]{
+	Name: "kmod",
+	Ask: func(names []string) []remote.Query {
+		patterns := make([]string, 0, 2*len(names))
+		plain := make([]string, len(names))
+		for i, name := range names {
+			plain[i] = ModuleName(name)
+			patterns = append(patterns, "-e", modulePattern(name))
+		}
+		return []remote.Query{
+			{Script: `cat /proc/modules`},
+			{Script: `for m; do if [ -d "/sys/module/$m" ]; then printf '%s\n' "$m"; fi; done`, Args: plain},
+			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.builtin"`, Args: patterns},
+			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.dep"`, Args: patterns},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, KernelModule, error)) {
+		loaded := map[string]bool{}
+		for line := range strings.Lines(string(answers[0].Stdout)) {
+			name, _, _ := strings.Cut(line, " ")
+			loaded[ModuleName(name)] = true
+		}
+		sys := map[string]bool{}
+		for line := range strings.Lines(string(answers[1].Stdout)) {
+			sys[ModuleName(strings.TrimSpace(line))] = true
+		}
+		builtin, loadable := moduleFiles(answers[2].Stdout), moduleFiles(answers[3].Stdout)
+		for _, name := range names {
+			plain := ModuleName(name)
+			m := KernelModule{Builtin: builtin[plain] || sys[plain] && !loaded[plain]}
+			m.Loaded = loaded[plain] || m.Builtin
+			m.Available = m.Loaded || loadable[plain]
+			var err error
+			if name == "" {
+				err = fmt.Errorf("a kernel module needs a name")
+			}
+			tell(name, m, err)
+		}
+	},
+}
+
+// ModuleName is a module's name as the kernel writes it, with underscores.
+func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+// modulePattern matches the line of a module in modules.builtin and modules.dep, whose file names
+// have dashes or underscores at will: "kernel/drivers/vfio/pci/vfio-pci.ko.zst: …".
+func modulePattern(name string) string {
+	quoted := regexp.QuoteMeta(ModuleName(name))
+	return `^([^:]*/)?` + strings.ReplaceAll(quoted, "_", "[-_]") + `\.ko`
+}
+
+// moduleFiles are the names of the modules at the beginnings of the lines.
+func moduleFiles(out []byte) map[string]bool {
+	names := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		file, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+		file = file[strings.LastIndexByte(file, '/')+1:]
+		if base, _, ok := strings.Cut(file, ".ko"); ok {
+			names[ModuleName(base)] = true
+		}
+	}
+	return names
+}

@@ -1,0 +1,152 @@
+package observe
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// Package is what dpkg knows of one package. The zero value is a package that dpkg has never
+// heard of, or has forgotten.
+type Package struct {
+	// Status is dpkg's want, flag and state: "install ok installed", "deinstall ok config-files",
+	// "install reinstreq half-installed" (dpkg-query(1), db:Status).
+	Status string
+	// Version is the installed version. It is empty for an installed package only where check mode
+	// predicts an installation whose version it cannot know.
+	Version string
+}
+
+// InstalledStatus is the Status of a package that is unpacked, configured and not held.
+const InstalledStatus = "install ok installed"
+
+// state is the last word of the status.
+func (p Package) state() string { return p.Status[strings.LastIndexByte(p.Status, ' ')+1:] }
+
+// Installed reports whether the package is unpacked and configured. A package that waits for
+// another one's trigger is.
+func (p Package) Installed() bool {
+	switch p.state() {
+	case "installed", "triggers-awaited", "triggers-pending":
+		return true
+	}
+	return false
+}
+
+// Broken reports whether an installation or a removal was begun and not finished: unpacked, but
+// not configured, or worse. `dpkg --configure -a` is due.
+func (p Package) Broken() bool {
+	switch p.state() {
+	case "half-installed", "half-configured", "unpacked":
+		return true
+	}
+	return strings.Contains(p.Status, " reinstreq ")
+}
+
+// Held reports whether an administrator has put the package on hold (apt-mark hold).
+func (p Package) Held() bool { return strings.HasPrefix(p.Status, "hold ") }
+
+// ConfigFiles reports whether the package was removed but not purged.
+func (p Package) ConfigFiles() bool { return p.state() == "config-files" }
+
+// Packages observes packages by name, with or without an architecture ("libc6:i386"). All names
+// are answered by one dpkg-query.
+var Packages = &Kind[Package]{
+	Name: "package",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{dpkgQuery(names)}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Package, error)) {
+		rows, err := parseDpkgQuery(answers[0])
+		byName := map[string]Package{}
+		for _, row := range rows {
+			p := row.pkg
+			if p.state() == "not-installed" {
+				continue
+			}
+			for _, alias := range []string{row.name, row.name + ":" + row.architecture} {
+				if old, ok := byName[alias]; !ok || !old.Installed() {
+					byName[alias] = p
+				}
+			}
+		}
+		for _, name := range names {
+			tell(name, byName[name], err)
+		}
+	},
+}
+
+// PackageGlobs observes the names of the installed packages that match a shell pattern
+// ("linux-image-6.1*"), sorted. Packages that are removed but not purged are not among them.
+var PackageGlobs = &Kind[[]string]{
+	Name: "packages",
+	Ask: func(patterns []string) []remote.Query {
+		return []remote.Query{dpkgQuery(patterns)}
+	},
+	Parse: func(patterns []string, answers []remote.Answer, tell func(string, []string, error)) {
+		rows, err := parseDpkgQuery(answers[0])
+		for _, pattern := range patterns {
+			matches := []string{}
+			for _, row := range rows {
+				if ok, _ := path.Match(pattern, row.name); ok && row.pkg.Installed() {
+					matches = append(matches, row.name)
+				}
+			}
+			sort.Strings(matches)
+			tell(pattern, compact(matches), err)
+		}
+	},
+}
+
+// compact drops equal neighbours: a package may be installed for two architectures.
+func compact(sorted []string) []string {
+	kept := sorted[:0]
+	for i, s := range sorted {
+		if i == 0 || s != sorted[i-1] {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// dpkgQuery asks for names or patterns. dpkg-query leaves out what it does not know and then ends
+// with exit code 1.
+func dpkgQuery(names []string) remote.Query {
+	return remote.Query{
+		Script: `dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' -- "$@"`,
+		Args:   names,
+	}
+}
+
+type dpkgRow struct {
+	name, architecture string
+	pkg                Package
+}
+
+func parseDpkgQuery(a remote.Answer) ([]dpkgRow, error) {
+	if a.Exit > 1 {
+		return nil, fmt.Errorf("dpkg-query ended with exit code %d: %s (is this a Debian host?)", a.Exit, oneLine(a.Stderr))
+	}
+	var rows []dpkgRow
+	for line := range strings.Lines(string(a.Stdout)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(fields) != 4 || fields[0] == "" {
+			return nil, fmt.Errorf("dpkg-query printed %q, expected four fields separated by tabs", line)
+		}
+		rows = append(rows, dpkgRow{fields[0], fields[1], Package{Status: fields[2], Version: fields[3]}})
+	}
+	return rows, nil
+}
+
+// oneLine is foreign output made fit for an error message.
+func oneLine(text []byte) string {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return "no message"
+	}
+	return strings.Join(strings.Fields(string(text)), " ")
+}

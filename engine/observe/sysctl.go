@@ -1,0 +1,86 @@
+package observe
+
+import (
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// Sysctl is a kernel setting.
+type Sysctl struct {
+	// Exists says that the running kernel has the setting. Some exist only while a module is loaded.
+	Exists bool
+	// Value is the value in the form of NormalSysctl. It is empty for a setting that can only be
+	// written, such as vm.compact_memory.
+	Value string
+}
+
+// Sysctls observes kernel settings by name, in either form of sysctl(8): "net.ipv4.ip_forward",
+// "net/ipv4/conf/eth0.100/rp_filter". All are read by one grep.
+var Sysctls = &Kind[Sysctl]{
+	Name: "sysctl",
+	Ask: func(names []string) []remote.Query {
+		paths := make([]string, len(names))
+		for i, name := range names {
+			paths[i] = SysctlPath(name)
+		}
+		// /dev/null makes sure that grep has a file to read even if names were empty.
+		return []remote.Query{
+			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths},
+			{Script: `for p; do if [ -f "$p" ]; then printf '%s\n' "$p"; fi; done`, Args: paths},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Sysctl, error)) {
+		values := parseSysctls(answers[0].Stdout)
+		exists := map[string]bool{}
+		for line := range strings.Lines(string(answers[1].Stdout)) {
+			exists[strings.TrimSuffix(line, "\n")] = true
+		}
+		for _, name := range names {
+			p := SysctlPath(name)
+			value, readable := values[p]
+			tell(name, Sysctl{Exists: exists[p] || readable, Value: value}, nil)
+		}
+	},
+}
+
+// SysctlPath is the file of a setting. As for sysctl(8), the first separator decides: after a dot,
+// dots separate and slashes stand for dots ("net.ipv4.conf.eth0/100.mtu"); after a slash, slashes
+// separate and dots are dots.
+func SysctlPath(name string) string {
+	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '.' {
+		name = strings.Map(func(r rune) rune {
+			switch r {
+			case '.':
+				return '/'
+			case '/':
+				return '.'
+			}
+			return r
+		}, name)
+	}
+	return "/proc/sys/" + name
+}
+
+// NormalSysctl is a value as it is compared: the kernel separates the parts of a value by tabs
+// (net.ipv4.tcp_rmem), people by blanks.
+func NormalSysctl(value string) string { return strings.Join(strings.Fields(value), " ") }
+
+// parseSysctls reads lines "PATH:VALUE"; a value of several lines comes as several.
+func parseSysctls(out []byte) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		// A path below /proc/sys has colons only in the name of an interface alias ("eth0:1"), which
+		// the kernel refuses for new interfaces.
+		path, value, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		value = NormalSysctl(value)
+		if before, more := values[path]; more {
+			value = before + "\n" + value
+		}
+		values[path] = value
+	}
+	return values
+}
