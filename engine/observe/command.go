@@ -1,0 +1,127 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/remote"
+)
+
+// Reading is a command that only reads, with all that decides what it prints. In JSON it is the
+// name of an observation of Commands.
+type Reading struct {
+	Argv []string `json:"argv"`
+	// User is who runs it; empty means the reading user of the host.
+	User string `json:"user,omitempty"`
+	// Dir is the working directory; empty means wherever the host's shell is.
+	Dir string            `json:"dir,omitempty"`
+	Env map[string]string `json:"env,omitempty"`
+	// Stdin is the whole standard input.
+	Stdin string `json:"stdin,omitempty"`
+	// Limit bounds it; zero means ReadLimit.
+	Limit time.Duration `json:"limit,omitempty"`
+}
+
+// ReadLimit bounds a command that only reads, unless it says otherwise.
+const ReadLimit = 30 * time.Second
+
+// Key is the name under which Commands observes the command.
+func (r Reading) Key() string {
+	b, err := json.Marshal(r)
+	if err != nil { // strings, a map of strings and a number always marshal
+		return err.Error()
+	}
+	return string(b)
+}
+
+// Observe runs the command, together with whatever else is being read, unless its answer is
+// remembered or predicted. A non-zero exit is no error; reaching the limit is.
+func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
+	return Commands.Observe(ctx, h, r.Key())
+}
+
+// Expect says what the command will answer once a step is done.
+func (r Reading) Expect(a remote.Answer) Expectation { return Commands.Expect(r.Key(), a) }
+
+// readingScript changes directory and environment in a subshell of its own. The values are
+// parameters of the shell, so they show in no process's arguments.
+const readingScript = `(_s=$1 _d=$2 _i=$3 _n=$4; shift 4
+while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
+if [ -n "$_d" ]; then cd -- "$_d" || exit 126; fi
+if [ -n "$_i" ]; then printf %s "$_i" | timeout -k 2 "$_s" "$@"; else timeout -k 2 "$_s" "$@"; fi)`
+
+func (r Reading) query() remote.Query {
+	limit := r.Limit
+	if limit <= 0 {
+		limit = ReadLimit
+	}
+	limit = max(limit, time.Second) // timeout takes 0 for "no limit"
+	if r.Dir == "" && len(r.Env) == 0 && r.Stdin == "" {
+		q := remote.Argv(limit, r.Argv...)
+		q.User = r.User
+		return q
+	}
+	args := []string{fmt.Sprintf("%.0f", limit.Seconds()), r.Dir, r.Stdin, strconv.Itoa(len(r.Env))}
+	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
+		args = append(args, name+"="+r.Env[name])
+	}
+	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), User: r.User}
+}
+
+// Commands are the answers of commands that only read, by Reading.Key.
+var Commands = &Kind[remote.Answer]{
+	Name: "command",
+	Ask: func(names []string) []remote.Query {
+		var queries []remote.Query
+		for _, name := range names {
+			if r, err := parseReading(name); err == nil {
+				queries = append(queries, r.query())
+			}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
+		for _, name := range names {
+			r, err := parseReading(name)
+			if err != nil {
+				tell(name, remote.Answer{}, err)
+				continue
+			}
+			a := answers[0]
+			answers = answers[1:]
+			if a.Exit == 124 || a.Exit == 137 {
+				tell(name, a, fmt.Errorf("%s did not end in time (exit %d)", strings.Join(r.Argv, " "), a.Exit))
+				continue
+			}
+			tell(name, a, nil)
+		}
+	},
+}
+
+func parseReading(name string) (Reading, error) {
+	var r Reading
+	if err := json.Unmarshal([]byte(name), &r); err != nil {
+		return r, fmt.Errorf("a command is observed by its Reading.Key: %w", err)
+	}
+	if len(r.Argv) == 0 || r.Argv[0] == "" {
+		return r, errors.New("the command to read from names no program")
+	}
+	return r, nil
+}
+
+// Output runs a command that only reads, as the reading user of the host, bounded by ReadLimit.
+func Output(ctx context.Context, h *Host, argv ...string) (remote.Answer, error) {
+	return OutputAs(ctx, h, "", argv...)
+}
+
+// OutputAs is Output as another user; empty means the reading user.
+func OutputAs(ctx context.Context, h *Host, user string, argv ...string) (remote.Answer, error) {
+	return Reading{Argv: argv, User: user}.Observe(ctx, h)
+}

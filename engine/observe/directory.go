@@ -1,0 +1,135 @@
+package observe
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// Listing is what is in a directory.
+type Listing struct {
+	// Exists is false where nothing lies at the path, or no directory.
+	Exists bool
+	// Entries are the names in it, sorted, without "." and "..".
+	Entries []string
+}
+
+// Dirs are directories by absolute path. A symbolic link to a directory counts as one.
+var Dirs = &Kind[Listing]{
+	Name: "dir",
+	Ask: func(names []string) []remote.Query {
+		return eachPath(names, dirScript)
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Listing, error)) {
+		parseEachPath(names, answers, tell, func(name string, a remote.Answer) (Listing, error) {
+			switch a.Exit {
+			case exitAbsent:
+				return Listing{}, nil
+			case exitDenied:
+				return Listing{}, fmt.Errorf("%s: permission denied to list the directory", name)
+			case 0:
+				d := Listing{Exists: true}
+				for _, p := range nulTerminated(a.Stdout) {
+					d.Entries = append(d.Entries, path.Base(p))
+				}
+				slices.Sort(d.Entries)
+				return d, nil
+			}
+			return Listing{}, fmt.Errorf("listing %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+		})
+	},
+}
+
+const (
+	exitAbsent = 2
+	exitDenied = 13
+)
+
+// dirScript lists by the shell's own globs: no process, and no name is ever parsed. A directory
+// that may not be read matches nothing, which must not pass for an empty one.
+const dirScript = `(if [ ! -d "$1" ]; then exit 2; fi
+if [ ! -r "$1" ] || [ ! -x "$1" ]; then exit 13; fi
+for _f in "$1"/* "$1"/.*; do
+case $_f in */.|*/..) continue;; esac
+if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi
+done; exit 0)`
+
+// Globs are the paths that match a pattern of the shell (absolute, such as
+// /etc/apt/sources.list.d/*.list), sorted. Names that begin with a dot match only a written dot.
+var Globs = &Kind[[]string]{
+	Name: "glob",
+	Ask: func(names []string) []remote.Query {
+		return eachPath(names, globScript)
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
+		parseEachPath(names, answers, tell, func(name string, a remote.Answer) ([]string, error) {
+			if a.Exit != 0 {
+				return nil, fmt.Errorf("matching %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+			}
+			paths := nulTerminated(a.Stdout)
+			slices.Sort(paths)
+			return paths, nil
+		})
+	},
+}
+
+// globScript lets the shell expand the pattern but not split it into fields.
+const globScript = `(IFS=
+for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; done; exit 0)`
+
+// Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links; empty if the
+// file is absent. They are for files too large for Files.
+var Sums = &Kind[string]{
+	Name: "sha256",
+	Ask: func(names []string) []remote.Query {
+		return eachPath(names, sumScript)
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		parseEachPath(names, answers, tell, func(name string, a remote.Answer) (string, error) {
+			if a.Exit == exitAbsent {
+				return "", nil
+			}
+			sum, _, ok := strings.Cut(string(a.Stdout), " ")
+			if a.Exit != 0 || !ok || len(sum) != 64 {
+				return "", fmt.Errorf("sha256sum of %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+			}
+			return sum, nil
+		})
+	},
+}
+
+// The content arrives on standard input, so that the name is neither parsed nor escaped.
+const sumScript = `(if [ ! -e "$1" ]; then exit 2; fi; LC_ALL=C sha256sum < "$1")`
+
+// eachPath is one query for each name that is an absolute path.
+func eachPath(names []string, script string) []remote.Query {
+	var queries []remote.Query
+	for _, name := range names {
+		if checkPath(name) == nil {
+			queries = append(queries, remote.Query{Script: script, Args: []string{name}})
+		}
+	}
+	return queries
+}
+
+func parseEachPath[T any](names []string, answers []remote.Answer, tell func(string, T, error), parse func(string, remote.Answer) (T, error)) {
+	var zero T
+	for _, name := range names {
+		if err := checkPath(name); err != nil {
+			tell(name, zero, err)
+			continue
+		}
+		value, err := parse(name, answers[0])
+		answers = answers[1:]
+		tell(name, value, err)
+	}
+}
+
+// nulTerminated splits what printf '%s\0' printed.
+func nulTerminated(b []byte) []string {
+	all := strings.Split(string(b), "\x00")
+	return slices.Clip(all[:len(all)-1])
+}

@@ -1,0 +1,223 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// BlockDevice is a block device as lsblk(8) tells it, with what is on it.
+type BlockDevice struct {
+	// Name is the kernel's name ("sdb", "dm-3"), Path its node ("/dev/sdb", "/dev/mapper/…").
+	Name, Path string
+	// Type is "disk", "part", "lvm", "crypt", "raid1", "mpath", "rom", "loop", ….
+	Type string
+	// Size is in bytes.
+	Size int64
+	// Model, Serial and WWN are empty where the device tells none.
+	Model, Serial, WWN string
+	// Rotational is true for what spins, ReadOnly for what cannot be written.
+	Rotational, ReadOnly, Removable bool
+	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member",
+	// "ceph_bluestore", "zfs_member", "linux_raid_member", …; empty if none is.
+	Filesystem string
+	// PartitionTable is "gpt" or "dos", empty if there is none.
+	PartitionTable string
+	Mountpoints    []string
+	// Children are its partitions, and the volumes that hold it open.
+	Children []BlockDevice
+	// Links are the stable names of the device: /dev/disk/by-id/….
+	Links []string
+}
+
+// Use says in a word what a device is used for, and is empty only for a blank one: a file system or
+// other signature, "partitions", the type of what holds it, "mounted" or "read-only".
+func (d BlockDevice) Use() string {
+	switch {
+	case d.Filesystem != "":
+		return d.Filesystem
+	case d.PartitionTable != "":
+		return "partitions"
+	case len(d.Children) > 0:
+		if d.Children[0].Type == "part" {
+			return "partitions"
+		}
+		return d.Children[0].Type
+	case len(d.Mountpoints) > 0:
+		return "mounted"
+	case d.ReadOnly:
+		return "read-only"
+	}
+	return ""
+}
+
+// Blank reports whether nothing was found on the device and nothing uses it.
+func (d BlockDevice) Blank() bool { return d.Use() == "" }
+
+// Walk calls fn for the device and all below it.
+func (d BlockDevice) Walk(fn func(BlockDevice)) {
+	fn(d)
+	for _, child := range d.Children {
+		child.Walk(fn)
+	}
+}
+
+// FindDevice finds a device by its path ("/dev/sdb"), its kernel name, a /dev/disk/by-id link, or
+// the name of such a link.
+func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
+	var found BlockDevice
+	var ok bool
+	for _, d := range devices {
+		d.Walk(func(d BlockDevice) {
+			if ok {
+				return
+			}
+			if name == d.Path || name == d.Name || name == "/dev/"+d.Name ||
+				slices.Contains(d.Links, name) || slices.Contains(d.Links, byID+name) {
+				found, ok = d, true
+			}
+		})
+	}
+	return found, ok
+}
+
+const byID = "/dev/disk/by-id/"
+
+// Disks are the block devices of a host, under the empty name: disks first level, in the order of
+// their names. Floppies, loop devices and RAM disks are left out.
+var Disks = &Kind[[]BlockDevice]{
+	Name: "disks",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
+			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,PTTYPE,MOUNTPOINTS`},
+			{Script: `(for _f in /dev/disk/by-id/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f"; fi; done; exit 0)`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
+		var disks []BlockDevice
+		err := fmt.Errorf("lsblk ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+		// lsblk(8): 64 means that some of the devices were found; without any it prints nothing.
+		if exit := answers[0].Exit; exit == 0 || exit == 64 {
+			disks, err = parseDisks(answers[0].Stdout, parseDeviceLinks(answers[1].Stdout))
+		}
+		for _, name := range names {
+			tell(name, disks, err)
+		}
+	},
+}
+
+// parseDeviceLinks reads pairs of a link and its target, and returns the links by kernel name.
+func parseDeviceLinks(out []byte) map[string][]string {
+	links := map[string][]string{}
+	pairs := nulTerminated(out)
+	for len(pairs) >= 2 {
+		device := path.Base(pairs[1])
+		links[device] = append(links[device], pairs[0])
+		pairs = pairs[2:]
+	}
+	for _, l := range links {
+		slices.Sort(l)
+	}
+	return links
+}
+
+// lsblkDevice is one object of lsblk -J. Numbers and truths are strings in older releases.
+type lsblkDevice struct {
+	Name        string        `json:"name"`
+	KName       string        `json:"kname"`
+	Path        string        `json:"path"`
+	Type        string        `json:"type"`
+	Size        loose         `json:"size"`
+	Model       string        `json:"model"`
+	Serial      string        `json:"serial"`
+	WWN         string        `json:"wwn"`
+	Rota        loose         `json:"rota"`
+	RO          loose         `json:"ro"`
+	RM          loose         `json:"rm"`
+	FSType      string        `json:"fstype"`
+	PTType      string        `json:"pttype"`
+	Mountpoints []string      `json:"mountpoints"`
+	Mountpoint  string        `json:"mountpoint"`
+	Children    []lsblkDevice `json:"children"`
+}
+
+// loose is a JSON number, truth or string, as text; null is empty.
+type loose string
+
+func (l *loose) UnmarshalJSON(b []byte) error {
+	if s := string(b); s != "null" {
+		*l = loose(strings.Trim(s, `"`))
+	}
+	return nil
+}
+
+func (l loose) truth() bool { return l == "1" || l == "true" }
+
+func parseDisks(out []byte, links map[string][]string) ([]BlockDevice, error) {
+	if len(out) == 0 {
+		return nil, nil
+	}
+	var all struct {
+		Blockdevices []lsblkDevice `json:"blockdevices"`
+	}
+	if err := json.Unmarshal(out, &all); err != nil {
+		return nil, fmt.Errorf("lsblk printed what is not its JSON: %w", err)
+	}
+	var disks []BlockDevice
+	for _, raw := range all.Blockdevices {
+		switch {
+		case raw.Type == "loop", raw.Type == "rom", strings.HasPrefix(raw.KName, "zram"),
+			strings.HasPrefix(raw.KName, "ram"), strings.HasPrefix(raw.KName, "fd"):
+			continue
+		}
+		d, err := raw.device(links)
+		if err != nil {
+			return nil, err
+		}
+		disks = append(disks, d)
+	}
+	slices.SortStableFunc(disks, func(a, b BlockDevice) int { return strings.Compare(a.Name, b.Name) })
+	return disks, nil
+}
+
+func (raw lsblkDevice) device(links map[string][]string) (BlockDevice, error) {
+	d := BlockDevice{
+		Name: raw.KName, Path: raw.Path, Type: raw.Type,
+		Model: strings.TrimSpace(raw.Model), Serial: strings.TrimSpace(raw.Serial), WWN: raw.WWN,
+		Rotational: raw.Rota.truth(), ReadOnly: raw.RO.truth(), Removable: raw.RM.truth(),
+		Filesystem: raw.FSType, PartitionTable: raw.PTType,
+	}
+	if d.Name == "" {
+		d.Name = raw.Name
+	}
+	if d.Path == "" {
+		d.Path = "/dev/" + d.Name
+	}
+	d.Links = links[d.Name]
+	if raw.Size != "" {
+		size, err := strconv.ParseInt(string(raw.Size), 10, 64)
+		if err != nil {
+			return d, fmt.Errorf("lsblk tells no size in bytes of %s: %q", d.Name, raw.Size)
+		}
+		d.Size = size
+	}
+	for _, m := range append(raw.Mountpoints, raw.Mountpoint) {
+		if m != "" && !slices.Contains(d.Mountpoints, m) {
+			d.Mountpoints = append(d.Mountpoints, m)
+		}
+	}
+	for _, rawChild := range raw.Children {
+		child, err := rawChild.device(links)
+		if err != nil {
+			return d, err
+		}
+		d.Children = append(d.Children, child)
+	}
+	return d, nil
+}

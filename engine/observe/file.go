@@ -1,0 +1,403 @@
+package observe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// FileType is what lies at a path.
+type FileType int
+
+const (
+	// Absent is the zero value: nothing lies there, or a parent is missing or no directory.
+	Absent FileType = iota
+	Regular
+	Directory
+	Symlink
+	// Other is a device, a socket or a named pipe.
+	Other
+)
+
+func (t FileType) String() string {
+	switch t {
+	case Absent:
+		return "absent"
+	case Regular:
+		return "regular file"
+	case Directory:
+		return "directory"
+	case Symlink:
+		return "symbolic link"
+	default:
+		return "special file"
+	}
+}
+
+// File is what lies at a path, as lstat(2) sees it: a symbolic link is not followed.
+type File struct {
+	Type FileType
+	// Mode is the permission bits as chmod(1) counts them, setuid, setgid and sticky included as
+	// 04000, 02000 and 01000.
+	Mode fs.FileMode
+	// Owner and Group are names, or "UNKNOWN" where the id has none.
+	Owner, Group string
+	// Size is in bytes. For files of /proc and /sys, whose size means nothing, it is len(Content).
+	Size int64
+	// Target is where a symbolic link points, as it is written in the link.
+	Target string
+	// Content is what is in a regular file, up to FileLimit bytes. Truncated says that there is more.
+	Content   []byte
+	Truncated bool
+}
+
+// Exists reports whether anything lies at the path.
+func (f File) Exists() bool { return f.Type != Absent }
+
+// FileLimit is how much of a file's content is observed, in bytes. Beyond it, compare Sums.
+const FileLimit = 1 << 20
+
+// Files are what lies at absolute paths. The content of regular files comes along.
+var Files = &Kind[File]{Name: "file", Ask: askFiles, Parse: parseFiles}
+
+// namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
+const namesPerQuery = 1000
+
+const (
+	statScript = `LC_ALL=C stat --printf '%f %U %G %s %n\0' -- "$@"`
+
+	// The two scripts below pick some of their arguments and hand them to one process. The list is
+	// built as text of parameter references for one eval, so that no name is ever parsed by the shell.
+	linkScript = `_l= _n=0
+for _f do _n=$((_n+1)); if [ -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
+if [ -n "$_l" ]; then eval "LC_ALL=C readlink -z -- $_l"; fi`
+	// Only what is regular is opened: a named pipe would block.
+	headScript = `_l= _n=0
+for _f do _n=$((_n+1)); if [ -f "$_f" ] && [ ! -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
+if [ -n "$_l" ]; then eval "LC_ALL=C head -v -c 1048576 -- $_l"; fi`
+	// A file whose size says nothing about its content is read alone, so that the split of the
+	// others can be checked by their sizes.
+	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then LC_ALL=C head -c 1048576 -- "$1"; fi`
+)
+
+// unsized reports whether stat's size of a file says nothing about what reading it yields, or
+// changes from one call to the next.
+func unsized(name string) bool {
+	return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/sys/") || strings.HasPrefix(name, "/etc/pve/.")
+}
+
+// fileBatch is the names of one stat; sized are those whose contents come in one head.
+type fileBatch struct{ all, sized, unsized []string }
+
+func fileBatches(names []string) []fileBatch {
+	var batches []fileBatch
+	var b fileBatch
+	for _, name := range names {
+		if checkPath(name) != nil {
+			continue
+		}
+		b.all = append(b.all, name)
+		if unsized(name) {
+			b.unsized = append(b.unsized, name)
+		} else {
+			b.sized = append(b.sized, name)
+		}
+		if len(b.all) == namesPerQuery {
+			batches = append(batches, b)
+			b = fileBatch{}
+		}
+	}
+	if len(b.all) > 0 {
+		batches = append(batches, b)
+	}
+	return batches
+}
+
+// checkPath refuses what cannot be a path of a host.
+func checkPath(name string) error {
+	if !path.IsAbs(name) {
+		return fmt.Errorf("the path %q is not absolute", name)
+	}
+	if strings.IndexByte(name, 0) >= 0 {
+		return fmt.Errorf("the path %q holds a NUL byte", name)
+	}
+	return nil
+}
+
+func askFiles(names []string) []remote.Query {
+	var queries []remote.Query
+	for _, b := range fileBatches(names) {
+		queries = append(queries,
+			remote.Query{Script: statScript, Args: b.all},
+			remote.Query{Script: linkScript, Args: b.all})
+		if len(b.sized) > 0 {
+			queries = append(queries, remote.Query{Script: headScript, Args: b.sized})
+		}
+		for _, name := range b.unsized {
+			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}})
+		}
+	}
+	return queries
+}
+
+func parseFiles(names []string, answers []remote.Answer, tell func(string, File, error)) {
+	for _, name := range names {
+		if err := checkPath(name); err != nil {
+			tell(name, File{}, err)
+		}
+	}
+	for _, b := range fileBatches(names) {
+		files := parseStat(b.all, answers[0])
+		parseLinks(b.all, files, answers[1])
+		answers = answers[2:]
+		if len(b.sized) > 0 {
+			parseHeads(b.sized, files, answers[0])
+			answers = answers[1:]
+		}
+		for _, name := range b.unsized {
+			parseUnsized(files[name], answers[0])
+			answers = answers[1:]
+		}
+		for _, name := range b.all {
+			tell(name, files[name].file, files[name].err)
+		}
+	}
+}
+
+// reading is a file, or why it could not be read.
+type reading struct {
+	file File
+	err  error
+}
+
+// parseStat reads one record a name. Names without a record have one line of standard error each,
+// in the same order; a missing file is an observation, any other reason is an error.
+func parseStat(names []string, a remote.Answer) map[string]*reading {
+	found := map[string]*reading{}
+	for _, record := range bytes.Split(bytes.TrimSuffix(a.Stdout, []byte{0}), []byte{0}) {
+		fields := strings.SplitN(string(record), " ", 5)
+		if len(fields) != 5 {
+			continue
+		}
+		mode, modeErr := strconv.ParseUint(fields[0], 16, 32)
+		size, sizeErr := strconv.ParseInt(fields[3], 10, 64)
+		if err := errors.Join(modeErr, sizeErr); err != nil || size < 0 {
+			continue
+		}
+		found[fields[4]] = &reading{file: File{
+			Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777),
+			Owner: fields[1], Group: fields[2], Size: size,
+		}}
+	}
+	all := make(map[string]*reading, len(names))
+	complaints := lines(a.Stderr)
+	var missing []string
+	for _, name := range names {
+		if r := found[name]; r != nil {
+			all[name] = r
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	for i, name := range missing {
+		r := &reading{}
+		switch {
+		case len(complaints) != len(missing):
+			r.err = fmt.Errorf("stat tells nothing of %s (exit %d): %s", name, a.Exit, lastLine(a.Stderr))
+		case !isAbsence(complaints[i]):
+			r.err = errors.New(complaints[i])
+		}
+		all[name] = r
+	}
+	return all
+}
+
+// isAbsence reports whether a message in the C locale says that there is no such file: ENOENT or
+// ENOTDIR.
+func isAbsence(message string) bool {
+	return strings.HasSuffix(message, ": No such file or directory") || strings.HasSuffix(message, ": Not a directory")
+}
+
+// typeOf is the file type of a raw st_mode.
+func typeOf(mode uint64) FileType {
+	switch mode & 0o170000 {
+	case 0o100000:
+		return Regular
+	case 0o040000:
+		return Directory
+	case 0o120000:
+		return Symlink
+	default:
+		return Other
+	}
+}
+
+func changed(name string) error {
+	return fmt.Errorf("%s changed while it was read; run again", name)
+}
+
+// parseLinks reads one target for each name that stat called a symbolic link.
+func parseLinks(names []string, files map[string]*reading, a remote.Answer) {
+	var links []string
+	for _, name := range names {
+		if files[name].file.Type == Symlink {
+			links = append(links, name)
+		}
+	}
+	if len(links) == 0 {
+		return
+	}
+	targets := strings.Split(string(a.Stdout), "\x00")
+	targets = targets[:len(targets)-1]
+	for i, name := range links {
+		if len(targets) != len(links) {
+			files[name].err = changed(name)
+			continue
+		}
+		files[name].file.Target = targets[i]
+	}
+}
+
+// parseHeads splits the output of head -v, whose headers must stand where stat's sizes say. A file
+// that grew or shrank between the two is in error, not the others: the next header is then looked
+// for, and believed if it occurs once.
+func parseHeads(names []string, files map[string]*reading, a remote.Answer) {
+	complaints := lines(a.Stderr)
+	rest, first := a.Stdout, true
+	for i, name := range names {
+		r := files[name]
+		if r.file.Type != Regular || r.err != nil {
+			continue
+		}
+		header := []byte("==> " + name + " <==\n")
+		if !first {
+			header = append([]byte{'\n'}, header...)
+		}
+		if !bytes.HasPrefix(rest, header) {
+			r.err = changed(name)
+			for _, c := range complaints {
+				if strings.Contains(c, "'"+name+"'") {
+					r.err = errors.New(c)
+				}
+			}
+			continue
+		}
+		first = false
+		rest = rest[len(header):]
+		size := int(min(r.file.Size, FileLimit))
+		if size <= len(rest) && atHeader(rest[size:], names[i+1:], files) {
+			r.file.Content = bytes.Clone(rest[:size])
+			r.file.Truncated = r.file.Size > FileLimit
+			rest = rest[size:]
+			continue
+		}
+		r.err = changed(name)
+		rest = nextHeader(rest, names[i+1:], files)
+	}
+}
+
+// atHeader reports whether rest is the end of the output or begins with the header of one of the
+// names that follow.
+func atHeader(rest []byte, names []string, files map[string]*reading) bool {
+	if len(rest) == 0 {
+		return true
+	}
+	for _, name := range names {
+		if files[name].file.Type == Regular && bytes.HasPrefix(rest, []byte("\n==> "+name+" <==\n")) {
+			return true
+		}
+	}
+	return false
+}
+
+// nextHeader is the output from the first of the following headers on that occurs exactly once.
+func nextHeader(rest []byte, names []string, files map[string]*reading) []byte {
+	for _, name := range names {
+		if files[name].file.Type != Regular {
+			continue
+		}
+		header := []byte("\n==> " + name + " <==\n")
+		if bytes.Count(rest, header) == 1 {
+			return rest[bytes.Index(rest, header):]
+		}
+	}
+	return nil
+}
+
+func parseUnsized(r *reading, a remote.Answer) {
+	if r.file.Type != Regular || r.err != nil {
+		return
+	}
+	if a.Exit != 0 {
+		r.err = errors.New(lastLine(a.Stderr))
+		return
+	}
+	r.file.Content = bytes.Clone(a.Stdout)
+	r.file.Truncated = len(a.Stdout) >= FileLimit
+	r.file.Size = int64(len(a.Stdout))
+}
+
+// lines are the non-empty lines of a message stream.
+func lines(b []byte) []string {
+	var all []string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// lastLine is the last non-empty line of a message stream, where programs say what went wrong.
+func lastLine(b []byte) string {
+	all := lines(b)
+	if len(all) == 0 {
+		return "it printed no message"
+	}
+	return all[len(all)-1]
+}
+
+// Text is the content of a regular file at an absolute path, through symbolic links, and whether it
+// exists. A directory there, or a file beyond FileLimit, is an error.
+func Text(ctx context.Context, h *Host, name string) (text string, exists bool, err error) {
+	_, f, err := Follow(ctx, h, name)
+	switch {
+	case err != nil:
+		return "", false, err
+	case !f.Exists():
+		return "", false, nil
+	case f.Type != Regular:
+		return "", true, fmt.Errorf("%s is a %s, not a regular file", name, f.Type)
+	case f.Truncated:
+		return "", true, fmt.Errorf("%s is larger than %d bytes", name, FileLimit)
+	}
+	return string(f.Content), true, nil
+}
+
+// maxLinks is how many symbolic links are followed, as in the kernel.
+const maxLinks = 40
+
+// Follow observes what name leads to through symbolic links in its last element, and where that
+// is. A link that leads nowhere yields an absent file at the place it points to.
+func Follow(ctx context.Context, h *Host, name string) (at string, f File, err error) {
+	at = name
+	for range maxLinks {
+		f, err = Files.Observe(ctx, h, at)
+		if err != nil || f.Type != Symlink {
+			return at, f, err
+		}
+		if path.IsAbs(f.Target) {
+			at = path.Clean(f.Target)
+		} else {
+			at = path.Join(path.Dir(at), f.Target)
+		}
+	}
+	return at, File{}, fmt.Errorf("%s: too many levels of symbolic links", name)
+}

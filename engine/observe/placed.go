@@ -1,0 +1,109 @@
+package observe
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Placed is everything that will be observed differently once f lies at name on h: the file, its
+// sum, its directory's entries, the globs that may match it, and for /etc/hosts the names that it
+// resolves. Placing an absent file is removing what is there.
+func Placed(h *Host, name string, f File) []Expectation {
+	expect := []Expectation{Files.Expect(name, f)}
+	switch {
+	case f.Type == Regular && !f.Truncated:
+		sum := sha256.Sum256(f.Content)
+		expect = append(expect, Sums.Expect(name, hex.EncodeToString(sum[:])))
+	case f.Type == Symlink, f.Truncated:
+		expect = append(expect, Sums.Unknown(name, name+" is about to change"))
+	default:
+		expect = append(expect, Sums.Expect(name, ""))
+	}
+	if f.Type == Directory {
+		if known, ok := h.Known(Dirs.Key(name)); !ok || !known.(Listing).Exists {
+			expect = append(expect, Dirs.Expect(name, Listing{Exists: true}))
+		}
+	} else if f.Type != Symlink {
+		expect = append(expect, Dirs.Expect(name, Listing{}))
+	}
+	expect = append(expect, placedInDirectory(h, name, f.Exists())...)
+	if name == "/etc/hosts" && f.Type == Regular {
+		expect = append(expect, resolved(h, f)...)
+	}
+	return expect
+}
+
+// placedInDirectory keeps what is already known of the parent directory; what is not known of it
+// cannot be told from the change alone.
+func placedInDirectory(h *Host, name string, exists bool) []Expectation {
+	parent, base := path.Split(name)
+	parent = path.Clean(parent)
+	var expect []Expectation
+	if before, ok := h.Known(Files.Key(name)); ok && before.(File).Exists() == exists {
+		return nil
+	}
+	if known, ok := h.Known(Dirs.Key(parent)); ok {
+		d := known.(Listing)
+		d.Exists = true
+		d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), func(e string) bool { return e == base })
+		if exists {
+			d.Entries = append(d.Entries, base)
+			slices.Sort(d.Entries)
+		}
+		expect = append(expect, Dirs.Expect(parent, d))
+	} else {
+		expect = append(expect, Dirs.Unknown(parent, name+" is about to change"))
+	}
+	return append(expect, Expectation{
+		Match: func(k Key) bool {
+			if k.Kind != Globs.Name {
+				return false
+			}
+			matches, err := path.Match(k.Name, name)
+			return matches || err != nil
+		},
+		Unknown: name + " is about to change",
+	})
+}
+
+// resolved is what the names of a new hosts file resolve to. nsswitch.conf of Debian asks the file
+// first, and an answer from it is final.
+func resolved(h *Host, f File) []Expectation {
+	var expect []Expectation
+	now := HostsFile(string(f.Content))
+	for name, addrs := range now {
+		expect = append(expect, Resolves.Expect(name, addrs))
+	}
+	if before, ok := h.Known(Files.Key("/etc/hosts")); ok {
+		for name := range HostsFile(string(before.(File).Content)) {
+			if _, still := now[name]; !still {
+				expect = append(expect, Resolves.Unknown(name, "its entry in /etc/hosts is about to go"))
+			}
+		}
+	}
+	return expect
+}
+
+// HostsFile reads hosts(5): the addresses of each name and alias, sorted.
+func HostsFile(text string) map[string][]netip.Addr {
+	names := map[string][]netip.Addr{}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		addr, err := netip.ParseAddr(fields[0])
+		if err != nil {
+			continue
+		}
+		for _, name := range fields[1:] {
+			names[name] = sortedAddrs(append(names[name], addr))
+		}
+	}
+	return names
+}

@@ -1,0 +1,201 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// User is an account as the name service switch tells it; the zero value is one that is not there.
+type User struct {
+	Name     string
+	UID, GID int
+	// Comment is the GECOS field.
+	Comment, Home, Shell string
+	// Group is the name of the primary group, empty if GID has none.
+	Group string
+	// Groups are the groups that list the user as a member, sorted.
+	Groups []string
+}
+
+// Exists reports whether there is such an account.
+func (u User) Exists() bool { return u.Name != "" }
+
+// Group is a group as the name service switch tells it; the zero value is one that is not there.
+type Group struct {
+	Name    string
+	GID     int
+	Members []string
+}
+
+// Exists reports whether there is such a group.
+func (g Group) Exists() bool { return g.Name != "" }
+
+// accountPattern is what Debian's adduser(8) accepts as a name, and more than useradd(8) does. A
+// number would be looked up as an id.
+var accountPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
+
+// CheckAccountName refuses what cannot be the name of a user or a group.
+func CheckAccountName(name string) error {
+	if !accountPattern.MatchString(name) || len(name) > 32 {
+		return fmt.Errorf("%q is not the name of a user or group: letters, digits, '_', '.' and '-', not beginning with a digit, at most 32", name)
+	}
+	return nil
+}
+
+var errNotRoot = errors.New("only root may read /etc/shadow: set become = true")
+
+func accountNames(names []string) []string {
+	var valid []string
+	for _, name := range names {
+		if CheckAccountName(name) == nil {
+			valid = append(valid, name)
+		}
+	}
+	return valid
+}
+
+// Users are accounts by name.
+var Users = &Kind[User]{
+	Name: "user",
+	Ask: func(names []string) []remote.Query {
+		valid := accountNames(names)
+		if len(valid) == 0 {
+			return nil
+		}
+		return []remote.Query{{Script: `getent passwd "$@"`, Args: valid}, {Script: `getent group`}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, User, error)) {
+		parseAccounts(names, answers, tell, func() map[string]User {
+			return parseUsers(string(answers[0].Stdout), parseGroups(string(answers[1].Stdout)))
+		})
+	},
+}
+
+// Groups are groups by name.
+var Groups = &Kind[Group]{
+	Name: "group",
+	Ask: func(names []string) []remote.Query {
+		valid := accountNames(names)
+		if len(valid) == 0 {
+			return nil
+		}
+		return []remote.Query{{Script: `getent group "$@"`, Args: valid}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Group, error)) {
+		parseAccounts(names, answers, tell, func() map[string]Group {
+			byName := map[string]Group{}
+			for _, g := range parseGroups(string(answers[0].Stdout)) {
+				byName[g.Name] = g
+			}
+			return byName
+		})
+	},
+}
+
+// Passwords are the password fields of /etc/shadow by user name: a crypt(5) hash, "!" or "*" before
+// it or alone where no password works, and "" where there is no account. Reading them takes root.
+// They are secrets: a module must compare them and never show them.
+var Passwords = &Kind[string]{
+	Name: "password",
+	Ask: func(names []string) []remote.Query {
+		valid := accountNames(names)
+		if len(valid) == 0 {
+			return nil
+		}
+		return []remote.Query{{Script: `if [ ! -r /etc/shadow ]; then exit 13; fi; getent shadow "$@"`, Args: valid}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		if len(answers) > 0 && answers[0].Exit == exitDenied {
+			for _, name := range names {
+				tell(name, "", errNotRoot)
+			}
+			return
+		}
+		parseAccounts(names, answers, tell, func() map[string]string {
+			hashes := map[string]string{}
+			for line := range strings.Lines(string(answers[0].Stdout)) {
+				if fields := strings.Split(line, ":"); len(fields) >= 2 {
+					hashes[fields[0]] = fields[1]
+				}
+			}
+			return hashes
+		})
+	},
+}
+
+// parseAccounts tells each valid name what parse found under it. getent ends with 2 if it found not
+// all of the names, which is an observation; anything else is an error.
+func parseAccounts[T any](names []string, answers []remote.Answer, tell func(string, T, error), parse func() map[string]T) {
+	var zero T
+	var found map[string]T
+	for _, name := range names {
+		if err := CheckAccountName(name); err != nil {
+			tell(name, zero, err)
+			continue
+		}
+		if exit := answers[0].Exit; exit != 0 && exit != 2 {
+			tell(name, zero, fmt.Errorf("getent ended with %d: %s", exit, lastLine(answers[0].Stderr)))
+			continue
+		}
+		if found == nil {
+			found = parse()
+		}
+		tell(name, found[name], nil)
+	}
+}
+
+// parseGroups reads group(5) lines; those that are none are left out.
+func parseGroups(out string) []Group {
+	var groups []Group
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(fields) != 4 || fields[0] == "" {
+			continue
+		}
+		gid, err := strconv.Atoi(fields[2])
+		if err != nil {
+			continue
+		}
+		g := Group{Name: fields[0], GID: gid}
+		if fields[3] != "" {
+			g.Members = strings.Split(fields[3], ",")
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// parseUsers reads passwd(5) lines and joins them with the groups.
+func parseUsers(out string, groups []Group) map[string]User {
+	users := map[string]User{}
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(fields) != 7 || fields[0] == "" {
+			continue
+		}
+		uid, uidErr := strconv.Atoi(fields[2])
+		gid, gidErr := strconv.Atoi(fields[3])
+		if uidErr != nil || gidErr != nil {
+			continue
+		}
+		u := User{Name: fields[0], UID: uid, GID: gid, Comment: fields[4], Home: fields[5], Shell: fields[6]}
+		for _, g := range groups {
+			if g.GID == gid && u.Group == "" {
+				u.Group = g.Name
+			}
+			if slices.Contains(g.Members, u.Name) {
+				u.Groups = append(u.Groups, g.Name)
+			}
+		}
+		slices.Sort(u.Groups)
+		u.Groups = slices.Compact(u.Groups)
+		users[u.Name] = u
+	}
+	return users
+}
