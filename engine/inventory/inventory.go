@@ -11,9 +11,11 @@ type Inventory struct {
 	// Path is what was given on the command line: a file, or a directory whose .hcl files are read.
 	Path string
 	// Hosts are in the order of the source.
-	Hosts  []*Host
+	Hosts []*Host
+	// Groups are "all", then the declared groups in the order of the source, then "ungrouped".
 	Groups []*Group
-	Files  map[string]*hcl.File
+	// Files are all sources by file name, as hcl.NewDiagnosticTextWriter wants them.
+	Files map[string]*hcl.File
 }
 
 // Host is one host with everything its groups give it: precedence is documented at Load.
@@ -28,7 +30,8 @@ type Host struct {
 	Port int
 	// User is empty for "as ~/.ssh/config says, or the controller's user".
 	User string
-	// Keys are paths of private keys to try before the agent's and the default ones.
+	// Keys are paths of private keys to try before the agent's and the default ones. "~/" is already
+	// expanded, and relative paths are relative to the inventory file's directory.
 	Keys []string
 	// KnownHosts is a path of a known_hosts file to use in place of the user's; empty for that.
 	KnownHosts string
@@ -39,7 +42,8 @@ type Host struct {
 	BecomeUser string
 	// Vars are the host's variables with those of its groups; expressions see them as host.vars.
 	Vars map[string]cty.Value
-	// Groups are the names of all groups the host is in, directly or through child groups, "all" first.
+	// Groups are the names of all groups the host is in, directly or through child groups: "all" first,
+	// then in the order of their precedence, or "ungrouped" for a host that is in no other.
 	Groups []string
 	// Rehearsal describes the simulated node that stands in for this host.
 	Rehearsal Rehearsal
@@ -50,9 +54,13 @@ type Host struct {
 type Group struct {
 	Name string
 	// Hosts are all members, those of child groups included, in the inventory's order.
-	Hosts    []*Host
+	Hosts []*Host
+	// Children are the names of the groups directly below this one.
 	Children []string
-	Range    hcl.Range
+	// Vars are the variables that the group itself gives its hosts; those of "all" include those of the
+	// `defaults` block. A host's own Vars hold them too, unless something of higher precedence gives another value.
+	Vars  map[string]cty.Value
+	Range hcl.Range
 }
 
 // Rehearsal is what a `rehearsal` block says of the simulated node; real runs ignore it.

@@ -1,0 +1,188 @@
+package inventory
+
+import (
+	"regexp"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// The groups that exist without being declared.
+const (
+	groupAll       = "all"
+	groupUngrouped = "ungrouped"
+)
+
+// declarations are the blocks of an inventory before groups and hosts are brought together.
+type declarations struct {
+	decoder
+	defaults   settings
+	defaultsAt *hcl.Range
+	hosts      []*hostDecl
+	groups     []*groupDecl
+}
+
+type hostDecl struct {
+	name string
+	settings
+	at hcl.Range
+}
+
+type groupDecl struct {
+	name string
+	settings
+	hosts, children []member
+	at              hcl.Range
+}
+
+// member is a name in a group's list, and where it stands.
+type member struct {
+	name string
+	at   hcl.Range
+}
+
+// file adds the declarations of one file.
+func (d *declarations) file(file *hcl.File) {
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return
+	}
+	for _, attr := range attributes(body) {
+		d.errorf(attr.NameRange, "Unknown attribute", "An inventory has blocks only: defaults, group \"name\" and host \"name\".")
+	}
+	for _, block := range body.Blocks {
+		switch block.Type {
+		case "defaults":
+			d.addDefaults(block)
+		case "host":
+			d.addHost(block)
+		case "group":
+			d.addGroup(block)
+		default:
+			d.unknownBlock(block, "An inventory", []string{"defaults", "group", "host"})
+		}
+	}
+}
+
+func (d *declarations) addDefaults(block *hclsyntax.Block) {
+	at := block.DefRange()
+	if len(block.Labels) != 0 {
+		d.errorf(at, "Name not expected", "The defaults block has no name; it is for all hosts.")
+	}
+	if d.defaultsAt != nil {
+		d.errorf(at, "Duplicate defaults", "There is a defaults block already, at %s.", d.defaultsAt)
+		return
+	}
+	d.defaultsAt = &at
+	for _, attr := range attributes(block.Body) {
+		if !d.defaults.set(&d.decoder, attr) {
+			d.unknownAttribute(attr, "The defaults block", settingNames)
+		}
+	}
+	d.blocks(block, &d.defaults, "The defaults block", nil)
+}
+
+// hostName is a name that can stand in a pattern and cannot be taken for an option of a program.
+var hostName = regexp.MustCompile(`^[\pL\pN_][\pL\pN\pM_.-]*$`)
+
+func (d *declarations) addHost(block *hclsyntax.Block) (member, bool) {
+	name, ok := d.label(block, "host")
+	if !ok {
+		return member{}, false
+	}
+	if !hostName.MatchString(name) {
+		d.errorf(block.LabelRanges[0], "Invalid host name", "%q is not a host's name: that has letters, digits, \".\", \"_\" and \"-\", and begins with a letter, a digit or \"_\".", name)
+		return member{}, false
+	}
+	for _, other := range d.hosts {
+		if other.name == name {
+			d.errorf(block.DefRange(), "Duplicate host", "There is a host %q already, at %s. To put a host into several groups, name it in their hosts.", name, other.at)
+			return member{}, false
+		}
+	}
+	host := &hostDecl{name: name, at: block.DefRange()}
+	d.hosts = append(d.hosts, host)
+	for _, attr := range attributes(block.Body) {
+		if !host.set(&d.decoder, attr) {
+			d.unknownAttribute(attr, "A host", settingNames)
+		}
+	}
+	d.blocks(block, &host.settings, "A host", nil)
+	return member{name, block.LabelRanges[0]}, true
+}
+
+func (d *declarations) addGroup(block *hclsyntax.Block) {
+	name, ok := d.label(block, "group")
+	if !ok {
+		return
+	}
+	at := block.DefRange()
+	switch {
+	case !hclsyntax.ValidIdentifier(name):
+		d.errorf(block.LabelRanges[0], "Invalid group name", "%q is not an identifier, as which playbooks use it (groups.name): letters, digits, \"_\" and \"-\", and a letter first.", name)
+		return
+	case name == groupUngrouped:
+		d.errorf(block.LabelRanges[0], "Reserved group name", "The group %q exists by itself: it holds the hosts that are in no other group.", name)
+		return
+	}
+	for _, other := range d.groups {
+		if other.name == name {
+			d.errorf(at, "Duplicate group", "There is a group %q already, at %s.", name, other.at)
+			return
+		}
+	}
+	group := &groupDecl{name: name, at: at}
+	d.groups = append(d.groups, group)
+	for _, attr := range attributes(block.Body) {
+		isList := attr.Name == "hosts" || attr.Name == "children"
+		switch {
+		case isList && name == groupAll:
+			d.errorf(attr.NameRange, "Unknown attribute", "The group \"all\" has every host by itself, and so no %s.", attr.Name)
+		case attr.Name == "hosts":
+			group.hosts = append(group.hosts, d.members(attr)...)
+		case attr.Name == "children":
+			group.children = d.members(attr)
+		case !group.set(&d.decoder, attr):
+			d.unknownAttribute(attr, "A group", append([]string{"hosts", "children"}, settingNames...))
+		}
+	}
+	d.blocks(block, &group.settings, "A group", func(host *hclsyntax.Block) {
+		if m, ok := d.addHost(host); ok {
+			group.hosts = append(group.hosts, m)
+		}
+	})
+}
+
+// blocks decodes the blocks within a block: at most one rehearsal, and hosts where addHost is given.
+func (d *declarations) blocks(block *hclsyntax.Block, s *settings, where string, addHost func(*hclsyntax.Block)) {
+	known := []string{"rehearsal"}
+	if addHost != nil {
+		known = append(known, "host")
+	}
+	seen := false
+	for _, inner := range block.Body.Blocks {
+		switch {
+		case inner.Type == "rehearsal" && seen:
+			d.errorf(inner.DefRange(), "Duplicate rehearsal", "%s has one rehearsal block at most.", where)
+		case inner.Type == "rehearsal":
+			s.rehearsal, seen = d.rehearsal(inner), true
+		case inner.Type == "host" && addHost != nil:
+			addHost(inner)
+		default:
+			d.unknownBlock(inner, where, known)
+		}
+	}
+}
+
+// members decodes a list of names.
+func (d *declarations) members(attr *hclsyntax.Attribute) []member {
+	names := d.strings(attr)
+	if names == nil {
+		return nil
+	}
+	members := make([]member, len(*names))
+	for i, name := range *names {
+		members[i] = member{name, elementRange(attr.Expr, i)}
+	}
+	return members
+}

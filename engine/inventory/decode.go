@@ -1,0 +1,251 @@
+package inventory
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/gocty"
+)
+
+// decoder reads attributes and collects what is wrong with them. Its methods return nil for an
+// attribute that is null, which is the same as not given, or wrong, which is reported.
+type decoder struct {
+	diags hcl.Diagnostics
+}
+
+func (d *decoder) errorf(at hcl.Range, summary, format string, args ...any) {
+	d.diags = append(d.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at,
+	})
+}
+
+func (d *decoder) warnf(at hcl.Range, summary, format string, args ...any) {
+	d.diags = append(d.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagWarning, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at,
+	})
+}
+
+func (d *decoder) wrongType(attr *hclsyntax.Attribute, want string, got cty.Value) {
+	d.errorf(attr.Expr.Range(), "Wrong type", "%s must be %s, not %s.", attr.Name, want, typeName(got.Type()))
+}
+
+func typeName(t cty.Type) string {
+	switch {
+	case t == cty.String:
+		return "a string"
+	case t == cty.Number:
+		return "a number"
+	case t == cty.Bool:
+		return "true or false"
+	case t.IsTupleType() || t.IsListType():
+		return "a list"
+	case t.IsObjectType() || t.IsMapType():
+		return "an object"
+	}
+	return t.FriendlyName()
+}
+
+// attributes returns a body's attributes in the order of the source.
+func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	attrs := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
+	for _, attr := range body.Attributes {
+		attrs = append(attrs, attr)
+	}
+	sort.Slice(attrs, func(i, j int) bool { return attrs[i].SrcRange.Start.Byte < attrs[j].SrcRange.Start.Byte })
+	return attrs
+}
+
+func (d *decoder) unknownAttribute(attr *hclsyntax.Attribute, where string, known []string) {
+	d.errorf(attr.NameRange, "Unknown attribute", "%s has no attribute %q%s", where, attr.Name, suggestion(attr.Name, known))
+}
+
+func (d *decoder) unknownBlock(block *hclsyntax.Block, where string, known []string) {
+	if len(known) == 0 {
+		d.errorf(block.TypeRange, "Unknown block", "%s has no blocks, and so no %q.", where, block.Type)
+		return
+	}
+	d.errorf(block.TypeRange, "Unknown block", "%s has no block %q%s", where, block.Type, suggestion(block.Type, known))
+}
+
+// label returns the one label of a block, normalised as strings in lists are, or false after reporting that
+// there is not exactly one.
+func (d *decoder) label(block *hclsyntax.Block, what string) (string, bool) {
+	if len(block.Labels) != 1 {
+		d.errorf(block.DefRange(), "Wrong number of names", "A %s block has one name: %s \"name\" { … }.", what, block.Type)
+		return "", false
+	}
+	return cty.NormalizeString(block.Labels[0]), true
+}
+
+// value evaluates an attribute; false means that it is null, or wrong.
+func (d *decoder) value(attr *hclsyntax.Attribute) (cty.Value, bool) {
+	value, diags := attr.Expr.Value(nil)
+	for _, diag := range diags {
+		switch diag.Summary {
+		case "Variables not allowed", "Function calls not allowed":
+			diag.Detail = "An inventory holds plain values, without references or functions. A name stands in quotes: \"pve1\"."
+		}
+	}
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() || value.IsNull() || !value.IsWhollyKnown() {
+		return cty.NilVal, false
+	}
+	return value, true
+}
+
+func (d *decoder) string(attr *hclsyntax.Attribute) *string {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if value.Type() != cty.String {
+		d.wrongType(attr, "a string", value)
+		return nil
+	}
+	s := value.AsString()
+	return &s
+}
+
+func (d *decoder) nonEmpty(attr *hclsyntax.Attribute) *string {
+	s := d.string(attr)
+	if s != nil && *s == "" {
+		d.errorf(attr.Expr.Range(), "Empty value", "%s is empty; leave the attribute out if it is not needed.", attr.Name)
+		return nil
+	}
+	return s
+}
+
+func (d *decoder) bool(attr *hclsyntax.Attribute) *bool {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if value.Type() != cty.Bool {
+		d.wrongType(attr, "true or false, without quotes", value)
+		return nil
+	}
+	b := value.True()
+	return &b
+}
+
+// strings decodes a list of non-empty strings.
+func (d *decoder) strings(attr *hclsyntax.Attribute) *[]string {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if !value.Type().IsTupleType() {
+		d.wrongType(attr, "a list of strings, such as [\"a\", \"b\"]", value)
+		return nil
+	}
+	list := make([]string, 0, value.LengthInt())
+	for i, element := range value.AsValueSlice() {
+		if element.IsNull() || element.Type() != cty.String || element.AsString() == "" {
+			d.errorf(elementRange(attr.Expr, i), "Wrong type", "%s must be a list of non-empty strings.", attr.Name)
+			return nil
+		}
+		list = append(list, element.AsString())
+	}
+	return &list
+}
+
+// elementRange is where an element of a list stands, as closely as the source tells.
+func elementRange(expr hclsyntax.Expression, i int) hcl.Range {
+	if tuple, ok := expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
+		return tuple.Exprs[i].Range()
+	}
+	return expr.Range()
+}
+
+func (d *decoder) oneOf(attr *hclsyntax.Attribute, choices ...string) *string {
+	s := d.string(attr)
+	if s == nil {
+		return nil
+	}
+	for _, choice := range choices {
+		if *s == choice {
+			return s
+		}
+	}
+	d.errorf(attr.Expr.Range(), "Unknown value", "%s cannot be %q%s", attr.Name, *s, suggestion(*s, choices))
+	return nil
+}
+
+func (d *decoder) port(attr *hclsyntax.Attribute) *int {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	var port int
+	if value.Type() != cty.Number {
+		d.wrongType(attr, "a number from 1 to 65535", value)
+		return nil
+	}
+	if err := gocty.FromCtyValue(value, &port); err != nil || port < 1 || port > 65535 {
+		d.errorf(attr.Expr.Range(), "Invalid port", "port must be a whole number from 1 to 65535.")
+		return nil
+	}
+	return &port
+}
+
+// loginName is what useradd(8) accepts, in the wide sense of other systems and of directory services.
+var loginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
+
+func (d *decoder) login(attr *hclsyntax.Attribute) *string {
+	s := d.nonEmpty(attr)
+	if s != nil && !loginName.MatchString(*s) {
+		d.errorf(attr.Expr.Range(), "Invalid user", "%q is not a user name.", *s)
+		return nil
+	}
+	return s
+}
+
+// hostLabel is one label of a name in DNS, in the wide sense of RFC 2181 that allows an underscore.
+var hostLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+
+func (d *decoder) address(attr *hclsyntax.Attribute) *string {
+	s := d.nonEmpty(attr)
+	if s == nil {
+		return nil
+	}
+	if problem := addressProblem(*s); problem != "" {
+		d.errorf(attr.Expr.Range(), "Invalid address", "%q is not a name or an IP address: %s.", *s, problem)
+		return nil
+	}
+	return s
+}
+
+// addressProblem says what is wrong with an address, or nothing.
+func addressProblem(s string) string {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return ""
+	}
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		return fmt.Sprintf("leave out the prefix length: %q", prefix.Addr())
+	}
+	if _, err := netip.ParseAddrPort(s); err == nil {
+		return "write the port as an attribute of its own, port"
+	}
+	if user, host, ok := strings.Cut(s, "@"); ok {
+		return fmt.Sprintf("write the user as an attribute of its own: user = %q, and here %q", user, host)
+	}
+	if len(s) > 253 {
+		return "it is longer than 253 characters"
+	}
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, label := range labels {
+		if !hostLabel.MatchString(label) {
+			return "a name has letters, digits and hyphens between its dots"
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+		return "an IPv4 address has four numbers from 0 to 255"
+	}
+	return ""
+}

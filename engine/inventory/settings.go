@@ -1,0 +1,148 @@
+package inventory
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// settings is what one block says about hosts: the block of a host, of a group, or `defaults`.
+// A nil field is not given there.
+type settings struct {
+	address, sshAddress *string
+	port                *int
+	user                *string
+	keys                *[]string
+	knownHosts          *string
+	connection          *string
+	become              *bool
+	becomeUser          *string
+	vars                map[string]cty.Value
+	rehearsal           rehearsalSettings
+}
+
+// settingNames are the attributes that settings has, in the order in which messages list them.
+var settingNames = []string{
+	"address", "ssh_address", "port", "user", "keys", "known_hosts", "connection", "become", "become_user", "vars",
+}
+
+// set decodes one attribute. It reports whether there is a setting of that name.
+func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
+	switch attr.Name {
+	case "address":
+		s.address = d.address(attr)
+	case "ssh_address":
+		s.sshAddress = d.address(attr)
+	case "port":
+		s.port = d.port(attr)
+	case "user":
+		s.user = d.login(attr)
+	case "keys":
+		if keys := d.strings(attr); keys != nil {
+			for i, key := range *keys {
+				(*keys)[i] = expandPath(key, attr.SrcRange.Filename)
+			}
+			s.keys = keys
+		}
+	case "known_hosts":
+		if path := d.nonEmpty(attr); path != nil {
+			expanded := expandPath(*path, attr.SrcRange.Filename)
+			s.knownHosts = &expanded
+		}
+	case "connection":
+		s.connection = d.oneOf(attr, "ssh", "local")
+	case "become":
+		s.become = d.bool(attr)
+	case "become_user":
+		s.becomeUser = d.login(attr)
+	case "vars":
+		s.vars = d.vars(attr)
+	default:
+		return false
+	}
+	return true
+}
+
+// apply lays the settings over a host.
+func (s *settings) apply(h *Host) {
+	set(&h.Address, s.address)
+	set(&h.SSHAddress, s.sshAddress)
+	set(&h.Port, s.port)
+	set(&h.User, s.user)
+	if s.keys != nil {
+		h.Keys = append([]string(nil), *s.keys...)
+	}
+	set(&h.KnownHosts, s.knownHosts)
+	set(&h.Connection, s.connection)
+	set(&h.Become, s.become)
+	set(&h.BecomeUser, s.becomeUser)
+	for name, value := range s.vars {
+		h.Vars[name] = value
+	}
+	s.rehearsal.apply(&h.Rehearsal)
+}
+
+func set[T any](target *T, value *T) {
+	if value != nil {
+		*target = *value
+	}
+}
+
+// expandPath makes "~/" the home directory, and a relative path relative to the inventory file that
+// names it, so that an inventory means the same wherever hlplay is started. The result is absolute.
+func expandPath(path, inventoryFile string) string {
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return path
+		}
+		return filepath.Join(home, path[1:])
+	}
+	if filepath.IsAbs(path) {
+		return path
+	}
+	joined := filepath.Join(filepath.Dir(inventoryFile), path)
+	if absolute, err := filepath.Abs(joined); err == nil {
+		return absolute
+	}
+	return joined
+}
+
+// vars decodes an object of variables.
+func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if !value.Type().IsObjectType() {
+		d.wrongType(attr, "an object of variables, such as { name = \"value\" }", value)
+		return nil
+	}
+	vars := value.AsValueMap()
+	for name, v := range vars {
+		if problem := unprintable(v); problem != "" {
+			d.errorf(attr.Expr.Range(), "Unusable variable", "The variable %q holds %s.", name, problem)
+			delete(vars, name)
+		}
+	}
+	return vars
+}
+
+// unprintable says what in a value cannot be written down as a decimal number of bounded length.
+func unprintable(value cty.Value) string {
+	var problem string
+	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
+		if v.Type() != cty.Number || v.IsNull() || !v.IsKnown() {
+			return true, nil
+		}
+		if f := v.AsBigFloat(); f.IsInf() || f.MantExp(nil) > 1024 || f.MantExp(nil) < -1074 {
+			problem = fmt.Sprintf("the number %s, which is out of range; the largest is about 1.8e308", f.Text('g', 8))
+		}
+		return true, nil
+	})
+	return problem
+}

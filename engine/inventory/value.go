@@ -1,0 +1,58 @@
+package inventory
+
+import "github.com/zclconf/go-cty/cty"
+
+// Value is what expressions see as `host`: an object with name, address, port (22 if the inventory names
+// none), user (empty if it names none), groups (a list of names) and vars (an object).
+func (h *Host) Value() cty.Value {
+	port := h.Port
+	if port == 0 {
+		port = 22
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"name":    cty.StringVal(h.Name),
+		"address": cty.StringVal(h.Address),
+		"port":    cty.NumberIntVal(int64(port)),
+		"user":    cty.StringVal(h.User),
+		"groups":  stringList(h.Groups),
+		"vars":    cty.ObjectVal(h.Vars),
+	})
+}
+
+// HostsValue is what expressions see as `hosts`: an object of the hosts' values by name.
+func (inv *Inventory) HostsValue() cty.Value {
+	hosts := make(map[string]cty.Value, len(inv.Hosts))
+	for _, host := range inv.Hosts {
+		hosts[host.Name] = host.Value()
+	}
+	return cty.ObjectVal(hosts)
+}
+
+// GroupsValue is what expressions see as `groups`: an object of lists of host names, each in the
+// inventory's order, by the groups' names.
+func (inv *Inventory) GroupsValue() cty.Value {
+	groups := make(map[string]cty.Value, len(inv.Groups))
+	for _, group := range inv.Groups {
+		groups[group.Name] = stringList(group.hostNames())
+	}
+	return cty.ObjectVal(groups)
+}
+
+func (g *Group) hostNames() []string {
+	names := make([]string, len(g.Hosts))
+	for i, host := range g.Hosts {
+		names[i] = host.Name
+	}
+	return names
+}
+
+func stringList(list []string) cty.Value {
+	if len(list) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	values := make([]cty.Value, len(list))
+	for i, s := range list {
+		values[i] = cty.StringVal(s)
+	}
+	return cty.ListVal(values)
+}

@@ -1,0 +1,139 @@
+package inventory
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Write renders an inventory as HCL that Load reads back as the same hosts and groups. Each host says all
+// that concerns its connection itself; variables stay with the groups that give them. A variable that a
+// group gives cannot be withdrawn from a host by deleting it from Host.Vars.
+func Write(w io.Writer, inv *Inventory) error {
+	file := hclwrite.NewEmptyFile()
+	body := file.Body()
+	for _, host := range inv.Hosts {
+		inv.writeHost(body.AppendNewBlock("host", []string{host.Name}).Body(), host)
+		body.AppendNewline()
+	}
+	for _, group := range inv.Groups {
+		switch {
+		case group.Name == groupUngrouped, group.Name == groupAll && len(group.Vars) == 0:
+			continue
+		}
+		block := body.AppendNewBlock("group", []string{group.Name}).Body()
+		if group.Name != groupAll {
+			block.SetAttributeValue("hosts", stringList(inv.direct(group)))
+			if len(group.Children) > 0 {
+				block.SetAttributeValue("children", stringList(group.Children))
+			}
+		}
+		if len(group.Vars) > 0 {
+			block.SetAttributeValue("vars", cty.ObjectVal(group.Vars))
+		}
+		body.AppendNewline()
+	}
+	if _, err := w.Write(hclwrite.Format(file.Bytes())); err != nil {
+		return fmt.Errorf("writing the inventory: %w", err)
+	}
+	return nil
+}
+
+func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) {
+	text := func(name, value, unless string) {
+		if value != unless {
+			body.SetAttributeValue(name, cty.StringVal(value))
+		}
+	}
+	text("address", host.Address, host.Name)
+	text("ssh_address", host.SSHAddress, "")
+	if host.Port != 0 {
+		body.SetAttributeValue("port", cty.NumberIntVal(int64(host.Port)))
+	}
+	text("user", host.User, "")
+	if len(host.Keys) > 0 {
+		body.SetAttributeValue("keys", stringList(host.Keys))
+	}
+	text("known_hosts", host.KnownHosts, "")
+	text("connection", host.Connection, "ssh")
+	if host.Become {
+		body.SetAttributeValue("become", cty.True)
+	}
+	text("become_user", host.BecomeUser, "")
+	if vars := inv.own(host); len(vars) > 0 {
+		body.SetAttributeValue("vars", cty.ObjectVal(vars))
+	}
+	writeRehearsal(body, host.Rehearsal)
+}
+
+func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 {
+		return
+	}
+	block := body.AppendNewBlock("rehearsal", nil).Body()
+	if r.Debian != "" {
+		block.SetAttributeValue("debian", cty.StringVal(r.Debian))
+	}
+	if len(r.Addresses) > 0 {
+		block.SetAttributeValue("addresses", stringList(r.Addresses))
+	}
+	if len(r.Guests) > 0 {
+		guests := make(map[string]cty.Value, len(r.Guests))
+		for id, kind := range r.Guests {
+			guests[id] = cty.StringVal(kind)
+		}
+		block.SetAttributeValue("guests", cty.ObjectVal(guests))
+	}
+	for _, disk := range r.Disks {
+		inner := block.AppendNewBlock("disk", []string{disk.Name}).Body()
+		if disk.Size != 0 {
+			inner.SetAttributeValue("size", cty.StringVal(formatSize(disk.Size)))
+		}
+		for _, attr := range []struct{ name, value string }{{"serial", disk.Serial}, {"model", disk.Model}, {"use", disk.Use}} {
+			if attr.value != "" {
+				inner.SetAttributeValue(attr.name, cty.StringVal(attr.value))
+			}
+		}
+		if disk.Rotational {
+			inner.SetAttributeValue("rotational", cty.True)
+		}
+	}
+}
+
+// own are the host's variables that its groups do not give it, or give it with another value.
+func (inv *Inventory) own(host *Host) map[string]cty.Value {
+	given := map[string]cty.Value{}
+	for _, name := range host.Groups {
+		if group := inv.Group(name); group != nil {
+			given = merged(given, group.Vars)
+		}
+	}
+	own := map[string]cty.Value{}
+	for name, value := range host.Vars {
+		if other, ok := given[name]; !ok || !value.RawEquals(other) {
+			own[name] = value
+		}
+	}
+	return own
+}
+
+// direct are the names of a group's hosts that are in none of its child groups.
+func (inv *Inventory) direct(group *Group) []string {
+	below := map[*Host]bool{}
+	for _, name := range group.Children {
+		if child := inv.Group(name); child != nil {
+			for _, host := range child.Hosts {
+				below[host] = true
+			}
+		}
+	}
+	var names []string
+	for _, host := range group.Hosts {
+		if !below[host] {
+			names = append(names, host.Name)
+		}
+	}
+	return names
+}
