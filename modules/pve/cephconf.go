@@ -1,0 +1,120 @@
+package pve
+
+import (
+	"sort"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// CephConf is /etc/pve/ceph.conf, which all nodes of a cluster share.
+type CephConf struct {
+	// Exists says that the file is there, Folder that /etc/pve/ceph is: together they are what
+	// Proxmox VE takes for "initialised".
+	Exists, Folder bool
+	// Sections by name ("global", "mon.pve1") with their settings. Keys are spelt with "_".
+	Sections map[string]map[string]string
+}
+
+// Global is one setting of [global]; empty if it is not set.
+func (c CephConf) Global(key string) string { return c.Sections["global"][key] }
+
+// Initialised says that pveceph init has run.
+func (c CephConf) Initialised() bool { return c.Exists && c.Folder && c.Sections["global"] != nil }
+
+// MonHosts are the addresses in mon_host: commas and blanks separate them, and it can begin with blanks.
+func (c CephConf) MonHosts() []string {
+	return strings.FieldsFunc(c.Global("mon_host"), func(r rune) bool { return strings.ContainsRune(", \t;", r) })
+}
+
+// Monitors are the ids of the [mon.ID] sections, sorted.
+func (c CephConf) Monitors() []string {
+	var ids []string
+	for name := range c.Sections {
+		if id, ok := strings.CutPrefix(name, "mon."); ok {
+			ids = append(ids, id)
+		}
+	}
+	sort.Strings(ids)
+	return ids
+}
+
+// With is the file with one setting more, or another one.
+func (c CephConf) With(section, key, value string) CephConf {
+	sections := make(map[string]map[string]string, len(c.Sections)+1)
+	for name, settings := range c.Sections {
+		copied := make(map[string]string, len(settings)+1)
+		for k, v := range settings {
+			copied[k] = v
+		}
+		sections[name] = copied
+	}
+	if sections[section] == nil {
+		sections[section] = map[string]string{}
+	}
+	sections[section][key] = value
+	c.Sections = sections
+	return c
+}
+
+// CephConfs observes CephConf; its only name is "".
+var CephConfs = &observe.Kind[CephConf]{
+	Name: "ceph-conf",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			readFile("/etc/pve/ceph.conf"),
+			{Script: `timeout 10 test -d /etc/pve/ceph && echo folder; exit 0`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, CephConf, error)) {
+		content, exists, err := fileContent("/etc/pve/ceph.conf", answers[0])
+		conf := CephConf{Exists: exists, Folder: strings.TrimSpace(string(answers[1].Stdout)) == "folder"}
+		conf.Sections = parseCephConf(content)
+		for _, name := range names {
+			tell(name, conf, err)
+		}
+	},
+}
+
+// parseCephConf reads a ceph.conf. Blanks, "-" and "_" in keys are the same to Ceph; lines that are
+// no setting are ignored, as Ceph does.
+func parseCephConf(content []byte) map[string]map[string]string {
+	sections := map[string]map[string]string{}
+	var current map[string]string
+	for line := range strings.Lines(string(content)) {
+		line = strings.TrimSpace(stripComment(line))
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			name = strings.TrimSpace(strings.TrimSuffix(name, "]"))
+			if sections[name] == nil {
+				sections[name] = map[string]string{}
+			}
+			current = sections[name]
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || current == nil {
+			continue
+		}
+		key = strings.Join(strings.FieldsFunc(key, func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), "_")
+		current[key] = strings.TrimSpace(value)
+	}
+	return sections
+}
+
+// stripComment cuts the line at an unescaped "#" or ";" and removes the escapes.
+func stripComment(line string) string {
+	var b strings.Builder
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\\' && i+1 < len(line) && (line[i+1] == '#' || line[i+1] == ';'):
+			i++
+			b.WriteByte(line[i])
+		case c == '#' || c == ';':
+			return b.String()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

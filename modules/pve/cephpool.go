@@ -1,0 +1,180 @@
+package pve
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Pool is one pool of the cluster.
+type Pool struct {
+	// ID is -1 in a prediction: the cluster gives the number.
+	ID   int
+	Size int
+	// MinSize is the number of copies that must be there for the pool to serve.
+	MinSize int
+	// PGs is the number of placement groups that is aimed at: a change is gradual.
+	PGs int
+	// PGsMin is the autoscaler's lower bound; 0 is none.
+	PGsMin int
+	// Rule is the name of the CRUSH rule.
+	Rule string
+	// Autoscale is "on", "off" or "warn".
+	Autoscale string
+	// TargetRatio is the share of the capacity that the autoscaler plans with; 0 is none.
+	TargetRatio float64
+	// Applications are sorted: "rbd", "cephfs".
+	Applications []string
+	// Erasure says that the pool is erasure-coded; its size follows from its profile.
+	Erasure bool
+}
+
+// Pools observes the pools by name; its only name is "".
+var Pools = &observe.Kind[map[string]Pool]{
+	Name: "ceph-pools",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{ceph("osd", "pool", "ls", "detail"), ceph("osd", "crush", "rule", "dump")}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Pool, error)) {
+		pools, err := parsePoolAnswers(answers)
+		for _, name := range names {
+			tell(name, pools, err)
+		}
+	},
+}
+
+func parsePoolAnswers(answers []remote.Answer) (map[string]Pool, error) {
+	detail, asked, err := cephAnswer(answers[0], "osd pool ls detail")
+	if err != nil || !asked {
+		return map[string]Pool{}, err
+	}
+	rules, _, err := cephAnswer(answers[1], "osd crush rule dump")
+	if err != nil {
+		return nil, err
+	}
+	return parsePools(detail, rules)
+}
+
+func parsePools(detail, ruleDump []byte) (map[string]Pool, error) {
+	var list []struct {
+		ID        flexInt `json:"pool_id"`
+		Name      string  `json:"pool_name"`
+		Type      int     `json:"type"`
+		Size      int     `json:"size"`
+		MinSize   int     `json:"min_size"`
+		Rule      flexInt `json:"crush_rule"`
+		Autoscale string  `json:"pg_autoscale_mode"`
+		PGs       int     `json:"pg_num"`
+		PGsTarget int     `json:"pg_num_target"`
+		Options   struct {
+			PGsMin      int     `json:"pg_num_min"`
+			TargetRatio float64 `json:"target_size_ratio"`
+		} `json:"options"`
+		Applications map[string]json.RawMessage `json:"application_metadata"`
+	}
+	if err := json.Unmarshal(clean(detail), &list); err != nil {
+		return nil, fmt.Errorf("ceph osd pool ls detail: %w", err)
+	}
+	rules, err := parseRuleDump(ruleDump)
+	if err != nil {
+		return nil, err
+	}
+	names := map[int]string{}
+	for _, rule := range rules {
+		names[rule.ID] = rule.Name
+	}
+	pools := map[string]Pool{}
+	for _, p := range list {
+		pool := Pool{
+			ID: int(p.ID), Size: p.Size, MinSize: p.MinSize, PGs: p.PGsTarget, PGsMin: p.Options.PGsMin,
+			Rule: names[int(p.Rule)], Autoscale: p.Autoscale, TargetRatio: p.Options.TargetRatio, Erasure: p.Type == 3,
+		}
+		if pool.PGs == 0 {
+			pool.PGs = p.PGs
+		}
+		for app := range p.Applications {
+			pool.Applications = append(pool.Applications, app)
+		}
+		sort.Strings(pool.Applications)
+		pools[p.Name] = pool
+	}
+	return pools, nil
+}
+
+// flexInt is a number that some versions print as a string.
+type flexInt int
+
+func (n *flexInt) UnmarshalJSON(text []byte) error {
+	value, err := strconv.Atoi(strings.Trim(string(text), `"`))
+	*n = flexInt(value)
+	return err
+}
+
+// CrushRule is what a CRUSH rule does.
+type CrushRule struct {
+	// Root, FailureDomain and Class are what create-replicated makes a rule of. Class is empty for a rule
+	// that takes every device.
+	Root, FailureDomain, Class string
+	// Custom says that the rule is not of that form (hand-made, or erasure-coded): the other fields
+	// then mean nothing.
+	Custom bool
+}
+
+// CrushRules observes the CRUSH rules by name; its only name is "".
+var CrushRules = &observe.Kind[map[string]CrushRule]{
+	Name:  "ceph-rules",
+	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("osd", "crush", "rule", "dump")} },
+	Parse: parseWhole("osd crush rule dump", parseCrushRules),
+}
+
+// ruleDump is one entry of ceph osd crush rule dump.
+type ruleDump struct {
+	ID    int    `json:"rule_id"`
+	Name  string `json:"rule_name"`
+	Type  int    `json:"type"`
+	Steps []struct {
+		Op   string `json:"op"`
+		Item string `json:"item_name"`
+		Num  int    `json:"num"`
+		Type string `json:"type"`
+	} `json:"steps"`
+}
+
+func parseRuleDump(body []byte) ([]ruleDump, error) {
+	var dump []ruleDump
+	if err := json.Unmarshal(clean(body), &dump); err != nil {
+		return nil, fmt.Errorf("ceph osd crush rule dump: %w", err)
+	}
+	return dump, nil
+}
+
+func parseCrushRules(body []byte) (map[string]CrushRule, error) {
+	dump, err := parseRuleDump(body)
+	if err != nil {
+		return nil, err
+	}
+	rules := map[string]CrushRule{}
+	for _, r := range dump {
+		rules[r.Name] = r.meaning()
+	}
+	return rules, nil
+}
+
+// meaning reads the three steps that create-replicated writes: take, choose (leaf) all, emit.
+func (r ruleDump) meaning() CrushRule {
+	if r.Type != 1 || len(r.Steps) != 3 {
+		return CrushRule{Custom: true}
+	}
+	take, choose, emit := r.Steps[0], r.Steps[1], r.Steps[2]
+	chooses := choose.Op == "chooseleaf_firstn" || choose.Op == "choose_firstn" && choose.Type == "osd"
+	if take.Op != "take" || !chooses || choose.Num != 0 || emit.Op != "emit" {
+		return CrushRule{Custom: true}
+	}
+	root, class, _ := strings.Cut(take.Item, "~")
+	return CrushRule{Root: root, FailureDomain: choose.Type, Class: class}
+}

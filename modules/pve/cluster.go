@@ -1,0 +1,183 @@
+package pve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Cluster is the cluster as one node sees it.
+type Cluster struct {
+	// Mounted says that pmxcfs serves /etc/pve. If it does not, nothing else here is known.
+	Mounted bool
+	// Name of the cluster; empty on a standalone node.
+	Name string
+	// ConfigVersion is corosync's config_version; it grows with each change.
+	ConfigVersion int
+	// Quorate says whether /etc/pve can be written. A standalone node always is.
+	Quorate bool
+	// Members are the nodes of the cluster by name; empty on a standalone node.
+	Members map[string]Member
+	// AuthKey says that /etc/corosync/authkey exists: on a standalone node a left-over of an earlier
+	// create or join, which pvecm add refuses.
+	AuthKey bool
+	// Certificate says that the node's own key, /etc/pve/local/pve-ssl.key, exists. It is missing after
+	// a join that died half-way.
+	Certificate bool
+}
+
+// Member is one node of a cluster.
+type Member struct {
+	ID     int
+	Votes  int
+	Online bool
+	// Links are the addresses of the knet links by number, as corosync.conf has them.
+	Links map[int]string
+}
+
+// Online are the names of the members that are online, sorted.
+func (c Cluster) Online() []string {
+	var names []string
+	for name, m := range c.Members {
+		if m.Online {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Names are the names of all members, sorted.
+func (c Cluster) Names() []string {
+	names := make([]string, 0, len(c.Members))
+	for name := range c.Members {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// With is the cluster with one more member, as every member will see it once the node has joined.
+func (c Cluster) With(name string, m Member) Cluster {
+	members := make(map[string]Member, len(c.Members)+1)
+	for n, old := range c.Members {
+		members[n] = old
+	}
+	if m.ID == 0 {
+		m.ID = lowestFree(members)
+	}
+	members[name] = m
+	c.Members = members
+	c.ConfigVersion++
+	return c
+}
+
+// lowestFree is the node id that corosync's configuration gives to the next member.
+func lowestFree(members map[string]Member) int {
+	used := map[int]bool{}
+	for _, m := range members {
+		used[m.ID] = true
+	}
+	id := 1
+	for used[id] {
+		id++
+	}
+	return id
+}
+
+// Clusters observes Cluster; its only name is "".
+//
+// /etc/pve/.members is what pmxcfs itself knows (names, online, quorum), corosync.conf adds votes and
+// link addresses. Whether /etc/pve/corosync.conf exists is what Proxmox VE takes for being in a cluster.
+var Clusters = &observe.Kind[Cluster]{
+	Name: "pve-cluster",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `timeout 10 test -L /etc/pve/local && echo mounted
+[ -e /etc/corosync/authkey ] && echo authkey
+timeout 10 test -e /etc/pve/local/pve-ssl.key && echo certificate
+exit 0`},
+			readFile("/etc/pve/.members"),
+			readFile("/etc/pve/corosync.conf"),
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
+		c, err := parseCluster(answers)
+		for _, name := range names {
+			tell(name, c, err)
+		}
+	},
+}
+
+func parseCluster(answers []remote.Answer) (Cluster, error) {
+	var c Cluster
+	for _, word := range strings.Fields(string(answers[0].Stdout)) {
+		switch word {
+		case "mounted":
+			c.Mounted = true
+		case "authkey":
+			c.AuthKey = true
+		case "certificate":
+			c.Certificate = true
+		}
+	}
+	members, listed, err := fileContent("/etc/pve/.members", answers[1])
+	conf, inCluster, err2 := fileContent("/etc/pve/corosync.conf", answers[2])
+	if err = errors.Join(err, err2); err != nil {
+		if errors.Is(err, errNotMounted) {
+			return Cluster{AuthKey: c.AuthKey}, nil
+		}
+		return c, err
+	}
+	if !c.Mounted || !listed {
+		return Cluster{AuthKey: c.AuthKey}, nil
+	}
+	if !inCluster {
+		c.Quorate = true
+		return c, nil
+	}
+	return c, c.fill(members, conf)
+}
+
+// fill reads the two files of a node that is in a cluster.
+func (c *Cluster) fill(members, conf []byte) error {
+	corosync, err := parseCorosync(conf)
+	if err != nil {
+		return fmt.Errorf("/etc/pve/corosync.conf: %w", err)
+	}
+	live, err := parseMembers(members)
+	if err != nil {
+		return fmt.Errorf("/etc/pve/.members: %w", err)
+	}
+	c.Name, c.ConfigVersion = corosync.name, corosync.version
+	c.Members = corosync.nodes
+	c.Quorate = live.Cluster.Quorate == 1
+	for name, m := range c.Members {
+		m.Online = live.Nodes[name].Online == 1
+		c.Members[name] = m
+	}
+	return nil
+}
+
+// memberFile is /etc/pve/.members.
+type memberFile struct {
+	Node    string `json:"nodename"`
+	Cluster struct {
+		Name    string `json:"name"`
+		Quorate int    `json:"quorate"`
+	} `json:"cluster"`
+	Nodes map[string]struct {
+		Online int `json:"online"`
+	} `json:"nodelist"`
+}
+
+func parseMembers(content []byte) (memberFile, error) {
+	var m memberFile
+	err := json.Unmarshal(content, &m)
+	return m, err
+}

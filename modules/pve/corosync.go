@@ -1,0 +1,111 @@
+package pve
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// corosyncConf is what hlplay needs of a corosync.conf.
+type corosyncConf struct {
+	name    string
+	version int
+	nodes   map[string]Member
+}
+
+// block is one section of a corosync.conf.
+type block struct {
+	values map[string]string
+	blocks map[string][]*block
+}
+
+func newBlock() *block { return &block{map[string]string{}, map[string][]*block{}} }
+
+// first is the first sub-section of that name, or an empty one.
+func (b *block) first(name string) *block {
+	if all := b.blocks[name]; len(all) > 0 {
+		return all[0]
+	}
+	return newBlock()
+}
+
+// parseCorosync reads a corosync.conf as PVE's own parser does: comments up to the end of the line,
+// words, "key:" "value", "name {" … "}".
+func parseCorosync(content []byte) (corosyncConf, error) {
+	root, err := parseBlocks(content)
+	if err != nil {
+		return corosyncConf{}, err
+	}
+	totem := root.first("totem")
+	conf := corosyncConf{name: totem.values["cluster_name"], nodes: map[string]Member{}}
+	if conf.name == "" {
+		return conf, fmt.Errorf("no totem.cluster_name")
+	}
+	if conf.version, err = number(totem.values["config_version"]); err != nil {
+		return conf, fmt.Errorf("totem.config_version: %w", err)
+	}
+	for _, node := range root.first("nodelist").blocks["node"] {
+		name := node.values["name"]
+		if name == "" {
+			name = node.values["ring0_addr"]
+		}
+		m := Member{Votes: 1, Links: map[int]string{}}
+		if m.ID, err = number(node.values["nodeid"]); err != nil {
+			return conf, fmt.Errorf("node %q: nodeid: %w", name, err)
+		}
+		if votes, ok := node.values["quorum_votes"]; ok {
+			if m.Votes, err = number(votes); err != nil {
+				return conf, fmt.Errorf("node %q: quorum_votes: %w", name, err)
+			}
+		}
+		for link := range 8 {
+			if address, ok := node.values[fmt.Sprintf("ring%d_addr", link)]; ok {
+				m.Links[link] = address
+			}
+		}
+		conf.nodes[name] = m
+	}
+	return conf, nil
+}
+
+func number(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", text)
+	}
+	return n, nil
+}
+
+func parseBlocks(content []byte) (*block, error) {
+	root := newBlock()
+	stack := []*block{root}
+	var words []string
+	for line := range strings.Lines(string(content)) {
+		line, _, _ = strings.Cut(line, "#")
+		words = append(words, strings.Fields(line)...)
+	}
+	for i := 0; i < len(words); i++ {
+		word, top := words[i], stack[len(stack)-1]
+		switch {
+		case word == "}":
+			if len(stack) == 1 {
+				return nil, fmt.Errorf("a \"}\" without its \"{\"")
+			}
+			stack = stack[:len(stack)-1]
+		case i+1 < len(words) && words[i+1] == "{":
+			inner := newBlock()
+			top.blocks[word] = append(top.blocks[word], inner)
+			stack = append(stack, inner)
+			i++
+		case strings.HasSuffix(word, ":") && i+1 < len(words):
+			top.values[strings.TrimSuffix(word, ":")] = words[i+1]
+			i++
+		default:
+			return nil, fmt.Errorf("cannot make sense of %q", word)
+		}
+	}
+	if len(stack) != 1 {
+		return nil, fmt.Errorf("%d sections are not closed", len(stack)-1)
+	}
+	return root, nil
+}

@@ -1,0 +1,125 @@
+package pve
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Guest says where a virtual machine or container is.
+type Guest struct {
+	Node string `json:"node"`
+	// Type is "qemu" or "lxc".
+	Type string `json:"type"`
+}
+
+// GuestLists observes all guests of the cluster by their ids; its only name is "".
+var GuestLists = &observe.Kind[map[int]Guest]{
+	Name: "pve-guests",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{readFile("/etc/pve/.vmlist")}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
+		content, _, err := fileContent("/etc/pve/.vmlist", answers[0])
+		var guests map[int]Guest
+		if err == nil {
+			guests, err = parseGuests(content)
+		}
+		for _, name := range names {
+			tell(name, guests, err)
+		}
+	},
+}
+
+func parseGuests(content []byte) (map[int]Guest, error) {
+	guests := map[int]Guest{}
+	if len(bytes.TrimSpace(content)) == 0 {
+		return guests, nil
+	}
+	var file struct {
+		IDs map[string]Guest `json:"ids"`
+	}
+	if err := json.Unmarshal(content, &file); err != nil {
+		return nil, fmt.Errorf("/etc/pve/.vmlist: %w", err)
+	}
+	for text, guest := range file.IDs {
+		id, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("/etc/pve/.vmlist: %q is not a guest's id", text)
+		}
+		guests[id] = guest
+	}
+	return guests, nil
+}
+
+// GuestConfig is the configuration of one guest.
+type GuestConfig struct {
+	Exists bool
+	Guest
+	// Options are the lines of the configuration as it is now, without snapshots and pending changes.
+	Options map[string]string
+}
+
+// GuestConfigs observes GuestConfig by the guest's id in decimal.
+var GuestConfigs = &observe.Kind[GuestConfig]{
+	Name: "pve-guest",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, id := range names {
+			queries[i] = remote.Query{
+				Script: `for f in /etc/pve/nodes/*/qemu-server/"$1".conf /etc/pve/nodes/*/lxc/"$1".conf; do
+  if [ -f "$f" ]; then printf '%s\n' "$f"; timeout 10 cat -- "$f"; exit; fi
+done`,
+				Args: []string{id},
+			}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, GuestConfig, error)) {
+		for i, name := range names {
+			if a := answers[i]; a.Exit != 0 {
+				tell(name, GuestConfig{}, fmt.Errorf("cannot read the configuration of guest %s: exit code %d: %s", name, a.Exit, lastLine(a.Stderr)))
+				continue
+			}
+			tell(name, parseGuestConfig(answers[i].Stdout), nil)
+		}
+	},
+}
+
+func parseGuestConfig(output []byte) GuestConfig {
+	file, text, _ := strings.Cut(string(output), "\n")
+	if file == "" {
+		return GuestConfig{}
+	}
+	g := GuestConfig{Exists: true, Options: map[string]string{}}
+	folder := path.Dir(file)
+	g.Type = "qemu"
+	if path.Base(folder) == "lxc" {
+		g.Type = "lxc"
+	}
+	g.Node = path.Base(path.Dir(folder))
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			break
+		}
+		if key, value, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(line, "#") {
+			g.Options[key] = strings.TrimSpace(value)
+		}
+	}
+	return g
+}
+
+// Title is the guest's name: a virtual machine's name, a container's host name.
+func (g GuestConfig) Title() string {
+	if g.Type == "lxc" {
+		return g.Options["hostname"]
+	}
+	return g.Options["name"]
+}

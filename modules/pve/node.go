@@ -1,0 +1,92 @@
+package pve
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Node is what a host is to Proxmox VE, apart from any cluster.
+type Node struct {
+	// Name is the node name: uname -n up to the first dot. It cannot change once a cluster exists.
+	Name string
+	// Codename is VERSION_CODENAME of /etc/os-release: bookworm, trixie.
+	Codename string
+	// Installed says that package pve-manager is installed and configured.
+	Installed bool
+	// Version is pve-manager's version ("9.2.11"), empty if it is not installed, or is
+	// predicted to be.
+	Version string
+}
+
+// Nodes observes Node; its only name is "".
+var Nodes = &observe.Kind[Node]{
+	Name: "pve-node",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `uname -n`},
+			readFile("/etc/os-release"),
+			{Script: `dpkg-query -W -f '${Status}\t${Version}\n' pve-manager 2>/dev/null || true`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Node, error)) {
+		node, err := parseNode(answers)
+		for _, name := range names {
+			tell(name, node, err)
+		}
+	},
+}
+
+func parseNode(answers []remote.Answer) (Node, error) {
+	var n Node
+	n.Name, _, _ = strings.Cut(strings.TrimSpace(string(answers[0].Stdout)), ".")
+	if n.Name == "" {
+		return n, fmt.Errorf("uname -n printed no name: exit code %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+	}
+	release, _, err := fileContent("/etc/os-release", answers[1])
+	if err != nil {
+		return n, err
+	}
+	for line := range strings.Lines(string(release)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
+			n.Codename = strings.Trim(value, `"'`)
+		}
+	}
+	status, version, _ := strings.Cut(strings.TrimSpace(string(answers[2].Stdout)), "\t")
+	if strings.HasSuffix(status, " installed") {
+		n.Installed, n.Version = true, version
+	}
+	return n, nil
+}
+
+// Major is the major version of Proxmox VE on a host, 8 or 9: from pve-manager's version, or, where
+// that is not known yet, from the Debian release that it goes with. Any other is an error: hlplay
+// knows how these two behave and guesses at no third.
+func Major(ctx context.Context, h *observe.Host) (int, error) {
+	n, err := Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return 0, err
+	}
+	return n.major(h.Name())
+}
+
+func (n Node) major(host string) (int, error) {
+	if n.Version != "" {
+		first, _, _ := strings.Cut(n.Version, ".")
+		if major, err := strconv.Atoi(first); err == nil && (major == 8 || major == 9) {
+			return major, nil
+		}
+		return 0, fmt.Errorf("%s runs Proxmox VE %s: hlplay knows versions 8 and 9", host, n.Version)
+	}
+	switch n.Codename {
+	case "bookworm":
+		return 8, nil
+	case "trixie":
+		return 9, nil
+	}
+	return 0, fmt.Errorf("%s is Debian %q: hlplay knows bookworm (Proxmox VE 8) and trixie (Proxmox VE 9)", host, n.Codename)
+}

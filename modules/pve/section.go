@@ -1,0 +1,64 @@
+package pve
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Section is one entry of a file in Proxmox VE's section format (storage.cfg, ha/*.cfg): a line
+// "TYPE: ID", and an indented "key value" line for each property.
+type Section struct {
+	Type, ID string
+	// Options are the properties; a bare key has the value "1".
+	Options map[string]string
+}
+
+// parseSections reads such a file. The order is that of the file.
+func parseSections(content []byte) ([]Section, error) {
+	var sections []Section
+	open := false
+	for number, line := range strings.Split(string(content), "\n") {
+		line = strings.TrimRight(line, " \t\r")
+		switch {
+		case line == "":
+			open = false
+		case strings.HasPrefix(line, "#"):
+		case line[0] == ' ' || line[0] == '\t':
+			if !open {
+				return nil, fmt.Errorf("line %d: %q belongs to no section", number+1, strings.TrimSpace(line))
+			}
+			key, value, bare := splitProperty(line)
+			if bare {
+				value = "1"
+			}
+			sections[len(sections)-1].Options[key] = value
+		default:
+			kind, id, ok := strings.Cut(line, ":")
+			id = strings.TrimSpace(id)
+			if !ok || kind == "" || id == "" {
+				return nil, fmt.Errorf("line %d: %q is no section header (TYPE: ID)", number+1, line)
+			}
+			sections = append(sections, Section{Type: kind, ID: id, Options: map[string]string{}})
+			open = true
+		}
+	}
+	return sections, nil
+}
+
+func splitProperty(line string) (key, value string, bare bool) {
+	line = strings.TrimLeft(line, " \t")
+	at := strings.IndexAny(line, " \t")
+	if at < 0 {
+		return line, "", true
+	}
+	return line[:at], strings.TrimLeft(line[at:], " \t"), false
+}
+
+// List is a comma-separated property as a set: Proxmox VE writes such lists in any order.
+func List(text string) map[string]bool {
+	set := map[string]bool{}
+	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {
+		set[item] = true
+	}
+	return set
+}

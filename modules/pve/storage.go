@@ -1,0 +1,62 @@
+package pve
+
+import (
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Storage is one entry of storage.cfg.
+type Storage struct {
+	Type string
+	// Options are the properties as they are written; content and nodes are lists in any order.
+	Options map[string]string
+}
+
+// Storages observes the storages of the cluster by their ids; its only name is "". The storage
+// "local" exists even where storage.cfg does not mention it.
+var Storages = &observe.Kind[map[string]Storage]{
+	Name: "pve-storages",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{readFile("/etc/pve/storage.cfg")}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
+		content, _, err := fileContent("/etc/pve/storage.cfg", answers[0])
+		var storages map[string]Storage
+		if err == nil {
+			storages, err = parseStorages(content)
+		}
+		for _, name := range names {
+			tell(name, storages, err)
+		}
+	},
+}
+
+func parseStorages(content []byte) (map[string]Storage, error) {
+	sections, err := parseSections(content)
+	if err != nil {
+		return nil, &FileError{"/etc/pve/storage.cfg", err}
+	}
+	storages := map[string]Storage{"local": implicitLocal()}
+	for _, s := range sections {
+		storages[s.ID] = Storage{Type: s.Type, Options: s.Options}
+	}
+	return storages, nil
+}
+
+// implicitLocal is the storage that Proxmox VE adds when storage.cfg has no "local".
+func implicitLocal() Storage {
+	return Storage{Type: "dir", Options: map[string]string{
+		"path":          "/var/lib/vz",
+		"content":       "backup,images,iso,rootdir,snippets,vztmpl",
+		"prune-backups": "keep-all=1",
+	}}
+}
+
+// FileError says that a file of a host cannot be made sense of.
+type FileError struct {
+	Path string
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+func (e *FileError) Unwrap() error { return e.Err }
