@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ const aptLimit = 2 * time.Minute
 // aptQuery runs a read-only command of apt in English.
 func aptQuery(argv ...string) remote.Query {
 	q := remote.Argv(aptLimit, argv...)
-	q.Script = "LC_ALL=C; export LC_ALL; " + q.Script
+	q.Script = `_s=$1; shift; LC_ALL=C timeout -k 2 "$_s" "$@"`
 	return q
 }
 
@@ -38,7 +37,7 @@ var Candidates = &Kind[Candidate]{
 		a := answers[0]
 		var err error
 		if a.Exit != 0 {
-			err = fmt.Errorf("apt-cache policy ended with exit code %d: %s", a.Exit, oneLine(a.Stderr))
+			err = fmt.Errorf("apt-cache policy ended with exit code %d: %s", a.Exit, lastLine(a.Stderr))
 		}
 		policies := parsePolicy(a.Stdout)
 		for _, name := range names {
@@ -154,7 +153,7 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 	if a.Exit != 0 {
 		t.Problem = AptProblem(a.Stdout, a.Stderr)
 		if t.Problem == "" {
-			return t, fmt.Errorf("apt-get --simulate ended with exit code %d: %s", a.Exit, oneLine(a.Stderr))
+			return t, fmt.Errorf("apt-get --simulate ended with exit code %d: %s", a.Exit, lastLine(a.Stderr))
 		}
 	}
 	return t, nil
@@ -262,7 +261,7 @@ func parseIndex(clock, lists, sources []byte) (Index, error) {
 		}
 	}
 	if stamp, ok := fetched[AptStamp]; ok {
-		index.Exists, newest = true, stamp
+		newest = stamp
 	}
 	for _, t := range changed {
 		if t.After(newestSource) {
@@ -313,7 +312,7 @@ var Debconf = &Kind[map[string]string]{
 		for i, name := range names {
 			var err error
 			if answers[i].Exit != 0 {
-				err = fmt.Errorf("debconf-show %s ended with exit code %d: %s", name, answers[i].Exit, oneLine(answers[i].Stderr))
+				err = fmt.Errorf("debconf-show %s ended with exit code %d: %s", name, answers[i].Exit, lastLine(answers[i].Stderr))
 			}
 			tell(name, parseDebconf(answers[i].Stdout), err)
 		}
@@ -337,42 +336,7 @@ func parseDebconf(out []byte) map[string]string {
 	return selections
 }
 
-// SourceFile is a file in which apt looks for sources.
-type SourceFile struct {
-	Path, Content string
-}
-
 // AptSources observes /etc/apt/sources.list and the *.list and *.sources files of
 // /etc/apt/sources.list.d, in that order. Its one observation has no name. Files whose names apt
 // itself would ignore are left out (sources.list(5)).
-var AptSources = &Kind[[]SourceFile]{
-	Name: "apt-sources",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{{Script: `for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-case $f in *[!A-Za-z0-9_./-]*) continue ;; esac
-if [ -f "$f" ]; then printf '%d %s\n' "$(wc -c <"$f")" "$f"; cat "$f"; printf '\n'; fi
-done`}}
-	},
-	Parse: func(names []string, answers []remote.Answer, tell func(string, []SourceFile, error)) {
-		files, err := parseSourceFiles(answers[0].Stdout)
-		for _, name := range names {
-			tell(name, files, err)
-		}
-	},
-}
-
-// parseSourceFiles reads what the script prints: for each file "SIZE PATH\n", SIZE bytes, "\n".
-func parseSourceFiles(out []byte) ([]SourceFile, error) {
-	var files []SourceFile
-	for len(out) > 0 {
-		header, rest, _ := bytes.Cut(out, []byte("\n"))
-		digits, name, ok := strings.Cut(string(header), " ")
-		size, err := strconv.Atoi(digits)
-		if !ok || err != nil || size < 0 || size >= len(rest) || rest[size] != '\n' {
-			return nil, fmt.Errorf("apt's source files: %q is not where the next file begins; a file changed while it was read, run again", header)
-		}
-		files = append(files, SourceFile{name, string(rest[:size])})
-		out = rest[size+1:]
-	}
-	return files, nil
-}
+var AptSources = textFiles("apt-sources", "/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources")

@@ -1,7 +1,9 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -74,6 +76,95 @@ fi`}}
 		}
 		for _, name := range names {
 			tell(name, d, nil)
+		}
+	},
+}
+
+// InstalledKernels observes the releases of the kernels in /boot (vmlinuz-RELEASE), oldest version
+// first. Its one observation has no name.
+var InstalledKernels = &Kind[[]string]{
+	Name: "kernels-installed",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `for _f in /boot/vmlinuz-*; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
+		releases := []string{}
+		for line := range strings.Lines(string(answers[0].Stdout)) {
+			if release, ok := strings.CutPrefix(strings.TrimSpace(line), "/boot/vmlinuz-"); ok && release != "" {
+				releases = append(releases, release)
+			}
+		}
+		SortReleases(releases)
+		for _, name := range names {
+			tell(name, releases, nil)
+		}
+	},
+}
+
+// ComingRelease stands in check mode for the release of a Proxmox kernel of which only the meta
+// package is known. It matches "*-pve" and sorts behind every real release.
+const ComingRelease = "(new)-pve"
+
+// SortReleases sorts kernel releases by version, so that 6.8.12 is newer than 6.8.9.
+func SortReleases(releases []string) {
+	slices.SortStableFunc(releases, compareReleases)
+}
+
+// compareReleases compares runs of digits as numbers and everything else as text; "(new)" is newest.
+func compareReleases(a, b string) int {
+	if new := strings.HasPrefix(a, "("); new != strings.HasPrefix(b, "(") {
+		if new {
+			return 1
+		}
+		return -1
+	}
+	for a != "" && b != "" {
+		da, ra := cutDigits(a)
+		db, rb := cutDigits(b)
+		if da != "" && db != "" {
+			da, db = strings.TrimLeft(da, "0"), strings.TrimLeft(db, "0")
+			if c := cmp.Or(cmp.Compare(len(da), len(db)), strings.Compare(da, db)); c != 0 {
+				return c
+			}
+			a, b = ra, rb
+			continue
+		}
+		if a[0] != b[0] {
+			return cmp.Compare(a[0], b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func cutDigits(s string) (digits, rest string) {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return s[:n], s[n:]
+}
+
+// StaleInitramfs observes, for a file of the configuration that initramfs images contain
+// (/etc/modprobe.d/…), whether an image in /boot is older than it, so that `update-initramfs -u -k
+// all` is due. It is false where the file or the images are absent.
+var StaleInitramfs = &Kind[bool]{
+	Name: "initramfs-stale",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{{Script: `stat -c '%.9Y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
+		times, err := parseTimes(answers[0].Stdout)
+		for _, name := range names {
+			stale := false
+			changed, exists := times[name]
+			for file, built := range times {
+				release, isImage := strings.CutPrefix(file, "/boot/initrd.img-")
+				// Copies such as initrd.img-6.1.0-28-amd64.old-dkms belong to no kernel; nothing renews them.
+				_, current := times["/boot/vmlinuz-"+release]
+				stale = stale || exists && isImage && current && changed.After(built)
+			}
+			tell(name, stale, err)
 		}
 	},
 }

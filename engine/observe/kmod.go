@@ -31,7 +31,7 @@ var KernelModules = &Kind[KernelModule]{
 		}
 		return []remote.Query{
 			{Script: `cat /proc/modules`},
-			{Script: `for m; do if [ -d "/sys/module/$m" ]; then printf '%s\n' "$m"; fi; done`, Args: plain},
+			{Script: `for _m; do if [ -d "/sys/module/$_m" ]; then printf '%s\n' "$_m"; fi; done`, Args: plain},
 			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.builtin"`, Args: patterns},
 			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.dep"`, Args: patterns},
 		}

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"bytes"
 	"fmt"
 	"path"
 	"sort"
@@ -129,7 +128,7 @@ type dpkgRow struct {
 
 func parseDpkgQuery(a remote.Answer) ([]dpkgRow, error) {
 	if a.Exit > 1 {
-		return nil, fmt.Errorf("dpkg-query ended with exit code %d: %s (is this a Debian host?)", a.Exit, oneLine(a.Stderr))
+		return nil, fmt.Errorf("dpkg-query ended with exit code %d: %s (is this a Debian host?)", a.Exit, lastLine(a.Stderr))
 	}
 	var rows []dpkgRow
 	for line := range strings.Lines(string(a.Stdout)) {
@@ -140,13 +139,4 @@ func parseDpkgQuery(a remote.Answer) ([]dpkgRow, error) {
 		rows = append(rows, dpkgRow{fields[0], fields[1], Package{Status: fields[2], Version: fields[3]}})
 	}
 	return rows, nil
-}
-
-// oneLine is foreign output made fit for an error message.
-func oneLine(text []byte) string {
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
-		return "no message"
-	}
-	return strings.Join(strings.Fields(string(text)), " ")
 }

@@ -27,7 +27,7 @@ var Sysctls = &Kind[Sysctl]{
 		// /dev/null makes sure that grep has a file to read even if names were empty.
 		return []remote.Query{
 			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths},
-			{Script: `for p; do if [ -f "$p" ]; then printf '%s\n' "$p"; fi; done`, Args: paths},
+			{Script: `for _f; do if [ -f "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Args: paths},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Sysctl, error)) {
@@ -84,3 +84,8 @@ func parseSysctls(out []byte) map[string]string {
 	}
 	return values
 }
+
+// SysctlFiles observes the files from which systemd-sysctl sets the kernel at boot: those of
+// /etc/sysctl.d, /run/sysctl.d, /usr/local/lib/sysctl.d and /usr/lib/sysctl.d (sysctl.d(5)). Its one
+// observation has no name.
+var SysctlFiles = textFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")

@@ -1,0 +1,73 @@
+package observe
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// TextFile is one of a set of configuration files that are read together.
+type TextFile struct {
+	Path, Content string
+}
+
+// textFiles is the kind whose one observation, without a name, is all files that match patterns of
+// the shell, in the order of the patterns and then by name. The patterns are the kind's own text.
+// Names with unusual characters are left out, as the programs that read such directories do.
+func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
+	return &Kind[[]TextFile]{
+		Name: kind,
+		Ask: func([]string) []remote.Query {
+			return []remote.Query{{Script: `for _f in ` + strings.Join(patterns, " ") + `; do
+case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
+if [ -f "$_f" ]; then printf '%d %s\n' "$(wc -c <"$_f")" "$_f"; cat "$_f"; printf '\n'; fi
+done`}}
+		},
+		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
+			files, err := parseTextFiles(answers[0].Stdout)
+			for _, name := range names {
+				tell(name, files, err)
+			}
+		},
+	}
+}
+
+// parseTextFiles reads what the script prints: for each file "SIZE PATH\n", SIZE bytes, "\n".
+func parseTextFiles(out []byte) ([]TextFile, error) {
+	var files []TextFile
+	for len(out) > 0 {
+		header, rest, _ := bytes.Cut(out, []byte("\n"))
+		digits, name, ok := strings.Cut(string(header), " ")
+		size, err := strconv.Atoi(digits)
+		if !ok || err != nil || size < 0 || size >= len(rest) || rest[size] != '\n' {
+			return nil, fmt.Errorf("expected the size and path of the next file, found %q: a file changed while it was read; run again", header)
+		}
+		files = append(files, TextFile{name, string(rest[:size])})
+		out = rest[size+1:]
+	}
+	return files, nil
+}
+
+// WithTextFile is files after content was written to path; nil content takes the file away. The
+// order stays; a new file comes last.
+func WithTextFile(files []TextFile, path string, content *string) []TextFile {
+	var changed []TextFile
+	found := false
+	for _, f := range files {
+		if f.Path != path {
+			changed = append(changed, f)
+			continue
+		}
+		found = true
+		if content != nil {
+			changed = append(changed, TextFile{path, *content})
+		}
+	}
+	if !found && content != nil {
+		changed = append(changed, TextFile{path, *content})
+	}
+	return changed
+}
