@@ -57,3 +57,74 @@ func Everywhere(h *observe.Host, expectations ...observe.Expectation) []observe.
 	}
 	return all
 }
+
+// Shared are the kinds whose values all nodes of a cluster have in common, as one node has them: what a
+// node that joins will observe. What is true of the Ceph cluster comes along where there is one; nodes
+// are the names of all members, the new one included.
+func Shared(ctx context.Context, from, to *observe.Host, nodes []string) ([]observe.Expectation, error) {
+	var all []observe.Expectation
+	add := func(err error, e observe.Expectation) error {
+		all = append(all, e.On(to))
+		return err
+	}
+	GuestLists.Want(from, "")
+	Storages.Want(from, "")
+	HAs.Want(from, "")
+	guests, err := GuestLists.Observe(ctx, from, "")
+	if err := add(err, GuestLists.Expect("", guests)); err != nil {
+		return nil, err
+	}
+	storages, err := Storages.Observe(ctx, from, "")
+	if err := add(err, Storages.Expect("", storages)); err != nil {
+		return nil, err
+	}
+	ha, err := HAs.Observe(ctx, from, "")
+	if err := add(err, HAs.Expect("", ha)); err != nil {
+		return nil, err
+	}
+	conf, err := CephConfs.Observe(ctx, from, "")
+	if err := add(err, CephConfs.Expect("", conf)); err != nil || len(conf.MonHosts()) == 0 {
+		return all, err
+	}
+	ceph, err := sharedCeph(ctx, from, to, nodes)
+	return append(all, ceph...), err
+}
+
+// sharedCeph is Shared of a Ceph cluster that has monitors.
+func sharedCeph(ctx context.Context, from, to *observe.Host, nodes []string) ([]observe.Expectation, error) {
+	var all []observe.Expectation
+	pools, err := Pools.Observe(ctx, from, "")
+	if err != nil {
+		return nil, err
+	}
+	rules, err := CrushRules.Observe(ctx, from, "")
+	if err != nil {
+		return nil, err
+	}
+	systems, err := FileSystems.Observe(ctx, from, "")
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, Pools.Expect("", pools).On(to), CrushRules.Expect("", rules).On(to), FileSystems.Expect("", systems).On(to))
+	osds, err := OSDs.ObserveAll(ctx, from, nodes)
+	if err != nil {
+		return nil, err
+	}
+	mons, err := Monitors.ObserveAll(ctx, from, nodes)
+	if err != nil {
+		return nil, err
+	}
+	mgrs, err := Managers.ObserveAll(ctx, from, nodes)
+	if err != nil {
+		return nil, err
+	}
+	mdss, err := MetadataServers.ObserveAll(ctx, from, nodes)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range nodes {
+		all = append(all, OSDs.Expect(name, osds[name]).On(to), Monitors.Expect(name, mons[name]).On(to),
+			Managers.Expect(name, mgrs[name]).On(to), MetadataServers.Expect(name, mdss[name]).On(to))
+	}
+	return all, nil
+}

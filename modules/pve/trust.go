@@ -1,0 +1,146 @@
+package pve
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" // OpenSSH hashes host names with it
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Trust is what root's SSH knows and accepts on a host.
+type Trust struct {
+	// PublicKey is the line of /root/.ssh/id_rsa.pub, which pvecm add --use_ssh logs in with; empty if
+	// there is none.
+	PublicKey string
+	// PrivateKey says that /root/.ssh/id_rsa exists.
+	PrivateKey bool
+	// Authorized are the lines of /root/.ssh/authorized_keys without blanks and comments.
+	Authorized []string
+	// AuthorizedOpen says that the file does not end in a newline.
+	AuthorizedOpen bool
+	// Known is the content of /root/.ssh/known_hosts.
+	Known string
+	// HostKeys are the host's public keys, "ssh-ed25519 AAAA…" without comment, sorted.
+	HostKeys []string
+}
+
+const (
+	publicKeyFile  = "/root/.ssh/id_rsa.pub"
+	authorizedFile = "/root/.ssh/authorized_keys"
+	knownHostsFile = "/root/.ssh/known_hosts"
+)
+
+// Trusts observes Trust; its only name is "".
+var Trusts = &observe.Kind[Trust]{
+	Name: "pve-trust",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			readFile(publicKeyFile), readFile(authorizedFile), readFile(knownHostsFile),
+			{Script: `for f in /etc/ssh/ssh_host_*_key.pub; do if [ -f "$f" ]; then cat -- "$f"; fi; done; exit 0`},
+			{Script: `[ -e /root/.ssh/id_rsa ] && echo private; exit 0`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Trust, error)) {
+		trust, err := parseTrust(answers)
+		for _, name := range names {
+			tell(name, trust, err)
+		}
+	},
+}
+
+func parseTrust(answers []remote.Answer) (Trust, error) {
+	public, _, err := fileContent(publicKeyFile, answers[0])
+	authorized, _, err2 := fileContent(authorizedFile, answers[1])
+	known, _, err3 := fileContent(knownHostsFile, answers[2])
+	t := Trust{
+		PublicKey: strings.TrimSpace(string(public)), Known: string(known),
+		PrivateKey:     strings.TrimSpace(string(answers[4].Stdout)) == "private",
+		AuthorizedOpen: len(authorized) > 0 && authorized[len(authorized)-1] != '\n',
+	}
+	for line := range strings.Lines(string(authorized)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") {
+			t.Authorized = append(t.Authorized, line)
+		}
+	}
+	for line := range strings.Lines(string(answers[3].Stdout)) {
+		if fields := strings.Fields(line); len(fields) >= 2 {
+			t.HostKeys = append(t.HostKeys, fields[0]+" "+fields[1])
+		}
+	}
+	slices.Sort(t.HostKeys)
+	return t, errors.Join(err, err2, err3)
+}
+
+// KeyOf is the part of a line of authorized_keys that tells one key from another: its base64 text.
+// Options and comment do not matter. A line that holds no key is its own key.
+func KeyOf(line string) string {
+	fields := strings.Fields(line)
+	for i, field := range fields {
+		if i > 0 && strings.HasPrefix(field, "AAAA") {
+			return field
+		}
+	}
+	return line
+}
+
+// Missing are the lines of wanted whose keys t does not accept, each once.
+func (t Trust) Missing(wanted []string) []string {
+	have := map[string]bool{}
+	for _, line := range t.Authorized {
+		have[KeyOf(line)] = true
+	}
+	var missing []string
+	for _, line := range wanted {
+		if key := KeyOf(line); line != "" && !have[key] {
+			have[key] = true
+			missing = append(missing, line)
+		}
+	}
+	return missing
+}
+
+// Knowing is the content of known_hosts in which address has exactly the given host keys: lines that
+// name another key for it are dropped, missing keys are added, all else stays.
+func (t Trust) Knowing(address string, keys []string) string {
+	missing := slices.Clone(keys)
+	var b strings.Builder
+	for line := range strings.Lines(t.Known) {
+		fields := strings.Fields(line)
+		if len(fields) >= 3 && !strings.HasPrefix(line, "@") && !strings.HasPrefix(line, "#") && namesHost(fields[0], address) {
+			key := fields[1] + " " + fields[2]
+			if !slices.Contains(keys, key) {
+				continue
+			}
+			missing = slices.DeleteFunc(missing, func(k string) bool { return k == key })
+		}
+		b.WriteString(line)
+		if !strings.HasSuffix(line, "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	for _, key := range missing {
+		b.WriteString(address + " " + key + "\n")
+	}
+	return b.String()
+}
+
+// namesHost reports whether the first field of a known_hosts line, plain or hashed, names a host.
+func namesHost(field, address string) bool {
+	if hashed, ok := strings.CutPrefix(field, "|1|"); ok {
+		salt64, sum64, _ := strings.Cut(hashed, "|")
+		salt, err := base64.StdEncoding.DecodeString(salt64)
+		if err != nil {
+			return false
+		}
+		mac := hmac.New(sha1.New, salt)
+		mac.Write([]byte(address))
+		return base64.StdEncoding.EncodeToString(mac.Sum(nil)) == sum64
+	}
+	return slices.Contains(strings.Split(field, ","), address)
+}
