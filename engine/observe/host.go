@@ -138,6 +138,39 @@ func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	}()
 }
 
+// Together runs functions side by side as planners of the calling planner's host and returns when all
+// have ended, so that what they read travels together.
+func Together(ctx context.Context, fns ...func(ctx context.Context)) {
+	if len(fns) == 0 {
+		return
+	}
+	h, _ := ctx.Value(plannerKey{}).(*Host)
+	left := len(fns)
+	done := make(chan struct{})
+	var mu sync.Mutex
+	if h != nil {
+		h.mu.Lock()
+		h.running += len(fns) - 1 // the caller's own place goes to one of them
+		h.mu.Unlock()
+	}
+	for _, fn := range fns {
+		go func() {
+			fn(ctx)
+			mu.Lock()
+			left--
+			last := left == 0
+			mu.Unlock()
+			switch {
+			case last: // its place goes back to the caller
+				close(done)
+			case h != nil:
+				h.leave()
+			}
+		}()
+	}
+	<-done
+}
+
 // Wait calls fn, which blocks for something other than an observation (another task's result),
 // without holding back the flights of the planner's host.
 func Wait(ctx context.Context, fn func()) {

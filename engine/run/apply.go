@@ -1,0 +1,352 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// mostRounds bounds how often a partial plan may find more to do.
+const mostRounds = 20
+
+// attempts carries out a decision, again after a delay where the task says so.
+func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outcome {
+	tries := 1 + s.task.Retries
+	if s.task.Until != nil && s.task.Retries == 0 {
+		tries = 4
+	}
+	delay := s.task.Delay
+	if delay == 0 {
+		delay = 5 * time.Second
+	}
+	var o outcome
+	for try := 1; ; try++ {
+		o = t.carryOut(ctx, s, h, d)
+		if o.status == report.Skipped || o.status == report.Unreachable || ctx.Err() != nil {
+			break
+		}
+		again := o.status == report.Failed && s.task.Retries > 0
+		if o.status != report.Failed && s.task.Until != nil {
+			t.register(s, h, o)
+			reached, err := t.until(ctx, s, h)
+			switch {
+			case err != nil && unknowable(err):
+				return uncertain(err)
+			case err != nil:
+				return failure(h, err)
+			case !reached:
+				again = true
+				o.status, o.message = report.Failed, fmt.Sprintf("its until condition is still false after %d tries", try)
+			}
+		}
+		if !again || try >= tries || t.options.Check {
+			break
+		}
+		t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: fmt.Sprintf("try %d of %d follows", try+1, tries), Awaits: true, Limit: delay})
+		if err := t.options.Clock.Sleep(ctx, delay); err != nil {
+			break
+		}
+		h.observed.Forget()
+		h.ahead.changed()
+		d = h.ahead.take(ctx, s)
+	}
+	t.report(report.Progress{Host: h.Name, Task: s.task.Name})
+	if cause := context.Cause(ctx); ctx.Err() != nil && t.ctx.Err() == nil && o.status == report.Failed {
+		o.message = cause.Error() + "; " + o.message
+	}
+	return o
+}
+
+func (t *turn) until(ctx context.Context, s *slot, h *host) (reached bool, err error) {
+	done := make(chan struct{})
+	h.observed.Go(ctx, func(ctx context.Context) {
+		defer close(done)
+		scope, scopeErr := t.scope(ctx, h, s)
+		if scopeErr != nil {
+			err = scopeErr
+			return
+		}
+		reached, err = s.task.UntilTrue(scope)
+	})
+	<-done
+	return reached, err
+}
+
+// carryOut turns a decision into an outcome: item by item, each verified before the next.
+func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outcome {
+	switch {
+	case d.err != nil && unknowable(d.err):
+		return uncertain(d.err)
+	case d.err != nil:
+		return failure(h, d.err)
+	case d.skipped != "":
+		return outcome{status: report.Skipped, message: d.skipped}
+	}
+	total := outcome{status: report.OK}
+	stale := false
+	for _, it := range d.items {
+		if stale && it.module != nil { // an item before it changed the host
+			t.alone(ctx, s, h, it)
+		}
+		o := t.item(ctx, s, h, it)
+		stale = stale || len(o.steps) > 0
+		if len(d.items) == 1 && it.key == "" {
+			return o
+		}
+		total = total.plus(it.key, o)
+		if o.status == report.Failed || o.status == report.Unreachable {
+			break
+		}
+	}
+	return total
+}
+
+// plus adds one round of a for_each to the task's outcome.
+func (o outcome) plus(key string, item outcome) outcome {
+	o.status = worst(o.status, item.status)
+	for _, step := range item.steps {
+		o.steps = append(o.steps, key+": "+step)
+	}
+	o.diffs = append(o.diffs, item.diffs...)
+	o.notes = append(o.notes, item.notes...)
+	if item.message != "" {
+		o.message = key + ": " + item.message
+	}
+	if item.output != "" {
+		o.output = item.output
+	}
+	if item.hint != "" {
+		o.hint = item.hint
+	}
+	o.unknown = o.unknown || item.unknown
+	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message})
+	// result.NAME.items["key"] is the round's own result.
+	items := map[string]cty.Value{}
+	if o.data != cty.NilVal {
+		for k, v := range o.data.GetAttr("items").AsValueMap() {
+			items[k] = v
+		}
+	}
+	items[key] = item.value()
+	o.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(items)})
+	return o
+}
+
+// alone plans an item anew, with nothing planned ahead beside it.
+func (t *turn) alone(ctx context.Context, s *slot, h *host, it *itemPlan) {
+	done := make(chan struct{})
+	h.observed.Go(modules.WithUser(ctx, s.user(h)), func(ctx context.Context) {
+		defer close(done)
+		it.replan(ctx, h)
+	})
+	<-done
+}
+
+// verify plans an item anew together with the tasks behind it, so that the reads that verify a step
+// and the reads of the next task travel together.
+func (t *turn) verify(ctx context.Context, s *slot, h *host, it *itemPlan) {
+	done := make(chan struct{})
+	h.ahead.alongside(func(planner context.Context) {
+		defer close(done)
+		// The planner's context says whose planner it is; the task's own bounds it.
+		planner, cancel := context.WithCancelCause(planner)
+		defer cancel(nil)
+		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+		defer stop()
+		it.replan(modules.WithUser(planner, s.user(h)), h)
+	})
+	<-done
+}
+
+// item carries out one plan: steps, then planning again until nothing is left to do.
+func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome {
+	o := outcome{status: report.OK}
+	for round := 1; ; round++ {
+		if it.err != nil {
+			if unknowable(it.err) {
+				return o.with(uncertain(it.err))
+			}
+			return o.with(failure(h, it.err))
+		}
+		o.notes = it.plan.Notes
+		o.data = it.plan.Data
+		if len(it.plan.Steps) == 0 {
+			return o
+		}
+		if round > mostRounds {
+			return o.with(failure(h, fmt.Errorf("planning found more to do %d times in a row, last: %s; this is a defect of module %s", mostRounds, summaries(it.plan.Steps), s.task.Module.Name)))
+		}
+		plan := it.plan
+		for _, step := range plan.Steps {
+			if err := t.step(ctx, s, h, step, &o); err != nil {
+				return o.with(failure(h, err))
+			}
+		}
+		if plan.Repeats {
+			return o
+		}
+		t.verify(ctx, s, h, it)
+		if plan.Partial || it.err == nil && len(it.plan.Steps) == 0 {
+			continue
+		}
+		if t.options.Check {
+			if it.err != nil {
+				continue
+			}
+			return o.with(uncertain(fmt.Errorf("module %s did not foresee the effect of its own steps: %s", s.task.Module.Name, summaries(it.plan.Steps))))
+		}
+		if err := t.settle(ctx, s, h, it, plan); err != nil {
+			return o.with(failure(h, err))
+		}
+	}
+}
+
+// with replaces the end of an outcome, and keeps what was done before it.
+func (o outcome) with(end outcome) outcome {
+	end.steps, end.diffs, end.notes, end.data = o.steps, o.diffs, o.notes, o.data
+	if end.last == nil {
+		end.last = o.last
+	}
+	if end.output == "" && end.status == report.Failed && o.last != nil {
+		// Commands of Proxmox exit 0 and say on standard error why they did nothing.
+		end.output = strings.TrimSpace(tail(o.last.Stdout, 5) + "\n" + tail(o.last.Stderr, 10))
+	}
+	return end
+}
+
+// step carries out one step, or predicts it in check mode.
+func (t *turn) step(ctx context.Context, s *slot, h *host, step modules.Step, o *outcome) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !step.Refresh {
+		o.steps = append(o.steps, step.Summary)
+		o.status = report.Changed
+		if step.Diff != nil {
+			o.diffs = append(o.diffs, *step.Diff)
+		}
+	}
+	on := h
+	if step.On != nil {
+		on = t.byObserved(step.On)
+	}
+	if t.options.Check {
+		on.observed.Predict(bind(step.Expect, h.observed))
+		t.changed(h, step)
+		return nil
+	}
+	t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: step.Summary})
+	result, err := t.act(ctx, on, s.user(on), step)
+	if result != nil {
+		o.last = result
+	}
+	h.observed.Forget()
+	on.observed.Forget()
+	t.changed(h, step)
+	return err
+}
+
+// bind gives expectations that name no host the host that was planned for.
+func bind(expectations []observe.Expectation, h *observe.Host) []observe.Expectation {
+	all := make([]observe.Expectation, len(expectations))
+	for i, e := range expectations {
+		if e.Host == nil {
+			e.Host = h
+		}
+		all[i] = e
+	}
+	return all
+}
+
+// changed drops what was planned ahead on every host that a step can have touched.
+func (t *turn) changed(h *host, step modules.Step) {
+	touched := map[*host]bool{h: true}
+	if step.On != nil {
+		touched[t.byObserved(step.On)] = true
+	}
+	for _, e := range step.Expect {
+		if e.Host != nil {
+			touched[t.byObserved(e.Host)] = true
+		}
+	}
+	if step.Wide {
+		t.mu.Lock()
+		for _, other := range t.hosts {
+			touched[other] = true
+		}
+		t.mu.Unlock()
+	}
+	for other := range touched {
+		if other == nil {
+			continue
+		}
+		if !t.options.Check && other != h {
+			other.observed.Forget()
+		}
+		other.ahead.changed()
+	}
+}
+
+// settle waits until planning again finds nothing left to do, as long as the steps allow.
+func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done modules.Plan) error {
+	var limit time.Duration
+	await := ""
+	for _, step := range done.Steps {
+		if step.Settle > limit {
+			limit, await = step.Settle, step.Await
+		}
+	}
+	if await == "" {
+		await = "the change to show"
+	}
+	begun := t.options.Clock.Now()
+	pause := 250 * time.Millisecond
+	for {
+		if it.err == nil && len(it.plan.Steps) == 0 {
+			return nil
+		}
+		if waited := t.options.Clock.Now().Sub(begun); waited >= limit {
+			return unsettled(it, done, limit, await)
+		}
+		t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: await, Awaits: true, Limit: limit})
+		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, 2*time.Second)
+		for _, peer := range h.observed.Peers() {
+			peer.Forget()
+		}
+		h.observed.Forget()
+		t.alone(ctx, s, h, it)
+		if unreachable(h, it.err) {
+			return it.err
+		}
+	}
+}
+
+// unsettled says what is still missing after a step.
+func unsettled(it *itemPlan, done modules.Plan, limit time.Duration, await string) error {
+	if it.err != nil {
+		return fmt.Errorf("done: %s; but then: %w", summaries(done.Steps), it.err)
+	}
+	missing := summaries(it.plan.Steps)
+	if limit == 0 {
+		return fmt.Errorf("done, and yet still to do: %s", missing)
+	}
+	return fmt.Errorf("waited %s for %s; still to do: %s", limit, await, missing)
+}
+
+func summaries(steps []modules.Step) string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Summary)
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,188 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// decision is what planning a task on a host came to.
+type decision struct {
+	// skipped says why the task does not run here; elsewhere is set where another host runs it for all.
+	skipped   string
+	elsewhere bool
+	scope     modules.Scope
+	items     []*itemPlan
+	// err is why there is no plan: a fault, or in check mode something unknowable.
+	err error
+}
+
+// itemPlan is the plan of a task, or of one round of its for_each.
+type itemPlan struct {
+	key    string // empty without for_each
+	module modules.Module
+	plan   modules.Plan
+	err    error
+}
+
+// acts says whether anything is to be done, as far as is known.
+func (d *decision) acts() bool {
+	for _, it := range d.items {
+		if it.err != nil || len(it.plan.Steps) > 0 {
+			return true
+		}
+	}
+	return d.err != nil
+}
+
+// decide plans a task on a host. It only reads.
+func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
+	ctx = modules.WithUser(ctx, s.user(h))
+	if s.task.RunOnce && !r.leads(h) {
+		return &decision{elsewhere: true}
+	}
+	scope, err := r.scope(ctx, h, s)
+	if err != nil {
+		return &decision{err: err}
+	}
+	ok, err := s.task.WhenTrue(scope)
+	if err != nil {
+		return &decision{err: err}
+	}
+	if !ok {
+		return &decision{skipped: "its condition is false here"}
+	}
+	items, err := s.task.Items(scope)
+	if err != nil {
+		return &decision{err: err}
+	}
+	d := &decision{}
+	if s.task.ForEach == nil {
+		items = []lang.Item{{}}
+	} else if len(items) == 0 {
+		return &decision{skipped: "for_each is empty here"}
+	}
+	for _, item := range items {
+		it := &itemPlan{key: item.Key}
+		here := scope
+		if s.task.ForEach != nil {
+			here = lang.Scope{}
+			for k, v := range scope {
+				here[k] = v
+			}
+			here["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(item.Key), "value": item.Value})
+		}
+		module, secrets, err := s.task.Decode(here)
+		for _, secret := range secrets {
+			r.options.Redactor.Add(secret)
+		}
+		it.module, it.err = module, err
+		if scoped, ok := module.(modules.Scoped); ok && err == nil {
+			d.scope = max(d.scope, scoped.Scope())
+		}
+		d.items = append(d.items, it)
+	}
+	if d.scope == modules.OncePerCluster && !r.leads(h) {
+		return &decision{elsewhere: true}
+	}
+	if len(d.items) == 1 {
+		d.items[0].replan(ctx, h)
+		return d
+	}
+	rounds := make([]func(context.Context), len(d.items))
+	for i, it := range d.items {
+		rounds[i] = func(ctx context.Context) { it.replan(ctx, h) }
+	}
+	observe.Together(ctx, rounds...)
+	return d
+}
+
+// replan plans an item anew, unless its arguments could not even be decoded.
+func (it *itemPlan) replan(ctx context.Context, h *host) {
+	if it.module == nil {
+		return
+	}
+	it.plan, it.err = planSafely(ctx, it.module, h.observed)
+}
+
+// planSafely turns a panic of a module into an error of its task: a defect in one module must not
+// leave other hosts in the middle of a step.
+func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan modules.Plan, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the module panicked: %v; this is a defect of hlplay", p)
+		}
+	}()
+	return m.Plan(ctx, h)
+}
+
+// unknowable says whether an error means only that check mode cannot know.
+func unknowable(err error) bool {
+	var unknown *lang.UnknownError
+	return errors.As(err, &unknown) || observe.IsUnknown(err)
+}
+
+// scope is what a task's expressions see on a host. Only the facts that they mention are observed.
+func (r *runner) scope(ctx context.Context, h *host, s *slot) (lang.Scope, error) {
+	r.mu.Lock()
+	names := make([]cty.Value, 0, len(r.peers))
+	for _, p := range r.peers {
+		names = append(names, cty.StringVal(p.Name))
+	}
+	results := map[string]cty.Value{}
+	for name, v := range h.results {
+		results[name] = v
+	}
+	r.mu.Unlock()
+	peers := cty.ListValEmpty(cty.String)
+	if len(names) > 0 {
+		peers = cty.ListVal(names)
+	}
+	scope := lang.Scope{
+		"host": h.Value(), "hosts": r.hostsValue, "groups": r.groupsValue,
+		"play":   cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.play.Name), "hosts": peers}),
+		"result": cty.ObjectVal(results),
+	}
+	facts, err := r.facts(ctx, h, s.references)
+	if err != nil {
+		return nil, err
+	}
+	scope["facts"] = facts
+	vars, err := s.task.EvalVars(scope)
+	if err != nil {
+		return nil, err
+	}
+	scope["vars"] = vars
+	return scope, nil
+}
+
+func (r *runner) facts(ctx context.Context, h *host, refs lang.References) (cty.Value, error) {
+	names := refs.Facts
+	if refs.AllFacts {
+		names = nil
+		for _, f := range observe.Facts() {
+			names = append(names, f.Name)
+		}
+	}
+	values := make([]cty.Value, len(names))
+	errs := make([]error, len(names))
+	reads := make([]func(context.Context), len(names))
+	for i, name := range names {
+		reads[i] = func(ctx context.Context) { values[i], errs[i] = observe.Fact(ctx, h.observed, name) }
+	}
+	observe.Together(ctx, reads...)
+	facts := map[string]cty.Value{}
+	for i, name := range names {
+		if errs[i] != nil {
+			return cty.NilVal, fmt.Errorf("fact %s: %w", name, errs[i])
+		}
+		facts[name] = values[i]
+	}
+	return cty.ObjectVal(facts), nil
+}

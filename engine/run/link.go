@@ -1,0 +1,163 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// link is the way to one host: a connection, made when first needed, and made anew after a reboot.
+type link struct {
+	host    *inventory.Host
+	connect func(context.Context, *inventory.Host) (remote.Conn, error)
+	// reader is the user that observes; empty means the login user.
+	reader string
+
+	mu     sync.Mutex
+	conn   remote.Conn
+	failed error        // why there is no connection and none will be tried
+	spent  remote.Stats // by connections that are gone
+}
+
+func newLink(h *inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error), reader string) *link {
+	return &link{host: h, connect: connect, reader: reader}
+}
+
+// open returns the connection. The first failure is final: the host has left the run, and everybody
+// who asks again is told the same at once.
+func (l *link) open(ctx context.Context) (remote.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return nil, l.failed
+	}
+	if l.conn != nil {
+		select {
+		case <-l.conn.Done():
+			l.failed = &remote.UnreachableError{
+				Host: l.host.Name, Address: l.host.Address,
+				Reason: "the connection was lost",
+				Hint:   "see whether the host is up, then run again: what was done is found done",
+			}
+			return nil, l.failed
+		default:
+			return l.conn, nil
+		}
+	}
+	conn, err := l.connect(ctx, l.host)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.failed = err
+		}
+		return nil, err
+	}
+	l.conn = conn
+	return conn, nil
+}
+
+// reopen replaces the connection after a reboot; a failure is not final.
+func (l *link) reopen(ctx context.Context) (remote.Conn, error) {
+	l.drop()
+	conn, err := l.connect(ctx, l.host)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn, l.failed = conn, nil
+	return conn, nil
+}
+
+func (l *link) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.spent = add(l.spent, l.conn.Stats())
+		l.conn.Close()
+		l.conn = nil
+	}
+}
+
+// session is the host as the given user; empty means the login user.
+func (l *link) session(ctx context.Context, user string) (remote.Session, error) {
+	conn, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn.As(user), nil
+}
+
+// dial makes the link the asker of an observed host.
+func (l *link) dial(ctx context.Context) (observe.Asker, error) {
+	if _, err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Ask sends the queries in one flight for each user that they name: all but a few name none.
+func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	byUser := map[string][]int{}
+	var users []string
+	for i, q := range queries {
+		user := q.User
+		if user == "" {
+			user = l.reader
+		}
+		if byUser[user] == nil {
+			users = append(users, user)
+		}
+		byUser[user] = append(byUser[user], i)
+	}
+	answers := make([]remote.Answer, len(queries))
+	for _, user := range users {
+		session, err := l.session(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		part := make([]remote.Query, 0, len(byUser[user]))
+		for _, i := range byUser[user] {
+			part = append(part, queries[i])
+		}
+		got, err := session.Ask(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		if len(got) != len(part) {
+			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(got), len(part))
+		}
+		for n, i := range byUser[user] {
+			answers[i] = got[n]
+		}
+	}
+	return answers, nil
+}
+
+func (l *link) stats() remote.Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		return l.spent
+	}
+	return add(l.spent, l.conn.Stats())
+}
+
+func (l *link) close() { l.drop() }
+
+func add(a, b remote.Stats) remote.Stats {
+	return remote.Stats{
+		RoundTrips: a.RoundTrips + b.RoundTrips, Flights: a.Flights + b.Flights,
+		Sent: a.Sent + b.Sent, Received: a.Received + b.Received,
+	}
+}
+
+// unreachable reports whether err says that this very host cannot be reached.
+func unreachable(h *host, err error) bool {
+	var u *remote.UnreachableError
+	return errors.As(err, &u) && u.Host == h.Name
+}

@@ -1,0 +1,205 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// outcome is how a task, or one round of it, ended on a host.
+type outcome struct {
+	status   report.Status
+	steps    []string
+	diffs    []modules.Diff
+	notes    []string
+	message  string
+	output   string
+	hint     string
+	items    []report.ItemResult
+	data     cty.Value
+	last     *remote.Result // of the last command that was run
+	forAll   bool           // the task ran here for all hosts of the batch
+	unknown  bool           // the result cannot be known in check mode
+	duration time.Duration
+}
+
+// hinter is an error that knows what the user can do.
+type hinter interface{ Hint() string }
+
+// failure makes an error the outcome of a task.
+func failure(h *host, err error) outcome {
+	o := outcome{status: report.Failed, message: err.Error()}
+	if errors.Is(err, context.Canceled) {
+		o.message = "interrupted"
+		o.hint = "nothing more was started; run again to converge"
+	}
+	if unreachable(h, err) {
+		o.status = report.Unreachable
+		var u *remote.UnreachableError
+		errors.As(err, &u)
+		o.message, o.hint = u.Reason, u.Hint
+		if u.Err != nil && !strings.Contains(u.Reason, u.Err.Error()) {
+			o.message += ": " + u.Err.Error()
+		}
+	}
+	var hint hinter
+	if errors.As(err, &hint) {
+		o.hint = hint.Hint()
+	}
+	var failed *commandError
+	if errors.As(err, &failed) {
+		o.output, o.last = failed.output(), &failed.result
+	}
+	return o
+}
+
+// uncertain makes something unknowable the outcome of a task in check mode.
+func uncertain(err error) outcome {
+	return outcome{status: report.Uncertain, message: err.Error(), unknown: true}
+}
+
+// finish counts, registers, notifies and reports what became of a task on a host.
+func (t *turn) finish(s *slot, h *host, o outcome) {
+	ignored := o.status == report.Failed && (s.task.IgnoreErrors || t.rescuable > 0)
+	t.mu.Lock()
+	switch o.status {
+	case report.OK:
+		h.counts.OK++
+	case report.Changed:
+		h.counts.Changed++
+	case report.Skipped:
+		h.counts.Skipped++
+	case report.Uncertain:
+		h.counts.Uncertain++
+	case report.Unreachable:
+		h.counts.Unreachable++
+		h.unreachable = true
+	case report.Failed:
+		if ignored {
+			h.counts.OK++
+		} else {
+			h.counts.Failed++
+		}
+		h.failed = !s.task.IgnoreErrors
+	}
+	t.mu.Unlock()
+	if o.status == report.Changed || o.status == report.Uncertain {
+		t.notify(s, h, o.status == report.Uncertain)
+	}
+	t.register(s, h, o)
+	t.report(report.TaskResult{
+		Play: s.play.Name, Task: s.task.Name, Host: h.Name, Module: s.task.Module.Name, Handler: s.handler,
+		Status: o.status, Steps: o.steps, Diffs: o.diffs, Notes: o.notes, Message: o.message,
+		Output: o.output, Hint: o.hint, Ignored: ignored, Items: o.items, Duration: o.duration,
+		File: filepath.ToSlash(s.task.Range.Filename), Line: s.task.Range.Start.Line,
+	})
+}
+
+// register makes the outcome visible as result.NAME: on this host, and, where the task ran for all
+// hosts, on all.
+func (t *turn) register(s *slot, h *host, o outcome) {
+	if s.task.Register == "" {
+		return
+	}
+	value := o.value()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.results[s.task.Register] = value
+	if !o.forAll {
+		return
+	}
+	for _, other := range t.batch {
+		other.results[s.task.Register] = value
+	}
+}
+
+// value is the outcome as expressions see it: changed, failed, skipped, status, the module's own
+// data, and stdout, stderr and rc of the last command.
+func (o outcome) value() cty.Value {
+	if o.unknown {
+		return cty.DynamicVal
+	}
+	v := map[string]cty.Value{
+		"status":  cty.StringVal(string(o.status)),
+		"changed": cty.BoolVal(o.status == report.Changed),
+		"failed":  cty.BoolVal(o.status == report.Failed),
+		"skipped": cty.BoolVal(o.status == report.Skipped),
+		"message": cty.StringVal(o.message),
+	}
+	if o.last != nil {
+		v["stdout"] = cty.StringVal(string(o.last.Stdout))
+		v["stderr"] = cty.StringVal(string(o.last.Stderr))
+		v["rc"] = cty.NumberIntVal(int64(o.last.Exit))
+	}
+	if o.data != cty.NilVal && o.data.IsKnown() && !o.data.IsNull() && o.data.Type().IsObjectType() {
+		for name, value := range o.data.AsValueMap() {
+			v[name] = value
+		}
+	}
+	return cty.ObjectVal(v)
+}
+
+// registerSkipped registers a task that tags leave out, so that what reads its result sees a task
+// that was skipped and not a missing name.
+func (t *turn) registerSkipped(s *slot, hosts []*host) {
+	if s.task.Register == "" {
+		return
+	}
+	value := outcome{status: report.Skipped, message: "not selected"}.value()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range hosts {
+		h.results[s.task.Register] = value
+	}
+}
+
+// worst is the status of a task whose rounds ended differently.
+func worst(a, b report.Status) report.Status {
+	rank := map[report.Status]int{
+		report.Skipped: 0, report.OK: 1, report.Changed: 2, report.Uncertain: 3, report.Failed: 4, report.Unreachable: 5,
+	}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+// commandError is a command that ended in a way that the module does not accept.
+type commandError struct {
+	summary string
+	argv    []string
+	result  remote.Result
+}
+
+func (e *commandError) Error() string {
+	what := "exit code " + fmt.Sprint(e.result.Exit)
+	switch e.result.Exit {
+	case 124, 137:
+		what = "ended by its time limit after " + e.result.Duration.Round(time.Second).String()
+	case 127:
+		what = "command not found"
+	}
+	return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
+}
+
+// output is the end of what the command printed, errors last.
+func (e *commandError) output() string {
+	return strings.TrimSpace(tail(e.result.Stdout, 10) + "\n" + tail(e.result.Stderr, 10))
+}
+
+func tail(b []byte, lines int) string {
+	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	if len(all) > lines {
+		all = append([]string{"…"}, all[len(all)-lines:]...)
+	}
+	return strings.Join(all, "\n")
+}

@@ -1,0 +1,157 @@
+package run
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
+	"hlplay/engine/report"
+)
+
+// play carries out one play, batch by batch.
+func (r *runner) play(p plannedPlay) {
+	alive := r.alive(p.hosts)
+	if len(alive) == 0 {
+		return
+	}
+	batches, err := batches(alive, p.play.Serial)
+	if err != nil { // validated by lang; a defect if it comes here
+		r.report(report.Note{Text: fmt.Sprintf("play %q: serial: %v", p.play.Name, err)})
+		return
+	}
+	for i, batch := range batches {
+		hosts := r.stillAlive(batch)
+		if len(hosts) == 0 || r.ctx.Err() != nil {
+			continue
+		}
+		r.report(report.PlayStarted{Play: p.play.Name, Hosts: names(hosts), Batch: i + 1, Batches: len(batches)})
+		if fatal := r.batch(p, hosts, len(batches) > 1); fatal != "" {
+			r.report(report.Note{Text: fatal})
+			r.cancel()
+			return
+		}
+	}
+}
+
+// batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end
+// here, or "".
+func (r *runner) batch(p plannedPlay, hosts []*host, rolling bool) string {
+	r.mu.Lock()
+	r.peers = p.peers
+	r.mu.Unlock()
+	t := &turn{runner: r, play: p.play, slots: r.slots(p.play), batch: hosts, rolling: rolling}
+	r.lead(hosts[0])
+	for _, h := range hosts {
+		h.ahead.begin(p.play, r.upcomingSlots(p.play))
+	}
+	t.nodes(p.play.Tasks, hosts)
+	t.handlers()
+	return t.fatal
+}
+
+// slots are made once for a play, however many batches it has.
+func (r *runner) slots(play *lang.Play) map[*lang.Task]*slot {
+	if r.slotsOf == nil {
+		r.slotsOf = map[*lang.Play]map[*lang.Task]*slot{}
+	}
+	if known := r.slotsOf[play]; known != nil {
+		return known
+	}
+	slots := map[*lang.Task]*slot{}
+	walk(play.Tasks, nil, func(t *lang.Task, groups []*lang.Group) {
+		slots[t] = newSlot(play, t, groups, false)
+	})
+	for _, t := range play.Handlers {
+		slots[t] = newSlot(play, t, nil, true)
+	}
+	r.slotsOf[play] = slots
+	return slots
+}
+
+// upcomingSlots is the straight road from a play on: its own tasks and those of the plays behind it
+// that run on the same hosts, all at once.
+func (r *runner) upcomingSlots(play *lang.Play) []*slot {
+	var all []*slot
+	behind := false
+	for _, p := range r.playbook.Plays {
+		switch {
+		case p == play:
+			behind = true
+		case !behind:
+			continue
+		case p.Hosts != play.Hosts || len(p.Serial) > 0 || len(play.Serial) > 0:
+			return all
+		}
+		slots := r.slots(p)
+		straight(p.Tasks, func(t *lang.Task) {
+			if r.selected(t) {
+				all = append(all, slots[t])
+			}
+		})
+	}
+	return all
+}
+
+func (r *runner) alive(hosts []*inventory.Host) []*host {
+	all := make([]*host, 0, len(hosts))
+	for _, ih := range hosts {
+		all = append(all, r.host(ih))
+	}
+	return r.stillAlive(all)
+}
+
+func (r *runner) stillAlive(hosts []*host) []*host {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var alive []*host
+	for _, h := range hosts {
+		if !h.failed && !h.unreachable {
+			alive = append(alive, h)
+		}
+	}
+	return alive
+}
+
+func names(hosts []*host) []string {
+	all := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		all = append(all, h.Name)
+	}
+	return all
+}
+
+// batches cuts hosts by the sizes of serial, each a number or a percentage of all; the last repeats.
+func batches(hosts []*host, serial []string) ([][]*host, error) {
+	if len(serial) == 0 {
+		return [][]*host{hosts}, nil
+	}
+	var all [][]*host
+	for i, rest := 0, hosts; len(rest) > 0; i++ {
+		size, err := batchSize(serial[min(i, len(serial)-1)], len(hosts))
+		if err != nil {
+			return nil, err
+		}
+		size = min(size, len(rest))
+		all = append(all, rest[:size])
+		rest = rest[size:]
+	}
+	return all, nil
+}
+
+// batchSize is the number of hosts that "2" or "30%" means among all; at least one.
+func batchSize(s string, all int) (int, error) {
+	if percent, ok := strings.CutSuffix(s, "%"); ok {
+		p, err := strconv.ParseFloat(percent, 64)
+		if err != nil || p <= 0 || p > 100 {
+			return 0, fmt.Errorf("%q is not a percentage between 0 and 100", s)
+		}
+		return max(1, int(float64(all)*p/100)), nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is neither a number of hosts nor a percentage", s)
+	}
+	return n, nil
+}

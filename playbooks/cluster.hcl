@@ -1,0 +1,45 @@
+# The guides' cluster: bare Debian machines become a Proxmox VE cluster with Ceph and highly
+# available guests. This file is the table of contents; each stage is a file of its own.
+#
+#   hlplay run playbooks/cluster.hcl -i inventory --rehearse      on simulated nodes
+#   hlplay run playbooks/cluster.hcl -i inventory --check --diff  what would change on yours
+#   hlplay run playbooks/cluster.hcl -i inventory                 do it
+#   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     Ceph alone
+#
+# G1.x and G2.x in the names of tasks are the steps of the two guides.
+
+import "variables.hcl" {}
+
+import "stages/preflight.hcl" {
+  tags = ["preflight"]
+}
+import "stages/hosts.hcl" {
+  tags = ["hosts"]
+}
+import "stages/repositories.hcl" {
+  tags = ["repositories", "packages"]
+}
+import "stages/kernel.hcl" {
+  tags = ["kernel", "packages"]
+}
+import "stages/proxmox.hcl" {
+  tags = ["proxmox", "packages"]
+}
+import "stages/tuning.hcl" {
+  tags = ["tuning"]
+}
+import "stages/membership.hcl" {
+  tags = ["cluster"]
+}
+import "stages/ceph.hcl" {
+  tags = ["ceph"]
+}
+import "stages/pools.hcl" {
+  tags = ["ceph", "pools"]
+}
+import "stages/guests.hcl" {
+  tags = ["guests"]
+}
+import "stages/ha.hcl" {
+  tags = ["ha"]
+}

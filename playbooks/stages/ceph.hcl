@@ -1,0 +1,47 @@
+play "Ceph" {
+  hosts = "pve"
+
+  task "G1.31 G2.4 packages" {
+    pveceph {
+      install {
+        version    = var.ceph_release
+        repository = var.repository
+      }
+    }
+    timeout = "30m"
+  }
+
+  task "G1.33 networks, once" {
+    pveceph {
+      init {
+        network         = var.public_network
+        cluster_network = var.cluster_network
+      }
+    }
+  }
+
+  task "G1.34 G2.6 monitors, one by one" {
+    when = contains(local.monitor_hosts, host.name)
+    pveceph {
+      mon {
+        address = host.vars.ceph_address
+      }
+    }
+  }
+
+  task "G1.35 G2.6 managers" {
+    pveceph {
+      mgr {}
+    }
+  }
+
+  task "G1.36 G2.8 an OSD on each disk" {
+    for_each = toset(host.vars.osd_devices)
+    pveceph {
+      osd {
+        device = each.value
+      }
+    }
+    register = "osds"
+  }
+}

@@ -1,0 +1,16 @@
+play "guests" {
+  hosts = "pve"
+
+  task "G2.14 virtual machines with their disks on Ceph" {
+    for_each = var.guests
+    qm {
+      id     = tonumber(each.key)
+      node   = local.founder
+      name   = each.value.name
+      memory = each.value.memory
+      disks = {
+        scsi0 = "${each.value.pool}:${each.value.disk}"
+      }
+    }
+  }
+}

@@ -1,0 +1,26 @@
+play "form the cluster" {
+  hosts = "pve"
+
+  task "G1.26 create, G1.27 join one by one" {
+    pvecm {
+      cluster = var.cluster_name
+      founder = local.founder
+      link0   = host.address
+    }
+    register = "membership"
+    timeout  = "10m"
+  }
+
+  task "G1.28 every node is there, and quorate" {
+    assert {
+      condition {
+        test    = result.membership.quorate
+        message = "the cluster has no quorum as seen from ${host.name}"
+      }
+      condition {
+        test    = length(setsubtract(groups.pve, result.membership.nodes)) == 0
+        message = "not in the cluster: ${join(", ", setsubtract(groups.pve, result.membership.nodes))}"
+      }
+    }
+  }
+}

@@ -1,0 +1,64 @@
+play "pools and file system" {
+  hosts = "pve"
+
+  task "G1.47 G2.9 CRUSH rule" {
+    pveceph {
+      rule {
+        name           = var.crush_rule.name
+        failure_domain = var.crush_rule.failure_domain
+      }
+    }
+  }
+
+  task "G1.46 G2.10 pools" {
+    for_each = var.pools
+    pveceph {
+      pool {
+        name       = each.key
+        size       = each.value.size
+        min_size   = each.value.min_size
+        crush_rule = var.crush_rule.name
+        pg_num     = pg_count(local.osds, each.value.size, local.pool_count, var.pgs_per_osd)
+      }
+    }
+  }
+
+  task "G1.46 storages on the pools" {
+    for_each = var.pools
+    pvesm {
+      id      = each.key
+      type    = "rbd"
+      pool    = each.key
+      content = ["images", "rootdir"]
+    }
+  }
+
+  task "G1.40 G2.11 metadata servers, one by one" {
+    pveceph {
+      mds {}
+    }
+  }
+
+  task "G1.40 G2.11 CephFS" {
+    pveceph {
+      fs {
+        name   = var.cephfs
+        pg_num = 32
+      }
+    }
+  }
+
+  task "G1.40 storage on CephFS" {
+    pvesm {
+      id      = var.cephfs
+      type    = "cephfs"
+      content = ["backup", "iso", "vztmpl"]
+    }
+  }
+
+  task "G1.37 all placement groups are active and clean" {
+    pveceph {
+      clean {}
+    }
+  }
+}

@@ -1,0 +1,66 @@
+play "Proxmox VE" {
+  hosts = "pve"
+
+  task "G1.7 Proxmox VE, postfix, open-iscsi, chrony" {
+    apt {
+      packages = ["proxmox-ve", "postfix", "open-iscsi", "chrony"]
+      debconf = {
+        "postfix/main_mailer_type" = "select Local only"
+        "postfix/mailname"         = "string ${host.name}.${host.vars.domain}"
+      }
+    }
+    timeout = "1h"
+  }
+
+  # The guide deletes pve-install-repo.list here, the source that it has just added. The right target
+  # is the enterprise source that the packages bring.
+  task "G1.10 enterprise source off without a subscription" {
+    when = var.repository != "enterprise"
+    apt {
+      repository {
+        name    = "pve-enterprise"
+        enabled = false
+      }
+    }
+  }
+
+  task "G1.8 Debian's kernel is gone" {
+    apt {
+      packages = ["linux-image-amd64", facts.distribution.codename == "trixie" ? "linux-image-6.12*" : "linux-image-6.1*"]
+      state    = "absent"
+    }
+    notify = ["boot menu"]
+  }
+
+  task "G1.9 os-prober is gone" {
+    apt {
+      packages = ["os-prober"]
+      state    = "absent"
+    }
+    notify = ["boot menu"]
+  }
+
+  handler "boot menu" {
+    command {
+      argv   = ["update-grub"]
+      always = true
+    }
+  }
+
+  task "G1.11 services are up" {
+    for_each = toset(["pve-cluster", "pvedaemon", "pveproxy"])
+    service {
+      name    = each.value
+      state   = "started"
+      enabled = true
+    }
+  }
+
+  task "G1.12 the web interface answers" {
+    wait_for {
+      address = host.address
+      port    = 8006
+      timeout = "2m"
+    }
+  }
+}

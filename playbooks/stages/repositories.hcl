@@ -1,0 +1,41 @@
+play "repositories" {
+  hosts = "pve"
+
+  vars = {
+    trixie  = facts.distribution.codename == "trixie"
+    host    = var.repository == "enterprise" ? "https://enterprise.proxmox.com" : "http://download.proxmox.com"
+    keyring = facts.distribution.codename == "trixie" ? "/usr/share/keyrings/proxmox-archive-keyring.gpg" : "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"
+  }
+
+  task "G1.4 release key" {
+    apt {
+      key {
+        path   = vars.keyring
+        url    = vars.trixie ? "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg" : "https://enterprise.proxmox.com/debian/proxmox-release-bookworm.gpg"
+        sha256 = vars.trixie ? "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45" : "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
+        # Once the package owns the file, it may legally change.
+        unless_package = "proxmox-archive-keyring"
+      }
+    }
+  }
+
+  task "G1.3 Proxmox VE repository" {
+    apt {
+      repository {
+        name       = vars.trixie ? "proxmox" : "pve-install-repo"
+        uris       = ["${vars.host}/debian/pve"]
+        suites     = [facts.distribution.codename]
+        components = ["pve-${var.repository}"]
+        signed_by  = vars.keyring
+      }
+    }
+  }
+
+  task "G1.5 full upgrade" {
+    apt {
+      upgrade   = "full"
+      cache_age = "24h"
+    }
+    timeout = "1h"
+  }
+}

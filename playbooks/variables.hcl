@@ -1,0 +1,117 @@
+# What a cluster is made of. Give other values with -e name=value or -e @file.
+
+variable "cluster_name" {
+  description = "Name of the Proxmox VE cluster. It cannot be changed later."
+  type        = string
+  default     = "dream"
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$", var.cluster_name)) && length(var.cluster_name) <= 15
+    error_message = "A cluster name has at most 15 letters, digits and dashes, and no dash at either end."
+  }
+}
+
+variable "repository" {
+  description = "Where Proxmox packages come from. Enterprise needs a subscription on every host."
+  type        = string
+  default     = "no-subscription"
+  validation {
+    condition     = contains(["no-subscription", "enterprise"], var.repository)
+    error_message = "Choose \"no-subscription\" or \"enterprise\"."
+  }
+}
+
+variable "ceph_release" {
+  description = "Ceph's release, the same on all nodes. A release once installed is not changed by this playbook."
+  type        = string
+  default     = "squid"
+}
+
+variable "public_network" {
+  description = "Ceph's public network: monitors and clients. Each host has its address in it as ceph_address."
+  type        = string
+  default     = "10.10.10.0/24"
+}
+
+variable "cluster_network" {
+  description = "Ceph's cluster network, where OSDs replicate. May be the public one."
+  type        = string
+  default     = "10.10.10.0/24"
+}
+
+variable "monitors" {
+  description = "How many of the hosts, from the first on, carry a monitor. Odd, and at least 3."
+  type        = number
+  default     = 3
+  validation {
+    condition     = var.monitors >= 3 && var.monitors % 2 == 1
+    error_message = "An odd number of monitors, at least 3: two stop when one is lost."
+  }
+}
+
+variable "crush_rule" {
+  description = "The CRUSH rule of the pools. With failure domain osd (guide 2) three hosts can hold 4 or 5 copies, but copies may share a host."
+  type = object({
+    name           = string
+    failure_domain = string
+  })
+  default = {
+    name           = "replicated_rule_osd"
+    failure_domain = "osd"
+  }
+}
+
+variable "pools" {
+  description = "Pools for guests' disks. 4/2 is the first guide's choice, 5/3 the second's."
+  type = map(object({
+    size     = number
+    min_size = number
+  }))
+  default = {
+    "vm-disks" = { size = 4, min_size = 2 }
+    "ha-disks" = { size = 5, min_size = 3 }
+  }
+}
+
+variable "pgs_per_osd" {
+  description = "How many placement groups an OSD should carry, copies counted."
+  type        = number
+  default     = 100
+}
+
+variable "cephfs" {
+  description = "Name of the CephFS for images and backups."
+  type        = string
+  default     = "cephfs"
+}
+
+variable "guests" {
+  description = "Virtual machines that are created if their id is free, by id. Their disk lies in the pool."
+  type = map(object({
+    name   = string
+    memory = number
+    pool   = string
+    disk   = number
+  }))
+  default = {
+    "100" = { name = "sso", memory = 2048, pool = "ha-disks", disk = 32 }
+  }
+}
+
+variable "ha_resources" {
+  description = "What is highly available, by service id, and on which nodes it prefers to run (a higher number wins)."
+  type = map(object({
+    nodes = map(number)
+  }))
+  default = {
+    "vm:100" = { nodes = { pve1 = 2, pve2 = 1 } }
+  }
+}
+
+locals {
+  # The founder makes the cluster, the others join it.
+  founder       = groups.pve[0]
+  monitor_hosts = slice(groups.pve, 0, var.monitors)
+  osds          = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
+  # The pools share the OSDs' budget of placement groups; CephFS adds two small ones.
+  pool_count = length(var.pools) + 1
+}
