@@ -31,6 +31,7 @@ func Placed(h *Host, name string, f File) []Expectation {
 		expect = append(expect, Dirs.Expect(name, Listing{}))
 	}
 	expect = append(expect, placedInDirectory(h, name, f.Exists())...)
+	expect = append(expect, placedText(h, name, f)...)
 	if name == "/etc/hosts" && f.Type == Regular {
 		expect = append(expect, resolved(h, f)...)
 	}

@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -51,23 +52,52 @@ func parseTextFiles(out []byte) ([]TextFile, error) {
 	return files, nil
 }
 
-// WithTextFile is files after content was written to path; nil content takes the file away. The
+// WithTextFile is files after content was written to name; nil content takes the file away. The
 // order stays; a new file comes last.
-func WithTextFile(files []TextFile, path string, content *string) []TextFile {
+func WithTextFile(files []TextFile, name string, content *string) []TextFile {
 	var changed []TextFile
 	found := false
 	for _, f := range files {
-		if f.Path != path {
+		if f.Path != name {
 			changed = append(changed, f)
 			continue
 		}
 		found = true
 		if content != nil {
-			changed = append(changed, TextFile{path, *content})
+			changed = append(changed, TextFile{name, *content})
 		}
 	}
 	if !found && content != nil {
-		changed = append(changed, TextFile{path, *content})
+		changed = append(changed, TextFile{name, *content})
 	}
 	return changed
+}
+
+// placedText is what the files read together, and the package index, look like once f lies at name.
+func placedText(h *Host, name string, f File) []Expectation {
+	var content *string
+	if f.Type == Regular {
+		text := string(f.Content)
+		content = &text
+	}
+	var expect []Expectation
+	renew := func(kind *Kind[[]TextFile]) {
+		if known, ok := h.Known(kind.Key("")); ok {
+			expect = append(expect, kind.Expect("", WithTextFile(known.([]TextFile), name, content)))
+		} else {
+			expect = append(expect, kind.Unknown("", name+" is about to change"))
+		}
+	}
+	dir, base := path.Split(name)
+	switch {
+	case name == "/etc/apt/sources.list",
+		dir == "/etc/apt/sources.list.d/" && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
+		renew(AptSources)
+		expect = append(expect, AptIndex.Expect("", Index{Exists: true, Stale: true}))
+	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
+		expect = append(expect, AptIndex.Expect("", Index{Exists: true, Stale: true}))
+	case dir == "/etc/sysctl.d/" && path.Ext(base) == ".conf":
+		renew(SysctlFiles)
+	}
+	return expect
 }

@@ -1,0 +1,90 @@
+// Package conffile plans changes of the small configuration files that modules keep below /etc.
+package conffile
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// mode is that of a new file, in octal 0644: what is in these files is no secret.
+const mode = 0o644
+
+// Write plans the steps after which the file has the content: none if it has it already. Symbolic
+// links are followed, mode and ownership of what is there are kept, a missing directory is made.
+func Write(ctx context.Context, h modules.Host, name, content, summary string) ([]modules.Step, error) {
+	parent := path.Dir(name)
+	observe.Dirs.Want(h, parent)
+	at, before, err := observe.Follow(ctx, h, name)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case before.Exists() && before.Type != observe.Regular:
+		return nil, fmt.Errorf("%s is a %s: expected a regular file; move it away", at, before.Type)
+	case before.Truncated:
+		return nil, fmt.Errorf("%s is larger than %d bytes: expected a short configuration file", at, observe.FileLimit)
+	case before.Exists() && string(before.Content) == content:
+		return nil, nil
+	}
+	var steps []modules.Step
+	if !before.Exists() {
+		made, err := makeParent(ctx, h, path.Dir(at))
+		if err != nil {
+			return nil, err
+		}
+		steps = made
+	}
+	after := observe.File{
+		Type: observe.Regular, Mode: mode, Owner: "root", Group: "root",
+		Size: int64(len(content)), Content: []byte(content),
+	}
+	write := modules.WriteFile{Path: at, Content: after.Content}
+	if before.Exists() {
+		after.Mode, after.Owner, after.Group = before.Mode, before.Owner, before.Group
+	} else {
+		write.Mode, write.Owner, write.Group = mode, "root", "root"
+	}
+	return append(steps, modules.Step{
+		Summary: summary,
+		Action:  write,
+		Diff:    &modules.Diff{Subject: at, Before: string(before.Content), After: content},
+		Expect:  observe.Placed(h, at, after),
+	}), nil
+}
+
+func makeParent(ctx context.Context, h modules.Host, dir string) ([]modules.Step, error) {
+	listing, err := observe.Dirs.Observe(ctx, h, dir)
+	if observe.IsUnknown(err) { // an earlier step places something in it
+		return nil, nil
+	}
+	if err != nil || listing.Exists {
+		return nil, err
+	}
+	return []modules.Step{{
+		Summary: "make directory " + dir,
+		Action:  modules.MakeDir{Path: dir, Mode: 0o755, Owner: "root", Group: "root"},
+		Expect:  observe.Placed(h, dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+	}}, nil
+}
+
+// Remove plans the step after which the file is gone: none if it is not there. A symbolic link is
+// removed itself.
+func Remove(ctx context.Context, h modules.Host, name, summary string) ([]modules.Step, error) {
+	before, err := observe.Files.Observe(ctx, h, name)
+	if err != nil || !before.Exists() {
+		return nil, err
+	}
+	if before.Type == observe.Directory {
+		return nil, fmt.Errorf("%s is a directory: expected a file; nothing is removed", name)
+	}
+	return []modules.Step{{
+		Summary: summary,
+		Action:  modules.Remove{Path: name},
+		Diff:    &modules.Diff{Subject: name, Before: string(before.Content)},
+		Expect:  observe.Placed(h, name, observe.File{}),
+	}}, nil
+}

@@ -1,0 +1,267 @@
+// Package sysctl is the module for kernel settings, now and at boot.
+package sysctl
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/conffile"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "sysctl",
+	Summary: "Kernel settings, now and at boot.",
+	Doc: `Sets kernel settings at once (sysctl -w) and writes them to a file of /etc/sysctl.d, from which they are set at
+every boot. Lines of other settings and comments in that file stay as they are.
+
+Values are compared without regard to blanks and tabs, as the kernel prints them. A setting that the running kernel
+does not have is an error: most of the time a kernel module has to be loaded first (net.bridge.* needs br_netfilter).
+
+With state = "absent" the lines go away; the running kernel keeps its value until the next boot, because the kernel's own
+default is not known. A file that is read later and sets the same name otherwise is reported as a note.`,
+	Example: `task "kernel settings for Ceph" {
+  sysctl {
+    settings = {
+      "vm.swappiness"   = 10
+      "kernel.pid_max"  = 4194304
+      "net.core.rmem_max" = 33554432
+    }
+    file = "/etc/sysctl.d/90-ceph.conf"
+  }
+}`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// DefaultFile is where settings are kept for the boot unless a task says otherwise.
+const DefaultFile = "/etc/sysctl.d/90-hlplay.conf"
+
+// Module is the desired state of some kernel settings.
+type Module struct {
+	Name     string            `hcl:"name,optional" doc:"The setting: net.ipv4.ip_forward. With slashes as separators, dots are parts of names: net/ipv4/conf/eth0.100/rp_filter."`
+	Value    *string           `hcl:"value,optional" doc:"The value of the setting called name."`
+	Settings map[string]string `hcl:"settings,optional" doc:"Several settings and their values."`
+	File     string            `hcl:"file,optional" default:"\"/etc/sysctl.d/90-hlplay.conf\"" doc:"The file that sets them at boot."`
+	State    string            `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: the lines are removed from the file."`
+}
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	switch {
+	case m.Name == "" && len(m.Settings) == 0:
+		return &modules.ArgumentError{Argument: "name", Problem: "no setting is named", Want: "give name and value, or settings = { NAME = VALUE }"}
+	case m.Name == "" && m.Value != nil:
+		return &modules.ArgumentError{Argument: "value", Problem: "belongs to no setting", Want: "give name too"}
+	case m.State != "" && m.State != "present" && m.State != "absent":
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is not a state", m.State), Want: "present or absent"}
+	case m.Name != "" && m.Value == nil && m.State != "absent":
+		return &modules.ArgumentError{Argument: "value", Problem: "is missing", Want: "the value for " + m.Name}
+	case m.File != "" && (!path.IsAbs(m.File) || path.Ext(m.File) != ".conf"):
+		return &modules.ArgumentError{Argument: "file", Problem: fmt.Sprintf("%q would not be read at boot", m.File), Want: "an absolute path that ends in .conf, such as " + DefaultFile}
+	}
+	seen := map[string]string{}
+	for name, value := range m.all() {
+		argument := "settings"
+		if name == m.Name {
+			argument = "name"
+		}
+		if name == "" || strings.ContainsAny(name, "*?[]= \t\n;#") || strings.HasPrefix(name, "-") || strings.Contains(observe.SysctlPath(name), "/../") {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a setting", name), Want: "one name without patterns, such as vm.swappiness"}
+		}
+		if other, twice := seen[observe.SysctlPath(name)]; twice {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%s and %s are the same setting", other, name), Want: "each setting once"}
+		}
+		seen[observe.SysctlPath(name)] = name
+		if strings.ContainsAny(value, "\n\x00") {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the value of %s has more than one line", name), Want: "one line"}
+		}
+		if m.State != "absent" && observe.NormalSysctl(value) == "" {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "a value as sysctl prints it"}
+		}
+	}
+	return nil
+}
+
+// all are the settings in one map, their values normalised.
+func (m *Module) all() map[string]string {
+	all := map[string]string{}
+	for name, value := range m.Settings {
+		all[name] = observe.NormalSysctl(value)
+	}
+	if m.Name != "" {
+		all[m.Name] = ""
+		if m.Value != nil {
+			all[m.Name] = observe.NormalSysctl(*m.Value)
+		}
+	}
+	return all
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	file := m.File
+	if file == "" {
+		file = DefaultFile
+	}
+	settings := m.all()
+	names := slices.Sorted(maps.Keys(settings))
+	if m.State == "absent" {
+		return planAbsent(ctx, h, file, names)
+	}
+	observe.Sysctls.Want(h, names...)
+	observe.SysctlFiles.Want(h, "")
+	text, _, err := observe.Text(ctx, h, file)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	after := text
+	if after == "" {
+		after = header
+	}
+	for _, name := range names {
+		after = set(after, name, settings[name])
+	}
+	if after == header {
+		after = text
+	}
+	written, err := conffile.Write(ctx, h, file, after, "set "+strings.Join(names, ", ")+" at boot in "+file)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	now, err := planNow(ctx, h, settings, names, len(written) > 0)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return modules.Plan{
+		// First the kernel: a value that it refuses must not stay in a file that is read at boot.
+		Steps: append(now, written...),
+		Notes: overrides(ctx, h, file, settings),
+	}, nil
+}
+
+// planNow plans one sysctl -w for all settings that the running kernel has otherwise. Where an
+// earlier change of check mode makes a value unknowable, it counts as different if the task is known
+// to change something anyhow.
+func planNow(ctx context.Context, h modules.Host, settings map[string]string, names []string, changes bool) ([]modules.Step, error) {
+	argv := []string{"sysctl", "-w"}
+	var before, after, changed []string
+	var expect []observe.Expectation
+	var unknown error
+	for _, name := range names {
+		now, err := observe.Sysctls.Observe(ctx, h, name)
+		switch {
+		case observe.IsUnknown(err):
+			unknown = err
+			now = observe.Sysctl{Exists: true, Value: "(unknown)"}
+		case err != nil:
+			return nil, err
+		case !now.Exists:
+			return nil, missing(h, name)
+		case now.Value == settings[name]:
+			continue
+		}
+		argv = append(argv, name+"="+settings[name])
+		changed = append(changed, name+" = "+settings[name])
+		before = append(before, name+" = "+now.Value)
+		after = append(after, name+" = "+settings[name])
+		expect = append(expect, observe.Sysctls.Expect(name, observe.Sysctl{Exists: true, Value: settings[name]}))
+	}
+	if unknown != nil && !changes {
+		return nil, unknown
+	}
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	return []modules.Step{{
+		Summary: "set " + strings.Join(changed, ", "),
+		Action:  modules.Run{Argv: argv, Explain: explain},
+		Diff:    &modules.Diff{Subject: "kernel settings", Before: strings.Join(before, "\n"), After: strings.Join(after, "\n")},
+		Expect:  expect,
+	}}, nil
+}
+
+// explain names the setting that the kernel refused.
+func explain(_ int, _, stderr []byte) error {
+	for line := range strings.Lines(string(stderr)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.Contains(line, "Invalid argument"):
+			return fmt.Errorf("%s: the kernel does not accept this value", line)
+		case strings.Contains(line, "ermission denied"), strings.Contains(line, "Read-only file system"):
+			return fmt.Errorf("%s: the setting cannot be written here; become root, and in a container set it on the host", line)
+		}
+	}
+	return nil
+}
+
+// providers are the kernel modules that bring settings, by the beginning of their names.
+var providers = []struct{ prefix, module string }{
+	{"net/bridge/", "br_netfilter"},
+	{"net/netfilter/", "nf_conntrack"},
+	{"net/nf_conntrack_max", "nf_conntrack"},
+	{"net/ipv6/", "ipv6"},
+	{"net/rds/", "rds"},
+	{"sunrpc/", "sunrpc"},
+	{"fs/nfs/", "nfs"},
+}
+
+func missing(h modules.Host, name string) error {
+	rest := strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/")
+	for _, p := range providers {
+		if strings.HasPrefix(rest, p.prefix) {
+			return fmt.Errorf("%s: the kernel has no setting %s: it comes with the kernel module %s; load it in a task before this one: modprobe { modules = [%q] }", h.Name(), name, p.module, p.module)
+		}
+	}
+	return fmt.Errorf("%s: the kernel has no setting %s: check the name with `sysctl -a`; if it belongs to a kernel module, load that in a task before this one", h.Name(), name)
+}
+
+func planAbsent(ctx context.Context, h modules.Host, file string, names []string) (modules.Plan, error) {
+	text, exists, err := observe.Text(ctx, h, file)
+	if err != nil || !exists {
+		return modules.Plan{}, err
+	}
+	after := text
+	for _, name := range names {
+		after = unset(after, name)
+	}
+	if after == text {
+		return modules.Plan{}, nil
+	}
+	summary := "no longer set " + strings.Join(names, ", ") + " at boot"
+	if strings.TrimSpace(strings.TrimPrefix(after, header)) == "" {
+		steps, err := conffile.Remove(ctx, h, file, summary+": remove "+file)
+		return modules.Plan{Steps: steps}, err
+	}
+	steps, err := conffile.Write(ctx, h, file, after, summary)
+	return modules.Plan{Steps: steps}, err
+}
+
+// overrides are the other files that set one of the settings to another value, and are read after
+// file: of all directories, files are read in the order of their names alone (sysctl.d(5)).
+func overrides(ctx context.Context, h modules.Host, file string, settings map[string]string) []string {
+	files, err := observe.SysctlFiles.Observe(ctx, h, "")
+	if err != nil { // what cannot be read, or is about to change, gives no remark
+		return nil
+	}
+	var notes []string
+	for _, f := range files {
+		if f.Path == file || path.Base(f.Path) <= path.Base(file) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			if value, ok := get(f.Content, name); ok && value != settings[name] {
+				notes = append(notes, fmt.Sprintf("%s sets %s = %s and is read after %s: at boot it wins; remove the line there or choose a file name that sorts behind it", f.Path, name, value, file))
+			}
+		}
+	}
+	return notes
+}
