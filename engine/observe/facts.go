@@ -1,0 +1,100 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// FactDoc describes one fact: what expressions see as facts.NAME.
+type FactDoc struct {
+	Name string
+	Type cty.Type
+	// Doc is a sentence or two, with the units.
+	Doc string
+}
+
+// fact is a fact and how it is read, from observations only, so that check mode predicts it.
+type fact struct {
+	FactDoc
+	read func(ctx context.Context, h *Host) (cty.Value, error)
+}
+
+// facts is filled in by the files facts_*.go, in the order of their names.
+var facts = slices.Concat(hardwareFacts, networkFacts, softwareFacts)
+
+// Facts describes all facts in the order of their names.
+func Facts() []FactDoc {
+	docs := make([]FactDoc, 0, len(facts))
+	for _, f := range facts {
+		docs = append(docs, f.FactDoc)
+	}
+	slices.SortFunc(docs, func(a, b FactDoc) int { return strings.Compare(a.Name, b.Name) })
+	return docs
+}
+
+// Fact is the value of one fact on a host; name is the first one behind `facts.`. Only what this fact
+// needs is read. What check mode cannot know is an unknown value of the fact's type, not an error.
+func Fact(ctx context.Context, h *Host, name string) (cty.Value, error) {
+	for _, f := range facts {
+		if f.Name != name {
+			continue
+		}
+		value, err := f.read(ctx, h)
+		switch {
+		case IsUnknown(err):
+			return cty.UnknownVal(f.Type), nil
+		case err != nil:
+			return cty.NilVal, fmt.Errorf("fact %s of %s: %w", name, h.Name(), err)
+		}
+		return value, nil
+	}
+	return cty.NilVal, fmt.Errorf("there is no fact %q; did you mean %q?", name, nearestFact(name))
+}
+
+func nearestFact(name string) string {
+	nearest, best := "", -1
+	for _, f := range facts {
+		if d := levenshtein.Distance(name, f.Name, nil); best < 0 || d < best {
+			nearest, best = f.Name, d
+		}
+	}
+	return nearest
+}
+
+// optional is a string, or null where it is empty.
+func optional(s string) cty.Value {
+	if s == "" {
+		return cty.NullVal(cty.String)
+	}
+	return cty.StringVal(s)
+}
+
+// listOf is a list of a type, which go-cty wants told for an empty one.
+func listOf(t cty.Type, values []cty.Value) cty.Value {
+	if len(values) == 0 {
+		return cty.ListValEmpty(t)
+	}
+	return cty.ListVal(values)
+}
+
+func stringList(all []string) cty.Value {
+	values := make([]cty.Value, len(all))
+	for i, s := range all {
+		values[i] = cty.StringVal(s)
+	}
+	return listOf(cty.String, values)
+}
+
+// needText is the content of a file that every Linux host has.
+func needText(ctx context.Context, h *Host, name string) (string, error) {
+	text, exists, err := Text(ctx, h, name)
+	if err == nil && !exists {
+		err = fmt.Errorf("%s is missing: is this a Linux host with /proc and /sys?", name)
+	}
+	return text, err
+}

@@ -1,0 +1,136 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	cpuType = cty.Object(map[string]cty.Type{
+		"model": cty.String, "vendor": cty.String, "count": cty.Number,
+	})
+	memoryType = cty.Object(map[string]cty.Type{"total": cty.Number, "swap": cty.Number})
+	diskType   = cty.Object(map[string]cty.Type{
+		"name": cty.String, "path": cty.String, "by_id": cty.List(cty.String), "size": cty.Number,
+		"serial": cty.String, "wwn": cty.String, "model": cty.String, "rotational": cty.Bool,
+		"use": cty.String, "partitions": cty.List(cty.String), "mountpoints": cty.List(cty.String),
+	})
+	iommuType = cty.Object(map[string]cty.Type{"enabled": cty.Bool, "groups": cty.Number})
+)
+
+var hardwareFacts = []fact{
+	{FactDoc{"cpu", cpuType, "Processor: `model` and `vendor` (null where the kernel tells none) and `count`, the logical processors that are online. From /proc/cpuinfo."}, readCPU},
+	{FactDoc{"memory", memoryType, "Memory in bytes: `total` that the kernel can use, and `swap`. From /proc/meminfo."}, readMemory},
+	{FactDoc{"disks", cty.List(diskType), "Disks: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},
+	{FactDoc{"iommu", iommuType, "Whether the kernel runs an IOMMU (`enabled`), and the number of its `groups`. From /sys/kernel/iommu_groups."}, readIOMMU},
+	{FactDoc{"virtualization", cty.String, "What the host is a guest of (`kvm`, `vmware`, `lxc`, …); null on bare metal. From systemd-detect-virt."}, readVirtualization},
+}
+
+func readCPU(ctx context.Context, h *Host) (cty.Value, error) {
+	text, err := needText(ctx, h, "/proc/cpuinfo")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	count := 0
+	first := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		if key == "processor" {
+			count++
+		}
+		if _, seen := first[key]; !seen {
+			first[key] = value
+		}
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"model": optional(first["model name"]), "vendor": optional(first["vendor_id"]),
+		"count": cty.NumberIntVal(int64(count)),
+	}), nil
+}
+
+func readMemory(ctx context.Context, h *Host) (cty.Value, error) {
+	text, err := needText(ctx, h, "/proc/meminfo")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	total, totalErr := meminfo(text, "MemTotal")
+	swap, swapErr := meminfo(text, "SwapTotal")
+	if err := errors.Join(totalErr, swapErr); err != nil {
+		return cty.NilVal, err
+	}
+	return cty.ObjectVal(map[string]cty.Value{"total": cty.NumberIntVal(total), "swap": cty.NumberIntVal(swap)}), nil
+}
+
+// meminfo is one line of proc_meminfo(5) in bytes.
+func meminfo(text, key string) (int64, error) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 3 && fields[0] == key+":" && fields[2] == "kB" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			return kib * 1024, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/meminfo has no line %s", key)
+}
+
+func readDisks(ctx context.Context, h *Host) (cty.Value, error) {
+	devices, err := Disks.Observe(ctx, h, "")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	var values []cty.Value
+	for _, d := range devices {
+		if d.Type != "disk" {
+			continue
+		}
+		var partitions, mountpoints []string
+		d.Walk(func(below BlockDevice) {
+			if below.Type == "part" {
+				partitions = append(partitions, below.Path)
+			}
+			mountpoints = append(mountpoints, below.Mountpoints...)
+		})
+		values = append(values, cty.ObjectVal(map[string]cty.Value{
+			"name": cty.StringVal(d.Name), "path": cty.StringVal(d.Path), "by_id": stringList(d.Links),
+			"size": cty.NumberIntVal(d.Size), "serial": optional(d.Serial), "wwn": optional(d.WWN),
+			"model": optional(d.Model), "rotational": cty.BoolVal(d.Rotational), "use": cty.StringVal(d.Use()),
+			"partitions": stringList(partitions), "mountpoints": stringList(mountpoints),
+		}))
+	}
+	return listOf(diskType, values), nil
+}
+
+func readIOMMU(ctx context.Context, h *Host) (cty.Value, error) {
+	groups, err := Dirs.Observe(ctx, h, "/sys/kernel/iommu_groups")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	n := len(groups.Entries)
+	return cty.ObjectVal(map[string]cty.Value{
+		"enabled": cty.BoolVal(n > 0), "groups": cty.NumberIntVal(int64(n)),
+	}), nil
+}
+
+func readVirtualization(ctx context.Context, h *Host) (cty.Value, error) {
+	a, err := Output(ctx, h, "systemd-detect-virt")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	kind := strings.TrimSpace(string(a.Stdout))
+	if kind == "" {
+		return cty.NilVal, fmt.Errorf("systemd-detect-virt ended with %d: %s", a.Exit, lastLine(a.Stderr))
+	}
+	if kind == "none" { // it then ends with 1
+		kind = ""
+	}
+	return optional(kind), nil
+}

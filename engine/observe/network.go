@@ -1,0 +1,126 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// Network is the interfaces of a host and its default route.
+type Network struct {
+	// Interfaces are in the kernel's order, the loopback interface among them.
+	Interfaces []Interface
+	// Gateway and GatewayInterface are of the default route with the lowest metric, IPv4 before
+	// IPv6; the zero value and empty if there is none.
+	Gateway          netip.Addr
+	GatewayInterface string
+}
+
+// Interface is one network interface.
+type Interface struct {
+	Name string
+	// MAC is the link address, empty if there is none; State is the operational state in lower
+	// case: "up", "down", "unknown".
+	MAC, State string
+	MTU        int
+	// Addresses are with their prefix lengths, in the kernel's order.
+	Addresses []netip.Prefix
+	// Speed is in Mbit/s as the driver tells it; 0 if it tells none.
+	Speed int
+}
+
+// Networks is the network of a host, under the empty name.
+var Networks = &Kind[Network]{
+	Name: "network",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `ip -j addr show`},
+			{Script: `ip -j route show default; ip -j -6 route show default`},
+			// Reading the speed of an interface that is down is an error, which -s keeps quiet.
+			{Script: `grep -sH '' /sys/class/net/*/speed; exit 0`},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Network, error)) {
+		var n Network
+		err := fmt.Errorf("ip addr show ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+		if answers[0].Exit == 0 {
+			n, err = parseNetwork(answers[0].Stdout, answers[1].Stdout, answers[2].Stdout)
+		}
+		for _, name := range names {
+			tell(name, n, err)
+		}
+	},
+}
+
+func parseNetwork(addrs, routes, speeds []byte) (Network, error) {
+	var n Network
+	var links []struct {
+		IfName    string `json:"ifname"`
+		Address   string `json:"address"`
+		OperState string `json:"operstate"`
+		MTU       int    `json:"mtu"`
+		AddrInfo  []struct {
+			Local     string `json:"local"`
+			PrefixLen int    `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	if err := json.Unmarshal(addrs, &links); err != nil {
+		return n, fmt.Errorf("ip -j addr show printed what is not its JSON: %w", err)
+	}
+	speed := map[string]int{}
+	for _, line := range lines(speeds) {
+		file, value, _ := strings.Cut(line, ":")
+		if mbit, err := strconv.Atoi(value); err == nil && mbit > 0 { // -1 where the driver cannot tell
+			speed[path.Base(path.Dir(file))] = mbit
+		}
+	}
+	for _, link := range links {
+		if link.IfName == "" { // ip prints {} for what its filters drop
+			continue
+		}
+		i := Interface{Name: link.IfName, MAC: link.Address, MTU: link.MTU,
+			State: strings.ToLower(link.OperState), Speed: speed[link.IfName]}
+		for _, a := range link.AddrInfo {
+			addr, err := netip.ParseAddr(a.Local)
+			if err != nil {
+				continue
+			}
+			if p := netip.PrefixFrom(addr, a.PrefixLen); p.IsValid() {
+				i.Addresses = append(i.Addresses, p)
+			}
+		}
+		n.Interfaces = append(n.Interfaces, i)
+	}
+	return n, n.parseRoutes(routes)
+}
+
+// parseRoutes reads the two lists of default routes, IPv4's and IPv6's; a list may be missing where
+// the kernel has no such protocol.
+func (n *Network) parseRoutes(out []byte) error {
+	type route struct {
+		Gateway string `json:"gateway"`
+		Dev     string `json:"dev"`
+		Metric  int    `json:"metric"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for decoder.More() {
+		var routes []route
+		if err := decoder.Decode(&routes); err != nil {
+			return fmt.Errorf("ip -j route printed what is not its JSON: %w", err)
+		}
+		slices.SortStableFunc(routes, func(a, b route) int { return a.Metric - b.Metric })
+		for _, r := range routes {
+			if n.GatewayInterface == "" && r.Dev != "" {
+				n.GatewayInterface = r.Dev
+				n.Gateway, _ = netip.ParseAddr(r.Gateway) // a point-to-point route has none
+			}
+		}
+	}
+	return nil
+}
