@@ -1,0 +1,55 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"hlplay/modules"
+)
+
+// Unified renders a diff as a person reads it, ending in a line break: "subject: before → after" where both
+// sides have one line, else a unified diff with three lines of context, in which an absent side is
+// /dev/null and a missing line break at the end is said.
+func Unified(d modules.Diff) string {
+	subject := oneLine(d.Subject)
+	switch {
+	case !text(d.Before) || !text(d.After):
+		return fmt.Sprintf("%s: binary, %d bytes → %d bytes\n", subject, len(d.Before), len(d.After))
+	case d.Before == d.After && strings.Contains(d.Before, Redacted):
+		return fmt.Sprintf("%s: changes in a sensitive value\n", subject)
+	case d.Before == d.After:
+		return fmt.Sprintf("%s: no difference in content\n", subject)
+	case single(d.Before) && single(d.After):
+		return fmt.Sprintf("%s: %s → %s\n", subject, side(d.Before), side(d.After))
+	}
+	from, to := subject, subject
+	if d.Before == "" {
+		from = "/dev/null"
+	}
+	if d.After == "" {
+		to = "/dev/null"
+	}
+	return printable(udiff.Unified(from, to, d.Before, d.After))
+}
+
+func single(s string) bool { return !strings.Contains(strings.TrimSuffix(s, "\n"), "\n") }
+
+func side(s string) string {
+	if s == "" {
+		return "(absent)"
+	}
+	if s = strings.TrimSuffix(s, "\n"); s == "" {
+		return "(empty)"
+	}
+	return printable(s)
+}
+
+func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+// oneLine is foreign text that must not begin a new line.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(printable(s), func(c rune) bool { return c == '\n' }), " ")
+}

@@ -1,0 +1,205 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// redrawEvery is how often the live lines move.
+const redrawEvery = 120 * time.Millisecond
+
+// mostLive is how many hosts the live lines show; more are counted.
+const mostLive = 8
+
+var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
+
+// live is what is happening now. Its methods do nothing on nil, which is a report without live lines.
+type live struct {
+	now     func() time.Time
+	stop    chan struct{}
+	once    sync.Once
+	stopped sync.WaitGroup
+
+	task  *TaskStarted
+	since time.Time
+	done  int // hosts that have reported
+	hosts map[string]liveHost
+	frame int
+	drawn int // lines now on the terminal, below everything else
+}
+
+type liveHost struct {
+	Progress
+	since time.Time
+}
+
+func (l *live) begin(task TaskStarted) {
+	if l == nil {
+		return
+	}
+	l.task, l.since, l.done = &task, l.now(), 0
+}
+
+func (l *live) finish() {
+	if l != nil {
+		l.task = nil
+	}
+}
+
+// settle says that a host has reported.
+func (l *live) settle(host string) {
+	if l == nil {
+		return
+	}
+	l.done++
+	delete(l.hosts, host)
+}
+
+func (l *live) progress(e Progress) {
+	if l == nil {
+		return
+	}
+	known, ok := l.hosts[e.Host]
+	switch {
+	case e.What == "":
+		delete(l.hosts, e.Host)
+		return
+	case l.hosts == nil:
+		l.hosts = map[string]liveHost{}
+	}
+	since := l.now()
+	if ok && known.What == e.What && known.Task == e.Task && known.Awaits == e.Awaits {
+		since = known.since
+	}
+	l.hosts[e.Host] = liveHost{e, since}
+}
+
+func (l *live) clear() {
+	if l != nil {
+		l.task, l.hosts = nil, nil
+	}
+}
+
+func (l *live) close() {
+	if l == nil || l.stop == nil {
+		return
+	}
+	l.once.Do(func() { close(l.stop) })
+	l.stopped.Wait()
+}
+
+// erase takes the live lines off the terminal: to their beginning, and all below it away.
+func (l *live) erase() string {
+	if l == nil || l.drawn == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("\x1b[%dA\r\x1b[J", l.drawn)
+	l.drawn = 0
+	return s
+}
+
+// keepTime moves the spinner and the seconds until stop is closed.
+func (t *textReporter) keepTime(stop <-chan struct{}) {
+	defer t.live.stopped.Done()
+	ticker := time.NewTicker(redrawEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			t.tick()
+		}
+	}
+}
+
+// tick redraws the live lines one frame on.
+func (t *textReporter) tick() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live.task == nil && len(t.live.hosts) == 0 {
+		return
+	}
+	t.live.frame++
+	t.emit("")
+}
+
+// drawLive draws the live lines. Each fits on one line of the terminal, or erasing would miscount them.
+func (t *textReporter) drawLive() string {
+	l := t.live
+	if l == nil || l.task == nil && len(l.hosts) == 0 {
+		return ""
+	}
+	columns := t.o.Width
+	if t.o.Resized != nil {
+		if now := t.o.Resized(); now > 0 {
+			columns = now
+		}
+	}
+	var b strings.Builder
+	line := func(s string) {
+		b.WriteString(cut(s, max(columns-1, 1)) + "\n")
+		l.drawn++
+	}
+	now := l.now()
+	line("  " + t.look.spinner(spinner[l.frame%len(spinner)]) + " " + t.look.heading(l.title()) + t.look.dim(l.tally(len(t.play.Hosts), now)))
+	names := make([]string, 0, len(l.hosts))
+	for name := range l.hosts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if byPlace := t.place(a) - t.place(b); byPlace != 0 {
+			return byPlace
+		}
+		return strings.Compare(a, b)
+	})
+	longest := 0
+	for _, name := range names[:min(len(names), mostLive)] {
+		longest = max(longest, width(oneLine(name)))
+	}
+	for i, name := range names {
+		if i == mostLive {
+			line("      " + t.look.dim(fmt.Sprintf("and %d more", len(names)-mostLive)))
+			break
+		}
+		line(t.liveHost(l.hosts[name], now, longest, columns))
+	}
+	return b.String()
+}
+
+func (l *live) title() string {
+	if l.task == nil {
+		return "working"
+	}
+	return taskName(*l.task)
+}
+
+func (l *live) tally(hosts int, now time.Time) string {
+	if l.task == nil {
+		return ""
+	}
+	s := "  " + clock(now.Sub(l.since))
+	if l.done > 0 && hosts > l.done {
+		s += fmt.Sprintf(", %d of %d hosts done", l.done, hosts)
+	}
+	return s
+}
+
+// liveHost is one host's line. The time stays visible, whatever has to be cut.
+func (t *textReporter) liveHost(h liveHost, now time.Time, nameColumns, columns int) string {
+	what, elapsed := oneLine(h.What), clock(now.Sub(h.since))
+	if h.Awaits {
+		what = "waits for " + what
+	}
+	if h.Limit > 0 {
+		elapsed += " of " + clock(h.Limit)
+	}
+	name := pad(oneLine(h.Host), min(nameColumns, max(columns/3, 8)))
+	if room := columns - 1 - 6 - width(name) - 2 - width(elapsed) - 2; room > 0 {
+		what = cut(what, room)
+	}
+	return "      " + name + "  " + what + "  " + t.look.dim(elapsed)
+}

@@ -1,0 +1,188 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// recap is the table of hosts and one sentence that says how the run ended.
+func (t *textReporter) recap(e Recap) string {
+	hosts := slices.Clone(e.Order)
+	var others []string
+	for host := range e.Hosts {
+		if !slices.Contains(hosts, host) {
+			others = append(others, host)
+		}
+	}
+	slices.Sort(others)
+	hosts = append(hosts, others...)
+
+	var b strings.Builder
+	b.WriteString("\n" + t.look.heading("── Recap") + "\n")
+	b.WriteString(t.counts(hosts, e))
+	if t.o.Verbose && len(e.Costs) > 0 {
+		b.WriteString(t.costs(hosts, e))
+	}
+	b.WriteString("\n")
+	for _, line := range wrap(t.verdict(hosts, e), less(t.o.Width, 2)) {
+		b.WriteString("  " + line + "\n")
+	}
+	return b.String()
+}
+
+func (c Counts) of(s Status) int {
+	switch s {
+	case OK:
+		return c.OK
+	case Changed:
+		return c.Changed
+	case Skipped:
+		return c.Skipped
+	case Uncertain:
+		return c.Uncertain
+	case Failed:
+		return c.Failed
+	}
+	return c.Unreachable
+}
+
+// cell is a piece of a table and its colour.
+type cell struct {
+	text  string
+	color paint
+}
+
+func (t *textReporter) counts(hosts []string, e Recap) string {
+	columns := []Status{OK, Changed}
+	for _, status := range []Status{Skipped, Uncertain, Failed, Unreachable} {
+		if status == Failed || slices.ContainsFunc(hosts, func(h string) bool { return e.Hosts[h].of(status) > 0 }) {
+			columns = append(columns, status)
+		}
+	}
+	head := []cell{{"", nil}}
+	for _, status := range columns {
+		head = append(head, cell{t.word(TaskResult{Status: status}), t.look.dim})
+	}
+	rows := [][]cell{head}
+	for _, host := range hosts {
+		row := []cell{{oneLine(host), nil}}
+		for _, status := range columns {
+			n := e.Hosts[host].of(status)
+			color := t.look.status[status]
+			if n == 0 {
+				color = t.look.dim
+			}
+			row = append(row, cell{strconv.Itoa(n), color})
+		}
+		rows = append(rows, row)
+	}
+	return t.table(rows)
+}
+
+func (t *textReporter) costs(hosts []string, e Recap) string {
+	rows := [][]cell{{{"", nil}, {"round trips", t.look.dim}, {"flights", t.look.dim}, {"sent", t.look.dim}, {"received", t.look.dim}}}
+	for _, host := range hosts {
+		if cost, ok := e.Costs[host]; ok {
+			rows = append(rows, []cell{
+				{oneLine(host), nil}, {strconv.Itoa(cost.RoundTrips), nil}, {strconv.Itoa(cost.Flights), nil},
+				{bytesOf(cost.Sent), nil}, {bytesOf(cost.Received), nil},
+			})
+		}
+	}
+	return "\n" + t.table(rows)
+}
+
+// table sets rows in columns, numbers to the right; where that is too wide, each row becomes a few lines.
+func (t *textReporter) table(rows [][]cell) string {
+	widths := make([]int, len(rows[0]))
+	total := 2
+	for column := range widths {
+		for _, row := range rows {
+			widths[column] = max(widths[column], width(row[column].text))
+		}
+		total += widths[column] + 2
+	}
+	show := func(c cell) string {
+		if c.color == nil {
+			return c.text
+		}
+		return c.color(c.text)
+	}
+	var b strings.Builder
+	if t.o.Width > 0 && total > t.o.Width {
+		for _, row := range rows[1:] {
+			b.WriteString("  " + row[0].text + "\n")
+			for column := 1; column < len(row); column++ {
+				if row[column].text != "0" {
+					b.WriteString("    " + show(row[column]) + " " + rows[0][column].text + "\n")
+				}
+			}
+		}
+		return b.String()
+	}
+	for _, row := range rows {
+		line := "  " + pad(show(row[0]), widths[0])
+		for column := 1; column < len(row); column++ {
+			line += "  " + strings.Repeat(" ", widths[column]-width(row[column].text)) + show(row[column])
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// verdict is how the run ended.
+func (t *textReporter) verdict(hosts []string, e Recap) string {
+	var failed, unreachable []string
+	changes, uncertain, touched := 0, 0, 0
+	for _, host := range hosts {
+		counts := e.Hosts[host]
+		if counts.Failed > 0 {
+			failed = append(failed, host)
+		}
+		if counts.Unreachable > 0 {
+			unreachable = append(unreachable, host)
+		}
+		if counts.Changed > 0 {
+			touched++
+		}
+		changes += counts.Changed
+		uncertain += counts.Uncertain
+	}
+	check := t.check || e.Check
+	var parts []string
+	switch {
+	case changes > 0 && check:
+		parts = append(parts, fmt.Sprintf("%s would be made on %s", plural(changes, "change"), plural(touched, "host")))
+	case changes > 0:
+		parts = append(parts, fmt.Sprintf("%s made on %s", plural(changes, "change"), plural(touched, "host")))
+	case check:
+		parts = append(parts, "nothing would change")
+	default:
+		parts = append(parts, "nothing changed")
+	}
+	if uncertain > 0 {
+		parts = append(parts, fmt.Sprintf("%d cannot be told before the run", uncertain))
+	}
+	if len(failed) > 0 {
+		parts = append(parts, "failed on "+hostNames(failed))
+	}
+	if len(unreachable) > 0 {
+		parts = append(parts, "not reached: "+hostNames(unreachable))
+	}
+	opening := "Done: "
+	switch {
+	case e.Interrupted:
+		opening = "Interrupted: "
+	case len(failed)+len(unreachable) > 0:
+		opening = "Not done: "
+	case check:
+		opening = "Checked: "
+	}
+	sentence := opening + strings.Join(parts, "; ")
+	if (t.live != nil || t.o.Verbose) && e.Duration > 0 {
+		sentence += ", in " + span(e.Duration)
+	}
+	return sentence + "."
+}

@@ -1,0 +1,314 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Columns of the lines of a task.
+const (
+	nameColumns   = 44 // of the task's name, where the statuses begin beside it
+	wideEnough    = 72 // from which on the statuses stand beside the name
+	detailIndent  = 6
+	labelColumns  = 24 // the longest list of hosts that stands beside its details
+	worthSaying   = 5 * time.Second
+	outputMargin  = "│ "
+	longestOutput = 40 // lines of a failed command's output
+)
+
+func taskName(t TaskStarted) string {
+	if t.Handler {
+		return "handler: " + oneLine(t.Task)
+	}
+	return oneLine(t.Task)
+}
+
+// task is a task with its results: one line that says which hosts ended how, and below it, for hosts with
+// something to tell, what.
+func (t *textReporter) task(task *openTask) string {
+	glyph, worst := "", Status("")
+	for _, status := range worstFirst {
+		if slices.ContainsFunc(task.results, func(r TaskResult) bool { return r.Status == status }) {
+			glyph, worst = glyphs[status], status
+			break
+		}
+	}
+	if bad(worst) && !slices.ContainsFunc(task.results, func(r TaskResult) bool { return bad(r.Status) && !r.Ignored }) {
+		glyph = ignoredGlyph
+	}
+	var b strings.Builder
+	name := taskName(task.TaskStarted)
+	if worst == Skipped {
+		name = t.look.dim(name)
+	}
+	head := "  " + t.look.status[worst](glyph) + " "
+	suffix := t.suffix(task.results)
+	if t.o.Width == 0 || t.o.Width >= wideEnough && width(name) <= nameColumns {
+		b.WriteString(head + pad(name, nameColumns) + "  " + t.statuses(task.results, less(t.o.Width, 4+nameColumns+2+width(suffix))))
+	} else {
+		for i, line := range wrap(name, less(t.o.Width, 4)) {
+			if i > 0 {
+				head = "    "
+			}
+			b.WriteString(head + line + "\n")
+		}
+		b.WriteString("      " + t.statuses(task.results, less(t.o.Width, 6+width(suffix))))
+	}
+	b.WriteString(t.look.dim(suffix) + "\n")
+	b.WriteString(t.details(task.results))
+	return b.String()
+}
+
+func bad(s Status) bool { return s == Failed || s == Unreachable }
+
+// word is a status for people.
+func (t *textReporter) word(r TaskResult) string {
+	switch {
+	case r.Status == Changed && t.check:
+		return "would change"
+	case bad(r.Status) && r.Ignored:
+		return string(r.Status) + " (ignored)"
+	}
+	return string(r.Status)
+}
+
+// suffix is the reason of a skip that all skipped hosts share, and how long the slowest host took where
+// that is worth saying.
+func (t *textReporter) suffix(results []TaskResult) string {
+	var reasons []string
+	var longest time.Duration
+	for _, r := range results {
+		longest = max(longest, r.Duration)
+		if r.Status == Skipped && r.Message != "" && !slices.Contains(reasons, r.Message) {
+			reasons = append(reasons, r.Message)
+		}
+	}
+	s := ""
+	if len(reasons) == 1 && (t.o.Width == 0 || width(reasons[0]) <= t.o.Width/4) {
+		s += " (" + oneLine(reasons[0]) + ")"
+	}
+	if t.o.Verbose || t.live != nil && longest >= worthSaying {
+		s += "  " + span(longest)
+	}
+	return s
+}
+
+// statuses is "changed pve1 pve2 · ok pve3", with numbers in place of names where there is no room.
+func (t *textReporter) statuses(results []TaskResult, room int) string {
+	hosts := map[string][]string{}
+	colors := map[string]paint{}
+	var words []string
+	for _, status := range worstFirst {
+		for _, r := range results {
+			if r.Status != status {
+				continue
+			}
+			word := t.word(r)
+			if _, ok := hosts[word]; !ok {
+				words = append(words, word)
+				colors[word] = t.look.status[status]
+			}
+			hosts[word] = append(hosts[word], r.Host)
+		}
+	}
+	join := func(name func([]string) string, color bool) string {
+		parts := make([]string, len(words))
+		for i, word := range words {
+			label := word
+			if color {
+				label = colors[word](word)
+			}
+			parts[i] = label + " " + name(hosts[word])
+		}
+		return strings.Join(parts, " · ")
+	}
+	name := hostNames
+	if room > 0 && width(join(name, false)) > room {
+		name = func(hosts []string) string {
+			if len(hosts) == 1 {
+				return oneLine(hosts[0])
+			}
+			return fmt.Sprintf("on %d hosts", len(hosts))
+		}
+	}
+	return join(name, true)
+}
+
+// details tells what hosts have to tell. Hosts that tell the same share it.
+func (t *textReporter) details(results []TaskResult) string {
+	type block struct {
+		hosts []string
+		tells func(columns int) []string
+	}
+	var blocks []*block
+	byText := map[string]*block{}
+	labels := 0
+	for _, r := range results {
+		text := strings.Join(t.tells(r, 0), "\n")
+		if text == "" {
+			continue
+		}
+		known := byText[text]
+		if known == nil {
+			known = &block{tells: func(columns int) []string { return t.tells(r, columns) }}
+			byText[text] = known
+			blocks = append(blocks, known)
+		}
+		known.hosts = append(known.hosts, r.Host)
+	}
+	beside := labelColumns
+	if t.o.Width > 0 {
+		beside = min(beside, t.o.Width/4)
+	}
+	for _, block := range blocks {
+		if w := width(hostNames(block.hosts)); w <= beside {
+			labels = max(labels, w)
+		}
+	}
+	var b strings.Builder
+	for _, block := range blocks {
+		label := hostNames(block.hosts)
+		margin := strings.Repeat(" ", detailIndent)
+		indent := margin + strings.Repeat(" ", labels+2)
+		first := margin + t.look.heading(pad(label, labels)) + "  "
+		if width(label) > beside {
+			indent, first = margin+"  ", margin+"  "
+			for _, line := range wrap(label, less(t.o.Width, detailIndent)) {
+				b.WriteString(margin + t.look.heading(line) + "\n")
+			}
+		}
+		for i, line := range block.tells(less(t.o.Width, width(indent))) {
+			if i > 0 {
+				first = indent
+			}
+			b.WriteString(strings.TrimRight(first+line, " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// tells is what one result has to tell, in lines of at most columns (zero: unbounded); diffs keep theirs.
+func (t *textReporter) tells(r TaskResult, columns int) []string {
+	d := &detail{columns: columns}
+	switch {
+	case bad(r.Status):
+		t.failure(d, r)
+	case r.Status == Skipped && !t.o.Verbose:
+	default:
+		if r.Status != OK || t.o.Verbose {
+			d.paragraph("", r.Message, nil)
+			t.work(d, r)
+		}
+	}
+	for _, note := range r.Notes {
+		d.paragraph("note: ", note, nil)
+	}
+	if t.o.Diff {
+		for _, diff := range r.Diffs {
+			d.lines = append(d.lines, t.diff(Unified(diff))...)
+		}
+	}
+	return d.lines
+}
+
+// work is the steps, item by item where there are items.
+func (t *textReporter) work(d *detail, r TaskResult) {
+	told := false
+	for _, item := range r.Items {
+		prefix := oneLine(item.Key) + ": "
+		for _, step := range item.Steps {
+			d.paragraph(prefix, step, nil)
+			told = true
+		}
+		if item.Message != "" && (item.Status == Uncertain || bad(item.Status) || t.o.Verbose) {
+			d.paragraph(prefix, item.Message, t.look.status[item.Status])
+			told = true
+		}
+	}
+	if !told {
+		for _, step := range r.Steps {
+			d.paragraph("", step, nil)
+		}
+	}
+}
+
+func (t *textReporter) failure(d *detail, r TaskResult) {
+	message := r.Message
+	if message == "" {
+		message = string(r.Status) + " without a message"
+	}
+	d.paragraph("", message, t.look.status[r.Status])
+	if r.File != "" {
+		d.paragraph("at ", fmt.Sprintf("%s:%d", r.File, r.Line), t.look.dim)
+	}
+	if len(r.Steps) > 0 || len(r.Items) > 0 {
+		before := len(d.lines)
+		t.work(d, TaskResult{Steps: r.Steps, Items: r.Items})
+		if len(d.lines) > before {
+			d.lines = slices.Insert(d.lines, before, t.look.dim("before that:"))
+			for i := before + 1; i < len(d.lines); i++ {
+				d.lines[i] = "  " + d.lines[i]
+			}
+		}
+	}
+	if output := strings.Trim(r.Output, "\r\n"); strings.TrimSpace(output) != "" {
+		lines := wrap(plainText(output), less(d.columns, width(outputMargin)))
+		if extra := len(lines) - longestOutput; extra > 0 {
+			lines = append([]string{fmt.Sprintf("(%d lines before)", extra)}, lines[extra:]...)
+		}
+		for _, line := range lines {
+			d.lines = append(d.lines, t.look.dim(outputMargin)+line)
+		}
+	}
+	if r.Hint != "" {
+		d.paragraph("hint: ", r.Hint, nil)
+	}
+}
+
+// diff is a rendered diff with its colours.
+func (t *textReporter) diff(text string) []string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
+			lines[i] = t.look.dim(line)
+		case strings.HasPrefix(line, "@@"):
+			lines[i] = t.look.hunk(line)
+		case strings.HasPrefix(line, "+"):
+			lines[i] = t.look.added(line)
+		case strings.HasPrefix(line, "-"):
+			lines[i] = t.look.removed(line)
+		}
+	}
+	return lines
+}
+
+// detail collects lines of at most columns.
+type detail struct {
+	columns int
+	lines   []string
+}
+
+// paragraph adds a text, with prefix before its first line and as much space before the others.
+func (d *detail) paragraph(prefix, text string, color paint) {
+	if strings.TrimSpace(text) == "" {
+		return
+	}
+	indent := width(prefix)
+	if d.columns > 0 && indent > d.columns/2 {
+		indent = 2
+		d.lines = append(d.lines, strings.TrimRight(prefix, " "))
+		prefix = "  "
+	}
+	for i, line := range wrap(text, less(d.columns, indent)) {
+		if color != nil {
+			line = color(line)
+		}
+		if i > 0 {
+			prefix = strings.Repeat(" ", indent)
+		}
+		d.lines = append(d.lines, prefix+line)
+	}
+}
