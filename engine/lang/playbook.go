@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"hlplay/modules"
 )
@@ -23,8 +25,12 @@ type Playbook struct {
 	// Var and Local are the objects that expressions see as `var` and `local`; sensitive values
 	// carry the Sensitive mark.
 	Var, Local cty.Value
-	// Files are all sources by file name, as hcl.NewDiagnosticTextWriter wants them.
+	// Files are all sources by file name, those of values included, as WriteDiagnostics wants them.
 	Files map[string]*hcl.File
+
+	// functions are the functions of each directory that has a source: `file` and `templatefile`
+	// read relative to the file that calls them. Complete after Load, and only read from then on.
+	functions map[string]map[string]function.Function
 }
 
 // Sensitive marks values that must not be shown.
@@ -39,6 +45,10 @@ type Variable struct {
 	Default           cty.Value // cty.NilVal if there is none: the variable is required
 	Sensitive         bool
 	Range             hcl.Range
+
+	defaults    *typeexpr.Defaults // of optional attributes in Type
+	validations []validation
+	dir         string
 }
 
 // Play maps tasks to hosts.
@@ -59,6 +69,9 @@ type Play struct {
 	Tasks             []Node
 	Handlers          []*Task
 	Range             hcl.Range
+
+	playbook *Playbook
+	dir      string
 }
 
 // Become is as which user commands run; in a task it overrides the group's, the play's and the
@@ -82,6 +95,8 @@ type Group struct {
 	// Always runs on every host afterwards.
 	Rescue, Always []Node
 	Range          hcl.Range
+
+	parent *Group
 }
 
 // Task is one task or handler.
@@ -108,20 +123,62 @@ type Task struct {
 	Become   *Become
 	// Timeout bounds the task on a host, all its retries included; zero means no bound of its own.
 	Timeout time.Duration
-	Range   hcl.Range
+	// Dir is the directory of the file that the task stands in: relative paths are relative to it.
+	Dir   string
+	Range hcl.Range
+
+	play    *Play
+	group   *Group
+	handler bool
+	schema  *ModuleSchema
+	// notifyAt is where the task says what it notifies.
+	notifyAt hcl.Range
+}
+
+// Play is the play that the task or handler belongs to.
+func (t *Task) Play() *Play { return t.play }
+
+// Group is the innermost group around the task; nil if there is none.
+func (t *Task) Group() *Group { return t.group }
+
+// IsHandler says that the task is a handler.
+func (t *Task) IsHandler() bool { return t.handler }
+
+// EffectiveBecome is the nearest setting: the task's own, or that of the innermost group that has
+// one, or the play's. Settings are not mixed: the nearest one counts as a whole. Nil means that the
+// playbook says nothing, and the inventory decides.
+func (t *Task) EffectiveBecome() *Become {
+	if t.Become != nil {
+		return t.Become
+	}
+	for g := t.group; g != nil; g = g.parent {
+		if g.Become != nil {
+			return g.Become
+		}
+	}
+	return t.play.Become
 }
 
 func (*Task) node()  {}
 func (*Group) node() {}
 
 // Scope is what expressions see beside `var` and `local`: the roots host, hosts, groups, facts,
-// result, each and play, as far as they exist where the expression stands.
+// result, each, play and vars, as far as they exist where the expression stands.
+//
+// The engine need not fill in vars: if it is absent, the methods of Task evaluate the `vars` of the
+// play and of the task wherever an expression reads them.
 type Scope map[string]cty.Value
 
 // Item is one round of for_each: `each.key` and `each.value`.
 type Item struct {
+	// Key is the key of a map or an object, the member of a set of strings, or the index in a list.
 	Key   string
 	Value cty.Value
+}
+
+// Object is the item as expressions see it: `each`.
+func (i Item) Object() cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(i.Key), "value": i.Value})
 }
 
 // References is what the expressions of a task read that is known only during the run.

@@ -1,0 +1,234 @@
+package lang
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// shape is what may stand in a block.
+type shape struct {
+	what               string // with its article: "a play"
+	attributes, blocks []string
+	// otherBlocks says that blocks not listed are judged elsewhere: the module blocks of a task.
+	otherBlocks bool
+}
+
+// check reports the arguments and blocks of a body that its shape does not have.
+func (l *loader) check(body *hclsyntax.Body, s shape) {
+	for _, attr := range attributes(body) {
+		switch {
+		case slices.Contains(s.attributes, attr.Name):
+		case slices.Contains(s.blocks, attr.Name):
+			l.report(fault(attr.NameRange, fmt.Sprintf("%q is a block", attr.Name),
+				fmt.Sprintf("Write it without an equals sign: %s { … }.", attr.Name)))
+		case len(s.attributes) == 0:
+			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name),
+				fmt.Sprintf("%s has no arguments, only the blocks %s.", upperFirst(s.what), strings.Join(s.blocks, ", "))))
+		default:
+			l.report(fault(attr.NameRange, fmt.Sprintf("unknown argument %q", attr.Name),
+				fmt.Sprintf("%s has no such argument.%s", upperFirst(s.what), suggest(attr.Name, slices.Concat(s.attributes, s.blocks)))))
+		}
+	}
+	for _, block := range body.Blocks {
+		switch {
+		case s.otherBlocks || slices.Contains(s.blocks, block.Type):
+		case slices.Contains(s.attributes, block.Type):
+			l.report(fault(block.TypeRange, fmt.Sprintf("%q is an argument, not a block", block.Type),
+				fmt.Sprintf("Write it with an equals sign: %s = ….", block.Type)))
+		case len(s.blocks) == 0:
+			l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
+				fmt.Sprintf("%s has no blocks.", upperFirst(s.what))))
+		default:
+			l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
+				fmt.Sprintf("%s has no such block.%s", upperFirst(s.what), suggest(block.Type, s.blocks))))
+		}
+	}
+}
+
+// attributes are those of a body in the order of the source.
+func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	all := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
+	for _, attr := range body.Attributes {
+		all = append(all, attr)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].NameRange.Start.Byte < all[j].NameRange.Start.Byte })
+	return all
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// label is the one label that a block must have; meaning says what it stands for.
+func (l *loader) label(block *hclsyntax.Block, meaning string) (string, bool) {
+	if len(block.Labels) != 1 || strings.TrimSpace(block.Labels[0]) == "" {
+		l.report(fault(block.DefRange(), fmt.Sprintf("%s block needs one label", block.Type),
+			fmt.Sprintf("Write %s in quotes behind %s, and nothing else before the brace: %s %q { … }.", meaning, block.Type, block.Type, "…")))
+		return "", false
+	}
+	return block.Labels[0], true
+}
+
+// noLabels reports labels of a block that has none.
+func (l *loader) noLabels(block *hclsyntax.Block) {
+	if len(block.Labels) > 0 {
+		l.report(fault(block.LabelRanges[0], fmt.Sprintf("%s block has no label", block.Type),
+			fmt.Sprintf("Write %s { … }.", block.Type)))
+	}
+}
+
+// place is where an expression stands: what it may refer to and the values it is judged with.
+type place struct {
+	// what names the expression's argument in messages: "serial".
+	what  string
+	roots []string
+	// why says why other roots are not there.
+	why string
+	ctx *hcl.EvalContext
+	// results are the names of results that are there; registers those of all results of the
+	// playbook with where they are registered.
+	results   []string
+	registers map[string]hcl.Range
+}
+
+// constants is for expressions that are evaluated before any variable has a value.
+func (l *loader) constants(dir string) place {
+	return place{why: "It is read before any variable has a value, so it must be constant.",
+		ctx: &hcl.EvalContext{Functions: l.playbook.functions[dir]}}
+}
+
+// static is for expressions that are evaluated before any host is known.
+func (l *loader) static(dir string) place {
+	return place{roots: []string{"var", "local"},
+		why: "It is decided before any host is asked, so only var and local can be used.",
+		ctx: l.playbook.context(dir, nil)}
+}
+
+// value evaluates one argument of a block and converts it; ok is false if it is not given, null,
+// not known because of an earlier fault, or faulty.
+func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place) (cty.Value, bool) {
+	attr := body.Attributes[name]
+	if attr == nil {
+		return cty.NilVal, false
+	}
+	p.what = name
+	if !l.references(attr.Expr, p) {
+		return cty.NilVal, false
+	}
+	v, diags := evaluate(attr.Expr, p.ctx)
+	l.report(diags...)
+	if diags.HasErrors() {
+		return cty.NilVal, false
+	}
+	v, _ = v.UnmarkDeep()
+	converted, err := convert.Convert(v, want)
+	if err != nil {
+		l.report(fault(attr.Expr.Range(), fmt.Sprintf("wrong type for %s", name),
+			fmt.Sprintf("Expected %s, found %s.", article(words(want)), found(v))))
+		return cty.NilVal, false
+	}
+	if converted.IsNull() || !converted.IsWhollyKnown() {
+		return cty.NilVal, false
+	}
+	return converted, true
+}
+
+func (l *loader) text(body *hclsyntax.Body, name string, p place) (string, bool) {
+	v, ok := l.value(body, name, cty.String, p)
+	if !ok {
+		return "", false
+	}
+	return v.AsString(), true
+}
+
+func (l *loader) flag(body *hclsyntax.Body, name string, p place) bool {
+	v, ok := l.value(body, name, cty.Bool, p)
+	return ok && v.True()
+}
+
+// count is a whole number of at least least.
+func (l *loader) count(body *hclsyntax.Body, name string, least int64, p place) int {
+	v, ok := l.value(body, name, cty.Number, p)
+	if !ok {
+		return 0
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != big.Exact || n < least || n > 1<<30 {
+		l.report(fault(body.Attributes[name].Expr.Range(), fmt.Sprintf("%s is out of range", name),
+			fmt.Sprintf("Expected a whole number of at least %d.", least)))
+		return 0
+	}
+	return int(n)
+}
+
+// duration is a positive time such as "90s".
+func (l *loader) duration(body *hclsyntax.Body, name string, p place) time.Duration {
+	s, ok := l.text(body, name, p)
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		l.report(fault(body.Attributes[name].Expr.Range(), fmt.Sprintf("%s is not a duration", name),
+			`Expected a positive number with a unit, in quotes: "500ms", "90s", "5m", "1h30m".`))
+		return 0
+	}
+	return d
+}
+
+// stringList is a list of strings, or one string for a list of one.
+func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string {
+	v, ok := l.value(body, name, cty.DynamicPseudoType, p)
+	if !ok {
+		return nil
+	}
+	at := body.Attributes[name].Expr.Range()
+	if v.Type() == cty.String {
+		v = cty.ListVal([]cty.Value{v})
+	}
+	if v.Type().IsMapType() || v.Type().IsObjectType() || !v.CanIterateElements() {
+		l.report(fault(at, fmt.Sprintf("wrong type for %s", name), fmt.Sprintf("Expected a list of strings, found %s.", found(v))))
+		return nil
+	}
+	var all []string
+	for _, element := range v.Elements() {
+		s, err := convert.Convert(element, cty.String)
+		if err != nil || s.IsNull() || s.AsString() == "" {
+			l.report(fault(at, fmt.Sprintf("wrong type in %s", name), fmt.Sprintf("Expected a list of strings that are not empty, found %s in it.", found(element))))
+			return nil
+		}
+		all = append(all, s.AsString())
+	}
+	return all
+}
+
+// become is the setting of a play, group or task; nil if it says nothing. A become_user alone
+// switches become on.
+func (l *loader) become(body *hclsyntax.Body, p place) *Become {
+	enabled, hasEnabled := l.value(body, "become", cty.Bool, p)
+	user, hasUser := l.text(body, "become_user", p)
+	if !hasEnabled && !hasUser {
+		return nil
+	}
+	b := &Become{Enabled: true, User: user}
+	if hasEnabled && enabled.False() {
+		b.Enabled = false
+		if hasUser {
+			l.report(fault(body.Attributes["become_user"].Expr.Range(), "become_user without become",
+				"become is false, so no user can be become. Take out one of the two."))
+		}
+	}
+	return b
+}

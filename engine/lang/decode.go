@@ -1,0 +1,186 @@
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/modules"
+)
+
+// Decode fills in the task's module: arguments evaluated and converted, defaults applied. An
+// argument that is null counts as not given. The strings are all sensitive texts that went in, the
+// longest first: they must not be shown wherever they surface. Decode also validates the module; it
+// returns an *EvalError for what is wrong and an *UnknownError for what check mode cannot know. It
+// may be called from several goroutines.
+func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
+	body, ok := t.Body.(*hclsyntax.Body)
+	if !ok || t.schema == nil {
+		return nil, nil, t.fail(fault(t.Range, "the task has no module", "Load reports why; such a playbook cannot run."))
+	}
+	s, err := t.withVars(s, bodyExpressions(t.Body)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := &decoder{ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
+	module, complete := d.module(t, body)
+	if d.diags.HasErrors() {
+		return nil, nil, t.fail(d.diags...)
+	}
+	if !complete {
+		d.unknown.Task = t.Name
+		return nil, nil, d.unknown
+	}
+	return module, d.secrets.list(), nil
+}
+
+// decoder fills in one module. Whatever is not known is left out, so that Load can use it too.
+type decoder struct {
+	ctx     *hcl.EvalContext
+	diags   hcl.Diagnostics
+	unknown *UnknownError // the first one
+	secrets secrets
+}
+
+// module decodes and validates; complete says that nothing was unknown.
+func (d *decoder) module(t *Task, body *hclsyntax.Body) (m modules.Module, complete bool) {
+	m = t.schema.spec.New()
+	d.body(body, t.schema.Body, t.ModuleRange, reflect.ValueOf(m).Elem())
+	if d.diags.HasErrors() || d.unknown != nil {
+		return m, false
+	}
+	v, ok := m.(modules.Validator)
+	if !ok {
+		return m, true
+	}
+	if err := v.Validate(); err != nil {
+		d.diags = append(d.diags, d.invalid(err, t, body))
+	}
+	return m, true
+}
+
+// invalid is the diagnostic of a module's Validate, at the argument that it names.
+func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnostic {
+	at, summary, detail := t.ModuleRange, fmt.Sprintf("invalid arguments of %s", t.Module.Name), upperFirst(err.Error())+"."
+	var argument *modules.ArgumentError
+	if errors.As(err, &argument) {
+		at = argumentRange(body, argument.Argument, at)
+		summary = fmt.Sprintf("%s: %s", argument.Argument, argument.Problem)
+		detail = ""
+		if argument.Want != "" {
+			detail = upperFirst(argument.Want) + "."
+		}
+	}
+	hide := d.secrets.replacer()
+	summary, detail = hide.Replace(summary), hide.Replace(detail)
+	return fault(at, summary, detail)
+}
+
+// argumentRange is where an argument such as "pool.size" stands, or the nearest block around it.
+func argumentRange(body *hclsyntax.Body, path string, at hcl.Range) hcl.Range {
+	name, rest, nested := strings.Cut(path, ".")
+	if attr := body.Attributes[name]; attr != nil && !nested {
+		return attr.SrcRange
+	}
+	for _, block := range body.Blocks {
+		if block.Type == name {
+			if !nested {
+				return block.DefRange()
+			}
+			return argumentRange(block.Body, rest, block.DefRange())
+		}
+	}
+	return at
+}
+
+func (d *decoder) fault(at hcl.Range, summary, detail string) {
+	d.diags = append(d.diags, fault(at, summary, detail))
+}
+
+// body fills in a struct; at is where its block begins.
+func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, into reflect.Value) {
+	for _, a := range schema.Arguments {
+		value := cty.NilVal
+		if attr := body.Attributes[a.Name]; attr != nil {
+			var known bool
+			if value, known = d.argument(a, attr.Expr); !known {
+				continue
+			}
+			at := attr.Expr.Range()
+			if value == cty.NilVal && a.Required {
+				d.fault(at, fmt.Sprintf("argument %q is null", a.Name), fmt.Sprintf("It is required: expected %s.", article(a.Type)))
+				continue
+			}
+			if value != cty.NilVal {
+				if err := assign(into.FieldByIndex(a.index), value); err != nil {
+					d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), upperFirst(err.Error())+".")
+				}
+				continue
+			}
+		}
+		if a.value != cty.NilVal {
+			// Schema has assigned the same value to a field of the same type.
+			_ = assign(into.FieldByIndex(a.index), a.value)
+		}
+	}
+	for _, b := range schema.Blocks {
+		for _, block := range body.Blocks {
+			if block.Type == b.Name {
+				d.body(block.Body, b.Body, block.DefRange(), nested(into.FieldByIndex(b.index)))
+			}
+		}
+	}
+}
+
+// nested makes room for one more block in a field and returns the struct to fill in.
+func nested(field reflect.Value) reflect.Value {
+	switch field.Kind() {
+	case reflect.Slice:
+		field.Set(reflect.Append(field, reflect.Zero(field.Type().Elem())))
+		return nested(field.Index(field.Len() - 1))
+	case reflect.Pointer:
+		field.Set(reflect.New(field.Type().Elem()))
+		return field.Elem()
+	}
+	return field
+}
+
+// argument evaluates and converts. The value is cty.NilVal if it is null; known is false if it is
+// unknown or faulty.
+func (d *decoder) argument(a Argument, expr hcl.Expression) (value cty.Value, known bool) {
+	v, diags := evaluate(expr, d.ctx)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return cty.NilVal, false
+	}
+	if v.ContainsMarked() {
+		d.secrets.collect(v)
+		d.secrets.collectRead(expr, d.ctx)
+	}
+	v, _ = v.UnmarkDeep()
+	converted, err := convert.Convert(v, a.want)
+	if err != nil {
+		detail := fmt.Sprintf("Expected %s, found %s.", article(a.Type), found(v))
+		if !v.Type().IsPrimitiveType() && !a.want.IsPrimitiveType() {
+			detail = fmt.Sprintf("Expected %s: %s.", article(a.Type), conversionProblem(err))
+		}
+		d.fault(expr.Range(), fmt.Sprintf("wrong type for argument %q", a.Name), detail)
+		return cty.NilVal, false
+	}
+	switch {
+	case !converted.IsWhollyKnown():
+		if d.unknown == nil {
+			d.unknown = &UnknownError{Range: expr.Range(), What: fmt.Sprintf("argument %q", a.Name)}
+		}
+		return cty.NilVal, false
+	case converted.IsNull():
+		return cty.NilVal, true
+	}
+	return converted, true
+}

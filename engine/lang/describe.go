@@ -1,0 +1,68 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"hlplay/modules"
+)
+
+// Describe is the documentation of a module as Markdown: what it does, its arguments and blocks with
+// types and defaults, and its example.
+func Describe(spec modules.Spec) string {
+	schema := Schema(spec)
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n%s\n", spec.Name, spec.Summary)
+	if doc := strings.TrimSpace(spec.Doc); doc != "" {
+		fmt.Fprintf(&b, "\n%s\n", doc)
+	}
+	describeBody(&b, spec.Name, schema.Body)
+	if example := strings.Trim(spec.Example, "\n"); example != "" {
+		fmt.Fprintf(&b, "\n## Example\n\n```hcl\n%s\n```\n", example)
+	}
+	return b.String()
+}
+
+func describeBody(b *strings.Builder, name string, body BodySchema) {
+	if len(body.Arguments) > 0 {
+		fmt.Fprintf(b, "\n## Arguments of `%s`\n\n| Name | Type | Default | |\n|---|---|---|---|\n", name)
+	}
+	for _, a := range body.Arguments {
+		value := ""
+		switch {
+		case a.Required:
+			value = "required"
+		case a.Default != "":
+			value = "`" + a.Default + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", a.Name, a.Type, cell(value), cell(a.Doc))
+	}
+	if len(body.Blocks) > 0 {
+		fmt.Fprintf(b, "\n## Blocks of `%s`\n\n| Name | How often | |\n|---|---|---|\n", name)
+	}
+	for _, block := range body.Blocks {
+		often := "at most once"
+		switch {
+		case block.Required:
+			often = "once"
+		case block.Repeated:
+			often = "any number"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", block.Name, often, cell(block.Doc))
+	}
+	for _, block := range body.Blocks {
+		describeBody(b, name+"."+block.Name, block.Body)
+	}
+}
+
+// cell is text that does not end a cell of a table.
+func cell(s string) string { return strings.ReplaceAll(oneLine(s), "|", `\|`) }
+
+// CheckExample judges a module's example, which is one task or several, as Load judges a playbook.
+func CheckExample(spec modules.Spec, o Options) hcl.Diagnostics {
+	src := fmt.Sprintf("play %q {\nhosts = \"all\"\n%s\n}\n", "example of "+spec.Name, spec.Example)
+	_, diags := LoadSource("example of "+spec.Name+".hcl", []byte(src), o)
+	return diags
+}

@@ -1,0 +1,128 @@
+package lang
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// fault is an error at a place in a source. The summary says what is wrong, the detail what was
+// expected and what to do.
+func fault(at hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
+}
+
+// nearest is the candidate that somebody who wrote name most likely meant; empty if none is near.
+func nearest(name string, candidates []string) string {
+	limit := len(name)/3 + 1
+	best, distance := "", limit+1
+	for _, candidate := range sorted(candidates) {
+		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(candidate), nil)
+		if d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// suggest is " Did you mean …?" with the nearest candidate, or else the list of all of them.
+func suggest(name string, candidates []string) string {
+	if near := nearest(name, candidates); near != "" {
+		return fmt.Sprintf(" Did you mean %q?", near)
+	}
+	return " " + oneOf(candidates)
+}
+
+// oneOf lists what would be right.
+func oneOf(candidates []string) string {
+	switch len(candidates) {
+	case 0:
+		return "There are none."
+	case 1:
+		return fmt.Sprintf("There is only %q.", candidates[0])
+	}
+	return "There are " + strings.Join(sorted(candidates), ", ") + "."
+}
+
+// oneLine joins the lines of a text.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func sorted(names []string) []string {
+	names = append([]string(nil), names...)
+	sort.Strings(names)
+	return names
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// article puts "a" or "an" before a type in HCL's words.
+func article(words string) string {
+	if words != "" && strings.ContainsRune("aeiou", rune(words[0])) {
+		return "an " + words
+	}
+	return "a " + words
+}
+
+// found describes a value in an error without showing it: its type, or that it is null.
+func found(v cty.Value) string {
+	v, _ = v.Unmark()
+	switch {
+	case v.IsNull():
+		return "null"
+	case v.Type() == cty.DynamicPseudoType:
+		return "a value of an unknown type"
+	case v.Type().IsTupleType():
+		return "a list"
+	}
+	return article(v.Type().FriendlyName())
+}
+
+// arrange puts diagnostics in the order of the sources, file by file as they were read, and drops
+// repetitions, which arise where one expression is evaluated for several items.
+func arrange(diags hcl.Diagnostics, files []string) hcl.Diagnostics {
+	order := make(map[string]int, len(files))
+	for i, name := range files {
+		order[name] = i
+	}
+	rank := func(d *hcl.Diagnostic) (int, int) {
+		if d.Subject == nil {
+			return -1, 0
+		}
+		if i, ok := order[d.Subject.Filename]; ok {
+			return i, d.Subject.Start.Byte
+		}
+		return len(files), d.Subject.Start.Byte
+	}
+	sort.SliceStable(diags, func(i, j int) bool {
+		fi, bi := rank(diags[i])
+		fj, bj := rank(diags[j])
+		if fi != fj {
+			return fi < fj
+		}
+		return bi < bj
+	})
+	var out hcl.Diagnostics
+	seen := make(map[string]bool)
+	for _, d := range diags {
+		key := d.Summary + "\x00" + d.Detail
+		if d.Subject != nil {
+			key += "\x00" + d.Subject.String()
+		}
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}

@@ -1,0 +1,312 @@
+package lang
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// UnknownError says that an expression depends on something that check mode cannot know.
+type UnknownError struct {
+	Task  string
+	Range hcl.Range
+	// What names the expression: "when", `argument "value"`.
+	What string
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%s: %s of task %q cannot be known before the run", place1(e.Range), e.What, e.Task)
+}
+
+// EvalError says that an expression has no value, or one of a wrong type. Its text is one line;
+// WriteDiagnostics shows Diags with their source lines.
+type EvalError struct {
+	Task  string
+	Diags hcl.Diagnostics
+}
+
+func (e *EvalError) Error() string {
+	if len(e.Diags) == 0 {
+		return fmt.Sprintf("task %q cannot be evaluated", e.Task)
+	}
+	d := e.Diags[0]
+	text := d.Summary
+	if d.Subject != nil {
+		text = place1(*d.Subject) + ": " + text
+	}
+	if d.Detail != "" {
+		text += "; " + d.Detail
+	}
+	if more := len(e.Diags) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return oneLine(text)
+}
+
+// context is what expressions in a file of the directory see.
+func (p *Playbook) context(dir string, s Scope) *hcl.EvalContext {
+	variables := make(map[string]cty.Value, len(s)+2)
+	variables["var"], variables["local"] = p.Var, p.Local
+	for name, value := range s {
+		variables[name] = value
+	}
+	return &hcl.EvalContext{Variables: variables, Functions: p.functions[dir]}
+}
+
+// evaluate is the value of an expression. Its diagnostics do not show sensitive values.
+func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	v, diags := expr.Value(ctx)
+	if diags.HasErrors() {
+		return cty.DynamicVal, redact(diags, expr, ctx)
+	}
+	return v, nil
+}
+
+// WhenTrue says whether the task is to be done: its own `when` and those of all groups around it
+// hold. One that is known not to hold decides, even if others are unknown. The scope needs `each`
+// if WhenPerItem.
+func (t *Task) WhenTrue(s Scope) (bool, error) {
+	var unknown error
+	for g := t.group; g != nil; g = g.parent {
+		if g.When == nil {
+			continue
+		}
+		scope, err := t.withPlayVars(s, g.When)
+		if err != nil {
+			return false, err
+		}
+		holds, err := t.condition(g.When, "when", scope)
+		if isUnknown(err) {
+			unknown = err
+		} else if err != nil || !holds {
+			return false, err
+		}
+	}
+	if t.When != nil {
+		holds, err := t.ownCondition(t.When, "when", s)
+		if err == nil && !holds {
+			return false, nil
+		}
+		if unknown == nil && err != nil {
+			return false, err
+		}
+	}
+	return unknown == nil, unknown
+}
+
+// WhenPerItem says that the task's `when` reads `each`, so that it is to be judged for each item
+// and not once for the task.
+func (t *Task) WhenPerItem() bool {
+	if t.When == nil {
+		return false
+	}
+	return reads(t.When, "each") || reads(t.When, "vars") && t.Vars != nil && reads(t.Vars, "each")
+}
+
+// UntilTrue says whether `until` holds, true if there is none. The scope has the task's own result.
+func (t *Task) UntilTrue(s Scope) (bool, error) {
+	if t.Until == nil {
+		return true, nil
+	}
+	return t.ownCondition(t.Until, "until", s)
+}
+
+func (t *Task) ownCondition(expr hcl.Expression, what string, s Scope) (bool, error) {
+	s, err := t.withVars(s, expr)
+	if err != nil {
+		return false, err
+	}
+	return t.condition(expr, what, s)
+}
+
+// condition is true or false, never null: a task must not run, or not run, by accident.
+func (t *Task) condition(expr hcl.Expression, what string, s Scope) (bool, error) {
+	v, diags := evaluate(expr, t.play.playbook.context(t.Dir, s))
+	if diags.HasErrors() {
+		return false, t.fail(diags...)
+	}
+	truth, d := truth(v, expr, what)
+	if d != nil {
+		return false, t.fail(d)
+	}
+	if !truth.IsKnown() {
+		return false, &UnknownError{t.Name, expr.Range(), what}
+	}
+	return truth.True(), nil
+}
+
+// truth converts the value of a condition, which may be unknown.
+func truth(v cty.Value, expr hcl.Expression, what string) (cty.Value, *hcl.Diagnostic) {
+	v, _ = v.UnmarkDeep()
+	b, err := convert.Convert(v, cty.Bool)
+	if err != nil || b.IsNull() {
+		return cty.UnknownVal(cty.Bool), fault(expr.Range(), fmt.Sprintf("%s is not a condition", what),
+			fmt.Sprintf("Expected true or false, found %s.", found(v)))
+	}
+	return b, nil
+}
+
+// Items are the rounds of `for_each`, in the order of a list or of the sorted keys; nil if there is
+// no for_each, and not nil but empty if there is nothing to be done.
+func (t *Task) Items(s Scope) ([]Item, error) {
+	if t.ForEach == nil {
+		return nil, nil
+	}
+	s, err := t.withPlayVars(s, t.ForEach)
+	if err != nil {
+		return nil, err
+	}
+	v, diags := evaluate(t.ForEach, t.play.playbook.context(t.Dir, s))
+	if diags.HasErrors() {
+		return nil, t.fail(diags...)
+	}
+	all, known, d := items(v, t.ForEach)
+	if d != nil {
+		return nil, t.fail(d)
+	}
+	if !known {
+		return nil, &UnknownError{t.Name, t.ForEach.Range(), "for_each"}
+	}
+	return all, nil
+}
+
+// items splits the value of a for_each. The keys are shown, so they must not be sensitive.
+func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Diagnostic) {
+	v, marks := v.Unmark()
+	ty := v.Type()
+	if v.IsNull() {
+		return nil, false, fault(expr.Range(), "for_each is null", "Expected a list, a set or a map; [] for none.")
+	}
+	if ty == cty.DynamicPseudoType && !v.IsKnown() {
+		return nil, false, nil
+	}
+	isList, isMap := ty.IsListType() || ty.IsTupleType(), ty.IsMapType() || ty.IsObjectType()
+	if !isList && !isMap && !ty.IsSetType() {
+		return nil, false, fault(expr.Range(), "wrong type for for_each", fmt.Sprintf("Expected a list, a set or a map, found %s.", found(v)))
+	}
+	if !v.IsKnown() {
+		return nil, false, nil
+	}
+	if len(marks) > 0 && !isList {
+		return nil, false, fault(expr.Range(), "for_each is sensitive",
+			"The keys of a map and the members of a set are shown. Use a list, or nonsensitive(keys(…)).")
+	}
+	all = make([]Item, 0, v.LengthInt())
+	for it := v.ElementIterator(); it.Next(); {
+		key, value := it.Element()
+		item := Item{Value: value.WithMarks(marks)}
+		if isList {
+			item.Key = strconv.Itoa(len(all))
+			all = append(all, item)
+			continue
+		}
+		key, err := convert.Convert(key, cty.String)
+		if err != nil {
+			return nil, false, fault(expr.Range(), "wrong type for for_each", "A set must be one of strings, numbers or bools. For others use a list, or a map with a key for each.")
+		}
+		if !key.IsKnown() {
+			return nil, false, nil
+		}
+		if key.IsNull() {
+			return nil, false, fault(expr.Range(), "for_each has null in its set", "Take it out: a member is the key of its item.")
+		}
+		item.Key = key.AsString()
+		all = append(all, item)
+	}
+	return all, true, nil
+}
+
+// EvalVars is the object that expressions of the task see as `vars`: the vars of the play with those
+// of the task over them, which see the play's. `for_each` and the conditions of groups see only the
+// play's.
+func (t *Task) EvalVars(s Scope) (cty.Value, error) {
+	outer, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	return t.evalVars(t.Vars, s, outer)
+}
+
+func (t *Task) evalVars(expr hcl.Expression, s Scope, outer cty.Value) (cty.Value, error) {
+	if expr == nil {
+		return outer, nil
+	}
+	v, diags := evaluateVars(expr, t.play.playbook.context(t.Dir, s.with("vars", outer)), outer)
+	if diags.HasErrors() {
+		return cty.NilVal, t.fail(diags...)
+	}
+	return v, nil
+}
+
+// evaluateVars is the object of a `vars` argument laid over outer.
+func evaluateVars(expr hcl.Expression, ctx *hcl.EvalContext, outer cty.Value) (cty.Value, hcl.Diagnostics) {
+	v, diags := evaluate(expr, ctx)
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	inner, marks := v.Unmark()
+	if inner.IsNull() {
+		return outer, nil
+	}
+	if ty := inner.Type(); !ty.IsObjectType() && !ty.IsMapType() && ty != cty.DynamicPseudoType {
+		return cty.DynamicVal, hcl.Diagnostics{fault(expr.Range(), "wrong type for vars",
+			fmt.Sprintf("Expected an object { NAME = VALUE, … }, found %s.", found(v)))}
+	}
+	base, more := outer.Unmark()
+	if !inner.IsKnown() || !base.IsKnown() {
+		return cty.DynamicVal.WithMarks(marks, more), nil
+	}
+	all := make(map[string]cty.Value)
+	for _, object := range []cty.Value{base, inner} {
+		for name, value := range object.AsValueMap() {
+			all[name] = value
+		}
+	}
+	return cty.ObjectVal(all).WithMarks(marks, more), nil
+}
+
+// with is the scope and one root more.
+func (s Scope) with(name string, v cty.Value) Scope {
+	all := make(Scope, len(s)+1)
+	for k, value := range s {
+		all[k] = value
+	}
+	all[name] = v
+	return all
+}
+
+// withVars adds `vars` if it is not there and one of the expressions reads it.
+func (t *Task) withVars(s Scope, exprs ...hcl.Expression) (Scope, error) {
+	if _, ok := s["vars"]; ok || !anyReads(exprs, "vars") {
+		return s, nil
+	}
+	v, err := t.EvalVars(s)
+	if err != nil {
+		return nil, err
+	}
+	return s.with("vars", v), nil
+}
+
+// withPlayVars is withVars for what stands outside of the task's own vars.
+func (t *Task) withPlayVars(s Scope, expr hcl.Expression) (Scope, error) {
+	if _, ok := s["vars"]; ok || !reads(expr, "vars") {
+		return s, nil
+	}
+	v, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)
+	if err != nil {
+		return nil, err
+	}
+	return s.with("vars", v), nil
+}
+
+func (t *Task) fail(diags ...*hcl.Diagnostic) error {
+	return &EvalError{t.Name, diags}
+}
+
+func isUnknown(err error) bool {
+	_, ok := err.(*UnknownError)
+	return ok
+}

@@ -1,0 +1,110 @@
+package lang
+
+import (
+	"errors"
+	"math/big"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// formulas are those of the guides: PG count (step G1.46), usable capacity (G1.41), and the votes
+// that corosync and the Ceph monitors need for a quorum.
+var formulas = []definition{
+	{"pg_count", "The placement groups for each pool: the power of two that is nearest to (osds × target) / (pools × size); pools is 1 and target 100 PGs for each OSD if not given.", "osds, size, pools, target", pgCountFunc},
+	{"usable_capacity", "What a replicated pool can hold, in the unit of osd_sizes: their sum divided by the size of the pool, rounded down.", "", usableCapacityFunc},
+	{"vote_threshold", "The votes that a cluster of nodes needs for a quorum: more than half.", "", voteThresholdFunc},
+}
+
+// defaultTarget is the placement groups that an OSD should hold.
+const defaultTarget = 100
+
+var pgCountFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "osds", Type: cty.Number}, {Name: "size", Type: cty.Number}},
+	VarParam: &function.Parameter{
+		Name: "pools_target", Type: cty.Number, AllowNull: true,
+	},
+	Type: function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) > 4 {
+			return cty.NilVal, function.NewArgError(4, errors.New("expected at most four numbers: osds, size, pools, target"))
+		}
+		n := [4]*big.Int{2: big.NewInt(1), 3: big.NewInt(defaultTarget)}
+		for i, arg := range args {
+			if arg.IsNull() {
+				continue
+			}
+			whole, err := positive(arg, i)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			n[i] = whole
+		}
+		osds, size, pools, target := n[0], n[1], n[2], n[3]
+		want := new(big.Rat).SetFrac(osds.Mul(osds, target), pools.Mul(pools, size))
+		return cty.NumberVal(new(big.Float).SetInt(nearestPower(want))), nil
+	},
+})
+
+// nearestPower is the power of two that is nearest to a positive number, at least 1, and of two
+// that are equally near the greater one.
+func nearestPower(want *big.Rat) *big.Int {
+	lower := big.NewInt(1)
+	for {
+		upper := new(big.Int).Lsh(lower, 1)
+		middle := new(big.Rat).SetFrac(new(big.Int).Add(lower, upper), big.NewInt(2))
+		if want.Cmp(middle) < 0 {
+			return lower
+		}
+		lower = upper
+	}
+}
+
+// positive reads an argument that is a whole number of at least 1.
+func positive(v cty.Value, index int) (*big.Int, error) {
+	n, err := wholeNumber(v, index)
+	if err != nil || n.Sign() < 1 {
+		return nil, function.NewArgError(index, errors.New("expected a whole number of at least 1"))
+	}
+	return n, nil
+}
+
+var usableCapacityFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "osd_sizes", Type: cty.DynamicPseudoType}, {Name: "size", Type: cty.Number}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		sizes, err := numbers(args[0])
+		if err != nil {
+			return cty.NilVal, function.NewArgError(0, err)
+		}
+		size, err := positive(args[1], 1)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		total := new(big.Int)
+		for _, s := range sizes {
+			if !s.IsKnown() {
+				return cty.UnknownVal(cty.Number), nil
+			}
+			n, err := wholeNumber(s, 0)
+			if err != nil || n.Sign() < 0 {
+				return cty.NilVal, function.NewArgError(0, errors.New("expected sizes that are whole numbers and not negative"))
+			}
+			total.Add(total, n)
+		}
+		return cty.NumberVal(new(big.Float).SetInt(total.Quo(total, size))), nil
+	},
+})
+
+var voteThresholdFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "nodes", Type: cty.Number}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		nodes, err := positive(args[0], 0)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		half := new(big.Int).Quo(nodes, big.NewInt(2))
+		return cty.NumberVal(new(big.Float).SetInt(half.Add(half, big.NewInt(1)))), nil
+	},
+})

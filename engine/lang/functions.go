@@ -1,0 +1,168 @@
+package lang
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	yaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// FunctionDoc documents one function of the language.
+type FunctionDoc struct {
+	Name string
+	// Signature is how it is called: "join(separator, lists…)".
+	Signature string
+	// Doc is one line.
+	Doc string
+}
+
+// definition is a function with what is said of it.
+type definition struct {
+	name, doc string
+	// args replaces the names of the parameters in the signature, where those of the library say
+	// little; empty means that they say enough.
+	args string
+	f    function.Function
+}
+
+// Functions documents all functions, by name.
+func Functions() []FunctionDoc {
+	var docs []FunctionDoc
+	for _, d := range definitions(".", nil, 0) {
+		args := d.args
+		if args == "" {
+			args = parameters(d.f)
+		}
+		docs = append(docs, FunctionDoc{Name: d.name, Signature: d.name + "(" + args + ")", Doc: d.doc})
+	}
+	slices.SortFunc(docs, func(a, b FunctionDoc) int { return strings.Compare(a.Name, b.Name) })
+	return docs
+}
+
+func parameters(f function.Function) string {
+	var names []string
+	for _, p := range f.Params() {
+		names = append(names, p.Name)
+	}
+	if p := f.VarParam(); p != nil {
+		names = append(names, p.Name+"…")
+	}
+	return strings.Join(names, ", ")
+}
+
+// functions are those that expressions in a file of the directory call.
+func functions(dir string, read reader) map[string]function.Function {
+	return functionMap(definitions(dir, read, 0))
+}
+
+func functionMap(all []definition) map[string]function.Function {
+	m := make(map[string]function.Function, len(all))
+	for _, d := range all {
+		m[d.name] = d.f
+	}
+	return m
+}
+
+// definitions are all functions; depth is how many templates are being rendered around the call.
+func definitions(dir string, read reader, depth int) []definition {
+	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions, formulas,
+		fileFunctions(dir, read, depth))
+}
+
+var numberFunctions = []definition{
+	{"abs", "The number without its sign.", "", stdlib.AbsoluteFunc},
+	{"ceil", "The least whole number that is not less.", "", stdlib.CeilFunc},
+	{"floor", "The greatest whole number that is not greater.", "", stdlib.FloorFunc},
+	{"log", "The logarithm of a number to a base.", "", stdlib.LogFunc},
+	{"max", "The greatest of the numbers.", "", stdlib.MaxFunc},
+	{"min", "The least of the numbers.", "", stdlib.MinFunc},
+	{"parseint", "The whole number that a string stands for in a base from 2 to 62.", "", stdlib.ParseIntFunc},
+	{"pow", "A number raised to a power.", "", stdlib.PowFunc},
+	{"signum", "-1, 0 or 1, as the number is negative, zero or positive.", "", stdlib.SignumFunc},
+	{"sum", "The sum of a list of numbers; an error if the list is empty.", "", sumFunc},
+}
+
+var textFunctions = []definition{
+	{"chomp", "The string without the line ends at its end.", "", stdlib.ChompFunc},
+	{"endswith", "Whether a string ends with another.", "", endsWithFunc},
+	{"format", `A string made by a format such as "%s: %d", as in printf.`, "format, values…", stdlib.FormatFunc},
+	{"formatdate", `A timestamp in a format such as "YYYY-MM-DD hh:mm".`, "format, timestamp", stdlib.FormatDateFunc},
+	{"formatlist", "A list of strings, one for each element, made as by format.", "format, lists…", stdlib.FormatListFunc},
+	{"indent", "The string with spaces before all its lines but the first.", "spaces, string", stdlib.IndentFunc},
+	{"join", "One string of the elements of lists with a separator between them.", "", stdlib.JoinFunc},
+	{"lower", "The string in lower case.", "string", stdlib.LowerFunc},
+	{"regex", "What a regular expression (RE2) matches first: a string, or its groups; an error if nothing.", "", stdlib.RegexFunc},
+	{"regexall", "A list of all that a regular expression (RE2) matches.", "", stdlib.RegexAllFunc},
+	{"replace", `The string with all occurrences of another replaced; one between slashes, "/a+/", is a regular expression, and the replacement may then use $1.`, "", replaceFunc},
+	{"sort", "The strings of a list in order.", "", stdlib.SortFunc},
+	{"split", "A list of the parts of a string between separators.", "separator, string", stdlib.SplitFunc},
+	{"startswith", "Whether a string begins with another.", "", startsWithFunc},
+	{"strcontains", "Whether a string contains another.", "", strContainsFunc},
+	{"strrev", "The string with its characters in reverse order.", "string", stdlib.ReverseFunc},
+	{"substr", "A part of a string, from an offset and with a length; a negative offset counts from the end, length -1 means the rest.", "string, offset, length", stdlib.SubstrFunc},
+	{"timeadd", `A timestamp moved by a duration such as "10m".`, "timestamp, duration", stdlib.TimeAddFunc},
+	{"title", "The string with every word in upper case at its beginning.", "string", stdlib.TitleFunc},
+	{"trim", "The string without the given characters at both ends.", "string, characters", stdlib.TrimFunc},
+	{"trimprefix", "The string without a prefix, if it has it.", "string, prefix", stdlib.TrimPrefixFunc},
+	{"trimspace", "The string without white space at both ends.", "string", stdlib.TrimSpaceFunc},
+	{"trimsuffix", "The string without a suffix, if it has it.", "string, suffix", stdlib.TrimSuffixFunc},
+	{"upper", "The string in upper case.", "string", stdlib.UpperFunc},
+}
+
+var collectionFunctions = []definition{
+	{"alltrue", "Whether all elements of a list are true; true for an empty one.", "", allTrueFunc},
+	{"anytrue", "Whether any element of a list is true.", "", anyTrueFunc},
+	{"chunklist", "The list cut into lists of a size.", "list, size", stdlib.ChunklistFunc},
+	{"coalesce", "The first value that is not null.", "values…", stdlib.CoalesceFunc},
+	{"coalescelist", "The first list that is not empty.", "lists…", stdlib.CoalesceListFunc},
+	{"compact", "The list of strings without null and empty ones.", "", stdlib.CompactFunc},
+	{"concat", "One list of all elements of lists.", "lists…", stdlib.ConcatFunc},
+	{"contains", "Whether a list or set has an element.", "list, value", stdlib.ContainsFunc},
+	{"distinct", "The list with every element only once.", "", stdlib.DistinctFunc},
+	{"element", "The element at an index, which starts again from 0 behind the last one.", "list, index", stdlib.ElementFunc},
+	{"flatten", "The list with the elements of the lists in it in their place.", "", stdlib.FlattenFunc},
+	{"index", "The index of the first element that equals a value; an error if there is none.", "list, value", indexFunc},
+	{"keys", "The keys of a map in order.", "map", stdlib.KeysFunc},
+	{"length", "The number of elements of a list, set, map or object, or of characters of a string.", "value", lengthFunc},
+	{"lookup", "The value of a key of a map, or a default if it has no such key.", "map, key, default", stdlib.LookupFunc},
+	{"merge", "One map or object of all; a later one wins.", "maps…", stdlib.MergeFunc},
+	{"one", "The only element of a list or set, null if it is empty, an error if there are several.", "list", oneFunc},
+	{"range", "A list of numbers: range(limit), range(start, limit) or range(start, limit, step).", "numbers…", stdlib.RangeFunc},
+	{"reverse", "The list in reverse order.", "list", stdlib.ReverseListFunc},
+	{"setintersection", "The elements that are in all sets.", "sets…", stdlib.SetIntersectionFunc},
+	{"setproduct", "All combinations of one element of each set or list.", "sets…", stdlib.SetProductFunc},
+	{"setsubtract", "The elements of a set that are not in another.", "", stdlib.SetSubtractFunc},
+	{"setunion", "The elements that are in any of the sets.", "sets…", stdlib.SetUnionFunc},
+	{"slice", "The elements from a start to before an end.", "list, start, end", stdlib.SliceFunc},
+	{"values", "The values of a map in the order of its keys.", "map", stdlib.ValuesFunc},
+	{"zipmap", "A map of a list of keys and a list of values.", "", stdlib.ZipmapFunc},
+	{"can", "Whether an expression has a value without an error.", "expression", tryfunc.CanFunc},
+	{"try", "The value of the first expression that has one without an error.", "expressions…", tryfunc.TryFunc},
+	{"nonsensitive", "The value, to be shown from now on: only for what gives no secret away.", "value", nonsensitiveFunc},
+	{"sensitive", "The value, not to be shown: it is hidden wherever it surfaces.", "value", sensitiveFunc},
+	{"tobool", "The value as true or false.", "value", stdlib.MakeToFunc(cty.Bool)},
+	{"tolist", "The value as a list.", "value", stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))},
+	{"tomap", "The value as a map.", "value", stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType))},
+	{"tonumber", "The value as a number.", "value", stdlib.MakeToFunc(cty.Number)},
+	{"toset", "The value as a set.", "value", stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))},
+	{"tostring", "The value as a string.", "value", stdlib.MakeToFunc(cty.String)},
+}
+
+var codecFunctions = []definition{
+	{"base64decode", "The text that Base64 stands for.", "", base64DecodeFunc},
+	{"base64encode", "The string in Base64.", "", base64EncodeFunc},
+	{"cidrhost", `The address of a host in a network: cidrhost("10.1.0.0/24", 5) is "10.1.0.5"; negative numbers count from the end.`, "", cidrHostFunc},
+	{"cidrnetmask", `The mask of an IPv4 network: cidrnetmask("10.1.0.0/24") is "255.255.255.0".`, "", cidrNetmaskFunc},
+	{"cidrsubnet", `A network in a network: cidrsubnet("10.1.0.0/16", 8, 2) is "10.1.2.0/24".`, "", cidrSubnetFunc},
+	{"csvdecode", "A list of objects, one for each line of CSV; the first line names the attributes.", "string", stdlib.CSVDecodeFunc},
+	{"jsondecode", "The value that JSON stands for.", "string", stdlib.JSONDecodeFunc},
+	{"jsonencode", "The value as JSON.", "value", stdlib.JSONEncodeFunc},
+	{"sha256", "The SHA-256 checksum of a string, in hexadecimal digits.", "", sha256Func},
+	{"sha512", "The SHA-512 checksum of a string, in hexadecimal digits.", "", sha512Func},
+	{"yamldecode", "The value that YAML stands for.", "string", yaml.YAMLDecodeFunc},
+	{"yamlencode", "The value as YAML.", "value", yaml.YAMLEncodeFunc},
+}

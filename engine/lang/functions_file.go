@@ -1,0 +1,149 @@
+package lang
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// deepest is how many templates may render each other: more is taken for a circle.
+const deepest = 16
+
+// fileFunctions read the controller: files relative to the directory, and the environment.
+func fileFunctions(dir string, read reader, depth int) []definition {
+	at := func(name string) string {
+		if filepath.IsAbs(name) {
+			return filepath.Clean(name)
+		}
+		return filepath.Join(dir, name)
+	}
+	text := func(name string) (string, error) {
+		src, err := read(at(name))
+		if err != nil {
+			return "", function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(name), readProblem(err)))
+		}
+		if !utf8.Valid(src) {
+			return "", function.NewArgError(0, fmt.Errorf("%s is not UTF-8 text: use filebase64 for other content", at(name)))
+		}
+		return string(src), nil
+	}
+	file := textFunction(cty.String, func(a []string) (cty.Value, error) {
+		s, err := text(a[0])
+		return cty.StringVal(s), err
+	}, "path")
+	fileBase64 := textFunction(cty.String, func(a []string) (cty.Value, error) {
+		src, err := read(at(a[0]))
+		if err != nil {
+			return cty.NilVal, function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(a[0]), readProblem(err)))
+		}
+		return cty.StringVal(base64.StdEncoding.EncodeToString(src)), nil
+	}, "path")
+	exists := textFunction(cty.Bool, func(a []string) (cty.Value, error) {
+		_, err := read(at(a[0]))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return cty.NilVal, function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(a[0]), readProblem(err)))
+		}
+		return cty.BoolVal(err == nil), nil
+	}, "path")
+	template := function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name := at(args[0].AsString())
+			src, err := text(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, err
+			}
+			if depth >= deepest {
+				return cty.NilVal, fmt.Errorf("%d templates render each other: %s is probably part of a circle", deepest, name)
+			}
+			return render(name, src, args[1], definitions(filepath.Dir(name), read, depth+1))
+		},
+	})
+	return []definition{
+		{"basename", "The last element of a path.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
+			return cty.StringVal(path.Base(a[0])), nil
+		}, "path")},
+		{"dirname", "A path without its last element.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
+			return cty.StringVal(path.Dir(a[0])), nil
+		}, "path")},
+		{"env", "A variable of the controller's environment, or a default if it is not set; an error without one.", "name, default", envFunc},
+		{"file", "The text of a file of the controller. Here and below, a path is relative to the file that calls the function.", "", file},
+		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
+		{"fileexists", "Whether the controller has a file.", "", exists},
+		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", template},
+	}
+}
+
+// render fills in a template.
+func render(name, src string, vars cty.Value, all []definition) (cty.Value, error) {
+	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() {
+		return cty.NilVal, function.NewArgError(1, fmt.Errorf("expected an object { NAME = VALUE, … }, found %s", found(vars)))
+	}
+	expr, diags := hclsyntax.ParseTemplate([]byte(src), name, hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.NilVal, templateProblem(diags)
+	}
+	ctx := &hcl.EvalContext{Variables: vars.AsValueMap(), Functions: functionMap(all)}
+	for _, traversal := range expr.Variables() {
+		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
+			return cty.NilVal, function.NewArgError(1, fmt.Errorf("the template uses %q at %s, which is not given.%s",
+				traversal.RootName(), place1(traversal.SourceRange()), suggest(traversal.RootName(), sortedKeys(ctx.Variables))))
+		}
+	}
+	v, diags := expr.Value(ctx)
+	if diags.HasErrors() {
+		return cty.NilVal, templateProblem(diags)
+	}
+	v, err := convert.Convert(v, cty.String)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("%s does not render to text", name)
+	}
+	if v.IsNull() {
+		return cty.NilVal, fmt.Errorf("%s renders to null: expected text", name)
+	}
+	return v, nil
+}
+
+// templateProblem is the first error in a template, with the template's line.
+func templateProblem(diags hcl.Diagnostics) error {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError && d.Subject != nil {
+			return fmt.Errorf("%s: %s; %s", place1(*d.Subject), d.Summary, d.Detail)
+		}
+	}
+	return diags
+}
+
+var envFunc = function.New(&function.Spec{
+	Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+	VarParam: &function.Parameter{Name: "default", Type: cty.String, AllowNull: true},
+	Type:     function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) > 2 {
+			return cty.NilVal, function.NewArgError(2, errors.New("expected a name and at most one default"))
+		}
+		name := args[0].AsString()
+		if s, ok := os.LookupEnv(name); ok {
+			if !utf8.ValidString(s) {
+				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the value of %s is not UTF-8 text", name))
+			}
+			return cty.StringVal(s), nil
+		}
+		if len(args) == 2 {
+			return args[1], nil
+		}
+		return cty.NilVal, function.NewArgError(0, fmt.Errorf("the environment has no variable %s: set it, or give a default", name))
+	},
+})

@@ -1,0 +1,109 @@
+package lang
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// source is one file of a playbook.
+type source struct {
+	broken bool
+	// plays says that the file, or one that it imports, has plays.
+	plays bool
+}
+
+// playBlock is a play that is not decoded yet, with what its imports add to it.
+type playBlock struct {
+	block *hclsyntax.Block
+	dir   string
+	tags  []string
+}
+
+var playbookShape = shape{
+	what:   "a playbook",
+	blocks: []string{"import", "variable", "locals", "play"},
+}
+
+var importShape = shape{what: "an import", attributes: []string{"tags"}}
+
+// include reads a file into the playbook's one namespace: its variables and locals, and its plays
+// in the order of the source. The trail is the files on the way to it.
+func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *source {
+	for i, earlier := range trail {
+		if earlier == path {
+			l.report(fault(*from, "import cycle", fmt.Sprintf(
+				"%s would import itself: %s. Take one of these imports out.",
+				path, strings.Join(append(trail[i:len(trail):len(trail)], path), " → "))))
+			return &source{broken: true}
+		}
+	}
+	if s, ok := l.sources[path]; ok {
+		// Files of variables and locals may be imported wherever they are needed.
+		if s.plays {
+			l.report(fault(*from, fmt.Sprintf("%s is imported twice", path),
+				"Its plays would run twice under the same names. Import a file that has plays only once."))
+		}
+		return s
+	}
+	s := &source{}
+	l.sources[path] = s
+	body, ok := l.parse(path, from)
+	if !ok {
+		s.broken = true
+		return s
+	}
+	dir := filepath.Dir(path)
+	l.playbook.functions[dir] = functions(dir, l.read)
+	trail = append(trail[:len(trail):len(trail)], path)
+	l.check(body, playbookShape)
+	for _, block := range body.Blocks {
+		switch block.Type {
+		case "import":
+			if l.importBlock(block, dir, tags, trail).plays {
+				s.plays = true
+			}
+		case "variable":
+			l.variable(block, dir)
+		case "locals":
+			l.localsBlock(block, dir)
+		case "play":
+			s.plays = true
+			l.plays = append(l.plays, playBlock{block, dir, tags})
+		}
+	}
+	return s
+}
+
+func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []string) *source {
+	path, ok := l.label(block, "the path of a file")
+	if !ok {
+		return &source{}
+	}
+	l.check(block.Body, importShape)
+	// An import is read before any variable has a value, so its tags are constants.
+	own := l.stringList(block.Body, "tags", l.constants(dir))
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	at := block.LabelRanges[0]
+	return l.include(filepath.Clean(path), &at, union(tags, own), trail)
+}
+
+// union is all strings of both lists, each once, in order.
+func union(lists ...[]string) []string {
+	var all []string
+	seen := make(map[string]bool)
+	for _, list := range lists {
+		for _, s := range list {
+			if !seen[s] {
+				seen[s] = true
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,182 @@
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"hlplay/modules"
+)
+
+// Options is what Load needs to know beside the sources.
+type Options struct {
+	// Modules are those that tasks may use.
+	Modules []modules.Spec
+	// Values are values of variables as given on a command line (`-e name=value`): text for a
+	// variable of a primitive type or of no type, an HCL expression for any other. They win over
+	// ValueFiles, and those over defaults.
+	Values map[string]string
+	// ValueFiles are files of values (`-e @file`): JSON or YAML by their extension, else HCL
+	// attributes. A later file wins over an earlier one.
+	ValueFiles []string
+	// CheckHosts reports what is wrong with a pattern of hosts; nil if no inventory is known.
+	CheckHosts func(pattern string) error
+	// Hosts are the names of all hosts, and Groups those of all groups with their hosts. Nil means
+	// that no inventory is known: then `hosts["name"]` and `groups.NAME` are not judged.
+	Hosts  []string
+	Groups map[string][]string
+}
+
+// Load reads a playbook with all that it imports and judges whatever can be judged without a
+// host. It reports as many faults as it can find, in the order of the sources. The playbook is never
+// nil, so that its Files can show the lines of the diagnostics, but it is of no other use if they
+// contain an error.
+func Load(path string, o Options) (*Playbook, hcl.Diagnostics) {
+	return load(path, o, os.ReadFile)
+}
+
+// LoadSource is Load for a playbook that is not in a file; name stands for it in diagnostics.
+// Imports and files are relative to the directory of name.
+func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics) {
+	name = filepath.Clean(name)
+	return load(name, o, func(path string) ([]byte, error) {
+		if path == name {
+			return src, nil
+		}
+		return os.ReadFile(path)
+	})
+}
+
+// reader reads a file of the controller.
+type reader func(path string) ([]byte, error)
+
+func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
+	l := &loader{
+		options: o,
+		read:    read,
+		playbook: &Playbook{
+			Path:      path,
+			Var:       cty.EmptyObjectVal,
+			Local:     cty.EmptyObjectVal,
+			Files:     make(map[string]*hcl.File),
+			functions: make(map[string]map[string]function.Function),
+		},
+		schemas: make(map[string]*ModuleSchema),
+		sources: make(map[string]*source),
+	}
+	l.load(path)
+	return l.playbook, arrange(l.diags, l.order)
+}
+
+// loader carries what is known while a playbook is being read.
+type loader struct {
+	options  Options
+	read     reader
+	playbook *Playbook
+	diags    hcl.Diagnostics
+	schemas  map[string]*ModuleSchema
+
+	// sources are the files read, by path; order is the order in which they were read.
+	sources map[string]*source
+	order   []string
+
+	variables map[string]*Variable
+	locals    map[string]*local
+	plays     []playBlock
+}
+
+func (l *loader) load(path string) {
+	for _, spec := range l.options.Modules {
+		schema := Schema(spec)
+		l.schemas[spec.Name] = &schema
+		if err := schema.Err(); err != nil {
+			l.report(fault(hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos},
+				fmt.Sprintf("module %q is defective", spec.Name), err.Error()))
+		}
+	}
+	l.variables = make(map[string]*Variable)
+	l.locals = make(map[string]*local)
+	l.include(filepath.Clean(path), nil, nil, nil)
+	if l.diags.HasErrors() && l.broken() {
+		return
+	}
+	l.resolveVariables()
+	l.resolveLocals()
+	names := make(map[string]hcl.Range)
+	for _, block := range l.plays {
+		l.play(block, names)
+	}
+	l.validate()
+}
+
+// broken says that a source could not be read or parsed: what else could be said about the others
+// would mostly follow from that.
+func (l *loader) broken() bool {
+	for _, s := range l.sources {
+		if s.broken {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loader) report(diags ...*hcl.Diagnostic) {
+	l.diags = append(l.diags, diags...)
+}
+
+// parse reads one file of HCL. Where it cannot be read, the diagnostic is at from, or at the file's
+// beginning if nothing refers to it.
+func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
+	src, ok := l.readFile(path, from)
+	if !ok {
+		return nil, false
+	}
+	file, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+	l.report(diags...)
+	if file == nil {
+		return nil, false
+	}
+	l.playbook.Files[path] = file
+	body, ok := file.Body.(*hclsyntax.Body)
+	return body, ok && !diags.HasErrors()
+}
+
+func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
+	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	if from != nil {
+		at = *from
+	}
+	src, err := l.read(path)
+	if err != nil {
+		l.report(fault(at, fmt.Sprintf("cannot read %s", path), readProblem(err)))
+		return nil, false
+	}
+	if _, ok := l.playbook.Files[path]; !ok {
+		l.playbook.Files[path] = &hcl.File{Bytes: src}
+	}
+	l.order = append(l.order, path)
+	return src, true
+}
+
+// readProblem says why a file could not be read, and what to do.
+func readProblem(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "There is no such file. Check the path; a relative one starts from the directory of the file that names it."
+	case errors.Is(err, fs.ErrPermission):
+		return "This user may not read the file. Check its permissions."
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
+}

@@ -1,0 +1,108 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// local is one definition of a `locals` block.
+type local struct {
+	name string
+	expr hcl.Expression
+	at   hcl.Range
+	dir  string
+	// value is cty.NilVal until it is evaluated; busy is set while that is under way.
+	value cty.Value
+	busy  bool
+}
+
+func (l *loader) localsBlock(block *hclsyntax.Block, dir string) {
+	l.noLabels(block)
+	for _, b := range block.Body.Blocks {
+		l.report(fault(b.TypeRange, fmt.Sprintf("unexpected block %q", b.Type), "A locals block has only lines of the form name = value."))
+	}
+	for _, attr := range attributes(block.Body) {
+		if earlier, ok := l.locals[attr.Name]; ok {
+			l.report(fault(attr.NameRange, fmt.Sprintf("local %q is defined twice", attr.Name),
+				fmt.Sprintf("The first definition is at %s. All files of a playbook share their locals: rename or remove one.", place1(earlier.at))))
+			continue
+		}
+		l.locals[attr.Name] = &local{name: attr.Name, expr: attr.Expr, at: attr.NameRange, dir: dir}
+	}
+}
+
+// resolveLocals evaluates all locals in the order of their dependencies and builds `local`.
+func (l *loader) resolveLocals() {
+	values := make(map[string]cty.Value, len(l.locals))
+	for _, name := range sortedKeys(l.locals) {
+		values[name] = l.resolveLocal(l.locals[name], nil)
+	}
+	l.playbook.Local = cty.ObjectVal(values)
+}
+
+// resolveLocal evaluates one local; the trail is the locals that need it. A local that cannot be
+// evaluated is unknown, so that what depends on it is not reported too.
+func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
+	if x.value != cty.NilVal {
+		return x.value
+	}
+	trail = append(trail[:len(trail):len(trail)], "local."+x.name)
+	if x.busy {
+		l.report(fault(x.at, fmt.Sprintf("local %q depends on itself", x.name),
+			fmt.Sprintf("Its value would be needed to find its value: %s. Break the circle.", strings.Join(trail, " → "))))
+		return cty.DynamicVal
+	}
+	x.busy = true
+	defer func() { x.busy = false }()
+
+	p := l.static(x.dir)
+	p.what = "a local"
+	x.value = cty.DynamicVal
+	if !l.references(x.expr, p) {
+		return x.value
+	}
+	x.value = cty.NilVal
+	needed := make(map[string]cty.Value)
+	for _, traversal := range x.expr.Variables() {
+		if traversal.RootName() != "local" {
+			continue
+		}
+		names := sortedKeys(l.locals)
+		if name, ok := second(traversal); ok {
+			names = []string{name}
+		}
+		for _, name := range names {
+			needed[name] = l.resolveLocal(l.locals[name], trail)
+		}
+	}
+	ctx := p.ctx
+	ctx.Variables["local"] = cty.ObjectVal(needed)
+	value, diags := evaluate(x.expr, ctx)
+	l.report(diags...)
+	if diags.HasErrors() {
+		value = cty.DynamicVal
+	}
+	x.value = value
+	return value
+}
+
+// second is the name behind the root of a traversal: "pve" of groups.pve and of groups["pve"].
+func second(traversal hcl.Traversal) (string, bool) {
+	if len(traversal) < 2 {
+		return "", false
+	}
+	switch step := traversal[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		key, _ := step.Key.Unmark()
+		if key.Type() == cty.String && key.IsKnown() && !key.IsNull() {
+			return key.AsString(), true
+		}
+	}
+	return "", false
+}

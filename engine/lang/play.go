@@ -1,0 +1,128 @@
+package lang
+
+import (
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var playShape = shape{
+	what: "a play",
+	attributes: []string{"hosts", "serial", "any_errors_fatal", "max_fail_percentage", "become",
+		"become_user", "vars", "tags"},
+	blocks: []string{"task", "group", "handler"},
+}
+
+// play decodes one play; names are those of the plays before it.
+func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
+	name, ok := l.label(pb.block, "a name")
+	if !ok {
+		return
+	}
+	if earlier, ok := names[name]; ok {
+		l.report(fault(pb.block.LabelRanges[0], fmt.Sprintf("there are two plays %q", name),
+			fmt.Sprintf("The other one is at %s. Results are told apart by the names of play and task: rename one.", place1(earlier))))
+	}
+	body := pb.block.Body
+	names[name] = pb.block.DefRange()
+	l.check(body, playShape)
+	at := l.static(pb.dir)
+	p := &Play{
+		Name:           name,
+		Serial:         l.serial(body, at),
+		AnyErrorsFatal: l.flag(body, "any_errors_fatal", at),
+		Become:         l.become(body, at),
+		Vars:           expression(body, "vars"),
+		Tags:           union(pb.tags, l.stringList(body, "tags", at)),
+		Range:          pb.block.DefRange(),
+		playbook:       l.playbook,
+		dir:            pb.dir,
+	}
+	p.Hosts = l.hosts(pb.block, at)
+	p.MaxFailPercentage = l.percentage(body, "max_fail_percentage", at)
+
+	d := &playDecoder{loader: l, play: p, static: at, names: make(map[string]hcl.Range), registered: make(map[string]hcl.Range)}
+	p.Tasks = d.nodes(body, nil, p.Tags, "handler")
+	for _, block := range body.Blocks {
+		if block.Type == "handler" {
+			if t := d.task(block, nil, p.Tags); t != nil {
+				p.Handlers = append(p.Handlers, t)
+			}
+		}
+	}
+	l.playbook.Plays = append(l.playbook.Plays, p)
+}
+
+func expression(body *hclsyntax.Body, name string) hcl.Expression {
+	if attr := body.Attributes[name]; attr != nil {
+		return attr.Expr
+	}
+	return nil
+}
+
+func (l *loader) hosts(block *hclsyntax.Block, at place) string {
+	attr := block.Body.Attributes["hosts"]
+	if attr == nil {
+		l.report(fault(block.DefRange(), "the play does not say on which hosts it runs",
+			`Add hosts = "PATTERN": the name of a host or a group, "all", or several with ":", ":!" and ":&" between them.`))
+		return ""
+	}
+	pattern, ok := l.text(block.Body, "hosts", at)
+	if !ok {
+		return ""
+	}
+	pattern = strings.TrimSpace(pattern)
+	if pattern == "" {
+		l.report(fault(attr.Expr.Range(), "hosts is empty", `Expected the name of a host or a group, or "all".`))
+		return ""
+	}
+	if l.options.CheckHosts != nil {
+		if err := l.options.CheckHosts(pattern); err != nil {
+			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not fit the inventory", pattern), upperFirst(err.Error())+"."))
+		}
+	}
+	return pattern
+}
+
+// serial is a number, a percentage, or a list of them.
+func (l *loader) serial(body *hclsyntax.Body, at place) []string {
+	sizes := l.serialList(body, at)
+	for _, size := range sizes {
+		number, percent := strings.CutSuffix(size, "%")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || percent && n > 100 {
+			l.report(fault(body.Attributes["serial"].Expr.Range(), fmt.Sprintf("%q is not the size of a batch", size),
+				`Expected a whole number of at least 1, a percentage such as "30%", or a list of them.`))
+			return nil
+		}
+	}
+	return sizes
+}
+
+func (l *loader) serialList(body *hclsyntax.Body, at place) []string {
+	if v, ok := l.value(body, "serial", cty.DynamicPseudoType, at); ok && v.Type() == cty.Number {
+		return []string{v.AsBigFloat().Text('f', -1)}
+	} else if !ok {
+		return nil
+	}
+	return l.stringList(body, "serial", at)
+}
+
+func (l *loader) percentage(body *hclsyntax.Body, name string, at place) *float64 {
+	v, ok := l.value(body, name, cty.Number, at)
+	if !ok {
+		return nil
+	}
+	n := v.AsBigFloat()
+	if n.Sign() < 0 || n.Cmp(big.NewFloat(100)) > 0 {
+		l.report(fault(body.Attributes[name].Expr.Range(), fmt.Sprintf("%s is out of range", name), "Expected a number from 0 to 100."))
+		return nil
+	}
+	share, _ := n.Float64()
+	return &share
+}

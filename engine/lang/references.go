@@ -1,0 +1,219 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// References is what the run must know before the task's expressions can be evaluated: the names
+// that its `when` with those of its groups, `for_each`, `until`, `vars`, the play's vars where they
+// are read, and its module block read from facts and result. The task's own result, which `until`
+// may read, is not among them.
+func (t *Task) References() References {
+	exprs := bodyExpressions(t.Body)
+	for _, expr := range []hcl.Expression{t.When, t.ForEach, t.Vars} {
+		if expr != nil {
+			exprs = append(exprs, expr)
+		}
+	}
+	for g := t.group; g != nil; g = g.parent {
+		if g.When != nil {
+			exprs = append(exprs, g.When)
+		}
+	}
+	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
+	if t.Until != nil {
+		r.read(t.Until)
+		delete(r.results, t.Register)
+	}
+	for _, expr := range exprs {
+		r.read(expr)
+	}
+	if t.play != nil && t.play.Vars != nil && (anyReads(exprs, "vars") || t.Until != nil && reads(t.Until, "vars")) {
+		r.read(t.play.Vars)
+	}
+	return References{Facts: names(r.facts), AllFacts: r.all, Results: names(r.results)}
+}
+
+type references struct {
+	facts, results map[string]bool
+	all            bool
+}
+
+func (r *references) read(expr hcl.Expression) {
+	for _, traversal := range expr.Variables() {
+		name, ok := second(traversal)
+		switch root := traversal.RootName(); {
+		case root == "facts" && ok:
+			r.facts[name] = true
+		case root == "facts":
+			r.all = true
+		case root == "result" && ok:
+			r.results[name] = true
+		}
+	}
+}
+
+func names(set map[string]bool) []string {
+	if len(set) == 0 {
+		return nil
+	}
+	return sortedKeys(set)
+}
+
+// bodyExpressions are all expressions in a block and the blocks in it.
+func bodyExpressions(body hcl.Body) []hcl.Expression {
+	b, ok := body.(*hclsyntax.Body)
+	if !ok || b == nil {
+		return nil
+	}
+	var exprs []hcl.Expression
+	for _, attr := range attributes(b) {
+		exprs = append(exprs, attr.Expr)
+	}
+	for _, block := range b.Blocks {
+		exprs = append(exprs, bodyExpressions(block.Body)...)
+	}
+	return exprs
+}
+
+// reads reports whether an expression reads a root.
+func reads(expr hcl.Expression, root string) bool {
+	for _, traversal := range expr.Variables() {
+		if traversal.RootName() == root {
+			return true
+		}
+	}
+	return false
+}
+
+func anyReads(exprs []hcl.Expression, root string) bool {
+	return slices.ContainsFunc(exprs, func(expr hcl.Expression) bool { return reads(expr, root) })
+}
+
+// references reports what an expression refers to that is not there.
+func (l *loader) references(expr hcl.Expression, p place) bool {
+	ok := true
+	for _, traversal := range expr.Variables() {
+		if d := l.reference(traversal, p); d != nil {
+			l.report(d)
+			ok = false
+		}
+	}
+	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		if _, known := p.ctx.Functions[call.Name]; !known {
+			near := nearest(call.Name, sortedKeys(p.ctx.Functions))
+			hint := "`hlplay doc functions` lists them."
+			if near != "" {
+				hint = fmt.Sprintf("Did you mean %q? ", near) + hint
+			}
+			l.report(fault(call.NameRange, fmt.Sprintf("there is no function %q", call.Name), hint))
+			ok = false
+		}
+	})
+	return ok
+}
+
+// allRoots are the names that exist in some expression, and what makes each available.
+var allRoots = map[string]string{
+	"var": "", "local": "", "host": "", "hosts": "", "groups": "", "facts": "", "result": "", "play": "", "vars": "",
+	"each": "each exists only in a task with for_each.",
+}
+
+func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
+	root := traversal.RootName()
+	at := traversal.SourceRange()
+	if !slices.Contains(p.roots, root) {
+		return l.unknownRoot(root, traversal, p)
+	}
+	name, ok := second(traversal)
+	if !ok {
+		return nil
+	}
+	var members []string
+	var what, advice string
+	switch root {
+	case "var":
+		members, what = sortedKeys(l.variables), "variable"
+		advice = fmt.Sprintf(" Declare it: variable %q { … }.", name)
+	case "local":
+		members, what = sortedKeys(l.locals), "local"
+		advice = fmt.Sprintf(" Define it: locals { %s = … }.", name)
+	case "host":
+		members, what = []string{"name", "address", "vars", "groups", "port"}, "attribute of host"
+		advice = fmt.Sprintf(" A variable of the inventory is host.vars.%s.", name)
+	case "hosts":
+		if l.options.Hosts == nil {
+			return nil
+		}
+		members, what = l.options.Hosts, "host"
+	case "groups":
+		if l.options.Groups == nil {
+			return nil
+		}
+		members, what = sortedKeys(l.options.Groups), "group"
+	case "each":
+		members, what = []string{"key", "value"}, "attribute of each"
+	case "play":
+		members, what = []string{"name", "hosts"}, "attribute of play"
+		advice = fmt.Sprintf(" The vars of a play are vars.%s.", name)
+	case "result":
+		return p.result(name, at)
+	default:
+		return nil
+	}
+	if slices.Contains(members, name) {
+		return nil
+	}
+	detail := strings.TrimSpace(suggest(name, members))
+	if nearest(name, members) == "" && advice != "" {
+		detail += advice
+	}
+	return fault(at, fmt.Sprintf("there is no %s %q", what, name), detail)
+}
+
+// result judges a reference to the result of an earlier task.
+func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
+	if slices.Contains(p.results, name) {
+		return nil
+	}
+	if later, ok := p.registers[name]; ok {
+		return fault(at, fmt.Sprintf("result %q is not there yet", name),
+			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", place1(later)))
+	}
+	detail := "Give the task whose result is wanted an argument register = " + fmt.Sprintf("%q.", name)
+	if near := nearest(name, sortedKeys(p.registers)); near != "" {
+		detail = fmt.Sprintf("Did you mean %q? If not: ", near) + "give" + strings.TrimPrefix(detail, "Give")
+	}
+	return fault(at, fmt.Sprintf("result %q is never registered", name), detail)
+}
+
+func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl.Diagnostic {
+	at := traversal.SourceRange()
+	if why, ok := allRoots[root]; ok {
+		if why == "" || p.why != "" {
+			why = p.why
+		}
+		return fault(at, fmt.Sprintf("%s is not available in %s", root, p.what), why)
+	}
+	var hint string
+	switch near := nearest(root, p.roots); {
+	case l.variables[root] != nil && slices.Contains(p.roots, "var"):
+		hint = fmt.Sprintf("Did you mean var.%s?", root)
+	case l.locals[root] != nil && slices.Contains(p.roots, "local"):
+		hint = fmt.Sprintf("Did you mean local.%s?", root)
+	case near != "" && len(traversal) > 1:
+		hint = fmt.Sprintf("Did you mean %q?", near)
+	case len(traversal) == 1:
+		hint = fmt.Sprintf("Text stands in quotes: %q.", root)
+	case len(p.roots) > 0:
+		hint = "Expressions here see " + strings.Join(p.roots, ", ") + "."
+	default:
+		hint = p.why
+	}
+	return fault(at, fmt.Sprintf("undefined name %q", root), hint)
+}

@@ -1,0 +1,199 @@
+package lang
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// WriteDiagnostics writes diagnostics as people read them: what is wrong, where, the source line
+// with the fault underlined, what was expected. Text is wrapped at width columns, or not at all if
+// width is below 40. Values that the expression read are shown unless they are sensitive.
+func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, color bool, width int) {
+	r := renderer{files: files, width: width}
+	if color {
+		r.red = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
+		r.yellow = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Yellow)
+		r.bold = lipgloss.NewStyle().Bold(true)
+		r.faint = lipgloss.NewStyle().Faint(true)
+	}
+	for i, d := range diags {
+		if i > 0 {
+			r.b.WriteByte('\n')
+		}
+		r.diagnostic(d)
+	}
+	// The writer's own error is its owner's: there is nowhere else to report to.
+	_, _ = io.WriteString(w, r.b.String())
+}
+
+type renderer struct {
+	b                        strings.Builder
+	files                    map[string]*hcl.File
+	width                    int
+	red, yellow, bold, faint lipgloss.Style
+}
+
+func (r *renderer) diagnostic(d *hcl.Diagnostic) {
+	severity, style := "Error", r.red
+	if d.Severity == hcl.DiagWarning {
+		severity, style = "Warning", r.yellow
+	}
+	summary := oneLine(d.Summary)
+	r.b.WriteString(style.Render(severity+":") + " " + r.bold.Render(summary) + "\n")
+	if d.Subject != nil {
+		r.snippet(*d.Subject, style)
+	}
+	for _, line := range r.values(d) {
+		r.b.WriteString(r.faint.Render("  with "+line) + "\n")
+	}
+	if d.Detail != "" {
+		text := strings.TrimSpace(d.Detail)
+		if r.width >= 40 {
+			text = ansi.Wordwrap(text, r.width-2, "")
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			r.b.WriteString(strings.TrimRight("  "+line, " ") + "\n")
+		}
+	}
+}
+
+// snippet writes where the range is, its first line, and marks under it.
+func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
+	file := r.files[at.Filename]
+	if file == nil || at.Start.Byte > len(file.Bytes) || len(file.Bytes) == 0 {
+		where := at.Filename
+		if file != nil || at.Start.Line > 1 {
+			where = place1(at)
+		}
+		fmt.Fprintf(&r.b, "  at %s\n", where)
+		return
+	}
+	fmt.Fprintf(&r.b, "  at %s%s\n", place1(at), within(file, at))
+	src := file.Bytes
+	begin := at.Start.Byte
+	for begin > 0 && src[begin-1] != '\n' {
+		begin--
+	}
+	end := at.Start.Byte
+	for end < len(src) && src[end] != '\n' {
+		end++
+	}
+	stop := min(max(at.End.Byte, at.Start.Byte), end)
+	before, marked := plain(src[begin:at.Start.Byte]), plain(src[at.Start.Byte:stop])
+	after := plain(src[stop:end])
+	number := fmt.Sprintf("%5d │ ", at.Start.Line)
+	r.b.WriteString(r.faint.Render(number) + strings.TrimRight(before+marked+after, " ") + "\n")
+	pad := strings.Repeat(" ", ansi.StringWidth(number)-2) + "│ "
+	marks := strings.Repeat("^", max(1, ansi.StringWidth(marked)))
+	r.b.WriteString(r.faint.Render(pad) + strings.Repeat(" ", ansi.StringWidth(before)) + style.Render(marks) + "\n")
+}
+
+// plain is source text without what a terminal would obey.
+func plain(src []byte) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '\t':
+			return ' '
+		case c == '\r':
+			return -1
+		case c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0:
+			return '�'
+		}
+		return c
+	}, string(src))
+}
+
+// within says in which play, group and task the range is.
+func within(file *hcl.File, at hcl.Range) string {
+	if file.Body == nil {
+		return ""
+	}
+	var names []string
+	for _, block := range file.BlocksAtPos(at.Start) {
+		if len(block.Labels) > 0 && block.Type != "import" {
+			names = append(names, fmt.Sprintf("%s %q", block.Type, block.Labels[0]))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", in " + strings.Join(names, ", ")
+}
+
+// values are what the diagnostic's expression reads, as far as it is simple and may be shown.
+func (r *renderer) values(d *hcl.Diagnostic) []string {
+	if d.Expression == nil || d.EvalContext == nil {
+		return nil
+	}
+	var lines []string
+	seen := make(map[string]bool)
+	for _, traversal := range d.Expression.Variables() {
+		v, diags := traversal.TraverseAbs(rootContext(d.EvalContext))
+		if diags.HasErrors() {
+			continue
+		}
+		line := traversalText(traversal)
+		if seen[line] {
+			continue
+		}
+		seen[line] = true
+		if text := show(v); text != "" {
+			lines = append(lines, line+" = "+text)
+		}
+	}
+	return lines
+}
+
+// rootContext is the context with the roots: the one given may be that of a for expression.
+func rootContext(ctx *hcl.EvalContext) *hcl.EvalContext {
+	for ctx.Parent() != nil {
+		ctx = ctx.Parent()
+	}
+	return ctx
+}
+
+func traversalText(traversal hcl.Traversal) string {
+	text := traversal.RootName()
+	for _, step := range traversal[1:] {
+		switch s := step.(type) {
+		case hcl.TraverseAttr:
+			text += "." + s.Name
+		case hcl.TraverseIndex:
+			text += pathText(cty.Path{cty.IndexStep{Key: s.Key}})
+		}
+	}
+	return text
+}
+
+// longest is how much of a string is shown.
+const longest = 60
+
+// show is a simple value; empty if it is not simple.
+func show(v cty.Value) string {
+	if v.ContainsMarked() {
+		return "(sensitive)"
+	}
+	switch {
+	case !v.IsKnown():
+		return "(known during the run)"
+	case v.IsNull():
+		return "null"
+	case v.Type() == cty.String:
+		s := v.AsString()
+		if len(s) > longest {
+			s = strings.ToValidUTF8(s[:longest], "") + "…"
+		}
+		return fmt.Sprintf("%q", s)
+	case v.Type() == cty.Number:
+		return v.AsBigFloat().Text('g', 20)
+	case v.Type() == cty.Bool:
+		return fmt.Sprint(v.True())
+	}
+	return ""
+}

@@ -1,0 +1,238 @@
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/modules"
+)
+
+// ModuleSchema is what a module's block may hold, read from the struct of the module.
+type ModuleSchema struct {
+	Name, Summary string
+	Body          BodySchema
+
+	spec     modules.Spec
+	problems []error
+}
+
+// Err is what is wrong with the struct of the module: a defect of the program, not of a playbook.
+func (s ModuleSchema) Err() error { return errors.Join(s.problems...) }
+
+// BodySchema is what a block may hold: arguments and blocks in the order of the struct's fields.
+type BodySchema struct {
+	Arguments []Argument
+	Blocks    []BlockSchema
+}
+
+// Argument is one attribute of a module's block.
+type Argument struct {
+	Name string
+	// Type is in HCL's words: "string", "list(string)", "duration".
+	Type     string
+	Required bool
+	// Default is in HCL's form; empty if there is none.
+	Default string
+	Doc     string
+
+	index []int
+	want  cty.Type
+	value cty.Value // of Default; cty.NilVal if there is none
+}
+
+// BlockSchema is a nested block.
+type BlockSchema struct {
+	Name, Doc string
+	// Required says that the block must be there, Repeated that there may be several.
+	Required, Repeated bool
+	Body               BodySchema
+
+	index []int
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	modeType     = reflect.TypeFor[fs.FileMode]()
+	ctyValueType = reflect.TypeFor[cty.Value]()
+)
+
+// Schema reads the schema of a module from the tags of its struct.
+func Schema(spec modules.Spec) ModuleSchema {
+	s := ModuleSchema{Name: spec.Name, Summary: spec.Summary, spec: spec}
+	if spec.New == nil {
+		s.problems = append(s.problems, errors.New("its Spec has no New"))
+		return s
+	}
+	t := reflect.TypeOf(spec.New())
+	if t == nil || t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		s.problems = append(s.problems, fmt.Errorf("its New returns %v: expected a pointer to a struct", t))
+		return s
+	}
+	s.Body = s.body(t.Elem(), nil)
+	return s
+}
+
+// body reads the fields of a struct; within are the structs around it, which it must not contain.
+func (s *ModuleSchema) body(t reflect.Type, within []reflect.Type) BodySchema {
+	var b BodySchema
+	for _, outer := range within {
+		if outer == t {
+			s.problems = append(s.problems, fmt.Errorf("%v contains itself: a block cannot", t))
+			return b
+		}
+	}
+	within = append(within[:len(within):len(within)], t)
+	for _, field := range fields(t) {
+		tag := field.Tag.Get("hcl")
+		name, option, _ := strings.Cut(tag, ",")
+		switch option {
+		case "block":
+			block := BlockSchema{Name: name, Doc: field.Tag.Get("doc"), index: field.Index}
+			inner := field.Type
+			switch inner.Kind() {
+			case reflect.Slice:
+				block.Repeated, inner = true, inner.Elem()
+			case reflect.Struct:
+				block.Required = true
+			}
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			if inner.Kind() != reflect.Struct {
+				s.problems = append(s.problems, fmt.Errorf("block %q is a %v: expected a struct, a pointer to one, or a slice of one", name, field.Type))
+				continue
+			}
+			block.Body = s.body(inner, within)
+			b.Blocks = append(b.Blocks, block)
+		case "", "optional":
+			a, err := argument(name, option, field)
+			if err != nil {
+				s.problems = append(s.problems, fmt.Errorf("argument %q: %w", name, err))
+				continue
+			}
+			b.Arguments = append(b.Arguments, a)
+		default:
+			s.problems = append(s.problems, fmt.Errorf("argument %q: unknown option %q in its hcl tag: expected optional or block", name, option))
+		}
+	}
+	return b
+}
+
+// fields are those with an hcl tag, with those of embedded structs in their place.
+func fields(t reflect.Type) []reflect.StructField {
+	var all []reflect.StructField
+	for i := range t.NumField() {
+		field := t.Field(i)
+		switch _, tagged := field.Tag.Lookup("hcl"); {
+		case tagged && field.IsExported():
+			all = append(all, field)
+		case field.Anonymous && field.Type.Kind() == reflect.Struct:
+			for _, inner := range fields(field.Type) {
+				inner.Index = append([]int{i}, inner.Index...)
+				all = append(all, inner)
+			}
+		}
+	}
+	return all
+}
+
+func argument(name, option string, field reflect.StructField) (Argument, error) {
+	a := Argument{Name: name, Required: option == "", Doc: field.Tag.Get("doc"), index: field.Index}
+	if !hclsyntax.ValidIdentifier(name) {
+		return a, errors.New("its name is not an identifier of HCL")
+	}
+	t := field.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var ok bool
+	if a.want, a.Type, ok = fieldType(t); !ok {
+		return a, fmt.Errorf("a field of type %v cannot be decoded", field.Type)
+	}
+	text, given := field.Tag.Lookup("default")
+	if !given {
+		return a, nil
+	}
+	if a.Required {
+		return a, errors.New("it is required, so it cannot have a default")
+	}
+	value, err := defaultValue(text, a.want)
+	if err != nil {
+		return a, fmt.Errorf("its default %q: %w", text, err)
+	}
+	if err := assign(reflect.New(field.Type).Elem(), value); err != nil {
+		return a, fmt.Errorf("its default %q: %w", text, err)
+	}
+	a.value, a.Default = value, text
+	if a.want == cty.String {
+		a.Default = fmt.Sprintf("%q", value.AsString())
+	}
+	return a, nil
+}
+
+// defaultValue reads a default in HCL's form; text may also stand without quotes.
+func defaultValue(text string, want cty.Type) (cty.Value, error) {
+	if want == cty.String && !strings.HasPrefix(text, `"`) {
+		return cty.StringVal(text), nil
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(text), "default", hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	value, diags := expr.Value(nil)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	value, err := convert.Convert(value, want)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	if value.IsNull() {
+		return cty.NilVal, errors.New("null is no default")
+	}
+	return value, nil
+}
+
+// fieldType is the type of values that a field takes, and its name in HCL's words.
+func fieldType(t reflect.Type) (cty.Type, string, bool) {
+	switch t {
+	case durationType:
+		return cty.String, "duration", true
+	case modeType:
+		return cty.String, "mode", true
+	case ctyValueType:
+		return cty.DynamicPseudoType, "any", true
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return cty.String, "string", true
+	case reflect.Bool:
+		return cty.Bool, "bool", true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64:
+		return cty.Number, "number", true
+	case reflect.Slice:
+		want, name, ok := fieldType(t.Elem())
+		if !ok || want == cty.DynamicPseudoType {
+			return cty.NilType, "", false
+		}
+		return cty.List(want), "list(" + name + ")", true
+	case reflect.Map:
+		want, name, ok := fieldType(t.Elem())
+		if !ok || want == cty.DynamicPseudoType || t.Key().Kind() != reflect.String {
+			return cty.NilType, "", false
+		}
+		return cty.Map(want), "map(" + name + ")", true
+	}
+	return cty.NilType, "", false
+}

@@ -1,0 +1,155 @@
+package lang
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Lines of a sensitive text, and sensitive numbers, are hidden by themselves from these lengths on:
+// hiding shorter ones would make output unreadable and keep no secret.
+const (
+	shortestLine   = 8
+	shortestNumber = 4
+)
+
+// secrets is a set of texts that must not be shown.
+type secrets map[string]bool
+
+// collect adds all text below sensitive marks. It reports whether there is any mark.
+func (s secrets) collect(v cty.Value) bool { return s.walk(v, false) }
+
+func (s secrets) walk(v cty.Value, sensitive bool) bool {
+	if v.HasMark(Sensitive) {
+		sensitive = true
+	}
+	v, _ = v.Unmark()
+	if v.IsNull() || !v.IsKnown() {
+		return sensitive
+	}
+	switch ty := v.Type(); {
+	case ty == cty.String && sensitive:
+		s.add(v.AsString())
+	case ty == cty.Number && sensitive:
+		if text := v.AsBigFloat().Text('f', -1); len(text) >= shortestNumber {
+			s[text] = true
+		}
+	case v.CanIterateElements():
+		found := sensitive
+		for it := v.ElementIterator(); it.Next(); {
+			key, element := it.Element()
+			if ty.IsMapType() || ty.IsObjectType() {
+				// The names of an object's attributes are part of its type, and not secret.
+				s.walk(key, sensitive && ty.IsMapType())
+			}
+			if s.walk(element, sensitive) {
+				found = true
+			}
+		}
+		return found
+	}
+	return sensitive
+}
+
+func (s secrets) add(text string) {
+	if text == "" {
+		return
+	}
+	s[text] = true
+	if trimmed := strings.TrimSpace(text); trimmed != "" {
+		s[trimmed] = true
+	}
+	if strings.Contains(text, "\n") {
+		for line := range strings.SplitSeq(text, "\n") {
+			if line = strings.TrimSpace(line); len(line) >= shortestLine {
+				s[line] = true
+			}
+		}
+	}
+}
+
+// list is the set, the longest text first, so that hiding one does not leave a part of another.
+func (s secrets) list() []string {
+	all := sortedKeys(s)
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
+}
+
+// replacer hides the texts of the set.
+func (s secrets) replacer() *strings.Replacer {
+	var pairs []string
+	for _, text := range s.list() {
+		pairs = append(pairs, text, "(sensitive)")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// collectRead adds what the expression reads from sensitive values, and reports whether it reads or
+// makes any.
+func (s secrets) collectRead(expr hcl.Expression, ctx *hcl.EvalContext) bool {
+	tainted := calls(expr, "sensitive")
+	for _, traversal := range expr.Variables() {
+		v, ok := ctx.Variables[traversal.RootName()]
+		if !ok {
+			continue
+		}
+		if deep, diags := traversal.TraverseAbs(ctx); !diags.HasErrors() {
+			v = deep
+		}
+		if s.collect(v) {
+			tainted = true
+		}
+	}
+	return tainted
+}
+
+// redact takes sensitive values out of the diagnostics of an expression. What a function says of
+// a sensitive argument is left out as a whole, as it may be derived from it.
+func redact(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	hidden := make(secrets)
+	if !hidden.collectRead(expr, ctx) {
+		return diags
+	}
+	hide := hidden.replacer()
+	out := make(hcl.Diagnostics, 0, len(diags))
+	for _, d := range diags {
+		clean := *d
+		if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok && extra.FunctionCallError() != nil {
+			clean.Detail = "The function " + extra.CalledFunctionName() + " failed. Sensitive values take part in the expression, so no more is shown."
+		} else if d.Summary == "Duplicate object key" {
+			clean.Detail = "Two items have the same key. Sensitive values take part in the expression, so no more is shown."
+		} else {
+			clean.Detail = hide.Replace(d.Detail)
+		}
+		clean.Extra = nil
+		out = append(out, &clean)
+	}
+	return out
+}
+
+// calls reports whether an expression calls a function.
+func calls(expr hcl.Expression, name string) bool {
+	found := false
+	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		if call.Name == name {
+			found = true
+		}
+	})
+	return found
+}
+
+func visitCalls(expr hcl.Expression, f func(*hclsyntax.FunctionCallExpr)) {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
+			f(call)
+		}
+		return nil
+	})
+}

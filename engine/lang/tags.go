@@ -1,0 +1,46 @@
+package lang
+
+import "slices"
+
+// Selected says whether a task is to be done, given the tags of --tags and --skip-tags, with the
+// rules of Ansible.
+//
+// No tags mean all tasks but those tagged `never`. Tags select the tasks that have one of them, and
+// those tagged `always`; `tagged` and `untagged` select those that have any tag or none, and `all`
+// every one; what is tagged `never` is selected only by one of its own tags. What is to be skipped
+// wins over what is selected; only if `always` itself is to be skipped does `all` skip tasks
+// tagged `always`.
+func Selected(t *Task, tags, skip []string) bool {
+	return wanted(t.Tags, tags) && !skipped(t.Tags, skip)
+}
+
+func wanted(own, tags []string) bool {
+	never := slices.Contains(own, "never")
+	switch {
+	case slices.Contains(own, "always"):
+		return true
+	case len(tags) == 0 || slices.Contains(tags, "all"):
+		return !never || common(own, tags)
+	case common(own, tags):
+		return true
+	case len(own) == 0:
+		return slices.Contains(tags, "untagged")
+	}
+	return slices.Contains(tags, "tagged") && !never
+}
+
+func skipped(own, skip []string) bool {
+	switch {
+	case slices.Contains(skip, "all"):
+		return !slices.Contains(own, "always") || slices.Contains(skip, "always")
+	case common(own, skip):
+		return true
+	case len(own) == 0:
+		return slices.Contains(skip, "untagged")
+	}
+	return slices.Contains(skip, "tagged")
+}
+
+func common(a, b []string) bool {
+	return slices.ContainsFunc(a, func(tag string) bool { return slices.Contains(b, tag) })
+}

@@ -1,0 +1,201 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+var (
+	taskShape = shape{
+		what: "a task",
+		attributes: []string{"when", "for_each", "tags", "notify", "register", "retries", "delay", "until",
+			"ignore_errors", "run_once", "throttle", "become", "become_user", "timeout", "vars"},
+		otherBlocks: true,
+	}
+	groupShape = shape{
+		what:       "a group",
+		attributes: []string{"when", "tags", "become", "become_user"},
+		blocks:     []string{"task", "group", "rescue", "always"},
+	}
+	partShape = shape{blocks: []string{"task", "group"}}
+)
+
+// playDecoder decodes the tasks of one play.
+type playDecoder struct {
+	*loader
+	play   *Play
+	static place
+	// names are those of tasks and handlers, registered those of results.
+	names, registered map[string]hcl.Range
+}
+
+// nodes decodes the tasks and groups of a body in the order of the source; blocks of the types in
+// others are left to the caller.
+func (d *playDecoder) nodes(body *hclsyntax.Body, parent *Group, tags []string, others ...string) []Node {
+	var nodes []Node
+	for _, block := range body.Blocks {
+		switch {
+		case slices.Contains(others, block.Type):
+		case block.Type == "task":
+			if t := d.task(block, parent, tags); t != nil {
+				nodes = append(nodes, t)
+			}
+		case block.Type == "group":
+			if g := d.group(block, parent, tags); g != nil {
+				nodes = append(nodes, g)
+			}
+		}
+	}
+	return nodes
+}
+
+func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string) *Group {
+	name, ok := d.label(block, "a name")
+	if !ok {
+		return nil
+	}
+	d.check(block.Body, groupShape)
+	g := &Group{
+		Name:   name,
+		When:   expression(block.Body, "when"),
+		Tags:   union(tags, d.stringList(block.Body, "tags", d.static)),
+		Become: d.become(block.Body, d.static),
+		Range:  block.DefRange(),
+		parent: parent,
+	}
+	g.Tasks = d.nodes(block.Body, g, g.Tags, "rescue", "always")
+	parts := make(map[string]bool)
+	for _, part := range block.Body.Blocks {
+		if part.Type != "rescue" && part.Type != "always" {
+			continue
+		}
+		if parts[part.Type] {
+			d.report(fault(part.TypeRange, fmt.Sprintf("two %s blocks in one group", part.Type), "Join them into one."))
+			continue
+		}
+		parts[part.Type] = true
+		d.noLabels(part)
+		s := partShape
+		s.what = "a " + part.Type + " block"
+		d.check(part.Body, s)
+		nodes := d.nodes(part.Body, g, g.Tags)
+		if part.Type == "rescue" {
+			g.Rescue = nodes
+		} else {
+			g.Always = nodes
+		}
+	}
+	return g
+}
+
+// task decodes a task or a handler, all but what depends on a host.
+func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string) *Task {
+	name, ok := d.label(block, "a name")
+	if !ok {
+		return nil
+	}
+	if earlier, ok := d.names[name]; ok {
+		d.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two tasks %q in this play", name),
+			fmt.Sprintf("The other one is at %s. Results are told apart by the names of tasks and handlers: rename one.", place1(earlier))))
+	}
+	d.names[name] = block.DefRange()
+	s := taskShape
+	handler := block.Type == "handler"
+	if handler {
+		s.what = "a handler"
+	}
+	d.check(block.Body, s)
+	body, at := block.Body, d.static
+	t := &Task{
+		Name:         name,
+		When:         expression(body, "when"),
+		ForEach:      expression(body, "for_each"),
+		Until:        expression(body, "until"),
+		Vars:         expression(body, "vars"),
+		Tags:         union(tags, d.stringList(body, "tags", at)),
+		Notify:       union(d.stringList(body, "notify", at)),
+		Register:     d.register(body, at),
+		Retries:      d.count(body, "retries", 0, at),
+		Delay:        d.duration(body, "delay", at),
+		IgnoreErrors: d.flag(body, "ignore_errors", at),
+		RunOnce:      d.flag(body, "run_once", at),
+		Throttle:     d.count(body, "throttle", 1, at),
+		Become:       d.become(body, at),
+		Timeout:      d.duration(body, "timeout", at),
+		Dir:          d.play.dir,
+		Range:        block.DefRange(),
+		play:         d.play,
+		group:        parent,
+		handler:      handler,
+	}
+	if attr := body.Attributes["notify"]; attr != nil {
+		t.notifyAt = attr.Expr.Range()
+	}
+	d.module(t, block)
+	return t
+}
+
+// register is the name of a result.
+func (d *playDecoder) register(body *hclsyntax.Body, at place) string {
+	name, ok := d.text(body, "register", at)
+	if !ok {
+		return ""
+	}
+	where := body.Attributes["register"].Expr.Range()
+	if !hclsyntax.ValidIdentifier(name) {
+		d.report(fault(where, fmt.Sprintf("%q cannot be the name of a result", name),
+			"Expressions read it as result.NAME: expected a letter or underscore and then letters, digits, underscores and dashes."))
+		return ""
+	}
+	if earlier, ok := d.registered[name]; ok {
+		d.report(fault(where, fmt.Sprintf("result %q is registered twice in this play", name),
+			fmt.Sprintf("The other task is at %s, and the later result would hide the earlier one: rename one.", place1(earlier))))
+	}
+	d.registered[name] = where
+	return name
+}
+
+// module finds the one module block of a task.
+func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
+	what := block.Type // "task" or "handler"
+	var first *hclsyntax.Block
+	for _, b := range block.Body.Blocks {
+		if slices.Contains(taskShape.attributes, b.Type) {
+			d.report(fault(b.TypeRange, fmt.Sprintf("%q is an argument, not a block", b.Type),
+				fmt.Sprintf("Write it with an equals sign: %s = ….", b.Type)))
+			continue
+		}
+		if first != nil {
+			d.report(fault(b.TypeRange, fmt.Sprintf("the %s has a second module block", what),
+				fmt.Sprintf("It has %s at line %d already. Write a %s of its own for %s.", first.Type, first.TypeRange.Start.Line, what, b.Type)))
+			continue
+		}
+		first = b
+	}
+	if first == nil {
+		d.report(fault(block.DefRange(), fmt.Sprintf("the %s has no module block", what),
+			"It needs one that says what is desired, such as file { … }. `hlplay doc` lists the modules."))
+		return
+	}
+	t.ModuleRange, t.Body = first.DefRange(), first.Body
+	d.noLabels(first)
+	schema, ok := d.schemas[first.Type]
+	if !ok {
+		d.report(fault(first.TypeRange, fmt.Sprintf("unknown module %q", first.Type), d.unknownModule(first.Type)))
+		return
+	}
+	t.schema = schema
+	t.Module = schema.spec
+}
+
+func (d *playDecoder) unknownModule(name string) string {
+	names := sortedKeys(d.schemas)
+	if near := nearest(name, names); near != "" {
+		return fmt.Sprintf("There is no such module. Did you mean %q? `hlplay doc` lists the modules.", near)
+	}
+	return "There is no such module. The modules are " + strings.Join(names, ", ") + "; `hlplay doc` explains them."
+}

@@ -1,0 +1,357 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// validate judges what the tasks of all plays say, with unknown values in the place of those that
+// only a host can tell.
+func (l *loader) validate() {
+	v := &validator{loader: l, registers: make(map[string]hcl.Range)}
+	for _, p := range l.playbook.Plays {
+		walk(p, func(t *Task) {
+			if _, ok := v.registers[t.Register]; t.Register != "" && !ok {
+				v.registers[t.Register] = t.Range
+			}
+		})
+	}
+	for _, p := range l.playbook.Plays {
+		v.play(p)
+	}
+}
+
+// walk visits the tasks of a play in the order in which they may run, handlers last.
+func walk(p *Play, f func(*Task)) {
+	var nodes func([]Node)
+	nodes = func(all []Node) {
+		for _, n := range all {
+			switch n := n.(type) {
+			case *Task:
+				f(n)
+			case *Group:
+				nodes(n.Tasks)
+				nodes(n.Rescue)
+				nodes(n.Always)
+			}
+		}
+	}
+	nodes(p.Tasks)
+	for _, h := range p.Handlers {
+		f(h)
+	}
+}
+
+// validator goes through the plays in order, and knows which results are there.
+type validator struct {
+	*loader
+	results   []string
+	registers map[string]hcl.Range
+}
+
+var hostRoots = []string{"var", "local", "host", "hosts", "groups", "facts", "result", "play", "vars"}
+
+// place is where an expression of a play stands, with or without `each`.
+func (v *validator) place(what, dir string, s Scope) place {
+	roots := hostRoots
+	if _, ok := s["each"]; ok {
+		roots = append(slices.Clip(roots), "each")
+	}
+	return place{what: what, roots: roots, ctx: v.playbook.context(dir, s), results: v.results, registers: v.registers}
+}
+
+func (v *validator) play(p *Play) {
+	scope := v.scope(p)
+	scope["vars"] = v.vars(p.Vars, p.dir, scope, cty.EmptyObjectVal)
+	handlers := make([]string, 0, len(p.Handlers))
+	for _, h := range p.Handlers {
+		handlers = append(handlers, h.Name)
+	}
+	groups := make(map[*Group]bool)
+	walk(p, func(t *Task) {
+		for g := t.group; g != nil && !groups[g]; g = g.parent {
+			groups[g] = true
+			v.condition(g.When, "when", p.dir, scope)
+		}
+		v.notify(t, handlers)
+		v.task(t, scope)
+		if t.Register != "" {
+			v.results = append(v.results, t.Register)
+		}
+	})
+	v.notifyCycles(p)
+}
+
+// scope is what is known of the roots without a host.
+func (v *validator) scope(p *Play) Scope {
+	host := cty.ObjectVal(map[string]cty.Value{
+		"name":    cty.UnknownVal(cty.String),
+		"address": cty.UnknownVal(cty.String),
+		"port":    cty.UnknownVal(cty.Number),
+		"groups":  cty.UnknownVal(cty.List(cty.String)),
+		"vars":    cty.DynamicVal,
+	})
+	s := Scope{
+		"host": host, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
+		"facts": cty.DynamicVal, "result": cty.DynamicVal,
+		"play": cty.ObjectVal(map[string]cty.Value{
+			"name":  cty.StringVal(p.Name),
+			"hosts": cty.UnknownVal(cty.List(cty.String)),
+		}),
+	}
+	if v.options.Hosts != nil {
+		hosts := make(map[string]cty.Value, len(v.options.Hosts))
+		for _, name := range v.options.Hosts {
+			hosts[name] = host
+		}
+		s["hosts"] = cty.ObjectVal(hosts)
+	}
+	if v.options.Groups != nil {
+		groups := make(map[string]cty.Value, len(v.options.Groups))
+		for name, members := range v.options.Groups {
+			groups[name] = stringsValue(members)
+		}
+		s["groups"] = cty.ObjectVal(groups)
+	}
+	return s
+}
+
+func stringsValue(all []string) cty.Value {
+	if len(all) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	values := make([]cty.Value, len(all))
+	for i, s := range all {
+		values[i] = cty.StringVal(s)
+	}
+	return cty.ListVal(values)
+}
+
+// vars is the value of a `vars` argument over the outer ones, unknown if it is faulty.
+func (v *validator) vars(expr hcl.Expression, dir string, s Scope, outer cty.Value) cty.Value {
+	if expr == nil {
+		return outer
+	}
+	p := v.place("vars", dir, s.with("vars", outer))
+	if !v.references(expr, p) {
+		return cty.DynamicVal
+	}
+	all, diags := evaluateVars(expr, p.ctx, outer)
+	v.report(diags...)
+	return all
+}
+
+// condition judges a condition and returns its value, unknown if it has a fault or there is none.
+func (v *validator) condition(expr hcl.Expression, what, dir string, s Scope) cty.Value {
+	unknown := cty.UnknownVal(cty.Bool)
+	if expr == nil {
+		return unknown
+	}
+	p := v.place(what, dir, s)
+	if !v.references(expr, p) {
+		return unknown
+	}
+	value, diags := evaluate(expr, p.ctx)
+	v.report(diags...)
+	if diags.HasErrors() {
+		return unknown
+	}
+	holds, d := truth(value, expr, what)
+	if d != nil {
+		v.report(d)
+	}
+	return holds
+}
+
+func (v *validator) notify(t *Task, handlers []string) {
+	for _, name := range t.Notify {
+		if !slices.Contains(handlers, name) {
+			v.report(fault(t.notifyAt, fmt.Sprintf("there is no handler %q", name),
+				fmt.Sprintf("The play has no such handler.%s", suggest(name, handlers))))
+		}
+	}
+}
+
+// notifyCycles reports handlers that notify each other in a circle: they would never end.
+func (v *validator) notifyCycles(p *Play) {
+	byName := make(map[string]*Task, len(p.Handlers))
+	for _, h := range p.Handlers {
+		byName[h.Name] = h
+	}
+	done := make(map[*Task]bool)
+	var follow func(h *Task, trail []string)
+	follow = func(h *Task, trail []string) {
+		if i := slices.Index(trail, h.Name); i >= 0 {
+			v.report(fault(h.notifyAt, "handlers notify each other in a circle",
+				strings.Join(append(trail[i:len(trail):len(trail)], h.Name), " → ")+". Take one of these notifications out."))
+			return
+		}
+		if done[h] {
+			return
+		}
+		for _, name := range h.Notify {
+			if next := byName[name]; next != nil {
+				follow(next, append(trail[:len(trail):len(trail)], h.Name))
+			}
+		}
+		done[h] = true
+	}
+	for _, h := range p.Handlers {
+		follow(h, nil)
+	}
+}
+
+// task judges a task's expressions and its module block.
+func (v *validator) task(t *Task, scope Scope) {
+	rounds, inner := v.rounds(t, scope)
+	if t.ForEach != nil {
+		inner = inner.with("each", unknownItem)
+	}
+	inner["vars"] = v.vars(t.Vars, t.Dir, inner, scope["vars"])
+	when := v.condition(t.When, "when", t.Dir, inner)
+	v.until(t, inner)
+	body, ok := t.Body.(*hclsyntax.Body)
+	if !ok || t.schema == nil {
+		return
+	}
+	good := v.body(body, t.schema.Body, t.Module.Name, t.ModuleRange)
+	for _, expr := range bodyExpressions(body) {
+		if !v.references(expr, v.place("the module block", t.Dir, inner)) {
+			good = false
+		}
+	}
+	if !good {
+		return
+	}
+	if v.off(t, when, scope) {
+		// The task will not be done with these values, and its arguments may rely on that; only
+		// what is wrong with any values is a fault.
+		rounds = []cty.Value{unknownItem}
+		inner["var"], inner["local"] = v.anyValues(), cty.DynamicVal
+	}
+	for _, each := range rounds {
+		s := inner
+		if t.ForEach != nil {
+			s = inner.with("each", each)
+			s["vars"] = v.vars(t.Vars, t.Dir, s, scope["vars"])
+		}
+		d := &decoder{ctx: v.playbook.context(t.Dir, s), secrets: make(secrets)}
+		d.module(t, body)
+		v.report(d.diags...)
+		if d.diags.HasErrors() {
+			return
+		}
+	}
+}
+
+// unknownItem is `each` where the items are not known.
+var unknownItem = cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal})
+
+// rounds are the values of `each`, as far as they are known, or one unknown.
+func (v *validator) rounds(t *Task, scope Scope) ([]cty.Value, Scope) {
+	unknown, inner := []cty.Value{unknownItem}, scope.with("vars", scope["vars"])
+	if t.ForEach == nil {
+		return unknown, inner
+	}
+	p := v.place("for_each", t.Dir, scope)
+	if !v.references(t.ForEach, p) {
+		return unknown, inner
+	}
+	value, diags := evaluate(t.ForEach, p.ctx)
+	v.report(diags...)
+	if diags.HasErrors() {
+		return unknown, inner
+	}
+	all, known, d := items(value, t.ForEach)
+	if d != nil {
+		v.report(d)
+	}
+	if d != nil || !known || len(all) == 0 {
+		return unknown, inner
+	}
+	rounds := make([]cty.Value, len(all))
+	for i, item := range all {
+		rounds[i] = item.Object()
+	}
+	return rounds, inner
+}
+
+// until sees the task's own result too.
+func (v *validator) until(t *Task, s Scope) {
+	if t.Register != "" {
+		results := v.results
+		v.results = append(slices.Clip(results), t.Register)
+		defer func() { v.results = results }()
+	}
+	v.condition(t.Until, "until", t.Dir, s)
+}
+
+// off says that a condition of the task or of a group around it is known not to hold.
+func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
+	if when.IsKnown() && when.False() {
+		return true
+	}
+	for g := t.group; g != nil; g = g.parent {
+		if g.When == nil {
+			continue
+		}
+		value, diags := evaluate(g.When, v.playbook.context(t.Dir, scope))
+		if diags.HasErrors() {
+			continue
+		}
+		if holds, d := truth(value, g.When, "when"); d == nil && holds.IsKnown() && holds.False() {
+			return true
+		}
+	}
+	return false
+}
+
+// anyValues is `var` with unknown values of the declared types.
+func (v *validator) anyValues() cty.Value {
+	values := make(map[string]cty.Value, len(v.variables))
+	for name, variable := range v.variables {
+		values[name] = cty.UnknownVal(variable.Type)
+	}
+	return cty.ObjectVal(values)
+}
+
+// body judges which arguments and blocks a module block has.
+func (v *validator) body(body *hclsyntax.Body, schema BodySchema, what string, at hcl.Range) bool {
+	before := len(v.diags)
+	s := shape{what: what}
+	for _, a := range schema.Arguments {
+		s.attributes = append(s.attributes, a.Name)
+		if a.Required && body.Attributes[a.Name] == nil {
+			detail := fmt.Sprintf("Add %s = …, %s", a.Name, article(a.Type))
+			if a.Doc != "" {
+				detail += ": " + strings.TrimSuffix(a.Doc, ".")
+			}
+			v.report(fault(at, fmt.Sprintf("%s needs the argument %q", what, a.Name), detail+"."))
+		}
+	}
+	for _, b := range schema.Blocks {
+		s.blocks = append(s.blocks, b.Name)
+		var there []*hclsyntax.Block
+		for _, block := range body.Blocks {
+			if block.Type != b.Name {
+				continue
+			}
+			there = append(there, block)
+			v.noLabels(block)
+			v.body(block.Body, b.Body, what+"."+b.Name, block.DefRange())
+		}
+		if len(there) > 1 && !b.Repeated {
+			v.report(fault(there[1].DefRange(), fmt.Sprintf("two %s blocks", b.Name), "There may be one only: join them, or write a task for each."))
+		}
+		if len(there) == 0 && b.Required {
+			v.report(fault(at, fmt.Sprintf("%s needs a block %q", what, b.Name), fmt.Sprintf("Add %s { … }.", b.Name)))
+		}
+	}
+	v.check(body, s)
+	return len(v.diags) == before
+}

@@ -1,0 +1,146 @@
+package lang
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	yaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// givenValues are the values that files and the command line give to variables, converted.
+func (l *loader) givenValues() map[string]cty.Value {
+	given := make(map[string]cty.Value)
+	for _, path := range l.options.ValueFiles {
+		for _, value := range l.valueFile(filepath.Clean(path)) {
+			v, ok := l.declared(value.name, value.at)
+			if !ok {
+				continue
+			}
+			given[v.Name] = l.convertVariable(v, value.value, value.at, "the value in "+path)
+		}
+	}
+	for _, name := range sortedKeys(l.options.Values) {
+		at := commandLine(name)
+		v, ok := l.declared(name, at)
+		if !ok {
+			continue
+		}
+		value := cty.StringVal(l.options.Values[name])
+		if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
+			expr, diags := hclsyntax.ParseExpression([]byte(l.options.Values[name]), at.Filename, hcl.InitialPos)
+			if !diags.HasErrors() {
+				value, diags = expr.Value(nil)
+			}
+			if diags.HasErrors() {
+				// The diagnostics of HCL could show the value.
+				l.report(fault(v.Range, fmt.Sprintf("invalid value for variable %q", name), fmt.Sprintf(
+					"The variable is %s, so -e %s=… must be an HCL expression such as %s.", article(words(v.Type)), name, example(v.Type))))
+				given[name] = cty.UnknownVal(v.Type)
+				continue
+			}
+		}
+		given[name] = l.convertVariable(v, value, v.Range, "the value of -e "+name)
+	}
+	return given
+}
+
+// commandLine is a range for something that stands in no file.
+func commandLine(name string) hcl.Range {
+	return hcl.Range{Filename: "-e " + name, Start: hcl.InitialPos, End: hcl.InitialPos}
+}
+
+func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
+	v, ok := l.variables[name]
+	if !ok {
+		l.report(fault(at, fmt.Sprintf("there is no variable %q", name),
+			"A value is given for it, but the playbook declares no such variable."+suggest(name, sortedKeys(l.variables))))
+	}
+	return v, ok
+}
+
+// example is a value of a type as it would be written on a command line.
+func example(ty cty.Type) string {
+	switch {
+	case ty.IsListType() || ty.IsSetType() || ty.IsTupleType():
+		return `'["a", "b"]'`
+	default:
+		return `'{ name = "value" }'`
+	}
+}
+
+// fileValue is one value in a file of values.
+type fileValue struct {
+	name  string
+	value cty.Value
+	at    hcl.Range
+}
+
+func (l *loader) valueFile(path string) []fileValue {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".json":
+		return l.dataFile(path, "JSON", func(src []byte) (cty.Value, error) {
+			ty, err := ctyjson.ImpliedType(src)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return ctyjson.Unmarshal(src, ty)
+		})
+	case ".yaml", ".yml":
+		return l.dataFile(path, "YAML", func(src []byte) (cty.Value, error) {
+			ty, err := yaml.Standard.ImpliedType(src)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return yaml.Standard.Unmarshal(src, ty)
+		})
+	}
+	body, ok := l.parse(path, nil)
+	if !ok {
+		return nil
+	}
+	for _, block := range body.Blocks {
+		l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
+			"A file of values has only lines of the form name = value."))
+	}
+	var all []fileValue
+	for _, attr := range attributes(body) {
+		value, diags := attr.Expr.Value(nil)
+		if diags.HasErrors() {
+			l.report(fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
+				"A file of values can use neither variables nor functions: write the value itself, text in quotes."))
+			value = cty.DynamicVal
+		}
+		all = append(all, fileValue{attr.Name, value, attr.NameRange})
+	}
+	return all
+}
+
+// dataFile reads a file that holds one object, the values by name.
+func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
+	src, ok := l.readFile(path, nil)
+	if !ok {
+		return nil
+	}
+	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	value, err := decode(src)
+	if err != nil {
+		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), upperFirst(err.Error())+"."))
+		return nil
+	}
+	if value.IsNull() || !value.Type().IsObjectType() {
+		l.report(fault(at, fmt.Sprintf("%s does not hold values by name", path),
+			fmt.Sprintf("Expected an object of variables, found %s.", found(value))))
+		return nil
+	}
+	values := value.AsValueMap()
+	var all []fileValue
+	for _, name := range sortedKeys(values) {
+		all = append(all, fileValue{name, values[name], at})
+	}
+	return all
+}

@@ -1,0 +1,215 @@
+package lang
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// validation is a `validation` block of a variable.
+type validation struct {
+	condition, message hcl.Expression
+	at                 hcl.Range
+}
+
+var (
+	variableShape = shape{
+		what:       "a variable",
+		attributes: []string{"type", "default", "description", "sensitive"},
+		blocks:     []string{"validation"},
+	}
+	validationShape = shape{what: "a validation", attributes: []string{"condition", "error_message"}}
+)
+
+// variable declares a variable; it gets its value when all files are read.
+func (l *loader) variable(block *hclsyntax.Block, dir string) {
+	name, ok := l.label(block, "its name")
+	if !ok {
+		return
+	}
+	if !hclsyntax.ValidIdentifier(name) {
+		l.report(fault(block.LabelRanges[0], fmt.Sprintf("%q cannot be the name of a variable", name),
+			"Expected a letter or underscore and then letters, digits, underscores and dashes."))
+		return
+	}
+	if earlier, ok := l.variables[name]; ok {
+		l.report(fault(block.DefRange(), fmt.Sprintf("variable %q is declared twice", name),
+			fmt.Sprintf("The first declaration is at %s. All files of a playbook share their variables: rename or remove one.", place1(earlier.Range))))
+		return
+	}
+	l.check(block.Body, variableShape)
+	v := &Variable{Name: name, Type: cty.DynamicPseudoType, Default: cty.NilVal, Range: block.DefRange(), dir: dir}
+	l.variables[name] = v
+	l.playbook.Variables = append(l.playbook.Variables, v)
+
+	p := l.constants(dir)
+	v.Description, _ = l.text(block.Body, "description", p)
+	v.Sensitive = l.flag(block.Body, "sensitive", p)
+	if attr := block.Body.Attributes["type"]; attr != nil {
+		ty, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		l.report(diags...)
+		if !diags.HasErrors() {
+			v.Type, v.defaults = ty, defaults
+		}
+	}
+	if attr := block.Body.Attributes["default"]; attr != nil {
+		v.Default = cty.UnknownVal(v.Type)
+		if l.references(attr.Expr, place{what: "default", why: p.why, ctx: p.ctx}) {
+			value, diags := evaluate(attr.Expr, p.ctx)
+			l.report(diags...)
+			if !diags.HasErrors() {
+				v.Default = l.convertVariable(v, value, attr.Expr.Range(), "its default")
+			}
+		}
+	}
+	for _, b := range block.Body.Blocks {
+		if b.Type != "validation" {
+			continue
+		}
+		l.noLabels(b)
+		l.check(b.Body, validationShape)
+		condition, message := b.Body.Attributes["condition"], b.Body.Attributes["error_message"]
+		if condition == nil || message == nil {
+			l.report(fault(b.DefRange(), "incomplete validation",
+				"A validation has a condition, which is true for good values, and an error_message for the others."))
+			continue
+		}
+		v.validations = append(v.validations, validation{condition.Expr, message.Expr, condition.Expr.Range()})
+	}
+}
+
+// place1 is a range as people write it: "file:line".
+func place1(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+
+// convertVariable brings a value to the type of its variable. A value that does not fit is reported,
+// and is then unknown, so that what depends on it is not reported too.
+func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, origin string) cty.Value {
+	if v.Sensitive {
+		at = v.Range // the source line of the value would show it
+	}
+	raw, marks := value.UnmarkDeep()
+	if v.defaults != nil && !raw.IsNull() {
+		raw = v.defaults.Apply(raw)
+	}
+	converted, err := convert.Convert(raw, v.Type)
+	if err != nil {
+		l.report(fault(at, fmt.Sprintf("wrong type for variable %q", v.Name),
+			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, conversionProblem(err))))
+		return cty.UnknownVal(v.Type)
+	}
+	return converted.WithMarks(marks)
+}
+
+// conversionProblem is why a conversion failed, with the place within a nested value.
+func conversionProblem(err error) string {
+	if path, ok := err.(cty.PathError); ok && len(path.Path) > 0 {
+		return "at " + pathText(path.Path) + ", " + path.Error()
+	}
+	return err.Error()
+}
+
+func pathText(path cty.Path) string {
+	text := ""
+	for _, step := range path {
+		switch s := step.(type) {
+		case cty.GetAttrStep:
+			text += "." + s.Name
+		case cty.IndexStep:
+			key, _ := s.Key.Unmark()
+			switch {
+			case !key.IsKnown() || key.IsNull():
+				text += "[…]"
+			case key.Type() == cty.String:
+				text += fmt.Sprintf("[%q]", key.AsString())
+			case key.Type() == cty.Number:
+				text += "[" + key.AsBigFloat().Text('f', 0) + "]"
+			default:
+				text += "[…]"
+			}
+		}
+	}
+	return text
+}
+
+// words are a type in HCL's words: "list(string)".
+func words(ty cty.Type) string {
+	if ty == cty.DynamicPseudoType {
+		return "value of any type"
+	}
+	return typeexpr.TypeString(ty)
+}
+
+// resolveVariables gives every variable its value and builds `var`.
+func (l *loader) resolveVariables() {
+	given := l.givenValues()
+	values := make(map[string]cty.Value, len(l.variables))
+	for _, v := range l.playbook.Variables {
+		value := v.Default
+		if g, ok := given[v.Name]; ok {
+			value = g
+		}
+		if value == cty.NilVal {
+			l.report(fault(v.Range, fmt.Sprintf("variable %q has no value", v.Name),
+				fmt.Sprintf("It has no default, so a value must be given: -e %s=VALUE, or -e @FILE with a line %s = VALUE.", v.Name, v.Name)))
+			value = cty.UnknownVal(v.Type)
+		}
+		if v.Sensitive {
+			value = value.Mark(Sensitive)
+		}
+		values[v.Name] = value
+	}
+	l.playbook.Var = cty.ObjectVal(values)
+	for _, v := range l.playbook.Variables {
+		for _, check := range v.validations {
+			l.validateVariable(v, check)
+		}
+	}
+}
+
+func (l *loader) validateVariable(v *Variable, check validation) {
+	ctx := l.playbook.context(v.dir, nil)
+	p := place{what: "condition", roots: []string{"var"},
+		why: "A validation judges values of variables, so only var can be used.", ctx: ctx}
+	if !l.references(check.condition, p) {
+		return
+	}
+	holds, diags := evaluate(check.condition, ctx)
+	if diags.HasErrors() {
+		l.report(diags...)
+		return
+	}
+	holds, _ = holds.UnmarkDeep()
+	holds, err := convert.Convert(holds, cty.Bool)
+	if err != nil || holds.IsNull() {
+		l.report(fault(check.at, "wrong type for condition", "Expected true or false."))
+		return
+	}
+	if !holds.IsKnown() || holds.True() {
+		return
+	}
+	p.what = "error_message"
+	if !l.references(check.message, p) {
+		return
+	}
+	message, diags := evaluate(check.message, ctx)
+	l.report(diags...)
+	if diags.HasErrors() {
+		return
+	}
+	text := "The validation of this variable says no more because its error_message would show a sensitive value."
+	if !message.ContainsMarked() {
+		message, err = convert.Convert(message, cty.String)
+		if err != nil || message.IsNull() || !message.IsKnown() {
+			l.report(fault(check.message.Range(), "wrong type for error_message", "Expected a string."))
+			return
+		}
+		text = message.AsString()
+	}
+	d := fault(check.at, fmt.Sprintf("invalid value for variable %q", v.Name), text)
+	d.Expression, d.EvalContext = check.condition, ctx
+	l.report(d)
+}
