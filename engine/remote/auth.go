@@ -1,0 +1,238 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// Secrets remembers what the user was asked for in a run: passphrases and passwords. Hosts whose
+// Options share one ask once. The zero value is ready for use.
+type Secrets struct {
+	mu      sync.Mutex
+	answers map[string]*secret
+}
+
+type secret struct {
+	turn  chan struct{} // held by who asks
+	known bool
+	value any
+	err   error
+}
+
+// remember returns what is known under a key, or finds it out, once for all who want it. That the
+// context of the one who asked ended is not remembered: the next one asks.
+func (s *Secrets) remember(ctx context.Context, key string, find func() (any, error)) (any, error) {
+	s.mu.Lock()
+	if s.answers == nil {
+		s.answers = map[string]*secret{}
+	}
+	k := s.answers[key]
+	if k == nil {
+		k = &secret{turn: make(chan struct{}, 1)}
+		s.answers[key] = k
+	}
+	s.mu.Unlock()
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if !k.known {
+		value, err := find()
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		k.value, k.err, k.known = value, err, true
+	}
+	return k.value, k.err
+}
+
+// prompter asks the user what is not yet remembered.
+type prompter struct {
+	*Secrets
+	question func(ctx context.Context, prompt string) (string, error)
+	// waiting and done are called around the time in which a person may be typing.
+	waiting, done func()
+}
+
+func (p *prompter) prompt(ctx context.Context, prompt string) (string, error) {
+	if p.question == nil {
+		return "", errors.New("there is nobody to ask for it")
+	}
+	return p.question(ctx, prompt)
+}
+
+// pause stops the clock of whoever waits for an answer, and returns what starts it again.
+func (p *prompter) pause() func() {
+	if p.waiting == nil {
+		return func() {}
+	}
+	p.waiting()
+	return p.done
+}
+
+// ask asks the user for a password, once.
+func (p *prompter) ask(ctx context.Context, key, prompt string) (string, error) {
+	defer p.pause()()
+	value, err := p.remember(ctx, key, func() (any, error) { return p.prompt(ctx, prompt) })
+	if err != nil {
+		return "", err
+	}
+	return value.(string), nil
+}
+
+// attempts is how often a passphrase is asked for when what was given is wrong.
+const attempts = 3
+
+// decrypt opens an encrypted key with a passphrase that it asks for, once.
+func (p *prompter) decrypt(ctx context.Context, path string, pem []byte) (ssh.Signer, error) {
+	defer p.pause()()
+	value, err := p.remember(ctx, "key "+path, func() (any, error) {
+		prompt := fmt.Sprintf("passphrase of %s: ", path)
+		for range attempts {
+			passphrase, err := p.prompt(ctx, prompt)
+			if err != nil {
+				return nil, fmt.Errorf("key %s is encrypted: %w", path, err)
+			}
+			signer, err := ssh.ParsePrivateKeyWithPassphrase(pem, []byte(passphrase))
+			if err == nil {
+				return signer, nil
+			}
+			prompt = fmt.Sprintf("that is not it; passphrase of %s: ", path)
+		}
+		return nil, fmt.Errorf("key %s: the passphrase was wrong %d times", path, attempts)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(ssh.Signer), nil
+}
+
+// lockedKey is an encrypted key whose public part is known. It asks for its passphrase only when
+// a host has said that it would accept the key.
+type lockedKey struct {
+	public ssh.PublicKey
+	unlock func() (ssh.Signer, error)
+}
+
+func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
+
+func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return k.SignWithAlgorithm(rand, data, "")
+}
+
+// SignWithAlgorithm signs as the host wants it: an RSA key has three algorithms.
+func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	signer, err := k.unlock()
+	if err != nil {
+		return nil, err
+	}
+	if as, ok := signer.(ssh.AlgorithmSigner); ok {
+		return as.SignWithAlgorithm(rand, data, algorithm)
+	}
+	return signer.Sign(rand, data)
+}
+
+// defaultKeys are the names that ssh(1) tries in ~/.ssh.
+var defaultKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
+
+// keyring is the keys for one host, in the order in which they are offered.
+type keyring struct {
+	signers []ssh.Signer
+	// tried names them for the error that none was accepted; problems says which could not be used.
+	tried, problems []string
+}
+
+// keyring collects the keys of a host: those that it names, then the agent's, then the default
+// ones if it names none. A key that the agent holds is used through the agent. done closes the
+// agent's connection.
+func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done func()) {
+	done = func() {}
+	var held []ssh.Signer
+	if e.agent != "" {
+		var d net.Dialer
+		if c, err := d.DialContext(ctx, "unix", e.agent); err != nil {
+			k.problems = append(k.problems, "agent: "+err.Error())
+		} else {
+			done = func() { c.Close() }
+			if held, err = agent.NewClient(c).Signers(); err != nil {
+				k.problems = append(k.problems, "agent: "+err.Error())
+			}
+		}
+	}
+	used := map[string]bool{}
+	add := func(s ssh.Signer, name string) {
+		id := string(s.PublicKey().Marshal())
+		if used[id] {
+			return
+		}
+		used[id] = true
+		k.signers = append(k.signers, s)
+		k.tried = append(k.tried, name)
+	}
+	file := func(path string, wanted bool) {
+		signer, err := loadKey(ctx, path, ask)
+		switch {
+		case err == nil:
+			for _, h := range held {
+				if string(h.PublicKey().Marshal()) == string(signer.PublicKey().Marshal()) {
+					signer = h
+				}
+			}
+			add(signer, path)
+		case wanted || !errors.Is(err, os.ErrNotExist):
+			k.problems = append(k.problems, err.Error())
+		}
+	}
+	for _, path := range e.keys {
+		file(path, true)
+	}
+	if !e.identitiesOnly {
+		for _, h := range held {
+			add(h, "agent "+ssh.FingerprintSHA256(h.PublicKey()))
+		}
+	}
+	if len(e.keys) == 0 && e.home != "" {
+		for _, name := range defaultKeys {
+			file(filepath.Join(e.home, ".ssh", name), false)
+		}
+	}
+	return k, done
+}
+
+// loadKey reads a private key. An encrypted one asks for its passphrase when it is first used, or
+// at once if nothing says what its public part is.
+func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", path, errors.Unwrap(err))
+	}
+	signer, err := ssh.ParsePrivateKey(pem)
+	if err == nil {
+		return signer, nil
+	}
+	var locked *ssh.PassphraseMissingError
+	if !errors.As(err, &locked) {
+		return nil, fmt.Errorf("key %s: it is not a private key that can be read: %w", path, err)
+	}
+	public := locked.PublicKey
+	if public == nil { // the old PEM form keeps it in a file of its own
+		if text, err := os.ReadFile(path + ".pub"); err == nil {
+			public, _, _, _, _ = ssh.ParseAuthorizedKey(text)
+		}
+	}
+	if public == nil {
+		return ask.decrypt(ctx, path, pem)
+	}
+	return &lockedKey{public, func() (ssh.Signer, error) { return ask.decrypt(ctx, path, pem) }}, nil
+}

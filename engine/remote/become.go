@@ -1,0 +1,185 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// BecomeError says that the login user could not become another user: sudo is missing, does not
+// allow it, or wants a password that is not known or wrong.
+type BecomeError struct {
+	// Host is the name in the inventory, User who was to become, Login who tried.
+	Host, User, Login string
+	// Reason is one sentence; Hint is what the user can do.
+	Reason, Hint string
+}
+
+func (e *BecomeError) Error() string {
+	s := fmt.Sprintf("%s: %s cannot become %s: %s", e.Host, e.Login, e.User, e.Reason)
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// asRoot becomes a user from root, where sudo may not be installed (a bare Debian that was given a
+// root password): runuser(1) is part of util-linux. Unlike sudo it needs to be told a shell for
+// users who have none.
+const asRoot = `command -v sudo >/dev/null 2>&1 && exec sudo -n -H -u "$1" -- sh -c "$2"; exec runuser -s /bin/sh -c "$2" "$1"`
+
+// spawn starts a shell as the session's user. What is written to its standard input first must be a
+// frame. brief is as in transport.start.
+func (s *session) spawn(ctx context.Context, brief bool) (*spawned, error) {
+	line, prompt, hello, err := s.line()
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.conn.transport.start(ctx, line, brief)
+	if err != nil {
+		if lost := s.conn.transport.lost(); lost != nil {
+			return nil, s.conn.unreachable(lost)
+		}
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	sp := &spawned{process: p, nonce: nonce()}
+	sp.out, sp.errs = newSkipper(p.Stdout(), sp.nonce), newSkipper(p.Stderr(), sp.nonce)
+	sp.watch()
+	if prompt != "" {
+		if err := s.answerPrompt(ctx, sp, prompt, hello); err != nil {
+			sp.Close()
+			return nil, err
+		}
+	}
+	return sp, nil
+}
+
+// line is what the login shell is given. If sudo may ask for a password, prompt is how it asks, and
+// hello what the shell says on its standard error when it is there.
+func (s *session) line() (line, prompt, hello string, err error) {
+	if s.user == "" {
+		return "exec sh -c '" + boot + "'", "", "", nil
+	}
+	user, err := quote(s.user)
+	if err != nil || strings.HasPrefix(s.user, "-") {
+		return "", "", "", fmt.Errorf("%s: %q is not the name of a user", s.conn.name, s.user)
+	}
+	if s.conn.login == "root" {
+		return "exec sh -c '" + asRoot + "' sh " + user + " '" + boot + "'", "", "", nil
+	}
+	if !s.conn.askSudo {
+		return "exec sudo -n -H -u " + user + " -- sh -c '" + boot + "'", "", "", nil
+	}
+	// Random, so that no lecture or PAM message is mistaken for them.
+	prompt, hello = "hlplay-"+nonce(), nonce()
+	return "exec sudo -S -p " + prompt + " -H -u " + user + " -- sh -c 'echo " + hello + " >&2; " + boot + "'", prompt, hello, nil
+}
+
+// answerPrompt gives sudo the password if it asks for one, and waits until the shell is there:
+// what is sent before would be read as the password.
+func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello string) error {
+	texts := [][]byte{[]byte(hello + "\n"), []byte(prompt)}
+	tried := false
+	for {
+		asked, err := wait(ctx, func() (int, error) { return p.errs.until(texts...) })
+		if err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%s: %w", s.conn.name, err)
+			}
+			return s.explain(p, err)
+		}
+		if asked == 0 {
+			s.mu.Lock()
+			s.withPassword = tried
+			s.mu.Unlock()
+			return nil
+		}
+		if tried {
+			return &BecomeError{
+				Host: s.conn.name, User: s.user, Login: s.conn.login,
+				Reason: "sudo does not accept the password", Hint: "run again and give the password of " + s.conn.login,
+			}
+		}
+		tried = true
+		p.timer.Stop() // a person types
+		password, err := s.conn.ask.ask(ctx, "sudo", "sudo password: ")
+		if err != nil {
+			return &BecomeError{
+				Host: s.conn.name, User: s.user, Login: s.conn.login,
+				Reason: "sudo wants a password: " + err.Error(),
+			}
+		}
+		p.timer.Reset(startLimit)
+		if _, err := p.Stdin().Write([]byte(password + "\n")); err != nil {
+			return s.explain(p, errNoMark)
+		}
+	}
+}
+
+// wait calls fn and gives it up, not ends it, when the context ends.
+func wait[T any](ctx context.Context, fn func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := fn()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+}
+
+// refused explains why no shell of the user came to be, by what was printed instead of it.
+func (s *session) refused(complaint string) error {
+	e := &BecomeError{Host: s.conn.name, User: s.user, Login: s.conn.login, Reason: orNothing(complaint)}
+	switch {
+	case strings.Contains(complaint, "a password is required"), strings.Contains(complaint, "a terminal is required"):
+		e.Reason = "sudo wants a password"
+		e.Hint = "let hlplay ask for the sudo password, or allow " + s.conn.login + " to use sudo without one (NOPASSWD)"
+	case strings.Contains(complaint, "not in the sudoers file"), strings.Contains(complaint, "is not allowed to"), strings.Contains(complaint, "may not run sudo"):
+		e.Reason = "sudo does not allow it (" + complaint + ")"
+		e.Hint = "add " + s.conn.login + " to the sudoers of the host"
+	case strings.Contains(complaint, "sudo") && (strings.Contains(complaint, "not found") || strings.Contains(complaint, "Unknown command")):
+		e.Reason = "sudo is not installed on the host"
+		e.Hint = "log in as root, or install sudo"
+	case strings.Contains(complaint, "unknown user"), strings.Contains(complaint, "does not exist"):
+		e.Reason = "there is no such user (" + complaint + ")"
+	}
+	return e
+}
+
+// needsPassword says whether sudo asks for a password, which is known once a shell of the user was
+// started.
+func (s *session) needsPassword(ctx context.Context) (bool, error) {
+	if s.user == "" || !s.conn.askSudo || s.conn.login == "root" {
+		return false, nil
+	}
+	if err := s.read.enter(ctx); err != nil {
+		return false, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	defer s.read.leave()
+	if !s.read.stands() {
+		sh, prelude, err := s.shell(ctx, readingLoop)
+		if err != nil {
+			return false, err
+		}
+		s.read.shell = sh
+		if _, err := sh.exchange(ctx, prelude, 0); err != nil {
+			s.read.drop()
+			if ctx.Err() != nil {
+				return false, fmt.Errorf("%s: %w", s.conn.name, err)
+			}
+			return false, s.explain(sh.spawned, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.withPassword, nil
+}

@@ -1,0 +1,285 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Target is a host to connect to. What it leaves empty comes from ~/.ssh/config, looked up under
+// Address, and then from the defaults of ssh(1).
+type Target struct {
+	// Name is the name in the inventory, for messages. Address is where the host is, a name, an IP
+	// address or an alias of ~/.ssh/config; empty means Name.
+	Name, Address string
+	// Port is 22 if zero and the configuration gives none.
+	Port int
+	// User is the login user; the controller's user if empty and the configuration gives none.
+	User string
+	// Keys are paths of private keys, offered before any other.
+	Keys []string
+	// KnownHosts is a known_hosts file to use in place of the user's and the system's.
+	KnownHosts string
+}
+
+// Options are the same for all hosts of a run.
+type Options struct {
+	// HostKeys says what is done about hosts whose key is not known.
+	HostKeys HostKeyPolicy
+	// SSHConfig is the path of the configuration; empty means ~/.ssh/config if there is one, None
+	// means none.
+	SSHConfig string
+	// Agent is the path of the agent's socket; empty means $SSH_AUTH_SOCK, None means no agent.
+	Agent string
+	// AskPassword asks for the login user's password, once a run, if no key is accepted.
+	AskPassword bool
+	// AskSudoPassword asks for the login user's password for sudo, once a run, if a host's sudo wants it.
+	AskSudoPassword bool
+	// Ask asks the user for something secret; nil means that there is nobody to ask.
+	Ask func(ctx context.Context, prompt string) (string, error)
+	// Secrets remembers the answers; nil means that they are remembered for one connection only.
+	Secrets *Secrets
+	// DialTimeout bounds each dial up to the end of the handshake, without the time in which the user
+	// is asked; zero means DefaultDialTimeout.
+	DialTimeout time.Duration
+	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life;
+	// without one for three times as long it counts as lost. Zero means DefaultKeepAlive.
+	KeepAlive time.Duration
+}
+
+const (
+	// DefaultDialTimeout bounds a dial.
+	DefaultDialTimeout = 15 * time.Second
+	// DefaultKeepAlive makes a host that vanished without a word count as lost after 20 seconds.
+	DefaultKeepAlive = 5 * time.Second
+)
+
+// Dial connects to a host over SSH. The error is an *UnreachableError, except for a configuration
+// that cannot be read and a context that has ended.
+func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = DefaultDialTimeout
+	}
+	if o.KeepAlive <= 0 {
+		o.KeepAlive = DefaultKeepAlive
+	}
+	if o.Secrets == nil {
+		o.Secrets = &Secrets{}
+	}
+	r, err := newResolver(o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	e, err := r.resolve(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	var clients []*ssh.Client
+	var count *countingConn
+	for i, hop := range append(e.via, e) {
+		var through *ssh.Client
+		if i > 0 {
+			through = clients[i-1]
+		}
+		client, counted, err := hop.dial(ctx, o, through)
+		if err != nil {
+			closeAll(clients)
+			if hop != e {
+				return nil, e.throughJump(hop, err)
+			}
+			return nil, err
+		}
+		clients, count = append(clients, client), counted
+	}
+	c := newConn(newSSHTransport(clients, count, o.KeepAlive), e.name, e.address(), e.user)
+	c.ask = &prompter{Secrets: o.Secrets, question: o.Ask}
+	c.askSudo = o.AskSudoPassword
+	return c, nil
+}
+
+// closeAll closes the connections of a chain, the farthest first.
+func closeAll(clients []*ssh.Client) {
+	for i := len(clients) - 1; i >= 0; i-- {
+		clients[i].Close()
+	}
+}
+
+// throughJump tells the error of a host on the way.
+func (e *endpoint) throughJump(hop *endpoint, err error) error {
+	var u *UnreachableError
+	if !errors.As(err, &u) {
+		return err
+	}
+	return &UnreachableError{
+		Host: e.name, Address: e.address(), Err: err,
+		Reason: fmt.Sprintf("its ProxyJump host %s (%s) is not reachable: %s", hop.name, u.Address, u.Reason),
+		Hint:   u.Hint,
+	}
+}
+
+// errDialTimeout is why a dial that took too long was ended.
+var errDialTimeout = errors.New("dial timeout")
+
+// dial connects to one host, through another if that is given.
+func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
+	keys, err := loadHostKeys(e.knownHosts, o.HostKeys)
+	if err != nil {
+		return nil, nil, e.unreachable(err.Error(), "repair the file", err)
+	}
+	clock, ctx, stop := newClock(ctx, o.DialTimeout)
+	defer stop()
+	ask := &prompter{Secrets: o.Secrets, question: o.Ask, waiting: clock.pause, done: clock.resume}
+	ring, closeAgent := e.keyring(ctx, ask)
+	defer closeAgent()
+
+	conn, err := e.connect(ctx, through)
+	if err != nil {
+		return nil, nil, e.explain(ctx, o, err, ring)
+	}
+	count := newCountingConn(conn)
+	// The handshake has no context: closing what it reads from ends it.
+	release := context.AfterFunc(ctx, func() { conn.Close() })
+	config := &ssh.ClientConfig{
+		User:              e.user,
+		HostKeyCallback:   keys.check,
+		HostKeyAlgorithms: keys.db.HostKeyAlgorithms(e.address()),
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(ring.signers...)},
+	}
+	if o.AskPassword {
+		password := func() (string, error) {
+			return ask.ask(ctx, "password", "SSH password: ")
+		}
+		config.Auth = append(config.Auth, ssh.PasswordCallback(password), ssh.KeyboardInteractive(
+			func(_, _ string, questions []string, echos []bool) ([]string, error) {
+				answers := make([]string, len(questions))
+				for i := range questions {
+					if echos[i] {
+						return nil, fmt.Errorf("the host asks %q, which hlplay cannot answer", questions[i])
+					}
+					var err error
+					if answers[i], err = password(); err != nil {
+						return nil, err
+					}
+				}
+				return answers, nil
+			}))
+	}
+	c, channels, requests, err := ssh.NewClientConn(count, e.address(), config)
+	if !release() && err == nil { // the context ended at the very end
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, nil, e.explain(ctx, o, err, ring)
+	}
+	return ssh.NewClient(c, channels, requests), count, nil
+}
+
+// connect makes the connection that SSH is to be spoken over.
+func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, error) {
+	if through != nil {
+		return through.DialContext(ctx, "tcp", e.address())
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", e.address())
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(true) // Go's default, relied on here
+	}
+	return conn, nil
+}
+
+func (e *endpoint) unreachable(reason, hint string, err error) error {
+	return &UnreachableError{Host: e.name, Address: e.address(), Reason: reason, Hint: hint, Err: err}
+}
+
+// explain says why a dial failed and what can be done.
+func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyring) error {
+	var key *hostKeyError
+	var dns *net.DNSError
+	switch {
+	case errors.Is(context.Cause(ctx), errDialTimeout):
+		return e.unreachable(fmt.Sprintf("no answer within %s", o.DialTimeout),
+			"check the address, that the host is up, and that no firewall drops port "+fmt.Sprint(e.port), err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: the dial was given up: %w", e.name, context.Cause(ctx))
+	case errors.As(err, &key):
+		return e.unreachable(key.reason, key.hint, err)
+	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "no supported methods remain"):
+		return e.unreachable(e.refusal(o, ring, err), "add the controller's public key to ~/.ssh/authorized_keys of "+e.user+
+			" on the host, or name the right user or key in the inventory", err)
+	case errors.As(err, &dns):
+		return e.unreachable("the name "+dns.Name+" does not resolve: "+dns.Err, "correct the address in the inventory", err)
+	case strings.HasPrefix(err.Error(), "ssh: handshake failed"):
+		return e.unreachable("the SSH handshake failed: "+strings.TrimPrefix(err.Error(), "ssh: handshake failed: "),
+			"check that an SSH server listens at this address and allows this connection", err)
+	}
+	return e.unreachable("cannot connect: "+err.Error(), "check the address and that sshd runs on the host", err)
+}
+
+// refusal says which credentials a host did not accept.
+func (e *endpoint) refusal(o Options, ring keyring, err error) string {
+	parts := []string{"no key was accepted for user " + e.user}
+	if o.AskPassword {
+		parts[0] = "neither a key nor the password was accepted for user " + e.user
+	}
+	if len(ring.tried) > 0 {
+		parts = append(parts, "offered "+strings.Join(ring.tried, ", "))
+	} else {
+		parts = append(parts, "there was no key to offer")
+	}
+	parts = append(parts, ring.problems...)
+	// An error while signing (a wrong passphrase) is inside what x/crypto/ssh returns.
+	for _, sign := range []string{"is encrypted", "the passphrase was wrong"} {
+		if i := strings.Index(err.Error(), "key "); i >= 0 && strings.Contains(err.Error(), sign) {
+			parts = append(parts, err.Error()[i:])
+			break
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// clock bounds a dial without counting the time in which a person is asked.
+type clock struct {
+	mu     sync.Mutex
+	timer  *time.Timer
+	left   time.Duration
+	since  time.Time
+	paused int
+}
+
+func newClock(ctx context.Context, limit time.Duration) (*clock, context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := &clock{left: limit, since: time.Now()}
+	c.timer = time.AfterFunc(limit, func() { cancel(errDialTimeout) })
+	return c, ctx, func() {
+		c.timer.Stop()
+		cancel(nil)
+	}
+}
+
+func (c *clock) pause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused++; c.paused == 1 {
+		c.timer.Stop()
+		c.left -= time.Since(c.since)
+	}
+}
+
+func (c *clock) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused--; c.paused == 0 {
+		c.since = time.Now()
+		c.timer.Reset(max(c.left, time.Second))
+	}
+}

@@ -1,0 +1,72 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// quote makes one word of s for a POSIX shell. Only a NUL byte cannot be quoted: no argument or
+// environment variable of a Unix process can hold one.
+func quote(s string) (string, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return "", errors.New("a NUL byte cannot be part of an argument or an environment variable")
+	}
+	if word, err := syntax.Quote(s, syntax.LangPOSIX); err == nil {
+		return word, nil
+	}
+	// The library declines what POSIX has no escape for: control characters and bytes that are not
+	// UTF-8. The shells read these unchanged between single quotes.
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'", nil
+}
+
+// quoteAll makes a line of words.
+func quoteAll(words []string) (string, error) {
+	var line strings.Builder
+	for i, s := range words {
+		word, err := quote(s)
+		if err != nil {
+			return "", fmt.Errorf("argument %d: %w", i, err)
+		}
+		if i > 0 {
+			line.WriteByte(' ')
+		}
+		line.WriteString(word)
+	}
+	return line.String(), nil
+}
+
+// exports sets environment variables, in the order of their names.
+func exports(env map[string]string) (string, error) {
+	names := make([]string, 0, len(env))
+	for name := range env {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var script strings.Builder
+	for _, name := range names {
+		if !isName(name) {
+			return "", fmt.Errorf("environment variable %q: want a name of letters, digits and underscores", name)
+		}
+		word, err := quote(env[name])
+		if err != nil {
+			return "", fmt.Errorf("environment variable %s: %w", name, err)
+		}
+		fmt.Fprintf(&script, "export %s=%s\n", name, word)
+	}
+	return script.String(), nil
+}
+
+// isName reports whether s is a name in the sense of POSIX, "3.230 Name".
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

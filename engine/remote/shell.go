@@ -1,0 +1,269 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// startLimit bounds the time from the start of a shell to its first word.
+const startLimit = 30 * time.Second
+
+// boot is what every shell is started with: it reads its real script from its standard input, so
+// that nothing of it is seen in the host's process list and the login shell has nothing to
+// misread. There is no quote, backslash or newline in it: a login shell that knows words and single
+// quotes hands it on unchanged. A connection that is cut in the first line runs nothing.
+const boot = `read -r _n && eval "$(head -c "$_n")"`
+
+// environment is the beginning of every script. LC_ALL makes messages comparable. The system
+// directories are not in the PATH that sshd gives to an ordinary user of Debian.
+const environment = "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\n"
+
+// marks prints the first words of a script on both streams: whatever came before them is noise.
+const marks = `printf '\n%s %s\n' "$_hl_n" "$$"; printf '\n%s %s\n' "$_hl_n" "$$" >&2` + "\n"
+
+// readingLoop answers frames, "<length>\n<script>". A frame calls _hl_q once a query, with the
+// query's script and arguments as quoted words, so that it is well-formed whatever they are. The
+// subshell keeps one query's variables, directory, options, exit and syntax errors (for which dash
+// leaves the shell) from the others; a query that reads its input sees its end, not the next frame.
+const readingLoop = `_hl_i=0
+_hl_q() {
+	_hl_s=$1; shift
+	( eval "$_hl_s" ) </dev/null
+	_hl_r=$?
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
+	_hl_i=$((_hl_i+1))
+}
+while read -r _hl_l; do eval "$(head -c "$_hl_l")"; done
+exit 0
+`
+
+// spawned is a process whose streams begin behind the noise of its start.
+type spawned struct {
+	process
+	nonce     string
+	out, errs *skipper
+	timer     *time.Timer
+	overdue   atomic.Bool
+}
+
+// watch closes the process if it has not said its first word in time.
+func (p *spawned) watch() {
+	p.timer = time.AfterFunc(startLimit, func() {
+		p.overdue.Store(true)
+		p.Close()
+	})
+}
+
+// started waits for the first word of the process, and returns what stands behind it: its id.
+func (p *spawned) started() (string, error) {
+	if err := p.out.skip(); err != nil {
+		return "", err
+	}
+	p.timer.Stop()
+	return p.out.said, nil
+}
+
+// Close lets go of the process and of its timer.
+func (p *spawned) Close() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.process.Close()
+}
+
+// complaint is the last lines that the process printed before it was to say its first word.
+func (p *spawned) complaint() string {
+	text := lastLines(p.errs.dropped(), 3)
+	if text == "" {
+		text = lastLines(p.out.dropped(), 3)
+	}
+	return text
+}
+
+// lastLines is the end of what a command printed, as one line for an error message.
+func lastLines(b []byte, n int) string {
+	lines := strings.FieldsFunc(strings.ToValidUTF8(string(b), "?"), func(r rune) bool { return r == '\n' || r == '\r' })
+	kept := lines[:0]
+	for _, line := range lines {
+		if line = strings.TrimSpace(line); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept[max(0, len(kept)-n):], "; ")
+}
+
+// shell is a long-lived shell on a host.
+type shell struct {
+	*spawned
+	outFrames, errFrames *unframer
+	next                 int
+	// dir is where an acting shell keeps its files.
+	dir string
+}
+
+// asked is a frame that asks all queries.
+func asked(queries []Query) ([]byte, error) {
+	var script bytes.Buffer
+	for i, q := range queries {
+		line, err := quoteAll(append([]string{q.Script}, q.Args...))
+		if err != nil {
+			return nil, fmt.Errorf("query %d: %w", i, err)
+		}
+		script.WriteString("_hl_q ")
+		script.WriteString(line)
+		script.WriteByte('\n')
+	}
+	return frame(script.Bytes()), nil
+}
+
+// frame puts a script's length before it.
+func frame(script []byte) []byte {
+	return append(fmt.Appendf(nil, "%d\n", len(script)), script...)
+}
+
+// errShellEnded says that the shell ended while it was asked.
+var errShellEnded = errors.New("the shell ended before it had answered")
+
+// gathered is what one stream brought.
+type gathered struct {
+	pieces []piece
+	err    error
+}
+
+// gather reads the next n pieces of a stream.
+func gather(r io.Reader, u *unframer, n int) gathered {
+	var g gathered
+	chunk := make([]byte, 64<<10)
+	for len(g.pieces) < n {
+		size, err := r.Read(chunk)
+		pieces, bad := u.feed(chunk[:size])
+		g.pieces = append(g.pieces, pieces...)
+		switch {
+		case len(g.pieces) >= n:
+		case bad != nil:
+			g.err = bad
+			return g
+		case err == io.EOF:
+			g.err = errShellEnded
+			return g
+		case err != nil:
+			g.err = err
+			return g
+		}
+	}
+	return g
+}
+
+// exchange writes a frame and reads the n answers to it. The frame is written while the answers
+// are read, and both streams are read at the same time: each may fill its window. After an error
+// the shell is of no use any more, and its streams may still be read from: close it.
+func (sh *shell) exchange(ctx context.Context, frame []byte, n int) ([]Answer, error) {
+	wrote := make(chan error, 1)
+	outs, errs := make(chan gathered, 1), make(chan gathered, 1)
+	go func() {
+		_, err := sh.Stdin().Write(frame)
+		wrote <- err
+	}()
+	go func() {
+		if _, err := sh.started(); err != nil {
+			outs <- gathered{err: err}
+			return
+		}
+		outs <- gather(sh.out, sh.outFrames, n)
+	}()
+	go func() { errs <- gather(sh.errs, sh.errFrames, n) }()
+
+	var out, complaints *gathered
+	var grace <-chan time.Time
+	for out == nil || complaints == nil {
+		select {
+		case g := <-outs:
+			out = &g
+		case g := <-errs:
+			complaints = &g
+		case <-wrote: // an error of it shows as the end of the streams
+			wrote = nil
+		case <-grace:
+			return nil, errShellEnded
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		for _, g := range []*gathered{out, complaints} {
+			switch {
+			case g == nil || g.err == nil:
+			case errors.Is(g.err, errShellEnded), errors.Is(g.err, errNoMark):
+				if grace == nil { // what the other stream says may tell why
+					grace = time.After(time.Second)
+				}
+			default:
+				return nil, g.err
+			}
+		}
+	}
+	if out.err != nil {
+		return nil, out.err
+	}
+	if complaints.err != nil {
+		return nil, complaints.err
+	}
+	answers := make([]Answer, n)
+	for i := range answers {
+		o, e := out.pieces[i], complaints.pieces[i]
+		if o.id != sh.next+i || e.id != o.id || e.exit != o.exit {
+			return nil, fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", sh.next+i, o.id, e.id)
+		}
+		answers[i] = Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
+	}
+	sh.next += n
+	return answers, nil
+}
+
+// lane is where one shell runs at a time, one frame at a time.
+type lane struct {
+	turn  chan struct{}
+	shell *shell
+}
+
+func newLane() *lane { return &lane{turn: make(chan struct{}, 1)} }
+
+// enter waits for the lane; the caller must leave it.
+func (l *lane) enter(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *lane) leave() { <-l.turn }
+
+// drop closes the shell; the next to enter starts another.
+func (l *lane) drop() {
+	if l.shell != nil {
+		l.shell.Terminate()
+		l.shell.Close()
+		l.shell = nil
+	}
+}
+
+// stands says whether the lane has a shell that has not ended.
+func (l *lane) stands() bool {
+	if l.shell == nil {
+		return false
+	}
+	select {
+	case <-l.shell.Exited():
+		l.drop()
+		return false
+	default:
+		return true
+	}
+}

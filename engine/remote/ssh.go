@@ -1,0 +1,299 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxSessions is how many sessions for commands and files a connection has at the same time, beside
+// its long-lived shells. sshd's MaxSessions is 10, and it refuses more now and then before that.
+const maxSessions = 4
+
+// sshTransport starts command lines over an SSH connection.
+type sshTransport struct {
+	client  *ssh.Client
+	chain   []*ssh.Client // all of a ProxyJump, client last
+	count   *countingConn
+	places  chan struct{}
+	once    sync.Once
+	gone    chan struct{}
+	goneErr error // valid once gone is closed
+}
+
+func newSSHTransport(chain []*ssh.Client, count *countingConn, keepAlive time.Duration) *sshTransport {
+	t := &sshTransport{
+		client: chain[len(chain)-1], chain: chain, count: count,
+		places: make(chan struct{}, maxSessions), gone: make(chan struct{}),
+	}
+	go func() {
+		err := t.client.Wait()
+		if err == nil || errors.Is(err, io.EOF) {
+			err = errors.New("the host closed it")
+		}
+		t.end(err)
+	}()
+	go t.keepAlive(keepAlive)
+	return t
+}
+
+// end closes the connection for a reason; the first one counts.
+func (t *sshTransport) end(err error) {
+	t.once.Do(func() {
+		t.goneErr = err
+		close(t.gone)
+		closeAll(t.chain)
+	})
+}
+
+func (t *sshTransport) close() error {
+	t.end(errClosed)
+	return nil
+}
+
+func (t *sshTransport) lost() error {
+	select {
+	case <-t.gone:
+		return t.goneErr
+	default:
+		return nil
+	}
+}
+
+func (t *sshTransport) done() <-chan struct{} { return t.gone }
+
+func (t *sshTransport) stats() Stats { return t.count.stats() }
+
+// missable is how many signs of life may be missing before a connection counts as lost.
+const missable = 3
+
+// keepAlive asks a silent host for a sign of life. Any byte counts as one: the answer to the
+// question may stand behind megabytes of output.
+func (t *sshTransport) keepAlive(every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var received int64
+	var asking atomic.Bool
+	missed := 0
+	for {
+		select {
+		case <-ticker.C:
+		case <-t.gone:
+			return
+		}
+		if now := t.count.stats().Received; now != received {
+			received, missed = now, 0
+			continue
+		}
+		if missed++; missed > missable {
+			t.end(fmt.Errorf("the host has not answered for %s", every*time.Duration(missed)))
+			return
+		}
+		if asking.CompareAndSwap(false, true) {
+			go func() {
+				defer asking.Store(false)
+				// Hosts that do not know the request refuse it, which is a sign of life too.
+				_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
+			}()
+		}
+	}
+}
+
+// openAttempts bounds how often a session that the host refuses is asked for again; the waiting
+// times double from firstPause and make 1.6 seconds.
+const (
+	openAttempts = 6
+	firstPause   = 50 * time.Millisecond
+)
+
+// channel opens a session. A host that has just closed one may refuse the next for a moment.
+func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
+	type opened struct {
+		ch       ssh.Channel
+		requests <-chan *ssh.Request
+	}
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		result := make(chan error, 1)
+		var o opened
+		var given atomic.Bool // who comes second closes the channel
+		go func() {
+			ch, requests, err := t.client.OpenChannel("session", nil)
+			o = opened{ch, requests}
+			if !given.CompareAndSwap(false, true) && err == nil {
+				go ssh.DiscardRequests(requests)
+				ch.Close()
+			}
+			result <- err
+		}()
+		var err error
+		select {
+		case err = <-result:
+		case <-ctx.Done():
+			if given.CompareAndSwap(false, true) {
+				return nil, nil, context.Cause(ctx)
+			}
+			err = <-result
+		}
+		if err == nil {
+			return o.ch, o.requests, nil
+		}
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) || refused.Reason == ssh.Prohibited || refused.Reason == ssh.UnknownChannelType {
+			return nil, nil, fmt.Errorf("the host opened no session: %w", err)
+		}
+		if attempt == openAttempts {
+			return nil, nil, fmt.Errorf("the host refused a session %d times (is MaxSessions in its sshd_config very low?): %w", attempt, err)
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		case <-t.gone:
+			return nil, nil, t.goneErr
+		}
+	}
+}
+
+// reserve takes one of the places for sessions and returns what gives it back.
+func (t *sshTransport) reserve(ctx context.Context, brief bool) (func(), error) {
+	if !brief {
+		return func() {}, nil
+	}
+	select {
+	case t.places <- struct{}{}:
+		return sync.OnceFunc(func() { <-t.places }), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-t.gone:
+		return nil, t.goneErr
+	}
+}
+
+func (t *sshTransport) start(ctx context.Context, line string, brief bool) (process, error) {
+	p, err := t.session(ctx, brief)
+	if err != nil {
+		return nil, err
+	}
+	// The reply is not waited for: the first words of what was started say more.
+	if _, err := p.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{line})); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// errNoSubsystem says that the host's sshd does not have the subsystem.
+var errNoSubsystem = errors.New("the host has no such subsystem")
+
+// subsystem starts a subsystem of the host's sshd ("sftp") for the login user.
+func (t *sshTransport) subsystem(ctx context.Context, name string) (process, error) {
+	p, err := t.session(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := wait(ctx, func() (bool, error) {
+		return p.ch.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{name}))
+	})
+	if err == nil && !ok {
+		err = errNoSubsystem
+	}
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// session opens a session in which nothing runs yet.
+func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, error) {
+	release, err := t.reserve(ctx, brief)
+	if err != nil {
+		return nil, err
+	}
+	ch, requests, err := t.channel(ctx)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	p := &sshProcess{ch: ch, exited: make(chan struct{}), release: release, err: errors.New("the host did not say")}
+	go p.listen(requests)
+	return p, nil
+}
+
+// sshProcess is a session with something running in it.
+type sshProcess struct {
+	ch      ssh.Channel
+	release func()
+	exited  chan struct{}
+	status  int // valid once exited is closed
+	err     error
+}
+
+// listen waits for how the process ended.
+func (p *sshProcess) listen(requests <-chan *ssh.Request) {
+	ended := false
+	for r := range requests {
+		switch {
+		case ended:
+		case r.Type == "exit-status":
+			var m struct{ Status uint32 }
+			if p.err = ssh.Unmarshal(r.Payload, &m); p.err == nil {
+				p.status = int(m.Status)
+			}
+			ended = true
+		case r.Type == "exit-signal":
+			var m struct {
+				Name       string
+				CoreDumped bool
+				Message    string
+				Language   string
+			}
+			if p.err = ssh.Unmarshal(r.Payload, &m); p.err == nil {
+				p.status = 128 + signalNumber[m.Name]
+			}
+			ended = true
+		}
+		if r.WantReply {
+			_ = r.Reply(false, nil)
+		}
+		if ended {
+			select {
+			case <-p.exited:
+			default:
+				close(p.exited)
+			}
+		}
+	}
+	if !ended {
+		close(p.exited)
+	}
+}
+
+type channelInput struct{ ssh.Channel }
+
+// Close ends the input and leaves the channel open for the output.
+func (c channelInput) Close() error { return c.CloseWrite() }
+
+func (p *sshProcess) Stdin() io.WriteCloser   { return channelInput{p.ch} }
+func (p *sshProcess) Stdout() io.Reader       { return p.ch }
+func (p *sshProcess) Stderr() io.Reader       { return p.ch.Stderr() }
+func (p *sshProcess) Exited() <-chan struct{} { return p.exited }
+func (p *sshProcess) Status() (int, error)    { return p.status, p.err }
+
+// Terminate sends SIGTERM, which sshd passes on only to the login user's own processes.
+func (p *sshProcess) Terminate() {
+	_, _ = p.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{"TERM"}))
+}
+
+func (p *sshProcess) Close() {
+	_ = p.ch.Close()
+	p.release()
+}
