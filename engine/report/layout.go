@@ -25,7 +25,7 @@ func pad(s string, columns int) string {
 func wrap(s string, columns int) []string {
 	s = strings.TrimRight(printable(s), "\n")
 	if columns > 0 {
-		s = ansi.Wrap(s, max(columns, narrowest/2), "/,;")
+		s = ansi.Wrap(s, max(columns, narrowest/2), "")
 	}
 	return strings.Split(s, "\n")
 }

@@ -10,9 +10,9 @@ import (
 // Columns of the lines of a task.
 const (
 	nameColumns   = 44 // of the task's name, where the statuses begin beside it
-	wideEnough    = 72 // from which on the statuses stand beside the name
 	detailIndent  = 6
 	labelColumns  = 24 // the longest list of hosts that stands beside its details
+	wideEnough    = 60 // from which on it does
 	worthSaying   = 5 * time.Second
 	outputMargin  = "│ "
 	longestOutput = 40 // lines of a failed command's output
@@ -40,23 +40,30 @@ func (t *textReporter) task(task *openTask) string {
 	}
 	var b strings.Builder
 	name := taskName(task.TaskStarted)
+	paintName := func(s string) string { return s }
 	if worst == Skipped {
-		name = t.look.dim(name)
+		paintName = t.look.dim
+	}
+	column := nameColumns
+	if t.o.Width > 0 {
+		column = min(column, t.o.Width*2/5)
 	}
 	head := "  " + t.look.status[worst](glyph) + " "
-	suffix := t.suffix(task.results)
-	if t.o.Width == 0 || t.o.Width >= wideEnough && width(name) <= nameColumns {
-		b.WriteString(head + pad(name, nameColumns) + "  " + t.statuses(task.results, less(t.o.Width, 4+nameColumns+2+width(suffix))))
-	} else {
+	begin := 4 + max(column, width(name)) + 2
+	beside := t.statuses(task.results, t.o.Width, begin)
+	if t.o.Width > 0 && (len(beside) > 1 || width(beside[0]) > t.o.Width-begin) {
 		for i, line := range wrap(name, less(t.o.Width, 4)) {
 			if i > 0 {
 				head = "    "
 			}
-			b.WriteString(head + line + "\n")
+			b.WriteString(head + paintName(line) + "\n")
 		}
-		b.WriteString("      " + t.statuses(task.results, less(t.o.Width, 6+width(suffix))))
+		for _, line := range t.statuses(task.results, t.o.Width, detailIndent) {
+			b.WriteString(cut(strings.Repeat(" ", detailIndent)+line, t.o.Width) + "\n")
+		}
+	} else {
+		b.WriteString(head + paintName(pad(name, column)) + "  " + beside[0] + "\n")
 	}
-	b.WriteString(t.look.dim(suffix) + "\n")
 	b.WriteString(t.details(task.results))
 	return b.String()
 }
@@ -87,16 +94,17 @@ func (t *textReporter) suffix(results []TaskResult) string {
 	}
 	s := ""
 	if len(reasons) == 1 && (t.o.Width == 0 || width(reasons[0]) <= t.o.Width/4) {
-		s += " (" + oneLine(reasons[0]) + ")"
+		s = "(" + oneLine(reasons[0]) + ")"
 	}
 	if t.o.Verbose || t.live != nil && longest >= worthSaying {
-		s += "  " + span(longest)
+		s += " " + span(longest)
 	}
-	return s
+	return strings.TrimSpace(s)
 }
 
-// statuses is "changed pve1 pve2 · ok pve3", with numbers in place of names where there is no room.
-func (t *textReporter) statuses(results []TaskResult, room int) string {
+// statuses is "changed pve1 pve2 · ok pve3", with numbers in place of names where there is no room, in
+// lines of at most columns less indent unless a single status is wider.
+func (t *textReporter) statuses(results []TaskResult, columns, indent int) []string {
 	hosts := map[string][]string{}
 	colors := map[string]paint{}
 	var words []string
@@ -113,27 +121,48 @@ func (t *textReporter) statuses(results []TaskResult, room int) string {
 			hosts[word] = append(hosts[word], r.Host)
 		}
 	}
-	join := func(name func([]string) string, color bool) string {
-		parts := make([]string, len(words))
+	pieces := func(names func([]string) string) []string {
+		list := make([]string, len(words))
 		for i, word := range words {
-			label := word
-			if color {
-				label = colors[word](word)
-			}
-			parts[i] = label + " " + name(hosts[word])
+			list[i] = colors[word](word) + " " + names(hosts[word])
 		}
-		return strings.Join(parts, " · ")
+		return list
 	}
-	name := hostNames
-	if room > 0 && width(join(name, false)) > room {
-		name = func(hosts []string) string {
+	suffix := t.suffix(results)
+	columns = less(columns, indent)
+	lines := flow(pieces(hostNames), suffix, columns, t.look.dim)
+	if len(lines) > 1 || columns > 0 && width(lines[0]) > columns {
+		lines = flow(pieces(func(hosts []string) string {
 			if len(hosts) == 1 {
 				return oneLine(hosts[0])
 			}
 			return fmt.Sprintf("on %d hosts", len(hosts))
+		}), suffix, columns, t.look.dim)
+	}
+	return lines
+}
+
+// flow sets pieces side by side, and the suffix behind them, in lines of at most columns.
+func flow(pieces []string, suffix string, columns int, dim paint) []string {
+	const between = " · "
+	lines := pieces[:1:1]
+	for _, piece := range pieces[1:] {
+		last := len(lines) - 1
+		if columns > 0 && width(lines[last])+width(between)+width(piece) > columns {
+			lines = append(lines, piece)
+		} else {
+			lines[last] += between + piece
 		}
 	}
-	return join(name, true)
+	if suffix != "" {
+		last := len(lines) - 1
+		if columns > 0 && width(lines[last])+1+width(suffix) > columns {
+			lines = append(lines, dim(suffix))
+		} else {
+			lines[last] += " " + dim(suffix)
+		}
+	}
+	return lines
 }
 
 // details tells what hosts have to tell. Hosts that tell the same share it.
@@ -161,6 +190,9 @@ func (t *textReporter) details(results []TaskResult) string {
 	beside := labelColumns
 	if t.o.Width > 0 {
 		beside = min(beside, t.o.Width/4)
+	}
+	if t.o.Width > 0 && t.o.Width < wideEnough {
+		beside = 0
 	}
 	for _, block := range blocks {
 		if w := width(hostNames(block.hosts)); w <= beside {
@@ -243,15 +275,13 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 	if r.File != "" {
 		d.paragraph("at ", fmt.Sprintf("%s:%d", r.File, r.Line), t.look.dim)
 	}
-	if len(r.Steps) > 0 || len(r.Items) > 0 {
-		before := len(d.lines)
-		t.work(d, TaskResult{Steps: r.Steps, Items: r.Items})
-		if len(d.lines) > before {
-			d.lines = slices.Insert(d.lines, before, t.look.dim("before that:"))
-			for i := before + 1; i < len(d.lines); i++ {
-				d.lines[i] = "  " + d.lines[i]
-			}
+	done := &detail{columns: less(d.columns, 2)}
+	t.work(done, r)
+	for i, line := range done.lines {
+		if i == 0 {
+			d.lines = append(d.lines, t.look.dim("before that:"))
 		}
+		d.lines = append(d.lines, "  "+line)
 	}
 	if output := strings.Trim(r.Output, "\r\n"); strings.TrimSpace(output) != "" {
 		lines := wrap(plainText(output), less(d.columns, width(outputMargin)))
