@@ -112,18 +112,12 @@ func assignNumber(field reflect.Value, n *big.Float) error {
 	return nil
 }
 
-// parseMode reads a mode as chmod does, up to "7777"; the three high bits become those of Go
-// (fs.ModeSetuid, fs.ModeSetgid, fs.ModeSticky).
+// parseMode reads a mode as chmod does, up to "7777". The bits stay as chmod and stat count them, the
+// three high ones too, which is how observations and actions hold them.
 func parseMode(s string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || bits > 0o7777 {
 		return 0, errors.New(`expected a file mode in octal digits, such as "0644" or "1777"`)
 	}
-	mode := fs.FileMode(bits & 0o777)
-	for bit, high := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if bits&bit != 0 {
-			mode |= high
-		}
-	}
-	return mode, nil
+	return fs.FileMode(bits), nil
 }

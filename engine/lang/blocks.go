@@ -31,8 +31,11 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			l.report(fault(attr.NameRange, fmt.Sprintf("%q is a block", attr.Name),
 				fmt.Sprintf("Write it without an equals sign: %s { … }.", attr.Name)))
 		case len(s.attributes) == 0:
-			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name),
-				fmt.Sprintf("%s has no arguments, only the blocks %s.", upperFirst(s.what), strings.Join(s.blocks, ", "))))
+			detail := upperFirst(s.what) + " has no arguments"
+			if len(s.blocks) > 0 {
+				detail += ", only the blocks " + strings.Join(s.blocks, ", ")
+			}
+			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name), detail+"."))
 		default:
 			l.report(fault(attr.NameRange, fmt.Sprintf("unknown argument %q", attr.Name),
 				fmt.Sprintf("%s has no such argument.%s", upperFirst(s.what), suggest(attr.Name, slices.Concat(s.attributes, s.blocks)))))

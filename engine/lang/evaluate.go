@@ -66,8 +66,10 @@ func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnos
 }
 
 // WhenTrue says whether the task is to be done: its own `when` and those of all groups around it
-// hold. One that is known not to hold decides, even if others are unknown. The scope needs `each`
-// if WhenPerItem.
+// hold. One that is known not to hold decides, even if others are unknown.
+//
+// A `when` that reads `each` (see WhenPerItem) is judged only where the scope has it: the engine asks
+// once for the task, before Items, and then once for each item.
 func (t *Task) WhenTrue(s Scope) (bool, error) {
 	var unknown error
 	for g := t.group; g != nil; g = g.parent {
@@ -85,7 +87,8 @@ func (t *Task) WhenTrue(s Scope) (bool, error) {
 			return false, err
 		}
 	}
-	if t.When != nil {
+	_, item := s["each"]
+	if t.When != nil && (item || !t.WhenPerItem()) {
 		holds, err := t.ownCondition(t.When, "when", s)
 		if err == nil && !holds {
 			return false, nil
@@ -221,11 +224,14 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 
 // EvalVars is the object that expressions of the task see as `vars`: the vars of the play with those
 // of the task over them, which see the play's. `for_each` and the conditions of groups see only the
-// play's.
+// play's. Where the task's vars read `each` and the scope has none, only the play's are there.
 func (t *Task) EvalVars(s Scope) (cty.Value, error) {
 	outer, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)
 	if err != nil {
 		return cty.NilVal, err
+	}
+	if _, ok := s["each"]; !ok && t.Vars != nil && reads(t.Vars, "each") {
+		return outer, nil
 	}
 	return t.evalVars(t.Vars, s, outer)
 }
@@ -278,9 +284,9 @@ func (s Scope) with(name string, v cty.Value) Scope {
 	return all
 }
 
-// withVars adds `vars` if it is not there and one of the expressions reads it.
+// withVars adds `vars` if one of the expressions reads it.
 func (t *Task) withVars(s Scope, exprs ...hcl.Expression) (Scope, error) {
-	if _, ok := s["vars"]; ok || !anyReads(exprs, "vars") {
+	if !anyReads(exprs, "vars") {
 		return s, nil
 	}
 	v, err := t.EvalVars(s)
@@ -292,7 +298,7 @@ func (t *Task) withVars(s Scope, exprs ...hcl.Expression) (Scope, error) {
 
 // withPlayVars is withVars for what stands outside of the task's own vars.
 func (t *Task) withPlayVars(s Scope, expr hcl.Expression) (Scope, error) {
-	if _, ok := s["vars"]; ok || !reads(expr, "vars") {
+	if !reads(expr, "vars") {
 		return s, nil
 	}
 	v, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)

@@ -29,10 +29,9 @@ type Options struct {
 	ValueFiles []string
 	// CheckHosts reports what is wrong with a pattern of hosts; nil if no inventory is known.
 	CheckHosts func(pattern string) error
-	// Hosts are the names of all hosts, and Groups those of all groups with their hosts. Nil means
-	// that no inventory is known: then `hosts["name"]` and `groups.NAME` are not judged.
-	Hosts  []string
-	Groups map[string][]string
+	// HostNames and GroupNames are those of the inventory. Nil means that none is known: then
+	// `hosts["name"]` and `groups.NAME` are not judged.
+	HostNames, GroupNames []string
 }
 
 // Load reads a playbook with all that it imports and judges whatever can be judged without a

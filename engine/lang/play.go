@@ -15,7 +15,7 @@ var playShape = shape{
 	what: "a play",
 	attributes: []string{"hosts", "serial", "any_errors_fatal", "max_fail_percentage", "become",
 		"become_user", "vars", "tags"},
-	blocks: []string{"task", "group", "handler"},
+	blocks: []string{"task", "group", "flush_handlers", "handler"},
 }
 
 // play decodes one play; names are those of the plays before it.

@@ -163,10 +163,10 @@ func (*Task) node()  {}
 func (*Group) node() {}
 
 // Scope is what expressions see beside `var` and `local`: the roots host, hosts, groups, facts,
-// result, each, play and vars, as far as they exist where the expression stands.
+// result, each and play, as far as they exist where the expression stands.
 //
-// The engine need not fill in vars: if it is absent, the methods of Task evaluate the `vars` of the
-// play and of the task wherever an expression reads them.
+// The engine does not fill in vars: the methods of Task evaluate those of the play and of the task
+// wherever an expression reads them.
 type Scope map[string]cty.Value
 
 // Item is one round of for_each: `each.key` and `each.value`.

@@ -147,15 +147,15 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 		members, what = []string{"name", "address", "vars", "groups", "port"}, "attribute of host"
 		advice = fmt.Sprintf(" A variable of the inventory is host.vars.%s.", name)
 	case "hosts":
-		if l.options.Hosts == nil {
+		if l.options.HostNames == nil {
 			return nil
 		}
-		members, what = l.options.Hosts, "host"
+		members, what = l.options.HostNames, "host"
 	case "groups":
-		if l.options.Groups == nil {
+		if l.options.GroupNames == nil {
 			return nil
 		}
-		members, what = sortedKeys(l.options.Groups), "group"
+		members, what = l.options.GroupNames, "group"
 	case "each":
 		members, what = []string{"key", "value"}, "attribute of each"
 	case "play":

@@ -19,9 +19,10 @@ var (
 	groupShape = shape{
 		what:       "a group",
 		attributes: []string{"when", "tags", "become", "become_user"},
-		blocks:     []string{"task", "group", "rescue", "always"},
+		blocks:     []string{"task", "group", "flush_handlers", "rescue", "always"},
 	}
-	partShape = shape{blocks: []string{"task", "group"}}
+	partShape  = shape{blocks: []string{"task", "group", "flush_handlers"}}
+	flushShape = shape{what: "a flush_handlers block"}
 )
 
 // playDecoder decodes the tasks of one play.
@@ -48,6 +49,10 @@ func (d *playDecoder) nodes(body *hclsyntax.Body, parent *Group, tags []string, 
 			if g := d.group(block, parent, tags); g != nil {
 				nodes = append(nodes, g)
 			}
+		case block.Type == "flush_handlers":
+			d.noLabels(block)
+			d.check(block.Body, flushShape)
+			nodes = append(nodes, &Flush{Range: block.DefRange()})
 		}
 	}
 	return nodes

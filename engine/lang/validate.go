@@ -104,32 +104,22 @@ func (v *validator) scope(p *Play) Scope {
 			"hosts": cty.UnknownVal(cty.List(cty.String)),
 		}),
 	}
-	if v.options.Hosts != nil {
-		hosts := make(map[string]cty.Value, len(v.options.Hosts))
-		for _, name := range v.options.Hosts {
-			hosts[name] = host
-		}
-		s["hosts"] = cty.ObjectVal(hosts)
+	if v.options.HostNames != nil {
+		s["hosts"] = objectOf(v.options.HostNames, host)
 	}
-	if v.options.Groups != nil {
-		groups := make(map[string]cty.Value, len(v.options.Groups))
-		for name, members := range v.options.Groups {
-			groups[name] = stringsValue(members)
-		}
-		s["groups"] = cty.ObjectVal(groups)
+	if v.options.GroupNames != nil {
+		s["groups"] = objectOf(v.options.GroupNames, cty.UnknownVal(cty.List(cty.String)))
 	}
 	return s
 }
 
-func stringsValue(all []string) cty.Value {
-	if len(all) == 0 {
-		return cty.ListValEmpty(cty.String)
+// objectOf is an object with the same value under all names.
+func objectOf(names []string, value cty.Value) cty.Value {
+	all := make(map[string]cty.Value, len(names))
+	for _, name := range names {
+		all[name] = value
 	}
-	values := make([]cty.Value, len(all))
-	for i, s := range all {
-		values[i] = cty.StringVal(s)
-	}
-	return cty.ListVal(values)
+	return cty.ObjectVal(all)
 }
 
 // vars is the value of a `vars` argument over the outer ones, unknown if it is faulty.
