@@ -47,9 +47,6 @@ func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 	return Commands.Observe(ctx, h, r.Key())
 }
 
-// Expect says what the command will answer once a step is done.
-func (r Reading) Expect(a remote.Answer) Expectation { return Commands.Expect(r.Key(), a) }
-
 // readingScript changes directory and environment in a subshell of its own. The values are
 // parameters of the shell, so they show in no process's arguments.
 const readingScript = `(_s=$1 _d=$2 _i=$3 _n=$4; shift 4
@@ -75,34 +72,48 @@ func (r Reading) query() remote.Query {
 	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), User: r.User}
 }
 
-// Commands are the answers of commands that only read, by Reading.Key.
-var Commands = &Kind[remote.Answer]{
-	Name: "command",
-	Ask: func(names []string) []remote.Query {
-		var queries []remote.Query
-		for _, name := range names {
-			if r, err := parseReading(name); err == nil {
-				queries = append(queries, r.query())
-			}
+// Commands are the answers of commands that modules read by, by Reading.Key.
+var Commands = &Kind[remote.Answer]{Name: "command", Ask: askCommands, Parse: parseCommands}
+
+// AuthorCommands are the answers of commands that the playbook's author wrote, by Reading.Key. What
+// they depend on is known to nobody else, so in check mode any change makes them unknown: see
+// AfterChange.
+var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", Ask: askCommands, Parse: parseCommands}
+
+// AfterChange is what any predicted change of a host does to what cannot be attributed to one:
+// commands of the playbook's author may print something else afterwards.
+func AfterChange(summary string) Expectation {
+	return Expectation{
+		Match:   func(k Key) bool { return k.Kind == AuthorCommands.Name },
+		Unknown: "its answer may depend on an earlier change (" + summary + ")",
+	}
+}
+
+func askCommands(names []string) []remote.Query {
+	var queries []remote.Query
+	for _, name := range names {
+		if r, err := parseReading(name); err == nil {
+			queries = append(queries, r.query())
 		}
-		return queries
-	},
-	Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
-		for _, name := range names {
-			r, err := parseReading(name)
-			if err != nil {
-				tell(name, remote.Answer{}, err)
-				continue
-			}
-			a := answers[0]
-			answers = answers[1:]
-			if a.Exit == 124 || a.Exit == 137 {
-				tell(name, a, fmt.Errorf("%s did not end in time (exit %d)", strings.Join(r.Argv, " "), a.Exit))
-				continue
-			}
-			tell(name, a, nil)
+	}
+	return queries
+}
+
+func parseCommands(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
+	for _, name := range names {
+		r, err := parseReading(name)
+		if err != nil {
+			tell(name, remote.Answer{}, err)
+			continue
 		}
-	},
+		a := answers[0]
+		answers = answers[1:]
+		if a.Exit == 124 || a.Exit == 137 {
+			tell(name, a, fmt.Errorf("%s did not end in time (exit %d)", strings.Join(r.Argv, " "), a.Exit))
+			continue
+		}
+		tell(name, a, nil)
+	}
 }
 
 func parseReading(name string) (Reading, error) {

@@ -239,9 +239,10 @@ func typeOf(mode uint64) FileType {
 	}
 }
 
-func changed(name string) error {
-	return fmt.Errorf("%s changed while it was read; run again", name)
-}
+// errChanged is that a file was written to between two of the commands that read it.
+var errChanged = errors.New("changed while it was read; run again")
+
+func changed(name string) error { return fmt.Errorf("%s %w", name, errChanged) }
 
 // parseLinks reads one target for each name that stat called a symbolic link.
 func parseLinks(names []string, files map[string]*reading, a remote.Answer) {

@@ -10,10 +10,10 @@ import (
 )
 
 // Placed is everything that will be observed differently once f lies at name on h: the file, its
-// sum, its directory's entries, the globs that may match it, and for /etc/hosts the names that it
-// resolves. Placing an absent file is removing what is there.
+// sum, its directory's entries, the globs that may match it, for a unit file its unit, and for
+// /etc/hosts the names that it resolves. Placing an absent file is removing what is there.
 func Placed(h *Host, name string, f File) []Expectation {
-	expect := []Expectation{Files.Expect(name, f)}
+	expect := []Expectation{Files.Expect(name, f), Paths.Expect(name, f.Exists())}
 	switch {
 	case f.Type == Regular && !f.Truncated:
 		sum := sha256.Sum256(f.Content)
@@ -32,6 +32,9 @@ func Placed(h *Host, name string, f File) []Expectation {
 	}
 	expect = append(expect, placedInDirectory(h, name, f.Exists())...)
 	expect = append(expect, placedText(h, name, f)...)
+	if dir, base := path.Split(name); strings.HasSuffix(dir, "/systemd/system/") && CheckUnitName(base) == nil {
+		expect = append(expect, Units.Unknown(base, "its unit file "+name+" is about to change"))
+	}
 	if name == "/etc/hosts" && f.Type == Regular {
 		expect = append(expect, resolved(h, f)...)
 	}

@@ -16,10 +16,13 @@ type Unit struct {
 	LoadState string
 	// ActiveState is "active", "reloading", "inactive", "failed", "activating" or "deactivating".
 	ActiveState string
-	// SubState is the finer state of the unit's type: "running", "dead", "exited", "listening".
+	// SubState is the finer state of the unit's type: "running", "dead", "exited", "listening". It is
+	// empty where check mode predicts a state and cannot know it as finely.
 	SubState string
 	// UnitFileState is "enabled", "disabled", "static", "masked", "alias", …; empty without a file.
 	UnitFileState string
+	// Stale is set where the unit's file has changed since systemd read it (NeedDaemonReload).
+	Stale bool
 }
 
 // Exists reports whether systemd knows the unit, masked or not.
@@ -76,7 +79,7 @@ var Units = &Kind[Unit]{
 			return nil
 		}
 		return []remote.Query{{
-			Script: `LC_ALL=C systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState -- "$@"`,
+			Script: `LC_ALL=C systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
 			Args:   valid,
 		}}
 	},
@@ -139,6 +142,8 @@ func parseUnits(out string) []Unit {
 			u.SubState = value
 		case "UnitFileState":
 			u.UnitFileState = value
+		case "NeedDaemonReload":
+			u.Stale = value == "yes"
 		}
 	}
 	return units

@@ -13,7 +13,8 @@ import (
 
 // User is an account as the name service switch tells it; the zero value is one that is not there.
 type User struct {
-	Name     string
+	Name string
+	// UID and GID are -1 where check mode predicts an account whose ids it cannot know.
 	UID, GID int
 	// Comment is the GECOS field.
 	Comment, Home, Shell string
@@ -28,7 +29,8 @@ func (u User) Exists() bool { return u.Name != "" }
 
 // Group is a group as the name service switch tells it; the zero value is one that is not there.
 type Group struct {
-	Name    string
+	Name string
+	// GID is -1 where check mode predicts a group whose id it cannot know.
 	GID     int
 	Members []string
 }

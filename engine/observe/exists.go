@@ -1,0 +1,120 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"hlplay/engine/remote"
+)
+
+// Paths is whether anything lies at an absolute path, be it a symbolic link that leads nowhere. Expect it of a step
+// that brings a file of which nothing more can be known, and ask with Exists.
+var Paths = &Kind[bool]{
+	Name: "exists",
+	Ask: func(names []string) []remote.Query {
+		return eachPath(names, `[ -e "$1" ] || [ -L "$1" ]`)
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
+		parseEachPath(names, answers, tell, func(_ string, a remote.Answer) (bool, error) {
+			return a.Exit == 0, nil
+		})
+	},
+}
+
+// Exists reports whether anything lies at a path, also where check mode can say of a file only that
+// it will be there.
+func Exists(ctx context.Context, h *Host, name string) (bool, error) {
+	f, err := Files.Observe(ctx, h, name)
+	if IsUnknown(err) {
+		if known, ok := h.Known(Paths.Key(name)); ok {
+			return known.(bool), nil
+		}
+	}
+	if errors.Is(err, errChanged) { // there is something that grows
+		return true, nil
+	}
+	return f.Exists(), err
+}
+
+// Pattern is a regular expression and the file that it is looked for in. In JSON it is the name of
+// an observation of Matches.
+type Pattern struct {
+	Path   string `json:"path"`
+	Regexp string `json:"regexp"`
+}
+
+// Key is the name under which Matches observes the pattern.
+func (p Pattern) Key() string {
+	b, err := json.Marshal(p)
+	if err != nil { // two strings always marshal
+		return err.Error()
+	}
+	return string(b)
+}
+
+// Observe reports whether the pattern (RE2, ^ and $ at every line) matches in its file; it does not
+// in one that is absent, or that changes while it is read. In check mode it looks at what is
+// predicted of the file, and if that is unknown, at what a step expects of the pattern itself.
+func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
+	re, err := regexp.Compile("(?m)" + p.Regexp)
+	if err != nil {
+		return false, err
+	}
+	_, f, err := Follow(ctx, h, p.Path)
+	if IsUnknown(err) {
+		if known, ok := h.Known(Matches.Key(p.Key())); ok {
+			return known.(bool), nil
+		}
+	}
+	if errors.Is(err, errChanged) { // whoever waits for it looks again
+		return false, nil
+	}
+	return re.Match(f.Content) && err == nil, err
+}
+
+// Matches is whether a pattern matches within the first FileLimit bytes of a file, by Pattern.Key.
+var Matches = &Kind[bool]{
+	Name: "matches",
+	Ask: func(names []string) []remote.Query {
+		var queries []remote.Query
+		for _, name := range names {
+			if p, _, err := parsePattern(name); err == nil {
+				queries = append(queries, remote.Query{
+					Script: `if [ -f "$1" ]; then LC_ALL=C head -c 1048576 -- "$1"; fi`, Args: []string{p.Path},
+				})
+			}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
+		for _, name := range names {
+			p, re, err := parsePattern(name)
+			if err != nil {
+				tell(name, false, err)
+				continue
+			}
+			a := answers[0]
+			answers = answers[1:]
+			if a.Exit != 0 {
+				tell(name, false, fmt.Errorf("reading %s ended with %d: %s", p.Path, a.Exit, lastLine(a.Stderr)))
+				continue
+			}
+			tell(name, re.Match(a.Stdout), nil)
+		}
+	},
+}
+
+func parsePattern(name string) (Pattern, *regexp.Regexp, error) {
+	var p Pattern
+	if err := json.Unmarshal([]byte(name), &p); err != nil {
+		return p, nil, fmt.Errorf("a pattern is observed by its Pattern.Key: %w", err)
+	}
+	if err := checkPath(p.Path); err != nil {
+		return p, nil, err
+	}
+	re, err := regexp.Compile("(?m)" + p.Regexp)
+	return p, re, err
+}

@@ -1,0 +1,172 @@
+// Package assert states what must be true before a playbook goes on.
+package assert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Assert is what must be true. It never changes anything.
+type Assert struct {
+	That         cty.Value   `hcl:"that,optional" doc:"A list of conditions, all of which must be true."`
+	Message      string      `hcl:"message,optional" doc:"What to say if one of that is false."`
+	Conditions   []Condition `hcl:"condition,block" doc:"A condition with a message of its own."`
+	SamePackages []string    `hcl:"same_packages,optional" doc:"Packages that must have the same version on all hosts of the play that have them installed."`
+}
+
+// Condition is one thing that must be true.
+type Condition struct {
+	Test    bool   `hcl:"test" doc:"The condition."`
+	Message string `hcl:"message" doc:"What is wrong, and what to do, if the condition is false."`
+}
+
+// Spec is the module as the registry lists it.
+var Spec = modules.Spec{
+	Name:    "assert",
+	Summary: "Fails, with what it was told to say, unless all conditions are true",
+	Doc: `All conditions are looked at, and every one that is false is reported. Nothing is ever changed. In check
+mode a condition that depends on what an earlier change makes unknowable is reported as uncertain.`,
+	Example: `task "this is Debian" {
+  assert {
+    condition {
+      test    = facts.distribution.id == "debian"
+      message = "Proxmox VE is installed on Debian; this is ${facts.distribution.pretty}"
+    }
+  }
+}
+
+task "all hosts run the same Proxmox VE" {
+  assert {
+    same_packages = ["pve-manager"]
+  }
+}
+`,
+	New: func() modules.Module { return &Assert{} },
+}
+
+// Validate implements modules.Validator.
+func (a *Assert) Validate() error {
+	given := a.That != cty.NilVal && !a.That.IsNull()
+	if !given && len(a.Conditions) == 0 && len(a.SamePackages) == 0 {
+		return &modules.ArgumentError{Argument: "that", Problem: "nothing is asserted", Want: "give that = [conditions], condition blocks, or same_packages"}
+	}
+	if given {
+		_, err := truths(a.That)
+		return err
+	}
+	return nil
+}
+
+// Plan implements modules.Module.
+func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	var failed []string
+	that, err := truths(a.That)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	unknown := false
+	for i, t := range that {
+		switch {
+		case !t.IsKnown():
+			unknown = true
+		case t.False() && a.Message != "":
+			failed = append(failed, a.Message)
+		case t.False():
+			failed = append(failed, fmt.Sprintf("condition %d of %d is false", i+1, len(that)))
+		}
+	}
+	for _, c := range a.Conditions {
+		if !c.Test {
+			failed = append(failed, c.Message)
+		}
+	}
+	different, err := a.different(ctx, h)
+	if err != nil && !observe.IsUnknown(err) {
+		return modules.Plan{}, err
+	}
+	failed = append(failed, different...)
+	switch {
+	case len(failed) > 0:
+		slices.Sort(failed)
+		return modules.Plan{}, errors.New(strings.Join(slices.Compact(failed), "; "))
+	case err != nil:
+		return modules.Plan{}, err
+	case unknown:
+		return modules.Plan{}, &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "assert"}, Because: "a condition depends on an earlier change"}
+	}
+	return modules.Plan{}, nil
+}
+
+// truths are the elements of a list of conditions, without marks. A list that is unknown as a whole
+// is one unknown condition.
+func truths(list cty.Value) ([]cty.Value, error) {
+	if list == cty.NilVal {
+		return nil, nil
+	}
+	list, _ = list.UnmarkDeep()
+	switch {
+	case list.IsNull():
+		return nil, nil
+	case !list.IsKnown():
+		return []cty.Value{cty.UnknownVal(cty.Bool)}, nil
+	case list.Type() == cty.Bool:
+		return []cty.Value{list}, nil
+	case !list.CanIterateElements() || list.Type().IsMapType() || list.Type().IsObjectType():
+		return nil, &modules.ArgumentError{Argument: "that", Problem: "it is not a list of conditions", Want: "write that = [a, b]"}
+	}
+	var all []cty.Value
+	for _, t := range list.AsValueSlice() {
+		if t.IsNull() || t.Type() != cty.Bool && t.IsKnown() {
+			return nil, &modules.ArgumentError{Argument: "that", Problem: fmt.Sprintf("element %d is not true or false", len(all)+1), Want: "write a comparison"}
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// different says which packages differ between the hosts of the play. A version that check mode
+// cannot know makes the answer unknowable, unless the known ones differ already.
+func (a *Assert) different(ctx context.Context, h modules.Host) ([]string, error) {
+	if len(a.SamePackages) == 0 {
+		return nil, nil
+	}
+	for _, peer := range h.Peers() {
+		observe.Packages.Want(peer, a.SamePackages...)
+	}
+	var failed []string
+	var unknown error
+	for _, name := range a.SamePackages {
+		hosts := map[string][]string{}
+		for _, peer := range h.Peers() {
+			p, err := observe.Packages.Observe(ctx, peer, name)
+			switch {
+			case observe.IsUnknown(err):
+				unknown = err
+			case err != nil:
+				return nil, err
+			case p.Installed() && p.Version == "":
+				unknown = &observe.UnknownError{Host: peer.Name(), Key: observe.Packages.Key(name), Because: "its version is known once it is installed"}
+			case p.Installed():
+				hosts[p.Version] = append(hosts[p.Version], peer.Name())
+			}
+		}
+		if len(hosts) < 2 {
+			continue
+		}
+		var versions []string
+		for version, names := range hosts {
+			versions = append(versions, version+" on "+strings.Join(names, ", "))
+		}
+		slices.Sort(versions)
+		failed = append(failed, fmt.Sprintf("%s differs: %s; upgrade all hosts to the same version", name, strings.Join(versions, "; ")))
+	}
+	return failed, unknown
+}

@@ -1,0 +1,266 @@
+// Package command runs a program or a piece of shell that no other module covers.
+package command
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// Command is a program to run, and how to know that it need not run.
+type Command struct {
+	Argv  []string `hcl:"argv,optional" doc:"The program and its arguments, each as it is: no shell looks at them."`
+	Shell string   `hcl:"shell,optional" doc:"Text for sh -c, in place of argv, where a pipe or a redirection is wanted."`
+
+	Creates string   `hcl:"creates,optional" doc:"Absolute path: the command is done if something is there."`
+	Removes string   `hcl:"removes,optional" doc:"Absolute path: the command is done if nothing is there."`
+	Unless  []string `hcl:"unless,optional" doc:"A command that only reads: the command is done if it exits with 0."`
+	OnlyIf  []string `hcl:"only_if,optional" doc:"A command that only reads: the command runs only if it exits with 0. Alone, it must exit with another code afterwards."`
+	Reads   bool     `hcl:"reads,optional" doc:"The command changes nothing: it is read like everything else, in check mode too, and never counts as a change."`
+	Always  bool     `hcl:"always,optional" doc:"The command runs each time and counts as a change each time."`
+
+	Env   map[string]string `hcl:"env,optional" doc:"Added to the environment. It does not show in process lists."`
+	Stdin string            `hcl:"stdin,optional" doc:"The whole standard input."`
+	Dir   string            `hcl:"dir,optional" doc:"Working directory."`
+	OK    []int             `hcl:"ok,optional" default:"[0]" doc:"Exit codes that are success."`
+	Limit time.Duration     `hcl:"limit,optional" doc:"How long it may take; 10m without it, 30s with reads."`
+}
+
+// Spec is the module as the registry lists it.
+var Spec = modules.Spec{
+	Name:    "command",
+	Summary: "Runs a program, if it has not yet had its effect",
+	Doc: `Idempotence is not promised but enforced: a command says by which it is known that its work is done
+(` + "`creates`, `removes`, `unless`, `only_if`" + `), or that it only reads (` + "`reads`" + `), or that it is to run each
+time (` + "`always`" + `, for handlers). After it ran, the guard must say that it is done, else the task fails.
+
+With ` + "`reads`" + ` a registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + `; the output of a command that changes something
+is there once it ran.
+
+Check mode predicts the guard and nothing else that the command may do.`,
+	Example: `task "the archive is unpacked" {
+  command {
+    argv    = ["tar", "-xzf", "/root/tools.tgz", "-C", "/opt"]
+    creates = "/opt/tools"
+  }
+}
+
+task "the kernel's view of time" {
+  command {
+    argv  = ["timedatectl", "show"]
+    reads = true
+  }
+  register = "time"
+}
+`,
+	New: func() modules.Module { return &Command{} },
+}
+
+const chooseGuard = `say how to know that it need not run: creates = "/path" or removes = "/path", unless = [command] or only_if = [command]; or reads = true if it changes nothing, or always = true if it is to run each time`
+
+// Validate implements modules.Validator.
+func (c *Command) Validate() error {
+	if (len(c.Argv) == 0) == (c.Shell == "") {
+		return &modules.ArgumentError{Argument: "argv", Problem: "exactly one of argv and shell is needed", Want: `write argv = ["program", "argument"], or shell = "text" where a shell is wanted`}
+	}
+	for name, argv := range map[string][]string{"argv": c.Argv, "unless": c.Unless, "only_if": c.OnlyIf} {
+		if argv != nil && (len(argv) == 0 || argv[0] == "") && (name != "argv" || c.Shell == "") {
+			return &modules.ArgumentError{Argument: name, Problem: "it names no program"}
+		}
+		for _, arg := range argv {
+			if strings.ContainsRune(arg, 0) {
+				return &modules.ArgumentError{Argument: name, Problem: "it holds a NUL byte"}
+			}
+		}
+	}
+	for name, p := range map[string]string{"creates": c.Creates, "removes": c.Removes, "dir": c.Dir} {
+		if p != "" && !path.IsAbs(p) {
+			return &modules.ArgumentError{Argument: name, Problem: fmt.Sprintf("%q is not an absolute path", p)}
+		}
+	}
+	guarded := c.Creates != "" || c.Removes != "" || len(c.Unless) > 0 || len(c.OnlyIf) > 0
+	switch {
+	case c.Reads && (guarded || c.Always):
+		return &modules.ArgumentError{Argument: "reads", Problem: "a command that only reads needs no guard", Want: "leave out creates, removes, unless, only_if and always"}
+	case c.Always && guarded:
+		return &modules.ArgumentError{Argument: "always", Problem: "a command with a guard does not run each time", Want: "leave out always, or creates, removes, unless and only_if"}
+	case !c.Reads && !c.Always && !guarded:
+		return &modules.ArgumentError{Argument: "command", Problem: "it has no guard", Want: chooseGuard}
+	}
+	return nil
+}
+
+// Plan implements modules.Module.
+func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	switch {
+	case c.Reads:
+		return c.read(ctx, h)
+	case c.Always:
+		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: data(nil)}, nil
+	}
+	due, err := c.due(ctx, h)
+	if err != nil || !due {
+		return modules.Plan{Data: data(nil)}, err
+	}
+	step := c.step()
+	step.Expect = c.expect(ctx, h)
+	return modules.Plan{Steps: []modules.Step{step}, Data: data(nil)}, nil
+}
+
+func (c *Command) argv() []string {
+	if c.Shell != "" {
+		return []string{"sh", "-c", c.Shell}
+	}
+	return c.Argv
+}
+
+// read runs the command as an observation.
+func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	r := c.guard(ctx, c.argv())
+	r.Stdin, r.Limit = c.Stdin, c.Limit
+	a, err := observe.AuthorCommands.Observe(ctx, h, r.Key())
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if a.Exit != 0 && len(c.OK) == 0 || len(c.OK) > 0 && !slices.Contains(c.OK, a.Exit) {
+		return modules.Plan{}, fmt.Errorf("%s ended with %d: %s", title(c.argv()), a.Exit, lastLines(a))
+	}
+	return modules.Plan{Data: data(&a)}, nil
+}
+
+// guard is a command that only reads, in the surroundings of the command itself.
+func (c *Command) guard(ctx context.Context, argv []string) observe.Reading {
+	return observe.Reading{Argv: argv, User: modules.User(ctx), Dir: c.Dir, Env: c.Env}
+}
+
+// due reports whether no guard says that the work is done. All guards travel together.
+func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
+	for _, p := range []string{c.Creates, c.Removes} {
+		if p != "" {
+			observe.Files.Want(h, p)
+		}
+	}
+	for _, argv := range [][]string{c.Unless, c.OnlyIf} {
+		if len(argv) > 0 {
+			observe.AuthorCommands.Want(h, c.guard(ctx, argv).Key())
+		}
+	}
+	for _, g := range []struct {
+		path string
+		done bool
+	}{{c.Creates, true}, {c.Removes, false}} {
+		if g.path == "" {
+			continue
+		}
+		exists, err := observe.Exists(ctx, h, g.path)
+		if err != nil || exists == g.done {
+			return false, err
+		}
+	}
+	for _, g := range []struct {
+		argv []string
+		done bool
+	}{{c.Unless, true}, {c.OnlyIf, false}} {
+		if len(g.argv) == 0 {
+			continue
+		}
+		a, err := observe.AuthorCommands.Observe(ctx, h, c.guard(ctx, g.argv).Key())
+		if err != nil {
+			return false, err
+		}
+		if a.Exit == 126 || a.Exit == 127 {
+			return false, fmt.Errorf("the guard %s could not run (exit %d): %s", title(g.argv), a.Exit, lastLines(a))
+		}
+		if (a.Exit == 0) == g.done {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// expect is what the guards will say once the command has run.
+func (c *Command) expect(ctx context.Context, h modules.Host) []observe.Expectation {
+	var expect []observe.Expectation
+	if c.Creates != "" {
+		expect = append(expect,
+			observe.Paths.Expect(c.Creates, true),
+			observe.Files.Unknown(c.Creates, "the command "+title(c.argv())+" is about to create it"))
+	}
+	if c.Removes != "" {
+		expect = append(expect, observe.Placed(h, c.Removes, observe.File{})...)
+	}
+	if len(c.Unless) > 0 {
+		expect = append(expect, observe.AuthorCommands.Expect(c.guard(ctx, c.Unless).Key(), remote.Answer{}))
+	}
+	if len(c.OnlyIf) > 0 && c.Creates == "" && c.Removes == "" && len(c.Unless) == 0 {
+		expect = append(expect, observe.AuthorCommands.Expect(c.guard(ctx, c.OnlyIf).Key(), remote.Answer{Exit: 1}))
+	}
+	return expect
+}
+
+func (c *Command) step() modules.Step {
+	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, OK: c.OK}
+	if c.Stdin != "" {
+		run.Stdin = []byte(c.Stdin)
+	}
+	return modules.Step{Summary: "run " + title(c.argv()), Action: run}
+}
+
+// title is a command as one line that a person reads; a program for a shell is only its first line.
+func title(argv []string) string {
+	if len(argv) == 3 && argv[0] == "sh" && argv[1] == "-c" {
+		line, _, more := strings.Cut(strings.TrimSpace(argv[2]), "\n")
+		if more {
+			line += " …"
+		}
+		return line
+	}
+	return strings.ReplaceAll(strings.Join(argv, " "), "\n", "⏎")
+}
+
+// lastLines is what a failed command said last.
+func lastLines(a remote.Answer) string {
+	text := strings.TrimSpace(string(a.Stderr))
+	if text == "" {
+		text = strings.TrimSpace(string(a.Stdout))
+	}
+	if text == "" {
+		return "it printed nothing"
+	}
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], "\n")
+}
+
+// data is what register exposes: null of each type where the command did not run as a reading.
+func data(a *remote.Answer) cty.Value {
+	if a == nil {
+		return cty.ObjectVal(map[string]cty.Value{
+			"stdout": cty.NullVal(cty.String), "stderr": cty.NullVal(cty.String), "rc": cty.NullVal(cty.Number),
+			"stdout_lines": cty.ListValEmpty(cty.String),
+		})
+	}
+	stdout := strings.TrimRight(string(a.Stdout), "\r\n")
+	var lines []cty.Value
+	if stdout != "" {
+		for line := range strings.SplitSeq(stdout, "\n") {
+			lines = append(lines, cty.StringVal(strings.TrimSuffix(line, "\r")))
+		}
+	}
+	list := cty.ListValEmpty(cty.String)
+	if len(lines) > 0 {
+		list = cty.ListVal(lines)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"stdout": cty.StringVal(stdout), "stderr": cty.StringVal(strings.TrimRight(string(a.Stderr), "\r\n")),
+		"rc": cty.NumberIntVal(int64(a.Exit)), "stdout_lines": list,
+	})
+}

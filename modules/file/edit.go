@@ -1,0 +1,164 @@
+package file
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// beginning is the place before the first line.
+const beginning = "BOF"
+
+func (b Block) begin() string { return b.line("BEGIN") }
+func (b Block) end() string   { return b.line("END") }
+
+func (b Block) line(mark string) string {
+	return cmp.Or(b.Comment, "#") + " " + mark + " " + cmp.Or(b.Marker, "hlplay managed block")
+}
+
+// edited is the text with all lines and blocks as asked for. Applying it to its own result yields
+// that result; lines that undo each other are an error.
+func (f *File) edited(text string) (string, error) {
+	once, err := f.edit(text)
+	if err != nil {
+		return "", err
+	}
+	twice, err := f.edit(once)
+	if err != nil {
+		return "", err
+	}
+	if once != twice {
+		return "", errors.New("the line and block arguments undo each other: planning again would change the file again")
+	}
+	return once, nil
+}
+
+func (f *File) edit(text string) (string, error) {
+	lines := splitLines(text)
+	for _, l := range f.Lines {
+		var err error
+		if lines, err = l.edit(lines); err != nil {
+			return "", err
+		}
+	}
+	for _, b := range f.Blocks {
+		var err error
+		if lines, err = b.edit(lines); err != nil {
+			return "", err
+		}
+	}
+	if slices.Equal(lines, splitLines(text)) {
+		return text, nil // the last line may lack its end, which is no reason to write
+	}
+	return joinLines(lines), nil
+}
+
+// splitLines are the lines of a text without their ends.
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func joinLines(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func (l Line) edit(lines []string) ([]string, error) {
+	is := func(line string) bool { return line == l.Line }
+	if l.Regexp != "" {
+		re, err := regexp.Compile(l.Regexp)
+		if err != nil {
+			return nil, fmt.Errorf("line.regexp: %w", err)
+		}
+		is = re.MatchString
+	}
+	if l.State == absent {
+		return slices.DeleteFunc(slices.Clone(lines), is), nil
+	}
+	first := slices.IndexFunc(lines, is)
+	if first < 0 {
+		return insert(lines, l.InsertAfter, l.InsertBefore, l.Line)
+	}
+	if l.Regexp == "" {
+		return lines, nil
+	}
+	edited := append(slices.Clone(lines[:first]), l.Line)
+	return append(edited, slices.DeleteFunc(slices.Clone(lines[first+1:]), is)...), nil
+}
+
+// insert puts new lines where insert_after or insert_before says.
+func insert(lines []string, after, before string, added ...string) ([]string, error) {
+	at := len(lines)
+	switch {
+	case before == beginning:
+		at = 0
+	case before != "":
+		re, err := regexp.Compile(before)
+		if err != nil {
+			return nil, fmt.Errorf("insert_before: %w", err)
+		}
+		if i := slices.IndexFunc(lines, re.MatchString); i >= 0 {
+			at = i
+		}
+	case after != "":
+		re, err := regexp.Compile(after)
+		if err != nil {
+			return nil, fmt.Errorf("insert_after: %w", err)
+		}
+		for i, line := range lines {
+			if re.MatchString(line) {
+				at = i + 1
+			}
+		}
+	}
+	return slices.Insert(slices.Clone(lines), at, added...), nil
+}
+
+func (b Block) edit(lines []string) ([]string, error) {
+	from, to, err := b.find(lines)
+	if err != nil {
+		return nil, err
+	}
+	var block []string
+	if b.State != absent {
+		block = append([]string{b.begin()}, splitLines(b.Content)...)
+		block = append(block, b.end())
+	}
+	if from < 0 {
+		if len(block) == 0 {
+			return lines, nil
+		}
+		return insert(lines, b.InsertAfter, b.InsertBefore, block...)
+	}
+	return slices.Replace(slices.Clone(lines), from, to, block...), nil
+}
+
+// find is where the block stands with its markers; from is negative if it is not there. A marker
+// without its partner is an error: where the block ends is then anybody's guess.
+func (b Block) find(lines []string) (from, to int, err error) {
+	begins, ends := 0, 0
+	from = -1
+	for i, line := range lines {
+		switch line {
+		case b.begin():
+			begins++
+			from = i
+		case b.end():
+			ends++
+			to = i + 1
+		}
+	}
+	if begins != ends || begins > 1 || begins == 1 && to <= from {
+		return 0, 0, fmt.Errorf("the file has %d lines %q and %d lines %q, expected one of each in this order or none; repair it by hand",
+			begins, b.begin(), ends, b.end())
+	}
+	return from, to, nil
+}

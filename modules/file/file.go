@@ -1,0 +1,286 @@
+// Package file manages one file, directory or symbolic link, or a line or a block within a file.
+package file
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// File is what should lie at a path.
+type File struct {
+	Path    string  `hcl:"path" doc:"Absolute path on the host."`
+	State   string  `hcl:"state,optional" doc:"present, directory, link or absent. Without it: link where target is given, else present."`
+	Content *string `hcl:"content,optional" doc:"Whole content of the file. Without content and source, what is in the file is kept, and an absent file is created empty."`
+	Source  string  `hcl:"source,optional" doc:"Path of a file on the controller whose content the file gets, whatever is in it."`
+	Target  string  `hcl:"target,optional" doc:"Where the symbolic link points, as it is to be written in the link."`
+
+	Mode  fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. Without it they are kept; a new file gets 0644, a new directory 0755."`
+	Owner string      `hcl:"owner,optional" doc:"Name of the owner. Without it the owner is kept; what is new belongs to the acting user."`
+	Group string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
+
+	MakeParents bool `hcl:"make_parents,optional" doc:"Make missing parent directories (0755)."`
+	Recursive   bool `hcl:"recursive,optional" doc:"With state absent: remove a directory with all that is in it."`
+	Replace     bool `hcl:"replace,optional" doc:"Replace what lies at the path although it is of another type: a symbolic link rather than writing through it, a file, an empty directory."`
+	Create      bool `hcl:"create,optional" doc:"Create the file if a line or a block is to go into one that is absent."`
+
+	Lines  []Line  `hcl:"line,block" doc:"A line within the file."`
+	Blocks []Block `hcl:"block,block" doc:"A block of lines within the file, between two marker lines."`
+}
+
+// Line is one line within a file.
+type Line struct {
+	Line         string `hcl:"line,optional" doc:"The line, without its end."`
+	Regexp       string `hcl:"regexp,optional" doc:"Lines that it matches are the line in another form: the first becomes the line, further ones go. It must match the line itself. Go's syntax (RE2)."`
+	State        string `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: all lines that match regexp, or equal line, go."`
+	InsertAfter  string `hcl:"insert_after,optional" doc:"Regular expression: a new line goes after the last line that matches; without a match, to the end."`
+	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line goes before the first line that matches; without a match, to the end. BOF is the beginning of the file."`
+}
+
+// Block is lines within a file, between two marker lines.
+type Block struct {
+	Content      string `hcl:"content,optional" doc:"The lines between the markers."`
+	Marker       string `hcl:"marker,optional" default:"\"hlplay managed block\"" doc:"What the marker lines say: # BEGIN marker, # END marker. It tells several blocks of a file apart."`
+	Comment      string `hcl:"comment,optional" default:"\"#\"" doc:"What begins a comment in this file, for the marker lines."`
+	State        string `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: the block goes with its markers."`
+	InsertAfter  string `hcl:"insert_after,optional" doc:"As for a line; a block that is there stays where it is."`
+	InsertBefore string `hcl:"insert_before,optional" doc:"As for a line."`
+}
+
+const (
+	present   = "present"
+	absent    = "absent"
+	directory = "directory"
+	link      = "link"
+)
+
+// Spec is the module as the registry lists it.
+var Spec = modules.Spec{
+	Name:    "file",
+	Summary: "A file, directory or symbolic link; or a line or a block within a file",
+	Doc: `Files are replaced atomically: a reader sees the old content or the new one. Templates are a function of the
+language: ` + "`content = templatefile(\"hosts.tmpl\", { nodes = hosts })`" + `.
+
+Content is written **through** a symbolic link to where it leads, so that links into ` + "`/etc/pve`" + ` stay;
+` + "`replace = true`" + ` replaces the link.
+
+Refused: to remove a directory that is not empty without ` + "`recursive = true`" + `, to remove ` + "`/`" + ` or a directory in it,
+to replace a directory that is not empty by anything else, to edit a line of a file that is absent without
+` + "`create = true`" + `, and a block whose end marker is missing.
+
+The mode and owner of files in ` + "`/etc/pve`" + ` are decided by the cluster file system; asking for others is an error.`,
+	Example: `task "time zone" {
+  file {
+    path   = "/etc/localtime"
+    target = "/usr/share/zoneinfo/Europe/Berlin"
+  }
+}
+
+task "the issue text" {
+  file {
+    path    = "/etc/issue.net"
+    content = "Authorised use only.\n"
+    mode    = "0644"
+  }
+}
+
+task "root logs in by key only" {
+  file {
+    path = "/etc/ssh/sshd_config"
+    line {
+      regexp = "^#?PermitRootLogin\\s"
+      line   = "PermitRootLogin prohibit-password"
+    }
+  }
+}
+`,
+	New: func() modules.Module { return &File{} },
+}
+
+// mode is the permission bits as chmod(1) counts them; in arguments the three high bits may come as
+// those of Go.
+func (f *File) mode() fs.FileMode {
+	bits := f.Mode & 0o7777
+	for high, bit := range map[fs.FileMode]fs.FileMode{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if f.Mode&high != 0 {
+			bits |= bit
+		}
+	}
+	return bits
+}
+
+// state is what is asked for, with the default filled in.
+func (f *File) state() string {
+	switch {
+	case f.State != "":
+		return f.State
+	case f.Target != "":
+		return link
+	}
+	return present
+}
+
+// Validate implements modules.Validator.
+func (f *File) Validate() error {
+	for _, check := range []func() error{f.checkPath, f.checkState, f.checkAttributes, f.checkSource} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	for _, l := range f.Lines {
+		if err := l.check(); err != nil {
+			return err
+		}
+	}
+	markers := map[string]bool{}
+	for _, b := range f.Blocks {
+		if err := b.check(); err != nil {
+			return err
+		}
+		if markers[b.begin()] {
+			return &modules.ArgumentError{Argument: "block.marker", Problem: fmt.Sprintf("two blocks have the marker line %q", b.begin()), Want: "give each its own"}
+		}
+		markers[b.begin()] = true
+	}
+	return nil
+}
+
+func (f *File) checkPath() error {
+	if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || strings.ContainsRune(f.Path, 0) {
+		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not a plain absolute path", f.Path), Want: "begin with / and leave out .., // and a final /"}
+	}
+	if f.Path == "/" {
+		return &modules.ArgumentError{Argument: "path", Problem: "the root directory is not managed"}
+	}
+	if f.state() == absent && f.Recursive && path.Dir(f.Path) == "/" {
+		return &modules.ArgumentError{Argument: "recursive", Problem: "refusing to remove " + f.Path + " with all that is in it", Want: "name a directory further down"}
+	}
+	return nil
+}
+
+// checkState refuses arguments that mean nothing in the state asked for.
+func (f *File) checkState() error {
+	content := f.Content != nil || f.Source != "" || len(f.Lines)+len(f.Blocks) > 0
+	attributes := f.Mode != 0 || f.Owner != "" || f.Group != ""
+	given := map[string]bool{
+		"content, source, line or block": content,
+		"mode, owner or group":           attributes,
+		"target":                         f.Target != "",
+		"recursive":                      f.Recursive,
+		"create":                         f.Create,
+		"make_parents":                   f.MakeParents,
+		"replace":                        f.Replace,
+	}
+	var useless []string
+	switch f.state() {
+	case present:
+		useless = []string{"target", "recursive"}
+	case directory:
+		useless = []string{"content, source, line or block", "target", "recursive", "create"}
+	case link:
+		if f.Target == "" {
+			return &modules.ArgumentError{Argument: "target", Problem: "is missing", Want: "say where the link points"}
+		}
+		useless = []string{"content, source, line or block", "mode, owner or group", "recursive", "create"}
+	case absent:
+		useless = []string{"content, source, line or block", "mode, owner or group", "target", "create", "make_parents", "replace"}
+	default:
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", f.State), Want: "present, directory, link or absent"}
+	}
+	for _, name := range useless {
+		if given[name] {
+			return &modules.ArgumentError{Argument: strings.Split(name, ",")[0], Problem: fmt.Sprintf("%s means nothing with state %q", name, f.state())}
+		}
+	}
+	if f.Content != nil && f.Source != "" {
+		return &modules.ArgumentError{Argument: "source", Problem: "content is given too", Want: "give one of them"}
+	}
+	return nil
+}
+
+func (f *File) checkAttributes() error {
+	if f.Mode&^(0o7777|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
+		return &modules.ArgumentError{Argument: "mode", Problem: fmt.Sprintf("%o has more than permission bits", uint32(f.Mode)), Want: "at most 7777"}
+	}
+	for argument, name := range map[string]string{"owner": f.Owner, "group": f.Group} {
+		if name == "" {
+			continue
+		}
+		if err := observe.CheckAccountName(name); err != nil {
+			return &modules.ArgumentError{Argument: argument, Problem: err.Error()}
+		}
+	}
+	return nil
+}
+
+func (f *File) checkSource() error {
+	if f.Source == "" {
+		return nil
+	}
+	info, err := os.Stat(f.Source)
+	if err != nil {
+		return &modules.ArgumentError{Argument: "source", Problem: err.Error(), Want: "name a file on the controller"}
+	}
+	if !info.Mode().IsRegular() {
+		return &modules.ArgumentError{Argument: "source", Problem: f.Source + " is not a regular file"}
+	}
+	return nil
+}
+
+func (l Line) check() error {
+	switch l.State {
+	case "", present, absent:
+	default:
+		return &modules.ArgumentError{Argument: "line.state", Problem: fmt.Sprintf("%q is unknown", l.State), Want: "present or absent"}
+	}
+	if strings.ContainsAny(l.Line, "\n\r") {
+		return &modules.ArgumentError{Argument: "line.line", Problem: "it holds a line break", Want: "several lines are several line blocks, or a block"}
+	}
+	re, err := regexp.Compile(l.Regexp)
+	switch {
+	case err != nil:
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+	case l.State == absent && l.Regexp == "" && l.Line == "":
+		return &modules.ArgumentError{Argument: "line", Problem: "neither line nor regexp says what goes"}
+	case l.State != absent && l.Line == "":
+		return &modules.ArgumentError{Argument: "line.line", Problem: "is missing"}
+	case l.State != absent && l.Regexp != "" && !re.MatchString(l.Line):
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: fmt.Sprintf("%q does not match the line %q", l.Regexp, l.Line), Want: "it must, or every run would add the line again"}
+	}
+	return checkPlace("line", l.InsertAfter, l.InsertBefore)
+}
+
+func checkPlace(argument, after, before string) error {
+	if after != "" && before != "" {
+		return &modules.ArgumentError{Argument: argument + ".insert_before", Problem: "insert_after is given too", Want: "give one of them"}
+	}
+	for name, expression := range map[string]string{"insert_after": after, "insert_before": before} {
+		if _, err := regexp.Compile(expression); err != nil {
+			return &modules.ArgumentError{Argument: argument + "." + name, Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+		}
+	}
+	return nil
+}
+
+func (b Block) check() error {
+	switch b.State {
+	case "", present, absent:
+	default:
+		return &modules.ArgumentError{Argument: "block.state", Problem: fmt.Sprintf("%q is unknown", b.State), Want: "present or absent"}
+	}
+	if strings.ContainsAny(b.Marker+b.Comment, "\n\r") {
+		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment hold a line break"}
+	}
+	for line := range strings.SplitSeq(b.Content, "\n") {
+		if line == b.begin() || line == b.end() {
+			return &modules.ArgumentError{Argument: "block.content", Problem: "it holds a marker line", Want: "choose another marker"}
+		}
+	}
+	return checkPlace("block", b.InsertAfter, b.InsertBefore)
+}

@@ -1,0 +1,366 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Plan implements modules.Module.
+func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	observe.Files.Want(h, f.Path)
+	var steps []modules.Step
+	var err error
+	switch f.state() {
+	case absent:
+		steps, err = f.planAbsent(ctx, h)
+	case directory:
+		steps, err = f.planDirectory(ctx, h)
+	case link:
+		steps, err = f.planLink(ctx, h)
+	default:
+		steps, err = f.planPresent(ctx, h)
+	}
+	return modules.Plan{
+		Steps: steps,
+		Data:  cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(f.Path), "state": cty.StringVal(f.state())}),
+	}, err
+}
+
+// ancestors are the directories above a path, the nearest first, without the root.
+func ancestors(name string) []string {
+	var all []string
+	for dir := path.Dir(name); dir != "/" && dir != "."; dir = path.Dir(dir) {
+		all = append(all, dir)
+	}
+	return all
+}
+
+func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	now, err := observe.Files.Observe(ctx, h, f.Path)
+	if err != nil || !now.Exists() {
+		return nil, err
+	}
+	if now.Type == observe.Directory {
+		return f.removeDirectory(ctx, h, f.Recursive, "set recursive = true to remove it with all that is in it")
+	}
+	return []modules.Step{{
+		Summary: fmt.Sprintf("remove %s %s", now.Type, f.Path),
+		Action:  modules.Remove{Path: f.Path},
+		Diff:    contentDiff(f.Path, now, observe.File{}),
+		Expect:  observe.Placed(h, f.Path, observe.File{}),
+	}}, nil
+}
+
+// removeDirectory removes the directory at the path. Without recursive it must be empty, which
+// rmdir(1) makes sure of at the moment of removal too.
+func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bool, hint string) ([]modules.Step, error) {
+	expect := append(observe.Placed(h, f.Path, observe.File{}), observe.Dirs.Expect(f.Path, observe.Listing{}))
+	if recursive {
+		return []modules.Step{{
+			Summary: "remove directory " + f.Path + " with all that is in it",
+			Action:  modules.Remove{Path: f.Path, Recursive: true},
+			Expect:  append(expect, below(f.Path)),
+		}}, nil
+	}
+	listing, err := observe.Dirs.Observe(ctx, h, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(listing.Entries); n > 0 {
+		return nil, fmt.Errorf("%s is a directory with %d entries (%s, …); %s", f.Path, n, listing.Entries[0], hint)
+	}
+	return []modules.Step{{
+		Summary: "remove empty directory " + f.Path,
+		Action:  modules.Run{Argv: []string{"rmdir", "--", f.Path}},
+		Expect:  expect,
+	}}, nil
+}
+
+// below is that all beneath a directory goes with it.
+func below(dir string) observe.Expectation {
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			switch k.Kind {
+			case observe.Files.Name, observe.Dirs.Name, observe.Sums.Name, observe.Globs.Name:
+				return strings.HasPrefix(k.Name, dir+"/")
+			}
+			return false
+		},
+		Unknown: "the directory " + dir + " is about to be removed",
+	}
+}
+
+func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	at, now, err := observe.Follow(ctx, h, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case now.Type == observe.Directory:
+		return f.attributes(at, now, h)
+	case now.Exists() || at != f.Path:
+		return nil, fmt.Errorf("%s is a %s where a directory is wanted; remove it first (state = \"absent\")", at, now.Type)
+	}
+	steps, err := f.parents(ctx, h, at)
+	if err != nil {
+		return nil, err
+	}
+	made, err := f.made(ctx, h, at, observe.File{Type: observe.Directory, Mode: 0o755})
+	if err != nil {
+		return nil, err
+	}
+	return append(steps, modules.Step{
+		Summary: fmt.Sprintf("make directory %s (%04o %s:%s)", at, uint32(made.Mode), made.Owner, made.Group),
+		Action:  modules.MakeDir{Path: at, Mode: made.Mode, Owner: f.Owner, Group: f.Group},
+		Expect:  observe.Placed(h, at, made),
+	}), nil
+}
+
+func (f *File) planLink(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	now, err := observe.Files.Observe(ctx, h, f.Path)
+	if err != nil || now.Type == observe.Symlink && now.Target == f.Target {
+		return nil, err
+	}
+	steps, err := f.parents(ctx, h, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	if now.Exists() && now.Type != observe.Symlink {
+		if !f.Replace {
+			return nil, fmt.Errorf("%s is a %s where a symbolic link is wanted; set replace = true to replace it", f.Path, now.Type)
+		}
+		if now.Type == observe.Directory {
+			removal, err := f.removeDirectory(ctx, h, false, "it is not replaced by a link")
+			if err != nil {
+				return nil, err
+			}
+			steps = append(steps, removal...)
+		}
+	}
+	made, err := f.made(ctx, h, f.Path, observe.File{Type: observe.Symlink, Mode: 0o777, Target: f.Target, Size: int64(len(f.Target))})
+	if err != nil {
+		return nil, err
+	}
+	return append(steps, modules.Step{
+		Summary: fmt.Sprintf("link %s to %s", f.Path, f.Target),
+		Action:  modules.Link{Path: f.Path, Target: f.Target},
+		Diff:    &modules.Diff{Subject: f.Path, Before: now.Target, After: f.Target},
+		Expect:  observe.Placed(h, f.Path, made),
+	}), nil
+}
+
+func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	at, now, err := f.written(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	var steps []modules.Step
+	before := now
+	switch now.Type {
+	case observe.Absent:
+		if steps, err = f.parents(ctx, h, at); err != nil {
+			return nil, err
+		}
+	case observe.Directory:
+		if !f.Replace {
+			return nil, fmt.Errorf("%s is a directory where a file is wanted; set replace = true to replace it if it is empty", at)
+		}
+		if steps, err = f.removeDirectory(ctx, h, false, "it is not replaced by a file"); err != nil {
+			return nil, err
+		}
+		now = observe.File{}
+	case observe.Symlink:
+		now = observe.File{}
+	case observe.Other:
+		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) where a regular file is wanted", at)
+	}
+	content, same, err := f.content(ctx, h, at, now)
+	if err != nil {
+		return nil, err
+	}
+	if same {
+		return f.attributes(at, now, h)
+	}
+	after := observe.File{Type: observe.Regular, Mode: 0o644}
+	if now.Exists() {
+		after.Mode, after.Owner, after.Group = now.Mode, now.Owner, now.Group
+	}
+	if after, err = f.made(ctx, h, at, after); err != nil {
+		return nil, err
+	}
+	after.Size = int64(len(content))
+	after.Truncated = len(content) > observe.FileLimit
+	after.Content = content[:min(len(content), observe.FileLimit)]
+	expect := observe.Placed(h, at, after)
+	if after.Truncated { // the later one counts
+		expect = append(expect, observe.Sums.Expect(at, sum(content)))
+	}
+	verb := "create"
+	if before.Exists() {
+		verb = "write"
+	}
+	return append(steps, modules.Step{
+		Summary: fmt.Sprintf("%s %s (%s, %04o %s:%s)", verb, at, size(len(content)), uint32(after.Mode), after.Owner, after.Group),
+		Action:  modules.WriteFile{Path: at, Content: content, Mode: f.mode(), Owner: f.Owner, Group: f.Group},
+		Diff:    contentDiff(at, before, after),
+		Expect:  expect,
+	}), nil
+}
+
+// written is where content is to be written, and what lies there: through symbolic links, unless
+// they are to be replaced.
+func (f *File) written(ctx context.Context, h modules.Host) (string, observe.File, error) {
+	if !f.Replace {
+		return observe.Follow(ctx, h, f.Path)
+	}
+	now, err := observe.Files.Observe(ctx, h, f.Path)
+	return f.Path, now, err
+}
+
+// content is what the file should hold, and whether it does already.
+func (f *File) content(ctx context.Context, h modules.Host, at string, now observe.File) (content []byte, same bool, err error) {
+	edits := len(f.Lines)+len(f.Blocks) > 0
+	switch {
+	case f.Content != nil:
+		content = []byte(*f.Content)
+	case f.Source != "":
+		if content, err = os.ReadFile(f.Source); err != nil {
+			return nil, false, fmt.Errorf("source: %w", err)
+		}
+	case !now.Exists():
+		if edits && !f.Create && !f.onlyRemoves() {
+			return nil, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
+		}
+		if edits && !f.Create {
+			return nil, true, nil
+		}
+	case now.Truncated && edits:
+		return nil, false, fmt.Errorf("%s is larger than %s; lines are edited in smaller files only", at, size(observe.FileLimit))
+	default:
+		content = now.Content
+		if !edits {
+			return nil, true, nil
+		}
+	}
+	if edits {
+		text, err := f.edited(string(content))
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", at, err)
+		}
+		content = []byte(text)
+	}
+	if !now.Exists() {
+		return content, false, nil
+	}
+	if !now.Truncated {
+		return content, bytes.Equal(content, now.Content), nil
+	}
+	if int64(len(content)) != now.Size {
+		return content, false, nil
+	}
+	there, err := observe.Sums.Observe(ctx, h, at)
+	return content, there == sum(content), err
+}
+
+// onlyRemoves reports whether all edits are satisfied by an absent file.
+func (f *File) onlyRemoves() bool {
+	for _, l := range f.Lines {
+		if l.State != absent {
+			return false
+		}
+	}
+	for _, b := range f.Blocks {
+		if b.State != absent {
+			return false
+		}
+	}
+	return true
+}
+
+// attributes is the step that sets mode and ownership where they differ.
+func (f *File) attributes(at string, now observe.File, h modules.Host) ([]modules.Step, error) {
+	if !now.Exists() {
+		return nil, nil
+	}
+	after := now
+	var mode *fs.FileMode
+	var what []string
+	if f.mode() != 0 && f.mode() != now.Mode {
+		m := f.mode()
+		mode, after.Mode = &m, m
+		what = append(what, fmt.Sprintf("mode %04o", uint32(m)))
+	}
+	if f.Owner != "" && f.Owner != now.Owner {
+		after.Owner = f.Owner
+		what = append(what, "owner "+f.Owner)
+	}
+	if f.Group != "" && f.Group != now.Group {
+		after.Group = f.Group
+		what = append(what, "group "+f.Group)
+	}
+	if len(what) == 0 {
+		return nil, nil
+	}
+	if err := f.checkClusterFS(at); err != nil {
+		return nil, err
+	}
+	return []modules.Step{{
+		Summary: fmt.Sprintf("set %s of %s", strings.Join(what, ", "), at),
+		Action:  modules.SetAttributes{Path: at, Mode: mode, Owner: f.Owner, Group: f.Group},
+		Diff:    &modules.Diff{Subject: at, Before: attributes(now), After: attributes(after)},
+		Expect:  []observe.Expectation{observe.Files.Expect(at, after)},
+	}}, nil
+}
+
+func attributes(f observe.File) string {
+	return fmt.Sprintf("%04o %s:%s", uint32(f.Mode), f.Owner, f.Group)
+}
+
+func sum(content []byte) string {
+	s := sha256.Sum256(content)
+	return hex.EncodeToString(s[:])
+}
+
+func size(n int) string {
+	switch {
+	case n == 1:
+		return "1 byte"
+	case n < 10_000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	}
+	return fmt.Sprintf("%d MB", n/1_000_000)
+}
+
+// contentDiff shows texts as they are and anything else by its size and sum.
+func contentDiff(name string, before, after observe.File) *modules.Diff {
+	return &modules.Diff{Subject: name, Before: shown(before), After: shown(after)}
+}
+
+func shown(f observe.File) string {
+	switch {
+	case f.Type == observe.Symlink:
+		return "symbolic link to " + f.Target
+	case f.Type != observe.Regular:
+		return ""
+	case f.Truncated:
+		return fmt.Sprintf("%d bytes", f.Size)
+	case !utf8.Valid(f.Content) || bytes.IndexByte(f.Content, 0) >= 0:
+		return fmt.Sprintf("%d bytes, SHA-256 %s", f.Size, sum(f.Content))
+	}
+	return string(f.Content)
+}

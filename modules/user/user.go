@@ -1,0 +1,191 @@
+// Package user manages accounts, their groups, passwords and authorised SSH keys.
+package user
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// User is an account as it should be.
+type User struct {
+	Name    string `hcl:"name" doc:"Name of the account."`
+	State   string `hcl:"state,optional" default:"\"present\"" doc:"present or absent."`
+	UID     *int   `hcl:"uid,optional" doc:"Numeric id. That of an account that is there is not changed: its files would be left behind."`
+	Group   string `hcl:"group,optional" doc:"Primary group. Without it a new account gets a group of its own."`
+	Shell   string `hcl:"shell,optional" doc:"Login shell; Debian's default for a new account is /bin/sh."`
+	Home    string `hcl:"home,optional" doc:"Home directory, /home/NAME without it. That of an account that is there is not changed."`
+	Comment string `hcl:"comment,optional" doc:"Full name or purpose."`
+	System  bool   `hcl:"system,optional" doc:"Make a system account: an id from the system's range and no home directory."`
+
+	Groups          []string `hcl:"groups,optional" doc:"Groups that the user is a member of; those that are missing are made. Membership in others is kept."`
+	GroupsExclusive bool     `hcl:"groups_exclusive,optional" doc:"End membership in all groups that groups does not list."`
+
+	Password string `hcl:"password,optional" doc:"Password as a crypt(5) hash, such as mkpasswd prints ($y$…), or ! for none. It never shows in an argument list."`
+
+	AuthorizedKeys     []string `hcl:"authorized_keys,optional" doc:"Lines of authorized_keys that the account accepts. Others are kept."`
+	AuthorizedKeyItems []Key    `hcl:"authorized_key,block" doc:"One line of authorized_keys, present or absent."`
+	KeysExclusive      bool     `hcl:"keys_exclusive,optional" doc:"Remove all keys that are not listed. Refused for a file in /etc/pve, where the nodes keep theirs."`
+
+	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: remove the home directory and the mail too."`
+}
+
+// Key is one line of authorized_keys.
+type Key struct {
+	Key   string `hcl:"key" doc:"Options, type, key and comment, as in authorized_keys. Type and key say which line it is."`
+	State string `hcl:"state,optional" default:"\"present\"" doc:"present or absent."`
+}
+
+const (
+	present = "present"
+	absent  = "absent"
+)
+
+// Spec is the module as the registry lists it.
+var Spec = modules.Spec{
+	Name:    "user",
+	Summary: "An account: groups, shell, password, authorised SSH keys",
+	Doc: `Keys are recognised by their type and data: a line with another comment or other options is brought up to date, not
+added twice. The file is written through symbolic links: on a member of a Proxmox VE cluster, root's
+` + "`authorized_keys`" + ` is a link to ` + "`/etc/pve/priv/authorized_keys`" + `, which all nodes share, and it stays one.
+
+The account root is never removed.`,
+	Example: `task "the operator" {
+  user {
+    name            = "operator"
+    groups          = ["sudo", "adm"]
+    shell           = "/bin/bash"
+    authorized_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKNyUm1Y3VGt4Z7qPV0oQrkpuWh1x3jWgA6jQGqmjmyD ops@example.org"]
+  }
+}
+`,
+	New: func() modules.Module { return &User{} },
+}
+
+// hashPattern is crypt(5)'s modern form, possibly locked, or no password at all. chpasswd -e would
+// store anything else as it is: a plain password in /etc/shadow.
+var hashPattern = regexp.MustCompile(`^(!{0,2}\$[0-9a-z]+\$[^:\n]+|[!*]{1,2})$`)
+
+// Validate implements modules.Validator.
+func (u *User) Validate() error {
+	for _, check := range []func() error{u.checkNames, u.checkState, u.checkFields, u.checkKeys} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *User) checkNames() error {
+	named := []struct{ argument, name string }{{"name", u.Name}}
+	if u.Group != "" {
+		named = append(named, struct{ argument, name string }{"group", u.Group})
+	}
+	for _, g := range u.Groups {
+		named = append(named, struct{ argument, name string }{"groups", g})
+	}
+	for _, n := range named {
+		if err := observe.CheckAccountName(n.name); err != nil {
+			return &modules.ArgumentError{Argument: n.argument, Problem: err.Error()}
+		}
+	}
+	return nil
+}
+
+func (u *User) checkState() error {
+	switch u.State {
+	case "", present:
+		if u.RemoveHome {
+			return &modules.ArgumentError{Argument: "remove_home", Problem: `it is for state = "absent"`}
+		}
+	case absent:
+		if u.Name == "root" {
+			return &modules.ArgumentError{Argument: "state", Problem: "root is never removed"}
+		}
+		if len(u.Groups)+len(u.AuthorizedKeys)+len(u.AuthorizedKeyItems) > 0 || u.Password != "" {
+			return &modules.ArgumentError{Argument: "state", Problem: "an absent account has no groups, keys or password"}
+		}
+	default:
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", u.State), Want: "present or absent"}
+	}
+	return nil
+}
+
+func (u *User) checkFields() error {
+	for argument, p := range map[string]string{"home": u.Home, "shell": u.Shell} {
+		if p != "" && (!path.IsAbs(p) || strings.ContainsAny(p, ":\n")) {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not an absolute path without ':'", p)}
+		}
+	}
+	switch {
+	case strings.ContainsAny(u.Comment, ":\n"):
+		return &modules.ArgumentError{Argument: "comment", Problem: "it holds ':' or a line break, which /etc/passwd cannot"}
+	case u.UID != nil && (*u.UID < 0 || *u.UID >= 1<<32-1):
+		return &modules.ArgumentError{Argument: "uid", Problem: fmt.Sprintf("%d is not a user id", *u.UID)}
+	case u.Password != "" && !hashPattern.MatchString(u.Password):
+		return &modules.ArgumentError{Argument: "password", Problem: "it is not a crypt(5) hash", Want: "make one with mkpasswd; a plain password would be stored readable"}
+	}
+	return nil
+}
+
+func (u *User) checkKeys() error {
+	seen := map[string]bool{}
+	for _, k := range u.keys() {
+		argument := "authorized_keys"
+		if k.item {
+			argument = "authorized_key.key"
+		}
+		if k.state != present && k.state != absent {
+			return &modules.ArgumentError{Argument: "authorized_key.state", Problem: fmt.Sprintf("%q is unknown", k.state), Want: "present or absent"}
+		}
+		id := keyID(k.line)
+		if id == "" || strings.ContainsAny(k.line, "\n\r") {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%.40q… is not a public key", k.line), Want: "give a line as it stands in a .pub file"}
+		}
+		if seen[id] {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the key %.40q… is given twice", k.line)}
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// wantedKey is a line of authorized_keys that is asked for; item says by a block of its own.
+type wantedKey struct {
+	line, state string
+	item        bool
+}
+
+func (u *User) keys() []wantedKey {
+	var all []wantedKey
+	for _, line := range u.AuthorizedKeys {
+		all = append(all, wantedKey{line: strings.TrimSpace(line), state: present})
+	}
+	for _, k := range u.AuthorizedKeyItems {
+		state := k.State
+		if state == "" {
+			state = present
+		}
+		all = append(all, wantedKey{line: strings.TrimSpace(k.Key), state: state, item: true})
+	}
+	return all
+}
+
+// keyID is type and data of the key on a line of authorized_keys, the same whatever its comment and
+// options are; empty for a comment and for what is no key.
+func keyID(line string) string {
+	if strings.HasPrefix(strings.TrimSpace(line), "#") {
+		return ""
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		return ""
+	}
+	return string(key.Marshal())
+}

@@ -1,0 +1,231 @@
+// Package wait_for lets a playbook wait until a condition holds on a host.
+package wait_for
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// WaitFor is the condition to wait for: one of a port, a path, a unit and a command.
+type WaitFor struct {
+	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections, tried from the host itself."`
+	Address string `hcl:"address,optional" default:"\"127.0.0.1\"" doc:"Name or address that the port is tried at."`
+
+	Path     string `hcl:"path,optional" doc:"Absolute path at which something must be, or nothing (state)."`
+	State    string `hcl:"state,optional" default:"\"present\"" doc:"present or absent: whether the path must be there, or the port open."`
+	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2, ^ and $ at every line) that must match in the file at path."`
+
+	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
+	Command []string      `hcl:"command,optional" doc:"A command that only reads and must exit with 0."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"\"5m\"" doc:"How long to wait before the task fails."`
+}
+
+const defaultTimeout = 5 * time.Minute
+
+// Spec is the module as the registry lists it.
+var Spec = modules.Spec{
+	Name:    "wait_for",
+	Summary: "Waits until a port answers, a path is there, a unit is active or a command succeeds",
+	Doc: `Waiting changes nothing and never counts as a change. In check mode nothing is waited for: a condition that
+does not hold yet is taken to hold afterwards.`,
+	Example: `task "the web interface answers" {
+  wait_for {
+    port    = 8006
+    timeout = "2m"
+  }
+}
+
+task "the cluster file system is mounted" {
+  wait_for {
+    path = "/etc/pve/local"
+  }
+}
+`,
+	New: func() modules.Module { return &WaitFor{} },
+}
+
+// Validate implements modules.Validator.
+func (w *WaitFor) Validate() error {
+	given := 0
+	for _, is := range []bool{w.Port != 0, w.Path != "", w.Unit != "", len(w.Command) > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return &modules.ArgumentError{Argument: "wait_for", Problem: fmt.Sprintf("%d conditions are given", given), Want: "give exactly one of port, path, unit and command"}
+	}
+	switch {
+	case w.Port < 0 || w.Port > 65535:
+		return &modules.ArgumentError{Argument: "port", Problem: fmt.Sprintf("%d is not a TCP port", w.Port), Want: "1 to 65535"}
+	case w.Path != "" && !path.IsAbs(w.Path):
+		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not an absolute path", w.Path)}
+	case w.Contains != "" && (w.Path == "" || w.absent()):
+		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that is there", Want: "give path, and leave out state"}
+	case w.State != "" && w.State != "present" && w.State != "absent":
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", w.State), Want: "present or absent"}
+	case w.absent() && w.Path == "" && w.Port == 0:
+		return &modules.ArgumentError{Argument: "state", Problem: "absent is for a path or a port"}
+	case w.Timeout < 0:
+		return &modules.ArgumentError{Argument: "timeout", Problem: "it is negative"}
+	case len(w.Command) > 0 && w.Command[0] == "":
+		return &modules.ArgumentError{Argument: "command", Problem: "it names no program"}
+	}
+	if _, err := regexp.Compile(w.Contains); err != nil {
+		return &modules.ArgumentError{Argument: "contains", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+	}
+	if w.Unit != "" {
+		if err := observe.CheckUnitName(observe.UnitName(w.Unit)); err != nil {
+			return &modules.ArgumentError{Argument: "unit", Problem: err.Error()}
+		}
+	}
+	return nil
+}
+
+func (w *WaitFor) absent() bool { return w.State == "absent" }
+
+// Plan implements modules.Module.
+func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	c := w.condition(ctx, h)
+	holds, err := c.holds()
+	if holds || err != nil && !observe.IsUnknown(err) {
+		return modules.Plan{}, err
+	}
+	timeout := w.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return modules.Plan{Steps: []modules.Step{{
+		Summary: "wait for " + c.what,
+		Action:  modules.Wait{},
+		Expect:  c.expect(),
+		Settle:  timeout,
+		Await:   c.what,
+		Refresh: true,
+	}}}, nil
+}
+
+// condition is what is waited for.
+type condition struct {
+	what   string
+	holds  func() (bool, error)
+	expect func() []observe.Expectation
+}
+
+func (w *WaitFor) condition(ctx context.Context, h modules.Host) condition {
+	switch {
+	case w.Port != 0:
+		return w.port(ctx, h)
+	case w.Unit != "":
+		return w.unit(ctx, h)
+	case len(w.Command) > 0:
+		return w.command(ctx, h)
+	case w.Contains != "":
+		return w.contains(ctx, h)
+	}
+	return w.path(ctx, h)
+}
+
+func (w *WaitFor) port(ctx context.Context, h modules.Host) condition {
+	address := w.Address
+	if address == "" {
+		address = "127.0.0.1"
+	}
+	name := net.JoinHostPort(address, strconv.Itoa(w.Port))
+	what := name + " to accept connections"
+	if w.absent() {
+		what = name + " to refuse connections"
+	}
+	return condition{
+		what: what,
+		holds: func() (bool, error) {
+			open, err := observe.Ports.Observe(ctx, h, name)
+			return open != w.absent() && err == nil, err
+		},
+		expect: func() []observe.Expectation {
+			return []observe.Expectation{observe.Ports.Expect(name, !w.absent())}
+		},
+	}
+}
+
+func (w *WaitFor) unit(ctx context.Context, h modules.Host) condition {
+	name := observe.UnitName(w.Unit)
+	var unit observe.Unit
+	return condition{
+		what: name + " to become active",
+		holds: func() (bool, error) {
+			var err error
+			unit, err = observe.Units.Observe(ctx, h, name)
+			return unit.Active(), err
+		},
+		expect: func() []observe.Expectation {
+			unit.ActiveState, unit.SubState = "active", ""
+			if !unit.Exists() {
+				unit.ID, unit.LoadState = name, "loaded"
+			}
+			return []observe.Expectation{observe.Units.Expect(name, unit)}
+		},
+	}
+}
+
+func (w *WaitFor) command(ctx context.Context, h modules.Host) condition {
+	key := observe.Reading{Argv: w.Command, User: modules.User(ctx)}.Key()
+	return condition{
+		what: strings.Join(w.Command, " ") + " to succeed",
+		holds: func() (bool, error) {
+			a, err := observe.AuthorCommands.Observe(ctx, h, key)
+			return a.Exit == 0 && err == nil, err
+		},
+		expect: func() []observe.Expectation {
+			return []observe.Expectation{observe.AuthorCommands.Expect(key, remote.Answer{})}
+		},
+	}
+}
+
+func (w *WaitFor) contains(ctx context.Context, h modules.Host) condition {
+	p := observe.Pattern{Path: w.Path, Regexp: w.Contains}
+	return condition{
+		what:  fmt.Sprintf("%s to contain %q", w.Path, w.Contains),
+		holds: func() (bool, error) { return p.Observe(ctx, h) },
+		expect: func() []observe.Expectation {
+			return []observe.Expectation{
+				observe.Matches.Expect(p.Key(), true),
+				observe.Paths.Expect(w.Path, true),
+				observe.Files.Unknown(w.Path, "it is about to be waited for"),
+			}
+		},
+	}
+}
+
+func (w *WaitFor) path(ctx context.Context, h modules.Host) condition {
+	what := w.Path + " to appear"
+	if w.absent() {
+		what = w.Path + " to disappear"
+	}
+	return condition{
+		what: what,
+		holds: func() (bool, error) {
+			exists, err := observe.Exists(ctx, h, w.Path)
+			return exists != w.absent() && err == nil, err
+		},
+		expect: func() []observe.Expectation {
+			if w.absent() {
+				return observe.Placed(h, w.Path, observe.File{})
+			}
+			return []observe.Expectation{
+				observe.Paths.Expect(w.Path, true),
+				observe.Files.Unknown(w.Path, "it is about to be waited for"),
+			}
+		},
+	}
+}
