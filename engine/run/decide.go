@@ -162,6 +162,7 @@ func (r *runner) scope(ctx context.Context, h *host, s *slot) (lang.Scope, error
 	return scope, nil
 }
 
+// facts observes those that a task's expressions mention.
 func (r *runner) facts(ctx context.Context, h *host, refs lang.References) (cty.Value, error) {
 	names := refs.Facts
 	if refs.AllFacts {
@@ -170,19 +171,5 @@ func (r *runner) facts(ctx context.Context, h *host, refs lang.References) (cty.
 			names = append(names, f.Name)
 		}
 	}
-	values := make([]cty.Value, len(names))
-	errs := make([]error, len(names))
-	reads := make([]func(context.Context), len(names))
-	for i, name := range names {
-		reads[i] = func(ctx context.Context) { values[i], errs[i] = observe.Fact(ctx, h.observed, name) }
-	}
-	observe.Together(ctx, reads...)
-	facts := map[string]cty.Value{}
-	for i, name := range names {
-		if errs[i] != nil {
-			return cty.NilVal, fmt.Errorf("fact %s: %w", name, errs[i])
-		}
-		facts[name] = values[i]
-	}
-	return cty.ObjectVal(facts), nil
+	return readFacts(ctx, h.observed, names)
 }

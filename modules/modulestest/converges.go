@@ -39,11 +39,7 @@ func ConvergesIn(t *testing.T, ctx context.Context, m modules.Module, h modules.
 			if step.Action == nil {
 				t.Errorf("step %q has no action", step.Summary)
 			}
-			on := h
-			if step.On != nil {
-				on = step.On
-			}
-			on.Predict(step.Expect)
+			h.Predict(step.Expect)
 		}
 		again, err := m.Plan(ctx, h)
 		if err != nil {

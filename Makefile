@@ -1,0 +1,41 @@
+# hlplay: `make help` lists what there is to make.
+
+GO       ?= go
+FUZZTIME ?= 10s
+STATICCHECK_VERSION = v0.8.2
+
+.PHONY: help build demo test check fuzz bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/hlplay
+	$(GO) build -o bin/hlplay ./cmd/hlplay
+
+demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
+	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
+
+test: ## pass every test, with the race detector
+	$(GO) test -race ./...
+
+check: ## gofmt, vet, staticcheck, go.mod tidy
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+	$(GO) mod tidy -diff
+
+fuzz: ## run every fuzz target for FUZZTIME (10s) each
+	@for target in $$(grep -rho --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' . | awk '{print $$2}' | sort -u); do \
+	  pkg=$$(dirname $$(grep -rl --include='*_test.go' "func $$target(" . | head -1)); \
+	  echo "== $$target in $$pkg"; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	done
+
+bench: ## run the benchmarks: times, allocations, round trips
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+docs: ## write docs/modules.md and docs/functions.md anew from the code
+	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run TestReference ./cmd/hlplay
+
+clean: ## remove what was built
+	rm -rf bin

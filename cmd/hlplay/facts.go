@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/lab"
+	"hlplay/engine/run"
+)
+
+// factsFlags are the flags of `hlplay facts`.
+type factsFlags struct {
+	inputFlags
+	connectFlags
+	rehearse, become bool
+}
+
+func factsCommand() *cobra.Command {
+	f := &factsFlags{}
+	cmd := &cobra.Command{
+		Use:   "facts PATTERN -i INVENTORY [NAME...]",
+		Short: "Print the facts of hosts, all or the named ones, as JSON",
+		Example: `  hlplay facts pve -i inventory
+  hlplay facts pve1 -i inventory disks memory`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1:]) },
+	}
+	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of simulated nodes, one for each host of the inventory")
+	f.connectFlags.add(cmd)
+	return cmd
+}
+
+func (f *factsFlags) run(ctx context.Context, pattern string, names []string) error {
+	inv, err := f.loadInventory()
+	if err != nil {
+		return err
+	}
+	if f.rehearse {
+		stage, err := lab.Start(ctx, inv, lab.Options{})
+		if err != nil {
+			return err
+		}
+		defer stage.Close()
+		inv = stage.Inventory()
+	}
+	facts, err := run.Facts(ctx, inv, pattern, names, f.connect(func(fn func()) { fn() }))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stdout.Write(append(facts.JSON, '\n')); err != nil {
+		return err
+	}
+	code := exitOK
+	for _, failure := range facts.Failures {
+		fmt.Fprintln(os.Stderr, "hlplay:", failure)
+		code = exitUnreachable
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}

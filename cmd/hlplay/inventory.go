@@ -1,0 +1,35 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func inventoryCommand() *cobra.Command {
+	f := &inputFlags{}
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "inventory -i INVENTORY",
+		Short: "Print the hosts, groups and variables of an inventory",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			inv, err := f.loadInventory()
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				return inv.Tree(os.Stdout)
+			}
+			b, err := inv.JSON()
+			if err != nil {
+				return err
+			}
+			_, err = os.Stdout.Write(append(b, '\n'))
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}

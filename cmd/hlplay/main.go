@@ -1,0 +1,93 @@
+// Command hlplay turns bare Debian hosts into a highly available Proxmox VE + Ceph cluster, and keeps
+// them there. Its playbooks are HCL; see README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes; the README documents them.
+const (
+	exitOK          = 0
+	exitInput       = 1 // bad input, nothing was touched
+	exitFailed      = 2 // a task failed
+	exitUnreachable = 3 // a host was unreachable
+	exitInterrupted = 130
+)
+
+func main() { os.Exit(Main()) }
+
+// Main runs the command line and returns the exit code; the script tests call it in their own process.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	err := root().ExecuteContext(ctx)
+	var code *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		if code.err != nil {
+			fmt.Fprintln(os.Stderr, "hlplay:", code.err)
+		}
+		return code.code
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "hlplay: interrupted")
+		return exitInterrupted
+	default:
+		fmt.Fprintln(os.Stderr, "hlplay:", err)
+		return exitInput
+	}
+}
+
+// exitError ends the program with a code of its own; err is nil where all has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hlplay",
+		Short: "Bare Debian hosts to a highly available Proxmox VE + Ceph cluster, from a playbook",
+		Long: `hlplay runs playbooks in HCL against Debian hosts over SSH: it needs nothing on them but sshd and a
+POSIX shell. It reads first and changes only what differs; --check says what would change, and
+--rehearse runs the same playbook against simulated nodes on this machine.`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), docCommand(), labCommand())
+	return cmd
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return info.Main.Version
+}

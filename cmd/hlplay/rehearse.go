@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lab"
+	"hlplay/engine/lang"
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+)
+
+// rehearseFlags are the flags of `hlplay rehearse`.
+type rehearseFlags struct {
+	inputFlags
+	connectFlags
+	outputFlags
+	selectFlags
+}
+
+func rehearseCommand() *cobra.Command {
+	f := &rehearseFlags{}
+	cmd := &cobra.Command{
+		Use:   "rehearse PLAYBOOK -i INVENTORY",
+		Short: "Check, run and rerun a playbook on simulated nodes, and hold the three against each other",
+		Long: `Rehearse starts a simulated node for each host of the inventory and runs the playbook three times:
+in check mode, for real, and again. It ends with a verdict: whether check mode foretold exactly what
+the run then changed, and whether the second run found nothing left to do.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
+	}
+	f.inputFlags.add(cmd)
+	f.selectFlags.add(cmd)
+	f.outputFlags.add(cmd)
+	return cmd
+}
+
+func (f *rehearseFlags) run(ctx context.Context, path string) error {
+	inv, err := f.loadInventory()
+	if err != nil {
+		return err
+	}
+	pb, err := f.loadPlaybook(path, inv)
+	if err != nil {
+		return err
+	}
+	stage, err := lab.Start(ctx, inv, lab.Options{})
+	if err != nil {
+		return err
+	}
+	defer stage.Close()
+	heading := func(text string) {
+		if f.output != "json" {
+			fmt.Printf("\n━━ %s ━━\n\n", text)
+		}
+	}
+
+	heading("1 of 3: check mode, what would change")
+	predicted, err := f.once(ctx, pb, stage, true)
+	if err != nil {
+		return err
+	}
+	heading("2 of 3: the run")
+	made, err := f.once(ctx, pb, stage, false)
+	if err != nil {
+		return err
+	}
+	heading("3 of 3: the run again")
+	again, err := f.once(ctx, pb, stage, false)
+	if err != nil {
+		return err
+	}
+	return f.verdict(predicted, made, again)
+}
+
+// once runs the playbook and returns the status of each task on each host, by "task on host".
+func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.Lab, check bool) (map[string]report.Status, error) {
+	out, err := f.reporter(os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	kept := &report.Recorder{}
+	o := f.options()
+	o.Check, o.Rehearse = check, true
+	o.Redactor = report.NewRedactor()
+	o.Reporter = report.Redact(report.Tee(out, kept), o.Redactor)
+	o.Clock = labClock{stage}
+	o.Connect = f.connect(func(fn func()) { fn() })
+	var on *inventory.Inventory = stage.Inventory()
+	recap, err := run.Run(ctx, pb, on, o)
+	if closeErr := out.Close(); closeErr != nil && err == nil {
+		err = closeErr
+	}
+	if err := verdict(ctx, recap, err); err != nil {
+		return nil, err
+	}
+	statuses := map[string]report.Status{}
+	for _, r := range kept.Results() {
+		statuses[fmt.Sprintf("%q on %s", r.Task, r.Host)] = r.Status
+	}
+	return statuses, nil
+}
+
+// verdict holds the three runs against each other.
+func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status) error {
+	var wrong []string
+	changed, uncertain := 0, 0
+	for task, status := range made {
+		foretold := predicted[task]
+		if foretold == report.Uncertain {
+			uncertain++
+		}
+		if status == report.Changed {
+			changed++
+		}
+		if foretold != report.Uncertain && (foretold == report.Changed) != (status == report.Changed) {
+			wrong = append(wrong, fmt.Sprintf("%s: check mode said %s, the run %s", task, orNothing(foretold), status))
+		}
+	}
+	for task, status := range predicted {
+		if _, ok := made[task]; !ok && status == report.Changed {
+			wrong = append(wrong, fmt.Sprintf("%s: check mode said changed, the run did not come to it", task))
+		}
+	}
+	for task, status := range again {
+		if status == report.Changed {
+			wrong = append(wrong, task+": changed again in the second run")
+		}
+	}
+	sort.Strings(wrong)
+	if len(wrong) > 0 {
+		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal does not hold:\n  %s", strings.Join(wrong, "\n  "))}
+	}
+	if f.output != "json" {
+		fmt.Printf("\nThe rehearsal holds: check mode foretold the %d changes of the run (%d were uncertain), and the second run changed nothing.\n", changed, uncertain)
+	}
+	return nil
+}
+
+func orNothing(s report.Status) report.Status {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules/registry"
+)
+
+// inputFlags name the inputs of a run.
+type inputFlags struct {
+	inventory string
+	extra     []string
+}
+
+func (f *inputFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a variable: `name=value`, or @file with several (repeatable)")
+}
+
+// loadInventory reads the inventory or explains what is wrong with it.
+func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
+	if f.inventory == "" {
+		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH")
+	}
+	inv, diags := inventory.Load(f.inventory)
+	if diags.HasErrors() {
+		var files map[string]*hcl.File
+		if inv != nil {
+			files = inv.Files
+		}
+		return nil, diagnosed(files, diags)
+	}
+	return inv, nil
+}
+
+// loadPlaybook reads and checks a playbook. inv may be nil: then groups are not checked.
+func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.Playbook, error) {
+	o := lang.Options{Modules: registry.All()}
+	if inv != nil {
+		o.CheckHosts = func(pattern string) error { _, err := inv.Match(pattern); return err }
+		for _, h := range inv.Hosts {
+			o.HostNames = append(o.HostNames, h.Name)
+		}
+		for _, g := range inv.Groups {
+			o.GroupNames = append(o.GroupNames, g.Name)
+		}
+	}
+	for _, e := range f.extra {
+		if file, ok := strings.CutPrefix(e, "@"); ok {
+			o.ValueFiles = append(o.ValueFiles, file)
+			continue
+		}
+		name, value, ok := strings.Cut(e, "=")
+		if !ok {
+			return nil, fmt.Errorf("-e %s: expected name=value, or @file", e)
+		}
+		if o.Values == nil {
+			o.Values = map[string]string{}
+		}
+		o.Values[name] = value
+	}
+	pb, diags := lang.Load(path, o)
+	if diags.HasErrors() {
+		var files map[string]*hcl.File
+		if pb != nil {
+			files = pb.Files
+		}
+		return nil, diagnosed(files, diags)
+	}
+	return pb, nil
+}
+
+// diagnosed writes diagnostics with their source lines; the error says no more.
+func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
+	lang.WriteDiagnostics(os.Stderr, files, diags, colored(os.Stderr), width(os.Stderr))
+	return &exitError{code: exitInput}
+}
+
+// connectFlags say how hosts are reached.
+type connectFlags struct {
+	askPassword, askSudo bool
+	acceptNew            bool
+	sshConfig            string
+}
+
+func (f *connectFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.askPassword, "ask-pass", "k", false, "ask for the login password")
+	cmd.Flags().BoolVarP(&f.askSudo, "ask-become-pass", "K", false, "ask for the sudo password")
+	cmd.Flags().BoolVar(&f.acceptNew, "accept-new-host-keys", false, "record the keys of hosts seen for the first time; changed keys are refused all the same")
+	cmd.Flags().StringVar(&f.sshConfig, "ssh-config", "", "`FILE` to read in place of ~/.ssh/config")
+}
+
+// connect returns how to open a connection to a host of the inventory. All hosts share the answers to
+// questions.
+func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
+	o := remote.Options{
+		AskPassword: f.askPassword, AskSudoPassword: f.askSudo, AcceptNew: f.acceptNew, ConfigFile: f.sshConfig,
+		Ask: prompter(suspend),
+	}
+	dialer := remote.NewDialer(o)
+	return func(ctx context.Context, h *inventory.Host) (remote.Conn, error) {
+		if h.Connection == "local" {
+			return remote.Local(h.Name), nil
+		}
+		address := h.SSHAddress
+		if address == "" {
+			address = h.Address
+		}
+		return dialer.Dial(ctx, remote.Target{
+			Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts,
+		})
+	}
+}
+
+// prompter asks on the terminal, one question at a time, without echo.
+func prompter(suspend func(func())) func(ctx context.Context, prompt string) (string, error) {
+	var mu sync.Mutex
+	return func(ctx context.Context, prompt string) (answer string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		if err != nil {
+			return "", fmt.Errorf("%s: there is no terminal to ask on", strings.TrimRight(prompt, ": "))
+		}
+		defer tty.Close()
+		suspend(func() {
+			fmt.Fprint(tty, prompt)
+			var b []byte
+			b, err = term.ReadPassword(int(tty.Fd()))
+			fmt.Fprintln(tty)
+			answer = string(b)
+		})
+		return answer, err
+	}
+}
+
+// outputFlags say how a run is shown.
+type outputFlags struct {
+	output  string
+	diff    bool
+	verbose bool
+	noColor bool
+}
+
+func (f *outputFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.output, "output", "auto", "`FORM`: auto (terminal or plain), terminal, plain, json")
+	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show what changes in files and settings")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show also what is already right, times, and the round trips of each host")
+	cmd.Flags().BoolVar(&f.noColor, "no-color", false, "no colour")
+}
+
+// reporter is where a run's events go.
+func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
+	o := report.Options{Color: !f.noColor && colored(w), Width: width(w), Diff: f.diff, Verbose: f.verbose}
+	switch f.output {
+	case "auto":
+		if term.IsTerminal(int(w.Fd())) {
+			return report.NewTerminal(w, o), nil
+		}
+		return report.NewPlain(w, o), nil
+	case "terminal":
+		return report.NewTerminal(w, o), nil
+	case "plain":
+		return report.NewPlain(w, o), nil
+	case "json":
+		return report.NewJSON(w, o), nil
+	}
+	return nil, fmt.Errorf("--output %s: expected auto, terminal, plain or json", f.output)
+}
+
+func colored(w *os.File) bool { return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(w.Fd())) }
+
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 100
+}

@@ -1,0 +1,98 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// FactSheet is what Facts found.
+type FactSheet struct {
+	// JSON is an object by host name, indented.
+	JSON []byte
+	// Failures are of hosts that could not be read, in the inventory's order.
+	Failures []error
+}
+
+// Facts reads facts of the hosts that match a pattern, all facts if names is empty. The error is
+// about the request; hosts that cannot be reached are among the failures.
+func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names []string,
+	connect func(context.Context, *inventory.Host) (remote.Conn, error)) (FactSheet, error) {
+	hosts, err := inv.Match(pattern)
+	if err != nil {
+		return FactSheet{}, err
+	}
+	known := map[string]bool{}
+	var all []string
+	for _, f := range observe.Facts() {
+		known[f.Name] = true
+		all = append(all, f.Name)
+	}
+	for _, name := range names {
+		if !known[name] {
+			return FactSheet{}, fmt.Errorf("no fact %q; there are: %s", name, strings.Join(all, ", "))
+		}
+	}
+	if len(names) == 0 {
+		names = all
+	}
+	values := make([]cty.Value, len(hosts))
+	errs := make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, ih := range hosts {
+		wg.Add(1)
+		reader := ""
+		if ih.Become {
+			reader = becomeUser(ih.BecomeUser)
+		}
+		l := newLink(ih, connect, reader)
+		h := observe.NewHost(ctx, ih.Name, ih.Address, l.dial)
+		h.Go(ctx, func(ctx context.Context) {
+			defer wg.Done()
+			defer l.close()
+			values[i], errs[i] = readFacts(ctx, h, names)
+		})
+	}
+	wg.Wait()
+	sheet := FactSheet{}
+	object := map[string]json.RawMessage{}
+	for i, ih := range hosts {
+		if errs[i] == nil {
+			object[ih.Name], errs[i] = ctyjson.Marshal(values[i], values[i].Type())
+		}
+		if errs[i] != nil {
+			sheet.Failures = append(sheet.Failures, errs[i])
+			delete(object, ih.Name)
+		}
+	}
+	sheet.JSON, err = json.MarshalIndent(object, "", "  ")
+	return sheet, err
+}
+
+// readFacts observes facts side by side; the object that it returns has one attribute each.
+func readFacts(ctx context.Context, h *observe.Host, names []string) (cty.Value, error) {
+	values := make([]cty.Value, len(names))
+	errs := make([]error, len(names))
+	reads := make([]func(context.Context), len(names))
+	for i, name := range names {
+		reads[i] = func(ctx context.Context) { values[i], errs[i] = observe.Fact(ctx, h, name) }
+	}
+	observe.Together(ctx, reads...)
+	facts := map[string]cty.Value{}
+	for i, name := range names {
+		if errs[i] != nil {
+			return cty.NilVal, fmt.Errorf("fact %s: %w", name, errs[i])
+		}
+		facts[name] = values[i]
+	}
+	return cty.ObjectVal(facts), nil
+}

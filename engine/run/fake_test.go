@@ -1,0 +1,301 @@
+package run_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+	"hlplay/modules"
+)
+
+// The tests run the engine against hosts that are a map of settings each, with a module of their own:
+// what is under test is scheduling, prediction and verification, not any real module.
+
+// settings observes one setting.
+var settings = &observe.Kind[string]{
+	Name: "setting",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{{Script: "get", Args: names}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		lines := strings.Split(string(answers[0].Stdout), "\n")
+		for i, name := range names {
+			tell(name, lines[i], nil)
+		}
+	},
+}
+
+// setting is the module under which tests change hosts.
+type setting struct {
+	Name  string `hcl:"name" doc:"Which setting."`
+	Value string `hcl:"value" doc:"What it shall be."`
+	// How it misbehaves.
+	Lies     bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
+	Settles  int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
+	Fails    bool   `hcl:"fails,optional" doc:"The command fails."`
+	Panics   bool   `hcl:"panics,optional" doc:"The module is defective."`
+	Scope_   string `hcl:"scope,optional" doc:"one_by_one or cluster."`
+	Repeats  bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
+	Clouds   string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
+	AlsoFrom string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
+}
+
+func (m *setting) Scope() modules.Scope {
+	switch m.Scope_ {
+	case "one_by_one":
+		return modules.OneByOne
+	case "cluster":
+		return modules.OncePerCluster
+	}
+	return modules.EachHost
+}
+
+func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if m.Panics {
+		panic("out of its depth")
+	}
+	value := m.Value
+	if m.AlsoFrom != "" {
+		peer, err := h.Peer(m.AlsoFrom)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		theirs, err := settings.Observe(ctx, peer, m.Name)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		value += theirs
+	}
+	is, err := settings.Observe(ctx, h, m.Name)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"was": cty.StringVal(is)}), Repeats: m.Repeats}
+	if is == value && !m.Repeats {
+		return plan, nil
+	}
+	verb := "set"
+	switch {
+	case m.Lies:
+		verb = "pretend"
+	case m.Fails:
+		verb = "fail"
+	case m.Settles > 0:
+		verb = fmt.Sprintf("settle-%d", m.Settles)
+	}
+	step := modules.Step{
+		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
+		Action:  modules.Run{Argv: []string{verb, m.Name, value}},
+		Diff:    &modules.Diff{Subject: m.Name, Before: is, After: value},
+		Expect:  []observe.Expectation{settings.Expect(m.Name, value)},
+		Settle:  time.Duration(2*m.Settles) * time.Second,
+		Await:   m.Name,
+		Wide:    m.Scope_ != "",
+	}
+	if m.Clouds != "" {
+		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
+	}
+	plan.Steps = append(plan.Steps, step)
+	return plan, nil
+}
+
+var settingSpec = modules.Spec{
+	Name: "setting", Summary: "A setting of a test's host",
+	New: func() modules.Module { return &setting{} },
+}
+
+// stage is the hosts of a test.
+type stage struct {
+	mu    sync.Mutex
+	now   time.Time
+	hosts map[string]*fakeHost
+	// acts are all commands that were run, "host: verb name value", in order.
+	acts []string
+	// asks are the flights, by host.
+	asks map[string]int
+	// onAct, if set, is called before each command.
+	onAct func(host string)
+	// ctx, if set, is what the run goes under.
+	ctx  context.Context
+	busy int // commands under way, and the most there were
+	most int
+}
+
+type fakeHost struct {
+	settings map[string]string
+	pending  map[string]pendingSetting
+	dead     bool
+}
+
+type pendingSetting struct {
+	value string
+	at    time.Time
+}
+
+func newStage(names ...string) *stage {
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for _, name := range names {
+		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}}
+	}
+	return s
+}
+
+func (s *stage) Now() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
+
+func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
+	s.mu.Lock()
+	s.now = s.now.Add(d)
+	s.mu.Unlock()
+	return ctx.Err()
+}
+
+// state is what the hosts have become.
+func (s *stage) state() map[string]map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]map[string]string{}
+	for name, h := range s.hosts {
+		all[name] = maps.Clone(h.settings)
+	}
+	return all
+}
+
+func (s *stage) inventory() *inventory.Inventory {
+	names := slices.Sorted(maps.Keys(s.hosts))
+	inv := &inventory.Inventory{Path: "test"}
+	for _, name := range names {
+		inv.Hosts = append(inv.Hosts, &inventory.Host{Name: name, Address: name, Connection: "ssh", Groups: []string{"all"}})
+	}
+	inv.Groups = []*inventory.Group{{Name: "all", Hosts: inv.Hosts}}
+	return inv
+}
+
+func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts[h.Name].dead {
+		return nil, &remote.UnreachableError{Host: h.Name, Address: h.Address, Reason: "nobody answers"}
+	}
+	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
+}
+
+type fakeConn struct {
+	stage *stage
+	name  string
+	host  *fakeHost
+	done  chan struct{}
+}
+
+func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	if c.host.dead {
+		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	c.stage.asks[c.name]++
+	answers := make([]remote.Answer, len(queries))
+	for i, q := range queries {
+		if q.Script != "get" {
+			return nil, fmt.Errorf("unexpected query %q", q.Script)
+		}
+		var values []string
+		for _, name := range q.Args {
+			if p, ok := c.host.pending[name]; ok && !c.stage.now.Before(p.at) {
+				c.host.settings[name] = p.value
+			}
+			values = append(values, c.host.settings[name])
+		}
+		answers[i].Stdout = []byte(strings.Join(values, "\n"))
+	}
+	return answers, nil
+}
+
+func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	s := c.stage
+	s.mu.Lock()
+	s.busy++
+	s.most = max(s.most, s.busy)
+	onAct := s.onAct
+	s.mu.Unlock()
+	if onAct != nil {
+		onAct(c.name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy--
+	if c.host.dead {
+		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
+	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))
+	switch {
+	case verb == "set":
+		c.host.settings[name] = value
+	case verb == "pretend":
+		return remote.Result{Stderr: []byte("it is not my day\n")}, nil
+	case verb == "fail":
+		return remote.Result{Exit: 1, Stderr: []byte("no such luck\n")}, nil
+	case strings.HasPrefix(verb, "settle-"):
+		var seconds int
+		fmt.Sscanf(verb, "settle-%d", &seconds)
+		c.host.pending[name] = pendingSetting{value, s.now.Add(time.Duration(seconds) * time.Second)}
+	}
+	return remote.Result{Stdout: []byte(verb + "\n")}, nil
+}
+
+func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }
+func (c *fakeConn) As(string) remote.Session                     { return c }
+func (c *fakeConn) User() string                                 { return "root" }
+func (c *fakeConn) Stats() remote.Stats                          { return remote.Stats{} }
+func (c *fakeConn) Done() <-chan struct{}                        { return c.done }
+func (c *fakeConn) Close() error                                 { return nil }
+
+// play runs a playbook on the stage and returns what was reported.
+func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) *report.Recorder {
+	t.Helper()
+	inv := s.inventory()
+	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
+		Modules:    []modules.Spec{settingSpec},
+		CheckHosts: func(pattern string) error { _, err := inv.Match(pattern); return err },
+	})
+	if diags.HasErrors() {
+		t.Fatalf("the test's playbook: %v", diags)
+	}
+	recorder := &report.Recorder{}
+	o := run.Options{Reporter: recorder, Connect: s.connect, Clock: s}
+	for _, c := range change {
+		c(&o)
+	}
+	ctx := s.ctx
+	if ctx == nil {
+		ctx = t.Context()
+	}
+	if _, err := run.Run(ctx, pb, inv, o); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("Run: %v", err)
+	}
+	return recorder
+}
+
+// outcomes are the results as "host task: status", sorted by task order as reported, hosts sorted.
+func outcomes(r *report.Recorder) []string {
+	var all []string
+	for _, result := range r.Results() {
+		all = append(all, fmt.Sprintf("%s %s: %s", result.Host, result.Task, result.Status))
+	}
+	slices.Sort(all)
+	return all
+}

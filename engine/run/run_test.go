@@ -1,0 +1,359 @@
+package run_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+)
+
+func check(o *run.Options) { o.Check = true }
+
+func TestRunChangesThenFindsNothing(t *testing.T) {
+	s := newStage("a", "b")
+	const playbook = `
+play "p" {
+  hosts = "all"
+  task "one" {
+    setting {
+      name  = "x"
+      value = "1"
+    }
+  }
+  task "two" {
+    setting {
+      name  = "y"
+      value = host.name
+    }
+  }
+}`
+	want := []string{"a one: changed", "a two: changed", "b one: changed", "b two: changed"}
+	if diff := cmp.Diff(want, outcomes(s.play(t, playbook, check))); diff != "" {
+		t.Errorf("check mode (-want +got):\n%s", diff)
+	}
+	if len(s.acts) > 0 {
+		t.Errorf("check mode acted: %v", s.acts)
+	}
+	if diff := cmp.Diff(want, outcomes(s.play(t, playbook))); diff != "" {
+		t.Errorf("first run (-want +got):\n%s", diff)
+	}
+	s.asks = map[string]int{}
+	for _, line := range outcomes(s.play(t, playbook)) {
+		if !strings.HasSuffix(line, ": ok") {
+			t.Errorf("second run: %s", line)
+		}
+	}
+	if s.asks["a"] != 1 {
+		t.Errorf("a converged rerun took %d flights, want 1", s.asks["a"])
+	}
+}
+
+// Each case is a playbook on hosts a, b and c, and what it must come to.
+func TestRun(t *testing.T) {
+	tests := []struct {
+		name     string
+		tasks    string
+		play     string // further attributes of the play
+		options  func(*run.Options)
+		prepare  func(*stage)
+		want     []string // for host a, "task: status"
+		all      bool     // want is "host task: status" for all hosts
+		acts     []string // for host a; nil: not checked
+		message  string   // part of the message of a failure or skip on a
+		notes    string   // part of a note about the run
+		maxAtOne int      // the most commands under way at a time
+	}{
+		{
+			name:  "a condition that is false skips",
+			tasks: `task "t" { when = host.name == "b"; ` + set("x", "1") + ` }`,
+			want:  []string{"t: skipped"},
+		},
+		{
+			name:    "an exit code proves nothing",
+			tasks:   `task "t" { ` + set("x", "1", "lies = true") + ` }`,
+			want:    []string{"t: failed"},
+			message: "still to do: set x to 1",
+		},
+		{
+			name:    "a command that fails stops its host",
+			tasks:   `task "t" { ` + set("x", "1", "fails = true") + ` } task "later" { ` + set("y", "1") + ` }`,
+			want:    []string{"t: failed"},
+			message: "exit code 1",
+		},
+		{
+			name:  "a change may take its time to show",
+			tasks: `task "t" { ` + set("x", "1", "settles = 20") + ` }`,
+			want:  []string{"t: changed"},
+		},
+		{
+			name:  "for_each goes round by round",
+			tasks: `task "t" { for_each = toset(["x", "y"]); setting { name = each.key; value = "1" } }`,
+			want:  []string{"t: changed"},
+			acts:  []string{"a: set x 1", "a: set y 1"},
+		},
+		{
+			name: "a result decides a later task",
+			tasks: `task "t" { ` + set("x", "1") + ` register = "r" }
+			  task "if changed" { when = result.r.changed; ` + set("y", "1") + ` }
+			  task "if not" { when = !result.r.changed; ` + set("z", "1") + ` }`,
+			want: []string{"if changed: changed", "if not: skipped", "t: changed"},
+		},
+		{
+			name: "a handler runs once, at the end",
+			tasks: `task "t" { ` + set("x", "1") + ` notify = ["h"] } task "u" { ` + set("y", "1") + ` notify = ["h"] }
+			  handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			want: []string{"h: changed", "t: changed", "u: changed"},
+			acts: []string{"a: set x 1", "a: set y 1", "a: set h 1"},
+		},
+		{
+			name: "a flush runs handlers in the middle",
+			tasks: `task "t" { ` + set("x", "1") + ` notify = ["h"] } flush_handlers {} task "u" { ` + set("y", "1") + ` }
+			  handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			want: []string{"h: changed", "t: changed", "u: changed"},
+			acts: []string{"a: set x 1", "a: set h 1", "a: set y 1"},
+		},
+		{
+			name: "a handler runs although its host failed later",
+			tasks: `task "t" { ` + set("x", "1") + ` notify = ["h"] } task "u" { ` + set("y", "1", "fails = true") + ` }
+			  handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			want: []string{"h: changed", "t: changed", "u: failed"},
+		},
+		{
+			name: "a handler without a change does not run",
+			tasks: `task "t" { ` + set("x", "1") + ` notify = ["h"] }
+			  handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			prepare: func(s *stage) { s.hosts["a"].settings["x"] = "1" },
+			want:    []string{"t: ok"},
+		},
+		{
+			name: "rescue takes over, always comes last",
+			tasks: `group "g" {
+			    task "t" { ` + set("x", "1", "fails = true") + ` }
+			    task "not reached" { ` + set("y", "1") + ` }
+			    rescue { task "rescue" { ` + set("z", "1") + ` } }
+			    always { task "always" { ` + set("w", "1") + ` } }
+			  }
+			  task "after" { ` + set("v", "1") + ` }`,
+			want: []string{"after: changed", "always: changed", "rescue: changed", "t: failed"},
+		},
+		{
+			name: "always comes although nothing rescues",
+			tasks: `group "g" {
+			    task "t" { ` + set("x", "1", "fails = true") + ` }
+			    always { task "always" { ` + set("w", "1") + ` } }
+			  }
+			  task "after" { ` + set("v", "1") + ` }`,
+			want: []string{"always: changed", "t: failed"},
+		},
+		{
+			name:  "an ignored failure goes on",
+			tasks: `task "t" { ` + set("x", "1", "fails = true") + ` ignore_errors = true } task "u" { ` + set("y", "1") + ` }`,
+			want:  []string{"t: failed", "u: changed"},
+		},
+		{
+			name:  "run_once runs on one host, and all see its result",
+			tasks: `task "t" { ` + set("x", "1") + ` run_once = true; register = "r" } task "u" { when = result.r.changed; ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a t: changed", "a u: changed", "b u: changed", "c u: changed"},
+		},
+		{
+			name:  "a cluster-wide change is made once",
+			tasks: `task "t" { ` + set("x", "1", `scope = "cluster"`) + ` }`,
+			all:   true,
+			want:  []string{"a t: changed"},
+		},
+		{
+			name:     "what must not run on two hosts at once does not",
+			tasks:    `task "t" { ` + set("x", "1", `scope = "one_by_one"`) + ` }`,
+			all:      true,
+			want:     []string{"a t: changed", "b t: changed", "c t: changed"},
+			maxAtOne: 1,
+		},
+		{
+			name:     "throttle bounds how many act at a time",
+			tasks:    `task "t" { ` + set("x", "1") + ` throttle = 1 }`,
+			want:     []string{"t: changed"},
+			maxAtOne: 1,
+		},
+		{
+			name:    "limit leaves other hosts alone, and still reads them",
+			tasks:   `task "t" { setting { name = "x"; value = "from "; also_from = "b" } }`,
+			options: func(o *run.Options) { o.Limit = "a" },
+			prepare: func(s *stage) { s.hosts["b"].settings["x"] = "b" },
+			all:     true,
+			want:    []string{"a t: changed"},
+			acts:    []string{"a: set x from b"},
+		},
+		{
+			name:    "tags choose",
+			tasks:   `task "t" { ` + set("x", "1") + ` tags = ["one"] } task "u" { ` + set("y", "1") + ` tags = ["two"] }`,
+			options: func(o *run.Options) { o.Tags = []string{"two"} },
+			want:    []string{"u: changed"},
+		},
+		{
+			name:    "start at a task",
+			tasks:   `task "t" { ` + set("x", "1") + ` } task "u" { ` + set("y", "1") + ` }`,
+			options: func(o *run.Options) { o.StartAt = "u" },
+			want:    []string{"u: changed"},
+		},
+		{
+			name:    "a defect of a module fails its task only",
+			tasks:   `task "t" { ` + set("x", "1", "panics = true") + ` }`,
+			want:    []string{"t: failed"},
+			message: "this is a defect of hlplay",
+		},
+		{
+			name:    "any_errors_fatal ends the run for all",
+			play:    `any_errors_fatal = true`,
+			tasks:   `task "t" { setting { name = "x"; value = "1"; fails = host.name == "b" } } task "u" { ` + set("y", "1") + ` }`,
+			all:     true,
+			want:    []string{"a t: changed", "b t: failed", "c t: changed"},
+			notes:   "any_errors_fatal",
+			options: nil,
+		},
+		{
+			name:  "without it the others go on",
+			tasks: `task "t" { setting { name = "x"; value = "1"; fails = host.name == "b" } } task "u" { ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a t: changed", "a u: changed", "b t: failed", "c t: changed", "c u: changed"},
+		},
+		{
+			name:  "max_fail_percentage ends the run beyond it",
+			play:  `max_fail_percentage = 30`,
+			tasks: `task "t" { setting { name = "x"; value = "1"; fails = host.name == "b" } } task "u" { ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a t: changed", "b t: failed", "c t: changed"},
+			notes: "max_fail_percentage",
+		},
+		{
+			name:  "a batch that fails whole spares the next",
+			play:  `serial = 1`,
+			tasks: `task "t" { ` + set("x", "1", "fails = true") + ` }`,
+			all:   true,
+			want:  []string{"a t: failed"},
+			notes: "the next batch is not touched",
+		},
+		{
+			name:    "a dead host does not hold the others",
+			tasks:   `task "t" { ` + set("x", "1") + ` } task "u" { ` + set("y", "1") + ` }`,
+			prepare: func(s *stage) { s.hosts["b"].dead = true },
+			all:     true,
+			want:    []string{"a t: changed", "a u: changed", "b t: unreachable", "c t: changed", "c u: changed"},
+		},
+		{
+			name:    "what a change makes unknowable is uncertain, not guessed",
+			tasks:   `task "t" { ` + set("x", "1", `clouds = "y"`) + ` } task "u" { ` + set("y", "1") + ` notify = ["h"] } handler "h" { ` + set("h", "1") + ` }`,
+			options: check,
+			want:    []string{"h: uncertain", "t: changed", "u: uncertain"},
+		},
+		{
+			name:    "retries try again",
+			tasks:   `task "t" { ` + set("x", "1", "fails = true") + ` retries = 2 }`,
+			want:    []string{"t: failed"},
+			acts:    []string{"a: fail x 1", "a: fail x 1", "a: fail x 1"},
+			message: "exit code 1",
+		},
+		{
+			name:    "until waits for a condition and gives up",
+			tasks:   `task "t" { ` + set("x", "1", "repeats = true") + ` register = "r"; until = result.r.was == "2"; retries = 2 }`,
+			want:    []string{"t: failed"},
+			message: "until condition is still false after 3 tries",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStage("a", "b", "c")
+			if test.prepare != nil {
+				test.prepare(s)
+			}
+			var options []func(*run.Options)
+			if test.options != nil {
+				options = append(options, test.options)
+			}
+			r := s.play(t, "play \"p\" {\n hosts = \"all\"\n "+test.play+"\n "+lines(test.tasks)+"\n}", options...)
+			var got []string
+			for _, line := range outcomes(r) {
+				if test.all {
+					got = append(got, line)
+				} else if rest, ok := strings.CutPrefix(line, "a "); ok {
+					got = append(got, rest)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("results (-want +got):\n%s", diff)
+			}
+			if test.acts != nil {
+				var acts []string
+				for _, act := range s.acts {
+					if strings.HasPrefix(act, "a: ") {
+						acts = append(acts, act)
+					}
+				}
+				if diff := cmp.Diff(test.acts, acts); diff != "" {
+					t.Errorf("commands on a (-want +got):\n%s", diff)
+				}
+			}
+			if test.message != "" && !slices.ContainsFunc(r.Results(), func(x report.TaskResult) bool { return x.Host == "a" && strings.Contains(x.Message, test.message) }) {
+				t.Errorf("no result on a says %q: %+v", test.message, r.Results())
+			}
+			if test.notes != "" && !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, test.notes) }) {
+				t.Errorf("no note says %q: %v", test.notes, r.Notes())
+			}
+			if test.maxAtOne > 0 && s.most > test.maxAtOne {
+				t.Errorf("%d commands ran at a time, want at most %d", s.most, test.maxAtOne)
+			}
+		})
+	}
+}
+
+func TestInterruptStartsNothingMore(t *testing.T) {
+	s := newStage("a")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.ctx, s.onAct = ctx, func(string) { cancel() }
+	r := s.play(t, `
+play "p" {
+  hosts = "all"
+  task "t" {
+    setting {
+      name  = "x"
+      value = "1"
+    }
+    notify = ["h"]
+  }
+  task "u" {
+    setting {
+      name  = "y"
+      value = "1"
+    }
+  }
+  handler "h" {
+    setting {
+      name  = "h"
+      value = "1"
+    }
+  }
+}`)
+	if want := []string{"a: set x 1"}; !slices.Equal(s.acts, want) {
+		t.Errorf("acts: %v, want %v", s.acts, want)
+	}
+	recap, ok := r.Recap()
+	if !ok || !recap.Interrupted {
+		t.Errorf("the recap does not say that the run was interrupted: %+v", recap)
+	}
+}
+
+// set is a setting block, in the notation of lines.
+func set(name, value string, more ...string) string {
+	all := append([]string{`name = "` + name + `"`, `value = "` + value + `"`}, more...)
+	return "setting { " + strings.Join(all, "; ") + " }"
+}
+
+// lines turns a notation with blocks on one line into HCL: a semicolon ends an attribute.
+func lines(s string) string {
+	return strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(s)
+}

@@ -1,0 +1,66 @@
+// Package timezone sets a host's time zone.
+package timezone
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "timezone",
+	Summary: "The host's time zone",
+	Doc: `Makes /etc/localtime a link to a zone of the tz database. Clocks of cluster nodes must agree; their zones
+should, so that their logs can be read side by side. Running services keep the old zone until they restart.`,
+	Example: `task "logs in local time" {
+  timezone {
+    name = "Europe/Berlin"
+  }
+}`,
+	New: func() modules.Module { return &timezone{} },
+}
+
+// timezone is the module's arguments.
+type timezone struct {
+	Name string `hcl:"name" doc:"Name of the zone below /usr/share/zoneinfo: Europe/Berlin, Etc/UTC."`
+}
+
+const (
+	localtime = "/etc/localtime" // localtime(5): a symbolic link; its target names the zone
+	zones     = "/usr/share/zoneinfo/"
+)
+
+// Validate refuses names that are not below the tz database.
+func (m *timezone) Validate() error {
+	if m.Name == "" || path.Clean("/"+m.Name) != "/"+m.Name || strings.HasSuffix(m.Name, "/") {
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of a time zone", m.Name), Want: "write it as in Europe/Berlin"}
+	}
+	return nil
+}
+
+// Plan compares the link with the wanted zone.
+func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	zone := zones + m.Name
+	files, err := observe.Files.ObserveAll(ctx, h, []string{localtime, zone})
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if !files[zone].Exists() {
+		return modules.Plan{}, fmt.Errorf("the host knows no time zone %q: there is no %s (package tzdata)", m.Name, zone)
+	}
+	is := strings.TrimPrefix(files[localtime].Target, "..")
+	if is == zone {
+		return modules.Plan{}, nil
+	}
+	return modules.Plan{Steps: []modules.Step{{
+		Summary: "set the time zone to " + m.Name,
+		Action:  modules.Link{Path: localtime, Target: zone},
+		Diff:    &modules.Diff{Subject: "time zone", Before: strings.TrimPrefix(is, zones), After: m.Name},
+		Expect:  observe.Placed(h, localtime, observe.File{Type: observe.Symlink, Target: zone}),
+	}}}, nil
+}
