@@ -340,3 +340,29 @@ func parseDebconf(out []byte) map[string]string {
 // /etc/apt/sources.list.d, in that order. Its one observation has no name. Files whose names apt
 // itself would ignore are left out (sources.list(5)).
 var AptSources = textFiles("apt-sources", "/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources")
+
+// Checksum is what a file's content hashes to, in lower-case hexadecimal. Both are empty for a file
+// that is absent; one is where check mode predicts a download of which only the other is given.
+type Checksum struct {
+	SHA256, SHA512 string
+}
+
+// Checksums observes regular files by path, as publishers of keys state their sums.
+var Checksums = &Kind[Checksum]{
+	Name: "checksum",
+	Ask: func(names []string) []remote.Query {
+		return eachPath(names, `(if [ ! -f "$1" ]; then exit 2; fi; LC_ALL=C sha256sum <"$1" && LC_ALL=C sha512sum <"$1")`)
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Checksum, error)) {
+		parseEachPath(names, answers, tell, func(name string, a remote.Answer) (Checksum, error) {
+			if a.Exit == exitAbsent {
+				return Checksum{}, nil
+			}
+			fields := strings.Fields(string(a.Stdout))
+			if a.Exit != 0 || len(fields) != 4 || len(fields[0]) != 64 || len(fields[2]) != 128 {
+				return Checksum{}, fmt.Errorf("the checksums of %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+			}
+			return Checksum{SHA256: fields[0], SHA512: fields[2]}, nil
+		})
+	},
+}

@@ -1,0 +1,196 @@
+// Package apt is the module for Debian's packages and where they come from.
+package apt
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Module is the desired state of a host's packages. What one task asks for is done in the order of
+// the fields: keys, repositories, index, answers, packages, upgrade.
+type Module struct {
+	Keys         []Key        `hcl:"key,block" doc:"A key that repositories are signed with."`
+	Repositories []Repository `hcl:"repository,block" doc:"A repository: a file of /etc/apt/sources.list.d."`
+
+	Update   bool          `hcl:"update,optional" default:"false" doc:"Fetch the package index if it is older than cache_age, or older than a source or a key."`
+	CacheAge time.Duration `hcl:"cache_age,optional" default:"\"1h\"" doc:"How old the index may be for update, upgrade and state = \"latest\"."`
+
+	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to questions of packages, as debconf-set-selections takes them: { \"postfix/main_mailer_type\" = \"select No configuration\" }. Where the owner is not the part before the slash, put it in front: \"grub-pc grub2/linux_cmdline\"."`
+
+	Packages []string `hcl:"packages,optional" doc:"Names of packages; with state absent or purged also patterns of the shell, such as linux-image-6.1*."`
+	State    string   `hcl:"state,optional" default:"\"present\"" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
+
+	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
+
+	Upgrade    string `hcl:"upgrade,optional" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
+	Autoremove bool   `hcl:"autoremove,optional" default:"false" doc:"Remove packages that were installed for others only and are needed no more."`
+
+	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"\"5m\"" doc:"How long to wait while another process, such as unattended-upgrades, uses the package manager."`
+}
+
+// Defaults of the arguments, for a Module that was not filled in by the decoder.
+const (
+	defaultCacheAge    = time.Hour
+	defaultLockTimeout = 5 * time.Minute
+)
+
+func (m *Module) cacheAge() time.Duration {
+	if m.CacheAge == 0 {
+		return defaultCacheAge
+	}
+	return m.CacheAge
+}
+
+func (m *Module) lockTimeout() time.Duration {
+	if m.LockTimeout == 0 {
+		return defaultLockTimeout
+	}
+	return m.LockTimeout
+}
+
+func (m *Module) recommends() bool { return m.InstallRecommends == nil || *m.InstallRecommends }
+func (m *Module) removes() bool    { return m.State == "absent" || m.State == "purged" }
+
+var (
+	// packagePattern is Debian policy 5.6.1, with an architecture.
+	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
+	globPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.*?\[\]-]*$`)
+)
+
+func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
+		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository"}
+	}
+	if !slices.Contains([]string{"", "present", "latest", "absent", "purged"}, m.State) {
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is not a state", m.State), Want: "present, latest, absent or purged"}
+	}
+	if !slices.Contains([]string{"", "full", "safe"}, m.Upgrade) {
+		return &modules.ArgumentError{Argument: "upgrade", Problem: fmt.Sprintf("%q is no kind of upgrade", m.Upgrade), Want: "full or safe"}
+	}
+	for argument, d := range map[string]time.Duration{"cache_age": m.CacheAge, "lock_timeout": m.LockTimeout} {
+		if d < 0 {
+			return &modules.ArgumentError{Argument: argument, Problem: "is negative", Want: `a duration such as "1h"`}
+		}
+	}
+	for _, name := range m.Packages {
+		switch {
+		case isGlob(name) && !m.removes():
+			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is a pattern", name), Want: "exact names; patterns are for state absent and purged, where they are matched against what is installed"}
+		case isGlob(name) && !globPattern.MatchString(name), !isGlob(name) && !packagePattern.MatchString(name):
+			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "a name such as open-iscsi, without a version"}
+		case m.removes() && name == "proxmox-ve":
+			return &modules.ArgumentError{Argument: "packages", Problem: "proxmox-ve is protected by Proxmox's own apt hook", Want: "if a node really is to stop being one, remove it by hand"}
+		}
+	}
+	for i := range m.Keys {
+		if err := m.Keys[i].validate(); err != nil {
+			return err
+		}
+	}
+	for i := range m.Repositories {
+		if err := m.Repositories[i].validate(); err != nil {
+			return err
+		}
+	}
+	_, err := m.answers()
+	return err
+}
+
+// Plan implements modules.Module. It is made in stages: where an earlier stage changes what a later
+// one reads (a new repository, a fresh index), the plan is partial and made again afterwards.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	m.want(h)
+	var plan modules.Plan
+	for i := range m.Keys {
+		steps, err := m.Keys[i].plan(ctx, h)
+		if err != nil {
+			return modules.Plan{}, fmt.Errorf("key %s: %w", m.Keys[i].Path, err)
+		}
+		plan.Steps = append(plan.Steps, steps...)
+	}
+	for i := range m.Repositories {
+		steps, notes, err := m.Repositories[i].plan(ctx, h)
+		if err != nil {
+			return modules.Plan{}, fmt.Errorf("repository %s: %w", m.Repositories[i].Name, err)
+		}
+		plan.Steps = append(plan.Steps, steps...)
+		plan.Notes = append(plan.Notes, notes...)
+	}
+	further := m.Update || m.Upgrade != "" || m.Autoremove || len(m.Packages)+len(m.Debconf) > 0
+	if len(plan.Steps) > 0 {
+		plan.Partial = further || len(m.Repositories) > 1
+		return plan, nil
+	}
+	refresh, err := m.planRefresh(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if len(refresh) > 0 {
+		plan.Steps, plan.Partial = refresh, len(m.Packages)+len(m.Debconf) > 0 || m.Upgrade != "" || m.Autoremove
+		return plan, nil
+	}
+	answers, err := m.planDebconf(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	packages, err := m.planPackages(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan.Steps = append(answers, packages...)
+	if m.Upgrade == "" && (!m.Autoremove || len(packages) > 0) {
+		return plan, nil // the steps that install and remove do autoremove on their way
+	}
+	if len(plan.Steps) > 0 {
+		plan.Partial = true
+		return plan, nil
+	}
+	if m.Upgrade != "" {
+		plan.Steps, err = m.planUpgrade(ctx, h)
+		if err != nil || len(plan.Steps) > 0 {
+			return plan, err
+		}
+	}
+	if m.Autoremove {
+		plan.Steps, err = m.planAutoremove(ctx, h)
+	}
+	return plan, err
+}
+
+// want announces what any plan of this task reads, so that it travels in one flight.
+func (m *Module) want(h modules.Host) {
+	if len(m.Repositories) > 0 {
+		observe.AptSources.Want(h, "")
+	}
+	if m.Update || m.Upgrade != "" || m.State == "latest" {
+		observe.AptIndex.Want(h, "")
+	}
+	for _, name := range m.Packages {
+		if isGlob(name) {
+			observe.PackageGlobs.Want(h, name)
+		} else {
+			observe.Packages.Want(h, name)
+		}
+	}
+	if m.State == "latest" {
+		observe.Candidates.Want(h, m.Packages...)
+	}
+	if answers, err := m.answers(); err == nil {
+		for _, a := range answers {
+			observe.Debconf.Want(h, a.owner)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package apt
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// answer is one selection of debconf-set-selections(1).
+type answer struct {
+	owner, question, kind, value string
+}
+
+// questionKinds are debconf's types of questions that have an answer (debconf-devel(7)).
+var questionKinds = []string{"string", "boolean", "select", "multiselect", "password", "text"}
+
+// answers reads the argument debconf, sorted by question.
+func (m *Module) answers() ([]answer, error) {
+	var all []answer
+	for _, key := range slices.Sorted(maps.Keys(m.Debconf)) {
+		fault := func(problem, want string) error {
+			return &modules.ArgumentError{Argument: "debconf", Problem: problem, Want: want}
+		}
+		var a answer
+		switch fields := strings.Fields(key); len(fields) {
+		case 1:
+			owner, _, ok := strings.Cut(fields[0], "/")
+			if !ok {
+				return nil, fault(fmt.Sprintf("%q is not a question", key), "PACKAGE/NAME, such as postfix/main_mailer_type")
+			}
+			a.owner, a.question = owner, fields[0]
+		case 2:
+			a.owner, a.question = fields[0], fields[1]
+		default:
+			return nil, fault(fmt.Sprintf("%q is not a question", key), `"PACKAGE/NAME" or "OWNER PACKAGE/NAME"`)
+		}
+		if !packagePattern.MatchString(a.owner) {
+			return nil, fault(fmt.Sprintf("%q is not the name of a package", a.owner), "the package that owns the question")
+		}
+		a.kind, a.value, _ = strings.Cut(strings.TrimSpace(m.Debconf[key]), " ")
+		a.value = strings.TrimSpace(a.value)
+		if !slices.Contains(questionKinds, a.kind) || strings.Contains(a.value, "\n") {
+			return nil, fault("the answer to "+a.question+" is not of the form \"TYPE VALUE\" in one line", "such as \"select No configuration\"; types are "+strings.Join(questionKinds, ", "))
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// given reports whether debconf has the answer already. debconf never shows a password: one that is
+// set at all counts as given.
+func (a answer) given(selections map[string]string) bool {
+	value, ok := selections[a.question]
+	if a.kind == "password" {
+		return ok && value != ""
+	}
+	return ok && value == a.value
+}
+
+// planDebconf plans one debconf-set-selections for all answers that differ. They travel on standard
+// input: some are secrets.
+func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	answers, err := m.answers()
+	if err != nil {
+		return nil, err
+	}
+	var input strings.Builder
+	var questions []string
+	selections := map[string]map[string]string{}
+	for _, a := range answers {
+		now, err := observe.Debconf.Observe(ctx, h, a.owner)
+		if err != nil {
+			return nil, err
+		}
+		if a.given(now) {
+			continue
+		}
+		fmt.Fprintf(&input, "%s %s %s %s\n", a.owner, a.question, a.kind, a.value)
+		questions = append(questions, a.question)
+		if selections[a.owner] == nil {
+			selections[a.owner] = maps.Clone(now)
+			if selections[a.owner] == nil {
+				selections[a.owner] = map[string]string{}
+			}
+		}
+		selections[a.owner][a.question] = a.value
+		if a.kind == "password" {
+			selections[a.owner][a.question] = "(password omitted)"
+		}
+	}
+	if len(questions) == 0 {
+		return nil, nil
+	}
+	var expect []observe.Expectation
+	for _, owner := range slices.Sorted(maps.Keys(selections)) {
+		expect = append(expect, observe.Debconf.Expect(owner, selections[owner]))
+	}
+	return []modules.Step{{
+		Summary: "answer " + strings.Join(questions, ", ") + " in advance",
+		Action: modules.Run{
+			Argv: []string{"debconf-set-selections"}, Stdin: []byte(input.String()), Env: environment(),
+			Limit: time.Minute, Retry: []string{"is locked by another process"}, Patience: m.lockTimeout(),
+		},
+		Expect: expect,
+	}}, nil
+}

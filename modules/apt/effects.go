@@ -1,0 +1,401 @@
+package apt
+
+import (
+	"context"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// installed are the expectations of an installation: exactly what apt's simulation says, where it
+// could be asked, and what is known of the packages.
+func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) ([]observe.Expectation, error) {
+	p := prediction{host: h, because: "it may come with " + join(targets), versions: map[string]string{}}
+	for _, name := range targets {
+		p.versions[name] = ""
+		if c, err := observe.Candidates.Observe(ctx, h, name); err == nil {
+			p.versions[name] = c.Version
+		}
+	}
+	p.take(changes)
+	if changes == nil {
+		release, _, err := observe.Text(ctx, h, "/etc/os-release")
+		if err != nil {
+			return nil, err
+		}
+		for name := range closure(targets, m.recommends(), debianVersion(release) >= 13) {
+			if _, told := p.versions[name]; !told {
+				p.versions[name] = ""
+			}
+			p.removed = append(p.removed, known[name].removes...)
+		}
+	}
+	if m.Autoremove {
+		p.expect(observe.Transactions.Expect(autoremove, observe.Transaction{}))
+	}
+	return p.done(ctx)
+}
+
+// removed are the expectations of a removal.
+func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) ([]observe.Expectation, error) {
+	p := prediction{host: h, because: "it may go with " + join(targets), versions: map[string]string{}, purge: m.State == "purged"}
+	p.removed = slices.Clone(targets)
+	p.take(changes)
+	for _, name := range m.Packages {
+		if isGlob(name) {
+			p.expect(observe.PackageGlobs.Expect(name, []string{}))
+		}
+	}
+	if m.Autoremove {
+		p.expect(observe.Transactions.Expect(autoremove, observe.Transaction{}))
+	}
+	return p.done(ctx)
+}
+
+// changed are the expectations of an upgrade, which is known package by package.
+func (m *Module) changed(ctx context.Context, h modules.Host, changes []observe.PackageChange) ([]observe.Expectation, error) {
+	p := prediction{host: h, because: "it may come with the upgrade", versions: map[string]string{}}
+	p.take(changes)
+	return p.done(ctx)
+}
+
+// prediction collects what changing packages changes of what is observed.
+type prediction struct {
+	host    modules.Host
+	because string
+	// versions are the packages that will be installed; an empty version is not known.
+	versions map[string]string
+	removed  []string
+	purge    bool
+	all      []observe.Expectation
+}
+
+func (p *prediction) expect(e ...observe.Expectation) { p.all = append(p.all, e...) }
+
+func (p *prediction) take(changes []observe.PackageChange) {
+	for _, c := range changes {
+		if c.Removed() {
+			p.removed = append(p.removed, c.Name)
+		} else {
+			p.versions[c.Name] = c.To
+		}
+	}
+}
+
+// done observes what is there now and says what will be.
+func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
+	slices.Sort(p.removed)
+	p.removed = slices.Compact(p.removed)
+	names := slices.Sorted(maps.Keys(p.versions))
+	before, err := observe.Packages.ObserveAll(ctx, p.host, append(slices.Clone(names), p.removed...))
+	if err != nil {
+		return nil, err
+	}
+	var added, gone []string
+	for _, name := range names {
+		p.expect(observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: p.versions[name]}))
+		if !before[name].Installed() {
+			added = append(added, name)
+		}
+	}
+	for _, name := range p.removed {
+		was := before[name]
+		_, replaced := p.versions[name]
+		if replaced || was.Status == "" {
+			continue
+		}
+		after := observe.Package{Status: "deinstall ok config-files", Version: was.Version}
+		if p.purge {
+			after = observe.Package{}
+		}
+		p.expect(observe.Packages.Expect(name, after))
+		gone = append(gone, name)
+	}
+	for _, name := range added {
+		p.arrival(name)
+	}
+	for _, name := range gone {
+		p.departure(name)
+	}
+	if len(added) > 0 {
+		p.expect(coming.Expect("", append(comingNames(p.host), added...)))
+	}
+	if err := p.kernels(ctx, names, gone); err != nil {
+		return nil, err
+	}
+	if err := p.proxmox(ctx, added); err != nil {
+		return nil, err
+	}
+	p.expect(observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return k.Kind == observe.Transactions.Name && k.Name != fullUpgrade && k.Name != safeUpgrade
+		},
+		Unknown: "packages are about to change",
+	})
+	return p.all, nil
+}
+
+// coming are in check mode the names of the packages that earlier tasks install: patterns must match
+// them too. It is never fetched; a real host has nothing coming.
+var coming = &observe.Kind[[]string]{Name: "apt-coming"}
+
+func comingNames(h modules.Host) []string {
+	known, _ := h.Known(coming.Key(""))
+	names, _ := known.([]string)
+	return slices.Clone(names)
+}
+
+// arrival is what one new package brings. Of a package that is not known, Debian's policy says under
+// which names it may bring something.
+func (p *prediction) arrival(name string) {
+	e, listed := known[name]
+	if !listed {
+		p.expect(byPolicy(name, p.because))
+		return
+	}
+	for _, unit := range e.running {
+		p.expect(observe.Units.Expect(unit, activeUnit(unit)))
+	}
+	for _, unit := range e.waiting {
+		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "loaded", ActiveState: "inactive", SubState: "dead", UnitFileState: "enabled"}))
+	}
+	if name == "postfix" {
+		p.expect(observe.Units.Expect("postfix.service", p.postfix()))
+	}
+	for _, dir := range e.dirs {
+		p.expect(
+			observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			observe.Dirs.Unknown(dir, p.because),
+		)
+	}
+	for _, file := range e.drops {
+		// What an earlier task wrote is kept by dpkg (confold): an exact expectation stays as it is.
+		if _, ok := p.host.Known(observe.Files.Key(file)); ok && p.exists(file) {
+			continue
+		}
+		p.expect(observe.Files.Unknown(file, p.because), observe.Sums.Unknown(file, p.because), observe.Checksums.Unknown(file, p.because))
+	}
+	if programs := e.programs; len(programs) > 0 {
+		p.expect(commandsNaming(programs, p.because))
+	}
+}
+
+func (p *prediction) exists(file string) bool {
+	known, ok := p.host.Known(observe.Files.Key(file))
+	f, isFile := known.(observe.File)
+	return ok && isFile && f.Exists()
+}
+
+func activeUnit(name string) observe.Unit {
+	u := observe.Unit{ID: name, LoadState: "loaded", ActiveState: "active", SubState: "running", UnitFileState: "enabled"}
+	switch path.Ext(name) {
+	case ".target":
+		u.SubState = "active"
+	case ".timer":
+		u.SubState = "waiting"
+	}
+	if name == "networking.service" {
+		u.SubState = "exited"
+	}
+	return u
+}
+
+// postfix is its unit: with the answer "No configuration" there is no main.cf, and the unit does not
+// start (ConditionPathExists).
+func (p *prediction) postfix() observe.Unit {
+	u := activeUnit("postfix.service")
+	u.SubState = "exited"
+	answers, _ := p.host.Known(observe.Debconf.Key("postfix"))
+	if selections, ok := answers.(map[string]string); ok && selections["postfix/main_mailer_type"] == "No configuration" {
+		u.ActiveState, u.SubState = "inactive", "dead"
+	}
+	return u
+}
+
+// departure is what goes with a package. Configuration files stay unless it is purged.
+func (p *prediction) departure(name string) {
+	e, listed := known[name]
+	for _, unit := range slices.Concat(e.running, e.waiting) {
+		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}))
+	}
+	if listed && p.purge {
+		for _, file := range e.drops {
+			p.expect(observe.Placed(p.host, file, observe.File{})...)
+		}
+	}
+	if programs := e.programs; len(programs) > 0 {
+		p.expect(commandsNaming(programs, p.because))
+	}
+	if !listed {
+		p.expect(byPolicy(name, p.because))
+	}
+}
+
+// byPolicy is what an unlisted package may change, by the names that Debian's policy makes it use
+// (policy 9.1, 9.3, 10.7): files with a path component that is the package's name, units and users
+// of that name, and commands that mention it.
+func byPolicy(name, because string) observe.Expectation {
+	name, _, _ = strings.Cut(name, ":")
+	mention := mentions([]string{name})
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			switch {
+			case strings.HasPrefix(k.Name, "/") && !strings.HasPrefix(k.Name, "/etc/pve/"):
+				for component := range strings.SplitSeq(k.Name, "/") {
+					if component == name || strings.HasPrefix(component, name+".") {
+						return true
+					}
+				}
+				return false
+			case k.Kind == observe.Units.Name:
+				base := strings.TrimSuffix(k.Name, path.Ext(k.Name))
+				return base == name || strings.HasPrefix(base, name+"@")
+			case k.Kind == observe.Users.Name, k.Kind == observe.Groups.Name:
+				return k.Name == name
+			case k.Kind == observe.Commands.Name:
+				return mention.MatchString(k.Name)
+			}
+			return false
+		},
+		Unknown: because,
+	}
+}
+
+// commandsNaming are the readings of commands in which one of the programs occurs.
+func commandsNaming(programs []string, because string) observe.Expectation {
+	mention := mentions(programs)
+	return observe.Expectation{
+		Match:   func(k observe.Key) bool { return k.Kind == observe.Commands.Name && mention.MatchString(k.Name) },
+		Unknown: because,
+	}
+}
+
+// mentions matches text in which one of the names stands as a word of a command line.
+func mentions(names []string) *regexp.Regexp {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = regexp.QuoteMeta(name)
+	}
+	return regexp.MustCompile(`(^|[^A-Za-z0-9_.+-])(` + strings.Join(quoted, "|") + `)($|[^A-Za-z0-9_.+-])`)
+}
+
+// kernels predicts /boot. The meta package brings a kernel of which only the newest index knows the
+// release.
+func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
+	var added, removed []string
+	meta := false
+	for _, name := range names {
+		if release := kernelRelease(name); release != "" {
+			added = append(added, release)
+		}
+		meta = meta || name == "proxmox-default-kernel"
+	}
+	for _, name := range gone {
+		if release := kernelRelease(name); release != "" {
+			removed = append(removed, release)
+		}
+	}
+	if len(added) == 0 && len(removed) == 0 && !meta {
+		return nil
+	}
+	observe.Packages.Want(p.host, "unattended-upgrades", "update-notifier-common")
+	installed, err := observe.InstalledKernels.Observe(ctx, p.host, "")
+	if err != nil && !observe.IsUnknown(err) {
+		return err
+	}
+	if err == nil {
+		after := slices.DeleteFunc(slices.Clone(installed), func(r string) bool { return slices.Contains(removed, r) })
+		if meta && !slices.ContainsFunc(added, isProxmoxKernel) && !slices.ContainsFunc(after, isProxmoxKernel) {
+			added = append(added, observe.ComingRelease)
+		}
+		after = append(after, added...)
+		observe.SortReleases(after)
+		p.expect(observe.InstalledKernels.Expect("", slices.Compact(after)))
+	}
+	for _, release := range removed {
+		for _, file := range []string{"/boot/vmlinuz-", "/boot/initrd.img-", "/boot/config-", "/boot/System.map-"} {
+			p.expect(observe.Files.Expect(file+release, observe.File{}))
+		}
+	}
+	p.expect(observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return (k.Kind == observe.Globs.Name || k.Kind == observe.Dirs.Name) && (strings.HasPrefix(k.Name, "/boot") || strings.HasPrefix(k.Name, "/lib/modules"))
+		},
+		Unknown: p.because,
+	})
+	if len(added) > 0 {
+		return p.rebootDemand(ctx)
+	}
+	return nil
+}
+
+func isProxmoxKernel(release string) bool { return strings.HasSuffix(release, "-pve") }
+
+// rebootDemand: a new kernel asks for a reboot where one of two packages has a hook that says so.
+func (p *prediction) rebootDemand(ctx context.Context) error {
+	hooks, err := observe.Packages.ObserveAll(ctx, p.host, []string{"unattended-upgrades", "update-notifier-common"})
+	if err != nil {
+		return err
+	}
+	for _, hook := range hooks {
+		if hook.Installed() {
+			p.expect(observe.RebootDemands.Unknown("", "a kernel is about to be installed"))
+			return nil
+		}
+	}
+	return nil
+}
+
+// proxmox predicts what Proxmox VE and Ceph look like right after their installation.
+func (p *prediction) proxmox(ctx context.Context, added []string) error {
+	if slices.Contains(added, "pve-manager") {
+		e, err := pve.InstalledExpectations(ctx, p.host)
+		if err != nil {
+			return err
+		}
+		p.expect(e...)
+		e, err = enterpriseFile(ctx, p.host)
+		if err != nil {
+			return err
+		}
+		p.expect(e...)
+	}
+	if slices.Contains(added, "ceph-mon") || slices.Contains(added, "ceph") {
+		e, err := pve.CephInstalledExpectations(ctx, p.host)
+		if err != nil {
+			return err
+		}
+		p.expect(e...)
+	}
+	return nil
+}
+
+// enterpriseFile is the source file that pve-manager brings, a configuration file of its own: one
+// that was deleted or edited before stays so, but on a host that never had the package it appears.
+func enterpriseFile(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	name := sourcesDir + "pve-enterprise.list"
+	content := "deb https://enterprise.proxmox.com/debian/pve " + node.Codename + " pve-enterprise\n"
+	if node.Codename != "bookworm" {
+		name = sourcesDir + "pve-enterprise.sources"
+		content = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: " + node.Codename +
+			"\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
+	}
+	before, err := observe.Files.Observe(ctx, h, name)
+	if err != nil || before.Exists() {
+		return nil, err
+	}
+	return observe.Placed(h, name, observe.File{
+		Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root",
+		Size: int64(len(content)), Content: []byte(content),
+	}), nil
+}

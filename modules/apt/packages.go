@@ -1,0 +1,293 @@
+package apt
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// planPackages plans installing or removing the packages.
+func (m *Module) planPackages(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	if len(m.Packages) == 0 {
+		return nil, nil
+	}
+	if m.removes() {
+		return m.planRemove(ctx, h)
+	}
+	return m.planInstall(ctx, h)
+}
+
+func (m *Module) planInstall(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
+	if err != nil {
+		return nil, err
+	}
+	repair := repairStep(m, packages)
+	wanted, err := m.missing(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	outdated, err := m.outdatedPackages(ctx, h, packages)
+	if err != nil {
+		return nil, err
+	}
+	targets := append(slices.Clone(wanted), outdated...)
+	if len(targets) == 0 {
+		return repair, nil
+	}
+	offered, err := m.offered(ctx, h, targets)
+	if err != nil {
+		return nil, err
+	}
+	command := m.command("install", targets)
+	changes, err := simulate(ctx, h, command, offered, m.Packages)
+	if err != nil {
+		return nil, err
+	}
+	expect, err := m.installed(ctx, h, targets, changes)
+	if err != nil {
+		return nil, err
+	}
+	verb := "install "
+	if len(wanted) == 0 {
+		verb = "upgrade "
+	}
+	sources, err := knownSources(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return append(repair, modules.Step{
+		Summary: verb + join(targets) + beside(changes, targets),
+		Action:  m.aptGet(sources, strings.Fields(command)...),
+		Expect:  expect,
+	}), nil
+}
+
+// repairStep finishes what an earlier run of dpkg, of ours or of anybody, left half done.
+func repairStep(m *Module, packages map[string]observe.Package) []modules.Step {
+	var broken []string
+	for name, p := range packages {
+		if p.Broken() {
+			broken = append(broken, name)
+		}
+	}
+	if len(broken) == 0 {
+		return nil
+	}
+	slices.Sort(broken)
+	run := m.run(nil, []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"})
+	// What dpkg cannot configure yet, because a dependency is missing, apt-get install goes on with.
+	run.OK = []int{0, 1}
+	return []modules.Step{{Summary: "finish the interrupted installation of " + join(broken), Action: run}}
+}
+
+// outdatedPackages are the installed packages of which a newer version is offered, for state latest.
+func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages map[string]observe.Package) ([]string, error) {
+	if m.State != "latest" {
+		return nil, nil
+	}
+	var outdated []string
+	for _, name := range m.Packages {
+		p := packages[name]
+		if !p.Installed() || p.Version == "" { // what is about to be installed comes in the latest version
+			continue
+		}
+		c, err := observe.Candidates.Observe(ctx, h, name)
+		if err != nil {
+			return nil, err
+		}
+		if c.Version != "" && c.Version != p.Version {
+			outdated = append(outdated, name)
+		}
+	}
+	return outdated, nil
+}
+
+// offered reports whether apt is known to offer all packages. That one is not offered is an error;
+// that check mode cannot know is not: the task is meant to bring it.
+func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (bool, error) {
+	observe.Candidates.Want(h, names...)
+	all := true
+	for _, name := range names {
+		c, err := observe.Candidates.Observe(ctx, h, name)
+		switch {
+		case observe.IsUnknown(err):
+			all = false
+		case err != nil:
+			return false, err
+		case c.Version == "":
+			return false, fmt.Errorf("%s: no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", h.Name(), name, name)
+		}
+	}
+	return all, nil
+}
+
+// command is an apt-get command line without what makes it act, as Transactions has it.
+func (m *Module) command(verb string, names []string) string {
+	var args []string
+	if !m.recommends() {
+		args = append(args, "--no-install-recommends")
+	}
+	if m.Autoremove {
+		args = append(args, "--auto-remove")
+	}
+	return strings.Join(append(append(args, verb), names...), " ")
+}
+
+// simulate is what apt says that the command would do; nil where that cannot be known yet. It is an
+// error if apt would refuse, or would take proxmox-ve away.
+func simulate(ctx context.Context, h modules.Host, command string, offered bool, named []string) ([]observe.PackageChange, error) {
+	if !offered {
+		return nil, nil
+	}
+	t, err := observe.Transactions.Observe(ctx, h, command)
+	switch {
+	case observe.IsUnknown(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case t.Problem != "":
+		return nil, fmt.Errorf("%s: `apt-get %s` would fail: %s", h.Name(), command, oneLine(t.Problem))
+	}
+	for _, c := range t.Changes {
+		if c.Removed() && c.Name == "proxmox-ve" && !slices.Contains(named, c.Name) {
+			return nil, fmt.Errorf("%s: `apt-get %s` would remove proxmox-ve: nothing is done; look for a repository of the wrong Debian release, or a package that conflicts with Proxmox VE", h.Name(), command)
+		}
+	}
+	return t.Changes, nil
+}
+
+// beside says in a summary what a command removes that nobody named.
+func beside(changes []observe.PackageChange, named []string) string {
+	var removed []string
+	for _, c := range changes {
+		if c.Removed() && !slices.Contains(named, c.Name) {
+			removed = append(removed, c.Name)
+		}
+	}
+	if len(removed) == 0 {
+		return ""
+	}
+	return " (removes " + join(removed) + ")"
+}
+
+// planRemove plans removing packages, those that match patterns included.
+func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	var globs []string
+	for _, name := range m.Packages {
+		if isGlob(name) {
+			globs = append(globs, name)
+		}
+	}
+	matches, err := observe.PackageGlobs.ObserveAll(ctx, h, globs)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range m.Packages {
+		if !isGlob(name) {
+			names = append(names, name)
+			continue
+		}
+		names = append(names, matches[name]...)
+		for _, new := range comingNames(h) {
+			if ok, _ := path.Match(name, new); ok {
+				names = append(names, new)
+			}
+		}
+	}
+	packages, err := observe.Packages.ObserveAll(ctx, h, names)
+	if err != nil {
+		return nil, err
+	}
+	var targets []string
+	for _, name := range names {
+		p := packages[name]
+		there := p.Installed() || p.Broken() || m.State == "purged" && p.ConfigFiles()
+		if there && !slices.Contains(targets, name) {
+			targets = append(targets, name)
+		}
+	}
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	verb := "remove"
+	if m.State == "purged" {
+		verb = "purge"
+	}
+	command := m.command(verb, targets)
+	changes, err := simulate(ctx, h, command, true, m.Packages)
+	if err != nil {
+		return nil, err
+	}
+	if err := keepsRunningKernel(ctx, h, targets, changes); err != nil {
+		return nil, err
+	}
+	expect, err := m.removed(ctx, h, targets, changes)
+	if err != nil {
+		return nil, err
+	}
+	run := m.aptGet(nil, strings.Fields(command)...)
+	run.Limit = 30*time.Minute + m.lockTimeout()
+	return []modules.Step{{
+		Summary: verb + " " + join(targets) + beside(changes, targets),
+		Action:  run,
+		Expect:  expect,
+	}}, nil
+}
+
+// keepsRunningKernel refuses to remove the package of the kernel that runs: without it a host that
+// has no other kernel does not boot again, and one that has loses the modules of the running one.
+func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) error {
+	removed := slices.Clone(targets)
+	for _, c := range changes {
+		if c.Removed() {
+			removed = append(removed, c.Name)
+		}
+	}
+	if !slices.ContainsFunc(removed, func(name string) bool { return kernelRelease(name) != "" }) {
+		return nil
+	}
+	running, err := observe.Kernels.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	for _, name := range removed {
+		if release := kernelRelease(name); release != "" && release == running.Release {
+			return fmt.Errorf("%s: %s is the kernel that runs now: nothing is removed; boot another kernel in a task before this one, such as reboot { when_kernel = \"*-pve\" }", h.Name(), name)
+		}
+	}
+	return nil
+}
+
+// kernelRelease is the release of the kernel in an image package; empty for other packages, such as
+// the meta packages linux-image-amd64 and proxmox-kernel-6.8.
+func kernelRelease(name string) string {
+	name, _, _ = strings.Cut(name, ":")
+	for _, prefix := range []string{"linux-image-", "proxmox-kernel-", "pve-kernel-"} {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		rest = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(rest, "-signed"), "-unsigned"), "-dbg")
+		if rest != "" && rest[0] >= '0' && rest[0] <= '9' && strings.Count(rest, "-") > 0 {
+			return rest
+		}
+	}
+	return ""
+}
+
+// knownSources are the source files for messages; none where they are about to change.
+func knownSources(ctx context.Context, h modules.Host) ([]observe.TextFile, error) {
+	sources, err := observe.AptSources.Observe(ctx, h, "")
+	if observe.IsUnknown(err) {
+		return nil, nil
+	}
+	return sources, err
+}

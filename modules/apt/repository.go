@@ -1,0 +1,302 @@
+package apt
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/conffile"
+)
+
+// Repository is the desired state of a file of /etc/apt/sources.list.d.
+type Repository struct {
+	Name          string   `hcl:"name" doc:"The file's name without its extension: pve-enterprise for pve-enterprise.sources or pve-enterprise.list."`
+	Format        string   `hcl:"format,optional" default:"\"auto\"" doc:"deb822 (NAME.sources), list (NAME.list), or auto: that of the file that is there, else deb822 from Debian 13 on."`
+	Types         []string `hcl:"types,optional" default:"[\"deb\"]" doc:"deb, deb-src."`
+	URIs          []string `hcl:"uris,optional" doc:"Where the repository is. Left out, a file that is there is only enabled or disabled."`
+	Suites        []string `hcl:"suites,optional" doc:"Releases, such as trixie."`
+	Components    []string `hcl:"components,optional" doc:"Parts, such as pve-no-subscription."`
+	SignedBy      string   `hcl:"signed_by,optional" doc:"Path of the key that signs the repository."`
+	Architectures []string `hcl:"architectures,optional" doc:"Only these, such as amd64."`
+	Enabled       *bool    `hcl:"enabled,optional" default:"true" doc:"false disables the repository in place: Enabled: no, or # before the line. Without uris and without such a file there is nothing to do."`
+	State         string   `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: both files of that name are removed."`
+}
+
+const sourcesDir = "/etc/apt/sources.list.d/"
+
+// sourceName is what apt accepts as the name of a source file (sources.list(5)).
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
+
+func (r *Repository) enabled() bool { return r.Enabled == nil || *r.Enabled }
+
+func (r *Repository) validate() error {
+	fault := func(argument, problem, want string) error {
+		return &modules.ArgumentError{Argument: "repository." + argument, Problem: problem, Want: want}
+	}
+	switch {
+	case !sourceName.MatchString(r.Name):
+		return fault("name", fmt.Sprintf("%q would be ignored by apt as the name of a file", r.Name), "letters, digits, _ - and .")
+	case path.Ext(r.Name) == ".list" || path.Ext(r.Name) == ".sources":
+		return fault("name", fmt.Sprintf("%q has an extension", r.Name), stem(r.Name)+", and format says which form")
+	case !slices.Contains([]string{"", "auto", "deb822", "list"}, r.Format):
+		return fault("format", fmt.Sprintf("%q is not a form", r.Format), "deb822, list or auto")
+	case !slices.Contains([]string{"", "present", "absent"}, r.State):
+		return fault("state", fmt.Sprintf("%q is not a state", r.State), "present or absent")
+	case r.State == "absent":
+		return nil
+	case len(r.URIs) == 0 && len(r.Suites)+len(r.Components) > 0:
+		return fault("uris", "is missing", "where the repository is, such as http://deb.debian.org/debian")
+	case len(r.URIs) > 0 && len(r.Suites) == 0:
+		return fault("suites", "is missing", "a release such as trixie")
+	case r.SignedBy != "" && !path.IsAbs(r.SignedBy):
+		return fault("signed_by", fmt.Sprintf("%q is not an absolute path", r.SignedBy), "such as /usr/share/keyrings/proxmox-archive-keyring.gpg")
+	}
+	for _, kind := range r.Types {
+		if kind != "deb" && kind != "deb-src" {
+			return fault("types", fmt.Sprintf("%q is not a type", kind), "deb or deb-src")
+		}
+	}
+	for _, suite := range r.Suites {
+		if strings.HasSuffix(suite, "/") != (len(r.Components) == 0) {
+			return fault("components", fmt.Sprintf("do not go with the suite %q", suite), "components for a suite such as trixie, none for a path that ends in a slash")
+		}
+	}
+	for argument, values := range map[string][]string{"uris": r.URIs, "suites": r.Suites, "components": r.Components, "architectures": r.Architectures, "signed_by": {r.SignedBy}} {
+		for _, v := range values {
+			if strings.ContainsAny(v, " \t\n#[]") {
+				return fault(argument, fmt.Sprintf("%q cannot stand in a source file", v), "no blanks, brackets or #")
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Repository) path(format string) string {
+	if format == "deb822" {
+		return sourcesDir + r.Name + ".sources"
+	}
+	return sourcesDir + r.Name + ".list"
+}
+
+func (r *Repository) plan(ctx context.Context, h modules.Host) (steps []modules.Step, notes []string, err error) {
+	deb822, list := r.path("deb822"), r.path("list")
+	observe.Files.Want(h, deb822, list)
+	if r.State == "absent" {
+		for _, name := range []string{deb822, list} {
+			removed, err := conffile.Remove(ctx, h, name, "remove repository "+r.Name+" ("+name+")")
+			if err != nil {
+				return nil, nil, err
+			}
+			steps = append(steps, removed...)
+		}
+		return steps, nil, nil
+	}
+	if len(r.URIs) == 0 {
+		for _, name := range []string{deb822, list} {
+			switchedOver, err := r.planSwitch(ctx, h, name)
+			if err != nil {
+				return nil, nil, err
+			}
+			steps = append(steps, switchedOver...)
+		}
+		return steps, nil, nil
+	}
+	return r.planDefinition(ctx, h)
+}
+
+// planSwitch enables or disables what is defined in a file that is there.
+func (r *Repository) planSwitch(ctx context.Context, h modules.Host, name string) ([]modules.Step, error) {
+	text, exists, err := observe.Text(ctx, h, name)
+	if err != nil || !exists {
+		return nil, err
+	}
+	verb := "disable"
+	if r.enabled() {
+		verb = "enable"
+	}
+	return conffile.Write(ctx, h, name, switched(name, text, r.enabled()), verb+" repository "+r.Name+" in "+name)
+}
+
+// planDefinition makes one file define the repository.
+func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps []modules.Step, notes []string, err error) {
+	format, err := r.format(ctx, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	name, other := r.path(format), r.path(map[string]string{"deb822": "list", "list": "deb822"}[format])
+	text, exists, err := observe.Text(ctx, h, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted := observe.TextFile{Path: name, Content: r.render(format)}
+	if r.enabled() {
+		elsewhere, err := r.elsewhere(ctx, h, wanted, name, other)
+		if err != nil {
+			return nil, nil, err
+		}
+		if elsewhere != "" && !exists {
+			return nil, []string{fmt.Sprintf("repository %s is already defined in %s: nothing is written", r.Name, elsewhere)}, nil
+		}
+	}
+	if !exists || !r.asWanted(observe.TextFile{Path: name, Content: text}, wanted) {
+		verb := "add"
+		if exists {
+			verb = "change"
+		}
+		if !r.enabled() {
+			verb += " disabled"
+		}
+		steps, err = conffile.Write(ctx, h, name, wanted.Content, fmt.Sprintf("%s repository %s (%s) in %s", verb, r.Name, strings.Join(r.URIs, ", "), name))
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	removed, err := conffile.Remove(ctx, h, other, "remove "+other+", which "+name+" replaces")
+	return append(steps, removed...), nil, err
+}
+
+// asWanted compares what two files mean, not their text: order, comments and spelling are a person's
+// own.
+func (r *Repository) asWanted(is, want observe.TextFile) bool {
+	if r.enabled() {
+		return slices.Equal(enabledSources(is), enabledSources(want))
+	}
+	if len(enabledSources(is)) > 0 {
+		return false
+	}
+	is.Content, want.Content = switched(is.Path, is.Content, true), switched(want.Path, want.Content, true)
+	return slices.Equal(enabledSources(is), enabledSources(want))
+}
+
+// format is the form of the file to be written.
+func (r *Repository) format(ctx context.Context, h modules.Host) (string, error) {
+	if r.Format == "deb822" || r.Format == "list" {
+		return r.Format, nil
+	}
+	observe.Files.Want(h, "/etc/os-release")
+	for _, format := range []string{"deb822", "list"} {
+		f, err := observe.Files.Observe(ctx, h, r.path(format))
+		if err != nil {
+			return "", err
+		}
+		if f.Exists() {
+			return format, nil
+		}
+	}
+	release, _, err := observe.Text(ctx, h, "/etc/os-release")
+	if err != nil {
+		return "", err
+	}
+	if debianVersion(release) >= 13 {
+		return "deb822", nil
+	}
+	return "list", nil
+}
+
+// debianVersion is VERSION_ID of os-release(5); testing and unstable have none and count as new.
+func debianVersion(release string) int {
+	for line := range strings.Lines(release) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_ID="); ok {
+			major, _, _ := strings.Cut(strings.Trim(value, `"'`), ".")
+			if n, err := strconv.Atoi(major); err == nil {
+				return n
+			}
+		}
+	}
+	return 99
+}
+
+// render is the content of the file.
+func (r *Repository) render(format string) string {
+	types := r.Types
+	if len(types) == 0 {
+		types = []string{"deb"}
+	}
+	if format == "deb822" {
+		return r.renderDeb822(types)
+	}
+	var options []string
+	if len(r.Architectures) > 0 {
+		options = append(options, "arch="+strings.Join(r.Architectures, ","))
+	}
+	if r.SignedBy != "" {
+		options = append(options, "signed-by="+r.SignedBy)
+	}
+	var out strings.Builder
+	for _, kind := range types {
+		for _, uri := range r.URIs {
+			for _, suite := range r.Suites {
+				fields := []string{kind}
+				if len(options) > 0 {
+					fields = append(fields, "["+strings.Join(options, " ")+"]")
+				}
+				line := strings.Join(append(append(fields, uri, suite), r.Components...), " ")
+				if !r.enabled() {
+					line = "# " + line
+				}
+				out.WriteString(line + "\n")
+			}
+		}
+	}
+	return out.String()
+}
+
+func (r *Repository) renderDeb822(types []string) string {
+	var out strings.Builder
+	field := func(name string, values ...string) {
+		if value := strings.Join(values, " "); value != "" {
+			out.WriteString(name + ": " + value + "\n")
+		}
+	}
+	if !r.enabled() {
+		field("Enabled", "no")
+	}
+	field("Types", types...)
+	field("URIs", r.URIs...)
+	field("Suites", r.Suites...)
+	field("Components", r.Components...)
+	field("Architectures", r.Architectures...)
+	field("Signed-By", r.SignedBy)
+	return out.String()
+}
+
+// elsewhere is the other file, if any, that defines all that is wanted already. A file that defines
+// some of it under another key is an error: apt refuses to work with two (`Conflicting values set
+// for option Signed-By`).
+func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted observe.TextFile, own ...string) (string, error) {
+	files, err := observe.AptSources.Observe(ctx, h, "")
+	if observe.IsUnknown(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	want := enabledSources(wanted)
+	complete := ""
+	for _, f := range files {
+		if slices.Contains(own, f.Path) {
+			continue
+		}
+		is := enabledSources(f)
+		for _, s := range is {
+			for _, w := range want {
+				if s.uri == w.uri && s.suite == w.suite && s.signedBy != w.signedBy {
+					return "", fmt.Errorf("%s defines %s %s too, with signed-by %q instead of %q, and apt refuses to work with both: disable or remove that one first, or give the same signed_by", f.Path, strings.TrimSuffix(s.uri, "/"), s.suite, s.signedBy, w.signedBy)
+				}
+			}
+		}
+		covered := !slices.ContainsFunc(want, func(w signedSource) bool {
+			return !slices.ContainsFunc(is, func(s signedSource) bool { return s.source == w.source })
+		})
+		if covered {
+			complete = f.Path
+		}
+	}
+	return complete, nil
+}

@@ -1,0 +1,146 @@
+package apt
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// runLimit bounds one apt-get: a Proxmox VE node is about 1 GB of packages over whatever line there
+// is. Waiting for a lock comes on top.
+const runLimit = 45 * time.Minute
+
+// environment keeps apt and the packages' scripts from asking anybody.
+func environment() map[string]string {
+	return map[string]string{
+		"DEBIAN_FRONTEND":          "noninteractive",
+		"APT_LISTCHANGES_FRONTEND": "none",
+		"LC_ALL":                   "C",
+	}
+}
+
+// aptGet is one apt-get that acts. Configuration files that somebody edited are kept, the others
+// follow the package (dpkg's confdef and confold).
+func (m *Module) aptGet(sources []observe.TextFile, args ...string) modules.Run {
+	argv := []string{
+		"apt-get", "-y", "-q",
+		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
+		"-o", m.lockOption(),
+	}
+	return m.run(sources, append(argv, args...))
+}
+
+// lockOption makes apt wait for the locks of dpkg. It does not cover the lock of the index and that
+// of the downloads; for these the command is run again (Run.Retry).
+func (m *Module) lockOption() string {
+	return fmt.Sprintf("DPkg::Lock::Timeout=%.0f", m.lockTimeout().Seconds())
+}
+
+func (m *Module) run(sources []observe.TextFile, argv []string) modules.Run {
+	return modules.Run{
+		Argv:     argv,
+		Env:      environment(),
+		Limit:    runLimit + m.lockTimeout(),
+		Retry:    []string{"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock directory", "is locked by another process"},
+		Patience: m.lockTimeout(),
+		Explain: func(exit int, stdout, stderr []byte) error {
+			return explain(m.lockTimeout(), sources, stdout, stderr)
+		},
+	}
+}
+
+var (
+	lockHolder   = regexp.MustCompile(`Could not get lock (\S+?)\.? It is held by process (\d+)(?: \(([^)]*)\))?`)
+	lockPath     = regexp.MustCompile(`(?:Could not get lock|Unable to lock directory) (\S+)`)
+	unauthorized = regexp.MustCompile(`(?:Failed to fetch|Err:\d+) (https?://\S+)[^\n]*\s401\s+Unauthorized`)
+	conflict     = regexp.MustCompile(`Conflicting values set for option Signed-By regarding source (\S+) (\S+):`)
+	noKey        = regexp.MustCompile(`NO_PUBKEY ([0-9A-F]+)`)
+	unresolved   = regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([^']+)'`)
+	unconfigured = regexp.MustCompile(`(?m)^dpkg: error processing package (\S+) \(--configure\)`)
+)
+
+// explain turns apt's own words into what is wrong and what to do. It returns nil if there is
+// nothing to say beyond the usual report.
+func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []byte) error {
+	text := string(stderr)
+	problem := observe.AptProblem(stdout, stderr)
+	switch {
+	case lockHolder.MatchString(text):
+		f := lockHolder.FindStringSubmatch(text)
+		holder := "process " + f[2]
+		if f[3] != "" {
+			holder += " (" + f[3] + ")"
+		}
+		return fmt.Errorf("the package manager is in use: %s holds %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", holder, f[1], waited)
+	case lockPath.MatchString(text):
+		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
+	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
+		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, `apt-get clean` is a start, and run again; apt says: %s", first(text, "No space left on device", "enough free space"))
+	case strings.Contains(text, "(pve-apt-hook)"):
+		return fmt.Errorf("apt would have removed proxmox-ve, and Proxmox's apt hook stopped it: nothing was done. Look for a repository of the wrong Debian release or a package that conflicts with Proxmox VE, and leave the hook alone; apt says: %s", first(text, "(pve-apt-hook)"))
+	case unauthorized.MatchString(text):
+		uri := unauthorized.FindStringSubmatch(text)[1]
+		where := "the file in /etc/apt/sources.list.d that names it"
+		if f := fileOf(sources, uri); f != "" {
+			where = f
+		}
+		return fmt.Errorf("%s answers 401 Unauthorized: an enterprise repository needs a subscription; disable %s: repository { name = %q, enabled = false }", host(uri), where, stem(where))
+	case conflict.MatchString(text):
+		f := conflict.FindStringSubmatch(text)
+		return fmt.Errorf("%s %s is defined in two files with different Signed-By: remove or disable one of %s", f[1], f[2], strings.Join(filesOf(sources, f[1]), ", "))
+	case noKey.MatchString(text):
+		return fmt.Errorf("a repository is signed with the key %s, which this host does not have: add it with key { … } and name its path in signed_by; apt says: %s", noKey.FindStringSubmatch(text)[1], oneLine(problem))
+	case strings.Contains(text, "dpkg was interrupted"):
+		return fmt.Errorf("an earlier run of dpkg was interrupted: run `dpkg --configure -a` on the host and look at what it says, then run again")
+	case unresolved.MatchString(text):
+		return fmt.Errorf("the host cannot resolve %s: check /etc/resolv.conf and the network, then run again", unresolved.FindStringSubmatch(text)[1])
+	case unconfigured.MatchString(text + "\n" + string(stdout)):
+		return unconfiguredError(text+"\n"+string(stdout), problem)
+	case strings.Contains(text, "Held packages were changed"):
+		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if that was not on purpose")
+	case problem != "":
+		return fmt.Errorf("apt refuses: %s", oneLine(problem))
+	}
+	return nil
+}
+
+// unconfiguredError names the packages whose installation scripts failed. Those of Proxmox VE fail
+// when the host's name resolves to a loopback address.
+func unconfiguredError(text, problem string) error {
+	var names []string
+	for _, f := range unconfigured.FindAllStringSubmatch(text, -1) {
+		names = append(names, f[1])
+	}
+	hint := "see `journalctl -b` for why"
+	if strings.Contains(strings.Join(names, " "), "pve-") {
+		hint = "pve-cluster does not start unless the host's name resolves to an address that is not loopback: check `hostname --ip-address` and /etc/hosts, then `systemctl reset-failed pve-cluster`"
+	}
+	return fmt.Errorf("%s: unpacked, but not configured: %s, and run again: it continues where it ended; apt says: %s", strings.Join(names, ", "), hint, oneLine(problem))
+}
+
+// first is the first line of text that contains one of the words.
+func first(text string, words ...string) string {
+	for line := range strings.Lines(text) {
+		for _, w := range words {
+			if strings.Contains(line, w) {
+				return strings.TrimSpace(line)
+			}
+		}
+	}
+	return oneLine(text)
+}
+
+func oneLine(text string) string {
+	return strings.Join(strings.Split(strings.TrimSpace(text), "\n"), "; ")
+}
+
+// host is the host of a URI.
+func host(uri string) string {
+	_, rest, _ := strings.Cut(uri, "://")
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}

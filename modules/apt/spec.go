@@ -1,0 +1,79 @@
+package apt
+
+import "hlplay/modules"
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "apt",
+	Summary: "Debian packages, and the repositories, keys and answers they need.",
+	Doc: `Installs, upgrades and removes packages, keeps repositories and their keys, and answers packages' questions in advance.
+What one task asks for is done in this order: keys, repositories, package index, answers, packages, upgrade, autoremove.
+
+apt never asks: configuration files that somebody edited are kept, the others follow the package. While another process
+uses the package manager the task waits, for at most lock_timeout, and then says which process it is.
+
+The package index is fetched when something is to be installed and a source or a key changed since it was last fetched,
+or when update or upgrade ask for an index no older than cache_age. Fetching it does not count as a change.
+
+The kernel that runs is never removed. A task that would take proxmox-ve away is refused, and the apt hook of Proxmox that
+guards it is left alone.
+
+A repository is one file of /etc/apt/sources.list.d. It is compared by what it means, so a file that somebody formatted
+otherwise is left alone; one that another file defines already is not written again; one that another file defines with
+another signed-by is an error, because apt then refuses to work at all. enabled = false without uris disables a file
+that a package brought, such as pve-enterprise.sources: it survives upgrades, unlike a deletion.
+
+A key is verified against its checksum before it is put where apt looks.
+
+Check mode asks apt what else would be installed and removed. On a bare host, where apt does not know the packages yet, it
+knows what the packages of Proxmox VE and Ceph bring; of other packages it takes for unknown what Debian's policy lets
+them bring: files, units and users under their own names.`,
+	Example: `task "Proxmox repository" {
+  apt {
+    key {
+      path           = "/usr/share/keyrings/proxmox-archive-keyring.gpg"
+      url            = "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg"
+      sha256         = "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45"
+      unless_package = "proxmox-archive-keyring"
+    }
+    repository {
+      name       = "proxmox"
+      uris       = ["http://download.proxmox.com/debian/pve"]
+      suites     = ["trixie"]
+      components = ["pve-no-subscription"]
+      signed_by  = "/usr/share/keyrings/proxmox-archive-keyring.gpg"
+    }
+  }
+}
+
+task "everything up to date" {
+  apt {
+    upgrade = "full"
+  }
+}
+
+task "Proxmox VE" {
+  apt {
+    debconf  = { "postfix/main_mailer_type" = "select No configuration" }
+    packages = ["proxmox-ve", "postfix", "open-iscsi", "chrony"]
+  }
+}
+
+task "no enterprise repository" {
+  apt {
+    repository {
+      name    = "pve-enterprise"
+      enabled = false
+    }
+  }
+}
+
+task "no Debian kernel" {
+  apt {
+    packages   = ["linux-image-amd64", "linux-image-6.12*", "os-prober"]
+    state      = "absent"
+    autoremove = true
+  }
+}`,
+	New: func() modules.Module { return &Module{} },
+}

@@ -1,0 +1,131 @@
+package apt
+
+import (
+	"path"
+	"strings"
+)
+
+// switched is the text of a source file with all its repositories enabled or disabled in place, as
+// a person would: by the field Enabled of deb822, by a comment sign before a line. A file that is
+// switched in place survives the upgrade of the package that it belongs to.
+func switched(name, text string, enabled bool) string {
+	if path.Ext(name) == ".sources" {
+		return switchDeb822(text, enabled)
+	}
+	return switchLines(text, enabled)
+}
+
+// switchDeb822 sets the field Enabled of every stanza that has it otherwise, or has none and is to
+// be disabled.
+func switchDeb822(text string, enabled bool) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	var out, stanza strings.Builder
+	fields, field := 0, ""
+	end := func() {
+		if fields > 0 {
+			out.WriteString(switchStanza(stanza.String(), enabled))
+		} else {
+			out.WriteString(stanza.String())
+		}
+		stanza.Reset()
+		fields = 0
+	}
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		if trimmed == "" {
+			end()
+			out.WriteString(line)
+			continue
+		}
+		field = deb822Field(line)
+		if field != "" {
+			fields++
+		}
+		stanza.WriteString(line)
+	}
+	end()
+	return out.String()
+}
+
+// deb822Field is the name of the field that a line begins, in lower case.
+func deb822Field(line string) string {
+	if line == "" || strings.ContainsAny(line[:1], "# \t\r\n") {
+		return ""
+	}
+	name, _, ok := strings.Cut(line, ":")
+	if !ok {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
+func switchStanza(text string, enabled bool) string {
+	var out strings.Builder
+	set, skipping := false, false
+	for line := range strings.Lines(text) {
+		name := deb822Field(line)
+		if name == "" && skipping && strings.ContainsAny(line[:1], " \t") {
+			continue // what continued the old value
+		}
+		skipping = false
+		if name == "enabled" {
+			_, value, _ := strings.Cut(line, ":")
+			switch {
+			case set:
+				skipping = true
+				continue
+			case isYes(strings.TrimSpace(value)) != enabled:
+				line = enabledLine(enabled)
+				skipping = true
+			}
+			set = true
+		}
+		out.WriteString(line)
+	}
+	if !set && !enabled {
+		return withFirstField(out.String(), enabledLine(false))
+	}
+	return out.String()
+}
+
+func enabledLine(enabled bool) string {
+	if enabled {
+		return "Enabled: yes\n"
+	}
+	return "Enabled: no\n"
+}
+
+// withFirstField puts a field before the first one, behind leading comments.
+func withFirstField(stanza, field string) string {
+	var out strings.Builder
+	placed := false
+	for line := range strings.Lines(stanza) {
+		if !placed && deb822Field(line) != "" {
+			out.WriteString(field)
+			placed = true
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+// switchLines puts "# " before the lines that define repositories, or takes it away from those that
+// would define one without it.
+func switchLines(text string, enabled bool) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		bare := strings.TrimLeft(line, "# \t")
+		_, active := parseLine(line)
+		_, possible := parseLine(bare)
+		switch {
+		case active && !enabled:
+			line = "# " + line
+		case !active && enabled && possible:
+			line = bare
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}

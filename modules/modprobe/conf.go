@@ -1,0 +1,108 @@
+package modprobe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+)
+
+const (
+	loadHeader    = "# Kernel modules loaded at boot, kept by hlplay. Other lines are left alone.\n"
+	optionsHeader = "# Options of kernel modules, kept by hlplay. Other lines are left alone.\n"
+)
+
+// line is a line of either file: a keyword ("options", "blacklist", "softdep"; none in the list of
+// modules to load), the module it is about, and the rest.
+type line struct {
+	keyword, module, rest string
+}
+
+func (m *Module) loadLines() []line {
+	var lines []line
+	for _, name := range m.Modules {
+		lines = append(lines, line{module: name})
+	}
+	return lines
+}
+
+func (m *Module) optionLines() []line {
+	var lines []line
+	for _, name := range m.Blacklist {
+		lines = append(lines, line{"blacklist", name, ""})
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Options)) {
+		lines = append(lines, line{"options", name, normal(m.Options[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Softdep)) {
+		lines = append(lines, line{"softdep", name, normal(m.Softdep[name])})
+	}
+	return lines
+}
+
+func normal(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func (l line) String() string {
+	return strings.TrimSpace(strings.Join([]string{l.keyword, l.module, l.rest}, " ")) + "\n"
+}
+
+// parse reads one line of a file that has keywords, or has none. Comments and empty lines are not
+// lines.
+func parse(text string, keywords bool) (line, bool) {
+	fields := strings.Fields(text)
+	if len(fields) == 0 || fields[0][0] == '#' || fields[0][0] == ';' {
+		return line{}, false
+	}
+	var l line
+	if keywords {
+		if len(fields) < 2 {
+			return line{}, false
+		}
+		l.keyword, fields = fields[0], fields[1:]
+	}
+	l.module, l.rest = fields[0], strings.Join(fields[1:], " ")
+	return l, true
+}
+
+// about reports whether two lines say the same kind of thing of the same module.
+func (l line) about(other line) bool {
+	return l.keyword == other.keyword && observe.ModuleName(l.module) == observe.ModuleName(other.module)
+}
+
+// putInto is the text with the line in exactly one place: that of the first line about the same, or
+// the end.
+func (l line) putInto(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	var out strings.Builder
+	placed := false
+	for old := range strings.Lines(text) {
+		if other, ok := parse(old, l.keyword != ""); ok && l.about(other) {
+			if placed {
+				continue
+			}
+			placed = true
+			if other.rest != l.rest {
+				old = l.String()
+			}
+		}
+		out.WriteString(old)
+	}
+	if !placed {
+		out.WriteString(l.String())
+	}
+	return out.String()
+}
+
+// removeFrom is the text without the lines about the same.
+func (l line) removeFrom(text string) string {
+	var out strings.Builder
+	for old := range strings.Lines(text) {
+		if other, ok := parse(old, l.keyword != ""); !ok || !l.about(other) {
+			out.WriteString(old)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,176 @@
+// Package reboot is the module that restarts a host when there is a reason.
+package reboot
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "reboot",
+	Summary: "Restarts a host if there is a reason, and waits for it to be back.",
+	Doc: `Reboots when one of the given reasons holds, waits until the host answers again, and proves by the kernel's boot id
+that it really was a new boot. Without a reason that holds nothing is done, so the task can stay in the playbook.
+
+when_kernel = "*-pve" boots into a kernel whose release matches. It is refused if no such kernel is installed, because
+the host would come back as it went. If the host comes back with another kernel, the boot loader prefers that one: the
+task fails and says so.
+
+when_required = true reboots if Debian's packages asked for it (/run/reboot-required).
+
+always = true reboots every time the task runs; it is meant for handlers.`,
+	Example: `task "boot the Proxmox kernel" {
+  reboot {
+    when_kernel = "*-pve"
+    message     = "hlplay: booting the Proxmox kernel"
+    limit       = "15m"
+  }
+}`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// DefaultLimit is how long the host may take to be back.
+const DefaultLimit = 10 * time.Minute
+
+// Module is the reasons for which a host is restarted.
+type Module struct {
+	WhenKernel   string        `hcl:"when_kernel,optional" doc:"Reboot unless the release of the running kernel (uname -r) matches this pattern of the shell, such as *-pve."`
+	WhenRequired bool          `hcl:"when_required,optional" default:"false" doc:"Reboot if installed packages ask for it (/run/reboot-required)."`
+	Always       bool          `hcl:"always,optional" default:"false" doc:"Reboot every time the task runs; for handlers."`
+	Message      string        `hcl:"message,optional" doc:"What is said on the host's console; by default the reason."`
+	Limit        time.Duration `hcl:"limit,optional" default:"\"10m\"" doc:"How long the host may take until it answers again."`
+}
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if m.WhenKernel == "" && !m.WhenRequired && !m.Always {
+		return &modules.ArgumentError{Argument: "when_kernel", Problem: "no reason to reboot is given", Want: "at least one of when_kernel, when_required, always"}
+	}
+	if _, err := path.Match(m.WhenKernel, ""); err != nil {
+		return &modules.ArgumentError{Argument: "when_kernel", Problem: fmt.Sprintf("%q is not a pattern of the shell", m.WhenKernel), Want: `a pattern such as "*-pve"`}
+	}
+	if m.Limit < 0 {
+		return &modules.ArgumentError{Argument: "limit", Problem: "is negative", Want: `a duration such as "10m"`}
+	}
+	return nil
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	// All that may have to be known travels together.
+	if m.WhenRequired {
+		observe.RebootDemands.Want(h, "")
+	}
+	observe.InstalledKernels.Want(h, "")
+	running, err := observe.Kernels.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var reasons []string
+	next := running
+	if m.WhenKernel != "" && !matches(m.WhenKernel, running.Release) {
+		release, err := m.target(ctx, h, running)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		next.Release = release
+		reasons = append(reasons, fmt.Sprintf("kernel %s runs, %s is wanted", running.Release, m.WhenKernel))
+	} else if installed, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(installed) > 0 {
+		// Boot loaders prefer the newest kernel, unless one is pinned.
+		next.Release = installed[len(installed)-1]
+		if m.WhenKernel != "" && !matches(m.WhenKernel, next.Release) {
+			next.Release = running.Release
+		}
+	}
+	if m.WhenRequired {
+		demand, err := observe.RebootDemands.Observe(ctx, h, "")
+		switch {
+		case observe.IsUnknown(err) && (len(reasons) > 0 || m.Always): // another reason is enough
+		case err != nil:
+			return modules.Plan{}, err
+		case demand.Required && len(demand.Packages) > 0:
+			packages := slices.Clone(demand.Packages)
+			slices.Sort(packages)
+			reasons = append(reasons, "required by "+strings.Join(slices.Compact(packages), ", "))
+		case demand.Required:
+			reasons = append(reasons, "required by installed packages")
+		}
+	}
+	if m.Always && len(reasons) == 0 {
+		reasons = append(reasons, "asked for by the playbook")
+	}
+	if len(reasons) == 0 {
+		return modules.Plan{}, nil
+	}
+	return modules.Plan{Steps: []modules.Step{m.step(running, next, strings.Join(reasons, "; "))}, Repeats: m.Always}, nil
+}
+
+func (m *Module) step(running, next observe.Kernel, reason string) modules.Step {
+	message := m.Message
+	if message == "" {
+		message = "hlplay: " + reason
+	}
+	limit := m.Limit
+	if limit == 0 {
+		limit = DefaultLimit
+	}
+	next.BootID = ""
+	if next.Release != running.Release {
+		next.Version = ""
+	}
+	step := modules.Step{
+		Summary: "reboot: " + reason,
+		Action:  modules.Reboot{Reason: message, Limit: limit},
+		Expect: []observe.Expectation{
+			observe.Kernels.Expect("", next),
+			observe.RebootDemands.Expect("", observe.RebootDemand{}),
+		},
+	}
+	if next.Release != running.Release {
+		step.Diff = &modules.Diff{Subject: "running kernel", Before: running.Release, After: next.Release}
+		step.Expect = append(step.Expect, observe.Expectation{
+			Match:   func(k observe.Key) bool { return k.Kind == observe.KernelModules.Name },
+			Unknown: "another kernel will run after the reboot",
+		})
+	}
+	return step
+}
+
+// target is the newest installed kernel that matches. Older kernels that match are no obstacle to
+// asking for one: which kernel is booted is up to the boot loader, and verified afterwards.
+func (m *Module) target(ctx context.Context, h modules.Host, running observe.Kernel) (string, error) {
+	installed, err := observe.InstalledKernels.Observe(ctx, h, "")
+	if err != nil {
+		return "", err
+	}
+	for _, release := range slices.Backward(installed) {
+		if matches(m.WhenKernel, release) {
+			return release, nil
+		}
+	}
+	if slices.Contains(installed, observe.ComingRelease) {
+		return "", &observe.UnknownError{Host: h.Name(), Key: observe.InstalledKernels.Key(""), Because: "the release of the kernel that an earlier task installs decides whether it matches " + m.WhenKernel}
+	}
+	have := "none"
+	if len(installed) > 0 {
+		have = strings.Join(installed, ", ")
+	}
+	return "", fmt.Errorf("%s runs kernel %s, and no kernel that matches %q is installed (in /boot: %s): a reboot would change nothing; install one first, such as proxmox-default-kernel", h.Name(), running.Release, m.WhenKernel, have)
+}
+
+// matches reports whether a kernel release matches a pattern; Validate has checked the pattern.
+func matches(pattern, release string) bool {
+	ok, _ := path.Match(pattern, release)
+	return ok
+}
