@@ -67,15 +67,12 @@ func (d *decoder) module(t *Task, body *hclsyntax.Body) (m modules.Module, compl
 
 // invalid is the diagnostic of a module's Validate, at the argument that it names.
 func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnostic {
-	at, summary, detail := t.ModuleRange, fmt.Sprintf("invalid arguments of %s", t.Module.Name), upperFirst(err.Error())+"."
+	at, summary, detail := t.ModuleRange, fmt.Sprintf("invalid arguments of %s", t.Module.Name), sentence(err.Error())
 	var argument *modules.ArgumentError
 	if errors.As(err, &argument) {
 		at = argumentRange(body, argument.Argument, at)
 		summary = fmt.Sprintf("%s: %s", argument.Argument, argument.Problem)
-		detail = ""
-		if argument.Want != "" {
-			detail = upperFirst(argument.Want) + "."
-		}
+		detail = sentence(argument.Want)
 	}
 	hide := d.secrets.replacer()
 	summary, detail = hide.Replace(summary), hide.Replace(detail)
@@ -119,7 +116,7 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, in
 			}
 			if value != cty.NilVal {
 				if err := assign(into.FieldByIndex(a.index), value); err != nil {
-					d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), upperFirst(err.Error())+".")
+					d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), sentence(err.Error()))
 				}
 				continue
 			}

@@ -19,14 +19,38 @@ func fault(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 // nearest is the candidate that somebody who wrote name most likely meant; empty if none is near.
 func nearest(name string, candidates []string) string {
 	limit := len(name)/3 + 1
-	best, distance := "", limit+1
+	best, least := "", limit+1
 	for _, candidate := range sorted(candidates) {
-		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(candidate), nil)
-		if d < distance {
-			best, distance = candidate, d
+		d := distance(strings.ToLower(name), strings.ToLower(candidate))
+		if d < least {
+			best, least = candidate, d
 		}
 	}
 	return best
+}
+
+// distance is that of Levenshtein, but letters in the wrong order are one slip and not two.
+func distance(a, b string) int {
+	if a != b && spelled(a) == spelled(b) {
+		return 1
+	}
+	return levenshtein.Distance(a, b, nil)
+}
+
+// spelled is the letters of a name in order.
+func spelled(name string) string {
+	letters := strings.Split(name, "")
+	sort.Strings(letters)
+	return strings.Join(letters, "")
+}
+
+// sentence begins text with a capital and ends it with a full stop, if it has no end of its own.
+func sentence(text string) string {
+	text = upperFirst(strings.TrimSpace(text))
+	if text == "" || strings.ContainsAny(text[len(text)-1:], ".?!") {
+		return text
+	}
+	return text + "."
 }
 
 // suggest is " Did you mean …?" with the nearest candidate, or else the list of all of them.
@@ -68,6 +92,9 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // article puts "a" or "an" before a type in HCL's words.
 func article(words string) string {
+	if words == "bool" {
+		return "true or false"
+	}
 	if words != "" && strings.ContainsRune("aeiou", rune(words[0])) {
 		return "an " + words
 	}
@@ -84,6 +111,9 @@ func found(v cty.Value) string {
 		return "a value of an unknown type"
 	case v.Type().IsTupleType():
 		return "a list"
+	}
+	if v.Type() == cty.Bool {
+		return "a bool"
 	}
 	return article(v.Type().FriendlyName())
 }

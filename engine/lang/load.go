@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -155,7 +154,7 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	}
 	src, err := l.read(path)
 	if err != nil {
-		l.report(fault(at, fmt.Sprintf("cannot read %s", path), readProblem(err)))
+		l.report(fault(at, fmt.Sprintf("cannot read %s", path), sentence(readProblem(err))))
 		return nil, false
 	}
 	if _, ok := l.playbook.Files[path]; !ok {
@@ -169,13 +168,13 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 func readProblem(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "There is no such file. Check the path; a relative one starts from the directory of the file that names it."
+		return "there is no such file; check the path, which is relative to the directory of the file that names it"
 	case errors.Is(err, fs.ErrPermission):
-		return "This user may not read the file. Check its permissions."
+		return "this user may not read it; check its permissions"
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
+	return err.Error()
 }

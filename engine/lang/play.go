@@ -83,7 +83,7 @@ func (l *loader) hosts(block *hclsyntax.Block, at place) string {
 	}
 	if l.options.CheckHosts != nil {
 		if err := l.options.CheckHosts(pattern); err != nil {
-			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not fit the inventory", pattern), upperFirst(err.Error())+"."))
+			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not fit the inventory", pattern), sentence(err.Error())))
 		}
 	}
 	return pattern

@@ -107,7 +107,7 @@ func (l *loader) references(expr hcl.Expression, p place) bool {
 	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
 		if _, known := p.ctx.Functions[call.Name]; !known {
 			near := nearest(call.Name, sortedKeys(p.ctx.Functions))
-			hint := "`hlplay doc functions` lists them."
+			hint := "docs/language.md lists all functions."
 			if near != "" {
 				hint = fmt.Sprintf("Did you mean %q? ", near) + hint
 			}
@@ -160,7 +160,7 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 		members, what = []string{"key", "value"}, "attribute of each"
 	case "play":
 		members, what = []string{"name", "hosts"}, "attribute of play"
-		advice = fmt.Sprintf(" The vars of a play are vars.%s.", name)
+		advice = " The vars of a play are read as vars.NAME."
 	case "result":
 		return p.result(name, at)
 	default:

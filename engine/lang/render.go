@@ -44,7 +44,7 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	if d.Severity == hcl.DiagWarning {
 		severity, style = "Warning", r.yellow
 	}
-	summary := oneLine(d.Summary)
+	summary := lowerFirst(oneLine(d.Summary))
 	r.b.WriteString(style.Render(severity+":") + " " + r.bold.Render(summary) + "\n")
 	if d.Subject != nil {
 		r.snippet(*d.Subject, style)
@@ -61,6 +61,15 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 			r.b.WriteString(strings.TrimRight("  "+line, " ") + "\n")
 		}
 	}
+}
+
+// lowerFirst lowers the first letter of a word that is not an abbreviation: the summaries of HCL begin
+// with a capital, ours do not.
+func lowerFirst(s string) string {
+	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
+		return strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
 }
 
 // snippet writes where the range is, its first line, and marks under it.
@@ -116,7 +125,7 @@ func within(file *hcl.File, at hcl.Range) string {
 	}
 	var names []string
 	for _, block := range file.BlocksAtPos(at.Start) {
-		if len(block.Labels) > 0 && block.Type != "import" {
+		if len(block.Labels) > 0 && block.Type != "import" && block.DefRange.Start.Line < at.Start.Line {
 			names = append(names, fmt.Sprintf("%s %q", block.Type, block.Labels[0]))
 		}
 	}

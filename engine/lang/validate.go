@@ -313,7 +313,7 @@ func (v *validator) anyValues() cty.Value {
 // body judges which arguments and blocks a module block has.
 func (v *validator) body(body *hclsyntax.Body, schema BodySchema, what string, at hcl.Range) bool {
 	before := len(v.diags)
-	s := shape{what: what}
+	s := shape{what: "module " + what}
 	for _, a := range schema.Arguments {
 		s.attributes = append(s.attributes, a.Name)
 		if a.Required && body.Attributes[a.Name] == nil {

@@ -129,7 +129,7 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
 	value, err := decode(src)
 	if err != nil {
-		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), upperFirst(err.Error())+"."))
+		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), sentence(err.Error())))
 		return nil
 	}
 	if value.IsNull() || !value.Type().IsObjectType() {

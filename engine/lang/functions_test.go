@@ -1,0 +1,171 @@
+package lang
+
+import (
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// eval is the JSON of an expression's value, or "error: " and what is wrong.
+func eval(src string) string {
+	files := map[string]string{
+		"dir/a.txt":       "text",
+		"dir/hello.tpl":   "Hello, ${upper(name)}!%{ for h in hosts } ${h}%{ endfor }",
+		"dir/sub/o.tpl":   "${templatefile(\"i.tpl\", { x = x })}",
+		"dir/sub/i.tpl":   "inner ${x}",
+		"dir/circle.tpl":  "${templatefile(\"circle.tpl\", {})}",
+		"dir/broken.tpl":  "${",
+		"dir/binary":      "\xff\xfe",
+		"dir/expects.tpl": "${missing}",
+		"dir/notastring":  "${x}",
+	}
+	read := func(path string) ([]byte, error) {
+		if s, ok := files[path]; ok {
+			return []byte(s), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(src), "test", hcl.InitialPos)
+	if diags.HasErrors() {
+		return "error: " + diags.Error()
+	}
+	ctx := &hcl.EvalContext{Functions: functions("dir", read), Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
+	v, diags := expr.Value(ctx)
+	if diags.HasErrors() {
+		return "error: " + diags[0].Detail
+	}
+	if v.HasMark(Sensitive) {
+		return "sensitive"
+	}
+	if !v.IsWhollyKnown() {
+		return "unknown"
+	}
+	out, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return string(out)
+}
+
+func TestFunctionValues(t *testing.T) {
+	t.Setenv("HLPLAY_TEST", "set")
+	for _, c := range [][2]string{
+		// The guides' formulas. 250 is nearest to 256, 125 to 128, 96 is between 64 and 128.
+		{`pg_count(10, 4)`, `256`},
+		{`pg_count(10, 4, 2)`, `128`},
+		{`pg_count(20, 4, 4)`, `128`},
+		{`pg_count(10, 4, 1, 200)`, `512`},
+		{`pg_count(10, 4, null, 100)`, `256`},
+		{`pg_count(96, 1, 1, 1)`, `128`},
+		{`pg_count(95, 1, 1, 1)`, `64`},
+		{`pg_count(1, 4, 100)`, `1`},
+		{`pg_count(unknown, 4)`, `unknown`},
+		{`pg_count(0, 4)`, `error: Invalid value for "osds" parameter: expected a whole number of at least 1.`},
+		{`pg_count(1, 2.5)`, `error: Invalid value for "size" parameter: expected a whole number of at least 1.`},
+		{`pg_count(1, 1, 1, 1, 1)`, `error: Invalid value for "pools_target" parameter: expected at most four numbers: osds, size, pools, target.`},
+		{`usable_capacity([4000, 4000, 2001], 3)`, `3333`},
+		{`usable_capacity([], 3)`, `0`},
+		{`usable_capacity([1, unknown], 3)`, `unknown`},
+		{`usable_capacity("x", 3)`, `error: Invalid value for "osd_sizes" parameter: expected a list of numbers.`},
+		{`[for n in [1, 2, 3, 4, 5]: vote_threshold(n)]`, `[1,2,2,3,3]`},
+		// Terraform's names where the library differs.
+		{`length("naïve")`, `5`},
+		{`length({ a = 1 })`, `1`},
+		{`index(["a", "b"], "b")`, `1`},
+		{`replace("aab", "a", "c")`, `"ccb"`},
+		{`replace("aab", "/a+(b)/", "$1$1")`, `"bb"`},
+		{`one([])`, `null`},
+		{`one(["x"])`, `"x"`},
+		{`one(toset(["x"]))`, `"x"`},
+		{`one(["x", "y"])`, `error: Invalid value for "list" parameter: the list has several elements: expected one at most.`},
+		{`sum([1, 2.5])`, `3.5`},
+		{`alltrue([])`, `true`},
+		{`alltrue([true, false, unknown])`, `false`},
+		{`anytrue([false, true])`, `true`},
+		{`anytrue([])`, `false`},
+		{`startswith("pve1", "pve")`, `true`},
+		{`endswith("pve1", "2")`, `false`},
+		{`strcontains("pve1", "ve")`, `true`},
+		{`base64decode(base64encode("x"))`, `"x"`},
+		{`sha256("")`, `"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`},
+		{`cidrhost("10.1.2.3/24", 5)`, `"10.1.2.5"`},
+		{`cidrhost("10.1.2.0/24", -1)`, `"10.1.2.255"`},
+		{`cidrhost("fd00::/64", 16)`, `"fd00::10"`},
+		{`cidrhost("10.1.2.0/30", 4)`, `error: Invalid value for "number" parameter: the network 10.1.2.0/30 has only 4 addresses.`},
+		{`cidrnetmask("10.1.0.0/20")`, `"255.255.240.0"`},
+		{`cidrsubnet("10.1.0.0/16", 8, 2)`, `"10.1.2.0/24"`},
+		{`cidrsubnet("fd00::/48", 16, 5)`, `"fd00:0:0:5::/64"`},
+		{`cidrsubnet("10.1.0.0/16", 2, 4)`, `error: Invalid value for "number" parameter: 2 more bits number the networks from 0 to 3.`},
+		{`try(jsondecode("{"), "fallback")`, `"fallback"`},
+		{`can(tonumber("x"))`, `false`},
+		{`yamldecode("a: [1, 2]")`, `{"a":[1,2]}`},
+		{`jsonencode({ a = [1] })`, `"{\"a\":[1]}"`},
+		{`sensitive("x")`, `sensitive`},
+		{`upper(sensitive("x"))`, `sensitive`},
+		{`templatefile("hello.tpl", { name = sensitive("x"), hosts = [] })`, `sensitive`},
+		{`nonsensitive(sensitive("x"))`, `"x"`},
+		// Files are relative to the file that calls.
+		{`file("a.txt")`, `"text"`},
+		{`file("./sub/../a.txt")`, `"text"`},
+		{`filebase64("binary")`, `"//4="`},
+		{`file("binary")`, `error: Invalid value for "path" parameter: dir/binary is not UTF-8 text: use filebase64 for other content.`},
+		{`fileexists("a.txt")`, `true`},
+		{`fileexists("b.txt")`, `false`},
+		{`templatefile("hello.tpl", { name = "x", hosts = ["a", "b"] })`, `"Hello, X! a b"`},
+		{`templatefile("hello.tpl", { name = "x", hosts = unknown })`, `unknown`},
+		{`templatefile("sub/o.tpl", { x = 1 })`, `"inner 1"`},
+		{`templatefile("notastring", { x = 5 })`, `"5"`},
+		{`templatefile("expects.tpl", { mising = 5 })`, `error: Invalid value for "vars" parameter: the template uses "missing" at dir/expects.tpl:1, which is not given. Did you mean "mising"?.`},
+		{`env("HLPLAY_TEST")`, `"set"`},
+		{`env("HLPLAY_TEST_NOT_SET", "default")`, `"default"`},
+		{`env("HLPLAY_TEST_NOT_SET")`, `error: Invalid value for "name" parameter: the environment has no variable HLPLAY_TEST_NOT_SET: set it, or give a default.`},
+		{`basename("/etc/hosts")`, `"hosts"`},
+		{`dirname("/etc/hosts")`, `"/etc"`},
+	} {
+		if got := eval(c[0]); got != c[1] {
+			t.Errorf("%s\n got  %s\n want %s", c[0], got, c[1])
+		}
+	}
+	for _, src := range []string{`templatefile("circle.tpl", {})`, `templatefile("broken.tpl", {})`, `templatefile("a.txt", 5)`} {
+		if got := eval(src); !strings.HasPrefix(got, "error: ") {
+			t.Errorf("%s is %s, expected an error", src, got)
+		}
+	}
+}
+
+// No function panics, whatever it is given.
+func TestFunctionsTakeAnything(t *testing.T) {
+	args := []string{`null`, `""`, `"x"`, `-1`, `0.5`, `1e40`, `true`, `[]`, `["a"]`, `[null]`, `{}`, `{ a = null }`, `unknown`,
+		`[unknown]`, `toset([])`, `sensitive("x")`, `[sensitive("x")]`, `sensitive(["x"])`, `tomap({})`}
+	for _, f := range Functions() {
+		for _, a := range args {
+			eval(f.Name + "(" + a + ")")
+			for _, b := range args {
+				eval(f.Name + "(" + a + ", " + b + ")")
+				eval(f.Name + "(" + a + ", " + b + ", 1)")
+				eval(f.Name + "(" + a + ", 1, " + b + ")")
+			}
+		}
+	}
+}
+
+func TestFunctionsAreDocumented(t *testing.T) {
+	docs := Functions()
+	if !slices.IsSortedFunc(docs, func(a, b FunctionDoc) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("the functions are not in the order of their names")
+	}
+	for i, d := range docs {
+		if d.Doc == "" || strings.Contains(d.Doc, "\n") || !strings.HasPrefix(d.Signature, d.Name+"(") {
+			t.Errorf("%s is not documented in one line: %+v", d.Name, d)
+		}
+		if i > 0 && docs[i-1].Name == d.Name {
+			t.Errorf("%s is defined twice", d.Name)
+		}
+	}
+}

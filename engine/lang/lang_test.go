@@ -1,0 +1,136 @@
+package lang
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/modules"
+)
+
+// probe has a field of every type that the contract names.
+type probe struct {
+	modules.Module
+	Name     string            `hcl:"name" doc:"What it is called."`
+	State    string            `hcl:"state,optional" default:"present" doc:"present or absent."`
+	On       bool              `hcl:"on,optional" default:"true"`
+	Count    int               `hcl:"count,optional" default:"3"`
+	Big      int64             `hcl:"big,optional"`
+	Ratio    float64           `hcl:"ratio,optional"`
+	Wait     time.Duration     `hcl:"wait,optional" default:"90s"`
+	Mode     fs.FileMode       `hcl:"mode,optional" default:"0644"`
+	List     []string          `hcl:"list,optional"`
+	Map      map[string]string `hcl:"map,optional"`
+	Any      cty.Value         `hcl:"any,optional"`
+	MaybeS   *string           `hcl:"maybe_string,optional"`
+	MaybeB   *bool             `hcl:"maybe_bool,optional"`
+	MaybeN   *int              `hcl:"maybe_number,optional"`
+	MaybeD   *time.Duration    `hcl:"maybe_wait,optional"`
+	Pool     *pool             `hcl:"pool,block" doc:"One pool."`
+	Disks    []disk            `hcl:"disk,block" doc:"Disks."`
+	Untagged string
+}
+
+type pool struct {
+	Size int `hcl:"size" doc:"How many copies."`
+	Min  int `hcl:"min,optional" default:"2"`
+}
+
+type disk struct {
+	Device string `hcl:"device"`
+}
+
+func (p *probe) Validate() error {
+	if p.State != "present" && p.State != "absent" {
+		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is no state", p.State), Want: `expected "present" or "absent"`}
+	}
+	if p.Pool != nil && p.Pool.Min > p.Pool.Size {
+		return &modules.ArgumentError{Argument: "pool.min", Problem: "min is greater than size", Want: "expected at most size"}
+	}
+	return nil
+}
+
+// setting is a second module, for nearest names.
+type setting struct {
+	modules.Module
+	Key   string `hcl:"key"`
+	Value string `hcl:"value"`
+}
+
+var (
+	probeSpec = modules.Spec{Name: "probe", Summary: "Probes the decoder.", Doc: "It does nothing.",
+		Example: "task \"a probe\" {\n  probe {\n    name = \"x\"\n  }\n}", New: func() modules.Module { return &probe{} }}
+	settingSpec = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}
+	testOptions = Options{
+		Modules:    []modules.Spec{probeSpec, settingSpec},
+		HostNames:  []string{"pve1", "pve2"},
+		GroupNames: []string{"all", "pve"},
+		CheckHosts: func(pattern string) error {
+			if pattern != "pve" && pattern != "all" {
+				return fmt.Errorf("there is no host or group %q; did you mean \"pve\"?", pattern)
+			}
+			return nil
+		},
+	}
+)
+
+// loadArchive loads site.hcl of an archive of files in memory.
+func loadArchive(src string, o Options) (*Playbook, hcl.Diagnostics) {
+	files := make(map[string][]byte)
+	for _, f := range txtar.Parse([]byte(src)).Files {
+		files[filepath.Clean(f.Name)] = f.Data
+	}
+	return load("site.hcl", o, func(path string) ([]byte, error) {
+		if data, ok := files[path]; ok {
+			return data, nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	})
+}
+
+// mustLoad loads a playbook that has no faults.
+func mustLoad(t *testing.T, src string, o Options) *Playbook {
+	t.Helper()
+	if !strings.Contains(src, "-- site.hcl --") {
+		src = "-- site.hcl --\n" + src
+	}
+	p, diags := loadArchive(src, o)
+	if len(diags) > 0 {
+		t.Fatalf("the playbook should have no faults:\n%s", rendered(p, diags))
+	}
+	return p
+}
+
+func rendered(p *Playbook, diags hcl.Diagnostics) string {
+	var b strings.Builder
+	WriteDiagnostics(&b, p.Files, diags, false, 100)
+	return b.String()
+}
+
+// task finds a task or handler by name.
+func task(t *testing.T, p *Playbook, name string) *Task {
+	t.Helper()
+	var found *Task
+	for _, play := range p.Plays {
+		walk(play, func(task *Task) {
+			if task.Name == name {
+				found = task
+			}
+		})
+	}
+	if found == nil {
+		t.Fatalf("the playbook has no task %q", name)
+	}
+	return found
+}
+
+// update rewrites the expected diagnostics: go test ./engine/lang -run Diagnostics with UPDATE=1.
+func update() bool { return os.Getenv("UPDATE") != "" }

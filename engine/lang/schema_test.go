@@ -1,0 +1,75 @@
+package lang
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/modules"
+)
+
+func TestDescribe(t *testing.T) {
+	got := Describe(probeSpec)
+	for _, line := range []string{
+		"# probe\n\nProbes the decoder.\n\nIt does nothing.\n",
+		"| `name` | string | required | What it is called. |\n",
+		"| `state` | string | `\"present\"` | present or absent. |\n",
+		"| `wait` | duration | `\"90s\"` |  |\n",
+		"| `list` | list(string) |  |  |\n",
+		"| `pool` | at most once | One pool. |\n",
+		"| `disk` | any number | Disks. |\n",
+		"## Arguments of `probe.pool`",
+		"```hcl\ntask \"a probe\" {",
+	} {
+		if !strings.Contains(got, line) {
+			t.Errorf("the description lacks %q:\n%s", line, got)
+		}
+	}
+}
+
+func TestCheckExample(t *testing.T) {
+	if diags := CheckExample(probeSpec, testOptions); diags.HasErrors() {
+		t.Errorf("the example of probe has faults: %v", diags)
+	}
+	broken := probeSpec
+	broken.Example = "task \"x\" {\n  probe {\n    nam = 1\n  }\n}"
+	if diags := CheckExample(broken, testOptions); !diags.HasErrors() {
+		t.Error("an example with an unknown argument passes")
+	}
+}
+
+// A module whose struct cannot be decoded is reported as a defect of the program.
+func TestDefectiveModules(t *testing.T) {
+	type loop struct {
+		modules.Module
+		Inner []struct {
+			Channel chan int `hcl:"channel"`
+		} `hcl:"inner,block"`
+	}
+	type badDefault struct {
+		modules.Module
+		Count int `hcl:"count,optional" default:"many"`
+	}
+	type requiredDefault struct {
+		modules.Module
+		Count int `hcl:"count" default:"1"`
+	}
+	type badOption struct {
+		modules.Module
+		Count int `hcl:"count,maybe"`
+	}
+	for want, m := range map[string]modules.Module{
+		"cannot be decoded":     &loop{},
+		"its default":           &badDefault{},
+		"it is required":        &requiredDefault{},
+		"unknown option":        &badOption{},
+		"expected a pointer to": badOption{},
+	} {
+		err := Schema(modules.Spec{Name: "m", New: func() modules.Module { return m }}).Err()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%T: got %v, expected an error with %q", m, err, want)
+		}
+	}
+	if err := Schema(probeSpec).Err(); err != nil {
+		t.Errorf("the struct of the tests is sound, but: %v", err)
+	}
+}
