@@ -59,6 +59,15 @@ func sample(check bool) []Event {
 		})
 	}
 	result(TaskResult{Play: "form the cluster", Task: "OSDs on blank disks", Host: "knöt-三", Module: "pveceph", Status: Unreachable, Message: "knöt-三 (10.0.0.3): no route to host", Hint: "is it switched on?", File: file, Line: 31})
+	events = append(events, TaskStarted{"form the cluster", "pools", false})
+	result(TaskResult{
+		Play: "form the cluster", Task: "pools", Host: "pve1", Module: "pveceph", Status: Failed, File: file, Line: 36,
+		Steps: []string{"vm: create pool vm (size 4)"}, Message: "ct: pool ct has size 2, expected 4",
+		Items: []ItemResult{
+			{Key: "vm", Status: Changed, Steps: []string{"create pool vm (size 4)"}},
+			{Key: "ct", Status: Failed, Message: "pool ct has size 2, expected 4"},
+		},
+	})
 	events = append(events, TaskStarted{"form the cluster", "an optional thing with a name that is a good deal longer than its column", false})
 	result(TaskResult{Play: "form the cluster", Task: "an optional thing with a name that is a good deal longer than its column", Host: "pve1", Module: "command", Status: Failed, Ignored: true, Message: "exit code 1, expected 0", File: file, Line: 40})
 	events = append(events, TaskStarted{"form the cluster", "restart chrony", true})

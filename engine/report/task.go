@@ -245,7 +245,8 @@ func (t *textReporter) tells(r TaskResult, columns int) []string {
 	return d.lines
 }
 
-// work is the steps, item by item where there are items.
+// work is the steps, item by item where there are items, and the messages of items that the message of the
+// task does not already hold.
 func (t *textReporter) work(d *detail, r TaskResult) {
 	told := false
 	for _, item := range r.Items {
@@ -254,7 +255,7 @@ func (t *textReporter) work(d *detail, r TaskResult) {
 			d.paragraph(prefix, step, nil)
 			told = true
 		}
-		if item.Message != "" && (item.Status == Uncertain || bad(item.Status) || t.o.Verbose) {
+		if item.Message != "" && !strings.Contains(r.Message, item.Message) && (item.Status == Uncertain || bad(item.Status) || t.o.Verbose) {
 			d.paragraph(prefix, item.Message, t.look.status[item.Status])
 			told = true
 		}
