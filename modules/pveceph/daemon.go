@@ -1,0 +1,242 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// placedLink is what the file observations will see of the link.
+func placedLink(h modules.Host) []observe.Expectation {
+	return observe.Placed(h, "/etc/ceph/ceph.conf", observe.File{
+		Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Size: int64(len(linkTarget)), Target: linkTarget,
+	})
+}
+
+// Mon is a monitor on a node; its id is the node's name.
+type Mon struct {
+	Address string `hcl:"address,optional" doc:"Address of the monitor, one of this host's in the public network. The only such address if not given."`
+}
+
+func (m *Mon) scope() modules.Scope { return modules.OneByOne }
+
+func (m *Mon) validate() error {
+	if m.Address == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(m.Address); err != nil {
+		return &modules.ArgumentError{Argument: "mon.address", Problem: fmt.Sprintf("%q is not an IP address", m.Address), Want: "an address of this host in Ceph's public network"}
+	}
+	return nil
+}
+
+func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if !s.conf.Initialised() {
+		return modules.Plan{}, fmt.Errorf("Ceph is not initialised: a task with pveceph { init { … } } comes before")
+	}
+	name := s.node.Name
+	mon, err := pve.Monitors.Observe(ctx, h, name)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	in := mon
+	in.InMap, in.InQuorum = true, true
+	await := "mon." + name + " in the monitors' quorum"
+	switch {
+	case mon.InMap && !s.local.Mon:
+		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s: was it installed anew? remove the monitor from another node first (ceph mon remove %s)",
+			name, h.Name(), name, name)
+	case mon.InMap && !mon.InQuorum:
+		return s.plan(startUnit("ceph-mon@"+name+".service", await, pve.Everywhere(h, pve.Monitors.Expect(name, in)))), nil
+	case mon.InMap:
+		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
+			s.note("mon.%s is at %s, the task says %s; not changed: a monitor does not move", name, mon.Address, m.Address)
+		}
+		plan := s.plan()
+		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "address": cty.StringVal(mon.Address)})
+		return plan, nil
+	case s.local.Mon:
+		return modules.Plan{}, fmt.Errorf("%s has /var/lib/ceph/mon/ceph-%s but mon.%s is not in the monitor map: a left-over of a removed monitor or of a creation that died; if it is not the last copy of a cluster's map, move it away and run again",
+			h.Name(), name, name)
+	case s.conf.Sections["mon."+name] != nil:
+		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mon.%s] but the monitor does not exist: remove the section, and its address from mon_host, and run again", name)
+	}
+	return m.create(ctx, s, await)
+}
+
+func sameAddress(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	return errX == nil && errY == nil && x == y
+}
+
+func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, error) {
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	address, err := m.address(ctx, s)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	name := s.node.Name
+	first := len(s.conf.MonHosts()) == 0
+	conf := s.conf.With("global", "mon_host", strings.Join(append(s.conf.MonHosts(), address), " ")).
+		With("mon."+name, "public_addr", address)
+	shared := []observe.Expectation{
+		pve.CephConfs.Expect("", conf),
+		pve.Monitors.Expect(name, pve.Monitor{InMap: true, InQuorum: true, Address: address}),
+	}
+	what := "monitor"
+	if first {
+		// pveceph makes a manager beside the first monitor, and Ceph makes its default rule.
+		what = "first monitor, and manager,"
+		shared = append(shared, pve.Managers.Expect(name, pve.Manager{InMap: true}),
+			pve.CrushRules.Expect("", map[string]pve.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
+	}
+	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
+	if first {
+		// A node can still broadcast a monitor that was removed a moment ago.
+		run.Retry = append(run.Retry, "Could not connect to ceph cluster despite configured monitors")
+	}
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("create %s %s at %s", what, name, address),
+		Action:  run,
+		Expect: append(pve.Everywhere(s.host, shared...), s.linked(func(n *pve.CephNode) {
+			n.Mon = true
+			n.Mgr = n.Mgr || first
+		})),
+		Settle: time.Minute,
+		Await:  await,
+		Wide:   true,
+	}), nil
+}
+
+// address is where the monitor will listen.
+func (m *Mon) address(ctx context.Context, s *site) (string, error) {
+	public, err := networks(s.conf.Global("public_network"))
+	if err != nil {
+		return "", fmt.Errorf("/etc/pve/ceph.conf: public_network: %w", err)
+	}
+	var have []string
+	for _, network := range public {
+		found, err := addressesIn(ctx, s.host, network)
+		if err != nil {
+			return "", err
+		}
+		have = append(have, found...)
+	}
+	if m.Address == "" {
+		switch len(have) {
+		case 1:
+			return have[0], nil
+		case 0:
+			return "", fmt.Errorf("%s has no address in Ceph's public network %s: is the interface up?", s.host.Name(), s.conf.Global("public_network"))
+		}
+		return "", fmt.Errorf("%s has several addresses in Ceph's public network: %s; choose one with address", s.host.Name(), strings.Join(have, ", "))
+	}
+	for _, address := range have {
+		if sameAddress(address, m.Address) {
+			return m.Address, nil
+		}
+	}
+	return "", fmt.Errorf("mon.address: %s is not an address of %s in Ceph's public network %s (there: %s)",
+		m.Address, s.host.Name(), s.conf.Global("public_network"), orNone(strings.Join(have, ", ")))
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// Mgr is a manager on a node; its id is the node's name.
+type Mgr struct{}
+
+func (m *Mgr) scope() modules.Scope { return modules.EachHost }
+func (m *Mgr) validate() error      { return nil }
+
+func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	name := s.node.Name
+	mgr, err := pve.Managers.Observe(ctx, h, name)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	expect := pve.Everywhere(h, pve.Managers.Expect(name, pve.Manager{InMap: true}))
+	await := "mgr." + name + " active or standing by"
+	switch {
+	case mgr.InMap:
+		return s.plan(), nil
+	case s.local.Mgr:
+		return s.plan(append(s.link(), startUnit("ceph-mgr@"+name+".service", await, expect))...), nil
+	}
+	return s.plan(append(s.link(), modules.Step{
+		Summary: "create manager " + name,
+		Action:  pveceph(2*time.Minute, "mgr", "create"),
+		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.Mgr = true })),
+		Settle:  time.Minute,
+		Await:   await,
+		Wide:    true,
+	})...), nil
+}
+
+// MDS is a metadata server on a node; its id is the node's name.
+type MDS struct{}
+
+// Nothing locks ceph.conf while a metadata server is made: two at the same time lose one's section.
+func (m *MDS) scope() modules.Scope { return modules.OneByOne }
+func (m *MDS) validate() error      { return nil }
+
+func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	name := s.node.Name
+	mds, err := pve.MetadataServers.Observe(ctx, h, name)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	expect := pve.Everywhere(h, pve.MetadataServers.Expect(name, pve.MetadataServer{State: "up:standby"}))
+	await := "mds." + name + " active or standing by"
+	switch {
+	case strings.HasPrefix(mds.State, "up:"):
+		plan := s.plan()
+		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "state": cty.StringVal(mds.State)})
+		return plan, nil
+	case s.local.MDS:
+		return s.plan(append(s.link(), startUnit("ceph-mds@"+name+".service", await, expect))...), nil
+	case s.conf.Sections["mds."+name] != nil:
+		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mds.%s] but %s has no such metadata server: run `pveceph mds destroy %s` there, then this again", name, h.Name(), name)
+	case name[0] >= '0' && name[0] <= '9':
+		return modules.Plan{}, fmt.Errorf("a metadata server's id cannot begin with a digit, and it is the node's name: %s", name)
+	}
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	expect = append(expect, pve.Everywhere(h, pve.CephConfs.Expect("", s.conf.With("mds."+name, "host", name)))...)
+	return s.plan(append(s.link(), modules.Step{
+		Summary: "create metadata server " + name,
+		Action:  pveceph(2*time.Minute, "mds", "create"),
+		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.MDS = true })),
+		Settle:  time.Minute,
+		Await:   await,
+		Wide:    true,
+	})...), nil
+}

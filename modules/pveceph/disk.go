@@ -1,0 +1,228 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// bay is the disks of a node and the OSDs that it has.
+type bay struct {
+	host    modules.Host
+	node    string
+	devices []observe.BlockDevice
+	osds    []pve.OSD
+}
+
+// openBay reads them. It works on a host without Ceph, too.
+func openBay(ctx context.Context, h modules.Host) (*bay, error) {
+	observe.Disks.Want(h, "")
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	pve.OSDs.Want(h, node.Name)
+	devices, err := observe.Disks.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	osds, err := pve.OSDs.Observe(ctx, h, node.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &bay{h, node.Name, devices, osds}, nil
+}
+
+// find is the device of that name.
+func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
+	d, ok := observe.FindDevice(b.devices, name)
+	if !ok {
+		var names []string
+		for _, d := range b.devices {
+			use := "blank"
+			if !d.Blank() {
+				use = b.describe(d)
+			}
+			names = append(names, fmt.Sprintf("%s (%s)", stable(d), use))
+		}
+		return d, fmt.Errorf("%s: %s has no device %s; it has: %s", argument, b.host.Name(), name, orNone(strings.Join(names, ", ")))
+	}
+	if d.Type != "disk" && d.Type != "part" {
+		return d, fmt.Errorf("%s: %s on %s is a %s; Ceph on Proxmox VE takes disks and partitions", argument, name, b.host.Name(), d.Type)
+	}
+	return d, nil
+}
+
+// stable is the name of a device that will be the same tomorrow.
+func stable(d observe.BlockDevice) string {
+	if len(d.Links) > 0 {
+		return d.Links[0]
+	}
+	return d.Path
+}
+
+// owner is the OSD of this cluster whose data is on the device. The proof is the name of the logical
+// volume on it, which holds the OSD's UUID. Where the name tells nothing (an old or a foreign layout),
+// it is what the daemon reported, if the device does carry something of Ceph's.
+func (b *bay) owner(d observe.BlockDevice) (pve.OSD, bool) {
+	for _, osd := range b.osds {
+		if osd.UUID == "" {
+			continue
+		}
+		// device-mapper doubles the hyphens of a volume's name.
+		volume := "osd--block--" + strings.ReplaceAll(osd.UUID, "-", "--")
+		found := false
+		d.Walk(func(below observe.BlockDevice) {
+			found = found || strings.HasSuffix(below.Path, volume) || strings.HasSuffix(below.Name, volume)
+		})
+		if found {
+			return osd, true
+		}
+	}
+	if !carriesCeph(d) {
+		return pve.OSD{}, false
+	}
+	for _, osd := range b.osds {
+		if slices.Contains(osd.Devices, d.Name) && !b.namesVolumes(d) {
+			return osd, true
+		}
+	}
+	return pve.OSD{}, false
+}
+
+// namesVolumes reports whether the device has a volume named after an OSD: then the name decides.
+func (b *bay) namesVolumes(d observe.BlockDevice) bool {
+	named := false
+	d.Walk(func(below observe.BlockDevice) { named = named || strings.Contains(below.Path, "-osd--block--") })
+	return named
+}
+
+// carriesCeph reports whether anything on the device looks like an OSD's data.
+func carriesCeph(d observe.BlockDevice) bool {
+	ceph := false
+	d.Walk(func(below observe.BlockDevice) {
+		ceph = ceph || below.Filesystem == "ceph_bluestore" || strings.Contains(below.Path, "/ceph--") ||
+			below.Filesystem == "LVM2_member" && below.Name == d.Name
+	})
+	return ceph
+}
+
+// describe says what is on a device.
+func (b *bay) describe(d observe.BlockDevice) string {
+	if osd, ours := b.owner(d); ours {
+		return fmt.Sprintf("osd.%d", osd.ID)
+	}
+	var parts []string
+	if b.namesVolumes(d) {
+		parts = append(parts, "an OSD that this cluster does not know")
+	}
+	d.Walk(func(below observe.BlockDevice) {
+		var what []string
+		if below.PartitionTable != "" {
+			what = append(what, below.PartitionTable+" partition table")
+		}
+		if below.Filesystem != "" {
+			what = append(what, below.Filesystem)
+		}
+		if len(below.Mountpoints) > 0 {
+			what = append(what, "mounted at "+strings.Join(below.Mountpoints, ", "))
+		}
+		if below.ReadOnly {
+			what = append(what, "read-only")
+		}
+		if below.Name != d.Name {
+			what = append([]string{below.Type + " " + below.Path}, what...)
+		}
+		if len(what) > 0 {
+			parts = append(parts, strings.Join(what, " "))
+		}
+	})
+	if len(parts) == 0 {
+		return d.Use()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// usable says which OSD a device already carries (nil for a blank one), and refuses anything else.
+func (b *bay) usable(argument, name string) (observe.BlockDevice, *pve.OSD, error) {
+	d, err := b.find(argument, name)
+	if err != nil {
+		return d, nil, err
+	}
+	if osd, ours := b.owner(d); ours {
+		return d, &osd, nil
+	}
+	if !d.Blank() {
+		return d, nil, fmt.Errorf("%s: %s on %s is not blank: %s; hlplay wipes nothing: if all of this may be lost, wipe it yourself (`ceph-volume lvm zap %s --destroy`), or name another disk",
+			argument, name, b.host.Name(), b.describe(d), d.Path)
+	}
+	for _, osd := range b.osds {
+		if osd.ID >= 0 && slices.Contains(osd.Devices, d.Name) {
+			return d, nil, fmt.Errorf("%s: %s on %s is blank, but osd.%d last ran on %s: was the disk replaced, or have the names changed? destroy osd.%d, or start it on its disk, first",
+				argument, name, b.host.Name(), osd.ID, d.Name, osd.ID)
+		}
+	}
+	return d, nil, nil
+}
+
+// Disks is a check of devices before anything is done to them.
+type Disks struct {
+	Devices []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, or carry an OSD of this cluster."`
+}
+
+func (d *Disks) scope() modules.Scope { return modules.EachHost }
+
+func (d *Disks) validate() error {
+	seen := map[string]bool{}
+	for _, device := range d.Devices {
+		if err := checkDevice("disks.devices", device); err != nil {
+			return err
+		}
+		if seen[device] {
+			return &modules.ArgumentError{Argument: "disks.devices", Problem: device + " is named twice", Want: "each device once"}
+		}
+		seen[device] = true
+	}
+	return nil
+}
+
+func checkDevice(argument, device string) error {
+	if !strings.HasPrefix(device, "/dev/") || strings.ContainsAny(device, " \t\n") || strings.Contains(device, "/../") {
+		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the path of a device", device), Want: "/dev/disk/by-id/…, or /dev/sdb"}
+	}
+	return nil
+}
+
+func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if len(d.Devices) == 0 {
+		return modules.Plan{}, nil
+	}
+	b, err := openBay(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var problems []string
+	real := map[string]string{}
+	for _, name := range d.Devices {
+		device, _, err := b.usable("disks.devices", name)
+		if err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		if other, twice := real[device.Name]; twice {
+			problems = append(problems, fmt.Sprintf("disks.devices: %s and %s are the same disk of %s", other, name, h.Name()))
+		}
+		real[device.Name] = name
+	}
+	if len(problems) > 0 {
+		sort.Strings(problems)
+		return modules.Plan{}, fmt.Errorf("%s", strings.Join(problems, "\n"))
+	}
+	return modules.Plan{}, nil
+}

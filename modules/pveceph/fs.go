@@ -1,0 +1,159 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// FS is a CephFS.
+type FS struct {
+	Name  string `hcl:"name,optional" default:"\"cephfs\"" doc:"Name of the file system. Its pools are NAME_data and NAME_metadata."`
+	PGNum int    `hcl:"pg_num,optional" default:"128" doc:"Placement groups of the data pool, a power of two from 8 on; the metadata pool has a quarter, at least 8."`
+}
+
+func (f *FS) scope() modules.Scope { return modules.OncePerCluster }
+
+func (f *FS) name() string {
+	if f.Name == "" {
+		return "cephfs"
+	}
+	return f.Name
+}
+
+func (f *FS) pgs() int {
+	if f.PGNum == 0 {
+		return 128
+	}
+	return f.PGNum
+}
+
+func (f *FS) validate() error {
+	if n := f.pgs(); n < 8 || n > 32768 || n&(n-1) != 0 {
+		return &modules.ArgumentError{Argument: "fs.pg_num", Problem: fmt.Sprint(n), Want: "a power of two, 8 to 32768"}
+	}
+	return pve.CheckCephName("fs.name", f.name())
+}
+
+func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	systems, err := pve.FileSystems.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	after := map[string]pve.FileSystem{}
+	for name, fs := range systems {
+		after[name] = fs
+	}
+	after[f.name()] = pve.FileSystem{Active: true}
+	expect := pve.Everywhere(h, pve.FileSystems.Expect("", after))
+	await := "a metadata server active for " + f.name()
+	if fs, exists := systems[f.name()]; exists {
+		if fs.Active {
+			return s.plan(), nil
+		}
+		return s.plan(modules.Step{
+			Summary: "wait for " + await, Action: modules.Wait{}, Expect: expect,
+			Settle: time.Minute, Await: await, Refresh: true,
+		}), nil
+	}
+	pools, err := f.check(ctx, s)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("create CephFS %s (%d PGs)", f.name(), f.pgs()),
+		Action:  pveceph(5*time.Minute, "fs", "create", "--name", f.name(), "--pg_num", strconv.Itoa(f.pgs())),
+		Expect:  append(expect, pve.Everywhere(h, pve.Pools.Expect("", pools))...),
+		Settle:  time.Minute,
+		Await:   await,
+		Wide:    true,
+	}), nil
+}
+
+// metadataPGs is pveceph's choice for the metadata pool.
+func (f *FS) metadataPGs() int { return max(8, f.pgs()/4) }
+
+// check refuses what pveceph would, and returns the pools as they will be.
+func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
+	if err := s.writable(ctx); err != nil {
+		return nil, err
+	}
+	if err := f.standby(ctx, s); err != nil {
+		return nil, err
+	}
+	pools, err := pve.Pools.Observe(ctx, s.host, "")
+	if err != nil {
+		return nil, err
+	}
+	data, metadata := f.name()+"_data", f.name()+"_metadata"
+	for _, name := range []string{data, metadata} {
+		if _, exists := pools[name]; exists {
+			return nil, fmt.Errorf("pool %s exists although there is no file system %s: a creation died, or the pool is somebody's; look at it, and remove it if it is empty", name, f.name())
+		}
+	}
+	osds, err := s.osds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	size := number(s.conf.Global("osd_pool_default_size"), 3)
+	minSize := number(s.conf.Global("osd_pool_default_min_size"), 2)
+	rule := pve.CrushRule{Root: "default", FailureDomain: "host"}
+	count, hosts := places(osds, rule)
+	if err := fits(data, size, rule, count, hosts); err != nil {
+		return nil, err
+	}
+	if err := s.budget(pools, data, (f.pgs()+f.metadataPGs())*size, osds); err != nil {
+		return nil, err
+	}
+	after := map[string]pve.Pool{}
+	for name, pool := range pools {
+		after[name] = pool
+	}
+	pool := pve.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.pgs(), Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
+	after[data] = pool
+	pool.PGs = f.metadataPGs()
+	after[metadata] = pool
+	return after, nil
+}
+
+func number(text string, otherwise int) int {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// standby makes sure that a metadata server stands by for the file system.
+func (f *FS) standby(ctx context.Context, s *site) error {
+	members, err := s.members(ctx)
+	if err != nil {
+		return err
+	}
+	servers, err := pve.MetadataServers.ObserveAll(ctx, s.host, members)
+	if err != nil {
+		return err
+	}
+	var busy []string
+	for _, name := range members {
+		switch state := servers[name].State; state {
+		case "up:standby":
+			return nil
+		case "":
+		default:
+			busy = append(busy, name+" ("+state+")")
+		}
+	}
+	if len(busy) > 0 {
+		return fmt.Errorf("CephFS %s needs a metadata server that stands by, and all are busy: %s; a task with pveceph { mds {} } on another node makes one", f.name(), strings.Join(busy, ", "))
+	}
+	return fmt.Errorf("CephFS %s needs a metadata server that stands by: a task with pveceph { mds {} } comes before", f.name())
+}

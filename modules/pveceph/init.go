@@ -1,0 +1,212 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Init is the configuration of a new Ceph cluster.
+type Init struct {
+	Network        string `hcl:"network" doc:"Public network in CIDR form: monitors and clients. It can hardly be changed later."`
+	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The public one if not given."`
+	Size           int    `hcl:"size,optional" default:"3" doc:"Copies in a new pool that does not say, 2 to 7."`
+	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Copies that a new pool needs to serve, at least 2."`
+}
+
+func (i *Init) scope() modules.Scope { return modules.OncePerCluster }
+
+func (i *Init) validate() error {
+	for argument, text := range map[string]string{"init.network": i.Network, "init.cluster_network": i.ClusterNetwork} {
+		if text == "" && argument == "init.cluster_network" {
+			continue
+		}
+		if _, err := netip.ParsePrefix(text); err != nil {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a network", text), Want: "an address and a prefix length, such as 10.10.10.0/24"}
+		}
+	}
+	return sizes("init", i.size(), i.minSize())
+}
+
+func (i *Init) size() int {
+	if i.Size == 0 {
+		return 3
+	}
+	return i.Size
+}
+
+func (i *Init) minSize() int {
+	if i.MinSize == 0 {
+		return 2
+	}
+	return i.MinSize
+}
+
+// sizes checks a pair of size and min_size. With min_size 1 a single disk may hold the only copy
+// of what was just written.
+func sizes(block string, size, minSize int) error {
+	switch {
+	case size < 2 || size > 7:
+		return &modules.ArgumentError{Argument: block + ".size", Problem: strconv.Itoa(size), Want: "2 to 7 copies"}
+	case minSize < 2:
+		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d risks data: a single disk could hold the only copy of what was just written", minSize), Want: "2 or more"}
+	case minSize > size:
+		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d is more than size %d", minSize, size), Want: "at most size"}
+	}
+	return nil
+}
+
+func (i *Init) clusterNetwork() string {
+	if i.ClusterNetwork == "" {
+		return i.Network
+	}
+	return i.ClusterNetwork
+}
+
+func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if s.conf.Sections["global"] != nil {
+		return i.existing(ctx, s)
+	}
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	for _, network := range []string{i.Network, i.clusterNetwork()} {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		addresses, err := addressesIn(ctx, h, prefix)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if len(addresses) == 0 {
+			return modules.Plan{}, fmt.Errorf("%s has no address in %s: Ceph's networks cannot be changed later, so correct the network or the host's interfaces first", h.Name(), network)
+		}
+	}
+	args := []string{"init", "--network", i.Network}
+	if i.ClusterNetwork != "" {
+		args = append(args, "--cluster-network", i.ClusterNetwork)
+	}
+	args = append(args, "--size", strconv.Itoa(i.size()), "--min_size", strconv.Itoa(i.minSize()))
+	conf := pve.CephConf{Exists: true, Folder: true}
+	for key, value := range map[string]string{
+		"public_network": i.Network, "cluster_network": i.clusterNetwork(),
+		"osd_pool_default_size": strconv.Itoa(i.size()), "osd_pool_default_min_size": strconv.Itoa(i.minSize()),
+	} {
+		conf = conf.With("global", key, value)
+	}
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("initialise Ceph (public network %s, cluster network %s, size %d, min_size %d)", i.Network, i.clusterNetwork(), i.size(), i.minSize()),
+		Action:  pveceph(2*time.Minute, args...),
+		Expect:  append(pve.Everywhere(h, pve.CephConfs.Expect("", conf)), s.linked(nil)),
+		Settle:  10 * time.Second,
+		Await:   "/etc/pve/ceph.conf",
+		Wide:    true,
+	}), nil
+}
+
+// existing compares a configuration that is there. Nothing of it is ever changed.
+func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
+	public, cluster := s.conf.Global("public_network"), s.conf.Global("cluster_network")
+	if cluster == "" {
+		cluster = public
+	}
+	for _, pair := range []struct{ what, have, want string }{
+		{"public", public, i.Network}, {"cluster", cluster, i.clusterNetwork()},
+	} {
+		same, err := sameNetworks(pair.have, pair.want)
+		if err != nil {
+			return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf: %s network: %w", pair.what, err)
+		}
+		if !same {
+			return modules.Plan{}, fmt.Errorf("Ceph's %s network is %q, the task says %q: it is not changed on a cluster that exists, because its monitors would keep their old addresses; correct the task",
+				pair.what, pair.have, pair.want)
+		}
+	}
+	for key, want := range map[string]int{"osd_pool_default_size": i.size(), "osd_pool_default_min_size": i.minSize()} {
+		if have := s.conf.Global(key); have != "" && have != strconv.Itoa(want) {
+			s.note("%s is %s in ceph.conf, the task says %d; not changed, pools say their own", key, have, want)
+		}
+	}
+	slices.Sort(s.notes)
+	var plan modules.Plan
+	if !s.conf.Folder {
+		if err := s.writable(ctx); err != nil {
+			return modules.Plan{}, err
+		}
+		after := s.conf
+		after.Folder = true
+		plan = s.plan(modules.Step{
+			// Without --network init leaves the networks alone.
+			Summary: "make the missing /etc/pve/ceph",
+			Action:  pveceph(2*time.Minute, "init"),
+			Expect:  append(pve.Everywhere(s.host, pve.CephConfs.Expect("", after)), s.linked(nil)),
+			Wide:    true,
+		})
+	} else {
+		plan = s.plan()
+	}
+	plan.Data = cty.ObjectVal(map[string]cty.Value{"fsid": cty.StringVal(s.conf.Global("fsid"))})
+	return plan, nil
+}
+
+// sameNetworks compares as sets of networks: they are stored as typed, "10.10.10.11/24" for instance.
+func sameNetworks(have, want string) (bool, error) {
+	a, err := networks(have)
+	if err != nil {
+		return false, err
+	}
+	b, err := networks(want)
+	if err != nil {
+		return false, err
+	}
+	if len(a) != len(b) {
+		return false, nil
+	}
+	for _, network := range a {
+		if !slices.Contains(b, network) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Link is the node's way to the cluster's configuration.
+type Link struct{}
+
+func (l *Link) scope() modules.Scope { return modules.EachHost }
+func (l *Link) validate() error      { return nil }
+
+func (l *Link) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(s.link()...), nil
+}
+
+// link makes /etc/ceph/ceph.conf, which managers and metadata servers read and their create commands
+// do not make.
+func (s *site) link() []modules.Step {
+	if s.local.Conf == linkTarget {
+		return nil
+	}
+	return []modules.Step{{
+		Summary: "link /etc/ceph/ceph.conf to " + linkTarget,
+		Action:  modules.Link{Path: "/etc/ceph/ceph.conf", Target: linkTarget},
+		Diff:    &modules.Diff{Subject: "/etc/ceph/ceph.conf", Before: s.local.Conf, After: linkTarget},
+		Expect:  append(on(s.host, placedLink(s.host)), s.linked(nil)),
+	}}
+}

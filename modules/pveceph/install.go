@@ -1,0 +1,251 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Install is Ceph's packages on a node.
+type Install struct {
+	Version    string `hcl:"version" doc:"Release by its code name: quincy, reef or squid on Proxmox VE 8, squid or tentacle on 9."`
+	Repository string `hcl:"repository,optional" default:"\"no-subscription\"" doc:"no-subscription, enterprise (needs a subscription) or test."`
+	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
+}
+
+// packages are those that pveceph install installs (PVE::CLI::pveceph).
+var packages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
+
+// offered are the releases that each major version of Proxmox VE has.
+var offered = map[int][]string{
+	8: {"quincy", "reef", "squid"},
+	9: {"squid", "tentacle"},
+}
+
+func (i *Install) scope() modules.Scope { return modules.EachHost }
+
+func (i *Install) validate() error {
+	if _, ok := pve.CephReleases[i.Version]; !ok {
+		return &modules.ArgumentError{Argument: "install.version", Problem: fmt.Sprintf("%q is no release of Ceph that hlplay knows", i.Version), Want: "quincy, reef, squid or tentacle"}
+	}
+	if i.Repository != "" && !slices.Contains([]string{"no-subscription", "enterprise", "test"}, i.Repository) {
+		return &modules.ArgumentError{Argument: "install.repository", Problem: fmt.Sprintf("%q is no repository", i.Repository), Want: "no-subscription, enterprise or test"}
+	}
+	if strings.ContainsAny(i.Mirror, " \t\n") {
+		return &modules.ArgumentError{Argument: "install.mirror", Problem: "contains blanks", Want: "a URI"}
+	}
+	return nil
+}
+
+func (i *Install) component() string {
+	if i.Repository == "" {
+		return "no-subscription"
+	}
+	return i.Repository
+}
+
+// source is the file that pveceph install would write, and its content.
+func (i *Install) source(major int) (path, content string) {
+	base := strings.TrimSuffix(i.Mirror, "/")
+	if base == "" {
+		base = "http://download.proxmox.com/debian"
+		if i.component() == "enterprise" {
+			base = "https://enterprise.proxmox.com/debian"
+		}
+	}
+	uri := base + "/ceph-" + i.Version
+	if major == 8 {
+		return "/etc/apt/sources.list.d/ceph.list", fmt.Sprintf("deb %s bookworm %s\n", uri, i.component())
+	}
+	return "/etc/apt/sources.list.d/ceph.sources", fmt.Sprintf(`Types: deb
+URIs: %s
+Suites: trixie
+Components: %s
+Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
+`, uri, i.component())
+}
+
+func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	pve.Nodes.Want(h, "")
+	observe.Packages.Want(h, packages...)
+	local, err := pve.CephNodes.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	major, err := i.check(ctx, h, local)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	path, content := i.source(major)
+	old := "/etc/apt/sources.list.d/ceph.list" // left beside ceph.sources by an upgrade from 8
+	files, err := observe.Files.ObserveAll(ctx, h, []string{path, old})
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	installed, err := observe.Packages.ObserveAll(ctx, h, packages)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var missing []string
+	for _, name := range packages {
+		if !installed[name].Installed() {
+			missing = append(missing, name)
+		}
+	}
+	if !local.Installed && len(missing) == 0 {
+		missing = packages // the binaries are gone although dpkg thinks that they are there
+	}
+	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)})}
+	if string(files[path].Content) != content {
+		plan.Steps = append(plan.Steps, i.writeSource(h, path, content, files[path]))
+	}
+	if major == 9 && files[old].Exists() {
+		plan.Steps = append(plan.Steps, modules.Step{
+			Summary: "remove " + old + ", which " + path + " replaces",
+			Action:  modules.Remove{Path: old},
+			Diff:    &modules.Diff{Subject: old, Before: string(files[old].Content)},
+			Expect:  on(h, observe.Placed(h, old, observe.File{})),
+		})
+	}
+	if len(plan.Steps) > 0 || len(missing) > 0 {
+		plan.Steps = append(plan.Steps, update(h))
+	}
+	if len(missing) > 0 {
+		plan.Steps = append(plan.Steps, i.install(h, local, missing), reload())
+	}
+	return plan, nil
+}
+
+// check refuses what an installation would break, and returns the major version of Proxmox VE.
+func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode) (int, error) {
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return 0, err
+	}
+	if !node.Installed {
+		return 0, fmt.Errorf("Proxmox VE is not installed on %s: install package proxmox-ve first", h.Name())
+	}
+	major, err := pve.Major(ctx, h)
+	if err != nil {
+		return 0, err
+	}
+	if local.Installing {
+		return 0, installing(h)
+	}
+	wanted := pve.CephReleases[i.Version]
+	if local.Installed && local.Release != 0 && local.Release != wanted {
+		return 0, fmt.Errorf("%s has Ceph %s (%d) and the task says %s (%d): an installed release is never changed here, an upgrade goes node by node with its own steps and there is no way back",
+			h.Name(), pve.CephReleaseName(local.Release), local.Release, i.Version, wanted)
+	}
+	if !slices.Contains(offered[major], i.Version) {
+		return 0, fmt.Errorf("Proxmox VE %d on %s has no Ceph %s: it has %s", major, h.Name(), i.Version, strings.Join(offered[major], ", "))
+	}
+	return major, nil
+}
+
+func (i *Install) writeSource(h modules.Host, path, content string, before observe.File) modules.Step {
+	return modules.Step{
+		Summary: fmt.Sprintf("write %s (ceph-%s, %s)", path, i.Version, i.component()),
+		Action:  modules.WriteFile{Path: path, Content: []byte(content), Mode: 0o644},
+		Diff:    &modules.Diff{Subject: path, Before: string(before.Content), After: content},
+		Expect: on(h, append(observe.Placed(h, path, observe.File{
+			Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content),
+		}), aptUnknown("the sources have changed"))),
+	}
+}
+
+// on places expectations on h: a step of check mode could be judged elsewhere.
+func on(h modules.Host, expectations []observe.Expectation) []observe.Expectation {
+	for n := range expectations {
+		if expectations[n].Host == nil {
+			expectations[n].Host = h
+		}
+	}
+	return expectations
+}
+
+// aptUnknown makes unknowable what apt would say.
+func aptUnknown(because string) observe.Expectation {
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return k.Kind == observe.Candidates.Name || k.Kind == observe.Transactions.Name || k.Kind == observe.Upgradable.Name
+		},
+		Unknown: because,
+	}
+}
+
+// apt is one call of apt-get that asks nothing and waits for the lock.
+func apt(limit time.Duration, args ...string) modules.Run {
+	return modules.Run{
+		Argv: append([]string{"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"}, args...),
+		Env:  map[string]string{"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+		Dir:  "/", Limit: limit,
+		Retry:    []string{"Could not get lock", "Unable to lock directory", "Unable to acquire the dpkg frontend lock"},
+		Patience: 5 * time.Minute,
+		Explain: func(_ int, stdout, stderr []byte) error {
+			if problem := observe.AptProblem(stdout, stderr); problem != "" {
+				return fmt.Errorf("%s", problem)
+			}
+			return nil
+		},
+	}
+}
+
+func update(h modules.Host) modules.Step {
+	return modules.Step{
+		Summary: "update the package index",
+		Action:  apt(10*time.Minute, "update"),
+		Expect:  []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true}).On(h)},
+		Refresh: true,
+	}
+}
+
+func (i *Install) install(h modules.Host, local pve.CephNode, missing []string) modules.Step {
+	local.Installed, local.Release = true, pve.CephReleases[i.Version]
+	expect := []observe.Expectation{pve.CephNodes.Expect("", local), aptUnknown("packages have been installed")}
+	for _, name := range packages {
+		expect = append(expect, observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus}))
+	}
+	expect = append(expect, observe.Expectation{Match: brought, Unknown: "Ceph's packages bring it"})
+	argv := append([]string{"--no-install-recommends", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "install", "--"}, missing...)
+	return modules.Step{
+		Summary: fmt.Sprintf("install Ceph %s: %s", i.Version, strings.Join(missing, ", ")),
+		Action:  apt(30*time.Minute, argv...),
+		Expect:  on(h, expect),
+		Settle:  10 * time.Second,
+		Await:   "Ceph's programs",
+	}
+}
+
+// brought accepts what Ceph's packages bring to a host.
+func brought(k observe.Key) bool {
+	switch k.Kind {
+	case observe.Units.Name:
+		return strings.HasPrefix(k.Name, "ceph")
+	case observe.Files.Name, observe.Dirs.Name, observe.Sums.Name:
+		return strings.HasPrefix(k.Name, "/etc/ceph") || strings.HasPrefix(k.Name, "/var/lib/ceph") || strings.HasPrefix(k.Name, "/etc/default/ceph")
+	case observe.Packages.Name:
+		for _, prefix := range []string{"ceph", "librados", "librbd", "libcephfs", "python3-ceph", "python3-rados", "python3-rbd"} {
+			if strings.HasPrefix(k.Name, prefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reload makes the API load the new librados, as pveceph install does.
+func reload() modules.Step {
+	return modules.Step{
+		Summary: "reload pvedaemon and pveproxy, which load Ceph's library",
+		Action:  modules.Run{Argv: []string{"systemctl", "try-reload-or-restart", "pvedaemon.service", "pveproxy.service"}, Limit: 2 * time.Minute},
+	}
+}

@@ -1,0 +1,247 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// OSD is an OSD on a disk of a node.
+type OSD struct {
+	Device    string   `hcl:"device" doc:"The disk or partition, by-id path preferred. It must be blank."`
+	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). Ceph's own judgement if not given."`
+	DBDevice  string   `hcl:"db_device,optional" doc:"A faster device for the database: blank, or one that already serves as such."`
+	DBSize    *float64 `hcl:"db_size,optional" doc:"Size of the database in GiB, at least 1. A tenth of the OSD if not given."`
+	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed beside db_device."`
+	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
+}
+
+// On one host OSDs are made one after the other, as the rounds of a task are; hosts work in parallel.
+func (o *OSD) scope() modules.Scope { return modules.EachHost }
+
+func (o *OSD) validate() error {
+	seen := map[string]string{}
+	for _, pair := range [][2]string{{"osd.device", o.Device}, {"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
+		if pair[1] == "" && pair[0] != "osd.device" {
+			continue
+		}
+		if err := checkDevice(pair[0], pair[1]); err != nil {
+			return err
+		}
+		if other, twice := seen[pair[1]]; twice {
+			return &modules.ArgumentError{Argument: pair[0], Problem: "the same device as " + other, Want: "one device for one purpose"}
+		}
+		seen[pair[1]] = pair[0]
+	}
+	if o.Class != "" {
+		if err := pve.CheckDeviceClass("osd.class", o.Class); err != nil {
+			return err
+		}
+	}
+	if o.DBSize != nil && (*o.DBSize < 1 || o.DBDevice == "") {
+		return &modules.ArgumentError{Argument: "osd.db_size", Problem: "needs db_device and is at least 1 GiB", Want: "a size in GiB beside db_device"}
+	}
+	return nil
+}
+
+func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	b, err := openBay(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	device, osd, err := b.usable("osd.device", o.Device)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if osd != nil {
+		return o.existing(s, b, *osd), nil
+	}
+	for _, pair := range [][2]string{{"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
+		if err := b.sharable(pair[0], pair[1], device); err != nil {
+			return modules.Plan{}, err
+		}
+	}
+	if err := o.checkNetwork(ctx, s); err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(o.create(s, b, device)), nil
+}
+
+// existing judges an OSD that is there.
+func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
+	id := cty.UnknownVal(cty.Number)
+	if osd.ID >= 0 {
+		id = cty.NumberIntVal(int64(osd.ID))
+	}
+	if o.Class != "" && osd.Class != o.Class && osd.Up {
+		s.note("osd.%d has class %s, the task says %s; not changed, because data would move: ceph osd crush rm-device-class osd.%d, then ceph osd crush set-device-class %s osd.%d",
+			osd.ID, orNone(osd.Class), o.Class, osd.ID, o.Class, osd.ID)
+	}
+	if !osd.In && osd.Up {
+		s.note("osd.%d is out: somebody took its data away from it; bring it back with ceph osd in %d", osd.ID, osd.ID)
+	}
+	var steps []modules.Step
+	if !osd.Up {
+		up := slices.Clone(b.osds)
+		for i := range up {
+			if up[i].ID == osd.ID {
+				up[i].Up, up[i].In = true, true
+			}
+		}
+		unit := "ceph-osd@" + strconv.Itoa(osd.ID) + ".service"
+		steps = append(steps, modules.Step{
+			Summary: fmt.Sprintf("start osd.%d, which is down", osd.ID),
+			Action:  modules.Run{Argv: []string{"systemctl", "start", unit}, Limit: 2 * time.Minute},
+			Expect:  pve.Everywhere(s.host, pve.OSDs.Expect(b.node, up)),
+			Settle:  settleOSD,
+			Await:   fmt.Sprintf("osd.%d up (journalctl -u %s)", osd.ID, unit),
+			Wide:    true,
+		})
+	}
+	plan := s.plan(steps...)
+	plan.Data = cty.ObjectVal(map[string]cty.Value{"id": id, "class": cty.StringVal(osd.Class)})
+	return plan
+}
+
+// settleOSD bounds how long a new OSD may take to be up: it formats, starts, and peers.
+const settleOSD = 90 * time.Second
+
+// sharable refuses a database or log device that is neither blank nor one that already serves OSDs.
+func (b *bay) sharable(argument, name string, data observe.BlockDevice) error {
+	if name == "" {
+		return nil
+	}
+	d, err := b.find(argument, name)
+	if err != nil {
+		return err
+	}
+	if d.Name == data.Name {
+		return fmt.Errorf("%s: %s is the OSD's own disk %s", argument, name, data.Path)
+	}
+	volumes, others := 0, 0
+	for _, child := range d.Children {
+		if strings.Contains(child.Path, "/ceph--") && !strings.Contains(child.Path, "-osd--block--") {
+			volumes++
+		} else {
+			others++
+		}
+	}
+	if !d.Blank() && (volumes == 0 || others > 0) {
+		return fmt.Errorf("%s: %s on %s is neither blank nor a database device of Ceph: %s", argument, name, b.host.Name(), b.describe(d))
+	}
+	return nil
+}
+
+// checkNetwork refuses a node without an address for replication: its OSDs would not be made.
+func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
+	which := "cluster_network"
+	text := s.conf.Global(which)
+	if text == "" {
+		which = "public_network"
+		text = s.conf.Global(which)
+	}
+	all, err := networks(text)
+	if err != nil {
+		return fmt.Errorf("/etc/pve/ceph.conf: %s: %w", which, err)
+	}
+	for _, network := range all {
+		found, err := addressesIn(ctx, s.host, network)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			return nil
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
+}
+
+func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
+	args := []string{"osd", "create", o.Device}
+	if o.Class != "" {
+		args = append(args, "--crush-device-class", o.Class)
+	}
+	if o.DBDevice != "" {
+		args = append(args, "--db_dev", o.DBDevice)
+	}
+	if o.DBSize != nil {
+		args = append(args, "--db_dev_size", strconv.FormatFloat(*o.DBSize, 'f', -1, 64))
+	}
+	if o.WALDevice != "" {
+		args = append(args, "--wal_dev", o.WALDevice)
+	}
+	if o.Encrypted {
+		args = append(args, "--encrypted", "1")
+	}
+	what := o.Class
+	if what == "" {
+		what = "class by Ceph's judgement"
+	}
+	osds := append(slices.Clone(b.osds), pve.OSD{ID: -1, Up: true, In: true, Class: o.class(device), Devices: []string{device.Name}})
+	expect := append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, osds)), s.linked(nil))
+	return modules.Step{
+		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)", o.Device, device.Path, size(device.Size), what),
+		Action:  pveceph(10*time.Minute, args...),
+		Expect:  append(expect, observe.Disks.Expect("", b.taken(device)).On(s.host)),
+		Settle:  settleOSD,
+		Await:   "the new OSD on " + device.Path + " up and in",
+		Wide:    true,
+	}
+}
+
+// class is the device class that the OSD will have: Ceph takes a spinning disk for hdd, else nvme or ssd.
+func (o *OSD) class(d observe.BlockDevice) string {
+	switch {
+	case o.Class != "":
+		return o.Class
+	case d.Rotational:
+		return "hdd"
+	case strings.HasPrefix(d.Name, "nvme"):
+		return "nvme"
+	}
+	return "ssd"
+}
+
+// taken is the host's disks once an OSD is on the device.
+func (b *bay) taken(device observe.BlockDevice) []observe.BlockDevice {
+	var mark func(devices []observe.BlockDevice) []observe.BlockDevice
+	mark = func(devices []observe.BlockDevice) []observe.BlockDevice {
+		marked := slices.Clone(devices)
+		for i := range marked {
+			if marked[i].Name == device.Name {
+				marked[i].Filesystem = "LVM2_member"
+			} else {
+				marked[i].Children = mark(marked[i].Children)
+			}
+		}
+		return marked
+	}
+	return mark(b.devices)
+}
+
+// size is a disk's size in the units that are printed on it.
+func size(bytes int64) string {
+	switch {
+	case bytes >= 1e12:
+		return fmt.Sprintf("%.1f TB", float64(bytes)/1e12)
+	case bytes >= 1e9:
+		return fmt.Sprintf("%.0f GB", float64(bytes)/1e9)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}

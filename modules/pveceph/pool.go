@@ -1,0 +1,333 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Pool is a replicated pool.
+type Pool struct {
+	Name        string   `hcl:"name" doc:"Name of the pool."`
+	Size        *int     `hcl:"size,optional" doc:"Copies, 2 to 7. 3 for a new pool."`
+	MinSize     *int     `hcl:"min_size,optional" doc:"Copies that must be there for the pool to serve, 2 to size. 2 for a new pool."`
+	PGNum       *int     `hcl:"pg_num,optional" doc:"Placement groups, a power of two. 128 for a new pool. Not compared while the autoscaler is on."`
+	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"The autoscaler's lower bound."`
+	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of the CRUSH rule; it must exist. Ceph's default rule for a new pool."`
+	Application string   `hcl:"application,optional" doc:"rbd, cephfs or rgw. rbd for a new pool."`
+	Autoscale   string   `hcl:"autoscale,optional" doc:"on, off or warn. warn for a new pool."`
+	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
+}
+
+func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
+
+func (p *Pool) validate() error {
+	if err := pve.CheckCephName("pool.name", p.Name); err != nil {
+		return err
+	}
+	if p.Size != nil || p.MinSize != nil {
+		size, minSize := valueOr(p.Size, 3), valueOr(p.MinSize, 2)
+		if p.Size == nil {
+			size = max(3, min(minSize, 7))
+		}
+		if err := sizes("pool", size, minSize); err != nil {
+			return err
+		}
+	}
+	if p.PGNum != nil && (*p.PGNum < 1 || *p.PGNum > 32768 || *p.PGNum&(*p.PGNum-1) != 0) {
+		return &modules.ArgumentError{Argument: "pool.pg_num", Problem: fmt.Sprint(*p.PGNum), Want: "a power of two, 1 to 32768"}
+	}
+	if p.PGNumMin != nil && (*p.PGNumMin < 1 || *p.PGNumMin > valueOr(p.PGNum, 32768)) {
+		return &modules.ArgumentError{Argument: "pool.pg_num_min", Problem: fmt.Sprint(*p.PGNumMin), Want: "1 to pg_num"}
+	}
+	if p.CrushRule != "" {
+		if err := pve.CheckCephName("pool.crush_rule", p.CrushRule); err != nil {
+			return err
+		}
+	}
+	if p.Application != "" && !slices.Contains([]string{"rbd", "cephfs", "rgw"}, p.Application) {
+		return &modules.ArgumentError{Argument: "pool.application", Problem: fmt.Sprintf("%q is unknown", p.Application), Want: "rbd, cephfs or rgw"}
+	}
+	if p.Autoscale != "" && !slices.Contains([]string{"on", "off", "warn"}, p.Autoscale) {
+		return &modules.ArgumentError{Argument: "pool.autoscale", Problem: fmt.Sprintf("%q is unknown", p.Autoscale), Want: "on, off or warn"}
+	}
+	if p.TargetRatio != nil && *p.TargetRatio < 0 {
+		return &modules.ArgumentError{Argument: "pool.target_ratio", Problem: "negative", Want: "0 or more"}
+	}
+	return nil
+}
+
+func valueOr(p *int, otherwise int) int {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	pve.CrushRules.Want(h, "")
+	pools, err := pve.Pools.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	have, exists := pools[p.Name]
+	want := p.wanted(have, exists)
+	var changes []change
+	if exists {
+		if changes, err = p.changes(have, want); err != nil {
+			return modules.Plan{}, err
+		}
+		if len(changes) == 0 {
+			plan := s.plan()
+			plan.Data = p.data(have)
+			return plan, nil
+		}
+	}
+	if err := p.check(ctx, s, pools, have, want); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	step := p.create(want)
+	if exists {
+		step = p.set(changes)
+	}
+	after := map[string]pve.Pool{}
+	for name, pool := range pools {
+		after[name] = pool
+	}
+	after[p.Name] = want
+	step.Expect = pve.Everywhere(h, pve.Pools.Expect("", after))
+	step.Settle, step.Await, step.Wide = 30*time.Second, "pool "+p.Name+" with these settings", true
+	plan := s.plan(step)
+	plan.Data = p.data(want)
+	return plan, nil
+}
+
+func (p *Pool) data(pool pve.Pool) cty.Value {
+	id := cty.UnknownVal(cty.Number)
+	if pool.ID >= 0 {
+		id = cty.NumberIntVal(int64(pool.ID))
+	}
+	return cty.ObjectVal(map[string]cty.Value{"id": id, "pg_num": cty.NumberIntVal(int64(pool.PGs))})
+}
+
+// wanted is the pool as it shall be; what the task does not say stays, or is pveceph's default.
+func (p *Pool) wanted(have pve.Pool, exists bool) pve.Pool {
+	want := have
+	if !exists {
+		want = pve.Pool{ID: -1, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
+		if p.Application != "" {
+			want.Applications = []string{p.Application}
+		}
+	}
+	want.Size = valueOr(p.Size, want.Size)
+	want.MinSize = min(valueOr(p.MinSize, want.MinSize), want.Size)
+	if p.Autoscale != "" {
+		want.Autoscale = p.Autoscale
+	}
+	if !exists || want.Autoscale != "on" {
+		want.PGs = valueOr(p.PGNum, want.PGs)
+	}
+	want.PGsMin = valueOr(p.PGNumMin, want.PGsMin)
+	if p.CrushRule != "" {
+		want.Rule = p.CrushRule
+	}
+	if p.TargetRatio != nil {
+		want.TargetRatio = *p.TargetRatio
+	}
+	if p.Application != "" && len(want.Applications) == 0 {
+		want.Applications = []string{p.Application}
+	}
+	return want
+}
+
+// change is one setting of a pool that differs, as pveceph names it.
+type change struct{ option, before, after string }
+
+// changes compares a pool that exists.
+func (p *Pool) changes(have, want pve.Pool) ([]change, error) {
+	if have.Erasure {
+		return nil, fmt.Errorf("pool %s exists and is erasure-coded: this module manages replicated pools", p.Name)
+	}
+	if p.Application != "" && len(have.Applications) > 0 && !slices.Contains(have.Applications, p.Application) {
+		return nil, fmt.Errorf("pool %s is in use by application %s, the task says %s: that is another pool's job; give this one another name",
+			p.Name, strings.Join(have.Applications, ", "), p.Application)
+	}
+	var all []change
+	number := func(option string, before, after int) {
+		if before != after {
+			all = append(all, change{option, strconv.Itoa(before), strconv.Itoa(after)})
+		}
+	}
+	text := func(option, before, after string) {
+		if before != after {
+			all = append(all, change{option, before, after})
+		}
+	}
+	text("pg_autoscale_mode", have.Autoscale, want.Autoscale)
+	text("crush_rule", have.Rule, want.Rule)
+	number("size", have.Size, want.Size)
+	if have.Size != want.Size || have.MinSize != want.MinSize {
+		// Ceph resets min_size when size changes: both travel together.
+		all = append(all, change{"min_size", strconv.Itoa(have.MinSize), strconv.Itoa(want.MinSize)})
+	}
+	number("pg_num", have.PGs, want.PGs)
+	number("pg_num_min", have.PGsMin, want.PGsMin)
+	if math.Abs(have.TargetRatio-want.TargetRatio) > 1e-6 {
+		all = append(all, change{"target_size_ratio", float(have.TargetRatio), float(want.TargetRatio)})
+	}
+	text("application", strings.Join(have.Applications, ","), strings.Join(want.Applications, ","))
+	return all, nil
+}
+
+func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+
+// check refuses what Ceph would accept and never be able to serve, and what it would refuse.
+func (p *Pool) check(ctx context.Context, s *site, pools map[string]pve.Pool, have, want pve.Pool) error {
+	if want.MinSize < 2 {
+		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
+	}
+	rules, err := pve.CrushRules.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	rule, ok := rules[want.Rule]
+	if !ok {
+		var names []string
+		for name := range rules {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		return fmt.Errorf("pool.crush_rule: there is no rule %s; there are: %s", want.Rule, orNone(strings.Join(names, ", ")))
+	}
+	osds, err := s.osds(ctx)
+	if err != nil {
+		return err
+	}
+	inOSDs, hosts := places(osds, rule)
+	if have.Size != want.Size || have.Rule != want.Rule {
+		if err := fits(p.Name, want.Size, rule, inOSDs, hosts); err != nil {
+			return err
+		}
+	}
+	if want.PGs*want.Size > have.PGs*have.Size {
+		return s.budget(pools, p.Name, want.PGs*want.Size, osds)
+	}
+	return nil
+}
+
+// places counts the OSDs that a rule can choose, and the hosts that have them.
+func places(osds map[string][]pve.OSD, rule pve.CrushRule) (count, hosts int) {
+	for _, list := range osds {
+		here := 0
+		for _, osd := range list {
+			if osd.In && (rule.Class == "" || rule.Class == osd.Class) {
+				here++
+			}
+		}
+		count += here
+		if here > 0 {
+			hosts++
+		}
+	}
+	return count, hosts
+}
+
+// fits refuses more copies than there are places for: Ceph accepts them, and the placement groups stay
+// undersized for ever.
+func fits(pool string, size int, rule pve.CrushRule, osds, hosts int) error {
+	switch {
+	case rule.Custom:
+		return nil
+	case size > osds:
+		return fmt.Errorf("pool %s: %d copies need as many OSDs, and the rule can choose from %d", pool, size, osds)
+	case rule.FailureDomain == "host" && size > hosts:
+		return fmt.Errorf("pool %s: %d copies with failure domain host need as many hosts with OSDs, and there are %d: fewer copies, or a rule with failure domain osd", pool, size, hosts)
+	}
+	return nil
+}
+
+// budget refuses more placement groups, copies counted, than the OSDs may carry.
+func (s *site) budget(pools map[string]pve.Pool, name string, copies int, osds map[string][]pve.OSD) error {
+	count := 0
+	for _, list := range osds {
+		for _, osd := range list {
+			if osd.In {
+				count++
+			}
+		}
+	}
+	limit := 250 // Ceph's default
+	for _, section := range []string{"global", "mon"} {
+		if n, err := strconv.Atoi(s.conf.Sections[section]["mon_max_pg_per_osd"]); err == nil && n > 0 {
+			limit = n
+		}
+	}
+	total := copies
+	for other, pool := range pools {
+		if other != name {
+			total += pool.PGs * pool.Size
+		}
+	}
+	if total > limit*count {
+		return fmt.Errorf("pool %s: %d placement groups with their copies would lie on %d OSDs, %d each, and Ceph allows %d each (mon_max_pg_per_osd): choose a smaller pg_num",
+			name, total, count, (total+max(count, 1)-1)/max(count, 1), limit)
+	}
+	return nil
+}
+
+// create makes the pool with every setting said, so that nothing depends on defaults.
+func (p *Pool) create(want pve.Pool) modules.Step {
+	args := []string{
+		"pool", "create", p.Name,
+		"--size", strconv.Itoa(want.Size), "--min_size", strconv.Itoa(want.MinSize),
+		"--pg_num", strconv.Itoa(want.PGs), "--pg_autoscale_mode", want.Autoscale,
+		"--crush_rule", want.Rule, "--application", want.Applications[0],
+	}
+	if p.PGNumMin != nil {
+		args = append(args, "--pg_num_min", strconv.Itoa(*p.PGNumMin))
+	}
+	if p.TargetRatio != nil {
+		args = append(args, "--target_size_ratio", float(*p.TargetRatio))
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("create pool %s (size %d, min %d, %d PGs, rule %s)", p.Name, want.Size, want.MinSize, want.PGs, want.Rule),
+		Action:  pveceph(5*time.Minute, args...),
+	}
+}
+
+// set changes what differs, and nothing else: a repeated setting costs a new map.
+func (p *Pool) set(changes []change) modules.Step {
+	args := []string{"pool", "set", p.Name}
+	var said []string
+	diff := modules.Diff{Subject: "pool " + p.Name}
+	for _, c := range changes {
+		args = append(args, "--"+c.option, c.after)
+		if c.before != c.after {
+			said = append(said, fmt.Sprintf("%s %s → %s", c.option, orNone(c.before), c.after))
+		}
+		diff.Before += c.option + " = " + c.before + "\n"
+		diff.After += c.option + " = " + c.after + "\n"
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("change pool %s: %s", p.Name, strings.Join(said, ", ")),
+		Action:  pveceph(5*time.Minute, args...),
+		Diff:    &diff,
+	}
+}

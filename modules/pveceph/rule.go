@@ -1,0 +1,185 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Rule is a replicated CRUSH rule.
+type Rule struct {
+	Name          string `hcl:"name" doc:"Name of the rule."`
+	Root          string `hcl:"root,optional" default:"\"default\"" doc:"The CRUSH root that it takes from."`
+	FailureDomain string `hcl:"failure_domain" doc:"What no two copies share: host, osd, rack, …. With osd all copies may lie on one host."`
+	DeviceClass   string `hcl:"device_class,optional" doc:"Only OSDs of this class. All if not given."`
+}
+
+func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
+
+func (r *Rule) root() string {
+	if r.Root == "" {
+		return "default"
+	}
+	return r.Root
+}
+
+func (r *Rule) validate() error {
+	// An empty name in this command aborts the leading monitor, and then the next one.
+	for argument, name := range map[string]string{"rule.name": r.Name, "rule.root": r.root(), "rule.failure_domain": r.FailureDomain} {
+		if err := pve.CheckCephName(argument, name); err != nil {
+			return err
+		}
+	}
+	if r.DeviceClass != "" {
+		return pve.CheckDeviceClass("rule.device_class", r.DeviceClass)
+	}
+	return nil
+}
+
+func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	rules, err := pve.CrushRules.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	want := pve.CrushRule{Root: r.root(), FailureDomain: r.FailureDomain, Class: r.DeviceClass}
+	if have, exists := rules[r.Name]; exists {
+		if have != want {
+			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists and is different: it is %s, the task says %s; a rule cannot be changed in place: give the new one another name and move the pools to it",
+				r.Name, describeRule(have), describeRule(want))
+		}
+		return s.plan(), nil
+	}
+	if r.DeviceClass != "" {
+		if err := r.checkClass(ctx, s); err != nil {
+			return modules.Plan{}, err
+		}
+	}
+	if r.FailureDomain == "osd" {
+		s.note("rule %s lets all copies of a placement group lie on one host: losing that host can stop a pool", r.Name)
+	}
+	after := map[string]pve.CrushRule{r.Name: want}
+	for name, rule := range rules {
+		after[name] = rule
+	}
+	args := []string{"osd", "crush", "rule", "create-replicated", r.Name, r.root(), r.FailureDomain}
+	if r.DeviceClass != "" {
+		args = append(args, r.DeviceClass)
+	}
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("create CRUSH rule %s (%s)", r.Name, describeRule(want)),
+		Action:  ceph(args...),
+		Expect:  pve.Everywhere(h, pve.CrushRules.Expect("", after)),
+		Settle:  20 * time.Second,
+		Await:   "the new rule",
+		Wide:    true,
+	}), nil
+}
+
+// checkClass refuses a class that no OSD has: Ceph would.
+func (r *Rule) checkClass(ctx context.Context, s *site) error {
+	osds, err := s.osds(ctx)
+	if err != nil {
+		return err
+	}
+	classes := map[string]bool{}
+	for _, list := range osds {
+		for _, osd := range list {
+			classes[osd.Class] = true
+		}
+	}
+	if classes[r.DeviceClass] {
+		return nil
+	}
+	var names []string
+	for class := range classes {
+		names = append(names, orNone(class))
+	}
+	sort.Strings(names)
+	return fmt.Errorf("rule.device_class: no OSD has class %s; there are: %s", r.DeviceClass, orNone(strings.Join(names, ", ")))
+}
+
+// osds are the OSDs of all nodes by the node's name.
+func (s *site) osds(ctx context.Context) (map[string][]pve.OSD, error) {
+	members, err := s.members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return pve.OSDs.ObserveAll(ctx, s.host, members)
+}
+
+func describeRule(r pve.CrushRule) string {
+	if r.Custom {
+		return "hand-made"
+	}
+	text := "root " + r.Root + ", failure domain " + r.FailureDomain
+	if r.Class != "" {
+		text += ", class " + r.Class
+	}
+	return text
+}
+
+// ceph runs a changing command of ceph itself. Success texts are on its standard error.
+func ceph(args ...string) modules.Run {
+	return modules.Run{
+		Argv:    append([]string{"ceph", "--connect-timeout", "10"}, args...),
+		Env:     map[string]string{"CEPH_CONF": linkTarget},
+		Limit:   time.Minute,
+		Explain: explain,
+	}
+}
+
+// Clean is a gate on the placement groups.
+type Clean struct {
+	Timeout time.Duration `hcl:"timeout,optional" default:"\"10m\"" doc:"How long to wait at most."`
+}
+
+func (c *Clean) scope() modules.Scope { return modules.OncePerCluster }
+
+func (c *Clean) validate() error {
+	if c.Timeout < 0 {
+		return &modules.ArgumentError{Argument: "clean.timeout", Problem: "negative", Want: "a duration such as 10m"}
+	}
+	return nil
+}
+
+func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	status, err := pve.CephStatuses.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if status.Clean == status.PGs {
+		return s.plan(), nil
+	}
+	limit := c.Timeout
+	if limit == 0 {
+		limit = 10 * time.Minute
+	}
+	var rest []string
+	for state, count := range status.Others {
+		rest = append(rest, fmt.Sprintf("%d %s", count, state))
+	}
+	sort.Strings(rest)
+	after := pve.CephStatus{PGs: status.PGs, Clean: status.PGs, Others: map[string]int{}}
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("wait for %d of %d placement groups (%s)", status.PGs-status.Clean, status.PGs, strings.Join(rest, ", ")),
+		Action:  modules.Wait{},
+		Expect:  []observe.Expectation{pve.CephStatuses.Expect("", after).On(h)},
+		Settle:  limit,
+		Await:   "all placement groups active and clean",
+		Refresh: true,
+	}), nil
+}

@@ -1,0 +1,314 @@
+package pvecm
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// join plans the way of a standalone node into the cluster.
+func (s *situation) join(ctx context.Context) (modules.Plan, error) {
+	cluster, err := s.founderCluster(ctx)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.checkNode(ctx, cluster); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.checkLinks(ctx, cluster); err != nil {
+		return modules.Plan{}, err
+	}
+	door, err := s.door(ctx, cluster)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	steps, partial, err := s.trust(ctx, door)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if partial {
+		plan := s.plan(steps...)
+		plan.Partial = true
+		return plan, nil
+	}
+	step, err := s.add(ctx, cluster, door)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(append(steps, step)...), nil
+}
+
+// founderCluster is the cluster as the founder sees it, fit to be joined.
+func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
+	c, err := pve.Clusters.Observe(ctx, s.founder, "")
+	if err != nil {
+		return c, err
+	}
+	name := s.founder.Name()
+	switch {
+	case !c.Mounted:
+		return c, fmt.Errorf("founder %s has no /etc/pve: is Proxmox VE installed there, and pve-cluster.service running?", name)
+	case c.Name == "":
+		return c, fmt.Errorf("founder %s is standalone, there is no cluster to join: the founder must come before %s in the inventory and in the play", name, s.host.Name())
+	case c.Name != s.m.Cluster:
+		return c, fmt.Errorf("founder %s is in cluster %q, not %q", name, c.Name, s.m.Cluster)
+	case !c.Quorate:
+		return c, fmt.Errorf("founder %s has no quorum (online: %s of %s): bring the members back before %s joins",
+			name, strings.Join(c.Online(), ", "), strings.Join(c.Names(), ", "), s.host.Name())
+	}
+	if offline := len(c.Members) - len(c.Online()); offline > 0 {
+		s.note("%d members of cluster %s are offline while %s joins", offline, c.Name, s.node.Name)
+	}
+	return c, nil
+}
+
+// checkNode refuses what a join would lose or stumble over on the joining node.
+func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
+	if s.cluster.AuthKey {
+		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is in no cluster, move the file away, and run again", s.host.Name())
+	}
+	if member, listed := cluster.Members[s.node.Name]; listed {
+		if member.Online {
+			return fmt.Errorf("cluster %s has a member %s that is online, and it is not this host: two nodes cannot have one name", cluster.Name, s.node.Name)
+		}
+		return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join died, or the machine was installed anew; run `pvecm delnode %s` on %s, then this playbook again",
+			cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
+	}
+	pve.GuestLists.Want(s.host, "")
+	pve.CephConfs.Want(s.host, "")
+	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	if len(guests) > 0 {
+		return fmt.Errorf("%s has guests (%s): a node that joins must be empty; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
+	}
+	ceph, err := pve.CephConfs.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	if ceph.Exists {
+		return fmt.Errorf("%s has a Ceph configuration of its own (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
+	}
+	storages, err := pve.Storages.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	for id := range storages {
+		if id != "local" {
+			s.note("storage %s of %s is lost with the join: the cluster's storages apply", id, s.node.Name)
+		}
+	}
+	return s.checkVersions(ctx)
+}
+
+func ids(guests map[int]pve.Guest) string {
+	var numbers []int
+	for id := range guests {
+		numbers = append(numbers, id)
+	}
+	sort.Ints(numbers)
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(numbers)), ", "), "[]")
+}
+
+func (s *situation) checkVersions(ctx context.Context) error {
+	mine, err := pve.Major(ctx, s.host)
+	if err != nil {
+		return err
+	}
+	theirs, err := pve.Major(ctx, s.founder)
+	if err != nil {
+		return err
+	}
+	if mine != theirs {
+		return fmt.Errorf("%s runs Proxmox VE %d and founder %s runs %d: a cluster has one major version", s.host.Name(), mine, s.founder.Name(), theirs)
+	}
+	return nil
+}
+
+// checkLinks demands exactly the links that the cluster has, on addresses that are this host's and
+// nobody else's.
+func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
+	wanted := s.m.links()
+	for _, name := range cluster.Names() {
+		member := cluster.Members[name]
+		for number, address := range member.Links {
+			if _, ok := wanted[number]; !ok {
+				return fmt.Errorf("cluster %s has link%d (%s on %s): give link%d = this node's address on it", cluster.Name, number, address, name, number)
+			}
+			for other, mine := range wanted {
+				if mine == address {
+					return fmt.Errorf("link%d: %s is already the address of %s", other, mine, name)
+				}
+			}
+		}
+		for number := range wanted {
+			if _, ok := member.Links[number]; !ok {
+				return fmt.Errorf("link%d: cluster %s has no such link; all nodes have the same links", number, cluster.Name)
+			}
+		}
+	}
+	return s.checkAddresses(ctx)
+}
+
+// door is the member through which the node joins, and the address to reach it under.
+type door struct{ name, address string }
+
+func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error) {
+	node, err := pve.Nodes.Observe(ctx, s.founder, "")
+	if err != nil {
+		return door{}, err
+	}
+	address := cluster.Members[node.Name].Links[0]
+	if address == "" {
+		return door{}, fmt.Errorf("cluster %s lists no link0 address for founder %s: is it still a member?", cluster.Name, node.Name)
+	}
+	return door{node.Name, address}, nil
+}
+
+// trust plans what the join needs of SSH: a key of root's, accepted by the founder, whose host key
+// is known. partial says that the rest of the plan needs these steps done first.
+func (s *situation) trust(ctx context.Context, to door) (steps []modules.Step, partial bool, err error) {
+	pve.Trusts.Want(s.founder, "")
+	mine, err := pve.Trusts.Observe(ctx, s.host, "")
+	if err != nil {
+		return nil, false, err
+	}
+	if mine.PublicKey == "" {
+		return []modules.Step{s.makeKey(mine)}, true, nil
+	}
+	theirs, err := pve.Trusts.Observe(ctx, s.founder, "")
+	if err != nil {
+		return nil, false, err
+	}
+	if len(theirs.HostKeys) == 0 {
+		return nil, false, fmt.Errorf("founder %s has no host keys in /etc/ssh: is its SSH server OpenSSH?", s.founder.Name())
+	}
+	if missing := theirs.Missing(append([]string{mine.PublicKey}, mine.Authorized...)); len(missing) > 0 {
+		steps = append(steps, s.authorise(theirs, missing))
+	}
+	if known := mine.Knowing(to.address, theirs.HostKeys); known != mine.Known {
+		steps = append(steps, s.know(mine, known, to))
+	}
+	return steps, false, nil
+}
+
+// makeKey makes root's RSA key, or its public half, the way pvecm itself would.
+func (s *situation) makeKey(t pve.Trust) modules.Step {
+	argv := []string{"sh", "-c", "umask 077 && mkdir -p /root/.ssh && exec ssh-keygen -q -t rsa -b 4096 -N '' -f /root/.ssh/id_rsa"}
+	what := "make root's SSH key"
+	if t.PrivateKey {
+		argv = []string{"sh", "-c", "umask 022 && ssh-keygen -y -f /root/.ssh/id_rsa >/root/.ssh/id_rsa.pub"}
+		what = "write the public half of root's SSH key"
+	}
+	t.PrivateKey = true
+	// Only check mode ever sees this: a real run reads the key.
+	t.PublicKey = "ssh-rsa AAAA(made-on-" + s.node.Name + ") root@" + s.node.Name
+	return modules.Step{
+		Summary: what,
+		Action:  modules.Run{Argv: argv, Dir: "/root", Limit: 2 * time.Minute},
+		Expect:  []observe.Expectation{pve.Trusts.Expect("", t).On(s.host)},
+	}
+}
+
+// authorise lets the joining node's keys in on the founder. Its authorized_keys is a link into /etc/pve,
+// which a rename would replace by a file: so the lines are appended.
+func (s *situation) authorise(t pve.Trust, lines []string) modules.Step {
+	text := strings.Join(lines, "\n") + "\n"
+	if t.AuthorizedOpen {
+		text = "\n" + text
+	}
+	after := t
+	after.AuthorizedOpen = false
+	after.Authorized = append(append([]string{}, t.Authorized...), lines...)
+	var names []string
+	for _, line := range lines {
+		names = append(names, keyName(line))
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("authorise %s on %s, so that no access is lost with the join", strings.Join(names, ", "), s.founder.Name()),
+		Action: modules.Run{
+			Argv: []string{"tee", "-a", "/root/.ssh/authorized_keys"}, Stdin: []byte(text), Dir: "/root", Limit: time.Minute,
+		},
+		Diff:   &modules.Diff{Subject: "/root/.ssh/authorized_keys on " + s.founder.Name(), Before: file(t.Authorized), After: file(after.Authorized)},
+		Expect: []observe.Expectation{pve.Trusts.Expect("", after).On(s.founder)},
+		On:     s.founder,
+	}
+}
+
+func file(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// keyName is the comment of a key, or its type where it has none.
+func keyName(line string) string {
+	fields := strings.Fields(line)
+	for i, field := range fields {
+		if strings.HasPrefix(field, "AAAA") {
+			if i+1 < len(fields) {
+				return "key " + strings.Join(fields[i+1:], " ")
+			}
+			if i > 0 {
+				return fields[i-1] + " key"
+			}
+		}
+	}
+	return "a key"
+}
+
+// know writes the founder's host keys, as read over the connection that is already trusted, into the
+// joining node's known_hosts: nobody scans the network for them.
+func (s *situation) know(t pve.Trust, known string, to door) modules.Step {
+	after := t
+	after.Known = known
+	return modules.Step{
+		Summary: fmt.Sprintf("know %s's host keys under %s", to.name, to.address),
+		Action:  modules.WriteFile{Path: "/root/.ssh/known_hosts", Content: []byte(known)},
+		Diff:    &modules.Diff{Subject: "/root/.ssh/known_hosts", Before: t.Known, After: known},
+		Expect:  []observe.Expectation{pve.Trusts.Expect("", after).On(s.host)},
+	}
+}
+
+// add joins the cluster.
+func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modules.Step, error) {
+	after := cluster.With(s.node.Name, s.m.member())
+	joined := after
+	joined.AuthKey, joined.Certificate = true, true
+	expect := []observe.Expectation{pve.Clusters.Expect("", joined).On(s.host)}
+	for _, peer := range append([]modules.Host{s.founder}, s.host.Peers()...) {
+		known, ok := peer.Known(pve.Clusters.Key(""))
+		if c, _ := known.(pve.Cluster); ok && peer != s.host && c.Name == cluster.Name {
+			c.Members, c.ConfigVersion = after.Members, after.ConfigVersion
+			expect = append(expect, pve.Clusters.Expect("", c).On(peer))
+		}
+	}
+	shared, err := pve.Shared(ctx, s.founder, s.host, after.Names())
+	if err != nil {
+		return modules.Step{}, err
+	}
+	expect = append(expect, shared...)
+	return modules.Step{
+		Summary: fmt.Sprintf("join %s to cluster %s through %s (%s)", s.node.Name, cluster.Name, to.name, to.address),
+		Action: modules.Run{
+			Argv: append([]string{"pvecm", "add", to.address, "--use_ssh"}, s.m.options()...),
+			// pvecm refuses to run below /etc/pve, which it is about to replace.
+			Dir: "/root",
+			// It waits for quorum without end.
+			Limit:   4 * time.Minute,
+			Explain: explain,
+		},
+		Expect: expect,
+		Settle: settleJoin,
+		Await:  s.awaitJoin(),
+		Wide:   true,
+	}, nil
+}

@@ -1,0 +1,156 @@
+package pvecm
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// settleJoin bounds how long a membership may take to show everywhere. corosync's token and consensus
+// timeouts add up to some 15 s; other nodes reload within seconds.
+const settleJoin = 90 * time.Second
+
+// member judges a node that says it is in the wanted cluster.
+func (s *situation) member(ctx context.Context) (modules.Plan, error) {
+	self, listed := s.cluster.Members[s.node.Name]
+	if !listed {
+		return modules.Plan{}, fmt.Errorf("%s has the configuration of cluster %s but is not in it any more: it was deleted (pvecm delnode), and must be installed anew before it can join again",
+			s.host.Name(), s.cluster.Name)
+	}
+	s.drift(self)
+	missing, err := s.unproven(ctx)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if len(missing) > 0 {
+		return s.plan(s.proof(missing)), nil
+	}
+	if !s.cluster.Certificate {
+		return s.plan(s.certificate()), nil
+	}
+	return s.plan(), nil
+}
+
+// unproven lists what still speaks against the node being a member in good standing.
+func (s *situation) unproven(ctx context.Context) ([]string, error) {
+	var missing []string
+	if !s.cluster.Quorate {
+		missing = append(missing, s.node.Name+" is not quorate")
+	}
+	if !s.cluster.Members[s.node.Name].Online {
+		missing = append(missing, s.node.Name+" does not see itself online")
+	}
+	peers := s.host.Peers()
+	if s.founder != s.host {
+		peers = append([]modules.Host{s.founder}, peers...)
+	}
+	for _, peer := range peers {
+		pve.Clusters.Want(peer, "")
+	}
+	asked := map[modules.Host]bool{s.host: true}
+	for _, peer := range peers {
+		if asked[peer] {
+			continue
+		}
+		asked[peer] = true
+		c, err := pve.Clusters.Observe(ctx, peer, "")
+		switch {
+		case err != nil && (ctx.Err() != nil || observe.IsUnknown(err)):
+			return nil, err
+		case err != nil:
+			s.note("%s could not be asked whether it sees %s: %v", peer.Name(), s.node.Name, err)
+		case c.Name == "" && peer == s.founder && c.Mounted:
+			return nil, fmt.Errorf("%s is in cluster %s but founder %s is standalone: was it installed anew? name a member as the founder",
+				s.host.Name(), s.cluster.Name, peer.Name())
+		case c.Name != s.cluster.Name && peer == s.founder && c.Mounted:
+			return nil, fmt.Errorf("%s is in cluster %s but founder %s is in %q: these are two clusters",
+				s.host.Name(), s.cluster.Name, peer.Name(), c.Name)
+		case c.Name == s.cluster.Name:
+			member, listed := c.Members[s.node.Name]
+			switch {
+			case !listed:
+				missing = append(missing, peer.Name()+" does not list "+s.node.Name)
+			case !member.Online:
+				missing = append(missing, peer.Name()+" sees "+s.node.Name+" offline")
+			}
+		}
+	}
+	return missing, nil
+}
+
+// proof waits for what is not proven.
+func (s *situation) proof(missing []string) modules.Step {
+	after := s.cluster
+	after.Quorate = true
+	after.Members = map[string]pve.Member{}
+	for name, member := range s.cluster.Members {
+		after.Members[name] = member
+	}
+	self := after.Members[s.node.Name]
+	self.Online = true
+	after.Members[s.node.Name] = self
+	return modules.Step{
+		Summary: "wait for membership: " + strings.Join(missing, ", "),
+		Action:  modules.Wait{},
+		Expect:  []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
+		Settle:  settleJoin,
+		Await:   s.awaitJoin(),
+		Wide:    true,
+	}
+}
+
+func (s *situation) awaitJoin() string {
+	return s.node.Name + " online and quorate, as every member sees it (journalctl -u corosync -u pve-cluster)"
+}
+
+// certificate repairs a join that died after the membership and before the node's files: the node is in
+// the cluster, but has no key of its own.
+func (s *situation) certificate() modules.Step {
+	after := s.cluster
+	after.Certificate = true
+	return modules.Step{
+		Summary: "make the node's missing certificate and files (an earlier join died half-way)",
+		Action:  modules.Run{Argv: []string{"pvecm", "updatecerts"}, Dir: "/root", Limit: 3 * time.Minute, Explain: explain},
+		Expect:  []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
+		Settle:  30 * time.Second,
+		Await:   "the node's files below /etc/pve/nodes/" + s.node.Name,
+	}
+}
+
+// drift notes differences that only a careful edit of corosync.conf may repair.
+func (s *situation) drift(self pve.Member) {
+	var wrong []string
+	for number, address := range s.m.links() {
+		if have := self.Links[number]; have != address {
+			wrong = append(wrong, fmt.Sprintf("link%d is %s, wanted %s", number, orNone(have), address))
+		}
+	}
+	for number, address := range self.Links {
+		if _, wanted := s.m.links()[number]; !wanted {
+			wrong = append(wrong, fmt.Sprintf("link%d is %s, wanted none", number, address))
+		}
+	}
+	if self.Votes != s.m.votes() {
+		wrong = append(wrong, fmt.Sprintf("votes are %d, wanted %d", self.Votes, s.m.votes()))
+	}
+	if s.m.NodeID != nil && self.ID != *s.m.NodeID {
+		wrong = append(wrong, fmt.Sprintf("nodeid is %d, wanted %d", self.ID, *s.m.NodeID))
+	}
+	sort.Strings(wrong)
+	if len(wrong) > 0 {
+		s.note("%s; not changed: corosync.conf is edited by hand, one change at a time", strings.Join(wrong, "; "))
+	}
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}

@@ -1,0 +1,306 @@
+// Package pvecm creates a Proxmox VE cluster and joins nodes to it, one at a time.
+//
+// What pvecm itself does is described in pvecm(1) and in PVE::CLI::pvecm: it exits 0 when a creation or a
+// join has failed, so that membership is proven on both sides and nothing else counts.
+package pvecm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Module is a node's desired membership.
+type Module struct {
+	Cluster string `hcl:"cluster" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later."`
+	Founder string `hcl:"founder" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later."`
+	Link0   string `hcl:"link0" doc:"This node's address for corosync's first link. Always given, so that nothing depends on how the node's name resolves."`
+	Link1   string `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
+	Link2   string `hcl:"link2,optional" doc:"This node's address for a third link."`
+	Link3   string `hcl:"link3,optional" doc:"This node's address for a fourth link."`
+	Votes   *int   `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
+	NodeID  *int   `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "pvecm",
+	Summary: "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
+	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the
+founder, one host after the other in the inventory's order. The task is done when both sides agree: the node
+is quorate, and every member lists it online.
+
+It refuses: a node that is in a cluster of another name; a node with guests (their ids could clash, and
+joining replaces its whole configuration); a node with Ceph of its own; a left-over corosync key; a name that
+the cluster already knows (a join that died, or a machine that was installed anew); links that the cluster
+does not have; different major versions; a founder without quorum; a second cluster while another host of
+the play is already in one. It never changes votes, links or ids of a member: a difference is a note.
+
+**Access.** After a join root's ` + "`authorized_keys`" + ` is the cluster's. Every key that may log in on the joining
+node is therefore authorised on the founder first (and so on all members); the joining node's own key is
+among them, because the join itself runs over SSH with verified host keys and needs no password.
+Joining discards the joining node's storages, users and other settings below /etc/pve.`,
+	Example: `task "cluster membership" {
+  pvecm {
+    cluster = "dream"
+    founder = groups.pve[0]
+    link0   = host.address
+  }
+  register = "membership"
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// Scope says that hosts take turns: two joins at the same time collide.
+func (m *Module) Scope() modules.Scope { return modules.OneByOne }
+
+// Validate checks what needs no host.
+func (m *Module) Validate() error {
+	if err := pve.CheckNodeName("cluster", m.Cluster); err != nil {
+		return err
+	}
+	if len(m.Cluster) > 15 {
+		return &modules.ArgumentError{Argument: "cluster", Problem: fmt.Sprintf("%q has %d characters", m.Cluster, len(m.Cluster)), Want: "at most 15"}
+	}
+	if m.Founder == "" {
+		return &modules.ArgumentError{Argument: "founder", Problem: "empty", Want: "the inventory name of a host"}
+	}
+	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
+		if address == "" && i > 0 {
+			continue
+		}
+		if address == "" || strings.ContainsAny(address, " ,;=/") || strings.HasPrefix(address, "-") {
+			return &modules.ArgumentError{Argument: fmt.Sprintf("link%d", i), Problem: fmt.Sprintf("%q is not an address", address), Want: "one IP address of this host"}
+		}
+	}
+	if m.Votes != nil && *m.Votes < 0 {
+		return &modules.ArgumentError{Argument: "votes", Problem: "negative", Want: "0 or more"}
+	}
+	if m.NodeID != nil && *m.NodeID < 1 {
+		return &modules.ArgumentError{Argument: "nodeid", Problem: fmt.Sprint(*m.NodeID), Want: "1 or more"}
+	}
+	return nil
+}
+
+// links are the wanted addresses by link number.
+func (m *Module) links() map[int]string {
+	links := map[int]string{}
+	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
+		if address != "" {
+			links[i] = address
+		}
+	}
+	return links
+}
+
+func (m *Module) votes() int {
+	if m.Votes == nil {
+		return 1
+	}
+	return *m.Votes
+}
+
+// member is this node as the cluster will list it.
+func (m *Module) member() pve.Member {
+	member := pve.Member{Votes: m.votes(), Online: true, Links: m.links()}
+	if m.NodeID != nil {
+		member.ID = *m.NodeID
+	}
+	return member
+}
+
+// options are the arguments that create and add have in common.
+func (m *Module) options() []string {
+	var args []string
+	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
+		if address != "" {
+			args = append(args, fmt.Sprintf("--link%d", i), address)
+		}
+	}
+	if m.Votes != nil && *m.Votes != 1 {
+		args = append(args, "--votes", strconv.Itoa(*m.Votes))
+	}
+	if m.NodeID != nil {
+		args = append(args, "--nodeid", strconv.Itoa(*m.NodeID))
+	}
+	return args
+}
+
+// Plan compares the node's membership with the wanted one.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	founder, err := h.Peer(m.Founder)
+	if err != nil {
+		return modules.Plan{}, fmt.Errorf("founder: %w", err)
+	}
+	pve.Clusters.Want(h, "")
+	pve.Clusters.Want(founder, "")
+	pve.Nodes.Want(founder, "")
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if !node.Installed {
+		return modules.Plan{}, fmt.Errorf("Proxmox VE is not installed on %s: install package proxmox-ve first", h.Name())
+	}
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
+	switch {
+	case !cluster.Mounted:
+		return waitForMount(h), nil
+	case cluster.Name != "" && cluster.Name != m.Cluster:
+		return modules.Plan{}, fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
+			h.Name(), cluster.Name, m.Cluster)
+	case cluster.Name != "":
+		return s.member(ctx)
+	case founder == h:
+		return s.create(ctx)
+	}
+	return s.join(ctx)
+}
+
+// situation is what a plan is made from.
+type situation struct {
+	m       *Module
+	host    modules.Host
+	founder modules.Host
+	node    pve.Node
+	cluster pve.Cluster
+	notes   []string
+}
+
+func (s *situation) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// data is what register exposes.
+func (s *situation) data() cty.Value {
+	nodes := cty.ListValEmpty(cty.String)
+	var names []cty.Value
+	for _, name := range s.cluster.Names() {
+		names = append(names, cty.StringVal(name))
+	}
+	if len(names) > 0 {
+		nodes = cty.ListVal(names)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"cluster": cty.StringVal(s.cluster.Name),
+		"nodes":   nodes,
+		"quorate": cty.BoolVal(s.cluster.Quorate),
+	})
+}
+
+func (s *situation) plan(steps ...modules.Step) modules.Plan {
+	return modules.Plan{Steps: steps, Data: s.data(), Notes: s.notes}
+}
+
+// waitForMount waits for /etc/pve, which is away for seconds while a cluster is created or joined.
+func waitForMount(h modules.Host) modules.Plan {
+	return modules.Plan{Steps: []modules.Step{{
+		Summary: "wait for the cluster file system /etc/pve",
+		Action:  modules.Wait{},
+		Settle:  time.Minute,
+		Await:   "/etc/pve on " + h.Name() + " (pve-cluster.service; does the node's name resolve to its address in /etc/hosts?)",
+		Expect:  []observe.Expectation{pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Certificate: true}).On(h)},
+	}}}
+}
+
+// checkAddresses refuses a link address that this host does not have: pvecm create accepts it, and the
+// cluster is then of no use and cannot be left.
+func (s *situation) checkAddresses(ctx context.Context) error {
+	network, err := observe.Networks.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	have := map[netip.Addr]bool{}
+	for _, i := range network.Interfaces {
+		for _, prefix := range i.Addresses {
+			have[prefix.Addr()] = true
+		}
+	}
+	for number, text := range s.m.links() {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			continue // a name: corosync resolves it
+		}
+		if !have[address] {
+			return fmt.Errorf("link%d: %s is no address of %s: give one that an interface of this host has", number, text, s.host.Name())
+		}
+	}
+	return nil
+}
+
+// create plans the creation of the cluster on a standalone founder.
+func (s *situation) create(ctx context.Context) (modules.Plan, error) {
+	if err := s.noOtherCluster(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.checkAddresses(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	after := pve.Cluster{Mounted: true, Quorate: true, Certificate: true, AuthKey: true, Name: s.m.Cluster}.With(s.node.Name, s.m.member())
+	return s.plan(modules.Step{
+		Summary: fmt.Sprintf("create cluster %s with %s as its first node", s.m.Cluster, s.node.Name),
+		Action: modules.Run{
+			Argv:    append([]string{"pvecm", "create", s.m.Cluster}, s.m.options()...),
+			Dir:     "/root",
+			Limit:   2 * time.Minute,
+			Explain: explain,
+		},
+		Expect: []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
+		Settle: time.Minute,
+		Await:  "quorum on " + s.node.Name,
+		Wide:   true,
+	}), nil
+}
+
+// noOtherCluster makes sure that no host of the play is in a cluster yet: two clusters cannot be merged.
+func (s *situation) noOtherCluster(ctx context.Context) error {
+	peers := s.host.Peers()
+	for _, peer := range peers {
+		pve.Clusters.Want(peer, "")
+	}
+	for _, peer := range peers {
+		if peer == s.host {
+			continue
+		}
+		c, err := pve.Clusters.Observe(ctx, peer, "")
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			s.note("%s could not be asked whether it is in a cluster already: %v", peer.Name(), err)
+			continue
+		}
+		if c.Name != "" {
+			return fmt.Errorf("%s is already in cluster %q while founder %s is standalone: name %s as the founder, or check which host is the first; two clusters cannot be merged",
+				peer.Name(), c.Name, s.host.Name(), peer.Name())
+		}
+	}
+	return nil
+}
+
+// explain turns a failure of pvecm into its last words: exit codes mean nothing.
+func explain(exit int, stdout, stderr []byte) error {
+	text := strings.TrimSpace(string(stderr))
+	switch {
+	case exit == 124 || exit == 137:
+		return errors.New("pvecm did not end in time: it waits for quorum without end; look at journalctl -u corosync, and whether UDP 5405 to 5412 is open between the nodes")
+	case text == "":
+		return nil
+	}
+	return errors.New(strings.Join(strings.Fields(text), " "))
+}
