@@ -123,6 +123,27 @@ func (h *Host) Flights() (flights, observations int) {
 	return h.flights, h.reads
 }
 
+// Tracker remembers which hosts are observed under a context.
+type Tracker struct {
+	mu    sync.Mutex
+	hosts map[*Host]bool
+}
+
+type trackerKey struct{}
+
+// Track returns a context under which observing is remembered.
+func Track(ctx context.Context) (context.Context, *Tracker) {
+	t := &Tracker{hosts: map[*Host]bool{}}
+	return context.WithValue(ctx, trackerKey{}, t), t
+}
+
+// Saw reports whether h was observed.
+func (t *Tracker) Saw(h *Host) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hosts[h]
+}
+
 type plannerKey struct{}
 
 // Go runs fn as a planner of this host: as long as one of a host's planners runs and does not
@@ -275,6 +296,11 @@ func (h *Host) want(k kind, name string) {
 func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
+		t.mu.Lock()
+		t.hosts[h] = true
+		t.mu.Unlock()
 	}
 	home, _ := ctx.Value(plannerKey{}).(*Host)
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/observe"
 )
 
 // widest is how many tasks are planned ahead at most while nothing changes.
@@ -28,6 +29,7 @@ type ahead struct {
 // future is a decision being made.
 type future struct {
 	cancel   context.CancelFunc
+	saw      *observe.Tracker
 	done     chan struct{}
 	decision *decision
 }
@@ -49,8 +51,8 @@ func (a *ahead) begin(play *lang.Play, slots []*slot) {
 	a.at = 0
 }
 
-// take returns the decision for a slot whose turn has come. What has changed since it was planned
-// has dropped it, so a decision that is taken holds until the next change.
+// take returns the decision for a slot whose turn has come. What changes drops it, so a decision
+// that is taken holds until the next change; taken again after one, it is made anew.
 func (a *ahead) take(ctx context.Context, s *slot) *decision {
 	for {
 		a.mu.Lock()
@@ -69,14 +71,21 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 		}
 		a.mu.Lock()
 		valid := a.futures[s] == f
-		delete(a.futures, s)
-		if valid && !f.decision.acts() && a.window > 0 {
-			a.window = min(widest, 2*a.window)
-		}
 		a.mu.Unlock()
 		if valid {
 			return f.decision
 		}
+	}
+}
+
+// pass ends a slot's turn. One that needed nothing widens the window.
+func (a *ahead) pass(s *slot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.futures[s]; f != nil {
+		f.cancel()
+		delete(a.futures, s)
+		a.window = min(widest, 2*a.window)
 	}
 }
 
@@ -87,13 +96,6 @@ func (a *ahead) moveTo(s *slot) {
 			return
 		}
 	}
-}
-
-// fill starts what the window allows.
-func (a *ahead) fill() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.startLocked(nil, nil)
 }
 
 // alongside runs fn as a planner of the host together with what the window allows, so that what they
@@ -126,7 +128,8 @@ func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
 	var all []begun
 	for _, next := range starting {
 		ctx, cancel := context.WithCancel(a.r.ctx)
-		f := &future{cancel: cancel, done: make(chan struct{})}
+		ctx, saw := observe.Track(ctx)
+		f := &future{cancel: cancel, saw: saw, done: make(chan struct{})}
 		a.futures[next] = f
 		if next == s {
 			first = f
@@ -157,6 +160,18 @@ func (a *ahead) changed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.window = min(a.window, 2)
+}
+
+// peerChanged drops the plans that looked at another host, which a step has touched.
+func (a *ahead) peerChanged(peer *observe.Host) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for s, f := range a.futures {
+		if f.saw.Saw(peer) {
+			f.cancel()
+			delete(a.futures, s)
+		}
+	}
 }
 
 func (a *ahead) drop() {

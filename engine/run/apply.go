@@ -276,13 +276,15 @@ func (t *turn) changed(h *host, step modules.Step) {
 			touched[t.byObserved(e.Host)] = true
 		}
 	}
-	if step.Wide {
-		t.mu.Lock()
-		for _, other := range t.hosts {
+	t.mu.Lock()
+	all := make([]*host, 0, len(t.hosts))
+	for _, other := range t.hosts {
+		all = append(all, other)
+		if step.Wide {
 			touched[other] = true
 		}
-		t.mu.Unlock()
 	}
+	t.mu.Unlock()
 	for other := range touched {
 		if other == nil {
 			continue
@@ -291,6 +293,9 @@ func (t *turn) changed(h *host, step modules.Step) {
 			other.observed.Forget()
 		}
 		other.ahead.changed()
+		for _, reader := range all {
+			reader.ahead.peerChanged(other.observed)
+		}
 	}
 }
 

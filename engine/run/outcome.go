@@ -27,7 +27,6 @@ type outcome struct {
 	items    []report.ItemResult
 	data     cty.Value
 	last     *remote.Result // of the last command that was run
-	forAll   bool           // the task ran here for all hosts of the batch
 	unknown  bool           // the result cannot be known in check mode
 	duration time.Duration
 }
@@ -104,8 +103,7 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 	})
 }
 
-// register makes the outcome visible as result.NAME: on this host, and, where the task ran for all
-// hosts, on all.
+// register makes the outcome visible as result.NAME.
 func (t *turn) register(s *slot, h *host, o outcome) {
 	if s.task.Register == "" {
 		return
@@ -114,11 +112,17 @@ func (t *turn) register(s *slot, h *host, o outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.results[s.task.Register] = value
-	if !o.forAll {
+}
+
+// share gives hosts for which a task ran elsewhere the result of the host that it ran on.
+func (t *turn) share(s *slot, leader *host, others []*host) {
+	if s.task.Register == "" {
 		return
 	}
-	for _, other := range t.batch {
-		other.results[s.task.Register] = value
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range others {
+		h.results[s.task.Register] = leader.results[s.task.Register]
 	}
 }
 

@@ -107,25 +107,34 @@ func (t *turn) task(s *slot, hosts []*host) []*host {
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
-	for _, h := range hosts {
+	elsewhere := make([]bool, len(hosts))
+	for i, h := range hosts {
 		mine := make(chan struct{})
 		wg.Add(1)
 		go func(before <-chan struct{}) {
 			defer wg.Done()
-			defer close(mine)
-			t.onHost(s, h, slow, before)
+			elsewhere[i] = t.onHost(s, h, slow, before)
+			<-before // a host that skips must not let the next one overtake those before it
+			close(mine)
 		}(previous)
 		previous = mine
 	}
 	wg.Wait()
+	var others []*host
+	for i, h := range hosts {
+		if elsewhere[i] {
+			others = append(others, h)
+		}
+	}
+	t.share(s, hosts[0], others)
 	came := t.stillAlive(hosts)
 	t.judge(s, hosts, came)
 	return came
 }
 
-// onHost carries out a task on one host and reports it. before is closed when the host's
+// onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
 // predecessor is done: tasks that may not run on two hosts at once wait for it.
-func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}) {
+func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}) (elsewhere bool) {
 	ctx := t.ctx
 	if s.task.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -134,30 +143,29 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 		defer cancel()
 	}
 	begun := t.options.Clock.Now()
+	defer h.ahead.pass(s)
 	d := h.ahead.take(ctx, s)
 	if d.elsewhere {
-		return
+		return true
 	}
-	if d.acts() {
-		if d.scope == modules.OneByOne {
-			select {
-			case <-before:
-			case <-ctx.Done():
-			}
-			d = h.ahead.take(ctx, s) // what the hosts before changed has dropped the plan
+	if d.scope == modules.OneByOne {
+		select {
+		case <-before:
+		case <-ctx.Done():
 		}
-		if slow != nil {
-			select {
-			case slow <- struct{}{}:
-				defer func() { <-slow }()
-			case <-ctx.Done():
-			}
+		d = h.ahead.take(ctx, s) // what the hosts before changed has dropped the plan
+	}
+	if slow != nil && d.acts() {
+		select {
+		case slow <- struct{}{}:
+			defer func() { <-slow }()
+		case <-ctx.Done():
 		}
 	}
 	o := t.attempts(ctx, s, h, d)
-	o.forAll = s.task.RunOnce || d.scope == modules.OncePerCluster
 	o.duration = t.options.Clock.Now().Sub(begun)
 	t.finish(s, h, o)
+	return false
 }
 
 // judge decides after a task whether the play goes on.
