@@ -1,0 +1,155 @@
+// Package ha makes guests highly available: resources, and where they are placed. On Proxmox VE 8 a placement
+// is a group, from 9 on it is a node-affinity rule.
+package ha
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Module is a resource or a placement. Exactly one block is given.
+type Module struct {
+	Resource  *Resource  `hcl:"resource,block" doc:"A guest that is highly available."`
+	Placement *Placement `hcl:"placement,block" doc:"The nodes on which resources prefer to run."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "ha",
+	Summary: "High availability: resources, and the nodes that they prefer",
+	Doc: `**resource** makes a guest highly available. The task is done when the manager has brought the guest into
+the requested state. **Adding a resource in the default state starts a stopped guest.** A resource in state error is not
+touched: it must be disabled and repaired first.
+
+**placement** says on which nodes resources prefer to run; a higher number wins. On Proxmox VE 8 that is a group to which
+the resources are assigned, on 9 a node-affinity rule. A resource can be in one placement only. A new placement can
+move running guests at once; a strict one stops guests when none of its nodes is online.
+
+From the moment that a resource is active, a node that loses quorum for a minute is reset by its watchdog.`,
+	Example: `task "a resource" {
+  ha {
+    resource {
+      sid          = "vm:100"
+      max_restart  = 1
+      max_relocate = 1
+    }
+  }
+}
+
+task "where it prefers to run" {
+  ha {
+    placement {
+      name      = "prefer-pve1"
+      nodes     = { pve1 = 2, pve2 = 1 }
+      resources = ["vm:100"]
+    }
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// Scope says that the configuration is the cluster's.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate checks what needs no host.
+func (m *Module) Validate() error {
+	switch {
+	case m.Resource != nil && m.Placement == nil:
+		return m.Resource.validate()
+	case m.Placement != nil && m.Resource == nil:
+		return m.Placement.validate()
+	}
+	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "exactly one of resource, placement"}
+}
+
+// Plan is that of the block.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if m.Resource != nil {
+		return m.Resource.plan(ctx, s)
+	}
+	return m.Placement.plan(s)
+}
+
+// scene is what a plan is made from.
+type scene struct {
+	host    modules.Host
+	major   int
+	cluster pve.Cluster
+	ha      pve.HA
+	notes   []string
+}
+
+func (s *scene) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+func (s *scene) plan(steps ...modules.Step) modules.Plan {
+	return modules.Plan{Steps: steps, Notes: s.notes}
+}
+
+func survey(ctx context.Context, h modules.Host) (*scene, error) {
+	pve.Nodes.Want(h, "")
+	pve.Clusters.Want(h, "")
+	pve.GuestLists.Want(h, "")
+	ha, err := pve.HAs.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	major, err := pve.Major(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case cluster.Name == "":
+		return nil, fmt.Errorf("%s is in no cluster: high availability needs one, of three nodes or more", h.Name())
+	case !cluster.Quorate:
+		return nil, fmt.Errorf("cluster %s has no quorum as seen from %s (online: %s)", cluster.Name, h.Name(), strings.Join(cluster.Online(), ", "))
+	case major == 9 && len(ha.Groups) > 0:
+		return nil, fmt.Errorf("cluster %s still has HA groups (%s): Proxmox VE 9 turns them into rules once all nodes run it and are online; wait for that, then run again",
+			cluster.Name, strings.Join(names(ha.Groups), ", "))
+	}
+	return &scene{host: h, major: major, cluster: cluster, ha: ha}, nil
+}
+
+// manager runs one call of ha-manager.
+func manager(args ...string) modules.Run {
+	return modules.Run{
+		Argv: append([]string{"ha-manager"}, args...), Dir: "/root", Limit: time.Minute,
+		Retry: []string{
+			"got lock request timeout",
+			// The manager has not listed its nodes yet: it does within seconds of the first resource.
+			"rule defines more resources than available nodes",
+		},
+		Patience: time.Minute,
+		Explain: func(_ int, _, stderr []byte) error {
+			if text := strings.TrimSpace(string(stderr)); text != "" {
+				return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+			}
+			return nil
+		},
+	}
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

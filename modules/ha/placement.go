@@ -1,0 +1,211 @@
+package ha
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Placement is the nodes on which resources prefer to run.
+type Placement struct {
+	Name       string            `hcl:"name" doc:"Name of the group (Proxmox VE 8) or rule (9)."`
+	Nodes      map[string]string `hcl:"nodes" doc:"Node names and their priorities: { pve1 = 2, pve2 = 1 }. Higher wins."`
+	Resources  []string          `hcl:"resources" doc:"Service ids. Each must be a resource already, and in no other placement."`
+	Strict     bool              `hcl:"strict,optional" default:"false" doc:"Only ever run on these nodes."`
+	NoFailback *bool             `hcl:"nofailback,optional" doc:"Do not move back to a preferred node that returns. A setting of the group on Proxmox VE 8, of each resource on 9."`
+}
+
+func (p *Placement) validate() error {
+	if err := pve.CheckConfigID("placement.name", p.Name); err != nil {
+		return err
+	}
+	if len(p.Nodes) == 0 {
+		return &modules.ArgumentError{Argument: "placement.nodes", Problem: "empty", Want: "at least one node"}
+	}
+	for node, priority := range p.Nodes {
+		if err := pve.CheckNodeName("placement.nodes", node); err != nil {
+			return err
+		}
+		if n, err := strconv.Atoi(priority); err != nil || n < 0 {
+			return &modules.ArgumentError{Argument: "placement.nodes." + node, Problem: fmt.Sprintf("%q is no priority", priority), Want: "a whole number, 0 or more"}
+		}
+	}
+	if len(p.Resources) == 0 {
+		return &modules.ArgumentError{Argument: "placement.resources", Problem: "empty", Want: "at least one service id"}
+	}
+	for _, sid := range p.Resources {
+		if err := pve.CheckServiceID("placement.resources", sid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nodes are the nodes with their priorities.
+func (p *Placement) nodes() map[string]int {
+	nodes := make(map[string]int, len(p.Nodes))
+	for name, text := range p.Nodes {
+		nodes[name], _ = strconv.Atoi(text) // validated
+	}
+	return nodes
+}
+
+// nodeList is the nodes as ha-manager takes them.
+func (p *Placement) nodeList() string {
+	var items []string
+	for _, name := range slices.Sorted(maps.Keys(p.Nodes)) {
+		items = append(items, name+":"+p.Nodes[name])
+	}
+	return strings.Join(items, ",")
+}
+
+func names[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+func (p *Placement) sids() []string {
+	sorted := slices.Clone(p.Resources)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
+func (p *Placement) plan(s *scene) (modules.Plan, error) {
+	for _, node := range names(p.Nodes) {
+		if _, ok := s.cluster.Members[node]; !ok {
+			return modules.Plan{}, fmt.Errorf("placement.nodes: cluster %s has no node %s (it has %s)", s.cluster.Name, node, strings.Join(s.cluster.Names(), ", "))
+		}
+	}
+	for _, sid := range p.sids() {
+		if _, ok := s.ha.Resources[sid]; !ok {
+			return modules.Plan{}, fmt.Errorf("placement.resources: %s is not highly available yet: a task with ha { resource { … } } comes before", sid)
+		}
+	}
+	if s.major == 8 {
+		return p.group(s)
+	}
+	return p.rule(s)
+}
+
+// step is one change of the configuration, which shows at once.
+func (p *Placement) step(s *scene, summary string, after pve.HA, args ...string) modules.Step {
+	return modules.Step{
+		Summary: summary,
+		Action:  manager(args...),
+		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", after.Clone())),
+		Settle:  20 * time.Second,
+		Await:   "the change in /etc/pve/ha",
+		Wide:    true,
+	}
+}
+
+// group plans a group of Proxmox VE 8, and the membership of the resources in it.
+func (p *Placement) group(s *scene) (modules.Plan, error) {
+	after := s.ha.Clone()
+	var steps []modules.Step
+	have, exists := s.ha.Groups[p.Name]
+	want := have
+	want.Nodes, want.Restricted = p.nodes(), p.Strict
+	if p.NoFailback != nil {
+		want.NoFailback = *p.NoFailback
+	}
+	args := []string{"--nodes", p.nodeList(), "--restricted", flag(p.Strict), "--nofailback", flag(want.NoFailback)}
+	after.Groups[p.Name] = want
+	switch {
+	case !exists:
+		steps = append(steps, p.step(s, fmt.Sprintf("create HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
+			append([]string{"groupadd", p.Name}, args...)...))
+	case !maps.Equal(have.Nodes, want.Nodes) || have.Restricted != want.Restricted || have.NoFailback != want.NoFailback:
+		steps = append(steps, p.step(s, fmt.Sprintf("change HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
+			append([]string{"groupset", p.Name}, args...)...))
+	}
+	for _, sid := range p.sids() {
+		resource := after.Resources[sid]
+		if resource.Group == p.Name {
+			continue
+		}
+		if resource.Group != "" {
+			return modules.Plan{}, fmt.Errorf("placement.resources: %s is in HA group %s already, and can be in one only: `ha-manager set %s --delete group` takes it out", sid, resource.Group, sid)
+		}
+		resource.Group = p.Name
+		after.Resources[sid] = resource
+		steps = append(steps, p.step(s, fmt.Sprintf("put %s into HA group %s", sid, p.Name), after, "set", sid, "--group", p.Name))
+	}
+	return s.plan(steps...), nil
+}
+
+func (p *Placement) strictText() string {
+	if p.Strict {
+		return ", strict"
+	}
+	return ""
+}
+
+// rule plans a node-affinity rule of Proxmox VE 9.
+func (p *Placement) rule(s *scene) (modules.Plan, error) {
+	have, exists := s.ha.Rules[p.Name]
+	if exists && have.Type != "node-affinity" {
+		return modules.Plan{}, fmt.Errorf("placement.name: HA rule %s exists and is a %s rule: choose another name", p.Name, have.Type)
+	}
+	if err := p.conflicts(s); err != nil {
+		return modules.Plan{}, err
+	}
+	after := s.ha.Clone()
+	want := pve.Rule{Type: "node-affinity", Nodes: p.nodes(), Resources: map[string]bool{}, Strict: p.Strict, Comment: have.Comment}
+	for _, sid := range p.sids() {
+		want.Resources[sid] = true
+	}
+	after.Rules[p.Name] = want
+	args := []string{"node-affinity", p.Name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", flag(p.Strict)}
+	var steps []modules.Step
+	switch {
+	case !exists:
+		steps = append(steps, p.step(s, fmt.Sprintf("create node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+			append([]string{"rules", "add"}, args...)...))
+	case !maps.Equal(have.Nodes, want.Nodes) || !maps.Equal(have.Resources, want.Resources) || have.Strict != want.Strict || have.Disabled:
+		if have.Disabled {
+			args = append(args, "--delete", "disable")
+		}
+		steps = append(steps, p.step(s, fmt.Sprintf("change node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+			append([]string{"rules", "set"}, args...)...))
+	}
+	if p.NoFailback != nil {
+		for _, sid := range p.sids() {
+			resource := after.Resources[sid]
+			if resource.Failback == !*p.NoFailback {
+				continue
+			}
+			resource.Failback = !*p.NoFailback
+			after.Resources[sid] = resource
+			steps = append(steps, p.step(s, fmt.Sprintf("set failback of %s to %s", sid, flag(resource.Failback)), after, "set", sid, "--failback", flag(resource.Failback)))
+		}
+	}
+	return s.plan(steps...), nil
+}
+
+// conflicts refuses what Proxmox VE would refuse, or silently ignore later.
+func (p *Placement) conflicts(s *scene) error {
+	priorities := map[int]bool{}
+	for _, priority := range p.nodes() {
+		priorities[priority] = true
+	}
+	for _, id := range names(s.ha.Rules) {
+		rule := s.ha.Rules[id]
+		if id == p.Name || rule.Disabled {
+			continue
+		}
+		for _, sid := range p.sids() {
+			switch {
+			case !rule.Resources[sid]:
+			case rule.Type == "node-affinity":
+				return fmt.Errorf("placement.resources: %s is in node-affinity rule %s already, and can be in one only: take it out there first", sid, id)
+			case rule.Type == "resource-affinity" && len(priorities) > 1:
+				return fmt.Errorf("placement.nodes: %s is in resource-affinity rule %s, and then the nodes must all have the same priority", sid, id)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package ha
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Resource is a guest that is highly available.
+type Resource struct {
+	SID         string `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
+	State       string `hcl:"state,optional" default:"\"started\"" doc:"started, stopped, disabled or ignored."`
+	MaxRestart  *int   `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
+	MaxRelocate *int   `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
+	Failback    *bool  `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
+	Group       string `hcl:"group,optional" doc:"HA group. Proxmox VE 8 only; placement is for both."`
+	Comment     string `hcl:"comment,optional" doc:"A remark."`
+}
+
+func (r *Resource) validate() error {
+	if err := pve.CheckServiceID("resource.sid", r.SID); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"started", "stopped", "disabled", "ignored"}, r.state()) {
+		return &modules.ArgumentError{Argument: "resource.state", Problem: fmt.Sprintf("%q is unknown", r.State), Want: "started, stopped, disabled or ignored"}
+	}
+	for argument, n := range map[string]*int{"resource.max_restart": r.MaxRestart, "resource.max_relocate": r.MaxRelocate} {
+		if n != nil && *n < 0 {
+			return &modules.ArgumentError{Argument: argument, Problem: "negative", Want: "0 or more"}
+		}
+	}
+	if r.Group != "" {
+		return pve.CheckConfigID("resource.group", r.Group)
+	}
+	return nil
+}
+
+func (r *Resource) state() string {
+	if r.State == "" {
+		return "started"
+	}
+	return r.State
+}
+
+// settleService bounds how long a service may take to be where it shall be: the manager and the nodes look
+// every ten seconds, and the first resource of a cluster waits for a master.
+const settleService = 2 * time.Minute
+
+func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
+	guest, err := r.guest(ctx, s)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	switch {
+	case s.major == 9 && r.Group != "":
+		return modules.Plan{}, fmt.Errorf("resource.group: Proxmox VE 9 has no HA groups: use placement")
+	case s.major == 8 && r.Failback != nil:
+		return modules.Plan{}, fmt.Errorf("resource.failback: Proxmox VE 8 has it on the group only: use placement with nofailback")
+	case r.Group != "":
+		if _, ok := s.ha.Groups[r.Group]; !ok {
+			return modules.Plan{}, fmt.Errorf("resource.group: there is no HA group %s (ha-manager add would not notice)", r.Group)
+		}
+	}
+	have, exists := s.ha.Resources[r.SID]
+	if exists && s.ha.Services[r.SID].State == "error" {
+		return modules.Plan{}, fmt.Errorf("%s is in state error: repair the guest, run `ha-manager set %s --state disabled`, wait until it is stopped, then run again", r.SID, r.SID)
+	}
+	want := r.wanted(have, exists)
+	after := r.expected(s, want, guest)
+	if exists {
+		changes := r.changes(have, want)
+		if len(changes) == 0 {
+			return r.settled(s, after), nil
+		}
+		return s.plan(r.finish(s, after, modules.Step{
+			Summary: fmt.Sprintf("change resource %s: %s", r.SID, strings.Join(changes, ", ")),
+			Action:  manager(append([]string{"set", r.SID}, r.options(have, want)...)...),
+		})), nil
+	}
+	if err := r.warn(ctx, s); err != nil {
+		return modules.Plan{}, err
+	}
+	none := pve.Resource{MaxRestart: -1, MaxRelocate: -1, Failback: !want.Failback}
+	if s.major == 8 || r.Failback == nil {
+		none.Failback = want.Failback
+	}
+	return s.plan(r.finish(s, after, modules.Step{
+		Summary: fmt.Sprintf("make %s highly available (%s)", r.SID, want.State),
+		Action:  manager(append([]string{"add", r.SID}, r.options(none, want)...)...),
+	})), nil
+}
+
+// guest refuses an id without a guest, or with a guest of the other type.
+func (r *Resource) guest(ctx context.Context, s *scene) (pve.Guest, error) {
+	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
+	if err != nil {
+		return pve.Guest{}, err
+	}
+	kind, id := pve.SplitServiceID(r.SID)
+	guest, ok := guests[id]
+	if !ok {
+		return guest, fmt.Errorf("resource.sid: cluster %s has no guest %d: create it first", s.cluster.Name, id)
+	}
+	if guest.Type != kind {
+		return guest, fmt.Errorf("resource.sid: guest %d is a %s, %s says otherwise", id, map[string]string{"qemu": "virtual machine (vm:)", "lxc": "container (ct:)"}[guest.Type], r.SID)
+	}
+	return guest, nil
+}
+
+// wanted is the resource as it shall be; what the task does not say stays.
+func (r *Resource) wanted(have pve.Resource, exists bool) pve.Resource {
+	want := have
+	if !exists {
+		want = pve.Resource{MaxRestart: 1, MaxRelocate: 1, Failback: true}
+	}
+	want.State = r.state()
+	if r.MaxRestart != nil {
+		want.MaxRestart = *r.MaxRestart
+	}
+	if r.MaxRelocate != nil {
+		want.MaxRelocate = *r.MaxRelocate
+	}
+	if r.Failback != nil {
+		want.Failback = *r.Failback
+	}
+	if r.Group != "" {
+		want.Group = r.Group
+	}
+	if r.Comment != "" {
+		want.Comment = r.Comment
+	}
+	return want
+}
+
+func (r *Resource) changes(have, want pve.Resource) []string {
+	var all []string
+	say := func(key string, before, after any) {
+		if before != after {
+			all = append(all, fmt.Sprintf("%s %v → %v", key, before, after))
+		}
+	}
+	say("state", have.State, want.State)
+	say("max_restart", have.MaxRestart, want.MaxRestart)
+	say("max_relocate", have.MaxRelocate, want.MaxRelocate)
+	say("failback", have.Failback, want.Failback)
+	say("group", have.Group, want.Group)
+	say("comment", have.Comment, want.Comment)
+	return all
+}
+
+// options are the arguments that turn have into want.
+func (r *Resource) options(have, want pve.Resource) []string {
+	var args []string
+	add := func(differs bool, key, value string) {
+		if differs {
+			args = append(args, "--"+key, value)
+		}
+	}
+	add(have.State != want.State, "state", want.State)
+	add(have.MaxRestart != want.MaxRestart, "max_restart", strconv.Itoa(want.MaxRestart))
+	add(have.MaxRelocate != want.MaxRelocate, "max_relocate", strconv.Itoa(want.MaxRelocate))
+	add(have.Failback != want.Failback, "failback", flag(want.Failback))
+	add(have.Group != want.Group, "group", want.Group)
+	add(have.Comment != want.Comment, "comment", want.Comment)
+	return args
+}
+
+// expected is high availability once the manager has done its part.
+func (r *Resource) expected(s *scene, want pve.Resource, guest pve.Guest) pve.HA {
+	after := s.ha.Clone()
+	after.Resources[r.SID] = want
+	for _, name := range s.cluster.Online() {
+		if after.Nodes[name] == "" {
+			after.Nodes[name] = "online"
+		}
+	}
+	service := after.Services[r.SID]
+	if service.Node == "" {
+		service.Node = guest.Node
+	}
+	service.State = map[string]string{"started": "started", "stopped": "stopped", "disabled": "stopped", "ignored": "ignored"}[want.State]
+	after.Services[r.SID] = service
+	return after
+}
+
+// finish adds to a step what it brings about.
+func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
+	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
+	step.Settle = settleService
+	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, after.Services[r.SID].State, orQueued(s.ha.Services[r.SID].State))
+	step.Wide = true
+	return step
+}
+
+func orQueued(state string) string {
+	if state == "" {
+		return "not known to the manager yet"
+	}
+	return state
+}
+
+// settled waits for a resource whose configuration is right and whose service is on its way.
+func (r *Resource) settled(s *scene, after pve.HA) modules.Plan {
+	state := s.ha.Services[r.SID].State
+	there := false
+	switch r.state() {
+	case "ignored":
+		there = true
+	case "started":
+		// A service that is being moved, or stands still for maintenance, is the manager's business.
+		there = slices.Contains([]string{"started", "migrate", "relocate", "freeze"}, state)
+	default:
+		there = state == "stopped"
+	}
+	if there {
+		return s.plan()
+	}
+	step := r.finish(s, after, modules.Step{
+		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, orQueued(state), r.state()),
+		Action:  modules.Wait{},
+		Refresh: true,
+	})
+	return s.plan(step)
+}
+
+// sharedTypes are the types of storage whose volumes every node reaches.
+var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
+
+// warn notes what will keep the guest from being recovered elsewhere.
+func (r *Resource) warn(ctx context.Context, s *scene) error {
+	votes := 0
+	for _, member := range s.cluster.Members {
+		votes += member.Votes
+	}
+	if votes < 3 {
+		s.note("cluster %s has %d votes: high availability needs three to survive the loss of a node", s.cluster.Name, votes)
+	}
+	_, id := pve.SplitServiceID(r.SID)
+	config, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))
+	if err != nil {
+		return err
+	}
+	storages, err := pve.Storages.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
+		if !volume(key) {
+			continue
+		}
+		name, _, ok := strings.Cut(config.Options[key], ":")
+		storage, known := storages[name]
+		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
+			s.note("%s has %s on storage %s, which only one node has: it cannot be recovered on another", r.SID, key, name)
+		}
+	}
+	return nil
+}
+
+// volume reports whether a line of a guest's configuration is a disk.
+func volume(key string) bool {
+	for _, prefix := range []string{"scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "rootfs", "mp"} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok && strings.Trim(rest, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,290 @@
+// Package pvesm defines the storages of a Proxmox VE cluster.
+package pvesm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Module is one storage of the cluster.
+type Module struct {
+	ID      string            `hcl:"id" doc:"The storage's id."`
+	Type    string            `hcl:"type" doc:"rbd, cephfs, dir, or another type that pvesm knows. It cannot be changed later."`
+	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
+	Content []string          `hcl:"content,optional" doc:"What may be stored: images, rootdir, vztmpl, iso, backup, snippets, import."`
+	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All if not given."`
+	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. No secrets: they would be seen in the process list."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "pvesm",
+	Summary: "A storage of the cluster, such as an RBD pool, a CephFS or a directory",
+	Doc: `The storage is defined once for the whole cluster. What exists is compared option by option (lists in any
+order) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
+server that a type cannot change, are refused when they differ: guests refer to the storage by its id.
+
+Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.`,
+	Example: `task "a storage on a pool" {
+  pvesm {
+    id      = "vm-disks"
+    type    = "rbd"
+    pool    = "vm-disks"
+    content = ["images", "rootdir"]
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// fixed are the options that pvesm set refuses to change, by type (PVE::Storage::*Plugin).
+var fixed = map[string][]string{
+	"cephfs": {"path"},
+	"dir":    {"path", "snapshot-as-volume-chain"},
+	"btrfs":  {"path"},
+	"pbs":    {"server", "datastore"},
+	"nfs":    {"server", "export", "path"},
+	"cifs":   {"server", "share", "path"},
+	"lvm":    {"vgname"},
+}
+
+// secrets are options that would stand in the process list.
+var secrets = []string{"password", "keyring", "encryption-key", "master-pubkey"}
+
+var contents = []string{"images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"}
+
+// Scope says that storage.cfg is the cluster's.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate checks what needs no host.
+func (m *Module) Validate() error {
+	if err := pve.CheckStorageID("id", m.ID); err != nil {
+		return err
+	}
+	if m.Type == "" || strings.ContainsAny(m.Type, " -/") {
+		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is no type of storage", m.Type), Want: "rbd, cephfs, dir, …"}
+	}
+	for _, c := range m.Content {
+		if !slices.Contains(contents, c) {
+			return &modules.ArgumentError{Argument: "content", Problem: fmt.Sprintf("%q is unknown", c), Want: "some of " + strings.Join(contents, ", ")}
+		}
+	}
+	if m.Type == "cephfs" && (slices.Contains(m.Content, "images") || slices.Contains(m.Content, "rootdir")) {
+		return &modules.ArgumentError{Argument: "content", Problem: "a cephfs storage holds no disks of guests", Want: "iso, vztmpl, backup, snippets; disks go to an rbd storage"}
+	}
+	if m.Type == "rbd" && m.Pool == "" {
+		return &modules.ArgumentError{Argument: "pool", Problem: "missing", Want: "the name of the Ceph pool"}
+	}
+	if m.Pool != "" && m.Type != "rbd" {
+		return &modules.ArgumentError{Argument: "pool", Problem: "type " + m.Type + " has no pool", Want: "only with type = \"rbd\""}
+	}
+	for _, node := range m.Nodes {
+		if err := pve.CheckNodeName("nodes", node); err != nil {
+			return err
+		}
+	}
+	for key := range m.Options {
+		if slices.Contains(secrets, key) {
+			return &modules.ArgumentError{Argument: "options." + key, Problem: "a secret would be seen in the process list", Want: "set it on the host with pvesm set"}
+		}
+		if slices.Contains([]string{"content", "pool", "nodes", "type"}, key) || key == "" || strings.ContainsAny(key, " =") || strings.HasPrefix(key, "-") {
+			return &modules.ArgumentError{Argument: "options." + key, Problem: "not an option to be given here", Want: "content, pool, nodes and type have arguments of their own; names have no dashes in front"}
+		}
+	}
+	return nil
+}
+
+// wanted are the options as storage.cfg names them.
+func (m *Module) wanted() map[string]string {
+	want := maps.Clone(m.Options)
+	if want == nil {
+		want = map[string]string{}
+	}
+	if m.Pool != "" {
+		want["pool"] = m.Pool
+	}
+	if len(m.Content) > 0 {
+		want["content"] = join(m.Content)
+	}
+	if len(m.Nodes) > 0 {
+		want["nodes"] = join(m.Nodes)
+	}
+	return want
+}
+
+func join(items []string) string {
+	sorted := slices.Clone(items)
+	sort.Strings(sorted)
+	return strings.Join(slices.Compact(sorted), ",")
+}
+
+// same compares two values of an option; lists are sets, and so are property strings.
+func same(key, a, b string) bool {
+	if key == "content" || key == "nodes" || key == "prune-backups" || key == "content-dirs" {
+		return maps.Equal(pve.List(a), pve.List(b))
+	}
+	return a == b
+}
+
+// Plan compares the storage with storage.cfg.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	storages, err := pve.Storages.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	have, exists := storages[m.ID]
+	want := m.wanted()
+	var step modules.Step
+	after := pve.Storage{Type: m.Type, Options: map[string]string{}}
+	if exists {
+		if have.Type != m.Type {
+			return modules.Plan{}, fmt.Errorf("storage %s exists and is of type %s, not %s: guests refer to it by its id; choose another id", m.ID, have.Type, m.Type)
+		}
+		differing, err := m.differing(have, want)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if len(differing) == 0 {
+			return modules.Plan{}, nil
+		}
+		maps.Copy(after.Options, have.Options)
+		step = m.set(have, want, differing)
+	} else {
+		if err := m.check(ctx, h); err != nil {
+			return modules.Plan{}, err
+		}
+		if m.Type == "cephfs" && want["path"] == "" {
+			after.Options["path"] = "/mnt/pve/" + m.ID
+		}
+		step = modules.Step{
+			Summary: fmt.Sprintf("add storage %s (%s%s)", m.ID, m.Type, suffix(want["content"])),
+			Action:  m.run("add", m.Type, m.ID, arguments(want, keys(want))),
+		}
+	}
+	maps.Copy(after.Options, want)
+	all := maps.Clone(storages)
+	all[m.ID] = after
+	step.Expect = pve.Everywhere(h, pve.Storages.Expect("", all))
+	step.Settle, step.Await, step.Wide = 10*time.Second, "storage "+m.ID+" in /etc/pve/storage.cfg", true
+	return modules.Plan{Steps: []modules.Step{step}}, nil
+}
+
+func suffix(content string) string {
+	if content == "" {
+		return ""
+	}
+	return ": " + content
+}
+
+// differing are the options that differ, sorted; a fixed one is an error.
+func (m *Module) differing(have pve.Storage, want map[string]string) ([]string, error) {
+	var differing []string
+	for _, key := range keys(want) {
+		if same(key, have.Options[key], want[key]) {
+			continue
+		}
+		if slices.Contains(fixed[m.Type], key) {
+			return nil, fmt.Errorf("storage %s has %s %q, the task says %q: this cannot be changed on a storage that exists; choose another id",
+				m.ID, key, have.Options[key], want[key])
+		}
+		differing = append(differing, key)
+	}
+	return differing, nil
+}
+
+// check refuses a storage whose pool or file system does not exist: pvesm would add the first all the same.
+func (m *Module) check(ctx context.Context, h modules.Host) error {
+	if m.Options["monhost"] != "" || (m.Type != "rbd" && m.Type != "cephfs") {
+		return nil
+	}
+	conf, err := pve.CephConfs.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	if len(conf.MonHosts()) == 0 {
+		return fmt.Errorf("storage %s: %w", m.ID, pve.ErrNoCeph)
+	}
+	if m.Type == "rbd" {
+		pools, err := pve.Pools.Observe(ctx, h, "")
+		if err != nil {
+			return err
+		}
+		if _, ok := pools[m.Pool]; !ok {
+			return fmt.Errorf("pool: there is no Ceph pool %s; there are: %s", m.Pool, list(keys(pools)))
+		}
+		return nil
+	}
+	systems, err := pve.FileSystems.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	name := m.Options["fs-name"]
+	fs, ok := systems[name]
+	switch {
+	case name == "" && len(systems) == 0, name != "" && !ok:
+		return fmt.Errorf("storage %s: there is no CephFS %s; there are: %s", m.ID, name, list(keys(systems)))
+	case name != "" && !fs.Active:
+		return fmt.Errorf("storage %s: no metadata server is active for CephFS %s, it could not be mounted", m.ID, name)
+	}
+	return nil
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (m *Module) set(have pve.Storage, want map[string]string, differing []string) modules.Step {
+	diff := modules.Diff{Subject: "storage " + m.ID}
+	for _, key := range differing {
+		diff.Before += key + " " + have.Options[key] + "\n"
+		diff.After += key + " " + want[key] + "\n"
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("change storage %s: %s", m.ID, strings.Join(differing, ", ")),
+		Action:  m.run("set", m.ID, "", arguments(want, differing)),
+		Diff:    &diff,
+	}
+}
+
+func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+func arguments(options map[string]string, names []string) []string {
+	var args []string
+	for _, key := range names {
+		args = append(args, "--"+key, options[key])
+	}
+	return args
+}
+
+// run is one call of pvesm; adding activates the storage, which can hang on a dead server.
+func (m *Module) run(command, first, second string, options []string) modules.Run {
+	argv := []string{"pvesm", command, first}
+	if second != "" {
+		argv = append(argv, second)
+	}
+	return modules.Run{
+		Argv: append(argv, options...), Dir: "/root", Limit: 3 * time.Minute,
+		Retry: []string{"got lock request timeout"}, Patience: time.Minute,
+		Explain: func(_ int, _, stderr []byte) error {
+			text := strings.TrimSpace(string(stderr))
+			if text == "" {
+				return nil
+			}
+			if strings.Contains(text, "keyring file for storage") && strings.Contains(text, "already exists") {
+				text += "; a left-over of a storage that was removed: delete /etc/pve/priv/ceph/" + m.ID + ".keyring and .secret, and run again"
+			}
+			return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+		},
+	}
+}

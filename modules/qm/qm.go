@@ -1,0 +1,320 @@
+// Package qm creates virtual machines on a Proxmox VE cluster.
+package qm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Module is one virtual machine.
+type Module struct {
+	ID      int               `hcl:"id" doc:"The id, from 100 on, unique in the cluster."`
+	Node    string            `hcl:"node" doc:"Inventory name of the host on which it is created. Where it is later does not matter."`
+	Name    string            `hcl:"name" doc:"The name: letters, digits, hyphens and dots."`
+	Memory  int               `hcl:"memory,optional" default:"512" doc:"Memory in MiB."`
+	Cores   int               `hcl:"cores,optional" default:"1" doc:"Cores."`
+	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by their slot: scsi0 = \"STORAGE:GIB\" allocates one, anything else is as in qm(1)."`
+	Net     map[string]string `hcl:"net,optional" doc:"Network devices by their slot: net0 = \"virtio,bridge=vmbr0\"."`
+	Options map[string]string `hcl:"options,optional" doc:"Further options as qm(1) names them, without dashes: ostype, scsihw, boot, …."`
+	Start   bool              `hcl:"start,optional" default:"false" doc:"Start it once it has been created. High availability does this by itself."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "qm",
+	Summary: "A virtual machine, created if its id is free",
+	Doc: `The machine is created on the named host if no guest of the cluster has its id. A machine of that id that exists
+is recognised by its name; a difference in memory, cores or anything else that the task says is a note and is never
+repaired here, because a running guest depends on it. A guest of the same id with another name is refused.
+Nothing is ever destroyed.`,
+	Example: `task "a virtual machine" {
+  qm {
+    id     = 100
+    node   = "pve1"
+    name   = "sso"
+    memory = 2048
+    cores  = 2
+    disks = {
+      scsi0 = "vm-disks:32"
+    }
+    net = {
+      net0 = "virtio,bridge=vmbr0"
+    }
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+var (
+	guestName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
+	diskSlot  = regexp.MustCompile(`^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$`)
+	netSlot   = regexp.MustCompile(`^net([0-9]|[12][0-9]|3[01])$`)
+	optionKey = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	newVolume = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
+)
+
+// Scope says that an id belongs to the whole cluster.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate checks what needs no host.
+func (m *Module) Validate() error {
+	if m.ID < 100 || m.ID > 999999999 {
+		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}
+	}
+	if !guestName.MatchString(m.Name) {
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "a DNS name: letters, digits, hyphens and dots"}
+	}
+	if m.Node == "" {
+		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "the inventory name of a host"}
+	}
+	if m.Memory < 0 || m.Memory > 0 && m.Memory < 16 {
+		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(m.Memory), Want: "at least 16 MiB"}
+	}
+	if m.Cores < 0 {
+		return &modules.ArgumentError{Argument: "cores", Problem: strconv.Itoa(m.Cores), Want: "at least 1"}
+	}
+	for _, group := range []struct {
+		argument string
+		values   map[string]string
+		form     *regexp.Regexp
+		want     string
+	}{
+		{"disks", m.Disks, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},
+		{"net", m.Net, netSlot, "a slot such as net0"},
+		{"options", m.Options, optionKey, "an option of qm without dashes in front"},
+	} {
+		for key, value := range group.values {
+			if !group.form.MatchString(key) {
+				return &modules.ArgumentError{Argument: group.argument + "." + key, Problem: "unknown", Want: group.want}
+			}
+			if strings.ContainsAny(value, "\n\x00") {
+				return &modules.ArgumentError{Argument: group.argument + "." + key, Problem: "has a line break", Want: "one line"}
+			}
+		}
+	}
+	for _, key := range []string{"name", "memory", "cores", "cipassword"} {
+		if _, ok := m.Options[key]; ok {
+			want := "it has an argument of its own"
+			if key == "cipassword" {
+				want = "a password would be seen in the process list: set it on the host"
+			}
+			return &modules.ArgumentError{Argument: "options." + key, Problem: "not to be given here", Want: want}
+		}
+	}
+	return nil
+}
+
+// wanted are the lines of the configuration that the task says.
+func (m *Module) wanted() map[string]string {
+	want := map[string]string{"name": m.Name, "memory": strconv.Itoa(m.memory()), "cores": strconv.Itoa(m.cores())}
+	maps.Copy(want, m.Options)
+	maps.Copy(want, m.Net)
+	maps.Copy(want, m.Disks)
+	return want
+}
+
+func (m *Module) memory() int {
+	if m.Memory == 0 {
+		return 512
+	}
+	return m.Memory
+}
+
+func (m *Module) cores() int {
+	if m.Cores == 0 {
+		return 1
+	}
+	return m.Cores
+}
+
+// Plan creates the machine if its id is free.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	id := strconv.Itoa(m.ID)
+	pve.GuestLists.Want(h, "")
+	have, err := pve.GuestConfigs.Observe(ctx, h, id)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	guests, err := pve.GuestLists.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if have.Exists {
+		return m.existing(have)
+	}
+	if guest, listed := guests[m.ID]; listed {
+		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s but its configuration cannot be found: is that node's configuration damaged?", m.ID, guest.Node)
+	}
+	return m.create(ctx, h, guests)
+}
+
+// existing judges a guest that has the id.
+func (m *Module) existing(have pve.GuestConfig) (modules.Plan, error) {
+	if have.Type != "qemu" {
+		return modules.Plan{}, fmt.Errorf("id %d belongs to container %s on %s: choose another id", m.ID, have.Title(), have.Node)
+	}
+	if have.Title() != m.Name {
+		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task says %q: choose another id, or rename the machine (qm set %d --name %s)",
+			m.ID, have.Title(), have.Node, m.Name, m.ID, m.Name)
+	}
+	var drift []string
+	want := m.wanted()
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if now := have.Options[key]; differs(key, now, want[key]) {
+			drift = append(drift, fmt.Sprintf("%s is %q, the task says %q", key, now, want[key]))
+		}
+	}
+	plan := modules.Plan{Data: data(m.ID, have.Node)}
+	if len(drift) > 0 {
+		plan.Notes = []string{fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; "))}
+	}
+	return plan, nil
+}
+
+func data(id int, node string) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{"id": cty.NumberIntVal(int64(id)), "node": cty.StringVal(node)})
+}
+
+// differs compares one line. Of a disk only its storage is compared: the volume's name and size are
+// Proxmox's to write. Of a network device only what is said: its MAC address is made up at creation.
+func differs(key, have, want string) bool {
+	switch {
+	case have == "":
+		// One core, and so on, are not written when they are the default.
+		return key != "cores" || want != "1"
+	case diskSlot.MatchString(key):
+		a, _, _ := strings.Cut(have, ":")
+		b, _, _ := strings.Cut(want, ":")
+		return a != b
+	case netSlot.MatchString(key):
+		present := pve.List(have)
+		for item := range pve.List(want) {
+			model, _, _ := strings.Cut(item, "=")
+			if !present[item] && !strings.HasPrefix(have, model+"=") {
+				return true
+			}
+		}
+		return false
+	}
+	return have != want
+}
+
+// create plans the creation on the named host.
+func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.Guest) (modules.Plan, error) {
+	target, err := h.Peer(m.Node)
+	if err != nil {
+		return modules.Plan{}, fmt.Errorf("node: %w", err)
+	}
+	node, err := pve.Nodes.Observe(ctx, target, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := m.checkNode(ctx, target); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := m.checkStorages(ctx, h, node.Name); err != nil {
+		return modules.Plan{}, err
+	}
+	want := m.wanted()
+	argv := []string{"qm", "create", strconv.Itoa(m.ID)}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		argv = append(argv, "--"+key, want[key])
+	}
+	if m.Start {
+		argv = append(argv, "--start", "1")
+	}
+	guest := pve.Guest{Node: node.Name, Type: "qemu"}
+	all := maps.Clone(guests)
+	all[m.ID] = guest
+	// Volumes get their names from Proxmox; what is compared of them is the storage.
+	config := pve.GuestConfig{Exists: true, Guest: guest, Options: want}
+	run := modules.Run{
+		Argv: argv, Dir: "/root", Limit: 10 * time.Minute,
+		Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute,
+		Explain: explain,
+	}
+	return modules.Plan{
+		Steps: []modules.Step{{
+			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, m.memory(), m.cores(), m.diskText()),
+			Action:  run,
+			Expect:  pve.Everywhere(h, pve.GuestLists.Expect("", all), pve.GuestConfigs.Expect(strconv.Itoa(m.ID), config)),
+			Settle:  20 * time.Second,
+			Await:   fmt.Sprintf("virtual machine %d in /etc/pve", m.ID),
+			Wide:    true,
+			On:      elsewhere(h, target),
+		}},
+		Data: data(m.ID, node.Name),
+	}, nil
+}
+
+func elsewhere(h, target modules.Host) modules.Host {
+	if target == h {
+		return nil
+	}
+	return target
+}
+
+func (m *Module) diskText() string {
+	text := ""
+	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
+		text += ", " + slot + " " + m.Disks[slot]
+	}
+	return text
+}
+
+// checkNode refuses a target that is no part of a cluster that can be written.
+func (m *Module) checkNode(ctx context.Context, target *observe.Host) error {
+	cluster, err := pve.Clusters.Observe(ctx, target, "")
+	if err != nil {
+		return err
+	}
+	if !cluster.Mounted || !cluster.Quorate {
+		return fmt.Errorf("node %s cannot write /etc/pve: is Proxmox VE installed there, and has it quorum?", m.Node)
+	}
+	return nil
+}
+
+// checkStorages refuses disks on storages that do not exist, or not on that node, or not for disks.
+func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
+	storages, err := pve.Storages.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
+		parts := newVolume.FindStringSubmatch(m.Disks[slot])
+		if parts == nil {
+			continue // an existing volume, an image, or none
+		}
+		storage, ok := storages[parts[1]]
+		if !ok {
+			return fmt.Errorf("disks.%s: there is no storage %s; there are: %s", slot, parts[1], strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
+		}
+		if nodes := storage.Options["nodes"]; nodes != "" && !pve.List(nodes)[node] {
+			return fmt.Errorf("disks.%s: storage %s is not on node %s (it is on %s)", slot, parts[1], node, nodes)
+		}
+		if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
+			return fmt.Errorf("disks.%s: storage %s holds no disks of virtual machines (content %s)", slot, parts[1], content)
+		}
+	}
+	return nil
+}
+
+func explain(_ int, _, stderr []byte) error {
+	if text := strings.TrimSpace(string(stderr)); text != "" {
+		return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+	}
+	return nil
+}
