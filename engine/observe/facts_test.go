@@ -1,0 +1,173 @@
+package observe
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/gocty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"hlplay/engine/remote"
+)
+
+const bookworm = `PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+NAME='Debian GNU/Linux'
+VERSION_ID="12"
+VERSION_CODENAME=bookworm
+ID=debian
+# a comment
+HOME_URL="https://www.debian.org/"
+BROKEN="no end
+`
+
+func text(content string) File {
+	return File{Type: Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func factHost(t *testing.T, more ...Expectation) *Host {
+	disks, _ := told(t, Disks, []string{""}, []remote.Answer{{Stdout: lsblkFixture(t)}, {Stdout: []byte(deviceLinks)}})
+	h := NewRecorded("pve1",
+		Files.Expect("/proc/sys/kernel/hostname", text("pve1\n")),
+		Files.Expect("/etc/hosts", text("127.0.0.1 localhost\n192.0.2.11 pve1.example.org pve1\n")),
+		Files.Expect("/etc/os-release", File{Type: Symlink, Target: "../usr/lib/os-release"}),
+		Files.Expect("/usr/lib/os-release", text(bookworm)),
+		Files.Expect("/proc/cpuinfo", text("processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\n")),
+		Files.Expect("/proc/meminfo", text("MemTotal:       16384 kB\nMemFree: 1 kB\nSwapTotal:          8 kB\n")),
+		Files.Expect("/sys/firmware/efi", File{Type: Directory}),
+		Files.Expect("/etc/kernel/proxmox-boot-uuids", File{}),
+		Files.Expect("/boot/efi/EFI/systemd", File{}),
+		Files.Expect("/efi/EFI/systemd", File{}),
+		Files.Expect("/boot/grub/grub.cfg", text("")),
+		Dirs.Expect("/sys/kernel/iommu_groups", Listing{Exists: true, Entries: []string{"0", "1"}}),
+		Commands.Expect(Reading{Argv: []string{"systemd-detect-virt"}}.Key(), remote.Answer{Stdout: []byte("none\n"), Exit: 1}),
+		Kernels.Expect("", Kernel{Release: "6.8.12-9-pve", Version: "#1 SMP", Architecture: "x86_64"}),
+		Packages.Expect("pve-manager", Package{Status: InstalledStatus, Version: "8.4.1"}),
+		Packages.Expect("ceph", Package{}),
+		Networks.Expect("", network(t)),
+		Resolves.Expect("pve1", []netip.Addr{netip.MustParseAddr("192.0.2.11")}),
+		Disks.Expect("", disks[""]))
+	h.Predict(more)
+	return h
+}
+
+func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
+	want := map[string]string{
+		"addresses":      `["192.0.2.11","2001:db8::11"]`,
+		"boot":           `{"efi":true,"loader":"grub"}`,
+		"ceph":           `null`,
+		"cpu":            `{"count":2,"model":"AMD EPYC","vendor":"AuthenticAMD"}`,
+		"default_route":  `{"gateway":"192.0.2.1","interface":"eno1"}`,
+		"distribution":   `{"codename":"bookworm","id":"debian","pretty":"Debian GNU/Linux 12 (bookworm)","version":"12"}`,
+		"fqdn":           `"pve1.example.org"`,
+		"hostname":       `"pve1"`,
+		"interfaces":     `{"eno1":{"addresses":["192.0.2.11/24","fe80::5054:ff:fe12:3456/64","2001:db8::11/64"],"mac":"52:54:00:12:34:56","mtu":1500,"speed":10000,"state":"up"},"eno2":{"addresses":[],"mac":"52:54:00:12:34:57","mtu":9000,"speed":null,"state":"down"},"lo":{"addresses":["127.0.0.1/8","::1/128"],"mac":"00:00:00:00:00:00","mtu":65536,"speed":null,"state":"unknown"}}`,
+		"iommu":          `{"enabled":true,"groups":2}`,
+		"kernel":         `{"architecture":"x86_64","pve":true,"release":"6.8.12-9-pve","version":"#1 SMP"}`,
+		"memory":         `{"swap":8192,"total":16777216}`,
+		"name_addresses": `["192.0.2.11"]`,
+		"pve":            `{"major":8,"version":"8.4.1"}`,
+		"virtualization": `null`,
+	}
+	for _, doc := range Facts() {
+		value, err := Fact(t.Context(), factHost(t), doc.Name)
+		if err != nil {
+			t.Errorf("%s: %v", doc.Name, err)
+			continue
+		}
+		if !value.Type().Equals(doc.Type) {
+			t.Errorf("%s is a %s, documented as %s", doc.Name, value.Type().FriendlyName(), doc.Type.FriendlyName())
+		}
+		if doc.Doc == "" {
+			t.Errorf("%s has no documentation", doc.Name)
+		}
+		if doc.Name == "disks" {
+			continue
+		}
+		got, err := ctyjson.Marshal(value, value.Type())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want[doc.Name], string(got)); diff != "" {
+			t.Errorf("%s is wrong (-want +got):\n%s", doc.Name, diff)
+		}
+	}
+}
+
+func TestTheFactOfDisks(t *testing.T) {
+	value, err := Fact(t.Context(), factHost(t), "disks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sda := value.Index(cty.NumberIntVal(0))
+	var got struct {
+		Name        string   `cty:"name"`
+		Path        string   `cty:"path"`
+		ByID        []string `cty:"by_id"`
+		Size        int64    `cty:"size"`
+		Serial      *string  `cty:"serial"`
+		WWN         *string  `cty:"wwn"`
+		Model       *string  `cty:"model"`
+		Rotational  bool     `cty:"rotational"`
+		Use         string   `cty:"use"`
+		Partitions  []string `cty:"partitions"`
+		Mountpoints []string `cty:"mountpoints"`
+	}
+	if err := gocty.FromCtyValue(sda, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "sda" || got.Size != 274877906944 || got.Serial != nil || got.Use != "partitions" ||
+		!cmp.Equal(got.Partitions, []string{"/dev/sda1"}) || !cmp.Equal(got.Mountpoints, []string{"/"}) {
+		t.Errorf("the first disk is %+v", got)
+	}
+}
+
+func TestFactsInCheckMode(t *testing.T) {
+	h := factHost(t,
+		Packages.Expect("pve-manager", Package{Status: InstalledStatus}),
+		Packages.Unknown("ceph", "it is about to be upgraded"),
+		Kernels.Expect("", Kernel{Release: "6.8.12-9-pve", Architecture: "x86_64"}))
+	pve, err := Fact(t.Context(), h, "pve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := pve.GetAttr("version"); v.IsKnown() || v.Range().CouldBeNull() {
+		t.Errorf("the version of a package yet to be installed is %#v, expected unknown but not null", v)
+	}
+	if major := pve.GetAttr("major"); !major.RawEquals(cty.NumberIntVal(8)) {
+		t.Errorf("the major version on bookworm is %#v, expected 8", major)
+	}
+	ceph, err := Fact(t.Context(), h, "ceph")
+	if err != nil || ceph.IsKnown() || !ceph.Type().Equals(cephType) {
+		t.Errorf("a fact that depends on something unknowable is %#v (error %v)", ceph, err)
+	}
+	kernel, err := Fact(t.Context(), h, "kernel")
+	if err != nil || kernel.GetAttr("version").IsKnown() || !kernel.GetAttr("pve").True() {
+		t.Errorf("the kernel is %#v (error %v)", kernel, err)
+	}
+}
+
+func TestAnUnknownFactNamesTheNearest(t *testing.T) {
+	_, err := Fact(t.Context(), factHost(t), "distributon")
+	if err == nil || !strings.Contains(err.Error(), `"distribution"`) {
+		t.Errorf("the error is %v, expected a hint at distribution", err)
+	}
+}
+
+func TestFactsOfThisMachine(t *testing.T) {
+	h := localHost(t)
+	for _, name := range []string{"hostname", "distribution", "kernel", "cpu", "memory", "boot", "iommu"} {
+		value, err := Fact(t.Context(), h, name)
+		if err != nil || value.IsNull() || !value.IsWhollyKnown() {
+			t.Errorf("%s is %#v (error %v)", name, value, err)
+		}
+	}
+}
+
+func FuzzOSRelease(f *testing.F) {
+	f.Add(bookworm)
+	f.Add("A=$(id)\nB=`id`\nC=$HOME\nD=~\nE=a b\n")
+	f.Fuzz(func(t *testing.T, text string) { parseOSRelease(text) })
+}

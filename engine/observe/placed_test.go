@@ -1,0 +1,55 @@
+package observe
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPlacingAFileShowsEverywhere(t *testing.T) {
+	h := NewRecorded("h",
+		Files.Expect("/etc/apt/x.list", File{}),
+		Dirs.Expect("/etc/apt", Listing{Exists: true, Entries: []string{"a", "z"}}),
+		Globs.Expect("/etc/other/*", nil))
+	h.Predict(Placed(h, "/etc/apt/x.list", text("hello\n")))
+	d, err := Dirs.Observe(t.Context(), h, "/etc/apt")
+	if diff := cmp.Diff(Listing{Exists: true, Entries: []string{"a", "x.list", "z"}}, d); err != nil || diff != "" {
+		t.Errorf("the directory is wrong (error %v, -want +got):\n%s", err, diff)
+	}
+	sum, err := Sums.Observe(t.Context(), h, "/etc/apt/x.list")
+	if sum != "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03" || err != nil {
+		t.Errorf("the sum is %q (error %v)", sum, err)
+	}
+	if _, err := Globs.Observe(t.Context(), h, "/etc/apt/*.list"); !IsUnknown(err) {
+		t.Errorf("a pattern that matches the new file is told as known (error %v)", err)
+	}
+	if _, err := Globs.Observe(t.Context(), h, "/etc/other/*"); err != nil {
+		t.Errorf("a pattern elsewhere: %v", err)
+	}
+	h.Predict(Placed(h, "/etc/apt/x.list", File{}))
+	if exists, err := Exists(t.Context(), h, "/etc/apt/x.list"); exists || err != nil {
+		t.Errorf("the removed file exists: %v (error %v)", exists, err)
+	}
+}
+
+func TestAHostsFileResolves(t *testing.T) {
+	h := NewRecorded("h", Files.Expect("/etc/hosts", text("127.0.1.1 pve1\n192.0.2.9 gone\n")))
+	h.Predict(Placed(h, "/etc/hosts", text("192.0.2.11 pve1.example.org pve1 # us\n2001:db8::11 pve1\n")))
+	got, err := Resolves.Observe(t.Context(), h, "pve1")
+	want := []netip.Addr{netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("2001:db8::11")}
+	if diff := cmp.Diff(want, got, comparePrefixes...); err != nil || diff != "" {
+		t.Errorf("pve1 resolves wrong (error %v, -want +got):\n%s", err, diff)
+	}
+	if _, err := Resolves.Observe(t.Context(), h, "gone"); !IsUnknown(err) {
+		t.Errorf("a name whose entry goes is told as known (error %v)", err)
+	}
+}
+
+func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
+	h := NewRecorded("h", Files.Expect("/etc/systemd/system/x.service", File{}), Units.Expect("x.service", Unit{}))
+	h.Predict(Placed(h, "/etc/systemd/system/x.service", text("[Unit]\n")))
+	if _, err := Units.Observe(t.Context(), h, "x.service"); !IsUnknown(err) {
+		t.Errorf("a unit whose file is about to change is told as known (error %v)", err)
+	}
+}
