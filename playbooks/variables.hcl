@@ -106,12 +106,3 @@ variable "ha_resources" {
     "vm:100" = { nodes = { pve1 = 2, pve2 = 1 } }
   }
 }
-
-locals {
-  # The founder makes the cluster, the others join it.
-  founder       = groups.pve[0]
-  monitor_hosts = slice(groups.pve, 0, var.monitors)
-  osds          = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
-  # The pools share the OSDs' budget of placement groups; CephFS adds two small ones.
-  pool_count = length(var.pools) + 1
-}

@@ -1,16 +1,51 @@
 // Package registry lists the modules that hlplay ships. Adding a module is adding its package and one line here.
 package registry
 
-import "hlplay/modules"
+import (
+	"hlplay/modules"
+	"hlplay/modules/apt"
+	"hlplay/modules/assert"
+	"hlplay/modules/command"
+	"hlplay/modules/file"
+	"hlplay/modules/ha"
+	"hlplay/modules/modprobe"
+	"hlplay/modules/pveceph"
+	"hlplay/modules/pvecm"
+	"hlplay/modules/pvesm"
+	"hlplay/modules/qm"
+	"hlplay/modules/reboot"
+	"hlplay/modules/service"
+	"hlplay/modules/sysctl"
+	"hlplay/modules/timezone"
+	"hlplay/modules/user"
+	"hlplay/modules/wait_for"
+)
+
+var all = []modules.Spec{
+	apt.Spec,
+	assert.Spec,
+	command.Spec,
+	file.Spec,
+	ha.Spec,
+	modprobe.Spec,
+	pveceph.Spec,
+	pvecm.Spec,
+	pvesm.Spec,
+	qm.Spec,
+	reboot.Spec,
+	service.Spec,
+	sysctl.Spec,
+	timezone.Spec,
+	user.Spec,
+	wait_for.Spec,
+}
 
 // All returns the modules in the order of their names.
-func All() []modules.Spec {
-	return []modules.Spec{}
-}
+func All() []modules.Spec { return all }
 
 // Find returns the module of that name.
 func Find(name string) (modules.Spec, bool) {
-	for _, spec := range All() {
+	for _, spec := range all {
 		if spec.Name == name {
 			return spec, true
 		}

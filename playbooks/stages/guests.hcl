@@ -5,7 +5,7 @@ play "guests" {
     for_each = var.guests
     qm {
       id     = tonumber(each.key)
-      node   = local.founder
+      node   = groups.pve[0]
       name   = each.value.name
       memory = each.value.memory
       disks = {

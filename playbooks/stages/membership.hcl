@@ -1,10 +1,14 @@
 play "form the cluster" {
   hosts = "pve"
 
+  vars = {
+    founder = groups.pve[0]
+  }
+
   task "G1.26 create, G1.27 join one by one" {
     pvecm {
       cluster = var.cluster_name
-      founder = local.founder
+      founder = vars.founder
       link0   = host.address
     }
     register = "membership"

@@ -1,6 +1,12 @@
 play "pools and file system" {
   hosts = "pve"
 
+  vars = {
+    osds = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
+    # The pools share the OSDs' placement groups; CephFS has a small share of them.
+    pools = length(var.pools) + 1
+  }
+
   task "G1.47 G2.9 CRUSH rule" {
     pveceph {
       rule {
@@ -18,7 +24,7 @@ play "pools and file system" {
         size       = each.value.size
         min_size   = each.value.min_size
         crush_rule = var.crush_rule.name
-        pg_num     = pg_count(local.osds, each.value.size, local.pool_count, var.pgs_per_osd)
+        pg_num     = pg_count(vars.osds, each.value.size, vars.pools, var.pgs_per_osd)
       }
     }
   }
