@@ -1,0 +1,230 @@
+package observe
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/remote"
+)
+
+func TestCandidates(t *testing.T) {
+	got := parsed(t, Candidates, []string{"bash", "chrony", "nosuch", "os-prober"}, out(`bash:
+  Installed: 5.2.15-2+b8
+  Candidate: 5.2.15-2+b13
+  Version table:
+     5.2.15-2+b13 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+ *** 5.2.15-2+b8 100
+        100 /var/lib/dpkg/status
+chrony:
+  Installed: (none)
+  Candidate: 4.3-2+deb12u3
+  Version table:
+     4.3-2+deb12u3 500
+os-prober:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+`))
+	want := map[string]Candidate{
+		"bash":      {Version: "5.2.15-2+b13", Installed: "5.2.15-2+b8"},
+		"chrony":    {Version: "4.3-2+deb12u3"},
+		"nosuch":    {},
+		"os-prober": {},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("candidates differ (-want +got):\n%s", diff)
+	}
+}
+
+const chronyTransaction = `Reading package lists...
+The following packages will be REMOVED:
+  systemd-timesyncd
+The following NEW packages will be installed:
+  chrony
+0 upgraded, 1 newly installed, 1 to remove and 125 not upgraded.
+Remv systemd-timesyncd [252.39-1~deb12u2]
+Inst chrony (4.3-2+deb12u3 Debian:12.15/oldstable [amd64])
+Conf chrony (4.3-2+deb12u3 Debian:12.15/oldstable [amd64])
+`
+
+func TestTransactions(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer remote.Answer
+		want   Transaction
+	}{
+		{"nothing", out("Reading package lists...\n0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.\n"), Transaction{}},
+		{"a conflict", out(chronyTransaction), Transaction{Changes: []PackageChange{
+			{Name: "systemd-timesyncd", From: "252.39-1~deb12u2"},
+			{Name: "chrony", To: "4.3-2+deb12u3"},
+		}}},
+		{"an upgrade", out("Inst libc6 [2.36-9] (2.36-9+deb12u14 Debian:12.15/oldstable [amd64]) [libc-bin:amd64 ]\nConf libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nPurg mutt [2.2]\n"),
+			Transaction{Changes: []PackageChange{{"libc6", "2.36-9", "2.36-9+deb12u14"}, {Name: "mutt", From: "2.2"}}}},
+		{"an unknown package", remote.Answer{Exit: 100, Stderr: []byte("E: Unable to locate package proxmox-ve\n")},
+			Transaction{Problem: "E: Unable to locate package proxmox-ve"}},
+		{"unmet dependencies", remote.Answer{Exit: 100,
+			Stdout: []byte("The following packages have unmet dependencies:\n ceph-mon : Depends: ceph-base (= 19.2.1-pve3) but 18.2.7+ds-1 is to be installed\n"),
+			Stderr: []byte("E: Unable to correct problems, you have held broken packages.\n")},
+			Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2.1-pve3) but 18.2.7+ds-1 is to be installed\nE: Unable to correct problems, you have held broken packages."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := parsed(t, Transactions, []string{"full-upgrade"}, c.answer)["full-upgrade"]
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the transaction differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTransactionThatDoesNotEnd(t *testing.T) {
+	if _, err := parseTransaction(remote.Answer{Exit: 124}); err == nil {
+		t.Error("a simulation that timeout(1) ended was taken for an answer")
+	}
+}
+
+func TestUpgradable(t *testing.T) {
+	got := parsed(t, Upgradable, []string{""}, out(chronyTransaction))[""]
+	if diff := cmp.Diff([]string{"systemd-timesyncd", "chrony"}, got); diff != "" {
+		t.Errorf("the names differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestAptIndex(t *testing.T) {
+	const lists = "1000.5 /var/lib/apt/lists\n900.000000000 /var/lib/apt/lists/deb.debian.org_debian_dists_trixie_InRelease\n"
+	const stamp = "1000.500000000 " + AptStamp + "\n"
+	for _, c := range []struct {
+		name                  string
+		clock, lists, sources string
+		want                  Index
+	}{
+		{"never fetched", "2000\n", "1000.5 /var/lib/apt/lists\n", "10.0 /etc/apt/sources.list\n", Index{}},
+		{"deleted, but for the stamp", "2000\n", stamp, "", Index{}},
+		{"fetched by others", "4600\n", lists, "10.0 /etc/apt/sources.list\n", Index{Exists: true, Age: 3599500 * time.Millisecond}},
+		{"fetched by hlplay", "1001\n", lists + stamp, "1000.4 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond}},
+		{"a newer source", "1001\n", lists + stamp, "1000.6 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond, Stale: true}},
+		{"a clock that went back", "3\n", lists, "", Index{Exists: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := parsed(t, AptIndex, []string{""}, out(c.clock), out(c.lists), out(c.sources))[""]
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the index differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDebconf(t *testing.T) {
+	got := parsed(t, Debconf, []string{"postfix"}, out("* postfix/main_mailer_type: No configuration\n  postfix/mailname: pve1.example.org\n  postfix/relayhost:\n"))["postfix"]
+	want := map[string]string{"postfix/main_mailer_type": "No configuration", "postfix/mailname": "pve1.example.org", "postfix/relayhost": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the answers differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestTextFilesScript(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"a.list": "deb one\n", "b.list": "no final newline", "empty.list": "", "odd name.list": "left out"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fetch(t, textFiles("test", dir+"/*.list", dir+"/none/*.list"), "")[""]
+	want := []TextFile{{dir + "/a.list", "deb one\n"}, {dir + "/b.list", "no final newline"}, {dir + "/empty.list", ""}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the files differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestTextFileThatGrows(t *testing.T) {
+	if files, err := parseTextFiles([]byte("3 /etc/apt/sources.list\nlonger\n")); err == nil {
+		t.Errorf("a file that grew while it was read was taken for %v", files)
+	}
+}
+
+func TestWithTextFile(t *testing.T) {
+	a, b, changed := TextFile{"/a", "1"}, TextFile{"/b", "2"}, "3"
+	for _, c := range []struct {
+		name    string
+		content *string
+		want    []TextFile
+	}{
+		{"/a", &changed, []TextFile{{"/a", "3"}, b}},
+		{"/c", &changed, []TextFile{a, b, {"/c", "3"}}},
+		{"/a", nil, []TextFile{b}},
+		{"/c", nil, []TextFile{a, b}},
+	} {
+		if diff := cmp.Diff(c.want, WithTextFile([]TextFile{a, b}, c.name, c.content)); diff != "" {
+			t.Errorf("writing %s: the files differ (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestChecksumScript(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := fetch(t, Checksums, name, name+".absent")
+	// FIPS 180-2, appendices B.1 and C.1.
+	if got[name].SHA256 != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" || !strings.HasPrefix(got[name].SHA512, "ddaf35a193617abacc417349ae204131") {
+		t.Errorf("the sums of %q are %+v", "abc", got[name])
+	}
+	if got[name+".absent"] != (Checksum{}) {
+		t.Errorf("an absent file has the sums %+v", got[name+".absent"])
+	}
+}
+
+func TestPlacedSources(t *testing.T) {
+	const name = "/etc/apt/sources.list.d/pve.list"
+	h := NewRecorded("pve1", AptSources.Expect("", []TextFile{{"/etc/apt/sources.list", "deb x y z\n"}}), AptIndex.Expect("", Index{Exists: true}), Files.Expect(name, File{}))
+	h.Predict(Placed(h, name, File{Type: Regular, Content: []byte("deb a b c\n")}))
+	files, err := AptSources.Observe(t.Context(), h, "")
+	if diff := cmp.Diff([]TextFile{{"/etc/apt/sources.list", "deb x y z\n"}, {name, "deb a b c\n"}}, files); err != nil || diff != "" {
+		t.Errorf("the predicted sources differ (%v; -want +got):\n%s", err, diff)
+	}
+	if index, err := AptIndex.Observe(t.Context(), h, ""); err != nil || !index.Stale {
+		t.Errorf("the index is %+v (%v), expected it to be stale", index, err)
+	}
+}
+
+func FuzzApt(f *testing.F) {
+	f.Add([]byte(chronyTransaction), 0)
+	f.Add([]byte("E: x\nThe following packages have unmet dependencies:\n a : b\n"), 100)
+	f.Add([]byte("bash:\n  Installed: 1\n  Candidate: (none)\n"), 0)
+	f.Add([]byte("1000.5 /var/lib/apt/lists\n"), 0)
+	f.Add([]byte("4 /etc/apt/sources.list\ndeb \n"), 0)
+	f.Fuzz(func(t *testing.T, stdout []byte, exit int) {
+		fuzzAnswer(t, Candidates, []string{"bash"}, stdout, exit)
+		fuzzAnswer(t, Transactions, []string{"full-upgrade", "install chrony"}, stdout, exit)
+		fuzzAnswer(t, Upgradable, []string{""}, stdout, exit)
+		fuzzAnswer(t, AptIndex, []string{""}, stdout, exit)
+		fuzzAnswer(t, Debconf, []string{"postfix"}, stdout, exit)
+		fuzzAnswer(t, AptSources, []string{""}, stdout, exit)
+		fuzzAnswer(t, Checksums, []string{"/a", "relative"}, stdout, exit)
+		AptProblem(stdout, stdout)
+	})
+}
+
+// FuzzTextFiles: what the script would print for any files is read back as it was.
+func FuzzTextFiles(f *testing.F) {
+	f.Add("deb a b c\n", "")
+	f.Add("3 /x\nabc", "\n\n")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		want := []TextFile{{"/etc/apt/a.list", a}, {"/etc/apt/b.list", b}}
+		var printed strings.Builder
+		for _, file := range want {
+			printed.WriteString(strings.Join([]string{strconv.Itoa(len(file.Content)), file.Path}, " ") + "\n" + file.Content + "\n")
+		}
+		got, err := parseTextFiles([]byte(printed.String()))
+		if err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%q was read as %v (%v)", printed.String(), got, err)
+		}
+	})
+}
