@@ -2,7 +2,6 @@ package file
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -19,42 +18,47 @@ func (b Block) line(mark string) string {
 	return cmp.Or(b.Comment, "#") + " " + mark + " " + cmp.Or(b.Marker, "hlplay managed block")
 }
 
-// edited is the text with all lines and blocks as asked for. Applying it to its own result yields
-// that result; lines that undo each other are an error.
+// edited is the text with all lines and blocks as asked for. Each of them finds nothing to do in the
+// result, so that editing that changes nothing; a line that a later one undoes is an error.
 func (f *File) edited(text string) (string, error) {
-	once, err := f.edit(text)
-	if err != nil {
-		return "", err
-	}
-	twice, err := f.edit(once)
-	if err != nil {
-		return "", err
-	}
-	if once != twice {
-		return "", errors.New("the line and block arguments undo each other: planning again would change the file again")
-	}
-	return once, nil
-}
-
-func (f *File) edit(text string) (string, error) {
-	lines := splitLines(text)
-	for _, l := range f.Lines {
+	before := splitLines(text)
+	lines := before
+	for _, e := range f.edits() {
 		var err error
-		if lines, err = l.edit(lines); err != nil {
+		if lines, err = e.edit(lines); err != nil {
 			return "", err
 		}
 	}
-	for _, b := range f.Blocks {
-		var err error
-		if lines, err = b.edit(lines); err != nil {
-			return "", err
+	for _, e := range f.edits() {
+		if again, err := e.edit(lines); err != nil || !slices.Equal(again, lines) {
+			return "", fmt.Errorf("%s is undone by another line or block of this task; give each its own task or make them agree", e)
 		}
 	}
-	if slices.Equal(lines, splitLines(text)) {
+	if slices.Equal(lines, before) {
 		return text, nil // the last line may lack its end, which is no reason to write
 	}
 	return joinLines(lines), nil
 }
+
+// edit is a Line or a Block.
+type edit interface {
+	edit(lines []string) ([]string, error)
+	String() string
+}
+
+func (f *File) edits() []edit {
+	var all []edit
+	for _, l := range f.Lines {
+		all = append(all, l)
+	}
+	for _, b := range f.Blocks {
+		all = append(all, b)
+	}
+	return all
+}
+
+func (l Line) String() string  { return fmt.Sprintf("the line %q", cmp.Or(l.Line, l.Regexp)) }
+func (b Block) String() string { return fmt.Sprintf("the block %q", b.begin()) }
 
 // splitLines are the lines of a text without their ends.
 func splitLines(text string) []string {

@@ -1,0 +1,224 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+)
+
+func regular(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func dir() observe.File {
+	return observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
+}
+
+func text(s string) *string { return &s }
+
+// host has an /etc with some files in it.
+func host(more ...observe.Expectation) modules.Host {
+	return observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Files.Expect("/etc", dir()),
+		observe.Files.Expect("/etc/motd", regular("hello\n")),
+		observe.Files.Expect("/etc/new", observe.File{}),
+		observe.Files.Expect("/etc/a", observe.File{}),
+		observe.Files.Expect("/etc/a/b", observe.File{}),
+		observe.Files.Expect("/etc/a/b/c", observe.File{}),
+		observe.Files.Expect("/etc/sub", dir()),
+		observe.Dirs.Expect("/etc/sub", observe.Listing{Exists: true, Entries: []string{"x"}}),
+		observe.Files.Expect("/etc/void", dir()),
+		observe.Dirs.Expect("/etc/void", observe.Listing{Exists: true}),
+		observe.Files.Expect("/etc/link", observe.File{Type: observe.Symlink, Mode: 0o777, Target: "motd"}),
+		observe.Files.Expect("/etc/fifo", observe.File{Type: observe.Other}),
+		observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
+		observe.Files.Expect("/etc/pve/x.cfg", observe.File{}),
+		observe.Commands.Expect(observe.Reading{Argv: []string{"id", "-un"}}.Key(), remote.Answer{Stdout: []byte("root\n")}),
+	}, more...)...)
+}
+
+func TestPlans(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		file File
+		want []modules.Action
+	}{
+		{"the content is there", File{Path: "/etc/motd", Content: text("hello\n")}, nil},
+		{"other content", File{Path: "/etc/motd", Content: text("bye\n")}, []modules.Action{
+			modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},
+		{"no content is kept content", File{Path: "/etc/motd"}, nil},
+		{"a new file", File{Path: "/etc/new", Content: text("x"), Mode: 0o600, Owner: "root"}, []modules.Action{
+			modules.WriteFile{Path: "/etc/new", Content: []byte("x"), Mode: 0o600, Owner: "root"}}},
+		{"a new empty file", File{Path: "/etc/new"}, []modules.Action{modules.WriteFile{Path: "/etc/new"}}},
+		{"through a link", File{Path: "/etc/link", Content: text("bye\n")}, []modules.Action{
+			modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},
+		{"in place of a link", File{Path: "/etc/link", Content: text("bye\n"), Replace: true}, []modules.Action{
+			modules.WriteFile{Path: "/etc/link", Content: []byte("bye\n")}}},
+		{"in place of an empty directory", File{Path: "/etc/void", Content: text("x"), Replace: true}, []modules.Action{
+			modules.Run{Argv: []string{"rmdir", "--", "/etc/void"}}, modules.WriteFile{Path: "/etc/void", Content: []byte("x")}}},
+		{"mode and group", File{Path: "/etc/motd", Mode: fs.ModeSetuid | 0o755, Group: "adm"}, []modules.Action{
+			modules.SetAttributes{Path: "/etc/motd", Mode: mode(0o4755), Group: "adm"}}},
+		{"mode with other content", File{Path: "/etc/motd", Content: text("x"), Mode: 0o600}, []modules.Action{
+			modules.WriteFile{Path: "/etc/motd", Content: []byte("x"), Mode: 0o600}}},
+		{"parents", File{Path: "/etc/a/b/c", Content: text("x"), MakeParents: true}, []modules.Action{
+			modules.MakeDir{Path: "/etc/a/b", Mode: 0o755}, modules.WriteFile{Path: "/etc/a/b/c", Content: []byte("x")}}},
+		{"in the cluster file system", File{Path: "/etc/pve/x.cfg", Content: text("x")}, []modules.Action{
+			modules.WriteFile{Path: "/etc/pve/x.cfg", Content: []byte("x")}}},
+
+		{"a new directory", File{Path: "/etc/new", State: "directory", Mode: 0o2750, Group: "adm"}, []modules.Action{
+			modules.MakeDir{Path: "/etc/new", Mode: 0o2750, Group: "adm"}}},
+		{"a directory that is there", File{Path: "/etc/sub", State: "directory", Mode: 0o755}, nil},
+		{"the mode of a directory", File{Path: "/etc/sub", State: "directory", Mode: 0o700}, []modules.Action{
+			modules.SetAttributes{Path: "/etc/sub", Mode: mode(0o700)}}},
+
+		{"a new link", File{Path: "/etc/new", Target: "motd"}, []modules.Action{modules.Link{Path: "/etc/new", Target: "motd"}}},
+		{"a link that is there", File{Path: "/etc/link", Target: "motd"}, nil},
+		{"a link elsewhere", File{Path: "/etc/link", Target: "/x"}, []modules.Action{modules.Link{Path: "/etc/link", Target: "/x"}}},
+		{"a link in place of a file", File{Path: "/etc/motd", Target: "/x", Replace: true}, []modules.Action{modules.Link{Path: "/etc/motd", Target: "/x"}}},
+
+		{"absent already", File{Path: "/etc/new", State: "absent"}, nil},
+		{"remove a file", File{Path: "/etc/motd", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/motd"}}},
+		{"remove a link, not what it leads to", File{Path: "/etc/link", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/link"}}},
+		{"remove an empty directory", File{Path: "/etc/void", State: "absent"}, []modules.Action{modules.Run{Argv: []string{"rmdir", "--", "/etc/void"}}}},
+		{"remove a tree", File{Path: "/etc/sub", State: "absent", Recursive: true}, []modules.Action{modules.Remove{Path: "/etc/sub", Recursive: true}}},
+
+		{"a line", File{Path: "/etc/motd", Lines: []Line{{Line: "world"}}}, []modules.Action{
+			modules.WriteFile{Path: "/etc/motd", Content: []byte("hello\nworld\n")}}},
+		{"a line in a new file", File{Path: "/etc/new", Create: true, Lines: []Line{{Line: "world"}}}, []modules.Action{
+			modules.WriteFile{Path: "/etc/new", Content: []byte("world\n")}}},
+		{"a line that should not be in a file that is not there", File{Path: "/etc/new", Lines: []Line{{Line: "x", State: "absent"}}}, nil},
+		{"a block", File{Path: "/etc/motd", Blocks: []Block{{Marker: "m", Content: "a\nb"}}}, []modules.Action{
+			modules.WriteFile{Path: "/etc/motd", Content: []byte("hello\n# BEGIN m\na\nb\n# END m\n")}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := test.file.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan := modulestest.Converges(t, &test.file, host())
+			var got []modules.Action
+			for _, step := range plan.Steps {
+				got = append(got, step.Action)
+			}
+			if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b modules.WriteFile) bool {
+				return a.Path == b.Path && bytes.Equal(a.Content, b.Content) && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group
+			}), cmp.Comparer(func(a, b modules.Run) bool { return cmp.Equal(a.Argv, b.Argv) })); diff != "" {
+				t.Errorf("wrong actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func mode(m fs.FileMode) *fs.FileMode { return &m }
+
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		file File
+		want string
+	}{
+		{"a directory that is not empty", File{Path: "/etc/sub", State: "absent"}, "recursive = true"},
+		{"a file where a directory is", File{Path: "/etc/sub", Content: text("x")}, "replace = true"},
+		{"a full directory is not replaced", File{Path: "/etc/sub", Content: text("x"), Replace: true}, "1 entries"},
+		{"nor by a link", File{Path: "/etc/sub", Target: "x", Replace: true}, "1 entries"},
+		{"a link where a file is", File{Path: "/etc/motd", Target: "x"}, "replace = true"},
+		{"a directory where a file is", File{Path: "/etc/motd", State: "directory"}, "regular file"},
+		{"a pipe", File{Path: "/etc/fifo", Content: text("x")}, "special file"},
+		{"no parent", File{Path: "/etc/a/b", Content: text("x")}, "make_parents = true"},
+		{"a line of nothing", File{Path: "/etc/new", Lines: []Line{{Line: "x"}}}, "create = true"},
+		{"a mode in the cluster file system", File{Path: "/etc/pve/x.cfg", Mode: 0o600}, "cluster file system"},
+		{"lines that undo each other", File{Path: "/etc/motd", Lines: []Line{{Line: "x", Regexp: "^[xy]$"}, {Line: "y", Regexp: "^[xy]$"}}}, `the line "x" is undone`},
+		{"a block without end", File{Path: "/etc/motd", Lines: []Line{{Line: "# BEGIN m"}}, Blocks: []Block{{Marker: "m"}}}, "by hand"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plan, err := test.file.Plan(t.Context(), host())
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the error is %v, expected one with %q; the plan is:\n%s", err, test.want, modulestest.Summaries(plan))
+			}
+		})
+	}
+}
+
+func TestUnknownFilesStayUnknown(t *testing.T) {
+	h := host(observe.Files.Unknown("/etc/motd", "a package brings it"))
+	f := File{Path: "/etc/motd", Lines: []Line{{Line: "x"}}}
+	if _, err := f.Plan(t.Context(), h); !observe.IsUnknown(err) {
+		t.Errorf("the error is %v, expected an unknown one", err)
+	}
+}
+
+func TestLargeFilesAreComparedBySum(t *testing.T) {
+	big := bytes.Repeat([]byte("x"), observe.FileLimit+10)
+	source := filepath.Join(t.TempDir(), "big")
+	if err := os.WriteFile(source, big, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	there := observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(big)), Content: big[:observe.FileLimit], Truncated: true}
+	f := &File{Path: "/etc/motd", Source: source}
+	same := modulestest.Converges(t, f, host(observe.Files.Expect("/etc/motd", there), observe.Sums.Expect("/etc/motd", sum(big))))
+	if len(same.Steps) > 0 {
+		t.Errorf("a large file that is the same is written again:\n%s", modulestest.Summaries(same))
+	}
+	other := modulestest.Converges(t, f, host(observe.Files.Expect("/etc/motd", there), observe.Sums.Expect("/etc/motd", strings.Repeat("0", 64))))
+	if len(other.Steps) != 1 {
+		t.Errorf("a large file that differs behind the limit makes %d steps, expected 1", len(other.Steps))
+	}
+	modulestest.Converges(t, f, host())
+}
+
+func TestDiffsShowTexts(t *testing.T) {
+	f := File{Path: "/etc/motd", Content: text("a\x00b")}
+	plan, err := f.Plan(t.Context(), host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := plan.Steps[0].Diff
+	if d.Before != "hello\n" || !strings.HasPrefix(d.After, "3 bytes, SHA-256 ") {
+		t.Errorf("the diff is %+v, expected the text before and a sum for what is no text", d)
+	}
+}
+
+func TestFaultsInArguments(t *testing.T) {
+	for _, test := range []struct {
+		argument string
+		file     File
+	}{
+		{"path", File{Path: "etc/motd"}},
+		{"path", File{Path: "/etc/../motd"}},
+		{"path", File{Path: "/"}},
+		{"recursive", File{Path: "/etc", State: "absent", Recursive: true}},
+		{"state", File{Path: "/etc/x", State: "gone"}},
+		{"target", File{Path: "/etc/x", State: "link"}},
+		{"target", File{Path: "/etc/x", State: "present", Target: "y"}},
+		{"content", File{Path: "/etc/x", State: "directory", Content: text("")}},
+		{"mode", File{Path: "/etc/x", State: "link", Target: "y", Mode: 0o600}},
+		{"source", File{Path: "/etc/x", Source: "/no/such/file"}},
+		{"source", File{Path: "/etc/x", Source: "/no/such/file", Content: text("")}},
+		{"owner", File{Path: "/etc/x", Owner: "0"}},
+		{"mode", File{Path: "/etc/x", Mode: 0o17777}},
+		{"line.line", File{Path: "/etc/x", Lines: []Line{{}}}},
+		{"line.line", File{Path: "/etc/x", Lines: []Line{{Line: "a\nb"}}}},
+		{"line", File{Path: "/etc/x", Lines: []Line{{State: "absent"}}}},
+		{"line.regexp", File{Path: "/etc/x", Lines: []Line{{Line: "a", Regexp: "("}}}},
+		{"line.regexp", File{Path: "/etc/x", Lines: []Line{{Line: "a", Regexp: "^b"}}}},
+		{"line.insert_before", File{Path: "/etc/x", Lines: []Line{{Line: "a", InsertAfter: "x", InsertBefore: "y"}}}},
+		{"block.marker", File{Path: "/etc/x", Blocks: []Block{{}, {}}}},
+		{"block.content", File{Path: "/etc/x", Blocks: []Block{{Marker: "m", Content: "# END m\n"}}}},
+	} {
+		err := test.file.Validate()
+		var fault *modules.ArgumentError
+		if !errors.As(err, &fault) || fault.Argument != test.argument {
+			t.Errorf("%+v: the fault is %v, expected one in %s", test.file, err, test.argument)
+		}
+	}
+}
