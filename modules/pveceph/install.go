@@ -91,9 +91,10 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, err
 	}
 	installed, err := observe.Packages.ObserveAll(ctx, h, packages)
-	if err != nil {
+	if err != nil && (local.Installed || !observe.IsUnknown(err)) {
 		return modules.Plan{}, err
 	}
+	// Where check mode cannot tell of one (Proxmox VE brings some of them), the servers still are not there.
 	var missing []string
 	for _, name := range packages {
 		if !installed[name].Installed() {

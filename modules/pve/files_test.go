@@ -1,0 +1,271 @@
+package pve
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+func TestCephConf(t *testing.T) {
+	conf := func(name string) CephConf {
+		return CephConf{Exists: true, Folder: true, Sections: parseCephConf(recorded(t, "pve/"+name).Stdout)}
+	}
+	tests := []struct {
+		file     string
+		monHosts []string
+		monitors []string
+		public   string
+	}{
+		{"cat-ceph.conf.after-init.txt", nil, nil, "10.99.0.0/24"},
+		// After the first monitor mon_host begins with two blanks.
+		{"cat-ceph.conf.after-mon.txt", []string{"10.77.0.11"}, []string{"pve1"}, "10.77.0.0/24"},
+		{"cat-ceph.conf.2mon.txt", []string{"10.77.0.11", "10.77.0.13"}, []string{"pve1", "pve3"}, "10.77.0.0/24"},
+	}
+	for _, test := range tests {
+		t.Run(test.file, func(t *testing.T) {
+			c := conf(test.file)
+			if !c.Initialised() {
+				t.Error("not taken for initialised")
+			}
+			if diff := cmp.Diff(test.monHosts, c.MonHosts(), equateEmpty); diff != "" {
+				t.Errorf("mon_host -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(test.monitors, c.Monitors(), equateEmpty); diff != "" {
+				t.Errorf("monitors -want +got:\n%s", diff)
+			}
+			if got := c.Global("public_network"); got != test.public {
+				t.Errorf("public_network %q, want %q", got, test.public)
+			}
+			if got, want := c.Sections["client"]["keyring"], "/etc/pve/priv/$cluster.$name.keyring"; got != want {
+				t.Errorf("keyring %q, want %q", got, want)
+			}
+		})
+	}
+	if (CephConf{Exists: true, Sections: map[string]map[string]string{"global": {}}}).Initialised() {
+		t.Error("without /etc/pve/ceph it is taken for initialised; PVE tests both")
+	}
+}
+
+var equateEmpty = cmp.Transformer("nil", func(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+})
+
+func TestCephConfSpelling(t *testing.T) {
+	got := parseCephConf([]byte("[ global ]\n public network = 10.0.0.0/24 ; why\n mon-host=10.0.0.1\nnonsense\n key = a\\#b # c\n"))
+	want := map[string]map[string]string{"global": {"public_network": "10.0.0.0/24", "mon_host": "10.0.0.1", "key": "a#b"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestCephConfWithLeavesTheOriginal(t *testing.T) {
+	before := CephConf{Sections: map[string]map[string]string{"global": {"a": "1"}}}
+	after := before.With("global", "b", "2")
+	if len(before.Sections["global"]) != 1 || after.Sections["global"]["b"] != "2" {
+		t.Errorf("before %v, after %v", before.Sections, after.Sections)
+	}
+}
+
+func TestCephNodes(t *testing.T) {
+	tests := []struct {
+		name, state, version string
+		want                 CephNode
+	}{
+		{"bare", "", "", CephNode{}},
+		{"server", "installed\nconf /etc/pve/ceph.conf\nmon\nmgr\n", "install ok installed\t19.2.3-pve2\n",
+			CephNode{Installed: true, Release: 19, Conf: "/etc/pve/ceph.conf", Mon: true, Mgr: true}},
+		{"epoch", "installed\n", "install ok installed\t1:17.2.7-1\n", CephNode{Installed: true, Release: 17}},
+		{"install killed", "installed\ninstalling\nforeign\n", "install ok installed\t20.2.0-1", CephNode{Installed: true, Installing: true, ForeignConf: true, Release: 20}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, parseCephNode([]byte(test.state), []byte(test.version))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHA(t *testing.T) {
+	verbose := string(recorded(t, "pve/ha-manager-status-verbose.txt").Stdout)
+	_, all, _ := strings.Cut(verbose, "full cluster state:\n")
+	var state map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(all), &state); err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseHA([]remote.Answer{
+		recorded(t, "pve/cat-ha-resources.cfg.txt"), recorded(t, "pve/cat-ha-groups.cfg.txt"),
+		recorded(t, "pve/cat-ha-rules.cfg.txt"), {Stdout: state["manager_status"]},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := HA{
+		Resources: map[string]Resource{
+			"vm:100": {State: "started", MaxRestart: 3, MaxRelocate: 1, Failback: true, Comment: "two words"},
+			"vm:101": {State: "stopped", MaxRestart: 1, MaxRelocate: 1, Failback: true},
+		},
+		Groups: map[string]Group{
+			"g1": {Nodes: map[string]int{"pve1": 0, "pve2": 0, "pve3": 0}, Restricted: true, NoFailback: true},
+			"g2": {Nodes: map[string]int{"pve9": 0}},
+		},
+		Rules: map[string]Rule{
+			"keep-on-12": {Type: "node-affinity", Nodes: map[string]int{"pve1": 0, "pve2": 0}, Resources: map[string]bool{"vm:100": true}, Strict: true},
+			"apart": {Type: "resource-affinity", Nodes: map[string]int{}, Affinity: "negative",
+				Resources: map[string]bool{"vm:100": true, "vm:101": true}},
+		},
+		Nodes:    map[string]string{"pve1": "online", "pve2": "online", "pve3": "online"},
+		Services: map[string]Service{"vm:100": {"pve1", "started"}, "vm:101": {"pve1", "stopped"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestHADetails(t *testing.T) {
+	got, err := parseHA([]remote.Answer{
+		text("vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n"),
+		missing("groups"), text("node-affinity: r\n\tdisable\n\tnodes pve1:2,pve2\n\tresources vm:100\n\n"), missing("status"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := emptyHA()
+	want.Resources["vm:100"] = Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Comment: "a:b"}
+	want.Resources["ct:101"] = Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true}
+	want.Rules["r"] = Rule{Type: "node-affinity", Nodes: map[string]int{"pve1": 2, "pve2": 0}, Resources: map[string]bool{"vm:100": true}, Disabled: true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestStorages(t *testing.T) {
+	got, err := parseStorages([]byte("dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,backup\n\n# a remark\nrbd: vm-disks\n\tcontent rootdir,images\n\tkrbd 0\n\tpool vm-disks\n\tdisable\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Storage{
+		"local":    {"dir", map[string]string{"path": "/var/lib/vz", "content": "iso,vztmpl,backup"}},
+		"vm-disks": {"rbd", map[string]string{"content": "rootdir,images", "krbd": "0", "pool": "vm-disks", "disable": "1"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	implicit, err := parseStorages(nil)
+	if err != nil || implicit["local"].Type != "dir" {
+		t.Errorf("without storage.cfg: %v, %v; want the implicit storage local", implicit, err)
+	}
+	for _, bad := range []string{"\tpath /x\n", "no header\n", "dir:\n"} {
+		if _, err := parseStorages([]byte(bad)); err == nil {
+			t.Errorf("%q is read without an error", bad)
+		}
+	}
+}
+
+func TestTrust(t *testing.T) {
+	// ssh-keygen -H writes names like the second line: HMAC-SHA1 of the name under a salt.
+	hashed := hashName("10.0.0.11", "c2FsdHNhbHRzYWx0c2FsdHM=")
+	known := "pve9 ssh-rsa AAAAnine\n10.0.0.11 ssh-rsa AAAAold\n" + hashed + " ssh-ed25519 AAAAed\n"
+	trust, err := parseTrust([]remote.Answer{
+		text("ssh-rsa AAAAmine root@pve2\n"), text("# people\nfrom=\"10.0.0.0/8\" ssh-ed25519 AAAAann ann\nssh-rsa AAAAbob bob"), text(known),
+		text("ssh-rsa AAAAhost root@pve2\nssh-ed25519 AAAAhost2 root@pve2\n"), text("private\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Trust{
+		PublicKey: "ssh-rsa AAAAmine root@pve2", PrivateKey: true, AuthorizedOpen: true, Known: known,
+		Authorized: []string{`from="10.0.0.0/8" ssh-ed25519 AAAAann ann`, "ssh-rsa AAAAbob bob"},
+		HostKeys:   []string{"ssh-ed25519 AAAAhost2", "ssh-rsa AAAAhost"},
+	}
+	if diff := cmp.Diff(want, trust); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	missing := trust.Missing([]string{"ssh-ed25519 AAAAann other-comment", "ssh-rsa AAAAnew x", "ssh-rsa AAAAnew again"})
+	if diff := cmp.Diff([]string{"ssh-rsa AAAAnew x"}, missing); diff != "" {
+		t.Errorf("missing keys -want +got:\n%s", diff)
+	}
+	got := trust.Knowing("10.0.0.11", []string{"ssh-ed25519 AAAAed", "ssh-rsa AAAAtrue"})
+	wantKnown := "pve9 ssh-rsa AAAAnine\n" + hashed + " ssh-ed25519 AAAAed\n10.0.0.11 ssh-rsa AAAAtrue\n"
+	if diff := cmp.Diff(wantKnown, got); diff != "" {
+		t.Errorf("known_hosts: the stale key goes, the hashed one stays, the missing one comes; -want +got:\n%s", diff)
+	}
+	if again := (Trust{Known: got}).Knowing("10.0.0.11", []string{"ssh-ed25519 AAAAed", "ssh-rsa AAAAtrue"}); again != got {
+		t.Errorf("knowing twice changes the file again:\n%s", cmp.Diff(got, again))
+	}
+}
+
+func TestInstalledExpectations(t *testing.T) {
+	ctx := context.Background()
+	bare := observe.NewRecorded("pve1", Nodes.Expect("", Node{Name: "pve1", Codename: "trixie"}))
+	expect, err := InstalledExpectations(ctx, bare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare.Predict(expect)
+	c, err := Clusters.Observe(ctx, bare, "")
+	if err != nil || !c.Mounted || c.Name != "" || !c.Quorate {
+		t.Errorf("after the installation: %+v, %v; want a standalone node", c, err)
+	}
+	n, err := Nodes.Observe(ctx, bare, "")
+	if err != nil || !n.Installed {
+		t.Errorf("after the installation: %+v, %v; want it installed", n, err)
+	}
+	if again, err := InstalledExpectations(ctx, bare); err != nil || len(again) != 0 {
+		t.Errorf("where it is installed already there is nothing to expect, got %d, %v", len(again), err)
+	}
+	if _, err := InstalledExpectations(ctx, observe.NewRecorded("x", Nodes.Expect("", Node{Name: "x", Codename: "sid"}))); err == nil {
+		t.Error("an unknown Debian is accepted")
+	}
+}
+
+func FuzzSections(f *testing.F) {
+	f.Add([]byte("dir: local\n\tpath /var/lib/vz\n\n"))
+	f.Add([]byte("node-affinity: a\n\tdisable\n\tnodes pve1:2,pve2\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		sections, err := parseSections(content)
+		if err != nil {
+			return
+		}
+		for _, s := range sections {
+			if s.Type == "" || s.ID == "" || s.Options == nil {
+				t.Errorf("a section without type, id or options: %+v", s)
+			}
+			ParsePriorities(s.Options["nodes"])
+		}
+	})
+}
+
+func FuzzCephConf(f *testing.F) {
+	f.Add([]byte("[global]\n\tmon_host =  10.0.0.1\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for name, settings := range parseCephConf(content) {
+			if settings == nil {
+				t.Errorf("section %q has no settings map", name)
+			}
+		}
+	})
+}
+
+func FuzzKnownHosts(f *testing.F) {
+	f.Add("10.0.0.1 ssh-rsa AAAA\n", "10.0.0.1")
+	f.Fuzz(func(t *testing.T, known, address string) {
+		if strings.ContainsAny(address, " \t\n\r\v\f#@|,\u0085\u00a0") || strings.TrimSpace(address) == "" || len(strings.Fields(address)) != 1 {
+			return
+		}
+		keys := []string{"ssh-rsa AAAAone"}
+		once := Trust{Known: known}.Knowing(address, keys)
+		if twice := (Trust{Known: once}).Knowing(address, keys); once != twice {
+			t.Errorf("not stable: %q then %q", once, twice)
+		}
+	})
+}

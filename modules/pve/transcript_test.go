@@ -1,0 +1,44 @@
+package pve
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"hlplay/engine/remote"
+)
+
+// streams matches where a recording's standard output begins and ends, in both forms of recording.
+var (
+	stdoutMark = regexp.MustCompile(`(?m)^(\[stdout\]|--- stdout \(\d+ bytes[^)]*\))\n`)
+	stderrMark = regexp.MustCompile(`(?m)^(\[stderr\]|--- stderr \(\d+ bytes[^)]*\))\n`)
+	exitMark   = regexp.MustCompile(`(?m)^exit=(\d+)$`)
+)
+
+// recorded is the answer that a recording holds.
+func recorded(t testing.TB, name string) remote.Answer {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs, exit := stdoutMark.FindIndex(text), stderrMark.FindIndex(text), exitMark.FindSubmatchIndex(text)
+	if out == nil || errs == nil || exit == nil {
+		t.Fatalf("%s is not a recording", name)
+	}
+	code, err := strconv.Atoi(string(text[exit[2]:exit[3]]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return remote.Answer{Stdout: bytes.Clone(text[out[1]:errs[0]]), Stderr: bytes.Clone(text[errs[1]:exit[0]]), Exit: code}
+}
+
+// missing is the answer of cat for a file that is not there.
+func missing(path string) remote.Answer {
+	return remote.Answer{Stderr: []byte("cat: " + path + ": No such file or directory\n"), Exit: 1}
+}
+
+func text(s string) remote.Answer { return remote.Answer{Stdout: []byte(s)} }
