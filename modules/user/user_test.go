@@ -1,0 +1,255 @@
+package user
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+)
+
+const (
+	key1 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKNyUm1Y3VGt4Z7qPV0oQrkpuWh1x3jWgA6jQGqmjmyD ops@example.org"
+	key2 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f root@pve2"
+	hash = "$y$j9T$salt$0123456789"
+)
+
+func regular(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func directory() observe.File {
+	return observe.File{Type: observe.Directory, Mode: 0o700, Owner: "root", Group: "root"}
+}
+
+var ops = observe.User{Name: "ops", UID: 1000, GID: 1000, Home: "/home/ops", Shell: "/bin/sh", Group: "ops", Groups: []string{"adm"}}
+
+// host knows root and ops; the account new is not there.
+func host(more ...observe.Expectation) modules.Host {
+	return observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Users.Expect("root", observe.User{Name: "root", Home: "/root", Shell: "/bin/bash", Group: "root"}),
+		observe.Users.Expect("ops", ops),
+		observe.Users.Expect("new", observe.User{}),
+		observe.Groups.Expect("adm", observe.Group{Name: "adm", GID: 4, Members: []string{"ops"}}),
+		observe.Groups.Expect("sudo", observe.Group{Name: "sudo", GID: 27}),
+		observe.Groups.Expect("ops", observe.Group{Name: "ops", GID: 1000}),
+		observe.Groups.Expect("new", observe.Group{}),
+		observe.Groups.Expect("kvm-ops", observe.Group{}),
+		observe.Passwords.Expect("ops", "!"),
+		observe.Passwords.Expect("new", ""),
+		observe.Files.Expect("/home/new", observe.File{}),
+		observe.Files.Expect("/home/new/.ssh", observe.File{}),
+		observe.Files.Expect("/home/new/.ssh/authorized_keys", observe.File{}),
+		observe.Files.Expect("/home/ops/.ssh", directory()),
+		observe.Files.Expect("/home/ops/.ssh/authorized_keys", regular("# mine\n"+key2+"\n")),
+	}, more...)...)
+}
+
+// acts are the actions of a plan, each as one line.
+func acts(p modules.Plan) []string {
+	var all []string
+	for _, step := range p.Steps {
+		switch a := step.Action.(type) {
+		case modules.Run:
+			all = append(all, strings.Join(a.Argv, " "))
+		case modules.MakeDir:
+			all = append(all, "mkdir "+a.Path+" "+a.Owner)
+		case modules.WriteFile:
+			all = append(all, "write "+a.Path+" "+a.Owner)
+		default:
+			all = append(all, "something else")
+		}
+	}
+	return all
+}
+
+func TestPlans(t *testing.T) {
+	uid := 4000
+	for _, test := range []struct {
+		name string
+		user User
+		want []string
+	}{
+		{"as desired", User{Name: "ops", Groups: []string{"adm"}, Shell: "/bin/sh", AuthorizedKeys: []string{key2}}, nil},
+		{"a new account", User{Name: "new"}, []string{"useradd --create-home --user-group --home-dir /home/new --shell /bin/sh new"}},
+		{"a new account with everything",
+			User{Name: "new", UID: &uid, Group: "ops", Groups: []string{"sudo", "kvm-ops"}, Shell: "/bin/bash", Comment: "N", Password: hash, AuthorizedKeys: []string{key1}},
+			[]string{
+				"groupadd kvm-ops",
+				"useradd --create-home --uid 4000 --gid ops --home-dir /home/new --shell /bin/bash --comment N --groups kvm-ops,sudo new",
+				"chpasswd --encrypted", "mkdir /home/new/.ssh new", "write /home/new/.ssh/authorized_keys new",
+			}},
+		{"a system account", User{Name: "new", System: true, Home: "/var/lib/new"}, []string{"useradd --system --no-create-home --user-group --home-dir /var/lib/new --shell /bin/sh new"}},
+		{"one group more", User{Name: "ops", Groups: []string{"sudo"}}, []string{"usermod --groups adm,sudo ops"}},
+		{"these groups only", User{Name: "ops", Groups: []string{"sudo"}, GroupsExclusive: true}, []string{"usermod --groups sudo ops"}},
+		{"the primary group is no membership", User{Name: "ops", Groups: []string{"ops", "adm"}}, nil},
+		{"shell and comment", User{Name: "ops", Shell: "/bin/bash", Comment: "Ops"}, []string{"usermod --shell /bin/bash --comment Ops ops"}},
+		{"password", User{Name: "ops", Password: hash}, []string{"chpasswd --encrypted"}},
+		{"a locked password is one", User{Name: "ops", Password: "!"}, nil},
+		{"one key more", User{Name: "ops", AuthorizedKeys: []string{key1}}, []string{"write /home/ops/.ssh/authorized_keys "}},
+		{"a key less", User{Name: "ops", AuthorizedKeyItems: []Key{{Key: key2, State: "absent"}}}, []string{"write /home/ops/.ssh/authorized_keys "}},
+		{"gone already", User{Name: "new", State: "absent"}, nil},
+		{"remove", User{Name: "ops", State: "absent"}, []string{"userdel ops"}},
+		{"remove all", User{Name: "ops", State: "absent", RemoveHome: true}, []string{"userdel --remove ops"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := test.user.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan := modulestest.Converges(t, &test.user, host())
+			if diff := cmp.Diff(test.want, acts(plan)); diff != "" {
+				t.Errorf("wrong actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestThePasswordShowsNowhere(t *testing.T) {
+	u := User{Name: "ops", Password: hash}
+	plan, err := u.Plan(t.Context(), host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := plan.Steps[0]
+	run := step.Action.(modules.Run)
+	if strings.Contains(step.Summary+strings.Join(run.Argv, " "), hash) || step.Diff != nil {
+		t.Errorf("the hash shows in the step %+v", step)
+	}
+	if string(run.Stdin) != "ops:"+hash+"\n" {
+		t.Errorf("chpasswd reads %q", run.Stdin)
+	}
+}
+
+func TestRootOfAClusterMember(t *testing.T) {
+	const shared = "/etc/pve/priv/authorized_keys"
+	member := func(keys observe.File, more ...observe.Expectation) modules.Host {
+		return host(append([]observe.Expectation{
+			observe.Files.Expect("/root/.ssh", directory()),
+			observe.Files.Expect("/root/.ssh/authorized_keys", observe.File{Type: observe.Symlink, Target: shared}),
+			observe.Files.Expect(shared, keys),
+			observe.Files.Expect("/etc/pve/priv", directory()),
+		}, more...)...)
+	}
+	there := observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Content: []byte(key2 + "\n")}
+	u := &User{Name: "root", AuthorizedKeys: []string{key1}}
+	plan := modulestest.Converges(t, u, member(there))
+	want := modules.WriteFile{Path: shared, Content: []byte(key2 + "\n" + key1 + "\n")}
+	if len(plan.Steps) != 1 || !cmp.Equal(plan.Steps[0].Action, modules.Action(want)) || !plan.Steps[0].Wide {
+		t.Errorf("the steps are %+v, expected one wide write of %+v, with the mode and owner left to the cluster file system", plan.Steps, want)
+	}
+	modulestest.Converges(t, u, member(observe.File{}))
+
+	u.KeysExclusive = true
+	if _, err := u.Plan(t.Context(), member(there)); err == nil || !strings.Contains(err.Error(), "shared by all nodes") {
+		t.Errorf("the error is %v: the other nodes' keys must be safe", err)
+	}
+	u.KeysExclusive = false
+	if _, err := u.Plan(t.Context(), member(observe.File{}, observe.Files.Expect("/etc/pve/priv", observe.File{}))); err == nil || !strings.Contains(err.Error(), "pve-cluster") {
+		t.Errorf("the error is %v, expected a hint at pve-cluster: /etc/pve is not mounted", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	uid := 1
+	for _, test := range []struct {
+		user User
+		want string
+	}{
+		{User{Name: "ops", UID: &uid}, "has the id 1000"},
+		{User{Name: "ops", Home: "/srv"}, "not moved"},
+	} {
+		if _, err := test.user.Plan(t.Context(), host()); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: the error is %v, expected one with %q", test.user, err, test.want)
+		}
+	}
+}
+
+func TestUnknownAccountsStayUnknown(t *testing.T) {
+	u := User{Name: "ceph"}
+	if _, err := u.Plan(t.Context(), host(observe.Users.Unknown("ceph", "a package makes it"))); !observe.IsUnknown(err) {
+		t.Errorf("the error is %v, expected an unknown one", err)
+	}
+}
+
+func TestKeysAreEdited(t *testing.T) {
+	options := `from="192.0.2.0/24" ` + key1
+	for _, test := range []struct {
+		name, text string
+		wanted     []wantedKey
+		exclusive  bool
+		want       string
+	}{
+		{"added", "", []wantedKey{{line: key1, state: present}}, false, key1 + "\n"},
+		{"added after a line without end", key2, []wantedKey{{line: key1, state: present}}, false, key2 + "\n" + key1 + "\n"},
+		{"there", key1, []wantedKey{{line: key1, state: present}}, false, key1},
+		{"new options, once", key1 + "\n" + key2 + "\n" + key1 + " x\n", []wantedKey{{line: options, state: present}}, false, options + "\n" + key2 + "\n"},
+		{"removed whatever its options", "# c\n" + options + "\n", []wantedKey{{line: key1, state: absent}}, false, "# c\n"},
+		{"alone", "# c\n" + key2 + "\nnoise\n", []wantedKey{{line: key1, state: present}}, true, "# c\nnoise\n" + key1 + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, editKeys(test.text, test.wanted, test.exclusive)); diff != "" {
+				t.Errorf("the keys are wrong (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// FuzzKeys checks that edited keys are edited to themselves, and that the wanted one is there once.
+func FuzzKeys(f *testing.F) {
+	f.Add("# c\n"+key2+"\n"+key1, true)
+	f.Add("from=\"x\" "+key1+"\r\n\n", false)
+	wanted := []wantedKey{{line: key1, state: present}, {line: key2, state: absent}}
+	f.Fuzz(func(t *testing.T, text string, exclusive bool) {
+		once := editKeys(text, wanted, exclusive)
+		if twice := editKeys(once, wanted, exclusive); twice != once {
+			t.Errorf("editing %q gave %q, and again %q", text, once, twice)
+		}
+		n := 0
+		for line := range strings.Lines(once) {
+			switch keyID(line) {
+			case keyID(key1):
+				n++
+			case keyID(key2):
+				t.Errorf("the key that should go is in %q", once)
+			}
+		}
+		if n != 1 {
+			t.Errorf("the wanted key is %d times in %q", n, once)
+		}
+	})
+}
+
+func TestFaultsInArguments(t *testing.T) {
+	uid := -1
+	for _, test := range []struct {
+		argument string
+		user     User
+	}{
+		{"name", User{Name: "0"}},
+		{"name", User{Name: "a b"}},
+		{"groups", User{Name: "a", Groups: []string{"x,y"}}},
+		{"state", User{Name: "root", State: "absent"}},
+		{"state", User{Name: "a", State: "gone"}},
+		{"remove_home", User{Name: "a", RemoveHome: true}},
+		{"uid", User{Name: "a", UID: &uid}},
+		{"shell", User{Name: "a", Shell: "bash"}},
+		{"comment", User{Name: "a", Comment: "x:y"}},
+		{"password", User{Name: "a", Password: "secret"}},
+		{"authorized_keys", User{Name: "a", AuthorizedKeys: []string{"ssh-ed25519 nonsense"}}},
+		{"authorized_keys", User{Name: "a", AuthorizedKeys: []string{key1, key1 + " again"}}},
+		{"authorized_key.state", User{Name: "a", AuthorizedKeyItems: []Key{{Key: key1, State: "x"}}}},
+	} {
+		err := test.user.Validate()
+		var fault *modules.ArgumentError
+		if !errors.As(err, &fault) || fault.Argument != test.argument {
+			t.Errorf("%+v: the fault is %v, expected one in %s", test.user, err, test.argument)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the fault shows the password: %v", err)
+		}
+	}
+}
