@@ -1,0 +1,145 @@
+package modprobe
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+)
+
+func text(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func recorded(load, options observe.File, more ...observe.Expectation) modules.Host {
+	return observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Files.Expect(LoadFile, load),
+		observe.Files.Expect(OptionsFile, options),
+		observe.Dirs.Expect("/etc/modules-load.d", observe.Listing{Exists: true}),
+		observe.Dirs.Expect("/etc/modprobe.d", observe.Listing{Exists: true}),
+		observe.StaleInitramfs.Expect(OptionsFile, false),
+		observe.Kernels.Expect("", observe.Kernel{Release: "6.8.12-9-pve"}),
+	}, more...)...)
+}
+
+func state(name string, m observe.KernelModule) observe.Expectation {
+	return observe.KernelModules.Expect(name, m)
+}
+
+var (
+	available = observe.KernelModule{Available: true}
+	loaded    = observe.KernelModule{Available: true, Loaded: true}
+)
+
+func TestPlan(t *testing.T) {
+	passthrough := Module{Options: map[string]string{"kvm": "ignore_msrs=1"}, Blacklist: []string{"nouveau"}, Softdep: map[string]string{"nouveau": "pre: vfio-pci"}}
+	const configured = "blacklist nouveau\noptions kvm  ignore_msrs=1\nsoftdep nouveau pre: vfio-pci\n"
+	const rebuild = "build the initramfs images of all kernels anew"
+	for _, c := range []struct {
+		name   string
+		module Module
+		host   modules.Host
+		want   []string
+	}{
+		{"bare", Module{Modules: []string{"vfio", "vfio-pci"}}, recorded(observe.File{}, observe.File{}, state("vfio", available), state("vfio-pci", available)),
+			[]string{"load kernel module vfio", "load kernel module vfio-pci", "load vfio, vfio-pci at boot"}},
+		{"as desired", Module{Modules: []string{"vfio-pci"}}, recorded(text("vfio_pci\n"), observe.File{}, state("vfio-pci", loaded)), nil},
+		{"loaded by hand", Module{Modules: []string{"vfio"}}, recorded(observe.File{}, observe.File{}, state("vfio", loaded)), []string{"load vfio at boot"}},
+		{"options", passthrough, recorded(observe.File{}, observe.File{}, state("nouveau", available)),
+			[]string{"configure kernel modules kvm, nouveau in " + OptionsFile, rebuild}},
+		{"options as desired", passthrough, recorded(observe.File{}, text(configured), state("nouveau", available)), nil},
+		{"an interrupted rebuild", passthrough, recorded(observe.File{}, text(configured), state("nouveau", available), observe.StaleInitramfs.Expect(OptionsFile, true)), []string{rebuild}},
+		{"absent", Module{Modules: []string{"vfio"}, State: "absent"}, recorded(text("vfio\nzfs\n"), observe.File{}), []string{"no longer load vfio at boot"}},
+		{"absent, the last one", Module{Modules: []string{"vfio"}, State: "absent"}, recorded(text(loadHeader+"vfio\n"), observe.File{}), []string{"remove " + LoadFile + ", in which nothing is left"}},
+		{"another kernel will run", Module{Modules: []string{"vfio"}},
+			recorded(observe.File{}, observe.File{}, observe.KernelModules.Unknown("vfio", "another kernel will run after the reboot")),
+			[]string{"load kernel module vfio", "load vfio at boot"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := modulestest.Converges(t, &c.module, c.host)
+			var got []string
+			for _, s := range plan.Steps {
+				got = append(got, s.Summary)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the steps differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestContent(t *testing.T) {
+	m := &Module{Options: map[string]string{"kvm": "ignore_msrs=1"}, Blacklist: []string{"nouveau"}}
+	plan := modulestest.Converges(t, m, recorded(observe.File{}, text("# mine\noptions kvm ignore_msrs=0\noptions kvm nested=1\noptions bonding mode=4"), state("nouveau", available)))
+	want := "# mine\noptions kvm ignore_msrs=1\noptions bonding mode=4\nblacklist nouveau\n"
+	if diff := cmp.Diff(want, string(plan.Steps[0].Action.(modules.WriteFile).Content)); diff != "" {
+		t.Errorf("the file differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestModuleThatIsGone(t *testing.T) {
+	for name, want := range map[string]string{"vfio_virqfd": "since kernel 6.2", "vfoi": "modules.dep"} {
+		_, err := (&Module{Modules: []string{name}}).Plan(t.Context(), recorded(observe.File{}, observe.File{}, state(name, observe.KernelModule{})))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "6.8.12-9-pve") {
+			t.Errorf("%s: expected an error that names the kernel and says %q, got %v", name, want, err)
+		}
+	}
+}
+
+func TestLoadedAlthoughBlacklisted(t *testing.T) {
+	plan := modulestest.Converges(t, &Module{Blacklist: []string{"nouveau"}}, recorded(observe.File{}, text("blacklist nouveau\n"), state("nouveau", loaded)))
+	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "until the next boot") {
+		t.Errorf("expected a note about nouveau, got %q", plan.Notes)
+	}
+}
+
+func TestBridgeSettingsAppear(t *testing.T) {
+	h := recorded(observe.File{}, observe.File{}, state("br_netfilter", available))
+	modulestest.Converges(t, &Module{Modules: []string{"br_netfilter"}}, h)
+	s, err := observe.Sysctls.Observe(t.Context(), h, "net.bridge.bridge-nf-call-iptables")
+	if err != nil || s != (observe.Sysctl{Exists: true, Value: "1"}) {
+		t.Errorf("after loading br_netfilter its setting is %+v (%v), expected 1", s, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for argument, m := range map[string]Module{
+		"modules":   {},
+		"blacklist": {Blacklist: []string{"nvidia*"}},
+		"options":   {Options: map[string]string{"kvm": ""}},
+		"softdep":   {Softdep: map[string]string{"a b": "pre: c"}},
+		"state":     {Modules: []string{"vfio"}, State: "gone"},
+	} {
+		err, ok := m.Validate().(*modules.ArgumentError)
+		if !ok || err.Argument != argument {
+			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, m.Validate())
+		}
+	}
+}
+
+// FuzzLine: a line that was put into a file is found there, putting it again changes nothing, and
+// removing it leaves none.
+func FuzzLine(f *testing.F) {
+	f.Add("# c\noptions kvm nested=1\n", "options", "kvm", "ignore_msrs=1")
+	f.Add("vfio\n", "", "vfio-pci", "")
+	f.Fuzz(func(t *testing.T, before, keyword, module, rest string) {
+		if keyword != "" && keyword != "options" && keyword != "blacklist" && keyword != "softdep" || !namePattern.MatchString(module) || strings.ContainsAny(rest, "\n#") {
+			return
+		}
+		l := line{keyword, module, normal(rest)}
+		after := l.putInto(before)
+		if again := l.putInto(after); again != after {
+			t.Errorf("putting %q again turns %q into %q", l, after, again)
+		}
+		removed := l.removeFrom(after)
+		for text := range strings.Lines(removed) {
+			if other, ok := parse(text, keyword != ""); ok && l.about(other) {
+				t.Errorf("%q is still in %q", l, removed)
+			}
+		}
+	})
+}

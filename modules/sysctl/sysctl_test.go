@@ -1,0 +1,155 @@
+package sysctl
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+)
+
+const name = DefaultFile
+
+func text(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func recorded(file observe.File, more ...observe.Expectation) modules.Host {
+	return observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Files.Expect(name, file),
+		observe.Dirs.Expect("/etc/sysctl.d", observe.Listing{Exists: true}),
+		observe.SysctlFiles.Expect("", nil),
+	}, more...)...)
+}
+
+func now(name, value string) observe.Expectation {
+	return observe.Sysctls.Expect(name, observe.Sysctl{Exists: true, Value: value})
+}
+
+func value(s string) *string { return &s }
+
+func TestPlan(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		module Module
+		host   modules.Host
+		want   []string
+	}{
+		{"bare", Module{Name: "vm.swappiness", Value: value("10")}, recorded(observe.File{}, now("vm.swappiness", "60")),
+			[]string{"set vm.swappiness = 10", "set vm.swappiness at boot in " + name}},
+		{"as desired", Module{Name: "vm.swappiness", Value: value("10")}, recorded(text("# mine\nvm/swappiness=10\n"), now("vm.swappiness", "10")), nil},
+		{"blanks and tabs", Module{Settings: map[string]string{"net.ipv4.tcp_rmem": "4096\t131072  6291456"}},
+			recorded(text("net.ipv4.tcp_rmem = 4096 131072 6291456\n"), now("net.ipv4.tcp_rmem", "4096 131072 6291456")), nil},
+		{"only now", Module{Name: "vm.swappiness", Value: value("10")}, recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "60")),
+			[]string{"set vm.swappiness = 10"}},
+		{"only at boot", Module{Name: "vm.swappiness", Value: value("10")}, recorded(text("vm.swappiness = 20\n"), now("vm.swappiness", "10")),
+			[]string{"set vm.swappiness at boot in " + name}},
+		{"several in one command", Module{Settings: map[string]string{"vm.swappiness": "10", "kernel.pid_max": "4194304"}},
+			recorded(observe.File{}, now("vm.swappiness", "60"), now("kernel.pid_max", "32768")),
+			[]string{"set kernel.pid_max = 4194304, vm.swappiness = 10", "set kernel.pid_max, vm.swappiness at boot in " + name}},
+		{"absent", Module{Name: "vm.swappiness", State: "absent"}, recorded(text("a.b = 1\nvm.swappiness = 10\n")), []string{"no longer set vm.swappiness at boot"}},
+		{"absent, the last one", Module{Name: "vm.swappiness", State: "absent"}, recorded(text(header + "vm.swappiness = 10\n")),
+			[]string{"no longer set vm.swappiness at boot: remove " + name}},
+		{"absent already", Module{Name: "vm.swappiness", State: "absent"}, recorded(observe.File{}), nil},
+		{"unknown, but the file changes", Module{Name: "net.bridge.bridge-nf-call-iptables", Value: value("0")},
+			recorded(observe.File{}, observe.Sysctls.Unknown("net.bridge.bridge-nf-call-iptables", "br_netfilter is about to be loaded")),
+			[]string{"set net.bridge.bridge-nf-call-iptables = 0", "set net.bridge.bridge-nf-call-iptables at boot in " + name}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := modulestest.Converges(t, &c.module, c.host)
+			var got []string
+			for _, s := range plan.Steps {
+				got = append(got, s.Summary)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the steps differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCommandAndContent(t *testing.T) {
+	m := &Module{Settings: map[string]string{"vm.swappiness": "10", "net.ipv4.tcp_rmem": "4096 131072 6291456"}}
+	plan := modulestest.Converges(t, m, recorded(text("# mine\nfs.file-max = 1\nvm.swappiness = 60\nvm.swappiness = 61\nzz.top = 1"),
+		now("vm.swappiness", "60"), now("net.ipv4.tcp_rmem", "1 2 3")))
+	want := []string{"sysctl", "-w", "net.ipv4.tcp_rmem=4096 131072 6291456", "vm.swappiness=10"}
+	if diff := cmp.Diff(want, plan.Steps[0].Action.(modules.Run).Argv); diff != "" {
+		t.Errorf("the command differs (-want +got):\n%s", diff)
+	}
+	content := "# mine\nfs.file-max = 1\nnet.ipv4.tcp_rmem = 4096 131072 6291456\nvm.swappiness = 10\nzz.top = 1\n"
+	if diff := cmp.Diff(content, string(plan.Steps[1].Action.(modules.WriteFile).Content)); diff != "" {
+		t.Errorf("the file differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestMissingSetting(t *testing.T) {
+	m := &Module{Name: "net.bridge.bridge-nf-call-iptables", Value: value("1")}
+	_, err := m.Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(m.Name, observe.Sysctl{})))
+	if err == nil || !strings.Contains(err.Error(), `modprobe { modules = ["br_netfilter"] }`) {
+		t.Errorf("expected an error that names br_netfilter, got %v", err)
+	}
+}
+
+func TestUnknowableSetting(t *testing.T) {
+	m := &Module{Name: "vm.swappiness", Value: value("10")}
+	_, err := m.Plan(t.Context(), recorded(text("vm.swappiness = 10\n"), observe.Sysctls.Unknown("vm.swappiness", "reasons")))
+	if !observe.IsUnknown(err) {
+		t.Errorf("expected the plan to be unknowable, got %v", err)
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	files := []observe.TextFile{
+		{Path: "/etc/sysctl.d/10-early.conf", Content: "vm.swappiness = 1\n"},
+		{Path: "/etc/sysctl.d/99-sysctl.conf", Content: "vm.swappiness=60\n"},
+		{Path: "/usr/lib/sysctl.d/99-same.conf", Content: "vm.swappiness = 10\n"},
+	}
+	h := recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "10"))
+	h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", files)})
+	plan := modulestest.Converges(t, &Module{Name: "vm.swappiness", Value: value("10")}, h)
+	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "/etc/sysctl.d/99-sysctl.conf") {
+		t.Errorf("expected one note about 99-sysctl.conf, got %q", plan.Notes)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for argument, m := range map[string]Module{
+		"name":     {Name: "net.ipv4.conf.*.rp_filter", Value: value("1")},
+		"value":    {Name: "vm.swappiness"},
+		"state":    {Name: "vm.swappiness", Value: value("1"), State: "gone"},
+		"file":     {Name: "vm.swappiness", Value: value("1"), File: "/etc/sysctl.d/noext"},
+		"settings": {Settings: map[string]string{"vm.swappiness": "1", "vm/swappiness": "2"}},
+	} {
+		err, ok := m.Validate().(*modules.ArgumentError)
+		if !ok || err.Argument != argument {
+			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, m.Validate())
+		}
+	}
+}
+
+// FuzzSet: a setting that was set is read back, once, and setting it again changes nothing; unsetting
+// it leaves the lines of others.
+func FuzzSet(f *testing.F) {
+	f.Add("# c\nvm.swappiness = 60\n", "vm.swappiness", "10")
+	f.Add("a.b=1\r\n;x\n-vm.x = 2", "vm/x", "1 2")
+	f.Fuzz(func(t *testing.T, before, name, value string) {
+		m := Module{Name: name, Value: &value}
+		if m.Validate() != nil {
+			return // not a setting
+		}
+		value = observe.NormalSysctl(value)
+		after := set(before, name, value)
+		if got, ok := get(after, name); !ok || got != value {
+			t.Errorf("%q: %s reads %q, expected %q", after, name, got, value)
+		}
+		if again := set(after, name, value); again != after {
+			t.Errorf("setting again turns %q into %q", after, again)
+		}
+		if _, ok := get(unset(after, name), name); ok {
+			t.Errorf("%s is still set in %q", name, unset(after, name))
+		}
+	})
+}
