@@ -17,6 +17,7 @@ import (
 // could be asked, and what is known of the packages.
 func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may come with " + join(targets), versions: map[string]string{}}
+	p.answers, _ = m.answers() // Validate has checked them
 	for _, name := range targets {
 		p.versions[name] = ""
 		if c, err := observe.Candidates.Observe(ctx, h, name); err == nil {
@@ -73,6 +74,8 @@ type prediction struct {
 	versions map[string]string
 	removed  []string
 	purge    bool
+	// answers are those that the same task gives debconf before the installation.
+	answers []answer
 	all      []observe.Expectation
 }
 
@@ -211,8 +214,15 @@ func activeUnit(name string) observe.Unit {
 func (p *prediction) postfix() observe.Unit {
 	u := activeUnit("postfix.service")
 	u.SubState = "exited"
-	answers, _ := p.host.Known(observe.Debconf.Key("postfix"))
-	if selections, ok := answers.(map[string]string); ok && selections["postfix/main_mailer_type"] == "No configuration" {
+	known, _ := p.host.Known(observe.Debconf.Key("postfix"))
+	selections, _ := known.(map[string]string)
+	kind := selections["postfix/main_mailer_type"]
+	for _, a := range p.answers {
+		if a.question == "postfix/main_mailer_type" {
+			kind = a.value
+		}
+	}
+	if kind == "No configuration" {
 		u.ActiveState, u.SubState = "inactive", "dead"
 	}
 	return u

@@ -67,7 +67,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 				return "", err
 			}
 			// A fresh index that does not know the package will not learn of it by being fetched again.
-			if c.Version == "" && index.Age > time.Minute {
+			if c.Version == "" && index.Age >= time.Minute {
 				return "it offers no " + name, nil
 			}
 		}
@@ -94,7 +94,8 @@ func outdated(index observe.Index, age time.Duration) string {
 }
 
 // refreshed are the expectations of a fetched index. What apt offers may then be more than now: a
-// package that it does not know, or an upgrade where there is none yet, cannot be known before.
+// package that it does not know, or an upgrade where there is none yet, cannot be known before. What
+// it offers already it will still offer.
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	const because = "the package index will be fetched first"
 	expect := []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true})}
@@ -120,14 +121,16 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 			case observe.IsUnknown(err):
 			case err != nil:
 				return nil, err
-			case c.Version == "", m.State == "latest" && c.Version == c.Installed:
+			case c.Version != "" && (m.State != "latest" || c.Version != c.Installed):
+				expect = append(expect, observe.Candidates.Expect(name, c))
+			default:
 				expect = append(expect, observe.Candidates.Unknown(name, because))
 			}
 		}
 	}
 	return append(expect, observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return k.Kind == observe.Transactions.Name && !slices.Contains([]string{fullUpgrade, safeUpgrade}, k.Name)
+			return k.Kind == observe.Candidates.Name || k.Kind == observe.Transactions.Name && !slices.Contains([]string{fullUpgrade, safeUpgrade}, k.Name)
 		},
 		Unknown: because,
 	}), nil

@@ -1,0 +1,100 @@
+package apt
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+	"hlplay/modules/pve"
+)
+
+func text(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+const (
+	bookworm = "VERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n"
+	trixie   = "VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n"
+)
+
+// installed is a package that is there; offered one that is not, but could be.
+func installed(name, version string) []observe.Expectation {
+	return []observe.Expectation{
+		observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: version}),
+		observe.Candidates.Expect(name, observe.Candidate{Version: version, Installed: version}),
+	}
+}
+
+func offered(name, version string) []observe.Expectation {
+	return []observe.Expectation{
+		observe.Packages.Expect(name, observe.Package{}),
+		observe.Candidates.Expect(name, observe.Candidate{Version: version}),
+	}
+}
+
+// recorded is a Debian host with a fresh index and a Debian kernel, of which more is known.
+func recorded(release string, more ...[]observe.Expectation) modules.Host {
+	codename := "bookworm"
+	if release == trixie {
+		codename = "trixie"
+	}
+	known := []observe.Expectation{
+		observe.Files.Expect("/etc/os-release", text(release)),
+		observe.Dirs.Expect("/etc/apt/sources.list.d", observe.Listing{Exists: true}),
+		observe.Dirs.Expect("/usr/share/keyrings", observe.Listing{Exists: true}),
+		observe.AptIndex.Expect("", observe.Index{Exists: true, Age: time.Minute}),
+		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian " + codename + " main\n"}}),
+		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
+		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
+		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: codename}),
+	}
+	for _, name := range []string{"pve-enterprise", "proxmox"} {
+		known = append(known, observe.Files.Expect(sourcesDir+name+".list", observe.File{}), observe.Files.Expect(sourcesDir+name+".sources", observe.File{}))
+	}
+	for _, name := range []string{"unattended-upgrades", "update-notifier-common"} {
+		known = append(known, observe.Packages.Expect(name, observe.Package{}))
+	}
+	for _, e := range more {
+		known = append(known, e...)
+	}
+	return observe.NewRecorded("pve1", known...)
+}
+
+func transaction(command string, changes ...observe.PackageChange) []observe.Expectation {
+	return []observe.Expectation{observe.Transactions.Expect(command, observe.Transaction{Changes: changes})}
+}
+
+func one(e ...observe.Expectation) []observe.Expectation { return e }
+
+// absent are the packages that the table of effects looks at, none of which is there.
+func absent() []observe.Expectation {
+	var all []observe.Expectation
+	for name, e := range known {
+		for _, n := range append([]string{name}, e.removes...) {
+			all = append(all, observe.Packages.Expect(n, observe.Package{}))
+		}
+	}
+	return all
+}
+
+func summaries(plan modules.Plan) []string {
+	var all []string
+	for _, s := range plan.Steps {
+		all = append(all, s.Summary)
+	}
+	return all
+}
+
+// plans checks the first plan's steps, and that what they predict leaves nothing to do.
+func plans(t *testing.T, m *Module, h modules.Host, want ...string) modules.Plan {
+	t.Helper()
+	plan := modulestest.Converges(t, m, h)
+	if diff := cmp.Diff(want, summaries(plan)); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+	return plan
+}

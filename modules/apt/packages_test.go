@@ -1,0 +1,231 @@
+package apt
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+func TestInstalled(t *testing.T) {
+	plans(t, &Module{Packages: []string{"chrony"}}, recorded(bookworm, installed("chrony", "4.3")))
+}
+
+func TestInstall(t *testing.T) {
+	h := recorded(bookworm, offered("chrony", "4.3"),
+		transaction("install chrony", observe.PackageChange{Name: "systemd-timesyncd", From: "252"}, observe.PackageChange{Name: "chrony", To: "4.3"}),
+		installed("systemd-timesyncd", "252"), one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
+	plan := plans(t, &Module{Packages: []string{"chrony"}}, h, "install chrony (removes systemd-timesyncd)")
+	run := plan.Steps[0].Action.(modules.Run)
+	want := []string{"apt-get", "-y", "-q", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=300", "install", "chrony"}
+	if diff := cmp.Diff(want, run.Argv); diff != "" {
+		t.Errorf("the command differs (-want +got):\n%s", diff)
+	}
+	if run.Env["DEBIAN_FRONTEND"] != "noninteractive" || run.Patience != 5*time.Minute {
+		t.Errorf("expected a run that asks nothing and waits five minutes for a lock, got %+v", run)
+	}
+	if u, err := observe.Units.Observe(t.Context(), h, "chrony.service"); err != nil || !u.Active() || !u.Enabled() {
+		t.Errorf("after the installation chrony.service is %+v (%v), expected it to run", u, err)
+	}
+	if _, err := observe.Files.Observe(t.Context(), h, "/etc/chrony/chrony.conf"); !observe.IsUnknown(err) {
+		t.Errorf("what chrony.conf will hold is not known before, but observing it gave %v", err)
+	}
+	if p, err := observe.Packages.Observe(t.Context(), h, "systemd-timesyncd"); err != nil || p.Installed() {
+		t.Errorf("systemd-timesyncd is %+v (%v), expected it to be removed", p, err)
+	}
+}
+
+func TestInstallWithoutRecommends(t *testing.T) {
+	no := false
+	h := recorded(bookworm, offered("gdisk", "1.0"), transaction("--no-install-recommends install gdisk", observe.PackageChange{Name: "gdisk", To: "1.0"}))
+	plans(t, &Module{Packages: []string{"gdisk"}, InstallRecommends: &no}, h, "install gdisk")
+}
+
+func TestUnlistedPackageMakesItsNamesUnknown(t *testing.T) {
+	h := recorded(bookworm, offered("nginx", "1.22"), transaction("install nginx", observe.PackageChange{Name: "nginx", To: "1.22"}))
+	plans(t, &Module{Packages: []string{"nginx"}}, h, "install nginx")
+	for key, want := range map[observe.Key]bool{
+		observe.Files.Key("/etc/nginx/nginx.conf"):  true,
+		observe.Files.Key("/etc/default/nginx"):     true,
+		observe.Units.Key("nginx.service"):          true,
+		observe.Commands.Key(`{"argv":["nginx"]}`):  true,
+		observe.Users.Key("nginx"):                  true,
+		observe.Files.Key("/etc/hosts"):             false,
+		observe.Units.Key("ssh.service"):            false,
+		observe.Commands.Key(`{"argv":["nginxd"]}`): false,
+	} {
+		e := byPolicy("nginx", "because")
+		if e.Match(key) != want {
+			t.Errorf("%s is unknown: %v, expected %v", key, !want, want)
+		}
+	}
+}
+
+func TestLatest(t *testing.T) {
+	m := &Module{Packages: []string{"bash"}, State: "latest"}
+	plans(t, m, recorded(bookworm, installed("bash", "5.2")))
+	older := one(observe.Packages.Expect("bash", observe.Package{Status: observe.InstalledStatus, Version: "5.1"}), observe.Candidates.Expect("bash", observe.Candidate{Version: "5.2", Installed: "5.1"}))
+	plans(t, m, recorded(bookworm, older, transaction("install bash", observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"})), "upgrade bash")
+}
+
+func TestUnknownPackage(t *testing.T) {
+	_, err := (&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), recorded(bookworm, offered("proxmox-ev", "")))
+	if err != nil {
+		t.Fatalf("an index that is a minute old is fetched again before a package is called unknown, but: %v", err)
+	}
+	h := recorded(bookworm, offered("proxmox-ev", ""), one(observe.AptIndex.Expect("", observe.Index{Exists: true})))
+	_, err = (&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
+	if err == nil || !strings.Contains(err.Error(), "no source offers the package proxmox-ev") {
+		t.Errorf("expected an error about proxmox-ev, got %v", err)
+	}
+}
+
+func TestRefusedByApt(t *testing.T) {
+	h := recorded(bookworm, offered("ceph", "19.2"), one(observe.Transactions.Expect("install ceph", observe.Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2)\nE: Unable to correct problems"})))
+	_, err := (&Module{Packages: []string{"ceph"}}).Plan(t.Context(), h)
+	if err == nil || !strings.Contains(err.Error(), "Depends: ceph-base (= 19.2); E: Unable") {
+		t.Errorf("expected apt's own words, got %v", err)
+	}
+}
+
+func TestRefusesToRemoveProxmox(t *testing.T) {
+	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", observe.PackageChange{Name: "proxmox-ve", From: "8.4.0"}))
+	_, err := (&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
+	if err == nil || !strings.Contains(err.Error(), "would remove proxmox-ve") {
+		t.Errorf("expected a refusal, got %v", err)
+	}
+}
+
+func TestInterruptedInstallation(t *testing.T) {
+	broken := one(observe.Packages.Expect("pve-manager", observe.Package{Status: "install ok half-configured", Version: "8.4.1"}), observe.Candidates.Expect("pve-manager", observe.Candidate{Version: "8.4.1", Installed: "8.4.1"}))
+	h := recorded(bookworm, absent(), broken, transaction("install pve-manager"))
+	plan, err := (&Module{Packages: []string{"pve-manager"}}).Plan(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"finish the interrupted installation of pve-manager", "install pve-manager"}
+	if diff := cmp.Diff(want, summaries(plan)); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+}
+
+const image = "linux-image-6.1.0-28-amd64"
+
+func debianKernel(running string, more ...[]observe.Expectation) modules.Host {
+	return recorded(bookworm, append([][]observe.Expectation{
+		installed("linux-image-amd64", "6.1.119"), installed(image, "6.1.119"),
+		one(observe.Packages.Expect("os-prober", observe.Package{}),
+			observe.PackageGlobs.Expect("linux-image-6.1*", []string{image}),
+			observe.Kernels.Expect("", observe.Kernel{Release: running}),
+			observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64", "6.8.12-9-pve"})),
+		transaction("remove linux-image-amd64 "+image, observe.PackageChange{Name: "linux-image-amd64", From: "6.1.119"}, observe.PackageChange{Name: image, From: "6.1.119"}),
+	}, more...)...)
+}
+
+func TestRemoveKernel(t *testing.T) {
+	m := &Module{Packages: []string{"linux-image-amd64", "linux-image-6.1*", "os-prober"}, State: "absent"}
+	h := debianKernel("6.8.12-9-pve")
+	plans(t, m, h, "remove linux-image-amd64, "+image)
+	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Equal(kernels, []string{"6.8.12-9-pve"}) {
+		t.Errorf("afterwards the kernels are %v (%v)", kernels, err)
+	}
+}
+
+func TestRefusesToRemoveRunningKernel(t *testing.T) {
+	_, err := (&Module{Packages: []string{"linux-image-amd64", "linux-image-6.1*"}, State: "absent"}).Plan(t.Context(), debianKernel("6.1.0-28-amd64"))
+	if err == nil || !strings.Contains(err.Error(), image+" is the kernel that runs now") {
+		t.Errorf("expected a refusal that names %s, got %v", image, err)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	gone := one(observe.Packages.Expect("os-prober", observe.Package{Status: "deinstall ok config-files", Version: "1.81"}), observe.Files.Expect("/etc/grub.d/30_os-prober", text("#!/bin/sh\n")))
+	plans(t, &Module{Packages: []string{"os-prober"}, State: "absent"}, recorded(bookworm, gone))
+	plans(t, &Module{Packages: []string{"os-prober"}, State: "purged"}, recorded(bookworm, gone, transaction("purge os-prober")), "purge os-prober")
+}
+
+func TestPatternMatchesWhatIsComing(t *testing.T) {
+	const newer = "linux-image-6.1.0-30-amd64"
+	h := debianKernel("6.8.12-9-pve", transaction(fullUpgrade, observe.PackageChange{Name: newer, To: "6.1.124"}), offered(newer, "6.1.124"))
+	plans(t, &Module{Upgrade: "full"}, h, "install "+newer)
+	plans(t, &Module{Packages: []string{"linux-image-6.1*"}, State: "absent"}, h, "remove "+image+", "+newer)
+}
+
+func TestUpgrade(t *testing.T) {
+	plans(t, &Module{Upgrade: "full"}, recorded(bookworm, transaction(fullUpgrade)))
+	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"}))
+	plan := plans(t, &Module{Upgrade: "full"}, h, "upgrade bash")
+	if diff := cmp.Diff(&modules.Diff{Subject: "packages", Before: "bash 5.1\n", After: "bash 5.2\n"}, plan.Steps[0].Diff); diff != "" {
+		t.Errorf("the diff differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestUpgradeThatCannotBeKnown(t *testing.T) {
+	h := recorded(bookworm, transaction(fullUpgrade), one(observe.AptIndex.Expect("", observe.Index{Exists: true, Stale: true})))
+	plan, err := (&Module{Upgrade: "full"}).Plan(t.Context(), h)
+	if err != nil || len(plan.Steps) != 1 || !plan.Steps[0].Refresh || !plan.Partial {
+		t.Fatalf("expected a partial plan that fetches the index, got %v (%v)", summaries(plan), err)
+	}
+	h.Predict(plan.Steps[0].Expect)
+	if _, err := (&Module{Upgrade: "full"}).Plan(t.Context(), h); !observe.IsUnknown(err) {
+		t.Errorf("expected the upgrade to be unknowable before the index is fetched, got %v", err)
+	}
+}
+
+func TestUpgradeThatIsDueWhateverTheIndexSays(t *testing.T) {
+	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"}),
+		one(observe.AptIndex.Expect("", observe.Index{Exists: true, Age: 26 * time.Hour})))
+	plans(t, &Module{Upgrade: "full"}, h, "fetch the package index: it is 26h0m0s old")
+	if p, err := observe.Packages.Observe(t.Context(), h, "bash"); err != nil || p.Version != "5.2" {
+		t.Errorf("bash is %+v (%v) after the upgrade", p, err)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	plans(t, &Module{Update: true}, recorded(bookworm))
+	plan := plans(t, &Module{Update: true}, recorded(bookworm, one(observe.AptIndex.Expect("", observe.Index{}))), "fetch the package index: there is none")
+	if !plan.Steps[0].Refresh || plan.Partial {
+		t.Error("fetching the index is no change, and nothing follows it here")
+	}
+}
+
+func TestAutoremove(t *testing.T) {
+	plans(t, &Module{Autoremove: true}, recorded(bookworm, transaction(autoremove)))
+	plans(t, &Module{Autoremove: true}, recorded(bookworm, installed("libfoo1", "1"), transaction(autoremove, observe.PackageChange{Name: "libfoo1", From: "1"})),
+		"remove what nothing needs any more: libfoo1")
+}
+
+func TestAutoremoveOnTheWay(t *testing.T) {
+	h := recorded(bookworm, installed("mutt", "2"), installed("libmutt", "2"), transaction("--auto-remove remove mutt", observe.PackageChange{Name: "mutt", From: "2"}, observe.PackageChange{Name: "libmutt", From: "2"}))
+	plans(t, &Module{Packages: []string{"mutt"}, State: "absent", Autoremove: true}, h, "remove mutt (removes libmutt)")
+}
+
+func TestDebconf(t *testing.T) {
+	m := &Module{Debconf: map[string]string{"postfix/main_mailer_type": "select No configuration", "grub-pc grub2/linux_cmdline": "string quiet"}}
+	h := recorded(bookworm, one(observe.Debconf.Expect("postfix", map[string]string{"postfix/mailname": "x"}), observe.Debconf.Expect("grub-pc", map[string]string{"grub2/linux_cmdline": "quiet"})))
+	plan := plans(t, m, h, "answer postfix/main_mailer_type in advance")
+	if got := string(plan.Steps[0].Action.(modules.Run).Stdin); got != "postfix postfix/main_mailer_type select No configuration\n" {
+		t.Errorf("debconf-set-selections reads %q", got)
+	}
+}
+
+func TestKernelRelease(t *testing.T) {
+	for name, want := range map[string]string{
+		image:                                 "6.1.0-28-amd64",
+		"linux-image-6.1.0-28-amd64-unsigned": "6.1.0-28-amd64",
+		"proxmox-kernel-6.8.12-9-pve-signed":  "6.8.12-9-pve",
+		"pve-kernel-5.15.158-2-pve":           "5.15.158-2-pve",
+		"linux-image-amd64":                   "",
+		"proxmox-kernel-6.8":                  "",
+		"proxmox-default-kernel":              "",
+	} {
+		if got := kernelRelease(name); got != want {
+			t.Errorf("%s is kernel %q, expected %q", name, got, want)
+		}
+	}
+}
