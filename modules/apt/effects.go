@@ -76,7 +76,7 @@ type prediction struct {
 	purge    bool
 	// answers are those that the same task gives debconf before the installation.
 	answers []answer
-	all      []observe.Expectation
+	all     []observe.Expectation
 }
 
 func (p *prediction) expect(e ...observe.Expectation) { p.all = append(p.all, e...) }
