@@ -108,10 +108,12 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 // questions.
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
 	o := remote.Options{
-		AskPassword: f.askPassword, AskSudoPassword: f.askSudo, AcceptNew: f.acceptNew, ConfigFile: f.sshConfig,
-		Ask: prompter(suspend),
+		AskPassword: f.askPassword, AskSudoPassword: f.askSudo, SSHConfig: f.sshConfig,
+		Ask: prompter(suspend), Secrets: &remote.Secrets{},
 	}
-	dialer := remote.NewDialer(o)
+	if f.acceptNew {
+		o.HostKeys = remote.AcceptNew
+	}
 	return func(ctx context.Context, h *inventory.Host) (remote.Conn, error) {
 		if h.Connection == "local" {
 			return remote.Local(h.Name), nil
@@ -120,9 +122,9 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 		if address == "" {
 			address = h.Address
 		}
-		return dialer.Dial(ctx, remote.Target{
+		return remote.Dial(ctx, remote.Target{
 			Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts,
-		})
+		}, o)
 	}
 }
 

@@ -60,11 +60,8 @@ func (r *runner) slots(play *lang.Play) map[*lang.Task]*slot {
 		return known
 	}
 	slots := map[*lang.Task]*slot{}
-	walk(play.Tasks, nil, func(t *lang.Task, groups []*lang.Group) {
-		slots[t] = newSlot(play, t, groups, false)
-	})
-	for _, t := range play.Handlers {
-		slots[t] = newSlot(play, t, nil, true)
+	for _, t := range play.AllTasks() {
+		slots[t] = newSlot(play, t, t.IsHandler())
 	}
 	r.slotsOf[play] = slots
 	return slots

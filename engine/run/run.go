@@ -275,15 +275,8 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 		if err != nil {
 			continue // reported by Run
 		}
-		raise(hosts, play.Become)
-		walk(play.Tasks, nil, func(t *lang.Task, groups []*lang.Group) {
-			raise(hosts, t.Become)
-			for _, g := range groups {
-				raise(hosts, g.Become)
-			}
-		})
-		for _, t := range play.Handlers {
-			raise(hosts, t.Become)
+		for _, t := range play.AllTasks() {
+			raise(hosts, t.EffectiveBecome())
 		}
 	}
 	return users

@@ -17,45 +17,19 @@ type slot struct {
 	references lang.References
 }
 
-// sequence turns nodes into slots, keeping the tree: the slots of a play are looked up by task.
-func newSlot(play *lang.Play, t *lang.Task, groups []*lang.Group, handler bool) *slot {
+func newSlot(play *lang.Play, t *lang.Task, handler bool) *slot {
 	s := &slot{task: t, play: play, handler: handler, references: t.References()}
-	chain := []*lang.Become{t.Become}
-	for i := len(groups) - 1; i >= 0; i-- {
-		chain = append(chain, groups[i].Become)
-	}
-	chain = append(chain, play.Become)
+	become := t.EffectiveBecome()
 	s.user = func(h *host) string {
-		for _, b := range chain {
-			if b == nil {
-				continue
-			}
-			if !b.Enabled {
-				return ""
-			}
-			return becomeUser(b.User)
-		}
-		if h.Become {
+		switch {
+		case become != nil && become.Enabled:
+			return becomeUser(become.User)
+		case become == nil && h.Become:
 			return becomeUser(h.BecomeUser)
 		}
 		return ""
 	}
 	return s
-}
-
-// walk visits all tasks of nodes, in order: a group's own, its rescue, its always part.
-func walk(nodes []lang.Node, groups []*lang.Group, visit func(*lang.Task, []*lang.Group)) {
-	for _, n := range nodes {
-		switch n := n.(type) {
-		case *lang.Task:
-			visit(n, groups)
-		case *lang.Group:
-			inside := append(groups[:len(groups):len(groups)], n)
-			walk(n.Tasks, inside, visit)
-			walk(n.Rescue, inside, visit)
-			walk(n.Always, inside, visit)
-		}
-	}
 }
 
 // straight visits the tasks that run when nothing fails: what read-ahead follows.
@@ -82,9 +56,9 @@ func (r *runner) checkStartAt() error {
 	}
 	found := false
 	for _, play := range r.playbook.Plays {
-		walk(play.Tasks, nil, func(t *lang.Task, _ []*lang.Group) {
+		for _, t := range play.AllTasks() {
 			found = found || t.Name == r.options.StartAt && r.selected(t)
-		})
+		}
 	}
 	if !found {
 		return fmt.Errorf("--start-at-task: no selected task is named %q; --list-tasks shows them", r.options.StartAt)

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lab"
+)
+
+// The scripts in testdata/scripts are whole runs: each calls hlplay as a user does and looks at what
+// it says and at what became of the nodes. Beside testscript's own commands they have
+//
+//	exits CODE hlplay ARGS…   run hlplay; it must end with that exit code
+//	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
+//	fault NODE KIND           from now on the node fails in that way
+//	node NODE COMMAND…        run a command on a node, past hlplay; its output can be inspected
+//	writes NODE               what was written on a node so far, as the output; and forget it
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join(root, "testdata", "scripts"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", root)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("SSH_AUTH_SOCK", "")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "writes": scriptWrites,
+		},
+		RequireUniqueNames: true,
+	})
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hlplay": main})
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		if want != 0 {
+			ts.Fatalf("exit code 0, want %d", want)
+		}
+	case errors.As(err, &exit):
+		if exit.ExitCode() != want {
+			ts.Fatalf("exit code %d, want %d", exit.ExitCode(), want)
+		}
+	default:
+		ts.Fatalf("%v", err)
+	}
+}
+
+type labKey struct{}
+
+// labSpeed is how much faster than the wall the lab's clock goes: what takes a minute on real nodes
+// is settled in half a second.
+const labSpeed = 120
+
+func scriptLab(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lab INVENTORY")
+	}
+	inv, diags := inventory.Load(ts.MkAbs(args[0]))
+	if diags.HasErrors() {
+		ts.Fatalf("%v", diags)
+	}
+	l, err := lab.Start(context.Background(), inv, lab.Options{Dir: ts.MkAbs("lab"), Speed: labSpeed})
+	ts.Check(err)
+	labs[ts.Getenv("WORK")] = l
+	ts.Defer(func() {
+		delete(labs, ts.Getenv("WORK"))
+		l.Close()
+	})
+}
