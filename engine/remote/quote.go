@@ -20,7 +20,7 @@ func quote(s string) (string, error) {
 	}
 	// The library declines what POSIX has no escape for: control characters and bytes that are not
 	// UTF-8. The shells read these unchanged between single quotes.
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'", nil
+	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'", nil
 }
 
 // quoteAll makes a line of words.

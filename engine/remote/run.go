@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,11 +37,14 @@ func (c Command) script(nonce, user string) ([]byte, error) {
 	cd := "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
 	switch {
 	case c.Dir != "":
+		if !path.IsAbs(c.Dir) {
+			return nil, fmt.Errorf("directory %q: want an absolute path", c.Dir)
+		}
 		dir, err := quote(c.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("directory: %w", err)
 		}
-		cd = "cd -- " + dir + " || exit 125\n"
+		cd = "cd " + dir + " || exit 125\n"
 	case user == "root":
 		cd = "cd /\n"
 	}
@@ -116,12 +120,22 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	case <-p.Exited():
 	case <-ctx.Done():
 		select {
-		case id := <-pid:
-			s.interrupt(ctx, `kill -TERM "$1"`, id)
-		default:
+		case id, ok := <-pid:
+			if ok {
+				s.interrupt(ctx, `kill -TERM "$1"`, id)
+			}
+		case <-time.After(interruptLimit): // it has not come to the command, or its word is on the way
 		}
 		p.Terminate()
-		return result(), s.abandoned(ctx, c)
+		// Its streams stay open meanwhile: closing them could kill it in the middle of its own tidying.
+		select {
+		case <-p.Exited():
+			if _, err := p.Status(); err == nil {
+				return result(), s.abandoned(ctx, c, "it has ended since")
+			}
+		case <-time.After(killAfter + time.Second):
+		}
+		return result(), s.abandoned(ctx, c, mayRun)
 	}
 	exit, statusErr := p.Status()
 	drain(ctx, &moves, out, errs)
@@ -153,13 +167,15 @@ func (s *session) noDirectory(c Command, complaint string) error {
 	return fmt.Errorf("%s: %s was not started: its directory %s cannot be entered: %s", s.conn.name, c.Argv[0], c.Dir, orNothing(complaint))
 }
 
+const mayRun = "it may still run on the host"
+
 // abandoned is the error of a command that was given up.
-func (s *session) abandoned(ctx context.Context, c Command) error {
+func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errOverLimit) {
-		return fmt.Errorf("%s: %s: %w of %s, nor did timeout(1) on the host end it; it may still run there", s.conn.name, c.Argv[0], cause, c.limit())
+		return fmt.Errorf("%s: %s: %w of %s, and timeout(1) on the host did not end it; %s", s.conn.name, c.Argv[0], cause, c.limit(), fate)
 	}
-	return fmt.Errorf("%s: %s was given up and sent SIGTERM; it may still run on the host: %w", s.conn.name, c.Argv[0], cause)
+	return fmt.Errorf("%s: %s was given up and sent SIGTERM; %s: %w", s.conn.name, c.Argv[0], fate, cause)
 }
 
 // interruptLimit bounds the attempt to end a command that is given up.
@@ -317,7 +333,7 @@ func (s *session) runInShell(ctx context.Context, c Command) (Result, error) {
 			s.interrupt(ctx, `for d in "/dev/shm/$1" "/tmp/$1"; do [ ! -f "$d/out" ] || kill -TERM "$(sed -n '2s/.* //p' "$d/out")"; done`,
 				dir[strings.LastIndexByte(dir, '/')+1:])
 			s.act.drop()
-			return Result{Duration: time.Since(began)}, s.abandoned(ctx, c)
+			return Result{Duration: time.Since(began)}, s.abandoned(ctx, c, mayRun)
 		}
 		s.act.drop()
 		return Result{Duration: time.Since(began)}, fmt.Errorf("%s: whether it ended is not known: %w", c.Argv[0], s.explain(sh.spawned, err))

@@ -40,7 +40,7 @@ _hl_q() {
 	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
 	_hl_i=$((_hl_i+1))
 }
-while read -r _hl_l; do eval "$(head -c "$_hl_l")"; done
+while read -r _hl_l; do eval "$(head -c "$_hl_l")" || exit 2; done
 exit 0
 `
 
@@ -120,6 +120,8 @@ func asked(queries []Query) ([]byte, error) {
 		script.WriteString(line)
 		script.WriteByte('\n')
 	}
+	// A shell that cannot read a frame ends, and does not leave its queries without an answer.
+	script.WriteString("true\n")
 	return frame(script.Bytes()), nil
 }
 

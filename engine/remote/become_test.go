@@ -1,0 +1,285 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// fakeSudo behaves as sudo(8) does where hlplay depends on it. FAKE_SUDO says how it is configured:
+// "free", "password", "denied". It notes each call in FAKE_SUDO_LOG.
+const fakeSudo = `#!/bin/sh
+echo "$*" >>"$FAKE_SUDO_LOG"
+ask=no stdin=no
+while [ $# -gt 0 ]; do
+	case $1 in
+	-n) ask=never ;;
+	-S) stdin=yes ;;
+	-H) ;;
+	-p) prompt=$2; shift ;;
+	-u) user=$2; shift ;;
+	--) shift; break ;;
+	esac
+	shift
+done
+case $FAKE_SUDO in
+denied)
+	echo "alice is not in the sudoers file." >&2
+	exit 1 ;;
+password)
+	if [ $ask = never ]; then echo "sudo: a password is required" >&2; exit 1; fi
+	echo "We trust you have received the usual lecture from the local System Administrator." >&2
+	tries=0
+	while :; do
+		printf %s "$prompt" >&2
+		read -r given || { echo "sudo: no password was provided" >&2; exit 1; }
+		[ "$given" != "secret word" ] || break
+		tries=$((tries+1))
+		[ $tries -lt 3 ] || { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
+		echo "Sorry, try again." >&2
+	done ;;
+esac
+SUDO_TO=$user exec "$@"
+`
+
+// sudoServer is a host where alice may use the fake sudo.
+func sudoServer(t *testing.T, mode string) (s *server, target Target, calls func() []string) {
+	t.Helper()
+	key := newKey(t, "id", "")
+	s = newServer(t, key)
+	bin := t.TempDir()
+	log := filepath.Join(bin, "log")
+	if mode != "missing" {
+		if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte(fakeSudo), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.env = []string{"PATH=" + bin + ":/usr/bin:/bin", "FAKE_SUDO=" + mode, "FAKE_SUDO_LOG=" + log, "HOME=" + t.TempDir()}
+	return s, s.target("alice", key), func() []string {
+		text, _ := os.ReadFile(log)
+		return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	}
+}
+
+// exercise does a bit of everything as another user.
+func exercise(t *testing.T, root Session) {
+	t.Helper()
+	dir := t.TempDir()
+	for range 2 {
+		got := ask(t, root, Query{Script: `printf '%s' "$SUDO_TO"`}, Query{Script: `printf '\000' >&2; exit 4`})
+		if string(got[0].Stdout) != "root" || got[1].Exit != 4 || string(got[1].Stderr) != "\x00" {
+			t.Errorf("ask: %+v", readable(got))
+		}
+		r := run(t, root, Command{Argv: []string{"sh", "-c", `cat; printf '%s' "$SUDO_TO $TOKEN $1"; printf err >&2; exit 5`, "sh", "it's"},
+			Env: map[string]string{"TOKEN": "t'ok"}, Stdin: []byte("a\x00b\n")})
+		if string(r.Stdout) != "a\x00b\nroot t'ok it's" || string(r.Stderr) != "err" || r.Exit != 5 {
+			t.Errorf("run: %q %q %d", r.Stdout, r.Stderr, r.Exit)
+		}
+		r = run(t, root, Command{Argv: []string{"sh", "-c", "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2"}})
+		if len(r.Stdout) != 3000000 || len(r.Stderr) != 3000000 {
+			t.Errorf("run: %d and %d bytes", len(r.Stdout), len(r.Stderr))
+		}
+		for _, content := range [][]byte{[]byte("small"), bytes.Repeat([]byte("large"), 1<<16)} {
+			path := filepath.Join(dir, "file")
+			write(t, root, File{Path: path, Content: content, Mode: 0o640})
+			expectFile(t, path, content, 0o640)
+		}
+		if _, err := root.Run(bounded(t), Command{Argv: []string{"true"}, Dir: "/nonesuch"}); err == nil || !strings.Contains(err.Error(), "cannot be entered") {
+			t.Errorf("run in a missing directory: error %v", err)
+		}
+		if r := run(t, root, Command{Argv: []string{"sleep", "50"}, Limit: time.Second}); r.Exit != 124 {
+			t.Errorf("a command over its limit: exit code %d, want 124", r.Exit)
+		}
+	}
+	left, _ := filepath.Glob("/dev/shm/hlplay.*/out")
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestBecomeWithoutPassword(t *testing.T) {
+	_, target, calls := sudoServer(t, "free")
+	c := mustDial(t, target, plain())
+	exercise(t, c.As("root"))
+	if c.As("") != Session(c) || c.As("alice") != Session(c) {
+		t.Error("As the login user is not the connection itself")
+	}
+	for _, call := range calls() {
+		if !strings.HasPrefix(call, "-n -H -u root -- sh -c ") || strings.Contains(call, "t'ok") {
+			t.Errorf("sudo was called with %q", call)
+		}
+	}
+	// A query may name a user, and both fly at the same time.
+	got := ask(t, c, Query{Script: `printf '%s' "$SUDO_TO"`, User: "root"}, Query{Script: `printf '%s' "[$SUDO_TO]"`})
+	if string(got[0].Stdout) != "root" || string(got[1].Stdout) != "[]" {
+		t.Errorf("answers of two users: %+v", readable(got))
+	}
+}
+
+func TestBecomeThatMayAskAndDoesNot(t *testing.T) {
+	_, target, calls := sudoServer(t, "free")
+	o := plain()
+	o.AskSudoPassword = true
+	o.Ask = func(context.Context, string) (string, error) {
+		t.Error("a password was asked for that sudo does not want")
+		return "", errors.New("no")
+	}
+	c := mustDial(t, target, o)
+	exercise(t, c.As("root"))
+	_ = calls
+}
+
+func TestBecomeWithPassword(t *testing.T) {
+	s, target, calls := sudoServer(t, "password")
+	var asked atomic.Int64
+	o := plain()
+	o.AskSudoPassword = true
+	o.Secrets = &Secrets{}
+	o.Ask = func(context.Context, string) (string, error) {
+		asked.Add(1)
+		return "secret word", nil
+	}
+	for range 2 {
+		c := mustDial(t, target, o)
+		exercise(t, c.As("root"))
+		c.Close()
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times, want once a run", n)
+	}
+	// A reading and an acting shell for each of two connections, however many commands.
+	if n := len(calls()); n != 4 {
+		t.Errorf("sudo was called %d times, want 4:\n%s", n, strings.Join(calls(), "\n"))
+	}
+	for _, line := range append(calls(), s.seen()...) {
+		if strings.Contains(line, "secret word") || strings.Contains(line, "t'ok") {
+			t.Errorf("a secret is in a command line: %s", line)
+		}
+	}
+}
+
+// What a command leaves in the background prints into nobody's answer.
+func TestBecomeBackgroundChild(t *testing.T) {
+	_, target, _ := sudoServer(t, "password")
+	o := plain()
+	o.AskSudoPassword = true
+	o.Ask = func(context.Context, string) (string, error) { return "secret word", nil }
+	c := mustDial(t, target, o)
+	root := c.As("root")
+	dir := t.TempDir()
+	run(t, root, Command{Argv: []string{"sh", "-c", `(while [ ! -e "$1/stop" ]; do echo noise; echo noise >&2; sleep 0.01; done; echo >"$1/stopped" x) &`, "sh", dir}})
+	for range 20 {
+		if r := run(t, root, Command{Argv: []string{"sh", "-c", "sleep 0.02; echo mine"}}); string(r.Stdout) != "mine\n" || len(r.Stderr) > 0 {
+			t.Errorf("a command printed %q %q", r.Stdout, r.Stderr)
+		}
+	}
+	run(t, root, Command{Argv: []string{"touch", dir + "/stop"}})
+	waitFor(t, dir+"/stopped")
+}
+
+func TestBecomePasswordCancelled(t *testing.T) {
+	_, target, _ := sudoServer(t, "password")
+	o := plain()
+	o.AskSudoPassword = true
+	o.Secrets = &Secrets{}
+	o.Ask = func(context.Context, string) (string, error) { return "secret word", nil }
+	c := mustDial(t, target, o)
+	root := c.As("root")
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(bounded(t))
+	done := make(chan error)
+	go func() {
+		_, err := root.Run(ctx, Command{Argv: []string{"sh", "-c",
+			`trap 'echo yes >"$1/ended"; exit' TERM; echo yes >"$1/started"; while :; do sleep 0.05; done`, "sh", dir}})
+		done <- err
+	}()
+	waitFor(t, dir+"/started")
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "may still run") {
+		t.Errorf("error %v", err)
+	}
+	waitFor(t, dir+"/ended")
+	if r := run(t, root, Command{Argv: []string{"echo", "on"}}); string(r.Stdout) != "on\n" {
+		t.Errorf("the next command printed %q", r.Stdout)
+	}
+}
+
+func TestBecomeRefused(t *testing.T) {
+	answer := func(s string, err error) func(context.Context, string) (string, error) {
+		return func(context.Context, string) (string, error) { return s, err }
+	}
+	for _, tc := range []struct {
+		name, mode string
+		may        bool
+		ask        func(context.Context, string) (string, error)
+		want       string
+	}{
+		{"not in sudoers", "denied", false, nil, "add alice to the sudoers"},
+		{"not in sudoers, with a password", "denied", true, answer("secret word", nil), "add alice to the sudoers"},
+		{"password wanted", "password", false, nil, "let hlplay ask for the sudo password"},
+		{"wrong password", "password", true, answer("guess", nil), "does not accept the password"},
+		{"nobody to ask", "password", true, nil, "nobody to ask"},
+		{"no answer", "password", true, answer("", errors.New("the terminal is gone")), "the terminal is gone"},
+		{"no sudo", "missing", false, nil, "sudo is not installed"},
+		{"no sudo, with a password", "missing", true, answer("x", nil), "sudo is not installed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, target, _ := sudoServer(t, tc.mode)
+			o := plain()
+			o.AskSudoPassword, o.Ask, o.Secrets = tc.may, tc.ask, &Secrets{}
+			c := mustDial(t, target, o)
+			root := c.As("root")
+			_, askErr := root.Ask(bounded(t), []Query{{Script: ":"}})
+			_, runErr := root.Run(bounded(t), Command{Argv: []string{"true"}})
+			writeErr := root.WriteFile(bounded(t), File{Path: t.TempDir() + "/x", Content: make([]byte, small+1)})
+			for what, err := range map[string]error{"ask": askErr, "run": runErr, "write": writeErr} {
+				var refused *BecomeError
+				if !errors.As(err, &refused) || refused.Host != "node" || refused.User != "root" || refused.Login != "alice" {
+					t.Errorf("%s: error %v (%T), want a BecomeError", what, err, err)
+				}
+				if err != nil && !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("%s: error %v does not say %q", what, err, tc.want)
+				}
+			}
+			if got := ask(t, c, Query{Script: "printf on"}); string(got[0].Stdout) != "on" {
+				t.Error("the login user's own shell is of no use any more")
+			}
+		})
+	}
+}
+
+func TestBecomeInvalidUser(t *testing.T) {
+	_, target, _ := sudoServer(t, "free")
+	c := mustDial(t, target, plain())
+	for _, name := range []string{"-x", "a\x00b"} {
+		if _, err := c.As(name).Ask(bounded(t), []Query{{Script: ":"}}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not the name of a user", name)) {
+			t.Errorf("user %q: error %v", name, err)
+		}
+	}
+}
+
+// From root, another user is become without sudo.
+func TestBecomeFromRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("not root: runuser(1) refuses everybody else")
+		return
+	}
+	c := sshConn(t)
+	got := ask(t, c.As("nobody"), Query{Script: `id -un; printf '%s' "$HOME"`})
+	if string(got[0].Stdout) != "nobody\n/nonexistent" {
+		t.Errorf("ask as nobody: %+v", readable(got))
+	}
+	if r := run(t, c.As("nobody"), Command{Argv: []string{"id", "-un"}}); string(r.Stdout) != "nobody\n" {
+		t.Errorf("run as nobody: %q %q", r.Stdout, r.Stderr)
+	}
+	if _, err := c.As("no-such-user").Run(bounded(t), Command{Argv: []string{"id"}}); err == nil || !strings.Contains(err.Error(), "there is no such user") {
+		t.Errorf("a user who does not exist: error %v", err)
+	}
+}

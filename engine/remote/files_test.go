@@ -1,0 +1,247 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func write(t *testing.T, s Session, f File) {
+	t.Helper()
+	if err := s.WriteFile(bounded(t), f); err != nil {
+		t.Fatalf("write %s: %v", f.Path, err)
+	}
+}
+
+// expectFile asserts content and mode, and that there is nothing else in the directory.
+func expectFile(t *testing.T, path string, content []byte, mode fs.FileMode) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, content) {
+		t.Errorf("%s holds %d bytes that differ from the %d written", path, len(got), len(content))
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+		t.Errorf("%s: mode %v, want %v", path, info.Mode(), mode)
+	}
+	noLeftovers(t, filepath.Dir(path))
+}
+
+func noLeftovers(t *testing.T, dir string) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, ".*hlplay*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	large := bytes.Repeat(all, 4096) // goes through SFTP
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := user.LookupGroupId(me.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere(t, func(t *testing.T, c *conn) {
+		for name, content := range map[string][]byte{"empty": nil, "bytes": all, "large": large} {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "it's a \"file\" "+name)
+			write(t, c, File{Path: path, Content: content})
+			expectFile(t, path, content, 0o644)
+			write(t, c, File{Path: path, Content: append([]byte("new "), content...), Mode: 0o600})
+			expectFile(t, path, append([]byte("new "), content...), 0o600)
+			write(t, c, File{Path: path, Content: content}) // keeps the mode
+			expectFile(t, path, content, 0o600)
+			write(t, c, File{Path: path, Content: content, Mode: 0o750 | fs.ModeSetgid, Owner: me.Username, Group: group.Name})
+			expectFile(t, path, content, 0o750|fs.ModeSetgid)
+		}
+	})
+}
+
+func TestWriteFileFollowsALink(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		for _, content := range [][]byte{[]byte("small"), bytes.Repeat([]byte("large"), 1<<15)} {
+			dir := t.TempDir()
+			real, link := filepath.Join(dir, "priv", "authorized_keys"), filepath.Join(dir, "authorized_keys")
+			if err := os.Mkdir(filepath.Dir(real), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("priv/authorized_keys", link); err != nil {
+				t.Fatal(err)
+			}
+			write(t, c, File{Path: link, Content: []byte("first"), Mode: 0o640}) // the link points nowhere yet
+			expectFile(t, real, []byte("first"), 0o640)
+			write(t, c, File{Path: link, Content: content})
+			expectFile(t, real, content, 0o640)
+			if target, err := os.Readlink(link); err != nil || target != "priv/authorized_keys" {
+				t.Errorf("the link is now %q (%v)", target, err)
+			}
+		}
+	})
+}
+
+func TestWriteFileReplacesAtomically(t *testing.T) {
+	c := sshConn(t)
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, c, File{Path: path, Content: []byte("old")})
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	write(t, c, File{Path: path, Content: []byte("new content")})
+	got := make([]byte, 100)
+	if n, _ := reader.Read(got); string(got[:n]) != "old" {
+		t.Errorf("who had the file open sees %q: it was written in place", got[:n])
+	}
+}
+
+func TestWriteFileErrors(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		dir := t.TempDir()
+		if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{
+			filepath.Join(dir, "none", "file"): "does not exist",
+			dir:                                "is a directory",
+			filepath.Join(dir, "loop"):         "cannot be followed",
+			"relative":                         "absolute path",
+			dir + "/":                          "absolute path",
+			"":                                 "absolute path",
+		} {
+			for _, size := range []int{1, small + 1} {
+				err := c.WriteFile(bounded(t), File{Path: path, Content: make([]byte, size)})
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%q, %d bytes: error %v, want one that says %q", path, size, err, want)
+				}
+			}
+		}
+		for _, size := range []int{1, small + 1} {
+			file := filepath.Join(dir, "file")
+			if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size), Owner: "no-such-user"})
+			if err == nil || !strings.Contains(err.Error(), "no-such-user") {
+				t.Errorf("an owner who does not exist: error %v", err)
+			}
+			expectFile(t, file, []byte("old"), 0o644)
+		}
+	})
+}
+
+// A file system of two pages stands for a full disk. Mounting one needs root.
+func TestWriteFileFullDisk(t *testing.T) {
+	c := sshConn(t)
+	dir := fullDisk(t)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{small, 4 * small} {
+		err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size)})
+		if size == small && !errors.Is(err, syscall.ENOSPC) || err == nil {
+			t.Errorf("%d bytes: error %v, want ENOSPC", size, err)
+		}
+		if size > small && (err == nil || !strings.Contains(err.Error(), "no space left on device")) {
+			t.Errorf("%d bytes: error %v, want no space left on device", size, err)
+		}
+		expectFile(t, file, []byte("old"), 0o644)
+	}
+}
+
+// fullDisk is a directory where little can be written: a tiny tmpfs, or, where mounting is not
+// allowed, one below a file size limit would behave otherwise, so /dev/full stands in.
+func fullDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
+		t.Fatalf("mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// The end of the input before its size is a cut connection, and replaces nothing.
+func TestWriteFileCutContent(t *testing.T) {
+	c := Local("controller").(*conn)
+	defer c.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.step(bounded(t), File{Path: file}, writeScript, []string{file, "tag", "100", "", "", ""}, []byte("only so much"))
+	if err == nil || !strings.Contains(err.Error(), "only 12 of 100 bytes") {
+		t.Errorf("error %v, want one that says how much is missing", err)
+	}
+	expectFile(t, file, []byte("old"), 0o644)
+}
+
+func TestWriteFileCancelled(t *testing.T) {
+	c := sshConn(t)
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "file")
+	ctx, cancel := context.WithCancel(bounded(t))
+	cancel()
+	for _, size := range []int{1, small + 1} {
+		if err := c.WriteFile(ctx, File{Path: fifo, Content: make([]byte, size)}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+	}
+	noLeftovers(t, dir)
+}
+
+// Without SFTP on the host, large files take the way of the small ones.
+func TestWriteFileWithoutSFTP(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	s.noSFTP = true
+	c := mustDial(t, s.target("root", key), plain())
+	path := filepath.Join(t.TempDir(), "file")
+	content := bytes.Repeat([]byte("0123456789"), 1<<15)
+	write(t, c, File{Path: path, Content: content, Mode: 0o600})
+	expectFile(t, path, content, 0o600)
+}
+
+// In /etc/pve, attributes are fixed and chmod is an error: it must not be called unasked.
+func TestWriteFileLeavesAttributesThatAgree(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	bin := t.TempDir()
+	for _, name := range []string{"chmod", "chown", "chgrp"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho \"$0: Operation not permitted\" >&2\nexit 1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
+	c := mustDial(t, s.target("root", key), plain())
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, c, File{Path: path, Content: []byte("new")})
+	expectFile(t, path, []byte("new"), 0o600)
+	err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("newer"), Mode: 0o644})
+	if !errors.Is(err, syscall.EPERM) {
+		t.Errorf("error %v, want EPERM", err)
+	}
+	expectFile(t, path, []byte("new"), 0o600)
+}
