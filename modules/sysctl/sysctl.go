@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,6 +52,9 @@ type Module struct {
 	State    string            `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: the lines are removed from the file."`
 }
 
+// namePattern leaves out what sysctl(8) and sysctl.d(5) take for a pattern, a flag or a separator.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,/:@+-]*$`)
+
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	switch {
@@ -71,7 +75,7 @@ func (m *Module) Validate() error {
 		if name == m.Name {
 			argument = "name"
 		}
-		if name == "" || strings.ContainsAny(name, "*?[]= \t\n;#") || strings.HasPrefix(name, "-") || strings.Contains(observe.SysctlPath(name), "/../") {
+		if !namePattern.MatchString(name) || strings.Contains(observe.SysctlPath(name), "/../") {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a setting", name), Want: "one name without patterns, such as vm.swappiness"}
 		}
 		if other, twice := seen[observe.SysctlPath(name)]; twice {
