@@ -142,7 +142,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 // alone plans an item anew, with nothing planned ahead beside it.
 func (t *turn) alone(ctx context.Context, s *slot, h *host, it *itemPlan) {
 	done := make(chan struct{})
-	h.observed.Go(modules.WithUser(ctx, s.user(h)), func(ctx context.Context) {
+	h.observed.Go(modules.WithUser(ctx, s.observer(h)), func(ctx context.Context) {
 		defer close(done)
 		it.replan(ctx, h)
 	})
@@ -160,7 +160,7 @@ func (t *turn) verify(ctx context.Context, s *slot, h *host, it *itemPlan) {
 		defer cancel(nil)
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 		defer stop()
-		it.replan(modules.WithUser(planner, s.user(h)), h)
+		it.replan(modules.WithUser(planner, s.observer(h)), h)
 	})
 	<-done
 }

@@ -43,7 +43,7 @@ func (d *decision) acts() bool {
 
 // decide plans a task on a host. It only reads.
 func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
-	ctx = modules.WithUser(ctx, s.user(h))
+	ctx = modules.WithUser(ctx, s.observer(h))
 	if s.task.RunOnce && !r.leads(h) {
 		return &decision{elsewhere: true}
 	}

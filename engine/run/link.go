@@ -83,11 +83,17 @@ func (l *link) drop() {
 	}
 }
 
+// loginUser stands for the login user where the empty name means the reader.
+const loginUser = "(login user)"
+
 // session is the host as the given user; empty means the login user.
 func (l *link) session(ctx context.Context, user string) (remote.Session, error) {
 	conn, err := l.open(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if user == loginUser {
+		user = ""
 	}
 	return conn.As(user), nil
 }

@@ -32,6 +32,15 @@ func newSlot(play *lang.Play, t *lang.Task, handler bool) *slot {
 	return s
 }
 
+// observer is as whom a task of the slot reads by running commands of the playbook's author: as whom it
+// acts, although everything else is read as the host's reader.
+func (s *slot) observer(h *host) string {
+	if user := s.user(h); user != "" || h.link.reader == "" {
+		return user
+	}
+	return loginUser
+}
+
 // straight visits the tasks that run when nothing fails: what read-ahead follows.
 func straight(nodes []lang.Node, visit func(*lang.Task)) {
 	for _, n := range nodes {
