@@ -225,8 +225,8 @@ var AptIndex = &Kind[Index]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `date +%s`},
-			{Script: `stat -c '%.9Y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`},
-			{Script: `stat -c '%.9Y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`},
+			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`},
+			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Index, error)) {
@@ -275,24 +275,22 @@ func parseIndex(clock, lists, sources []byte) (Index, error) {
 	return index, nil
 }
 
-// parseTimes reads lines of `stat -c '%.9Y %n'`.
+// statTime is the form of stat's %y.
+const statTime = "2006-01-02 15:04:05.999999999 -0700"
+
+// parseTimes reads lines of `stat -c '%y %n'`.
 func parseTimes(out []byte) (map[string]time.Time, error) {
 	times := map[string]time.Time{}
 	for line := range strings.Lines(string(out)) {
-		stamp, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		whole, fraction, _ := strings.Cut(stamp, ".")
-		seconds, err := strconv.ParseInt(whole, 10, 64)
-		if !ok || err != nil {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(fields) != 4 {
 			return nil, fmt.Errorf("stat printed %q, expected a time and a name", line)
 		}
-		var nanoseconds int64
-		if fraction != "" {
-			nanoseconds, err = strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("stat printed %q, expected a time and a name", line)
-			}
+		t, err := time.Parse(statTime, strings.Join(fields[:3], " "))
+		if err != nil {
+			return nil, fmt.Errorf("stat printed %q, expected a time and a name: %w", line, err)
 		}
-		times[name] = time.Unix(seconds, nanoseconds)
+		times[fields[3]] = t
 	}
 	return times, nil
 }

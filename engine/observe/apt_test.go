@@ -97,18 +97,18 @@ func TestUpgradable(t *testing.T) {
 }
 
 func TestAptIndex(t *testing.T) {
-	const lists = "1000.5 /var/lib/apt/lists\n900.000000000 /var/lib/apt/lists/deb.debian.org_debian_dists_trixie_InRelease\n"
-	const stamp = "1000.500000000 " + AptStamp + "\n"
+	const lists = "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n1970-01-01 00:15:00.000000000 +0000 /var/lib/apt/lists/deb.debian.org_debian_dists_trixie_InRelease\n"
+	const stamp = "1970-01-01 00:16:40.500000000 +0000 " + AptStamp + "\n"
 	for _, c := range []struct {
 		name                  string
 		clock, lists, sources string
 		want                  Index
 	}{
-		{"never fetched", "2000\n", "1000.5 /var/lib/apt/lists\n", "10.0 /etc/apt/sources.list\n", Index{}},
+		{"never fetched", "2000\n", "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n", "1970-01-01 00:00:10.000000000 +0000 /etc/apt/sources.list\n", Index{}},
 		{"deleted, but for the stamp", "2000\n", stamp, "", Index{}},
-		{"fetched by others", "4600\n", lists, "10.0 /etc/apt/sources.list\n", Index{Exists: true, Age: 3599500 * time.Millisecond}},
-		{"fetched by hlplay", "1001\n", lists + stamp, "1000.4 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond}},
-		{"a newer source", "1001\n", lists + stamp, "1000.6 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond, Stale: true}},
+		{"fetched by others", "4600\n", lists, "1970-01-01 00:00:10.000000000 +0000 /etc/apt/sources.list\n", Index{Exists: true, Age: 3599500 * time.Millisecond}},
+		{"fetched by hlplay", "1001\n", lists + stamp, "1970-01-01 00:16:40.400000000 +0000 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond}},
+		{"a newer source", "1001\n", lists + stamp, "1970-01-01 00:16:40.600000000 +0000 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond, Stale: true}},
 		{"a clock that went back", "3\n", lists, "", Index{Exists: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -198,7 +198,7 @@ func FuzzApt(f *testing.F) {
 	f.Add([]byte(chronyTransaction), 0)
 	f.Add([]byte("E: x\nThe following packages have unmet dependencies:\n a : b\n"), 100)
 	f.Add([]byte("bash:\n  Installed: 1\n  Candidate: (none)\n"), 0)
-	f.Add([]byte("1000.5 /var/lib/apt/lists\n"), 0)
+	f.Add([]byte("1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n"), 0)
 	f.Add([]byte("4 /etc/apt/sources.list\ndeb \n"), 0)
 	f.Fuzz(func(t *testing.T, stdout []byte, exit int) {
 		fuzzAnswer(t, Candidates, []string{"bash"}, stdout, exit)

@@ -151,7 +151,7 @@ func cutDigits(s string) (digits, rest string) {
 var StaleInitramfs = &Kind[bool]{
 	Name: "initramfs-stale",
 	Ask: func(names []string) []remote.Query {
-		return []remote.Query{{Script: `stat -c '%.9Y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names}}
+		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
 		times, err := parseTimes(answers[0].Stdout)

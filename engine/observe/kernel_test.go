@@ -89,11 +89,11 @@ func TestStaleInitramfs(t *testing.T) {
 		name, text string
 		want       bool
 	}{
-		{"no such file", "100.0 /boot/initrd.img-6.1\n100.0 /boot/vmlinuz-6.1\n", false},
-		{"no image", "100.0 " + file + "\n", false},
-		{"newer image", "100.1 " + file + "\n100.2 /boot/initrd.img-6.1\n90.0 /boot/vmlinuz-6.1\n", false},
-		{"older image", "100.2 " + file + "\n100.1 /boot/initrd.img-6.1\n90.0 /boot/vmlinuz-6.1\n", true},
-		{"an old copy of no kernel", "100.2 " + file + "\n1.0 /boot/initrd.img-6.1.old-dkms\n200.0 /boot/initrd.img-6.1\n90.0 /boot/vmlinuz-6.1\n", false},
+		{"no such file", "1970-01-01 00:01:40.000000000 +0000 /boot/initrd.img-6.1\n1970-01-01 00:01:40.000000000 +0000 /boot/vmlinuz-6.1\n", false},
+		{"no image", "1970-01-01 00:01:40.000000000 +0000 " + file + "\n", false},
+		{"newer image", "1970-01-01 00:01:40.100000000 +0000 " + file + "\n1970-01-01 00:01:40.200000000 +0000 /boot/initrd.img-6.1\n1970-01-01 00:01:30.000000000 +0000 /boot/vmlinuz-6.1\n", false},
+		{"older image", "1970-01-01 00:01:40.200000000 +0000 " + file + "\n1970-01-01 00:01:40.100000000 +0000 /boot/initrd.img-6.1\n1970-01-01 00:01:30.000000000 +0000 /boot/vmlinuz-6.1\n", true},
+		{"an old copy of no kernel", "1970-01-01 00:01:40.200000000 +0000 " + file + "\n1970-01-01 00:00:01.000000000 +0000 /boot/initrd.img-6.1.old-dkms\n1970-01-01 00:03:20.000000000 +0000 /boot/initrd.img-6.1\n1970-01-01 00:01:30.000000000 +0000 /boot/vmlinuz-6.1\n", false},
 	} {
 		if got := parsed(t, StaleInitramfs, []string{file}, out(c.text))[file]; got != c.want {
 			t.Errorf("%s: stale is %v, expected %v", c.name, got, c.want)
