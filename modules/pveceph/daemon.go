@@ -64,7 +64,11 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed: a monitor does not move", name, mon.Address, m.Address)
 		}
-		plan := s.plan()
+		steps, err := s.firstManager(ctx)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		plan := s.plan(steps...)
 		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "address": cty.StringVal(mon.Address)})
 		return plan, nil
 	case s.local.Mon:
@@ -74,6 +78,21 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mon.%s] but the monitor does not exist: remove the section, and its address from mon_host, and run again", name)
 	}
 	return m.create(ctx, s, await)
+}
+
+// firstManager makes sure of the manager that pveceph makes beside the first monitor: it is in the map only
+// seconds later, and a later task would take it for stopped.
+func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
+	if !s.local.Mgr || len(s.conf.MonHosts()) != 1 {
+		return nil, nil
+	}
+	name := s.node.Name
+	mgr, err := pve.Managers.Observe(ctx, s.host, name)
+	if err != nil || mgr.InMap {
+		return nil, err
+	}
+	return []modules.Step{startUnit("ceph-mgr@"+name+".service", "mgr."+name+" active",
+		pve.Everywhere(s.host, pve.Managers.Expect(name, pve.Manager{InMap: true})))}, nil
 }
 
 func sameAddress(a, b string) bool {

@@ -1,0 +1,259 @@
+package pve_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/ha"
+	"hlplay/modules/pve"
+	"hlplay/modules/pveceph"
+	"hlplay/modules/pvecm"
+	"hlplay/modules/pvesm"
+	"hlplay/modules/qm"
+)
+
+var cephPackages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
+
+// bareHost is what a Debian without Proxmox VE answers to all that the road asks.
+func bareHost(n int, codename string) *observe.Host {
+	name := fmt.Sprintf("pve%d", n)
+	known := []observe.Expectation{
+		pve.Nodes.Expect("", pve.Node{Name: name, Codename: codename}),
+		pve.Trusts.Expect("", pve.Trust{
+			Authorized: []string{"ssh-ed25519 AAAAoperator" + name + " operator"},
+			HostKeys:   []string{"ssh-ed25519 AAAAhost" + name},
+		}),
+		pve.CephNodes.Expect("", pve.CephNode{}),
+		pve.GuestConfigs.Expect("100", pve.GuestConfig{}),
+		pve.Pools.Expect("", map[string]pve.Pool{}),
+		pve.CrushRules.Expect("", map[string]pve.CrushRule{}),
+		pve.FileSystems.Expect("", map[string]pve.FileSystem{}),
+		pve.CephStatuses.Expect("", pve.CephStatus{}),
+		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
+			{Name: "eno1", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.168.1.1%d/24", n))}},
+			{Name: "eno2", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.10.10.1%d/24", n))}},
+		}}),
+		observe.Disks.Expect("", []observe.BlockDevice{
+			{Name: "sda", Path: "/dev/sda", Type: "disk", Size: 5e11, PartitionTable: "gpt"},
+			{Name: "sdb", Path: "/dev/sdb", Type: "disk", Size: 4e12, Rotational: true, Links: []string{"/dev/disk/by-id/ata-" + name + "-b"}},
+			{Name: "sdc", Path: "/dev/sdc", Type: "disk", Size: 4e12, Rotational: true, Links: []string{"/dev/disk/by-id/ata-" + name + "-c"}},
+		}),
+		observe.Files.Expect("/etc/apt/sources.list.d/ceph.sources", observe.File{}),
+		observe.Files.Expect("/etc/apt/sources.list.d/ceph.list", observe.File{}),
+		observe.Files.Expect("/etc/ceph/ceph.conf", observe.File{}),
+	}
+	for _, p := range cephPackages {
+		known = append(known, observe.Packages.Expect(p, observe.Package{}))
+	}
+	for i := 1; i <= 3; i++ {
+		peer := fmt.Sprintf("pve%d", i)
+		known = append(known, pve.OSDs.Expect(peer, nil), pve.Monitors.Expect(peer, pve.Monitor{}),
+			pve.Managers.Expect(peer, pve.Manager{}), pve.MetadataServers.Expect(peer, pve.MetadataServer{}))
+	}
+	return observe.NewRecorded(name, known...)
+}
+
+// site is three hosts that know each other.
+func site(codename string) []*observe.Host {
+	var hosts []*observe.Host
+	for n := 1; n <= 3; n++ {
+		hosts = append(hosts, bareHost(n, codename))
+	}
+	for _, h := range hosts {
+		h.SetPeers(func() []*observe.Host { return hosts }, func(name string) (*observe.Host, error) {
+			for _, h := range hosts {
+				if h.Name() == name {
+					return h, nil
+				}
+			}
+			return nil, errors.New("no such host")
+		})
+	}
+	return hosts
+}
+
+// foresee plans and predicts as check mode does, until nothing is left; it returns the summaries.
+func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
+	t.Helper()
+	if v, ok := m.(modules.Validator); ok {
+		if err := v.Validate(); err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+	}
+	var done []string
+	for round := 0; ; round++ {
+		plan, err := m.Plan(context.Background(), h)
+		if err != nil {
+			t.Fatalf("%s, round %d: %v", h.Name(), round, err)
+		}
+		if len(plan.Steps) == 0 {
+			return done
+		}
+		if round > 0 && len(done) > 8 {
+			t.Fatalf("%s: still %q after %q", h.Name(), plan.Steps[0].Summary, done)
+		}
+		for _, step := range plan.Steps {
+			done = append(done, step.Summary)
+			for _, e := range step.Expect {
+				if e.Host == nil {
+					e.Host = h
+				}
+				h.Predict([]observe.Expectation{e})
+			}
+		}
+	}
+}
+
+// road is one stage: a task on all hosts, or on one for all.
+type road struct {
+	task  string
+	build func(h *observe.Host, n int) modules.Module
+	// changed are how many hosts change.
+	changed int
+}
+
+func number(n int) *int { return &n }
+
+var stages = []road{
+	{"disks", func(h *observe.Host, n int) modules.Module {
+		return &pveceph.Module{Disks: &pveceph.Disks{Devices: []string{"/dev/disk/by-id/ata-" + h.Name() + "-b", "/dev/disk/by-id/ata-" + h.Name() + "-c"}}}
+	}, 0},
+	{"install Proxmox VE", nil, 0},
+	{"membership", func(h *observe.Host, n int) modules.Module {
+		return &pvecm.Module{Cluster: "dream", Founder: "pve1", Link0: fmt.Sprintf("192.168.1.1%d", n)}
+	}, 3},
+	{"install", func(*observe.Host, int) modules.Module {
+		return &pveceph.Module{Install: &pveceph.Install{Version: "squid"}}
+	}, 3},
+	{"init", func(*observe.Host, int) modules.Module {
+		return &pveceph.Module{Init: &pveceph.Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.10.0/24"}}
+	}, 1},
+	{"mon", func(h *observe.Host, n int) modules.Module {
+		return &pveceph.Module{Mon: &pveceph.Mon{Address: fmt.Sprintf("10.10.10.1%d", n)}}
+	}, 3},
+	// The first monitor has brought the first manager.
+	{"mgr", func(*observe.Host, int) modules.Module { return &pveceph.Module{Mgr: &pveceph.Mgr{}} }, 2},
+	{"osd b", func(h *observe.Host, n int) modules.Module {
+		return &pveceph.Module{OSD: &pveceph.OSD{Device: "/dev/disk/by-id/ata-" + h.Name() + "-b"}}
+	}, 3},
+	{"osd c", func(h *observe.Host, n int) modules.Module {
+		return &pveceph.Module{OSD: &pveceph.OSD{Device: "/dev/disk/by-id/ata-" + h.Name() + "-c", Class: "hdd"}}
+	}, 3},
+	{"rule", func(*observe.Host, int) modules.Module {
+		return &pveceph.Module{Rule: &pveceph.Rule{Name: "by-osd", FailureDomain: "osd", DeviceClass: "hdd"}}
+	}, 1},
+	{"pool", func(*observe.Host, int) modules.Module {
+		return &pveceph.Module{Pool: &pveceph.Pool{Name: "ha-disks", Size: number(5), MinSize: number(3), PGNum: number(64), CrushRule: "by-osd"}}
+	}, 1},
+	{"storage", func(*observe.Host, int) modules.Module {
+		return &pvesm.Module{ID: "ha-disks", Type: "rbd", Pool: "ha-disks", Content: []string{"images", "rootdir"}}
+	}, 1},
+	{"mds", func(*observe.Host, int) modules.Module { return &pveceph.Module{MDS: &pveceph.MDS{}} }, 3},
+	{"fs", func(*observe.Host, int) modules.Module {
+		return &pveceph.Module{FS: &pveceph.FS{Name: "cephfs", PGNum: 32}}
+	}, 1},
+	{"fs storage", func(*observe.Host, int) modules.Module {
+		return &pvesm.Module{ID: "cephfs", Type: "cephfs", Content: []string{"backup", "iso"}}
+	}, 1},
+	{"clean", func(*observe.Host, int) modules.Module { return &pveceph.Module{Clean: &pveceph.Clean{}} }, 0},
+	{"guest", func(*observe.Host, int) modules.Module {
+		return &qm.Module{ID: 100, Node: "pve1", Name: "sso", Memory: 2048, Disks: map[string]string{"scsi0": "ha-disks:32"}, Net: map[string]string{"net0": "virtio,bridge=vmbr0"}}
+	}, 1},
+	{"resource", func(*observe.Host, int) modules.Module {
+		return &ha.Module{Resource: &ha.Resource{SID: "vm:100", MaxRestart: number(1), MaxRelocate: number(1)}}
+	}, 1},
+	{"placement", func(*observe.Host, int) modules.Module {
+		return &ha.Module{Placement: &ha.Placement{Name: "prefer-vm-100", Nodes: map[string]string{"pve1": "2", "pve2": "1"}, Resources: []string{"vm:100"}}}
+	}, 1},
+}
+
+// TestTheWholeRoadIsForeseen is check mode on three bare hosts: every task of the road is predicted, none is
+// uncertain, and planned again, on any host, each finds nothing left to do.
+func TestTheWholeRoadIsForeseen(t *testing.T) {
+	for _, codename := range []string{"bookworm", "trixie"} {
+		t.Run(codename, func(t *testing.T) {
+			hosts := site(codename)
+			for _, stage := range stages {
+				if stage.build == nil {
+					for _, h := range hosts {
+						expect, err := pve.InstalledExpectations(context.Background(), h)
+						if err != nil {
+							t.Fatal(err)
+						}
+						h.Predict(expect)
+					}
+					continue
+				}
+				changed := 0
+				for i, h := range hosts {
+					if done := foresee(t, stage.build(h, i+1), h); len(done) > 0 {
+						changed++
+						t.Logf("%s on %s:\n  %s", stage.task, h.Name(), strings.Join(done, "\n  "))
+					}
+				}
+				// A task that is done once for the cluster is seen to be done on the other hosts, too.
+				if changed != stage.changed {
+					t.Errorf("%s would change %d hosts, want %d", stage.task, changed, stage.changed)
+				}
+			}
+			for _, stage := range stages {
+				for i, h := range hosts {
+					if stage.build == nil {
+						continue
+					}
+					if done := foresee(t, stage.build(h, i+1), h); len(done) > 0 {
+						t.Errorf("a second time %s on %s would: %s", stage.task, h.Name(), strings.Join(done, "; "))
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestOSDsOfManyHostsAreForeseenTogether plans on all hosts before any prediction is made, as check mode does
+// with a task that hosts carry out side by side: no prediction may overwrite another's.
+func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
+	hosts := site("trixie")
+	for _, stage := range stages[:6] {
+		for i, h := range hosts {
+			if stage.build == nil {
+				expect, err := pve.InstalledExpectations(context.Background(), h)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Predict(expect)
+				continue
+			}
+			foresee(t, stage.build(h, i+1), h)
+		}
+	}
+	var plans []modules.Plan
+	for _, h := range hosts {
+		m := &pveceph.Module{OSD: &pveceph.OSD{Device: "/dev/disk/by-id/ata-" + h.Name() + "-b"}}
+		plan, err := m.Plan(context.Background(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans = append(plans, plan)
+	}
+	for i, plan := range plans {
+		for _, step := range plan.Steps {
+			hosts[i].Predict(step.Expect)
+		}
+	}
+	osds, err := pve.OSDs.ObserveAll(context.Background(), hosts[2], []string{"pve1", "pve2", "pve3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for node, list := range osds {
+		if len(list) != 1 {
+			t.Errorf("%s has %d OSDs in the prediction, want 1", node, len(list))
+		}
+	}
+}
