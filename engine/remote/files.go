@@ -138,8 +138,8 @@ func (s *session) writeError(f File, r Result) error {
 	return fmt.Errorf("%s: write %s: %s; the file is as it was", s.conn.name, f.Path, text)
 }
 
-// writeLarge writes through SFTP. It says whether the file was written: not where there is no SFTP
-// for this user, and nothing has then been changed.
+// writeLarge writes through SFTP. It says whether that is the end of it: not where there is no SFTP
+// for this user, or where it fails on the host. Nothing has then been changed.
 func (s *session) writeLarge(ctx context.Context, f File, attributes []string) (bool, error) {
 	client, err := s.sftp(ctx)
 	if err != nil {
@@ -165,7 +165,12 @@ func (s *session) writeLarge(ctx context.Context, f File, attributes []string) (
 	if lost := s.conn.transport.lost(); lost != nil {
 		return true, fmt.Errorf("write %s: %w", f.Path, s.conn.unreachable(lost))
 	}
-	return true, s.uploadError(f, err)
+	// Version 3 of SFTP has no code for a full disk or a read-only file system: OpenSSH's server says
+	// "failure". The shell can do without it, or say why not.
+	if status := (*sftp.StatusError)(nil); errors.As(err, &status) || errors.Is(err, fs.ErrPermission) {
+		return false, nil
+	}
+	return true, fmt.Errorf("%s: write %s: %w; the file is as it was", s.conn.name, f.Path, err)
 }
 
 // upload writes content to an existing file, many packets in flight.
@@ -179,17 +184,6 @@ func upload(client *sftp.Client, name string, content []byte) error {
 		err = closeErr
 	}
 	return err
-}
-
-// uploadError explains an error of SFTP, whose version 3 has no code for a full disk: OpenSSH's server
-// reports it as a plain failure.
-func (s *session) uploadError(f File, err error) error {
-	var status *sftp.StatusError
-	if errors.As(err, &status) && status.FxCode() == sftp.ErrSSHFxFailure {
-		return fmt.Errorf("%s: write %s: the host's SFTP server cannot write %d bytes there (%w): is its disk full? The file is as it was",
-			s.conn.name, f.Path, len(f.Content), err)
-	}
-	return fmt.Errorf("%s: write %s: %w; the file is as it was", s.conn.name, f.Path, err)
 }
 
 // serveSFTP starts OpenSSH's server where the distributions put it.

@@ -275,8 +275,7 @@ func drain(ctx context.Context, moves *atomic.Int64, streams ...*collector) {
 // reads any more, and not into the next answer. The files are in memory where there is such a file
 // system, so that a full disk does not cost an answer.
 const actingLoop = `trap 'rm -rf "$_hl_d"' EXIT
-trap 'exit 129' HUP
-trap 'exit 143' TERM
+trap 'exit 1' HUP INT PIPE TERM
 umask 077
 _hl_i=0
 while read -r _hl_l _hl_in; do
@@ -285,10 +284,10 @@ while read -r _hl_l _hl_in; do
 	sh "$_hl_d/script" <"$_hl_d/in" >"$_hl_d/out" 2>"$_hl_d/err"
 	_hl_r=$?
 	cat "$_hl_d/out"
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
 	cat "$_hl_d/err" >&2
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
 	rm -f "$_hl_d/script" "$_hl_d/in" "$_hl_d/out" "$_hl_d/err"
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
 	_hl_i=$((_hl_i+1))
 done
 exit 0

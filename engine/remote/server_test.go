@@ -39,8 +39,8 @@ type server struct {
 	run func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// refuse is how many sessions are still to be refused.
 	refuse atomic.Int64
-	// noSFTP leaves the subsystem out.
-	noSFTP bool
+	// noSFTP leaves the subsystem out; readOnlySFTP lets it write nothing.
+	noSFTP, readOnlySFTP bool
 
 	sessions, open, mostOpen atomic.Int64
 
@@ -279,7 +279,11 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 				_ = r.Reply(true, nil)
 				go func() {
 					defer close(ran)
-					if server, err := sftp.NewServer(ch); err == nil {
+					var options []sftp.ServerOption
+					if s.readOnlySFTP {
+						options = append(options, sftp.ReadOnly())
+					}
+					if server, err := sftp.NewServer(ch, options...); err == nil {
 						_ = server.Serve()
 					}
 				}()
