@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -238,8 +240,7 @@ func (t *turn) step(ctx context.Context, s *slot, h *host, step modules.Step, o 
 		on = t.byObserved(step.On)
 	}
 	if t.options.Check {
-		on.observed.Predict(bind(step.Expect, h.observed))
-		t.changed(h, step)
+		t.predict(h, on, step)
 		return nil
 	}
 	t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: step.Summary})
@@ -251,6 +252,24 @@ func (t *turn) step(ctx context.Context, s *slot, h *host, step modules.Step, o 
 	on.observed.Forget()
 	t.changed(h, step)
 	return err
+}
+
+// predict lays over the observations what a step would bring about. What commands of the playbook's
+// author would print after it cannot be known.
+func (t *turn) predict(h, on *host, step modules.Step) {
+	h.observed.Predict(bind(step.Expect, h.observed))
+	if !step.Refresh {
+		clouded := []*host{h, on}
+		if step.Wide {
+			t.mu.Lock()
+			clouded = slices.Collect(maps.Values(t.hosts))
+			t.mu.Unlock()
+		}
+		for _, c := range clouded {
+			c.observed.Predict([]observe.Expectation{observe.AfterChange(step.Summary)})
+		}
+	}
+	t.changed(h, step)
 }
 
 // bind gives expectations that name no host the host that was planned for.
