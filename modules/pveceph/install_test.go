@@ -1,0 +1,128 @@
+package pveceph
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+	"hlplay/modules/pve"
+)
+
+const squidSources = `Types: deb
+URIs: http://download.proxmox.com/debian/ceph-squid
+Suites: trixie
+Components: no-subscription
+Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
+`
+
+// installHost is a node of a major version; sources are the contents of apt's files for Ceph.
+func installHost(major int, local pve.CephNode, sources map[string]string, installed ...string) *observe.Host {
+	node := pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}
+	if major == 8 {
+		node.Codename, node.Version = "bookworm", "8.4.1"
+	}
+	known := []observe.Expectation{pve.Nodes.Expect("", node), pve.CephNodes.Expect("", local)}
+	for _, name := range []string{"/etc/apt/sources.list.d/ceph.sources", "/etc/apt/sources.list.d/ceph.list"} {
+		f := observe.File{}
+		if content, ok := sources[name]; ok {
+			f = observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(content), Size: int64(len(content))}
+		}
+		known = append(known, observe.Files.Expect(name, f))
+	}
+	has := map[string]bool{}
+	for _, name := range installed {
+		has[name] = true
+	}
+	for _, name := range packages {
+		p := observe.Package{}
+		if has[name] {
+			p = observe.Package{Status: observe.InstalledStatus, Version: "19.2.3-pve2"}
+		}
+		known = append(known, observe.Packages.Expect(name, p))
+	}
+	return observe.NewRecorded("pve1", known...)
+}
+
+func TestInstall(t *testing.T) {
+	full := pve.CephNode{Installed: true, Release: 19}
+	sources, list := "/etc/apt/sources.list.d/ceph.sources", "/etc/apt/sources.list.d/ceph.list"
+	tests := []struct {
+		name  string
+		host  *observe.Host
+		steps []string // parts of the summaries, in order
+	}{
+		{"on 9", installHost(9, pve.CephNode{}, nil, "ceph-common", "ceph-fuse"), []string{"write " + sources, "update", "install Ceph squid: ceph, ceph-mds, ceph-volume, gdisk, nvme-cli", "reload"}},
+		{"on 8", installHost(8, pve.CephNode{}, nil), []string{"write " + list, "update", "install Ceph squid", "reload"}},
+		{"converged", installHost(9, full, map[string]string{sources: squidSources}, packages...), nil},
+		{"one package is missing", installHost(9, full, map[string]string{sources: squidSources}, packages[:6]...), []string{"update", "install Ceph squid: nvme-cli", "reload"}},
+		{"a list left by an upgrade", installHost(9, full, map[string]string{sources: squidSources, list: "deb x bookworm main\n"}, packages...), []string{"remove " + list, "update"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			plan := modulestest.Converges(t, &Module{Install: &Install{Version: "squid"}}, test.host)
+			if len(plan.Steps) != len(test.steps) {
+				t.Fatalf("want %d steps, got:\n%s", len(test.steps), modulestest.Summaries(plan))
+			}
+			for i, want := range test.steps {
+				if !strings.Contains(plan.Steps[i].Summary, want) {
+					t.Errorf("step %d is %q, want %q", i, plan.Steps[i].Summary, want)
+				}
+			}
+		})
+	}
+}
+
+func TestInstallAsksNothing(t *testing.T) {
+	plan, err := (&Install{Version: "squid"}).plan(context.Background(), installHost(9, pve.CephNode{}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(squidSources, string(plan.Steps[0].Action.(modules.WriteFile).Content)); diff != "" {
+		t.Errorf("what pveceph install would write -want +got:\n%s", diff)
+	}
+	run := plan.Steps[2].Action.(modules.Run)
+	argv := strings.Join(run.Argv, " ")
+	for _, want := range []string{"-y", "--no-install-recommends", "--force-confold", "DPkg::Lock::Timeout"} {
+		if !strings.Contains(argv, want) {
+			t.Errorf("%q lacks %q", argv, want)
+		}
+	}
+	if run.Env["DEBIAN_FRONTEND"] != "noninteractive" {
+		t.Error("apt could ask")
+	}
+	if !plan.Steps[1].Refresh {
+		t.Error("updating the index alone is no change")
+	}
+}
+
+func TestInstallRefuses(t *testing.T) {
+	tests := map[string]struct {
+		version string
+		host    *observe.Host
+		want    []string
+	}{
+		"another release": {"tentacle", installHost(9, pve.CephNode{Installed: true, Release: 19}, nil, packages...), []string{"squid", "tentacle", "never changed"}},
+		"not for 8":       {"tentacle", installHost(8, pve.CephNode{}, nil), []string{"Proxmox VE 8", "quincy, reef, squid"}},
+		"somebody's apt":  {"squid", installHost(9, pve.CephNode{Installing: true}, nil), []string{"/run/pve-ceph-install-flag"}},
+		"without Proxmox": {"squid", observe.NewRecorded("pve1", pve.CephNodes.Expect("", pve.CephNode{}),
+			pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie"})), []string{"not installed", "proxmox-ve"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := (&Install{Version: test.version}).plan(context.Background(), test.host)
+			if err == nil {
+				t.Fatal("not refused")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not mention %q", err, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,331 @@
+package pveceph
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+	"hlplay/modules/pve"
+)
+
+// running is ceph.conf of a cluster with one monitor on pve1.
+func runningConf() pve.CephConf {
+	conf := pve.CephConf{Exists: true, Folder: true}
+	for key, value := range map[string]string{
+		"public_network": "10.10.10.11/24", "cluster_network": "10.10.20.0/24", "mon_host": " 10.10.10.11",
+		"osd_pool_default_size": "3", "osd_pool_default_min_size": "2", "fsid": "f",
+	} {
+		conf = conf.With("global", key, value)
+	}
+	return conf.With("mon.pve1", "public_addr", "10.10.10.11")
+}
+
+var members = []string{"pve1", "pve2", "pve3"}
+
+// node is pve1 of a healthy cluster with two OSDs a host; more replaces what it says.
+func node(more ...observe.Expectation) *observe.Host {
+	cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
+	known := []observe.Expectation{
+		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}),
+		pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget, Mon: true, Mgr: true}),
+		pve.CephConfs.Expect("", runningConf()),
+		pve.Monitors.Expect("pve1", pve.Monitor{InMap: true, InQuorum: true, Address: "10.10.10.11"}),
+		pve.Managers.Expect("pve1", pve.Manager{InMap: true}),
+		pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": existingPool()}),
+		pve.CrushRules.Expect("", map[string]pve.CrushRule{
+			"replicated_rule": {Root: "default", FailureDomain: "host"}, "by-osd": {Root: "default", FailureDomain: "osd"}, "odd": {Custom: true},
+		}),
+		pve.FileSystems.Expect("", map[string]pve.FileSystem{}),
+		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
+			{Name: "a", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.10.11/24")}},
+			{Name: "b", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.20.11/24")}},
+		}}),
+		observe.Files.Expect("/etc/ceph/ceph.conf", observe.File{}),
+	}
+	for i, name := range members {
+		cluster.Members[name] = pve.Member{ID: i + 1, Votes: 1, Online: true}
+		known = append(known, pve.OSDs.Expect(name, []pve.OSD{
+			{ID: 2 * i, Up: true, In: true, Class: "hdd", UUID: "aaaa-" + name, Devices: []string{"sdx"}},
+			{ID: 2*i + 1, Up: true, In: true, Class: "hdd", UUID: "bbbb-" + name, Devices: []string{"sdy"}},
+		}), pve.MetadataServers.Expect(name, pve.MetadataServer{}))
+	}
+	known = append(known, pve.Clusters.Expect("", cluster), observe.Disks.Expect("", disks()))
+	return observe.NewRecorded("pve1", append(known, more...)...)
+}
+
+func existingPool() pve.Pool {
+	return pve.Pool{ID: 2, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
+}
+
+// disks are one of each kind that an operator may name by mistake, and a blank one.
+func disks() []observe.BlockDevice {
+	lv := func(uuid string) []observe.BlockDevice {
+		return []observe.BlockDevice{{Name: "dm-0", Type: "lvm", Filesystem: "ceph_bluestore",
+			Path: "/dev/mapper/ceph--1111-osd--block--" + strings.ReplaceAll(uuid, "-", "--")}}
+	}
+	return []observe.BlockDevice{
+		{Name: "sda", Path: "/dev/sda", Type: "disk", PartitionTable: "gpt", Children: []observe.BlockDevice{
+			{Name: "sda1", Path: "/dev/sda1", Type: "part", Filesystem: "ext4", Mountpoints: []string{"/"}}}},
+		{Name: "sdb", Path: "/dev/sdb", Type: "disk", Size: 4e12, Rotational: true, Links: []string{"/dev/disk/by-id/blank"}},
+		{Name: "sdc", Path: "/dev/sdc", Type: "disk", Filesystem: "LVM2_member", Children: lv("aaaa-pve1")},
+		{Name: "sdd", Path: "/dev/sdd", Type: "disk", Filesystem: "LVM2_member", Children: lv("foreign-uuid")},
+		{Name: "sde", Path: "/dev/sde", Type: "disk", Filesystem: "zfs_member"},
+		{Name: "nvme0n1", Path: "/dev/nvme0n1", Type: "disk", Filesystem: "LVM2_member", Children: []observe.BlockDevice{
+			{Name: "dm-9", Type: "lvm", Path: "/dev/mapper/ceph--2222-osd--db--3333"}}},
+		{Name: "sdx", Path: "/dev/sdx", Type: "disk"},
+		{Name: "sr0", Path: "/dev/sr0", Type: "rom"},
+	}
+}
+
+func n(i int) *int { return &i }
+
+// command is the arguments of a plan's last command.
+func command(t *testing.T, plan modules.Plan) string {
+	t.Helper()
+	for i := len(plan.Steps) - 1; i >= 0; i-- {
+		if run, ok := plan.Steps[i].Action.(modules.Run); ok {
+			if run.Limit == 0 {
+				t.Errorf("%q has no limit", plan.Steps[i].Summary)
+			}
+			return strings.Join(run.Argv, " ")
+		}
+	}
+	return ""
+}
+
+func TestPlans(t *testing.T) {
+	downOSD := pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
+	size4 := existingPool()
+	size4.Size, size4.MinSize = 4, 2
+	scaled := existingPool()
+	scaled.Autoscale, scaled.PGs = "on", 32
+	bareConf := pve.CephConfs.Expect("", pve.CephConf{})
+	noDaemons := pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19})
+	initialised := runningConf()
+	delete(initialised.Sections["global"], "mon_host")
+	delete(initialised.Sections, "mon.pve1")
+
+	tests := []struct {
+		name string
+		m    Module
+		host *observe.Host
+		want string // the last command; empty for nothing to do
+		note string
+	}{
+		{"init on nothing", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24"}}, node(bareConf),
+			"pveceph init --network 10.10.10.0/24 --cluster-network 10.10.20.0/24 --size 3 --min_size 2", ""},
+		{"init again with the same networks, typed otherwise", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.5/24"}}, node(), "", ""},
+		{"init with another size is a note", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24", Size: 4}}, node(), "", "osd_pool_default_size is 3"},
+		{"init never rewrites networks when the folder is missing", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24"}},
+			node(pve.CephConfs.Expect("", pve.CephConf{Exists: true, Sections: runningConf().Sections})), "pveceph init", ""},
+
+		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, pve.CephConfs.Expect("", initialised), pve.Monitors.Expect("pve1", pve.Monitor{}), pve.Managers.Expect("pve1", pve.Manager{})),
+			"pveceph mon create --mon-address 10.10.10.11", ""},
+		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
+		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "does not move"},
+		{"monitor that does not run", Module{Mon: &Mon{}}, node(pve.Monitors.Expect("pve1", pve.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
+		{"first manager not in the map yet", Module{Mon: &Mon{}}, node(pve.Managers.Expect("pve1", pve.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
+
+		{"manager", Module{Mgr: &Mgr{}}, node(noDaemons, pve.Managers.Expect("pve1", pve.Manager{})), "pveceph mgr create", ""},
+		{"manager that does not run", Module{Mgr: &Mgr{}}, node(pve.Managers.Expect("pve1", pve.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
+		{"metadata server", Module{MDS: &MDS{}}, node(), "pveceph mds create", ""},
+		{"metadata server there", Module{MDS: &MDS{}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:active"})), "", ""},
+
+		{"OSD on a blank disk", Module{OSD: &OSD{Device: "/dev/disk/by-id/blank", Class: "ssd", DBDevice: "/dev/nvme0n1", Encrypted: true}}, node(),
+			"pveceph osd create /dev/disk/by-id/blank --crush-device-class ssd --db_dev /dev/nvme0n1 --encrypted 1", ""},
+		{"OSD there, whatever the disk is called today", Module{OSD: &OSD{Device: "/dev/sdc"}}, node(), "", ""},
+		{"OSD of another class is a note", Module{OSD: &OSD{Device: "/dev/sdc", Class: "ssd"}}, node(), "", "set-device-class ssd osd.0"},
+		{"OSD down", Module{OSD: &OSD{Device: "/dev/sdc"}}, node(downOSD), "systemctl start ceph-osd@0.service", ""},
+
+		{"rule", Module{Rule: &Rule{Name: "hdd", FailureDomain: "host", DeviceClass: "hdd"}}, node(),
+			"ceph --connect-timeout 10 osd crush rule create-replicated hdd default host hdd", ""},
+		{"rule there", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "osd"}}, node(), "", ""},
+
+		{"pool", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2), PGNum: n(64), CrushRule: "by-osd"}}, node(),
+			"pveceph pool create p --size 4 --min_size 2 --pg_num 64 --pg_autoscale_mode warn --crush_rule by-osd --application rbd", ""},
+		{"pool there", Module{Pool: &Pool{Name: "vm-disks", Size: n(3), MinSize: n(2), PGNum: n(128)}}, node(), "", ""},
+		{"pool that says nothing", Module{Pool: &Pool{Name: "vm-disks"}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": size4})), "", ""},
+		{"size takes min_size along, and nothing else", Module{Pool: &Pool{Name: "vm-disks", Size: n(4), CrushRule: "by-osd"}}, node(),
+			"pveceph pool set vm-disks --crush_rule by-osd --size 4 --min_size 2", ""},
+		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": scaled})), "", ""},
+
+		{"fs", Module{FS: &FS{PGNum: 32}}, node(pve.MetadataServers.Expect("pve2", pve.MetadataServer{State: "up:standby"})),
+			"pveceph fs create --name cephfs --pg_num 32", ""},
+		{"fs there", Module{FS: &FS{}}, node(pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}})), "", ""},
+		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", ""},
+		{"clean", Module{Clean: &Clean{}}, node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3})), "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if err := test.m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan := modulestest.Converges(t, &test.m, test.host)
+			if got := command(t, plan); got != test.want || test.want == "" && len(plan.Steps) > 0 {
+				t.Errorf("command %q, want %q; steps:\n%s", got, test.want, modulestest.Summaries(plan))
+			}
+			notes := strings.Join(plan.Notes, "\n")
+			if !strings.Contains(notes, test.note) || test.note == "" && notes != "" {
+				t.Errorf("notes %q, want %q", notes, test.note)
+			}
+		})
+	}
+}
+
+func TestLinkComesBeforeTheManager(t *testing.T) {
+	h := node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19}), pve.Managers.Expect("pve1", pve.Manager{}))
+	plan := modulestest.Converges(t, &Module{Mgr: &Mgr{}}, h)
+	want := modules.Link{Path: "/etc/ceph/ceph.conf", Target: "/etc/pve/ceph.conf"}
+	if len(plan.Steps) != 2 {
+		t.Fatalf("steps:\n%s", modulestest.Summaries(plan))
+	}
+	if diff := cmp.Diff(modules.Action(want), plan.Steps[0].Action); diff != "" {
+		t.Errorf("a manager reads /etc/ceph/ceph.conf, which mgr create does not make; -want +got:\n%s", diff)
+	}
+}
+
+func TestWaitingForCleanIsNoChange(t *testing.T) {
+	h := node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}))
+	plan := modulestest.Converges(t, &Module{Clean: &Clean{}}, h)
+	if len(plan.Steps) != 1 || !plan.Steps[0].Refresh || plan.Steps[0].Settle == 0 {
+		t.Fatalf("want one bounded wait that is no change, got %+v", plan.Steps)
+	}
+	if !strings.Contains(plan.Steps[0].Summary, "2 active+undersized") {
+		t.Errorf("%q does not say what is not clean", plan.Steps[0].Summary)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	erasure := existingPool()
+	erasure.Erasure = true
+	cephfs := existingPool()
+	cephfs.Applications = []string{"cephfs"}
+	lessOSDs := []observe.Expectation{pve.OSDs.Expect("pve2", nil), pve.OSDs.Expect("pve3", nil)}
+	notQuorate := pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream"})
+	gone := pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget})
+	noMon := pve.Monitors.Expect("pve1", pve.Monitor{})
+
+	tests := []struct {
+		name string
+		m    Module
+		host *observe.Host
+		want []string
+	}{
+		{"other public network", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(), []string{"10.10.10.11/24", "10.99.0.0/24"}},
+		{"a cluster network that would be erased", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(), []string{"cluster network", "10.10.20.0/24"}},
+		{"init in a network where the host is not", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no address in 10.99.0.0/24"}},
+		{"init without quorum", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{}), notQuorate), []string{"no quorum"}},
+		{"not installed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{})), []string{"not installed", "install"}},
+		{"install was killed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, Installing: true})), []string{"/run/pve-ceph-install-flag"}},
+		{"a ceph.conf of its own", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, ForeignConf: true})), []string{"/etc/ceph/ceph.conf", "move it away"}},
+		{"no monitor yet", Module{Mgr: &Mgr{}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no Ceph cluster yet"}},
+
+		{"left-over store", Module{Mon: &Mon{}}, node(noMon), []string{"/var/lib/ceph/mon/ceph-pve1", "left-over"}},
+		{"store is gone", Module{Mon: &Mon{}}, node(gone), []string{"monitor map", "installed anew"}},
+		{"section without monitor", Module{Mon: &Mon{}}, node(gone, noMon), []string{"[mon.pve1]"}},
+		{"address elsewhere", Module{Mon: &Mon{Address: "10.99.0.1"}}, node(gone, noMon, pve.CephConfs.Expect("", pve.CephConf{Exists: true, Folder: true,
+			Sections: map[string]map[string]string{"global": {"public_network": "10.10.10.0/24"}}})), []string{"10.99.0.1", "10.10.10.11"}},
+		{"section of a metadata server", Module{MDS: &MDS{}}, node(pve.CephConfs.Expect("", runningConf().With("mds.pve1", "host", "pve1"))), []string{"pveceph mds destroy pve1"}},
+
+		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "wipes nothing"}},
+		{"a disk of ZFS", Module{OSD: &OSD{Device: "/dev/sde"}}, node(), []string{"zfs_member"}},
+		{"another cluster's OSD", Module{OSD: &OSD{Device: "/dev/sdd"}}, node(), []string{"an OSD that this cluster does not know"}},
+		{"a blank disk that an OSD claims", Module{OSD: &OSD{Device: "/dev/sdx"}}, node(), []string{"blank, but osd.0 last ran on sdx"}},
+		{"no such disk", Module{OSD: &OSD{Device: "/dev/sdq"}}, node(), []string{"no device /dev/sdq", "/dev/disk/by-id/blank (blank)", "/dev/sdc (osd.0)"}},
+		{"a drive without disks", Module{OSD: &OSD{Device: "/dev/sr0"}}, node(), []string{"is a rom"}},
+		{"database on a used disk", Module{OSD: &OSD{Device: "/dev/sdb", DBDevice: "/dev/sde"}}, node(), []string{"osd.db_device", "zfs_member"}},
+		{"no address for replication", Module{OSD: &OSD{Device: "/dev/sdb"}}, node(observe.Networks.Expect("", observe.Network{})), []string{"cluster_network 10.10.20.0/24"}},
+		{"all faults of a check at once", Module{Disks: &Disks{Devices: []string{"/dev/sda", "/dev/sde", "/dev/sdb"}}}, node(), []string{"/dev/sda", "/dev/sde"}},
+
+		{"rule differs", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "host"}}, node(), []string{"failure domain osd", "failure domain host", "another name"}},
+		{"rule made by hand", Module{Rule: &Rule{Name: "odd", FailureDomain: "host"}}, node(), []string{"hand-made"}},
+		{"class that nobody has", Module{Rule: &Rule{Name: "fast", FailureDomain: "host", DeviceClass: "nvme"}}, node(), []string{"no OSD has class nvme", "hdd"}},
+
+		{"more copies than hosts", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2)}}, node(), []string{"4 copies", "3"}},
+		{"more copies than OSDs", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(2), CrushRule: "by-osd"}}, node(lessOSDs...), []string{"3 copies", "2"}},
+		{"too many placement groups", Module{Pool: &Pool{Name: "p", Size: n(3), PGNum: n(512)}}, node(), []string{"mon_max_pg_per_osd", "250"}},
+		{"unknown rule", Module{Pool: &Pool{Name: "p", CrushRule: "nosuch"}}, node(), []string{"no rule nosuch", "by-osd, odd, replicated_rule"}},
+		{"erasure-coded", Module{Pool: &Pool{Name: "vm-disks", Size: n(3)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": erasure})), []string{"erasure-coded"}},
+		{"another application's", Module{Pool: &Pool{Name: "vm-disks", Application: "rbd"}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": cephfs})), []string{"application cephfs"}},
+
+		{"no metadata server", Module{FS: &FS{}}, node(), []string{"mds {}"}},
+		{"none stands by", Module{FS: &FS{}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:active"})), []string{"all are busy", "pve1 (up:active)"}},
+		{"pool of that name", Module{FS: &FS{Name: "x"}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:standby"}),
+			pve.Pools.Expect("", map[string]pve.Pool{"x_data": existingPool()})), []string{"x_data exists"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			plan, err := test.m.Plan(context.Background(), test.host)
+			if err == nil {
+				t.Fatalf("not refused; steps:\n%s", modulestest.Summaries(plan))
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not mention %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	size := 0.5
+	tests := map[string]struct {
+		m        Module
+		argument string
+	}{
+		"no block":               {Module{}, "pveceph"},
+		"two blocks":             {Module{Mgr: &Mgr{}, MDS: &MDS{}}, "pveceph"},
+		"release":                {Module{Install: &Install{Version: "nautilus"}}, "install.version"},
+		"network":                {Module{Init: &Init{Network: "10.77.0.11"}}, "init.network"},
+		"mon address":            {Module{Mon: &Mon{Address: "pve1"}}, "mon.address"},
+		"kernel name":            {Module{OSD: &OSD{Device: "sdb"}}, "osd.device"},
+		"one disk twice":         {Module{OSD: &OSD{Device: "/dev/sdb", DBDevice: "/dev/sdb"}}, "osd.db_device"},
+		"small database":         {Module{OSD: &OSD{Device: "/dev/sdb", DBDevice: "/dev/sdc", DBSize: &size}}, "osd.db_size"},
+		"empty rule name":        {Module{Rule: &Rule{FailureDomain: "osd"}}, "rule.name"},
+		"empty domain":           {Module{Rule: &Rule{Name: "r"}}, "rule.failure_domain"},
+		"min_size 1":             {Module{Pool: &Pool{Name: "p", Size: n(2), MinSize: n(1)}}, "pool.min_size"},
+		"min_size over size":     {Module{Pool: &Pool{Name: "p", Size: n(2), MinSize: n(3)}}, "pool.min_size"},
+		"size 1":                 {Module{Pool: &Pool{Name: "p", Size: n(1)}}, "pool.size"},
+		"no power of two":        {Module{Pool: &Pool{Name: "p", PGNum: n(100)}}, "pool.pg_num"},
+		"slash in a name":        {Module{Pool: &Pool{Name: "p/4"}}, "pool.name"},
+		"few PGs":                {Module{FS: &FS{PGNum: 4}}, "fs.pg_num"},
+		"one disk checked twice": {Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdb"}}}, "disks.devices"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var fault *modules.ArgumentError
+			if err := test.m.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+				t.Errorf("%v, want a fault in %s", err, test.argument)
+			}
+		})
+	}
+}
+
+func TestScopes(t *testing.T) {
+	for want, all := range map[modules.Scope][]Module{
+		modules.EachHost:       {{Install: &Install{}}, {Link: &Link{}}, {Mgr: &Mgr{}}, {OSD: &OSD{}}, {Disks: &Disks{}}},
+		modules.OneByOne:       {{Mon: &Mon{}}, {MDS: &MDS{}}},
+		modules.OncePerCluster: {{Init: &Init{}}, {Rule: &Rule{}}, {Pool: &Pool{}}, {FS: &FS{}}, {Clean: &Clean{}}},
+	} {
+		for _, m := range all {
+			if got := m.Scope(); got != want {
+				t.Errorf("%v has scope %d, want %d", m.parts(), got, want)
+			}
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	err := explain(255, nil, []byte("unable to get monitor info from DNS SRV with service name: ceph-mon\nmonitor address '10.77.0.11' already in use\n"))
+	if err == nil || err.Error() != "monitor address '10.77.0.11' already in use" {
+		t.Errorf("%v: the line about DNS is printed on success, too", err)
+	}
+}
