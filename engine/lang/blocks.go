@@ -136,6 +136,10 @@ func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place
 		return cty.NilVal, false
 	}
 	v, _ = v.UnmarkDeep()
+	if tooLarge(v) {
+		l.report(fault(attr.Expr.Range(), fmt.Sprintf("the number for %s is too large", name), tooLargeDetail))
+		return cty.NilVal, false
+	}
 	converted, err := convert.Convert(v, want)
 	if err != nil {
 		l.report(fault(attr.Expr.Range(), fmt.Sprintf("wrong type for %s", name),

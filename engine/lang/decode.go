@@ -161,6 +161,10 @@ func (d *decoder) argument(a Argument, expr hcl.Expression) (value cty.Value, kn
 		d.secrets.collectRead(expr, d.ctx)
 	}
 	v, _ = v.UnmarkDeep()
+	if tooLarge(v) {
+		d.fault(expr.Range(), fmt.Sprintf("the number for argument %q is too large", a.Name), tooLargeDetail)
+		return cty.NilVal, false
+	}
 	converted, err := convert.Convert(v, a.want)
 	if err != nil {
 		detail := fmt.Sprintf("Expected %s, found %s.", article(a.Type), found(v))

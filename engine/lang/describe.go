@@ -57,6 +57,16 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 	}
 }
 
+// DescribeFunctions is the documentation of all functions as a table in Markdown.
+func DescribeFunctions() string {
+	var b strings.Builder
+	b.WriteString("| Function | |\n|---|---|\n")
+	for _, f := range Functions() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Signature, cell(f.Doc))
+	}
+	return b.String()
+}
+
 // cell is text that does not end a cell of a table.
 func cell(s string) string { return strings.ReplaceAll(oneLine(s), "|", `\|`) }
 

@@ -18,7 +18,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("%s: %s of task %q cannot be known before the run", place1(e.Range), e.What, e.Task)
+	return fmt.Sprintf("%s: %s of task %q cannot be known before the run", lineOf(e.Range), e.What, e.Task)
 }
 
 // EvalError says that an expression has no value, or one of a wrong type. Its text is one line;
@@ -35,7 +35,7 @@ func (e *EvalError) Error() string {
 	d := e.Diags[0]
 	text := d.Summary
 	if d.Subject != nil {
-		text = place1(*d.Subject) + ": " + text
+		text = lineOf(*d.Subject) + ": " + text
 	}
 	if d.Detail != "" {
 		text += "; " + d.Detail
@@ -192,6 +192,9 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	}
 	if !v.IsKnown() {
 		return nil, false, nil
+	}
+	if tooLarge(v) {
+		return nil, false, fault(expr.Range(), "a number in for_each is too large", tooLargeDetail)
 	}
 	if len(marks) > 0 && !isList {
 		return nil, false, fault(expr.Range(), "for_each is sensitive",

@@ -186,7 +186,7 @@ func TestDecodeAnyValueIntoAnyField(t *testing.T) {
 	values := map[string]cty.Value{
 		"unknown": cty.DynamicVal, "unknown string": cty.UnknownVal(cty.String), "null": cty.NullVal(cty.DynamicPseudoType),
 		"null string": cty.NullVal(cty.String), "string": cty.StringVal("x"), "number": cty.NumberFloatVal(1.5),
-		"infinite": cty.PositiveInfinity, "huge": cty.MustParseNumberVal("1e300"), "negative": cty.NumberIntVal(-1), "bool": cty.True,
+		"infinite": cty.PositiveInfinity, "huge": cty.MustParseNumberVal("1e100000000"), "negative": cty.NumberIntVal(-1), "bool": cty.True,
 		"empty list": cty.ListValEmpty(cty.DynamicPseudoType), "list": cty.ListVal([]cty.Value{cty.StringVal("a")}),
 		"list of null": cty.ListVal([]cty.Value{cty.NullVal(cty.String)}), "list of unknown": cty.ListVal([]cty.Value{cty.UnknownVal(cty.String)}),
 		"set": cty.SetVal([]cty.Value{cty.StringVal("a")}), "map": cty.MapVal(map[string]cty.Value{"a": cty.True}),

@@ -99,7 +99,7 @@ func render(name, src string, vars cty.Value, all []definition) (cty.Value, erro
 	for _, traversal := range expr.Variables() {
 		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
 			return cty.NilVal, function.NewArgError(1, fmt.Errorf("the template uses %q at %s, which is not given.%s",
-				traversal.RootName(), place1(traversal.SourceRange()), suggest(traversal.RootName(), sortedKeys(ctx.Variables))))
+				traversal.RootName(), lineOf(traversal.SourceRange()), suggest(traversal.RootName(), sortedKeys(ctx.Variables))))
 		}
 	}
 	v, diags := expr.Value(ctx)
@@ -120,7 +120,7 @@ func render(name, src string, vars cty.Value, all []definition) (cty.Value, erro
 func templateProblem(diags hcl.Diagnostics) error {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError && d.Subject != nil {
-			return fmt.Errorf("%s: %s; %s", place1(*d.Subject), d.Summary, d.Detail)
+			return fmt.Errorf("%s: %s; %s", lineOf(*d.Subject), d.Summary, d.Detail)
 		}
 	}
 	return diags

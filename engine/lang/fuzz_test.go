@@ -11,7 +11,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// noFile is a reader of nothing but one source.
+// onlyFile is a reader of nothing but one source.
 func onlyFile(name string, src []byte) reader {
 	return func(path string) ([]byte, error) {
 		if path == name {

@@ -144,7 +144,12 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	}
 	l.playbook.Files[path] = file
 	body, ok := file.Body.(*hclsyntax.Body)
-	return body, ok && !diags.HasErrors()
+	if !ok || diags.HasErrors() {
+		return nil, false
+	}
+	large := largeNumbers(body)
+	l.report(large...)
+	return body, !large.HasErrors()
 }
 
 func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {

@@ -28,7 +28,7 @@ func (l *loader) localsBlock(block *hclsyntax.Block, dir string) {
 	for _, attr := range attributes(block.Body) {
 		if earlier, ok := l.locals[attr.Name]; ok {
 			l.report(fault(attr.NameRange, fmt.Sprintf("local %q is defined twice", attr.Name),
-				fmt.Sprintf("The first definition is at %s. All files of a playbook share their locals: rename or remove one.", place1(earlier.at))))
+				fmt.Sprintf("The first definition is at %s. All files of a playbook share their locals: rename or remove one.", lineOf(earlier.at))))
 			continue
 		}
 		l.locals[attr.Name] = &local{name: attr.Name, expr: attr.Expr, at: attr.NameRange, dir: dir}

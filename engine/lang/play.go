@@ -26,7 +26,7 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 	}
 	if earlier, ok := names[name]; ok {
 		l.report(fault(pb.block.LabelRanges[0], fmt.Sprintf("there are two plays %q", name),
-			fmt.Sprintf("The other one is at %s. Results are told apart by the names of play and task: rename one.", place1(earlier))))
+			fmt.Sprintf("The other one is at %s. Results are told apart by the names of play and task: rename one.", lineOf(earlier))))
 	}
 	body := pb.block.Body
 	names[name] = pb.block.DefRange()

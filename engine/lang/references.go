@@ -183,7 +183,7 @@ func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
 	}
 	if later, ok := p.registers[name]; ok {
 		return fault(at, fmt.Sprintf("result %q is not there yet", name),
-			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", place1(later)))
+			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", lineOf(later)))
 	}
 	detail := "Give the task whose result is wanted an argument register = " + fmt.Sprintf("%q.", name)
 	if near := nearest(name, sortedKeys(p.registers)); near != "" {

@@ -78,12 +78,12 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	if file == nil || at.Start.Byte > len(file.Bytes) || len(file.Bytes) == 0 {
 		where := at.Filename
 		if file != nil || at.Start.Line > 1 {
-			where = place1(at)
+			where = lineOf(at)
 		}
 		fmt.Fprintf(&r.b, "  at %s\n", where)
 		return
 	}
-	fmt.Fprintf(&r.b, "  at %s%s\n", place1(at), within(file, at))
+	fmt.Fprintf(&r.b, "  at %s%s\n", lineOf(at), within(file, at))
 	src := file.Bytes
 	begin := at.Start.Byte
 	for begin > 0 && src[begin-1] != '\n' {
@@ -199,7 +199,7 @@ func show(v cty.Value) string {
 			s = strings.ToValidUTF8(s[:longest], "") + "…"
 		}
 		return fmt.Sprintf("%q", s)
-	case v.Type() == cty.Number:
+	case v.Type() == cty.Number && writable(v.AsBigFloat()):
 		return v.AsBigFloat().Text('g', 20)
 	case v.Type() == cty.Bool:
 		return fmt.Sprint(v.True())

@@ -26,6 +26,15 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+func TestDescribeFunctions(t *testing.T) {
+	got := DescribeFunctions()
+	for _, line := range []string{"| `pg_count(osds, size, pools, target)` |", "| `vote_threshold(nodes)` |", "| `join(separator, lists…)` |"} {
+		if !strings.Contains(got, line) {
+			t.Errorf("the table of functions lacks %q:\n%s", line, got)
+		}
+	}
+}
+
 func TestCheckExample(t *testing.T) {
 	if diags := CheckExample(probeSpec, testOptions); diags.HasErrors() {
 		t.Errorf("the example of probe has faults: %v", diags)

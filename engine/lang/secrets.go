@@ -44,8 +44,10 @@ func (s secrets) walk(v cty.Value, sensitive bool) bool {
 	case ty == cty.String && sensitive:
 		s.add(v.AsString())
 	case ty == cty.Number && sensitive:
-		if text := v.AsBigFloat().Text('f', -1); len(text) >= shortestNumber {
-			s[text] = true
+		if n := v.AsBigFloat(); writable(n) {
+			if text := n.Text('f', -1); len(text) >= shortestNumber {
+				s[text] = true
+			}
 		}
 	case v.CanIterateElements():
 		found := sensitive

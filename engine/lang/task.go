@@ -105,7 +105,7 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	}
 	if earlier, ok := d.names[name]; ok {
 		d.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two tasks %q in this play", name),
-			fmt.Sprintf("The other one is at %s. Results are told apart by the names of tasks and handlers: rename one.", place1(earlier))))
+			fmt.Sprintf("The other one is at %s. Results are told apart by the names of tasks and handlers: rename one.", lineOf(earlier))))
 	}
 	d.names[name] = block.DefRange()
 	s := taskShape
@@ -158,7 +158,7 @@ func (d *playDecoder) register(body *hclsyntax.Body, at place) string {
 	}
 	if earlier, ok := d.registered[name]; ok {
 		d.report(fault(where, fmt.Sprintf("result %q is registered twice in this play", name),
-			fmt.Sprintf("The other task is at %s, and the later result would hide the earlier one: rename one.", place1(earlier))))
+			fmt.Sprintf("The other task is at %s, and the later result would hide the earlier one: rename one.", lineOf(earlier))))
 	}
 	d.registered[name] = where
 	return name

@@ -34,6 +34,9 @@ func (l *loader) givenValues() map[string]cty.Value {
 		if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
 			expr, diags := hclsyntax.ParseExpression([]byte(l.options.Values[name]), at.Filename, hcl.InitialPos)
 			if !diags.HasErrors() {
+				diags = largeNumbers(expr)
+			}
+			if !diags.HasErrors() {
 				value, diags = expr.Value(nil)
 			}
 			if diags.HasErrors() {

@@ -38,7 +38,7 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 	}
 	if earlier, ok := l.variables[name]; ok {
 		l.report(fault(block.DefRange(), fmt.Sprintf("variable %q is declared twice", name),
-			fmt.Sprintf("The first declaration is at %s. All files of a playbook share their variables: rename or remove one.", place1(earlier.Range))))
+			fmt.Sprintf("The first declaration is at %s. All files of a playbook share their variables: rename or remove one.", lineOf(earlier.Range))))
 		return
 	}
 	l.check(block.Body, variableShape)
@@ -82,8 +82,8 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 	}
 }
 
-// place1 is a range as people write it: "file:line".
-func place1(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+// lineOf is a range as people write it: "file:line".
+func lineOf(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 // convertVariable brings a value to the type of its variable. A value that does not fit is reported,
 // and is then unknown, so that what depends on it is not reported too.
@@ -92,6 +92,10 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 		at = v.Range // the source line of the value would show it
 	}
 	raw, marks := value.UnmarkDeep()
+	if tooLarge(raw) {
+		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), tooLargeDetail))
+		return cty.UnknownVal(v.Type)
+	}
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)
 	}
@@ -99,6 +103,10 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 	if err != nil {
 		l.report(fault(at, fmt.Sprintf("wrong type for variable %q", v.Name),
 			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, conversionProblem(err))))
+		return cty.UnknownVal(v.Type)
+	}
+	if tooLarge(converted) {
+		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), tooLargeDetail))
 		return cty.UnknownVal(v.Type)
 	}
 	return converted.WithMarks(marks)
