@@ -1,0 +1,145 @@
+package qm
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/modulestest"
+	"hlplay/modules/pve"
+)
+
+func host(name string, config pve.GuestConfig) *observe.Host {
+	guests := map[int]pve.Guest{}
+	if config.Exists {
+		guests[100] = config.Guest
+	}
+	return observe.NewRecorded(name,
+		pve.Nodes.Expect("", pve.Node{Name: name}),
+		pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream"}),
+		pve.GuestLists.Expect("", guests), pve.GuestConfigs.Expect("100", config),
+		pve.Storages.Expect("", map[string]pve.Storage{
+			"local":    {Type: "dir", Options: map[string]string{"content": "iso,backup"}},
+			"vm-disks": {Type: "rbd", Options: map[string]string{"content": "images", "nodes": "pve1,pve2"}},
+		}))
+}
+
+func module() *Module {
+	return &Module{
+		ID: 100, Node: "pve2", Name: "sso", Memory: 2048, Cores: 2,
+		Disks: map[string]string{"scsi0": "vm-disks:32,discard=on"}, Net: map[string]string{"net0": "virtio,bridge=vmbr0"},
+	}
+}
+
+func existing(name string) pve.GuestConfig {
+	return pve.GuestConfig{Exists: true, Guest: pve.Guest{Node: "pve3", Type: "qemu"}, Options: map[string]string{
+		"name": name, "memory": "2048", "cores": "2", "scsi0": "vm-disks:vm-100-disk-0,discard=on,size=32G",
+		"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
+	}}
+}
+
+func TestCreateOnAnotherHost(t *testing.T) {
+	first, second := host("pve1", pve.GuestConfig{}), host("pve2", pve.GuestConfig{})
+	all := []*observe.Host{first, second}
+	first.SetPeers(func() []*observe.Host { return all }, func(name string) (*observe.Host, error) {
+		if name == "pve2" {
+			return second, nil
+		}
+		return nil, errors.New("no host " + name)
+	})
+	m := module()
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan := modulestest.Converges(t, m, first)
+	if len(plan.Steps) != 1 || plan.Steps[0].On != second {
+		t.Fatalf("want one step on pve2, got:\n%s", modulestest.Summaries(plan))
+	}
+	want := "qm create 100 --cores 2 --memory 2048 --name sso --net0 virtio,bridge=vmbr0 --scsi0 vm-disks:32,discard=on"
+	if got := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); got != want {
+		t.Errorf("command %q\nwant %q", got, want)
+	}
+	list, err := pve.GuestLists.Observe(context.Background(), second, "")
+	if err != nil || list[100].Node != "pve2" {
+		t.Errorf("the other host is predicted to see %v, %v", list, err)
+	}
+}
+
+func TestExisting(t *testing.T) {
+	plan, err := module().Plan(context.Background(), host("pve1", existing("sso")))
+	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 0 {
+		t.Errorf("the machine is there, wherever it runs now: %v, notes %v, %v", modulestest.Summaries(plan), plan.Notes, err)
+	}
+	m := module()
+	m.Memory = 4096
+	m.Disks = map[string]string{"scsi0": "local:32"}
+	plan, err = m.Plan(context.Background(), host("pve1", existing("sso")))
+	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "memory") || !strings.Contains(plan.Notes[0], "scsi0") {
+		t.Errorf("drift is a note, not a step: %v, notes %v, %v", modulestest.Summaries(plan), plan.Notes, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	container := existing("x")
+	container.Type = "lxc"
+	container.Options = map[string]string{"hostname": "sso"}
+	with := func(change func(*Module)) *Module {
+		m := module()
+		m.Node = "pve1"
+		change(m)
+		return m
+	}
+	tests := []struct {
+		name   string
+		m      *Module
+		config pve.GuestConfig
+		want   string
+	}{
+		{"another machine", module(), existing("mail"), `"mail"`},
+		{"a container", module(), container, "container sso"},
+		{"no such storage", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "nosuch:8"} }), pve.GuestConfig{}, "no storage nosuch; there are: local, vm-disks"},
+		{"a storage without disks", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "local:8"} }), pve.GuestConfig{}, "holds no disks"},
+		{"unknown host", with(func(m *Module) { m.Node = "pve9" }), pve.GuestConfig{}, "pve9"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := test.m.Plan(context.Background(), host("pve1", test.config)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want a refusal that mentions %q", err, test.want)
+			}
+		})
+	}
+	elsewhere := with(func(m *Module) { m.Node = "pve3" })
+	if _, err := elsewhere.Plan(context.Background(), host("pve3", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "not on node pve3") {
+		t.Errorf("%v, want a refusal: the storage is not on pve3", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := map[string]struct {
+		change   func(*Module)
+		argument string
+	}{
+		"id":       {func(m *Module) { m.ID = 99 }, "id"},
+		"name":     {func(m *Module) { m.Name = "my_vm" }, "name"},
+		"node":     {func(m *Module) { m.Node = "" }, "node"},
+		"memory":   {func(m *Module) { m.Memory = 8 }, "memory"},
+		"slot":     {func(m *Module) { m.Disks = map[string]string{"scsi31": "a:1"} }, "disks.scsi31"},
+		"net":      {func(m *Module) { m.Net = map[string]string{"eth0": "virtio"} }, "net.eth0"},
+		"dashes":   {func(m *Module) { m.Options = map[string]string{"--force": "1"} }, "options.--force"},
+		"password": {func(m *Module) { m.Options = map[string]string{"cipassword": "x"} }, "options.cipassword"},
+		"line":     {func(m *Module) { m.Options = map[string]string{"description": "a\nb"} }, "options.description"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := module()
+			test.change(m)
+			var fault *modules.ArgumentError
+			if err := m.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+				t.Errorf("%v, want a fault in %s", err, test.argument)
+			}
+		})
+	}
+}
