@@ -1,0 +1,515 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// How long things take in the lab: measured on a small VM with a near mirror, rounded.
+const (
+	updateTime    = 3 * time.Second
+	downloadTime  = 500 * time.Millisecond // a package
+	configureTime = 1 * time.Second        // a package
+)
+
+type aptCall struct {
+	*Call
+	o        options
+	config   map[string]string
+	recorder string
+}
+
+func aptGet(_ context.Context, c *Call) int {
+	o, ok := c.options("yqso:t:fmdVu", "yes", "assume-yes", "assume-no", "quiet?", "simulate", "just-print", "dry-run", "no-act", "option=", "no-install-recommends", "install-recommends", "no-install-suggests", "purge", "auto-remove",
+		"autoremove", "fix-broken", "allow-downgrades", "allow-change-held-packages", "allow-remove-essential", "reinstall", "only-upgrade", "no-upgrade", "target-release=", "no-remove", "with-new-pkgs", "force-yes",
+		"allow-releaseinfo-change", "error-on=", "print-uris", "download-only", "fix-missing", "default-release=", "verbose-versions", "no-download", "upgradable", "installed", "show-upgraded", "allow-unauthenticated")
+	if !ok {
+		return 100
+	}
+	a := &aptCall{Call: c, o: o, config: map[string]string{}, recorder: path.Base(c.Argv[0])}
+	for _, text := range o.values("o", "option") {
+		key, value, _ := strings.Cut(text, "=")
+		if strings.HasSuffix(key, "::") { // a list: all values count
+			a.config[strings.ToLower(key)] += value + "\n"
+		} else {
+			a.config[strings.ToLower(key)] = value
+		}
+	}
+	if len(o.rest) == 0 {
+		fmt.Fprintf(c.Stderr, "E: simulated %s: an operation is needed\n", path.Base(c.Argv[0]))
+		return 100
+	}
+	if path.Base(c.Argv[0]) == "apt" {
+		fmt.Fprint(c.Stderr, "\nWARNING: apt does not have a stable CLI interface. Use with caution in scripts.\n\n")
+	}
+	verb, names := o.rest[0], o.rest[1:]
+	for i, name := range names {
+		if name == "--" {
+			names = slices.Delete(names, i, i+1)
+			break
+		}
+	}
+	switch verb {
+	case "update":
+		return a.update()
+	case "install", "reinstall", "remove", "purge", "autoremove", "autopurge", "upgrade", "full-upgrade", "dist-upgrade":
+		return a.change(verb, names)
+	case "clean", "autoclean", "auto-clean", "check":
+		return 0
+	case "list", "search", "show", "policy", "madison":
+		c.Argv = append([]string{"apt-cache", verb}, names...)
+		if verb == "list" {
+			return a.list(names)
+		}
+		return c.Run(c.Argv...)
+	case "download", "source", "build-dep", "changelog":
+		return notSimulated(c, verb)
+	}
+	fmt.Fprintf(c.Stderr, "E: Invalid operation %s\n", verb)
+	return 100
+}
+
+func (a *aptCall) fail(format string, args ...any) int {
+	fmt.Fprintf(a.Stderr, format+"\n", args...)
+	return 100
+}
+
+func (a *aptCall) simulated() bool {
+	return a.o.has("s", "simulate", "just-print", "dry-run", "no-act")
+}
+
+// lock waits for dpkg's lock as long as DPkg::Lock::Timeout says, by the lab's clock.
+func (a *aptCall) lock(file, what string) int {
+	if a.User != "root" {
+		return a.fail("E: Could not open lock file %s - open (13: Permission denied)\nE: Unable to %s, are you root?", file, what)
+	}
+	by, left := a.Machine.aptLock()
+	if left <= 0 {
+		return 0
+	}
+	limit := time.Duration(0)
+	if text := a.config["dpkg::lock::timeout"]; text != "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil {
+			return a.fail("E: DPkg::Lock::Timeout must be a number, not %s", text)
+		}
+		limit = time.Duration(seconds) * time.Second
+		if seconds < 0 {
+			limit = left + time.Second
+		}
+	} else if path.Base(a.Argv[0]) == "apt" {
+		limit = 120 * time.Second
+	}
+	for waited := time.Duration(0); left > 0 && waited < limit; waited += time.Second {
+		if waited == 0 {
+			fmt.Fprintf(a.Stdout, "Waiting for cache lock: Could not get lock %s. It is held by process %d (%s)...\n", file, lockPID(by), by)
+		}
+		if !a.Spend(time.Second) {
+			return 130
+		}
+		_, left = a.Machine.aptLock()
+	}
+	if left <= 0 {
+		return 0
+	}
+	return a.fail("E: Could not get lock %s. It is held by process %d (%s)\nN: Be aware that removing the lock file is not a solution and may break your system.\nE: Unable to %s, is another process using it?", file, lockPID(by), by, what)
+}
+
+const (
+	frontendLock = "/var/lib/dpkg/lock-frontend"
+	listsLock    = "/var/lib/apt/lists/lock"
+)
+
+// listName is the file name that apt gives an index.
+func listName(s source, file string) string {
+	_, rest, _ := strings.Cut(s.uri, "://")
+	return strings.ReplaceAll(strings.TrimSuffix(rest, "/"), "/", "_") + "_dists_" + s.suite + "_" + file
+}
+
+func (a *aptCall) update() int {
+	if code := a.lock(listsLock, "lock directory /var/lib/apt/lists/"); code != 0 {
+		return code
+	}
+	sources, problem := a.Machine.sources()
+	if problem != "" {
+		return a.fail("%s", problem)
+	}
+	if !a.Spend(updateTime) {
+		return 130
+	}
+	components := map[string]bool{}
+	var errors []string
+	root := view{m: a.Machine}
+	known := map[string]bool{}
+	fetched := 0
+	seen := map[string]bool{}
+	for i, s := range sources {
+		id := s.uri + " " + s.suite
+		label := fmt.Sprintf("%d %s %s", i+1, strings.TrimSuffix(s.uri, "/"), s.suite)
+		repo, ok := a.Machine.archive.repository(s.uri)
+		switch {
+		case !ok:
+			host, _, _ := strings.Cut(strings.SplitN(s.uri+"://", "://", 2)[1], "/")
+			a.printf("Err:%s InRelease\n  404  Not Found\n", label)
+			errors = append(errors, fmt.Sprintf("E: The repository '%s %s Release' does not have a Release file.", s.uri, s.suite))
+			_ = host
+			continue
+		case repo.Status == 401:
+			a.printf("Err:%s InRelease\n  401  Unauthorized [IP: 192.0.2.80 443]\n", label)
+			errors = append(errors, fmt.Sprintf("E: Failed to fetch %s/dists/%s/InRelease  401  Unauthorized [IP: 192.0.2.80 443]\nE: The repository '%s %s InRelease' is not signed.", strings.TrimSuffix(s.uri, "/"), s.suite, s.uri, s.suite))
+			continue
+		case repo.Status != 0 || len(repo.Suites) > 0 && !slices.Contains(repo.Suites, s.suite):
+			a.printf("Err:%s Release\n  404  Not Found [IP: 192.0.2.80 80]\n", label)
+			errors = append(errors, fmt.Sprintf("E: The repository '%s %s Release' does not have a Release file.", s.uri, s.suite))
+			continue
+		case !a.Machine.trusted(s, repo.Keyring):
+			a.printf("Get:%s InRelease [2,661 B]\nErr:%s InRelease\n  The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E\n", label, label)
+			errors = append(errors, fmt.Sprintf("W: GPG error: %s %s InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E\nE: The repository '%s %s InRelease' is not signed.", s.uri, s.suite, s.uri, s.suite))
+			continue
+		}
+		if seen[id] {
+			fmt.Fprintf(a.Stderr, "W: Target Packages (%s/binary-amd64/Packages) is configured multiple times in %s:1 and %s:1\n", strings.Join(s.components, "/"), s.file, s.file)
+		}
+		seen[id] = true
+		file := "/var/lib/apt/lists/" + listName(s, "InRelease")
+		known[file] = true
+		if _, err := root.Stat(file); err == nil {
+			a.printf("Hit:%s InRelease\n", label)
+		} else {
+			a.printf("Get:%s InRelease [151 kB]\n", label)
+			fetched++
+		}
+		if err := writeFile(root, file, "Suite: "+s.suite+"\nComponents: "+strings.Join(s.components, " ")+"\n", 0o644); err != nil {
+			errors = append(errors, "E: Write error - write ("+errText(err)+")")
+		}
+		for _, component := range s.components {
+			if !slices.Contains(repo.Components, component) {
+				fmt.Fprintf(a.Stderr, "W: Skipping acquire of configured file '%s/binary-amd64/Packages' as repository '%s %s InRelease' doesn't have the component '%s' (component misspelt in sources.list?)\n", component, s.uri, s.suite, component)
+				continue
+			}
+			if strings.HasPrefix(s.suite, a.Machine.debian) {
+				components[repo.Prefix+component] = true
+			}
+		}
+	}
+	if entries, err := afero.ReadDir(root, "/var/lib/apt/lists"); err == nil {
+		for _, e := range entries {
+			if name := "/var/lib/apt/lists/" + e.Name(); strings.HasSuffix(name, "InRelease") && !known[name] {
+				_ = root.Remove(name) // an index of a source that is no more
+			}
+		}
+	}
+	p := a.Machine.packages
+	generation := a.Machine.archive.now()
+	p.mu.Lock()
+	p.components, p.generation = components, generation
+	p.mu.Unlock()
+	now := a.Machine.clock.Now()
+	_ = root.Chtimes("/var/lib/apt/lists", now, now) // the directory is there since the machine was made
+	a.Machine.Record(a.recorder, "update package lists")
+	if fetched > 0 {
+		a.printf("Fetched %d kB in 1s (%d kB/s)\n", fetched*9000, fetched*9000)
+	}
+	a.printf("Reading package lists...\n")
+	if len(errors) == 0 {
+		return 0
+	}
+	for _, e := range errors {
+		fmt.Fprintln(a.Stderr, e)
+	}
+	fmt.Fprintln(a.Stderr, "N: Updating from such a repository can't be done securely, and is therefore disabled by default.\nN: See apt-secure(8) manpage for repository creation and user configuration details.")
+	return 100
+}
+
+func (a *aptCall) change(verb string, names []string) int {
+	if !a.simulated() {
+		if code := a.lock(frontendLock, "acquire the dpkg frontend lock ("+frontendLock+")"); code != 0 {
+			return code
+		}
+	}
+	if _, problem := a.Machine.sources(); problem != "" {
+		return a.fail("%s", problem)
+	}
+	a.printf("Reading package lists...\nBuilding dependency tree...\nReading state information...\n")
+	if code := a.unfinished(); code != 0 {
+		return code
+	}
+	p := a.Machine.packages
+	var plan transaction
+	var kept []string
+	var err error
+	switch verb {
+	case "install", "reinstall":
+		plan, err = a.planInstall(names, verb == "reinstall" || a.o.has("reinstall"))
+	case "remove", "purge":
+		plan, err = a.planRemove(names, verb == "purge" || a.o.has("purge"))
+	case "upgrade":
+		plan, kept, err = p.upgrades(false)
+	case "full-upgrade", "dist-upgrade":
+		plan, kept, err = p.upgrades(true)
+	}
+	if err != nil {
+		// The explanation of unmet dependencies goes to the standard output, the verdict does not.
+		text := err.Error()
+		if before, after, ok := strings.Cut(text, "\nE: "); ok {
+			a.printf("%s\n", before)
+			text = "E: " + after
+		}
+		return a.fail("%s", text)
+	}
+	if verb == "autoremove" || verb == "autopurge" || a.o.has("auto-remove", "autoremove") {
+		plan.remove = append(plan.remove, p.orphans()...)
+		plan.purge = plan.purge || verb == "autopurge" || a.o.has("purge")
+	}
+	return a.carryOut(plan, kept)
+}
+
+// unfinished configures what an earlier run left half-configured, as apt does first.
+func (a *aptCall) unfinished() int {
+	for _, i := range a.Machine.packages.all() {
+		if i.status != statusHalfConfigured || a.simulated() {
+			continue
+		}
+		a.printf("1 not fully installed or removed.\n")
+		if err := a.Machine.packages.configure(i.pkg.Name, a.Stdout, a.applyOptions()); err != nil {
+			return a.dpkgFailed(err, i.pkg.Name)
+		}
+	}
+	return 0
+}
+
+func (a *aptCall) planInstall(names []string, again bool) (transaction, error) {
+	p := a.Machine.packages
+	var wanted, remove []string
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, "-") && len(name) > 1:
+			remove = append(remove, strings.TrimSuffix(name, "-"))
+		case strings.HasSuffix(name, "+"):
+			wanted = append(wanted, strings.TrimSuffix(name, "+"))
+		default:
+			wanted = append(wanted, name)
+		}
+	}
+	plan := transaction{asked: map[string]bool{}}
+	for _, name := range wanted {
+		bare, version, _ := strings.Cut(name, "=")
+		installed, have := p.Installed(bare)
+		if a.o.has("only-upgrade") && !have {
+			a.printf("Skipping %s, it is not installed and only upgrades are requested.\n", bare)
+			wanted = slices.DeleteFunc(slices.Clone(wanted), func(n string) bool { return n == name })
+			continue
+		}
+		if have && version != "" && CompareVersions(version, installed) < 0 && !a.o.has("allow-downgrades") {
+			return plan, fmt.Errorf("The following packages will be DOWNGRADED:\n  %s\nE: Packages were downgraded and -y was used without --allow-downgrades.", bare)
+		}
+		if have && version == "" {
+			versions := p.visible(bare)
+			if len(versions) == 0 || CompareVersions(versions[0].Version, installed) <= 0 {
+				a.printf("%s is already the newest version (%s).\n", bare, installed)
+			}
+		}
+	}
+	plan, err := p.resolve(p.visible, wanted, remove)
+	if err == nil && again {
+		for _, name := range wanted {
+			i, have := p.get(name)
+			if have && i.status == statusInstalled && !slices.ContainsFunc(plan.install, func(pkg Package) bool { return pkg.Name == name }) {
+				plan.install = append(plan.install, i.pkg)
+			}
+		}
+	}
+	return plan, err
+}
+
+func (a *aptCall) planRemove(names []string, purge bool) (transaction, error) {
+	p := a.Machine.packages
+	var remove []string
+	for _, name := range names {
+		i, have := p.get(name)
+		switch {
+		case have && (i.status != statusConfigFiles || purge):
+			remove = append(remove, name)
+		case have || len(a.Machine.archive.Versions(name, a.Machine.debian)) > 0:
+			a.printf("Package '%s' is not installed, so not removed\n", name)
+		case strings.ContainsAny(name, "*?"):
+			for _, other := range p.List() {
+				if ok, err := path.Match(name, other); ok && err == nil {
+					remove = append(remove, other)
+				}
+			}
+		default:
+			return transaction{}, &missingError{name: name}
+		}
+	}
+	plan, err := p.resolve(p.visible, nil, remove)
+	plan.purge = purge
+	for _, name := range plan.remove {
+		if i, _ := p.get(name); i.pkg.Essential && !a.o.has("allow-remove-essential") {
+			return plan, fmt.Errorf("WARNING: The following essential packages will be removed.\nThis should NOT be done unless you know exactly what you are doing!\n  %s\nE: Essential packages were removed and -y was used without --allow-remove-essential.", name)
+		}
+	}
+	return plan, err
+}
+
+func (a *aptCall) section(title string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	sort.Strings(names)
+	a.printf("%s\n  %s\n", title, strings.Join(names, " "))
+}
+
+func (a *aptCall) carryOut(plan transaction, kept []string) int {
+	p := a.Machine.packages
+	var fresh, upgraded, removed []string
+	for _, pkg := range plan.install {
+		if i, have := p.get(pkg.Name); have && i.status != statusConfigFiles {
+			upgraded = append(upgraded, pkg.Name)
+		} else {
+			fresh = append(fresh, pkg.Name)
+		}
+	}
+	for _, name := range plan.remove {
+		removed = append(removed, name+map[bool]string{true: "*"}[plan.purge])
+	}
+	if orphans := p.orphans(); len(orphans) > 0 && len(plan.remove) == 0 {
+		a.section("The following packages were automatically installed and are no longer required:", orphans)
+		a.printf("Use 'apt autoremove' to remove them.\n")
+	}
+	a.section("The following packages will be REMOVED:", slices.Clone(removed))
+	a.section("The following NEW packages will be installed:", slices.Clone(fresh))
+	a.section("The following packages have been kept back:", slices.Clone(kept))
+	a.section("The following packages will be upgraded:", slices.Clone(upgraded))
+	a.printf("%d upgraded, %d newly installed, %d to remove and %d not upgraded.\n", len(upgraded), len(fresh), len(removed), len(kept))
+	if len(removed) > 0 && a.o.has("no-remove") {
+		return a.fail("E: Packages need to be removed but remove is disabled.")
+	}
+	if a.simulated() {
+		a.show(plan)
+		return 0
+	}
+	for name := range plan.asked {
+		p.mark(name, false)
+	}
+	if plan.empty() {
+		return 0
+	}
+	additions := len(fresh) + len(upgraded) + len(removed)
+	if !a.o.has("y", "yes", "assume-yes", "force-yes") && additions > len(plan.asked)-a.present(plan.asked) {
+		a.printf("Do you want to continue? [Y/n] ")
+		if answer, err := readLine(a.Stdin); a.o.has("assume-no") || err != nil && answer == "" || answer != "" && !strings.HasPrefix(strings.ToLower(answer), "y") {
+			a.printf("Abort.\n")
+			return 1
+		}
+	}
+	for i, pkg := range plan.install {
+		a.printf("Get:%d http://deb.debian.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.debian, cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
+	}
+	if !a.Spend(time.Duration(len(plan.install))*(downloadTime+configureTime) + time.Duration(len(plan.remove))*configureTime) {
+		return 130
+	}
+	var out bytes.Buffer
+	err := p.apply(plan, io.MultiWriter(a.Stdout, &out), a.applyOptions())
+	if err != nil {
+		var names []string
+		for _, pkg := range plan.install {
+			if i, _ := p.get(pkg.Name); i.status != statusInstalled {
+				names = append(names, pkg.Name)
+			}
+		}
+		for _, name := range plan.remove {
+			if i, have := p.get(name); have && i.status == statusInstalled {
+				names = append(names, name)
+			}
+		}
+		return a.dpkgFailed(err, names...)
+	}
+	return 0
+}
+
+// present counts the asked-for packages that are installed.
+func (a *aptCall) present(asked map[string]bool) int {
+	n := 0
+	for name := range asked {
+		if _, ok := a.Machine.packages.Installed(name); ok {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *aptCall) dpkgFailed(err error, names ...string) int {
+	fmt.Fprintf(a.Stderr, "%v\nErrors were encountered while processing:\n %s\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n", err, strings.Join(names, "\n "))
+	return 100
+}
+
+func (a *aptCall) applyOptions() applyOptions {
+	o := applyOptions{by: a.recorder}
+	switch flags := a.config["dpkg::options::"]; {
+	case strings.Contains(flags, "force-confnew"):
+		o.conffiles = conffileReplace
+	case strings.Contains(flags, "force-confold"), strings.Contains(flags, "force-confdef"):
+		o.conffiles = conffileKeep
+	}
+	return o
+}
+
+// show prints what would be done as -s does.
+func (a *aptCall) show(plan transaction) {
+	p := a.Machine.packages
+	verb := "Remv"
+	if plan.purge {
+		verb = "Purg"
+	}
+	for _, name := range plan.remove {
+		i, _ := p.get(name)
+		a.printf("%s %s [%s]\n", verb, name, i.pkg.Version)
+	}
+	origin := "Debian:" + releases[a.Machine.debian].point + "/" + a.Machine.debian
+	for _, pkg := range plan.install {
+		old := ""
+		if version, ok := p.Installed(pkg.Name); ok {
+			old = "[" + version + "] "
+		}
+		a.printf("Inst %s %s(%s %s [amd64])\n", pkg.Name, old, pkg.Version, origin)
+	}
+	for _, pkg := range plan.install {
+		a.printf("Conf %s (%s %s [amd64])\n", pkg.Name, pkg.Version, origin)
+	}
+}
+
+func (p *Packages) mark(name string, automatic bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := p.db[name]; i != nil {
+		i.automatic = automatic
+	}
+}
+
+func (a *aptCall) list(names []string) int {
+	a.printf("Listing...\n")
+	for _, i := range a.Machine.packages.all() {
+		versions := a.Machine.packages.visible(i.pkg.Name)
+		newer := len(versions) > 0 && CompareVersions(versions[0].Version, i.pkg.Version) > 0
+		if a.o.has("upgradable") && newer {
+			a.printf("%s/%s %s amd64 [upgradable from: %s]\n", i.pkg.Name, a.Machine.debian, versions[0].Version, i.pkg.Version)
+		}
+		if a.o.has("installed") && i.status == statusInstalled {
+			a.printf("%s/%s,now %s amd64 [installed]\n", i.pkg.Name, a.Machine.debian, i.pkg.Version)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,194 @@
+package machine
+
+import (
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// Archive is what a lab's machines download: package repositories, and files at URLs.
+type Archive struct {
+	mu         sync.RWMutex
+	packages   map[string][]offered
+	generation int
+	published  map[string][]byte
+	repos      []Repository
+}
+
+type offered struct {
+	Package
+	generation int
+}
+
+// Repository is a package repository at a URI. Its components are Package.Component, with Prefix
+// in front.
+type Repository struct {
+	// URI is where sources point, without the scheme and a final slash: "deb.debian.org/debian".
+	URI string
+	// Suites are those it has: "trixie", "trixie-updates". Empty means every suite.
+	Suites []string
+	// Components are those it has: "main".
+	Components []string
+	// Prefix tells its components from those of other repositories: "ceph-squid/".
+	Prefix string
+	// Keyring is the file name, without directory and suffix, of the keyring that Debian trusts it
+	// by when a source names none.
+	Keyring string
+	// Status is the HTTP status it answers with when that is not 200: an enterprise repository
+	// answers 401 to who has no subscription.
+	Status int
+}
+
+// NewArchive returns an archive with Debian's packages, and with Proxmox's repositories, which are
+// empty until Add fills them.
+func NewArchive() *Archive {
+	a := &Archive{packages: map[string][]offered{}, published: map[string][]byte{}}
+	a.repos = knownRepositories()
+	a.Add(debianUpgrades()...)
+	return a
+}
+
+// Add offers packages. A machine sees them with its next apt-get update.
+func (a *Archive) Add(packages ...Package) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.generation++
+	for _, p := range packages {
+		if p.Component == "" {
+			p.Component = "main"
+		}
+		a.packages[p.Name] = append(a.packages[p.Name], offered{p, a.generation})
+	}
+}
+
+// AddRepository makes a repository known, before the known ones of a shorter URI.
+func (a *Archive) AddRepository(r Repository) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.repos = append(a.repos, r)
+}
+
+// Publish puts a file at a URL, for downloads.
+func (a *Archive) Publish(url string, content []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.published[url] = content
+}
+
+// Published is the file at a URL.
+func (a *Archive) Published(url string) ([]byte, bool) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	content, ok := a.published[url]
+	return content, ok
+}
+
+// repository finds the repository that a source's URI leads to.
+func (a *Archive) repository(uri string) (Repository, bool) {
+	_, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return Repository{}, false
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for _, r := range slices.Backward(a.repos) {
+		if rest == r.URI {
+			return r, true
+		}
+	}
+	return Repository{}, false
+}
+
+// Versions are the packages of a name that a release has, the newest first.
+func (a *Archive) Versions(name, debian string) []Package {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var found []Package
+	for _, p := range a.packages[name] {
+		if p.Debian == "" || p.Debian == debian {
+			found = append(found, p.Package)
+		}
+	}
+	sort.SliceStable(found, func(i, j int) bool { return CompareVersions(found[i].Version, found[j].Version) > 0 })
+	return found
+}
+
+// visible is Versions narrowed to components and to what was there at a generation.
+func (a *Archive) visible(name, debian string, components map[string]bool, generation int) []Package {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var found []Package
+	for _, p := range a.packages[name] {
+		if (p.Debian == "" || p.Debian == debian) && components[p.Component] && p.generation <= generation {
+			found = append(found, p.Package)
+		}
+	}
+	sort.SliceStable(found, func(i, j int) bool { return CompareVersions(found[i].Version, found[j].Version) > 0 })
+	return found
+}
+
+// providers are the names of packages that provide a virtual one.
+func (a *Archive) providers(virtual string) []string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var names []string
+	for name, versions := range a.packages {
+		for _, p := range versions {
+			if slices.Contains(p.Provides, virtual) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (a *Archive) now() int {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.generation
+}
+
+// names are the names of all packages that match a glob.
+func (a *Archive) names(glob string) []string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var names []string
+	for name := range a.packages {
+		if ok, err := path.Match(glob, name); err == nil && ok {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func knownRepositories() []Repository {
+	debian := []string{"main", "contrib", "non-free", "non-free-firmware"}
+	repos := []Repository{
+		{URI: "deb.debian.org/debian", Components: debian, Keyring: "debian-archive-",
+			Suites: []string{"bookworm", "bookworm-updates", "bookworm-backports", "trixie", "trixie-updates", "trixie-backports"}},
+		{URI: "security.debian.org/debian-security", Components: debian, Keyring: "debian-archive-",
+			Suites: []string{"bookworm-security", "trixie-security"}},
+		{URI: "download.proxmox.com/debian/pve", Components: []string{"pve-no-subscription", "pve-test", "pvetest"}, Keyring: "proxmox-",
+			Suites: []string{"bookworm", "trixie"}},
+		{URI: "enterprise.proxmox.com/debian/pve", Components: []string{"pve-enterprise"}, Status: 401, Keyring: "proxmox-"},
+	}
+	repos = append(repos, Repository{URI: "ftp.debian.org/debian", Components: debian, Keyring: "debian-archive-", Suites: repos[0].Suites},
+		Repository{URI: "security.debian.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},
+		Repository{URI: "deb.debian.org/debian-security", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites})
+	// The releases of Ceph that each Debian release has, by Proxmox's repository listing.
+	for ceph, suites := range map[string][]string{
+		"quincy": {"bookworm"}, "reef": {"bookworm"}, "squid": {"bookworm", "trixie"}, "tentacle": {"trixie"},
+	} {
+		repos = append(repos,
+			Repository{URI: "download.proxmox.com/debian/ceph-" + ceph, Components: []string{"no-subscription", "test"},
+				Suites: suites, Prefix: "ceph-" + ceph + "/", Keyring: "proxmox-"},
+			Repository{URI: "enterprise.proxmox.com/debian/ceph-" + ceph, Components: []string{"enterprise"},
+				Suites: suites, Prefix: "ceph-" + ceph + "/", Status: 401, Keyring: "proxmox-"})
+	}
+	return repos
+}

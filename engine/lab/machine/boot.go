@@ -1,0 +1,166 @@
+package machine
+
+import (
+	"crypto/rand"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, by its documentation
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// On reports whether the machine is up.
+func (m *Machine) On() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.on
+}
+
+// BootID is what /proc/sys/kernel/random/boot_id says: a new one with every boot.
+func (m *Machine) BootID() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bootID
+}
+
+// Boots counts how often the machine was booted since it was made.
+func (m *Machine) Boots() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.boots
+}
+
+// KernelRelease is the release of the running kernel, as uname -r prints it.
+func (m *Machine) KernelRelease() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kernel
+}
+
+// Uptime is how long the machine has been up.
+func (m *Machine) Uptime() time.Duration {
+	now := m.clock.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return now.Sub(m.bootedAt)
+}
+
+// newestKernel is what the boot loader would choose of /boot: the newest Proxmox kernel if there
+// is one, the newest otherwise.
+func (m *Machine) newestKernel() string {
+	entries, err := afero.ReadDir(m.FS(), "/boot")
+	if err != nil {
+		return ""
+	}
+	var releases []string
+	for _, e := range entries {
+		if release, ok := strings.CutPrefix(e.Name(), "vmlinuz-"); ok {
+			releases = append(releases, release)
+		}
+	}
+	sort.Slice(releases, func(i, j int) bool {
+		a, b := strings.HasSuffix(releases[i], "-pve"), strings.HasSuffix(releases[j], "-pve")
+		if a != b {
+			return b
+		}
+		return CompareVersions(releases[i], releases[j]) < 0
+	})
+	if len(releases) == 0 {
+		return ""
+	}
+	return releases[len(releases)-1]
+}
+
+// OnBoot runs fn at the end of every boot from now on.
+func (m *Machine) OnBoot(fn func(*Machine)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.onBoot = append(m.onBoot, fn)
+}
+
+// PowerOff shuts the machine down: units stop, connections are dropped, processes end.
+func (m *Machine) PowerOff() {
+	if m.goDown() {
+		m.units.halt()
+	}
+}
+
+// Crash takes the machine away as a power failure does: no unit is told to stop first.
+func (m *Machine) Crash() {
+	if m.goDown() {
+		m.units.lose()
+	}
+}
+
+func (m *Machine) goDown() bool {
+	m.mu.Lock()
+	was := m.on
+	m.on = false
+	m.mu.Unlock()
+	if was {
+		m.processes.killAll()
+		m.server.drop()
+	}
+	return was
+}
+
+// PowerOn boots a machine that is off. It is up when PowerOn returns.
+func (m *Machine) PowerOn() {
+	m.mu.Lock()
+	if m.on {
+		m.mu.Unlock()
+		return
+	}
+	m.mu.Unlock()
+	m.clearVolatile()
+	kernel := m.newestKernel()
+	now := m.clock.Now()
+	m.mu.Lock()
+	m.on, m.bootID, m.bootedAt, m.kernel = true, newUUID(), now, kernel
+	m.boots++
+	m.modules = map[string]bool{}
+	hooks := append([]func(*Machine){}, m.onBoot...)
+	m.mu.Unlock()
+	m.loadModulesAtBoot()
+	m.applySysctlFiles()
+	m.units.boot()
+	for _, hook := range hooks {
+		hook(m)
+	}
+}
+
+// Reboot takes the machine down and brings it up again after its boot time.
+func (m *Machine) Reboot() {
+	m.PowerOff()
+	m.clock.After(m.bootTime, m.PowerOn)
+}
+
+// clearVolatile empties what does not survive a boot.
+func (m *Machine) clearVolatile() {
+	t := m.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, dir := range []string{"/run", "/tmp", "/dev/shm"} {
+		n := t.newNode(t.lookup(dir).mode)
+		_ = t.put(dir, n) // its directory exists since the machine was made
+	}
+	furnishRun(t)
+}
+
+// lose forgets what was running, without stopping it.
+func (u *Units) lose() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range u.states {
+		s.active = false
+		s.since = u.m.clock.Now()
+	}
+}

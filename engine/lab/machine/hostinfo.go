@@ -1,0 +1,340 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+func hostname(_ context.Context, c *Call) int {
+	o, ok := c.options("fsdiIA", "fqdn", "long", "short", "domain", "ip-address", "all-ip-addresses")
+	if !ok {
+		return 2
+	}
+	m := c.Machine
+	if len(o.rest) > 0 {
+		if c.User != "root" {
+			return c.Errorf("you must be root to change the host name")
+		}
+		m.setName(o.rest[0])
+		m.Record("hostname", "set host name "+o.rest[0])
+		return 0
+	}
+	fqdn := ""
+	for _, line := range m.hosts() {
+		for _, name := range line.names {
+			if name == m.Name() && fqdn == "" {
+				fqdn = line.names[0]
+			}
+		}
+	}
+	switch {
+	case o.has("I", "all-ip-addresses"):
+		var all []string
+		for _, p := range m.addresses {
+			all = append(all, p.Addr().String())
+		}
+		c.printf("%s \n", strings.Join(all, " "))
+	case o.has("i", "ip-address"):
+		var all []string
+		for _, a := range m.Resolve(m.Name()) {
+			all = append(all, a.String())
+		}
+		if len(all) == 0 {
+			return c.Errorf("Name or service not known")
+		}
+		c.printf("%s\n", strings.Join(all, " "))
+	case o.has("f", "fqdn", "long", "A"):
+		if fqdn == "" {
+			return c.Errorf("Name or service not known")
+		}
+		c.printf("%s\n", fqdn)
+	case o.has("d", "domain"):
+		_, domain, _ := strings.Cut(fqdn, ".")
+		c.printf("%s\n", domain)
+	default:
+		c.printf("%s\n", m.Name())
+	}
+	return 0
+}
+
+func (m *Machine) setName(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.name = name
+}
+
+func hostnamectl(_ context.Context, c *Call) int {
+	o, ok := c.options("", "static", "pretty", "transient", "json=")
+	if !ok {
+		return 2
+	}
+	verb := "status"
+	if len(o.rest) > 0 {
+		verb = o.rest[0]
+	}
+	switch {
+	case verb == "set-hostname" || verb == "hostname" && len(o.rest) > 1:
+		if len(o.rest) < 2 {
+			return c.Errorf("Too few arguments.")
+		}
+		if c.User != "root" {
+			return c.Errorf("Could not set static hostname: Interactive authentication required.")
+		}
+		if err := writeFile(c.view(), "/etc/hostname", o.rest[1]+"\n", 0o644); err != nil {
+			return c.Errorf("Could not set static hostname: %s", errText(err))
+		}
+		c.Machine.setName(o.rest[1])
+		c.Machine.Record("hostnamectl", "set host name "+o.rest[1])
+	case verb == "hostname" || o.has("static") || o.has("transient"):
+		c.printf("%s\n", c.Machine.Name())
+	case verb == "status":
+		r := releases[c.Machine.debian]
+		c.printf(" Static hostname: %s\n       Icon name: computer-vm\n         Chassis: vm\n  Virtualization: kvm\nOperating System: Debian GNU/Linux %s (%s)\n          Kernel: Linux %s\n    Architecture: x86-64\n", c.Machine.Name(), r.version, r.codename, c.Machine.KernelRelease())
+	default:
+		return notSimulated(c, verb)
+	}
+	return 0
+}
+
+func nproc(_ context.Context, c *Call) int {
+	if _, ok := c.options("", "all"); !ok {
+		return 2
+	}
+	c.printf("%d\n", c.Machine.cpus)
+	return 0
+}
+
+func lscpu(_ context.Context, c *Call) int {
+	o, ok := c.options("J", "json")
+	if !ok {
+		return 2
+	}
+	fields := [][2]string{{"Architecture", "x86_64"}, {"CPU(s)", itoa(c.Machine.cpus)}, {"Vendor ID", "GenuineIntel"}, {"Model name", "Intel(R) Xeon(R) Silver 4310 CPU @ 2.10GHz"},
+		{"Thread(s) per core", "1"}, {"Core(s) per socket", itoa(c.Machine.cpus)}, {"Socket(s)", "1"}, {"NUMA node(s)", "1"}, {"Virtualization", "VT-x"}, {"Hypervisor vendor", "KVM"}}
+	if o.has("J", "json") {
+		var lines []string
+		for _, f := range fields {
+			lines = append(lines, fmt.Sprintf("      {\n         \"field\": %q,\n         \"data\": %q\n      }", f[0]+":", f[1]))
+		}
+		c.printf("{\n   \"lscpu\": [\n%s\n   ]\n}\n", strings.Join(lines, ",\n"))
+		return 0
+	}
+	for _, f := range fields {
+		c.printf("%-25s%s\n", f[0]+":", f[1])
+	}
+	return 0
+}
+
+func uptime(_ context.Context, c *Call) int {
+	o, ok := c.options("ps", "pretty", "since")
+	if !ok {
+		return 2
+	}
+	up := c.Machine.Uptime()
+	now := c.Machine.clock.Now().UTC()
+	switch {
+	case o.has("s", "since"):
+		c.printf("%s\n", now.Add(-up).Format("2006-01-02 15:04:05"))
+	case o.has("p", "pretty"):
+		c.printf("up %d hours, %d minutes\n", int(up.Hours()), int(up.Minutes())%60)
+	default:
+		c.printf(" %s up %d:%02d,  1 user,  load average: 0.08, 0.03, 0.01\n", now.Format("15:04:05"), int(up.Hours()), int(up.Minutes())%60)
+	}
+	return 0
+}
+
+func detectVirt(_ context.Context, c *Call) int {
+	o, ok := c.options("qcv", "quiet", "container", "vm")
+	if !ok {
+		return 2
+	}
+	if o.has("c", "container") {
+		c.printf("none\n")
+		return 1
+	}
+	if !o.has("q", "quiet") {
+		c.printf("kvm\n")
+	}
+	return 0
+}
+
+func updateGrub(_ context.Context, c *Call) int {
+	if c.User != "root" {
+		return c.Errorf("You must run this as root.")
+	}
+	if !c.Spend(2 * time.Second) {
+		return 130
+	}
+	entries, err := afero.ReadDir(c.view(), "/boot")
+	if err != nil {
+		return c.Errorf("cannot read /boot: %s", errText(err))
+	}
+	fmt.Fprintln(c.Stderr, "Generating grub configuration file ...")
+	defaults := strings.Join(c.Machine.lines("/etc/default/grub"), "\n")
+	menu := "# generated by update-grub from:\n# " + strings.ReplaceAll(defaults, "\n", "\n# ") + "\n"
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "vmlinuz-") {
+			fmt.Fprintf(c.Stderr, "Found linux image: /boot/%s\n", e.Name())
+			menu += "menuentry '" + e.Name() + "'\n"
+		}
+	}
+	if err := writeFile(c.view(), "/boot/grub/grub.cfg", menu, 0o600); err != nil {
+		return c.Errorf("cannot write /boot/grub/grub.cfg: %s", errText(err))
+	}
+	fmt.Fprintln(c.Stderr, "done")
+	return 0
+}
+
+func updateInitramfs(_ context.Context, c *Call) int {
+	o, ok := c.options("ucdk:v")
+	if !ok {
+		return 2
+	}
+	if c.User != "root" {
+		return c.Errorf("You must be root.")
+	}
+	releases := []string{o.value("k")}
+	if releases[0] == "all" || releases[0] == "" {
+		all := releases[0] == "all"
+		releases = nil
+		entries, err := afero.ReadDir(c.view(), "/boot")
+		if err != nil {
+			return c.Errorf("cannot read /boot: %s", errText(err))
+		}
+		for _, e := range entries {
+			if release, ok := strings.CutPrefix(e.Name(), "vmlinuz-"); ok {
+				releases = append(releases, release)
+			}
+		}
+		if !all && len(releases) > 0 {
+			releases = releases[len(releases)-1:]
+		}
+	}
+	for _, release := range releases {
+		if _, err := c.view().Stat("/boot/vmlinuz-" + release); err != nil {
+			return c.Errorf("%s: no such kernel", release)
+		}
+		if !c.Spend(8 * time.Second) {
+			return 130
+		}
+		c.printf("update-initramfs: Generating /boot/initrd.img-%s\n", release)
+		if err := writeFile(c.view(), "/boot/initrd.img-"+release, "initrd "+release+" "+c.Machine.clock.Now().String()+"\n", 0o644); err != nil {
+			return c.Errorf("failed for /boot/initrd.img-%s: %s", release, errText(err))
+		}
+	}
+	return 0
+}
+
+func mountpoint(_ context.Context, c *Call) int {
+	o, ok := c.options("qd", "quiet")
+	if !ok {
+		return 2
+	}
+	if len(o.rest) != 1 {
+		return c.Errorf("bad usage\nTry 'mountpoint --help' for more information.")
+	}
+	name := o.rest[0]
+	resolved, info, err := c.view().resolve(c.Path(name), true)
+	if err != nil || info == nil {
+		if !o.has("q", "quiet") {
+			return c.Errorf("%s: No such file or directory", name)
+		}
+		return 1
+	}
+	is := false
+	for line := range strings.Lines(c.Machine.mountTable()) {
+		is = is || strings.Fields(line)[1] == resolved
+	}
+	if !o.has("q", "quiet") {
+		c.printf("%s %s\n", name, map[bool]string{true: "is a mountpoint", false: "is not a mountpoint"}[is])
+	}
+	if is {
+		return 0
+	}
+	if c.Machine.debian == "bookworm" || c.Machine.debian == "trixie" {
+		return 32 // util-linux since 2.37
+	}
+	return 1
+}
+
+func mountProgram(_ context.Context, c *Call) int {
+	if len(c.Argv) > 1 {
+		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+	}
+	for line := range strings.Lines(c.Machine.mountTable()) {
+		f := strings.Fields(line)
+		c.printf("%s on %s type %s (%s)\n", f[0], f[1], f[2], f[3])
+	}
+	return 0
+}
+
+func df(_ context.Context, c *Call) int {
+	o, ok := c.options("hPkTBm:i", "human-readable", "portability", "output?", "block-size=")
+	if !ok {
+		return 2
+	}
+	m := c.Machine
+	m.tree.mu.RLock()
+	free := m.tree.free
+	m.tree.mu.RUnlock()
+	total := int64(62 << 30)
+	if free < 0 {
+		free = total * 9 / 10
+	}
+	used := total - free
+	show := func(n int64) string {
+		switch {
+		case o.has("h", "human-readable"):
+			return human(n)
+		case o.value("block-size") == "1":
+			return fmt.Sprint(n)
+		}
+		return fmt.Sprint(n / 1024)
+	}
+	if o.has("output") && o.value("output") != "" {
+		var head, row []string
+		for _, field := range strings.Split(o.value("output"), ",") {
+			values := map[string][2]string{"source": {"Filesystem", "/dev/sda2"}, "fstype": {"Type", "ext4"}, "size": {"1K-blocks", show(total)}, "used": {"Used", show(used)}, "avail": {"Avail", show(free)},
+				"pcent": {"Use%", fmt.Sprintf("%d%%", used*100/total)}, "target": {"Mounted on", "/"}}
+			v, known := values[field]
+			if !known {
+				return c.Errorf("option --output: field ‘%s’ unknown", field)
+			}
+			head, row = append(head, v[0]), append(row, v[1])
+		}
+		c.printf("%s\n%s\n", strings.Join(head, " "), strings.Join(row, " "))
+		return 0
+	}
+	c.printf("Filesystem     1K-blocks     Used Available Use%% Mounted on\n/dev/sda2 %s %s %s %d%% /\n", show(total), show(used), show(free), used*100/total)
+	return 0
+}
+
+func chronyc(_ context.Context, c *Call) int {
+	o, ok := c.options("nc")
+	if !ok {
+		return 2
+	}
+	if !c.Machine.units.Active("chrony") {
+		c.printf("506 Cannot talk to daemon\n")
+		return 1
+	}
+	switch strings.Join(o.rest, " ") {
+	case "tracking":
+		c.printf("Reference ID    : C0000235 (192.0.2.53)\nStratum         : 3\nRef time (UTC)  : %s\nSystem time     : 0.000012345 seconds slow of NTP time\nLast offset     : +0.000004321 seconds\nRMS offset      : 0.000021000 seconds\nFrequency       : 12.345 ppm slow\nLeap status     : Normal\n", c.Machine.clock.Now().UTC().Format(time.ANSIC))
+	case "sources":
+		c.printf("MS Name/IP address         Stratum Poll Reach LastRx Last sample\n===============================================================================\n^* 192.0.2.53                    2   6   377    34   +12us[  +15us] +/-   12ms\n")
+	case "makestep", "online":
+		c.printf("200 OK\n")
+	default:
+		if len(o.rest) > 0 && o.rest[0] == "waitsync" {
+			return 0
+		}
+		return notSimulated(c, path.Join(o.rest...))
+	}
+	return 0
+}

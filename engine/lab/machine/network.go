@@ -1,0 +1,108 @@
+package machine
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/spf13/afero"
+)
+
+// Network is the machines that reach each other.
+type Network struct {
+	mu       sync.RWMutex
+	machines []*Machine
+	byAddr   map[netip.Addr]*Machine
+}
+
+// NewNetwork returns a network without machines.
+func NewNetwork() *Network { return &Network{byAddr: map[netip.Addr]*Machine{}} }
+
+func (n *Network) add(m *Machine) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.machines = append(n.machines, m)
+	for _, p := range m.addresses {
+		n.byAddr[p.Addr()] = m
+	}
+}
+
+// Machines are all machines, in the order in which they were made.
+func (n *Network) Machines() []*Machine {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return append([]*Machine(nil), n.machines...)
+}
+
+// Lookup finds a machine, on or off, by one of its addresses or by its name, which is how the lab
+// and not how a node sees it: a node goes through Machine.Resolve.
+func (n *Network) Lookup(addr string) (*Machine, bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if a, err := netip.ParseAddr(addr); err == nil {
+		m, ok := n.byAddr[a]
+		return m, ok
+	}
+	for _, m := range n.machines {
+		if m.name == addr {
+			return m, true
+		}
+	}
+	return nil, false
+}
+
+// Resolve is the addresses of a name by the machine's own /etc/hosts, in the file's order; an
+// address resolves to itself. There is no DNS in a lab.
+func (m *Machine) Resolve(name string) []netip.Addr {
+	if a, err := netip.ParseAddr(name); err == nil {
+		return []netip.Addr{a}
+	}
+	var found []netip.Addr
+	for _, line := range m.hosts() {
+		for _, n := range line.names {
+			if strings.EqualFold(n, name) {
+				found = append(found, line.addr)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// Reach is the machine that a name or an address leads to from here, if it is on: this one for
+// loopback addresses, otherwise one that has an address in a subnet of this one's.
+func (m *Machine) Reach(name string) (*Machine, bool) {
+	for _, a := range m.Resolve(name) {
+		if a.IsLoopback() {
+			return m, true
+		}
+		if to, ok := m.network.Lookup(a.String()); ok && to.On() {
+			return to, true
+		}
+	}
+	return nil, false
+}
+
+type hostsLine struct {
+	addr  netip.Addr
+	names []string
+}
+
+func (m *Machine) hosts() []hostsLine {
+	content, err := afero.ReadFile(m.FS(), "/etc/hosts")
+	if err != nil {
+		return nil
+	}
+	var lines []hostsLine
+	for line := range strings.Lines(string(content)) {
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		if a, err := netip.ParseAddr(fields[0]); err == nil {
+			lines = append(lines, hostsLine{a, fields[1:]})
+		}
+	}
+	return lines
+}

@@ -1,0 +1,79 @@
+package machine
+
+import (
+	"strings"
+	"time"
+)
+
+// Write is one recorded change of a machine: what a test asks for when it says "not one write".
+type Write struct {
+	At   time.Time
+	By   string // the program or protocol: "sftp", "apt-get", "sh"
+	What string // "write /etc/hosts", "install chrony", "start ceph-mon@pve1"
+	// Paths are the files that it concerns, if any.
+	Paths []string
+	// Scratch says that all Paths are below /tmp, /var/tmp, /run or /dev/shm.
+	Scratch bool
+}
+
+// Record notes a change made by a program: who, and what as one line.
+func (m *Machine) Record(by, what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writes = append(m.writes, Write{At: m.clock.Now(), By: by, What: what})
+}
+
+// recordPath notes a change of files; the absolute paths among args are the files.
+func (m *Machine) recordPath(by, what string, args []any) {
+	w := Write{At: m.clock.Now(), By: by, What: what, Scratch: true}
+	for _, arg := range args {
+		p, ok := arg.(string)
+		if !ok || !strings.HasPrefix(p, "/") {
+			continue
+		}
+		w.Paths = append(w.Paths, p)
+		w.Scratch = w.Scratch && scratch(p)
+	}
+	w.Scratch = w.Scratch && len(w.Paths) > 0
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writes = append(m.writes, w)
+}
+
+func scratch(p string) bool {
+	for _, dir := range []string{"/tmp/", "/var/tmp/", "/run/", "/dev/"} {
+		if strings.HasPrefix(p, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// Writes are all recorded changes in their order. Scratch files that are gone again are left out:
+// whoever cleans up after himself has not changed the machine.
+func (m *Machine) Writes() []Write {
+	m.mu.Lock()
+	all := m.writes
+	m.mu.Unlock()
+	root := view{m: m}
+	var left []Write
+	for _, w := range all {
+		gone := w.Scratch
+		for _, p := range w.Paths {
+			if _, _, err := root.LstatIfPossible(p); err == nil {
+				gone = false
+			}
+		}
+		if !gone {
+			left = append(left, w)
+		}
+	}
+	return left
+}
+
+// ForgetWrites empties the record.
+func (m *Machine) ForgetWrites() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writes = nil
+}

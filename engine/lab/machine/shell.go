@@ -1,0 +1,480 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/afero"
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shell is a running shell: the process that programs it starts are children of.
+type shell struct {
+	c    *Call
+	name string // "sh" or "bash", for messages
+}
+
+func (s *shell) dash() bool { return s.name != "bash" }
+
+func (s *shell) language() syntax.LangVariant {
+	if s.dash() {
+		return syntax.LangPOSIX
+	}
+	return syntax.LangBash
+}
+
+// runner returns an interpreter that acts on the machine.
+func (s *shell) runner(params []string) (*interp.Runner, error) {
+	c := s.c
+	stdin := c.Stdin
+	if f, ok := stdin.(interruptible); ok {
+		stdin = f.File
+	}
+	if _, ok := stdin.(noInput); ok {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, err
+		}
+		stdin = null
+	}
+	r, err := interp.New(
+		interp.Dir("/"),
+		interp.Env(expand.ListEnviron(c.environ...)),
+		interp.StdIO(stdin, &serialised{w: c.Stdout}, &serialised{w: c.Stderr}),
+		interp.CallHandler(s.call),
+		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
+		interp.OpenHandler(s.open),
+		interp.StatHandler(s.stat),
+		interp.ReadDirHandler2(s.readDir),
+		interp.AccessHandler(s.access),
+		interp.Params(append([]string{"--"}, params...)...),
+	)
+	if err != nil {
+		return nil, err
+	}
+	r.Dir = c.Dir
+	return r, nil
+}
+
+// serialised lets the parts of a pipeline write to one stream.
+type serialised struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *serialised) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// runText runs a whole script and returns its exit code. What is wrong with its syntax is known
+// before any of it runs, as with sh -c of one line.
+func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
+	parser := syntax.NewParser(syntax.Variant(s.language()))
+	file, err := parser.Parse(strings.NewReader(text), dollarZero)
+	if err != nil {
+		return s.syntaxError(dollarZero, err)
+	}
+	s.rewrite(file)
+	r, err := s.runner(params)
+	if err != nil {
+		return s.c.Errorf("%v", err)
+	}
+	return s.result(ctx, r.Run(ctx, file))
+}
+
+func (s *shell) syntaxError(dollarZero string, err error) int {
+	var parse syntax.ParseError
+	if errors.As(err, &parse) {
+		fmt.Fprintf(s.c.Stderr, "%s: %d: Syntax error: %s\n", dollarZero, parse.Pos.Line(), parse.Text)
+	} else {
+		fmt.Fprintf(s.c.Stderr, "%s: 1: Syntax error: %v\n", dollarZero, err)
+	}
+	return 2
+}
+
+func (s *shell) result(ctx context.Context, err error) int {
+	var status interp.ExitStatus
+	switch cause := context.Cause(ctx).(type) {
+	case killed:
+		return 128 + int(cause.signal)
+	}
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case ctx.Err() != nil:
+		return 128 + int(syscall.SIGHUP)
+	}
+	fmt.Fprintf(s.c.Stderr, "%s: %v\n", s.name, err)
+	return 2
+}
+
+// pidVariable stands in for $$, which the interpreter would answer with the lab's own process id.
+const pidVariable = "_lab_pid"
+
+func (s *shell) rewrite(node syntax.Node) {
+	pid := strconv.Itoa(s.c.process.pid)
+	syntax.Walk(node, func(n syntax.Node) bool {
+		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil && p.Param.Value == "$" {
+			p.Param.Value = pidVariable
+			p.Short = false
+		}
+		return true
+	})
+	if s.c.Env(pidVariable) != pid {
+		s.c.environ = withEnv(s.c.environ, pidVariable+"="+pid)
+	}
+}
+
+// call sees every simple command before it runs: it takes the builtins that would look at the
+// lab's own computer, or that the interpreter lacks, to the machine's.
+func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
+	if p := s.c.process; !p.deadline.IsZero() {
+		s.c.Spend(time.Millisecond) // a loop of builtins must end by timeout(1) too
+	}
+	switch args[0] {
+	case "command":
+		if len(args) > 1 && (args[1] == "-v" || args[1] == "-V") {
+			return append([]string{"__lookup"}, args[1:]...), nil
+		}
+	case "type":
+		return append([]string{"__lookup", "-V"}, args[1:]...), nil
+	case "umask", "kill", "ulimit", "hash", "times":
+		return append([]string{"__" + args[0]}, args[1:]...), nil
+	case "echo":
+		if s.dash() {
+			return append([]string{"__echo"}, args[1:]...), nil
+		}
+	case "trap":
+		return s.trap(args), nil
+	case "eval":
+		text := strings.Join(args[1:], " ")
+		parser := syntax.NewParser(syntax.Variant(s.language()))
+		file, err := parser.Parse(strings.NewReader(text), "")
+		if err != nil {
+			code := s.syntaxError(s.name, err)
+			if s.dash() { // eval is a special builtin: its errors end the shell (POSIX 2.8.1)
+				return []string{"exit", strconv.Itoa(code)}, nil
+			}
+			return []string{"__status", "1"}, nil
+		}
+		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") {
+			s.rewrite(file)
+			var b bytes.Buffer
+			if err := syntax.NewPrinter().Print(&b, file); err != nil {
+				return nil, err
+			}
+			return []string{"eval", pidVariable + "=" + strconv.Itoa(s.c.process.pid) + ";" + b.String()}, nil
+		}
+	}
+	return args, nil
+}
+
+// trap keeps the signals that the script handles, whose actions are not run, and leaves EXIT to
+// the interpreter.
+func (s *shell) trap(args []string) []string {
+	rest := args[1:]
+	if len(rest) > 0 && rest[0] == "--" {
+		rest = rest[1:]
+	}
+	if len(rest) < 2 {
+		return args
+	}
+	action, left := rest[0], []string{"trap", rest[0]}
+	p := s.c.process
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.traps == nil {
+		p.traps = map[string]bool{}
+	}
+	for _, name := range rest[1:] {
+		name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
+		if n, err := strconv.Atoi(name); err == nil {
+			name = signalName(syscall.Signal(n))
+		}
+		switch {
+		case name == "0" || name == "EXIT":
+			left = append(left, "EXIT")
+		case name == "ERR":
+			left = append(left, name)
+		default:
+			p.traps[name] = action != "-"
+		}
+	}
+	if len(left) == 2 {
+		return []string{"true"}
+	}
+	return left
+}
+
+func (s *shell) handlerCall(ctx context.Context, args []string) *Call {
+	hc := interp.HandlerCtx(ctx)
+	child := *s.c
+	child.Argv, child.Dir, child.Stdin, child.Stdout, child.Stderr = args, hc.Dir, hc.Stdin, hc.Stdout, hc.Stderr
+	environ := []string{}
+	hc.Env.Each(func(name string, v expand.Variable) bool {
+		if v.Exported && v.Kind == expand.String && name != pidVariable {
+			environ = append(environ, name+"="+v.Str)
+		}
+		return true
+	})
+	child.environ, child.Env = environ, lookup(environ)
+	return &child
+}
+
+func (s *shell) exec(ctx context.Context, args []string) error {
+	c := s.handlerCall(ctx, args)
+	if internal, ok := shellInternals[args[0]]; ok {
+		return exitStatus(internal(s, c))
+	}
+	if _, _, err := s.c.Machine.find(c); err != nil && !s.dash() {
+		switch {
+		case errno(err) == syscall.ENOENT:
+			fmt.Fprintf(c.Stderr, "bash: line 1: %s: No such file or directory\n", args[0])
+			return exitStatus(127)
+		case err == errNoProgram{}:
+			fmt.Fprintf(c.Stderr, "bash: line 1: %s: command not found\n", args[0])
+			return exitStatus(127)
+		}
+		fmt.Fprintf(c.Stderr, "bash: line 1: %s: %s\n", args[0], errText(err))
+		return exitStatus(126)
+	}
+	return exitStatus(s.c.Machine.exec(ctx, c))
+}
+
+func exitStatus(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return interp.ExitStatus(code)
+}
+
+func (s *shell) view() view {
+	return view{m: s.c.Machine, cred: s.c.Machine.credentials(s.c.User), by: s.name}
+}
+
+func absolute(ctx context.Context, name string) string {
+	if path.IsAbs(name) {
+		return name
+	}
+	return interp.HandlerCtx(ctx).Dir + "/" + name
+}
+
+func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMode) (io.ReadWriteCloser, error) {
+	switch name {
+	case "/dev/null", "/dev/zero", "/dev/urandom": // real files need no copying goroutine
+		return os.OpenFile(name, flag&^(os.O_CREATE|os.O_TRUNC), perm)
+	case "/dev/stdout", "/dev/fd/1", "/dev/stderr", "/dev/fd/2", "/dev/stdin", "/dev/fd/0":
+		hc := interp.HandlerCtx(ctx)
+		return standard{hc, strings.HasSuffix(name, "err") || strings.HasSuffix(name, "2")}, nil
+	case "/dev/tty":
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENXIO}
+	}
+	f, err := s.view().OpenFile(absolute(ctx, name), flag, perm&^s.c.process.umaskNow())
+	if err != nil {
+		return nil, &fs.PathError{Op: "cannot open", Path: name, Err: plainError(errText(err))}
+	}
+	return f, nil
+}
+
+// plainError is an error whose text is printed as it stands.
+type plainError string
+
+func (e plainError) Error() string { return string(e) }
+
+// standard is one of the shell's own streams, opened by name.
+type standard struct {
+	hc     interp.HandlerContext
+	stderr bool
+}
+
+func (s standard) Read(p []byte) (int, error) { return s.hc.Stdin.Read(p) }
+func (s standard) Write(p []byte) (int, error) {
+	if s.stderr {
+		return s.hc.Stderr.Write(p)
+	}
+	return s.hc.Stdout.Write(p)
+}
+func (s standard) Close() error { return nil }
+
+func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
+	info, err := s.view().stat("stat", absolute(ctx, name), follow)
+	if err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+func (s *shell) readDir(ctx context.Context, name string) ([]fs.DirEntry, error) {
+	infos, err := afero.ReadDir(s.view(), absolute(ctx, name))
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]fs.DirEntry, len(infos))
+	for i, info := range infos {
+		entries[i] = fs.FileInfoToDirEntry(info)
+	}
+	return entries, nil
+}
+
+func (s *shell) access(_ context.Context, name string, mode interp.AccessMode) error {
+	v := s.view()
+	info, err := v.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !v.may(info, fs.FileMode(mode)) {
+		return syscall.EACCES
+	}
+	if mode&interp.AccessExec != 0 && !info.IsDir() && info.Mode().Perm()&0o111 == 0 {
+		return syscall.EACCES
+	}
+	return nil
+}
+
+// shProgram is sh, dash and bash.
+func shProgram(ctx context.Context, c *Call) int {
+	s := &shell{c: c, name: path.Base(c.Argv[0])}
+	if s.name == "dash" {
+		s.name = "sh"
+	}
+	args := c.Argv[1:]
+	var set []string
+	command, login := false, false
+	for len(args) > 0 && (strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "+")) && args[0] != "-" {
+		flag := args[0]
+		args = args[1:]
+		if flag == "--" {
+			break
+		}
+		switch flag {
+		case "--login", "--noprofile", "--norc":
+			continue
+		}
+		for _, letter := range flag[1:] {
+			switch letter {
+			case 'c':
+				command = true
+			case 'l', 's', 'i':
+				login = true
+			case 'e', 'u', 'x', 'f', 'n':
+				set = append(set, flag[:1]+string(letter))
+			case 'o':
+				if len(args) > 0 {
+					set = append(set, flag[:1]+"o", args[0])
+					args = args[1:]
+				}
+			default:
+				return notSimulated(c, "-"+string(letter))
+			}
+		}
+	}
+	prefix := ""
+	if len(set) > 0 {
+		prefix = "set " + strings.Join(set, " ") + "; "
+	}
+	switch {
+	case command && len(args) == 0:
+		fmt.Fprintf(c.Stderr, "%s: 0: -c requires an argument\n", s.name)
+		return 2
+	case command:
+		zero := s.name
+		if len(args) > 1 {
+			zero = args[1]
+		}
+		return s.runText(ctx, prefix+args[0], zero, args[min(2, len(args)):])
+	case len(args) > 0 && !login:
+		content, err := afero.ReadFile(s.view(), c.Path(args[0]))
+		if err != nil {
+			fmt.Fprintf(c.Stderr, "%s: 0: cannot open %s: %s\n", s.name, args[0], strings.TrimSuffix(errText(err), " or directory"))
+			return 2
+		}
+		return s.runText(ctx, prefix+string(content), args[0], args[1:])
+	}
+	return s.runInput(ctx, args, "")
+}
+
+// runInput runs commands as they come on the standard input; prompt is printed before each.
+func (s *shell) runInput(ctx context.Context, params []string, prompt string) int {
+	r, err := s.runner(params)
+	if err != nil {
+		return s.c.Errorf("%v", err)
+	}
+	parser := syntax.NewParser(syntax.Variant(s.language()))
+	fmt.Fprint(s.c.Stdout, prompt)
+	code := 0
+	stopped := false
+	err = parser.Interactive(oneByte{s.c.Stdin}, func(stmts []*syntax.Stmt) bool {
+		if parser.Incomplete() {
+			if prompt != "" {
+				fmt.Fprint(s.c.Stdout, "> ")
+			}
+			return true
+		}
+		for _, stmt := range stmts {
+			s.rewrite(stmt)
+			code = s.result(ctx, r.Run(ctx, stmt))
+			if r.Exited() || ctx.Err() != nil {
+				stopped = true
+				return false
+			}
+		}
+		fmt.Fprint(s.c.Stdout, prompt)
+		return true
+	})
+	if err != nil && !stopped && ctx.Err() == nil {
+		return s.syntaxError(s.name, err)
+	}
+	return code
+}
+
+// oneByte keeps the parser from reading what belongs to the commands that it parses.
+type oneByte struct{ io.Reader }
+
+func (r oneByte) Read(p []byte) (int, error) {
+	if len(p) > 1 {
+		p = p[:1]
+	}
+	return r.Reader.Read(p)
+}
+
+// script runs a file that is no simulated program but has a shell's first line.
+func (m *Machine) script(ctx context.Context, c *Call, file string) int {
+	content, err := afero.ReadFile(c.view(), file)
+	if err != nil {
+		return notFound(c, err)
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	interpreter := path.Base(strings.TrimSpace(strings.TrimPrefix(first, "#!")))
+	if fields := strings.Fields(strings.TrimPrefix(first, "#!")); len(fields) > 1 && path.Base(fields[0]) == "env" {
+		interpreter = fields[1]
+	} else if len(fields) > 0 {
+		interpreter = path.Base(fields[0])
+	}
+	switch {
+	case !strings.HasPrefix(first, "#!"), interpreter == "sh", interpreter == "dash":
+		s := &shell{c: c, name: "sh"}
+		return s.runText(ctx, string(content), c.Argv[0], c.Argv[1:])
+	case interpreter == "bash":
+		s := &shell{c: c, name: "bash"}
+		return s.runText(ctx, string(content), c.Argv[0], c.Argv[1:])
+	}
+	fmt.Fprintf(c.Stderr, "%s: simulated machine: scripts for %s are not simulated\n", c.Argv[0], interpreter)
+	return 126
+}

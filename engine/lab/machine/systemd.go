@@ -1,0 +1,563 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+func systemdPrograms() map[string]Program {
+	return map[string]Program{"systemctl": systemctl, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
+		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": accept("", "")}
+}
+
+// Systemctl runs what systemctl(1) does for units, for programs that call it themselves.
+func (c *Call) Systemctl(args ...string) int { return c.Run(append([]string{"systemctl"}, args...)...) }
+
+func systemctl(ctx context.Context, c *Call) int {
+	o, ok := c.options("p:qatn:lH:fi", "property=", "value", "quiet", "no-pager", "all", "type=", "state=", "now", "no-block", "failed", "plain", "no-legend", "full", "force", "no-ask-password", "runtime", "lines=", "no-wall", "legend=", "output=")
+	if !ok {
+		return 2
+	}
+	verb := "list-units"
+	names := o.rest
+	if len(names) > 0 {
+		verb, names = names[0], names[1:]
+	}
+	u := c.Machine.units
+	changing := slices.Contains([]string{"start", "stop", "restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart", "condrestart", "enable", "disable", "mask", "unmask", "daemon-reload", "daemon-reexec", "reset-failed", "reboot", "poweroff", "halt", "kill", "isolate", "set-property", "preset", "reenable"}, verb)
+	if changing && c.User != "root" {
+		fmt.Fprintf(c.Stderr, "Failed to %s %s: Access denied\nSee system logs and 'systemctl status %s' for details.\n", verb, strings.Join(names, " "), strings.Join(names, " "))
+		return 4
+	}
+	switch verb {
+	case "start", "stop", "restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart", "condrestart":
+		return c.unitJob(verb, c.expandUnits(names))
+	case "enable", "disable", "mask", "unmask", "reenable", "preset":
+		return c.unitFile(verb, names, o.has("now"), o.has("q", "quiet"))
+	case "is-active", "is-failed", "is-enabled":
+		return c.unitQuestion(verb, c.expandUnits(names), o.has("q", "quiet"))
+	case "show":
+		return c.unitShow(names, o)
+	case "status":
+		return c.unitStatus(names)
+	case "daemon-reload", "daemon-reexec":
+		return 0
+	case "reset-failed":
+		if len(names) == 0 {
+			names = u.Failed()
+		}
+		for _, name := range names {
+			u.ResetFailed(name)
+		}
+		return 0
+	case "is-system-running":
+		state, code := "running", 0
+		if len(u.Failed()) > 0 {
+			state, code = "degraded", 1
+		}
+		if !o.has("q", "quiet") {
+			c.printf("%s\n", state)
+		}
+		return code
+	case "list-units", "list-unit-files":
+		return c.unitList(verb, names, o)
+	case "list-dependencies":
+		return notSimulated(c, verb)
+	case "cat":
+		for _, name := range names {
+			file := u.fragment(name)
+			if file == "" {
+				fmt.Fprintf(c.Stderr, "No files found for %s.\n", UnitName(name))
+				return 1
+			}
+			c.printf("# %s\n", file)
+			if code := c.Run("cat", file); code != 0 {
+				return code
+			}
+		}
+		return 0
+	case "reboot", "poweroff", "halt":
+		return c.goDown(verb)
+	case "get-default":
+		c.printf("multi-user.target\n")
+		return 0
+	}
+	fmt.Fprintf(c.Stderr, "Unknown command verb '%s'.\n", verb)
+	return 1
+}
+
+// expandUnits expands globs among unit names.
+func (c *Call) expandUnits(names []string) []string {
+	var all []string
+	for _, name := range names {
+		if !strings.ContainsAny(name, "*?[") {
+			all = append(all, name)
+			continue
+		}
+		for _, s := range c.Machine.units.List() {
+			if ok, err := path.Match(UnitName(name), s.Name); ok && err == nil {
+				all = append(all, s.Name)
+			}
+		}
+	}
+	return all
+}
+
+func (c *Call) unitJob(verb string, names []string) int {
+	u := c.Machine.units
+	if len(names) == 0 {
+		fmt.Fprintln(c.Stderr, "Too few arguments.")
+		return 1
+	}
+	code := 0
+	for _, name := range names {
+		status, known := u.Get(name)
+		var err error
+		job := verb
+		switch verb {
+		case "try-restart", "condrestart", "try-reload-or-restart":
+			if known && status.ActiveState != "active" {
+				continue
+			}
+			job = "restart"
+			if verb == "try-reload-or-restart" {
+				job = "reload"
+			}
+		case "reload-or-restart":
+			job = "reload"
+			if status.ActiveState != "active" {
+				job = "restart"
+			}
+		}
+		if known && (job == "start" || job == "restart") && c.Machine.isTemplate(name) {
+			err = fmt.Errorf("Unit name %s is missing the instance name.", UnitName(name))
+		}
+		if err == nil {
+			switch job {
+			case "start":
+				err = u.Start(name)
+			case "stop":
+				err = u.Stop(name)
+			case "restart":
+				err = u.Restart(name)
+			case "reload":
+				err = u.Reload(name)
+			}
+		}
+		var missing *NotFoundError
+		switch {
+		case errors.As(err, &missing):
+			fmt.Fprintf(c.Stderr, "Failed to %s %s: %v\n", verb, UnitName(name), err)
+			code = 5
+			continue
+		case err != nil && (strings.Contains(err.Error(), "masked") || strings.Contains(err.Error(), "instance name")):
+			fmt.Fprintf(c.Stderr, "Failed to %s %s: %v\n", verb, UnitName(name), err)
+			code = 1
+			continue
+		case err != nil:
+			fmt.Fprintf(c.Stderr, "%v\n", err)
+			code = 1
+		}
+		if job == "start" && status.ActiveState == "active" || job == "stop" && status.ActiveState == "inactive" {
+			continue // nothing changed
+		}
+		c.Machine.Record("systemctl", job+" "+UnitName(name))
+	}
+	return code
+}
+
+func (m *Machine) isTemplate(name string) bool {
+	stem := strings.TrimSuffix(UnitName(name), path.Ext(UnitName(name)))
+	return strings.HasSuffix(stem, "@")
+}
+
+func (c *Call) unitFile(verb string, names []string, now, quiet bool) int {
+	u := c.Machine.units
+	for _, name := range names {
+		full := UnitName(name)
+		status, known := u.Get(name)
+		if !known {
+			// A mask may be laid over a unit that is not there; the rest needs one.
+			if verb == "mask" {
+				u.Add(Unit{Name: full})
+			} else {
+				fmt.Fprintf(c.Stderr, "Failed to %s unit: Unit file %s does not exist.\n", verb, full)
+				return 1
+			}
+		}
+		file := cmpOr(u.fragment(name), "/usr/lib/systemd/system/"+full)
+		want := "/etc/systemd/system/multi-user.target.wants/" + full
+		var err error
+		switch verb {
+		case "enable", "reenable", "preset":
+			if status.UnitFileState == "static" {
+				fmt.Fprintf(c.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, UpheldBy=,\nAlso=, or Alias= settings in the [Install] section, and DefaultInstance= for\ntemplate units). This means they are not meant to be enabled or disabled using systemctl.\n")
+				break
+			}
+			if err = u.Enable(name); err == nil && status.UnitFileState != "enabled" {
+				if !quiet {
+					fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", want, file)
+				}
+				c.Machine.Record("systemctl", "enable "+full)
+			}
+		case "disable":
+			if err = u.Disable(name); err == nil && status.UnitFileState == "enabled" {
+				if !quiet {
+					fmt.Fprintf(c.Stderr, "Removed \"%s\".\n", want)
+				}
+				c.Machine.Record("systemctl", "disable "+full)
+			}
+		case "mask":
+			if err = u.Mask(name); err == nil && status.UnitFileState != "masked" {
+				if !quiet {
+					fmt.Fprintf(c.Stderr, "Created symlink /etc/systemd/system/%s → /dev/null.\n", full)
+				}
+				c.Machine.Record("systemctl", "mask "+full)
+			}
+		case "unmask":
+			if err = u.Unmask(name); err == nil && status.UnitFileState == "masked" {
+				if !quiet {
+					fmt.Fprintf(c.Stderr, "Removed \"/etc/systemd/system/%s\".\n", full)
+				}
+				c.Machine.Record("systemctl", "unmask "+full)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(c.Stderr, "%v\n", err)
+			return 1
+		}
+	}
+	if !now {
+		return 0
+	}
+	switch verb {
+	case "enable", "reenable":
+		return c.unitJob("start", names)
+	case "disable", "mask":
+		return c.unitJob("stop", names)
+	}
+	return 0
+}
+
+func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
+	code, good := 0, 0
+	for _, name := range names {
+		s, known := c.Machine.units.Get(name)
+		word, ok := s.ActiveState, s.ActiveState == "active"
+		switch verb {
+		case "is-failed":
+			ok = s.ActiveState == "failed"
+		case "is-enabled":
+			word, ok = s.UnitFileState, s.UnitFileState == "enabled" || s.UnitFileState == "static"
+			if !known {
+				if c.Machine.Debian() == "bookworm" {
+					fmt.Fprintf(c.Stderr, "Failed to get unit file state for %s: No such file or directory\n", s.Name)
+					code = 1
+					continue
+				}
+				word = "not-found"
+			}
+		}
+		if !quiet {
+			c.printf("%s\n", word)
+		}
+		if ok {
+			good++
+			continue
+		}
+		switch {
+		case verb == "is-active" && !known:
+			code = 4
+		case verb == "is-active":
+			code = 3
+		case verb == "is-enabled" && !known:
+			code = 4
+		default:
+			code = 1
+		}
+	}
+	if good > 0 && verb != "is-enabled" || good == len(names) {
+		return 0
+	}
+	return code
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("Mon 2006-01-02 15:04:05 UTC") }
+
+func (u *Units) properties(name string) ([]string, map[string]string) {
+	s, known := u.Get(name)
+	path := u.fragment(name)
+	if path == "" && known {
+		path = "/usr/lib/systemd/system/" + s.Name
+	}
+	pid := "0"
+	if s.ActiveState == "active" && strings.HasSuffix(s.Name, ".service") {
+		pid = fmt.Sprint(400 + len(s.Name)*7)
+	}
+	since := ""
+	if s.ActiveState == "active" {
+		since = stamp(s.Since)
+	}
+	status := "0"
+	if s.Result != "success" {
+		status = "1"
+	}
+	preset := ""
+	if known {
+		preset = "enabled"
+	}
+	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError"}
+	loadError := ""
+	if !known {
+		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
+	}
+	return order, map[string]string{
+		"Type": "simple", "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
+		"LoadState": s.LoadState, "ActiveState": s.ActiveState, "SubState": s.SubState, "FragmentPath": path, "UnitFileState": s.UnitFileState, "UnitFilePreset": preset,
+		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": "no", "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
+	}
+}
+
+func (c *Call) unitShow(names []string, o options) int {
+	var wanted []string
+	for _, p := range o.values("p", "property") {
+		wanted = append(wanted, strings.Split(p, ",")...)
+	}
+	if len(names) == 0 {
+		values := map[string]string{"SystemState": map[bool]string{true: "running", false: "degraded"}[len(c.Machine.units.Failed()) == 0], "Version": "257", "NFailedUnits": fmt.Sprint(len(c.Machine.units.Failed()))}
+		for _, name := range []string{"Version", "NFailedUnits", "SystemState"} {
+			if len(wanted) == 0 || slices.Contains(wanted, name) {
+				c.printf("%s=%s\n", name, values[name])
+			}
+		}
+		return 0
+	}
+	for i, name := range c.expandUnits(names) {
+		if i > 0 {
+			c.printf("\n")
+		}
+		order, values := c.Machine.units.properties(name)
+		shown := order
+		if len(wanted) > 0 {
+			// systemctl prints in its own order with names, and in the asked order with --value.
+			shown = slices.DeleteFunc(slices.Clone(order), func(p string) bool { return !slices.Contains(wanted, p) })
+			if o.has("value") {
+				shown = wanted
+			}
+		}
+		for _, p := range shown {
+			if o.has("value") {
+				c.printf("%s\n", values[p])
+			} else {
+				c.printf("%s=%s\n", p, values[p])
+			}
+		}
+	}
+	return 0
+}
+
+func (c *Call) unitStatus(names []string) int {
+	if len(names) == 0 {
+		c.printf("● %s\n    State: running\n   Failed: %d units\n", c.Machine.Name(), len(c.Machine.units.Failed()))
+		return 0
+	}
+	code := 0
+	for i, name := range c.expandUnits(names) {
+		s, known := c.Machine.units.Get(name)
+		if !known {
+			fmt.Fprintf(c.Stderr, "Unit %s could not be found.\n", s.Name)
+			code = 4
+			continue
+		}
+		if i > 0 {
+			c.printf("\n")
+		}
+		mark := map[string]string{"active": "●", "failed": "×"}[s.ActiveState]
+		c.printf("%s %s - %s\n     Loaded: %s (%s; %s; preset: enabled)\n     Active: %s (%s) since %s; %s ago\n", cmpOr(mark, "○"), s.Name, s.Name, s.LoadState,
+			c.Machine.units.fragment(name), s.UnitFileState, s.ActiveState, s.SubState, stamp(s.Since), c.Machine.clock.Now().Sub(s.Since).Round(time.Second))
+		if s.Reason != "" {
+			c.printf("\n%s\n", s.Reason)
+		}
+		if s.ActiveState != "active" {
+			code = 3
+		}
+	}
+	return code
+}
+
+func (c *Call) unitList(verb string, names []string, o options) int {
+	state := o.value("state")
+	if o.has("failed") {
+		state = "failed"
+	}
+	kinds := strings.Split(o.value("t", "type"), ",")
+	legend := !o.has("no-legend") && o.value("legend") != "false"
+	var lines []string
+	for _, s := range c.Machine.units.List() {
+		if kind := strings.TrimPrefix(path.Ext(s.Name), "."); kinds[0] != "" && !slices.Contains(kinds, kind) {
+			continue
+		}
+		if len(names) > 0 && !slices.Contains(c.expandUnits(names), s.Name) {
+			ok := false
+			for _, n := range names {
+				ok = ok || UnitName(n) == s.Name
+			}
+			if !ok {
+				continue
+			}
+		}
+		if verb == "list-unit-files" {
+			if state != "" && state != s.UnitFileState {
+				continue
+			}
+			lines = append(lines, fmt.Sprintf("%-40s %-10s enabled", s.Name, s.UnitFileState))
+			continue
+		}
+		matches := state == "" || slices.Contains(strings.Split(state, ","), s.ActiveState) || slices.Contains(strings.Split(state, ","), s.SubState)
+		if !matches || state == "" && s.ActiveState == "inactive" && !o.has("a", "all") {
+			continue
+		}
+		mark := "  "
+		if s.ActiveState == "failed" {
+			mark = "● "
+		}
+		if o.has("plain") {
+			mark = ""
+		}
+		lines = append(lines, fmt.Sprintf("%s%-32s %-6s %-8s %-9s %s", mark, s.Name, s.LoadState, s.ActiveState, s.SubState, s.Name))
+	}
+	if legend && verb == "list-units" {
+		c.printf("  UNIT                             LOAD   ACTIVE   SUB       DESCRIPTION\n")
+	}
+	for _, line := range lines {
+		c.printf("%s\n", line)
+	}
+	if legend {
+		c.printf("\n%d loaded units listed.\n", len(lines))
+	}
+	return 0
+}
+
+// downDelay is how long systemd takes from the order to go down until sessions end.
+const downDelay = time.Second
+
+// goDown orders a reboot or a shutdown; the machine is still there when the order returns.
+func (c *Call) goDown(verb string) int {
+	if c.User != "root" {
+		fmt.Fprintf(c.Stderr, "Call to %s failed: Interactive authentication required.\n", strings.ToUpper(verb[:1])+verb[1:])
+		return 1
+	}
+	c.Machine.Record(path.Base(c.Argv[0]), verb)
+	if verb == "reboot" {
+		c.Machine.clock.After(downDelay, c.Machine.Reboot)
+	} else {
+		c.Machine.clock.After(downDelay, c.Machine.PowerOff)
+	}
+	return 0
+}
+
+func rebootProgram(_ context.Context, c *Call) int {
+	o, ok := c.options("frhPcH", "reboot", "poweroff", "halt", "no-wall", "force")
+	if !ok {
+		return 2
+	}
+	verb := path.Base(c.Argv[0])
+	switch {
+	case verb == "shutdown" && o.has("r", "reboot"):
+		verb = "reboot"
+	case verb == "shutdown":
+		verb = "poweroff"
+	}
+	if o.has("c") {
+		return notSimulated(c, "-c")
+	}
+	if len(o.rest) > 0 && o.rest[0] != "now" && o.rest[0] != "+0" {
+		return notSimulated(c, o.rest[0])
+	}
+	return c.goDown(verb)
+}
+
+func journalctl(_ context.Context, c *Call) int {
+	o, ok := c.options("u:n:bxekqp:o:rt:", "unit=", "no-pager", "lines=", "boot?", "since=", "until=", "priority=", "output=", "quiet", "identifier=", "list-boots", "vacuum-time=", "disk-usage")
+	if !ok {
+		return 2
+	}
+	if o.has("list-boots") {
+		c.printf(" 0 %s %s\n", strings.ReplaceAll(c.Machine.BootID(), "-", ""), stamp(c.Machine.clock.Now().Add(-c.Machine.Uptime())))
+		return 0
+	}
+	shown := false
+	for _, name := range o.values("u", "unit") {
+		s, _ := c.Machine.units.Get(name)
+		if s.Reason == "" {
+			continue
+		}
+		c.printf("%s %s %s: %s\n%s %s systemd[1]: %s: Failed with result 'exit-code'.\n", s.Since.UTC().Format(time.Stamp), c.Machine.Name(), strings.TrimSuffix(s.Name, ".service"), s.Reason,
+			s.Since.UTC().Format(time.Stamp), c.Machine.Name(), s.Name)
+		shown = true
+	}
+	if !shown && !o.has("q", "quiet") {
+		c.printf("-- No entries --\n")
+	}
+	return 0
+}
+
+func timedatectl(_ context.Context, c *Call) int {
+	o, ok := c.options("p:", "property=", "value", "no-pager", "all")
+	if !ok {
+		return 2
+	}
+	synced := "no"
+	if c.Machine.units.Active("systemd-timesyncd") || c.Machine.units.Active("chrony") {
+		synced = "yes"
+	}
+	now := c.Machine.clock.Now().UTC()
+	zone := "Etc/UTC"
+	if lines := c.Machine.lines("/etc/timezone"); len(lines) > 0 {
+		zone = lines[0]
+	}
+	verb := "status"
+	if len(o.rest) > 0 {
+		verb = o.rest[0]
+	}
+	switch verb {
+	case "status":
+		c.printf("               Local time: %s\n           Universal time: %s\n                 RTC time: %s\n                Time zone: %s (UTC, +0000)\nSystem clock synchronized: %s\n              NTP service: active\n          RTC in local TZ: no\n", stamp(now), stamp(now), now.Format("Mon 2006-01-02 15:04:05"), zone, synced)
+	case "show":
+		values := map[string]string{"Timezone": zone, "NTP": "yes", "NTPSynchronized": synced, "CanNTP": "yes", "LocalRTC": "no"}
+		wanted := o.values("p", "property")
+		if len(wanted) == 0 {
+			wanted = []string{"Timezone", "LocalRTC", "CanNTP", "NTP", "NTPSynchronized"}
+		}
+		for _, name := range wanted {
+			if o.has("value") {
+				c.printf("%s\n", values[name])
+			} else {
+				c.printf("%s=%s\n", name, values[name])
+			}
+		}
+	case "set-timezone":
+		if len(o.rest) < 2 {
+			return c.Errorf("Too few arguments.")
+		}
+		if err := writeFile(c.view(), "/etc/timezone", o.rest[1]+"\n", 0o644); err != nil {
+			return c.Errorf("%s", errText(err))
+		}
+	case "set-ntp":
+	default:
+		return notSimulated(c, verb)
+	}
+	return 0
+}
+
+func service(_ context.Context, c *Call) int {
+	if len(c.Argv) < 3 {
+		return c.Errorf("usage: service SERVICE COMMAND")
+	}
+	return c.Run("systemctl", c.Argv[2], c.Argv[1])
+}

@@ -1,0 +1,219 @@
+package machine
+
+import (
+	"io/fs"
+	"maps"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// node is one file, directory or link. A node belongs to the tree that made it and is only changed
+// by that tree; another tree that shares it (every machine shares the initial tree of its release)
+// changes a copy. A thousand machines therefore cost little more than what they write.
+type node struct {
+	owner    *tree
+	ino      uint64
+	mode     fs.FileMode // type and permission bits
+	uid, gid int
+	mtime    time.Time
+	ctime    time.Time
+	data     []byte
+	borrowed bool // data is shared with another tree's node
+	target   string
+	children map[string]*node
+	// read computes the content of files such as those in /proc.
+	read func(m *Machine) []byte
+	// written is called with the new content after a writer has closed the file.
+	written func(m *Machine, content []byte) error
+	dev     *device
+	xattr   bool // lsattr's immutable flag
+}
+
+// device says what a device node is backed by.
+type device struct{ major, minor int }
+
+var inodes atomic.Uint64
+
+// tree is the files of one machine, without what is mounted over them. Its paths are absolute,
+// clean and free of links in all but the last part.
+type tree struct {
+	mu   sync.RWMutex
+	root *node
+	now  func() time.Time
+	m    *Machine
+	// free is how many bytes may still be written; negative means any number.
+	free int64
+}
+
+func newTree(now func() time.Time) *tree {
+	t := &tree{now: now, free: -1}
+	t.root = t.newNode(fs.ModeDir | 0o755)
+	return t
+}
+
+// share returns a tree with the same content that does not change when t or the other shares do.
+// t itself must not be changed any more.
+func (t *tree) share(m *Machine, now func() time.Time) *tree {
+	return &tree{root: t.root, now: now, m: m, free: -1}
+}
+
+func (t *tree) newNode(mode fs.FileMode) *node {
+	now := t.now()
+	n := &node{owner: t, ino: inodes.Add(1), mode: mode, mtime: now, ctime: now}
+	if mode.IsDir() {
+		n.children = map[string]*node{}
+	}
+	return n
+}
+
+func split(p string) []string {
+	return strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
+}
+
+// lookup returns the node at a path, or nil.
+func (t *tree) lookup(p string) *node {
+	n := t.root
+	for _, part := range split(p) {
+		if n = n.children[part]; n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// own returns the node at a path as one that t may change, or nil.
+func (t *tree) own(p string) *node {
+	if t.root.owner != t {
+		t.root = t.root.clone(t)
+	}
+	n := t.root
+	for _, part := range split(p) {
+		child := n.children[part]
+		if child == nil {
+			return nil
+		}
+		if child.owner != t {
+			child = child.clone(t)
+			n.children[part] = child
+		}
+		n = child
+	}
+	return n
+}
+
+func (n *node) clone(t *tree) *node {
+	c := *n
+	c.owner = t
+	c.children = maps.Clone(n.children)
+	c.borrowed = true
+	return &c
+}
+
+// put links a node at a path, replacing what is there. Its directory must exist.
+func (t *tree) put(p string, n *node) error {
+	dir := t.own(path.Dir(p))
+	switch {
+	case dir == nil:
+		return syscall.ENOENT
+	case !dir.mode.IsDir():
+		return syscall.ENOTDIR
+	}
+	dir.children[path.Base(p)] = n
+	dir.mtime, dir.ctime = t.now(), t.now()
+	return nil
+}
+
+// drop unlinks what is at a path.
+func (t *tree) drop(p string) error {
+	dir := t.own(path.Dir(p))
+	if dir == nil || dir.children[path.Base(p)] == nil {
+		return syscall.ENOENT
+	}
+	delete(dir.children, path.Base(p))
+	dir.mtime, dir.ctime = t.now(), t.now()
+	return nil
+}
+
+// spend takes n bytes from the free space.
+func (t *tree) spend(n int) error {
+	if t.free < 0 {
+		return nil
+	}
+	if int64(n) > t.free {
+		return syscall.ENOSPC
+	}
+	t.free -= int64(n)
+	return nil
+}
+
+// writeAt writes into a node that t owns.
+func (t *tree) writeAt(n *node, p []byte, off int64) (int, error) {
+	grow := int(off) + len(p) - len(n.data)
+	if grow > 0 {
+		if err := t.spend(grow); err != nil {
+			return 0, err
+		}
+	}
+	if n.borrowed {
+		n.data = append([]byte(nil), n.data...)
+		n.borrowed = false
+	}
+	if grow > 0 {
+		n.data = append(n.data, make([]byte, grow)...)
+	}
+	copy(n.data[off:], p)
+	n.mtime, n.ctime = t.now(), t.now()
+	return len(p), nil
+}
+
+func (t *tree) truncate(n *node, size int64) error {
+	if grow := size - int64(len(n.data)); grow > 0 {
+		if err := t.spend(int(grow)); err != nil {
+			return err
+		}
+	}
+	data := make([]byte, size)
+	copy(data, n.data)
+	n.data, n.borrowed = data, false
+	n.mtime, n.ctime = t.now(), t.now()
+	return nil
+}
+
+// The methods below build a tree: parents are made as needed, what is there is replaced.
+
+func (t *tree) mkdirAll(p string, mode fs.FileMode) *node {
+	at := "/"
+	for _, part := range split(p) {
+		at = path.Join(at, part)
+		if t.lookup(at) == nil {
+			_ = t.put(at, t.newNode(fs.ModeDir|mode)) // its directory was made one turn before
+		}
+	}
+	return t.own(p)
+}
+
+func (t *tree) file(p string, mode fs.FileMode, content string) *node {
+	t.mkdirAll(path.Dir(p), 0o755)
+	n := t.newNode(mode)
+	n.data = []byte(content)
+	_ = t.put(p, n) // its directory was made above
+	return n
+}
+
+func (t *tree) link(p, target string) {
+	t.mkdirAll(path.Dir(p), 0o755)
+	n := t.newNode(fs.ModeSymlink | 0o777)
+	n.target = target
+	_ = t.put(p, n) // its directory was made above
+}
+
+// computed adds a file whose content is made when it is read.
+func (t *tree) computed(p string, mode fs.FileMode, read func(m *Machine) []byte) *node {
+	n := t.file(p, mode, "")
+	n.read = read
+	return n
+}

@@ -1,0 +1,362 @@
+package machine
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+// Units are a machine's systemd units. Names without a suffix mean services.
+type Units struct {
+	m      *Machine
+	mu     sync.Mutex
+	states map[string]*unitState
+	order  []string
+}
+
+type unitState struct {
+	unit    Unit
+	enabled bool
+	masked  bool
+	active  bool
+	failed  bool
+	reason  string
+	since   time.Time
+	starts  int
+}
+
+// UnitStatus is what systemd knows of a unit, in systemd's words.
+type UnitStatus struct {
+	Name          string
+	LoadState     string // "loaded", "not-found", "masked"
+	ActiveState   string // "active", "inactive", "failed"
+	SubState      string // "running", "dead", "failed", …
+	UnitFileState string // "enabled", "disabled", "static", "masked", or empty
+	Result        string // "success", "exit-code"
+	// Reason is why Start failed.
+	Reason string
+	// Since is when the unit last became active or inactive.
+	Since time.Time
+	// Starts counts successful starts.
+	Starts int
+}
+
+// UnitName gives a name its suffix, ".service" if it has none.
+func UnitName(name string) string {
+	switch path.Ext(name) {
+	case ".service", ".socket", ".target", ".timer", ".mount", ".path", ".slice", ".scope", ".device", ".automount", ".swap":
+		return name
+	}
+	return name + ".service"
+}
+
+// Add makes a unit known, in place of one of the same name. It is started if it is Active.
+func (u *Units) Add(unit Unit) {
+	unit.Name = UnitName(unit.Name)
+	u.mu.Lock()
+	if _, ok := u.states[unit.Name]; !ok {
+		u.order = append(u.order, unit.Name)
+	}
+	s := &unitState{unit: unit, enabled: unit.Enabled, since: u.m.clock.Now()}
+	u.states[unit.Name] = s
+	u.mu.Unlock()
+	if unit.Active {
+		_ = u.Start(unit.Name) // a unit that does not start is failed, which Get tells
+	}
+}
+
+// Remove stops a unit and forgets it.
+func (u *Units) Remove(name string) {
+	name = UnitName(name)
+	_ = u.Stop(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.states, name)
+	for i, n := range u.order {
+		if n == name {
+			u.order = append(u.order[:i:i], u.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// unitDirs are where unit files are looked for.
+var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"}
+
+// find returns the state of a unit; one that only a unit file declares is added.
+func (u *Units) find(name string) *unitState {
+	name = UnitName(name)
+	u.mu.Lock()
+	s := u.states[name]
+	u.mu.Unlock()
+	if s != nil {
+		return s
+	}
+	candidates := []string{name}
+	if stem, rest, ok := strings.Cut(name, "@"); ok && rest != "" {
+		candidates = append(candidates, stem+"@"+path.Ext(name))
+	}
+	for _, file := range candidates {
+		for _, dir := range unitDirs {
+			content, err := afero.ReadFile(u.m.FS(), path.Join(dir, file))
+			if err != nil {
+				continue
+			}
+			u.Add(Unit{Name: name, Static: !strings.Contains(string(content), "[Install]")})
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			return u.states[name]
+		}
+	}
+	return nil
+}
+
+// Get is the status of a unit; false if there is no such unit.
+func (u *Units) Get(name string) (UnitStatus, bool) {
+	s := u.find(name)
+	if s == nil {
+		return UnitStatus{Name: UnitName(name), LoadState: "not-found", ActiveState: "inactive", SubState: "dead", Result: "success"}, false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return s.status(), true
+}
+
+func (s *unitState) status() UnitStatus {
+	st := UnitStatus{Name: s.unit.Name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead",
+		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts}
+	switch {
+	case s.failed:
+		st.ActiveState, st.SubState, st.Result = "failed", "failed", "exit-code"
+	case s.active:
+		st.ActiveState, st.SubState = "active", "running"
+		switch path.Ext(s.unit.Name) {
+		case ".target":
+			st.SubState = "active"
+		case ".timer", ".path":
+			st.SubState = "waiting"
+		case ".socket":
+			st.SubState = "listening"
+		}
+	}
+	switch {
+	case s.masked:
+		st.LoadState, st.UnitFileState = "masked", "masked"
+	case s.unit.Static:
+		st.UnitFileState = "static"
+	case s.enabled:
+		st.UnitFileState = "enabled"
+	}
+	return st
+}
+
+// List is the status of all units, by name.
+func (u *Units) List() []UnitStatus {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var all []UnitStatus
+	for _, s := range u.states {
+		all = append(all, s.status())
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all
+}
+
+// Failed are the names of the units that have failed.
+func (u *Units) Failed() []string {
+	var names []string
+	for _, s := range u.List() {
+		if s.ActiveState == "failed" {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Active reports whether a unit is running.
+func (u *Units) Active(name string) bool {
+	s, _ := u.Get(name)
+	return s.ActiveState == "active"
+}
+
+// Enabled reports whether a unit starts at boot.
+func (u *Units) Enabled(name string) bool {
+	s, _ := u.Get(name)
+	return s.UnitFileState == "enabled"
+}
+
+// A NotFoundError says that there is no such unit.
+type NotFoundError struct{ Unit string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("Unit %s not found.", e.Unit) }
+
+// Start starts a unit that is not running.
+func (u *Units) Start(name string) error {
+	s := u.find(name)
+	if s == nil {
+		return &NotFoundError{UnitName(name)}
+	}
+	u.mu.Lock()
+	if s.masked {
+		u.mu.Unlock()
+		return fmt.Errorf("Unit %s is masked.", s.unit.Name)
+	}
+	if s.active {
+		u.mu.Unlock()
+		return nil
+	}
+	start := s.unit.Start
+	u.mu.Unlock()
+	var err error
+	if start != nil {
+		err = start(u.m)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s.since = u.m.clock.Now()
+	if err != nil {
+		s.active, s.failed, s.reason = false, true, err.Error()
+		return fmt.Errorf("Job for %s failed because the control process exited with error code.\n"+
+			"See \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", s.unit.Name, s.unit.Name, s.unit.Name)
+	}
+	s.active, s.failed, s.reason = true, false, ""
+	s.starts++
+	return nil
+}
+
+// Stop stops a unit; one that has failed stays failed.
+func (u *Units) Stop(name string) error {
+	s := u.find(name)
+	if s == nil {
+		return &NotFoundError{UnitName(name)}
+	}
+	u.mu.Lock()
+	was, stop := s.active, s.unit.Stop
+	s.active = false
+	if was {
+		s.since = u.m.clock.Now()
+	}
+	u.mu.Unlock()
+	if was && stop != nil {
+		stop(u.m)
+	}
+	return nil
+}
+
+// Restart stops a unit if it runs, and starts it.
+func (u *Units) Restart(name string) error {
+	if err := u.Stop(name); err != nil {
+		return err
+	}
+	return u.Start(name)
+}
+
+// Reload asks a running unit to read its configuration again.
+func (u *Units) Reload(name string) error {
+	s, ok := u.Get(name)
+	switch {
+	case !ok:
+		return &NotFoundError{s.Name}
+	case s.ActiveState != "active":
+		return fmt.Errorf("%s is not active, cannot reload.", s.Name)
+	}
+	return nil
+}
+
+// Fail leaves a unit failed, as one whose process died does.
+func (u *Units) Fail(name, reason string) {
+	s := u.find(name)
+	if s == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s.active, s.failed, s.reason, s.since = false, true, reason, u.m.clock.Now()
+}
+
+// ResetFailed turns a failed unit into an inactive one.
+func (u *Units) ResetFailed(name string) {
+	if s := u.find(name); s != nil {
+		u.mu.Lock()
+		s.failed = false
+		u.mu.Unlock()
+	}
+}
+
+// Enable makes a unit start at boot, Disable undoes that.
+func (u *Units) Enable(name string) error {
+	return u.set(name, func(s *unitState) { s.enabled = true })
+}
+func (u *Units) Disable(name string) error {
+	return u.set(name, func(s *unitState) { s.enabled = false })
+}
+
+// Mask makes a unit impossible to start, Unmask undoes that.
+func (u *Units) Mask(name string) error { return u.set(name, func(s *unitState) { s.masked = true }) }
+func (u *Units) Unmask(name string) error {
+	return u.set(name, func(s *unitState) { s.masked = false })
+}
+
+func (u *Units) set(name string, change func(*unitState)) error {
+	s := u.find(name)
+	if s == nil {
+		return &NotFoundError{UnitName(name)}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s.masked && !s.unit.Static {
+		before := s.enabled
+		change(s)
+		if s.enabled != before {
+			s.enabled = before
+			return fmt.Errorf("Failed to enable unit: Unit file /etc/systemd/system/%s is masked.", s.unit.Name)
+		}
+		return nil
+	}
+	change(s)
+	return nil
+}
+
+// halt is what a shutdown does to the units, boot what a start does: failed states are forgotten
+// and what is enabled starts, in the order in which units were added.
+func (u *Units) halt() {
+	for i := len(u.names()) - 1; i >= 0; i-- {
+		_ = u.Stop(u.names()[i]) // only an unknown unit is an error
+	}
+}
+
+func (u *Units) boot() {
+	for _, name := range u.names() {
+		u.mu.Lock()
+		s := u.states[name]
+		s.failed = false
+		wanted := s.enabled && !s.masked || s.unit.Static && s.unit.Active
+		u.mu.Unlock()
+		if wanted {
+			_ = u.Start(name) // a unit that does not start is failed, which Get tells
+		}
+	}
+}
+
+func (u *Units) names() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return append([]string(nil), u.order...)
+}
+
+// fragment is the path of a unit's file, or empty.
+func (u *Units) fragment(name string) string {
+	for _, dir := range unitDirs {
+		p := path.Join(dir, UnitName(name))
+		if info, err := u.m.FS().Stat(p); err == nil && info.Mode()&fs.ModeType == 0 {
+			return p
+		}
+	}
+	return ""
+}
