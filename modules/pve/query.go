@@ -46,13 +46,13 @@ func lastLine(output []byte) string {
 }
 
 // ceph asks the monitors one question. Nothing is asked, and the answer is empty, as long as
-// ceph.conf names no monitor: the command would wait for one, for minutes. CEPH_CONF makes it work on nodes
-// whose /etc/ceph/ceph.conf is not linked yet. --connect-timeout does not help when a quorum but no
+// ceph.conf names no monitor: the command would wait for one, for minutes. The cluster's own file is named, so
+// that nodes whose /etc/ceph/ceph.conf is not linked yet can ask, too. --connect-timeout does not help when a quorum but no
 // manager exists, hence timeout(1) around it.
 func ceph(args ...string) remote.Query {
 	return remote.Query{
 		Script: `grep -Eq '^[[:space:]]*mon[_ ]host[[:space:]]*=[[:space:]]*[^[:space:]]' /etc/pve/ceph.conf 2>/dev/null || exit 0
-CEPH_CONF=/etc/pve/ceph.conf timeout 30 ceph --connect-timeout 10 "$@" -f json`,
+timeout 30 ceph -c /etc/pve/ceph.conf --connect-timeout 10 "$@" -f json`,
 		Args: args,
 	}
 }

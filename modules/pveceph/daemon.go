@@ -44,7 +44,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if !s.conf.Initialised() {
-		return modules.Plan{}, fmt.Errorf("Ceph is not initialised: a task with pveceph { init { … } } comes before")
+		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: a task with pveceph { init { … } } comes before", h.Name())
 	}
 	name := s.node.Name
 	mon, err := pve.Monitors.Observe(ctx, h, name)

@@ -131,7 +131,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 			return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf: %s network: %w", pair.what, err)
 		}
 		if !same {
-			return modules.Plan{}, fmt.Errorf("Ceph's %s network is %q, the task says %q: it is not changed on a cluster that exists, because its monitors would keep their old addresses; correct the task",
+			return modules.Plan{}, fmt.Errorf("the %s network of Ceph is %q, the task says %q: it is not changed on a cluster that exists, because its monitors would keep their old addresses; correct the task",
 				pair.what, pair.have, pair.want)
 		}
 	}

@@ -132,7 +132,7 @@ func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode)
 		return 0, err
 	}
 	if !node.Installed {
-		return 0, fmt.Errorf("Proxmox VE is not installed on %s: install package proxmox-ve first", h.Name())
+		return 0, fmt.Errorf("%s has no Proxmox VE: install package proxmox-ve first", h.Name())
 	}
 	major, err := pve.Major(ctx, h)
 	if err != nil {
@@ -147,7 +147,7 @@ func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode)
 			h.Name(), pve.CephReleaseName(local.Release), local.Release, i.Version, wanted)
 	}
 	if !slices.Contains(offered[major], i.Version) {
-		return 0, fmt.Errorf("Proxmox VE %d on %s has no Ceph %s: it has %s", major, h.Name(), i.Version, strings.Join(offered[major], ", "))
+		return 0, fmt.Errorf("%s runs Proxmox VE %d, which has no Ceph %s: it has %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
 	}
 	return major, nil
 }

@@ -110,7 +110,7 @@ func TestInstallRefuses(t *testing.T) {
 		"not for 8":       {"tentacle", installHost(8, pve.CephNode{}, nil), []string{"Proxmox VE 8", "quincy, reef, squid"}},
 		"somebody's apt":  {"squid", installHost(9, pve.CephNode{Installing: true}, nil), []string{"/run/pve-ceph-install-flag"}},
 		"without Proxmox": {"squid", observe.NewRecorded("pve1", pve.CephNodes.Expect("", pve.CephNode{}),
-			pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie"})), []string{"not installed", "proxmox-ve"}},
+			pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie"})), []string{"no Proxmox VE", "proxmox-ve"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -228,7 +228,7 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	case local.Installing:
 		return nil, installing(h)
 	case !local.Installed:
-		return nil, fmt.Errorf("Ceph is not installed on %s: a task with pveceph { install { … } } comes before", h.Name())
+		return nil, fmt.Errorf("%s has no Ceph: a task with pveceph { install { … } } comes before", h.Name())
 	case local.ForeignConf:
 		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
 	}

@@ -145,7 +145,7 @@ func TestPlans(t *testing.T) {
 		{"OSD down", Module{OSD: &OSD{Device: "/dev/sdc"}}, node(downOSD), "systemctl start ceph-osd@0.service", ""},
 
 		{"rule", Module{Rule: &Rule{Name: "hdd", FailureDomain: "host", DeviceClass: "hdd"}}, node(),
-			"ceph --connect-timeout 10 osd crush rule create-replicated hdd default host hdd", ""},
+			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd crush rule create-replicated hdd default host hdd", ""},
 		{"rule there", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "osd"}}, node(), "", ""},
 
 		{"pool", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2), PGNum: n(64), CrushRule: "by-osd"}}, node(),
@@ -222,7 +222,7 @@ func TestRefusals(t *testing.T) {
 		{"a cluster network that would be erased", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(), []string{"cluster network", "10.10.20.0/24"}},
 		{"init in a network where the host is not", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no address in 10.99.0.0/24"}},
 		{"init without quorum", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{}), notQuorate), []string{"no quorum"}},
-		{"not installed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{})), []string{"not installed", "install"}},
+		{"not installed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{})), []string{"has no Ceph", "install"}},
 		{"install was killed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, Installing: true})), []string{"/run/pve-ceph-install-flag"}},
 		{"a ceph.conf of its own", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, ForeignConf: true})), []string{"/etc/ceph/ceph.conf", "move it away"}},
 		{"no monitor yet", Module{Mgr: &Mgr{}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no Ceph cluster yet"}},

@@ -131,8 +131,7 @@ func describeRule(r pve.CrushRule) string {
 // ceph runs a changing command of ceph itself. Success texts are on its standard error.
 func ceph(args ...string) modules.Run {
 	return modules.Run{
-		Argv:    append([]string{"ceph", "--connect-timeout", "10"}, args...),
-		Env:     map[string]string{"CEPH_CONF": linkTarget},
+		Argv:    append([]string{"ceph", "-c", linkTarget, "--connect-timeout", "10"}, args...),
 		Limit:   time.Minute,
 		Explain: explain,
 	}

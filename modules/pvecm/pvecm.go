@@ -151,7 +151,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	if !node.Installed {
-		return modules.Plan{}, fmt.Errorf("Proxmox VE is not installed on %s: install package proxmox-ve first", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s has no Proxmox VE: install package proxmox-ve first", h.Name())
 	}
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil {

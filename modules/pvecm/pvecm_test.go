@@ -238,7 +238,7 @@ func TestRefusals(t *testing.T) {
 		{"address taken", "pve2", []*observe.Host{host("pve1", sameAddress), host("pve2", standalone)}, []string{"already the address of pve1"}},
 		{"address not local", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.2 is no address of pve2"}},
 		{"other major version", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", eight))}, []string{"8", "9", "one major version"}},
-		{"not installed", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "trixie"}))}, []string{"not installed"}},
+		{"not installed", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "trixie"}))}, []string{"no Proxmox VE", "proxmox-ve"}},
 		{"deleted from the cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", cluster("pve1"))}, []string{"delnode", "installed anew"}},
 		{"founder installed anew", "pve2", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"founder pve1 is standalone"}},
 		{"second cluster", "pve1", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"pve2 is already in cluster", "two clusters"}},
