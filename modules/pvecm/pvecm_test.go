@@ -68,7 +68,9 @@ func play(self string, hosts ...*observe.Host) *observe.Host {
 	return h
 }
 
-func module(n string) *Module { return &Module{Cluster: "dream", Founder: "pve1", Link0: "10.0.0." + n} }
+func module(n string) *Module {
+	return &Module{Cluster: "dream", Founder: "pve1", Link0: "10.0.0." + n}
+}
 
 func argv(t *testing.T, s modules.Step) []string {
 	t.Helper()
