@@ -78,6 +78,15 @@ func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
 			}
 			here["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(item.Key), "value": item.Value})
 		}
+		if s.task.WhenPerItem() {
+			ok, err := s.task.WhenTrue(here)
+			if err != nil {
+				return &decision{err: err}
+			}
+			if !ok {
+				continue
+			}
+		}
 		module, secrets, err := s.task.Decode(here)
 		for _, secret := range secrets {
 			r.options.Redactor.Add(secret)
@@ -87,6 +96,9 @@ func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
 			d.scope = max(d.scope, scoped.Scope())
 		}
 		d.items = append(d.items, it)
+	}
+	if len(d.items) == 0 {
+		return &decision{skipped: "its condition is false for every item"}
 	}
 	if d.scope == modules.OncePerCluster && !r.leads(h) {
 		return &decision{elsewhere: true}
@@ -149,17 +161,9 @@ func (r *runner) scope(ctx context.Context, h *host, s *slot) (lang.Scope, error
 		"play":   cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.play.Name), "hosts": peers}),
 		"result": cty.ObjectVal(results),
 	}
-	facts, err := r.facts(ctx, h, s.references)
-	if err != nil {
-		return nil, err
-	}
-	scope["facts"] = facts
-	vars, err := s.task.EvalVars(scope)
-	if err != nil {
-		return nil, err
-	}
-	scope["vars"] = vars
-	return scope, nil
+	var err error
+	scope["facts"], err = r.facts(ctx, h, s.references)
+	return scope, err
 }
 
 // facts observes those that a task's expressions mention.

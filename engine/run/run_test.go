@@ -97,6 +97,12 @@ func TestRun(t *testing.T) {
 			acts:  []string{"a: set x 1", "a: set y 1"},
 		},
 		{
+			name:  "a condition on each chooses rounds",
+			tasks: `task "t" { for_each = toset(["x", "y"]); when = each.key == "y"; setting { name = each.key; value = "1" } }`,
+			want:  []string{"t: changed"},
+			acts:  []string{"a: set y 1"},
+		},
+		{
 			name: "a result decides a later task",
 			tasks: `task "t" { ` + set("x", "1") + ` register = "r" }
 			  task "if changed" { when = result.r.changed; ` + set("y", "1") + ` }
