@@ -133,10 +133,11 @@ func TestAskRefusesNUL(t *testing.T) {
 
 func TestAskDropsNoiseBeforeTheShell(t *testing.T) {
 	key := newKey(t, "id", "")
-	s := newServer(t, key)
-	s.run = func(line string, env []string, in io.Reader, out, errs io.Writer) int {
-		return runSh("echo 'Welcome to node'; printf 'no newline' >&2; head -c 100000 /dev/zero >&2; "+line, env, in, out, errs)
-	}
+	s := newServer(t, key, func(s *server) {
+		s.run = func(line string, env []string, in io.Reader, out, errs io.Writer) int {
+			return runSh("echo 'Welcome to node'; printf 'no newline' >&2; head -c 100000 /dev/zero >&2; "+line, env, in, out, errs)
+		}
+	})
 	c := mustDial(t, s.target("root", key), plain())
 	want := []text{{"out", "err", 0}}
 	if diff := cmp.Diff(want, readable(ask(t, c, Query{Script: `printf out; printf err >&2`}))); diff != "" {

@@ -53,7 +53,6 @@ SUDO_TO=$user exec "$@"
 func sudoServer(t *testing.T, mode string) (s *server, target Target, calls func() []string) {
 	t.Helper()
 	key := newKey(t, "id", "")
-	s = newServer(t, key)
 	bin := t.TempDir()
 	log := filepath.Join(bin, "log")
 	if mode != "missing" {
@@ -61,7 +60,9 @@ func sudoServer(t *testing.T, mode string) (s *server, target Target, calls func
 			t.Fatal(err)
 		}
 	}
-	s.env = []string{"PATH=" + bin + ":/usr/bin:/bin", "FAKE_SUDO=" + mode, "FAKE_SUDO_LOG=" + log, "HOME=" + t.TempDir()}
+	s = newServer(t, key, func(s *server) {
+		s.env = []string{"PATH=" + bin + ":/usr/bin:/bin", "FAKE_SUDO=" + mode, "FAKE_SUDO_LOG=" + log, "HOME=" + t.TempDir()}
+	})
 	return s, s.target("alice", key), func() []string {
 		text, _ := os.ReadFile(log)
 		return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")

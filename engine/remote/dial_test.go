@@ -282,13 +282,14 @@ func TestDialAgent(t *testing.T) {
 }
 
 func TestDialPassword(t *testing.T) {
-	s := newServer(t, credentials{})
-	s.config.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-		if string(password) == "secret" {
-			return nil, nil
+	s := newServer(t, credentials{}, func(s *server) {
+		s.config.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			if string(password) == "secret" {
+				return nil, nil
+			}
+			return nil, errors.New("no")
 		}
-		return nil, errors.New("no")
-	}
+	})
 	var asked atomic.Int64
 	answer := "secret"
 	o := plain()

@@ -151,8 +151,6 @@ func TestWriteFileErrors(t *testing.T) {
 // shell is asked why.
 func TestWriteFileFullDisk(t *testing.T) {
 	key := newKey(t, "id", "")
-	s := newServer(t, key)
-	s.readOnlySFTP = true
 	bin := t.TempDir()
 	script := `#!/bin/sh
 n=$2
@@ -164,7 +162,10 @@ exit 1
 	if err := os.WriteFile(filepath.Join(bin, "head"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
+	s := newServer(t, key, func(s *server) {
+		s.readOnlySFTP = true
+		s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
+	})
 	c := mustDial(t, s.target("root", key), plain())
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
@@ -210,8 +211,7 @@ func TestWriteFileCancelled(t *testing.T) {
 // Without SFTP on the host, large files take the way of the small ones.
 func TestWriteFileWithoutSFTP(t *testing.T) {
 	key := newKey(t, "id", "")
-	s := newServer(t, key)
-	s.noSFTP = true
+	s := newServer(t, key, func(s *server) { s.noSFTP = true })
 	c := mustDial(t, s.target("root", key), plain())
 	path := filepath.Join(t.TempDir(), "file")
 	content := bytes.Repeat([]byte("0123456789"), 1<<15)
@@ -222,14 +222,13 @@ func TestWriteFileWithoutSFTP(t *testing.T) {
 // In /etc/pve, attributes are fixed and chmod is an error: it must not be called unasked.
 func TestWriteFileLeavesAttributesThatAgree(t *testing.T) {
 	key := newKey(t, "id", "")
-	s := newServer(t, key)
 	bin := t.TempDir()
 	for _, name := range []string{"chmod", "chown", "chgrp"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho \"$0: Operation not permitted\" >&2\nexit 1\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
 	c := mustDial(t, s.target("root", key), plain())
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {

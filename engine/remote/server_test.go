@@ -112,7 +112,7 @@ func writeKey(t *testing.T, name, passphrase string, private any) credentials {
 }
 
 // newServer starts a server that admits a key, on a free port of the loopback.
-func newServer(t *testing.T, key credentials) *server {
+func newServer(t *testing.T, key credentials, configure ...func(*server)) *server {
 	t.Helper()
 	s := &server{t: t, hostKey: newSigner(t), run: runSh, env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}}
 	s.config = &ssh.ServerConfig{
@@ -124,6 +124,9 @@ func newServer(t *testing.T, key credentials) *server {
 		},
 	}
 	s.config.AddHostKey(s.hostKey)
+	for _, fn := range configure {
+		fn(s)
+	}
 	var err error
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -484,8 +487,7 @@ func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 	})
 	t.Run("interpreter", func(t *testing.T) {
 		key := newKey(t, "id", "")
-		s := newServer(t, key)
-		s.run = runInterp
+		s := newServer(t, key, func(s *server) { s.run = runInterp })
 		test(t, mustDial(t, s.target("root", key), plain()))
 	})
 	t.Run("openssh", func(t *testing.T) {
