@@ -11,10 +11,12 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/term"
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules/registry"
@@ -49,7 +51,10 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 
 // loadPlaybook reads and checks a playbook. inv may be nil: then groups are not checked.
 func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.Playbook, error) {
-	o := lang.Options{Modules: registry.All()}
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}}
+	for _, f := range observe.Facts() {
+		o.Facts[f.Name] = f.Type
+	}
 	if inv != nil {
 		o.CheckHosts = func(pattern string) error { _, err := inv.Match(pattern); return err }
 		for _, h := range inv.Hosts {

@@ -31,6 +31,9 @@ type Options struct {
 	// HostNames and GroupNames are those of the inventory. Nil means that none is known: then
 	// `hosts["name"]` and `groups.NAME` are not judged.
 	HostNames, GroupNames []string
+	// Facts are the names and types of what expressions see as facts.NAME. Nil means that none is
+	// known: then `facts` is not judged.
+	Facts map[string]cty.Type
 }
 
 // Load reads a playbook with all that it imports and judges whatever can be judged without a

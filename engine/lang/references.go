@@ -144,7 +144,7 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 		members, what = sortedKeys(l.locals), "local"
 		advice = fmt.Sprintf(" Define it: locals { %s = … }.", name)
 	case "host":
-		members, what = []string{"name", "address", "vars", "groups", "port"}, "attribute of host"
+		members, what = []string{"name", "address", "port", "user", "groups", "vars"}, "attribute of host"
 		advice = fmt.Sprintf(" A variable of the inventory is host.vars.%s.", name)
 	case "hosts":
 		if l.options.HostNames == nil {
@@ -156,6 +156,11 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 			return nil
 		}
 		members, what = l.options.GroupNames, "group"
+	case "facts":
+		if l.options.Facts == nil {
+			return nil
+		}
+		members, what = sortedKeys(l.options.Facts), "fact"
 	case "each":
 		members, what = []string{"key", "value"}, "attribute of each"
 	case "play":

@@ -93,12 +93,21 @@ func (v *validator) scope(p *Play) Scope {
 		"name":    cty.UnknownVal(cty.String),
 		"address": cty.UnknownVal(cty.String),
 		"port":    cty.UnknownVal(cty.Number),
+		"user":    cty.UnknownVal(cty.String),
 		"groups":  cty.UnknownVal(cty.List(cty.String)),
 		"vars":    cty.DynamicVal,
 	})
+	facts := cty.DynamicVal
+	if v.options.Facts != nil {
+		known := make(map[string]cty.Value, len(v.options.Facts))
+		for name, ty := range v.options.Facts {
+			known[name] = cty.UnknownVal(ty)
+		}
+		facts = cty.ObjectVal(known)
+	}
 	s := Scope{
 		"host": host, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
-		"facts": cty.DynamicVal, "result": cty.DynamicVal,
+		"facts": facts, "result": cty.DynamicVal,
 		"play": cty.ObjectVal(map[string]cty.Value{
 			"name":  cty.StringVal(p.Name),
 			"hosts": cty.UnknownVal(cty.List(cty.String)),
