@@ -1,0 +1,230 @@
+//go:build linux
+
+package nspawn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Node is one booted Debian machine.
+type Node struct {
+	Name    string
+	Address netip.Addr
+
+	nodes   *Nodes
+	root    string // its root file system, seen in the nodes' mount namespace only
+	hostKey string // the public key of its sshd at the start, a line of authorized_keys' form
+
+	mu      sync.Mutex
+	nspawn  *exec.Cmd     // the running one
+	closing bool          // it is not to be started again
+	ended   chan struct{} // closed when the node has ended for good
+}
+
+// validName leaves room for "vb-" in the fifteen characters of an interface's name.
+var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$`)
+
+// boot starts systemd-nspawn, and again whenever the node reboots, in cgroups of the node's own: two
+// systemds in one would end each other's units.
+func (node *Node) boot() error {
+	groups, err := node.nodes.reaper.cgroups(node.Name)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(node.console())
+	if err != nil {
+		return err
+	}
+	if err := node.start(groups, log); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	node.ended = make(chan struct{})
+	go func() {
+		defer close(node.ended)
+		defer log.Close()
+		for {
+			node.nspawn.Wait() // its error is its exit code
+			if node.nspawn.ProcessState.ExitCode() != exitRebooted || node.start(groups, log) != nil {
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// exitRebooted is how systemd-nspawn --keep-unit asks the service manager to start it again, when
+// the container has rebooted (RestartForceExitStatus=133 of systemd-nspawn@.service).
+const exitRebooted = 133
+
+func (node *Node) start(groups []string, log *os.File) error {
+	args := []string{"-c", `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`, "sh"}
+	args = append(args, groups...)
+	args = append(args, "--",
+		"systemd-nspawn", "--machine="+node.Name, "--directory="+node.root, "--boot", "--console=pipe",
+		"--register=no", "--keep-unit", "--private-network", "--network-bridge="+bridge,
+		"--link-journal=no", "--resolv-conf=off", "--timezone=off")
+	cmd := exec.Command("sh", args...)
+	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="+unified())
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C is the test's affair
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	if node.closing {
+		return errors.New("the nodes are closed")
+	}
+	if err := node.nodes.Start(cmd); err != nil {
+		return err
+	}
+	node.nspawn = cmd
+	return nil
+}
+
+// console is the file that the node's console goes to.
+func (node *Node) console() string { return filepath.Join(node.nodes.Dir, node.Name+".console") }
+
+// kill ends the node's process 1, which takes all others of the node with it, and waits for
+// systemd-nspawn to clear up.
+func (node *Node) kill() error {
+	node.mu.Lock()
+	node.closing = true
+	cmd := node.nspawn
+	node.mu.Unlock()
+	if node.ended == nil {
+		return nil
+	}
+	const patience = 10 * time.Second
+	if pid, err := node.leader(); err == nil {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+			return fmt.Errorf("end node %s: %w", node.Name, err)
+		}
+	}
+	select {
+	case <-node.ended:
+		return nil
+	case <-time.After(patience):
+	}
+	cmd.Process.Kill() // an error means that it has just ended
+	<-node.ended
+	return nil
+}
+
+// leader is the process id, on the host, of the node's process 1. It changes with a reboot.
+func (node *Node) leader() (int, error) {
+	node.mu.Lock()
+	pid := node.nspawn.Process.Pid
+	node.mu.Unlock()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0, fmt.Errorf("node %s is not running: %w", node.Name, err)
+	}
+	for _, field := range strings.Fields(string(children)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			continue
+		}
+		// systemd-nspawn has helpers too; process 1 of a container is 1 in its own eyes.
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(status)) {
+			if f := strings.Fields(line); len(f) > 2 && f[0] == "NSpid:" && f[len(f)-1] == "1" {
+				return child, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("node %s has no process 1: it is starting or has ended", node.Name)
+}
+
+// Exec runs a program on the node as root and returns what it printed. It does not go through SSH, so
+// that it tells what is true whatever is wrong with that; a program that fails is an error with its
+// message.
+func (node *Node) Exec(ctx context.Context, argv ...string) (string, error) {
+	return node.ExecInput(ctx, "", argv...)
+}
+
+// ExecInput is Exec of a program with a standard input.
+func (node *Node) ExecInput(ctx context.Context, input string, argv ...string) (string, error) {
+	pid, err := node.leader()
+	if err != nil {
+		return "", err
+	}
+	enter := []string{
+		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--",
+		"/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("on node %s, %q: %w: %s", node.Name, argv, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.String(), nil
+}
+
+// BootID is what the node's kernel calls this boot; another one means that it booted in between.
+func (node *Node) BootID(ctx context.Context) (string, error) {
+	id, err := node.Exec(ctx, "cat", "/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(id), err
+}
+
+// WaitBoot returns when the node has booted since it had that boot id.
+func (node *Node) WaitBoot(ctx context.Context, before string) error {
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	for {
+		// While the node is between two boots there is nobody to ask: that is no error here.
+		if id, err := node.BootID(ctx); err == nil && id != before {
+			return node.WaitUp(ctx)
+		}
+		select {
+		case <-node.ended:
+			return fmt.Errorf("node %s ended instead of booting; the end of its console:\n%s", node.Name, node.consoleEnd())
+		case <-ctx.Done():
+			return fmt.Errorf("node %s has not booted again: %w", node.Name, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// WaitUp returns when systemd says that the node has booted and its sshd accepts connections.
+func (node *Node) WaitUp(ctx context.Context) error {
+	for {
+		_, err := node.Exec(ctx, "systemctl", "is-active", "--quiet", "multi-user.target")
+		if err == nil {
+			if err = node.nodes.dial(netip.AddrPortFrom(node.Address, 22).String()); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-node.ended:
+			return fmt.Errorf("node %s ended while it booted; the end of its console:\n%s", node.Name, node.consoleEnd())
+		case <-ctx.Done():
+			return fmt.Errorf("node %s is not up: %w (%w); the end of its console:\n%s", node.Name, ctx.Err(), err, node.consoleEnd())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (node *Node) consoleEnd() string {
+	text, err := os.ReadFile(node.console())
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(string(text), 15)
+}

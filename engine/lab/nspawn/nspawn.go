@@ -1,0 +1,189 @@
+//go:build linux
+
+// Package nspawn boots real Debian nodes for end-to-end tests: root file systems of Debian 12 with
+// systemd and OpenSSH, in systemd-nspawn containers on a network of their own.
+//
+// Nothing of it is seen outside, and nothing stays behind however a test ends. Network and mounts belong
+// to namespaces of this process, which the kernel removes with the last process in them; containers
+// die with the thread that started them; what the nodes write lies in memory. The two things that
+// outlive a process, a temporary directory and cgroups, are removed by a small process that waits for
+// this one's end, and, should that be killed too, by the next Start.
+//
+// Whoever talks to the nodes must be in their network: Nodes.Start starts programs there, Nodes.Listen
+// opens listeners there. The rest of the test stays where it is.
+//
+// What is not real here: the kernel is the host's, so modules are not loaded and settings outside of net.*
+// are read-only; there is no boot loader, and no block device of a node's own.
+package nspawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Options say what to start. The zero value is three nodes, with base images in the user's cache.
+type Options struct {
+	// Cache is the directory that base images are kept in. Empty means $HLPLAY_E2E_CACHE or, without
+	// that, hlplay in the user's cache directory.
+	Cache string
+	// Names are the nodes' host names; empty means node1, node2, node3. At most 200, each of at
+	// most 12 letters, digits and hyphens: interfaces are named after them.
+	Names []string
+	// Log is told what takes time: building an image, booting. Nil means silence.
+	Log func(format string, args ...any)
+}
+
+// The nodes' network. It exists in a namespace of its own and leads nowhere, so that its
+// addresses cannot clash with anything.
+const (
+	// Controller is the address of the test on the nodes' network.
+	Controller = "10.77.0.1"
+	subnet     = "10.77.0.0/24"
+	firstNode  = 11
+	bridge     = "nodes"
+)
+
+// bootLimit bounds how long nodes may take until their sshd answers, on a slow machine too.
+const bootLimit = 2 * time.Minute
+
+// Nodes are booted nodes.
+type Nodes struct {
+	// Dir holds the nodes' keys, known_hosts files and console logs; it goes with Close.
+	Dir string
+	// List is the nodes in the order of Options.Names.
+	List []*Node
+
+	inside *inside
+	reaper *reaper
+	key    string // path of the private key that logs in
+	secret string // password of the account Deploy
+	closed sync.Once
+}
+
+// Start boots nodes and returns when every one's sshd answers. The first time it builds the base
+// image with the host's own apt sources, which takes about half a minute; afterwards it takes seconds.
+// Close ends them; so does the end of ctx while Start runs.
+func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
+	if err := Check(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if len(o.Names) == 0 {
+		o.Names = []string{"node1", "node2", "node3"}
+	}
+	if err := checkNames(o.Names); err != nil {
+		return nil, err
+	}
+	base, err := image(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	n := &Nodes{}
+	if n.reaper, err = newReaper(); err != nil {
+		return nil, err
+	}
+	n.Dir = n.reaper.dir
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if err := n.makeKey(ctx); err != nil {
+		return nil, err
+	}
+	if n.inside, err = enter(); err != nil {
+		return nil, err
+	}
+	if err := n.makeNetwork(ctx); err != nil {
+		return nil, err
+	}
+	disk, err := n.makeDisk()
+	if err != nil {
+		return nil, err
+	}
+	address := netip.MustParsePrefix(subnet).Addr().As4()
+	for i, name := range o.Names {
+		address[3] = byte(firstNode + i)
+		node := &Node{Name: name, Address: netip.AddrFrom4(address), nodes: n, root: filepath.Join(disk, name)}
+		n.List = append(n.List, node)
+		if err := node.furnish(ctx, base); err != nil {
+			return nil, fmt.Errorf("prepare node %s: %w", name, err)
+		}
+		if err := node.boot(); err != nil {
+			return nil, fmt.Errorf("boot node %s: %w", name, err)
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	for _, node := range n.List {
+		if err := node.WaitUp(bounded); err != nil {
+			return nil, err
+		}
+	}
+	o.Log("%d nodes are up after %s", len(n.List), time.Since(began).Round(10*time.Millisecond))
+	return n, nil
+}
+
+// Close ends the nodes at once, as pulling the plug does, and removes all that was made for them
+// but the base image. It may be called more than once.
+func (n *Nodes) Close() (err error) {
+	n.closed.Do(func() {
+		for _, node := range n.List {
+			err = errors.Join(err, node.kill())
+		}
+		if n.inside != nil {
+			n.inside.leave()
+		}
+		err = errors.Join(err, n.reaper.finish())
+	})
+	return err
+}
+
+// Node is the node of that name.
+func (n *Nodes) Node(name string) *Node {
+	for _, node := range n.List {
+		if node.Name == name {
+			return node
+		}
+	}
+	return nil
+}
+
+func checkNames(names []string) error {
+	if len(names) > 200 {
+		return fmt.Errorf("%d nodes: at most 200 have addresses in %s", len(names), subnet)
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		if !validName.MatchString(name) || seen[name] {
+			return fmt.Errorf("node name %q: expected at most 12 small letters, digits and hyphens, each name once", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// cacheDir is where base images are kept.
+func cacheDir(o Options) (string, error) {
+	dir := o.Cache
+	if dir == "" {
+		dir = os.Getenv("HLPLAY_E2E_CACHE")
+	}
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("where to keep base images: %w; set HLPLAY_E2E_CACHE to a directory", err)
+		}
+		dir = filepath.Join(user, "hlplay")
+	}
+	return filepath.Abs(dir)
+}

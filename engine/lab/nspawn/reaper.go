@@ -1,0 +1,217 @@
+//go:build linux
+
+package nspawn
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// prefix begins the names of temporary directories and of cgroups.
+const prefix = "hlplay-nodes-"
+
+// reap waits for the end of whoever holds the other end of its standard input, then removes a
+// directory ($1) and cgroups of its base name in hierarchies ($2 …). The processes in them
+// may just be dying, so it tries for ten seconds.
+const reap = `cat >/dev/null
+dir=$1; shift
+rm -rf --one-file-system -- "$dir"
+for hierarchy; do
+	tries=100
+	while [ -e "$hierarchy/${dir##*/}" ] && [ "$tries" -gt 0 ]; do
+		find "$hierarchy/${dir##*/}" -depth -type d -exec rmdir {} \; 2>/dev/null
+		[ ! -e "$hierarchy/${dir##*/}" ] || sleep 0.1
+		tries=$((tries - 1))
+	done
+done`
+
+// reaper removes what the kernel does not remove by itself, when this process ends.
+type reaper struct {
+	dir  string   // the temporary directory
+	lock *os.File // held as long as this process lives
+	life io.Closer
+	cmd  *exec.Cmd
+	// hierarchies are the directories, one a mounted hierarchy, that cgroups are made in.
+	hierarchies []string
+}
+
+func newReaper() (*reaper, error) {
+	r := &reaper{}
+	var err error
+	if r.hierarchies, err = cgroupHierarchies(); err != nil {
+		return nil, err
+	}
+	if err := r.removeStale(); err != nil {
+		return nil, err
+	}
+	if r.dir, err = os.MkdirTemp("", prefix); err != nil {
+		return nil, err
+	}
+	if r.lock, err = lockDir(r.dir); err != nil {
+		return nil, err
+	}
+	r.cmd = r.command(r.dir)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C must not end it before its work is done
+	if r.life, err = r.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := r.cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the process that clears up: %w", err), os.RemoveAll(r.dir))
+	}
+	return r, nil
+}
+
+func (r *reaper) command(dir string) *exec.Cmd {
+	cmd := exec.Command("sh", append([]string{"-c", reap, "sh", dir}, r.hierarchies...)...)
+	cmd.Dir = "/"
+	return cmd
+}
+
+// lockDir takes the lock that says that a directory is in use; the error says that it is taken.
+func lockDir(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s is in use: %w", dir, err)
+	}
+	return lock, nil
+}
+
+// removeStale removes what runs have left that were killed together with their reaper.
+func (r *reaper) removeStale() error {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		lock, err := lockDir(dir)
+		if err != nil { // it lives, or is going just now
+			continue
+		}
+		err = r.command(dir).Run()
+		lock.Close()
+		if err != nil {
+			return fmt.Errorf("clear up %s, which an earlier run left: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// finish lets the reaper do its work and waits for it.
+func (r *reaper) finish() error {
+	r.life.Close()
+	err := r.cmd.Wait()
+	r.lock.Close()
+	if err != nil {
+		return fmt.Errorf("clear up %s: %w", r.dir, err)
+	}
+	return nil
+}
+
+// cgroups makes a cgroup of a node in every hierarchy.
+func (r *reaper) cgroups(node string) ([]string, error) {
+	var made []string
+	for _, h := range r.hierarchies {
+		for _, dir := range []string{filepath.Join(h, filepath.Base(r.dir)), filepath.Join(h, filepath.Base(r.dir), node)} {
+			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+				return nil, fmt.Errorf("cgroup of node %s: %w", node, err)
+			}
+			// In the first version a cgroup takes no process before it has processors and memory.
+			for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+				inherit(filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name))
+			}
+		}
+		made = append(made, filepath.Join(h, filepath.Base(r.dir), node))
+	}
+	return made, nil
+}
+
+// inherit copies a setting where both have it and the new one is empty; where that is refused,
+// entering the cgroup says so.
+func inherit(from, to string) {
+	value, err := os.ReadFile(from)
+	if err != nil || len(strings.TrimSpace(string(value))) == 0 {
+		return
+	}
+	if now, err := os.ReadFile(to); err == nil && strings.TrimSpace(string(now)) == "" {
+		os.WriteFile(to, value, 0o644)
+	}
+}
+
+// cgroupHierarchies are the mount points of all cgroup hierarchies, with this process's own cgroup
+// in each (cgroups(7)).
+func cgroupHierarchies() ([]string, error) {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("cgroups of this process: %w", err)
+	}
+	paths := map[string]string{}
+	for line := range strings.Lines(string(own)) {
+		if f := strings.SplitN(strings.TrimSpace(line), ":", 3); len(f) == 3 {
+			paths[f[1]] = f[2]
+		}
+	}
+	mounts, err := os.Open("/proc/self/mounts")
+	if err != nil {
+		return nil, err
+	}
+	defer mounts.Close()
+	var hierarchies []string
+	scan := bufio.NewScanner(mounts)
+	for scan.Scan() {
+		f := strings.Fields(scan.Text())
+		if len(f) < 4 || f[2] != "cgroup" && f[2] != "cgroup2" {
+			continue
+		}
+		dir := f[1]
+		for controllers, path := range paths {
+			if (controllers == "") == (f[2] == "cgroup2") && named(f[3], controllers) {
+				if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
+					dir = filepath.Join(dir, path)
+				}
+				break
+			}
+		}
+		hierarchies = append(hierarchies, dir)
+	}
+	if err := scan.Err(); err != nil {
+		return nil, err
+	}
+	if len(hierarchies) == 0 {
+		return nil, errors.New("no cgroup hierarchy is mounted; systemd on the nodes needs one: mount cgroup2 on /sys/fs/cgroup")
+	}
+	return hierarchies, nil
+}
+
+// named reports whether a mount's options name all controllers of a hierarchy.
+func named(options, controllers string) bool {
+	all := "," + options + ","
+	for c := range strings.SplitSeq(controllers, ",") {
+		if c != "" && !strings.Contains(all, ","+c+",") {
+			return false
+		}
+	}
+	return true
+}
+
+// unified is what systemd-nspawn is to give the nodes: "1" where the host has the second version
+// of cgroups alone.
+func unified() string {
+	var fs unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/cgroup", &fs); err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
+		return "1"
+	}
+	return "0"
+}
