@@ -1,0 +1,214 @@
+package proxmox
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/spf13/afero"
+
+	"hlplay/engine/lab/machine"
+)
+
+// machineNode is a simulated machine as a Node.
+type machineNode struct {
+	m  *machine.Machine
+	w  *World
+	fs afero.Fs
+}
+
+var _ Node = (*machineNode)(nil)
+
+type nodeKey struct{}
+
+// Attach makes a machine a node of this lab. It becomes a Proxmox VE node when the packages of Packages
+// are installed on it.
+func (w *World) Attach(m *machine.Machine, opts Options) {
+	n := &machineNode{m: m, w: w, fs: m.FS()}
+	m.SetValue(nodeKey{}, n)
+	w.Add(n, opts)
+}
+
+// attached is the node that Attach made of a machine.
+func attached(m *machine.Machine) (*machineNode, bool) {
+	n, ok := m.Value(nodeKey{}).(*machineNode)
+	return n, ok
+}
+
+// machineProgram lets a machine run a simulated program.
+func (w *World) machineProgram(name string, p Program) machine.Program {
+	return func(ctx context.Context, call *machine.Call) int {
+		n, ok := attached(call.Machine)
+		if !ok {
+			return call.Errorf("this machine is not part of the lab")
+		}
+		as := *n
+		as.fs = call.FS() // what the program writes is recorded under its name
+		c := &Command{World: w, Node: &as, Argv: append([]string{name}, call.Argv[1:]...), Dir: call.Dir, User: call.User, Stdin: call.Stdin, Stdout: call.Stdout, Stderr: call.Stderr,
+			Exec: call.Run, Spend: call.Spend, ctx: ctx}
+		code := p(c)
+		if c.changed {
+			call.Machine.Record(name, "run "+strings.Join(c.Argv, " "))
+		}
+		return code
+	}
+}
+
+func (n *machineNode) Name() string {
+	name, _, _ := strings.Cut(n.m.Name(), ".")
+	return name
+}
+func (n *machineNode) Debian() string              { return n.m.Debian() }
+func (n *machineNode) Kernel() string              { return n.m.KernelRelease() }
+func (n *machineNode) Up() bool                    { return n.m.On() }
+func (n *machineNode) Addresses() []netip.Prefix   { return n.m.Addresses() }
+func (n *machineNode) Version(pkg string) string   { v, _ := n.m.Packages().Installed(pkg); return v }
+func (n *machineNode) UnitActive(unit string) bool { return n.m.Units().Active(unit) }
+
+func (n *machineNode) Resolve(name string) ([]netip.Addr, error) {
+	found := n.m.Resolve(name)
+	if len(found) == 0 {
+		return nil, errors.New("Name or service not known")
+	}
+	return found, nil
+}
+
+func (n *machineNode) ReadFile(name string) ([]byte, error) { return afero.ReadFile(n.fs, name) }
+
+func (n *machineNode) WriteFile(name string, data []byte, mode os.FileMode) error {
+	if err := n.fs.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := n.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+func (n *machineNode) MkdirAll(name string, mode os.FileMode) error { return n.fs.MkdirAll(name, mode) }
+func (n *machineNode) Remove(name string) error                     { return n.fs.RemoveAll(name) }
+
+func (n *machineNode) Symlink(target, name string) error {
+	linker, ok := n.fs.(afero.Symlinker)
+	if !ok {
+		return errors.New("the file system has no symbolic links")
+	}
+	if n.Exists(name) {
+		if err := n.fs.Remove(name); err != nil {
+			return err
+		}
+	}
+	if err := n.fs.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return linker.SymlinkIfPossible(target, name)
+}
+
+func (n *machineNode) Readlink(name string) (string, error) {
+	reader, ok := n.fs.(afero.LinkReader)
+	if !ok {
+		return "", errors.New("the file system has no symbolic links")
+	}
+	return reader.ReadlinkIfPossible(name)
+}
+
+func (n *machineNode) Exists(name string) bool {
+	if l, ok := n.fs.(afero.Lstater); ok {
+		_, _, err := l.LstatIfPossible(name)
+		return err == nil
+	}
+	_, err := n.fs.Stat(name)
+	return err == nil
+}
+
+// StartUnit starts a unit; an instance of one of Ceph's templates is made known first.
+func (n *machineNode) StartUnit(unit string) error {
+	if _, known := n.m.Units().Get(unit); !known || strings.Contains(unit, "@") {
+		if !n.defined(unit) {
+			n.m.Units().Add(n.w.machineUnit(unit, false, false))
+		}
+	}
+	return n.m.Units().Start(unit)
+}
+
+type definedKey struct{ unit string }
+
+// defined remembers which instances have our hooks: a unit file alone gives a unit without.
+func (n *machineNode) defined(unit string) bool {
+	if n.m.Value(definedKey{unit}) != nil {
+		return true
+	}
+	n.m.SetValue(definedKey{unit}, true)
+	return !strings.Contains(unit, "@")
+}
+
+func (n *machineNode) StopUnit(unit string) { _ = n.m.Units().Stop(unit) } // an unknown unit is stopped
+
+// EnableUnit also makes the link that systemctl makes below TYPE.target.wants.
+func (n *machineNode) EnableUnit(unit string, on bool) {
+	if !n.defined(unit) {
+		n.m.Units().Add(n.w.machineUnit(unit, false, false))
+	}
+	set := n.m.Units().Disable
+	if on {
+		set = n.m.Units().Enable
+	}
+	_ = set(unit) // known by now
+	kind, _, instance := strings.Cut(unit, "@")
+	if !instance || kind == "ceph-osd" {
+		return
+	}
+	link := "/etc/systemd/system/" + kind + ".target.wants/" + unit
+	if on {
+		_ = n.Symlink("/usr/lib/systemd/system/"+kind+"@.service", link)
+	} else {
+		_ = n.Remove(link)
+	}
+}
+
+// machineUnit is a systemd unit whose starts and stops this lab hears of.
+func (w *World) machineUnit(name string, enabled, active bool) machine.Unit {
+	return machine.Unit{Name: name, Enabled: enabled, Active: active,
+		Start: func(m *machine.Machine) error {
+			if n, ok := attached(m); ok {
+				return w.unitStarted(n, machine.UnitName(name))
+			}
+			return nil
+		},
+		Stop: func(m *machine.Machine) {
+			if n, ok := attached(m); ok {
+				w.unitStopped(n, machine.UnitName(name))
+			}
+		}}
+}
+
+func (n *machineNode) MountConfig() {
+	n.m.Unmount("/etc/pve")
+	n.m.Mount("/etc/pve", n.w.Filesystem(n.Name()))
+}
+
+func (n *machineNode) UnmountConfig() { n.m.Unmount("/etc/pve") }
+
+func (n *machineNode) Disks() []Disk {
+	var disks []Disk
+	for _, d := range n.m.Disks() {
+		disk := Disk{Name: d.Name, Serial: d.Serial, Model: d.Model, WWN: d.WWN, Size: d.Size, Rotational: d.Rotational, Use: d.Use, Mountpoint: d.Mountpoint}
+		for _, p := range d.Partitions {
+			disk.Partitions = append(disk.Partitions, p.Name)
+		}
+		disks = append(disks, disk)
+	}
+	return disks
+}
+
+func (n *machineNode) SetDiskUse(disk, use string) {
+	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // callers have found it among Disks
+		d.Use = use
+		d.Partitions = nil
+	})
+}

@@ -1,0 +1,391 @@
+package proxmox
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const createReplicatedUsage = "osd crush rule create-replicated <name> <root> <type> [<class>] :  create crush rule <name> for replicated pool to start from <root>, replicate across buckets of type <type>, use devices of type <class> (ssd or hdd)"
+
+var crushTypes = []string{"osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root"}
+
+func crushCommands() []cephCommand {
+	read := func(words string, fn func(v *view, c *Ceph, args []string) reply) cephCommand {
+		return cephCommand{words: words, run: fn}
+	}
+	return []cephCommand{
+		read("osd crush rule ls", ruleLs), read("osd crush rule dump", ruleDump),
+		read("osd crush rule create-replicated", ruleCreate), read("osd crush rule create-simple", ruleCreateSimple),
+		read("osd crush rule rm", ruleRm), read("osd crush rule rename", ruleRename),
+		read("osd crush rule ls-by-class", func(_ *view, c *Ceph, args []string) reply {
+			names := []string{}
+			for _, r := range c.Rules {
+				if len(args) > 0 && r.Class == args[0] {
+					names = append(names, r.Name)
+				}
+			}
+			if len(args) > 0 && !slices.Contains(c.Classes, args[0]) {
+				return refuse(eNOENT, "failed to get class: %s", args[0])
+			}
+			return reply{value: names, text: lines(names)}
+		}),
+		read("osd crush class ls", func(_ *view, c *Ceph, _ []string) reply { return reply{value: list(c.Classes)} }),
+		read("osd crush class ls-osd", func(_ *view, c *Ceph, args []string) reply {
+			ids, text := []int{}, ""
+			for _, o := range c.OSDs {
+				if o.Booted && len(args) > 0 && o.Class == args[0] {
+					ids = append(ids, o.ID)
+					text += fmt.Sprintf("%d\n", o.ID)
+				}
+			}
+			return reply{value: ids, text: text}
+		}),
+		read("osd crush set-device-class", setDeviceClass), read("osd crush rm-device-class", rmDeviceClass),
+		read("osd crush reweight", crushReweight), read("osd crush rm", crushRm), read("osd crush remove", crushRm),
+		read("osd crush dump", crushDump), read("osd crush tree", crushTree),
+	}
+}
+
+func lines(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return strings.Join(names, "\n") + "\n"
+}
+
+func ruleLs(_ *view, c *Ceph, _ []string) reply {
+	var names []string
+	for _, r := range c.Rules {
+		names = append(names, r.Name)
+	}
+	return reply{value: list(names), text: lines(names)}
+}
+
+// shadow is the CRUSH id of a bucket narrowed to a class.
+func (c *Ceph) shadow(class string) int {
+	return -2 - 2*len(c.Hosts) - 2*slices.Index(c.Classes, class)
+}
+
+func (c *Ceph) ruleValue(r *Rule) object {
+	take := obj("op", "take", "item", -1, "item_name", r.Root)
+	if r.Class != "" {
+		id := -2
+		if i := slices.Index(c.Classes, r.Class); i > 0 {
+			id = c.shadow(r.Class)
+		}
+		take = obj("op", "take", "item", id, "item_name", r.Root+"~"+r.Class)
+	}
+	op := "chooseleaf_firstn"
+	if r.Domain == "osd" {
+		op = "choose_firstn"
+	}
+	steps := []object{take, obj("op", op, "num", 0, "type", r.Domain), obj("op", "emit")}
+	value := obj("rule_id", r.ID, "rule_name", r.Name)
+	if c.major() < 17 {
+		value = append(value, member{"ruleset", r.ID})
+	}
+	value = append(value, member{"type", 1})
+	if c.major() < 17 {
+		value = append(value, member{"min_size", 1}, member{"max_size", 10})
+	}
+	return append(value, member{"steps", steps})
+}
+
+func ruleDump(_ *view, c *Ceph, args []string) reply {
+	if len(args) > 0 {
+		r := c.rule(args[0])
+		if r == nil {
+			return refuse(eNOENT, "unknown crush rule '%s'", args[0])
+		}
+		return reply{value: c.ruleValue(r)}
+	}
+	all := []object{}
+	for _, r := range c.Rules {
+		all = append(all, c.ruleValue(r))
+	}
+	return reply{value: all}
+}
+
+var goodName = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+
+func ruleCreate(v *view, c *Ceph, args []string) reply {
+	names := []string{"name(<string(goodchars [A-Za-z0-9-_.])>)", "root(<string(goodchars [A-Za-z0-9-_.])>)", "type(<string(goodchars [A-Za-z0-9-_.])>)"}
+	for i, arg := range args {
+		if !goodName.MatchString(arg) && i < 3 {
+			bad := strings.Trim(regexp.MustCompile(`[A-Za-z0-9._-]`).ReplaceAllString(arg, ""), "")
+			return invalid(fmt.Sprintf("Invalid command: invalid chars %s in %s", bad, arg), createReplicatedUsage)
+		}
+	}
+	if len(args) < 3 {
+		return invalid("Invalid command: missing required parameter "+names[len(args)], createReplicatedUsage)
+	}
+	name, root, domain, class := args[0], args[1], args[2], ""
+	if len(args) > 3 {
+		class = args[3]
+	}
+	switch {
+	case c.rule(name) != nil:
+		return note("rule %s already exists", name)
+	case root != "default":
+		return refuse(eNOENT, "root item %s does not exist", root)
+	case domain != "" && !slices.Contains(crushTypes, domain):
+		return refuse(eINVAL, "unknown type %s", domain)
+	case class != "" && !slices.Contains(c.Classes, class):
+		return refuse(eINVAL, "device class %s does not exist", class)
+	}
+	if domain == "" {
+		domain = "osd" // an empty type is taken as the device
+	}
+	c.addRule(v, name, root, domain, class)
+	return reply{changed: true}
+}
+
+func (c *Ceph) addRule(v *view, name, root, domain, class string) {
+	id := 0
+	for c.ruleByID(id) != nil {
+		id++
+	}
+	c.Rules = append(c.Rules, &Rule{ID: id, Name: name, Root: root, Domain: domain, Class: class})
+	slices.SortFunc(c.Rules, func(a, b *Rule) int { return a.ID - b.ID })
+	c.CrushVersion++
+	c.mapChanged(v.now)
+}
+
+func ruleCreateSimple(v *view, c *Ceph, args []string) reply {
+	const usage = "osd crush rule create-simple <name> <root> <type> [firstn|indep] :  create crush rule <name> to start from <root>, replicate across buckets of type <type>, using a choose mode of <firstn|indep> (default firstn; indep best for erasure pools)"
+	if len(args) < 3 {
+		return invalid("Invalid command: missing required parameter type(<string(goodchars [A-Za-z0-9-_.])>)", usage)
+	}
+	if c.rule(args[0]) != nil {
+		return note("rule %s already exists", args[0])
+	}
+	c.addRule(v, args[0], args[1], args[2], "")
+	return reply{changed: true}
+}
+
+func ruleRm(v *view, c *Ceph, args []string) reply {
+	if len(args) == 0 {
+		return invalid("Invalid command: missing required parameter name(<string(goodchars [A-Za-z0-9-_.])>)", "osd crush rule rm <name> :  remove crush rule <name>")
+	}
+	r := c.rule(args[0])
+	if r == nil {
+		return note("rule %s does not exist", args[0])
+	}
+	if slices.ContainsFunc(c.Pools, func(p *Pool) bool { return p.Rule == r.ID }) {
+		if c.major() < 17 {
+			return refuse(eBUSY, "crush ruleset %s %d is in use", r.Name, r.ID)
+		}
+		return refuse(eBUSY, "crush rule %s (%d) is in use", r.Name, r.ID)
+	}
+	c.Rules = slices.DeleteFunc(c.Rules, func(other *Rule) bool { return other == r })
+	c.CrushVersion++
+	c.mapChanged(v.now)
+	return reply{changed: true}
+}
+
+func ruleRename(v *view, c *Ceph, args []string) reply {
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter dstname(<string(goodchars [A-Za-z0-9-_.])>)", "osd crush rule rename <srcname> <dstname> :  rename crush rule <srcname> to <dstname>")
+	}
+	from, to := c.rule(args[0]), c.rule(args[1])
+	switch {
+	case from == nil && to != nil:
+		return note("already renamed to '%s'", args[1])
+	case from == nil:
+		return refuse(eNOENT, "source rule name '%s' does not exist", args[0])
+	case to != nil:
+		return refuse(eEXIST, "dest rule name '%s' already exists", args[1])
+	}
+	from.Name = args[1]
+	c.CrushVersion++
+	c.mapChanged(v.now)
+	return reply{changed: true}
+}
+
+func setDeviceClass(v *view, c *Ceph, args []string) reply {
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter ids(<string>)", "osd crush set-device-class <class> <ids>... :  set the <class> of the osd(s) <id> [<id>...],or use <all|any> to set all.")
+	}
+	class, text := args[0], ""
+	var set []string
+	for _, arg := range args[1:] {
+		id, ok := parseOSD(arg)
+		o := c.osd(id)
+		switch {
+		case !ok || o == nil:
+			text += arg + " does not exist. "
+		case o.Class == class:
+			text += fmt.Sprintf("osd.%d already set to class %s. set-device-class item id %d name 'osd.%d' device_class '%s': no change. ", id, class, id, id, class)
+		case o.Class != "":
+			return refuse(eBUSY, "osd.%d has already bound to class '%s', can not reset class to '%s'; use 'ceph osd crush rm-device-class <id>' to remove old class first", id, o.Class, class)
+		default:
+			o.Class = class
+			set = append(set, fmt.Sprint(id))
+			if !slices.Contains(c.Classes, class) {
+				c.Classes = append(c.Classes, class)
+			}
+			c.CrushVersion++
+			c.mapChanged(v.now)
+			c.peer(v.now)
+		}
+	}
+	return reply{note: text + fmt.Sprintf("set osd(s) %s to class '%s'", strings.Join(set, ","), class), changed: len(set) > 0}
+}
+
+func rmDeviceClass(v *view, c *Ceph, args []string) reply {
+	if len(args) > 0 && (args[0] == "all" || args[0] == "any") {
+		args = nil
+		for _, o := range c.OSDs {
+			args = append(args, fmt.Sprint(o.ID))
+		}
+	}
+	text := ""
+	var done []string
+	for _, arg := range args {
+		id, ok := parseOSD(arg)
+		o := c.osd(id)
+		switch {
+		case !ok || o == nil:
+			text += arg + " does not exist. "
+		case o.Class == "":
+			text += fmt.Sprintf("osd.%d belongs to no class, ", id)
+		default:
+			o.Class = ""
+			done = append(done, fmt.Sprint(id))
+			c.CrushVersion++
+			c.mapChanged(v.now)
+			c.peer(v.now)
+		}
+	}
+	return reply{note: text + "done removing class of osd(s): " + strings.Join(done, ","), changed: len(done) > 0}
+}
+
+func crushReweight(v *view, c *Ceph, args []string) reply {
+	const usage = "osd crush reweight <name> <weight:float> :  change <name>'s weight to <weight> in crush map"
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter weight(<float[0.0-]>)", usage)
+	}
+	weight, err := strconv.ParseFloat(args[1], 64)
+	switch {
+	case err != nil:
+		return invalid(fmt.Sprintf("Invalid command: %s doesn't represent a float", args[1]), usage)
+	case weight < 0:
+		return invalid(fmt.Sprintf("Invalid command: %s not in range [0.0]", pyFloat(weight)), usage)
+	}
+	if _, bucket := c.Hosts[args[0]]; bucket || args[0] == "default" {
+		return refuse(eINVAL, "device '%s' is not a leaf in the crush map", args[0])
+	}
+	id, ok := parseOSD(args[0])
+	o := c.osd(id)
+	if !ok || !strings.HasPrefix(args[0], "osd.") || o == nil || !o.Booted {
+		return refuse(eNOENT, "device '%s' does not appear in the crush map", args[0])
+	}
+	o.Weight = fixed(weight)
+	c.CrushVersion++
+	c.mapChanged(v.now)
+	c.peer(v.now)
+	return changed("reweighted item id %d name 'osd.%d' to %g in crush map", id, id, weight)
+}
+
+func crushRm(v *view, c *Ceph, args []string) reply {
+	if len(args) == 0 {
+		return invalid("Invalid command: missing required parameter name(<string(goodchars [A-Za-z0-9-_.])>)", "osd crush rm <name> [<ancestor>] :  remove <name> from crush map (everywhere, or just at <ancestor>)")
+	}
+	if _, ok := c.Hosts[args[0]]; ok {
+		for _, o := range c.OSDs {
+			if o.Booted && o.Host == args[0] {
+				return refuse(39, "(39) Directory not empty")
+			}
+		}
+		id := c.Hosts[args[0]]
+		delete(c.Hosts, args[0])
+		c.mapChanged(v.now)
+		return changed("removed item id %d name '%s' from crush map", id, args[0])
+	}
+	id, ok := parseOSD(args[0])
+	o := c.osd(id)
+	if !ok || o == nil || !o.Booted {
+		return note("device '%s' does not appear in the crush map", args[0])
+	}
+	o.Booted = false
+	c.CrushVersion++
+	c.mapChanged(v.now)
+	c.peer(v.now)
+	return changed("removed item id %d name 'osd.%d' from crush map", id, id)
+}
+
+func crushDump(_ *view, c *Ceph, _ []string) reply {
+	names, osds := c.buckets()
+	devices, types, buckets, rules := []object{}, []object{}, []object{}, []object{}
+	for _, o := range c.OSDs {
+		device := obj("id", o.ID, "name", fmt.Sprintf("osd.%d", o.ID))
+		if o.Class != "" && o.Booted {
+			device = append(device, member{"class", o.Class})
+		}
+		devices = append(devices, device)
+	}
+	for i, name := range crushTypes {
+		types = append(types, obj("type_id", i, "name", name))
+	}
+	bucket := func(id int, name string, kind int, kindName string, weight int, items []object) {
+		buckets = append(buckets, obj("id", id, "name", name, "type_id", kind, "type_name", kindName, "weight", weight, "alg", "straw2", "hash", "rjenkins1", "items", list(items)))
+	}
+	var top []object
+	sum := 0
+	for i, name := range names {
+		weight := fixedTotal(osds[name])
+		sum += weight
+		top = append(top, obj("id", c.Hosts[name], "weight", weight, "pos", i))
+	}
+	bucket(-1, "default", 11, "root", sum, top)
+	for _, name := range names {
+		var items []object
+		for i, o := range osds[name] {
+			items = append(items, obj("id", o.ID, "weight", o.Weight, "pos", i))
+		}
+		bucket(c.Hosts[name], name, 1, "host", fixedTotal(osds[name]), items)
+	}
+	for _, r := range c.Rules {
+		rules = append(rules, c.ruleValue(r))
+	}
+	return reply{value: obj("devices", devices, "types", types, "buckets", buckets, "rules", rules,
+		"tunables", obj("choose_local_tries", 0, "choose_local_fallback_tries", 0, "choose_total_tries", 50, "chooseleaf_descend_once", 1, "chooseleaf_vary_r", 1, "chooseleaf_stable", 1, "straw_calc_version", 1,
+			"allowed_bucket_algs", 54, "profile", "jewel", "optimal_tunables", 1, "legacy_tunables", 0, "minimum_required_version", "jewel", "require_feature_tunables", 1, "require_feature_tunables2", 1,
+			"has_v2_rules", 0, "require_feature_tunables3", 1, "has_v3_rules", 0, "has_v4_buckets", 1, "require_feature_tunables5", 1, "has_v5_rules", 0), "choose_args", object{})}
+}
+
+func fixedTotal(osds []*OSD) int {
+	sum := 0
+	for _, o := range osds {
+		sum += o.Weight
+	}
+	return sum
+}
+
+func crushTree(_ *view, c *Ceph, _ []string) reply {
+	names, osds := c.buckets()
+	nodes := []object{}
+	all := 0.0
+	var hostIDs []int
+	rows := [][]string{{"-1", "", "", "root default"}}
+	for _, name := range names {
+		all += total(osds[name])
+		hostIDs = append([]int{c.Hosts[name]}, hostIDs...)
+		var ids []int
+		for _, o := range osds[name] {
+			ids = append([]int{o.ID}, ids...)
+		}
+		nodes = append(nodes, obj("id", c.Hosts[name], "name", name, "type", "host", "type_id", 1, "pool_weights", object{}, "children", list(ids)))
+		rows = append(rows, []string{fmt.Sprint(c.Hosts[name]), "", weightText(total(osds[name])), "    host " + name})
+		for _, o := range osds[name] {
+			nodes = append(nodes, obj("id", o.ID, "device_class", o.Class, "name", fmt.Sprintf("osd.%d", o.ID), "type", "osd", "type_id", 0, "crush_weight", o.weight(), "depth", 2, "pool_weights", object{}))
+			rows = append(rows, []string{fmt.Sprint(o.ID), o.Class, weightText(o.weight()), fmt.Sprintf("        osd.%d", o.ID)})
+		}
+	}
+	rows[0][2] = weightText(all)
+	nodes = append([]object{obj("id", -1, "name", "default", "type", "root", "type_id", 11, "children", list(hostIDs))}, nodes...)
+	return reply{value: obj("nodes", nodes, "stray", []object{}), text: cephTable([]column{{"ID", true}, {"CLASS", true}, {"WEIGHT", true}, {"TYPE NAME", false}}, rows)}
+}

@@ -1,0 +1,587 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	poolGetKeys = "size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|hit_set_type|hit_set_period|hit_set_count|hit_set_fpp|use_gmt_hitset|target_max_objects|target_max_bytes|cache_target_dirty_ratio|cache_target_dirty_high_ratio|cache_target_full_ratio|cache_min_flush_age|cache_min_evict_age|erasure_code_profile|min_read_recency_for_promote|all|min_write_recency_for_promote|fast_read|hit_set_grade_decay_rate|hit_set_search_last_n|scrub_min_interval|scrub_max_interval|deep_scrub_interval|recovery_priority|recovery_op_priority|scrub_priority|compression_mode|compression_algorithm|compression_required_ratio|compression_max_blob_size|compression_min_blob_size|csum_type|csum_min_block|csum_max_block|allow_ec_overwrites|fingerprint_algorithm|pg_autoscale_mode|pg_autoscale_bias|pg_num_min|pg_num_max|target_size_bytes|target_size_ratio|dedup_tier|dedup_chunk_algorithm|dedup_cdc_chunk_size|bulk"
+	poolSetKeys = "size|min_size|pg_num|pgp_num|pgp_num_actual|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|hit_set_type|hit_set_period|hit_set_count|hit_set_fpp|use_gmt_hitset|target_max_bytes|target_max_objects|cache_target_dirty_ratio|cache_target_dirty_high_ratio|cache_target_full_ratio|cache_min_flush_age|cache_min_evict_age|min_read_recency_for_promote|min_write_recency_for_promote|fast_read|hit_set_grade_decay_rate|hit_set_search_last_n|scrub_min_interval|scrub_max_interval|deep_scrub_interval|recovery_priority|recovery_op_priority|scrub_priority|compression_mode|compression_algorithm|compression_required_ratio|compression_max_blob_size|compression_min_blob_size|csum_type|csum_min_block|csum_max_block|allow_ec_overwrites|fingerprint_algorithm|pg_autoscale_mode|pg_autoscale_bias|pg_num_min|pg_num_max|target_size_bytes|target_size_ratio|dedup_tier|dedup_chunk_algorithm|dedup_cdc_chunk_size|bulk"
+
+	poolCreateUsage = "osd pool create <pool> [<pg_num:int>] [<pgp_num:int>] [replicated|erasure] [<erasure_code_profile>] [<rule>] [<expected_num_objects:int>] [<size:int>] [<pg_num_min:int>] [<pg_num_max:int>] [on|off|warn] [--bulk] [<target_size_bytes:int>] [<target_size_ratio:float>] :  create pool"
+
+	pgRange      = "'pg_num' must be greater than 0 and less than or equal to 65536 (you may adjust 'mon max pool pg num' for higher values)"
+	maxPGsPerOSD = 250
+)
+
+// settable are the keys of pool options: unset until somebody sets them.
+var settable = []string{"scrub_min_interval", "scrub_max_interval", "deep_scrub_interval", "recovery_priority", "recovery_op_priority", "scrub_priority", "compression_mode", "compression_algorithm",
+	"compression_required_ratio", "compression_max_blob_size", "compression_min_blob_size", "csum_type", "csum_min_block", "csum_max_block", "fingerprint_algorithm", "pg_autoscale_bias", "pg_num_min", "pg_num_max",
+	"target_size_bytes", "target_size_ratio", "dedup_tier", "dedup_chunk_algorithm", "dedup_cdc_chunk_size"}
+
+func poolCommands() []cephCommand {
+	read := func(words string, fn func(v *view, c *Ceph, args []string) reply) cephCommand {
+		return cephCommand{words: words, run: fn}
+	}
+	return []cephCommand{
+		read("osd pool ls", poolLs), read("osd lspools", osdLspools),
+		read("osd pool create", poolCreate), read("osd pool set", poolSet), read("osd pool get", poolGet),
+		read("osd pool rm", poolRm), read("osd pool delete", poolRm), read("osd pool rename", poolRename),
+		read("osd pool application enable", poolApplication(true)), read("osd pool application disable", poolApplication(false)),
+		read("osd pool application get", poolApplicationGet),
+		{words: "osd pool autoscale-status", mgr: true, run: autoscaleStatus},
+	}
+}
+
+func (p *Pool) flagNames() string {
+	return strings.Join(append([]string{"hashpspool"}, p.Flags...), ",")
+}
+
+func (p *Pool) has(flag string) bool { return slices.Contains(p.Flags, flag) }
+
+func (p *Pool) applications() object {
+	apps := object{}
+	for _, name := range p.Applications {
+		apps = append(apps, member{name, object{}})
+	}
+	return apps
+}
+
+// optionValue is an option as JSON shows it: numbers as numbers.
+func optionValue(text string) any {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil {
+		return f
+	}
+	return text
+}
+
+func (c *Ceph) poolDetail(p *Pool, idKey string) object {
+	options := object{}
+	for _, key := range sortedKeys(p.Options) {
+		options = append(options, member{key, optionValue(p.Options[key])})
+	}
+	kind := 1
+	if p.Erasure {
+		kind = 3
+	}
+	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", 1, "flags_names", p.flagNames(), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
+		"peering_crush_bucket_count", 0, "peering_crush_bucket_target", 0, "peering_crush_bucket_barrier", 0, "peering_crush_bucket_mandatory_member", 2147483647, "object_hash", 2, "pg_autoscale_mode", p.Autoscale,
+		"pg_num", p.PGs, "pg_placement_num", p.PGPs, "pg_placement_num_target", p.PGPs, "pg_num_target", p.PGs, "pg_num_pending", p.PGs,
+		"last_pg_merge_meta", obj("source_pgid", "0.0", "ready_epoch", 0, "last_epoch_started", 0, "last_epoch_clean", 0, "source_version", "0'0", "target_version", "0'0"),
+		"last_change", fmt.Sprint(p.LastChange), "last_force_op_resend", "0", "last_force_op_resend_prenautilus", "0", "last_force_op_resend_preluminous", "0", "auid", 0, "snap_mode", "selfmanaged", "snap_seq", 0, "snap_epoch", 0,
+		"pool_snaps", []any{}, "removed_snaps", "[]", "quota_max_bytes", 0, "quota_max_objects", 0, "tiers", []any{}, "tier_of", -1, "read_tier", -1, "write_tier", -1, "cache_mode", "none", "target_max_bytes", 0, "target_max_objects", 0,
+		"cache_target_dirty_ratio_micro", 400000, "cache_target_dirty_high_ratio_micro", 600000, "cache_target_full_ratio_micro", 800000, "cache_min_flush_age", 0, "cache_min_evict_age", 0, "erasure_code_profile", "",
+		"hit_set_params", obj("type", "none"), "hit_set_period", 0, "hit_set_count", 0, "use_gmt_hitset", true, "min_read_recency_for_promote", 0, "min_write_recency_for_promote", 0, "hit_set_grade_decay_rate", 0, "hit_set_search_last_n", 0,
+		"grade_table", []any{}, "stripe_width", 0, "expected_num_objects", 0, "fast_read", false, "options", options, "application_metadata", p.applications())
+	if c.major() >= 18 {
+		value = append(value, member{"read_balance", obj("score_acting", 1, "score_stable", 1, "optimal_score", 1, "raw_score_acting", 1, "raw_score_stable", 1, "primary_affinity_weighted", 1, "average_primary_affinity", 1, "average_primary_affinity_weighted", 1)})
+	}
+	return value
+}
+
+func (c *Ceph) poolLine(p *Pool) string {
+	text := fmt.Sprintf("pool %d '%s' replicated size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d autoscale_mode %s last_change %d flags %s stripe_width 0",
+		p.ID, p.Name, p.Size, p.MinSize, p.Rule, p.PGs, p.PGPs, p.Autoscale, p.LastChange, p.flagNames())
+	for _, key := range []string{"compression_mode", "pg_num_max", "pg_num_min", "target_size_bytes", "target_size_ratio"} {
+		if value := p.Options[key]; value != "" {
+			text += " " + key + " " + value
+		}
+	}
+	if len(p.Applications) > 0 {
+		text += " application " + strings.Join(p.Applications, ",")
+	}
+	return text + "\n"
+}
+
+func poolLs(_ *view, c *Ceph, args []string) reply {
+	if len(args) > 0 && args[0] == "detail" {
+		all, text := []object{}, ""
+		for _, p := range c.Pools {
+			all = append(all, c.poolDetail(p, "pool_id"))
+			text += c.poolLine(p)
+		}
+		return reply{value: all, text: text + "\n"}
+	}
+	var names []string
+	for _, p := range c.Pools {
+		names = append(names, p.Name)
+	}
+	return reply{value: list(names), text: lines(names)}
+}
+
+func osdLspools(_ *view, c *Ceph, _ []string) reply {
+	all, text := []object{}, ""
+	for _, p := range c.Pools {
+		all = append(all, obj("poolnum", p.ID, "poolname", p.Name))
+		text += fmt.Sprintf("%d %s\n", p.ID, p.Name)
+	}
+	return reply{value: all, text: text}
+}
+
+// poolRequest are the arguments of pool create.
+type poolRequest struct {
+	name, kind, rule, autoscale string
+	pgs, pgps, size             int
+	options                     map[string]string
+	bulk                        bool
+}
+
+func parsePoolCreate(args []string) (r poolRequest, problem string) {
+	r.options = map[string]string{}
+	var positional []string
+	for i := 0; i < len(args); i++ {
+		name, value, given := strings.Cut(args[i], "=")
+		if !strings.HasPrefix(name, "--") {
+			positional = append(positional, args[i])
+			continue
+		}
+		if name == "--bulk" {
+			r.bulk = true
+			continue
+		}
+		if strings.HasPrefix(name, "--yes") {
+			continue
+		}
+		if !given && i+1 < len(args) {
+			i++
+			value = args[i]
+		}
+		switch key := strings.ReplaceAll(strings.TrimPrefix(name, "--"), "-", "_"); key {
+		case "size":
+			r.size, _ = strconv.Atoi(value)
+		case "autoscale_mode":
+			if !slices.Contains([]string{"on", "off", "warn"}, value) {
+				return r, fmt.Sprintf("Invalid command: %s not in on|off|warn", value)
+			}
+			r.autoscale = value
+		case "pg_num":
+			r.pgs, _ = strconv.Atoi(value)
+		case "rule", "pool_type":
+			if key == "rule" {
+				r.rule = value
+			} else {
+				r.kind = value
+			}
+		default:
+			r.options[key] = value
+		}
+	}
+	if len(positional) == 0 {
+		return r, "Invalid command: missing required parameter pool(<poolname>)"
+	}
+	r.name = positional[0]
+	rest := positional[1:]
+	numbers := []*int{&r.pgs, &r.pgps}
+	for len(rest) > 0 && len(numbers) > 0 {
+		n, err := strconv.Atoi(rest[0])
+		if err != nil || n < 0 {
+			break
+		}
+		*numbers[0], numbers, rest = n, numbers[1:], rest[1:]
+	}
+	if len(rest) > 0 && (rest[0] == "replicated" || rest[0] == "erasure") {
+		r.kind, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 0 {
+		r.rule, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 1 {
+		r.size, _ = strconv.Atoi(rest[1]) // after expected_num_objects
+	}
+	return r, ""
+}
+
+func poolCreate(v *view, c *Ceph, args []string) reply {
+	r, problem := parsePoolCreate(args)
+	if problem != "" {
+		return invalid(problem, poolCreateUsage)
+	}
+	if existing := c.pool(r.name); existing != nil {
+		if r.kind == "erasure" && !existing.Erasure {
+			return refuse(eINVAL, "pool '%s' cannot change to type erasure", r.name)
+		}
+		return note("pool '%s' already exists", r.name)
+	}
+	rule := c.Rules[0]
+	if r.rule != "" {
+		if rule = c.rule(r.rule); rule == nil {
+			return refuse(eNOENT, "specified rule %s doesn't exist", r.rule)
+		}
+	}
+	size := r.size
+	if size == 0 {
+		size = count(c.configValue("osd_pool_default_size", "3"), 3)
+	}
+	if size > 10 {
+		return refuse(eINVAL, "pool size is bigger than the crush rule max size")
+	}
+	pgs := r.pgs
+	if pgs == 0 {
+		pgs = 32
+	}
+	pgps := r.pgps
+	if pgps == 0 {
+		pgps = pgs
+	}
+	switch {
+	case pgs < 0 || pgs > 65536:
+		return refuse(eRANGE, pgRange)
+	case pgps > pgs:
+		return refuse(eRANGE, "'pgp_num' must be greater than 0 and lower or equal than 'pg_num', which in this case is %d", pgs)
+	}
+	if problem := c.tooManyPGs(pgs, size, rule, nil); problem != "" {
+		return refuse(eRANGE, "%s", problem)
+	}
+	p := c.addPool(r.name, size, min(2, size), pgs, rule.ID, or(r.autoscale, "on"), v.now)
+	p.PGPs = pgps
+	if r.bulk {
+		p.Flags = append(p.Flags, "bulk")
+	}
+	for key, value := range r.options {
+		if slices.Contains(settable, key) {
+			p.Options[key] = value
+		}
+	}
+	return changed("pool '%s' created", p.Name)
+}
+
+// tooManyPGs is the monitor's refusal of more PGs than OSDs should hold; without OSDs it does not check.
+func (c *Ceph) tooManyPGs(pgs, size int, rule *Rule, instead *Pool) string {
+	in := 0
+	for _, o := range c.OSDs {
+		if o.In && o.Booted && (rule == nil || rule.Class == "" || rule.Class == o.Class) {
+			in++
+		}
+	}
+	if in == 0 {
+		return ""
+	}
+	projected := pgs * size
+	for _, p := range c.Pools {
+		if p != instead {
+			projected += p.PGs * p.Size
+		}
+	}
+	if c.major() < 18 {
+		if limit := maxPGsPerOSD * in; projected > limit {
+			return fmt.Sprintf(" pg_num %d size %d would mean %d total pgs, which exceeds max %d (mon_max_pg_per_osd %d * num_in_osds %d)", pgs, size, projected, limit, maxPGsPerOSD, in)
+		}
+		return ""
+	}
+	if projected/in > maxPGsPerOSD {
+		return fmt.Sprintf("pg_num %d size %d for this pool would result in %d cumulative PGs per OSD (%d total PG replicas on %d 'in' root OSDs by crush rule) which exceeds the mon_max_pg_per_osd value of %d", pgs, size, projected/in, projected, in, maxPGsPerOSD)
+	}
+	return ""
+}
+
+func poolSet(v *view, c *Ceph, args []string) reply {
+	usage := "osd pool set <pool> " + poolSetKeys + " <val> [--yes-i-really-mean-it] :  set pool parameter <var> to <val>"
+	args, sure := flagged(args)
+	if len(args) > 1 && !slices.Contains(strings.Split(poolSetKeys, "|"), args[1]) {
+		return invalid(fmt.Sprintf("Invalid command: %s not in %s", args[1], poolSetKeys), usage)
+	}
+	if len(args) < 3 {
+		return invalid("Invalid command: missing required parameter val(<string>)", usage)
+	}
+	p := c.pool(args[0])
+	if p == nil {
+		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
+	}
+	return c.setPool(v, p, args[1], args[2], sure)
+}
+
+func badInteger(value string) reply {
+	return refuse(eINVAL, "error parsing integer value '%s': Expected option value to be integer, got '%s'", value, value)
+}
+
+func (c *Ceph) setPool(v *view, p *Pool, key, value string, sure bool) reply {
+	done := func() reply {
+		c.mapChanged(v.now)
+		p.LastChange = c.OSDEpoch
+		return changed("set pool %d %s to %s", p.ID, key, value)
+	}
+	n, err := strconv.Atoi(value)
+	switch key {
+	case "size", "min_size", "pg_num", "pgp_num", "pg_num_min", "pg_num_max":
+		if err != nil {
+			return badInteger(value)
+		}
+	}
+	switch key {
+	case "size":
+		switch {
+		case p.has("nosizechange"):
+			return refuse(ePERM, "pool size change is disabled; you must unset nosizechange flag for the pool first")
+		case n < 1 || n > 10:
+			return refuse(eINVAL, "pool size must be between 1 and 10")
+		case n == 1 && !(c.configValue("mon_allow_pool_size_one", "false") == "true" && sure):
+			return refuse(ePERM, "configuring pool size as 1 is disabled by default.")
+		}
+		if n != p.Size {
+			if problem := c.tooManyPGs(p.PGs, n, c.ruleByID(p.Rule), p); n > p.Size && problem != "" {
+				return refuse(eRANGE, "%s", problem)
+			}
+			p.Size, p.Moved = n, v.now
+			p.MinSize = min(2, n)
+		}
+	case "min_size":
+		if n < 1 || n > p.Size {
+			return refuse(eINVAL, "pool min_size must be between 1 and size, which is set to %d", p.Size)
+		}
+		p.MinSize = n
+	case "crush_rule":
+		r := c.rule(value)
+		if r == nil {
+			return refuse(eNOENT, "crush rule %s does not exist", value)
+		}
+		if p.Rule != r.ID {
+			p.Rule, p.Moved = r.ID, v.now
+		}
+	case "pg_num":
+		switch {
+		case p.has("nopgchange"):
+			return refuse(ePERM, "pool pg_num change is disabled; you must unset nopgchange flag for the pool first")
+		case n < 1 || n > 65536:
+			return refuse(eRANGE, pgRange)
+		case n == p.PGs:
+			return reply{}
+		}
+		if problem := c.tooManyPGs(n, p.Size, c.ruleByID(p.Rule), p); n > p.PGs && problem != "" {
+			return refuse(eRANGE, "%s", problem)
+		}
+		p.PGs, p.PGPs, p.Moved = n, n, v.now
+	case "pgp_num":
+		if n > p.PGs {
+			return refuse(eINVAL, "specified pgp_num %d > pg_num %d", n, p.PGs)
+		}
+		p.PGPs = n
+	case "pg_autoscale_mode":
+		if !slices.Contains([]string{"on", "off", "warn"}, value) {
+			return refuse(eINVAL, "specified invalid mode %s", value)
+		}
+		p.Autoscale = value
+	case "pg_num_min":
+		if n > p.PGs {
+			return refuse(eINVAL, "specified pg_num_min %d > pg_num %d", n, p.PGs)
+		}
+		p.set(key, value)
+	case "target_size_ratio":
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return refuse(eINVAL, "error parsing floating point value '%s': strict_strtod: expected double, got: '%s'", value, value)
+		}
+		if f < 0 {
+			return refuse(eINVAL, "target_size_ratio cannot be negative")
+		}
+		p.set(key, value)
+	case "target_size_bytes":
+		bytes, ok := parseBytes(value)
+		if !ok {
+			return refuse(eINVAL, "error parsing value '%s': strict_iec_cast: illegal prefix (length > 2)", value)
+		}
+		p.set(key, fmt.Sprint(bytes))
+	case "compression_mode":
+		if !slices.Contains([]string{"none", "passive", "aggressive", "force", "unset"}, value) {
+			return refuse(eINVAL, "unrecognized compression mode '%s'", value)
+		}
+		p.set(key, value)
+	case "nodelete", "nopgchange", "nosizechange", "noscrub", "nodeep-scrub", "bulk", "write_fadvise_dontneed":
+		if !slices.Contains([]string{"true", "false", "1", "0"}, value) {
+			return refuse(eINVAL, "expecting value 'true', 'false', '0', or '1'")
+		}
+		p.Flags = slices.DeleteFunc(p.Flags, func(f string) bool { return f == key })
+		if value == "true" || value == "1" {
+			p.Flags = append(p.Flags, key)
+		}
+	default:
+		p.set(key, value)
+	}
+	return done()
+}
+
+// set sets an option; zero unsets it.
+func (p *Pool) set(key, value string) {
+	if value == "0" || value == "unset" {
+		delete(p.Options, key)
+		return
+	}
+	p.Options[key] = value
+}
+
+func parseBytes(text string) (int64, bool) {
+	unit := int64(1)
+	if text != "" {
+		if i := strings.IndexByte("KMGTP", text[len(text)-1]); i >= 0 {
+			unit = 1 << (10 * (i + 1))
+			text = text[:len(text)-1]
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n * unit, err == nil
+}
+
+// poolKeys are all keys of a pool that are set, in the order of `pool get NAME all`.
+func (c *Ceph) poolKeys(p *Pool) object {
+	rule := ""
+	if r := c.ruleByID(p.Rule); r != nil {
+		rule = r.Name
+	}
+	value := obj("size", p.Size, "min_size", p.MinSize, "pg_num", p.PGs, "pgp_num", p.PGPs, "crush_rule", rule, "hashpspool", true)
+	for _, flag := range []string{"nodelete", "nopgchange", "nosizechange", "write_fadvise_dontneed", "noscrub", "nodeep-scrub"} {
+		value = append(value, member{flag, p.has(flag)})
+	}
+	value = append(value, obj("use_gmt_hitset", true, "fast_read", 0)...)
+	for _, key := range []string{"compression_mode"} {
+		if p.Options[key] != "" {
+			value = append(value, member{key, p.Options[key]})
+		}
+	}
+	value = append(value, member{"pg_autoscale_mode", p.Autoscale})
+	for _, key := range []string{"pg_autoscale_bias", "pg_num_min", "pg_num_max", "target_size_bytes", "target_size_ratio"} {
+		if p.Options[key] != "" {
+			value = append(value, member{key, optionValue(p.Options[key])})
+		}
+	}
+	if c.major() >= 17 {
+		value = append(value, member{"eio", false})
+	}
+	return append(value, member{"bulk", p.has("bulk")})
+}
+
+func poolGet(_ *view, c *Ceph, args []string) reply {
+	usage := "osd pool get <pool> " + poolGetKeys + " :  get pool parameter <var>"
+	if len(args) > 1 && !slices.Contains(strings.Split(poolGetKeys, "|"), args[1]) {
+		return invalid(fmt.Sprintf("Invalid command: %s not in %s", args[1], poolGetKeys), usage)
+	}
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter var("+poolGetKeys+")", usage)
+	}
+	p := c.pool(args[0])
+	if p == nil {
+		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
+	}
+	value, text := obj("pool", p.Name, "pool_id", p.ID), ""
+	for _, m := range c.poolKeys(p) {
+		if args[1] == "all" || args[1] == m.key {
+			value = append(value, m)
+			text += fmt.Sprintf("%s: %v\n", m.key, m.value)
+		}
+	}
+	if text == "" {
+		return refuse(eNOENT, "option '%s' is not set on pool '%s'", args[1], p.Name)
+	}
+	return reply{value: value, text: text}
+}
+
+func poolRm(v *view, c *Ceph, args []string) reply {
+	names, sure := flagged(args)
+	if len(names) == 0 {
+		return invalid("Invalid command: missing required parameter pool(<poolname>)", "osd pool rm <pool> [<pool2>] [--yes-i-really-really-mean-it] [--yes-i-really-really-mean-it-not-faking] :  remove pool")
+	}
+	p := c.pool(names[0])
+	switch {
+	case p == nil:
+		return note("pool '%s' does not exist", names[0])
+	case len(names) < 2 || names[1] != names[0] || !sure:
+		return refuse(ePERM, "WARNING: this will *PERMANENTLY DESTROY* all data stored in pool %s.  If you are *ABSOLUTELY CERTAIN* that is what you want, pass the pool name *twice*, followed by --yes-i-really-really-mean-it.", names[0])
+	case slices.ContainsFunc(c.FileSystems, func(f *FileSystem) bool { return f.Data == p.ID || f.Metadata == p.ID }):
+		return refuse(eBUSY, "pool '%s' is in use by CephFS", p.Name)
+	case c.configValue("mon_allow_pool_delete", "true") != "true":
+		return refuse(ePERM, "pool deletion is disabled; you must first set the mon_allow_pool_delete config option to true before you can destroy a pool")
+	case p.has("nodelete"):
+		return refuse(ePERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
+	}
+	c.Pools = slices.DeleteFunc(c.Pools, func(other *Pool) bool { return other == p })
+	c.mapChanged(v.now)
+	return changed("pool '%s' removed", p.Name)
+}
+
+func poolRename(v *view, c *Ceph, args []string) reply {
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter destpool(<poolname>)", "osd pool rename <srcpool> <destpool> :  rename <srcpool> to <destpool>")
+	}
+	from, to := c.pool(args[0]), c.pool(args[1])
+	switch {
+	case from == nil && to != nil:
+		return note("pool '%s' does not exist; pool '%s' does -- assuming successful rename", args[0], args[1])
+	case from == nil:
+		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
+	case to != nil:
+		return refuse(eEXIST, "pool '%s' already exists", args[1])
+	}
+	from.Name = args[1]
+	c.mapChanged(v.now)
+	return changed("pool '%s' renamed to '%s'", args[0], args[1])
+}
+
+func poolApplication(on bool) func(*view, *Ceph, []string) reply {
+	return func(v *view, c *Ceph, args []string) reply {
+		args, sure := flagged(args)
+		if len(args) < 2 {
+			return invalid("Invalid command: missing required parameter app(<string(goodchars [A-Za-z0-9-_.])>)", "osd pool application enable <pool> <app> [--yes-i-really-mean-it] :  enable use of an application <app> [cephfs,rbd,rgw] on pool <poolname>")
+		}
+		if !goodName.MatchString(args[1]) {
+			return invalid("Invalid command: invalid chars   in "+args[1], "osd pool application enable <pool> <app> [--yes-i-really-mean-it] :  enable use of an application <app> [cephfs,rbd,rgw] on pool <poolname>")
+		}
+		p := c.pool(args[0])
+		if p == nil {
+			return refuse(eNOENT, "unrecognized pool '%s'", args[0])
+		}
+		has := slices.Contains(p.Applications, args[1])
+		switch {
+		case on && !has && len(p.Applications) > 0 && !sure:
+			return refuse(ePERM, "Are you SURE? Pool '%s' already has an enabled application; pass --yes-i-really-mean-it to proceed anyway", p.Name)
+		case on:
+			if !has {
+				p.Applications = append(p.Applications, args[1])
+				slices.Sort(p.Applications)
+			}
+			c.mapChanged(v.now)
+			p.LastChange = c.OSDEpoch
+			return changed("enabled application '%s' on pool '%s'", args[1], p.Name)
+		case !sure:
+			return refuse(ePERM, "Are you SURE? Disabling an application within a pool might result in loss of application functionality; pass --yes-i-really-mean-it to proceed anyway")
+		case !has:
+			return note("application '%s' is not enabled on pool '%s'", args[1], p.Name)
+		}
+		p.Applications = slices.DeleteFunc(p.Applications, func(a string) bool { return a == args[1] })
+		c.mapChanged(v.now)
+		return changed("disable application '%s' on pool '%s'", args[1], p.Name)
+	}
+}
+
+func poolApplicationGet(_ *view, c *Ceph, args []string) reply {
+	if len(args) == 0 {
+		all := object{}
+		for _, p := range c.Pools {
+			all = append(all, member{p.Name, p.applications()})
+		}
+		return reply{value: all}
+	}
+	p := c.pool(args[0])
+	if p == nil {
+		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
+	}
+	return reply{value: p.applications()}
+}
+
+func autoscaleStatus(v *view, c *Ceph, _ []string) reply {
+	_, raw := v.usage(c)
+	all, rows := []object{}, [][]string{}
+	for _, p := range c.Pools {
+		all = append(all, obj("actual_capacity_ratio", 0, "actual_raw_used", 0, "bias", 1, "bulk", p.has("bulk"), "capacity_ratio", 0, "crush_root_id", -1, "effective_target_ratio", 0, "logical_used", 0,
+			"pg_autoscale_mode", p.Autoscale, "pg_num_final", p.PGs, "pg_num_ideal", 0, "pg_num_target", p.PGs, "pool_id", p.ID, "pool_name", p.Name, "raw_used", 0, "raw_used_rate", p.Size,
+			"subtree_capacity", raw, "target_bytes", 0, "target_ratio", 0, "would_adjust", false))
+		rows = append(rows, []string{p.Name, "0", "", fmt.Sprintf("%d.0", p.Size), fmt.Sprintf("%dG", raw>>30), "0.0000", "", "", "1.0", fmt.Sprint(p.PGs), "", p.Autoscale, map[bool]string{true: "True", false: "False"}[p.has("bulk")]})
+	}
+	if len(rows) == 0 {
+		return reply{value: all, text: ""}
+	}
+	return reply{value: all, text: cephTable([]column{{"POOL", false}, {"SIZE", true}, {"TARGET SIZE", true}, {"RATE", true}, {"RAW CAPACITY", true}, {"RATIO", true}, {"TARGET RATIO", true}, {"EFFECTIVE RATIO", true}, {"BIAS", true}, {"PG_NUM", true}, {"NEW PG_NUM", true}, {"AUTOSCALE", false}, {"BULK", false}}, rows)}
+}

@@ -1,0 +1,494 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func statusCommands() []cephCommand {
+	read := func(words string, fn func(v *view, c *Ceph, args []string) reply) cephCommand {
+		return cephCommand{words: words, run: fn}
+	}
+	return []cephCommand{
+		read("status", func(v *view, c *Ceph, _ []string) reply {
+			return reply{value: v.statusValue(c), text: v.statusText(c)}
+		}),
+		read("health", func(v *view, c *Ceph, args []string) reply {
+			checks, detail := v.health(c), len(args) > 0 && args[0] == "detail"
+			return reply{value: healthValue(checks, detail), text: healthText(checks, detail)}
+		}),
+		read("fsid", func(_ *view, c *Ceph, _ []string) reply {
+			return reply{value: obj("fsid", c.FSID), text: c.FSID + "\n"}
+		}),
+		read("mon dump", func(v *view, c *Ceph, _ []string) reply {
+			return reply{value: append(c.monmap(), member{"quorum", c.ranks()}), text: c.monmapText(c.MonEpoch), note: fmt.Sprintf("dumped monmap epoch %d", c.MonEpoch)}
+		}),
+		read("mon stat", func(v *view, c *Ceph, _ []string) reply { return c.monStat() }),
+		read("quorum_status", func(v *view, c *Ceph, _ []string) reply {
+			value := v.quorumValue(c)
+			return reply{value: value, text: canonical(value)}
+		}),
+		read("mon ok-to-stop", monOK(true)),
+		read("mon ok-to-rm", monOK(false)),
+		read("mgr stat", func(v *view, c *Ceph, _ []string) reply {
+			return reply{value: obj("epoch", c.MgrEpoch, "available", c.ActiveMgr != "", "active_name", c.ActiveMgr, "num_standby", len(v.standbyMgrs(c)))}
+		}),
+		read("mgr dump", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.mgrMap(c)} }),
+		read("mgr module ls", func(_ *view, _ *Ceph, _ []string) reply {
+			return reply{value: obj("always_on_modules", alwaysOn, "enabled_modules", enabledModules, "disabled_modules", []any{})}
+		}),
+		read("mgr services", func(*view, *Ceph, []string) reply { return reply{value: object{}} }),
+		read("versions", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.versions(c)} }),
+		read("version", func(_ *view, c *Ceph, _ []string) reply {
+			return reply{value: obj("version", versionLine(c.Version)), text: versionLine(c.Version) + "\n"}
+		}),
+		read("node ls", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.nodeLs(c)} }),
+		read("df", func(v *view, c *Ceph, _ []string) reply { return v.df(c) }),
+		{words: "pg stat", mgr: true, run: func(v *view, c *Ceph, _ []string) reply { return v.pgStat(c) }},
+	}
+}
+
+var (
+	alwaysOn       = []string{"balancer", "crash", "devicehealth", "orchestrator", "pg_autoscaler", "progress", "rbd_support", "status", "telemetry", "volumes"}
+	enabledModules = []string{"iostat", "nfs", "restful"}
+)
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-0700") }
+
+func addrvec(address string, v2, v1 int) object {
+	return obj("addrvec", []object{obj("type", "v2", "addr", fmt.Sprintf("%s:%d", address, v2), "nonce", 0), obj("type", "v1", "addr", fmt.Sprintf("%s:%d", address, v1), "nonce", 0)})
+}
+
+func addrvecText(address string) string {
+	return fmt.Sprintf("[v2:%s:3300/0,v1:%s:6789/0]", address, address)
+}
+
+// ranks are those of the monitors in the quorum.
+func (c *Ceph) ranks() []int {
+	ranks := []int{}
+	for i, m := range c.Mons {
+		if slices.Contains(c.InQuorum, m.Name) {
+			ranks = append(ranks, i)
+		}
+	}
+	return ranks
+}
+
+var monFeatures = []string{"kraken", "luminous", "mimic", "osdmap-prune", "nautilus", "octopus", "pacific", "elector-pinging", "quincy", "reef", "squid", "tentacle"}
+
+func (c *Ceph) features() []string {
+	return monFeatures[:min(len(monFeatures), 8+max(0, c.major()-16))]
+}
+
+func (c *Ceph) monmap() object {
+	mons := []object{}
+	for i, m := range c.Mons {
+		mons = append(mons, obj("rank", i, "name", m.Name, "public_addrs", addrvec(m.Address, 3300, 6789), "addr", m.Address+":6789/0",
+			"public_addr", m.Address+":6789/0", "priority", 0, "weight", 0, "crush_location", "{}"))
+	}
+	z := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+	return obj("epoch", c.MonEpoch, "fsid", c.FSID, "modified", z(c.MonModified), "created", z(c.Created), "min_mon_release", c.major(), "min_mon_release_name", c.releaseName(),
+		"election_strategy", 1, "disallowed_leaders: ", "", "stretch_mode", false, "tiebreaker_mon", "", "removed_ranks: ", "",
+		"features", obj("persistent", c.features(), "optional", []any{}), "mons", mons)
+}
+
+func (c *Ceph) monmapText(epoch int) string {
+	text := fmt.Sprintf("epoch %d\nfsid %s\nlast_changed %s\ncreated %s\nmin_mon_release %d (%s)\nelection_strategy: 1\n", epoch, c.FSID, stamp(c.MonModified), stamp(c.Created), c.major(), c.releaseName())
+	for i, m := range c.Mons {
+		text += fmt.Sprintf("%d: %s mon.%s\n", i, addrvecText(m.Address), m.Name)
+	}
+	return text
+}
+
+func (c *Ceph) monStat() reply {
+	var at []string
+	quorum := []object{}
+	for i, m := range c.Mons {
+		at = append(at, m.Name+"="+addrvecText(m.Address))
+		if slices.Contains(c.InQuorum, m.Name) {
+			quorum = append(quorum, obj("rank", i, "name", m.Name))
+		}
+	}
+	ranks := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.ranks()), " ", ","), "[]")
+	return reply{value: obj("epoch", c.MonEpoch, "min_mon_release_name", c.releaseName(), "num_mons", len(c.Mons), "leader", c.InQuorum[0], "quorum", quorum),
+		text: fmt.Sprintf("e%d: %d mons at {%s} removed_ranks: {}, election epoch %d, leader %d %s, quorum %s %s\n", c.MonEpoch, len(c.Mons), strings.Join(at, ","),
+			c.ElectionEpoch, c.ranks()[0], c.InQuorum[0], ranks, strings.Join(c.InQuorum, ","))}
+}
+
+func (v *view) quorumValue(c *Ceph) object {
+	return obj("election_epoch", c.ElectionEpoch, "quorum", c.ranks(), "quorum_names", list(c.InQuorum), "quorum_leader_name", c.InQuorum[0],
+		"quorum_age", int(v.now.Sub(c.QuorumSince).Seconds()), "features", obj("quorum_con", "4540138314316775423", "quorum_mon", c.features()), "monmap", c.monmap())
+}
+
+func monOK(stop bool) func(*view, *Ceph, []string) reply {
+	return func(v *view, c *Ceph, args []string) reply {
+		var rest []string
+		for _, name := range c.InQuorum {
+			if !slices.Contains(args, name) {
+				rest = append(rest, name)
+			}
+		}
+		total := len(c.Mons)
+		if !stop {
+			for _, m := range c.Mons {
+				if slices.Contains(args, m.Name) {
+					total--
+				}
+			}
+		}
+		switch enough := len(rest)*2 > total; {
+		case stop && enough:
+			return note("quorum should be preserved (%s) after stopping [%s]", strings.Join(rest, ","), strings.Join(args, ","))
+		case enough:
+			return note("safe to remove mon.%s", strings.Join(args, ","))
+		case stop:
+			return refuse(eBUSY, "not enough monitors would be available (%s) after stopping mons [%s]", strings.Join(rest, ","), strings.Join(args, ","))
+		}
+		return refuse(eBUSY, "removing mon.%s would break quorum (%s)", strings.Join(args, ","), strings.Join(rest, ","))
+	}
+}
+
+func (v *view) mgrMap(c *Ceph) object {
+	standbys := []object{}
+	for i, name := range v.standbyMgrs(c) {
+		standbys = append(standbys, obj("gid", 4395+i, "name", name, "mgr_features", 4540138314316775423, "available_modules", []any{}))
+	}
+	address := ""
+	for _, d := range c.Mgrs {
+		if d.Name == c.ActiveMgr {
+			address = v.Nodes[d.Host].IP
+		}
+	}
+	on := object{}
+	for _, name := range []string{"octopus", "pacific", "quincy", "reef", "squid", "tentacle"} {
+		on = append(on, member{name, alwaysOn})
+	}
+	return obj("epoch", c.MgrEpoch, "active_gid", 4362, "active_name", c.ActiveMgr, "active_addrs", addrvec(address, 6800, 6801), "active_addr", address+":6801/12401",
+		"active_change", stamp(c.ActiveSince), "active_mgr_features", 4540138314316775423, "available", c.ActiveMgr != "", "standbys", standbys,
+		"modules", enabledModules, "available_modules", []any{}, "services", object{}, "always_on_modules", on, "last_failure_osd_epoch", 0, "active_clients", []any{})
+}
+
+func (v *view) versions(c *Ceph) object {
+	counts := map[string]int{"mon": len(c.InQuorum), "mgr": len(v.standbyMgrs(c)), "osd": len(c.upOSDs(v))}
+	if c.ActiveMgr != "" {
+		counts["mgr"]++
+	}
+	for _, d := range c.MDSs {
+		if v.mdsState(c, d) != "" {
+			counts["mds"]++
+		}
+	}
+	value, total := object{}, 0
+	for _, kind := range []string{"mon", "mgr", "osd", "mds"} {
+		of := object{}
+		if counts[kind] > 0 {
+			of = obj(versionLine(c.Version), counts[kind])
+		}
+		if kind == "mds" && counts[kind] == 0 && c.major() >= 18 {
+			continue
+		}
+		value, total = append(value, member{kind, of}), total+counts[kind]
+	}
+	return append(value, member{"overall", obj(versionLine(c.Version), total)})
+}
+
+func (v *view) nodeLs(c *Ceph) object {
+	by := func(daemons []Daemon) map[string][]string {
+		m := map[string][]string{}
+		for _, d := range daemons {
+			m[d.Host] = append(m[d.Host], d.Name)
+		}
+		return m
+	}
+	mons, osds := map[string][]string{}, map[string][]int{}
+	for _, m := range c.Mons {
+		mons[m.Host] = append(mons[m.Host], m.Name)
+	}
+	for _, o := range c.OSDs {
+		if o.Booted {
+			osds[o.Host] = append(osds[o.Host], o.ID)
+		}
+	}
+	value := obj("mon", mons, "osd", osds)
+	if len(c.MDSs) > 0 {
+		value = append(value, member{"mds", by(c.MDSs)})
+	}
+	return append(value, member{"mgr", by(c.Mgrs)})
+}
+
+// pgSummary counts PGs by state, the most frequent first.
+func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total int) {
+	counts = map[string]int{}
+	for _, p := range c.Pools {
+		state, _ := c.pgState(p, v.now)
+		counts[state] += p.PGs
+		total += p.PGs
+	}
+	states = sortedKeys(counts)
+	slices.SortStableFunc(states, func(a, b string) int { return counts[b] - counts[a] })
+	return states, counts, total
+}
+
+// usedPerOSD is what an empty OSD already uses.
+const usedPerOSD = 297440 << 10
+
+func (v *view) usage(c *Ceph) (used, total int64) {
+	for _, o := range c.OSDs {
+		if o.Booted {
+			used += usedPerOSD
+			total += o.Size
+		}
+	}
+	return used, total
+}
+
+func (v *view) statusValue(c *Ceph) object {
+	states, counts, total := v.pgSummary(c)
+	byState := []object{}
+	for _, state := range states {
+		byState = append(byState, obj("state_name", state, "count", counts[state]))
+	}
+	used, raw := v.usage(c)
+	pgmap := obj("pgs_by_state", byState, "num_pgs", total, "num_pools", len(c.Pools), "num_objects", 0, "data_bytes", 0, "bytes_used", used, "bytes_avail", raw-used, "bytes_total", raw)
+	for _, state := range []string{"unknown"} {
+		if counts[state] > 0 {
+			pgmap = append(pgmap, member{state + "_pgs_ratio", float64(counts[state]) / float64(total)})
+		}
+	}
+	inactive := 0
+	for state, n := range counts {
+		if !strings.Contains(state, "active") && state != "unknown" {
+			inactive += n
+		}
+	}
+	if inactive > 0 {
+		pgmap = append(pgmap, member{"inactive_pgs_ratio", float64(inactive) / float64(total)})
+	}
+	stat := c.osdStat()
+	return obj("fsid", c.FSID, "health", healthValue(v.health(c), false), "election_epoch", c.ElectionEpoch, "quorum", c.ranks(), "quorum_names", list(c.InQuorum),
+		"quorum_age", int(v.now.Sub(c.QuorumSince).Seconds()), "monmap", obj("epoch", c.MonEpoch, "min_mon_release_name", c.releaseName(), "num_mons", len(c.Mons)),
+		"osdmap", stat, "pgmap", pgmap, "fsmap", v.fsSummary(c),
+		"mgrmap", obj("available", c.ActiveMgr != "", "num_standbys", len(v.standbyMgrs(c)), "modules", enabledModules, "services", object{}),
+		"servicemap", obj("epoch", 1, "modified", stamp(c.Created), "services", object{}), "progress_events", object{})
+}
+
+func (v *view) fsSummary(c *Ceph) object {
+	ranks := []object{}
+	for _, f := range c.FileSystems {
+		if f.Active != "" {
+			ranks = append(ranks, obj("filesystem_id", f.ID, "rank", 0, "name", f.Active, "status", v.mdsState(c, Daemon{Name: f.Active}), "gid", 4700+f.ID))
+		}
+	}
+	value := obj("epoch", c.FSEpoch)
+	if len(c.FileSystems) > 0 {
+		f := c.FileSystems[0]
+		value = append(value, member{"id", f.ID}, member{"up", len(ranks)}, member{"in", 1}, member{"max", 1})
+	}
+	return append(value, member{"by_rank", ranks}, member{"up:standby", len(v.standbyMDSs(c))})
+}
+
+// since is how -s shows how long something lasts: with a fraction while it is less than a second.
+func since(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.6gs", d.Seconds())
+	}
+	return ageText(d)
+}
+
+func (v *view) statusText(c *Ceph) string {
+	var b strings.Builder
+	checks := v.health(c)
+	fmt.Fprintf(&b, "  cluster:\n    id:     %s\n    health: %s\n", c.FSID, overall(checks))
+	for _, check := range checks {
+		fmt.Fprintf(&b, "            %s\n", check.message)
+	}
+	out := ""
+	if len(c.InQuorum) < len(c.Mons) {
+		var missing []string
+		for _, m := range c.Mons {
+			if !slices.Contains(c.InQuorum, m.Name) {
+				missing = append(missing, m.Name)
+			}
+		}
+		out = ", out of quorum: " + strings.Join(missing, ", ")
+	}
+	fmt.Fprintf(&b, " \n  services:\n    mon: %d daemons, quorum %s (age %s)%s\n", len(c.Mons), strings.Join(c.InQuorum, ","), since(v.now.Sub(c.QuorumSince)), out)
+	switch {
+	case c.ActiveMgr == "" && len(v.standbyMgrs(c)) == 0:
+		b.WriteString("    mgr: no daemons active\n")
+	default:
+		fmt.Fprintf(&b, "    mgr: %s(active, since %s)", c.ActiveMgr, since(v.now.Sub(c.ActiveSince)))
+		if standbys := v.standbyMgrs(c); len(standbys) > 0 {
+			fmt.Fprintf(&b, ", standbys: %s", strings.Join(standbys, ", "))
+		}
+		b.WriteString("\n")
+	}
+	v.mdsLine(c, &b)
+	fmt.Fprintf(&b, "    osd: %s\n", v.osdLine(c))
+	if flags := c.warnedFlags(); len(flags) > 0 {
+		fmt.Fprintf(&b, "         flags %s\n", strings.Join(flags, ","))
+	}
+	b.WriteString(" \n  data:\n")
+	if n := len(c.FileSystems); n > 0 {
+		healthy := 0
+		for _, f := range c.FileSystems {
+			if f.Active != "" {
+				healthy++
+			}
+		}
+		fmt.Fprintf(&b, "    volumes: %d/%d healthy\n", healthy, n)
+	}
+	states, counts, total := v.pgSummary(c)
+	used, raw := v.usage(c)
+	fmt.Fprintf(&b, "    pools:   %d pools, %d pgs\n    objects: 0 objects, 0 B\n    usage:   %s used, %s / %s avail\n", len(c.Pools), total, size(used), size(raw-used), size(raw))
+	v.pgLines(&b, states, counts, total)
+	b.WriteString(" \n")
+	return b.String()
+}
+
+func (v *view) mdsLine(c *Ceph, b *strings.Builder) {
+	standby := len(v.standbyMDSs(c))
+	if len(c.FileSystems) == 0 {
+		if standby > 0 {
+			fmt.Fprintf(b, "    mds: %d up:standby\n", standby)
+		}
+		return
+	}
+	up := 0
+	for _, f := range c.FileSystems {
+		if f.Active != "" {
+			up++
+		}
+	}
+	fmt.Fprintf(b, "    mds: %d/%d daemons up", up, up)
+	if standby > 0 {
+		fmt.Fprintf(b, ", %d standby", standby)
+	}
+	b.WriteString("\n")
+}
+
+func (v *view) pgLines(b *strings.Builder, states []string, counts map[string]int, total int) {
+	b.WriteString("    pgs:     ")
+	if total == 0 {
+		b.WriteString("\n")
+		return
+	}
+	width, inactive := 0, 0
+	for _, state := range states {
+		width = max(width, len(fmt.Sprint(counts[state])))
+		if !strings.Contains(state, "active") && state != "unknown" {
+			inactive += counts[state]
+		}
+	}
+	var lines []string
+	if counts["unknown"] > 0 {
+		lines = append(lines, fmt.Sprintf("%.3f%% pgs unknown", 100*float64(counts["unknown"])/float64(total)))
+	}
+	if inactive > 0 {
+		lines = append(lines, fmt.Sprintf("%.3f%% pgs not active", 100*float64(inactive)/float64(total)))
+	}
+	for _, state := range states {
+		lines = append(lines, fmt.Sprintf("%-*d %s", width, counts[state], state))
+	}
+	b.WriteString(strings.Join(lines, "\n             ") + "\n")
+}
+
+func (v *view) osdLine(c *Ceph) string {
+	up, in := 0, 0
+	var upSince, inSince time.Time
+	for _, o := range c.OSDs {
+		if o.Up {
+			up++
+		}
+		if o.In {
+			in++
+		}
+		if o.Changed.After(upSince) {
+			upSince = o.Changed
+		}
+		if o.InSince.After(inSince) {
+			inSince = o.InSince
+		}
+	}
+	if len(c.OSDs) == 0 {
+		return "0 osds: 0 up, 0 in"
+	}
+	text := fmt.Sprintf("%d osds: %d up", len(c.OSDs), up)
+	if !upSince.IsZero() {
+		text += fmt.Sprintf(" (since %s)", since(v.now.Sub(upSince)))
+	}
+	return text + fmt.Sprintf(", %d in (since %s)", in, since(v.now.Sub(inSince)))
+}
+
+// size shows bytes as Ceph does: two digits and more, binary units.
+func size(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	value, u := float64(n), 0
+	for value >= 1024 && u < len(units)-1 {
+		value /= 1024
+		u++
+	}
+	if u > 0 && value < 9.95 {
+		return fmt.Sprintf("%.1f %s", value, units[u])
+	}
+	return fmt.Sprintf("%.0f %s", value, units[u])
+}
+
+func (v *view) df(c *Ceph) reply {
+	used, raw := v.usage(c)
+	ratio := 0.0
+	if raw > 0 {
+		ratio = float64(used) / float64(raw)
+	}
+	byClass := object{}
+	var text strings.Builder
+	fmt.Fprintf(&text, "--- RAW STORAGE ---\n%-6s%9s%9s%9s%10s%11s\n", "CLASS", "SIZE", "AVAIL", "USED", "RAW USED", "%RAW USED")
+	line := func(name string, used, raw int64) {
+		percent := 0.0
+		if raw > 0 {
+			percent = 100 * float64(used) / float64(raw)
+		}
+		fmt.Fprintf(&text, "%-6s%9s%9s%9s%10s%11.2f\n", name, size(raw), size(raw-used), size(used), size(used), percent)
+	}
+	for _, class := range c.Classes {
+		var classUsed, classRaw int64
+		for _, o := range c.OSDs {
+			if o.Booted && o.Class == class {
+				classUsed, classRaw = classUsed+usedPerOSD, classRaw+o.Size
+			}
+		}
+		if classRaw == 0 {
+			continue
+		}
+		line(class, classUsed, classRaw)
+		byClass = append(byClass, member{class, obj("total_bytes", classRaw, "total_avail_bytes", classRaw-classUsed, "total_used_bytes", classUsed, "total_used_raw_bytes", classUsed, "total_used_raw_ratio", float64(classUsed)/float64(classRaw))})
+	}
+	line("TOTAL", used, raw)
+	fmt.Fprintf(&text, " \n--- POOLS ---\n%-22s%4s%5s%8s%9s%6s%7s%11s\n", "POOL", "ID", "PGS", "STORED", "OBJECTS", "USED", "%USED", "MAX AVAIL")
+	pools := []object{}
+	for _, p := range c.Pools {
+		free := int64(float64(raw-used) * 0.95 / float64(max(p.Size, 1)))
+		pools = append(pools, obj("name", p.Name, "id", p.ID, "stats", obj("stored", 0, "objects", 0, "kb_used", 0, "bytes_used", 0, "percent_used", 0, "max_avail", free)))
+		fmt.Fprintf(&text, "%-22s%4d%5d%8s%9d%6s%7d%11s\n", p.Name, p.ID, p.PGs, "0 B", 0, "0 B", 0, size(free))
+	}
+	return reply{text: text.String(), value: obj("stats", obj("total_bytes", raw, "total_avail_bytes", raw-used, "total_used_bytes", used, "total_used_raw_bytes", used, "total_used_raw_ratio", ratio,
+		"num_osds", len(c.OSDs), "num_per_pool_osds", len(c.OSDs), "num_per_pool_omap_osds", len(c.OSDs)), "stats_by_class", byClass, "pools", pools)}
+}
+
+func (v *view) pgStat(c *Ceph) reply {
+	states, counts, total := v.pgSummary(c)
+	slices.SortFunc(states, func(a, b string) int { return counts[a] - counts[b] })
+	var parts []string
+	for _, state := range states {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[state], state))
+	}
+	used, raw := v.usage(c)
+	byState := []object{}
+	for _, state := range states {
+		byState = append(byState, obj("name", state, "num", counts[state]))
+	}
+	return reply{value: obj("pg_ready", true, "pg_summary", obj("num_pg_by_state", byState, "num_pgs", total, "num_bytes", 0, "total_bytes", raw, "total_avail_bytes", raw-used, "total_used_bytes", used, "total_used_raw_bytes", used)),
+		text: fmt.Sprintf("%d pgs: %s; 0 B data, %s used, %s / %s avail\n", total, strings.Join(parts, ", "), size(used), size(raw-used), size(raw))}
+}

@@ -1,0 +1,195 @@
+package proxmox
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Corosync is what /etc/pve/corosync.conf says.
+type Corosync struct {
+	Name    string
+	Version int
+	Nodes   []CorosyncNode // sorted by name
+	Links   []CorosyncLink
+	// Totem are the other settings of the totem section.
+	Totem map[string]string
+}
+
+// CorosyncNode is one entry of the nodelist.
+type CorosyncNode struct {
+	Name      string
+	ID, Votes int
+	// Links are the addresses by link number.
+	Links map[int]string
+}
+
+// CorosyncLink is one interface section of totem. Priority 0 means none is written.
+type CorosyncLink struct{ Number, Priority int }
+
+// node looks a node up by its name.
+func (c *Corosync) node(name string) *CorosyncNode {
+	for i := range c.Nodes {
+		if c.Nodes[i].Name == name {
+			return &c.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// String renders the configuration as PVE writes it: keys and sections sorted, two blanks of indent, an
+// empty line after every top-level section.
+func (c *Corosync) String() string {
+	var b strings.Builder
+	b.WriteString("logging {\n  debug: off\n  to_syslog: yes\n}\n\nnodelist {\n")
+	nodes := append([]CorosyncNode(nil), c.Nodes...)
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	for _, n := range nodes {
+		fmt.Fprintf(&b, "  node {\n    name: %s\n    nodeid: %d\n    quorum_votes: %d\n", n.Name, n.ID, n.Votes)
+		for _, link := range sortedKeys(n.Links) {
+			fmt.Fprintf(&b, "    ring%d_addr: %s\n", link, n.Links[link])
+		}
+		b.WriteString("  }\n")
+	}
+	b.WriteString("}\n\nquorum {\n  provider: corosync_votequorum\n}\n\ntotem {\n")
+	lines := map[string]string{
+		"cluster_name":   fmt.Sprintf("  cluster_name: %s\n", c.Name),
+		"config_version": fmt.Sprintf("  config_version: %d\n", c.Version),
+	}
+	for key, value := range c.Totem {
+		lines[key] = fmt.Sprintf("  %s: %s\n", key, value)
+	}
+	var interfaces strings.Builder
+	for _, link := range c.Links {
+		interfaces.WriteString("  interface {\n")
+		if link.Priority > 0 {
+			fmt.Fprintf(&interfaces, "    knet_link_priority: %d\n", link.Priority)
+		}
+		fmt.Fprintf(&interfaces, "    linknumber: %d\n  }\n", link.Number)
+	}
+	lines["interface"] = interfaces.String()
+	for _, key := range sortedKeys(lines) {
+		b.WriteString(lines[key])
+	}
+	b.WriteString("}\n\n")
+	return b.String()
+}
+
+// ParseCorosync reads a corosync.conf with PVE's rules: `key: value`, `section {`, `}`, comments from # on.
+func ParseCorosync(text string) (*Corosync, error) {
+	c := &Corosync{Totem: map[string]string{}}
+	var stack []string
+	var node *CorosyncNode
+	var link *CorosyncLink
+	for number, line := range strings.Split(text, "\n") {
+		if i := strings.IndexByte(line, '#'); i >= 0 {
+			line = line[:i]
+		}
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+		case strings.HasSuffix(line, "{"):
+			name := strings.TrimSpace(strings.TrimSuffix(line, "{"))
+			stack = append(stack, name)
+			switch strings.Join(stack, "/") {
+			case "nodelist/node":
+				node = &CorosyncNode{Votes: 1, Links: map[int]string{}}
+			case "totem/interface":
+				link = &CorosyncLink{}
+			}
+		case line == "}":
+			if len(stack) == 0 {
+				return nil, fmt.Errorf("line %d: '}' closes no section", number+1)
+			}
+			switch strings.Join(stack, "/") {
+			case "nodelist/node":
+				if node.Name == "" {
+					node.Name = node.Links[0]
+				}
+				c.Nodes = append(c.Nodes, *node)
+			case "totem/interface":
+				c.Links = append(c.Links, *link)
+			}
+			stack = stack[:len(stack)-1]
+		default:
+			key, value, found := strings.Cut(line, ":")
+			if !found {
+				return nil, fmt.Errorf("line %d: expected 'key: value', found %q", number+1, line)
+			}
+			key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+			switch strings.Join(stack, "/") {
+			case "nodelist/node":
+				if err := node.set(key, value); err != nil {
+					return nil, fmt.Errorf("line %d: %w", number+1, err)
+				}
+			case "totem/interface":
+				n, err := strconv.Atoi(value)
+				if err != nil {
+					return nil, fmt.Errorf("line %d: %s: expected a number, found %q", number+1, key, value)
+				}
+				switch key {
+				case "linknumber":
+					link.Number = n
+				case "knet_link_priority":
+					link.Priority = n
+				}
+			case "totem":
+				switch key {
+				case "cluster_name":
+					c.Name = value
+				case "config_version":
+					n, err := strconv.Atoi(value)
+					if err != nil {
+						return nil, fmt.Errorf("line %d: config_version: expected a number, found %q", number+1, value)
+					}
+					c.Version = n
+				default:
+					c.Totem[key] = value
+				}
+			}
+		}
+	}
+	if len(stack) != 0 {
+		return nil, fmt.Errorf("section %q is not closed", stack[len(stack)-1])
+	}
+	sort.Slice(c.Nodes, func(i, j int) bool { return c.Nodes[i].Name < c.Nodes[j].Name })
+	return c, nil
+}
+
+func (n *CorosyncNode) set(key, value string) error {
+	var link int
+	if count, err := fmt.Sscanf(key, "ring%d_addr", &link); err == nil && count == 1 && key == fmt.Sprintf("ring%d_addr", link) {
+		n.Links[link] = value
+		return nil
+	}
+	switch key {
+	case "name":
+		n.Name = value
+	case "nodeid", "quorum_votes":
+		number, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%s: expected a number, found %q", key, value)
+		}
+		if key == "nodeid" {
+			n.ID = number
+		} else {
+			n.Votes = number
+		}
+	}
+	return nil
+}
+
+// corosync is the cluster configuration of a database, or nil while the node is standalone or the file
+// cannot be parsed.
+func (d *Database) corosync() *Corosync {
+	data, ok := d.Read("corosync.conf")
+	if !ok {
+		return nil
+	}
+	c, err := ParseCorosync(string(data))
+	if err != nil {
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,182 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func pvecmStatus(c *Command, _ arguments) int {
+	var conf *Corosync
+	c.World.at(func(v *view) { conf = clusterOf(v.database(c.Node.Name())) })
+	if conf == nil {
+		return c.notInCluster()
+	}
+	c.printf("Cluster information\n-------------------\n%-17s %s\n%-17s %d\n%-17s %s\n%-17s %s\n\n",
+		"Name:", conf.Name, "Config Version:", conf.Version, "Transport:", "knet", "Secure auth:", conf.Totem["secauth"])
+	return quorumtool(c, "siH")
+}
+
+func pvecmNodes(c *Command, _ arguments) int {
+	var conf *Corosync
+	c.World.at(func(v *view) { conf = clusterOf(v.database(c.Node.Name())) })
+	if conf == nil {
+		return c.notInCluster()
+	}
+	return quorumtool(c, "l")
+}
+
+// corosyncQuorumtool is corosync-quorumtool with -s, -l, -i, -H, -p and -e N.
+func corosyncQuorumtool(c *Command) int {
+	var flags string
+	for i := 1; i < len(c.Argv); i++ {
+		flags += strings.TrimLeft(c.Argv[i], "-")
+		if strings.HasSuffix(c.Argv[i], "e") && i+1 < len(c.Argv) {
+			return pvecmExpected(c, arguments{values: map[string]string{"expected": c.Argv[i+1]}})
+		}
+	}
+	return quorumtool(c, flags)
+}
+
+// quorumtool prints status (s) or nodes (l), with addresses for names (i) and ids in hexadecimal (H).
+func quorumtool(c *Command, flags string) int {
+	code := 0
+	var text strings.Builder
+	c.World.at(func(v *view) {
+		db := v.database(c.Node.Name())
+		conf := clusterOf(db)
+		if conf == nil || !v.runs(c.Node.Name(), "corosync.service", 0) || v.Nodes[c.Node.Name()].Removed {
+			code = 1
+			return
+		}
+		code = db.quorumText(&text, v, conf, c.Node.Name(), flags)
+	})
+	if code == 1 {
+		return c.die(1, "Cannot initialize CMAP service")
+	}
+	c.printf("%s", text.String())
+	return code
+}
+
+func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node, flags string) int {
+	q, code := db.quorum(conf), 0
+	members := db.Ring.Members
+	if !v.member(db, node) { // its own ring, until the others have let it in
+		members = []int{conf.node(node).ID}
+		q.Total = conf.votes(members)
+		q.Quorate = q.Total >= q.Needed
+	}
+	if !q.Quorate {
+		code = 2
+	}
+	if !strings.Contains(flags, "l") || strings.Contains(flags, "s") {
+		quorate, needed, words := "Yes", fmt.Sprintf("%d  ", q.Needed), "Quorate "
+		if !q.Quorate {
+			quorate, needed, words = "No", fmt.Sprintf("%d Activity blocked", q.Needed), ""
+		}
+		id := conf.node(node).ID
+		idText := fmt.Sprint(id)
+		if strings.Contains(flags, "H") {
+			idText = fmt.Sprintf("0x%08x", id)
+		}
+		fmt.Fprintf(b, "Quorum information\n------------------\n")
+		for _, line := range [][2]string{{"Date:", v.now.Format("Mon Jan _2 15:04:05 2006")}, {"Quorum provider:", "corosync_votequorum"},
+			{"Nodes:", fmt.Sprint(len(members))}, {"Node ID:", idText},
+			{"Ring ID:", fmt.Sprintf("%d.%x", slices.Min(members), db.Ring.Sequence)}, {"Quorate:", quorate}} {
+			fmt.Fprintf(b, "%-17s %s\n", line[0], line[1])
+		}
+		fmt.Fprintf(b, "\nVotequorum information\n----------------------\n")
+		for _, line := range [][2]string{{"Expected votes:", fmt.Sprint(q.Expected)}, {"Highest expected:", fmt.Sprint(q.Expected)},
+			{"Total votes:", fmt.Sprint(q.Total)}, {"Quorum:", needed}, {"Flags:", words}} {
+			fmt.Fprintf(b, "%-17s %s\n", line[0], line[1])
+		}
+	} else {
+		code = 0
+	}
+	b.WriteString("\nMembership information\n----------------------\n    Nodeid      Votes Name\n")
+	ordered := append([]CorosyncNode(nil), conf.Nodes...)
+	slices.SortFunc(ordered, func(a, b CorosyncNode) int { return a.ID - b.ID })
+	for _, n := range ordered {
+		if !slices.Contains(members, n.ID) {
+			continue
+		}
+		id, name := fmt.Sprint(n.ID), n.Name
+		if strings.Contains(flags, "H") {
+			id = fmt.Sprintf("0x%08x", n.ID)
+		}
+		if strings.Contains(flags, "i") {
+			name = n.Links[conf.Links[0].Number]
+		}
+		if n.Name == node {
+			name += " (local)"
+		}
+		fmt.Fprintf(b, "%10s %10d %s\n", id, n.Votes, name)
+	}
+	return code
+}
+
+// corosyncCfgtool is corosync-cfgtool with -s, -n and -R.
+func corosyncCfgtool(c *Command) int {
+	flags := strings.Join(c.Argv[1:], "")
+	code := 0
+	var b strings.Builder
+	c.World.at(func(v *view) {
+		db, name := v.database(c.Node.Name()), c.Node.Name()
+		conf := clusterOf(db)
+		if conf == nil || !v.runs(name, "corosync.service", 0) || v.Nodes[name].Removed || conf.node(name) == nil {
+			code = 1
+			return
+		}
+		switch {
+		case strings.Contains(flags, "R"):
+			b.WriteString("Reloading corosync.conf...\nDone\n")
+			v.reload(db)
+		case strings.Contains(flags, "n"):
+			db.neighbours(&b, conf, name)
+		default:
+			db.linkStatus(&b, conf, name)
+		}
+	})
+	if code != 0 {
+		return c.die(1, "Could not initialize corosync configuration API error CS_ERR_LIBRARY")
+	}
+	c.printf("%s", b.String())
+	return 0
+}
+
+func (db *Database) linkStatus(b *strings.Builder, conf *Corosync, node string) {
+	own := conf.node(node)
+	fmt.Fprintf(b, "Local node ID %d, transport knet\n", own.ID)
+	for _, link := range conf.Links {
+		fmt.Fprintf(b, "LINK ID %d udp\n\taddr\t= %s\n\tstatus:\n", link.Number, own.Links[link.Number])
+		for _, n := range conf.Nodes {
+			state := "disconnected"
+			switch {
+			case n.Name == node:
+				state = "localhost"
+			case db.online(conf, n.Name):
+				state = "connected"
+			}
+			fmt.Fprintf(b, "\t\tnodeid: %10d:\t%s\n", n.ID, state)
+		}
+	}
+}
+
+func (db *Database) neighbours(b *strings.Builder, conf *Corosync, node string) {
+	own := conf.node(node)
+	fmt.Fprintf(b, "Local node ID %d, transport knet\n", own.ID)
+	for _, n := range conf.Nodes {
+		if n.Name == node {
+			continue
+		}
+		reachable, links := "reachable", "(enabled/connected)"
+		if !db.online(conf, n.Name) {
+			reachable, links = "unreachable", "(enabled/disconnected)"
+		}
+		fmt.Fprintf(b, "nodeid: %d %s\n", n.ID, reachable)
+		for _, link := range conf.Links {
+			fmt.Fprintf(b, "   LINK: %d udp (%s->%s) %s mtu: 1397\n", link.Number, own.Links[link.Number], n.Links[link.Number], links)
+		}
+		b.WriteString("\n")
+	}
+}

@@ -1,0 +1,148 @@
+package proxmox
+
+import (
+	"os"
+	"path"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Database is the content of one pmxcfs and the runtime state of the cluster that shares it. Paths are
+// relative to /etc/pve, without a leading slash.
+type Database struct {
+	ID    string
+	Files map[string]*Entry
+	// Version counts changes, as pmxcfs does.
+	Version int
+	Ring    Ring
+	HA      HA
+	// Guests is the power state of guests, by id.
+	Guests map[string]*GuestState
+	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
+	LockedUntil time.Time
+}
+
+// Entry is one file or directory of a pmxcfs.
+type Entry struct {
+	Dir     bool
+	Data    []byte
+	Version int
+	ModTime time.Time
+}
+
+// maxFile is the largest file that pmxcfs stores (1 MiB).
+const maxFile = 1 << 20
+
+func newDatabase(id string) *Database {
+	return &Database{ID: id, Files: map[string]*Entry{}, Guests: map[string]*GuestState{}, HA: HA{}}
+}
+
+// Read returns a file's content; ok is false if it is absent or a directory.
+func (d *Database) Read(name string) (data []byte, ok bool) {
+	e := d.Files[name]
+	if e == nil || e.Dir {
+		return nil, false
+	}
+	return e.Data, true
+}
+
+// Text is Read for a file whose absence means an empty one.
+func (d *Database) Text(name string) string {
+	data, _ := d.Read(name)
+	return string(data)
+}
+
+// Has says whether a file or directory is there.
+func (d *Database) Has(name string) bool { return d.Files[name] != nil }
+
+// Write replaces a file and makes the directories above it.
+func (d *Database) Write(name string, data []byte, now time.Time) {
+	d.MakeDir(path.Dir(name), now)
+	d.Version++
+	d.Files[name] = &Entry{Data: append([]byte(nil), data...), Version: d.Version, ModTime: now}
+}
+
+// MakeDir makes a directory and those above it.
+func (d *Database) MakeDir(name string, now time.Time) {
+	if name == "." || name == "" || d.Files[name] != nil {
+		return
+	}
+	d.MakeDir(path.Dir(name), now)
+	d.Version++
+	d.Files[name] = &Entry{Dir: true, Version: d.Version, ModTime: now}
+}
+
+// Remove drops a file, or a directory with what is in it.
+func (d *Database) Remove(name string) {
+	for p := range d.Files {
+		if p == name || strings.HasPrefix(p, name+"/") {
+			delete(d.Files, p)
+		}
+	}
+	d.Version++
+}
+
+// Rename moves a file or a directory with what is in it.
+func (d *Database) Rename(from, to string, now time.Time) {
+	d.MakeDir(path.Dir(to), now)
+	moved := map[string]*Entry{}
+	for p, e := range d.Files {
+		if p == from || strings.HasPrefix(p, from+"/") {
+			moved[to+strings.TrimPrefix(p, from)] = e
+			delete(d.Files, p)
+		}
+	}
+	d.Version++
+	for p, e := range moved {
+		e.Version = d.Version
+		d.Files[p] = e
+	}
+}
+
+// List returns the names in a directory, sorted.
+func (d *Database) List(dir string) []string {
+	var names []string
+	for p := range d.Files {
+		parent := path.Dir(p)
+		if parent == "." {
+			parent = ""
+		}
+		if parent == dir {
+			names = append(names, path.Base(p))
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// mode is the one mode that pmxcfs gives a path: nobody can choose another.
+func (d *Database) mode(name string, e *Entry) os.FileMode {
+	private := name == "priv" || strings.HasPrefix(name, "priv/") || strings.Contains(name, "/priv/") || strings.HasSuffix(name, "/priv")
+	switch {
+	case e.Dir && private:
+		return os.ModeDir | 0o700
+	case e.Dir:
+		return os.ModeDir | 0o755
+	case private:
+		return 0o600
+	}
+	return 0o640
+}
+
+// clone copies the files, for a node that parts from its cluster and keeps what it had.
+func (d *Database) clone(id string) *Database {
+	c := newDatabase(id)
+	c.Version = d.Version
+	c.Ring = d.Ring.clone()
+	for p, e := range d.Files {
+		copied := *e
+		copied.Data = append([]byte(nil), e.Data...)
+		c.Files[p] = &copied
+	}
+	for id, g := range d.Guests {
+		copied := *g
+		c.Guests[id] = &copied
+	}
+	return c
+}

@@ -1,0 +1,301 @@
+package proxmox
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// GuestState is the power state of a guest.
+type GuestState struct {
+	Running bool
+	PID     int
+}
+
+// makeGuest defines a guest that is there from the start.
+func (v *view) makeGuest(db *Database, node, id, kind string) {
+	if kind == "ct" {
+		db.Write("nodes/"+node+"/lxc/"+id+".conf", []byte("arch: amd64\nhostname: ct"+id+"\nmemory: 512\nostype: debian\nrootfs: local:"+id+"/vm-"+id+"-disk-0.raw,size=4G\nswap: 512\n"), v.now)
+		return
+	}
+	db.Write("nodes/"+node+"/qemu-server/"+id+".conf", []byte("boot: \nmemory: 512\nname: vm"+id+"\n"), v.now)
+}
+
+func pctCommands() []perlCommand {
+	return []perlCommand{
+		{name: "list", run: pctList},
+		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, run: guestConfig},
+		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, run: guestStatus},
+		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("start", true)},
+		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("stop", false)},
+	}
+}
+
+func qmCommands() []perlCommand {
+	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
+		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
+		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "tablet": boolean, "protection": boolean}
+	for i := range 16 {
+		for _, kind := range []string{"net", "scsi", "virtio", "hostpci", "usb", "sata"} {
+			options[kind+strconv.Itoa(i)] = anyText
+		}
+	}
+	vmid := map[string]check{"vmid": integer(100, 999999999)}
+	return []perlCommand{
+		{name: "create", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmCreate},
+		{name: "list", usage: "[OPTIONS]", options: map[string]check{"full": boolean}, run: qmList},
+		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, checks: vmid, run: guestConfig},
+		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmSet},
+		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, checks: vmid, run: guestStatus},
+		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("start", true)},
+		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("stop", false)},
+		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("shutdown", false)},
+		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "destroy-unreferenced-disks": boolean}, checks: vmid, run: qmDestroy},
+	}
+}
+
+// own finds a guest of this node; a guest elsewhere is not found, as the programs look below their own node.
+func (c *Command) own(db *Database, a arguments) (guest, error) {
+	id := a.get("vmid")
+	g, ok := db.guests()[id]
+	if !ok || g.node != c.Node.Name() {
+		dir := "qemu-server"
+		if c.Argv[0] == "pct" {
+			dir = "lxc"
+		}
+		return g, failed(exitENOENT, "Configuration file 'nodes/%s/%s/%s.conf' does not exist", c.Node.Name(), dir, id)
+	}
+	return g, nil
+}
+
+func qmCreate(c *Command, a arguments) int {
+	var err error
+	c.World.at(func(v *view) {
+		db := v.database(c.Node.Name())
+		if !v.quorate(c.Node.Name()) {
+			err = failed(exitDie, "cluster not ready - no quorum?")
+		} else if _, ok := db.guests()[a.get("vmid")]; ok {
+			err = failed(exitDie, "unable to create VM %s - VM %s already exists on node '%s'", a.get("vmid"), a.get("vmid"), db.guests()[a.get("vmid")].node)
+		}
+	})
+	if err != nil {
+		return c.report(err)
+	}
+	ok := c.task("qmcreate", a.get("vmid"), func(io.Writer) error {
+		if err := c.sleep(time.Second); err != nil {
+			return err
+		}
+		c.World.at(func(v *view) {
+			keys := map[string]string{"boot": "", "memory": "512", "scsihw": "virtio-scsi-single"}
+			for key, value := range a.values {
+				if key != "vmid" {
+					keys[key] = value
+				}
+			}
+			v.database(c.Node.Name()).Write("nodes/"+c.Node.Name()+"/qemu-server/"+a.get("vmid")+".conf", []byte(formatGuest(keys)), v.now)
+		})
+		return nil
+	})
+	if !ok {
+		return exitDie
+	}
+	return 0
+}
+
+func formatGuest(keys map[string]string) string {
+	var b strings.Builder
+	for _, key := range sortedKeys(keys) {
+		fmt.Fprintf(&b, "%s: %s\n", key, keys[key])
+	}
+	return b.String()
+}
+
+func parseGuest(config string) map[string]string {
+	keys := map[string]string{}
+	for line := range strings.Lines(config) {
+		if strings.HasPrefix(line, "[") {
+			break
+		}
+		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), ":"); ok && !strings.HasPrefix(line, "#") {
+			keys[key] = strings.TrimSpace(value)
+		}
+	}
+	return keys
+}
+
+func guestConfig(c *Command, a arguments) int {
+	var text string
+	code := c.read(func(_ *view, db *Database) error {
+		g, err := c.own(db, a)
+		text = formatGuest(parseGuest(g.config))
+		return err
+	})
+	if code == 0 {
+		c.printf("%s", text)
+	}
+	return code
+}
+
+func guestStatus(c *Command, a arguments) int {
+	var text string
+	code := c.read(func(_ *view, db *Database) error {
+		g, err := c.own(db, a)
+		if err == nil {
+			text = "status: " + power(db.guestState(g.id).Running) + "\n"
+		}
+		return err
+	})
+	c.printf("%s", text)
+	return code
+}
+
+func power(on bool) string {
+	if on {
+		return "running"
+	}
+	return "stopped"
+}
+
+func qmSet(c *Command, a arguments) int {
+	var changes []string
+	code := c.change(func(v *view, db *Database) error {
+		g, err := c.own(db, a)
+		if err != nil {
+			return err
+		}
+		keys := parseGuest(g.config)
+		for _, key := range sortedKeys(a.values) {
+			if key != "vmid" && key != "delete" {
+				keys[key] = a.get(key)
+				changes = append(changes, "-"+key+" "+a.get(key))
+			}
+		}
+		for _, key := range splitList(a.get("delete")) {
+			delete(keys, key)
+			changes = append(changes, "-delete "+key)
+		}
+		if len(changes) == 0 {
+			return failed(exitDie, "no options specified")
+		}
+		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+		return nil
+	})
+	if code == 0 {
+		c.printf("update VM %s: %s\n", a.get("vmid"), strings.Join(changes, " "))
+	}
+	return code
+}
+
+// guestPower starts or stops a guest; one that HA manages is only asked for.
+func guestPower(verb string, on bool) func(*Command, arguments) int {
+	return func(c *Command, a arguments) int {
+		var managed bool
+		code := c.change(func(v *view, db *Database) error {
+			g, err := c.own(db, a)
+			if err != nil {
+				return err
+			}
+			all := db.resources()
+			i := section(all, g.id)
+			if managed = i >= 0 && all[i].Keys["state"] != "ignored"; managed {
+				all[i].Keys["state"] = map[bool]string{true: "started", false: "stopped"}[on]
+				v.writeResources(db, all)
+				return nil
+			}
+			state := db.guestState(g.id)
+			if on && state.Running {
+				return failed(exitDie, "VM %s already running", g.id)
+			}
+			if verb == "shutdown" && !state.Running {
+				return failed(exitDie, "VM %s not running", g.id)
+			}
+			state.Running = on
+			if state.PID = 0; on {
+				state.PID = 20000 + v.next()
+			}
+			return nil
+		})
+		if code == 0 && managed {
+			what := "start"
+			if !on {
+				what = "stop"
+			}
+			kind := "VM"
+			if c.Argv[0] == "pct" {
+				kind = "CT"
+			}
+			c.printf("Requesting HA %s for %s %s\n", what, kind, a.get("vmid"))
+		}
+		return code
+	}
+}
+
+func qmDestroy(c *Command, a arguments) int {
+	return c.change(func(v *view, db *Database) error {
+		g, err := c.own(db, a)
+		if err != nil {
+			return err
+		}
+		if db.guestState(g.id).Running {
+			return failed(exitDie, "VM %s is running - destroy failed", g.id)
+		}
+		all := db.resources()
+		if i := section(all, g.id); i >= 0 {
+			if !a.bool("purge") {
+				return failed(exitDie, "unable to remove VM %s - used in HA resources and purge parameter not set.", g.id)
+			}
+			v.writeResources(db, slices.Delete(all, i, i+1))
+			v.purgeRules(db, "vm:"+g.id)
+		}
+		db.Remove(g.path())
+		delete(db.Guests, g.id)
+		return nil
+	})
+}
+
+var bootDisk = regexp.MustCompile(`size=(\d+)G`)
+
+func qmList(c *Command, _ arguments) int {
+	var b strings.Builder
+	code := c.read(func(_ *view, db *Database) error {
+		for _, g := range sorted(db.guests()) {
+			if g.node != c.Node.Name() || g.kind != "qemu" {
+				continue
+			}
+			if b.Len() == 0 {
+				fmt.Fprintf(&b, "%10s %-20s %-10s %-10s %12s %-10s\n", "VMID", "NAME", "STATUS", "MEM(MB)", "BOOTDISK(GB)", "PID")
+			}
+			keys, state := parseGuest(g.config), db.guestState(g.id)
+			size := 0.0
+			if m := bootDisk.FindStringSubmatch(g.config); m != nil {
+				size, _ = strconv.ParseFloat(m[1], 64)
+			}
+			fmt.Fprintf(&b, "%10s %-20s %-10s %-10s %12.2f %-10d\n", g.id, or(keys["name"], "VM "+g.id), power(state.Running), or(keys["memory"], "512"), size, state.PID)
+		}
+		return nil
+	})
+	c.printf("%s", b.String())
+	return code
+}
+
+func pctList(c *Command, _ arguments) int {
+	var b strings.Builder
+	code := c.read(func(_ *view, db *Database) error {
+		for _, g := range sorted(db.guests()) {
+			if g.node != c.Node.Name() || g.kind != "lxc" {
+				continue
+			}
+			if b.Len() == 0 {
+				fmt.Fprintf(&b, "%-10s %-10s %-12s %-20s\n", "VMID", "Status", "Lock", "Name")
+			}
+			fmt.Fprintf(&b, "%-10s %-10s %-12s %-20s\n", g.id, power(db.guestState(g.id).Running), "", parseGuest(g.config)["hostname"])
+		}
+		return nil
+	})
+	c.printf("%s", b.String())
+	return code
+}

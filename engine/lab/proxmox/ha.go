@@ -1,0 +1,367 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// HA is the runtime state of the HA manager of one cluster: what manager_status and lrm_status hold.
+type HA struct {
+	// Used is when the first resource was added: the managers' loops begin there. Zero before.
+	Used time.Time
+	// Tick is the last loop of the CRM that was computed.
+	Tick   time.Time
+	Master string
+	// Nodes are the node states that the CRM knows: online, maintenance, unknown, fence, gone.
+	Nodes map[string]string
+	// Seen is when each node's LRM last wrote its status.
+	Seen     map[string]time.Time
+	Services map[string]*Service
+	// Commands are queued crm-commands.
+	Commands []string
+	// Armed is empty, or the resource mode of a disarmed HA: "freeze" or "ignore".
+	Disarmed string
+	// Maintenance are nodes in maintenance mode.
+	Maintenance []string
+}
+
+// Service is what the CRM knows of one HA resource.
+type Service struct {
+	Node, State, UID string
+	Running          bool
+	Target           string
+	// Since is when the state was entered.
+	Since time.Time
+}
+
+// crmLoop is how often the CRM and the idle LRMs look at the world.
+const crmLoop = 10 * time.Second
+
+// maxLoops bounds how many loops are computed one by one when much time has passed; nothing changes in
+// the others.
+const maxLoops = 60
+
+// Fencing: a node is called unknown when it is gone, fenced a minute later, and its services are recovered
+// once its agent lock (two minutes) has run out.
+const (
+	fenceAfter   = 60 * time.Second
+	recoverAfter = 130 * time.Second
+	deadAfter    = 30 * time.Second
+)
+
+func (db *Database) resources() []Section { return ParseSections(db.Text("ha/resources.cfg")) }
+
+// advanceHA computes the loops of the managers up to now.
+func (v *view) advanceHA(db *Database) {
+	ha := &db.HA
+	if ha.Used.IsZero() {
+		return
+	}
+	if behind := v.now.Sub(ha.Tick); behind > maxLoops*crmLoop {
+		ha.Tick = v.now.Add(-behind % crmLoop).Add(-maxLoops * crmLoop)
+	}
+	for next := ha.Tick.Add(crmLoop); !next.After(v.now); next = next.Add(crmLoop) {
+		ha.Tick = next
+		v.crmLoop(db, next)
+	}
+}
+
+// useHA starts the managers' loops when there is something to manage.
+func (v *view) useHA(db *Database) {
+	if db.HA.Used.IsZero() {
+		db.HA.Used, db.HA.Tick = v.now, v.now
+		db.HA.Nodes, db.HA.Seen, db.HA.Services = map[string]string{}, map[string]time.Time{}, map[string]*Service{}
+	}
+}
+
+func (v *view) crmLoop(db *Database, now time.Time) {
+	ha := &db.HA
+	members := db.onlineNodes()
+	if conf := db.corosync(); conf == nil {
+		for _, n := range sorted(v.Nodes) {
+			if n.Database == db.ID && v.up[n.Name] {
+				members = []string{n.Name}
+			}
+		}
+	} else if !db.quorum(conf).Quorate {
+		return // without a quorum nobody holds the manager's lock
+	}
+	for _, name := range members {
+		if v.runs(name, "pve-ha-lrm.service", 0) {
+			ha.Seen[name] = now
+		}
+	}
+	if !slices.Contains(members, ha.Master) {
+		if len(members) == 0 {
+			return
+		}
+		ha.Master = members[0]
+	}
+	for _, name := range members {
+		ha.Nodes[name] = "online"
+		if slices.Contains(ha.Maintenance, name) {
+			ha.Nodes[name] = "maintenance"
+		}
+	}
+	for name, state := range ha.Nodes {
+		if slices.Contains(members, name) {
+			continue
+		}
+		gone := now.Sub(ha.Seen[name])
+		switch {
+		case gone >= recoverAfter || state == "gone":
+			ha.Nodes[name] = "unknown"
+		case gone >= fenceAfter:
+			ha.Nodes[name] = "fence"
+		default:
+			ha.Nodes[name] = "unknown"
+		}
+	}
+	v.crmCommands(db)
+	v.crmServices(db, now, members)
+}
+
+func (v *view) crmServices(db *Database, now time.Time, members []string) {
+	ha := &db.HA
+	guests := db.guests()
+	wanted := map[string]Section{}
+	for _, r := range db.resources() {
+		wanted[r.Type+":"+r.ID] = r
+	}
+	for sid := range ha.Services {
+		if _, ok := wanted[sid]; !ok {
+			delete(ha.Services, sid)
+		}
+	}
+	for _, sid := range sortedKeys(wanted) {
+		r := wanted[sid]
+		g, exists := guests[r.ID]
+		if !exists || r.Keys["state"] == "ignored" || ha.Disarmed != "" {
+			delete(ha.Services, sid)
+			continue
+		}
+		s := ha.Services[sid]
+		if s == nil {
+			s = &Service{Node: g.node, UID: fmt.Sprintf("%016x", v.next()), Since: now}
+			ha.Services[sid] = s
+			s.State = "request_stop"
+			if startWanted(r) {
+				s.State = "request_start"
+			}
+			continue
+		}
+		v.crmService(db, s, r, g, now, members)
+	}
+}
+
+func startWanted(r Section) bool {
+	state := r.Keys["state"]
+	return state == "" || state == "started" || state == "enabled"
+}
+
+// crmService moves one service one loop ahead. The LRM's part is done within the loop.
+func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time.Time, members []string) {
+	ha := &db.HA
+	set := func(state string) {
+		if s.State != state {
+			s.State, s.Since = state, now
+		}
+	}
+	power := func(on bool) {
+		state := db.guestState(g.id)
+		state.Running, s.Running = on, on
+	}
+	if !slices.Contains(members, s.Node) {
+		switch gone := now.Sub(ha.Seen[s.Node]); {
+		case gone >= recoverAfter:
+			if target := v.place(db, r, s.Node, members); target != "" {
+				db.moveGuest(g, target, now)
+				s.Node = target
+				s.Running = false
+				set("request_start")
+				if !startWanted(r) {
+					set("request_stop")
+				}
+			} else {
+				set("recovery")
+			}
+		case gone >= fenceAfter:
+			set("fence")
+		}
+		return
+	}
+	switch s.State {
+	case "request_start":
+		set("started")
+	case "started":
+		switch target := v.place(db, r, s.Node, members); {
+		case !startWanted(r):
+			set("request_stop")
+		case target != "" && target != s.Node && v.mustMove(db, r, s.Node):
+			set("migrate")
+			s.Target = target
+		default:
+			power(true)
+		}
+	case "request_stop":
+		power(false)
+		set("stopped")
+	case "stopped":
+		if startWanted(r) {
+			set("request_start")
+		} else if s.Running {
+			power(false)
+		}
+	case "migrate", "relocate":
+		db.moveGuest(g, s.Target, now)
+		s.Node, s.Target = s.Target, ""
+		set("started")
+		if !startWanted(r) {
+			set("request_stop")
+		}
+	case "fence", "recovery":
+		set("request_start")
+	}
+}
+
+// guestState is the power state of a guest.
+func (db *Database) guestState(id string) *GuestState {
+	if db.Guests[id] == nil {
+		db.Guests[id] = &GuestState{}
+	}
+	return db.Guests[id]
+}
+
+func (db *Database) moveGuest(g guest, node string, now time.Time) {
+	if g.node == node {
+		return
+	}
+	target := g
+	target.node = node
+	db.Rename(g.path(), target.path(), now)
+}
+
+// affinity is what groups or node-affinity rules say of a resource: priorities by node, and whether
+// other nodes are ruled out.
+func (v *view) affinity(db *Database, r Section) (priorities map[string]int, strict bool) {
+	sid := r.Type + ":" + r.ID
+	var nodes string
+	for _, rule := range ParseSections(db.Text("ha/rules.cfg")) {
+		if _, off := rule.Keys["disable"]; !off && rule.Type == "node-affinity" && slices.Contains(strings.Split(rule.Keys["resources"], ","), sid) {
+			nodes, strict = rule.Keys["nodes"], rule.Keys["strict"] == "1"
+		}
+	}
+	if group := r.Keys["group"]; group != "" {
+		for _, g := range ParseSections(db.Text("ha/groups.cfg")) {
+			if g.ID == group {
+				nodes, strict = g.Keys["nodes"], g.Keys["restricted"] == "1"
+			}
+		}
+	}
+	if nodes == "" {
+		return nil, false
+	}
+	return nodePriorities(nodes), strict
+}
+
+func nodePriorities(text string) map[string]int {
+	priorities := map[string]int{}
+	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
+		name, priority, _ := strings.Cut(entry, ":")
+		priorities[name], _ = strconv.Atoi(priority)
+	}
+	return priorities
+}
+
+// place chooses the node for a service: the listed one of the highest priority that is online, the
+// current one among equals; empty if a strict rule leaves none.
+func (v *view) place(db *Database, r Section, current string, members []string) string {
+	var usable []string
+	for _, name := range members {
+		if !slices.Contains(db.HA.Maintenance, name) {
+			usable = append(usable, name)
+		}
+	}
+	priorities, strict := v.affinity(db, r)
+	best, bestPriority := "", -1
+	for _, name := range usable {
+		priority, listed := priorities[name]
+		if !listed {
+			if strict && priorities != nil {
+				continue
+			}
+			priority = -1
+		}
+		if best == "" || priority > bestPriority || priority == bestPriority && name == current {
+			best, bestPriority = name, priority
+		}
+	}
+	return best
+}
+
+// mustMove says whether a running service leaves its node for a better one.
+func (v *view) mustMove(db *Database, r Section, node string) bool {
+	if slices.Contains(db.HA.Maintenance, node) {
+		return true
+	}
+	if r.Keys["failback"] == "0" {
+		return false
+	}
+	priorities, strict := v.affinity(db, r)
+	if priorities == nil {
+		return false
+	}
+	own, listed := priorities[node]
+	if !listed {
+		return strict || len(priorities) > 0
+	}
+	for name, priority := range priorities {
+		if priority > own && db.HA.Nodes[name] == "online" {
+			return true
+		}
+	}
+	return false
+}
+
+// crmCommands carries out what was queued.
+func (v *view) crmCommands(db *Database) {
+	ha := &db.HA
+	for _, line := range ha.Commands {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 3 && (f[0] == "migrate" || f[0] == "relocate"):
+			s := ha.Services[f[1]]
+			if s == nil || ha.Nodes[f[2]] != "online" || s.Node == f[2] || !v.allowed(db, f[1], f[2]) {
+				continue
+			}
+			s.State, s.Target, s.Since = f[0], f[2], ha.Tick
+		case len(f) == 2 && f[0] == "enable-node-maintenance":
+			if !slices.Contains(ha.Maintenance, f[1]) {
+				ha.Maintenance = append(ha.Maintenance, f[1])
+			}
+		case len(f) == 2 && f[0] == "disable-node-maintenance":
+			ha.Maintenance = slices.DeleteFunc(ha.Maintenance, func(n string) bool { return n == f[1] })
+		case len(f) == 2 && f[0] == "disarm-ha":
+			ha.Disarmed = f[1]
+		case len(f) == 1 && f[0] == "arm-ha":
+			ha.Disarmed = ""
+		}
+	}
+	ha.Commands = nil
+	delete(db.Files, "ha/crm_commands")
+}
+
+// allowed says whether rules let a service run on a node.
+func (v *view) allowed(db *Database, sid, node string) bool {
+	for _, r := range db.resources() {
+		if r.Type+":"+r.ID == sid {
+			priorities, strict := v.affinity(db, r)
+			_, listed := priorities[node]
+			return listed || !strict || priorities == nil
+		}
+	}
+	return false
+}

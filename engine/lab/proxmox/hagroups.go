@@ -1,0 +1,110 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const groupsFile = "ha/groups.cfg"
+
+// groups refuses what concerns groups from PVE 9 on.
+func groups(c *Command, verb string) error {
+	if c.Node.Debian() != "bookworm" {
+		return failed(exitENOENT, "cannot %s: %s", verb, migratedToRules)
+	}
+	return nil
+}
+
+func (v *view) writeGroups(db *Database, all []Section) {
+	db.Write(groupsFile, []byte(FormatSections(all, "nodes")), v.now)
+}
+
+func haGroupadd(c *Command, a arguments) int {
+	return c.change(func(v *view, db *Database) error {
+		if err := groups(c, "create group"); err != nil {
+			return err
+		}
+		all := ParseSections(db.Text(groupsFile))
+		if section(all, a.get("group")) >= 0 {
+			return fmt.Errorf("create ha group failed: ha group ID '%s' already defined", a.get("group"))
+		}
+		all = append(all, Section{Type: "group", ID: a.get("group"), Keys: groupKeys(a, map[string]string{})})
+		v.writeGroups(db, all)
+		return nil
+	})
+}
+
+func groupKeys(a arguments, keys map[string]string) map[string]string {
+	for _, key := range []string{"nodes", "comment", "restricted", "nofailback"} {
+		if !a.has(key) {
+			continue
+		}
+		keys[key] = a.get(key)
+		switch key {
+		case "restricted", "nofailback":
+			keys[key] = fmt.Sprint(number(a.bool(key)))
+		case "comment":
+			keys[key] = encodeComment(a.get(key))
+		}
+	}
+	return keys
+}
+
+func haGroupset(c *Command, a arguments) int {
+	return c.change(func(v *view, db *Database) error {
+		if err := groups(c, "update group"); err != nil {
+			return err
+		}
+		all := ParseSections(db.Text(groupsFile))
+		i := section(all, a.get("group"))
+		if i < 0 {
+			return fmt.Errorf("update ha group failed: no such ha group '%s'", a.get("group"))
+		}
+		groupKeys(a, all[i].Keys)
+		for _, key := range splitList(a.get("delete")) {
+			delete(all[i].Keys, key)
+		}
+		v.writeGroups(db, all)
+		return nil
+	})
+}
+
+func haGroupremove(c *Command, a arguments) int {
+	return c.change(func(v *view, db *Database) error {
+		if err := groups(c, "delete group"); err != nil {
+			return err
+		}
+		for _, r := range db.resources() {
+			if r.Keys["group"] == a.get("group") {
+				return fmt.Errorf("delete ha group failed: ha group is used by service '%s:%s'", r.Type, r.ID)
+			}
+		}
+		all := ParseSections(db.Text(groupsFile))
+		if i := section(all, a.get("group")); i >= 0 {
+			v.writeGroups(db, slices.Delete(all, i, i+1))
+		}
+		return nil
+	})
+}
+
+func haGroupconfig(c *Command, _ arguments) int {
+	var out strings.Builder
+	code := c.read(func(v *view, db *Database) error {
+		if err := groups(c, "index groups"); err != nil {
+			return err
+		}
+		all := ParseSections(db.Text(groupsFile))
+		slices.SortFunc(all, func(x, y Section) int { return strings.Compare(x.ID, y.ID) })
+		for _, g := range all {
+			fmt.Fprintf(&out, "group: %s\n", g.ID)
+			for _, key := range sortedKeys(g.Keys) {
+				fmt.Fprintf(&out, "\t%s %s\n", key, decodeComment(g.Keys[key]))
+			}
+			out.WriteString("\n")
+		}
+		return nil
+	})
+	c.printf("%s", out.String())
+	return code
+}

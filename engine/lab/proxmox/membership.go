@@ -1,0 +1,131 @@
+package proxmox
+
+import (
+	"slices"
+	"time"
+)
+
+// How long corosync needs, from its start to being a member: token and consensus timeouts on a LAN.
+const joinDelay = 1500 * time.Millisecond
+
+// Ring is the runtime state of corosync in one cluster.
+type Ring struct {
+	// Sequence is the number of the ring, printed in hexadecimal. It grows by four with every change.
+	Sequence int
+	// Members are the ids of the nodes that form the quorum's partition.
+	Members []int
+	// Expected is set by `pvecm expected` and forgotten when corosync.conf changes; zero is unset.
+	Expected int
+	// Reloaded is when members last took over a changed corosync.conf.
+	Reloaded time.Time
+}
+
+func (r Ring) clone() Ring {
+	r.Members = slices.Clone(r.Members)
+	return r
+}
+
+// firstSequence is one less step than the first ring that corosync forms (1.5).
+const firstSequence = 1
+
+// refreshRing brings the membership of a cluster up to now.
+func (v *view) refreshRing(db *Database) {
+	conf := db.corosync()
+	if conf == nil {
+		return
+	}
+	var members []int
+	for _, n := range conf.Nodes {
+		if v.member(db, n.Name) {
+			members = append(members, n.ID)
+		}
+	}
+	slices.Sort(members)
+	if len(members) == 0 || slices.Equal(members, db.Ring.Members) {
+		return
+	}
+	if db.Ring.Sequence == 0 {
+		db.Ring.Sequence = firstSequence
+	}
+	if total := conf.votes(members); db.Ring.Expected > 0 && total > db.Ring.Expected {
+		db.Ring.Expected = total
+	}
+	db.Ring.Sequence += 4
+	db.Ring.Members = members
+}
+
+// member says whether a node's corosync takes part in the ring.
+func (v *view) member(db *Database, node string) bool {
+	n := v.Nodes[node]
+	if n == nil || n.Database != db.ID || n.Removed {
+		return false
+	}
+	delay := joinDelay
+	if conf := db.corosync(); conf != nil && len(conf.Nodes) == 1 {
+		delay = 0
+	}
+	return v.runs(node, "corosync.service", delay)
+}
+
+func (c *Corosync) votes(ids []int) int {
+	total := 0
+	for _, n := range c.Nodes {
+		if slices.Contains(ids, n.ID) {
+			total += n.Votes
+		}
+	}
+	return total
+}
+
+// Quorum is what votequorum computes for a cluster.
+type Quorum struct {
+	Expected, Total, Needed int
+	Quorate                 bool
+}
+
+func (db *Database) quorum(conf *Corosync) Quorum {
+	q := Quorum{Expected: db.Ring.Expected}
+	if q.Expected == 0 {
+		for _, n := range conf.Nodes {
+			q.Expected += n.Votes
+		}
+	}
+	q.Total = conf.votes(db.Ring.Members)
+	q.Needed = q.Expected/2 + 1
+	q.Quorate = q.Total >= q.Needed
+	return q
+}
+
+// quorate says whether a node may write to its /etc/pve: standalone nodes always may.
+func (v *view) quorate(node string) bool {
+	db := v.database(node)
+	if db == nil {
+		return false
+	}
+	conf := db.corosync()
+	if conf == nil {
+		return true
+	}
+	return v.member(db, node) && db.quorum(conf).Quorate
+}
+
+// online says whether a cluster counts a node as online.
+func (db *Database) online(conf *Corosync, node string) bool {
+	n := conf.node(node)
+	return n != nil && slices.Contains(db.Ring.Members, n.ID)
+}
+
+// onlineNodes are the names of the members, sorted.
+func (db *Database) onlineNodes() []string {
+	conf := db.corosync()
+	if conf == nil {
+		return nil
+	}
+	var names []string
+	for _, n := range conf.Nodes {
+		if slices.Contains(db.Ring.Members, n.ID) {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}

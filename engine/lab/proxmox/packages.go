@@ -1,0 +1,197 @@
+package proxmox
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"hlplay/engine/lab/machine"
+)
+
+// Versions of the packages, by Debian release: those of the recordings where they are known.
+type edition struct {
+	proxmoxVE, manager, cluster, ha, storage, qemu, container, corosync, common, access string
+	kernel                                                                              string // release
+	ceph                                                                                map[string]string
+}
+
+var editions = map[string]edition{
+	"bookworm": {"8.4.0", "8.4.1", "8.1.0", "4.0.7", "8.3.6", "8.3.12", "5.2.6", "3.1.9-pve1", "8.3.1", "8.2.2", "6.8.12-9-pve",
+		map[string]string{"quincy": "17.2.8", "reef": "18.2.7", "squid": "19.2.3"}},
+	"trixie": {"9.2.0", "9.2.11", "9.1.6", "5.2.0", "9.1.7", "9.2.6", "6.1.10", "3.1.9-pve2", "9.2.1", "9.1.1", "6.17.13-2-pve",
+		map[string]string{"squid": "19.2.3", "tentacle": "20.2.0"}},
+}
+
+const pveComponent = "pve-no-subscription"
+
+// Packages are those of Proxmox's repositories for a Debian release: Proxmox VE in pve-no-subscription
+// and pve-test, Ceph in ceph-RELEASE/no-subscription.
+func Packages(w *World, debian string) []machine.Package {
+	e := editions[debian]
+	var all []machine.Package
+	for _, component := range []string{pveComponent, map[string]string{"bookworm": "pvetest", "trixie": "pve-test"}[debian]} {
+		for _, p := range append(w.pvePackages(debian, e), kernelPackages(debian, e)...) {
+			p.Component = component
+			all = append(all, p)
+		}
+	}
+	for _, name := range sortedKeys(e.ceph) {
+		for _, component := range []string{"no-subscription", "test"} {
+			for _, p := range w.cephPackages(debian, name, e.ceph[name]) {
+				p.Component = "ceph-" + name + "/" + component
+				all = append(all, p)
+			}
+		}
+	}
+	for i := range all {
+		all[i].Debian = debian
+	}
+	return all
+}
+
+// programs are machine programs by path.
+func (w *World) programs(paths ...string) map[string]machine.Program {
+	found := map[string]machine.Program{}
+	for _, file := range paths {
+		name := path.Base(file)
+		found[file] = w.machineProgram(name, Programs()[name])
+	}
+	return found
+}
+
+// units are enabled services that run.
+func (w *World) units(names ...string) []machine.Unit {
+	var all []machine.Unit
+	for _, name := range names {
+		all = append(all, w.machineUnit(machine.UnitName(name), true, true))
+	}
+	return all
+}
+
+func (w *World) pvePackages(debian string, e edition) []machine.Package {
+	enterprise := map[string]string{"/etc/apt/sources.list.d/pve-enterprise.sources": "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"}
+	if debian == "bookworm" {
+		enterprise = map[string]string{"/etc/apt/sources.list.d/pve-enterprise.list": "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"}
+	}
+	corosync := w.machineUnit("corosync.service", false, false)
+	packages := []machine.Package{
+		{Name: "proxmox-ve", Version: e.proxmoxVE, Depends: []string{"pve-manager", "pve-cluster", "corosync", "qemu-server", "pve-container", "pve-ha-manager", "libpve-storage-perl", "proxmox-default-kernel", "ifupdown2", "pve-firewall"},
+			Removed: protect},
+		{Name: "pve-cluster", Version: e.cluster, Depends: []string{"libpve-common-perl", "libpve-cluster-perl", "corosync", "rsync", "openssl"},
+			Programs: w.programs("/usr/bin/pvecm"), Units: w.units("pve-cluster"), Files: map[string]string{"/usr/bin/pmxcfs": "\x7fELF"}, Installed: w.installCluster},
+		{Name: "libpve-cluster-perl", Version: e.cluster}, {Name: "libpve-common-perl", Version: e.common}, {Name: "libpve-access-control", Version: e.access},
+		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
+		{Name: "libknet1", Version: "1.30-pve2"},
+		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
+			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterprise,
+			Units: w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests"), Installed: installManager,
+			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
+		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: w.units("watchdog-mux", "pve-ha-crm", "pve-ha-lrm"),
+			Files: map[string]string{"/etc/default/pve-ha-manager": "# select watchdog module (default is softdog)\n#WATCHDOG_MODULE=ipmi_watchdog\n"}},
+		{Name: "qemu-server", Version: e.qemu, Depends: []string{"pve-qemu-kvm", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/qm")},
+		{Name: "pve-qemu-kvm", Version: "10.1.2-3"},
+		{Name: "pve-container", Version: e.container, Depends: []string{"lxc-pve", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/pct")},
+		{Name: "lxc-pve", Version: "6.0.5-1"},
+		{Name: "libpve-storage-perl", Version: e.storage, Programs: w.programs("/usr/sbin/pvesm")},
+		{Name: "pve-firewall", Version: "6.0.4", Units: w.units("pve-firewall")},
+		{Name: "ifupdown2", Version: "3.3.0-1+pmx11", Conflicts: []string{"ifupdown"}, Units: []machine.Unit{{Name: "networking.service", Enabled: true, Active: true}}, Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}},
+	}
+	switch debian {
+	case "trixie":
+		// Until a Ceph repository is set the client comes from Debian itself.
+		packages = append(packages, w.clientPackages("18.2.7+ds-1")...)
+	default:
+		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
+	}
+	// On trixie the package owns the keyring's file; whoever has the repository has the file already.
+	return append(packages, machine.Package{Name: "proxmox-archive-keyring", Version: "4.0"})
+}
+
+// protect is the apt hook that keeps proxmox-ve.
+func protect(m *machine.Machine, out io.Writer) error {
+	if _, err := m.FS().Stat("/please-remove-proxmox-ve"); err == nil {
+		return nil
+	}
+	fmt.Fprint(out, "W: (pve-apt-hook) !! WARNING !!\nW: (pve-apt-hook) You are attempting to remove the meta-package 'proxmox-ve'!\nW: (pve-apt-hook)\nW: (pve-apt-hook) If you really want to permanently remove 'proxmox-ve' from your system, run the following command\nW: (pve-apt-hook)\ttouch '/please-remove-proxmox-ve'\n")
+	return fmt.Errorf("the meta-package proxmox-ve is protected")
+}
+
+// installCluster is pve-cluster's postinst: it starts pmxcfs, which needs a node name that resolves to an
+// address of the LAN.
+func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
+	unit := w.machineUnit("pve-cluster.service", true, false)
+	m.Units().Add(unit)
+	if err := m.Units().Start(unit.Name); err != nil {
+		fmt.Fprintln(out, err)
+		return fmt.Errorf("pve-cluster.service did not start")
+	}
+	return nil
+}
+
+// installManager is what pve-manager's postinst does to files that it does not own.
+func installManager(m *machine.Machine, _ io.Writer) error {
+	const file = "/etc/lvm/lvm.conf"
+	content, err := readAll(m, file)
+	if err != nil || strings.Contains(content, "added by pve-manager") {
+		return nil // no LVM here, or done before
+	}
+	content += "devices {\n     # added by pve-manager to avoid scanning ZFS zvols and Ceph rbds\n     global_filter=[\"r|/dev/zd.*|\",\"r|/dev/rbd.*|\",\"r|/dev/nbd.*|\"]\n}\n"
+	n := &machineNode{m: m, fs: m.FS()}
+	return n.WriteFile(file, []byte(content), 0o644)
+}
+
+func readAll(m *machine.Machine, file string) (string, error) {
+	n := &machineNode{m: m, fs: m.FS()}
+	content, err := n.ReadFile(file)
+	return string(content), err
+}
+
+func kernelPackages(debian string, e edition) []machine.Package {
+	series := strings.Join(strings.SplitN(e.kernel, ".", 3)[:2], ".")
+	version := strings.TrimSuffix(e.kernel, "-pve")
+	image := "proxmox-kernel-" + e.kernel + "-signed"
+	return []machine.Package{
+		{Name: "proxmox-default-kernel", Version: map[string]string{"bookworm": "1.1.0", "trixie": "2.0.2"}[debian], Depends: []string{"proxmox-kernel-" + series}},
+		{Name: "proxmox-kernel-" + series, Version: version, Depends: []string{image}},
+		{Name: image, Version: version, Depends: []string{"pve-firmware"}, Files: map[string]string{
+			"/boot/vmlinuz-" + e.kernel:                         "kernel " + e.kernel + "\n",
+			"/boot/initrd.img-" + e.kernel:                      "initrd " + e.kernel + "\n",
+			"/boot/config-" + e.kernel:                          "CONFIG_MODULES=y\n",
+			"/usr/lib/modules/" + e.kernel + "/modules.builtin": "kernel/fs/ext4/ext4.ko\n",
+			"/usr/lib/modules/" + e.kernel + "/modules.order":   "",
+		}},
+		{Name: "pve-firmware", Version: "3.17-2"},
+		{Name: "pve-headers", Version: version},
+	}
+}
+
+// clientPackages are Ceph's client side, which Proxmox VE depends on.
+func (w *World) clientPackages(version string) []machine.Package {
+	return []machine.Package{
+		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
+		{Name: "ceph-fuse", Version: version, Files: map[string]string{"/usr/bin/ceph-fuse": "\x7fELF"}},
+	}
+}
+
+// cephPackages are one release of Ceph's servers.
+func (w *World) cephPackages(debian, name, upstream string) []machine.Package {
+	version := upstream + map[string]string{"bookworm": "-pve1", "trixie": "-pve1"}[debian]
+	target := func(kind string) machine.Unit {
+		return machine.Unit{Name: "ceph-" + kind + ".target", Enabled: true, Active: true}
+	}
+	template := func(kind string) map[string]string {
+		return map[string]string{"/usr/lib/systemd/system/ceph-" + kind + "@.service": "[Unit]\nDescription=Ceph " + kind + " daemon\nPartOf=ceph-" + kind + ".target\n\n[Service]\nExecStart=/usr/bin/ceph-" + kind + " -f --cluster ${CLUSTER} --id %i\n\n[Install]\nWantedBy=ceph-" + kind + ".target\n",
+			"/usr/bin/ceph-" + kind: "\x7fELF"}
+	}
+	base := []machine.Package{
+		{Name: "ceph", Version: version, Depends: []string{"ceph-mon", "ceph-mgr", "ceph-osd"}},
+		{Name: "ceph-base", Version: version, Depends: []string{"ceph-common"}, Files: map[string]string{"/usr/bin/crushtool": "\x7fELF", "/usr/bin/monmaptool": "\x7fELF", "/var/lib/ceph/crash/posted/.keep": ""}, Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}, {Name: "ceph-crash.service", Enabled: true, Active: true}}},
+		{Name: "ceph-volume", Version: version, Depends: []string{"ceph-osd"}, Programs: w.programs("/usr/sbin/ceph-volume")},
+		{Name: "gdisk", Version: "1.0.10-2"}, {Name: "nvme-cli", Version: "2.13-2"},
+	}
+	for _, kind := range []string{"mon", "mgr", "osd", "mds"} {
+		base = append(base, machine.Package{Name: "ceph-" + kind, Version: version, Depends: []string{"ceph-base"}, Units: []machine.Unit{target(kind)}, Files: template(kind)})
+	}
+	return append(base, w.clientPackages(version)...)
+}

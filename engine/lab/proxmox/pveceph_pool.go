@@ -1,0 +1,452 @@
+package proxmox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// cephReady checks what pool and file system commands need, the monitors included.
+func (c *Command) cephReady() error {
+	if err := c.ready(); err != nil {
+		return err
+	}
+	var err error
+	c.World.at(func(v *view) {
+		if !v.database(c.Node.Name()).Has(adminKeyring) {
+			err = failed(exitENOENT, "ceph not fully configured - missing '/etc/pve/priv/ceph.client.admin.keyring'")
+		}
+	})
+	return err
+}
+
+// poolOptions are what a command line says of a pool, under Ceph's names.
+func poolOptions(a arguments) map[string]string {
+	options := map[string]string{}
+	for _, key := range []string{"size", "min_size", "pg_num", "pg_num_min", "crush_rule", "application", "pg_autoscale_mode", "target_size", "target_size_ratio"} {
+		if a.has(key) {
+			options[key] = a.get(key)
+		}
+	}
+	return options
+}
+
+// applyPool sets options as PVE does: size first, the others by name, those that have the value skipped.
+func (c *Command) applyPool(name string, options map[string]string, out io.Writer) error {
+	keys := sortedKeys(options)
+	if i := slices.Index(keys, "size"); i > 0 {
+		keys = append([]string{"size"}, slices.Delete(keys, i, i+1)...)
+	}
+	var failedKeys []string
+	for _, key := range keys {
+		var r reply
+		var skip bool
+		c.World.at(func(v *view) {
+			ceph := v.cephOf(c.Node.Name())
+			p := ceph.pool(name)
+			if p == nil {
+				r = refuse(eNOENT, "unrecognized pool '%s'", name)
+				return
+			}
+			if key == "application" {
+				fmt.Fprintf(out, "pool %s: applying application = %s\n", name, options[key])
+				r = poolApplication(true)(v, ceph, []string{name, options[key]})
+				return
+			}
+			cephKey, value := key, options[key]
+			if key == "target_size" {
+				cephKey = "target_size_bytes"
+			}
+			for _, m := range ceph.poolKeys(p) {
+				if m.key == cephKey && fmt.Sprint(m.value) == value {
+					skip = true
+				}
+			}
+			if skip {
+				fmt.Fprintf(out, "skipping '%s', did not change\n", key)
+				return
+			}
+			fmt.Fprintf(out, "pool %s: applying %s = %s\n", name, key, value)
+			r = ceph.setPool(v, p, cephKey, value, false)
+		})
+		if r.errno != 0 {
+			fmt.Fprintf(out, "%s\n", strings.TrimSpace(r.err))
+			failedKeys = append(failedKeys, key)
+		}
+		if r.changed {
+			if err := c.sleep(time.Second); err != nil {
+				return err
+			}
+		}
+	}
+	if len(failedKeys) > 0 {
+		return fmt.Errorf("Could not set: %s", strings.Join(failedKeys, ", "))
+	}
+	return nil
+}
+
+// makePool creates a pool or, as Ceph does, lets an existing one be.
+func (c *Command) makePool(name, pgs, rule string) error {
+	var r reply
+	c.World.at(func(v *view) {
+		args := []string{name, pgs, pgs}
+		if rule != "" {
+			args = append(args, "replicated", rule)
+		}
+		r = poolCreate(v, v.cephOf(c.Node.Name()), args)
+	})
+	if r.errno != 0 {
+		return fmt.Errorf("error with 'osd pool create': mon_cmd failed - %s", strings.TrimSpace(r.err))
+	}
+	return nil
+}
+
+func pvePoolCreate(c *Command, a arguments) int {
+	if err := c.cephReady(); err != nil {
+		return c.report(err)
+	}
+	if a.has("erasure-coding") {
+		return c.die(exitDie, "could not create erasure code profile 'pve_ec_%s': the lab has no erasure-coded pools", a.get("name"))
+	}
+	name := a.get("name")
+	c.task("cephcreatepool", name, func(out io.Writer) error {
+		if err := c.rados(taskTimeout); err != nil {
+			return err
+		}
+		options := poolOptions(a)
+		for key, value := range map[string]string{"size": "3", "min_size": "2", "pg_num": "128", "application": "rbd", "pg_autoscale_mode": "warn"} {
+			if options[key] == "" {
+				options[key] = value
+			}
+		}
+		if err := c.makePool(name, options["pg_num"], options["crush_rule"]); err != nil {
+			return err
+		}
+		if err := c.applyPool(name, options, out); err != nil {
+			return err
+		}
+		if !a.bool("add_storages") {
+			return nil
+		}
+		var err error
+		c.World.at(func(v *view) {
+			err = v.addStorage(v.database(c.Node.Name()), Section{Type: "rbd", ID: name, Keys: map[string]string{"pool": name, "content": "images,rootdir", "krbd": "0"}})
+		})
+		if err != nil {
+			return fmt.Errorf("adding PVE storage for ceph pool '%s' failed: create storage failed: %w", name, err)
+		}
+		return nil
+	})
+	return 0
+}
+
+func pvePoolSet(c *Command, a arguments) int {
+	if err := c.cephReady(); err != nil {
+		return c.report(err)
+	}
+	name := a.get("name")
+	c.task("cephsetpool", name, func(out io.Writer) error {
+		if err := c.rados(taskTimeout); err != nil {
+			return err
+		}
+		if err := c.knownPool(name); err != nil {
+			return err
+		}
+		return c.applyPool(name, poolOptions(a), out)
+	})
+	return 0
+}
+
+func (c *Command) knownPool(name string) (err error) {
+	c.World.at(func(v *view) {
+		if v.cephOf(c.Node.Name()).pool(name) == nil {
+			err = fmt.Errorf("error with 'osd pool get': mon_cmd failed - unrecognized pool '%s'", name)
+		}
+	})
+	return err
+}
+
+// poolList is what the API says of the pools. What the autoscaler would add is null without its advice.
+func (v *view) poolList(c *Command, ceph *Ceph) []any {
+	all := []any{}
+	for _, p := range ceph.Pools {
+		rule := ""
+		if r := ceph.ruleByID(p.Rule); r != nil {
+			rule = r.Name
+		}
+		apps := map[string]any{}
+		for _, name := range p.Applications {
+			apps[name] = map[string]any{}
+		}
+		entry := map[string]any{"pool": p.ID, "pool_name": p.Name, "type": "replicated", "size": p.Size, "min_size": p.MinSize, "pg_num": p.PGs, "crush_rule": p.Rule, "crush_rule_name": rule,
+			"pg_autoscale_mode": p.Autoscale, "application_metadata": apps, "bytes_used": 0, "percent_used": 0}
+		for _, key := range []string{"pg_num_min", "target_size_ratio"} {
+			if value := p.Options[key]; value != "" {
+				entry[key] = optionValue(value)
+			} else if ceph.ActiveMgr != "" {
+				entry[key] = nil
+			}
+		}
+		if value := p.Options["target_size_bytes"]; value != "" {
+			entry["target_size"] = optionValue(value)
+		} else if ceph.ActiveMgr != "" {
+			entry["target_size"] = nil
+		}
+		if ceph.ActiveMgr != "" && len(ceph.upOSDs(v)) > 0 {
+			entry["pg_num_final"] = p.PGs
+			entry["autoscale_status"] = map[string]any{"pool_id": p.ID, "pool_name": p.Name, "pg_num_final": p.PGs, "pg_num_target": p.PGs, "would_adjust": false, "pg_autoscale_mode": p.Autoscale}
+		}
+		all = append(all, entry)
+	}
+	return all
+}
+
+func pvePoolLs(c *Command, a arguments) int {
+	if err := c.ready(); err != nil {
+		return c.report(err)
+	}
+	if err := c.rados(radosTimeout); err != nil {
+		return c.report(err)
+	}
+	var all []any
+	c.World.at(func(v *view) { all = v.poolList(c, v.cephOf(c.Node.Name())) })
+	columns := []column{{title: "Name"}, {"Size", true}, {"Min Size", true}, {"PG Num", true}, {"min. PG Num", true}, {"Optimal PG Num", true}, {title: "PG Autoscale Mode"}, {"PG Autoscale Target Size", true}, {"PG Autoscale Target Ratio", true},
+		{title: "Crush Rule Name"}, {"%-Used", true}, {"Used", true}}
+	c.show(all, a, columns, func(e map[string]any) []string {
+		return []string{textOf(e["pool_name"]), textOf(e["size"]), textOf(e["min_size"]), textOf(e["pg_num"]), textOf(e["pg_num_min"]), textOf(e["pg_num_final"]), textOf(e["pg_autoscale_mode"]), textOf(e["target_size"]), textOf(e["target_size_ratio"]),
+			textOf(e["crush_rule_name"]), textOf(e["percent_used"]), "0.00 B"}
+	})
+	return 0
+}
+
+func pvePoolGet(c *Command, a arguments) int {
+	if err := c.ready(); err != nil {
+		return c.report(err)
+	}
+	if err := c.rados(radosTimeout); err != nil {
+		return c.report(err)
+	}
+	if err := c.knownPool(a.get("name")); err != nil {
+		return c.report(err)
+	}
+	var value map[string]any
+	c.World.at(func(v *view) {
+		ceph := v.cephOf(c.Node.Name())
+		p := ceph.pool(a.get("name"))
+		yes := func(b bool) any {
+			if c.Node.Debian() == "bookworm" {
+				return number(b)
+			}
+			return b
+		}
+		value = map[string]any{"id": p.ID, "name": p.Name, "size": p.Size, "min_size": p.MinSize, "pg_num": p.PGs, "pgp_num": p.PGPs, "crush_rule": ceph.ruleByID(p.Rule).Name, "pg_autoscale_mode": p.Autoscale,
+			"fast_read": yes(false), "hashpspool": yes(true), "use_gmt_hitset": yes(true), "pg_num_min": nil, "target_size": nil, "target_size_ratio": nil}
+		for _, flag := range []string{"nodeep-scrub", "nodelete", "nopgchange", "noscrub", "nosizechange", "write_fadvise_dontneed"} {
+			value[flag] = yes(p.has(flag))
+		}
+		for key, option := range map[string]string{"pg_num_min": "pg_num_min", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"} {
+			if text := p.Options[option]; text != "" {
+				value[key] = optionValue(text)
+			}
+		}
+		if a.bool("verbose") {
+			value["application_list"] = append([]string{}, p.Applications...)
+		}
+	})
+	c.print(value, a, func() string { return apiText(value) })
+	return 0
+}
+
+func pvePoolDestroy(c *Command, a arguments) int {
+	if err := c.cephReady(); err != nil {
+		return c.report(err)
+	}
+	name := a.get("name")
+	c.task("cephdestroypool", name, func(out io.Writer) error {
+		if err := c.rados(taskTimeout); err != nil {
+			return err
+		}
+		var using []string
+		var osds int
+		c.World.at(func(v *view) {
+			for _, s := range v.database(c.Node.Name()).storages() {
+				if s.Type == "rbd" && s.Keys["pool"] == name {
+					using = append(using, s.ID)
+				}
+			}
+			osds = len(v.cephOf(c.Node.Name()).upOSDs(v))
+		})
+		for _, id := range using {
+			fmt.Fprintf(out, "checking storage '%s' for RBD images..\n", id)
+			if osds == 0 { // rbd waits for OSDs for ever
+				if err := c.sleep(blockLimit); err != nil {
+					return err
+				}
+				return errors.New("got timeout")
+			}
+		}
+		var r reply
+		c.World.at(func(v *view) {
+			r = poolRm(v, v.cephOf(c.Node.Name()), []string{name, name, "--yes-i-really-really-mean-it"})
+			if r.errno == 0 && a.bool("remove_storages") {
+				db := v.database(c.Node.Name())
+				all := ParseSections(db.Text(storageFile))
+				all = slices.DeleteFunc(all, func(s Section) bool { return slices.Contains(using, s.ID) })
+				for _, id := range using {
+					db.Remove("priv/ceph/" + id + ".keyring")
+				}
+				v.writeStorages(db, all)
+			}
+		})
+		if r.errno != 0 {
+			return fmt.Errorf("error with 'osd pool delete': mon_cmd failed - %s", r.err)
+		}
+		return nil
+	})
+	return 0
+}
+
+func pveFSCreate(c *Command, a arguments) int {
+	if err := c.cephReady(); err != nil {
+		return c.report(err)
+	}
+	if err := c.rados(radosTimeout); err != nil {
+		return c.report(err)
+	}
+	name := a.or("name", "cephfs")
+	data, meta := name+"_data", name+"_metadata"
+	var err error
+	c.World.at(func(v *view) {
+		ceph := v.cephOf(c.Node.Name())
+		running := len(v.standbyMDSs(ceph))
+		for _, f := range ceph.FileSystems {
+			running += number(f.Active != "")
+		}
+		switch {
+		case ceph.pool(data) != nil || ceph.pool(meta) != nil:
+			err = fmt.Errorf("ceph pools '%s' and/or '%s' already exist", data, meta)
+		case ceph.fileSystem(name) != nil:
+			err = fmt.Errorf("ceph fs '%s' already exists", name)
+		case running == 0:
+			err = errors.New("no running Metadata Server (MDS) found!")
+		case len(v.standbyMDSs(ceph)) == 0:
+			err = errors.New("no standby Metadata Server (MDS) found!")
+		case a.bool("add-storage") && section(v.database(c.Node.Name()).storages(), name) >= 0:
+			err = fmt.Errorf("storage ID '%s' already defined", name)
+		}
+	})
+	if err != nil {
+		return c.report(err)
+	}
+	c.task("cephfscreate", name, func(out io.Writer) error { return createFS(c, name, a, out) })
+	return 0
+}
+
+func createFS(c *Command, name string, a arguments, out io.Writer) error {
+	pgs := a.int("pg_num", 128)
+	data, meta := name+"_data", name+"_metadata"
+	make1 := func(what, pool string, pgs int) error {
+		fmt.Fprintf(out, "creating %s pool '%s'...\n", what, pool)
+		if err := c.makePool(pool, strconv.Itoa(pgs), ""); err != nil {
+			return err
+		}
+		return c.applyPool(pool, map[string]string{"application": "cephfs", "pg_num": strconv.Itoa(pgs)}, out)
+	}
+	err := make1("data", data, pgs)
+	if err == nil {
+		err = make1("metadata", meta, max(8, pgs/4))
+	}
+	if err != nil {
+		fmt.Fprintln(out, "Encountered error after creating at least one pool")
+		c.World.at(func(v *view) {
+			ceph := v.cephOf(c.Node.Name())
+			for _, pool := range []string{data, meta} {
+				if ceph.pool(pool) != nil {
+					fmt.Fprintf(out, "cleaning up left over pool '%s'\n", pool)
+					poolRm(v, ceph, []string{pool, pool, "--yes-i-really-really-mean-it"})
+				}
+			}
+		})
+		return err
+	}
+	fmt.Fprintf(out, "configuring new CephFS '%s'\n", name)
+	var r reply
+	c.World.at(func(v *view) { r = fsNew(v, v.cephOf(c.Node.Name()), []string{name, meta, data}) })
+	if r.errno != 0 {
+		return fmt.Errorf("error with 'fs new': mon_cmd failed - %s", r.err)
+	}
+	fmt.Fprintf(out, "Successfully create CephFS '%s'\n", name)
+	if !a.bool("add-storage") {
+		return nil
+	}
+	fmt.Fprintf(out, "Adding '%s' to storage configuration...\n", name)
+	for try := 0; ; try++ {
+		var active bool
+		c.World.at(func(v *view) { active = v.cephOf(c.Node.Name()).fileSystem(name).Active != "" })
+		if active {
+			break
+		}
+		if try == 10 {
+			return errors.New("Need MDS to add storage, but none got active!")
+		}
+		fmt.Fprintln(out, "Waiting for an MDS to become active")
+		if err := c.sleep(time.Second); err != nil {
+			return err
+		}
+	}
+	c.World.at(func(v *view) {
+		err = v.addStorage(v.database(c.Node.Name()), Section{Type: "cephfs", ID: name, Keys: map[string]string{"content": "backup,iso,vztmpl", "fs-name": name}})
+	})
+	if err != nil {
+		return fmt.Errorf("adding storage for CephFS '%s' failed, check log and add manually! create storage failed: %w", name, err)
+	}
+	return nil
+}
+
+func pveFSDestroy(c *Command, a arguments) int {
+	if err := c.cephReady(); err != nil {
+		return c.report(err)
+	}
+	if err := c.rados(radosTimeout); err != nil {
+		return c.report(err)
+	}
+	name := a.get("name")
+	var err error
+	c.World.at(func(v *view) {
+		if v.cephOf(c.Node.Name()).fileSystem(name) == nil {
+			err = fmt.Errorf("no such cephfs '%s'", name)
+			return
+		}
+		for _, s := range v.database(c.Node.Name()).storages() {
+			if _, off := s.Keys["disable"]; s.Type == "cephfs" && or(s.Keys["fs-name"], "cephfs") == name && !off {
+				err = fmt.Errorf("storage '%s' is not disabled, make sure to disable and unmount the storage first", s.ID)
+			}
+		}
+	})
+	if err != nil {
+		return c.report(err)
+	}
+	c.task("cephdestroyfs", name, func(out io.Writer) error {
+		var r reply
+		c.World.at(func(v *view) {
+			ceph := v.cephOf(c.Node.Name())
+			f := *ceph.fileSystem(name)
+			r = fsRm(v, ceph, []string{name, "--yes-i-really-mean-it"})
+			if r.errno == 0 && a.bool("remove-pools") {
+				for _, id := range []int{f.Data, f.Metadata} {
+					pool := ceph.poolName(id)
+					poolRm(v, ceph, []string{pool, pool, "--yes-i-really-really-mean-it"})
+				}
+			}
+		})
+		if r.errno != 0 {
+			return fmt.Errorf("error with 'fs rm': mon_cmd failed - %s", r.err)
+		}
+		return nil
+	})
+	return 0
+}

@@ -1,0 +1,106 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Section is one section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID",
+// then one key a line after a tab.
+type Section struct {
+	Type, ID string
+	Keys     map[string]string
+}
+
+// ParseSections reads such a file. Comments are dropped, as PVE drops them.
+func ParseSections(text string) []Section {
+	var all []Section
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case trimmed == "" || strings.HasPrefix(trimmed, "#"):
+		case line[0] == '\t' || line[0] == ' ':
+			if len(all) > 0 {
+				key, value, _ := strings.Cut(trimmed, " ")
+				all[len(all)-1].Keys[key] = strings.TrimSpace(value)
+			}
+		default:
+			kind, id, found := strings.Cut(trimmed, ":")
+			if !found {
+				kind, id = "", kind
+			}
+			all = append(all, Section{Type: strings.TrimSpace(kind), ID: strings.TrimSpace(id), Keys: map[string]string{}})
+		}
+	}
+	return all
+}
+
+// FormatSections writes sections as PVE does: comment first, then a bare `disable`, then the required
+// keys, then the others, each sorted.
+func FormatSections(all []Section, required ...string) string {
+	var b strings.Builder
+	for _, s := range all {
+		fmt.Fprintf(&b, "%s: %s\n", s.Type, s.ID)
+		write := func(key string) {
+			if key == "disable" {
+				b.WriteString("\tdisable\n")
+			} else {
+				fmt.Fprintf(&b, "\t%s %s\n", key, s.Keys[key])
+			}
+		}
+		var rest []string
+		for _, key := range sortedKeys(s.Keys) {
+			if key != "comment" && key != "disable" && !slices.Contains(required, key) {
+				rest = append(rest, key)
+			}
+		}
+		first := append([]string{"comment", "disable"}, required...)
+		for _, key := range first {
+			if _, ok := s.Keys[key]; ok {
+				write(key)
+			}
+		}
+		for _, key := range rest {
+			write(key)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// section finds a section by its id, whatever its type.
+func section(all []Section, id string) int {
+	return slices.IndexFunc(all, func(s Section) bool { return s.ID == id })
+}
+
+// encodeComment is how PVE stores a comment: everything but plain characters percent-encoded.
+func encodeComment(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		if c < ' ' || c >= 0x7f || c == '%' || c == ':' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func decodeComment(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		var c byte
+		if text[i] == '%' && i+2 < len(text) {
+			if _, err := fmt.Sscanf(text[i+1:i+3], "%02X", &c); err == nil {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,197 @@
+package proxmox
+
+import (
+	"context"
+	"sort"
+	"sync"
+	"time"
+)
+
+// Clock is the lab's time.
+type Clock interface {
+	Now() time.Time
+	// After runs fn once the clock has passed d from now.
+	After(d time.Duration, fn func())
+}
+
+// World is all nodes and clusters of one lab.
+type World struct {
+	clock Clock
+	store Store
+
+	mu      sync.Mutex
+	members []membership
+}
+
+// membership is a node with what the lab says of it.
+type membership struct {
+	node Node
+	opts Options
+}
+
+// NewWorld returns an empty lab whose state is kept in memory.
+func NewWorld(clock Clock) *World { return NewWorldIn(clock, &MemoryStore{}) }
+
+// NewWorldIn returns a lab whose state is kept in store.
+func NewWorldIn(clock Clock, store Store) *World {
+	return &World{clock: clock, store: store}
+}
+
+// Options is what a lab says of a node beside the machine itself.
+type Options struct {
+	// Guests are those that exist once Proxmox VE is installed: id to "vm" or "ct".
+	Guests map[string]string
+	// Password is root's, for joins over the API; empty means that such joins are refused.
+	Password string
+}
+
+// Add makes a node part of the lab.
+func (w *World) Add(n Node, opts Options) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.members = append(w.members, membership{n, opts})
+}
+
+func (w *World) node(name string) Node { return w.lookup(name).node }
+
+func (w *World) options(name string) Options { return w.lookup(name).opts }
+
+// lookup finds a node by its present name; a node may be renamed before it has Proxmox VE.
+func (w *World) lookup(name string) membership {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.members {
+		if m.node.Name() == name {
+			return m
+		}
+	}
+	return membership{}
+}
+
+// all are the nodes, sorted by name.
+func (w *World) all() []Node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	nodes := make([]Node, 0, len(w.members))
+	for _, m := range w.members {
+		nodes = append(nodes, m.node)
+	}
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name() < nodes[j].Name() })
+	return nodes
+}
+
+// find is the node that has the given address or name.
+func (w *World) find(from Node, host string) Node {
+	addresses, err := from.Resolve(host)
+	if err != nil || len(addresses) == 0 {
+		return nil
+	}
+	for _, n := range w.all() {
+		for _, prefix := range n.Addresses() {
+			if prefix.Addr() == addresses[0] && !addresses[0].IsLoopback() {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// view is the state at one moment of the lab's clock.
+type view struct {
+	*State
+	world *World
+	now   time.Time
+	// up says which machines run. It is gathered before the store is locked.
+	up map[string]bool
+}
+
+// update runs fn on the state as it was left.
+func (w *World) update(fn func(*State)) {
+	_ = w.store.Update(func(s *State) error { // fn cannot fail; what a command refuses it prints
+		s.init()
+		fn(s)
+		return nil
+	})
+}
+
+// at runs fn on the state as it is now: memberships, HA and Ceph are brought up to date first. fn must
+// not touch a file of a node.
+func (w *World) at(fn func(v *view)) {
+	up := map[string]bool{}
+	for _, n := range w.all() {
+		up[n.Name()] = n.Up()
+	}
+	w.update(func(s *State) {
+		v := &view{State: s, world: w, now: w.clock.Now(), up: up}
+		v.refresh()
+		fn(v)
+	})
+}
+
+func (v *view) refresh() {
+	for _, n := range sorted(v.Nodes) {
+		if known, up := v.up[n.Name]; known && !up {
+			for unit := range n.Since {
+				n.stopped(unit, v.now)
+			}
+		}
+	}
+	for _, db := range sorted(v.Databases) {
+		v.refreshRing(db)
+		v.advanceHA(db)
+	}
+	for _, c := range sorted(v.Ceph) {
+		v.refreshCeph(c)
+	}
+}
+
+// runs says whether a unit of a node has run for at least d.
+func (v *view) runs(node, unit string, d time.Duration) bool {
+	n := v.Nodes[node]
+	if n == nil || !v.up[node] {
+		return false
+	}
+	since, ok := n.Since[unit]
+	return ok && !v.now.Before(since.Add(d))
+}
+
+// Pace is how much wall-clock time a program spends for each second that it takes on the lab's clock,
+// if that clock can be advanced. Programs that take their time at the same moment do so together.
+const Pace = 5 * time.Millisecond
+
+// sleep lets the lab's time pass; it returns early if ctx ends.
+func (w *World) sleep(ctx context.Context, d time.Duration) error {
+	if c, ok := w.clock.(interface {
+		Sleep(context.Context, time.Duration) error
+	}); ok {
+		return c.Sleep(ctx, d)
+	}
+	if c, ok := w.clock.(interface{ Advance(time.Duration) }); ok {
+		return w.pace(ctx, d, func(d time.Duration) bool { c.Advance(d); return true })
+	}
+	done := make(chan struct{})
+	w.clock.After(d, func() { close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pace spends a little wall-clock time and then moves the clock to where it would be after d, unless
+// somebody else has done so meanwhile.
+func (w *World) pace(ctx context.Context, d time.Duration, spend func(time.Duration) bool) error {
+	until := w.clock.Now().Add(d)
+	timer := time.NewTimer(time.Duration(d.Seconds() * float64(Pace)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if left := until.Sub(w.clock.Now()); left > 0 && !spend(left) {
+		return context.Canceled
+	}
+	return ctx.Err()
+}
