@@ -41,7 +41,7 @@ a known_hosts file and an inventory:
 
 // keepLab runs a lab until the context ends.
 func keepLab(ctx context.Context, inv *inventory.Inventory, dir string) error {
-	l, err := lab.Start(ctx, inv, lab.Options{Dir: dir, RealTime: true})
+	l, err := lab.Start(ctx, inv, lab.Options{Dir: dir, Speed: 1})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
+	"hlplay/engine/lab/machine"
 )
 
 // The scripts in testdata/scripts are whole runs: each calls hlplay as a user does and looks at what
@@ -72,7 +74,8 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-type labKey struct{}
+// labs are the running labs, by the script's work directory.
+var labs sync.Map
 
 // labSpeed is how much faster than the wall the lab's clock goes: what takes a minute on real nodes
 // is settled in half a second.
@@ -88,9 +91,71 @@ func scriptLab(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	l, err := lab.Start(context.Background(), inv, lab.Options{Dir: ts.MkAbs("lab"), Speed: labSpeed})
 	ts.Check(err)
-	labs[ts.Getenv("WORK")] = l
+	labs.Store(ts.Getenv("WORK"), l)
 	ts.Defer(func() {
-		delete(labs, ts.Getenv("WORK"))
-		l.Close()
+		labs.Delete(ts.Getenv("WORK"))
+		if err := l.Close(); err != nil {
+			ts.Logf("closing the lab: %v", err)
+		}
 	})
+}
+
+// scriptMachine is a node of the script's lab.
+func scriptMachine(ts *testscript.TestScript, name string) *machine.Machine {
+	l, ok := labs.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("there is no lab yet: start one with `lab INVENTORY`")
+	}
+	m := l.(*lab.Lab).Machine(name)
+	if m == nil {
+		ts.Fatalf("the lab has no node %q", name)
+	}
+	return m
+}
+
+func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fault NODE KIND")
+	}
+	m := scriptMachine(ts, args[0])
+	switch args[1] {
+	case "none":
+		m.FillDisk(-1)
+		m.HoldAptLock("", 0)
+		m.RefuseLogins(false)
+	case "full-disk":
+		m.FillDisk(1024)
+	case "apt-lock":
+		m.HoldAptLock("unattended-upgr", 24*time.Hour)
+	case "refuse-logins":
+		m.RefuseLogins(true)
+	case "drop":
+		m.DropConnection(1)
+	default:
+		ts.Fatalf("no fault %q", args[1])
+	}
+}
+
+func scriptNode(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: node NODE COMMAND…")
+	}
+	var stdout, stderr bytes.Buffer
+	code := scriptMachine(ts, args[0]).Run(context.Background(), args[1:], nil, &stdout, &stderr)
+	fmt.Fprint(ts.Stdout(), stdout.String())
+	fmt.Fprint(ts.Stderr(), stderr.String())
+	if (code != 0) != neg {
+		ts.Fatalf("exit code %d", code)
+	}
+}
+
+func scriptWrites(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: writes NODE")
+	}
+	m := scriptMachine(ts, args[0])
+	for _, w := range m.Writes() {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", w.By, w.What)
+	}
+	m.ForgetWrites()
 }

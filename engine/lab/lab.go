@@ -1,0 +1,229 @@
+// Package lab is the simulated nodes of an inventory: one machine for each host, reached over real
+// SSH on loopback, with Proxmox VE and Ceph to be installed on them.
+package lab
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lab/machine"
+)
+
+// Options say how a lab is set up.
+type Options struct {
+	// Dir receives the key, known_hosts and the inventory that reach the nodes; it is made if missing, and
+	// stays. Empty means a private temporary directory, which goes with the lab.
+	Dir string
+	// Speed is how fast the lab's clock runs against the wall's. Zero is a clock that stands until it is
+	// advanced: for a run in the same process, whose waiting advances it.
+	Speed float64
+}
+
+// Lab is running nodes.
+type Lab struct {
+	clock    *machine.VirtualClock
+	archive  *machine.Archive
+	network  *machine.Network
+	machines map[string]*machine.Machine
+	names    []string
+	inv      *inventory.Inventory
+	private  string // the directory to remove
+	cancel   context.CancelFunc
+}
+
+// Start starts a machine for each host of the inventory that is reached by SSH. They live until Close, or
+// until the context ends.
+func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, err error) {
+	l = &Lab{archive: machine.NewArchive(), network: machine.NewNetwork(), machines: map[string]*machine.Machine{}}
+	if o.Speed > 0 {
+		l.clock = machine.NewRunningClock(o.Speed)
+	} else {
+		l.clock = machine.NewVirtualClock(time.Now())
+	}
+	ctx, l.cancel = context.WithCancel(ctx)
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("lab: %w", err), l.Close())
+		}
+	}()
+	dir := o.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "hlplay-lab-"); err != nil {
+			return nil, err
+		}
+		l.private = dir
+	} else if err = os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	key := filepath.Join(dir, "key")
+	public, err := writeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range inv.Hosts {
+		if h.Connection == "local" {
+			continue
+		}
+		l.names = append(l.names, h.Name)
+		l.machines[h.Name] = machine.New(l.config(h, public))
+	}
+	if err := l.proxmox(inv); err != nil {
+		return nil, err
+	}
+	if err := l.listen(ctx, inv, dir, key); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// config is the machine that stands in for a host.
+func (l *Lab) config(h *inventory.Host, public string) machine.Config {
+	c := machine.Config{
+		Name: h.Name, Address: h.Address, Addresses: h.Rehearsal.Addresses, Debian: h.Rehearsal.Debian,
+		Clock: l.clock, Archive: l.archive, Network: l.network, AuthorizedKeys: []string{public},
+	}
+	if h.User != "" && h.User != "root" {
+		c.Users = []machine.User{{Name: h.User}}
+	}
+	disks := h.Rehearsal.Disks
+	if len(disks) == 0 {
+		disks = []inventory.Disk{{Name: "sdb"}, {Name: "sdc"}}
+	}
+	for _, d := range disks {
+		disk := machine.Disk{Name: d.Name, Size: d.Size, Serial: d.Serial, Model: d.Model, Rotational: d.Rotational, Use: d.Use}
+		if disk.Size == 0 {
+			disk.Size = 1e12
+		}
+		if disk.Serial == "" {
+			disk.Serial = h.Name + d.Name
+		}
+		if disk.Model == "" {
+			disk.Model = "LABDISK"
+		}
+		c.Disks = append(c.Disks, disk)
+	}
+	return c
+}
+
+// listen opens a port for each machine and writes how to reach it.
+func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key string) error {
+	known := filepath.Join(dir, "known_hosts")
+	reached := *inv
+	reached.Path = filepath.Join(dir, "inventory")
+	reached.Hosts = make([]*inventory.Host, len(inv.Hosts))
+	moved := map[*inventory.Host]*inventory.Host{}
+	var lines []string
+	for i, h := range inv.Hosts {
+		at := *h
+		reached.Hosts[i] = &at
+		moved[h] = &at
+		m := l.machines[h.Name]
+		if m == nil {
+			continue
+		}
+		address, err := m.Listen(ctx, "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		at.SSHAddress, at.Port = "127.0.0.1", address.(*net.TCPAddr).Port
+		at.Keys, at.KnownHosts = []string{key}, known
+		if at.User == "" {
+			at.User = "root"
+		}
+		lines = append(lines, knownhosts.Line([]string{knownhosts.Normalize(address.String())}, m.HostKey()))
+	}
+	reached.Groups = make([]*inventory.Group, len(inv.Groups))
+	for i, g := range inv.Groups {
+		of := *g
+		of.Hosts = make([]*inventory.Host, len(g.Hosts))
+		for j, h := range g.Hosts {
+			of.Hosts[j] = moved[h]
+		}
+		reached.Groups[i] = &of
+	}
+	l.inv = &reached
+	if err := os.WriteFile(known, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	// The inventory is written last, and whole: who waits for it finds the nodes there.
+	draft := reached.Path + ".new"
+	f, err := os.Create(draft)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(inventory.Write(f, &reached), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(draft, reached.Path)
+}
+
+// writeKey makes the key that the nodes accept and returns its authorized_keys line.
+func writeKey(path string) (string, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "hlplay lab")
+	if err != nil {
+		return "", err
+	}
+	sshKey, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(sshKey))) + " hlplay-lab", nil
+}
+
+// Inventory is the inventory that the lab was started with, its hosts reached at the lab's nodes.
+func (l *Lab) Inventory() *inventory.Inventory { return l.inv }
+
+// Machine is the node of that name, nil if there is none.
+func (l *Lab) Machine(name string) *machine.Machine { return l.machines[name] }
+
+// Clock is the lab's time.
+func (l *Lab) Clock() *machine.VirtualClock { return l.clock }
+
+// Archive is the packages that can be installed on the nodes.
+func (l *Lab) Archive() *machine.Archive { return l.archive }
+
+// Writes are what was written on each node since it was started, by name of the node.
+func (l *Lab) Writes() map[string][]machine.Write {
+	all := map[string][]machine.Write{}
+	for _, name := range l.names {
+		if w := l.machines[name].Writes(); len(w) > 0 {
+			all[name] = w
+		}
+	}
+	return all
+}
+
+// Close ends the nodes and removes what was only theirs.
+func (l *Lab) Close() error {
+	l.cancel()
+	for _, m := range l.machines {
+		m.PowerOff()
+	}
+	if l.private == "" {
+		return nil
+	}
+	return os.RemoveAll(l.private)
+}

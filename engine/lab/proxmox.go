@@ -1,0 +1,5 @@
+package lab
+
+import "hlplay/engine/inventory"
+
+func (l *Lab) proxmox(inv *inventory.Inventory) error { return nil }
