@@ -174,9 +174,9 @@ func aptHelper(_ context.Context, c *Call) int {
 		var got string
 		switch strings.ToUpper(kind) {
 		case "SHA256":
-			got = fmt.Sprintf("%x", sha256.Sum256(content))
+			got = digestOf(sha256.New(), content)
 		case "SHA512":
-			got = fmt.Sprintf("%x", sha512.Sum512(content))
+			got = digestOf(sha512.New(), content)
 		default:
 			return notSimulated(c, o.rest[3])
 		}

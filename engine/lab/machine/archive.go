@@ -47,6 +47,15 @@ func NewArchive() *Archive {
 	a := &Archive{packages: map[string][]offered{}, published: map[string][]byte{}}
 	a.repos = knownRepositories()
 	a.Add(debianUpgrades()...)
+	// Proxmox's release keys, by the sums that its documentation publishes.
+	a.Publish("https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg",
+		StandIn("136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45", ""))
+	a.Publish("https://enterprise.proxmox.com/debian/proxmox-release-trixie.gpg",
+		StandIn("1bcd2d5bab556076c9ea756a84fe2b7445b13f4ef6e97b2e412b68778377ba6d",
+			"8678f2327c49276615288d7ca11e7d296bc8a2b96946fe565a9c81e533f9b15a5dbbad210a0ad5cd46d361ff1d3c4bac55844bc296beefa4f88b86e44e69fa51"))
+	a.Publish("https://enterprise.proxmox.com/debian/proxmox-release-bookworm.gpg",
+		StandIn("13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba",
+			"7da6fe34168adc6e479327ba517796d4702fa2f8b4f0a9833f5ea6e6b48f6507a6da403a274fe201595edc86a84463d50383d07f64bdde2e3658108db7d6dc87"))
 	return a
 }
 

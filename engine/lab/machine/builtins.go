@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ var shellInternals = map[string]func(s *shell, c *Call) int{
 	"__hash":   func(*shell, *Call) int { return 0 },
 	"__times":  func(_ *shell, c *Call) int { fmt.Fprint(c.Stdout, "0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n"); return 0 },
 	"__echo":   echoBuiltin,
+	"__open":   openBuiltin,
 	"__status": func(_ *shell, c *Call) int { code, _ := strconv.Atoi(c.Argv[1]); return code },
 }
 
@@ -71,6 +73,33 @@ func (m *Machine) which(c *Call, name string) (string, error) {
 		}
 	}
 	return "", errNoProgram{}
+}
+
+// openBuiltin is "exec 3<>FILE" and its like: FILE is opened and closed again. /dev/tcp/HOST/PORT is
+// bash's way to try a TCP connection.
+func openBuiltin(s *shell, c *Call) int {
+	op, file := c.Argv[1], c.Argv[2]
+	complain := func(err error) int {
+		fmt.Fprintf(c.Stderr, "%s: line 1: %s: %s\n", s.name, file, errText(err))
+		return 1
+	}
+	if rest, ok := strings.CutPrefix(file, "/dev/tcp/"); ok && !s.dash() {
+		host, port, _ := strings.Cut(rest, "/")
+		if err := c.connect(host, port); err != nil {
+			fmt.Fprintf(c.Stderr, "bash: connect: %v\nbash: line 1: %s: %v\n", err, file, err)
+			return 1
+		}
+		return 0
+	}
+	flag := map[string]int{"<": os.O_RDONLY, ">": os.O_WRONLY | os.O_CREATE | os.O_TRUNC, ">>": os.O_WRONLY | os.O_CREATE | os.O_APPEND, "<>": os.O_RDWR | os.O_CREATE}[op]
+	f, err := s.view().OpenFile(c.Path(file), flag, 0o666&^s.c.process.umaskNow())
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return complain(err)
+	}
+	return 0
 }
 
 func umaskBuiltin(s *shell, c *Call) int {

@@ -19,7 +19,7 @@ type Clock interface {
 type VirtualClock struct {
 	mu     sync.Mutex
 	now    time.Time
-	wall   bool
+	speed  float64   // lab seconds a second on the wall; zero for a clock that stands
 	seen   time.Time // wall time at which now was last brought up to date
 	timers timerHeap
 	seq    int
@@ -30,11 +30,12 @@ func NewVirtualClock(start time.Time) *VirtualClock {
 	return &VirtualClock{now: start}
 }
 
-// NewRunningClock returns a clock that starts now and runs with the wall clock. Advance lets it
-// jump ahead on top of that, so a simulated installation takes its time in the lab only.
-func NewRunningClock() *VirtualClock {
+// NewRunningClock returns a clock that starts now and runs speed times as fast as the wall clock.
+// Advance lets it jump ahead on top of that, so a simulated installation takes its time in the lab
+// only.
+func NewRunningClock(speed float64) *VirtualClock {
 	now := time.Now()
-	return &VirtualClock{now: now, wall: true, seen: now}
+	return &VirtualClock{now: now, speed: speed, seen: now}
 }
 
 // Now is the lab's time.
@@ -46,11 +47,11 @@ func (c *VirtualClock) Now() time.Time {
 }
 
 func (c *VirtualClock) catchUpLocked() {
-	if !c.wall {
+	if c.speed == 0 {
 		return
 	}
 	wall := time.Now()
-	c.now = c.now.Add(wall.Sub(c.seen))
+	c.now = c.now.Add(time.Duration(float64(wall.Sub(c.seen)) * c.speed))
 	c.seen = wall
 }
 
@@ -62,10 +63,10 @@ func (c *VirtualClock) After(d time.Duration, fn func()) {
 	c.catchUpLocked()
 	c.seq++
 	heap.Push(&c.timers, &timer{at: c.now.Add(d), seq: c.seq, fn: fn})
-	running := c.wall
+	speed := c.speed
 	c.mu.Unlock()
-	if running {
-		time.AfterFunc(d, func() { c.Advance(0) })
+	if speed > 0 {
+		time.AfterFunc(time.Duration(float64(d)/speed)+time.Microsecond, func() { c.Advance(0) })
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -738,9 +737,9 @@ func checksum(algorithm func() hash.Hash) Program {
 			f, err := c.input(name)
 			if err == nil {
 				defer f.Close()
-				h := algorithm()
-				if _, err = io.Copy(h, f); err == nil {
-					return hex.EncodeToString(h.Sum(nil)), true
+				var content []byte
+				if content, err = io.ReadAll(f); err == nil {
+					return digestOf(algorithm(), content), true
 				}
 			}
 			code = c.Errorf("%s: %s", name, errText(err))

@@ -1,6 +1,11 @@
 package machine
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // release is what differs between the Debian releases.
 type release struct {
@@ -121,14 +126,27 @@ func kernelVersion(release string) string {
 
 func kernelImage(codename, release string) Package {
 	return Package{Name: "linux-image-" + release, Version: kernelVersion(release), Debian: codename, Component: "main",
-		Files: map[string]string{
-			"/boot/vmlinuz-" + release:                          "kernel " + release + "\n",
-			"/boot/initrd.img-" + release:                       "initrd " + release + "\n",
-			"/boot/config-" + release:                           "CONFIG_MODULES=y\n",
-			"/usr/lib/modules/" + release + "/modules.builtin":  "kernel/fs/ext4/ext4.ko\n",
-			"/usr/lib/modules/" + release + "/modules.order":    "",
-			"/usr/share/doc/linux-image-" + release + "/README": "Linux " + release + "\n",
-		}}
+		Files: KernelFiles(release)}
+}
+
+// KernelFiles are the files of a kernel package, by the kernel's release: an image, an initramfs
+// and the modules that the simulated kernels have.
+func KernelFiles(release string) map[string]string {
+	var dep strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(knownModules)) {
+		fmt.Fprintf(&dep, "kernel/%s.ko:", name)
+		for _, needed := range knownModules[name] {
+			fmt.Fprintf(&dep, " kernel/%s.ko", needed)
+		}
+		dep.WriteByte('\n')
+	}
+	return map[string]string{
+		"/boot/vmlinuz-" + release:                         "kernel " + release + "\n",
+		"/boot/initrd.img-" + release:                      "initrd " + release + "\n",
+		"/boot/config-" + release:                          "CONFIG_MODULES=y\n",
+		"/usr/lib/modules/" + release + "/modules.builtin": "kernel/crypto/sha256_generic.ko\n",
+		"/usr/lib/modules/" + release + "/modules.dep":     dep.String(),
+	}
 }
 
 const timesyncdConf = "[Time]\n#NTP=\n#FallbackNTP=0.debian.pool.ntp.org\n"

@@ -69,7 +69,7 @@ func (m *Machine) complete(d Disk) *Disk {
 		d.Size = 1e12
 	}
 	if d.Serial == "" {
-		d.Serial = fmt.Sprintf("LAB%012X", sum>>16)
+		d.Serial = m.name + d.Name
 	}
 	if d.Model == "" {
 		d.Model = "QEMU HARDDISK"

@@ -75,7 +75,14 @@ func statFormat(format string, escapes bool, name, target string, info *fileInfo
 			i++
 		}
 		if flags != "" {
-			return "", fmt.Errorf("%%%s", flags)
+			precision, ok := strings.CutPrefix(flags, ".")
+			digits, err := strconv.Atoi(precision)
+			if at := strings.IndexByte("XYZ", format[i]); ok && err == nil && at >= 0 && digits >= 1 && digits <= 9 {
+				moment := []time.Time{info.mtime, info.mtime, info.ctime}[at]
+				fmt.Fprintf(&b, "%d.%s", moment.Unix(), fmt.Sprintf("%09d", moment.Nanosecond())[:digits])
+				continue
+			}
+			return "", fmt.Errorf("%%%s%c", flags, format[i])
 		}
 		switch format[i] {
 		case '%':

@@ -35,7 +35,7 @@ type Call struct {
 type Package struct {
 	Name, Version string
 	Depends       []string
-	// Section is the repository component that offers it: "main", "pve-no-subscription",
+	// Component is the repository component that offers it: "main", "pve-no-subscription",
 	// "ceph-squid/no-subscription". Not installable unless a source entry names it.
 	Component string
 	// Debian is the code name of the only release that has it; empty for every release.
@@ -71,9 +71,11 @@ type Unit struct {
 
 // Disk is a block device.
 type Disk struct {
+	// Name is the kernel's: "sdb", "nvme0n1". An empty Serial becomes the machine's name and the disk's.
 	Name, Serial, Model, WWN string
-	Size                     int64
-	Rotational               bool
+	// Size is in bytes; zero means 1 TB.
+	Size       int64
+	Rotational bool
 	// Use is empty for a blank disk, or a signature as lsblk's FSTYPE names it.
 	Use        string
 	Partitions []Disk

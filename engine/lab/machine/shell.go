@@ -52,7 +52,7 @@ func (s *shell) runner(params []string) (*interp.Runner, error) {
 	}
 	r, err := interp.New(
 		interp.Dir("/"),
-		interp.Env(expand.ListEnviron(c.environ...)),
+		interp.Env(expand.ListEnviron(withEnv(c.environ, pidVariable+"="+strconv.Itoa(c.process.pid))...)),
 		interp.StdIO(stdin, &serialised{w: c.Stdout}, &serialised{w: c.Stderr}),
 		interp.CallHandler(s.call),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
@@ -128,18 +128,45 @@ func (s *shell) result(ctx context.Context, err error) int {
 // pidVariable stands in for $$, which the interpreter would answer with the lab's own process id.
 const pidVariable = "_lab_pid"
 
+// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose
+// descriptor the interpreter cannot keep, a command that opens the file once.
 func (s *shell) rewrite(node syntax.Node) {
-	pid := strconv.Itoa(s.c.process.pid)
 	syntax.Walk(node, func(n syntax.Node) bool {
-		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil && p.Param.Value == "$" {
-			p.Param.Value = pidVariable
-			p.Short = false
+		switch n := n.(type) {
+		case *syntax.ParamExp:
+			if n.Param != nil && n.Param.Value == "$" {
+				n.Param.Value = pidVariable
+				n.Short = false
+			}
+		case *syntax.Stmt:
+			openOnce(n)
 		}
 		return true
 	})
-	if s.c.Env(pidVariable) != pid {
-		s.c.environ = withEnv(s.c.environ, pidVariable+"="+pid)
+}
+
+func openOnce(stmt *syntax.Stmt) {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) != 1 || call.Args[0].Lit() != "exec" || len(stmt.Redirs) != 1 {
+		return
 	}
+	r := stmt.Redirs[0]
+	if r.N == nil || r.N.Value < "3" || r.Word == nil {
+		return
+	}
+	switch r.Op {
+	case syntax.RdrInOut, syntax.RdrIn, syntax.RdrOut, syntax.AppOut:
+		call.Args = []*syntax.Word{word("__open"), word(r.Op.String()), r.Word}
+	case syntax.DplIn, syntax.DplOut:
+		call.Args = []*syntax.Word{word("true")}
+	default:
+		return
+	}
+	stmt.Redirs = nil
+}
+
+func word(text string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: text}}}
 }
 
 // call sees every simple command before it runs: it takes the builtins that would look at the
@@ -174,13 +201,13 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 			}
 			return []string{"__status", "1"}, nil
 		}
-		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") {
+		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") {
 			s.rewrite(file)
 			var b bytes.Buffer
 			if err := syntax.NewPrinter().Print(&b, file); err != nil {
 				return nil, err
 			}
-			return []string{"eval", pidVariable + "=" + strconv.Itoa(s.c.process.pid) + ";" + b.String()}, nil
+			return []string{"eval", b.String()}, nil
 		}
 	}
 	return args, nil
