@@ -174,6 +174,9 @@ type Run struct {
 	// Explain turns a failure into what a person needs to know; it may return nil for the usual
 	// report (command, exit code, last lines of output).
 	Explain func(exit int, stdout, stderr []byte) error
+	// Suspect looks at the output of a command whose exit code claims success and returns the failure
+	// that it gives away, so that nobody waits for what will not come; nil means none.
+	Suspect func(stdout, stderr []byte) error
 }
 
 // Reboot restarts the host and waits until it is back with a new boot id.

@@ -101,6 +101,11 @@ func (t *turn) command(ctx context.Context, session remote.Session, step modules
 			return nil, fmt.Errorf("%s: %w", step.Summary, err)
 		}
 		if result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
+			if a.Suspect != nil {
+				if err := a.Suspect(result.Stdout, result.Stderr); err != nil {
+					return &result, fmt.Errorf("%s: %w", step.Summary, err)
+				}
+			}
 			return &result, nil
 		}
 		if t.options.Clock.Now().Sub(begun) < a.Patience && matchesAny(result, a.Retry) {

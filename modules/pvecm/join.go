@@ -305,6 +305,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 			// It waits for quorum without end.
 			Limit:   4 * time.Minute,
 			Explain: explain,
+			Suspect: suspect,
 		},
 		Expect: expect,
 		Settle: settleJoin,

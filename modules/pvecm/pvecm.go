@@ -259,6 +259,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 			Dir:     "/root",
 			Limit:   2 * time.Minute,
 			Explain: explain,
+			Suspect: suspect,
 		},
 		Expect: []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
 		Settle: time.Minute,
@@ -292,6 +293,10 @@ func (s *situation) noOtherCluster(ctx context.Context) error {
 	}
 	return nil
 }
+
+// suspect finds the failure of a create or add that exits 0: their worker prints its error, and nothing
+// else, on standard error (PVE/CLI/pvecm.pm, recorded with 9.2 and 8.4).
+func suspect(_, stderr []byte) error { return explain(0, nil, stderr) }
 
 // explain turns a failure of pvecm into its last words: exit codes mean nothing.
 func explain(exit int, stdout, stderr []byte) error {
