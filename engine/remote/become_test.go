@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -273,19 +274,35 @@ func TestBecomeInvalidUser(t *testing.T) {
 	}
 }
 
-// From root, another user is become without sudo.
+// Where root logs in there may be no sudo; runuser(1) is then called as it wants to be.
 func TestBecomeFromRoot(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Log("not root: runuser(1) refuses everybody else")
-		return
+	const fake = `#!/bin/sh
+[ "$#" = 5 ] && [ "$1 $2 $3" = "-s /bin/sh -c" ] || { echo "runuser: bad usage: $*" >&2; exit 1; }
+[ "$5" = www-data ] || { echo "runuser: user $5 does not exist or the user entry does not contain all the required fields" >&2; exit 1; }
+RUN_AS=$5 exec /bin/sh -c "$4"
+`
+	key := newKey(t, "id", "")
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "runuser"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	c := sshConn(t)
-	got := ask(t, c.As("nobody"), Query{Script: `id -un; printf '%s' "$HOME"`})
-	if string(got[0].Stdout) != "nobody\n/nonexistent" {
-		t.Errorf("ask as nobody: %+v", readable(got))
+	for _, name := range []string{"sh", "head", "timeout", "cat"} { // all that there is: no sudo
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if r := run(t, c.As("nobody"), Command{Argv: []string{"id", "-un"}}); string(r.Stdout) != "nobody\n" {
-		t.Errorf("run as nobody: %q %q", r.Stdout, r.Stderr)
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin })
+	c := mustDial(t, s.target("root", key), plain())
+	www := c.As("www-data")
+	if got := ask(t, www, Query{Script: `printf '%s' "$RUN_AS"`}); string(got[0].Stdout) != "www-data" {
+		t.Errorf("ask: %+v", readable(got))
+	}
+	if r := run(t, www, Command{Argv: []string{"sh", "-c", `cat; printf '%s' "$RUN_AS"`}, Stdin: []byte("in ")}); string(r.Stdout) != "in www-data" {
+		t.Errorf("run: %q %q", r.Stdout, r.Stderr)
 	}
 	if _, err := c.As("no-such-user").Run(bounded(t), Command{Argv: []string{"id"}}); err == nil || !strings.Contains(err.Error(), "there is no such user") {
 		t.Errorf("a user who does not exist: error %v", err)

@@ -26,9 +26,17 @@ type conn struct {
 }
 
 func newConn(t transport, name, address, login string) *conn {
-	c := &conn{name: name, address: address, login: login, transport: t, ask: &prompter{Secrets: &Secrets{}}, users: map[string]*session{}}
+	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}}
 	c.session = newSession(c, "")
 	return c
+}
+
+// use takes what the options say of sudo.
+func (c *conn) use(o Options) {
+	c.ask, c.askSudo = &prompter{Secrets: o.Secrets, question: o.Ask}, o.AskSudoPassword
+	if o.Secrets == nil {
+		c.ask.Secrets = &Secrets{}
+	}
 }
 
 // As returns the session of another user.

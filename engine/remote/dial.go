@@ -98,8 +98,7 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 		clients, count = append(clients, client), counted
 	}
 	c := newConn(newSSHTransport(clients, count, o.KeepAlive), e.name, e.address(), e.user)
-	c.ask = &prompter{Secrets: o.Secrets, question: o.Ask}
-	c.askSudo = o.AskSudoPassword
+	c.use(o)
 	return c, nil
 }
 

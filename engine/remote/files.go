@@ -153,14 +153,16 @@ func (s *session) writeLarge(ctx context.Context, f File, attributes []string) (
 	if err != nil {
 		return true, err
 	}
-	_, err = wait(ctx, func() (struct{}, error) { return struct{}{}, upload(client, temporary, f.Content) })
+	uploading, cancel := context.WithTimeout(ctx, DefaultLimit)
+	defer cancel()
+	_, err = wait(uploading, func() (struct{}, error) { return struct{}{}, upload(client, temporary, f.Content) })
 	if err == nil {
 		_, err = s.step(ctx, f, moveScript, attributes, nil)
 		return true, err
 	}
 	client.Close()
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), slack)
-	defer cancel()
+	clean, cancelClean := context.WithTimeout(context.WithoutCancel(ctx), slack)
+	defer cancelClean()
 	_, _ = s.step(clean, f, dropScript, attributes[:2], nil) // the first error is the one to tell
 	if lost := s.conn.transport.lost(); lost != nil {
 		return true, fmt.Errorf("write %s: %w", f.Path, s.conn.unreachable(lost))

@@ -13,12 +13,17 @@ import (
 
 // Local is the controller itself behind the same interface: commands are run by its own sh.
 // name is the host's name in the inventory.
-func Local(name string) Conn {
+func Local(name string) Conn { return LocalWith(name, Options{}) }
+
+// LocalWith is Local with those of the options that say how sudo may ask for a password.
+func LocalWith(name string, o Options) Conn {
 	login := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
 		login = u.Username
 	}
-	return newConn(&localTransport{gone: make(chan struct{})}, name, "local", login)
+	c := newConn(&localTransport{gone: make(chan struct{})}, name, "local", login)
+	c.use(o)
+	return c
 }
 
 // localTransport starts command lines on the controller.

@@ -45,9 +45,10 @@ type Command struct {
 	// Argv is the program and its arguments; a library quotes it for the login shell.
 	Argv []string
 	// Env is added to the environment. It travels on the session's standard input, not in argv,
-	// so that other users of the host cannot read it from the process list.
+	// so that other users of the host cannot read it from the process list. LC_ALL is C if it is not
+	// given, so that messages can be compared.
 	Env map[string]string
-	// Dir is the working directory; empty means the user's home, or / for root.
+	// Dir is the working directory, absolute; empty means the user's home, or / for root.
 	Dir string
 	// Stdin is handed to the command whole; nil means an empty input.
 	Stdin []byte
@@ -90,8 +91,8 @@ type Session interface {
 // Conn is one connection to a host. Its own Session side is the user that logged in.
 type Conn interface {
 	Session
-	// As returns the session of another user, through sudo. The privilege is paid once a
-	// connection. An empty name, and the name of the login user, return the connection itself.
+	// As returns the session of another user, through sudo (or, where root logs in and there is no sudo,
+	// runuser). The privilege is paid once a connection; an error to get it is a *BecomeError. An empty name, and the name of the login user, return the connection itself.
 	As(user string) Session
 	// User is the login user.
 	User() string
