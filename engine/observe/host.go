@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"hlplay/engine/remote"
 )
@@ -46,7 +47,6 @@ type prediction struct {
 type entry struct {
 	key     Key
 	kind    kind
-	name    string
 	waiters map[*waiter]struct{}
 	sent    bool // its flight has left
 	done    bool
@@ -160,53 +160,41 @@ func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 }
 
 // Together runs functions side by side as planners of the calling planner's host and returns when all
-// have ended, so that what they read travels together.
+// have ended, so that what they read travels together. A panic in one of them is the caller's.
 func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	if len(fns) == 0 {
 		return
 	}
 	h, _ := ctx.Value(plannerKey{}).(*Host)
-	left := len(fns)
-	done := make(chan struct{})
-	var mu sync.Mutex
 	if h != nil {
 		h.mu.Lock()
 		h.running += len(fns) - 1 // the caller's own place goes to one of them
 		h.mu.Unlock()
 	}
+	var left atomic.Int64
+	left.Store(int64(len(fns)))
+	var panicked atomic.Pointer[any]
+	done := make(chan struct{})
 	for _, fn := range fns {
 		go func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.Store(&p)
+				}
+				switch {
+				case left.Add(-1) == 0: // its place goes back to the caller
+					close(done)
+				case h != nil:
+					h.leave()
+				}
+			}()
 			fn(ctx)
-			mu.Lock()
-			left--
-			last := left == 0
-			mu.Unlock()
-			switch {
-			case last: // its place goes back to the caller
-				close(done)
-			case h != nil:
-				h.leave()
-			}
 		}()
 	}
 	<-done
-}
-
-// Wait calls fn, which blocks for something other than an observation (another task's result),
-// without holding back the flights of the planner's host.
-func Wait(ctx context.Context, fn func()) {
-	h, _ := ctx.Value(plannerKey{}).(*Host)
-	if h == nil {
-		fn()
-		return
+	if p := panicked.Load(); p != nil {
+		panic(*p)
 	}
-	h.leave()
-	defer func() {
-		h.mu.Lock()
-		h.running++
-		h.mu.Unlock()
-	}()
-	fn()
 }
 
 func (h *Host) leave() {
@@ -278,7 +266,7 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 	key := Key{k.name(), name}
 	e, ok := h.memory[key]
 	if !ok {
-		e = &entry{key: key, kind: k, name: name, waiters: map[*waiter]struct{}{}}
+		e = &entry{key: key, kind: k, waiters: map[*waiter]struct{}{}}
 		h.memory[key] = e
 		h.pending = append(h.pending, e)
 	}
@@ -331,7 +319,10 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 		_, still := e.waiters[w]
 		delete(e.waiters, w)
 		h.mu.Unlock()
-		if still && home != nil { // nobody will count this planner in: it does so itself
+		switch {
+		case !still: // its flight has landed and is counting it in
+			<-w.wake
+		case home != nil: // nobody else will count it in
 			home.mu.Lock()
 			home.running++
 			home.mu.Unlock()
@@ -361,53 +352,7 @@ func (h *Host) flushLocked() {
 
 // fly fetches a batch and delivers it.
 func (h *Host) fly(batch []*entry) {
-	type request struct {
-		kind    kind
-		names   []string
-		entries map[string]*entry
-		queries int
-	}
-	byKind := map[string]*request{}
-	var order []*request
-	for _, e := range batch {
-		r := byKind[e.kind.name()]
-		if r == nil {
-			r = &request{kind: e.kind, entries: map[string]*entry{}}
-			byKind[e.kind.name()] = r
-			order = append(order, r)
-		}
-		r.names = append(r.names, e.name)
-		r.entries[e.name] = e
-	}
-	sort.Slice(order, func(i, j int) bool { return order[i].kind.name() < order[j].kind.name() })
-	var queries []remote.Query
-	for _, r := range order {
-		sort.Strings(r.names)
-		q := r.kind.ask(r.names)
-		r.queries = len(q)
-		queries = append(queries, q...)
-	}
-	answers, err := h.send(queries)
-	if err == nil && len(answers) != len(queries) {
-		err = fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
-	}
-	type outcome struct {
-		value any
-		err   error
-	}
-	results := map[*entry]outcome{}
-	for _, r := range order {
-		if err != nil {
-			break
-		}
-		r.kind.parse(r.names, answers[:r.queries], func(name string, value any, err error) {
-			if e := r.entries[name]; e != nil {
-				results[e] = outcome{value, err}
-			}
-		})
-		answers = answers[r.queries:]
-	}
-
+	results, err := h.fetch(batch)
 	h.mu.Lock()
 	var woken []*waiter
 	for _, e := range batch {
@@ -446,6 +391,65 @@ func (h *Host) fly(batch []*entry) {
 	h.flying = false
 	h.flushLocked()
 	h.mu.Unlock()
+}
+
+// result is what a flight brought for one entry.
+type result struct {
+	value any
+	err   error
+}
+
+// fetch asks for a batch, kind by kind, and tells what came. A panic of a kind is an error of its
+// flight: a defect in one module must not leave other hosts in the middle of a step.
+func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("observing %s panicked: %v; this is a defect of hlplay", h.hostName, p)
+		}
+	}()
+	type request struct {
+		kind    kind
+		names   []string
+		entries map[string]*entry
+		queries int
+	}
+	byKind := map[string]*request{}
+	var order []*request
+	for _, e := range batch {
+		r := byKind[e.key.Kind]
+		if r == nil {
+			r = &request{kind: e.kind, entries: map[string]*entry{}}
+			byKind[e.key.Kind] = r
+			order = append(order, r)
+		}
+		r.names = append(r.names, e.key.Name)
+		r.entries[e.key.Name] = e
+	}
+	sort.Slice(order, func(i, j int) bool { return order[i].kind.name() < order[j].kind.name() })
+	var queries []remote.Query
+	for _, r := range order {
+		sort.Strings(r.names)
+		q := r.kind.ask(r.names)
+		r.queries = len(q)
+		queries = append(queries, q...)
+	}
+	answers, err := h.send(queries)
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != len(queries) {
+		return nil, fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
+	}
+	results = make(map[*entry]result, len(batch))
+	for _, r := range order {
+		r.kind.parse(r.names, answers[:r.queries], func(name string, value any, err error) {
+			if e := r.entries[name]; e != nil {
+				results[e] = result{value, err}
+			}
+		})
+		answers = answers[r.queries:]
+	}
+	return results, nil
 }
 
 // send dials if this is the first flight, and asks. Only one flight is in the air, so asker needs

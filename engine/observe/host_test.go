@@ -1,0 +1,542 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"hlplay/engine/remote"
+)
+
+// The tests run in bubbles of synctest: a lost wake-up ends a test at once, as a dead-lock, and
+// "nothing more will happen by itself" is a state that a test can wait for.
+
+// words is observed of a wire: each value is the name and the flight that brought it.
+var words = &Kind[string]{
+	Name: "word",
+	Ask:  func(names []string) []remote.Query { return []remote.Query{{Script: "word", Args: names}} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		for _, name := range names {
+			switch name {
+			case "untold":
+			case "broken":
+				panic("out of its depth")
+			case "bad":
+				tell(name, "", errors.New("bad word"))
+			default:
+				tell(name, name+" "+string(answers[0].Stdout), nil)
+			}
+		}
+	},
+}
+
+// numbers is a second kind, asked with two queries.
+var numbers = &Kind[int]{
+	Name: "number",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{{Script: "number", Args: names}, {Script: "more"}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, int, error)) {
+		for _, name := range names {
+			tell(name, len(answers), nil)
+		}
+	},
+}
+
+// wire is the way to a host of a test.
+type wire struct {
+	host *Host
+
+	mu      sync.Mutex
+	flights []string // "a b | c": the names asked for, by query
+	dials   int
+	dead    error         // what dialling meets
+	fails   error         // what asking meets
+	short   bool          // answers are missing
+	hold    chan struct{} // flights wait for it to be closed
+}
+
+func newWire(ctx context.Context, name string) *wire {
+	w := &wire{}
+	w.host = NewHost(ctx, name, name, func(context.Context) (Asker, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dials++
+		return w, w.dead
+	})
+	return w
+}
+
+func (w *wire) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	w.mu.Lock()
+	var asked []string
+	for _, q := range queries {
+		asked = append(asked, strings.Join(q.Args, " "))
+	}
+	w.flights = append(w.flights, strings.Trim(strings.Join(asked, " | "), " |"))
+	n, hold, err, short := len(w.flights), w.hold, w.fails, w.short
+	w.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err != nil || short {
+		return nil, err
+	}
+	answers := make([]remote.Answer, len(queries))
+	for i := range answers {
+		answers[i].Stdout = fmt.Append(nil, n)
+	}
+	return answers, nil
+}
+
+func (w *wire) sent() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.flights)
+}
+
+func (w *wire) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// in runs a test's body many times over, each in a bubble of its own, for what depends on the order
+// in which goroutines happen to run.
+func in(t *testing.T, body func(t *testing.T)) {
+	t.Helper()
+	for range 200 {
+		synctest.Test(t, body)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// planners runs functions as planners of a host that start together, and returns when all have ended.
+func planners(ctx context.Context, h *Host, fns ...func(ctx context.Context)) {
+	var wg sync.WaitGroup
+	wg.Add(len(fns))
+	h.Go(ctx, func(ctx context.Context) {
+		for _, fn := range fns {
+			h.Go(ctx, func(ctx context.Context) {
+				defer wg.Done()
+				fn(ctx)
+			})
+		}
+	})
+	wg.Wait()
+}
+
+// reads is a planner that observes words one after another.
+func reads(t *testing.T, on *Host, names ...string) func(context.Context) {
+	return func(ctx context.Context) {
+		for _, name := range names {
+			if got, err := words.Observe(ctx, on, name); err != nil || !strings.HasPrefix(got, name+" ") {
+				t.Errorf("%s on %s: got %q, %v", name, on.Name(), got, err)
+			}
+		}
+	}
+}
+
+func wantFlights(t *testing.T, w *wire, want ...string) {
+	t.Helper()
+	if got := w.sent(); !slices.Equal(got, want) {
+		t.Errorf("flights to %s: %q, want %q", w.host.Name(), got, want)
+	}
+}
+
+func TestPlannersTravelTogether(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		planners(t.Context(), w.host,
+			reads(t, w.host, "1", "2", "3"),
+			reads(t, w.host, "4", "2"),
+			reads(t, w.host, "1", "5", "6", "7"),
+			func(ctx context.Context) {
+				if n, err := numbers.Observe(ctx, w.host, "n"); n != 2 || err != nil {
+					t.Errorf("number n: %d, %v", n, err)
+				}
+			},
+			func(context.Context) {}, // one that reads nothing must not send the others early, nor keep them
+		)
+		wantFlights(t, w, "n |  | 1 4", "2 5", "3 6", "7")
+		if flights, observations := w.host.Flights(); flights != 4 || observations != 8 {
+			t.Errorf("%d flights with %d observations, want 4 with 8", flights, observations)
+		}
+		if w.dials != 1 {
+			t.Errorf("dialled %d times, want once", w.dials)
+		}
+	})
+}
+
+func TestWantTravelsWithTheNext(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		words.Want(w.host, "1", "2")
+		synctest.Wait()
+		wantFlights(t, w)
+		planners(t.Context(), w.host, reads(t, w.host, "3", "1", "2"))
+		wantFlights(t, w, "1 2 3")
+	})
+}
+
+func TestObserveAllIsOneFlight(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		planners(t.Context(), w.host, func(ctx context.Context) {
+			all, err := words.ObserveAll(ctx, w.host, []string{"2", "1", "2"})
+			if err != nil || len(all) != 2 || all["1"] != "1 1" || all["2"] != "2 1" {
+				t.Errorf("got %v, %v", all, err)
+			}
+			if _, err := words.ObserveAll(ctx, w.host, []string{"1", "bad"}); err == nil || err.Error() != "bad word" {
+				t.Errorf("an error of one is not that of all: %v", err)
+			}
+		})
+		wantFlights(t, w, "1 2", "bad")
+	})
+}
+
+// Together hands the caller's place over: as long as one of its functions runs nothing leaves, and
+// when all have ended the caller is counted again.
+func TestTogether(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		planners(t.Context(), w.host,
+			func(ctx context.Context) {
+				Together(ctx)
+				Together(ctx,
+					reads(t, w.host, "a1", "a2"),
+					reads(t, w.host, "b1", "b2", "b3"),
+					func(ctx context.Context) {
+						Together(ctx, reads(t, w.host, "c1"), reads(t, w.host, "d1", "d2"), func(context.Context) {})
+						reads(t, w.host, "e3")(ctx)
+					},
+					func(context.Context) {},
+				)
+				reads(t, w.host, "f4")(ctx)
+			},
+			reads(t, w.host, "g1", "g2", "g3", "g4"),
+		)
+		wantFlights(t, w, "a1 b1 c1 d1 g1", "a2 b2 d2 g2", "b3 e3 g3", "f4 g4")
+	})
+}
+
+func TestTogetherWithoutAPlanner(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		Together(t.Context(), reads(t, w.host, "1"), reads(t, w.host, "2"))
+	})
+}
+
+func TestTogetherPanicsInItsCaller(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		planners(t.Context(), w.host,
+			func(ctx context.Context) {
+				defer func() {
+					if p := recover(); p != "oops" {
+						t.Errorf("recovered %v, want oops", p)
+					}
+					reads(t, w.host, "3")(ctx)
+				}()
+				Together(ctx, reads(t, w.host, "1"), func(context.Context) { panic("oops") })
+			},
+			reads(t, w.host, "1", "2"),
+		)
+		wantFlights(t, w, "1", "2 3")
+	})
+}
+
+// Planners of two hosts that observe each other, in both directions at once.
+func TestPeers(t *testing.T) {
+	in(t, func(t *testing.T) {
+		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
+		var wg sync.WaitGroup
+		for _, pair := range [][2]*Host{{a.host, b.host}, {b.host, a.host}} {
+			home, peer := pair[0], pair[1]
+			wg.Go(func() {
+				planners(t.Context(), home,
+					func(ctx context.Context) {
+						for i := range 4 {
+							reads(t, home, fmt.Sprint("own", i))(ctx)
+							reads(t, peer, fmt.Sprint("peer", i))(ctx)
+						}
+					},
+					reads(t, peer, "own0", "own3", "peer1"),
+					func(ctx context.Context) {
+						Together(ctx, reads(t, peer, "own1", "x"), reads(t, home, "own1", "y"))
+					},
+				)
+			})
+		}
+		wg.Wait()
+		for _, w := range []*wire{a, b} {
+			if n := len(w.sent()); n > 10 { // the names there are: nothing travels twice
+				t.Errorf("%d flights to %s: %q", n, w.host.Name(), w.sent())
+			}
+			if w.host.running != 0 {
+				t.Errorf("%s counts %d running planners, want none", w.host.Name(), w.host.running)
+			}
+		}
+	})
+}
+
+// A planner that waits elsewhere does not hold back its own host's flights; one that runs does.
+func TestWaitingOnAPeerHoldsNothingBack(t *testing.T) {
+	in(t, func(t *testing.T) {
+		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
+		b.hold = make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			planners(t.Context(), a.host, reads(t, b.host, "far"), reads(t, a.host, "near"))
+		}()
+		synctest.Wait()
+		wantFlights(t, b, "far")
+		wantFlights(t, a, "near")
+		if a.host.running != 0 {
+			t.Errorf("%d planners of a count as running while its last one waits for b", a.host.running)
+		}
+		close(b.hold)
+		<-done
+	})
+}
+
+func TestCancelledPlannerCounts(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		other := newWire(t.Context(), "b")
+		other.hold = make(chan struct{})
+		blocked, cancel := context.WithCancel(t.Context())
+		gaveUp, goOn := make(chan struct{}), make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			planners(t.Context(), w.host,
+				func(ctx context.Context) {
+					// The planner's own place, under a context that ends.
+					ctx, stop := context.WithCancel(ctx)
+					defer context.AfterFunc(blocked, stop)()
+					if _, err := words.Observe(ctx, other.host, "never"); !errors.Is(err, context.Canceled) {
+						t.Errorf("got %v, want that it was cancelled", err)
+					}
+					close(gaveUp)
+					<-goOn
+				},
+				func(ctx context.Context) {
+					<-gaveUp
+					reads(t, w.host, "1")(ctx)
+				},
+			)
+		}()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		wantFlights(t, w) // the planner that gave up runs, and may still ask
+		close(goOn)
+		<-done
+		wantFlights(t, w, "1")
+		close(other.hold)
+		synctest.Wait()
+		if w.host.running != 0 {
+			t.Errorf("%d planners count as running, want none", w.host.running)
+		}
+	})
+}
+
+// Cancelling at the very moment of landing must count a planner once.
+func TestCancelAsTheFlightLands(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		w.hold = make(chan struct{})
+		for i := range 8 {
+			w.host.Go(ctx, func(ctx context.Context) {
+				_, _ = words.Observe(ctx, w.host, fmt.Sprint(i))
+				if running := func() int { w.host.mu.Lock(); defer w.host.mu.Unlock(); return w.host.running }(); running < 1 {
+					t.Errorf("a planner runs and %d count as running", running)
+				}
+			})
+		}
+		synctest.Wait()
+		go cancel()
+		close(w.hold)
+		synctest.Wait()
+		if w.host.running != 0 {
+			t.Errorf("%d planners count as running, want none", w.host.running)
+		}
+		planners(t.Context(), w.host, reads(t, w.host, "later"))
+	})
+}
+
+func TestForgetDuringAFlight(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		w.hold = make(chan struct{})
+		var before, after string
+		w.host.Go(t.Context(), func(ctx context.Context) { before, _ = words.Observe(ctx, w.host, "x") })
+		synctest.Wait()
+		w.host.Forget()
+		w.host.Go(t.Context(), func(ctx context.Context) { after, _ = words.Observe(ctx, w.host, "x") })
+		synctest.Wait()
+		wantFlights(t, w, "x") // one flight in the air at a time
+		close(w.hold)
+		synctest.Wait()
+		if before != "x 1" || after != "x 2" {
+			t.Errorf("who waited got %q, who asked after Forget %q; want the first and the second flight's", before, after)
+		}
+		if known, _ := w.host.Known(words.Key("x")); known != "x 2" {
+			t.Errorf("remembered is %v, want x 2", known)
+		}
+	})
+}
+
+func TestForgetKeepsWhatHasNotLeft(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		words.Want(w.host, "x")
+		w.host.Forget()
+		planners(t.Context(), w.host, reads(t, w.host, "x"))
+		wantFlights(t, w, "x")
+		w.host.Forget()
+		planners(t.Context(), w.host, reads(t, w.host, "x"))
+		wantFlights(t, w, "x", "x")
+	})
+}
+
+func TestFailedFlightsAreNotRemembered(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		fails := func(name, want string) {
+			t.Helper()
+			planners(t.Context(), w.host, func(ctx context.Context) {
+				if _, err := words.Observe(ctx, w.host, name); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: got %v, want %q", name, err, want)
+				}
+			})
+		}
+		w.dead = errors.New("nobody answers")
+		fails("x", "nobody answers")
+		fails("x", "nobody answers")
+		if w.dials != 2 {
+			t.Errorf("dialled %d times in two flights that failed", w.dials)
+		}
+		w.dead, w.fails = nil, errors.New("line cut")
+		fails("x", "line cut")
+		w.fails, w.short = nil, true
+		fails("x", "a answered 0 of 1 queries")
+		w.short = false
+		planners(t.Context(), w.host, reads(t, w.host, "x"))
+		wantFlights(t, w, "x", "x", "x")
+		if w.dials != 3 {
+			t.Errorf("dialled %d times, want no more than needed: 3", w.dials)
+		}
+		// What a kind says of a name is remembered, be it an error.
+		fails("bad", "bad word")
+		fails("bad", "bad word")
+		fails("untold", "observation word:untold on a: the answer does not mention it")
+		fails("broken", "observing a panicked: out of its depth; this is a defect of hlplay")
+		wantFlights(t, w, "x", "x", "x", "bad", "untold", "broken")
+	})
+}
+
+func TestEndOfTheRunEndsFlights(t *testing.T) {
+	in(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := newWire(ctx, "a")
+		w.hold = make(chan struct{})
+		var got error
+		w.host.Go(t.Context(), func(ctx context.Context) { _, got = words.Observe(ctx, w.host, "x") })
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(got, context.Canceled) {
+			t.Errorf("got %v, want that it was cancelled", got)
+		}
+	})
+}
+
+func TestPredictions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
+		a.host.Predict([]Expectation{
+			{Match: func(k Key) bool { return strings.HasPrefix(k.Name, "v") }, Unknown: "fog"},
+			words.Expect("x", "predicted"),
+			words.Expect("v-known", "also predicted"),
+			words.Unknown("y", "who knows"),
+			words.Expect("x", "there").On(b.host),
+			{Key: words.Key("typo"), Value: 7},
+		})
+		a.host.Forget() // predictions stay
+		tests := []struct {
+			on   *Host
+			name string
+			want string // the value, or the error after "!"
+		}{
+			{a.host, "x", "predicted"},
+			{b.host, "x", "there"},
+			{a.host, "v-known", "also predicted"}, // what is expected exactly wins, earlier or later
+			{a.host, "v-other", "!word:v-other on a cannot be known before the run: fog"},
+			{a.host, "y", "!word:y on a cannot be known before the run: who knows"},
+			{a.host, "typo", "!observation word:typo on a holds a int: a step expected a value of the wrong type"},
+			{a.host, "z", "z 1"},
+			{b.host, "v-other", "v-other 1"},
+		}
+		for _, test := range tests {
+			words.Want(test.on, test.name) // wanting what is predicted sends nothing
+			planners(t.Context(), a.host, func(ctx context.Context) {
+				got, err := words.Observe(ctx, test.on, test.name)
+				if err != nil {
+					got = "!" + err.Error()
+				}
+				if got != test.want {
+					t.Errorf("%s on %s: %q, want %q", test.name, test.on.Name(), got, test.want)
+				}
+				if IsUnknown(err) != strings.Contains(test.want, "cannot be known") {
+					t.Errorf("%s on %s: IsUnknown(%v) is %v", test.name, test.on.Name(), err, IsUnknown(err))
+				}
+			})
+		}
+		wantFlights(t, a, "z")
+		wantFlights(t, b, "v-other")
+		if _, ok := a.host.Known(words.Key("y")); ok {
+			t.Error("what is unknowable is known")
+		}
+		if v, _ := a.host.Known(words.Key("x")); v != "predicted" {
+			t.Errorf("known under x: %v", v)
+		}
+	})
+}
+
+func TestTrackerRemembersPeers(t *testing.T) {
+	in(t, func(t *testing.T) {
+		a, b, c := newWire(t.Context(), "a"), newWire(t.Context(), "b"), newWire(t.Context(), "c")
+		ctx, saw := Track(t.Context())
+		planners(ctx, a.host, reads(t, a.host, "1"), func(ctx context.Context) {
+			Together(ctx, reads(t, b.host, "1"), reads(t, a.host, "2"))
+		})
+		if !saw.Saw(b.host) || saw.Saw(c.host) {
+			t.Errorf("saw b: %v, c: %v; want b alone", saw.Saw(b.host), saw.Saw(c.host))
+		}
+	})
+}
+
+func TestRecordedHost(t *testing.T) {
+	h := NewRecorded("a", words.Expect("x", "1"))
+	if got, err := words.Observe(t.Context(), h, "x"); got != "1" || err != nil {
+		t.Errorf("x: %q, %v", got, err)
+	}
+	if _, err := words.Observe(t.Context(), h, "y"); err == nil {
+		t.Error("what is not recorded was observed")
+	}
+}
