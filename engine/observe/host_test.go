@@ -155,6 +155,21 @@ func wantFlights(t *testing.T, w *wire, want ...string) {
 	}
 }
 
+func running(h *Host) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running
+}
+
+// wantIdle says that every planner of a host has ended, or waits.
+func wantIdle(t *testing.T, w *wire) {
+	t.Helper()
+	synctest.Wait()
+	if n := running(w.host); n != 0 {
+		t.Errorf("%d planners of %s count as running, want none", n, w.host.Name())
+	}
+}
+
 func TestPlannersTravelTogether(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -284,9 +299,7 @@ func TestPeers(t *testing.T) {
 			if n := len(w.sent()); n > 10 { // the names there are: nothing travels twice
 				t.Errorf("%d flights to %s: %q", n, w.host.Name(), w.sent())
 			}
-			if w.host.running != 0 {
-				t.Errorf("%s counts %d running planners, want none", w.host.Name(), w.host.running)
-			}
+			wantIdle(t, w)
 		}
 	})
 }
@@ -304,9 +317,7 @@ func TestWaitingOnAPeerHoldsNothingBack(t *testing.T) {
 		synctest.Wait()
 		wantFlights(t, b, "far")
 		wantFlights(t, a, "near")
-		if a.host.running != 0 {
-			t.Errorf("%d planners of a count as running while its last one waits for b", a.host.running)
-		}
+		wantIdle(t, a)
 		close(b.hold)
 		<-done
 	})
@@ -348,9 +359,7 @@ func TestCancelledPlannerCounts(t *testing.T) {
 		wantFlights(t, w, "1")
 		close(other.hold)
 		synctest.Wait()
-		if w.host.running != 0 {
-			t.Errorf("%d planners count as running, want none", w.host.running)
-		}
+		wantIdle(t, w)
 	})
 }
 
@@ -363,8 +372,8 @@ func TestCancelAsTheFlightLands(t *testing.T) {
 		for i := range 8 {
 			w.host.Go(ctx, func(ctx context.Context) {
 				_, _ = words.Observe(ctx, w.host, fmt.Sprint(i))
-				if running := func() int { w.host.mu.Lock(); defer w.host.mu.Unlock(); return w.host.running }(); running < 1 {
-					t.Errorf("a planner runs and %d count as running", running)
+				if n := running(w.host); n < 1 {
+					t.Errorf("a planner runs and %d count as running", n)
 				}
 			})
 		}
@@ -372,9 +381,7 @@ func TestCancelAsTheFlightLands(t *testing.T) {
 		go cancel()
 		close(w.hold)
 		synctest.Wait()
-		if w.host.running != 0 {
-			t.Errorf("%d planners count as running, want none", w.host.running)
-		}
+		wantIdle(t, w)
 		planners(t.Context(), w.host, reads(t, w.host, "later"))
 	})
 }
