@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,7 +73,7 @@ func (c *Ceph) poolDetail(p *Pool, idKey string) object {
 	}
 	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", 1, "flags_names", p.flagNames(), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
 		"peering_crush_bucket_count", 0, "peering_crush_bucket_target", 0, "peering_crush_bucket_barrier", 0, "peering_crush_bucket_mandatory_member", 2147483647, "object_hash", 2, "pg_autoscale_mode", p.Autoscale,
-		"pg_num", p.PGs, "pg_placement_num", p.PGPs, "pg_placement_num_target", p.PGPs, "pg_num_target", p.PGs, "pg_num_pending", p.PGs,
+		"pg_num", p.PGs, "pg_placement_num", p.PGPs, "pg_placement_num_target", p.PGPs, "pg_num_target", cmp.Or(p.Target, p.PGs), "pg_num_pending", p.PGs,
 		"last_pg_merge_meta", obj("source_pgid", "0.0", "ready_epoch", 0, "last_epoch_started", 0, "last_epoch_clean", 0, "source_version", "0'0", "target_version", "0'0"),
 		"last_change", fmt.Sprint(p.LastChange), "last_force_op_resend", "0", "last_force_op_resend_prenautilus", "0", "last_force_op_resend_preluminous", "0", "auid", 0, "snap_mode", "selfmanaged", "snap_seq", 0, "snap_epoch", 0,
 		"pool_snaps", []any{}, "removed_snaps", "[]", "quota_max_bytes", 0, "quota_max_objects", 0, "tiers", []any{}, "tier_of", -1, "read_tier", -1, "write_tier", -1, "cache_mode", "none", "target_max_bytes", 0, "target_max_objects", 0,
@@ -355,7 +356,8 @@ func (c *Ceph) setPool(v *view, p *Pool, key, value string, sure bool) reply {
 		if problem := c.tooManyPGs(n, p.Size, c.ruleByID(p.Rule), p); n > p.PGs && problem != "" {
 			return refuse(eRANGE, "%s", problem)
 		}
-		p.PGs, p.PGPs, p.Moved = n, n, v.now
+		p.Target = n
+		v.makePGs(c)
 	case "pgp_num":
 		if n > p.PGs {
 			return refuse(eINVAL, "specified pgp_num %d > pg_num %d", n, p.PGs)

@@ -87,12 +87,14 @@ type Pool struct {
 	Erasure       bool
 	Size, MinSize int
 	PGs, PGPs     int
-	Rule          int
-	Autoscale     string
-	Flags         []string // beside hashpspool
-	Options       map[string]string
-	Applications  []string
-	Created       time.Time
+	// Target is the PG number asked for while no OSD is up to make it; zero means PGs.
+	Target       int
+	Rule         int
+	Autoscale    string
+	Flags        []string // beside hashpspool
+	Options      map[string]string
+	Applications []string
+	Created      time.Time
 	// Moved is when its PGs last had to peer again: created, or another size, rule or PG number.
 	Moved      time.Time
 	LastChange int
@@ -255,6 +257,7 @@ func (v *view) refreshCeph(c *Ceph) {
 		return // without monitors nobody changes a map
 	}
 	v.refreshOSDs(c)
+	v.makePGs(c)
 	v.refreshSystemPool(c)
 	v.refreshMDSs(c)
 }
@@ -384,6 +387,18 @@ func (v *view) refreshOSDs(c *Ceph) {
 func (c *Ceph) peer(now time.Time) {
 	for _, p := range c.Pools {
 		p.Moved = now
+	}
+}
+
+// makePGs brings PG numbers to their targets once there are OSDs.
+func (v *view) makePGs(c *Ceph) {
+	if len(c.upOSDs(v)) == 0 {
+		return
+	}
+	for _, p := range c.Pools {
+		if p.Target > 0 {
+			p.PGs, p.PGPs, p.Target, p.Moved = p.Target, p.Target, 0, v.now
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package proxmox
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,8 +19,8 @@ type HA struct {
 	Master string
 	// Nodes are the node states that the CRM knows: online, maintenance, unknown, fence, gone.
 	Nodes map[string]string
-	// Seen is when each node's LRM last wrote its status.
-	Seen     map[string]time.Time
+	// LRMs are the local managers by node.
+	LRMs     map[string]*LRM
 	Services map[string]*Service
 	// Commands are queued crm-commands.
 	Commands []string
@@ -27,6 +29,19 @@ type HA struct {
 	// Maintenance are nodes in maintenance mode.
 	Maintenance []string
 }
+
+// LRM is what is known of one local resource manager.
+type LRM struct {
+	// Seen is when it last wrote its status.
+	Seen time.Time
+	// Active says that it holds its lock and its watchdog; Waiting that it has a service and waits for the
+	// lock. Idle is since when it has had no service.
+	Active, Waiting bool
+	Idle            time.Time
+}
+
+// idleAfter is how long an LRM without services keeps its lock.
+const idleAfter = 10 * time.Minute
 
 // Service is what the CRM knows of one HA resource.
 type Service struct {
@@ -73,7 +88,7 @@ func (v *view) advanceHA(db *Database) {
 func (v *view) useHA(db *Database) {
 	if db.HA.Used.IsZero() {
 		db.HA.Used, db.HA.Tick = v.now, v.now
-		db.HA.Nodes, db.HA.Seen, db.HA.Services = map[string]string{}, map[string]time.Time{}, map[string]*Service{}
+		db.HA.Nodes, db.HA.LRMs, db.HA.Services = map[string]string{}, map[string]*LRM{}, map[string]*Service{}
 	}
 }
 
@@ -91,7 +106,7 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 	}
 	for _, name := range members {
 		if v.runs(name, "pve-ha-lrm.service", 0) {
-			ha.Seen[name] = now
+			ha.lrm(name).Seen = now
 		}
 	}
 	if !slices.Contains(members, ha.Master) {
@@ -110,7 +125,7 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 		if slices.Contains(members, name) {
 			continue
 		}
-		gone := now.Sub(ha.Seen[name])
+		gone := now.Sub(ha.lrm(name).Seen)
 		switch {
 		case gone >= recoverAfter || state == "gone":
 			ha.Nodes[name] = "unknown"
@@ -122,6 +137,37 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 	}
 	v.crmCommands(db)
 	v.crmServices(db, now, members)
+	for _, name := range members {
+		ha.lrmLoop(name, now)
+	}
+}
+
+func (ha *HA) lrm(node string) *LRM {
+	if ha.LRMs[node] == nil {
+		ha.LRMs[node] = &LRM{}
+	}
+	return ha.LRMs[node]
+}
+
+// lrmLoop takes the lock one loop after a service was given to a node, and lets it go some time after the
+// last one has left.
+func (ha *HA) lrmLoop(node string, now time.Time) {
+	l, busy := ha.lrm(node), false
+	for _, s := range ha.Services {
+		busy = busy || s.Node == node || s.Target == node
+	}
+	switch {
+	case busy:
+		l.Idle = time.Time{}
+		if l.Waiting {
+			l.Active = true
+		}
+		l.Waiting = !l.Active
+	case l.Active && l.Idle.IsZero():
+		l.Idle = now
+	case l.Active && now.Sub(l.Idle) >= idleAfter, l.Waiting:
+		l.Active, l.Waiting = false, false
+	}
 }
 
 func (v *view) crmServices(db *Database, now time.Time, members []string) {
@@ -145,7 +191,7 @@ func (v *view) crmServices(db *Database, now time.Time, members []string) {
 		}
 		s := ha.Services[sid]
 		if s == nil {
-			s = &Service{Node: g.node, UID: fmt.Sprintf("%016x", v.next()), Since: now}
+			s = &Service{Node: g.node, UID: serviceUID(v.next()), Since: now}
 			ha.Services[sid] = s
 			s.State = "request_stop"
 			if startWanted(r) {
@@ -175,7 +221,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		state.Running, s.Running = on, on
 	}
 	if !slices.Contains(members, s.Node) {
-		switch gone := now.Sub(ha.Seen[s.Node]); {
+		switch gone := now.Sub(ha.lrm(s.Node).Seen); {
 		case gone >= recoverAfter:
 			if target := v.place(db, r, s.Node, members); target != "" {
 				db.moveGuest(g, target, now)
@@ -192,6 +238,9 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 			set("fence")
 		}
 		return
+	}
+	if s.Since.Equal(now) {
+		return // what was just asked for takes until the next loop
 	}
 	switch s.State {
 	case "request_start":
@@ -364,4 +413,10 @@ func (v *view) allowed(db *Database, sid, node string) bool {
 		}
 	}
 	return false
+}
+
+// serviceUID makes an id in the form of those that the CRM makes.
+func serviceUID(n int) string {
+	sum := sha256.Sum256([]byte(fmt.Sprint("service/", n)))
+	return base64.RawStdEncoding.EncodeToString(sum[:16])
 }

@@ -83,28 +83,22 @@ func fencing(node string, db *Database) haEntry {
 // lrmState is a node's LRM state, and whether it holds its watchdog.
 func (v *view) lrmState(db *Database, node string) (state string, active bool) {
 	ha := &db.HA
-	for _, s := range ha.Services {
-		if s.Node != node {
-			continue
-		}
-		active = true
-		if s.State == "request_start" || s.State == "request_stop" && !s.Running && s.Since.Equal(ha.Tick) {
-			return "wait_for_agent_lock", false
-		}
-	}
+	l := ha.lrm(node)
 	switch {
-	case v.now.Sub(ha.Seen[node]) > deadAfter:
+	case v.now.Sub(l.Seen) > deadAfter:
 		return "old timestamp - dead?", false
 	case ha.Nodes[node] == "maintenance":
 		return "maintenance mode", false
-	case active:
+	case l.Active:
 		return "active", true
+	case l.Waiting:
+		return "wait_for_agent_lock", false
 	}
 	return "idle", false
 }
 
 func (v *view) lrmEntry(db *Database, node string, new9 bool) haEntry {
-	seen := db.HA.Seen[node]
+	seen := db.HA.lrm(node).Seen
 	if seen.IsZero() {
 		return haEntry{"id": "lrm:" + node, "type": "lrm", "node": node, "status": node + " (unable to read lrm status)"}
 	}
@@ -185,7 +179,7 @@ func (v *view) managerStatus(node string) map[string]any {
 		nodes[name] = state
 		lrm, active := v.lrmState(db, name)
 		written := map[string]string{"idle": "wait_for_agent_lock", "active": "active"}[lrm]
-		entry := map[string]any{"mode": "active", "results": map[string]any{}, "state": or(written, "wait_for_agent_lock"), "timestamp": ha.Seen[name].Unix()}
+		entry := map[string]any{"mode": "active", "results": map[string]any{}, "state": or(written, "wait_for_agent_lock"), "timestamp": ha.lrm(name).Seen.Unix()}
 		if lrm == "maintenance mode" {
 			entry["mode"], entry["state"] = "maintenance", "maintenance"
 		}

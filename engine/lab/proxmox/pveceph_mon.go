@@ -79,7 +79,6 @@ func monCreate(c *Command, a arguments) int {
 	id := a.or("monid", c.Node.Name())
 	var conf *cephConf
 	var quorate, firstMon bool
-	var taken error
 	var monIDs, addresses []string
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
@@ -92,25 +91,19 @@ func monCreate(c *Command, a arguments) int {
 			}
 		}
 		firstMon = strings.TrimSpace(conf.get("global", "mon_host")) == "" && len(monIDs) == 0
-		_ = taken
 	})
 	if !quorate {
 		return c.die(exitDie, "cluster not ready - no quorum?")
 	}
 	if firstMon {
-		fmt.Fprintln(c.Stderr, srvNotice)
 		if c.staleMon() {
-			return c.die(exitDie, "Could not connect to ceph cluster despite configured monitors")
+			return c.die(exitDie, srvNotice+"\nCould not connect to ceph cluster despite configured monitors")
 		}
 	} else if err := c.rados(radosTimeout); err != nil {
 		return c.die(exitDie, "Could not connect to ceph cluster despite configured monitors")
 	}
 	address, err := c.monAddress(conf.get("global", "public_network"), a.get("mon-address"))
 	if err != nil {
-		if firstMon {
-			// The search for monitors comes after the choice of the address.
-			return c.die(exitDie, "%s", err)
-		}
 		return c.die(exitDie, "%s", err)
 	}
 	dir := "/var/lib/ceph/mon/ceph-" + id
@@ -121,6 +114,9 @@ func monCreate(c *Command, a arguments) int {
 		return c.die(exitDie, "monitor '%s' already exists", id)
 	case c.Node.Exists(dir):
 		return c.die(exitDie, "monitor filesystem '%s' already exist", dir)
+	}
+	if firstMon {
+		fmt.Fprintln(c.Stderr, srvNotice)
 	}
 	ok := c.task("cephcreatemon", "mon."+id, func(out io.Writer) error { return createMon(c, id, address, firstMon, out) })
 	if !ok {

@@ -64,6 +64,9 @@ func (w *World) unitStopped(n Node, unit string) {
 		n.UnmountConfig()
 	}
 	w.update(func(s *State) { s.node(n.Name()).stopped(unit, w.clock.Now()) })
+	if unit == "corosync.service" {
+		w.at(func(*view) {}) // the others form a ring of their own now, not when somebody looks
+	}
 }
 
 func (w *World) startPmxcfs(n Node) error {
