@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lab/machine"
+	"hlplay/engine/lab/proxmox"
 )
 
 // Options say how a lab is set up.
@@ -30,6 +32,8 @@ type Options struct {
 	// Speed is how fast the lab's clock runs against the wall's. Zero is a clock that stands until it is
 	// advanced: for a run in the same process, whose waiting advances it.
 	Speed float64
+	// Extend runs before the nodes can be reached: it may offer packages and change machines.
+	Extend func(*Lab)
 }
 
 // Lab is running nodes.
@@ -40,6 +44,7 @@ type Lab struct {
 	machines map[string]*machine.Machine
 	names    []string
 	inv      *inventory.Inventory
+	world    *proxmox.World
 	private  string // the directory to remove
 	cancel   context.CancelFunc
 }
@@ -76,15 +81,18 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range inv.Hosts {
+	for i, h := range inv.Hosts {
 		if h.Connection == "local" {
 			continue
 		}
 		l.names = append(l.names, h.Name)
-		l.machines[h.Name] = machine.New(l.config(h, public))
+		l.machines[h.Name] = machine.New(l.config(h, i, public))
 	}
 	if err := l.proxmox(inv); err != nil {
 		return nil, err
+	}
+	if o.Extend != nil {
+		o.Extend(l)
 	}
 	if err := l.listen(ctx, inv, dir, key); err != nil {
 		return nil, err
@@ -92,10 +100,20 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 	return l, nil
 }
 
-// config is the machine that stands in for a host.
-func (l *Lab) config(h *inventory.Host, public string) machine.Config {
+// config is the machine that stands in for the host at index.
+func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config {
+	name, domain, _ := strings.Cut(h.Name, ".")
+	if _, err := netip.ParseAddr(h.Name); err == nil {
+		name, domain = fmt.Sprintf("node%d", index+1), ""
+	}
+	address := h.Address
+	if _, err := netip.ParseAddr(address); err != nil {
+		// Names do not resolve in a lab: such a node gets an address of the network that RFC 2544 sets
+		// aside for tests.
+		address = fmt.Sprintf("198.18.%d.%d/15", index/250, index%250+1)
+	}
 	c := machine.Config{
-		Name: h.Name, Address: h.Address, Addresses: h.Rehearsal.Addresses, Debian: h.Rehearsal.Debian,
+		Name: name, Domain: domain, Address: address, Addresses: h.Rehearsal.Addresses, Debian: h.Rehearsal.Debian,
 		Clock: l.clock, Archive: l.archive, Network: l.network, AuthorizedKeys: []string{public},
 	}
 	if h.User != "" && h.User != "root" {

@@ -42,6 +42,7 @@ type installation struct {
 	automatic bool
 	hold      bool
 	sums      map[string]string // md5 of conffiles as they were shipped
+	was       bool              // it was configured before: its units keep what was decided about them
 }
 
 func newPackages(m *Machine) *Packages {
@@ -477,8 +478,7 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 		}
 	}
 	for _, u := range i.pkg.Units {
-		was, had := p.m.units.Get(u.Name)
-		if had {
+		if was, had := p.m.units.Get(u.Name); had && i.was {
 			u.Enabled = was.UnitFileState == "enabled" || u.Enabled && was.UnitFileState != "disabled"
 			u.Active = u.Active && was.UnitFileState != "masked"
 			if was.UnitFileState == "masked" {
@@ -489,7 +489,7 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 		p.m.units.Add(u)
 	}
 	p.mu.Lock()
-	p.db[name].status, p.db[name].sums = statusInstalled, sums
+	p.db[name].status, p.db[name].sums, p.db[name].was = statusInstalled, sums, true
 	p.mu.Unlock()
 	return nil
 }

@@ -27,7 +27,7 @@ const suite = "bookworm"
 // packages are what a node has beside the essential ones: a Debian server with sshd at its defaults.
 var packages = []string{
 	"apt", "ca-certificates", "cron", "dbus", "debconf", "init", "iproute2", "kmod", "libpam-systemd",
-	"locales", "openssh-server", "procps", "sudo", "systemd-sysv",
+	"locales", "openssh-server", "procps", "sudo", "systemd-sysv", "tzdata",
 }
 
 // recipe turns a fresh root file system ($1) into a node's; it runs once an image.

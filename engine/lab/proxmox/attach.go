@@ -30,6 +30,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 	n := &machineNode{m: m, w: w, fs: m.FS()}
 	m.SetValue(nodeKey{}, n)
 	w.Add(n, opts)
+	m.Serve(8006, func() bool { return m.Units().Active("pveproxy.service") })
 }
 
 // attached is the node that Attach made of a machine.

@@ -60,6 +60,8 @@ type reply struct {
 	// value is printed where JSON is asked for, and, indented, where text is empty.
 	value any
 	text  string
+	// plain says that text is printed even if it is empty.
+	plain bool
 	// note goes to standard error: the messages of changing commands.
 	note string
 	// errno and err are the refusal.
@@ -314,7 +316,7 @@ func (c *Command) showReply(r reply, a cephArguments) int {
 		c.printf("\n")
 	case r.text != "":
 		c.printf("%s", r.text)
-	case r.value != nil:
+	case r.value != nil && !r.plain:
 		c.printf("%s", indent(r.value))
 	}
 	if r.note != "" {

@@ -64,19 +64,19 @@ func ruleLs(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: list(names), text: lines(names)}
 }
 
-// shadow is the CRUSH id of a bucket narrowed to a class.
-func (c *Ceph) shadow(class string) int {
-	return -2 - 2*len(c.Hosts) - 2*slices.Index(c.Classes, class)
+// shadow is the CRUSH id of a bucket narrowed to the class of a number: those of the first class lie
+// between the buckets, as they are made together.
+func (c *Ceph) shadow(class, bucket int) int {
+	if class == 0 {
+		return bucket - 1
+	}
+	return bucket/2 - 3 - (class+1)*(len(c.Hosts)+1)
 }
 
 func (c *Ceph) ruleValue(r *Rule) object {
 	take := obj("op", "take", "item", -1, "item_name", r.Root)
 	if r.Class != "" {
-		id := -2
-		if i := slices.Index(c.Classes, r.Class); i > 0 {
-			id = c.shadow(r.Class)
-		}
-		take = obj("op", "take", "item", id, "item_name", r.Root+"~"+r.Class)
+		take = obj("op", "take", "item", c.shadow(max(0, slices.Index(c.Classes, r.Class)), -1), "item_name", r.Root+"~"+r.Class)
 	}
 	op := "chooseleaf_firstn"
 	if r.Domain == "osd" {
@@ -341,12 +341,14 @@ func crushDump(_ *view, c *Ceph, _ []string) reply {
 		top = append(top, obj("id", c.Hosts[name], "weight", weight, "pos", i))
 	}
 	bucket(-1, "default", 11, "root", sum, top)
+	for i, class := range c.Classes {
+		c.shadowRoot(i, class, names, osds, bucket)
+	}
 	for _, name := range names {
-		var items []object
-		for i, o := range osds[name] {
-			items = append(items, obj("id", o.ID, "weight", o.Weight, "pos", i))
+		hostBucket(c.Hosts[name], name, osds[name], bucket)
+		for i, class := range c.Classes {
+			hostBucket(c.shadow(i, c.Hosts[name]), name+"~"+class, ofClass(osds[name], class), bucket)
 		}
-		bucket(c.Hosts[name], name, 1, "host", fixedTotal(osds[name]), items)
 	}
 	for _, r := range c.Rules {
 		rules = append(rules, c.ruleValue(r))
@@ -355,6 +357,32 @@ func crushDump(_ *view, c *Ceph, _ []string) reply {
 		"tunables", obj("choose_local_tries", 0, "choose_local_fallback_tries", 0, "choose_total_tries", 50, "chooseleaf_descend_once", 1, "chooseleaf_vary_r", 1, "chooseleaf_stable", 1, "straw_calc_version", 1,
 			"allowed_bucket_algs", 54, "profile", "jewel", "optimal_tunables", 1, "legacy_tunables", 0, "minimum_required_version", "jewel", "require_feature_tunables", 1, "require_feature_tunables2", 1,
 			"has_v2_rules", 0, "require_feature_tunables3", 1, "has_v3_rules", 0, "has_v4_buckets", 1, "require_feature_tunables5", 1, "has_v5_rules", 0), "choose_args", object{})}
+}
+
+type addBucket func(id int, name string, kind int, kindName string, weight int, items []object)
+
+func hostBucket(id int, name string, osds []*OSD, add addBucket) {
+	var items []object
+	for i, o := range osds {
+		items = append(items, obj("id", o.ID, "weight", o.Weight, "pos", i))
+	}
+	add(id, name, 1, "host", fixedTotal(osds), items)
+}
+
+func ofClass(osds []*OSD, class string) []*OSD {
+	return slices.DeleteFunc(slices.Clone(osds), func(o *OSD) bool { return o.Class != class })
+}
+
+// shadowRoot adds the tree narrowed to a class.
+func (c *Ceph) shadowRoot(i int, class string, names []string, osds map[string][]*OSD, add addBucket) {
+	var items []object
+	sum := 0
+	for pos, name := range names {
+		weight := fixedTotal(ofClass(osds[name], class))
+		sum += weight
+		items = append(items, obj("id", c.shadow(i, c.Hosts[name]), "weight", weight, "pos", pos))
+	}
+	add(c.shadow(i, -1), "default~"+class, 11, "root", sum, items)
 }
 
 func fixedTotal(osds []*OSD) int {

@@ -16,7 +16,7 @@ func mdsCommands() []cephCommand {
 			return reply{value: v.fsMap(c), text: v.fsText(c), note: fmt.Sprintf("dumped fsmap epoch %d", c.FSEpoch)}
 		}),
 		read("mds stat", func(v *view, c *Ceph, _ []string) reply {
-			return reply{value: obj("fsmap", v.fsMap(c), "mdsmap_first_committed", 1, "mdsmap_last_committed", c.FSEpoch), text: v.mdsStat(c)}
+			return reply{value: obj("fsmap", v.fsMap(c), "mdsmap_first_committed", 1, "mdsmap_last_committed", c.FSEpoch), text: v.mdsStat(c), plain: true}
 		}),
 		read("mds metadata", func(v *view, c *Ceph, _ []string) reply {
 			all := []object{}
@@ -196,6 +196,9 @@ func (v *view) mdsStat(c *Ceph) string {
 	}
 	if n := len(v.standbyMDSs(c)); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d up:standby", n))
+	}
+	if len(parts) == 0 {
+		return ""
 	}
 	return strings.Join(parts, " ") + "\n"
 }

@@ -239,7 +239,7 @@ func osdDump(v *view, c *Ceph, _ []string) reply {
 	set := slices.Sorted(slices.Values(flags))
 	var pools, osds []object
 	for _, p := range c.Pools {
-		pools = append(pools, c.poolDetail(p, "pool"))
+		pools = append(pools, c.poolDetail(p, "pool", v.now))
 	}
 	maxOSD := 0
 	for _, o := range c.OSDs {
@@ -270,13 +270,13 @@ func osdDump(v *view, c *Ceph, _ []string) reply {
 	value := obj("epoch", c.OSDEpoch, "fsid", c.FSID, "created", stamp(c.Created), "modified", stamp(c.OSDModified), "last_up_change", stamp(lastUp), "last_in_change", stamp(lastIn),
 		"flags", strings.Join(flags, ","), "flags_num", 5799936, "flags_set", set, "crush_version", c.CrushVersion, "full_ratio", 0.95, "backfillfull_ratio", 0.9, "nearfull_ratio", 0.85,
 		"cluster_snapshot", "", "pool_max", c.NextPool-1, "max_osd", maxOSD, "require_min_compat_client", "luminous", "min_compat_client", "jewel", "require_osd_release", c.releaseName(),
-		"pools", list(pools), "osds", list(osds), "osd_xinfo", []any{}, "pg_upmap", []any{}, "pg_upmap_items", []any{}, "pg_temp", []any{}, "primary_temp", []any{}, "blocklist", object{},
+		"pools", list(pools), "osds", list(osds), "osd_xinfo", []any{}, "pg_upmap", []any{}, "pg_upmap_items", []any{}, "pg_temp", []any{}, "primary_temp", []any{}, "blocklist", object{}, "range_blocklist", object{},
 		"erasure_code_profiles", obj("default", obj("k", "2", "m", "2", "plugin", "jerasure", "technique", "reed_sol_van")), "removed_snaps_queue", []any{}, "new_removed_snaps", []any{}, "new_purged_snaps", []any{},
 		"crush_node_flags", object{}, "device_class_flags", object{}, "stretch_mode", obj("stretch_mode_enabled", false, "stretch_bucket_count", 0, "degraded_stretch_mode", 0, "recovering_stretch_mode", 0, "stretch_mode_bucket", 0))
 	text := fmt.Sprintf("epoch %d\nfsid %s\ncreated %s\nmodified %s\nflags %s\ncrush_version %d\nfull_ratio 0.95\nbackfillfull_ratio 0.9\nnearfull_ratio 0.85\nrequire_min_compat_client luminous\nmin_compat_client jewel\nrequire_osd_release %s\nstretch_mode_enabled false\n",
 		c.OSDEpoch, c.FSID, stamp(c.Created), stamp(c.OSDModified), strings.Join(flags, ","), c.CrushVersion, c.releaseName())
 	for _, p := range c.Pools {
-		text += c.poolLine(p)
+		text += c.poolLine(p, v.now)
 	}
 	text += fmt.Sprintf("max_osd %d\n", maxOSD)
 	for _, o := range c.OSDs {

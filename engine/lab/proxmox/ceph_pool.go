@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -37,8 +38,12 @@ func poolCommands() []cephCommand {
 	}
 }
 
-func (p *Pool) flagNames() string {
-	return strings.Join(append([]string{"hashpspool"}, p.Flags...), ",")
+func (p *Pool) flagNames(now time.Time) string {
+	names := append([]string{"hashpspool"}, p.Flags...)
+	if now.Sub(p.Created) < peerDelay {
+		names = append(names, "creating")
+	}
+	return strings.Join(names, ",")
 }
 
 func (p *Pool) has(flag string) bool { return slices.Contains(p.Flags, flag) }
@@ -62,7 +67,7 @@ func optionValue(text string) any {
 	return text
 }
 
-func (c *Ceph) poolDetail(p *Pool, idKey string) object {
+func (c *Ceph) poolDetail(p *Pool, idKey string, now time.Time) object {
 	options := object{}
 	for _, key := range sortedKeys(p.Options) {
 		options = append(options, member{key, optionValue(p.Options[key])})
@@ -71,7 +76,7 @@ func (c *Ceph) poolDetail(p *Pool, idKey string) object {
 	if p.Erasure {
 		kind = 3
 	}
-	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", 1, "flags_names", p.flagNames(), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
+	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", 1, "flags_names", p.flagNames(now), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
 		"peering_crush_bucket_count", 0, "peering_crush_bucket_target", 0, "peering_crush_bucket_barrier", 0, "peering_crush_bucket_mandatory_member", 2147483647, "object_hash", 2, "pg_autoscale_mode", p.Autoscale,
 		"pg_num", p.PGs, "pg_placement_num", p.PGPs, "pg_placement_num_target", p.PGPs, "pg_num_target", cmp.Or(p.Target, p.PGs), "pg_num_pending", p.PGs,
 		"last_pg_merge_meta", obj("source_pgid", "0.0", "ready_epoch", 0, "last_epoch_started", 0, "last_epoch_clean", 0, "source_version", "0'0", "target_version", "0'0"),
@@ -86,9 +91,9 @@ func (c *Ceph) poolDetail(p *Pool, idKey string) object {
 	return value
 }
 
-func (c *Ceph) poolLine(p *Pool) string {
+func (c *Ceph) poolLine(p *Pool, now time.Time) string {
 	text := fmt.Sprintf("pool %d '%s' replicated size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d autoscale_mode %s last_change %d flags %s stripe_width 0",
-		p.ID, p.Name, p.Size, p.MinSize, p.Rule, p.PGs, p.PGPs, p.Autoscale, p.LastChange, p.flagNames())
+		p.ID, p.Name, p.Size, p.MinSize, p.Rule, p.PGs, p.PGPs, p.Autoscale, p.LastChange, p.flagNames(now))
 	for _, key := range []string{"compression_mode", "pg_num_max", "pg_num_min", "target_size_bytes", "target_size_ratio"} {
 		if value := p.Options[key]; value != "" {
 			text += " " + key + " " + value
@@ -100,12 +105,12 @@ func (c *Ceph) poolLine(p *Pool) string {
 	return text + "\n"
 }
 
-func poolLs(_ *view, c *Ceph, args []string) reply {
+func poolLs(v *view, c *Ceph, args []string) reply {
 	if len(args) > 0 && args[0] == "detail" {
 		all, text := []object{}, ""
 		for _, p := range c.Pools {
-			all = append(all, c.poolDetail(p, "pool_id"))
-			text += c.poolLine(p)
+			all = append(all, c.poolDetail(p, "pool_id", v.now))
+			text += c.poolLine(p, v.now)
 		}
 		return reply{value: all, text: text + "\n"}
 	}
@@ -190,10 +195,7 @@ func parsePoolCreate(args []string) (r poolRequest, problem string) {
 		r.kind, rest = rest[0], rest[1:]
 	}
 	if len(rest) > 0 {
-		r.rule, rest = rest[0], rest[1:]
-	}
-	if len(rest) > 1 {
-		r.size, _ = strconv.Atoi(rest[1]) // after expected_num_objects
+		r.rule = rest[0] // what follows, the expected number of objects and a size, has no effect
 	}
 	return r, ""
 }
@@ -472,13 +474,21 @@ func poolGet(_ *view, c *Ceph, args []string) reply {
 	for _, m := range c.poolKeys(p) {
 		if args[1] == "all" || args[1] == m.key {
 			value = append(value, m)
-			text += fmt.Sprintf("%s: %v\n", m.key, m.value)
+			text += fmt.Sprintf("%s: %s\n", m.key, poolText(m))
 		}
 	}
 	if text == "" {
 		return refuse(eNOENT, "option '%s' is not set on pool '%s'", args[1], p.Name)
 	}
 	return reply{value: value, text: text}
+}
+
+// poolText is a value as text: one flag is printed as a number.
+func poolText(m member) string {
+	if m.key == "use_gmt_hitset" {
+		return "1"
+	}
+	return fmt.Sprint(m.value)
 }
 
 func poolRm(v *view, c *Ceph, args []string) reply {

@@ -44,6 +44,9 @@ type Ceph struct {
 	Hosts   map[string]int
 	Classes []string
 
+	// ScaledAt is when the autoscaler last looked at the pools.
+	ScaledAt time.Time
+
 	FileSystems []*FileSystem
 	FSEpoch     int
 	Config      []ConfigEntry
@@ -258,6 +261,7 @@ func (v *view) refreshCeph(c *Ceph) {
 	}
 	v.refreshOSDs(c)
 	v.makePGs(c)
+	v.autoscale(c)
 	v.refreshSystemPool(c)
 	v.refreshMDSs(c)
 }
@@ -292,6 +296,9 @@ func (v *view) refreshMons(c *Ceph) {
 	}
 	if !slices.Equal(in, c.InQuorum) {
 		c.InQuorum, c.QuorumSince = in, v.now
+		if formed := c.MonModified.Add(electionDelay); len(c.Mons) > 1 && len(in) == len(c.Mons) && formed.Before(v.now) {
+			c.QuorumSince = formed
+		}
 		c.ElectionEpoch += 2
 		if len(c.Mons) == 1 {
 			c.ElectionEpoch = 3
@@ -324,7 +331,7 @@ func (v *view) refreshMgrs(c *Ceph) {
 	}
 	for _, d := range c.Mgrs {
 		if v.runs(d.Host, unit("mgr", d.Name), mgrDelay) {
-			c.ActiveMgr, c.ActiveSince = d.Name, v.now
+			c.ActiveMgr, c.ActiveSince = d.Name, v.Nodes[d.Host].Since[unit("mgr", d.Name)].Add(mgrDelay)
 			c.MgrEpoch++
 			return
 		}
@@ -348,10 +355,7 @@ func (v *view) refreshOSDs(c *Ceph) {
 		running := v.runs(o.Host, name, osdDelay)
 		switch {
 		case running && !o.Up && !o.Destroyed:
-			o.Up, o.Changed = true, v.now
-			if since := v.Nodes[o.Host].Since[name].Add(osdDelay); since.Before(v.now) {
-				o.Changed = since
-			}
+			o.Up, o.Changed = true, v.Nodes[o.Host].Since[name].Add(osdDelay)
 			c.mapChanged(v.now)
 			o.UpFrom = c.OSDEpoch
 			if !o.Booted {
@@ -365,16 +369,20 @@ func (v *view) refreshOSDs(c *Ceph) {
 				}
 			}
 			if !o.In {
-				o.In, o.Reweight, o.InSince = true, 65536, v.now
+				o.In, o.Reweight, o.InSince = true, 65536, o.Changed
 			}
-			c.peer(v.now)
+			c.peer(o.Changed)
 		case !running && o.Up && !v.runs(o.Host, name, 0):
-			if until, ok := v.Nodes[o.Host].Until[name]; ok && !v.up[o.Host] && v.now.Before(until.Add(osdGrace)) {
+			gone := v.Nodes[o.Host].Until[name]
+			if !v.up[o.Host] {
+				gone = gone.Add(osdGrace) // nobody said goodbye: the peers have to miss it
+			}
+			if v.now.Before(gone) {
 				continue
 			}
-			o.Up, o.Changed = false, v.now
+			o.Up, o.Changed = false, gone
 			c.mapChanged(v.now)
-			c.peer(v.now)
+			c.peer(gone)
 		case !o.Up && o.In && o.Booted && v.now.Sub(o.Changed) > outAfter && !slices.Contains(c.Flags, "noout"):
 			o.In, o.Reweight = false, 0
 			c.mapChanged(v.now)
@@ -431,7 +439,13 @@ func (v *view) refreshSystemPool(c *Ceph) {
 	if c.ActiveMgr == "" || len(c.upOSDs(v)) < 3 || c.pool(name) != nil {
 		return
 	}
-	p := c.addPool(name, 3, 2, 1, 0, "on", v.now)
+	when := c.ActiveSince
+	for _, o := range c.upOSDs(v)[:3] {
+		if o.Changed.After(when) {
+			when = o.Changed
+		}
+	}
+	p := c.addPool(name, 3, 2, 1, 0, "on", when)
 	p.Options["pg_num_max"], p.Options["pg_num_min"] = "32", "1"
 	p.Applications = []string{application}
 }
@@ -461,7 +475,10 @@ func (v *view) refreshMDSs(c *Ceph) {
 			continue
 		}
 		if waiting := v.standbyMDSs(c); len(waiting) > 0 {
-			f.Active, f.ActiveSince = waiting[0].Name, v.now
+			f.Active, f.ActiveSince = waiting[0].Name, f.Created.Add(2*time.Second)
+			if since := v.Nodes[waiting[0].Host].Since[unit("mds", f.Active)].Add(mdsDelay); since.After(f.ActiveSince) {
+				f.ActiveSince = since
+			}
 			c.FSEpoch++
 		}
 	}

@@ -159,12 +159,40 @@ func kernelPackages(debian string, e edition) []machine.Package {
 			"/boot/initrd.img-" + e.kernel:                      "initrd " + e.kernel + "\n",
 			"/boot/config-" + e.kernel:                          "CONFIG_MODULES=y\n",
 			"/usr/lib/modules/" + e.kernel + "/modules.builtin": "kernel/fs/ext4/ext4.ko\n",
+			"/usr/lib/modules/" + e.kernel + "/modules.dep":     kernelModules,
 			"/usr/lib/modules/" + e.kernel + "/modules.order":   "",
 		}},
 		{Name: "pve-firmware", Version: "3.17-2"},
 		{Name: "pve-headers", Version: version},
 	}
 }
+
+// kernelModules is the part of Proxmox's kernel that playbooks load or keep away. vfio_virqfd is not
+// among them: it went into vfio with kernel 6.2.
+const kernelModules = `kernel/drivers/vfio/vfio.ko: kernel/drivers/iommu/iommufd/iommufd.ko
+kernel/drivers/iommu/iommufd/iommufd.ko:
+kernel/drivers/vfio/vfio_iommu_type1.ko: kernel/drivers/vfio/vfio.ko
+kernel/drivers/vfio/pci/vfio-pci-core.ko: kernel/drivers/vfio/vfio.ko
+kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/pci/vfio-pci-core.ko kernel/drivers/vfio/vfio.ko
+kernel/arch/x86/kvm/kvm.ko:
+kernel/arch/x86/kvm/kvm-intel.ko: kernel/arch/x86/kvm/kvm.ko
+kernel/arch/x86/kvm/kvm-amd.ko: kernel/arch/x86/kvm/kvm.ko
+kernel/drivers/watchdog/softdog.ko:
+kernel/drivers/net/bonding/bonding.ko:
+kernel/net/8021q/8021q.ko:
+kernel/net/bridge/bridge.ko:
+kernel/net/netfilter/nf_conntrack.ko:
+kernel/net/bridge/br_netfilter.ko: kernel/net/bridge/bridge.ko
+kernel/fs/overlayfs/overlay.ko:
+kernel/fs/ceph/ceph.ko: kernel/net/ceph/libceph.ko
+kernel/net/ceph/libceph.ko:
+kernel/drivers/block/rbd.ko: kernel/net/ceph/libceph.ko
+kernel/drivers/block/nbd.ko:
+kernel/drivers/gpu/drm/amd/amdgpu/amdgpu.ko:
+kernel/drivers/gpu/drm/radeon/radeon.ko:
+kernel/drivers/gpu/drm/nouveau/nouveau.ko:
+kernel/drivers/gpu/drm/i915/i915.ko:
+`
 
 // clientPackages are Ceph's client side, which Proxmox VE depends on.
 func (w *World) clientPackages(version string) []machine.Package {
