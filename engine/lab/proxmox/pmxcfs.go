@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -64,7 +65,30 @@ func (v *view) generated(node, name string) (string, bool) {
 	case ".rrd", ".debug":
 		return "0\n", true
 	}
-	return "", false
+	return v.writtenByHA(node, name)
+}
+
+// writtenByHA are the files that the HA managers keep up to date: the CRM's as long as it has a
+// master, a node's LRM's from its first loop on.
+func (v *view) writtenByHA(node, name string) (string, bool) {
+	dir, base := path.Split(name)
+	if base != "manager_status" && base != "lrm_status" {
+		return "", false
+	}
+	status := v.managerStatus(node)
+	var content any
+	switch {
+	case name == "ha/manager_status" && v.database(node).HA.Master != "":
+		content = status["manager_status"]
+	case base == "lrm_status":
+		lrms, _ := status["lrm_status"].(map[string]any)
+		content = lrms[strings.TrimSuffix(strings.TrimPrefix(dir, "nodes/"), "/")]
+	}
+	if content == nil {
+		return "", false
+	}
+	text, err := json.Marshal(content)
+	return string(text), err == nil
 }
 
 // with runs fn if the file system is connected.
