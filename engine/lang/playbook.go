@@ -187,6 +187,8 @@ type References struct {
 	// an expression uses facts as a whole.
 	Facts    []string
 	AllFacts bool
-	// Results are the names behind `result.`.
-	Results []string
+	// Results are the names behind `result.`. AllResults is set where an expression uses result as a
+	// whole, or by a name that it computes.
+	Results    []string
+	AllResults bool
 }

@@ -36,12 +36,12 @@ func (t *Task) References() References {
 	if t.play != nil && t.play.Vars != nil && (anyReads(exprs, "vars") || t.Until != nil && reads(t.Until, "vars")) {
 		r.read(t.play.Vars)
 	}
-	return References{Facts: names(r.facts), AllFacts: r.all, Results: names(r.results)}
+	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
 }
 
 type references struct {
-	facts, results map[string]bool
-	all            bool
+	facts, results       map[string]bool
+	allFacts, allResults bool
 }
 
 func (r *references) read(expr hcl.Expression) {
@@ -51,9 +51,11 @@ func (r *references) read(expr hcl.Expression) {
 		case root == "facts" && ok:
 			r.facts[name] = true
 		case root == "facts":
-			r.all = true
+			r.allFacts = true
 		case root == "result" && ok:
 			r.results[name] = true
+		case root == "result":
+			r.allResults = true
 		}
 	}
 }

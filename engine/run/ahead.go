@@ -78,6 +78,22 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 	}
 }
 
+// holds says whether a decision that was taken is still current: nothing that it saw has changed since.
+func (a *ahead) holds(s *slot, d *decision) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.futures[s]
+	if f == nil {
+		return false
+	}
+	select {
+	case <-f.done:
+		return f.decision == d
+	default:
+		return false
+	}
+}
+
 // pass ends a slot's turn. One that needed nothing widens the window.
 func (a *ahead) pass(s *slot) {
 	a.mu.Lock()
@@ -183,8 +199,12 @@ func (a *ahead) drop() {
 	}
 }
 
-// resultsThere says whether all results that a slot's expressions read are registered on the host.
+// resultsThere says whether all results that a slot's expressions read are registered on the host; of
+// one that may read any it is known only when its turn has come.
 func (r *runner) resultsThere(h *host, s *slot) bool {
+	if s.references.AllResults {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range s.references.Results {

@@ -28,9 +28,12 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 	if delay == 0 {
 		delay = 5 * time.Second
 	}
-	var o outcome
+	var o, done outcome
 	for try := 1; ; try++ {
 		o = t.carryOut(ctx, s, h, d)
+		if len(o.steps) > 0 {
+			done = o
+		}
 		if o.status == report.Skipped || o.status == report.Unreachable || ctx.Err() != nil {
 			break
 		}
@@ -43,6 +46,8 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 				return uncertain(err)
 			case err != nil:
 				return failure(h, err)
+			case !reached && t.options.Check:
+				o.status, o.unknown, o.message = report.Uncertain, true, "its until condition is false now, and only the run can tell whether it becomes true"
 			case !reached:
 				again = true
 				o.status, o.message = report.Failed, fmt.Sprintf("its until condition is still false after %d tries", try)
@@ -55,15 +60,29 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 		if err := t.options.Clock.Sleep(ctx, delay); err != nil {
 			break
 		}
-		h.observed.Forget()
+		forgetAll(h)
 		h.ahead.changed()
 		d = h.ahead.take(ctx, s)
 	}
 	t.report(report.Progress{Host: h.Name, Task: s.task.Name})
-	if cause := context.Cause(ctx); ctx.Err() != nil && t.ctx.Err() == nil && o.status == report.Failed {
-		o.message = cause.Error() + "; " + o.message
+	if len(o.steps) == 0 && len(done.steps) > 0 { // an earlier try made the change
+		o.steps, o.diffs, o.effect = done.steps, done.diffs, o.effect || done.effect
+		if o.status == report.OK {
+			o.status = report.Changed
+		}
+	}
+	if ctx.Err() != nil && t.ctx.Err() == nil && o.status == report.Failed {
+		o.message, o.hint = context.Cause(ctx).Error(), ""
 	}
 	return o
+}
+
+// forgetAll drops what is remembered of a host and of its peers: what is waited for may happen there.
+func forgetAll(h *host) {
+	h.observed.Forget()
+	for _, peer := range h.observed.Peers() {
+		peer.Forget()
+	}
 }
 
 func (t *turn) until(ctx context.Context, s *slot, h *host) (reached bool, err error) {
@@ -92,21 +111,23 @@ func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outc
 		return outcome{status: report.Skipped, message: d.skipped}
 	}
 	total := outcome{status: report.OK}
-	stale := false
+	rounds := map[string]cty.Value{}
 	for _, it := range d.items {
-		if stale && it.module != nil { // an item before it changed the host
+		if !h.ahead.holds(s, d) { // an item before it, or another host, changed what it was planned from
 			t.alone(ctx, s, h, it)
 		}
 		o := t.item(ctx, s, h, it)
-		stale = stale || len(o.steps) > 0
-		if len(d.items) == 1 && it.key == "" {
+		if s.task.ForEach == nil {
 			return o
 		}
 		total = total.plus(it.key, o)
+		rounds[it.key] = o.value()
 		if o.status == report.Failed || o.status == report.Unreachable {
 			break
 		}
 	}
+	// result.NAME.items["key"] is the round's own result.
+	total.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(rounds)})
 	return total
 }
 
@@ -128,16 +149,8 @@ func (o outcome) plus(key string, item outcome) outcome {
 		o.hint = item.hint
 	}
 	o.unknown = o.unknown || item.unknown
+	o.effect = o.effect || item.effect
 	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message})
-	// result.NAME.items["key"] is the round's own result.
-	items := map[string]cty.Value{}
-	if o.data != cty.NilVal {
-		for k, v := range o.data.GetAttr("items").AsValueMap() {
-			items[k] = v
-		}
-	}
-	items[key] = item.value()
-	o.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(items)})
 	return o
 }
 
@@ -188,13 +201,20 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome
 		plan := it.plan
 		for _, step := range plan.Steps {
 			if err := t.step(ctx, s, h, step, &o); err != nil {
+				// Without an answer, the step may be done.
+				o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
 				return o.with(failure(h, err))
 			}
 		}
+		o.effect = o.effect || o.status == report.Changed
 		if plan.Repeats {
 			return o
 		}
 		t.verify(ctx, s, h, it)
+		if t.options.Check && o.status == report.Changed && it.err != nil && unknowable(it.err) {
+			o.unknown = true // it changes something; what that leads to cannot be known
+			return o
+		}
 		if plan.Partial || it.err == nil && len(it.plan.Steps) == 0 {
 			continue
 		}
@@ -212,7 +232,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome
 
 // with replaces the end of an outcome, and keeps what was done before it.
 func (o outcome) with(end outcome) outcome {
-	end.steps, end.diffs, end.notes, end.data = o.steps, o.diffs, o.notes, o.data
+	end.steps, end.diffs, end.notes, end.data, end.effect = o.steps, o.diffs, o.notes, o.data, o.effect
 	if end.last == nil {
 		end.last = o.last
 	}
@@ -266,7 +286,13 @@ func (t *turn) predict(h, on *host, step modules.Step) {
 			t.mu.Unlock()
 		}
 		for _, c := range clouded {
-			c.observed.Predict([]observe.Expectation{observe.AfterChange(step.Summary)})
+			t.mu.Lock()
+			already := c.clouded
+			c.clouded = true
+			t.mu.Unlock()
+			if !already {
+				c.observed.Predict([]observe.Expectation{observe.AfterChange(step.Summary)})
+			}
 		}
 	}
 	t.changed(h, step)
@@ -344,10 +370,7 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 			return err
 		}
 		pause = min(2*pause, 2*time.Second)
-		for _, peer := range h.observed.Peers() {
-			peer.Forget()
-		}
-		h.observed.Forget()
+		forgetAll(h)
 		t.alone(ctx, s, h, it)
 		if unreachable(h, it.err) {
 			return it.err

@@ -44,14 +44,15 @@ type setting struct {
 	Name  string `hcl:"name" doc:"Which setting."`
 	Value string `hcl:"value" doc:"What it shall be."`
 	// How it misbehaves.
-	Lies     bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
-	Settles  int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
-	Fails    bool   `hcl:"fails,optional" doc:"The command fails."`
-	Panics   bool   `hcl:"panics,optional" doc:"The module is defective."`
-	Scope_   string `hcl:"scope,optional" doc:"one_by_one or cluster."`
-	Repeats  bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
-	Clouds   string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
-	AlsoFrom string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
+	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
+	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
+	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
+	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
+	Panics    bool   `hcl:"panics,optional" doc:"The module is defective."`
+	Scope_    string `hcl:"scope,optional" doc:"one_by_one or cluster."`
+	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
+	Clouds    string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
+	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
 func (m *setting) Scope() modules.Scope {
@@ -106,6 +107,9 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		Await:   m.Name,
 		Wide:    m.Scope_ != "",
 	}
+	if m.Impatient {
+		step.Settle = 0
+	}
 	if m.Clouds != "" {
 		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
 	}
@@ -129,6 +133,8 @@ type stage struct {
 	asks map[string]int
 	// onAct, if set, is called before each command.
 	onAct func(host string)
+	// onSleep, if set, is called instead of advancing the clock.
+	onSleep func(ctx context.Context)
 	// ctx, if set, is what the run goes under.
 	ctx  context.Context
 	busy int // commands under way, and the most there were
@@ -157,6 +163,10 @@ func newStage(names ...string) *stage {
 func (s *stage) Now() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
 
 func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
+	if s.onSleep != nil {
+		s.onSleep(ctx)
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	s.now = s.now.Add(d)
 	s.mu.Unlock()

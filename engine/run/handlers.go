@@ -11,16 +11,26 @@ import (
 // handlerKey is a handler that was notified on a host.
 type handlerKey struct{ play, handler, host string }
 
-// notify remembers the handlers of a task that changed something.
-func (r *runner) notify(s *slot, h *host, uncertain bool) {
+// notice is how sure it is that a handler is to run on a host. The surest of its tasks decides.
+type notice int
+
+const (
+	// missed is of a task that failed and yet may have made its change: to act on it would be
+	// rash, but the next run can find the task done and not notify again, so a person must know.
+	missed notice = 1 + iota
+	// doubtful is of a task of which check mode cannot know whether it changes anything.
+	doubtful
+	// due is of a task that changed something.
+	due
+)
+
+// notify remembers the handlers of a task.
+func (r *runner) notify(s *slot, h *host, n notice) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range s.task.Notify {
 		key := handlerKey{s.play.Name, name, h.Name}
-		// A handler that surely runs is not made doubtful by another task.
-		if already, ok := r.handlers[key]; !ok || already {
-			r.handlers[key] = uncertain
-		}
+		r.handlers[key] = max(n, r.handlers[key])
 	}
 }
 
@@ -33,7 +43,7 @@ func (t *turn) handlers() {
 		t.mu.Lock()
 		for _, h := range t.batch {
 			key := handlerKey{t.play.Name, task.Name, h.Name}
-			if _, ok := t.runner.handlers[key]; ok && !h.unreachable {
+			if t.runner.handlers[key] >= doubtful && !h.unreachable {
 				hosts = append(hosts, h)
 			}
 		}
@@ -48,36 +58,28 @@ func (t *turn) handlers() {
 
 // handler runs one handler on the hosts that notified it. Failed hosts stay failed whatever it does.
 func (t *turn) handler(s *slot, hosts []*host) {
+	var sure, unsure []*host
 	t.mu.Lock()
-	was := map[*host]bool{}
-	doubtful := map[*host]bool{}
 	for _, h := range hosts {
-		was[h], h.failed = h.failed, false
 		key := handlerKey{s.play.Name, s.task.Name, h.Name}
-		doubtful[h] = t.runner.handlers[key]
+		if t.runner.handlers[key] == due {
+			sure = append(sure, h)
+		} else {
+			unsure = append(unsure, h)
+		}
 		delete(t.runner.handlers, key)
 	}
 	t.mu.Unlock()
-	var sure []*host
-	for _, h := range hosts {
-		if doubtful[h] {
-			t.finish(s, h, outcome{status: report.Uncertain, message: "it is not known whether a task notifies it"})
-			continue
-		}
-		sure = append(sure, h)
+	for _, h := range unsure {
+		t.finish(s, h, outcome{status: report.Uncertain, message: "it is not known whether a task notifies it"})
 	}
 	if len(sure) > 0 {
-		t.task(s, sure)
+		t.despite(sure, func() { t.task(s, sure) })
 	}
-	t.mu.Lock()
-	for h, failed := range was {
-		h.failed = h.failed || failed
-	}
-	t.mu.Unlock()
 }
 
 // reportLostHandlers names the handlers that were notified and could not run: their hosts were lost,
-// or the run was interrupted. The next run will not notify them again.
+// or the run was interrupted. The next run may not notify them again.
 func (r *runner) reportLostHandlers() {
 	r.mu.Lock()
 	byHandler := map[string][]string{}
@@ -95,5 +97,5 @@ func (r *runner) reportLostHandlers() {
 	}
 	sort.Strings(lost)
 	r.report(report.Note{Text: "notified but not run: " + strings.Join(lost, "; ") +
-		"; run them by hand, for the next run will find their tasks done and not notify them"})
+		"; run them by hand, for the next run may find their tasks done and not notify them"})
 }

@@ -28,6 +28,7 @@ type outcome struct {
 	data     cty.Value
 	last     *remote.Result // of the last command that was run
 	unknown  bool           // the result cannot be known in check mode
+	effect   bool           // the change may have been made, although the status may be failed
 	duration time.Duration
 }
 
@@ -88,11 +89,16 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 		} else {
 			h.counts.Failed++
 		}
-		h.failed = !s.task.IgnoreErrors
+		h.failed = h.failed || !s.task.IgnoreErrors
 	}
 	t.mu.Unlock()
-	if o.status == report.Changed || o.status == report.Uncertain {
-		t.notify(s, h, o.status == report.Uncertain)
+	switch {
+	case o.status == report.Changed:
+		t.notify(s, h, due)
+	case o.status == report.Uncertain:
+		t.notify(s, h, doubtful)
+	case o.effect && !t.options.Check:
+		t.notify(s, h, missed)
 	}
 	t.register(s, h, o)
 	t.report(report.TaskResult{

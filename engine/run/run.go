@@ -57,7 +57,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	r := &runner{
 		options: o, playbook: pb, inventory: inv,
-		hosts: map[string]*host{}, handlers: map[handlerKey]bool{},
+		hosts: map[string]*host{}, handlers: map[handlerKey]notice{},
 		hostsValue: inv.HostsValue(), groupsValue: inv.GroupsValue(),
 		started: o.Clock.Now(),
 	}
@@ -142,7 +142,7 @@ type runner struct {
 
 	mu             sync.Mutex // guards hosts, handlers and the fields of hosts that say so
 	hosts          map[string]*host
-	handlers       map[handlerKey]bool
+	handlers       map[handlerKey]notice
 	waitingToStart bool
 	peers          []*inventory.Host
 	leader         string // the first host of the task whose turn it is
@@ -168,6 +168,8 @@ type host struct {
 	counts  report.Counts
 	// failed and unreachable hosts leave the run; guarded by runner.mu.
 	failed, unreachable bool
+	// clouded says that check mode has changed something here: see observe.AfterChange. Guarded by runner.mu.
+	clouded bool
 }
 
 // host returns the run's view of a host, made on first use: a peer that no play names is only

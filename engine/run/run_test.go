@@ -270,6 +270,120 @@ func TestRun(t *testing.T) {
 			want:    []string{"t: failed"},
 			message: "until condition is still false after 3 tries",
 		},
+		{
+			name: "every task of an always part comes, and the host stays failed",
+			tasks: `group "g" {
+			    task "t" { ` + set("x", "1", "fails = true") + ` }
+			    always {
+			      task "first" { ` + set("v", "1", "fails = true") + ` ignore_errors = true }
+			      task "second" { ` + set("w", "1") + ` }
+			    }
+			  }
+			  task "after" { ` + set("y", "1") + ` }`,
+			want: []string{"first: failed", "second: changed", "t: failed"},
+		},
+		{
+			name: "an always part comes although the play has ended",
+			play: `any_errors_fatal = true`,
+			tasks: `group "g" {
+			    task "t" { setting { name = "x"; value = "1"; fails = host.name == "b" } }
+			    always { task "always" { ` + set("w", "1") + ` } }
+			  }
+			  task "after" { ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a always: changed", "a t: changed", "b always: changed", "b t: failed", "c always: changed", "c t: changed"},
+			notes: "any_errors_fatal",
+		},
+		{
+			name: "nothing rescues a lost host, so it counts at once",
+			play: `any_errors_fatal = true`,
+			tasks: `group "g" {
+			    task "t" { ` + set("x", "1") + ` }
+			    rescue { task "rescue" { ` + set("z", "1") + ` } }
+			  }
+			  task "after" { ` + set("y", "1") + ` }`,
+			prepare: func(s *stage) { s.hosts["b"].dead = true },
+			all:     true,
+			want:    []string{"a t: changed", "b t: unreachable", "c t: changed"},
+			notes:   "any_errors_fatal",
+		},
+		{
+			name:    "a handler whose task was selected runs whatever its own tags",
+			tasks:   `task "t" { ` + set("x", "1") + ` tags = ["one"]; notify = ["h"] } handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			options: func(o *run.Options) { o.Tags = []string{"one"} },
+			want:    []string{"h: changed", "t: changed"},
+		},
+		{
+			name:    "a lost leader makes room for the next",
+			tasks:   `task "t" { ` + set("x", "1", `scope = "cluster"`) + ` register = "r" } task "u" { when = result.r.changed; ` + set("y", "1") + ` run_once = true }`,
+			prepare: func(s *stage) { s.hosts["a"].dead = true },
+			all:     true,
+			want:    []string{"a t: unreachable", "b t: changed", "b u: changed"},
+		},
+		{
+			name:  "a cluster-wide change is made by a host on which its condition holds",
+			tasks: `task "t" { when = host.name != "a"; ` + set("x", "1", `scope = "cluster"`) + ` register = "r" } task "u" { when = result.r.changed; ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a t: skipped", "a u: skipped", "b t: changed", "b u: changed", "c u: changed"},
+		},
+		{
+			name:  "where the one fails that runs for all, nobody goes on",
+			tasks: `task "t" { ` + set("x", "1", "fails = true") + ` run_once = true } task "u" { ` + set("y", "1") + ` }`,
+			all:   true,
+			want:  []string{"a t: failed"},
+			notes: `task "t" failed on a, which runs it for all: b, c cannot go on either`,
+		},
+		{
+			name: "who failed for all can be rescued for all",
+			tasks: `group "g" {
+			    task "t" { ` + set("x", "1", "fails = true") + ` run_once = true }
+			    rescue { task "rescue" { ` + set("z", "1") + ` } }
+			  }`,
+			all:  true,
+			want: []string{"a rescue: changed", "a t: failed", "b rescue: changed", "c rescue: changed"},
+		},
+		{
+			name:  "a change counts although a later try found it done",
+			tasks: `task "t" { ` + set("x", "1", "settles = 1", "impatient = true") + ` retries = 2; notify = ["h"] } handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			want:  []string{"h: changed", "t: changed"},
+			acts:  []string{"a: settle-1 x 1", "a: set h 1"},
+		},
+		{
+			name: "until may wait for what happens on a peer",
+			tasks: `task "pre" { when = host.name == "b"; ` + set("x", "1", "settles = 8", "repeats = true") + ` }
+			  task "t" { when = host.name == "a"; setting { name = "x"; value = ""; also_from = "b" } register = "r"; until = result.r.was == "1"; retries = 5 }`,
+			want: []string{"pre: skipped", "t: changed"},
+		},
+		{
+			name:    "check mode cannot tell what until will come to",
+			tasks:   `task "t" { ` + set("x", "1", "repeats = true") + ` register = "r"; until = result.r.was == "2" } task "u" { ` + set("y", "1") + ` }`,
+			options: check,
+			want:    []string{"t: uncertain", "u: changed"},
+		},
+		{
+			name:    "a change is sure although what it leads to is not",
+			tasks:   `task "t" { ` + set("x", "1", `clouds = "x"`) + ` register = "r" } task "u" { when = result.r.was == "1"; ` + set("y", "1") + ` }`,
+			options: check,
+			want:    []string{"t: changed", "u: uncertain"},
+		},
+		{
+			name:  "what failed and may yet have changed something is not forgotten",
+			tasks: `task "t" { ` + set("x", "1", "settles = 100", "impatient = true") + ` notify = ["h"] } handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
+			want:  []string{"t: failed"},
+			notes: `notified but not run: "h" on a, b, c`,
+		},
+		{
+			name:  "a result read by a computed name is waited for",
+			tasks: `task "t" { ` + set("x", "1") + ` register = "r" } task "u" { when = result[host.name == "a" ? "r" : "r"].changed; ` + set("y", "1") + ` }`,
+			want:  []string{"t: changed", "u: changed"},
+		},
+		{
+			name:    "a task's own time runs out",
+			tasks:   `task "t" { ` + set("x", "1", "settles = 100") + ` timeout = "1ms"; retries = 3 }`,
+			want:    []string{"t: failed"},
+			prepare: func(s *stage) { s.onSleep = func(ctx context.Context) { <-ctx.Done() } },
+			message: "the task's timeout of 1ms is over",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -350,6 +464,13 @@ play "p" {
 	recap, ok := r.Recap()
 	if !ok || !recap.Interrupted {
 		t.Errorf("the recap does not say that the run was interrupted: %+v", recap)
+	}
+	if got := r.Results(); len(got) != 1 || got[0].Task != "t" || got[0].Message != "interrupted" {
+		t.Errorf("results: %+v, want that task t was interrupted", got)
+	}
+	// Its change is made, so that the next run will not notify the handler.
+	if !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, `not run: "h" on a`) }) {
+		t.Errorf("no note names the handler that was lost: %v", r.Notes())
 	}
 }
 

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"hlplay/engine/lang"
@@ -58,8 +59,32 @@ func (t *turn) group(g *lang.Group, hosts []*host) []*host {
 	if len(g.Always) == 0 {
 		return came
 	}
-	through := t.nodes(g.Always, t.reachable(hosts))
+	// It runs although a task before it has failed, or has even ended the play.
+	fatal := t.fatal
+	t.fatal = ""
+	var through []*host
+	reachable := t.reachable(hosts)
+	t.despite(reachable, func() { through = t.nodes(g.Always, reachable) })
+	if fatal != "" {
+		t.fatal = fatal
+	}
 	return both(came, through)
+}
+
+// despite calls fn with hosts that have failed before taken along; they stay failed whatever it does.
+func (t *turn) despite(hosts []*host, fn func()) {
+	was := map[*host]bool{}
+	t.mu.Lock()
+	for _, h := range hosts {
+		was[h], h.failed = h.failed, false
+	}
+	t.mu.Unlock()
+	fn()
+	t.mu.Lock()
+	for h, failed := range was {
+		h.failed = h.failed || failed
+	}
+	t.mu.Unlock()
 }
 
 // rescue gives hosts that failed inside a group another road.
@@ -94,7 +119,8 @@ func (t *turn) reachable(hosts []*host) []*host {
 // task gives a task its turn: every host decides and acts side by side, and the next task begins
 // when all are done, so that what a later task changes never overtakes an earlier one elsewhere.
 func (t *turn) task(s *slot, hosts []*host) []*host {
-	if !t.selected(s.task) || t.beforeStart(s.task) {
+	// Who selects a task selects what it notifies.
+	if !s.handler && (!t.selected(s.task) || t.beforeStart(s.task)) {
 		t.registerSkipped(s, hosts)
 		return hosts
 	}
@@ -107,34 +133,61 @@ func (t *turn) task(s *slot, hosts []*host) []*host {
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
-	elsewhere := make([]bool, len(hosts))
+	ended := make([]report.Status, len(hosts))
 	for i, h := range hosts {
 		mine := make(chan struct{})
 		wg.Add(1)
 		go func(before <-chan struct{}) {
 			defer wg.Done()
-			elsewhere[i] = t.onHost(s, h, slow, before)
+			ended[i] = t.onHost(s, h, slow, before)
 			<-before // a host that skips must not let the next one overtake those before it
 			close(mine)
 		}(previous)
 		previous = mine
 	}
 	wg.Wait()
-	var others []*host
-	for i, h := range hosts {
-		if elsewhere[i] {
-			others = append(others, h)
-		}
-	}
-	t.share(s, hosts[0], others)
+	t.forAll(s, hosts, ended)
 	came := t.stillAlive(hosts)
 	t.judge(s, hosts, came)
 	return came
 }
 
+// elsewhere is how a task ends on a host for which another one does it.
+const elsewhere report.Status = ""
+
+// forAll ends a task that one host does for all. A leader that is lost makes room for the next host, and
+// so does one on which a cluster-wide change has its condition false; where the leader fails, the hosts
+// that rely on it have failed with it.
+func (t *turn) forAll(s *slot, hosts []*host, ended []report.Status) {
+	leader, status := hosts[0], ended[0]
+	var others []*host
+	for i, h := range hosts {
+		if ended[i] == elsewhere {
+			others = append(others, h)
+		}
+	}
+	first := make(chan struct{})
+	close(first)
+	for len(others) > 0 && t.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !s.task.RunOnce) {
+		leader, others = others[0], others[1:]
+		t.lead(leader)
+		status = t.onHost(s, leader, nil, first)
+	}
+	t.share(s, leader, others)
+	if status != report.Failed || s.task.IgnoreErrors || len(others) == 0 || t.ctx.Err() != nil {
+		return
+	}
+	t.mu.Lock()
+	for _, h := range others {
+		h.failed = true
+	}
+	t.mu.Unlock()
+	t.report(report.Note{Text: fmt.Sprintf("task %q failed on %s, which runs it for all: %s cannot go on either", s.task.Name, leader.Name, strings.Join(names(others), ", "))})
+}
+
 // onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
 // predecessor is done: tasks that may not run on two hosts at once wait for it.
-func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}) (elsewhere bool) {
+func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}) report.Status {
 	ctx := t.ctx
 	if s.task.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -146,7 +199,7 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 	defer h.ahead.pass(s)
 	d := h.ahead.take(ctx, s)
 	if d.elsewhere {
-		return true
+		return elsewhere
 	}
 	if d.scope == modules.OneByOne {
 		select {
@@ -161,20 +214,25 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 			defer func() { <-slow }()
 		case <-ctx.Done():
 		}
+		d = h.ahead.take(ctx, s)
 	}
 	o := t.attempts(ctx, s, h, d)
 	o.duration = t.options.Clock.Now().Sub(begun)
 	t.finish(s, h, o)
-	return false
+	return o.status
 }
 
 // judge decides after a task whether the play goes on.
 func (t *turn) judge(s *slot, before, after []*host) {
+	rest := t.stillAlive
+	if t.rescuable > 0 { // nothing rescues a host that is lost
+		rest, after = t.reachable, t.reachable(before)
+	}
 	lost := len(before) - len(after)
-	if lost == 0 || t.rescuable > 0 {
+	if lost == 0 {
 		return
 	}
-	failed := len(t.batch) - len(t.stillAlive(t.batch))
+	failed := len(t.batch) - len(rest(t.batch))
 	switch {
 	case t.play.AnyErrorsFatal:
 		t.fatal = fmt.Sprintf("play %q ends: task %q failed on %d of %d hosts, and any_errors_fatal is set", t.play.Name, s.task.Name, lost, len(before))

@@ -1,0 +1,89 @@
+package run_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+	"hlplay/modules"
+)
+
+// BenchmarkConverged is a rerun that finds nothing to do: 1,000 tasks on one host and on many. It is the
+// engine's own cost, for the hosts are maps. Beside time and memory it reports the flights a host.
+func BenchmarkConverged(b *testing.B) {
+	for _, size := range []struct{ hosts, tasks int }{{1, 100}, {1, 1000}, {10, 1000}, {100, 1000}} {
+		b.Run(fmt.Sprintf("hosts=%d/tasks=%d", size.hosts, size.tasks), func(b *testing.B) {
+			s := convergedStage(size.hosts, size.tasks)
+			inv := s.inventory()
+			pb, diags := lang.LoadSource("bench.hcl", []byte(manyTasks(size.tasks)), lang.Options{Modules: []modules.Spec{settingSpec}})
+			if diags.HasErrors() {
+				b.Fatal(diags)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				s.asks = map[string]int{}
+				benchmarkRun(b, pb, inv, s, size.tasks)
+			}
+			b.ReportMetric(float64(s.asks["h0"]), "flights/host")
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*size.hosts*size.tasks), "µs/task")
+		})
+	}
+}
+
+func benchmarkRun(b *testing.B, pb *lang.Playbook, inv *inventory.Inventory, s *stage, tasks int) {
+	recap, err := run.Run(b.Context(), pb, inv, run.Options{Reporter: nowhere{}, Connect: s.connect, Clock: s})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, counts := range recap.Hosts {
+		if counts.OK != tasks {
+			b.Fatalf("%s: %+v, want %d ok", name, counts, tasks)
+		}
+	}
+}
+
+// nowhere is a reporter that keeps nothing, so that only the engine is measured.
+type nowhere struct{}
+
+func (nowhere) Report(report.Event) {}
+func (nowhere) Close() error        { return nil }
+
+func convergedStage(hosts, tasks int) *stage {
+	var names []string
+	for i := range hosts {
+		names = append(names, fmt.Sprintf("h%d", i))
+	}
+	s := newStage(names...)
+	for _, name := range names {
+		for i := range tasks {
+			s.hosts[name].settings[fmt.Sprintf("s%d", i)] = "of " + name
+		}
+	}
+	return s
+}
+
+// manyTasks is tasks as playbooks have them: most with a plain module block, some with conditions, some
+// with results that others read.
+func manyTasks(n int) string {
+	var b strings.Builder
+	b.WriteString("play \"p\" {\n  hosts = \"all\"\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  task \"t%d\" {\n", i)
+		switch i % 10 {
+		case 3:
+			fmt.Fprintf(&b, "    register = \"r%d\"\n", i)
+		case 4:
+			fmt.Fprintf(&b, "    when = !result.r%d.changed\n", i-1)
+		case 5:
+			fmt.Fprintf(&b, "    when = contains(play.hosts, host.name)\n")
+		}
+		fmt.Fprintf(&b, "    setting {\n      name = \"s%d\"\n      value = \"of ${host.name}\"\n    }\n  }\n", i)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
