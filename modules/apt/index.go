@@ -17,6 +17,13 @@ const refreshScript = `apt-get "$@" && mkdir -p ` + stampDir + ` && touch ` + ob
 
 const stampDir = "/var/lib/apt/periodic"
 
+// UpdateCommand is the argument vector that fetches the package index with apt-get update and the given
+// options, and notes when it did.
+func UpdateCommand(options ...string) []string {
+	argv := append([]string{"sh", "-c", refreshScript, "sh", "-q", "-o", "APT::Update::Error-Mode=any"}, options...)
+	return append(argv, "update")
+}
+
 // planRefresh plans fetching the package index, where this task needs it newer than it is.
 func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	why, err := m.refreshReason(ctx, h)
@@ -33,10 +40,7 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 	if err != nil && !observe.IsUnknown(err) {
 		return nil, err
 	}
-	run := m.run(sources, []string{
-		"sh", "-c", refreshScript, "sh",
-		"-q", "-o", "APT::Update::Error-Mode=any", "-o", m.lockOption(), "update",
-	})
+	run := m.run(sources, UpdateCommand("-o", m.lockOption()))
 	run.Limit = 10*time.Minute + m.lockTimeout()
 	return []modules.Step{{Summary: "fetch the package index: " + why, Action: run, Expect: expect, Refresh: true}}, nil
 }

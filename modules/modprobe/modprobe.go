@@ -268,6 +268,10 @@ func (m *Module) planInitramfs(ctx context.Context, h modules.Host, changed bool
 			return nil, err
 		}
 	}
+	// A container has no kernel of its own and no image; update-initramfs is not even installed there.
+	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(kernels) == 0 {
+		return nil, nil
+	}
 	return []modules.Step{{
 		Summary: "build the initramfs images of all kernels anew",
 		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},

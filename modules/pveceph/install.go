@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/apt"
 	"hlplay/modules/pve"
 )
 
@@ -101,8 +102,10 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 			missing = append(missing, name)
 		}
 	}
-	if !local.Installed && len(missing) == 0 {
-		missing = packages // the binaries are gone although dpkg thinks that they are there
+	if !local.Installed {
+		// As pveceph does, all are named: the client packages that Proxmox VE brought in another release then
+		// come from the same source as the servers.
+		missing = packages
 	}
 	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)})}
 	if string(files[path].Content) != content {
@@ -183,10 +186,13 @@ func aptUnknown(because string) observe.Expectation {
 	}
 }
 
-// apt is one call of apt-get that asks nothing and waits for the lock.
-func apt(limit time.Duration, args ...string) modules.Run {
+// lockWait has apt-get wait while somebody else, such as unattended-upgrades, has the lock.
+const lockWait = "DPkg::Lock::Timeout=300"
+
+// aptGet is one call of apt-get that asks nothing and waits for the lock.
+func aptGet(limit time.Duration, args ...string) modules.Run {
 	return modules.Run{
-		Argv: append([]string{"apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"}, args...),
+		Argv: append([]string{"apt-get", "-q", "-y", "-o", lockWait}, args...),
 		Env:  map[string]string{"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
 		Dir:  "/", Limit: limit,
 		Retry:    []string{"Could not get lock", "Unable to lock directory", "Unable to acquire the dpkg frontend lock"},
@@ -201,9 +207,11 @@ func apt(limit time.Duration, args ...string) modules.Run {
 }
 
 func update(h modules.Host) modules.Step {
+	run := aptGet(10*time.Minute, "update")
+	run.Argv = apt.UpdateCommand("-o", lockWait)
 	return modules.Step{
 		Summary: "update the package index",
-		Action:  apt(10*time.Minute, "update"),
+		Action:  run,
 		Expect:  []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true}).On(h)},
 		Refresh: true,
 	}
@@ -219,7 +227,7 @@ func (i *Install) install(h modules.Host, local pve.CephNode, missing []string) 
 	argv := append([]string{"--no-install-recommends", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "install", "--"}, missing...)
 	return modules.Step{
 		Summary: fmt.Sprintf("install Ceph %s: %s", i.Version, strings.Join(missing, ", ")),
-		Action:  apt(30*time.Minute, argv...),
+		Action:  aptGet(30*time.Minute, argv...),
 		Expect:  on(h, expect),
 		Settle:  10 * time.Second,
 		Await:   "Ceph's programs",

@@ -56,7 +56,7 @@ func TestInstall(t *testing.T) {
 		host  *observe.Host
 		steps []string // parts of the summaries, in order
 	}{
-		{"on 9", installHost(9, pve.CephNode{}, nil, "ceph-common", "ceph-fuse"), []string{"write " + sources, "update", "install Ceph squid: ceph, ceph-mds, ceph-volume, gdisk, nvme-cli", "reload"}},
+		{"on 9", installHost(9, pve.CephNode{}, nil, "ceph-common", "ceph-fuse"), []string{"write " + sources, "update", "install Ceph squid: ceph, ceph-common, ceph-fuse, ceph-mds, ceph-volume, gdisk, nvme-cli", "reload"}},
 		{"on 8", installHost(8, pve.CephNode{}, nil), []string{"write " + list, "update", "install Ceph squid", "reload"}},
 		{"converged", installHost(9, full, map[string]string{sources: squidSources}, packages...), nil},
 		{"one package is missing", installHost(9, full, map[string]string{sources: squidSources}, packages[:6]...), []string{"update", "install Ceph squid: nvme-cli", "reload"}},
