@@ -165,9 +165,13 @@ func (v *view) mgrMap(c *Ceph) object {
 	for _, name := range []string{"octopus", "pacific", "quincy", "reef", "squid", "tentacle"} {
 		on = append(on, member{name, alwaysOn})
 	}
-	return obj("epoch", c.MgrEpoch, "active_gid", 4362, "active_name", c.ActiveMgr, "active_addrs", addrvec(address, 6800, 6801), "active_addr", address+":6801/12401",
+	value := obj("epoch", c.MgrEpoch, "active_gid", 4362, "active_name", c.ActiveMgr, "active_addrs", addrvec(address, 6800, 6801), "active_addr", address+":6801/12401",
 		"active_change", stamp(c.ActiveSince), "active_mgr_features", 4540138314316775423, "available", c.ActiveMgr != "", "standbys", standbys,
 		"modules", enabledModules, "available_modules", []any{}, "services", object{}, "always_on_modules", on, "last_failure_osd_epoch", 0, "active_clients", []any{})
+	if c.major() >= 18 {
+		value = append(value, member{"flags", 0})
+	}
+	return value
 }
 
 func (v *view) versions(c *Ceph) object {
