@@ -60,6 +60,40 @@ type waiter struct {
 	wake chan struct{}
 }
 
+// await returns when w is woken, or when ctx ends. waiters are those that w is among until it is to be
+// woken, guarded by mu.
+func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]struct{}) error {
+	select {
+	case <-w.wake:
+		return nil
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	_, still := waiters[w]
+	delete(waiters, w)
+	mu.Unlock()
+	switch {
+	case !still: // it is just being counted in and woken
+		<-w.wake
+	case w.home != nil: // nobody else will count it in
+		w.home.arrive()
+	}
+	return ctx.Err()
+}
+
+// wake ends the waiting of all. Planners are counted in before they wake, and all before any: a planner
+// that finishes at once must not let a flight go that the others would still add to.
+func wake(all []*waiter) {
+	for _, w := range all {
+		if w.home != nil {
+			w.home.arrive()
+		}
+	}
+	for _, w := range all {
+		close(w.wake)
+	}
+}
+
 // NewHost returns a host of which nothing is known yet. dial is called once, for the first flight;
 // ctx bounds every flight.
 func NewHost(ctx context.Context, name, address string, dial func(context.Context) (Asker, error)) *Host {
@@ -123,7 +157,7 @@ func (h *Host) Flights() (flights, observations int) {
 	return h.flights, h.reads
 }
 
-// Tracker remembers which hosts are observed under a context.
+// Tracker remembers which hosts, beside the planner's own, are observed under a context.
 type Tracker struct {
 	mu    sync.Mutex
 	hosts map[*Host]bool
@@ -133,8 +167,17 @@ type trackerKey struct{}
 
 // Track returns a context under which observing is remembered.
 func Track(ctx context.Context) (context.Context, *Tracker) {
-	t := &Tracker{hosts: map[*Host]bool{}}
+	t := &Tracker{}
 	return context.WithValue(ctx, trackerKey{}, t), t
+}
+
+func (t *Tracker) add(h *Host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hosts == nil {
+		t.hosts = map[*Host]bool{}
+	}
+	t.hosts[h] = true
 }
 
 // Saw reports whether h was observed.
@@ -150,9 +193,7 @@ type plannerKey struct{}
 // wait, the host's next flight is held back for what that planner may still ask. The context
 // given to fn must be the one that it observes with.
 func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
-	h.mu.Lock()
-	h.running++
-	h.mu.Unlock()
+	h.arrive()
 	go func() {
 		defer h.leave()
 		fn(context.WithValue(ctx, plannerKey{}, h))
@@ -195,6 +236,12 @@ func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	if p := panicked.Load(); p != nil {
 		panic(*p)
 	}
+}
+
+func (h *Host) arrive() {
+	h.mu.Lock()
+	h.running++
+	h.mu.Unlock()
 }
 
 func (h *Host) leave() {
@@ -285,12 +332,12 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
-		t.mu.Lock()
-		t.hosts[h] = true
-		t.mu.Unlock()
-	}
 	home, _ := ctx.Value(plannerKey{}).(*Host)
+	if home != h {
+		if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
+			t.add(h)
+		}
+	}
 	h.mu.Lock()
 	if value, err, ok := h.predictionLocked(Key{k.name(), name}); ok {
 		h.mu.Unlock()
@@ -312,22 +359,8 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 		h.flushLocked()
 		h.mu.Unlock()
 	}
-	select {
-	case <-w.wake:
-	case <-ctx.Done():
-		h.mu.Lock()
-		_, still := e.waiters[w]
-		delete(e.waiters, w)
-		h.mu.Unlock()
-		switch {
-		case !still: // its flight has landed and is counting it in
-			<-w.wake
-		case home != nil: // nobody else will count it in
-			home.mu.Lock()
-			home.running++
-			home.mu.Unlock()
-		}
-		return nil, ctx.Err()
+	if err := w.await(ctx, &h.mu, e.waiters); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -375,18 +408,7 @@ func (h *Host) fly(batch []*entry) {
 		}
 	}
 	h.mu.Unlock()
-	// Planners are counted in before they wake, and all before any: a planner that finishes at once
-	// must not let a flight go that the others would still add to.
-	for _, w := range woken {
-		if w.home != nil {
-			w.home.mu.Lock()
-			w.home.running++
-			w.home.mu.Unlock()
-		}
-	}
-	for _, w := range woken {
-		close(w.wake)
-	}
+	wake(woken)
 	h.mu.Lock()
 	h.flying = false
 	h.flushLocked()
