@@ -42,7 +42,13 @@ func newHostKey() ssh.Signer {
 }
 
 // HostKey is the public key that the machine identifies itself by over SSH.
-func (m *Machine) HostKey() ssh.PublicKey { return m.hostKey.PublicKey() }
+func (m *Machine) HostKey() ssh.PublicKey { return m.signer().PublicKey() }
+
+func (m *Machine) signer() ssh.Signer {
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	return m.hostKey
+}
 
 // Listen starts to accept SSH connections on address, usually "127.0.0.1:0", until ctx ends.
 func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) {
@@ -108,7 +114,7 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 		MaxAuthTries:      6,
 		PublicKeyCallback: m.authorize,
 	}
-	config.AddHostKey(m.hostKey)
+	config.AddHostKey(m.signer())
 	client, channels, requests, err := ssh.NewServerConn(conn, config)
 	if err != nil {
 		return
@@ -302,7 +308,7 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 	switch {
 	case kind == "subsystem":
 		c.Argv = []string{"sftp"}
-		return s.m.sftp(ctx, c, s.channel)
+		return s.m.sftp(ctx, c, pipes{stdin, s.channel})
 	case kind == "exec":
 		c.Argv = []string{u.shell, "-c", command}
 	default:
@@ -310,6 +316,14 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 	}
 	return s.launch(ctx, c, nil)
 }
+
+// pipes are a session's streams for the SFTP server; closing them ends its reading.
+type pipes struct {
+	*os.File
+	out io.Writer
+}
+
+func (p pipes) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 func sshPath(u account) string {
 	if u.uid == 0 {

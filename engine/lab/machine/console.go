@@ -1,0 +1,28 @@
+package machine
+
+import (
+	"context"
+	"io"
+)
+
+// Console runs a command as root at the machine itself, not over the network, and returns its exit code:
+// for a test that wants to see what became of the machine by other means than those it tests.
+func (m *Machine) Console(ctx context.Context, stdout, stderr io.Writer, argv ...string) int {
+	root, ok := m.account("root")
+	if !ok {
+		return 255
+	}
+	environ := []string{"USER=root", "HOME=" + root.home, "SHELL=" + root.shell, "PATH=" + sshPath(root)}
+	return m.exec(ctx, &Call{
+		Machine: m, Argv: argv, Dir: "/", User: "root", Env: lookup(environ), environ: environ,
+		Stdout: stdout, Stderr: stderr,
+	})
+}
+
+// ChangeHostKey gives the machine another host key, as a reinstallation does.
+func (m *Machine) ChangeHostKey() {
+	key := newHostKey()
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	m.hostKey = key
+}
