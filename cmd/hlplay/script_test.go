@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -131,6 +130,8 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 		m.RefuseLogins(true)
 	case "drop":
 		m.DropConnection(1)
+	case "host-key":
+		m.ChangeHostKey()
 	default:
 		ts.Fatalf("no fault %q", args[1])
 	}
@@ -141,7 +142,7 @@ func scriptNode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: node NODE COMMAND…")
 	}
 	var stdout, stderr bytes.Buffer
-	code := scriptMachine(ts, args[0]).Run(context.Background(), args[1:], nil, &stdout, &stderr)
+	code := scriptMachine(ts, args[0]).Console(context.Background(), &stdout, &stderr, args[1:]...)
 	fmt.Fprint(ts.Stdout(), stdout.String())
 	fmt.Fprint(ts.Stderr(), stderr.String())
 	if (code != 0) != neg {
@@ -154,6 +155,9 @@ func scriptWrites(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: writes NODE")
 	}
 	m := scriptMachine(ts, args[0])
+	if len(m.Writes()) == 0 {
+		fmt.Fprintln(ts.Stdout(), "nothing was written")
+	}
 	for _, w := range m.Writes() {
 		fmt.Fprintf(ts.Stdout(), "%s: %s\n", w.By, w.What)
 	}
