@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test check fuzz bench docs clean
+.PHONY: help build demo test setup check fuzz bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +15,11 @@ build: ## build bin/hlplay
 demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
 	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
 
-test: ## pass every test, with the race detector
+test: setup ## install what the tests need, and pass every test, with the race detector
 	$(GO) test -race ./...
+
+setup:
+	@.ci/setup
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

@@ -143,7 +143,10 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key string) error {
 	known := filepath.Join(dir, "known_hosts")
 	reached := *inv
-	reached.Path = filepath.Join(dir, "inventory")
+	file := filepath.Join(dir, "inventory")
+	if l.private == "" {
+		reached.Path = file // what is private is not worth naming to a user
+	}
 	reached.Hosts = make([]*inventory.Host, len(inv.Hosts))
 	moved := map[*inventory.Host]*inventory.Host{}
 	var lines []string
@@ -180,7 +183,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 		return err
 	}
 	// The inventory is written last, and whole: who waits for it finds the nodes there.
-	draft := reached.Path + ".new"
+	draft := file + ".new"
 	f, err := os.Create(draft)
 	if err != nil {
 		return err
@@ -188,7 +191,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 	if err := errors.Join(inventory.Write(f, &reached), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(draft, reached.Path)
+	return os.Rename(draft, file)
 }
 
 // writeKey makes the key that the nodes accept and returns its authorized_keys line.
