@@ -387,3 +387,23 @@ func TestPackagesInstall(t *testing.T) {
 		}
 	}
 }
+
+// A size instead of a volume makes qm allocate a disk, on a storage that can hold one.
+func TestGuestDisks(t *testing.T) {
+	l := newLab(t, labOptions{count: 1})
+	if r := l.run("pve1", "", "qm", "create", "100", "--scsi0", "nowhere:8"); r.code == 0 || !strings.Contains(r.stderr, "unable to create VM 100 - storage 'nowhere' does not exist") {
+		t.Errorf("on a storage that is not there: exit %d, %q", r.code, r.stderr)
+	}
+	l.ok("pve1", "qm", "create", "100", "--name", "web", "--memory", "2048", "--scsi0", "local:32,discard=on")
+	want := "boot: order=scsi0\nmemory: 2048\nname: web\nscsi0: local:100/vm-100-disk-0.raw,discard=on,size=32G\n"
+	if got := l.ok("pve1", "qm", "config", "100"); got != want {
+		t.Errorf("qm config (-expected +found):\n%s", cmp.Diff(want, got))
+	}
+	l.ok("pve1", "qm", "start", "100")
+	if got := l.ok("pve1", "qm", "list"); !strings.Contains(got, "       100 web                  running    2048              32.00 2") {
+		t.Errorf("qm list:\n%s", got)
+	}
+	if r := l.run("pve1", "", "qm", "destroy", "100"); !strings.Contains(r.stderr, "VM 100 is running - destroy failed") {
+		t.Errorf("destroying a running guest: %q", r.stderr)
+	}
+}

@@ -85,20 +85,29 @@ func qmCreate(c *Command, a arguments) int {
 	if err != nil {
 		return c.report(err)
 	}
-	ok := c.task("qmcreate", a.get("vmid"), func(io.Writer) error {
+	ok := c.task("qmcreate", a.get("vmid"), func(out io.Writer) error {
 		if err := c.sleep(time.Second); err != nil {
 			return err
 		}
+		var err error
 		c.World.at(func(v *view) {
-			keys := map[string]string{"boot": "", "memory": "512", "scsihw": "virtio-scsi-single"}
+			keys := map[string]string{"boot": "", "memory": "512"}
 			for key, value := range a.values {
 				if key != "vmid" {
 					keys[key] = value
 				}
 			}
+			db := v.database(c.Node.Name())
+			if err = v.allocate(db, a.get("vmid"), keys, out); err != nil {
+				err = fmt.Errorf("unable to create VM %s - %w", a.get("vmid"), err)
+				return
+			}
+			if keys["boot"] == "" && keys["scsi0"] != "" {
+				keys["boot"] = "order=scsi0"
+			}
 			v.database(c.Node.Name()).Write("nodes/"+c.Node.Name()+"/qemu-server/"+a.get("vmid")+".conf", []byte(formatGuest(keys)), v.now)
 		})
-		return nil
+		return err
 	})
 	if !ok {
 		return exitDie
@@ -181,6 +190,9 @@ func qmSet(c *Command, a arguments) int {
 		if len(changes) == 0 {
 			return failed(exitDie, "no options specified")
 		}
+		if err := v.allocate(db, g.id, keys, c.Stdout); err != nil {
+			return err
+		}
 		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
 		return nil
 	})
@@ -213,10 +225,7 @@ func guestPower(verb string, on bool) func(*Command, arguments) int {
 			if verb == "shutdown" && !state.Running {
 				return failed(exitDie, "VM %s not running", g.id)
 			}
-			state.Running = on
-			if state.PID = 0; on {
-				state.PID = 20000 + v.next()
-			}
+			v.power(state, on)
 			return nil
 		})
 		if code == 0 && managed {
@@ -255,6 +264,17 @@ func qmDestroy(c *Command, a arguments) int {
 		delete(db.Guests, g.id)
 		return nil
 	})
+}
+
+// power switches a guest; a running one is a process.
+func (v *view) power(state *GuestState, on bool) {
+	if state.Running == on {
+		return
+	}
+	state.Running, state.PID = on, 0
+	if on {
+		state.PID = 20000 + v.next()
+	}
 }
 
 var bootDisk = regexp.MustCompile(`size=(\d+)G`)

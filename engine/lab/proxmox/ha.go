@@ -217,8 +217,8 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	}
 	power := func(on bool) {
-		state := db.guestState(g.id)
-		state.Running, s.Running = on, on
+		v.power(db.guestState(g.id), on)
+		s.Running = on
 	}
 	if !slices.Contains(members, s.Node) {
 		switch gone := now.Sub(ha.lrm(s.Node).Seen); {

@@ -310,6 +310,9 @@ func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 		}
 		info.mode, info.size, info.modified = db.mode(name, e), int64(len(e.Data)), e.ModTime
 	}
+	if info.modified.IsZero() {
+		info.modified = v.Nodes[p.node].Since["pve-cluster.service"]
+	}
 	if !v.quorate(p.node) {
 		info.mode &^= 0o222
 	}
