@@ -2,9 +2,11 @@ package run
 
 import (
 	"context"
+	"slices"
 	"sync"
 
-	"hlplay/engine/lang"
+	"github.com/zclconf/go-cty/cty"
+
 	"hlplay/engine/observe"
 )
 
@@ -15,14 +17,20 @@ const widest = 1000
 // nothing changes, all plans are there when they are wanted, from two or three flights. When a step
 // is applied the plans behind it are dropped, and the window shrinks, for a host that changes once
 // will likely change again; each task that turns out unchanged doubles it.
+//
+// A task that reads the result of one before it is planned with the result that the other will have if
+// its plan says that there is nothing to do; otherwise it waits for its turn.
 type ahead struct {
 	r *runner
 	h *host
 
-	mu      sync.Mutex
-	slots   []*slot // of the whole run, in order
-	at      int     // the slot whose turn it is
-	window  int
+	mu     sync.Mutex
+	road   *road
+	at     int // the slot whose turn it is
+	window int
+	// next is the first slot that was not yet considered, held those behind that could not be begun.
+	next    int
+	held    []int
 	futures map[*slot]*future
 }
 
@@ -30,23 +38,29 @@ type ahead struct {
 type future struct {
 	cancel   context.CancelFunc
 	saw      *observe.Tracker
-	done     chan struct{}
-	decision *decision
+	ready    observe.Event
+	decision *decision // nil if it could not be made ahead
+}
+
+// producer is the future of a task whose result is read, and its slot.
+type producer struct {
+	*future
+	slot *slot
 }
 
 func newAhead(r *runner, h *host) *ahead {
-	a := &ahead{r: r, h: h, window: widest, futures: map[*slot]*future{}}
+	a := &ahead{r: r, h: h, road: &road{}, window: widest, futures: map[*slot]*future{}}
 	if r.options.NoReadAhead {
 		a.window = 0
 	}
 	return a
 }
 
-// begin sets the road ahead at the beginning of a play: its slots and what follows them.
-func (a *ahead) begin(play *lang.Play, slots []*slot) {
+// begin sets the road at the beginning of a play.
+func (a *ahead) begin(way *road) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.slots, a.at = slots, -1
+	a.road, a.at, a.next, a.held = way, -1, 0, nil
 	a.startLocked(nil, nil)
 	a.at = 0
 }
@@ -56,7 +70,9 @@ func (a *ahead) begin(play *lang.Play, slots []*slot) {
 func (a *ahead) take(ctx context.Context, s *slot) *decision {
 	for {
 		a.mu.Lock()
-		a.moveTo(s)
+		if i, ok := a.road.index[s]; ok {
+			a.at = i
+		}
 		f := a.futures[s]
 		if f == nil {
 			f = a.startLocked(s, nil)
@@ -64,17 +80,19 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 			a.startLocked(nil, nil)
 		}
 		a.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return &decision{err: ctx.Err()}
+		if err := f.ready.Wait(ctx); err != nil {
+			return &decision{err: err}
 		}
+		current := f.decision != nil && a.r.sameResults(a.h, f.decision.results)
 		a.mu.Lock()
-		valid := a.futures[s] == f
-		a.mu.Unlock()
-		if valid {
-			return f.decision
+		if a.futures[s] == f {
+			if current {
+				a.mu.Unlock()
+				return f.decision
+			}
+			delete(a.futures, s)
 		}
+		a.mu.Unlock()
 	}
 }
 
@@ -83,15 +101,7 @@ func (a *ahead) holds(s *slot, d *decision) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.futures[s]
-	if f == nil {
-		return false
-	}
-	select {
-	case <-f.done:
-		return f.decision == d
-	default:
-		return false
-	}
+	return f != nil && f.ready.Happened() && f.decision == d
 }
 
 // pass ends a slot's turn. One that needed nothing widens the window.
@@ -105,15 +115,6 @@ func (a *ahead) pass(s *slot) {
 	}
 }
 
-func (a *ahead) moveTo(s *slot) {
-	for i := a.at; i < len(a.slots); i++ {
-		if a.slots[i] == s {
-			a.at = i
-			return
-		}
-	}
-}
-
 // alongside runs fn as a planner of the host together with what the window allows, so that what they
 // read travels in one flight.
 func (a *ahead) alongside(fn func(ctx context.Context)) {
@@ -122,52 +123,125 @@ func (a *ahead) alongside(fn func(ctx context.Context)) {
 	a.mu.Unlock()
 }
 
-// startLocked starts planning s (if not nil) and the slots behind it, all held until each has said
-// what it reads first.
+// startLocked starts planning s (if not nil) and what the window allows behind the slot whose turn it
+// is, all held until each has said what it reads first.
 func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
-	var starting []*slot
-	if s != nil {
-		starting = append(starting, s)
-	}
-	for i := a.at + 1; i < len(a.slots) && i <= a.at+a.window; i++ {
-		next := a.slots[i]
-		if a.futures[next] == nil && next != s && a.r.resultsThere(a.h, next) {
-			starting = append(starting, next)
-		}
-	}
+	var begin []func()
 	var first *future
-	type begun struct {
-		slot *slot
-		ctx  context.Context
-		f    *future
+	if s != nil {
+		first = a.futureLocked(s, nil, &begin)
 	}
-	var all []begun
-	for _, next := range starting {
-		ctx, cancel := context.WithCancel(a.r.ctx)
-		ctx, saw := observe.Track(ctx)
-		f := &future{cancel: cancel, saw: saw, done: make(chan struct{})}
-		a.futures[next] = f
-		if next == s {
-			first = f
+	for _, i := range a.upcomingLocked() {
+		next := a.road.slots[i]
+		if i <= a.at || a.futures[next] != nil {
+			continue
 		}
-		all = append(all, begun{next, ctx, f})
+		if from, ok := a.producersLocked(i); ok {
+			a.futureLocked(next, from, &begin)
+		} else {
+			a.held = append(a.held, i)
+		}
 	}
-	if len(all) == 0 && also == nil {
-		return nil
+	if len(begin) == 0 && also == nil {
+		return first
 	}
 	a.h.observed.Go(a.r.ctx, func(ctx context.Context) {
-		for _, b := range all {
-			a.h.observed.Go(b.ctx, func(ctx context.Context) {
-				defer b.f.cancel()
-				defer close(b.f.done)
-				b.f.decision = a.r.decide(ctx, a.h, b.slot)
-			})
+		for _, b := range begin {
+			b()
 		}
 		if also != nil {
 			also(ctx)
 		}
 	})
 	return first
+}
+
+// upcomingLocked takes out the slots that may be begun now, in order: those held back and those that the
+// window has reached.
+func (a *ahead) upcomingLocked() []int {
+	upcoming := a.held
+	a.held = nil
+	slices.Sort(upcoming)
+	for a.next = max(a.next, a.at+1); a.next < len(a.road.slots) && a.next <= a.at+a.window; a.next++ {
+		upcoming = append(upcoming, a.next)
+	}
+	return upcoming
+}
+
+// producersLocked finds the plans that must say that there is nothing to do before a slot can be planned
+// with the results that they foretell; ok is false if one of them is not there or says otherwise, or
+// if a result is missing that none of them registers.
+func (a *ahead) producersLocked(i int) (from map[string]producer, ok bool) {
+	s := a.road.slots[i]
+	if s.references.AllResults {
+		return nil, false
+	}
+	var others []string
+	for _, name := range s.references.Results {
+		at, ok := a.road.producers[i][name]
+		if !ok || at < a.at {
+			others = append(others, name)
+			continue
+		}
+		p := producer{a.futures[a.road.slots[at]], a.road.slots[at]}
+		if p.future == nil || p.ready.Happened() && !p.decision.foreseeable(p.slot) {
+			return nil, false
+		}
+		if from == nil {
+			from = map[string]producer{}
+		}
+		from[name] = p
+	}
+	return from, a.r.registered(a.h, others)
+}
+
+// futureLocked makes the future of a slot; calling what it adds to begin sets it to work.
+func (a *ahead) futureLocked(s *slot, from map[string]producer, begin *[]func()) *future {
+	ctx, cancel := context.WithCancel(a.r.ctx)
+	ctx, saw := observe.Track(ctx)
+	f := &future{cancel: cancel, saw: saw}
+	a.futures[s] = f
+	*begin = append(*begin, func() {
+		a.h.observed.Go(ctx, func(ctx context.Context) {
+			defer cancel()
+			defer f.ready.Happen()
+			if results, ok := a.foresee(ctx, s, from); ok {
+				f.decision = a.r.decide(ctx, a.h, s, results)
+			} else {
+				a.hold(s, f)
+			}
+		})
+	})
+	return f
+}
+
+// foresee is the results that a slot reads, some as they will be if other plans have nothing to do.
+func (a *ahead) foresee(ctx context.Context, s *slot, from map[string]producer) (map[string]cty.Value, bool) {
+	foreseen := map[string]cty.Value{}
+	for name, p := range from {
+		if p.ready.Wait(ctx) != nil || !p.decision.foreseeable(p.slot) {
+			return nil, false
+		}
+		foreseen[name] = p.decision.nothingToDo(p.slot).value()
+	}
+	return a.r.results(a.h, s, foreseen), true
+}
+
+// hold puts a slot back that could not be planned ahead.
+func (a *ahead) hold(s *slot, f *future) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.futures[s] == f {
+		a.dropLocked(s, f)
+	}
+}
+
+func (a *ahead) dropLocked(s *slot, f *future) {
+	f.cancel()
+	delete(a.futures, s)
+	if i, ok := a.road.index[s]; ok {
+		a.held = append(a.held, i)
+	}
 }
 
 // changed drops all plans: a step was applied, or predicted, that they have not seen.
@@ -184,8 +258,7 @@ func (a *ahead) peerChanged(peer *observe.Host) {
 	defer a.mu.Unlock()
 	for s, f := range a.futures {
 		if f.saw.Saw(peer) {
-			f.cancel()
-			delete(a.futures, s)
+			a.dropLocked(s, f)
 		}
 	}
 }
@@ -197,18 +270,54 @@ func (a *ahead) drop() {
 		f.cancel()
 		delete(a.futures, s)
 	}
+	a.next, a.held = a.at+1, nil
 }
 
-// resultsThere says whether all results that a slot's expressions read are registered on the host; of
-// one that may read any it is known only when its turn has come.
-func (r *runner) resultsThere(h *host, s *slot) bool {
-	if s.references.AllResults {
-		return false
+// registered says whether results are there.
+func (r *runner) registered(h *host, names []string) bool {
+	if len(names) == 0 {
+		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, name := range s.references.Results {
+	for _, name := range names {
 		if _, ok := h.results[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// results are those that a slot's expressions read, as far as they are there, with the foreseen ones.
+func (r *runner) results(h *host, s *slot, foreseen map[string]cty.Value) map[string]cty.Value {
+	read := foreseen
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.references.AllResults {
+		for name, v := range h.results {
+			read[name] = v
+		}
+	}
+	for _, name := range s.references.Results {
+		if _, ok := foreseen[name]; ok {
+			continue
+		}
+		if v, ok := h.results[name]; ok {
+			read[name] = v
+		}
+	}
+	return read
+}
+
+// sameResults says whether a host's results are what a decision was made from.
+func (r *runner) sameResults(h *host, read map[string]cty.Value) bool {
+	if len(read) == 0 {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, v := range read {
+		if is, ok := h.results[name]; !ok || !is.RawEquals(v) {
 			return false
 		}
 	}

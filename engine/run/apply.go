@@ -89,7 +89,7 @@ func (t *turn) until(ctx context.Context, s *slot, h *host) (reached bool, err e
 	done := make(chan struct{})
 	h.observed.Go(ctx, func(ctx context.Context) {
 		defer close(done)
-		scope, scopeErr := t.scope(ctx, h, s)
+		scope, scopeErr := t.scope(ctx, h, s, t.ownResult(h, s))
 		if scopeErr != nil {
 			err = scopeErr
 			return
@@ -100,6 +100,17 @@ func (t *turn) until(ctx context.Context, s *slot, h *host) (reached bool, err e
 	return reached, err
 }
 
+// ownResult is what until reads: its task's own result among the others.
+func (t *turn) ownResult(h *host, s *slot) map[string]cty.Value {
+	own := map[string]cty.Value{}
+	if s.task.Register != "" {
+		t.mu.Lock()
+		own[s.task.Register] = h.results[s.task.Register]
+		t.mu.Unlock()
+	}
+	return t.results(h, s, own)
+}
+
 // carryOut turns a decision into an outcome: item by item, each verified before the next.
 func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outcome {
 	switch {
@@ -107,6 +118,8 @@ func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outc
 		return uncertain(d.err)
 	case d.err != nil:
 		return failure(h, d.err)
+	case !d.acts() && h.ahead.holds(s, d):
+		return d.nothingToDo(s)
 	case d.skipped != "":
 		return outcome{status: report.Skipped, message: d.skipped}
 	}
@@ -126,9 +139,13 @@ func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outc
 			break
 		}
 	}
-	// result.NAME.items["key"] is the round's own result.
-	total.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(rounds)})
-	return total
+	return total.of(rounds)
+}
+
+// of gives the outcome of a for_each its rounds: result.NAME.items["key"] is the round's own result.
+func (o outcome) of(rounds map[string]cty.Value) outcome {
+	o.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(rounds)})
+	return o
 }
 
 // plus adds one round of a for_each to the task's outcome.
@@ -356,6 +373,12 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 	if await == "" {
 		await = "the change to show"
 	}
+	// What was planned ahead together with the first verification has not seen the change either.
+	defer func() {
+		for _, step := range done.Steps {
+			t.changed(h, step)
+		}
+	}()
 	begun := t.options.Clock.Now()
 	pause := 250 * time.Millisecond
 	for {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
+	"hlplay/engine/report"
 	"hlplay/modules"
 )
 
@@ -21,6 +23,8 @@ type decision struct {
 	items     []*itemPlan
 	// err is why there is no plan: a fault, or in check mode something unknowable.
 	err error
+	// results are those of earlier tasks that it was made from.
+	results map[string]cty.Value
 }
 
 // itemPlan is the plan of a task, or of one round of its for_each.
@@ -41,13 +45,43 @@ func (d *decision) acts() bool {
 	return d.err != nil
 }
 
-// decide plans a task on a host. It only reads.
-func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
+// foreseeable says whether a decision leaves nothing to do, so that the task's result is known before
+// its turn.
+func (d *decision) foreseeable(s *slot) bool {
+	return d != nil && !d.elsewhere && !d.acts() && s.task.Until == nil
+}
+
+// nothingToDo is the outcome of a task that a decision leaves nothing to do for.
+func (d *decision) nothingToDo(s *slot) outcome {
+	if d.skipped != "" {
+		return outcome{status: report.Skipped, message: d.skipped}
+	}
+	total := outcome{status: report.OK}
+	rounds := map[string]cty.Value{}
+	for _, it := range d.items {
+		o := outcome{status: report.OK, notes: it.plan.Notes, data: it.plan.Data}
+		if s.task.ForEach == nil {
+			return o
+		}
+		total = total.plus(it.key, o)
+		rounds[it.key] = o.value()
+	}
+	return total.of(rounds)
+}
+
+// decide plans a task on a host, with what it reads of the results of others. It only reads.
+func (r *runner) decide(ctx context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
+	d := r.plan(ctx, h, s, results)
+	d.results = results
+	return d
+}
+
+func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
 	ctx = modules.WithUser(ctx, s.observer(h))
 	if s.task.RunOnce && !r.leads(h) {
 		return &decision{elsewhere: true}
 	}
-	scope, err := r.scope(ctx, h, s)
+	scope, err := r.scope(ctx, h, s, results)
 	if err != nil {
 		return &decision{err: err}
 	}
@@ -72,11 +106,8 @@ func (r *runner) decide(ctx context.Context, h *host, s *slot) *decision {
 		it := &itemPlan{key: item.Key}
 		here := scope
 		if s.task.ForEach != nil {
-			here = lang.Scope{}
-			for k, v := range scope {
-				here[k] = v
-			}
-			here["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(item.Key), "value": item.Value})
+			here = maps.Clone(scope)
+			here["each"] = item.Object()
 		}
 		if s.task.WhenPerItem() {
 			ok, err := s.task.WhenTrue(here)
@@ -141,23 +172,12 @@ func unknowable(err error) bool {
 }
 
 // scope is what a task's expressions see on a host. Only the facts that they mention are observed.
-func (r *runner) scope(ctx context.Context, h *host, s *slot) (lang.Scope, error) {
+func (r *runner) scope(ctx context.Context, h *host, s *slot, results map[string]cty.Value) (lang.Scope, error) {
 	r.mu.Lock()
-	names := make([]cty.Value, 0, len(r.peers))
-	for _, p := range r.peers {
-		names = append(names, cty.StringVal(p.Name))
-	}
-	results := map[string]cty.Value{}
-	for name, v := range h.results {
-		results[name] = v
-	}
+	peers := r.peersValue
 	r.mu.Unlock()
-	peers := cty.ListValEmpty(cty.String)
-	if len(names) > 0 {
-		peers = cty.ListVal(names)
-	}
 	scope := lang.Scope{
-		"host": h.Value(), "hosts": r.hostsValue, "groups": r.groupsValue,
+		"host": h.value, "hosts": r.hostsValue, "groups": r.groupsValue,
 		"play":   cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.play.Name), "hosts": peers}),
 		"result": cty.ObjectVal(results),
 	}

@@ -52,6 +52,7 @@ type setting struct {
 	Scope_    string `hcl:"scope,optional" doc:"one_by_one or cluster."`
 	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
 	Clouds    string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
+	On        string `hcl:"on,optional" doc:"The host that is changed instead."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -81,7 +82,15 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		}
 		value += theirs
 	}
-	is, err := settings.Observe(ctx, h, m.Name)
+	on := h
+	if m.On != "" {
+		peer, err := h.Peer(m.On)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		on = peer
+	}
+	is, err := settings.Observe(ctx, on, m.Name)
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -102,10 +111,14 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
 		Action:  modules.Run{Argv: []string{verb, m.Name, value}},
 		Diff:    &modules.Diff{Subject: m.Name, Before: is, After: value},
-		Expect:  []observe.Expectation{settings.Expect(m.Name, value)},
-		Settle:  time.Duration(2*m.Settles) * time.Second,
-		Await:   m.Name,
-		Wide:    m.Scope_ != "",
+		Expect:  []observe.Expectation{settings.Expect(m.Name, value).On(on)},
+		// Hosts that wait at the same time advance the one clock all the more.
+		Settle: time.Duration(m.Settles) * time.Minute,
+		Await:  m.Name,
+		Wide:   m.Scope_ != "",
+	}
+	if on != h {
+		step.On = on
 	}
 	if m.Impatient {
 		step.Settle = 0
@@ -158,6 +171,16 @@ func newStage(names ...string) *stage {
 		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}}
 	}
 	return s
+}
+
+// clone is another stage with hosts as they are now.
+func (s *stage) clone() *stage {
+	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
+	c.now = s.now
+	for name, h := range s.hosts {
+		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead}
+	}
+	return c
 }
 
 func (s *stage) Now() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
@@ -226,6 +249,7 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 		for _, name := range q.Args {
 			if p, ok := c.host.pending[name]; ok && !c.stage.now.Before(p.at) {
 				c.host.settings[name] = p.value
+				delete(c.host.pending, name)
 			}
 			values = append(values, c.host.settings[name])
 		}
@@ -255,6 +279,7 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	switch {
 	case verb == "set":
 		c.host.settings[name] = value
+		delete(c.host.pending, name)
 	case verb == "pretend":
 		return remote.Result{Stderr: []byte("it is not my day\n")}, nil
 	case verb == "fail":

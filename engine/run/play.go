@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
 	"hlplay/engine/report"
@@ -39,12 +41,13 @@ func (r *runner) play(p plannedPlay) {
 // here, or "".
 func (r *runner) batch(p plannedPlay, hosts []*host, rolling bool) string {
 	r.mu.Lock()
-	r.peers = p.peers
+	r.peers, r.peersValue = p.peers, namesValue(p.peers)
 	r.mu.Unlock()
 	t := &turn{runner: r, play: p.play, slots: r.slots(p.play), batch: hosts, rolling: rolling}
 	r.lead(hosts[0])
+	way := r.road(p.play)
 	for _, h := range hosts {
-		h.ahead.begin(p.play, r.upcomingSlots(p.play))
+		h.ahead.begin(way)
 	}
 	t.nodes(p.play.Tasks, hosts)
 	t.handlers()
@@ -67,28 +70,15 @@ func (r *runner) slots(play *lang.Play) map[*lang.Task]*slot {
 	return slots
 }
 
-// upcomingSlots is the straight road from a play on: its own tasks and those of the plays behind it
-// that run on the same hosts, all at once.
-func (r *runner) upcomingSlots(play *lang.Play) []*slot {
-	var all []*slot
-	behind := false
-	for _, p := range r.playbook.Plays {
-		switch {
-		case p == play:
-			behind = true
-		case !behind:
-			continue
-		case p.Hosts != play.Hosts || len(p.Serial) > 0 || len(play.Serial) > 0:
-			return all
-		}
-		slots := r.slots(p)
-		straight(p.Tasks, func(t *lang.Task) {
-			if r.selected(t) {
-				all = append(all, slots[t])
-			}
-		})
+func namesValue(hosts []*inventory.Host) cty.Value {
+	if len(hosts) == 0 {
+		return cty.ListValEmpty(cty.String)
 	}
-	return all
+	all := make([]cty.Value, len(hosts))
+	for i, h := range hosts {
+		all[i] = cty.StringVal(h.Name)
+	}
+	return cty.ListVal(all)
 }
 
 func (r *runner) alive(hosts []*inventory.Host) []*host {

@@ -145,7 +145,8 @@ type runner struct {
 	handlers       map[handlerKey]notice
 	waitingToStart bool
 	peers          []*inventory.Host
-	leader         string // the first host of the task whose turn it is
+	peersValue     cty.Value // the names of peers
+	leader         string    // the first host of the task whose turn it is
 	slotsOf        map[*lang.Play]map[*lang.Task]*slot
 
 	reportMu sync.Mutex
@@ -159,6 +160,7 @@ type plannedPlay struct {
 // host is what a run knows of one host.
 type host struct {
 	*inventory.Host
+	value    cty.Value
 	observed *observe.Host
 	link     *link
 	ahead    *ahead
@@ -180,7 +182,7 @@ func (r *runner) host(ih *inventory.Host) *host {
 	if h := r.hosts[ih.Name]; h != nil {
 		return h
 	}
-	h := &host{Host: ih, results: map[string]cty.Value{}}
+	h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}}
 	h.link = newLink(ih, r.options.Connect, r.readers[ih.Name])
 	h.observed = observe.NewHost(r.ctx, ih.Name, ih.Address, h.link.dial)
 	h.observed.SetPeers(r.observedPeers, r.observedPeer)

@@ -41,19 +41,6 @@ func (s *slot) observer(h *host) string {
 	return loginUser
 }
 
-// straight visits the tasks that run when nothing fails: what read-ahead follows.
-func straight(nodes []lang.Node, visit func(*lang.Task)) {
-	for _, n := range nodes {
-		switch n := n.(type) {
-		case *lang.Task:
-			visit(n)
-		case *lang.Group:
-			straight(n.Tasks, visit)
-			straight(n.Always, visit)
-		}
-	}
-}
-
 // selected says whether tags and skip-tags let a task run.
 func (r *runner) selected(t *lang.Task) bool {
 	return lang.Selected(t, r.options.Tags, r.options.SkipTags)
