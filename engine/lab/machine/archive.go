@@ -46,6 +46,11 @@ type Repository struct {
 func NewArchive() *Archive {
 	a := &Archive{packages: map[string][]offered{}, published: map[string][]byte{}}
 	a.repos = knownRepositories()
+	var fresh []Package
+	for codename := range releases {
+		fresh = append(fresh, basePackages(codename)...)
+	}
+	a.Add(append(fresh, debianExtras()...)...) // what the lists of a fresh installation know
 	a.Add(debianUpgrades()...)
 	// Proxmox's release keys, by the sums that its documentation publishes.
 	a.Publish("https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg",

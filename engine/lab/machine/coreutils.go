@@ -671,13 +671,7 @@ func mktemp(_ context.Context, c *Call) int {
 	if len(template)-len(body) < 3 {
 		return c.Errorf("too few X's in template ‘%s’", template)
 	}
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, by its documentation
-	name := body + base64.RawURLEncoding.EncodeToString(b[:])[:len(template)-len(body)] + o.value("suffix")
-	name = strings.ReplaceAll(strings.ReplaceAll(name, "_", "x"), "-", "y")
-	if body != strings.ReplaceAll(strings.ReplaceAll(body, "_", "x"), "-", "y") {
-		name = body + name[len(body):]
-	}
+	name := body + rand.Text()[:min(len(template)-len(body), 26)] + o.value("suffix")
 	file := name
 	if !path.IsAbs(name) {
 		file = path.Join(dir, name)
@@ -958,7 +952,7 @@ func cmpProgram(_ context.Context, c *Call) int {
 	for i := 0; i < len(a) && i < len(b); i++ {
 		if a[i] != b[i] {
 			if !o.has("s", "silent", "quiet") {
-				c.printf("%s %s differ: byte %d, line %d\n", o.rest[0], o.rest[1], i+1, line)
+				c.printf("%s %s differ: char %d, line %d\n", o.rest[0], o.rest[1], i+1, line)
 			}
 			return 1
 		}

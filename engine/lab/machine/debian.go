@@ -165,42 +165,57 @@ makestep 1 3
 leapsectz right/UTC
 `
 
-// debianUpgrades are what Debian's archive has beyond a fresh installation: what can be installed
-// and what can be upgraded.
+// debianExtras are packages that can be installed beside those of a fresh installation.
+func debianExtras() []Package {
+	var all []Package
+	for codename, r := range releases {
+		version := func(bookworm, trixie string) string {
+			if codename == "bookworm" {
+				return bookworm
+			}
+			return trixie
+		}
+		add := func(p Package) {
+			p.Debian = codename
+			all = append(all, p)
+		}
+		add(Package{Name: "chrony", Version: version("4.3-2+deb12u1", "4.6.1-3"), Conflicts: []string{"systemd-timesyncd"}, Provides: []string{"time-daemon"},
+			Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf}, Programs: map[string]Program{"chronyc": chronyc},
+			Units: []Unit{{Name: "chrony", Enabled: true, Active: true}}})
+		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix,
+			Units: []Unit{{Name: "postfix", Enabled: true, Active: true}}})
+		add(Package{Name: "open-iscsi", Version: version("2.1.8-1", "2.1.11-1"), Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}})
+		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true}}})
+		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
+		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
+			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})
+		}
+		for _, name := range extras {
+			add(Package{Name: name, Version: "1.0-1+deb" + r.version})
+		}
+	}
+	return all
+}
+
+// extras are packages of which only name and state matter; their versions are made up.
+var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "git", "rsync", "python3", "lm-sensors",
+	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "iperf3", "fio", "nfs-common"}
+
+// debianUpgrades are newer versions of what a fresh installation has.
 func debianUpgrades() []Package {
 	var all []Package
 	for codename, r := range releases {
-		all = append(all, basePackages(codename)...)
-		deb := "deb" + r.version
-		all = append(all,
-			Package{Name: "base-files", Version: map[string]string{"bookworm": "12.4+deb12u12", "trixie": "13.8+deb13u2"}[codename], Debian: codename, Essential: true},
-			Package{Name: "openssl", Version: map[string]string{"bookworm": "3.0.17-1~deb12u3", "trixie": "3.5.1-1+deb13u1"}[codename], Debian: codename},
-			Package{Name: "libssl3", Version: map[string]string{"bookworm": "3.0.17-1~deb12u3", "trixie": "3.5.1-1+deb13u1"}[codename], Debian: codename},
-			Package{Name: "tzdata", Version: "2025b-5+" + deb + "u1", Debian: codename},
-			kernelImage(codename, r.newerKernel),
-			Package{Name: "linux-image-amd64", Version: kernelVersion(r.newerKernel), Debian: codename, Depends: []string{"linux-image-" + r.newerKernel}},
-			Package{Name: "chrony", Version: map[string]string{"bookworm": "4.3-2+deb12u1", "trixie": "4.6.1-3"}[codename], Debian: codename,
-				Conflicts: []string{"systemd-timesyncd"}, Provides: []string{"time-daemon"},
-				Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf},
-				Programs:  map[string]Program{"chronyc": chronyc},
-				Units:     []Unit{{Name: "chrony", Enabled: true, Active: true}}},
-			Package{Name: "postfix", Version: map[string]string{"bookworm": "3.7.11-0+deb12u1", "trixie": "3.10.4-1~deb13u1"}[codename], Debian: codename,
-				Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix,
-				Units: []Unit{{Name: "postfix", Enabled: true, Active: true}}},
-			Package{Name: "open-iscsi", Version: map[string]string{"bookworm": "2.1.8-1", "trixie": "2.1.11-1"}[codename], Debian: codename,
-				Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}},
-			Package{Name: "ifupdown2", Version: map[string]string{"bookworm": "3.2.0-1+deb12", "trixie": "3.3.0-1"}[codename], Debian: codename,
-				Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true}}},
-			Package{Name: "ethtool", Version: map[string]string{"bookworm": "1:6.1-1", "trixie": "1:6.14.2-1"}[codename], Debian: codename,
-				Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}},
-		)
-		for _, name := range []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "git", "rsync", "python3", "intel-microcode", "amd64-microcode", "lm-sensors", "linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "iperf3", "fio", "nfs-common"} {
-			component := "main"
-			if name == "intel-microcode" || name == "amd64-microcode" {
-				component = "non-free-firmware"
-			}
-			all = append(all, Package{Name: name, Version: "1.0-1+" + deb, Component: component, Debian: codename})
+		openssl, files := "3.5.1-1+deb13u1", "13.8+deb13u2"
+		if codename == "bookworm" {
+			openssl, files = "3.0.17-1~deb12u3", "12.4+deb12u12"
 		}
+		all = append(all,
+			Package{Name: "base-files", Version: files, Debian: codename, Essential: true},
+			Package{Name: "openssl", Version: openssl, Debian: codename},
+			Package{Name: "libssl3", Version: openssl, Debian: codename},
+			Package{Name: "tzdata", Version: "2025b-5+deb" + r.version + "u1", Debian: codename},
+			kernelImage(codename, r.newerKernel),
+			Package{Name: "linux-image-amd64", Version: kernelVersion(r.newerKernel), Debian: codename, Depends: []string{"linux-image-" + r.newerKernel}})
 	}
 	return all
 }

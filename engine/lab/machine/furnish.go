@@ -121,6 +121,10 @@ func buildEtc(t *tree, r release) {
 	t.own("/etc/sudoers.d").mode = fs.ModeDir | 0o750
 	sources, content := debianSources(r.codename)
 	t.file(sources, 0o644, content)
+	for _, list := range []string{"deb.debian.org_debian_dists_" + r.codename, "deb.debian.org_debian_dists_" + r.codename + "-updates",
+		"security.debian.org_debian-security_dists_" + r.codename + "-security"} {
+		t.file("/var/lib/apt/lists/"+list+"_InRelease", 0o644, "Components: main non-free-firmware\n")
+	}
 	if r.codename == "trixie" {
 		t.file("/etc/apt/sources.list", 0o644, "# See /etc/apt/sources.list.d/debian.sources\n")
 	}
@@ -168,7 +172,7 @@ func (m *Machine) furnish(c Config) {
 		m.packages.place(p)
 	}
 	m.packages.components = map[string]bool{"main": true, "non-free-firmware": true}
-	m.packages.generation = 1
+	m.packages.generation = 1 // the archive as the installer found it
 	t.computed("/var/lib/dpkg/status", 0o644, func(m *Machine) []byte { return m.packages.statusFile() })
 	for _, u := range []Unit{
 		{Name: "basic.target", Static: true, Active: true}, {Name: "multi-user.target", Static: true, Active: true},
@@ -187,7 +191,7 @@ func (p *Packages) place(pkg Package) {
 	for file, content := range pkg.Conffiles {
 		sums[file] = sum([]byte(content))
 	}
-	automatic := strings.HasPrefix(pkg.Name, "lib") || strings.HasPrefix(pkg.Name, "linux-image-6") || strings.HasPrefix(pkg.Name, "zlib")
+	automatic := strings.HasPrefix(pkg.Name, "linux-image-6")
 	p.db[pkg.Name] = &installation{pkg: pkg, status: statusInstalled, sums: sums, automatic: automatic}
 	for _, u := range pkg.Units {
 		p.m.units.Add(u)

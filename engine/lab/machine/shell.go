@@ -29,11 +29,20 @@ type shell struct {
 
 func (s *shell) dash() bool { return s.name != "bash" }
 
-func (s *shell) language() syntax.LangVariant {
+// parse parses a script. The interpreter knows export, local and their like only in bash's grammar,
+// so a script for sh is parsed by that too, but only after POSIX's has accepted it.
+func (s *shell) parse(text, name string) (*syntax.File, error) {
 	if s.dash() {
-		return syntax.LangPOSIX
+		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), name); err != nil {
+			return nil, err
+		}
 	}
-	return syntax.LangBash
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), name)
+	if err != nil {
+		return nil, err
+	}
+	s.rewrite(file)
+	return file, nil
 }
 
 // runner returns an interpreter that acts on the machine.
@@ -84,12 +93,10 @@ func (s *serialised) Write(p []byte) (int, error) {
 // runText runs a whole script and returns its exit code. What is wrong with its syntax is known
 // before any of it runs, as with sh -c of one line.
 func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
-	parser := syntax.NewParser(syntax.Variant(s.language()))
-	file, err := parser.Parse(strings.NewReader(text), dollarZero)
+	file, err := s.parse(text, dollarZero)
 	if err != nil {
 		return s.syntaxError(dollarZero, err)
 	}
-	s.rewrite(file)
 	r, err := s.runner(params)
 	if err != nil {
 		return s.c.Errorf("%v", err)
@@ -129,7 +136,8 @@ func (s *shell) result(ctx context.Context, err error) int {
 const pidVariable = "_lab_pid"
 
 // rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose
-// descriptor the interpreter cannot keep, a command that opens the file once.
+// descriptor the interpreter cannot keep, a command that opens the file once. For sh, [[ becomes the
+// command that it does not have.
 func (s *shell) rewrite(node syntax.Node) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -140,6 +148,9 @@ func (s *shell) rewrite(node syntax.Node) {
 			}
 		case *syntax.Stmt:
 			openOnce(n)
+			if _, ok := n.Cmd.(*syntax.TestClause); ok && s.dash() {
+				n.Cmd = &syntax.CallExpr{Args: []*syntax.Word{word("[[")}}
+			}
 		}
 		return true
 	})
@@ -192,8 +203,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		return s.trap(args), nil
 	case "eval":
 		text := strings.Join(args[1:], " ")
-		parser := syntax.NewParser(syntax.Variant(s.language()))
-		file, err := parser.Parse(strings.NewReader(text), "")
+		file, err := s.parse(text, "")
 		if err != nil {
 			code := s.syntaxError(s.name, err)
 			if s.dash() { // eval is a special builtin: its errors end the shell (POSIX 2.8.1)
@@ -201,8 +211,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 			}
 			return []string{"__status", "1"}, nil
 		}
-		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") {
-			s.rewrite(file)
+		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") || s.dash() && strings.Contains(text, "[[") {
 			var b bytes.Buffer
 			if err := syntax.NewPrinter().Print(&b, file); err != nil {
 				return nil, err
@@ -443,7 +452,7 @@ func (s *shell) runInput(ctx context.Context, params []string, prompt string) in
 	if err != nil {
 		return s.c.Errorf("%v", err)
 	}
-	parser := syntax.NewParser(syntax.Variant(s.language()))
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	fmt.Fprint(s.c.Stdout, prompt)
 	code := 0
 	stopped := false

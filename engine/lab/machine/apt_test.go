@@ -1,0 +1,187 @@
+package machine
+
+import (
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+// expect runs a line as root and holds its output and exit code against patterns.
+func expect(t *testing.T, m *Machine, line string, code int, patterns ...string) {
+	t.Helper()
+	stdout, stderr, got := run(t, m, "root", line)
+	if got != code {
+		t.Errorf("%s: exit code %d, expected %d\n%s%s", line, got, code, stdout, stderr)
+	}
+	for _, p := range patterns {
+		if !regexp.MustCompile(p).MatchString(stdout + stderr) {
+			t.Errorf("%s: nothing matches %q in\n%s%s", line, p, stdout, stderr)
+		}
+	}
+}
+
+func writes(m *Machine) string {
+	var all []string
+	for _, w := range m.Writes() {
+		all = append(all, w.By+": "+w.What)
+	}
+	return strings.Join(all, "\n")
+}
+
+func TestAptInstall(t *testing.T) {
+	m := bare(t)
+	expect(t, m, "dpkg-query -W -f '${Status}\\t${Version}\\n' chrony", 1, `no packages found matching chrony`)
+	expect(t, m, "apt-get -s install chrony", 0, `(?m)^Remv systemd-timesyncd \[`, `(?m)^Inst chrony \(4\.6`, `(?m)^Conf chrony`)
+	if got := writes(m); got != "" {
+		t.Errorf("a simulation wrote:\n%s", got)
+	}
+	expect(t, m, "apt-get install chrony </dev/null", 1, `Abort\.`)
+	expect(t, m, "apt-get -y install nothing-of-the-kind", 100, `E: Unable to locate package nothing-of-the-kind`)
+	expect(t, m, "apt-get -y install chrony", 0, `Setting up chrony`)
+	expect(t, m, "dpkg-query -W -f '${Status}\\t${db:Status-Abbrev}\\n' chrony systemd-timesyncd; systemctl is-active chrony; systemctl is-enabled chrony; chronyc tracking", 0,
+		"install ok installed\tii ", "deinstall ok config-files\trc ", "active\nenabled", "Leap status")
+	expect(t, m, "apt-get -y install chrony", 0, `already the newest version`, `0 upgraded, 0 newly installed`)
+	expect(t, m, "apt-get -y remove chrony; command -v chronyc; ls /etc/chrony/chrony.conf", 0, `/etc/chrony/chrony.conf`)
+	expect(t, m, "apt-get -y purge chrony; ls /etc/chrony/chrony.conf", 2)
+	want := "apt-get: remove systemd-timesyncd\napt-get: install chrony 4.6.1-3\napt-get: remove chrony\napt-get: purge chrony"
+	if got := writes(m); got != want {
+		t.Errorf("record:\n%s\nexpected:\n%s", got, want)
+	}
+}
+
+func TestAptUpgrade(t *testing.T) {
+	m := bare(t)
+	expect(t, m, "apt-get -s full-upgrade", 0, `0 upgraded, 0 newly installed`)
+	expect(t, m, "apt-get -q update", 0, `Reading package lists`)
+	expect(t, m, "apt-get -s upgrade", 0, `kept back:\n  linux-image-amd64`)
+	expect(t, m, "apt-get -s full-upgrade", 0, `Inst openssl \[3\.5\.1-1\] \(3\.5\.1-1\+deb13u1`, `Inst linux-image-6\.12\.48`)
+	expect(t, m, "DEBIAN_FRONTEND=noninteractive apt-get -y full-upgrade", 0)
+	expect(t, m, "apt-get -s full-upgrade; uname -r; ls /boot/vmlinuz-*", 0, `0 upgraded, 0 newly installed`, `6\.12\.43`, `vmlinuz-6\.12\.48`)
+	m.PowerOff()
+	m.PowerOn()
+	expect(t, m, "uname -r", 0, `6\.12\.48`)
+}
+
+func TestAptSources(t *testing.T) {
+	const pve = "Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-no-subscription\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
+	for _, tc := range []struct {
+		name, file, content, pattern string
+		keyring                      bool
+		code                         int
+	}{
+		{name: "no key", file: "pve.sources", content: pve, code: 100, pattern: `NO_PUBKEY`},
+		{name: "key", file: "pve.sources", content: pve, keyring: true, code: 0},
+		{name: "disabled", file: "pve.sources", content: "Enabled: no\n" + pve, code: 0},
+		{name: "enterprise", file: "e.sources", content: strings.NewReplacer("http://download", "https://enterprise", "pve-no-subscription", "pve-enterprise").Replace(pve), keyring: true, code: 100, pattern: `401  Unauthorized`},
+		{name: "unknown suite", file: "pve.sources", content: strings.Replace(pve, "trixie", "sid", 1), keyring: true, code: 100, pattern: `does not have a Release file`},
+		{name: "unknown component", file: "pve.sources", content: strings.Replace(pve, "pve-no-subscription", "pve-none", 1), keyring: true, code: 0, pattern: `doesn't have the component 'pve-none'`},
+		{name: "unknown host", file: "x.list", content: "deb http://repo.invalid/debian trixie main\n", code: 100, pattern: `does not have a Release file`},
+		{name: "one line, no component", file: "x.list", content: "deb http://deb.debian.org/debian trixie\n", code: 100, pattern: `Malformed entry`},
+		{name: "one line, key named", file: "x.list", content: "deb [arch=amd64 signed-by=/usr/share/keyrings/proxmox-archive-keyring.gpg] http://download.proxmox.com/debian/pve trixie pve-no-subscription\n", keyring: true, code: 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := bare(t)
+			m.Archive().Add(Package{Name: "pve-thing", Version: "1", Component: "pve-no-subscription"})
+			if tc.keyring {
+				if err := writeFile(view{m: m}, "/usr/share/keyrings/proxmox-archive-keyring.gpg", "key", 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := writeFile(view{m: m}, "/etc/apt/sources.list.d/"+tc.file, tc.content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, m, "apt-get update", tc.code, tc.pattern)
+			installable := 100
+			if tc.code == 0 && tc.keyring && tc.pattern == "" {
+				installable = 0
+			}
+			expect(t, m, "apt-get -y install pve-thing", installable)
+		})
+	}
+}
+
+func TestAptLock(t *testing.T) {
+	m := bare(t)
+	m.HoldAptLock("unattended-upgr", 30*time.Second)
+	expect(t, m, "apt-get -y install chrony", 100, `E: Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(unattended-upgr\)`)
+	expect(t, m, "apt-get -y -o DPkg::Lock::Timeout=10 install chrony", 100, `Could not get lock`)
+	before := m.Clock().Now()
+	expect(t, m, "apt-get -y -o DPkg::Lock::Timeout=60 install chrony", 0, `Waiting for cache lock`)
+	if waited := m.Clock().Now().Sub(before); waited < 20*time.Second {
+		t.Errorf("the lock was free after %s of the lab's time, expected at least 20 s", waited)
+	}
+}
+
+func TestMaintainerScriptFails(t *testing.T) {
+	m := bare(t)
+	broken := true
+	m.Archive().Add(Package{Name: "fragile", Version: "1", Installed: func(*Machine, io.Writer) error {
+		if broken {
+			return errors.New("not yet")
+		}
+		return nil
+	}})
+	expect(t, m, "apt-get -q update && apt-get -y install fragile", 100, `installed fragile package post-installation script subprocess returned error exit status 1`, `E: Sub-process /usr/bin/dpkg returned an error code \(1\)`)
+	expect(t, m, "dpkg-query -W -f '${db:Status-Abbrev}' fragile", 0, `^iF `)
+	broken = false
+	expect(t, m, "dpkg --configure -a && dpkg-query -W -f '${db:Status-Abbrev}' fragile", 0, `ii `)
+}
+
+func TestConffiles(t *testing.T) {
+	for _, tc := range []struct {
+		flags, content string
+		code           int
+	}{
+		{"", "mine\n", 100},
+		{"-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold", "mine\n", 0},
+		{"-o Dpkg::Options::=--force-confnew", "two\n", 0},
+	} {
+		m := bare(t)
+		m.Archive().Add(Package{Name: "conf", Version: "1", Conffiles: map[string]string{"/etc/conf": "one\n"}})
+		expect(t, m, "apt-get -q update && apt-get -y install conf && echo mine >/etc/conf", 0)
+		m.Archive().Add(Package{Name: "conf", Version: "2", Conffiles: map[string]string{"/etc/conf": "two\n"}})
+		expect(t, m, "apt-get -q update && apt-get -y "+tc.flags+" install conf", tc.code)
+		if got, err := afero.ReadFile(m.FS(), "/etc/conf"); err != nil || string(got) != tc.content {
+			t.Errorf("%q: /etc/conf is %q, %v; expected %q", tc.flags, got, err, tc.content)
+		}
+	}
+}
+
+func TestKeyDownload(t *testing.T) {
+	m := bare(t)
+	const url = "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg"
+	const sum = "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45"
+	expect(t, m, "/usr/lib/apt/apt-helper download-file "+url+" /k SHA256:"+strings.Repeat("0", 64), 100, `Hash Sum mismatch`)
+	expect(t, m, "/usr/lib/apt/apt-helper download-file "+url+" /k SHA256:"+sum+" && sha256sum </k", 0, sum+`  -`)
+	expect(t, m, "/usr/lib/apt/apt-helper download-file https://example.org/none /k", 100, `404`)
+}
+
+func TestCompareVersions(t *testing.T) {
+	ascending := []string{"1.0~rc1", "1.0", "1.0-1", "1.0-1+b1", "1.0-2", "1.0+deb13u1", "1.1", "1.10", "2.0a", "1:0.1", "2:0"}
+	for i := range ascending {
+		for j := range ascending {
+			got := CompareVersions(ascending[i], ascending[j])
+			if want := map[bool]int{true: -1, false: 1}[i < j]; i != j && got != want || i == j && got != 0 {
+				t.Errorf("%s against %s: %d", ascending[i], ascending[j], got)
+			}
+		}
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	m := bare(t)
+	m.Archive().Add(
+		Package{Name: "top", Version: "1", Depends: []string{"left | right", "low (>= 2)"}},
+		Package{Name: "right", Version: "1"}, Package{Name: "low", Version: "2"},
+		Package{Name: "hopeless", Version: "1", Depends: []string{"missing"}})
+	expect(t, m, "apt-get -q update; apt-get -y install top && dpkg-query -W right low", 0)
+	expect(t, m, "apt-get -y install hopeless", 100, `hopeless : Depends: missing but it is not installable`, `E: Unable to correct problems, you have held broken packages`)
+	expect(t, m, "apt-get -s autoremove", 0, `0 to remove`)
+	expect(t, m, "apt-get -y remove top && apt-get -y autoremove && dpkg-query -W low", 1)
+	expect(t, m, "apt-get -y remove apt", 100, `Essential packages were removed`)
+}

@@ -1,0 +1,73 @@
+package machine
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The simulated programs answer as the real ones do: the same lines run here, in a directory of the
+// test's own, and on a machine. Only a Debian can tell; elsewhere the recorded tests must do.
+func TestAgainstRealPrograms(t *testing.T) {
+	if _, err := os.Stat("/etc/debian_version"); err != nil {
+		t.Log("this computer runs no Debian: its programs may differ, nothing to compare with")
+		return
+	}
+	// Every line starts in an empty directory that holds these files.
+	const setup = `printf 'one\ntwo\nthree\n' >f; printf 'a:b:c\nd:e:f\n' >t; printf 'x\0y' >bin; mkdir d; echo in >d/f; ln -s f l; ln -s nowhere broken; : >empty; `
+	lines := []string{
+		`cat f t`, `cat -n f`, `cat nope`, `cat d`, `cat <f`, `cat f nope t`, `cat bin`,
+		`head -n 1 f t`, `head -v -c 4 f bin`, `head -c 4 nope f`, `head -n -1 f`, `head -c -2 f`, `head -2 f`, `head -v -c 9 -- empty f`,
+		`tail -n 1 f`, `tail -n +2 f`, `tail -c 4 f`, `tail -n 1 f t`,
+		`printf 'abcdef' | { head -c 3; echo; head -c 2; }`, `printf '3\nab\nrest\n' | { read -r n; head -c "$n"; cat; }`,
+		`stat --printf '%f %s %n %a %A %F\0' f d l`, `stat -c '%a %F %n' nope f`, `stat -L -c '%F' l`, `stat -c '%N' l`, `stat -c '%h %s' empty`,
+		`readlink l`, `readlink -z l broken`, `readlink f`, `readlink -e broken`, `cd d && readlink -f ../l | sed 's/.*\///'`,
+		`ls`, `ls -1 d`, `ls -a d`, `ls nope`, `ls -d d f`, `ls f d`,
+		`mkdir d`, `mkdir -p d/e/f && ls d/e`, `mkdir x/y`, `mkdir -m 700 q && stat -c %a q`,
+		`rm d`, `rm -rf d && ls`, `rm nope`, `rm -f nope`, `rmdir d`, `rm f && ls`,
+		`mv f g && ls`, `mv f d && ls d`, `mv -T f d`, `mv nope x`, `cp f g && cat g`, `cp d e`, `cp -a d e && ls e`, `cp -a l m && readlink m`, `cp nope x`,
+		`ln -s f l`, `ln -sf t l && readlink l`, `ln -sfn d ld && ln -sfn f ld && readlink ld`, `ln f h && cat h`,
+		`chmod 600 f && stat -c %a f`, `chmod u+x,g-r f && stat -c %a f`, `chmod a=r f && stat -c %A f`, `chmod 999 f`, `chmod 600 nope`,
+		`touch new && stat -c '%s %F' new`, `touch nope/x`, `[ -f f ] && [ -d d ] && [ -L l ] && [ ! -e broken ] && echo yes`, `test -s empty || echo empty`,
+		`base64 f`, `base64 -w0 f; echo`, `base64 f | base64 -d`, `sha256sum f`, `md5sum f empty`, `sha256sum nope`, `sha512sum <f`, `sha256sum f >s; sha256sum -c s`,
+		`grep two f`, `grep -n t f`, `grep -c t f`, `grep -v two f`, `grep -q two f`, `grep nope f`, `grep -sH '' f nope`, `grep -F : t`, `grep -E 'o|e$' f`, `grep -x two f`, `grep -o 't.' f`, `grep -l two f t`, `grep two nope`, `grep -h t f t`, `grep '^a:\(b\)' t`, `grep 'o\+' f`, `grep '[[:digit:]]' f`, `grep -i TWO f`, `grep -w tw f`,
+		`cut -d: -f2 t`, `cut -d: -f1,3 t`, `cut -d: -f2- t`, `cut -c1-2 f`, `cut -s -d: -f1 f`, `tr a-z A-Z <f`, `tr -d '\n' <f`, `printf 'aabb' | tr -s a`, `tr ':' '\n' <t`, `printf 'a1b2' | tr -cd '0-9'`,
+		`wc -l f`, `wc -c <f`, `wc f`, `wc -l f t`, `sort f`, `sort -r f`, `printf '10\n9\n' | sort -n`, `printf 'b\na\nb\n' | sort -u`, `printf 'x 2\ny 1\n' | sort -k2`, `printf 'a\na\nb\n' | uniq`, `printf 'a\na\nb\n' | uniq -c`,
+		`sed 's/o/0/' f`, `sed -n '2p' f`, `sed '/two/d' f`, `sed -E 's/(t)(w)/\2\1/' f`, `sed 's/e/E/g;1d' f`, `sed -n '/two/,$p' f`, `sed -i 's/one/1/' f && cat f`, `sed '$d' f`, `sed 's#o#&&#' f`, `sed 2q f`, `sed '1i zero' f`,
+		`find d`, `find . -maxdepth 1 -name 'f'`, `find . -type l | sort`, `find nope`, `printf 'a b\0c\0' | xargs -0 -n1 echo`, `printf 'a b' | xargs echo x`, `printf '' | xargs -r echo x`, `echo f | xargs -I{} echo '<{}>'`,
+		`env -i A=1 sh -c 'echo $A'`, `A=2 env sh -c 'echo $A'`, `timeout 5 true`, `timeout 5 sh -c 'exit 3'`, `timeout 1 sleep 2`, `timeout -k 1 1 sleep 2`, `nohup echo x 2>/dev/null`, `sh -c 'echo "$0" "$1"' a b`,
+		`sh -c 'exit 7'; echo $?`, `(exit 3) || echo $?`, `false | true; echo $?`, `set -e; false; echo not`, `f() { local x=1; echo $x; }; f`, `x=$(printf 'a\n\n'); echo "[$x]"`, `for i in *; do echo $i; done`, `case abc in a*) echo yes;; esac`,
+		`echo 'a\tb'`, `echo -n x; echo`, `printf '%s-%d\n' a 5 b 6`, `printf '%05d|%-4s|\n' 42 ab`, `printf '%b' 'a\n'`, `eval 'echo $((1+2))'`, `unset x; echo ${x:-none} ${x-none}`, `x=abc; echo ${#x} ${x%c} ${x#a}`,
+		`set -- a b c; shift; echo $# "$@"`, `while read -r a b; do echo "$b,$a"; done <t`, `cat <<EOF
+here $((1+1))
+EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -v no-such-program || echo $?`, `[ 1 -lt 2 ] && echo lt`, `echo "a  b" | tee copy && cat copy`,
+		`printf x >>empty; cat empty`, `cat f >d || echo failed`, `cat <nope || echo failed`, `[[ a = a ]] || echo $?`, `export A=1; sh -c 'echo $A'`, `readonly r=1; echo $r`, `if then`, `eval 'if then'; echo after`, `echo $((`, `dd if=f bs=4 count=1 2>/dev/null`, `basename /a/b.c .c; dirname /a/b`, `mktemp ./x.XXXXXX | wc -c`, `test -d "$(mktemp -d)" && echo made`, `mktemp x`, `mktemp nope/x.XXX`, `cmp f t`, `cmp f f && echo same`, `truncate -s 2 f && cat f`, `seq 3; seq 2 4`, `yes | head -n 2`,
+		`install -m 640 f g && stat -c '%a %s' g`, `install -d -m 750 x/y && stat -c %a x/y`, `umask 027; touch u; mkdir v; stat -c %a u v`, `readlink -m nope/x | sed 's/.*nope/nope/'`, `date -u -d @0 +%FT%TZ`, `kill -0 $$ && echo alive`, `trap 'echo bye' EXIT; echo hi`, `sh -c 'kill -TERM $$'; echo $?`,
+	}
+	for _, line := range lines {
+		t.Run(line, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", setup+line)
+			cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "HOME=" + dir}
+			var stdout bytes.Buffer
+			cmd.Stdout = &stdout
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			m := bare(t)
+			got, stderr, code := run(t, m, "root", "mkdir /work && cd /work && export LC_ALL=C; "+setup+line)
+			if diff := cmp.Diff(stdout.String(), got); diff != "" {
+				t.Errorf("output (-real +simulated):\n%s\nstderr: %s", diff, stderr)
+			}
+			if want := cmd.ProcessState.ExitCode(); code != want {
+				t.Errorf("exit code %d, the real one is %d (stderr: %s)", code, want, stderr)
+			}
+		})
+	}
+}
