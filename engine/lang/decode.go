@@ -103,10 +103,9 @@ func (d *decoder) fault(at hcl.Range, summary, detail string) {
 // body fills in a struct; at is where its block begins.
 func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, into reflect.Value) {
 	for _, a := range schema.Arguments {
-		value := cty.NilVal
 		if attr := body.Attributes[a.Name]; attr != nil {
-			var known bool
-			if value, known = d.argument(a, attr.Expr); !known {
+			value, known := d.argument(a, attr.Expr)
+			if !known {
 				continue
 			}
 			at := attr.Expr.Range()
