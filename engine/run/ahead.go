@@ -40,12 +40,8 @@ type future struct {
 	saw      *observe.Tracker
 	ready    observe.Event
 	decision *decision // nil if it could not be made ahead
-}
-
-// producer is the future of a task whose result is read, and its slot.
-type producer struct {
-	*future
-	slot *slot
+	// result is what the task will register if nothing is to be done; nil if that is not so.
+	result *cty.Value
 }
 
 func newAhead(r *runner, h *host) *ahead {
@@ -171,7 +167,7 @@ func (a *ahead) upcomingLocked() []int {
 // producersLocked finds the plans that must say that there is nothing to do before a slot can be planned
 // with the results that they foretell; ok is false if one of them is not there or says otherwise, or
 // if a result is missing that none of them registers.
-func (a *ahead) producersLocked(i int) (from map[string]producer, ok bool) {
+func (a *ahead) producersLocked(i int) (from map[string]*future, ok bool) {
 	s := a.road.slots[i]
 	if s.references.AllResults {
 		return nil, false
@@ -183,20 +179,20 @@ func (a *ahead) producersLocked(i int) (from map[string]producer, ok bool) {
 			others = append(others, name)
 			continue
 		}
-		p := producer{a.futures[a.road.slots[at]], a.road.slots[at]}
-		if p.future == nil || p.ready.Happened() && !p.decision.foreseeable(p.slot) {
+		f := a.futures[a.road.slots[at]]
+		if f == nil || f.ready.Happened() && f.result == nil {
 			return nil, false
 		}
 		if from == nil {
-			from = map[string]producer{}
+			from = map[string]*future{}
 		}
-		from[name] = p
+		from[name] = f
 	}
 	return from, a.r.registered(a.h, others)
 }
 
 // futureLocked makes the future of a slot; calling what it adds to begin sets it to work.
-func (a *ahead) futureLocked(s *slot, from map[string]producer, begin *[]func()) *future {
+func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func()) *future {
 	ctx, cancel := context.WithCancel(a.r.ctx)
 	ctx, saw := observe.Track(ctx)
 	f := &future{cancel: cancel, saw: saw}
@@ -207,6 +203,10 @@ func (a *ahead) futureLocked(s *slot, from map[string]producer, begin *[]func())
 			defer f.ready.Happen()
 			if results, ok := a.foresee(ctx, s, from); ok {
 				f.decision = a.r.decide(ctx, a.h, s, results)
+				if s.task.Register != "" && f.decision.foreseeable(s) {
+					result := f.decision.nothingToDo(s).value()
+					f.result = &result
+				}
 			} else {
 				a.hold(s, f)
 			}
@@ -216,13 +216,13 @@ func (a *ahead) futureLocked(s *slot, from map[string]producer, begin *[]func())
 }
 
 // foresee is the results that a slot reads, some as they will be if other plans have nothing to do.
-func (a *ahead) foresee(ctx context.Context, s *slot, from map[string]producer) (map[string]cty.Value, bool) {
+func (a *ahead) foresee(ctx context.Context, s *slot, from map[string]*future) (map[string]cty.Value, bool) {
 	foreseen := map[string]cty.Value{}
-	for name, p := range from {
-		if p.ready.Wait(ctx) != nil || !p.decision.foreseeable(p.slot) {
+	for name, f := range from {
+		if f.ready.Wait(ctx) != nil || f.result == nil {
 			return nil, false
 		}
-		foreseen[name] = p.decision.nothingToDo(p.slot).value()
+		foreseen[name] = *f.result
 	}
 	return a.r.results(a.h, s, foreseen), true
 }

@@ -87,3 +87,21 @@ func manyTasks(n int) string {
 	b.WriteString("}\n")
 	return b.String()
 }
+
+// The flights of a converged rerun do not grow with the number of tasks, results that later tasks read
+// included.
+func TestFlightsDoNotGrowWithTasks(t *testing.T) {
+	for _, tasks := range []int{20, 100, 1000} {
+		s := convergedStage(3, tasks)
+		for _, line := range outcomes(s.play(t, manyTasks(tasks))) {
+			if !strings.HasSuffix(line, ": ok") {
+				t.Fatalf("%d tasks: %s", tasks, line)
+			}
+		}
+		for name, flights := range s.asks {
+			if flights > 2 { // what is read at once, and what depends on results
+				t.Errorf("%d tasks took %d flights to %s, want 2", tasks, flights, name)
+			}
+		}
+	}
+}

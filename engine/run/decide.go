@@ -48,7 +48,7 @@ func (d *decision) acts() bool {
 // foreseeable says whether a decision leaves nothing to do, so that the task's result is known before
 // its turn.
 func (d *decision) foreseeable(s *slot) bool {
-	return d != nil && !d.elsewhere && !d.acts() && s.task.Until == nil
+	return !d.elsewhere && !d.acts() && s.task.Until == nil
 }
 
 // nothingToDo is the outcome of a task that a decision leaves nothing to do for.
