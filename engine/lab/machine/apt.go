@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/spf13/afero"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -132,107 +130,6 @@ const (
 	listsLock    = "/var/lib/apt/lists/lock"
 )
 
-// listName is the file name that apt gives an index.
-func listName(s source, file string) string {
-	_, rest, _ := strings.Cut(s.uri, "://")
-	return strings.ReplaceAll(strings.TrimSuffix(rest, "/"), "/", "_") + "_dists_" + s.suite + "_" + file
-}
-
-func (a *aptCall) update() int {
-	if code := a.lock(listsLock, "lock directory /var/lib/apt/lists/"); code != 0 {
-		return code
-	}
-	sources, problem := a.Machine.sources()
-	if problem != "" {
-		return a.fail("%s", problem)
-	}
-	if !a.Spend(updateTime) {
-		return 130
-	}
-	components := map[string]bool{}
-	var errors []string
-	root := view{m: a.Machine}
-	known := map[string]bool{}
-	fetched := 0
-	seen := map[string]bool{}
-	for i, s := range sources {
-		id := s.uri + " " + s.suite
-		label := fmt.Sprintf("%d %s %s", i+1, strings.TrimSuffix(s.uri, "/"), s.suite)
-		repo, ok := a.Machine.archive.repository(s.uri)
-		switch {
-		case !ok:
-			host, _, _ := strings.Cut(strings.SplitN(s.uri+"://", "://", 2)[1], "/")
-			a.printf("Err:%s InRelease\n  404  Not Found\n", label)
-			errors = append(errors, fmt.Sprintf("E: The repository '%s %s Release' does not have a Release file.", s.uri, s.suite))
-			_ = host
-			continue
-		case repo.Status == 401:
-			a.printf("Err:%s InRelease\n  401  Unauthorized [IP: 192.0.2.80 443]\n", label)
-			errors = append(errors, fmt.Sprintf("E: Failed to fetch %s/dists/%s/InRelease  401  Unauthorized [IP: 192.0.2.80 443]\nE: The repository '%s %s InRelease' is not signed.", strings.TrimSuffix(s.uri, "/"), s.suite, s.uri, s.suite))
-			continue
-		case repo.Status != 0 || len(repo.Suites) > 0 && !slices.Contains(repo.Suites, s.suite):
-			a.printf("Err:%s Release\n  404  Not Found [IP: 192.0.2.80 80]\n", label)
-			errors = append(errors, fmt.Sprintf("E: The repository '%s %s Release' does not have a Release file.", s.uri, s.suite))
-			continue
-		case !a.Machine.trusted(s, repo.Keyring):
-			a.printf("Get:%s InRelease [2,661 B]\nErr:%s InRelease\n  The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E\n", label, label)
-			errors = append(errors, fmt.Sprintf("W: GPG error: %s %s InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E\nE: The repository '%s %s InRelease' is not signed.", s.uri, s.suite, s.uri, s.suite))
-			continue
-		}
-		if seen[id] {
-			fmt.Fprintf(a.Stderr, "W: Target Packages (%s/binary-amd64/Packages) is configured multiple times in %s:1 and %s:1\n", strings.Join(s.components, "/"), s.file, s.file)
-		}
-		seen[id] = true
-		file := "/var/lib/apt/lists/" + listName(s, "InRelease")
-		known[file] = true
-		if _, err := root.Stat(file); err == nil {
-			a.printf("Hit:%s InRelease\n", label)
-		} else {
-			a.printf("Get:%s InRelease [151 kB]\n", label)
-			fetched++
-		}
-		if err := writeFile(root, file, "Suite: "+s.suite+"\nComponents: "+strings.Join(s.components, " ")+"\n", 0o644); err != nil {
-			errors = append(errors, "E: Write error - write ("+errText(err)+")")
-		}
-		for _, component := range s.components {
-			if !slices.Contains(repo.Components, component) {
-				fmt.Fprintf(a.Stderr, "W: Skipping acquire of configured file '%s/binary-amd64/Packages' as repository '%s %s InRelease' doesn't have the component '%s' (component misspelt in sources.list?)\n", component, s.uri, s.suite, component)
-				continue
-			}
-			if strings.HasPrefix(s.suite, a.Machine.debian) {
-				components[repo.Prefix+component] = true
-			}
-		}
-	}
-	if entries, err := afero.ReadDir(root, "/var/lib/apt/lists"); err == nil {
-		for _, e := range entries {
-			if name := "/var/lib/apt/lists/" + e.Name(); strings.HasSuffix(name, "InRelease") && !known[name] {
-				_ = root.Remove(name) // an index of a source that is no more
-			}
-		}
-	}
-	p := a.Machine.packages
-	generation := a.Machine.archive.now()
-	p.mu.Lock()
-	p.components, p.generation = components, generation
-	p.mu.Unlock()
-	now := a.Machine.clock.Now()
-	_ = root.Chtimes("/var/lib/apt/lists", now, now) // the directory is there since the machine was made
-	a.Machine.Record(a.recorder, "update package lists")
-	if fetched > 0 {
-		a.printf("Fetched %d kB in 1s (%d kB/s)\n", fetched*9000, fetched*9000)
-	}
-	a.printf("Reading package lists...\n")
-	if len(errors) == 0 {
-		return 0
-	}
-	for _, e := range errors {
-		fmt.Fprintln(a.Stderr, e)
-	}
-	fmt.Fprintln(a.Stderr, "N: Updating from such a repository can't be done securely, and is therefore disabled by default.\nN: See apt-secure(8) manpage for repository creation and user configuration details.")
-	return 100
-}
-
 func (a *aptCall) change(verb string, names []string) int {
 	if !a.simulated() {
 		if code := a.lock(frontendLock, "acquire the dpkg frontend lock ("+frontendLock+")"); code != 0 {
@@ -313,7 +210,7 @@ func (a *aptCall) planInstall(names []string, again bool) (transaction, error) {
 			continue
 		}
 		if have && version != "" && CompareVersions(version, installed) < 0 && !a.o.has("allow-downgrades") {
-			return plan, fmt.Errorf("The following packages will be DOWNGRADED:\n  %s\nE: Packages were downgraded and -y was used without --allow-downgrades.", bare)
+			return plan, saying("The following packages will be DOWNGRADED:\n  %s\nE: Packages were downgraded and -y was used without --allow-downgrades.", bare)
 		}
 		if have && version == "" {
 			versions := p.visible(bare)
@@ -358,7 +255,7 @@ func (a *aptCall) planRemove(names []string, purge bool) (transaction, error) {
 	plan.purge = purge
 	for _, name := range plan.remove {
 		if i, _ := p.get(name); i.pkg.Essential && !a.o.has("allow-remove-essential") {
-			return plan, fmt.Errorf("WARNING: The following essential packages will be removed.\nThis should NOT be done unless you know exactly what you are doing!\n  %s\nE: Essential packages were removed and -y was used without --allow-remove-essential.", name)
+			return plan, saying("WARNING: The following essential packages will be removed.\nThis should NOT be done unless you know exactly what you are doing!\n  %s\nE: Essential packages were removed and -y was used without --allow-remove-essential.", name)
 		}
 	}
 	return plan, err

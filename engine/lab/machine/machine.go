@@ -141,21 +141,19 @@ type Machine struct {
 	server    server
 	faults    faults
 
-	mu         sync.Mutex
-	on         bool
-	bootID     string
-	bootedAt   time.Time
-	kernel     string
-	boots      int
-	onBoot     []func(*Machine)
-	installed  map[string]Program // by path
-	disks      []*Disk
-	writes     []Write
-	modules    map[string]bool
-	ifdown     map[string]bool
-	debconf    map[string]string
-	values     map[any]any
-	scratchSeq int
+	mu        sync.Mutex
+	on        bool
+	bootID    string
+	bootedAt  time.Time
+	kernel    string
+	boots     int
+	onBoot    []func(*Machine)
+	installed map[string]Program // by path
+	disks     []*Disk
+	writes    []Write
+	modules   map[string]bool
+	debconf   map[string]string
+	values    map[any]any
 }
 
 // New returns a machine that is up, a bare Debian. It listens for SSH once Listen is called.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -483,6 +482,3 @@ func ethtool(_ context.Context, c *Call) int {
 	fmt.Fprintf(c.Stderr, "netlink error: No such device\n")
 	return 75
 }
-
-// readAllInput is the standard input, whole.
-func (c *Call) readAllInput() ([]byte, error) { return io.ReadAll(c.Stdin) }

@@ -44,8 +44,6 @@ func (o options) values(names ...string) []string {
 	return all
 }
 
-func (o options) count(names ...string) int { return len(o.values(names...)) }
-
 // options parses the command line as getopt_long does: short are letters, followed by ":" if they
 // take a value or "::" if they may; long names end in "=" or ":" if they take one, and in "?" if
 // they may. A leading "+" in short ends the options at the first other argument. An option that

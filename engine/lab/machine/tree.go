@@ -30,7 +30,6 @@ type node struct {
 	// written is called with the new content after a writer has closed the file.
 	written func(m *Machine, content []byte) error
 	dev     *device
-	xattr   bool // lsattr's immutable flag
 }
 
 // device says what a device node is backed by.

@@ -205,7 +205,7 @@ func (u *Units) Start(name string) error {
 	u.mu.Lock()
 	if s.masked {
 		u.mu.Unlock()
-		return fmt.Errorf("Unit %s is masked.", s.unit.Name)
+		return saying("Unit %s is masked.", s.unit.Name)
 	}
 	if s.active {
 		u.mu.Unlock()
@@ -222,7 +222,7 @@ func (u *Units) Start(name string) error {
 	s.since = u.m.clock.Now()
 	if err != nil {
 		s.active, s.failed, s.reason = false, true, err.Error()
-		return fmt.Errorf("Job for %s failed because the control process exited with error code.\n"+
+		return saying("Job for %s failed because the control process exited with error code.\n"+
 			"See \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", s.unit.Name, s.unit.Name, s.unit.Name)
 	}
 	s.active, s.failed, s.reason = true, false, ""
@@ -264,7 +264,7 @@ func (u *Units) Reload(name string) error {
 	case !ok:
 		return &NotFoundError{s.Name}
 	case s.ActiveState != "active":
-		return fmt.Errorf("%s is not active, cannot reload.", s.Name)
+		return saying("%s is not active, cannot reload.", s.Name)
 	}
 	return nil
 }
@@ -315,7 +315,7 @@ func (u *Units) set(name string, change func(*unitState)) error {
 		change(s)
 		if s.enabled != before {
 			s.enabled = before
-			return fmt.Errorf("Failed to enable unit: Unit file /etc/systemd/system/%s is masked.", s.unit.Name)
+			return saying("Failed to enable unit: Unit file /etc/systemd/system/%s is masked.", s.unit.Name)
 		}
 		return nil
 	}

@@ -1,0 +1,233 @@
+package machine
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func checksum(algorithm func() hash.Hash) Program {
+	return func(_ context.Context, c *Call) int {
+		o, ok := c.options("bctwz", "check", "binary", "status", "quiet", "strict")
+		if !ok {
+			return 2
+		}
+		if len(o.rest) == 0 {
+			o.rest = []string{"-"}
+		}
+		code := 0
+		digest := func(name string) (string, bool) {
+			f, err := c.input(name)
+			if err == nil {
+				defer f.Close()
+				var content []byte
+				if content, err = io.ReadAll(f); err == nil {
+					return digestOf(algorithm(), content), true
+				}
+			}
+			code = c.Errorf("%s: %s", name, errText(err))
+			return "", false
+		}
+		for _, name := range o.rest {
+			if !o.has("c", "check") {
+				if sum, ok := digest(name); ok {
+					c.printf("%s  %s\n", sum, name)
+				}
+				continue
+			}
+			f, err := c.input(name)
+			if err != nil {
+				return c.Errorf("%s: %s", name, errText(err))
+			}
+			list, _ := io.ReadAll(f) // what cannot be read cannot be checked: no line matches then
+			_ = f.Close()            // only read
+			bad := 0
+			for line := range strings.Lines(string(list)) {
+				want, file, ok := strings.Cut(strings.TrimSpace(line), " ")
+				file = strings.TrimLeft(file, " *")
+				if !ok {
+					continue
+				}
+				got, ok := digest(file)
+				verdict := "OK"
+				if !ok || got != strings.ToLower(want) {
+					verdict = "FAILED"
+					bad++
+				}
+				if !o.has("status") && !(o.has("quiet") && verdict == "OK") {
+					c.printf("%s: %s\n", file, verdict)
+				}
+			}
+			if bad > 0 {
+				code = 1
+				if !o.has("status") {
+					c.Errorf("WARNING: %d computed checksum did NOT match", bad)
+				}
+			}
+		}
+		return code
+	}
+}
+
+func base64Program(_ context.Context, c *Call) int {
+	o, ok := c.options("dw:i", "decode", "wrap=", "ignore-garbage")
+	if !ok {
+		return 2
+	}
+	if len(o.rest) == 0 {
+		o.rest = []string{"-"}
+	}
+	f, err := c.input(o.rest[0])
+	if err != nil {
+		return c.Errorf("%s: %s", o.rest[0], errText(err))
+	}
+	defer f.Close()
+	content, err := io.ReadAll(f)
+	if err != nil {
+		return c.Errorf("read error: %s", errText(err))
+	}
+	if o.has("d", "decode") {
+		decoded, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(content), "\n", ""))
+		if err != nil {
+			return c.Errorf("invalid input")
+		}
+		_, err = c.Stdout.Write(decoded)
+		return c.ended(err)
+	}
+	encoded := base64.StdEncoding.EncodeToString(content)
+	width, err := strconv.Atoi(cmpOr(o.value("w", "wrap"), "76"))
+	if err != nil {
+		return c.Errorf("invalid wrap size: ‘%s’", o.value("w", "wrap"))
+	}
+	for width > 0 && len(encoded) > 0 {
+		n := min(width, len(encoded))
+		c.printf("%s\n", encoded[:n])
+		encoded = encoded[n:]
+	}
+	c.printf("%s", encoded)
+	return 0
+}
+
+func dd(_ context.Context, c *Call) int {
+	operands := map[string]string{"if": "-", "bs": "512"}
+	for _, arg := range c.Argv[1:] {
+		key, value, ok := strings.Cut(arg, "=")
+		switch key {
+		case "if", "of", "bs", "count", "status", "conv", "iflag", "oflag", "seek", "skip":
+		default:
+			ok = false
+		}
+		if !ok {
+			return notSimulated(c, arg)
+		}
+		operands[key] = value
+	}
+	block, valid := size(operands["bs"])
+	if !valid || block <= 0 {
+		return c.Errorf("invalid number: ‘%s’", operands["bs"])
+	}
+	count := int64(-1)
+	if text := operands["count"]; text != "" {
+		if count, valid = size(text); !valid {
+			return c.Errorf("invalid number: ‘%s’", text)
+		}
+	}
+	in, err := c.input(operands["if"])
+	if err != nil {
+		return c.Errorf("failed to open '%s': %s", operands["if"], errText(err))
+	}
+	defer in.Close()
+	var out io.Writer = c.Stdout
+	if of := operands["of"]; of != "" {
+		if d, ok := c.Machine.Disk(c.Path(of)); ok {
+			if c.User != "root" {
+				return c.Errorf("failed to open '%s': Permission denied", of)
+			}
+			if err := c.Machine.ChangeDisk(c.Path(of), func(d *Disk) { d.Use, d.UUID, d.Partitions = "", "", nil }); err != nil {
+				return c.Errorf("%v", err)
+			}
+			c.Machine.Record("dd", "wipe /dev/"+d.Name)
+			out = io.Discard
+			if count < 0 {
+				return c.Errorf("error writing '%s': No space left on device", of)
+			}
+		} else {
+			f, err := c.view().OpenFile(c.Path(of), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666&^c.process.umaskNow())
+			if err != nil {
+				return c.Errorf("failed to open '%s': %s", of, errText(err))
+			}
+			defer f.Close()
+			out = f
+		}
+	}
+	var r io.Reader = in
+	if skip, ok := size(cmpOr(operands["skip"], "0")); ok && skip > 0 {
+		if _, err := io.CopyN(io.Discard, r, skip*block); err != nil && err != io.EOF {
+			return c.Errorf("error reading '%s': %s", operands["if"], errText(err))
+		}
+	}
+	if count >= 0 {
+		r = io.LimitReader(r, count*block)
+	}
+	n, err := io.Copy(struct{ io.Writer }{out}, r)
+	if operands["status"] != "none" {
+		fmt.Fprintf(c.Stderr, "%d+%d records in\n%d+%d records out\n", n/block, min(n%block, 1), n/block, min(n%block, 1))
+		if operands["status"] != "noxfer" {
+			fmt.Fprintf(c.Stderr, "%d bytes copied, 0.001 s, 1.0 GB/s\n", n)
+		}
+	}
+	if err != nil {
+		return c.Errorf("error writing '%s': %s", cmpOr(operands["of"], "standard output"), errText(err))
+	}
+	return 0
+}
+
+func cmpProgram(_ context.Context, c *Call) int {
+	o, ok := c.options("s", "silent", "quiet")
+	if !ok || len(o.rest) != 2 {
+		return 2
+	}
+	var contents [2][]byte
+	for i, name := range o.rest {
+		f, err := c.input(name)
+		if err != nil {
+			c.Errorf("%s: %s", name, errText(err))
+			return 2
+		}
+		contents[i], err = io.ReadAll(f)
+		_ = f.Close() // only read
+		if err != nil {
+			c.Errorf("%s: %s", name, errText(err))
+			return 2
+		}
+	}
+	a, b := contents[0], contents[1]
+	line := 1
+	for i := 0; i < len(a) && i < len(b); i++ {
+		if a[i] != b[i] {
+			if !o.has("s", "silent", "quiet") {
+				c.printf("%s %s differ: char %d, line %d\n", o.rest[0], o.rest[1], i+1, line)
+			}
+			return 1
+		}
+		if a[i] == '\n' {
+			line++
+		}
+	}
+	if len(a) != len(b) {
+		if !o.has("s", "silent", "quiet") {
+			short := o.rest[0]
+			if len(b) < len(a) {
+				short = o.rest[1]
+			}
+			c.Errorf("EOF on %s after byte %d", short, min(len(a), len(b)))
+		}
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,223 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// knownModules are the modules that the simulated kernels have, with those that they need.
+var knownModules = map[string][]string{
+	"8021q": nil, "bonding": nil, "bridge": {"stp", "llc"}, "stp": {"llc"}, "llc": nil, "br_netfilter": {"bridge"}, "nf_conntrack": nil, "overlay": nil, "fuse": nil,
+	"vfio": nil, "vfio_pci": {"vfio_pci_core"}, "vfio_pci_core": {"vfio", "vfio_virqfd"}, "vfio_iommu_type1": {"vfio"}, "vfio_virqfd": nil, "kvm": nil, "kvm_intel": {"kvm"}, "kvm_amd": {"kvm"},
+	"tcp_bbr": nil, "sch_fq": nil, "rbd": {"libceph"}, "ceph": {"libceph"}, "libceph": nil, "nbd": nil, "softdog": nil, "iTCO_wdt": nil, "ipmi_watchdog": nil, "ipmi_devintf": nil, "ipmi_si": nil,
+	"dm_mod": nil, "dm_crypt": {"dm_mod"}, "dm_multipath": {"dm_mod"}, "dm_thin_pool": {"dm_mod"}, "nvme": {"nvme_core"}, "nvme_core": nil, "zfs": nil, "nouveau": nil, "nvidia": nil, "radeon": nil, "amdgpu": nil, "i915": nil,
+	"snd_hda_intel": nil, "wireguard": nil, "vhost_net": {"vhost"}, "vhost": nil, "tun": nil, "tap": nil, "ip_tables": nil, "iptable_filter": {"ip_tables"}, "ip6_tables": nil, "nf_tables": nil, "nfnetlink": nil, "cpufreq_performance": nil, "msr": nil, "intel_rapl_msr": nil, "coretemp": nil, "ext4": nil, "loop": nil, "dummy": nil, "veth": nil, "xfs": nil, "iscsi_tcp": nil, "usb_storage": nil, "pcspkr": nil, "floppy": nil,
+}
+
+func moduleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+// Modules are the loaded kernel modules, by name.
+func (m *Machine) Modules() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.modules))
+}
+
+// LoadModule loads a kernel module and those that it needs.
+func (m *Machine) LoadModule(name string) error {
+	name = moduleName(name)
+	needs, ok := knownModules[name]
+	if !ok {
+		return saying("Module %s not found in directory /lib/modules/%s", name, m.KernelRelease())
+	}
+	for _, n := range needs {
+		if err := m.LoadModule(n); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	was := m.modules[name]
+	m.modules[name] = true
+	m.mu.Unlock()
+	if was {
+		return nil
+	}
+	t := m.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.file("/sys/module/"+name+"/initstate", 0o444, "live\n")
+	t.file("/sys/module/"+name+"/refcnt", 0o444, "0\n")
+	for option, value := range m.moduleOptions(name) {
+		t.file("/sys/module/"+name+"/parameters/"+option, 0o644, value+"\n")
+	}
+	for setting, value := range settingsOfModule[name] {
+		t.file(settingPath(setting), 0o644, value+"\n")
+	}
+	if name == "tcp_bbr" {
+		t.file(settingPath("net.ipv4.tcp_available_congestion_control"), 0o444, "reno cubic bbr\n")
+	}
+	return nil
+}
+
+// UnloadModule removes a module that no other loaded one needs.
+func (m *Machine) UnloadModule(name string) error {
+	name = moduleName(name)
+	m.mu.Lock()
+	if !m.modules[name] {
+		m.mu.Unlock()
+		return saying("Module %s is not currently loaded", name)
+	}
+	for other := range m.modules {
+		if slices.Contains(knownModules[other], name) {
+			m.mu.Unlock()
+			return saying("Module %s is in use by: %s", name, other)
+		}
+	}
+	delete(m.modules, name)
+	m.mu.Unlock()
+	t := m.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_ = t.drop("/sys/module/" + name) // a module without files there is as good
+	return nil
+}
+
+// moduleOptions are those that modprobe.d gives a module. The caller may hold the tree's lock, so
+// the files are read before: see LoadModule's callers.
+func (m *Machine) moduleOptions(name string) map[string]string {
+	options := map[string]string{}
+	dir := m.tree.lookup("/etc/modprobe.d")
+	if dir == nil {
+		return options
+	}
+	for _, file := range slices.Sorted(maps.Keys(dir.children)) {
+		if path.Ext(file) != ".conf" {
+			continue
+		}
+		for line := range strings.Lines(string(dir.children[file].data)) {
+			f := strings.Fields(line)
+			if len(f) < 3 || f[0] != "options" || moduleName(f[1]) != name {
+				continue
+			}
+			for _, option := range f[2:] {
+				key, value, _ := strings.Cut(option, "=")
+				options[key] = value
+			}
+		}
+	}
+	return options
+}
+
+// blacklisted reports whether modprobe.d blacklists a module or installs /bin/false for it.
+func (m *Machine) blacklisted(name string) (blacklist, install bool) {
+	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
+		for _, line := range m.lines(file) {
+			f := strings.Fields(line)
+			if len(f) < 2 || moduleName(f[1]) != moduleName(name) {
+				continue
+			}
+			blacklist = blacklist || f[0] == "blacklist"
+			install = install || f[0] == "install" && len(f) > 2 && path.Base(f[2]) == "false"
+		}
+	}
+	return blacklist, install
+}
+
+func (m *Machine) loadModulesAtBoot() {
+	files := append(m.configFiles("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/modules-load.d"), "/etc/modules")
+	for _, file := range files {
+		for _, line := range m.lines(file) {
+			name := strings.TrimSpace(line)
+			if name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(name, ";") {
+				continue
+			}
+			if black, refused := m.blacklisted(name); black || refused {
+				continue
+			}
+			_ = m.LoadModule(strings.Fields(name)[0]) // an unknown module is a line in the journal
+		}
+	}
+}
+
+func modprobe(_ context.Context, c *Call) int {
+	o, ok := c.options("rnqvabD", "remove", "dry-run", "quiet", "verbose", "all", "use-blacklist", "first-time", "show-depends", "resolve-alias")
+	if !ok {
+		return 2
+	}
+	names := o.rest
+	if !o.has("a", "all", "r", "remove") && len(names) > 1 {
+		names = names[:1] // the rest are the module's options
+	}
+	code := 0
+	for _, name := range names {
+		dry := o.has("n", "dry-run", "D", "show-depends")
+		if o.has("r", "remove") {
+			if !dry && c.User != "root" {
+				return c.Errorf("ERROR: could not remove '%s': Operation not permitted", name)
+			}
+			if err := c.Machine.UnloadModule(name); err != nil && !dry {
+				if strings.Contains(err.Error(), "in use") {
+					code = c.Errorf("FATAL: %v", err)
+				}
+				continue
+			}
+			c.Machine.Record("modprobe", "unload "+moduleName(name))
+			continue
+		}
+		if _, known := knownModules[moduleName(name)]; !known {
+			if !o.has("q", "quiet") {
+				c.Errorf("FATAL: Module %s not found in directory /lib/modules/%s", name, c.Machine.KernelRelease())
+			}
+			code = 1
+			continue
+		}
+		if o.has("D", "show-depends") {
+			c.printf("insmod /lib/modules/%s/kernel/%s.ko \n", c.Machine.KernelRelease(), moduleName(name))
+		}
+		if dry {
+			continue
+		}
+		if c.User != "root" {
+			return c.Errorf("ERROR: could not insert '%s': Operation not permitted", name)
+		}
+		black, refused := c.Machine.blacklisted(name)
+		if black && o.has("b", "use-blacklist") {
+			continue
+		}
+		if refused {
+			c.Errorf("ERROR: ../libkmod/libkmod-module.c:1047 command_do() Error running install command '/bin/false' for module %s: retcode 1", moduleName(name))
+			code = 1
+			continue
+		}
+		if slices.Contains(c.Machine.Modules(), moduleName(name)) {
+			if o.has("first-time") {
+				code = c.Errorf("ERROR: could not insert '%s': Module already in kernel", name)
+			}
+			continue
+		}
+		if err := c.Machine.LoadModule(name); err != nil {
+			code = c.Errorf("FATAL: %v", err)
+			continue
+		}
+		c.Machine.Record("modprobe", "load "+moduleName(name))
+	}
+	return code
+}
+
+func lsmod(_ context.Context, c *Call) int {
+	c.printf("Module                  Size  Used by\n")
+	for _, name := range c.Machine.Modules() {
+		var users []string
+		for _, other := range c.Machine.Modules() {
+			if slices.Contains(knownModules[other], name) {
+				users = append(users, other)
+			}
+		}
+		c.printf("%s", strings.TrimRight(fmt.Sprintf("%-20s %8d  %d %s", name, 16384, len(users), strings.Join(users, ",")), " ")+"\n")
+	}
+	return 0
+}

@@ -1,0 +1,215 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// transaction is what apt means to do.
+type transaction struct {
+	install []Package // new, upgraded or reinstalled, dependencies first
+	remove  []string
+	purge   bool
+	asked   map[string]bool // installed because somebody named them
+}
+
+func (t transaction) empty() bool { return len(t.install) == 0 && len(t.remove) == 0 }
+
+// A missingError says that a package is not to be had.
+type missingError struct {
+	name     string
+	neededBy string // empty if it was asked for itself
+	wanted   string
+}
+
+func (e *missingError) Error() string {
+	switch {
+	case e.neededBy != "":
+		return fmt.Sprintf("The following packages have unmet dependencies:\n %s : Depends: %s but it is not installable\n"+
+			"E: Unable to correct problems, you have held broken packages.", e.neededBy, e.wanted)
+	case e.wanted != "":
+		return fmt.Sprintf("E: Version '%s' for '%s' was not found", e.wanted, e.name)
+	}
+	return fmt.Sprintf("E: Unable to locate package %s", e.name)
+}
+
+// resolve plans the installation of names ("name" or "name=version") from what versions offers,
+// and the removal of others.
+func (p *Packages) resolve(versions func(string) []Package, names, remove []string) (transaction, error) {
+	r := resolver{p: p, versions: versions, plan: transaction{asked: map[string]bool{}}, seen: map[string]bool{}}
+	for _, name := range remove {
+		r.drop(name)
+	}
+	for _, name := range names {
+		wanted := ""
+		name, wanted, _ = strings.Cut(name, "=")
+		name, _, _ = strings.Cut(name, ":")
+		r.plan.asked[name] = true
+		if err := r.want(name, wanted, "", ""); err != nil {
+			return transaction{}, err
+		}
+	}
+	return r.plan, nil
+}
+
+type resolver struct {
+	p        *Packages
+	versions func(string) []Package
+	plan     transaction
+	seen     map[string]bool
+}
+
+func (r *resolver) want(name, version, neededBy, text string) error {
+	if r.seen[name] {
+		return nil
+	}
+	var candidate *Package
+	for _, v := range r.versions(name) {
+		if version == "" || v.Version == version {
+			candidate = &v
+			break
+		}
+	}
+	installed, have := r.p.get(name)
+	have = have && installed.status == statusInstalled
+	if candidate == nil {
+		if have && version == "" {
+			return nil
+		}
+		for _, provider := range r.p.m.archive.providers(name) {
+			if len(r.versions(provider)) > 0 {
+				return r.want(provider, "", neededBy, text)
+			}
+		}
+		return &missingError{name: name, neededBy: neededBy, wanted: cmpOr(text, version)}
+	}
+	r.seen[name] = true
+	if have {
+		older := CompareVersions(candidate.Version, installed.pkg.Version) <= 0
+		if version == "" && older || version == installed.pkg.Version {
+			return nil
+		}
+	}
+	for _, text := range candidate.Depends {
+		if err := r.depend(*candidate, text); err != nil {
+			return err
+		}
+	}
+	for _, other := range candidate.Conflicts {
+		if _, ok := r.p.Installed(other); ok && other != name {
+			r.drop(other)
+		}
+	}
+	r.plan.install = append(r.plan.install, *candidate)
+	return nil
+}
+
+func (r *resolver) depend(of Package, text string) error {
+	alternatives := parseDepends(text)
+	for _, a := range alternatives {
+		if version, ok := r.p.Installed(a.name); ok && a.allows(version) && !slices.Contains(r.plan.remove, a.name) {
+			return nil
+		}
+		for _, i := range r.p.all() {
+			if i.status == statusInstalled && slices.Contains(i.pkg.Provides, a.name) && !slices.Contains(r.plan.remove, i.pkg.Name) {
+				return nil
+			}
+		}
+	}
+	for _, a := range alternatives {
+		if versions := r.versions(a.name); len(versions) > 0 && a.allows(versions[0].Version) {
+			return r.want(a.name, "", of.Name, text)
+		}
+	}
+	return r.want(alternatives[0].name, "", of.Name, text)
+}
+
+// drop plans the removal of a package and of what depends on it.
+func (r *resolver) drop(name string) {
+	if slices.Contains(r.plan.remove, name) {
+		return
+	}
+	r.plan.remove = append(r.plan.remove, name)
+	for _, i := range r.p.all() {
+		if i.status != statusInstalled {
+			continue
+		}
+		for _, text := range i.pkg.Depends {
+			broken := true
+			for _, a := range parseDepends(text) {
+				_, here := r.p.Installed(a.name)
+				if here && !slices.Contains(r.plan.remove, a.name) {
+					broken = false
+				}
+			}
+			if names := parseDepends(text); broken && slices.ContainsFunc(names, func(a relation) bool { return a.name == name }) {
+				r.drop(i.pkg.Name)
+			}
+		}
+	}
+}
+
+// upgrades plans the upgrade of what has a newer candidate. Without full, what would need new
+// packages or removals is kept back.
+func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err error) {
+	plan.asked = map[string]bool{}
+	var names []string
+	for _, i := range p.all() {
+		if i.status != statusInstalled || i.hold {
+			if i.hold {
+				kept = append(kept, i.pkg.Name)
+			}
+			continue
+		}
+		versions := p.visible(i.pkg.Name)
+		if len(versions) == 0 || CompareVersions(versions[0].Version, i.pkg.Version) <= 0 {
+			continue
+		}
+		if !full {
+			alone, err := p.resolve(p.visible, []string{i.pkg.Name}, nil)
+			if err != nil || len(alone.remove) > 0 || slices.ContainsFunc(alone.install, func(n Package) bool { _, have := p.Installed(n.Name); return !have }) {
+				kept = append(kept, i.pkg.Name)
+				continue
+			}
+		}
+		names = append(names, i.pkg.Name)
+	}
+	plan, err = p.resolve(p.visible, names, nil)
+	plan.asked = map[string]bool{}
+	return plan, kept, err
+}
+
+// orphans are automatically installed packages that nothing needs any more.
+func (p *Packages) orphans() []string {
+	all := p.all()
+	needed := map[string]bool{}
+	var mark func(name string)
+	mark = func(name string) {
+		if needed[name] {
+			return
+		}
+		needed[name] = true
+		i, ok := p.get(name)
+		if !ok {
+			return
+		}
+		for _, text := range i.pkg.Depends {
+			for _, a := range parseDepends(text) {
+				mark(a.name)
+			}
+		}
+	}
+	for _, i := range all {
+		if i.status == statusInstalled && !i.automatic {
+			mark(i.pkg.Name)
+		}
+	}
+	var names []string
+	for _, i := range all {
+		if i.status == statusInstalled && i.automatic && !needed[i.pkg.Name] {
+			names = append(names, i.pkg.Name)
+		}
+	}
+	return names
+}

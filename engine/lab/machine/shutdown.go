@@ -1,0 +1,48 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// downDelay is how long systemd takes from the order to go down until sessions end.
+const downDelay = time.Second
+
+// goDown orders a reboot or a shutdown; the machine is still there when the order returns.
+func (c *Call) goDown(verb string) int {
+	if c.User != "root" {
+		fmt.Fprintf(c.Stderr, "Call to %s failed: Interactive authentication required.\n", strings.ToUpper(verb[:1])+verb[1:])
+		return 1
+	}
+	c.Machine.Record(path.Base(c.Argv[0]), verb)
+	if verb == "reboot" {
+		c.Machine.clock.After(downDelay, c.Machine.Reboot)
+	} else {
+		c.Machine.clock.After(downDelay, c.Machine.PowerOff)
+	}
+	return 0
+}
+
+func rebootProgram(_ context.Context, c *Call) int {
+	o, ok := c.options("frhPcH", "reboot", "poweroff", "halt", "no-wall", "force")
+	if !ok {
+		return 2
+	}
+	verb := path.Base(c.Argv[0])
+	switch {
+	case verb == "shutdown" && o.has("r", "reboot"):
+		verb = "reboot"
+	case verb == "shutdown":
+		verb = "poweroff"
+	}
+	if o.has("c") {
+		return notSimulated(c, "-c")
+	}
+	if len(o.rest) > 0 && o.rest[0] != "now" && o.rest[0] != "+0" {
+		return notSimulated(c, o.rest[0])
+	}
+	return c.goDown(verb)
+}
