@@ -51,7 +51,7 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	db := v.database(member)
 	conf := clusterOf(db)
 	if conf == nil {
-		return "", errors.New("node is not in a cluster, no join info available!")
+		return "", failed(exitDie, "node is not in a cluster, no join info available!")
 	}
 	if !v.quorate(member) {
 		for _, n := range conf.Nodes {

@@ -74,13 +74,12 @@ type reply struct {
 var errnoNames = map[int]string{1: "EPERM", 2: "ENOENT", 11: "EAGAIN", 13: "EACCES", 16: "EBUSY", 17: "EEXIST", 22: "EINVAL", 33: "EDOM", 34: "ERANGE", 39: "ENOTEMPTY"}
 
 const (
-	ePERM   = 1
-	eNOENT  = 2
-	eBUSY   = 16
-	eEXIST  = 17
-	eINVAL  = 22
-	eRANGE  = 34
-	mgrDown = -1
+	ePERM  = 1
+	eNOENT = 2
+	eBUSY  = 16
+	eEXIST = 17
+	eINVAL = 22
+	eRANGE = 34
 )
 
 func refuse(errno int, format string, args ...any) reply {

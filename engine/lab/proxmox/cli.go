@@ -157,9 +157,6 @@ func truth(text string) bool {
 // check says what is wrong with a value, or nothing.
 type check func(value string) string
 
-// flag marks a boolean, which may stand without a value.
-const flagProblem = "type check ('boolean') failed - got '%s'"
-
 func anyText(string) string { return "" }
 
 func boolean(value string) string {
@@ -167,7 +164,7 @@ func boolean(value string) string {
 	case "0", "1", "yes", "no", "on", "off", "true", "false":
 		return ""
 	}
-	return fmt.Sprintf(flagProblem, value)
+	return fmt.Sprintf("type check ('boolean') failed - got '%s'", value)
 }
 
 func integer(low, high int) check {
@@ -210,7 +207,7 @@ func matching(pattern string) check {
 	re := regexp.MustCompile(pattern)
 	return func(value string) string {
 		if !re.MatchString(value) {
-			return fmt.Sprintf("value does not match the regex pattern")
+			return "value does not match the regex pattern"
 		}
 		return ""
 	}

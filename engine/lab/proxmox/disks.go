@@ -33,7 +33,7 @@ func (v *view) allocate(db *Database, id string, keys map[string]string, out io.
 			return fmt.Errorf("storage '%s' does not support content-type 'images'", m[1])
 		}
 		if _, _, _, status, _ := v.storageState(db, "", all[i]); status != "active" {
-			return fmt.Errorf("rbd error: rbd: couldn't connect to the cluster!")
+			return failed(exitDie, "rbd error: rbd: couldn't connect to the cluster!")
 		}
 		volume := fmt.Sprintf("vm-%s-disk-%d", id, used)
 		if all[i].Type == "dir" {

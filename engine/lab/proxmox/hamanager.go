@@ -74,7 +74,7 @@ func haManagerCommands() []perlCommand {
 	)
 }
 
-// failure is an error with the exit code that the program ends with.
+// failure is an error in the words of the real program, with the exit code that the program ends with.
 type failure struct {
 	code int
 	text string
@@ -219,7 +219,7 @@ func haSet(c *Command, a arguments) int {
 		}
 		all := db.resources()
 		if a.has("digest") && a.get("digest") != digest(db.Text(resourcesFile)) {
-			return errors.New("update resources config failed: detected modified configuration - file changed by other user? Try again.")
+			return failed(exitDie, "update resources config failed: detected modified configuration - file changed by other user? Try again.")
 		}
 		i := section(all, id)
 		if i < 0 {

@@ -84,7 +84,7 @@ func haRulesSet(c *Command, a arguments) int {
 			return fmt.Errorf("update HA rules failed: HA rule '%s' does not exist", a.get("rule"))
 		}
 		if a.has("digest") && a.get("digest") != digest(db.Text(rulesFile)) {
-			return errors.New("update HA rules failed: detected modified configuration - file changed by other user? Try again.")
+			return failed(exitDie, "update HA rules failed: detected modified configuration - file changed by other user? Try again.")
 		}
 		if all[i].Type != a.get("type") {
 			return fmt.Errorf("update HA rules failed: HA rule '%s' is of type '%s' but got '%s'", a.get("rule"), all[i].Type, a.get("type"))
@@ -149,7 +149,7 @@ func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 		}
 	}
 	if len(unmanaged) > 0 {
-		return fmt.Errorf("cannot use unmanaged resource(s) %s.", strings.Join(unmanaged, ", "))
+		return failed(exitDie, "cannot use unmanaged resource(s) %s.", strings.Join(unmanaged, ", "))
 	}
 	if rule.Type == "node-affinity" {
 		if rule.Keys["nodes"] == "" {
@@ -163,7 +163,7 @@ func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 			}
 		}
 		if len(unknown) > 0 {
-			return fmt.Errorf("cannot use non-existent node(s) %s.", strings.Join(unknown, ", "))
+			return failed(exitDie, "cannot use non-existent node(s) %s.", strings.Join(unknown, ", "))
 		}
 	}
 	if problems := v.conflicts(db, rule, all); len(problems) > 0 {

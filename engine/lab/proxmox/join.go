@@ -83,7 +83,7 @@ func (c *Command) assertJoinable(a arguments, out io.Writer) error {
 		fmt.Fprint(out, "\nWARNING : detected error but forced to continue!\n\n")
 		return nil
 	}
-	return errors.New("Check if node may join a cluster failed!")
+	return failed(exitDie, "Check if node may join a cluster failed!")
 }
 
 func (c *Command) local(address netip.Addr) bool {
@@ -123,11 +123,11 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	})
 	switch {
 	case a.has("fingerprint") && !strings.EqualFold(a.get("fingerprint"), fingerprint):
-		return fmt.Errorf("fingerprint '%s' not verified, abort!", fingerprint)
+		return failed(exitDie, "fingerprint '%s' not verified, abort!", fingerprint)
 	case !a.has("fingerprint"):
 		fmt.Fprintf(out, "The authenticity of host '%s' can't be established.\nX509 SHA256 key fingerprint is %s.\nAre you sure you want to continue connecting (yes/no)? ", host, fingerprint)
 		if answer, _ := c.line(); !strings.EqualFold(answer, "yes") {
-			return errors.New("Fingerprint not verified, abort!")
+			return failed(exitDie, "Fingerprint not verified, abort!")
 		}
 	}
 	if secret == "" || secret != password {
@@ -145,7 +145,7 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	defer c.World.update(func(s *State) { s.node(c.Node.Name()).Joining = false })
 	if _, err := c.World.addNode(c, member, r); err != nil {
 		fmt.Fprintf(out, "An error occurred on the cluster node: %s\n", err)
-		return errors.New("Cluster join aborted!")
+		return failed(exitDie, "Cluster join aborted!")
 	}
 	fmt.Fprintln(out, "Join request OK, finishing setup locally")
 	return finishJoin(c, member, out)

@@ -92,10 +92,10 @@ func table(columns []column, rows [][]string) string {
 		}
 		b.WriteString(right + "\n")
 	}
-	line := func(cells []string, header bool) {
+	line := func(cells []string) {
 		for i, cell := range cells {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if columns[i].right && (!header || true) {
+			if columns[i].right {
 				b.WriteString("│ " + pad + cell + " ")
 			} else {
 				b.WriteString("│ " + cell + pad + " ")
@@ -108,13 +108,13 @@ func table(columns []column, rows [][]string) string {
 		titles[i] = col.title
 	}
 	rule("┌", "─", "┬", "┐")
-	line(titles, true)
+	line(titles)
 	rule("╞", "═", "╪", "╡")
 	for i, row := range rows {
 		if i > 0 {
 			rule("├", "─", "┼", "┤")
 		}
-		line(row, false)
+		line(row)
 	}
 	rule("└", "─", "┴", "┘")
 	return b.String()

@@ -40,7 +40,7 @@ func (c *Command) monAddress(network, wanted string) (string, error) {
 	if wanted != "" {
 		address, err := netip.ParseAddr(wanted)
 		if err != nil || !slices.Contains(local, address) {
-			return "", fmt.Errorf("Specified monitor IP '%s' not configured or up on %s!", wanted, c.Node.Name())
+			return "", failed(exitDie, "Specified monitor IP '%s' not configured or up on %s!", wanted, c.Node.Name())
 		}
 		return wanted, nil
 	}
@@ -60,11 +60,11 @@ func (c *Command) monAddress(network, wanted string) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", fmt.Errorf("No active IP found for the requested ceph public network '%s' on node '%s'", network, c.Node.Name())
+		return "", failed(exitDie, "No active IP found for the requested ceph public network '%s' on node '%s'", network, c.Node.Name())
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("Multiple IPs for ceph public network '%s' detected on %s:\n%s\nuse 'mon-address' to specify one of them.", network, c.Node.Name(), strings.Join(found, "\n"))
+	return "", failed(exitDie, "Multiple IPs for ceph public network '%s' detected on %s:\n%s\nuse 'mon-address' to specify one of them.", network, c.Node.Name(), strings.Join(found, "\n"))
 }
 
 const srvNotice = "unable to get monitor info from DNS SRV with service name: ceph-mon"
@@ -141,7 +141,7 @@ func createMon(c *Command, id, address string, firstMon bool, out io.Writer) err
 	version := upstream(c.Node.Version("ceph-mon"))
 	c.World.at(func(v *view) {
 		if !v.quorate(c.Node.Name()) {
-			err = errors.New("cfs-lock 'file-ceph_conf' error: no quorum!")
+			err = failed(exitDie, "cfs-lock 'file-ceph_conf' error: no quorum!")
 			return
 		}
 		db := v.database(c.Node.Name())

@@ -104,7 +104,7 @@ func (c *Command) clusterAddress() error {
 	if slices.ContainsFunc(c.Node.Addresses(), func(p netip.Prefix) bool { return prefix.Masked().Contains(p.Addr()) }) {
 		return nil
 	}
-	return fmt.Errorf("No address from ceph cluster network (%s) found on node '%s'. Check your network config.", network, c.Node.Name())
+	return failed(exitDie, "No address from ceph cluster network (%s) found on node '%s'. Check your network config.", network, c.Node.Name())
 }
 
 func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
@@ -183,7 +183,7 @@ func osdRemove(c *Command, a arguments) int {
 		found := ceph.osd(id)
 		switch {
 		case found == nil || found.Host != c.Node.Name():
-			err = fmt.Errorf("OSD osd.%d does not belong to node %s! at /usr/share/perl5/PVE/API2/Ceph/OSD.pm line 67.", id, c.Node.Name())
+			err = failed(exitDie, "OSD osd.%d does not belong to node %s! at /usr/share/perl5/PVE/API2/Ceph/OSD.pm line 67.", id, c.Node.Name())
 		case found.In:
 			err = errors.New("osd is in use (in == 1)")
 		case found.Up:

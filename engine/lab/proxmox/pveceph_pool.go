@@ -84,7 +84,7 @@ func (c *Command) applyPool(name string, options map[string]string, out io.Write
 		}
 	}
 	if len(failedKeys) > 0 {
-		return fmt.Errorf("Could not set: %s", strings.Join(failedKeys, ", "))
+		return failed(exitDie, "Could not set: %s", strings.Join(failedKeys, ", "))
 	}
 	return nil
 }
@@ -332,9 +332,9 @@ func pveFSCreate(c *Command, a arguments) int {
 		case ceph.fileSystem(name) != nil:
 			err = fmt.Errorf("ceph fs '%s' already exists", name)
 		case running == 0:
-			err = errors.New("no running Metadata Server (MDS) found!")
+			err = failed(exitDie, "no running Metadata Server (MDS) found!")
 		case len(v.standbyMDSs(ceph)) == 0:
-			err = errors.New("no standby Metadata Server (MDS) found!")
+			err = failed(exitDie, "no standby Metadata Server (MDS) found!")
 		case a.bool("add-storage") && section(v.database(c.Node.Name()).storages(), name) >= 0:
 			err = fmt.Errorf("storage ID '%s' already defined", name)
 		}
@@ -391,7 +391,7 @@ func createFS(c *Command, name string, a arguments, out io.Writer) error {
 			break
 		}
 		if try == 10 {
-			return errors.New("Need MDS to add storage, but none got active!")
+			return failed(exitDie, "Need MDS to add storage, but none got active!")
 		}
 		fmt.Fprintln(out, "Waiting for an MDS to become active")
 		if err := c.sleep(time.Second); err != nil {

@@ -209,8 +209,7 @@ func apiText(value any) string {
 		if len(value) == 0 {
 			return ""
 		}
-		first, ok := value[0].(map[string]any)
-		if !ok {
+		if _, ok := value[0].(map[string]any); !ok {
 			return textOf(value) + "\n"
 		}
 		names := map[string]bool{}
@@ -219,7 +218,6 @@ func apiText(value any) string {
 				names[key] = true
 			}
 		}
-		_ = first
 		var columns []column
 		for _, name := range sortedKeys(names) {
 			columns = append(columns, column{title: name})

@@ -72,7 +72,7 @@ func (w *World) unitStopped(n Node, unit string) {
 func (w *World) startPmxcfs(n Node) error {
 	address, err := nodeAddress(n)
 	if err != nil {
-		return fmt.Errorf("Unable to resolve node name '%s' to a non-loopback IP address - missing entry in '/etc/hosts' or DNS?", n.Name())
+		return failed(exitDie, "Unable to resolve node name '%s' to a non-loopback IP address - missing entry in '/etc/hosts' or DNS?", n.Name())
 	}
 	w.update(func(s *State) {
 		v := &view{State: s, world: w, now: w.clock.Now(), up: map[string]bool{n.Name(): true}}
@@ -100,14 +100,10 @@ func (w *World) startPmxcfs(n Node) error {
 
 // base are the files that a fresh database has.
 func (v *view) base(db *Database) {
-	for _, dir := range []string{"nodes", "priv", "priv/lock", "priv/acme", "virtual-guest", "firewall", "ha", "mapping", "sdn"} {
-		if dir != "ha" { // made by the first HA resource
-			db.MakeDir(dir, v.now)
-		}
+	for _, dir := range []string{"nodes", "priv", "priv/lock", "priv/acme", "virtual-guest", "firewall", "mapping", "sdn"} {
+		db.MakeDir(dir, v.now)
 	}
 	db.Write("user.cfg", []byte("user:root@pam:1:0:::root@example.com:::\n"), v.now)
-	db.Write("datacenter.cfg", []byte("keyboard: en-us\n"), v.now)
-	db.Remove("datacenter.cfg")
 	db.Write("vzdump.cron", []byte("# cluster wide vzdump cron schedule\n# Automatically generated file - do not edit\n\nPATH=\"/usr/sbin:/usr/bin:/sbin:/bin\"\n\n"), v.now)
 	db.Write("pve-www.key", pemBlock("EC PRIVATE KEY", randomBytes(120)), v.now)
 	db.Write("authkey.pub", pemBlock("PUBLIC KEY", randomBytes(90)), v.now)

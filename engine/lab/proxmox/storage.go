@@ -83,7 +83,7 @@ func (v *view) addStorage(db *Database, s Section) error {
 		file := map[string]string{"rbd": ".keyring", "cephfs": ".secret"}[s.Type]
 		file = "priv/ceph/" + s.ID + file
 		if db.Has(file) {
-			return fmt.Errorf("ceph authx keyring file for storage '%s' already exists!", s.ID)
+			return failed(exitDie, "ceph authx keyring file for storage '%s' already exists!", s.ID)
 		}
 		key, ok := db.Read(adminKeyring)
 		if !ok {

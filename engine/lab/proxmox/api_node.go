@@ -1,0 +1,107 @@
+package proxmox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// nodeEndpoints are the paths below /nodes/NODE.
+func nodeEndpoints() []endpoint {
+	return []endpoint{
+		get("nodes/{}/version", apiVersion),
+		get("nodes/{}/status", func(c *Command, v *view, db *Database, _ []string, _ arguments) (any, error) {
+			r := releases[c.Node.Debian()]
+			used := int64(labMemory / 6)
+			return map[string]any{"pveversion": "pve-manager/" + r.manager + "/" + r.repoid, "kversion": "Linux " + c.Node.Kernel() + " #1 SMP PREEMPT_DYNAMIC @0",
+				"current-kernel": map[string]any{"machine": "x86_64", "release": c.Node.Kernel(), "sysname": "Linux", "version": "#1 SMP PREEMPT_DYNAMIC @0"},
+				"boot-info":      map[string]any{"mode": "legacy-bios"}, "cpu": 0, "idle": 0, "wait": 0, "loadavg": []any{"0.10", "0.10", "0.10"}, "ksm": map[string]any{"shared": 0},
+				"cpuinfo": map[string]any{"cores": labCPUs, "cpus": labCPUs, "family": "6", "flags": "fpu vme vmx", "hvm": "1", "mhz": "2600.000", "model": "Intel(R) Xeon(R) Processor", "sockets": 1, "user_hz": 100, "vendor": "GenuineIntel"},
+				"memory":  map[string]any{"available": int64(labMemory) - used, "free": int64(labMemory) - used, "total": int64(labMemory), "used": used},
+				"rootfs":  map[string]any{"avail": int64(localFree * 1024), "free": int64(localTotal-localUsed) * 1024, "total": int64(labDisk), "used": int64(localUsed * 1024)},
+				"swap":    map[string]any{"free": 0, "total": 0, "used": 0}, "uptime": int64(v.now.Sub(v.Nodes[c.Node.Name()].Since["pve-cluster.service"]).Seconds())}, nil
+		}),
+		{verb: "get", path: "nodes/{}/disks/list", run: apiDisks},
+		{verb: "set", path: "nodes/{}/disks/wipedisk", silent: true, run: apiWipe},
+	}
+}
+
+func apiDisks(c *Command, _ []string, a arguments) (any, error) {
+	osds := map[string]int{}
+	c.World.at(func(v *view) {
+		if db := v.database(c.Node.Name()); db != nil && v.Ceph[db.ID] != nil {
+			for _, o := range v.Ceph[db.ID].OSDs {
+				if o.Host == c.Node.Name() {
+					osds[o.Device] = o.ID
+				}
+			}
+		}
+	})
+	list := []any{}
+	for _, d := range c.Node.Disks() {
+		entry := map[string]any{"devpath": "/dev/" + d.Name, "gpt": number(len(d.Partitions) > 0), "size": d.Size, "serial": d.Serial, "model": d.Model, "wwn": or(d.WWN, "unknown"), "vendor": "unknown",
+			"health": "UNKNOWN", "type": diskType(d), "rpm": number(d.Rotational) * 7200, "wearout": "N/A", "by_id_link": "/dev/disk/by-id/" + strings.ReplaceAll(d.Model, " ", "_") + "_" + d.Serial,
+			"osdid": -1, "osdid-list": nil}
+		if id, ok := osds[d.Name]; ok {
+			entry["osdid"], entry["osdid-list"], entry["bluestore"], entry["osdencrypted"] = id, []any{id}, 1, 0
+		}
+		if use := diskUse(d); use != "" {
+			entry["used"] = use
+		}
+		if a.get("type") == "unused" && diskUse(d) != "" {
+			continue
+		}
+		list = append(list, entry)
+	}
+	return list, nil
+}
+
+func diskType(d Disk) string {
+	switch {
+	case strings.HasPrefix(d.Name, "nvme"):
+		return "nvme"
+	case d.Rotational:
+		return "hdd"
+	}
+	return "ssd"
+}
+
+// diskUse is what PVE's disk list calls the use of a disk; empty for a free one.
+func diskUse(d Disk) string {
+	switch {
+	case d.Mountpoint != "":
+		return "mounted"
+	case d.Use == "LVM2_member":
+		return "LVM"
+	case d.Use == "zfs_member":
+		return "ZFS"
+	case len(d.Partitions) > 0:
+		return "partitions"
+	}
+	return d.Use
+}
+
+func apiWipe(c *Command, _ []string, a arguments) (any, error) {
+	for _, d := range c.Node.Disks() {
+		if "/dev/"+d.Name != a.get("disk") {
+			continue
+		}
+		if d.Mountpoint != "" {
+			return nil, fmt.Errorf("disk/partition '%s' is mounted", a.get("disk"))
+		}
+		var holder bool
+		c.World.at(func(v *view) {
+			for _, ceph := range v.Ceph {
+				for _, o := range ceph.OSDs {
+					holder = holder || o.Host == c.Node.Name() && o.Device == d.Name
+				}
+			}
+		})
+		if holder {
+			return nil, fmt.Errorf("disk/partition '%s' has a holder", a.get("disk"))
+		}
+		c.Node.SetDiskUse(d.Name, "")
+		return nil, nil
+	}
+	return nil, errors.New("not a valid block device")
+}

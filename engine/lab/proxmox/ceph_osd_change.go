@@ -1,0 +1,245 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// What changes the OSD map, and what asks whether an OSD may go.
+
+func osdFlag(on bool) func(*view, *Ceph, []string) reply {
+	return func(v *view, c *Ceph, args []string) reply {
+		verb := map[bool]string{true: "set", false: "unset"}[on]
+		if len(args) == 0 || !slices.Contains(strings.Split(osdFlagList, "|"), args[0]) {
+			what := ""
+			if len(args) > 0 {
+				what = args[0]
+			}
+			extra := ""
+			if on {
+				extra = " [--yes-i-really-mean-it]"
+			}
+			return invalid(fmt.Sprintf("Invalid command: %s not in %s", what, osdFlagList), fmt.Sprintf("osd %s %s%s :  %s <key>", verb, osdFlagList, extra, verb))
+		}
+		flags := []string{args[0]}
+		switch args[0] {
+		case "full":
+			return refuse(eINVAL, "unrecognized flag 'full'")
+		case "pause":
+			flags = []string{"pauserd", "pausewr"}
+		}
+		for _, flag := range flags {
+			c.Flags = slices.DeleteFunc(c.Flags, func(f string) bool { return f == flag })
+			if on {
+				c.Flags = append(c.Flags, flag)
+			}
+		}
+		c.mapChanged(v.now)
+		return changed("%s is %s", strings.Join(flags, ","), verb)
+	}
+}
+
+func osdReweight(v *view, c *Ceph, args []string) reply {
+	const usage = "osd reweight <id|osd.id> <weight:float> :  reweight osd to 0.0 < <weight> < 1.0"
+	if len(args) < 2 {
+		return invalid("Invalid command: missing required parameter weight(<float[0.0-1.0]>)", usage)
+	}
+	weight, err := strconv.ParseFloat(args[1], 64)
+	switch {
+	case err != nil:
+		return invalid(fmt.Sprintf("Invalid command: %s doesn't represent a float", args[1]), usage)
+	case weight < 0 || weight > 1:
+		return invalid(fmt.Sprintf("Invalid command: %s not in range [0.0, 1.0]", pyFloat(weight)), usage)
+	}
+	id, ok := parseOSD(args[0])
+	o := c.osd(id)
+	if !ok || o == nil {
+		return refuse(eNOENT, "osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
+	}
+	o.Reweight, o.In = fixed(weight), weight > 0
+	c.mapChanged(v.now)
+	c.peer(v.now)
+	return changed("reweighted osd.%d to %g (%x)", o.ID, weight, o.Reweight)
+}
+
+// pyFloat prints a float as Python does.
+func pyFloat(f float64) string {
+	text := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}
+
+func osdInOut(in bool) func(*view, *Ceph, []string) reply {
+	return func(v *view, c *Ceph, args []string) reply {
+		text, word, moved := "", map[bool]string{true: "in", false: "out"}[in], false
+		for _, arg := range args {
+			id, ok := parseOSD(arg)
+			o := c.osd(id)
+			switch {
+			case !ok || o == nil:
+				text += fmt.Sprintf("osd.%s does not exist. ", strings.TrimPrefix(arg, "osd."))
+			case o.In == in:
+				text += fmt.Sprintf("osd.%d is already %s. ", o.ID, word)
+			default:
+				o.In, o.Reweight = in, 65536*number(in)
+				if in {
+					o.InSince = v.now
+				}
+				c.mapChanged(v.now)
+				c.peer(v.now)
+				text, moved = text+fmt.Sprintf("marked %s osd.%d. ", word, o.ID), true
+			}
+		}
+		return reply{note: text, changed: moved}
+	}
+}
+
+func osdDown(v *view, c *Ceph, args []string) reply {
+	text := ""
+	for _, arg := range args {
+		id, ok := parseOSD(arg)
+		o := c.osd(id)
+		switch {
+		case !ok || o == nil:
+			text += fmt.Sprintf("osd.%s does not exist. ", strings.TrimPrefix(arg, "osd."))
+		case !o.Up:
+			text += fmt.Sprintf("osd.%d is already down. ", o.ID)
+		default:
+			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a living daemon comes back by itself
+			c.mapChanged(v.now)
+			c.peer(v.now)
+		}
+	}
+	return note("%s", text)
+}
+
+func (c *Ceph) dropOSD(id int) {
+	c.OSDs = slices.DeleteFunc(c.OSDs, func(o *OSD) bool { return o.ID == id })
+	delete(c.Auth, fmt.Sprintf("osd.%d", id))
+}
+
+func osdRm(v *view, c *Ceph, args []string) reply {
+	text := ""
+	for _, arg := range args {
+		id, ok := parseOSD(arg)
+		o := c.osd(id)
+		switch {
+		case !ok || o == nil:
+			text += fmt.Sprintf("osd.%s does not exist. ", strings.TrimPrefix(arg, "osd."))
+		case o.Up:
+			return refuse(eBUSY, "osd.%d is still up; must be down before removal. ", o.ID)
+		default:
+			c.dropOSD(id)
+			c.mapChanged(v.now)
+			c.peer(v.now)
+			text += fmt.Sprintf("removed osd.%d", id)
+		}
+	}
+	return note("%s", text)
+}
+
+func osdPurge(v *view, c *Ceph, args []string) reply {
+	args, _ = flagged(args)
+	if len(args) == 0 {
+		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd purge <id|osd.id> [--force] [--yes-i-really-mean-it] :  purge all osd data from the monitors including the OSD id and CRUSH position")
+	}
+	id, ok := parseOSD(args[0])
+	o := c.osd(id)
+	switch {
+	case !ok || o == nil:
+		return note("osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
+	case o.Up:
+		return refuse(eBUSY, "osd.%d is not `down`.", id)
+	}
+	c.dropOSD(id)
+	c.mapChanged(v.now)
+	c.CrushVersion++
+	c.peer(v.now)
+	return changed("purged osd.%d", id)
+}
+
+func osdDestroy(v *view, c *Ceph, args []string) reply {
+	args, _ = flagged(args)
+	if len(args) == 0 {
+		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd destroy <id|osd.id> [--force] [--yes-i-really-mean-it] :  mark osd as being destroyed")
+	}
+	id, ok := parseOSD(args[0])
+	o := c.osd(id)
+	switch {
+	case !ok || o == nil:
+		return refuse(eNOENT, "osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
+	case o.Up:
+		return refuse(eBUSY, "osd.%d is not `down`.", id)
+	}
+	o.Destroyed = true
+	c.mapChanged(v.now)
+	return changed("destroyed osd.%d", id)
+}
+
+// without says how many PGs would be inactive if some OSDs were gone. Ids that do not exist count as safe.
+func (v *view) without(c *Ceph, gone []int) (ok, bad int) {
+	for _, p := range c.Pools {
+		for pg := range p.PGs {
+			acting := strings.Split(strings.Trim(c.acting(p, pg), "[]"), ",")
+			left, touched := 0, false
+			for _, id := range acting {
+				n, _ := strconv.Atoi(id)
+				if id != "" && slices.Contains(gone, n) {
+					touched = true
+				} else if id != "" {
+					left++
+				}
+			}
+			switch {
+			case !touched:
+			case left < p.MinSize:
+				bad++
+			default:
+				ok++
+			}
+		}
+	}
+	return ok, bad
+}
+
+func osdOKToStop(v *view, c *Ceph, args []string) reply {
+	ids := []int{}
+	for _, arg := range args {
+		if id, ok := parseOSD(arg); ok {
+			ids = append(ids, id)
+		}
+	}
+	ok, bad := v.without(c, ids)
+	value := obj("ok_to_stop", bad == 0, "osds", ids, "num_ok_pgs", ok, "num_not_ok_pgs", bad)
+	if bad > 0 {
+		return reply{errno: eBUSY, text: canonical(value), err: fmt.Sprintf("unsafe to stop osd(s) at this time (%d PGs are or would become offline)", bad)}
+	}
+	return reply{value: value, text: canonical(value)}
+}
+
+func osdSafeToDestroy(v *view, c *Ceph, args []string) reply {
+	safe, active, held := []int{}, []int{}, 0
+	for _, arg := range args {
+		id, ok := parseOSD(arg)
+		if !ok {
+			continue
+		}
+		if o := c.osd(id); o != nil && o.Booted && v.pgsOf(c, o) > 0 {
+			active, held = append(active, id), held+v.pgsOf(c, o)
+		} else {
+			safe = append(safe, id)
+		}
+	}
+	if len(active) > 0 {
+		return refuse(eBUSY, "OSD(s) %s have %d pgs currently mapped to them. ", joinInts(active), held)
+	}
+	return reply{value: obj("safe_to_destroy", safe, "active", active, "missing_stats", []int{}, "stored_pgs", []int{}), note: fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability.", joinInts(safe))}
+}
+
+func joinInts(ids []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]")
+}
