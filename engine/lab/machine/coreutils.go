@@ -19,7 +19,7 @@ func coreutils() map[string]Program {
 	return map[string]Program{
 		"cat": cat, "head": head, "tail": tail, "stat": statProgram, "readlink": readlink, "realpath": readlink, "ls": ls,
 		"mkdir": mkdir, "rmdir": rmdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "chmod": chmod, "chown": chown, "chgrp": chown,
-		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": sync_, "dd": dd, "base64": base64Program,
+		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": syncProgram, "dd": dd, "base64": base64Program,
 		"md5sum": checksum(md5.New), "sha1sum": checksum(sha1.New), "sha256sum": checksum(sha256.New), "sha512sum": checksum(sha512.New),
 		"tee": tee, "yes": yes, "true": func(context.Context, *Call) int { return 0 }, "false": func(context.Context, *Call) int { return 1 },
 		"basename": basename, "dirname": dirname, "pwd": pwd, "echo": echoProgram, "which": which, "test": testProgram, "[": testProgram,
@@ -277,7 +277,7 @@ func tail(_ context.Context, c *Call) int {
 	return code
 }
 
-func sync_(_ context.Context, c *Call) int {
+func syncProgram(_ context.Context, c *Call) int {
 	o, ok := c.options("df", "data", "file-system")
 	if !ok {
 		return 2

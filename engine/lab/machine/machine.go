@@ -137,6 +137,7 @@ type Machine struct {
 	units     *Units
 	packages  *Packages
 	processes processes
+	starts    starts
 	hostKey   ssh.Signer
 	server    server
 	faults    faults

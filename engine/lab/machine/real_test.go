@@ -61,7 +61,7 @@ EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -
 				t.Fatal(err)
 			}
 			m := bare(t)
-			got, stderr, code := run(t, m, "root", "mkdir /work && cd /work && export LC_ALL=C; "+setup+line)
+			got, stderr, code := run(t, m, "root", "mkdir /scene && cd /scene && export LC_ALL=C; "+setup+line)
 			if diff := cmp.Diff(stdout.String(), got); diff != "" {
 				t.Errorf("output (-real +simulated):\n%s\nstderr: %s", diff, stderr)
 			}
