@@ -477,6 +477,9 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 // send dials if this is the first flight, and asks. Only one flight is in the air, so asker needs
 // no lock of its own.
 func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
+	if err := h.flightCtx.Err(); err != nil {
+		return nil, err
+	}
 	if h.asker == nil {
 		asker, err := h.dial(h.flightCtx)
 		if err != nil {

@@ -470,6 +470,12 @@ func TestEndOfTheRunEndsFlights(t *testing.T) {
 		if !errors.Is(got, context.Canceled) {
 			t.Errorf("got %v, want that it was cancelled", got)
 		}
+		w.host.Go(t.Context(), func(ctx context.Context) { _, got = words.Observe(ctx, w.host, "y") })
+		synctest.Wait()
+		if !errors.Is(got, context.Canceled) {
+			t.Errorf("after the end: got %v, want that it was cancelled", got)
+		}
+		wantFlights(t, w, "x") // and nothing is sent any more
 	})
 }
 

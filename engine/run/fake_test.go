@@ -146,6 +146,8 @@ type stage struct {
 	asks map[string]int
 	// onAct, if set, is called before each command.
 	onAct func(host string)
+	// onEvent, if set, is called at each flight, command and sleep, one at a time.
+	onEvent func(ctx context.Context)
 	// onSleep, if set, is called instead of advancing the clock.
 	onSleep func(ctx context.Context)
 	// ctx, if set, is what the run goes under.
@@ -191,9 +193,16 @@ func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 	s.mu.Lock()
+	s.event(ctx)
 	s.now = s.now.Add(d)
 	s.mu.Unlock()
 	return ctx.Err()
+}
+
+func (s *stage) event(ctx context.Context) {
+	if s.onEvent != nil {
+		s.onEvent(ctx)
+	}
 }
 
 // state is what the hosts have become.
@@ -239,6 +248,10 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 	if c.host.dead {
 		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
+	c.stage.event(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	c.stage.asks[c.name]++
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
@@ -261,6 +274,11 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
 	s := c.stage
 	s.mu.Lock()
+	s.event(ctx)
+	if ctx.Err() != nil {
+		s.mu.Unlock()
+		return remote.Result{}, ctx.Err()
+	}
 	s.busy++
 	s.most = max(s.most, s.busy)
 	onAct := s.onAct

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -386,47 +387,50 @@ func TestRun(t *testing.T) {
 		},
 	}
 	for _, test := range tests {
+		// In a bubble, a goroutine that outlives its run fails the test.
 		t.Run(test.name, func(t *testing.T) {
-			s := newStage("a", "b", "c")
-			if test.prepare != nil {
-				test.prepare(s)
-			}
-			var options []func(*run.Options)
-			if test.options != nil {
-				options = append(options, test.options)
-			}
-			r := s.play(t, "play \"p\" {\n hosts = \"all\"\n "+test.play+"\n "+lines(test.tasks)+"\n}", options...)
-			var got []string
-			for _, line := range outcomes(r) {
-				if test.all {
-					got = append(got, line)
-				} else if rest, ok := strings.CutPrefix(line, "a "); ok {
-					got = append(got, rest)
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage("a", "b", "c")
+				if test.prepare != nil {
+					test.prepare(s)
 				}
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("results (-want +got):\n%s", diff)
-			}
-			if test.acts != nil {
-				var acts []string
-				for _, act := range s.acts {
-					if strings.HasPrefix(act, "a: ") {
-						acts = append(acts, act)
+				var options []func(*run.Options)
+				if test.options != nil {
+					options = append(options, test.options)
+				}
+				r := s.play(t, "play \"p\" {\n hosts = \"all\"\n "+test.play+"\n "+lines(test.tasks)+"\n}", options...)
+				var got []string
+				for _, line := range outcomes(r) {
+					if test.all {
+						got = append(got, line)
+					} else if rest, ok := strings.CutPrefix(line, "a "); ok {
+						got = append(got, rest)
 					}
 				}
-				if diff := cmp.Diff(test.acts, acts); diff != "" {
-					t.Errorf("commands on a (-want +got):\n%s", diff)
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("results (-want +got):\n%s", diff)
 				}
-			}
-			if test.message != "" && !slices.ContainsFunc(r.Results(), func(x report.TaskResult) bool { return x.Host == "a" && strings.Contains(x.Message, test.message) }) {
-				t.Errorf("no result on a says %q: %+v", test.message, r.Results())
-			}
-			if test.notes != "" && !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, test.notes) }) {
-				t.Errorf("no note says %q: %v", test.notes, r.Notes())
-			}
-			if test.maxAtOne > 0 && s.most > test.maxAtOne {
-				t.Errorf("%d commands ran at a time, want at most %d", s.most, test.maxAtOne)
-			}
+				if test.acts != nil {
+					var acts []string
+					for _, act := range s.acts {
+						if strings.HasPrefix(act, "a: ") {
+							acts = append(acts, act)
+						}
+					}
+					if diff := cmp.Diff(test.acts, acts); diff != "" {
+						t.Errorf("commands on a (-want +got):\n%s", diff)
+					}
+				}
+				if test.message != "" && !slices.ContainsFunc(r.Results(), func(x report.TaskResult) bool { return x.Host == "a" && strings.Contains(x.Message, test.message) }) {
+					t.Errorf("no result on a says %q: %+v", test.message, r.Results())
+				}
+				if test.notes != "" && !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, test.notes) }) {
+					t.Errorf("no note says %q: %v", test.notes, r.Notes())
+				}
+				if test.maxAtOne > 0 && s.most > test.maxAtOne {
+					t.Errorf("%d commands ran at a time, want at most %d", s.most, test.maxAtOne)
+				}
+			})
 		})
 	}
 }
@@ -471,6 +475,64 @@ play "p" {
 	// Its change is made, so that the next run will not notify the handler.
 	if !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, `not run: "h" on a`) }) {
 		t.Errorf("no note names the handler that was lost: %v", r.Notes())
+	}
+}
+
+// Whatever the run is at when it is interrupted, it ends, leaves nothing running, starts nothing more and
+// says what was interrupted.
+func TestInterruptAtAnyMoment(t *testing.T) {
+	playbook := "play \"p\" {\n hosts = \"all\"\n" + lines(`
+	  task "before" { `+set("w", "1")+` }
+	  group "g" {
+	    task "t" { `+set("x", "1", "settles = 9")+` throttle = 1; register = "r"; retries = 2 }
+	    rescue { task "rescue" { `+set("y", "1")+` } }
+	    always { task "always" { `+set("y", "2")+` } }
+	  }
+	  task "joins" { `+set("z", "1", `scope = "one_by_one"`)+` }
+	  task "after" { `+set("v", "1")+` }`) + "\n}"
+	// How many events of any sort there are, for the interruption to come at each.
+	whole := newStage("a", "b", "c")
+	events := 0
+	whole.onEvent = func(context.Context) { events++ }
+	synctest.Test(t, func(t *testing.T) {
+		whole.play(t, playbook)
+		synctest.Wait()
+	})
+	if events < 20 {
+		t.Fatalf("only %d events: too few to be a run of this playbook", events)
+	}
+	for at := range events {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage("a", "b", "c")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s.ctx = ctx
+			n, acts := 0, 0
+			s.onEvent = func(ctx context.Context) {
+				if n++; n == at+1 {
+					acts = len(s.acts)
+					cancel()
+				}
+			}
+			r := s.play(t, playbook)
+			synctest.Wait()
+			if n <= at {
+				return // this run took fewer
+			}
+			// What is under way on each host may end.
+			if more := len(s.acts) - acts; more > 3 {
+				t.Errorf("interrupted at event %d: %d more commands: %v", at, more, s.acts[acts:])
+			}
+			recap, _ := r.Recap()
+			if !recap.Interrupted {
+				t.Errorf("interrupted at event %d: the recap does not say so", at)
+			}
+			for _, result := range r.Results() {
+				if result.Status == report.Failed && result.Message != "interrupted" {
+					t.Errorf("interrupted at event %d: %s on %s says %q", at, result.Task, result.Host, result.Message)
+				}
+			}
+		})
 	}
 }
 
