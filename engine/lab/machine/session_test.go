@@ -47,18 +47,6 @@ func openSession(t *testing.T, client *ssh.Client) *ssh.Session {
 	return s
 }
 
-// exits holds the end of a session against an exit code.
-func exits(t *testing.T, err error, code int) {
-	t.Helper()
-	exit, ok := err.(*ssh.ExitError)
-	if code == 0 && err == nil {
-		return
-	}
-	if !ok || exit.ExitStatus() != code {
-		t.Errorf("the session ended with %v, expected exit code %d", err, code)
-	}
-}
-
 func TestSignal(t *testing.T) {
 	_, client := login(t, "root")
 	s := openSession(t, client)
