@@ -173,12 +173,9 @@ func unknowable(err error) bool {
 
 // scope is what a task's expressions see on a host. Only the facts that they mention are observed.
 func (r *runner) scope(ctx context.Context, h *host, s *slot, results map[string]cty.Value) (lang.Scope, error) {
-	r.mu.Lock()
-	peers := r.peersValue
-	r.mu.Unlock()
 	scope := lang.Scope{
 		"host": h.value, "hosts": r.hostsValue, "groups": r.groupsValue,
-		"play":   cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.play.Name), "hosts": peers}),
+		"play":   r.playValue(s.play),
 		"result": cty.ObjectVal(results),
 	}
 	var err error

@@ -41,7 +41,7 @@ func (r *runner) play(p plannedPlay) {
 // here, or "".
 func (r *runner) batch(p plannedPlay, hosts []*host, rolling bool) string {
 	r.mu.Lock()
-	r.peers, r.peersValue = p.peers, namesValue(p.peers)
+	r.peers, r.playValues = p.peers, map[*lang.Play]cty.Value{}
 	r.mu.Unlock()
 	t := &turn{runner: r, play: p.play, slots: r.slots(p.play), batch: hosts, rolling: rolling}
 	r.lead(hosts[0])
@@ -70,15 +70,23 @@ func (r *runner) slots(play *lang.Play) map[*lang.Task]*slot {
 	return slots
 }
 
-func namesValue(hosts []*inventory.Host) cty.Value {
-	if len(hosts) == 0 {
-		return cty.ListValEmpty(cty.String)
+// playValue is what expressions see as `play`.
+func (r *runner) playValue(play *lang.Play) cty.Value {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v, ok := r.playValues[play]; ok {
+		return v
 	}
-	all := make([]cty.Value, len(hosts))
-	for i, h := range hosts {
-		all[i] = cty.StringVal(h.Name)
+	hosts := cty.ListValEmpty(cty.String)
+	if len(r.peers) > 0 {
+		names := make([]cty.Value, len(r.peers))
+		for i, h := range r.peers {
+			names[i] = cty.StringVal(h.Name)
+		}
+		hosts = cty.ListVal(names)
 	}
-	return cty.ListVal(all)
+	r.playValues[play] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(play.Name), "hosts": hosts})
+	return r.playValues[play]
 }
 
 func (r *runner) alive(hosts []*inventory.Host) []*host {

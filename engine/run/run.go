@@ -145,8 +145,8 @@ type runner struct {
 	handlers       map[handlerKey]notice
 	waitingToStart bool
 	peers          []*inventory.Host
-	peersValue     cty.Value // the names of peers
-	leader         string    // the first host of the task whose turn it is
+	playValues     map[*lang.Play]cty.Value // what expressions see as `play`, with peers as its hosts
+	leader         string                   // the first host of the task whose turn it is
 	slotsOf        map[*lang.Play]map[*lang.Task]*slot
 
 	reportMu sync.Mutex
