@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"hlplay/engine/inventory"
@@ -106,40 +107,57 @@ func (l *link) dial(ctx context.Context) (observe.Asker, error) {
 	return l, nil
 }
 
-// Ask sends the queries in one flight for each user that they name: all but a few name none.
+// Ask sends the queries in one flight for each user that they name: all but a few name none. What several
+// observations ask alike is asked once.
 func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
-	byUser := map[string][]int{}
-	var users []string
-	for i, q := range queries {
-		user := q.User
-		if user == "" {
-			user = l.reader
-		}
-		if byUser[user] == nil {
-			users = append(users, user)
-		}
-		byUser[user] = append(byUser[user], i)
+	type flight struct {
+		queries []remote.Query
 	}
-	answers := make([]remote.Answer, len(queries))
+	flights := map[string]*flight{}
+	asked := map[string]int{} // the place of a query in its flight
+	var users []string
+	where := make([]struct {
+		flight *flight
+		at     int
+	}, len(queries))
+	for i, q := range queries {
+		if q.User == "" {
+			q.User = l.reader
+		}
+		f := flights[q.User]
+		if f == nil {
+			f = &flight{}
+			flights[q.User] = f
+			users = append(users, q.User)
+		}
+		key := strings.Join(append([]string{q.User, q.Script}, q.Args...), "\x00")
+		at, ok := asked[key]
+		if !ok {
+			at = len(f.queries)
+			asked[key] = at
+			f.queries = append(f.queries, q)
+		}
+		where[i].flight, where[i].at = f, at
+	}
+	answered := map[*flight][]remote.Answer{}
 	for _, user := range users {
+		f := flights[user]
 		session, err := l.session(ctx, user)
 		if err != nil {
 			return nil, err
 		}
-		part := make([]remote.Query, 0, len(byUser[user]))
-		for _, i := range byUser[user] {
-			part = append(part, queries[i])
-		}
-		got, err := session.Ask(ctx, part)
+		answers, err := session.Ask(ctx, f.queries)
 		if err != nil {
 			return nil, err
 		}
-		if len(got) != len(part) {
-			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(got), len(part))
+		if len(answers) != len(f.queries) {
+			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(answers), len(f.queries))
 		}
-		for n, i := range byUser[user] {
-			answers[i] = got[n]
-		}
+		answered[f] = answers
+	}
+	answers := make([]remote.Answer, len(queries))
+	for i, w := range where {
+		answers[i] = answered[w.flight][w.at]
 	}
 	return answers, nil
 }
