@@ -41,6 +41,7 @@ func TestAgainstRealPrograms(t *testing.T) {
 		`find d`, `find . -maxdepth 1 -name 'f'`, `find . -type l | sort`, `find nope`, `printf 'a b\0c\0' | xargs -0 -n1 echo`, `printf 'a b' | xargs echo x`, `printf '' | xargs -r echo x`, `echo f | xargs -I{} echo '<{}>'`,
 		`env -i A=1 sh -c 'echo $A'`, `A=2 env sh -c 'echo $A'`, `timeout 5 true`, `timeout 5 sh -c 'exit 3'`, `timeout 1 sleep 2`, `timeout -k 1 1 sleep 2`, `nohup echo x 2>/dev/null`, `sh -c 'echo "$0" "$1"' a b`,
 		`sh -c 'exit 7'; echo $?`, `(exit 3) || echo $?`, `false | true; echo $?`, `set -e; false; echo not`, `f() { local x=1; echo $x; }; f`, `x=$(printf 'a\n\n'); echo "[$x]"`, `for i in *; do echo $i; done`, `case abc in a*) echo yes;; esac`,
+		`set -- a b c d e f g h i j k l; echo "${10}" "${12}" "${13}."; eval 'printf "%s " "${11}" "${2}"'`,
 		`echo 'a\tb'`, `echo -n x; echo`, `printf '%s-%d\n' a 5 b 6`, `printf '%05d|%-4s|\n' 42 ab`, `printf '%b' 'a\n'`, `eval 'echo $((1+2))'`, `unset x; echo ${x:-none} ${x-none}`, `x=abc; echo ${#x} ${x%c} ${x#a}`,
 		`set -- a b c; shift; echo $# "$@"`, `while read -r a b; do echo "$b,$a"; done <t`, `cat <<EOF
 here $((1+1))

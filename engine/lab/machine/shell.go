@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,9 @@ type shell struct {
 	c    *Call
 	name string // "sh" or "bash", for messages
 }
+
+// manyParams finds ${10} and beyond.
+var manyParams = regexp.MustCompile(`\$\{[0-9]{2}`)
 
 func (s *shell) dash() bool { return s.name != "bash" }
 
@@ -146,6 +150,7 @@ func (s *shell) rewrite(node syntax.Node) {
 				n.Param.Value = pidVariable
 				n.Short = false
 			}
+			manyDigits(n)
 		case *syntax.Stmt:
 			openOnce(n)
 			if _, ok := n.Cmd.(*syntax.TestClause); ok && s.dash() {
@@ -154,6 +159,18 @@ func (s *shell) rewrite(node syntax.Node) {
 		}
 		return true
 	})
+}
+
+// manyDigits turns ${10} into ${@:10:1}: the interpreter knows positional parameters by one digit only.
+func manyDigits(n *syntax.ParamExp) {
+	if n.Param == nil || len(n.Param.Value) < 2 || n.Slice != nil {
+		return
+	}
+	if _, err := strconv.ParseUint(n.Param.Value, 10, 32); err != nil {
+		return
+	}
+	n.Slice = &syntax.Slice{Offset: literal(n.Param.Value), Length: literal("1")}
+	n.Param.Value, n.Short = "@", false
 }
 
 func openOnce(stmt *syntax.Stmt) {
@@ -174,6 +191,10 @@ func openOnce(stmt *syntax.Stmt) {
 		return
 	}
 	stmt.Redirs = nil
+}
+
+func literal(text string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{Value: text}}}
 }
 
 func word(text string) *syntax.Word {
@@ -211,7 +232,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 			}
 			return []string{"__status", "1"}, nil
 		}
-		if strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") || s.dash() && strings.Contains(text, "[[") {
+		if manyParams.MatchString(text) || strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") || s.dash() && strings.Contains(text, "[[") {
 			var b bytes.Buffer
 			if err := syntax.NewPrinter().Print(&b, file); err != nil {
 				return nil, err
