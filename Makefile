@@ -21,6 +21,9 @@ test: setup ## install what the tests need, and pass every test, with the race d
 setup:
 	@.ci/setup
 
+e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
+	$(GO) test -tags e2e -count=1 -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+
 check: ## gofmt, vet, staticcheck, go.mod tidy
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	$(GO) vet ./...

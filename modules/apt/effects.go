@@ -100,6 +100,9 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(names) > 0 {
+		p.expect(observe.RebootDemands.Unknown("", "a package may ask for a reboot when it is installed"))
+	}
 	var added, gone []string
 	for _, name := range names {
 		p.expect(observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: p.versions[name]}))
@@ -314,7 +317,6 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	if len(added) == 0 && len(removed) == 0 && !meta {
 		return nil
 	}
-	observe.Packages.Want(p.host, "unattended-upgrades", "update-notifier-common")
 	installed, err := observe.InstalledKernels.Observe(ctx, p.host, "")
 	if err != nil && !observe.IsUnknown(err) {
 		return err
@@ -339,28 +341,10 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 		},
 		Unknown: p.because,
 	})
-	if len(added) > 0 {
-		return p.rebootDemand(ctx)
-	}
 	return nil
 }
 
 func isProxmoxKernel(release string) bool { return strings.HasSuffix(release, "-pve") }
-
-// rebootDemand: a new kernel asks for a reboot where one of two packages has a hook that says so.
-func (p *prediction) rebootDemand(ctx context.Context) error {
-	hooks, err := observe.Packages.ObserveAll(ctx, p.host, []string{"unattended-upgrades", "update-notifier-common"})
-	if err != nil {
-		return err
-	}
-	for _, hook := range hooks {
-		if hook.Installed() {
-			p.expect(observe.RebootDemands.Unknown("", "a kernel is about to be installed"))
-			return nil
-		}
-	}
-	return nil
-}
 
 // proxmox predicts what Proxmox VE and Ceph look like right after their installation.
 func (p *prediction) proxmox(ctx context.Context, added []string) error {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,7 +49,8 @@ func image(ctx context.Context, o Options) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("directory of base images: %w", err)
 	}
-	sum := sha256.Sum256([]byte(suite + "\n" + strings.Join(packages, ",") + "\n" + recipe))
+	included := strings.Join(append(slices.Clone(packages), o.Packages...), ",")
+	sum := sha256.Sum256([]byte(suite + "\n" + included + "\n" + recipe))
 	base := filepath.Join(cache, "debian-"+suite+"-"+hex.EncodeToString(sum[:6]))
 	// Whoever comes second waits for the image that the first one builds.
 	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR, 0o644)
@@ -70,7 +72,7 @@ func image(ctx context.Context, o Options) (string, error) {
 	}
 	began := time.Now()
 	o.Log("building the base image %s (Debian %s); this happens once", base, suite)
-	if err := build(ctx, partial); err != nil {
+	if err := build(ctx, partial, included); err != nil {
 		return "", errors.Join(err, os.RemoveAll(partial))
 	}
 	if err := os.Rename(partial, base); err != nil {
@@ -80,8 +82,8 @@ func image(ctx context.Context, o Options) (string, error) {
 	return base, nil
 }
 
-// build makes a root file system in dir, from where the host itself gets Debian's packages.
-func build(ctx context.Context, dir string) error {
+// build makes a root file system with packages (names with commas between) in dir, from where the host itself gets Debian's packages.
+func build(ctx context.Context, dir, included string) error {
 	sources, err := hostSources(ctx)
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func build(ctx context.Context, dir string) error {
 	defer cancel()
 	args := []string{
 		"--mode=root", "--variant=minbase", "--format=directory", "--components=main",
-		"--include=" + strings.Join(packages, ","), "--customize-hook=" + recipe,
+		"--include=" + included, "--customize-hook=" + recipe,
 	}
 	settings, err := hostSettings(ctx)
 	if err != nil {

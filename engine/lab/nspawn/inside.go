@@ -101,13 +101,20 @@ func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
 	return listener, err
 }
 
-// Dial connects to an address in the nodes' network.
-func (n *Nodes) dial(address string) error {
-	return n.inside.do(func() error {
-		conn, err := net.DialTimeout("tcp", address, dialLimit)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
+// Dial connects to a TCP address in the nodes' network, within a second.
+func (n *Nodes) Dial(address string) (conn net.Conn, err error) {
+	err = n.inside.do(func() (err error) {
+		conn, err = net.DialTimeout("tcp", address, dialLimit)
+		return err
 	})
+	return conn, err
+}
+
+// dial tells whether somebody listens at an address in the nodes' network.
+func (n *Nodes) dial(address string) error {
+	conn, err := n.Dial(address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

@@ -17,11 +17,16 @@ import (
 // dialLimit bounds one attempt to connect to a node.
 const dialLimit = time.Second
 
+// bridgeAddress is the Ethernet address of the bridge, from the range for local use.
+const bridgeAddress = "02:00:00:00:00:01"
+
 // makeNetwork makes the bridge that the nodes are plugged into.
 func (n *Nodes) makeNetwork(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
-		{"link", "add", bridge, "type", "bridge"},
+		// A bridge without an address of its own takes the lowest of its ports', and another one when a
+		// node reboots; the others would go on answering to the old one for a minute.
+		{"link", "add", bridge, "address", bridgeAddress, "type", "bridge"},
 		{"address", "add", Controller + "/24", "dev", bridge},
 		{"link", "set", bridge, "up"},
 	} {

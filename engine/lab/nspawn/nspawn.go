@@ -35,6 +35,9 @@ type Options struct {
 	// Names are the nodes' host names; empty means node1, node2, node3. At most 200, each of at
 	// most 12 letters, digits and hyphens: interfaces are named after them.
 	Names []string
+	// Packages are Debian packages that the nodes have beside those of every node. Each set has a
+	// base image of its own, in which nothing of these packages is started.
+	Packages []string
 	// Log is told what takes time: building an image, booting. Nil means silence.
 	Log func(format string, args ...any)
 }

@@ -169,12 +169,14 @@ func cgroupHierarchies() ([]string, error) {
 	}
 	defer mounts.Close()
 	var hierarchies []string
+	second := false
 	scan := bufio.NewScanner(mounts)
 	for scan.Scan() {
 		f := strings.Fields(scan.Text())
 		if len(f) < 4 || f[2] != "cgroup" && f[2] != "cgroup2" {
 			continue
 		}
+		second = second || f[2] == "cgroup2"
 		dir := f[1]
 		for controllers, path := range paths {
 			if (controllers == "") == (f[2] == "cgroup2") && named(f[3], controllers) {
@@ -189,8 +191,8 @@ func cgroupHierarchies() ([]string, error) {
 	if err := scan.Err(); err != nil {
 		return nil, err
 	}
-	if len(hierarchies) == 0 {
-		return nil, errors.New("no cgroup hierarchy is mounted; systemd on the nodes needs one: mount cgroup2 on /sys/fs/cgroup")
+	if !second {
+		return nil, errors.New("the second version of cgroups is not mounted, which systemd on the nodes needs: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
 	}
 	return hierarchies, nil
 }
@@ -204,14 +206,4 @@ func named(options, controllers string) bool {
 		}
 	}
 	return true
-}
-
-// unified is what systemd-nspawn is to give the nodes: "1" where the host has the second version
-// of cgroups alone.
-func unified() string {
-	var fs unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/cgroup", &fs); err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
-		return "1"
-	}
-	return "0"
 }

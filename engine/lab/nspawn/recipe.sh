@@ -12,7 +12,7 @@ chroot "$root" systemctl --quiet enable systemd-networkd
 chroot "$root" systemctl --quiet mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer
 chroot "$root" useradd --create-home --shell /bin/bash admin
 chroot "$root" useradd --create-home --shell /bin/bash deploy
-printf 'admin ALL=(ALL:ALL) NOPASSWD: ALL\noperator ALL=(ALL:ALL) ALL\n' >"$root/etc/sudoers.d/accounts"
+printf 'admin ALL=(ALL:ALL) NOPASSWD: ALL\ndeploy ALL=(ALL:ALL) ALL\n' >"$root/etc/sudoers.d/accounts"
 chmod 0440 "$root/etc/sudoers.d/accounts"
 for home in root home/admin home/deploy; do
 	mkdir -m 0700 -p "$root/$home/.ssh"

@@ -1,0 +1,293 @@
+//go:build linux && e2e
+
+// Package e2e runs the built program against real Debian nodes: `make e2e`, as root. What the tests
+// assert, they read from the nodes by other means than hlplay.
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"hlplay/engine/lab/nspawn"
+)
+
+var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be tested, as `make build` makes it")
+
+// runLimit bounds one run of the program: a node that hangs must not hang the test.
+const runLimit = 2 * time.Minute
+
+// Exit codes of hlplay.
+const (
+	exitOK          = 0
+	exitFailed      = 2
+	exitUnreachable = 3
+)
+
+// startNodes boots nodes for one test.
+func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
+	t.Helper()
+	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: names, Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// on runs a program on a node by other means than hlplay.
+func on(t *testing.T, node *nspawn.Node, argv ...string) string {
+	t.Helper()
+	out, err := node.Exec(t.Context(), argv...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(out, "\n")
+}
+
+// shell runs a line of shell on a node.
+func shell(t *testing.T, node *nspawn.Node, script string) string {
+	t.Helper()
+	return on(t, node, "sh", "-euc", script)
+}
+
+// wantOn compares what a line of shell prints on a node.
+func wantOn(t *testing.T, node *nspawn.Node, script, want string) {
+	t.Helper()
+	got, err := node.Exec(t.Context(), "sh", "-c", script)
+	got = strings.TrimRight(got, "\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: %s (-want +got, %v):\n%s", node.Name, script, err, diff)
+	}
+}
+
+// runner runs hlplay as one account of the nodes.
+type runner struct {
+	nodes     *nspawn.Nodes
+	inventory string
+	dir       string // home
+	vars      []string
+	// password is what the program is told where it asks on its terminal.
+	password string
+}
+
+func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
+	t.Helper()
+	inventory, err := n.Inventory(account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{nodes: n, inventory: inventory, dir: n.Dir}
+	if account == nspawn.Deploy {
+		r.password = n.Password()
+	}
+	return r
+}
+
+// outcome is what a run said.
+type outcome struct {
+	code   int
+	status map[string]string // by "host: task", with the worst of a task's runs
+	text   string            // standard output and error, for messages
+	tasks  []taskLine
+	costs  map[string]cost
+	took   time.Duration
+}
+
+type taskLine struct {
+	Type, Task, Host, Status, Message, Output, Hint string
+	Steps                                           []string
+	Handler                                         bool
+	DurationMS                                      int64 `json:"duration_ms"`
+}
+
+type cost struct {
+	RoundTrips int `json:"round_trips"`
+	Flights    int `json:"flights"`
+}
+
+// run runs a playbook of testdata/e2e.
+func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
+	t.Helper()
+	args := []string{"run", playbook, "-i", r.inventory, "--output", "json"}
+	for _, v := range r.vars {
+		args = append(args, "-e", v)
+	}
+	if r.password != "" {
+		args = append(args, "--ask-become-pass")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	defer cancel()
+	path, err := filepath.Abs(*program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, path, append(args, flags...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 15 * time.Second
+	cmd.Dir = playbooks
+	cmd.Env = []string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH"), "USER=nobody"}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	terminal, err := openTerminal(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := r.nodes.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	terminal.answer(r.password)
+	err = cmd.Wait()
+	terminal.close()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	o := outcome{code: cmd.ProcessState.ExitCode(), status: map[string]string{}, text: stdout.String() + stderr.String(), took: time.Since(began)}
+	if err := o.parse(stdout.Bytes()); err != nil {
+		t.Fatalf("%v in the output:\n%s", err, o.text)
+	}
+	return o
+}
+
+// playbooks is the directory of the playbooks, and the program's working directory.
+const playbooks = "../../../testdata/e2e"
+
+func (o *outcome) parse(text []byte) error {
+	scan := bufio.NewScanner(bytes.NewReader(text))
+	scan.Buffer(nil, 1<<24)
+	for scan.Scan() {
+		var line struct {
+			taskLine
+			Costs map[string]cost
+		}
+		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
+			return err
+		}
+		switch line.Type {
+		case "task":
+			o.tasks = append(o.tasks, line.taskLine)
+			o.status[line.Host+": "+line.Task] = line.Status
+		case "recap":
+			o.costs = line.Costs
+		}
+	}
+	return scan.Err()
+}
+
+// with are the tasks of that status.
+func (o outcome) with(status string) []string {
+	var all []string
+	for _, task := range o.tasks {
+		if task.Status == status {
+			all = append(all, task.Host+": "+task.Task)
+		}
+	}
+	return all
+}
+
+// summary is the cost of a run, for the log.
+func (o outcome) summary() string {
+	s := fmt.Sprintf("%d results in %s", len(o.tasks), o.took.Round(time.Millisecond))
+	for host, c := range o.costs {
+		s += fmt.Sprintf("; %s: %d round trips, %d flights", host, c.RoundTrips, c.Flights)
+	}
+	return s
+}
+
+// wantCode fails the test where a run ended otherwise.
+func (o outcome) wantCode(t *testing.T, what string, code int) {
+	t.Helper()
+	if o.code != code {
+		t.Fatalf("%s ended with exit code %d, expected %d:\n%s", what, o.code, code, o.failures())
+	}
+}
+
+// failures are the failed tasks with their messages, or the whole output where no task failed.
+func (o outcome) failures() string {
+	var out strings.Builder
+	for _, task := range o.tasks {
+		if task.Status == "failed" || task.Status == "unreachable" {
+			fmt.Fprintf(&out, "%s: %s: %s\n  %s\n  %s\n", task.Host, task.Task, task.Message, task.Hint, task.Output)
+		}
+	}
+	if out.Len() == 0 {
+		return o.text
+	}
+	return out.String()
+}
+
+// wantUnchanged fails the test where a run found something to do.
+func (o outcome) wantUnchanged(t *testing.T, what string) {
+	t.Helper()
+	o.wantCode(t, what, exitOK)
+	for _, task := range o.tasks {
+		if task.Status != "ok" && task.Status != "skipped" {
+			t.Errorf("%s: %s on %s is %s: %q %s", what, task.Task, task.Host, task.Status, task.Steps, task.Message)
+		}
+	}
+}
+
+// terminal is a pseudo terminal that a program has as its controlling one: passwords are asked there.
+type terminal struct{ master, slave *os.File }
+
+func openTerminal(cmd *exec.Cmd) (*terminal, error) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, fmt.Errorf("unlock a pseudo terminal: %w", err)
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return nil, fmt.Errorf("number of a pseudo terminal: %w", err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdin = slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	return &terminal{master, slave}, nil
+}
+
+// answer says the password whenever it is asked for.
+func (x *terminal) answer(password string) {
+	x.slave.Close()
+	go func() {
+		var said []byte
+		buffer := make([]byte, 1024)
+		for {
+			count, err := x.master.Read(buffer)
+			if err != nil { // the program has ended
+				return
+			}
+			said = append(said, buffer[:count]...)
+			if password != "" && bytes.Contains(said, []byte("assword")) && bytes.HasSuffix(said, []byte(": ")) {
+				said = nil
+				x.master.WriteString(password + "\n")
+			}
+		}
+	}()
+}
+
+func (x *terminal) close() { x.master.Close() }
