@@ -25,6 +25,9 @@ type File struct {
 	Owner string      `hcl:"owner,optional" doc:"Name of the owner. Without it the owner is kept; what is new belongs to the acting user."`
 	Group string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
 
+	// Checker is named after what it does, because a Validator's method has the name of the argument.
+	Checker []string `hcl:"validate,optional" doc:"A command that reads the new content on its standard input and must end with 0, or nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
+
 	MakeParents bool `hcl:"make_parents,optional" doc:"Make missing parent directories (0755)."`
 	Recursive   bool `hcl:"recursive,optional" doc:"With state absent: remove a directory with all that is in it."`
 	Replace     bool `hcl:"replace,optional" doc:"Replace what lies at the path although it is of another type: a symbolic link rather than writing through it, a file, an empty directory."`
@@ -172,6 +175,7 @@ func (f *File) checkState() error {
 		"content, source, line or block": content,
 		"mode, owner or group":           attributes,
 		"target":                         f.Target != "",
+		"validate":                       f.Checker != nil,
 		"recursive":                      f.Recursive,
 		"create":                         f.Create,
 		"make_parents":                   f.MakeParents,
@@ -182,14 +186,14 @@ func (f *File) checkState() error {
 	case present:
 		useless = []string{"target", "recursive"}
 	case directory:
-		useless = []string{"content, source, line or block", "target", "recursive", "create"}
+		useless = []string{"content, source, line or block", "target", "validate", "recursive", "create"}
 	case link:
 		if f.Target == "" {
 			return &modules.ArgumentError{Argument: "target", Problem: "is missing", Want: "say where the link points"}
 		}
-		useless = []string{"content, source, line or block", "mode, owner or group", "recursive", "create"}
+		useless = []string{"content, source, line or block", "mode, owner or group", "validate", "recursive", "create"}
 	case absent:
-		useless = []string{"content, source, line or block", "mode, owner or group", "target", "create", "make_parents", "replace"}
+		useless = []string{"content, source, line or block", "mode, owner or group", "target", "validate", "create", "make_parents", "replace"}
 	default:
 		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", f.State), Want: "present, directory, link or absent"}
 	}
@@ -197,6 +201,9 @@ func (f *File) checkState() error {
 		if given[name] {
 			return &modules.ArgumentError{Argument: strings.Split(name, ",")[0], Problem: fmt.Sprintf("%s means nothing with state %q", name, f.state())}
 		}
+	}
+	if f.Checker != nil && (len(f.Checker) == 0 || f.Checker[0] == "") {
+		return &modules.ArgumentError{Argument: "validate", Problem: "it names no program", Want: `write it as in ["visudo", "-cf", "-"]`}
 	}
 	if f.Content != nil && f.Source != "" {
 		return &modules.ArgumentError{Argument: "source", Problem: "content is given too", Want: "give one of them"}

@@ -71,6 +71,9 @@ func TestPlans(t *testing.T) {
 			modules.SetAttributes{Path: "/etc/motd", Mode: mode(0o4755), Group: "adm"}}},
 		{"mode with other content", File{Path: "/etc/motd", Content: text("x"), Mode: 0o600}, []modules.Action{
 			modules.WriteFile{Path: "/etc/motd", Content: []byte("x"), Mode: 0o600}}},
+		{"content that a program has looked at", File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}, []modules.Action{
+			modules.Run{Argv: []string{"visudo", "-cf", "-"}, Stdin: []byte("bye\n")}, modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},
+		{"content that is there is not looked at", File{Path: "/etc/motd", Content: text("hello\n"), Checker: []string{"visudo", "-cf", "-"}}, nil},
 		{"parents", File{Path: "/etc/a/b/c", Content: text("x"), MakeParents: true}, []modules.Action{
 			modules.MakeDir{Path: "/etc/a/b", Mode: 0o755}, modules.WriteFile{Path: "/etc/a/b/c", Content: []byte("x")}}},
 		{"in the cluster file system", File{Path: "/etc/pve/x.cfg", Content: text("x")}, []modules.Action{
@@ -112,7 +115,7 @@ func TestPlans(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b modules.WriteFile) bool {
 				return a.Path == b.Path && bytes.Equal(a.Content, b.Content) && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group
-			}), cmp.Comparer(func(a, b modules.Run) bool { return cmp.Equal(a.Argv, b.Argv) })); diff != "" {
+			}), cmp.Comparer(func(a, b modules.Run) bool { return cmp.Equal(a.Argv, b.Argv) && bytes.Equal(a.Stdin, b.Stdin) })); diff != "" {
 				t.Errorf("wrong actions (-want +got):\n%s", diff)
 			}
 		})

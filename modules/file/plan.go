@@ -212,12 +212,29 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	if before.Exists() {
 		verb = "write"
 	}
+	if f.Checker != nil {
+		steps = append([]modules.Step{f.check(at, content)}, steps...)
+	}
 	return append(steps, modules.Step{
 		Summary: fmt.Sprintf("%s %s (%s, %04o %s:%s)", verb, at, size(len(content)), uint32(after.Mode), after.Owner, after.Group),
 		Action:  modules.WriteFile{Path: at, Content: content, Mode: f.mode(), Owner: f.Owner, Group: f.Group},
 		Diff:    contentDiff(at, before, after),
 		Expect:  expect,
 	}), nil
+}
+
+// check is the step that has a program look at the content before any of it is put in place.
+func (f *File) check(at string, content []byte) modules.Step {
+	return modules.Step{
+		Summary: fmt.Sprintf("have %s look at the new %s", f.Checker[0], at),
+		Action: modules.Run{Argv: f.Checker, Stdin: content, Explain: func(exit int, stdout, stderr []byte) error {
+			said := strings.TrimSpace(string(stderr) + string(stdout))
+			if said == "" {
+				said = "it printed no message"
+			}
+			return fmt.Errorf("%s refuses the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
+		}},
+	}
 }
 
 // written is where content is to be written, and what lies there: through symbolic links, unless

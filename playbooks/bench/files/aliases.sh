@@ -1,0 +1,3 @@
+alias s='systemctl status'
+alias cs='ceph -s'
+alias df='df -h'
