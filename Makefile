@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup check fuzz bench docs clean
+.PHONY: help build demo test setup check fuzz bench bench-peers docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 
 bench: ## run the benchmarks: times, allocations, round trips
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on real nodes, and write docs/performance.md (about two hours)
+	@.ci/peers
+	$(GO) test -tags peers -count=1 -timeout 4h -v ./cmd/hlplay/peers -hlplay $(CURDIR)/bin/hlplay -page $(CURDIR)/docs/performance.md
 
 docs: ## write docs/modules.md and docs/functions.md anew from the code
 	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run TestReference ./cmd/hlplay

@@ -1,0 +1,166 @@
+//go:build linux && peers
+
+package peers
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hlplay/engine/lab/delay"
+	"hlplay/engine/lab/nspawn"
+)
+
+// added are what the nodes need beside what every node has: Python for Ansible's modules, and the
+// packages and files that the playbook speaks of.
+var added = []string{"initramfs-tools", "iperf3", "logrotate", "python3", "python3-apt", "rsyslog", "smartmontools", "udev"}
+
+// bare is what is done to a fresh node: settings start from the kernel's own values, not from those of
+// the machine that the nodes run on.
+const bare = `mkdir -p /etc/network/interfaces.d
+systemctl --quiet enable --now iperf3
+cd /proc/sys/net/ipv4
+for s in ip_forward:0 conf/all/rp_filter:0 conf/default/rp_filter:0 conf/all/accept_redirects:1 conf/default/accept_redirects:1 \
+	conf/all/send_redirects:1 conf/all/accept_source_route:0 conf/all/log_martians:0 icmp_echo_ignore_broadcasts:1 tcp_syncookies:1 \
+	tcp_keepalive_time:7200 tcp_fin_timeout:60 tcp_mtu_probing:0 tcp_slow_start_after_idle:1; do
+	echo "${s#*:}" >"${s%:*}"
+done
+echo 32768 60999 >ip_local_port_range`
+
+// site is three fresh nodes and how to reach them from some distance.
+type site struct {
+	*nspawn.Nodes
+	rtt     time.Duration
+	proxies []*delay.Proxy
+	// endpoints are where the nodes' sshd are reached, in their order.
+	endpoints []string
+	home      string // of the tools: inventories, host keys, control sockets
+}
+
+// open boots three nodes; without a round trip time they are reached directly.
+func open(t *testing.T, rtt time.Duration) *site {
+	t.Helper()
+	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Packages: added, Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{Nodes: n, rtt: rtt, home: filepath.Join(n.Dir, "home")}
+	t.Cleanup(s.close(t))
+	if err := os.Mkdir(s.home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, node := range n.List {
+		s.endpoints = append(s.endpoints, net.JoinHostPort(node.Address.String(), "22"))
+		if _, err := node.Exec(t.Context(), "sh", "-euc", bare); err != nil {
+			t.Fatal(err)
+		}
+		if rtt == 0 {
+			continue
+		}
+		listener, err := n.Listen(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.proxies = append(s.proxies, delay.Start(listener, func() (net.Conn, error) { return n.Dial(net.JoinHostPort(node.Address.String(), "22")) }, rtt))
+		s.endpoints[i] = listener.Addr().String()
+	}
+	if err := s.inventories(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *site) close(t *testing.T) func() {
+	return func() {
+		for _, p := range s.proxies {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// inventories writes what the tools need to know of the nodes.
+func (s *site) inventories() error {
+	own, err := s.Nodes.Inventory(nspawn.Root)
+	if err != nil {
+		return err
+	}
+	keys, err := os.ReadFile(filepath.Join(filepath.Dir(own), "known_hosts"))
+	if err != nil {
+		return err
+	}
+	hostKeys := map[string]string{}
+	for line := range strings.Lines(string(keys)) {
+		address, key, _ := strings.Cut(strings.TrimSpace(line), " ")
+		hostKeys[address] = key
+	}
+	var known, hcl, ini strings.Builder
+	fmt.Fprintf(&hcl, "defaults {\n  user        = \"root\"\n  keys        = [%q]\n  known_hosts = %q\n}\ngroup \"pve\" {\n  hosts = [\"pve1\", \"pve2\", \"pve3\"]\n}\n", s.key(), s.file("known_hosts"))
+	ini.WriteString("[pve]\n")
+	for i, node := range s.List {
+		host, port := s.host(i), s.port(i)
+		name := host
+		if port != "22" {
+			name = "[" + host + "]:" + port
+		}
+		ring := "10.77.1.1" + strconv.Itoa(i+1)
+		fmt.Fprintf(&known, "%s %s\n", name, hostKeys[node.Address.String()])
+		fmt.Fprintf(&hcl, "host %q {\n  address     = %q\n  ssh_address = %q\n  port        = %s\n  vars        = { ring = %q }\n}\n", node.Name, node.Address, host, port, ring)
+		fmt.Fprintf(&ini, "%s ansible_host=%s ansible_port=%s address=%s ring=%s\n", node.Name, host, port, node.Address, ring)
+	}
+	ini.WriteString("[pve:vars]\nansible_user=root\nansible_python_interpreter=/usr/bin/python3\n")
+	for name, text := range map[string]string{"known_hosts": known.String(), "hosts.hcl": hcl.String(), "hosts.ini": ini.String()} {
+		if err := os.WriteFile(s.file(name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *site) host(i int) string {
+	host, _, _ := net.SplitHostPort(s.endpoints[i])
+	return host
+}
+
+func (s *site) port(i int) string {
+	_, port, _ := net.SplitHostPort(s.endpoints[i])
+	return port
+}
+
+func (s *site) file(name string) string { return filepath.Join(s.home, name) }
+
+// key is the private key that logs in.
+func (s *site) key() string { return filepath.Join(s.Dir, "key") }
+
+// counts are what passed through the proxies.
+func (s *site) counts() (all delay.Counts) {
+	for _, p := range s.proxies {
+		c := p.Counts()
+		all.Connections += c.Connections
+		all.Up += c.Up
+		all.Down += c.Down
+		all.Reversals += c.Reversals
+	}
+	return all
+}
+
+// cpu is the processor time of the nodes, together.
+func (s *site) cpu() (all time.Duration, err error) {
+	for _, node := range s.List {
+		cpu, err := node.CPU()
+		if err != nil {
+			return 0, err
+		}
+		all += cpu
+	}
+	return all, nil
+}

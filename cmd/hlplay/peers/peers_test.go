@@ -1,0 +1,113 @@
+//go:build linux && peers
+
+package peers
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// distances are the round trip times to the nodes.
+var distances = []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond}
+
+// row is what is measured together.
+type row struct {
+	what, tool string
+	rtt        time.Duration
+}
+
+func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.rtt) }
+
+// TestPeers measures every tool at every distance and writes the table. A tool has fresh nodes at every
+// distance; where its own first run is not to be measured, hlplay prepares them.
+func TestPeers(t *testing.T) {
+	results := map[row][]result{}
+	defer func() { publish(t, results) }()
+	for _, rtt := range distances {
+		t.Run(distance(rtt), func(t *testing.T) {
+			for _, by := range tools {
+				t.Run(by.name, func(t *testing.T) { compare(t, by, rtt, results) })
+			}
+			if chosen.MatchString("floor converged " + distance(rtt)) {
+				t.Run("floor", func(t *testing.T) {
+					s := open(t, rtt)
+					s.run(t, toolNamed("hlplay"), first)
+					for range runs("PEERS_RUNS", 3) {
+						for name, r := range s.floors(t) {
+							key := row{converged, name, rtt}
+							results[key] = append(results[key], r)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// compare measures one tool at one distance.
+func compare(t *testing.T, by tool, rtt time.Duration, results map[row][]result) {
+	count := runs("PEERS_OTHERS", 1)
+	if by.name == "hlplay" {
+		count = runs("PEERS_RUNS", 3)
+	}
+	var s *site
+	note := func(what string) {
+		if key := (row{what, by.name, rtt}); chosen.MatchString(key.String()) {
+			results[key] = append(results[key], s.run(t, by, what))
+		}
+	}
+	wanted := func(what string) bool { return chosen.MatchString(row{what, by.name, rtt}.String()) }
+	if !wanted(first) && !wanted(converged) && !wanted(check) {
+		return
+	}
+	if wanted(first) {
+		for range count {
+			s = open(t, rtt)
+			note(first)
+		}
+	} else {
+		s = open(t, rtt)
+		s.run(t, toolNamed("hlplay"), first)
+	}
+	for _, what := range []string{converged, check} {
+		for range count {
+			note(what)
+		}
+	}
+}
+
+// runs is how often something is measured.
+func runs(variable string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// median is the middle of what results say; of an even number of them, the lower middle.
+func median[T cmp.Ordered](of []result, what func(result) T) T {
+	var all []T
+	for _, r := range of {
+		all = append(all, what(r))
+	}
+	slices.Sort(all)
+	return all[(len(all)-1)/2]
+}
+
+// ratio is how many times more something is.
+func ratio(of, than float64) string {
+	if than == 0 || of == 0 {
+		return "–"
+	}
+	switch x := of / than; {
+	case x < 10:
+		return fmt.Sprintf("%.1f×", x)
+	default:
+		return fmt.Sprintf("%.0f×", x)
+	}
+}

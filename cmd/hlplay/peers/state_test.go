@@ -1,0 +1,55 @@
+//go:build linux && peers
+
+package peers
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// state prints all that the playbook manages, and all else that lies in /etc. The file of settings is
+// compared by what it says, because the tools put blanks and comments differently; sshd's keys, the machine's id
+// and the password of a test's account are each node's own.
+const state = `cd /etc
+list() { find . -xdev ! -name 'ssh_host_*' ! -name machine-id ! -name 'shadow*' ! -path ./sysctl.d/90-node.conf "$@"; }
+list -printf '%p %y %m %u %g %l\n' | sort
+list -type f -exec sha256sum {} + | sort -k2
+sed '/^#/d; s/ *= */ = /' sysctl.d/90-node.conf | sort
+stat -c '%n %a %U %G' sysctl.d/90-node.conf
+for s in $(sed '/^#/d; s/ *=.*//' sysctl.d/90-node.conf | sort); do sysctl "$s"; done
+dpkg-query -W -f '${Package} ${Version} ${Status}\n'
+systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,TasksMax ssh.service cron.service rsyslog.service dbus.service systemd-logind.service \
+	systemd-journald.service iperf3.service systemd-networkd.service logrotate.timer systemd-tmpfiles-clean.timer
+sshd -T`
+
+// TestSameWork has two tools prepare fresh nodes and compares what has become of them: node by node,
+// every file in /etc and its mode and owner, the kernel's settings, packages, units, and what sshd says.
+func TestSameWork(t *testing.T) {
+	states := map[string]map[string][]string{}
+	for _, name := range []string{"mitogen", "hlplay"} {
+		s := open(t, 0)
+		s.run(t, toolNamed(name), first)
+		states[name] = s.state(t)
+	}
+	for node, want := range states["mitogen"] {
+		if diff := cmp.Diff(want, states["hlplay"][node]); diff != "" {
+			t.Errorf("%s differs (-Ansible +hlplay):\n%s", node, diff)
+		}
+		t.Logf("%s: %d lines of state are compared", node, len(want))
+	}
+}
+
+func (s *site) state(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, node := range s.List {
+		out, err := node.Exec(t.Context(), "sh", "-euc", state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[node.Name] = strings.Split(out, "\n")
+	}
+	return all
+}

@@ -1,0 +1,221 @@
+// Package delay puts distance between a client and a server: a TCP proxy that holds every byte for half a
+// round trip in each direction, and counts what passes. Benchmarks use it to measure over SSH what a
+// controller costs that is not next door to its hosts.
+//
+// It models latency alone: no loss, no limited bandwidth, no slow start. As it ends TCP next to the server, it
+// also hides what Nagle's algorithm and delayed acknowledgements would cost between the two.
+package delay
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Counts are what passed through a proxy since it was started.
+type Counts struct {
+	Connections int
+	// Up is bytes from clients to the server, Down those from the server.
+	Up, Down int64
+	// Reversals is how often the direction changed on a connection as its client sees it, summed over
+	// connections. Two of them are a round trip.
+	Reversals int
+}
+
+// RoundTrips is how often clients waited for the server.
+func (c Counts) RoundTrips() int { return c.Reversals / 2 }
+
+// Proxy forwards connections to one server.
+type Proxy struct {
+	listener net.Listener
+	dial     func() (net.Conn, error)
+	half     time.Duration
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	counts Counts
+	open   map[net.Conn]bool
+	closed bool
+	failed error
+}
+
+// Start forwards what the listener accepts to what dial connects to, as if the round trip took rtt. The
+// proxy takes the listener over.
+func Start(listener net.Listener, dial func() (net.Conn, error), rtt time.Duration) *Proxy {
+	p := &Proxy{listener: listener, dial: dial, half: rtt / 2, open: map[net.Conn]bool{}}
+	p.running.Go(p.accept)
+	return p
+}
+
+// Counts may be called at any time.
+func (p *Proxy) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts
+}
+
+// Close ends all connections at once and waits until nothing of the proxy is left. The error is the first
+// that a connection to the server met.
+func (p *Proxy) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	for c := range p.open {
+		c.Close()
+	}
+	p.mu.Unlock()
+	p.listener.Close()
+	p.running.Wait()
+	return p.failed
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		if p.keep(client) {
+			p.running.Go(func() { p.serve(client) })
+		}
+	}
+}
+
+// keep notes a connection, to be closed with the proxy; it is refused once that has happened.
+func (p *Proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		c.Close()
+		return false
+	}
+	p.open[c] = true
+	return true
+}
+
+func (p *Proxy) drop(c net.Conn) {
+	c.Close()
+	p.mu.Lock()
+	delete(p.open, c)
+	p.mu.Unlock()
+}
+
+// serve charges for the handshake what TCP would: the client has a connection one round trip after its
+// first packet, and the server half a round trip later.
+func (p *Proxy) serve(client net.Conn) {
+	defer p.drop(client)
+	established := time.Now().Add(2 * p.half)
+	p.mu.Lock()
+	p.counts.Connections++
+	p.mu.Unlock()
+	turn := &turns{proxy: p}
+	up := p.depart(client, func() time.Time {
+		if now := time.Now(); now.After(established) {
+			return now
+		}
+		return established
+	}, turn.up)
+	time.Sleep(3 * p.half)
+	server, err := p.dial()
+	if err != nil {
+		p.mu.Lock()
+		p.failed = errors.Join(p.failed, err)
+		p.mu.Unlock()
+		client.Close()
+		for range up { // until its reader has seen that
+		}
+		return
+	}
+	if !p.keep(server) {
+		client.Close()
+	}
+	defer p.drop(server)
+	down := p.depart(server, time.Now, nil)
+	var both sync.WaitGroup
+	both.Go(func() { arrive(server, client, up, nil) })
+	both.Go(func() { arrive(client, server, down, turn.down) })
+	both.Wait()
+}
+
+// chunk is bytes that arrive at a time; without bytes, it is the end of them.
+type chunk struct {
+	bytes []byte
+	due   time.Time
+}
+
+// inFlight is how many chunks may be on their way in one direction, far more than a window of SSH holds.
+const inFlight = 4096
+
+// depart reads what a connection sends until its end. Sent says when what was read now counts as sent;
+// read is told how much it was.
+func (p *Proxy) depart(from net.Conn, sent func() time.Time, read func(int)) <-chan chunk {
+	way := make(chan chunk, inFlight)
+	go func() {
+		defer close(way)
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buffer)
+			if n > 0 {
+				if read != nil {
+					read(n)
+				}
+				way <- chunk{append([]byte(nil), buffer[:n]...), sent().Add(p.half)}
+			}
+			if err != nil {
+				way <- chunk{due: sent().Add(p.half)}
+				return
+			}
+		}
+	}()
+	return way
+}
+
+// arrive writes what is on its way when it is due; written is told how much.
+func arrive(to, from net.Conn, way <-chan chunk, written func(int)) {
+	broken := false
+	for c := range way {
+		time.Sleep(time.Until(c.due))
+		switch {
+		case broken:
+		case c.bytes == nil:
+			finish(to)
+		default:
+			if written != nil {
+				written(len(c.bytes))
+			}
+			if _, err := to.Write(c.bytes); err != nil {
+				broken = true
+				from.Close()
+			}
+		}
+	}
+}
+
+// finish tells the other side that no more bytes come, where the connection can end in one direction.
+func finish(c net.Conn) {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+		return
+	}
+	c.Close()
+}
+
+// turns counts the bytes of one connection, and in which direction the last of them went.
+type turns struct {
+	proxy *Proxy
+	last  int
+}
+
+func (t *turns) up(n int)   { t.note(1, int64(n), 0) }
+func (t *turns) down(n int) { t.note(-1, 0, int64(n)) }
+
+func (t *turns) note(direction int, up, down int64) {
+	t.proxy.mu.Lock()
+	defer t.proxy.mu.Unlock()
+	t.proxy.counts.Up += up
+	t.proxy.counts.Down += down
+	if t.last != direction {
+		t.last = direction
+		t.proxy.counts.Reversals++
+	}
+}
