@@ -13,6 +13,10 @@ import (
 // widest is how many tasks are planned ahead at most while nothing changes.
 const widest = 1000
 
+// hostsAtOnce is on how many hosts tasks are planned ahead at a time. Each of them connects, and has a
+// goroutine for each task meanwhile; what is planned needs little.
+const hostsAtOnce = 64
+
 // ahead plans a host's upcoming tasks before their turn, as a processor executes past a branch. While
 // nothing changes, all plans are there when they are wanted, from two or three flights. When a step
 // is applied the plans behind it are dropped, and the window shrinks, for a host that changes once
@@ -122,7 +126,7 @@ func (a *ahead) alongside(fn func(ctx context.Context)) {
 // startLocked starts planning s (if not nil) and what the window allows behind the slot whose turn it
 // is, all held until each has said what it reads first.
 func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
-	var begin []func()
+	var begin []func(done func())
 	var first *future
 	if s != nil {
 		first = a.futureLocked(s, nil, &begin)
@@ -141,14 +145,31 @@ func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
 	if len(begin) == 0 && also == nil {
 		return first
 	}
-	a.h.observed.Go(a.r.ctx, func(ctx context.Context) {
-		for _, b := range begin {
-			b()
+	var begun sync.WaitGroup
+	begun.Add(len(begin))
+	start := func() {
+		a.h.observed.Go(a.r.ctx, func(ctx context.Context) {
+			for _, b := range begin {
+				b(begun.Done)
+			}
+			if also != nil {
+				also(ctx)
+			}
+		})
+	}
+	if also != nil || len(begin) <= 2 {
+		start()
+		return first
+	}
+	go func() {
+		select {
+		case a.r.planning <- struct{}{}:
+			defer func() { <-a.r.planning }()
+		case <-a.r.ctx.Done(): // the plans find that for themselves
 		}
-		if also != nil {
-			also(ctx)
-		}
-	})
+		start()
+		begun.Wait()
+	}()
 	return first
 }
 
@@ -192,13 +213,14 @@ func (a *ahead) producersLocked(i int) (from map[string]*future, ok bool) {
 }
 
 // futureLocked makes the future of a slot; calling what it adds to begin sets it to work.
-func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func()) *future {
+func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(done func())) *future {
 	ctx, cancel := context.WithCancel(a.r.ctx)
 	ctx, saw := observe.Track(ctx)
 	f := &future{cancel: cancel, saw: saw}
 	a.futures[s] = f
-	*begin = append(*begin, func() {
+	*begin = append(*begin, func(done func()) {
 		a.h.observed.Go(ctx, func(ctx context.Context) {
+			defer done()
 			defer cancel()
 			defer f.ready.Happen()
 			if results, ok := a.foresee(ctx, s, from); ok {

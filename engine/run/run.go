@@ -57,7 +57,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	r := &runner{
 		options: o, playbook: pb, inventory: inv,
-		hosts: map[string]*host{}, handlers: map[handlerKey]notice{},
+		planning: make(chan struct{}, hostsAtOnce), hosts: map[string]*host{}, handlers: map[handlerKey]notice{},
 		hostsValue: inv.HostsValue(), groupsValue: inv.GroupsValue(),
 		started: o.Clock.Now(),
 	}
@@ -148,6 +148,9 @@ type runner struct {
 	playValues     map[*lang.Play]cty.Value // what expressions see as `play`, with peers as its hosts
 	leader         string                   // the first host of the task whose turn it is
 	slotsOf        map[*lang.Play]map[*lang.Task]*slot
+
+	// planning has room for the hosts that are planned ahead at a time.
+	planning chan struct{}
 
 	reportMu sync.Mutex
 }
