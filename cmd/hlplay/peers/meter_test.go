@@ -24,7 +24,7 @@ import (
 type usage struct {
 	Wall, User, System time.Duration
 	// Largest is the greatest resident size of one process, Together that of all at the same time with what
-	// they share counted once (proportional set size, looked at twice a second). Both in bytes.
+	// they share counted once (proportional set size, looked at now and then, twice a second at last). Both in bytes.
 	Largest, Together int64
 	Exit              int
 }
@@ -117,13 +117,15 @@ func meter(argv []string) error {
 // sample looks at the memory of all descendants until done, and then says the most that it saw.
 func sample(done <-chan struct{}, most chan<- int64) {
 	var peak int64
+	pause := 50 * time.Millisecond
 	for {
 		select {
 		case <-done:
 			most <- peak
 			return
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(pause):
 			peak = max(peak, together(os.Getpid()))
+			pause = min(2*pause, 500*time.Millisecond)
 		}
 	}
 }

@@ -43,7 +43,24 @@ type site struct {
 }
 
 // open boots three nodes; without a round trip time they are reached directly.
-func open(t *testing.T, rtt time.Duration) *site {
+func open(t testing.TB, rtt time.Duration) *site {
+	t.Helper()
+	if rtt == 0 {
+		return prepare(t, 0, nil)
+	}
+	return prepare(t, rtt, func(n *nspawn.Nodes) (net.Listener, error) { return n.Listen(0) })
+}
+
+// openHere boots three nodes that this process itself can reach, through proxies also where there is no
+// delay.
+func openHere(t testing.TB, rtt time.Duration) *site {
+	t.Helper()
+	return prepare(t, rtt, func(*nspawn.Nodes) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+}
+
+// prepare boots three nodes and a proxy for each of them, which listens where listen says; without it there
+// are none.
+func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Listener, error)) *site {
 	t.Helper()
 	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Packages: added, Log: t.Logf})
 	if err != nil {
@@ -59,14 +76,15 @@ func open(t *testing.T, rtt time.Duration) *site {
 		if _, err := node.Exec(t.Context(), "sh", "-euc", bare); err != nil {
 			t.Fatal(err)
 		}
-		if rtt == 0 {
+		if listen == nil {
 			continue
 		}
-		listener, err := n.Listen(0)
+		listener, err := listen(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.proxies = append(s.proxies, delay.Start(listener, func() (net.Conn, error) { return n.Dial(net.JoinHostPort(node.Address.String(), "22")) }, rtt))
+		sshd := s.endpoints[i]
+		s.proxies = append(s.proxies, delay.Start(listener, func() (net.Conn, error) { return n.Dial(sshd) }, rtt))
 		s.endpoints[i] = listener.Addr().String()
 	}
 	if err := s.inventories(); err != nil {
@@ -75,7 +93,7 @@ func open(t *testing.T, rtt time.Duration) *site {
 	return s
 }
 
-func (s *site) close(t *testing.T) func() {
+func (s *site) close(t testing.TB) func() {
 	return func() {
 		for _, p := range s.proxies {
 			if err := p.Close(); err != nil {
