@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
-	"sort"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,27 +133,25 @@ func verdict(ctx context.Context, recap report.Recap, err error) error {
 	return &exitError{code: code}
 }
 
+// list prints what --list-tasks, --list-tags and --list-hosts ask for.
 func (f *runFlags) list(pb *lang.Playbook, inv *inventory.Inventory) error {
+	limit := inv.Hosts
+	if f.limit != "" {
+		var err error
+		if limit, err = inv.Match(f.limit); err != nil {
+			return fmt.Errorf("--limit: %w", err)
+		}
+	}
 	tags := map[string]bool{}
 	for _, play := range pb.Plays {
 		hosts, err := inv.Match(play.Hosts)
 		if err != nil {
 			return err
 		}
-		if f.listTasks || f.listHosts {
-			fmt.Printf("%s (%s)\n", play.Name, play.Hosts)
-		}
-		if f.listHosts {
-			limit := hosts
-			if f.limit != "" {
-				if limit, err = inv.Match(f.limit); err != nil {
-					return fmt.Errorf("--limit: %w", err)
-				}
-			}
-			for _, h := range hosts {
-				if slices.Contains(limit, h) {
-					fmt.Printf("  %s\n", h.Name)
-				}
+		var lines []string
+		for _, h := range hosts {
+			if f.listHosts && slices.Contains(limit, h) {
+				lines = append(lines, "  "+h.Name)
 			}
 		}
 		for _, t := range play.AllTasks() {
@@ -163,19 +162,15 @@ func (f *runFlags) list(pb *lang.Playbook, inv *inventory.Inventory) error {
 				tags[tag] = true
 			}
 			if f.listTasks {
-				fmt.Printf("  %s  %v\n", t.Name, t.Tags)
+				lines = append(lines, fmt.Sprintf("  %s  [%s]", t.Name, strings.Join(t.Tags, ", ")))
 			}
+		}
+		if len(lines) > 0 {
+			fmt.Printf("%s (%s)\n%s\n", play.Name, play.Hosts, strings.Join(lines, "\n"))
 		}
 	}
 	if f.listTags {
-		var all []string
-		for tag := range tags {
-			all = append(all, tag)
-		}
-		sort.Strings(all)
-		for _, tag := range all {
-			fmt.Println(tag)
-		}
+		fmt.Println(strings.Join(slices.Sorted(maps.Keys(tags)), "\n"))
 	}
 	return nil
 }

@@ -217,6 +217,9 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome
 		}
 		plan := it.plan
 		for _, step := range plan.Steps {
+			if it.secret {
+				step.Diff = veiled(step.Diff)
+			}
 			if err := t.step(ctx, s, h, step, &o); err != nil {
 				// Without an answer, the step may be done.
 				o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
@@ -258,6 +261,19 @@ func (o outcome) with(end outcome) outcome {
 		end.output = strings.TrimSpace(tail(o.last.Stdout, 5) + "\n" + tail(o.last.Stderr, 10))
 	}
 	return end
+}
+
+// veiled is a diff that says only that something sensitive changes: what is replaced may be the secret of
+// yesterday, which nobody has marked.
+func veiled(d *modules.Diff) *modules.Diff {
+	if d == nil {
+		return nil
+	}
+	v := modules.Diff{Subject: d.Subject, After: "(sensitive)"}
+	if d.Before != "" {
+		v.Before = "(sensitive, another)"
+	}
+	return &v
 }
 
 // step carries out one step, or predicts it in check mode.

@@ -29,7 +29,10 @@ type decision struct {
 
 // itemPlan is the plan of a task, or of one round of its for_each.
 type itemPlan struct {
-	key    string // empty without for_each
+	key string // empty without for_each
+	// secret says that sensitive values went into the module's arguments: then what they replace is as
+	// secret, and no diff is shown.
+	secret bool
 	module modules.Module
 	plan   modules.Plan
 	err    error
@@ -122,6 +125,7 @@ func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]
 		for _, secret := range secrets {
 			r.options.Redactor.Add(secret)
 		}
+		it.secret = len(secrets) > 0
 		it.module, it.err = module, err
 		if scoped, ok := module.(modules.Scoped); ok && err == nil {
 			d.scope = max(d.scope, scoped.Scope())

@@ -18,7 +18,7 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "modprobe",
-	Summary: "Kernel modules: loaded now and at boot, options, blacklist.",
+	Summary: "Kernel modules: loaded now and at boot, options, blacklist",
 	Doc: `Loads kernel modules at once and lists them in /etc/modules-load.d/hlplay.conf, from which they are loaded at every
 boot. Options, blacklisted modules and soft dependencies are kept in /etc/modprobe.d/hlplay.conf; when that file changes,
 the initramfs images of all kernels are built anew (update-initramfs -u -k all), because modules may be loaded from

@@ -16,7 +16,7 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "reboot",
-	Summary: "Restarts a host if there is a reason, and waits for it to be back.",
+	Summary: "Restarts a host if there is a reason, and waits for it to be back",
 	Doc: `Reboots when one of the given reasons holds, waits until the host answers again, and proves by the kernel's boot id
 that it really was a new boot. Without a reason that holds nothing is done, so the task can stay in the playbook.
 

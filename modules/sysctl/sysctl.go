@@ -18,7 +18,7 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "sysctl",
-	Summary: "Kernel settings, now and at boot.",
+	Summary: "Kernel settings, now and at boot",
 	Doc: `Sets kernel settings at once (sysctl -w) and writes them to a file of /etc/sysctl.d, from which they are set at
 every boot. Lines of other settings and comments in that file stay as they are.
 
