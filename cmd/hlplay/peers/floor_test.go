@@ -5,9 +5,12 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -55,29 +58,61 @@ func floor(args []string) error {
 	var all sync.WaitGroup
 	for i, host := range hosts {
 		all.Go(func() {
-			client, err := ssh.Dial("tcp", host, &ssh.ClientConfig{
-				User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
-				HostKeyCallback: known.HostKeyCallback(), HostKeyAlgorithms: known.HostKeyAlgorithms(host),
-			})
-			if err != nil {
-				failed[i] = err
-				return
+			p := &phases{since: time.Now()}
+			failed[i] = p.read(host, key, known)
+			if i == 0 && failed[i] == nil {
+				fmt.Println(strings.Join(p.took, ", "))
 			}
-			defer client.Close()
-			session, err := client.NewSession()
-			if err != nil {
-				failed[i] = err
-				return
-			}
-			out, err := session.Output(reads)
-			if err == nil && len(out) < 10_000 {
-				err = fmt.Errorf("%s: only %d bytes were read", host, len(out))
-			}
-			failed[i] = err
 		})
 	}
 	all.Wait()
 	return errors.Join(failed...)
+}
+
+// phases say what a connection spends its time on.
+type phases struct {
+	since time.Time
+	took  []string
+}
+
+func (p *phases) end(of string) {
+	now := time.Now()
+	p.took = append(p.took, fmt.Sprintf("%s %.0f ms", of, ms(now.Sub(p.since))))
+	p.since = now
+}
+
+// read does the reads on one host.
+func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) error {
+	tcp, err := net.DialTimeout("tcp", host, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	defer tcp.Close()
+	p.end("TCP")
+	conn, channels, requests, err := ssh.NewClientConn(tcp, host, &ssh.ClientConfig{
+		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyAlgorithms: known.HostKeyAlgorithms(host),
+		HostKeyCallback: func(name string, address net.Addr, k ssh.PublicKey) error {
+			p.end("versions and key exchange")
+			return known.HostKeyCallback()(name, address, k)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.end("authentication")
+	client := ssh.NewClient(conn, channels, requests)
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		return err
+	}
+	p.end("session")
+	out, err := session.Output(reads)
+	if err == nil && len(out) < 10_000 {
+		err = fmt.Errorf("%s: only %d bytes were read", host, len(out))
+	}
+	p.end("command and reads")
+	return err
 }
 
 // floors measures the two lower bounds on a site.
@@ -103,7 +138,7 @@ func (s *site) floors(t *testing.T) map[string]result {
 		connections := max(1, after.Connections-before.Connections)
 		took[name] = result{usage: u, up: after.Up - before.Up, down: after.Down - before.Down,
 			roundTrips: (after.Reversals - before.Reversals) / 2 / connections}
-		t.Logf("%-8s %6s: %.3f s, controller %.3f s, %d round trips", name, distance(s.rtt), u.Wall.Seconds(), u.CPU().Seconds(), took[name].roundTrips)
+		t.Logf("%-8s %6s: %.3f s, controller %.3f s, %d round trips; %s", name, distance(s.rtt), u.Wall.Seconds(), u.CPU().Seconds(), took[name].roundTrips, strings.TrimSpace(output))
 	}
 	return took
 }

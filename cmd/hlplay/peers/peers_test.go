@@ -27,7 +27,7 @@ func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.r
 // distance; where its own first run is not to be measured, hlplay prepares them.
 func TestPeers(t *testing.T) {
 	results := map[row][]result{}
-	defer func() { publish(t, results) }()
+	defer func() { publish(t, "peers", results) }()
 	for _, rtt := range distances {
 		t.Run(distance(rtt), func(t *testing.T) {
 			for _, by := range tools {
@@ -44,6 +44,36 @@ func TestPeers(t *testing.T) {
 						}
 					}
 				})
+			}
+		})
+	}
+}
+
+// TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables in place of
+// the proxies, which end TCP next to the nodes and so hide what it costs.
+func TestRealPackets(t *testing.T) {
+	results := map[row][]result{}
+	defer func() { publish(t, "packets", results) }()
+	for _, rtt := range distances[1:] {
+		t.Run(distance(rtt), func(t *testing.T) {
+			s := open(t, 0)
+			s.run(t, toolNamed("hlplay"), first)
+			for _, node := range s.List {
+				if err := node.LengthenCable(t.Context(), rtt); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.rtt = rtt
+			for range runs("PEERS_RUNS", 3) {
+				took := s.floors(t)
+				for _, what := range []string{converged, check} {
+					key := row{what, "hlplay", rtt}
+					results[key] = append(results[key], s.run(t, toolNamed("hlplay"), what))
+				}
+				for name, r := range took {
+					key := row{converged, name, rtt}
+					results[key] = append(results[key], r)
+				}
 			}
 		})
 	}

@@ -62,8 +62,8 @@ func seconds(d time.Duration) string {
 	}
 }
 
-// publish prints the table and writes it into the page, if one is given.
-func publish(t *testing.T, results map[row][]result) {
+// publish prints a table and writes it into the page, if one is given, between the markers of that name.
+func publish(t *testing.T, name string, results map[row][]result) {
 	if len(results) == 0 {
 		return
 	}
@@ -72,7 +72,7 @@ func publish(t *testing.T, results map[row][]result) {
 	if *page == "" {
 		return
 	}
-	const begin, end = "<!-- peers: written by `make bench-peers` -->\n", "<!-- end of peers -->"
+	begin, end := "<!-- "+name+": written by `make bench-peers` -->\n", "<!-- end of "+name+" -->"
 	old, err := os.ReadFile(*page)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,110 @@
+//go:build linux
+
+package nspawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFrame is room for the largest segment that the kernel hands to a virtual interface whole (64 KiB),
+// with its headers.
+const maxFrame = 1<<16 + 256
+
+// framesInFlight bounds what a cable holds in one direction.
+const framesInFlight = 4096
+
+// LengthenCable replaces the node's network cable by one so long that a round trip takes rtt: every frame is
+// held half of that in each direction. Unlike a proxy it leaves TCP between the two ends alone, with its
+// acknowledgements, Nagle's algorithm and slow start. It lasts until the node reboots or the
+// nodes are closed.
+func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
+	n := node.nodes
+	// The node's end stays as it is; in its place, one end of another pair is plugged into the bridge, and
+	// frames are carried between the other end and the node's by hand.
+	near, far := "vn-"+node.Name, "vf-"+node.Name
+	for _, args := range [][]string{
+		{"link", "set", node.plug(), "nomaster"},
+		{"link", "add", near, "type", "veth", "peer", "name", far},
+		{"link", "set", near, "master", bridge, "up"},
+		{"link", "set", far, "up"},
+	} {
+		if err := n.ip(ctx, args...); err != nil {
+			return err
+		}
+	}
+	var ends [2]*os.File
+	err := n.inside.do(func() (err error) {
+		for i, name := range []string{node.plug(), far} {
+			if ends[i], err = openInterface(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("long cable of node %s: %w", node.Name, err)
+	}
+	go carry(ends[0], ends[1], rtt/2)
+	go carry(ends[1], ends[0], rtt/2)
+	return nil
+}
+
+// openInterface opens a raw socket that reads what an interface receives and sends what is written
+// (packet(7)). Each frame has a header (virtio_net_hdr) that says what the sender left to the hardware:
+// checksums, and the cutting of large segments.
+func openInterface(name string) (*os.File, error) {
+	card, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, err
+	}
+	all := uint16(unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8) // in network order
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("packet socket: %w", err)
+	}
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: card.Index}),
+	)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("packet socket of %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// carry takes frames from one interface to another, each held for a time, until an interface is gone.
+func carry(from, to *os.File, hold time.Duration) {
+	type frame struct {
+		bytes []byte
+		due   time.Time
+	}
+	way := make(chan frame, framesInFlight)
+	go func() {
+		for f := range way {
+			time.Sleep(time.Until(f.due))
+			to.Write(f.bytes) // a cable loses frames without a word; TCP sends them again
+		}
+		to.Close()
+	}()
+	defer close(way)
+	buffer := make([]byte, maxFrame)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		select {
+		case way <- frame{append([]byte(nil), buffer[:n]...), time.Now().Add(hold)}:
+		default: // full, and lost
+		}
+	}
+}
