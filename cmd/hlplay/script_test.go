@@ -26,6 +26,7 @@ import (
 //	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
 //	fault NODE KIND           from now on the node fails in that way
 //	node NODE COMMAND…        run a command on a node, past hlplay; its output can be inspected
+//	await NODE PROGRAM        wait until the node has started a program of that name
 //	writes NODE               what was written on a node so far, as the output; and forget it
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -41,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "writes": scriptWrites,
+			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "writes": scriptWrites,
 		},
 		RequireUniqueNames: true,
 	})
@@ -147,6 +148,16 @@ func scriptNode(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stderr(), stderr.String())
 	if (code != 0) != neg {
 		ts.Fatalf("exit code %d", code)
+	}
+}
+
+func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await NODE PROGRAM")
+	}
+	m := scriptMachine(ts, args[0])
+	for m.Starts()[args[1]] == 0 { // bounded by the test's own deadline
+		time.Sleep(time.Millisecond)
 	}
 }
 
