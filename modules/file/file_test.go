@@ -152,6 +152,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
+	f := File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}
+	plan, err := f.Plan(t.Context(), host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := plan.Steps[0].Action.(modules.Run)
+	got := look.Explain(1, nil, []byte("stdin:1:5: syntax error\n"))
+	want := "visudo -cf - refuses the new content of /etc/motd (exit code 1): stdin:1:5: syntax error; nothing was written"
+	if got == nil || got.Error() != want {
+		t.Errorf("the error is %q, expected %q", got, want)
+	}
+}
+
 func TestUnknownFilesStayUnknown(t *testing.T) {
 	h := host(observe.Files.Unknown("/etc/motd", "a package brings it"))
 	f := File{Path: "/etc/motd", Lines: []Line{{Line: "x"}}}
@@ -208,6 +222,8 @@ func TestFaultsInArguments(t *testing.T) {
 		{"source", File{Path: "/etc/x", Source: "/no/such/file"}},
 		{"source", File{Path: "/etc/x", Source: "/no/such/file", Content: text("")}},
 		{"owner", File{Path: "/etc/x", Owner: "0"}},
+		{"validate", File{Path: "/etc/x", State: "directory", Checker: []string{"true"}}},
+		{"validate", File{Path: "/etc/x", Content: text(""), Checker: []string{}}},
 		{"mode", File{Path: "/etc/x", Mode: 0o17777}},
 		{"line.line", File{Path: "/etc/x", Lines: []Line{{}}}},
 		{"line.line", File{Path: "/etc/x", Lines: []Line{{Line: "a\nb"}}}},
