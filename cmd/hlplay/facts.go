@@ -45,7 +45,7 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 			return err
 		}
 		defer stage.Close()
-		inv = stage.Inventory()
+		inv, f.rehearsal = stage.Inventory(), true
 	}
 	facts, err := run.Facts(ctx, inv, pattern, names, f.connect(func(fn func()) { fn() }))
 	if err != nil {

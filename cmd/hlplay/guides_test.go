@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -124,7 +123,7 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 		t.Fatal(err)
 	}
 	kept := &report.Recorder{}
-	connect := &connectFlags{sshConfig: os.DevNull}
+	connect := &connectFlags{rehearsal: true}
 	_, err = run.Run(t.Context(), pb, inv, run.Options{
 		Check: check, Reporter: kept, Clock: labClock{s.lab}, Connect: connect.connect(func(fn func()) { fn() }),
 	})

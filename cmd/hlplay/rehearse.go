@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
 	"hlplay/engine/lang"
 	"hlplay/engine/report"
@@ -19,7 +18,6 @@ import (
 // rehearseFlags are the flags of `hlplay rehearse`.
 type rehearseFlags struct {
 	inputFlags
-	connectFlags
 	outputFlags
 	selectFlags
 }
@@ -91,9 +89,8 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 	o.Redactor = report.NewRedactor()
 	o.Reporter = report.Redact(report.Tee(out, kept), o.Redactor)
 	o.Clock = labClock{stage}
-	o.Connect = f.connect(func(fn func()) { fn() })
-	var on *inventory.Inventory = stage.Inventory()
-	recap, err := run.Run(ctx, pb, on, o)
+	o.Connect = (&connectFlags{rehearsal: true}).connect(func(fn func()) { fn() })
+	recap, err := run.Run(ctx, pb, stage.Inventory(), o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr
 	}

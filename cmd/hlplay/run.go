@@ -100,7 +100,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 			return err
 		}
 		defer stage.Close()
-		inv, o.Clock = stage.Inventory(), labClock{stage}
+		inv, o.Clock, f.rehearsal = stage.Inventory(), labClock{stage}, true
 	}
 	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
 	recap, err := run.Run(ctx, pb, inv, o)

@@ -100,6 +100,8 @@ type connectFlags struct {
 	askPassword, askSudo bool
 	acceptNew            bool
 	sshConfig            string
+	// rehearsal is set for simulated nodes: the user's own configuration and agent have no say there.
+	rehearsal bool
 }
 
 func (f *connectFlags) add(cmd *cobra.Command) {
@@ -118,6 +120,9 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 	}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew
+	}
+	if f.rehearsal {
+		o.SSHConfig, o.Agent = remote.None, remote.None
 	}
 	return func(ctx context.Context, h *inventory.Host) (remote.Conn, error) {
 		if h.Connection == "local" {
