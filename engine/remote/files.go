@@ -150,17 +150,20 @@ func (s *session) writeLarge(ctx context.Context, f File, attributes []string) (
 	}
 	defer client.Close()
 	temporary, err := s.step(ctx, f, makeScript, attributes[:2], nil)
+	if errors.Is(err, errRefused) { // two sessions at once are too many for this host
+		return false, nil
+	}
 	if err != nil {
 		return true, err
 	}
 	uploading, cancel := context.WithTimeout(ctx, DefaultLimit)
 	defer cancel()
 	_, err = wait(uploading, func() (struct{}, error) { return struct{}{}, upload(client, temporary, f.Content) })
+	client.Close()
 	if err == nil {
 		_, err = s.step(ctx, f, moveScript, attributes, nil)
 		return true, err
 	}
-	client.Close()
 	clean, cancelClean := context.WithTimeout(context.WithoutCancel(ctx), slack)
 	defer cancelClean()
 	_, _ = s.step(clean, f, dropScript, attributes[:2], nil) // the first error is the one to tell
@@ -205,7 +208,7 @@ func (s *session) sftp(ctx context.Context) (*sftp.Client, error) {
 	var out io.Reader
 	if s.user == "" {
 		started, err := t.subsystem(ctx, "sftp")
-		if errors.Is(err, errNoSubsystem) {
+		if errors.Is(err, errNoSubsystem) || errors.Is(err, errRefused) {
 			return nil, nil
 		}
 		if err != nil {
@@ -217,6 +220,9 @@ func (s *session) sftp(ctx context.Context) (*sftp.Client, error) {
 		p, out = started, started.Stdout()
 	} else {
 		started, err := s.spawn(ctx, true)
+		if errors.Is(err, errRefused) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -112,6 +112,9 @@ const (
 	firstPause   = 50 * time.Millisecond
 )
 
+// errRefused says that a host opens no further session for now.
+var errRefused = errors.New("the host refused a session")
+
 // channel opens a session. A host that has just closed one may refuse the next for a moment.
 func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
 	type opened struct {
@@ -149,7 +152,7 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 			return nil, nil, fmt.Errorf("the host opened no session: %w", err)
 		}
 		if attempt == openAttempts {
-			return nil, nil, fmt.Errorf("the host refused a session %d times (is MaxSessions in its sshd_config very low?): %w", attempt, err)
+			return nil, nil, fmt.Errorf("%w %d times (is MaxSessions in its sshd_config very low?): %w", errRefused, attempt, err)
 		}
 		select {
 		case <-time.After(pause):

@@ -3,6 +3,11 @@
 package e2e
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,4 +33,154 @@ func TestReboot(t *testing.T) {
 	for _, task := range o.tasks {
 		t.Logf("%s: %s: %s after %s", task.Host, task.Task, task.Status, time.Duration(task.DurationMS)*time.Millisecond)
 	}
+}
+
+// TestHardships runs life.hcl on nodes on which something is unlike a fresh installation: it must
+// not matter.
+func TestHardships(t *testing.T) {
+	const sshd = `systemctl restart ssh`
+	for _, c := range []struct{ name, account, script string }{
+		{"MaxSessions 2", nspawn.Admin, "echo 'MaxSessions 2' >/etc/ssh/sshd_config.d/e2e.conf; " + sshd},
+		{"MaxSessions 10", nspawn.Root, "echo 'MaxSessions 10' >/etc/ssh/sshd_config.d/e2e.conf; " + sshd},
+		{"banner of the login shell", nspawn.Admin, `for f in /etc/profile /home/admin/.profile; do echo 'echo Welcome to this machine' >>$f; done; sed -i '1i echo Welcome, all of you; echo Mind the step >&2' /home/admin/.bashrc /root/.bashrc /etc/bash.bashrc`},
+		{"sudo with a terminal of its own", nspawn.Deploy, `printf 'Defaults !requiretty\nDefaults use_pty\n' >/etc/sudoers.d/e2e; chmod 0440 /etc/sudoers.d/e2e; visudo -cq`},
+		{"sudo that lectures and asks each time", nspawn.Deploy, `printf 'Defaults lecture=always\nDefaults timestamp_timeout=0\n' >/etc/sudoers.d/e2e; chmod 0440 /etc/sudoers.d/e2e; visudo -cq`},
+		{"home not writable", nspawn.Admin, `chown root:root /home/admin; chmod 0555 /home/admin`},
+		{"no home", nspawn.Admin, `mkdir -p /etc/ssh/keys; cp /home/admin/.ssh/authorized_keys /etc/ssh/keys/admin; rm -rf /home/admin; echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/e2e.conf; ` + sshd},
+		{"/tmp noexec", nspawn.Admin, `mount -o remount,noexec,nosuid,nodev /tmp; mount -t tmpfs -o noexec tmpfs /var/tmp; mount -t tmpfs -o noexec tmpfs /dev/shm`},
+		{"locale not C", nspawn.Admin, `printf 'LANG=de_DE.UTF-8\nLC_ALL=de_DE.UTF-8\nLANGUAGE=de\n' | tee /etc/default/locale >>/etc/environment`},
+		{"no sftp", nspawn.Admin, `sed -i '/^Subsystem/d' /etc/ssh/sshd_config; ` + sshd},
+		{"login shell is dash", nspawn.Admin, `usermod -s /bin/sh admin; usermod -s /bin/sh root`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := startNodes(t, "node1")
+			node := n.List[0]
+			install(t, node, installed)
+			shell(t, node, c.script)
+			r := newLife(t, n, c.account)
+			check := r.run(t, "life.hcl", "--check")
+			check.wantCode(t, "check mode", exitOK)
+			first := r.run(t, "life.hcl")
+			first.wantCode(t, "the first run", exitOK)
+			predicted, changed := check.with("changed"), first.with("changed")
+			if !slices.Equal(predicted, changed) || len(changed) != 6 {
+				t.Errorf("check mode predicted %q, the run changed %q; expected all six tasks of both", predicted, changed)
+			}
+			wantLife(t, node, "/srv/life")
+			r.run(t, "life.hcl").wantUnchanged(t, "the second run")
+		})
+	}
+}
+
+// newLife runs life.hcl as one account of the nodes.
+func newLife(t *testing.T, n *nspawn.Nodes, account string, vars ...string) *runner {
+	t.Helper()
+	large := filepath.Join(n.Dir, "large")
+	if err := os.WriteFile(large, []byte(strings.Repeat("a line of a large file\n", 20000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newRunner(t, n, account)
+	r.vars = append([]string{"large=" + large}, vars...)
+	return r
+}
+
+// wantLife asserts what life.hcl says.
+func wantLife(t *testing.T, node *nspawn.Node, dir string) {
+	t.Helper()
+	wantOn(t, node, "cd "+dir+" && ls -A | LC_ALL=C sort | xargs", "0 1 10 11 2 3 4 5 6 7 8 9 large last slow")
+	wantOn(t, node, "cat "+dir+"/11; wc -l <"+dir+"/large; tail -1 "+dir+"/large", "file 11\n20000\na line of a large file")
+	wantOn(t, node, "dpkg-query -W e2e-unwanted 2>/dev/null", "")
+}
+
+// TestAptLock runs while another process holds the lock of the package manager, as
+// unattended-upgrades does: hlplay waits.
+func TestAptLock(t *testing.T) {
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	install(t, node, installed)
+	slow := debianPackage{name: "e2e-slow", version: "1.0", files: map[string]string{"DEBIAN/postinst": "#!/bin/sh\nsleep 8\n"}}
+	content, err := os.ReadFile(slow.build(t, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.ExecInput(t.Context(), string(content), "sh", "-euc", "cat >/root/slow.deb; systemd-run --quiet --unit=holder dpkg --install /root/slow.deb; timeout 20 sh -c 'until pgrep -x sleep >/dev/null; do :; done'"); err != nil {
+		t.Fatal(err)
+	}
+	o := newLife(t, n, nspawn.Root).run(t, "life.hcl")
+	o.wantCode(t, "a run that has to wait for the lock", exitOK)
+	wantLife(t, node, "/srv/life")
+}
+
+// TestFullDisk runs against a target directory on a file system that is too small: one clear error, no
+// half-written file, and the next run goes on where room has been made.
+func TestFullDisk(t *testing.T) {
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	install(t, node, installed)
+	shell(t, node, "mkdir /srv/small && mount -t tmpfs -o size=200k tmpfs /srv/small")
+	r := newLife(t, n, nspawn.Admin, "directory=/srv/small")
+	o := r.run(t, "life.hcl")
+	o.wantCode(t, "a run against a full disk", exitFailed)
+	if failures := o.failures(); !strings.Contains(failures, "/srv/small") || !strings.Contains(strings.ToLower(failures), "space") {
+		t.Errorf("the error does not say that there is no space left in /srv/small:\n%s", failures)
+	}
+	wantOn(t, node, "ls -A /srv/small | LC_ALL=C sort | xargs", "0 1 10 11 2 3 4 5 6 7 8 9")
+	shell(t, node, "mount -o remount,size=10m /srv/small")
+	r.run(t, "life.hcl").wantCode(t, "the run after room was made", exitOK)
+	wantLife(t, node, "/srv/small")
+	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
+}
+
+// TestCutLink pulls a node's cable in mid-run: that node is unreachable, soon and clearly, the others
+// go on, and the next run converges.
+func TestCutLink(t *testing.T) {
+	n := startNodes(t, "node1", "node2")
+	for _, node := range n.List {
+		install(t, node, installed)
+	}
+	cut, whole := n.List[0], n.List[1]
+	r := newLife(t, n, nspawn.Root, "pause=5")
+	pulled := make(chan error, 1)
+	go func() {
+		_, err := cut.Exec(t.Context(), "sh", "-c", `timeout 30 sh -c "until pgrep -x sleep >/dev/null; do :; done"`)
+		pulled <- errors.Join(err, cut.CutLink(t.Context()))
+	}()
+	o := r.run(t, "life.hcl")
+	if err := <-pulled; err != nil {
+		t.Fatal(err)
+	}
+	o.wantCode(t, "a run whose connection is cut", exitUnreachable)
+	if o.status["node1: slow command"] != "unreachable" {
+		t.Errorf("the slow command on node1 is %q, expected unreachable:\n%s", o.status["node1: slow command"], o.text)
+	}
+	t.Logf("after %s: %s", o.took.Round(time.Second), strings.TrimSpace(o.failures()))
+	wantLife(t, whole, "/srv/life")
+	again := r.run(t, "life.hcl")
+	again.wantCode(t, "a run while the cable is out", exitUnreachable)
+	t.Logf("after %s: %s", again.took.Round(time.Second), strings.TrimSpace(again.failures()))
+	if err := cut.RestoreLink(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cut.WaitUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, "life.hcl").wantCode(t, "the run after the cable is back", exitOK)
+	wantLife(t, cut, "/srv/life")
+	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
+}
+
+// TestChangedHostKey meets another host key than the known one: refused, whatever the flags.
+func TestChangedHostKey(t *testing.T) {
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	r := newLife(t, n, nspawn.Root)
+	shell(t, node, "rm /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh")
+	for _, flags := range [][]string{nil, {"--accept-new-host-keys"}} {
+		o := r.run(t, "life.hcl", flags...)
+		o.wantCode(t, "a run against a node with another host key", exitUnreachable)
+		if failures := o.failures(); !strings.Contains(failures, "host key") || !strings.Contains(failures, "changed") {
+			t.Errorf("with %q the error does not say that the host key has changed:\n%s", flags, failures)
+		}
+	}
+	wantOn(t, node, "ls -d /srv/life 2>/dev/null", "")
 }
