@@ -7,7 +7,7 @@ STATICCHECK_VERSION = v0.8.2
 .PHONY: help build demo test setup check fuzz bench bench-peers docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/hlplay
 	$(GO) build -o bin/hlplay ./cmd/hlplay

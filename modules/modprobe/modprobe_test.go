@@ -51,6 +51,8 @@ func TestPlan(t *testing.T) {
 		{"loaded by hand", Module{Modules: []string{"vfio"}}, recorded(observe.File{}, observe.File{}, state("vfio", loaded)), []string{"load vfio at boot"}},
 		{"options", passthrough, recorded(observe.File{}, observe.File{}, state("nouveau", available)),
 			[]string{"configure kernel modules kvm, nouveau in " + OptionsFile, rebuild}},
+		{"options in a container, which has no kernel of its own", passthrough, recorded(observe.File{}, observe.File{}, state("nouveau", available), observe.InstalledKernels.Expect("", nil)),
+			[]string{"configure kernel modules kvm, nouveau in " + OptionsFile}},
 		{"options as desired", passthrough, recorded(observe.File{}, text(configured), state("nouveau", available)), nil},
 		{"an interrupted rebuild", passthrough, recorded(observe.File{}, text(configured), state("nouveau", available), observe.StaleInitramfs.Expect(OptionsFile, true)), []string{rebuild}},
 		{"absent", Module{Modules: []string{"vfio"}, State: "absent"}, recorded(text("vfio\nzfs\n"), observe.File{}), []string{"no longer load vfio at boot"}},
