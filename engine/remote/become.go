@@ -166,7 +166,7 @@ func (s *session) needsPassword(ctx context.Context) (bool, error) {
 	}
 	defer s.read.leave()
 	if !s.read.stands() {
-		sh, prelude, err := s.shell(ctx, readingLoop)
+		sh, prelude, err := s.shell(ctx, false, "", readingLoop)
 		if err != nil {
 			return false, err
 		}

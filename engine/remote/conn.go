@@ -20,13 +20,15 @@ type conn struct {
 	// askSudo says that sudo may ask for a password, which the user is then asked for.
 	askSudo bool
 	flights atomic.Int64
+	// acting has a place for each acting shell.
+	acting chan struct{}
 
 	mu    sync.Mutex
 	users map[string]*session
 }
 
 func newConn(t transport, name, address, login string) *conn {
-	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}}
+	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing)}
 	c.session = newSession(c, "")
 	return c
 }
@@ -110,7 +112,7 @@ type session struct {
 	conn *conn
 	user string // empty for the login user
 	read *lane
-	act  *lane // of use only where sudo asks for a password
+	act  *lane
 
 	mu sync.Mutex
 	// withPassword says that sudo asked for one.
@@ -195,7 +197,7 @@ func (s *session) exchange(ctx context.Context, l *lane, loop string, text []byt
 		return nil, s.conn.unreachable(err)
 	}
 	if !l.stands() {
-		sh, prelude, err := s.shell(ctx, loop)
+		sh, prelude, err := s.shell(ctx, false, "", loop)
 		if err != nil {
 			return nil, err
 		}
@@ -214,14 +216,15 @@ func (s *session) exchange(ctx context.Context, l *lane, loop string, text []byt
 	return nil, s.explain(sh.spawned, err)
 }
 
-// shell starts a long-lived shell, and returns the frame that is to be its first.
-func (s *session) shell(ctx context.Context, loop string) (*shell, []byte, error) {
-	p, err := s.spawn(ctx, false)
+// shell starts a long-lived shell, and returns the frame that is to be its first: what it does before
+// it says its first word, and the loop that it then runs. brief is as in transport.start.
+func (s *session) shell(ctx context.Context, brief bool, before, loop string) (*shell, []byte, error) {
+	p, err := s.spawn(ctx, brief)
 	if err != nil {
 		return nil, nil, err
 	}
 	sh := &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
-	return sh, frame([]byte(environment + "_hl_n=" + p.nonce + "\n" + marks + loop)), nil
+	return sh, frame([]byte(environment + "_hl_n=" + p.nonce + "\n" + before + marks + loop)), nil
 }
 
 // explain turns the error of a shell or command into what is to be told: that the connection is

@@ -2,8 +2,9 @@
 //
 // It knows nothing of playbooks. A connection offers two sides: Ask, which sends many read-only
 // queries in one flight over a long-lived shell, and the acting side (Run, WriteFile), whose
-// commands each get an exec session of their own so that a child left in the background cannot
-// write into somebody else's answer.
+// commands run one after another in a second shell, each with pipes of its own so that a child left
+// in the background cannot write into somebody else's answer. Each flight and each action costs one
+// round trip once its shell is there, which the first one starts.
 package remote
 
 import (
@@ -40,7 +41,7 @@ type Answer struct {
 	Exit           int
 }
 
-// Command is a command that may change a host, run in an exec session of its own.
+// Command is a command that may change a host.
 type Command struct {
 	// Argv is the program and its arguments; a library quotes it for the login shell.
 	Argv []string

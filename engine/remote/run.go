@@ -8,8 +8,6 @@ import (
 	"io"
 	"math"
 	"path"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +23,9 @@ const killAfter = 2 * time.Second
 // script is what the command's shell reads: an environment, a directory, the mark that ends the
 // noise, and the command, which takes the shell's place. As one compound command it is run whole or,
 // if the connection is cut within it, not at all: "rm -rf /srv/old" must not become "rm -rf /srv".
-func (c Command) script(nonce, user string) ([]byte, error) {
+//
+// opening comes before the environment of the command.
+func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	words, err := quoteAll(c.Argv)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (c Command) script(nonce, user string) ([]byte, error) {
 	}
 	seconds := int(math.Ceil(c.limit().Seconds()))
 	return fmt.Appendf(nil, "{\n%s_hl_n=%s\n%s%s%sexec timeout -k %d %d %s\n}\n",
-		environment, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
+		opening, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
 }
 
 func (c Command) limit() time.Duration {
@@ -63,25 +63,33 @@ func (c Command) limit() time.Duration {
 // errOverLimit says that not even the host ended a command at its limit.
 var errOverLimit = errors.New("it did not end at its limit")
 
-// Run runs one command in an exec session of its own or, where sudo wants a password each time, in
-// the user's acting shell. Commands see LC_ALL=C unless their Env says otherwise.
+// Run runs one command in the user's acting shell or, where that is busy or not to be had, in an
+// exec session of its own. Commands see LC_ALL=C unless their Env says otherwise.
 func (s *session) Run(ctx context.Context, c Command) (Result, error) {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return Result{}, fmt.Errorf("%s: a command without a program", s.conn.name)
 	}
-	if _, err := c.script("", ""); err != nil {
+	if _, err := c.script("", "", ""); err != nil {
 		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, c.limit()+killAfter+slack, errOverLimit)
 	defer cancel()
-	inShell, err := s.needsPassword(bounded)
-	if err != nil {
-		return Result{}, err
+	if bounded.Err() != nil {
+		return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], context.Cause(bounded))
 	}
-	if inShell {
-		return s.runInShell(bounded, c)
+	r, err := s.runInShell(bounded, c, false)
+	if !errors.Is(err, errNoActing) {
+		return r, err
 	}
-	return s.runAlone(bounded, c)
+	alone, err := s.runAlone(bounded, c)
+	if !errors.Is(err, errRefused) {
+		return alone, err
+	}
+	// The host allows no further session: the only way is to wait for the acting shell.
+	if r, err := s.runInShell(bounded, c, true); !errors.Is(err, errNoActing) {
+		return r, err
+	}
+	return alone, err
 }
 
 // runAlone runs a command in a session of its own.
@@ -92,7 +100,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 		return Result{}, err
 	}
 	defer p.Close()
-	script, err := c.script(p.nonce, s.who())
+	script, err := c.script(p.nonce, s.who(), environment)
 	if err != nil {
 		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
 	}
@@ -266,87 +274,4 @@ func drain(ctx context.Context, moves *atomic.Int64, streams ...*collector) {
 			}
 		}
 	}
-}
-
-// actingLoop runs one command after another for a user whom sudo lets in only with a password, so
-// that the password is paid once and not once a command. A frame is "<length> <input>\n", the
-// script, and the command's input. The output goes to files, made anew for each command, and is sent
-// when the command has ended: a child that it leaves behind goes on writing to a file that nobody
-// reads any more, and not into the next answer. The files are in memory where there is such a file
-// system, so that a full disk does not cost an answer.
-const actingLoop = `trap 'rm -rf "$_hl_d"' EXIT
-trap 'exit 1' HUP INT PIPE TERM
-umask 077
-_hl_i=0
-while read -r _hl_l _hl_in; do
-	head -c "$_hl_l" >"$_hl_d/script"
-	head -c "$_hl_in" >"$_hl_d/in"
-	sh "$_hl_d/script" <"$_hl_d/in" >"$_hl_d/out" 2>"$_hl_d/err"
-	_hl_r=$?
-	cat "$_hl_d/out"
-	cat "$_hl_d/err" >&2
-	rm -f "$_hl_d/script" "$_hl_d/in" "$_hl_d/out" "$_hl_d/err"
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
-	_hl_i=$((_hl_i+1))
-done
-exit 0
-`
-
-// runInShell runs a command in the acting shell of the user.
-func (s *session) runInShell(ctx context.Context, c Command) (Result, error) {
-	if err := s.act.enter(ctx); err != nil {
-		return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], err)
-	}
-	defer s.act.leave()
-	began := time.Now()
-	dir := "/dev/shm/hlplay." + nonce()
-	loop := "_hl_d=" + dir + "; [ -w /dev/shm ] || _hl_d=/tmp${_hl_d#/dev/shm}\nmkdir -m 700 \"$_hl_d\" || exit\n" + actingLoop
-	if s.act.stands() {
-		dir = s.act.shell.dir
-	} else {
-		sh, prelude, err := s.shell(ctx, loop)
-		if err != nil {
-			return Result{}, err
-		}
-		s.act.shell, sh.dir = sh, dir
-		if _, err := sh.exchange(ctx, prelude, 0); err != nil {
-			s.act.drop()
-			if ctx.Err() != nil {
-				return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], err)
-			}
-			return Result{}, s.explain(sh.spawned, err)
-		}
-	}
-	sh := s.act.shell
-	mark := nonce()
-	script, err := c.script(mark, s.who())
-	if err != nil {
-		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
-	}
-	text := fmt.Appendf(nil, "%d %d\n", len(script), len(c.Stdin))
-	text = append(append(text, script...), c.Stdin...)
-	answers, err := sh.exchange(ctx, text, 1)
-	if err != nil {
-		if ctx.Err() != nil {
-			s.interrupt(ctx, `for d in "/dev/shm/$1" "/tmp/$1"; do [ ! -f "$d/out" ] || kill -TERM "$(sed -n '2s/.* //p' "$d/out")"; done`,
-				dir[strings.LastIndexByte(dir, '/')+1:])
-			s.act.drop()
-			return Result{Duration: time.Since(began)}, s.abandoned(ctx, c, mayRun)
-		}
-		s.act.drop()
-		return Result{Duration: time.Since(began)}, fmt.Errorf("%s: whether it ended is not known: %w", c.Argv[0], s.explain(sh.spawned, err))
-	}
-	out := newSkipper(bytes.NewReader(answers[0].Stdout), mark)
-	errs := newSkipper(bytes.NewReader(answers[0].Stderr), mark)
-	stdout, err := io.ReadAll(out)
-	stderr, err2 := io.ReadAll(errs)
-	if err != nil || err2 != nil {
-		if answers[0].Exit == 125 && c.Dir != "" {
-			return Result{}, s.noDirectory(c, lastLines(errs.dropped(), 3))
-		}
-		return Result{}, fmt.Errorf("%s: %s was not started (exit code %s): %s", s.conn.name, c.Argv[0],
-			strconv.Itoa(answers[0].Exit), orNothing(lastLines(errs.dropped(), 3)))
-	}
-	return Result{Stdout: stdout, Stderr: stderr, Exit: answers[0].Exit, Duration: time.Since(began)}, nil
 }

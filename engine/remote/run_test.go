@@ -239,7 +239,7 @@ func TestSessionsAreFewAndRefusalsAreRetried(t *testing.T) {
 		t.Errorf("%d sessions at the same time, want at most %d", most, maxSessions)
 	}
 	s.refuse.Store(1000)
-	if _, err := c.Run(bounded(t), Command{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "refused a session") {
+	if _, err := mustDial(t, s.target("root", key), plain()).Run(bounded(t), Command{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "refused a session") {
 		t.Errorf("a host that refuses for ever: error %v", err)
 	}
 }
@@ -248,7 +248,7 @@ func TestSessionsAreFewAndRefusalsAreRetried(t *testing.T) {
 func TestRunCutScriptRunsNothing(t *testing.T) {
 	dir := t.TempDir()
 	c := Command{Argv: []string{"touch", filepath.Join(dir, "a"), filepath.Join(dir, "b")}, Env: map[string]string{"X": "y z"}}
-	script, err := c.script(nonce(), "root")
+	script, err := c.script(nonce(), "root", environment)
 	if err != nil {
 		t.Fatal(err)
 	}

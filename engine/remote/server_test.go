@@ -352,7 +352,7 @@ func interpret(ctx context.Context, script string, params []string, env expand.E
 			for args[0] == "timeout" && len(args) > 4 { // timeout -k 2 N program
 				args = args[4:]
 			}
-			if args[0] != "sh" || len(args) < 3 {
+			if args[0] != "sh" || len(args) < 3 || args[1] != "-c" {
 				return next(ctx, args)
 			}
 			h := interp.HandlerCtx(ctx)

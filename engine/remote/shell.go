@@ -104,8 +104,9 @@ type shell struct {
 	*spawned
 	outFrames, errFrames *unframer
 	next                 int
-	// dir is where an acting shell keeps its files.
-	dir string
+	// dir is where an acting shell keeps its files, free what gives back its place among those.
+	dir  string
+	free func()
 }
 
 // asked is a frame that asks all queries.
@@ -193,6 +194,9 @@ func (sh *shell) exchange(ctx context.Context, frame []byte, n int) ([]Answer, e
 		case <-wrote: // an error of it shows as the end of the streams
 			wrote = nil
 		case <-grace:
+			if out != nil && out.err != nil {
+				return nil, out.err
+			}
 			return nil, errShellEnded
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -231,6 +235,8 @@ func (sh *shell) exchange(ctx context.Context, frame []byte, n int) ([]Answer, e
 type lane struct {
 	turn  chan struct{}
 	shell *shell
+	// barred says that the host has no room for such a shell.
+	barred bool
 }
 
 func newLane() *lane { return &lane{turn: make(chan struct{}, 1)} }
@@ -245,6 +251,16 @@ func (l *lane) enter(ctx context.Context) error {
 	}
 }
 
+// tryEnter enters the lane if nobody is in it.
+func (l *lane) tryEnter() bool {
+	select {
+	case l.turn <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *lane) leave() { <-l.turn }
 
 // drop closes the shell; the next to enter starts another.
@@ -252,6 +268,9 @@ func (l *lane) drop() {
 	if l.shell != nil {
 		l.shell.Terminate()
 		l.shell.Close()
+		if l.shell.free != nil {
+			l.shell.free()
+		}
 		l.shell = nil
 	}
 }

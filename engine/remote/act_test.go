@@ -1,0 +1,201 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What a connection to OpenSSH costs, so that it is seen when it grows. Of the ten round trips up to
+// the first answers, seven are the handshake of x/crypto/ssh: versions, KEXINIT, key exchange, the
+// service, "none", whether the key is acceptable, the signature. Then come the session, the exec
+// request (before it sshd takes no input) and the flight.
+func TestRoundTripsOverOpenSSH(t *testing.T) {
+	key := newKey(t, "id", "")
+	c := mustDial(t, newOpenSSH(t, key).target(t, key), plain())
+	spent := 0
+	costs := func(what string, most int) {
+		t.Helper()
+		now := c.Stats().RoundTrips
+		if now-spent > most {
+			t.Errorf("%s: %d round trips, want at most %d", what, now-spent, most)
+		}
+		spent = now
+	}
+	file := File{Path: filepath.Join(t.TempDir(), "file"), Content: []byte("content\n")}
+	question := Query{Script: `printf '%s' "$1"`, Args: []string{"x"}}
+
+	ask(t, c, question)
+	costs("connecting and the first flight", 10)
+	ask(t, c, question, question)
+	costs("another flight", 1)
+	write(t, c, file)
+	costs("the first action, which starts the acting shell", 3)
+	for range 10 {
+		write(t, c, file)
+		ask(t, c, question)
+	}
+	costs("ten actions and their verification", 20)
+	for range 10 {
+		run(t, c, Command{Argv: []string{"echo", "x"}, Stdin: []byte("unread")})
+	}
+	costs("ten commands", 10)
+}
+
+// Who only reads holds one session.
+func TestReadingOpensNoActingShell(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	c := mustDial(t, s.target("root", key), plain())
+	for range 5 {
+		ask(t, c, Query{Script: ":"})
+	}
+	if n := s.sessions.Load(); n != 1 {
+		t.Errorf("%d sessions for reading, want 1", n)
+	}
+	for range 5 {
+		run(t, c, Command{Argv: []string{"true"}})
+	}
+	if n := s.sessions.Load(); n != 2 {
+		t.Errorf("%d sessions for reading and acting, want 2", n)
+	}
+}
+
+// A host whose sshd allows two sessions at a time can be read and acted upon.
+func TestActingWithTwoSessions(t *testing.T) {
+	key := newKey(t, "id", "")
+	c := mustDial(t, newOpenSSH(t, key, "MaxSessions 2").target(t, key), plain())
+	path := filepath.Join(t.TempDir(), "file")
+	for i := range 3 {
+		ask(t, c, Query{Script: ":"})
+		content := []byte(fmt.Sprint(i))
+		write(t, c, File{Path: path, Content: content})
+		expectFile(t, path, content, 0o644)
+		run(t, c, Command{Argv: []string{"true"}})
+	}
+}
+
+// Programs find pipes for their output, as in a session of their own, and not a file, which
+// opening /dev/stderr anew would empty.
+func TestActingStreamsArePipes(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		r := run(t, c, Command{Argv: []string{"/bin/sh", "-c",
+			`echo one >&2; echo two >/dev/stderr; echo a; echo b >/dev/stdout; [ -p /dev/stdout ] && [ -p /dev/stderr ]`}})
+		got := text{string(r.Stdout), string(r.Stderr), r.Exit}
+		if diff := cmp.Diff(text{"a\nb\n", "one\ntwo\n", 0}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The modes of what a command makes are those of the login user's umask, in the acting shell too.
+func TestActingKeepsTheUmask(t *testing.T) {
+	c := sshConn(t)
+	alone, err := c.runAlone(bounded(t), Command{Argv: []string{"sh", "-c", "umask"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, c, Command{Argv: []string{"sh", "-c", "umask"}}); string(r.Stdout) != string(alone.Stdout) {
+		t.Errorf("umask %q, want that of a session of its own, %q", r.Stdout, alone.Stdout)
+	}
+}
+
+// A host that allows one session beside the reading one is acted upon by one command after another.
+func TestActingAtTheSameTimeWithTwoSessions(t *testing.T) {
+	key := newKey(t, "id", "")
+	c := mustDial(t, newOpenSSH(t, key, "MaxSessions 2").target(t, key), plain())
+	ask(t, c, Query{Script: ":"})
+	dir := t.TempDir()
+	both := make(chan error)
+	for range 2 {
+		go func() {
+			_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c", `echo >>"$1/started" x; sleep 0.5`, "sh", dir}})
+			both <- err
+		}()
+	}
+	for range 2 {
+		if err := <-both; err != nil {
+			t.Error(err)
+		}
+	}
+	if started := waitFor(t, filepath.Join(dir, "started")); started != "x\nx" {
+		t.Errorf("the commands ran as %q, want each once", started)
+	}
+}
+
+// A long command does not hold up another one.
+func TestActingShellThatIsBusy(t *testing.T) {
+	c := sshConn(t)
+	dir := t.TempDir()
+	first := make(chan error)
+	go func() {
+		_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c",
+			`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done`, "sh", dir}})
+		first <- err
+	}()
+	waitFor(t, filepath.Join(dir, "started"))
+	run(t, c, Command{Argv: []string{"touch", filepath.Join(dir, "go")}})
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the acting shell finds no place for its files, each command has a session of its own.
+func TestActingShellWithoutRoom(t *testing.T) {
+	key := newKey(t, "id", "")
+	bin := t.TempDir()
+	script := "#!/bin/sh\necho 'mkdir: no room' >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(bin, "mkdir"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
+	c := mustDial(t, s.target("root", key), plain())
+	for range 3 {
+		if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {
+			t.Errorf("the command printed %q %q", r.Stdout, r.Stderr)
+		}
+	}
+	if n := s.sessions.Load(); n != 4 {
+		t.Errorf("%d sessions, want 4: one try, and one a command", n)
+	}
+}
+
+// An acting shell that has died is replaced before anything is sent to it.
+func TestActingShellThatDied(t *testing.T) {
+	c := sshConn(t)
+	run(t, c, Command{Argv: []string{"true"}})
+	sh := c.act.shell
+	ask(t, c, Query{Script: `kill -9 "$1"`, Args: []string{sh.out.said}})
+	<-sh.Exited()
+	if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {
+		t.Errorf("the next command printed %q", r.Stdout)
+	}
+}
+
+// The connection is lost while a command runs: it is not killed by the next line that it prints.
+func TestActingSurvivesALostConnection(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	c := mustDial(t, s.target("root", key), plain())
+	dir := t.TempDir()
+	ran := make(chan error)
+	go func() {
+		_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c",
+			`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo line; echo line >&2; echo yes >"$1/ended"`, "sh", dir}})
+		ran <- err
+	}()
+	waitFor(t, filepath.Join(dir, "started"))
+	s.cut()
+	if err := <-ran; !errors.As(err, new(*UnreachableError)) || !strings.Contains(err.Error(), "whether it ended is not known") {
+		t.Errorf("error %v, want an UnreachableError that says that the end is not known", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, filepath.Join(dir, "ended"))
+}
