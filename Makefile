@@ -22,7 +22,7 @@ setup:
 	@.ci/setup
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
-	$(GO) test -tags e2e -count=1 -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+	$(GO) test -tags e2e -count=1 -p 1 -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

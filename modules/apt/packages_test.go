@@ -32,6 +32,9 @@ func TestInstall(t *testing.T) {
 	if u, err := observe.Units.Observe(t.Context(), h, "chrony.service"); err != nil || !u.Active() || !u.Enabled() {
 		t.Errorf("after the installation chrony.service is %+v (%v), expected it to run", u, err)
 	}
+	if _, err := observe.RebootDemands.Observe(t.Context(), h, ""); !observe.IsUnknown(err) {
+		t.Errorf("whether a package asks for a reboot is %v, expected to be unknown before it is installed", err)
+	}
 	if _, err := observe.Files.Observe(t.Context(), h, "/etc/chrony/chrony.conf"); !observe.IsUnknown(err) {
 		t.Errorf("what chrony.conf will hold is not known before, but observing it gave %v", err)
 	}
