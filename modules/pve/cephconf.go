@@ -61,16 +61,11 @@ func (c CephConf) With(section, key, value string) CephConf {
 // CephConfs observes CephConf; its only name is "".
 var CephConfs = &observe.Kind[CephConf]{
 	Name: "ceph-conf",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{
-			readFile("/etc/pve/ceph.conf"),
-			{Script: `timeout 10 test -d /etc/pve/ceph && echo folder; exit 0`},
-		}
-	},
+	Ask:  askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephConf, error)) {
-		content, exists, err := fileContent("/etc/pve/ceph.conf", answers[0])
-		conf := CephConf{Exists: exists, Folder: strings.TrimSpace(string(answers[1].Stdout)) == "folder"}
-		conf.Sections = parseCephConf(content)
+		cluster := parseClusterFiles(answers[0])
+		content, exists, err := cluster.read(cephConfFile)
+		conf := CephConf{Exists: exists, Folder: cluster.there[cephFolder], Sections: parseCephConf(content)}
 		for _, name := range names {
 			tell(name, conf, err)
 		}

@@ -3,10 +3,10 @@ package pve
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 )
 
 // Monitor is a monitor in the cluster's monitor map.
@@ -19,8 +19,8 @@ type Monitor struct {
 // Monitors observes Monitor by the monitor's id, which is the node's name.
 var Monitors = &observe.Kind[Monitor]{
 	Name:  "ceph-mon",
-	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("quorum_status")} },
-	Parse: parseEach("quorum_status", parseMonitors),
+	Ask:   askCeph,
+	Parse: parseEach(parseMonitors),
 }
 
 // Manager says whether the cluster's manager map has a daemon, active or standing by.
@@ -29,8 +29,8 @@ type Manager struct{ InMap bool }
 // Managers observes Manager by the daemon's id, which is the node's name.
 var Managers = &observe.Kind[Manager]{
 	Name:  "ceph-mgr",
-	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("mgr", "dump")} },
-	Parse: parseEach("mgr dump", parseManagers),
+	Ask:   askCeph,
+	Parse: parseEach(parseManagers),
 }
 
 // MetadataServer is an MDS in the cluster's map; State is "up:active", "up:standby", …, and empty
@@ -40,8 +40,8 @@ type MetadataServer struct{ State string }
 // MetadataServers observes MetadataServer by the daemon's id, which is the node's name.
 var MetadataServers = &observe.Kind[MetadataServer]{
 	Name:  "ceph-mds",
-	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("mds", "stat")} },
-	Parse: parseEach("mds stat", parseMetadataServers),
+	Ask:   askCeph,
+	Parse: parseEach(parseMetadataServers),
 }
 
 // FileSystem is a CephFS.
@@ -53,69 +53,32 @@ type FileSystem struct {
 // FileSystems observes the file systems of the cluster by name; its only name is "".
 var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Name:  "ceph-fs",
-	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("mds", "stat")} },
-	Parse: parseWhole("mds stat", parseFileSystems),
+	Ask:   askCeph,
+	Parse: parseWhole(parseFileSystems),
 }
 
-// parseEach makes the Parse of a kind of which one answer holds all names; a name that it does not
-// hold has the zero value.
-func parseEach[T any](what string, parse func([]byte) (map[string]T, error)) func([]string, []remote.Answer, func(string, T, error)) {
-	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
-		var all map[string]T
-		body, asked, err := cephAnswer(answers[0], what)
-		if err == nil && asked {
-			if all, err = parse(clean(body)); err != nil {
-				err = fmt.Errorf("ceph %s: %w", what, err)
-			}
-		}
-		for _, name := range names {
-			tell(name, all[name], err)
-		}
-	}
-}
-
-// parseWhole makes the Parse of a kind whose only name is "" and whose value is the whole map.
-func parseWhole[T any](what string, parse func([]byte) (map[string]T, error)) func([]string, []remote.Answer, func(string, map[string]T, error)) {
-	return func(names []string, answers []remote.Answer, tell func(string, map[string]T, error)) {
-		all := map[string]T{}
-		body, asked, err := cephAnswer(answers[0], what)
-		if err == nil && asked {
-			if all, err = parse(clean(body)); err != nil {
-				err = fmt.Errorf("ceph %s: %w", what, err)
-			}
-		}
-		for _, name := range names {
-			tell(name, all, err)
-		}
-	}
-}
-
-func parseMonitors(body []byte) (map[string]Monitor, error) {
-	var status struct {
-		Quorum []string `json:"quorum_names"`
+func parseMonitors(s cephState) (map[string]Monitor, error) {
+	var report struct {
+		Quorum []int `json:"quorum"`
 		Map    struct {
 			Mons []struct {
+				Rank   int    `json:"rank"`
 				Name   string `json:"name"`
 				Public string `json:"public_addr"`
 				Addr   string `json:"addr"`
 			} `json:"mons"`
 		} `json:"monmap"`
 	}
-	if err := json.Unmarshal(body, &status); err != nil {
+	if err := readReport(s, &report); err != nil {
 		return nil, err
 	}
 	all := map[string]Monitor{}
-	for _, mon := range status.Map.Mons {
+	for _, mon := range report.Map.Mons {
 		address := mon.Public
 		if address == "" {
 			address = mon.Addr
 		}
-		all[mon.Name] = Monitor{InMap: true, Address: stripPort(address)}
-	}
-	for _, name := range status.Quorum {
-		mon := all[name]
-		mon.InQuorum = true
-		all[name] = mon
+		all[mon.Name] = Monitor{InMap: true, InQuorum: slices.Contains(report.Quorum, mon.Rank), Address: stripPort(address)}
 	}
 	return all, nil
 }
@@ -129,22 +92,19 @@ func stripPort(address string) string {
 	return strings.Trim(address, "[]")
 }
 
-func parseManagers(body []byte) (map[string]Manager, error) {
-	var dump struct {
-		Active   string `json:"active_name"`
-		Standbys []struct {
-			Name string `json:"name"`
-		} `json:"standbys"`
+func parseManagers(s cephState) (map[string]Manager, error) {
+	if s.noManagers != nil {
+		return nil, s.noManagers
 	}
-	if err := json.Unmarshal(body, &dump); err != nil {
-		return nil, err
+	var managers []struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(s.managers, &managers); err != nil {
+		return nil, fmt.Errorf("ceph mgr metadata: %w", err)
 	}
 	all := map[string]Manager{}
-	if dump.Active != "" {
-		all[dump.Active] = Manager{InMap: true}
-	}
-	for _, standby := range dump.Standbys {
-		all[standby.Name] = Manager{InMap: true}
+	for _, manager := range managers {
+		all[manager.Name] = Manager{InMap: true}
 	}
 	return all, nil
 }
@@ -155,8 +115,8 @@ type mdsDaemon struct {
 	State string `json:"state"`
 }
 
-// mdsStat is the answer to ceph mds stat.
-type mdsStat struct {
+// fsReport is the part of the report about file systems.
+type fsReport struct {
 	Map struct {
 		Standbys    []mdsDaemon `json:"standbys"`
 		FileSystems []struct {
@@ -168,16 +128,16 @@ type mdsStat struct {
 	} `json:"fsmap"`
 }
 
-func parseMetadataServers(body []byte) (map[string]MetadataServer, error) {
-	var stat mdsStat
-	if err := json.Unmarshal(body, &stat); err != nil {
+func parseMetadataServers(s cephState) (map[string]MetadataServer, error) {
+	var report fsReport
+	if err := readReport(s, &report); err != nil {
 		return nil, err
 	}
 	all := map[string]MetadataServer{}
-	for _, daemon := range stat.Map.Standbys {
+	for _, daemon := range report.Map.Standbys {
 		all[daemon.Name] = MetadataServer{State: daemon.State}
 	}
-	for _, fs := range stat.Map.FileSystems {
+	for _, fs := range report.Map.FileSystems {
 		for _, daemon := range fs.Map.Info {
 			all[daemon.Name] = MetadataServer{State: daemon.State}
 		}
@@ -185,13 +145,13 @@ func parseMetadataServers(body []byte) (map[string]MetadataServer, error) {
 	return all, nil
 }
 
-func parseFileSystems(body []byte) (map[string]FileSystem, error) {
-	var stat mdsStat
-	if err := json.Unmarshal(body, &stat); err != nil {
+func parseFileSystems(s cephState) (map[string]FileSystem, error) {
+	var report fsReport
+	if err := readReport(s, &report); err != nil {
 		return nil, err
 	}
 	all := map[string]FileSystem{}
-	for _, fs := range stat.Map.FileSystems {
+	for _, fs := range report.Map.FileSystems {
 		var f FileSystem
 		for _, daemon := range fs.Map.Info {
 			f.Active = f.Active || daemon.State == "up:active"

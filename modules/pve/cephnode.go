@@ -3,7 +3,6 @@ package pve
 import (
 	"regexp"
 	"strconv"
-	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
@@ -30,20 +29,9 @@ type CephNode struct {
 // CephNodes observes CephNode; its only name is "".
 var CephNodes = &observe.Kind[CephNode]{
 	Name: "ceph-node",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{
-			{Script: `n=$(uname -n); n=${n%%.*}
-[ -x /usr/bin/ceph-mon ] && [ -x /usr/bin/ceph-osd ] && [ -x /usr/sbin/ceph-volume ] && echo installed
-[ -e /run/pve-ceph-install-flag ] && echo installing
-if [ -L /etc/ceph/ceph.conf ]; then printf 'conf %s\n' "$(readlink /etc/ceph/ceph.conf)"
-elif [ -e /etc/ceph/ceph.conf ]; then echo foreign; fi
-for d in mon mgr mds; do [ -d "/var/lib/ceph/$d/ceph-$n" ] && echo "$d"; done
-exit 0`},
-			{Script: `dpkg-query -W -f '${Status}\t${Version}\n' ceph-mon 2>/dev/null || true`},
-		}
-	},
+	Ask:  askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephNode, error)) {
-		node := parseCephNode(answers[0].Stdout, answers[1].Stdout)
+		node := parseCephNode(answers[0])
 		for _, name := range names {
 			tell(name, node, nil)
 		}
@@ -53,30 +41,17 @@ exit 0`},
 // cephVersion is the version of a Debian package of Ceph: an epoch may precede it.
 var cephVersion = regexp.MustCompile(`^(?:\d+:)?(\d+)\.`)
 
-func parseCephNode(state, version []byte) CephNode {
-	var n CephNode
-	for line := range strings.Lines(string(state)) {
-		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch word {
-		case "installed":
-			n.Installed = true
-		case "installing":
-			n.Installing = true
-		case "conf":
-			n.Conf = value
-		case "foreign":
-			n.ForeignConf = true
-		case "mon":
-			n.Mon = true
-		case "mgr":
-			n.Mgr = true
-		case "mds":
-			n.MDS = true
-		}
+func parseCephNode(a remote.Answer) CephNode {
+	found := parseFindings(a)
+	n := CephNode{
+		Installed: found.has("installed"), Installing: found.has("installing"),
+		Conf: found["conf"], ForeignConf: found.has("foreign"),
+		Mon: found.has("mon"), Mgr: found.has("mgr"), MDS: found.has("mds"),
 	}
-	status, text, _ := strings.Cut(strings.TrimSpace(string(version)), "\t")
-	if m := cephVersion.FindStringSubmatch(text); m != nil && strings.HasSuffix(status, " installed") {
-		n.Release, _ = strconv.Atoi(m[1])
+	if version, ok := found.version("ceph-mon"); ok {
+		if m := cephVersion.FindStringSubmatch(version); m != nil {
+			n.Release, _ = strconv.Atoi(m[1])
+		}
 	}
 	return n
 }

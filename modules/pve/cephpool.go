@@ -2,13 +2,11 @@ package pve
 
 import (
 	"encoding/json"
-	"fmt"
 	"sort"
 	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 )
 
 // Pool is one pool of the cluster.
@@ -36,51 +34,36 @@ type Pool struct {
 
 // Pools observes the pools by name; its only name is "".
 var Pools = &observe.Kind[map[string]Pool]{
-	Name: "ceph-pools",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{ceph("osd", "pool", "ls", "detail"), ceph("osd", "crush", "rule", "dump")}
-	},
-	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Pool, error)) {
-		pools, err := parsePoolAnswers(answers)
-		for _, name := range names {
-			tell(name, pools, err)
-		}
-	},
+	Name:  "ceph-pools",
+	Ask:   askCeph,
+	Parse: parseWhole(parsePools),
 }
 
-func parsePoolAnswers(answers []remote.Answer) (map[string]Pool, error) {
-	detail, asked, err := cephAnswer(answers[0], "osd pool ls detail")
-	if err != nil || !asked {
-		return map[string]Pool{}, err
+func parsePools(s cephState) (map[string]Pool, error) {
+	var report struct {
+		Map struct {
+			Pools []struct {
+				ID        flexInt `json:"pool"`
+				Name      string  `json:"pool_name"`
+				Type      int     `json:"type"`
+				Size      int     `json:"size"`
+				MinSize   int     `json:"min_size"`
+				Rule      flexInt `json:"crush_rule"`
+				Autoscale string  `json:"pg_autoscale_mode"`
+				PGs       int     `json:"pg_num"`
+				PGsTarget int     `json:"pg_num_target"`
+				Options   struct {
+					PGsMin      int     `json:"pg_num_min"`
+					TargetRatio float64 `json:"target_size_ratio"`
+				} `json:"options"`
+				Applications map[string]json.RawMessage `json:"application_metadata"`
+			} `json:"pools"`
+		} `json:"osdmap"`
 	}
-	rules, _, err := cephAnswer(answers[1], "osd crush rule dump")
-	if err != nil {
+	if err := readReport(s, &report); err != nil {
 		return nil, err
 	}
-	return parsePools(detail, rules)
-}
-
-func parsePools(detail, ruleDump []byte) (map[string]Pool, error) {
-	var list []struct {
-		ID        flexInt `json:"pool_id"`
-		Name      string  `json:"pool_name"`
-		Type      int     `json:"type"`
-		Size      int     `json:"size"`
-		MinSize   int     `json:"min_size"`
-		Rule      flexInt `json:"crush_rule"`
-		Autoscale string  `json:"pg_autoscale_mode"`
-		PGs       int     `json:"pg_num"`
-		PGsTarget int     `json:"pg_num_target"`
-		Options   struct {
-			PGsMin      int     `json:"pg_num_min"`
-			TargetRatio float64 `json:"target_size_ratio"`
-		} `json:"options"`
-		Applications map[string]json.RawMessage `json:"application_metadata"`
-	}
-	if err := json.Unmarshal(clean(detail), &list); err != nil {
-		return nil, fmt.Errorf("ceph osd pool ls detail: %w", err)
-	}
-	rules, err := parseRuleDump(ruleDump)
+	rules, err := parseRuleDump(s)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +72,7 @@ func parsePools(detail, ruleDump []byte) (map[string]Pool, error) {
 		names[rule.ID] = rule.Name
 	}
 	pools := map[string]Pool{}
-	for _, p := range list {
+	for _, p := range report.Map.Pools {
 		pool := Pool{
 			ID: int(p.ID), Size: p.Size, MinSize: p.MinSize, PGs: p.PGsTarget, PGsMin: p.Options.PGsMin,
 			Rule: names[int(p.Rule)], Autoscale: p.Autoscale, TargetRatio: p.Options.TargetRatio, Erasure: p.Type == 3,
@@ -128,11 +111,11 @@ type CrushRule struct {
 // CrushRules observes the CRUSH rules by name; its only name is "".
 var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name:  "ceph-rules",
-	Ask:   func([]string) []remote.Query { return []remote.Query{ceph("osd", "crush", "rule", "dump")} },
-	Parse: parseWhole("osd crush rule dump", parseCrushRules),
+	Ask:   askCeph,
+	Parse: parseWhole(parseCrushRules),
 }
 
-// ruleDump is one entry of ceph osd crush rule dump.
+// ruleDump is one rule of the CRUSH map.
 type ruleDump struct {
 	ID    int    `json:"rule_id"`
 	Name  string `json:"rule_name"`
@@ -145,16 +128,18 @@ type ruleDump struct {
 	} `json:"steps"`
 }
 
-func parseRuleDump(body []byte) ([]ruleDump, error) {
-	var dump []ruleDump
-	if err := json.Unmarshal(clean(body), &dump); err != nil {
-		return nil, fmt.Errorf("ceph osd crush rule dump: %w", err)
+func parseRuleDump(s cephState) ([]ruleDump, error) {
+	var report struct {
+		Map struct {
+			Rules []ruleDump `json:"rules"`
+		} `json:"crushmap"`
 	}
-	return dump, nil
+	err := readReport(s, &report)
+	return report.Map.Rules, err
 }
 
-func parseCrushRules(body []byte) (map[string]CrushRule, error) {
-	dump, err := parseRuleDump(body)
+func parseCrushRules(s cephState) (map[string]CrushRule, error) {
+	dump, err := parseRuleDump(s)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,6 @@
 package pve
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -21,12 +19,12 @@ type CephStatus struct {
 // minute while placement groups are undersized.
 var CephStatuses = &observe.Kind[CephStatus]{
 	Name: "ceph-status",
-	Ask:  func([]string) []remote.Query { return []remote.Query{ceph("status")} },
+	Ask:  askCeph,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephStatus, error)) {
 		var status CephStatus
-		body, asked, err := cephAnswer(answers[0], "status")
-		if err == nil && asked {
-			status, err = parseCephStatus(clean(body))
+		s, err := parseCephState(answers[0])
+		if err == nil && s.asked {
+			status, err = parseCephStatus(s)
 		}
 		for _, name := range names {
 			tell(name, status, err)
@@ -34,21 +32,19 @@ var CephStatuses = &observe.Kind[CephStatus]{
 	},
 }
 
-func parseCephStatus(body []byte) (CephStatus, error) {
-	var answer struct {
-		Map struct {
-			States []struct {
-				Name  string `json:"state_name"`
-				Count int    `json:"count"`
-			} `json:"pgs_by_state"`
-			PGs int `json:"num_pgs"`
-		} `json:"pgmap"`
+func parseCephStatus(s cephState) (CephStatus, error) {
+	var report struct {
+		PGs    int `json:"num_pg"`
+		States []struct {
+			Name  string `json:"state"`
+			Count int    `json:"num"`
+		} `json:"num_pg_by_state"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return CephStatus{}, fmt.Errorf("ceph status: %w", err)
+	if err := readReport(s, &report); err != nil {
+		return CephStatus{}, err
 	}
-	status := CephStatus{PGs: answer.Map.PGs, Others: map[string]int{}}
-	for _, state := range answer.Map.States {
+	status := CephStatus{PGs: report.PGs, Others: map[string]int{}}
+	for _, state := range report.States {
 		words := map[string]bool{}
 		for _, word := range strings.Split(state.Name, "+") {
 			words[word] = true

@@ -3,9 +3,7 @@ package pve
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sort"
-	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
@@ -96,38 +94,19 @@ func lowestFree(members map[string]Member) int {
 // link addresses. Whether /etc/pve/corosync.conf exists is what Proxmox VE takes for being in a cluster.
 var Clusters = &observe.Kind[Cluster]{
 	Name: "pve-cluster",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{
-			{Script: `timeout 10 test -L /etc/pve/local && echo mounted
-[ -e /etc/corosync/authkey ] && echo authkey
-timeout 10 test -e /etc/pve/local/pve-ssl.key && echo certificate
-exit 0`},
-			readFile("/etc/pve/.members"),
-			readFile("/etc/pve/corosync.conf"),
-		}
-	},
+	Ask:  askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
-		c, err := parseCluster(answers)
+		c, err := parseCluster(parseClusterFiles(answers[0]))
 		for _, name := range names {
 			tell(name, c, err)
 		}
 	},
 }
 
-func parseCluster(answers []remote.Answer) (Cluster, error) {
-	var c Cluster
-	for _, word := range strings.Fields(string(answers[0].Stdout)) {
-		switch word {
-		case "mounted":
-			c.Mounted = true
-		case "authkey":
-			c.AuthKey = true
-		case "certificate":
-			c.Certificate = true
-		}
-	}
-	members, listed, err := fileContent("/etc/pve/.members", answers[1])
-	conf, inCluster, err2 := fileContent("/etc/pve/corosync.conf", answers[2])
+func parseCluster(files clusterFiles) (Cluster, error) {
+	c := Cluster{Mounted: files.there[localLink], AuthKey: files.there[authKey], Certificate: files.there[localKey]}
+	members, listed, err := files.read(membersFile)
+	conf, inCluster, err2 := files.read(corosyncFile)
 	if err = errors.Join(err, err2); err != nil {
 		if errors.Is(err, errNotMounted) {
 			return Cluster{AuthKey: c.AuthKey}, nil
@@ -148,11 +127,11 @@ func parseCluster(answers []remote.Answer) (Cluster, error) {
 func (c *Cluster) fill(members, conf []byte) error {
 	corosync, err := parseCorosync(conf)
 	if err != nil {
-		return fmt.Errorf("/etc/pve/corosync.conf: %w", err)
+		return &FileError{corosyncFile, err}
 	}
 	live, err := parseMembers(members)
 	if err != nil {
-		return fmt.Errorf("/etc/pve/.members: %w", err)
+		return &FileError{membersFile, err}
 	}
 	c.Name, c.ConfigVersion = corosync.name, corosync.version
 	c.Members = corosync.nodes

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-const membersFile = `{
+const membersText = `{
 "nodename": "pve1",
 "version": 6,
 "cluster": { "name": "lab", "version": 3, "nodes": 3, "quorate": 1 },
@@ -23,7 +23,7 @@ const membersFile = `{
 }
 `
 
-const corosyncFile = `logging {
+const corosyncText = `logging {
   debug: off
   to_syslog: yes
 }
@@ -78,36 +78,43 @@ totem {
 func links(a, b string) map[int]string { return map[int]string{0: a, 1: b} }
 
 func TestClusters(t *testing.T) {
-	inCluster := []remote.Answer{text("mounted\nauthkey\ncertificate\n"), text(membersFile), text(corosyncFile)}
 	members := map[string]Member{
 		"pve1": {ID: 1, Votes: 1, Online: true, Links: links("10.77.0.11", "10.78.0.11")},
 		"pve2": {ID: 2, Votes: 2, Online: true, Links: links("10.77.0.12", "10.78.0.12")},
 		"pve3": {ID: 3, Votes: 1, Links: links("10.77.0.13", "10.78.0.13")},
 	}
-	hung := remote.Answer{Exit: 124}
-	away := remote.Answer{Stderr: []byte("cat: /etc/pve/.members: Transport endpoint is not connected\n"), Exit: 1}
+	standalone := map[string]string{membersFile: "{\n\"nodename\": \"pve1\",\n\"version\": 1\n}\n"}
+	inCluster := map[string]string{membersFile: membersText, corosyncFile: corosyncText}
+	hung := clusterAnswer([]string{authKey, localLink}, inCluster)
+	hung.Exit = 124
+	away := remote.Answer{Stdout: []byte(authKey + "\n"), Exit: 2}
+	for _, path := range clusterQuery.Args {
+		away.Stderr = append(away.Stderr, "grep: "+path+": Transport endpoint is not connected\n"...)
+	}
+	denied := clusterAnswer([]string{localLink}, inCluster)
+	denied.Stderr = append(denied.Stderr, "grep: /etc/pve/.members: Permission denied\n"...)
 	tests := []struct {
-		name    string
-		answers []remote.Answer
-		want    Cluster
-		err     string
+		name   string
+		answer remote.Answer
+		want   Cluster
+		err    string
 	}{
-		{"no Proxmox VE", []remote.Answer{text(""), missing("/etc/pve/.members"), missing("/etc/pve/corosync.conf")}, Cluster{}, ""},
-		{"standalone is always quorate", []remote.Answer{text("mounted\ncertificate\n"), text("{\n\"nodename\": \"pve1\",\n\"version\": 1\n}\n"), missing("/etc/pve/corosync.conf")},
-			Cluster{Mounted: true, Quorate: true, Certificate: true}, ""},
-		{"left-over key", []remote.Answer{text("mounted\nauthkey\n"), text("{ \"nodename\": \"pve1\", \"version\": 1 }"), missing("/etc/pve/corosync.conf")},
-			Cluster{Mounted: true, Quorate: true, AuthKey: true}, ""},
-		{"member", inCluster, Cluster{Mounted: true, Name: "lab", ConfigVersion: 3, Quorate: true, AuthKey: true, Certificate: true, Members: members}, ""},
-		{"no quorum", []remote.Answer{text("mounted"), text(strings.Replace(membersFile, `"quorate": 1`, `"quorate": 0`, 1)), text(corosyncFile)},
+		{"no Proxmox VE", clusterAnswer(nil, nil), Cluster{}, ""},
+		{"standalone is always quorate", clusterAnswer([]string{localLink, localKey}, standalone), Cluster{Mounted: true, Quorate: true, Certificate: true}, ""},
+		{"left-over key", clusterAnswer([]string{authKey, localLink}, standalone), Cluster{Mounted: true, Quorate: true, AuthKey: true}, ""},
+		{"member", clusterAnswer([]string{authKey, localLink, localKey}, inCluster),
+			Cluster{Mounted: true, Name: "lab", ConfigVersion: 3, Quorate: true, AuthKey: true, Certificate: true, Members: members}, ""},
+		{"no quorum", clusterAnswer([]string{localLink}, map[string]string{membersFile: strings.Replace(membersText, `"quorate": 1`, `"quorate": 0`, 1), corosyncFile: corosyncText}),
 			Cluster{Mounted: true, Name: "lab", ConfigVersion: 3, Members: members}, ""},
-		{"pmxcfs restarts", []remote.Answer{text("authkey\n"), away, away}, Cluster{AuthKey: true}, ""},
-		{"pmxcfs hangs", []remote.Answer{text("mounted\n"), hung, hung}, Cluster{}, ""},
-		{"half a file", []remote.Answer{text("mounted"), text(membersFile), text("totem {\n cluster_name: lab\n")}, Cluster{}, "corosync.conf"},
-		{"unreadable", []remote.Answer{text("mounted"), {Exit: 1, Stderr: []byte("cat: /etc/pve/.members: Permission denied\n")}, text("")}, Cluster{}, "Permission denied"},
+		{"pmxcfs restarts", away, Cluster{AuthKey: true}, ""},
+		{"pmxcfs hangs", hung, Cluster{AuthKey: true}, ""},
+		{"half a file", clusterAnswer([]string{localLink}, map[string]string{membersFile: membersText, corosyncFile: "totem {\n cluster_name: lab\n"}), Cluster{}, "corosync.conf"},
+		{"unreadable", denied, Cluster{}, "Permission denied"},
+		{"no grep", remote.Answer{Exit: 127, Stderr: []byte("sh: 4: exec: grep: not found\n")}, Cluster{}, "grep: not found"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseCluster(test.answers)
+			got, err := parseCluster(parseClusterFiles(test.answer))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("error %v, want one that mentions %q", err, test.err)
@@ -136,24 +143,24 @@ func TestWithTakesTheLowestFreeID(t *testing.T) {
 }
 
 func TestNodesAndMajor(t *testing.T) {
-	release := "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nVERSION_CODENAME=trixie\n"
 	tests := []struct {
-		name, uname, release, dpkg string
-		want                       Node
-		major                      int
-		err                        string
+		name, answer string
+		want         Node
+		major        int
+		err          string
 	}{
-		{"bare", "pve1.example.org\n", release, "", Node{Name: "pve1", Codename: "trixie"}, 9, ""},
-		{"nine", "pve1\n", release, "install ok installed\t9.2.11\n", Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}, 9, ""},
-		{"eight", "n\n", "VERSION_CODENAME='bookworm'\n", "install ok installed\t8.4.1\n", Node{Name: "n", Codename: "bookworm", Installed: true, Version: "8.4.1"}, 8, ""},
-		{"removed", "n\n", "VERSION_CODENAME=bookworm\n", "deinstall ok config-files\t8.4.1\n", Node{Name: "n", Codename: "bookworm"}, 8, ""},
-		{"half-configured", "n\n", release, "install ok half-configured\t9.2.11\n", Node{Name: "n", Codename: "trixie"}, 9, ""},
-		{"seven", "n\n", "VERSION_CODENAME=bullseye\n", "install ok installed\t7.4-20\n", Node{Name: "n", Codename: "bullseye", Installed: true, Version: "7.4-20"}, 0, "knows versions 8 and 9"},
-		{"other Debian", "n\n", "VERSION_CODENAME=forky\n", "", Node{Name: "n", Codename: "forky"}, 0, "bookworm"},
+		{"bare", "name pve1\ncodename trixie\n", Node{Name: "pve1", Codename: "trixie"}, 9, ""},
+		{"nine", "name pve1\ncodename trixie\npackage pve-manager 9.2.11 install ok installed\n", Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}, 9, ""},
+		{"eight", "name n\ncodename 'bookworm'\npackage pve-manager 8.4.1 install ok installed\n", Node{Name: "n", Codename: "bookworm", Installed: true, Version: "8.4.1"}, 8, ""},
+		{"removed", "name n\ncodename bookworm\npackage pve-manager 8.4.1 deinstall ok config-files\n", Node{Name: "n", Codename: "bookworm"}, 8, ""},
+		{"known and not installed", "name n\ncodename bookworm\npackage pve-manager  unknown ok not-installed\n", Node{Name: "n", Codename: "bookworm"}, 8, ""},
+		{"half-configured", "name n\ncodename trixie\npackage pve-manager 9.2.11 install ok half-configured\n", Node{Name: "n", Codename: "trixie"}, 9, ""},
+		{"seven", "name n\ncodename bullseye\npackage pve-manager 7.4-20 install ok installed\n", Node{Name: "n", Codename: "bullseye", Installed: true, Version: "7.4-20"}, 0, "knows versions 8 and 9"},
+		{"other Debian", "name n\ncodename forky\n", Node{Name: "n", Codename: "forky"}, 0, "bookworm"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseNode([]remote.Answer{text(test.uname), text(test.release), text(test.dpkg)})
+			got, err := parseNode(text(test.answer))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,11 +201,11 @@ func TestGuests(t *testing.T) {
 }
 
 func FuzzClusterFiles(f *testing.F) {
-	f.Add([]byte(membersFile), []byte(corosyncFile))
+	f.Add([]byte(membersText), []byte(corosyncText))
 	f.Add([]byte("{}"), []byte("totem { cluster_name: x config_version: 1 } nodelist { node { nodeid: 1 ring0_addr: a } }"))
 	f.Add([]byte(""), []byte("a { b { } "))
 	f.Fuzz(func(t *testing.T, members, conf []byte) {
-		c, err := parseCluster([]remote.Answer{text("mounted"), {Stdout: members}, {Stdout: conf}})
+		c, err := parseCluster(parseClusterFiles(clusterAnswer([]string{localLink}, map[string]string{membersFile: string(members), corosyncFile: string(conf)})))
 		if err == nil && c.Mounted && c.Name == "" {
 			t.Error("a node with a corosync.conf is taken for standalone")
 		}

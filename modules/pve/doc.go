@@ -1,7 +1,8 @@
 // Package pve holds the observations of Proxmox VE and Ceph that several modules share.
 //
-// Everything is read from where it costs least: files below /etc/pve and /var/lib/ceph, and one
-// bounded call of the C program ceph for each map. No Perl command is on the read path: one costs a
+// Everything is read from where it costs least: the files below /etc/pve all in one bounded read, what the monitors
+// know in one bounded start of ceph, the node's own state by its shell. Kinds that have a source in common ask
+// the same query, so that a flight carries it once. No Perl command is on the read path: one costs a
 // second or two, and its exit code proves nothing.
 //
 // What is true of the whole cluster and what is true of one node are different kinds, and state

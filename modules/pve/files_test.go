@@ -77,18 +77,18 @@ func TestCephConfWithLeavesTheOriginal(t *testing.T) {
 
 func TestCephNodes(t *testing.T) {
 	tests := []struct {
-		name, state, version string
-		want                 CephNode
+		name, answer string
+		want         CephNode
 	}{
-		{"bare", "", "", CephNode{}},
-		{"server", "installed\nconf /etc/pve/ceph.conf\nmon\nmgr\n", "install ok installed\t19.2.3-pve2\n",
+		{"bare", "name pve1\n", CephNode{}},
+		{"server", "name pve1\ninstalled\nconf /etc/pve/ceph.conf\nmon\nmgr\npackage ceph-mon 19.2.3-pve2 install ok installed\npackage pve-manager 9.1 install ok installed\n",
 			CephNode{Installed: true, Release: 19, Conf: "/etc/pve/ceph.conf", Mon: true, Mgr: true}},
-		{"epoch", "installed\n", "install ok installed\t1:17.2.7-1\n", CephNode{Installed: true, Release: 17}},
-		{"install killed", "installed\ninstalling\nforeign\n", "install ok installed\t20.2.0-1", CephNode{Installed: true, Installing: true, ForeignConf: true, Release: 20}},
+		{"epoch", "installed\npackage ceph-mon 1:17.2.7-1 install ok installed\n", CephNode{Installed: true, Release: 17}},
+		{"install killed", "installed\ninstalling\nforeign\nmds\npackage ceph-mon 20.2.0-1 install ok installed", CephNode{Installed: true, Installing: true, ForeignConf: true, MDS: true, Release: 20}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, parseCephNode([]byte(test.state), []byte(test.version))); diff != "" {
+			if diff := cmp.Diff(test.want, parseCephNode(text(test.answer))); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -102,10 +102,10 @@ func TestHA(t *testing.T) {
 	if err := json.Unmarshal([]byte(all), &state); err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseHA([]remote.Answer{
-		recorded(t, "pve/cat-ha-resources.cfg.txt"), recorded(t, "pve/cat-ha-groups.cfg.txt"),
-		recorded(t, "pve/cat-ha-rules.cfg.txt"), {Stdout: state["manager_status"]},
-	})
+	got, err := parseHA(parseClusterFiles(clusterAnswer(nil, map[string]string{
+		resourcesFile: string(recorded(t, "pve/cat-ha-resources.cfg.txt").Stdout), groupsFile: string(recorded(t, "pve/cat-ha-groups.cfg.txt").Stdout),
+		rulesFile: string(recorded(t, "pve/cat-ha-rules.cfg.txt").Stdout), statusFile: string(state["manager_status"]),
+	})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +132,10 @@ func TestHA(t *testing.T) {
 }
 
 func TestHADetails(t *testing.T) {
-	got, err := parseHA([]remote.Answer{
-		text("vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n"),
-		missing("groups"), text("node-affinity: r\n\tdisable\n\tnodes pve1:2,pve2\n\tresources vm:100\n\n"), missing("status"),
-	})
+	got, err := parseHA(parseClusterFiles(clusterAnswer(nil, map[string]string{
+		resourcesFile: "vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n",
+		rulesFile:     "node-affinity: r\n\tdisable\n\tnodes pve1:2,pve2\n\tresources vm:100\n\n",
+	})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,9 @@ type Guest struct {
 // GuestLists observes all guests of the cluster by their ids; its only name is "".
 var GuestLists = &observe.Kind[map[int]Guest]{
 	Name: "pve-guests",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{readFile("/etc/pve/.vmlist")}
-	},
+	Ask:  askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
-		content, _, err := fileContent("/etc/pve/.vmlist", answers[0])
+		content, _, err := parseClusterFiles(answers[0]).read(guestsFile)
 		var guests map[int]Guest
 		if err == nil {
 			guests, err = parseGuests(content)
@@ -46,12 +44,12 @@ func parseGuests(content []byte) (map[int]Guest, error) {
 		IDs map[string]Guest `json:"ids"`
 	}
 	if err := json.Unmarshal(content, &file); err != nil {
-		return nil, fmt.Errorf("/etc/pve/.vmlist: %w", err)
+		return nil, &FileError{guestsFile, err}
 	}
 	for text, guest := range file.IDs {
 		id, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, fmt.Errorf("/etc/pve/.vmlist: %q is not a guest's id", text)
+			return nil, &FileError{guestsFile, fmt.Errorf("%q is not a guest's id", text)}
 		}
 		guests[id] = guest
 	}

@@ -63,25 +63,12 @@ type Service struct {
 	State string `json:"state"`
 }
 
-var haFiles = []string{
-	"/etc/pve/ha/resources.cfg",
-	"/etc/pve/ha/groups.cfg",
-	"/etc/pve/ha/rules.cfg",
-	"/etc/pve/ha/manager_status",
-}
-
 // HAs observes HA; its only name is "".
 var HAs = &observe.Kind[HA]{
 	Name: "pve-ha",
-	Ask: func([]string) []remote.Query {
-		queries := make([]remote.Query, len(haFiles))
-		for i, file := range haFiles {
-			queries[i] = readFile(file)
-		}
-		return queries
-	},
+	Ask:  askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, HA, error)) {
-		ha, err := parseHA(answers)
+		ha, err := parseHA(parseClusterFiles(answers[0]))
 		for _, name := range names {
 			tell(name, ha, err)
 		}
@@ -95,16 +82,20 @@ func emptyHA() HA {
 	}
 }
 
-func parseHA(answers []remote.Answer) (HA, error) {
+func parseHA(files clusterFiles) (HA, error) {
 	ha := emptyHA()
-	readers := []func([]byte) error{ha.readResources, ha.readGroups, ha.readRules, ha.readStatus}
-	for i, read := range readers {
-		content, _, err := fileContent(haFiles[i], answers[i])
+	for _, file := range []struct {
+		path string
+		read func([]byte) error
+	}{
+		{resourcesFile, ha.readResources}, {groupsFile, ha.readGroups}, {rulesFile, ha.readRules}, {statusFile, ha.readStatus},
+	} {
+		content, _, err := files.read(file.path)
 		if err != nil {
 			return ha, err
 		}
-		if err := read(content); err != nil {
-			return ha, &FileError{haFiles[i], err}
+		if err := file.read(content); err != nil {
+			return ha, &FileError{file.path, err}
 		}
 	}
 	return ha, nil

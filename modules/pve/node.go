@@ -26,40 +26,22 @@ type Node struct {
 // Nodes observes Node; its only name is "".
 var Nodes = &observe.Kind[Node]{
 	Name: "pve-node",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{
-			{Script: `uname -n`},
-			readFile("/etc/os-release"),
-			{Script: `dpkg-query -W -f '${Status}\t${Version}\n' pve-manager 2>/dev/null || true`},
-		}
-	},
+	Ask:  askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Node, error)) {
-		node, err := parseNode(answers)
+		node, err := parseNode(answers[0])
 		for _, name := range names {
 			tell(name, node, err)
 		}
 	},
 }
 
-func parseNode(answers []remote.Answer) (Node, error) {
-	var n Node
-	n.Name, _, _ = strings.Cut(strings.TrimSpace(string(answers[0].Stdout)), ".")
+func parseNode(a remote.Answer) (Node, error) {
+	found := parseFindings(a)
+	n := Node{Name: found["name"], Codename: found["codename"]}
 	if n.Name == "" {
-		return n, fmt.Errorf("uname -n printed no name: exit code %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: exit code %d: %s", a.Exit, lastLine(a.Stderr))
 	}
-	release, _, err := fileContent("/etc/os-release", answers[1])
-	if err != nil {
-		return n, err
-	}
-	for line := range strings.Lines(string(release)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
-			n.Codename = strings.Trim(value, `"'`)
-		}
-	}
-	status, version, _ := strings.Cut(strings.TrimSpace(string(answers[2].Stdout)), "\t")
-	if strings.HasSuffix(status, " installed") {
-		n.Installed, n.Version = true, version
-	}
+	n.Version, n.Installed = found.version("pve-manager")
 	return n, nil
 }
 

@@ -16,11 +16,9 @@ type Storage struct {
 // "local" exists even where storage.cfg does not mention it.
 var Storages = &observe.Kind[map[string]Storage]{
 	Name: "pve-storages",
-	Ask: func([]string) []remote.Query {
-		return []remote.Query{readFile("/etc/pve/storage.cfg")}
-	},
+	Ask:  askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
-		content, _, err := fileContent("/etc/pve/storage.cfg", answers[0])
+		content, _, err := parseClusterFiles(answers[0]).read(storageFile)
 		var storages map[string]Storage
 		if err == nil {
 			storages, err = parseStorages(content)
@@ -34,7 +32,7 @@ var Storages = &observe.Kind[map[string]Storage]{
 func parseStorages(content []byte) (map[string]Storage, error) {
 	sections, err := parseSections(content)
 	if err != nil {
-		return nil, &FileError{"/etc/pve/storage.cfg", err}
+		return nil, &FileError{storageFile, err}
 	}
 	storages := map[string]Storage{"local": implicitLocal()}
 	for _, s := range sections {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"hlplay/engine/remote"
@@ -36,9 +37,26 @@ func recorded(t testing.TB, name string) remote.Answer {
 	return remote.Answer{Stdout: bytes.Clone(text[out[1]:errs[0]]), Stderr: bytes.Clone(text[errs[1]:exit[0]]), Exit: code}
 }
 
-// missing is the answer of cat for a file that is not there.
-func missing(path string) remote.Answer {
-	return remote.Answer{Stderr: []byte("cat: " + path + ": No such file or directory\n"), Exit: 1}
+// clusterAnswer is the answer to clusterQuery where those paths and the files are there, and no other.
+func clusterAnswer(there []string, files map[string]string) remote.Answer {
+	var a remote.Answer
+	for _, path := range there {
+		a.Stdout = append(a.Stdout, path+"\n"...)
+	}
+	for _, path := range clusterQuery.Args {
+		content, ok := files[path]
+		if !ok {
+			a.Stderr = append(a.Stderr, "grep: "+path+": No such file or directory\n"...)
+			a.Exit = 2
+		}
+		for line := range strings.Lines(content) {
+			a.Stdout = append(a.Stdout, path+":"+strings.TrimSuffix(line, "\n")+"\n"...)
+		}
+	}
+	return a
 }
+
+// askedOf is the answer to cephQuery where the monitors printed that.
+func askedOf(printed string) remote.Answer { return text("asked\n" + printed) }
 
 func text(s string) remote.Answer { return remote.Answer{Stdout: []byte(s)} }

@@ -193,7 +193,7 @@ func ceph(c *Command) int {
 		return code
 	}
 	if len(a.words) == 0 {
-		return 0 // interactive mode at the end of its input
+		return c.interactive(a)
 	}
 	command, args, ok := findCeph(a.words)
 	if !ok {
@@ -373,5 +373,5 @@ func flagged(args []string) (rest []string, sure bool) {
 }
 
 func cephCommands() []cephCommand {
-	return slices.Concat(statusCommands(), osdCommands(), crushCommands(), poolCommands(), mdsCommands(), configCommands())
+	return slices.Concat(statusCommands(), reportCommands(), osdCommands(), crushCommands(), poolCommands(), mdsCommands(), configCommands())
 }

@@ -175,7 +175,7 @@ func (l *testLab) replayCeph(tr transcript) result {
 // cephMeasured are keys whose values depend on how the recorded daemons had been started, on time, or on
 // numbers that a build makes up; their presence and type is compared.
 var cephMeasured = regexp.MustCompile(`^(epoch|fsid|created|modified|election_epoch|quorum_age|.*_since|last_.*|create_time|crush_version|flags_num|.*nonce|.*_addrs?|addrs?|addrvec|uuid|up_from|up_thru|gid|.*features.*|quorum_con|bytes_.*|.*_ratio|pool_max|max_avail|` +
-	`device_ids|device_paths|devices|.*bdev.*|cpu|distro.*|kernel_.*|mem_.*|os|objectstore_.*|created_at|hostname|arch|.*_iface|services|servicemap|modules|item|min_compat_client|removed_snaps_queue|lost_at|down_at|state_seq|incarnation|mdsmap_.*|compat|default_fscid|id|min_mon_release.*|rotational|journal_rotational|default_device_class)$`)
+	`device_ids|device_paths|devices|.*bdev.*|cpu|distro.*|kernel_.*|mem_.*|os|objectstore_.*|created_at|hostname|arch|.*_iface|services|servicemap|modules|item|min_compat_client|removed_snaps_queue|lost_at|down_at|state_seq|incarnation|mdsmap_.*|compat|default_fscid|id|min_mon_release.*|cluster_fingerprint|timestamp|.*_committed|osdmap_clean_epochs|auth|(pool|osd)_sum.*|(pool|osd)_stats|num_pg_by_osd|paxos|rotational|journal_rotational|default_device_class)$`)
 
 // cephIgnored are parts that the simulator leaves out or adds, named here one by one.
 var cephIgnored = []string{
@@ -213,7 +213,7 @@ func compareCeph(t *testing.T, tr transcript, got result) {
 // cephNormal are ages, epochs and ids in texts.
 var cephNormal = []*regexp.Regexp{
 	regexp.MustCompile(`(last_change|epoch|election epoch|lfor|osdmap e|e)\s?\d[\d/]*`), regexp.MustCompile(`lfor \S+ `), regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.+]+`),
-	regexp.MustCompile(`pgp_num_target \d+ `),
+	regexp.MustCompile(`pgp_num_target \d+ `), regexp.MustCompile(`^report \d+`),
 }
 
 // cephShape is a value with what is measured replaced by its type.

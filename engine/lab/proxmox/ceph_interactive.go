@@ -1,0 +1,51 @@
+package proxmox
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+)
+
+// interactive is ceph without a command: it carries out the commands on its standard input, one a line, over
+// one connection. Errors are told on standard error and the next line is read; the exit code is 0 whatever
+// they were. Only a cluster that cannot be reached ends it.
+func (c *Command) interactive(a cephArguments) int {
+	if c.Stdin == nil {
+		return 0
+	}
+	lines := bufio.NewScanner(c.Stdin)
+	for lines.Scan() {
+		line, problem := parseCeph(strings.Fields(lines.Text()))
+		if problem != "" || len(line.words) == 0 {
+			continue
+		}
+		command, args, ok := findCeph(line.words)
+		if !ok {
+			fmt.Fprintf(c.Stderr, "no valid command found; 10 closest matches:\n%s\nError EINVAL: invalid command\n", strings.Join(closest(line.words), "\n"))
+			continue
+		}
+		r, err := c.ask(command, args, a.timeout)
+		switch {
+		case err != nil:
+			return c.die(1, "%s", err)
+		case r.errno != 0:
+			fmt.Fprintf(c.Stderr, "Error %s: %s\n", errnoNames[max(r.errno, -r.errno)], r.err)
+			continue
+		case r.note != "":
+			fmt.Fprintln(c.Stderr, r.note)
+		}
+		text := r.text
+		if strings.HasPrefix(a.format, "json") && r.value != nil {
+			text = strings.TrimSuffix(canonical(r.value), "\n")
+			if a.format == "json-pretty" {
+				text = indent(r.value)
+			}
+		} else if text == "" && !r.plain && r.value != nil {
+			text = indent(r.value)
+		}
+		if text != "" {
+			c.printf("%s\n", text)
+		}
+	}
+	return 0
+}

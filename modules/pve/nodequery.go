@@ -1,0 +1,55 @@
+package pve
+
+import (
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// nodeQuery asks what a host is by itself, for Nodes and CephNodes, which mostly travel together: the same query
+// of a flight is sent once. Apart from dpkg-query and readlink all is the shell's own work.
+var nodeQuery = remote.Query{Script: `read -r n </proc/sys/kernel/hostname
+n=${n%%.*}
+echo "name $n"
+while read -r line; do
+  case $line in VERSION_CODENAME=*) echo "codename ${line#*=}" ;; esac
+done </etc/os-release
+[ -x /usr/bin/ceph-mon ] && [ -x /usr/bin/ceph-osd ] && [ -x /usr/sbin/ceph-volume ] && echo installed
+[ -e /run/pve-ceph-install-flag ] && echo installing
+if [ -L /etc/ceph/ceph.conf ]; then echo "conf $(readlink /etc/ceph/ceph.conf)"
+elif [ -e /etc/ceph/ceph.conf ]; then echo foreign; fi
+for d in mon mgr mds; do [ -d "/var/lib/ceph/$d/ceph-$n" ] && echo "$d"; done
+dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager ceph-mon 2>/dev/null || true`}
+
+// askNode is the Ask of the kinds that nodeQuery answers.
+func askNode([]string) []remote.Query { return []remote.Query{nodeQuery} }
+
+// findings are the answer to nodeQuery by their words: "name", "package ceph-mon".
+type findings map[string]string
+
+func parseFindings(a remote.Answer) findings {
+	f := findings{}
+	for line := range strings.Lines(string(a.Stdout)) {
+		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if word == "package" {
+			name, rest, _ := strings.Cut(value, " ")
+			word, value = word+" "+name, rest
+		}
+		f[word] = strings.Trim(value, `"'`)
+	}
+	return f
+}
+
+func (f findings) has(word string) bool {
+	_, ok := f[word]
+	return ok
+}
+
+// version is that of a package which is installed and configured.
+func (f findings) version(name string) (string, bool) {
+	version, status, _ := strings.Cut(f["package "+name], " ")
+	if !strings.HasSuffix(status, " installed") {
+		return "", false
+	}
+	return version, true
+}
