@@ -26,8 +26,8 @@ func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.r
 // TestPeers measures every tool at every distance and writes the table. A tool has fresh nodes at every
 // distance; where its own first run is not to be measured, hlplay prepares them.
 func TestPeers(t *testing.T) {
-	results := map[row][]result{}
-	defer func() { publish(t, "peers", results) }()
+	results, about := map[row][]result{}, heading(t)
+	defer func() { publish(t, "peers", about, results) }()
 	for _, rtt := range distances {
 		t.Run(distance(rtt), func(t *testing.T) {
 			for _, by := range tools {
@@ -52,8 +52,8 @@ func TestPeers(t *testing.T) {
 // TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables in place of
 // the proxies, which end TCP next to the nodes and so hide what it costs.
 func TestRealPackets(t *testing.T) {
-	results := map[row][]result{}
-	defer func() { publish(t, "packets", results) }()
+	results, about := map[row][]result{}, heading(t)
+	defer func() { publish(t, "packets", about, results) }()
 	for _, rtt := range distances[1:] {
 		t.Run(distance(rtt), func(t *testing.T) {
 			s := open(t, 0)

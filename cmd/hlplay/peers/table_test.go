@@ -62,12 +62,13 @@ func seconds(d time.Duration) string {
 	}
 }
 
-// publish prints a table and writes it into the page, if one is given, between the markers of that name.
-func publish(t *testing.T, name string, results map[row][]result) {
+// publish prints a table with what is to be said about it, and writes both into the page, if one is given,
+// between the markers of that name.
+func publish(t *testing.T, name, about string, results map[row][]result) {
 	if len(results) == 0 {
 		return
 	}
-	text := heading(t) + table(results)
+	text := about + " Load average at the end: " + load() + ".\n\n" + table(results)
 	fmt.Println(text)
 	if *page == "" {
 		return

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// heading says what was measured, where and how.
+// heading says what is measured, where and how, as it is at the start: the tree may change meanwhile.
 func heading(t *testing.T) string {
 	t.Helper()
 	said := func(argv ...string) string {
@@ -30,7 +30,7 @@ func heading(t *testing.T) string {
 			command += fmt.Sprintf(" %s='%s'", variable, value)
 		}
 	}
-	return fmt.Sprintf("`%s`, %s. hlplay %s, %s; %s. Controller and nodes share %d processors (%s), Linux %s. Load average at the end: %s.\n\n",
+	return fmt.Sprintf("`%s`, %s. hlplay %s, %s; %s. Controller and nodes share %d processors (%s), Linux %s. Load average at the start: %s.",
 		command, time.Now().UTC().Format(time.DateOnly), version, runtime.Version(), packages,
 		runtime.NumCPU(), processor(), said("uname", "-r"), load())
 }
