@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -15,7 +16,7 @@ import (
 type factsFlags struct {
 	inputFlags
 	connectFlags
-	rehearse, become bool
+	rehearse bool
 }
 
 func factsCommand() *cobra.Command {
@@ -25,7 +26,12 @@ func factsCommand() *cobra.Command {
 		Short: "Print the facts of hosts, all or the named ones, as JSON",
 		Example: `  hlplay facts pve -i inventory
   hlplay facts pve1 -i inventory disks memory`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no hosts given: name a host, a group or all, as in hlplay facts all -i INVENTORY")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1:]) },
 	}
 	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")

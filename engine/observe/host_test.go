@@ -104,12 +104,6 @@ func (w *wire) sent() []string {
 	return slices.Clone(w.flights)
 }
 
-func (w *wire) set(change func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	change()
-}
-
 // in runs a test's body many times over, each in a bubble of its own, for what depends on the order
 // in which goroutines happen to run.
 func in(t *testing.T, body func(t *testing.T)) {
