@@ -23,7 +23,11 @@ func docCommand() *cobra.Command {
 			}
 			spec, ok := registry.Find(args[0])
 			if !ok {
-				return fmt.Errorf("no module %q; `hlplay doc` lists them", args[0])
+				var names []string
+				for _, s := range registry.All() {
+					names = append(names, s.Name)
+				}
+				return fmt.Errorf("no module %q%s", args[0], lang.Suggestion(args[0], names, "`hlplay doc` lists them"))
 			}
 			fmt.Print(lang.Describe(spec))
 			return nil

@@ -12,6 +12,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"hlplay/engine/lang"
 )
 
 // Exit codes; the README documents them.
@@ -75,6 +78,15 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) == 1 {
+			return err
+		}
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		return fmt.Errorf("%w%s", err, lang.Suggestion("--"+unknown.GetSpecifiedName(), names, "`"+cmd.CommandPath()+" --help` lists them"))
+	})
 	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), docCommand(), labCommand())
 	return cmd
 }

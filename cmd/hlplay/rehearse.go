@@ -7,7 +7,9 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"hlplay/engine/lab"
 	"hlplay/engine/lang"
@@ -30,7 +32,7 @@ func rehearseCommand() *cobra.Command {
 		Long: `Rehearse starts a simulated node for each host of the inventory and runs the playbook three times:
 in check mode, for real, and again. It ends with a verdict: whether check mode foretold exactly what
 the run then changed, and whether the second run found nothing left to do.`,
-		Args: cobra.ExactArgs(1),
+		Args: onePlaybook,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
 	}
 	f.inputFlags.add(cmd)
@@ -46,6 +48,9 @@ func (f *rehearseFlags) run(ctx context.Context, path string) error {
 	}
 	pb, err := f.loadPlaybook(path, inv)
 	if err != nil {
+		return err
+	}
+	if err := f.checkTags(pb); err != nil {
 		return err
 	}
 	stage, err := lab.Start(ctx, inv, lab.Options{})
@@ -135,7 +140,11 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal does not hold:\n  %s", strings.Join(wrong, "\n  "))}
 	}
 	if f.output != "json" {
-		fmt.Printf("\nThe rehearsal holds: check mode foretold the %d changes of the run (%d were uncertain), and the second run changed nothing.\n", changed, uncertain)
+		text := fmt.Sprintf("The rehearsal holds: check mode foretold the %d changes of the run (%d were uncertain), and the second run changed nothing.", changed, uncertain)
+		if term.IsTerminal(int(os.Stdout.Fd())) { // elsewhere a line that is searched for stays whole
+			text = ansi.Wordwrap(text, width(os.Stdout), "")
+		}
+		fmt.Println("\n" + text)
 	}
 	return nil
 }

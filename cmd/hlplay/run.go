@@ -47,6 +47,14 @@ func (f *selectFlags) options() run.Options {
 	return run.Options{Limit: f.limit, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
 }
 
+// checkTags refuses tags that the playbook does not have.
+func (f *selectFlags) checkTags(pb *lang.Playbook) error {
+	if err := pb.CheckTags("--tags", f.tags); err != nil {
+		return err
+	}
+	return pb.CheckTags("--skip-tags", f.skipTags)
+}
+
 func runCommand() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
@@ -59,7 +67,7 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 		Example: `  hlplay run playbooks/cluster.hcl -i inventory --check --diff
   hlplay run playbooks/cluster.hcl -i inventory
   hlplay run playbooks/cluster.hcl -i inventory --tags ceph --limit pve2`,
-		Args: cobra.ExactArgs(1),
+		Args: onePlaybook,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
 	}
 	f.inputFlags.add(cmd)
@@ -81,6 +89,9 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	}
 	pb, err := f.loadPlaybook(path, inv)
 	if err != nil {
+		return err
+	}
+	if err := f.checkTags(pb); err != nil {
 		return err
 	}
 	if f.listTasks || f.listTags || f.listHosts {
@@ -162,7 +173,15 @@ func (f *runFlags) list(pb *lang.Playbook, inv *inventory.Inventory) error {
 				tags[tag] = true
 			}
 			if f.listTasks {
-				lines = append(lines, fmt.Sprintf("  %s  [%s]", t.Name, strings.Join(t.Tags, ", ")))
+				name := t.Name
+				if slices.Contains(play.Handlers, t) {
+					name = "handler: " + name
+				}
+				line := "  " + name
+				if len(t.Tags) > 0 {
+					line += "  [" + strings.Join(t.Tags, ", ") + "]"
+				}
+				lines = append(lines, line)
 			}
 		}
 		if len(lines) > 0 {

@@ -33,6 +33,17 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a variable: `name=value`, or @file with several (repeatable)")
 }
 
+// onePlaybook is for commands that take a playbook and nothing else.
+func onePlaybook(cmd *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return fmt.Errorf("no playbook given: name its file, as in hlplay %s", cmd.Use)
+	case 1:
+		return nil
+	}
+	return fmt.Errorf("one playbook is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
+}
+
 // loadInventory reads the inventory or explains what is wrong with it.
 func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	if f.inventory == "" {

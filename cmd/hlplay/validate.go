@@ -13,7 +13,7 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate PLAYBOOK [-i INVENTORY]",
 		Short: "Check a playbook, and an inventory, without connecting to anything",
-		Args:  cobra.ExactArgs(1),
+		Args:  onePlaybook,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var inv *inventory.Inventory
 			if f.inventory != "" {

@@ -61,6 +61,15 @@ func suggest(name string, candidates []string) string {
 	return " " + oneOf(candidates)
 }
 
+// Suggestion ends a message about an unknown name: `; did you mean "…"?` with the nearest candidate, or
+// `; ` and what else is said if none is near.
+func Suggestion(name string, candidates []string, otherwise string) string {
+	if near := nearest(name, candidates); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return "; " + otherwise
+}
+
 // oneOf lists what would be right.
 func oneOf(candidates []string) string {
 	switch len(candidates) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -182,6 +183,9 @@ func readProblem(err error) string {
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
+		if errors.Is(err, syscall.EISDIR) {
+			return "it is a directory, and a file is wanted; name a file in it"
+		}
 		err = path.Err
 	}
 	return err.Error()

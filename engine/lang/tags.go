@@ -1,6 +1,10 @@
 package lang
 
-import "slices"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Selected says whether a task is to be done, given the tags of --tags and --skip-tags, with the
 // rules of Ansible.
@@ -12,6 +16,25 @@ import "slices"
 // tagged `always`.
 func Selected(t *Task, tags, skip []string) bool {
 	return wanted(t.Tags, tags) && !skipped(t.Tags, skip)
+}
+
+// CheckTags returns an error about the first of the tags that no task has and that has no meaning of its own: it
+// is misspelt, and would select nothing, or fail to skip what is to be skipped. flag is where it was given.
+func (p *Playbook) CheckTags(flag string, tags []string) error {
+	known := map[string]bool{}
+	for _, play := range p.Plays {
+		for _, t := range play.AllTasks() {
+			for _, tag := range t.Tags {
+				known[tag] = true
+			}
+		}
+	}
+	for _, tag := range tags {
+		if !known[tag] && !slices.Contains([]string{"all", "tagged", "untagged", "always", "never"}, tag) {
+			return fmt.Errorf("%s: no task is tagged %q%s", flag, tag, Suggestion(tag, slices.Sorted(maps.Keys(known)), "--list-tags shows them"))
+		}
+	}
+	return nil
 }
 
 func wanted(own, tags []string) bool {

@@ -11,6 +11,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
@@ -39,7 +40,7 @@ func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names 
 	}
 	for _, name := range names {
 		if !known[name] {
-			return FactSheet{}, fmt.Errorf("no fact %q; there are: %s", name, strings.Join(all, ", "))
+			return FactSheet{}, fmt.Errorf("no fact %q%s", name, lang.Suggestion(name, all, "there are "+strings.Join(all, ", ")))
 		}
 	}
 	if len(names) == 0 {

@@ -51,13 +51,17 @@ func (r *runner) checkStartAt() error {
 		return nil
 	}
 	found := false
+	var names []string
 	for _, play := range r.playbook.Plays {
 		for _, t := range play.AllTasks() {
-			found = found || t.Name == r.options.StartAt && r.selected(t)
+			if r.selected(t) {
+				found = found || t.Name == r.options.StartAt
+				names = append(names, t.Name)
+			}
 		}
 	}
 	if !found {
-		return fmt.Errorf("--start-at-task: no selected task is named %q; --list-tasks shows them", r.options.StartAt)
+		return fmt.Errorf("--start-at-task: no selected task is named %q%s", r.options.StartAt, lang.Suggestion(r.options.StartAt, names, "--list-tasks shows them"))
 	}
 	return nil
 }
