@@ -252,7 +252,11 @@ func (t *textReporter) work(d *detail, r TaskResult) {
 	for _, item := range r.Items {
 		prefix := oneLine(item.Key) + ": "
 		for _, step := range item.Steps {
-			d.paragraph(prefix, step, nil)
+			if names(step, item.Key) {
+				d.paragraph("", step, nil)
+			} else {
+				d.paragraph(prefix, step, nil)
+			}
 			told = true
 		}
 		if item.Message != "" && !strings.Contains(r.Message, item.Message) && (item.Status == Uncertain || bad(item.Status) || t.o.Verbose) {
@@ -266,6 +270,9 @@ func (t *textReporter) work(d *detail, r TaskResult) {
 		}
 	}
 }
+
+// names reports whether a step says which item it is for, so that the key need not be put before it.
+func names(step, key string) bool { return slices.Contains(strings.Fields(step), key) }
 
 func (t *textReporter) failure(d *detail, r TaskResult) {
 	message := r.Message
