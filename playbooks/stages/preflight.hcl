@@ -1,7 +1,8 @@
 # Nothing is touched until these hold.
 
 play "preflight" {
-  hosts = "pve"
+  hosts            = "pve"
+  any_errors_fatal = true
 
   task "G1.1 Debian 12 or 13" {
     assert {
@@ -40,6 +41,21 @@ play "preflight" {
     pveceph {
       disks {
         devices = host.vars.osd_devices
+      }
+    }
+  }
+
+  # Skipped with Ceph, and run with `--tags ceph` alone.
+  task "G1.33 each host has an address for Ceph, and none is given twice" {
+    tags = ["ceph"]
+    assert {
+      condition {
+        test    = can(host.vars.ceph_address)
+        message = "the inventory gives no ceph_address: set it in vars of host \"${host.name}\", to its address in ${var.public_network}"
+      }
+      condition {
+        test    = length([for name in groups.pve : name if try(hosts[name].vars.ceph_address, name) == try(host.vars.ceph_address, "")]) <= 1
+        message = "ceph_address ${try(host.vars.ceph_address, "")} is given to several hosts of group pve; each needs its own"
       }
     }
   }
