@@ -7,7 +7,7 @@ STATICCHECK_VERSION = v0.8.2
 .PHONY: help build demo test setup check fuzz bench bench-peers docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/hlplay
 	$(GO) build -o bin/hlplay ./cmd/hlplay
@@ -44,7 +44,7 @@ bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on 
 	@.ci/peers
 	$(GO) test -tags peers -count=1 -timeout 4h -v ./cmd/hlplay/peers -hlplay $(CURDIR)/bin/hlplay -page $(CURDIR)/docs/performance.md
 
-docs: ## write docs/modules.md and docs/functions.md anew from the code
+docs: ## write docs/modules.md, and the facts and functions in docs/language.md, anew from the code
 	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run TestReference ./cmd/hlplay
 
 clean: ## remove what was built
