@@ -24,7 +24,8 @@ type Host = *observe.Host
 // Its exported fields are its arguments: `hcl:"name"` is a required attribute, `hcl:"name,optional"`
 // an optional one, `hcl:"name,block"` a nested block (a pointer: at most one; a slice: any number).
 // `doc:"…"` is the sentence that `hlplay doc` prints, `default:"…"` the value of an optional
-// attribute that is not given, in HCL's form. Field types: string, bool, int, int64, float64,
+// attribute that is not given, in HCL's form; `path:"controller"` makes a string the path of a file on the
+// controller, a relative one relative to the playbook's file. Field types: string, bool, int, int64, float64,
 // time.Duration ("90s"), fs.FileMode ("0644"), []string, map[string]string, cty.Value, and pointers
 // to the scalar ones, nil when not given.
 type Module interface {

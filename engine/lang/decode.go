@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -28,7 +29,7 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &decoder{ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
+	d := &decoder{dir: t.Dir, ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
 	module, complete := d.module(t, body)
 	if d.diags.HasErrors() {
 		return nil, nil, t.fail(d.diags...)
@@ -42,6 +43,7 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 
 // decoder fills in one module. Whatever is not known is left out, so that Load can use it too.
 type decoder struct {
+	dir     string // that relative paths of files on the controller are relative to
 	ctx     *hcl.EvalContext
 	diags   hcl.Diagnostics
 	unknown *UnknownError // the first one
@@ -114,8 +116,11 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, in
 				continue
 			}
 			if value != cty.NilVal {
-				if err := assign(into.FieldByIndex(a.index), value); err != nil {
+				field := into.FieldByIndex(a.index)
+				if err := assign(field, value); err != nil {
 					d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), sentence(err.Error()))
+				} else if a.Controller && field.String() != "" && !filepath.IsAbs(field.String()) {
+					field.SetString(filepath.Join(d.dir, field.String()))
 				}
 				continue
 			}

@@ -43,6 +43,9 @@ type Argument struct {
 	// Default is in HCL's form; empty if there is none.
 	Default string
 	Doc     string
+	// Controller says that it is the path of a file on the controller: a relative one is relative to the
+	// file that the task stands in.
+	Controller bool
 
 	index []int
 	want  cty.Type
@@ -146,7 +149,7 @@ func fields(t reflect.Type) []reflect.StructField {
 }
 
 func argument(name, option string, field reflect.StructField) (Argument, error) {
-	a := Argument{Name: name, Required: option == "", Doc: field.Tag.Get("doc"), index: field.Index}
+	a := Argument{Name: name, Required: option == "", Doc: field.Tag.Get("doc"), Controller: field.Tag.Get("path") == "controller", index: field.Index}
 	if !hclsyntax.ValidIdentifier(name) {
 		return a, errors.New("its name is not an identifier of HCL")
 	}

@@ -239,7 +239,7 @@ func (v *validator) task(t *Task, scope Scope) {
 			s = inner.with("each", each)
 			s["vars"] = v.vars(t.Vars, t.Dir, s, scope["vars"])
 		}
-		d := &decoder{ctx: v.playbook.context(t.Dir, s), secrets: make(secrets)}
+		d := &decoder{dir: t.Dir, ctx: v.playbook.context(t.Dir, s), secrets: make(secrets)}
 		d.module(t, body)
 		v.report(d.diags...)
 		if d.diags.HasErrors() {

@@ -18,7 +18,7 @@ type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
 	State   string  `hcl:"state,optional" doc:"present, directory, link or absent. Without it: link where target is given, else present."`
 	Content *string `hcl:"content,optional" doc:"Whole content of the file. Without content and source, what is in the file is kept, and an absent file is created empty."`
-	Source  string  `hcl:"source,optional" doc:"Path of a file on the controller whose content the file gets, whatever is in it."`
+	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller whose content the file gets, whatever is in it. A relative one is relative to the playbook's file."`
 	Target  string  `hcl:"target,optional" doc:"Where the symbolic link points, as it is to be written in the link."`
 
 	Mode  fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. Without it they are kept; a new file gets 0644, a new directory 0755."`
