@@ -99,7 +99,7 @@ func TestAptLock(t *testing.T) {
 	node := n.List[0]
 	install(t, node, installed)
 	slow := debianPackage{name: "e2e-slow", version: "1.0", files: map[string]string{"DEBIAN/postinst": "#!/bin/sh\nsleep 8\n"}}
-	content, err := os.ReadFile(slow.build(t, t.TempDir()))
+	content, err := os.ReadFile(slow.build(t, node.Dir()))
 	if err != nil {
 		t.Fatal(err)
 	}

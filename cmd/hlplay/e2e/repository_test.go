@@ -147,7 +147,7 @@ func serveRepository(t *testing.T, n *nspawn.Nodes) (address, keyring string) {
 func install(t *testing.T, node *nspawn.Node, packages []debianPackage) {
 	t.Helper()
 	for _, p := range packages {
-		content, err := os.ReadFile(p.build(t, t.TempDir()))
+		content, err := os.ReadFile(p.build(t, node.Dir()))
 		if err != nil {
 			t.Fatal(err)
 		}

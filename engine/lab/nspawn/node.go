@@ -95,6 +95,9 @@ func (node *Node) start(groups []string, log *os.File) error {
 	return nil
 }
 
+// Dir is the directory of all nodes, Nodes.Dir: what is put there goes with them.
+func (node *Node) Dir() string { return node.nodes.Dir }
+
 // console is the file that the node's console goes to.
 func (node *Node) console() string { return filepath.Join(node.nodes.Dir, node.Name+".console") }
 

@@ -4,10 +4,10 @@
 // systemd and OpenSSH, in systemd-nspawn containers on a network of their own.
 //
 // Nothing of it is seen outside, and nothing stays behind however a test ends. Network and mounts belong
-// to namespaces of this process, which the kernel removes with the last process in them; containers
-// die with the thread that started them; what the nodes write lies in memory. The two things that
-// outlive a process, a temporary directory and cgroups, are removed by a small process that waits for
-// this one's end, and, should that be killed too, by the next Start.
+// to namespaces of this process, which the kernel removes with the last process in them, and what the
+// nodes write lies in memory. What outlives a process, the containers, their cgroups and a temporary
+// directory, is ended and removed by a small process that waits for this one's end, and, should that be
+// killed too, by the next Start.
 //
 // Whoever talks to the nodes must be in their network: Nodes.Start starts programs there, Nodes.Listen
 // opens listeners there. The rest of the test stays where it is.

@@ -4,10 +4,14 @@ package nspawn
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // TestNodes boots nodes, uses all that tests use of them, and looks for what they leave behind.
@@ -22,11 +26,11 @@ func TestNodes(t *testing.T) {
 			t.Error(err)
 		}
 		for _, h := range n.reaper.hierarchies {
-			if _, err := os.Stat(filepath.Join(h, filepath.Base(n.Dir))); err == nil {
+			if exists(filepath.Join(h, filepath.Base(n.Dir))) {
 				t.Errorf("cgroup %s/%s is left behind", h, filepath.Base(n.Dir))
 			}
 		}
-		if _, err := os.Stat(n.Dir); err == nil {
+		if exists(n.Dir) {
 			t.Errorf("%s is left behind", n.Dir)
 		}
 	})
@@ -63,6 +67,64 @@ func TestNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// victim is the environment variable that makes TestKilled the process that is to be killed.
+const victim = "HLPLAY_NSPAWN_VICTIM"
+
+// TestKilled ends a process that has nodes in ways that let it do nothing more.
+func TestKilled(t *testing.T) {
+	if os.Getenv(victim) != "" {
+		n, err := Start(t.Context(), Options{Names: []string{"victim"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("victim %s\n", n.Dir)
+		select {}
+	}
+	hierarchies, err := cgroupHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
+			cmd.Env = append(os.Environ(), victim+"=1")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var dir string
+			if _, err := fmt.Fscanf(out, "victim %s\n", &dir); err != nil {
+				t.Fatalf("it has not started its nodes: %v", err)
+			}
+			cmd.Process.Signal(signal)
+			cmd.Wait() // its end by a signal is what is wanted
+			left := []string{dir}
+			for _, h := range hierarchies {
+				left = append(left, filepath.Join(h, filepath.Base(dir)))
+			}
+			// The reaper is at work; the directory is the last that goes.
+			bounded, cancel := context.WithTimeout(t.Context(), bootLimit)
+			defer cancel()
+			for exists(dir) && bounded.Err() == nil {
+				time.Sleep(20 * time.Millisecond)
+			}
+			for _, name := range left {
+				if exists(name) {
+					t.Errorf("%s is left behind", name)
+				}
+			}
+		})
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 func TestCheckNames(t *testing.T) {

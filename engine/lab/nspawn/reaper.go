@@ -19,22 +19,25 @@ import (
 // prefix begins the names of temporary directories and of cgroups.
 const prefix = "hlplay-nodes-"
 
-// reap waits for the end of whoever holds the other end of its standard input, then removes a
-// directory ($1) and cgroups of its base name in hierarchies ($2 …). The processes in them
-// may just be dying, so it tries for ten seconds.
+// reap waits for the end of whoever holds the other end of its standard input, then ends the
+// processes in cgroups of a directory's base name, in hierarchies ($2 …), and removes the cgroups
+// and the directory ($1). systemd-nspawn dies with its parent, but its container survives it. Dying
+// takes its time, so it tries for ten seconds in each hierarchy.
 const reap = `cat >/dev/null
 dir=$1; shift
-rm -rf --one-file-system -- "$dir"
 for hierarchy; do
+	group=$hierarchy/${dir##*/}
 	tries=100
-	while [ -e "$hierarchy/${dir##*/}" ] && [ "$tries" -gt 0 ]; do
-		find "$hierarchy/${dir##*/}" -depth -type d -exec rmdir {} \; 2>/dev/null
-		[ ! -e "$hierarchy/${dir##*/}" ] || sleep 0.1
+	while [ -e "$group" ] && [ "$tries" -gt 0 ]; do
+		find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -KILL 2>/dev/null
+		find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null
+		[ ! -e "$group" ] || sleep 0.1
 		tries=$((tries - 1))
 	done
-done`
+done
+rm -rf --one-file-system -- "$dir"`
 
-// reaper removes what the kernel does not remove by itself, when this process ends.
+// reaper ends and removes what the kernel does not by itself, when this process ends.
 type reaper struct {
 	dir  string   // the temporary directory
 	lock *os.File // held as long as this process lives
