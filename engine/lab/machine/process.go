@@ -27,6 +27,8 @@ type process struct {
 	umask fs.FileMode
 	// deadline is when timeout(1) ends the process, in the lab's time.
 	deadline time.Time
+	// expire ends the process at that moment.
+	expire func()
 }
 
 // killed is the cause of a process's end by a signal.
@@ -45,7 +47,7 @@ func (ps *processes) start(ctx context.Context, m *Machine, parent *process, use
 	ctx, end := context.WithCancelCause(ctx)
 	p := &process{user: user, argv: argv, started: m.clock.Now(), end: end, ppid: 1, umask: 0o022}
 	if parent != nil {
-		p.ppid, p.umask, p.deadline = parent.pid, parent.umaskNow(), parent.deadline
+		p.ppid, p.umask, p.deadline, p.expire = parent.pid, parent.umaskNow(), parent.deadline, parent.expire
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -153,6 +155,7 @@ func (c *Call) Spend(d time.Duration) bool {
 	if c.process != nil && !c.process.deadline.IsZero() {
 		if left := c.process.deadline.Sub(c.Machine.clock.Now()); d >= left {
 			clock.Advance(max(left, 0))
+			c.process.expire()
 			return c.ctx.Err() == nil
 		}
 	}

@@ -62,8 +62,13 @@ func sleep(ctx context.Context, c *Call) int {
 	return 0
 }
 
-// timeout ends its command by the lab's clock. A command that ends only with its input is ended
-// when the lab's clock gets there, whoever moves it.
+// inFlight is the wall-clock time for which a command may outlast its limit when another program has moved the
+// lab's clock: a step of minutes in the midst of a cat must not end the cat.
+const inFlight = 200 * time.Millisecond
+
+// timeout ends its command by the lab's clock: at once if it is the command's own doing that the time is over. A
+// command that ends only with its input is ended when the lab's clock gets there, whoever moves it, and
+// has been there for a moment.
 func timeout(ctx context.Context, c *Call) int {
 	o, ok := c.options("+k:s:v", "kill-after=", "signal=", "preserve-status", "foreground", "verbose")
 	if !ok {
@@ -93,9 +98,9 @@ func timeout(ctx context.Context, c *Call) int {
 	expired := fmt.Errorf("timeout after %s", limit)
 	deadline := c.Machine.clock.Now().Add(limit)
 	if d := c.process.deadline; d.IsZero() || deadline.Before(d) {
-		c.process.deadline = deadline
+		c.process.deadline, c.process.expire = deadline, func() { end(expired) }
 	}
-	c.Machine.clock.After(limit, func() { end(expired) })
+	c.Machine.clock.After(limit, func() { time.AfterFunc(inFlight, func() { end(expired) }) })
 	child := *c
 	child.Argv = o.rest[1:]
 	child.Env = lookup(child.environ)
