@@ -107,7 +107,10 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 			r.host(h)
 		}
 	}
-	if len(order) == 0 {
+	switch {
+	case len(pb.Plays) == 0:
+		return report.Recap{}, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
+	case len(order) == 0:
 		return report.Recap{}, errors.New("no host matches the playbook's patterns and --limit: nothing to do")
 	}
 	r.report(report.RunStarted{Playbook: pb.Path, Inventory: inv.Path, Check: o.Check, Rehearse: o.Rehearse, Hosts: order})
