@@ -122,7 +122,7 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (b
 		case err != nil:
 			return false, err
 		case c.Version == "":
-			return false, fmt.Errorf("%s: no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", h.Name(), name, name)
+			return false, fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", name, name)
 		}
 	}
 	return all, nil

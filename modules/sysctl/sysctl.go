@@ -222,10 +222,10 @@ func missing(h modules.Host, name string) error {
 	rest := strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/")
 	for _, p := range providers {
 		if strings.HasPrefix(rest, p.prefix) {
-			return fmt.Errorf("%s: the kernel has no setting %s: it comes with the kernel module %s; load it in a task before this one: modprobe { modules = [%q] }", h.Name(), name, p.module, p.module)
+			return fmt.Errorf("the kernel has no setting %s: it comes with the kernel module %s; load it in a task before this one: modprobe { modules = [%q] }", name, p.module, p.module)
 		}
 	}
-	return fmt.Errorf("%s: the kernel has no setting %s: check the name with `sysctl -a`; if it belongs to a kernel module, load that in a task before this one", h.Name(), name)
+	return fmt.Errorf("the kernel has no setting %s: check the name with `sysctl -a`; if it belongs to a kernel module, load that in a task before this one", name)
 }
 
 func planAbsent(ctx context.Context, h modules.Host, file string, names []string) (modules.Plan, error) {
