@@ -112,7 +112,7 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 // verdict holds the three runs against each other.
 func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status) error {
 	var wrong []string
-	changed, uncertain := 0, 0
+	changed, right, uncertain := 0, 0, 0
 	for task, status := range made {
 		foretold := predicted[task]
 		if foretold == report.Uncertain {
@@ -120,6 +120,9 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 		}
 		if status == report.Changed {
 			changed++
+			if foretold == report.Changed {
+				right++
+			}
 		}
 		if foretold != report.Uncertain && (foretold == report.Changed) != (status == report.Changed) {
 			wrong = append(wrong, fmt.Sprintf("%s: check mode said %s, the run %s", task, orNothing(foretold), status))
@@ -140,7 +143,7 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal does not hold:\n  %s", strings.Join(wrong, "\n  "))}
 	}
 	if f.output != "json" {
-		text := fmt.Sprintf("The rehearsal holds: check mode foretold the %d changes of the run (%d were uncertain), and the second run changed nothing.", changed, uncertain)
+		text := fmt.Sprintf("The rehearsal holds: the run changed %d tasks on hosts, of which check mode foretold %d; it called %d uncertain and was wrong of none. The second run changed nothing.", changed, right, uncertain)
 		if term.IsTerminal(int(os.Stdout.Fd())) { // elsewhere a line that is searched for stays whole
 			text = ansi.Wordwrap(text, width(os.Stdout), "")
 		}
