@@ -57,18 +57,38 @@ func sudoServer(t *testing.T, mode string) (s *server, target Target, calls func
 	key := newKey(t, "id", "")
 	bin := t.TempDir()
 	log := filepath.Join(bin, "log")
-	if mode != "missing" {
-		if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte(fakeSudo), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	path := bin + ":/usr/bin:/bin"
+	if mode == "missing" {
+		path = withoutSudo(t)
+	} else if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte(fakeSudo), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	s = newServer(t, key, func(s *server) {
-		s.env = []string{"PATH=" + bin + ":/usr/bin:/bin", "FAKE_SUDO=" + mode, "FAKE_SUDO_LOG=" + log, "HOME=" + t.TempDir()}
+		s.env = []string{"PATH=" + path, "FAKE_SUDO=" + mode, "FAKE_SUDO_LOG=" + log, "HOME=" + t.TempDir()}
 	})
 	return s, s.target("alice", key), func() []string {
 		text, _ := os.ReadFile(log)
 		return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	}
+}
+
+// withoutSudo is a directory of all programs of this machine but sudo, which it may have.
+func withoutSudo(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	programs, err := os.ReadDir("/usr/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range programs {
+		if program.Name() == "sudo" {
+			continue
+		}
+		if err := os.Symlink(filepath.Join("/usr/bin", program.Name()), filepath.Join(bin, program.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
 }
 
 // exercise does a bit of everything as another user.
