@@ -19,7 +19,7 @@ func TestCandidates(t *testing.T) {
   Candidate: 5.2.15-2+b13
   Version table:
      5.2.15-2+b13 500
-        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+        500 http://deb.example.org/debian bookworm/main amd64 Packages
  *** 5.2.15-2+b8 100
         100 /var/lib/dpkg/status
 chrony:
@@ -97,7 +97,7 @@ func TestUpgradable(t *testing.T) {
 }
 
 func TestAptIndex(t *testing.T) {
-	const lists = "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n1970-01-01 00:15:00.000000000 +0000 /var/lib/apt/lists/deb.debian.org_debian_dists_trixie_InRelease\n"
+	const lists = "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n1970-01-01 00:15:00.000000000 +0000 /var/lib/apt/lists/deb.example.org_debian_dists_trixie_InRelease\n"
 	const stamp = "1970-01-01 00:16:40.500000000 +0000 " + AptStamp + "\n"
 	for _, c := range []struct {
 		name                  string

@@ -47,7 +47,7 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 		observe.Dirs.Expect("/etc/apt/sources.list.d", observe.Listing{Exists: true}),
 		observe.Dirs.Expect("/usr/share/keyrings", observe.Listing{Exists: true}),
 		observe.AptIndex.Expect("", observe.Index{Exists: true, Age: time.Minute}),
-		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian " + codename + " main\n"}}),
+		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
 		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: codename}),

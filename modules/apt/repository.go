@@ -51,7 +51,7 @@ func (r *Repository) validate() error {
 	case r.State == "absent":
 		return nil
 	case len(r.URIs) == 0 && len(r.Suites)+len(r.Components) > 0:
-		return fault("uris", "is missing", "where the repository is, such as http://deb.debian.org/debian")
+		return fault("uris", "is missing", "where the repository is, such as http://deb.example.org/debian")
 	case len(r.URIs) > 0 && len(r.Suites) == 0:
 		return fault("suites", "is missing", "a release such as trixie")
 	case r.SignedBy != "" && !path.IsAbs(r.SignedBy):

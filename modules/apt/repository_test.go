@@ -152,7 +152,7 @@ func TestExplain(t *testing.T) {
 		{"W: GPG error: x: the public key is not available: NO_PUBKEY A7BCD1420BFE778E\nE: The repository 'x' is not signed.\n", "the key A7BCD1420BFE778E"},
 		{"W: (pve-apt-hook) You are attempting to remove the meta-package 'proxmox-ve'!\n", "leave the hook alone"},
 		{"E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "dpkg --configure -a"},
-		{"E: Failed to fetch http://x  Temporary failure resolving 'deb.debian.org'", "cannot resolve deb.debian.org"},
+		{"E: Failed to fetch http://x  Temporary failure resolving 'deb.example.org'", "cannot resolve deb.example.org"},
 		{"dpkg: error processing package pve-manager (--configure):\n x\nE: Sub-process /usr/bin/dpkg returned an error code (1)", "/etc/hosts"},
 		{"E: Held packages were changed and -y was used without --allow-change-held-packages.", "apt-mark unhold"},
 		{"E: Unable to locate package x\n", "apt refuses: E: Unable to locate package x"},

@@ -313,7 +313,7 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 		}
 	}
 	for i, pkg := range plan.install {
-		a.printf("Get:%d http://deb.debian.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.debian, cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
+		a.printf("Get:%d http://deb.example.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.debian, cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
 	}
 	if !a.Spend(time.Duration(len(plan.install))*(downloadTime+configureTime) + time.Duration(len(plan.remove))*configureTime) {
 		return 130

@@ -81,7 +81,7 @@ func TestAptSources(t *testing.T) {
 		{name: "unknown suite", file: "pve.sources", content: strings.Replace(pve, "trixie", "sid", 1), keyring: true, code: 100, pattern: `does not have a Release file`},
 		{name: "unknown component", file: "pve.sources", content: strings.Replace(pve, "pve-no-subscription", "pve-none", 1), keyring: true, code: 0, pattern: `doesn't have the component 'pve-none'`},
 		{name: "unknown host", file: "x.list", content: "deb http://repo.invalid/debian trixie main\n", code: 100, pattern: `does not have a Release file`},
-		{name: "one line, no component", file: "x.list", content: "deb http://deb.debian.org/debian trixie\n", code: 100, pattern: `Malformed entry`},
+		{name: "one line, no component", file: "x.list", content: "deb http://deb.example.org/debian trixie\n", code: 100, pattern: `Malformed entry`},
 		{name: "one line, key named", file: "x.list", content: "deb [arch=amd64 signed-by=/usr/share/keyrings/proxmox-archive-keyring.gpg] http://download.proxmox.com/debian/pve trixie pve-no-subscription\n", keyring: true, code: 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -41,7 +41,7 @@ func aptCache(_ context.Context, c *Call) int {
 				if v.Version == installed {
 					mark, listed = "*** ", true
 				}
-				c.printf(" %s%s 500\n        500 http://deb.debian.org/debian %s/%s amd64 Packages\n", mark, v.Version, c.Machine.debian, v.Component)
+				c.printf(" %s%s 500\n        500 http://deb.example.org/debian %s/%s amd64 Packages\n", mark, v.Version, c.Machine.debian, v.Component)
 				if v.Version == installed {
 					c.printf("        100 /var/lib/dpkg/status\n")
 				}
@@ -54,7 +54,7 @@ func aptCache(_ context.Context, c *Call) int {
 	case "madison":
 		for _, name := range names {
 			for _, v := range p.visible(name) {
-				c.printf("%10s | %10s | http://deb.debian.org/debian %s/%s amd64 Packages\n", name, v.Version, c.Machine.debian, v.Component)
+				c.printf("%10s | %10s | http://deb.example.org/debian %s/%s amd64 Packages\n", name, v.Version, c.Machine.debian, v.Component)
 			}
 		}
 		return 0

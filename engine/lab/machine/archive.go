@@ -25,7 +25,7 @@ type offered struct {
 // Repository is a package repository at a URI. Its components are Package.Component, with Prefix
 // in front.
 type Repository struct {
-	// URI is where sources point, without the scheme and a final slash: "deb.debian.org/debian".
+	// URI is where sources point, without the scheme and a final slash: "deb.example.org/debian".
 	URI string
 	// Suites are those it has: "trixie", "trixie-updates". Empty means every suite.
 	Suites []string
@@ -183,17 +183,17 @@ func (a *Archive) names(glob string) []string {
 func knownRepositories() []Repository {
 	debian := []string{"main", "contrib", "non-free", "non-free-firmware"}
 	repos := []Repository{
-		{URI: "deb.debian.org/debian", Components: debian, Keyring: "debian-archive-",
+		{URI: "deb.example.org/debian", Components: debian, Keyring: "debian-archive-",
 			Suites: []string{"bookworm", "bookworm-updates", "bookworm-backports", "trixie", "trixie-updates", "trixie-backports"}},
-		{URI: "security.debian.org/debian-security", Components: debian, Keyring: "debian-archive-",
+		{URI: "security.example.org/debian-security", Components: debian, Keyring: "debian-archive-",
 			Suites: []string{"bookworm-security", "trixie-security"}},
 		{URI: "download.proxmox.com/debian/pve", Components: []string{"pve-no-subscription", "pve-test", "pvetest"}, Keyring: "proxmox-",
 			Suites: []string{"bookworm", "trixie"}},
 		{URI: "enterprise.proxmox.com/debian/pve", Components: []string{"pve-enterprise"}, Status: 401, Keyring: "proxmox-"},
 	}
 	repos = append(repos, Repository{URI: "ftp.debian.org/debian", Components: debian, Keyring: "debian-archive-", Suites: repos[0].Suites},
-		Repository{URI: "security.debian.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},
-		Repository{URI: "deb.debian.org/debian-security", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites})
+		Repository{URI: "security.example.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},
+		Repository{URI: "deb.example.org/debian-security", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites})
 	// The releases of Ceph that each Debian release has, by Proxmox's repository listing.
 	for ceph, suites := range map[string][]string{
 		"quincy": {"bookworm"}, "reef": {"bookworm"}, "squid": {"bookworm", "trixie"}, "tentacle": {"trixie"},

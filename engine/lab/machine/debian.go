@@ -222,19 +222,19 @@ func debianUpgrades() []Package {
 
 func debianSources(codename string) (path, content string) {
 	if codename == "bookworm" {
-		return "/etc/apt/sources.list", fmt.Sprintf(`deb http://deb.debian.org/debian %[1]s main non-free-firmware
-deb http://security.debian.org/debian-security %[1]s-security main non-free-firmware
-deb http://deb.debian.org/debian %[1]s-updates main non-free-firmware
+		return "/etc/apt/sources.list", fmt.Sprintf(`deb http://deb.example.org/debian %[1]s main non-free-firmware
+deb http://security.example.org/debian-security %[1]s-security main non-free-firmware
+deb http://deb.example.org/debian %[1]s-updates main non-free-firmware
 `, codename)
 	}
 	return "/etc/apt/sources.list.d/debian.sources", fmt.Sprintf(`Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://deb.example.org/debian
 Suites: %[1]s %[1]s-updates
 Components: main non-free-firmware
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://security.debian.org/debian-security
+URIs: http://security.example.org/debian-security
 Suites: %[1]s-security
 Components: main non-free-firmware
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

@@ -121,7 +121,7 @@ func buildEtc(t *tree, r release) {
 	t.own("/etc/sudoers.d").mode = fs.ModeDir | 0o750
 	sources, content := debianSources(r.codename)
 	t.file(sources, 0o644, content)
-	for _, list := range []string{"deb.debian.org_debian_dists_" + r.codename, "deb.debian.org_debian_dists_" + r.codename + "-updates",
+	for _, list := range []string{"deb.example.org_debian_dists_" + r.codename, "deb.example.org_debian_dists_" + r.codename + "-updates",
 		"security.debian.org_debian-security_dists_" + r.codename + "-security"} {
 		t.file("/var/lib/apt/lists/"+list+"_InRelease", 0o644, "Components: main non-free-firmware\n")
 	}
