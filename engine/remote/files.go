@@ -229,7 +229,7 @@ func (s *session) sftp(ctx context.Context) (*sftp.Client, error) {
 		script := frame([]byte("{\n" + environment + "_hl_n=" + started.nonce + "\n" + marks + serveSFTP + "\n}\n"))
 		if _, err := started.Stdin().Write(script); err != nil {
 			started.Close()
-			return nil, s.explain(started, errNoMark)
+			return nil, nil // it has ended: the shell, which is tried next, hears why
 		}
 		p, out = started, started.out
 	}
