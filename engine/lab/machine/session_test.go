@@ -82,6 +82,22 @@ func TestSignal(t *testing.T) {
 	}
 }
 
+// A command that ends at once is acknowledged before its channel closes: a client that waits for the
+// acknowledgement would otherwise see a lost connection, now and then.
+func TestQuickCommandIsAcknowledged(t *testing.T) {
+	_, client := login(t, "root")
+	for i := range 300 {
+		s, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Run("true"); err != nil {
+			t.Fatalf("command %d: %v", i, err)
+		}
+		s.Close()
+	}
+}
+
 func TestMaxSessions(t *testing.T) {
 	_, client := login(t, "root")
 	for range maxSessions {

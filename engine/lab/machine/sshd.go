@@ -220,6 +220,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	started := false
 	for r := range requests {
 		ok := false
+		var run func() // what the request starts, once it is answered: an answer behind the channel's end would be lost
 		switch r.Type {
 		case "pty-req":
 			s.pty, ok = true, true
@@ -239,7 +240,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			}
 			started, ok = true, true
 			kind := r.Type
-			running.Go(func() { s.run(ctx, kind, payload.Value) })
+			run = func() { s.run(ctx, kind, payload.Value) }
 		case "signal":
 			var payload struct{ Name string }
 			if ssh.Unmarshal(r.Payload, &payload) == nil {
@@ -250,6 +251,9 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 		}
 		if r.WantReply {
 			_ = r.Reply(ok, nil) // a lost connection ends the loop
+		}
+		if run != nil {
+			running.Go(run)
 		}
 	}
 	cancel()
