@@ -36,6 +36,8 @@ type ahead struct {
 	next    int
 	held    []int
 	futures map[*slot]*future
+	// reads are what each slot was planned from when it was last planned.
+	reads map[*slot][]observe.Read
 }
 
 // future is a decision being made.
@@ -49,7 +51,7 @@ type future struct {
 }
 
 func newAhead(r *runner, h *host) *ahead {
-	a := &ahead{r: r, h: h, road: &road{}, window: widest, futures: map[*slot]*future{}}
+	a := &ahead{r: r, h: h, road: &road{}, window: widest, futures: map[*slot]*future{}, reads: map[*slot][]observe.Read{}}
 	if r.options.NoReadAhead {
 		a.window = 0
 	}
@@ -229,12 +231,41 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 					result := f.decision.nothingToDo(s).value()
 					f.result = &result
 				}
+				a.noteReads(ctx, s, f)
 			} else {
 				a.hold(s, f)
 			}
 		})
 	})
 	return f
+}
+
+// noteReads remembers what a slot was planned from.
+func (a *ahead) noteReads(ctx context.Context, s *slot, f *future) {
+	if ctx.Err() != nil { // it has not come to an end
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reads[s] = f.saw.Reads()
+}
+
+// widestRide is for how many tasks at most what they read travels with a step before them.
+const widestRide = 2
+
+// coming is what the slots behind one were last planned from: what will be read next if it changes the host.
+func (a *ahead) coming(s *slot) []observe.Read {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.road.index[s]
+	if !ok || a.window == 0 {
+		return nil
+	}
+	var all []observe.Read
+	for _, next := range a.road.slots[at+1 : min(at+1+widestRide, len(a.road.slots))] {
+		all = append(all, a.reads[next]...)
+	}
+	return all
 }
 
 // foresee is the results that a slot reads, some as they will be if other plans have nothing to do.
