@@ -11,6 +11,17 @@ type Read struct {
 	name string
 }
 
+// ByAuthor says that it is a command of the playbook's author, which runs only where its task says so.
+func (r Read) ByAuthor() bool { return r.kind.name() == AuthorCommands.Name }
+
+// Want announces observations that a planner will ask for, as far as anybody can tell, so that they travel
+// together: see Kind.Want.
+func (h *Host) Want(reads []Read) {
+	for _, r := range reads {
+		h.want(r.kind, r.name)
+	}
+}
+
 // Tracker remembers what is observed under a context: of the planner's own host which observations, and
 // which other hosts.
 type Tracker struct {

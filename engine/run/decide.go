@@ -157,6 +157,9 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 	if it.module == nil {
 		return
 	}
+	if it.saw != nil {
+		h.observed.Want(it.saw.Reads())
+	}
 	ctx, it.saw = observe.Track(ctx)
 	it.plan, it.err = planSafely(ctx, it.module, h.observed)
 }
