@@ -50,6 +50,22 @@ func CheckAccountName(name string) error {
 	return nil
 }
 
+// ReadingUser is the name of the user as whom the host is read. Its one observation has no name.
+var ReadingUser = &Kind[string]{
+	Name:    "reading-user",
+	Lasting: true,
+	Ask:     func([]string) []remote.Query { return []remote.Query{{Script: `exec id -un`}} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		var err error
+		if answers[0].Exit != 0 {
+			err = fmt.Errorf("id -un ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+		}
+		for _, name := range names {
+			tell(name, strings.TrimSpace(string(answers[0].Stdout)), err)
+		}
+	},
+}
+
 var errNotRoot = errors.New("only root may read /etc/shadow: set become = true")
 
 func accountNames(names []string) []string {

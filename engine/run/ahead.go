@@ -114,6 +114,7 @@ func (a *ahead) pass(s *slot) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.futures[s]; f != nil {
+		a.noteLocked(s, f)
 		f.cancel()
 		delete(a.futures, s)
 		a.window = min(widest, 2*a.window)
@@ -236,7 +237,6 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 					result := f.decision.nothingToDo(s).value()
 					f.result = &result
 				}
-				a.noteReads(ctx, s, f)
 			} else {
 				a.hold(s, f)
 			}
@@ -245,14 +245,11 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 	return f
 }
 
-// noteReads remembers what a slot was planned from.
-func (a *ahead) noteReads(ctx context.Context, s *slot, f *future) {
-	if ctx.Err() != nil { // it has not come to an end
-		return
+// noteLocked remembers what a slot was planned from, or as much as is known of that.
+func (a *ahead) noteLocked(s *slot, f *future) {
+	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(a.reads[s]) {
+		a.reads[s] = reads
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reads[s] = f.saw.Reads()
 }
 
 // widestRide is for how many tasks at most what they read travels with a step before them.
@@ -281,6 +278,9 @@ func (a *ahead) coming(s *slot) []observe.Read {
 // again. Commands of its author are left out if facts or results may decide otherwise now whether they
 // are to run.
 func (a *ahead) likelyLocked(s *slot) []observe.Read {
+	if f := a.futures[s]; f != nil {
+		a.noteLocked(s, f)
+	}
 	reads := a.reads[s]
 	refs := s.references
 	if !refs.AllFacts && !refs.AllResults && len(refs.Facts)+len(refs.Results) == 0 {
@@ -311,6 +311,7 @@ func (a *ahead) hold(s *slot, f *future) {
 }
 
 func (a *ahead) dropLocked(s *slot, f *future) {
+	a.noteLocked(s, f)
 	f.cancel()
 	delete(a.futures, s)
 	if i, ok := a.road.index[s]; ok {
@@ -341,6 +342,7 @@ func (a *ahead) drop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for s, f := range a.futures {
+		a.noteLocked(s, f)
 		f.cancel()
 		delete(a.futures, s)
 	}

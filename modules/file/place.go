@@ -89,14 +89,9 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
 	owner = modules.User(ctx)
 	if owner == "" {
-		a, err := observe.Output(ctx, h, "id", "-un")
-		if err != nil {
+		if owner, err = observe.ReadingUser.Observe(ctx, h, ""); err != nil {
 			return "", "", err
 		}
-		if a.Exit != 0 {
-			return "", "", fmt.Errorf("id -un ended with %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
-		}
-		owner = strings.TrimSpace(string(a.Stdout))
 	}
 	if owner == "root" {
 		return owner, owner, nil
