@@ -76,13 +76,8 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 			a.at = i
 		}
 		f := a.futures[s]
-		switch {
-		case f == nil:
+		if f == nil {
 			f = a.startLocked(s, nil)
-		case f.ready.Happened() && f.decision != nil && f.decision.acts():
-			// What is planned behind it would be dropped when it acts: it is planned with its verification.
-		default:
-			a.startLocked(nil, nil)
 		}
 		a.mu.Unlock()
 		if err := f.ready.Wait(ctx); err != nil {
@@ -92,6 +87,11 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 		a.mu.Lock()
 		if a.futures[s] == f {
 			if current {
+				// If it acts, what were planned behind it now would be dropped: that is planned with its
+				// verification.
+				if !f.decision.acts() {
+					a.startLocked(nil, nil)
+				}
 				a.mu.Unlock()
 				return f.decision
 			}
