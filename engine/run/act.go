@@ -96,6 +96,8 @@ func (t *turn) command(ctx context.Context, session remote.Session, step modules
 	begun := t.options.Clock.Now()
 	pause := time.Second
 	for {
+		// What was tried before the time was over does not count: there is always a try after.
+		tried := t.options.Clock.Now()
 		result, err := session.Run(ctx, remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.Summary, err)
@@ -108,7 +110,7 @@ func (t *turn) command(ctx context.Context, session remote.Session, step modules
 			}
 			return &result, nil
 		}
-		if t.options.Clock.Now().Sub(begun) < a.Patience && matchesAny(result, a.Retry) {
+		if tried.Sub(begun) < a.Patience && matchesAny(result, a.Retry) {
 			if err := t.options.Clock.Sleep(ctx, pause); err != nil {
 				return &result, err
 			}
@@ -174,11 +176,13 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 	begun := t.options.Clock.Now()
 	h.link.drop()
 	var last error
-	for pause := 2 * time.Second; t.options.Clock.Now().Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
+	tried := begun
+	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
 		t.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
 		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
+		tried = t.options.Clock.Now()
 		if _, last = h.link.reopen(ctx); last != nil {
 			continue
 		}
