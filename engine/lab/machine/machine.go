@@ -79,6 +79,8 @@ type Disk struct {
 	// Use is empty for a blank disk, or a signature as lsblk's FSTYPE names it.
 	Use        string
 	Partitions []Disk
+	// Volumes are the logical volumes on it; of these only Name (as device-mapper writes it), Size and Use count.
+	Volumes    []Disk
 	Mountpoint string
 	// UUID is that of the signature, PartUUID that of a partition.
 	UUID, PartUUID string
