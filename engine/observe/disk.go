@@ -117,7 +117,7 @@ const byID = "/dev/disk/by-id/"
 // Disks are the block devices of a host, under the empty name: disks first level, in the order of
 // their names. Floppies, loop devices and RAM disks are left out.
 var Disks = &Kind[[]BlockDevice]{
-	Name: "disks",
+	Name: "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.

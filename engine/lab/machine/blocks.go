@@ -17,6 +17,9 @@ func diskPrograms() map[string]Program {
 // blockColumns are lsblk's columns in the order of its -O.
 var blockColumns = []string{"NAME", "KNAME", "PATH", "MAJ:MIN", "TYPE", "SIZE", "RO", "RM", "ROTA", "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "FSTYPE", "FSVER", "LABEL", "UUID", "PTTYPE", "PARTTYPE", "PARTUUID", "PKNAME", "MOUNTPOINT", "MOUNTPOINTS", "HOTPLUG", "STATE", "DISC-GRAN"}
 
+// BIOSBoot is the type of the partition in which GRUB lies; it has no signature.
+const BIOSBoot = "21686148-6449-6e6f-744e-656564454649"
+
 // block is a disk, a partition or a logical volume as lsblk sees it.
 type block struct {
 	disk, part, volume *Disk
@@ -128,8 +131,13 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		return text(d.Mountpoint), true
 	case "MOUNTPOINTS":
 		return mounts, true
-	case "FSVER", "LABEL", "PARTTYPE":
+	case "FSVER", "LABEL":
 		return nil, true
+	case "PARTTYPE":
+		if b.part == nil {
+			return nil, true
+		}
+		return cmpOr(d.PartType, "0fc63daf-8483-4772-8e79-3d69d8477de4"), true
 	case "DISC-GRAN":
 		return "0", true
 	}

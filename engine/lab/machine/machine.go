@@ -82,8 +82,9 @@ type Disk struct {
 	// Volumes are the logical volumes on it; of these only Name (as device-mapper writes it), Size and Use count.
 	Volumes    []Disk
 	Mountpoint string
-	// UUID is that of the signature, PartUUID that of a partition.
-	UUID, PartUUID string
+	// UUID is that of the signature, PartUUID that of a partition; PartType says what a partition is for,
+	// empty means Linux.
+	UUID, PartUUID, PartType string
 }
 
 // Config is what distinguishes a machine from the next. Only Name is needed.

@@ -80,6 +80,8 @@ func diskUse(d Disk) string {
 		return "ZFS"
 	case len(d.Partitions) > 0:
 		return "partitions"
+	case d.BIOSBoot:
+		return "BIOS boot"
 	}
 	return d.Use
 }

@@ -202,7 +202,7 @@ func (n *machineNode) Disks() []Disk {
 		var partitions []Disk
 		for _, p := range d.Partitions {
 			disk.Partitions = append(disk.Partitions, p.Name)
-			partitions = append(partitions, Disk{Name: p.Name, Parent: d.Name, Serial: d.Serial, Model: d.Model, Size: p.Size, Rotational: d.Rotational, Use: p.Use, Mountpoint: p.Mountpoint})
+			partitions = append(partitions, Disk{Name: p.Name, Parent: d.Name, Serial: d.Serial, Model: d.Model, Size: p.Size, Rotational: d.Rotational, Use: p.Use, Mountpoint: p.Mountpoint, BIOSBoot: p.PartType == machine.BIOSBoot})
 		}
 		disks = append(append(disks, disk), partitions...)
 	}

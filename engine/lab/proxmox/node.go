@@ -62,4 +62,5 @@ type Disk struct {
 	Use, Mountpoint string
 	Partitions      []string // kernel names
 	Parent          string   // of a partition: the disk's kernel name
+	BIOSBoot        bool     // the partition of a boot loader
 }
