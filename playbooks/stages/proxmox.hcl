@@ -17,10 +17,7 @@ play "Proxmox VE" {
   task "G1.10 enterprise source off without a subscription" {
     when = var.repository != "enterprise"
     apt {
-      repository {
-        name    = "pve-enterprise"
-        enabled = false
-      }
+      disable_uris = ["https://enterprise.proxmox.com"]
     }
   }
 
