@@ -29,7 +29,7 @@ type Candidate struct {
 
 // Candidates observes by `apt-cache policy` what apt would install of packages.
 var Candidates = &Kind[Candidate]{
-	Name: "apt-candidate", What: "the version of package %s that apt offers",
+	Name: "apt-candidate", What: "whether and in which version a source offers package %s",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{aptQuery(append([]string{"apt-cache", "policy", "--"}, names...)...)}
 	},
