@@ -135,6 +135,9 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 		if !ok {
 			at = len(f.queries)
 			asked[key] = at
+			if q.User == loginUser { // the session's own user
+				q.User = ""
+			}
 			f.queries = append(f.queries, q)
 		}
 		where[i].flight, where[i].at = f, at
