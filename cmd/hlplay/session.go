@@ -191,10 +191,13 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 
 // reporter is where a run's events go.
 func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
-	o := report.Options{Color: !f.noColor && colored(w), Width: width(w), Diff: f.diff, Verbose: f.verbose}
+	o := report.Options{
+		Color: !f.noColor && colored(w), Width: width(w), Resized: func() int { return width(w) },
+		Diff: f.diff, Verbose: f.verbose,
+	}
 	switch f.output {
 	case "auto":
-		if term.IsTerminal(int(w.Fd())) {
+		if isTerminal(w) {
 			return report.NewTerminal(w, o), nil
 		}
 		return report.NewPlain(w, o), nil
@@ -208,7 +211,12 @@ func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
 	return nil, fmt.Errorf("--output %s: expected auto, terminal, plain or json", f.output)
 }
 
-func colored(w *os.File) bool { return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(w.Fd())) }
+// isTerminal says that w is a terminal that can move its cursor.
+func isTerminal(w *os.File) bool {
+	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(w.Fd()))
+}
+
+func colored(w *os.File) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
 
 func width(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
