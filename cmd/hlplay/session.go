@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -146,31 +145,6 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 		return remote.Dial(ctx, remote.Target{
 			Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts,
 		}, o)
-	}
-}
-
-// prompter asks on the terminal, one question at a time, without echo.
-func prompter(suspend func(func())) func(ctx context.Context, prompt string) (string, error) {
-	var mu sync.Mutex
-	return func(ctx context.Context, prompt string) (answer string, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-		if err != nil {
-			return "", fmt.Errorf("%s: there is no terminal to ask on", strings.TrimRight(prompt, ": "))
-		}
-		defer tty.Close()
-		suspend(func() {
-			fmt.Fprint(tty, prompt)
-			var b []byte
-			b, err = term.ReadPassword(int(tty.Fd()))
-			fmt.Fprintln(tty)
-			answer = string(b)
-		})
-		return answer, err
 	}
 }
 

@@ -47,9 +47,6 @@ func failure(h *host, err error) outcome {
 		var u *remote.UnreachableError
 		errors.As(err, &u)
 		o.message, o.hint = u.Reason, u.Hint
-		if u.Err != nil && !strings.Contains(u.Reason, u.Err.Error()) {
-			o.message += ": " + u.Err.Error()
-		}
 	}
 	var hint hinter
 	if errors.As(err, &hint) {
