@@ -123,7 +123,7 @@ type outcome struct {
 
 type taskLine struct {
 	Type, Task, Host, Status, Message, Output, Hint string
-	Steps                                           []string
+	Steps, Notes                                    []string
 	Handler                                         bool
 	DurationMS                                      int64 `json:"duration_ms"`
 }
