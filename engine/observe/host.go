@@ -277,16 +277,17 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
-func (h *Host) predictionLocked(key Key) (value any, err error, ok bool) {
+func (h *Host) predictionLocked(k kind, name string) (value any, err error, ok bool) {
+	key := Key{k.name(), name}
 	if p, found := h.predicted[key]; found {
 		if p.unknown != "" {
-			return nil, &UnknownError{h.hostName, key, p.unknown}, true
+			return nil, &UnknownError{h.hostName, key, k.words(name), p.unknown}, true
 		}
 		return p.value, nil, true
 	}
 	for _, v := range h.vague {
 		if v.Match(key) {
-			return nil, &UnknownError{h.hostName, key, v.Unknown}, true
+			return nil, &UnknownError{h.hostName, key, k.words(name), v.Unknown}, true
 		}
 	}
 	return nil, nil, false
@@ -307,7 +308,7 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 func (h *Host) want(k kind, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, _, ok := h.predictionLocked(Key{k.name(), name}); !ok {
+	if _, _, ok := h.predictionLocked(k, name); !ok {
 		h.entryLocked(k, name)
 	}
 }
@@ -321,7 +322,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 		t.add(h, home, Read{k, name})
 	}
 	h.mu.Lock()
-	if value, err, ok := h.predictionLocked(Key{k.name(), name}); ok {
+	if value, err, ok := h.predictionLocked(k, name); ok {
 		h.mu.Unlock()
 		return value, err
 	}

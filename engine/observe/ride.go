@@ -32,7 +32,7 @@ func (h *Host) Ride(reads []Read, pass func(remote.Query) bool) (ride *Ride) {
 	for _, r := range reads {
 		key := Key{r.kind.name(), r.name}
 		remembered := r.kind.lasting() && h.memory[key] != nil
-		if _, _, predicted := h.predictionLocked(key); !seen[key] && !remembered && !predicted {
+		if _, _, predicted := h.predictionLocked(r.kind, r.name); !seen[key] && !remembered && !predicted {
 			batch = append(batch, &entry{key: key, kind: r.kind, sent: true})
 		}
 		seen[key] = true

@@ -50,18 +50,24 @@ func CheckAccountName(name string) error {
 	return nil
 }
 
-// ReadingUser is the name of the user as whom the host is read. Its one observation has no name.
-var ReadingUser = &Kind[string]{
-	Name:    "reading-user",
+// Whoami is the account as which commands run for a user as modules.User tells it; empty is the host's reader.
+var Whoami = &Kind[string]{
+	Name: "whoami", What: "the account of the acting user",
 	Lasting: true,
-	Ask:     func([]string) []remote.Query { return []remote.Query{{Script: `exec id -un`}} },
-	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
-		var err error
-		if answers[0].Exit != 0 {
-			err = fmt.Errorf("id -un ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = remote.Query{Script: `exec id -un`, User: name}
 		}
-		for _, name := range names {
-			tell(name, strings.TrimSpace(string(answers[0].Stdout)), err)
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		for i, name := range names {
+			var err error
+			if a := answers[i]; a.Exit != 0 {
+				err = fmt.Errorf("id -un ended with %d: %s", a.Exit, lastLine(a.Stderr))
+			}
+			tell(name, strings.TrimSpace(string(answers[i].Stdout)), err)
 		}
 	},
 }
@@ -80,7 +86,7 @@ func accountNames(names []string) []string {
 
 // Users are accounts by name.
 var Users = &Kind[User]{
-	Name: "user",
+	Name: "user", What: "the account %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {
@@ -97,7 +103,7 @@ var Users = &Kind[User]{
 
 // Groups are groups by name.
 var Groups = &Kind[Group]{
-	Name: "group",
+	Name: "group", What: "the group %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {
@@ -120,7 +126,7 @@ var Groups = &Kind[Group]{
 // it or alone where no password works, and "" where there is no account. Reading them takes root.
 // They are secrets: a module must compare them and never show them.
 var Passwords = &Kind[string]{
-	Name: "password",
+	Name: "password", What: "the password of %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {

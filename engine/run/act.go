@@ -105,13 +105,14 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 	return &commandError{summary: summary, argv: a.Argv, result: result}
 }
 
-// patient says whether a command that ended so is to be run again, while somebody else's lock is in the way.
-func (t *turn) patient(c command, result remote.Result) bool {
+// patient says whether a command that was tried at a time and ended so is to be run again, while somebody
+// else's lock is in the way. What was tried before the time was over does not count: there is always a try after.
+func (c command) patient(tried time.Time, result remote.Result) bool {
 	a, ok := c.step.Action.(modules.Run)
 	if !ok || result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
 		return false
 	}
-	return t.options.Clock.Now().Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
+	return tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
 }
 
 // act carries out a step that is not one command.
@@ -210,11 +211,13 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 	begun := t.options.Clock.Now()
 	h.link.drop()
 	var last error
-	for pause := 2 * time.Second; t.options.Clock.Now().Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
+	tried := begun
+	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
 		t.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
 		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
+		tried = t.options.Clock.Now()
 		if _, last = h.link.reopen(ctx); last != nil {
 			continue
 		}
@@ -229,10 +232,13 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 		}
 		h.link.drop()
 	}
+	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
+	if last != nil {
+		reason += "; at the last try: " + last.Error()
+	}
 	return &remote.UnreachableError{
-		Host: h.Name, Address: h.Address, Err: last,
-		Reason: fmt.Sprintf("did not come back within %s of its reboot", limit),
-		Hint:   "look at its console: a new kernel can have renamed the network interface; then run again",
+		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
+		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
 	}
 }
 

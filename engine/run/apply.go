@@ -365,12 +365,13 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 		}
 	}()
 	begun := t.options.Clock.Now()
+	looked := begun // what was seen before the time was over is no proof: there is always a look after
 	pause := 250 * time.Millisecond
 	for {
 		if it.err == nil && len(it.plan.Steps) == 0 {
 			return nil
 		}
-		if waited := t.options.Clock.Now().Sub(begun); waited >= limit {
+		if looked.Sub(begun) >= limit {
 			return unsettled(it, done, limit, await)
 		}
 		t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: await, Awaits: true, Limit: limit})
@@ -378,6 +379,7 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 			return err
 		}
 		pause = min(2*pause, 2*time.Second)
+		looked = t.options.Clock.Now()
 		forgetAll(h)
 		t.alone(ctx, s, h, it)
 		if unreachable(h, it.err) {

@@ -155,7 +155,7 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 	}
 	pause := time.Second
 	for at := 0; ; {
-		from := at
+		from, tried := at, t.options.Clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) { progress(from + i + 1) }}
 		for _, c := range commands[at:] {
 			actions.Commands = append(actions.Commands, c.Command)
@@ -167,7 +167,7 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 		for _, r := range results {
 			begin(at)
 			c := commands[at]
-			if again = t.patient(c, r); again {
+			if again = c.patient(tried, r); again {
 				break
 			}
 			last, err := c.judge(r)

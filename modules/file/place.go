@@ -87,11 +87,11 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 
 // actor is the acting user and its primary group, to whom new files belong.
 func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
-	owner = modules.User(ctx)
-	if owner == "" {
-		if owner, err = observe.ReadingUser.Observe(ctx, h, ""); err != nil {
-			return "", "", err
-		}
+	if modules.User(ctx) == "root" {
+		return "root", "root", nil
+	}
+	if owner, err = observe.Whoami.Observe(ctx, h, modules.User(ctx)); err != nil {
+		return "", "", err
 	}
 	if owner == "root" {
 		return owner, owner, nil
