@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -16,6 +17,9 @@ const widest = 1000
 // hostsAtOnce is on how many hosts tasks are planned ahead at a time. Each of them connects, and has a
 // goroutine for each task meanwhile; what is planned needs little.
 const hostsAtOnce = 64
+
+// slowHost is how long a host that is slow, or does not answer at all, keeps its place among those.
+const slowHost = 2 * time.Second
 
 // ahead plans a host's upcoming tasks before their turn, as a processor executes past a branch. While
 // nothing changes, all plans are there when they are wanted, from two or three flights. When a step
@@ -174,7 +178,17 @@ func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
 		case <-a.r.ctx.Done(): // the plans find that for themselves
 		}
 		start()
-		begun.Wait()
+		ended := make(chan struct{})
+		go func() {
+			begun.Wait()
+			close(ended)
+		}()
+		patience := time.NewTimer(slowHost)
+		defer patience.Stop()
+		select {
+		case <-ended:
+		case <-patience.C:
+		}
 	}()
 	return first
 }
