@@ -19,7 +19,7 @@ const widest = 1000
 const hostsAtOnce = 64
 
 // slowHost is how long a host that is slow, or does not answer at all, keeps its place among those.
-const slowHost = 2 * time.Second
+const slowHost = 4 * time.Second
 
 // ahead plans a host's upcoming tasks before their turn, as a processor executes past a branch. While
 // nothing changes, all plans are there when they are wanted, from two or three flights. When a step
