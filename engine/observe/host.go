@@ -314,14 +314,15 @@ func (h *Host) want(k kind, name string) {
 }
 
 func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	home, _ := ctx.Value(plannerKey{}).(*Host)
 	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
 		t.add(h, home, Read{k, name})
 	}
 	h.mu.Lock()
+	if err := ctx.Err(); err != nil { // a plan that was dropped meanwhile asks for nothing more
+		h.mu.Unlock()
+		return nil, err
+	}
 	if value, err, ok := h.predictionLocked(k, name); ok {
 		h.mu.Unlock()
 		return value, err
