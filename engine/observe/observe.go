@@ -41,6 +41,9 @@ type Kind[T any] struct {
 	// Parse reads the answers to the queries of Ask(names) and tells the value of each name, or
 	// the error that reading it met. A name it does not tell is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
+	// Lasting says that no step changes what is observed, but for a reboot: it is remembered from one to
+	// the next.
+	Lasting bool
 }
 
 // Key is the key of one observation of this kind.
@@ -96,10 +99,9 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 	return Expectation{Key: k.Key(name), Unknown: because}
 }
 
-func (k *Kind[T]) name() string { return k.Name }
-func (k *Kind[T]) words(name string) string {
-	return strings.ReplaceAll(k.What, "%s", name)
-}
+func (k *Kind[T]) name() string                      { return k.Name }
+func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
+func (k *Kind[T]) lasting() bool                     { return k.Lasting }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
 func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
 	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
@@ -109,6 +111,7 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(strin
 type kind interface {
 	name() string
 	words(name string) string
+	lasting() bool
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
 }
