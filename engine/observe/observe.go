@@ -100,8 +100,8 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 }
 
 func (k *Kind[T]) name() string                      { return k.Name }
-func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) lasting() bool                     { return k.Lasting }
+func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
 func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
 	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
@@ -110,8 +110,8 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(strin
 // kind is a Kind without its type.
 type kind interface {
 	name() string
-	words(name string) string
 	lasting() bool
+	words(name string) string
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
 }

@@ -232,10 +232,13 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 		}
 		h.link.drop()
 	}
+	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
+	if last != nil {
+		reason += "; at the last try: " + last.Error()
+	}
 	return &remote.UnreachableError{
-		Host: h.Name, Address: h.Address, Err: last,
-		Reason: fmt.Sprintf("did not come back within %s of its reboot", limit),
-		Hint:   "look at its console: a new kernel can have renamed the network interface; then run again",
+		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
+		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
 	}
 }
 

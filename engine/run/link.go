@@ -18,6 +18,8 @@ type link struct {
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
 	// reader is the user that observes; empty means the login user.
 	reader string
+	// busy is told what is waited for, and an empty text when that is over; nil tells nobody.
+	busy func(what string)
 
 	mu     sync.Mutex
 	conn   remote.Conn
@@ -50,6 +52,10 @@ func (l *link) open(ctx context.Context) (remote.Conn, error) {
 			return l.conn, nil
 		}
 	}
+	if l.busy != nil {
+		l.busy("connect to " + l.where())
+		defer l.busy("")
+	}
 	conn, err := l.connect(ctx, l.host)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -59,6 +65,14 @@ func (l *link) open(ctx context.Context) (remote.Conn, error) {
 	}
 	l.conn = conn
 	return conn, nil
+}
+
+// where is the address that people know the way by.
+func (l *link) where() string {
+	if l.host.SSHAddress != "" {
+		return l.host.SSHAddress
+	}
+	return l.host.Address
 }
 
 // reopen replaces the connection after a reboot; a failure is not final.
@@ -147,6 +161,9 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 			f = &flight{}
 			flights[q.User] = f
 			users = append(users, q.User)
+		}
+		if q.User == loginUser { // the session's own user
+			q.User = ""
 		}
 		f.queries = append(f.queries, q)
 		f.places = append(f.places, i)
