@@ -43,7 +43,7 @@ func TestParseRefusesWhatIsNoHCL(t *testing.T) {
 func TestParseTakesWhatPeopleAndProgramsWrite(t *testing.T) {
 	var long strings.Builder
 	long.WriteString("a = [\n")
-	for range 50_000 {
+	for range 10_000 {
 		long.WriteString("  { b = -1 + 2 * var.c[0].d, \"e\" = true ? \"${f.g}\" : null },\n")
 	}
 	long.WriteString("]\n")
