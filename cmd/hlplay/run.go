@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +72,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 			return err
 		}
 		defer stage.Close()
-		inv, o.Clock, f.rehearsal = stage.Inventory(), labClock{stage}, true
+		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
 	}
 	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
 	recap, err := run.Run(ctx, pb, inv, o)
@@ -104,14 +103,4 @@ func verdict(ctx context.Context, recap report.Recap, err error) error {
 		return nil
 	}
 	return &exitError{code: code}
-}
-
-// labClock lets a rehearsal's waiting pass at once: sleeping advances the lab's clock.
-type labClock struct{ lab *lab.Lab }
-
-func (c labClock) Now() time.Time { return c.lab.Clock().Now() }
-
-func (c labClock) Sleep(ctx context.Context, d time.Duration) error {
-	c.lab.Clock().Advance(d)
-	return ctx.Err()
 }
