@@ -268,6 +268,10 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 	}
 	c.stage.asks[c.name]++
 	defer c.stage.answered()
+	return c.answer(queries)
+}
+
+func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
 		if q.Script != "get" {
@@ -334,6 +338,26 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 		c.host.pending[name] = pendingSetting{value, s.now.Add(time.Duration(seconds) * time.Second)}
 	}
 	return remote.Result{Stdout: []byte(verb + "\n")}, nil
+}
+
+func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remote.Result, answers []remote.Answer, err error) {
+	for i, cmd := range a.Commands {
+		r, err := c.Run(ctx, cmd)
+		if err != nil {
+			return results, nil, err
+		}
+		results = append(results, r)
+		if a.Ended != nil {
+			a.Ended(i, r)
+		}
+		if r.Exit != 0 {
+			return results, nil, nil
+		}
+	}
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	answers, err = c.answer(a.Then)
+	return results, answers, err
 }
 
 func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }

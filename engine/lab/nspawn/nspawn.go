@@ -13,7 +13,8 @@
 // opens listeners there. The rest of the test stays where it is.
 //
 // What is not real here: the kernel is the host's, so modules are not loaded and settings outside of net.*
-// are read-only; there is no boot loader, and no block device of a node's own.
+// are read-only; there is no boot loader. Block devices are loop devices, and there is no device-mapper
+// on them.
 package nspawn
 
 import (
@@ -38,6 +39,11 @@ type Options struct {
 	// Packages are Debian packages that the nodes have beside those of every node. Each set has a
 	// base image of its own, in which nothing of these packages is started.
 	Packages []string
+	// Disks are the sizes, in bytes, of the block devices that each node has: see Node.Disks.
+	Disks []int64
+	// Shared is the absolute path of a directory that is one and the same on all nodes, empty at the start.
+	// Empty means that they share none.
+	Shared string
 	// Log is told what takes time: building an image, booting. Nil means silence.
 	Log func(format string, args ...any)
 }
@@ -109,17 +115,22 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := n.makeNetwork(ctx); err != nil {
 		return nil, err
 	}
-	disk, err := n.makeDisk()
+	disk, err := n.makeDisk(o.Shared != "")
 	if err != nil {
 		return nil, err
 	}
 	address := netip.MustParsePrefix(subnet).Addr().As4()
 	for i, name := range o.Names {
 		address[3] = byte(firstNode + i)
-		node := &Node{Name: name, Address: netip.AddrFrom4(address), nodes: n, root: filepath.Join(disk, name)}
+		node := &Node{Name: name, Address: netip.AddrFrom4(address), nodes: n, root: filepath.Join(disk, name), shared: o.Shared}
 		n.List = append(n.List, node)
 		if err := node.furnish(ctx, base); err != nil {
 			return nil, fmt.Errorf("prepare node %s: %w", name, err)
+		}
+		for _, size := range o.Disks {
+			if err := node.addDisk(size); err != nil {
+				return nil, err
+			}
 		}
 		if err := node.boot(); err != nil {
 			return nil, fmt.Errorf("boot node %s: %w", name, err)
@@ -142,6 +153,9 @@ func (n *Nodes) Close() (err error) {
 	n.closed.Do(func() {
 		for _, node := range n.List {
 			err = errors.Join(err, node.kill())
+			for _, disk := range node.disks {
+				err = errors.Join(err, disk.Close())
+			}
 		}
 		if n.inside != nil {
 			n.inside.leave()
