@@ -269,3 +269,15 @@ func TestRunCutScriptRunsNothing(t *testing.T) {
 		t.Fatalf("whole, it did not run")
 	}
 }
+
+// A connection that breaks when a session is asked for is a lost one, and not a host that opens none.
+func TestConnectionLostAtASession(t *testing.T) {
+	key := newKey(t, "id", "")
+	for range 20 {
+		s := newServer(t, key, func(s *server) { s.breaks = true })
+		c := mustDial(t, s.target("root", key), plain())
+		if _, err := c.Ask(bounded(t), []Query{{Script: ":"}}); !errors.As(err, new(*UnreachableError)) {
+			t.Fatalf("error %v, want an UnreachableError", err)
+		}
+	}
+}

@@ -41,6 +41,8 @@ type server struct {
 	refuse atomic.Int64
 	// noSFTP leaves the subsystem out; readOnlySFTP lets it write nothing.
 	noSFTP, readOnlySFTP bool
+	// breaks says that the connection breaks when a session is asked for.
+	breaks bool
 
 	sessions, open, mostOpen atomic.Int64
 
@@ -198,6 +200,8 @@ func (s *server) serve(conn net.Conn) {
 			go s.relay(c)
 		case c.ChannelType() != "session":
 			_ = c.Reject(ssh.UnknownChannelType, "no")
+		case s.breaks:
+			return
 		case s.refuse.Add(-1) >= 0:
 			_ = c.Reject(ssh.ConnectionFailed, "open failed")
 		default:
