@@ -237,3 +237,13 @@ func FuzzTextFiles(f *testing.F) {
 		}
 	})
 }
+
+// What check mode cannot know is said in words that a person understands, not by the key.
+func TestUnknownIsSaidInWords(t *testing.T) {
+	h := NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
+	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
+	const want = "what `apt-get full-upgrade` will do on pve1 cannot be known before the run: the package index will be fetched first"
+	if err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+}

@@ -61,6 +61,7 @@ func TestPlans(t *testing.T) {
 		{"no content is kept content", File{Path: "/etc/motd"}, nil},
 		{"a new file", File{Path: "/etc/new", Content: text("x"), Mode: 0o600, Owner: "root"}, []modules.Action{
 			modules.WriteFile{Path: "/etc/new", Content: []byte("x"), Mode: 0o600, Owner: "root"}}},
+		{"a line to be replaced in no file", File{Path: "/etc/new", Lines: []Line{{Line: "x", Regexp: "^x$", State: "replaced"}}}, nil},
 		{"a new empty file", File{Path: "/etc/new"}, []modules.Action{modules.WriteFile{Path: "/etc/new"}}},
 		{"through a link", File{Path: "/etc/link", Content: text("bye\n")}, []modules.Action{
 			modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},
