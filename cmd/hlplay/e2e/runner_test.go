@@ -41,7 +41,13 @@ const (
 // startNodes boots nodes for one test.
 func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
 	t.Helper()
-	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: names, Log: t.Logf})
+	return start(t, nspawn.Options{Names: names})
+}
+
+func start(t *testing.T, o nspawn.Options) *nspawn.Nodes {
+	t.Helper()
+	o.Log = t.Logf
+	n, err := nspawn.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +91,8 @@ type runner struct {
 	inventory string
 	dir       string // home
 	vars      []string
+	// limit bounds a run; less than runLimit means that.
+	limit time.Duration
 	// password is what the program is told where it asks on its terminal.
 	password string
 }
@@ -134,7 +142,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	if r.password != "" {
 		args = append(args, "--ask-become-pass")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), max(r.limit, runLimit))
 	defer cancel()
 	path, err := filepath.Abs(*program)
 	if err != nil {

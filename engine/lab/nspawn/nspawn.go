@@ -38,6 +38,11 @@ type Options struct {
 	// Packages are Debian packages that the nodes have beside those of every node. Each set has a
 	// base image of its own, in which nothing of these packages is started.
 	Packages []string
+	// Shared is where on every node a directory is found that all nodes share; see Nodes.Shared. Empty
+	// means that there is none.
+	Shared string
+	// Devices are nodes of the host's devices that the nodes have too: "/dev/fuse".
+	Devices []string
 	// Log is told what takes time: building an image, booting. Nil means silence.
 	Log func(format string, args ...any)
 }
@@ -62,6 +67,8 @@ type Nodes struct {
 	// List is the nodes in the order of Options.Names.
 	List []*Node
 
+	base   string   // directory of the base image
+	binds  []string // what all nodes have of the host's files, SOURCE:PLACE
 	inside *inside
 	reaper *reaper
 	key    string // path of the private key that logs in
@@ -75,6 +82,11 @@ type Nodes struct {
 func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := Check(); err != nil {
 		return nil, err
+	}
+	for _, device := range o.Devices {
+		if _, err := os.Stat(device); err != nil {
+			return nil, fmt.Errorf("the nodes need the device %s: is its kernel module there? (modprobe %s): %w", device, filepath.Base(device), err)
+		}
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -90,16 +102,25 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	n := &Nodes{}
+	n := &Nodes{base: base}
 	if n.reaper, err = newReaper(); err != nil {
 		return nil, err
 	}
 	n.Dir = n.reaper.dir
+	if o.Shared != "" {
+		n.binds = append(n.binds, n.Shared()+":"+o.Shared)
+	}
+	for _, device := range o.Devices {
+		n.binds = append(n.binds, device)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	if err := os.Mkdir(n.Shared(), 0o755); err != nil {
+		return nil, err
+	}
 	if err := n.makeKey(ctx); err != nil {
 		return nil, err
 	}
@@ -135,6 +156,9 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	o.Log("%d nodes are up after %s", len(n.List), time.Since(began).Round(10*time.Millisecond))
 	return n, nil
 }
+
+// Shared is the directory that all nodes have at Options.Shared. What is in it goes with Close.
+func (n *Nodes) Shared() string { return filepath.Join(n.Dir, "shared") }
 
 // Close ends the nodes at once, as pulling the plug does, and removes all that was made for them
 // but the base image. It may be called more than once.
