@@ -49,7 +49,7 @@ func proxmoxPackages(t *testing.T, program string) map[string][]debianPackage {
 			strings.TrimPrefix(labProgram, "/"): string(binary),
 			"lib/systemd/system/proxmox-lab.service": "[Unit]\nDescription=What the other nodes ask this one\nAfter=network.target local-fs.target\n" +
 				"[Service]\nType=notify\nExecStart=" + labProgram + " agent\n[Install]\nWantedBy=multi-user.target\n",
-			"DEBIAN/postinst": "#!/bin/sh\nset -e\nsystemctl daemon-reload\nsystemctl --quiet enable --now proxmox-lab.service\n",
+			"DEBIAN/postinst": "#!/bin/sh\nset -e\nsystemctl --quiet enable --now proxmox-lab.service\n",
 		},
 	}}}
 	for _, p := range proxmox.Packages(proxmox.NewWorld(wallClock{}), "bookworm") {
@@ -90,18 +90,22 @@ func debianOf(p machine.Package) debianPackage {
 		d.files[name[1:]] = content
 		d.files["DEBIAN/conffiles"] += name + "\n"
 	}
-	script := ""
+	var enabled, active []string
 	for _, u := range p.Units {
 		d.files["lib/systemd/system/"+u.Name] = unitFile(u)
 		if u.Enabled {
-			script += "systemctl --quiet enable " + u.Name + "\n"
+			enabled = append(enabled, u.Name)
 		}
 		if u.Active {
-			script += "systemctl start " + u.Name + "\n"
+			active = append(active, u.Name)
 		}
 	}
-	if script != "" {
-		d.files["DEBIAN/postinst"] = "#!/bin/sh\nset -e\nsystemctl daemon-reload\n" + script
+	if len(enabled) > 0 {
+		// Enabling reads the new units, too.
+		d.files["DEBIAN/postinst"] = "#!/bin/sh\nset -e\nsystemctl --quiet enable " + strings.Join(enabled, " ") + "\n"
+		if len(active) > 0 {
+			d.files["DEBIAN/postinst"] += "systemctl start " + strings.Join(active, " ") + "\n"
+		}
 	}
 	if len(d.links) > 0 || slices.ContainsFunc(p.Units, simulated) {
 		depends = append(depends, "proxmox-lab")

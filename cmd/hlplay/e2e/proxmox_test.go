@@ -27,19 +27,18 @@ import (
 // Real are systemd, OpenSSH, apt and dpkg with Debian's own packages, debconf, files, addresses, the reboot, and
 // /etc/pve as a FUSE file system that has no write access without quorum. Not real are
 //   - Proxmox VE and Ceph: the rehearsal's programs, as packages with Proxmox's names (engine/lab/proxmox/onnode),
-//     on a clock that runs four times as fast;
+//     on a clock that runs eight times as fast;
 //   - the kernel, its modules, its settings outside of net.*, and the disks (onnode.Hardware); the boot loader, and
 //     with it Debian's kernel and update-grub, which are packages of the test.
 func TestCluster(t *testing.T) {
 	began := time.Now()
 	n := start(t, nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Shared: onnode.Dir, Devices: []string{"/dev/fuse"}})
-	if err := onnode.SetClock(n.Shared(), 4); err != nil {
+	if err := onnode.SetClock(n.Shared(), 8); err != nil {
 		t.Fatal(err)
 	}
 	program := buildLabProgram(t, n.Dir)
 	key := serveArchives(t, n, program)
 	r := newRunner(t, n, nspawn.Root)
-	r.limit = 10 * time.Minute
 	r.inventory = filepath.Dir(r.inventory)
 	r.vars = []string{fmt.Sprintf("release_key={ url = \"http://mirror.example.org/key.gpg\", sha256 = %q }", key)}
 	for i, node := range n.List {
@@ -75,10 +74,16 @@ func TestCluster(t *testing.T) {
 	t.Logf("check mode again: %s", again.summary())
 	logMachines(t, n, "after")
 	wantReadOnlyWithoutQuorum(t, n)
+	for _, node := range n.List {
+		used, err := node.CPU()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s took %s of processor time, all in all", node.Name, used.Round(time.Second))
+	}
 }
 
-// wantForetold compares what check mode said with what the run did, task by task. At most one in twenty changes may be
-// uncertain.
+// wantForetold compares what check mode said with what the run did, task by task.
 func wantForetold(t *testing.T, check, first outcome) {
 	t.Helper()
 	uncertain, changed := check.with("uncertain"), first.with("changed")
@@ -90,8 +95,9 @@ func wantForetold(t *testing.T, check, first outcome) {
 	if diff := cmp.Diff(known(check.with("changed")), known(changed)); diff != "" {
 		t.Errorf("check mode did not foretell what the run changed (-foretold +changed):\n%s", diff)
 	}
-	if len(uncertain)*20 > len(changed) {
-		t.Errorf("%d of %d changes are uncertain in check mode, more than 5 %%:\n%s", len(uncertain), len(changed), strings.Join(uncertain, "\n"))
+	slices.Sort(uncertain)
+	if diff := cmp.Diff([]string{"pve1: G1.5 full upgrade", "pve2: G1.5 full upgrade", "pve3: G1.5 full upgrade"}, uncertain); diff != "" {
+		t.Errorf("check mode was uncertain of other tasks than the upgrade, which depends on what a new repository offers (-expected +uncertain):\n%s", diff)
 	}
 	t.Logf("%d results, %d changes foretold and made, %d uncertain", len(first.tasks), len(known(changed)), len(uncertain))
 }
@@ -219,7 +225,7 @@ for name in bin/lsblk bin/uname sbin/modprobe; do ln -s ../lib/hardware "/usr/lo
 		}
 	}
 	shell(t, node, `echo '`+nspawn.Controller+` mirror.example.org download.proxmox.com' >>/etc/hosts
-systemctl --quiet enable --now hardware || { journalctl --no-pager -u hardware >&2; exit 1; }
+systemctl --quiet enable --now hardware || { journalctl --no-pager --unit hardware >&2; exit 1; }
 systemctl restart systemd-networkd
 timeout 60 sh -c 'until ip -4 address show dev host0 | grep -q "`+cephAddress(i)+`/24"; do sleep 0.1; done'`)
 }

@@ -106,23 +106,29 @@ func command(t *testing.T, dir, name string, args ...string) string {
 type archive struct {
 	dir     string
 	keyring string   // the file with the key that signs them
+	home    string   // gpg's directory
 	gpg     []string // arguments of gpg that lead to that key
 }
 
 func newArchive(t *testing.T, n *nspawn.Nodes) *archive {
 	t.Helper()
-	a := &archive{dir: filepath.Join(n.Dir, "repository"), keyring: filepath.Join(n.Dir, "e2e.gpg")}
-	home := filepath.Join(n.Dir, "gpg")
-	for _, dir := range []string{a.dir, home} {
+	a := &archive{dir: filepath.Join(n.Dir, "repository"), keyring: filepath.Join(n.Dir, "e2e.gpg"), home: filepath.Join(n.Dir, "gpg")}
+	for _, dir := range []string{a.dir, a.home} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.gpg = []string{"--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}
+	a.gpg = []string{"--homedir", a.home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}
 	command(t, a.dir, "gpg", append(a.gpg, "--quick-generate-key", "tests@example.org", "rsa2048", "sign", "never")...)
 	command(t, a.dir, "gpg", append(a.gpg, "--output", a.keyring, "--export")...)
-	t.Cleanup(func() { command(t, "/", "gpgconf", "--homedir", home, "--kill", "gpg-agent") })
+	a.forgetAgent(t)
 	return a
+}
+
+// forgetAgent ends the process that gpg leaves behind.
+func (a *archive) forgetAgent(t *testing.T) {
+	t.Helper()
+	command(t, a.dir, "gpgconf", "--homedir", a.home, "--kill", "gpg-agent")
 }
 
 // publish makes a repository below a path: for Debian 12, with the packages (files in the archive's directory) of each
@@ -162,6 +168,7 @@ func (a *archive) publish(t *testing.T, under string, components map[string][]st
 		t.Fatal(err)
 	}
 	command(t, dist, "gpg", append(a.gpg, "--output", "InRelease", "--clearsign", "Release")...)
+	a.forgetAgent(t)
 }
 
 // build makes packages below a path of the archive and returns their files.

@@ -58,7 +58,7 @@ const (
 )
 
 // bootLimit bounds how long nodes may take until their sshd answers, on a slow machine too.
-const bootLimit = 2 * time.Minute
+const bootLimit = 5 * time.Minute
 
 // Nodes are booted nodes.
 type Nodes struct {
