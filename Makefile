@@ -22,7 +22,8 @@ setup:
 	@.ci/setup
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
-	$(GO) test -tags e2e -count=1 -p 1 -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+	@.ci/e2e
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

@@ -231,7 +231,8 @@ func WithUser(ctx context.Context, user string) context.Context {
 }
 
 // User is the user that the task's commands run as; empty means the reading user of the host. A
-// module that reads by running a command of the playbook's author passes it on in remote.Query.
+// module that reads by running a command of the playbook's author passes it on in remote.Query. It is
+// not always a name that the host knows: ask the host (id -un as that user) where the name matters.
 func User(ctx context.Context) string {
 	user, _ := ctx.Value(userKey{}).(string)
 	return user

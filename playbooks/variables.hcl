@@ -33,18 +33,30 @@ variable "ceph_release" {
   description = "Ceph's release, the same on all nodes. A release once installed is not changed by this playbook."
   type        = string
   default     = "squid"
+  validation {
+    condition     = contains(["quincy", "reef", "squid", "tentacle"], var.ceph_release)
+    error_message = "Proxmox VE 8 has quincy, reef and squid, Proxmox VE 9 squid and tentacle."
+  }
 }
 
 variable "public_network" {
   description = "Ceph's public network: monitors and clients. Each host has its address in it as ceph_address."
   type        = string
   default     = "10.10.10.0/24"
+  validation {
+    condition     = can(cidrhost(var.public_network, 0))
+    error_message = "Write a network as in 10.10.10.0/24."
+  }
 }
 
 variable "cluster_network" {
   description = "Ceph's cluster network, where OSDs replicate. May be the public one."
   type        = string
   default     = "10.10.10.0/24"
+  validation {
+    condition     = can(cidrhost(var.cluster_network, 0))
+    error_message = "Write a network as in 10.10.10.0/24."
+  }
 }
 
 variable "monitors" {
@@ -67,6 +79,10 @@ variable "crush_rule" {
     name           = "replicated_rule_osd"
     failure_domain = "osd"
   }
+  validation {
+    condition     = contains(["host", "osd"], var.crush_rule.failure_domain)
+    error_message = "The failure domain is \"host\" or \"osd\"."
+  }
 }
 
 variable "pools" {
@@ -79,6 +95,10 @@ variable "pools" {
     "vm-disks" = { size = 4, min_size = 2 }
     "ha-disks" = { size = 5, min_size = 3 }
   }
+  validation {
+    condition     = alltrue([for p in var.pools : 2 <= p.size && p.size <= 7 && 2 <= p.min_size && p.min_size <= p.size])
+    error_message = "A pool keeps 2 to 7 copies, and min_size is 2 to size: with 1, a single disk could hold the only copy of what was just written."
+  }
 }
 
 variable "pgs_per_osd" {
@@ -88,7 +108,7 @@ variable "pgs_per_osd" {
 }
 
 variable "cephfs" {
-  description = "Name of the CephFS for images and backups."
+  description = "Name of the CephFS for images and backups, which keeps three copies on three hosts; \"\" for none."
   type        = string
   default     = "cephfs"
 }
@@ -104,6 +124,10 @@ variable "guests" {
   default = {
     "100" = { name = "sso", memory = 2048, pool = "ha-disks", disk = 32 }
   }
+  validation {
+    condition     = alltrue([for g in var.guests : contains(keys(var.pools), g.pool)])
+    error_message = "The pool of a guest is not among pools: ${join(", ", distinct([for id, g in var.guests : "${g.pool} (guest ${id})" if !contains(keys(var.pools), g.pool)]))}."
+  }
 }
 
 variable "ha_resources" {
@@ -113,5 +137,9 @@ variable "ha_resources" {
   }))
   default = {
     "vm:100" = { nodes = { pve1 = 2, pve2 = 1 } }
+  }
+  validation {
+    condition     = alltrue([for sid in keys(var.ha_resources) : can(regex("^(vm|ct):[1-9][0-9]{2,8}$", sid))])
+    error_message = "A service id is vm:ID or ct:ID, such as vm:100."
   }
 }

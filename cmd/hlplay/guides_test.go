@@ -126,7 +126,7 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 	kept := &report.Recorder{}
 	connect := &connectFlags{rehearsal: true}
 	_, err = run.Run(t.Context(), pb, inv, run.Options{
-		Check: check, Reporter: kept, Clock: labClock{s.lab}, Connect: connect.connect(func(fn func()) { fn() }),
+		Check: check, Reporter: kept, Clock: s.lab.Clock(), Connect: connect.connect(func(fn func()) { fn() }),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 	o.Check, o.Rehearse = check, true
 	o.Redactor = report.NewRedactor()
 	o.Reporter = report.Redact(report.Tee(out, kept), o.Redactor)
-	o.Clock = labClock{stage}
+	o.Clock = stage.Clock()
 	o.Connect = (&connectFlags{rehearsal: true}).connect(func(fn func()) { fn() })
 	recap, err := run.Run(ctx, pb, stage.Inventory(), o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +110,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 			return err
 		}
 		defer stage.Close()
-		inv, o.Clock, f.rehearsal = stage.Inventory(), labClock{stage}, true
+		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
 	}
 	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
 	recap, err := run.Run(ctx, pb, inv, o)
@@ -192,14 +191,4 @@ func (f *runFlags) list(pb *lang.Playbook, inv *inventory.Inventory) error {
 		fmt.Println(strings.Join(slices.Sorted(maps.Keys(tags)), "\n"))
 	}
 	return nil
-}
-
-// labClock lets a rehearsal's waiting pass at once: sleeping advances the lab's clock.
-type labClock struct{ lab *lab.Lab }
-
-func (c labClock) Now() time.Time { return c.lab.Clock().Now() }
-
-func (c labClock) Sleep(ctx context.Context, d time.Duration) error {
-	c.lab.Clock().Advance(d)
-	return ctx.Err()
 }

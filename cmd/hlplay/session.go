@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -149,31 +148,6 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 	}
 }
 
-// prompter asks on the terminal, one question at a time, without echo.
-func prompter(suspend func(func())) func(ctx context.Context, prompt string) (string, error) {
-	var mu sync.Mutex
-	return func(ctx context.Context, prompt string) (answer string, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-		if err != nil {
-			return "", fmt.Errorf("%s: there is no terminal to ask on", strings.TrimRight(prompt, ": "))
-		}
-		defer tty.Close()
-		suspend(func() {
-			fmt.Fprint(tty, prompt)
-			var b []byte
-			b, err = term.ReadPassword(int(tty.Fd()))
-			fmt.Fprintln(tty)
-			answer = string(b)
-		})
-		return answer, err
-	}
-}
-
 // outputFlags say how a run is shown.
 type outputFlags struct {
 	output  string
@@ -191,10 +165,13 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 
 // reporter is where a run's events go.
 func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
-	o := report.Options{Color: !f.noColor && colored(w), Width: width(w), Diff: f.diff, Verbose: f.verbose}
+	o := report.Options{
+		Color: !f.noColor && colored(w), Width: width(w), Resized: func() int { return width(w) },
+		Diff: f.diff, Verbose: f.verbose,
+	}
 	switch f.output {
 	case "auto":
-		if term.IsTerminal(int(w.Fd())) {
+		if isTerminal(w) {
 			return report.NewTerminal(w, o), nil
 		}
 		return report.NewPlain(w, o), nil
@@ -208,7 +185,12 @@ func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
 	return nil, fmt.Errorf("--output %s: expected auto, terminal, plain or json", f.output)
 }
 
-func colored(w *os.File) bool { return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(w.Fd())) }
+// isTerminal says that w is a terminal that can move its cursor.
+func isTerminal(w *os.File) bool {
+	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(w.Fd()))
+}
+
+func colored(w *os.File) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
 
 func width(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {

@@ -84,4 +84,6 @@ type Disk struct {
 	Rotational bool
 	// Use is empty for a blank disk, or what is on it: "ext4", "LVM2_member", "partitions".
 	Use string
+	// Partitions are the sizes of blank partitions on it, in bytes.
+	Partitions []int64
 }

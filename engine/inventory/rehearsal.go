@@ -120,7 +120,7 @@ func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
 	return guests
 }
 
-var diskNames = []string{"size", "serial", "model", "rotational", "use"}
+var diskNames = []string{"size", "serial", "model", "rotational", "use", "partitions"}
 
 // diskName is a name as the kernel gives it, without /dev/.
 var diskName = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
@@ -147,6 +147,8 @@ func (d *decoder) disk(block *hclsyntax.Block) (Disk, bool) {
 			set(&disk.Rotational, d.bool(attr))
 		case "use":
 			set(&disk.Use, d.string(attr))
+		case "partitions":
+			disk.Partitions = d.sizes(attr)
 		default:
 			d.unknownAttribute(attr, "A disk block", diskNames)
 		}
@@ -155,6 +157,23 @@ func (d *decoder) disk(block *hclsyntax.Block) (Disk, bool) {
 		d.unknownBlock(inner, "A disk block", nil)
 	}
 	return disk, true
+}
+
+func (d *decoder) sizes(attr *hclsyntax.Attribute) []int64 {
+	list := d.strings(attr)
+	if list == nil {
+		return nil
+	}
+	var sizes []int64
+	for i, s := range *list {
+		size := parseSize(s)
+		if size <= 0 {
+			d.errorf(elementRange(attr.Expr, i), "Invalid size", "%q is not a size such as \"1TB\" or \"512GiB\".", s)
+			return nil
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes
 }
 
 func (d *decoder) size(attr *hclsyntax.Attribute) int64 {

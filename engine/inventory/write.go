@@ -96,6 +96,13 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 				inner.SetAttributeValue(attr.name, cty.StringVal(attr.value))
 			}
 		}
+		if len(disk.Partitions) > 0 {
+			var sizes []cty.Value
+			for _, size := range disk.Partitions {
+				sizes = append(sizes, cty.StringVal(formatSize(size)))
+			}
+			inner.SetAttributeValue("partitions", cty.TupleVal(sizes))
+		}
 		if disk.Rotational {
 			inner.SetAttributeValue("rotational", cty.True)
 		}

@@ -125,6 +125,9 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	}
 	for _, d := range disks {
 		disk := machine.Disk{Name: d.Name, Size: d.Size, Serial: d.Serial, Model: d.Model, Rotational: d.Rotational, Use: d.Use}
+		for _, size := range d.Partitions {
+			disk.Partitions = append(disk.Partitions, machine.Disk{Size: size})
+		}
 		if disk.Size == 0 {
 			disk.Size = 1e12
 		}

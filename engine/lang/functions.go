@@ -155,6 +155,7 @@ var collectionFunctions = []definition{
 var codecFunctions = []definition{
 	{"base64decode", "The text that Base64 stands for.", "", base64DecodeFunc},
 	{"base64encode", "The string in Base64.", "", base64EncodeFunc},
+	{"cidrcontains", `Whether an address lies in a network: cidrcontains("10.1.0.0/24", "10.1.0.5") is true.`, "", cidrContainsFunc},
 	{"cidrhost", `The address of a host in a network: cidrhost("10.1.0.0/24", 5) is "10.1.0.5"; negative numbers count from the end.`, "", cidrHostFunc},
 	{"cidrnetmask", `The mask of an IPv4 network: cidrnetmask("10.1.0.0/24") is "255.255.255.0".`, "", cidrNetmaskFunc},
 	{"cidrsubnet", `A network in a network: cidrsubnet("10.1.0.0/16", 8, 2) is "10.1.2.0/24".`, "", cidrSubnetFunc},

@@ -38,6 +38,22 @@ func offset(p netip.Prefix, n *big.Int) netip.Addr {
 
 func space(bits int) *big.Int { return new(big.Int).Lsh(big.NewInt(1), uint(bits)) }
 
+var cidrContainsFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "network", Type: cty.String}, {Name: "address", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		p, err := prefix(args[0])
+		if err != nil {
+			return cty.NilVal, err
+		}
+		addr, err := netip.ParseAddr(args[1].AsString())
+		if err != nil {
+			return cty.NilVal, function.NewArgError(1, errors.New(`expected an address such as "10.1.0.5"`))
+		}
+		return cty.BoolVal(p.Contains(addr)), nil
+	},
+})
+
 var cidrHostFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "network", Type: cty.String}, {Name: "number", Type: cty.Number}},
 	Type:   function.StaticReturnType(cty.String),

@@ -166,7 +166,7 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 	case "each":
 		members, what = []string{"key", "value"}, "attribute of each"
 	case "play":
-		members, what = []string{"name", "hosts"}, "attribute of play"
+		members, what = []string{"name", "hosts", "selected"}, "attribute of play"
 		advice = " The vars of a play are read as vars.NAME."
 	case "result":
 		return p.result(name, at)

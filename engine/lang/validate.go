@@ -110,7 +110,7 @@ func (v *validator) scope(p *Play) Scope {
 		"facts": facts, "result": cty.DynamicVal,
 		"play": cty.ObjectVal(map[string]cty.Value{
 			"name":  cty.StringVal(p.Name),
-			"hosts": cty.UnknownVal(cty.List(cty.String)),
+			"hosts": cty.UnknownVal(cty.List(cty.String)), "selected": cty.UnknownVal(cty.List(cty.String)),
 		}),
 	}
 	if v.options.HostNames != nil {

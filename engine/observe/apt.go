@@ -29,7 +29,7 @@ type Candidate struct {
 
 // Candidates observes by `apt-cache policy` what apt would install of packages.
 var Candidates = &Kind[Candidate]{
-	Name: "apt-candidate",
+	Name: "apt-candidate", What: "whether and in which version a source offers package %s",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{aptQuery(append([]string{"apt-cache", "policy", "--"}, names...)...)}
 	},
@@ -101,7 +101,7 @@ func (c PackageChange) Removed() bool { return c.To == "" }
 // command and its arguments separated by spaces: "full-upgrade", "install chrony postfix",
 // "--no-install-recommends install gdisk". No lock is taken.
 var Transactions = &Kind[Transaction]{
-	Name: "apt-transaction",
+	Name: "apt-transaction", What: "what `apt-get %s` will do",
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
@@ -186,8 +186,8 @@ func AptProblem(stdout, stderr []byte) string {
 // or remove, in apt's order. It is the transaction "full-upgrade" for those who only need to know
 // whether the host is up to date. Its one observation has no name.
 var Upgradable = &Kind[[]string]{
-	Name: "apt-upgradable",
-	Ask:  func([]string) []remote.Query { return Transactions.Ask([]string{"full-upgrade"}) },
+	Name: "apt-upgradable", What: "which packages can be upgraded",
+	Ask: func([]string) []remote.Query { return Transactions.Ask([]string{"full-upgrade"}) },
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
 		t, err := parseTransaction(answers[0])
 		if err == nil && t.Problem != "" {
@@ -221,7 +221,7 @@ const AptStamp = "/var/lib/apt/periodic/update-success-stamp"
 
 // AptIndex observes the package index. Its one observation has no name.
 var AptIndex = &Kind[Index]{
-	Name: "apt-index",
+	Name: "apt-index", What: "the age of the package index",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `date +%s`},
@@ -298,7 +298,7 @@ func parseTimes(out []byte) (map[string]time.Time, error) {
 // Debconf observes the answers to a package's debconf questions, as `debconf-show PACKAGE` lists
 // them: question ("postfix/main_mailer_type") to value. Passwords are left out by debconf itself.
 var Debconf = &Kind[map[string]string]{
-	Name: "debconf",
+	Name: "debconf", What: "the debconf answers of package %s",
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
@@ -347,7 +347,7 @@ type Checksum struct {
 
 // Checksums observes regular files by path, as publishers of keys state their sums.
 var Checksums = &Kind[Checksum]{
-	Name: "checksum",
+	Name: "checksum", What: "the checksum of %s",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, `(if [ ! -f "$1" ]; then exit 2; fi; LC_ALL=C sha256sum <"$1" && LC_ALL=C sha512sum <"$1")`)
 	},

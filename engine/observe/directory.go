@@ -19,7 +19,7 @@ type Listing struct {
 
 // Dirs are directories by absolute path. A symbolic link to a directory counts as one.
 var Dirs = &Kind[Listing]{
-	Name: "dir",
+	Name: "dir", What: "what is in the directory %s",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, dirScript)
 	},
@@ -60,7 +60,7 @@ done; exit 0)`
 // Globs are the paths that match a pattern of the shell (absolute, such as
 // /etc/apt/sources.list.d/*.list), sorted. Names that begin with a dot match only a written dot.
 var Globs = &Kind[[]string]{
-	Name: "glob",
+	Name: "glob", What: "which files match %s",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, globScript)
 	},
@@ -83,7 +83,7 @@ for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; 
 // Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links; empty if the
 // file is absent. They are for files too large for Files.
 var Sums = &Kind[string]{
-	Name: "sha256",
+	Name: "sha256", What: "the checksum of %s",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, sumScript)
 	},

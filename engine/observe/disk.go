@@ -26,23 +26,44 @@ type BlockDevice struct {
 	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member",
 	// "ceph_bluestore", "zfs_member", "linux_raid_member", …; empty if none is.
 	Filesystem string
-	// PartitionTable is "gpt" or "dos", empty if there is none.
+	// PartitionTable is "gpt" or "dos", empty if there is none. That of a partition is the table in
+	// which it stands.
 	PartitionTable string
-	Mountpoints    []string
+	// PartitionType is what its table says that a partition is for: a GUID, or "0x83"; empty for what is none.
+	PartitionType string
+	Mountpoints   []string
 	// Children are its partitions, and the volumes that hold it open.
 	Children []BlockDevice
-	// Links are the stable names of the device: /dev/disk/by-id/….
+	// Links are the stable names of the device below /dev/disk: by-id first, then by-partlabel, by-partuuid
+	// and by-path.
 	Links []string
 }
 
+// reserved are partitions that are in use although no signature is on them, by their types.
+var reserved = map[string]string{
+	"21686148-6449-6e6f-744e-656564454649": "BIOS boot",
+	"c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
+	"9e1a2d38-c612-4316-aa26-8b49521e5a8b": "PowerPC PReP boot",
+	"e3c9e316-0b5c-4db8-817d-f92df00215ae": "Microsoft reserved",
+	"0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": "swap",
+	"0x5":                                  "extended partition",
+	"0xf":                                  "extended partition",
+	"0x85":                                 "extended partition",
+	"0x82":                                 "swap",
+	"0xef":                                 "EFI system",
+}
+
 // Use says in a word what a device is used for, and is empty only for a blank one: a file system or
-// other signature, "partitions", the type of what holds it, "mounted" or "read-only".
+// other signature, "partitions", what a partition is reserved for, the type of what holds it, "mounted" or
+// "read-only".
 func (d BlockDevice) Use() string {
 	switch {
 	case d.Filesystem != "":
 		return d.Filesystem
-	case d.PartitionTable != "":
+	case d.PartitionTable != "" && d.Type != "part":
 		return "partitions"
+	case reserved[strings.ToLower(d.PartitionType)] != "":
+		return reserved[strings.ToLower(d.PartitionType)]
 	case len(d.Children) > 0:
 		if d.Children[0].Type == "part" {
 			return "partitions"
@@ -59,6 +80,11 @@ func (d BlockDevice) Use() string {
 // Blank reports whether nothing was found on the device and nothing uses it.
 func (d BlockDevice) Blank() bool { return d.Use() == "" }
 
+// ByID are the links of the device in /dev/disk/by-id.
+func (d BlockDevice) ByID() []string {
+	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool { return !strings.HasPrefix(link, byID) })
+}
+
 // Walk calls fn for the device and all below it.
 func (d BlockDevice) Walk(fn func(BlockDevice)) {
 	fn(d)
@@ -67,8 +93,8 @@ func (d BlockDevice) Walk(fn func(BlockDevice)) {
 	}
 }
 
-// FindDevice finds a device by its path ("/dev/sdb"), its kernel name, a /dev/disk/by-id link, or
-// the name of such a link.
+// FindDevice finds a device by its path ("/dev/sdb"), its kernel name, one of its links, or the name of
+// a link in /dev/disk/by-id.
 func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 	var found BlockDevice
 	var ok bool
@@ -91,12 +117,12 @@ const byID = "/dev/disk/by-id/"
 // Disks are the block devices of a host, under the empty name: disks first level, in the order of
 // their names. Floppies, loop devices and RAM disks are left out.
 var Disks = &Kind[[]BlockDevice]{
-	Name: "disks",
+	Name: "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
-			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,PTTYPE,MOUNTPOINTS`},
-			{Script: `(for _f in /dev/disk/by-id/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f"; fi; done; exit 0)`},
+			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,PTTYPE,PARTTYPE,MOUNTPOINTS`},
+			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f"; fi; done; exit 0)`},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
@@ -142,6 +168,7 @@ type lsblkDevice struct {
 	RM          loose         `json:"rm"`
 	FSType      string        `json:"fstype"`
 	PTType      string        `json:"pttype"`
+	PartType    string        `json:"parttype"`
 	Mountpoints []string      `json:"mountpoints"`
 	Mountpoint  string        `json:"mountpoint"`
 	Children    []lsblkDevice `json:"children"`
@@ -191,7 +218,7 @@ func (raw lsblkDevice) device(links map[string][]string) (BlockDevice, error) {
 		Name: raw.KName, Path: raw.Path, Type: raw.Type,
 		Model: strings.TrimSpace(raw.Model), Serial: strings.TrimSpace(raw.Serial), WWN: raw.WWN,
 		Rotational: raw.Rota.truth(), ReadOnly: raw.RO.truth(), Removable: raw.RM.truth(),
-		Filesystem: raw.FSType, PartitionTable: raw.PTType,
+		Filesystem: raw.FSType, PartitionTable: raw.PTType, PartitionType: raw.PartType,
 	}
 	if d.Name == "" {
 		d.Name = raw.Name

@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-const deviceLinks = "/dev/disk/by-id/ata-BLANK_S1\x00../../sdb\x00/dev/disk/by-id/wwn-0x5000c500a\x00../../sdb\x00/dev/disk/by-id/ata-SYS-part1\x00../../sda1\x00"
+const deviceLinks = "/dev/disk/by-id/ata-BLANK_S1\x00../../sdb\x00/dev/disk/by-id/wwn-0x5000c500a\x00../../sdb\x00/dev/disk/by-id/ata-SYS-part1\x00../../sda1\x00/dev/disk/by-partuuid/6f1c-03\x00../../sda3\x00/dev/disk/by-path/pci-0000:00:1f.2-ata-2\x00../../sdb\x00"
 
 func lsblkFixture(t testing.TB) []byte {
 	out, err := os.ReadFile("testdata/lsblk.json")
@@ -37,7 +37,7 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	blank, ok := FindDevice(values[""], "/dev/disk/by-id/ata-BLANK_S1")
 	wantBlank := BlockDevice{
 		Name: "sdb", Path: "/dev/sdb", Type: "disk", Size: 1000204886016, Model: "BLANK", Serial: "S1", WWN: "0x5000c500a", Rotational: true,
-		Links: []string{"/dev/disk/by-id/ata-BLANK_S1", "/dev/disk/by-id/wwn-0x5000c500a"},
+		Links: []string{"/dev/disk/by-id/ata-BLANK_S1", "/dev/disk/by-id/wwn-0x5000c500a", "/dev/disk/by-path/pci-0000:00:1f.2-ata-2"},
 	}
 	if diff := cmp.Diff(wantBlank, blank); !ok || diff != "" {
 		t.Errorf("the blank disk was found by its id: %v (-want +got):\n%s", ok, diff)
@@ -49,6 +49,13 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	}
 	if part, ok := FindDevice(values[""], "ata-SYS-part1"); !ok || part.Filesystem != "ext4" {
 		t.Errorf("the partition was found as %+v", part)
+	}
+	// udev gives a partition the table that it stands in; that alone does not make it used.
+	if part, ok := FindDevice(values[""], "/dev/disk/by-partuuid/6f1c-03"); !ok || part.Name != "sda3" || !part.Blank() {
+		t.Errorf("the blank partition was found as %+v (use %q)", part, part.Use())
+	}
+	if part, ok := FindDevice(values[""], "/dev/sda2"); !ok || part.Use() != "BIOS boot" {
+		t.Errorf("the boot loader's partition, which has no signature, counts as %q", part.Use())
 	}
 	if d, ok := FindDevice(values[""], "/dev/sdz"); ok {
 		t.Errorf("a device that is not there was found as %q", d.Name)

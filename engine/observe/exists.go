@@ -13,7 +13,7 @@ import (
 // Paths is whether anything lies at an absolute path, be it a symbolic link that leads nowhere. Expect it of a step
 // that brings a file of which nothing more can be known, and ask with Exists.
 var Paths = &Kind[bool]{
-	Name: "exists",
+	Name: "exists", What: "whether %s exists",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, `[ -e "$1" ] || [ -L "$1" ]`)
 	},
@@ -77,7 +77,7 @@ func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 
 // Matches is whether a pattern matches within the first FileLimit bytes of a file, by Pattern.Key.
 var Matches = &Kind[bool]{
-	Name: "matches",
+	Name: "matches", What: "whether the text is in the file",
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {

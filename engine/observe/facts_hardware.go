@@ -100,7 +100,7 @@ func readDisks(ctx context.Context, h *Host) (cty.Value, error) {
 			mountpoints = append(mountpoints, below.Mountpoints...)
 		})
 		values = append(values, cty.ObjectVal(map[string]cty.Value{
-			"name": cty.StringVal(d.Name), "path": cty.StringVal(d.Path), "by_id": stringList(d.Links),
+			"name": cty.StringVal(d.Name), "path": cty.StringVal(d.Path), "by_id": stringList(d.ByID()),
 			"size": cty.NumberIntVal(d.Size), "serial": optional(d.Serial), "wwn": optional(d.WWN),
 			"model": optional(d.Model), "rotational": cty.BoolVal(d.Rotational), "use": cty.StringVal(d.Use()),
 			"partitions": stringList(partitions), "mountpoints": stringList(mountpoints),

@@ -119,7 +119,7 @@ func TestTheFactOfDisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Name != "sda" || got.Size != 274877906944 || got.Serial != nil || got.Use != "partitions" ||
-		!cmp.Equal(got.Partitions, []string{"/dev/sda1"}) || !cmp.Equal(got.Mountpoints, []string{"/"}) {
+		!cmp.Equal(got.Partitions, []string{"/dev/sda1", "/dev/sda2", "/dev/sda3"}) || !cmp.Equal(got.Mountpoints, []string{"/"}) {
 		t.Errorf("the first disk is %+v", got)
 	}
 }

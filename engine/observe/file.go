@@ -65,7 +65,7 @@ func (f File) Exists() bool { return f.Type != Absent }
 const FileLimit = 1 << 20
 
 // Files are what lies at absolute paths. The content of regular files comes along.
-var Files = &Kind[File]{Name: "file", Ask: askFiles, Parse: parseFiles}
+var Files = &Kind[File]{Name: "file", What: "the file %s", Ask: askFiles, Parse: parseFiles}
 
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000

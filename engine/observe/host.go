@@ -36,6 +36,7 @@ type Host struct {
 	flightCtx context.Context
 	flights   int
 	reads     int
+	forgotten int // how often
 }
 
 type prediction struct {
@@ -157,36 +158,6 @@ func (h *Host) Flights() (flights, observations int) {
 	return h.flights, h.reads
 }
 
-// Tracker remembers which hosts, beside the planner's own, are observed under a context.
-type Tracker struct {
-	mu    sync.Mutex
-	hosts map[*Host]bool
-}
-
-type trackerKey struct{}
-
-// Track returns a context under which observing is remembered.
-func Track(ctx context.Context) (context.Context, *Tracker) {
-	t := &Tracker{}
-	return context.WithValue(ctx, trackerKey{}, t), t
-}
-
-func (t *Tracker) add(h *Host) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.hosts == nil {
-		t.hosts = map[*Host]bool{}
-	}
-	t.hosts[h] = true
-}
-
-// Saw reports whether h was observed.
-func (t *Tracker) Saw(h *Host) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.hosts[h]
-}
-
 type plannerKey struct{}
 
 // Go runs fn as a planner of this host: as long as one of a host's planners runs and does not
@@ -251,13 +222,25 @@ func (h *Host) leave() {
 	h.mu.Unlock()
 }
 
-// Forget drops all that is remembered: a step was applied that may have changed anything.
+// Forget drops all that a step can have changed.
 // Predictions stay; they belong to check mode, in which nothing is applied.
 func (h *Host) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.forgetLocked(false)
+}
+
+// ForgetAll drops all that is remembered: the host was rebooted.
+func (h *Host) ForgetAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forgetLocked(true)
+}
+
+func (h *Host) forgetLocked(lasting bool) {
+	h.forgotten++
 	for key, e := range h.memory {
-		if e.sent { // what is not sent yet will be read after the step
+		if e.sent && (lasting || !e.kind.lasting()) { // what is not sent yet will be read after the step
 			delete(h.memory, key)
 		}
 	}
@@ -293,16 +276,17 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
-func (h *Host) predictionLocked(key Key) (value any, err error, ok bool) {
+func (h *Host) predictionLocked(k kind, name string) (value any, err error, ok bool) {
+	key := Key{k.name(), name}
 	if p, found := h.predicted[key]; found {
 		if p.unknown != "" {
-			return nil, &UnknownError{h.hostName, key, p.unknown}, true
+			return nil, &UnknownError{h.hostName, key, k.words(name), p.unknown}, true
 		}
 		return p.value, nil, true
 	}
 	for _, v := range h.vague {
 		if v.Match(key) {
-			return nil, &UnknownError{h.hostName, key, v.Unknown}, true
+			return nil, &UnknownError{h.hostName, key, k.words(name), v.Unknown}, true
 		}
 	}
 	return nil, nil, false
@@ -323,7 +307,7 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 func (h *Host) want(k kind, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, _, ok := h.predictionLocked(Key{k.name(), name}); !ok {
+	if _, _, ok := h.predictionLocked(k, name); !ok {
 		h.entryLocked(k, name)
 	}
 }
@@ -333,13 +317,11 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 		return nil, err
 	}
 	home, _ := ctx.Value(plannerKey{}).(*Host)
-	if home != h {
-		if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
-			t.add(h)
-		}
+	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
+		t.add(h, home, Read{k, name})
 	}
 	h.mu.Lock()
-	if value, err, ok := h.predictionLocked(Key{k.name(), name}); ok {
+	if value, err, ok := h.predictionLocked(k, name); ok {
 		h.mu.Unlock()
 		return value, err
 	}
@@ -396,10 +378,8 @@ func (h *Host) fly(batch []*entry) {
 			if h.memory[e.key] == e { // a failed flight is not a memory
 				delete(h.memory, e.key)
 			}
-		case !told:
-			e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
 		default:
-			e.value, e.err = o.value, o.err
+			h.settleLocked(e, o, told)
 		}
 		e.done = true
 		for w := range e.waiters {
@@ -413,6 +393,14 @@ func (h *Host) fly(batch []*entry) {
 	h.flying = false
 	h.flushLocked()
 	h.mu.Unlock()
+}
+
+// settleLocked gives an entry what came for it.
+func (h *Host) settleLocked(e *entry, o result, told bool) {
+	e.value, e.err, e.done = o.value, o.err, true
+	if !told {
+		e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
+	}
 }
 
 // result is what a flight brought for one entry.
@@ -429,31 +417,10 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 			err = fmt.Errorf("observing %s panicked: %v; this is a defect of hlplay", h.hostName, p)
 		}
 	}()
-	type request struct {
-		kind    kind
-		names   []string
-		entries map[string]*entry
-		queries int
-	}
-	byKind := map[string]*request{}
-	var order []*request
-	for _, e := range batch {
-		r := byKind[e.key.Kind]
-		if r == nil {
-			r = &request{kind: e.kind, entries: map[string]*entry{}}
-			byKind[e.key.Kind] = r
-			order = append(order, r)
-		}
-		r.names = append(r.names, e.key.Name)
-		r.entries[e.key.Name] = e
-	}
-	sort.Slice(order, func(i, j int) bool { return order[i].kind.name() < order[j].kind.name() })
+	requests := requestsFor(batch)
 	var queries []remote.Query
-	for _, r := range order {
-		sort.Strings(r.names)
-		q := r.kind.ask(r.names)
-		r.queries = len(q)
-		queries = append(queries, q...)
+	for _, r := range requests {
+		queries = append(queries, r.queries...)
 	}
 	answers, err := h.send(queries)
 	if err != nil {
@@ -463,15 +430,50 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 		return nil, fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
 	}
 	results = make(map[*entry]result, len(batch))
-	for _, r := range order {
-		r.kind.parse(r.names, answers[:r.queries], func(name string, value any, err error) {
-			if e := r.entries[name]; e != nil {
-				results[e] = result{value, err}
-			}
-		})
-		answers = answers[r.queries:]
+	for _, r := range requests {
+		r.tell(answers[:len(r.queries)], results)
+		answers = answers[len(r.queries):]
 	}
 	return results, nil
+}
+
+// request is what is asked of one kind.
+type request struct {
+	kind    kind
+	names   []string
+	entries map[string]*entry
+	queries []remote.Query
+}
+
+// requestsFor are those that fetch a batch, in the order of the kinds' names.
+func requestsFor(batch []*entry) []*request {
+	byKind := map[string]*request{}
+	var all []*request
+	for _, e := range batch {
+		r := byKind[e.key.Kind]
+		if r == nil {
+			r = &request{kind: e.kind, entries: map[string]*entry{}}
+			byKind[e.key.Kind] = r
+			all = append(all, r)
+		}
+		r.names = append(r.names, e.key.Name)
+		r.entries[e.key.Name] = e
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].kind.name() < all[j].kind.name() })
+	for _, r := range all {
+		sort.Strings(r.names)
+		r.queries = r.kind.ask(r.names)
+	}
+	return all
+}
+
+// tell puts what the answers say into results.
+func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
+	r.kind.parse(r.names, answers, func(name string, value any, err error) {
+		if e := r.entries[name]; e != nil {
+			results[e] = result{value, err}
+		}
+	})
 }
 
 // send dials if this is the first flight, and asks. Only one flight is in the air, so asker needs

@@ -25,7 +25,7 @@ type Kernel struct {
 
 // Kernels observes the running kernel. Its one observation has no name.
 var Kernels = &Kind[Kernel]{
-	Name: "kernel",
+	Name: "kernel", What: "the running kernel",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `uname -r; uname -v; uname -m; cat /proc/sys/kernel/random/boot_id`}}
 	},
@@ -57,7 +57,7 @@ type RebootDemand struct {
 // /run/reboot-required and /run/reboot-required.pkgs (written by unattended-upgrades' kernel hook
 // and update-notifier's notify-reboot-required). Its one observation has no name.
 var RebootDemands = &Kind[RebootDemand]{
-	Name: "reboot-required",
+	Name: "reboot-required", What: "whether a package asks for a reboot",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then
 echo required
@@ -83,7 +83,7 @@ fi`}}
 // InstalledKernels observes the releases of the kernels in /boot (vmlinuz-RELEASE), oldest version
 // first. Its one observation has no name.
 var InstalledKernels = &Kind[[]string]{
-	Name: "kernels-installed",
+	Name: "kernels-installed", What: "the kernels in /boot",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `for _f in /boot/vmlinuz-*; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`}}
 	},
@@ -149,7 +149,7 @@ func cutDigits(s string) (digits, rest string) {
 // (/etc/modprobe.d/…), whether an image in /boot is older than it, so that `update-initramfs -u -k
 // all` is due. It is false where the file or the images are absent.
 var StaleInitramfs = &Kind[bool]{
-	Name: "initramfs-stale",
+	Name: "initramfs-stale", What: "whether the initramfs is up to date",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names}}
 	},

@@ -21,7 +21,7 @@ type KernelModule struct {
 // KernelModules observes modules of the running kernel by name. Dashes and underscores are the
 // same in such names, as for modprobe(8). Aliases are not resolved.
 var KernelModules = &Kind[KernelModule]{
-	Name: "kmod",
+	Name: "kmod", What: "whether the kernel module %s is loaded",
 	Ask: func(names []string) []remote.Query {
 		patterns := make([]string, 0, 2*len(names))
 		plain := make([]string, len(names))

@@ -37,7 +37,7 @@ type Interface struct {
 
 // Networks is the network of a host, under the empty name.
 var Networks = &Kind[Network]{
-	Name: "network",
+	Name: "network", What: "the network",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `ip -j addr show`},

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"hlplay/engine/remote"
 )
@@ -33,11 +34,16 @@ func (k Key) String() string {
 type Kind[T any] struct {
 	// Name is the part of the key before the colon; it is unique in the program.
 	Name string
+	// What says in words what is observed, %s being the name: "the version of package %s". Empty is the key.
+	What string
 	// Ask returns the queries that fetch all names. They only read.
 	Ask func(names []string) []remote.Query
 	// Parse reads the answers to the queries of Ask(names) and tells the value of each name, or
 	// the error that reading it met. A name it does not tell is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
+	// Lasting says that no step changes what is observed, but for a reboot: it is remembered from one to
+	// the next.
+	Lasting bool
 }
 
 // Key is the key of one observation of this kind.
@@ -94,6 +100,8 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 }
 
 func (k *Kind[T]) name() string                      { return k.Name }
+func (k *Kind[T]) lasting() bool                     { return k.Lasting }
+func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
 func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
 	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
@@ -102,6 +110,8 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(strin
 // kind is a Kind without its type.
 type kind interface {
 	name() string
+	lasting() bool
+	words(name string) string
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
 }
@@ -129,13 +139,19 @@ func (e Expectation) On(h *Host) Expectation {
 // UnknownError is what observing yields in check mode where an earlier change makes the value
 // unknowable. A task whose plan meets it is reported as uncertain.
 type UnknownError struct {
-	Host    string
-	Key     Key
+	Host string
+	Key  Key
+	// What is the key in words; empty is the key itself.
+	What    string
 	Because string
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("%s on %s cannot be known before the run: %s", e.Key, e.Host, e.Because)
+	what := e.What
+	if what == "" {
+		what = e.Key.String()
+	}
+	return fmt.Sprintf("%s on %s cannot be known before the run: %s", what, e.Host, e.Because)
 }
 
 // IsUnknown reports whether err comes from something unknowable in check mode.

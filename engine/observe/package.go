@@ -55,7 +55,7 @@ func (p Package) ConfigFiles() bool { return p.state() == "config-files" }
 // Packages observes packages by name, with or without an architecture ("libc6:i386"). All names
 // are answered by one dpkg-query.
 var Packages = &Kind[Package]{
-	Name: "package",
+	Name: "package", What: "the package %s",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{dpkgQuery(names)}
 	},
@@ -82,7 +82,7 @@ var Packages = &Kind[Package]{
 // PackageGlobs observes the names of the installed packages that match a shell pattern
 // ("linux-image-6.1*"), sorted. Packages that are removed but not purged are not among them.
 var PackageGlobs = &Kind[[]string]{
-	Name: "packages",
+	Name: "packages", What: "which packages match %s",
 	Ask: func(patterns []string) []remote.Query {
 		return []remote.Query{dpkgQuery(patterns)}
 	},

@@ -12,7 +12,7 @@ import (
 // Ports is whether a TCP port accepts connections from the host, by "address:port" as
 // net.JoinHostPort writes it. A connection that is not made within two seconds counts as refused.
 var Ports = &Kind[bool]{
-	Name: "port",
+	Name: "port", What: "whether %s accepts connections",
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {

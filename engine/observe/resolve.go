@@ -14,7 +14,7 @@ import (
 // Resolves are the addresses that a name resolves to on the host itself (getent ahosts: the hosts
 // file, then DNS, as nsswitch.conf says), sorted and each once; none if it does not resolve.
 var Resolves = &Kind[[]netip.Addr]{
-	Name: "resolves",
+	Name: "resolves", What: "what %s resolves to",
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {

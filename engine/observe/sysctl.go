@@ -18,7 +18,7 @@ type Sysctl struct {
 // Sysctls observes kernel settings by name, in either form of sysctl(8): "net.ipv4.ip_forward",
 // "net/ipv4/conf/eth0.100/rp_filter". All are read by one grep.
 var Sysctls = &Kind[Sysctl]{
-	Name: "sysctl",
+	Name: "sysctl", What: "the kernel setting %s",
 	Ask: func(names []string) []remote.Query {
 		paths := make([]string, len(names))
 		for i, name := range names {

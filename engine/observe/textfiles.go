@@ -20,7 +20,7 @@ type TextFile struct {
 // Names with unusual characters are left out, as the programs that read such directories do.
 func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
-		Name: kind,
+		Name: kind, What: "the files " + strings.Join(patterns, " "),
 		Ask: func([]string) []remote.Query {
 			return []remote.Query{{Script: `for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac

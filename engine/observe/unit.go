@@ -72,7 +72,7 @@ func CheckUnitName(name string) error {
 
 // Units are systemd's units, by full name (see UnitName).
 var Units = &Kind[Unit]{
-	Name: "unit",
+	Name: "unit", What: "the unit %s",
 	Ask: func(names []string) []remote.Query {
 		valid := unitNames(names)
 		if len(valid) == 0 {

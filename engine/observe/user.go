@@ -64,7 +64,7 @@ func accountNames(names []string) []string {
 
 // Users are accounts by name.
 var Users = &Kind[User]{
-	Name: "user",
+	Name: "user", What: "the account %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {
@@ -81,7 +81,7 @@ var Users = &Kind[User]{
 
 // Groups are groups by name.
 var Groups = &Kind[Group]{
-	Name: "group",
+	Name: "group", What: "the group %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {
@@ -104,7 +104,7 @@ var Groups = &Kind[Group]{
 // it or alone where no password works, and "" where there is no account. Reading them takes root.
 // They are secrets: a module must compare them and never show them.
 var Passwords = &Kind[string]{
-	Name: "password",
+	Name: "password", What: "the password of %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,37 +17,67 @@ import (
 const maxActing = maxSessions / 2
 
 // actingLoop runs one command after another, each for one round trip; a session of its own costs
-// three, and through sudo another sudo. A frame is "<length> <input>\n", the script, and the
-// command's input.
+// three, and through sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the
+// script, and the command's input. Its kind is "first", "next" for a command that runs only if the one
+// before it ended with a code that it accepts, or "ask" for queries that are answered under the same
+// condition. Whatever is left out is answered with a code that no process has, so that answers can be
+// counted.
 //
 // A command has pipes of its own for its output, with a reader each that ends at the mark behind the
 // command's last word: what a child in the background prints later reaches nobody. What the readers
-// have gathered is sent when the command is over. A connection that is lost meanwhile does not break
+// have gathered is sent when the command is over, and before the next begins: the shell of a connection
+// that is known to be lost begins nothing more. A connection that is lost meanwhile does not break
 // the pipes, so that no package manager dies half-way of having printed a line.
 const actingLoop = `trap 'rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
+_hl_w=$PWD
 cd /
 _hl_i=0
-while read -r _hl_l _hl_in; do
+_hl_end() {
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"
+	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1" >&2
+	_hl_i=$((_hl_i+1))
+}
+_hl_q() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1; shift
+	( cd "$_hl_w" 2>/dev/null; eval "$_hl_s" ) </dev/null
+	_hl_end $?
+}
+while read -r _hl_l _hl_in _hl_k _hl_ok; do
+	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_k" = ask ]; then
+		eval "$(head -c "$_hl_l")" || exit 2
+		continue
+	fi
 	head -c "$_hl_l" >"$_hl_d/script"
 	_hl_f=/dev/null
 	if [ "$_hl_in" -gt 0 ]; then
 		_hl_f=$_hl_d/in
 		head -c "$_hl_in" >"$_hl_f"
 	fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
 	{ {
-		sh "$_hl_d/script" "$_hl_d/pid" <"$_hl_f"
+		sh "$_hl_d/script" "$_hl_d/pid.$_hl_c" <"$_hl_f"
 		_hl_r=$?
 		printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
 		printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
+		echo "$_hl_r" >"$_hl_d/code"
 	} | sed "/^$_hl_n $_hl_i /q" >"$_hl_d/out"; } 2>&1 | sed "/^$_hl_n $_hl_i /q" >"$_hl_d/err"
-	cat "$_hl_d/out"
-	cat "$_hl_d/err" >&2
-	rm -f "$_hl_d/script" "$_hl_d/in" "$_hl_d/pid" "$_hl_d/out" "$_hl_d/err"
+	_hl_r=unknown
+	{ read -r _hl_r <"$_hl_d/code"; } 2>/dev/null
+	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+	cat "$_hl_d/out" || exit 1
+	cat "$_hl_d/err" >&2 || exit 1
+	rm -f "$_hl_d/script" "$_hl_d/in" "$_hl_d/pid.$_hl_c" "$_hl_d/code" "$_hl_d/out" "$_hl_d/err"
 	_hl_i=$((_hl_i+1))
 done
 exit 0
 `
+
+// leftOut is the code of what was not run because of what came before it.
+const leftOut = 300
 
 // actingDir makes the directory in which the loop keeps a command's script and streams: in memory
 // where there is such a file system, so that a full disk does not cost an answer. It comes before
@@ -57,61 +89,166 @@ func actingDir(dir string) string {
 // notePid tells the loop's directory which process the command is.
 const notePid = `echo "$$" >"$1"` + "\n"
 
-// interruptActing ends the command of the acting shell whose directory has a name.
-const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1"; do [ ! -s "$d/pid" ] || kill -TERM "$(cat "$d/pid")"; done`
+// interruptActing ends the command of the acting shell whose directory has a name, and lets none of those
+// behind it begin that were sent with it. Its second argument is the number of the first of them.
+const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1"; do
+	[ -d "$d" ] || continue
+	: >"$d/stop.$2"
+	[ ! -s "$d/pid.$2" ] || kill -TERM "$(cat "$d/pid.$2")"
+done`
 
 // errNoActing says that a command is to be run in a session of its own: nothing was sent yet.
 var errNoActing = errors.New("there is no acting shell to be had")
 
-// runInShell runs a command in the acting shell of the user, which it waits for if it is to. After
-// errNoActing the command has not been run.
-func (s *session) runInShell(ctx context.Context, c Command, wait bool) (Result, error) {
+// runInShell carries out actions in the acting shell of the user, which it waits for if it is to. After
+// errNoActing nothing has been run.
+func (s *session) runInShell(ctx context.Context, a Actions, wait bool) ([]Result, []Answer, error) {
+	first := a.Commands[0]
 	if wait {
 		if err := s.act.enter(ctx); err != nil {
-			return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], err)
+			return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, first.Argv[0], err)
 		}
 	} else if !s.act.tryEnter() {
-		return Result{}, errNoActing
+		return nil, nil, errNoActing
 	}
 	defer s.act.leave()
-	began := time.Now()
 	mark := nonce()
-	script, err := c.script(mark, s.who(), notePid)
+	text, err := a.frames(mark, s.who())
 	if err != nil {
-		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
+		return nil, nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	text := fmt.Appendf(nil, "%d %d\n", len(script), len(c.Stdin))
-	text = append(append(text, script...), c.Stdin...)
 	if !s.act.stands() {
 		prelude, err := s.startActing(ctx)
 		if err != nil {
-			return Result{}, err
+			return nil, nil, err
 		}
 		text = append(prelude, text...)
 	}
 	sh := s.act.shell
-	answer, err := s.answer(ctx, sh, text)
-	took := time.Since(began)
-	switch {
-	case ctx.Err() != nil:
-		if err == nil {
-			result, _ := s.result(c, mark, answer)
-			result.Duration = took
-			return result, s.abandoned(ctx, c, "it has ended since")
-		}
+	bounded, over := context.WithCancelCause(ctx)
+	defer over(nil)
+	run := &running{session: s, actions: a, mark: mark, since: time.Now(), under: &a.Commands[0]}
+	run.timer = time.AfterFunc(first.limit()+killAfter+slack, func() { over(errOverLimit) })
+	defer run.timer.Stop()
+	answers, err := s.answer(bounded, sh, text, len(a.Commands)+len(a.Then), run)
+	if err != nil {
 		s.act.drop()
-		return Result{Duration: took}, s.abandoned(ctx, c, mayRun)
-	case errors.Is(err, errNoMark) && !sh.overdue.Load():
-		s.act.drop()
-		s.act.barred = true
-		return Result{}, errNoActing
-	case err != nil:
-		s.act.drop()
-		return Result{Duration: took}, fmt.Errorf("%s: whether it ended is not known: %w", c.Argv[0], s.explain(sh.spawned, err))
 	}
-	result, err := s.result(c, mark, answer)
-	result.Duration = took
-	return result, err
+	results, under, complaint := run.so()
+	switch {
+	case complaint != nil:
+		return results, nil, complaint
+	case under == nil && err == nil:
+		return results, a.answers(answers), nil
+	case under == nil: // the queries alone are not answered: whoever asks again is told why
+		return results, nil, nil
+	case bounded.Err() != nil && err == nil:
+		return results, nil, s.abandoned(bounded, *under, "it has ended since")
+	case bounded.Err() != nil:
+		return results, nil, s.abandoned(bounded, *under, mayRun)
+	case errors.Is(err, errNoMark) && !sh.overdue.Load():
+		s.act.barred = true
+		return nil, nil, errNoActing
+	}
+	return results, nil, fmt.Errorf("%s: whether it ended is not known: %w", under.Argv[0], s.explain(sh.spawned, err))
+}
+
+// frames is what the acting shell is sent.
+func (a Actions) frames(mark, user string) ([]byte, error) {
+	var text []byte
+	kind := "first"
+	for _, c := range a.Commands {
+		script, err := c.script(mark, user, notePid)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
+		}
+		text = fmt.Appendf(text, "%d %d %s", len(script), len(c.Stdin), kind)
+		for _, code := range c.accepted() {
+			text = fmt.Appendf(text, " %d", code)
+		}
+		text = append(append(append(text, '\n'), script...), c.Stdin...)
+		kind = "next"
+	}
+	if len(a.Then) > 0 {
+		script, err := calls(a.Then)
+		if err != nil {
+			return nil, err
+		}
+		text = append(fmt.Appendf(text, "%d 0 ask\n", len(script)), script...)
+	}
+	return text, nil
+}
+
+// answers are those to the queries, nil if they were left out.
+func (a Actions) answers(all []Answer) []Answer {
+	answers := all[len(a.Commands):]
+	for _, answer := range answers {
+		if answer.Exit == leftOut {
+			return nil
+		}
+	}
+	return answers
+}
+
+// running is actions that are under way in the acting shell.
+type running struct {
+	session *session
+	actions Actions
+	mark    string
+	timer   *time.Timer
+
+	mu      sync.Mutex
+	since   time.Time
+	results []Result
+	// under is the command under way; nil when there is none left to be run.
+	under *Command
+	// given says that what is under way is given up: how it ends is no result.
+	given     bool
+	complaint error // why a command was not started
+}
+
+// ended takes the next piece that the shell has answered.
+func (r *running) ended(i int, a Answer) {
+	commands := r.actions.Commands
+	if i >= len(commands) || a.Exit == leftOut {
+		return
+	}
+	result, err := r.session.result(commands[i], r.mark, a)
+	now := time.Now()
+	r.timer.Stop()
+	r.mu.Lock()
+	if r.given {
+		r.mu.Unlock()
+		return
+	}
+	result.Duration, r.since, r.under = now.Sub(r.since), now, nil
+	switch {
+	case err != nil:
+		r.complaint = err
+	default:
+		r.results = append(r.results, result)
+		if i+1 < len(commands) && commands[i].accepts(result.Exit) {
+			r.under = &commands[i+1]
+			r.timer.Reset(r.under.limit() + killAfter + slack)
+		}
+	}
+	r.mu.Unlock()
+	if err == nil && r.actions.Ended != nil {
+		r.actions.Ended(i, result)
+	}
+}
+
+// giveUp says that nobody waits any more for the command under way.
+func (r *running) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.given = true
+}
+
+func (r *running) so() ([]Result, *Command, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.results, r.under, r.complaint
 }
 
 // startActing starts the user's acting shell and returns what is to be sent to it first.
@@ -136,25 +273,28 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	return prelude, nil
 }
 
-// answer sends a command to the acting shell and waits for its end. If the context ends before, the
-// command is sent SIGTERM and has a moment to end: the answer then comes with no error.
-func (s *session) answer(ctx context.Context, sh *shell, text []byte) (Answer, error) {
+// answer sends frames to the acting shell and waits for n answers; run is told of each as it comes. If the
+// context ends before, the command under way is sent SIGTERM and has a moment to end, and what is behind
+// it is left out: the answers then come with no error.
+func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run *running) ([]Answer, error) {
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	type end struct {
 		answers []Answer
 		err     error
 	}
+	first := strconv.Itoa(sh.next)
 	ended := make(chan end, 1)
 	go func() {
-		answers, err := sh.exchange(waiting, text, 1)
+		answers, err := sh.exchange(waiting, text, n, run.ended)
 		ended <- end{answers, err}
 	}()
 	var e end
 	select {
 	case e = <-ended:
 	case <-ctx.Done():
-		s.interrupt(ctx, interruptActing, sh.dir[strings.LastIndexByte(sh.dir, '/')+1:])
+		run.giveUp()
+		s.interrupt(ctx, interruptActing, sh.dir[strings.LastIndexByte(sh.dir, '/')+1:], first)
 		select {
 		case e = <-ended:
 		case <-time.After(killAfter + time.Second):
@@ -162,10 +302,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte) (Answer, e
 			e = <-ended
 		}
 	}
-	if e.err != nil {
-		return Answer{}, e.err
-	}
-	return e.answers[0], nil
+	return e.answers, e.err
 }
 
 // result is what the command itself has printed: all that stands behind its mark.

@@ -171,7 +171,7 @@ func (s *session) needsPassword(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		s.read.shell = sh
-		if _, err := sh.exchange(ctx, prelude, 0); err != nil {
+		if _, err := sh.exchange(ctx, prelude, 0, nil); err != nil {
 			s.read.drop()
 			if ctx.Err() != nil {
 				return false, fmt.Errorf("%s: %w", s.conn.name, err)

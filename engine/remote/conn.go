@@ -204,7 +204,7 @@ func (s *session) exchange(ctx context.Context, l *lane, loop string, text []byt
 		l.shell = sh
 		text = append(prelude, text...) // no waiting for the shell to say that it is there
 	}
-	answers, err := l.shell.exchange(ctx, text, n)
+	answers, err := l.shell.exchange(ctx, text, n, nil)
 	if err == nil {
 		return answers, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -204,6 +205,7 @@ func (e *endpoint) unreachable(reason, hint string, err error) error {
 func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyring) error {
 	var key *hostKeyError
 	var dns *net.DNSError
+	var errno syscall.Errno
 	switch {
 	case errors.Is(context.Cause(ctx), errDialTimeout):
 		return e.unreachable(fmt.Sprintf("no answer within %s", o.DialTimeout),
@@ -217,9 +219,13 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 			" on the host, or name the right user or key in the inventory", err)
 	case errors.As(err, &dns):
 		return e.unreachable("the name "+dns.Name+" does not resolve: "+dns.Err, "correct the address in the inventory", err)
+	case locked(err) != "":
+		return e.unreachable(locked(err), "load the key into the agent (ssh-add), or run again in a terminal and give its passphrase", err)
 	case strings.HasPrefix(err.Error(), "ssh: handshake failed"):
 		return e.unreachable("the SSH handshake failed: "+strings.TrimPrefix(err.Error(), "ssh: handshake failed: "),
 			"check that an SSH server listens at this address and allows this connection", err)
+	case errors.As(err, &errno):
+		return e.unreachable(fmt.Sprintf("cannot connect to %s: %s", e.address(), errno), "check the address and that sshd runs on the host", err)
 	}
 	return e.unreachable("cannot connect: "+err.Error(), "check the address and that sshd runs on the host", err)
 }
@@ -227,8 +233,11 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 // refusal says which credentials a host did not accept.
 func (e *endpoint) refusal(o Options, ring keyring, err error) string {
 	parts := []string{"no key was accepted for user " + e.user}
-	if o.AskPassword {
+	switch {
+	case o.AskPassword && (strings.Contains(err.Error(), "password") || strings.Contains(err.Error(), "keyboard-interactive")):
 		parts[0] = "neither a key nor the password was accepted for user " + e.user
+	case o.AskPassword:
+		parts[0] += ", and the host takes no passwords"
 	}
 	if len(ring.tried) > 0 {
 		parts = append(parts, "offered "+strings.Join(ring.tried, ", "))
@@ -236,14 +245,21 @@ func (e *endpoint) refusal(o Options, ring keyring, err error) string {
 		parts = append(parts, "there was no key to offer")
 	}
 	parts = append(parts, ring.problems...)
-	// An error while signing (a wrong passphrase) is inside what x/crypto/ssh returns.
-	for _, sign := range []string{"is encrypted", "the passphrase was wrong"} {
-		if i := strings.Index(err.Error(), "key "); i >= 0 && strings.Contains(err.Error(), sign) {
-			parts = append(parts, err.Error()[i:])
-			break
-		}
+	if problem := locked(err); problem != "" {
+		parts = append(parts, problem)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// locked is what was wrong with an encrypted key; empty if nothing was. An error while signing is inside what
+// x/crypto/ssh returns, as text.
+func locked(err error) string {
+	for _, sign := range []string{"is encrypted", "the passphrase was wrong"} {
+		if i := strings.Index(err.Error(), "key "); i >= 0 && strings.Contains(err.Error(), sign) {
+			return err.Error()[i:]
+		}
+	}
+	return ""
 }
 
 // clock bounds a dial without counting the time in which a person is asked.

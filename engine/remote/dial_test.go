@@ -203,6 +203,14 @@ func TestDialEncryptedKeyAsksOnce(t *testing.T) {
 	}
 }
 
+// Where nobody can be asked for a passphrase, the key is what is wrong, and not the host's SSH server.
+func TestDialEncryptedKeyWithoutAnAnswer(t *testing.T) {
+	key := newKey(t, "id", "secret")
+	o := plain()
+	o.Ask = func(context.Context, string) (string, error) { return "", errors.New("there is no terminal to ask on") }
+	unreachable(t, newServer(t, key).target("root", key), o, "key "+key.path+" is encrypted: there is no terminal to ask on", "ssh-add")
+}
+
 func TestDialEncryptedKeyIsNotAskedForInVain(t *testing.T) {
 	right, locked := newKey(t, "id", ""), newKey(t, "locked", "secret")
 	s := newServer(t, right)

@@ -80,16 +80,11 @@ const (
 // is a symbolic link, the file that it points to is replaced, and the link stays. On an error
 // nothing of it is left behind, unless the host itself is lost at that moment.
 func (s *session) WriteFile(ctx context.Context, f File) error {
-	if !path.IsAbs(f.Path) || strings.HasSuffix(f.Path, "/") {
+	if !f.writable() {
 		return fmt.Errorf("%s: write %q: want an absolute path of a file", s.conn.name, f.Path)
 	}
-	mode := ""
-	if f.Mode != 0 {
-		mode = strconv.FormatUint(uint64(modeBits(f.Mode)), 8)
-	}
-	tag := nonce()[:12]
-	attributes := []string{f.Path, tag, strconv.Itoa(len(f.Content)), mode, f.Owner, f.Group}
-	if len(f.Content) > small {
+	attributes := f.attributes()
+	if !f.Small() {
 		done, err := s.writeLarge(ctx, f, attributes)
 		if done || err != nil {
 			return err
@@ -97,6 +92,28 @@ func (s *session) WriteFile(ctx context.Context, f File) error {
 	}
 	_, err := s.step(ctx, f, writeScript, attributes, f.Content)
 	return err
+}
+
+func (f File) writable() bool { return path.IsAbs(f.Path) && !strings.HasSuffix(f.Path, "/") }
+
+// attributes are the arguments of the scripts.
+func (f File) attributes() []string {
+	mode := ""
+	if f.Mode != 0 {
+		mode = strconv.FormatUint(uint64(modeBits(f.Mode)), 8)
+	}
+	return []string{f.Path, nonce()[:12], strconv.Itoa(len(f.Content)), mode, f.Owner, f.Group}
+}
+
+// Small says whether one command can write the file, whose content then travels with it.
+func (f File) Small() bool { return f.writable() && len(f.Content) <= small }
+
+// Command is the command by which WriteFile writes a small file, for those who have more to do in the
+// same flight; Failure says what it means that it did not end with 0.
+func (f File) Command() Command { return f.command(writeScript, f.attributes(), f.Content) }
+
+func (f File) command(script string, args []string, stdin []byte) Command {
+	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Stdin: stdin, Dir: "/"}
 }
 
 // modeBits are the permission bits as chmod(1) counts them.
@@ -112,30 +129,31 @@ func modeBits(m fs.FileMode) uint32 {
 
 // step runs one of the scripts and returns what it printed.
 func (s *session) step(ctx context.Context, f File, script string, args []string, stdin []byte) (string, error) {
-	r, err := s.Run(ctx, Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Stdin: stdin, Dir: "/"})
+	r, err := s.Run(ctx, f.command(script, args, stdin))
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", f.Path, err)
 	}
 	if r.Exit == 0 {
 		return string(r.Stdout), nil
 	}
-	return "", s.writeError(f, r)
+	return "", f.Failure(s.conn.name, r)
 }
 
 // errnos are the failures that callers ask for with errors.Is, by their text in the C locale.
 var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM}
 
-func (s *session) writeError(f File, r Result) error {
+// Failure explains why the command did not write the file.
+func (f File) Failure(host string, r Result) error {
 	text := lastLines(r.Stderr, 2)
 	for _, errno := range errnos {
 		if strings.Contains(strings.ToLower(text), errno.Error()) {
-			return fmt.Errorf("%s: write %s: %w (%s); the file is as it was", s.conn.name, f.Path, errno, text)
+			return fmt.Errorf("%s: write %s: %w (%s); the file is as it was", host, f.Path, errno, text)
 		}
 	}
 	if text == "" {
 		text = fmt.Sprintf("exit code %d", r.Exit)
 	}
-	return fmt.Errorf("%s: write %s: %s; the file is as it was", s.conn.name, f.Path, text)
+	return fmt.Errorf("%s: write %s: %s; the file is as it was", host, f.Path, text)
 }
 
 // writeLarge writes through SFTP. It says whether that is the end of it: not where there is no SFTP

@@ -56,6 +56,19 @@ type Command struct {
 	// Limit bounds the command; zero means DefaultLimit. When it is reached the command gets
 	// SIGTERM and, two seconds later, SIGKILL; Result.Exit is then 124 or 137.
 	Limit time.Duration
+	// OK are the exit codes after which what is behind it is carried out; nil means 0 only.
+	OK []int
+}
+
+// Actions are carried out in order, in one flight.
+type Actions struct {
+	// Commands are run one after another, as long as each ends with a code that it accepts.
+	Commands []Command
+	// Then is asked when the last command has ended with a code that it accepts, as the user who acts.
+	Then []Query
+	// Ended, if it is not nil, is told the result of each command when it has come, before the next
+	// one's.
+	Ended func(i int, r Result)
 }
 
 // DefaultLimit bounds a Command that names no limit of its own.
@@ -85,6 +98,11 @@ type Session interface {
 	// Run runs one command. The error says that the command could not be started or that its
 	// end is not known (a lost connection); Result.Exit says how it ended otherwise.
 	Run(ctx context.Context, c Command) (Result, error)
+	// RunAll carries out actions. The results are those of the commands that have ended: fewer than
+	// there are if one ended with a code that it does not accept, which is no error, or if the error
+	// says what became of the next. The answers are nil if the queries were not asked, or their
+	// answers have not come: only Ask says why.
+	RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error)
 	// WriteFile replaces a file atomically. On an error nothing of it is left behind.
 	WriteFile(ctx context.Context, f File) error
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,34 +64,84 @@ func (c Command) limit() time.Duration {
 // errOverLimit says that not even the host ended a command at its limit.
 var errOverLimit = errors.New("it did not end at its limit")
 
-// Run runs one command in the user's acting shell or, where that is busy or not to be had, in an
-// exec session of its own. Commands see LC_ALL=C unless their Env says otherwise.
+// Run runs one command; see RunAll.
 func (s *session) Run(ctx context.Context, c Command) (Result, error) {
-	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return Result{}, fmt.Errorf("%s: a command without a program", s.conn.name)
+	results, _, err := s.RunAll(ctx, Actions{Commands: []Command{c}})
+	if len(results) == 0 {
+		return Result{}, err
 	}
-	if _, err := c.script("", "", ""); err != nil {
-		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
+	return results[0], err
+}
+
+// RunAll runs commands in the user's acting shell or, where that is busy or not to be had, each in an
+// exec session of its own; the queries are then not asked. Commands see LC_ALL=C unless their Env says
+// otherwise.
+func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error) {
+	if len(a.Commands) == 0 {
+		return nil, nil, fmt.Errorf("%s: no command to run", s.conn.name)
 	}
+	for _, c := range a.Commands {
+		if len(c.Argv) == 0 || c.Argv[0] == "" {
+			return nil, nil, fmt.Errorf("%s: a command without a program", s.conn.name)
+		}
+		if _, err := c.script("", "", ""); err != nil {
+			return nil, nil, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, a.Commands[0].Argv[0], context.Cause(ctx))
+	}
+	results, answers, err := s.runInShell(ctx, a, false)
+	if !errors.Is(err, errNoActing) {
+		return results, answers, err
+	}
+	for i, c := range a.Commands {
+		r, err := s.runWithoutShell(ctx, c)
+		if err != nil {
+			return results, nil, err
+		}
+		results = append(results, r)
+		if a.Ended != nil {
+			a.Ended(i, r)
+		}
+		if !c.accepts(r.Exit) {
+			break
+		}
+	}
+	return results, nil, nil
+}
+
+// runWithoutShell runs a command in a session of its own, or waits for the acting shell where the host
+// allows no further session.
+func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, c.limit()+killAfter+slack, errOverLimit)
 	defer cancel()
 	if bounded.Err() != nil {
 		return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], context.Cause(bounded))
 	}
-	r, err := s.runInShell(bounded, c, false)
-	if !errors.Is(err, errNoActing) {
-		return r, err
-	}
 	alone, err := s.runAlone(bounded, c)
 	if !errors.Is(err, errRefused) {
 		return alone, err
 	}
-	// The host allows no further session: the only way is to wait for the acting shell.
-	if r, err := s.runInShell(bounded, c, true); !errors.Is(err, errNoActing) {
-		return r, err
+	results, _, inShell := s.runInShell(ctx, Actions{Commands: []Command{c}}, true)
+	switch {
+	case errors.Is(inShell, errNoActing):
+		return alone, err
+	case len(results) == 0:
+		return Result{}, inShell
 	}
-	return alone, err
+	return results[0], inShell
 }
+
+// accepted are the exit codes that count as success.
+func (c Command) accepted() []int {
+	if c.OK == nil {
+		return []int{0}
+	}
+	return c.OK
+}
+
+func (c Command) accepts(exit int) bool { return slices.Contains(c.accepted(), exit) }
 
 // runAlone runs a command in a session of its own.
 func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {

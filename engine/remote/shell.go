@@ -2,11 +2,13 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -109,8 +111,8 @@ type shell struct {
 	free func()
 }
 
-// asked is a frame that asks all queries.
-func asked(queries []Query) ([]byte, error) {
+// calls is a script that asks all queries.
+func calls(queries []Query) ([]byte, error) {
 	var script bytes.Buffer
 	for i, q := range queries {
 		line, err := quoteAll(append([]string{q.Script}, q.Args...))
@@ -123,7 +125,16 @@ func asked(queries []Query) ([]byte, error) {
 	}
 	// A shell that cannot read a frame ends, and does not leave its queries without an answer.
 	script.WriteString("true\n")
-	return frame(script.Bytes()), nil
+	return script.Bytes(), nil
+}
+
+// asked is a frame that asks all queries.
+func asked(queries []Query) ([]byte, error) {
+	script, err := calls(queries)
+	if err != nil {
+		return nil, err
+	}
+	return frame(script), nil
 }
 
 // frame puts a script's length before it.
@@ -134,101 +145,122 @@ func frame(script []byte) []byte {
 // errShellEnded says that the shell ended while it was asked.
 var errShellEnded = errors.New("the shell ended before it had answered")
 
-// gathered is what one stream brought.
-type gathered struct {
-	pieces []piece
-	err    error
-}
-
 // gather reads the next n pieces of a stream.
-func gather(r io.Reader, u *unframer, n int) gathered {
-	var g gathered
-	chunk := make([]byte, 64<<10)
-	for len(g.pieces) < n {
-		size, err := r.Read(chunk)
-		pieces, bad := u.feed(chunk[:size])
-		g.pieces = append(g.pieces, pieces...)
+func gather(r io.Reader, u *unframer, n int, each func(piece) error) error {
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	for n > 0 {
+		size, err := r.Read(*chunk)
+		pieces, bad := u.feed((*chunk)[:size])
+		for _, p := range pieces {
+			if err := each(p); err != nil {
+				return err
+			}
+		}
+		n -= len(pieces)
 		switch {
-		case len(g.pieces) >= n:
+		case n <= 0:
 		case bad != nil:
-			g.err = bad
-			return g
+			return bad
 		case err == io.EOF:
-			g.err = errShellEnded
-			return g
+			return errShellEnded
 		case err != nil:
-			g.err = err
-			return g
+			return err
 		}
 	}
-	return g
+	return nil
 }
 
-// exchange writes a frame and reads the n answers to it. The frame is written while the answers
-// are read, and both streams are read at the same time: each may fill its window. After an error
-// the shell is of no use any more, and its streams may still be read from: close it.
-func (sh *shell) exchange(ctx context.Context, frame []byte, n int) ([]Answer, error) {
+// chunks are what streams are read through.
+var chunks = sync.Pool{New: func() any { chunk := make([]byte, 64<<10); return &chunk }}
+
+// pairs puts together what the two streams bring, which are read side by side.
+type pairs struct {
+	mu        sync.Mutex
+	next      int // the number of the first
+	out, errs []piece
+	answers   []Answer
+	each      func(int, Answer)
+}
+
+// take adds a piece to one of the streams, and tells the answer that it completes.
+func (p *pairs) take(stream *[]piece) func(piece) error {
+	return func(one piece) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		*stream = append(*stream, one)
+		i := len(*stream) - 1
+		if i >= len(p.out) || i >= len(p.errs) {
+			return nil
+		}
+		o, e := p.out[i], p.errs[i]
+		if o.id != p.next+i || e.id != o.id || e.exit != o.exit {
+			return fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", p.next+i, o.id, e.id)
+		}
+		a := Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
+		p.answers = append(p.answers, a)
+		if p.each != nil {
+			p.each(i, a)
+		}
+		return nil
+	}
+}
+
+// exchange writes a frame and reads the n answers to it; each, if it is not nil, is told every one as it
+// comes, in order. The frame is written while the answers are read, and both streams are read at the
+// same time: each may fill its window. After an error the shell is of no use any more, and its streams
+// may still be read from: close it.
+func (sh *shell) exchange(ctx context.Context, frame []byte, n int, each func(int, Answer)) ([]Answer, error) {
 	wrote := make(chan error, 1)
-	outs, errs := make(chan gathered, 1), make(chan gathered, 1)
+	outs, errs := make(chan error, 1), make(chan error, 1)
+	p := &pairs{next: sh.next, answers: make([]Answer, 0, n), each: each}
 	go func() {
 		_, err := sh.Stdin().Write(frame)
 		wrote <- err
 	}()
 	go func() {
 		if _, err := sh.started(); err != nil {
-			outs <- gathered{err: err}
+			outs <- err
 			return
 		}
-		outs <- gather(sh.out, sh.outFrames, n)
+		outs <- gather(sh.out, sh.outFrames, n, p.take(&p.out))
 	}()
-	go func() { errs <- gather(sh.errs, sh.errFrames, n) }()
+	go func() { errs <- gather(sh.errs, sh.errFrames, n, p.take(&p.errs)) }()
 
-	var out, complaints *gathered
+	var outErr, errsErr error
 	var grace <-chan time.Time
-	for out == nil || complaints == nil {
+	for outs != nil || errs != nil {
+		var err error
 		select {
-		case g := <-outs:
-			out = &g
-		case g := <-errs:
-			complaints = &g
+		case err = <-outs:
+			outs, outErr = nil, err
+		case err = <-errs:
+			errs, errsErr = nil, err
 		case <-wrote: // an error of it shows as the end of the streams
 			wrote = nil
 		case <-grace:
-			if out != nil && out.err != nil {
-				return nil, out.err
+			if outErr != nil {
+				return nil, outErr
 			}
 			return nil, errShellEnded
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		for _, g := range []*gathered{out, complaints} {
-			switch {
-			case g == nil || g.err == nil:
-			case errors.Is(g.err, errShellEnded), errors.Is(g.err, errNoMark):
-				if grace == nil { // what the other stream says may tell why
-					grace = time.After(time.Second)
-				}
-			default:
-				return nil, g.err
+		switch {
+		case err == nil:
+		case errors.Is(err, errShellEnded), errors.Is(err, errNoMark):
+			if grace == nil { // what the other stream says may tell why
+				grace = time.After(time.Second)
 			}
+		default:
+			return nil, err
 		}
 	}
-	if out.err != nil {
-		return nil, out.err
-	}
-	if complaints.err != nil {
-		return nil, complaints.err
-	}
-	answers := make([]Answer, n)
-	for i := range answers {
-		o, e := out.pieces[i], complaints.pieces[i]
-		if o.id != sh.next+i || e.id != o.id || e.exit != o.exit {
-			return nil, fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", sh.next+i, o.id, e.id)
-		}
-		answers[i] = Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
+	if err := cmp.Or(outErr, errsErr); err != nil {
+		return nil, err
 	}
 	sh.next += n
-	return answers, nil
+	return p.answers, nil
 }
 
 // lane is where one shell runs at a time, one frame at a time.

@@ -70,8 +70,9 @@ type TaskResult struct {
 	Output string
 	// Hint says what to do about a failure.
 	Hint string
-	// Ignored is set on a failure that the playbook ignores or rescues.
-	Ignored bool
+	// Ignored is set on a failure that the playbook ignores (ignore_errors), Rescued on one after which the
+	// rescue part of the task's group takes over.
+	Ignored, Rescued bool
 	// File and Line are where the task stands in the playbook.
 	File     string
 	Line     int

@@ -20,7 +20,7 @@ import (
 //	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0}},
 //	 "check":false,"interrupted":false,"costs":{"pve1":{"round_trips":9,"flights":3,"sent":5120,"received":9000}}}
 //
-// "notes", "message", "output", "hint" and "ignored" are there where they say something. In check mode the
+// "notes", "message", "output", "hint", "ignored" and "rescued" are there where they say something. In check mode the
 // status "changed" means would change. What is in progress is not written.
 func NewJSON(w io.Writer, o Options) Reporter { return &jsonReporter{w: w, diff: o.Diff} }
 
@@ -64,6 +64,7 @@ type taskJSON struct {
 	Output     string     `json:"output,omitempty"`
 	Hint       string     `json:"hint,omitempty"`
 	Ignored    bool       `json:"ignored,omitempty"`
+	Rescued    bool       `json:"rescued,omitempty"`
 	File       string     `json:"file,omitempty"`
 	Line       int        `json:"line,omitempty"`
 	DurationMS int64      `json:"duration_ms"`
@@ -122,7 +123,7 @@ func (j *jsonReporter) task(e TaskResult) taskJSON {
 	t := taskJSON{
 		Type: "task", Play: e.Play, Task: e.Task, Host: e.Host, Status: e.Status, Handler: e.Handler, Module: e.Module,
 		Steps: list(e.Steps), Diffs: []diffJSON{}, Items: []itemJSON{}, Notes: e.Notes, Message: e.Message, Output: e.Output,
-		Hint: e.Hint, Ignored: e.Ignored, File: e.File, Line: e.Line, DurationMS: milliseconds(e.Duration),
+		Hint: e.Hint, Ignored: e.Ignored, Rescued: e.Rescued, File: e.File, Line: e.Line, DurationMS: milliseconds(e.Duration),
 	}
 	if j.diff {
 		for _, d := range e.Diffs {

@@ -26,7 +26,7 @@ var schema = map[string]map[string]string{
 	"note": {"text": "string"},
 	"task": {
 		"play": "string", "task": "string", "host": "string", "status": "string", "handler": "bool", "module": "string?", "steps": "list",
-		"diffs": "list", "items": "list", "notes": "list?", "message": "string?", "output": "string?", "hint": "string?", "ignored": "bool?",
+		"diffs": "list", "items": "list", "notes": "list?", "message": "string?", "output": "string?", "hint": "string?", "ignored": "bool?", "rescued": "bool?",
 		"file": "string?", "line": "number?", "duration_ms": "number",
 	},
 	"recap": {"hosts": "object", "check": "bool", "interrupted": "bool", "duration_ms": "number", "costs": "object?"},

@@ -28,7 +28,7 @@ type live struct {
 	done  int // hosts that have reported
 	hosts map[string]liveHost
 	frame int
-	drawn int // lines now on the terminal, below everything else
+	drawn []int // columns of the lines now on the terminal, below everything else
 }
 
 type liveHost struct {
@@ -91,14 +91,18 @@ func (l *live) close() {
 	l.stopped.Wait()
 }
 
-// erase takes the live lines off the terminal: to their beginning, and all below it away.
-func (l *live) erase() string {
-	if l == nil || l.drawn == 0 {
+// erase takes the live lines off a terminal of so many columns: to their beginning, and all below it away.
+// Terminals break lines anew when they become narrower, so a line may be several by now.
+func (l *live) erase(columns int) string {
+	if l == nil || len(l.drawn) == 0 {
 		return ""
 	}
-	s := fmt.Sprintf("\x1b[%dA\r\x1b[J", l.drawn)
-	l.drawn = 0
-	return s
+	lines := 0
+	for _, w := range l.drawn {
+		lines += max(1, (w+columns-1)/max(columns, 1))
+	}
+	l.drawn = nil
+	return fmt.Sprintf("\x1b[%dA\r\x1b[J", lines)
 }
 
 // keepTime moves the spinner and the seconds until stop is closed.
@@ -123,6 +127,7 @@ func (t *textReporter) tick() {
 	if t.live.task == nil && len(t.live.hosts) == 0 {
 		return
 	}
+	t.measure()
 	t.live.frame++
 	t.emit("")
 }
@@ -134,15 +139,11 @@ func (t *textReporter) drawLive() string {
 		return ""
 	}
 	columns := t.o.Width
-	if t.o.Resized != nil {
-		if now := t.o.Resized(); now > 0 {
-			columns = now
-		}
-	}
 	var b strings.Builder
 	line := func(s string) {
-		b.WriteString(cut(s, max(columns-1, 1)) + "\n")
-		l.drawn++
+		s = cut(s, max(columns-1, 1))
+		b.WriteString(s + "\n")
+		l.drawn = append(l.drawn, width(s))
 	}
 	now := l.now()
 	line("  " + t.look.spinner(spinner[l.frame%len(spinner)]) + " " + t.look.heading(l.title()) + t.look.dim(l.tally(len(t.play.Hosts), now)))

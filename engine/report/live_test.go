@@ -82,6 +82,27 @@ func TestLiveLinesFit(t *testing.T) {
 	}
 }
 
+// A terminal that has become narrower has broken the live lines anew; all of them go, and nothing above.
+func TestLiveLinesOfANarrowerTerminal(t *testing.T) {
+	var out bytes.Buffer
+	columns := 80
+	r := terminal(&out, Options{Width: 80, Resized: func() int { return columns }})
+	r.Report(TaskStarted{"play", strings.Repeat("n", 50), false})   // 58 columns: 2 lines of 30
+	r.Report(Progress{Host: "pve1", What: strings.Repeat("w", 90)}) // 79 columns: 3 lines of 30
+	columns = 30
+	before := out.Len()
+	r.tick()
+	redrawn := out.String()[before:]
+	if erased, _, _ := strings.Cut(redrawn, "\r"); erased != "\x1b[5A" {
+		t.Errorf("the cursor goes up by %q, want 5 lines", erased)
+	}
+	for line := range strings.Lines(ansi.Strip(redrawn)) {
+		if w := ansi.StringWidth(strings.TrimSuffix(line, "\n")); w > columns {
+			t.Errorf("on %d columns, a live line has %d: %q", columns, w, line)
+		}
+	}
+}
+
 // TestTicker runs the real ticker beside events, for the race detector, and closes twice.
 func TestTicker(t *testing.T) {
 	var out lockedBuffer

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // recap is the table of hosts and one sentence that says how the run ended.
@@ -165,24 +166,32 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 	if uncertain > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be told before the run", uncertain))
 	}
+	if t.rescued > 0 {
+		parts = append(parts, plural(t.rescued, "failure")+" rescued")
+	}
+	if t.ignored > 0 {
+		parts = append(parts, plural(t.ignored, "failure")+" ignored")
+	}
 	if len(failed) > 0 {
 		parts = append(parts, "failed on "+hostNames(failed))
 	}
 	if len(unreachable) > 0 {
 		parts = append(parts, "not reached: "+hostNames(unreachable))
 	}
-	opening := "Done: "
+	opening, after := "Done", " in "
 	switch {
 	case e.Interrupted:
-		opening = "Interrupted: "
+		opening, after = "Interrupted", " after "
 	case len(failed)+len(unreachable) > 0:
-		opening = "Not done: "
+		opening, after = "Not done", " after "
 	case check:
-		opening = "Checked: "
+		opening = "Checked"
 	}
-	sentence := opening + strings.Join(parts, "; ")
-	if (t.live != nil || t.o.Verbose) && e.Duration > 0 {
-		sentence += ", in " + span(e.Duration)
+	if (t.live != nil || t.o.Verbose) && e.Duration >= 100*time.Millisecond {
+		opening += after + span(e.Duration)
+		if t.rehearse {
+			opening += " of simulated time"
+		}
 	}
-	return sentence + "."
+	return opening + ": " + strings.Join(parts, "; ") + "."
 }

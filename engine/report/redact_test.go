@@ -199,7 +199,7 @@ func TestRecorder(t *testing.T) {
 	if diff := cmp.Diff(sample(false), a.Events()); diff != "" {
 		t.Errorf("events differ:\n%s", diff)
 	}
-	if len(b.Results()) != 15 {
+	if len(b.Results()) != 16 {
 		t.Errorf("%d results", len(b.Results()))
 	}
 	if recap, ok := b.Recap(); !ok || recap.Hosts["pve1"].Changed != 3 {

@@ -70,6 +70,8 @@ func sample(check bool) []Event {
 	})
 	events = append(events, TaskStarted{"form the cluster", "an optional thing with a name that is a good deal longer than its column", false})
 	result(TaskResult{Play: "form the cluster", Task: "an optional thing with a name that is a good deal longer than its column", Host: "pve1", Module: "command", Status: Failed, Ignored: true, Message: "exit code 1, expected 0", File: file, Line: 40})
+	events = append(events, TaskStarted{"form the cluster", "try the new link", false})
+	result(TaskResult{Play: "form the cluster", Task: "try the new link", Host: "pve1", Module: "command", Status: Failed, Rescued: true, Steps: []string{"set link1", "restart corosync"}, Message: "restart corosync: exit code 1", Hint: "look at its journal", File: file, Line: 44})
 	events = append(events, TaskStarted{"form the cluster", "restart chrony", true})
 	result(TaskResult{Play: "form the cluster", Task: "restart chrony", Host: "pve1", Module: "service", Handler: true, Status: Changed, Steps: []string{"restart chrony.service"}, File: file, Line: 50})
 	recap := Recap{

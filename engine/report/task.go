@@ -35,7 +35,7 @@ func (t *textReporter) task(task *openTask) string {
 			break
 		}
 	}
-	if bad(worst) && !slices.ContainsFunc(task.results, func(r TaskResult) bool { return bad(r.Status) && !r.Ignored }) {
+	if bad(worst) && !slices.ContainsFunc(task.results, func(r TaskResult) bool { return bad(r.Status) && !r.forgiven() }) {
 		glyph = ignoredGlyph
 	}
 	var b strings.Builder
@@ -77,6 +77,8 @@ func (t *textReporter) word(r TaskResult) string {
 		return "would change"
 	case bad(r.Status) && r.Ignored:
 		return string(r.Status) + " (ignored)"
+	case bad(r.Status) && r.Rescued:
+		return string(r.Status) + " (rescued)"
 	}
 	return string(r.Status)
 }
@@ -165,7 +167,11 @@ func flow(pieces []string, suffix string, columns int, dim paint) []string {
 	return lines
 }
 
-// details tells what hosts have to tell. Hosts that tell the same share it.
+// forgiven says that a failure does not take its host out of the run.
+func (r TaskResult) forgiven() bool { return r.Ignored || r.Rescued }
+
+// details tells what hosts have to tell. Hosts that tell the same share it; which hosts they are is said
+// unless the line above says it.
 func (t *textReporter) details(results []TaskResult) string {
 	type block struct {
 		hosts []string
@@ -200,6 +206,13 @@ func (t *textReporter) details(results []TaskResult) string {
 		}
 	}
 	var b strings.Builder
+	if len(blocks) == 1 && t.plainWhose(results, blocks[0].hosts) {
+		margin := strings.Repeat(" ", detailIndent)
+		for _, line := range blocks[0].tells(less(t.o.Width, detailIndent)) {
+			b.WriteString(strings.TrimRight(margin+line, " ") + "\n")
+		}
+		return b.String()
+	}
 	for _, block := range blocks {
 		label := hostNames(block.hosts)
 		margin := strings.Repeat(" ", detailIndent)
@@ -219,6 +232,22 @@ func (t *textReporter) details(results []TaskResult) string {
 		}
 	}
 	return b.String()
+}
+
+// plainWhose says that hosts are all those of one status, which the line of statuses lists.
+func (t *textReporter) plainWhose(results []TaskResult, hosts []string) bool {
+	word := ""
+	for _, r := range results {
+		if slices.Contains(hosts, r.Host) {
+			if word != "" && word != t.word(r) {
+				return false
+			}
+			word = t.word(r)
+		}
+	}
+	return !slices.ContainsFunc(results, func(r TaskResult) bool {
+		return t.word(r) == word && !slices.Contains(hosts, r.Host)
+	})
 }
 
 // tells is what one result has to tell, in lines of at most columns (zero: unbounded); diffs keep theirs.
@@ -284,7 +313,7 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 		d.paragraph("at ", fmt.Sprintf("%s:%d", r.File, r.Line), t.look.dim)
 	}
 	done := &detail{columns: less(d.columns, 2)}
-	t.work(done, r)
+	t.work(done, beforeFailure(r))
 	for i, line := range done.lines {
 		if i == 0 {
 			d.lines = append(d.lines, t.look.dim("before that:"))
@@ -303,6 +332,23 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 	if r.Hint != "" {
 		d.paragraph("hint: ", r.Hint, nil)
 	}
+}
+
+// beforeFailure is a result without the step that failed, which its message names.
+func beforeFailure(r TaskResult) TaskResult {
+	r.Steps = withoutFailed(r.Steps, r.Message)
+	if last := len(r.Items) - 1; last >= 0 {
+		r.Items = slices.Clone(r.Items)
+		r.Items[last].Steps = withoutFailed(r.Items[last].Steps, r.Items[last].Message)
+	}
+	return r
+}
+
+func withoutFailed(steps []string, message string) []string {
+	if last := len(steps) - 1; last >= 0 && strings.HasPrefix(message, steps[last]+": ") {
+		return steps[:last]
+	}
+	return steps
 }
 
 // diff is a rendered diff with its colours.

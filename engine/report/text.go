@@ -15,7 +15,7 @@ type Options struct {
 	Color bool
 	// Width is the terminal's columns; zero means 80. Plain text is not broken into lines.
 	Width int
-	// Resized, if set, is asked for the columns before the live lines are drawn; zero means Width.
+	// Resized, if set, is asked for the columns whenever something is written; zero means Width.
 	Resized func() int
 	// Diff shows what changes in files and settings.
 	Diff bool
@@ -44,7 +44,7 @@ func NewTerminal(w io.Writer, o Options) Reporter {
 // without live lines. The text depends on what happened only, not on how long it took or in which order
 // hosts were ready, unless Options.Verbose is set.
 func NewPlain(w io.Writer, o Options) Reporter {
-	o.Color, o.Width = false, 0
+	o.Color, o.Width, o.Resized = false, 0, nil
 	return newText(w, o)
 }
 
@@ -53,16 +53,19 @@ type textReporter struct {
 	o    Options
 	look palette
 
-	mu      sync.Mutex
-	w       io.Writer
-	err     error
-	check   bool
-	play    PlayStarted
-	titled  bool // the play's heading is printed
-	current *openTask
-	live    *live // nil for plain text
-	waiting strings.Builder
-	away    int // how many Suspend calls are under way
+	mu       sync.Mutex
+	w        io.Writer
+	err      error
+	check    bool
+	rehearse bool // times are those of simulated nodes
+	ignored  int  // failures so far, on all hosts
+	rescued  int
+	play     PlayStarted
+	titled   bool // the play's heading is printed
+	current  *openTask
+	live     *live // nil for plain text
+	waiting  strings.Builder
+	away     int // how many Suspend calls are under way
 }
 
 // openTask is a task whose results come in.
@@ -78,10 +81,12 @@ func newText(w io.Writer, o Options) *textReporter {
 func (t *textReporter) Report(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.measure()
 	var out strings.Builder
 	switch e := e.(type) {
 	case RunStarted:
 		t.check = t.check || e.Check
+		t.rehearse = e.Rehearse
 		out.WriteString(t.runHeading(e))
 	case PlayStarted:
 		out.WriteString(t.finishTask())
@@ -92,6 +97,12 @@ func (t *textReporter) Report(e Event) {
 		out.WriteString(t.begin(TaskStarted{e.Play, e.Task, e.Handler}))
 		t.current.results = append(t.current.results, e)
 		t.live.settle(e.Host)
+		switch {
+		case e.Ignored:
+			t.ignored++
+		case e.Rescued:
+			t.rescued++
+		}
 	case Progress:
 		if t.live == nil && t.o.Verbose && e.What != "" {
 			out.WriteString(t.progressLine(e))
@@ -109,6 +120,15 @@ func (t *textReporter) Report(e Event) {
 	t.emit(out.String())
 }
 
+// measure takes a new width of the terminal.
+func (t *textReporter) measure() {
+	if t.o.Resized != nil {
+		if now := t.o.Resized(); now > 0 {
+			t.o.Width = now
+		}
+	}
+}
+
 // Close prints what is still open, and ends the live lines.
 func (t *textReporter) Close() error {
 	t.live.close()
@@ -123,7 +143,7 @@ func (t *textReporter) Close() error {
 // Suspend runs fn while nothing is written; what is reported meanwhile comes afterwards.
 func (t *textReporter) Suspend(fn func()) {
 	t.mu.Lock()
-	t.print(t.live.erase())
+	t.print(t.live.erase(t.o.Width))
 	t.away++
 	t.mu.Unlock()
 	defer func() {
@@ -208,9 +228,6 @@ func (t *textReporter) playHeading() string {
 	if t.play.Batches > 1 {
 		text += fmt.Sprintf(" (batch %d of %d)", t.play.Batch, t.play.Batches)
 	}
-	if t.check {
-		text += ", what would change"
-	}
 	return "\n" + t.titledLines("── "+oneLine(t.play.Play), text)
 }
 
@@ -246,7 +263,7 @@ func (t *textReporter) emit(s string) {
 	if t.away > 0 {
 		return
 	}
-	out := t.live.erase() + t.waiting.String()
+	out := t.live.erase(t.o.Width) + t.waiting.String()
 	t.waiting.Reset()
 	t.print(out + t.drawLive())
 }

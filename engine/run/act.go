@@ -16,44 +16,125 @@ import (
 	"hlplay/modules"
 )
 
-// act carries out one step on a host as a user. The result is that of the command it ran, if any.
-func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step) (*remote.Result, error) {
-	switch a := step.Action.(type) {
-	case modules.Wait:
-		return nil, nil
-	case modules.Reboot:
-		return nil, t.reboot(ctx, h, a)
-	}
-	session, err := h.link.session(ctx, user)
-	if err != nil {
-		return nil, err
+// command is a step as one command, so that several can travel together.
+type command struct {
+	step modules.Step
+	remote.Command
+	// judge says what it means how the command ended. The result that it returns is what `register` sees.
+	judge func(remote.Result) (*remote.Result, error)
+	// begun is when it was first run.
+	begun time.Time
+}
+
+// asCommand makes one command of a step; ok is false for a step that takes more than that.
+func asCommand(h *host, step modules.Step) (c command, ok bool) {
+	c.step = step
+	script := func(text string, args ...string) (command, bool) {
+		c.Command = remote.Command{Argv: append([]string{"sh", "-c", text, "sh"}, args...), Dir: "/"}
+		c.judge = func(r remote.Result) (*remote.Result, error) {
+			if r.Exit != 0 {
+				return &r, fmt.Errorf("%s: %s", step.Summary, firstLine(r.Stderr))
+			}
+			return nil, nil // its output is of no interest to `register`
+		}
+		return c, true
 	}
 	switch a := step.Action.(type) {
 	case modules.WriteFile:
-		err := session.WriteFile(ctx, remote.File{Path: a.Path, Content: a.Content, Mode: a.Mode, Owner: a.Owner, Group: a.Group})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", step.Summary, err)
+		f := remoteFile(a)
+		if !f.Small() {
+			return c, false
 		}
-		return nil, nil
+		c.Command = f.Command()
+		c.judge = func(r remote.Result) (*remote.Result, error) {
+			if r.Exit != 0 {
+				return nil, fmt.Errorf("%s: %w", step.Summary, f.Failure(h.Name, r))
+			}
+			return nil, nil
+		}
+		return c, true
 	case modules.SetAttributes:
-		return t.script(ctx, session, step, setAttributes, a.Path, mode(a.Mode), owner(a.Owner, a.Group))
+		return script(setAttributes, a.Path, mode(a.Mode), owner(a.Owner, a.Group))
 	case modules.Remove:
 		if a.Recursive && (path.Clean(a.Path) == "/" || !path.IsAbs(a.Path)) {
-			return nil, fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
+			return c, false
 		}
-		return t.script(ctx, session, step, remove, a.Path, map[bool]string{true: "-r", false: ""}[a.Recursive])
+		return script(remove, a.Path, map[bool]string{true: "-r", false: ""}[a.Recursive])
 	case modules.MakeDir:
 		m := ""
 		if a.Mode != 0 {
 			m = mode(&a.Mode)
 		}
-		return t.script(ctx, session, step, makeDir, a.Path, m, owner(a.Owner, a.Group))
+		return script(makeDir, a.Path, m, owner(a.Owner, a.Group))
 	case modules.Link:
-		return t.script(ctx, session, step, makeLink, a.Path, a.Target)
+		return script(makeLink, a.Path, a.Target)
 	case modules.Run:
-		return t.command(ctx, session, step, a)
+		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK}
+		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }
+		return c, true
 	}
-	return nil, fmt.Errorf("%s: %T is not an action that the engine knows", step.Summary, step.Action)
+	return c, false
+}
+
+// suspicious says whether more than its exit code decides whether a command has succeeded: what is behind
+// it waits for the controller's verdict.
+func (c command) suspicious() bool {
+	a, ok := c.step.Action.(modules.Run)
+	return ok && a.Suspect != nil
+}
+
+func remoteFile(a modules.WriteFile) remote.File {
+	return remote.File{Path: a.Path, Content: a.Content, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
+}
+
+// judgeRun says whether a command of a module has succeeded.
+func judgeRun(summary string, a modules.Run, result remote.Result) error {
+	if result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
+		if a.Suspect != nil {
+			if err := a.Suspect(result.Stdout, result.Stderr); err != nil {
+				return fmt.Errorf("%s: %w", summary, err)
+			}
+		}
+		return nil
+	}
+	if a.Explain != nil {
+		if err := a.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {
+			return fmt.Errorf("%s: %w", summary, err)
+		}
+	}
+	return &commandError{summary: summary, argv: a.Argv, result: result}
+}
+
+// patient says whether a command that was tried at a time and ended so is to be run again, while somebody
+// else's lock is in the way. What was tried before the time was over does not count: there is always a try after.
+func (c command) patient(tried time.Time, result remote.Result) bool {
+	a, ok := c.step.Action.(modules.Run)
+	if !ok || result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
+		return false
+	}
+	return tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
+}
+
+// act carries out a step that is not one command.
+func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step) error {
+	switch a := step.Action.(type) {
+	case modules.Wait:
+		return nil
+	case modules.Reboot:
+		return t.reboot(ctx, h, a)
+	case modules.Remove:
+		return fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
+	case modules.WriteFile:
+		session, err := h.link.session(ctx, user)
+		if err != nil {
+			return err
+		}
+		if err := session.WriteFile(ctx, remoteFile(a)); err != nil {
+			return fmt.Errorf("%s: %w", step.Summary, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: %T is not an action that the engine knows", step.Summary, step.Action)
 }
 
 // The actions that are not one command each, as constant scripts over their arguments.
@@ -72,56 +153,12 @@ mkdir -p -- "$p" || exit 1
 rm -f -- "$t" && ln -s -- "$2" "$t" && mv -T -f -- "$t" "$1" || { rm -f -- "$t"; exit 1; }`
 )
 
-func (t *turn) script(ctx context.Context, session remote.Session, step modules.Step, text string, args ...string) (*remote.Result, error) {
-	result, err := session.Run(ctx, remote.Command{Argv: append([]string{"sh", "-c", text, "sh"}, args...), Dir: "/"})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", step.Summary, err)
-	}
-	if result.Exit != 0 {
-		return &result, fmt.Errorf("%s: %s", step.Summary, firstLine(result.Stderr))
-	}
-	return nil, nil // its output is of no interest to `register`
-}
-
 func firstLine(b []byte) string {
 	line, _, _ := bytes.Cut(bytes.TrimSpace(b), []byte("\n"))
 	if len(line) == 0 {
 		return "failed without a message"
 	}
 	return string(line)
-}
-
-// command runs a command, again while somebody else's lock is in the way.
-func (t *turn) command(ctx context.Context, session remote.Session, step modules.Step, a modules.Run) (*remote.Result, error) {
-	begun := t.options.Clock.Now()
-	pause := time.Second
-	for {
-		result, err := session.Run(ctx, remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", step.Summary, err)
-		}
-		if result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
-			if a.Suspect != nil {
-				if err := a.Suspect(result.Stdout, result.Stderr); err != nil {
-					return &result, fmt.Errorf("%s: %w", step.Summary, err)
-				}
-			}
-			return &result, nil
-		}
-		if t.options.Clock.Now().Sub(begun) < a.Patience && matchesAny(result, a.Retry) {
-			if err := t.options.Clock.Sleep(ctx, pause); err != nil {
-				return &result, err
-			}
-			pause = min(2*pause, 10*time.Second)
-			continue
-		}
-		if a.Explain != nil {
-			if err := a.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {
-				return &result, fmt.Errorf("%s: %w", step.Summary, err)
-			}
-		}
-		return &result, &commandError{summary: step.Summary, argv: a.Argv, result: result}
-	}
 }
 
 func matchesAny(result remote.Result, texts []string) bool {
@@ -174,16 +211,19 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 	begun := t.options.Clock.Now()
 	h.link.drop()
 	var last error
-	for pause := 2 * time.Second; t.options.Clock.Now().Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
+	tried := begun
+	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
 		t.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
 		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
+		tried = t.options.Clock.Now()
 		if _, last = h.link.reopen(ctx); last != nil {
 			continue
 		}
 		after, err := bootID(ctx, h)
 		if err == nil && after != before {
+			h.observed.ForgetAll()
 			return nil
 		}
 		last = err
@@ -192,10 +232,13 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 		}
 		h.link.drop()
 	}
+	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
+	if last != nil {
+		reason += "; at the last try: " + last.Error()
+	}
 	return &remote.UnreachableError{
-		Host: h.Name, Address: h.Address, Err: last,
-		Reason: fmt.Sprintf("did not come back within %s of its reboot", limit),
-		Hint:   "look at its console: a new kernel can have renamed the network interface; then run again",
+		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
+		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
 	}
 }
 

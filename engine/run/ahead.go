@@ -36,6 +36,8 @@ type ahead struct {
 	next    int
 	held    []int
 	futures map[*slot]*future
+	// reads are what each slot was planned from when it was last planned.
+	reads map[*slot][]observe.Read
 }
 
 // future is a decision being made.
@@ -49,7 +51,7 @@ type future struct {
 }
 
 func newAhead(r *runner, h *host) *ahead {
-	a := &ahead{r: r, h: h, road: &road{}, window: widest, futures: map[*slot]*future{}}
+	a := &ahead{r: r, h: h, road: &road{}, window: widest, futures: map[*slot]*future{}, reads: map[*slot][]observe.Read{}}
 	if r.options.NoReadAhead {
 		a.window = 0
 	}
@@ -74,9 +76,12 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 			a.at = i
 		}
 		f := a.futures[s]
-		if f == nil {
+		switch {
+		case f == nil:
 			f = a.startLocked(s, nil)
-		} else {
+		case f.ready.Happened() && f.decision != nil && f.decision.acts():
+			// What is planned behind it would be dropped when it acts: it is planned with its verification.
+		default:
 			a.startLocked(nil, nil)
 		}
 		a.mu.Unlock()
@@ -218,7 +223,9 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 	ctx, saw := observe.Track(ctx)
 	f := &future{cancel: cancel, saw: saw}
 	a.futures[s] = f
+	likely := a.likelyLocked(s)
 	*begin = append(*begin, func(done func()) {
+		a.h.observed.Want(likely)
 		a.h.observed.Go(ctx, func(ctx context.Context) {
 			defer done()
 			defer cancel()
@@ -229,12 +236,57 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 					result := f.decision.nothingToDo(s).value()
 					f.result = &result
 				}
+				a.noteReads(ctx, s, f)
 			} else {
 				a.hold(s, f)
 			}
 		})
 	})
 	return f
+}
+
+// noteReads remembers what a slot was planned from.
+func (a *ahead) noteReads(ctx context.Context, s *slot, f *future) {
+	if ctx.Err() != nil { // it has not come to an end
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reads[s] = f.saw.Reads()
+}
+
+// widestRide is for how many tasks at most what they read travels with a step before them.
+const widestRide = 2
+
+// coming is what the slots behind one will probably read if it changes the host. A handler stands before the
+// slots behind the one whose turn it was.
+func (a *ahead) coming(s *slot) []observe.Read {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.road.index[s]
+	if !ok {
+		at = a.at
+	}
+	if a.window == 0 {
+		return nil
+	}
+	var all []observe.Read
+	for i := at + 1; i < len(a.road.slots) && i <= at+widestRide; i++ {
+		all = append(all, a.likelyLocked(a.road.slots[i])...)
+	}
+	return all
+}
+
+// likelyLocked is what a slot was planned from when it was last planned: it will probably read the same
+// again. Commands of its author are left out if facts or results may decide otherwise now whether they
+// are to run.
+func (a *ahead) likelyLocked(s *slot) []observe.Read {
+	reads := a.reads[s]
+	refs := s.references
+	if !refs.AllFacts && !refs.AllResults && len(refs.Facts)+len(refs.Results) == 0 {
+		return reads
+	}
+	return slices.DeleteFunc(slices.Clone(reads), observe.Read.ByAuthor)
 }
 
 // foresee is the results that a slot reads, some as they will be if other plans have nothing to do.

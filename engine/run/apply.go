@@ -125,11 +125,11 @@ func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outc
 	}
 	total := outcome{status: report.OK}
 	rounds := map[string]cty.Value{}
-	for _, it := range d.items {
+	for i, it := range d.items {
 		if !h.ahead.holds(s, d) { // an item before it, or another host, changed what it was planned from
 			t.alone(ctx, s, h, it)
 		}
-		o := t.item(ctx, s, h, it)
+		o := t.item(ctx, s, h, it, d.items[i+1:])
 		if s.task.ForEach == nil {
 			return o
 		}
@@ -197,8 +197,9 @@ func (t *turn) verify(ctx context.Context, s *slot, h *host, it *itemPlan) {
 	<-done
 }
 
-// item carries out one plan: steps, then planning again until nothing is left to do.
-func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome {
+// item carries out one plan: steps, then planning again until nothing is left to do. rest are the task's
+// items behind it.
+func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan) outcome {
 	o := outcome{status: report.OK}
 	for round := 1; ; round++ {
 		if it.err != nil {
@@ -216,21 +217,20 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan) outcome
 			return o.with(failure(h, fmt.Errorf("planning found more to do %d times in a row, last: %s; this is a defect of module %s", mostRounds, summaries(it.plan.Steps), s.task.Module.Name)))
 		}
 		plan := it.plan
-		for _, step := range plan.Steps {
-			if it.secret {
-				step.Diff = veiled(step.Diff)
-			}
-			if err := t.step(ctx, s, h, step, &o); err != nil {
-				// Without an answer, the step may be done.
-				o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
-				return o.with(failure(h, err))
-			}
+		if err := t.steps(ctx, s, h, it, rest, &o); err != nil {
+			// Without an answer, the step may be done.
+			o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
+			return o.with(failure(h, err))
 		}
 		o.effect = o.effect || o.status == report.Changed
 		if plan.Repeats {
 			return o
 		}
-		t.verify(ctx, s, h, it)
+		if len(rest) > 0 {
+			t.alone(ctx, s, h, it)
+		} else {
+			t.verify(ctx, s, h, it)
+		}
 		if t.options.Check && o.status == report.Changed && it.err != nil && unknowable(it.err) {
 			o.unknown = true // it changes something; what that leads to cannot be known
 			return o
@@ -274,37 +274,6 @@ func veiled(d *modules.Diff) *modules.Diff {
 		v.Before = "(sensitive, another)"
 	}
 	return &v
-}
-
-// step carries out one step, or predicts it in check mode.
-func (t *turn) step(ctx context.Context, s *slot, h *host, step modules.Step, o *outcome) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if !step.Refresh {
-		o.steps = append(o.steps, step.Summary)
-		o.status = report.Changed
-		if step.Diff != nil {
-			o.diffs = append(o.diffs, *step.Diff)
-		}
-	}
-	on := h
-	if step.On != nil {
-		on = t.byObserved(step.On)
-	}
-	if t.options.Check {
-		t.predict(h, on, step)
-		return nil
-	}
-	t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: step.Summary})
-	result, err := t.act(ctx, on, s.user(on), step)
-	if result != nil {
-		o.last = result
-	}
-	h.observed.Forget()
-	on.observed.Forget()
-	t.changed(h, step)
-	return err
 }
 
 // predict lays over the observations what a step would bring about. What commands of the playbook's
@@ -396,12 +365,13 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 		}
 	}()
 	begun := t.options.Clock.Now()
+	looked := begun // what was seen before the time was over is no proof: there is always a look after
 	pause := 250 * time.Millisecond
 	for {
 		if it.err == nil && len(it.plan.Steps) == 0 {
 			return nil
 		}
-		if waited := t.options.Clock.Now().Sub(begun); waited >= limit {
+		if looked.Sub(begun) >= limit {
 			return unsettled(it, done, limit, await)
 		}
 		t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: await, Awaits: true, Limit: limit})
@@ -409,6 +379,7 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 			return err
 		}
 		pause = min(2*pause, 2*time.Second)
+		looked = t.options.Clock.Now()
 		forgetAll(h)
 		t.alone(ctx, s, h, it)
 		if unreachable(h, it.err) {

@@ -36,6 +36,8 @@ type itemPlan struct {
 	module modules.Module
 	plan   modules.Plan
 	err    error
+	// saw is what it was planned from; nil before it is planned.
+	saw *observe.Tracker
 }
 
 // acts says whether anything is to be done, as far as is known.
@@ -155,6 +157,10 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 	if it.module == nil {
 		return
 	}
+	if it.saw != nil {
+		h.observed.Want(it.saw.Reads())
+	}
+	ctx, it.saw = observe.Track(ctx)
 	it.plan, it.err = planSafely(ctx, it.module, h.observed)
 }
 

@@ -48,6 +48,7 @@ type setting struct {
 	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
 	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
 	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
+	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
 	Panics    bool   `hcl:"panics,optional" doc:"The module is defective."`
 	Scope_    string `hcl:"scope,optional" doc:"one_by_one or cluster."`
 	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
@@ -104,14 +105,17 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		verb = "pretend"
 	case m.Fails:
 		verb = "fail"
+	case m.Busy > 0:
+		verb = fmt.Sprintf("busy-%d", m.Busy)
 	case m.Settles > 0:
 		verb = fmt.Sprintf("settle-%d", m.Settles)
 	}
 	step := modules.Step{
 		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
-		Action:  modules.Run{Argv: []string{verb, m.Name, value}},
-		Diff:    &modules.Diff{Subject: m.Name, Before: is, After: value},
-		Expect:  []observe.Expectation{settings.Expect(m.Name, value).On(on)},
+		Action: modules.Run{Argv: []string{verb, m.Name, value},
+			Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
+		Diff:   &modules.Diff{Subject: m.Name, Before: is, After: value},
+		Expect: []observe.Expectation{settings.Expect(m.Name, value).On(on)},
 		// Hosts that wait at the same time advance the one clock all the more.
 		Settle: time.Duration(m.Settles) * time.Minute,
 		Await:  m.Name,
@@ -148,6 +152,8 @@ type stage struct {
 	onAct func(host string)
 	// onEvent, if set, is called at each flight, command and sleep, one at a time.
 	onEvent func(ctx context.Context)
+	// onAnswer, if set, is called behind each flight and command.
+	onAnswer func()
 	// onSleep, if set, is called instead of advancing the clock.
 	onSleep func(ctx context.Context)
 	// ctx, if set, is what the run goes under.
@@ -160,6 +166,8 @@ type fakeHost struct {
 	settings map[string]string
 	pending  map[string]pendingSetting
 	dead     bool
+	// freeAt is when a lock is gone.
+	freeAt time.Time
 }
 
 type pendingSetting struct {
@@ -202,6 +210,12 @@ func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
 func (s *stage) event(ctx context.Context) {
 	if s.onEvent != nil {
 		s.onEvent(ctx)
+	}
+}
+
+func (s *stage) answered() {
+	if s.onAnswer != nil {
+		s.onAnswer()
 	}
 }
 
@@ -253,6 +267,11 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 		return nil, ctx.Err()
 	}
 	c.stage.asks[c.name]++
+	defer c.stage.answered()
+	return c.answer(queries)
+}
+
+func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
 		if q.Script != "get" {
@@ -294,7 +313,18 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	}
 	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
 	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))
+	defer s.answered()
 	switch {
+	case strings.HasPrefix(verb, "busy-"):
+		var seconds int
+		fmt.Sscanf(verb, "busy-%d", &seconds)
+		if c.host.freeAt.IsZero() {
+			c.host.freeAt = s.now.Add(time.Duration(seconds) * time.Second)
+		}
+		if s.now.Before(c.host.freeAt) {
+			return remote.Result{Exit: 1, Stderr: []byte("locked\n")}, nil
+		}
+		c.host.settings[name] = value
 	case verb == "set":
 		c.host.settings[name] = value
 		delete(c.host.pending, name)
@@ -308,6 +338,26 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 		c.host.pending[name] = pendingSetting{value, s.now.Add(time.Duration(seconds) * time.Second)}
 	}
 	return remote.Result{Stdout: []byte(verb + "\n")}, nil
+}
+
+func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remote.Result, answers []remote.Answer, err error) {
+	for i, cmd := range a.Commands {
+		r, err := c.Run(ctx, cmd)
+		if err != nil {
+			return results, nil, err
+		}
+		results = append(results, r)
+		if a.Ended != nil {
+			a.Ended(i, r)
+		}
+		if r.Exit != 0 {
+			return results, nil, nil
+		}
+	}
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	answers, err = c.answer(a.Then)
+	return results, answers, err
 }
 
 func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }

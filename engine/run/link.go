@@ -18,6 +18,8 @@ type link struct {
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
 	// reader is the user that observes; empty means the login user.
 	reader string
+	// busy is told what is waited for, and an empty text when that is over; nil tells nobody.
+	busy func(what string)
 
 	mu     sync.Mutex
 	conn   remote.Conn
@@ -50,6 +52,10 @@ func (l *link) open(ctx context.Context) (remote.Conn, error) {
 			return l.conn, nil
 		}
 	}
+	if l.busy != nil {
+		l.busy("connect to " + l.where())
+		defer l.busy("")
+	}
 	conn, err := l.connect(ctx, l.host)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -59,6 +65,14 @@ func (l *link) open(ctx context.Context) (remote.Conn, error) {
 	}
 	l.conn = conn
 	return conn, nil
+}
+
+// where is the address that people know the way by.
+func (l *link) where() string {
+	if l.host.SSHAddress != "" {
+		return l.host.SSHAddress
+	}
+	return l.host.Address
 }
 
 // reopen replaces the connection after a reboot; a failure is not final.
@@ -107,19 +121,37 @@ func (l *link) dial(ctx context.Context) (observe.Asker, error) {
 	return l, nil
 }
 
+// asReader says whether a user who acts is the one who reads, so that queries can travel with what is done;
+// nil if not. It tells which queries are the reader's.
+func (l *link) asReader(user string) func(remote.Query) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		return nil
+	}
+	login := l.conn.User()
+	name := func(user string) string {
+		if user == "" || user == loginUser {
+			return login
+		}
+		return user
+	}
+	reader := name(l.reader)
+	if name(user) != reader {
+		return nil
+	}
+	return func(q remote.Query) bool { return q.User == "" || name(q.User) == reader }
+}
+
 // Ask sends the queries in one flight for each user that they name: all but a few name none. What several
 // observations ask alike is asked once.
 func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	type flight struct {
 		queries []remote.Query
+		places  []int
 	}
 	flights := map[string]*flight{}
-	asked := map[string]int{} // the place of a query in its flight
 	var users []string
-	where := make([]struct {
-		flight *flight
-		at     int
-	}, len(queries))
 	for i, q := range queries {
 		if q.User == "" {
 			q.User = l.reader
@@ -130,36 +162,55 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 			flights[q.User] = f
 			users = append(users, q.User)
 		}
-		key := strings.Join(append([]string{q.User, q.Script}, q.Args...), "\x00")
-		at, ok := asked[key]
-		if !ok {
-			at = len(f.queries)
-			asked[key] = at
-			f.queries = append(f.queries, q)
+		if q.User == loginUser { // the session's own user
+			q.User = ""
 		}
-		where[i].flight, where[i].at = f, at
+		f.queries = append(f.queries, q)
+		f.places = append(f.places, i)
 	}
-	answered := map[*flight][]remote.Answer{}
+	answers := make([]remote.Answer, len(queries))
 	for _, user := range users {
 		f := flights[user]
 		session, err := l.session(ctx, user)
 		if err != nil {
 			return nil, err
 		}
-		answers, err := session.Ask(ctx, f.queries)
+		once, where := distinct(f.queries)
+		answered, err := session.Ask(ctx, once)
 		if err != nil {
 			return nil, err
 		}
-		if len(answers) != len(f.queries) {
-			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(answers), len(f.queries))
+		if len(answered) != len(once) {
+			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(answered), len(once))
 		}
-		answered[f] = answers
-	}
-	answers := make([]remote.Answer, len(queries))
-	for i, w := range where {
-		answers[i] = answered[w.flight][w.at]
+		for i, at := range where {
+			answers[f.places[i]] = answered[at]
+		}
 	}
 	return answers, nil
+}
+
+// distinct are queries without repetition, and where each of them stands there.
+func distinct(queries []remote.Query) (once []remote.Query, where []int) {
+	asked := make(map[string]int, len(queries))
+	where = make([]int, len(queries))
+	var key strings.Builder
+	for i, q := range queries {
+		key.Reset()
+		key.WriteString(q.Script)
+		for _, arg := range q.Args {
+			key.WriteByte(0)
+			key.WriteString(arg)
+		}
+		at, ok := asked[key.String()]
+		if !ok {
+			at = len(once)
+			asked[key.String()] = at
+			once = append(once, q)
+		}
+		where[i] = at
+	}
+	return once, where
 }
 
 func (l *link) stats() remote.Stats {

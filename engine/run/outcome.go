@@ -47,9 +47,6 @@ func failure(h *host, err error) outcome {
 		var u *remote.UnreachableError
 		errors.As(err, &u)
 		o.message, o.hint = u.Reason, u.Hint
-		if u.Err != nil && !strings.Contains(u.Reason, u.Err.Error()) {
-			o.message += ": " + u.Err.Error()
-		}
 	}
 	var hint hinter
 	if errors.As(err, &hint) {
@@ -69,7 +66,10 @@ func uncertain(err error) outcome {
 
 // finish counts, registers, notifies and reports what became of a task on a host.
 func (t *turn) finish(s *slot, h *host, o outcome) {
-	ignored := o.status == report.Failed && (s.task.IgnoreErrors || t.rescuable > 0)
+	// What an interruption ended is neither: nothing comes after it.
+	forgiven := o.status == report.Failed && t.ctx.Err() == nil
+	ignored := forgiven && s.task.IgnoreErrors
+	rescued := forgiven && !ignored && t.rescuable > 0
 	t.mu.Lock()
 	switch o.status {
 	case report.OK:
@@ -84,7 +84,7 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 		h.counts.Unreachable++
 		h.unreachable = true
 	case report.Failed:
-		if ignored {
+		if ignored || rescued {
 			h.counts.OK++
 		} else {
 			h.counts.Failed++
@@ -104,7 +104,7 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 	t.report(report.TaskResult{
 		Play: s.play.Name, Task: s.task.Name, Host: h.Name, Module: s.task.Module.Name, Handler: s.handler,
 		Status: o.status, Steps: o.steps, Diffs: o.diffs, Notes: o.notes, Message: o.message,
-		Output: o.output, Hint: o.hint, Ignored: ignored, Items: o.items, Duration: o.duration,
+		Output: o.output, Hint: o.hint, Ignored: ignored, Rescued: rescued, Items: o.items, Duration: o.duration,
 		File: filepath.ToSlash(s.task.Range.Filename), Line: s.task.Range.Start.Line,
 	})
 }
@@ -198,7 +198,14 @@ func (e *commandError) Error() string {
 	case 127:
 		what = "command not found"
 	}
-	return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
+	argv := e.argv
+	if len(argv) == 3 && argv[1] == "-c" { // a shell's text
+		argv = argv[2:]
+	}
+	if command := strings.Join(argv, " "); !strings.Contains(e.summary, command) {
+		return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
+	}
+	return fmt.Sprintf("%s: %s", e.summary, what)
 }
 
 // output is the end of what the command printed, errors last.

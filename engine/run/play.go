@@ -77,16 +77,28 @@ func (r *runner) playValue(play *lang.Play) cty.Value {
 	if v, ok := r.playValues[play]; ok {
 		return v
 	}
-	hosts := cty.ListValEmpty(cty.String)
-	if len(r.peers) > 0 {
-		names := make([]cty.Value, len(r.peers))
-		for i, h := range r.peers {
-			names[i] = cty.StringVal(h.Name)
+	var all, selected []string
+	for _, h := range r.peers {
+		all = append(all, h.Name)
+		if r.limited[h.Name] {
+			selected = append(selected, h.Name)
 		}
-		hosts = cty.ListVal(names)
 	}
-	r.playValues[play] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(play.Name), "hosts": hosts})
+	r.playValues[play] = cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(play.Name), "hosts": nameList(all), "selected": nameList(selected),
+	})
 	return r.playValues[play]
+}
+
+func nameList(all []string) cty.Value {
+	if len(all) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	values := make([]cty.Value, len(all))
+	for i, name := range all {
+		values[i] = cty.StringVal(name)
+	}
+	return cty.ListVal(values)
 }
 
 func (r *runner) alive(hosts []*inventory.Host) []*host {

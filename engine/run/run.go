@@ -190,6 +190,7 @@ func (r *runner) host(ih *inventory.Host) *host {
 	}
 	h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}}
 	h.link = newLink(ih, r.options.Connect, r.readers[ih.Name])
+	h.link.busy = func(what string) { r.report(report.Progress{Host: ih.Name, What: what}) }
 	h.observed = observe.NewHost(r.ctx, ih.Name, ih.Address, h.link.dial)
 	h.observed.SetPeers(r.observedPeers, r.observedPeer)
 	h.ahead = newAhead(r, h)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -545,4 +546,30 @@ func set(name, value string, more ...string) string {
 // lines turns a notation with blocks on one line into HCL: a semicolon ends an attribute.
 func lines(s string) string {
 	return strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(s)
+}
+
+// Time that passes between a look and the look at the clock, as when the controller was suspended, is no
+// failure of the host: it is looked at once more.
+func TestPatienceEndsWithALastLook(t *testing.T) {
+	for name, task := range map[string]string{
+		"what settles": set("x", "1", "settles = 20"),
+		"a lock":       set("x", "1", "busy = 20"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a")
+			answers := 0
+			s.onAnswer = func() {
+				if len(s.acts) > 0 {
+					answers++
+				}
+				if answers == 3 {
+					s.now = s.now.Add(time.Hour)
+				}
+			}
+			r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+task+` } }`))
+			if diff := cmp.Diff([]string{"a t: changed"}, outcomes(r)); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, r.Results()[0].Message)
+			}
+		})
+	}
 }

@@ -19,6 +19,8 @@ type Module struct {
 	Keys         []Key        `hcl:"key,block" doc:"A key that repositories are signed with."`
 	Repositories []Repository `hcl:"repository,block" doc:"A repository: a file of /etc/apt/sources.list.d."`
 
+	DisableURIs []string `hcl:"disable_uris,optional" doc:"Sources at these URIs, and below them, are disabled in place, in whatever file they stand: https://enterprise.proxmox.com for all repositories that need a subscription."`
+
 	Update   bool          `hcl:"update,optional" default:"false" doc:"Fetch the package index if it is older than cache_age, or older than a source or a key."`
 	CacheAge time.Duration `hcl:"cache_age,optional" default:"\"1h\"" doc:"How old the index may be for update, upgrade and state = \"latest\"."`
 
@@ -68,8 +70,8 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
-	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
-		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository"}
+	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
+		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
 	}
 	if !slices.Contains([]string{"", "present", "latest", "absent", "purged"}, m.State) {
 		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is not a state", m.State), Want: "present, latest, absent or purged"}
@@ -102,6 +104,11 @@ func (m *Module) Validate() error {
 			return err
 		}
 	}
+	for _, uri := range m.DisableURIs {
+		if !strings.Contains(uri, "://") || strings.ContainsAny(uri, " \t\n") {
+			return &modules.ArgumentError{Argument: "disable_uris", Problem: fmt.Sprintf("%q is not a URI", uri), Want: "such as https://enterprise.proxmox.com"}
+		}
+	}
 	_, err := m.answers()
 	return err
 }
@@ -129,6 +136,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		plan.Steps = append(plan.Steps, steps...)
 		plan.Notes = append(plan.Notes, notes...)
 	}
+	disabled, err := m.planDisable(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan.Steps = append(plan.Steps, disabled...)
 	further := m.Update || m.Upgrade != "" || m.Autoremove || len(m.Packages)+len(m.Debconf) > 0
 	if len(plan.Steps) > 0 {
 		plan.Partial = further || len(m.Repositories) > 1
@@ -172,7 +184,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 
 // want announces what any plan of this task reads, so that it travels in one flight.
 func (m *Module) want(h modules.Host) {
-	if len(m.Repositories) > 0 {
+	if len(m.Repositories)+len(m.DisableURIs) > 0 {
 		observe.AptSources.Want(h, "")
 	}
 	if m.Update || m.Upgrade != "" || m.State == "latest" {

@@ -151,6 +151,10 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 // them too. It is never fetched; a real host has nothing coming.
 var coming = &observe.Kind[[]string]{Name: "apt-coming"}
 
+// Coming reports whether, in check mode, an earlier task installs packages on h: what they bring beside
+// what they are known for, such as accounts, cannot be known.
+func Coming(h modules.Host) bool { return len(comingNames(h)) > 0 }
+
 func comingNames(h modules.Host) []string {
 	known, _ := h.Known(coming.Key(""))
 	names, _ := known.([]string)

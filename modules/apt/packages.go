@@ -109,8 +109,9 @@ func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages 
 	return outdated, nil
 }
 
-// offered reports whether apt is known to offer all packages. That one is not offered is an error;
-// that check mode cannot know is not: the task is meant to bring it.
+// offered reports whether apt is known to offer all packages. That one is not offered is an error. That check
+// mode cannot know, because the index is yet to be fetched, is none for the packages of which the effects are
+// known, as they exist; of any other package it is uncertain whether it does.
 func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (bool, error) {
 	observe.Candidates.Want(h, names...)
 	all := true
@@ -118,6 +119,9 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (b
 		c, err := observe.Candidates.Observe(ctx, h, name)
 		switch {
 		case observe.IsUnknown(err):
+			if _, exists := known[name]; !exists {
+				return false, err
+			}
 			all = false
 		case err != nil:
 			return false, err

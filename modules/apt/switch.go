@@ -9,27 +9,32 @@ import (
 // a person would: by the field Enabled of deb822, by a comment sign before a line. A file that is
 // switched in place survives the upgrade of the package that it belongs to.
 func switched(name, text string, enabled bool) string {
+	return switchedWhere(name, text, enabled, func(stanza) bool { return true })
+}
+
+// switchedWhere is switched for those repositories that match accepts.
+func switchedWhere(name, text string, enabled bool, match func(stanza) bool) string {
 	if path.Ext(name) == ".sources" {
-		return switchDeb822(text, enabled)
+		return switchDeb822(text, enabled, match)
 	}
-	return switchLines(text, enabled)
+	return switchLines(text, enabled, match)
 }
 
 // switchDeb822 sets the field Enabled of every stanza that has it otherwise, or has none and is to
 // be disabled.
-func switchDeb822(text string, enabled bool) string {
+func switchDeb822(text string, enabled bool, match func(stanza) bool) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	var out, stanza strings.Builder
+	var out, stanzaText strings.Builder
 	fields, field := 0, ""
 	end := func() {
-		if fields > 0 {
-			out.WriteString(switchStanza(stanza.String(), enabled))
+		if all := parseDeb822(stanzaText.String()); fields > 0 && len(all) == 1 && match(all[0]) {
+			out.WriteString(switchStanza(stanzaText.String(), enabled))
 		} else {
-			out.WriteString(stanza.String())
+			out.WriteString(stanzaText.String())
 		}
-		stanza.Reset()
+		stanzaText.Reset()
 		fields = 0
 	}
 	for line := range strings.Lines(text) {
@@ -43,7 +48,7 @@ func switchDeb822(text string, enabled bool) string {
 		if field != "" {
 			fields++
 		}
-		stanza.WriteString(line)
+		stanzaText.WriteString(line)
 	}
 	end()
 	return out.String()
@@ -113,13 +118,14 @@ func withFirstField(stanza, field string) string {
 
 // switchLines puts "# " before the lines that define repositories, or takes it away from those that
 // would define one without it.
-func switchLines(text string, enabled bool) string {
+func switchLines(text string, enabled bool, match func(stanza) bool) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		bare := strings.TrimLeft(line, "# \t")
-		_, active := parseLine(line)
-		_, possible := parseLine(bare)
+		is, active := parseLine(line)
+		other, possible := parseLine(bare)
 		switch {
+		case active && !match(is), !active && possible && !match(other):
 		case active && !enabled:
 			line = "# " + line
 		case !active && enabled && possible:

@@ -100,7 +100,7 @@ func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case err != nil:
 		return modules.Plan{}, err
 	case unknown:
-		return modules.Plan{}, &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "assert"}, Because: "a condition depends on an earlier change"}
+		return modules.Plan{}, &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "assert"}, What: "whether the conditions hold", Because: "a condition depends on an earlier change"}
 	}
 	return modules.Plan{}, nil
 }
@@ -153,7 +153,7 @@ func (a *Assert) different(ctx context.Context, h modules.Host) ([]string, error
 			case err != nil:
 				return nil, err
 			case p.Installed() && p.Version == "":
-				unknown = &observe.UnknownError{Host: peer.Name(), Key: observe.Packages.Key(name), Because: "its version is known once it is installed"}
+				unknown = &observe.UnknownError{Host: peer.Name(), Key: observe.Packages.Key(name), What: "the version of package " + name, Because: "its version is known once it is installed"}
 			case p.Installed():
 				hosts[p.Version] = append(hosts[p.Version], peer.Name())
 			}

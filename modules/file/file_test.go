@@ -45,6 +45,8 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
 		observe.Files.Expect("/etc/pve/x.cfg", observe.File{}),
 		observe.Commands.Expect(observe.Reading{Argv: []string{"id", "-un"}}.Key(), remote.Answer{Stdout: []byte("root\n")}),
+		observe.Users.Expect("ops", observe.User{Name: "ops"}), observe.Users.Expect("nobody9", observe.User{}),
+		observe.Groups.Expect("adm", observe.Group{Name: "adm", GID: 4}), observe.Groups.Expect("none9", observe.Group{}),
 	}, more...)...)
 }
 
@@ -141,6 +143,9 @@ func TestRefusals(t *testing.T) {
 		{"a line of nothing", File{Path: "/etc/new", Lines: []Line{{Line: "x"}}}, "create = true"},
 		{"a mode in the cluster file system", File{Path: "/etc/pve/x.cfg", Mode: 0o600}, "cluster file system"},
 		{"lines that undo each other", File{Path: "/etc/motd", Lines: []Line{{Line: "x", Regexp: "^[xy]$"}, {Line: "y", Regexp: "^[xy]$"}}}, `the line "x" is undone`},
+		{"an owner that is not there", File{Path: "/etc/new", Content: text("x"), Owner: "nobody9"}, "owner: there is no account nobody9"},
+		{"a group that is not there", File{Path: "/etc/new", State: "directory", Owner: "ops", Group: "none9"}, "group: there is no group none9"},
+		{"the same for a file that is there", File{Path: "/etc/motd", Owner: "nobody9"}, "owner: there is no account nobody9"},
 		{"a block without end", File{Path: "/etc/motd", Lines: []Line{{Line: "# BEGIN m"}}, Blocks: []Block{{Marker: "m"}}}, "by hand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -87,17 +87,17 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 
 // actor is the acting user and its primary group, to whom new files belong.
 func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
-	owner = modules.User(ctx)
-	if owner == "" {
-		a, err := observe.Output(ctx, h, "id", "-un")
-		if err != nil {
-			return "", "", err
-		}
-		if a.Exit != 0 {
-			return "", "", fmt.Errorf("id -un ended with %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
-		}
-		owner = strings.TrimSpace(string(a.Stdout))
+	if modules.User(ctx) == "root" {
+		return "root", "root", nil
 	}
+	a, err := observe.OutputAs(ctx, h, modules.User(ctx), "id", "-un")
+	if err != nil {
+		return "", "", err
+	}
+	if a.Exit != 0 {
+		return "", "", fmt.Errorf("id -un ended with %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
+	}
+	owner = strings.TrimSpace(string(a.Stdout))
 	if owner == "root" {
 		return owner, owner, nil
 	}

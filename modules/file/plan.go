@@ -33,6 +33,12 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	default:
 		steps, err = f.planPresent(ctx, h)
 	}
+	if err == nil && len(steps) > 0 && f.state() != absent {
+		err = f.checkOwners(ctx, h)
+	}
+	if err != nil {
+		steps = nil
+	}
 	return modules.Plan{
 		Steps: steps,
 		Data:  cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(f.Path), "state": cty.StringVal(f.state())}),

@@ -18,7 +18,7 @@ type Monitor struct {
 
 // Monitors observes Monitor by the monitor's id, which is the node's name.
 var Monitors = &observe.Kind[Monitor]{
-	Name:  "ceph-mon",
+	Name: "ceph-mon", What: "monitor %s",
 	Ask:   askCeph,
 	Parse: parseEach(parseMonitors),
 }
@@ -28,7 +28,7 @@ type Manager struct{ InMap bool }
 
 // Managers observes Manager by the daemon's id, which is the node's name.
 var Managers = &observe.Kind[Manager]{
-	Name:  "ceph-mgr",
+	Name: "ceph-mgr", What: "manager %s",
 	Ask:   askCeph,
 	Parse: parseEach(parseManagers),
 }
@@ -39,7 +39,7 @@ type MetadataServer struct{ State string }
 
 // MetadataServers observes MetadataServer by the daemon's id, which is the node's name.
 var MetadataServers = &observe.Kind[MetadataServer]{
-	Name:  "ceph-mds",
+	Name: "ceph-mds", What: "metadata server %s",
 	Ask:   askCeph,
 	Parse: parseEach(parseMetadataServers),
 }
@@ -52,7 +52,7 @@ type FileSystem struct {
 
 // FileSystems observes the file systems of the cluster by name; its only name is "".
 var FileSystems = &observe.Kind[map[string]FileSystem]{
-	Name:  "ceph-fs",
+	Name: "ceph-fs", What: "the CephFS file systems",
 	Ask:   askCeph,
 	Parse: parseWhole(parseFileSystems),
 }

@@ -28,8 +28,8 @@ type CephNode struct {
 
 // CephNodes observes CephNode; its only name is "".
 var CephNodes = &observe.Kind[CephNode]{
-	Name: "ceph-node",
-	Ask:  askNode,
+	Name: "ceph-node", What: "the installation of Ceph",
+	Ask: askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephNode, error)) {
 		node := parseCephNode(answers[0])
 		for _, name := range names {

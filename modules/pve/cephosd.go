@@ -29,7 +29,7 @@ type OSD struct {
 // the daemons' own metadata have the disks as each saw them when it started. ceph-volume lvm list (Python, scans
 // LVM) would cost a second on every node and says nothing about up and in.
 var OSDs = &observe.Kind[[]OSD]{
-	Name:  "ceph-osd",
+	Name: "ceph-osd", What: "the OSDs of node %s",
 	Ask:   askCeph,
 	Parse: parseEach(parseOSDs),
 }

@@ -34,7 +34,7 @@ type Pool struct {
 
 // Pools observes the pools by name; its only name is "".
 var Pools = &observe.Kind[map[string]Pool]{
-	Name:  "ceph-pools",
+	Name: "ceph-pools", What: "Ceph's pools",
 	Ask:   askCeph,
 	Parse: parseWhole(parsePools),
 }
@@ -110,7 +110,7 @@ type CrushRule struct {
 
 // CrushRules observes the CRUSH rules by name; its only name is "".
 var CrushRules = &observe.Kind[map[string]CrushRule]{
-	Name:  "ceph-rules",
+	Name: "ceph-rules", What: "the CRUSH rules",
 	Ask:   askCeph,
 	Parse: parseWhole(parseCrushRules),
 }

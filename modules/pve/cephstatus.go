@@ -18,8 +18,8 @@ type CephStatus struct {
 // CephStatuses observes CephStatus; its only name is "". Health is not looked at: it says HEALTH_OK for a
 // minute while placement groups are undersized.
 var CephStatuses = &observe.Kind[CephStatus]{
-	Name: "ceph-status",
-	Ask:  askCeph,
+	Name: "ceph-status", What: "the state of the placement groups",
+	Ask: askCeph,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephStatus, error)) {
 		var status CephStatus
 		s, err := parseCephState(answers[0])

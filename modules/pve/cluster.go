@@ -93,8 +93,8 @@ func lowestFree(members map[string]Member) int {
 // /etc/pve/.members is what pmxcfs itself knows (names, online, quorum), corosync.conf adds votes and
 // link addresses. Whether /etc/pve/corosync.conf exists is what Proxmox VE takes for being in a cluster.
 var Clusters = &observe.Kind[Cluster]{
-	Name: "pve-cluster",
-	Ask:  askCluster,
+	Name: "pve-cluster", What: "the membership in the cluster",
+	Ask: askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
 		c, err := parseCluster(parseClusterFiles(answers[0]))
 		for _, name := range names {

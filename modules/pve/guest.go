@@ -21,8 +21,8 @@ type Guest struct {
 
 // GuestLists observes all guests of the cluster by their ids; its only name is "".
 var GuestLists = &observe.Kind[map[int]Guest]{
-	Name: "pve-guests",
-	Ask:  askCluster,
+	Name: "pve-guests", What: "the guests of the cluster",
+	Ask: askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
 		content, _, err := parseClusterFiles(answers[0]).read(guestsFile)
 		var guests map[int]Guest
@@ -66,7 +66,7 @@ type GuestConfig struct {
 
 // GuestConfigs observes GuestConfig by the guest's id in decimal.
 var GuestConfigs = &observe.Kind[GuestConfig]{
-	Name: "pve-guest",
+	Name: "pve-guest", What: "the configuration of guest %s",
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, id := range names {

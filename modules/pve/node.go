@@ -25,8 +25,8 @@ type Node struct {
 
 // Nodes observes Node; its only name is "".
 var Nodes = &observe.Kind[Node]{
-	Name: "pve-node",
-	Ask:  askNode,
+	Name: "pve-node", What: "the installation of Proxmox VE",
+	Ask: askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Node, error)) {
 		node, err := parseNode(answers[0])
 		for _, name := range names {

@@ -15,8 +15,8 @@ type Storage struct {
 // Storages observes the storages of the cluster by their ids; its only name is "". The storage
 // "local" exists even where storage.cfg does not mention it.
 var Storages = &observe.Kind[map[string]Storage]{
-	Name: "pve-storages",
-	Ask:  askCluster,
+	Name: "pve-storages", What: "the storages of the cluster",
+	Ask: askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
 		content, _, err := parseClusterFiles(answers[0]).read(storageFile)
 		var storages map[string]Storage

@@ -37,7 +37,7 @@ const (
 
 // Trusts observes Trust; its only name is "".
 var Trusts = &observe.Kind[Trust]{
-	Name: "pve-trust",
+	Name: "pve-trust", What: "root's SSH keys",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			readFile(publicKeyFile), readFile(authorizedFile), readFile(knownHostsFile),

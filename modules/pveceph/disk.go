@@ -44,12 +44,15 @@ func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 	d, ok := observe.FindDevice(b.devices, name)
 	if !ok {
 		var names []string
-		for _, d := range b.devices {
-			use := "blank"
-			if !d.Blank() {
-				use = b.describe(d)
-			}
-			names = append(names, fmt.Sprintf("%s (%s)", stable(d), use))
+		for _, top := range b.devices {
+			top.Walk(func(d observe.BlockDevice) {
+				switch {
+				case d.Blank():
+					names = append(names, stable(d)+" (blank)")
+				case d.Name == top.Name:
+					names = append(names, fmt.Sprintf("%s (%s)", stable(d), b.describe(d)))
+				}
+			})
 		}
 		return d, fmt.Errorf("%s: %s has no device %s; it has: %s", argument, b.host.Name(), name, orNone(strings.Join(names, ", ")))
 	}
@@ -124,7 +127,10 @@ func (b *bay) describe(d observe.BlockDevice) string {
 	}
 	d.Walk(func(below observe.BlockDevice) {
 		var what []string
-		if below.PartitionTable != "" {
+		switch {
+		case below.Type == "part" && below.PartitionType != "" && below.Filesystem == "" && !below.Blank():
+			what = append(what, below.Use())
+		case below.Type != "part" && below.PartitionTable != "":
 			what = append(what, below.PartitionTable+" partition table")
 		}
 		if below.Filesystem != "" {

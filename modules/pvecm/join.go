@@ -70,8 +70,8 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 
 // checkNode refuses what a join would lose or stumble over on the joining node.
 func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
-	if s.cluster.AuthKey {
-		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is in no cluster, move the file away, and run again", s.host.Name())
+	if err := s.discards(ctx); err != nil {
+		return err
 	}
 	if member, listed := cluster.Members[s.node.Name]; listed {
 		if member.Online {
@@ -79,22 +79,6 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 		}
 		return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join died, or the machine was installed anew; run `pvecm delnode %s` on %s, then this playbook again",
 			cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
-	}
-	pve.GuestLists.Want(s.host, "")
-	pve.CephConfs.Want(s.host, "")
-	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
-	if err != nil {
-		return err
-	}
-	if len(guests) > 0 {
-		return fmt.Errorf("%s has guests (%s): a node that joins must be empty; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
-	}
-	ceph, err := pve.CephConfs.Observe(ctx, s.host, "")
-	if err != nil {
-		return err
-	}
-	if ceph.Exists {
-		return fmt.Errorf("%s has a Ceph configuration of its own (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
 	}
 	storages, err := pve.Storages.Observe(ctx, s.host, "")
 	if err != nil {
@@ -108,6 +92,7 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	return s.checkVersions(ctx)
 }
 
+// ids are the ids of guests for a message.
 func ids(guests map[int]pve.Guest) string {
 	var numbers []int
 	for id := range guests {

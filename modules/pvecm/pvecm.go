@@ -30,6 +30,7 @@ type Module struct {
 	Link3   string `hcl:"link3,optional" doc:"This node's address for a fourth link."`
 	Votes   *int   `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
 	NodeID  *int   `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
+	Check   *Check `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
 // Spec describes the module.
@@ -63,7 +64,12 @@ Joining discards the joining node's storages, users and other settings below /et
 }
 
 // Scope says that hosts take turns: two joins at the same time collide.
-func (m *Module) Scope() modules.Scope { return modules.OneByOne }
+func (m *Module) Scope() modules.Scope {
+	if m.Check != nil {
+		return modules.EachHost
+	}
+	return modules.OneByOne
+}
 
 // Validate checks what needs no host.
 func (m *Module) Validate() error {
@@ -143,6 +149,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, fmt.Errorf("founder: %w", err)
 	}
+	if m.Check != nil {
+		return modules.Plan{}, m.check(ctx, h, founder)
+	}
 	pve.Clusters.Want(h, "")
 	pve.Clusters.Want(founder, "")
 	pve.Nodes.Want(founder, "")
@@ -162,8 +171,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case !cluster.Mounted:
 		return waitForMount(h), nil
 	case cluster.Name != "" && cluster.Name != m.Cluster:
-		return modules.Plan{}, fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
-			h.Name(), cluster.Name, m.Cluster)
+		return modules.Plan{}, s.otherCluster()
 	case cluster.Name != "":
 		return s.member(ctx)
 	case founder == h:

@@ -160,7 +160,7 @@ func (m *Module) target(ctx context.Context, h modules.Host, running observe.Ker
 		}
 	}
 	if slices.Contains(installed, observe.ComingRelease) {
-		return "", &observe.UnknownError{Host: h.Name(), Key: observe.InstalledKernels.Key(""), Because: "the release of the kernel that an earlier task installs decides whether it matches " + m.WhenKernel}
+		return "", &observe.UnknownError{Host: h.Name(), Key: observe.InstalledKernels.Key(""), What: observe.InstalledKernels.What, Because: "the release of the kernel that an earlier task installs decides whether it matches " + m.WhenKernel}
 	}
 	have := "none"
 	if len(installed) > 0 {

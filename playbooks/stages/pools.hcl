@@ -2,9 +2,9 @@ play "pools and file system" {
   hosts = "pve"
 
   vars = {
-    osds = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
+    osds = sum([for name in groups.pve : length(try(hosts[name].vars.osd_devices, []))])
     # The pools share the OSDs' placement groups; CephFS has a small share of them.
-    pools = length(var.pools) + 1
+    pools = length(var.pools) + (var.cephfs == "" ? 0 : 1)
   }
 
   task "G1.47 G2.9 CRUSH rule" {
@@ -40,12 +40,14 @@ play "pools and file system" {
   }
 
   task "G1.40 G2.11 metadata servers, one by one" {
+    when = var.cephfs != ""
     pveceph {
       mds {}
     }
   }
 
   task "G1.40 G2.11 CephFS" {
+    when = var.cephfs != ""
     pveceph {
       fs {
         name   = var.cephfs
@@ -55,6 +57,7 @@ play "pools and file system" {
   }
 
   task "G1.40 storage on CephFS" {
+    when = var.cephfs != ""
     pvesm {
       id      = var.cephfs
       type    = "cephfs"

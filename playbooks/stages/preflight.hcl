@@ -4,6 +4,11 @@ play "preflight" {
   hosts            = "pve"
   any_errors_fatal = true
 
+  vars = {
+    osds      = sum([for name in groups.pve : length(try(hosts[name].vars.osd_devices, []))])
+    osd_hosts = length([for name in groups.pve : name if length(try(hosts[name].vars.osd_devices, [])) > 0])
+  }
+
   task "G1.1 Debian 12 or 13" {
     assert {
       condition {
@@ -13,6 +18,24 @@ play "preflight" {
       condition {
         test    = facts.kernel.architecture == "x86_64"
         message = "Proxmox VE needs a 64-bit PC; this is ${facts.kernel.architecture}"
+      }
+    }
+  }
+
+  # The node's name is what it is called for ever, and what pools, rules and HA refer to.
+  task "G1.2 the inventory calls the host as it calls itself" {
+    assert {
+      condition {
+        test    = split(".", facts.hostname)[0] == host.name
+        message = "the inventory says ${host.name}, the host itself ${split(".", facts.hostname)[0]}: name it so in the inventory, or rename it (hostnamectl set-hostname ${host.name})"
+      }
+      condition {
+        test    = can(cidrcontains("::/0", host.address))
+        message = "the inventory gives ${host.name} the address \"${host.address}\": write its IP address on the LAN, and the name that SSH connects to as ssh_address"
+      }
+      condition {
+        test    = can(host.vars.domain)
+        message = "the inventory gives no domain: set it in vars of group \"pve\", as in domain = \"example.org\""
       }
     }
   }
@@ -31,21 +54,34 @@ play "preflight" {
     }
   }
 
+  # `--tags packages` brings hosts that have it to the newest version of their sources.
   task "G2.1 the same versions everywhere" {
     assert {
       same_packages = ["pve-manager", "proxmox-ve", "ceph-common"]
     }
   }
 
-  task "G1.36 disks for OSDs are there, and blank or ours" {
-    pveceph {
-      disks {
-        devices = host.vars.osd_devices
+  # In no other cluster; a host that joins has no guests and no Ceph of its own; and the founder is at hand.
+  task "G1.25 the hosts can become one cluster" {
+    pvecm {
+      cluster = var.cluster_name
+      founder = groups.pve[0]
+      link0   = host.address
+      check {
+        hosts = play.selected
       }
     }
   }
 
-  # Skipped with Ceph, and run with `--tags ceph` alone.
+  task "G1.36 disks for OSDs are there, and blank or ours" {
+    pveceph {
+      disks {
+        devices = try(host.vars.osd_devices, [])
+      }
+    }
+  }
+
+  # What follows is skipped with Ceph, or with high availability, and run with `--tags ceph` alone.
   task "G1.33 each host has an address for Ceph, and none is given twice" {
     tags = ["ceph"]
     assert {
@@ -56,6 +92,58 @@ play "preflight" {
       condition {
         test    = length([for name in groups.pve : name if try(hosts[name].vars.ceph_address, name) == try(host.vars.ceph_address, "")]) <= 1
         message = "ceph_address ${try(host.vars.ceph_address, "")} is given to several hosts of group pve; each needs its own"
+      }
+      condition {
+        test    = try(cidrcontains(var.public_network, host.vars.ceph_address), !can(host.vars.ceph_address))
+        message = "ceph_address ${try(host.vars.ceph_address, "")} is no address in public_network ${var.public_network}"
+      }
+      condition {
+        test    = contains(facts.addresses, try(host.vars.ceph_address, facts.addresses[0]))
+        message = "ceph_address ${try(host.vars.ceph_address, "")} is on no interface of the host: it has ${join(", ", facts.addresses)}"
+      }
+      condition {
+        test    = anytrue([for a in facts.addresses : cidrcontains(var.cluster_network, a)])
+        message = "the host has no address in cluster_network ${var.cluster_network}: it has ${join(", ", facts.addresses)}"
+      }
+    }
+  }
+
+  task "G1.46 G2.10 pools have room for their copies" {
+    tags     = ["ceph"]
+    run_once = true
+    for_each = var.pools
+    assert {
+      condition {
+        test    = each.value.size <= vars.osds
+        message = "${each.value.size} copies need as many OSDs, and the inventory names ${vars.osds} disks (osd_devices): give a smaller size in pools, or more disks"
+      }
+      condition {
+        test    = var.crush_rule.failure_domain != "host" || each.value.size <= vars.osd_hosts
+        message = "${each.value.size} copies on different hosts need as many hosts with OSDs, and there are ${vars.osd_hosts}: give a smaller size in pools, or failure_domain osd in crush_rule"
+      }
+    }
+  }
+
+  task "G1.40 CephFS has room for its copies" {
+    tags     = ["ceph"]
+    run_once = true
+    when     = var.cephfs != ""
+    assert {
+      condition {
+        test    = vars.osd_hosts >= 3
+        message = "CephFS keeps three copies on different hosts, and ${vars.osd_hosts} have OSDs: give osd_devices on more hosts, or cephfs = \"\""
+      }
+    }
+  }
+
+  task "G1.50 highly available guests prefer nodes that exist" {
+    tags     = ["ha"]
+    run_once = true
+    for_each = var.ha_resources
+    assert {
+      condition {
+        test    = length(setsubtract(keys(each.value.nodes), groups.pve)) == 0
+        message = "ha_resources names ${join(", ", setsubtract(keys(each.value.nodes), groups.pve))}, and group pve has ${join(", ", groups.pve)}"
       }
     }
   }

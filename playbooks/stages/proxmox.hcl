@@ -17,16 +17,14 @@ play "Proxmox VE" {
   task "G1.10 enterprise source off without a subscription" {
     when = var.repository != "enterprise"
     apt {
-      repository {
-        name    = "pve-enterprise"
-        enabled = false
-      }
+      disable_uris = ["https://enterprise.proxmox.com"]
     }
   }
 
+  # Those of cloud images and of backports, too. Refused as long as one of them runs.
   task "G1.8 Debian's kernel is gone" {
     apt {
-      packages = ["linux-image-amd64", facts.distribution.codename == "trixie" ? "linux-image-6.12*" : "linux-image-6.1*"]
+      packages = ["linux-image-amd64", "linux-image-cloud-amd64", "linux-image-[0-9]*"]
       state    = "absent"
     }
     notify = ["boot menu"]

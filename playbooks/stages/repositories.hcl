@@ -38,9 +38,29 @@ play "repositories" {
     }
   }
 
-  task "G1.5 full upgrade" {
+  # A host on which Proxmox VE is already has enterprise sources, which answer 401 without a subscription.
+  task "G1.10 no enterprise source is on without a subscription" {
+    when = var.repository != "enterprise"
     apt {
-      upgrade   = "full"
+      disable_uris = ["https://enterprise.proxmox.com"]
+    }
+  }
+
+  task "G1.5 full upgrade of bare hosts" {
+    apt {
+      update    = true
+      upgrade   = facts.pve == null ? "full" : ""
+      cache_age = "24h"
+    }
+    timeout = "1h"
+  }
+
+  # Nodes may have guests, and hold each other's quorum.
+  task "G1.5 G2.1 full upgrade of nodes, one after the other" {
+    throttle = 1
+    apt {
+      update    = true
+      upgrade   = facts.pve == null ? "" : "full"
       cache_age = "24h"
     }
     timeout = "1h"

@@ -52,17 +52,11 @@ func proxmoxPackages(t *testing.T, program string) map[string][]debianPackage {
 			"DEBIAN/postinst": "#!/bin/sh\nset -e\nsystemctl --quiet enable --now proxmox-lab.service\n",
 		},
 	}}}
-	for _, p := range proxmox.Packages(proxmox.NewWorld(wallClock{}), "bookworm") {
+	for _, p := range proxmox.Packages(proxmox.NewWorld(machine.NewVirtualClock(time.Now())), "bookworm") {
 		found[p.Component] = append(found[p.Component], debianOf(p))
 	}
 	return found
 }
-
-// wallClock is enough of a clock for a lab that only says which packages it has.
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                     { return time.Now() }
-func (wallClock) After(d time.Duration, then func()) { time.AfterFunc(d, then) }
 
 // daemons are programs whose processes are services.
 var daemons = []string{"pmxcfs", "ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds"}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,12 +13,41 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
+// expected is a line of shell, and what it prints.
+type expected struct{ script, output string }
+
+// wantAllOn is wantOn of many lines in one shell.
+func wantAllOn(t *testing.T, node *nspawn.Node, all []expected) {
+	t.Helper()
+	const mark = "\n=== end of a line ===\n"
+	var script strings.Builder
+	for _, want := range all {
+		fmt.Fprintf(&script, "(\n%s\n)\nprintf '%s'\n", want.script, strings.ReplaceAll(mark, "\n", `\n`))
+	}
+	out, err := node.ExecInput(t.Context(), script.String(), "sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := strings.Split(out, mark)
+	if len(outputs) != len(all)+1 {
+		t.Fatalf("%s: %d answers to %d lines:\n%s", node.Name, len(outputs)-1, len(all), out)
+	}
+	for i, want := range all {
+		if diff := cmp.Diff(want.output, strings.TrimRight(outputs[i], "\n")); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", node.Name, want.script, diff)
+		}
+	}
+}
+
+// digests are of what all machines of a cluster share.
+const digests = "for f in /etc/pve/corosync.conf /etc/pve/storage.cfg /root/.ssh/authorized_keys; do sha256sum <$f; done; ceph fsid"
+
 // wantCluster asserts what cluster.hcl says: on each machine, and of the cluster.
 func wantCluster(t *testing.T, n *nspawn.Nodes) {
 	t.Helper()
 	for i, node := range n.List {
 		name, address := node.Name, node.Address.String()
-		for _, want := range []struct{ script, output string }{
+		wantAllOn(t, node, []expected{
 			// The machine.
 			{"getent -s files ahostsv4 " + name + " | awk '{print $1}' | sort -u", address},
 			{"getent -s files hosts pve1 pve2 pve3 | xargs", "10.77.0.11 pve1.example.org pve1 10.77.0.12 pve2.example.org pve2 10.77.0.13 pve3.example.org pve3"},
@@ -56,34 +86,24 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"ls /etc/systemd/system/ceph-mon.target.wants /etc/systemd/system/ceph-mgr.target.wants /etc/systemd/system/ceph-mds.target.wants | grep @ | xargs", "ceph-mds@" + name + ".service ceph-mgr@" + name + ".service ceph-mon@" + name + ".service"},
 			{"lsblk -n -o NAME,FSTYPE | grep -E '^sd[bc]' | xargs", "sdb LVM2_member sdc LVM2_member"},
 			{"ceph mon dump 2>/dev/null | grep -c " + cephAddress(i), "1"},
-		} {
-			wantOn(t, node, want.script, want.output)
-		}
+		})
 	}
 	// Of the cluster, every machine says the same.
-	for _, want := range []struct{ script, output string }{
-		{"sha256sum </etc/pve/corosync.conf", ""},
-		{"sha256sum </etc/pve/storage.cfg", ""},
-		{"sha256sum </root/.ssh/authorized_keys", ""},
-		{"ceph fsid", ""},
-		{"ceph health", "HEALTH_OK"},
-		{"ceph quorum_status -f json | grep -o '\"quorum_names\":[^]]*]'", `"quorum_names":["pve1","pve2","pve3"]`},
-		{"ceph osd stat | cut -d'(' -f1,2,3 | grep -o '6 osds: 6 up'", "6 osds: 6 up"},
-		{"ceph osd crush rule ls | xargs", "replicated_rule replicated_rule_osd"},
-		{"for k in size min_size crush_rule; do ceph osd pool get vm-disks $k; ceph osd pool get ha-disks $k; done | xargs", "size: 4 size: 5 min_size: 2 min_size: 3 crush_rule: replicated_rule_osd crush_rule: replicated_rule_osd"},
-		{"ceph fs ls | cut -d, -f1", "name: cephfs"},
-		{"pvesm status | awk 'NR>1 {print $1, $2, $3}' | sort | xargs", "cephfs cephfs active ha-disks rbd active local dir active vm-disks rbd active"},
-		{"grep -E '^(name|memory|scsi0):' /etc/pve/nodes/pve1/qemu-server/100.conf | sort | xargs", "memory: 2048 name: sso scsi0: ha-disks:vm-100-disk-0,size=32G"},
-		{"ha-manager config | xargs", "vm:100 group prefer-vm-100 max_relocate 1 max_restart 1 state started"},
-		{"grep -v '^$' /etc/pve/ha/groups.cfg | xargs", "group: prefer-vm-100 nodes pve1:2,pve2:1"},
-	} {
-		first := want.output
-		if first == "" {
-			first = shell(t, n.List[0], want.script)
-		}
-		for _, node := range n.List {
-			wantOn(t, node, want.script, first)
-		}
+	same := shell(t, n.List[0], digests)
+	for _, node := range n.List {
+		wantAllOn(t, node, []expected{
+			{digests, same},
+			{"ceph health", "HEALTH_OK"},
+			{"ceph quorum_status -f json | grep -o '\"quorum_names\":[^]]*]'", `"quorum_names":["pve1","pve2","pve3"]`},
+			{"ceph osd stat | cut -d'(' -f1,2,3 | grep -o '6 osds: 6 up'", "6 osds: 6 up"},
+			{"ceph osd crush rule ls | xargs", "replicated_rule replicated_rule_osd"},
+			{"for k in size min_size crush_rule; do ceph osd pool get vm-disks $k; ceph osd pool get ha-disks $k; done | xargs", "size: 4 size: 5 min_size: 2 min_size: 3 crush_rule: replicated_rule_osd crush_rule: replicated_rule_osd"},
+			{"ceph fs ls | cut -d, -f1", "name: cephfs"},
+			{"pvesm status | awk 'NR>1 {print $1, $2, $3}' | sort | xargs", "cephfs cephfs active ha-disks rbd active local dir active vm-disks rbd active"},
+			{"grep -E '^(name|memory|scsi0):' /etc/pve/nodes/pve1/qemu-server/100.conf | sort | xargs", "memory: 2048 name: sso scsi0: ha-disks:vm-100-disk-0,size=32G"},
+			{"ha-manager config | xargs", "vm:100 group prefer-vm-100 max_relocate 1 max_restart 1 state started"},
+			{"grep -v '^$' /etc/pve/ha/groups.cfg | xargs", "group: prefer-vm-100 nodes pve1:2,pve2:1 nofailback 0 restricted 0"},
+		})
 	}
 	wantOn(t, n.List[0], "timeout 120 sh -c 'until qm status 100 | grep -q running; do sleep 0.2; done'; qm status 100", "status: running")
 	var status struct {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hlplay/engine/lab/machine"
 	"hlplay/engine/lab/nspawn"
-	"hlplay/engine/lab/proxmox"
 	"hlplay/engine/lab/proxmox/onnode"
 )
 
@@ -32,8 +32,8 @@ import (
 //     with it Debian's kernel and update-grub, which are packages of the test.
 func TestCluster(t *testing.T) {
 	began := time.Now()
-	n := start(t, nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Shared: onnode.Dir, Devices: []string{"/dev/fuse"}})
-	if err := onnode.SetClock(n.Shared(), 8); err != nil {
+	n := startNodesWith(t, nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Shared: onnode.Dir, Devices: []string{"/dev/fuse"}})
+	if _, err := n.List[0].ExecInput(t.Context(), onnode.Clock(8), "tee", onnode.ClockFile); err != nil {
 		t.Fatal(err)
 	}
 	program := buildLabProgram(t, n.Dir)
@@ -96,7 +96,7 @@ func wantForetold(t *testing.T, check, first outcome) {
 		t.Errorf("check mode did not foretell what the run changed (-foretold +changed):\n%s", diff)
 	}
 	slices.Sort(uncertain)
-	if diff := cmp.Diff([]string{"pve1: G1.5 full upgrade", "pve2: G1.5 full upgrade", "pve3: G1.5 full upgrade"}, uncertain); diff != "" {
+	if diff := cmp.Diff([]string{"pve1: G1.5 full upgrade of bare hosts", "pve2: G1.5 full upgrade of bare hosts", "pve3: G1.5 full upgrade of bare hosts"}, uncertain); diff != "" {
 		t.Errorf("check mode was uncertain of other tasks than the upgrade, which depends on what a new repository offers (-expected +uncertain):\n%s", diff)
 	}
 	t.Logf("%d results, %d changes foretold and made, %d uncertain", len(first.tasks), len(known(changed)), len(uncertain))
@@ -186,7 +186,7 @@ var installerPackages = []debianPackage{
 // cephNetwork is the second network of the machines, with the addresses of the guides.
 func cephAddress(i int) string { return fmt.Sprintf("10.10.10.%d", 11+i) }
 
-var disks = []proxmox.Disk{
+var disks = []machine.Disk{
 	{Name: "sdb", Serial: "lab1", Model: "WDC_WD40EFZX", Size: 4e12, Rotational: true},
 	{Name: "sdc", Serial: "lab2", Model: "WDC_WD40EFZX", Size: 4e12, Rotational: true},
 }
@@ -217,7 +217,7 @@ for name in bin/lsblk bin/uname sbin/modprobe; do ln -s ../lib/hardware "/usr/lo
 		"/etc/apt/keyrings/mirror.gpg":                      string(key),
 		"/etc/apt/sources.list":                             "deb [signed-by=/etc/apt/keyrings/mirror.gpg] http://mirror.example.org/debian bookworm main\n",
 		"/etc/systemd/network/10-host0.network.d/ceph.conf": "[Network]\nAddress=" + cephAddress(i) + "/24\n",
-		"/var/lib/proxmox-lab/disks.json":                   string(inventory),
+		onnode.DisksFile:                                    string(inventory),
 		"/etc/systemd/system/hardware.service":              "[Unit]\nDescription=Stand-ins for what a container has not\nDefaultDependencies=no\nBefore=systemd-sysctl.service sysinit.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/local/lib/hardware hardware\n[Install]\nWantedBy=sysinit.target\n",
 	} {
 		if _, err := node.ExecInput(t.Context(), text, "sh", "-euc", `mkdir -p "${1%/*}"; cat >"$1"`, "sh", name); err != nil {

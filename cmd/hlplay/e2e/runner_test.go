@@ -28,7 +28,8 @@ import (
 
 var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be tested, as `make build` makes it")
 
-// runLimit bounds one run of the program: a node that hangs must not hang the test.
+// runLimit bounds one run of the program unless the runner says otherwise: a node that hangs must not hang the
+// test.
 const runLimit = 10 * time.Minute
 
 // Exit codes of hlplay.
@@ -41,10 +42,11 @@ const (
 // startNodes boots nodes for one test.
 func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
 	t.Helper()
-	return start(t, nspawn.Options{Names: names})
+	return startNodesWith(t, nspawn.Options{Names: names})
 }
 
-func start(t *testing.T, o nspawn.Options) *nspawn.Nodes {
+// startNodesWith is startNodes with more than names.
+func startNodesWith(t *testing.T, o nspawn.Options) *nspawn.Nodes {
 	t.Helper()
 	o.Log = t.Logf
 	n, err := nspawn.Start(t.Context(), o)
@@ -93,6 +95,7 @@ type runner struct {
 	vars      []string
 	// password is what the program is told where it asks on its terminal.
 	password string
+	limit    time.Duration
 }
 
 func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
@@ -101,7 +104,7 @@ func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &runner{nodes: n, inventory: inventory, dir: n.Dir}
+	r := &runner{nodes: n, inventory: inventory, dir: n.Dir, limit: runLimit}
 	if account == nspawn.Deploy {
 		r.password = n.Password()
 	}
@@ -120,7 +123,7 @@ type outcome struct {
 
 type taskLine struct {
 	Type, Task, Host, Status, Message, Output, Hint string
-	Steps                                           []string
+	Steps, Notes                                    []string
 	Handler                                         bool
 	DurationMS                                      int64 `json:"duration_ms"`
 }
@@ -140,7 +143,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	if r.password != "" {
 		args = append(args, "--ask-become-pass")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), r.limit)
 	defer cancel()
 	path, err := filepath.Abs(*program)
 	if err != nil {

@@ -17,13 +17,19 @@ func diskPrograms() map[string]Program {
 // blockColumns are lsblk's columns in the order of its -O.
 var blockColumns = []string{"NAME", "KNAME", "PATH", "MAJ:MIN", "TYPE", "SIZE", "RO", "RM", "ROTA", "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "FSTYPE", "FSVER", "LABEL", "UUID", "PTTYPE", "PARTTYPE", "PARTUUID", "PKNAME", "MOUNTPOINT", "MOUNTPOINTS", "HOTPLUG", "STATE", "DISC-GRAN"}
 
-// block is a disk or a partition as lsblk sees it.
+// BIOSBoot is the type of the partition in which GRUB lies; it has no signature.
+const BIOSBoot = "21686148-6449-6e6f-744e-656564454649"
+
+// block is a disk, a partition or a logical volume as lsblk sees it.
 type block struct {
-	disk, part *Disk
-	number     string
+	disk, part, volume *Disk
+	number             string
 }
 
 func (b block) self() *Disk {
+	if b.volume != nil {
+		return b.volume
+	}
 	if b.part != nil {
 		return b.part
 	}
@@ -40,7 +46,7 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		return s
 	}
 	whole := func(s string) any {
-		if b.part != nil {
+		if b.part != nil || b.volume != nil {
 			return nil
 		}
 		return text(s)
@@ -59,7 +65,23 @@ func (b block) value(column string, bytes bool) (any, bool) {
 	}
 	partOf := any(nil)
 	partUUID := any(nil)
-	if b.part != nil {
+	if b.volume != nil {
+		switch column {
+		case "KNAME":
+			return "dm-" + strings.TrimPrefix(b.number, "252:"), true
+		case "PATH":
+			return "/dev/mapper/" + d.Name, true
+		case "TYPE":
+			return "lvm", true
+		case "WWN", "PTTYPE", "PARTUUID", "PARTTYPE":
+			return nil, true
+		case "PKNAME":
+			if b.part != nil {
+				return b.part.Name, true
+			}
+			return b.disk.Name, true
+		}
+	} else if b.part != nil {
 		partOf, partUUID = b.disk.Name, text(b.part.PartUUID)
 	}
 	switch column {
@@ -109,8 +131,13 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		return text(d.Mountpoint), true
 	case "MOUNTPOINTS":
 		return mounts, true
-	case "FSVER", "LABEL", "PARTTYPE":
+	case "FSVER", "LABEL":
 		return nil, true
+	case "PARTTYPE":
+		if b.part == nil {
+			return nil, true
+		}
+		return cmpOr(d.PartType, "0fc63daf-8483-4772-8e79-3d69d8477de4"), true
 	case "DISC-GRAN":
 		return "0", true
 	}
@@ -145,13 +172,27 @@ func lsblk(_ context.Context, c *Call) int {
 	for i, d := range disks {
 		roots = append(roots, block{disk: d, number: fmt.Sprintf("8:%d", i*16)})
 	}
+	mapped := map[string]string{} // numbers of logical volumes by name
+	for _, d := range disks {
+		for _, holder := range append([]Disk{*d}, d.Partitions...) {
+			for _, v := range holder.Volumes {
+				mapped[v.Name] = fmt.Sprintf("252:%d", len(mapped))
+			}
+		}
+	}
 	children := func(b block) []block {
 		var all []block
-		if b.part != nil || o.has("d", "nodeps") {
+		if b.volume != nil || o.has("d", "nodeps") {
 			return nil
 		}
-		for i := range b.disk.Partitions {
-			all = append(all, block{disk: b.disk, part: &b.disk.Partitions[i], number: fmt.Sprintf("%s%d", strings.TrimSuffix(b.number, "0"), i+1)})
+		if b.part == nil {
+			for i := range b.disk.Partitions {
+				all = append(all, block{disk: b.disk, part: &b.disk.Partitions[i], number: fmt.Sprintf("%s%d", strings.TrimSuffix(b.number, "0"), i+1)})
+			}
+		}
+		volumes := b.self().Volumes
+		for i := range volumes {
+			all = append(all, block{disk: b.disk, part: b.part, volume: &volumes[i], number: mapped[volumes[i].Name]})
 		}
 		return all
 	}
@@ -360,7 +401,7 @@ func wipefs(_ context.Context, c *Call) int {
 		if d.Mountpoint != "" || slices.ContainsFunc(d.Partitions, func(p Disk) bool { return p.Mountpoint != "" }) {
 			return c.Errorf("error: %s: probing initialization failed: Device or resource busy", device)
 		}
-		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions = "", "", nil }); err != nil {
+		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.Volumes = "", "", nil, nil }); err != nil {
 			return c.Errorf("error: %v", err)
 		}
 		c.Machine.Record("wipefs", "wipe /dev/"+d.Name)

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"container/heap"
+	"context"
 	"sync"
 	"time"
 )
@@ -11,10 +12,12 @@ type Clock interface {
 	Now() time.Time
 	// After runs fn once the clock has passed d from now.
 	After(d time.Duration, fn func())
+	// Sleep lets d pass. It returns the context's error if that ends before.
+	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// VirtualClock is a Clock that is moved by hand, and optionally by the wall clock as well. States
-// that settle are timers of it, so a test decides when they settle and nothing has to sleep.
+// VirtualClock is a Clock that is moved by hand, by those who sleep, and optionally by the wall clock as
+// well. States that settle are timers of it, so a test decides when they settle and nothing has to wait.
 // All methods may be called from many goroutines.
 type VirtualClock struct {
 	mu     sync.Mutex
@@ -23,9 +26,18 @@ type VirtualClock struct {
 	seen   time.Time // wall time at which now was last brought up to date
 	timers timerHeap
 	seq    int
+	// sleepers are the moments for which somebody sleeps, and how many do.
+	sleepers map[time.Time]int
+	// joined counts those who came to sleep so far.
+	joined int
 }
 
-// NewVirtualClock returns a clock that stands at start until Advance moves it.
+// Grace is the wall-clock time that those who still work have to come to sleep too before the clock moves for
+// those who do. Who comes later sleeps longer, by the lab's clock, than he would on real hosts; no state
+// settles otherwise for it.
+const Grace = 2 * time.Millisecond
+
+// NewVirtualClock returns a clock that stands at start until Advance or a sleeper moves it.
 func NewVirtualClock(start time.Time) *VirtualClock {
 	return &VirtualClock{now: start}
 }
@@ -76,6 +88,12 @@ func (c *VirtualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.catchUpLocked()
 	target := c.now.Add(d)
+	c.mu.Unlock()
+	c.advanceTo(target)
+}
+
+func (c *VirtualClock) advanceTo(target time.Time) {
+	c.mu.Lock()
 	for len(c.timers) > 0 && !c.timers[0].at.After(target) {
 		t := heap.Pop(&c.timers).(*timer)
 		if t.at.After(c.now) {
@@ -89,6 +107,62 @@ func (c *VirtualClock) Advance(d time.Duration) {
 		c.now = target
 	}
 	c.mu.Unlock()
+}
+
+// Sleep lets d pass. Who sleep at the same time do so together: the clock moves to the earliest of the
+// moments that they sleep for, once nobody has joined them for Grace. It does not ask what else is going on:
+// input that is still to come may be for a program that would sleep next, or may never come.
+func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	woken := make(chan struct{})
+	c.mu.Lock()
+	c.catchUpLocked()
+	until := c.now.Add(d)
+	if c.sleepers == nil {
+		c.sleepers = map[time.Time]int{}
+	}
+	c.sleepers[until]++
+	c.joined++
+	seen := c.joined
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.sleepers[until]--; c.sleepers[until] == 0 {
+			delete(c.sleepers, until)
+		}
+	}()
+	c.After(d, func() { close(woken) })
+	timer := time.NewTimer(Grace)
+	defer timer.Stop()
+	for {
+		select {
+		case <-woken:
+			return ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			seen = c.move(until, seen)
+			timer.Reset(Grace)
+		}
+	}
+}
+
+// move brings the clock to the moment for which a sleeper sleeps, if that is the earliest and nobody has joined
+// since so many had; it returns how many have by now.
+func (c *VirtualClock) move(until time.Time, seen int) int {
+	c.mu.Lock()
+	joined, earliest := c.joined, true
+	for other := range c.sleepers {
+		earliest = earliest && !other.Before(until)
+	}
+	c.mu.Unlock()
+	if joined == seen && earliest {
+		c.advanceTo(until)
+	}
+	return joined
 }
 
 type timer struct {

@@ -327,7 +327,7 @@ func yes(ctx context.Context, c *Call) int {
 		if _, err := c.Stdout.Write(block); err != nil {
 			return c.ended(err)
 		}
-		if !c.process.deadline.IsZero() {
+		if c.process.limit != nil {
 			c.Spend(1e6)
 		}
 	}

@@ -162,7 +162,7 @@ func (m *Machine) furnish(c Config) {
 	t.file("/sys/class/net/lo/type", 0o444, "772\n")
 	m.furnishKeys(c)
 	m.disks = append(m.disks, m.complete(Disk{Name: "sda", Size: 64 << 30, Partitions: []Disk{
-		{Size: 1 << 20}, {Size: 63<<30 - 1<<20, Use: "ext4", Mountpoint: "/"}, {Size: 1 << 30, Use: "swap", Mountpoint: "[SWAP]"},
+		{Size: 1 << 20, PartType: BIOSBoot}, {Size: 63<<30 - 1<<20, Use: "ext4", Mountpoint: "/"}, {Size: 1 << 30, Use: "swap", Mountpoint: "[SWAP]"},
 	}}))
 	for _, d := range c.Disks {
 		m.disks = append(m.disks, m.complete(d))

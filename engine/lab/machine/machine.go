@@ -79,9 +79,12 @@ type Disk struct {
 	// Use is empty for a blank disk, or a signature as lsblk's FSTYPE names it.
 	Use        string
 	Partitions []Disk
+	// Volumes are the logical volumes on it; of these only Name (as device-mapper writes it), Size and Use count.
+	Volumes    []Disk
 	Mountpoint string
-	// UUID is that of the signature, PartUUID that of a partition.
-	UUID, PartUUID string
+	// UUID is that of the signature, PartUUID that of a partition; PartType says what a partition is for,
+	// empty means Linux.
+	UUID, PartUUID, PartType string
 }
 
 // Config is what distinguishes a machine from the next. Only Name is needed.

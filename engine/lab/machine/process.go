@@ -25,10 +25,59 @@ type process struct {
 	mu    sync.Mutex
 	traps map[string]bool // signals that a shell handles or ignores
 	umask fs.FileMode
-	// deadline is when timeout(1) ends the process, in the lab's time.
-	deadline time.Time
-	// expire ends the process at that moment.
-	expire func()
+	// limit is timeout(1)'s, nil for none.
+	limit *limit
+}
+
+// limit is what timeout(1) allows the processes under it. They are held to what they take themselves, not to
+// what the lab's clock shows: another node may move that by minutes in the midst of a cat. Waiting
+// for input is no part of a simulation, as it may come from outside of it: it is measured on the wall.
+type limit struct {
+	mu    sync.Mutex
+	left  time.Duration // of the lab's time
+	waits time.Duration // of the wall's, for input
+	end   func()
+	outer *limit
+}
+
+// spend takes d off the limit, or what is left of it, and off those around it. over is the one that is used up.
+func (l *limit) spend(d time.Duration) (granted time.Duration, over *limit) {
+	granted = d
+	for at := l; at != nil; at = at.outer {
+		at.mu.Lock()
+		if at.left <= granted {
+			granted, over = max(at.left, 0), at
+		}
+		at.mu.Unlock()
+	}
+	for at := l; at != nil; at = at.outer {
+		at.mu.Lock()
+		at.left -= granted
+		at.mu.Unlock()
+	}
+	return granted, over
+}
+
+// wait bounds a wait for input; it returns what is to be called when the wait is over.
+func (l *limit) wait() func() {
+	var timers []*time.Timer
+	began := time.Now()
+	for at := l; at != nil; at = at.outer {
+		at.mu.Lock()
+		timers = append(timers, time.AfterFunc(at.waits, at.end))
+		at.mu.Unlock()
+	}
+	return func() {
+		waited := time.Since(began)
+		for _, t := range timers {
+			t.Stop()
+		}
+		for at := l; at != nil; at = at.outer {
+			at.mu.Lock()
+			at.waits -= waited
+			at.mu.Unlock()
+		}
+	}
 }
 
 // killed is the cause of a process's end by a signal.
@@ -47,7 +96,7 @@ func (ps *processes) start(ctx context.Context, m *Machine, parent *process, use
 	ctx, end := context.WithCancelCause(ctx)
 	p := &process{user: user, argv: argv, started: m.clock.Now(), end: end, ppid: 1, umask: 0o022}
 	if parent != nil {
-		p.ppid, p.umask, p.deadline, p.expire = parent.pid, parent.umaskNow(), parent.deadline, parent.expire
+		p.ppid, p.umask, p.limit = parent.pid, parent.umaskNow(), parent.limit
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -136,30 +185,24 @@ func (ps *processes) killAll() {
 // Context ends when the program is killed.
 func (c *Call) Context() context.Context { return c.ctx }
 
-// Advancer is a Clock that can be moved.
-type Advancer interface{ Advance(d time.Duration) }
+// atOnce is what a program may take without giving others the time to take theirs along with it.
+const atOnce = 100 * time.Millisecond
 
-// Spend says that the program takes d of the lab's time, and moves the lab's clock on by it. It
-// reports false if the program was ended meanwhile; it should then return.
+// Spend says that the program takes d of the lab's time, and lets it pass. It reports false if the program
+// was ended meanwhile; it should then return.
 func (c *Call) Spend(d time.Duration) bool {
-	clock, ok := c.Machine.clock.(Advancer)
-	if !ok {
-		done := make(chan struct{})
-		c.Machine.clock.After(d, func() { close(done) })
-		select {
-		case <-done:
-		case <-c.ctx.Done():
-		}
-		return c.ctx.Err() == nil
+	var over *limit
+	if c.process != nil {
+		d, over = c.process.limit.spend(d)
 	}
-	if c.process != nil && !c.process.deadline.IsZero() {
-		if left := c.process.deadline.Sub(c.Machine.clock.Now()); d >= left {
-			clock.Advance(max(left, 0))
-			c.process.expire()
-			return c.ctx.Err() == nil
-		}
+	if clock, ok := c.Machine.clock.(interface{ Advance(time.Duration) }); ok && d < atOnce {
+		clock.Advance(d)
+	} else if c.Machine.clock.Sleep(c.ctx, d) != nil {
+		return false
 	}
-	clock.Advance(d)
+	if over != nil {
+		over.end()
+	}
 	return c.ctx.Err() == nil
 }
 
@@ -221,10 +264,11 @@ func (c *Call) Errorf(format string, args ...any) int {
 func (c *Call) printf(format string, args ...any) { fmt.Fprintf(c.Stdout, format, args...) }
 
 // interruptible is a pipe whose reads end when the reading program is killed; the pipe itself
-// stays usable for whoever shares it.
+// stays usable for whoever shares it. It does not embed the file, whose own WriteTo would take io.Copy past it.
 type interruptible struct {
-	*os.File
-	ctx context.Context
+	file  *os.File
+	ctx   context.Context
+	limit *limit
 }
 
 func (r interruptible) Read(p []byte) (int, error) {
@@ -233,13 +277,15 @@ func (r interruptible) Read(p []byte) (int, error) {
 	}
 	done := make(chan struct{})
 	stop := context.AfterFunc(r.ctx, func() {
-		_ = r.SetReadDeadline(time.Unix(1, 0)) // a file that has no deadlines does not block for long
+		_ = r.file.SetReadDeadline(time.Unix(1, 0)) // a file that has no deadlines does not block for long
 		close(done)
 	})
-	n, err := r.File.Read(p)
+	over := r.limit.wait()
+	n, err := r.file.Read(p)
+	over()
 	if !stop() {
 		<-done
-		_ = r.SetReadDeadline(time.Time{}) // as above
+		_ = r.file.SetReadDeadline(time.Time{}) // as above
 	}
 	return n, err
 }
@@ -260,14 +306,14 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	defer m.processes.finish(p)
 	c.ctx, c.process = ctx, p
 	if f, ok := c.Stdin.(interruptible); ok {
-		c.Stdin = f.File
+		c.Stdin = f.file
 	}
 	switch f := c.Stdin.(type) {
 	case *os.File:
 		if f == nil {
 			c.Stdin = noInput{}
 		} else {
-			c.Stdin = interruptible{f, ctx}
+			c.Stdin = interruptible{f, ctx, p.limit}
 		}
 	case nil:
 		c.Stdin = noInput{}

@@ -54,7 +54,7 @@ func sleep(ctx context.Context, c *Call) int {
 		}
 		total += d
 	}
-	if total >= 1<<61 && c.process.deadline.IsZero() {
+	if total >= 1<<61 && c.process.limit == nil {
 		<-ctx.Done()
 		return 1
 	}
@@ -62,13 +62,7 @@ func sleep(ctx context.Context, c *Call) int {
 	return 0
 }
 
-// inFlight is the wall-clock time for which a command may outlast its limit when another program has moved the
-// lab's clock: a step of minutes in the midst of a cat must not end the cat.
-const inFlight = 5 * time.Second
-
-// timeout ends its command by the lab's clock: at once if it is the command's own doing that the time is over. A
-// command that ends only with its input is ended when the lab's clock gets there, whoever moves it, and
-// has been there for a moment.
+// timeout ends its command when that has taken its time.
 func timeout(ctx context.Context, c *Call) int {
 	o, ok := c.options("+k:s:v", "kill-after=", "signal=", "preserve-status", "foreground", "verbose")
 	if !ok {
@@ -78,7 +72,7 @@ func timeout(ctx context.Context, c *Call) int {
 		c.Errorf("missing operand\nTry 'timeout --help' for more information.")
 		return 125
 	}
-	limit, valid := duration(o.rest[0])
+	allowed, valid := duration(o.rest[0])
 	if !valid {
 		c.Errorf("invalid time interval ‘%s’", o.rest[0])
 		return 125
@@ -90,17 +84,13 @@ func timeout(ctx context.Context, c *Call) int {
 			return 125
 		}
 	}
-	if limit == 0 {
+	if allowed == 0 {
 		return c.Run(o.rest[1:]...)
 	}
 	inner, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	expired := fmt.Errorf("timeout after %s", limit)
-	deadline := c.Machine.clock.Now().Add(limit)
-	if d := c.process.deadline; d.IsZero() || deadline.Before(d) {
-		c.process.deadline, c.process.expire = deadline, func() { end(expired) }
-	}
-	c.Machine.clock.After(limit, func() { time.AfterFunc(inFlight, func() { end(expired) }) })
+	expired := fmt.Errorf("timeout after %s", allowed)
+	c.process.limit = &limit{left: allowed, waits: allowed, end: func() { end(expired) }, outer: c.process.limit}
 	child := *c
 	child.Argv = o.rest[1:]
 	child.Env = lookup(child.environ)

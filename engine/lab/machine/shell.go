@@ -26,6 +26,22 @@ import (
 type shell struct {
 	c    *Call
 	name string // "sh" or "bash", for messages
+
+	mu   sync.Mutex
+	read func() // ends the bounded wait of the builtin read
+}
+
+// awaits bounds the builtin's wait for input, which the interpreter does itself, until the next command.
+func (s *shell) awaits(input bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read != nil {
+		s.read()
+		s.read = nil
+	}
+	if input {
+		s.read = s.c.process.limit.wait()
+	}
 }
 
 // manyParams finds ${10} and beyond.
@@ -54,7 +70,7 @@ func (s *shell) runner(params []string) (*interp.Runner, error) {
 	c := s.c
 	stdin := c.Stdin
 	if f, ok := stdin.(interruptible); ok {
-		stdin = f.File
+		stdin = f.file
 	}
 	if _, ok := stdin.(noInput); ok {
 		null, err := os.Open(os.DevNull)
@@ -204,7 +220,8 @@ func word(text string) *syntax.Word {
 // call sees every simple command before it runs: it takes the builtins that would look at the
 // lab's own computer, or that the interpreter lacks, to the machine's.
 func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
-	if p := s.c.process; !p.deadline.IsZero() {
+	if s.c.process.limit != nil {
+		s.awaits(args[0] == "read")
 		s.c.Spend(time.Millisecond) // a loop of builtins must end by timeout(1) too
 	}
 	switch args[0] {

@@ -90,7 +90,7 @@ func sudo(_ context.Context, c *Call) int {
 	}
 	stdin := c.Stdin
 	if f, ok := stdin.(interruptible); ok {
-		stdin = f.File
+		stdin = f.file
 	}
 	return c.run(a.name, environ, stdin, rest)
 }

@@ -60,15 +60,22 @@ func (node *Node) RestoreLink(ctx context.Context) error {
 	return node.nodes.ip(ctx, "link", "set", node.plug(), "up")
 }
 
+// sharedDir is the name, beside the nodes' root file systems, of the directory that they share; no node
+// can have it.
+const sharedDir = "SHARED"
+
 // makeDisk mounts the memory that holds what the nodes write, and returns where. It is seen in
 // the nodes' mount namespace only.
-func (n *Nodes) makeDisk() (string, error) {
+func (n *Nodes) makeDisk(shared bool) (string, error) {
 	dir := filepath.Join(n.Dir, "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	err := n.inside.do(func() error {
-		return unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755,size=80%")
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755,size=80%"); err != nil || !shared {
+			return err
+		}
+		return os.Mkdir(filepath.Join(dir, sharedDir), 0o755)
 	})
 	if err != nil {
 		return "", fmt.Errorf("memory for what the nodes write: %w", err)

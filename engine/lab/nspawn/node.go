@@ -26,6 +26,8 @@ type Node struct {
 
 	nodes   *Nodes
 	root    string // its root file system, seen in the nodes' mount namespace only
+	shared  string // path of the directory that all nodes share; empty for none
+	disks   []*os.File
 	hostKey string // the public key of its sshd at the start, a line of authorized_keys' form
 
 	mu      sync.Mutex
@@ -76,8 +78,14 @@ func (node *Node) start(groups []string, log *os.File) error {
 		"systemd-nspawn", "--machine="+node.Name, "--directory="+node.root, "--boot", "--console=pipe",
 		"--register=no", "--keep-unit", "--private-network", "--network-bridge="+bridge,
 		"--link-journal=no", "--resolv-conf=off", "--timezone=off")
-	for _, bind := range node.nodes.binds {
-		args = append(args, "--bind="+bind)
+	if node.shared != "" {
+		args = append(args, "--bind="+filepath.Join(filepath.Dir(node.root), sharedDir)+":"+node.shared)
+	}
+	for _, disk := range node.disks {
+		args = append(args, "--bind="+node.device(disk)+":"+disk.Name())
+	}
+	for _, device := range node.nodes.devices {
+		args = append(args, "--bind="+device)
 	}
 	cmd := exec.Command("sh", args...)
 	// With the first version of cgroups systemd is not told in a container that a session's last

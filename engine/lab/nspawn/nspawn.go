@@ -13,7 +13,8 @@
 // opens listeners there. The rest of the test stays where it is.
 //
 // What is not real here: the kernel is the host's, so modules are not loaded and settings outside of net.*
-// are read-only; there is no boot loader, and no block device of a node's own.
+// are read-only; there is no boot loader. Block devices are loop devices, and there is no device-mapper
+// on them.
 package nspawn
 
 import (
@@ -38,8 +39,10 @@ type Options struct {
 	// Packages are Debian packages that the nodes have beside those of every node. Each set has a
 	// base image of its own, in which nothing of these packages is started.
 	Packages []string
-	// Shared is where on every node a directory is found that all nodes share; see Nodes.Shared. Empty
-	// means that there is none.
+	// Disks are the sizes, in bytes, of the block devices that each node has: see Node.Disks.
+	Disks []int64
+	// Shared is the absolute path of a directory that is one and the same on all nodes, empty at the start.
+	// Empty means that they share none.
 	Shared string
 	// Devices are nodes of the host's devices that the nodes have too: "/dev/fuse".
 	Devices []string
@@ -67,13 +70,13 @@ type Nodes struct {
 	// List is the nodes in the order of Options.Names.
 	List []*Node
 
-	base   string   // directory of the base image
-	binds  []string // what all nodes have of the host's files, SOURCE:PLACE
-	inside *inside
-	reaper *reaper
-	key    string // path of the private key that logs in
-	secret string // password of the account Deploy
-	closed sync.Once
+	base    string   // directory of the base image
+	devices []string // nodes of the host's devices
+	inside  *inside
+	reaper  *reaper
+	key     string // path of the private key that logs in
+	secret  string // password of the account Deploy
+	closed  sync.Once
 }
 
 // Start boots nodes and returns when every one's sshd answers. The first time it builds the base
@@ -102,25 +105,16 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	n := &Nodes{base: base}
+	n := &Nodes{base: base, devices: o.Devices}
 	if n.reaper, err = newReaper(); err != nil {
 		return nil, err
 	}
 	n.Dir = n.reaper.dir
-	if o.Shared != "" {
-		n.binds = append(n.binds, n.Shared()+":"+o.Shared)
-	}
-	for _, device := range o.Devices {
-		n.binds = append(n.binds, device)
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if err := os.Mkdir(n.Shared(), 0o755); err != nil {
-		return nil, err
-	}
 	if err := n.makeKey(ctx); err != nil {
 		return nil, err
 	}
@@ -130,17 +124,22 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := n.makeNetwork(ctx); err != nil {
 		return nil, err
 	}
-	disk, err := n.makeDisk()
+	disk, err := n.makeDisk(o.Shared != "")
 	if err != nil {
 		return nil, err
 	}
 	address := netip.MustParsePrefix(subnet).Addr().As4()
 	for i, name := range o.Names {
 		address[3] = byte(firstNode + i)
-		node := &Node{Name: name, Address: netip.AddrFrom4(address), nodes: n, root: filepath.Join(disk, name)}
+		node := &Node{Name: name, Address: netip.AddrFrom4(address), nodes: n, root: filepath.Join(disk, name), shared: o.Shared}
 		n.List = append(n.List, node)
 		if err := node.furnish(ctx, base); err != nil {
 			return nil, fmt.Errorf("prepare node %s: %w", name, err)
+		}
+		for _, size := range o.Disks {
+			if err := node.addDisk(size); err != nil {
+				return nil, err
+			}
 		}
 		if err := node.boot(); err != nil {
 			return nil, fmt.Errorf("boot node %s: %w", name, err)
@@ -157,15 +156,15 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	return n, nil
 }
 
-// Shared is the directory that all nodes have at Options.Shared. What is in it goes with Close.
-func (n *Nodes) Shared() string { return filepath.Join(n.Dir, "shared") }
-
 // Close ends the nodes at once, as pulling the plug does, and removes all that was made for them
 // but the base image. It may be called more than once.
 func (n *Nodes) Close() (err error) {
 	n.closed.Do(func() {
 		for _, node := range n.List {
 			err = errors.Join(err, node.kill())
+			for _, disk := range node.disks {
+				err = errors.Join(err, disk.Close())
+			}
 		}
 		if n.inside != nil {
 			n.inside.leave()

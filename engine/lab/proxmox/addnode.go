@@ -19,7 +19,7 @@ type request struct {
 // addNode enters a node into the cluster's configuration, on the member that was asked. The log is what
 // the member says meanwhile.
 func (w *World) addNode(c *Command, member Node, r request) (log string, err error) {
-	deadline := w.clock.Now().Add(10 * time.Second)
+	deadline := c.slept + 10*time.Second
 	for {
 		var locked bool
 		w.at(func(v *view) {
@@ -32,7 +32,7 @@ func (w *World) addNode(c *Command, member Node, r request) (log string, err err
 		if !locked {
 			break
 		}
-		if w.clock.Now().After(deadline) {
+		if c.slept > deadline {
 			return "", errors.New("cfs-lock 'file-corosync_conf' error: got lock request timeout")
 		}
 		if err := c.sleep(time.Second); err != nil {

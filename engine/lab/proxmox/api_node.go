@@ -39,6 +39,9 @@ func apiDisks(c *Command, _ []string, a arguments) (any, error) {
 	})
 	list := []any{}
 	for _, d := range c.Node.Disks() {
+		if d.Parent != "" {
+			continue
+		}
 		entry := map[string]any{"devpath": "/dev/" + d.Name, "gpt": number(len(d.Partitions) > 0), "size": d.Size, "serial": d.Serial, "model": d.Model, "wwn": or(d.WWN, "unknown"), "vendor": "unknown",
 			"health": "UNKNOWN", "type": diskType(d), "rpm": number(d.Rotational) * 7200, "wearout": "N/A", "by_id_link": "/dev/disk/by-id/" + strings.ReplaceAll(d.Model, " ", "_") + "_" + d.Serial,
 			"osdid": -1, "osdid-list": nil}
@@ -77,6 +80,8 @@ func diskUse(d Disk) string {
 		return "ZFS"
 	case len(d.Partitions) > 0:
 		return "partitions"
+	case d.BIOSBoot:
+		return "BIOS boot"
 	}
 	return d.Use
 }

@@ -199,17 +199,22 @@ func (n *machineNode) Disks() []Disk {
 	var disks []Disk
 	for _, d := range n.m.Disks() {
 		disk := Disk{Name: d.Name, Serial: d.Serial, Model: d.Model, WWN: d.WWN, Size: d.Size, Rotational: d.Rotational, Use: d.Use, Mountpoint: d.Mountpoint}
+		var partitions []Disk
 		for _, p := range d.Partitions {
 			disk.Partitions = append(disk.Partitions, p.Name)
+			partitions = append(partitions, Disk{Name: p.Name, Parent: d.Name, Serial: d.Serial, Model: d.Model, Size: p.Size, Rotational: d.Rotational, Use: p.Use, Mountpoint: p.Mountpoint, BIOSBoot: p.PartType == machine.BIOSBoot})
 		}
-		disks = append(disks, disk)
+		disks = append(append(disks, disk), partitions...)
 	}
 	return disks
 }
 
-func (n *machineNode) SetDiskUse(disk, use string) {
+func (n *machineNode) SetDiskUse(disk, use string, volumes ...string) {
 	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // callers have found it among Disks
 		d.Use = use
-		d.Partitions = nil
+		d.Partitions, d.Volumes = nil, nil
+		for _, name := range volumes {
+			d.Volumes = append(d.Volumes, machine.Disk{Name: name, Size: d.Size / int64(len(volumes)), Use: "ceph_bluestore"})
+		}
 	})
 }

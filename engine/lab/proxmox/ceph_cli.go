@@ -242,7 +242,7 @@ var errTimedOut = errors.New("timed out")
 // ask sends a command. It waits while the monitors elect, and blocks while there is no quorum; a command
 // that a manager serves blocks without one, whatever the timeout.
 func (c *Command) ask(command cephCommand, args []string, timeout time.Duration) (r reply, err error) {
-	start := c.World.clock.Now()
+	start := c.slept
 	if timeout == 0 {
 		timeout = blockLimit
 	}
@@ -266,7 +266,7 @@ func (c *Command) ask(command cephCommand, args []string, timeout time.Duration)
 		if wait == 0 {
 			break
 		}
-		if left := timeout - c.World.clock.Now().Sub(start); left <= 0 {
+		if left := timeout - (c.slept - start); left <= 0 {
 			return r, errTimedOut
 		} else if wait > left {
 			wait = left

@@ -86,16 +86,18 @@ func (v *view) osdMeta(c *Ceph, o *OSD) object {
 	addr := func(port int) string {
 		return fmt.Sprintf("[v2:%s:%d/%d,v1:%s:%d/%d]", ip, 6800+8*o.ID+port, 10000+o.ID, ip, 6801+8*o.ID+port, 10000+o.ID)
 	}
-	id := fmt.Sprintf("%s=%s_%s", o.Device, strings.ReplaceAll(d.Model, " ", "_"), d.Serial)
+	// A daemon tells the whole disk, also where its data is on a partition.
+	device := or(d.Parent, o.Device)
+	id := fmt.Sprintf("%s=%s_%s", device, strings.ReplaceAll(d.Model, " ", "_"), d.Serial)
 	distro := map[string]string{"bookworm": "12", "trixie": "13"}[v.world.node(o.Host).Debian()]
 	return obj("id", o.ID, "arch", "x86_64", "back_addr", addr(2), "back_iface", "", "bluefs", "1", "bluefs_dedicated_db", "0", "bluefs_dedicated_wal", "0", "bluefs_single_shared_device", "1",
-		"bluestore_bdev_access_mode", "blk", "bluestore_bdev_block_size", "4096", "bluestore_bdev_dev_node", "/dev/dm-"+fmt.Sprint(o.ID), "bluestore_bdev_devices", o.Device, "bluestore_bdev_driver", "KernelDevice",
+		"bluestore_bdev_access_mode", "blk", "bluestore_bdev_block_size", "4096", "bluestore_bdev_dev_node", "/dev/dm-"+fmt.Sprint(o.ID), "bluestore_bdev_devices", device, "bluestore_bdev_driver", "KernelDevice",
 		"bluestore_bdev_path", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d/block", o.ID), "bluestore_bdev_rotational", rotational, "bluestore_bdev_size", fmt.Sprint(o.Size), "bluestore_bdev_support_discard", "1", "bluestore_bdev_type", kind,
 		"bluestore_min_alloc_size", "4096", "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version), "ceph_version_short", c.Version, "ceph_version_when_created", versionLine(c.Version), "cpu", "Intel(R) Xeon(R) Processor",
-		"created_at", o.Created.UTC().Format("2006-01-02T15:04:05.000000Z"), "default_device_class", kind, "device_ids", id, "device_paths", o.Device+"=/dev/disk/by-path/pci-0000:00:05.0-"+o.Device, "devices", o.Device,
+		"created_at", o.Created.UTC().Format("2006-01-02T15:04:05.000000Z"), "default_device_class", kind, "device_ids", id, "device_paths", device+"=/dev/disk/by-path/pci-0000:00:05.0-"+device, "devices", device,
 		"distro", "debian", "distro_description", "Debian GNU/Linux "+distro, "distro_version", distro, "front_addr", addr(0), "front_iface", "", "hb_back_addr", addr(6), "hb_front_addr", addr(4), "hostname", o.Host,
 		"journal_rotational", rotational, "kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", v.world.node(o.Host).Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024),
-		"network_numa_unknown_ifaces", "back_iface,front_iface", "objectstore_numa_unknown_devices", o.Device, "os", "Linux", "osd_data", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", o.ID), "osd_objectstore", "bluestore", "osdspec_affinity", "", "rotational", rotational)
+		"network_numa_unknown_ifaces", "back_iface,front_iface", "objectstore_numa_unknown_devices", device, "os", "Linux", "osd_data", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", o.ID), "osd_objectstore", "bluestore", "osdspec_affinity", "", "rotational", rotational)
 }
 
 func osdMetadata(v *view, c *Ceph, args []string) reply {

@@ -32,6 +32,9 @@ type Command struct {
 	ctx     context.Context
 	input   *bufio.Reader
 	changed bool // the program changed something
+	// slept is how long the program has waited. Its timeouts go by that: the lab's clock may be moved by others
+	// between two of its looks.
+	slept time.Duration
 }
 
 // Program is a simulated program; it returns the exit code.
@@ -62,10 +65,14 @@ func Run(ctx context.Context, c *Command) int {
 
 // sleep lets the time pass that the program takes; it returns an error if the program is ended.
 func (c *Command) sleep(d time.Duration) error {
+	c.slept += d
 	if c.Spend == nil {
-		return c.World.sleep(c.ctx, d)
+		return c.World.clock.Sleep(c.ctx, d)
 	}
-	return c.World.pace(c.ctx, d, c.Spend)
+	if !c.Spend(d) {
+		return context.Canceled
+	}
+	return nil
 }
 
 func (c *Command) printf(format string, args ...any) { fmt.Fprintf(c.Stdout, format, args...) }

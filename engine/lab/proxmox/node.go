@@ -48,11 +48,12 @@ type Node interface {
 	UnmountConfig()
 
 	Disks() []Disk
-	// SetDiskUse records what is on a disk: a signature as lsblk's FSTYPE names it, empty for nothing.
-	SetDiskUse(disk, use string)
+	// SetDiskUse records what is on a disk or partition: a signature as lsblk's FSTYPE names it, empty for
+	// nothing, and the logical volumes by their device-mapper names.
+	SetDiskUse(disk, use string, volumes ...string)
 }
 
-// Disk is one block device of a node.
+// Disk is one disk or partition of a node.
 type Disk struct {
 	Name, Serial, Model, WWN string // Name is the kernel's: "sdb"
 	Size                     int64  // bytes
@@ -60,4 +61,6 @@ type Disk struct {
 	// Use is empty for a blank disk; Mountpoint where it is mounted.
 	Use, Mountpoint string
 	Partitions      []string // kernel names
+	Parent          string   // of a partition: the disk's kernel name
+	BIOSBoot        bool     // the partition of a boot loader
 }

@@ -192,7 +192,7 @@ var errRados = errors.New("rados_connect failed - [errno 2] RADOS object not fou
 
 // rados waits for the monitors like PVE::RADOS with its timeout, and says what it cannot do.
 func (c *Command) rados(timeout time.Duration) error {
-	start := c.World.clock.Now()
+	start := c.slept
 	for {
 		var err error
 		var wait time.Duration
@@ -214,7 +214,7 @@ func (c *Command) rados(timeout time.Duration) error {
 		if wait == 0 {
 			return nil
 		}
-		if c.World.clock.Now().Add(wait).Sub(start) > timeout {
+		if c.slept+wait-start > timeout {
 			return errors.New("got timeout")
 		}
 		if err := c.sleep(wait); err != nil {

@@ -144,7 +144,11 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 			osds = append(osds, o)
 		}
 	})
-	c.Node.SetDiskUse(d.Name, "LVM2_member")
+	var volumes []string
+	for _, o := range osds {
+		volumes = append(volumes, mapperName(o.VG)+"-"+mapperName(o.LV))
+	}
+	c.Node.SetDiskUse(d.Name, "LVM2_member", volumes...)
 	for _, o := range osds {
 		fmt.Fprintf(out, "Running command: /usr/bin/ceph-authtool --gen-print-key\nRunning command: /usr/bin/ceph --cluster ceph --name client.bootstrap-osd --keyring /var/lib/ceph/bootstrap-osd/ceph.keyring -i - osd new %s\n", o.UUID)
 		fmt.Fprintf(out, "Running command: vgcreate --force --yes %s /dev/%s\n stdout: Physical volume \"/dev/%s\" successfully created.\n stdout: Volume group \"%s\" successfully created\n", o.VG, d.Name, d.Name, o.VG)
@@ -167,6 +171,9 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 	}
 	return c.sleep(3 * time.Second)
 }
+
+// mapperName is a name within the name of a volume as device-mapper writes it: hyphens doubled.
+func mapperName(name string) string { return strings.ReplaceAll(name, "-", "--") }
 
 func osdRemove(c *Command, a arguments) int {
 	if err := c.ready(); err != nil {

@@ -1,22 +1,16 @@
 package proxmox
 
 import (
-	"context"
 	"sort"
 	"sync"
 	"time"
-)
 
-// Clock is the lab's time.
-type Clock interface {
-	Now() time.Time
-	// After runs fn once the clock has passed d from now.
-	After(d time.Duration, fn func())
-}
+	"hlplay/engine/lab/machine"
+)
 
 // World is all nodes and clusters of one lab.
 type World struct {
-	clock Clock
+	clock machine.Clock
 	store Store
 
 	mu      sync.Mutex
@@ -30,10 +24,10 @@ type membership struct {
 }
 
 // NewWorld returns an empty lab whose state is kept in memory.
-func NewWorld(clock Clock) *World { return NewWorldIn(clock, &MemoryStore{}) }
+func NewWorld(clock machine.Clock) *World { return NewWorldIn(clock, &MemoryStore{}) }
 
 // NewWorldIn returns a lab whose state is kept in store.
-func NewWorldIn(clock Clock, store Store) *World {
+func NewWorldIn(clock machine.Clock, store Store) *World {
 	return &World{clock: clock, store: store}
 }
 
@@ -153,45 +147,4 @@ func (v *view) runs(node, unit string, d time.Duration) bool {
 	}
 	since, ok := n.Since[unit]
 	return ok && !v.now.Before(since.Add(d))
-}
-
-// Pace is how much wall-clock time a program spends for each second that it takes on the lab's clock,
-// if that clock can be advanced. Programs that take their time at the same moment do so together.
-const Pace = 5 * time.Millisecond
-
-// sleep lets the lab's time pass; it returns early if ctx ends.
-func (w *World) sleep(ctx context.Context, d time.Duration) error {
-	if c, ok := w.clock.(interface {
-		Sleep(context.Context, time.Duration) error
-	}); ok {
-		return c.Sleep(ctx, d)
-	}
-	if c, ok := w.clock.(interface{ Advance(time.Duration) }); ok {
-		return w.pace(ctx, d, func(d time.Duration) bool { c.Advance(d); return true })
-	}
-	done := make(chan struct{})
-	w.clock.After(d, func() { close(done) })
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// pace spends a little wall-clock time and then moves the clock to where it would be after d, unless
-// somebody else has done so meanwhile.
-func (w *World) pace(ctx context.Context, d time.Duration, spend func(time.Duration) bool) error {
-	until := w.clock.Now().Add(d)
-	timer := time.NewTimer(time.Duration(d.Seconds() * float64(Pace)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if left := until.Sub(w.clock.Now()); left > 0 && !spend(left) {
-		return context.Canceled
-	}
-	return ctx.Err()
 }

@@ -237,12 +237,12 @@ func (n neighbour) refuse() error {
 	return fmt.Errorf("%s is another machine: no program does that there", string(n))
 }
 
-func (n neighbour) MkdirAll(string, os.FileMode) error { return n.refuse() }
-func (n neighbour) Remove(string) error                { return n.refuse() }
-func (n neighbour) Symlink(string, string) error       { return n.refuse() }
-func (n neighbour) StartUnit(string) error             { return n.refuse() }
-func (n neighbour) StopUnit(string)                    {}
-func (n neighbour) EnableUnit(string, bool)            {}
-func (n neighbour) MountConfig()                       {}
-func (n neighbour) UnmountConfig()                     {}
-func (n neighbour) SetDiskUse(string, string)          {}
+func (n neighbour) MkdirAll(string, os.FileMode) error   { return n.refuse() }
+func (n neighbour) Remove(string) error                  { return n.refuse() }
+func (n neighbour) Symlink(string, string) error         { return n.refuse() }
+func (n neighbour) StartUnit(string) error               { return n.refuse() }
+func (n neighbour) StopUnit(string)                      {}
+func (n neighbour) EnableUnit(string, bool)              {}
+func (n neighbour) MountConfig()                         {}
+func (n neighbour) UnmountConfig()                       {}
+func (n neighbour) SetDiskUse(string, string, ...string) {}

@@ -3,14 +3,15 @@
 package onnode
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 )
 
-const clockFile = "clock.json"
+// ClockFile is where the machines of a lab find its clock.
+const ClockFile = Dir + "/clock.json"
 
 // clock is the lab's time: that of the machines, but it runs faster, so that what takes Ceph a minute does not take
 // a test as long.
@@ -20,14 +21,10 @@ type clock struct {
 	Speed float64
 }
 
-// SetClock prepares the directory that will be Dir on the machines: their clusters' clock starts now, speed times as
-// fast as the wall's.
-func SetClock(dir string, speed float64) error {
-	text, err := json.Marshal(clock{Epoch: time.Now(), Speed: speed})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, clockFile), text, 0o644)
+// Clock is the content of a ClockFile: the clusters' clock starts now, and runs speed times as fast as the wall's.
+func Clock(speed float64) string {
+	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // a time of this century and a number
+	return string(text)
 }
 
 func readClock(name string) (*clock, error) {
@@ -45,12 +42,24 @@ func readClock(name string) (*clock, error) {
 	return &c, nil
 }
 
-// Now implements proxmox.Clock.
+// Now implements machine.Clock.
 func (c *clock) Now() time.Time {
 	return c.Epoch.Add(time.Duration(float64(time.Since(c.Epoch)) * c.Speed)).UTC()
 }
 
-// After implements proxmox.Clock.
+// After implements machine.Clock.
 func (c *clock) After(d time.Duration, fn func()) {
 	time.AfterFunc(time.Duration(float64(d)/c.Speed), fn)
+}
+
+// Sleep implements machine.Clock.
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(time.Duration(float64(d) / c.Speed))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -19,13 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hlplay/engine/lab/machine"
-	"hlplay/engine/lab/proxmox"
 	"hlplay/engine/observe"
 )
 
 const (
 	osRelease = "/proc/sys/kernel/osrelease"
-	disksFile = "/var/lib/proxmox-lab/disks.json"
+	// DisksFile is the inventory of a machine's disks beside the system disk: a list of machine.Disk.
+	DisksFile = "/var/lib/proxmox-lab/disks.json"
 	memory    = "/run/proxmox-lab" // what a boot forgets
 
 	loadedModules = "/sys/module"
@@ -112,31 +112,26 @@ func makeModuleList() error {
 }
 
 // DiskLink is the stable name of a disk, as udev makes it for one behind SATA.
-func DiskLink(d proxmox.Disk) string { return "/dev/disk/by-id/ata-" + d.Model + "_" + d.Serial }
+func DiskLink(d machine.Disk) string { return "/dev/disk/by-id/ata-" + d.Model + "_" + d.Serial }
 
-// WriteDisks writes the inventory of the disks of the machine with that root directory.
-func WriteDisks(root string, disks []proxmox.Disk) error {
-	text, err := json.MarshalIndent(disks, "", "  ")
+func writeDisks(disks []machine.Disk) error {
+	text, err := json.Marshal(disks)
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(root, disksFile)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	if err := os.WriteFile(DisksFile+".new", text, 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(name+".new", text, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
+	return os.Rename(DisksFile+".new", DisksFile)
 }
 
-func readDisks() (disks []proxmox.Disk, err error) {
-	text, err := os.ReadFile(disksFile)
+func readDisks() (disks []machine.Disk, err error) {
+	text, err := os.ReadFile(DisksFile)
 	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &disks); err != nil {
-		return nil, fmt.Errorf("%s: %w", disksFile, err)
+		return nil, fmt.Errorf("%s: %w", DisksFile, err)
 	}
 	return disks, nil
 }
@@ -148,11 +143,7 @@ func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "lsblk:", err)
 		return 1
 	}
-	c := machine.Config{Name: "lsblk"}
-	for _, d := range disks {
-		c.Disks = append(c.Disks, machine.Disk{Name: d.Name, Serial: d.Serial, Model: d.Model, WWN: d.WWN, Size: d.Size, Rotational: d.Rotational, Use: d.Use, Mountpoint: d.Mountpoint})
-	}
-	return machine.New(c).Console(ctx, stdout, stderr, argv...)
+	return machine.New(machine.Config{Name: "lsblk", Disks: disks}).Console(ctx, stdout, stderr, argv...)
 }
 
 // Uname is uname(1) of a machine that runs the kernel that Hardware has booted.

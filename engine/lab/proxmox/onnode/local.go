@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"hlplay/engine/lab/machine"
 	"hlplay/engine/lab/proxmox"
 )
 
@@ -184,15 +185,24 @@ func (l *local) UnmountConfig() {
 
 func (l *local) Disks() []proxmox.Disk {
 	disks, _ := readDisks() // a machine without that file has none
-	return disks
+	var all []proxmox.Disk
+	for _, d := range disks {
+		all = append(all, proxmox.Disk{Name: d.Name, Serial: d.Serial, Model: d.Model, WWN: d.WWN, Size: d.Size, Rotational: d.Rotational, Use: d.Use, Mountpoint: d.Mountpoint})
+	}
+	return all
 }
 
-func (l *local) SetDiskUse(name, use string) {
+func (l *local) SetDiskUse(name, use string, volumes ...string) {
 	disks, _ := readDisks()
 	for i := range disks {
-		if disks[i].Name == name {
-			disks[i].Use, disks[i].Partitions = use, nil
+		d := &disks[i]
+		if d.Name != name {
+			continue
+		}
+		d.Use, d.Volumes = use, nil
+		for _, volume := range volumes {
+			d.Volumes = append(d.Volumes, machine.Disk{Name: volume, Size: d.Size / int64(len(volumes)), Use: "ceph_bluestore"})
 		}
 	}
-	_ = WriteDisks("/", disks) // what cannot be written is seen by whoever looks at the disk next
+	_ = writeDisks(disks) // what cannot be written is seen by whoever looks at the disk next
 }

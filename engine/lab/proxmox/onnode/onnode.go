@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"hlplay/engine/lab/proxmox"
 )
@@ -28,7 +27,7 @@ const Dir = "/srv/lab"
 
 // lab is a lab as it is seen on this machine.
 func lab() (*proxmox.World, *local, error) {
-	clock, err := readClock(filepath.Join(Dir, clockFile))
+	clock, err := readClock(ClockFile)
 	if err != nil {
 		return nil, nil, err
 	}

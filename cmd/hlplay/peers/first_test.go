@@ -1,0 +1,47 @@
+//go:build linux && peers
+
+package peers
+
+import (
+	"testing"
+	"time"
+)
+
+// mostPerChange bounds the round trips of a first run, all of them: for each changed task one that carries
+// out its steps together with what is read behind them, and one to spare for what could not be foreseen.
+const mostPerChange = 2
+
+// TestRoundTripsOfAFirstRun counts the round trips in which the playbook prepares fresh nodes.
+func TestRoundTripsOfAFirstRun(t *testing.T) {
+	s := openHere(t, 20*time.Millisecond)
+	before, began := s.counts(), time.Now()
+	nodes, err := s.cpu()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recap, err := here(t.Context(), s, playbook, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took, after := time.Since(began), s.counts()
+	nodesAfter, err := s.cpu()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := 0
+	for name, host := range recap.Hosts {
+		changes += host.Changed
+		if host.Changed == 0 {
+			t.Errorf("nothing has changed on %s, so this was no first run", name)
+		}
+	}
+	roundTrips := (after.Reversals - before.Reversals) / 2
+	t.Logf("a first run of three hosts: %d round trips for %d changes, %.2f a change; %.1f kB sent and %.1f kB received a host, %.2f s of the nodes, %.2f s at a round trip time of %s",
+		roundTrips, changes, float64(roundTrips)/float64(changes), float64(after.Up-before.Up)/3e3, float64(after.Down-before.Down)/3e3, (nodesAfter - nodes).Seconds(), took.Seconds(), s.rtt)
+	for name, cost := range recap.Costs {
+		t.Logf("%s: %d round trips, %d flights of reads alone", name, cost.RoundTrips, cost.Flights)
+	}
+	if roundTrips > mostPerChange*changes {
+		t.Errorf("%d round trips for %d changes, expected at most %d for each", roundTrips, changes, mostPerChange)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// prompter asks on the terminal, one question at a time, without echo.
+func prompter(suspend func(func())) func(ctx context.Context, prompt string) (string, error) {
+	var mu sync.Mutex
+	return func(ctx context.Context, prompt string) (answer string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		if err != nil {
+			return "", errors.New("there is no terminal to ask on")
+		}
+		defer tty.Close()
+		suspend(func() {
+			fmt.Fprint(tty, prompt)
+			answer, err = readSecret(ctx, tty)
+			fmt.Fprintln(tty)
+		})
+		return answer, err
+	}
+}
+
+// readSecret reads a line without echo. Where the context ends first, the terminal is as it was before.
+func readSecret(ctx context.Context, tty *os.File) (string, error) {
+	fd := int(tty.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() { // nothing but a line ends it; the program does
+		b, err := term.ReadPassword(fd)
+		read <- line{b, err}
+	}()
+	select {
+	case l := <-read:
+		return string(l.text), l.err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(fd, state))
+	}
+}

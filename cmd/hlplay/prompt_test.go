@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a new pseudo-terminal: what types on it, and what a program reads from.
+func terminal(t *testing.T) (keyboard, tty *os.File) {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keyboard.Close() })
+	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tty.Close() })
+	return keyboard, tty
+}
+
+func echoes(t *testing.T, tty *os.File) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+func TestSecretIsReadWithoutEcho(t *testing.T) {
+	keyboard, tty := terminal(t)
+	type answer struct {
+		text string
+		err  error
+	}
+	read := make(chan answer)
+	go func() {
+		text, err := readSecret(t.Context(), tty)
+		read <- answer{text, err}
+	}()
+	for echoes(t, tty) { // bounded by the test's own deadline
+	}
+	fmt.Fprintln(keyboard, "hunter2")
+	if a := <-read; a.text != "hunter2" || a.err != nil {
+		t.Errorf("read %q (%v), want what was typed", a.text, a.err)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal does not echo any more")
+	}
+}
+
+// An interruption at a prompt ends it at once and leaves a terminal on which one sees what one types.
+func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
+	_, tty := terminal(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := readSecret(ctx, tty)
+		ended <- err
+	}()
+	for echoes(t, tty) { // bounded by the test's own deadline
+	}
+	interrupt()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the prompt ended with %v, want the interruption", err)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal does not echo any more")
+	}
+}

@@ -1,0 +1,126 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Who sleep at the same time wake when they would on hosts of their own, and not one after another.
+func TestSleepersShareTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		c := NewVirtualClock(start)
+		var all sync.WaitGroup
+		woke := make([][]time.Duration, 3)
+		for i := range woke {
+			all.Go(func() {
+				for range 3 {
+					if err := c.Sleep(t.Context(), time.Duration(i+1)*10*time.Second); err != nil {
+						t.Error(err)
+					}
+					woke[i] = append(woke[i], c.Now().Sub(start))
+				}
+			})
+		}
+		all.Wait()
+		for i, times := range woke {
+			for j, at := range times {
+				if want := time.Duration(i+1) * time.Duration(j+1) * 10 * time.Second; at != want {
+					t.Errorf("sleeper %d woke the %d. time after %s, want %s", i, j+1, at, want)
+				}
+			}
+		}
+	})
+}
+
+func TestSleepEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		c := NewVirtualClock(start)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Sleep(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+		if now := c.Now(); !now.Equal(start) {
+			t.Errorf("the clock moved to %s", now)
+		}
+		// Nobody waits for one who has left.
+		ctx, cancel = context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() { left <- c.Sleep(ctx, time.Second) }()
+		synctest.Wait()
+		cancel()
+		<-left
+		if err := c.Sleep(t.Context(), time.Minute); err != nil || !c.Now().Equal(start.Add(time.Minute)) {
+			t.Errorf("error %v at %s, want none, a minute later", err, c.Now())
+		}
+	})
+}
+
+// A command is held to the time that it takes itself: another node may move the clock meanwhile.
+func TestTimeoutCountsTheCommandsOwnTime(t *testing.T) {
+	m := bare(t)
+	in, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, result := io.Pipe()
+	var errs bytes.Buffer
+	environ := []string{"PATH=" + defaultPath}
+	c := &Call{Machine: m, Argv: []string{"timeout", "5", "sh", "-c", "echo ready; cat; sleep 4; echo slept"}, Dir: "/", User: "root", Env: lookup(environ), environ: environ,
+		Stdin: in, Stdout: result, Stderr: &errs, ctx: t.Context()}
+	ended := make(chan int, 1)
+	go func() {
+		ended <- m.exec(t.Context(), c)
+		result.Close()
+	}()
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	m.clock.(*VirtualClock).Advance(time.Hour)
+	if _, err := io.WriteString(feed, "input\n"); err != nil {
+		t.Fatal(err)
+	}
+	feed.Close()
+	if text, _ := io.ReadAll(out); string(text) != "input\nslept\n" {
+		t.Errorf("it printed %q %q", text, errs.String())
+	}
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+func TestTimeoutsWithin(t *testing.T) {
+	line := "timeout 100 sh -c 'timeout 5 sleep 50; echo $?; timeout 200 sleep 90; echo $?; sleep 6; echo late'; echo $?"
+	if out, errs, code := run(t, bare(t), "root", line); out != "124\n0\n124\n" || errs != "" || code != 0 {
+		t.Errorf("got %q %q %d", out, errs, code)
+	}
+}
+
+// Input that does not come is waited for by the clock on the wall: it would come from outside of the lab.
+func TestTimeoutWithoutInput(t *testing.T) {
+	for _, command := range []string{"cat", "sh -c 'read line'", "sh -c 'sleep 0; cat'"} {
+		m := bare(t)
+		in, feed, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"PATH=" + defaultPath}
+		c := &Call{Machine: m, Argv: []string{"sh", "-c", "timeout 0.01 " + command}, Dir: "/", User: "root", Env: lookup(environ), environ: environ,
+			Stdin: in, Stdout: io.Discard, Stderr: io.Discard, ctx: t.Context()}
+		if code := m.exec(t.Context(), c); code != 124 {
+			t.Errorf("%s: exit code %d, want 124", command, code)
+		}
+		feed.Close()
+		in.Close()
+	}
+}

@@ -1,0 +1,88 @@
+//go:build linux
+
+package nspawn
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// loopTries bounds how often another free loop device is asked for: between the question and the
+// use somebody else may have taken it.
+const loopTries = 20
+
+// addDisk gives the node, which is not booted yet, a block device of that size, in bytes. It lies in memory,
+// takes room as it is written, and survives a reboot of the node.
+func (node *Node) addDisk(size int64) error {
+	loop, err := attachLoop(node.Name, size)
+	if err != nil {
+		return fmt.Errorf("disk of node %s: %w", node.Name, err)
+	}
+	node.disks = append(node.disks, loop)
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(loop.Fd()), &stat); err != nil {
+		return fmt.Errorf("disk of node %s: %w", node.Name, err)
+	}
+	// A device file of the node's own: what it does to owner and mode is not seen on the host.
+	device := node.device(loop)
+	return node.nodes.inside.do(func() error {
+		if err := unix.Mknod(device, unix.S_IFBLK|0o660, int(stat.Rdev)); err != nil {
+			return fmt.Errorf("device file %s: %w", device, err)
+		}
+		return nil
+	})
+}
+
+// device is the path, in the nodes' mount namespace, of the node's own device file of a disk.
+func (node *Node) device(loop *os.File) string { return node.root + "." + filepath.Base(loop.Name()) }
+
+// Disks are the paths of the node's block devices, as the node has them: /dev/loop3. /sys is the host's, so
+// lsblk(8) shows the host's devices too.
+func (node *Node) Disks() []string {
+	var paths []string
+	for _, loop := range node.disks {
+		paths = append(paths, loop.Name())
+	}
+	return paths
+}
+
+// attachLoop makes a loop device of memory. The kernel frees it when the last process that has it
+// open is gone, this one and those of the node (LO_FLAGS_AUTOCLEAR, loop(4)).
+func attachLoop(name string, size int64) (*os.File, error) {
+	fd, err := unix.MemfdCreate("disk of "+name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memory: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, size); err != nil {
+		return nil, fmt.Errorf("memory of %d bytes: %w", size, err)
+	}
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w (on Debian: modprobe loop)", err)
+	}
+	defer control.Close()
+	for range loopTries {
+		number, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, fmt.Errorf("a free loop device: %w", err)
+		}
+		loop, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", number), os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		config := unix.LoopConfig{Fd: uint32(fd), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+		if err = unix.IoctlLoopConfigure(int(loop.Fd()), &config); err == nil {
+			return loop, nil
+		}
+		loop.Close()
+		if !errors.Is(err, unix.EBUSY) {
+			return nil, fmt.Errorf("%s: %w", loop.Name(), err)
+		}
+	}
+	return nil, fmt.Errorf("each of %d free loop devices was taken by somebody else", loopTries)
+}

@@ -1,0 +1,97 @@
+package observe
+
+import (
+	"fmt"
+
+	"hlplay/engine/remote"
+)
+
+// Ride is observations that travel with a step, to be read when it is done: those that verify it, and
+// those that are needed next.
+type Ride struct {
+	host      *Host
+	requests  []*request
+	queries   []remote.Query
+	forgotten int // of the host, when the ride began
+}
+
+// Ride prepares to read observations with the next step. Those whose queries do not pass are left out:
+// they are fetched when somebody asks for them.
+func (h *Host) Ride(reads []Read, pass func(remote.Query) bool) (ride *Ride) {
+	ride = &Ride{host: h}
+	defer func() { // a defect in one module must not keep others from acting
+		if recover() != nil {
+			ride.requests, ride.queries = nil, nil
+		}
+	}()
+	h.mu.Lock()
+	ride.forgotten = h.forgotten
+	var batch []*entry
+	seen := map[Key]bool{}
+	for _, r := range reads {
+		key := Key{r.kind.name(), r.name}
+		remembered := r.kind.lasting() && h.memory[key] != nil
+		if _, _, predicted := h.predictionLocked(r.kind, r.name); !seen[key] && !remembered && !predicted {
+			batch = append(batch, &entry{key: key, kind: r.kind, sent: true})
+		}
+		seen[key] = true
+	}
+	h.mu.Unlock()
+	for _, r := range requestsFor(batch) {
+		all := true
+		for _, q := range r.queries {
+			all = all && pass(q)
+		}
+		if all {
+			ride.requests = append(ride.requests, r)
+			ride.queries = append(ride.queries, r.queries...)
+		}
+	}
+	return ride
+}
+
+// Queries are what is to be asked after the step.
+func (r *Ride) Queries() []remote.Query { return r.queries }
+
+// Arrive forgets what the step can have changed, and remembers what the answers tell. Without answers
+// nothing is remembered, and nothing either if something else has changed the host meanwhile.
+func (r *Ride) Arrive(answers []remote.Answer) {
+	results := r.results(answers)
+	h := r.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := h.forgotten == r.forgotten
+	h.forgetLocked(false)
+	if !fresh {
+		return
+	}
+	for e, o := range results {
+		if _, pending := h.memory[e.key]; pending { // somebody waits for it, and it has not left yet
+			continue
+		}
+		h.settleLocked(e, o, true)
+		h.memory[e.key] = e
+	}
+}
+
+func (r *Ride) results(answers []remote.Answer) (results map[*entry]result) {
+	if len(answers) != len(r.queries) {
+		return nil
+	}
+	defer func() {
+		if recover() != nil { // who asks for it again is told
+			results = nil
+		}
+	}()
+	results = map[*entry]result{}
+	for _, q := range r.requests {
+		q.tell(answers[:len(q.queries)], results)
+		answers = answers[len(q.queries):]
+		for name, e := range q.entries {
+			if _, told := results[e]; !told {
+				results[e] = result{err: fmt.Errorf("observation %s on %s: the answer does not mention it", Key{q.kind.name(), name}, r.host.hostName)}
+			}
+		}
+	}
+	return results
+}

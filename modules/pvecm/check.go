@@ -1,0 +1,115 @@
+package pvecm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// Check asks for the refusals alone: what creating or joining would refuse is found before anything is
+// touched, on hosts without Proxmox VE too.
+type Check struct {
+	Hosts []string `hcl:"hosts" doc:"Names of the hosts of this run, play.selected: a founder that has no cluster yet must be among them."`
+}
+
+// check refuses and plans nothing.
+func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host) error {
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	cluster := pve.Cluster{}
+	if node.Installed {
+		if cluster, err = pve.Clusters.Observe(ctx, h, ""); err != nil {
+			return err
+		}
+	}
+	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
+	switch {
+	case cluster.Name == m.Cluster:
+		return nil
+	case cluster.Name != "":
+		return s.otherCluster()
+	}
+	if err := s.oneRelease(ctx); err != nil {
+		return err
+	}
+	if err := s.checkAddresses(ctx); err != nil {
+		return err
+	}
+	if founder == h {
+		return s.noOtherCluster(ctx)
+	}
+	if node.Installed {
+		if err := s.discards(ctx); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(m.Check.Hosts, m.Founder) {
+		return nil
+	}
+	return s.founderIsThere(ctx)
+}
+
+// oneRelease refuses a host of another Debian release than the founder's: each goes with a major version of
+// Proxmox VE, and a cluster has one. A founder that cannot be asked is another task's failure.
+func (s *situation) oneRelease(ctx context.Context) error {
+	founder, err := pve.Nodes.Observe(ctx, s.founder, "")
+	if err != nil || founder.Codename == s.node.Codename {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%s is Debian %s and founder %s is Debian %s: all nodes of a cluster have the same major version of Proxmox VE, which goes with one release of Debian",
+		s.host.Name(), s.node.Codename, s.founder.Name(), founder.Codename)
+}
+
+// founderIsThere demands a cluster on a founder that this run does nothing to.
+func (s *situation) founderIsThere(ctx context.Context) error {
+	there := pve.Cluster{}
+	node, err := pve.Nodes.Observe(ctx, s.founder, "")
+	if err == nil && node.Installed {
+		there, err = pve.Clusters.Observe(ctx, s.founder, "")
+	}
+	switch name := s.founder.Name(); {
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
+		return fmt.Errorf("%s is to join cluster %s through founder %s, which is not among the hosts of this run and cannot be asked: %w", s.host.Name(), s.m.Cluster, name, err)
+	case there.Name == "":
+		return fmt.Errorf("%s is to join cluster %s through founder %s, which has no cluster yet and is not among the hosts of this run: let --limit include %s, or run without it", s.host.Name(), s.m.Cluster, name, name)
+	case there.Name != s.m.Cluster:
+		return fmt.Errorf("founder %s is in cluster %q, not %q", name, there.Name, s.m.Cluster)
+	}
+	return nil
+}
+
+// otherCluster is the refusal of a node that is in another cluster.
+func (s *situation) otherCluster() error {
+	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
+		s.host.Name(), s.cluster.Name, s.m.Cluster)
+}
+
+// discards refuses what a join would discard on the joining node.
+func (s *situation) discards(ctx context.Context) error {
+	if s.cluster.AuthKey {
+		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is in no cluster, move the file away, and run again", s.host.Name())
+	}
+	pve.GuestLists.Want(s.host, "")
+	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	if len(guests) > 0 {
+		return fmt.Errorf("%s has guests (%s): a node that joins must be empty; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
+	}
+	ceph, err := pve.CephConfs.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	if ceph.Exists {
+		return fmt.Errorf("%s has a Ceph configuration of its own (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
+	}
+	return nil
+}
