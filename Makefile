@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup check fuzz bench bench-peers docs clean
+.PHONY: help build demo test setup e2e check fuzz bench bench-peers docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,8 @@ setup:
 	@.ci/setup
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
-	$(GO) test -tags e2e -count=1 -p 1 -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+	@.ci/e2e
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
@@ -41,6 +42,7 @@ bench: ## run the benchmarks: times, allocations, round trips
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on real nodes, and write docs/performance.md (about two hours)
+	@.ci/e2e
 	@.ci/peers
 	$(GO) test -tags peers -count=1 -timeout 4h -v ./cmd/hlplay/peers -hlplay $(CURDIR)/bin/hlplay -page $(CURDIR)/docs/performance.md
 

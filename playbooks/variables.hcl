@@ -20,6 +20,15 @@ variable "repository" {
   }
 }
 
+variable "release_key" {
+  description = "The key that signs Proxmox's packages, by its address and its SHA-256 sum. Null is Proxmox's own; a mirror that signs with a key of its own has another."
+  type = object({
+    url    = string
+    sha256 = string
+  })
+  default = null
+}
+
 variable "ceph_release" {
   description = "Ceph's release, the same on all nodes. A release once installed is not changed by this playbook."
   type        = string

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -161,6 +162,21 @@ func TestExplain(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q is explained as %v, expected %q in it", c.stderr, err, c.want)
 		}
+	}
+	// As Debian 12's apt-get 2.6.1 -q -o DPkg::Lock::Timeout=3 prints it while unattended-upgrades is at work.
+	waiting := strings.Repeat("Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 93 (unattended-upgr)...\n", 3)
+	refusal := []byte("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n")
+	for _, c := range []struct{ stdout, want string }{
+		{waiting, "process 93 (unattended-upgr) holds /var/lib/dpkg/lock-frontend and did not let go within 3s"},
+		{"", "another process held /var/lib/dpkg/lock-frontend for 3s"},
+	} {
+		if err := explain(3*time.Second, nil, []byte(c.stdout), refusal); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("a wait that says %q is explained as %v, expected %q in it", c.stdout, err, c.want)
+		}
+	}
+	// It got the lock in the end, and something else is wrong.
+	if err := explain(300, nil, []byte(waiting), []byte("E: Unable to locate package x\n")); err == nil || !strings.Contains(err.Error(), "apt refuses: E: Unable to locate package x") {
+		t.Errorf("a failure after a wait is explained as %v", err)
 	}
 	if err := explain(300, nil, []byte("out"), []byte("something else")); err != nil {
 		t.Errorf("words that are not apt's are explained as %v", err)

@@ -5,14 +5,21 @@ play "repositories" {
     trixie  = facts.distribution.codename == "trixie"
     host    = var.repository == "enterprise" ? "https://enterprise.proxmox.com" : "http://download.proxmox.com"
     keyring = facts.distribution.codename == "trixie" ? "/usr/share/keyrings/proxmox-archive-keyring.gpg" : "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"
+    key = coalesce(var.release_key, facts.distribution.codename == "trixie" ? {
+      url    = "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg"
+      sha256 = "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45"
+      } : {
+      url    = "https://enterprise.proxmox.com/debian/proxmox-release-bookworm.gpg"
+      sha256 = "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
+    })
   }
 
   task "G1.4 release key" {
     apt {
       key {
         path   = vars.keyring
-        url    = vars.trixie ? "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg" : "https://enterprise.proxmox.com/debian/proxmox-release-bookworm.gpg"
-        sha256 = vars.trixie ? "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45" : "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
+        url    = vars.key.url
+        sha256 = vars.key.sha256
         # Once the package owns the file, it may legally change.
         unless_package = "proxmox-archive-keyring"
       }

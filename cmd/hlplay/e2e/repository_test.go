@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ type debianPackage struct {
 	name, version string
 	fields        string            // further fields of control
 	files         map[string]string // by path; those of DEBIAN/ are maintainer scripts and the like
+	links         map[string]string // targets of symbolic links by path
 }
 
 // testPackages are the packages in the repository.
@@ -37,6 +40,7 @@ var testPackages = []debianPackage{
 		"DEBIAN/config":    "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_input high e2e-question/colour || true\ndb_go || true\n",
 		"DEBIAN/postinst":  "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_get e2e-question/colour\necho \"$RET\" >/etc/e2e-colour\n",
 	}},
+	slowUpgrade,
 }
 
 // installed are packages that are on a node before hlplay sees it.
@@ -58,7 +62,7 @@ func (p debianPackage) build(t *testing.T, dir string) (path string) {
 	}
 	for name, content := range files {
 		mode := os.FileMode(0o644)
-		if strings.HasPrefix(content, "#!") {
+		if strings.HasPrefix(content, "#!") || strings.HasPrefix(content, "\x7fELF") {
 			mode = 0o755
 		}
 		path := filepath.Join(tree, name)
@@ -66,6 +70,15 @@ func (p debianPackage) build(t *testing.T, dir string) (path string) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range p.links {
+		path := filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,57 +103,108 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	return stdout.String()
 }
 
+// archive is a directory of signed Debian repositories for the nodes.
+type archive struct {
+	dir     string
+	keyring string   // the file with the key that signs them
+	home    string   // gpg's directory
+	gpg     []string // arguments of gpg that lead to that key
+}
+
+func newArchive(t *testing.T, n *nspawn.Nodes) *archive {
+	t.Helper()
+	a := &archive{dir: filepath.Join(n.Dir, "repository"), keyring: filepath.Join(n.Dir, "e2e.gpg"), home: filepath.Join(n.Dir, "gpg")}
+	for _, dir := range []string{a.dir, a.home} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.gpg = []string{"--homedir", a.home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}
+	command(t, a.dir, "gpg", append(a.gpg, "--quick-generate-key", "tests@example.org", "rsa2048", "sign", "never")...)
+	command(t, a.dir, "gpg", append(a.gpg, "--output", a.keyring, "--export")...)
+	a.forgetAgent(t)
+	return a
+}
+
+// forgetAgent ends the process that gpg leaves behind.
+func (a *archive) forgetAgent(t *testing.T) {
+	t.Helper()
+	command(t, a.dir, "gpgconf", "--homedir", a.home, "--kill", "gpg-agent")
+}
+
+// publish makes a repository below a path: for Debian 12, with the packages (files in the archive's directory) of each
+// component.
+func (a *archive) publish(t *testing.T, under string, components map[string][]string) {
+	t.Helper()
+	dist := filepath.Join(a.dir, under, "dists/bookworm")
+	names := slices.Sorted(maps.Keys(components))
+	release := fmt.Sprintf("Origin: hlplay tests\nSuite: bookworm\nCodename: bookworm\nArchitectures: amd64\nComponents: %s\nDate: %s\nSHA256:\n", strings.Join(names, " "), time.Now().UTC().Format(time.RFC1123))
+	for _, component := range names {
+		var packages strings.Builder
+		for _, file := range components[component] {
+			content, err := os.ReadFile(filepath.Join(a.dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, err := filepath.Rel(under, file) // apt asks for it below the repository's address
+			if under == "" {
+				name, err = file, nil
+			}
+			if err != nil || strings.HasPrefix(name, "..") {
+				t.Fatalf("%s is not below %s (%v)", file, under, err)
+			}
+			fmt.Fprintf(&packages, "%s\nFilename: %s\nSize: %d\nSHA256: %x\n\n", strings.TrimRight(command(t, a.dir, "dpkg-deb", "--field", file), "\n"), name, len(content), sha256.Sum256(content))
+		}
+		index := component + "/binary-amd64/Packages"
+		path := filepath.Join(dist, index)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(packages.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		release += fmt.Sprintf(" %x %d %s\n", sha256.Sum256([]byte(packages.String())), packages.Len(), index)
+	}
+	if err := os.WriteFile(filepath.Join(dist, "Release"), []byte(release), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command(t, dist, "gpg", append(a.gpg, "--output", "InRelease", "--clearsign", "Release")...)
+	a.forgetAgent(t)
+}
+
+// build makes packages below a path of the archive and returns their files.
+func (a *archive) build(t *testing.T, under string, packages []debianPackage) (files []string) {
+	t.Helper()
+	dir := filepath.Join(a.dir, under)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages {
+		files = append(files, filepath.Join(under, filepath.Base(p.build(t, dir))))
+	}
+	return files
+}
+
+// serve serves the archive on the nodes' network; port 0 means any. It returns its address.
+func (a *archive) serve(t *testing.T, n *nspawn.Nodes, port int) string {
+	t.Helper()
+	listener, err := n.Listen(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.FileServer(http.Dir(a.dir))}
+	go server.Serve(listener) // ends with Close
+	t.Cleanup(func() { server.Close() })
+	return "http://" + listener.Addr().String()
+}
+
 // serveRepository serves a signed repository of testPackages on the nodes' network. It returns its
 // address and the file with the key that signs it.
 func serveRepository(t *testing.T, n *nspawn.Nodes) (address, keyring string) {
 	t.Helper()
-	dir := filepath.Join(n.Dir, "repository")
-	index := "dists/bookworm/main/binary-all/Packages"
-	if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(index)), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	var packages strings.Builder
-	for _, p := range testPackages {
-		path := p.build(t, dir)
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&packages, "%sFilename: %s\nSize: %d\nSHA256: %x\n\n", command(t, dir, "dpkg-deb", "--field", path), filepath.Base(path), len(content), sha256.Sum256(content))
-	}
-	release := fmt.Sprintf("Origin: hlplay tests\nSuite: bookworm\nCodename: bookworm\nArchitectures: all amd64\nComponents: main\nDate: %s\nSHA256:\n", time.Now().UTC().Format(time.RFC1123))
-	for name, content := range map[string]string{index: packages.String(), "dists/bookworm/main/binary-amd64/Packages": ""} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		release += fmt.Sprintf(" %x %d %s\n", sha256.Sum256([]byte(content)), len(content), strings.TrimPrefix(name, "dists/bookworm/"))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "dists/bookworm/Release"), []byte(release), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	home := filepath.Join(n.Dir, "gpg")
-	if err := os.Mkdir(home, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	keyring = filepath.Join(n.Dir, "e2e.gpg")
-	gpg := []string{"--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}
-	command(t, dir, "gpg", append(gpg, "--quick-generate-key", "tests@example.org", "rsa2048", "sign", "never")...)
-	command(t, dir, "gpg", append(gpg, "--output", keyring, "--export")...)
-	command(t, dir, "gpg", append(gpg, "--output", "dists/bookworm/InRelease", "--clearsign", "dists/bookworm/Release")...)
-	command(t, dir, "gpgconf", "--homedir", home, "--kill", "gpg-agent")
-
-	listener, err := n.Listen(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.FileServer(http.Dir(dir))}
-	go server.Serve(listener) // ends with Close
-	t.Cleanup(func() { server.Close() })
-	return "http://" + listener.Addr().String(), keyring
+	a := newArchive(t, n)
+	a.publish(t, "", map[string][]string{"main": a.build(t, "", testPackages)})
+	return a.serve(t, n, 0), a.keyring
 }
 
 // install puts packages on a node by dpkg.

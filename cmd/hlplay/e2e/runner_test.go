@@ -30,7 +30,7 @@ var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be te
 
 // runLimit bounds one run of the program unless the runner says otherwise: a node that hangs must not hang the
 // test.
-const runLimit = 2 * time.Minute
+const runLimit = 10 * time.Minute
 
 // Exit codes of hlplay.
 const (

@@ -84,6 +84,9 @@ func (node *Node) start(groups []string, log *os.File) error {
 	for _, disk := range node.disks {
 		args = append(args, "--bind="+node.device(disk)+":"+disk.Name())
 	}
+	for _, device := range node.nodes.devices {
+		args = append(args, "--bind="+device)
+	}
 	cmd := exec.Command("sh", args...)
 	// With the first version of cgroups systemd is not told in a container that a session's last
 	// process is gone, and a reboot waits 90 seconds for it.
@@ -209,7 +212,7 @@ func (node *Node) WaitBoot(ctx context.Context, before string) error {
 		case <-node.ended:
 			return fmt.Errorf("node %s ended instead of booting; the end of its console:\n%s", node.Name, node.consoleEnd())
 		case <-ctx.Done():
-			return fmt.Errorf("node %s has not booted again: %w", node.Name, ctx.Err())
+			return fmt.Errorf("node %s has not booted again: %w; the end of its console:\n%s", node.Name, ctx.Err(), node.consoleEnd())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

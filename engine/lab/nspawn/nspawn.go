@@ -44,6 +44,8 @@ type Options struct {
 	// Shared is the absolute path of a directory that is one and the same on all nodes, empty at the start.
 	// Empty means that they share none.
 	Shared string
+	// Devices are nodes of the host's devices that the nodes have too: "/dev/fuse".
+	Devices []string
 	// Log is told what takes time: building an image, booting. Nil means silence.
 	Log func(format string, args ...any)
 }
@@ -59,7 +61,7 @@ const (
 )
 
 // bootLimit bounds how long nodes may take until their sshd answers, on a slow machine too.
-const bootLimit = 2 * time.Minute
+const bootLimit = 5 * time.Minute
 
 // Nodes are booted nodes.
 type Nodes struct {
@@ -68,11 +70,13 @@ type Nodes struct {
 	// List is the nodes in the order of Options.Names.
 	List []*Node
 
-	inside *inside
-	reaper *reaper
-	key    string // path of the private key that logs in
-	secret string // password of the account Deploy
-	closed sync.Once
+	base    string   // directory of the base image
+	devices []string // nodes of the host's devices
+	inside  *inside
+	reaper  *reaper
+	key     string // path of the private key that logs in
+	secret  string // password of the account Deploy
+	closed  sync.Once
 }
 
 // Start boots nodes and returns when every one's sshd answers. The first time it builds the base
@@ -81,6 +85,11 @@ type Nodes struct {
 func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := Check(); err != nil {
 		return nil, err
+	}
+	for _, device := range o.Devices {
+		if _, err := os.Stat(device); err != nil {
+			return nil, fmt.Errorf("the nodes need the device %s: is its kernel module there? (modprobe %s): %w", device, filepath.Base(device), err)
+		}
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -96,7 +105,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	n := &Nodes{}
+	n := &Nodes{base: base, devices: o.Devices}
 	if n.reaper, err = newReaper(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,94 @@
+//go:build linux
+
+package nspawn
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fetch returns a directory with the files (*.deb) of Debian packages and of all that they depend on and the
+// nodes do not have, for a repository on the nodes' network. It downloads them with the host's own apt sources
+// and keeps them beside the base image, for the next time.
+func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err error) {
+	packages = slices.Sorted(slices.Values(packages))
+	sum := sha256.Sum256([]byte(strings.Join(packages, ",")))
+	dir = n.base + "-packages-" + hex.EncodeToString(sum[:6])
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("lock of the downloaded packages: %w", err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock of the downloaded packages: %w", err)
+	}
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	partial := dir + ".partial"
+	if err := os.RemoveAll(partial); err != nil { // of a download that was killed
+		return "", fmt.Errorf("remains of an earlier download: %w", err)
+	}
+	if err := n.download(ctx, partial, packages); err != nil {
+		return "", errors.Join(fmt.Errorf("download %s: %w", strings.Join(packages, ", "), err), os.RemoveAll(partial))
+	}
+	return dir, os.Rename(partial, dir)
+}
+
+// download has the host's apt resolve and download packages for the base image: with the image's dpkg status and the
+// sources of its release, in a directory of its own.
+func (n *Nodes) download(ctx context.Context, dir string, packages []string) error {
+	sources, err := hostSources(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildLimit)
+	defer cancel()
+	state := filepath.Join(dir, "state")
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "etc"} {
+		if err := os.MkdirAll(filepath.Join(state, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(state, "etc/sources.list"), []byte(sources), 0o644); err != nil {
+		return err
+	}
+	options := []string{
+		"-o", "Dir::State=" + state, "-o", "Dir::State::status=" + filepath.Join(n.base, "var/lib/dpkg/status"),
+		"-o", "Dir::State::lists=" + filepath.Join(state, "lists"), "-o", "Dir::Cache=" + filepath.Join(state, "cache"),
+		"-o", "Dir::Etc::SourceList=" + filepath.Join(state, "etc/sources.list"), "-o", "Dir::Etc::SourceParts=/dev/null",
+		"-o", "Dir::Etc::Preferences=/dev/null", "-o", "Dir::Etc::PreferencesParts=/dev/null",
+		"-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=true", "-qq", "-y",
+	}
+	install := append([]string{"install", "--download-only", "--no-install-recommends"}, packages...)
+	for _, command := range [][]string{{"update"}, install} {
+		cmd := exec.CommandContext(ctx, "apt-get", append(slices.Clone(options), command...)...)
+		var output bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &output, &output
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", command[0], err, lastLines(output.String(), 25))
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(state, "cache/archives/*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Rename(file, filepath.Join(dir, filepath.Base(file))); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(state)
+}

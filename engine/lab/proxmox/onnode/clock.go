@@ -1,0 +1,65 @@
+//go:build linux
+
+package onnode
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
+
+// ClockFile is where the machines of a lab find its clock.
+const ClockFile = Dir + "/clock.json"
+
+// clock is the lab's time: that of the machines, but it runs faster, so that what takes Ceph a minute does not take
+// a test as long.
+type clock struct {
+	// Epoch is when it showed the machines' own time, Speed how many of its seconds one of theirs has.
+	Epoch time.Time
+	Speed float64
+}
+
+// Clock is the content of a ClockFile: the clusters' clock starts now, and runs speed times as fast as the wall's.
+func Clock(speed float64) string {
+	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // a time of this century and a number
+	return string(text)
+}
+
+func readClock(name string) (*clock, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("the lab's clock: %w", err)
+	}
+	var c clock
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, fmt.Errorf("the lab's clock %s: %w", name, err)
+	}
+	if c.Speed <= 0 {
+		return nil, fmt.Errorf("the lab's clock %s stands still: speed %v", name, c.Speed)
+	}
+	return &c, nil
+}
+
+// Now implements machine.Clock.
+func (c *clock) Now() time.Time {
+	return c.Epoch.Add(time.Duration(float64(time.Since(c.Epoch)) * c.Speed)).UTC()
+}
+
+// After implements machine.Clock.
+func (c *clock) After(d time.Duration, fn func()) {
+	time.AfterFunc(time.Duration(float64(d)/c.Speed), fn)
+}
+
+// Sleep implements machine.Clock.
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(time.Duration(float64(d) / c.Speed))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

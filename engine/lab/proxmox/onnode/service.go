@@ -1,0 +1,74 @@
+//go:build linux
+
+package onnode
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// terminated is told once that systemd wants the process to end.
+func terminated() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
+	return c
+}
+
+// Notify tells systemd that the service is ready (sd_notify(3)). Outside of a service it does nothing.
+func Notify() error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("tell systemd: %w", err)
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte("READY=1"))
+	return err
+}
+
+// webInterface is where pveproxy answers.
+const webInterface = ":8006"
+
+// Service is the process of a unit: the lab is told when it starts and when it stops. pve-cluster has
+// /etc/pve mounted meanwhile, pveproxy listens.
+func Service(unit string, ready func() error) error {
+	end := terminated()
+	world, self, err := lab()
+	if err != nil {
+		return err
+	}
+	if unit == "pveproxy.service" {
+		listener, err := net.Listen("tcp", webInterface)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				conn.Close()
+			}
+		}()
+	}
+	if err := world.UnitStarted(self, unit); err != nil {
+		return err
+	}
+	defer world.UnitStopped(self, unit)
+	if unit == "pve-cluster.service" && self.mount == nil {
+		return fmt.Errorf("/etc/pve is not mounted")
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	<-end
+	return nil
+}
