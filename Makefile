@@ -32,10 +32,10 @@ check: ## gofmt, vet, staticcheck, go.mod tidy
 	$(GO) mod tidy -diff
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
-	@for target in $$(grep -rho --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' . | awk '{print $$2}' | sort -u); do \
-	  pkg=$$(dirname $$(grep -rl --include='*_test.go' "func $$target(" . | head -1)); \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
+	  target=$${target#func } pkg=$$(dirname "$$file"); \
 	  echo "== $$target in $$pkg"; \
-	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg" </dev/null || exit 1; \
 	done
 
 bench: ## run the benchmarks: times, allocations, round trips

@@ -243,3 +243,20 @@ func FuzzSources(f *testing.F) {
 		}
 	})
 }
+
+// Proxmox's web interface puts the no-subscription repository of version 8 into sources.list, without a key.
+func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.T) {
+	r := Repository{Name: "pve-install-repo", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"bookworm"},
+		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}
+	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}
+	none := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", observe.File{}), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
+	plan, err := (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), none))
+	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {
+		t.Errorf("plan %v, notes %q (%v), want nothing to do and a note", plan.Steps, plan.Notes, err)
+	}
+	both := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", text("deb [signed-by=/k] http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n")), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
+	_, err = (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), both))
+	if err == nil || !strings.Contains(err.Error(), "apt refuses to work with both") {
+		t.Errorf("error %v, want the conflict of two files", err)
+	}
+}

@@ -19,6 +19,7 @@ func environment() map[string]string {
 	return map[string]string{
 		"DEBIAN_FRONTEND":          "noninteractive",
 		"APT_LISTCHANGES_FRONTEND": "none",
+		"NEEDRESTART_MODE":         "l", // it lists what it would restart: no service goes down unasked
 		"LC_ALL":                   "C",
 	}
 }
