@@ -22,7 +22,7 @@ setup:
 	@.ci/setup
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
-	@.ci/e2e
+	@.ci/nodes
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
@@ -32,10 +32,10 @@ check: ## gofmt, vet, staticcheck, go.mod tidy
 	$(GO) mod tidy -diff
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
-	@for target in $$(grep -rho --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' . | awk '{print $$2}' | sort -u); do \
-	  pkg=$$(dirname $$(grep -rl --include='*_test.go' "func $$target(" . | head -1)); \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
+	  target=$${target#func } pkg=$$(dirname "$$file"); \
 	  echo "== $$target in $$pkg"; \
-	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg" </dev/null || exit 1; \
 	done
 
 bench: ## run the benchmarks: times, allocations, round trips

@@ -11,7 +11,7 @@ variable "cluster_name" {
 }
 
 variable "repository" {
-  description = "Where Proxmox packages come from. Enterprise needs a subscription on every host."
+  description = "Where Proxmox packages come from. Enterprise needs a subscription on every host, which is set once Proxmox VE is there (pvesubscription): install with no-subscription, then run again with enterprise."
   type        = string
   default     = "no-subscription"
   validation {

@@ -34,7 +34,7 @@ func factsCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1:]) },
 	}
-	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	f.addInventory(cmd)
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of simulated nodes, one for each host of the inventory")
 	f.connectFlags.add(cmd)
 	return cmd

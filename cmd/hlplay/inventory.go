@@ -12,7 +12,7 @@ func inventoryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inventory -i INVENTORY",
 		Short: "Print the hosts, groups and variables of an inventory",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			inv, err := f.loadInventory()
 			if err != nil {
@@ -29,7 +29,7 @@ func inventoryCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	f.addInventory(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }

@@ -22,7 +22,7 @@ a known_hosts file and an inventory:
 
   hlplay run playbooks/cluster.hcl -i DIR/inventory
   ssh -i DIR/key -o UserKnownHostsFile=DIR/known_hosts -p PORT root@127.0.0.1`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
 				return errors.New("--dir is missing: name a directory for the key, known_hosts and inventory")
@@ -34,7 +34,7 @@ a known_hosts file and an inventory:
 			return keepLab(cmd.Context(), inv, dir)
 		},
 	}
-	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	f.addInventory(cmd)
 	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` for the key, known_hosts and inventory; made if missing")
 	return cmd
 }

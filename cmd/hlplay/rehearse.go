@@ -42,15 +42,11 @@ the run then changed, and whether the second run found nothing left to do.`,
 }
 
 func (f *rehearseFlags) run(ctx context.Context, path string) error {
-	inv, err := f.loadInventory()
+	pb, inv, err := f.load(ctx, path, true)
 	if err != nil {
 		return err
 	}
-	pb, err := f.loadPlaybook(path, inv)
-	if err != nil {
-		return err
-	}
-	if err := f.checkTags(pb); err != nil {
+	if err := f.validate(pb); err != nil {
 		return err
 	}
 	stage, err := lab.Start(ctx, inv, lab.Options{})

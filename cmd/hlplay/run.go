@@ -3,17 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
-	"hlplay/engine/lang"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
@@ -24,34 +18,8 @@ type runFlags struct {
 	connectFlags
 	outputFlags
 	selectFlags
-	check, rehearse                bool
-	listTasks, listTags, listHosts bool
-}
-
-// selectFlags say which part of a playbook runs where.
-type selectFlags struct {
-	limit          string
-	tags, skipTags []string
-	startAt        string
-}
-
-func (f *selectFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.limit, "limit", "l", "", "only hosts that match `PATTERN`; the others are read where needed, never changed")
-	cmd.Flags().StringSliceVarP(&f.tags, "tags", "t", nil, "only tasks with one of these `TAGS`")
-	cmd.Flags().StringSliceVar(&f.skipTags, "skip-tags", nil, "no tasks with one of these `TAGS`")
-	cmd.Flags().StringVar(&f.startAt, "start-at-task", "", "begin at the task of that `NAME`")
-}
-
-func (f *selectFlags) options() run.Options {
-	return run.Options{Limit: f.limit, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
-}
-
-// checkTags refuses tags that the playbook does not have.
-func (f *selectFlags) checkTags(pb *lang.Playbook) error {
-	if err := pb.CheckTags("--tags", f.tags); err != nil {
-		return err
-	}
-	return pb.CheckTags("--skip-tags", f.skipTags)
+	check, rehearse bool
+	lists           listFlags
 }
 
 func runCommand() *cobra.Command {
@@ -75,26 +43,20 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.connectFlags.add(cmd)
 	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
-	cmd.Flags().BoolVar(&f.listTasks, "list-tasks", false, "list the tasks that would run, and stop")
-	cmd.Flags().BoolVar(&f.listTags, "list-tags", false, "list the tags of the playbook, and stop")
-	cmd.Flags().BoolVar(&f.listHosts, "list-hosts", false, "list the hosts of each play, and stop")
+	f.lists.add(cmd)
 	return cmd
 }
 
 func (f *runFlags) run(ctx context.Context, path string) error {
-	inv, err := f.loadInventory()
+	pb, inv, err := f.load(ctx, path, true)
 	if err != nil {
 		return err
 	}
-	pb, err := f.loadPlaybook(path, inv)
-	if err != nil {
+	if err := f.validate(pb); err != nil {
 		return err
 	}
-	if err := f.checkTags(pb); err != nil {
-		return err
-	}
-	if f.listTasks || f.listTags || f.listHosts {
-		return f.list(pb, inv)
+	if f.lists.asked() {
+		return f.lists.list(pb, inv, f.selectFlags)
 	}
 	out, err := f.reporter(os.Stdout)
 	if err != nil {
@@ -141,54 +103,4 @@ func verdict(ctx context.Context, recap report.Recap, err error) error {
 		return nil
 	}
 	return &exitError{code: code}
-}
-
-// list prints what --list-tasks, --list-tags and --list-hosts ask for.
-func (f *runFlags) list(pb *lang.Playbook, inv *inventory.Inventory) error {
-	limit := inv.Hosts
-	if f.limit != "" {
-		var err error
-		if limit, err = inv.Match(f.limit); err != nil {
-			return fmt.Errorf("--limit: %w", err)
-		}
-	}
-	tags := map[string]bool{}
-	for _, play := range pb.Plays {
-		hosts, err := inv.Match(play.Hosts)
-		if err != nil {
-			return err
-		}
-		var lines []string
-		for _, h := range hosts {
-			if f.listHosts && slices.Contains(limit, h) {
-				lines = append(lines, "  "+h.Name)
-			}
-		}
-		for _, t := range play.AllTasks() {
-			if !lang.Selected(t, f.tags, f.skipTags) {
-				continue
-			}
-			for _, tag := range t.Tags {
-				tags[tag] = true
-			}
-			if f.listTasks {
-				name := t.Name
-				if slices.Contains(play.Handlers, t) {
-					name = "handler: " + name
-				}
-				line := "  " + name
-				if len(t.Tags) > 0 {
-					line += "  [" + strings.Join(t.Tags, ", ") + "]"
-				}
-				lines = append(lines, line)
-			}
-		}
-		if len(lines) > 0 {
-			fmt.Printf("%s (%s)\n%s\n", play.Name, play.Hosts, strings.Join(lines, "\n"))
-		}
-	}
-	if f.listTags {
-		fmt.Println(strings.Join(slices.Sorted(maps.Keys(tags)), "\n"))
-	}
-	return nil
 }

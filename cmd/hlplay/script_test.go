@@ -129,6 +129,10 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 		m.HoldAptLock("unattended-upgr", 24*time.Hour)
 	case "refuse-logins":
 		m.RefuseLogins(true)
+	case "crash":
+		m.Crash()
+	case "power-on":
+		m.PowerOn()
 	case "drop":
 		m.DropConnection(1)
 	case "host-key":

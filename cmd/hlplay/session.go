@@ -28,8 +28,20 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	f.addInventory(cmd)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a variable: `name=value`, or @file with several (repeatable)")
+}
+
+func (f *inputFlags) addInventory(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+}
+
+// noArguments is for commands that take flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and there is %q", cmd.CommandPath(), args[0])
+	}
+	return nil
 }
 
 // onePlaybook is for commands that take a playbook and nothing else.
@@ -41,6 +53,33 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	return fmt.Errorf("one playbook is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
+}
+
+// load reads the inventory, if one is named or needed, and the playbook. Nothing is touched meanwhile, so
+// an interruption ends it at once, whatever is being read.
+func (f *inputFlags) load(ctx context.Context, path string, needInventory bool) (*lang.Playbook, *inventory.Inventory, error) {
+	type loaded struct {
+		pb  *lang.Playbook
+		inv *inventory.Inventory
+		err error
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		var l loaded
+		if needInventory || f.inventory != "" {
+			l.inv, l.err = f.loadInventory()
+		}
+		if l.err == nil {
+			l.pb, l.err = f.loadPlaybook(path, l.inv)
+		}
+		done <- l
+	}()
+	select {
+	case l := <-done:
+		return l.pb, l.inv, l.err
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 // loadInventory reads the inventory or explains what is wrong with it.
@@ -76,11 +115,14 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.
 	}
 	for _, e := range f.extra {
 		if file, ok := strings.CutPrefix(e, "@"); ok {
+			if file == "" {
+				return nil, errors.New("-e @: name a file of values behind the @")
+			}
 			o.ValueFiles = append(o.ValueFiles, file)
 			continue
 		}
 		name, value, ok := strings.Cut(e, "=")
-		if !ok {
+		if name = strings.TrimSpace(name); !ok || name == "" {
 			return nil, fmt.Errorf("-e %s: expected name=value, or @file", e)
 		}
 		if o.Values == nil {
@@ -95,6 +137,9 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.
 			files = pb.Files
 		}
 		return nil, diagnosed(files, diags)
+	}
+	if len(pb.Plays) == 0 {
+		return nil, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
 	}
 	return pb, nil
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"hlplay/engine/inventory"
 )
 
 func validateCommand() *cobra.Command {
@@ -14,15 +12,8 @@ func validateCommand() *cobra.Command {
 		Use:   "validate PLAYBOOK [-i INVENTORY]",
 		Short: "Check a playbook, and an inventory, without connecting to anything",
 		Args:  onePlaybook,
-		RunE: func(_ *cobra.Command, args []string) error {
-			var inv *inventory.Inventory
-			if f.inventory != "" {
-				var err error
-				if inv, err = f.loadInventory(); err != nil {
-					return err
-				}
-			}
-			pb, err := f.loadPlaybook(args[0], inv)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pb, _, err := f.load(cmd.Context(), args[0], false)
 			if err != nil {
 				return err
 			}
@@ -30,10 +21,17 @@ func validateCommand() *cobra.Command {
 			for _, play := range pb.Plays {
 				tasks += len(play.AllTasks())
 			}
-			fmt.Printf("%s is valid: %d plays, %d tasks, %d variables\n", pb.Path, len(pb.Plays), tasks, len(pb.Variables))
+			fmt.Printf("%s is valid: %s, %s, %s\n", pb.Path, count(len(pb.Plays), "play"), count(tasks, "task"), count(len(pb.Variables), "variable"))
 			return nil
 		},
 	}
 	f.add(cmd)
 	return cmd
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"hlplay/engine/hclfile"
 )
 
 // source is the text of one inventory file.
@@ -54,7 +55,7 @@ func read(path string) ([]source, *hcl.Diagnostic) {
 				Detail: fmt.Sprintf("%s ends in %s; hlplay reads inventories in HCL: host \"name\" { address = \"…\" }.", path, ext),
 			}
 		}
-		text, err := os.ReadFile(path)
+		text, err := hclfile.Read(path)
 		if err != nil {
 			return nil, unreadable(path, err)
 		}
@@ -78,7 +79,7 @@ func read(path string) ([]source, *hcl.Diagnostic) {
 		if info.IsDir() {
 			continue
 		}
-		text, err := os.ReadFile(file)
+		text, err := hclfile.Read(file)
 		if err != nil {
 			return nil, unreadable(file, err)
 		}
@@ -112,15 +113,12 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 func parse(path string, sources []source) (*Inventory, hcl.Diagnostics) {
 	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}}
 	d := &declarations{}
-	parser := hclparse.NewParser()
 	for _, source := range sources {
-		file, diags := parser.ParseHCL(source.text, source.name)
+		file, diags := hclfile.Parse(source.text, source.name)
 		d.diags = append(d.diags, diags...)
-		if file != nil {
-			inv.Files[source.name] = file
-			if !diags.HasErrors() {
-				d.file(file)
-			}
+		inv.Files[source.name] = file
+		if !diags.HasErrors() {
+			d.file(file)
 		}
 	}
 	if !d.diags.HasErrors() {

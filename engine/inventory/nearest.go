@@ -9,7 +9,7 @@ import (
 
 // nearest is the candidate that name is most likely a misspelling of, or "" if none is close.
 func nearest(name string, candidates []string) string {
-	best, bestDistance := "", len([]rune(name))/3+2
+	best, bestDistance := "", min(len([]rune(name))/3+2, max(len([]rune(name)), 1)) // one letter is near to any other
 	for _, candidate := range candidates {
 		if distance := levenshtein.Distance(strings.ToLower(name), strings.ToLower(candidate), nil); distance < bestDistance {
 			best, bestDistance = candidate, distance

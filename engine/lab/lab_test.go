@@ -2,7 +2,6 @@ package lab_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -288,20 +287,17 @@ func TestFaults(t *testing.T) {
 func TestOpenSSH(t *testing.T) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {
-		t.Logf("no OpenSSH client on this machine: only the library's client was tested")
-		return
+		t.Fatalf("this test needs OpenSSH's client: install the package openssh-client (%v)", err)
 	}
 	dir := t.TempDir()
 	l := start(t, guides, lab.Options{Dir: dir})
 	h := l.Inventory().Hosts[0]
 	base := []string{"-F", "none", "-o", "BatchMode=yes", "-o", "UserKnownHostsFile=" + h.KnownHosts, "-i", h.Keys[0], "-p", fmt.Sprint(h.Port), "root@127.0.0.1"}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, append(base, "printf 'a\\0b'; exit 3")...).Output()
+	out, err := exec.CommandContext(t.Context(), program, append(base, "printf 'a\\0b'; exit 3")...).Output()
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 3 || string(out) != "a\x00b" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	shell := exec.CommandContext(ctx, program, base...)
+	shell := exec.CommandContext(t.Context(), program, base...)
 	shell.Stdin = strings.NewReader("x=5\nif true; then\n  echo $((x+1))\nfi\nexit 4\n")
 	out, err = shell.Output()
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 4 || string(out) != "6\n" {

@@ -18,7 +18,7 @@ func fault(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 
 // nearest is the candidate that somebody who wrote name most likely meant; empty if none is near.
 func nearest(name string, candidates []string) string {
-	limit := len(name)/3 + 1
+	limit := min(len(name)/3+1, len(name)-1) // one letter is near to any other
 	best, least := "", limit+1
 	for _, candidate := range sorted(candidates) {
 		d := distance(strings.ToLower(name), strings.ToLower(candidate))

@@ -11,10 +11,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"hlplay/engine/hclfile"
 )
 
 // deepest is how many templates may render each other: more is taken for a circle.
@@ -91,7 +92,7 @@ func render(name, src string, vars cty.Value, all []definition) (cty.Value, erro
 	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() {
 		return cty.NilVal, function.NewArgError(1, fmt.Errorf("expected an object { NAME = VALUE, … }, found %s", found(vars)))
 	}
-	expr, diags := hclsyntax.ParseTemplate([]byte(src), name, hcl.InitialPos)
+	expr, diags := hclfile.ParseTemplate([]byte(src), name)
 	if diags.HasErrors() {
 		return cty.NilVal, templateProblem(diags)
 	}

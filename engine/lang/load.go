@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"hlplay/engine/hclfile"
 	"hlplay/modules"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 // nil, so that its Files can show the lines of the diagnostics, but it is of no other use if they
 // contain an error.
 func Load(path string, o Options) (*Playbook, hcl.Diagnostics) {
-	return load(path, o, os.ReadFile)
+	return load(path, o, hclfile.Read)
 }
 
 // LoadSource is Load for a playbook that is not in a file; name stands for it in diagnostics.
@@ -53,7 +54,7 @@ func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics)
 		if path == name {
 			return src, nil
 		}
-		return os.ReadFile(path)
+		return hclfile.Read(path)
 	})
 }
 
@@ -141,11 +142,8 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	if !ok {
 		return nil, false
 	}
-	file, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+	file, diags := hclfile.Parse(src, path)
 	l.report(diags...)
-	if file == nil {
-		return nil, false
-	}
 	l.playbook.Files[path] = file
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok || diags.HasErrors() {
@@ -163,7 +161,11 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	}
 	src, err := l.read(path)
 	if err != nil {
-		l.report(fault(at, fmt.Sprintf("cannot read %s", path), sentence(readProblem(err))))
+		problem := readProblem(err)
+		if from == nil { // the user named it
+			problem = strings.Replace(problem, relative, "", 1)
+		}
+		l.report(fault(at, fmt.Sprintf("cannot read %s", path), sentence(problem)))
 		return nil, false
 	}
 	if _, ok := l.playbook.Files[path]; !ok {
@@ -173,11 +175,14 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	return src, true
 }
 
+// relative is what there is to say about a path that stands in a file.
+const relative = ", which is relative to the directory of the file that names it"
+
 // readProblem says why a file could not be read, and what to do.
 func readProblem(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "there is no such file; check the path, which is relative to the directory of the file that names it"
+		return "there is no such file; check the path" + relative
 	case errors.Is(err, fs.ErrPermission):
 		return "this user may not read it; check its permissions"
 	}

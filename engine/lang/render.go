@@ -11,9 +11,18 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
+// How much of what is foreign a diagnostic shows: names and lines can be of any length.
+const (
+	mostDiagnostics = 20
+	longestSummary  = 300
+	longestDetail   = 2000
+	longestLine     = 200 // where the width is not bounded
+)
+
 // WriteDiagnostics writes diagnostics as people read them: what is wrong, where, the source line
 // with the fault underlined, what was expected. Text is wrapped at width columns, or not at all if
-// width is below 40. Values that the expression read are shown unless they are sensitive.
+// width is below 40. Values that the expression read are shown unless they are sensitive. Of very many
+// diagnostics the first ones are shown.
 func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, color bool, width int) {
 	r := renderer{files: files, width: width}
 	if color {
@@ -25,6 +34,10 @@ func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnos
 	for i, d := range diags {
 		if i > 0 {
 			r.b.WriteByte('\n')
+		}
+		if i == mostDiagnostics {
+			fmt.Fprintf(&r.b, "… and %d more.\n", len(diags)-i)
+			break
 		}
 		r.diagnostic(d)
 	}
@@ -44,7 +57,7 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	if d.Severity == hcl.DiagWarning {
 		severity, style = "Warning", r.yellow
 	}
-	summary := lowerFirst(oneLine(d.Summary))
+	summary := ansi.Truncate(lowerFirst(oneLine(plain([]byte(d.Summary)))), longestSummary, "…")
 	r.b.WriteString(style.Render(severity+":") + " " + r.bold.Render(summary) + "\n")
 	if d.Subject != nil {
 		r.snippet(*d.Subject, style)
@@ -53,7 +66,7 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 		r.b.WriteString(r.faint.Render("  with "+line) + "\n")
 	}
 	if d.Detail != "" {
-		text := strings.TrimSpace(d.Detail)
+		text := ansi.Truncate(strings.TrimSpace(visible(d.Detail)), longestDetail, "…")
 		if r.width >= 40 {
 			text = ansi.Wordwrap(text, r.width-2, "")
 		}
@@ -97,13 +110,39 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	before, marked := plain(src[begin:at.Start.Byte]), plain(src[at.Start.Byte:stop])
 	after := plain(src[stop:end])
 	number := fmt.Sprintf("%5d │ ", at.Start.Line)
+	room := longestLine
+	if r.width >= 40 {
+		room = r.width - ansi.StringWidth(number)
+	}
+	before, marked, after = window(before, marked, after, room)
 	r.b.WriteString(r.faint.Render(number) + strings.TrimRight(before+marked+after, " ") + "\n")
 	pad := strings.Repeat(" ", ansi.StringWidth(number)-2) + "│ "
 	marks := strings.Repeat("^", max(1, ansi.StringWidth(marked)))
 	r.b.WriteString(r.faint.Render(pad) + strings.Repeat(" ", ansi.StringWidth(before)) + style.Render(marks) + "\n")
 }
 
-// plain is source text without what a terminal would obey.
+// window cuts a line to so many columns, with the marked part in view.
+func window(before, marked, after string, columns int) (string, string, string) {
+	const behind = 12 // so much of what follows stays in view
+	extra := ansi.StringWidth(before) + min(ansi.StringWidth(marked), columns/2) + min(ansi.StringWidth(after), behind) - columns
+	if extra > 0 {
+		before = ansi.TruncateLeft(before, extra+1, "…")
+	}
+	marked = ansi.Truncate(marked, columns-ansi.StringWidth(before), "…")
+	after = ansi.Truncate(after, columns-ansi.StringWidth(before+marked), "…")
+	return before, marked, after
+}
+
+// visible is text of several lines without what a terminal would obey.
+func visible(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = plain([]byte(line))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plain is a line of text without what a terminal would obey.
 func plain(src []byte) string {
 	return strings.Map(func(c rune) rune {
 		switch {

@@ -21,6 +21,17 @@ func Selected(t *Task, tags, skip []string) bool {
 // CheckTags returns an error about the first of the tags that no task has and that has no meaning of its own: it
 // is misspelt, and would select nothing, or fail to skip what is to be skipped. flag is where it was given.
 func (p *Playbook) CheckTags(flag string, tags []string) error {
+	known := p.Tags()
+	for _, tag := range tags {
+		if !slices.Contains(known, tag) && !slices.Contains([]string{"all", "tagged", "untagged", "always", "never"}, tag) {
+			return fmt.Errorf("%s: no task is tagged %q%s", flag, tag, Suggestion(tag, known, "--list-tags shows them"))
+		}
+	}
+	return nil
+}
+
+// Tags are all tags of the playbook's tasks and handlers, sorted.
+func (p *Playbook) Tags() []string {
 	known := map[string]bool{}
 	for _, play := range p.Plays {
 		for _, t := range play.AllTasks() {
@@ -29,12 +40,24 @@ func (p *Playbook) CheckTags(flag string, tags []string) error {
 			}
 		}
 	}
-	for _, tag := range tags {
-		if !known[tag] && !slices.Contains([]string{"all", "tagged", "untagged", "always", "never"}, tag) {
-			return fmt.Errorf("%s: no task is tagged %q%s", flag, tag, Suggestion(tag, slices.Sorted(maps.Keys(known)), "--list-tags shows them"))
+	return slices.Sorted(maps.Keys(known))
+}
+
+// CheckStart returns an error if no task that tags and skip select has the name: a run that begins there would
+// do nothing. Handlers are no tasks to begin at.
+func (p *Playbook) CheckStart(name string, tags, skip []string) error {
+	var names []string
+	for _, play := range p.Plays {
+		for _, t := range play.AllTasks() {
+			if Selected(t, tags, skip) && !slices.Contains(play.Handlers, t) {
+				names = append(names, t.Name)
+			}
 		}
 	}
-	return nil
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return fmt.Errorf("--start-at-task: no selected task is named %q%s", name, Suggestion(name, names, "--list-tasks shows them"))
 }
 
 func wanted(own, tags []string) bool {

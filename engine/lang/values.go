@@ -1,15 +1,18 @@
 package lang
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"hlplay/engine/hclfile"
 )
 
 // givenValues are the values that files and the command line give to variables, converted.
@@ -32,7 +35,7 @@ func (l *loader) givenValues() map[string]cty.Value {
 		}
 		value := cty.StringVal(l.options.Values[name])
 		if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
-			expr, diags := hclsyntax.ParseExpression([]byte(l.options.Values[name]), at.Filename, hcl.InitialPos)
+			expr, diags := hclfile.ParseExpression([]byte(l.options.Values[name]), at.Filename)
 			if !diags.HasErrors() {
 				diags = largeNumbers(expr)
 			}
@@ -60,8 +63,11 @@ func commandLine(name string) hcl.Range {
 func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
 	v, ok := l.variables[name]
 	if !ok {
-		l.report(fault(at, fmt.Sprintf("there is no variable %q", name),
-			"A value is given for it, but the playbook declares no such variable."+suggest(name, sortedKeys(l.variables))))
+		detail := "A value is given for it, but the playbook declares no such variable." + suggest(name, sortedKeys(l.variables))
+		if name == "true" || name == "false" {
+			detail += " (In YAML the words y, n, yes, no, on and off are true and false unless they stand in quotes.)"
+		}
+		l.report(fault(at, fmt.Sprintf("there is no variable %q", name), detail))
 	}
 	return v, ok
 }
@@ -95,6 +101,9 @@ func (l *loader) valueFile(path string) []fileValue {
 		})
 	case ".yaml", ".yml":
 		return l.dataFile(path, "YAML", func(src []byte) (cty.Value, error) {
+			if n := len(yamlAlias.FindAllIndex(src, mostAliases+1)); n > mostAliases {
+				return cty.NilVal, fmt.Errorf("it has more than %d aliases (*name), and they can stand for a value that no memory holds: write the values out", mostAliases)
+			}
 			ty, err := yaml.Standard.ImpliedType(src)
 			if err != nil {
 				return cty.NilVal, err
@@ -123,6 +132,34 @@ func (l *loader) valueFile(path string) []fileValue {
 	return all
 }
 
+// Aliases of aliases in YAML multiply: with so few of them, what they stand for stays small.
+const mostAliases = 20
+
+var yamlAlias = regexp.MustCompile(`(?m)(^|[\s\[{,:-])\*[^\s,\]}]`)
+
+// deepestData is how deep brackets may be nested in a file of values: decoding goes as deep.
+const deepestData = 200
+
+// nesting is how deep brackets outside of double quotes are nested.
+func nesting(src []byte) int {
+	deepest, depth, quoted := 0, 0, false
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+			deepest = max(deepest, depth)
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return deepest
+}
+
 // dataFile reads a file that holds one object, the values by name.
 func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
 	src, ok := l.readFile(path, nil)
@@ -130,6 +167,15 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 		return nil
 	}
 	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	switch {
+	case len(bytes.TrimSpace(src)) == 0:
+		l.report(fault(at, fmt.Sprintf("%s is empty", path), "Expected an object of variables."))
+		return nil
+	case nesting(src) > deepestData:
+		l.report(fault(at, fmt.Sprintf("%s is nested too deeply", path), "Expected an object of variables, such as a person would write."))
+		return nil
+	}
 	value, err := decode(src)
 	if err != nil {
 		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), sentence(err.Error())))

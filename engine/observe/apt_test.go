@@ -143,8 +143,15 @@ func TestTextFilesScript(t *testing.T) {
 }
 
 func TestTextFileThatGrows(t *testing.T) {
-	if files, err := parseTextFiles([]byte("3 /etc/apt/sources.list\nlonger\n")); err == nil {
-		t.Errorf("a file that grew while it was read was taken for %v", files)
+	for _, printed := range []string{
+		"3 /etc/apt/sources.list\n==> /etc/apt/sources.list <==\nlonger\n",
+		"3 /etc/apt/sources.list\n==> /etc/apt/sources.list <==\n",
+		"3 /etc/apt/sources.list\n",
+		" 3 /a\n 3 /b\n 6 total\n==> /a <==\nlonger\n==> /b <==\nabc",
+	} {
+		if files, err := parseTextFiles(out(printed)); err == nil {
+			t.Errorf("a file that changed while it was read was taken for %v", files)
+		}
 	}
 }
 
@@ -220,11 +227,23 @@ func FuzzTextFiles(f *testing.F) {
 		want := []TextFile{{"/etc/apt/a.list", a}, {"/etc/apt/b.list", b}}
 		var printed strings.Builder
 		for _, file := range want {
-			printed.WriteString(strings.Join([]string{strconv.Itoa(len(file.Content)), file.Path}, " ") + "\n" + file.Content + "\n")
+			printed.WriteString("  " + strconv.Itoa(len(file.Content)) + " " + file.Path + "\n")
 		}
-		got, err := parseTextFiles([]byte(printed.String()))
+		printed.WriteString("  " + strconv.Itoa(len(a)+len(b)) + " total\n")
+		printed.WriteString("==> " + want[0].Path + " <==\n" + a + "\n==> " + want[1].Path + " <==\n" + b)
+		got, err := parseTextFiles(out(printed.String()))
 		if err != nil || !cmp.Equal(want, got) {
 			t.Errorf("%q was read as %v (%v)", printed.String(), got, err)
 		}
 	})
+}
+
+// What check mode cannot know is said in words that a person understands, not by the key.
+func TestUnknownIsSaidInWords(t *testing.T) {
+	h := NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
+	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
+	const want = "what `apt-get full-upgrade` will do on pve1 cannot be known before the run: the package index will be fetched first"
+	if err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
 }

@@ -52,7 +52,7 @@ func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 const readingScript = `(_s=$1 _d=$2 _i=$3 _n=$4; shift 4
 while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
 if [ -n "$_d" ]; then cd -- "$_d" || exit 126; fi
-if [ -n "$_i" ]; then printf %s "$_i" | timeout -k 2 "$_s" "$@"; else timeout -k 2 "$_s" "$@"; fi)`
+if [ -n "$_i" ]; then printf %s "$_i" | timeout -k 2 "$_s" "$@"; else exec timeout -k 2 "$_s" "$@"; fi)`
 
 func (r Reading) query() remote.Query {
 	limit := r.Limit

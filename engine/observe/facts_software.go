@@ -125,6 +125,7 @@ func readDistribution(ctx context.Context, h *Host) (cty.Value, error) {
 }
 
 func osRelease(ctx context.Context, h *Host) (map[string]string, error) {
+	Files.Want(h, "/usr/lib/os-release") // where the other leads on Debian
 	text, err := needText(ctx, h, "/etc/os-release")
 	if err != nil {
 		return nil, err

@@ -71,20 +71,20 @@ var Files = &Kind[File]{Name: "file", What: "the file %s", Ask: askFiles, Parse:
 const namesPerQuery = 1000
 
 const (
-	statScript = `LC_ALL=C stat --printf '%f %U %G %s %n\0' -- "$@"`
+	statScript = `exec stat --printf '%f %U %G %s %n\0' -- "$@"`
 
 	// The two scripts below pick some of their arguments and hand them to one process. The list is
 	// built as text of parameter references for one eval, so that no name is ever parsed by the shell.
 	linkScript = `_l= _n=0
 for _f do _n=$((_n+1)); if [ -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
-if [ -n "$_l" ]; then eval "LC_ALL=C readlink -z -- $_l"; fi`
+if [ -n "$_l" ]; then eval "exec readlink -z -- $_l"; fi`
 	// Only what is regular is opened: a named pipe would block.
 	headScript = `_l= _n=0
 for _f do _n=$((_n+1)); if [ -f "$_f" ] && [ ! -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
-if [ -n "$_l" ]; then eval "LC_ALL=C head -v -c 1048576 -- $_l"; fi`
+if [ -n "$_l" ]; then eval "exec head -v -c 1048576 -- $_l"; fi`
 	// A file whose size says nothing about its content is read alone, so that the split of the
 	// others can be checked by their sizes.
-	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then LC_ALL=C head -c 1048576 -- "$1"; fi`
+	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then exec head -c 1048576 -- "$1"; fi`
 )
 
 // unsized reports whether stat's size of a file says nothing about what reading it yields, or

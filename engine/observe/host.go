@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -349,9 +350,9 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	return e.value, e.err
 }
 
-// flushLocked sends all that is pending if every planner of the host waits.
+// flushLocked sends all that is pending if every planner of the host waits, and one of them for some of it.
 func (h *Host) flushLocked() {
-	if h.running > 0 || h.flying || len(h.pending) == 0 {
+	if h.running > 0 || h.flying || !slices.ContainsFunc(h.pending, func(e *entry) bool { return len(e.waiters) > 0 }) {
 		return
 	}
 	batch := h.pending

@@ -26,8 +26,9 @@ type Kernel struct {
 // Kernels observes the running kernel. Its one observation has no name.
 var Kernels = &Kind[Kernel]{
 	Name: "kernel", What: "the running kernel",
+	Lasting: true,
 	Ask: func([]string) []remote.Query {
-		return []remote.Query{{Script: `uname -r; uname -v; uname -m; cat /proc/sys/kernel/random/boot_id`}}
+		return []remote.Query{{Script: `uname -rvm; exec cat /proc/sys/kernel/random/boot_id`}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Kernel, error)) {
 		k, err := parseKernel(answers[0].Stdout)
@@ -38,11 +39,14 @@ var Kernels = &Kind[Kernel]{
 }
 
 func parseKernel(out []byte) (Kernel, error) {
-	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
-	if len(lines) != 4 {
-		return Kernel{}, fmt.Errorf("uname and boot_id printed %q, expected four lines", out)
+	// Of what uname prints, only the version has blanks in it.
+	names, bootID, ok := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")
+	release, rest, _ := strings.Cut(names, " ")
+	last := strings.LastIndexByte(rest, ' ')
+	if !ok || last < 0 || strings.Contains(bootID, "\n") {
+		return Kernel{}, fmt.Errorf("uname -rvm and boot_id printed %q, expected a line of each", out)
 	}
-	return Kernel{Release: lines[0], Version: lines[1], Architecture: lines[2], BootID: lines[3]}, nil
+	return Kernel{Release: release, Version: rest[:last], Architecture: rest[last+1:], BootID: bootID}, nil
 }
 
 // RebootDemand says whether packages ask for a reboot.

@@ -139,6 +139,7 @@ func (e Expectation) On(h *Host) Expectation {
 // UnknownError is what observing yields in check mode where an earlier change makes the value
 // unknowable. A task whose plan meets it is reported as uncertain.
 type UnknownError struct {
+	// Host is whose observation it is; empty where that need not be said.
 	Host string
 	Key  Key
 	// What is the key in words; empty is the key itself.
@@ -151,7 +152,10 @@ func (e *UnknownError) Error() string {
 	if what == "" {
 		what = e.Key.String()
 	}
-	return fmt.Sprintf("%s on %s cannot be known before the run: %s", what, e.Host, e.Because)
+	if e.Host != "" {
+		what += " on " + e.Host
+	}
+	return fmt.Sprintf("%s cannot be known before the run: %s", what, e.Because)
 }
 
 // IsUnknown reports whether err comes from something unknowable in check mode.

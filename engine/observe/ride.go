@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 
 	"hlplay/engine/remote"
 )
@@ -56,22 +57,35 @@ func (r *Ride) Queries() []remote.Query { return r.queries }
 // Arrive forgets what the step can have changed, and remembers what the answers tell. Without answers
 // nothing is remembered, and nothing either if something else has changed the host meanwhile.
 func (r *Ride) Arrive(answers []remote.Answer) {
-	results := r.results(answers)
+	wake(r.land(r.results(answers)))
+}
+
+// land puts results into the host's memory, and returns who has waited for one of them.
+func (r *Ride) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	fresh := h.forgotten == r.forgotten
 	h.forgetLocked(false)
 	if !fresh {
-		return
+		return nil
 	}
 	for e, o := range results {
-		if _, pending := h.memory[e.key]; pending { // somebody waits for it, and it has not left yet
-			continue
+		if wanted := h.memory[e.key]; wanted != nil {
+			if wanted.sent {
+				continue
+			}
+			e, wanted.sent = wanted, true // it need not leave any more
 		}
 		h.settleLocked(e, o, true)
 		h.memory[e.key] = e
+		for w := range e.waiters {
+			woken = append(woken, w)
+			delete(e.waiters, w)
+		}
 	}
+	h.pending = slices.DeleteFunc(h.pending, func(e *entry) bool { return e.sent })
+	return woken
 }
 
 func (r *Ride) results(answers []remote.Answer) (results map[*entry]result) {

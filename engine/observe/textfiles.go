@@ -22,13 +22,16 @@ func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
 		Ask: func([]string) []remote.Query {
-			return []remote.Query{{Script: `for _f in ` + strings.Join(patterns, " ") + `; do
+			return []remote.Query{{Script: `set --
+for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
-if [ -f "$_f" ]; then printf '%d %s\n' "$(wc -c <"$_f")" "$_f"; cat "$_f"; printf '\n'; fi
-done`}}
+if [ -f "$_f" ]; then set -- "$@" "$_f"; fi
+done
+if [ $# -eq 0 ]; then exit 0; fi
+wc -c -- "$@" && exec head -v -c ` + strconv.Itoa(textLimit) + ` -- "$@"`}}
 		},
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
-			files, err := parseTextFiles(answers[0].Stdout)
+			files, err := parseTextFiles(answers[0])
 			for _, name := range names {
 				tell(name, files, err)
 			}
@@ -36,18 +39,44 @@ done`}}
 	}
 }
 
-// parseTextFiles reads what the script prints: for each file "SIZE PATH\n", SIZE bytes, "\n".
-func parseTextFiles(out []byte) ([]TextFile, error) {
+// textLimit is how long one of these files may be, in bytes.
+const textLimit = 16 << 20
+
+// parseTextFiles reads what the script prints: the sizes as wc tells them, "SIZE PATH\n" each and a total if
+// there are several, then the files as head -v does, whose headers must stand where the sizes say.
+func parseTextFiles(a remote.Answer) ([]TextFile, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("reading files ended with %d: %s", a.Exit, lastLine(a.Stderr))
+	}
 	var files []TextFile
-	for len(out) > 0 {
-		header, rest, _ := bytes.Cut(out, []byte("\n"))
-		digits, name, ok := strings.Cut(string(header), " ")
+	var sizes []int
+	rest := a.Stdout
+	for len(rest) > 0 && !bytes.HasPrefix(rest, []byte("==> ")) {
+		line, after, _ := bytes.Cut(rest, []byte("\n"))
+		digits, name, ok := strings.Cut(strings.TrimSpace(string(line)), " ")
 		size, err := strconv.Atoi(digits)
-		if !ok || err != nil || size < 0 || size >= len(rest) || rest[size] != '\n' {
-			return nil, fmt.Errorf("expected the size and path of the next file, found %q: a file changed while it was read; run again", header)
+		if !ok || err != nil || size < 0 {
+			return nil, fmt.Errorf("expected the size and path of a file, found %q", line)
 		}
-		files = append(files, TextFile{name, string(rest[:size])})
-		out = rest[size+1:]
+		if size > textLimit {
+			return nil, fmt.Errorf("%s is larger than %d MiB", name, textLimit>>20)
+		}
+		rest = after
+		if path.IsAbs(name) { // else it is the total
+			files, sizes = append(files, TextFile{Path: name}), append(sizes, size)
+		}
+	}
+	for i := range files {
+		header := "==> " + files[i].Path + " <==\n"
+		if i > 0 {
+			header = "\n" + header
+		}
+		size := len(header) + sizes[i]
+		if size > len(rest) || !bytes.HasPrefix(rest, []byte(header)) || i+1 == len(files) && size < len(rest) {
+			return nil, changed(files[i].Path)
+		}
+		files[i].Content = string(rest[len(header):size])
+		rest = rest[size:]
 	}
 	return files, nil
 }

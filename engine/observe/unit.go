@@ -79,7 +79,7 @@ var Units = &Kind[Unit]{
 			return nil
 		}
 		return []remote.Query{{
-			Script: `LC_ALL=C systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
+			Script: `exec systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
 			Args:   valid,
 		}}
 	},

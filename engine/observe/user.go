@@ -50,6 +50,28 @@ func CheckAccountName(name string) error {
 	return nil
 }
 
+// Whoami is the account as which commands run for a user as modules.User tells it; empty is the host's reader.
+var Whoami = &Kind[string]{
+	Name: "whoami", What: "the account of the acting user",
+	Lasting: true,
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = remote.Query{Script: `exec id -un`, User: name}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		for i, name := range names {
+			var err error
+			if a := answers[i]; a.Exit != 0 {
+				err = fmt.Errorf("id -un ended with %d: %s", a.Exit, lastLine(a.Stderr))
+			}
+			tell(name, strings.TrimSpace(string(answers[i].Stdout)), err)
+		}
+	},
+}
+
 var errNotRoot = errors.New("only root may read /etc/shadow: set become = true")
 
 func accountNames(names []string) []string {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,7 +18,9 @@ import (
 // request (before it sshd takes no input) and the flight.
 func TestRoundTripsOverOpenSSH(t *testing.T) {
 	key := newKey(t, "id", "")
-	c := mustDial(t, newOpenSSH(t, key).target(t, key), plain())
+	o := plain()
+	o.KeepAlive = time.Hour // a sign of life would count
+	c := mustDial(t, newOpenSSH(t, key).target(t, key), o)
 	spent := 0
 	costs := func(what string, most int) {
 		t.Helper()
@@ -107,6 +110,7 @@ func TestActingKeepsTheUmask(t *testing.T) {
 
 // A host that allows one session beside the reading one is acted upon by one command after another.
 func TestActingAtTheSameTimeWithTwoSessions(t *testing.T) {
+	t.Parallel()
 	key := newKey(t, "id", "")
 	c := mustDial(t, newOpenSSH(t, key, "MaxSessions 2").target(t, key), plain())
 	ask(t, c, Query{Script: ":"})

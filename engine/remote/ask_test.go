@@ -80,7 +80,7 @@ func TestAskSurvivesSyntaxErrors(t *testing.T) {
 }
 
 func TestAskBigOutputOnBothStreams(t *testing.T) {
-	const size = 10 << 20
+	const size = 4 << 20 // twice the window
 	everywhere(t, func(t *testing.T, c *conn) {
 		got := ask(t, c,
 			Query{Script: `head -c "$1" /dev/zero; head -c "$1" /dev/zero >&2`, Args: []string{fmt.Sprint(size)}},
@@ -99,7 +99,7 @@ func TestAskBigOutputOnBothStreams(t *testing.T) {
 
 // A flight that is larger than the window goes up while its answers come down.
 func TestAskBigQuestions(t *testing.T) {
-	big := strings.Repeat("question ", 600_000)
+	big := strings.Repeat("question ", 300_000)
 	everywhere(t, func(t *testing.T, c *conn) {
 		got := ask(t, c, Query{Script: `printf '%s' "$1"`, Args: []string{big}}, Query{Script: `printf '%s' "$1"`, Args: []string{big}})
 		for i, a := range got {
@@ -150,6 +150,7 @@ func TestAskDropsNoiseBeforeTheShell(t *testing.T) {
 }
 
 func TestAskShellThatDies(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, c *conn) {
 		if strings.Contains(t.Name(), "interpreter") {
 			return // its shells have no process of their own that could be killed
@@ -191,6 +192,7 @@ func TestAskCancelled(t *testing.T) {
 }
 
 func TestArgvQuery(t *testing.T) {
+	t.Parallel()
 	c := Local("controller")
 	defer c.Close()
 	got := ask(t, c, Argv(time.Second, "sleep", "50"), Argv(5*time.Second, "printf", "%s|", "a b", "$x"))
@@ -203,7 +205,9 @@ func TestArgvQuery(t *testing.T) {
 // The questions of a converged run cost one round trip a flight once the shell is there.
 func TestRoundTrips(t *testing.T) {
 	key := newKey(t, "id", "")
-	c := mustDial(t, newServer(t, key).target("root", key), plain())
+	o := plain()
+	o.KeepAlive = time.Hour // a sign of life would count
+	c := mustDial(t, newServer(t, key).target("root", key), o)
 	ask(t, c, Query{Script: `printf x`})
 	before := c.Stats()
 	ask(t, c, Query{Script: `printf x`}, Query{Script: `printf y`})

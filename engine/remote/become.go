@@ -37,8 +37,10 @@ func (s *session) spawn(ctx context.Context, brief bool) (*spawned, error) {
 	}
 	p, err := s.conn.transport.start(ctx, line, brief)
 	if err != nil {
-		if lost := s.conn.transport.lost(); lost != nil {
-			return nil, s.conn.unreachable(lost)
+		if ctx.Err() == nil {
+			if lost := s.conn.gone(); lost != nil {
+				return nil, lost
+			}
 		}
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}

@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,15 +120,17 @@ func exercise(t *testing.T, root Session) {
 			t.Errorf("a command over its limit: exit code %d, want 124", r.Exit)
 		}
 	}
-	// What is left of the one before is gone when the next command has been read.
-	r := run(t, root, Command{Argv: []string{"ls", root.(*session).act.shell.dir}})
-	// Its output's file may or may not be there yet.
-	if got, want := strings.Fields(strings.Replace(string(r.Stdout), "out\n", "", 1)), []string{"err", "pid." + strconv.Itoa(root.(*session).act.shell.next-1), "script"}; !slices.Equal(got, want) && !slices.Equal(got, want[1:]) {
-		t.Errorf("in the directory of the acting shell: %v, want only what is of the running command, out and %v", got, want)
+	// What is left of the one before is gone when the next command has been read. The readers of its streams
+	// start beside it.
+	r := run(t, root, Command{Argv: []string{"sh", "-c", `cd "$1" && until [ -e out ] && [ -e err ]; do sleep 0.01; done; ls`, "sh", root.(*session).act.shell.dir}})
+	want := fmt.Sprintf("err\nout\npid.%d\nscript\n", root.(*session).act.shell.next-1)
+	if got := string(r.Stdout); got != want {
+		t.Errorf("in the directory of the acting shell: %q, want only what is of the running command, %q", got, want)
 	}
 }
 
 func TestBecomeWithoutPassword(t *testing.T) {
+	t.Parallel()
 	_, target, calls := sudoServer(t, "free")
 	c := mustDial(t, target, plain())
 	exercise(t, c.As("root"))
@@ -150,6 +150,7 @@ func TestBecomeWithoutPassword(t *testing.T) {
 }
 
 func TestBecomeThatMayAskAndDoesNot(t *testing.T) {
+	t.Parallel()
 	_, target, calls := sudoServer(t, "free")
 	o := plain()
 	o.AskSudoPassword = true
@@ -168,6 +169,7 @@ func TestBecomeThatMayAskAndDoesNot(t *testing.T) {
 }
 
 func TestBecomeWithPassword(t *testing.T) {
+	t.Parallel()
 	s, target, calls := sudoServer(t, "password")
 	var asked atomic.Int64
 	o := plain()
@@ -198,6 +200,7 @@ func TestBecomeWithPassword(t *testing.T) {
 
 // What a command leaves in the background prints into nobody's answer.
 func TestBecomeBackgroundChild(t *testing.T) {
+	t.Parallel()
 	_, target, _ := sudoServer(t, "password")
 	o := plain()
 	o.AskSudoPassword = true
@@ -216,6 +219,7 @@ func TestBecomeBackgroundChild(t *testing.T) {
 }
 
 func TestBecomePasswordCancelled(t *testing.T) {
+	t.Parallel()
 	_, target, _ := sudoServer(t, "password")
 	o := plain()
 	o.AskSudoPassword = true
@@ -243,6 +247,7 @@ func TestBecomePasswordCancelled(t *testing.T) {
 }
 
 func TestBecomeRefused(t *testing.T) {
+	t.Parallel()
 	answer := func(s string, err error) func(context.Context, string) (string, error) {
 		return func(context.Context, string) (string, error) { return s, err }
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // conn is a Conn over any transport.
@@ -79,16 +78,10 @@ func (c *conn) Stats() Stats {
 	return s
 }
 
-// gone is the error of a lost connection. A stream may end a moment before the connection is known
-// to be lost; that moment is waited for.
+// gone is the error of a lost connection, nil if it stands. What failed on a connection may have failed a moment
+// before that is known to be lost: the host is asked.
 func (c *conn) gone() error {
-	if err := c.transport.lost(); err != nil {
-		return c.unreachable(err)
-	}
-	select {
-	case <-c.transport.done():
-	case <-time.After(200 * time.Millisecond):
-	}
+	c.transport.probe()
 	if err := c.transport.lost(); err != nil {
 		return c.unreachable(err)
 	}
@@ -230,24 +223,18 @@ func (s *session) shell(ctx context.Context, brief bool, before, loop string) (*
 // explain turns the error of a shell or command into what is to be told: that the connection is
 // lost, that the user could not be become, or that the shell failed.
 func (s *session) explain(p *spawned, err error) error {
-	if lost := s.conn.transport.lost(); lost != nil {
-		return s.conn.unreachable(lost)
+	if lost := s.conn.gone(); lost != nil {
+		return lost
 	}
 	switch {
 	case p.overdue.Load():
 		return fmt.Errorf("%s: the shell of user %s did not answer within %s", s.conn.name, s.who(), startLimit)
 	case errors.Is(err, errNoMark):
-		if lost := s.conn.gone(); lost != nil {
-			return lost
-		}
 		if s.user != "" {
 			return s.refused(p.complaint())
 		}
 		return fmt.Errorf("%s: the shell of user %s did not start: %s", s.conn.name, s.who(), orNothing(p.complaint()))
 	case errors.Is(err, errShellEnded):
-		if lost := s.conn.gone(); lost != nil {
-			return lost
-		}
 		return fmt.Errorf("%s: the shell of user %s ended while it answered; the next query starts another", s.conn.name, s.who())
 	}
 	return fmt.Errorf("%s: %w", s.conn.name, err)

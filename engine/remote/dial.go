@@ -134,7 +134,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	}
 	clock, ctx, stop := newClock(ctx, o.DialTimeout)
 	defer stop()
-	ask := &prompter{Secrets: o.Secrets, question: o.Ask, waiting: clock.pause, done: clock.resume}
+	ask := clock.prompter(o)
 	ring, closeAgent := e.keyring(ctx, ask)
 	defer closeAgent()
 
@@ -279,6 +279,11 @@ func newClock(ctx context.Context, limit time.Duration) (*clock, context.Context
 		c.timer.Stop()
 		cancel(nil)
 	}
+}
+
+// prompter asks a person while the clock stands.
+func (c *clock) prompter(o Options) *prompter {
+	return &prompter{Secrets: o.Secrets, question: o.Ask, waiting: c.pause, done: c.resume}
 }
 
 func (c *clock) pause() {

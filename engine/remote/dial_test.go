@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -230,22 +231,26 @@ func TestDialEncryptedKeyIsNotAskedForInVain(t *testing.T) {
 
 // The time in which a person types does not count.
 func TestDialTimeoutDoesNotCountTyping(t *testing.T) {
-	key := newKey(t, "id", "secret")
-	s := newServer(t, key)
-	o := plain()
-	o.DialTimeout = 2 * time.Second
-	paused := make(chan struct{})
-	o.Ask = func(ctx context.Context, _ string) (string, error) {
-		defer close(paused)
-		select {
-		case <-ctx.Done():
-			return "", context.Cause(ctx)
-		case <-time.After(2500 * time.Millisecond): // longer than the timeout
-			return "secret", nil
+	synctest.Test(t, func(t *testing.T) {
+		clock, ctx, stop := newClock(t.Context(), 2*time.Second)
+		defer stop()
+		ask := clock.prompter(Options{Secrets: &Secrets{}, Ask: func(ctx context.Context, _ string) (string, error) {
+			time.Sleep(time.Hour)
+			return "secret", context.Cause(ctx)
+		}})
+		time.Sleep(time.Second)
+		if answer, err := ask.ask(ctx, "key", "Passphrase: "); answer != "secret" || err != nil {
+			t.Errorf("the answer is %q, %v", answer, err)
 		}
-	}
-	mustDial(t, s.target("root", key), o)
-	<-paused
+		time.Sleep(999 * time.Millisecond)
+		if ctx.Err() != nil {
+			t.Errorf("ended before its time: %v", context.Cause(ctx))
+		}
+		time.Sleep(2 * time.Millisecond)
+		if err := context.Cause(ctx); err != errDialTimeout {
+			t.Errorf("two seconds without the typing: %v, want that the dial is over", err)
+		}
+	})
 }
 
 func TestDialAgent(t *testing.T) {

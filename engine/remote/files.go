@@ -185,8 +185,10 @@ func (s *session) writeLarge(ctx context.Context, f File, attributes []string) (
 	clean, cancelClean := context.WithTimeout(context.WithoutCancel(ctx), slack)
 	defer cancelClean()
 	_, _ = s.step(clean, f, dropScript, attributes[:2], nil) // the first error is the one to tell
-	if lost := s.conn.transport.lost(); lost != nil {
-		return true, fmt.Errorf("write %s: %w", f.Path, s.conn.unreachable(lost))
+	if ctx.Err() == nil {
+		if lost := s.conn.gone(); lost != nil {
+			return true, fmt.Errorf("write %s: %w", f.Path, lost)
+		}
 	}
 	// Version 3 of SFTP has no code for a full disk or a read-only file system: OpenSSH's server says
 	// "failure". The shell can do without it, or say why not.
@@ -230,8 +232,10 @@ func (s *session) sftp(ctx context.Context) (*sftp.Client, error) {
 			return nil, nil
 		}
 		if err != nil {
-			if lost := t.lost(); lost != nil {
-				return nil, s.conn.unreachable(lost)
+			if ctx.Err() == nil {
+				if lost := s.conn.gone(); lost != nil {
+					return nil, lost
+				}
 			}
 			return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 		}

@@ -115,7 +115,9 @@ func newSkipper(r io.Reader, nonce string) *skipper {
 
 // until reads up to the first of some texts, drops everything up to its end, and says which it was.
 func (s *skipper) until(texts ...[]byte) (int, error) {
-	chunk := make([]byte, 32<<10)
+	pooled := chunks.Get().(*[]byte)
+	defer chunks.Put(pooled)
+	chunk := *pooled
 	for {
 		found, at := -1, 0
 		for i, text := range texts {

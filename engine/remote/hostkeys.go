@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -33,18 +35,50 @@ type hostKeys struct {
 
 func loadHostKeys(files []string, policy HostKeyPolicy) (*hostKeys, error) {
 	var there []string
+	var infos []os.FileInfo
 	for _, f := range files {
-		if _, err := os.Stat(f); err == nil {
-			there = append(there, f)
+		if info, err := os.Stat(f); err == nil {
+			there, infos = append(there, f), append(infos, info)
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("known_hosts: %w", err)
 		}
 	}
-	db, err := knownhosts.NewDB(there...)
+	db, err := knownHosts.load(there, infos)
 	if err != nil {
 		return nil, fmt.Errorf("known_hosts: %w", err)
 	}
 	return &hostKeys{files, policy, db}, nil
+}
+
+// readOnce keeps what was read from known_hosts files as long as they do not change: a thousand hosts have a
+// thousand lines, which each of them would otherwise read, and hold on to.
+type readOnce struct {
+	mu   sync.Mutex
+	read map[string]readFiles // by the files' names
+}
+
+type readFiles struct {
+	infos []os.FileInfo
+	db    *knownhosts.HostKeyDB
+}
+
+var knownHosts = &readOnce{read: map[string]readFiles{}}
+
+func (k *readOnce) load(files []string, infos []os.FileInfo) (*knownhosts.HostKeyDB, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name := strings.Join(files, "\x00")
+	same := func(a, b os.FileInfo) bool {
+		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	}
+	if known, ok := k.read[name]; ok && slices.EqualFunc(known.infos, infos, same) {
+		return known.db, nil
+	}
+	db, err := knownhosts.NewDB(files...)
+	if err == nil {
+		k.read[name] = readFiles{infos, db}
+	}
+	return db, err
 }
 
 // hostKeyError is a host key that is not trusted.

@@ -88,6 +88,8 @@ func (t *localTransport) lost() error {
 	}
 }
 
+func (t *localTransport) probe() {}
+
 func (t *localTransport) done() <-chan struct{} { return t.gone }
 
 func (t *localTransport) stats() Stats { return Stats{} }

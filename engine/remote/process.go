@@ -29,6 +29,8 @@ type transport interface {
 	// knows words and single quotes. It returns when the line was sent; brief says that the process
 	// takes one of the few places for sessions until it is closed.
 	start(ctx context.Context, line string, brief bool) (process, error)
+	// probe returns when it is known whether the connection stands.
+	probe()
 	// lost is the error of a connection that was lost or closed, nil while it stands.
 	lost() error
 	done() <-chan struct{}

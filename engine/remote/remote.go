@@ -18,7 +18,8 @@ import (
 type Query struct {
 	// Script is POSIX shell text written by the author of the query, never text from outside:
 	// foreign values are passed as Args and seen by the script as "$1", "$2", ….
-	// It must not read its standard input, which is empty.
+	// It must not read its standard input, which is empty. It is evaluated in a subshell of its own, whose
+	// place the last command can take with exec, which saves the host a process.
 	Script string
 	Args   []string
 	// User runs the query as that user. Empty means the session's own reading user.
@@ -30,7 +31,7 @@ type Query struct {
 func Argv(limit time.Duration, argv ...string) Query {
 	seconds := fmt.Sprintf("%.0f", limit.Seconds())
 	return Query{
-		Script: `_s=$1; shift; timeout -k 2 "$_s" "$@"`,
+		Script: `_s=$1; shift; exec timeout -k 2 "$_s" "$@"`,
 		Args:   append([]string{seconds}, argv...),
 	}
 }

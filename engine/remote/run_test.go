@@ -61,9 +61,9 @@ func TestRun(t *testing.T) {
 
 func TestRunBigOutput(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
-		r := run(t, c, Command{Argv: []string{"sh", "-c", "head -c 10485760 /dev/zero >&2; head -c 10485760 /dev/zero"}})
-		if len(r.Stdout) != 10<<20 || len(r.Stderr) != 10<<20 {
-			t.Errorf("%d and %d bytes, want 10 MiB of each", len(r.Stdout), len(r.Stderr))
+		r := run(t, c, Command{Argv: []string{"sh", "-c", "head -c 4194304 /dev/zero >&2; head -c 4194304 /dev/zero"}})
+		if len(r.Stdout) != 4<<20 || len(r.Stderr) != 4<<20 { // twice the window
+			t.Errorf("%d and %d bytes, want 4 MiB of each", len(r.Stdout), len(r.Stderr))
 		}
 	})
 }
@@ -116,13 +116,16 @@ func TestRunSecretsAreNotInArguments(t *testing.T) {
 
 func TestRunLimit(t *testing.T) {
 	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
-		r := run(t, c, Command{Argv: []string{"sleep", "50"}, Limit: time.Second})
-		if r.Exit != 124 {
-			t.Errorf("%s: exit code %d, want 124", name, r.Exit)
-		}
-		r = run(t, c, Command{Argv: []string{"sh", "-c", "trap '' TERM; while :; do sleep 1; done"}, Limit: time.Second})
-		if r.Exit != 137 {
-			t.Errorf("%s: with SIGTERM ignored: exit code %d, want 137", name, r.Exit)
+		for _, command := range []struct {
+			script string
+			want   int
+		}{{"sleep 50", 124}, {"trap '' TERM; while :; do sleep 1; done", 137}} {
+			t.Run(name+" "+command.script, func(t *testing.T) {
+				t.Parallel()
+				if r := run(t, c, Command{Argv: []string{"sh", "-c", command.script}, Limit: time.Second}); r.Exit != command.want {
+					t.Errorf("exit code %d, want %d", r.Exit, command.want)
+				}
+			})
 		}
 	}
 }
@@ -149,6 +152,7 @@ func waitFor(t *testing.T, path string) string {
 }
 
 func TestRunCancelledIsEndedOnTheHost(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
 		dir := t.TempDir()
 		started, ended := filepath.Join(dir, "started"), filepath.Join(dir, "ended")
@@ -219,6 +223,7 @@ func TestRunLostConnection(t *testing.T) {
 }
 
 func TestSessionsAreFewAndRefusalsAreRetried(t *testing.T) {
+	t.Parallel()
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
 	c := mustDial(t, s.target("root", key), plain())
@@ -262,5 +267,17 @@ func TestRunCutScriptRunsNothing(t *testing.T) {
 	runSh("exec sh -c '"+boot+"'", os.Environ(), strings.NewReader(string(text)), &strings.Builder{}, &strings.Builder{})
 	if left, _ := os.ReadDir(dir); len(left) != 2 {
 		t.Fatalf("whole, it did not run")
+	}
+}
+
+// A connection that breaks when a session is asked for is a lost one, and not a host that opens none.
+func TestConnectionLostAtASession(t *testing.T) {
+	key := newKey(t, "id", "")
+	for range 20 {
+		s := newServer(t, key, func(s *server) { s.breaks = true })
+		c := mustDial(t, s.target("root", key), plain())
+		if _, err := c.Ask(bounded(t), []Query{{Script: ":"}}); !errors.As(err, new(*UnreachableError)) {
+			t.Fatalf("error %v, want an UnreachableError", err)
+		}
 	}
 }

@@ -172,7 +172,7 @@ func gather(r io.Reader, u *unframer, n int, each func(piece) error) error {
 }
 
 // chunks are what streams are read through.
-var chunks = sync.Pool{New: func() any { chunk := make([]byte, 64<<10); return &chunk }}
+var chunks = sync.Pool{New: func() any { chunk := make([]byte, 16<<10); return &chunk }}
 
 // pairs puts together what the two streams bring, which are read side by side.
 type pairs struct {

@@ -105,6 +105,20 @@ func (t *sshTransport) keepAlive(every time.Duration) {
 	}
 }
 
+// probe asks the host for a sign of life. Without one, keepAlive ends the connection at last.
+func (t *sshTransport) probe() {
+	answered := make(chan struct{})
+	go func() {
+		if _, _, err := t.client.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+			close(answered)
+		}
+	}()
+	select {
+	case <-answered:
+	case <-t.gone:
+	}
+}
+
 // openAttempts bounds how often a session that the host refuses is asked for again; the waiting
 // times double from firstPause and make 1.6 seconds.
 const (

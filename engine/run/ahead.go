@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -16,6 +17,9 @@ const widest = 1000
 // hostsAtOnce is on how many hosts tasks are planned ahead at a time. Each of them connects, and has a
 // goroutine for each task meanwhile; what is planned needs little.
 const hostsAtOnce = 64
+
+// slowHost is how long a host that is slow, or does not answer at all, keeps its place among those.
+const slowHost = 4 * time.Second
 
 // ahead plans a host's upcoming tasks before their turn, as a processor executes past a branch. While
 // nothing changes, all plans are there when they are wanted, from two or three flights. When a step
@@ -76,13 +80,8 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 			a.at = i
 		}
 		f := a.futures[s]
-		switch {
-		case f == nil:
+		if f == nil {
 			f = a.startLocked(s, nil)
-		case f.ready.Happened() && f.decision != nil && f.decision.acts():
-			// What is planned behind it would be dropped when it acts: it is planned with its verification.
-		default:
-			a.startLocked(nil, nil)
 		}
 		a.mu.Unlock()
 		if err := f.ready.Wait(ctx); err != nil {
@@ -92,6 +91,11 @@ func (a *ahead) take(ctx context.Context, s *slot) *decision {
 		a.mu.Lock()
 		if a.futures[s] == f {
 			if current {
+				// If it acts, what were planned behind it now would be dropped: that is planned with its
+				// verification.
+				if !f.decision.acts() {
+					a.startLocked(nil, nil)
+				}
 				a.mu.Unlock()
 				return f.decision
 			}
@@ -114,6 +118,7 @@ func (a *ahead) pass(s *slot) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.futures[s]; f != nil {
+		a.noteLocked(s, f)
 		f.cancel()
 		delete(a.futures, s)
 		a.window = min(widest, 2*a.window)
@@ -173,7 +178,17 @@ func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
 		case <-a.r.ctx.Done(): // the plans find that for themselves
 		}
 		start()
-		begun.Wait()
+		ended := make(chan struct{})
+		go func() {
+			begun.Wait()
+			close(ended)
+		}()
+		patience := time.NewTimer(slowHost)
+		defer patience.Stop()
+		select {
+		case <-ended:
+		case <-patience.C:
+		}
 	}()
 	return first
 }
@@ -236,7 +251,6 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 					result := f.decision.nothingToDo(s).value()
 					f.result = &result
 				}
-				a.noteReads(ctx, s, f)
 			} else {
 				a.hold(s, f)
 			}
@@ -245,14 +259,11 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 	return f
 }
 
-// noteReads remembers what a slot was planned from.
-func (a *ahead) noteReads(ctx context.Context, s *slot, f *future) {
-	if ctx.Err() != nil { // it has not come to an end
-		return
+// noteLocked remembers what a slot was planned from, or as much as is known of that.
+func (a *ahead) noteLocked(s *slot, f *future) {
+	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(a.reads[s]) {
+		a.reads[s] = reads
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reads[s] = f.saw.Reads()
 }
 
 // widestRide is for how many tasks at most what they read travels with a step before them.
@@ -281,6 +292,9 @@ func (a *ahead) coming(s *slot) []observe.Read {
 // again. Commands of its author are left out if facts or results may decide otherwise now whether they
 // are to run.
 func (a *ahead) likelyLocked(s *slot) []observe.Read {
+	if f := a.futures[s]; f != nil {
+		a.noteLocked(s, f)
+	}
 	reads := a.reads[s]
 	refs := s.references
 	if !refs.AllFacts && !refs.AllResults && len(refs.Facts)+len(refs.Results) == 0 {
@@ -311,6 +325,7 @@ func (a *ahead) hold(s *slot, f *future) {
 }
 
 func (a *ahead) dropLocked(s *slot, f *future) {
+	a.noteLocked(s, f)
 	f.cancel()
 	delete(a.futures, s)
 	if i, ok := a.road.index[s]; ok {
@@ -341,6 +356,7 @@ func (a *ahead) drop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for s, f := range a.futures {
+		a.noteLocked(s, f)
 		f.cancel()
 		delete(a.futures, s)
 	}

@@ -43,7 +43,7 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 			reached, err := t.until(ctx, s, h)
 			switch {
 			case err != nil && unknowable(err):
-				return uncertain(err)
+				return uncertain(h, err)
 			case err != nil:
 				return failure(h, err)
 			case !reached && t.options.Check:
@@ -115,7 +115,7 @@ func (t *turn) ownResult(h *host, s *slot) map[string]cty.Value {
 func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outcome {
 	switch {
 	case d.err != nil && unknowable(d.err):
-		return uncertain(d.err)
+		return uncertain(h, d.err)
 	case d.err != nil:
 		return failure(h, d.err)
 	case !d.acts() && h.ahead.holds(s, d):
@@ -204,7 +204,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 	for round := 1; ; round++ {
 		if it.err != nil {
 			if unknowable(it.err) {
-				return o.with(uncertain(it.err))
+				return o.with(uncertain(h, it.err))
 			}
 			return o.with(failure(h, it.err))
 		}
@@ -242,7 +242,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 			if it.err != nil {
 				continue
 			}
-			return o.with(uncertain(fmt.Errorf("module %s did not foresee the effect of its own steps: %s", s.task.Module.Name, summaries(it.plan.Steps))))
+			return o.with(uncertain(h, fmt.Errorf("module %s did not foresee the effect of its own steps: %s", s.task.Module.Name, summaries(it.plan.Steps))))
 		}
 		if err := t.settle(ctx, s, h, it, plan); err != nil {
 			return o.with(failure(h, err))

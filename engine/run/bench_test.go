@@ -105,3 +105,30 @@ func TestFlightsDoNotGrowWithTasks(t *testing.T) {
 		}
 	}
 }
+
+// A first run takes one flight for each task that it changes, which brings what verifies the change and what
+// the tasks behind it read, and one in the beginning, however many tasks there are.
+func TestFlightsOfAFirstRun(t *testing.T) {
+	for _, tasks := range []int{20, 100, 500} {
+		var playbook strings.Builder
+		playbook.WriteString("play \"p\" {\n  hosts = \"all\"\n")
+		for i := range tasks {
+			fmt.Fprintf(&playbook, "task \"t%d\" {; setting {; name = \"s%d\"; value = \"of ${host.name}\"; }; }\n", i, i)
+		}
+		playbook.WriteString("}\n")
+		s := convergedStage(3, 0)
+		for _, line := range outcomes(s.play(t, strings.ReplaceAll(playbook.String(), ";", "\n"))) {
+			if !strings.HasSuffix(line, ": changed") {
+				t.Fatalf("%d tasks: %s", tasks, line)
+			}
+		}
+		for name, flights := range s.asks {
+			if flights > 1 {
+				t.Errorf("%d tasks took %d flights to %s beside those that changed something, want 1", tasks, flights, name)
+			}
+		}
+		if len(s.acts) != 3*tasks {
+			t.Errorf("%d tasks took %d commands on three hosts", tasks, len(s.acts))
+		}
+	}
+}

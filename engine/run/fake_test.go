@@ -150,6 +150,8 @@ type stage struct {
 	asks map[string]int
 	// onAct, if set, is called before each command.
 	onAct func(host string)
+	// onConnect, if set, is called before a connection is made; its error is that of the connection.
+	onConnect func(host string) error
 	// onEvent, if set, is called at each flight, command and sleep, one at a time.
 	onEvent func(ctx context.Context)
 	// onAnswer, if set, is called behind each flight and command.
@@ -241,6 +243,11 @@ func (s *stage) inventory() *inventory.Inventory {
 }
 
 func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, error) {
+	if s.onConnect != nil {
+		if err := s.onConnect(h.Name); err != nil {
+			return nil, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hosts[h.Name].dead {

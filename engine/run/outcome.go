@@ -10,6 +10,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
@@ -60,8 +61,16 @@ func failure(h *host, err error) outcome {
 }
 
 // uncertain makes something unknowable the outcome of a task in check mode.
-func uncertain(err error) outcome {
-	return outcome{status: report.Uncertain, message: err.Error(), unknown: true}
+func uncertain(h *host, err error) outcome {
+	o := outcome{status: report.Uncertain, message: err.Error(), unknown: true}
+	var unknown *observe.UnknownError
+	if errors.As(err, &unknown) && unknown.Host == h.Name {
+		// The report says of which host it speaks, and hosts that say the same share a line.
+		own := *unknown
+		own.Host = ""
+		o.message = strings.ReplaceAll(o.message, unknown.Error(), own.Error())
+	}
+	return o
 }
 
 // finish counts, registers, notifies and reports what became of a task on a host.

@@ -79,8 +79,10 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
 	r.waitingToStart = o.StartAt != ""
-	if err := r.checkStartAt(); err != nil {
-		return report.Recap{}, err
+	if o.StartAt != "" {
+		if err := pb.CheckStart(o.StartAt, o.Tags, o.SkipTags); err != nil {
+			return report.Recap{}, err
+		}
 	}
 	r.readers = readers(pb, inv)
 

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
@@ -572,4 +574,43 @@ func TestPatienceEndsWithALastLook(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Hosts that do not answer for a long time keep nobody else waiting: more of them than are connected to at a
+// time stand before the others in the inventory, and those have been read long before the silent ones are
+// given up.
+func TestSilentHostsHoldNobodyBack(t *testing.T) {
+	const silent, others, patience = 100, 30, 15 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for i := range silent {
+			names = append(names, fmt.Sprintf("a%03d", i))
+		}
+		for i := range others {
+			names = append(names, fmt.Sprintf("b%03d", i))
+		}
+		s := newStage(names...)
+		s.onConnect = func(host string) error {
+			if host[0] == 'a' {
+				time.Sleep(patience)
+				return &remote.UnreachableError{Host: host, Reason: "no answer"}
+			}
+			return nil
+		}
+		began := time.Now()
+		var read []time.Duration
+		s.onEvent = func(context.Context) { read = append(read, time.Since(began)) }
+		s.play(t, manyTasks(5))
+		if took := time.Since(began); took > patience+5*time.Second {
+			t.Errorf("the run took %s, although all silent hosts are given up after %s", took, patience)
+		}
+		for i, at := range read[:min(others, len(read))] {
+			if at >= patience {
+				t.Fatalf("the %d. of %d flights to hosts that answer left after %s, when the silent ones were given up", i+1, others, at)
+			}
+		}
+		if len(s.acts) != 4*others {
+			t.Errorf("%d commands, want four on each host that answers", len(s.acts))
+		}
+	})
 }

@@ -1,8 +1,6 @@
 package run
 
 import (
-	"fmt"
-
 	"hlplay/engine/lang"
 )
 
@@ -44,24 +42,4 @@ func (s *slot) observer(h *host) string {
 // selected says whether tags and skip-tags let a task run.
 func (r *runner) selected(t *lang.Task) bool {
 	return lang.Selected(t, r.options.Tags, r.options.SkipTags)
-}
-
-func (r *runner) checkStartAt() error {
-	if r.options.StartAt == "" {
-		return nil
-	}
-	found := false
-	var names []string
-	for _, play := range r.playbook.Plays {
-		for _, t := range play.AllTasks() {
-			if r.selected(t) {
-				found = found || t.Name == r.options.StartAt
-				names = append(names, t.Name)
-			}
-		}
-	}
-	if !found {
-		return fmt.Errorf("--start-at-task: no selected task is named %q%s", r.options.StartAt, lang.Suggestion(r.options.StartAt, names, "--list-tasks shows them"))
-	}
-	return nil
 }

@@ -136,7 +136,7 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 	}
 	wanted := observe.TextFile{Path: name, Content: r.render(format)}
 	if r.enabled() {
-		elsewhere, err := r.elsewhere(ctx, h, wanted, name, other)
+		elsewhere, err := r.elsewhere(ctx, h, wanted, exists, name, other)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -266,10 +266,11 @@ func (r *Repository) renderDeb822(types []string) string {
 	return out.String()
 }
 
-// elsewhere is the other file, if any, that defines all that is wanted already. A file that defines
-// some of it under another key is an error: apt refuses to work with two (`Conflicting values set
-// for option Signed-By`).
-func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted observe.TextFile, own ...string) (string, error) {
+// elsewhere is the other file, if any, that defines all that is wanted already, whatever key it names: then
+// nothing needs to be written, and a person, or Proxmox's web interface, may have put it there. A file that
+// defines some of it under another key is an error if there is, or has to be, a file of our own: apt refuses to
+// work with two (`Conflicting values set for option Signed-By`).
+func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted observe.TextFile, exists bool, own ...string) (string, error) {
 	files, err := observe.AptSources.Observe(ctx, h, "")
 	if observe.IsUnknown(err) {
 		return "", nil
@@ -284,6 +285,12 @@ func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted obser
 			continue
 		}
 		is := enabledSources(f)
+		covered := !slices.ContainsFunc(want, func(w signedSource) bool {
+			return !slices.ContainsFunc(is, func(s signedSource) bool { return s.source == w.source })
+		})
+		if covered && !exists {
+			return f.Path, nil
+		}
 		for _, s := range is {
 			for _, w := range want {
 				if s.uri == w.uri && s.suite == w.suite && s.signedBy != w.signedBy {
@@ -291,9 +298,6 @@ func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted obser
 				}
 			}
 		}
-		covered := !slices.ContainsFunc(want, func(w signedSource) bool {
-			return !slices.ContainsFunc(is, func(s signedSource) bool { return s.source == w.source })
-		})
 		if covered {
 			complete = f.Path
 		}

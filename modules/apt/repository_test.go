@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,6 +163,21 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%q is explained as %v, expected %q in it", c.stderr, err, c.want)
 		}
 	}
+	// As Debian 12's apt-get 2.6.1 -q -o DPkg::Lock::Timeout=3 prints it while unattended-upgrades is at work.
+	waiting := strings.Repeat("Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 93 (unattended-upgr)...\n", 3)
+	refusal := []byte("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n")
+	for _, c := range []struct{ stdout, want string }{
+		{waiting, "process 93 (unattended-upgr) holds /var/lib/dpkg/lock-frontend and did not let go within 3s"},
+		{"", "another process held /var/lib/dpkg/lock-frontend for 3s"},
+	} {
+		if err := explain(3*time.Second, nil, []byte(c.stdout), refusal); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("a wait that says %q is explained as %v, expected %q in it", c.stdout, err, c.want)
+		}
+	}
+	// It got the lock in the end, and something else is wrong.
+	if err := explain(300, nil, []byte(waiting), []byte("E: Unable to locate package x\n")); err == nil || !strings.Contains(err.Error(), "apt refuses: E: Unable to locate package x") {
+		t.Errorf("a failure after a wait is explained as %v", err)
+	}
 	if err := explain(300, nil, []byte("out"), []byte("something else")); err != nil {
 		t.Errorf("words that are not apt's are explained as %v", err)
 	}
@@ -226,4 +242,21 @@ func FuzzSources(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Proxmox's web interface puts the no-subscription repository of version 8 into sources.list, without a key.
+func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.T) {
+	r := Repository{Name: "pve-install-repo", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"bookworm"},
+		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}
+	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}
+	none := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", observe.File{}), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
+	plan, err := (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), none))
+	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {
+		t.Errorf("plan %v, notes %q (%v), want nothing to do and a note", plan.Steps, plan.Notes, err)
+	}
+	both := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", text("deb [signed-by=/k] http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n")), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
+	_, err = (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), both))
+	if err == nil || !strings.Contains(err.Error(), "apt refuses to work with both") {
+		t.Errorf("error %v, want the conflict of two files", err)
+	}
 }

@@ -19,6 +19,7 @@ func environment() map[string]string {
 	return map[string]string{
 		"DEBIAN_FRONTEND":          "noninteractive",
 		"APT_LISTCHANGES_FRONTEND": "none",
+		"NEEDRESTART_MODE":         "l", // it lists what it would restart: no service goes down unasked
 		"LC_ALL":                   "C",
 	}
 }
@@ -56,6 +57,7 @@ func (m *Module) run(sources []observe.TextFile, argv []string) modules.Run {
 var (
 	lockHolder   = regexp.MustCompile(`Could not get lock (\S+?)\.? It is held by process (\d+)(?: \(([^)]*)\))?`)
 	lockPath     = regexp.MustCompile(`(?:Could not get lock|Unable to lock directory) (\S+)`)
+	lockRefused  = regexp.MustCompile(`Unable to acquire the dpkg frontend lock \((\S+)\)`)
 	unauthorized = regexp.MustCompile(`(?:Failed to fetch|Err:\d+) (https?://\S+)[^\n]*\s401\s+Unauthorized`)
 	conflict     = regexp.MustCompile(`Conflicting values set for option Signed-By regarding source (\S+) (\S+):`)
 	noKey        = regexp.MustCompile(`NO_PUBKEY ([0-9A-F]+)`)
@@ -68,9 +70,15 @@ var (
 func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []byte) error {
 	text := string(stderr)
 	problem := observe.AptProblem(stdout, stderr)
+	locked := text
+	if lockRefused.MatchString(text) {
+		// An apt that has waited says who holds the lock while it waits, on its standard output, and no more at the end.
+		locked += string(stdout)
+	}
 	switch {
-	case lockHolder.MatchString(text):
-		f := lockHolder.FindStringSubmatch(text)
+	case lockHolder.MatchString(locked):
+		all := lockHolder.FindAllStringSubmatch(locked, -1)
+		f := all[len(all)-1]
 		holder := "process " + f[2]
 		if f[3] != "" {
 			holder += " (" + f[3] + ")"
@@ -78,6 +86,8 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("the package manager is in use: %s holds %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", holder, f[1], waited)
 	case lockPath.MatchString(text):
 		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
+	case lockRefused.MatchString(text):
+		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockRefused.FindStringSubmatch(text)[1], waited)
 	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
 		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, `apt-get clean` is a start, and run again; apt says: %s", first(text, "No space left on device", "enough free space"))
 	case strings.Contains(text, "(pve-apt-hook)"):

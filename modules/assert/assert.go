@@ -11,13 +11,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 )
 
 // Assert is what must be true. It never changes anything.
 type Assert struct {
 	That         cty.Value   `hcl:"that,optional" doc:"A list of conditions, all of which must be true."`
-	Message      string      `hcl:"message,optional" doc:"What to say if one of that is false."`
+	Message      string      `hcl:"message,optional" doc:"What to say if one of that is false, and what to do if same_packages differ."`
 	Conditions   []Condition `hcl:"condition,block" doc:"A condition with a message of its own."`
 	SamePackages []string    `hcl:"same_packages,optional" doc:"Packages that must have the same version on all hosts of the play that have them installed."`
 }
@@ -88,7 +89,7 @@ func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			failed = append(failed, c.Message)
 		}
 	}
-	different, err := a.different(ctx, h)
+	different, notes, err := a.different(ctx, h)
 	if err != nil && !observe.IsUnknown(err) {
 		return modules.Plan{}, err
 	}
@@ -102,7 +103,7 @@ func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case unknown:
 		return modules.Plan{}, &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "assert"}, What: "whether the conditions hold", Because: "a condition depends on an earlier change"}
 	}
-	return modules.Plan{}, nil
+	return modules.Plan{Notes: notes}, nil
 }
 
 // truths are the elements of a list of conditions, without marks. A list that is unknown as a whole
@@ -133,25 +134,32 @@ func truths(list cty.Value) ([]cty.Value, error) {
 }
 
 // different says which packages differ between the hosts of the play. A version that check mode
-// cannot know makes the answer unknowable, unless the known ones differ already.
-func (a *Assert) different(ctx context.Context, h modules.Host) ([]string, error) {
+// cannot know makes the answer unknowable, unless the known ones differ already. A host that is not reached is
+// left out, with a note: if it is one of the run, it fails there itself.
+func (a *Assert) different(ctx context.Context, h modules.Host) (failed, notes []string, err error) {
 	if len(a.SamePackages) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	for _, peer := range h.Peers() {
 		observe.Packages.Want(peer, a.SamePackages...)
 	}
-	var failed []string
 	var unknown error
+	lost := map[string]bool{}
 	for _, name := range a.SamePackages {
 		hosts := map[string][]string{}
 		for _, peer := range h.Peers() {
 			p, err := observe.Packages.Observe(ctx, peer, name)
+			var unreachable *remote.UnreachableError
 			switch {
+			case peer != h && errors.As(err, &unreachable):
+				if !lost[peer.Name()] {
+					notes = append(notes, fmt.Sprintf("%s could not be asked for its versions: %v", peer.Name(), err))
+				}
+				lost[peer.Name()] = true
 			case observe.IsUnknown(err):
 				unknown = err
 			case err != nil:
-				return nil, err
+				return nil, nil, err
 			case p.Installed() && p.Version == "":
 				unknown = &observe.UnknownError{Host: peer.Name(), Key: observe.Packages.Key(name), What: "the version of package " + name, Because: "its version is known once it is installed"}
 			case p.Installed():
@@ -166,7 +174,11 @@ func (a *Assert) different(ctx context.Context, h modules.Host) ([]string, error
 			versions = append(versions, version+" on "+strings.Join(names, ", "))
 		}
 		slices.Sort(versions)
-		failed = append(failed, fmt.Sprintf("%s differs: %s; upgrade all hosts to the same version", name, strings.Join(versions, "; ")))
+		remedy := a.Message
+		if remedy == "" {
+			remedy = "upgrade all hosts to the same version"
+		}
+		failed = append(failed, fmt.Sprintf("%s differs: %s; %s", name, strings.Join(versions, "; "), remedy))
 	}
-	return failed, unknown
+	return failed, notes, unknown
 }

@@ -88,6 +88,9 @@ func (l Line) edit(lines []string) ([]string, error) {
 		return slices.DeleteFunc(slices.Clone(lines), is), nil
 	}
 	first := slices.IndexFunc(lines, is)
+	if first < 0 && l.State == replaced {
+		return lines, nil
+	}
 	if first < 0 {
 		return insert(lines, l.InsertAfter, l.InsertBefore, l.Line)
 	}

@@ -27,6 +27,8 @@ func TestLines(t *testing.T) {
 		{"at the beginning", "a\n", Line{Line: "n", InsertBefore: "BOF"}, "n\na\n"},
 		{"absent", "a\nb\na\n", Line{Line: "a", State: "absent"}, "b\n"},
 		{"absent by expression", sshd, Line{Regexp: "PermitRoot", State: "absent"}, "# head\nPort 22\n"},
+		{"replaced", "auto lo\nallow-hotplug ens18\niface ens18\n", Line{Regexp: `^(allow-hotplug|auto)\s+ens18\s*$`, Line: "auto ens18", State: "replaced"}, "auto lo\nauto ens18\niface ens18\n"},
+		{"nothing to be replaced", "auto lo\n", Line{Regexp: `^(allow-hotplug|auto)\s+ens18\s*$`, Line: "auto ens18", State: "replaced"}, "auto lo\n"},
 		{"the last line goes", "a\n", Line{Line: "a", State: "absent"}, ""},
 		{"empty lines stay", "\n\na\n\n", Line{Line: "b"}, "\n\na\n\nb\n"},
 	} {

@@ -41,7 +41,7 @@ type File struct {
 type Line struct {
 	Line         string `hcl:"line,optional" doc:"The line, without its end."`
 	Regexp       string `hcl:"regexp,optional" doc:"Lines that it matches are the line in another form: the first becomes the line, further ones go. It must match the line itself. Go's syntax (RE2)."`
-	State        string `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: all lines that match regexp, or equal line, go."`
+	State        string `hcl:"state,optional" default:"\"present\"" doc:"present; absent: all lines that match regexp, or equal line, go; or replaced: what matches regexp becomes the line, and where nothing matches nothing is added."`
 	InsertAfter  string `hcl:"insert_after,optional" doc:"Regular expression: a new line goes after the last line that matches; without a match, to the end."`
 	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line goes before the first line that matches; without a match, to the end. BOF is the beginning of the file."`
 }
@@ -61,6 +61,7 @@ const (
 	absent    = "absent"
 	directory = "directory"
 	link      = "link"
+	replaced  = "replaced"
 )
 
 // Spec is the module as the registry lists it.
@@ -242,9 +243,9 @@ func (f *File) checkSource() error {
 
 func (l Line) check() error {
 	switch l.State {
-	case "", present, absent:
+	case "", present, absent, replaced:
 	default:
-		return &modules.ArgumentError{Argument: "line.state", Problem: fmt.Sprintf("%q is unknown", l.State), Want: "present or absent"}
+		return &modules.ArgumentError{Argument: "line.state", Problem: fmt.Sprintf("%q is unknown", l.State), Want: "present, absent or replaced"}
 	}
 	if strings.ContainsAny(l.Line, "\n\r") {
 		return &modules.ArgumentError{Argument: "line.line", Problem: "it holds a line break", Want: "several lines are several line blocks, or a block"}
@@ -255,6 +256,8 @@ func (l Line) check() error {
 		return &modules.ArgumentError{Argument: "line.regexp", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
 	case l.State == absent && l.Regexp == "" && l.Line == "":
 		return &modules.ArgumentError{Argument: "line", Problem: "neither line nor regexp says what goes"}
+	case l.State == replaced && l.Regexp == "":
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: "is missing", Want: "say what the line replaces"}
 	case l.State != absent && l.Line == "":
 		return &modules.ArgumentError{Argument: "line.line", Problem: "is missing"}
 	case l.State != absent && l.Regexp != "" && !re.MatchString(l.Line):

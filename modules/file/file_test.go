@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/modulestest"
 )
@@ -44,7 +43,7 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Files.Expect("/etc/fifo", observe.File{Type: observe.Other}),
 		observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
 		observe.Files.Expect("/etc/pve/x.cfg", observe.File{}),
-		observe.Commands.Expect(observe.Reading{Argv: []string{"id", "-un"}}.Key(), remote.Answer{Stdout: []byte("root\n")}),
+		observe.Whoami.Expect("", "root"),
 		observe.Users.Expect("ops", observe.User{Name: "ops"}), observe.Users.Expect("nobody9", observe.User{}),
 		observe.Groups.Expect("adm", observe.Group{Name: "adm", GID: 4}), observe.Groups.Expect("none9", observe.Group{}),
 	}, more...)...)
@@ -62,6 +61,7 @@ func TestPlans(t *testing.T) {
 		{"no content is kept content", File{Path: "/etc/motd"}, nil},
 		{"a new file", File{Path: "/etc/new", Content: text("x"), Mode: 0o600, Owner: "root"}, []modules.Action{
 			modules.WriteFile{Path: "/etc/new", Content: []byte("x"), Mode: 0o600, Owner: "root"}}},
+		{"a line to be replaced in no file", File{Path: "/etc/new", Lines: []Line{{Line: "x", Regexp: "^x$", State: "replaced"}}}, nil},
 		{"a new empty file", File{Path: "/etc/new"}, []modules.Action{modules.WriteFile{Path: "/etc/new"}}},
 		{"through a link", File{Path: "/etc/link", Content: text("bye\n")}, []modules.Action{
 			modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},

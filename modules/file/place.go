@@ -90,14 +90,9 @@ func actor(ctx context.Context, h modules.Host) (owner, group string, err error)
 	if modules.User(ctx) == "root" {
 		return "root", "root", nil
 	}
-	a, err := observe.OutputAs(ctx, h, modules.User(ctx), "id", "-un")
-	if err != nil {
+	if owner, err = observe.Whoami.Observe(ctx, h, modules.User(ctx)); err != nil {
 		return "", "", err
 	}
-	if a.Exit != 0 {
-		return "", "", fmt.Errorf("id -un ended with %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
-	}
-	owner = strings.TrimSpace(string(a.Stdout))
 	if owner == "root" {
 		return owner, owner, nil
 	}

@@ -301,7 +301,7 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 // onlyRemoves reports whether all edits are satisfied by an absent file.
 func (f *File) onlyRemoves() bool {
 	for _, l := range f.Lines {
-		if l.State != absent {
+		if l.State != absent && l.State != replaced {
 			return false
 		}
 	}

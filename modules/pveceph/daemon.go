@@ -136,7 +136,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 			n.Mon = true
 			n.Mgr = n.Mgr || first
 		})),
-		Settle: time.Minute,
+		Settle: settleDaemon,
 		Await:  await,
 		Wide:   true,
 	}), nil
@@ -209,7 +209,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Summary: "create manager " + name,
 		Action:  pveceph(2*time.Minute, "mgr", "create"),
 		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.Mgr = true })),
-		Settle:  time.Minute,
+		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,
 	})...), nil
@@ -254,7 +254,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Summary: "create metadata server " + name,
 		Action:  pveceph(2*time.Minute, "mds", "create"),
 		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.MDS = true })),
-		Settle:  time.Minute,
+		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,
 	})...), nil

@@ -74,25 +74,34 @@ func stable(d observe.BlockDevice) string {
 // volume on it, which holds the OSD's UUID. Where the name tells nothing (an old or a foreign layout),
 // it is what the daemon reported, if the device does carry something of Ceph's.
 func (b *bay) owner(d observe.BlockDevice) (pve.OSD, bool) {
-	for _, osd := range b.osds {
-		if osd.UUID == "" {
-			continue
-		}
-		// device-mapper doubles the hyphens of a volume's name.
-		volume := "osd--block--" + strings.ReplaceAll(osd.UUID, "-", "--")
-		found := false
-		d.Walk(func(below observe.BlockDevice) {
-			found = found || strings.HasSuffix(below.Path, volume) || strings.HasSuffix(below.Name, volume)
-		})
-		if found {
-			return osd, true
-		}
+	if osd, found := b.volumeOwner(d); found {
+		return osd, true
 	}
 	if !carriesCeph(d) {
 		return pve.OSD{}, false
 	}
 	for _, osd := range b.osds {
 		if slices.Contains(osd.Devices, d.Name) && !b.namesVolumes(d) {
+			return osd, true
+		}
+	}
+	return pve.OSD{}, false
+}
+
+// volumeOwner is the OSD that a volume on the device is named after. What is on its partitions is theirs.
+func (b *bay) volumeOwner(d observe.BlockDevice) (pve.OSD, bool) {
+	for _, osd := range b.osds {
+		// device-mapper doubles the hyphens of a volume's name.
+		volume := "osd--block--" + strings.ReplaceAll(osd.UUID, "-", "--")
+		if osd.UUID != "" && (strings.HasSuffix(d.Path, volume) || strings.HasSuffix(d.Name, volume)) {
+			return osd, true
+		}
+	}
+	for _, child := range d.Children {
+		if child.Type == "part" {
+			continue
+		}
+		if osd, found := b.volumeOwner(child); found {
 			return osd, true
 		}
 	}
@@ -122,11 +131,19 @@ func (b *bay) describe(d observe.BlockDevice) string {
 		return fmt.Sprintf("osd.%d", osd.ID)
 	}
 	var parts []string
-	if b.namesVolumes(d) {
+	known := false
+	d.Walk(func(below observe.BlockDevice) {
+		_, ours := b.volumeOwner(below)
+		known = known || ours
+	})
+	if b.namesVolumes(d) && !known {
 		parts = append(parts, "an OSD that this cluster does not know")
 	}
 	d.Walk(func(below observe.BlockDevice) {
 		var what []string
+		if osd, ours := b.volumeOwner(below); ours && below.Type == "part" {
+			what = append(what, fmt.Sprintf("osd.%d", osd.ID))
+		}
 		switch {
 		case below.Type == "part" && below.PartitionType != "" && below.Filesystem == "" && !below.Blank():
 			what = append(what, below.Use())
@@ -213,7 +230,7 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	var problems []string
+	var problems, notes []string
 	real := map[string]string{}
 	for _, name := range d.Devices {
 		device, _, err := b.usable("disks.devices", name)
@@ -225,10 +242,13 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 			problems = append(problems, fmt.Sprintf("disks.devices: %s and %s are the same disk of %s", other, name, h.Name()))
 		}
 		real[device.Name] = name
+		if better := stable(device); !strings.HasPrefix(name, "/dev/disk/") && better != device.Path {
+			notes = append(notes, fmt.Sprintf("%s may be another disk after the next boot; %s is this one for ever", name, better))
+		}
 	}
 	if len(problems) > 0 {
 		sort.Strings(problems)
 		return modules.Plan{}, fmt.Errorf("%s", strings.Join(problems, "\n"))
 	}
-	return modules.Plan{}, nil
+	return modules.Plan{Notes: notes}, nil
 }

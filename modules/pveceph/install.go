@@ -107,6 +107,9 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		// come from the same source as the servers.
 		missing = packages
 	}
+	if !slices.Contains(offered[major], i.Version) {
+		return i.keep(h, major, missing)
+	}
 	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)})}
 	if string(files[path].Content) != content {
 		plan.Steps = append(plan.Steps, i.writeSource(h, path, content, files[path]))
@@ -149,10 +152,22 @@ func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode)
 		return 0, fmt.Errorf("%s has Ceph %s (%d) and the task says %s (%d): an installed release is never changed here, an upgrade goes node by node with its own steps and there is no way back",
 			h.Name(), pve.CephReleaseName(local.Release), local.Release, i.Version, wanted)
 	}
-	if !slices.Contains(offered[major], i.Version) {
+	if !slices.Contains(offered[major], i.Version) && !local.Installed {
 		return 0, fmt.Errorf("%s runs Proxmox VE %d, which has no Ceph %s: it has %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
 	}
 	return major, nil
+}
+
+// keep leaves a release as it is that is installed although this Proxmox VE has no source of it, such as that of
+// a node whose Proxmox VE was upgraded first.
+func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Plan, error) {
+	if len(missing) > 0 {
+		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, of which %s is missing, and Proxmox VE %d has no source of it: it has %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
+	}
+	return modules.Plan{
+		Data:  cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)}),
+		Notes: []string{fmt.Sprintf("Proxmox VE %d has no source of Ceph %s, which is installed: it gets no updates", major, i.Version)},
+	}, nil
 }
 
 func (i *Install) writeSource(h modules.Host, path, content string, before observe.File) modules.Step {
@@ -193,7 +208,7 @@ const lockWait = "DPkg::Lock::Timeout=300"
 func aptGet(limit time.Duration, args ...string) modules.Run {
 	return modules.Run{
 		Argv: append([]string{"apt-get", "-q", "-y", "-o", lockWait}, args...),
-		Env:  map[string]string{"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+		Env:  map[string]string{"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"},
 		Dir:  "/", Limit: limit,
 		Retry:    []string{"Could not get lock", "Unable to lock directory", "Unable to acquire the dpkg frontend lock"},
 		Patience: 5 * time.Minute,

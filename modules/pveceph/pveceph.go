@@ -345,13 +345,17 @@ func explain(exit int, _, stderr []byte) error {
 	return fmt.Errorf("%s", strings.Join(lines, "; "))
 }
 
+// settleDaemon bounds how long a daemon may take until the cluster knows it. A manager loads some thirty Python modules
+// first, which takes a busy machine more than a minute.
+const settleDaemon = 3 * time.Minute
+
 // startUnit starts a daemon that exists and does not run.
 func startUnit(unit, await string, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,
 		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute},
 		Expect:  expect,
-		Settle:  time.Minute,
+		Settle:  settleDaemon,
 		Await:   await + " (journalctl -u " + unit + ")",
 		Wide:    true,
 	}

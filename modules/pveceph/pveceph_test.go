@@ -159,7 +159,7 @@ func TestPlans(t *testing.T) {
 		{"fs", Module{FS: &FS{PGNum: 32}}, node(pve.MetadataServers.Expect("pve2", pve.MetadataServer{State: "up:standby"})),
 			"pveceph fs create --name cephfs --pg_num 32", ""},
 		{"fs there", Module{FS: &FS{}}, node(pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}})), "", ""},
-		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", ""},
+		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/blank is this one"},
 		{"clean", Module{Clean: &Clean{}}, node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3})), "", ""},
 	}
 	for _, test := range tests {

@@ -48,10 +48,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host
 			return err
 		}
 	}
-	if slices.Contains(m.Check.Hosts, m.Founder) {
-		return nil
-	}
-	return s.founderIsThere(ctx)
+	return s.checkFounder(ctx)
 }
 
 // oneRelease refuses a host of another Debian release than the founder's: each goes with a major version of
@@ -65,24 +62,33 @@ func (s *situation) oneRelease(ctx context.Context) error {
 		s.host.Name(), s.node.Codename, s.founder.Name(), founder.Codename)
 }
 
-// founderIsThere demands a cluster on a founder that this run does nothing to.
-func (s *situation) founderIsThere(ctx context.Context) error {
+// checkFounder demands a cluster on a founder that this run does nothing to, and that a cluster which is there
+// has no member of this name yet, and the same links.
+func (s *situation) checkFounder(ctx context.Context) error {
 	there := pve.Cluster{}
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err == nil && node.Installed {
 		there, err = pve.Clusters.Observe(ctx, s.founder, "")
 	}
+	takesPart := slices.Contains(s.m.Check.Hosts, s.m.Founder)
 	switch name := s.founder.Name(); {
 	case err != nil && ctx.Err() != nil:
 		return err
+	case err != nil && takesPart: // it fails there itself
+		return nil
 	case err != nil:
 		return fmt.Errorf("%s is to join cluster %s through founder %s, which is not among the hosts of this run and cannot be asked: %w", s.host.Name(), s.m.Cluster, name, err)
+	case there.Name == "" && takesPart:
+		return nil
 	case there.Name == "":
 		return fmt.Errorf("%s is to join cluster %s through founder %s, which has no cluster yet and is not among the hosts of this run: let --limit include %s, or run without it", s.host.Name(), s.m.Cluster, name, name)
 	case there.Name != s.m.Cluster:
 		return fmt.Errorf("founder %s is in cluster %q, not %q", name, there.Name, s.m.Cluster)
 	}
-	return nil
+	if err := s.notListed(there); err != nil {
+		return err
+	}
+	return s.checkLinks(ctx, there)
 }
 
 // otherCluster is the refusal of a node that is in another cluster.

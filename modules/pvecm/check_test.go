@@ -9,6 +9,13 @@ import (
 	"hlplay/modules/pve"
 )
 
+// twoLinks is a cluster in which each node has two links.
+func twoLinks() pve.Cluster {
+	c := cluster("pve1")
+	c.Members["pve1"].Links[1] = "10.1.0.1"
+	return c
+}
+
 func TestCheckRefusesWhatAJoinWould(t *testing.T) {
 	bare := func(name string) *observe.Host {
 		return host(name, pve.Cluster{}, pve.Nodes.Expect("", pve.Node{Name: name, Codename: "trixie"}))
@@ -26,6 +33,8 @@ func TestCheckRefusesWhatAJoinWould(t *testing.T) {
 		{"bare, without the founder", bare("pve1"), bare("pve2"), []string{"pve2"}, "founder pve1, which has no cluster yet and is not among the hosts of this run"},
 		{"bare, the founder has the cluster", host("pve1", cluster("pve1")), bare("pve2"), []string{"pve2"}, ""},
 		{"a member, without the founder", bare("pve1"), host("pve2", cluster("pve1", "pve2")), []string{"pve2"}, ""},
+		{"installed anew", host("pve1", cluster("pve1", "pve3", "pve4")), host("pve2", standalone, pve.Nodes.Expect("", pve.Node{Name: "pve3", Codename: "trixie", Installed: true, Version: "9.2.11"})), []string{"pve1", "pve2"}, "has a member pve3 that is online"},
+		{"a cluster with other links", host("pve1", twoLinks()), bare("pve2"), []string{"pve1", "pve2"}, "cluster dream has link1"},
 		{"standalone and empty", host("pve1", standalone), host("pve2", standalone), []string{"pve1", "pve2"}, ""},
 		{"guests", bare("pve1"), host("pve2", standalone, pve.GuestLists.Expect("", map[int]pve.Guest{200: {Node: "pve2", Type: "qemu"}})), []string{"pve1", "pve2"}, "pve2 has guests (200)"},
 		{"Ceph of its own", bare("pve1"), host("pve2", standalone, pve.CephConfs.Expect("", pve.CephConf{Exists: true})), []string{"pve1", "pve2"}, "Ceph configuration of its own"},

@@ -73,12 +73,8 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	if err := s.discards(ctx); err != nil {
 		return err
 	}
-	if member, listed := cluster.Members[s.node.Name]; listed {
-		if member.Online {
-			return fmt.Errorf("cluster %s has a member %s that is online, and it is not this host: two nodes cannot have one name", cluster.Name, s.node.Name)
-		}
-		return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join died, or the machine was installed anew; run `pvecm delnode %s` on %s, then this playbook again",
-			cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
+	if err := s.notListed(cluster); err != nil {
+		return err
 	}
 	storages, err := pve.Storages.Observe(ctx, s.host, "")
 	if err != nil {
@@ -90,6 +86,19 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 		}
 	}
 	return s.checkVersions(ctx)
+}
+
+// notListed refuses a node whose name the cluster has already.
+func (s *situation) notListed(cluster pve.Cluster) error {
+	member, listed := cluster.Members[s.node.Name]
+	switch {
+	case !listed:
+		return nil
+	case member.Online:
+		return fmt.Errorf("cluster %s has a member %s that is online, and it is not this host: two nodes cannot have one name", cluster.Name, s.node.Name)
+	}
+	return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join died, or the machine was installed anew; run `pvecm delnode %s` on %s, then this playbook again",
+		cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
 }
 
 // ids are the ids of guests for a message.

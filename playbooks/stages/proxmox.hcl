@@ -1,6 +1,20 @@
 play "Proxmox VE" {
   hosts = "pve"
 
+  # Debian's installer writes allow-hotplug, which ifupdown2 does not bring up at boot. It comes with Proxmox VE and
+  # takes ifupdown's place. This is for the next boot; nothing is reloaded.
+  task "G1.7 interfaces with an address come up at boot with ifupdown2 too" {
+    for_each = toset([for name, i in facts.interfaces : name if name != "lo" && length(i.addresses) > 0])
+    file {
+      path = "/etc/network/interfaces"
+      line {
+        state  = "replaced"
+        regexp = "^(allow-hotplug|auto)\\s+${replace(each.key, ".", "\\.")}\\s*$"
+        line   = "auto ${each.key}"
+      }
+    }
+  }
+
   task "G1.7 Proxmox VE, postfix, open-iscsi, chrony" {
     apt {
       packages = ["proxmox-ve", "postfix", "open-iscsi", "chrony"]

@@ -12,6 +12,11 @@ variable "pause" {
   description = "How long the slow command takes, in seconds."
   default     = "0"
 }
+variable "lock_timeout" {
+  type        = string
+  description = "How long to wait for the package manager."
+  default     = "1m"
+}
 
 play "life" {
   hosts = "nodes"
@@ -45,7 +50,7 @@ play "life" {
     apt {
       packages     = ["e2e-unwanted"]
       state        = "purged"
-      lock_timeout = "1m"
+      lock_timeout = var.lock_timeout
     }
   }
   task "last" {

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 
 	"hlplay/engine/lab/nspawn"
 )
+
+var recordTo = flag.String("record", "", "directory to write what ceph prints on the guides' cluster to, in the form of the recordings in engine/lab/proxmox/testdata/ceph16")
 
 // What is real: Debian's Ceph with its systemd units, three monitors, managers and metadata servers, six OSDs with
 // BlueStore, the CRUSH map, pools, placement groups and their health. hlplay runs the guides' own stages (playbooks/stages/ceph.hcl
@@ -32,12 +35,13 @@ var cephPackages = []string{"ceph-common", "ceph-mds", "ceph-mgr", "ceph-mon", "
 const cephFirstTask = "G1.33 networks, once"
 
 // settleLimit bounds what Ceph does by itself, on a slow machine too.
-const settleLimit = 2 * time.Minute
+const settleLimit = 5 * time.Minute
 
 // cluster is three real nodes that are to carry Ceph.
 type cluster struct {
 	*runner
-	first *nspawn.Node // which ceph commands run on
+	first    *nspawn.Node // which ceph commands run on
+	networks []string     // what ceph.hcl has to be told
 }
 
 // newCluster boots the nodes.
@@ -47,9 +51,9 @@ func newCluster(t *testing.T) *cluster {
 	n := startNodesWith(t, nspawn.Options{
 		Names: []string{"pve1", "pve2", "pve3"}, Packages: cephPackages, Disks: []int64{disk, disk, small}, Shared: "/etc/pve",
 	})
-	c := &cluster{newRunner(t, n, nspawn.Root), n.List[0]}
+	c := &cluster{runner: newRunner(t, n, nspawn.Root), first: n.List[0]}
 	c.limit = 10 * time.Minute
-	c.vars = []string{"public_network=10.77.0.0/24", "cluster_network=10.77.0.0/24"}
+	c.networks = []string{"public_network=10.77.0.0/24", "cluster_network=10.77.0.0/24"}
 	c.furnish(t)
 	return c
 }
@@ -92,26 +96,39 @@ func (c *cluster) furnish(t *testing.T) {
 	c.inventory = dir
 }
 
-// ceph runs a command of ceph on a node.
+// ceph runs a command of ceph.
 func (c *cluster) ceph(t *testing.T, args ...string) string {
 	t.Helper()
 	return on(t, c.first, append([]string{"timeout", "60", "ceph"}, args...)...)
 }
 
-// read runs a command of ceph and decodes its JSON.
-func (c *cluster) read(t *testing.T, into any, args ...string) {
+// session gives commands to one ceph, whose start costs more than what it does, and returns what it printed.
+func (c *cluster) session(t *testing.T, format string, commands ...string) string {
 	t.Helper()
-	text := c.ceph(t, append(args, "--format", "json")...)
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("ceph %s: %v in:\n%s", strings.Join(args, " "), err, text)
+	// It ends with 0 whatever became of the commands.
+	const script = `ceph --format "$1" 2>/tmp/e2e-ceph && ! grep -q ^Error /tmp/e2e-ceph || { cat /tmp/e2e-ceph >&2; exit 1; }`
+	out, err := c.first.ExecInput(t.Context(), strings.Join(commands, "\n")+"\n", "timeout", "60", "sh", "-c", script, "sh", format)
+	if err != nil {
+		t.Fatalf("ceph, %q: %v", commands, err)
 	}
+	return out
 }
 
-// want compares what a command of ceph prints.
-func (c *cluster) want(t *testing.T, want string, args ...string) {
+// change runs commands that print nothing.
+func (c *cluster) change(t *testing.T, commands ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, c.ceph(t, args...)); diff != "" {
-		t.Errorf("ceph %s (-want +got):\n%s", strings.Join(args, " "), diff)
+	c.session(t, "plain", commands...)
+}
+
+// read runs commands and decodes what each prints, as JSON.
+func (c *cluster) read(t *testing.T, commands []string, into ...any) {
+	t.Helper()
+	text := c.session(t, "json", commands...)
+	decoder := json.NewDecoder(strings.NewReader(text))
+	for i := range into {
+		if err := decoder.Decode(into[i]); err != nil {
+			t.Fatalf("ceph %s: %v in:\n%s", commands[i], err, text)
+		}
 	}
 }
 
@@ -127,7 +144,7 @@ func (c *cluster) await(t *testing.T, what string, met func() (obstacle string))
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not after %s: %s", what, settleLimit, obstacle)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(time.Second)
 	}
 }
 
@@ -137,27 +154,14 @@ func (c *cluster) awaitQuiet(t *testing.T, health string) {
 	t.Helper()
 	c.await(t, "quiet with "+health, func() string {
 		var pools []struct {
-			Name         string `json:"pool_name"`
-			WouldAdjust  bool   `json:"would_adjust"`
-			PGNum, Final int
-		}
-		c.read(t, &pools, "osd", "pool", "autoscale-status")
-		for _, pool := range pools {
-			if pool.WouldAdjust {
-				return "the autoscaler wants to adjust pool " + pool.Name
-			}
+			Name        string `json:"pool_name"`
+			WouldAdjust bool   `json:"would_adjust"`
 		}
 		var detail []struct {
 			Name    string `json:"pool_name"`
 			Num     int    `json:"pg_num"`
 			Target  int    `json:"pg_num_target"`
 			Placing int    `json:"pg_placement_num"`
-		}
-		c.read(t, &detail, "osd", "pool", "ls", "detail")
-		for _, pool := range detail {
-			if pool.Num != pool.Target || pool.Num != pool.Placing {
-				return fmt.Sprintf("pool %s has %d placement groups, %d of them placed, and shall have %d", pool.Name, pool.Num, pool.Placing, pool.Target)
-			}
 		}
 		var status struct {
 			Health struct{ Status string }
@@ -169,7 +173,17 @@ func (c *cluster) awaitQuiet(t *testing.T, health string) {
 				} `json:"pgs_by_state"`
 			}
 		}
-		c.read(t, &status, "status")
+		c.read(t, []string{"osd pool autoscale-status", "osd pool ls detail", "status"}, &pools, &detail, &status)
+		for _, pool := range pools {
+			if pool.WouldAdjust {
+				return "the autoscaler wants to adjust pool " + pool.Name
+			}
+		}
+		for _, pool := range detail {
+			if pool.Num != pool.Target || pool.Num != pool.Placing {
+				return fmt.Sprintf("pool %s has %d placement groups, %d of them placed, and shall have %d", pool.Name, pool.Num, pool.Placing, pool.Target)
+			}
+		}
 		for _, state := range status.PGMap.States {
 			if !strings.HasPrefix(state.Name, "active+clean") {
 				return fmt.Sprintf("%d of %d placement groups are %s", state.Count, status.PGMap.Num, state.Name)
@@ -185,7 +199,10 @@ func (c *cluster) awaitQuiet(t *testing.T, health string) {
 // converge runs ceph.hcl from the networks on.
 func (c *cluster) converge(t *testing.T, flags ...string) outcome {
 	t.Helper()
-	return c.run(t, "ceph.hcl", append([]string{"--start-at-task", cephFirstTask}, flags...)...)
+	for _, v := range c.networks {
+		flags = append(flags, "-e", v)
+	}
+	return c.run(t, "ceph.hcl", append(flags, "--start-at-task", cephFirstTask)...)
 }
 
 // gates are the tasks that wait for Ceph: whether there is something to wait for, check mode cannot know.
@@ -251,6 +268,37 @@ func TestCeph(t *testing.T) {
 	}
 }
 
+// recorded are the commands that the simulator is to answer in the same way.
+var recorded = []string{
+	"osd pool ls detail", "osd pool ls detail -f json", "osd pool autoscale-status", "osd pool autoscale-status -f json",
+	"osd pool get archive all", "osd pool get archive all -f json", "osd pool application get archive", "osd crush rule ls", "osd crush rule dump -f json", "osd crush class ls",
+	"osd tree", "osd tree -f json", "fs ls", "fs ls -f json", "mds stat", "mon stat", "quorum_status -f json", "mgr stat", "health detail", "health detail -f json",
+	"osd dump -f json", "mgr metadata -f json",
+}
+
+// record writes what ceph prints.
+func (c *cluster) record(t *testing.T) {
+	t.Helper()
+	for i, command := range recorded {
+		out := shell(t, c.first, "ceph "+command+" 2>/tmp/e2e-stderr; echo exit=$? >/tmp/e2e-exit; printf .")
+		out = strings.TrimSuffix(out, ".")
+		stderr := strings.TrimSuffix(shell(t, c.first, "cat /tmp/e2e-stderr; printf ."), ".")
+		text := fmt.Sprintf("# %s, on the cluster of testdata/e2e/ceph.hcl\n$ ceph %s\n--- stdout (%d bytes)\n%s", c.ceph(t, "--version"), command, len(out), out)
+		if !strings.HasSuffix(out, "\n") {
+			text += "\n"
+		}
+		text += fmt.Sprintf("--- stderr (%d bytes)\n%s", len(stderr), stderr)
+		if stderr != "" && !strings.HasSuffix(stderr, "\n") {
+			text += "\n"
+		}
+		text += shell(t, c.first, "cat /tmp/e2e-exit") + "\n"
+		name := fmt.Sprintf("%03d-%s.txt", i+1, strings.NewReplacer(" -f ", ".", " ", "-", "_", "-").Replace(command))
+		if err := os.WriteFile(filepath.Join(*recordTo, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func testCephBringUp(t *testing.T, c *cluster) {
 	check := c.converge(t, "--check")
 	check.wantCode(t, "check mode", exitOK)
@@ -272,60 +320,130 @@ func testCephBringUp(t *testing.T, c *cluster) {
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.wantSettings(t)
 	c.wantServices(t)
+	if *recordTo != "" {
+		c.record(t)
+	}
 	second := c.converge(t)
 	second.wantUnchanged(t, "the second run")
-	again := c.converge(t, "--check")
-	again.wantUnchanged(t, "check mode of what has converged")
 	t.Logf("check: %s", check.summary())
 	t.Logf("first run: %s", first.summary())
 	t.Logf("second run: %s", second.summary())
-	t.Logf("check again: %s", again.summary())
 	t.Logf("%s\n%s\n%s", c.ceph(t, "status"), c.ceph(t, "osd", "tree"), c.ceph(t, "osd", "pool", "ls", "detail"))
+}
+
+// osd is what the cluster says of an OSD.
+type osd struct {
+	ID                    int
+	Host, Class, Status   string
+	Reweight, CrushWeight float64
+}
+
+// osds are all OSDs, in the order of the tree.
+func (c *cluster) osds(t *testing.T) (all []osd) {
+	t.Helper()
+	var tree struct {
+		Nodes []struct {
+			ID           int
+			Name, Status string
+			Class        string  `json:"device_class"`
+			Weight       float64 `json:"crush_weight"`
+			Reweight     float64
+			Type         string
+			Children     []int
+		}
+	}
+	c.read(t, []string{"osd tree"}, &tree)
+	host := map[int]string{}
+	for _, node := range tree.Nodes {
+		if node.Type == "host" {
+			for _, id := range node.Children {
+				host[id] = node.Name
+			}
+		}
+	}
+	for _, node := range tree.Nodes {
+		if node.Type == "osd" {
+			all = append(all, osd{node.ID, host[node.ID], node.Class, node.Status, node.Reweight, node.Weight})
+		}
+	}
+	return all
+}
+
+// osd is the one of that class on a host.
+func (c *cluster) osd(t *testing.T, host, class string) osd {
+	t.Helper()
+	all := c.osds(t)
+	at := slices.IndexFunc(all, func(o osd) bool { return o.Host == host && o.Class == class })
+	if at < 0 {
+		t.Fatalf("no OSD of class %s on %s: %v", class, host, all)
+	}
+	return all[at]
+}
+
+// poolSettings are settings of a pool as Ceph has them.
+type poolSettings struct {
+	Size        int
+	MinSize     int     `json:"min_size"`
+	PGs         int     `json:"pg_num"`
+	PGsMin      int     `json:"pg_num_min"`
+	Rule        string  `json:"crush_rule"`
+	Autoscale   string  `json:"pg_autoscale_mode"`
+	TargetRatio float64 `json:"target_size_ratio"`
+}
+
+// ruleStep is a step of a CRUSH rule.
+type ruleStep struct {
+	Op, Type string
+	Item     string `json:"item_name"`
+	Num      int
 }
 
 // wantSettings asserts rules, pools and file systems.
 func (c *cluster) wantSettings(t *testing.T) {
 	t.Helper()
-	for _, pool := range []struct{ name, settings, application string }{
-		{"vm-disks", "size: 4\nmin_size: 2\npg_num: 32\ncrush_rule: replicated_rule_osd\npg_autoscale_mode: warn", "rbd"},
-		{"ha-disks", "size: 5\nmin_size: 3\npg_num: 16\ncrush_rule: replicated_rule_osd\npg_autoscale_mode: warn", "rbd"},
-		{"archive", "size: 3\nmin_size: 2\npg_num: 16\ncrush_rule: slow_hosts\npg_autoscale_mode: off\npg_num_min: 8\ntarget_size_ratio: 0.25", "rgw"},
+	for _, pool := range []struct {
+		name, application string
+		want              poolSettings
+	}{
+		{"vm-disks", "rbd", poolSettings{4, 2, 32, 0, "replicated_rule_osd", "warn", 0}},
+		{"ha-disks", "rbd", poolSettings{5, 3, 16, 0, "replicated_rule_osd", "warn", 0}},
+		{"archive", "rgw", poolSettings{3, 2, 16, 8, "slow_hosts", "off", 0.25}},
 	} {
-		wanted := strings.Split(pool.settings, "\n")
-		have := strings.Split(c.ceph(t, "osd", "pool", "get", pool.name, "all"), "\n")
-		for _, setting := range wanted {
-			if !slices.Contains(have, setting) {
-				t.Errorf("pool %s: expected %s; it has:\n%s", pool.name, setting, strings.Join(have, "\n"))
-			}
+		var have poolSettings
+		var applications map[string]any
+		c.read(t, []string{"osd pool get " + pool.name + " all", "osd pool application get " + pool.name}, &have, &applications)
+		if diff := cmp.Diff(pool.want, have); diff != "" {
+			t.Errorf("pool %s (-want +got):\n%s", pool.name, diff)
 		}
-		c.want(t, "{\n    \""+pool.application+"\": {}\n}", "osd", "pool", "application", "get", pool.name)
-	}
-	type step struct {
-		Op, Type, ItemName string
-		Num                int
-	}
-	for name, want := range map[string][]step{
-		"replicated_rule":     {{Op: "take", ItemName: "default"}, {Op: "chooseleaf_firstn", Type: "host"}, {Op: "emit"}},
-		"replicated_rule_osd": {{Op: "take", ItemName: "default"}, {Op: "choose_firstn", Type: "osd"}, {Op: "emit"}},
-		"slow_hosts":          {{Op: "take", ItemName: "default~hdd"}, {Op: "chooseleaf_firstn", Type: "host"}, {Op: "emit"}},
-	} {
-		var rule struct {
-			Steps []struct {
-				Op, Type string
-				ItemName string `json:"item_name"`
-				Num      int
-			}
-		}
-		c.read(t, &rule, "osd", "crush", "rule", "dump", name)
-		var have []step
-		for _, s := range rule.Steps {
-			have = append(have, step{s.Op, s.Type, s.ItemName, s.Num})
-		}
-		if diff := cmp.Diff(want, have); diff != "" {
-			t.Errorf("CRUSH rule %s (-want +got):\n%s", name, diff)
+		if _, ok := applications[pool.application]; !ok || len(applications) != 1 {
+			t.Errorf("pool %s is of the applications %v, expected %s", pool.name, applications, pool.application)
 		}
 	}
-	c.want(t, "name: cephfs, metadata pool: cephfs_metadata, data pools: [cephfs_data ]", "fs", "ls")
+	var rules []struct {
+		Name  string `json:"rule_name"`
+		Steps []ruleStep
+	}
+	var systems []struct {
+		Name     string
+		Metadata string   `json:"metadata_pool"`
+		Data     []string `json:"data_pools"`
+	}
+	c.read(t, []string{"osd crush rule dump", "fs ls"}, &rules, &systems)
+	have := map[string][]ruleStep{}
+	for _, rule := range rules {
+		have[rule.Name] = rule.Steps
+	}
+	take, emit := ruleStep{Op: "take", Item: "default"}, ruleStep{Op: "emit"}
+	if diff := cmp.Diff(map[string][]ruleStep{
+		"replicated_rule":     {take, {Op: "chooseleaf_firstn", Type: "host"}, emit},
+		"replicated_rule_osd": {take, {Op: "choose_firstn", Type: "osd"}, emit},
+		"slow_hosts":          {{Op: "take", Item: "default~hdd"}, {Op: "chooseleaf_firstn", Type: "host"}, emit},
+	}, have); diff != "" {
+		t.Errorf("CRUSH rules (-want +got):\n%s", diff)
+	}
+	if len(systems) != 1 || systems[0].Name != "cephfs" || systems[0].Metadata != "cephfs_metadata" || !slices.Equal(systems[0].Data, []string{"cephfs_data"}) {
+		t.Errorf("file systems: %v, expected cephfs with its two pools", systems)
+	}
 }
 
 // wantServices asserts daemons and health.
@@ -335,57 +453,38 @@ func (c *cluster) wantServices(t *testing.T) {
 	var quorum struct {
 		Names []string `json:"quorum_names"`
 	}
-	c.read(t, &quorum, "quorum_status")
+	var managers []struct{ Name string }
+	var health struct{ Status string }
+	c.read(t, []string{"quorum_status", "mgr metadata", "health"}, &quorum, &managers, &health)
 	slices.Sort(quorum.Names)
 	if diff := cmp.Diff(names, quorum.Names); diff != "" {
 		t.Errorf("monitors in quorum (-want +got):\n%s", diff)
 	}
-	var managers []struct{ Name string }
-	c.read(t, &managers, "mgr", "metadata")
 	if len(managers) != len(names) {
 		t.Errorf("managers: %v, expected one of each node", managers)
+	}
+	if health.Status != "HEALTH_OK" {
+		t.Errorf("health is %s", health.Status)
 	}
 	if active, standbys := c.metadataServers(t); active == "" || len(standbys) != 2 {
 		t.Errorf("metadata servers: active is %q, standing by are %q; expected one and two", active, standbys)
 	}
-	var tree struct {
-		Nodes []struct {
-			Name, Type, Status, Class string `json:",omitempty"`
-			DeviceClass               string `json:"device_class"`
-			Children                  []int
-			ID                        int
-			Reweight                  float64
-		}
-	}
-	c.read(t, &tree, "osd", "tree")
-	classes := map[int]string{}
-	for _, node := range tree.Nodes {
-		if node.Type == "osd" {
-			classes[node.ID] = node.DeviceClass
-			if node.Status != "up" || node.Reweight != 1 {
-				t.Errorf("%s is %s with reweight %g, expected up and 1", node.Name, node.Status, node.Reweight)
-			}
-		}
-	}
-	for _, node := range tree.Nodes {
-		if node.Type != "host" {
-			continue
-		}
-		var here []string
-		for _, id := range node.Children {
-			here = append(here, classes[id])
-		}
-		slices.Sort(here)
-		// Loop devices do not spin: that is Ceph's own judgement. The other class is what the task says.
-		if diff := cmp.Diff([]string{"hdd", "ssd"}, here); diff != "" {
-			t.Errorf("classes of the OSDs of %s (-want +got):\n%s", node.Name, diff)
+	classes := map[string]string{}
+	for _, osd := range c.osds(t) {
+		classes[osd.Host] += osd.Class + " "
+		if osd.Status != "up" || osd.Reweight != 1 {
+			t.Errorf("osd.%d is %s with reweight %g, expected up and 1", osd.ID, osd.Status, osd.Reweight)
 		}
 	}
 	for _, node := range c.nodes.List {
+		// Loop devices do not spin: that is Ceph's own judgement. The other class is what the task says. The tree is
+		// sorted by classes.
+		if classes[node.Name] != "hdd ssd " {
+			t.Errorf("%s has OSDs of the classes %s, expected hdd ssd", node.Name, classes[node.Name])
+		}
 		wantOn(t, node, `for type in mon mgr mds; do systemctl is-active "ceph-$type@$(uname -n)"; systemctl is-enabled "ceph-$type@$(uname -n)"; done; readlink /etc/ceph/ceph.conf`,
 			strings.Repeat("active\nenabled\n", 3)+"/etc/pve/ceph.conf")
 	}
-	c.want(t, "HEALTH_OK", "health")
 }
 
 // metadataServers are the names of those that are active and that stand by.
@@ -399,7 +498,7 @@ func (c *cluster) metadataServers(t *testing.T) (active string, standbys []strin
 			}
 		}
 	}
-	c.read(t, &dump, "fs", "dump")
+	c.read(t, []string{"fs dump"}, &dump)
 	for _, standby := range dump.Standbys {
 		standbys = append(standbys, standby.Name)
 	}
@@ -415,67 +514,46 @@ func (c *cluster) metadataServers(t *testing.T) (active string, standbys []strin
 
 // testCephSettings changes pools by hand, each in a way that hlplay puts right.
 func testCephSettings(t *testing.T, c *cluster) {
-	for _, set := range [][]string{
-		{"vm-disks", "size", "3"},
-		{"vm-disks", "pg_num", "16"}, // a way that takes its time: what counts is where it leads
-		{"ha-disks", "crush_rule", "replicated_rule"},
-		{"archive", "min_size", "3"},
-		{"archive", "pg_num_min", "4"},
-		{"archive", "target_size_ratio", "0.5"},
-		{"archive", "pg_autoscale_mode", "on"},
-	} {
-		c.ceph(t, append([]string{"osd", "pool", "set"}, set...)...)
-	}
+	c.change(t,
+		"osd pool set vm-disks size 3",
+		"osd pool set vm-disks pg_num 16", // a way that takes its time: what counts is where it leads
+		"osd pool set ha-disks crush_rule replicated_rule",
+		"osd pool set archive min_size 3",
+		"osd pool set archive pg_num_min 4",
+		"osd pool set archive target_size_ratio 0.5",
+		"osd pool set archive pg_autoscale_mode on")
 	c.repair(t, "pve1: G1.46 G2.10 pools", "pve1: pool with every setting")
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.wantSettings(t)
-	c.converge(t).wantUnchanged(t, "the run after that")
 }
 
 // testCephOSDs changes OSDs by hand. Whatever moves data is somebody's decision: hlplay tells, and lets it be.
 func testCephOSDs(t *testing.T, c *cluster) {
-	id := func(node *nspawn.Node, class string) string {
-		return shell(t, node, `for id in $(ls /var/lib/ceph/osd | cut -d- -f2); do [ "$(ceph osd crush get-device-class $id)" != `+class+` ] || echo $id; done`)
-	}
-	slow, fast := id(c.nodes.Node("pve2"), "hdd"), id(c.nodes.Node("pve3"), "ssd")
-	c.ceph(t, "osd", "reweight", fast, "0.75")
-	c.ceph(t, "osd", "crush", "reweight", "osd."+fast, "0.005")
+	slow, fast := c.osd(t, "pve2", "hdd").ID, c.osd(t, "pve3", "ssd").ID
+	c.change(t, fmt.Sprintf("osd reweight %d 0.75", fast), fmt.Sprintf("osd crush reweight osd.%d 0.005", fast))
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.converge(t).wantUnchanged(t, "a run with other weights")
-	var tree struct {
-		Nodes []struct {
-			Name        string
-			Reweight    float64
-			CrushWeight float64 `json:"crush_weight"`
-		}
+	if osd := c.osd(t, "pve3", "ssd"); osd.Reweight != 0.75 || osd.CrushWeight < 0.0049 || osd.CrushWeight > 0.0051 {
+		t.Errorf("osd.%d has reweight %g and weight %g, expected 0.75 and 0.005 as set by hand", fast, osd.Reweight, osd.CrushWeight)
 	}
-	c.read(t, &tree, "osd", "tree")
-	for _, osd := range tree.Nodes {
-		if osd.Name == "osd."+fast && (osd.Reweight != 0.75 || osd.CrushWeight < 0.0049 || osd.CrushWeight > 0.0051) {
-			t.Errorf("%s has reweight %g and weight %g, expected 0.75 and 0.005 as set by hand", osd.Name, osd.Reweight, osd.CrushWeight)
-		}
+	reclass := func(class string) []string {
+		return []string{fmt.Sprintf("osd crush rm-device-class osd.%d", slow), fmt.Sprintf("osd crush set-device-class %s osd.%d", class, slow)}
 	}
-	c.ceph(t, "osd", "reweight", fast, "1")
-
-	c.ceph(t, "osd", "crush", "rm-device-class", "osd."+slow)
-	c.ceph(t, "osd", "crush", "set-device-class", "nvme", "osd."+slow)
-	c.ceph(t, "osd", "out", fast)
+	c.change(t, append(reclass("nvme"), fmt.Sprintf("osd reweight %d 1", fast), fmt.Sprintf("osd out %d", fast))...)
 	check := c.converge(t, "--check")
 	check.wantCode(t, "check mode with another class and an OSD that is out", exitOK)
 	if changed := changes(check); len(changed) > 0 {
 		t.Errorf("check mode would change %q, expected nothing", changed)
 	}
 	for _, want := range []struct{ host, task, text string }{
-		{"pve2", "an OSD of class hdd", "osd." + slow + " has class nvme, the task says hdd; not changed"},
-		{"pve3", "G1.36 G2.8 an OSD on each disk", "osd." + fast + " is out"},
+		{"pve2", "an OSD of class hdd", fmt.Sprintf("osd.%d has class nvme, the task says hdd; not changed", slow)},
+		{"pve3", "G1.36 G2.8 an OSD on each disk", fmt.Sprintf("osd.%d is out", fast)},
 	} {
 		if said := check.message(want.host, want.task); !strings.Contains(said, want.text) {
 			t.Errorf("%s on %s does not say %q:\n%s", want.task, want.host, want.text, said)
 		}
 	}
-	c.ceph(t, "osd", "in", fast)
-	c.ceph(t, "osd", "crush", "rm-device-class", "osd."+slow)
-	c.ceph(t, "osd", "crush", "set-device-class", "hdd", "osd."+slow)
+	c.change(t, append(reclass("hdd"), fmt.Sprintf("osd in %d", fast))...)
 	c.awaitQuiet(t, "HEALTH_OK")
 }
 
@@ -484,13 +562,13 @@ func testCephStopped(t *testing.T, c *cluster) {
 	_, standbys := c.metadataServers(t)
 	standbys = slices.DeleteFunc(standbys, func(name string) bool { return name == c.first.Name })
 	victim := c.nodes.Node(standbys[0])
-	osd := shell(t, victim, "ls /var/lib/ceph/osd | head -1 | cut -d- -f2")
-	shell(t, victim, `systemctl stop "ceph-osd@`+osd+`" "ceph-mon@$(uname -n)" "ceph-mds@$(uname -n)"`)
-	c.await(t, "Ceph notices", func() string {
+	down := c.osd(t, victim.Name, "ssd").ID
+	shell(t, victim, fmt.Sprintf(`systemctl stop ceph-osd@%d "ceph-mon@$(uname -n)" "ceph-mds@$(uname -n)"`, down))
+	c.await(t, "Ceph notices what has stopped", func() string {
 		health := c.ceph(t, "health", "detail")
 		_, standbys := c.metadataServers(t)
 		switch {
-		case !strings.Contains(health, "osd."+osd+" "), !strings.Contains(health, "mon."+victim.Name+" "), !strings.Contains(health, "PG_DEGRADED"):
+		case !strings.Contains(health, fmt.Sprintf("osd.%d ", down)), !strings.Contains(health, "mon."+victim.Name+" "), !strings.Contains(health, "undersized"):
 			return health
 		case slices.Contains(standbys, victim.Name):
 			return "mds." + victim.Name + " still stands by"
@@ -505,17 +583,12 @@ func testCephStopped(t *testing.T, c *cluster) {
 	}
 	t.Log(strings.TrimSpace(gate.failures()))
 
-	osdTask := "G1.36 G2.8 an OSD on each disk"
-	if shell(t, victim, "ceph osd crush get-device-class "+osd) == "hdd" {
-		osdTask = "an OSD of class hdd"
-	}
-	want := []string{victim.Name + ": " + osdTask, victim.Name + ": G1.34 G2.6 monitors, one by one", victim.Name + ": G1.40 G2.11 metadata servers, one by one"}
+	want := []string{victim.Name + ": G1.36 G2.8 an OSD on each disk", victim.Name + ": G1.34 G2.6 monitors, one by one", victim.Name + ": G1.40 G2.11 metadata servers, one by one"}
 	slices.Sort(want)
 	c.repair(t, want...)
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.wantServices(t)
 	c.run(t, "clean.hcl").wantUnchanged(t, "the gate when all is clean")
-	c.converge(t).wantUnchanged(t, "the run after that")
 }
 
 // testCephRefusals runs what must not be done.
@@ -523,11 +596,10 @@ func testCephRefusals(t *testing.T, c *cluster) {
 	disk := c.first.Disks()[2]
 	shell(t, c.first, "mkswap --quiet "+disk)
 	state := func() string {
-		return c.ceph(t, "osd", "pool", "ls", "detail") + c.ceph(t, "osd", "crush", "rule", "ls") + c.ceph(t, "osd", "tree") + shell(t, c.first, "cat /etc/pve/ceph.conf; blkid --probe "+disk)
+		return c.session(t, "plain", "osd pool ls detail", "osd crush rule ls", "osd tree") + shell(t, c.first, "cat /etc/pve/ceph.conf; blkid --probe "+disk)
 	}
 	before := state()
-	c.vars = append(c.vars, "used="+disk)
-	o := c.run(t, "refused.hcl")
+	o := c.run(t, "refused.hcl", "-e", "used="+disk)
 	for task, text := range map[string]string{
 		"a rule that exists and is different":           "CRUSH rule slow_hosts exists and is different: it is root default, failure domain host, class hdd",
 		"a rule for a class that no OSD has":            "no OSD has class nvme; there are: hdd, ssd",

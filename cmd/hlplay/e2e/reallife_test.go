@@ -92,23 +92,60 @@ func wantLife(t *testing.T, node *nspawn.Node, dir string) {
 	wantOn(t, node, "dpkg-query -W e2e-unwanted 2>/dev/null", "")
 }
 
-// TestAptLock runs while another process holds the lock of the package manager, as
-// unattended-upgrades does: hlplay waits.
+// slowUpgrade is an upgrade that lasts until the test says so, or a minute.
+var slowUpgrade = debianPackage{name: "e2e-slow", version: "2.0", files: map[string]string{
+	"DEBIAN/postinst": "#!/bin/sh\n: >/run/e2e-upgrading\ntimeout 60 sh -c 'until [ -e /run/e2e-go-on ]; do sleep 0.1; done'\n",
+}}
+
+// unattended makes apt-daily-upgrade.service upgrade from the test's repository, whatever its stamps say.
+const unattended = `
+printf 'deb [signed-by=/etc/apt/e2e.gpg] %s bookworm main\n' "$1" >/etc/apt/sources.list.d/e2e.list
+printf '%s\n' 'APT::Periodic::Unattended-Upgrade "always";' '#clear Unattended-Upgrade::Origins-Pattern;' \
+	'Unattended-Upgrade::Origins-Pattern { "origin=hlplay tests"; };' >/etc/apt/apt.conf.d/99e2e
+apt-get -q update
+systemctl start --no-block apt-daily-upgrade.service
+timeout 60 sh -c 'until [ -e /run/e2e-upgrading ]; do sleep 0.1; done' || { systemctl status apt-daily-upgrade.service; cat /var/log/unattended-upgrades/*; exit 1; } >&2`
+
+// TestAptLock runs while Debian's unattended-upgrades upgrades a package and holds the lock of the package
+// manager: hlplay waits, says for whom if that takes too long, and goes on when it has ended.
 func TestAptLock(t *testing.T) {
-	n := startNodes(t, "node1")
+	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: []string{"unattended-upgrades"}})
 	node := n.List[0]
-	install(t, node, installed)
-	slow := debianPackage{name: "e2e-slow", version: "1.0", files: map[string]string{"DEBIAN/postinst": "#!/bin/sh\nsleep 8\n"}}
-	content, err := os.ReadFile(slow.build(t, node.Dir()))
+	install(t, node, append(slices.Clone(installed), debianPackage{name: slowUpgrade.name, version: "1.0"}))
+	repository, keyring := serveRepository(t, n)
+	key, err := os.ReadFile(keyring)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := node.ExecInput(t.Context(), string(content), "sh", "-euc", "cat >/root/slow.deb; systemd-run --quiet --unit=holder dpkg --install /root/slow.deb; timeout 20 sh -c 'until pgrep -x sleep >/dev/null; do :; done'"); err != nil {
+	if _, err := node.ExecInput(t.Context(), string(key), "sh", "-euc", "cat >/etc/apt/e2e.gpg"); err != nil {
 		t.Fatal(err)
 	}
-	o := newLife(t, n, nspawn.Root).run(t, "life.hcl")
+	on(t, node, "sh", "-euc", unattended, "sh", repository)
+
+	r := newLife(t, n, nspawn.Root)
+	o := r.run(t, "life.hcl", "-e", "lock_timeout=2s")
+	o.wantCode(t, "a run that does not wait for long", exitFailed)
+	if failures := o.failures(); !strings.Contains(failures, "unattended-upgr") || !strings.Contains(failures, "lock_timeout") {
+		t.Errorf("the error does not say who holds the lock and what to do:\n%s", failures)
+	}
+	t.Log(strings.TrimSpace(o.failures()))
+	wantOn(t, node, "systemctl show --property ActiveState --value apt-daily-upgrade.service; dpkg-query -W -f '${Status} ${Version}' e2e-slow",
+		"activating\ninstall ok half-configured 2.0")
+
+	// It ends when the next run has come to wait for it.
+	ended := make(chan error, 1)
+	go func() {
+		_, err := node.Exec(t.Context(), "sh", "-euc", "timeout 30 sh -c 'until pgrep -x apt-get >/dev/null; do sleep 0.1; done'; touch /run/e2e-go-on")
+		ended <- err
+	}()
+	o = r.run(t, "life.hcl")
+	if err := <-ended; err != nil {
+		t.Errorf("nothing has waited for the lock: %v", err)
+	}
 	o.wantCode(t, "a run that has to wait for the lock", exitOK)
 	wantLife(t, node, "/srv/life")
+	wantOn(t, node, "dpkg-query -W -f '${Status} ${Version}' e2e-slow", "install ok installed 2.0")
+	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
 }
 
 // TestFullDisk runs against a target directory on a file system that is too small: one clear error, no

@@ -40,6 +40,7 @@ var testPackages = []debianPackage{
 		"DEBIAN/config":    "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_input high e2e-question/colour || true\ndb_go || true\n",
 		"DEBIAN/postinst":  "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_get e2e-question/colour\necho \"$RET\" >/etc/e2e-colour\n",
 	}},
+	slowUpgrade,
 }
 
 // installed are packages that are on a node before hlplay sees it.

@@ -111,9 +111,7 @@ func (a *aptCall) lock(file, what string) int {
 		limit = 120 * time.Second
 	}
 	for waited := time.Duration(0); left > 0 && waited < limit; waited += time.Second {
-		if waited == 0 {
-			fmt.Fprintf(a.Stdout, "Waiting for cache lock: Could not get lock %s. It is held by process %d (%s)...\n", file, lockPID(by), by)
-		}
+		fmt.Fprintf(a.Stdout, "Waiting for cache lock: Could not get lock %s. It is held by process %d (%s)...\n", file, lockPID(by), by)
 		if !a.Spend(time.Second) {
 			return 130
 		}
@@ -122,7 +120,11 @@ func (a *aptCall) lock(file, what string) int {
 	if left <= 0 {
 		return 0
 	}
-	return a.fail("E: Could not get lock %s. It is held by process %d (%s)\nN: Be aware that removing the lock file is not a solution and may break your system.\nE: Unable to %s, is another process using it?", file, lockPID(by), by, what)
+	refusal := fmt.Sprintf("E: Unable to %s, is another process using it?", what)
+	if limit > 0 {
+		return a.fail("%s", refusal) // who holds it, was said while it waited
+	}
+	return a.fail("E: Could not get lock %s. It is held by process %d (%s)\n%s", file, lockPID(by), by, refusal)
 }
 
 const (

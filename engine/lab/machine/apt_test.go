@@ -109,7 +109,12 @@ func TestAptLock(t *testing.T) {
 	m := bare(t)
 	m.HoldAptLock("unattended-upgr", 30*time.Second)
 	expect(t, m, "apt-get -y install chrony", 100, `E: Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(unattended-upgr\)`)
-	expect(t, m, "apt-get -y -o DPkg::Lock::Timeout=10 install chrony", 100, `Could not get lock`)
+	// As recorded with Debian 12's apt 2.6.1: once it waits, it tells each second for whom, and at the end no more.
+	stdout, stderr, code := run(t, m, "root", "apt-get -y -q -o DPkg::Lock::Timeout=3 install chrony")
+	waiting := regexp.MustCompile(`^(Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(unattended-upgr\)\.\.\.\n){3}$`)
+	if refusal := "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n"; code != 100 || !waiting.MatchString(stdout) || stderr != refusal {
+		t.Errorf("a wait in vain ended with %d and said\n%s%s", code, stdout, stderr)
+	}
 	before := m.Clock().Now()
 	expect(t, m, "apt-get -y -o DPkg::Lock::Timeout=60 install chrony", 0, `Waiting for cache lock`)
 	if waited := m.Clock().Now().Sub(before); waited < 20*time.Second {

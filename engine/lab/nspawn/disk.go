@@ -41,7 +41,8 @@ func (node *Node) addDisk(size int64) error {
 func (node *Node) device(loop *os.File) string { return node.root + "." + filepath.Base(loop.Name()) }
 
 // Disks are the paths of the node's block devices, as the node has them: /dev/loop3. /sys is the host's, so
-// lsblk(8) shows the host's devices too.
+// lsblk(8) shows the host's devices too. When the nodes are gone the device is free again; one that the kernel made for
+// it, because all others were taken, stays.
 func (node *Node) Disks() []string {
 	var paths []string
 	for _, loop := range node.disks {

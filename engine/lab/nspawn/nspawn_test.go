@@ -17,7 +17,7 @@ import (
 // TestNodes boots nodes, uses all that tests use of them, and looks for what they leave behind.
 func TestNodes(t *testing.T) {
 	ctx := t.Context()
-	n, err := Start(ctx, Options{Names: []string{"left", "right"}, Log: t.Logf})
+	n, err := Start(ctx, Options{Names: []string{"left", "right"}, Disks: []int64{1 << 20}, Shared: "/srv/shared", Log: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +32,13 @@ func TestNodes(t *testing.T) {
 		}
 		if exists(n.Dir) {
 			t.Errorf("%s is left behind", n.Dir)
+		}
+		for _, node := range n.List {
+			for _, disk := range node.Disks() {
+				if inUse(disk) {
+					t.Errorf("%s is still in use", disk)
+				}
+			}
 		}
 	})
 	left := n.Node("left")
@@ -55,6 +62,26 @@ func TestNodes(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("shared directory", func(t *testing.T) {
+		if _, err := left.Exec(ctx, "sh", "-c", "echo from left >/srv/shared/file"); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := n.Node("right").Exec(ctx, "cat", "/srv/shared/file"); text != "from left\n" {
+			t.Errorf("right reads %q (%v)", text, err)
+		}
+	})
+	const onDisk = `blockdev --getsize64 "$1"; head -c 4 "$1"`
+	t.Run("disk", func(t *testing.T) {
+		if _, err := left.Exec(ctx, "sh", "-ec", `printf left >"$1"; sync; chown daemon "$1"`, "sh", left.Disks()[0]); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := left.Exec(ctx, "sh", "-c", onDisk, "sh", left.Disks()[0]); text != "1048576\nleft" {
+			t.Errorf("the disk has %q (%v), expected its size and what was written", text, err)
+		}
+		if info, err := os.Stat(left.Disks()[0]); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+			t.Errorf("the node has changed the owner of the host's %s (%v)", left.Disks()[0], err)
+		}
+	})
 	t.Run("reboot", func(t *testing.T) {
 		before, err := left.BootID(ctx)
 		if err != nil {
@@ -66,7 +93,15 @@ func TestNodes(t *testing.T) {
 		if err := left.WaitBoot(ctx, before); err != nil {
 			t.Fatal(err)
 		}
+		if text, err := left.Exec(ctx, "sh", "-c", onDisk+"; cat /srv/shared/file", "sh", left.Disks()[0]); text != "1048576\nleftfrom left\n" {
+			t.Errorf("after the reboot disk and shared directory have %q (%v)", text, err)
+		}
 	})
+}
+
+// inUse says whether a loop device has something behind it.
+func inUse(loop string) bool {
+	return exists(filepath.Join("/sys/block", filepath.Base(loop), "loop/backing_file"))
 }
 
 // victim is the environment variable that makes TestKilled the process that is to be killed.
@@ -75,11 +110,11 @@ const victim = "HLPLAY_NSPAWN_VICTIM"
 // TestKilled ends a process that has nodes in ways that let it do nothing more.
 func TestKilled(t *testing.T) {
 	if os.Getenv(victim) != "" {
-		n, err := Start(t.Context(), Options{Names: []string{"victim"}})
+		n, err := Start(t.Context(), Options{Names: []string{"victim"}, Disks: []int64{1 << 20}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Printf("victim %s\n", n.Dir)
+		fmt.Printf("victim %s %s\n", n.Dir, n.List[0].Disks()[0])
 		select {}
 	}
 	hierarchies, err := cgroupHierarchies()
@@ -97,8 +132,8 @@ func TestKilled(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			var dir string
-			if _, err := fmt.Fscanf(out, "victim %s\n", &dir); err != nil {
+			var dir, disk string
+			if _, err := fmt.Fscanf(out, "victim %s %s\n", &dir, &disk); err != nil {
 				t.Fatalf("it has not started its nodes: %v", err)
 			}
 			cmd.Process.Signal(signal)
@@ -117,6 +152,9 @@ func TestKilled(t *testing.T) {
 				if exists(name) {
 					t.Errorf("%s is left behind", name)
 				}
+			}
+			if inUse(disk) {
+				t.Errorf("%s is still in use", disk)
 			}
 		})
 	}

@@ -23,17 +23,39 @@ func (v *view) autoscale(c *Ceph) {
 	if first {
 		return
 	}
+	overlapping := c.overlapping()
 	for _, p := range c.Pools {
-		if p.Autoscale != "on" || v.now.Sub(p.Created) < scaleEvery/2 {
+		if overlapping[p.Rule] || p.Autoscale != "on" || v.now.Sub(p.Created) < scaleEvery/2 {
 			continue
 		}
 		ideal := c.idealPGs(p)
 		if ratio := float64(ideal) / float64(p.PGs); ratio >= scaleThreshold || ratio <= 1/scaleThreshold {
-			p.PGs, p.PGPs, p.Moved = ideal, ideal, v.now
 			c.mapChanged(v.now)
 			p.LastChange = c.OSDEpoch
+			if ideal > p.PGs {
+				p.Split = c.OSDEpoch
+			}
+			p.PGs, p.PGPs, p.Moved = ideal, ideal, v.now
 		}
 	}
+}
+
+// overlapping are the rules of pools whose OSDs are also chosen from by another rule's, from another root: where one takes all
+// OSDs and one those of a class. The autoscaler leaves such pools alone and says nothing of them.
+func (c *Ceph) overlapping() map[int]bool {
+	classes := map[string]bool{}
+	for _, p := range c.Pools {
+		if r := c.ruleByID(p.Rule); r != nil && slices.ContainsFunc(c.OSDs, func(o *OSD) bool { return o.Booted && (r.Class == "" || r.Class == o.Class) }) {
+			classes[r.Class] = true
+		}
+	}
+	rules := map[int]bool{}
+	if classes[""] && len(classes) > 1 {
+		for _, r := range c.Rules {
+			rules[r.ID] = classes[r.Class]
+		}
+	}
+	return rules
 }
 
 // idealPGs is the PG number that the autoscaler holds for right.

@@ -403,12 +403,13 @@ func crushTree(_ *view, c *Ceph, _ []string) reply {
 		all += total(osds[name])
 		hostIDs = append([]int{c.Hosts[name]}, hostIDs...)
 		var ids []int
-		for _, o := range osds[name] {
+		shown := inTree(osds[name])
+		for _, o := range shown {
 			ids = append([]int{o.ID}, ids...)
 		}
 		nodes = append(nodes, obj("id", c.Hosts[name], "name", name, "type", "host", "type_id", 1, "pool_weights", object{}, "children", list(ids)))
 		rows = append(rows, []string{fmt.Sprint(c.Hosts[name]), "", weightText(total(osds[name])), "    host " + name})
-		for _, o := range osds[name] {
+		for _, o := range shown {
 			nodes = append(nodes, obj("id", o.ID, "device_class", o.Class, "name", fmt.Sprintf("osd.%d", o.ID), "type", "osd", "type_id", 0, "crush_weight", o.weight(), "depth", 2, "pool_weights", object{}))
 			rows = append(rows, []string{fmt.Sprint(o.ID), o.Class, weightText(o.weight()), fmt.Sprintf("        osd.%d", o.ID)})
 		}

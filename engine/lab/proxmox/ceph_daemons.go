@@ -159,6 +159,9 @@ func (v *view) makePGs(c *Ceph) {
 	}
 	for _, p := range c.Pools {
 		if p.Target > 0 {
+			if p.Target > p.PGs && p.LastChange > 0 {
+				p.Split = c.OSDEpoch
+			}
 			p.PGs, p.PGPs, p.Target, p.Moved = p.Target, p.Target, 0, v.now
 		}
 	}

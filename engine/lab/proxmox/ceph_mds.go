@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -89,6 +90,8 @@ func fsNew(v *view, c *Ceph, args []string) reply {
 			p.Applications = append(p.Applications, "cephfs")
 		}
 	}
+	meta.FSRole, meta.FS, data.FSRole, data.FS = "metadata", args[0], "data", args[0]
+	maps.Copy(meta.Options, map[string]string{"pg_autoscale_bias": "4", "pg_num_min": "16", "recovery_priority": "5"})
 	id := 1
 	for _, f := range c.FileSystems {
 		id = max(id, f.ID+1)

@@ -96,6 +96,11 @@ func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 	return names, osds
 }
 
+// inTree are the OSDs of a host in the order in which trees show them: by class, then by number.
+func inTree(osds []*OSD) []*OSD {
+	return slices.SortedStableFunc(slices.Values(osds), func(a, b *OSD) int { return strings.Compare(a.Class, b.Class) })
+}
+
 func total(osds []*OSD) float64 {
 	sum := 0
 	for _, o := range osds {
@@ -150,7 +155,7 @@ func osdTree(v *view, c *Ceph, args []string) reply {
 	all := 0.0
 	for _, name := range names {
 		all += total(osds[name])
-		shown := slices.DeleteFunc(slices.Clone(osds[name]), func(o *OSD) bool { return !want(o) })
+		shown := slices.DeleteFunc(inTree(osds[name]), func(o *OSD) bool { return !want(o) })
 		if len(args) > 0 && len(shown) == 0 {
 			continue
 		}

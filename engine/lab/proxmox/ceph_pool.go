@@ -51,7 +51,11 @@ func (p *Pool) has(flag string) bool { return slices.Contains(p.Flags, flag) }
 func (p *Pool) applications() object {
 	apps := object{}
 	for _, name := range p.Applications {
-		apps = append(apps, member{name, object{}})
+		notes := object{}
+		if name == "cephfs" && p.FSRole != "" {
+			notes = object{member{p.FSRole, p.FS}}
+		}
+		apps = append(apps, member{name, notes})
 	}
 	return apps
 }
@@ -92,9 +96,13 @@ func (c *Ceph) poolDetail(p *Pool, idKey string, now time.Time) object {
 }
 
 func (c *Ceph) poolLine(p *Pool, now time.Time) string {
-	text := fmt.Sprintf("pool %d '%s' replicated size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d autoscale_mode %s last_change %d flags %s stripe_width 0",
-		p.ID, p.Name, p.Size, p.MinSize, p.Rule, p.PGs, p.PGPs, p.Autoscale, p.LastChange, p.flagNames(now))
-	for _, key := range []string{"compression_mode", "pg_num_max", "pg_num_min", "target_size_bytes", "target_size_ratio"} {
+	split := ""
+	if p.Split > 0 {
+		split = fmt.Sprintf(" lfor 0/0/%d", p.Split)
+	}
+	text := fmt.Sprintf("pool %d '%s' replicated size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d autoscale_mode %s last_change %d%s flags %s stripe_width 0",
+		p.ID, p.Name, p.Size, p.MinSize, p.Rule, p.PGs, p.PGPs, p.Autoscale, p.LastChange, split, p.flagNames(now))
+	for _, key := range []string{"compression_mode", "pg_autoscale_bias", "pg_num_max", "pg_num_min", "recovery_priority", "target_size_bytes", "target_size_ratio"} {
 		if value := p.Options[key]; value != "" {
 			text += " " + key + " " + value
 		}
@@ -286,14 +294,18 @@ func poolApplicationGet(_ *view, c *Ceph, args []string) reply {
 func autoscaleStatus(v *view, c *Ceph, _ []string) reply {
 	_, raw := v.usage(c)
 	all, rows := []object{}, [][]string{}
+	overlapping := c.overlapping()
 	for _, p := range c.Pools {
+		if overlapping[p.Rule] {
+			continue
+		}
 		all = append(all, obj("actual_capacity_ratio", 0, "actual_raw_used", 0, "bias", 1, "bulk", p.has("bulk"), "capacity_ratio", 0, "crush_root_id", -1, "effective_target_ratio", 0, "logical_used", 0,
 			"pg_autoscale_mode", p.Autoscale, "pg_num_final", p.PGs, "pg_num_ideal", 0, "pg_num_target", p.PGs, "pool_id", p.ID, "pool_name", p.Name, "raw_used", 0, "raw_used_rate", p.Size,
 			"subtree_capacity", raw, "target_bytes", 0, "target_ratio", 0, "would_adjust", false))
 		rows = append(rows, []string{p.Name, "0", "", fmt.Sprintf("%d.0", p.Size), fmt.Sprintf("%dG", raw>>30), "0.0000", "", "", "1.0", fmt.Sprint(p.PGs), "", p.Autoscale, map[bool]string{true: "True", false: "False"}[p.has("bulk")]})
 	}
 	if len(rows) == 0 {
-		return reply{value: all, text: ""}
+		return reply{value: all, plain: true}
 	}
 	return reply{value: all, text: cephTable([]column{{"POOL", false}, {"SIZE", true}, {"TARGET SIZE", true}, {"RATE", true}, {"RAW CAPACITY", true}, {"RATIO", true}, {"TARGET RATIO", true}, {"EFFECTIVE RATIO", true}, {"BIAS", true}, {"PG_NUM", true}, {"NEW PG_NUM", true}, {"AUTOSCALE", false}, {"BULK", false}}, rows)}
 }

@@ -97,7 +97,11 @@ type Pool struct {
 	Flags        []string // beside hashpspool
 	Options      map[string]string
 	Applications []string
-	Created      time.Time
+	// FSRole and FS say which pool of which file system it is: "data" or "metadata"; empty for none.
+	FSRole, FS string
+	// Split is the epoch in which it last got more PGs; zero means never.
+	Split   int
+	Created time.Time
 	// Moved is when its PGs last had to peer again: created, or another size, rule or PG number.
 	Moved      time.Time
 	LastChange int

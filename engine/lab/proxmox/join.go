@@ -31,7 +31,7 @@ func pvecmAdd(c *Command, a arguments) int {
 		if err := c.assertJoinable(a, out); err != nil {
 			return err
 		}
-		prepareSSH(c.Node)
+		prepareSSH(c.World, c.Node)
 		return join(c, a, out)
 	})
 	return 0

@@ -132,7 +132,7 @@ func createCluster(c *Command, a arguments, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	prepareSSH(c.Node)
+	prepareSSH(c.World, c.Node)
 	if !c.Node.Exists("/etc/corosync/authkey") {
 		fmt.Fprint(out, "Corosync Cluster Engine Authentication key generator.\nGathering 2048 bits for key from /dev/urandom.\nWriting corosync key to /etc/corosync/authkey.\n")
 		if err := c.Node.WriteFile("/etc/corosync/authkey", randomBytes(256), 0o400); err != nil {

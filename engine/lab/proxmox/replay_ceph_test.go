@@ -86,10 +86,61 @@ func recordedCluster(osds int) func(l *testLab) {
 	}
 }
 
+// guidesCluster is what the end-to-end test makes of three nodes with testdata/e2e/ceph.hcl: two OSDs of 4 GiB each on a
+// node, one of a class of its own.
+func guidesCluster(l *testLab) {
+	nodes := []string{"pve1", "pve2", "pve3"}
+	l.form("lab", 3)
+	l.ok("pve1", "pveceph", "init", "--network", "10.77.0.0/24")
+	for _, node := range nodes {
+		l.ok(node, "pveceph", "mon", "create")
+		l.clock.Advance(15 * time.Second)
+	}
+	for _, node := range nodes[1:] {
+		l.ok(node, "pveceph", "mgr", "create")
+	}
+	for _, node := range guidesOSDs[:3] {
+		l.ok(node, "pveceph", "osd", "create", "/dev/sdb")
+	}
+	for _, node := range guidesOSDs[3:] {
+		l.ok(node, "pveceph", "osd", "create", "/dev/sdc")
+	}
+	l.world.at(func(v *view) {
+		for _, c := range v.Ceph {
+			// The first OSD to have started was not the first to have got a number.
+			c.Classes = []string{"ssd", "hdd"}
+			c.Hosts = map[string]int{"pve1": -3, "pve2": -5, "pve3": -7}
+			for _, o := range c.OSDs {
+				o.Weight, o.Class = fixed(0.0039), "ssd"
+				if o.ID >= 3 {
+					o.Class = "hdd"
+				}
+			}
+		}
+	})
+	l.ok("pve1", "ceph", "osd", "crush", "rule", "create-replicated", "replicated_rule_osd", "default", "osd")
+	l.ok("pve1", "pveceph", "pool", "create", "ha-disks", "--size", "5", "--min_size", "3", "--pg_num", "16", "--crush_rule", "replicated_rule_osd")
+	l.ok("pve1", "pveceph", "pool", "create", "vm-disks", "--size", "4", "--min_size", "2", "--pg_num", "32", "--crush_rule", "replicated_rule_osd")
+	for _, node := range nodes {
+		l.ok(node, "pveceph", "mds", "create")
+		l.clock.Advance(5 * time.Second)
+	}
+	l.ok("pve1", "pveceph", "fs", "create", "--pg_num", "32")
+	l.ok("pve1", "ceph", "osd", "pool", "set", "cephfs_metadata", "pg_num", "32") // as the autoscaler did while the pool was new
+	l.ok("pve1", "ceph", "osd", "crush", "rule", "create-replicated", "slow_hosts", "default", "host", "hdd")
+	l.ok("pve1", "pveceph", "pool", "create", "archive", "--pg_num", "16", "--pg_num_min", "8", "--crush_rule", "slow_hosts", "--application", "rgw", "--pg_autoscale_mode", "off", "--target_size_ratio", "0.25")
+	l.clock.Advance(2 * time.Minute)
+}
+
+// guidesOSDs are the nodes of the OSDs of guidesCluster by number.
+var guidesOSDs = []string{"pve2", "pve3", "pve1", "pve2", "pve3", "pve1"}
+
 // cephScenario replays a directory of recordings, in the order of their numbers.
 type cephScenario struct {
 	dir   string
 	setUp func(l *testLab)
+	// network is that of the nodes, with a dot at its end; empty means 10.10.10.
+	network string
 	// before are changes before the recording of a number.
 	before map[int]func(l *testLab)
 }
@@ -126,6 +177,7 @@ var cephScenarios = []cephScenario{
 		}
 		l.clock.Advance(time.Minute)
 	}},
+	{dir: "80-guides", network: "10.77.0.", setUp: guidesCluster},
 	{dir: "67-clean-repeats", setUp: recordedCluster(6), before: map[int]func(l *testLab){7: func(l *testLab) {
 		l.ok("pve3", "pveceph", "stop", "--service", "osd.5")
 		l.clock.Advance(2 * time.Second)
@@ -135,7 +187,11 @@ var cephScenarios = []cephScenario{
 func TestReplayCeph(t *testing.T) {
 	for _, s := range cephScenarios {
 		t.Run(s.dir, func(t *testing.T) {
-			l := newLab(t, labOptions{debian: "bookworm", network: "10.10.10.", ceph: "16.2.15"})
+			network := s.network
+			if network == "" {
+				network = "10.10.10."
+			}
+			l := newLab(t, labOptions{debian: "bookworm", network: network, ceph: "16.2.15"})
 			s.setUp(l)
 			entries, err := testdata.ReadDir("testdata/ceph16/" + s.dir)
 			if err != nil {

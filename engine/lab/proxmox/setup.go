@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -93,7 +94,7 @@ func (w *World) startPmxcfs(n Node) error {
 		}
 	})
 	n.MountConfig()
-	prepareSSH(n)
+	prepareSSH(w, n)
 	mergeRootKey(w, n)
 	return nil
 }
@@ -195,12 +196,12 @@ const (
 
 // prepareSSH does what PVE does to root's SSH files: a key of its own, and authorized_keys as a link into
 // the cluster, the keys that were there taken along.
-func prepareSSH(n Node) {
+func prepareSSH(w *World, n Node) {
 	if err := n.MkdirAll("/root/.ssh", 0o700); err != nil {
 		return
 	}
 	if !n.Exists("/root/.ssh/id_rsa.pub") {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		key, err := w.rootKey()
 		if err != nil {
 			return
 		}
@@ -216,6 +217,31 @@ func prepareSSH(n Node) {
 	if !n.Exists("/root/.ssh/config") {
 		_ = n.WriteFile("/root/.ssh/config", []byte("Ciphers aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com\n"), 0o640)
 	}
+}
+
+// rootKeys are made once in a process, the n-th for the n-th node of every lab: making one takes longer than all
+// else of a simulated node.
+var rootKeys struct {
+	mu   sync.Mutex
+	made []*rsa.PrivateKey
+}
+
+// rootKey is a key that no other node of this lab has.
+func (w *World) rootKey() (*rsa.PrivateKey, error) {
+	w.mu.Lock()
+	n := w.rootKeys
+	w.rootKeys++
+	w.mu.Unlock()
+	rootKeys.mu.Lock()
+	defer rootKeys.mu.Unlock()
+	for len(rootKeys.made) <= n {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return nil, err
+		}
+		rootKeys.made = append(rootKeys.made, key)
+	}
+	return rootKeys.made[n], nil
 }
 
 // mergeRootKey puts a node's root key, and whatever real authorized_keys file it still has, into the

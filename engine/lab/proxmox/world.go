@@ -15,6 +15,8 @@ type World struct {
 
 	mu      sync.Mutex
 	members []membership
+	// rootKeys is how many nodes have got a key of root's.
+	rootKeys int
 }
 
 // membership is a node with what the lab says of it.

@@ -1,0 +1,192 @@
+// Package hclfile reads HCL that people wrote, and refuses at once what is no HCL at all: binary data, endless
+// files, and nesting so deep that reading it would exhaust the stack.
+package hclfile
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Largest is the most bytes that Read reads of a file.
+const Largest = 64 << 20
+
+// Read is os.ReadFile for files of at most Largest bytes; a larger one, or a device that never ends, is an
+// error.
+func Read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, Largest+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(src) > Largest {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d MiB, which no playbook, inventory or template has", Largest>>20)}
+	}
+	return src, nil
+}
+
+// Parse parses a file. Of several errors of syntax it reports the first one: the others mostly follow from
+// it. The file is never nil, so that diagnostics can show its lines.
+func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
+	if d := Check(src, name); d != nil {
+		return &hcl.File{Bytes: src}, hcl.Diagnostics{d}
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if file == nil {
+		file = &hcl.File{Bytes: src}
+	}
+	return file, first(diags)
+}
+
+// ParseTemplate parses a template, as Parse does a file.
+func ParseTemplate(src []byte, name string) (hclsyntax.Expression, hcl.Diagnostics) {
+	if d := checkTokens(src, name, hclsyntax.LexTemplate); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+	return expr, first(diags)
+}
+
+// ParseExpression parses an expression, as Parse does a file.
+func ParseExpression(src []byte, name string) (hclsyntax.Expression, hcl.Diagnostics) {
+	if d := checkTokens(src, name, hclsyntax.LexExpression); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	expr, diags := hclsyntax.ParseExpression(src, name, hcl.InitialPos)
+	return expr, first(diags)
+}
+
+// first is the first error in the order of the source, with all that is no error.
+func first(diags hcl.Diagnostics) hcl.Diagnostics {
+	var least *hcl.Diagnostic
+	var rest hcl.Diagnostics
+	for _, d := range diags {
+		switch {
+		case d.Severity != hcl.DiagError:
+			rest = append(rest, d)
+		case least == nil || d.Subject != nil && least.Subject != nil && d.Subject.Start.Byte < least.Subject.Start.Byte:
+			least = d
+		}
+	}
+	if least != nil {
+		rest = append(rest, least)
+	}
+	return rest
+}
+
+// Check says why a file cannot be HCL; nil if it may be.
+func Check(src []byte, name string) *hcl.Diagnostic {
+	return checkTokens(src, name, hclsyntax.LexConfig)
+}
+
+type lexer func(src []byte, filename string, start hcl.Pos) (hclsyntax.Tokens, hcl.Diagnostics)
+
+func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
+	if at := binary(src); at >= 0 {
+		what := "There is a byte here that is not UTF-8 text."
+		switch {
+		case src[at] == 0:
+			what = "There is a NUL byte here."
+		case bytes.HasPrefix(src, []byte{0xff, 0xfe}), bytes.HasPrefix(src, []byte{0xfe, 0xff}):
+			what = "It looks like UTF-16."
+		}
+		return refusal(position(src, at, name), "not a text file", what+" Playbooks and inventories are text: save it as UTF-8, or name another file.")
+	}
+	// Errors of the lexer are the parser's to tell.
+	tokens, _ := lex(src, name, hcl.InitialPos)
+	if at := tooDeep(tokens); at != nil {
+		return refusal(*at, "nested too deeply", "Nobody writes this by hand. Take it apart: give its parts names in locals.")
+	}
+	return nil
+}
+
+func refusal(at hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
+}
+
+// binary is the place of the first byte that text does not have; -1 if there is none.
+func binary(src []byte) int {
+	nul := bytes.IndexByte(src, 0)
+	if utf8.Valid(src) {
+		return nul
+	}
+	for i := 0; i < len(src); {
+		r, size := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && size == 1 || src[i] == 0 {
+			return i
+		}
+		i += size
+	}
+	return nul
+}
+
+// position is a byte of a source as HCL says it.
+func position(src []byte, at int, name string) hcl.Range {
+	line := bytes.LastIndexByte(src[:at], '\n') + 1
+	pos := hcl.Pos{Line: bytes.Count(src[:at], []byte("\n")) + 1, Column: utf8.RuneCount(src[line:at]) + 1, Byte: at}
+	return hcl.Range{Filename: name, Start: pos, End: hcl.Pos{Line: pos.Line, Column: pos.Column + 1, Byte: at + 1}}
+}
+
+// How much stands within each other. The parser, and all that walks through what it makes, goes as deep as
+// brackets are nested, and as deep as operators follow each other without a comma or the end of a line.
+const (
+	deepestBrackets = 200
+	longestChain    = 20_000
+)
+
+// tooDeep is the first token that is nested deeper than is allowed; nil if there is none.
+func tooDeep(tokens hclsyntax.Tokens) *hcl.Range {
+	type level struct {
+		lines bool // the end of a line ends what is written there
+		chain int
+	}
+	levels := []level{{lines: true}}
+	total := 0
+	reset := func(l *level) {
+		total -= l.chain
+		l.chain = 0
+	}
+	for _, t := range tokens {
+		top := &levels[len(levels)-1]
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			levels = append(levels, level{lines: t.Type == hclsyntax.TokenOBrace})
+			if len(levels) > deepestBrackets {
+				return &t.Range
+			}
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			if len(levels) > 1 {
+				reset(top)
+				levels = levels[:len(levels)-1]
+				top = &levels[len(levels)-1]
+			}
+			top.chain++ // a call or an index may follow
+			total++
+		case hclsyntax.TokenComma:
+			reset(top)
+		case hclsyntax.TokenNewline:
+			if top.lines {
+				reset(top)
+			}
+		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenOQuote,
+			hclsyntax.TokenCQuote, hclsyntax.TokenComment, hclsyntax.TokenEOF:
+		default: // operators
+			top.chain++
+			total++
+		}
+		if total > longestChain {
+			return &t.Range
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/remote"
+)
+
+// steady is a kind that no step changes.
+var steady = &Kind[string]{Name: "steady", Lasting: true, Ask: words.Ask, Parse: words.Parse}
+
+func everything(remote.Query) bool { return true }
+
+// arrival is an answer that came with a step.
+func arrival(ride *Ride, text string) []remote.Answer {
+	answers := make([]remote.Answer, len(ride.Queries()))
+	for i := range answers {
+		answers[i].Stdout = []byte(text)
+	}
+	return answers
+}
+
+// tracked is what a planner of a host read.
+func tracked(t *testing.T, h *Host, names ...string) []Read {
+	t.Helper()
+	ctx, saw := Track(context.Background())
+	planners(ctx, h, reads(t, h, names...))
+	return saw.Reads()
+}
+
+// What is read with a step is remembered from it on, and what was remembered before is forgotten.
+func TestRide(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		read := tracked(t, w.host, "one", "two", "one")
+		planners(t.Context(), w.host, reads(t, w.host, "other"))
+		ride := w.host.Ride(read, everything)
+		if q := ride.Queries(); len(q) != 1 || !slices.Equal(q[0].Args, []string{"one", "two"}) {
+			t.Fatalf("the ride asks %v, want one query for one and two", q)
+		}
+		ride.Arrive(arrival(ride, "behind the step"))
+		before := len(w.sent())
+		planners(t.Context(), w.host, func(ctx context.Context) {
+			for _, name := range []string{"one", "two"} {
+				if got, err := words.Observe(ctx, w.host, name); got != name+" behind the step" || err != nil {
+					t.Errorf("got %q, %v", got, err)
+				}
+			}
+		})
+		if after := w.sent(); len(after) != before {
+			t.Errorf("flights for what came with the step: %v", after[before:])
+		}
+		planners(t.Context(), w.host, reads(t, w.host, "other"))
+		if after := w.sent(); len(after) != before+1 {
+			t.Errorf("what was read before the step is still remembered")
+		}
+	})
+}
+
+// A ride that brings nothing, or during which something else has changed the host, leaves nothing behind:
+// what it would have told is read anew.
+func TestRideThatIsNotBelieved(t *testing.T) {
+	for name, land := range map[string]func(*Host, *Ride){
+		"no answers": func(_ *Host, r *Ride) { r.Arrive(nil) },
+		"forgotten":  func(h *Host, r *Ride) { h.Forget(); r.Arrive(arrival(r, "stale")) },
+		"broken": func(h *Host, r *Ride) {
+			r.Arrive(nil)
+			broken := h.Ride([]Read{{words, "broken"}}, everything)
+			broken.Arrive(arrival(broken, "x"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWire(t.Context(), "a")
+				land(w.host, w.host.Ride(tracked(t, w.host, "one"), everything))
+				planners(t.Context(), w.host, reads(t, w.host, "one"))
+				if diff := cmp.Diff([]string{"one", "one"}, w.sent()); diff != "" {
+					t.Errorf("flights (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// Queries that do not pass do not ride.
+func TestRideLeavesOut(t *testing.T) {
+	w := newWire(t.Context(), "a")
+	ride := w.host.Ride([]Read{{words, "one"}, {numbers, "two"}}, func(q remote.Query) bool { return q.Script == "word" })
+	if q := ride.Queries(); len(q) != 1 || q[0].Script != "word" {
+		t.Errorf("the ride asks %v, want only for words", q)
+	}
+}
+
+// What lasts is remembered until the host is rebooted, and need not ride.
+func TestLasting(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		look := func() {
+			planners(t.Context(), w.host, func(ctx context.Context) { _, _ = steady.Observe(ctx, w.host, "name") })
+		}
+		look()
+		w.host.Forget()
+		look()
+		if n := len(w.sent()); n != 1 {
+			t.Errorf("%d flights for what lasts, want 1", n)
+		}
+		if q := w.host.Ride([]Read{{steady, "name"}}, everything).Queries(); len(q) > 0 {
+			t.Errorf("what is remembered rides: %v", q)
+		}
+		w.host.ForgetAll()
+		look()
+		if n := len(w.sent()); n != 2 {
+			t.Errorf("%d flights, want another after a reboot", n)
+		}
+	})
+}
+
+// Nobody waits for what is only wanted: it makes no flight of its own.
+func TestWantAloneDoesNotFly(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		planners(t.Context(), w.host, func(context.Context) { words.Want(w.host, "wanted") })
+		if flights := w.sent(); len(flights) > 0 {
+			t.Errorf("flights for what nobody waits for: %v", flights)
+		}
+		planners(t.Context(), w.host, reads(t, w.host, "one"))
+		if diff := cmp.Diff([]string{"one wanted"}, w.sent()); diff != "" {
+			t.Errorf("flights (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package pveceph
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules/modulestest"
+	"hlplay/modules/pve"
+)
+
+// The second guide gives Ceph a part of each disk. A daemon tells the whole disk under its data, so that the
+// name of the volume alone says which partition is whose.
+func TestPartitionsOfOneDisk(t *testing.T) {
+	part := func(name, link, kind string, children ...observe.BlockDevice) observe.BlockDevice {
+		d := observe.BlockDevice{Name: name, Path: "/dev/" + name, Type: "part", PartitionTable: "gpt", PartitionType: kind, Children: children}
+		if len(children) > 0 {
+			d.Filesystem = "LVM2_member"
+		}
+		if link != "" {
+			d.Links = []string{link}
+		}
+		return d
+	}
+	const linux = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+	h := node(
+		observe.Disks.Expect("", []observe.BlockDevice{{Name: "sda", Path: "/dev/sda", Type: "disk", PartitionTable: "gpt", Children: []observe.BlockDevice{
+			part("sda1", "", "21686148-6449-6e6f-744e-656564454649"),
+			part("sda2", "/dev/disk/by-partuuid/6f1c-02", linux, observe.BlockDevice{Name: "dm-0", Type: "lvm", Path: "/dev/mapper/ceph--1111-osd--block--aaaa--pve1", Filesystem: "ceph_bluestore"}),
+			part("sda3", "/dev/disk/by-partuuid/6f1c-03", linux),
+		}}}),
+		pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: "aaaa-pve1", Devices: []string{"sda"}}}),
+	)
+	for device, want := range map[string]string{
+		"/dev/disk/by-partuuid/6f1c-02": "", // an OSD of ours already
+		"/dev/disk/by-partuuid/6f1c-03": "create an OSD on /dev/disk/by-partuuid/6f1c-03 (/dev/sda3",
+	} {
+		plan, err := (&Module{OSD: &OSD{Device: device}}).Plan(t.Context(), h)
+		if err != nil || !strings.Contains(modulestest.Summaries(plan), want) || (want == "") != (len(plan.Steps) == 0) {
+			t.Errorf("%s: the plan is %q (%v), want %q", device, modulestest.Summaries(plan), err, want)
+		}
+	}
+	for device, want := range map[string]string{"/dev/sda1": "BIOS boot", "/dev/sda": "gpt partition table; part /dev/sda1 BIOS boot; part /dev/sda2 osd.0 LVM2_member"} {
+		_, err := (&Module{OSD: &OSD{Device: device}}).Plan(t.Context(), h)
+		if err == nil || !strings.Contains(err.Error(), "is not blank: "+want) {
+			t.Errorf("%s: the error is %v, want that it is not blank: %s", device, err, want)
+		}
+	}
+	modulestest.Converges(t, &Module{OSD: &OSD{Device: "/dev/sda3"}}, h)
+}
+
+func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
+	h := node(observe.Disks.Expect("", []observe.BlockDevice{
+		{Name: "sdb", Path: "/dev/sdb", Type: "disk", Links: []string{"/dev/disk/by-id/ata-A"}},
+		{Name: "sdc", Path: "/dev/sdc", Type: "disk", Links: []string{"/dev/disk/by-id/ata-B"}},
+	}))
+	plan, err := (&Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/disk/by-id/ata-B"}}}).Plan(t.Context(), h)
+	const want = "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/ata-A is this one for ever"
+	if err != nil || len(plan.Notes) != 1 || plan.Notes[0] != want {
+		t.Errorf("the notes are %q (%v), want %q", plan.Notes, err, want)
+	}
+}
