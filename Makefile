@@ -22,7 +22,7 @@ setup:
 	@.ci/setup
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
-	@.ci/e2e
+	@.ci/nodes
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 check: ## gofmt, vet, staticcheck, go.mod tidy
@@ -42,7 +42,7 @@ bench: ## run the benchmarks: times, allocations, round trips
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on real nodes, and write docs/performance.md (about two hours)
-	@.ci/e2e
+	@.ci/nodes
 	@.ci/peers
 	$(GO) test -tags peers -count=1 -timeout 4h -v ./cmd/hlplay/peers -hlplay $(CURDIR)/bin/hlplay -page $(CURDIR)/docs/performance.md
 

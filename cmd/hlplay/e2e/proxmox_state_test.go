@@ -56,6 +56,7 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"cat /proc/sys/vm/swappiness /proc/sys/fs/aio-max-nr /proc/sys/net/core/somaxconn", "10\n1048576\n4096"},
 			{"grep -hv '^#' /etc/sysctl.d/90-hlplay.conf | sort | xargs", "fs.aio-max-nr = 1048576 net.core.somaxconn = 4096 vm.swappiness = 10"},
 			{"cd /sys/module && ls -d vfio vfio_iommu_type1 vfio_pci | xargs; grep -v '^#' /etc/modules-load.d/hlplay.conf | xargs", "vfio vfio_iommu_type1 vfio_pci\nvfio vfio_iommu_type1 vfio_pci"},
+			{"grep -v '^iface\\|^ \\|^$' /etc/network/interfaces", "auto lo\nauto host0"},
 			{"e2e-tool", "2.0"},
 			{"systemctl is-system-running --wait", "running"},
 			{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modules-load.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf"},

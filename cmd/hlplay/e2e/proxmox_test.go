@@ -214,7 +214,9 @@ for name in bin/lsblk bin/uname sbin/modprobe; do ln -s ../lib/hardware "/usr/lo
 	}
 	install(t, node, installerPackages)
 	for name, text := range map[string]string{
-		"/etc/apt/keyrings/mirror.gpg":                      string(key),
+		"/etc/apt/keyrings/mirror.gpg": string(key),
+		// The container's network is systemd-networkd's; this is only what the installer would have written.
+		"/etc/network/interfaces":                           "auto lo\niface lo inet loopback\n\nallow-hotplug host0\niface host0 inet static\n  address " + node.Address.String() + "/24\n",
 		"/etc/apt/sources.list":                             "deb [signed-by=/etc/apt/keyrings/mirror.gpg] http://mirror.example.org/debian bookworm main\n",
 		"/etc/systemd/network/10-host0.network.d/ceph.conf": "[Network]\nAddress=" + cephAddress(i) + "/24\n",
 		onnode.DisksFile:                                    string(inventory),

@@ -20,9 +20,9 @@ import (
 
 // local is the machine that this process runs on.
 type local struct {
-	name  string
-	world *proxmox.World
-	mount *mount // of /etc/pve, where this process has mounted it
+	name    string
+	world   *proxmox.World
+	mounted bool // this process has mounted /etc/pve
 }
 
 var _ proxmox.Node = (*local)(nil)
@@ -170,17 +170,16 @@ const config = "/etc/pve"
 
 func (l *local) MountConfig() {
 	l.UnmountConfig()
-	m, err := mountConfig(l.world, l.name)
-	if err != nil {
+	if err := mountConfig(l.world, l.name); err != nil {
 		fmt.Fprintf(os.Stderr, "fuse_mount error: %v\n", err)
 		return
 	}
-	l.mount = m
+	l.mounted = true
 }
 
 func (l *local) UnmountConfig() {
 	unmountConfig()
-	l.mount = nil
+	l.mounted = false
 }
 
 func (l *local) Disks() []proxmox.Disk {

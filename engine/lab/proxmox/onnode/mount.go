@@ -20,13 +20,10 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// mount is a mounted /etc/pve.
-type mount struct{ server *fuse.Server }
-
 // mountConfig mounts a node's pmxcfs. Nothing is cached: the other nodes write too.
-func mountConfig(world *proxmox.World, node string) (*mount, error) {
+func mountConfig(world *proxmox.World, node string) error {
 	if err := os.MkdirAll(config, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	never := time.Duration(0)
 	files := fusefs.NewNodeFS(&entry{files: world.Filesystem(node)}, &fusefs.Options{
@@ -37,11 +34,11 @@ func mountConfig(world *proxmox.World, node string) (*mount, error) {
 		DirectMountStrict: true, DisableXAttrs: true,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// It is mounted by now. Server.WaitMount would look into it, and fail while pmxcfs is not connected yet.
 	go server.Serve()
-	return &mount{server}, nil
+	return nil
 }
 
 // unmountConfig takes /etc/pve away, also from those who still have a file of it open, and also what a daemon has left

@@ -63,7 +63,7 @@ func Service(unit string, ready func() error) error {
 		return err
 	}
 	defer world.UnitStopped(self, unit)
-	if unit == "pve-cluster.service" && self.mount == nil {
+	if unit == "pve-cluster.service" && !self.mounted {
 		return fmt.Errorf("/etc/pve is not mounted")
 	}
 	if err := ready(); err != nil {
