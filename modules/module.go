@@ -88,6 +88,9 @@ type Plan struct {
 	// Partial says that more may be found to do once these steps are done: the engine then plans
 	// again, and carries out what that finds, until a plan is not partial.
 	Partial bool
+	// Doubt is in check mode why it cannot be known whether the steps can be done; nil means that they can. They are
+	// predicted all the same, so that later tasks see what the task would bring; it is reported as uncertain.
+	Doubt error
 	// Notes are remarks a person should read although nothing is done about them, such as drift
 	// that is too dangerous to repair.
 	Notes []string

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -201,6 +202,7 @@ func (t *turn) verify(ctx context.Context, s *slot, h *host, it *itemPlan) {
 // items behind it.
 func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan) outcome {
 	o := outcome{status: report.OK}
+	var doubt error // of what check mode has predicted
 	for round := 1; ; round++ {
 		if it.err != nil {
 			if unknowable(it.err) {
@@ -211,12 +213,15 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		o.notes = it.plan.Notes
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
-			return o
+			return o.doubted(h, doubt)
 		}
 		if round > mostRounds {
 			return o.with(failure(h, fmt.Errorf("planning found more to do %d times in a row, last: %s; this is a defect of module %s", mostRounds, summaries(it.plan.Steps), s.task.Module.Name)))
 		}
 		plan := it.plan
+		if t.options.Check {
+			doubt = cmp.Or(doubt, plan.Doubt)
+		}
 		if err := t.steps(ctx, s, h, it, rest, &o); err != nil {
 			// Without an answer, the step may be done.
 			o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
@@ -224,7 +229,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		}
 		o.effect = o.effect || o.status == report.Changed
 		if plan.Repeats {
-			return o
+			return o.doubted(h, doubt)
 		}
 		if len(rest) > 0 {
 			t.alone(ctx, s, h, it)
@@ -233,7 +238,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		}
 		if t.options.Check && o.status == report.Changed && it.err != nil && unknowable(it.err) {
 			o.unknown = true // it changes something; what that leads to cannot be known
-			return o
+			return o.doubted(h, doubt)
 		}
 		if plan.Partial || it.err == nil && len(it.plan.Steps) == 0 {
 			continue
@@ -248,6 +253,14 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 			return o.with(failure(h, err))
 		}
 	}
+}
+
+// doubted is an outcome of which check mode does not know whether it can come about; nil means that it does.
+func (o outcome) doubted(h *host, doubt error) outcome {
+	if doubt == nil {
+		return o
+	}
+	return o.with(uncertain(h, doubt))
 }
 
 // with replaces the end of an outcome, and keeps what was done before it.

@@ -158,11 +158,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	packages, err := m.planPackages(ctx, h)
+	packages, doubt, err := m.planPackages(ctx, h)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan.Steps = append(answers, packages...)
+	plan.Steps, plan.Doubt = append(answers, packages...), doubt
 	if m.Upgrade == "" && (!m.Autoremove || len(packages) > 0) {
 		return plan, nil // the steps that install and remove do autoremove on their way
 	}

@@ -12,47 +12,48 @@ import (
 	"hlplay/modules"
 )
 
-// planPackages plans installing or removing the packages.
-func (m *Module) planPackages(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+// planPackages plans installing or removing the packages. The doubt is that of modules.Plan.
+func (m *Module) planPackages(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
 	if len(m.Packages) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if m.removes() {
-		return m.planRemove(ctx, h)
+		steps, err = m.planRemove(ctx, h)
+		return steps, nil, err
 	}
 	return m.planInstall(ctx, h)
 }
 
-func (m *Module) planInstall(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
 	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	repair := repairStep(m, packages)
 	wanted, err := m.missing(ctx, h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	outdated, err := m.outdatedPackages(ctx, h, packages)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	targets := append(slices.Clone(wanted), outdated...)
 	if len(targets) == 0 {
-		return repair, nil
+		return repair, nil, nil
 	}
-	offered, err := m.offered(ctx, h, targets)
+	offered, doubt, err := m.offered(ctx, h, targets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	command := m.command("install", targets)
 	changes, err := simulate(ctx, h, command, offered, m.Packages)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	expect, err := m.installed(ctx, h, targets, changes)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	verb := "install "
 	if len(wanted) == 0 {
@@ -60,13 +61,13 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) ([]modules.Ste
 	}
 	sources, err := knownSources(ctx, h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return append(repair, modules.Step{
 		Summary: verb + join(targets) + beside(changes, targets),
 		Action:  m.aptGet(sources, strings.Fields(command)...),
 		Expect:  expect,
-	}), nil
+	}), doubt, nil
 }
 
 // repairStep finishes what an earlier run of dpkg, of ours or of anybody, left half done.
@@ -110,26 +111,26 @@ func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages 
 }
 
 // offered reports whether apt is known to offer all packages. That one is not offered is an error. That check
-// mode cannot know, because the index is yet to be fetched, is none for the packages of which the effects are
-// known, as they exist; of any other package it is uncertain whether it does.
-func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (bool, error) {
+// mode cannot know, because the index is yet to be fetched, leaves a doubt, but for the packages of which the
+// effects are known, as they exist.
+func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (all bool, doubt, err error) {
 	observe.Candidates.Want(h, names...)
-	all := true
+	all = true
 	for _, name := range names {
 		c, err := observe.Candidates.Observe(ctx, h, name)
 		switch {
 		case observe.IsUnknown(err):
-			if _, exists := known[name]; !exists {
-				return false, err
+			if _, exists := known[name]; !exists && doubt == nil {
+				doubt = err
 			}
 			all = false
 		case err != nil:
-			return false, err
+			return false, nil, err
 		case c.Version == "":
-			return false, fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", name, name)
+			return false, nil, fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", name, name)
 		}
 	}
-	return all, nil
+	return all, doubt, nil
 }
 
 // command is an apt-get command line without what makes it act, as Transactions has it.

@@ -41,6 +41,7 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Dirs.Expect("/etc/void", observe.Listing{Exists: true}),
 		observe.Files.Expect("/etc/link", observe.File{Type: observe.Symlink, Mode: 0o777, Target: "motd"}),
 		observe.Files.Expect("/etc/fifo", observe.File{Type: observe.Other}),
+		observe.Files.Expect("/etc/none", observe.File{}), observe.Files.Expect("/etc/none/new", observe.File{}),
 		observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
 		observe.Files.Expect("/etc/pve/x.cfg", observe.File{}),
 		observe.Whoami.Expect("", "root"),
@@ -62,6 +63,7 @@ func TestPlans(t *testing.T) {
 		{"a new file", File{Path: "/etc/new", Content: text("x"), Mode: 0o600, Owner: "root"}, []modules.Action{
 			modules.WriteFile{Path: "/etc/new", Content: []byte("x"), Mode: 0o600, Owner: "root"}}},
 		{"a line to be replaced in no file", File{Path: "/etc/new", Lines: []Line{{Line: "x", Regexp: "^x$", State: "replaced"}}}, nil},
+		{"a line to be replaced in no directory", File{Path: "/etc/none/new", Lines: []Line{{Line: "x", Regexp: "^x$", State: "replaced"}}}, nil},
 		{"a new empty file", File{Path: "/etc/new"}, []modules.Action{modules.WriteFile{Path: "/etc/new"}}},
 		{"through a link", File{Path: "/etc/link", Content: text("bye\n")}, []modules.Action{
 			modules.WriteFile{Path: "/etc/motd", Content: []byte("bye\n")}}},

@@ -177,6 +177,9 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	before := now
 	switch now.Type {
 	case observe.Absent:
+		if f.onlyRemoves() {
+			return nil, nil
+		}
 		if steps, err = f.parents(ctx, h, at); err != nil {
 			return nil, err
 		}
@@ -264,11 +267,8 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 			return nil, false, fmt.Errorf("source: %w", err)
 		}
 	case !now.Exists():
-		if edits && !f.Create && !f.onlyRemoves() {
-			return nil, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
-		}
 		if edits && !f.Create {
-			return nil, true, nil
+			return nil, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
 		}
 	case now.Truncated && edits:
 		return nil, false, fmt.Errorf("%s is larger than %s; lines are edited in smaller files only", at, size(observe.FileLimit))
@@ -298,8 +298,11 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 	return content, there == sum(content), err
 }
 
-// onlyRemoves reports whether all edits are satisfied by an absent file.
+// onlyRemoves reports whether all that is asked for are edits that an absent file satisfies.
 func (f *File) onlyRemoves() bool {
+	if f.Content != nil || f.Source != "" || f.Create || len(f.Lines)+len(f.Blocks) == 0 {
+		return false
+	}
 	for _, l := range f.Lines {
 		if l.State != absent && l.State != replaced {
 			return false

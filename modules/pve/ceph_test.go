@@ -184,7 +184,7 @@ func withPools(t *testing.T, detail string) remote.Answer {
 
 func TestPools(t *testing.T) {
 	pools := tell(t, Pools.Parse, []string{""}, withPools(t, string(recorded(t, "ceph/pools.txt").Stdout)))[""]
-	want := Pool{ID: 3, Size: 3, MinSize: 2, PGs: 32, Rule: "replicated_rule_osd", Autoscale: "on", Applications: []string{}}
+	want := Pool{ID: 3, Size: 3, MinSize: 2, PGs: 32, PGsNow: 32, Rule: "replicated_rule_osd", Autoscale: "on", Applications: []string{}}
 	got := pools["vmpool"]
 	if got.Applications == nil {
 		got.Applications = []string{}
@@ -197,12 +197,12 @@ func TestPools(t *testing.T) {
 	}
 	strings8 := `[{"pool_id":"4","pool_name":"x","type":1,"size":3,"min_size":2,"crush_rule":"1","pg_num":8,"pg_autoscale_mode":"warn","options":{"target_size_ratio":0.5,"pg_num_min":8},"application_metadata":{"rbd":{}}}]`
 	pools = tell(t, Pools.Parse, []string{""}, withPools(t, strings8))[""]
-	wantX := Pool{ID: 4, Size: 3, MinSize: 2, PGs: 8, PGsMin: 8, Rule: "replicated_rule_osd", Autoscale: "warn", TargetRatio: 0.5, Applications: []string{"rbd"}}
+	wantX := Pool{ID: 4, Size: 3, MinSize: 2, PGs: 8, PGsNow: 8, PGsMin: 8, Rule: "replicated_rule_osd", Autoscale: "warn", TargetRatio: 0.5, Applications: []string{"rbd"}}
 	if diff := cmp.Diff(wantX, pools["x"]); diff != "" {
 		t.Errorf("numbers as strings: -want +got:\n%s", diff)
 	}
 	pools = tell(t, Pools.Parse, []string{""}, askedOf(report(t)))[""]
-	health := Pool{ID: 2, Size: 3, MinSize: 2, PGs: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr_devicehealth"}}
+	health := Pool{ID: 2, Size: 3, MinSize: 2, PGs: 1, PGsNow: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr_devicehealth"}}
 	if diff := cmp.Diff(map[string]Pool{"device_health_metrics": health}, pools); diff != "" {
 		t.Errorf("of the report: -want +got:\n%s", diff)
 	}

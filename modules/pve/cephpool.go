@@ -18,6 +18,8 @@ type Pool struct {
 	MinSize int
 	// PGs is the number of placement groups that is aimed at: a change is gradual.
 	PGs int
+	// PGsNow is the number there is at present; 0 is not known.
+	PGsNow int
 	// PGsMin is the autoscaler's lower bound; 0 is none.
 	PGsMin int
 	// Rule is the name of the CRUSH rule.
@@ -74,7 +76,7 @@ func parsePools(s cephState) (map[string]Pool, error) {
 	pools := map[string]Pool{}
 	for _, p := range report.Map.Pools {
 		pool := Pool{
-			ID: int(p.ID), Size: p.Size, MinSize: p.MinSize, PGs: p.PGsTarget, PGsMin: p.Options.PGsMin,
+			ID: int(p.ID), Size: p.Size, MinSize: p.MinSize, PGs: p.PGsTarget, PGsNow: p.PGs, PGsMin: p.Options.PGsMin,
 			Rule: names[int(p.Rule)], Autoscale: p.Autoscale, TargetRatio: p.Options.TargetRatio, Erasure: p.Type == 3,
 		}
 		if pool.PGs == 0 {

@@ -103,18 +103,22 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
 	}
-	step := p.create(want)
+	steps := []modules.Step{p.create(want)}
 	if exists {
-		step = p.set(changes)
+		steps = p.set(changes, have)
 	}
 	after := map[string]pve.Pool{}
 	for name, pool := range pools {
 		after[name] = pool
 	}
 	after[p.Name] = want
-	step.Expect = pve.Everywhere(h, pve.Pools.Expect("", after))
-	step.Settle, step.Await, step.Wide = 30*time.Second, "pool "+p.Name+" with these settings", true
-	plan := s.plan(step)
+	for i := range steps {
+		steps[i].Wide = true
+	}
+	last := &steps[len(steps)-1]
+	last.Expect = pve.Everywhere(h, pve.Pools.Expect("", after))
+	last.Settle, last.Await = 30*time.Second, "pool "+p.Name+" with these settings"
+	plan := s.plan(steps...)
 	plan.Data = p.data(want)
 	return plan, nil
 }
@@ -313,12 +317,34 @@ func (p *Pool) create(want pve.Pool) modules.Step {
 }
 
 // set changes what differs, and nothing else: a repeated setting costs a new map.
-func (p *Pool) set(changes []change) modules.Step {
+//
+// pveceph skips a setting that "did not change" (recorded in 8.4 and 9), and so a number of placement groups that is
+// just being left by and by: of that one Ceph itself is told.
+func (p *Pool) set(changes []change, have pve.Pool) []modules.Step {
+	var steps []modules.Step
+	var by []change
+	for _, c := range changes {
+		if c.option == "pg_num" && c.after == strconv.Itoa(have.PGsNow) {
+			steps = append(steps, p.step([]change{c}, ceph("osd", "pool", "set", p.Name, "pg_num", c.after)))
+		} else {
+			by = append(by, c)
+		}
+	}
+	if len(by) == 0 {
+		return steps
+	}
 	args := []string{"pool", "set", p.Name}
+	for _, c := range by {
+		args = append(args, "--"+c.option, c.after)
+	}
+	return append(steps, p.step(by, pveceph(5*time.Minute, args...)))
+}
+
+// step makes changes by a command.
+func (p *Pool) step(changes []change, command modules.Run) modules.Step {
 	var said []string
 	diff := modules.Diff{Subject: "pool " + p.Name}
 	for _, c := range changes {
-		args = append(args, "--"+c.option, c.after)
 		if c.before != c.after {
 			said = append(said, fmt.Sprintf("%s %s → %s", c.option, orNone(c.before), c.after))
 		}
@@ -327,7 +353,7 @@ func (p *Pool) set(changes []change) modules.Step {
 	}
 	return modules.Step{
 		Summary: fmt.Sprintf("change pool %s: %s", p.Name, strings.Join(said, ", ")),
-		Action:  pveceph(5*time.Minute, args...),
+		Action:  command,
 		Diff:    &diff,
 	}
 }

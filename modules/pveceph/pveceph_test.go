@@ -104,6 +104,8 @@ func TestPlans(t *testing.T) {
 	downOSD := pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
 	size4 := existingPool()
 	size4.Size, size4.MinSize = 4, 2
+	merging := existingPool()
+	merging.PGs, merging.PGsNow = 64, 128
 	scaled := existingPool()
 	scaled.Autoscale, scaled.PGs = "on", 32
 	bareConf := pve.CephConfs.Expect("", pve.CephConf{})
@@ -154,6 +156,8 @@ func TestPlans(t *testing.T) {
 		{"pool that says nothing", Module{Pool: &Pool{Name: "vm-disks"}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": size4})), "", ""},
 		{"size takes min_size along, and nothing else", Module{Pool: &Pool{Name: "vm-disks", Size: n(4), CrushRule: "by-osd"}}, node(),
 			"pveceph pool set vm-disks --crush_rule by-osd --size 4 --min_size 2", ""},
+		{"placement groups that are just being merged", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": merging})),
+			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd pool set vm-disks pg_num 128", ""},
 		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": scaled})), "", ""},
 
 		{"fs", Module{FS: &FS{PGNum: 32}}, node(pve.MetadataServers.Expect("pve2", pve.MetadataServer{State: "up:standby"})),

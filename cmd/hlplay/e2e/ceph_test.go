@@ -522,14 +522,6 @@ func testCephSettings(t *testing.T, c *cluster) {
 		"osd pool set archive pg_num_min 4",
 		"osd pool set archive target_size_ratio 0.5",
 		"osd pool set archive pg_autoscale_mode on")
-	// Placement groups are merged one by one. While there still are 32, pveceph takes 32 for what the pool has, skips it, and
-	// lets the merging go on.
-	c.await(t, "fewer placement groups", func() string {
-		if have := c.ceph(t, "osd", "pool", "get", "vm-disks", "pg_num"); have != "pg_num: 16" {
-			return have
-		}
-		return ""
-	})
 	c.repair(t, "pve1: G1.46 G2.10 pools", "pve1: pool with every setting")
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.wantSettings(t)
