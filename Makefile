@@ -9,8 +9,8 @@ STATICCHECK_VERSION = v0.8.2
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build bin/hlplay
-	$(GO) build -o bin/hlplay ./cmd/hlplay
+build: ## build bin/hlplay, one static binary
+	CGO_ENABLED=0 $(GO) build -o bin/hlplay ./cmd/hlplay
 
 demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
 	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
