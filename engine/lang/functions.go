@@ -32,7 +32,7 @@ type definition struct {
 // Functions documents all functions, by name.
 func Functions() []FunctionDoc {
 	var docs []FunctionDoc
-	for _, d := range definitions(".", nil, 0) {
+	for _, d := range definitions(caller{dir: "."}, nil) {
 		args := d.args
 		if args == "" {
 			args = parameters(d.f)
@@ -54,11 +54,6 @@ func parameters(f function.Function) string {
 	return strings.Join(names, ", ")
 }
 
-// functions are those that expressions in a file of the directory call.
-func functions(dir string, read reader) map[string]function.Function {
-	return functionMap(definitions(dir, read, 0))
-}
-
 func functionMap(all []definition) map[string]function.Function {
 	m := make(map[string]function.Function, len(all))
 	for _, d := range all {
@@ -67,10 +62,10 @@ func functionMap(all []definition) map[string]function.Function {
 	return m
 }
 
-// definitions are all functions; depth is how many templates are being rendered around the call.
-func definitions(dir string, read reader, depth int) []definition {
+// definitions are all functions as they are called from somewhere.
+func definitions(from caller, read *files) []definition {
 	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions, formulas,
-		fileFunctions(dir, read, depth))
+		fileFunctions(from, read))
 }
 
 var numberFunctions = []definition{

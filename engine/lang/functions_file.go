@@ -11,26 +11,25 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
-
-	"hlplay/engine/hclfile"
 )
 
 // deepest is how many templates may render each other: more is taken for a circle.
 const deepest = 16
 
-// fileFunctions read the controller: files relative to the directory, and the environment.
-func fileFunctions(dir string, read reader, depth int) []definition {
+// fileFunctions read the controller: files relative to the directory of the caller, and the environment.
+func fileFunctions(from caller, read *files) []definition {
 	at := func(name string) string {
 		if filepath.IsAbs(name) {
 			return filepath.Clean(name)
 		}
-		return filepath.Join(dir, name)
+		return filepath.Join(from.dir, name)
 	}
 	text := func(name string) (string, error) {
-		src, err := read(at(name))
+		src, err := read.open(at(name)).content()
 		if err != nil {
 			return "", function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(name), readProblem(err)))
 		}
@@ -44,14 +43,14 @@ func fileFunctions(dir string, read reader, depth int) []definition {
 		return cty.StringVal(s), err
 	}, "path")
 	fileBase64 := textFunction(cty.String, func(a []string) (cty.Value, error) {
-		src, err := read(at(a[0]))
+		src, err := read.open(at(a[0])).content()
 		if err != nil {
 			return cty.NilVal, function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(a[0]), readProblem(err)))
 		}
 		return cty.StringVal(base64.StdEncoding.EncodeToString(src)), nil
 	}, "path")
 	exists := textFunction(cty.Bool, func(a []string) (cty.Value, error) {
-		_, err := read(at(a[0]))
+		_, err := read.open(at(a[0])).content()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return cty.NilVal, function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(a[0]), readProblem(err)))
 		}
@@ -62,14 +61,17 @@ func fileFunctions(dir string, read reader, depth int) []definition {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			name := at(args[0].AsString())
-			src, err := text(args[0].AsString())
-			if err != nil {
+			if _, err := text(args[0].AsString()); err != nil {
 				return cty.NilVal, err
 			}
-			if depth >= deepest {
+			if from.depth >= deepest {
 				return cty.NilVal, fmt.Errorf("%d templates render each other: %s is probably part of a circle", deepest, name)
 			}
-			return render(name, src, args[1], definitions(filepath.Dir(name), read, depth+1))
+			expr, diags := read.open(name).template()
+			if diags.HasErrors() {
+				return cty.NilVal, templateProblem(diags)
+			}
+			return render(name, expr, args[1], read.functions(caller{filepath.Dir(name), from.depth + 1}))
 		},
 	})
 	return []definition{
@@ -80,7 +82,7 @@ func fileFunctions(dir string, read reader, depth int) []definition {
 			return cty.StringVal(path.Dir(a[0])), nil
 		}, "path")},
 		{"env", "A variable of the controller's environment, or a default if it is not set; an error without one.", "name, default", envFunc},
-		{"file", "The text of a file of the controller. Here and below, a path is relative to the file that calls the function.", "", file},
+		{"file", "The text of a file of the controller, which is read once a run. Here and below, a path is relative to the file that calls the function.", "", file},
 		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
 		{"fileexists", "Whether the controller has a file.", "", exists},
 		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", template},
@@ -88,15 +90,11 @@ func fileFunctions(dir string, read reader, depth int) []definition {
 }
 
 // render fills in a template.
-func render(name, src string, vars cty.Value, all []definition) (cty.Value, error) {
+func render(name string, expr hclsyntax.Expression, vars cty.Value, functions map[string]function.Function) (cty.Value, error) {
 	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() {
 		return cty.NilVal, function.NewArgError(1, fmt.Errorf("expected an object { NAME = VALUE, … }, found %s", found(vars)))
 	}
-	expr, diags := hclfile.ParseTemplate([]byte(src), name)
-	if diags.HasErrors() {
-		return cty.NilVal, templateProblem(diags)
-	}
-	ctx := &hcl.EvalContext{Variables: vars.AsValueMap(), Functions: functionMap(all)}
+	ctx := &hcl.EvalContext{Variables: vars.AsValueMap(), Functions: functions}
 	for _, traversal := range expr.Variables() {
 		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
 			return cty.NilVal, function.NewArgError(1, fmt.Errorf("the template uses %q at %s, which is not given.%s",

@@ -58,9 +58,6 @@ func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics)
 	})
 }
 
-// reader reads a file of the controller.
-type reader func(path string) ([]byte, error)
-
 func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 	l := &loader{
 		options: o,
@@ -72,6 +69,7 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 			Files:     make(map[string]*hcl.File),
 			functions: make(map[string]map[string]function.Function),
 		},
+		files:   newFiles(read),
 		schemas: make(map[string]*ModuleSchema),
 		sources: make(map[string]*source),
 	}
@@ -83,6 +81,7 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 type loader struct {
 	options  Options
 	read     reader
+	files    *files
 	playbook *Playbook
 	diags    hcl.Diagnostics
 	schemas  map[string]*ModuleSchema

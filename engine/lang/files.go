@@ -1,0 +1,71 @@
+package lang
+
+import (
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"hlplay/engine/hclfile"
+)
+
+// reader reads a file of the controller.
+type reader func(path string) ([]byte, error)
+
+// files are those of the controller that expressions read. Each is read and parsed once: all hosts are
+// given the same, which is what Load has checked, and no host waits for what another has done.
+type files struct {
+	read reader
+
+	mu     sync.Mutex
+	opened map[string]*file
+	called map[caller]map[string]function.Function
+}
+
+// caller is from where functions are called: the directory of the file, and how many templates are being
+// rendered around the call.
+type caller struct {
+	dir   string
+	depth int
+}
+
+func newFiles(read reader) *files {
+	return &files{read: read, opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
+}
+
+// file is one of them; what of it is wanted is made when it is first wanted.
+type file struct {
+	content  func() ([]byte, error)
+	template func() (hclsyntax.Expression, hcl.Diagnostics)
+}
+
+func (f *files) open(path string) *file {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known := f.opened[path]; known != nil {
+		return known
+	}
+	opened := &file{content: sync.OnceValues(func() ([]byte, error) { return f.read(path) })}
+	opened.template = sync.OnceValues(func() (hclsyntax.Expression, hcl.Diagnostics) {
+		src, err := opened.content()
+		if err != nil { // whoever asks has read it
+			return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
+		}
+		return hclfile.ParseTemplate(src, path)
+	})
+	f.opened[path] = opened
+	return opened
+}
+
+// functions are those that expressions call in a file of a directory.
+func (f *files) functions(from caller) map[string]function.Function {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := f.called[from]
+	if known == nil {
+		known = functionMap(definitions(from, f))
+		f.called[from] = known
+	}
+	return known
+}
