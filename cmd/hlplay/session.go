@@ -171,7 +171,7 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
 	o := remote.Options{
 		AskPassword: f.askPassword, AskSudoPassword: f.askSudo, SSHConfig: f.sshConfig,
-		Ask: prompter(suspend), Secrets: &remote.Secrets{},
+		Ask: prompter(suspend), Secrets: &remote.Secrets{}, Crowd: &remote.Crowd{},
 	}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew

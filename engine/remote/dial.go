@@ -46,6 +46,8 @@ type Options struct {
 	Ask func(ctx context.Context, prompt string) (string, error)
 	// Secrets remembers the answers; nil means that they are remembered for one connection only.
 	Secrets *Secrets
+	// Crowd is shared by the dials of a run; nil means that this is the only one.
+	Crowd *Crowd
 	// DialTimeout bounds each dial up to the end of the handshake, without the time in which the user
 	// is asked; zero means DefaultDialTimeout.
 	DialTimeout time.Duration
@@ -73,6 +75,9 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 	if o.Secrets == nil {
 		o.Secrets = &Secrets{}
 	}
+	if o.Crowd == nil {
+		o.Crowd = &Crowd{}
+	}
 	r, err := newResolver(o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
@@ -88,7 +93,7 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 		if i > 0 {
 			through = clients[i-1]
 		}
-		client, counted, err := hop.dial(ctx, o, through)
+		client, counted, err := hop.inTurn(ctx, o, through)
 		if err != nil {
 			closeAll(clients)
 			if hop != e {
@@ -121,6 +126,16 @@ func (e *endpoint) throughJump(hop *endpoint, err error) error {
 		Reason: fmt.Sprintf("its ProxyJump host %s (%s) is not reachable: %s", hop.name, u.Address, u.Reason),
 		Hint:   u.Hint,
 	}
+}
+
+// inTurn dials when there is room at the host.
+func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
+	leave, err := o.Crowd.enter(ctx, e.address())
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: the dial was given up: %w", e.name, err)
+	}
+	defer leave()
+	return e.dial(ctx, o, through)
 }
 
 // errDialTimeout is why a dial that took too long was ended.

@@ -1,0 +1,95 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// TestManyHostsBehindOneJumpHost has more hosts connected to at the same time than an sshd lets log in.
+func TestManyHostsBehindOneJumpHost(t *testing.T) {
+	key := newKey(t, "id", "")
+	node, bastion := newServer(t, key), newServer(t, key)
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	o := Options{Agent: None, Crowd: &Crowd{}}
+	o.SSHConfig = write("config", fmt.Sprintf("Host bastion\n  HostName 127.0.0.1\n  Port %d\nHost node\n  HostName 127.0.0.1\n  ProxyJump bastion\nHost *\n  IdentityFile %s\n", bastion.port(), key.path))
+	known := write("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s[127.0.0.1]:%d %s",
+		node.port(), ssh.MarshalAuthorizedKey(node.hostKey.PublicKey()), bastion.port(), ssh.MarshalAuthorizedKey(bastion.hostKey.PublicKey())))
+	target := func(i int) Target {
+		return Target{Name: fmt.Sprint("node", i), Address: "node", Port: node.port(), User: "root", KnownHosts: known}
+	}
+
+	// While as many as may are logging in, the next one waits before it connects.
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(bastion.port()))
+	var leave []func()
+	for range atOneDoor {
+		out, err := o.Crowd.enter(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, out)
+	}
+	ctx, giveUp := context.WithCancel(bounded(t))
+	refused := make(chan error, 1)
+	go func() {
+		_, err := Dial(ctx, target(0), o)
+		refused <- err
+	}()
+	waits := func() bool {
+		o.Crowd.mu.Lock()
+		defer o.Crowd.mu.Unlock()
+		return o.Crowd.doors[address].users > atOneDoor
+	}
+	for !waits() && ctx.Err() == nil && len(refused) == 0 {
+		runtime.Gosched()
+	}
+	giveUp()
+	if err := <-refused; err == nil || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("with %d logging in, the next dial ended with %v, expected that it was given up", atOneDoor, err)
+	}
+	bastion.mu.Lock()
+	if n := len(bastion.conns); n > 0 {
+		t.Errorf("%d connected to the jump host meanwhile, expected nobody", n)
+	}
+	bastion.mu.Unlock()
+	for _, out := range leave {
+		out()
+	}
+
+	const hosts = 3 * atOneDoor
+	failed := make([]error, hosts)
+	var dials sync.WaitGroup
+	for i := range hosts {
+		dials.Go(func() {
+			c, err := Dial(bounded(t), target(i), o)
+			if failed[i] = err; err == nil {
+				c.Close()
+			}
+		})
+	}
+	dials.Wait()
+	for i, err := range failed {
+		if err != nil {
+			t.Errorf("node%d: %v", i, err)
+		}
+	}
+	if len(o.Crowd.doors) > 0 {
+		t.Errorf("the crowd remembers %d addresses at the end", len(o.Crowd.doors))
+	}
+}
