@@ -33,7 +33,7 @@ type Host struct {
 	pending   []*entry
 	running   int // planners of this host that are not waiting
 	flying    bool
-	asker     Asker
+	connected *connected // from the first observation on
 	flightCtx context.Context
 	flights   int
 	reads     int
@@ -43,6 +43,13 @@ type Host struct {
 type prediction struct {
 	value   any
 	unknown string
+}
+
+// connected is a way to the host that is being opened, and is there once ready is closed.
+type connected struct {
+	ready chan struct{}
+	asker Asker
+	err   error
 }
 
 // entry is one observation: waited for, in flight, or remembered.
@@ -96,8 +103,8 @@ func wake(all []*waiter) {
 	}
 }
 
-// NewHost returns a host of which nothing is known yet. dial is called once, for the first flight;
-// ctx bounds every flight.
+// NewHost returns a host of which nothing is known yet. dial is called when the first observation is
+// asked for, and again after it has failed; ctx bounds every flight.
 func NewHost(ctx context.Context, name, address string, dial func(context.Context) (Asker, error)) *Host {
 	return &Host{
 		hostName: name, address: address, dial: dial, flightCtx: ctx,
@@ -334,6 +341,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	}
 	w := &waiter{home: home, wake: make(chan struct{})}
 	e.waiters[w] = struct{}{}
+	h.connectLocked() // while planners still find out what else they need
 	h.mu.Unlock()
 	if home != nil {
 		home.leave()
@@ -478,18 +486,39 @@ func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 	})
 }
 
-// send dials if this is the first flight, and asks. Only one flight is in the air, so asker needs
-// no lock of its own.
+// connectLocked begins to connect, unless that is done or under way.
+func (h *Host) connectLocked() *connected {
+	if h.connected != nil {
+		return h.connected
+	}
+	c := &connected{ready: make(chan struct{})}
+	h.connected = c
+	go func() {
+		defer close(c.ready)
+		defer func() {
+			if p := recover(); p != nil {
+				c.err = fmt.Errorf("connecting to %s panicked: %v; this is a defect of hlplay", h.hostName, p)
+			}
+		}()
+		c.asker, c.err = h.dial(h.flightCtx)
+	}()
+	return c
+}
+
+// send asks when the host is connected.
 func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
 	if err := h.flightCtx.Err(); err != nil {
 		return nil, err
 	}
-	if h.asker == nil {
-		asker, err := h.dial(h.flightCtx)
-		if err != nil {
-			return nil, err
-		}
-		h.asker = asker
+	h.mu.Lock()
+	c := h.connectLocked()
+	h.mu.Unlock()
+	<-c.ready
+	if c.err != nil {
+		h.mu.Lock()
+		h.connected = nil // the next flight tries again
+		h.mu.Unlock()
+		return nil, c.err
 	}
-	return h.asker.Ask(h.flightCtx, queries)
+	return c.asker.Ask(h.flightCtx, queries)
 }
