@@ -34,6 +34,13 @@ type Module interface {
 	Plan(ctx context.Context, h Host) (Plan, error)
 }
 
+// Announcer is a Module that knows what its plan reads first also where some of its arguments are not known
+// yet (they are as if not given), because they depend on facts: it is then read together with those.
+type Announcer interface {
+	// Want announces observations (see observe.Kind.Want), and reads nothing.
+	Want(h Host)
+}
+
 // Validator is a Module that can find faults in its arguments before anything is connected to.
 type Validator interface {
 	// Validate returns the first fault; an *ArgumentError points at the argument.

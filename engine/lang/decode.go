@@ -41,6 +41,28 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	return module, d.secrets.list(), nil
 }
 
+// Foresee is the task's module as far as it is known where the scope leaves something unknown; nil if the task is
+// known not to be done, or cannot be decoded, which Decode then says. A task with for_each is not foreseen.
+func (t *Task) Foresee(s Scope) modules.Module {
+	body, ok := t.Body.(*hclsyntax.Body)
+	if !ok || t.schema == nil || t.ForEach != nil {
+		return nil
+	}
+	if holds, err := t.WhenTrue(s); !holds && !isUnknown(err) {
+		return nil
+	}
+	s, err := t.withVars(s, bodyExpressions(t.Body)...)
+	if err != nil {
+		return nil
+	}
+	d := &decoder{dir: t.Dir, ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
+	module, _ := d.module(t, body)
+	if d.diags.HasErrors() {
+		return nil
+	}
+	return module
+}
+
 // decoder fills in one module. Whatever is not known is left out, so that Load can use it too.
 type decoder struct {
 	dir     string // that relative paths of files on the controller are relative to

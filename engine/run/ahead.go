@@ -241,6 +241,9 @@ func (a *ahead) futureLocked(s *slot, from map[string]*future, begin *[]func(don
 	likely := a.likelyLocked(s)
 	*begin = append(*begin, func(done func()) {
 		a.h.observed.Want(likely)
+		if len(likely) == 0 {
+			a.r.announce(a.h, s)
+		}
 		a.h.observed.Go(ctx, func(ctx context.Context) {
 			defer done()
 			defer cancel()

@@ -152,6 +152,18 @@ func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]
 	return d
 }
 
+// announce has what a task reads travel with the facts that its expressions wait for.
+func (r *runner) announce(h *host, s *slot) {
+	if !s.references.AllFacts && len(s.references.Facts) == 0 || s.task.RunOnce && !r.leads(h) {
+		return
+	}
+	scope := r.around(h, s)
+	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal
+	if module, ok := s.task.Foresee(scope).(modules.Announcer); ok {
+		module.Want(h.observed)
+	}
+}
+
 // replan plans an item anew, unless its arguments could not even be decoded.
 func (it *itemPlan) replan(ctx context.Context, h *host) {
 	if it.module == nil {
@@ -183,14 +195,16 @@ func unknowable(err error) bool {
 
 // scope is what a task's expressions see on a host. Only the facts that they mention are observed.
 func (r *runner) scope(ctx context.Context, h *host, s *slot, results map[string]cty.Value) (lang.Scope, error) {
-	scope := lang.Scope{
-		"host": h.value, "hosts": r.hostsValue, "groups": r.groupsValue,
-		"play":   r.playValue(s.play),
-		"result": cty.ObjectVal(results),
-	}
+	scope := r.around(h, s)
+	scope["result"] = cty.ObjectVal(results)
 	var err error
 	scope["facts"], err = r.facts(ctx, h, s.references)
 	return scope, err
+}
+
+// around is what a task's expressions see on a host before anything is read.
+func (r *runner) around(h *host, s *slot) lang.Scope {
+	return lang.Scope{"host": h.value, "hosts": r.hostsValue, "groups": r.groupsValue, "play": r.playValue(s.play)}
 }
 
 // facts observes those that a task's expressions mention.

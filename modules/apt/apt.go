@@ -119,7 +119,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	m.want(h)
+	m.Want(h)
 	var plan modules.Plan
 	for i := range m.Keys {
 		steps, err := m.Keys[i].plan(ctx, h)
@@ -182,8 +182,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, err
 }
 
-// want announces what any plan of this task reads, so that it travels in one flight.
-func (m *Module) want(h modules.Host) {
+// Want implements modules.Announcer: it is what any plan of this task reads.
+func (m *Module) Want(h modules.Host) {
 	if len(m.Repositories)+len(m.DisableURIs) > 0 {
 		observe.AptSources.Want(h, "")
 	}

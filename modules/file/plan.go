@@ -20,7 +20,7 @@ import (
 
 // Plan implements modules.Module.
 func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	observe.Files.Want(h, f.Path)
+	f.Want(h)
 	var steps []modules.Step
 	var err error
 	switch f.state() {
@@ -43,6 +43,13 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Steps: steps,
 		Data:  cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(f.Path), "state": cty.StringVal(f.state())}),
 	}, err
+}
+
+// Want implements modules.Announcer.
+func (f *File) Want(h modules.Host) {
+	if f.Path != "" {
+		observe.Files.Want(h, f.Path)
+	}
 }
 
 // ancestors are the directories above a path, the nearest first, without the root.

@@ -87,6 +87,13 @@ func (s *Service) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}, nil
 }
 
+// Want implements modules.Announcer.
+func (s *Service) Want(h modules.Host) {
+	if s.Name != "" {
+		observe.Units.Want(h, observe.UnitName(s.Name))
+	}
+}
+
 func (s *Service) plan(p *planner) error {
 	if !p.unit.Exists() && s.needsUnit() {
 		return fmt.Errorf("there is no unit %s; install the package that brings it first", p.name)

@@ -107,22 +107,33 @@ func (m *Module) all() map[string]string {
 	return all
 }
 
+// Want implements modules.Announcer.
+func (m *Module) Want(h modules.Host) {
+	observe.Sysctls.Want(h, slices.Sorted(maps.Keys(m.all()))...)
+	observe.SysctlFiles.Want(h, "")
+	observe.Files.Want(h, m.file())
+}
+
+// file is where the settings are kept for the boot.
+func (m *Module) file() string {
+	if m.File == "" {
+		return DefaultFile
+	}
+	return m.File
+}
+
 // Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	file := m.File
-	if file == "" {
-		file = DefaultFile
-	}
+	file := m.file()
 	settings := m.all()
 	names := slices.Sorted(maps.Keys(settings))
 	if m.State == "absent" {
 		return planAbsent(ctx, h, file, names)
 	}
-	observe.Sysctls.Want(h, names...)
-	observe.SysctlFiles.Want(h, "")
+	m.Want(h)
 	text, _, err := observe.Text(ctx, h, file)
 	if err != nil {
 		return modules.Plan{}, err
