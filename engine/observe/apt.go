@@ -12,13 +12,6 @@ import (
 // aptLimit bounds one read-only run of apt, which may have to rebuild its cache first.
 const aptLimit = 2 * time.Minute
 
-// aptQuery runs a read-only command of apt in English.
-func aptQuery(argv ...string) remote.Query {
-	q := remote.Argv(aptLimit, argv...)
-	q.Script = `_s=$1; shift; LC_ALL=C timeout -k 2 "$_s" "$@"`
-	return q
-}
-
 // Candidate is what apt would install of a package.
 type Candidate struct {
 	// Version is the candidate's version; empty if no source offers the package.
@@ -31,7 +24,7 @@ type Candidate struct {
 var Candidates = &Kind[Candidate]{
 	Name: "apt-candidate", What: "whether and in which version a source offers package %s",
 	Ask: func(names []string) []remote.Query {
-		return []remote.Query{aptQuery(append([]string{"apt-cache", "policy", "--"}, names...)...)}
+		return []remote.Query{remote.Argv(aptLimit, append([]string{"apt-cache", "policy", "--"}, names...)...)}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Candidate, error)) {
 		a := answers[0]
@@ -105,7 +98,7 @@ var Transactions = &Kind[Transaction]{
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
-			queries[i] = aptQuery(append([]string{"apt-get", "-s", "-q", "-o", "Debug::NoLocking=true"}, strings.Fields(name)...)...)
+			queries[i] = remote.Argv(aptLimit, append([]string{"apt-get", "-s", "-q", "-o", "Debug::NoLocking=true"}, strings.Fields(name)...)...)
 		}
 		return queries
 	},
@@ -302,7 +295,7 @@ var Debconf = &Kind[map[string]string]{
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
-			queries[i] = aptQuery("debconf-show", name)
+			queries[i] = remote.Argv(aptLimit, "debconf-show", name)
 		}
 		return queries
 	},

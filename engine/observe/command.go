@@ -49,27 +49,26 @@ func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 
 // readingScript changes directory and environment in a subshell of its own. The values are
 // parameters of the shell, so they show in no process's arguments.
-const readingScript = `(_s=$1 _d=$2 _i=$3 _n=$4; shift 4
+const readingScript = `(_d=$1 _i=$2 _n=$3; shift 3
 while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
 if [ -n "$_d" ]; then cd -- "$_d" || exit 126; fi
-if [ -n "$_i" ]; then printf %s "$_i" | timeout -k 2 "$_s" "$@"; else exec timeout -k 2 "$_s" "$@"; fi)`
+if [ -n "$_i" ]; then printf %s "$_i" | $limited "$@"; else exec $limited "$@"; fi)`
 
 func (r Reading) query() remote.Query {
 	limit := r.Limit
 	if limit <= 0 {
 		limit = ReadLimit
 	}
-	limit = max(limit, time.Second) // timeout takes 0 for "no limit"
 	if r.Dir == "" && len(r.Env) == 0 && r.Stdin == "" {
 		q := remote.Argv(limit, r.Argv...)
 		q.User = r.User
 		return q
 	}
-	args := []string{fmt.Sprintf("%.0f", limit.Seconds()), r.Dir, r.Stdin, strconv.Itoa(len(r.Env))}
+	args := []string{r.Dir, r.Stdin, strconv.Itoa(len(r.Env))}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		args = append(args, name+"="+r.Env[name])
 	}
-	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), User: r.User}
+	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), Limit: limit, User: r.User}
 }
 
 // Commands are the answers of commands that modules read by, by Reading.Key.

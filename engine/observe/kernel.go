@@ -28,7 +28,7 @@ var Kernels = &Kind[Kernel]{
 	Name: "kernel", What: "the running kernel",
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
-		return []remote.Query{{Script: `uname -rvm; exec cat /proc/sys/kernel/random/boot_id`}}
+		return []remote.Query{{Script: `read -r _b </proc/sys/kernel/random/boot_id; printf '%s\n' "$_b"; exec uname -rvm`}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Kernel, error)) {
 		k, err := parseKernel(answers[0].Stdout)
@@ -40,11 +40,11 @@ var Kernels = &Kind[Kernel]{
 
 func parseKernel(out []byte) (Kernel, error) {
 	// Of what uname prints, only the version has blanks in it.
-	names, bootID, ok := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")
+	bootID, names, ok := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")
 	release, rest, _ := strings.Cut(names, " ")
 	last := strings.LastIndexByte(rest, ' ')
-	if !ok || last < 0 || strings.Contains(bootID, "\n") {
-		return Kernel{}, fmt.Errorf("uname -rvm and boot_id printed %q, expected a line of each", out)
+	if !ok || last < 0 || strings.Contains(names, "\n") {
+		return Kernel{}, fmt.Errorf("boot_id and uname -rvm printed %q, expected a line of each", out)
 	}
 	return Kernel{Release: release, Version: rest[:last], Architecture: rest[last+1:], BootID: bootID}, nil
 }

@@ -54,7 +54,7 @@ func TestKernelModules(t *testing.T) {
 }
 
 func TestKernels(t *testing.T) {
-	got := parsed(t, Kernels, []string{""}, out("6.8.12-9-pve #1 SMP PREEMPT_DYNAMIC PMX 6.8.12-9 (2025-03-16T19:18Z) x86_64\n4ab72829-403a-40e3-abe1-129ff55a738a\n"))[""]
+	got := parsed(t, Kernels, []string{""}, out("4ab72829-403a-40e3-abe1-129ff55a738a\n6.8.12-9-pve #1 SMP PREEMPT_DYNAMIC PMX 6.8.12-9 (2025-03-16T19:18Z) x86_64\n"))[""]
 	want := Kernel{"6.8.12-9-pve", "#1 SMP PREEMPT_DYNAMIC PMX 6.8.12-9 (2025-03-16T19:18Z)", "x86_64", "4ab72829-403a-40e3-abe1-129ff55a738a"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the kernel differs (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"testing"
 
@@ -16,7 +17,7 @@ type thisMachine struct{}
 func (thisMachine) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
-		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
+		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", limited(q) + q.Script, "sh"}, q.Args...)...)
 		cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -52,4 +53,12 @@ func told[T any](t *testing.T, k *Kind[T], names []string, answers []remote.Answ
 		}
 	}
 	return values, errs
+}
+
+// limited sets what a script runs its commands behind.
+func limited(q remote.Query) string {
+	if q.Limit == 0 {
+		return ""
+	}
+	return fmt.Sprintf("limited='timeout -k 2 %.0f'\n", q.Limit.Seconds())
 }

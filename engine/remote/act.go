@@ -263,14 +263,14 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	free := func() { <-s.conn.acting }
 	dir := "/dev/shm/hlplay." + nonce()
-	sh, prelude, err := s.shell(ctx, true, actingDir(dir), actingLoop)
+	sh, opening, err := s.shell(ctx, true, actingDir(dir))
 	if err != nil {
 		free()
 		return nil, err
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	return prelude, nil
+	return frame([]byte(opening + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for n answers; run is told of each as it comes. If the
@@ -286,7 +286,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run
 	first := strconv.Itoa(sh.next)
 	ended := make(chan end, 1)
 	go func() {
-		answers, err := sh.exchange(waiting, text, n, run.ended)
+		answers, err := sh.exchange(waiting, text, n, false, run.ended)
 		ended <- end{answers, err}
 	}()
 	var e end

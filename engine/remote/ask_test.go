@@ -202,6 +202,81 @@ func TestArgvQuery(t *testing.T) {
 	}
 }
 
+// Limited queries are asked together, which nobody notices who asks.
+func TestLimitedQueriesKeepApart(t *testing.T) {
+	hostile := "it's \"$(rm x)\" `y` \\ \t\x01 é *\n--"
+	var queries []Query
+	var want []text
+	add := func(q Query, answer text) { queries, want = append(queries, q), append(want, answer) }
+	add(Argv(time.Minute, "printf", "%s|", hostile, ""), text{hostile + "||", "", 0})
+	add(Query{Script: `printf '%s' "alone $limited"`}, text{"alone ", "", 0})
+	add(Query{Script: `v=1; cd /tmp; exit 3`, Limit: time.Minute}, text{"", "", 3})
+	add(Query{Script: `printf '%s' "v=$v"; [ "$PWD" != /tmp ] && printf ok`, Limit: time.Minute}, text{"v=ok", "", 0})
+	add(Query{Script: `if`, Limit: time.Minute}, text{})
+	add(Query{Script: `cat; read -r x || printf eof >&2`, Limit: time.Hour}, text{"", "eof", 0})
+	add(Query{Script: `printf 'x\000y\n'; $limited sh -c "$1"`, Args: []string{`exit 130`}, Limit: time.Minute}, text{"x\x00y\n", "", 130})
+	add(Query{Script: `printf '%s' "$LC_ALL"`}, text{"C", "", 0})
+	// What asks them is not left in the environment of those that are run.
+	add(Argv(time.Minute, "sh", "-c", `env | grep -c _hl_`), text{"0\n", "", 1})
+	add(Argv(time.Minute, "printf", "last"), text{"last", "", 0})
+	everywhere(t, func(t *testing.T, c *conn) {
+		for range 2 { // the second time over the same shell
+			got := readable(ask(t, c, queries...))
+			if got[4].Exit == 0 {
+				t.Error("a syntax error was no error")
+			}
+			got[4] = text{}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answers differ (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+// More than one variable of the environment can hold.
+func TestManyLimitedQueries(t *testing.T) {
+	var queries []Query
+	var want []text
+	for i := range 600 {
+		arg := fmt.Sprintf("%d %s", i, strings.Repeat("'", 200))
+		queries, want = append(queries, Argv(time.Minute, "printf", "%s", arg)), append(want, text{arg, "", 0})
+	}
+	c := Local("controller")
+	defer c.Close()
+	if diff := cmp.Diff(want, readable(ask(t, c, queries...))); diff != "" {
+		t.Errorf("answers differ (-want +got):\n%s", diff)
+	}
+}
+
+// One that comes to its limit takes nothing from those around it, and leaves nothing behind, whatever it does
+// about SIGTERM; those behind it have their whole limit, and their own exit code.
+func TestLimitInCompany(t *testing.T) {
+	t.Parallel()
+	c := Local("controller")
+	defer c.Close()
+	pids := t.TempDir() + "/pids"
+	deaf := `trap "" TERM; echo $$ >>"$0"; while :; do sleep 1; done`
+	got := readable(ask(t, c,
+		Argv(time.Second, "printf", "first"),
+		Argv(time.Second, "sh", "-c", deaf, pids),
+		Argv(time.Second, "sleep", "50"),
+		Argv(time.Second, "sh", "-c", `kill -TERM $$`),
+		Argv(time.Minute, "sh", "-c", "sleep 1.5; echo late; exit 7"),
+		Query{Script: "echo alone"},
+		Argv(time.Second, "printf", "last")))
+	for i := range got {
+		got[i].Err = "" // a shell may say how its child has ended
+	}
+	want := []text{{"first", "", 0}, {"", "", 137}, {"", "", 124}, {"", "", 143}, {"late\n", "", 7}, {"alone\n", "", 0}, {"last", "", 0}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answers differ (-want +got):\n%s", diff)
+	}
+	left := ask(t, c, Query{Script: `while read -r p; do echo "$p"; kill -0 "$p" 2>/dev/null && echo "still runs"; done <"$1"`, Args: []string{pids}})
+	if lines := strings.Fields(string(left[0].Stdout)); len(lines) != 2 {
+		t.Errorf("a command that ignores SIGTERM was started, in company and alone, as %q, expected two that have ended", lines)
+	}
+}
+
 // The questions of a converged run cost one round trip a flight once the shell is there.
 func TestRoundTrips(t *testing.T) {
 	key := newKey(t, "id", "")

@@ -168,12 +168,12 @@ func (s *session) needsPassword(ctx context.Context) (bool, error) {
 	}
 	defer s.read.leave()
 	if !s.read.stands() {
-		sh, prelude, err := s.shell(ctx, false, "", readingLoop)
+		script, err := s.startReading(ctx, nil)
 		if err != nil {
 			return false, err
 		}
-		s.read.shell = sh
-		if _, err := sh.exchange(ctx, prelude, 0, nil); err != nil {
+		sh := s.read.shell
+		if _, err := sh.exchange(ctx, frame(script), 0, false, nil); err != nil {
 			s.read.drop()
 			if ctx.Err() != nil {
 				return false, fmt.Errorf("%s: %w", s.conn.name, err)

@@ -26,7 +26,7 @@ func BenchmarkAsked(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := asked(queries); err != nil {
+		if _, err := calls(queries); err != nil {
 			b.Fatal(err)
 		}
 	}

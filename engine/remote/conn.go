@@ -124,100 +124,15 @@ func (s *session) who() string {
 	return s.user
 }
 
-// Ask sends all queries in one flight; those of other users fly at the same time.
-func (s *session) Ask(ctx context.Context, queries []Query) ([]Answer, error) {
-	type share struct {
-		session *session
-		queries []Query
-		places  []int
-		answers []Answer
-		err     error
-	}
-	byUser := map[*session]*share{}
-	var shares []*share
-	for i, q := range queries {
-		of := s
-		if q.User != "" && q.User != s.who() {
-			of = s.conn.as(q.User)
-		}
-		sh := byUser[of]
-		if sh == nil {
-			sh = &share{session: of}
-			byUser[of] = sh
-			shares = append(shares, sh)
-		}
-		sh.queries = append(sh.queries, q)
-		sh.places = append(sh.places, i)
-	}
-	if len(shares) == 0 {
-		return nil, nil
-	}
-	s.conn.flights.Add(1)
-	var all sync.WaitGroup
-	for _, sh := range shares {
-		all.Go(func() { sh.answers, sh.err = sh.session.ask(ctx, sh.queries) })
-	}
-	all.Wait()
-	answers := make([]Answer, len(queries))
-	for _, sh := range shares {
-		if sh.err != nil {
-			return nil, sh.err
-		}
-		for i, place := range sh.places {
-			answers[place] = sh.answers[i]
-		}
-	}
-	return answers, nil
-}
-
-// ask sends the user's own queries.
-func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
-	text, err := asked(queries)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
-	}
-	return s.exchange(ctx, s.read, readingLoop, text, len(queries))
-}
-
-// exchange sends a frame to the lane's shell, which is started if there is none, and reads n
-// answers. After an error the next exchange has a new shell.
-func (s *session) exchange(ctx context.Context, l *lane, loop string, text []byte, n int) ([]Answer, error) {
-	if err := l.enter(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
-	}
-	defer l.leave()
-	if err := s.conn.transport.lost(); err != nil {
-		return nil, s.conn.unreachable(err)
-	}
-	if !l.stands() {
-		sh, prelude, err := s.shell(ctx, false, "", loop)
-		if err != nil {
-			return nil, err
-		}
-		l.shell = sh
-		text = append(prelude, text...) // no waiting for the shell to say that it is there
-	}
-	answers, err := l.shell.exchange(ctx, text, n, nil)
-	if err == nil {
-		return answers, nil
-	}
-	sh := l.shell
-	l.drop()
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: the queries were given up: %w", s.conn.name, err)
-	}
-	return nil, s.explain(sh.spawned, err)
-}
-
-// shell starts a long-lived shell, and returns the frame that is to be its first: what it does before
-// it says its first word, and the loop that it then runs. brief is as in transport.start.
-func (s *session) shell(ctx context.Context, brief bool, before, loop string) (*shell, []byte, error) {
+// shell starts a long-lived shell, and returns the beginning of the script that is to be its first frame: what
+// it does before it says its first word, up to that word. brief is as in transport.start.
+func (s *session) shell(ctx context.Context, brief bool, before string) (*shell, string, error) {
 	p, err := s.spawn(ctx, brief)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	sh := &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
-	return sh, frame([]byte(environment + "_hl_n=" + p.nonce + "\n" + before + marks + loop)), nil
+	return sh, environment + "_hl_n=" + p.nonce + "\n" + before + marks, nil
 }
 
 // explain turns the error of a shell or command into what is to be told: that the connection is

@@ -22,18 +22,17 @@ type Query struct {
 	// place the last command can take with exec, which saves the host a process.
 	Script string
 	Args   []string
+	// Limit bounds the commands that the script runs behind `$limited`, which is then timeout(1) with that
+	// limit, or empty where the limit is kept otherwise. Exit code 124 or 137 means that it was reached.
+	// Less than a second counts as one; zero sets no limit, and `$limited` is empty.
+	Limit time.Duration
 	// User runs the query as that user. Empty means the session's own reading user.
 	User string
 }
 
-// Argv is the query that runs one foreign command, bounded on the host by timeout(1).
-// Exit code 124 or 137 then means that the limit ended it.
+// Argv is the query that runs one foreign command, bounded by a limit.
 func Argv(limit time.Duration, argv ...string) Query {
-	seconds := fmt.Sprintf("%.0f", limit.Seconds())
-	return Query{
-		Script: `_s=$1; shift; exec timeout -k 2 "$_s" "$@"`,
-		Args:   append([]string{seconds}, argv...),
-	}
+	return Query{Script: `exec $limited "$@"`, Args: argv, Limit: limit}
 }
 
 // Answer is what a query printed and how it ended. Both streams are whole and binary-safe.

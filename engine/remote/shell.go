@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -28,23 +27,6 @@ const environment = "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbi
 
 // marks prints the first words of a script on both streams: whatever came before them is noise.
 const marks = `printf '\n%s %s\n' "$_hl_n" "$$"; printf '\n%s %s\n' "$_hl_n" "$$" >&2` + "\n"
-
-// readingLoop answers frames, "<length>\n<script>". A frame calls _hl_q once a query, with the
-// query's script and arguments as quoted words, so that it is well-formed whatever they are. The
-// subshell keeps one query's variables, directory, options, exit and syntax errors (for which dash
-// leaves the shell) from the others; a query that reads its input sees its end, not the next frame.
-const readingLoop = `_hl_i=0
-_hl_q() {
-	_hl_s=$1; shift
-	( eval "$_hl_s" ) </dev/null
-	_hl_r=$?
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
-	_hl_i=$((_hl_i+1))
-}
-while read -r _hl_l; do eval "$(head -c "$_hl_l")" || exit 2; done
-exit 0
-`
 
 // spawned is a process whose streams begin behind the noise of its start.
 type spawned struct {
@@ -111,32 +93,6 @@ type shell struct {
 	free func()
 }
 
-// calls is a script that asks all queries.
-func calls(queries []Query) ([]byte, error) {
-	var script bytes.Buffer
-	for i, q := range queries {
-		line, err := quoteAll(append([]string{q.Script}, q.Args...))
-		if err != nil {
-			return nil, fmt.Errorf("query %d: %w", i, err)
-		}
-		script.WriteString("_hl_q ")
-		script.WriteString(line)
-		script.WriteByte('\n')
-	}
-	// A shell that cannot read a frame ends, and does not leave its queries without an answer.
-	script.WriteString("true\n")
-	return script.Bytes(), nil
-}
-
-// asked is a frame that asks all queries.
-func asked(queries []Query) ([]byte, error) {
-	script, err := calls(queries)
-	if err != nil {
-		return nil, err
-	}
-	return frame(script), nil
-}
-
 // frame puts a script's length before it.
 func frame(script []byte) []byte {
 	return append(fmt.Appendf(nil, "%d\n", len(script)), script...)
@@ -145,21 +101,21 @@ func frame(script []byte) []byte {
 // errShellEnded says that the shell ended while it was asked.
 var errShellEnded = errors.New("the shell ended before it had answered")
 
-// gather reads the next n pieces of a stream.
-func gather(r io.Reader, u *unframer, n int, each func(piece) error) error {
+// gather reads the pieces of a stream from the one with the number next to the one with the number last.
+func gather(r io.Reader, u *unframer, next, last int, each func(piece) error) error {
 	chunk := chunks.Get().(*[]byte)
 	defer chunks.Put(chunk)
-	for n > 0 {
+	for next <= last {
 		size, err := r.Read(*chunk)
 		pieces, bad := u.feed((*chunk)[:size])
 		for _, p := range pieces {
 			if err := each(p); err != nil {
 				return err
 			}
+			next = p.id + 1
 		}
-		n -= len(pieces)
 		switch {
-		case n <= 0:
+		case next > last:
 		case bad != nil:
 			return bad
 		case err == io.EOF:
@@ -178,6 +134,8 @@ var chunks = sync.Pool{New: func() any { chunk := make([]byte, 16<<10); return &
 type pairs struct {
 	mu        sync.Mutex
 	next      int // the number of the first
+	last      int // the number of the last
+	gaps      bool
 	out, errs []piece
 	answers   []Answer
 	each      func(int, Answer)
@@ -188,32 +146,43 @@ func (p *pairs) take(stream *[]piece) func(piece) error {
 	return func(one piece) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		*stream = append(*stream, one)
-		i := len(*stream) - 1
-		if i >= len(p.out) || i >= len(p.errs) {
-			return nil
+		for id := p.next + len(*stream); p.gaps && id < one.id && one.id == p.last; id++ {
+			if err := p.put(stream, piece{id: id, exit: cutOff}); err != nil {
+				return err
+			}
 		}
-		o, e := p.out[i], p.errs[i]
-		if o.id != p.next+i || e.id != o.id || e.exit != o.exit {
-			return fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", p.next+i, o.id, e.id)
-		}
-		a := Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
-		p.answers = append(p.answers, a)
-		if p.each != nil {
-			p.each(i, a)
-		}
+		return p.put(stream, one)
+	}
+}
+
+func (p *pairs) put(stream *[]piece, one piece) error {
+	*stream = append(*stream, one)
+	i := len(*stream) - 1
+	if i >= len(p.out) || i >= len(p.errs) {
 		return nil
 	}
+	o, e := p.out[i], p.errs[i]
+	if o.id != p.next+i || e.id != o.id || e.exit != o.exit {
+		return fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", p.next+i, o.id, e.id)
+	}
+	a := Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
+	p.answers = append(p.answers, a)
+	if p.each != nil {
+		p.each(i, a)
+	}
+	return nil
 }
 
 // exchange writes a frame and reads the n answers to it; each, if it is not nil, is told every one as it
 // comes, in order. The frame is written while the answers are read, and both streams are read at the
 // same time: each may fill its window. After an error the shell is of no use any more, and its streams
-// may still be read from: close it.
-func (sh *shell) exchange(ctx context.Context, frame []byte, n int, each func(int, Answer)) ([]Answer, error) {
+// may still be read from: close it. With gaps, what is missing right before the last answer is one with the code
+// cutOff.
+func (sh *shell) exchange(ctx context.Context, frame []byte, n int, gaps bool, each func(int, Answer)) ([]Answer, error) {
 	wrote := make(chan error, 1)
 	outs, errs := make(chan error, 1), make(chan error, 1)
-	p := &pairs{next: sh.next, answers: make([]Answer, 0, n), each: each}
+	first, last := sh.next, sh.next+n-1
+	p := &pairs{next: first, last: last, gaps: gaps, answers: make([]Answer, 0, n), each: each}
 	go func() {
 		_, err := sh.Stdin().Write(frame)
 		wrote <- err
@@ -223,9 +192,9 @@ func (sh *shell) exchange(ctx context.Context, frame []byte, n int, each func(in
 			outs <- err
 			return
 		}
-		outs <- gather(sh.out, sh.outFrames, n, p.take(&p.out))
+		outs <- gather(sh.out, sh.outFrames, first, last, p.take(&p.out))
 	}()
-	go func() { errs <- gather(sh.errs, sh.errFrames, n, p.take(&p.errs)) }()
+	go func() { errs <- gather(sh.errs, sh.errFrames, first, last, p.take(&p.errs)) }()
 
 	var outErr, errsErr error
 	var grace <-chan time.Time

@@ -202,6 +202,7 @@ func distinct(queries []remote.Query) (once []remote.Query, where []int) {
 			key.WriteByte(0)
 			key.WriteString(arg)
 		}
+		fmt.Fprintf(&key, "\x00%d", q.Limit)
 		at, ok := asked[key.String()]
 		if !ok {
 			at = len(once)
