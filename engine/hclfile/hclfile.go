@@ -102,6 +102,9 @@ func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
 		}
 		return refusal(position(src, at, name), "not a text file", what+" Playbooks and inventories are text: save it as UTF-8, or name another file.")
 	}
+	if len(src) <= longestChain && brackets(src) <= deepestBrackets {
+		return nil
+	}
 	// Errors of the lexer are the parser's to tell.
 	tokens, _ := lex(src, name, hcl.InitialPos)
 	if at := tooDeep(tokens); at != nil {
@@ -143,6 +146,11 @@ const (
 	deepestBrackets = 200
 	longestChain    = 20_000
 )
+
+// brackets is how many brackets are opened, wherever they stand.
+func brackets(src []byte) int {
+	return bytes.Count(src, []byte("{")) + bytes.Count(src, []byte("[")) + bytes.Count(src, []byte("("))
+}
 
 // tooDeep is the first token that is nested deeper than is allowed; nil if there is none.
 func tooDeep(tokens hclsyntax.Tokens) *hcl.Range {
