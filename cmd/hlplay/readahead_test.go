@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/afero"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lab"
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+)
+
+// TestReadAheadOnSimulatedNodes runs random playbooks of real modules with read-ahead and without, each on fresh
+// simulated nodes: what the nodes become, what is reported and what handlers leave must be the same, in a first
+// run and in a second. Tasks read and change the same few files, settings and units, read by commands what
+// others have changed, use results and facts, and change by commands what nobody declares.
+func TestReadAheadOnSimulatedNodes(t *testing.T) {
+	const cases = 40
+	for seed := range uint64(cases) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			playbook := randomTasks(rand.New(rand.NewPCG(seed, 3)))
+			with, without := newPlayed(t, playbook), newPlayed(t, playbook)
+			for _, which := range []string{"first", "second"} {
+				ahead := with.run(t, false)
+				turn := without.run(t, true)
+				if diff := cmp.Diff(turn, ahead); diff != "" {
+					t.Errorf("%s run: results (-without +with read-ahead):\n%s\n%s", which, diff, playbook)
+				}
+				if diff := cmp.Diff(without.state(t), with.state(t)); diff != "" {
+					t.Errorf("%s run: nodes (-without +with read-ahead):\n%s\n%s", which, diff, playbook)
+				}
+			}
+		})
+	}
+}
+
+// randomTasks is a play on which handlers and results depend.
+func randomTasks(rng *rand.Rand) string {
+	var b strings.Builder
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	file := func() string { return fmt.Sprintf("/srv/f%d", rng.IntN(4)) }
+	var registered []string
+	b.WriteString("play \"p\" {\n  hosts = \"all\"\n")
+	for i := range 4 + rng.IntN(12) {
+		fmt.Fprintf(&b, "  task \"t%d\" {\n", i)
+		switch rng.IntN(6) {
+		case 0:
+			fmt.Fprintf(&b, "    when = host.name != %q\n", pick("a", "b"))
+		case 1:
+			fmt.Fprintf(&b, "    when = facts.distribution.codename == %q\n", pick("trixie", "bookworm"))
+		case 2, 3:
+			if len(registered) > 0 {
+				fmt.Fprintf(&b, "    when = %s\n", pick(registered...))
+			}
+		}
+		name, reads := fmt.Sprint("r", i), false
+		switch rng.IntN(8) {
+		case 0, 1:
+			fmt.Fprintf(&b, "    file {\n      path    = %q\n      content = %q\n      mode    = %q\n    }\n", file(),
+				pick("one\n", "two\n", "${facts.kernel.release}\n", "of ${host.name}\n"), pick("0644", "0600"))
+		case 2:
+			fmt.Fprintf(&b, "    file {\n      path   = %q\n      create = true\n      line {\n        line = %q\n      }\n    }\n", file(), pick("one", "three", "${facts.hostname}"))
+		case 3:
+			fmt.Fprintf(&b, "    file {\n      path  = %q\n      state = \"absent\"\n    }\n", file())
+		case 4:
+			fmt.Fprintf(&b, "    sysctl {\n      name  = \"vm.swappiness\"\n      value = %q\n    }\n", pick("1", "2", "${facts.distribution.version}"))
+		case 5:
+			reads = true
+			fmt.Fprintf(&b, "    command {\n      shell = \"cat %s || sysctl -n vm.swappiness || true\"\n      reads = true\n    }\n", file())
+		case 6: // nobody knows what it does
+			if rng.IntN(2) == 0 {
+				fmt.Fprintf(&b, "    command {\n      shell   = \"echo more >>%s\"\n      creates = \"/srv/done%d\"\n    }\n", "/srv/done"+fmt.Sprint(i), i)
+			} else {
+				fmt.Fprintf(&b, "    command {\n      shell  = \"echo more >>%s\"\n      always = true\n    }\n", file())
+			}
+		case 7:
+			fmt.Fprintf(&b, "    service {\n      name    = \"cron\"\n      state   = %q\n    }\n", pick("started", "stopped"))
+		}
+		if rng.IntN(2) == 0 {
+			fmt.Fprintf(&b, "    register = %q\n", name)
+			registered = append(registered, "result."+name+".changed", "!result."+name+".changed")
+			if reads {
+				registered = append(registered, `try(strcontains(result.`+name+`.stdout, "one"), false)`)
+			}
+		}
+		if rng.IntN(3) == 0 {
+			fmt.Fprintf(&b, "    notify = [\"h\"]\n")
+		}
+		b.WriteString("  }\n")
+	}
+	b.WriteString("  handler \"h\" {\n    command {\n      shell  = \"echo handled >>/srv/handled\"\n      always = true\n    }\n  }\n}\n")
+	return b.String()
+}
+
+// played is simulated nodes and a playbook.
+type played struct {
+	lab      *lab.Lab
+	playbook string
+}
+
+func newPlayed(t *testing.T, playbook string) *played {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"hosts.hcl": "host \"a\" { address = \"192.0.2.1\" }\nhost \"b\" { address = \"192.0.2.2\" }\n", "play.hcl": playbook,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inv, diags := inventory.Load(filepath.Join(dir, "hosts.hcl"))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	l, err := lab.Start(t.Context(), inv, lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return &played{l, filepath.Join(dir, "play.hcl")}
+}
+
+// run runs the playbook and says what became of each task on each host.
+func (p *played) run(t *testing.T, noReadAhead bool) map[string]string {
+	t.Helper()
+	var f inputFlags
+	pb, err := f.loadPlaybook(p.playbook, p.lab.Inventory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := &report.Recorder{}
+	connect := &connectFlags{rehearsal: true}
+	if _, err := run.Run(t.Context(), pb, p.lab.Inventory(), run.Options{
+		Reporter: kept, Clock: p.lab.Clock(), NoReadAhead: noReadAhead, Connect: connect.connect(func(fn func()) { fn() }),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, r := range kept.Results() {
+		if r.Status == report.Failed || r.Status == report.Unreachable {
+			t.Errorf("%s on %s is %s: %s %s", r.Task, r.Host, r.Status, r.Message, r.Hint)
+		}
+		all[r.Host+" "+r.Task] = fmt.Sprint(r.Status, " ", r.Message)
+	}
+	return all
+}
+
+// state is what can be told apart of the nodes: files, a setting, a unit.
+func (p *played) state(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, h := range p.lab.Inventory().Hosts {
+		m := p.lab.Machine(h.Name)
+		for _, root := range []string{"/srv", "/etc/sysctl.d"} {
+			err := afero.Walk(m.FS(), root, func(path string, info fs.FileInfo, err error) error {
+				if err != nil || info.IsDir() {
+					return err
+				}
+				text := fmt.Sprint(info.Mode())
+				if info.Mode().IsRegular() {
+					content, err := afero.ReadFile(m.FS(), path)
+					if err != nil {
+						return err
+					}
+					text += " " + string(content)
+				}
+				all[h.Name+" "+path] = text
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		value, err := m.Sysctl("vm.swappiness")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[h.Name+" vm.swappiness"] = value
+		all[h.Name+" cron"] = fmt.Sprint(m.Units().Active("cron.service"))
+	}
+	return all
+}
