@@ -31,7 +31,7 @@ const readingLoop = `while read -r _hl_l; do eval "$(head -c "$_hl_l")" || exit 
 exit 0
 `
 
-// company asks several limited queries under one timeout(1), which costs a host two processes, not
+// company asks several queries of one limit under one timeout(1), which costs a host two processes, not
 // one for each query: in a shell of their own, whose script is in its environment, where no other user
 // sees it. The first argument is the limit, the second how many there are, the third what asks them. If
 // the limit is reached, it ends one of them before its time: what was not answered is asked again, each
@@ -49,74 +49,114 @@ $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
 // cutOff is the code of a query that was not answered in company; no process has it.
 const cutOff = 301
 
-// Limited queries keep company from this many on, up to this many bytes of their script: the kernel takes
+// Queries of one limit keep company from this many on, up to this many bytes of their script: the kernel takes
 // no more than 128 KiB of one variable of the environment (MAX_ARG_STRLEN of execve(2)).
 const (
 	fewest  = 4
 	longest = 64 << 10
 )
 
-// calls is a script that asks queries, each under the limit of its own.
-func calls(queries []Query) ([]byte, error) {
-	var script bytes.Buffer
-	for i, q := range queries {
-		line, err := q.call()
-		if err != nil {
-			return nil, fmt.Errorf("query %d: %w", i, err)
-		}
-		if q.Limit > 0 {
-			fmt.Fprintf(&script, "limited='timeout -k 2 %d'\n", q.seconds())
-		} else {
-			script.WriteString("limited=\n")
-		}
-		script.WriteString(line)
-	}
-	// A shell that cannot read a frame ends, and does not leave its queries without an answer.
-	script.WriteString("true\n")
-	return script.Bytes(), nil
-}
-
+// call is a line that asks a query.
 func (q Query) call() (string, error) {
 	line, err := quoteAll(append([]string{q.Script}, q.Args...))
 	return "_hl_q " + line + "\n", err
 }
 
-func (q Query) seconds() int { return max(1, int(q.Limit.Round(time.Second)/time.Second)) }
+func (q Query) seconds() int {
+	if q.Limit <= 0 {
+		return 0
+	}
+	return max(1, int(q.Limit.Round(time.Second)/time.Second))
+}
 
-// inCompany is a script that asks queries, the limited ones of them last and together. order says which
-// query is answered in which place; behind all stands an answer that is none.
-// There is no script if that saves nothing.
-func inCompany(queries []Query) (script []byte, order []int, err error) {
-	var alone []Query
+// question is a script in the making that asks queries, each under the limit of its own.
+type question struct {
+	bytes.Buffer
+	limit int // of the last one, in seconds; -1 before the first
+}
+
+func newQuestion() *question { return &question{limit: -1} }
+
+func (s *question) add(q Query, call string) {
+	switch limit := q.seconds(); {
+	case limit == s.limit:
+	case limit > 0:
+		fmt.Fprintf(s, "limited='timeout -k 2 %d'\n", limit)
+		s.limit = limit
+	default:
+		s.WriteString("limited=\n")
+		s.limit = 0
+	}
+	s.WriteString(call)
+}
+
+// end is the whole script. A shell that cannot read a frame ends, and does not leave its queries without an
+// answer.
+func (s *question) end() []byte {
+	s.WriteString("true\n")
+	return s.Bytes()
+}
+
+// calls is a script that asks queries, each under the limit of its own.
+func calls(queries []Query) ([]byte, error) {
+	script := newQuestion()
+	for i, q := range queries {
+		call, err := q.call()
+		if err != nil {
+			return nil, fmt.Errorf("query %d: %w", i, err)
+		}
+		script.add(q, call)
+	}
+	return script.end(), nil
+}
+
+// inCompany is a script that asks queries, those of them last and together that have the same limit, if that
+// saves something. order says which query is answered in which place; behind all stands one answer more if
+// there is a company.
+func inCompany(queries []Query) (script []byte, order []int, company bool, err error) {
+	all := make([]string, len(queries))
+	for i, q := range queries {
+		if all[i], err = q.call(); err != nil {
+			return nil, nil, false, fmt.Errorf("query %d: %w", i, err)
+		}
+	}
+	limit := commonLimit(queries)
+	apart := newQuestion()
 	var together []int
 	var text bytes.Buffer
-	limit := 0
 	for i, q := range queries {
-		line, err := q.call()
-		if err != nil {
-			return nil, nil, fmt.Errorf("query %d: %w", i, err)
-		}
-		if q.Limit <= 0 || text.Len()+len(line) > longest {
-			alone, order = append(alone, q), append(order, i)
+		if limit == 0 || q.seconds() != limit || text.Len()+len(all[i]) > longest {
+			order = append(order, i)
+			apart.add(q, all[i])
 			continue
 		}
 		together = append(together, i)
-		text.WriteString(line)
-		if limit == 0 || q.seconds() < limit {
-			limit = q.seconds()
+		text.WriteString(all[i])
+	}
+	if len(together) > 0 {
+		words, err := quote(text.String())
+		if err != nil {
+			return nil, nil, false, err
+		}
+		fmt.Fprintf(apart, "_hl_c %d %d %s\n", limit, len(together), words)
+	}
+	return apart.end(), append(order, together...), len(together) > 0, nil
+}
+
+// commonLimit is the limit that most queries have, in seconds; 0 if they are too few for a company.
+func commonLimit(queries []Query) int {
+	count := map[int]int{}
+	limit := 0
+	for _, q := range queries {
+		s := q.seconds()
+		if s == 0 {
+			continue
+		}
+		if count[s]++; count[s] >= fewest && count[s] > count[limit] {
+			limit = s
 		}
 	}
-	if len(together) < fewest {
-		return nil, nil, nil
-	}
-	if script, err = calls(alone); err != nil {
-		return nil, nil, err
-	}
-	words, err := quote(text.String())
-	if err != nil {
-		return nil, nil, err
-	}
-	return fmt.Appendf(script, "_hl_c %d %d %s\ntrue\n", limit, len(together), words), append(order, together...), nil
+	return limit
 }
 
 // Ask sends all queries in one flight; those of other users fly at the same time.
@@ -167,12 +207,12 @@ func (s *session) Ask(ctx context.Context, queries []Query) ([]Answer, error) {
 
 // ask sends the user's own queries.
 func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
-	script, order, err := inCompany(queries)
+	script, order, company, err := inCompany(queries)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	if script == nil {
-		return s.askAlone(ctx, queries)
+	if !company {
+		return s.exchange(ctx, script, len(queries), false)
 	}
 	answered, err := s.exchange(ctx, script, len(queries)+1, true)
 	if err != nil {
@@ -195,7 +235,10 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	for i, place := range again {
 		rest[i] = queries[place]
 	}
-	late, err := s.askAlone(ctx, rest)
+	if script, err = calls(rest); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	late, err := s.exchange(ctx, script, len(rest), false)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +246,6 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		answers[place] = late[i]
 	}
 	return answers, nil
-}
-
-// askAlone asks queries each under the limit of its own.
-func (s *session) askAlone(ctx context.Context, queries []Query) ([]Answer, error) {
-	script, err := calls(queries)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
-	}
-	return s.exchange(ctx, script, len(queries), false)
 }
 
 // exchange has the reading shell, which is started if there is none, run a script that gives n answers; gaps

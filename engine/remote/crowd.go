@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -21,50 +22,77 @@ const atOneDoor = 8
 // stagger is how far apart dials to one sshd begin at most, so that they do not come in step.
 const stagger = 20 * time.Millisecond
 
+// door is an address while somebody dials it.
 type door struct {
 	places chan struct{}
-	users  int
+	users  int // guarded by Crowd.mu
+	// dead is closed when one was not answered, why is then set: the others need not find that out one after
+	// another.
+	dead chan struct{}
+	why  error
 }
 
-// enter waits for a place at an address; leave gives it back.
-func (c *Crowd) enter(ctx context.Context, address string) (leave func(), err error) {
-	c.mu.Lock()
-	if c.doors == nil {
-		c.doors = map[string]*door{}
-	}
-	d := c.doors[address]
-	if d == nil {
-		d = &door{places: make(chan struct{}, atOneDoor)}
-		c.doors[address] = d
-	}
-	d.users++
-	crowded := d.users > 1
-	c.mu.Unlock()
-	gone := func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if d.users--; d.users == 0 {
-			delete(c.doors, address)
-		}
-	}
+// enter waits for a place at an address; leave gives it back and tells how the dial ended. The error is that
+// of a dial that nobody answered, or of the context.
+func (c *Crowd) enter(ctx context.Context, address string) (leave func(error), err error) {
+	d, alone := c.approach(address)
 	select {
 	case d.places <- struct{}{}:
+		select {
+		case <-d.dead:
+			<-d.places
+			c.depart(address, d)
+			return nil, d.why
+		default:
+		}
+	case <-d.dead:
+		c.depart(address, d)
+		return nil, d.why
 	case <-ctx.Done():
-		gone()
+		c.depart(address, d)
 		return nil, context.Cause(ctx)
 	}
-	leave = sync.OnceFunc(func() {
+	leave = func(err error) {
+		c.mu.Lock()
+		if errors.Is(err, errDialTimeout) && d.why == nil {
+			d.why = err
+			close(d.dead)
+		}
+		c.mu.Unlock()
 		<-d.places
-		gone()
-	})
-	if !crowded {
+		c.depart(address, d)
+	}
+	if alone {
 		return leave, nil
 	}
 	select {
 	case <-time.After(rand.N(stagger)):
 		return leave, nil
 	case <-ctx.Done():
-		leave()
+		leave(nil)
 		return nil, context.Cause(ctx)
+	}
+}
+
+// approach counts in one who wants to dial; alone says that nobody else does.
+func (c *Crowd) approach(address string) (d *door, alone bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.doors == nil {
+		c.doors = map[string]*door{}
+	}
+	if d = c.doors[address]; d == nil {
+		d = &door{places: make(chan struct{}, atOneDoor), dead: make(chan struct{})}
+		c.doors[address] = d
+	}
+	d.users++
+	return d, d.users == 1
+}
+
+func (c *Crowd) depart(address string, d *door) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.users--; d.users == 0 {
+		delete(c.doors, address)
 	}
 }

@@ -37,7 +37,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 
 	// While as many as may are logging in, the next one waits before it connects.
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(bastion.port()))
-	var leave []func()
+	var leave []func(error)
 	for range atOneDoor {
 		out, err := o.Crowd.enter(t.Context(), address)
 		if err != nil {
@@ -69,7 +69,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	}
 	bastion.mu.Unlock()
 	for _, out := range leave {
-		out()
+		out(nil)
 	}
 
 	const hosts = 3 * atOneDoor
@@ -92,4 +92,47 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	if len(o.Crowd.doors) > 0 {
 		t.Errorf("the crowd remembers %d addresses at the end", len(o.Crowd.doors))
 	}
+}
+
+// TestCrowdAtADeadHost has those who wait told by the first who was not answered.
+func TestCrowdAtADeadHost(t *testing.T) {
+	var c Crowd
+	const address = "192.0.2.1:22"
+	var leave []func(error)
+	for range atOneDoor {
+		out, err := c.enter(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, out)
+	}
+	told := make(chan error, 20)
+	for range cap(told) {
+		go func() {
+			out, err := c.enter(bounded(t), address)
+			if err == nil {
+				out(nil)
+			}
+			told <- err
+		}()
+	}
+	why := fmt.Errorf("%w: nobody there", errDialTimeout)
+	for c.doorUsers(address) < atOneDoor+cap(told) {
+		runtime.Gosched()
+	}
+	for _, out := range leave[1:] { // still dialling
+		defer out(nil)
+	}
+	leave[0](why)
+	for range cap(told) {
+		if err := <-told; err != why {
+			t.Errorf("one who waited was told %v, expected %v", err, why)
+		}
+	}
+}
+
+func (c *Crowd) doorUsers(address string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doors[address].users
 }

@@ -131,11 +131,15 @@ func (e *endpoint) throughJump(hop *endpoint, err error) error {
 // inTurn dials when there is room at the host.
 func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
 	leave, err := o.Crowd.enter(ctx, e.address())
-	if err != nil {
+	switch {
+	case errors.Is(err, errDialTimeout): // of another who wanted the same
+		return nil, nil, err
+	case err != nil:
 		return nil, nil, fmt.Errorf("%s: the dial was given up: %w", e.name, err)
 	}
-	defer leave()
-	return e.dial(ctx, o, through)
+	client, count, err := e.dial(ctx, o, through)
+	leave(err)
+	return client, count, err
 }
 
 // errDialTimeout is why a dial that took too long was ended.
@@ -224,7 +228,7 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 	switch {
 	case errors.Is(context.Cause(ctx), errDialTimeout):
 		return e.unreachable(fmt.Sprintf("no answer within %s", o.DialTimeout),
-			"check the address, that the host is up, and that no firewall drops port "+fmt.Sprint(e.port), err)
+			"check the address, that the host is up, and that no firewall drops port "+fmt.Sprint(e.port), fmt.Errorf("%w: %w", errDialTimeout, err))
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: the dial was given up: %w", e.name, context.Cause(ctx))
 	case errors.As(err, &key):

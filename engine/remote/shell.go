@@ -228,6 +228,9 @@ func (sh *shell) exchange(ctx context.Context, frame []byte, n int, gaps bool, e
 	if err := cmp.Or(outErr, errsErr); err != nil {
 		return nil, err
 	}
+	if len(p.answers) != n {
+		return nil, fmt.Errorf("the shell answered %d of %d queries: something wrote into its streams", len(p.answers), n)
+	}
 	sh.next += n
 	return p.answers, nil
 }
