@@ -103,8 +103,28 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		return fmt.Errorf("%w%s", err, lang.Suggestion("--"+unknown.GetSpecifiedName(), names, "`"+cmd.CommandPath()+" --help` lists them"))
 	})
+	cmd.SetHelpCommand(helpCommand())
 	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), docCommand(), labCommand())
 	return cmd
+}
+
+// helpCommand is cobra's, but for a word that is no command, which is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, _ := cmd.Root().Find(args) // what it does not find, it leaves over
+			switch {
+			case len(rest) > 0 && of.HasAvailableSubCommands():
+				return knownCommand(of, rest)
+			case len(rest) > 0:
+				return fmt.Errorf("%s has no command %q", of.CommandPath(), rest[0])
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+	}
 }
 
 // knownCommand refuses a word that is no command of hlplay.
