@@ -23,13 +23,19 @@ type row struct {
 
 func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.rtt) }
 
-// TestPeers measures every tool at every distance and writes the table. A tool has fresh nodes at every
+// findings are what was measured of each row, and beside what hlplay took right before and after it, on the same
+// nodes: a machine that others use is slower at one time than at another.
+type findings struct{ of, beside map[row][]result }
+
+func newFindings() *findings { return &findings{map[row][]result{}, map[row][]result{}} }
+
+// TestPeers measures every tool at every distance and writes a table for each. A tool has fresh nodes at every
 // distance; where its own first run is not to be measured, hlplay prepares them.
 func TestPeers(t *testing.T) {
-	results, about := map[row][]result{}, heading(t)
-	defer func() { publish(t, "peers", about, results) }()
 	for _, rtt := range distances {
 		t.Run(distance(rtt), func(t *testing.T) {
+			results, about := newFindings(), heading(t)
+			defer func() { publish(t, "peers "+distance(rtt), about, results) }()
 			for _, by := range tools {
 				t.Run(by.name, func(t *testing.T) { compare(t, by, rtt, results) })
 			}
@@ -40,7 +46,8 @@ func TestPeers(t *testing.T) {
 					for range runs("PEERS_RUNS", 3) {
 						for name, r := range s.floors(t) {
 							key := row{converged, name, rtt}
-							results[key] = append(results[key], r)
+							results.of[key] = append(results.of[key], r)
+							results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), converged))
 						}
 					}
 				})
@@ -52,7 +59,7 @@ func TestPeers(t *testing.T) {
 // TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables in place of
 // the proxies, which end TCP next to the nodes and so hide what it costs.
 func TestRealPackets(t *testing.T) {
-	results, about := map[row][]result{}, heading(t)
+	results, about := newFindings(), heading(t)
 	defer func() { publish(t, "packets", about, results) }()
 	for _, rtt := range distances[1:] {
 		t.Run(distance(rtt), func(t *testing.T) {
@@ -68,11 +75,11 @@ func TestRealPackets(t *testing.T) {
 				took := s.floors(t)
 				for _, what := range []string{converged, check} {
 					key := row{what, "hlplay", rtt}
-					results[key] = append(results[key], s.run(t, toolNamed("hlplay"), what))
+					results.of[key] = append(results.of[key], s.run(t, toolNamed("hlplay"), what))
 				}
 				for name, r := range took {
 					key := row{converged, name, rtt}
-					results[key] = append(results[key], r)
+					results.of[key] = append(results.of[key], r)
 				}
 			}
 		})
@@ -80,16 +87,27 @@ func TestRealPackets(t *testing.T) {
 }
 
 // compare measures one tool at one distance.
-func compare(t *testing.T, by tool, rtt time.Duration, results map[row][]result) {
+func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
 	count := runs("PEERS_OTHERS", 1)
 	if by.name == "hlplay" {
 		count = runs("PEERS_RUNS", 3)
 	}
 	var s *site
 	note := func(what string) {
-		if key := (row{what, by.name, rtt}); chosen.MatchString(key.String()) {
-			results[key] = append(results[key], s.run(t, by, what))
+		key := row{what, by.name, rtt}
+		if !chosen.MatchString(key.String()) {
+			return
 		}
+		beside := func() {
+			for range 3 {
+				if by.name != "hlplay" && what != first {
+					results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), what))
+				}
+			}
+		}
+		beside()
+		results.of[key] = append(results.of[key], s.run(t, by, what))
+		beside()
 	}
 	wanted := func(what string) bool { return chosen.MatchString(row{what, by.name, rtt}.String()) }
 	if !wanted(first) && !wanted(converged) && !wanted(check) {

@@ -64,8 +64,8 @@ func seconds(d time.Duration) string {
 
 // publish prints a table with what is to be said about it, and writes both into the page, if one is given,
 // between the markers of that name.
-func publish(t *testing.T, name, about string, results map[row][]result) {
-	if len(results) == 0 {
+func publish(t *testing.T, name, about string, results *findings) {
+	if len(results.of) == 0 {
 		return
 	}
 	text := about + " Load average at the end: " + load() + ".\n\n" + table(results)
@@ -88,17 +88,20 @@ func publish(t *testing.T, name, about string, results map[row][]result) {
 	}
 }
 
-func table(results map[row][]result) string {
+func table(results *findings) string {
 	var out strings.Builder
 	out.WriteString("| run | round trip | tool | n | wall s | against hlplay | controller CPU s | against hlplay | largest process MB | all processes MB | nodes' CPU s | round trips a host | kB sent / received a host | changes a host | others' CPU s |\n")
 	out.WriteString("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, what := range []string{first, converged, check} {
 		for _, rtt := range distances {
-			own := results[row{what, "hlplay", rtt}]
 			for _, name := range []string{"plain", "tuned", "mitogen", "hlplay", oneBatch, coldSSH} {
-				of := results[row{what, name, rtt}]
+				key := row{what, name, rtt}
+				of, own := results.of[key], results.beside[key]
 				if len(of) == 0 {
 					continue
+				}
+				if len(own) == 0 {
+					own = results.of[row{what, "hlplay", rtt}]
 				}
 				wall := median(of, func(r result) time.Duration { return r.Wall })
 				cpu := median(of, func(r result) time.Duration { return r.CPU() })
