@@ -202,8 +202,10 @@ type running struct {
 	results []Result
 	// under is the command under way; nil when there is none left to be run.
 	under *Command
-	// given says that what is under way is given up: how it ends is no result.
+	// given says that what is under way is given up: how it ends is no result, unless what is behind it was begun, for
+	// then it had ended before. late is the last that has come since.
 	given     bool
+	late      *Result
 	complaint error // why a command was not started
 }
 
@@ -218,7 +220,17 @@ func (r *running) ended(i int, a Answer) {
 	r.timer.Stop()
 	r.mu.Lock()
 	if r.given {
+		before := r.late
+		if before != nil {
+			r.results, r.under = append(r.results, *before), &commands[i]
+		}
+		if result.Duration, r.since = now.Sub(r.since), now; err == nil {
+			r.late = &result
+		}
 		r.mu.Unlock()
+		if before != nil && r.actions.Ended != nil {
+			r.actions.Ended(i-1, *before)
+		}
 		return
 	}
 	result.Duration, r.since, r.under = now.Sub(r.since), now, nil

@@ -149,6 +149,34 @@ func TestRunAllCancelled(t *testing.T) {
 	}
 }
 
+// A command had ended before the interruption, although its end was not yet known, if the next one was begun.
+func TestLateResultsOfWhatWasGivenUp(t *testing.T) {
+	commands := []Command{{Argv: []string{"first"}}, {Argv: []string{"second"}}, {Argv: []string{"third"}}, {Argv: []string{"fourth"}}}
+	var told []int
+	r := &running{
+		actions: Actions{Commands: commands, Ended: func(i int, _ Result) { told = append(told, i) }}, mark: "mark",
+		under: &commands[0], timer: time.NewTimer(time.Hour),
+	}
+	answer := func(text string) Answer {
+		return Answer{Stdout: []byte("\nmark 1\n" + text), Stderr: []byte("\nmark 1\n")}
+	}
+	r.ended(0, answer("one"))
+	r.giveUp()
+	r.ended(1, answer("two"))
+	r.ended(2, answer("three"))
+	r.ended(3, Answer{Exit: leftOut})
+	results, under, err := r.so()
+	if err != nil || len(results) != 2 || string(results[1].Stdout) != "two" {
+		t.Errorf("results %+v and error %v, expected those of the first two", results, err)
+	}
+	if under != &commands[2] {
+		t.Errorf("given up is %v, expected the third", under)
+	}
+	if diff := cmp.Diff([]int{0, 1}, told); diff != "" {
+		t.Errorf("told of the ends of (-want +got):\n%s", diff)
+	}
+}
+
 // A connection that is lost between two commands: the second does not begin.
 func TestRunAllLostConnection(t *testing.T) {
 	c := sshConn(t)
