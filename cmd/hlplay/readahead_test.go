@@ -4,18 +4,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/afero"
 
-	"hlplay/engine/inventory"
-	"hlplay/engine/lab"
 	"hlplay/engine/report"
-	"hlplay/engine/run"
 )
 
 // TestReadAheadOnSimulatedNodes runs random playbooks of real modules with read-ahead and without, each on fresh
@@ -28,10 +23,10 @@ func TestReadAheadOnSimulatedNodes(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			playbook := randomTasks(rand.New(rand.NewPCG(seed, 3)))
-			with, without := newPlayed(t, playbook), newPlayed(t, playbook)
+			with, without := onSimulatedNodes(t, playbook), onSimulatedNodes(t, playbook)
 			for _, which := range []string{"first", "second"} {
-				ahead := with.run(t, false)
-				turn := without.run(t, true)
+				ahead := with.outcomes(t, false)
+				turn := without.outcomes(t, true)
 				if diff := cmp.Diff(turn, ahead); diff != "" {
 					t.Errorf("%s run: results (-without +with read-ahead):\n%s\n%s", which, diff, playbook)
 				}
@@ -101,49 +96,10 @@ func randomTasks(rng *rand.Rand) string {
 	return b.String()
 }
 
-// played is simulated nodes and a playbook.
-type played struct {
-	lab      *lab.Lab
-	playbook string
-}
-
-func newPlayed(t *testing.T, playbook string) *played {
+// outcomes runs the playbook and says what became of each task on each host.
+func (s *simulated) outcomes(t *testing.T, noReadAhead bool) map[string]string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"hosts.hcl": "host \"a\" { address = \"192.0.2.1\" }\nhost \"b\" { address = \"192.0.2.2\" }\n", "play.hcl": playbook,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	inv, diags := inventory.Load(filepath.Join(dir, "hosts.hcl"))
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	l, err := lab.Start(t.Context(), inv, lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return &played{l, filepath.Join(dir, "play.hcl")}
-}
-
-// run runs the playbook and says what became of each task on each host.
-func (p *played) run(t *testing.T, noReadAhead bool) map[string]string {
-	t.Helper()
-	var f inputFlags
-	pb, err := f.loadPlaybook(p.playbook, p.lab.Inventory())
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := &report.Recorder{}
-	connect := &connectFlags{rehearsal: true}
-	if _, err := run.Run(t.Context(), pb, p.lab.Inventory(), run.Options{
-		Reporter: kept, Clock: p.lab.Clock(), NoReadAhead: noReadAhead, Connect: connect.connect(func(fn func()) { fn() }),
-	}); err != nil {
-		t.Fatal(err)
-	}
+	_, kept := s.play(t, noReadAhead)
 	all := map[string]string{}
 	for _, r := range kept.Results() {
 		if r.Status == report.Failed || r.Status == report.Unreachable {
@@ -155,11 +111,11 @@ func (p *played) run(t *testing.T, noReadAhead bool) map[string]string {
 }
 
 // state is what can be told apart of the nodes: files, a setting, a unit.
-func (p *played) state(t *testing.T) map[string]string {
+func (s *simulated) state(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, h := range p.lab.Inventory().Hosts {
-		m := p.lab.Machine(h.Name)
+	for _, h := range s.lab.Inventory().Hosts {
+		m := s.lab.Machine(h.Name)
 		for _, root := range []string{"/srv", "/etc/sysctl.d"} {
 			err := afero.Walk(m.FS(), root, func(path string, info fs.FileInfo, err error) error {
 				if err != nil || info.IsDir() {

@@ -2,23 +2,18 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"hlplay/engine/inventory"
-	"hlplay/engine/lab"
 	"hlplay/engine/report"
-	"hlplay/engine/run"
 )
 
 // TestRoundTripsOfAFirstRun counts, on the connections to simulated nodes, what a run costs that has something
 // to do: at most two round trips for each changed task, those of the handshake, of the shells and of the handler
 // included. A second run of the same costs no more than connecting and two flights.
 func TestRoundTripsOfAFirstRun(t *testing.T) {
-	play := onSimulatedNodes(t, changingPlaybook())
-	recap, kept := play()
+	nodes := onSimulatedNodes(t, changingPlaybook())
+	recap, kept := nodes.play(t, false)
 	for _, r := range kept.Results() {
 		if r.Status != report.Changed && r.Status != report.OK {
 			t.Errorf("%s on %s is %s: %s %s", r.Task, r.Host, r.Status, r.Message, r.Hint)
@@ -34,7 +29,7 @@ func TestRoundTripsOfAFirstRun(t *testing.T) {
 			t.Errorf("%s: %d round trips for %d changes, expected at most two for each", name, cost.RoundTrips, changed)
 		}
 	}
-	recap, _ = play()
+	recap, _ = nodes.play(t, false)
 	for name, cost := range recap.Costs {
 		if changed := recap.Hosts[name].Changed; changed > 0 || cost.RoundTrips > 14 {
 			t.Errorf("%s: the second run changed %d tasks in %d round trips, expected none in at most 14", name, changed, cost.RoundTrips)
@@ -45,7 +40,7 @@ func TestRoundTripsOfAFirstRun(t *testing.T) {
 // TestWhatDependsOnFactsTravelsWithThem holds a converged run to one flight, also where tasks wait for facts: what
 // they read is known by then.
 func TestWhatDependsOnFactsTravelsWithThem(t *testing.T) {
-	play := onSimulatedNodes(t, `
+	nodes := onSimulatedNodes(t, `
 play "p" {
   hosts = "all"
   task "banner" {
@@ -89,10 +84,10 @@ variable "never" {
   default = false
 }
 `)
-	if recap, _ := play(); recap.Hosts["a"].Failed > 0 || recap.Hosts["a"].Changed == 0 {
+	if recap, _ := nodes.play(t, false); recap.Hosts["a"].Failed > 0 || recap.Hosts["a"].Changed == 0 {
 		t.Fatalf("the first run: %+v", recap.Hosts["a"])
 	}
-	recap, kept := play()
+	recap, kept := nodes.play(t, false)
 	for name, cost := range recap.Costs {
 		if changed := recap.Hosts[name].Changed; changed > 0 || cost.Flights != 1 {
 			t.Errorf("%s: the second run changed %d tasks and took %d flights, expected none in one", name, changed, cost.Flights)
@@ -102,42 +97,6 @@ variable "never" {
 		if (r.Task == "not here" || r.Task == "never") != (r.Status == report.Skipped) {
 			t.Errorf("%s on %s is %s", r.Task, r.Host, r.Status)
 		}
-	}
-}
-
-// onSimulatedNodes is what runs a playbook, again and again, on two of them that are fresh at first.
-func onSimulatedNodes(t *testing.T, playbook string) func() (report.Recap, *report.Recorder) {
-	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	inv, diags := inventory.Load(write("hosts.hcl", "host \"a\" { address = \"192.0.2.1\" }\nhost \"b\" { address = \"192.0.2.2\" }\n"))
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	l, err := lab.Start(t.Context(), inv, lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	var f inputFlags
-	pb, err := f.loadPlaybook(write("play.hcl", playbook), l.Inventory())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() (report.Recap, *report.Recorder) {
-		kept := &report.Recorder{}
-		connect := &connectFlags{rehearsal: true}
-		recap, err := run.Run(t.Context(), pb, l.Inventory(), run.Options{Reporter: kept, Clock: l.Clock(), Connect: connect.connect(func(fn func()) { fn() })})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return recap, kept
 	}
 }
 

@@ -26,7 +26,7 @@ _hl_q() {
 `
 
 // readingLoop answers frames, "<length>\n<script>". The first is part of the shell's own script, which
-// saves the host two processes.
+// saves the host a process.
 const readingLoop = `while read -r _hl_l; do eval "$(head -c "$_hl_l")" || exit 2; done
 exit 0
 `
