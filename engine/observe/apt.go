@@ -217,9 +217,9 @@ var AptIndex = &Kind[Index]{
 	Name: "apt-index", What: "the age of the package index",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
-			{Script: `date +%s`},
-			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`},
-			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`},
+			{Script: `date +%s`, Inline: true},
+			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`, Inline: true},
+			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Index, error)) {

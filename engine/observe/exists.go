@@ -83,7 +83,7 @@ var Matches = &Kind[bool]{
 		for _, name := range names {
 			if p, _, err := parsePattern(name); err == nil {
 				queries = append(queries, remote.Query{
-					Script: `if [ -f "$1" ]; then LC_ALL=C head -c 1048576 -- "$1"; fi`, Args: []string{p.Path},
+					Script: `if [ -f "$1" ]; then head -c 1048576 -- "$1"; fi`, Args: []string{p.Path}, Inline: true,
 				})
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,20 +72,18 @@ var Files = &Kind[File]{Name: "file", What: "the file %s", Ask: askFiles, Parse:
 const namesPerQuery = 1000
 
 const (
-	statScript = `exec stat --printf '%f %U %G %s %n\0' -- "$@"`
+	// %N is the name, and behind " -> " where a symbolic link leads to.
+	statScript = `QUOTING_STYLE=literal stat --printf '%f %U %G %s %N\0' -- "$@"`
 
-	// The two scripts below pick some of their arguments and hand them to one process. The list is
+	// This picks some of its arguments and hands them to one process. The list is
 	// built as text of parameter references for one eval, so that no name is ever parsed by the shell.
-	linkScript = `_l= _n=0
-for _f do _n=$((_n+1)); if [ -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
-if [ -n "$_l" ]; then eval "exec readlink -z -- $_l"; fi`
 	// Only what is regular is opened: a named pipe would block.
 	headScript = `_l= _n=0
 for _f do _n=$((_n+1)); if [ -f "$_f" ] && [ ! -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
-if [ -n "$_l" ]; then eval "exec head -v -c 1048576 -- $_l"; fi`
+if [ -n "$_l" ]; then eval "head -v -c 1048576 -- $_l"; fi`
 	// A file whose size says nothing about its content is read alone, so that the split of the
 	// others can be checked by their sizes.
-	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then exec head -c 1048576 -- "$1"; fi`
+	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
 )
 
 // unsized reports whether stat's size of a file says nothing about what reading it yields, or
@@ -134,14 +133,12 @@ func checkPath(name string) error {
 func askFiles(names []string) []remote.Query {
 	var queries []remote.Query
 	for _, b := range fileBatches(names) {
-		queries = append(queries,
-			remote.Query{Script: statScript, Args: b.all},
-			remote.Query{Script: linkScript, Args: b.all})
+		queries = append(queries, remote.Query{Script: statScript, Args: b.all, Inline: true})
 		if len(b.sized) > 0 {
-			queries = append(queries, remote.Query{Script: headScript, Args: b.sized})
+			queries = append(queries, remote.Query{Script: headScript, Args: b.sized, Inline: true})
 		}
 		for _, name := range b.unsized {
-			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}})
+			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}, Inline: true})
 		}
 	}
 	return queries
@@ -155,8 +152,7 @@ func parseFiles(names []string, answers []remote.Answer, tell func(string, File,
 	}
 	for _, b := range fileBatches(names) {
 		files := parseStat(b.all, answers[0])
-		parseLinks(b.all, files, answers[1])
-		answers = answers[2:]
+		answers = answers[1:]
 		if len(b.sized) > 0 {
 			parseHeads(b.sized, files, answers[0])
 			answers = answers[1:]
@@ -177,10 +173,11 @@ type reading struct {
 	err  error
 }
 
-// parseStat reads one record a name. Names without a record have one line of standard error each,
-// in the same order; a missing file is an observation, any other reason is an error.
+// parseStat reads one record a name, in the order of the names. Names without a record have one line of standard
+// error each, in the same order; a missing file is an observation, any other reason is an error.
 func parseStat(names []string, a remote.Answer) map[string]*reading {
 	found := map[string]*reading{}
+	rest := names
 	for _, record := range bytes.Split(bytes.TrimSuffix(a.Stdout, []byte{0}), []byte{0}) {
 		fields := strings.SplitN(string(record), " ", 5)
 		if len(fields) != 5 {
@@ -191,10 +188,25 @@ func parseStat(names []string, a remote.Answer) map[string]*reading {
 		if err := errors.Join(modeErr, sizeErr); err != nil || size < 0 {
 			continue
 		}
-		found[fields[4]] = &reading{file: File{
+		f := File{
 			Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777),
 			Owner: fields[1], Group: fields[2], Size: size,
-		}}
+		}
+		at := slices.IndexFunc(rest, func(name string) bool {
+			switch target, ok := strings.CutPrefix(fields[4], name); {
+			case !ok:
+				return false
+			case f.Type == Symlink:
+				f.Target, ok = strings.CutPrefix(target, " -> ")
+				return ok
+			default:
+				return target == ""
+			}
+		})
+		if at >= 0 {
+			found[rest[at]] = &reading{file: f}
+			rest = rest[at+1:]
+		}
 	}
 	all := make(map[string]*reading, len(names))
 	complaints := lines(a.Stderr)
@@ -243,28 +255,6 @@ func typeOf(mode uint64) FileType {
 var errChanged = errors.New("changed while it was read; run again")
 
 func changed(name string) error { return fmt.Errorf("%s %w", name, errChanged) }
-
-// parseLinks reads one target for each name that stat called a symbolic link.
-func parseLinks(names []string, files map[string]*reading, a remote.Answer) {
-	var links []string
-	for _, name := range names {
-		if files[name].file.Type == Symlink {
-			links = append(links, name)
-		}
-	}
-	if len(links) == 0 {
-		return
-	}
-	targets := strings.Split(string(a.Stdout), "\x00")
-	targets = targets[:len(targets)-1]
-	for i, name := range links {
-		if len(targets) != len(links) {
-			files[name].err = changed(name)
-			continue
-		}
-		files[name].file.Target = targets[i]
-	}
-}
 
 // parseHeads splits the output of head -v, whose headers must stand where stat's sizes say. A file
 // that grew or shrank between the two is in error, not the others: the next header is then looked

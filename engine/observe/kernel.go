@@ -28,7 +28,7 @@ var Kernels = &Kind[Kernel]{
 	Name: "kernel", What: "the running kernel",
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
-		return []remote.Query{{Script: `read -r _b </proc/sys/kernel/random/boot_id; printf '%s\n' "$_b"; exec uname -rvm`}}
+		return []remote.Query{{Script: `read -r _b </proc/sys/kernel/random/boot_id; printf '%s\n' "$_b"; uname -rvm`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Kernel, error)) {
 		k, err := parseKernel(answers[0].Stdout)
@@ -66,7 +66,7 @@ var RebootDemands = &Kind[RebootDemand]{
 		return []remote.Query{{Script: `if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then
 echo required
 cat /run/reboot-required.pkgs 2>/dev/null || cat /var/run/reboot-required.pkgs 2>/dev/null || true
-fi`}}
+fi`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, RebootDemand, error)) {
 		var d RebootDemand
@@ -89,7 +89,7 @@ fi`}}
 var InstalledKernels = &Kind[[]string]{
 	Name: "kernels-installed", What: "the kernels in /boot",
 	Ask: func([]string) []remote.Query {
-		return []remote.Query{{Script: `for _f in /boot/vmlinuz-*; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`}}
+		return []remote.Query{{Script: `for _f in /boot/vmlinuz-*; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
 		releases := []string{}
@@ -155,7 +155,7 @@ func cutDigits(s string) (digits, rest string) {
 var StaleInitramfs = &Kind[bool]{
 	Name: "initramfs-stale", What: "whether the initramfs is up to date",
 	Ask: func(names []string) []remote.Query {
-		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names}}
+		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
 		times, err := parseTimes(answers[0].Stdout)

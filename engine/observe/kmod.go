@@ -30,10 +30,10 @@ var KernelModules = &Kind[KernelModule]{
 			patterns = append(patterns, "-e", modulePattern(name))
 		}
 		return []remote.Query{
-			{Script: `cat /proc/modules`},
-			{Script: `for _m; do if [ -d "/sys/module/$_m" ]; then printf '%s\n' "$_m"; fi; done`, Args: plain},
-			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.builtin"`, Args: patterns},
-			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.dep"`, Args: patterns},
+			{Script: `cat /proc/modules`, Inline: true},
+			{Script: `for _m; do if [ -d "/sys/module/$_m" ]; then printf '%s\n' "$_m"; fi; done`, Args: plain, Inline: true},
+			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.builtin"`, Args: patterns, Inline: true},
+			{Script: `grep -E "$@" "/lib/modules/$(uname -r)/modules.dep"`, Args: patterns, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, KernelModule, error)) {

@@ -40,10 +40,10 @@ var Networks = &Kind[Network]{
 	Name: "network", What: "the network",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
-			{Script: `ip -j addr show`},
-			{Script: `ip -j route show default; ip -j -6 route show default`},
+			{Script: `ip -j addr show`, Inline: true},
+			{Script: `ip -j route show default; ip -j -6 route show default`, Inline: true},
 			// Reading the speed of an interface that is down is an error, which -s keeps quiet.
-			{Script: `grep -sH '' /sys/class/net/*/speed; exit 0`},
+			{Script: `grep -sH '' /sys/class/net/*/speed; true`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Network, error)) {

@@ -116,8 +116,9 @@ func compact(sorted []string) []string {
 // with exit code 1.
 func dpkgQuery(names []string) remote.Query {
 	return remote.Query{
-		Script: `exec dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' -- "$@"`,
+		Script: `dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' -- "$@"`,
 		Args:   names,
+		Inline: true,
 	}
 }
 

@@ -26,8 +26,8 @@ var Sysctls = &Kind[Sysctl]{
 		}
 		// /dev/null makes sure that grep has a file to read even if names were empty.
 		return []remote.Query{
-			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths},
-			{Script: `for _f; do if [ -f "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Args: paths},
+			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true},
+			{Script: `for _f; do if [ -f "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Args: paths, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Sysctl, error)) {

@@ -27,8 +27,7 @@ for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
 if [ -f "$_f" ]; then set -- "$@" "$_f"; fi
 done
-if [ $# -eq 0 ]; then exit 0; fi
-wc -c -- "$@" && exec head -v -c ` + strconv.Itoa(textLimit) + ` -- "$@"`}}
+if [ $# -gt 0 ]; then wc -c -- "$@" && head -v -c ` + strconv.Itoa(textLimit) + ` -- "$@"; fi`, Inline: true}}
 		},
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
 			files, err := parseTextFiles(answers[0])

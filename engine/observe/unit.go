@@ -79,8 +79,9 @@ var Units = &Kind[Unit]{
 			return nil
 		}
 		return []remote.Query{{
-			Script: `exec systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
+			Script: `systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
 			Args:   valid,
+			Inline: true,
 		}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Unit, error)) {

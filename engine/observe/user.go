@@ -57,7 +57,7 @@ var Whoami = &Kind[string]{
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
-			queries[i] = remote.Query{Script: `exec id -un`, User: name}
+			queries[i] = remote.Query{Script: `id -un`, User: name, Inline: true}
 		}
 		return queries
 	},
@@ -92,7 +92,7 @@ var Users = &Kind[User]{
 		if len(valid) == 0 {
 			return nil
 		}
-		return []remote.Query{{Script: `getent passwd "$@"`, Args: valid}, {Script: `getent group`}}
+		return []remote.Query{{Script: `getent passwd "$@"`, Args: valid, Inline: true}, {Script: `getent group`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, User, error)) {
 		parseAccounts(names, answers, tell, func() map[string]User {
@@ -109,7 +109,7 @@ var Groups = &Kind[Group]{
 		if len(valid) == 0 {
 			return nil
 		}
-		return []remote.Query{{Script: `getent group "$@"`, Args: valid}}
+		return []remote.Query{{Script: `getent group "$@"`, Args: valid, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Group, error)) {
 		parseAccounts(names, answers, tell, func() map[string]Group {

@@ -44,10 +44,19 @@ _hl_q() {
 	( cd "$_hl_w" 2>/dev/null; eval "$_hl_s" ) </dev/null
 	_hl_end $?
 }
+_hl_x() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1; shift
+	cd "$_hl_w" 2>/dev/null
+	eval "$_hl_s" </dev/null
+	_hl_end $?
+	cd /
+}
 while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
 	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
 	if [ "$_hl_k" = ask ]; then
+		hash -r
 		eval "$(head -c "$_hl_l")" || exit 2
 		continue
 	fi

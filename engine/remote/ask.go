@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// reading is what a shell that reads knows: a frame calls _hl_q once a query, with the query's script
-// and arguments as quoted words, so that it is well-formed whatever they are. The
+// reading is what a shell that reads knows: a frame calls _hl_q once a query, or _hl_x for one that is
+// inline, with the query's script and arguments as quoted words, so that it is well-formed whatever they are. The
 // subshell keeps one query's variables, directory, options, exit and syntax errors (for which dash
 // leaves the shell) from the others; a query that reads its input sees its end, not the next frame.
 const reading = `_hl_end() {
@@ -23,11 +23,17 @@ _hl_q() {
 	( eval "$_hl_s" ) </dev/null
 	_hl_end $?
 }
+_hl_x() {
+	_hl_s=$1; shift
+	eval "$_hl_s" </dev/null
+	_hl_end $?
+}
 `
 
 // readingLoop answers frames, "<length>\n<script>". The first is part of the shell's own script, which
-// saves the host a process.
-const readingLoop = `while read -r _hl_l; do eval "$(head -c "$_hl_l")" || exit 2; done
+// saves the host a process. Where the shell has found a program before, another may stand in its way by
+// now.
+const readingLoop = `while read -r _hl_l; do hash -r; eval "$(head -c "$_hl_l")" || exit 2; done
 exit 0
 `
 
@@ -59,6 +65,9 @@ const (
 // call is a line that asks a query.
 func (q Query) call() (string, error) {
 	line, err := quoteAll(append([]string{q.Script}, q.Args...))
+	if q.Inline {
+		return "_hl_x " + line + "\n", err
+	}
 	return "_hl_q " + line + "\n", err
 }
 

@@ -206,6 +206,78 @@ func TestArgvQuery(t *testing.T) {
 	}
 }
 
+// What a shell would do itself is looked for as a program all the same, and does nothing to those that are asked
+// behind it.
+func TestArgvIsAProgram(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		for name, exit := range map[string]int{"exit": 127, "exec": 127, "cd": 127, "set": 127, "_hl_end": 127, "trap": 127, ".": -1, "false": 1, "true": 0, "": -1} {
+			for _, limit := range []time.Duration{0, time.Minute} {
+				queries := []Query{Argv(limit, name, "/tmp")}
+				for range fewest { // enough for a company
+					queries = append(queries, Argv(limit, "printf", "%s", "behind"))
+				}
+				got := ask(t, c, queries...)
+				if got[0].Exit != exit && exit >= 0 || exit < 0 && got[0].Exit == 0 {
+					t.Errorf("%q (limit %s) ended with %d: %s", name, limit, got[0].Exit, got[0].Stderr)
+				}
+				for _, a := range got[1:] {
+					if string(a.Stdout) != "behind" || a.Exit != 0 {
+						t.Errorf("behind %q (limit %s): %q, exit %d, %s", name, limit, a.Stdout, a.Exit, a.Stderr)
+					}
+				}
+			}
+		}
+	})
+}
+
+// A program that has come to stand in the way of one that was run before is found: the shell remembers no
+// places from one flight to the next.
+func TestProgramsAreLookedForAgain(t *testing.T) {
+	t.Parallel()
+	first, second := t.TempDir(), t.TempDir()
+	program := func(dir, says string) {
+		t.Helper()
+		if err := os.WriteFile(dir+"/hl-greet", []byte("#!/bin/sh\necho "+says+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := Local("controller")
+	defer c.Close()
+	ask(t, c, Query{Script: `PATH=$1:$2:$PATH`, Args: []string{first, second}, Inline: true})
+	program(second, "old")
+	greet := Query{Script: `hl-greet`, Inline: true}
+	if got := ask(t, c, greet); string(got[0].Stdout) != "old\n" {
+		t.Fatalf("first it says %q (%s)", got[0].Stdout, got[0].Stderr)
+	}
+	program(first, "new")
+	if got := ask(t, c, greet); string(got[0].Stdout) != "new\n" {
+		t.Errorf("then it says %q, expected the new program", got[0].Stdout)
+	}
+}
+
+// An inline query has its own arguments, no input, and an exit code, and what it leaves in variables is the only
+// thing that another one could see.
+func TestInlineQueries(t *testing.T) {
+	inline := func(script string, args ...string) Query { return Query{Script: script, Args: args, Inline: true} }
+	queries := []Query{
+		inline(`printf '%s|' "$@"; printf e >&2`, "a b", "$x", "'"),
+		inline(`printf %s "$#"; cat; read -r _x || printf eof`),
+		inline(`set -- x y; sh -c 'exit 7'`),
+		inline(`for _f do printf '%s' "$_f"; done`, "1", "2"),
+		inline(`nonesuch-program 2>/dev/null`),
+		inline(`printf '%s %s' "$LC_ALL" "$#"`),
+		inline(``),
+	}
+	want := []text{{"a b|$x|'|", "e", 0}, {"0eof", "", 0}, {"", "", 7}, {"12", "", 0}, {"", "", 127}, {"C 0", "", 0}, {"", "", 0}}
+	everywhere(t, func(t *testing.T, c *conn) {
+		for range 2 {
+			if diff := cmp.Diff(want, readable(ask(t, c, queries...))); diff != "" {
+				t.Errorf("answers differ (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
 // Limited queries are asked together, which nobody notices who asks.
 func TestLimitedQueriesKeepApart(t *testing.T) {
 	hostile := "it's \"$(rm x)\" `y` \\ \t\x01 é *\n--"

@@ -70,3 +70,22 @@ func isName(s string) bool {
 	}
 	return s != ""
 }
+
+// isProgram reports whether a shell that is given the name as the first word of a command looks for a program: it is
+// neither built into dash or bash, which Debian has as sh, nor a function of ours.
+func isProgram(name string) bool {
+	return name != "" && !builtins[name] && !strings.HasPrefix(name, "_hl_")
+}
+
+// builtins are the words that dash (0.5.12) or bash (5.2), in its POSIX mode, carries out itself.
+var builtins = map[string]bool{
+	".": true, ":": true, "[": true, "alias": true, "bg": true, "bind": true, "break": true, "builtin": true,
+	"caller": true, "cd": true, "chdir": true, "command": true, "compgen": true, "complete": true, "compopt": true,
+	"continue": true, "declare": true, "dirs": true, "disown": true, "echo": true, "enable": true, "eval": true,
+	"exec": true, "exit": true, "export": true, "false": true, "fc": true, "fg": true, "getopts": true, "hash": true,
+	"help": true, "history": true, "jobs": true, "kill": true, "let": true, "local": true, "logout": true, "mapfile": true,
+	"popd": true, "printf": true, "pushd": true, "pwd": true, "read": true, "readarray": true, "readonly": true,
+	"return": true, "set": true, "shift": true, "shopt": true, "source": true, "suspend": true, "test": true,
+	"times": true, "trap": true, "true": true, "type": true, "typeset": true, "ulimit": true, "umask": true,
+	"unalias": true, "unset": true, "wait": true,
+}

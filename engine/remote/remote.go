@@ -22,6 +22,11 @@ type Query struct {
 	// place the last command can take with exec, which saves the host a process.
 	Script string
 	Args   []string
+	// Inline evaluates the script in the long-lived shell itself, where dash starts programs with vfork(2): a
+	// subshell, with its copy of the page tables, costs a host as much as a small program. Such a script does not
+	// exit or exec, changes neither directory nor options nor traps, and sets no variables but such as begin with an
+	// underscore, which it may find set.
+	Inline bool
 	// Limit bounds the commands that the script runs behind `$limited`, which is then timeout(1) with that
 	// limit, or empty where the limit is kept otherwise. Exit code 124 or 137 means that it was reached.
 	// Less than a second counts as one; zero sets no limit, and `$limited` is empty.
@@ -32,6 +37,9 @@ type Query struct {
 
 // Argv is the query that runs one foreign command, bounded by a limit.
 func Argv(limit time.Duration, argv ...string) Query {
+	if len(argv) > 0 && isProgram(argv[0]) {
+		return Query{Script: `$limited "$@"`, Args: argv, Limit: limit, Inline: true}
+	}
 	return Query{Script: `exec $limited "$@"`, Args: argv, Limit: limit}
 }
 

@@ -8,18 +8,18 @@ import (
 
 // nodeQuery asks what a host is by itself, for Nodes and CephNodes, which mostly travel together: the same query
 // of a flight is sent once. Apart from dpkg-query and readlink all is the shell's own work.
-var nodeQuery = remote.Query{Script: `read -r n </proc/sys/kernel/hostname
-n=${n%%.*}
-echo "name $n"
-while read -r line; do
-  case $line in VERSION_CODENAME=*) echo "codename ${line#*=}" ;; esac
+var nodeQuery = remote.Query{Script: `read -r _n </proc/sys/kernel/hostname
+_n=${_n%%.*}
+echo "name $_n"
+while read -r _line; do
+  case $_line in VERSION_CODENAME=*) echo "codename ${_line#*=}" ;; esac
 done </etc/os-release
 [ -x /usr/bin/ceph-mon ] && [ -x /usr/bin/ceph-osd ] && [ -x /usr/sbin/ceph-volume ] && echo installed
 [ -e /run/pve-ceph-install-flag ] && echo installing
 if [ -L /etc/ceph/ceph.conf ]; then echo "conf $(readlink /etc/ceph/ceph.conf)"
 elif [ -e /etc/ceph/ceph.conf ]; then echo foreign; fi
-for d in mon mgr mds; do [ -d "/var/lib/ceph/$d/ceph-$n" ] && echo "$d"; done
-dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager ceph-mon 2>/dev/null || true`}
+for _d in mon mgr mds; do [ -d "/var/lib/ceph/$_d/ceph-$_n" ] && echo "$_d"; done
+dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager ceph-mon 2>/dev/null || true`, Inline: true}
 
 // askNode is the Ask of the kinds that nodeQuery answers.
 func askNode([]string) []remote.Query { return []remote.Query{nodeQuery} }

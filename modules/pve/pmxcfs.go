@@ -40,7 +40,8 @@ var clusterQuery = remote.Query{
 	Script: `[ -e ` + authKey + ` ] && echo ` + authKey + `
 timeout 10 stat -c %n -- ` + localLink + ` ` + localKey + ` ` + cephFolder + ` 2>/dev/null
 timeout 10 grep -aH "" -- "$@"`,
-	Args: []string{membersFile, guestsFile, corosyncFile, cephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile},
+	Args:   []string{membersFile, guestsFile, corosyncFile, cephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile},
+	Inline: true,
 }
 
 // askCluster is the Ask of the kinds that read files of the cluster.

@@ -11,7 +11,7 @@ import (
 // readFile asks for the content of one file that may lie on, or be a link into, /etc/pve: a FUSE mount that
 // can hang while its daemon restarts, so even a cat is bounded.
 func readFile(path string) remote.Query {
-	return remote.Query{Script: `timeout 10 cat -- "$1"`, Args: []string{path}}
+	return remote.Query{Script: `timeout 10 cat -- "$1"`, Args: []string{path}, Inline: true}
 }
 
 // errNotMounted says that /etc/pve has no daemon behind it at this moment.

@@ -41,8 +41,8 @@ var Trusts = &observe.Kind[Trust]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			readFile(publicKeyFile), readFile(authorizedFile), readFile(knownHostsFile),
-			{Script: `for f in /etc/ssh/ssh_host_*_key.pub; do if [ -f "$f" ]; then cat -- "$f"; fi; done; exit 0`},
-			{Script: `[ -e /root/.ssh/id_rsa ] && echo private; exit 0`},
+			{Script: `for _f in /etc/ssh/ssh_host_*_key.pub; do if [ -f "$_f" ]; then cat -- "$_f"; fi; done; true`, Inline: true},
+			{Script: `if [ -e /root/.ssh/id_rsa ]; then echo private; fi`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Trust, error)) {

@@ -45,9 +45,9 @@ func fileKind(info *fileInfo) string {
 
 const statTime = "2006-01-02 15:04:05.000000000 -0700"
 
-// statFormat expands one of stat's formats; escapes are --printf's backslashes. The error names a
-// directive that is not simulated.
-func statFormat(format string, escapes bool, name, target string, info *fileInfo, userName, groupName func(int) string) (string, error) {
+// statFormat expands one of stat's formats; escapes are --printf's backslashes, and quote is what %N has
+// around names. The error names a directive that is not simulated.
+func statFormat(format string, escapes bool, quote, name, target string, info *fileInfo, userName, groupName func(int) string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		ch := format[i]
@@ -108,9 +108,9 @@ func statFormat(format string, escapes bool, name, target string, info *fileInfo
 		case 'n':
 			b.WriteString(name)
 		case 'N':
-			b.WriteString("'" + name + "'")
+			b.WriteString(quote + name + quote)
 			if info.mode&fs.ModeSymlink != 0 {
-				b.WriteString(" -> '" + target + "'")
+				b.WriteString(" -> " + quote + target + quote)
 			}
 		case 's':
 			fmt.Fprint(&b, info.size)
@@ -188,6 +188,10 @@ func statProgram(_ context.Context, c *Call) int {
 			return known[id]
 		}
 	}
+	quote := "'"
+	if c.Env("QUOTING_STYLE") == "literal" {
+		quote = ""
+	}
 	for _, name := range o.rest {
 		info, err := c.view().stat("stat", c.Path(name), o.has("L", "dereference"))
 		if err != nil {
@@ -198,7 +202,7 @@ func statProgram(_ context.Context, c *Call) int {
 		if info.Mode()&fs.ModeSymlink != 0 {
 			target, _ = c.view().ReadlinkIfPossible(c.Path(name)) // a link that went away meanwhile has no target
 		}
-		text, err := statFormat(format, escapes, name, target, details(info), memo(users, c.Machine.userName), memo(groups, c.Machine.groupName))
+		text, err := statFormat(format, escapes, quote, name, target, details(info), memo(users, c.Machine.userName), memo(groups, c.Machine.groupName))
 		if err != nil {
 			return notSimulated(c, err.Error())
 		}
