@@ -75,9 +75,9 @@ const (
 	// %N is the name, and behind " -> " where a symbolic link leads to.
 	statScript = `QUOTING_STYLE=literal stat --printf '%f %U %G %s %N\0' -- "$@"`
 
-	// This picks some of its arguments and hands them to one process. The list is
-	// built as text of parameter references for one eval, so that no name is ever parsed by the shell.
-	// Only what is regular is opened: a named pipe would block.
+	// headScript hands some of its arguments to one process. The list is built as text of parameter
+	// references for one eval, so that no name is ever parsed by the shell. Only what is regular is opened: a named
+	// pipe would block.
 	headScript = `_l= _n=0
 for _f do _n=$((_n+1)); if [ -f "$_f" ] && [ ! -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
 if [ -n "$_l" ]; then eval "head -v -c 1048576 -- $_l"; fi`

@@ -50,6 +50,8 @@ func TestFilesAreReadAsTheyAre(t *testing.T) {
 	want[at("link")] = File{Type: Symlink, Mode: 0o777, Size: 8, Target: "no\nwhere"}
 	must(t, os.Symlink("dir", at("link to dir")))
 	want[at("link to dir")] = File{Type: Symlink, Mode: 0o777, Size: 3, Target: "dir"}
+	must(t, os.Symlink("a -> b'", at("link -> away")))
+	want[at("link -> away")] = File{Type: Symlink, Mode: 0o777, Size: 7, Target: "a -> b'"}
 	must(t, syscall.Mkfifo(at("pipe"), 0o600))
 	want[at("pipe")] = File{Type: Other, Mode: 0o600}
 	want[at("missing")] = File{}
