@@ -3,7 +3,6 @@
 package peers
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -137,14 +136,14 @@ func runs(variable string, otherwise int) int {
 	return otherwise
 }
 
-// median is the middle of what results say; of an even number of them, the lower middle.
-func median[T cmp.Ordered](of []result, what func(result) T) T {
+// median is the middle of what results say; of an even number of them, the mean of the two in the middle.
+func median[T ~int | ~int64 | ~float64](of []result, what func(result) T) T {
 	var all []T
 	for _, r := range of {
 		all = append(all, what(r))
 	}
 	slices.Sort(all)
-	return all[(len(all)-1)/2]
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // ratio is how many times more something is.
