@@ -255,8 +255,7 @@ func TestProgramsAreLookedForAgain(t *testing.T) {
 	}
 }
 
-// An inline query has its own arguments, no input, and an exit code, and what it leaves in variables is the only
-// thing that another one could see.
+// An inline query has arguments of its own, which end with it, no input, and an exit code.
 func TestInlineQueries(t *testing.T) {
 	inline := func(script string, args ...string) Query { return Query{Script: script, Args: args, Inline: true} }
 	queries := []Query{
