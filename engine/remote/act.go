@@ -284,7 +284,7 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	free := func() { <-s.conn.acting }
 	dir := "/dev/shm/hlplay." + nonce()
-	sh, opening, err := s.shell(ctx, true, actingDir(dir))
+	sh, opening, err := s.shell(ctx, boot, true, actingDir(dir))
 	if err != nil {
 		free()
 		return nil, err

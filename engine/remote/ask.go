@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 )
 
-// reading is what a shell that reads knows: a frame calls _hl_q once a query, or _hl_x for one that is
+// reading is what a shell that reads knows: a script calls _hl_q once a query, or _hl_x for one that is
 // inline, with the query's script and arguments as quoted words, so that it is well-formed whatever they are. The
 // subshell keeps one query's variables, directory, options, exit and syntax errors (for which dash
-// leaves the shell) from the others; a query that reads its input sees its end, not the next frame.
+// leaves the shell) from the others; a query that reads its input sees its end, not the next script.
 const reading = `_hl_end() {
 	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"
 	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1" >&2
@@ -30,12 +29,9 @@ _hl_x() {
 }
 `
 
-// readingLoop answers frames, "<length>\n<script>". The first is part of the shell's own script, which
-// saves the host a process. Where the shell has found a program before, another may stand in its way by
-// now.
-const readingLoop = `while read -r _hl_l; do hash -r; eval "$(head -c "$_hl_l")" || exit 2; done
-exit 0
-`
+// afresh is the beginning of a script for a shell that has run others: where it has found a program before, another
+// may stand in its way by now.
+const afresh = "hash -r\n"
 
 // company asks several queries of one limit under one timeout(1), which costs a host two processes, not
 // one for each query: in a shell of their own, whose script is in its environment, where no other user
@@ -99,8 +95,8 @@ func (s *question) add(q Query, call string) {
 	s.WriteString(call)
 }
 
-// end is the whole script. A shell that cannot read a frame ends, and does not leave its queries without an
-// answer.
+// end is the whole script, which ends well: an acting shell that cannot read one ends, and does not leave its queries without
+// an answer.
 func (s *question) end() []byte {
 	s.WriteString("true\n")
 	return s.Bytes()
@@ -267,15 +263,18 @@ func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool)
 	if err := s.conn.transport.lost(); err != nil {
 		return nil, s.conn.unreachable(err)
 	}
-	if !s.read.stands() {
+	var text []byte
+	if s.read.stands() {
+		text = whole(append([]byte(afresh), script...))
+	} else {
 		// There is no waiting for the shell to say that it is there.
 		var err error
-		if script, err = s.startReading(ctx, script); err != nil {
+		if text, err = s.startReading(ctx, script); err != nil {
 			return nil, err
 		}
 	}
 	sh := s.read.shell
-	answers, err := sh.exchange(ctx, frame(script), n, gaps, nil)
+	answers, err := sh.exchange(ctx, text, n, gaps, nil)
 	if err == nil {
 		return answers, nil
 	}
@@ -286,10 +285,10 @@ func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool)
 	return nil, s.explain(sh.spawned, err)
 }
 
-// startReading starts the user's reading shell, and returns the script that is to be its first frame, with
-// a script in it that asks the first queries.
+// startReading starts the user's reading shell, and returns what it is to be sent first, with a script in it that
+// asks the first queries.
 func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error) {
-	sh, opening, err := s.shell(ctx, false, "")
+	sh, opening, err := s.shell(ctx, sourced, false, "")
 	if err != nil {
 		return nil, err
 	}
@@ -298,5 +297,5 @@ func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error
 		return nil, err
 	}
 	s.read.shell = sh
-	return slices.Concat([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+company), first, []byte(readingLoop)), nil
+	return whole(append([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+company), first...)), nil
 }

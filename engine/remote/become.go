@@ -28,10 +28,10 @@ func (e *BecomeError) Error() string {
 // users who have none.
 const asRoot = `command -v sudo >/dev/null 2>&1 && exec sudo -n -H -u "$1" -- sh -c "$2"; exec runuser -s /bin/sh -c "$2" "$1"`
 
-// spawn starts a shell as the session's user. What is written to its standard input first must be a
-// frame. brief is as in transport.start.
-func (s *session) spawn(ctx context.Context, brief bool) (*spawned, error) {
-	line, prompt, hello, err := s.line()
+// spawn starts a shell as the session's user by a script, which is boot or sourced and says what must be written to
+// its standard input. brief is as in transport.start.
+func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawned, error) {
+	line, prompt, hello, err := s.line(script)
 	if err != nil {
 		return nil, err
 	}
@@ -56,25 +56,28 @@ func (s *session) spawn(ctx context.Context, brief bool) (*spawned, error) {
 	return sp, nil
 }
 
-// line is what the login shell is given. If sudo may ask for a password, prompt is how it asks, and
-// hello what the shell says on its standard error when it is there.
-func (s *session) line() (line, prompt, hello string, err error) {
+// line is what the login shell is given, so that a shell of the session's user runs a script. If sudo may ask for a
+// password, prompt is how it asks, and hello what the shell says on its standard error when it is there.
+func (s *session) line(script string) (line, prompt, hello string, err error) {
 	if s.user == "" {
-		return "exec sh -c '" + boot + "'", "", "", nil
+		if script == sourced { // a login shell can do that itself
+			return script, "", "", nil
+		}
+		return "exec sh -c '" + script + "'", "", "", nil
 	}
 	user, err := quote(s.user)
 	if err != nil || strings.HasPrefix(s.user, "-") {
 		return "", "", "", fmt.Errorf("%s: %q is not the name of a user", s.conn.name, s.user)
 	}
 	if s.conn.login == "root" {
-		return "exec sh -c '" + asRoot + "' sh " + user + " '" + boot + "'", "", "", nil
+		return "exec sh -c '" + asRoot + "' sh " + user + " '" + script + "'", "", "", nil
 	}
 	if !s.conn.askSudo {
-		return "exec sudo -n -H -u " + user + " -- sh -c '" + boot + "'", "", "", nil
+		return "exec sudo -n -H -u " + user + " -- sh -c '" + script + "'", "", "", nil
 	}
 	// Random, so that no lecture or PAM message is mistaken for them.
 	prompt, hello = "hlplay-"+nonce(), nonce()
-	return "exec sudo -S -p " + prompt + " -H -u " + user + " -- sh -c 'echo " + hello + " >&2; " + boot + "'", prompt, hello, nil
+	return "exec sudo -S -p " + prompt + " -H -u " + user + " -- sh -c 'echo " + hello + " >&2; " + script + "'", prompt, hello, nil
 }
 
 // answerPrompt gives sudo the password if it asks for one, and waits until the shell is there:
@@ -168,12 +171,12 @@ func (s *session) needsPassword(ctx context.Context) (bool, error) {
 	}
 	defer s.read.leave()
 	if !s.read.stands() {
-		script, err := s.startReading(ctx, nil)
+		text, err := s.startReading(ctx, nil)
 		if err != nil {
 			return false, err
 		}
 		sh := s.read.shell
-		if _, err := sh.exchange(ctx, frame(script), 0, false, nil); err != nil {
+		if _, err := sh.exchange(ctx, text, 0, false, nil); err != nil {
 			s.read.drop()
 			if ctx.Err() != nil {
 				return false, fmt.Errorf("%s: %w", s.conn.name, err)

@@ -124,10 +124,10 @@ func (s *session) who() string {
 	return s.user
 }
 
-// shell starts a long-lived shell, and returns the beginning of the script that is to be its first frame: what
-// it does before it says its first word, up to that word. brief is as in transport.start.
-func (s *session) shell(ctx context.Context, brief bool, before string) (*shell, string, error) {
-	p, err := s.spawn(ctx, brief)
+// shell starts a long-lived shell, and returns the beginning of the script that is to be its first: what
+// it does before it says its first word, up to that word. script and brief are as in spawn.
+func (s *session) shell(ctx context.Context, script string, brief bool, before string) (*shell, string, error) {
+	p, err := s.spawn(ctx, script, brief)
 	if err != nil {
 		return nil, "", err
 	}

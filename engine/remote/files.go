@@ -241,7 +241,7 @@ func (s *session) sftp(ctx context.Context) (*sftp.Client, error) {
 		}
 		p, out = started, started.Stdout()
 	} else {
-		started, err := s.spawn(ctx, true)
+		started, err := s.spawn(ctx, boot, true)
 		if errors.Is(err, errRefused) {
 			return nil, nil
 		}

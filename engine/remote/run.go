@@ -146,7 +146,7 @@ func (c Command) accepts(exit int) bool { return slices.Contains(c.accepted(), e
 // runAlone runs a command in a session of its own.
 func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	began := time.Now()
-	p, err := s.spawn(ctx, true)
+	p, err := s.spawn(ctx, boot, true)
 	if err != nil {
 		return Result{}, err
 	}

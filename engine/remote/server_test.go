@@ -344,22 +344,19 @@ func runInterp(line string, env []string, stdin io.Reader, stdout, stderr io.Wri
 	return interpret(context.Background(), line, nil, expand.ListEnviron(env...), "/", r, stdout, stderr)
 }
 
+// interpret runs a script, or what comes on the standard input if there is none.
 func interpret(ctx context.Context, script string, params []string, env expand.Environ, dir string, stdin io.Reader, stdout, stderr io.Writer) int {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), "")
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 2
-	}
 	sh := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		return func(ctx context.Context, args []string) error {
 			for args[0] == "timeout" && len(args) > 4 { // timeout -k 2 N program
 				args = args[4:]
 			}
-			if args[0] != "sh" || len(args) < 3 || args[1] != "-c" {
+			if args[0] != "sh" || len(args) == 2 || len(args) > 2 && args[1] != "-c" {
 				return next(ctx, args)
 			}
 			h := interp.HandlerCtx(ctx)
-			if exit := interpret(ctx, args[2], args[min(4, len(args)):], h.Env, h.Dir, h.Stdin, h.Stdout, h.Stderr); exit != 0 {
+			args = append(args, "", "")
+			if exit := interpret(ctx, args[2], args[min(4, len(args)-2):len(args)-2], h.Env, h.Dir, h.Stdin, h.Stdout, h.Stderr); exit != 0 {
 				return interp.ExitStatus(exit)
 			}
 			return nil
@@ -371,7 +368,28 @@ func interpret(ctx context.Context, script string, params []string, env expand.E
 		fmt.Fprintln(stderr, err)
 		return 255
 	}
-	err = runner.Run(ctx, file)
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	input := stdin
+	if script != "" {
+		input = strings.NewReader(script + "\n")
+	}
+	for commands, bad := range parser.InteractiveSeq(input) {
+		if bad != nil {
+			fmt.Fprintln(stderr, bad)
+			return 2
+		}
+		if parser.Incomplete() {
+			continue
+		}
+		for _, command := range commands {
+			if err = runner.Run(ctx, command); runner.Exited() {
+				break
+			}
+		}
+		if runner.Exited() {
+			break
+		}
+	}
 	if err == nil {
 		return 0
 	}
@@ -487,6 +505,18 @@ func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 	t.Run("sh", func(t *testing.T) {
 		key := newKey(t, "id", "")
 		test(t, mustDial(t, newServer(t, key).target("root", key), plain()))
+	})
+	t.Run("bash", func(t *testing.T) { // as sh, which administrators and other distributions have
+		bin, key := t.TempDir(), newKey(t, "id", "")
+		if err := os.Symlink("/bin/bash", filepath.Join(bin, "sh")); err != nil {
+			t.Fatal(err)
+		}
+		s := newServer(t, key, func(s *server) {
+			s.run = func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+				return runSh(line, append(env, "PATH="+bin+":"+os.Getenv("PATH")), stdin, stdout, stderr)
+			}
+		})
+		test(t, mustDial(t, s.target("root", key), plain()))
 	})
 	t.Run("interpreter", func(t *testing.T) {
 		key := newKey(t, "id", "")

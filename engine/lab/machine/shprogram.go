@@ -73,7 +73,8 @@ func shProgram(ctx context.Context, c *Call) int {
 	return s.runInput(ctx, args, "")
 }
 
-// runInput runs commands as they come on the standard input; prompt is printed before each.
+// runInput runs commands as they come on the standard input; prompt is printed before each. bash leaves what is behind
+// a command to what the command starts; dash (0.5.12, input.c) reads ahead.
 func (s *shell) runInput(ctx context.Context, params []string, prompt string) int {
 	r, err := s.runner(params)
 	if err != nil {
@@ -82,7 +83,11 @@ func (s *shell) runInput(ctx context.Context, params []string, prompt string) in
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	fmt.Fprint(s.c.Stdout, prompt)
 	code := 0
-	for stmts, err := range parser.InteractiveSeq(oneByte{s.c.Stdin}) {
+	input := s.c.Stdin
+	if !s.dash() {
+		input = oneByte{input}
+	}
+	for stmts, err := range parser.InteractiveSeq(input) {
 		if err != nil {
 			if ctx.Err() != nil {
 				break
@@ -107,7 +112,7 @@ func (s *shell) runInput(ctx context.Context, params []string, prompt string) in
 	return code
 }
 
-// oneByte keeps the parser from reading what belongs to the commands that it parses.
+// oneByte keeps the parser from reading what is behind the command that it parses.
 type oneByte struct{ io.Reader }
 
 func (s standard) Read(p []byte) (int, error) { return s.hc.Stdin.Read(p) }
