@@ -102,7 +102,7 @@ func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
 		}
 		return refusal(position(src, at, name), "not a text file", what+" Playbooks and inventories are text: save it as UTF-8, or name another file.")
 	}
-	if len(src) <= longestChain && brackets(src) <= deepestBrackets {
+	if !mayBeDeep(src) {
 		return nil
 	}
 	// Errors of the lexer are the parser's to tell.
@@ -143,13 +143,26 @@ func position(src []byte, at int, name string) hcl.Range {
 // How much stands within each other. The parser, and all that walks through what it makes, goes as deep as
 // brackets are nested, and as deep as operators follow each other without a comma or the end of a line.
 const (
-	deepestBrackets = 200
+	deepestBrackets = 1000
 	longestChain    = 20_000
 )
 
-// brackets is how many brackets are opened, wherever they stand.
-func brackets(src []byte) int {
-	return bytes.Count(src, []byte("{")) + bytes.Count(src, []byte("[")) + bytes.Count(src, []byte("("))
+// mayBeDeep says that a source has enough brackets or operators for what is not allowed, wherever they stand: most have
+// not, and are not taken apart twice. Every token that tooDeep counts has a byte that is counted here, but for the end
+// of a heredoc, whose beginning has two.
+func mayBeDeep(src []byte) bool {
+	brackets, signs := 0, 0
+	for _, c := range src {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == ' ', c == '\n', c == '_', c == '"', c == ',':
+		case c == '{', c == '[', c == '(':
+			brackets++
+			signs++
+		default:
+			signs++
+		}
+	}
+	return brackets >= deepestBrackets || signs > longestChain
 }
 
 // tooDeep is the first token that is nested deeper than is allowed; nil if there is none.

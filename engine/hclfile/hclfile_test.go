@@ -18,7 +18,7 @@ func TestParseRefusesWhatIsNoHCL(t *testing.T) {
 		"brackets":                {"a = 1\nb = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "nested too deeply", "locals", 2},
 		"parentheses":             {"b = " + strings.Repeat("(", 100_000), "nested too deeply", "locals", 1},
 		"templates":               {"b = " + strings.Repeat(`"${`, 100_000), "nested too deeply", "locals", 1},
-		"blocks":                  {strings.Repeat("a {\n", 100_000), "nested too deeply", "locals", 200},
+		"blocks":                  {strings.Repeat("a {\n", 100_000), "nested too deeply", "locals", 1000},
 		"signs":                   {"b = " + strings.Repeat("!", 100_000) + "true", "nested too deeply", "locals", 1},
 		"conditions":              {"b = " + strings.Repeat("a ? b : ", 100_000) + "c", "nested too deeply", "locals", 1},
 		"sums":                    {"b = " + strings.Repeat("1 + ", 100_000) + "1", "nested too deeply", "locals", 1},
