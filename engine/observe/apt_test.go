@@ -3,7 +3,6 @@ package observe
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,15 +141,18 @@ func TestTextFilesScript(t *testing.T) {
 	}
 }
 
-func TestTextFileThatGrows(t *testing.T) {
+func TestTextFilesThatAreNotClear(t *testing.T) {
 	for _, printed := range []string{
-		"3 /etc/apt/sources.list\n==> /etc/apt/sources.list <==\nlonger\n",
-		"3 /etc/apt/sources.list\n==> /etc/apt/sources.list <==\n",
-		"3 /etc/apt/sources.list\n",
-		" 3 /a\n 3 /b\n 6 total\n==> /a <==\nlonger\n==> /b <==\nabc",
+		"/a\n",
+		"/a\n\n",
+		"/a\n\n==> /b <==\nx\n",
+		"/a\n/b\n\n==> /a <==\nx\n",
+		"/a\n/b\n\n==> /a <==\nx\n\n==> /b <==\ny\n\n==> /b <==\nz\n",
+		"/a\n/b\n\n==> /a <==\n\n==> /b <==\n==> /b <==\n",
+		"/a\n\n==> /a <==\n" + strings.Repeat("x", textLimit+1),
 	} {
 		if files, err := parseTextFiles(out(printed)); err == nil {
-			t.Errorf("a file that changed while it was read was taken for %v", files)
+			t.Errorf("%.100q was taken for %d files", printed, len(files))
 		}
 	}
 }
@@ -206,7 +208,7 @@ func FuzzApt(f *testing.F) {
 	f.Add([]byte("E: x\nThe following packages have unmet dependencies:\n a : b\n"), 100)
 	f.Add([]byte("bash:\n  Installed: 1\n  Candidate: (none)\n"), 0)
 	f.Add([]byte("1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n"), 0)
-	f.Add([]byte("4 /etc/apt/sources.list\ndeb \n"), 0)
+	f.Add([]byte("/etc/apt/sources.list\n\n==> /etc/apt/sources.list <==\ndeb \n"), 0)
 	f.Fuzz(func(t *testing.T, stdout []byte, exit int) {
 		fuzzAnswer(t, Candidates, []string{"bash"}, stdout, exit)
 		fuzzAnswer(t, Transactions, []string{"full-upgrade", "install chrony"}, stdout, exit)
@@ -219,21 +221,20 @@ func FuzzApt(f *testing.F) {
 	})
 }
 
-// FuzzTextFiles: what the script would print for any files is read back as it was.
+// FuzzTextFiles: what the script would print for any files is read back as it was, or refused if a header is in it.
 func FuzzTextFiles(f *testing.F) {
 	f.Add("deb a b c\n", "")
-	f.Add("3 /x\nabc", "\n\n")
+	f.Add("\n\nabc", "\n\n")
+	f.Add("\n==> /etc/apt/b.list <==", "x")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		want := []TextFile{{"/etc/apt/a.list", a}, {"/etc/apt/b.list", b}}
-		var printed strings.Builder
-		for _, file := range want {
-			printed.WriteString("  " + strconv.Itoa(len(file.Content)) + " " + file.Path + "\n")
-		}
-		printed.WriteString("  " + strconv.Itoa(len(a)+len(b)) + " total\n")
-		printed.WriteString("==> " + want[0].Path + " <==\n" + a + "\n==> " + want[1].Path + " <==\n" + b)
-		got, err := parseTextFiles(out(printed.String()))
-		if err != nil || !cmp.Equal(want, got) {
-			t.Errorf("%q was read as %v (%v)", printed.String(), got, err)
+		printed := "/etc/apt/a.list\n/etc/apt/b.list\n\n==> /etc/apt/a.list <==\n" + a + "\n==> /etc/apt/b.list <==\n" + b
+		got, err := parseTextFiles(out(printed))
+		switch {
+		case err == nil && !cmp.Equal(want, got):
+			t.Errorf("%q was read as %v", printed, got)
+		case err != nil && !strings.Contains(a+b, "==> /etc/apt/b.list <=="):
+			t.Errorf("%q was refused: %v", printed, err)
 		}
 	})
 }

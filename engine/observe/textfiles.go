@@ -27,7 +27,7 @@ for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
 if [ -f "$_f" ]; then set -- "$@" "$_f"; fi
 done
-if [ $# -gt 0 ]; then wc -c -- "$@" && head -v -c ` + strconv.Itoa(textLimit) + ` -- "$@"; fi`, Inline: true}}
+if [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`, Inline: true}}
 		},
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
 			files, err := parseTextFiles(answers[0])
@@ -41,41 +41,40 @@ if [ $# -gt 0 ]; then wc -c -- "$@" && head -v -c ` + strconv.Itoa(textLimit) + 
 // textLimit is how long one of these files may be, in bytes.
 const textLimit = 16 << 20
 
-// parseTextFiles reads what the script prints: the sizes as wc tells them, "SIZE PATH\n" each and a total if
-// there are several, then the files as head -v does, whose headers must stand where the sizes say.
+// parseTextFiles reads what the script prints: the paths, one on a line, an empty line, then the files as head -v
+// prints them, each behind a header.
 func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	if a.Exit != 0 {
 		return nil, fmt.Errorf("reading files ended with %d: %s", a.Exit, lastLine(a.Stderr))
 	}
+	if len(a.Stdout) == 0 {
+		return nil, nil
+	}
+	list, rest, _ := bytes.Cut(a.Stdout, []byte("\n\n"))
 	var files []TextFile
-	var sizes []int
-	rest := a.Stdout
-	for len(rest) > 0 && !bytes.HasPrefix(rest, []byte("==> ")) {
-		line, after, _ := bytes.Cut(rest, []byte("\n"))
-		digits, name, ok := strings.Cut(strings.TrimSpace(string(line)), " ")
-		size, err := strconv.Atoi(digits)
-		if !ok || err != nil || size < 0 {
-			return nil, fmt.Errorf("expected the size and path of a file, found %q", line)
+	for name := range strings.SplitSeq(string(list), "\n") {
+		files = append(files, TextFile{Path: name})
+	}
+	header := func(i int) []byte { return []byte("\n==> " + files[i].Path + " <==\n") }
+	rest = append([]byte("\n"), rest...)
+	for i, f := range files {
+		var found bool
+		if rest, found = bytes.CutPrefix(rest, header(i)); !found {
+			return nil, fmt.Errorf("%s does not stand where it should in what `head -v` printed", f.Path)
+		}
+		size := len(rest)
+		if i+1 < len(files) {
+			next := header(i + 1)
+			size = bytes.Index(rest, next)
+			if size < 0 || size != bytes.LastIndex(rest, next) {
+				return nil, fmt.Errorf("where %s begins is not clear in what `head -v` printed: one of the files that are read with it has its header, %q, for a line",
+					files[i+1].Path, bytes.TrimSpace(next))
+			}
 		}
 		if size > textLimit {
-			return nil, fmt.Errorf("%s is larger than %d MiB", name, textLimit>>20)
+			return nil, fmt.Errorf("%s is larger than %d MiB", f.Path, textLimit>>20)
 		}
-		rest = after
-		if path.IsAbs(name) { // else it is the total
-			files, sizes = append(files, TextFile{Path: name}), append(sizes, size)
-		}
-	}
-	for i := range files {
-		header := "==> " + files[i].Path + " <==\n"
-		if i > 0 {
-			header = "\n" + header
-		}
-		size := len(header) + sizes[i]
-		if size > len(rest) || !bytes.HasPrefix(rest, []byte(header)) || i+1 == len(files) && size < len(rest) {
-			return nil, changed(files[i].Path)
-		}
-		files[i].Content = string(rest[len(header):size])
-		rest = rest[size:]
+		files[i].Content, rest = string(rest[:size]), rest[size:]
 	}
 	return files, nil
 }
