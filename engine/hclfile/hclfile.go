@@ -149,7 +149,7 @@ const (
 
 // mayBeDeep says that a source has enough brackets or operators for what is not allowed, wherever they stand: most have
 // not, and are not taken apart twice. Every token that tooDeep counts has a byte that is counted here, but for the end
-// of a heredoc, whose beginning has two.
+// of a heredoc, whose beginning has two, and the end of a line in a quoted string, which is an error of its own.
 func mayBeDeep(src []byte) bool {
 	brackets, signs := 0, 0
 	for _, c := range src {

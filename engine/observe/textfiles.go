@@ -57,6 +57,14 @@ func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	}
 	header := func(i int) []byte { return []byte("\n==> " + files[i].Path + " <==\n") }
 	rest = append([]byte("\n"), rest...)
+	headers := map[string]int{} // how often each stands there, also where a file has one for a line
+	for line := range bytes.Lines(rest) {
+		if name, ok := bytes.CutPrefix(line, []byte("==> ")); ok {
+			if name, ok = bytes.CutSuffix(name, []byte(" <==\n")); ok {
+				headers[string(name)]++
+			}
+		}
+	}
 	for i, f := range files {
 		var found bool
 		if rest, found = bytes.CutPrefix(rest, header(i)); !found {
@@ -66,7 +74,7 @@ func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 		if i+1 < len(files) {
 			next := header(i + 1)
 			size = bytes.Index(rest, next)
-			if size < 0 || size != bytes.LastIndex(rest, next) {
+			if size < 0 || headers[files[i+1].Path] > 1 {
 				return nil, fmt.Errorf("where %s begins is not clear in what `head -v` printed: one of the files that are read with it has its header, %q, for a line",
 					files[i+1].Path, bytes.TrimSpace(next))
 			}

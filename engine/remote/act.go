@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ const maxActing = maxSessions / 2
 
 // actingLoop runs one command after another, each for one round trip; a session of its own costs
 // three, and through sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the
-// script, and the command's input. Its kind is "first", "next" for a command that runs only if the one
+// script, the command's input, and a last line: of a connection that is cut in them, nothing is run. Its kind is "first", "next" for a command that runs only if the one
 // before it ended with a code that it accepts, or "ask" for queries that are answered under the same
 // condition. Whatever is left out is answered with a code that no process has, so that answers can be
 // counted.
@@ -66,6 +67,7 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 		_hl_f=$_hl_d/in
 		head -c "$_hl_in" >"$_hl_f"
 	fi
+	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
 	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
 	{ {
 		sh "$_hl_d/script" "$_hl_d/pid.$_hl_c" <"$_hl_f"
@@ -175,7 +177,7 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		for _, code := range c.accepted() {
 			text = fmt.Appendf(text, " %d", code)
 		}
-		text = append(append(append(text, '\n'), script...), c.Stdin...)
+		text = slices.Concat(text, []byte("\n"), script, c.Stdin, []byte("whole\n"))
 		kind = "next"
 	}
 	if len(a.Then) > 0 {

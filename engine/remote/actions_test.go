@@ -1,11 +1,14 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -257,5 +260,33 @@ func TestRunAllRoundTrips(t *testing.T) {
 	}
 	if spent := c.Stats().RoundTrips - before; spent > times {
 		t.Errorf("%d round trips for %d times three commands and two queries", spent, times)
+	}
+}
+
+// A connection that is cut in a command, or in its input, runs nothing of it.
+func TestCutCommandRunsNothing(t *testing.T) {
+	dir := t.TempDir()
+	made := filepath.Join(dir, "made")
+	actions := Actions{Commands: []Command{{Argv: []string{"sh", "-c", `cat >"$1"`, "sh", made}, Stdin: bytes.Repeat([]byte("input\n"), 50)}}}
+	frames, err := actions.frames("mark", "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(text []byte) {
+		opening := environment + "_hl_n=x _hl_d=" + filepath.Join(dir, "shell") + "\nmkdir \"$_hl_d\"\n"
+		runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), text)), io.Discard, io.Discard)
+	}
+	for end := range len(frames) {
+		if end%37 != 0 && end < len(frames)-40 {
+			continue
+		}
+		run(frames[:end])
+		if _, err := os.Stat(made); err == nil {
+			t.Fatalf("cut after %d of %d bytes, the command was run", end, len(frames))
+		}
+	}
+	run(frames)
+	if got, err := os.ReadFile(made); err != nil || !bytes.Equal(got, actions.Commands[0].Stdin) {
+		t.Fatalf("whole, it had the input %q (%v)", got, err)
 	}
 }

@@ -250,7 +250,7 @@ func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, ea
 	return p.answers, nil
 }
 
-// lane is where one shell runs at a time, one frame at a time.
+// lane is where one shell runs at a time, and is asked one thing at a time.
 type lane struct {
 	turn  chan struct{}
 	shell *shell
