@@ -19,10 +19,11 @@ const maxActing = maxSessions / 2
 
 // actingLoop runs one command after another, each for one round trip; a session of its own costs
 // three, and through sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the
-// script, the command's input, and a last line: of a connection that is cut in them, nothing is run. Its kind is "first", "next" for a command that runs only if the one
-// before it ended with a code that it accepts, or "ask" for queries that are answered under the same
-// condition. Whatever is left out is answered with a code that no process has, so that answers can be
-// counted.
+// script, the command's input, and a last line: of a connection that is cut in them, nothing is run. Where
+// they cannot be kept, the shell says why and ends, for the rest of them would be taken for the next
+// frame. The kind is "first", "next" for a command that runs only if the one before it ended with a code
+// that it accepts, or "ask" for queries that are answered under the same condition. Whatever is left out
+// is answered with a code that no process has, so that answers can be counted.
 //
 // A command has pipes of its own for its output, with a reader each that ends at the mark behind the
 // command's last word: what a child in the background prints later reaches nobody. What the readers
@@ -53,6 +54,9 @@ _hl_x() {
 	_hl_end $?
 	cd /
 }
+_hl_keep() {
+	head -c "$1" >"$2" || { _hl_end 1; exit 1; }
+}
 while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
 	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
@@ -61,11 +65,11 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 		eval "$(head -c "$_hl_l")" || exit 2
 		continue
 	fi
-	head -c "$_hl_l" >"$_hl_d/script"
+	_hl_keep "$_hl_l" "$_hl_d/script"
 	_hl_f=/dev/null
 	if [ "$_hl_in" -gt 0 ]; then
 		_hl_f=$_hl_d/in
-		head -c "$_hl_in" >"$_hl_f"
+		_hl_keep "$_hl_in" "$_hl_f"
 	fi
 	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
 	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi

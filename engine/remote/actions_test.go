@@ -290,3 +290,28 @@ func TestCutCommandRunsNothing(t *testing.T) {
 		t.Fatalf("whole, it had the input %q (%v)", got, err)
 	}
 }
+
+// Input that finds no room is not run without, and what is left of it is not taken for the next command.
+func TestCommandWithoutRoomForItsInput(t *testing.T) {
+	dir := t.TempDir()
+	made := filepath.Join(dir, "made")
+	touch := Command{Argv: []string{"sh", "-c", `: >"$1"`, "sh", made}}
+	fed := touch
+	fed.Stdin = bytes.Repeat([]byte("0 0 first\n"), 100_000)
+	frames, err := Actions{Commands: []Command{fed, touch}}.frames("mark", "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening := environment + "_hl_n=x _hl_d=" + filepath.Join(dir, "shell") + "\n" + `mkdir "$_hl_d"; ln -s /dev/full "$_hl_d/in"` + "\n"
+	var out, errs bytes.Buffer
+	runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), frames)), &out, &errs)
+	if got, want := out.String(), "\nx 0 1\n"; got != want {
+		t.Errorf("it answered %q, want %q", got, want)
+	}
+	if !strings.Contains(errs.String(), "No space left on device") {
+		t.Errorf("it does not say why: %q", errs.String())
+	}
+	if _, err := os.Stat(made); err == nil {
+		t.Error("a command was run")
+	}
+}
