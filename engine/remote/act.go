@@ -343,6 +343,9 @@ func (s *session) result(c Command, mark string, a Answer) (Result, error) {
 		if a.Exit == 125 && c.Dir != "" {
 			return Result{}, s.noDirectory(c, complaint)
 		}
+		if errno := errnoIn(complaint); errno != nil {
+			return Result{}, fmt.Errorf("%s: %s was not started: %w (%s)", s.conn.name, c.Argv[0], errno, complaint)
+		}
 		return Result{}, fmt.Errorf("%s: %s was not started (exit code %d): %s", s.conn.name, c.Argv[0], a.Exit, orNothing(complaint))
 	}
 	return Result{Stdout: stdout, Stderr: stderr, Exit: a.Exit}, nil

@@ -142,13 +142,22 @@ func (s *session) step(ctx context.Context, f File, script string, args []string
 // errnos are the failures that callers ask for with errors.Is, by their text in the C locale.
 var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM}
 
+// errnoIn is the failure that a message tells; nil if it tells none of them.
+func errnoIn(text string) error {
+	text = strings.ToLower(text)
+	for _, errno := range errnos {
+		if strings.Contains(text, errno.Error()) {
+			return errno
+		}
+	}
+	return nil
+}
+
 // Failure explains why the command did not write the file.
 func (f File) Failure(host string, r Result) error {
 	text := lastLines(r.Stderr, 2)
-	for _, errno := range errnos {
-		if strings.Contains(strings.ToLower(text), errno.Error()) {
-			return fmt.Errorf("%s: write %s: %w (%s); the file is as it was", host, f.Path, errno, text)
-		}
+	if errno := errnoIn(text); errno != nil {
+		return fmt.Errorf("%s: write %s: %w (%s); the file is as it was", host, f.Path, errno, text)
 	}
 	if text == "" {
 		text = fmt.Sprintf("exit code %d", r.Exit)
