@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,18 +169,18 @@ func (s *session) runInShell(ctx context.Context, a Actions, wait bool) ([]Resul
 
 // frames is what the acting shell is sent.
 func (a Actions) frames(mark, user string) ([]byte, error) {
-	var text []byte
+	var text bytes.Buffer
 	kind := "first"
 	for _, c := range a.Commands {
 		script, err := c.script(mark, user, notePid)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
 		}
-		text = fmt.Appendf(text, "%d %d %s", len(script), len(c.Stdin), kind)
+		fmt.Fprintf(&text, "%d %d %s", len(script), len(c.Stdin), kind)
 		for _, code := range c.accepted() {
-			text = fmt.Appendf(text, " %d", code)
+			fmt.Fprintf(&text, " %d", code)
 		}
-		text = slices.Concat(text, []byte("\n"), script, c.Stdin, []byte("whole\n"))
+		fmt.Fprintf(&text, "\n%s%swhole\n", script, c.Stdin)
 		kind = "next"
 	}
 	if len(a.Then) > 0 {
@@ -189,9 +188,9 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		text = append(fmt.Appendf(text, "%d 0 ask\n", len(script)), script...)
+		fmt.Fprintf(&text, "%d 0 ask\n%s", len(script), script)
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 // answers are those to the queries, nil if they were left out.

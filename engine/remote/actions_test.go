@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -263,29 +262,33 @@ func TestRunAllRoundTrips(t *testing.T) {
 	}
 }
 
+// runActing is what an acting shell of a directory of its own, prepared by more, prints when its input is frames.
+func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
+	t.Helper()
+	opening := environment + "_hl_n=x _hl_d=" + filepath.Join(t.TempDir(), "shell") + "\nmkdir \"$_hl_d\"\n" + more
+	var stdout, stderr bytes.Buffer
+	runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), frames)), &stdout, &stderr)
+	return stdout.String(), stderr.String()
+}
+
 // A connection that is cut in a command, or in its input, runs nothing of it.
 func TestCutCommandRunsNothing(t *testing.T) {
-	dir := t.TempDir()
-	made := filepath.Join(dir, "made")
+	made := filepath.Join(t.TempDir(), "made")
 	actions := Actions{Commands: []Command{{Argv: []string{"sh", "-c", `cat >"$1"`, "sh", made}, Stdin: bytes.Repeat([]byte("input\n"), 50)}}}
 	frames, err := actions.frames("mark", "root")
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(text []byte) {
-		opening := environment + "_hl_n=x _hl_d=" + filepath.Join(dir, "shell") + "\nmkdir \"$_hl_d\"\n"
-		runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), text)), io.Discard, io.Discard)
-	}
 	for end := range len(frames) {
 		if end%37 != 0 && end < len(frames)-40 {
 			continue
 		}
-		run(frames[:end])
+		runActing(t, "", frames[:end])
 		if _, err := os.Stat(made); err == nil {
 			t.Fatalf("cut after %d of %d bytes, the command was run", end, len(frames))
 		}
 	}
-	run(frames)
+	runActing(t, "", frames)
 	if got, err := os.ReadFile(made); err != nil || !bytes.Equal(got, actions.Commands[0].Stdin) {
 		t.Fatalf("whole, it had the input %q (%v)", got, err)
 	}
@@ -293,8 +296,7 @@ func TestCutCommandRunsNothing(t *testing.T) {
 
 // Input that finds no room is not run without, and what is left of it is not taken for the next command.
 func TestCommandWithoutRoomForItsInput(t *testing.T) {
-	dir := t.TempDir()
-	made := filepath.Join(dir, "made")
+	made := filepath.Join(t.TempDir(), "made")
 	touch := Command{Argv: []string{"sh", "-c", `: >"$1"`, "sh", made}}
 	fed := touch
 	fed.Stdin = bytes.Repeat([]byte("0 0 first\n"), 100_000)
@@ -302,14 +304,12 @@ func TestCommandWithoutRoomForItsInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opening := environment + "_hl_n=x _hl_d=" + filepath.Join(dir, "shell") + "\n" + `mkdir "$_hl_d"; ln -s /dev/full "$_hl_d/in"` + "\n"
-	var out, errs bytes.Buffer
-	runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), frames)), &out, &errs)
-	if got, want := out.String(), "\nx 0 1\n"; got != want {
-		t.Errorf("it answered %q, want %q", got, want)
+	out, errs := runActing(t, `ln -s /dev/full "$_hl_d/in"`+"\n", frames)
+	if want := "\nx 0 1\n"; out != want {
+		t.Errorf("it answered %q, want %q", out, want)
 	}
-	if !strings.Contains(errs.String(), "No space left on device") {
-		t.Errorf("it does not say why: %q", errs.String())
+	if !strings.Contains(errs, "No space left on device") {
+		t.Errorf("it does not say why: %q", errs)
 	}
 	if _, err := os.Stat(made); err == nil {
 		t.Error("a command was run")
