@@ -4,36 +4,19 @@ package hclfile
 
 import (
 	"bytes"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/localfile"
 )
 
 // Largest is the most bytes that Read reads of a file.
 const Largest = 64 << 20
 
-// Read is os.ReadFile for files of at most Largest bytes; a larger one, or a device that never ends, is an
-// error.
-func Read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, Largest+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(src) > Largest {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d MiB, which no playbook, inventory or template has", Largest>>20)}
-	}
-	return src, nil
-}
+// Read reads a file of at most Largest bytes. What could be waited for without end is refused; see localfile.
+func Read(path string) ([]byte, error) { return localfile.Read(path, Largest) }
 
 // Parse parses a file. Of several errors of syntax it reports the first one: the others mostly follow from
 // it. The file is never nil, so that diagnostics can show its lines.

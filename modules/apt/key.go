@@ -9,11 +9,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
 
+	"hlplay/engine/localfile"
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/conffile"
@@ -106,7 +106,7 @@ func (k *Key) plan(ctx context.Context, h modules.Host) ([]modules.Step, error) 
 // is of, or where nothing else makes sense.
 func (k *Key) bytes() ([]byte, error) {
 	if k.Source != "" {
-		key, err := os.ReadFile(k.Source)
+		key, err := localfile.ReadAll(k.Source)
 		if err != nil {
 			return nil, fmt.Errorf("reading the key on the controller: %w", err)
 		}

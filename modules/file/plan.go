@@ -7,13 +7,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/localfile"
 	"hlplay/engine/observe"
 	"hlplay/modules"
 )
@@ -270,7 +270,7 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 	case f.Content != nil:
 		content = []byte(*f.Content)
 	case f.Source != "":
-		if content, err = os.ReadFile(f.Source); err != nil {
+		if content, err = localfile.ReadAll(f.Source); err != nil {
 			return nil, false, fmt.Errorf("source: %w", err)
 		}
 	case !now.Exists():
