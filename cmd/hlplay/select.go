@@ -15,28 +15,52 @@ import (
 
 // selectFlags say which part of a playbook runs where.
 type selectFlags struct {
-	limit          string
-	limitGiven     func() bool
+	limits         []string
 	tags, skipTags []string
 	startAt        string
+	startGiven     func() bool
 }
 
 func (f *selectFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.limit, "limit", "l", "", "only hosts that match `PATTERN`; the others are read where needed, never changed")
-	f.limitGiven = func() bool { return cmd.Flags().Changed("limit") }
-	cmd.Flags().StringSliceVarP(&f.tags, "tags", "t", nil, "only tasks with one of these `TAGS`")
-	cmd.Flags().StringSliceVar(&f.skipTags, "skip-tags", nil, "no tasks with one of these `TAGS`")
+	cmd.Flags().StringArrayVarP(&f.limits, "limit", "l", nil, "only hosts that match `PATTERN` (repeatable: they add up); the others are read where needed, never changed")
+	cmd.Flags().VarP((*tagList)(&f.tags), "tags", "t", "only tasks with one of these `TAGS`: a,b (repeatable)")
+	cmd.Flags().Var((*tagList)(&f.skipTags), "skip-tags", "no tasks with one of these `TAGS`: a,b (repeatable)")
 	cmd.Flags().StringVar(&f.startAt, "start-at-task", "", "begin at the task of that `NAME`")
+	f.startGiven = func() bool { return cmd.Flags().Changed("start-at-task") }
 }
 
 func (f *selectFlags) options() run.Options {
-	return run.Options{Limit: f.limit, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
+	return run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
 }
+
+// limit is the limits as one pattern: the terms of all of them add up, and what one takes away or requires holds
+// for all.
+func (f *selectFlags) limit() string { return strings.Join(f.limits, ",") }
+
+// tagList is a flag of tags with commas between them. An empty tag is most likely an empty variable of a script:
+// it is refused, since no tags would be every task.
+type tagList []string
+
+// Set implements pflag.Value.
+func (l *tagList) Set(text string) error {
+	for tag := range strings.SplitSeq(text, ",") {
+		if tag = strings.TrimSpace(tag); tag == "" {
+			return errors.New("a tag is empty: name tags with commas between them, or leave the flag out")
+		}
+		*l = append(*l, tag)
+	}
+	return nil
+}
+
+func (l *tagList) String() string { return strings.Join(*l, ",") }
+
+// Type implements pflag.Value.
+func (l *tagList) Type() string { return "tags" }
 
 // validate refuses what would select nothing, or not what was meant: an empty limit, which in a script is
 // most likely an empty variable; names that the playbook does not have; tags that leave no task.
 func (f *selectFlags) validate(pb *lang.Playbook) error {
-	if f.limitGiven() && strings.TrimSpace(f.limit) == "" {
+	if slices.ContainsFunc(f.limits, func(limit string) bool { return strings.TrimSpace(limit) == "" }) {
 		return errors.New("--limit is empty: name hosts, or leave it out to run on all of them")
 	}
 	if err := pb.CheckTags("--tags", f.tags); err != nil {
@@ -45,10 +69,13 @@ func (f *selectFlags) validate(pb *lang.Playbook) error {
 	if err := pb.CheckTags("--skip-tags", f.skipTags); err != nil {
 		return err
 	}
-	if f.startAt != "" {
+	if f.startGiven() {
 		if err := pb.CheckStart(f.startAt, f.tags, f.skipTags); err != nil {
 			return err
 		}
+	}
+	if err := pb.CheckResults(f.startAt, f.tags, f.skipTags); err != nil {
+		return err
 	}
 	if len(f.tags)+len(f.skipTags) > 0 && !slices.ContainsFunc(pb.Plays, func(p *lang.Play) bool { return len(f.tasks(p)) > 0 }) {
 		return errors.New("no task is left by --tags and --skip-tags: nothing to do; --list-tags shows what there is")
@@ -83,9 +110,9 @@ func (f *listFlags) asked() bool { return f.tasks || f.tags || f.hosts }
 // list prints what was asked for.
 func (f *listFlags) list(pb *lang.Playbook, inv *inventory.Inventory, chosen selectFlags) error {
 	limit := inv.Hosts
-	if chosen.limit != "" {
+	if len(chosen.limits) > 0 {
 		var err error
-		if limit, err = inv.Match(chosen.limit); err != nil {
+		if limit, err = inv.Match(chosen.limit()); err != nil {
 			return fmt.Errorf("--limit: %w", err)
 		}
 	}
@@ -111,7 +138,7 @@ func (f *listFlags) list(pb *lang.Playbook, inv *inventory.Inventory, chosen sel
 			for _, t := range run {
 				lines = append(lines, "  "+t.Name+tagged(t))
 			}
-			for _, h := range notified(play, run) {
+			for _, h := range play.Notified(run) {
 				lines = append(lines, "  handler: "+h.Name+tagged(h))
 			}
 		}
@@ -132,33 +159,4 @@ func tagged(t *lang.Task) string {
 		return ""
 	}
 	return "  [" + strings.Join(t.Tags, ", ") + "]"
-}
-
-// notified are the handlers of a play that tasks notify, and those that these notify.
-func notified(play *lang.Play, tasks []*lang.Task) []*lang.Task {
-	names := map[string]bool{}
-	var follow func(t *lang.Task)
-	follow = func(t *lang.Task) {
-		for _, name := range t.Notify {
-			if names[name] {
-				continue
-			}
-			names[name] = true
-			for _, h := range play.Handlers {
-				if h.Name == name {
-					follow(h)
-				}
-			}
-		}
-	}
-	for _, t := range tasks {
-		follow(t)
-	}
-	var all []*lang.Task
-	for _, h := range play.Handlers {
-		if names[h.Name] {
-			all = append(all, h)
-		}
-	}
-	return all
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -23,7 +24,7 @@ import (
 
 // inputFlags name the inputs of a run.
 type inputFlags struct {
-	inventory string
+	inventory []string
 	extra     []string
 }
 
@@ -33,7 +34,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 }
 
 func (f *inputFlags) addInventory(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.inventory, "inventory", "i", "", "inventory `PATH`: an HCL file, or a directory of them")
+	cmd.Flags().StringArrayVarP(&f.inventory, "inventory", "i", nil, "inventory `PATH`: an HCL file, or a directory of them (repeatable: they add up)")
 }
 
 // noArguments is for commands that take flags only.
@@ -66,7 +67,7 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool) 
 	done := make(chan loaded, 1)
 	go func() {
 		var l loaded
-		if needInventory || f.inventory != "" {
+		if needInventory || len(f.inventory) > 0 {
 			l.inv, l.err = f.loadInventory()
 		}
 		if l.err == nil {
@@ -84,10 +85,10 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool) 
 
 // loadInventory reads the inventory or explains what is wrong with it.
 func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
-	if f.inventory == "" {
+	if len(f.inventory) == 0 || slices.Contains(f.inventory, "") {
 		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH")
 	}
-	inv, diags := inventory.Load(f.inventory)
+	inv, diags := inventory.Load(f.inventory...)
 	if diags.HasErrors() {
 		var files map[string]*hcl.File
 		if inv != nil {

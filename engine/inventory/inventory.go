@@ -8,7 +8,8 @@ import (
 
 // Inventory is all hosts and groups of one or several HCL files.
 type Inventory struct {
-	// Path is what was given on the command line: a file, or a directory whose .hcl files are read.
+	// Path is what was given on the command line, a file or a directory whose .hcl files are read; several have
+	// ", " between them.
 	Path string
 	// Hosts are in the order of the source.
 	Hosts []*Host
@@ -62,6 +63,9 @@ type Group struct {
 	Vars  map[string]cty.Value
 	Range hcl.Range
 }
+
+// implicit reports whether the group exists without being declared.
+func (g *Group) implicit() bool { return g.Name == groupAll || g.Name == groupUngrouped }
 
 // Rehearsal is what a `rehearsal` block says of the simulated node; real runs ignore it.
 type Rehearsal struct {

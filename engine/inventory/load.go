@@ -19,8 +19,9 @@ type source struct {
 	text []byte
 }
 
-// Load reads an inventory: one HCL file, or all files of a directory whose names end in .hcl, in the
-// order of their names. It reports everything that is wrong at once. The inventory it returns is never nil
+// Load reads an inventory: an HCL file, or all files of a directory whose names end in .hcl, in the
+// order of their names. Several paths are one inventory in several parts, as the files of a directory are: each
+// host, each group and the defaults are declared in one of them only. It reports everything that is wrong at once. The inventory it returns is never nil
 // and always has Files, so that diagnostics can show the source; it is complete only without errors.
 //
 // What a host is given by several blocks has this precedence, the last one wins:
@@ -33,12 +34,46 @@ type source struct {
 //
 // This holds for each attribute, for each variable by its name, and for each part of `rehearsal` (the disks
 // of a block being one part). An attribute that is null is as if not given.
-func Load(path string) (*Inventory, hcl.Diagnostics) {
-	sources, diag := read(path)
-	if diag != nil {
-		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, hcl.Diagnostics{diag}
+func Load(paths ...string) (*Inventory, hcl.Diagnostics) {
+	var sources []source
+	var diags hcl.Diagnostics
+	for _, path := range paths {
+		more, diag := read(path)
+		if diag != nil {
+			diags = append(diags, diag)
+		}
+		sources = append(sources, more...)
+	}
+	path := strings.Join(paths, ", ")
+	if diag := readTwice(sources); diag != nil {
+		diags = append(diags, diag)
+	}
+	if diags.HasErrors() {
+		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, diags
 	}
 	return parse(path, sources)
+}
+
+// readTwice reports a file that several paths name: it would declare everything twice.
+func readTwice(sources []source) *hcl.Diagnostic {
+	seen := make(map[string]string, len(sources))
+	for _, s := range sources {
+		file, err := filepath.EvalSymlinks(s.name)
+		if err == nil {
+			file, err = filepath.Abs(file)
+		}
+		if err != nil { // it has been read
+			continue
+		}
+		if earlier, ok := seen[file]; ok {
+			return &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Inventory named twice",
+				Detail: fmt.Sprintf("%s and %s are the same file; name it once, or its directory.", earlier, s.name),
+			}
+		}
+		seen[file] = s.name
+	}
+	return nil
 }
 
 // read reads the files that a path means.
@@ -99,6 +134,8 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && path == "":
 		diag.Detail = "No inventory is given; name a file or a directory of .hcl files with -i."
+	case errors.Is(err, fs.ErrNotExist) && strings.Contains(path, ","):
+		diag.Detail = fmt.Sprintf("There is no file or directory %s; -i names one inventory, and is repeated for several. Hosts are declared in it, not on the command line.", path)
 	case errors.Is(err, fs.ErrNotExist):
 		diag.Detail = fmt.Sprintf("There is no file or directory %s; -i names the inventory.", path)
 	case errors.Is(err, fs.ErrPermission):

@@ -377,3 +377,44 @@ func TestValues(t *testing.T) {
 		t.Errorf("groups.empty is %#v", empty)
 	}
 }
+
+func TestLoadSeveral(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one := write("one.hcl", `host "pve1" { address = "192.0.2.1" }`)
+	two := write("two.hcl", "host \"pve2\" { address = \"192.0.2.2\" }\ngroup \"pve\" { hosts = [\"pve1\", \"pve2\"] }\n")
+	inv, diags := Load(one, two)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if hosts, err := inv.Match("pve"); err != nil || len(hosts) != 2 {
+		t.Errorf("group pve of both files has %v (error %v)", hosts, err)
+	}
+
+	link := filepath.Join(dir, "link.hcl")
+	if err := os.Symlink(one, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		paths []string
+		want  string
+	}{
+		{[]string{one, write("again.hcl", `host "pve1" { address = "192.0.2.9" }`)}, `There is a host "pve1" already, at ` + one},
+		{[]string{two, write("group.hcl", `group "pve" {}`)}, `There is a group "pve" already, at ` + two},
+		{[]string{one, one}, "are the same file"},
+		{[]string{dir, one}, "are the same file"},
+		{[]string{one, link}, "are the same file"},
+		{[]string{one, filepath.Join(dir, "nosuch.hcl")}, "There is no file or directory"},
+		{[]string{"pve1,pve2"}, "Hosts are declared in it, not on the command line"},
+	} {
+		if _, diags := Load(test.paths...); !strings.Contains(diags.Error(), test.want) {
+			t.Errorf("%v: %v, want %q", test.paths, diags, test.want)
+		}
+	}
+}

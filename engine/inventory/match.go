@@ -30,7 +30,8 @@ func (inv *Inventory) Group(name string) *Group {
 // Match returns the hosts that a pattern means, in the inventory's order.
 //
 // A pattern is terms with ":" or "," between them. A term is the name of a group or of a host, or a glob
-// over both ("pve*", "pve[12]"; see path.Match). Plain terms add up; a term that begins with "&" leaves
+// over both ("pve*", "pve[12]"; see path.Match). A glob matches neither "all" nor "ungrouped", which nobody
+// declared: "al*" is not every host. Plain terms add up; a term that begins with "&" leaves
 // only hosts that it means too; one that begins with "!" takes away those that it means, wherever it
 // stands. A pattern of "&" and "!" alone starts from all hosts.
 //
@@ -101,6 +102,9 @@ func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) 
 	}
 	found := false
 	for _, group := range inv.Groups {
+		if group.implicit() {
+			continue
+		}
 		if ok, _ := path.Match(term, group.Name); ok {
 			found = true
 			for _, host := range group.Hosts {
@@ -114,6 +118,11 @@ func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) 
 		}
 	}
 	if !found && mustMatch {
+		for _, group := range inv.Groups {
+			if ok, _ := path.Match(term, group.Name); ok {
+				return nil, fmt.Errorf("no host or declared group matches %q; the group %q exists by itself and is meant by its whole name only", term, group.Name)
+			}
+		}
 		return nil, fmt.Errorf("no host or group matches %q%s", term, strings.TrimSuffix(suggestion(term, inv.names()), "."))
 	}
 	return hosts, nil

@@ -30,6 +30,7 @@ func TestMatch(t *testing.T) {
 		" pve1 , backup ":   "pve1 backup",
 		"pve1,":             "pve1",
 		"pve:!pve":          "",
+		"pve:!al*":          "pve1 pve2 pve3",
 		"pve*:!pve1:backup": "pve2 pve3 backup",
 	} {
 		hosts, err := inv.Match(pattern)
@@ -55,6 +56,9 @@ func TestMatchErrors(t *testing.T) {
 		"Backups":   `did you mean "backup"?`,
 		"zzzzzz":    "; there are all, datacentre, ",
 		"web*":      `no host or group matches "web*"`,
+		"al*":       `no host or declared group matches "al*"; the group "all" exists by itself`,
+		"a[l]l":     `the group "all" exists by itself`,
+		"pve:un*d":  `the group "ungrouped" exists by itself`,
 		"pve[1":     `"pve[1" is not a valid glob`,
 	} {
 		if _, err := inv.Match(pattern); err == nil || !strings.Contains(err.Error(), want) {

@@ -20,3 +20,33 @@ func tasksOf(nodes []Node) []*Task {
 	}
 	return all
 }
+
+// Notified are the handlers of a play that the tasks notify, and those that these notify, in the order in which
+// they run.
+func (p *Play) Notified(tasks []*Task) []*Task {
+	names := make(map[string]bool)
+	var follow func(t *Task)
+	follow = func(t *Task) {
+		for _, name := range t.Notify {
+			if names[name] {
+				continue
+			}
+			names[name] = true
+			for _, h := range p.Handlers {
+				if h.Name == name {
+					follow(h)
+				}
+			}
+		}
+	}
+	for _, t := range tasks {
+		follow(t)
+	}
+	var all []*Task
+	for _, h := range p.Handlers {
+		if names[h.Name] {
+			all = append(all, h)
+		}
+	}
+	return all
+}

@@ -1,0 +1,177 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// CheckResults returns an error if a task that is to be done reads what only a task that is left out could tell:
+// one before startAt, or one that tags and skip do not select. The result of a task that is left out is that of
+// a skipped one; a task whose `when` reads that result, or that reads it in try or can, is taken to know that.
+func (p *Playbook) CheckResults(startAt string, tags, skip []string) error {
+	left := make(map[string]omission) // by the name of the result
+	waiting := startAt != ""
+	for _, play := range p.Plays {
+		var run []*Task
+		for _, t := range tasksOf(play.Tasks) {
+			selected := Selected(t, tags, skip)
+			waiting = waiting && !(selected && t.Name == startAt)
+			switch {
+			case selected && !waiting:
+				if err := t.checkResults(left); err != nil {
+					return err
+				}
+				run = append(run, t)
+				delete(left, t.Register)
+			case t.Register != "":
+				left[t.Register] = omission{task: t, early: selected, startAt: startAt}
+			}
+		}
+		for _, h := range play.Notified(run) {
+			if err := h.checkResults(left); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// omission is a task that registers a result and is left out.
+type omission struct {
+	task    *Task
+	early   bool // it stands before the task to start at
+	startAt string
+}
+
+func (o omission) err(reader *Task, at hcl.Range) error {
+	text := fmt.Sprintf("task %q (%s) is left out, and task %q reads its result %q (%s)",
+		o.task.Name, lineOf(o.task.Range), reader.Name, o.task.Register, lineOf(at))
+	switch {
+	case o.early:
+		return fmt.Errorf("--start-at-task %q: %s; start at %q or before it", o.startAt, text, o.task.Name)
+	case len(o.task.Tags) == 0:
+		return fmt.Errorf("--tags, --skip-tags: %s; give it a tag, such as \"always\"", text)
+	}
+	return fmt.Errorf("--tags, --skip-tags: %s; it is tagged %s", text, strings.Join(o.task.Tags, ", "))
+}
+
+// always are the attributes of every result, also of a task that was skipped.
+var always = []string{"status", "changed", "failed", "skipped", "message"}
+
+func (t *Task) checkResults(left map[string]omission) error {
+	if len(left) == 0 {
+		return nil
+	}
+	guarded := make(map[string]bool)
+	if t.Until != nil {
+		guarded[t.Register] = true
+	}
+	conditions := []hcl.Expression{t.When}
+	for g := t.group; g != nil; g = g.parent {
+		conditions = append(conditions, g.When)
+	}
+	exprs := bodyExpressions(t.Body)
+	for _, expr := range []hcl.Expression{t.ForEach, t.Vars, t.Until} {
+		if expr != nil {
+			exprs = append(exprs, expr)
+		}
+	}
+	if t.play.Vars != nil && anyReads(append(slices.Clip(exprs), present(conditions)...), "vars") {
+		exprs = append(exprs, t.play.Vars)
+	}
+	for _, when := range present(conditions) {
+		if err := checkReads(t, when, left, guarded); err != nil {
+			return err
+		}
+		for _, traversal := range when.Variables() {
+			if name, ok := second(traversal); ok && traversal.RootName() == "result" {
+				guarded[name] = true
+			}
+		}
+	}
+	for _, expr := range exprs {
+		if err := checkReads(t, expr, left, guarded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func present(exprs []hcl.Expression) []hcl.Expression {
+	return slices.DeleteFunc(exprs, func(expr hcl.Expression) bool { return expr == nil })
+}
+
+// checkReads reports the first attribute of a result that is not there because its task is left out.
+func checkReads(t *Task, expr hcl.Expression, left map[string]omission, guarded map[string]bool) error {
+	for _, traversal := range certainReads(expr) {
+		name, ok := second(traversal)
+		if !ok || traversal.RootName() != "result" || guarded[name] || len(traversal) < 3 {
+			continue
+		}
+		attr, ok := traversal[2].(hcl.TraverseAttr)
+		if o, out := left[name]; out && ok && !slices.Contains(always, attr.Name) {
+			return o.err(t, traversal.SourceRange())
+		}
+	}
+	return nil
+}
+
+// certainReads are the traversals of an expression that must be there for it to have a value: not those within
+// try and can, nor those that a condition decides about.
+func certainReads(expr hcl.Expression) []hcl.Traversal {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return expr.Variables()
+	}
+	w := &certainWalk{answers: make(map[hclsyntax.Expression]bool)}
+	hclsyntax.Walk(node, w)
+	return w.reads
+}
+
+// certainWalk collects traversals, and counts how deep it is within what may do without them.
+type certainWalk struct {
+	reads   []hcl.Traversal
+	answers map[hclsyntax.Expression]bool
+	depth   int
+}
+
+func (w *certainWalk) excuses(node hclsyntax.Node) bool {
+	expr, ok := node.(hclsyntax.Expression)
+	if !ok {
+		return false
+	}
+	call, ok := expr.(*hclsyntax.FunctionCallExpr)
+	return ok && (call.Name == "try" || call.Name == "can") || w.answers[expr]
+}
+
+// Enter implements hclsyntax.Walker.
+func (w *certainWalk) Enter(node hclsyntax.Node) hcl.Diagnostics {
+	if w.excuses(node) {
+		w.depth++
+	}
+	switch n := node.(type) {
+	case *hclsyntax.ConditionalExpr:
+		w.answers[n.TrueResult], w.answers[n.FalseResult] = true, true
+	case *hclsyntax.BinaryOpExpr:
+		if n.Op == hclsyntax.OpLogicalAnd || n.Op == hclsyntax.OpLogicalOr {
+			w.answers[n.RHS] = true
+		}
+	case *hclsyntax.ScopeTraversalExpr:
+		if w.depth == 0 {
+			w.reads = append(w.reads, n.Traversal)
+		}
+	}
+	return nil
+}
+
+// Exit implements hclsyntax.Walker.
+func (w *certainWalk) Exit(node hclsyntax.Node) hcl.Diagnostics {
+	if w.excuses(node) {
+		w.depth--
+	}
+	return nil
+}
