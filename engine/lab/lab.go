@@ -59,9 +59,10 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		l.clock = machine.NewVirtualClock(time.Now())
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
+	begun := l // what is returned with an error is nil
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("lab: %w", err), l.Close())
+			err = errors.Join(fmt.Errorf("lab: %w", err), begun.Close())
 		}
 	}()
 	dir := o.Dir

@@ -337,3 +337,15 @@ func TestExtend(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+// A place for its files that is missing, or cannot be written, is an error that names it.
+func TestNoPlaceForItsFiles(t *testing.T) {
+	inv := load(t, `host "a" { address = "192.0.2.1" }`)
+	for _, dir := range []string{"/nonexistent/tmp", "/proc"} {
+		t.Setenv("TMPDIR", dir)
+		_, err := lab.Start(t.Context(), inv, lab.Options{})
+		if err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("with TMPDIR=%s: %v, expected an error that names it", dir, err)
+		}
+	}
+}

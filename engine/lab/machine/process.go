@@ -318,12 +318,10 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	case nil:
 		c.Stdin = noInput{}
 	}
-	code := 0
-	if program != nil {
-		code = program(ctx, c)
-	} else {
-		code = m.script(ctx, c, file)
+	if program == nil {
+		program = func(ctx context.Context, c *Call) int { return m.script(ctx, c, file) }
 	}
+	code := m.contained(ctx, c, program)
 	if k, ok := context.Cause(ctx).(killed); ok {
 		return 128 + int(k.signal)
 	}

@@ -276,12 +276,23 @@ func (s *session) run(ctx context.Context, kind, command string) {
 		_ = s.conn.Close() // the fault that was asked for
 		return
 	}
-	code := s.start(ctx, kind, command)
+	code := s.guarded(ctx, kind, command)
 	if !s.m.On() {
 		_ = s.conn.Close() // the machine went down under the session
 		return
 	}
 	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // a lost client needs no status
+}
+
+// guarded is start, whose panic ends the session and nothing else.
+func (s *session) guarded(ctx context.Context, kind, command string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			Defect(s.m.Name(), "a session of "+s.user, p)
+			code = 255
+		}
+	}()
+	return s.start(ctx, kind, command)
 }
 
 func (s *session) start(ctx context.Context, kind, command string) int {

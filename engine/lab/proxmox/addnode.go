@@ -109,7 +109,7 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	}
 	conf.Version++
 	db.MakeDir("nodes/"+r.name, v.now)
-	db.Write("corosync.conf", []byte(conf.String()), v.now)
+	db.Write(corosyncFile, []byte(conf.String()), v.now)
 	db.LockedUntil = v.now.Add(time.Second)
 	v.reload(db)
 	return log, nil

@@ -103,7 +103,7 @@ func apiClusterStatus(c *Command, v *view, db *Database, _ []string, _ arguments
 	name := c.Node.Name()
 	conf := db.corosync()
 	if conf == nil {
-		return []any{map[string]any{"id": "node/" + name, "ip": v.Nodes[name].IP, "level": "", "local": 1, "name": name, "nodeid": 0, "online": 1, "type": "node"}}, nil
+		return []any{map[string]any{"id": "node/" + name, "ip": v.nodeState(name).IP, "level": "", "local": 1, "name": name, "nodeid": 0, "online": 1, "type": "node"}}, nil
 	}
 	list := []any{map[string]any{"id": "cluster", "type": "cluster", "name": conf.Name, "nodes": len(conf.Nodes), "quorate": number(v.quorate(name)), "version": conf.Version}}
 	for _, n := range conf.Nodes {
@@ -158,10 +158,10 @@ func apiJoin(c *Command, v *view, db *Database, _ []string, _ arguments) (any, e
 		entry := e.(map[string]any)
 		name := entry["name"].(string)
 		delete(entry, "node")
-		entry["pve_addr"], entry["pve_fp"] = v.Nodes[name].IP, db.fingerprint(name)
+		entry["pve_addr"], entry["pve_fp"] = v.nodeState(name).IP, db.fingerprint(name)
 		nodes = append(nodes, entry)
 	}
-	return map[string]any{"nodelist": nodes, "preferred_node": c.Node.Name(), "totem": totem(conf), "config_digest": digest(db.Text("corosync.conf"))}, nil
+	return map[string]any{"nodelist": nodes, "preferred_node": c.Node.Name(), "totem": totem(conf), "config_digest": digest(db.Text(corosyncFile))}, nil
 }
 
 // What the machines of a lab report of themselves.
@@ -189,7 +189,7 @@ func (v *view) nodeEntry(db *Database, name string) map[string]any {
 	conf := db.corosync()
 	if conf == nil || db.online(conf, name) {
 		entry["status"], entry["cpu"], entry["disk"], entry["mem"] = "online", 0, int64(localUsed*1024), int64(labMemory/6)
-		entry["uptime"] = int64(v.now.Sub(v.Nodes[name].Since["pve-cluster.service"]).Seconds())
+		entry["uptime"] = int64(v.now.Sub(v.nodeState(name).Since["pve-cluster.service"]).Seconds())
 	}
 	return entry
 }

@@ -19,7 +19,7 @@ func nodeEndpoints() []endpoint {
 				"cpuinfo": map[string]any{"cores": labCPUs, "cpus": labCPUs, "family": "6", "flags": "fpu vme vmx", "hvm": "1", "mhz": "2600.000", "model": "Intel(R) Xeon(R) Processor", "sockets": 1, "user_hz": 100, "vendor": "GenuineIntel"},
 				"memory":  map[string]any{"available": int64(labMemory) - used, "free": int64(labMemory) - used, "total": int64(labMemory), "used": used},
 				"rootfs":  map[string]any{"avail": int64(localFree * 1024), "free": int64(localTotal-localUsed) * 1024, "total": int64(labDisk), "used": int64(localUsed * 1024)},
-				"swap":    map[string]any{"free": 0, "total": 0, "used": 0}, "uptime": int64(v.now.Sub(v.Nodes[c.Node.Name()].Since["pve-cluster.service"]).Seconds())}, nil
+				"swap":    map[string]any{"free": 0, "total": 0, "used": 0}, "uptime": int64(v.now.Sub(v.nodeState(c.Node.Name()).Since["pve-cluster.service"]).Seconds())}, nil
 		}),
 		{verb: "get", path: "nodes/{}/disks/list", run: apiDisks},
 		{verb: "set", path: "nodes/{}/disks/wipedisk", silent: true, run: apiWipe},

@@ -153,6 +153,9 @@ func ParseCorosync(text string) (*Corosync, error) {
 	if len(stack) != 0 {
 		return nil, fmt.Errorf("section %q is not closed", stack[len(stack)-1])
 	}
+	if len(c.Links) == 0 {
+		c.Links = []CorosyncLink{{}} // link 0 needs no section
+	}
 	sort.Slice(c.Nodes, func(i, j int) bool { return c.Nodes[i].Name < c.Nodes[j].Name })
 	return c, nil
 }
@@ -180,16 +183,36 @@ func (n *CorosyncNode) set(key, value string) error {
 	return nil
 }
 
-// corosync is the cluster configuration of a database, or nil while the node is standalone or the file
-// cannot be parsed.
+const corosyncFile = "corosync.conf"
+
+// corosync is the cluster configuration of a database, or nil while the node is standalone. Where the file is
+// damaged it is the last one that could be read: a daemon that runs does not stop for a file.
 func (d *Database) corosync() *Corosync {
-	data, ok := d.Read("corosync.conf")
+	data, ok := d.Read(corosyncFile)
 	if !ok {
 		return nil
 	}
-	c, err := ParseCorosync(string(data))
-	if err != nil {
+	if c := usable(string(data)); c != nil {
+		return c
+	}
+	return usable(d.Accepted)
+}
+
+// usable is a corosync.conf from which a ring can be formed, or nil.
+func usable(text string) *Corosync {
+	c, err := ParseCorosync(text)
+	if err != nil || c.Name == "" || len(c.Nodes) == 0 {
 		return nil
 	}
 	return c
+}
+
+// accept takes a corosync.conf over that was just written, if it is usable.
+func (d *Database) accept(name string) {
+	if name != corosyncFile {
+		return
+	}
+	if text := d.Text(corosyncFile); usable(text) != nil {
+		d.Accepted = text
+	}
 }

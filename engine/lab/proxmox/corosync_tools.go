@@ -45,7 +45,7 @@ func quorumtool(c *Command, flags string) int {
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
 		conf := clusterOf(db)
-		if conf == nil || !v.runs(c.Node.Name(), "corosync.service", 0) || v.Nodes[c.Node.Name()].Removed {
+		if conf == nil || !v.runs(c.Node.Name(), "corosync.service", 0) || v.nodeState(c.Node.Name()).Removed || conf.node(c.Node.Name()) == nil {
 			code = 1
 			return
 		}
@@ -123,7 +123,7 @@ func corosyncCfgtool(c *Command) int {
 	c.World.at(func(v *view) {
 		db, name := v.database(c.Node.Name()), c.Node.Name()
 		conf := clusterOf(db)
-		if conf == nil || !v.runs(name, "corosync.service", 0) || v.Nodes[name].Removed || conf.node(name) == nil {
+		if conf == nil || !v.runs(name, "corosync.service", 0) || v.nodeState(name).Removed || conf.node(name) == nil {
 			code = 1
 			return
 		}

@@ -17,6 +17,8 @@ type Database struct {
 	Version int
 	Ring    Ring
 	HA      HA
+	// Accepted is the last corosync.conf that could be read: what corosync goes on with when the file is damaged.
+	Accepted string
 	// Guests is the power state of guests, by id.
 	Guests map[string]*GuestState
 	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
@@ -61,6 +63,7 @@ func (d *Database) Write(name string, data []byte, now time.Time) {
 	d.MakeDir(path.Dir(name), now)
 	d.Version++
 	d.Files[name] = &Entry{Data: append([]byte(nil), data...), Version: d.Version, ModTime: now}
+	d.accept(name)
 }
 
 // MakeDir makes a directory and those above it.
@@ -98,6 +101,7 @@ func (d *Database) Rename(from, to string, now time.Time) {
 		e.Version = d.Version
 		d.Files[p] = e
 	}
+	d.accept(to)
 }
 
 // List returns the names in a directory, sorted.
@@ -135,6 +139,7 @@ func (d *Database) clone(id string) *Database {
 	c := newDatabase(id)
 	c.Version = d.Version
 	c.Ring = d.Ring.clone()
+	c.Accepted = d.Accepted
 	for p, e := range d.Files {
 		copied := *e
 		copied.Data = append([]byte(nil), e.Data...)

@@ -192,7 +192,7 @@ func finishJoin(c *Command, member Node, out io.Writer) error {
 		old := v.database(name)
 		dump = old.dump()
 		cluster := v.database(member.Name())
-		conf, _ = cluster.Read("corosync.conf")
+		conf, _ = cluster.Read(corosyncFile)
 		state := v.Nodes[name]
 		if old.ID != cluster.ID {
 			delete(v.Databases, old.ID)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/afero"
+
+	"hlplay/engine/lab/machine"
 )
 
 // Pmxcfs is /etc/pve of one node: a file system whose files lie in the cluster's database. It fails as
@@ -90,9 +92,15 @@ func (v *view) writtenByHA(node, name string) (string, bool) {
 	return string(text), err == nil
 }
 
-// with runs fn if the file system is connected.
-func (p *Pmxcfs) with(op, name string, change bool, fn func(v *view, db *Database, name string) error) error {
-	err := error(syscall.ENOTCONN)
+// with runs fn if the file system is connected. A panic is an error of input and output of this node.
+func (p *Pmxcfs) with(op, name string, change bool, fn func(v *view, db *Database, name string) error) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			machine.Defect(p.node, op+" in /etc/pve", panicked)
+			err = &fs.PathError{Op: op, Path: name, Err: syscall.EIO}
+		}
+	}()
+	err = syscall.ENOTCONN
 	p.world.at(func(v *view) {
 		db := v.database(p.node)
 		switch {
@@ -152,6 +160,7 @@ func (p *Pmxcfs) OpenFile(name string, flag int, _ os.FileMode) (afero.File, err
 			return nil
 		}
 		e := db.Files[name]
+		f.before = e
 		switch {
 		case name == "":
 			f.dir = true
@@ -245,7 +254,7 @@ func (p *Pmxcfs) Rename(from, to string) error {
 			db.Remove(target)
 		}
 		db.Rename(name, target, v.now)
-		if target == "corosync.conf" {
+		if target == corosyncFile {
 			v.reload(db)
 		}
 		return nil

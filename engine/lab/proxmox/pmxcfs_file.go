@@ -35,8 +35,10 @@ type pmxcfsFile struct {
 	flag     int
 	dir      bool
 	snapshot []byte
-	offset   int64
-	listed   int
+	// before is what a file that is written was when it was opened; nil if it was not there.
+	before *Entry
+	offset int64
+	listed int
 }
 
 func (f *pmxcfsFile) Name() string { return "/" + f.name }
@@ -121,9 +123,24 @@ func (f *pmxcfsFile) WriteAt(b []byte, at int64) (int, error) {
 		return nil
 	})
 	if err != nil {
+		f.undo()
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// undo leaves a file that could not be written as it was when it was opened.
+func (f *pmxcfsFile) undo() {
+	f.fs.world.at(func(v *view) {
+		db := v.database(f.fs.node)
+		switch {
+		case db == nil:
+		case f.before == nil:
+			delete(db.Files, f.name)
+		default:
+			db.Files[f.name] = f.before
+		}
+	})
 }
 
 func (f *pmxcfsFile) WriteString(s string) (int, error) { return f.Write([]byte(s)) }

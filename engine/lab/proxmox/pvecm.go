@@ -118,7 +118,7 @@ func pvecmCreate(c *Command, a arguments) int {
 	var exists bool
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
-		exists = db != nil && db.Has("corosync.conf")
+		exists = db != nil && db.Has(corosyncFile)
 	})
 	if exists {
 		return c.die(exitDie, "cluster config '/etc/pve/corosync.conf' already exists")
@@ -155,7 +155,7 @@ func createCluster(c *Command, a arguments, out io.Writer) error {
 	}
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
-		db.Write("corosync.conf", []byte(conf.String()), v.now)
+		db.Write(corosyncFile, []byte(conf.String()), v.now)
 		v.Nodes[c.Node.Name()].Restarted = true
 	})
 	mergeRootKey(c.World, c.Node)
@@ -273,7 +273,7 @@ func pvecmDelnode(c *Command, a arguments) int {
 		}
 		conf.Nodes = rest
 		conf.Version++
-		db.Write("corosync.conf", []byte(conf.String()), v.now)
+		db.Write(corosyncFile, []byte(conf.String()), v.now)
 		v.reload(db)
 	})
 	if code != 0 {
@@ -303,7 +303,7 @@ func (w *World) distribute(from string) {
 	var members []string
 	w.at(func(v *view) {
 		db := v.database(from)
-		if data, ok := db.Read("corosync.conf"); ok {
+		if data, ok := db.Read(corosyncFile); ok {
 			text, members = data, db.onlineNodes()
 		}
 	})

@@ -181,7 +181,7 @@ func (c *Command) proxy(name string) (code int, done bool) {
 	var ip string
 	c.World.at(func(v *view) {
 		if conf := clusterOf(v.database(c.Node.Name())); conf != nil && conf.node(name) != nil {
-			ip = v.Nodes[name].IP
+			ip = v.nodeState(name).IP
 		}
 	})
 	switch {

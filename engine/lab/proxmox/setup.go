@@ -64,7 +64,11 @@ func (w *World) unitStopped(n Node, unit string) {
 	if unit == "pve-cluster.service" {
 		n.UnmountConfig()
 	}
-	w.update(func(s *State) { s.node(n.Name()).stopped(unit, w.clock.Now()) })
+	w.update(func(s *State) {
+		for _, name := range w.names(n) {
+			s.node(name).stopped(unit, w.clock.Now())
+		}
+	})
 	if unit == "corosync.service" {
 		w.at(func(*view) {}) // the others form a ring of their own now, not when somebody looks
 	}
@@ -79,6 +83,11 @@ func (w *World) startPmxcfs(n Node) error {
 		v := &view{State: s, world: w, now: w.clock.Now(), up: map[string]bool{n.Name(): true}}
 		state := s.node(n.Name())
 		state.IP = address.String()
+		for _, name := range w.names(n) {
+			if known := s.Nodes[name]; known != nil && state.Database == "" {
+				state.Database = known.Database // a node that was renamed keeps what it had
+			}
+		}
 		if s.Databases[state.Database] == nil {
 			state.Database = fmt.Sprintf("%s-%d", n.Name(), s.next())
 			db := newDatabase(state.Database)
@@ -93,6 +102,7 @@ func (w *World) startPmxcfs(n Node) error {
 			v.nodeFiles(n, address, false)
 		}
 	})
+	w.know(n)
 	n.MountConfig()
 	prepareSSH(w, n)
 	mergeRootKey(w, n)

@@ -104,8 +104,8 @@ func (db *Database) vmlistFile() string {
 // versionFile is /etc/pve/.version.
 func (v *view) versionFile(node string) string {
 	db := v.database(node)
-	text := fmt.Sprintf("{\n\"starttime\": %d,\n\"clinfo\": %d,\n\"vmlist\": %d", v.Nodes[node].Since["pve-cluster.service"].Unix(), db.Version, db.Version)
-	for _, name := range []string{"corosync.conf", "storage.cfg", "user.cfg", "datacenter.cfg", "ha/resources.cfg", "ha/rules.cfg", "ceph.conf"} {
+	text := fmt.Sprintf("{\n\"starttime\": %d,\n\"clinfo\": %d,\n\"vmlist\": %d", v.nodeState(node).Since["pve-cluster.service"].Unix(), db.Version, db.Version)
+	for _, name := range []string{corosyncFile, "storage.cfg", "user.cfg", "datacenter.cfg", "ha/resources.cfg", "ha/rules.cfg", "ceph.conf"} {
 		version := 0
 		if e := db.Files[name]; e != nil {
 			version = e.Version

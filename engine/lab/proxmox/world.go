@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type World struct {
 type membership struct {
 	node Node
 	opts Options
+	// known are the names under which pmxcfs was started: the cluster knows a node that was renamed since by them.
+	known []string
 }
 
 // NewWorld returns an empty lab whose state is kept in memory.
@@ -45,23 +48,43 @@ type Options struct {
 func (w *World) Add(n Node, opts Options) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.members = append(w.members, membership{n, opts})
+	w.members = append(w.members, membership{node: n, opts: opts})
 }
 
 func (w *World) node(name string) Node { return w.lookup(name).node }
 
 func (w *World) options(name string) Options { return w.lookup(name).opts }
 
-// lookup finds a node by its present name; a node may be renamed before it has Proxmox VE.
+// lookup finds a node by its present name, or else by one under which its pmxcfs was started.
 func (w *World) lookup(name string) membership {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var renamed membership
 	for _, m := range w.members {
 		if m.node.Name() == name {
 			return m
 		}
+		if slices.Contains(m.known, name) {
+			renamed = m
+		}
 	}
-	return membership{}
+	return renamed
+}
+
+// know keeps the name under which a node's pmxcfs was started.
+func (w *World) know(n Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, m := range w.members {
+		if name := n.Name(); m.node.Name() == name && !slices.Contains(m.known, name) {
+			w.members[i].known = append(m.known, name)
+		}
+	}
+}
+
+// names are a node's present name and those under which the cluster may know it.
+func (w *World) names(n Node) []string {
+	return append([]string{n.Name()}, w.lookup(n.Name()).known...)
 }
 
 // all are the nodes, sorted by name.
@@ -115,7 +138,9 @@ func (w *World) update(fn func(*State)) {
 func (w *World) at(fn func(v *view)) {
 	up := map[string]bool{}
 	for _, n := range w.all() {
-		up[n.Name()] = n.Up()
+		for _, name := range w.names(n) {
+			up[name] = n.Up()
+		}
 	}
 	w.update(func(s *State) {
 		v := &view{State: s, world: w, now: w.clock.Now(), up: up}
@@ -139,6 +164,14 @@ func (v *view) refresh() {
 	for _, c := range sorted(v.Ceph) {
 		v.refreshCeph(c)
 	}
+}
+
+// nodeState is what is known of a node: nothing of one whose pmxcfs never ran under this name.
+func (v *view) nodeState(node string) NodeState {
+	if n := v.Nodes[node]; n != nil {
+		return *n
+	}
+	return NodeState{}
 }
 
 // runs says whether a unit of a node has run for at least d.
