@@ -89,14 +89,11 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH")
 	}
 	inv, diags := inventory.Load(f.inventory...)
-	if diags.HasErrors() {
-		var files map[string]*hcl.File
-		if inv != nil {
-			files = inv.Files
-		}
-		return nil, diagnosed(files, diags)
+	var files map[string]*hcl.File
+	if inv != nil {
+		files = inv.Files
 	}
-	return inv, nil
+	return inv, diagnosed(files, diags)
 }
 
 // loadPlaybook reads and checks a playbook. inv may be nil: then groups are not checked.
@@ -124,7 +121,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.
 		}
 		name, value, ok := strings.Cut(e, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, fmt.Errorf("-e %s: expected name=value, or @file", e)
+			return nil, errors.New("-e: expected name=value, or @file, and this one has no name with = behind it")
 		}
 		if o.Values == nil {
 			o.Values = map[string]string{}
@@ -132,12 +129,8 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.
 		o.Values[name] = value
 	}
 	pb, diags := lang.Load(path, o)
-	if diags.HasErrors() {
-		var files map[string]*hcl.File
-		if pb != nil {
-			files = pb.Files
-		}
-		return nil, diagnosed(files, diags)
+	if err := diagnosed(pb.Files, diags); err != nil {
+		return nil, err
 	}
 	if len(pb.Plays) == 0 {
 		return nil, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
@@ -145,9 +138,13 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.
 	return pb, nil
 }
 
-// diagnosed writes diagnostics with their source lines; the error says no more.
+// diagnosed writes diagnostics with their source lines. If there is an error among them, so is what it returns, which
+// says no more.
 func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
 	lang.WriteDiagnostics(os.Stderr, files, diags, colored(os.Stderr), width(os.Stderr))
+	if !diags.HasErrors() {
+		return nil
+	}
 	return &exitError{code: exitInput}
 }
 

@@ -150,6 +150,7 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	}
 	large := largeNumbers(body)
 	l.report(large...)
+	l.shortLiterals(body)
 	return body, !large.HasErrors()
 }
 

@@ -87,6 +87,7 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 		value = cty.DynamicVal
 	}
 	x.value = value
+	l.tooShort(value, x.at, fmt.Sprintf("local %q", x.name), false)
 	return value
 }
 

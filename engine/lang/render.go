@@ -57,7 +57,11 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	if d.Severity == hcl.DiagWarning {
 		severity, style = "Warning", r.yellow
 	}
-	summary := ansi.Truncate(lowerFirst(oneLine(plain([]byte(d.Summary)))), longestSummary, "…")
+	said, detail := d.Summary, d.Detail
+	if d.Subject != nil && r.veiled(*d.Subject) {
+		said, detail = unquoted(said), unquoted(detail)
+	}
+	summary := ansi.Truncate(lowerFirst(oneLine(plain([]byte(said)))), longestSummary, "…")
 	r.b.WriteString(style.Render(severity+":") + " " + r.bold.Render(summary) + "\n")
 	if d.Subject != nil {
 		r.snippet(*d.Subject, style)
@@ -65,8 +69,8 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	for _, line := range r.values(d) {
 		r.b.WriteString(r.faint.Render("  with "+line) + "\n")
 	}
-	if d.Detail != "" {
-		text := ansi.Truncate(strings.TrimSpace(visible(d.Detail)), longestDetail, "…")
+	if detail != "" {
+		text := ansi.Truncate(strings.TrimSpace(visible(detail)), longestDetail, "…")
 		if r.width >= 40 {
 			text = ansi.Wordwrap(text, r.width-2, "")
 		}
@@ -98,6 +102,11 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	}
 	fmt.Fprintf(&r.b, "  at %s%s\n", lineOf(at), within(file, at))
 	src := file.Bytes
+	number := fmt.Sprintf("%5d │ ", at.Start.Line)
+	if r.veiled(at) {
+		r.b.WriteString(r.faint.Render(number+"(not shown: it may hold a sensitive value)") + "\n")
+		return
+	}
 	begin := at.Start.Byte
 	for begin > 0 && src[begin-1] != '\n' {
 		begin--
@@ -109,7 +118,6 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	stop := min(max(at.End.Byte, at.Start.Byte), end)
 	before, marked := plain(src[begin:at.Start.Byte]), plain(src[at.Start.Byte:stop])
 	after := plain(src[stop:end])
-	number := fmt.Sprintf("%5d │ ", at.Start.Line)
 	room := longestLine
 	if r.width >= 40 {
 		room = r.width - ansi.StringWidth(number)
@@ -119,6 +127,12 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	pad := strings.Repeat(" ", ansi.StringWidth(number)-2) + "│ "
 	marks := strings.Repeat("^", max(1, ansi.StringWidth(marked)))
 	r.b.WriteString(r.faint.Render(pad) + strings.Repeat(" ", ansi.StringWidth(before)) + style.Render(marks) + "\n")
+}
+
+// veiled reports whether the line of a range is not to be shown.
+func (r *renderer) veiled(at hcl.Range) bool {
+	file := r.files[at.Filename]
+	return file != nil && at.Start.Byte <= len(file.Bytes) && secretLine(file.Bytes, at.Start.Byte)
 }
 
 // window cuts a line to so many columns, with the marked part in view.

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,9 +10,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Lines of a sensitive text, and sensitive numbers, are hidden by themselves from these lengths on:
+// Sensitive texts (as report.Redactor has it), lines of them, and sensitive numbers are hidden from these lengths on:
 // hiding shorter ones would make output unreadable and keep no secret.
 const (
+	shortestSecret = 3
 	shortestLine   = 8
 	shortestNumber = 4
 )
@@ -30,9 +32,20 @@ func SensitiveStrings(values ...cty.Value) []string {
 type secrets map[string]bool
 
 // collect adds all text below sensitive marks. It reports whether there is any mark.
-func (s secrets) collect(v cty.Value) bool { return s.walk(v, false) }
+func (s secrets) collect(v cty.Value) bool {
+	return eachSensitive(v, false, func(text string, number bool) {
+		switch {
+		case !number:
+			s.add(text)
+		case len(text) >= shortestNumber:
+			s[text] = true
+		}
+	})
+}
 
-func (s secrets) walk(v cty.Value, sensitive bool) bool {
+// eachSensitive visits the strings and numbers below sensitive marks, or all of them where what is around them is
+// sensitive. It reports whether anything is.
+func eachSensitive(v cty.Value, sensitive bool, visit func(text string, number bool)) bool {
 	if v.HasMark(Sensitive) {
 		sensitive = true
 	}
@@ -42,12 +55,10 @@ func (s secrets) walk(v cty.Value, sensitive bool) bool {
 	}
 	switch ty := v.Type(); {
 	case ty == cty.String && sensitive:
-		s.add(v.AsString())
+		visit(v.AsString(), false)
 	case ty == cty.Number && sensitive:
 		if n := v.AsBigFloat(); writable(n) {
-			if text := n.Text('f', -1); len(text) >= shortestNumber {
-				s[text] = true
-			}
+			visit(n.Text('f', -1), true)
 		}
 	case v.CanIterateElements():
 		found := sensitive
@@ -55,15 +66,55 @@ func (s secrets) walk(v cty.Value, sensitive bool) bool {
 			key, element := it.Element()
 			if ty.IsMapType() || ty.IsObjectType() {
 				// The names of an object's attributes are part of its type, and not secret.
-				s.walk(key, sensitive && ty.IsMapType())
+				eachSensitive(key, sensitive && ty.IsMapType(), visit)
 			}
-			if s.walk(element, sensitive) {
+			if eachSensitive(element, sensitive, visit) {
 				found = true
 			}
 		}
 		return found
 	}
 	return sensitive
+}
+
+// tooShort warns of a sensitive value that cannot be hidden, because text of so few characters is everywhere. Of what
+// an expression makes, numbers do not count: most of them are lengths and places of something sensitive.
+func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) {
+	short := false
+	eachSensitive(v, false, func(text string, number bool) {
+		least := shortestSecret
+		if number {
+			least = shortestNumber
+		}
+		short = short || text != "" && len(text) < least && (numbers || !number)
+	})
+	if !short {
+		return
+	}
+	d := fault(at, what+" is too short to be hidden", fmt.Sprintf("It is sensitive, but text of less than %d characters, or a number of less than %d digits, "+
+		"stands in too much of the output to be replaced there: it may be seen. Choose a longer one.", shortestSecret, shortestNumber))
+	d.Severity = hcl.DiagWarning
+	l.report(d)
+}
+
+// shortLiterals warns of literals in calls of sensitive() that are too short to be hidden. Those of locals are judged
+// with the locals' values.
+func (l *loader) shortLiterals(body *hclsyntax.Body) {
+	for _, attr := range body.Attributes {
+		visitCalls(attr.Expr, func(call *hclsyntax.FunctionCallExpr) {
+			if call.Name != "sensitive" || len(call.Args) != 1 {
+				return
+			}
+			if v, diags := call.Args[0].Value(nil); !diags.HasErrors() {
+				l.tooShort(v.Mark(Sensitive), call.Range(), "a literal", true)
+			}
+		})
+	}
+	for _, block := range body.Blocks {
+		if block.Type != "locals" {
+			l.shortLiterals(block.Body)
+		}
+	}
 }
 
 func (s secrets) add(text string) {

@@ -2,12 +2,16 @@ package lang
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -15,16 +19,22 @@ import (
 	"hlplay/engine/hclfile"
 )
 
+// given is the value of a variable and where it was given.
+type given struct {
+	value cty.Value
+	at    hcl.Range
+}
+
 // givenValues are the values that files and the command line give to variables, converted.
-func (l *loader) givenValues() map[string]cty.Value {
-	given := make(map[string]cty.Value)
+func (l *loader) givenValues() map[string]given {
+	all := make(map[string]given)
 	for _, path := range l.options.ValueFiles {
 		for _, value := range l.valueFile(filepath.Clean(path)) {
 			v, ok := l.declared(value.name, value.at)
 			if !ok {
 				continue
 			}
-			given[v.Name] = l.convertVariable(v, value.value, value.at, "the value in "+path)
+			all[v.Name] = given{l.convertVariable(v, value.value, value.at, "the value in "+path), value.at}
 		}
 	}
 	for _, name := range sortedKeys(l.options.Values) {
@@ -46,13 +56,13 @@ func (l *loader) givenValues() map[string]cty.Value {
 				// The diagnostics of HCL could show the value.
 				l.report(fault(v.Range, fmt.Sprintf("invalid value for variable %q", name), fmt.Sprintf(
 					"The variable is %s, so -e %s=… must be an HCL expression such as %s.", article(words(v.Type)), name, example(v.Type))))
-				given[name] = cty.UnknownVal(v.Type)
+				all[name] = given{cty.UnknownVal(v.Type), v.Range}
 				continue
 			}
 		}
-		given[name] = l.convertVariable(v, value, v.Range, "the value of -e "+name)
+		all[name] = given{l.convertVariable(v, value, v.Range, "the value of -e "+name), v.Range}
 	}
-	return given
+	return all
 }
 
 // commandLine is a range for something that stands in no file.
@@ -111,13 +121,12 @@ func (l *loader) valueFile(path string) []fileValue {
 			return yaml.Standard.Unmarshal(src, ty)
 		})
 	}
-	body, ok := l.parse(path, nil)
+	body, ok := l.values(path)
 	if !ok {
 		return nil
 	}
 	for _, block := range body.Blocks {
-		l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
-			"A file of values has only lines of the form name = value."))
+		l.report(fault(block.TypeRange, "unexpected block", "A file of values has only lines of the form name = value."))
 	}
 	var all []fileValue
 	for _, attr := range attributes(body) {
@@ -130,6 +139,34 @@ func (l *loader) valueFile(path string) []fileValue {
 		all = append(all, fileValue{attr.Name, value, attr.NameRange})
 	}
 	return all
+}
+
+// values parses a file of values in HCL. Its diagnostics quote nothing of it.
+func (l *loader) values(path string) (*hclsyntax.Body, bool) {
+	src, ok := l.readValues(path)
+	if !ok {
+		return nil, false
+	}
+	file, diags := hclfile.Parse(src, path)
+	for _, d := range diags {
+		l.report(fault(*d.Subject, d.Summary, withheld))
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok || diags.HasErrors() {
+		return nil, false
+	}
+	large := largeNumbers(body)
+	l.report(large...)
+	return body, !large.HasErrors()
+}
+
+// readValues reads a file of values, of which no line is ever shown: any may hold a secret, whatever its variable says.
+func (l *loader) readValues(path string) ([]byte, bool) {
+	src, ok := l.readFile(path, nil)
+	if ok {
+		l.playbook.Files[path] = &hcl.File{}
+	}
+	return src, ok
 }
 
 // Aliases of aliases in YAML multiply: with so few of them, what they stand for stays small.
@@ -160,9 +197,21 @@ func nesting(src []byte) int {
 	return deepest
 }
 
+// malformed is what is wrong with a file of values, and where.
+func malformed(src []byte, err error) string {
+	text := unquoted(err.Error())
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		before := src[:min(max(int(syntax.Offset)-1, 0), len(src))]
+		line := bytes.LastIndexByte(before, '\n') + 1
+		text = fmt.Sprintf("on line %d, column %d: %s", bytes.Count(before, []byte("\n"))+1, utf8.RuneCount(before[line:])+1, text)
+	}
+	return sentence(text)
+}
+
 // dataFile reads a file that holds one object, the values by name.
 func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
-	src, ok := l.readFile(path, nil)
+	src, ok := l.readValues(path)
 	if !ok {
 		return nil
 	}
@@ -178,7 +227,7 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 	}
 	value, err := decode(src)
 	if err != nil {
-		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), sentence(err.Error())))
+		l.report(fault(at, fmt.Sprintf("%s is not valid %s", path, format), malformed(src, err)))
 		return nil
 	}
 	if value.IsNull() || !value.Type().IsObjectType() {

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -101,8 +102,13 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 	}
 	converted, err := convert.Convert(raw, v.Type)
 	if err != nil {
+		problem := conversionProblem(err)
+		var path cty.PathError
+		if v.Sensitive && errors.As(err, &path) { // the keys of a map may be secret too
+			problem = path.Error()
+		}
 		l.report(fault(at, fmt.Sprintf("wrong type for variable %q", v.Name),
-			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, conversionProblem(err))))
+			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, problem)))
 		return cty.UnknownVal(v.Type)
 	}
 	if tooLarge(converted) {
@@ -156,9 +162,9 @@ func (l *loader) resolveVariables() {
 	given := l.givenValues()
 	values := make(map[string]cty.Value, len(l.variables))
 	for _, v := range l.playbook.Variables {
-		value := v.Default
+		value, at := v.Default, v.Range
 		if g, ok := given[v.Name]; ok {
-			value = g
+			value, at = g.value, g.at
 		}
 		if value == cty.NilVal {
 			l.report(fault(v.Range, fmt.Sprintf("variable %q has no value", v.Name),
@@ -167,6 +173,7 @@ func (l *loader) resolveVariables() {
 		}
 		if v.Sensitive {
 			value = value.Mark(Sensitive)
+			l.tooShort(value, at, fmt.Sprintf("the value of variable %q", v.Name), true)
 		}
 		values[v.Name] = value
 	}

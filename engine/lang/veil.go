@@ -1,0 +1,95 @@
+package lang
+
+import (
+	"bytes"
+	"regexp"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// withheld stands in a diagnostic where HCL's own words could quote a secret.
+const withheld = "The line is not shown, because a file of values may hold secrets. Expected lines of the form name = value, with text in quotes."
+
+var (
+	variableBegins  = regexp.MustCompile(`(?m)^[ \t]*variable\b`)
+	blockBegins     = regexp.MustCompile(`(?m)^[ \t]*(variable|locals|play|import|task|handler)\b`)
+	sensitiveFlag   = regexp.MustCompile(`\bsensitive[ \t]*=[ \t]*([^ \t\r\n}]*)`)
+	defaultArgument = regexp.MustCompile(`\bdefault\b`)
+	validationBlock = regexp.MustCompile(`(?m)^[ \t]*validation[ \t]*\{`)
+	sensitiveCall   = regexp.MustCompile(`(^|[^\w-])sensitive[ \t]*\(`)
+	quotation       = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`")
+)
+
+// unquoted is what is said of a text without what it quotes of it.
+func unquoted(said string) string { return quotation.ReplaceAllString(said, "(not shown)") }
+
+// secretLine reports whether the line of a source around a byte may hold what is sensitive: the default of a
+// sensitive variable, or what stands in a call of sensitive(). It reads the text and not what the parser makes of
+// it, because lines are shown above all where that could make nothing of them; in doubt it says yes.
+func secretLine(src []byte, at int) bool {
+	begin := bytes.LastIndexByte(src[:at], '\n') + 1
+	end := len(src)
+	if i := bytes.IndexByte(src[at:], '\n'); i >= 0 {
+		end = at + i
+	}
+	return sensitiveCall.Match(src[begin:end]) || inSensitiveDefault(src, begin, end) || inSensitiveCall(src, begin, end)
+}
+
+// inSensitiveDefault takes a variable to reach from its first line to the next block, and its default to reach to
+// the end of it, or to its validations: where a quote or a bracket is missing nobody knows better.
+func inSensitiveDefault(src []byte, begin, end int) bool {
+	for _, block := range variableBegins.FindAllIndex(src[:end], -1) {
+		last := len(src)
+		if next := blockBegins.FindIndex(src[block[1]:]); next != nil {
+			last = block[1] + next[0]
+		}
+		text := src[block[0]:last]
+		value := defaultArgument.FindIndex(text)
+		if value == nil || end <= block[0]+value[0] {
+			continue
+		}
+		if validation := validationBlock.FindIndex(text[value[1]:]); validation != nil {
+			last = block[0] + value[1] + validation[0]
+		}
+		if begin >= last {
+			continue
+		}
+		if flag := sensitiveFlag.FindSubmatch(text); flag != nil && string(flag[1]) != "false" {
+			return true
+		}
+	}
+	return false
+}
+
+func inSensitiveCall(src []byte, begin, end int) bool {
+	if !sensitiveCall.Match(src[:end]) {
+		return false
+	}
+	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+	for i := 0; i+1 < len(tokens); i++ {
+		if tokens[i].Type != hclsyntax.TokenIdent || string(tokens[i].Bytes) != "sensitive" || tokens[i+1].Type != hclsyntax.TokenOParen {
+			continue
+		}
+		from := tokens[i].Range.Start.Byte
+		if from >= end {
+			return false
+		}
+		depth := 0
+		for i++; i < len(tokens); i++ {
+			switch tokens[i].Type {
+			case hclsyntax.TokenOParen:
+				depth++
+			case hclsyntax.TokenCParen:
+				depth--
+			}
+			if depth == 0 {
+				break
+			}
+		}
+		if i == len(tokens) || tokens[i].Range.End.Byte > begin {
+			return true
+		}
+	}
+	return false
+}
