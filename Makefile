@@ -10,13 +10,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/hlplay, one static binary
-	CGO_ENABLED=0 $(GO) build -o bin/hlplay ./cmd/hlplay
+	@echo "building bin/hlplay; with empty caches this downloads and compiles for some minutes, and names each package"
+	CGO_ENABLED=0 $(GO) build -v -o bin/hlplay ./cmd/hlplay
 
 demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
 	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
 
+# The limit is for a test that hangs. A busy machine may be twenty times slower than a quiet one.
 test: setup ## install what the tests need, and pass every test, with the race detector
-	$(GO) test -race ./...
+	@echo "compiling, then testing; each package is named when it is compiled and when it has passed"
+	$(GO) build -race -v ./...
+	$(GO) test -race -timeout 2h ./engine/... ./modules/... ./cmd/...
 
 setup:
 	@.ci/setup
