@@ -19,8 +19,10 @@ const Largest = 64 << 20
 func Read(path string) ([]byte, error) { return localfile.Read(path, Largest) }
 
 // Parse parses a file. Of several errors of syntax it reports the first one: the others mostly follow from
-// it. The file is never nil, so that diagnostics can show its lines.
+// it. The file is never nil, so that diagnostics can show its lines. Lines that end in CRLF are read as if they
+// ended in LF: the carriage returns would otherwise stand in heredocs, and so in files on hosts.
 func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
+	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	if d := Check(src, name); d != nil {
 		return &hcl.File{Bytes: src}, hcl.Diagnostics{d}
 	}

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -94,6 +95,15 @@ func loadArchive(src string, o Options) (*Playbook, hcl.Diagnostics) {
 		}
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	})
+}
+
+// crlf is an archive whose files have Windows' line ends.
+func crlf(src string) string {
+	archive := txtar.Parse([]byte(src))
+	for i, f := range archive.Files {
+		archive.Files[i].Data = bytes.ReplaceAll(f.Data, []byte("\n"), []byte("\r\n"))
+	}
+	return string(txtar.Format(archive))
 }
 
 // mustLoad loads a playbook that has no faults.

@@ -12,7 +12,7 @@ import (
 
 // Unified renders a diff as a person reads it, ending in a line break: "subject: before → after" where both
 // sides have one line, else a unified diff with three lines of context, in which an absent side is
-// /dev/null and a missing line break at the end is said.
+// /dev/null and a missing line break at the end is said. A carriage return is shown as \r: it may be all that differs.
 func Unified(d modules.Diff) string {
 	subject := oneLine(d.Subject)
 	switch {
@@ -32,7 +32,7 @@ func Unified(d modules.Diff) string {
 	if d.After == "" {
 		to = "/dev/null"
 	}
-	return printable(udiff.Unified(from, to, d.Before, d.After))
+	return printable(showReturns(udiff.Unified(from, to, d.Before, d.After)))
 }
 
 func single(s string) bool { return !strings.Contains(strings.TrimSuffix(s, "\n"), "\n") }
@@ -44,8 +44,10 @@ func side(s string) string {
 	if s = strings.TrimSuffix(s, "\n"); s == "" {
 		return "(empty)"
 	}
-	return printable(s)
+	return printable(showReturns(s))
 }
+
+func showReturns(s string) string { return strings.ReplaceAll(s, "\r", `\r`) }
 
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 

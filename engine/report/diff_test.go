@@ -25,6 +25,8 @@ func TestUnified(t *testing.T) {
 		"sensitive":     {modules.Diff{Subject: "/etc/key", Before: Redacted + "\n", After: Redacted + "\n"}, "/etc/key: changes in a sensitive value\n"},
 		"binary":        {modules.Diff{Subject: "/etc/key.gpg", Before: "", After: "\x99\x02\n\x00"}, "/etc/key.gpg: binary, 0 bytes → 4 bytes\n"},
 		"new file":      {modules.Diff{Subject: "/etc/a", After: "1\n2\n"}, "--- /dev/null\n+++ /etc/a\n@@ -0,0 +1,2 @@\n+1\n+2\n"},
+		"CRLF":          {modules.Diff{Subject: "/etc/a", Before: "1\r\n2\r\n", After: "1\r\n3\n"}, "--- /etc/a\n+++ /etc/a\n@@ -1,2 +1,2 @@\n 1\\r\n-2\\r\n+3\n"},
+		"CRLF alone":    {modules.Diff{Subject: "/etc/a", Before: "1\r\n", After: "1\n"}, "/etc/a: 1\\r → 1\n"},
 		"removed file":  {modules.Diff{Subject: "/etc/a", Before: "1\n2\n"}, "--- /etc/a\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n"},
 		"no line break at the end": {
 			modules.Diff{Subject: "/etc/a", Before: "1\n2", After: "1\n2\n"},

@@ -19,18 +19,23 @@ func (b Block) line(mark string) string {
 }
 
 // edited is the text with all lines and blocks as asked for. Each of them finds nothing to do in the
-// result, so that editing that changes nothing; a line that a later one undoes is an error.
+// result, so that editing that changes nothing; a line that a later one undoes is an error. Lines are compared
+// without a carriage return at their end, and new ones end as those of the file do.
 func (f *File) edited(text string) (string, error) {
 	before := splitLines(text)
+	end := lineEnd(text)
+	if last := len(before) - 1; last >= 0 && !strings.HasSuffix(text, "\n") {
+		before[last] = bare(before[last]) + end // it gets an end with whatever follows it
+	}
 	lines := before
 	for _, e := range f.edits() {
 		var err error
-		if lines, err = e.edit(lines); err != nil {
+		if lines, err = e.edit(lines, end); err != nil {
 			return "", err
 		}
 	}
 	for _, e := range f.edits() {
-		if again, err := e.edit(lines); err != nil || !slices.Equal(again, lines) {
+		if again, err := e.edit(lines, end); err != nil || !slices.Equal(again, lines) {
 			return "", fmt.Errorf("%s is undone by another line or block of this task; give each its own task or make them agree", e)
 		}
 	}
@@ -42,7 +47,8 @@ func (f *File) edited(text string) (string, error) {
 
 // edit is a Line or a Block.
 type edit interface {
-	edit(lines []string) ([]string, error)
+	// edit is the lines with what is asked for in them; new ones get the end, "\r" or nothing.
+	edit(lines []string, end string) ([]string, error)
 	String() string
 }
 
@@ -60,7 +66,7 @@ func (f *File) edits() []edit {
 func (l Line) String() string  { return fmt.Sprintf("the line %q", cmp.Or(l.Line, l.Regexp)) }
 func (b Block) String() string { return fmt.Sprintf("the block %q", b.begin()) }
 
-// splitLines are the lines of a text without their ends.
+// splitLines are the lines of a text without their line feeds.
 func splitLines(text string) []string {
 	if text == "" {
 		return nil
@@ -75,14 +81,25 @@ func joinLines(lines []string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-func (l Line) edit(lines []string) ([]string, error) {
-	is := func(line string) bool { return line == l.Line }
+// bare is a line without the carriage return at its end.
+func bare(line string) string { return strings.TrimSuffix(line, "\r") }
+
+// lineEnd is what most lines of a text have before their line feed: a carriage return, or nothing.
+func lineEnd(text string) string {
+	if 2*strings.Count(text, "\r\n") > strings.Count(text, "\n") {
+		return "\r"
+	}
+	return ""
+}
+
+func (l Line) edit(lines []string, end string) ([]string, error) {
+	is := func(line string) bool { return bare(line) == l.Line }
 	if l.Regexp != "" {
 		re, err := regexp.Compile(l.Regexp)
 		if err != nil {
 			return nil, fmt.Errorf("line.regexp: %w", err)
 		}
-		is = re.MatchString
+		is = func(line string) bool { return re.MatchString(bare(line)) }
 	}
 	if l.State == absent {
 		return slices.DeleteFunc(slices.Clone(lines), is), nil
@@ -92,12 +109,15 @@ func (l Line) edit(lines []string) ([]string, error) {
 		return lines, nil
 	}
 	if first < 0 {
-		return insert(lines, l.InsertAfter, l.InsertBefore, l.Line)
+		return insert(lines, l.InsertAfter, l.InsertBefore, l.Line+end)
 	}
 	if l.Regexp == "" {
 		return lines, nil
 	}
-	edited := append(slices.Clone(lines[:first]), l.Line)
+	edited := slices.Clone(lines[:first+1])
+	if bare(edited[first]) != l.Line {
+		edited[first] = l.Line + end
+	}
 	return append(edited, slices.DeleteFunc(slices.Clone(lines[first+1:]), is)...), nil
 }
 
@@ -112,7 +132,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 		if err != nil {
 			return nil, fmt.Errorf("insert_before: %w", err)
 		}
-		if i := slices.IndexFunc(lines, re.MatchString); i >= 0 {
+		if i := slices.IndexFunc(lines, func(line string) bool { return re.MatchString(bare(line)) }); i >= 0 {
 			at = i
 		}
 	case after != "":
@@ -121,7 +141,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 			return nil, fmt.Errorf("insert_after: %w", err)
 		}
 		for i, line := range lines {
-			if re.MatchString(line) {
+			if re.MatchString(bare(line)) {
 				at = i + 1
 			}
 		}
@@ -129,7 +149,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 	return slices.Insert(slices.Clone(lines), at, added...), nil
 }
 
-func (b Block) edit(lines []string) ([]string, error) {
+func (b Block) edit(lines []string, end string) ([]string, error) {
 	from, to, err := b.find(lines)
 	if err != nil {
 		return nil, err
@@ -139,11 +159,17 @@ func (b Block) edit(lines []string) ([]string, error) {
 		block = append([]string{b.begin()}, splitLines(b.Content)...)
 		block = append(block, b.end())
 	}
+	for i, line := range block {
+		block[i] = bare(line) + end
+	}
 	if from < 0 {
 		if len(block) == 0 {
 			return lines, nil
 		}
 		return insert(lines, b.InsertAfter, b.InsertBefore, block...)
+	}
+	if slices.EqualFunc(lines[from:to], block, func(is, want string) bool { return bare(is) == bare(want) }) {
+		return lines, nil
 	}
 	return slices.Replace(slices.Clone(lines), from, to, block...), nil
 }
@@ -154,7 +180,7 @@ func (b Block) find(lines []string) (from, to int, err error) {
 	begins, ends := 0, 0
 	from = -1
 	for i, line := range lines {
-		switch line {
+		switch bare(line) {
 		case b.begin():
 			begins++
 			from = i

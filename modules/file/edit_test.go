@@ -30,6 +30,15 @@ func TestLines(t *testing.T) {
 		{"replaced", "auto lo\nallow-hotplug ens18\niface ens18\n", Line{Regexp: `^(allow-hotplug|auto)\s+ens18\s*$`, Line: "auto ens18", State: "replaced"}, "auto lo\nauto ens18\niface ens18\n"},
 		{"nothing to be replaced", "auto lo\n", Line{Regexp: `^(allow-hotplug|auto)\s+ens18\s*$`, Line: "auto ens18", State: "replaced"}, "auto lo\n"},
 		{"the last line goes", "a\n", Line{Line: "a", State: "absent"}, ""},
+		{"there already in a CRLF file", "a\r\nb\r\n", Line{Line: "b"}, "a\r\nb\r\n"},
+		{"appended to a CRLF file", "a\r\n", Line{Line: "b"}, "a\r\nb\r\n"},
+		{"appended behind a last line without end", "a\r\nb", Line{Line: "c"}, "a\r\nb\r\nc\r\n"},
+		{"replaced in a CRLF file", "Port 1\r\nx\r\n#Port 2\r\n", Line{Regexp: "^#?Port [0-9]$", Line: "Port 3"}, "Port 3\r\nx\r\n"},
+		{"the form asked for, in a CRLF file", "Port 3\r\nx\r\n", Line{Regexp: "^#?Port ", Line: "Port 3"}, "Port 3\r\nx\r\n"},
+		{"placed by expressions in a CRLF file", "a\r\nb\r\n", Line{Line: "n", InsertAfter: "^a$"}, "a\r\nn\r\nb\r\n"},
+		{"before, in a CRLF file", "a\r\nb\r\n", Line{Line: "n", InsertBefore: "^b$"}, "a\r\nn\r\nb\r\n"},
+		{"absent in a CRLF file", "a\r\nb\r\na\r\n", Line{Line: "a", State: "absent"}, "b\r\n"},
+		{"a CRLF line among others", "a\nb\r\nc\n", Line{Line: "d"}, "a\nb\r\nc\nd\n"},
 		{"empty lines stay", "\n\na\n\n", Line{Line: "b"}, "\n\na\n\nb\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -57,6 +66,11 @@ func TestBlocks(t *testing.T) {
 		{"empty", "# BEGIN m\nx\n# END m\n", Block{Marker: "m"}, "# BEGIN m\n# END m\n"},
 		{"absent", "a\n# BEGIN m\nx\n# END m\nb\n", Block{Marker: "m", State: "absent"}, "a\nb\n"},
 		{"absent already", "a\n", Block{Marker: "m", State: "absent"}, "a\n"},
+		{"the same in a CRLF file", "# BEGIN m\r\nx\r\n# END m\r\n", Block{Marker: "m", Content: "x\n"}, "# BEGIN m\r\nx\r\n# END m\r\n"},
+		{"new in a CRLF file", "a\r\nb\r\n", Block{Marker: "m", Content: "x\ny\n"}, "a\r\nb\r\n# BEGIN m\r\nx\r\ny\r\n# END m\r\n"},
+		{"replaced in a CRLF file", "# BEGIN m\r\nold\r\n# END m\r\nb\r\n", Block{Marker: "m", Content: "new\n"}, "# BEGIN m\r\nnew\r\n# END m\r\nb\r\n"},
+		{"absent in a CRLF file", "a\r\n# BEGIN m\r\nx\r\n# END m\r\n", Block{Marker: "m", State: "absent"}, "a\r\n"},
+		{"content from a CRLF file", "a\n", Block{Marker: "m", Content: "x\r\ny\r\n"}, "a\n# BEGIN m\nx\ny\n# END m\n"},
 		{"other comments", "", Block{Marker: "m", Comment: ";", Content: "x"}, "; BEGIN m\nx\n; END m\n"},
 		{"another block stays", "# BEGIN n\nx\n# END n\n", Block{Marker: "m", Content: "y", InsertBefore: "BOF"}, "# BEGIN m\ny\n# END m\n# BEGIN n\nx\n# END n\n"},
 	} {

@@ -71,6 +71,8 @@ var Spec = modules.Spec{
 	Doc: `Files are replaced atomically: a reader sees the old content or the new one. Templates are a function of the
 language: ` + "`content = templatefile(\"hosts.tmpl\", { nodes = hosts })`" + `.
 
+Lines are compared without a carriage return at their end, and new ones end as those of the file do (CRLF or LF).
+
 Content is written **through** a symbolic link to where it leads, so that links into ` + "`/etc/pve`" + ` stay;
 ` + "`replace = true`" + ` replaces the link.
 
@@ -288,7 +290,7 @@ func (b Block) check() error {
 		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment hold a line break"}
 	}
 	for line := range strings.SplitSeq(b.Content, "\n") {
-		if line == b.begin() || line == b.end() {
+		if line = bare(line); line == b.begin() || line == b.end() {
 			return &modules.ArgumentError{Argument: "block.content", Problem: "it holds a marker line", Want: "choose another marker"}
 		}
 	}
