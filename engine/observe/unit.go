@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -14,13 +15,20 @@ type Unit struct {
 	ID string
 	// LoadState is "loaded", "not-found", "masked", "bad-setting" or "error".
 	LoadState string
-	// ActiveState is "active", "reloading", "inactive", "failed", "activating" or "deactivating".
+	// LoadError is why a unit that is neither loaded nor masked is not.
+	LoadError string
+	// ActiveState is "active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating" or
+	// "maintenance".
 	ActiveState string
 	// SubState is the finer state of the unit's type: "running", "dead", "exited", "listening". It is
 	// empty where check mode predicts a state and cannot know it as finely.
 	SubState string
-	// UnitFileState is "enabled", "disabled", "static", "masked", "alias", …; empty without a file.
+	// UnitFileState is what systemctl is-enabled prints of the unit itself: "enabled", "enabled-runtime", "linked",
+	// "linked-runtime", "masked", "masked-runtime", "static", "indirect", "disabled", "generated", "transient" or "bad";
+	// empty without a file. Of a System V init script it is "enabled" or "disabled".
 	UnitFileState string
+	// Source is the file that a generated unit was made from: /etc/fstab, /etc/init.d/NAME.
+	Source string
 	// Stale is set where the unit's file has changed since systemd read it (NeedDaemonReload).
 	Stale bool
 }
@@ -29,20 +37,22 @@ type Unit struct {
 func (u Unit) Exists() bool { return u.LoadState != "" && u.LoadState != "not-found" }
 
 // Active reports whether the unit runs, or has done its work and counts as active.
-func (u Unit) Active() bool { return u.ActiveState == "active" || u.ActiveState == "reloading" }
-
-// Masked reports whether the unit is linked to /dev/null.
-func (u Unit) Masked() bool { return u.LoadState == "masked" || u.UnitFileState == "masked" }
-
-// Enabled reports whether something starts the unit at boot by its install section. A static unit
-// cannot be enabled and is started by others; it counts as neither.
-func (u Unit) Enabled() bool {
-	switch u.UnitFileState {
-	case "enabled", "enabled-runtime", "alias":
+func (u Unit) Active() bool {
+	switch u.ActiveState {
+	case "active", "reloading", "refreshing":
 		return true
 	}
 	return false
 }
+
+// Masked reports whether the unit is linked to /dev/null, if only until the next boot.
+func (u Unit) Masked() bool {
+	return u.LoadState == "masked" || u.UnitFileState == "masked" || u.UnitFileState == "masked-runtime"
+}
+
+// Enabled reports whether the unit's install section has it started at every boot. What is enabled at runtime
+// is not: the next boot forgets it. A static unit cannot be enabled and is started by others.
+func (u Unit) Enabled() bool { return u.UnitFileState == "enabled" }
 
 // UnitName is the full name under which a unit is observed: "chrony" is "chrony.service".
 func UnitName(name string) string {
@@ -64,7 +74,10 @@ var unitPattern = regexp.MustCompile(`^[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\-]*(@[A-Za
 
 // CheckUnitName refuses what is not the full name of one unit (see UnitName).
 func CheckUnitName(name string) error {
-	if !unitPattern.MatchString(name) || strings.Contains(name, "@.") {
+	if strings.Contains(name, "@.") {
+		return fmt.Errorf("%q is a template: name an instance of it, such as ceph-osd@3.service", name)
+	}
+	if !unitPattern.MatchString(name) {
 		return fmt.Errorf("%q is not the name of one systemd unit, such as ssh.service or ceph-osd@3.service", name)
 	}
 	return nil
@@ -78,11 +91,16 @@ var Units = &Kind[Unit]{
 		if len(valid) == 0 {
 			return nil
 		}
-		return []remote.Query{{
-			Script: `systemctl show --no-pager --property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"`,
-			Args:   valid,
-			Inline: true,
-		}}
+		return []remote.Query{
+			{
+				Script: `systemctl show --no-pager --property=Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,SourcePath,NeedDaemonReload -- "$@"`,
+				Args:   valid,
+				Inline: true,
+			},
+			// Of an init script systemd knows only that a unit was generated from it. What starts it at boot are these links,
+			// where systemd-sysv-install looks too.
+			{Script: `for _f in /etc/rc[S5].d/S[0-9][0-9]*; do if [ -e "$_f" ]; then printf '%s\n' "${_f#/etc/rc?.d/S??}"; fi; done`, Inline: true},
+		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Unit, error)) {
 		for _, name := range names {
@@ -95,15 +113,33 @@ var Units = &Kind[Unit]{
 			return
 		}
 		units := parseUnits(string(answers[0].Stdout))
+		scripts := strings.Split(string(answers[1].Stdout), "\n")
 		for i, name := range valid {
 			if len(units) != len(valid) {
 				tell(name, Unit{}, fmt.Errorf("systemctl show tells of %d units where %d were asked for (exit %d): %s",
 					len(units), len(valid), answers[0].Exit, lastLine(answers[0].Stderr)))
 				continue
 			}
-			tell(name, units[i], nil)
+			tell(name, units[i].ofScript(scripts), nil)
 		}
 	},
+}
+
+// initScripts is where System V init scripts lie.
+const initScripts = "/etc/init.d/"
+
+// ofScript is the unit with the state of the init script that it was generated from, if it was. enabled are the
+// names of the scripts that are started at boot.
+func (u Unit) ofScript(enabled []string) Unit {
+	script, ok := strings.CutPrefix(u.Source, initScripts)
+	if !ok || u.UnitFileState != "generated" {
+		return u
+	}
+	u.UnitFileState = "disabled"
+	if slices.Contains(enabled, script) {
+		u.UnitFileState = "enabled"
+	}
+	return u
 }
 
 func unitNames(names []string) []string {
@@ -137,6 +173,11 @@ func parseUnits(out string) []Unit {
 			u.ID = value
 		case "LoadState":
 			u.LoadState = value
+		case "LoadError": // org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."
+			_, message, _ := strings.Cut(value, " ")
+			u.LoadError = strings.Trim(message, `"`)
+		case "SourcePath":
+			u.Source = value
 		case "ActiveState":
 			u.ActiveState = value
 		case "SubState":

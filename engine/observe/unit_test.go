@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,7 +25,7 @@ NeedDaemonReload=no
 `
 
 func TestUnitsComeInTheOrderOfTheArguments(t *testing.T) {
-	values, errs := told(t, Units, []string{"chronyd.service", "nothing.service"}, []remote.Answer{{Stdout: []byte(showTwo)}})
+	values, errs := told(t, Units, []string{"chronyd.service", "nothing.service"}, []remote.Answer{{Stdout: []byte(showTwo)}, {}})
 	want := map[string]Unit{
 		"chronyd.service": {ID: "chrony.service", LoadState: "loaded", ActiveState: "active", SubState: "running", UnitFileState: "enabled"},
 		"nothing.service": {ID: "nothing.service", LoadState: "not-found", ActiveState: "inactive", SubState: "dead"},
@@ -40,11 +41,31 @@ func TestUnitsComeInTheOrderOfTheArguments(t *testing.T) {
 }
 
 func TestAMissingBlockIsAnErrorOfAllUnits(t *testing.T) {
-	_, errs := told(t, Units, []string{"a.service", "b.service", "c.service"}, []remote.Answer{{Stdout: []byte(showTwo), Exit: 1}})
+	_, errs := told(t, Units, []string{"a.service", "b.service", "c.service"}, []remote.Answer{{Stdout: []byte(showTwo), Exit: 1}, {}})
 	for name, err := range errs {
 		if err == nil {
 			t.Errorf("%s was told although one block of three is missing", name)
 		}
+	}
+}
+
+// Of an init script systemd says only that its unit is generated (recorded with systemd 252).
+func TestAnInitScriptIsAsItsLinksSay(t *testing.T) {
+	const show = "Id=%s.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nSourcePath=%s\nUnitFileState=generated\nNeedDaemonReload=no\nLoadError=\n"
+	out := fmt.Sprintf(show, "data", "/etc/fstab") + "\n" + fmt.Sprintf(show, "off", "/etc/init.d/off") + "\n" + fmt.Sprintf(show, "on", "/etc/init.d/on")
+	values, _ := told(t, Units, []string{"data.service", "off.service", "on.service"}, []remote.Answer{{Stdout: []byte(out)}, {Stdout: []byte("on\ndata\n")}})
+	for name, want := range map[string]string{"data.service": "generated", "off.service": "disabled", "on.service": "enabled"} {
+		if got := values[name].UnitFileState; got != want {
+			t.Errorf("%s is %q, expected %q", name, got, want)
+		}
+	}
+}
+
+func TestWhyAUnitIsNotLoaded(t *testing.T) {
+	const show = "Id=x.service\nLoadState=bad-setting\nLoadError=org.freedesktop.systemd1.BadUnitSetting \"Unit x.service has a bad unit file setting.\"\n"
+	values, _ := told(t, Units, []string{"x.service"}, []remote.Answer{{Stdout: []byte(show)}, {}})
+	if got := values["x.service"].LoadError; got != "Unit x.service has a bad unit file setting." {
+		t.Errorf("the reason is %q", got)
 	}
 }
 
@@ -74,6 +95,6 @@ func FuzzUnits(f *testing.F) {
 	f.Add(showTwo)
 	f.Add("\n\nId=\n=\n\nx")
 	f.Fuzz(func(t *testing.T, out string) {
-		told(t, Units, []string{"a.service", "b.service"}, []remote.Answer{{Stdout: []byte(out)}})
+		told(t, Units, []string{"a.service", "b.service"}, []remote.Answer{{Stdout: []byte(out)}, {}})
 	})
 }

@@ -36,6 +36,9 @@ type outcome struct {
 // hinter is an error that knows what the user can do.
 type hinter interface{ Hint() string }
 
+// witness is an error with lines to show beside it: the end of a journal.
+type witness interface{ Output() string }
+
 // failure makes an error the outcome of a task.
 func failure(h *host, err error) outcome {
 	o := outcome{status: report.Failed, message: err.Error()}
@@ -52,6 +55,10 @@ func failure(h *host, err error) outcome {
 	var hint hinter
 	if errors.As(err, &hint) {
 		o.hint = hint.Hint()
+	}
+	var seen witness
+	if errors.As(err, &seen) {
+		o.output = seen.Output()
 	}
 	var failed *commandError
 	if errors.As(err, &failed) {

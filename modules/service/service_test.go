@@ -22,7 +22,11 @@ func unit(load, active, file string) observe.Unit {
 func argvs(p modules.Plan) []string {
 	var all []string
 	for _, step := range p.Steps {
-		all = append(all, strings.Join(step.Action.(modules.Run).Argv, " "))
+		argv := step.Action.(modules.Run).Argv
+		if argv[0] == "sh" { // the script that looks whether the unit stays
+			argv = append([]string{"systemctl"}, argv[4], "--", argv[5])
+		}
+		all = append(all, strings.Join(argv, " "))
 	}
 	return all
 }
@@ -43,7 +47,7 @@ func TestPlans(t *testing.T) {
 		{"what failed is stopped", Service{State: "stopped"}, unit("loaded", "failed", "enabled"), nil},
 		{"a unit that is not there is stopped", Service{State: "stopped", Enabled: yes(false)}, unit("not-found", "inactive", ""), nil},
 		{"mask and stop", Service{State: "stopped", Masked: yes(true)}, unit("loaded", "active", "enabled"), []string{"systemctl mask -- x.service", "systemctl stop -- x.service"}},
-		{"unmask and start", Service{State: "started", Masked: yes(false)}, unit("masked", "inactive", "masked"), []string{"systemctl unmask -- x.service", "systemctl start -- x.service"}},
+		{"unmask and start", Service{State: "started", Enabled: yes(true), Masked: yes(false)}, unit("masked", "inactive", "masked"), []string{"systemctl unmask -- x.service", "systemctl enable -- x.service", "systemctl start -- x.service"}},
 		{"a static unit need not be disabled", Service{Enabled: yes(false)}, unit("loaded", "active", "static"), nil},
 		{"stale", Service{DaemonReload: true}, stale, []string{"systemctl daemon-reload"}},
 		{"not stale", Service{DaemonReload: true}, unit("loaded", "active", "enabled"), nil},
@@ -95,9 +99,140 @@ func TestUnknownUnitsStayUnknown(t *testing.T) {
 	}
 }
 
-func TestAFailureSaysWhereToLook(t *testing.T) {
-	err := explain("x.service", "start")(1, nil, []byte("Job for x.service failed.\n"))
-	if err == nil || !strings.Contains(err.Error(), "journalctl -u x.service") || !strings.Contains(err.Error(), "Job for x.service failed.") {
+// TestEveryState decides what each state of systemd means for each state that can be asked for: "" is nothing to do,
+// an error begins with an exclamation mark.
+func TestEveryState(t *testing.T) {
+	disable, enable := "systemctl disable -- x.service", "systemctl enable -- x.service"
+	mask, unmask := "systemctl mask -- x.service", "systemctl unmask -- x.service"
+	for _, test := range []struct{ state, enabled, disabled, masked, unmasked string }{
+		{"enabled", "", disable, mask, ""},
+		{"enabled-runtime", enable, "", mask, ""},
+		{"linked", enable, "", mask, ""},
+		{"linked-runtime", enable, "", mask, ""},
+		{"alias", enable, "", mask, ""},
+		{"masked", "!masked = false", "", "", unmask},
+		{"masked-runtime", "!masked = false", "", mask, "systemctl unmask --runtime -- x.service"},
+		{"static", "!something else starts it", "", mask, ""},
+		{"indirect", "!name one of those", "", mask, ""},
+		{"disabled", enable, "", mask, ""},
+		{"generated", "!/etc/fstab", "!change it there", mask, ""},
+		{"transient", "!write a unit file", "", mask, ""},
+		{"bad", "!systemd-analyze verify", "", mask, ""},
+		{"not-found", "!install the package", "", mask, ""},
+		{"", "!no unit file", "", mask, ""},
+	} {
+		u := unit("loaded", "inactive", test.state)
+		switch test.state {
+		case "masked", "masked-runtime":
+			u.LoadState = "masked"
+		case "bad":
+			u.LoadState, u.LoadError = "error", "Unit x.service failed to load properly"
+		case "not-found":
+			u.LoadState, u.UnitFileState = "not-found", ""
+		case "generated":
+			u.Source = "/etc/fstab"
+		}
+		for asked, want := range map[string]string{"enabled": test.enabled, "disabled": test.disabled, "masked": test.masked, "unmasked": test.unmasked} {
+			s := map[string]Service{
+				"enabled": {Enabled: yes(true)}, "disabled": {Enabled: yes(false)}, "masked": {Masked: yes(true)}, "unmasked": {Masked: yes(false)},
+			}[asked]
+			decided(t, test.state+" and "+asked, s, u, want)
+		}
+	}
+	for _, test := range []struct{ state, sub, started, stopped string }{
+		{"active", "running", "", "stop"},
+		{"active", "exited", "", "stop"},
+		{"reloading", "reload", "", "stop"},
+		{"refreshing", "refresh", "", "stop"},
+		{"inactive", "dead", "start", ""},
+		{"failed", "failed", "start", ""},
+		{"activating", "start", "start", "stop"},
+		{"activating", "auto-restart", "start", "stop"},
+		{"activating", "auto-restart-queued", "start", "stop"},
+		{"deactivating", "stop-sigterm", "start", "stop"},
+		{"maintenance", "cleaning", "start", ""},
+		{"a state of tomorrow", "", "start", "stop"},
+	} {
+		u := unit("loaded", test.state, "enabled")
+		u.SubState = test.sub
+		for asked, verb := range map[string]string{"started": test.started, "stopped": test.stopped} {
+			want := ""
+			if verb != "" {
+				want = "systemctl " + verb + " -- x.service"
+			}
+			decided(t, test.state+"/"+test.sub+" and "+asked, Service{State: asked}, u, want)
+		}
+	}
+}
+
+func decided(t *testing.T, what string, s Service, u observe.Unit, want string) {
+	t.Helper()
+	s.Name = "x"
+	plan, err := s.Plan(t.Context(), observe.NewRecorded("pve1", observe.Units.Expect("x.service", u)))
+	refusal, refused := strings.CutPrefix(want, "!")
+	switch {
+	case refused && (err == nil || !strings.Contains(err.Error(), refusal)):
+		t.Errorf("%s: the error is %v, expected one with %q", what, err, refusal)
+	case !refused && err != nil:
+		t.Errorf("%s: %v", what, err)
+	case !refused && strings.Join(argvs(plan), "; ") != want:
+		t.Errorf("%s: the plan is %q, expected %q", what, argvs(plan), want)
+	}
+}
+
+// systemctl refuses to enable or mask by an alias.
+func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
+	u := unit("loaded", "active", "enabled")
+	u.ID = "ssh.service"
+	h := observe.NewRecorded("pve1", observe.Units.Expect("sshd.service", u))
+	plan := modulestest.Converges(t, &Service{Name: "sshd", Enabled: yes(false)}, h)
+	if diff := cmp.Diff([]string{"systemctl disable -- ssh.service"}, argvs(plan)); diff != "" {
+		t.Errorf("wrong commands (-want +got):\n%s", diff)
+	}
+	if known, ok := h.Known(observe.Units.Key("ssh.service")); !ok || known.(observe.Unit).Enabled() {
+		t.Errorf("the unit itself is predicted as %+v (%v), expected it to be disabled", known, ok)
+	}
+}
+
+// What is enabled behind a mask, nobody knows while it is there.
+func TestWhatAMaskHidesIsUnknown(t *testing.T) {
+	h := observe.NewRecorded("pve1", observe.Units.Expect("x.service", unit("masked", "inactive", "masked")))
+	plan, err := (&Service{Name: "x", Masked: yes(false), State: "started"}).Plan(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range plan.Steps {
+		h.Predict(step.Expect)
+	}
+	if _, err := observe.Units.Observe(t.Context(), h, "x.service"); !observe.IsUnknown(err) {
+		t.Errorf("observing what was masked gives %v, expected it to be unknown", err)
+	}
+}
+
+func TestAUnitThatEndsAtOnceIsToldWithItsJournal(t *testing.T) {
+	for _, test := range []struct{ stdout, stderr, want, journal string }{
+		{"Type=simple\nMainPID=0\nResult=exit-code\nExecMainStatus=3\nActiveState=failed\nSubState=failed\n\ndying\nand dead\n", "",
+			"systemctl start x.service: its process ended at once with exit status 3", "dying\nand dead"},
+		{"Type=simple\nMainPID=0\nResult=exit-code\nExecMainStatus=3\nActiveState=activating\nSubState=auto-restart\n\nlooping\n", "",
+			"again and again", "looping"},
+		{"Type=exec\nMainPID=0\nResult=signal\nExecMainStatus=9\nActiveState=failed\nSubState=failed\n\n", "", "at once (signal)", ""},
+		{"Type=oneshot\nMainPID=0\nResult=success\nExecMainStatus=0\nActiveState=inactive\nSubState=dead\n\nFinished.\n", "", "RemainAfterExit=yes", "Finished."},
+		{"Type=simple\nMainPID=0\nResult=success\nExecMainStatus=0\nActiveState=inactive\nSubState=dead\n\nskipped because of an unmet condition\n", "", "condition", "skipped because of an unmet condition"},
+		{"Type=\nActiveState=inactive\n\n", "Failed to start x.service: Unit x.service not found.\n", "Unit x.service not found.", ""},
+	} {
+		var got *StartError
+		if err := explainStart("x.service", "start")(1, []byte(test.stdout), []byte(test.stderr)); !errors.As(err, &got) {
+			t.Fatalf("the explanation is %v", err)
+		}
+		if !strings.Contains(got.Error(), test.want) || got.Output() != test.journal {
+			t.Errorf("%q is explained by %q with the journal %q, expected %q and %q", test.stdout, got, got.Output(), test.want, test.journal)
+		}
+	}
+}
+
+func TestAMaskThatAUnitFileIsInTheWayOfIsExplained(t *testing.T) {
+	err := explain("x.service", "mask")(1, nil, []byte("Failed to mask unit: File /etc/systemd/system/x.service already exists.\n"))
+	if err == nil || !strings.Contains(err.Error(), "remove /etc/systemd/system/x.service first") {
 		t.Errorf("the explanation is %v", err)
 	}
 }

@@ -38,7 +38,7 @@ func systemctl(ctx context.Context, c *Call) int {
 	case "start", "stop", "restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart", "condrestart":
 		return c.unitJob(verb, c.expandUnits(names))
 	case "enable", "disable", "mask", "unmask", "reenable", "preset":
-		return c.unitFile(verb, names, o.has("now"), o.has("q", "quiet"))
+		return c.unitFile(verb, names, unitFileOptions{now: o.has("now"), quiet: o.has("q", "quiet"), runtime: o.has("runtime")})
 	case "is-active", "is-failed", "is-enabled":
 		return c.unitQuestion(verb, c.expandUnits(names), o.has("q", "quiet"))
 	case "show":
@@ -174,117 +174,6 @@ func (c *Call) unitJob(verb string, names []string) int {
 func (m *Machine) isTemplate(name string) bool {
 	stem := strings.TrimSuffix(UnitName(name), path.Ext(UnitName(name)))
 	return strings.HasSuffix(stem, "@")
-}
-
-func (c *Call) unitFile(verb string, names []string, now, quiet bool) int {
-	u := c.Machine.units
-	for _, name := range names {
-		full := UnitName(name)
-		status, known := u.Get(name)
-		if !known {
-			// A mask may be laid over a unit that is not there; the rest needs one.
-			if verb == "mask" {
-				u.Add(Unit{Name: full})
-			} else {
-				fmt.Fprintf(c.Stderr, "Failed to %s unit: Unit file %s does not exist.\n", verb, full)
-				return 1
-			}
-		}
-		file := cmpOr(u.fragment(name), "/usr/lib/systemd/system/"+full)
-		want := "/etc/systemd/system/multi-user.target.wants/" + full
-		var err error
-		switch verb {
-		case "enable", "reenable", "preset":
-			if status.UnitFileState == "static" {
-				fmt.Fprintf(c.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, UpheldBy=,\nAlso=, or Alias= settings in the [Install] section, and DefaultInstance= for\ntemplate units). This means they are not meant to be enabled or disabled using systemctl.\n")
-				break
-			}
-			if err = u.Enable(name); err == nil && status.UnitFileState != "enabled" {
-				if !quiet {
-					fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", want, file)
-				}
-				c.Machine.Record("systemctl", "enable "+full)
-			}
-		case "disable":
-			if err = u.Disable(name); err == nil && status.UnitFileState == "enabled" {
-				if !quiet {
-					fmt.Fprintf(c.Stderr, "Removed \"%s\".\n", want)
-				}
-				c.Machine.Record("systemctl", "disable "+full)
-			}
-		case "mask":
-			if err = u.Mask(name); err == nil && status.UnitFileState != "masked" {
-				if !quiet {
-					fmt.Fprintf(c.Stderr, "Created symlink /etc/systemd/system/%s → /dev/null.\n", full)
-				}
-				c.Machine.Record("systemctl", "mask "+full)
-			}
-		case "unmask":
-			if err = u.Unmask(name); err == nil && status.UnitFileState == "masked" {
-				if !quiet {
-					fmt.Fprintf(c.Stderr, "Removed \"/etc/systemd/system/%s\".\n", full)
-				}
-				c.Machine.Record("systemctl", "unmask "+full)
-			}
-		}
-		if err != nil {
-			fmt.Fprintf(c.Stderr, "%v\n", err)
-			return 1
-		}
-	}
-	if !now {
-		return 0
-	}
-	switch verb {
-	case "enable", "reenable":
-		return c.unitJob("start", names)
-	case "disable", "mask":
-		return c.unitJob("stop", names)
-	}
-	return 0
-}
-
-func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
-	code, good := 0, 0
-	for _, name := range names {
-		s, known := c.Machine.units.Get(name)
-		word, ok := s.ActiveState, s.ActiveState == "active"
-		switch verb {
-		case "is-failed":
-			ok = s.ActiveState == "failed"
-		case "is-enabled":
-			word, ok = s.UnitFileState, s.UnitFileState == "enabled" || s.UnitFileState == "static"
-			if !known {
-				if c.Machine.Debian() == "bookworm" {
-					fmt.Fprintf(c.Stderr, "Failed to get unit file state for %s: No such file or directory\n", s.Name)
-					code = 1
-					continue
-				}
-				word = "not-found"
-			}
-		}
-		if !quiet {
-			c.printf("%s\n", word)
-		}
-		if ok {
-			good++
-			continue
-		}
-		switch {
-		case verb == "is-active" && !known:
-			code = 4
-		case verb == "is-active":
-			code = 3
-		case verb == "is-enabled" && !known:
-			code = 4
-		default:
-			code = 1
-		}
-	}
-	if good > 0 && verb != "is-enabled" || good == len(names) {
-		return 0
-	}
-	return code
 }
 
 func journalctl(_ context.Context, c *Call) int {

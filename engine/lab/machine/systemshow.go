@@ -32,13 +32,13 @@ func (u *Units) properties(name string) ([]string, map[string]string) {
 	if known {
 		preset = "enabled"
 	}
-	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError"}
+	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError", "SourcePath"}
 	loadError := ""
 	if !known {
 		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
 	}
 	return order, map[string]string{
-		"Type": "simple", "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
+		"Type": s.Type, "SourcePath": s.SourcePath, "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
 		"LoadState": s.LoadState, "ActiveState": s.ActiveState, "SubState": s.SubState, "FragmentPath": path, "UnitFileState": s.UnitFileState, "UnitFilePreset": preset,
 		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": "no", "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
 	}

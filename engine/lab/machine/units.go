@@ -24,11 +24,14 @@ type unitState struct {
 	unit    Unit
 	enabled bool
 	masked  bool
-	active  bool
-	failed  bool
-	reason  string
-	since   time.Time
-	starts  int
+	// briefly and hidden are enabled and masked until the next boot (--runtime).
+	briefly, hidden bool
+	active          bool
+	failed          bool
+	reason          string
+	since           time.Time
+	starts          int
+	file            declaration
 }
 
 // UnitStatus is what systemd knows of a unit, in systemd's words.
@@ -37,7 +40,9 @@ type UnitStatus struct {
 	LoadState     string // "loaded", "not-found", "masked"
 	ActiveState   string // "active", "inactive", "failed"
 	SubState      string // "running", "dead", "failed", …
-	UnitFileState string // "enabled", "disabled", "static", "masked", or empty
+	UnitFileState string // "enabled", "enabled-runtime", "disabled", "static", "generated", "masked", "masked-runtime", or empty
+	Type          string // "simple", "oneshot", …
+	SourcePath    string // the init script that the unit is generated from
 	Result        string // "success", "exit-code"
 	// Reason is why Start failed.
 	Reason string
@@ -108,13 +113,22 @@ func (u *Units) find(name string) *unitState {
 			if err != nil {
 				continue
 			}
-			u.Add(Unit{Name: name, Static: !strings.Contains(string(content), "[Install]")})
-			u.mu.Lock()
-			defer u.mu.Unlock()
-			return u.states[name]
+			return u.declare(name, declared(string(content)))
 		}
 	}
+	if script := u.initScript(name); script != "" {
+		return u.declare(name, declaration{kind: "forking", script: script})
+	}
 	return nil
+}
+
+func (u *Units) declare(name string, d declaration) *unitState {
+	u.Add(Unit{Name: name, Static: !d.install, Start: d.start})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.states[name]
+	s.file = d
+	return s
 }
 
 // Get is the status of a unit; false if there is no such unit.
@@ -130,7 +144,8 @@ func (u *Units) Get(name string) (UnitStatus, bool) {
 
 func (s *unitState) status() UnitStatus {
 	st := UnitStatus{Name: s.unit.Name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead",
-		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts}
+		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts,
+		Type: cmpOr(s.file.kind, "simple"), SourcePath: s.file.script}
 	switch {
 	case s.failed:
 		st.ActiveState, st.SubState, st.Result = "failed", "failed", "exit-code"
@@ -148,10 +163,16 @@ func (s *unitState) status() UnitStatus {
 	switch {
 	case s.masked:
 		st.LoadState, st.UnitFileState = "masked", "masked"
+	case s.hidden:
+		st.LoadState, st.UnitFileState = "masked", "masked-runtime"
+	case s.file.script != "":
+		st.UnitFileState = "generated"
 	case s.unit.Static:
 		st.UnitFileState = "static"
 	case s.enabled:
 		st.UnitFileState = "enabled"
+	case s.briefly:
+		st.UnitFileState = "enabled-runtime"
 	}
 	return st
 }
@@ -203,7 +224,7 @@ func (u *Units) Start(name string) error {
 		return &NotFoundError{UnitName(name)}
 	}
 	u.mu.Lock()
-	if s.masked {
+	if s.masked || s.hidden {
 		u.mu.Unlock()
 		return saying("Unit %s is masked.", s.unit.Name)
 	}
@@ -222,10 +243,13 @@ func (u *Units) Start(name string) error {
 	s.since = u.m.clock.Now()
 	if err != nil {
 		s.active, s.failed, s.reason = false, true, err.Error()
+		if s.file.early() {
+			return nil // it counted as started before its process had done anything
+		}
 		return saying("Job for %s failed because the control process exited with error code.\n"+
 			"See \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", s.unit.Name, s.unit.Name, s.unit.Name)
 	}
-	s.active, s.failed, s.reason = true, false, ""
+	s.active, s.failed, s.reason = !s.file.ends(), false, ""
 	s.starts++
 	return nil
 }
@@ -310,11 +334,11 @@ func (u *Units) set(name string, change func(*unitState)) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.masked && !s.unit.Static {
-		before := s.enabled
+	if (s.masked || s.hidden) && !s.unit.Static {
+		enabled, briefly := s.enabled, s.briefly
 		change(s)
-		if s.enabled != before {
-			s.enabled = before
+		if s.enabled && !enabled || s.briefly && !briefly {
+			s.enabled, s.briefly = enabled, briefly
 			return saying("Failed to enable unit: Unit file /etc/systemd/system/%s is masked.", s.unit.Name)
 		}
 		return nil
@@ -335,9 +359,11 @@ func (u *Units) boot() {
 	for _, name := range u.names() {
 		u.mu.Lock()
 		s := u.states[name]
-		s.failed = false
+		s.failed, s.briefly, s.hidden = false, false, false
 		wanted := s.enabled && !s.masked || s.unit.Static && s.unit.Active
+		script := s.file.script
 		u.mu.Unlock()
+		wanted = wanted || script != "" && u.scriptEnabled(script)
 		if wanted {
 			_ = u.Start(name) // a unit that does not start is failed, which Get tells
 		}

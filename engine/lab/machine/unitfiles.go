@@ -1,0 +1,192 @@
+package machine
+
+import (
+	"fmt"
+	"strings"
+)
+
+// unitFileOptions are those of systemctl that change where and how it links unit files.
+type unitFileOptions struct {
+	now, quiet bool
+	runtime    bool // in /run, until the next boot
+}
+
+func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
+	u := c.Machine.units
+	dir := "/etc/systemd/system/"
+	if o.runtime {
+		dir = "/run/systemd/system/"
+	}
+	for _, name := range names {
+		full := UnitName(name)
+		status, known := u.Get(name)
+		if !known {
+			// A mask may be laid over a unit that is not there; the rest needs one.
+			if verb == "mask" {
+				u.Add(Unit{Name: full})
+			} else {
+				fmt.Fprintf(c.Stderr, "Failed to %s unit: Unit file %s does not exist.\n", verb, full)
+				return 1
+			}
+		}
+		file := cmpOr(u.fragment(name), "/usr/lib/systemd/system/"+full)
+		want := dir + "multi-user.target.wants/" + full
+		if script := status.SourcePath; script != "" && (verb == "enable" || verb == "disable") {
+			if code := c.unitScript(verb, full, script); code != 0 {
+				return code
+			}
+			continue
+		}
+		var err error
+		switch verb {
+		case "enable", "reenable", "preset":
+			if status.UnitFileState == "static" {
+				fmt.Fprintf(c.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, UpheldBy=,\nAlso=, or Alias= settings in the [Install] section, and DefaultInstance= for\ntemplate units). This means they are not meant to be enabled or disabled using systemctl.\n")
+				break
+			}
+			state := "enabled"
+			err = u.set(name, func(s *unitState) {
+				if o.runtime {
+					state, s.briefly = "enabled-runtime", true
+				} else {
+					s.enabled = true
+				}
+			})
+			if err == nil && status.UnitFileState != state {
+				if !o.quiet {
+					fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", want, file)
+				}
+				c.Machine.Record("systemctl", "enable "+full)
+			}
+		case "disable":
+			state := "enabled"
+			err = u.set(name, func(s *unitState) {
+				if o.runtime {
+					state, s.briefly = "enabled-runtime", false
+				} else {
+					s.enabled = false
+				}
+			})
+			if err == nil && status.UnitFileState == state {
+				if !o.quiet {
+					fmt.Fprintf(c.Stderr, "Removed \"%s\".\n", want)
+				}
+				c.Machine.Record("systemctl", "disable "+full)
+			}
+		case "mask":
+			state := "masked"
+			err = u.set(name, func(s *unitState) {
+				if o.runtime {
+					state, s.hidden = "masked-runtime", true
+				} else {
+					s.masked = true
+				}
+			})
+			if err == nil && status.UnitFileState != state {
+				if !o.quiet {
+					fmt.Fprintf(c.Stderr, "Created symlink %s%s → /dev/null.\n", dir, full)
+				}
+				c.Machine.Record("systemctl", "mask "+full)
+			}
+		case "unmask":
+			state := "masked"
+			err = u.set(name, func(s *unitState) {
+				if o.runtime {
+					state, s.hidden = "masked-runtime", false
+				} else {
+					s.masked = false
+				}
+			})
+			if err == nil && status.UnitFileState == state {
+				if !o.quiet {
+					fmt.Fprintf(c.Stderr, "Removed \"%s%s\".\n", dir, full)
+				}
+				c.Machine.Record("systemctl", "unmask "+full)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(c.Stderr, "%v\n", err)
+			return 1
+		}
+	}
+	if !o.now {
+		return 0
+	}
+	switch verb {
+	case "enable", "reenable":
+		return c.unitJob("start", names)
+	case "disable", "mask":
+		return c.unitJob("stop", names)
+	}
+	return 0
+}
+
+// unitScript enables or disables an init script, as systemd-sysv-install does.
+func (c *Call) unitScript(verb, unit, script string) int {
+	c.redirect(verb, unit)
+	u := c.Machine.units
+	if enabled := verb == "enable"; enabled != u.scriptEnabled(script) {
+		if err := u.enableScript(script, enabled); err != nil {
+			return c.Errorf("%s", errText(err))
+		}
+		c.Machine.Record("systemctl", verb+" "+unit)
+	}
+	return 0
+}
+
+// redirect is what systemctl says before it leaves an init script to systemd-sysv-install.
+func (c *Call) redirect(verb, unit string) {
+	name := strings.TrimSuffix(unit, ".service")
+	fmt.Fprintf(c.Stderr, "%s is not a native service, redirecting to systemd-sysv-install.\nExecuting: /lib/systemd/systemd-sysv-install %s %s\n", unit, verb, name)
+}
+
+func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
+	code, good := 0, 0
+	for _, name := range names {
+		s, known := c.Machine.units.Get(name)
+		word, ok := s.ActiveState, s.ActiveState == "active"
+		switch verb {
+		case "is-failed":
+			ok = s.ActiveState == "failed"
+		case "is-enabled":
+			word = s.UnitFileState
+			if s.SourcePath != "" && word == "generated" {
+				c.redirect(verb, s.Name)
+				word = "disabled"
+				if c.Machine.units.scriptEnabled(s.SourcePath) {
+					word = "enabled"
+				}
+			}
+			ok = word == "enabled" || word == "enabled-runtime" || word == "static" || word == "generated"
+			if !known {
+				if c.Machine.Debian() == "bookworm" {
+					fmt.Fprintf(c.Stderr, "Failed to get unit file state for %s: No such file or directory\n", s.Name)
+					code = 1
+					continue
+				}
+				word = "not-found"
+			}
+		}
+		if !quiet {
+			c.printf("%s\n", word)
+		}
+		if ok {
+			good++
+			continue
+		}
+		switch {
+		case verb == "is-active" && !known:
+			code = 4
+		case verb == "is-active":
+			code = 3
+		case verb == "is-enabled" && !known:
+			code = 4
+		default:
+			code = 1
+		}
+	}
+	if good > 0 && verb != "is-enabled" || good == len(names) {
+		return 0
+	}
+	return code
+}

@@ -1,0 +1,216 @@
+package service
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+func (s *Service) plan(p *planner) error {
+	if !p.unit.Exists() && s.needsUnit() {
+		return fmt.Errorf("there is no unit %s; install the package that brings it first", p.name)
+	}
+	if err := p.readable(); err != nil && s.needsUnit() {
+		return err
+	}
+	if s.DaemonReload && p.unit.Stale {
+		p.unit.Stale = false
+		p.do("have systemd read its unit files again", "systemctl", "daemon-reload")
+	}
+	if s.Masked != nil {
+		p.mask(*s.Masked)
+	}
+	if s.Enabled != nil {
+		if err := p.enable(*s.Enabled); err != nil {
+			return err
+		}
+	}
+	if p.unit.Masked() && s.State != "" && s.State != "stopped" {
+		return fmt.Errorf("%s is masked and cannot be started; set masked = false", p.name)
+	}
+	switch s.State {
+	case "started":
+		if !p.unit.Active() {
+			p.start("start")
+		}
+	case "stopped":
+		if !stopped(p.unit.ActiveState) {
+			p.stop()
+		}
+	case "restarted":
+		p.repeats = true
+		p.start("restart")
+	case "reloaded":
+		p.repeats = true
+		if p.unit.Active() {
+			p.start("reload-or-restart")
+		} else {
+			p.start("start")
+		}
+	}
+	return nil
+}
+
+// stopped reports whether a unit in the state has no process and will not get one by itself. One that activates may
+// be about to be started again after it failed.
+func stopped(state string) bool {
+	switch state {
+	case "inactive", "failed", "maintenance":
+		return true
+	}
+	return false
+}
+
+// needsUnit reports whether what is asked for cannot be true of a unit that is not there.
+func (s *Service) needsUnit() bool {
+	return s.Enabled != nil && *s.Enabled || s.State != "" && s.State != "stopped"
+}
+
+// planner gathers steps and keeps the unit as it will be after them.
+type planner struct {
+	name    string
+	unit    observe.Unit
+	hidden  bool // a mask was taken off: what is enabled behind it is not known
+	steps   []modules.Step
+	repeats bool
+}
+
+// file is the name that systemctl changes a unit's files by: it refuses aliases.
+func (p *planner) file() string {
+	if p.unit.ID != "" {
+		return p.unit.ID
+	}
+	return p.name
+}
+
+// readable is an error for a unit whose file systemd cannot use.
+func (p *planner) readable() error {
+	switch {
+	case p.unit.LoadState == "bad-setting", p.unit.LoadState == "error", p.unit.UnitFileState == "bad":
+		why := p.unit.LoadError
+		if why == "" {
+			why = "its state is " + p.unit.LoadState
+		}
+		return fmt.Errorf("systemd cannot use the file of %s: %s; see `systemd-analyze verify %[1]s`, mend it, and give daemon_reload = true", p.name, strings.TrimSuffix(why, "."))
+	}
+	return nil
+}
+
+func (p *planner) mask(masked bool) {
+	file := p.file()
+	switch {
+	case masked && p.unit.UnitFileState != "masked":
+		p.unit.LoadState, p.unit.UnitFileState = "masked", "masked"
+		p.do("mask "+p.name, "systemctl", "mask", "--", file)
+	case !masked && p.unit.Masked():
+		argv := []string{"systemctl", "unmask"}
+		if p.unit.UnitFileState == "masked-runtime" {
+			argv = append(argv, "--runtime")
+		}
+		p.unit.LoadState, p.unit.UnitFileState, p.hidden = "loaded", "", true
+		p.do("unmask "+p.name, append(argv, "--", file)...)
+	}
+}
+
+func (p *planner) enable(enabled bool) error {
+	switch {
+	case p.unit.Enabled() == enabled && !p.hidden:
+		if !enabled && p.unit.UnitFileState == "generated" {
+			return fmt.Errorf("%s is generated from %s, which starts it at boot and which systemctl cannot disable: change it there, or give masked = true", p.name, p.source())
+		}
+		return nil
+	case !enabled:
+		p.unit.UnitFileState, p.hidden = "disabled", false
+		p.do("do not start "+p.name+" at boot", "systemctl", "disable", "--", p.file())
+		return nil
+	case p.unit.Masked():
+		return fmt.Errorf("%s is masked and cannot be enabled; set masked = false", p.name)
+	}
+	switch state := p.unit.UnitFileState; {
+	case state == "static":
+		return fmt.Errorf("%s is static: it has no install section and cannot be enabled; something else starts it", p.name)
+	case state == "indirect":
+		return fmt.Errorf("%s is indirect: enabling it enables the units that its file names (Also=, DefaultInstance=; see `systemctl cat %[1]s`) and not itself: name one of those", p.name)
+	case state == "generated":
+		return fmt.Errorf("%s is generated from %s and cannot be enabled: what starts it at boot stands there", p.name, p.source())
+	case state == "transient":
+		return fmt.Errorf("%s is transient: it is gone with the next boot and cannot be enabled; write a unit file for it", p.name)
+	case state == "" && !p.hidden:
+		return fmt.Errorf("%s has no unit file, and so cannot be enabled", p.name)
+	}
+	p.unit.UnitFileState, p.hidden = "enabled", false
+	p.do("start "+p.name+" at boot", "systemctl", "enable", "--", p.file())
+	return nil
+}
+
+func (p *planner) source() string {
+	if p.unit.Source == "" {
+		return "another file (`systemctl cat " + p.name + "`)"
+	}
+	return p.unit.Source
+}
+
+// start makes the unit run by a verb of systemctl, and looks whether it stays.
+func (p *planner) start(verb string) {
+	p.unit.ActiveState, p.unit.SubState = "active", ""
+	p.do(strings.ReplaceAll(verb, "-", " ")+" "+p.name, "sh", "-c", startScript, "sh", verb, p.name)
+	step := &p.steps[len(p.steps)-1]
+	step.Settle, step.Await = settle, p.name+" to become active"
+	run := step.Action.(modules.Run)
+	run.Explain = explainStart(p.name, verb)
+	step.Action = run
+}
+
+func (p *planner) stop() {
+	p.unit.ActiveState, p.unit.SubState = "inactive", ""
+	p.do("stop "+p.name, "systemctl", "stop", "--", p.name)
+	step := &p.steps[len(p.steps)-1]
+	step.Settle, step.Await = settle, p.name+" to become inactive"
+}
+
+func (p *planner) do(summary string, argv ...string) {
+	step := modules.Step{
+		Summary: summary,
+		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute, Explain: explain(p.name, argv[1])},
+		Expect:  p.expect(),
+	}
+	p.steps = append(p.steps, step)
+}
+
+// expect is the unit as it will be, under its own name and the one that it was asked for by.
+func (p *planner) expect() []observe.Expectation {
+	names := []string{p.name}
+	if p.file() != p.name {
+		names = append(names, p.file())
+	}
+	var expect []observe.Expectation
+	for _, name := range names {
+		if p.hidden {
+			expect = append(expect, observe.Units.Unknown(name, "whether it is enabled shows when its mask is gone"))
+		} else {
+			expect = append(expect, observe.Units.Expect(name, p.unit))
+		}
+	}
+	return expect
+}
+
+// unitDir is where administrators keep unit files, and where a mask would lie.
+const unitDir = "/etc/systemd/system"
+
+// explain says what to do about a change of a unit's files or state that systemctl refused.
+func explain(name, verb string) func(int, []byte, []byte) error {
+	return func(exit int, _, stderr []byte) error {
+		message := strings.TrimSpace(string(stderr))
+		switch {
+		case message == "":
+			message = "it printed no message"
+		case verb == "mask" && strings.Contains(message, "already exists"):
+			message += "; the unit's file lies where the mask would: remove " + path.Join(unitDir, name) + " first"
+		}
+		return fmt.Errorf("systemctl %s %s ended with %d: %s", verb, name, exit, message)
+	}
+}

@@ -1,0 +1,67 @@
+package service
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+// startScript starts a unit and looks whether it stays; see there.
+//
+//go:embed start.sh
+var startScript string
+
+// StartError is a unit that did not start, or ended as soon as it had.
+type StartError struct {
+	Unit, Verb string
+	// Reason is what systemd says about it.
+	Reason string
+	// Journal is the end of the unit's journal.
+	Journal string
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("systemctl %s %s: %s", e.Verb, e.Unit, e.Reason)
+}
+
+// Hint says where more is to be found.
+func (e *StartError) Hint() string {
+	return "journalctl -u " + e.Unit + " --no-pager has the rest of its journal"
+}
+
+// Output is what to show beside the message.
+func (e *StartError) Output() string { return e.Journal }
+
+// explainStart reads what startScript printed.
+func explainStart(name, verb string) func(int, []byte, []byte) error {
+	return func(exit int, stdout, stderr []byte) error {
+		shown, journal, _ := strings.Cut(string(stdout), "\n\n")
+		properties := map[string]string{}
+		for line := range strings.Lines(shown) {
+			property, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			properties[property] = value
+		}
+		e := &StartError{Unit: name, Verb: verb, Journal: strings.TrimSpace(journal), Reason: strings.TrimSpace(string(stderr))}
+		if e.Reason == "" {
+			e.Reason = ending(properties)
+		}
+		return e
+	}
+}
+
+// ending says in words how a unit ended of which systemctl says that it was started.
+func ending(properties map[string]string) string {
+	how := "with exit status " + properties["ExecMainStatus"]
+	if result := properties["Result"]; result != "success" && result != "exit-code" {
+		how = "(" + result + ")"
+	}
+	switch {
+	case properties["Type"] == "oneshot" && properties["Result"] == "success":
+		return "it has done its work and ended, or a condition in its file is not met: a oneshot without RemainAfterExit=yes never counts as started; give state = \"restarted\" in a handler, or leave it to its timer"
+	case properties["ActiveState"] == "inactive" && properties["MainPID"] == "0" && properties["Result"] == "success":
+		return "it is not running: it ended by itself without an error, or a condition in its file is not met"
+	case properties["SubState"] == "auto-restart", properties["ActiveState"] == "active":
+		return "its process ended at once " + how + ", and systemd starts it again and again"
+	}
+	return "its process ended at once " + how
+}
