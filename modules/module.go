@@ -118,6 +118,8 @@ type Step struct {
 	Settle time.Duration
 	// Await says what the settling time waits for: "quorum on pve2".
 	Await string
+	// Unmet is said if the step is found again after it was carried out: why that may be, and what to do.
+	Unmet string
 	// Wide says that the step can have changed what is observed on other hosts too.
 	Wide bool
 	// On is the host that the step is carried out on, if that is not the host planned for: before a

@@ -20,14 +20,16 @@ func TestSysctlPath(t *testing.T) {
 }
 
 func TestSysctls(t *testing.T) {
-	got := parsed(t, Sysctls, []string{"net.ipv4.tcp_rmem", "vm.compact_memory", "vm.nosuch", "dev.cdrom.info"},
-		out("/proc/sys/net/ipv4/tcp_rmem:4096\t131072\t33554432\n/proc/sys/dev/cdrom/info:CD-ROM information\n/proc/sys/dev/cdrom/info:drive name:\tsr0\n"),
-		out("/proc/sys/net/ipv4/tcp_rmem\n/proc/sys/vm/compact_memory\n/proc/sys/dev/cdrom/info\n"))
+	got := parsed(t, Sysctls, []string{"net.ipv4.tcp_rmem", "vm.compact_memory", "vm.nosuch", "dev.cdrom.info", "kernel.version", "net.ipv4.tcp_fastopen_key"},
+		out("/proc/sys/net/ipv4/tcp_rmem:4096\t131072\t33554432\n/proc/sys/dev/cdrom/info:CD-ROM information\n/proc/sys/dev/cdrom/info:drive name:\tsr0\n/proc/sys/kernel/version:#1 SMP\n"),
+		out("rw/proc/sys/net/ipv4/tcp_rmem\n-w/proc/sys/vm/compact_memory\nrw/proc/sys/dev/cdrom/info\nr-/proc/sys/kernel/version\n--/proc/sys/net/ipv4/tcp_fastopen_key\n"))
 	want := map[string]Sysctl{
-		"net.ipv4.tcp_rmem": {true, "4096 131072 33554432"},
-		"vm.compact_memory": {true, ""},
-		"vm.nosuch":         {},
-		"dev.cdrom.info":    {true, "CD-ROM information\ndrive name: sr0"},
+		"net.ipv4.tcp_rmem":         {Exists: true, Value: "4096 131072 33554432"},
+		"vm.compact_memory":         {Exists: true, Hidden: true},
+		"vm.nosuch":                 {},
+		"dev.cdrom.info":            {Exists: true, Value: "CD-ROM information\ndrive name: sr0"},
+		"kernel.version":            {Exists: true, Value: "#1 SMP", Fixed: true},
+		"net.ipv4.tcp_fastopen_key": {Exists: true, Hidden: true, Fixed: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings differ (-want +got):\n%s", diff)

@@ -61,6 +61,10 @@ var KernelModules = &Kind[KernelModule]{
 	},
 }
 
+// ModprobeFiles observes the files that modprobe reads (modprobe.d(5)), those that are masked as empty ones. Its one
+// observation has no name.
+var ModprobeFiles = textFiles("modprobe-files", "/etc/modprobe.d/*.conf", "/run/modprobe.d/*.conf", "/usr/local/lib/modprobe.d/*.conf", "/usr/lib/modprobe.d/*.conf")
+
 // ModuleName is a module's name as the kernel writes it, with underscores.
 func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 

@@ -10,9 +10,11 @@ import (
 type Sysctl struct {
 	// Exists says that the running kernel has the setting. Some exist only while a module is loaded.
 	Exists bool
-	// Value is the value in the form of NormalSysctl. It is empty for a setting that can only be
-	// written, such as vm.compact_memory.
+	// Value is the value in the form of NormalSysctl. It is empty for a setting that cannot be read.
 	Value string
+	// Hidden says that the setting cannot be read by who reads the host: nobody can read vm.compact_memory,
+	// writing which is an act. Fixed says that it cannot be written here.
+	Hidden, Fixed bool
 }
 
 // Sysctls observes kernel settings by name, in either form of sysctl(8): "net.ipv4.ip_forward",
@@ -27,19 +29,31 @@ var Sysctls = &Kind[Sysctl]{
 		// /dev/null makes sure that grep has a file to read even if names were empty.
 		return []remote.Query{
 			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true},
-			{Script: `for _f; do if [ -f "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Args: paths, Inline: true},
+			// Below /proc/sys a file's mode holds for root too.
+			{Script: `for _f; do if [ -f "$_f" ]; then
+_r=r _w=w
+if [ ! -r "$_f" ]; then _r=-; fi
+if [ ! -w "$_f" ]; then _w=-; fi
+printf '%s\n' "$_r$_w$_f"
+fi; done`, Args: paths, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Sysctl, error)) {
 		values := parseSysctls(answers[0].Stdout)
-		exists := map[string]bool{}
+		access := map[string]string{}
 		for line := range strings.Lines(string(answers[1].Stdout)) {
-			exists[strings.TrimSuffix(line, "\n")] = true
+			if line = strings.TrimSuffix(line, "\n"); len(line) > 2 {
+				access[line[2:]] = line[:2]
+			}
 		}
 		for _, name := range names {
 			p := SysctlPath(name)
-			value, readable := values[p]
-			tell(name, Sysctl{Exists: exists[p] || readable, Value: value}, nil)
+			value, read := values[p]
+			may, exists := access[p]
+			tell(name, Sysctl{
+				Exists: exists || read, Value: value,
+				Hidden: exists && !read && may[0] != 'r', Fixed: exists && may[1] != 'w',
+			}, nil)
 		}
 	},
 }
@@ -85,7 +99,6 @@ func parseSysctls(out []byte) map[string]string {
 	return values
 }
 
-// SysctlFiles observes the files from which systemd-sysctl sets the kernel at boot: those of
-// /etc/sysctl.d, /run/sysctl.d, /usr/local/lib/sysctl.d and /usr/lib/sysctl.d (sysctl.d(5)). Its one
-// observation has no name.
+// SysctlFiles observes the files from which systemd-sysctl sets the kernel at boot (sysctl.d(5)), those that are
+// masked as empty ones. Its one observation has no name.
 var SysctlFiles = textFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")

@@ -3,7 +3,9 @@ package observe
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +19,8 @@ type TextFile struct {
 
 // textFiles is the kind whose one observation, without a name, is all files that match patterns of
 // the shell, in the order of the patterns and then by name. The patterns are the kind's own text.
-// Names with unusual characters are left out, as the programs that read such directories do.
+// Names with unusual characters are left out, as the programs that read such directories do. A link to /dev/null,
+// which masks the files of its name in other directories, is an empty file.
 func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
@@ -25,7 +28,7 @@ func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 			return []remote.Query{{Script: `set --
 for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
-if [ -f "$_f" ]; then set -- "$@" "$_f"; fi
+if [ -f "$_f" ] || [ -c "$_f" ]; then set -- "$@" "$_f"; fi
 done
 if [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`, Inline: true}}
 		},
@@ -87,6 +90,28 @@ func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	return files, nil
 }
 
+// DropIns are the files of drop-in directories that count, in the order in which they are read: by name, whatever their
+// directory (sysctl.d(5), modprobe.d(5)). One in /etc hides those of its name in /run, these those in /usr/local/lib and
+// /usr/lib; so does an empty one, or one that is a link to /dev/null.
+func DropIns(files []TextFile) []TextFile {
+	prefixes := []string{"/etc/", "/run/", "/usr/local/lib/", "/usr/lib/", "/lib/"}
+	rank := func(f TextFile) int {
+		return slices.IndexFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.Path, p) })
+	}
+	byName := map[string]TextFile{}
+	for _, f := range files {
+		name := path.Base(f.Path)
+		if other, ok := byName[name]; !ok || rank(f) < rank(other) {
+			byName[name] = f
+		}
+	}
+	var counting []TextFile
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		counting = append(counting, byName[name])
+	}
+	return counting
+}
+
 // WithTextFile is files after content was written to name; nil content takes the file away. The
 // order stays; a new file comes last.
 func WithTextFile(files []TextFile, name string, content *string) []TextFile {
@@ -133,6 +158,8 @@ func placedText(h *Host, name string, f File) []Expectation {
 		expect = append(expect, AptIndex.Expect("", Index{Exists: true, Stale: true}))
 	case dir == "/etc/sysctl.d/" && path.Ext(base) == ".conf":
 		renew(SysctlFiles)
+	case dir == "/etc/modprobe.d/" && path.Ext(base) == ".conf":
+		renew(ModprobeFiles)
 	}
 	return expect
 }

@@ -407,6 +407,11 @@ func unsettled(it *itemPlan, done modules.Plan, limit time.Duration, await strin
 		return fmt.Errorf("done: %s; but then: %w", summaries(done.Steps), it.err)
 	}
 	missing := summaries(it.plan.Steps)
+	for _, step := range it.plan.Steps {
+		if step.Unmet != "" {
+			missing += ": " + step.Unmet
+		}
+	}
 	if limit == 0 {
 		return fmt.Errorf("done, and yet still to do: %s", missing)
 	}

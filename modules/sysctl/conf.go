@@ -1,6 +1,7 @@
 package sysctl
 
 import (
+	"cmp"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -10,7 +11,8 @@ import (
 const header = "# Kernel settings kept by hlplay, in the order of their names. Other lines are left alone.\n"
 
 // assignment reads a line of sysctl.d(5): "name = value", "-name = value" where failures are
-// ignored; comments begin with # or ;.
+// ignored; comments begin with # or ;. A name that is a pattern is none of a setting: what is named without one is
+// left alone by patterns, in whatever file.
 func assignment(line string) (name, value string, ok bool) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' || line[0] == ';' {
@@ -18,7 +20,7 @@ func assignment(line string) (name, value string, ok bool) {
 	}
 	name, value, ok = strings.Cut(line, "=")
 	name = strings.TrimPrefix(strings.TrimSpace(name), "-")
-	return name, observe.NormalSysctl(value), ok && name != ""
+	return name, written(value), ok && name != "" && !strings.ContainsAny(name, "*?[")
 }
 
 func same(a, b string) bool { return observe.SysctlPath(a) == observe.SysctlPath(b) }
@@ -32,6 +34,26 @@ func get(text, name string) (value string, ok bool) {
 	}
 	return value, ok
 }
+
+// resetting are the settings that change others when they are written, by the beginning of their paths, those first that
+// reset the others too (ip-sysctl in the kernel's documentation).
+var resetting = []string{"net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/", "net/ipv6/conf/all/", "net/ipv4/conf/default/", "net/ipv6/conf/default/"}
+
+// rank is where in a file or a command a setting belongs: behind those that reset it.
+func rank(name string) int {
+	p := strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/")
+	for i, prefix := range resetting {
+		if strings.HasPrefix(p, prefix) {
+			return i
+		}
+	}
+	return len(resetting)
+}
+
+// order compares two settings by where they belong.
+func order(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) }
+
+func before(a, b string) bool { return order(a, b) < 0 }
 
 // set is the text with the setting in exactly one line: the first that has it, or a new one before
 // the first setting whose name sorts behind it.
@@ -60,7 +82,7 @@ func set(text, name, value string) string {
 	}
 	out.Reset()
 	for old := range strings.Lines(text) {
-		if n, _, is := assignment(old); is && !placed && n > name {
+		if n, _, is := assignment(old); is && !placed && before(name, n) {
 			out.WriteString(line)
 			placed = true
 		}
@@ -70,6 +92,23 @@ func set(text, name, value string) string {
 		out.WriteString(line)
 	}
 	return out.String()
+}
+
+// ordered is the text with no setting behind one that it resets, as far as names says.
+func ordered(text string, names []string, settings map[string]string) string {
+	for _, name := range names {
+		for line := range strings.Lines(text) {
+			n, _, is := assignment(line)
+			if is && same(n, name) {
+				break
+			}
+			if is && rank(n) > rank(name) {
+				text = set(unset(text, name), name, settings[name])
+				break
+			}
+		}
+	}
+	return text
 }
 
 // unset is the text without the lines of the setting.

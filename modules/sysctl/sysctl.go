@@ -22,11 +22,17 @@ var Spec = modules.Spec{
 	Doc: `Sets kernel settings at once (sysctl -w) and writes them to a file of /etc/sysctl.d, from which they are set at
 every boot. Lines of other settings and comments in that file stay as they are.
 
-Values are compared without regard to blanks and tabs, as the kernel prints them. A setting that the running kernel
-does not have is an error: most of the time a kernel module has to be loaded first (net.bridge.* needs br_netfilter).
+Values are compared as what they mean to the kernel: blanks or tabs, decimal or hexadecimal, lists of numbers and
+ranges in any order, the first few numbers of several. One that the kernel keeps in yet another form, or limits, is an
+error that says what it keeps. Settings that reset others (net.ipv4.ip_forward) are written before those.
+
+A setting that the running kernel does not have is an error: most of the time a kernel module has to be loaded first
+(net.bridge.* needs br_netfilter). So is one that can only be written (net.ipv4.route.flush, vm.drop_caches): that is an
+act and not a state, and belongs into a command.
 
 With state = "absent" the lines go away; the running kernel keeps its value until the next boot, because the kernel's own
-default is not known. A file that is read later and sets the same name otherwise is reported as a note.`,
+default is not known. A file that is read later and sets the same name otherwise is reported as a note; one that is masked
+(a file or a link to /dev/null of its name in /etc/sysctl.d) is not read.`,
 	Example: `task "kernel settings for Ceph" {
   sysctl {
     settings = {
@@ -89,19 +95,41 @@ func (m *Module) Validate() error {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "a value as sysctl prints it"}
 		}
 	}
+	return m.contradiction()
+}
+
+// counterparts are settings of which the kernel makes one zero when the other is set.
+var counterparts = [][2]string{
+	{"vm.dirty_bytes", "vm.dirty_ratio"},
+	{"vm.dirty_background_bytes", "vm.dirty_background_ratio"},
+	{"vm.overcommit_kbytes", "vm.overcommit_ratio"},
+}
+
+// contradiction is two settings that cannot both hold.
+func (m *Module) contradiction() error {
+	values := map[string]string{}
+	for name, value := range m.all() {
+		values[observe.SysctlPath(name)] = value
+	}
+	for _, pair := range counterparts {
+		a, b := values[observe.SysctlPath(pair[0])], values[observe.SysctlPath(pair[1])]
+		if m.State != "absent" && a != "" && b != "" && !equal(pair[0], a, "0") && !equal(pair[1], b, "0") {
+			return &modules.ArgumentError{Argument: "settings", Problem: fmt.Sprintf("%s and %s are two forms of one limit: the kernel sets one to 0 when the other is set", pair[0], pair[1]), Want: "one of them"}
+		}
+	}
 	return nil
 }
 
-// all are the settings in one map, their values normalised.
+// all are the settings in one map, their values as they are written.
 func (m *Module) all() map[string]string {
 	all := map[string]string{}
 	for name, value := range m.Settings {
-		all[name] = observe.NormalSysctl(value)
+		all[name] = written(value)
 	}
 	if m.Name != "" {
 		all[m.Name] = ""
 		if m.Value != nil {
-			all[m.Name] = observe.NormalSysctl(*m.Value)
+			all[m.Name] = written(*m.Value)
 		}
 	}
 	return all
@@ -129,7 +157,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	file := m.file()
 	settings := m.all()
-	names := slices.Sorted(maps.Keys(settings))
+	names := slices.SortedFunc(maps.Keys(settings), order)
 	if m.State == "absent" {
 		return planAbsent(ctx, h, file, names)
 	}
@@ -145,6 +173,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	for _, name := range names {
 		after = set(after, name, settings[name])
 	}
+	after = ordered(after, names, settings)
 	if after == header {
 		after = text
 	}
@@ -152,7 +181,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	now, err := planNow(ctx, h, settings, names, len(written) > 0)
+	now, several, err := planNow(ctx, h, settings, names, len(written) > 0)
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -160,15 +189,17 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		// First the kernel: a value that it refuses must not stay in a file that is read at boot.
 		Steps: append(now, written...),
 		Notes: overrides(ctx, h, file, settings),
+		// One that was set may have reset another.
+		Partial: several,
 	}, nil
 }
 
 // planNow plans one sysctl -w for all settings that the running kernel has otherwise. Where an
 // earlier change of check mode makes a value unknowable, it counts as different if the task is known
-// to change something anyhow.
-func planNow(ctx context.Context, h modules.Host, settings map[string]string, names []string, changes bool) ([]modules.Step, error) {
+// to change something anyhow. several says that the command sets more than one.
+func planNow(ctx context.Context, h modules.Host, settings map[string]string, names []string, changes bool) (steps []modules.Step, several bool, err error) {
 	argv := []string{"sysctl", "-w"}
-	var before, after, changed []string
+	var before, after, changed, kept []string
 	var expect []observe.Expectation
 	var unknown error
 	for _, name := range names {
@@ -178,12 +209,19 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 			unknown = err
 			now = observe.Sysctl{Exists: true, Value: "(unknown)"}
 		case err != nil:
-			return nil, err
+			return nil, false, err
 		case !now.Exists:
-			return nil, missing(h, name)
-		case now.Value == settings[name]:
+			return nil, false, missing(h, name)
+		case now.Hidden && now.Fixed:
+			return nil, false, fmt.Errorf("%s can be read by root only; become root", name)
+		case now.Hidden:
+			return nil, false, fmt.Errorf("%s can only be written: that is an act and not a state that could be kept; do it in a handler: command { argv = [\"sysctl\", \"-w\", %q] }", name, name+"="+settings[name])
+		case equal(name, settings[name], now.Value):
 			continue
+		case now.Fixed:
+			return nil, false, fmt.Errorf("%s is %q and cannot be written here: become root if the task is not, set it on the host if this is a container; else the kernel does not let it be changed", name, now.Value)
 		}
+		kept = append(kept, fmt.Sprintf("the kernel keeps %s as %q: give that value, or another that it takes as it is", name, now.Value))
 		argv = append(argv, name+"="+settings[name])
 		changed = append(changed, name+" = "+settings[name])
 		before = append(before, name+" = "+now.Value)
@@ -191,17 +229,37 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 		expect = append(expect, observe.Sysctls.Expect(name, observe.Sysctl{Exists: true, Value: settings[name]}))
 	}
 	if unknown != nil && !changes {
-		return nil, unknown
+		return nil, false, unknown
 	}
 	if len(changed) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	return []modules.Step{{
 		Summary: "set " + strings.Join(changed, ", "),
 		Action:  modules.Run{Argv: argv, Explain: explain},
 		Diff:    &modules.Diff{Subject: "kernel settings", Before: strings.Join(before, "\n"), After: strings.Join(after, "\n")},
-		Expect:  expect,
-	}}, nil
+		Expect:  append(expect, reset(changed)...),
+		Unmet:   strings.Join(kept, "; "),
+	}}, len(changed) > 1, nil
+}
+
+// reset are the settings that others change when they are set.
+func reset(changed []string) []observe.Expectation {
+	var expect []observe.Expectation
+	for _, assignment := range changed {
+		name, _, _ := strings.Cut(assignment, " = ")
+		if rank(name) == len(resetting) {
+			continue
+		}
+		family, _, _ := strings.Cut(strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/net/"), "/")
+		expect = append(expect, observe.Expectation{
+			Match: func(k observe.Key) bool {
+				return k.Kind == observe.Sysctls.Name && rank(k.Name) >= rank(name) && strings.HasPrefix(observe.SysctlPath(k.Name), "/proc/sys/net/"+family+"/conf/")
+			},
+			Unknown: "setting " + name + " changes others",
+		})
+	}
+	return expect
 }
 
 // explain names the setting that the kernel refused.
@@ -268,12 +326,15 @@ func overrides(ctx context.Context, h modules.Host, file string, settings map[st
 		return nil
 	}
 	var notes []string
-	for _, f := range files {
-		if f.Path == file || path.Base(f.Path) <= path.Base(file) {
+	for _, f := range observe.DropIns(files) {
+		if path.Base(f.Path) == path.Base(file) && f.Path != file {
+			notes = append(notes, fmt.Sprintf("%s hides %s, which is not read at boot: remove it, or give another file", f.Path, file))
+		}
+		if path.Base(f.Path) <= path.Base(file) {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
-			if value, ok := get(f.Content, name); ok && value != settings[name] {
+			if value, ok := get(f.Content, name); ok && !equal(name, settings[name], value) {
 				notes = append(notes, fmt.Sprintf("%s sets %s = %s and is read after %s: at boot it wins; remove the line there or choose a file name that sorts behind it", f.Path, name, value, file))
 			}
 		}

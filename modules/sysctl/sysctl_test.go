@@ -115,6 +115,133 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// TestForms are values as people write them and as the kernel shows them (seen with Linux 6), which are the same.
+func TestForms(t *testing.T) {
+	for _, c := range []struct {
+		name, want, is string
+		same           bool
+	}{
+		{"net.ipv4.tcp_rmem", "4096 131072  6291456", "4096\t131072\t6291456", true},
+		{"net.ipv4.tcp_rmem", "4096 131072", "4096\t131072\t6291456", true},
+		{"net.ipv4.tcp_rmem", "4096 131072 6291456", "4096\t131072", false},
+		{"kernel.printk", "3", "3\t4\t1\t7", true},
+		{"kernel.printk", "4", "3\t4\t1\t7", false},
+		{"net.ipv4.ip_forward", "0x1", "1", true},
+		{"net.ipv4.ip_forward", "010", "8", true},
+		{"net.ipv4.ip_forward", "1", "1\t", true},
+		{"kernel.sched_rt_runtime_us", "-1", "-1", true},
+		{"fs.file-max", "-1", "18446744073709551615", true},
+		{"net.ipv4.ip_local_reserved_ports", "8082,8081,8080,22", "22,8080-8082", true},
+		{"net.ipv4.ip_local_reserved_ports", "8080-8082", "8080-8083", false},
+		{"kernel.watchdog_cpumask", "0,1,2,3", "0-3", true},
+		{"net.core.flow_limit_cpu_bitmap", "0f", "00000000,0000000f", true},
+		{"net.core.flow_limit_cpu_bitmap", "0f", "00000000,0000001f", false},
+		{"kernel.core_pattern", "|/usr/lib/dump %p  %s", "|/usr/lib/dump %p %s", true},
+		{"kernel.core_pattern", "core", "core.%p", false},
+		{"net.ipv4.tcp_congestion_control", "bbr", "cubic", false},
+		{"kernel.domainname", "1_0", "10", false},
+	} {
+		if got := equal(c.name, c.want, c.is); got != c.same {
+			t.Errorf("%s: %q and %q count as the same: %v, expected %v", c.name, c.want, c.is, got, c.same)
+		}
+	}
+}
+
+func TestATextKeepsItsBlanks(t *testing.T) {
+	m := &Module{Name: "kernel.core_pattern", Value: value(" |/usr/lib/dump %p  %s ")}
+	plan := modulestest.Converges(t, m, recorded(observe.File{}, now("kernel.core_pattern", "core")))
+	if got, want := plan.Steps[0].Action.(modules.Run).Argv[2], "kernel.core_pattern=|/usr/lib/dump %p  %s"; got != want {
+		t.Errorf("it is written as %q, expected %q", got, want)
+	}
+}
+
+// What resets others comes first, in the command, in the file and in one that somebody wrote otherwise.
+func TestWhatResetsOthersComesFirst(t *testing.T) {
+	m := &Module{Settings: map[string]string{"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.rp_filter": "1"}}
+	before := text("net.ipv4.conf.all.accept_redirects = 0\nnet.ipv4.ip_forward = 1\nvm.swappiness = 1\n")
+	plan := modulestest.Converges(t, m, recorded(before, now("net.ipv4.ip_forward", "1"), now("net.ipv4.conf.all.accept_redirects", "1"), now("net.ipv4.conf.eth0.rp_filter", "0")))
+	want := []string{"sysctl", "-w", "net.ipv4.ip_forward=0", "net.ipv4.conf.all.accept_redirects=0", "net.ipv4.conf.eth0.rp_filter=1"}
+	if diff := cmp.Diff(want, plan.Steps[0].Action.(modules.Run).Argv); diff != "" {
+		t.Errorf("the command differs (-want +got):\n%s", diff)
+	}
+	content := "net.ipv4.ip_forward = 0\nnet.ipv4.conf.all.accept_redirects = 0\nnet.ipv4.conf.eth0.rp_filter = 1\nvm.swappiness = 1\n"
+	if diff := cmp.Diff(content, string(plan.Steps[1].Action.(modules.WriteFile).Content)); diff != "" {
+		t.Errorf("the file differs (-want +got):\n%s", diff)
+	}
+	if !plan.Partial {
+		t.Error("nothing looks again whether a setting has reset another")
+	}
+}
+
+func TestASettingThatResetsOthersMakesThemUnknown(t *testing.T) {
+	h := recorded(observe.File{}, now("net.ipv6.conf.all.forwarding", "0"))
+	modulestest.Converges(t, &Module{Name: "net.ipv6.conf.all.forwarding", Value: value("1")}, h)
+	if _, err := observe.Sysctls.Observe(t.Context(), h, "net.ipv6.conf.eth0.forwarding"); !observe.IsUnknown(err) {
+		t.Errorf("forwarding of an interface is %v, expected it to be unknown", err)
+	}
+}
+
+func TestWhatIsNoState(t *testing.T) {
+	for name, c := range map[string]struct {
+		now  observe.Sysctl
+		want string
+	}{
+		"net.ipv4.route.flush":      {observe.Sysctl{Exists: true, Hidden: true}, `command { argv = ["sysctl", "-w", "net.ipv4.route.flush=1"] }`},
+		"net.ipv4.tcp_fastopen_key": {observe.Sysctl{Exists: true, Hidden: true, Fixed: true}, "become root"},
+		"kernel.ostype":             {observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}, "cannot be written here"},
+	} {
+		_, err := (&Module{Name: name, Value: value("1")}).Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(name, c.now)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
+		}
+	}
+	// One that cannot be written but is as desired needs not be.
+	h := recorded(text("kernel.ostype = Linux\n"), observe.Sysctls.Expect("kernel.ostype", observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}))
+	if plan := modulestest.Converges(t, &Module{Name: "kernel.ostype", Value: value("Linux")}, h); len(plan.Steps) > 0 {
+		t.Errorf("there is something to do: %s", modulestest.Summaries(plan))
+	}
+}
+
+func TestAValueThatTheKernelLimitsIsTold(t *testing.T) {
+	plan := modulestest.Converges(t, &Module{Name: "net.core.x", Value: value("5000")}, recorded(observe.File{}, now("net.core.x", "4096")))
+	if got := plan.Steps[0].Unmet; !strings.Contains(got, `keeps net.core.x as "4096"`) {
+		t.Errorf("if it is found again, %q is said", got)
+	}
+}
+
+func TestMaskedFiles(t *testing.T) {
+	wins := observe.TextFile{Path: "/usr/lib/sysctl.d/99-wins.conf", Content: "vm.swappiness = 60\n"}
+	for name, c := range map[string]struct {
+		files []observe.TextFile
+		notes string
+	}{
+		"a later file wins":       {[]observe.TextFile{wins}, wins.Path},
+		"it is masked":            {[]observe.TextFile{wins, {Path: "/etc/sysctl.d/99-wins.conf"}}, ""},
+		"it is masked until boot": {[]observe.TextFile{wins, {Path: "/run/sysctl.d/99-wins.conf"}}, ""},
+		"another file hides it":   {[]observe.TextFile{wins, {Path: "/etc/sysctl.d/99-wins.conf", Content: "-vm.swappiness = 10\n"}}, ""},
+		"the hiding file wins":    {[]observe.TextFile{wins, {Path: "/etc/sysctl.d/99-wins.conf", Content: "-vm.swappiness = 30\n"}}, "/etc/sysctl.d/99-wins.conf"},
+		"a pattern never wins":    {[]observe.TextFile{{Path: "/usr/lib/sysctl.d/99-glob.conf", Content: "vm.* = 60\n-vm.swappiness\n"}}, ""},
+	} {
+		h := recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "10"))
+		h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", append(c.files, observe.TextFile{Path: DefaultFile, Content: "vm.swappiness = 10\n"}))})
+		plan := modulestest.Converges(t, &Module{Name: "vm.swappiness", Value: value("10")}, h)
+		if got := strings.Join(plan.Notes, "\n"); (got == "") != (c.notes == "") || !strings.Contains(got, c.notes) {
+			t.Errorf("%s: the notes are %q, expected one about %q", name, got, c.notes)
+		}
+	}
+}
+
+func TestCounterparts(t *testing.T) {
+	for want, m := range map[bool]Module{
+		true:  {Settings: map[string]string{"vm.dirty_bytes": "1000000", "vm/dirty_ratio": "20"}},
+		false: {Settings: map[string]string{"vm.dirty_bytes": "1000000", "vm.dirty_ratio": "0"}},
+	} {
+		if err := m.Validate(); (err != nil) != want {
+			t.Errorf("%v: the fault is %v", m.Settings, err)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for argument, m := range map[string]Module{
 		"name":     {Name: "net.ipv4.conf.*.rp_filter", Value: value("1")},
@@ -140,7 +267,7 @@ func FuzzSet(f *testing.F) {
 		if m.Validate() != nil {
 			return // not a setting
 		}
-		value = observe.NormalSysctl(value)
+		value = written(value)
 		after := set(before, name, value)
 		if got, ok := get(after, name); !ok || got != value {
 			t.Errorf("%q: %s reads %q, expected %q", after, name, got, value)

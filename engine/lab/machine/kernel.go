@@ -11,6 +11,10 @@ func buildProc(t *tree) {
 	for name, value := range kernelSettings {
 		t.file(settingPath(name), 0o644, value+"\n")
 	}
+	for _, name := range []string{"net.ipv4.route.flush", "vm.compact_memory", "vm.drop_caches"} {
+		t.file(settingPath(name), 0o200, "")
+	}
+	t.own(settingPath("net.ipv4.tcp_available_congestion_control")).mode = 0o444
 	for file, read := range map[string]func(m *Machine) string{
 		"/proc/sys/kernel/random/boot_id": (*Machine).BootID,
 		"/proc/sys/kernel/osrelease":      (*Machine).KernelRelease,

@@ -36,6 +36,14 @@ func errno(err error) error {
 	return err
 }
 
+// mayAt is may for what lies at a resolved path. Below /proc/sys the kernel goes by the mode for root too.
+func (v view) mayAt(resolved string, info fs.FileInfo, want fs.FileMode) bool {
+	if v.cred.uid == 0 && strings.HasPrefix(resolved, "/proc/sys/") && !info.IsDir() {
+		return info.Mode().Perm()>>6&want == want
+	}
+	return v.may(info, want)
+}
+
 func (v view) may(info fs.FileInfo, want fs.FileMode) bool {
 	if v.cred.uid == 0 {
 		return true

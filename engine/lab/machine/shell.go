@@ -411,11 +411,14 @@ func (s *shell) readDir(ctx context.Context, name string) ([]fs.DirEntry, error)
 
 func (s *shell) access(_ context.Context, name string, mode interp.AccessMode) error {
 	v := s.view()
-	info, err := v.Stat(name)
+	resolved, info, err := v.resolve(name, true)
+	if err == nil && info == nil {
+		err = syscall.ENOENT
+	}
 	if err != nil {
 		return err
 	}
-	if !v.may(info, fs.FileMode(mode)) {
+	if !v.mayAt(resolved, info, fs.FileMode(mode)) {
 		return syscall.EACCES
 	}
 	if mode&interp.AccessExec != 0 && !info.IsDir() && info.Mode().Perm()&0o111 == 0 {

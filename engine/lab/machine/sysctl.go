@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -20,7 +21,7 @@ var kernelSettings = map[string]string{
 	"net.core.optmem_max": "131072", "net.core.rmem_default": "212992", "net.core.rmem_max": "212992", "net.core.somaxconn": "4096", "net.core.wmem_default": "212992", "net.core.wmem_max": "212992", "net.core.busy_poll": "0", "net.core.busy_read": "0",
 	"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.conf.all.arp_announce": "0", "net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.all.forwarding": "0", "net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.all.send_redirects": "1",
 	"net.ipv4.conf.all.accept_source_route": "0", "net.ipv4.conf.default.accept_redirects": "1", "net.ipv4.conf.default.rp_filter": "0", "net.ipv4.conf.default.send_redirects": "1", "net.ipv4.conf.all.log_martians": "0", "net.ipv4.conf.default.accept_source_route": "1",
-	"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "32768\t60999", "net.ipv4.ip_nonlocal_bind": "0", "net.ipv4.neigh.default.gc_thresh1": "128", "net.ipv4.neigh.default.gc_thresh2": "512", "net.ipv4.neigh.default.gc_thresh3": "1024",
+	"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "32768\t60999", "net.ipv4.ip_local_reserved_ports": "", "net.ipv4.ip_nonlocal_bind": "0", "net.ipv4.neigh.default.gc_thresh1": "128", "net.ipv4.neigh.default.gc_thresh2": "512", "net.ipv4.neigh.default.gc_thresh3": "1024",
 	"net.ipv4.tcp_available_congestion_control": "reno cubic", "net.ipv4.tcp_congestion_control": "cubic", "net.ipv4.tcp_fastopen": "1", "net.ipv4.tcp_fin_timeout": "60", "net.ipv4.tcp_keepalive_intvl": "75", "net.ipv4.tcp_keepalive_probes": "9", "net.ipv4.tcp_keepalive_time": "7200",
 	"net.ipv4.tcp_low_latency": "0", "net.ipv4.tcp_max_syn_backlog": "1024", "net.ipv4.tcp_max_tw_buckets": "65536", "net.ipv4.tcp_mem": "379185\t505583\t758370", "net.ipv4.tcp_moderate_rcvbuf": "1", "net.ipv4.tcp_mtu_probing": "0", "net.ipv4.tcp_no_metrics_save": "0", "net.ipv4.tcp_retries2": "15",
 	"net.ipv4.tcp_rmem": "4096\t131072\t6291456", "net.ipv4.tcp_sack": "1", "net.ipv4.tcp_slow_start_after_idle": "1", "net.ipv4.tcp_syn_retries": "6", "net.ipv4.tcp_syncookies": "1", "net.ipv4.tcp_timestamps": "1", "net.ipv4.tcp_tw_reuse": "2", "net.ipv4.tcp_window_scaling": "1", "net.ipv4.tcp_wmem": "4096\t16384\t4194304",
@@ -113,10 +114,89 @@ func (v view) readSetting(name string) (string, error) {
 
 func (v view) writeSetting(s setting) error {
 	file := settingPath(s.name)
-	if _, err := v.Stat(file); err != nil {
+	info, err := v.Stat(file)
+	if err != nil {
 		return err
 	}
-	return afero.WriteFile(v, file, []byte(strings.Join(strings.Fields(s.value), "\t")+"\n"), 0o644)
+	before := ""
+	if info.Mode().Perm()&0o400 != 0 {
+		if before, err = v.readSetting(s.name); err != nil {
+			return err
+		}
+	}
+	if err := afero.WriteFile(v, file, []byte(kernelForm(before, s.value)+"\n"), 0o644); err != nil {
+		return err
+	}
+	if file == settingPath("net.ipv4.ip_forward") && kernelForm("", before) != kernelForm("", s.value) {
+		return v.forward(kernelForm("", s.value))
+	}
+	return nil
+}
+
+// forward is what becoming a router, or a host, changes beside: the interfaces' settings are those that RFC 1812 and
+// RFC 1122 want.
+func (v view) forward(value string) error {
+	redirects := "0"
+	if value == "0" {
+		redirects = "1"
+	}
+	for name, value := range map[string]string{"net.ipv4.conf.all.forwarding": value, "net.ipv4.conf.all.accept_redirects": redirects} {
+		if err := afero.WriteFile(v, settingPath(name), []byte(value+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kernelForm is what the kernel shows after a value was written over another: numbers in decimal with tabs between,
+// those that were not given as they were, lists of ports sorted and joined; a text as it is.
+func kernelForm(before, value string) string {
+	fields := strings.Fields(value)
+	for i, f := range fields {
+		n, err := strconv.ParseInt(f, 0, 64)
+		if err != nil {
+			return portList(strings.TrimSpace(value))
+		}
+		fields[i] = strconv.FormatInt(n, 10)
+	}
+	if had := strings.Fields(before); len(fields) < len(had) {
+		fields = append(fields, had[len(fields):]...)
+	}
+	return strings.Join(fields, "\t")
+}
+
+// portList is a list of ports and ranges as the kernel shows it; what is none stays.
+func portList(value string) string {
+	ports := map[int]bool{}
+	for part := range strings.SplitSeq(value, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err != nil || err2 != nil || first > last || last > 65535 {
+			return value
+		}
+		for p := first; p <= last; p++ {
+			ports[p] = true
+		}
+	}
+	var parts []string
+	for _, first := range slices.Sorted(maps.Keys(ports)) {
+		last := first
+		for ports[last+1] {
+			last++
+		}
+		switch {
+		case ports[first-1]:
+		case last == first:
+			parts = append(parts, strconv.Itoa(first))
+		default:
+			parts = append(parts, strconv.Itoa(first)+"-"+strconv.Itoa(last))
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 // Sysctl is the value of a kernel setting as the kernel prints it.

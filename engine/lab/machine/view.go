@@ -214,7 +214,7 @@ func (v view) OpenFile(name string, flag int, perm fs.FileMode) (afero.File, err
 		switch {
 		case writing && info.IsDir():
 			err = syscall.EISDIR
-		case !v.may(info, want):
+		case !v.mayAt(resolved, info, want):
 			err = syscall.EACCES
 		}
 	}

@@ -1,0 +1,104 @@
+package sysctl
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+)
+
+// written is a value as it is written: of numbers, one blank stands between two; a text keeps its blanks.
+func written(value string) string {
+	fields := strings.Fields(value)
+	for _, f := range fields {
+		if _, ok := number(f); !ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
+// equal reports whether the kernel, which has is for a setting, would have it after want was written.
+func equal(name, want, is string) bool {
+	want, is = observe.NormalSysctl(want), observe.NormalSysctl(is)
+	return want == is || sameNumbers(want, is) || sameRanges(want, is) || strings.Contains(name, "bitmap") && sameBits(want, is)
+}
+
+// sameNumbers compares numbers in the forms of C. Those of which the kernel is given fewer than it has stay.
+func sameNumbers(want, is string) bool {
+	wanted, have := strings.Fields(want), strings.Fields(is)
+	if len(wanted) == 0 || len(wanted) > len(have) {
+		return false
+	}
+	for i, text := range have {
+		n, ok := number(text)
+		if !ok {
+			return false
+		}
+		if i >= len(wanted) {
+			continue
+		}
+		if m, ok := number(wanted[i]); !ok || m != n {
+			return false
+		}
+	}
+	return true
+}
+
+// number reads a whole number: 0x10, 010 or 16, a negative one as the kernel keeps it where it has no sign.
+func number(text string) (uint64, bool) {
+	if strings.Contains(text, "_") { // Go's own form
+		return 0, false
+	}
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return uint64(n), true
+	}
+	n, err := strconv.ParseUint(text, 0, 64)
+	return n, err == nil
+}
+
+// sameRanges compares lists of numbers and ranges, which the kernel sorts and joins: "8082,8080-8081".
+func sameRanges(want, is string) bool {
+	a, ok := ranges(want)
+	b, good := ranges(is)
+	return ok && good && slices.Equal(a, b)
+}
+
+// ranges are those of a list, sorted, those that touch as one.
+func ranges(list string) (joined [][2]uint64, ok bool) {
+	var all [][2]uint64
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.ParseUint(from, 10, 32)
+		last, err2 := strconv.ParseUint(to, 10, 32)
+		if err != nil || err2 != nil || last < first {
+			return nil, false
+		}
+		all = append(all, [2]uint64{first, last})
+	}
+	slices.SortFunc(all, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
+	for _, r := range all {
+		if n := len(joined); n > 0 && r[0] <= joined[n-1][1]+1 {
+			joined[n-1][1] = max(joined[n-1][1], r[1])
+		} else {
+			joined = append(joined, r)
+		}
+	}
+	return joined, true
+}
+
+// sameBits compares bitmaps of the kernel: hexadecimal, in groups of eight digits that commas separate.
+func sameBits(want, is string) bool {
+	bits := func(text string) (string, bool) {
+		text = strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(text, "0x"), ",", ""))
+		return strings.TrimLeft(text, "0"), text != "" && strings.Trim(text, "0123456789abcdef") == ""
+	}
+	a, ok := bits(want)
+	b, good := bits(is)
+	return ok && good && a == b
+}
