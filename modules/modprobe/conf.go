@@ -1,6 +1,7 @@
 package modprobe
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -47,11 +48,42 @@ func (l line) String() string {
 	return strings.TrimSpace(strings.Join([]string{l.keyword, l.module, l.rest}, " ")) + "\n"
 }
 
+// lines are those of the text of a file, as they are written: one of modprobe.d goes on behind a backslash.
+func (l line) lines(text string) iter.Seq[string] {
+	if l.keyword == "" {
+		return strings.Lines(text)
+	}
+	return logicalLines(text)
+}
+
+// logicalLines are the lines of a file of modprobe.d, each with those that it goes on in.
+func logicalLines(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		whole := ""
+		for physical := range strings.Lines(text) {
+			whole += physical
+			if strings.HasSuffix(strings.TrimSuffix(physical, "\n"), "\\") {
+				continue
+			}
+			if !yield(whole) {
+				return
+			}
+			whole = ""
+		}
+		if whole != "" {
+			yield(whole)
+		}
+	}
+}
+
 // parse reads one line of a file that has keywords, or has none. Comments and empty lines are not
 // lines.
 func parse(text string, keywords bool) (line, bool) {
+	if keywords {
+		text = strings.ReplaceAll(text, "\\\n", " ")
+	}
 	fields := strings.Fields(text)
-	if len(fields) == 0 || fields[0][0] == '#' || fields[0][0] == ';' {
+	if len(fields) == 0 || fields[0][0] == '#' || !keywords && fields[0][0] == ';' {
 		return line{}, false
 	}
 	var l line
@@ -73,12 +105,16 @@ func (l line) about(other line) bool {
 // putInto is the text with the line in exactly one place: that of the first line about the same, or
 // the end.
 func (l line) putInto(text string) string {
-	if text != "" && !strings.HasSuffix(text, "\n") {
+	switch {
+	case text == "" || strings.HasSuffix(text, "\n") && !strings.HasSuffix(text, "\\\n"):
+	case l.keyword != "" && strings.HasSuffix(strings.TrimSuffix(text, "\n"), "\\"):
+		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\\") + "\n" // nothing that it goes on in may come behind it
+	case !strings.HasSuffix(text, "\n"):
 		text += "\n"
 	}
 	var out strings.Builder
 	placed := false
-	for old := range strings.Lines(text) {
+	for old := range l.lines(text) {
 		if other, ok := parse(old, l.keyword != ""); ok && l.about(other) {
 			if placed {
 				continue
@@ -99,7 +135,7 @@ func (l line) putInto(text string) string {
 // removeFrom is the text without the lines about the same.
 func (l line) removeFrom(text string) string {
 	var out strings.Builder
-	for old := range strings.Lines(text) {
+	for old := range l.lines(text) {
 		if other, ok := parse(old, l.keyword != ""); !ok || !l.about(other) {
 			out.WriteString(old)
 		}

@@ -22,7 +22,8 @@ var Spec = modules.Spec{
 	Doc: `Loads kernel modules at once and lists them in /etc/modules-load.d/hlplay.conf, from which they are loaded at every
 boot. Options, blacklisted modules and soft dependencies are kept in /etc/modprobe.d/hlplay.conf; when that file changes,
 the initramfs images of all kernels are built anew (update-initramfs -u -k all), because modules may be loaded from
-there. Other lines of both files stay as they are.
+there. Other lines of both files stay as they are. Where another file of modprobe.d gives one of these modules another
+value of an option, blacklists it or puts a command in its place, and so wins, a note says so.
 
 A module that the running kernel does not have is an error. Modules come and go with kernels: vfio_virqfd is part of
 vfio since kernel 6.2.
@@ -115,6 +116,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	absent := m.State == "absent"
 	observe.Files.Want(h, OptionsFile)
 	observe.StaleInitramfs.Want(h, OptionsFile)
+	observe.ModprobeFiles.Want(h, "")
 	if !absent {
 		observe.KernelModules.Want(h, m.Modules...)
 	}
@@ -139,7 +141,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	// Options come first: they count when a module is loaded.
 	return modules.Plan{
 		Steps: slices.Concat(configured, loaded, listed, rebuilt),
-		Notes: m.pending(ctx, h),
+		Notes: append(m.pending(ctx, h), m.others(ctx, h)...),
 	}, nil
 }
 

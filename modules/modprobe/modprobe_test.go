@@ -145,3 +145,50 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// Other files of modprobe.d that win, or seem to.
+func TestOtherFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		files []observe.TextFile
+		want  string
+	}{
+		"a later option wins":             {[]observe.TextFile{{Path: "/etc/modprobe.d/z.conf", Content: "options kvm-intel nested=0\n"}}, "nested=0"},
+		"behind a backslash":              {[]observe.TextFile{{Path: "/usr/lib/modprobe.d/z.conf", Content: "options kvm_intel \\\n\tnested=0\n"}}, "nested=0"},
+		"an earlier option loses":         {[]observe.TextFile{{Path: "/etc/modprobe.d/a.conf", Content: "options kvm_intel nested=0\n"}}, ""},
+		"the same value":                  {[]observe.TextFile{{Path: "/etc/modprobe.d/z.conf", Content: "options kvm_intel nested=1 ept=0\n"}}, ""},
+		"a comment":                       {[]observe.TextFile{{Path: "/etc/modprobe.d/z.conf", Content: "# options kvm_intel \\\noptions kvm_intel nested=0\n"}}, ""},
+		"masked":                          {[]observe.TextFile{{Path: "/usr/lib/modprobe.d/z.conf", Content: "options kvm_intel nested=0\n"}, {Path: "/etc/modprobe.d/z.conf"}}, ""},
+		"blacklisted, in whatever order":  {[]observe.TextFile{{Path: "/lib/modprobe.d/a.conf", Content: "blacklist vfio-pci\n"}}, "at boot it is not loaded"},
+		"a command in its place":          {[]observe.TextFile{{Path: "/etc/modprobe.d/a.conf", Content: "install vfio_pci /bin/false\n"}}, "/bin/false"},
+		"a soft dependency of an earlier": {[]observe.TextFile{{Path: "/etc/modprobe.d/a.conf", Content: "softdep nouveau post: x\n"}}, "post: x"},
+		"a soft dependency of a later":    {[]observe.TextFile{{Path: "/etc/modprobe.d/z.conf", Content: "softdep nouveau post: x\n"}}, ""},
+	} {
+		m := &Module{Modules: []string{"vfio_pci"}, Options: map[string]string{"kvm_intel": "nested=1"}, Softdep: map[string]string{"nouveau": "pre: vfio-pci"}}
+		h := observe.NewRecorded("pve1", observe.ModprobeFiles.Expect("", c.files))
+		if got := strings.Join(m.others(t.Context(), h), "\n"); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: the notes are %q, expected one with %q", name, got, c.want)
+		}
+	}
+}
+
+func TestALineThatGoesOnBehindABackslash(t *testing.T) {
+	l := line{"options", "kvm", "ignore_msrs=1"}
+	for before, want := range map[string]string{
+		"options kvm \\\n  ignore_msrs=0\nblacklist x\n": "options kvm ignore_msrs=1\nblacklist x\n",
+		"options kvm \\\n  ignore_msrs=1\n":              "options kvm \\\n  ignore_msrs=1\n",
+		"# a comment \\\noptions kvm ignore_msrs=1\n":    "# a comment \\\noptions kvm ignore_msrs=1\noptions kvm ignore_msrs=1\n",
+		"blacklist x\\\n":                                "blacklist x\noptions kvm ignore_msrs=1\n",
+		"blacklist x\\":                                  "blacklist x\noptions kvm ignore_msrs=1\n",
+	} {
+		if got := l.putInto(before); got != want {
+			t.Errorf("%q becomes %q, expected %q", before, got, want)
+		}
+	}
+	if got := l.removeFrom("options kvm \\\n  ignore_msrs=0\nblacklist x\n"); got != "blacklist x\n" {
+		t.Errorf("what is left is %q, expected the blacklist alone", got)
+	}
+	// The list of modules to load knows no such lines.
+	if got := (line{module: "b"}).putInto("a \\\nb\n"); got != "a \\\nb\n" {
+		t.Errorf("the list is %q", got)
+	}
+}
