@@ -119,7 +119,7 @@ func (s *stage) names() []string {
 func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 	t.Helper()
 	inv := s.lab.Inventory()
-	pb, err := s.loadPlaybook(filepath.Join("..", "..", "playbooks", "cluster.hcl"), inv)
+	pb, err := s.loadPlaybook(filepath.Join("..", "..", "playbooks", "cluster.hcl"), inv, selectFlags{})
 	if err != nil {
 		t.Fatal(err)
 	}

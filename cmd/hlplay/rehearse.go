@@ -42,7 +42,7 @@ the run then changed, and whether the second run found nothing left to do.`,
 }
 
 func (f *rehearseFlags) run(ctx context.Context, path string) error {
-	pb, inv, err := f.load(ctx, path, true)
+	pb, inv, err := f.load(ctx, path, true, f.selectFlags)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 }
 
 func (f *runFlags) run(ctx context.Context, path string) error {
-	pb, inv, err := f.load(ctx, path, true)
+	pb, inv, err := f.load(ctx, path, true, f.selectFlags)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,9 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("one playbook is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
 }
 
-// load reads the inventory, if one is named or needed, and the playbook. Nothing is touched meanwhile, so
+// load reads the inventory, if one is named or needed, and the playbook, and checks what is chosen of it. Nothing is touched meanwhile, so
 // an interruption ends it at once, whatever is being read.
-func (f *inputFlags) load(ctx context.Context, path string, needInventory bool) (*lang.Playbook, *inventory.Inventory, error) {
+func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, chosen selectFlags) (*lang.Playbook, *inventory.Inventory, error) {
 	type loaded struct {
 		pb  *lang.Playbook
 		inv *inventory.Inventory
@@ -71,7 +71,7 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool) 
 			l.inv, l.err = f.loadInventory()
 		}
 		if l.err == nil {
-			l.pb, l.err = f.loadPlaybook(path, l.inv)
+			l.pb, l.err = f.loadPlaybook(path, l.inv, chosen)
 		}
 		done <- l
 	}()
@@ -96,20 +96,14 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	return inv, diagnosed(files, diags)
 }
 
-// loadPlaybook reads and checks a playbook. inv may be nil: then groups are not checked.
-func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory) (*lang.Playbook, error) {
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}}
+// loadPlaybook reads and checks a playbook. inv may be nil: then nothing is checked that depends on it.
+func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen selectFlags) (*lang.Playbook, error) {
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Limit: chosen.limit(), Tags: chosen.tags, SkipTags: chosen.skipTags}
 	for _, f := range observe.Facts() {
 		o.Facts[f.Name] = f.Type
 	}
 	if inv != nil {
-		o.CheckHosts = func(pattern string) error { _, err := inv.Match(pattern); return err }
-		for _, h := range inv.Hosts {
-			o.HostNames = append(o.HostNames, h.Name)
-		}
-		for _, g := range inv.Groups {
-			o.GroupNames = append(o.GroupNames, g.Name)
-		}
+		o.Inventory = inv
 	}
 	for _, e := range f.extra {
 		if file, ok := strings.CutPrefix(e, "@"); ok {

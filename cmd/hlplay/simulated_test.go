@@ -43,7 +43,7 @@ func onSimulatedNodes(t *testing.T, playbook string) *simulated {
 func (s *simulated) play(t *testing.T, noReadAhead bool) (report.Recap, *report.Recorder) {
 	t.Helper()
 	var f inputFlags
-	pb, err := f.loadPlaybook(s.playbook, s.lab.Inventory())
+	pb, err := f.loadPlaybook(s.playbook, s.lab.Inventory(), selectFlags{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ func validateCommand() *cobra.Command {
 		Short: "Check a playbook, and an inventory, without connecting to anything",
 		Args:  onePlaybook,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pb, _, err := f.load(cmd.Context(), args[0], false)
+			pb, _, err := f.load(cmd.Context(), args[0], false, selectFlags{})
 			if err != nil {
 				return err
 			}

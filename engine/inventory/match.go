@@ -78,6 +78,16 @@ func (inv *Inventory) Match(pattern string) ([]*Host, error) {
 	return matched, nil
 }
 
+// Names are the names of the hosts that a pattern means; see Match.
+func (inv *Inventory) Names(pattern string) ([]string, error) {
+	hosts, err := inv.Match(pattern)
+	names := make([]string, len(hosts))
+	for i, host := range hosts {
+		names[i] = host.Name
+	}
+	return names, err
+}
+
 // term is the hosts that one name or glob means.
 func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) {
 	if term == "" {

@@ -69,13 +69,17 @@ type decoder struct {
 	ctx     *hcl.EvalContext
 	diags   hcl.Diagnostics
 	unknown *UnknownError // the first one
-	secrets secrets
+	// unknowns are the paths of all arguments that are unknown, as an ArgumentError names them; standIn, if there is
+	// one, gives each a value, or cty.NilVal for none.
+	unknowns []string
+	standIn  func(Argument) cty.Value
+	secrets  secrets
 }
 
 // module decodes and validates; complete says that nothing was unknown.
 func (d *decoder) module(t *Task, body *hclsyntax.Body) (m modules.Module, complete bool) {
 	m = t.schema.spec.New()
-	d.body(body, t.schema.Body, t.ModuleRange, reflect.ValueOf(m).Elem())
+	d.body(body, t.schema.Body, "", t.ModuleRange, reflect.ValueOf(m).Elem())
 	if d.diags.HasErrors() || d.unknown != nil {
 		return m, false
 	}
@@ -124,11 +128,12 @@ func (d *decoder) fault(at hcl.Range, summary, detail string) {
 	d.diags = append(d.diags, fault(at, summary, detail))
 }
 
-// body fills in a struct; at is where its block begins.
-func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, into reflect.Value) {
+// body fills in a struct; at is where its block begins, and within the names of the blocks around its arguments,
+// with a full stop behind each.
+func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, at hcl.Range, into reflect.Value) {
 	for _, a := range schema.Arguments {
 		if attr := body.Attributes[a.Name]; attr != nil {
-			value, known := d.argument(a, attr.Expr)
+			value, known := d.argument(a, within, attr.Expr)
 			if !known {
 				continue
 			}
@@ -155,7 +160,7 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, at hcl.Range, in
 	for _, b := range schema.Blocks {
 		for _, block := range body.Blocks {
 			if block.Type == b.Name {
-				d.body(block.Body, b.Body, block.DefRange(), nested(into.FieldByIndex(b.index)))
+				d.body(block.Body, b.Body, within+b.Name+".", block.DefRange(), nested(into.FieldByIndex(b.index)))
 			}
 		}
 	}
@@ -176,7 +181,7 @@ func nested(field reflect.Value) reflect.Value {
 
 // argument evaluates and converts. The value is cty.NilVal if it is null; known is false if it is
 // unknown or faulty.
-func (d *decoder) argument(a Argument, expr hcl.Expression) (value cty.Value, known bool) {
+func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (value cty.Value, known bool) {
 	v, diags := evaluate(expr, d.ctx)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
@@ -205,7 +210,11 @@ func (d *decoder) argument(a Argument, expr hcl.Expression) (value cty.Value, kn
 		if d.unknown == nil {
 			d.unknown = &UnknownError{Range: expr.Range(), What: fmt.Sprintf("argument %q", a.Name)}
 		}
-		return cty.NilVal, false
+		d.unknowns = append(d.unknowns, within+a.Name)
+		if d.standIn != nil {
+			value = d.standIn(a)
+		}
+		return value, value != cty.NilVal
 	case converted.IsNull():
 		return cty.NilVal, true
 	}

@@ -60,7 +60,7 @@ func (p *Playbook) context(dir string, s Scope) *hcl.EvalContext {
 func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags := expr.Value(ctx)
 	if diags.HasErrors() {
-		return cty.DynamicVal, redact(diags, expr, ctx)
+		return cty.DynamicVal, redact(withNames(diags, expr, ctx), expr, ctx)
 	}
 	return v, nil
 }

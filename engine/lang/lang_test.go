@@ -71,17 +71,43 @@ var (
 		Example: "task \"a probe\" {\n  probe {\n    name = \"x\"\n  }\n}", New: func() modules.Module { return &probe{} }}
 	settingSpec = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}
 	testOptions = Options{
-		Modules:    []modules.Spec{probeSpec, settingSpec},
-		HostNames:  []string{"pve1", "pve2"},
-		GroupNames: []string{"all", "pve"},
-		CheckHosts: func(pattern string) error {
-			if pattern != "pve" && pattern != "all" {
-				return fmt.Errorf("there is no host or group %q; did you mean \"pve\"?", pattern)
-			}
-			return nil
-		},
+		Modules:   []modules.Spec{probeSpec, settingSpec},
+		Inventory: testInventory{},
 	}
 )
+
+// testInventory has the hosts pve1 and pve2 in a group pve. Both have the variables data_dir and disks, and pve2 alone
+// has extra.
+type testInventory struct{}
+
+func (testInventory) Names(pattern string) ([]string, error) {
+	switch pattern {
+	case "pve", "all":
+		return []string{"pve1", "pve2"}, nil
+	case "pve1", "pve2":
+		return []string{pattern}, nil
+	}
+	return nil, fmt.Errorf("there is no host or group %q; did you mean \"pve\"?", pattern)
+}
+
+func (testInventory) HostsValue() cty.Value {
+	host := func(name, address string, vars map[string]cty.Value) cty.Value {
+		vars["data_dir"] = cty.StringVal("/srv/" + name)
+		return cty.ObjectVal(map[string]cty.Value{
+			"name": cty.StringVal(name), "address": cty.StringVal(address), "port": cty.NumberIntVal(22), "user": cty.StringVal("root"),
+			"groups": cty.ListVal([]cty.Value{cty.StringVal("all"), cty.StringVal("pve")}), "vars": cty.ObjectVal(vars),
+		})
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"pve1": host("pve1", "192.0.2.1", map[string]cty.Value{"disks": cty.EmptyTupleVal}),
+		"pve2": host("pve2", "192.0.2.2", map[string]cty.Value{"disks": cty.TupleVal([]cty.Value{cty.StringVal("/dev/sdb")}), "extra": cty.StringVal("here")}),
+	})
+}
+
+func (testInventory) GroupsValue() cty.Value {
+	both := cty.ListVal([]cty.Value{cty.StringVal("pve1"), cty.StringVal("pve2")})
+	return cty.ObjectVal(map[string]cty.Value{"all": both, "pve": both})
+}
 
 // loadArchive loads site.hcl of an archive of files in memory.
 func loadArchive(src string, o Options) (*Playbook, hcl.Diagnostics) {

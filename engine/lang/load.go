@@ -28,14 +28,25 @@ type Options struct {
 	// ValueFiles are files of values (`-e @file`): JSON or YAML by their extension, else HCL
 	// attributes. A later file wins over an earlier one.
 	ValueFiles []string
-	// CheckHosts reports what is wrong with a pattern of hosts; nil if no inventory is known.
-	CheckHosts func(pattern string) error
-	// HostNames and GroupNames are those of the inventory. Nil means that none is known: then
-	// `hosts["name"]` and `groups.NAME` are not judged.
-	HostNames, GroupNames []string
+	// Inventory has the hosts that the playbook is judged for; nil if none is known: then patterns of hosts,
+	// `hosts["name"]`, `groups.NAME` and what depends on a host are not judged.
+	Inventory Inventory
+	// Limit is a pattern of hosts: what depends on a host is judged for those that match; empty means all. Tags and
+	// SkipTags select tasks in the same way.
+	Limit          string
+	Tags, SkipTags []string
 	// Facts are the names and types of what expressions see as facts.NAME. Nil means that none is
 	// known: then `facts` is not judged.
 	Facts map[string]cty.Type
+}
+
+// Inventory is what Load needs to know of an inventory.
+type Inventory interface {
+	// Names are the hosts that a pattern means, in the inventory's order, or what is wrong with it.
+	Names(pattern string) ([]string, error)
+	// HostsValue and GroupsValue are what expressions see as `hosts` and `groups`.
+	HostsValue() cty.Value
+	GroupsValue() cty.Value
 }
 
 // Load reads a playbook with all that it imports and judges whatever can be judged without a

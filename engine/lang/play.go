@@ -81,8 +81,8 @@ func (l *loader) hosts(block *hclsyntax.Block, at place) string {
 		l.report(fault(attr.Expr.Range(), "hosts is empty", `Expected the name of a host or a group, or "all".`))
 		return ""
 	}
-	if l.options.CheckHosts != nil {
-		if err := l.options.CheckHosts(pattern); err != nil {
+	if l.options.Inventory != nil {
+		if _, err := l.options.Inventory.Names(pattern); err != nil {
 			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not fit the inventory", pattern), sentence(err.Error())))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // References is what the run must know before the task's expressions can be evaluated: the names
@@ -149,15 +150,15 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 		members, what = []string{"name", "address", "port", "user", "groups", "vars"}, "attribute of host"
 		advice = fmt.Sprintf(" A variable of the inventory is host.vars.%s.", name)
 	case "hosts":
-		if l.options.HostNames == nil {
+		if l.options.Inventory == nil {
 			return nil
 		}
-		members, what = l.options.HostNames, "host"
+		members, what = attributeNames(l.options.Inventory.HostsValue()), "host"
 	case "groups":
-		if l.options.GroupNames == nil {
+		if l.options.Inventory == nil {
 			return nil
 		}
-		members, what = l.options.GroupNames, "group"
+		members, what = attributeNames(l.options.Inventory.GroupsValue()), "group"
 	case "facts":
 		if l.options.Facts == nil {
 			return nil
@@ -224,3 +225,6 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 	}
 	return fault(at, fmt.Sprintf("undefined name %q", root), hint)
 }
+
+// attributeNames are the names of an object's attributes, sorted.
+func attributeNames(object cty.Value) []string { return sortedKeys(object.Type().AttributeTypes()) }

@@ -73,18 +73,35 @@ func (v *validator) play(p *Play) {
 		handlers = append(handlers, h.Name)
 	}
 	groups := make(map[*Group]bool)
+	var sound []*Task
 	walk(p, func(t *Task) {
+		before := v.errors()
 		for g := t.group; g != nil && !groups[g]; g = g.parent {
 			groups[g] = true
 			v.condition(g.When, "when", p.dir, scope)
 		}
 		v.notify(t, handlers)
 		v.task(t, scope)
+		if v.errors() == before {
+			sound = append(sound, t)
+		}
 		if t.Register != "" {
 			v.results = append(v.results, t.Register)
 		}
 	})
 	v.notifyCycles(p)
+	v.forHosts(p, sound, scope)
+}
+
+// errors is how many have been reported.
+func (v *validator) errors() int {
+	n := 0
+	for _, d := range v.diags {
+		if d.Severity == hcl.DiagError {
+			n++
+		}
+	}
+	return n
 }
 
 // scope is what is known of the roots without a host.
@@ -113,11 +130,9 @@ func (v *validator) scope(p *Play) Scope {
 			"hosts": cty.UnknownVal(cty.List(cty.String)), "selected": cty.UnknownVal(cty.List(cty.String)),
 		}),
 	}
-	if v.options.HostNames != nil {
-		s["hosts"] = objectOf(v.options.HostNames, host)
-	}
-	if v.options.GroupNames != nil {
-		s["groups"] = objectOf(v.options.GroupNames, cty.UnknownVal(cty.List(cty.String)))
+	if v.options.Inventory != nil {
+		s["hosts"] = objectOf(attributeNames(v.options.Inventory.HostsValue()), host)
+		s["groups"] = objectOf(attributeNames(v.options.Inventory.GroupsValue()), cty.UnknownVal(cty.List(cty.String)))
 	}
 	return s
 }
@@ -239,10 +254,9 @@ func (v *validator) task(t *Task, scope Scope) {
 			s = inner.with("each", each)
 			s["vars"] = v.vars(t.Vars, t.Dir, s, scope["vars"])
 		}
-		d := &decoder{dir: t.Dir, ctx: v.playbook.context(t.Dir, s), secrets: make(secrets)}
-		d.module(t, body)
-		v.report(d.diags...)
-		if d.diags.HasErrors() {
+		diags := judge(t, body, v.playbook.context(t.Dir, s))
+		v.report(diags...)
+		if diags.HasErrors() {
 			return
 		}
 	}

@@ -379,8 +379,8 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules:    []modules.Spec{settingSpec},
-		CheckHosts: func(pattern string) error { _, err := inv.Match(pattern); return err },
+		Modules:   []modules.Spec{settingSpec},
+		Inventory: inv,
 	})
 	if diags.HasErrors() {
 		t.Fatalf("the test's playbook: %v", diags)

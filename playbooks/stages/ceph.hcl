@@ -21,7 +21,7 @@ play "Ceph" {
   }
 
   task "G1.34 G2.6 monitors, one by one" {
-    when = contains(slice(groups.pve, 0, var.monitors), host.name)
+    when = contains(slice(groups.pve, 0, min(var.monitors, length(groups.pve))), host.name)
     pveceph {
       mon {
         address = host.vars.ceph_address

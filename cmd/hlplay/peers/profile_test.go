@@ -31,15 +31,9 @@ func here(ctx context.Context, s *site, playbook string, wrap func(remote.Conn) 
 	if diags.HasErrors() {
 		return engine.Recap{}, diags
 	}
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}}
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Inventory: inv}
 	for _, f := range observe.Facts() {
 		o.Facts[f.Name] = f.Type
-	}
-	for _, h := range inv.Hosts {
-		o.HostNames = append(o.HostNames, h.Name)
-	}
-	for _, g := range inv.Groups {
-		o.GroupNames = append(o.GroupNames, g.Name)
 	}
 	pb, diags := lang.Load(playbook, o)
 	if diags.HasErrors() {

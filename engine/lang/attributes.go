@@ -1,0 +1,60 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// withNames makes diagnostics about attributes that are not there name those that are.
+func withNames(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	for i, d := range diags {
+		if d.Summary != "Unsupported attribute" || d.Subject == nil {
+			continue
+		}
+		if better := unsupported(*d.Subject, expr, ctx); better != nil {
+			better.Expression, better.EvalContext = d.Expression, d.EvalContext
+			diags[i] = better
+		}
+	}
+	return diags
+}
+
+// unsupported is the diagnostic of the attribute that an expression names at a place; nil if none is found there.
+func unsupported(at hcl.Range, expr hcl.Expression, ctx *hcl.EvalContext) *hcl.Diagnostic {
+	for _, traversal := range expr.Variables() {
+		for i, step := range traversal {
+			attr, ok := step.(hcl.TraverseAttr)
+			if !ok || i == 0 || attr.SrcRange != at {
+				continue
+			}
+			of, diags := traversal[:i].TraverseAbs(ctx)
+			if diags.HasErrors() || !of.Type().IsObjectType() {
+				return nil
+			}
+			return noAttribute(traversal[:i], attr.Name, of, at)
+		}
+	}
+	return nil
+}
+
+// noAttribute says that an object has no attribute of a name, and which it has.
+func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range) *hcl.Diagnostic {
+	names := attributeNames(object)
+	detail := strings.TrimSpace(suggest(name, names))
+	subject := traversalText(path)
+	switch {
+	case path.RootName() == "host" && subject == "host.vars", path.RootName() == "hosts" && strings.HasSuffix(subject, ".vars"):
+		of := "this host"
+		if path.RootName() == "hosts" {
+			of = strings.TrimSuffix(subject, ".vars")
+		}
+		return fault(at, fmt.Sprintf("the inventory gives %s no variable %q", of, name),
+			fmt.Sprintf("%s For one that only some hosts have, write try(%s.%s, DEFAULT).", detail, subject, name))
+	case len(names) == 0:
+		detail = "It has no attributes."
+	}
+	return fault(at, fmt.Sprintf("%s has no attribute %q", subject, name), detail)
+}

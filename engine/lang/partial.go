@@ -1,0 +1,104 @@
+package lang
+
+import (
+	"errors"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/modules"
+)
+
+// judge decodes a task's module block with what is known, and returns what is wrong with it. Where arguments are
+// unknown, a module's own faults with the others count as far as the unknown ones cannot mend them.
+func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics {
+	d := &decoder{dir: t.Dir, ctx: ctx, secrets: make(secrets)}
+	m, _ := d.module(t, body)
+	if d.unknown != nil && !d.diags.HasErrors() {
+		if err := d.certainFault(m, t, body); err != nil {
+			d.diags = append(d.diags, d.invalid(err, t, body))
+		}
+	}
+	return d.diags
+}
+
+// certainFault is what a module's Validate says against an argument that is known, if it says the same whatever is
+// tried in the place of the arguments that are not.
+func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) *modules.ArgumentError {
+	var found *modules.ArgumentError
+	times := 0
+	for i := -1; i < len(standIns); i++ {
+		if i >= 0 {
+			other := &decoder{dir: d.dir, ctx: d.ctx, secrets: make(secrets), standIn: func(a Argument) cty.Value { return standIn(a, i) }}
+			m = t.schema.spec.New()
+			other.body(body, t.schema.Body, "", t.ModuleRange, reflect.ValueOf(m).Elem())
+			if other.diags.HasErrors() {
+				continue // it cannot stand in here
+			}
+		}
+		v, ok := m.(modules.Validator)
+		if !ok {
+			return nil
+		}
+		var fault *modules.ArgumentError
+		if err := v.Validate(); !errors.As(err, &fault) {
+			return nil
+		}
+		switch {
+		case slices.Contains(d.unknowns, fault.Argument): // it may hide a fault of another
+		case d.speaksOfUnknown(fault), found != nil && *found != *fault:
+			return nil
+		default:
+			found = fault
+			times++
+		}
+	}
+	if times < 2 {
+		return nil
+	}
+	return found
+}
+
+// speaksOfUnknown reports whether a fault names an argument that is unknown, which may then decide about it.
+func (d *decoder) speaksOfUnknown(fault *modules.ArgumentError) bool {
+	return slices.ContainsFunc(d.unknowns, func(path string) bool {
+		name := path[strings.LastIndexByte(path, '.')+1:]
+		return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(fault.Error())
+	})
+}
+
+// standIns are values of many kinds that an argument of which nothing is known might have.
+var standIns = []string{"x", "/x", "192.0.2.1", "1", "0", "3", "64", "true", "false", "90s", "0644", "10G", "present", "absent", "1000000", "/dev/sdb"}
+
+// standIn is the i-th value for an argument; cty.NilVal, which is none, if it is of another kind.
+func standIn(a Argument, i int) cty.Value {
+	text := standIns[i]
+	one := func(ty cty.Type) cty.Value {
+		v, err := convert.Convert(cty.StringVal(text), ty)
+		if err != nil {
+			return cty.NilVal
+		}
+		return v
+	}
+	switch {
+	case a.want.IsListType():
+		if v := one(a.want.ElementType()); v != cty.NilVal {
+			return cty.ListVal([]cty.Value{v})
+		}
+		return cty.ListValEmpty(a.want.ElementType())
+	case a.want.IsMapType():
+		if v := one(a.want.ElementType()); v != cty.NilVal {
+			return cty.MapVal(map[string]cty.Value{text: v})
+		}
+		return cty.MapValEmpty(a.want.ElementType())
+	case a.want == cty.DynamicPseudoType:
+		return cty.StringVal(text)
+	}
+	return one(a.want)
+}

@@ -1,0 +1,239 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// mostRounds bounds for how many rounds of for_each a task is judged on all hosts together.
+const mostRounds = 10_000
+
+// forHosts judges what the tasks of a play say with the values of each host of the inventory. The tasks are those
+// that have no fault with the values of an unknown host. A fault counts if the task is sure to be done on the host, or
+// if every host has it: else a condition on facts may know better.
+func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
+	hosts := v.hostsOf(p)
+	var dependent []*Task
+	for _, t := range tasks {
+		if t.dependsOnHost() && (t.handler || Selected(t, v.options.Tags, v.options.SkipTags)) {
+			dependent = append(dependent, t)
+		}
+	}
+	if len(hosts) == 0 || len(dependent) == 0 {
+		return
+	}
+	all := v.options.Inventory.HostsValue()
+	j := &hostJudge{validator: v, found: make(map[string]*hostFault)}
+	names := make([]cty.Value, len(hosts))
+	for i, name := range hosts {
+		names[i] = cty.StringVal(name)
+	}
+	scope = scope.with("hosts", all).with("groups", v.options.Inventory.GroupsValue())
+	scope["play"] = cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(p.Name), "hosts": cty.ListVal(names), "selected": cty.UnknownVal(cty.List(cty.String)),
+	})
+	for _, name := range hosts {
+		j.name = name
+		of := scope.with("host", all.GetAttr(name))
+		j.certain = true
+		of["vars"] = j.vars(p.Vars, p.dir, of, cty.EmptyObjectVal)
+		for _, t := range dependent {
+			j.task(t, of)
+		}
+	}
+	for _, key := range j.order {
+		f := j.found[key]
+		if !f.certain && len(f.hosts) < len(hosts) {
+			continue
+		}
+		if len(f.hosts) < len(hosts) {
+			on := *f.Diagnostic
+			on.Detail = strings.TrimSpace(fmt.Sprintf("%s This is so on %s.", on.Detail, few(f.hosts)))
+			f.Diagnostic = &on
+		}
+		v.report(f.Diagnostic)
+	}
+}
+
+// hostsOf are the hosts that a play is judged for.
+func (v *validator) hostsOf(p *Play) []string {
+	if v.options.Inventory == nil || p.Hosts == "" {
+		return nil
+	}
+	hosts, err := v.options.Inventory.Names(p.Hosts)
+	if err != nil { // it has been reported
+		return nil
+	}
+	if v.options.Limit == "" {
+		return hosts
+	}
+	limit, err := v.options.Inventory.Names(v.options.Limit)
+	if err != nil { // whoever gave it reports it
+		return nil
+	}
+	in := make(map[string]bool, len(limit))
+	for _, name := range limit {
+		in[name] = true
+	}
+	var both []string
+	for _, name := range hosts {
+		if in[name] {
+			both = append(both, name)
+		}
+	}
+	return both
+}
+
+// few lists names, and of many the first ones.
+func few(names []string) string {
+	const most = 5
+	if len(names) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// dependsOnHost reports whether an expression of the task has another value on another host although it reads no
+// facts and no results, or reads what only the inventory tells.
+func (t *Task) dependsOnHost() bool {
+	exprs := append(bodyExpressions(t.Body), present([]hcl.Expression{t.When, t.ForEach, t.Until, t.Vars})...)
+	for g := t.group; g != nil; g = g.parent {
+		exprs = append(exprs, present([]hcl.Expression{g.When})...)
+	}
+	if t.play.Vars != nil && anyReads(exprs, "vars") {
+		exprs = append(exprs, t.play.Vars)
+	}
+	for _, root := range []string{"host", "hosts", "groups", "play"} {
+		if anyReads(exprs, root) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostJudge collects the faults of tasks on one host after the other.
+type hostJudge struct {
+	*validator
+	name    string // of the host
+	certain bool   // that the task is done on it
+	found   map[string]*hostFault
+	order   []string
+	rounds  int
+}
+
+// hostFault is a fault and the hosts that have it.
+type hostFault struct {
+	*hcl.Diagnostic
+	hosts   []string
+	certain bool
+}
+
+// note adds the faults of a task on the host.
+func (j *hostJudge) note(diags ...*hcl.Diagnostic) {
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		key := d.Summary // the detail may name what this host has
+		if d.Subject != nil {
+			key += "\x00" + d.Subject.String()
+		}
+		f := j.found[key]
+		if f == nil {
+			f = &hostFault{Diagnostic: d}
+			j.found[key] = f
+			j.order = append(j.order, key)
+		}
+		f.certain = f.certain || j.certain
+		if n := len(f.hosts); n == 0 || f.hosts[n-1] != j.name {
+			f.hosts = append(f.hosts, j.name)
+		}
+	}
+}
+
+// task judges a task on the host.
+func (j *hostJudge) task(t *Task, scope Scope) {
+	j.certain = true
+	for g := t.group; g != nil; g = g.parent {
+		if !j.holds(g.When, "when", t.Dir, scope) {
+			return
+		}
+	}
+	if t.ForEach == nil {
+		j.round(t, scope)
+		return
+	}
+	value, diags := evaluate(t.ForEach, j.playbook.context(t.Dir, scope))
+	if diags.HasErrors() {
+		j.note(diags...)
+		return
+	}
+	all, known, d := items(value, t.ForEach)
+	if d != nil {
+		j.note(d)
+		return
+	}
+	if !known {
+		j.certain = false
+		j.round(t, scope.with("each", unknownItem))
+		return
+	}
+	sure := j.certain
+	for _, item := range all {
+		if j.rounds++; j.rounds > mostRounds {
+			return
+		}
+		j.certain = sure
+		j.round(t, scope.with("each", item.Object()))
+	}
+}
+
+// round judges a task, or one round of it, with all that is known of it.
+func (j *hostJudge) round(t *Task, scope Scope) {
+	scope = scope.with("vars", j.vars(t.Vars, t.Dir, scope, scope["vars"]))
+	if !j.holds(t.When, "when", t.Dir, scope) {
+		return
+	}
+	if t.Until != nil {
+		j.holds(t.Until, "until", t.Dir, scope)
+	}
+	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
+		j.note(judge(t, body, j.playbook.context(t.Dir, scope))...)
+	}
+}
+
+// holds reports whether a condition may hold on the host; where that is not known, what depends on it is not certain.
+func (j *hostJudge) holds(expr hcl.Expression, what, dir string, scope Scope) bool {
+	if expr == nil {
+		return true
+	}
+	value, diags := evaluate(expr, j.playbook.context(dir, scope))
+	if diags.HasErrors() {
+		j.note(diags...)
+		return false
+	}
+	truth, d := truth(value, expr, what)
+	if d != nil {
+		j.note(d)
+		return false
+	}
+	if !truth.IsKnown() {
+		j.certain = false
+		return true
+	}
+	return truth.True()
+}
+
+// vars is the value of a `vars` argument on the host over the outer ones, unknown if it is faulty.
+func (j *hostJudge) vars(expr hcl.Expression, dir string, scope Scope, outer cty.Value) cty.Value {
+	if expr == nil {
+		return outer
+	}
+	all, diags := evaluateVars(expr, j.playbook.context(dir, scope.with("vars", outer)), outer)
+	j.note(diags...)
+	return all
+}
