@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -348,6 +349,33 @@ func TestUntilTrue(t *testing.T) {
 		scope := Scope{"result": cty.ObjectVal(map[string]cty.Value{"r": cty.ObjectVal(map[string]cty.Value{"ok": cty.BoolVal(want)})})}
 		if got, err := task(t, p, "t").UntilTrue(scope); err != nil || got != want {
 			t.Errorf("until is %v (%v), expected %v", got, err, want)
+		}
+	}
+}
+
+// What a function makes of a secret is one too, even where only more than that is an argument.
+func TestDecodeDerivedSecrets(t *testing.T) {
+	p := mustLoad(t, `
+variable "password" {
+  default   = "hunter2"
+  sensitive = true
+}
+play "p" {
+  hosts = "all"
+  task "t" {
+    probe {
+      name = "hash=${sha256(var.password)} up=${upper(var.password)} rev=${strrev(var.password)}"
+    }
+  }
+}
+`, testOptions)
+	_, secrets, err := task(t, p, "t").Decode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"hunter2", "HUNTER2", "2retnuh", "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7"} {
+		if !slices.Contains(secrets, want) {
+			t.Errorf("%q is not among the secrets %q", want, secrets)
 		}
 	}
 }

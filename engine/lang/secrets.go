@@ -150,10 +150,18 @@ func (s secrets) replacer() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// collectRead adds what the expression reads from sensitive values, and reports whether it reads or
-// makes any.
+// collectRead adds what the expression reads from sensitive values, and what functions within it make of them, which may
+// be shown without what is around it. It reports whether it reads or makes any.
 func (s secrets) collectRead(expr hcl.Expression, ctx *hcl.EvalContext) bool {
 	tainted := calls(expr, "sensitive")
+	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		if call.Name != "nonsensitive" {
+			// One within a for expression has no value on its own; the expression's has what it makes.
+			if v, diags := call.Value(ctx); !diags.HasErrors() {
+				s.collect(v)
+			}
+		}
+	})
 	for _, traversal := range expr.Variables() {
 		v, ok := ctx.Variables[traversal.RootName()]
 		if !ok {

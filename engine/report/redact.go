@@ -2,15 +2,9 @@ package report
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-
-	"mvdan.cc/sh/v3/syntax"
 
 	"hlplay/modules"
 )
@@ -18,130 +12,73 @@ import (
 // Redacted stands where a secret was.
 const Redacted = "(sensitive)"
 
-// The shortest secret that is replaced, and the shortest line of a secret of several lines that is replaced
-// on its own: shorter ones would deface text that only looks like them.
-const (
-	shortestSecret = 3
-	shortestLine   = 6
-)
-
-// Redactor replaces secrets in text by Redacted. It knows a secret in its plain form and as it looks within
-// JSON, quoted strings, shell words, URLs and base64. It may be used from many goroutines.
+// Redactor replaces secrets in text by Redacted. It knows a secret in the forms in which it turns up in text (see
+// forms), and in base64 and hexadecimal digits, at any place in them and however they are broken into lines. What it
+// costs grows with the length of the text and with that of all secrets, but not with their product. It may be used
+// from many goroutines.
 type Redactor struct {
 	mu    sync.RWMutex
-	forms []string // longest first, each once
+	known map[string]bool
+	fresh []string // forms that no automaton has yet
+	built automata
 }
 
 // NewRedactor returns a Redactor that knows no secrets yet.
-func NewRedactor() *Redactor { return &Redactor{} }
+func NewRedactor() *Redactor { return &Redactor{known: map[string]bool{}} }
 
-// Add makes a secret known. One of less than three bytes is ignored. Of a secret of several lines each line
+// Add makes secrets known. One of less than shortestSecret bytes is ignored. Of a secret of several lines each line
 // of at least six bytes is a secret too, because diffs and logs show lines on their own.
-func (r *Redactor) Add(secret string) {
-	var forms []string
-	add := func(s string, shortest int) {
-		if len(s) >= shortest {
-			forms = append(forms, encodings(s)...)
+func (r *Redactor) Add(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, secret := range secrets {
+		if r.known[secret] {
+			continue
+		}
+		for _, part := range append(parts(secret), secret) {
+			if r.known[part] {
+				continue
+			}
+			r.known[part] = true
+			if len(part) >= shortestSecret {
+				r.fresh = append(r.fresh, forms(part)...)
+			}
 		}
 	}
-	add(secret, shortestSecret)
-	add(strings.TrimSpace(secret), shortestSecret)
-	if lines := strings.FieldsFunc(secret, func(c rune) bool { return c == '\n' || c == '\r' }); len(lines) > 1 {
-		for _, line := range lines {
-			add(line, shortestLine)
-			add(strings.TrimSpace(line), shortestLine)
-		}
-	}
-	if len(forms) == 0 {
-		return
+}
+
+// automata are those that know all secrets.
+func (r *Redactor) automata() automata {
+	r.mu.RLock()
+	all, fresh := r.built, len(r.fresh)
+	r.mu.RUnlock()
+	if fresh == 0 {
+		return all
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := append(slices.Clone(r.forms), forms...)
-	slices.SortFunc(all, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
-	})
-	r.forms = slices.Compact(all)
+	if len(r.fresh) > 0 {
+		r.built, r.fresh = r.built.with(r.fresh), nil
+	}
+	return r.built
 }
 
-// encodings are the forms in which a secret turns up in text.
-func encodings(secret string) []string {
-	forms := []string{secret}
-	add := func(s string) {
-		if len(s) >= shortestSecret {
-			forms = append(forms, s)
-		}
-	}
-	if text, err := json.Marshal(secret); err == nil { // "<" as \u003c
-		add(string(text[1 : len(text)-1]))
-	}
-	var plain strings.Builder
-	encoder := json.NewEncoder(&plain)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(secret) == nil { // "<" as itself
-		add(plain.String()[1 : plain.Len()-2])
-	}
-	quoted := strconv.Quote(secret)
-	add(quoted[1 : len(quoted)-1])
-	add(strings.NewReplacer("${", "$${", "%{", "%%{").Replace(quoted[1 : len(quoted)-1])) // HCL
-	for _, lang := range []syntax.LangVariant{syntax.LangPOSIX, syntax.LangBash} {
-		if word, err := syntax.Quote(secret, lang); err == nil {
-			add(word)
-		}
-	}
-	add(strings.ReplaceAll(secret, "'", `'\''`))
-	add(strings.ReplaceAll(secret, "'", `'"'"'`))
-	add(url.QueryEscape(secret))
-	add(url.PathEscape(secret))
-	for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		add(alphabet.EncodeToString([]byte(secret)))
-		forms = append(forms, within(alphabet, secret)...)
-	}
-	return forms
-}
-
-// within are the characters that base64 of any text around the secret has in common: three forms, one for
-// each position of the secret in the groups of three bytes. Short ones say little and are left out.
-func within(alphabet *base64.Encoding, secret string) []string {
-	const enough = 8
-	var forms []string
-	for before := range 3 {
-		text := alphabet.EncodeToString(append(make([]byte, before), secret...))
-		first := (before*8 + 5) / 6            // characters that hold bits of what stands before
-		last := (before + len(secret)) * 8 / 6 // characters that hold bits of the secret alone
-		if last-first >= enough {
-			forms = append(forms, text[first:last])
-		}
-	}
-	return forms
-}
+// stretch is a part of a text.
+type stretch struct{ from, to int }
 
 // String is s with every known secret replaced by Redacted. Secrets that overlap or touch are replaced as one.
 func (r *Redactor) String(s string) string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	type span struct{ from, to int }
-	var spans []span
-	for _, form := range r.forms {
-		for from := 0; ; {
-			i := strings.Index(s[from:], form)
-			if i < 0 {
-				break
-			}
-			spans = append(spans, span{from + i, from + i + len(form)})
-			from += i + 1
-		}
-	}
-	if len(spans) == 0 {
+	found := r.automata().secrets(s)
+	if len(found) == 0 {
 		return s
 	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	slices.SortFunc(found, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
 	var b strings.Builder
 	done := 0
-	for i := 0; i < len(spans); {
-		from, to := spans[i].from, spans[i].to
-		for i++; i < len(spans) && spans[i].from <= to; i++ {
-			to = max(to, spans[i].to)
+	for i := 0; i < len(found); {
+		from, to := found[i].from, found[i].to
+		for i++; i < len(found) && found[i].from <= to; i++ {
+			to = max(to, found[i].to)
 		}
 		b.WriteString(s[done:from])
 		b.WriteString(Redacted)
@@ -149,6 +86,44 @@ func (r *Redactor) String(s string) string {
 	}
 	b.WriteString(s[done:])
 	return b.String()
+}
+
+// runs are kept, so that short texts cost no memory.
+var runs = sync.Pool{New: func() any { return &run{} }}
+
+// secrets are the parts of a text that must not be shown, in no order.
+func (all automata) secrets(s string) []stretch {
+	if len(all) == 0 {
+		return nil
+	}
+	var found []stretch
+	tell := func(from, to int) {
+		if last := len(found) - 1; last >= 0 && from <= found[last].to && from >= found[last].from {
+			found[last].to = max(found[last].to, to)
+			return
+		}
+		found = append(found, stretch{from, to})
+	}
+	for _, a := range all {
+		a.find(s, tell)
+	}
+	digits := runs.Get().(*run)
+	defer runs.Put(digits)
+	for at := 0; at < len(s); {
+		if at = digits.next(s, at, base64Digits, base64Gap); len(digits.at)*6 >= shortestSecret*8 {
+			for _, a := range all {
+				digits.find(a, 6, tell)
+			}
+		}
+	}
+	for at := 0; at < len(s); {
+		if at = digits.next(s, at, hexDigits, hexGap); len(digits.at)*4 >= shortestSecret*8 {
+			for _, a := range all {
+				digits.find(a, 4, tell)
+			}
+		}
+	}
+	return found
 }
 
 // Bytes is String for bytes. It returns b itself if there is nothing to replace.

@@ -124,9 +124,7 @@ func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]
 			}
 		}
 		module, secrets, err := s.task.Decode(here)
-		for _, secret := range secrets {
-			r.options.Redactor.Add(secret)
-		}
+		r.options.Redactor.Add(secrets...)
 		it.secret = len(secrets) > 0
 		it.module, it.err = module, err
 		if scoped, ok := module.(modules.Scoped); ok && err == nil {

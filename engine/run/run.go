@@ -61,9 +61,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		hostsValue: inv.HostsValue(), groupsValue: inv.GroupsValue(),
 		started: o.Clock.Now(),
 	}
-	for _, s := range lang.SensitiveStrings(pb.Var, pb.Local) {
-		o.Redactor.Add(s)
-	}
+	o.Redactor.Add(lang.SensitiveStrings(pb.Var, pb.Local)...)
 	defer r.close()
 	limit := inv.Hosts
 	if o.Limit != "" {

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shortestSecret is the length in bytes of the shortest secret that is replaced, and shortestLine that of the shortest
+// line of a secret of several lines that is replaced on its own: shorter ones would deface text that only looks like
+// them.
+const (
+	shortestSecret = 3
+	shortestLine   = 6
+)
+
+// longestWhole is how long a secret of several lines may be to be looked for as a whole in every form. Of a longer one
+// each line is, and the whole only as it is and as it is quoted.
+const longestWhole = 64 << 10
+
+// parts are the texts that make a secret known: itself, and its lines, because diffs and logs show lines on their own.
+func parts(secret string) []string {
+	all := []string{secret, strings.TrimSpace(secret)}
+	if lines := strings.FieldsFunc(secret, func(c rune) bool { return c == '\n' || c == '\r' }); len(lines) > 1 {
+		for _, line := range lines {
+			for _, part := range []string{line, strings.TrimSpace(line)} {
+				if len(part) >= shortestLine {
+					all = append(all, part)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return len(s) < shortestSecret })
+}
+
+// unquotable are texts that are the same in every form.
+var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// forms are those in which a text turns up in others: as it is, and as it is written within JSON, YAML, HCL, XML, CSV,
+// quoted strings, words of a shell, URLs, and titles of one line. Base64 and hexadecimal digits are read: see run.
+func forms(text string) []string {
+	if unquotable.MatchString(text) {
+		return []string{text}
+	}
+	all := []string{text}
+	add := func(s string) {
+		if len(s) >= shortestSecret && !strings.Contains(s, text) { // else it is found as it is
+			all = append(all, s)
+		}
+	}
+	if quoted, err := json.Marshal(text); err == nil { // "<" as \u003c
+		add(inner(string(quoted)))
+	}
+	var plain strings.Builder
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(text) == nil { // "<" as itself
+		add(inner(strings.TrimSuffix(plain.String(), "\n")))
+	}
+	quoted := inner(strconv.Quote(text))
+	add(quoted)
+	if len(text) > longestWhole {
+		return all
+	}
+	add(strings.NewReplacer("${", "$${", "%{", "%%{").Replace(quoted)) // HCL
+	add(inner(strconv.QuoteToASCII(text)))
+	add(asciiJSON(text))
+	add(escaped(text, `\%03o`))
+	add(escaped(text, `\x%02x`))
+	for _, lang := range []syntax.LangVariant{syntax.LangPOSIX, syntax.LangBash} {
+		if word, err := syntax.Quote(text, lang); err == nil {
+			add(word)
+			add(inner(strings.TrimPrefix(word, "$")))
+		}
+	}
+	add(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(text))
+	add(strings.ReplaceAll(text, "'", `'\''`))
+	add(strings.ReplaceAll(text, "'", `'"'"'`))
+	add(strings.ReplaceAll(text, "'", "''")) // YAML, SQL
+	add(strings.ReplaceAll(text, `"`, `""`)) // CSV
+	add(strings.ReplaceAll(text, "%", "%%")) // systemd, printf
+	add(strings.ReplaceAll(text, "$", "$$")) // make, compose
+	for _, s := range []string{url.QueryEscape(text), url.PathEscape(text), url.UserPassword("", text).String()[1:]} {
+		add(s)
+		add(lowerEscapes(s))
+	}
+	add(html.EscapeString(text))
+	var asXML strings.Builder
+	if xml.EscapeText(&asXML, []byte(text)) == nil {
+		add(asXML.String())
+	}
+	add(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(text))
+	add(strings.ReplaceAll(text, "\n", "\r\n"))
+	add(strings.ReplaceAll(text, "\n", "⏎")) // the title of a command
+	add(strings.Join(strings.Fields(text), " "))
+	return all
+}
+
+// inner is a quoted text without its quotes.
+func inner(s string) string {
+	if len(s) < 2 {
+		return s
+	}
+	return s[1 : len(s)-1]
+}
+
+// asciiJSON is a text in a JSON string that has only ASCII.
+func asciiJSON(s string) string {
+	var b strings.Builder
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(c)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c >= 0x10000:
+			high, low := utf16.EncodeRune(c)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// escaped is a text with a backslash doubled, and each byte that is no printable ASCII character by a format.
+func escaped(s, format string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, format, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// lowerEscapes is an escaped part of a URL with %2f in the place of %2F.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:], strings.ToLower(s[i+1:i+3]))
+			i += 2
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,167 @@
+package report
+
+import (
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"html"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	yaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// broken is a text in lines of so many columns, each behind an indentation.
+func broken(s string, columns int, end, indent string) string {
+	var lines []string
+	for ; len(s) > columns; s = s[columns:] {
+		lines = append(lines, s[:columns])
+	}
+	return strings.Join(append(lines, s), end+indent)
+}
+
+// Whatever form hlplay or a program of a host gives to a secret, nothing of it is left in the output.
+func TestRedactorKnowsForms(t *testing.T) {
+	secrets := map[string]string{
+		"a word":         "hunter2",
+		"three bytes":    "x9q",
+		"signs":          "pä ss'w<o>rd\"$1${x}%{y}\\&/+`%20!é",
+		"a long token":   strings.Repeat("0123456789abcdefghij/+", 12),
+		"bytes":          "\xff\xfe\xfdAB\x01\x02",
+		"several lines":  "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n-----END KEY-----\n",
+		"a line's break": "the first\nthe second",
+	}
+	asJSON := func(s string) string { b, _ := json.Marshal(map[string]string{"k": s}); return string(b) }
+	forms := map[string]func(string) string{
+		"plain": func(s string) string { return s },
+		"JSON":  asJSON,
+		"JSON with HTML": func(s string) string {
+			var b strings.Builder
+			e := json.NewEncoder(&b)
+			e.SetEscapeHTML(false)
+			_ = e.Encode(s)
+			return b.String()
+		},
+		"JSON in ASCII": func(s string) string { return `"` + asciiJSON(s) + `"` },
+		"%q":            strconv.Quote, "%+q": strconv.QuoteToASCII,
+		"HCL": func(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) },
+		"YAML": func(s string) string {
+			if !utf8.ValidString(s) { // no string of the language is such, and the library does not end
+				return ""
+			}
+			b, err := yaml.Marshal(cty.ObjectVal(map[string]cty.Value{"k": cty.StringVal(s)}))
+			if err != nil {
+				return ""
+			}
+			return string(b)
+		},
+		"XML": func(s string) string { var b strings.Builder; _ = xml.EscapeText(&b, []byte(s)); return b.String() }, "HTML": html.EscapeString,
+		"CSV": func(s string) string {
+			var b strings.Builder
+			w := csv.NewWriter(&b)
+			_ = w.Write([]string{s, "x"})
+			w.Flush()
+			return b.String()
+		},
+		"POSIX shell": func(s string) string { w, _ := syntax.Quote(s, syntax.LangPOSIX); return "echo " + w },
+		"bash":        func(s string) string { w, _ := syntax.Quote(s, syntax.LangBash); return "echo " + w },
+		"single quotes": func(s string) string {
+			return "'a " + strings.ReplaceAll(s, "'", `'\''`) + " b'"
+		},
+		"query": url.QueryEscape, "path": url.PathEscape, "lower query": func(s string) string { return lowerEscapes(url.QueryEscape(s)) },
+		"user of a URL": func(s string) string {
+			return (&url.URL{Scheme: "https", User: url.UserPassword("u", s), Host: "h"}).String()
+		},
+		"base64":              func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+		"base64, URL":         func(s string) string { return base64.URLEncoding.EncodeToString([]byte(s)) },
+		"base64, unpadded":    func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s)) },
+		"base64, RawURL":      func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+		"base64, 76 columns":  func(s string) string { return broken(base64.StdEncoding.EncodeToString([]byte(s)), 76, "\n", "") },
+		"base64, 64 and CRLF": func(s string) string { return broken(base64.StdEncoding.EncodeToString([]byte(s)), 64, "\r\n", "") },
+		"base64, indented":    func(s string) string { return broken(base64.StdEncoding.EncodeToString([]byte(s)), 76, "\n", "    ") },
+		"base64, 7 columns":   func(s string) string { return broken(base64.StdEncoding.EncodeToString([]byte(s)), 7, "\n", "") },
+		"base64 lines in JSON": func(s string) string {
+			return asJSON(broken(base64.StdEncoding.EncodeToString([]byte(s)), 76, "\n", ""))
+		},
+		"base64 of JSON":     func(s string) string { return base64.StdEncoding.EncodeToString([]byte(asJSON(s))) },
+		"hex":                func(s string) string { return hex.EncodeToString([]byte(s)) },
+		"HEX":                func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
+		"hex, 60 columns":    func(s string) string { return broken(hex.EncodeToString([]byte(s)), 60, "\n", "") },
+		"hex, colons":        func(s string) string { return strings.ReplaceAll(fmt.Sprintf("% x", s), " ", ":") },
+		"hex, spaces":        func(s string) string { return fmt.Sprintf("% X", s) },
+		"hex, 0x":            func(s string) string { return fmt.Sprintf("% #x", s) },
+		`hex, \x`:            func(s string) string { return `\x` + strings.ReplaceAll(fmt.Sprintf("% x", s), " ", `\x`) },
+		"percent":            func(s string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% X", s), " ", "%") },
+		"title of a command": func(s string) string { return strings.ReplaceAll(s, "\n", "⏎") },
+		"octal":              func(s string) string { return escaped(s, `\%03o`) },
+		"journal":            func(s string) string { return escaped(s, `\x%02x`) },
+	}
+	for before := range 4 {
+		forms[fmt.Sprintf("base64 behind %d bytes", before)] = func(s string) string {
+			return base64.StdEncoding.EncodeToString([]byte(strings.Repeat("u", before) + s + ":v"))
+		}
+		forms[fmt.Sprintf("hex behind %d digits", before)] = func(s string) string {
+			return strings.Repeat("0", before) + hex.EncodeToString([]byte(s+"v"))
+		}
+	}
+	for kind, secret := range secrets {
+		r := NewRedactor()
+		r.Add(secret)
+		for name, form := range forms {
+			text := form(secret)
+			if !utf8.ValidString(secret) && !strings.HasPrefix(name, "base64") && !strings.HasPrefix(name, "hex") || strings.TrimSpace(text) == "echo" {
+				continue // no text, or none that the form can hold
+			}
+			if name == "base64 of JSON" && !utf8.ValidString(secret) {
+				continue
+			}
+			got := r.String("<< " + text + " >>")
+			if !strings.HasPrefix(got, "<< ") || !strings.HasSuffix(got, " >>") {
+				t.Errorf("%s: %s: what is around it was replaced: %q became %q", kind, name, text, got)
+			}
+			left := strings.TrimSpace(strings.ReplaceAll(got, Redacted, ""))
+			for n := 7; n <= len(text); n++ { // a part of it that is longer than what is around it
+				if strings.Contains(left, text[n-7:n]) && !harmless(text[n-7:n]) {
+					t.Errorf("%s: %s: %q is left of %q: %q", kind, name, text[n-7:n], text, got)
+					break
+				}
+			}
+			if !strings.Contains(got, Redacted) && text != "" {
+				t.Errorf("%s: %s: nothing of %q is hidden", kind, name, text)
+			}
+		}
+	}
+}
+
+// harmless is what stands around a secret in some of the forms.
+func harmless(s string) bool {
+	for _, around := range []string{"https://u:@h", "eyJrIjoi", "<< \"k\": |-\n   -\n  "} {
+		if strings.Contains(around, s) {
+			return true
+		}
+	}
+	return strings.Trim(s, "0u=\\nr#xA; \n\"k:|-") == ""
+}
+
+// What only looks like digits is left alone.
+func TestRedactorLeavesOtherDigits(t *testing.T) {
+	r := NewRedactor()
+	r.Add("hunter2", "correct horse battery staple")
+	for _, text := range []string{
+		"", "=", "\\", "0x", "a\\", "a \n", "\n\n", "0", "00x", "deadbeef", "de:ad:be:ef", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB",
+		"kernel settings for Ceph\nare as they were\n", "aHVudGVy", "68756e746572", base64.StdEncoding.EncodeToString([]byte("hunter3")),
+	} {
+		if got := r.String(text); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
