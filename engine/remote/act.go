@@ -296,7 +296,7 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	return frame([]byte(opening + actingLoop)), nil
+	return frame([]byte(opening + Place + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for n answers; run is told of each as it comes. If the

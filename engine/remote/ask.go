@@ -297,5 +297,5 @@ func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error
 		return nil, err
 	}
 	s.read.shell = sh
-	return whole(append([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+company), first...)), nil
+	return whole(append([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+Place+company), first...)), nil
 }

@@ -94,9 +94,6 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 			return s.explain(p, err)
 		}
 		if asked == 0 {
-			s.mu.Lock()
-			s.withPassword = tried
-			s.mu.Unlock()
 			return nil
 		}
 		if tried {
@@ -158,33 +155,4 @@ func (s *session) refused(complaint string) error {
 		e.Reason = "there is no such user (" + complaint + ")"
 	}
 	return e
-}
-
-// needsPassword says whether sudo asks for a password, which is known once a shell of the user was
-// started.
-func (s *session) needsPassword(ctx context.Context) (bool, error) {
-	if s.user == "" || !s.conn.askSudo || s.conn.login == "root" {
-		return false, nil
-	}
-	if err := s.read.enter(ctx); err != nil {
-		return false, fmt.Errorf("%s: %w", s.conn.name, err)
-	}
-	defer s.read.leave()
-	if !s.read.stands() {
-		text, err := s.startReading(ctx, nil)
-		if err != nil {
-			return false, err
-		}
-		sh := s.read.shell
-		if _, err := sh.exchange(ctx, text, 0, false, nil); err != nil {
-			s.read.drop()
-			if ctx.Err() != nil {
-				return false, fmt.Errorf("%s: %w", s.conn.name, err)
-			}
-			return false, s.explain(sh.spawned, err)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.withPassword, nil
 }

@@ -187,9 +187,10 @@ func TestBecomeWithPassword(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times, want once a run", n)
 	}
-	// A reading and an acting shell for each of two connections, however many commands.
-	if n := len(calls()); n != 4 {
-		t.Errorf("sudo was called %d times, want 4:\n%s", n, strings.Join(calls(), "\n"))
+	// A reading and an acting shell for each of two connections, however many commands, and a session for each of
+	// the two large files.
+	if n := len(calls()); n != 8 {
+		t.Errorf("sudo was called %d times, want 8:\n%s", n, strings.Join(calls(), "\n"))
 	}
 	for _, line := range append(calls(), s.seen()...) {
 		if strings.Contains(line, "secret word") || strings.Contains(line, "t'ok") {

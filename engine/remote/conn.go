@@ -106,10 +106,6 @@ type session struct {
 	user string // empty for the login user
 	read *lane
 	act  *lane
-
-	mu sync.Mutex
-	// withPassword says that sudo asked for one.
-	withPassword bool
 }
 
 func newSession(c *conn, user string) *session {

@@ -49,7 +49,7 @@ func TestWriteFile(t *testing.T) {
 	for i := range all {
 		all[i] = byte(i)
 	}
-	large := bytes.Repeat(all, 4096) // goes through SFTP
+	large := bytes.Repeat(all, 4096) // is streamed
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +147,7 @@ func TestWriteFileErrors(t *testing.T) {
 	})
 }
 
-// The disk is full: whatever writes to it says so after a part. SFTP only says that it failed, so the
-// shell is asked why.
+// The disk is full: whatever writes to it says so after a part.
 func TestWriteFileFullDisk(t *testing.T) {
 	key := newKey(t, "id", "")
 	bin := t.TempDir()
@@ -162,10 +161,7 @@ exit 1
 	if err := os.WriteFile(filepath.Join(bin, "head"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t, key, func(s *server) {
-		s.readOnlySFTP = true
-		s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
-	})
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
 	c := mustDial(t, s.target("root", key), plain())
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
@@ -187,9 +183,11 @@ func TestWriteFileCutContent(t *testing.T) {
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.step(bounded(t), File{Path: file}, writeScript, []string{file, "tag", "100", "", "", ""}, []byte("only so much"))
-	if err == nil || !strings.Contains(err.Error(), "only 12 of 100 bytes") {
-		t.Errorf("error %v, want one that says how much is missing", err)
+	cut := placing(writeScript, file, "tag", "100", "", "", "")
+	cut.Stdin = []byte("only so much")
+	r, err := c.Run(bounded(t), cut)
+	if err != nil || r.Exit == 0 || !strings.Contains(string(r.Stderr), "only 12 of 100 bytes") {
+		t.Errorf("%+v, error %v: want a failure that says how much is missing", r, err)
 	}
 	expectFile(t, file, []byte("old"), 0o644)
 }
@@ -206,17 +204,6 @@ func TestWriteFileCancelled(t *testing.T) {
 		}
 	}
 	noLeftovers(t, dir)
-}
-
-// Without SFTP on the host, large files take the way of the small ones.
-func TestWriteFileWithoutSFTP(t *testing.T) {
-	key := newKey(t, "id", "")
-	s := newServer(t, key, func(s *server) { s.noSFTP = true })
-	c := mustDial(t, s.target("root", key), plain())
-	path := filepath.Join(t.TempDir(), "file")
-	content := bytes.Repeat([]byte("0123456789"), 1<<15)
-	write(t, c, File{Path: path, Content: content, Mode: 0o600})
-	expectFile(t, path, content, 0o600)
 }
 
 // In /etc/pve, attributes are fixed and chmod is an error: it must not be called unasked.

@@ -10,6 +10,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 )
@@ -66,6 +67,9 @@ type Command struct {
 	Limit time.Duration
 	// OK are the exit codes after which what is behind it is carried out; nil means 0 only.
 	OK []int
+
+	// input, if it is not nil, is handed to a command that runs in a session of its own, in place of Stdin.
+	input io.Reader
 }
 
 // Actions are carried out in order, in one flight.
@@ -93,7 +97,10 @@ type Result struct {
 type File struct {
 	Path    string
 	Content []byte
-	// Mode is the permission bits; zero keeps those of the file being replaced, or 0644.
+	// Source, if it is not nil, is where the content is read from while it is written, in place of Content.
+	Source *Source
+	// Mode is the permission bits; zero keeps those of the file being replaced, or 0644. The three high bits may be
+	// those of Go or of chmod(1).
 	Mode fs.FileMode
 	// Owner and Group are names; empty keeps those of the file being replaced, or the writer's.
 	Owner, Group string
@@ -111,7 +118,8 @@ type Session interface {
 	// says what became of the next. The answers are nil if the queries were not asked, or their
 	// answers have not come: only Ask says why.
 	RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error)
-	// WriteFile replaces a file atomically. On an error nothing of it is left behind.
+	// WriteFile replaces a file atomically, and keeps its access control list and extended attributes. On an error
+	// nothing of it is left behind.
 	WriteFile(ctx context.Context, f File) error
 }
 

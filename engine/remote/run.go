@@ -54,6 +54,13 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 		opening, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
 }
 
+func (c Command) stdin() io.Reader {
+	if c.input != nil {
+		return c.input
+	}
+	return bytes.NewReader(c.Stdin)
+}
+
 func (c Command) limit() time.Duration {
 	if c.Limit <= 0 {
 		return DefaultLimit
@@ -123,6 +130,11 @@ func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error
 	if !errors.Is(err, errRefused) {
 		return alone, err
 	}
+	if c.input != nil { // the shell is sent it whole: what a host with so few sessions costs
+		if c.Stdin, err = io.ReadAll(c.input); err != nil {
+			return Result{}, err
+		}
+	}
 	results, _, inShell := s.runInShell(ctx, Actions{Commands: []Command{c}}, true)
 	switch {
 	case errors.Is(inShell, errNoActing):
@@ -157,7 +169,9 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	}
 	go func() {
 		// A command need not read its input: an error here is none.
-		_, _ = p.Stdin().Write(append(frame(script), c.Stdin...))
+		if _, err := p.Stdin().Write(frame(script)); err == nil {
+			_, _ = io.Copy(p.Stdin(), c.stdin())
+		}
 		_ = p.Stdin().Close()
 	}()
 	var moves atomic.Int64

@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -39,8 +38,6 @@ type server struct {
 	run func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// refuse is how many sessions are still to be refused.
 	refuse atomic.Int64
-	// noSFTP leaves the subsystem out; readOnlySFTP lets it write nothing.
-	noSFTP, readOnlySFTP bool
 	// breaks says that the connection breaks when a session is asked for.
 	breaks bool
 
@@ -280,19 +277,6 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 					_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ S uint32 }{uint32(exit)}))
 				}()
 				_ = r.Reply(true, nil)
-			case r.Type == "subsystem" && !started && !s.noSFTP:
-				started = true
-				_ = r.Reply(true, nil)
-				go func() {
-					defer close(ran)
-					var options []sftp.ServerOption
-					if s.readOnlySFTP {
-						options = append(options, sftp.ReadOnly())
-					}
-					if server, err := sftp.NewServer(ch, options...); err == nil {
-						_ = server.Serve()
-					}
-				}()
 			default:
 				_ = r.Reply(false, nil)
 			}
@@ -362,8 +346,14 @@ func interpret(ctx context.Context, script string, params []string, env expand.E
 			return nil
 		}
 	}
+	call := func(_ context.Context, args []string) ([]string, error) {
+		if args[0] == "cd" && len(args) == 4 { // cd -P -- DIR, whose options the interpreter does not know
+			return []string{"cd", args[3]}, nil
+		}
+		return args, nil
+	}
 	runner, err := interp.New(interp.Env(env), interp.Dir(dir), interp.StdIO(stdin, stdout, stderr),
-		interp.ExecHandlers(sh), interp.Params(append([]string{"--"}, params...)...))
+		interp.CallHandler(call), interp.ExecHandlers(sh), interp.Params(append([]string{"--"}, params...)...))
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 255

@@ -207,28 +207,6 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	return p, nil
 }
 
-// errNoSubsystem says that the host's sshd does not have the subsystem.
-var errNoSubsystem = errors.New("the host has no such subsystem")
-
-// subsystem starts a subsystem of the host's sshd ("sftp") for the login user.
-func (t *sshTransport) subsystem(ctx context.Context, name string) (process, error) {
-	p, err := t.session(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	ok, err := wait(ctx, func() (bool, error) {
-		return p.ch.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{name}))
-	})
-	if err == nil && !ok {
-		err = errNoSubsystem
-	}
-	if err != nil {
-		p.Close()
-		return nil, err
-	}
-	return p, nil
-}
-
 // session opens a session in which nothing runs yet.
 func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, error) {
 	release, err := t.reserve(ctx, brief)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -29,8 +28,8 @@ type command struct {
 // asCommand makes one command of a step; ok is false for a step that takes more than that.
 func asCommand(h *host, step modules.Step) (c command, ok bool) {
 	c.step = step
-	script := func(text string, args ...string) (command, bool) {
-		c.Command = remote.Command{Argv: append([]string{"sh", "-c", text, "sh"}, args...), Dir: "/"}
+	placing := func(do remote.Command) (command, bool) {
+		c.Command = do
 		c.judge = func(r remote.Result) (*remote.Result, error) {
 			if r.Exit != 0 {
 				return &r, fmt.Errorf("%s: %s", step.Summary, firstLine(r.Stderr))
@@ -54,20 +53,16 @@ func asCommand(h *host, step modules.Step) (c command, ok bool) {
 		}
 		return c, true
 	case modules.SetAttributes:
-		return script(setAttributes, a.Path, mode(a.Mode), owner(a.Owner, a.Group))
+		return placing(remote.SetAttributes(a.Path, a.Mode, a.Owner, a.Group))
 	case modules.Remove:
 		if a.Recursive && (path.Clean(a.Path) == "/" || !path.IsAbs(a.Path)) {
 			return c, false
 		}
-		return script(remove, a.Path, map[bool]string{true: "-r", false: ""}[a.Recursive])
+		return placing(remote.Remove(a.Path, a.Recursive))
 	case modules.MakeDir:
-		m := ""
-		if a.Mode != 0 {
-			m = mode(&a.Mode)
-		}
-		return script(makeDir, a.Path, m, owner(a.Owner, a.Group))
+		return placing(remote.MakeDir(a.Path, a.Mode, a.Owner, a.Group))
 	case modules.Link:
-		return script(makeLink, a.Path, a.Target)
+		return placing(remote.Link(a.Path, a.Target))
 	case modules.Run:
 		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK}
 		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }
@@ -137,22 +132,6 @@ func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step)
 	return fmt.Errorf("%s: %T is not an action that the engine knows", step.Summary, step.Action)
 }
 
-// The actions that are not one command each, as constant scripts over their arguments.
-const (
-	setAttributes = `p=$1 m=$2 o=$3
-[ -z "$o" ] || chown -h -- "$o" "$p" || exit 1
-[ -z "$m" ] || [ -h "$p" ] || chmod -- "$m" "$p"`
-	remove = `if [ "$2" = -r ]; then rm -rf -- "$1"
-elif [ -d "$1" ] && [ ! -h "$1" ]; then rmdir -- "$1"
-else rm -f -- "$1"; fi`
-	makeDir = `p=$1 m=$2 o=$3
-mkdir -p -- "$p" || exit 1
-[ -z "$o" ] || chown -- "$o" "$p" || exit 1
-[ -z "$m" ] || chmod -- "$m" "$p"`
-	makeLink = `t=$1.hlplay-$$
-rm -f -- "$t" && ln -s -- "$2" "$t" && mv -T -f -- "$t" "$1" || { rm -f -- "$t"; exit 1; }`
-)
-
 func firstLine(b []byte) string {
 	line, _, _ := bytes.Cut(bytes.TrimSpace(b), []byte("\n"))
 	if len(line) == 0 {
@@ -168,20 +147,6 @@ func matchesAny(result remote.Result, texts []string) bool {
 		}
 	}
 	return false
-}
-
-func mode(m *fs.FileMode) string {
-	if m == nil {
-		return ""
-	}
-	return fmt.Sprintf("%04o", uint32(*m))
-}
-
-func owner(user, group string) string {
-	if group == "" {
-		return user
-	}
-	return user + ":" + group
 }
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 func checksum(algorithm func() hash.Hash) Program {
@@ -135,6 +137,11 @@ func dd(_ context.Context, c *Call) int {
 	if text := operands["count"]; text != "" {
 		if count, valid = size(text); !valid {
 			return c.Errorf("invalid number: ‘%s’", text)
+		}
+	}
+	if at := operands["if"]; strings.Contains(","+operands["iflag"]+",", ",nofollow,") {
+		if info, _, err := c.view().LstatIfPossible(c.Path(at)); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return c.Errorf("failed to open '%s': %s", at, errText(syscall.ELOOP))
 		}
 	}
 	in, err := c.input(operands["if"])

@@ -36,7 +36,7 @@ func (i *fileInfo) Gid() uint32        { return uint32(i.gid) }
 
 func (n *node) info(name string) *fileInfo {
 	i := &fileInfo{name: name, size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, ctime: n.ctime,
-		uid: n.uid, gid: n.gid, ino: n.ino, links: 1, dev: n.dev}
+		uid: n.uid, gid: n.gid, ino: n.ino, links: max(1, n.names), dev: n.dev}
 	switch {
 	case n.mode.IsDir():
 		i.size, i.links = 4096, 2

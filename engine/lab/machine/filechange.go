@@ -216,7 +216,7 @@ func (c *Call) copyFile(from, to string, keep, recursive bool) error {
 }
 
 func cp(_ context.Context, c *Call) int {
-	o, ok := c.options("aprRfdTnt:uvL", "archive", "recursive", "force", "no-target-directory", "no-clobber", "preserve?", "target-directory=", "remove-destination")
+	o, ok := c.options("aprRfdTnt:uvLP", "archive", "recursive", "force", "no-target-directory", "no-clobber", "preserve?", "target-directory=", "remove-destination", "attributes-only", "no-dereference")
 	if !ok {
 		return 2
 	}
@@ -240,11 +240,33 @@ func cp(_ context.Context, c *Call) int {
 		if _, _, err := c.view().LstatIfPossible(to); err == nil && o.has("n", "no-clobber") {
 			continue
 		}
-		if err := c.copyFile(c.Path(source), to, o.has("a", "archive", "p", "preserve"), recursive); err != nil {
+		copying := func() error {
+			return c.copyFile(c.Path(source), to, o.has("a", "archive", "p", "preserve", "P", "no-dereference"), recursive)
+		}
+		if o.has("attributes-only") {
+			copying = func() error { return c.copyAttributes(c.Path(source), to) }
+		}
+		if err := copying(); err != nil {
 			code = c.Errorf("cannot copy '%s' to '%s': %s", source, target, errText(err))
 		}
 	}
 	return code
+}
+
+// copyAttributes gives a file mode and owner of another, which may be no link. There are no extended attributes.
+func (c *Call) copyAttributes(from, to string) error {
+	v := c.view()
+	info, _, err := v.LstatIfPossible(from)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return syscall.EEXIST
+	}
+	if uid, gid := owner(info); c.User == "root" {
+		err = v.chown(to, uid, gid, false)
+	}
+	return errors.Join(err, v.Chmod(to, info.Mode()&permBits))
 }
 
 // link makes a hard link.
@@ -269,6 +291,13 @@ func (v view) link(from, to string) error {
 	if b, _ := v.m.mounts.at(dst); err == nil && b != nil {
 		err = syscall.EXDEV
 	}
+	if err == nil && info.IsDir() {
+		err = syscall.EPERM
+	}
+	// fs.protected_hardlinks, which Debian sets: only of one's own, or of what one may read and write.
+	if uid, _ := owner(details(info)); err == nil && v.cred.uid != 0 && uid != v.cred.uid && !(info.Mode().IsRegular() && v.may(info, 6)) {
+		err = syscall.EPERM
+	}
 	if err != nil {
 		return fail("link", to, err)
 	}
@@ -283,7 +312,7 @@ func (v view) link(from, to string) error {
 }
 
 func ln(_ context.Context, c *Call) int {
-	o, ok := c.options("sfnTvr", "symbolic", "force", "no-dereference", "no-target-directory")
+	o, ok := c.options("sfnTvrP", "physical", "symbolic", "force", "no-dereference", "no-target-directory")
 	if !ok {
 		return 2
 	}

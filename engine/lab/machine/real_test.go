@@ -47,6 +47,13 @@ func TestAgainstRealPrograms(t *testing.T) {
 here $((1+1))
 EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -v no-such-program || echo $?`, `[ 1 -lt 2 ] && echo lt`, `echo "a  b" | tee copy && cat copy`,
 		`printf x >>empty; cat empty`, `cat f >d || echo failed`, `cat <nope || echo failed`, `[[ a = a ]] || echo $?`, `export A=1; sh -c 'echo $A'`, `readonly r=1; echo $r`, `if then`, `eval 'if then'; echo after`, `echo $((`, `dd if=f bs=4 count=1 2>/dev/null`, `basename /a/b.c .c; dirname /a/b`, `mktemp ./x.XXXXXX | wc -c`, `test -d "$(mktemp -d)" && echo made`, `mktemp x`, `mktemp nope/x.XXX`, `cmp f t`, `cmp f f && echo same`, `truncate -s 2 f && cat f`, `seq 3; seq 2 4`, `yes | head -n 2`,
+		`cd -P -- ./d && cat f`, `ln -s d k; cd -P k && cat f && set -- $(stat -c %i . ../d) && [ "$1" = "$2" ] && echo same`, `cd -P -- nope || echo failed`,
+		`dd if=l iflag=nofollow status=none || echo $?`, `dd if=./f iflag=nofollow,nonblock,fullblock bs=5 count=1 status=none`, `dd if=d iflag=nofollow status=none || echo $?`,
+		`chmod 640 f; echo new >g; cp -P --attributes-only --preserve=mode,ownership,xattr -- f g && cat g && stat -c %a g`, `cp -P --attributes-only --preserve=mode -- l f || echo $?`, `cp -P --attributes-only --preserve=mode nope f || echo $?`,
+		`ln -P f h && stat -c %h f h && rm f && stat -c %h h`, `ln -P l h && readlink h`, `ln -P d h || echo $?`, `ln f h; mv -fT -- t h; stat -c %h f h`, `ln f h; mv -f f h; ls`,
+		`mkdir new && mv -fT -- new d || echo $?`, `mkdir new d2 && touch new/x && mv -fT -- new d2 && ls d2`, `mkdir new && mv -fT -- new f || echo $?`, `mkdir new && mv -fT -- new l || echo $?`,
+		`mkdir -p -m 750 -- ./n/m && stat -c %a n n/m`, `umask 077; mkdir -p -m 755 -- ./n/m && stat -c %a n n/m`, `mkdir -p f || echo $?`, `umask 077; mkdir -m 700 q; stat -c '%A' q`,
+		`set -- a b c d e f g h i j k l; shift 10; echo "$1" $#`, `stat -c '%s %a' -- ./f ./nope 2>/dev/null; echo $?`,
 		`install -m 640 f g && stat -c '%a %s' g`, `install -d -m 750 x/y && stat -c %a x/y`, `umask 027; touch u; mkdir v; stat -c %a u v`, `readlink -m nope/x | sed 's/.*nope/nope/'`, `date -u -d @0 +%FT%TZ`, `kill -0 $$ && echo alive`, `trap 'echo bye' EXIT; echo hi`, `sh -c 'kill -TERM $$'; echo $?`,
 	}
 	for _, line := range lines {

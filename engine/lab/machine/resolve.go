@@ -191,6 +191,19 @@ func (v view) parent(resolved string) error {
 	return nil
 }
 
+// sticky keeps what belongs to others in a directory with the sticky bit.
+func (v view) sticky(resolved string, info fs.FileInfo) error {
+	dir, err := v.lstat(path.Dir(resolved))
+	if err != nil || v.cred.uid == 0 || info == nil || dir.Mode()&fs.ModeSticky == 0 {
+		return err
+	}
+	above, _ := owner(dir)
+	if uid, _ := owner(info); uid != v.cred.uid && above != v.cred.uid {
+		return syscall.EPERM
+	}
+	return nil
+}
+
 func (v view) record(format string, args ...any) {
 	if v.by != "" {
 		v.m.recordPath(v.by, fmt.Sprintf(format, args...), args)

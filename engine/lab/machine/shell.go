@@ -233,6 +233,8 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		return append([]string{"__lookup", "-V"}, args[1:]...), nil
 	case "umask", "kill", "ulimit", "hash", "times":
 		return append([]string{"__" + args[0]}, args[1:]...), nil
+	case "cd":
+		return s.changeDir(ctx, args), nil
 	case "echo":
 		if s.dash() {
 			return append([]string{"__echo"}, args[1:]...), nil
@@ -258,6 +260,24 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		}
 	}
 	return args, nil
+}
+
+// changeDir gives cd the options that the interpreter lacks: with -P, links are resolved first.
+func (s *shell) changeDir(ctx context.Context, args []string) []string {
+	rest, physical := args[1:], false
+	for len(rest) > 0 && (rest[0] == "-P" || rest[0] == "-L") {
+		physical = rest[0] == "-P"
+		rest = rest[1:]
+	}
+	if len(rest) > 0 && rest[0] == "--" {
+		rest = rest[1:]
+	}
+	if physical && len(rest) == 1 && rest[0] != "-" {
+		if at, info, err := s.view().resolve(absolute(ctx, rest[0]), true); err == nil && info != nil {
+			rest = []string{at}
+		}
+	}
+	return append([]string{"cd"}, rest...)
 }
 
 // trap keeps the signals that the script handles, whose actions are not run, and leaves EXIT to

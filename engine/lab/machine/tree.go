@@ -24,6 +24,7 @@ type node struct {
 	data     []byte
 	borrowed bool // data is shared with another tree's node
 	target   string
+	names    int // how many directory entries lead to it
 	children map[string]*node
 	// read computes the content of files such as those in /proc.
 	read func(m *Machine) []byte
@@ -121,6 +122,8 @@ func (t *tree) put(p string, n *node) error {
 	case !dir.mode.IsDir():
 		return syscall.ENOTDIR
 	}
+	dir.forget(path.Base(p))
+	n.names++
 	dir.children[path.Base(p)] = n
 	dir.mtime, dir.ctime = t.now(), t.now()
 	return nil
@@ -132,9 +135,17 @@ func (t *tree) drop(p string) error {
 	if dir == nil || dir.children[path.Base(p)] == nil {
 		return syscall.ENOENT
 	}
+	dir.forget(path.Base(p))
 	delete(dir.children, path.Base(p))
 	dir.mtime, dir.ctime = t.now(), t.now()
 	return nil
+}
+
+// forget counts a name less for what has one in the directory n.
+func (n *node) forget(name string) {
+	if child := n.children[name]; child != nil && child.owner == n.owner {
+		child.names--
+	}
 }
 
 // spend takes n bytes from the free space.

@@ -22,6 +22,9 @@ func (v view) Remove(name string) error {
 	if err == nil {
 		err = v.parent(resolved)
 	}
+	if err == nil {
+		err = v.sticky(resolved, info)
+	}
 	if err == nil && v.m.mounts.busy(resolved) {
 		err = syscall.EBUSY
 	}
@@ -93,8 +96,11 @@ func (v view) rename(from, to string) error {
 	if err := errors.Join(v.parent(src), v.parent(dst)); err != nil {
 		return err
 	}
-	if src == dst {
-		return nil
+	if err := errors.Join(v.sticky(src, info), v.sticky(dst, over)); err != nil {
+		return err
+	}
+	if src == dst || over != nil && details(over).ino == details(info).ino && !info.IsDir() {
+		return nil // two names of one file stay
 	}
 	if strings.HasPrefix(dst, src+"/") {
 		return syscall.EINVAL

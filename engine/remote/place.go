@@ -1,0 +1,99 @@
+package remote
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+//go:embed scripts/*.sh
+var scripts embed.FS
+
+// script is a script of ours, without the comments.
+func script(name string) string {
+	text, err := scripts.ReadFile("scripts/" + name + ".sh")
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	var code strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if trimmed := strings.TrimSpace(line); trimmed != "" && !strings.HasPrefix(trimmed, "#") {
+			code.WriteString(line)
+		}
+	}
+	return code.String()
+}
+
+// Place is what every shell that reads knows, so that what another user controls is not followed: the function
+// `_hl_read PATH LIMIT`, which is called in a subshell, prints the beginning of a regular file. Above all
+// of place.sh stands what is trusted.
+var Place = script("place")
+
+var (
+	writeScript      = Place + script("write")
+	makeDirScript    = Place + script("makedir")
+	attributesScript = Place + script("attributes")
+	removeScript     = Place + script("remove")
+	linkScript       = Place + script("link")
+)
+
+func placing(script string, args ...string) Command {
+	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/"}
+}
+
+// word is what tells the temporary files of one command from those of any other.
+func word() string { return nonce()[:12] }
+
+// octal is a mode as chmod(1) reads it; zero is empty.
+func octal(m fs.FileMode) string {
+	if m == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%o", modeBits(m))
+}
+
+// modeBits are the permission bits as chmod(1) counts them.
+func modeBits(m fs.FileMode) uint32 {
+	bits := uint32(m & 0o7777)
+	for special, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if m&special != 0 {
+			bits |= bit
+		}
+	}
+	return bits
+}
+
+// ownership is what chown(1) reads.
+func ownership(owner, group string) string {
+	if group == "" {
+		return owner
+	}
+	return owner + ":" + group
+}
+
+// MakeDir is the command that makes a directory and its parents, or gives one that is there its mode and owner. A zero
+// mode and empty names leave each as it is; a new directory has 0755. Nothing follows a link that
+// belongs to another user, or that another user could have put there.
+func MakeDir(path string, mode fs.FileMode, owner, group string) Command {
+	return placing(makeDirScript, path, word(), octal(mode), ownership(owner, group))
+}
+
+// SetAttributes is the command that changes mode and ownership of what is there, without following a symbolic link.
+// A nil mode and empty names leave each as it is.
+func SetAttributes(path string, mode *fs.FileMode, owner, group string) Command {
+	m := ""
+	if mode != nil {
+		m = fmt.Sprintf("%04o", modeBits(*mode))
+	}
+	return placing(attributesScript, path, word(), m, ownership(owner, group))
+}
+
+// Remove is the command that removes a file, a link, or a directory: an empty one or, if it is to be recursive, with
+// what is in it. It succeeds if nothing is there.
+func Remove(path string, recursive bool) Command {
+	return placing(removeScript, path, map[bool]string{true: "-r"}[recursive])
+}
+
+// Link is the command that makes a symbolic link, or atomically replaces what is there by one unless that is a directory.
+func Link(path, target string) Command { return placing(linkScript, path, word(), target) }

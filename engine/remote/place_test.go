@@ -1,0 +1,341 @@
+package remote
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// stranger is the id of a user who owns nothing here.
+const stranger = 65534
+
+// scene is a directory of root's with a home of a stranger in it, and what the stranger is after.
+type scene struct {
+	t          *testing.T
+	conn       *conn
+	home, root string
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can act where another user is at work")
+	}
+	dir := t.TempDir()
+	s := &scene{t: t, conn: Local("node").(*conn), home: filepath.Join(dir, "home"), root: filepath.Join(dir, "root")}
+	t.Cleanup(func() { s.conn.Close() })
+	for _, d := range []string{s.home, s.root, filepath.Join(s.root, "dir")} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(s.victim(), []byte("root's own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.give("")
+	return s
+}
+
+func (s *scene) victim() string { return filepath.Join(s.root, "victim") }
+
+// give makes a path below the home the stranger's.
+func (s *scene) give(name string) string {
+	s.t.Helper()
+	path := filepath.Join(s.home, name)
+	if err := os.Lchown(path, stranger, stranger); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+func (s *scene) link(target, name string) {
+	s.t.Helper()
+	if err := os.Symlink(target, filepath.Join(s.home, name)); err != nil {
+		s.t.Fatal(err)
+	}
+	s.give(name)
+}
+
+func (s *scene) file(name string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.home, name), []byte("mine"), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	s.give(name)
+}
+
+func (s *scene) mkdir(name string) {
+	s.t.Helper()
+	if err := os.Mkdir(filepath.Join(s.home, name), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	s.give(name)
+}
+
+// untouched reports what has become of what is root's.
+func (s *scene) untouched(after string) {
+	s.t.Helper()
+	for name, mode := range map[string]os.FileMode{"": os.ModeDir | 0o755, "victim": 0o600, "dir": os.ModeDir | 0o755} {
+		info, err := os.Lstat(filepath.Join(s.root, name))
+		if err != nil {
+			s.t.Fatalf("%s: %v", after, err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); info.Mode() != mode || st.Uid != 0 || st.Gid != 0 {
+			s.t.Fatalf("%s: root/%s is now %v and belongs to %d:%d", after, name, info.Mode(), st.Uid, st.Gid)
+		}
+	}
+	if content, err := os.ReadFile(s.victim()); err != nil || string(content) != "root's own" {
+		s.t.Fatalf("%s: root's file holds %q (%v)", after, content, err)
+	}
+	for dir, want := range map[string]int{s.root: 2, filepath.Join(s.root, "dir"): 0} {
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != want {
+			s.t.Fatalf("%s: %s holds %v (%v)", after, dir, entries, err)
+		}
+	}
+}
+
+// acts are all ways to change what lies at a path.
+func acts(path string) map[string]Command {
+	mode := os.FileMode(0o606)
+	all := map[string]Command{
+		"write":      File{Path: path, Content: []byte("written"), Owner: "nobody", Mode: 0o606}.Command(),
+		"make":       MakeDir(path, 0o777, "nobody", ""),
+		"attributes": SetAttributes(path, &mode, "nobody", "nogroup"),
+		"remove":     Remove(path, false),
+		"remove all": Remove(path, true),
+		"link":       Link(path, "/anywhere"),
+	}
+	return all
+}
+
+func TestLinksOfOthersAreRefused(t *testing.T) {
+	s := newScene(t)
+	s.link(s.victim(), "file")
+	s.link(s.root, "dir")
+	s.link("nowhere", "dangling")
+	s.link("../root/victim", "relative")
+	for name, refused := range map[string]string{
+		"file": "write make", "relative": "write make", "dangling": "write make",
+		"dir": "write make", "dir/victim": "*", "dir/new": "*", "dir/dir": "*", "dir/dir/new": "*",
+	} {
+		for what, c := range acts(filepath.Join(s.home, name)) {
+			if what == "remove" || what == "remove all" || what == "link" || what == "attributes" {
+				if refused != "*" {
+					continue // these touch the link itself
+				}
+			}
+			r, err := s.conn.Run(bounded(t), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Exit == 0 || !strings.Contains(string(r.Stderr), "symbolic link") || !strings.Contains(string(r.Stderr), "nobody") {
+				t.Errorf("%s %s ended with %d and said %q, want a refusal that says whose link it is", what, name, r.Exit, r.Stderr)
+			}
+			s.untouched(what + " " + name)
+		}
+	}
+	for _, name := range []string{"file", "dir"} {
+		for _, what := range []string{"attributes", "link", "remove"} {
+			r, err := s.conn.Run(bounded(t), acts(filepath.Join(s.home, name))[what])
+			if err != nil || r.Exit != 0 {
+				t.Errorf("%s %s: %+v %v", what, name, r, err)
+			}
+			s.untouched(what + " " + name)
+		}
+	}
+	noLeftovers(t, s.home)
+}
+
+// What a stranger owns is done in its place all the same, also where it is not root's.
+func TestActingInAHome(t *testing.T) {
+	s := newScene(t)
+	s.mkdir("sub")
+	large := bytes.Repeat([]byte("0123456789"), 1<<15)
+	for _, content := range [][]byte{[]byte("small"), large} {
+		path := filepath.Join(s.home, "sub", "file")
+		write(t, s.conn, File{Path: path, Content: content, Owner: "nobody", Group: "nogroup", Mode: 0o640})
+		expectFile(t, path, content, 0o640)
+		write(t, s.conn, File{Path: path, Content: []byte("again")})
+		expectFile(t, path, []byte("again"), 0o640)
+		if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != stranger {
+			t.Errorf("the file belongs to %+v (%v), want the stranger", info.Sys(), err)
+		}
+	}
+	run := func(c Command) {
+		t.Helper()
+		if r, err := s.conn.Run(bounded(t), c); err != nil || r.Exit != 0 {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	is := func(name, want string) {
+		t.Helper()
+		info, err := os.Lstat(filepath.Join(s.home, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%v %d", info.Mode(), info.Sys().(*syscall.Stat_t).Uid); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	run(MakeDir(filepath.Join(s.home, "sub/a/b/c"), 0o700, "nobody", ""))
+	is("sub/a", "drwxr-xr-x 0")
+	is("sub/a/b/c", "drwx------ 65534")
+	run(MakeDir(filepath.Join(s.home, "sub"), 0o750, "nobody", ""))
+	is("sub", "drwxr-x--- 65534")
+	run(Link(filepath.Join(s.home, "sub/link"), "/etc/hosts"))
+	run(Link(filepath.Join(s.home, "sub/link"), "/etc/passwd"))
+	if target, err := os.Readlink(filepath.Join(s.home, "sub/link")); err != nil || target != "/etc/passwd" {
+		t.Errorf("the link leads to %q (%v)", target, err)
+	}
+	mode := os.FileMode(0o400)
+	run(SetAttributes(filepath.Join(s.home, "sub/file"), &mode, "root", "root"))
+	is("sub/file", "-r-------- 0")
+	run(SetAttributes(filepath.Join(s.home, "sub/a"), &mode, "nobody", ""))
+	is("sub/a", "dr-------- 65534")
+	for _, name := range []string{"sub/file", "sub/link", "sub/none", "none/none"} {
+		run(Remove(filepath.Join(s.home, name), false))
+	}
+	run(Remove(filepath.Join(s.home, "sub/a"), true))
+	if left, err := os.ReadDir(filepath.Join(s.home, "sub")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+}
+
+// A link that nobody but root could have made is followed, into a home as well; what lies behind it there is not.
+func TestLinksOfRootAreFollowed(t *testing.T) {
+	s := newScene(t)
+	s.mkdir("www")
+	if err := os.Symlink("../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("dir/../dir/./www", filepath.Join(s.root, "www")); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(s.root, "dir", "www"))
+	if err := os.Symlink("../../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.conn, File{Path: filepath.Join(s.root, "www", "index"), Content: []byte("x"), Mode: 0o644})
+	expectFile(t, filepath.Join(s.home, "www", "index"), []byte("x"), 0o644)
+	s.link(s.victim(), "www/evil")
+	err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.root, "www", "evil"), Content: []byte("x")})
+	if err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("error %v, want a refusal", err)
+	}
+	if content, err := os.ReadFile(s.victim()); err != nil || string(content) != "root's own" {
+		t.Errorf("root's file holds %q (%v)", content, err)
+	}
+}
+
+// In a directory with the sticky bit names of root's are sure, those of others are not.
+func TestStickyDirectories(t *testing.T) {
+	s := newScene(t)
+	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(s.home, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.link(s.root, "theirs")
+	if err := os.Symlink(s.root, filepath.Join(s.home, "ours")); err != nil {
+		t.Fatal(err)
+	}
+	for name, well := range map[string]bool{"theirs/dir/f": false, "theirs": false, "ours/dir/f": true, "new": true} {
+		err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.home, name), Content: []byte("x")})
+		if (err == nil) != well {
+			t.Errorf("%s: error %v, want success: %v", name, err, well)
+		}
+	}
+	noLeftovers(t, s.home)
+}
+
+// as runs fn over and over as a stranger until the test ends what it does to it. Threads have file system ids of their own.
+func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
+	var ended atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with its id
+		for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+			if _, _, errno := syscall.RawSyscall(call, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+				s.t.Errorf("becoming %d: %v", uid, errno)
+				return
+			}
+		}
+		for turn := 0; !ended.Load(); turn++ {
+			fn(turn)
+		}
+	}()
+	return func() {
+		ended.Store(true)
+		<-done
+	}
+}
+
+// exchange swaps two names of the home.
+func (s *scene) exchange(a, b string) {
+	_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(s.home, a), unix.AT_FDCWD, filepath.Join(s.home, b), unix.RENAME_EXCHANGE)
+}
+
+// raceAttempts is how often each race is run.
+const raceAttempts = 12
+
+// The stranger swaps names while root acts on them: root acts on what is the stranger's, or refuses.
+func TestRaces(t *testing.T) {
+	race := func(name string, prepare func(s *scene), attack func(s *scene, turn int), paths ...string) {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			prepare(s)
+			stop := s.as(stranger, func(turn int) { attack(s, turn) })
+			defer stop()
+			won := 0
+			for i := range raceAttempts {
+				path := filepath.Join(s.home, paths[i%len(paths)])
+				for _, what := range []string{"write", "make", "attributes", "remove all", "link"} {
+					r, err := s.conn.Run(bounded(t), acts(path)[what])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r.Exit == 0 {
+						won++
+					}
+					s.untouched(fmt.Sprintf("%s %s, attempt %d", what, path, i))
+				}
+			}
+			t.Logf("%d of %d succeeded", won, raceAttempts*5)
+		})
+	}
+	race("the file is a link at times", func(s *scene) {
+		s.file("f")
+		s.link(s.victim(), "evil")
+	}, func(s *scene, turn int) {
+		s.exchange("f", "evil")
+		if turn%50 == 0 {
+			_ = os.Symlink(s.victim(), filepath.Join(s.home, "evil"))
+			_ = os.Symlink(s.victim(), filepath.Join(s.home, "f"))
+		}
+	}, "f")
+	race("the directory is a link at times", func(s *scene) {
+		s.mkdir("d")
+		s.link(s.root, "evil")
+	}, func(s *scene, _ int) { s.exchange("d", "evil") }, "d/victim", "d/dir", "d/new", "d/dir/new")
+	race("what is being made is swapped for a link", func(s *scene) {
+		s.link(s.root, "evil")
+	}, func(s *scene, _ int) {
+		entries, _ := os.ReadDir(s.home)
+		for _, e := range entries {
+			if strings.Contains(e.Name(), ".hlplay-") {
+				s.exchange(e.Name(), "evil")
+			}
+		}
+	}, "victim", "dir", "new")
+}

@@ -1,0 +1,187 @@
+# What a script knows that makes, changes or reads what lies at a path, so that nobody but root and the user
+# who acts decides where that is. Comments are not sent to hosts.
+#
+# A name is *sure* if nobody else can make it mean something else: it lies in directories that belong to
+# root or to the user who acts, and that only those can write to. In a directory with the sticky bit that
+# holds for what is theirs. Links among sure names are followed, as root's authorized_keys on a Proxmox VE
+# node is one into /etc/pve. One stat(1) tells how far a path is sure: whoever cannot change the first
+# directory cannot change what the second name means, and so on, whenever one looks. A group that may write counts as
+# somebody else: its members are not known, and an access control list shows itself as one.
+#
+# Beyond that, no name is trusted twice, and no link is followed. The shell's own working directory holds on to a
+# directory whatever becomes of its name; that no link was followed on the way into it is proven behind
+# it. What is new is made in a directory of ours that nobody else can enter, and comes to its place by rename(2),
+# which follows no link.
+
+_hl_die() {
+	echo "${about-}$1" >&2
+	exit 1
+}
+
+# _hl_walk PATH LAST STOP goes down a path by its names, and leaves in $at the directory that it has come to
+# (empty for /), in $rest what is behind it. LAST is what becomes of the last name: a "file" is looked for through links, a
+# "name" is not, a "dir" is entered. It stops behind the STOP-th name; if that is 0, it goes on, and $seen
+# tells of each name that it has passed. What it finds beyond the sure names counts for nothing.
+_hl_walk() {
+	rest=$1 last=$2 stop=$3 at='' links=0
+	set -- /
+	while [ $# != "$stop" ]; do
+		while [ "$rest" != "${rest#/}" ]; do rest=${rest#/}; done
+		name=${rest%%/*}
+		behind=${rest#"$name"}
+		if [ -z "$name" ]; then
+			break
+		elif [ "$name" = . ]; then
+			rest=$behind
+		elif [ "$name" = .. ]; then
+			at=${at%/*} rest=$behind
+			set -- "$@" "${at:-/}"
+		elif [ -L "$at/$name" ]; then
+			[ -n "$behind" ] || [ "$last" != name ] || break
+			links=$((links + 1))
+			[ $links -le 40 ] || break
+			to=$(readlink -- "$at/$name" && echo /) || break
+			set -- "$@" "$at/$name"
+			rest=${to%??}$behind
+			if [ "$rest" != "${rest#/}" ]; then
+				at=''
+				set -- "$@" /
+			fi
+		elif [ -d "$at/$name" ] && { [ -n "$behind" ] || [ "$last" = dir ]; }; then
+			at=$at/$name rest=$behind
+			set -- "$@" "$at"
+		else
+			break
+		fi
+	done
+	[ "$stop" != 0 ] || seen=$(stat -c '%A %u %U %G %d:%i' -- "$@" 2>/dev/null)
+}
+
+# _hl_mine UID reports whether it is the id of root or of the user who acts.
+_hl_mine() {
+	[ "$1" = 0 ] || {
+		me=${me:-$(id -u)}
+		[ "$1" = "$me" ]
+	}
+}
+
+# _hl_survey finds with what _hl_walk has seen how many names are sure; the last of them is a directory, of which $here
+# is the identity. $only says whether no other can change the names in it, $by else who. It fails if
+# there are more names than the sure ones.
+_hl_survey() {
+	sure=0 n=0 only=no by='' here='' me=''
+	# shellcheck disable=SC2086 # one word a field
+	set -- $seen
+	while [ $# -gt 4 ]; do
+		n=$((n + 1)) mine=no
+		if _hl_mine "$2"; then mine=yes; fi
+		case $1 in
+		l*)
+			[ $mine = yes ] || _hl_die "$path leads through a symbolic link that belongs to $3: it is not followed; $advice"
+			;;
+		d*)
+			# What is not ours in a directory with the sticky bit, its owner renames.
+			[ $mine = yes ] || [ $only = yes ] || [ $sure = 0 ] || return 1
+			sure=$n here=$5 only=no
+			case $mine$1 in
+			yesd????-??-?) only=yes ;;
+			yesd????????[tT]) by='every user' ;;
+			no*) by=$3 && return 1 ;;
+			*d???????w?) by='every user' && return 1 ;;
+			*) by="the group $4" && return 1 ;;
+			esac
+			;;
+		*) return 1 ;;
+		esac
+		shift 5
+	done
+	[ $# = 0 ]
+}
+
+# _hl_reach PATH LAST makes the directory of a path the working directory: $name is the last name, and $rest more than
+# that if directories are missing. With the LAST "dir" it is the directory itself, and $name is empty, if it exists.
+_hl_reach() {
+	path=$1 advice='let the task act as that user, or name in it the path that is meant'
+	_hl_walk "$1" "$2" 0
+	if ! _hl_survey; then
+		[ $sure -gt 0 ] || _hl_die "who may change $path cannot be told"
+		_hl_walk "$1" "$2" $sure
+	fi
+	cd -P -- "${at:-/}" || exit 1
+	while :; do
+		while [ "$rest" != "${rest#/}" ]; do rest=${rest#/}; done
+		name=${rest%%/*}
+		[ $only = no ] && [ -n "$name" ] || break
+		if [ "$rest" = "$name" ] && [ "$2" != dir ]; then break; fi
+		[ -d "./$name" ] || break
+		_hl_enter "$name"
+		rest=${rest#"$name"}
+	done
+	if [ $only = no ] && [ "$2" != name ]; then _hl_plain "$name"; fi
+}
+
+# _hl_plain NAME refuses a link in the working directory, where others may put one.
+_hl_plain() {
+	[ ! -L "./$1" ] ||
+		_hl_die "${at:-}/$1 is a symbolic link, and $by may change what lies in ${at:-/}: it is not followed; $advice"
+}
+
+# _hl_enter NAME makes a directory in the working directory the working directory.
+_hl_enter() {
+	case $1 in .|..) _hl_die "$path leads through $1 in ${at:-/}, where $by may change names; $advice" ;; esac
+	_hl_plain "$1"
+	cd -P -- "./$1" || exit 1
+	# shellcheck disable=SC2046 # one word a field
+	set -- "$1" $(stat -c '%d:%i' -- .. "../$1" . 2>/dev/null)
+	[ $# = 4 ] && [ "$2" = "$here" ] && [ "$3" = "$4" ] ||
+		_hl_die "${at:-}/$1 was replaced while it was entered; see what $by does there"
+	here=$4 at=$at/$1
+}
+
+# _hl_absent refuses a last name whose directory is not there, or that is none.
+_hl_absent() {
+	[ -n "$name" ] || _hl_die "$path is a directory"
+	[ "$rest" = "$name" ] || _hl_die "its directory $at/${rest%/*} does not exist"
+}
+
+# _hl_fresh WORD chooses $new, under which something is made that is to have the last name, and $to, what it is renamed
+# to. Where others may change names, the working directory becomes one of ours. Whatever the script ends
+# with, nothing of it is left behind.
+_hl_fresh() {
+	new=$name inner=''
+	while [ ${#new} -gt 200 ]; do new=${new%?}; done
+	new=.$new.hlplay-$1 to=./$name
+	umask 077
+	trap 'exit 143' TERM HUP INT 2>/dev/null
+	trap _hl_clear EXIT
+	[ $only = no ] || return 0
+	mkdir -m 700 -- "./$new" || exit 1
+	inner=$new
+	_hl_enter "$new"
+	# shellcheck disable=SC2046 # one word a field
+	set -- $(stat -c '%u %A' .)
+	case $2 in
+	drwx--[-S]---) _hl_mine "$1" ;;
+	*) false ;;
+	esac || _hl_die "$at was replaced while it was entered; see what $by does there"
+	to=../$name
+}
+
+# _hl_place renames what was made.
+_hl_place() {
+	mv -fT -- "./$new" "$to" || exit 1
+	new=''
+}
+
+_hl_clear() {
+	[ -z "$new" ] || rm -rf -- "./$new"
+	[ -z "$inner" ] || rmdir -- "../$inner" 2>/dev/null
+}
+
+# _hl_read PATH LIMIT prints the beginning of a regular file.
+_hl_read() {
+	_hl_reach "$1" name
+	[ "$rest" = "$name" ] && [ -f "./$name" ] && [ ! -L "./$name" ] || exit 0
+	[ $only = no ] || exec head -c "$2" -- "./$name"
+	exec dd if="./$name" iflag=nofollow,nonblock,fullblock bs="$2" count=1 status=none
+}

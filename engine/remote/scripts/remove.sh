@@ -1,0 +1,11 @@
+# PATH -r: removes a file, an empty directory or, with -r, a directory with what is in it.
+_hl_reach "$1" name
+[ -n "$name" ] || _hl_die "$path is not removed"
+[ "$rest" = "$name" ] || exit 0
+if [ "$2" = -r ]; then
+	rm -rf -- "./$name"
+elif [ -d "./$name" ] && [ ! -L "./$name" ]; then
+	rmdir -- "./$name"
+else
+	rm -f -- "./$name"
+fi

@@ -1,0 +1,45 @@
+# PATH WORD SIZE MODE OWNER GROUP: replaces a file by the standard input, which has SIZE bytes. An empty MODE,
+# OWNER and GROUP are as before. The size is compared because a connection that is cut looks like the
+# end of the content.
+_hl_reach "$1" file
+_hl_absent
+[ ! -L "./$name" ] || _hl_die "its link cannot be followed"
+[ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
+size=$3 mode=$4 user=$5 group=$6
+_hl_fresh "$2"
+head -c "$size" >"./$new" || exit 1
+
+# Mode and owner are changed only where they differ: in /etc/pve (pmxcfs) they are fixed, and chmod and chown are
+# errors. A new file there keeps what pmxcfs gives it.
+case $at/ in
+/etc/pve/*) ;;
+*)
+	if [ -f "$to" ]; then
+		cp -P --attributes-only --preserve=mode,ownership,xattr -- "$to" "./$new" ||
+			_hl_die "its access control list and extended attributes cannot be carried over to the new file"
+	else
+		mode=${mode:-644}
+	fi
+	;;
+esac
+# shellcheck disable=SC2046 # one word a field
+set -- $(stat -c '%s %a %u %U %g %G' -- "./$new" "$to" 2>/dev/null)
+[ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
+is=$2 uid=$3 owner=$4 gid=$5 of=$6
+if [ $# -gt 6 ]; then
+	mode=${mode:-$8} user=${user:-$9}
+	shift 10
+	group=${group:-$1}
+fi
+if [ -n "$user" ] && [ "$user" != "$uid" ] && [ "$user" != "$owner" ]; then
+	chown -h -- "$user" "./$new" || exit 1
+	is=''
+fi
+if [ -n "$group" ] && [ "$group" != "$gid" ] && [ "$group" != "$of" ]; then
+	chgrp -h -- "$group" "./$new" || exit 1
+	is=''
+fi
+[ -z "$mode" ] || [ "$mode" = "$is" ] || chmod -- "$mode" "./$new" || exit 1
+sync -- "./$new" 2>/dev/null
+[ ! -e "$to" ] || [ -f "$to" ] || _hl_die "$path is not a regular file"
+_hl_place
