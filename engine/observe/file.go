@@ -54,6 +54,11 @@ type File struct {
 	Size int64
 	// Target is where a symbolic link points, as it is written in the link.
 	Target string
+	// Others is how many names a regular file has besides this one (hard links).
+	Others int
+	// Loose, of a symbolic link, says who else than root and the user who reads could make it lead elsewhere: it
+	// is not to be followed. It is empty where nobody can.
+	Loose string
 	// Content is what is in a regular file, up to FileLimit bytes. Truncated says that there is more.
 	Content   []byte
 	Truncated bool
@@ -71,20 +76,9 @@ var Files = &Kind[File]{Name: "file", What: "the file %s", Ask: askFiles, Parse:
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000
 
-const (
-	// %N is the name, and behind " -> " where a symbolic link leads to.
-	statScript = `QUOTING_STYLE=literal stat --printf '%f %U %G %s %N\0' -- "$@"`
-
-	// headScript hands some of its arguments to one process. The list is built as text of parameter
-	// references for one eval, so that no name is ever parsed by the shell. Only what is regular is opened: a named
-	// pipe would block.
-	headScript = `_l= _n=0
-for _f do _n=$((_n+1)); if [ -f "$_f" ] && [ ! -L "$_f" ]; then _l="$_l \"\${$_n}\""; fi; done
-if [ -n "$_l" ]; then eval "head -v -c 1048576 -- $_l"; fi`
-	// A file whose size says nothing about its content is read alone, so that the split of the
-	// others can be checked by their sizes.
-	unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
-)
+// unsizedScript reads alone a file whose size says nothing about its content, so that the split of the
+// others can be checked by their sizes.
+const unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
 
 // unsized reports whether stat's size of a file says nothing about what reading it yields, or
 // changes from one call to the next.
@@ -92,28 +86,22 @@ func unsized(name string) bool {
 	return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/sys/") || strings.HasPrefix(name, "/etc/pve/.")
 }
 
-// fileBatch is the names of one stat; sized are those whose contents come in one head.
-type fileBatch struct{ all, sized, unsized []string }
+// fileBatch is the names of one stat: those whose contents come in one answer, and those that are read alone.
+type fileBatch struct{ sized, unsized []string }
+
+func (b fileBatch) names() []string { return slices.Concat(b.sized, b.unsized) }
 
 func fileBatches(names []string) []fileBatch {
 	var batches []fileBatch
-	var b fileBatch
-	for _, name := range names {
-		if checkPath(name) != nil {
-			continue
+	for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(names), func(name string) bool { return checkPath(name) != nil }), namesPerQuery) {
+		var b fileBatch
+		for _, name := range part {
+			if unsized(name) {
+				b.unsized = append(b.unsized, name)
+			} else {
+				b.sized = append(b.sized, name)
+			}
 		}
-		b.all = append(b.all, name)
-		if unsized(name) {
-			b.unsized = append(b.unsized, name)
-		} else {
-			b.sized = append(b.sized, name)
-		}
-		if len(b.all) == namesPerQuery {
-			batches = append(batches, b)
-			b = fileBatch{}
-		}
-	}
-	if len(b.all) > 0 {
 		batches = append(batches, b)
 	}
 	return batches
@@ -133,10 +121,9 @@ func checkPath(name string) error {
 func askFiles(names []string) []remote.Query {
 	var queries []remote.Query
 	for _, b := range fileBatches(names) {
-		queries = append(queries, remote.Query{Script: statScript, Args: b.all, Inline: true})
-		if len(b.sized) > 0 {
-			queries = append(queries, remote.Query{Script: headScript, Args: b.sized, Inline: true})
-		}
+		all := b.names()
+		args := append([]string{strconv.Itoa(len(b.sized)), strconv.Itoa(len(all))}, all...)
+		queries = append(queries, remote.Query{Script: filesScript, Args: append(args, above(all)...), Inline: true})
 		for _, name := range b.unsized {
 			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}, Inline: true})
 		}
@@ -151,17 +138,13 @@ func parseFiles(names []string, answers []remote.Answer, tell func(string, File,
 		}
 	}
 	for _, b := range fileBatches(names) {
-		files := parseStat(b.all, answers[0])
+		files := parseBatch(b, answers[0])
 		answers = answers[1:]
-		if len(b.sized) > 0 {
-			parseHeads(b.sized, files, answers[0])
-			answers = answers[1:]
-		}
 		for _, name := range b.unsized {
 			parseUnsized(files[name], answers[0])
 			answers = answers[1:]
 		}
-		for _, name := range b.all {
+		for _, name := range b.names() {
 			tell(name, files[name].file, files[name].err)
 		}
 	}
@@ -171,70 +154,6 @@ func parseFiles(names []string, answers []remote.Answer, tell func(string, File,
 type reading struct {
 	file File
 	err  error
-}
-
-// parseStat reads one record a name, in the order of the names. Names without a record have one line of standard
-// error each, in the same order; a missing file is an observation, any other reason is an error.
-func parseStat(names []string, a remote.Answer) map[string]*reading {
-	found := map[string]*reading{}
-	rest := names
-	for _, record := range bytes.Split(bytes.TrimSuffix(a.Stdout, []byte{0}), []byte{0}) {
-		fields := strings.SplitN(string(record), " ", 5)
-		if len(fields) != 5 {
-			continue
-		}
-		mode, modeErr := strconv.ParseUint(fields[0], 16, 32)
-		size, sizeErr := strconv.ParseInt(fields[3], 10, 64)
-		if err := errors.Join(modeErr, sizeErr); err != nil || size < 0 {
-			continue
-		}
-		f := File{
-			Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777),
-			Owner: fields[1], Group: fields[2], Size: size,
-		}
-		at := slices.IndexFunc(rest, func(name string) bool {
-			switch target, ok := strings.CutPrefix(fields[4], name); {
-			case !ok:
-				return false
-			case f.Type == Symlink:
-				f.Target, ok = strings.CutPrefix(target, " -> ")
-				return ok
-			default:
-				return target == ""
-			}
-		})
-		if at >= 0 {
-			found[rest[at]] = &reading{file: f}
-			rest = rest[at+1:]
-		}
-	}
-	all := make(map[string]*reading, len(names))
-	complaints := lines(a.Stderr)
-	var missing []string
-	for _, name := range names {
-		if r := found[name]; r != nil {
-			all[name] = r
-		} else {
-			missing = append(missing, name)
-		}
-	}
-	for i, name := range missing {
-		r := &reading{}
-		switch {
-		case len(complaints) != len(missing):
-			r.err = fmt.Errorf("stat tells nothing of %s (exit %d): %s", name, a.Exit, lastLine(a.Stderr))
-		case !isAbsence(complaints[i]):
-			r.err = errors.New(complaints[i])
-		}
-		all[name] = r
-	}
-	return all
-}
-
-// isAbsence reports whether a message in the C locale says that there is no such file: ENOENT or
-// ENOTDIR.
-func isAbsence(message string) bool {
-	return strings.HasSuffix(message, ": No such file or directory") || strings.HasSuffix(message, ": Not a directory")
 }
 
 // typeOf is the file type of a raw st_mode.
@@ -256,31 +175,28 @@ var errChanged = errors.New("changed while it was read; run again")
 
 func changed(name string) error { return fmt.Errorf("%s %w", name, errChanged) }
 
-// parseHeads splits the output of head -v, whose headers must stand where stat's sizes say. A file
+// parseHeads splits what is printed as head -v does, whose headers must stand where stat's sizes say. A file
 // that grew or shrank between the two is in error, not the others: the next header is then looked
 // for, and believed if it occurs once.
-func parseHeads(names []string, files map[string]*reading, a remote.Answer) {
-	complaints := lines(a.Stderr)
-	rest, first := a.Stdout, true
+func parseHeads(names []string, files map[string]*reading, rest []byte, complaints []string) {
+	if !bytes.HasPrefix(rest, []byte("\n==> ")) { // head itself prints no empty line before the first
+		rest = append([]byte{'\n'}, rest...)
+	}
 	for i, name := range names {
 		r := files[name]
 		if r.file.Type != Regular || r.err != nil {
 			continue
 		}
-		header := []byte("==> " + name + " <==\n")
-		if !first {
-			header = append([]byte{'\n'}, header...)
-		}
+		header := []byte("\n==> " + name + " <==\n")
 		if !bytes.HasPrefix(rest, header) {
 			r.err = changed(name)
 			for _, c := range complaints {
 				if strings.Contains(c, "'"+name+"'") {
-					r.err = errors.New(c)
+					r.err = errors.New(strings.TrimPrefix(c, "'"+name+"': "))
 				}
 			}
 			continue
 		}
-		first = false
 		rest = rest[len(header):]
 		size := int(min(r.file.Size, FileLimit))
 		if size <= len(rest) && atHeader(rest[size:], names[i+1:], files) {
@@ -376,13 +292,18 @@ func Text(ctx context.Context, h *Host, name string) (text string, exists bool, 
 const maxLinks = 40
 
 // Follow observes what name leads to through symbolic links in its last element, and where that
-// is. A link that leads nowhere yields an absent file at the place it points to.
+// is. A link that leads nowhere yields an absent file at the place it points to. One that another user could have made
+// is an error.
 func Follow(ctx context.Context, h *Host, name string) (at string, f File, err error) {
 	at = name
 	for range maxLinks {
 		f, err = Files.Observe(ctx, h, at)
 		if err != nil || f.Type != Symlink {
 			return at, f, err
+		}
+		if f.Loose != "" {
+			return at, f, fmt.Errorf("%s is a symbolic link to %s, and %s may change it: it is not followed; let the task act as that user, or name in it the path that is meant",
+				at, f.Target, f.Loose)
 		}
 		if path.IsAbs(f.Target) {
 			at = path.Clean(f.Target)

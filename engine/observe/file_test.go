@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,14 +102,26 @@ func TestRelativePathsAreRefused(t *testing.T) {
 	}
 }
 
-// answersOf makes the two answers of a reading of regular files.
+// answersOf makes the answer of a reading of regular files.
 func answersOf(stat, heads string) []remote.Answer {
-	return []remote.Answer{{Stdout: []byte(stat)}, {Stdout: []byte(heads)}}
+	return []remote.Answer{{Stdout: []byte(stat + rootRecord + "0\n\n" + heads)}}
+}
+
+// rootRecord is what is told of the directory above all.
+const rootRecord = "drwxr-xr-x 0 root 41ed root 4096 18 \"/\"\n"
+
+// recordOf is what is told of a regular file.
+func recordOf(name string, size int) string {
+	quoted := ""
+	for _, b := range []byte(name) {
+		quoted += fmt.Sprintf("\\%03o", b)
+	}
+	return fmt.Sprintf("-rw-r--r-- 0 root 81a4 root %d 1 \"%s\"\n", size, quoted)
 }
 
 func TestAFileThatChangesMeanwhileIsAnErrorOfItsOwn(t *testing.T) {
 	names := []string{"/a", "/b", "/c"}
-	stat := "81a4 root root 2 /a\x0081a4 root root 2 /b\x0081a4 root root 2 /c\x00"
+	stat := recordOf("/a", 2) + recordOf("/b", 2) + recordOf("/c", 2)
 	for _, test := range []struct {
 		name, heads string
 		changed     []string
@@ -141,10 +154,11 @@ func TestAFileThatChangesMeanwhileIsAnErrorOfItsOwn(t *testing.T) {
 }
 
 func TestWhyAFileCannotBeReadIsTold(t *testing.T) {
-	answers := []remote.Answer{
-		{Stdout: []byte("81a0 root shadow 9 /etc/shadow\x00"), Stderr: []byte("stat: cannot statx '/root/x': Permission denied\n"), Exit: 1},
-		{Stderr: []byte("head: cannot open '/etc/shadow' for reading: Permission denied\n"), Exit: 1},
-	}
+	answers := []remote.Answer{{
+		Stdout: []byte("-rw-r----- 0 shadow 81a0 root 9 1 \"/etc/shadow\"\n" + rootRecord +
+			"drwxr-xr-x 0 root 41ed root 4096 18 \"/etc\"\ndrwx------ 0 root 41c0 root 4096 18 \"/root\"\n1000\n\n"),
+		Stderr: []byte("stat: cannot statx '/root/x': Permission denied\nhead: cannot open '/etc/shadow' for reading: Permission denied\n"), Exit: 1,
+	}}
 	_, errs := told(t, Files, []string{"/etc/shadow", "/root/x"}, answers)
 	for name, err := range errs {
 		if err == nil || !strings.Contains(err.Error(), "Permission denied") {
@@ -183,7 +197,10 @@ func FuzzHeads(f *testing.F) {
 		if checkPath(name1) != nil || checkPath(name2) != nil {
 			return
 		}
-		stat := fmt.Sprintf("81a4 u g %d %s\x0081a4 u g %d %s\x00", len(content1), name1, len(content2), name2)
+		stat := recordOf(name1, len(content1)) + recordOf(name2, len(content2))
+		for _, dir := range above([]string{name1, name2}) {
+			stat += recordOf(dir, 0)
+		}
 		late := append(bytes.Clone(content1), bytes.Repeat([]byte("+"), int(grown))...)
 		heads := fmt.Sprintf("==> %s <==\n%s\n==> %s <==\n%s", name1, late, name2, content2)
 		values, errs := told(t, Files, []string{name1, name2}, answersOf(stat, heads))
@@ -201,9 +218,9 @@ func FuzzHeads(f *testing.F) {
 
 // FuzzStat checks that any answer of stat and head is told as something for each name.
 func FuzzStat(f *testing.F) {
-	f.Add([]byte("81a4 root root 2 /a\x00a1ff root root 1 /b -> x\x00"), []byte("==> /a <==\nA\n"), []byte(""))
-	f.Add([]byte("zz root root -2 /a\x00"), []byte("==> "), []byte("stat: cannot statx '/b': Not a directory\n"))
+	f.Add([]byte(recordOf("/a", 2)+"lrwxrwxrwx 0 root a1ff root 1 1 \"/b\" -> \"x\"\n0 1\n"), []byte("==> /a <==\nA\n"), []byte(""))
+	f.Add([]byte("-rw-r--r-- 0 root zz root -2 1 \"/a\"\n0 9\n"), []byte("==> "), []byte("stat: cannot statx '/b': Not a directory\n"))
 	f.Fuzz(func(t *testing.T, stat, heads, stderr []byte) {
-		told(t, Files, []string{"/a", "/b"}, []remote.Answer{{Stdout: stat, Stderr: stderr}, {Stdout: heads, Stderr: stderr}})
+		told(t, Files, []string{"/a", "/b"}, []remote.Answer{{Stdout: slices.Concat(stat, []byte("\n"), heads), Stderr: stderr}})
 	})
 }

@@ -17,7 +17,7 @@ type thisMachine struct{}
 func (thisMachine) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
-		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", limited(q) + q.Script, "sh"}, q.Args...)...)
+		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", remote.Place + limited(q) + q.Script, "sh"}, q.Args...)...)
 		cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr

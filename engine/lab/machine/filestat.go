@@ -45,9 +45,9 @@ func fileKind(info *fileInfo) string {
 
 const statTime = "2006-01-02 15:04:05.000000000 -0700"
 
-// statFormat expands one of stat's formats; escapes are --printf's backslashes, and quote is what %N has
-// around names. The error names a directive that is not simulated.
-func statFormat(format string, escapes bool, quote, name, target string, info *fileInfo, userName, groupName func(int) string) (string, error) {
+// statFormat expands one of stat's formats; escapes are --printf's backslashes, and quote is what %N does
+// to names. The error names a directive that is not simulated.
+func statFormat(format string, escapes bool, quote func(string) string, name, target string, info *fileInfo, userName, groupName func(int) string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		ch := format[i]
@@ -108,9 +108,9 @@ func statFormat(format string, escapes bool, quote, name, target string, info *f
 		case 'n':
 			b.WriteString(name)
 		case 'N':
-			b.WriteString(quote + name + quote)
+			b.WriteString(quote(name))
 			if info.mode&fs.ModeSymlink != 0 {
-				b.WriteString(" -> " + quote + target + quote)
+				b.WriteString(" -> " + quote(target))
 			}
 		case 's':
 			fmt.Fprint(&b, info.size)
@@ -141,6 +141,23 @@ func statFormat(format string, escapes bool, quote, name, target string, info *f
 		}
 	}
 	return b.String(), nil
+}
+
+// quoteC quotes a name as C does, in the C locale: what is not printable ASCII in octal.
+func quoteC(name string) string {
+	b := []byte{'"'}
+	for _, ch := range []byte(name) {
+		at := strings.IndexByte("\a\b\f\n\r\t\v\\\"", ch)
+		switch {
+		case at >= 0:
+			b = append(b, '\\', `abfnrtv\"`[at])
+		case ch < ' ' || ch > '~':
+			b = fmt.Appendf(b, "\\%03o", ch)
+		default:
+			b = append(b, ch)
+		}
+	}
+	return string(append(b, '"'))
 }
 
 func modeText(mode fs.FileMode) string {
@@ -188,9 +205,12 @@ func statProgram(_ context.Context, c *Call) int {
 			return known[id]
 		}
 	}
-	quote := "'"
-	if c.Env("QUOTING_STYLE") == "literal" {
-		quote = ""
+	quote := func(name string) string { return "'" + name + "'" }
+	switch c.Env("QUOTING_STYLE") {
+	case "literal":
+		quote = func(name string) string { return name }
+	case "c":
+		quote = quoteC
 	}
 	for _, name := range o.rest {
 		info, err := c.view().stat("stat", c.Path(name), o.has("L", "dereference"))

@@ -14,7 +14,7 @@ func FuzzStatFormat(f *testing.F) {
 	info := &fileInfo{name: "n", mode: fs.ModeSymlink | 0o777, size: 3}
 	name := func(int) string { return "root" }
 	f.Fuzz(func(t *testing.T, format string, escapes bool) {
-		text, err := statFormat(format, escapes, "'", "n", "target", info, name, name)
+		text, err := statFormat(format, escapes, quoteC, "n", "target", info, name, name)
 		if err != nil && text != "" {
 			t.Errorf("%q: output %q beside the error %v", format, text, err)
 		}

@@ -59,17 +59,14 @@ _hl_walk() {
 
 # _hl_mine UID reports whether it is the id of root or of the user who acts.
 _hl_mine() {
-	[ "$1" = 0 ] || {
-		me=${me:-$(id -u)}
-		[ "$1" = "$me" ]
-	}
+	[ "$1" = 0 ] || [ "$1" = "${_hl_me:=$(id -u)}" ]
 }
 
 # _hl_survey finds with what _hl_walk has seen how many names are sure; the last of them is a directory, of which $here
 # is the identity. $only says whether no other can change the names in it, $by else who. It fails if
 # there are more names than the sure ones.
 _hl_survey() {
-	sure=0 n=0 only=no by='' here='' me=''
+	sure=0 n=0 only=no by='' here=''
 	# shellcheck disable=SC2086 # one word a field
 	set -- $seen
 	while [ $# -gt 4 ]; do
@@ -178,10 +175,12 @@ _hl_clear() {
 	[ -z "$inner" ] || rmdir -- "../$inner" 2>/dev/null
 }
 
-# _hl_read PATH LIMIT prints the beginning of a regular file.
+# _hl_read PATH LIMIT prints the beginning of a regular file as head -v does.
 _hl_read() {
+	about="'$1': "
 	_hl_reach "$1" name
 	[ "$rest" = "$name" ] && [ -f "./$name" ] && [ ! -L "./$name" ] || exit 0
+	printf '\n==> %s <==\n' "$1"
 	[ $only = no ] || exec head -c "$2" -- "./$name"
 	exec dd if="./$name" iflag=nofollow,nonblock,fullblock bs="$2" count=1 status=none
 }

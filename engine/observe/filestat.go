@@ -1,0 +1,236 @@
+package observe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// filesScript tells by one stat(1) what lies at some names and in the directories above them, and prints what is in the files.
+// Its first argument is of how many names the content is wanted, the second how many there are; behind
+// them stand the directories. In directories that are not root's or one's own alone, or that are reached through
+// a link, files are read without following one (see remote.Place); the others are handed to one process. That
+// list is built as text of parameter references for one eval, so that no name is ever parsed by the
+// shell. Only what is regular is opened: a named pipe would block.
+//
+// It prints a record for each name and directory that exists, a line with the user's id and the numbers of the names that are
+// read with care, and an empty line before the contents.
+const filesScript = `_k=$1 _j=$2; shift 2
+_nl='
+'
+_s="$(QUOTING_STYLE=c stat -c '%A %u %G %f %U %s %h %N' -- "$@")$_nl"
+_x= _n=0
+for _f do
+_n=$((_n+1)); [ $_n -gt $_j ] || continue
+_r=${_s%%" \"$_f\"$_nl"*}
+[ "$_r" != "$_s" ] && _r=${_r##*"$_nl"} || _r=
+_u=${_r#* }
+case $_r in
+d????-??-?\ *) ! _hl_mine "${_u%% *}" || continue ;;
+*) [ ! -L "$_f" ] || _hl_mine '' || : ;;
+esac
+_x="$_x \"\${$_n}\""
+done
+_l= _c= _i= _n=0
+for _f do
+_n=$((_n+1)); [ $_n -le $_k ] || break
+[ -f "$_f" ] && [ ! -L "$_f" ] || continue
+_w=yes
+if [ -n "$_x" ]; then eval "for _d in $_x; do case \$_f in \"\${_d%/}\"/*) _w=; break ;; esac; done"; fi
+if [ -n "$_w" ]; then _l="$_l \"\${$_n}\""; else _c="$_c \"\${$_n}\"" _i="$_i $_n"; fi
+done
+printf '%s%s%s\n\n' "$_s" "${_hl_me:-0}" "$_i"
+if [ -n "$_l" ]; then eval "head -v -c 1048576 -- $_l"; fi
+if [ -n "$_c" ]; then eval "for _f in $_c; do ( _hl_read \"\$_f\" 1048576 ); done"; fi`
+
+// above are the directories above some paths, each behind the ones above it.
+func above(names []string) []string {
+	seen := map[string]bool{}
+	var all []string
+	var add func(dir string)
+	add = func(dir string) {
+		if seen[dir] {
+			return
+		}
+		seen[dir] = true
+		if dir != "/" {
+			add(path.Dir(dir))
+		}
+		all = append(all, dir)
+	}
+	for _, name := range names {
+		add(path.Dir(name))
+	}
+	return all
+}
+
+// record is what stat tells of one path.
+type record struct {
+	file     File
+	uid      string
+	writable string // by whom else, in words; empty if by nobody
+	sticky   bool
+}
+
+// parseRecord reads one record: access, owner's id, group, raw mode, owner, size, links, and the name in C's quotes with, for
+// a link, where it leads to.
+func parseRecord(line string) (name string, r record, err error) {
+	fields := strings.SplitN(line, " ", 8)
+	if len(fields) != 8 {
+		return "", r, fmt.Errorf("stat printed %q, expected eight fields", line)
+	}
+	mode, modeErr := strconv.ParseUint(fields[3], 16, 32)
+	size, sizeErr := strconv.ParseInt(fields[5], 10, 64)
+	links, linksErr := strconv.Atoi(fields[6])
+	quoted, nameErr := strconv.QuotedPrefix(fields[7])
+	if err := errors.Join(modeErr, sizeErr, linksErr, nameErr); err != nil || size < 0 {
+		return "", r, fmt.Errorf("stat printed %q", line)
+	}
+	name, _ = strconv.Unquote(quoted) // it is quoted, see above
+	r.uid = fields[1]
+	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: fields[4], Group: fields[2], Size: size}
+	switch r.file.Type {
+	case Symlink:
+		target, ok := strings.CutPrefix(fields[7][len(quoted):], " -> ")
+		if r.file.Target, err = strconv.Unquote(target); err != nil || !ok {
+			return "", r, fmt.Errorf("stat printed %q", line)
+		}
+	case Regular:
+		r.file.Others = max(0, links-1)
+	case Directory:
+		r.sticky = mode&0o1000 != 0
+		switch {
+		case mode&0o002 != 0:
+			r.writable = "every user"
+		case mode&0o020 != 0:
+			r.writable = "the group " + r.file.Group
+		}
+	}
+	return name, r, nil
+}
+
+// isAbsence reports whether a message in the C locale says that there is no such file: ENOENT or
+// ENOTDIR.
+func isAbsence(message string) bool {
+	return strings.HasSuffix(message, ": No such file or directory") || strings.HasSuffix(message, ": Not a directory")
+}
+
+// parseBatch reads the answer to filesScript. Names without a record have one line of standard error each, in the
+// same order; a missing file is an observation, any other reason is an error.
+func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
+	names := b.names()
+	head, contents, _ := bytes.Cut(a.Stdout, []byte("\n\n"))
+	records := lines(head)
+	var last []string
+	if len(records) > 0 {
+		last = strings.Fields(records[len(records)-1])
+		records = records[:len(records)-1]
+	}
+	found := map[string]record{}
+	for _, line := range records {
+		if name, r, err := parseRecord(line); err == nil {
+			found[name] = r
+		}
+	}
+	var complaints, others []string
+	for _, c := range lines(a.Stderr) {
+		if strings.HasPrefix(c, "stat: ") {
+			complaints = append(complaints, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	dirs := above(names)
+	missing := 0
+	for _, name := range append(dirs, names...) {
+		if _, ok := found[name]; !ok {
+			missing++
+		}
+	}
+	all := make(map[string]*reading, len(names))
+	next := 0
+	for _, name := range names {
+		r := &reading{file: found[name].file}
+		all[name] = r
+		if r.file.Exists() {
+			continue
+		}
+		switch {
+		case len(complaints) != missing:
+			r.err = fmt.Errorf("stat tells nothing of %s (exit %d): %s", name, a.Exit, lastLine(a.Stderr))
+		case !isAbsence(complaints[next]):
+			r.err = errors.New(complaints[next])
+		}
+		next++
+	}
+	careful := map[string]bool{}
+	me := "0"
+	for i, word := range last {
+		if n, err := strconv.Atoi(word); i == 0 {
+			me = word
+		} else if err == nil && n >= 1 && n <= len(b.sized) {
+			careful[b.sized[n-1]] = true
+		}
+	}
+	var order, late []string
+	for _, name := range b.sized {
+		if careful[name] {
+			late = append(late, name)
+		} else {
+			order = append(order, name)
+		}
+	}
+	parseHeads(append(order, late...), all, contents, others)
+	for _, name := range names {
+		judge(name, all[name], found, me)
+	}
+	return all
+}
+
+// judge refuses what lies behind a link that is not to be followed, and marks such a link itself.
+func judge(name string, r *reading, found map[string]record, me string) {
+	mine := func(r record) bool { return r.uid == "0" || r.uid == me }
+	loose := ""
+	for _, dir := range above([]string{name}) {
+		at, ok := found[dir]
+		if !ok {
+			return
+		}
+		by := ""
+		switch {
+		case !mine(at):
+			by = at.file.Owner
+		case at.writable != "" && (!at.sticky || dir == path.Dir(name)):
+			by = at.writable
+		}
+		if at.file.Type == Symlink && (loose != "" || !mine(at)) {
+			if loose == "" {
+				loose = by
+			}
+			r.file = File{}
+			r.err = fmt.Errorf("%s is a symbolic link to %s, and %s may change it: %s is not looked for behind it; let the task act as that user, or name in it the path that is meant",
+				dir, at.file.Target, loose, name)
+			return
+		}
+		if loose == "" {
+			loose = by
+		}
+	}
+	if r.file.Type != Symlink {
+		return
+	}
+	dir := found[path.Dir(name)]
+	switch {
+	case !mine(found[name]):
+		r.file.Loose = r.file.Owner
+	case dir.sticky && mine(dir) && loose == dir.writable: // what is ours there stays
+	default:
+		r.file.Loose = loose
+	}
+}

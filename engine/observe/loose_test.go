@@ -1,0 +1,93 @@
+package observe
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// home is a directory of another user's, with a file, a directory and links to what is root's.
+func home(t *testing.T) (dir, secret string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can read where another user is at work")
+	}
+	top := t.TempDir()
+	dir, secret = filepath.Join(top, "home"), filepath.Join(top, "root")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.Mkdir(secret, 0o700))
+	must(t, os.WriteFile(filepath.Join(secret, "f"), []byte("secret"), 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, "d"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "d", "f"), []byte("theirs"), 0o644))
+	must(t, os.Symlink(filepath.Join(secret, "f"), filepath.Join(dir, "file")))
+	must(t, os.Symlink(secret, filepath.Join(dir, "evil")))
+	must(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = os.Lchown(path, 65534, 65534)
+		}
+		return err
+	}))
+	must(t, os.Symlink(dir, filepath.Join(top, "link")))
+	return dir, secret
+}
+
+// What lies behind a link that another user made is not read.
+func TestLinksOfOthersAreNotFollowed(t *testing.T) {
+	dir, _ := home(t)
+	for name, want := range map[string]string{"d/f": "theirs", "../link/d/f": "theirs", "file": "", "evil/f": "", "evil/none": "", "../link/evil/f": "", "../link/file": ""} {
+		path := filepath.Join(filepath.Dir(dir), strings.TrimPrefix("home/"+name, "home/../"))
+		text, _, err := Text(t.Context(), localHost(t), path)
+		switch {
+		case text != want:
+			t.Errorf("%s holds %q, expected %q", name, text, want)
+		case want == "" && (err == nil || !strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "nobody may change it")):
+			t.Errorf("%s: the error is %v, expected one that says whose link it is", name, err)
+		case want != "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A second name of a file is observed.
+func TestFurtherNamesAreObserved(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "a"), nil, 0o600))
+	must(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "b")))
+	f, err := Files.Observe(t.Context(), localHost(t), filepath.Join(dir, "a"))
+	if err != nil || f.Others != 1 {
+		t.Errorf("the file has %d further names (%v), expected 1", f.Others, err)
+	}
+}
+
+// While names are swapped, root reads what is theirs or nothing.
+func TestReadingWhileNamesAreSwapped(t *testing.T) {
+	dir, _ := home(t)
+	must(t, os.Symlink("../root/f", filepath.Join(dir, "d", "evil")))
+	must(t, os.Lchown(filepath.Join(dir, "d", "evil"), 65534, 65534))
+	var ended atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !ended.Load() {
+			_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, "d"), unix.AT_FDCWD, filepath.Join(dir, "evil"), unix.RENAME_EXCHANGE)
+			_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, "d", "f"), unix.AT_FDCWD, filepath.Join(dir, "d", "evil"), unix.RENAME_EXCHANGE)
+		}
+	}()
+	read := 0
+	for range 40 {
+		f, err := Files.Observe(t.Context(), localHost(t), filepath.Join(dir, "d", "f"))
+		if strings.Contains(string(f.Content), "secret") {
+			t.Fatal("root's secret was read")
+		}
+		if err == nil && string(f.Content) == "theirs" {
+			read++
+		}
+	}
+	ended.Store(true)
+	<-done
+	t.Logf("their own file was read %d times of 40", read)
+}
