@@ -60,5 +60,5 @@ func limited(q remote.Query) string {
 	if q.Limit == 0 {
 		return ""
 	}
-	return fmt.Sprintf("limited='timeout -k 2 %.0f'\n", q.Limit.Seconds())
+	return fmt.Sprintf("limited='timeout -v -k 2 %.0f'\n", q.Limit.Seconds())
 }

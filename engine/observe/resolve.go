@@ -32,15 +32,15 @@ var Resolves = &Kind[[]netip.Addr]{
 			}
 			a := answers[0]
 			answers = answers[1:]
-			switch a.Exit {
-			case 0:
+			switch {
+			case a.Exit == 0:
 				tell(name, parseAhosts(string(a.Stdout)), nil)
-			case 2: // getent(1): the key could not be found
+			case a.Exit == 2: // getent(1): the key could not be found
 				tell(name, nil, nil)
-			case 124, 137:
+			case a.TimedOut():
 				tell(name, nil, fmt.Errorf("resolving %s took longer than %s: does a name server of /etc/resolv.conf answer?", name, resolveLimit))
 			default:
-				tell(name, nil, fmt.Errorf("getent ahosts %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr)))
+				tell(name, nil, fmt.Errorf("getent ahosts %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr)))
 			}
 		}
 	},

@@ -239,6 +239,7 @@ func (r *running) ended(i int, a Answer) {
 			r.results, r.under = append(r.results, *before), &commands[i]
 		}
 		if result.Duration, r.since = now.Sub(r.since), now; err == nil {
+			result = result.limited(commands[i].limit())
 			r.late = &result
 		}
 		r.mu.Unlock()
@@ -248,6 +249,7 @@ func (r *running) ended(i int, a Answer) {
 		return
 	}
 	result.Duration, r.since, r.under = now.Sub(r.since), now, nil
+	result = result.limited(commands[i].limit())
 	switch {
 	case err != nil:
 		r.complaint = err

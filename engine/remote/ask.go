@@ -86,7 +86,7 @@ func (s *question) add(q Query, call string) {
 	switch limit := q.seconds(); {
 	case limit == s.limit:
 	case limit > 0:
-		fmt.Fprintf(s, "limited='timeout -k 2 %d'\n", limit)
+		fmt.Fprintf(s, "limited='timeout -v -k 2 %d'\n", limit)
 		s.limit = limit
 	default:
 		s.WriteString("limited=\n")

@@ -204,6 +204,10 @@ func TestArgvQuery(t *testing.T) {
 	c := Local("controller")
 	defer c.Close()
 	got := ask(t, c, Argv(time.Second, "sleep", "50"), Argv(5*time.Second, "printf", "%s|", "a b", "$x"))
+	if !got[0].TimedOut() || !got[0].Overran() {
+		t.Errorf("a command beyond its limit answered %q (%d)", got[0].Stderr, got[0].Exit)
+	}
+	got[0].Stderr = nil
 	want := []text{{"", "", 124}, {"a b|$x|", "", 0}}
 	if diff := cmp.Diff(want, readable(got)); diff != "" {
 		t.Errorf("answers differ (-want +got):\n%s", diff)

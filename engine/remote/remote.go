@@ -29,7 +29,7 @@ type Query struct {
 	// underscore, which it may find set.
 	Inline bool
 	// Limit bounds the commands that the script runs behind `$limited`, which is then timeout(1) with that
-	// limit, or empty where the limit is kept otherwise. Exit code 124 or 137 means that it was reached.
+	// limit, or empty where the limit is kept otherwise. Answer.TimedOut tells that it was reached.
 	// Less than a second counts as one; zero sets no limit, and `$limited` is empty.
 	Limit time.Duration
 	// User runs the query as that user. Empty means the session's own reading user.
@@ -63,7 +63,7 @@ type Command struct {
 	// Stdin is handed to the command whole; nil means an empty input.
 	Stdin []byte
 	// Limit bounds the command; zero means DefaultLimit. When it is reached the command gets
-	// SIGTERM and, two seconds later, SIGKILL; Result.Exit is then 124 or 137.
+	// SIGTERM and, two seconds later, SIGKILL; Result.Limit says so.
 	Limit time.Duration
 	// OK are the exit codes after which what is behind it is carried out; nil means 0 only.
 	OK []int
@@ -89,8 +89,11 @@ const DefaultLimit = 10 * time.Minute
 // Result is how a Command ended. A non-zero Exit is not an error of Run.
 type Result struct {
 	Stdout, Stderr []byte
-	Exit           int
-	Duration       time.Duration
+	// Exit is 128 plus the signal's number for a command that a signal ended, and 124 for one that its limit did.
+	Exit     int
+	Duration time.Duration
+	// Limit is the limit that ended the command; zero if it ended by itself, or somebody else ended it.
+	Limit time.Duration
 }
 
 // File is a file to be written: to a temporary name beside it, then renamed over Path.

@@ -50,7 +50,7 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 		cd = "cd /\n"
 	}
 	seconds := int(math.Ceil(c.limit().Seconds()))
-	return fmt.Appendf(nil, "{\n%s_hl_n=%s\n%s%s%sexec timeout -k %d %d %s\n}\n",
+	return fmt.Appendf(nil, "{\n%s_hl_n=%s\n%s%s%sexec timeout -v -k %d %d %s\n}\n",
 		opening, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
 }
 
@@ -223,7 +223,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	}
 	r := result()
 	r.Exit = exit
-	return r, nil
+	return r.limited(c.limit()), nil
 }
 
 // notStarted explains why a command did not come to run.

@@ -114,16 +114,30 @@ func TestRunSecretsAreNotInArguments(t *testing.T) {
 	}
 }
 
+// TestRunLimit tells a command that its limit has ended from one that somebody else has, and from one that uses the
+// code of timeout(1) itself.
 func TestRunLimit(t *testing.T) {
 	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
 		for _, command := range []struct {
-			script string
-			want   int
-		}{{"sleep 50", 124}, {"trap '' TERM; while :; do sleep 1; done", 137}} {
+			script  string
+			want    int
+			overran bool
+		}{
+			{"printf said >&2; sleep 50", 124, true}, {"trap '' TERM; printf said >&2; while :; do sleep 1; done", 124, true},
+			{"printf said >&2; kill -9 $$", 137, false}, {"printf said >&2; kill -TERM $$", 143, false}, {"printf said >&2; exit 124", 124, false},
+		} {
 			t.Run(name+" "+command.script, func(t *testing.T) {
 				t.Parallel()
-				if r := run(t, c, Command{Argv: []string{"sh", "-c", command.script}, Limit: time.Second}); r.Exit != command.want {
-					t.Errorf("exit code %d, want %d", r.Exit, command.want)
+				limit := time.Minute
+				if command.overran {
+					limit = time.Second
+				}
+				r := run(t, c, Command{Argv: []string{"sh", "-c", command.script}, Limit: limit})
+				if r.Exit != command.want || r.Limit > 0 != command.overran || r.Limit > 0 && r.Limit != limit {
+					t.Errorf("exit code %d, limit %v; want %d, and %v for whether the limit ended it", r.Exit, r.Limit, command.want, command.overran)
+				}
+				if got := string(r.Stderr); got != "said" && got != "saidKilled\n" && got != "saidTerminated\n" { // a shell may say how its child has ended
+					t.Errorf("standard error %q has more than the command's own", got)
 				}
 			})
 		}

@@ -332,7 +332,10 @@ func runInterp(line string, env []string, stdin io.Reader, stdout, stderr io.Wri
 func interpret(ctx context.Context, script string, params []string, env expand.Environ, dir string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sh := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		return func(ctx context.Context, args []string) error {
-			for args[0] == "timeout" && len(args) > 4 { // timeout -k 2 N program
+			for args[0] == "timeout" && len(args) > 4 { // timeout [-v] -k 2 N program
+				if args[1] == "-v" {
+					args = args[1:]
+				}
 				args = args[4:]
 			}
 			if args[0] != "sh" || len(args) == 2 || len(args) > 2 && args[1] != "-c" {

@@ -167,7 +167,7 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 	}
 	// The answer may get lost with the host: only a clear refusal counts.
 	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second})
-	if err == nil && result.Exit != 0 && result.Exit != 255 && result.Exit < 124 {
+	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
 		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}
 	}
 	if ctx.Err() != nil {

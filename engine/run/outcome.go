@@ -207,12 +207,9 @@ type commandError struct {
 }
 
 func (e *commandError) Error() string {
-	what := "exit code " + fmt.Sprint(e.result.Exit)
-	switch e.result.Exit {
-	case 124, 137:
-		what = "ended by its time limit after " + e.result.Duration.Round(time.Second).String()
-	case 127:
-		what = "command not found"
+	what := remote.Ending(e.result.Exit)
+	if e.result.Limit > 0 {
+		what = "ended by its time limit of " + e.result.Limit.String()
 	}
 	argv := e.argv
 	if len(argv) == 3 && argv[1] == "-c" { // a shell's text
@@ -222,6 +219,14 @@ func (e *commandError) Error() string {
 		return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
 	}
 	return fmt.Sprintf("%s: %s", e.summary, what)
+}
+
+// Hint says who kills commands.
+func (e *commandError) Hint() string {
+	if e.result.Exit != 137 {
+		return ""
+	}
+	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
 }
 
 // output is the end of what the command printed, errors last.

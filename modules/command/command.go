@@ -132,7 +132,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, err
 	}
 	if a.Exit != 0 && len(c.OK) == 0 || len(c.OK) > 0 && !slices.Contains(c.OK, a.Exit) {
-		return modules.Plan{}, fmt.Errorf("%s ended with %d: %s", title(c.argv()), a.Exit, lastLines(a))
+		return modules.Plan{}, fmt.Errorf("%s: %s: %s", title(c.argv()), remote.Ending(a.Exit), lastLines(a))
 	}
 	return modules.Plan{Data: data(&a)}, nil
 }
@@ -177,8 +177,8 @@ func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if a.Exit == 126 || a.Exit == 127 {
-			return false, fmt.Errorf("the guard %s could not run (exit %d): %s", title(g.argv), a.Exit, lastLines(a))
+		if a.Exit == 126 || a.Exit == 127 || a.Exit > 128 && a.Exit <= 128+64 { // a guard that a signal ended has said nothing
+			return false, fmt.Errorf("the guard %s gave no answer: %s: %s", title(g.argv), remote.Ending(a.Exit), lastLines(a))
 		}
 		if (a.Exit == 0) == g.done {
 			return false, nil

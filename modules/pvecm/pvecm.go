@@ -310,7 +310,7 @@ func suspect(_, stderr []byte) error { return explain(0, nil, stderr) }
 func explain(exit int, stdout, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
 	switch {
-	case exit == 124 || exit == 137:
+	case exit == 124:
 		return errors.New("pvecm did not end in time: it waits for quorum without end; look at journalctl -u corosync, and whether UDP 5405 to 5412 is open between the nodes")
 	case text == "":
 		return nil

@@ -91,11 +91,18 @@ func timeout(ctx context.Context, c *Call) int {
 	defer end(nil)
 	expired := fmt.Errorf("timeout after %s", allowed)
 	c.process.limit = &limit{left: allowed, waits: allowed, end: func() { end(expired) }, outer: c.process.limit}
+	signalName := "TERM"
+	if signal == syscall.SIGKILL {
+		signalName = "KILL"
+	}
 	child := *c
 	child.Argv = o.rest[1:]
 	child.Env = lookup(child.environ)
 	code := c.Machine.exec(inner, &child)
 	if context.Cause(inner) == expired && ctx.Err() == nil {
+		if o.has("v", "verbose") {
+			fmt.Fprintf(c.Stderr, "timeout: sending signal %s to command '%s'\n", signalName, o.rest[1])
+		}
 		if o.has("preserve-status") {
 			return 128 + int(signal)
 		}
