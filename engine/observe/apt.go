@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ var Candidates = &Kind[Candidate]{
 		a := answers[0]
 		var err error
 		if a.Exit != 0 {
-			err = fmt.Errorf("apt-cache policy ended with exit code %d: %s", a.Exit, lastLine(a.Stderr))
+			err = fmt.Errorf("apt-cache policy: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 		}
 		policies := parsePolicy(a.Stdout)
 		for _, name := range names {
@@ -114,7 +115,7 @@ var Transactions = &Kind[Transaction]{
 // "Purg NAME [OLD]"; "Conf" lines repeat what "Inst" said.
 func parseTransaction(a remote.Answer) (Transaction, error) {
 	var t Transaction
-	if a.Exit == 124 || a.Exit == 137 {
+	if a.TimedOut() {
 		return t, fmt.Errorf("apt-get --simulate did not end within %s", aptLimit)
 	}
 	for line := range strings.Lines(string(a.Stdout)) {
@@ -146,7 +147,7 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 	if a.Exit != 0 {
 		t.Problem = AptProblem(a.Stdout, a.Stderr)
 		if t.Problem == "" {
-			return t, fmt.Errorf("apt-get --simulate ended with exit code %d: %s", a.Exit, lastLine(a.Stderr))
+			return t, fmt.Errorf("apt-get --simulate: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 		}
 	}
 	return t, nil
@@ -218,19 +219,19 @@ var AptIndex = &Kind[Index]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `date +%s`, Inline: true},
-			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release 2>/dev/null; true`, Inline: true},
-			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/* 2>/dev/null; true`, Inline: true},
+			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release`, Inline: true},
+			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/*`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Index, error)) {
-		index, err := parseIndex(answers[0].Stdout, answers[1].Stdout, answers[2].Stdout)
+		index, err := parseIndex(answers[0].Stdout, answers[1], answers[2])
 		for _, name := range names {
 			tell(name, index, err)
 		}
 	},
 }
 
-func parseIndex(clock, lists, sources []byte) (Index, error) {
+func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	seconds, err := strconv.ParseInt(strings.TrimSpace(string(clock)), 10, 64)
 	if err != nil {
 		return Index{}, fmt.Errorf("date +%%s printed %q, expected the seconds since 1970", clock)
@@ -271,10 +272,20 @@ func parseIndex(clock, lists, sources []byte) (Index, error) {
 // statTime is the form of stat's %y.
 const statTime = "2006-01-02 15:04:05.999999999 -0700"
 
-// parseTimes reads lines of `stat -c '%y %n'`.
-func parseTimes(out []byte) (map[string]time.Time, error) {
+// parseTimes reads lines of `stat -c '%y %n'`. Of the files that it was asked for some may be missing, patterns that match
+// nothing among them; what it cannot tell for another reason is an error.
+func parseTimes(a remote.Answer) (map[string]time.Time, error) {
+	complaints := lines(a.Stderr)
+	for _, complaint := range complaints {
+		if !isAbsence(complaint) {
+			return nil, errors.New(complaint)
+		}
+	}
+	if a.Exit != 0 && len(complaints) == 0 {
+		return nil, fmt.Errorf("stat: %s", remote.Ending(a.Exit))
+	}
 	times := map[string]time.Time{}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(string(a.Stdout)) {
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
 		if len(fields) != 4 {
 			return nil, fmt.Errorf("stat printed %q, expected a time and a name", line)
@@ -303,7 +314,7 @@ var Debconf = &Kind[map[string]string]{
 		for i, name := range names {
 			var err error
 			if answers[i].Exit != 0 {
-				err = fmt.Errorf("debconf-show %s ended with exit code %d: %s", name, answers[i].Exit, lastLine(answers[i].Stderr))
+				err = fmt.Errorf("debconf-show %s: %s: %s", name, remote.Ending(answers[i].Exit), lastLine(answers[i].Stderr))
 			}
 			tell(name, parseDebconf(answers[i].Stdout), err)
 		}
@@ -351,7 +362,7 @@ var Checksums = &Kind[Checksum]{
 			}
 			fields := strings.Fields(string(a.Stdout))
 			if a.Exit != 0 || len(fields) != 4 || len(fields[0]) != 64 || len(fields[2]) != 128 {
-				return Checksum{}, fmt.Errorf("the checksums of %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+				return Checksum{}, fmt.Errorf("the checksums of %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
 			return Checksum{SHA256: fields[0], SHA512: fields[2]}, nil
 		})

@@ -107,8 +107,8 @@ func parseCommands(names []string, answers []remote.Answer, tell func(string, re
 		}
 		a := answers[0]
 		answers = answers[1:]
-		if a.Exit == 124 || a.Exit == 137 {
-			tell(name, a, fmt.Errorf("%s did not end in time (exit %d)", strings.Join(r.Argv, " "), a.Exit))
+		if a.Overran() {
+			tell(name, a, fmt.Errorf("%s did not end in time", strings.Join(r.Argv, " ")))
 			continue
 		}
 		tell(name, a, nil)

@@ -38,7 +38,7 @@ var Dirs = &Kind[Listing]{
 				slices.Sort(d.Entries)
 				return d, nil
 			}
-			return Listing{}, fmt.Errorf("listing %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+			return Listing{}, fmt.Errorf("listing %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
 		})
 	},
 }
@@ -62,12 +62,16 @@ done; exit 0)`
 var Globs = &Kind[[]string]{
 	Name: "glob", What: "which files match %s",
 	Ask: func(names []string) []remote.Query {
-		return eachPath(names, globScript)
+		queries := eachPath(names, globScript)
+		for i := range queries {
+			queries[i].Args = append(queries[i].Args, fixedDir(queries[i].Args[0]))
+		}
+		return queries
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
 		parseEachPath(names, answers, tell, func(name string, a remote.Answer) ([]string, error) {
 			if a.Exit != 0 {
-				return nil, fmt.Errorf("matching %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+				return nil, fmt.Errorf("matching %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
 			paths := nulTerminated(a.Stdout)
 			slices.Sort(paths)
@@ -76,8 +80,18 @@ var Globs = &Kind[[]string]{
 	},
 }
 
-// globScript lets the shell expand the pattern but not split it into fields.
+// fixedDir is the directory in which a pattern begins to be one.
+func fixedDir(pattern string) string {
+	if at := strings.IndexAny(pattern, `*?[\`); at >= 0 {
+		pattern = pattern[:at]
+	}
+	return path.Dir(pattern + "x")
+}
+
+// globScript lets the shell expand the pattern but not split it into fields. As with dirScript, a directory that may not be
+// read matches nothing.
 const globScript = `(IFS=
+if [ -d "$2" ] && { [ ! -r "$2" ] || [ ! -x "$2" ]; }; then echo "$2: Permission denied" >&2; exit 13; fi
 for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; done; exit 0)`
 
 // Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links; empty if the
@@ -94,7 +108,7 @@ var Sums = &Kind[string]{
 			}
 			sum, _, ok := strings.Cut(string(a.Stdout), " ")
 			if a.Exit != 0 || !ok || len(sum) != 64 {
-				return "", fmt.Errorf("sha256sum of %s ended with %d: %s", name, a.Exit, lastLine(a.Stderr))
+				return "", fmt.Errorf("sha256sum of %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
 			return sum, nil
 		})

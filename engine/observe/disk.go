@@ -122,12 +122,12 @@ var Disks = &Kind[[]BlockDevice]{
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
 			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,PTTYPE,PARTTYPE,MOUNTPOINTS`},
-			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f"; fi; done; exit 0)`},
+			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
 		var disks []BlockDevice
-		err := fmt.Errorf("lsblk ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
+		err := fmt.Errorf("lsblk: %s: %s", remote.Ending(answers[0].Exit), lastLine(answers[0].Stderr))
 		// lsblk(8): 64 means that some of the devices were found; without any it prints nothing.
 		if exit := answers[0].Exit; exit == 0 || exit == 64 {
 			disks, err = parseDisks(answers[0].Stdout, parseDeviceLinks(answers[1].Stdout))

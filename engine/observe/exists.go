@@ -99,7 +99,7 @@ var Matches = &Kind[bool]{
 			a := answers[0]
 			answers = answers[1:]
 			if a.Exit != 0 {
-				tell(name, false, fmt.Errorf("reading %s ended with %d: %s", p.Path, a.Exit, lastLine(a.Stderr)))
+				tell(name, false, fmt.Errorf("reading %s: %s: %s", p.Path, remote.Ending(a.Exit), lastLine(a.Stderr)))
 				continue
 			}
 			tell(name, re.Match(a.Stdout), nil)

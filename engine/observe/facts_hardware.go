@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/remote"
 )
 
 var (
@@ -127,7 +129,7 @@ func readVirtualization(ctx context.Context, h *Host) (cty.Value, error) {
 	}
 	kind := strings.TrimSpace(string(a.Stdout))
 	if kind == "" {
-		return cty.NilVal, fmt.Errorf("systemd-detect-virt ended with %d: %s", a.Exit, lastLine(a.Stderr))
+		return cty.NilVal, fmt.Errorf("systemd-detect-virt: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 	}
 	if kind == "none" { // it then ends with 1
 		kind = ""

@@ -155,10 +155,10 @@ func cutDigits(s string) (digits, rest string) {
 var StaleInitramfs = &Kind[bool]{
 	Name: "initramfs-stale", What: "whether the initramfs is up to date",
 	Ask: func(names []string) []remote.Query {
-		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-* 2>/dev/null; true`, Args: names, Inline: true}}
+		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-*`, Args: names, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
-		times, err := parseTimes(answers[0].Stdout)
+		times, err := parseTimes(answers[0])
 		for _, name := range names {
 			stale := false
 			changed, exists := times[name]

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -37,6 +38,7 @@ var KernelModules = &Kind[KernelModule]{
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, KernelModule, error)) {
+		err := moduleListsUnread(answers)
 		loaded := map[string]bool{}
 		for line := range strings.Lines(string(answers[0].Stdout)) {
 			name, _, _ := strings.Cut(line, " ")
@@ -52,9 +54,9 @@ var KernelModules = &Kind[KernelModule]{
 			m := KernelModule{Builtin: builtin[plain] || sys[plain] && !loaded[plain]}
 			m.Loaded = loaded[plain] || m.Builtin
 			m.Available = m.Loaded || loadable[plain]
-			var err error
 			if name == "" {
-				err = fmt.Errorf("a kernel module needs a name")
+				tell(name, m, errors.New("a kernel module needs a name"))
+				continue
 			}
 			tell(name, m, err)
 		}
@@ -64,6 +66,19 @@ var KernelModules = &Kind[KernelModule]{
 // ModprobeFiles observes the files that modprobe reads (modprobe.d(5)), those that are masked as empty ones. Its one
 // observation has no name.
 var ModprobeFiles = textFiles("modprobe-files", "/etc/modprobe.d/*.conf", "/run/modprobe.d/*.conf", "/usr/local/lib/modprobe.d/*.conf", "/usr/lib/modprobe.d/*.conf")
+
+// moduleListsUnread is the error of a list that is there and cannot be read. One that is missing is empty: a kernel without modules,
+// and one whose package is gone. grep(1) ends with 1 where nothing matches.
+func moduleListsUnread(answers []remote.Answer) error {
+	for i, a := range []remote.Answer{answers[0], answers[2], answers[3]} {
+		if i == 0 && a.Exit != 0 || a.Exit > 1 {
+			if complaint := lastLine(a.Stderr); !isAbsence(complaint) {
+				return fmt.Errorf("the kernel's modules cannot be read: %s: %s", remote.Ending(a.Exit), complaint)
+			}
+		}
+	}
+	return nil
+}
 
 // ModuleName is a module's name as the kernel writes it, with underscores.
 func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }

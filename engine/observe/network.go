@@ -41,15 +41,18 @@ var Networks = &Kind[Network]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `ip -j addr show`, Inline: true},
-			{Script: `ip -j route show default; ip -j -6 route show default`, Inline: true},
+			{Script: `ip -j route show default && ip -j -6 route show default`, Inline: true},
 			// Reading the speed of an interface that is down is an error, which -s keeps quiet.
 			{Script: `grep -sH '' /sys/class/net/*/speed; true`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Network, error)) {
 		var n Network
-		err := fmt.Errorf("ip addr show ended with %d: %s", answers[0].Exit, lastLine(answers[0].Stderr))
-		if answers[0].Exit == 0 {
+		err := fmt.Errorf("ip addr show: %s: %s", remote.Ending(answers[0].Exit), lastLine(answers[0].Stderr))
+		switch {
+		case answers[0].Exit == 0 && answers[1].Exit != 0:
+			err = fmt.Errorf("ip route show default: %s: %s", remote.Ending(answers[1].Exit), lastLine(answers[1].Stderr))
+		case answers[0].Exit == 0:
 			n, err = parseNetwork(answers[0].Stdout, answers[1].Stdout, answers[2].Stdout)
 		}
 		for _, name := range names {

@@ -129,7 +129,7 @@ type dpkgRow struct {
 
 func parseDpkgQuery(a remote.Answer) ([]dpkgRow, error) {
 	if a.Exit > 1 {
-		return nil, fmt.Errorf("dpkg-query ended with exit code %d: %s (is this a Debian host?)", a.Exit, lastLine(a.Stderr))
+		return nil, fmt.Errorf("dpkg-query: %s: %s (is this a Debian host?)", remote.Ending(a.Exit), lastLine(a.Stderr))
 	}
 	var rows []dpkgRow
 	for line := range strings.Lines(string(a.Stdout)) {

@@ -26,11 +26,16 @@ func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
 		Ask: func([]string) []remote.Query {
 			return []remote.Query{{Script: `set --
+_r=0
+for _f in ` + strings.Join(directories(patterns), " ") + `; do
+if [ -d "$_f" ] && { [ ! -r "$_f" ] || [ ! -x "$_f" ]; }; then echo "$_f: Permission denied" >&2; _r=13; fi
+done
 for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
 if [ -f "$_f" ] || [ -c "$_f" ]; then set -- "$@" "$_f"; fi
 done
-if [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`, Inline: true}}
+if [ $_r -gt 0 ]; then (exit $_r)
+elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`, Inline: true}}
 		},
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
 			files, err := parseTextFiles(answers[0])
@@ -41,6 +46,17 @@ if [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textL
 	}
 }
 
+// directories are those of the patterns: one that may not be read matches nothing, which is not to pass for an empty one.
+func directories(patterns []string) []string {
+	var dirs []string
+	for _, pattern := range patterns {
+		if dir := path.Dir(pattern); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
 // textLimit is how long one of these files may be, in bytes.
 const textLimit = 16 << 20
 
@@ -48,7 +64,7 @@ const textLimit = 16 << 20
 // prints them, each behind a header.
 func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	if a.Exit != 0 {
-		return nil, fmt.Errorf("reading files ended with %d: %s", a.Exit, lastLine(a.Stderr))
+		return nil, fmt.Errorf("reading files: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 	}
 	if len(a.Stdout) == 0 {
 		return nil, nil

@@ -65,7 +65,7 @@ var Whoami = &Kind[string]{
 		for i, name := range names {
 			var err error
 			if a := answers[i]; a.Exit != 0 {
-				err = fmt.Errorf("id -un ended with %d: %s", a.Exit, lastLine(a.Stderr))
+				err = fmt.Errorf("id -un: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
 			tell(name, strings.TrimSpace(string(answers[i].Stdout)), err)
 		}
@@ -163,8 +163,9 @@ func parseAccounts[T any](names []string, answers []remote.Answer, tell func(str
 			tell(name, zero, err)
 			continue
 		}
-		if exit := answers[0].Exit; exit != 0 && exit != 2 {
-			tell(name, zero, fmt.Errorf("getent ended with %d: %s", exit, lastLine(answers[0].Stderr)))
+		if failed := slices.IndexFunc(answers, func(a remote.Answer) bool { return a.Exit != 0 && a.Exit != 2 }); failed >= 0 {
+			a := answers[failed]
+			tell(name, zero, fmt.Errorf("getent: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr)))
 			continue
 		}
 		if found == nil {

@@ -62,20 +62,20 @@ func TestMonitors(t *testing.T) {
 }
 
 func TestNoClusterIsNoError(t *testing.T) {
-	if got := tell(t, Monitors.Parse, []string{"pve1"}, text("")); got["pve1"].InMap {
+	if got := tell(t, Monitors.Parse, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
 		t.Error("a monitor where nobody was asked")
 	}
-	if got := tell(t, Managers.Parse, []string{"pve1"}, text("")); got["pve1"].InMap {
+	if got := tell(t, Managers.Parse, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
 		t.Error("a manager where nobody was asked")
 	}
-	if got := tell(t, Pools.Parse, []string{""}, text("")); got[""] == nil || len(got[""]) != 0 {
+	if got := tell(t, Pools.Parse, []string{""}, text("none\n")); got[""] == nil || len(got[""]) != 0 {
 		t.Errorf("pools %v, want an empty map", got[""])
 	}
 }
 
 // asking is a recording as the query answers it once it has decided to ask.
 func asking(a remote.Answer) remote.Answer {
-	a.Stdout = append([]byte("asked\n"), a.Stdout...)
+	a.Stdout = append(askedOf("").Stdout, a.Stdout...)
 	return a
 }
 
@@ -85,14 +85,22 @@ func TestCephErrors(t *testing.T) {
 		answer remote.Answer
 		want   string
 	}{
-		"no quorum":           {asking(recorded(t, "ceph/no-quorum.txt")), "no monitor answered"},
+		"no quorum":           {asking(recorded(t, "ceph/no-quorum.txt")), "pve1 asked the monitors at 10.10.10.11 10.10.10.12: exit code 1: no monitor answered"},
+		"killed":              {asking(remote.Answer{Exit: 137, Stderr: []byte("Killed\n")}), "killed by signal 9 (SIGKILL)"},
+		"no ceph":             {asking(remote.Answer{Exit: 127, Stderr: []byte("timeout: failed to run command 'ceph': No such file or directory\n")}), "command not found (exit code 127)"},
 		"no conf":             {asking(recorded(t, "ceph/no-conf.txt")), "conf_read_file"},
 		"hangs":               {asking(remote.Answer{Exit: 124}), "no answer within 30 s"},
-		"/etc/pve hangs":      {remote.Answer{Exit: 124}, "cluster file system does not answer"},
+		"/etc/pve hangs":      {remote.Answer{Stdout: []byte("listing\n"), Exit: 124}, "cluster file system does not answer"},
+		"/etc/pve is empty":   {text("listing\n"), "cluster file system does not answer"},
+		"/etc/pve is broken":  {remote.Answer{Stdout: []byte("listing\n"), Stderr: []byte("ls: cannot open directory '/etc/pve': Transport endpoint is not connected\n"), Exit: 2}, "cluster file system does not answer"},
+		"ceph.conf came back": {remote.Answer{Stdout: []byte("listing\n.members\nceph.conf\nlocal\n"), Stderr: []byte("grep: /etc/pve/ceph.conf: No such file or directory\n")}, "cannot read /etc/pve/ceph.conf"},
+		"nothing is said":     {text(""), "could not be asked"},
+		"no grep":             {remote.Answer{Exit: 127, Stderr: []byte("timeout: failed to run command 'grep'\n")}, "could not be asked: command not found"},
+
 		"not JSON":            {askedOf("{"), "ceph report"},
-		"asked, no answer":    {askedOf(""), "ceph report: no answer"},
-		"asked and refused":   {remote.Answer{Stdout: []byte("asked\n"), Stderr: refused.Stderr}, "Error EINVAL: invalid command"},
-		"managers, no report": {askedOf("[]\n"), "ceph report: no answer"},
+		"asked, no answer":    {askedOf(""), "10.10.10.12: no answer"},
+		"asked and refused":   {remote.Answer{Stdout: askedOf("").Stdout, Stderr: refused.Stderr}, "Error EINVAL: invalid command"},
+		"managers, no report": {askedOf("[]\n"), "10.10.10.12: no answer"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +249,7 @@ func TestCephStatus(t *testing.T) {
 // FuzzCephReport feeds every parser of the report: none may panic, and a map that is told without an error is there.
 func FuzzCephReport(f *testing.F) {
 	// The recorded reports are long for a seed; this one has each section in short.
-	f.Add([]byte(`asked
+	f.Add([]byte(`asked pve1 mon_host = 10.10.10.11
 {"monmap":{"mons":[{"rank":0,"name":"a","public_addr":"[fd00::1]:6789/0"}]},"quorum":[0],"osdmap":{"pools":[{"pool":1,"pool_name":"p","crush_rule":"0","pg_num":8,
 "options":{"target_size_ratio":.5},"application_metadata":{"rbd":{}}}],"osds":[{"osd":0,"uuid":"u","up":1,"in":1}]},"osd_metadata":[{"id":0,"hostname":"a.b","devices":"sda,sdb"}],
 "crushmap":{"devices":[{"id":0,"class":"hdd"}],"buckets":[{"name":"a","type_name":"host","items":[{"id":0}]}],"rules":[{"rule_id":0,"rule_name":"r","type":1,
@@ -253,7 +261,8 @@ func FuzzCephReport(f *testing.F) {
 		a := asking(recorded(f, "ceph/"+name+".txt"))
 		f.Add(a.Stdout, a.Stderr, a.Exit)
 	}
-	f.Add([]byte("asked\n{}[]"), []byte(""), 0)
+	f.Add([]byte("asked a mon_host = 1\n{}[]"), []byte(""), 0)
+	f.Add([]byte("listing\nlocal\n"), []byte(""), 0)
 	f.Add([]byte(""), []byte(""), 124)
 	f.Fuzz(func(t *testing.T, stdout, stderr []byte, exit int) {
 		answers := []remote.Answer{{Stdout: stdout, Stderr: stderr, Exit: exit}}

@@ -31,9 +31,9 @@ var CephNodes = &observe.Kind[CephNode]{
 	Name: "ceph-node", What: "the installation of Ceph",
 	Ask: askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephNode, error)) {
-		node := parseCephNode(answers[0])
+		node, err := parseCephNode(answers[0])
 		for _, name := range names {
-			tell(name, node, nil)
+			tell(name, node, err)
 		}
 	},
 }
@@ -41,8 +41,8 @@ var CephNodes = &observe.Kind[CephNode]{
 // cephVersion is the version of a Debian package of Ceph: an epoch may precede it.
 var cephVersion = regexp.MustCompile(`^(?:\d+:)?(\d+)\.`)
 
-func parseCephNode(a remote.Answer) CephNode {
-	found := parseFindings(a)
+func parseCephNode(a remote.Answer) (CephNode, error) {
+	found, err := parseFindings(a)
 	n := CephNode{
 		Installed: found.has("installed"), Installing: found.has("installing"),
 		Conf: found["conf"], ForeignConf: found.has("foreign"),
@@ -53,7 +53,7 @@ func parseCephNode(a remote.Answer) CephNode {
 			n.Release, _ = strconv.Atoi(m[1])
 		}
 	}
-	return n
+	return n, err
 }
 
 // CephReleases are the major versions by code name, those that Proxmox VE 8 and 9 offer.

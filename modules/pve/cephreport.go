@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -27,10 +29,23 @@ import (
 // Nothing is asked as long as ceph.conf names no monitor: the command would wait for one, for minutes. The cluster's
 // own file is named, so that nodes whose /etc/ceph/ceph.conf is not linked yet can ask, too. --connect-timeout
 // bounds the connection only, hence timeout(1).
-var cephQuery = remote.Query{Script: `timeout 10 grep -Eq '^[[:space:]]*mon[_ ]host[[:space:]]*=[[:space:]]*[^[:space:]]' /etc/pve/ceph.conf 2>/dev/null
-case $? in 0) ;; 124|137) exit 124 ;; *) exit 0 ;; esac
-echo asked
-printf 'report\nmgr metadata\n' | timeout 30 ceph -c /etc/pve/ceph.conf --connect-timeout 10 -f json`}
+//
+// That there is no cluster to ask is a finding, "none", and never what is left when nothing could be read: a ceph.conf that
+// names no monitor, no pmxcfs on the host, or a listing of /etc/pve, which is one look and not two, that has pmxcfs' own link
+// and no ceph.conf. While pmxcfs is away, an OSD's disk would pass for a foreign one.
+var cephQuery = remote.Query{Script: `_m=$(timeout 10 grep -Em1 '^[[:space:]]*mon[-_ ](host|addr)[[:space:]]*=[[:space:]]*[^[:space:]]' ` + cephConfFile + `)
+case $? in
+0) ;;
+1) echo none; exit ;;
+*)
+	[ -e ` + pmxcfsProgram + ` ] || { echo none; exit; }
+	echo listing
+	timeout 10 ls -A /etc/pve
+	exit ;;
+esac
+read -r _n </proc/sys/kernel/hostname
+echo "asked ${_n%%.*} $_m"
+printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + cephConfFile + ` --connect-timeout 10 -f json`}
 
 // askCeph is the Ask of the kinds that read what the monitors know.
 func askCeph([]string) []remote.Query { return []remote.Query{cephQuery} }
@@ -45,20 +60,27 @@ type cephState struct {
 
 // parseCephState checks the answer to cephQuery.
 func parseCephState(a remote.Answer) (cephState, error) {
-	body, asked := bytes.CutPrefix(a.Stdout, []byte("asked\n"))
+	first, body, _ := bytes.Cut(a.Stdout, []byte("\n"))
+	words := strings.SplitN(string(first), " ", 3)
 	switch {
-	case timedOut(a) && !asked:
-		return cephState{}, fmt.Errorf("%s: %w", cephConfFile, errNotMounted)
-	case timedOut(a):
-		return cephState{}, fmt.Errorf("ceph report: no answer within 30 s: is a majority of the monitors up?")
+	case words[0] == "none" && a.Exit == 0:
+		return cephState{}, nil
+	case words[0] == "listing":
+		return cephState{}, noCephConf(a, string(body))
+	case words[0] != "asked" || len(words) != 3:
+		return cephState{}, fmt.Errorf("whether there is a Ceph cluster could not be asked: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+	}
+	_, monitors, _ := strings.Cut(words[2], "=")
+	asked := fmt.Sprintf("ceph report: %s asked the monitors at %s", words[1], strings.TrimSpace(monitors))
+	switch {
+	case a.TimedOut():
+		return cephState{}, fmt.Errorf("%s: no answer within 30 s: is a majority of the monitors up?", asked)
 	case a.Exit != 0:
 		text := lastLine(a.Stderr)
 		if strings.Contains(text, "timed out") {
 			text = "no monitor answered within 10 s: is a majority of them up?"
 		}
-		return cephState{}, fmt.Errorf("ceph report: exit code %d: %s", a.Exit, text)
-	case !asked:
-		return cephState{}, nil
+		return cephState{}, fmt.Errorf("%s: %s: %s", asked, remote.Ending(a.Exit), text)
 	}
 	var answers []json.RawMessage
 	decoder := json.NewDecoder(bytes.NewReader(clean(body)))
@@ -69,7 +91,7 @@ func parseCephState(a remote.Answer) (cephState, error) {
 			break
 		}
 		if err != nil {
-			return cephState{}, fmt.Errorf("ceph report: %w", err)
+			return cephState{}, fmt.Errorf("%s: %w", asked, err)
 		}
 		answers = append(answers, answer)
 	}
@@ -83,12 +105,25 @@ func parseCephState(a remote.Answer) (cephState, error) {
 		}
 	}
 	if s.report == nil {
-		return cephState{}, fmt.Errorf("ceph report: no answer: %s", lastLine(a.Stderr))
+		return cephState{}, fmt.Errorf("%s: no answer: %s", asked, lastLine(a.Stderr))
 	}
 	if s.managers == nil {
 		s.noManagers = fmt.Errorf("ceph mgr metadata: no answer: %s", lastLine(a.Stderr))
 	}
 	return s, nil
+}
+
+// noCephConf reads a listing of /etc/pve that was made because ceph.conf could not be read: nil if it is not there, and
+// pmxcfs is.
+func noCephConf(a remote.Answer, listing string) error {
+	names := strings.Split(listing, "\n")
+	switch {
+	case a.Exit != 0 || !slices.Contains(names, path.Base(localLink)):
+		return fmt.Errorf("%s: %w", cephConfFile, errNotMounted)
+	case slices.Contains(names, path.Base(cephConfFile)):
+		return fmt.Errorf("cannot read %s: %s", cephConfFile, lastLine(a.Stderr))
+	}
+	return nil
 }
 
 // notJSON matches tokens that ceph prints for undefined numbers although JSON has none.

@@ -88,8 +88,9 @@ func TestCephNodes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, parseCephNode(text(test.answer))); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
+			got, err := parseCephNode(text(test.answer))
+			if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+				t.Errorf("error %v; -want +got:\n%s", err, diff)
 			}
 		})
 	}

@@ -65,15 +65,24 @@ type GuestConfig struct {
 }
 
 // GuestConfigs observes GuestConfig by the guest's id in decimal.
+//
+// That none is found counts only where pmxcfs was there before and after the look, or is not installed; and a guest that is
+// just being migrated, whose file was seen at one node and is gone from there, exists.
 var GuestConfigs = &observe.Kind[GuestConfig]{
 	Name: "pve-guest", What: "the configuration of guest %s",
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, id := range names {
 			queries[i] = remote.Query{
-				Script: `for f in /etc/pve/nodes/*/qemu-server/"$1".conf /etc/pve/nodes/*/lxc/"$1".conf; do
-  if [ -f "$f" ]; then printf '%s\n' "$f"; timeout 10 cat -- "$f"; exit; fi
-done`,
+				Script: `away() {
+	[ ! -e ` + pmxcfsProgram + ` ] || timeout 10 test -L ` + localLink + ` || { echo '` + errNotMounted.Error() + `' >&2; exit 1; }
+}
+away
+for f in /etc/pve/nodes/*/qemu-server/"$1".conf /etc/pve/nodes/*/lxc/"$1".conf; do
+	if [ -f "$f" ]; then printf '%s\n' "$f"; timeout 10 cat -- "$f"; exit; fi
+	case $f in /etc/pve/nodes/\*/*) ;; *) echo "$f was moved while it was looked for; run again" >&2; exit 1 ;; esac
+done
+away`,
 				Args: []string{id},
 			}
 		}
@@ -82,7 +91,7 @@ done`,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, GuestConfig, error)) {
 		for i, name := range names {
 			if a := answers[i]; a.Exit != 0 {
-				tell(name, GuestConfig{}, fmt.Errorf("cannot read the configuration of guest %s: exit code %d: %s", name, a.Exit, lastLine(a.Stderr)))
+				tell(name, GuestConfig{}, fmt.Errorf("cannot read the configuration of guest %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr)))
 				continue
 			}
 			tell(name, parseGuestConfig(answers[i].Stdout), nil)

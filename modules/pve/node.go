@@ -36,10 +36,13 @@ var Nodes = &observe.Kind[Node]{
 }
 
 func parseNode(a remote.Answer) (Node, error) {
-	found := parseFindings(a)
+	found, err := parseFindings(a)
 	n := Node{Name: found["name"], Codename: found["codename"]}
-	if n.Name == "" {
-		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: exit code %d: %s", a.Exit, lastLine(a.Stderr))
+	switch {
+	case err != nil:
+		return n, err
+	case n.Name == "":
+		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 	}
 	n.Version, n.Installed = found.version("pve-manager")
 	return n, nil

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"fmt"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -19,7 +20,7 @@ done </etc/os-release
 if [ -L /etc/ceph/ceph.conf ]; then echo "conf $(readlink /etc/ceph/ceph.conf)"
 elif [ -e /etc/ceph/ceph.conf ]; then echo foreign; fi
 for _d in mon mgr mds; do [ -d "/var/lib/ceph/$_d/ceph-$_n" ] && echo "$_d"; done
-dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager ceph-mon 2>/dev/null || true`, Inline: true}
+dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager ceph-mon`, Inline: true}
 
 // askNode is the Ask of the kinds that nodeQuery answers.
 func askNode([]string) []remote.Query { return []remote.Query{nodeQuery} }
@@ -27,7 +28,11 @@ func askNode([]string) []remote.Query { return []remote.Query{nodeQuery} }
 // findings are the answer to nodeQuery by their words: "name", "package ceph-mon".
 type findings map[string]string
 
-func parseFindings(a remote.Answer) findings {
+// parseFindings reads the answer to nodeQuery. dpkg-query(1) ends with 1 where a package is not known.
+func parseFindings(a remote.Answer) (findings, error) {
+	if a.Exit > 1 {
+		return nil, fmt.Errorf("dpkg-query, asked for pve-manager and ceph-mon: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+	}
 	f := findings{}
 	for line := range strings.Lines(string(a.Stdout)) {
 		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -37,7 +42,7 @@ func parseFindings(a remote.Answer) findings {
 		}
 		f[word] = strings.Trim(value, `"'`)
 	}
-	return f
+	return f, nil
 }
 
 func (f findings) has(word string) bool {

@@ -21,12 +21,14 @@ const (
 	statusFile    = "/etc/pve/ha/manager_status"
 )
 
-// What else is looked for. The link is there whenever pmxcfs is; the key is missing after a join that died half-way.
+// What else is looked for. The link is there whenever pmxcfs is; the key is missing after a join that died half-way. Where the
+// program is installed, pmxcfs is to be there.
 const (
-	authKey    = "/etc/corosync/authkey"
-	localLink  = "/etc/pve/local"
-	localKey   = "/etc/pve/local/pve-ssl.key"
-	cephFolder = "/etc/pve/ceph"
+	authKey       = "/etc/corosync/authkey"
+	localLink     = "/etc/pve/local"
+	localKey      = "/etc/pve/local/pve-ssl.key"
+	cephFolder    = "/etc/pve/ceph"
+	pmxcfsProgram = "/usr/bin/pmxcfs"
 )
 
 // clusterQuery reads all of them at once, however many kinds ask: kinds that travel together ask the same
@@ -36,11 +38,14 @@ const (
 // touches it. stat names what is there and must not be read: the node's own key. grep prints the path before each line:
 // whatever a file holds, it cannot be taken for another one, and no size needs to be known, which files
 // such as .members change from read to read.
+//
+// A file that is missing while pmxcfs is away is not known to be missing. What pmxcfs alone has is looked for before the files,
+// the link, and after them, .members: where both were found it was there for all of them.
 var clusterQuery = remote.Query{
-	Script: `[ -e ` + authKey + ` ] && echo ` + authKey + `
+	Script: `for _f in ` + authKey + ` ` + pmxcfsProgram + `; do if [ -e "$_f" ]; then echo "$_f"; fi; done
 timeout 10 stat -c %n -- ` + localLink + ` ` + localKey + ` ` + cephFolder + ` 2>/dev/null
 timeout 10 grep -aH "" -- "$@"`,
-	Args:   []string{membersFile, guestsFile, corosyncFile, cephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile},
+	Args:   []string{guestsFile, corosyncFile, cephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile, membersFile},
 	Inline: true,
 }
 
@@ -49,7 +54,7 @@ func askCluster([]string) []remote.Query { return []remote.Query{clusterQuery} }
 
 // clusterFiles is the answer to clusterQuery.
 type clusterFiles struct {
-	// there are those of authKey, localLink, localKey and cephFolder that exist.
+	// there are those of authKey, pmxcfsProgram, localLink, localKey and cephFolder that exist.
 	there map[string]bool
 	files map[string]*clusterFile
 }
@@ -92,12 +97,19 @@ func parseClusterFiles(a remote.Answer) clusterFiles {
 	}
 	for path, f := range c.files {
 		switch message, ok := messages[path]; {
-		case timedOut(a):
+		case a.TimedOut():
 			*f = clusterFile{err: fmt.Errorf("%s: %w", path, errNotMounted)}
 		case ok:
 			*f = clusterFile{err: complaint(path, message, a.Exit)}
 		case a.Exit > 2, a.Exit == 2 && len(messages) == 0: // not one of grep's, or not about a file
 			*f = clusterFile{err: complaint(path, string(a.Stderr), a.Exit)}
+		}
+	}
+	if members := c.files[membersFile]; c.there[pmxcfsProgram] && (!c.there[localLink] || !members.exists) {
+		for path, f := range c.files {
+			if !f.exists && f.err == nil {
+				f.err = fmt.Errorf("%s: %w", path, errNotMounted)
+			}
 		}
 	}
 	return c

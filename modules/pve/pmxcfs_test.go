@@ -74,6 +74,8 @@ func FuzzParseFindings(f *testing.F) {
 		if n, err := parseNode(a); err == nil && n.Name == "" {
 			t.Error("a node without a name, and no error")
 		}
-		parseCephNode(a)
+		if _, err := parseCephNode(a); err != nil {
+			t.Errorf("an answer that ended well: %v", err)
+		}
 	})
 }

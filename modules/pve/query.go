@@ -9,9 +9,12 @@ import (
 )
 
 // readFile asks for the content of one file that may lie on, or be a link into, /etc/pve: a FUSE mount that
-// can hang while its daemon restarts, so even a cat is bounded.
+// can hang while its daemon restarts, so even a cat is bounded. A link that leads nowhere while the daemon is away is told
+// apart from a file that is not there.
 func readFile(path string) remote.Query {
-	return remote.Query{Script: `timeout 10 cat -- "$1"`, Args: []string{path}, Inline: true}
+	return remote.Query{Script: `timeout 10 cat -- "$1" || { _r=$?
+if [ -L "$1" ] && [ -e ` + pmxcfsProgram + ` ] && ! timeout 10 test -L ` + localLink + `; then echo '` + errNotMounted.Error() + `' >&2; fi
+(exit "$_r"); }`, Args: []string{path}, Inline: true}
 }
 
 // errNotMounted says that /etc/pve has no daemon behind it at this moment.
@@ -22,7 +25,7 @@ func fileContent(path string, a remote.Answer) (content []byte, exists bool, err
 	switch {
 	case a.Exit == 0:
 		return a.Stdout, true, nil
-	case timedOut(a):
+	case a.TimedOut():
 		return nil, false, fmt.Errorf("%s: %w", path, errNotMounted)
 	}
 	return nil, false, complaint(path, string(a.Stderr), a.Exit)
@@ -31,16 +34,13 @@ func fileContent(path string, a remote.Answer) (content []byte, exists bool, err
 // complaint is what a program's message about a file means; nil if the file is not there.
 func complaint(path, message string, exit int) error {
 	switch {
+	case strings.Contains(message, errNotMounted.Error()), strings.Contains(message, "Transport endpoint is not connected"):
+		return fmt.Errorf("%s: %w", path, errNotMounted)
 	case strings.Contains(message, "No such file or directory"), strings.Contains(message, "Not a directory"):
 		return nil
-	case strings.Contains(message, "Transport endpoint is not connected"):
-		return fmt.Errorf("%s: %w", path, errNotMounted)
 	}
-	return fmt.Errorf("cannot read %s: exit code %d: %s", path, exit, lastLine([]byte(message)))
+	return fmt.Errorf("cannot read %s: %s: %s", path, remote.Ending(exit), lastLine([]byte(message)))
 }
-
-// timedOut reports whether timeout(1) ended the command.
-func timedOut(a remote.Answer) bool { return a.Exit == 124 || a.Exit == 137 }
 
 // lastLine is the last line of output that says something.
 func lastLine(output []byte) string {

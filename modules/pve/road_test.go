@@ -30,6 +30,7 @@ func bareHost(n int, codename string) *observe.Host {
 			HostKeys:   []string{"ssh-ed25519 AAAAhost" + name},
 		}),
 		pve.CephNodes.Expect("", pve.CephNode{}),
+		pve.CephUnits.Expect("", map[string]string{}),
 		pve.GuestConfigs.Expect("100", pve.GuestConfig{}),
 		pve.Pools.Expect("", map[string]pve.Pool{}),
 		pve.CrushRules.Expect("", map[string]pve.CrushRule{}),

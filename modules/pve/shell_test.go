@@ -11,20 +11,28 @@ import (
 // shell answers queries with a real POSIX shell on this machine, as the long-lived shell of a host does.
 func shell(t *testing.T, queries []remote.Query) []remote.Answer {
 	t.Helper()
+	answers, err := shellAnswers(queries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answers
+}
+
+func shellAnswers(queries []remote.Query) ([]remote.Answer, error) {
 	var answers []remote.Answer
 	for _, q := range queries {
-		cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
+		cmd := exec.Command("sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
 		cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil {
 			if _, ended := err.(*exec.ExitError); !ended {
-				t.Fatal(err)
+				return nil, err
 			}
 		}
 		answers = append(answers, remote.Answer{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()})
 	}
-	return answers
+	return answers, nil
 }
 
 // answered runs a kind's queries in a shell on this machine, which is no Proxmox VE node.

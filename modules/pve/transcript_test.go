@@ -57,6 +57,8 @@ func clusterAnswer(there []string, files map[string]string) remote.Answer {
 }
 
 // askedOf is the answer to cephQuery where the monitors printed that.
-func askedOf(printed string) remote.Answer { return text("asked\n" + printed) }
+func askedOf(printed string) remote.Answer {
+	return text("asked pve1 mon_host = 10.10.10.11 10.10.10.12\n" + printed)
+}
 
 func text(s string) remote.Answer { return remote.Answer{Stdout: []byte(s)} }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" // OpenSSH hashes host names with it
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ var Trusts = &observe.Kind[Trust]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			readFile(publicKeyFile), readFile(authorizedFile), readFile(knownHostsFile),
-			{Script: `for _f in /etc/ssh/ssh_host_*_key.pub; do if [ -f "$_f" ]; then cat -- "$_f"; fi; done; true`, Inline: true},
+			{Script: `_r=0; for _f in /etc/ssh/ssh_host_*_key.pub; do if [ -f "$_f" ]; then cat -- "$_f" || _r=1; fi; done; [ "$_r" = 0 ]`, Inline: true},
 			{Script: `if [ -e /root/.ssh/id_rsa ]; then echo private; fi`, Inline: true},
 		}
 	},
@@ -74,7 +75,11 @@ func parseTrust(answers []remote.Answer) (Trust, error) {
 		}
 	}
 	slices.Sort(t.HostKeys)
-	return t, errors.Join(err, err2, err3)
+	var err4 error
+	if a := answers[3]; a.Exit != 0 {
+		err4 = fmt.Errorf("the host's public keys cannot be read: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+	}
+	return t, errors.Join(err, err2, err3, err4)
 }
 
 // KeyOf is the part of a line of authorized_keys that tells one key from another: its base64 text.

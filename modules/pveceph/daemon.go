@@ -58,8 +58,8 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	case mon.InMap && !s.local.Mon:
 		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s: was it installed anew? remove the monitor from another node first (ceph mon remove %s)",
 			name, h.Name(), name, name)
-	case mon.InMap && !mon.InQuorum:
-		return s.plan(startUnit("ceph-mon@"+name+".service", await, pve.Everywhere(h, pve.Monitors.Expect(name, in)))), nil
+	case mon.InMap && (!mon.InQuorum || !s.runs("mon", name)):
+		return s.plan(s.startUnit(pve.DaemonUnit("mon", name), await, pve.Everywhere(h, pve.Monitors.Expect(name, in)))), nil
 	case mon.InMap:
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed: a monitor does not move", name, mon.Address, m.Address)
@@ -88,10 +88,10 @@ func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
 	}
 	name := s.node.Name
 	mgr, err := pve.Managers.Observe(ctx, s.host, name)
-	if err != nil || mgr.InMap {
+	if err != nil || mgr.InMap && s.runs("mgr", name) {
 		return nil, err
 	}
-	return []modules.Step{startUnit("ceph-mgr@"+name+".service", "mgr."+name+" active",
+	return []modules.Step{s.startUnit(pve.DaemonUnit("mgr", name), "mgr."+name+" active",
 		pve.Everywhere(s.host, pve.Managers.Expect(name, pve.Manager{InMap: true})))}, nil
 }
 
@@ -111,6 +111,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	}
 	name := s.node.Name
 	first := len(s.conf.MonHosts()) == 0
+	units := []string{pve.DaemonUnit("mon", name)}
 	conf := s.conf.With("global", "mon_host", strings.Join(append(s.conf.MonHosts(), address), " ")).
 		With("mon."+name, "public_addr", address)
 	shared := []observe.Expectation{
@@ -121,6 +122,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	if first {
 		// pveceph makes a manager beside the first monitor, and Ceph makes its default rule.
 		what = "first monitor, and manager,"
+		units = append(units, pve.DaemonUnit("mgr", name))
 		shared = append(shared, pve.Managers.Expect(name, pve.Manager{InMap: true}),
 			pve.CrushRules.Expect("", map[string]pve.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
@@ -135,7 +137,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 		Expect: append(pve.Everywhere(s.host, shared...), s.linked(func(n *pve.CephNode) {
 			n.Mon = true
 			n.Mgr = n.Mgr || first
-		})),
+		}), s.started(units...)),
 		Settle: settleDaemon,
 		Await:  await,
 		Wide:   true,
@@ -199,16 +201,17 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	expect := pve.Everywhere(h, pve.Managers.Expect(name, pve.Manager{InMap: true}))
 	await := "mgr." + name + " active or standing by"
+	unit := pve.DaemonUnit("mgr", name)
 	switch {
-	case mgr.InMap:
+	case mgr.InMap && s.runs("mgr", name):
 		return s.plan(), nil
 	case s.local.Mgr:
-		return s.plan(append(s.link(), startUnit("ceph-mgr@"+name+".service", await, expect))...), nil
+		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil
 	}
 	return s.plan(append(s.link(), modules.Step{
 		Summary: "create manager " + name,
 		Action:  pveceph(2*time.Minute, "mgr", "create"),
-		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.Mgr = true })),
+		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.Mgr = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,
@@ -234,13 +237,14 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	expect := pve.Everywhere(h, pve.MetadataServers.Expect(name, pve.MetadataServer{State: "up:standby"}))
 	await := "mds." + name + " active or standing by"
+	unit := pve.DaemonUnit("mds", name)
 	switch {
-	case strings.HasPrefix(mds.State, "up:"):
+	case strings.HasPrefix(mds.State, "up:") && s.runs("mds", name):
 		plan := s.plan()
 		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "state": cty.StringVal(mds.State)})
 		return plan, nil
 	case s.local.MDS:
-		return s.plan(append(s.link(), startUnit("ceph-mds@"+name+".service", await, expect))...), nil
+		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil
 	case s.conf.Sections["mds."+name] != nil:
 		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mds.%s] but %s has no such metadata server: run `pveceph mds destroy %s` there, then this again", name, h.Name(), name)
 	case name[0] >= '0' && name[0] <= '9':
@@ -253,7 +257,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(append(s.link(), modules.Step{
 		Summary: "create metadata server " + name,
 		Action:  pveceph(2*time.Minute, "mds", "create"),
-		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.MDS = true })),
+		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.MDS = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,

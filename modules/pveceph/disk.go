@@ -182,8 +182,7 @@ func (b *bay) usable(argument, name string) (observe.BlockDevice, *pve.OSD, erro
 		return d, &osd, nil
 	}
 	if !d.Blank() {
-		return d, nil, fmt.Errorf("%s: %s on %s is not blank: %s; hlplay wipes nothing: if all of this may be lost, wipe it yourself (`ceph-volume lvm zap %s --destroy`), or name another disk",
-			argument, name, b.host.Name(), b.describe(d), d.Path)
+		return d, nil, fmt.Errorf("%s: %s on %s is not blank: %s; hlplay wipes nothing: %s", argument, name, b.host.Name(), b.describe(d), b.advice(d))
 	}
 	for _, osd := range b.osds {
 		if osd.ID >= 0 && slices.Contains(osd.Devices, d.Name) {
@@ -192,6 +191,30 @@ func (b *bay) usable(argument, name string) (observe.BlockDevice, *pve.OSD, erro
 		}
 	}
 	return d, nil, nil
+}
+
+// advice is what to do about a device that is not blank. It names no command that wipes, because the owner of what is found is
+// never known for sure.
+func (b *bay) advice(d observe.BlockDevice) string {
+	var mounted []string
+	held, ours := false, false
+	d.Walk(func(below observe.BlockDevice) {
+		mounted = append(mounted, below.Mountpoints...)
+		held = held || below.Name != d.Name && below.Type != "part"
+		_, owned := b.volumeOwner(below)
+		ours = ours || owned
+	})
+	switch {
+	case ours:
+		return "an OSD of this cluster is on it; name another disk"
+	case len(mounted) > 0:
+		return fmt.Sprintf("it is in use (%s); name another disk", strings.Join(mounted, ", "))
+	case carriesCeph(d) || b.namesVolumes(d):
+		return "find out whose data this is (ceph-volume lvm list, on the node, names the cluster and the OSD), or name another disk"
+	case held || d.ReadOnly:
+		return "it is in use; name another disk"
+	}
+	return "if nothing on it is needed any more, wipe it by hand, or name another disk"
 }
 
 // Disks is a check of devices before anything is done to them.

@@ -60,3 +60,34 @@ func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
 		t.Errorf("the notes are %q (%v), want %q", plan.Notes, err, want)
 	}
 }
+
+// TestNoTextAdvisesToWipeWhatMayBeNeeded asks for every disk that is not blank: neither a command that wipes is named, nor wiping at
+// all where the disk is in use or carries an OSD, of whichever cluster.
+func TestNoTextAdvisesToWipeWhatMayBeNeeded(t *testing.T) {
+	h := node(observe.Disks.Expect("", append(disks(),
+		observe.BlockDevice{Name: "sdf", Path: "/dev/sdf", Type: "disk", Filesystem: "xfs"},
+		observe.BlockDevice{Name: "sdg", Path: "/dev/sdg", Type: "disk", Filesystem: "LVM2_member"},
+		observe.BlockDevice{Name: "sdh", Path: "/dev/sdh", Type: "disk", Filesystem: "crypto_LUKS", Children: []observe.BlockDevice{
+			{Name: "dm-3", Path: "/dev/mapper/root", Type: "crypt", Filesystem: "ext4", Mountpoints: []string{"/srv"}}}},
+		observe.BlockDevice{Name: "sdi", Path: "/dev/sdi", Type: "disk", Filesystem: "linux_raid_member", Children: []observe.BlockDevice{
+			{Name: "md0", Path: "/dev/md0", Type: "raid1"}}},
+		observe.BlockDevice{Name: "sdj", Path: "/dev/sdj", Type: "disk", Filesystem: "swap", Mountpoints: []string{"[SWAP]"}},
+		observe.BlockDevice{Name: "sdk", Path: "/dev/sdk", Type: "disk", Filesystem: "ceph_bluestore"},
+	)))
+	for device, want := range map[string]string{
+		"/dev/sda": "it is in use (/)", "/dev/sdd": "find out whose data this is", "/dev/sde": "wipe it by hand", "/dev/sdf": "wipe it by hand",
+		"/dev/sdg": "find out whose data this is", "/dev/sdh": "it is in use (/srv)", "/dev/sdi": "it is in use", "/dev/sdj": "it is in use ([SWAP])",
+		"/dev/sdk": "find out whose data this is", "/dev/nvme0n1": "find out whose data this is",
+	} {
+		for _, m := range []*Module{{Disks: &Disks{Devices: []string{device}}}, {OSD: &OSD{Device: device}}} {
+			_, err := m.Plan(t.Context(), h)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want one that says %q", device, err, want)
+				continue
+			}
+			if text := err.Error(); strings.Contains(text, "zap") || strings.Contains(text, "wipefs") || want != "wipe it by hand" && strings.Contains(text, "wipe it") {
+				t.Errorf("%s: the text advises to wipe: %s", device, text)
+			}
+		}
+	}
+}

@@ -94,18 +94,19 @@ func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
 		s.note("osd.%d is out: somebody took its data away from it; bring it back with ceph osd in %d", osd.ID, osd.ID)
 	}
 	var steps []modules.Step
-	if !osd.Up {
+	// One that is predicted has no number yet, and runs.
+	if !osd.Up || osd.ID >= 0 && !s.runs("osd", strconv.Itoa(osd.ID)) {
 		up := slices.Clone(b.osds)
 		for i := range up {
 			if up[i].ID == osd.ID {
 				up[i].Up, up[i].In = true, true
 			}
 		}
-		unit := "ceph-osd@" + strconv.Itoa(osd.ID) + ".service"
+		unit := pve.DaemonUnit("osd", strconv.Itoa(osd.ID))
 		steps = append(steps, modules.Step{
 			Summary: fmt.Sprintf("start osd.%d, which is down", osd.ID),
 			Action:  modules.Run{Argv: []string{"systemctl", "start", unit}, Limit: 2 * time.Minute},
-			Expect:  pve.Everywhere(s.host, pve.OSDs.Expect(b.node, up)),
+			Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, up)), s.started(unit)),
 			Settle:  settleOSD,
 			Await:   fmt.Sprintf("osd.%d up (journalctl -u %s)", osd.ID, unit),
 			Wide:    true,

@@ -197,6 +197,8 @@ type site struct {
 	node  pve.Node
 	local pve.CephNode
 	conf  pve.CephConf
+	// units are the states of the units of the daemons on this node.
+	units map[string]string
 	notes []string
 }
 
@@ -212,6 +214,7 @@ func (s *site) plan(steps ...modules.Step) modules.Plan {
 func survey(ctx context.Context, h modules.Host) (*site, error) {
 	pve.CephNodes.Want(h, "")
 	pve.CephConfs.Want(h, "")
+	pve.CephUnits.Want(h, "")
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -232,7 +235,19 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	case local.ForeignConf:
 		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
 	}
-	return &site{host: h, node: node, local: local, conf: conf}, nil
+	units, err := pve.CephUnits.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	return &site{host: h, node: node, local: local, conf: conf, units: units}, nil
+}
+
+// runs reports whether a daemon of this node runs, whatever Ceph's maps still say.
+func (s *site) runs(kind, id string) bool { return s.units[pve.DaemonUnit(kind, id)] == "active" }
+
+// started is what is observed of the units once those of daemons of this node run.
+func (s *site) started(units ...string) observe.Expectation {
+	return pve.CephUnits.Expect("", pve.WithUnits(s.units, units...)).On(s.host)
 }
 
 func installing(h modules.Host) error {
@@ -254,7 +269,10 @@ func (s *site) members(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cluster.Name == "" {
+	switch {
+	case !cluster.Mounted:
+		return nil, fmt.Errorf("the members of the cluster are not known: /etc/pve on %s is not mounted (is pve-cluster.service running?)", s.host.Name())
+	case cluster.Name == "":
 		return []string{s.node.Name}, nil
 	}
 	return cluster.Names(), nil
@@ -329,7 +347,8 @@ func pveceph(limit time.Duration, args ...string) modules.Run {
 
 // explain turns a failure into pveceph's own words; its exit codes mean nothing.
 func explain(exit int, _, stderr []byte) error {
-	if exit == 124 || exit == 137 {
+	switch exit {
+	case 124, 137, 143: // its limit, or somebody else, ended it
 		return nil
 	}
 	var lines []string
@@ -350,11 +369,11 @@ func explain(exit int, _, stderr []byte) error {
 const settleDaemon = 3 * time.Minute
 
 // startUnit starts a daemon that exists and does not run.
-func startUnit(unit, await string, expect []observe.Expectation) modules.Step {
+func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,
 		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute},
-		Expect:  expect,
+		Expect:  append(expect, s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await + " (journalctl -u " + unit + ")",
 		Wide:    true,

@@ -48,6 +48,7 @@ func node(more ...observe.Expectation) *observe.Host {
 			{Name: "b", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.20.11/24")}},
 		}}),
 		observe.Files.Expect("/etc/ceph/ceph.conf", observe.File{}),
+		pve.CephUnits.Expect("", active("mon@pve1", "mgr@pve1", "mds@pve1", "osd@0", "osd@1")),
 	}
 	for i, name := range members {
 		cluster.Members[name] = pve.Member{ID: i + 1, Votes: 1, Online: true}
@@ -58,6 +59,15 @@ func node(more ...observe.Expectation) *observe.Host {
 	}
 	known = append(known, pve.Clusters.Expect("", cluster), observe.Disks.Expect("", disks()))
 	return observe.NewRecorded("pve1", append(known, more...)...)
+}
+
+// active is the units of daemons that run.
+func active(daemons ...string) map[string]string {
+	units := map[string]string{}
+	for _, daemon := range daemons {
+		units["ceph-"+daemon+".service"] = "active"
+	}
+	return units
 }
 
 func existingPool() pve.Pool {
@@ -108,6 +118,7 @@ func TestPlans(t *testing.T) {
 	merging.PGs, merging.PGsNow = 64, 128
 	scaled := existingPool()
 	scaled.Autoscale, scaled.PGs = "on", 32
+	stopped := pve.CephUnits.Expect("", active("osd@1"))
 	bareConf := pve.CephConfs.Expect("", pve.CephConf{})
 	noDaemons := pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19})
 	initialised := runningConf()
@@ -137,6 +148,14 @@ func TestPlans(t *testing.T) {
 
 		{"manager", Module{Mgr: &Mgr{}}, node(noDaemons, pve.Managers.Expect("pve1", pve.Manager{})), "pveceph mgr create", ""},
 		{"manager that does not run", Module{Mgr: &Mgr{}}, node(pve.Managers.Expect("pve1", pve.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
+		{"monitor that was stopped a minute ago", Module{Mon: &Mon{}}, node(pve.CephUnits.Expect("", active("mgr@pve1"))), "systemctl enable --now ceph-mon@pve1.service", ""},
+		{"manager that was stopped a minute ago", Module{Mgr: &Mgr{}}, node(stopped), "systemctl enable --now ceph-mgr@pve1.service", ""},
+		{"metadata server that was stopped a minute ago", Module{MDS: &MDS{}},
+			node(stopped, pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget, MDS: true}), pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:standby"})),
+			"systemctl enable --now ceph-mds@pve1.service", ""},
+		{"OSD that was stopped a minute ago", Module{OSD: &OSD{Device: "/dev/sdc"}}, node(stopped), "systemctl start ceph-osd@0.service", ""},
+		{"OSD whose unit has failed", Module{OSD: &OSD{Device: "/dev/sdc"}},
+			node(pve.CephUnits.Expect("", map[string]string{"ceph-osd@0.service": "failed"})), "systemctl start ceph-osd@0.service", ""},
 		{"metadata server", Module{MDS: &MDS{}}, node(), "pveceph mds create", ""},
 		{"metadata server there", Module{MDS: &MDS{}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:active"})), "", ""},
 

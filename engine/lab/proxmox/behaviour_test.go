@@ -228,6 +228,10 @@ func TestCephBlocks(t *testing.T) {
 	for _, node := range []string{"pve1", "pve2"} {
 		l.ok(node, "pveceph", "stop", "--service", "mgr."+node)
 	}
+	if r := l.run("pve1", "", "ceph", "osd", "df"); r.code != 0 {
+		t.Errorf("osd df a moment after: exit %d, expected the managers to be in the map until their beacons are missed", r.code)
+	}
+	l.clock.Advance(mgrGrace + time.Second)
 	before := l.clock.Now()
 	if r := l.run("pve1", "", "ceph", "--connect-timeout", "5", "osd", "df"); r.code != 1 || l.clock.Now().Sub(before) < blockLimit {
 		t.Errorf("osd df without a manager: exit %d after %v, expected it to block", r.code, l.clock.Now().Sub(before))

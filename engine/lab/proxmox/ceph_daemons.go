@@ -74,7 +74,7 @@ func (v *view) electing(c *Ceph) time.Duration {
 func (v *view) refreshMgrs(c *Ceph) {
 	if c.ActiveMgr != "" {
 		i := slices.IndexFunc(c.Mgrs, func(d Daemon) bool { return d.Name == c.ActiveMgr })
-		if i >= 0 && v.runs(c.Mgrs[i].Host, unit("mgr", c.ActiveMgr), 0) {
+		if i >= 0 && (v.runs(c.Mgrs[i].Host, unit("mgr", c.ActiveMgr), 0) || v.unmissed(c.Mgrs[i])) {
 			return
 		}
 		c.ActiveMgr = ""
@@ -92,11 +92,22 @@ func (v *view) refreshMgrs(c *Ceph) {
 	}
 }
 
+// unmissed reports whether a manager that has stopped is still in the map: it does not say goodbye, and the monitors wait for
+// its beacon. A metadata server and an OSD that are stopped do (live-9.2/mds-stopped.pve3-5s.txt).
+func (v *view) unmissed(d Daemon) bool {
+	n := v.Nodes[d.Host]
+	if n == nil {
+		return false
+	}
+	until, stopped := n.Until[unit("mgr", d.Name)]
+	return stopped && v.now.Before(until.Add(mgrGrace))
+}
+
 // standbyMgrs are the managers that wait.
 func (v *view) standbyMgrs(c *Ceph) []string {
 	var names []string
 	for _, d := range c.Mgrs {
-		if d.Name != c.ActiveMgr && v.runs(d.Host, unit("mgr", d.Name), standbyDelay) {
+		if d.Name != c.ActiveMgr && (v.runs(d.Host, unit("mgr", d.Name), standbyDelay) || v.unmissed(d)) {
 			names = append(names, d.Name)
 		}
 	}

@@ -134,6 +134,7 @@ const (
 	leaseTimeout  = 14 * time.Second // a monitor that went away is missed
 	mgrDelay      = 5 * time.Second  // a manager becomes active
 	standbyDelay  = 8 * time.Second  // and another standby
+	mgrGrace      = 30 * time.Second // mon_mgr_beacon_grace: a manager that says nothing is missed
 	osdDelay      = 6 * time.Second  // an OSD boots
 	osdGrace      = 20 * time.Second // an OSD whose host is gone is reported by its peers
 	mdsDelay      = 3 * time.Second

@@ -1,0 +1,65 @@
+package pve
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// DaemonUnit is the systemd unit of one of Ceph's daemons: DaemonUnit("osd", "3") is "ceph-osd@3.service".
+func DaemonUnit(kind, id string) string { return "ceph-" + kind + "@" + id + ".service" }
+
+// CephUnits observes the states of the units of Ceph's daemons on one host ("active", "failed", "activating") by the unit's name;
+// its only name is "". A unit that systemd has not loaded, because it was stopped or never started, is missing.
+//
+// Ceph's maps are late: a manager that was stopped, or a daemon whose host lost its power, stays in them for half a minute and
+// more. That a daemon of this host runs, its unit says.
+var CephUnits = &observe.Kind[map[string]string]{
+	Name: "ceph-units", What: "which of Ceph's daemons run",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `systemctl show --no-pager --property=Id,ActiveState -- 'ceph-mon@*.service' 'ceph-mgr@*.service' 'ceph-mds@*.service' 'ceph-osd@*.service'`, Inline: true}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]string, error)) {
+		units, err := parseCephUnits(answers[0])
+		for _, name := range names {
+			tell(name, units, err)
+		}
+	},
+}
+
+func parseCephUnits(a remote.Answer) (map[string]string, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("which of Ceph's daemons run, systemctl show does not tell: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+	}
+	units := map[string]string{}
+	id, state := "", ""
+	for line := range strings.Lines(string(a.Stdout)) {
+		switch property, value, _ := strings.Cut(strings.TrimSpace(line), "="); property {
+		case "Id":
+			id = value
+		case "ActiveState":
+			state = value
+		case "": // between two units
+			id, state = "", ""
+		}
+		if id != "" && state != "" {
+			units[id] = state
+		}
+	}
+	return units, nil
+}
+
+// WithUnits is units once those of the names run, too.
+func WithUnits(units map[string]string, names ...string) map[string]string {
+	after := maps.Clone(units)
+	if after == nil {
+		after = map[string]string{}
+	}
+	for _, name := range names {
+		after[name] = "active"
+	}
+	return after
+}
