@@ -53,6 +53,17 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 		defer stage.Close()
 		inv, f.rehearsal = stage.Inventory(), true
 	}
+	hosts, err := inv.Match(pattern)
+	if err != nil {
+		return err
+	}
+	notes, err := f.prepare(hosts)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, "hlplay: note:", note)
+	}
 	facts, err := run.Facts(ctx, inv, pattern, names, f.connect(func(fn func()) { fn() }))
 	if err != nil {
 		return err

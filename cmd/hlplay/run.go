@@ -74,7 +74,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 		defer stage.Close()
 		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
 	}
-	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
+	o.Connect, o.Prepare = f.connect(func(fn func()) { report.Suspend(out, fn) }), f.prepare
 	recap, err := run.Run(ctx, pb, inv, o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr

@@ -161,28 +161,50 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 // connect returns how to open a connection to a host of the inventory. All hosts share the answers to
 // questions.
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
-	o := remote.Options{
-		AskPassword: f.askPassword, AskSudoPassword: f.askSudo, SSHConfig: f.sshConfig,
-		Ask: prompter(suspend), Secrets: &remote.Secrets{}, Crowd: &remote.Crowd{},
-	}
+	o := f.reach()
+	o.AskPassword, o.AskSudoPassword = f.askPassword, f.askSudo
+	o.Ask, o.Secrets, o.Crowd = prompter(suspend), &remote.Secrets{}, &remote.Crowd{}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew
-	}
-	if f.rehearsal {
-		o.SSHConfig, o.Agent = remote.None, remote.None
 	}
 	return func(ctx context.Context, h *inventory.Host) (remote.Conn, error) {
 		if h.Connection == "local" {
 			return remote.Local(h.Name), nil
 		}
-		address := h.SSHAddress
-		if address == "" {
-			address = h.Address
-		}
-		return remote.Dial(ctx, remote.Target{
-			Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts,
-		}, o)
+		return remote.Dial(ctx, target(h), o)
 	}
+}
+
+// reach says where hosts are looked for.
+func (f *connectFlags) reach() remote.Options {
+	if f.rehearsal {
+		return remote.Options{SSHConfig: remote.None, Agent: remote.None}
+	}
+	return remote.Options{SSHConfig: f.sshConfig}
+}
+
+// prepare judges how hosts are to be reached, so that the user's configuration of SSH is wrong before the run and not in
+// it.
+func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
+	var targets []remote.Target
+	for _, h := range hosts {
+		if h.Connection != "local" {
+			targets = append(targets, target(h))
+		}
+	}
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	return remote.Check(targets, f.reach())
+}
+
+// target is a host as it is looked for.
+func target(h *inventory.Host) remote.Target {
+	address := h.SSHAddress
+	if address == "" {
+		address = h.Address
+	}
+	return remote.Target{Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts}
 }
 
 // outputFlags say how a run is shown.

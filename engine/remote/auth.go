@@ -202,7 +202,7 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 			add(h, "agent "+ssh.FingerprintSHA256(h.PublicKey()))
 		}
 	}
-	if len(e.keys) == 0 && e.home != "" {
+	if !e.noDefaults && e.home != "" {
 		for _, name := range defaultKeys {
 			file(filepath.Join(e.home, ".ssh", name), false)
 		}

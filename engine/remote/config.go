@@ -3,33 +3,46 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/kevinburke/ssh_config"
+	"hlplay/engine/sshconfig"
 )
 
 // endpoint is a host as it is to be dialled: a Target with what ~/.ssh/config and the defaults add.
 type endpoint struct {
-	name       string // for people
-	host       string
-	port       int
-	user       string
-	keys       []string
+	name string // for people
+	host string
+	port int
+	user string
+	// network is tcp, or tcp4 or tcp6 only; from is the address to connect from, empty for any.
+	network, from string
+	keys          []string
+	// noDefaults says that the keys with the usual names are not offered.
+	noDefaults bool
 	knownHosts []string
+	// newKeys is the known_hosts file that keys of hosts seen for the first time are added to.
+	newKeys string
+	// keyName is what known_hosts calls the host, if it is another name.
+	keyName string
 	// identitiesOnly says that only the named keys are offered, not all of the agent's.
 	identitiesOnly bool
 	agent          string // socket, empty for none
 	home           string
 	// via is the hosts to jump through, the nearest first.
 	via []*endpoint
+	// proxy is the command to connect through; nil if there is none.
+	proxy *proxyCommand
 }
 
-// address is what is dialled and what known_hosts calls the host.
+// address is what is dialled.
 func (e *endpoint) address() string { return net.JoinHostPort(e.host, strconv.Itoa(e.port)) }
 
 // None as a path means that there is to be no such file or socket.
@@ -40,72 +53,57 @@ const maxJumps = 8
 
 // resolver finds endpoints.
 type resolver struct {
-	config *ssh_config.Config
-	path   string
+	config *sshconfig.Config
 	home   string
-	agent  string
+	local  string // who runs hlplay
+	agent  string // as the options or the environment say it
+	// anyAgent says that the configuration may name another.
+	anyAgent bool
+	notes    []string
 }
 
 // newResolver reads the configuration. Only the user's own file is read, not /etc/ssh/ssh_config.
 func newResolver(o Options) (*resolver, error) {
 	home, _ := os.UserHomeDir() // empty: no defaults below it
-	r := &resolver{home: home, path: o.SSHConfig, agent: o.Agent}
+	r := &resolver{home: home, local: "root", agent: o.Agent, anyAgent: o.Agent == ""}
+	if u, err := user.Current(); err == nil {
+		r.local = u.Username
+	}
 	if r.agent == "" {
 		r.agent = os.Getenv("SSH_AUTH_SOCK")
 	}
 	if r.agent == None {
 		r.agent = ""
 	}
-	if r.path == None || r.path == "" && home == "" {
+	path := o.SSHConfig
+	if path == None || path == "" && home == "" {
 		return r, nil
 	}
-	if r.path == "" {
-		r.path = filepath.Join(home, ".ssh", "config")
+	if path == "" {
+		path = filepath.Join(home, ".ssh", "config")
 	}
-	text, err := os.ReadFile(r.path)
-	if errors.Is(err, os.ErrNotExist) && o.SSHConfig == "" {
+	config, err := sshconfig.Load(path, home, o.SSHConfig == "")
+	if errors.Is(err, fs.ErrNotExist) && o.SSHConfig == "" {
 		return r, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("SSH configuration: %w", err)
 	}
-	if r.config, err = ssh_config.DecodeBytes(text); err != nil {
-		return nil, fmt.Errorf("SSH configuration %s: %w", r.path, err)
-	}
+	r.config = config
 	return r, nil
-}
-
-// get is the value of a keyword for a host, empty if there is none.
-func (r *resolver) get(alias, keyword string) (string, error) {
-	if r.config == nil {
-		return "", nil
-	}
-	value, err := r.config.Get(alias, keyword)
-	if err != nil {
-		return "", fmt.Errorf("SSH configuration %s: %s of %s: %w", r.path, keyword, alias, err)
-	}
-	return strings.Trim(strings.TrimSpace(value), `"`), nil
-}
-
-// all is every value of a keyword for a host.
-func (r *resolver) all(alias, keyword string) ([]string, error) {
-	if r.config == nil {
-		return nil, nil
-	}
-	values, err := r.config.GetAll(alias, keyword)
-	if err != nil {
-		return nil, fmt.Errorf("SSH configuration %s: %s of %s: %w", r.path, keyword, alias, err)
-	}
-	for i, v := range values {
-		values[i] = strings.Trim(strings.TrimSpace(v), `"`)
-	}
-	return values, nil
 }
 
 // resolve finds how a target is to be dialled. What the target says comes before what the
 // configuration says.
-func (r *resolver) resolve(t Target) (*endpoint, error) { return r.find(t, true, 0) }
+func (r *resolver) resolve(t Target) (*endpoint, error) {
+	e, err := r.find(t, true, 0)
+	if err != nil {
+		return nil, fmt.Errorf("SSH configuration: %w", err)
+	}
+	return e, nil
+}
 
+// find does that for a host of a chain; jumps says whether its own ProxyJump or ProxyCommand counts.
 func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	alias := t.Address
 	if alias == "" {
@@ -114,99 +112,181 @@ func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	if alias == "" {
 		return nil, errors.New("a host with neither name nor address")
 	}
-	e := &endpoint{name: t.Name, host: alias, port: t.Port, user: t.User, keys: t.Keys, home: r.home, agent: r.agent}
-	if e.name == "" {
-		e.name = alias
-	}
-	values := map[string]string{}
-	for _, keyword := range []string{"HostName", "Port", "User", "ProxyJump", "ProxyCommand", "UserKnownHostsFile", "IdentitiesOnly"} {
-		value, err := r.get(alias, keyword)
-		if err != nil {
-			return nil, err
-		}
-		values[keyword] = value
-	}
-	if name := values["HostName"]; name != "" {
-		e.host = strings.NewReplacer("%%", "%", "%h", alias).Replace(name)
-	}
-	if e.port == 0 {
-		e.port = 22
-		if text := values["Port"]; text != "" {
-			port, err := strconv.Atoi(text)
-			if err != nil || port < 1 || port > 65535 {
-				return nil, fmt.Errorf("SSH configuration %s: Port of %s is %q: want a number from 1 to 65535", r.path, alias, text)
-			}
-			e.port = port
-		}
-	}
-	local := "root"
-	if u, err := user.Current(); err == nil {
-		local = u.Username
-	}
-	if e.user == "" {
-		e.user = values["User"]
-	}
-	if e.user == "" {
-		e.user = local
-	}
-	expand := func(path string) string {
-		if rest, ok := strings.CutPrefix(path, "~/"); ok {
-			path = filepath.Join(r.home, rest)
-		}
-		return strings.NewReplacer("%%", "%", "%d", r.home, "%h", e.host, "%n", alias, "%p", strconv.Itoa(e.port),
-			"%r", e.user, "%u", local).Replace(path)
-	}
-	files, err := r.all(alias, "IdentityFile")
+	set, host, err := r.config.For(sshconfig.Query{Host: alias, User: t.User, LocalUser: r.local})
 	if err != nil {
 		return nil, err
 	}
-	e.keys = nil
+	for _, note := range set.Notes {
+		if !slices.Contains(r.notes, note.String()) {
+			r.notes = append(r.notes, note.String())
+		}
+	}
+	e := &endpoint{name: t.Name, host: host, port: t.Port, user: t.User, network: "tcp", home: r.home, agent: r.agent}
+	if e.name == "" {
+		e.name = alias
+	}
+	if err := refuseUnsupported(set, host); err != nil {
+		return nil, err
+	}
+	if e.port == 0 {
+		e.port = 22
+		if port := set.Get("Port"); port.Set() {
+			if e.port, err = strconv.Atoi(port.Value()); err != nil || e.port < 1 || e.port > 65535 {
+				return nil, port.Errorf("Port of %s is %q: want a number from 1 to 65535", alias, port.Value())
+			}
+		}
+	}
+	if e.user == "" {
+		e.user = set.Get("User").Value()
+	}
+	if e.user == "" {
+		e.user = r.local
+	}
+	switch family := set.Get("AddressFamily"); strings.ToLower(family.Value()) {
+	case "", "any":
+	case "inet":
+		e.network = "tcp4"
+	case "inet6":
+		e.network = "tcp6"
+	default:
+		return nil, family.Errorf("AddressFamily %s: want any, inet or inet6", family.Value())
+	}
+	e.from = set.Get("BindAddress").Value()
+	e.keyName = strings.ToLower(set.Get("HostKeyAlias").Value())
+	tokens := r.tokens(e, alias)
+	if err := r.files(e, t, set, tokens); err != nil {
+		return nil, err
+	}
+	if !jumps {
+		return e, nil
+	}
+	jump, command := set.Get("ProxyJump"), set.Get("ProxyCommand")
+	switch {
+	case jump.Set() && !strings.EqualFold(jump.Text, None):
+		e.via, err = r.chain(jump, t.KnownHosts, depth+1)
+	case command.Set() && !strings.EqualFold(command.Text, None):
+		e.proxy, err = newProxyCommand(command, e, tokens)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// refuseUnsupported refuses what would lead elsewhere than ssh goes, or trust a key that ssh does not.
+func refuseUnsupported(set *sshconfig.Settings, host string) error {
+	_, notAddress := netip.ParseAddr(host)
+	for _, no := range []struct{ keyword, harmless, why string }{
+		{"CanonicalizeHostname", "no", "hlplay does not make names canonical: give the full name by HostName"},
+		{"CanonicalizePermittedCNAMEs", "none", "hlplay does not make names canonical: give the full name by HostName"},
+		{"BindInterface", "none", "hlplay does not bind to interfaces: use BindAddress"},
+		{"ProxyUseFdpass", "no", "hlplay takes no descriptors from a ProxyCommand: let the command pass the connection through its standard streams"},
+		{"RevokedHostKeys", "none", "hlplay does not read such a list: write its keys into known_hosts, marked with @revoked"},
+	} {
+		s := set.Get(no.keyword)
+		if !s.Set() || strings.EqualFold(s.Value(), no.harmless) || strings.HasPrefix(no.keyword, "Canonicalize") && notAddress == nil {
+			continue
+		}
+		return s.Errorf("%s %s: %s", no.keyword, s.Text, no.why)
+	}
+	return nil
+}
+
+// tokens are what %h and its like stand for.
+func (r *resolver) tokens(e *endpoint, alias string) map[byte]string {
+	local, _ := os.Hostname() // empty, like its tokens
+	short, _, _ := strings.Cut(local, ".")
+	key := e.keyName
+	if key == "" {
+		key = alias
+	}
+	return map[byte]string{
+		'd': r.home, 'h': e.host, 'i': strconv.Itoa(os.Getuid()), 'k': key, 'L': short, 'l': local, 'n': alias,
+		'p': strconv.Itoa(e.port), 'r': e.user, 'u': r.local,
+	}
+}
+
+// files finds the keys, the agent and the known_hosts files of an endpoint.
+func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens map[byte]string) error {
 	for _, key := range t.Keys {
 		if rest, ok := strings.CutPrefix(key, "~/"); ok {
 			key = filepath.Join(r.home, rest)
 		}
 		e.keys = append(e.keys, key)
 	}
-	for _, file := range files {
-		if file != None {
-			e.keys = append(e.keys, expand(file))
+	for _, file := range set.IdentityFiles() {
+		e.noDefaults = true
+		if strings.EqualFold(file.Value(), None) {
+			continue
 		}
+		path, err := file.Path(file.Value(), r.home, tokens)
+		if err != nil {
+			return err
+		}
+		e.keys = append(e.keys, path)
 	}
-	e.identitiesOnly = strings.EqualFold(values["IdentitiesOnly"], "yes")
-	switch {
-	case t.KnownHosts != "":
-		e.knownHosts = []string{t.KnownHosts}
-	case values["UserKnownHostsFile"] != "":
-		for _, file := range strings.Fields(values["UserKnownHostsFile"]) {
-			if file != None {
-				e.knownHosts = append(e.knownHosts, expand(strings.Trim(file, `"`)))
+	e.noDefaults = e.noDefaults || len(e.keys) > 0
+	e.identitiesOnly = strings.EqualFold(set.Get("IdentitiesOnly").Value(), "yes")
+	if socket := set.Get("IdentityAgent"); r.anyAgent && socket.Set() {
+		switch name, variable := strings.CutPrefix(socket.Value(), "$"); {
+		case strings.EqualFold(socket.Value(), None):
+			e.agent = ""
+		case socket.Value() == "SSH_AUTH_SOCK":
+		case variable && !strings.HasPrefix(name, "{"):
+			e.agent = os.Getenv(name)
+		default:
+			var err error
+			if e.agent, err = socket.Path(socket.Value(), r.home, tokens); err != nil {
+				return err
 			}
 		}
-	case r.home != "":
-		e.knownHosts = []string{filepath.Join(r.home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
 	}
-	if command := values["ProxyCommand"]; command != "" && !strings.EqualFold(command, None) && values["ProxyJump"] == "" {
-		return nil, fmt.Errorf("SSH configuration %s: %s has a ProxyCommand, which hlplay does not run: use ProxyJump", r.path, alias)
+	if t.KnownHosts != "" {
+		e.knownHosts, e.newKeys = []string{t.KnownHosts}, t.KnownHosts
+		return nil
 	}
-	if jump := values["ProxyJump"]; jumps && jump != "" && !strings.EqualFold(jump, None) {
-		if e.via, err = r.chain(jump, t.KnownHosts, depth+1); err != nil {
-			return nil, err
+	users := []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
+	if r.home == "" {
+		users = nil
+	}
+	for _, of := range []struct {
+		keyword  string
+		defaults []string
+	}{{"UserKnownHostsFile", users}, {"GlobalKnownHostsFile", []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}}} {
+		s := set.Get(of.keyword)
+		if s.Set() {
+			of.defaults = s.Args
+		}
+		for _, file := range of.defaults {
+			if strings.EqualFold(file, None) {
+				continue
+			}
+			path, err := s.Path(file, r.home, tokens)
+			if err != nil {
+				return err
+			}
+			if of.keyword == "UserKnownHostsFile" && e.newKeys == "" {
+				e.newKeys = path
+			}
+			e.knownHosts = append(e.knownHosts, path)
 		}
 	}
-	return e, nil
+	return nil
 }
 
 // chain resolves "[user@]host[:port],…". As with ssh(1), only the first host of a chain may itself
 // have a ProxyJump in the configuration: the others are reached through the one before.
-func (r *resolver) chain(list, knownHosts string, depth int) ([]*endpoint, error) {
+func (r *resolver) chain(jump sshconfig.Setting, knownHosts string, depth int) ([]*endpoint, error) {
+	list, _, _ := strings.Cut(jump.Text, "#")
+	list = strings.TrimSpace(list)
 	if depth > maxJumps {
-		return nil, fmt.Errorf("SSH configuration %s: ProxyJump %s: more than %d hosts in a row; does a host jump through itself?", r.path, list, maxJumps)
+		return nil, jump.Errorf("ProxyJump %s: more than %d hosts in a row; does a host jump through itself?", list, maxJumps)
 	}
 	var via []*endpoint
 	for i, text := range strings.Split(list, ",") {
 		t, err := parseJump(strings.TrimSpace(text))
 		if err != nil {
-			return nil, fmt.Errorf("SSH configuration %s: ProxyJump %s: %w", r.path, list, err)
+			return nil, jump.Errorf("ProxyJump %s: %v", list, err)
 		}
 		t.KnownHosts = knownHosts
 		e, err := r.find(t, i == 0, depth)
@@ -217,7 +297,7 @@ func (r *resolver) chain(list, knownHosts string, depth int) ([]*endpoint, error
 		e.via = nil
 	}
 	if len(via) > maxJumps {
-		return nil, fmt.Errorf("SSH configuration %s: ProxyJump %s: more than %d hosts in a row", r.path, list, maxJumps)
+		return nil, jump.Errorf("ProxyJump %s: more than %d hosts in a row", list, maxJumps)
 	}
 	return via, nil
 }
@@ -244,4 +324,31 @@ func parseJump(text string) (Target, error) {
 	}
 	t.Name = t.Address
 	return t, nil
+}
+
+// Check finds out how each target would be dialled, without dialling it. The error says what the configuration has that
+// cannot be followed, with its line; notes are what is left out of it and of the known_hosts files.
+func Check(targets []Target, o Options) (notes []string, err error) {
+	r, err := newResolver(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		e, err := r.resolve(t)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		}
+		for _, hop := range append(e.via, e) {
+			known, err := knownHosts.load(hop.knownHosts)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", t.Name, err)
+			}
+			for _, note := range known.notes {
+				if !slices.Contains(r.notes, note) {
+					r.notes = append(r.notes, note)
+				}
+			}
+		}
+	}
+	return r.notes, nil
 }

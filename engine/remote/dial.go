@@ -147,7 +147,7 @@ var errDialTimeout = errors.New("dial timeout")
 
 // dial connects to one host, through another if that is given.
 func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
-	keys, err := loadHostKeys(e.knownHosts, o.HostKeys)
+	keys, err := e.loadHostKeys(o.HostKeys)
 	if err != nil {
 		return nil, nil, e.unreachable(err.Error(), "repair the file", err)
 	}
@@ -161,13 +161,14 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	if err != nil {
 		return nil, nil, e.explain(ctx, o, err, ring)
 	}
+	proxy, _ := conn.(*proxied)
 	count := newCountingConn(conn)
 	// The handshake has no context: closing what it reads from ends it.
 	release := context.AfterFunc(ctx, func() { conn.Close() })
 	config := &ssh.ClientConfig{
 		User:              e.user,
 		HostKeyCallback:   keys.check,
-		HostKeyAlgorithms: keys.db.HostKeyAlgorithms(e.address()),
+		HostKeyAlgorithms: algorithms(keys.lines()),
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(ring.signers...)},
 	}
 	if o.AskPassword {
@@ -194,19 +195,42 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		if proxy != nil && ctx.Err() == nil && (strings.HasSuffix(err.Error(), "EOF") || strings.HasSuffix(err.Error(), "broken pipe")) {
+			err = e.proxyFailed(err, proxy.complaint())
+		}
 		conn.Close()
+		if proxy != nil {
+			proxy.hangUp()
+		}
 		return nil, nil, e.explain(ctx, o, err, ring)
+	}
+	if proxy != nil {
+		proxy.patient.Store(false)
 	}
 	return ssh.NewClient(c, channels, requests), count, nil
 }
 
 // connect makes the connection that SSH is to be spoken over.
 func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, error) {
-	if through != nil {
+	switch {
+	case through != nil:
 		return through.DialContext(ctx, "tcp", e.address())
+	case e.proxy != nil:
+		conn, err := e.proxy.start(e.address())
+		if err != nil {
+			return nil, err
+		}
+		return conn, nil
 	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", e.address())
+	if e.from != "" {
+		from, err := net.ResolveTCPAddr(e.network, net.JoinHostPort(e.from, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("BindAddress %s: %w", e.from, err)
+		}
+		d.LocalAddr = from
+	}
+	conn, err := d.DialContext(ctx, e.network, e.address())
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +247,15 @@ func (e *endpoint) unreachable(reason, hint string, err error) error {
 // explain says why a dial failed and what can be done.
 func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyring) error {
 	var key *hostKeyError
+	var told *UnreachableError
 	var dns *net.DNSError
 	var errno syscall.Errno
 	switch {
+	case errors.As(err, &told):
+		return told
+	case errors.Is(context.Cause(ctx), errDialTimeout) && e.proxy != nil:
+		return e.unreachable(fmt.Sprintf("no answer within %s through its ProxyCommand at %s", o.DialTimeout, e.proxy.Place),
+			"try it by hand: "+e.proxy.line, fmt.Errorf("%w: %w", errDialTimeout, err))
 	case errors.Is(context.Cause(ctx), errDialTimeout):
 		return e.unreachable(fmt.Sprintf("no answer within %s", o.DialTimeout),
 			"check the address, that the host is up, and that no firewall drops port "+fmt.Sprint(e.port), fmt.Errorf("%w: %w", errDialTimeout, err))

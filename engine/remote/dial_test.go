@@ -365,7 +365,7 @@ Host outer
 Host loop
   ProxyJump loop
 Host command
-  ProxyCommand nc %%h %%p
+  ProxyCommand sh -c 'echo no way to %%h:%%p >&2; exit 7'
 Host port
   Port many
 Host *
@@ -408,7 +408,7 @@ Host *
 		}
 	}
 	for alias, want := range map[string]string{
-		"loop": "does a host jump through itself", "command": "use ProxyJump", "port": `"many"`,
+		"loop": "does a host jump through itself", "command": "config:19 brought no connection: it ended with exit status 7: no way to command:22", "port": `"many"`,
 	} {
 		_, err := Dial(bounded(t), Target{Name: "node", Address: alias}, Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -8,11 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 // HostKeyPolicy says what is done about a host whose key is in no known_hosts file. A key that
@@ -26,59 +24,41 @@ const (
 	AcceptNew
 )
 
-// hostKeys is the known_hosts files of one host.
+// hostKeys is what known_hosts files say of one host.
 type hostKeys struct {
-	files  []string
+	// name is how the files call the host, and plain without its port, if that is not the usual one: ssh takes a key
+	// that is known under it.
+	name, plain string
+	files       []string
+	// added is the file that new keys are added to; empty if there is none.
+	added  string
 	policy HostKeyPolicy
-	db     *knownhosts.HostKeyDB
+	known  *knownKeys
 }
 
-func loadHostKeys(files []string, policy HostKeyPolicy) (*hostKeys, error) {
-	var there []string
-	var infos []os.FileInfo
-	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			there, infos = append(there, f), append(infos, info)
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("known_hosts: %w", err)
+// loadHostKeys reads what is known of an endpoint's keys.
+func (e *endpoint) loadHostKeys(policy HostKeyPolicy) (*hostKeys, error) {
+	known, err := knownHosts.load(e.knownHosts)
+	if err != nil {
+		return nil, err
+	}
+	k := &hostKeys{name: e.keyName, files: e.knownHosts, added: e.newKeys, policy: policy, known: known}
+	if k.name == "" {
+		k.name = strings.ToLower(knownhosts.Normalize(e.address()))
+		if e.port != 22 {
+			k.plain = strings.ToLower(e.host)
 		}
 	}
-	db, err := knownHosts.load(there, infos)
-	if err != nil {
-		return nil, fmt.Errorf("known_hosts: %w", err)
-	}
-	return &hostKeys{files, policy, db}, nil
+	return k, nil
 }
 
-// readOnce keeps what was read from known_hosts files as long as they do not change: a thousand hosts have a
-// thousand lines, which each of them would otherwise read, and hold on to.
-type readOnce struct {
-	mu   sync.Mutex
-	read map[string]readFiles // by the files' names
-}
-
-type readFiles struct {
-	infos []os.FileInfo
-	db    *knownhosts.HostKeyDB
-}
-
-var knownHosts = &readOnce{read: map[string]readFiles{}}
-
-func (k *readOnce) load(files []string, infos []os.FileInfo) (*knownhosts.HostKeyDB, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	name := strings.Join(files, "\x00")
-	same := func(a, b os.FileInfo) bool {
-		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+// lines are those about the host.
+func (k *hostKeys) lines() []knownLine {
+	lines := k.known.of(k.name)
+	if len(lines) == 0 && k.plain != "" {
+		return k.known.of(k.plain)
 	}
-	if known, ok := k.read[name]; ok && slices.EqualFunc(known.infos, infos, same) {
-		return known.db, nil
-	}
-	db, err := knownhosts.NewDB(files...)
-	if err == nil {
-		k.read[name] = readFiles{infos, db}
-	}
-	return db, err
+	return lines
 }
 
 // hostKeyError is a host key that is not trusted.
@@ -86,39 +66,67 @@ type hostKeyError struct{ reason, hint string }
 
 func (e *hostKeyError) Error() string { return e.reason }
 
-// check is an ssh.HostKeyCallback. address is "host:port".
-func (k *hostKeys) check(address string, remote net.Addr, key ssh.PublicKey) error {
-	err := k.db.HostKeyCallback()(address, remote, key)
-	if err == nil {
-		return nil
-	}
-	name := knownhosts.Normalize(address)
+// check is an ssh.HostKeyCallback.
+func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	offered := key.Type() + " " + ssh.FingerprintSHA256(key)
-	var revoked *xknownhosts.RevokedError
-	if errors.As(err, &revoked) {
+	keys := []ssh.PublicKey{key}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		keys = append(keys, cert.Key, cert.SignatureKey)
+	}
+	if l, ok := k.known.revokes(k.name, keys...); ok && l.key == nil {
 		return &hostKeyError{
-			fmt.Sprintf("the host's key %s is marked as revoked at %s:%d", offered, revoked.Revoked.Filename, revoked.Revoked.Line),
+			fmt.Sprintf("%s may revoke the host's key %s, and cannot be read", l.place, offered),
+			"write the line anew (@revoked HOSTS KIND KEY), or take it out if it revokes nothing",
+		}
+	} else if ok {
+		return &hostKeyError{
+			fmt.Sprintf("the host's key %s is marked as revoked at %s", offered, l.place),
 			"do not connect; give the host a new key",
 		}
 	}
-	var bad *xknownhosts.KeyError
-	if !errors.As(err, &bad) {
-		return &hostKeyError{"the host's key cannot be verified: " + err.Error(), ""}
+	lines := k.known.of(k.name)
+	checker := ssh.CertChecker{
+		IsHostAuthority: func(signer ssh.PublicKey, _ string) bool {
+			return slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == authority && sameKey(l.key, signer) })
+		},
+		HostKeyFallback: func(_ string, _ net.Addr, key ssh.PublicKey) error { return k.plainKey(lines, key, offered) },
 	}
-	if len(bad.Want) > 0 {
-		known := bad.Want[0]
-		for _, w := range bad.Want {
-			if w.Key.Type() == key.Type() {
-				known = w
+	host, _, err := net.SplitHostPort(k.name)
+	if err != nil {
+		host = k.name
+	}
+	err = checker.CheckHostKey(net.JoinHostPort(host, "22"), remote, key)
+	var known *hostKeyError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &hostKeyError{"the host's certificate is not accepted: " + err.Error(), "give the host a new certificate"}
+}
+
+// plainKey checks a key that is no certificate.
+func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string) error {
+	has := func(l knownLine) bool { return l.marker == "" && sameKey(l.key, key) }
+	if slices.ContainsFunc(lines, has) {
+		return nil
+	}
+	if len(lines) > 0 {
+		known := lines[0]
+		for _, l := range lines {
+			if l.key.Type() == key.Type() {
+				known = l
 			}
 		}
 		return &hostKeyError{
-			fmt.Sprintf("the host key has changed: %s:%d has %s %s, the host shows %s", known.Filename, known.Line,
-				known.Key.Type(), ssh.FingerprintSHA256(known.Key), offered),
+			fmt.Sprintf("the host key has changed: %s has %s %s, the host shows %s", known.place,
+				known.key.Type(), ssh.FingerprintSHA256(known.key), offered),
 			fmt.Sprintf("somebody may be listening in; if the host was reinstalled, compare the fingerprint on its console, "+
-				"then remove the old key with: ssh-keygen -f %s -R '%s'", known.Filename, name),
+				"then remove the old key with: ssh-keygen -f %s -R '%s'", known.place.File, k.name),
 		}
 	}
+	if k.plain != "" && slices.ContainsFunc(k.known.of(k.plain), has) {
+		return nil
+	}
+	name := k.name
 	if k.policy == AcceptNew {
 		return k.add(name, key)
 	}
@@ -131,10 +139,10 @@ func (k *hostKeys) check(address string, remote net.Addr, key ssh.PublicKey) err
 
 // add appends a host's key in one write, so that hosts added at the same time do not mix.
 func (k *hostKeys) add(name string, key ssh.PublicKey) error {
-	if len(k.files) == 0 {
+	if k.added == "" {
 		return &hostKeyError{"there is no known_hosts file to add the host key to", "name one, or set HOME"}
 	}
-	path := k.files[0]
+	path := k.added
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("known_hosts: %w", err)
 	}
@@ -142,7 +150,7 @@ func (k *hostKeys) add(name string, key ssh.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("known_hosts: %w", err)
 	}
-	line := knownhosts.Line([]string{name}, key) + "\n"
+	line := name + " " + string(ssh.MarshalAuthorizedKey(key))
 	if info, err := f.Stat(); err == nil && info.Size() > 0 {
 		last := make([]byte, 1)
 		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {

@@ -35,6 +35,9 @@ type Options struct {
 	StartAt string
 	// Connect opens a connection to a host of the inventory.
 	Connect func(ctx context.Context, h *inventory.Host) (remote.Conn, error)
+	// Prepare, if it is not nil, judges how the hosts of the run are to be reached, before one is. Its notes are
+	// reported; its error ends the run before it began.
+	Prepare func(hosts []*inventory.Host) (notes []string, err error)
 	// Reporter is told what happens; Redactor keeps secrets out of it.
 	Reporter report.Reporter
 	Redactor *report.Redactor
@@ -86,6 +89,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 
 	plays := make([]plannedPlay, 0, len(pb.Plays))
 	var order []string
+	var named []*inventory.Host
 	mentioned := map[string]bool{}
 	for _, play := range pb.Plays {
 		all, err := inv.Match(play.Hosts)
@@ -103,7 +107,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	for _, h := range inv.Hosts {
 		if mentioned[h.Name] {
-			order = append(order, h.Name)
+			order, named = append(order, h.Name), append(named, h)
 			r.host(h)
 		}
 	}
@@ -113,7 +117,17 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	case len(order) == 0:
 		return report.Recap{}, errors.New("no host matches the playbook's patterns and --limit: nothing to do")
 	}
+	var notes []string
+	if o.Prepare != nil {
+		var err error
+		if notes, err = o.Prepare(named); err != nil {
+			return report.Recap{}, err
+		}
+	}
 	r.report(report.RunStarted{Playbook: pb.Path, Inventory: inv.Path, Check: o.Check, Rehearse: o.Rehearse, Hosts: order})
+	for _, text := range notes {
+		r.report(report.Note{Text: text})
+	}
 	for _, p := range plays {
 		if r.ctx.Err() != nil {
 			break

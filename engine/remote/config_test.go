@@ -1,0 +1,415 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+)
+
+// With this in its environment the test is a ProxyCommand, which has a host and a port as arguments.
+const beProxy = "HLPLAY_TEST_PROXY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beProxy) == "" {
+		os.Exit(m.Run())
+	}
+	c, err := net.Dial("tcp", net.JoinHostPort(os.Args[1], os.Args[2]))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, "proxy", os.Getpid())
+	go func() {
+		_, _ = io.Copy(c, os.Stdin)
+		c.Close()
+	}()
+	_, _ = io.Copy(os.Stdout, c)
+}
+
+// settings is a home with an SSH configuration.
+func settings(t *testing.T, config string) string {
+	t.Helper()
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("SSH_AUTH_SOCK", "")
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+// resolved is how a target would be dialled.
+func resolved(t *testing.T, target Target) (*endpoint, error) {
+	t.Helper()
+	r, err := newResolver(Options{})
+	if err != nil {
+		return nil, err
+	}
+	return r.resolve(target)
+}
+
+func TestProxyCommandIsTheConnection(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	pid := filepath.Join(t.TempDir(), "pid")
+	settings(t, fmt.Sprintf("Host behind\n  HostName 127.0.0.1\n  ProxyCommand sh -c 'echo $$ >%s; exec env %s=1 %s %%h %%p'\n", pid, beProxy, self))
+	target := s.target("root", key)
+	target.Address = "behind"
+	c := mustDial(t, target, Options{})
+	if got := ask(t, c, Query{Script: "printf here"}); string(got[0].Stdout) != "here" {
+		t.Errorf("through the proxy: %q", got[0].Stdout)
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var process int
+	fmt.Sscan(string(text), &process)
+	c.Close()
+	for deadline := bounded(t); syscall.Kill(process, 0) == nil; {
+		select {
+		case <-deadline.Done():
+			t.Fatalf("the proxy %d is still there", process)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// A proxy that says nothing, one that does not end by itself, one that does not start.
+func TestProxyCommandThatFails(t *testing.T) {
+	settings(t, "Host silent\n  ProxyCommand sleep 1000\nHost none\n  ProxyCommand /nonesuch %h\nHost rude\n  ProxyCommand echo HTTP/1.1 400\n")
+	o := Options{DialTimeout: 50 * time.Millisecond}
+	unreachable(t, Target{Name: "node", Address: "silent"}, o, "no answer within 50ms through its ProxyCommand at", "config:2", "by hand: sleep 1000")
+	unreachable(t, Target{Name: "node", Address: "none"}, Options{}, "brought no connection", "config:4", "/nonesuch")
+	unreachable(t, Target{Name: "node", Address: "rude"}, Options{}, "node")
+}
+
+// What a shell would read as more than a name never gets to it.
+func TestProxyCommandTakesOnlyNames(t *testing.T) {
+	settings(t, "Host *\n  ProxyCommand nc %h %p\n")
+	for _, target := range []Target{{Address: "a;touch x"}, {Address: "$(id)"}, {Address: "-oProxyCommand=x"}, {Address: "n1", User: "a`b`"}, {Address: "a b"}} {
+		target.Name = "node"
+		if _, err := resolved(t, target); err == nil || !strings.Contains(err.Error(), "config:2") {
+			t.Errorf("%+v: error %v", target, err)
+		}
+	}
+}
+
+func TestTokensAndFiles(t *testing.T) {
+	home := settings(t, `
+Host n1
+  HostName %h.example
+  User carol
+  Port 2200
+  HostKeyAlias Cluster-One
+  IdentityFile ~/.ssh/%r@%h-%n-%p
+  IdentityFile "%d/my key"
+  IdentityFile ${EXTRA}/100%%
+  UserKnownHostsFile ~/k1 "%d/k %k"
+  GlobalKnownHostsFile none
+  IdentityAgent ~/agent-%u
+  IdentitiesOnly yes
+  AddressFamily inet
+Host none
+  UserKnownHostsFile none
+  IdentityFile none
+  IdentityAgent none
+`)
+	t.Setenv("EXTRA", "/extra %h")
+	t.Setenv("SSH_AUTH_SOCK", "/agent")
+	e, err := resolved(t, Target{Name: "node", Address: "n1", Keys: []string{"~/own"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := newResolver(Options{})
+	type found struct {
+		Address, User, Network, KeyName, Agent, New string
+		Keys, Known                                 []string
+		Only                                        bool
+	}
+	want := found{
+		"n1.example:2200", "carol", "tcp4", "cluster-one", home + "/agent-" + r.local, home + "/k1",
+		[]string{home + "/own", home + "/.ssh/carol@n1.example-n1-2200", home + "/my key", "/extra %h/100%"},
+		[]string{home + "/k1", home + "/k cluster-one"}, true,
+	}
+	if diff := cmp.Diff(want, found{e.address(), e.user, e.network, e.keyName, e.agent, e.newKeys, e.keys, e.knownHosts, e.identitiesOnly}); diff != "" {
+		t.Errorf("n1 (-want +got):\n%s", diff)
+	}
+	e, err = resolved(t, Target{Name: "node", Address: "none"})
+	if err != nil || e.agent != "" || len(e.keys) != 0 || !e.noDefaults || e.newKeys != "" {
+		t.Errorf("none: %+v (%v)", e, err)
+	}
+	// The inventory comes before all that.
+	e, err = resolved(t, Target{Name: "node", Address: "n1", User: "erin", Port: 22, KnownHosts: "/own"})
+	if err != nil || e.user != "erin" || e.port != 22 || e.newKeys != "/own" || len(e.knownHosts) != 1 {
+		t.Errorf("with an inventory: %+v (%v)", e, err)
+	}
+}
+
+func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
+	for config, want := range map[string]string{
+		"CanonicalizeHostname yes":                 "full name",
+		"CanonicalizeHostname always":              "full name",
+		"CanonicalizePermittedCNAMEs *.a:*.b":      "full name",
+		"BindInterface eth0":                       "use BindAddress",
+		"ProxyUseFdpass yes\nProxyCommand x":       "standard streams",
+		"RevokedHostKeys ~/revoked":                "@revoked",
+		"Port 70000":                               "from 1 to 65535",
+		"AddressFamily ipv6":                       "any, inet or inet6",
+		"HostName %p":                              "%p is not known here",
+		"IdentityFile ~/.ssh/%C":                   "%C is not known here",
+		"UserKnownHostsFile ${NONESUCH_VARIABLE}":  "no such variable",
+		"ProxyCommand nc %h %z":                    "%z is not known here",
+		"ProxyJump a:b":                            `port "b"`,
+		"Match host":                               "nothing stands behind it",
+		"Match all host n1":                        "cannot be combined",
+		"IdentityFile 'open":                       "a quote is not closed",
+		"Port":                                     "nothing stands behind Port",
+		"Host n1\n  ProxyJump n1":                  "does a host jump through itself",
+		"Include ~nonesuch-user-of-this-host/conf": "nonesuch-user",
+	} {
+		settings(t, config+"\n")
+		_, err := Check([]Target{{Name: "node", Address: "n1"}}, Options{})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/.ssh/config:") {
+			t.Errorf("%s: error %v, want one with a line that says %q", config, err, want)
+		}
+	}
+	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
+		settings(t, config+"\n")
+		if notes, err := Check([]Target{{Name: "node", Address: "n1"}}, Options{}); err != nil || len(notes) > 0 {
+			t.Errorf("%s: error %v, notes %q", config, err, notes)
+		}
+	}
+	settings(t, "CanonicalizeHostname yes\n")
+	if _, err := Check([]Target{{Name: "node", Address: "10.0.0.1"}}, Options{}); err != nil {
+		t.Errorf("an address has no canonical name: %v", err)
+	}
+}
+
+// What ssh would ask a program or the system is not judged: nobody is concerned, and it is said once, and only where
+// nothing else decides.
+func TestBlocksThatAreNotJudged(t *testing.T) {
+	settings(t, "Match exec true\n  Port 1\nMatch !exec true\n  Port 2\nMatch host other localnetwork 10.0.0.0/8\n  Port 3\n"+
+		"Match sessiontype shell\n  Port 4\nMatch tagged web\n  Port 5\nMatch newword x y\n  Port 6\n")
+	notes, err := Check([]Target{{Name: "a", Address: "n1"}, {Name: "b", Address: "n2"}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, note := range notes {
+		_, note, _ = strings.Cut(note, "/.ssh/")
+		lines = append(lines, note)
+	}
+	says := "hlplay does not evaluate Match "
+	want := []string{"config:1: " + says + "exec: the block concerns no host", "config:3: " + says + "exec: the block concerns no host",
+		"config:7: " + says + "sessiontype: the block concerns no host", "config:11: " + says + "newword: the block concerns no host"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+	if e, err := resolved(t, Target{Name: "a", Address: "n1"}); err != nil || e.port != 22 {
+		t.Errorf("port %d, %v", e.port, err)
+	}
+}
+
+// Relative includes are below ~/.ssh, and nobody else may write to what is included.
+func TestIncludes(t *testing.T) {
+	home := settings(t, "Include conf.d/*\nPort 1\n")
+	if err := os.Mkdir(filepath.Join(home, ".ssh", "conf.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	included := filepath.Join(home, ".ssh", "conf.d", "a")
+	if err := os.WriteFile(included, []byte("Port 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := resolved(t, Target{Name: "n1"}); err != nil || e.port != 7 {
+		t.Errorf("port %v, %v", e, err)
+	}
+	if err := os.Chmod(included, 0o620); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resolved(t, Target{Name: "n1"}); err == nil || !strings.Contains(err.Error(), "can be written to by others") {
+		t.Errorf("a file that others write to: error %v", err)
+	}
+	if err := os.Remove(included); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(included, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resolved(t, Target{Name: "n1"}); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
+		t.Errorf("a FIFO: error %v", err)
+	}
+}
+
+func TestHostKeyAlias(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	home := settings(t, "Host node\n  HostName 127.0.0.1\n  HostKeyAlias cluster-one\n")
+	target := s.target("root", key)
+	target.Address, target.KnownHosts = "node", filepath.Join(home, "known")
+	o := Options{HostKeys: AcceptNew}
+	mustDial(t, target, o)
+	text, err := os.ReadFile(target.KnownHosts)
+	if want := "cluster-one " + string(ssh.MarshalAuthorizedKey(s.hostKey.PublicKey())); err != nil || string(text) != want {
+		t.Errorf("known_hosts is %q (%v), want %q", text, err, want)
+	}
+	mustDial(t, target, Options{})
+	// Under its address it is not known.
+	settings(t, "Host node\n  HostName 127.0.0.1\n")
+	unreachable(t, target, Options{}, "the host key is not known: [127.0.0.1]:")
+}
+
+// needKeygen is ssh-keygen to compare with.
+func needKeygen(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("there is no ssh-keygen to compare with")
+	}
+}
+
+// Which lines are about a host, ssh-keygen -F says too.
+func TestKnownHostsAsSSHKeygen(t *testing.T) {
+	needKeygen(t)
+	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(newSigner(t).PublicKey())))
+	hosts := []string{"n1", "n1,n2", "N1.example", "*.example", "*,!n1", "!n1", "[n1]:2222", "[*]:2222", "*", "10.0.0.?", "fe80::1", "[fe80::1]:2222", "n1*"}
+	var lines []string
+	for _, h := range hosts {
+		lines = append(lines, h+" "+public)
+	}
+	lines = append(lines, "# comment", "", "broken", "n1 1024 35 123456789", "  n1\t"+strings.ReplaceAll(public, " ", "\t")+" with a comment")
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hashedPath := filepath.Join(t.TempDir(), "hashed")
+	if err := os.WriteFile(hashedPath, []byte("n1 "+public+"\n[n2]:2222 "+public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ssh-keygen", "-H", "-f", hashedPath).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen -H: %v\n%s", err, out)
+	}
+	for _, file := range []string{path, hashedPath} {
+		known, err := (&readOnce{read: map[string]readFiles{}}).load([]string{file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{"n1", "n2", "n10", "n1.example", "[n1]:2222", "[n2]:2222", "[n1.example]:22222", "10.0.0.7", "10.0.0.77", "fe80::1", "[fe80::1]:2222"} {
+			out, _ := exec.Command("ssh-keygen", "-F", host, "-f", file).Output() // it fails where nothing is found
+			var want, got []string
+			for line := range strings.SplitSeq(string(out), "\n") {
+				if _, number, ok := strings.Cut(line, "found: line "); ok {
+					want = append(want, strings.TrimSpace(number))
+				}
+			}
+			for _, l := range known.of(host) {
+				got = append(got, fmt.Sprint(l.place.Line))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s in %s (-ssh-keygen +hlplay):\n%s", host, filepath.Base(file), diff)
+			}
+		}
+	}
+}
+
+// A line that does not parse is skipped with a note, whatever is wrong with it; one that may revoke a key is not.
+func TestKnownHostsLinesThatDoNotParse(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	good, err := os.ReadFile(s.target("root", key).KnownHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.hostKey.PublicKey())))
+	for bad, accepted := range map[string]bool{
+		"broken":                         true,
+		"n1 ssh-ed25519":                 true,
+		"n1 ssh-ed25519 ???":             true,
+		"n1 ssh-rsa " + own[12:]:         true,
+		"|1|x|y " + own:                  true,
+		"|2|a " + own:                    true,
+		"n1 1024 35 123456":              true,
+		"\x00\xff\xfe":                   true,
+		strings.Repeat("x", 200_000):     true,
+		"@cert-authority * ssh-rsa AAAA": true,
+		"n1 ssh-xmss@openssh.com " + "AAAAFHNzaC14bXNzQG9wZW5zc2guY29t": true,
+
+		"@revoked * ssh-ed25519 ???":        false,
+		"@revoked 127.0.0.1 ssh-rsa AAAA":   true, // another name than [127.0.0.1]:port
+		"@revoked [127.0.0.1]:* x":          false,
+		"@revoked":                          false,
+		"@revoke * " + own:                  false,
+		"@REVOKED * " + own:                 false,
+		"@cert-authority @revoked * " + own: true,
+		"@revoked @cert-authority * " + own: false,
+		"@revoked * " + own:                 false,
+		"@revoked other.example " + own:     false,
+		"@revoked other.example x":          true,
+	} {
+		target := s.target("root", key)
+		if err := os.WriteFile(target.KnownHosts, []byte(bad+"\n"+string(good)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Dial(bounded(t), target, plain())
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != accepted {
+			t.Errorf("%.80q: error %v, accepted should be %v", bad, err, accepted)
+		}
+		var u *UnreachableError
+		if err != nil && (!errors.As(err, &u) || u.Hint == "" || !strings.Contains(err.Error(), target.KnownHosts+":1")) {
+			t.Errorf("%.80q: error %v, want one with line and hint", bad, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(file, []byte("broken\n"+string(good)+"n1 ssh-rsa x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	notes, err := Check([]Target{{Name: "a", KnownHosts: file}, {Name: "b", KnownHosts: file}}, plain())
+	want := []string{file + ":1 is skipped: it has no key: expected HOSTS, the kind of the key, and the key (and 1 more lines of this file)"}
+	if diff := cmp.Diff(want, notes); diff != "" || err != nil {
+		t.Errorf("notes (-want +got), error %v:\n%s", err, diff)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Check([]Target{{Name: "a", KnownHosts: file}}, plain()); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
+		t.Errorf("a FIFO as known_hosts: error %v", err)
+	}
+}
+
+func FuzzKnownHosts(f *testing.F) {
+	for _, seed := range []string{"n1 ssh-ed25519 AAAA", "@revoked * x", "|1|a|b c d", "@x", "", "#", "[a]:1,!b ssh-rsa AAAAB3NzaC1yc2E="} {
+		f.Add(seed, "n1")
+	}
+	f.Fuzz(func(t *testing.T, text, host string) {
+		k := &knownKeys{}
+		k.parse("known_hosts", []byte(text))
+		for _, l := range k.of(host) {
+			if l.key == nil || l.marker != "" && l.marker != authority {
+				t.Fatalf("%q: line %d counts for %q", text, l.place.Line, host)
+			}
+		}
+	})
+}

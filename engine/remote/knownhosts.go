@@ -1,0 +1,270 @@
+package remote
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"hlplay/engine/localfile"
+	"hlplay/engine/sshconfig"
+)
+
+// Markers of known_hosts; see sshd(8).
+const (
+	authority = "@cert-authority"
+	revoked   = "@revoked"
+)
+
+// largestKnownHosts bounds a known_hosts file.
+const largestKnownHosts = 64 << 20
+
+// knownLine is a line of a known_hosts file.
+type knownLine struct {
+	place  sshconfig.Place
+	marker string
+	// hosts are patterns with commas between them, or one name that is hashed.
+	hosts string
+	// key is nil for a line with a marker that may revoke a key which cannot be read.
+	key ssh.PublicKey
+}
+
+// knownKeys is what known_hosts files say.
+type knownKeys struct {
+	lines []knownLine
+	// notes say which lines are skipped.
+	notes []string
+}
+
+// parseKnownHosts reads the text of a file. A line that does not parse is skipped, as by ssh, unless it may revoke a
+// key: then nobody knows which one, and no host that it names is trusted.
+func (k *knownKeys) parse(file string, text []byte) {
+	var first string
+	skipped := 0
+	number := 0
+	for src := range bytes.SplitSeq(text, []byte("\n")) {
+		number++
+		fields := strings.Fields(string(src))
+		if len(fields) == 0 || fields[0][0] == '#' {
+			continue
+		}
+		l, err := parseKnownLine(fields)
+		l.place = sshconfig.Place{File: file, Line: number}
+		switch {
+		case errors.Is(err, errForeignKey):
+		case err == nil:
+			k.lines = append(k.lines, l)
+		default:
+			if l.marker != "" && l.marker != authority {
+				l.key = nil
+				k.lines = append(k.lines, l)
+			}
+			if skipped++; skipped == 1 {
+				first = fmt.Sprintf("%s is skipped: %v", l.place, err)
+			}
+		}
+	}
+	if skipped > 1 {
+		first += fmt.Sprintf(" (and %d more lines of this file)", skipped-1)
+	}
+	if skipped > 0 {
+		k.notes = append(k.notes, first)
+	}
+}
+
+// errForeignKey is a key of a kind that no connection of ours is made with.
+var errForeignKey = errors.New("a kind of key that hlplay does not know")
+
+// parseKnownLine reads the words of a line. After an error the marker and the hosts are there as far as they were read.
+func parseKnownLine(fields []string) (l knownLine, err error) {
+	if strings.HasPrefix(fields[0], "@") {
+		l.marker, fields = fields[0], fields[1:]
+		if l.marker != authority && l.marker != revoked {
+			l.hosts = "*"
+			return l, fmt.Errorf("the marker %s is not known", l.marker)
+		}
+	}
+	if len(fields) > 0 {
+		l.hosts = fields[0]
+	}
+	if l.hosts == "" || l.hosts[0] == '@' {
+		l.hosts = "*"
+		return l, errors.New("it names no host")
+	}
+	if l.hosts[0] == '|' {
+		if _, _, err := hashed(l.hosts); err != nil {
+			l.hosts = "*"
+			return l, err
+		}
+	}
+	if len(fields) < 3 {
+		return l, errors.New("it has no key: expected HOSTS, the kind of the key, and the key")
+	}
+	blob, err := base64.StdEncoding.DecodeString(fields[2])
+	if err != nil {
+		return l, errors.New("its key is not Base64")
+	}
+	if kind, ok := keyKind(blob); !ok || kind != fields[1] {
+		return l, fmt.Errorf("what is said to be a key of kind %s is none", fields[1])
+	}
+	if l.key, err = ssh.ParsePublicKey(blob); err != nil {
+		if strings.Contains(err.Error(), "unknown key algorithm") {
+			return l, errForeignKey
+		}
+		return l, fmt.Errorf("its key cannot be read: %w", err)
+	}
+	return l, nil
+}
+
+// keyKind is the kind of key that a blob says it is.
+func keyKind(blob []byte) (string, bool) {
+	if len(blob) < 4 {
+		return "", false
+	}
+	n := binary.BigEndian.Uint32(blob)
+	if uint64(n) > uint64(len(blob)-4) {
+		return "", false
+	}
+	return string(blob[4 : 4+n]), true
+}
+
+// hashed takes "|1|salt|hash" apart.
+func hashed(hosts string) (salt, sum []byte, err error) {
+	parts := strings.Split(hosts, "|")
+	if len(parts) == 4 && parts[1] == "1" {
+		var bad error
+		if salt, bad = base64.StdEncoding.DecodeString(parts[2]); bad == nil {
+			if sum, bad = base64.StdEncoding.DecodeString(parts[3]); bad == nil && len(sum) == sha1.Size {
+				return salt, sum, nil
+			}
+		}
+	}
+	return nil, nil, errors.New("its hashed name is not of the form |1|SALT|HASH")
+}
+
+// names says whether the line is about a host of this name.
+func (l knownLine) names(host string) bool {
+	if !strings.HasPrefix(l.hosts, "|") {
+		return sshconfig.Matches(l.hosts, host)
+	}
+	salt, sum, err := hashed(l.hosts)
+	if err != nil {
+		return false
+	}
+	mac := hmac.New(sha1.New, salt)
+	mac.Write([]byte(host))
+	return hmac.Equal(mac.Sum(nil), sum)
+}
+
+// of are the lines about a host.
+func (k *knownKeys) of(host string) []knownLine {
+	var found []knownLine
+	for _, l := range k.lines {
+		if l.marker != revoked && l.key != nil && l.names(host) {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// revokes is the line that revokes a key, or one that might: it names the host, and its key cannot be read. A key that
+// is revoked for one host is trusted for none.
+func (k *knownKeys) revokes(host string, keys ...ssh.PublicKey) (knownLine, bool) {
+	for _, l := range k.lines {
+		switch {
+		case l.marker == "" || l.marker == authority:
+		case l.key == nil:
+			if l.names(host) {
+				return l, true
+			}
+		case slices.ContainsFunc(keys, func(key ssh.PublicKey) bool { return sameKey(l.key, key) }):
+			return l, true
+		}
+	}
+	return knownLine{}, false
+}
+
+func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
+
+// algorithms are those that ask a host for the kinds of keys that lines have; none if there are no lines.
+func algorithms(lines []knownLine) []string {
+	var all []string
+	add := func(l knownLine, name string) {
+		if l.marker == authority {
+			name = certificates[name]
+		}
+		if name != "" && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	for _, l := range lines {
+		if l.key.Type() == ssh.KeyAlgoRSA { // one kind of key, three algorithms
+			add(l, ssh.KeyAlgoRSASHA512)
+			add(l, ssh.KeyAlgoRSASHA256)
+		}
+		add(l, l.key.Type())
+	}
+	return all
+}
+
+// certificates are the algorithms of certificates that a key of a kind signs for hosts with keys of the same kind.
+var certificates = map[string]string{
+	ssh.KeyAlgoRSA: ssh.CertAlgoRSAv01, ssh.KeyAlgoRSASHA256: ssh.CertAlgoRSASHA256v01, ssh.KeyAlgoRSASHA512: ssh.CertAlgoRSASHA512v01,
+	ssh.KeyAlgoECDSA256: ssh.CertAlgoECDSA256v01, ssh.KeyAlgoECDSA384: ssh.CertAlgoECDSA384v01, ssh.KeyAlgoECDSA521: ssh.CertAlgoECDSA521v01,
+	ssh.KeyAlgoED25519: ssh.CertAlgoED25519v01, ssh.KeyAlgoSKECDSA256: ssh.CertAlgoSKECDSA256v01, ssh.KeyAlgoSKED25519: ssh.CertAlgoSKED25519v01,
+}
+
+// readOnce keeps what was read from known_hosts files as long as they do not change: a thousand hosts have a
+// thousand lines, which each of them would otherwise read, and hold on to.
+type readOnce struct {
+	mu   sync.Mutex
+	read map[string]readFiles // by the files' names
+}
+
+type readFiles struct {
+	infos []os.FileInfo
+	keys  *knownKeys
+}
+
+var knownHosts = &readOnce{read: map[string]readFiles{}}
+
+// load reads those of the files that are there.
+func (k *readOnce) load(files []string) (*knownKeys, error) {
+	var there []string
+	var infos []os.FileInfo
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			there, infos = append(there, f), append(infos, info)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("known_hosts: %w", err)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name := strings.Join(there, "\x00")
+	same := func(a, b os.FileInfo) bool {
+		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	}
+	if known, ok := k.read[name]; ok && slices.EqualFunc(known.infos, infos, same) {
+		return known.keys, nil
+	}
+	keys := &knownKeys{}
+	for _, f := range there {
+		text, err := localfile.Read(f, largestKnownHosts)
+		if err != nil {
+			return nil, fmt.Errorf("known_hosts: %w", err)
+		}
+		keys.parse(f, text)
+	}
+	k.read[name] = readFiles{infos, keys}
+	return keys, nil
+}

@@ -1,0 +1,63 @@
+package sshconfig
+
+import (
+	"os"
+	"strings"
+)
+
+// Expand fills in the tokens of a value of the setting: %h and its like, and %% for a percent sign.
+func (s Setting) Expand(value string, tokens map[byte]string) (string, error) {
+	var out strings.Builder
+	for i := 0; i < len(value); i++ {
+		if value[i] != '%' {
+			out.WriteByte(value[i])
+			continue
+		}
+		if i++; i == len(value) {
+			return "", s.Errorf("%q ends with %%; write %%%% for a percent sign", value)
+		}
+		text, ok := tokens[value[i]]
+		switch {
+		case value[i] == '%':
+			text = "%"
+		case !ok:
+			return "", s.Errorf("%q: %%%c is not known here; write %%%% for a percent sign", value, value[i])
+		}
+		out.WriteString(text)
+	}
+	return out.String(), nil
+}
+
+// Path is a file that the setting names: with ~, tokens, and ${NAME} of the environment filled in.
+func (s Setting) Path(value, home string, tokens map[byte]string) (string, error) {
+	value, err := Tilde(value, home)
+	if err != nil {
+		return "", s.Errorf("%s: %v", value, err)
+	}
+	// First the environment, so that nothing of what a token stands for is looked up there.
+	if value, err = s.environment(value); err != nil {
+		return "", err
+	}
+	return s.Expand(value, tokens)
+}
+
+func (s Setting) environment(value string) (string, error) {
+	var out strings.Builder
+	for {
+		before, rest, ok := strings.Cut(value, "${")
+		out.WriteString(before)
+		if !ok {
+			return out.String(), nil
+		}
+		name, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return "", s.Errorf("${%s: the brace is not closed", rest)
+		}
+		text, ok := os.LookupEnv(name)
+		if !ok {
+			return "", s.Errorf("${%s}: the environment has no such variable", name)
+		}
+		out.WriteString(strings.ReplaceAll(text, "%", "%%"))
+		value = after
+	}
+}
