@@ -30,7 +30,7 @@ func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
 	if file == nil {
 		file = &hcl.File{Bytes: src}
 	}
-	return file, first(diags)
+	return file, explain(first(diags), src)
 }
 
 // ParseTemplate parses a template, as Parse does a file.

@@ -37,8 +37,12 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			}
 			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name), detail+"."))
 		default:
+			advice := suggest(attr.Name, slices.Concat(s.attributes, s.blocks))
+			if habit := argumentHabit(attr.Name); habit != "" && !strings.HasPrefix(s.what, "module ") {
+				advice = " " + habit
+			}
 			l.report(fault(attr.NameRange, fmt.Sprintf("unknown argument %q", attr.Name),
-				fmt.Sprintf("%s has no such argument.%s", upperFirst(s.what), suggest(attr.Name, slices.Concat(s.attributes, s.blocks)))))
+				fmt.Sprintf("%s has no such argument.%s", upperFirst(s.what), advice)))
 		}
 	}
 	for _, block := range body.Blocks {
@@ -51,8 +55,12 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
 				fmt.Sprintf("%s has no blocks.", upperFirst(s.what))))
 		default:
+			advice := suggest(block.Type, s.blocks)
+			if habit, ok := blockHabits[block.Type]; ok && !strings.HasPrefix(s.what, "module ") {
+				advice = " " + habit
+			}
 			l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
-				fmt.Sprintf("%s has no such block.%s", upperFirst(s.what), suggest(block.Type, s.blocks))))
+				fmt.Sprintf("%s has no such block.%s", upperFirst(s.what), advice)))
 		}
 	}
 }
@@ -238,4 +246,21 @@ func (l *loader) become(body *hclsyntax.Body, p place) *Become {
 		}
 	}
 	return b
+}
+
+// tags is a list of tags, each of which --tags can name.
+func (l *loader) tags(body *hclsyntax.Body, p place) []string {
+	tags := l.stringList(body, "tags", p)
+	for _, tag := range tags {
+		if strings.Contains(tag, ",") || strings.TrimSpace(tag) != tag {
+			parts := strings.FieldsFunc(tag, func(r rune) bool { return r == ',' })
+			for i, part := range parts {
+				parts[i] = fmt.Sprintf("%q", strings.TrimSpace(part))
+			}
+			l.report(fault(body.Attributes["tags"].Expr.Range(), fmt.Sprintf("%q is not a tag", tag),
+				fmt.Sprintf("--tags could not name it. Write tags = [%s].", strings.Join(parts, ", "))))
+			return nil
+		}
+	}
+	return tags
 }

@@ -199,6 +199,9 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 	converted, err := convert.Convert(v, a.want)
 	if err != nil {
 		detail := fmt.Sprintf("Expected %s, found %s.", article(a.Type), found(v))
+		if form := a.form(); form != "" {
+			detail += fmt.Sprintf(" Write %s = %s.", a.Name, form)
+		}
 		if !v.Type().IsPrimitiveType() && !a.want.IsPrimitiveType() {
 			detail = fmt.Sprintf("Expected %s: %s.", article(a.Type), conversionProblem(err))
 		}

@@ -147,9 +147,17 @@ func truth(v cty.Value, expr hcl.Expression, what string) (cty.Value, *hcl.Diagn
 	b, err := convert.Convert(v, cty.Bool)
 	if err != nil || b.IsNull() {
 		return cty.UnknownVal(cty.Bool), fault(expr.Range(), fmt.Sprintf("%s is not a condition", what),
-			fmt.Sprintf("Expected true or false, found %s.", found(v)))
+			fmt.Sprintf("Expected true or false, found %s.%s", found(v), unquoteCondition(v)))
 	}
 	return b, nil
+}
+
+// unquoteCondition is the advice to somebody who wrote a condition as text.
+func unquoteCondition(v cty.Value) string {
+	if v.Type() == cty.String {
+		return " A condition stands without quotes."
+	}
+	return ""
 }
 
 // Items are the rounds of `for_each`, in the order of a list or of the sorted keys; nil if there is

@@ -85,7 +85,7 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 	}
 	l.check(block.Body, importShape)
 	// An import is read before any variable has a value, so its tags are constants.
-	own := l.stringList(block.Body, "tags", l.constants(dir))
+	own := l.tags(block.Body, l.constants(dir))
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}

@@ -38,7 +38,7 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 		AnyErrorsFatal: l.flag(body, "any_errors_fatal", at),
 		Become:         l.become(body, at),
 		Vars:           expression(body, "vars"),
-		Tags:           union(pb.tags, l.stringList(body, "tags", at)),
+		Tags:           union(pb.tags, l.tags(body, at)),
 		Range:          pb.block.DefRange(),
 		playbook:       l.playbook,
 		dir:            pb.dir,

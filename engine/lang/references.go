@@ -214,6 +214,8 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 		hint = fmt.Sprintf("Did you mean var.%s?", root)
 	case l.locals[root] != nil && slices.Contains(p.roots, "local"):
 		hint = fmt.Sprintf("Did you mean local.%s?", root)
+	case nameHabit(root) != "":
+		hint = nameHabit(root)
 	case near != "" && len(traversal) > 1:
 		hint = fmt.Sprintf("Did you mean %q?", near)
 	case len(traversal) == 1:

@@ -52,6 +52,19 @@ type Argument struct {
 	value cty.Value // of Default; cty.NilVal if there is none
 }
 
+// form is what a value of the argument's type looks like, where that is not plain from the name of the type.
+func (a Argument) form() string {
+	switch {
+	case a.want.IsListType() && a.want.ElementType() == cty.String:
+		return `["…"]`
+	case a.want.IsListType():
+		return "[…, …]"
+	case a.want.IsMapType():
+		return "{ NAME = … }"
+	}
+	return ""
+}
+
 // BlockSchema is a nested block.
 type BlockSchema struct {
 	Name, Doc string

@@ -67,7 +67,7 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 	g := &Group{
 		Name:   name,
 		When:   expression(block.Body, "when"),
-		Tags:   union(tags, d.stringList(block.Body, "tags", d.static)),
+		Tags:   union(tags, d.tags(block.Body, d.static)),
 		Become: d.become(block.Body, d.static),
 		Range:  block.DefRange(),
 		parent: parent,
@@ -121,7 +121,7 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 		ForEach:      expression(body, "for_each"),
 		Until:        expression(body, "until"),
 		Vars:         expression(body, "vars"),
-		Tags:         union(tags, d.stringList(body, "tags", at)),
+		Tags:         union(tags, d.tags(body, at)),
 		Notify:       union(d.stringList(body, "notify", at)),
 		Register:     d.register(body, at),
 		Retries:      d.count(body, "retries", 0, at),
@@ -199,6 +199,9 @@ func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
 
 func (d *playDecoder) unknownModule(name string) string {
 	names := sortedKeys(d.schemas)
+	if here, ok := moduleHabits[name]; ok && d.schemas[here] != nil {
+		return fmt.Sprintf("What it does in Ansible, %q does here: `hlplay doc %s`.", here, here)
+	}
 	if near := nearest(name, names); near != "" {
 		return fmt.Sprintf("There is no such module. Did you mean %q? `hlplay doc` lists the modules.", near)
 	}

@@ -235,6 +235,7 @@ func (v *validator) task(t *Task, scope Scope) {
 	}
 	good := v.body(body, t.schema.Body, t.Module.Name, t.ModuleRange)
 	for _, expr := range bodyExpressions(body) {
+		v.foreignTemplate(expr)
 		if !v.references(expr, v.place("the module block", t.Dir, inner)) {
 			good = false
 		}

@@ -1,0 +1,120 @@
+package lang
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// What hands used to Ansible write, and what they mean here. The texts end a sentence of their own.
+
+var argumentHabits = map[string]string{
+	"with_items": "loop", "with_list": "loop", "with_dict": "loop", "loop": "loop", "with_fileglob": "loop", "with_sequence": "loop",
+	"name":         `The name is the block's label: task "NAME" { … }.`,
+	"hosts":        "Hosts are chosen for a whole play; a task for some of them has when = contains(groups.NAME, host.name).",
+	"failed_when":  "Write an assert on result.NAME in a task behind this one.",
+	"changed_when": "A module finds out by itself what changes; command has the argument reads.",
+	"check_mode":   "What only reads is done in check mode too: command has the argument reads.",
+	"listen":       "A task names its handlers in notify.",
+	"no_log":       "Mark the value: sensitive(…), or sensitive = true in its variable.",
+	"gather_facts": "Facts are read when an expression asks for them; leave it out.",
+	"remote_user":  "The user is set in the inventory: user = \"NAME\".",
+	"block":        "Tasks that share conditions stand in a group: group \"NAME\" { … }.",
+	"tasks":        `Tasks are blocks: task "NAME" { … }.`,
+	"handlers":     `Handlers are blocks: handler "NAME" { … }.`,
+	"roles":        `Another file is put in place by import "FILE.hcl" {} at the top of a playbook.`,
+	"strategy":     "Leave it out; serial makes batches.",
+}
+
+const loopHabit = "Write for_each = LIST; the module reads each.value, and each.key."
+
+var blockHabits = map[string]string{
+	"task":         `A task stands in a play: play "NAME" { hosts = "PATTERN" … }.`,
+	"handler":      `A handler stands in a play: play "NAME" { hosts = "PATTERN" … }.`,
+	"tasks":        `Write each task as a block of its own: task "NAME" { … }.`,
+	"handlers":     `Write each handler as a block of its own: handler "NAME" { … }.`,
+	"block":        `Tasks that share conditions stand in a group: group "NAME" { … }.`,
+	"vars":         "Write locals { NAME = VALUE }, or variable \"NAME\" { default = VALUE } for what can be set with -e.",
+	"host":         "Hosts stand in the inventory, a file of its own that -i names.",
+	"group":        "Groups of hosts stand in the inventory, a file of its own that -i names; groups of tasks stand in a play.",
+	"include":      `Write import "FILE.hcl" {}.`,
+	"include_vars": "Values come from -e @FILE; defaults stand in variable blocks.",
+	"role":         `Write import "FILE.hcl" {}.`,
+}
+
+var nameHabits = map[string]string{
+	"item":                 "An item of for_each is each.value.",
+	"inventory_hostname":   "The name of the host is host.name.",
+	"ansible_host":         "The address of the host is host.address.",
+	"ansible_facts":        "Facts are facts.NAME.",
+	"ansible_hostname":     "It is facts.hostname.",
+	"ansible_fqdn":         "It is facts.fqdn.",
+	"ansible_default_ipv4": "It is facts.default_route, or host.address for the address in the inventory.",
+	"hostvars":             `The variables of another host are hosts["NAME"].vars.`,
+	"group_names":          "The groups of the host are host.groups.",
+	"play_hosts":           "The hosts of the play are play.hosts.",
+	"omit":                 "An argument that is null is as if not given.",
+	"yes":                  "Write true.", "Yes": "Write true.", "on": "Write true.", "True": "Write true.",
+	"no": "Write false.", "No": "Write false.", "off": "Write false.", "False": "Write false.",
+	"None": "Write null.", "none": "Write null.", "lookup": "A file of the controller is read by file(\"PATH\").",
+}
+
+var moduleHabits = map[string]string{
+	"copy": "file", "template": "file", "lineinfile": "file", "blockinfile": "file", "replace": "file", "slurp": "file",
+	"package": "apt", "yum": "apt", "dnf": "apt", "apt_repository": "apt", "apt_key": "apt", "deb822_repository": "apt",
+	"systemd": "service", "systemd_service": "service", "shell": "command", "raw": "command", "script": "command", "win_command": "command",
+	"authorized_key": "user", "debug": "assert", "fail": "assert", "kernel_module": "modprobe", "proxmox_kvm": "qm",
+}
+
+// argumentHabit is what somebody means who writes an argument of that name; empty if that is not known.
+func argumentHabit(name string) string {
+	if text := argumentHabits[name]; text != "loop" {
+		return text
+	}
+	return loopHabit
+}
+
+// nameHabit is what somebody means who writes a name in an expression; empty if that is not known.
+func nameHabit(name string) string {
+	if text, ok := nameHabits[name]; ok {
+		return text
+	}
+	if rest, ok := strings.CutPrefix(name, "ansible_"); ok {
+		return fmt.Sprintf("Facts are facts.NAME (%s, perhaps): docs/language.md lists them.", rest)
+	}
+	return ""
+}
+
+// foreign is a template of Ansible's that names something of a playbook.
+var foreign = regexp.MustCompile(`\{\{-?\s*((?:host|hosts|groups|facts|var|vars|result|each|play|hostvars)[.\[][\w.\[\]"'-]*|item\b[\w.]*|inventory_hostname|ansible_\w+)\s*-?\}\}`)
+
+// foreignTemplate warns of text such as "{{ host.name }}", which nothing fills in.
+func (l *loader) foreignTemplate(expr hcl.Expression) {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		literal, ok := n.(*hclsyntax.LiteralValueExpr)
+		if !ok || literal.Val.Type() != cty.String || literal.Val.IsNull() {
+			return nil
+		}
+		m := foreign.FindStringSubmatch(literal.Val.AsString())
+		if m == nil {
+			return nil
+		}
+		root, _, _ := strings.Cut(m[1], ".")
+		advice := nameHabit(root)
+		if advice == "" {
+			advice = fmt.Sprintf("Write ${%s}.", m[1])
+		}
+		d := fault(literal.Range(), fmt.Sprintf("%s stays as it is", m[0]), "Nothing fills it in: within text, expressions stand in ${…}. "+advice)
+		d.Severity = hcl.DiagWarning
+		l.report(d)
+		return nil
+	})
+}
