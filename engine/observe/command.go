@@ -77,7 +77,7 @@ var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command say
 // AuthorCommands are the answers of commands that the playbook's author wrote, by Reading.Key. What
 // they depend on is known to nobody else, so in check mode any change makes them unknown: see
 // AfterChange.
-var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", What: "what the command says", Ask: askCommands, Parse: parseCommands}
+var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", What: "what the command says", Shared: Always, Ask: askCommands, Parse: parseCommands}
 
 // AfterChange is what any predicted change of a host does to what cannot be attributed to one:
 // commands of the playbook's author may print something else afterwards.

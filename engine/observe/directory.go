@@ -20,6 +20,7 @@ type Listing struct {
 // Dirs are directories by absolute path. A symbolic link to a directory counts as one.
 var Dirs = &Kind[Listing]{
 	Name: "dir", What: "what is in the directory %s",
+	Shared: onClusterFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, dirScript)
 	},
@@ -61,6 +62,7 @@ done; exit 0)`
 // /etc/apt/sources.list.d/*.list), sorted. Names that begin with a dot match only a written dot.
 var Globs = &Kind[[]string]{
 	Name: "glob", What: "which files match %s",
+	Shared: onClusterFileSystem,
 	Ask: func(names []string) []remote.Query {
 		queries := eachPath(names, globScript)
 		for i := range queries {
@@ -98,6 +100,7 @@ for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; 
 // file is absent. They are for files too large for Files.
 var Sums = &Kind[string]{
 	Name: "sha256", What: "the checksum of %s",
+	Shared: onClusterFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, sumScript)
 	},

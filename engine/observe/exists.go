@@ -14,6 +14,7 @@ import (
 // that brings a file of which nothing more can be known, and ask with Exists.
 var Paths = &Kind[bool]{
 	Name: "exists", What: "whether %s exists",
+	Shared: onClusterFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, `[ -e "$1" ] || [ -L "$1" ]`)
 	},

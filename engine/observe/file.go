@@ -71,7 +71,10 @@ func (f File) Exists() bool { return f.Type != Absent }
 const FileLimit = 1 << 20
 
 // Files are what lies at absolute paths. The content of regular files comes along.
-var Files = &Kind[File]{Name: "file", What: "the file %s", Ask: askFiles, Parse: parseFiles}
+var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: onClusterFileSystem, Ask: askFiles, Parse: parseFiles}
+
+// onClusterFileSystem reports whether a path is one of pmxcfs, which all members of a cluster see alike.
+func onClusterFileSystem(name string) bool { return strings.HasPrefix(name, "/etc/pve/") }
 
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000

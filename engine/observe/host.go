@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -262,9 +263,13 @@ func (h *Host) Predict(expectations []Expectation) {
 			on = e.Host
 		}
 		on.mu.Lock()
-		if e.Match != nil {
+		switch {
+		case e.Match != nil:
 			on.vague = append(on.vague, e)
-		} else {
+			if e.Values != nil {
+				maps.DeleteFunc(on.predicted, func(k Key, _ prediction) bool { return e.Match(k) })
+			}
+		default:
 			on.predicted[e.Key] = prediction{e.Value, e.Unknown}
 		}
 		on.mu.Unlock()
@@ -275,8 +280,8 @@ func (h *Host) Predict(expectations []Expectation) {
 func (h *Host) Known(key Key) (any, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p, ok := h.predicted[key]; ok && p.unknown == "" {
-		return p.value, true
+	if p, ok := h.expectedLocked(key); ok {
+		return p.value, p.unknown == ""
 	}
 	if e, ok := h.memory[key]; ok && e.done && e.err == nil {
 		return e.value, true
@@ -284,20 +289,30 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
+// expectedLocked is what steps expect of a key.
+func (h *Host) expectedLocked(key Key) (prediction, bool) {
+	if p, ok := h.predicted[key]; ok {
+		return p, true
+	}
+	for _, v := range slices.Backward(h.vague) {
+		switch {
+		case !v.Match(key):
+		case v.Values != nil:
+			return prediction{value: v.Values(key)}, true
+		default:
+			return prediction{unknown: v.Unknown}, true
+		}
+	}
+	return prediction{}, false
+}
+
 func (h *Host) predictionLocked(k kind, name string) (value any, err error, ok bool) {
 	key := Key{k.name(), name}
-	if p, found := h.predicted[key]; found {
-		if p.unknown != "" {
-			return nil, &UnknownError{h.hostName, key, k.words(name), p.unknown}, true
-		}
-		return p.value, nil, true
+	p, ok := h.expectedLocked(key)
+	if p.unknown != "" {
+		return nil, &UnknownError{h.hostName, key, k.words(name), p.unknown}, true
 	}
-	for _, v := range h.vague {
-		if v.Match(key) {
-			return nil, &UnknownError{h.hostName, key, k.words(name), v.Unknown}, true
-		}
-	}
-	return nil, nil, false
+	return p.value, nil, ok
 }
 
 // entryLocked returns the entry for a key, new and pending if there is none.
@@ -505,20 +520,55 @@ func (h *Host) connectLocked() *connected {
 	return c
 }
 
+// Connect returns when the host is connected to, with the reason if it cannot be, or when ctx ends. Where an observation
+// has connected already it costs nothing.
+func (h *Host) Connect(ctx context.Context) error {
+	_, err := h.connect(ctx)
+	return err
+}
+
+// Connected reports whether the host has been connected to.
+func (h *Host) Connected() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.connected == nil {
+		return false
+	}
+	select {
+	case <-h.connected.ready:
+		return h.connected.err == nil
+	default:
+		return false
+	}
+}
+
+func (h *Host) connect(ctx context.Context) (Asker, error) {
+	h.mu.Lock()
+	c := h.connectLocked()
+	h.mu.Unlock()
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if c.err != nil {
+		h.mu.Lock()
+		if h.connected == c {
+			h.connected = nil // who asks next tries again
+		}
+		h.mu.Unlock()
+	}
+	return c.asker, c.err
+}
+
 // send asks when the host is connected.
 func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
 	if err := h.flightCtx.Err(); err != nil {
 		return nil, err
 	}
-	h.mu.Lock()
-	c := h.connectLocked()
-	h.mu.Unlock()
-	<-c.ready
-	if c.err != nil {
-		h.mu.Lock()
-		h.connected = nil // the next flight tries again
-		h.mu.Unlock()
-		return nil, c.err
+	asker, err := h.connect(context.WithoutCancel(h.flightCtx)) // the dialling ends with flightCtx
+	if err != nil {
+		return nil, err
 	}
-	return c.asker.Ask(h.flightCtx, queries)
+	return asker.Ask(h.flightCtx, queries)
 }

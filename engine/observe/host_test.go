@@ -522,6 +522,11 @@ func TestPredictions(t *testing.T) {
 		if v, _ := a.host.Known(words.Key("x")); v != "predicted" {
 			t.Errorf("known under x: %v", v)
 		}
+		// What has become unknowable is not known from before.
+		a.host.Predict([]Expectation{words.Unknown("z", "who knows")})
+		if v, ok := a.host.Known(words.Key("z")); ok {
+			t.Errorf("what has become unknowable is known to be %v", v)
+		}
 	})
 }
 

@@ -44,7 +44,13 @@ type Kind[T any] struct {
 	// Lasting says that no step changes what is observed, but for a reboot: it is remembered from one to
 	// the next.
 	Lasting bool
+	// Shared reports whether a step on another host can change what is observed under a name, because it is the
+	// cluster's or the network's and not the host's own. Nil means that none can.
+	Shared func(name string) bool
 }
+
+// Always is for Kind.Shared: all that a kind observes is shared.
+func Always(string) bool { return true }
 
 // Key is the key of one observation of this kind.
 func (k *Kind[T]) Key(name string) Key { return Key{k.Name, name} }
@@ -101,6 +107,7 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 
 func (k *Kind[T]) name() string                      { return k.Name }
 func (k *Kind[T]) lasting() bool                     { return k.Lasting }
+func (k *Kind[T]) shared(name string) bool           { return k.Shared != nil && k.Shared(name) }
 func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
 func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
@@ -111,6 +118,7 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(strin
 type kind interface {
 	name() string
 	lasting() bool
+	shared(name string) bool
 	words(name string) string
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
@@ -122,8 +130,11 @@ type Expectation struct {
 	Host *Host
 	Key  Key
 	// Match, if set, takes the place of Key: all observations that it accepts and that no step
-	// expects exactly, later or earlier, become Unknown.
+	// expects exactly, later or earlier, become Unknown. Of two that accept the same, the later one counts.
 	Match func(Key) bool
+	// Values, with Match, tells what will be observed instead of Unknown. What earlier steps expect of the same
+	// observations no longer counts.
+	Values func(Key) any
 	// Value is of the type of the key's kind.
 	Value any
 	// Unknown, if not empty, says why the value cannot be known before the step is really done.

@@ -41,6 +41,21 @@ func Placed(h *Host, name string, f File) []Expectation {
 	return expect
 }
 
+// TreeGone is that all beneath a directory goes with it, also what earlier steps were to put there. What is observed
+// differently about the directory itself, Placed tells.
+func TreeGone(dir string) Expectation {
+	gone := map[string]any{
+		Files.Name: File{}, Paths.Name: false, Sums.Name: "", Dirs.Name: Listing{}, Globs.Name: []string(nil),
+	}
+	return Expectation{
+		Match: func(k Key) bool {
+			_, ok := gone[k.Kind]
+			return ok && strings.HasPrefix(k.Name, strings.TrimSuffix(dir, "/")+"/")
+		},
+		Values: func(k Key) any { return gone[k.Kind] },
+	}
+}
+
 // placedInDirectory keeps what is already known of the parent directory; what is not known of it
 // cannot be told from the change alone.
 func placedInDirectory(h *Host, name string, exists bool) []Expectation {

@@ -53,3 +53,33 @@ func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
 		t.Errorf("a unit whose file is about to change is told as known (error %v)", err)
 	}
 }
+
+// What goes with its tree is absent, whatever was remembered of it or predicted before; what is put there afterwards is
+// there.
+func TestATreeGoesWithAllThatIsInIt(t *testing.T) {
+	const tree = "/srv/t"
+	h := NewRecorded("h")
+	file := File{Type: Regular, Content: []byte("x")}
+	for _, name := range []string{tree + "/a", tree + "/d/b", "/srv/tree"} {
+		h.Predict(Placed(h, name, file))
+	}
+	h.Predict([]Expectation{Files.Unknown(tree+"/u", "a package brings it")})
+	h.memory[Files.Key(tree+"/old")] = &entry{done: true, value: file}
+	h.Predict(append(Placed(h, tree, File{}), TreeGone(tree)))
+	h.Predict(Placed(h, tree+"/again", file))
+	for name, want := range map[string]bool{
+		tree: false, tree + "/a": false, tree + "/d/b": false, tree + "/u": false, tree + "/old": false, tree + "/never": false,
+		tree + "/again": true, "/srv/tree": true,
+	} {
+		got, err := Files.Observe(t.Context(), h, name)
+		if err != nil || got.Exists() != want {
+			t.Errorf("%s exists: %v, %v; want %v", name, got.Exists(), err, want)
+		}
+		if known, ok := h.Known(Files.Key(name)); !ok || known.(File).Exists() != want {
+			t.Errorf("%s is known to be %v, %v; want it to exist: %v", name, known, ok, want)
+		}
+		if exists, err := Paths.Observe(t.Context(), h, name); err == nil && exists != want {
+			t.Errorf("a path %s exists: %v, want %v", name, exists, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 // net.JoinHostPort writes it. A connection that is not made within two seconds counts as refused.
 var Ports = &Kind[bool]{
 	Name: "port", What: "whether %s accepts connections",
+	Shared: Always,
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {

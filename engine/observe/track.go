@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"maps"
 	"sync"
 )
 
@@ -14,6 +15,15 @@ type Read struct {
 // ByAuthor says that it is a command of the playbook's author, which runs only where its task says so.
 func (r Read) ByAuthor() bool { return r.kind.name() == AuthorCommands.Name }
 
+// Key is the key of what was asked for.
+func (r Read) Key() Key { return Key{r.kind.name(), r.name} }
+
+// Lasts reports whether only a reboot changes what was asked for.
+func (r Read) Lasts() bool { return r.kind.lasting() }
+
+// Shared reports whether a step on another host can change what was asked for: see Kind.Shared.
+func (r Read) Shared() bool { return r.kind.shared(r.name) }
+
 // Want announces observations that a planner will ask for, as far as anybody can tell, so that they travel
 // together: see Kind.Want.
 func (h *Host) Want(reads []Read) {
@@ -22,13 +32,12 @@ func (h *Host) Want(reads []Read) {
 	}
 }
 
-// Tracker remembers what is observed under a context: of the planner's own host which observations, and
-// which other hosts.
+// Tracker remembers what is observed under a context, on the planner's own host and on others.
 type Tracker struct {
-	above *Tracker
-	mu    sync.Mutex
-	reads []Read
-	hosts map[*Host]bool
+	above  *Tracker
+	mu     sync.Mutex
+	reads  []Read
+	others map[*Host][]Read
 }
 
 type trackerKey struct{}
@@ -46,10 +55,10 @@ func (t *Tracker) add(h, home *Host, r Read) {
 		switch {
 		case h == home:
 			t.reads = append(t.reads, r)
-		case t.hosts == nil:
-			t.hosts = map[*Host]bool{h: true}
+		case t.others == nil:
+			t.others = map[*Host][]Read{h: {r}}
 		default:
-			t.hosts[h] = true
+			t.others[h] = append(t.others[h], r)
 		}
 		t.mu.Unlock()
 	}
@@ -59,7 +68,14 @@ func (t *Tracker) add(h, home *Host, r Read) {
 func (t *Tracker) Saw(h *Host) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.hosts[h]
+	return len(t.others[h]) > 0
+}
+
+// Elsewhere are the observations of other hosts so far.
+func (t *Tracker) Elsewhere() map[*Host][]Read {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.others)
 }
 
 // Reads are the observations of the planner's own host so far, in order; one may stand there twice.

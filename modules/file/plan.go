@@ -85,7 +85,7 @@ func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bo
 		return []modules.Step{{
 			Summary: "remove directory " + f.Path + " with all that is in it",
 			Action:  modules.Remove{Path: f.Path, Recursive: true},
-			Expect:  append(expect, below(f.Path)),
+			Expect:  append(expect, observe.TreeGone(f.Path)),
 		}}, nil
 	}
 	listing, err := observe.Dirs.Observe(ctx, h, f.Path)
@@ -99,21 +99,8 @@ func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bo
 		Summary: "remove empty directory " + f.Path,
 		Action:  modules.Run{Argv: []string{"rmdir", "--", f.Path}},
 		Expect:  expect,
+		Exact:   true,
 	}}, nil
-}
-
-// below is that all beneath a directory goes with it.
-func below(dir string) observe.Expectation {
-	return observe.Expectation{
-		Match: func(k observe.Key) bool {
-			switch k.Kind {
-			case observe.Files.Name, observe.Dirs.Name, observe.Sums.Name, observe.Globs.Name:
-				return strings.HasPrefix(k.Name, dir+"/")
-			}
-			return false
-		},
-		Unknown: "the directory " + dir + " is about to be removed",
-	}
 }
 
 func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Step, error) {
@@ -243,6 +230,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 func (f *File) check(at string, content []byte) modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("have %s look at the new %s", f.Checker[0], at),
+		Exact:   true,
 		Action: modules.Run{Argv: f.Checker, Stdin: content, Explain: func(exit int, stdout, stderr []byte) error {
 			said := strings.TrimSpace(string(stderr) + string(stdout))
 			if said == "" {

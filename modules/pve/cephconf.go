@@ -61,7 +61,8 @@ func (c CephConf) With(section, key, value string) CephConf {
 // CephConfs observes CephConf; its only name is "".
 var CephConfs = &observe.Kind[CephConf]{
 	Name: "ceph-conf", What: "Ceph's configuration",
-	Ask: askCluster,
+	Shared: observe.Always,
+	Ask:    askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephConf, error)) {
 		cluster := parseClusterFiles(answers[0])
 		content, exists, err := cluster.read(cephConfFile)

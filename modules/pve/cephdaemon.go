@@ -19,8 +19,9 @@ type Monitor struct {
 // Monitors observes Monitor by the monitor's id, which is the node's name.
 var Monitors = &observe.Kind[Monitor]{
 	Name: "ceph-mon", What: "monitor %s",
-	Ask:   askCeph,
-	Parse: parseEach(parseMonitors),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseEach(parseMonitors),
 }
 
 // Manager says whether the cluster's manager map has a daemon, active or standing by.
@@ -29,8 +30,9 @@ type Manager struct{ InMap bool }
 // Managers observes Manager by the daemon's id, which is the node's name.
 var Managers = &observe.Kind[Manager]{
 	Name: "ceph-mgr", What: "manager %s",
-	Ask:   askCeph,
-	Parse: parseEach(parseManagers),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseEach(parseManagers),
 }
 
 // MetadataServer is an MDS in the cluster's map; State is "up:active", "up:standby", …, and empty
@@ -40,8 +42,9 @@ type MetadataServer struct{ State string }
 // MetadataServers observes MetadataServer by the daemon's id, which is the node's name.
 var MetadataServers = &observe.Kind[MetadataServer]{
 	Name: "ceph-mds", What: "metadata server %s",
-	Ask:   askCeph,
-	Parse: parseEach(parseMetadataServers),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseEach(parseMetadataServers),
 }
 
 // FileSystem is a CephFS.
@@ -53,8 +56,9 @@ type FileSystem struct {
 // FileSystems observes the file systems of the cluster by name; its only name is "".
 var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Name: "ceph-fs", What: "the CephFS file systems",
-	Ask:   askCeph,
-	Parse: parseWhole(parseFileSystems),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseWhole(parseFileSystems),
 }
 
 func parseMonitors(s cephState) (map[string]Monitor, error) {

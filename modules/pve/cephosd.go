@@ -30,8 +30,9 @@ type OSD struct {
 // LVM) would cost a second on every node and says nothing about up and in.
 var OSDs = &observe.Kind[[]OSD]{
 	Name: "ceph-osd", What: "the OSDs of node %s",
-	Ask:   askCeph,
-	Parse: parseEach(parseOSDs),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseEach(parseOSDs),
 }
 
 // osdReport is the part of the report about OSDs.

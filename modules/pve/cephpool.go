@@ -37,8 +37,9 @@ type Pool struct {
 // Pools observes the pools by name; its only name is "".
 var Pools = &observe.Kind[map[string]Pool]{
 	Name: "ceph-pools", What: "Ceph's pools",
-	Ask:   askCeph,
-	Parse: parseWhole(parsePools),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseWhole(parsePools),
 }
 
 func parsePools(s cephState) (map[string]Pool, error) {
@@ -113,8 +114,9 @@ type CrushRule struct {
 // CrushRules observes the CRUSH rules by name; its only name is "".
 var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name: "ceph-rules", What: "the CRUSH rules",
-	Ask:   askCeph,
-	Parse: parseWhole(parseCrushRules),
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseWhole(parseCrushRules),
 }
 
 // ruleDump is one rule of the CRUSH map.

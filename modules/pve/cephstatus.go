@@ -19,7 +19,8 @@ type CephStatus struct {
 // minute while placement groups are undersized.
 var CephStatuses = &observe.Kind[CephStatus]{
 	Name: "ceph-status", What: "the state of the placement groups",
-	Ask: askCeph,
+	Shared: observe.Always,
+	Ask:    askCeph,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, CephStatus, error)) {
 		var status CephStatus
 		s, err := parseCephState(answers[0])

@@ -94,7 +94,8 @@ func lowestFree(members map[string]Member) int {
 // link addresses. Whether /etc/pve/corosync.conf exists is what Proxmox VE takes for being in a cluster.
 var Clusters = &observe.Kind[Cluster]{
 	Name: "pve-cluster", What: "the membership in the cluster",
-	Ask: askCluster,
+	Shared: observe.Always,
+	Ask:    askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
 		c, err := parseCluster(parseClusterFiles(answers[0]))
 		for _, name := range names {

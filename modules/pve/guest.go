@@ -22,7 +22,8 @@ type Guest struct {
 // GuestLists observes all guests of the cluster by their ids; its only name is "".
 var GuestLists = &observe.Kind[map[int]Guest]{
 	Name: "pve-guests", What: "the guests of the cluster",
-	Ask: askCluster,
+	Shared: observe.Always,
+	Ask:    askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
 		content, _, err := parseClusterFiles(answers[0]).read(guestsFile)
 		var guests map[int]Guest
@@ -70,6 +71,7 @@ type GuestConfig struct {
 // just being migrated, whose file was seen at one node and is gone from there, exists.
 var GuestConfigs = &observe.Kind[GuestConfig]{
 	Name: "pve-guest", What: "the configuration of guest %s",
+	Shared: observe.Always,
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, id := range names {

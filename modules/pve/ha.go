@@ -66,7 +66,8 @@ type Service struct {
 // HAs observes HA; its only name is "".
 var HAs = &observe.Kind[HA]{
 	Name: "pve-ha", What: "high availability",
-	Ask: askCluster,
+	Shared: observe.Always,
+	Ask:    askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, HA, error)) {
 		ha, err := parseHA(parseClusterFiles(answers[0]))
 		for _, name := range names {

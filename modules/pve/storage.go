@@ -16,7 +16,8 @@ type Storage struct {
 // "local" exists even where storage.cfg does not mention it.
 var Storages = &observe.Kind[map[string]Storage]{
 	Name: "pve-storages", What: "the storages of the cluster",
-	Ask: askCluster,
+	Shared: observe.Always,
+	Ask:    askCluster,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
 		content, _, err := parseClusterFiles(answers[0]).read(storageFile)
 		var storages map[string]Storage

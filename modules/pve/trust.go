@@ -39,6 +39,7 @@ const (
 // Trusts observes Trust; its only name is "".
 var Trusts = &observe.Kind[Trust]{
 	Name: "pve-trust", What: "root's SSH keys",
+	Shared: observe.Always,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			readFile(publicKeyFile), readFile(authorizedFile), readFile(knownHostsFile),
