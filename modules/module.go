@@ -9,6 +9,7 @@ package modules
 import (
 	"context"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -39,6 +40,12 @@ type Module interface {
 type Announcer interface {
 	// Want announces observations (see observe.Kind.Want), and reads nothing.
 	Want(h Host)
+}
+
+// Reader is a Module that may change nothing, whatever it finds.
+type Reader interface {
+	// OnlyReads reports whether it changes nothing. It may depend on the arguments.
+	OnlyReads() bool
 }
 
 // Validator is a Module that can find faults in its arguments before anything is connected to.
@@ -128,6 +135,20 @@ type Step struct {
 	// Refresh says that the step only brings what the host knows up to date (a package index). It is
 	// carried out, but a task with no other steps has not changed anything.
 	Refresh bool
+	// Exact says of a Run that Expect names all that it changes: in check mode nothing else is then in doubt because of it. Actions
+	// on files are exact, a reboot never is.
+	Exact bool
+}
+
+// Bounded reports whether Expect names all that the step changes on its host.
+func (s Step) Bounded() bool {
+	switch s.Action.(type) {
+	case Run:
+		return s.Exact || s.Refresh
+	case Reboot:
+		return false
+	}
+	return true
 }
 
 // Action is one of the closed set below. Paths are absolute.
@@ -187,6 +208,8 @@ type Run struct {
 	// Explain turns a failure into what a person needs to know; it may return nil for the usual
 	// report (command, exit code, last lines of output).
 	Explain func(exit int, stdout, stderr []byte) error
+	// Shows says that a person runs the command for what it prints: the report shows it if it is to be verbose.
+	Shows bool
 	// Suspect looks at the output of a command whose exit code claims success and returns the failure
 	// that it gives away, so that nobody waits for what will not come; nil means none.
 	Suspect func(stdout, stderr []byte) error
@@ -233,6 +256,24 @@ type Spec struct {
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in
 	// by the decoder.
 	New func() Module
+}
+
+// Printed is how a command ended and what it printed, as `register` exposes it: rc, stdout and stderr without line ends at
+// their end, and stdout_lines.
+func Printed(exit int, stdout, stderr []byte) map[string]cty.Value {
+	out := strings.TrimRight(string(stdout), "\r\n")
+	list := cty.ListValEmpty(cty.String)
+	if out != "" {
+		var lines []cty.Value
+		for line := range strings.SplitSeq(out, "\n") {
+			lines = append(lines, cty.StringVal(strings.TrimSuffix(line, "\r")))
+		}
+		list = cty.ListVal(lines)
+	}
+	return map[string]cty.Value{
+		"rc": cty.NumberIntVal(int64(exit)), "stdout": cty.StringVal(out),
+		"stderr": cty.StringVal(strings.TrimRight(string(stderr), "\r\n")), "stdout_lines": list,
+	}
 }
 
 type userKey struct{}

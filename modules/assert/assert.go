@@ -66,6 +66,9 @@ func (a *Assert) Validate() error {
 	return nil
 }
 
+// OnlyReads implements modules.Reader.
+func (a *Assert) OnlyReads() bool { return true }
+
 // Plan implements modules.Module.
 func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	var failed []string

@@ -43,8 +43,8 @@ var Spec = modules.Spec{
 (` + "`creates`, `removes`, `unless`, `only_if`" + `), or that it only reads (` + "`reads`" + `), or that it is to run each
 time (` + "`always`" + `, for handlers). After it ran, the guard must say that it is done, else the task fails.
 
-With ` + "`reads`" + ` a registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + `; the output of a command that changes something
-is there once it ran.
+A registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + ` of what was run: null, and no lines, where the command
+was not due; not known in check mode where it is due. With ` + "`-v`" + ` the report shows what a command that changed something has printed.
 
 Check mode predicts the guard and nothing else that the command may do.`,
 	Example: `task "the archive is unpacked" {
@@ -99,21 +99,24 @@ func (c *Command) Validate() error {
 	return nil
 }
 
+// OnlyReads implements modules.Reader.
+func (c *Command) OnlyReads() bool { return c.Reads }
+
 // Plan implements modules.Module.
 func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	switch {
 	case c.Reads:
 		return c.read(ctx, h)
 	case c.Always:
-		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: data(nil)}, nil
+		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun}, nil
 	}
 	due, err := c.due(ctx, h)
 	if err != nil || !due {
-		return modules.Plan{Data: data(nil)}, err
+		return modules.Plan{Data: notRun}, err
 	}
 	step := c.step()
 	step.Expect = c.expect(ctx, h)
-	return modules.Plan{Steps: []modules.Step{step}, Data: data(nil)}, nil
+	return modules.Plan{Steps: []modules.Step{step}, Data: toBeRun}, nil
 }
 
 func (c *Command) argv() []string {
@@ -134,7 +137,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 	if a.Exit != 0 && len(c.OK) == 0 || len(c.OK) > 0 && !slices.Contains(c.OK, a.Exit) {
 		return modules.Plan{}, fmt.Errorf("%s: %s: %s", title(c.argv()), remote.Ending(a.Exit), lastLines(a))
 	}
-	return modules.Plan{Data: data(&a)}, nil
+	return modules.Plan{Data: printed(a)}, nil
 }
 
 // guard is a command that only reads, in the surroundings of the command itself.
@@ -208,7 +211,7 @@ func (c *Command) expect(ctx context.Context, h modules.Host) []observe.Expectat
 }
 
 func (c *Command) step() modules.Step {
-	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, OK: c.OK}
+	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, OK: c.OK, Shows: true}
 	if c.Stdin != "" {
 		run.Stdin = []byte(c.Stdin)
 	}
@@ -240,27 +243,20 @@ func lastLines(a remote.Answer) string {
 	return strings.Join(lines[max(0, len(lines)-3):], "\n")
 }
 
-// data is what register exposes: null of each type where the command did not run as a reading.
-func data(a *remote.Answer) cty.Value {
-	if a == nil {
-		return cty.ObjectVal(map[string]cty.Value{
-			"stdout": cty.NullVal(cty.String), "stderr": cty.NullVal(cty.String), "rc": cty.NullVal(cty.Number),
-			"stdout_lines": cty.ListValEmpty(cty.String),
-		})
-	}
-	stdout := strings.TrimRight(string(a.Stdout), "\r\n")
-	var lines []cty.Value
-	if stdout != "" {
-		for line := range strings.SplitSeq(stdout, "\n") {
-			lines = append(lines, cty.StringVal(strings.TrimSuffix(line, "\r")))
-		}
-	}
-	list := cty.ListValEmpty(cty.String)
-	if len(lines) > 0 {
-		list = cty.ListVal(lines)
-	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"stdout": cty.StringVal(stdout), "stderr": cty.StringVal(strings.TrimRight(string(a.Stderr), "\r\n")),
-		"rc": cty.NumberIntVal(int64(a.Exit)), "stdout_lines": list,
-	})
+// printed is what register exposes of a command that has run as a reading.
+func printed(a remote.Answer) cty.Value {
+	return cty.ObjectVal(modules.Printed(a.Exit, a.Stdout, a.Stderr))
 }
+
+// notRun and toBeRun are what register exposes of a command that does not run, and of one before it has run: what it prints
+// takes their place.
+var (
+	notRun = cty.ObjectVal(map[string]cty.Value{
+		"stdout": cty.NullVal(cty.String), "stderr": cty.NullVal(cty.String), "rc": cty.NullVal(cty.Number),
+		"stdout_lines": cty.ListValEmpty(cty.String),
+	})
+	toBeRun = cty.ObjectVal(map[string]cty.Value{
+		"stdout": cty.UnknownVal(cty.String), "stderr": cty.UnknownVal(cty.String), "rc": cty.UnknownVal(cty.Number),
+		"stdout_lines": cty.UnknownVal(cty.List(cty.String)),
+	})
+)

@@ -68,7 +68,7 @@ func TestTheCommandRunsAsGiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := modules.Step{Summary: "run a | b …", Action: modules.Run{
-		Argv: []string{"sh", "-c", "a | b\nc"}, Env: c.Env, Stdin: []byte("in"), Dir: "/srv", OK: c.OK, Limit: 7,
+		Argv: []string{"sh", "-c", "a | b\nc"}, Env: c.Env, Stdin: []byte("in"), Dir: "/srv", OK: c.OK, Limit: 7, Shows: true,
 	}}
 	if diff := cmp.Diff(want, plan.Steps[0], cmp.Comparer(func(a, b func(int, []byte, []byte) error) bool { return a == nil && b == nil })); diff != "" {
 		t.Errorf("wrong step (-want +got):\n%s", diff)
@@ -106,7 +106,10 @@ func TestAGuardThatCannotRunIsAnError(t *testing.T) {
 }
 
 func TestDataIsOfOneType(t *testing.T) {
-	if a, b := data(nil).Type(), data(&remote.Answer{}).Type(); !a.Equals(b) {
+	if a, b := toBeRun.Type(), notRun.Type(); !a.Equals(b) {
+		t.Errorf("before the command has run the data is a %#v, without that a %#v", a, b)
+	}
+	if a, b := notRun.Type(), printed(remote.Answer{}).Type(); !a.Equals(b) {
 		t.Errorf("without a reading the data is a %#v, with one a %#v", a, b)
 	}
 }

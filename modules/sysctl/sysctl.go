@@ -240,6 +240,7 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 		Diff:    &modules.Diff{Subject: "kernel settings", Before: strings.Join(before, "\n"), After: strings.Join(after, "\n")},
 		Expect:  append(expect, reset(changed)...),
 		Unmet:   strings.Join(kept, "; "),
+		Exact:   true,
 	}}, len(changed) > 1, nil
 }
 

@@ -239,6 +239,7 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 		Summary: "set the password of " + u.Name,
 		Action:  modules.Run{Argv: []string{"chpasswd", "--encrypted"}, Stdin: []byte(u.Name + ":" + u.Password + "\n")},
 		Expect:  []observe.Expectation{observe.Passwords.Expect(u.Name, u.Password)},
+		Exact:   true,
 	}}, nil
 }
 

@@ -94,6 +94,9 @@ func (w *WaitFor) Validate() error {
 
 func (w *WaitFor) absent() bool { return w.State == "absent" }
 
+// OnlyReads implements modules.Reader.
+func (w *WaitFor) OnlyReads() bool { return true }
+
 // Plan implements modules.Module.
 func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	c := w.condition(ctx, h)
