@@ -3,6 +3,7 @@ package machine
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -70,15 +71,26 @@ func (c *VirtualClock) catchUpLocked() {
 // After runs fn once the clock has passed d from now: within the Advance that reaches the moment,
 // or in a goroutine of its own when a running clock reaches it by itself. A duration of zero or
 // less is due with the next Advance.
-func (c *VirtualClock) After(d time.Duration, fn func()) {
+func (c *VirtualClock) After(d time.Duration, fn func()) { c.AfterFunc(d, fn) }
+
+// AfterFunc is After for a function that need not run any more once stop is called.
+func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	c.mu.Lock()
 	c.catchUpLocked()
 	c.seq++
-	heap.Push(&c.timers, &timer{at: c.now.Add(d), seq: c.seq, fn: fn})
+	t := &timer{at: c.now.Add(d), seq: c.seq, fn: fn}
+	heap.Push(&c.timers, t)
 	speed := c.speed
 	c.mu.Unlock()
 	if speed > 0 {
 		time.AfterFunc(time.Duration(float64(d)/speed)+time.Microsecond, func() { c.Advance(0) })
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if i := slices.Index(c.timers, t); i >= 0 {
+			heap.Remove(&c.timers, i)
+		}
 	}
 }
 
