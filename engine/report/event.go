@@ -61,12 +61,15 @@ type TaskResult struct {
 	Status           Status
 	// Steps are the summaries of what was done, or in check mode would be.
 	Steps []string
-	Diffs []modules.Diff
+	// Unfinished are those that were begun and not completed: the step failed, was cut off, or had no effect. They may have
+	// changed something.
+	Unfinished []string
+	Diffs      []modules.Diff
 	// Notes are remarks of the module.
 	Notes []string
 	// Message says why: the reason of a skip or of uncertainty, the error of a failure.
 	Message string
-	// Output is the end of a failed command's output.
+	// Output is the end of what a failed command has printed, or one that is run for what it prints.
 	Output string
 	// Hint says what to do about a failure.
 	Hint string
@@ -87,19 +90,24 @@ type ItemResult struct {
 	Status  Status
 	Steps   []string
 	Message string
+	// Output is the end of what a command has printed that is run for that.
+	Output string
 }
 
 // Note is a remark about the run as a whole.
 type Note struct{ Text string }
 
-// Counts are the results of a host.
+// Counts are the results of a host, in tasks.
 type Counts struct {
-	OK          int `json:"ok"`
+	OK int `json:"ok"`
+	// Changed counts all tasks that changed something. Those that failed or lost the host afterwards count there as well.
 	Changed     int `json:"changed"`
 	Skipped     int `json:"skipped"`
 	Uncertain   int `json:"uncertain"`
 	Failed      int `json:"failed"`
 	Unreachable int `json:"unreachable"`
+	// Unfinished counts tasks of which a step was begun and not completed.
+	Unfinished int `json:"unfinished"`
 }
 
 // Cost is what a host's connection has cost.

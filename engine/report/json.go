@@ -17,10 +17,10 @@ import (
 //	{"type":"task","play":"…","task":"…","host":"pve1","status":"changed","handler":false,"module":"file",
 //	 "steps":["…"],"diffs":[{"subject":"…","before":"…","after":"…"}],
 //	 "items":[{"key":"…","status":"ok","steps":[]}],"file":"site.hcl","line":12,"duration_ms":3}
-//	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0}},
+//	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0,"unfinished":0}},
 //	 "check":false,"interrupted":false,"costs":{"pve1":{"round_trips":9,"flights":3,"sent":5120,"received":9000}}}
 //
-// "notes", "message", "output", "hint", "ignored" and "rescued" are there where they say something. In check mode the
+// "unfinished" (steps), "notes", "message", "output", "hint", "ignored" and "rescued" are there where they say something. In check mode the
 // status "changed" means would change. What is in progress is not written.
 func NewJSON(w io.Writer, o Options) Reporter { return &jsonReporter{w: w, diff: o.Diff} }
 
@@ -57,6 +57,7 @@ type taskJSON struct {
 	Handler    bool       `json:"handler"`
 	Module     string     `json:"module,omitempty"`
 	Steps      []string   `json:"steps"`
+	Unfinished []string   `json:"unfinished,omitempty"`
 	Diffs      []diffJSON `json:"diffs"`
 	Items      []itemJSON `json:"items"`
 	Notes      []string   `json:"notes,omitempty"`
@@ -81,6 +82,7 @@ type itemJSON struct {
 	Status  Status   `json:"status"`
 	Steps   []string `json:"steps"`
 	Message string   `json:"message,omitempty"`
+	Output  string   `json:"output,omitempty"`
 }
 
 type noteJSON struct {
@@ -122,7 +124,7 @@ func (j *jsonReporter) Report(e Event) {
 func (j *jsonReporter) task(e TaskResult) taskJSON {
 	t := taskJSON{
 		Type: "task", Play: e.Play, Task: e.Task, Host: e.Host, Status: e.Status, Handler: e.Handler, Module: e.Module,
-		Steps: list(e.Steps), Diffs: []diffJSON{}, Items: []itemJSON{}, Notes: e.Notes, Message: e.Message, Output: e.Output,
+		Steps: list(e.Steps), Unfinished: e.Unfinished, Diffs: []diffJSON{}, Items: []itemJSON{}, Notes: e.Notes, Message: e.Message, Output: e.Output,
 		Hint: e.Hint, Ignored: e.Ignored, Rescued: e.Rescued, File: e.File, Line: e.Line, DurationMS: milliseconds(e.Duration),
 	}
 	if j.diff {
@@ -131,7 +133,7 @@ func (j *jsonReporter) task(e TaskResult) taskJSON {
 		}
 	}
 	for _, item := range e.Items {
-		t.Items = append(t.Items, itemJSON{item.Key, item.Status, list(item.Steps), item.Message})
+		t.Items = append(t.Items, itemJSON{item.Key, item.Status, list(item.Steps), item.Message, item.Output})
 	}
 	return t
 }

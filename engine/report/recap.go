@@ -135,8 +135,8 @@ func (t *textReporter) table(rows [][]cell) string {
 
 // verdict is how the run ended.
 func (t *textReporter) verdict(hosts []string, e Recap) string {
-	var failed, unreachable []string
-	changes, uncertain, touched := 0, 0, 0
+	var failed, unreachable, begun []string
+	changes, uncertain, touched, unfinished := 0, 0, 0, 0
 	for _, host := range hosts {
 		counts := e.Hosts[host]
 		if counts.Failed > 0 {
@@ -148,6 +148,10 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 		if counts.Changed > 0 {
 			touched++
 		}
+		if counts.Unfinished > 0 {
+			begun = append(begun, host)
+		}
+		unfinished += counts.Unfinished
 		changes += counts.Changed
 		uncertain += counts.Uncertain
 	}
@@ -160,8 +164,13 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 		parts = append(parts, fmt.Sprintf("%s made on %s", plural(changes, "change"), plural(touched, "host")))
 	case check:
 		parts = append(parts, "nothing would change")
+	case unfinished > 0:
+		parts = append(parts, "no change completed")
 	default:
 		parts = append(parts, "nothing changed")
+	}
+	if unfinished > 0 {
+		parts[0] += fmt.Sprintf(", %d begun and not completed on %s", unfinished, hostNames(begun))
 	}
 	if uncertain > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be told before the run", uncertain))

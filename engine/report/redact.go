@@ -179,7 +179,7 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 	for _, s := range []*string{&e.Play, &e.Task, &e.Module, &e.Message, &e.Output, &e.Hint, &e.File} {
 		*s = r.String(*s)
 	}
-	e.Steps, e.Notes = r.all(e.Steps), r.all(e.Notes)
+	e.Steps, e.Unfinished, e.Notes = r.all(e.Steps), r.all(e.Unfinished), r.all(e.Notes)
 	diffs := slices.Clone(e.Diffs)
 	for i, d := range diffs {
 		diffs[i] = modules.Diff{Subject: r.String(d.Subject), Before: r.String(d.Before), After: r.String(d.After)}
@@ -187,7 +187,7 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 	e.Diffs = diffs
 	items := slices.Clone(e.Items)
 	for i, item := range items {
-		items[i] = ItemResult{Key: r.String(item.Key), Status: item.Status, Steps: r.all(item.Steps), Message: r.String(item.Message)}
+		items[i] = ItemResult{Key: r.String(item.Key), Status: item.Status, Steps: r.all(item.Steps), Message: r.String(item.Message), Output: r.String(item.Output)}
 	}
 	e.Items = items
 	return e

@@ -58,7 +58,7 @@ func sample(check bool) []Event {
 			Output: "\x1b[31merror\x1b[0m: device is in use\n 10%\r 90%\r100%\nlast words\n", File: file, Line: 31, Duration: time.Second,
 		})
 	}
-	result(TaskResult{Play: "form the cluster", Task: "OSDs on blank disks", Host: "knöt-三", Module: "pveceph", Status: Unreachable, Message: "knöt-三 (10.0.0.3): no route to host", Hint: "is it switched on?", File: file, Line: 31})
+	result(TaskResult{Play: "form the cluster", Task: "OSDs on blank disks", Host: "knöt-三", Module: "pveceph", Status: Unreachable, Unfinished: []string{"create an OSD on /dev/sdb"}, Message: "knöt-三 (10.0.0.3): no route to host", Hint: "is it switched on?", File: file, Line: 31})
 	events = append(events, TaskStarted{"form the cluster", "pools", false})
 	result(TaskResult{
 		Play: "form the cluster", Task: "pools", Host: "pve1", Module: "pveceph", Status: Failed, File: file, Line: 36,
@@ -71,13 +71,13 @@ func sample(check bool) []Event {
 	events = append(events, TaskStarted{"form the cluster", "an optional thing with a name that is a good deal longer than its column", false})
 	result(TaskResult{Play: "form the cluster", Task: "an optional thing with a name that is a good deal longer than its column", Host: "pve1", Module: "command", Status: Failed, Ignored: true, Message: "exit code 1, expected 0", File: file, Line: 40})
 	events = append(events, TaskStarted{"form the cluster", "try the new link", false})
-	result(TaskResult{Play: "form the cluster", Task: "try the new link", Host: "pve1", Module: "command", Status: Failed, Rescued: true, Steps: []string{"set link1", "restart corosync"}, Message: "restart corosync: exit code 1", Hint: "look at its journal", File: file, Line: 44})
+	result(TaskResult{Play: "form the cluster", Task: "try the new link", Host: "pve1", Module: "command", Status: Failed, Rescued: true, Steps: []string{"set link1"}, Unfinished: []string{"restart corosync"}, Message: "restart corosync: exit code 1", Hint: "look at its journal", File: file, Line: 44})
 	events = append(events, TaskStarted{"form the cluster", "restart chrony", true})
 	result(TaskResult{Play: "form the cluster", Task: "restart chrony", Host: "pve1", Module: "service", Handler: true, Status: Changed, Steps: []string{"restart chrony.service"}, File: file, Line: 50})
 	recap := Recap{
 		Order: hosts, Check: check, Duration: 83 * time.Second,
 		Hosts: map[string]Counts{
-			"pve1": {OK: 2, Changed: 3, Skipped: 1}, "pve2": {OK: 2, Skipped: 1, Failed: 1}, "knöt-三": {OK: 1, Changed: 1, Skipped: 1, Unreachable: 1},
+			"pve1": {OK: 2, Changed: 3, Skipped: 1}, "pve2": {OK: 2, Skipped: 1, Failed: 1}, "knöt-三": {OK: 1, Changed: 1, Skipped: 1, Unreachable: 1, Unfinished: 1},
 		},
 		Costs: map[string]Cost{"pve1": {RoundTrips: 14, Flights: 3, Sent: 5120, Received: 11_000_000}, "pve2": {RoundTrips: 12, Flights: 2, Sent: 900, Received: 20_000}},
 	}

@@ -261,6 +261,9 @@ func (t *textReporter) tells(r TaskResult, columns int) []string {
 		if r.Status != OK || t.o.Verbose {
 			d.paragraph("", r.Message, nil)
 			t.work(d, r)
+			if t.o.Verbose {
+				t.output(d, r.Output)
+			}
 		}
 	}
 	for _, note := range r.Notes {
@@ -288,6 +291,9 @@ func (t *textReporter) work(d *detail, r TaskResult) {
 			}
 			told = true
 		}
+		if t.o.Verbose {
+			t.output(d, item.Output)
+		}
 		if item.Message != "" && !strings.Contains(r.Message, item.Message) && (item.Status == Uncertain || bad(item.Status) || t.o.Verbose) {
 			d.paragraph(prefix, item.Message, t.look.status[item.Status])
 			told = true
@@ -312,43 +318,45 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 	if r.File != "" {
 		d.paragraph("at ", fmt.Sprintf("%s:%d", r.File, r.Line), t.look.dim)
 	}
-	done := &detail{columns: less(d.columns, 2)}
-	t.work(done, beforeFailure(r))
-	for i, line := range done.lines {
-		if i == 0 {
-			d.lines = append(d.lines, t.look.dim("before that:"))
+	t.under(d, "before that:", func(d *detail) { t.work(d, r) })
+	t.under(d, "not completed:", func(d *detail) {
+		for _, step := range r.Unfinished {
+			if !strings.HasPrefix(r.Message, step+": ") { // the message speaks of it
+				d.paragraph("", step, nil)
+			}
 		}
-		d.lines = append(d.lines, "  "+line)
-	}
-	if output := strings.Trim(r.Output, "\r\n"); strings.TrimSpace(output) != "" {
-		lines := wrap(plainText(output), less(d.columns, width(outputMargin)))
-		if extra := len(lines) - longestOutput; extra > 0 {
-			lines = append([]string{fmt.Sprintf("(%d lines before)", extra)}, lines[extra:]...)
-		}
-		for _, line := range lines {
-			d.lines = append(d.lines, t.look.dim(outputMargin)+line)
-		}
-	}
+	})
+	t.output(d, r.Output)
 	if r.Hint != "" {
 		d.paragraph("hint: ", r.Hint, nil)
 	}
 }
 
-// beforeFailure is a result without the step that failed, which its message names.
-func beforeFailure(r TaskResult) TaskResult {
-	r.Steps = withoutFailed(r.Steps, r.Message)
-	if last := len(r.Items) - 1; last >= 0 {
-		r.Items = slices.Clone(r.Items)
-		r.Items[last].Steps = withoutFailed(r.Items[last].Steps, r.Items[last].Message)
+// under adds what fn writes, indented, below a heading of its own; nothing where that is nothing.
+func (t *textReporter) under(d *detail, heading string, fn func(*detail)) {
+	below := &detail{columns: less(d.columns, 2)}
+	fn(below)
+	for i, line := range below.lines {
+		if i == 0 {
+			d.lines = append(d.lines, t.look.dim(heading))
+		}
+		d.lines = append(d.lines, "  "+line)
 	}
-	return r
 }
 
-func withoutFailed(steps []string, message string) []string {
-	if last := len(steps) - 1; last >= 0 && strings.HasPrefix(message, steps[last]+": ") {
-		return steps[:last]
+// output adds the end of what a command has printed.
+func (t *textReporter) output(d *detail, text string) {
+	text = strings.Trim(text, "\r\n")
+	if strings.TrimSpace(text) == "" {
+		return
 	}
-	return steps
+	lines := wrap(plainText(text), less(d.columns, width(outputMargin)))
+	if extra := len(lines) - longestOutput; extra > 0 {
+		lines = append([]string{fmt.Sprintf("(%d lines before)", extra)}, lines[extra:]...)
+	}
+	for _, line := range lines {
+		d.lines = append(d.lines, t.look.dim(outputMargin)+line)
+	}
 }
 
 // diff is a rendered diff with its colours.
