@@ -110,13 +110,14 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 	return tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
 }
 
-// act carries out a step that is not one command.
-func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step) error {
+// act carries out a step that is not one command; begin is called when the host may begin with it.
+func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:
+		begin()
 		return nil
 	case modules.Reboot:
-		return t.reboot(ctx, h, a)
+		return t.reboot(ctx, h, a, begin)
 	case modules.Remove:
 		return fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
 	case modules.WriteFile:
@@ -124,6 +125,7 @@ func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step)
 		if err != nil {
 			return err
 		}
+		begin()
 		if err := session.WriteFile(ctx, remoteFile(a)); err != nil {
 			return fmt.Errorf("%s: %w", step.Summary, err)
 		}
@@ -152,7 +154,7 @@ func matchesAny(result remote.Result, texts []string) bool {
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
 // reboot restarts a host and proves by the kernel's boot id that it did.
-func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
+func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, begin func()) error {
 	limit := a.Limit
 	if limit == 0 {
 		limit = 10 * time.Minute
@@ -165,6 +167,7 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot) error {
 	if err != nil {
 		return err
 	}
+	begin()
 	// The answer may get lost with the host: only a clear refusal counts.
 	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second})
 	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {

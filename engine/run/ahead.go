@@ -171,26 +171,31 @@ func (a *ahead) startLocked(s *slot, also func(ctx context.Context)) *future {
 		start()
 		return first
 	}
-	go func() {
-		select {
-		case a.r.planning <- struct{}{}:
-			defer func() { <-a.r.planning }()
-		case <-a.r.ctx.Done(): // the plans find that for themselves
-		}
+	go a.r.seated(func() <-chan struct{} {
 		start()
 		ended := make(chan struct{})
 		go func() {
 			begun.Wait()
 			close(ended)
 		}()
-		patience := time.NewTimer(slowHost)
-		defer patience.Stop()
-		select {
-		case <-ended:
-		case <-patience.C:
-		}
-	}()
+		return ended
+	})
 	return first
+}
+
+// seated starts work on a host when there is room for one more, and returns when it has ended or the host is slow.
+func (r *runner) seated(start func() (ended <-chan struct{})) {
+	select {
+	case r.planning <- struct{}{}:
+		defer func() { <-r.planning }()
+	case <-r.ctx.Done(): // the work finds that for itself
+	}
+	patience := time.NewTimer(slowHost)
+	defer patience.Stop()
+	select {
+	case <-start():
+	case <-patience.C:
+	}
 }
 
 // upcomingLocked takes out the slots that may be begun now, in order: those held back and those that the

@@ -3,15 +3,15 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
@@ -29,12 +29,9 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 	if delay == 0 {
 		delay = 5 * time.Second
 	}
-	var o, done outcome
+	var o outcome
 	for try := 1; ; try++ {
-		o = t.carryOut(ctx, s, h, d)
-		if len(o.steps) > 0 {
-			done = o
-		}
+		o = t.carryOut(ctx, s, h, d).after(o)
 		if o.status == report.Skipped || o.status == report.Unreachable || ctx.Err() != nil {
 			break
 		}
@@ -43,10 +40,10 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 			t.register(s, h, o)
 			reached, err := t.until(ctx, s, h)
 			switch {
-			case err != nil && unknowable(err):
-				return uncertain(h, err)
+			case err != nil && t.options.Check && (unknowable(err) || o.foretold):
+				return o.with(uncertain(h, err))
 			case err != nil:
-				return failure(h, err)
+				return o.with(failure(h, err))
 			case !reached && t.options.Check:
 				o.status, o.unknown, o.message = report.Uncertain, true, "its until condition is false now, and only the run can tell whether it becomes true"
 			case !reached:
@@ -66,12 +63,6 @@ func (t *turn) attempts(ctx context.Context, s *slot, h *host, d *decision) outc
 		d = h.ahead.take(ctx, s)
 	}
 	t.report(report.Progress{Host: h.Name, Task: s.task.Name})
-	if len(o.steps) == 0 && len(done.steps) > 0 { // an earlier try made the change
-		o.steps, o.diffs, o.effect = done.steps, done.diffs, o.effect || done.effect
-		if o.status == report.OK {
-			o.status = report.Changed
-		}
-	}
 	if ctx.Err() != nil && t.ctx.Err() == nil && o.status == report.Failed {
 		o.message, o.hint = context.Cause(ctx).Error(), ""
 	}
@@ -115,10 +106,8 @@ func (t *turn) ownResult(h *host, s *slot) map[string]cty.Value {
 // carryOut turns a decision into an outcome: item by item, each verified before the next.
 func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outcome {
 	switch {
-	case d.err != nil && unknowable(d.err):
-		return uncertain(h, d.err)
 	case d.err != nil:
-		return failure(h, d.err)
+		return t.fault(s, h, d, d.err)
 	case !d.acts() && h.ahead.holds(s, d):
 		return d.nothingToDo(s)
 	case d.skipped != "":
@@ -155,20 +144,26 @@ func (o outcome) plus(key string, item outcome) outcome {
 	for _, step := range item.steps {
 		o.steps = append(o.steps, key+": "+step)
 	}
+	for _, step := range item.open {
+		o.open = append(o.open, key+": "+step)
+	}
 	o.diffs = append(o.diffs, item.diffs...)
 	o.notes = append(o.notes, item.notes...)
 	if item.message != "" {
 		o.message = key + ": " + item.message
 	}
-	if item.output != "" {
-		o.output = item.output
+	shown := item.output
+	if item.status == report.Failed || item.status == report.Unreachable { // the task ends with it
+		o.output, shown = item.output, ""
 	}
 	if item.hint != "" {
 		o.hint = item.hint
 	}
 	o.unknown = o.unknown || item.unknown
+	o.foretold = o.foretold || item.foretold
+	o.sure = o.sure || item.sure
 	o.effect = o.effect || item.effect
-	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message})
+	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message, Output: shown})
 	return o
 }
 
@@ -205,10 +200,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 	var doubt error // of what check mode has predicted
 	for round := 1; ; round++ {
 		if it.err != nil {
-			if unknowable(it.err) {
-				return o.with(uncertain(h, it.err))
-			}
-			return o.with(failure(h, it.err))
+			return o.with(t.fault(s, h, it.from, it.err, it.saw))
 		}
 		o.notes = it.plan.Notes
 		o.data = it.plan.Data
@@ -222,12 +214,13 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		if t.options.Check {
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
+		o.foretold = t.options.Check
 		if err := t.steps(ctx, s, h, it, rest, &o); err != nil {
+			var lost *remote.UnreachableError
 			// Without an answer, the step may be done.
-			o.effect = o.effect || o.status == report.Changed && (ctx.Err() != nil || unreachable(h, err))
+			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))
 			return o.with(failure(h, err))
 		}
-		o.effect = o.effect || o.status == report.Changed
 		if plan.Repeats {
 			return o.doubted(h, doubt)
 		}
@@ -250,9 +243,24 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 			return o.with(uncertain(h, fmt.Errorf("module %s did not foresee the effect of its own steps: %s", s.task.Module.Name, summaries(it.plan.Steps))))
 		}
 		if err := t.settle(ctx, s, h, it, plan); err != nil {
+			if it.err == nil {
+				o.refuted(plan.Steps, it.plan.Steps)
+			}
 			return o.with(failure(h, err))
 		}
 	}
+}
+
+// fault makes an error of planning the outcome of a task. In check mode it may be one that comes about only without
+// what earlier tasks do.
+func (t *turn) fault(s *slot, h *host, d *decision, err error, saw ...*observe.Tracker) outcome {
+	if unknowable(err) {
+		return uncertain(h, err)
+	}
+	if doubtful := t.doubt(s, h, d, err, saw...); doubtful != nil {
+		return uncertain(h, doubtful)
+	}
+	return failure(h, err)
 }
 
 // doubted is an outcome of which check mode does not know whether it can come about; nil means that it does.
@@ -260,18 +268,20 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 	if doubt == nil {
 		return o
 	}
+	o.sure = false
 	return o.with(uncertain(h, doubt))
 }
 
 // with replaces the end of an outcome, and keeps what was done before it.
 func (o outcome) with(end outcome) outcome {
-	end.steps, end.diffs, end.notes, end.data, end.effect = o.steps, o.diffs, o.notes, o.data, o.effect
+	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
+	end.sure, end.effect, end.foretold = o.sure, o.effect, o.foretold
 	if end.last == nil {
 		end.last = o.last
 	}
 	if end.output == "" && end.status == report.Failed && o.last != nil {
 		// Commands of Proxmox exit 0 and say on standard error why they did nothing.
-		end.output = strings.TrimSpace(tail(o.last.Stdout, 5) + "\n" + tail(o.last.Stderr, 10))
+		end.output = printed(*o.last, 5, 10)
 	}
 	return end
 }
@@ -291,26 +301,51 @@ func veiled(d *modules.Diff) *modules.Diff {
 
 // predict lays over the observations what a step would bring about. What commands of the playbook's
 // author would print after it cannot be known.
-func (t *turn) predict(h, on *host, step modules.Step) {
-	h.observed.Predict(bind(step.Expect, h.observed))
-	if !step.Refresh {
-		clouded := []*host{h, on}
-		if step.Wide {
-			t.mu.Lock()
-			clouded = slices.Collect(maps.Values(t.hosts))
-			t.mu.Unlock()
-		}
-		for _, c := range clouded {
-			t.mu.Lock()
-			already := c.clouded
-			c.clouded = true
-			t.mu.Unlock()
-			if !already {
-				c.observed.Predict([]observe.Expectation{observe.AfterChange(step.Summary)})
-			}
-		}
+func (t *turn) predict(s *slot, h, on *host, step modules.Step) {
+	expect := bind(step.Expect, h.observed)
+	h.observed.Predict(expect)
+	t.causes.step(s, on.observed, t.observedHosts(), step, expect)
+	switch {
+	case step.Refresh:
+	case step.Wide:
+		t.cloud(t.observedHosts(), step.Summary)
+	default:
+		t.cloud([]*observe.Host{h.observed, on.observed}, step.Summary)
 	}
 	t.changed(h, step)
+}
+
+// obscure notes in check mode that nobody can tell what a task would do, if anything.
+func (t *turn) obscure(s *slot, h *host) {
+	scope := t.around(h, s)
+	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal
+	module := s.task.Foresee(scope)
+	if reads(module) {
+		return
+	}
+	all := t.observedHosts()
+	scoped, ok := module.(modules.Scoped)
+	wide := ok && scoped.Scope() != modules.EachHost
+	t.causes.anything(cause{s, h.Name}, h.observed, all, wide)
+	if !wide {
+		all = []*observe.Host{h.observed}
+	}
+	t.cloud(all, s.task.Name)
+}
+
+// cloud makes unknown what commands of the playbook's author say on some hosts, for something changes there.
+func (t *turn) cloud(hosts []*observe.Host, what string) {
+	for _, o := range hosts {
+		h := t.byObserved(o)
+		t.mu.Lock()
+		already := h.clouded
+		h.clouded = true
+		t.mu.Unlock()
+		if !already {
+			o.Predict([]observe.Expectation{observe.AfterChange(what)})
+			h.ahead.changed()
+		}
+	}
 }
 
 // bind gives expectations that name no host the host that was planned for.

@@ -23,6 +23,8 @@ type decision struct {
 	items     []*itemPlan
 	// err is why there is no plan: a fault, or in check mode something unknowable.
 	err error
+	// saw is the facts that it was made from.
+	saw *observe.Tracker
 	// results are those of earlier tasks that it was made from.
 	results map[string]cty.Value
 }
@@ -33,6 +35,7 @@ type itemPlan struct {
 	// secret says that sensitive values went into the module's arguments: then what they replace is as
 	// secret, and no diff is shown.
 	secret bool
+	from   *decision
 	module modules.Module
 	plan   modules.Plan
 	err    error
@@ -76,17 +79,19 @@ func (d *decision) nothingToDo(s *slot) outcome {
 
 // decide plans a task on a host, with what it reads of the results of others. It only reads.
 func (r *runner) decide(ctx context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
-	d := r.plan(ctx, h, s, results)
-	d.results = results
+	facts, saw := observe.Track(ctx)
+	d := r.plan(ctx, facts, h, s, results)
+	d.results, d.saw = results, saw
 	return d
 }
 
-func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
+// plan is decide; what its expressions read of the host is read under the context facts.
+func (r *runner) plan(ctx, facts context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
 	ctx = modules.WithUser(ctx, s.observer(h))
 	if s.task.RunOnce && !r.leads(h) {
 		return &decision{elsewhere: true}
 	}
-	scope, err := r.scope(ctx, h, s, results)
+	scope, err := r.scope(facts, h, s, results)
 	if err != nil {
 		return &decision{err: err}
 	}
@@ -108,7 +113,7 @@ func (r *runner) plan(ctx context.Context, h *host, s *slot, results map[string]
 		return &decision{skipped: "for_each is empty here"}
 	}
 	for _, item := range items {
-		it := &itemPlan{key: item.Key}
+		it := &itemPlan{key: item.Key, from: d}
 		here := scope
 		if s.task.ForEach != nil {
 			here = maps.Clone(scope)
@@ -179,10 +184,17 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan modules.Plan, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the module panicked: %v; this is a defect of hlplay", p)
+			err = &defectError{p}
 		}
 	}()
 	return m.Plan(ctx, h)
+}
+
+// defectError is a panic of a module.
+type defectError struct{ panicked any }
+
+func (e *defectError) Error() string {
+	return fmt.Sprintf("the module panicked: %v; this is a defect of hlplay", e.panicked)
 }
 
 // unknowable says whether an error means only that check mode cannot know.

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,10 @@ type setting struct {
 	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
 	Clouds    string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
 	On        string `hcl:"on,optional" doc:"The host that is changed instead."`
+	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
+	NeedsOf   string `hcl:"needs_of,optional" doc:"The host whose setting that is."`
+	Exact     bool   `hcl:"exact,optional" doc:"Nothing but the setting changes."`
+	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -70,6 +75,19 @@ func (m *setting) Scope() modules.Scope {
 func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if m.Panics {
 		panic("out of its depth")
+	}
+	if m.Needs != "" {
+		of := h
+		if m.NeedsOf != "" {
+			peer, err := h.Peer(m.NeedsOf)
+			if err != nil {
+				return modules.Plan{}, err
+			}
+			of = peer
+		}
+		if needed, err := settings.Observe(ctx, of, m.Needs); err != nil || needed == "" {
+			return modules.Plan{}, cmp.Or(err, fmt.Errorf("there is no %s", m.Needs))
+		}
 	}
 	value := m.Value
 	if m.AlsoFrom != "" {
@@ -120,6 +138,7 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		Settle: time.Duration(m.Settles) * time.Minute,
 		Await:  m.Name,
 		Wide:   m.Scope_ != "",
+		Exact:  m.Exact,
 	}
 	if on != h {
 		step.On = on
@@ -131,8 +150,25 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
 	}
 	plan.Steps = append(plan.Steps, step)
+	if m.ThenFails {
+		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Action: modules.Run{Argv: []string{"fail", m.Name, value}}})
+	}
 	return plan, nil
 }
+
+// still is a module that reads nothing and does nothing, or refuses.
+type still struct {
+	Refuses string `hcl:"refuses,optional" doc:"Why."`
+}
+
+func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
+	if m.Refuses != "" {
+		return modules.Plan{}, errors.New(m.Refuses)
+	}
+	return modules.Plan{}, nil
+}
+
+func (m *still) OnlyReads() bool { return true }
 
 var settingSpec = modules.Spec{
 	Name: "setting", Summary: "A setting of a test's host",
@@ -141,9 +177,10 @@ var settingSpec = modules.Spec{
 
 // stage is the hosts of a test.
 type stage struct {
-	mu    sync.Mutex
-	now   time.Time
-	hosts map[string]*fakeHost
+	mu     sync.Mutex
+	now    time.Time
+	timers map[*timer]bool
+	hosts  map[string]*fakeHost
 	// acts are all commands that were run, "host: verb name value", in order.
 	acts []string
 	// asks are the flights, by host.
@@ -156,8 +193,6 @@ type stage struct {
 	onEvent func(ctx context.Context)
 	// onAnswer, if set, is called behind each flight and command.
 	onAnswer func()
-	// onSleep, if set, is called instead of advancing the clock.
-	onSleep func(ctx context.Context)
 	// ctx, if set, is what the run goes under.
 	ctx  context.Context
 	busy int // commands under way, and the most there were
@@ -178,7 +213,7 @@ type pendingSetting struct {
 }
 
 func newStage(names ...string) *stage {
-	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
 		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}}
 	}
@@ -198,15 +233,40 @@ func (s *stage) clone() *stage {
 func (s *stage) Now() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
 
 func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
-	if s.onSleep != nil {
-		s.onSleep(ctx)
-		return ctx.Err()
-	}
 	s.mu.Lock()
 	s.event(ctx)
-	s.now = s.now.Add(d)
+	s.passLocked(d)
 	s.mu.Unlock()
 	return ctx.Err()
+}
+
+// passLocked lets time pass.
+func (s *stage) passLocked(d time.Duration) {
+	s.now = s.now.Add(d)
+	for t := range s.timers {
+		if !s.now.Before(t.at) {
+			delete(s.timers, t)
+			t.fn()
+		}
+	}
+}
+
+// timer is what is to be done at a time.
+type timer struct {
+	at time.Time
+	fn func()
+}
+
+func (s *stage) AfterFunc(d time.Duration, fn func()) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &timer{s.now.Add(d), fn}
+	s.timers[t] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.timers, t)
+	}
 }
 
 func (s *stage) event(ctx context.Context) {
@@ -379,7 +439,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules:   []modules.Spec{settingSpec},
+		Modules:   []modules.Spec{settingSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{} }}},
 		Inventory: inv,
 	})
 	if diags.HasErrors() {

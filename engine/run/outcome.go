@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,8 @@ import (
 // outcome is how a task, or one round of it, ended on a host.
 type outcome struct {
 	status   report.Status
-	steps    []string
+	steps    []string // done, or in check mode predicted
+	open     []string // begun, and not known to be done: they failed, or were cut off
 	diffs    []modules.Diff
 	notes    []string
 	message  string
@@ -29,8 +32,89 @@ type outcome struct {
 	data     cty.Value
 	last     *remote.Result // of the last command that was run
 	unknown  bool           // the result cannot be known in check mode
-	effect   bool           // the change may have been made, although the status may be failed
+	foretold bool           // the result is only predicted
+	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
+	effect   bool           // something may have been changed that is not known to be
 	duration time.Duration
+}
+
+// begin notes that a host may have begun with a step.
+func (o *outcome) begin(step modules.Step) {
+	if !step.Refresh {
+		o.open = append(o.open, step.Summary)
+	}
+}
+
+// end notes that a step is done. It counts from then on, whatever comes after it.
+func (o *outcome) end(step modules.Step) {
+	if step.Refresh {
+		return
+	}
+	if i := slices.Index(o.open, step.Summary); i >= 0 {
+		o.open = slices.Delete(o.open, i, i+1)
+	}
+	o.steps = append(o.steps, step.Summary)
+	o.status, o.sure = report.Changed, true
+	if step.Diff != nil {
+		o.diffs = append(o.diffs, *step.Diff)
+	}
+}
+
+// refuted takes back steps that are found to do again; all of them if none of those is among them.
+func (o *outcome) refuted(steps, again []modules.Step) {
+	if len(again) == 0 {
+		return
+	}
+	remain := map[string]bool{}
+	for _, step := range again {
+		remain[step.Summary] = true
+	}
+	same := slices.ContainsFunc(steps, func(s modules.Step) bool { return remain[s.Summary] })
+	for _, step := range steps {
+		if i := slices.Index(o.steps, step.Summary); i >= 0 && (remain[step.Summary] || !same) {
+			o.steps = slices.Delete(o.steps, i, i+1)
+			o.open = append(o.open, step.Summary)
+			o.effect = true
+		}
+	}
+	o.sure = len(o.steps) > 0
+}
+
+// after is the outcome of a later try: what an earlier one has done counts.
+func (o outcome) after(earlier outcome) outcome {
+	done := o.status == report.OK || o.status == report.Changed
+	if done { // nothing is left to do
+		earlier.steps, earlier.open = union(earlier.steps, earlier.open), nil
+	}
+	o.steps = union(earlier.steps, o.steps)
+	o.open = slices.DeleteFunc(union(earlier.open, o.open), func(step string) bool { return slices.Contains(o.steps, step) })
+	o.diffs = union(earlier.diffs, o.diffs)
+	o.sure, o.effect = len(o.steps) > 0, o.effect || earlier.effect
+	if done && o.sure {
+		o.status = report.Changed
+	}
+	for i, item := range o.items {
+		at := slices.IndexFunc(earlier.items, func(e report.ItemResult) bool { return e.Key == item.Key })
+		if at < 0 {
+			continue
+		}
+		o.items[i].Steps = union(earlier.items[at].Steps, item.Steps)
+		if item.Status == report.OK && len(o.items[i].Steps) > 0 {
+			o.items[i].Status = report.Changed
+		}
+	}
+	return o
+}
+
+// union is a and what of b is not in it.
+func union[T comparable](a, b []T) []T {
+	all := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(all, x) {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // hinter is an error that knows what the user can do.
@@ -86,12 +170,19 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 	forgiven := o.status == report.Failed && t.ctx.Err() == nil
 	ignored := forgiven && s.task.IgnoreErrors
 	rescued := forgiven && !ignored && t.rescuable > 0
+	if t.options.Check && o.unknown {
+		t.obscure(s, h)
+	}
 	t.mu.Lock()
+	if o.sure {
+		h.counts.Changed++
+	}
+	if len(o.open) > 0 {
+		h.counts.Unfinished++
+	}
 	switch o.status {
 	case report.OK:
 		h.counts.OK++
-	case report.Changed:
-		h.counts.Changed++
 	case report.Skipped:
 		h.counts.Skipped++
 	case report.Uncertain:
@@ -100,16 +191,17 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 		h.counts.Unreachable++
 		h.unreachable = true
 	case report.Failed:
-		if ignored || rescued {
-			h.counts.OK++
-		} else {
+		switch {
+		case !ignored && !rescued:
 			h.counts.Failed++
+		case !o.sure:
+			h.counts.OK++
 		}
 		h.failed = h.failed || !s.task.IgnoreErrors
 	}
 	t.mu.Unlock()
 	switch {
-	case o.status == report.Changed:
+	case o.sure:
 		t.notify(s, h, due)
 	case o.status == report.Uncertain:
 		t.notify(s, h, doubtful)
@@ -119,7 +211,7 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 	t.register(s, h, o)
 	t.report(report.TaskResult{
 		Play: s.play.Name, Task: s.task.Name, Host: h.Name, Module: s.task.Module.Name, Handler: s.handler,
-		Status: o.status, Steps: o.steps, Diffs: o.diffs, Notes: o.notes, Message: o.message,
+		Status: o.status, Steps: o.steps, Unfinished: o.open, Diffs: o.diffs, Notes: o.notes, Message: o.message,
 		Output: o.output, Hint: o.hint, Ignored: ignored, Rescued: rescued, Items: o.items, Duration: o.duration,
 		File: filepath.ToSlash(s.task.Range.Filename), Line: s.task.Range.Start.Line,
 	})
@@ -134,6 +226,10 @@ func (t *turn) register(s *slot, h *host, o outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.results[s.task.Register] = value
+	delete(h.foretold, s.task.Register)
+	if o.foretold || o.unknown {
+		h.foretold[s.task.Register] = cause{s, h.Name}
+	}
 }
 
 // share gives hosts for which a task ran elsewhere the result of the host that it ran on.
@@ -145,31 +241,36 @@ func (t *turn) share(s *slot, leader *host, others []*host) {
 	defer t.mu.Unlock()
 	for _, h := range others {
 		h.results[s.task.Register] = leader.results[s.task.Register]
+		delete(h.foretold, s.task.Register)
+		if by, ok := leader.foretold[s.task.Register]; ok {
+			h.foretold[s.task.Register] = by
+		}
 	}
 }
 
 // value is the outcome as expressions see it: changed, failed, skipped, status, the module's own
-// data, and stdout, stderr and rc of the last command.
+// data, and how the last command ended and what it printed, where one was run.
 func (o outcome) value() cty.Value {
 	if o.unknown {
 		return cty.DynamicVal
 	}
 	v := map[string]cty.Value{
 		"status":  cty.StringVal(string(o.status)),
-		"changed": cty.BoolVal(o.status == report.Changed),
+		"changed": cty.BoolVal(o.sure),
 		"failed":  cty.BoolVal(o.status == report.Failed),
 		"skipped": cty.BoolVal(o.status == report.Skipped),
 		"message": cty.StringVal(o.message),
 	}
-	if o.last != nil {
-		v["stdout"] = cty.StringVal(string(o.last.Stdout))
-		v["stderr"] = cty.StringVal(string(o.last.Stderr))
-		v["rc"] = cty.NumberIntVal(int64(o.last.Exit))
-	}
 	if o.data != cty.NilVal && o.data.IsKnown() && !o.data.IsNull() && o.data.Type().IsObjectType() {
 		for name, value := range o.data.AsValueMap() {
+			if !value.IsKnown() && !o.foretold {
+				value = cty.NullVal(value.Type()) // the run has ended without it
+			}
 			v[name] = value
 		}
+	}
+	if o.last != nil {
+		maps.Copy(v, modules.Printed(o.last.Exit, o.last.Stdout, o.last.Stderr))
 	}
 	return cty.ObjectVal(v)
 }
@@ -185,6 +286,7 @@ func (t *turn) registerSkipped(s *slot, hosts []*host) {
 	defer t.mu.Unlock()
 	for _, h := range hosts {
 		h.results[s.task.Register] = value
+		delete(h.foretold, s.task.Register)
 	}
 }
 
@@ -229,9 +331,15 @@ func (e *commandError) Hint() string {
 	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
 }
 
-// output is the end of what the command printed, errors last.
-func (e *commandError) output() string {
-	return strings.TrimSpace(tail(e.result.Stdout, 10) + "\n" + tail(e.result.Stderr, 10))
+// output is the end of what the command printed.
+func (e *commandError) output() string { return printed(e.result, 10, 10) }
+
+// longestShown is how many lines of each stream are shown of a command that is run for what it prints.
+const longestShown = 40
+
+// printed is the last lines that a command printed, errors last.
+func printed(r remote.Result, stdout, stderr int) string {
+	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
 }
 
 func tail(b []byte, lines int) string {

@@ -166,6 +166,8 @@ type runner struct {
 	leader         string                   // the first host of the task whose turn it is
 	slotsOf        map[*lang.Play]map[*lang.Task]*slot
 
+	causes causes // of what check mode meets
+
 	// planning has room for the hosts that are planned ahead at a time.
 	planning chan struct{}
 
@@ -185,9 +187,11 @@ type host struct {
 	link     *link
 	ahead    *ahead
 
-	// results are the registered results, and counts the outcome so far; both guarded by runner.mu.
-	results map[string]cty.Value
-	counts  report.Counts
+	// results are the registered results, and counts the outcome so far; foretold is which of the results check mode has only
+	// predicted, and the task. Guarded by runner.mu.
+	results  map[string]cty.Value
+	foretold map[string]cause
+	counts   report.Counts
 	// failed and unreachable hosts leave the run; guarded by runner.mu.
 	failed, unreachable bool
 	// clouded says that check mode has changed something here: see observe.AfterChange. Guarded by runner.mu.
@@ -202,7 +206,7 @@ func (r *runner) host(ih *inventory.Host) *host {
 	if h := r.hosts[ih.Name]; h != nil {
 		return h
 	}
-	h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}}
+	h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
 	h.link = newLink(ih, r.options.Connect, r.readers[ih.Name])
 	h.link.busy = func(what string) { r.report(report.Progress{Host: ih.Name, What: what}) }
 	h.observed = observe.NewHost(r.ctx, ih.Name, ih.Address, h.link.dial)
@@ -229,6 +233,17 @@ func (r *runner) observedPeer(name string) (*observe.Host, error) {
 		return nil, fmt.Errorf("no host %q in the inventory %s", name, r.inventory.Path)
 	}
 	return r.host(ih).observed, nil
+}
+
+// observedHosts are all hosts that the run has met so far.
+func (r *runner) observedHosts() []*observe.Host {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*observe.Host, 0, len(r.hosts))
+	for _, h := range r.hosts {
+		all = append(all, h.observed)
+	}
+	return all
 }
 
 // byObserved finds the host behind a module's view of it.

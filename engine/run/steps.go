@@ -36,21 +36,21 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 			on = t.byObserved(steps[0].On)
 		}
 		if t.options.Check {
-			o.begin(steps[0])
-			t.predict(h, on, steps[0])
+			t.predict(s, h, on, steps[0])
+			o.end(steps[0])
 			steps = steps[1:]
 			continue
 		}
 		commands := together(h, on, steps)
 		if len(commands) == 0 {
-			o.begin(steps[0])
 			t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: steps[0].Summary})
-			err := t.act(ctx, on, s.user(on), steps[0])
+			err := t.act(ctx, on, s.user(on), steps[0], func() { o.begin(steps[0]) })
 			t.forget(h, on, nil, nil)
 			t.changed(h, steps[0])
 			if err != nil {
 				return err
 			}
+			o.end(steps[0])
 			steps = steps[1:]
 			continue
 		}
@@ -64,18 +64,6 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 		}
 	}
 	return nil
-}
-
-// begin counts a step as begun.
-func (o *outcome) begin(step modules.Step) {
-	if step.Refresh {
-		return
-	}
-	o.steps = append(o.steps, step.Summary)
-	o.status = report.Changed
-	if step.Diff != nil {
-		o.diffs = append(o.diffs, *step.Diff)
-	}
 }
 
 // together are the first of some steps as commands that travel in one flight.
@@ -124,6 +112,10 @@ func (h *host) ride(s *slot, it *itemPlan, rest []*itemPlan) *observe.Ride {
 func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []command, ride *observe.Ride, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
+	session, err := on.link.session(ctx, s.user(on))
+	if err != nil {
+		return err
+	}
 	defer func() {
 		t.forget(h, on, ride, answers)
 		for _, c := range commands[:began] {
@@ -144,10 +136,6 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 	}
 	begin(0)
 	progress(0)
-	session, err := on.link.session(ctx, s.user(on))
-	if err != nil {
-		return err
-	}
 	var queries []remote.Query
 	var where []int
 	if ride != nil {
@@ -176,6 +164,10 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 			}
 			if err != nil {
 				return err
+			}
+			o.end(c.step)
+			if a, ok := c.step.Action.(modules.Run); ok && a.Shows {
+				o.output = printed(r, longestShown, longestShown)
 			}
 			at++
 		}

@@ -191,13 +191,19 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 	ctx := t.ctx
 	if s.task.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.task.Timeout,
+		ctx, cancel = withTimeout(ctx, t.options.Clock, s.task.Timeout,
 			fmt.Errorf("the task's timeout of %s is over", s.task.Timeout))
 		defer cancel()
 	}
 	begun := t.options.Clock.Now()
 	defer h.ahead.pass(s)
 	d := h.ahead.take(ctx, s)
+	if err := t.reach(ctx, h); err != nil { // nothing was to be read
+		o := failure(h, err)
+		o.duration = t.options.Clock.Now().Sub(begun)
+		t.finish(s, h, o)
+		return o.status
+	}
 	if d.elsewhere {
 		return elsewhere
 	}
@@ -220,6 +226,23 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 	o.duration = t.options.Clock.Now().Sub(begun)
 	t.finish(s, h, o)
 	return o.status
+}
+
+// reach connects to a host that nothing has been read of yet: what is not there is not done for it.
+func (t *turn) reach(ctx context.Context, h *host) (err error) {
+	if h.observed.Connected() {
+		return nil
+	}
+	done := make(chan struct{})
+	go t.seated(func() <-chan struct{} {
+		go func() {
+			defer close(done)
+			err = h.observed.Connect(ctx)
+		}()
+		return done
+	})
+	<-done
+	return err
 }
 
 // judge decides after a task whether the play goes on.

@@ -1,0 +1,217 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// causes are what the tasks so far would change, as far as check mode can tell. A plan that fails on what one of
+// them may change first does not foretell that the run fails there.
+type causes struct {
+	mu    sync.Mutex
+	hosts map[*observe.Host]*changes
+}
+
+// changes are what tasks would change of one host.
+type changes struct {
+	keys    map[observe.Key]cause // what a step names
+	matches []match
+	// local is of steps whose effects nobody can list: anything may be different behind them but for what lasts. boot is of
+	// those behind which even that is. elsewhere is of such steps on other hosts: they reach what the hosts share.
+	local, boot, elsewhere causeList
+}
+
+// match is what a step names by a pattern.
+type match struct {
+	of func(observe.Key) bool
+	cause
+}
+
+// cause is a task that would change something, on a host.
+type cause struct {
+	slot *slot
+	host string
+}
+
+// causeList is tasks in the order in which they were met; each stands there once.
+type causeList []cause
+
+func (l *causeList) add(c cause) {
+	if n := len(*l); n == 0 || (*l)[n-1] != c {
+		*l = append(*l, c)
+	}
+}
+
+func (c *causes) of(h *observe.Host) *changes {
+	if c.hosts == nil {
+		c.hosts = map[*observe.Host]*changes{}
+	}
+	if c.hosts[h] == nil {
+		c.hosts[h] = &changes{keys: map[observe.Key]cause{}}
+	}
+	return c.hosts[h]
+}
+
+// step adds a step that a task would carry out on a host, among all hosts, with what it expects, each with its host.
+func (c *causes) step(s *slot, on *observe.Host, all []*observe.Host, step modules.Step, expect []observe.Expectation) {
+	by := cause{s, on.Name()}
+	c.mu.Lock()
+	for _, e := range expect {
+		if found := c.of(e.Host); e.Match != nil {
+			found.matches = append(found.matches, match{e.Match, by})
+		} else {
+			found.keys[e.Key] = by
+		}
+	}
+	if _, boots := step.Action.(modules.Reboot); boots {
+		c.of(on).boot.add(by)
+	}
+	c.mu.Unlock()
+	if step.Wide || !step.Bounded() {
+		c.anything(by, on, all, step.Wide)
+	}
+}
+
+// anything adds a task of which nobody can list what it would change of a host and, if it is wide, of others.
+func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of(on).local.add(by)
+	for _, other := range all {
+		switch {
+		case other == on:
+		case wide:
+			c.of(other).local.add(by)
+		default:
+			c.of(other).elsewhere.add(by)
+		}
+	}
+}
+
+// behind are the tasks that may change first what was read, on the planner's own host h and elsewhere.
+func (c *causes) behind(h *observe.Host, saw ...*observe.Tracker) (found causeList) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range saw {
+		if t == nil {
+			continue
+		}
+		found = append(found, c.hosts[h].behind(t.Reads())...)
+		for other, reads := range t.Elsewhere() {
+			found = append(found, c.hosts[other].behind(reads)...)
+		}
+	}
+	return found
+}
+
+// behind are the tasks that may change one of some observations; those that name it come last.
+func (c *changes) behind(reads []observe.Read) (found causeList) {
+	if c == nil || len(reads) == 0 {
+		return nil
+	}
+	var named causeList
+	lasting, shared := true, false
+	for _, r := range reads {
+		key := r.Key()
+		lasting = lasting && r.Lasts()
+		shared = shared || r.Shared()
+		if by, ok := c.keys[key]; ok {
+			named.add(by)
+		}
+		for _, m := range c.matches {
+			if m.of(key) {
+				named.add(m.cause)
+			}
+		}
+	}
+	if shared {
+		found = append(found, c.elsewhere...)
+	}
+	found = append(found, c.boot...)
+	if !lasting {
+		found = append(found, c.local...)
+	}
+	return append(found, named...)
+}
+
+// reads reports whether a module of a task may change nothing, whatever it comes to.
+func reads(m modules.Module) bool {
+	reader, ok := m.(modules.Reader)
+	return ok && reader.OnlyReads()
+}
+
+// doubt is in check mode why it cannot be known whether an error will come about, or nil if it will: it was found in
+// what tasks that come first may change.
+func (t *turn) doubt(s *slot, h *host, d *decision, err error, saw ...*observe.Tracker) error {
+	if !t.options.Check || !circumstantial(err) {
+		return nil
+	}
+	var found causeList
+	t.mu.Lock()
+	for name := range d.results {
+		if by, ok := h.foretold[name]; ok {
+			found.add(by)
+		}
+	}
+	t.mu.Unlock()
+	found = append(found, t.causes.behind(h.observed, append(saw, d.saw)...)...)
+	if d.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
+		found = slices.DeleteFunc(found, func(c cause) bool { return c.slot == s && c.host != h.Name })
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return &doubtfulError{err, s, h.Name, found}
+}
+
+// circumstantial reports whether an error may have its reason in how a host is. A file of the controller that cannot be read,
+// a host that does not answer, a defect and an end of time are no such errors.
+func circumstantial(err error) bool {
+	var file *fs.PathError
+	var lost *remote.UnreachableError
+	var defect *defectError
+	return !errors.As(err, &file) && !errors.As(err, &lost) && !errors.As(err, &defect) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// doubtfulError is a failure in check mode of which only the run can tell whether it comes about.
+type doubtfulError struct {
+	err    error
+	slot   *slot // that it is of, on host
+	host   string
+	causes causeList
+}
+
+func (e *doubtfulError) Unwrap() error { return e.err }
+
+func (e *doubtfulError) Error() string {
+	last := e.causes[len(e.causes)-1]
+	what := fmt.Sprintf("task %q", last.slot.task.Name)
+	if last == (cause{e.slot, e.host}) {
+		what = "what this task does first"
+	}
+	if last.host != e.host {
+		what += " on " + last.host
+	}
+	others := map[cause]bool{}
+	for _, c := range e.causes {
+		if c != last {
+			others[c] = true
+		}
+	}
+	switch n := len(others); {
+	case n == 1:
+		what += " or another task before it"
+	case n > 1:
+		what += fmt.Sprintf(" or one of %d tasks before it", n)
+	}
+	return fmt.Sprintf("%s; so it is now, and %s may change that", e.err, what)
+}
