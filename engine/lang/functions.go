@@ -140,10 +140,10 @@ var collectionFunctions = []definition{
 	{"nonsensitive", "The value, to be shown from now on: only for what gives no secret away.", "value", nonsensitiveFunc},
 	{"sensitive", "The value, not to be shown: it is hidden wherever it surfaces.", "value", sensitiveFunc},
 	{"tobool", "The value as true or false.", "value", stdlib.MakeToFunc(cty.Bool)},
-	{"tolist", "The value as a list.", "value", stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))},
+	{"tolist", "The value as a list.", "value", toCollection(cty.List(cty.DynamicPseudoType))},
 	{"tomap", "The value as a map.", "value", stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType))},
 	{"tonumber", "The value as a number.", "value", stdlib.MakeToFunc(cty.Number)},
-	{"toset", "The value as a set.", "value", stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))},
+	{"toset", "The value as a set.", "value", toCollection(cty.Set(cty.DynamicPseudoType))},
 	{"tostring", "The value as a string.", "value", stdlib.MakeToFunc(cty.String)},
 }
 

@@ -176,3 +176,30 @@ func numbers(v cty.Value) ([]cty.Value, error) {
 	}
 	return all, nil
 }
+
+// toCollection is stdlib.MakeToFunc for lists and sets. A tuple of which all elements are of one primitive type is made a list
+// first: how that takes the elements of a tuple to a common type grows with the square of their number.
+func toCollection(to cty.Type) function.Function {
+	base := stdlib.MakeToFunc(to)
+	alike := func(args []cty.Value) []cty.Value {
+		ty := args[0].Type()
+		if !ty.IsTupleType() || !args[0].IsKnown() || args[0].IsNull() || ty.Length() == 0 {
+			return args
+		}
+		first := ty.TupleElementType(0)
+		if !first.IsPrimitiveType() {
+			return args
+		}
+		for _, other := range ty.TupleElementTypes() {
+			if other != first {
+				return args
+			}
+		}
+		return []cty.Value{cty.ListVal(args[0].AsValueSlice())}
+	}
+	return function.New(&function.Spec{
+		Params: base.Params(),
+		Type:   func(args []cty.Value) (cty.Type, error) { return base.ReturnTypeForValues(alike(args)) },
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return base.Call(alike(args)) },
+	})
+}
