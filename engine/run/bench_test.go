@@ -35,6 +35,42 @@ func BenchmarkConverged(b *testing.B) {
 	}
 }
 
+// BenchmarkRounds is a for_each of many rounds on one host: first each of them changes something, then none.
+func BenchmarkRounds(b *testing.B) {
+	for _, rounds := range []int{1000, 5000, 20000} {
+		keys := make([]string, rounds)
+		for i := range keys {
+			keys[i] = fmt.Sprintf("%q", fmt.Sprint("s", i))
+		}
+		playbook := "play \"p\" {\n hosts = \"all\"\n task \"t\" {\n for_each = toset([" + strings.Join(keys, ", ") +
+			"])\n setting {\n name = each.key\n value = \"1\"\n }\n }\n}"
+		for _, which := range []string{"changed", "ok"} {
+			b.Run(fmt.Sprintf("rounds=%d/%s", rounds, which), func(b *testing.B) {
+				b.ReportAllocs()
+				for range b.N {
+					b.StopTimer()
+					s := newStage("h0")
+					if which == "ok" {
+						for i := range rounds {
+							s.hosts["h0"].settings[fmt.Sprint("s", i)] = "1"
+						}
+					}
+					inv := s.inventory()
+					pb, diags := lang.LoadSource("bench.hcl", []byte(playbook), lang.Options{Modules: []modules.Spec{settingSpec}})
+					if diags.HasErrors() {
+						b.Fatal(diags)
+					}
+					b.StartTimer()
+					if _, err := run.Run(b.Context(), pb, inv, run.Options{Reporter: nowhere{}, Connect: s.connect, Clock: s}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*rounds), "µs/round")
+			})
+		}
+	}
+}
+
 func benchmarkRun(b *testing.B, pb *lang.Playbook, inv *inventory.Inventory, s *stage, tasks int) {
 	recap, err := run.Run(b.Context(), pb, inv, run.Options{Reporter: nowhere{}, Connect: s.connect, Clock: s})
 	if err != nil {

@@ -108,9 +108,16 @@ func (o outcome) after(earlier outcome) outcome {
 
 // union is a and what of b is not in it.
 func union[T comparable](a, b []T) []T {
+	if len(a) == 0 {
+		return b
+	}
+	has := make(map[T]bool, len(a))
+	for _, x := range a {
+		has[x] = true
+	}
 	all := slices.Clone(a)
 	for _, x := range b {
-		if !slices.Contains(all, x) {
+		if !has[x] {
 			all = append(all, x)
 		}
 	}
