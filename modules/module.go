@@ -253,6 +253,9 @@ type Spec struct {
 	Summary, Doc string
 	// Example is HCL: one task or several, each of which the documentation test validates.
 	Example string
+	// Result is a struct whose fields declare what the module registers beside the engine's own attributes (see
+	// ResultFields), and from which Data makes a plan's data; nil if it registers nothing of its own.
+	Result any
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in
 	// by the decoder.
 	New func() Module

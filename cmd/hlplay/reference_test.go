@@ -12,6 +12,7 @@ import (
 
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
+	"hlplay/modules"
 	"hlplay/modules/registry"
 )
 
@@ -107,5 +108,19 @@ func TestModuleExamples(t *testing.T) {
 				t.Errorf("%v\n%s", diags, spec.Example)
 			}
 		})
+	}
+}
+
+// TestModuleResults holds what modules register to what validate and the documentation can say of it.
+func TestModuleResults(t *testing.T) {
+	for _, spec := range registry.All() {
+		for _, field := range modules.ResultFields(spec.Result) {
+			if field.Doc == "" {
+				t.Errorf("%s: its result %q has no doc tag", spec.Name, field.Name)
+			}
+		}
+		if len(modules.ResultFields(spec.Result)) > 0 && !strings.Contains(moduleReference(), "## Results of `"+spec.Name+"`") {
+			t.Errorf("%s: the reference does not show its results", spec.Name)
+		}
 	}
 }

@@ -59,6 +59,12 @@ func (p *probe) Validate() error {
 	return nil
 }
 
+// probeResult is what a probe registers.
+type probeResult struct {
+	OK      bool     `cty:"ok" doc:"Whether it is."`
+	Members []string `cty:"members" doc:"Who is in it."`
+}
+
 // setting is a second module, for nearest names.
 type setting struct {
 	modules.Module
@@ -67,7 +73,7 @@ type setting struct {
 }
 
 var (
-	probeSpec = modules.Spec{Name: "probe", Summary: "Probes the decoder.", Doc: "It does nothing.",
+	probeSpec = modules.Spec{Name: "probe", Result: probeResult{}, Summary: "Probes the decoder.", Doc: "It does nothing.",
 		Example: "task \"a probe\" {\n  probe {\n    name = \"x\"\n  }\n}", New: func() modules.Module { return &probe{} }}
 	settingSpec = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}
 	testOptions = Options{

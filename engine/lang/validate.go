@@ -124,7 +124,7 @@ func (v *validator) scope(p *Play) Scope {
 	}
 	s := Scope{
 		"host": host, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
-		"facts": facts, "result": cty.DynamicVal,
+		"facts": facts, "result": v.resultShapes(),
 		"play": cty.ObjectVal(map[string]cty.Value{
 			"name":  cty.StringVal(p.Name),
 			"hosts": cty.UnknownVal(cty.List(cty.String)), "selected": cty.UnknownVal(cty.List(cty.String)),

@@ -172,6 +172,9 @@ func (m *still) OnlyReads() bool { return true }
 
 var settingSpec = modules.Spec{
 	Name: "setting", Summary: "A setting of a test's host",
+	Result: struct {
+		Was string `cty:"was" doc:"What it was before."`
+	}{},
 	New: func() modules.Module { return &setting{} },
 }
 

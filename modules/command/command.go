@@ -35,6 +35,14 @@ type Command struct {
 	Limit time.Duration     `hcl:"limit,optional" doc:"How long it may take; 10m without it, 30s with reads."`
 }
 
+// result is what the module registers.
+type result struct {
+	Stdout *string  `cty:"stdout" doc:"Standard output without line ends at its end; null if the command was not run."`
+	Stderr *string  `cty:"stderr" doc:"Standard error, likewise."`
+	Exit   *int     `cty:"rc" doc:"Exit code; null if the command was not run."`
+	Lines  []string `cty:"stdout_lines" doc:"Lines of standard output."`
+}
+
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "command",
@@ -62,7 +70,8 @@ task "the kernel's view of time" {
   register = "time"
 }
 `,
-	New: func() modules.Module { return &Command{} },
+	Result: result{},
+	New:    func() modules.Module { return &Command{} },
 }
 
 const chooseGuard = `say how to know that it need not run: creates = "/path" or removes = "/path", unless = [command] or only_if = [command]; or reads = true if it changes nothing, or always = true if it is to run each time`
@@ -251,10 +260,7 @@ func printed(a remote.Answer) cty.Value {
 // notRun and toBeRun are what register exposes of a command that does not run, and of one before it has run: what it prints
 // takes their place.
 var (
-	notRun = cty.ObjectVal(map[string]cty.Value{
-		"stdout": cty.NullVal(cty.String), "stderr": cty.NullVal(cty.String), "rc": cty.NullVal(cty.Number),
-		"stdout_lines": cty.ListValEmpty(cty.String),
-	})
+	notRun  = modules.Data(result{})
 	toBeRun = cty.ObjectVal(map[string]cty.Value{
 		"stdout": cty.UnknownVal(cty.String), "stderr": cty.UnknownVal(cty.String), "rc": cty.UnknownVal(cty.Number),
 		"stdout_lines": cty.UnknownVal(cty.List(cty.String)),

@@ -64,6 +64,12 @@ const (
 	replaced  = "replaced"
 )
 
+// result is what the module registers.
+type result struct {
+	Path  string `cty:"path" doc:"Path of the file."`
+	State string `cty:"state" doc:"State that was asked for: present, directory, link or absent."`
+}
+
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "file",
@@ -106,7 +112,8 @@ task "root logs in by key only" {
   }
 }
 `,
-	New: func() modules.Module { return &File{} },
+	Result: result{},
+	New:    func() modules.Module { return &File{} },
 }
 
 // mode is the permission bits as chmod(1) counts them; in arguments the three high bits may come as

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"hlplay/engine/localfile"
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -41,7 +39,7 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	return modules.Plan{
 		Steps: steps,
-		Data:  cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(f.Path), "state": cty.StringVal(f.state())}),
+		Data:  modules.Data(result{Path: f.Path, State: f.state()}),
 	}, err
 }
 

@@ -69,7 +69,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return modules.Plan{}, err
 		}
 		plan := s.plan(steps...)
-		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "address": cty.StringVal(mon.Address)})
+		plan.Data = modules.Data(result{ID: cty.StringVal(name), Address: &mon.Address})
 		return plan, nil
 	case s.local.Mon:
 		return modules.Plan{}, fmt.Errorf("%s has /var/lib/ceph/mon/ceph-%s but mon.%s is not in the monitor map: a left-over of a removed monitor or of a creation that died; if it is not the last copy of a cluster's map, move it away and run again",
@@ -241,7 +241,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	switch {
 	case strings.HasPrefix(mds.State, "up:") && s.runs("mds", name):
 		plan := s.plan()
-		plan.Data = cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(name), "state": cty.StringVal(mds.State)})
+		plan.Data = modules.Data(result{ID: cty.StringVal(name), State: &mds.State})
 		return plan, nil
 	case s.local.MDS:
 		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil

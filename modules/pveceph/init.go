@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"hlplay/modules"
 	"hlplay/modules/pve"
 )
@@ -158,7 +156,8 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 	} else {
 		plan = s.plan()
 	}
-	plan.Data = cty.ObjectVal(map[string]cty.Value{"fsid": cty.StringVal(s.conf.Global("fsid"))})
+	fsid := s.conf.Global("fsid")
+	plan.Data = modules.Data(result{FSID: &fsid})
 	return plan, nil
 }
 

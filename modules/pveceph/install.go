@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/apt"
@@ -110,7 +108,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if !slices.Contains(offered[major], i.Version) {
 		return i.keep(h, major, missing)
 	}
-	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)})}
+	plan := modules.Plan{Data: modules.Data(result{Version: &i.Version})}
 	if string(files[path].Content) != content {
 		plan.Steps = append(plan.Steps, i.writeSource(h, path, content, files[path]))
 	}
@@ -165,7 +163,7 @@ func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Pla
 		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, of which %s is missing, and Proxmox VE %d has no source of it: it has %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
 	}
 	return modules.Plan{
-		Data:  cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(i.Version)}),
+		Data:  modules.Data(result{Version: &i.Version}),
 		Notes: []string{fmt.Sprintf("Proxmox VE %d has no source of Ceph %s, which is installed: it gets no updates", major, i.Version)},
 	}, nil
 }

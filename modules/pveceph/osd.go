@@ -113,7 +113,7 @@ func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
 		})
 	}
 	plan := s.plan(steps...)
-	plan.Data = cty.ObjectVal(map[string]cty.Value{"id": id, "class": cty.StringVal(osd.Class)})
+	plan.Data = modules.Data(result{ID: id, Class: &osd.Class})
 	return plan
 }
 

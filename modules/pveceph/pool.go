@@ -128,7 +128,7 @@ func (p *Pool) data(pool pve.Pool) cty.Value {
 	if pool.ID >= 0 {
 		id = cty.NumberIntVal(int64(pool.ID))
 	}
-	return cty.ObjectVal(map[string]cty.Value{"id": id, "pg_num": cty.NumberIntVal(int64(pool.PGs))})
+	return modules.Data(result{ID: id, PGs: &pool.PGs})
 }
 
 // wanted is the pool as it shall be; what the task does not say stays, or is pveceph's default.

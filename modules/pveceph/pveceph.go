@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/pve"
@@ -39,6 +41,17 @@ type part interface {
 	validate() error
 	scope() modules.Scope
 	plan(ctx context.Context, h modules.Host) (modules.Plan, error)
+}
+
+// result is what the module registers.
+type result struct {
+	ID      cty.Value `cty:"id" doc:"Identity of what was made: a number for an OSD and a pool, a name for other daemons."`
+	Address *string   `cty:"address" doc:"Address of the monitor."`
+	Class   *string   `cty:"class" doc:"Device class of the OSD."`
+	FSID    *string   `cty:"fsid" doc:"Identity of the Ceph cluster, with init."`
+	PGs     *int      `cty:"pg_num" doc:"Placement groups of the pool."`
+	State   *string   `cty:"state" doc:"State of the metadata server."`
+	Version *string   `cty:"version" doc:"Version of Ceph, with install."`
 }
 
 // Spec describes the module.
@@ -98,7 +111,8 @@ task "a pool" {
   }
 }
 `,
-	New: func() modules.Module { return &Module{} },
+	Result: result{},
+	New:    func() modules.Module { return &Module{} },
 }
 
 // parts are the blocks that are given, by name.

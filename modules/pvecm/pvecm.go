@@ -33,6 +33,13 @@ type Module struct {
 	Check   *Check `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
+// result is what the module registers.
+type result struct {
+	Cluster string   `cty:"cluster" doc:"Name of the cluster."`
+	Nodes   []string `cty:"nodes" doc:"Names of the nodes that it has."`
+	Quorate bool     `cty:"quorate" doc:"Whether it has quorum."`
+}
+
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:    "pvecm",
@@ -60,7 +67,8 @@ Joining discards the joining node's storages, users and other settings below /et
   register = "membership"
 }
 `,
-	New: func() modules.Module { return &Module{} },
+	Result: result{},
+	New:    func() modules.Module { return &Module{} },
 }
 
 // Scope says that hosts take turns: two joins at the same time collide.
@@ -196,19 +204,7 @@ func (s *situation) note(format string, args ...any) {
 
 // data is what register exposes.
 func (s *situation) data() cty.Value {
-	nodes := cty.ListValEmpty(cty.String)
-	var names []cty.Value
-	for _, name := range s.cluster.Names() {
-		names = append(names, cty.StringVal(name))
-	}
-	if len(names) > 0 {
-		nodes = cty.ListVal(names)
-	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"cluster": cty.StringVal(s.cluster.Name),
-		"nodes":   nodes,
-		"quorate": cty.BoolVal(s.cluster.Quorate),
-	})
+	return modules.Data(result{Cluster: s.cluster.Name, Nodes: s.cluster.Names(), Quorate: s.cluster.Quorate})
 }
 
 func (s *situation) plan(steps ...modules.Step) modules.Plan {

@@ -31,6 +31,12 @@ type Module struct {
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start it once it has been created. High availability does this by itself."`
 }
 
+// result is what the module registers.
+type result struct {
+	ID   int    `cty:"id" doc:"Number of the machine."`
+	Node string `cty:"node" doc:"Node that it is on."`
+}
+
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:    "qm",
@@ -55,7 +61,8 @@ Nothing is ever destroyed.`,
   }
 }
 `,
-	New: func() modules.Module { return &Module{} },
+	Result: result{},
+	New:    func() modules.Module { return &Module{} },
 }
 
 var (
@@ -185,7 +192,7 @@ func (m *Module) existing(have pve.GuestConfig) (modules.Plan, error) {
 }
 
 func data(id int, node string) cty.Value {
-	return cty.ObjectVal(map[string]cty.Value{"id": cty.NumberIntVal(int64(id)), "node": cty.StringVal(node)})
+	return modules.Data(result{ID: id, Node: node})
 }
 
 // differs compares one line. Of a disk only its storage is compared: the volume's name and size are

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"hlplay/engine/observe"
 	"hlplay/modules"
 )
@@ -25,6 +23,13 @@ type Service struct {
 // settle bounds how long a unit may take from the end of systemctl to the state asked for: it may
 // still activate.
 const settle = 15 * time.Second
+
+// result is what the module registers.
+type result struct {
+	Name    string `cty:"name" doc:"Name of the unit."`
+	Active  bool   `cty:"active" doc:"Whether it runs."`
+	Enabled bool   `cty:"enabled" doc:"Whether it starts with the host."`
+}
 
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
@@ -49,7 +54,8 @@ generated from /etc/fstab, transient) is refused with what to do instead.`,
   }
 }
 `,
-	New: func() modules.Module { return &Service{} },
+	Result: result{},
+	New:    func() modules.Module { return &Service{} },
 }
 
 // Validate implements modules.Validator.
@@ -85,9 +91,7 @@ func (s *Service) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	return modules.Plan{
 		Steps:   p.steps,
 		Repeats: p.repeats,
-		Data: cty.ObjectVal(map[string]cty.Value{
-			"name": cty.StringVal(name), "active": cty.BoolVal(p.unit.Active()), "enabled": cty.BoolVal(p.unit.Enabled()),
-		}),
+		Data:    modules.Data(result{Name: name, Active: p.unit.Active(), Enabled: p.unit.Enabled()}),
 	}, nil
 }
 

@@ -53,11 +53,11 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 func data(name, home string) cty.Value {
-	h := cty.NullVal(cty.String)
+	r := result{Name: name}
 	if home != "" {
-		h = cty.StringVal(home)
+		r.Home = &home
 	}
-	return cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(name), "home": h})
+	return modules.Data(r)
 }
 
 // groups are all groups that must be there.

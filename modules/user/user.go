@@ -47,6 +47,12 @@ const (
 	absent  = "absent"
 )
 
+// result is what the module registers.
+type result struct {
+	Name string  `cty:"name" doc:"Name of the account."`
+	Home *string `cty:"home" doc:"Home directory; null if the account is absent."`
+}
+
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "user",
@@ -65,7 +71,8 @@ The account root is never removed.`,
   }
 }
 `,
-	New: func() modules.Module { return &User{} },
+	Result: result{},
+	New:    func() modules.Module { return &User{} },
 }
 
 // hashPattern is crypt(5)'s modern form, possibly locked, or no password at all. chpasswd -e would

@@ -1,0 +1,53 @@
+package lang
+
+import (
+	"maps"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/modules"
+)
+
+// resultShapes is `result` with an unknown value of the type that each registered result has.
+func (v *validator) resultShapes() cty.Value {
+	shapes := make(map[string]cty.Type)
+	for _, p := range v.playbook.Plays {
+		walk(p, func(t *Task) {
+			if t.Register == "" {
+				return
+			}
+			shape := t.resultShape()
+			if earlier, ok := shapes[t.Register]; ok && !earlier.Equals(shape) {
+				shape = cty.DynamicPseudoType // that of either task
+			}
+			shapes[t.Register] = shape
+		})
+	}
+	values := make(map[string]cty.Value, len(shapes))
+	for name, shape := range shapes {
+		values[name] = cty.UnknownVal(shape)
+	}
+	return cty.ObjectVal(values)
+}
+
+// resultShape is the type of the task's result with all attributes that it can have; which of them it has depends on
+// how the task ended.
+func (t *Task) resultShape() cty.Type {
+	if t.schema == nil {
+		return cty.DynamicPseudoType
+	}
+	attributes := map[string]cty.Type{
+		"status": cty.String, "changed": cty.Bool, "failed": cty.Bool, "skipped": cty.Bool, "message": cty.String,
+		"stdout": cty.String, "stderr": cty.String, "rc": cty.Number, "stdout_lines": cty.List(cty.String),
+	}
+	own := make(map[string]cty.Type)
+	for _, field := range modules.ResultFields(t.schema.spec.Result) {
+		own[field.Name] = field.Type
+	}
+	if t.ForEach == nil {
+		maps.Copy(attributes, own)
+	} else {
+		attributes["items"] = cty.DynamicPseudoType
+	}
+	return cty.Object(attributes)
+}

@@ -1,0 +1,102 @@
+package modules
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// ResultField is one attribute of what a module registers.
+type ResultField struct {
+	Name, Doc string
+	Type      cty.Type
+	index     int
+}
+
+var valueType = reflect.TypeFor[cty.Value]()
+
+// ResultFields are the attributes that a Spec's Result declares: its fields with a tag `cty:"name"`, in their order.
+// A field is a string, a bool, an int, a []string, a pointer to one of the first three (null where it is nil), or a
+// cty.Value, which may be unknown; `type:"number"` or "string" says what it holds, otherwise it can be anything.
+func ResultFields(result any) []ResultField {
+	if result == nil {
+		return nil
+	}
+	var all []ResultField
+	t := reflect.TypeOf(result)
+	for i := range t.NumField() {
+		field := t.Field(i)
+		if name := field.Tag.Get("cty"); name != "" {
+			all = append(all, ResultField{Name: name, Doc: field.Tag.Get("doc"), Type: resultType(field), index: i})
+		}
+	}
+	return all
+}
+
+func resultType(field reflect.StructField) cty.Type {
+	t := field.Type
+	if t == valueType {
+		switch field.Tag.Get("type") {
+		case "number":
+			return cty.Number
+		case "string":
+			return cty.String
+		}
+		return cty.DynamicPseudoType
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return cty.String
+	case reflect.Bool:
+		return cty.Bool
+	case reflect.Int:
+		return cty.Number
+	case reflect.Slice:
+		return cty.List(cty.String)
+	}
+	panic(fmt.Sprintf("modules: a result has a field %s of type %v", field.Name, field.Type))
+}
+
+// Data is a Result with its values, as Plan.Data wants it.
+func Data(result any) cty.Value {
+	all := make(map[string]cty.Value)
+	v := reflect.ValueOf(result)
+	for _, field := range ResultFields(result) {
+		all[field.Name] = resultValue(v.Field(field.index), field.Type)
+	}
+	return cty.ObjectVal(all)
+}
+
+func resultValue(v reflect.Value, ty cty.Type) cty.Value {
+	if v.Type() == valueType {
+		if value := v.Interface().(cty.Value); value != cty.NilVal {
+			return value
+		}
+		return cty.NullVal(ty)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return cty.NullVal(ty)
+		}
+		return resultValue(v.Elem(), ty)
+	case reflect.String:
+		return cty.StringVal(v.String())
+	case reflect.Bool:
+		return cty.BoolVal(v.Bool())
+	case reflect.Int:
+		return cty.NumberIntVal(v.Int())
+	}
+	if v.Len() == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	list := make([]cty.Value, v.Len())
+	for i := range list {
+		list[i] = cty.StringVal(v.Index(i).String())
+	}
+	return cty.ListVal(list)
+}
