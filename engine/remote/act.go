@@ -325,7 +325,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run
 		s.interrupt(ctx, interruptActing, sh.dir[strings.LastIndexByte(sh.dir, '/')+1:], first)
 		select {
 		case e = <-ended:
-		case <-time.After(killAfter + time.Second):
+		case <-time.After(s.conn.waits.end):
 			giveUp()
 			e = <-ended
 		}

@@ -121,7 +121,7 @@ func TestRunAllStops(t *testing.T) {
 // What is given up is ended, and what was sent with it does not begin: not even if it takes SIGTERM for a
 // reason to end well.
 func TestRunAllCancelled(t *testing.T) {
-	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
+	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		dir := t.TempDir()
 		ctx, cancel := context.WithCancel(bounded(t))
 		done := make(chan error)

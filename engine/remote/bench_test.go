@@ -4,7 +4,7 @@ import "testing"
 
 // BenchmarkAsk is a flight of 1,000 queries to a shell that does next to nothing for each.
 func BenchmarkAsk(b *testing.B) {
-	c := Local("controller")
+	c := local()
 	defer c.Close()
 	queries := make([]Query, 1000)
 	for i := range queries {

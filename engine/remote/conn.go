@@ -21,13 +21,14 @@ type conn struct {
 	flights atomic.Int64
 	// acting has a place for each acting shell.
 	acting chan struct{}
+	waits  waits
 
 	mu    sync.Mutex
 	users map[string]*session
 }
 
 func newConn(t transport, name, address, login string) *conn {
-	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing)}
+	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), waits: usualWaits}
 	c.session = newSession(c, "")
 	return c
 }

@@ -176,7 +176,7 @@ exit 1
 
 // The end of the input before its size is a cut connection, and replaces nothing.
 func TestWriteFileCutContent(t *testing.T) {
-	c := Local("controller").(*conn)
+	c := local()
 	defer c.Close()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

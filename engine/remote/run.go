@@ -197,7 +197,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 			if ok {
 				s.interrupt(ctx, `kill -TERM "$1"`, id)
 			}
-		case <-time.After(interruptLimit): // it has not come to the command, or its word is on the way
+		case <-time.After(s.conn.waits.interrupt): // it has not come to the command, or its word is on the way
 		}
 		p.Terminate()
 		// Its streams stay open meanwhile: closing them could kill it in the middle of its own tidying.
@@ -206,7 +206,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 			if _, err := p.Status(); err == nil {
 				return result(), s.abandoned(ctx, c, "it has ended since")
 			}
-		case <-time.After(killAfter + time.Second):
+		case <-time.After(s.conn.waits.end):
 		}
 		return result(), s.abandoned(ctx, c, mayRun)
 	}
@@ -251,13 +251,19 @@ func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	return fmt.Errorf("%s: %s was given up and sent SIGTERM; %s: %w", s.conn.name, c.Argv[0], fate, cause)
 }
 
-// interruptLimit bounds the attempt to end a command that is given up.
-const interruptLimit = 2 * time.Second
+// waits bound what is done at the end of a command that is given up.
+type waits struct {
+	// interrupt bounds the attempt to send it SIGTERM, end the time from then until it has ended.
+	interrupt, end time.Duration
+}
+
+// usualWaits leave a command until it is sent SIGKILL.
+var usualWaits = waits{interrupt: 2 * time.Second, end: killAfter + time.Second}
 
 // interrupt ends a command through the reading shell, which has the right to: sshd itself passes no
 // signal on to what runs as root or through sudo.
 func (s *session) interrupt(ctx context.Context, script string, args ...string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.conn.waits.interrupt)
 	defer cancel()
 	// Best effort: the error that follows says that the command may still run.
 	_, _ = s.ask(ctx, []Query{{Script: script, Args: args}})

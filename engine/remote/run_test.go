@@ -117,7 +117,7 @@ func TestRunSecretsAreNotInArguments(t *testing.T) {
 // TestRunLimit tells a command that its limit has ended from one that somebody else has, and from one that uses the
 // code of timeout(1) itself.
 func TestRunLimit(t *testing.T) {
-	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
+	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		for _, command := range []struct {
 			script  string
 			want    int
@@ -167,7 +167,7 @@ func waitFor(t *testing.T, path string) string {
 
 func TestRunCancelledIsEndedOnTheHost(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
+	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		dir := t.TempDir()
 		started, ended := filepath.Join(dir, "started"), filepath.Join(dir, "ended")
 		ctx, cancel := context.WithCancel(bounded(t))
@@ -193,7 +193,7 @@ func TestRunCancelledIsEndedOnTheHost(t *testing.T) {
 // A child in the background keeps the output open; the command is over all the same, and what the
 // child prints is nobody's answer.
 func TestRunBackgroundChild(t *testing.T) {
-	for name, c := range map[string]*conn{"local": Local("controller").(*conn), "ssh": sshConn(t)} {
+	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		r := run(t, c, Command{Argv: []string{"setsid", "-f", "sh", "-c", "sleep 5; echo late"}})
 		if r.Exit != 0 || len(r.Stdout) > 0 {
 			t.Errorf("%s: exit %d, output %q", name, r.Exit, r.Stdout)

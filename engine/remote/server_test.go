@@ -406,12 +406,22 @@ func mustDial(t *testing.T, target Target, o Options) *conn {
 		t.Fatalf("dial: %v", err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return patient(c)
+}
+
+// local is a connection to this machine.
+func local() *conn { return patient(Local("controller")) }
+
+// patient gives a connection the time that a busy machine may need to end a command.
+func patient(c Conn) *conn {
+	c.(*conn).waits = waits{interrupt: time.Hour, end: time.Hour}
 	return c.(*conn)
 }
 
-// bounded is a context for things that must not hang.
+// bounded is a context that outlives the test's other cleanups. Of a test that hangs, the limit of go test
+// shows where.
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -521,7 +531,7 @@ func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 		test(t, mustDial(t, newOpenSSH(t, key).target(t, key), plain()))
 	})
 	t.Run("local", func(t *testing.T) {
-		c := Local("controller").(*conn)
+		c := local()
 		t.Cleanup(func() { c.Close() })
 		test(t, c)
 	})
