@@ -15,6 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 )
 
 // Host is the read side of a host, and all that a module gets.
@@ -158,6 +159,8 @@ type Action interface{ action() }
 type WriteFile struct {
 	Path    string
 	Content []byte
+	// Source, if it is not nil, is a file of the controller that is read while it is written, in place of Content.
+	Source *remote.Source
 	// Mode zero, and empty Owner and Group, keep those of the file replaced, or else 0644 and the
 	// acting user.
 	Mode         fs.FileMode

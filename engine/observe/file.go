@@ -67,6 +67,18 @@ type File struct {
 // Exists reports whether anything lies at the path.
 func (f File) Exists() bool { return f.Type != Absent }
 
+// OthersKeep says of a file that is to be replaced what becomes of its other names, as the end of a summary; it is
+// empty if there are none.
+func (f File) OthersKeep() string {
+	switch f.Others {
+	case 0:
+		return ""
+	case 1:
+		return "; it has another name (a hard link), which keeps the old content"
+	}
+	return fmt.Sprintf("; it has %d other names (hard links), which keep the old content", f.Others)
+}
+
 // FileLimit is how much of a file's content is observed, in bytes. Beyond it, compare Sums.
 const FileLimit = 1 << 20
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"hlplay/engine/localfile"
 )
 
 // Source is a file of the controller, as it was when it was looked at. Nothing of its content is kept.
@@ -21,7 +23,7 @@ type Source struct {
 // ReadSource looks at a file of the controller.
 func ReadSource(name string) (Source, error) {
 	s := Source{Path: name}
-	f, err := os.Open(name)
+	f, err := localfile.Open(name)
 	if err != nil {
 		return s, err
 	}
@@ -36,7 +38,7 @@ func ReadSource(name string) (Source, error) {
 
 // open opens the source for reading.
 func (s Source) open() (*sealed, error) {
-	f, err := os.Open(s.Path)
+	f, err := localfile.Open(s.Path)
 	if err != nil {
 		return nil, err
 	}

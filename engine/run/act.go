@@ -79,7 +79,7 @@ func (c command) suspicious() bool {
 }
 
 func remoteFile(a modules.WriteFile) remote.File {
-	return remote.File{Path: a.Path, Content: a.Content, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
+	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
 }
 
 // judgeRun says whether a command of a module has succeeded.

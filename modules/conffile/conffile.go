@@ -49,7 +49,7 @@ func Write(ctx context.Context, h modules.Host, name, content, summary string) (
 		write.Mode, write.Owner, write.Group = mode, "root", "root"
 	}
 	return append(steps, modules.Step{
-		Summary: summary,
+		Summary: summary + before.OthersKeep(),
 		Action:  write,
 		Diff:    &modules.Diff{Subject: at, Before: string(before.Content), After: content},
 		Expect:  observe.Placed(h, at, after),

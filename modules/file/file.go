@@ -80,7 +80,11 @@ language: ` + "`content = templatefile(\"hosts.tmpl\", { nodes = hosts })`" + `.
 Lines are compared without a carriage return at their end, and new ones end as those of the file do (CRLF or LF).
 
 Content is written **through** a symbolic link to where it leads, so that links into ` + "`/etc/pve`" + ` stay;
-` + "`replace = true`" + ` replaces the link.
+` + "`replace = true`" + ` replaces the link. A link that belongs to another user than root and the acting one, or that lies where
+another may put one, is never followed: the task is refused, and says whose it is. Let it act as that user.
+
+Mode, owner, access control lists and extended attributes of a file that is written are kept. A file with further names
+(hard links) is parted from them, which the step says.
 
 Refused: to remove a directory that is not empty without ` + "`recursive = true`" + `, to remove ` + "`/`" + ` or a directory in it,
 to replace a directory that is not empty by anything else, to edit a line of a file that is absent without

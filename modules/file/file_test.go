@@ -70,7 +70,7 @@ func TestPlans(t *testing.T) {
 		{"in place of a link", File{Path: "/etc/link", Content: text("bye\n"), Replace: true}, []modules.Action{
 			modules.WriteFile{Path: "/etc/link", Content: []byte("bye\n")}}},
 		{"in place of an empty directory", File{Path: "/etc/void", Content: text("x"), Replace: true}, []modules.Action{
-			modules.Run{Argv: []string{"rmdir", "--", "/etc/void"}}, modules.WriteFile{Path: "/etc/void", Content: []byte("x")}}},
+			modules.Remove{Path: "/etc/void"}, modules.WriteFile{Path: "/etc/void", Content: []byte("x")}}},
 		{"mode and group", File{Path: "/etc/motd", Mode: fs.ModeSetuid | 0o755, Group: "adm"}, []modules.Action{
 			modules.SetAttributes{Path: "/etc/motd", Mode: mode(0o4755), Group: "adm"}}},
 		{"mode with other content", File{Path: "/etc/motd", Content: text("x"), Mode: 0o600}, []modules.Action{
@@ -97,7 +97,7 @@ func TestPlans(t *testing.T) {
 		{"absent already", File{Path: "/etc/new", State: "absent"}, nil},
 		{"remove a file", File{Path: "/etc/motd", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/motd"}}},
 		{"remove a link, not what it leads to", File{Path: "/etc/link", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/link"}}},
-		{"remove an empty directory", File{Path: "/etc/void", State: "absent"}, []modules.Action{modules.Run{Argv: []string{"rmdir", "--", "/etc/void"}}}},
+		{"remove an empty directory", File{Path: "/etc/void", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/void"}}},
 		{"remove a tree", File{Path: "/etc/sub", State: "absent", Recursive: true}, []modules.Action{modules.Remove{Path: "/etc/sub", Recursive: true}}},
 
 		{"a line", File{Path: "/etc/motd", Lines: []Line{{Line: "world"}}}, []modules.Action{
@@ -189,7 +189,7 @@ func TestLargeFilesAreComparedBySum(t *testing.T) {
 	}
 	there := observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(big)), Content: big[:observe.FileLimit], Truncated: true}
 	f := &File{Path: "/etc/motd", Source: source}
-	same := modulestest.Converges(t, f, host(observe.Files.Expect("/etc/motd", there), observe.Sums.Expect("/etc/motd", sum(big))))
+	same := modulestest.Converges(t, f, host(observe.Files.Expect("/etc/motd", there), observe.Sums.Expect("/etc/motd", inMemory(big).sum())))
 	if len(same.Steps) > 0 {
 		t.Errorf("a large file that is the same is written again:\n%s", modulestest.Summaries(same))
 	}

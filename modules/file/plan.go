@@ -3,15 +3,12 @@ package file
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
 	"strings"
 	"unicode/utf8"
 
-	"hlplay/engine/localfile"
 	"hlplay/engine/observe"
 	"hlplay/modules"
 )
@@ -95,7 +92,7 @@ func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bo
 	}
 	return []modules.Step{{
 		Summary: "remove empty directory " + f.Path,
-		Action:  modules.Run{Argv: []string{"rmdir", "--", f.Path}},
+		Action:  modules.Remove{Path: f.Path},
 		Expect:  expect,
 		Exact:   true,
 	}}, nil
@@ -188,7 +185,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	case observe.Other:
 		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) where a regular file is wanted", at)
 	}
-	content, same, err := f.content(ctx, h, at, now)
+	w, same, err := f.content(ctx, h, at, now)
 	if err != nil {
 		return nil, err
 	}
@@ -202,23 +199,24 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	if after, err = f.made(ctx, h, at, after); err != nil {
 		return nil, err
 	}
-	after.Size = int64(len(content))
-	after.Truncated = len(content) > observe.FileLimit
-	after.Content = content[:min(len(content), observe.FileLimit)]
+	after.Size = w.size()
+	after.Truncated = after.Size > observe.FileLimit
+	after.Content = w.content[:min(len(w.content), observe.FileLimit)]
+	after.Others = 0
 	expect := observe.Placed(h, at, after)
 	if after.Truncated { // the later one counts
-		expect = append(expect, observe.Sums.Expect(at, sum(content)))
+		expect = append(expect, observe.Sums.Expect(at, w.sum()))
 	}
 	verb := "create"
 	if before.Exists() {
 		verb = "write"
 	}
 	if f.Checker != nil {
-		steps = append([]modules.Step{f.check(at, content)}, steps...)
+		steps = append([]modules.Step{f.check(at, w.content)}, steps...)
 	}
 	return append(steps, modules.Step{
-		Summary: fmt.Sprintf("%s %s (%s, %04o %s:%s)", verb, at, size(len(content)), uint32(after.Mode), after.Owner, after.Group),
-		Action:  modules.WriteFile{Path: at, Content: content, Mode: f.mode(), Owner: f.Owner, Group: f.Group},
+		Summary: fmt.Sprintf("%s %s (%s, %04o %s:%s)", verb, at, size(int(after.Size)), uint32(after.Mode), after.Owner, after.Group) + before.OthersKeep(),
+		Action:  w.written(modules.WriteFile{Path: at, Mode: f.mode(), Owner: f.Owner, Group: f.Group}),
 		Diff:    contentDiff(at, before, after),
 		Expect:  expect,
 	}), nil
@@ -247,48 +245,6 @@ func (f *File) written(ctx context.Context, h modules.Host) (string, observe.Fil
 	}
 	now, err := observe.Files.Observe(ctx, h, f.Path)
 	return f.Path, now, err
-}
-
-// content is what the file should hold, and whether it does already.
-func (f *File) content(ctx context.Context, h modules.Host, at string, now observe.File) (content []byte, same bool, err error) {
-	edits := len(f.Lines)+len(f.Blocks) > 0
-	switch {
-	case f.Content != nil:
-		content = []byte(*f.Content)
-	case f.Source != "":
-		if content, err = localfile.ReadAll(f.Source); err != nil {
-			return nil, false, fmt.Errorf("source: %w", err)
-		}
-	case !now.Exists():
-		if edits && !f.Create {
-			return nil, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
-		}
-	case now.Truncated && edits:
-		return nil, false, fmt.Errorf("%s is larger than %s; lines are edited in smaller files only", at, size(observe.FileLimit))
-	default:
-		content = now.Content
-		if !edits {
-			return nil, true, nil
-		}
-	}
-	if edits {
-		text, err := f.edited(string(content))
-		if err != nil {
-			return nil, false, fmt.Errorf("%s: %w", at, err)
-		}
-		content = []byte(text)
-	}
-	if !now.Exists() {
-		return content, false, nil
-	}
-	if !now.Truncated {
-		return content, bytes.Equal(content, now.Content), nil
-	}
-	if int64(len(content)) != now.Size {
-		return content, false, nil
-	}
-	there, err := observe.Sums.Observe(ctx, h, at)
-	return content, there == sum(content), err
 }
 
 // onlyRemoves reports whether all that is asked for are edits that an absent file satisfies.
@@ -348,11 +304,6 @@ func attributes(f observe.File) string {
 	return fmt.Sprintf("%04o %s:%s", uint32(f.Mode), f.Owner, f.Group)
 }
 
-func sum(content []byte) string {
-	s := sha256.Sum256(content)
-	return hex.EncodeToString(s[:])
-}
-
 func size(n int) string {
 	switch {
 	case n == 1:
@@ -379,7 +330,7 @@ func shown(f observe.File) string {
 	case f.Truncated:
 		return fmt.Sprintf("%d bytes", f.Size)
 	case !utf8.Valid(f.Content) || bytes.IndexByte(f.Content, 0) >= 0:
-		return fmt.Sprintf("%d bytes, SHA-256 %s", f.Size, sum(f.Content))
+		return fmt.Sprintf("%d bytes, SHA-256 %s", f.Size, inMemory(f.Content).sum())
 	}
 	return string(f.Content)
 }

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 		return nil, nil
 	}
 	dir := path.Join(account.Home, ".ssh")
-	observe.Files.Want(h, dir)
+	observe.Files.Want(h, account.Home, dir)
 	at, now, err := observe.Follow(ctx, h, path.Join(dir, "authorized_keys"))
 	if err != nil {
 		return nil, err
@@ -30,17 +31,27 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	if u.KeysExclusive && shared {
 		return nil, fmt.Errorf("keys_exclusive: %s is shared by all nodes of the cluster, which keep their own keys there; remove single keys with authorized_key blocks", at)
 	}
-	text := editKeys(string(now.Content), wanted, u.KeysExclusive)
-	if text == string(now.Content) {
-		return nil, nil
-	}
 	steps, err := u.sshDirectory(ctx, h, dir, at, account)
 	if err != nil {
 		return nil, err
 	}
+	text := editKeys(string(now.Content), wanted, u.KeysExclusive)
+	if text == string(now.Content) {
+		if now.Exists() && !shared {
+			steps = append(steps, readable(at, now, account)...)
+		}
+		return steps, nil
+	}
 	file := observe.File{Type: observe.Regular, Mode: 0o600, Owner: account.Name, Group: account.Group}
 	write := modules.WriteFile{Path: at, Content: []byte(text)}
 	switch {
+	case now.Exists() && !shared:
+		file.Mode, file.Owner, file.Group = now.Mode, now.Owner, now.Group
+		if strict(now, account) != "" {
+			own := owned(now, account)
+			file.Mode, file.Owner, file.Group = own.Mode, own.Owner, own.Group
+			write.Mode, write.Owner, write.Group = file.Mode, file.Owner, file.Group
+		}
 	case now.Exists():
 		file.Mode, file.Owner, file.Group = now.Mode, now.Owner, now.Group
 	case shared: // the cluster file system decides on mode and owner
@@ -50,7 +61,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	}
 	file.Size, file.Content = int64(len(text)), write.Content
 	return append(steps, modules.Step{
-		Summary: fmt.Sprintf("bring the keys of %s up to date in %s", account.Name, at),
+		Summary: fmt.Sprintf("bring the keys of %s up to date in %s", account.Name, at) + now.OthersKeep(),
 		Action:  write,
 		Diff:    &modules.Diff{Subject: at, Before: string(now.Content), After: text},
 		Expect:  observe.Placed(h, at, file),
@@ -70,7 +81,7 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 		}
 		return nil, nil
 	}
-	_, now, err := observe.Follow(ctx, h, dir)
+	place, now, err := observe.Follow(ctx, h, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +89,7 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 		if now.Type != observe.Directory {
 			return nil, fmt.Errorf("%s is a %s, expected a directory", dir, now.Type)
 		}
-		return nil, nil
+		return readable(place, now, account), nil
 	}
 	made := observe.File{Type: observe.Directory, Mode: 0o700, Owner: account.Name, Group: account.Group}
 	return []modules.Step{{
@@ -86,6 +97,80 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 		Action:  modules.MakeDir{Path: dir, Mode: made.Mode, Owner: made.Owner, Group: made.Group},
 		Expect:  observe.Placed(h, dir, made),
 	}}, nil
+}
+
+// strict is why sshd does not use what lies there: it belongs to somebody else than root and the account, others may
+// write to it (StrictModes of sshd_config(5)), or the account, as which sshd reads, may not read it. It is empty if
+// sshd does.
+func strict(f observe.File, account observe.User) string {
+	switch {
+	case f.Owner != account.Name && f.Owner != "root":
+		return "belongs to " + f.Owner
+	case f.Mode&0o022 != 0:
+		return fmt.Sprintf("has mode %04o", uint32(f.Mode))
+	}
+	need, who := fs.FileMode(0o4), 0 // to read a file, to enter a directory
+	if f.Type == observe.Directory {
+		need = 0o1
+	}
+	switch {
+	case account.Name == "root":
+		return ""
+	case f.Owner == account.Name:
+		who = 6
+	case f.Group == account.Group || slices.Contains(account.Groups, f.Group):
+		who = 3
+	}
+	if f.Mode>>who&need == 0 {
+		return fmt.Sprintf("has mode %04o %s:%s", uint32(f.Mode), f.Owner, f.Group)
+	}
+	return ""
+}
+
+// owned is what lies there as the account's own, so that sshd uses it.
+func owned(f observe.File, account observe.User) observe.File {
+	f.Mode, f.Owner, f.Group = f.Mode&^0o022|0o600, account.Name, account.Group
+	if f.Type == observe.Directory {
+		f.Mode |= 0o100
+	}
+	return f
+}
+
+// readable makes sshd use a file or directory.
+func readable(at string, now observe.File, account observe.User) []modules.Step {
+	why := strict(now, account)
+	if why == "" {
+		return nil
+	}
+	after := owned(now, account)
+	return []modules.Step{{
+		Summary: fmt.Sprintf("have sshd read %s (%04o %s:%s), which %s", at, uint32(after.Mode), after.Owner, after.Group, why),
+		Action:  modules.SetAttributes{Path: at, Mode: &after.Mode, Owner: after.Owner, Group: after.Group},
+		Diff: &modules.Diff{
+			Subject: at, Before: fmt.Sprintf("%04o %s:%s", uint32(now.Mode), now.Owner, now.Group),
+			After: fmt.Sprintf("%04o %s:%s", uint32(after.Mode), after.Owner, after.Group),
+		},
+		Expect: []observe.Expectation{observe.Files.Expect(at, after)},
+	}}
+}
+
+// homeNote says that sshd refuses the keys of an account because of its home, which is not changed: other programs
+// may need it as it is. It is empty if sshd does not, or if that is not known.
+func (u *User) homeNote(ctx context.Context, h modules.Host, account observe.User) (string, error) {
+	if len(u.keys()) == 0 {
+		return "", nil
+	}
+	home, err := observe.Files.Observe(ctx, h, account.Home)
+	if observe.IsUnknown(err) || err == nil && home.Type != observe.Directory {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if why := strict(home, account); why != "" {
+		return fmt.Sprintf("sshd does not accept the keys of %s: the home %s %s; it must belong to %s or root, and nobody else may write to it (StrictModes)", account.Name, account.Home, why, account.Name), nil
+	}
+	return "", nil
 }
 
 // editKeys is the content of authorized_keys with the keys as asked for. The first line of a key

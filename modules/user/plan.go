@@ -49,7 +49,15 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 		steps = append(steps, more...)
 	}
-	return modules.Plan{Steps: steps, Data: data(u.Name, account.Home)}, nil
+	plan := modules.Plan{Steps: steps, Data: data(u.Name, account.Home)}
+	note, err := u.homeNote(ctx, h, account)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if note != "" {
+		plan.Notes = append(plan.Notes, note)
+	}
+	return plan, nil
 }
 
 func data(name, home string) cty.Value {

@@ -60,6 +60,10 @@ var Spec = modules.Spec{
 	Doc: `Keys are recognised by their type and data: a line with another comment or other options is brought up to date, not
 added twice. The file is written through symbolic links: on a member of a Proxmox VE cluster, root's
 ` + "`authorized_keys`" + ` is a link to ` + "`/etc/pve/priv/authorized_keys`" + `, which all nodes share, and it stays one.
+A link that the account itself could have made is never followed.
+
+sshd uses keys only if nobody but the account and root can write to them (StrictModes): ` + "`.ssh`" + ` and ` + "`authorized_keys`" + ` are
+given to the account where they are not so; a home that sshd does not accept is said.
 
 The account root is never removed.`,
 	Example: `task "the operator" {

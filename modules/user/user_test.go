@@ -2,6 +2,8 @@ package user
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -28,6 +30,50 @@ func directory() observe.File {
 
 var ops = observe.User{Name: "ops", UID: 1000, GID: 1000, Home: "/home/ops", Shell: "/bin/sh", Group: "ops", Groups: []string{"adm"}}
 
+func owns(name string, mode fs.FileMode, f observe.File) observe.File {
+	f.Owner, f.Group, f.Mode = name, name, mode
+	return f
+}
+
+// sshd does not use keys that it may not read, or that others could have written: that is repaired, and of the home
+// it is said.
+func TestKeysThatSshdDoesNotRead(t *testing.T) {
+	const dir, keys = "/home/ops/.ssh", "/home/ops/.ssh/authorized_keys"
+	there := regular(key2 + "\n")
+	for _, test := range []struct {
+		name string
+		at   string
+		lies observe.File
+		want []string
+		note string
+	}{
+		{"a group may write to the directory", dir, owns("ops", 0o770, directory()), []string{"attributes " + dir + " 0750 ops:ops"}, ""},
+		{"the directory is root's", dir, owns("root", 0o700, directory()), []string{"attributes " + dir + " 0700 ops:ops"}, ""},
+		{"the directory is another's", dir, owns("mallory", 0o755, directory()), []string{"attributes " + dir + " 0755 ops:ops"}, ""},
+		{"the keys are root's", keys, owns("root", 0o600, there), []string{"attributes " + keys + " 0600 ops:ops"}, ""},
+		{"the keys are root's and readable", keys, owns("root", 0o644, there), nil, ""},
+		{"everybody may write the keys", keys, owns("ops", 0o666, there), []string{"attributes " + keys + " 0644 ops:ops"}, ""},
+		{"a group may write to the home", "/home/ops", owns("ops", 0o775, directory()), nil, "the home /home/ops has mode 0775"},
+		{"the home is another's", "/home/ops", owns("mallory", 0o755, directory()), nil, "belongs to mallory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			u := &User{Name: "ops", AuthorizedKeys: []string{key2}}
+			plan := modulestest.Converges(t, u, host(observe.Files.Expect(test.at, test.lies)))
+			var did []string
+			for _, step := range plan.Steps {
+				a := step.Action.(modules.SetAttributes)
+				did = append(did, fmt.Sprintf("attributes %s %04o %s:%s", a.Path, uint32(*a.Mode), a.Owner, a.Group))
+			}
+			if diff := cmp.Diff(test.want, did); diff != "" {
+				t.Errorf("wrong actions (-want +got):\n%s", diff)
+			}
+			if said := strings.Join(plan.Notes, "; "); (test.note == "") != (said == "") || !strings.Contains(said, test.note) {
+				t.Errorf("the notes are %q, want one that says %q", said, test.note)
+			}
+		})
+	}
+}
+
 // host knows root and ops; the account new is not there.
 func host(more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
@@ -44,8 +90,9 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Files.Expect("/home/new", observe.File{}),
 		observe.Files.Expect("/home/new/.ssh", observe.File{}),
 		observe.Files.Expect("/home/new/.ssh/authorized_keys", observe.File{}),
-		observe.Files.Expect("/home/ops/.ssh", directory()),
-		observe.Files.Expect("/home/ops/.ssh/authorized_keys", regular("# mine\n"+key2+"\n")),
+		observe.Files.Expect("/home/ops", owns("ops", 0o755, directory())),
+		observe.Files.Expect("/home/ops/.ssh", owns("ops", 0o700, directory())),
+		observe.Files.Expect("/home/ops/.ssh/authorized_keys", owns("ops", 0o600, regular("# mine\n"+key2+"\n"))),
 	}, more...)...)
 }
 
@@ -128,6 +175,7 @@ func TestRootOfAClusterMember(t *testing.T) {
 	const shared = "/etc/pve/priv/authorized_keys"
 	member := func(keys observe.File, more ...observe.Expectation) modules.Host {
 		return host(append([]observe.Expectation{
+			observe.Files.Expect("/root", directory()),
 			observe.Files.Expect("/root/.ssh", directory()),
 			observe.Files.Expect("/root/.ssh/authorized_keys", observe.File{Type: observe.Symlink, Target: shared}),
 			observe.Files.Expect(shared, keys),

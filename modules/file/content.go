@@ -1,0 +1,107 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"hlplay/engine/localfile"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// wanted is what a file is to hold. Of a source that is larger than observe.FileLimit, content is only that much.
+type wanted struct {
+	content []byte
+	source  *remote.Source
+}
+
+func inMemory(content []byte) wanted { return wanted{content: content} }
+
+func (w wanted) size() int64 {
+	if w.source != nil {
+		return w.source.Size
+	}
+	return int64(len(w.content))
+}
+
+// sum is the SHA-256 sum, in hexadecimal.
+func (w wanted) sum() string {
+	s := sha256.Sum256(w.content)
+	if w.source != nil {
+		s = w.source.Sum
+	}
+	return hex.EncodeToString(s[:])
+}
+
+// written is the action that writes it.
+func (w wanted) written(a modules.WriteFile) modules.WriteFile {
+	if w.source != nil {
+		a.Source = w.source
+	} else {
+		a.Content = w.content
+	}
+	return a
+}
+
+// read is what is in a file of the controller; of a large one only its beginning is kept, unless a program is to look at it.
+func (f *File) read(edits bool) (wanted, error) {
+	file, err := localfile.Open(f.Source)
+	if err != nil {
+		return wanted{}, err
+	}
+	defer file.Close()
+	if edits || f.Checker != nil {
+		content, err := io.ReadAll(file)
+		return inMemory(content), err
+	}
+	content, err := io.ReadAll(io.LimitReader(file, observe.FileLimit+1))
+	if err != nil || len(content) <= observe.FileLimit {
+		return inMemory(content), err
+	}
+	source, err := remote.ReadSource(f.Source)
+	return wanted{content: content[:observe.FileLimit], source: &source}, err
+}
+
+// content is what the file should hold, and whether it does already.
+func (f *File) content(ctx context.Context, h modules.Host, at string, now observe.File) (w wanted, same bool, err error) {
+	edits := len(f.Lines)+len(f.Blocks) > 0
+	switch {
+	case f.Content != nil:
+		w.content = []byte(*f.Content)
+	case f.Source != "":
+		if w, err = f.read(edits); err != nil {
+			return w, false, fmt.Errorf("source: %w", err)
+		}
+	case !now.Exists():
+		if edits && !f.Create {
+			return w, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
+		}
+	case now.Truncated && edits:
+		return w, false, fmt.Errorf("%s is larger than %s; lines are edited in smaller files only", at, size(observe.FileLimit))
+	default:
+		w.content = now.Content
+		if !edits {
+			return w, true, nil
+		}
+	}
+	if edits {
+		text, err := f.edited(string(w.content))
+		if err != nil {
+			return w, false, fmt.Errorf("%s: %w", at, err)
+		}
+		w.content = []byte(text)
+	}
+	switch {
+	case !now.Exists(), w.size() != now.Size:
+		return w, false, nil
+	case !now.Truncated:
+		return w, bytes.Equal(w.content, now.Content), nil
+	}
+	there, err := observe.Sums.Observe(ctx, h, at)
+	return w, there == w.sum(), err
+}
