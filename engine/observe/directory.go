@@ -119,7 +119,10 @@ var Sums = &Kind[string]{
 }
 
 // The content arrives on standard input, so that the name is neither parsed nor escaped.
-const sumScript = `(if [ ! -e "$1" ]; then exit 2; fi; LC_ALL=C sha256sum < "$1")`
+// Only what is regular is opened: a named pipe would block.
+const sumScript = `(if [ ! -e "$1" ]; then exit 2; fi
+if [ ! -f "$1" ]; then echo "it is not a regular file" >&2; exit 1; fi
+LC_ALL=C sha256sum < "$1")`
 
 // eachPath is one query for each name that is an absolute path.
 func eachPath(names []string, script string) []remote.Query {
