@@ -94,7 +94,6 @@ func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bo
 		Summary: "remove empty directory " + f.Path,
 		Action:  modules.Remove{Path: f.Path},
 		Expect:  expect,
-		Exact:   true,
 	}}, nil
 }
 
