@@ -160,7 +160,7 @@ func (s *session) runInShell(ctx context.Context, a Actions, wait bool) ([]Resul
 		return results, nil, s.abandoned(bounded, *under, "it has ended since")
 	case bounded.Err() != nil:
 		return results, nil, s.abandoned(bounded, *under, mayRun)
-	case errors.Is(err, errNoMark) && !sh.overdue.Load():
+	case errors.Is(err, errNoMark) && !sh.overdue():
 		s.act.barred = true
 		return nil, nil, errNoActing
 	}
@@ -253,11 +253,16 @@ func (r *running) ended(i int, a Answer) {
 	switch {
 	case err != nil:
 		r.complaint = err
+		r.timer.Reset(silenceLimit) // for what is behind it
 	default:
 		r.results = append(r.results, result)
-		if i+1 < len(commands) && commands[i].accepts(result.Exit) {
+		if !commands[i].accepts(result.Exit) {
+			r.timer.Reset(silenceLimit) // for what is left out
+		} else if i+1 < len(commands) {
 			r.under = &commands[i+1]
 			r.timer.Reset(r.under.limit() + killAfter + slack)
+		} else {
+			r.timer.Reset(allowed(r.actions.Then))
 		}
 	}
 	r.mu.Unlock()
@@ -314,7 +319,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run
 	first := strconv.Itoa(sh.next)
 	ended := make(chan end, 1)
 	go func() {
-		answers, err := sh.exchange(waiting, text, n, false, run.ended)
+		answers, err := sh.exchange(waiting, text, n, false, 0, run.ended)
 		ended <- end{answers, err}
 	}()
 	var e end

@@ -217,9 +217,9 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
 	if !company {
-		return s.exchange(ctx, script, len(queries), false)
+		return s.exchange(ctx, script, len(queries), false, allowed(queries))
 	}
-	answered, err := s.exchange(ctx, script, len(queries)+1, true)
+	answered, err := s.exchange(ctx, script, len(queries)+1, true, allowed(queries))
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	if script, err = calls(rest); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	late, err := s.exchange(ctx, script, len(rest), false)
+	late, err := s.exchange(ctx, script, len(rest), false, allowed(rest))
 	if err != nil {
 		return nil, err
 	}
@@ -253,9 +253,20 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	return answers, nil
 }
 
+// allowed is how long a shell may say nothing that is asked queries.
+func allowed(queries []Query) time.Duration {
+	limit := silenceLimit
+	for _, q := range queries {
+		if q.Limit > 0 {
+			limit += q.Limit + killAfter
+		}
+	}
+	return limit
+}
+
 // exchange has the reading shell, which is started if there is none, run a script that gives n answers; gaps
-// is as in shell.exchange.
-func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool) ([]Answer, error) {
+// and limit are as in shell.exchange.
+func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool, limit time.Duration) ([]Answer, error) {
 	if err := s.read.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
@@ -274,7 +285,9 @@ func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool)
 		}
 	}
 	sh := s.read.shell
-	answers, err := sh.exchange(ctx, text, n, gaps, nil)
+	bounded, cancel := context.WithTimeoutCause(ctx, limit+answerLimit, errSilent)
+	defer cancel()
+	answers, err := sh.exchange(bounded, text, n, gaps, limit, nil)
 	if err == nil {
 		return answers, nil
 	}

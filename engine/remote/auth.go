@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"hlplay/engine/localfile"
 )
 
 // Secrets remembers what the user was asked for in a run: passphrases and passwords. Hosts whose
@@ -164,7 +166,12 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 		if c, err := d.DialContext(ctx, "unix", e.agent); err != nil {
 			k.problems = append(k.problems, "agent: "+err.Error())
 		} else {
-			done = func() { c.Close() }
+			// An agent that does not answer is given up with the dial.
+			release := context.AfterFunc(ctx, func() { c.Close() })
+			done = func() {
+				release()
+				c.Close()
+			}
 			if held, err = agent.NewClient(c).Signers(); err != nil {
 				k.problems = append(k.problems, "agent: "+err.Error())
 			}
@@ -210,10 +217,13 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 	return k, done
 }
 
+// largestKey bounds the file of a key.
+const largestKey = 1 << 20
+
 // loadKey reads a private key. An encrypted one asks for its passphrase when it is first used, or
 // at once if nothing says what its public part is.
 func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := localfile.Read(path, largestKey)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, errors.Unwrap(err))
 	}
@@ -227,7 +237,7 @@ func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error
 	}
 	public := locked.PublicKey
 	if public == nil { // the old PEM form keeps it in a file of its own
-		if text, err := os.ReadFile(path + ".pub"); err == nil {
+		if text, err := localfile.Read(path+".pub", largestKey); err == nil {
 			public, _, _, _, _ = ssh.ParseAuthorizedKey(text)
 		}
 	}

@@ -86,7 +86,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 	texts := [][]byte{[]byte(hello + "\n"), []byte(prompt)}
 	tried := false
 	for {
-		asked, err := wait(ctx, func() (int, error) { return p.errs.until(texts...) })
+		asked, err := wait(ctx, p.late, func() (int, error) { return p.errs.until(texts...) })
 		if err != nil {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: %w", s.conn.name, err)
@@ -112,14 +112,14 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 			}
 		}
 		p.timer.Reset(startLimit)
-		if _, err := p.Stdin().Write([]byte(password + "\n")); err != nil {
+		if _, err := wait(ctx, p.late, func() (int, error) { return p.Stdin().Write([]byte(password + "\n")) }); err != nil {
 			return s.explain(p, errNoMark)
 		}
 	}
 }
 
-// wait calls fn and gives it up, not ends it, when the context ends.
-func wait[T any](ctx context.Context, fn func() (T, error)) (T, error) {
+// wait calls fn and gives it up, not ends it, when the context ends or it is too late.
+func wait[T any](ctx context.Context, late <-chan struct{}, fn func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -129,11 +129,13 @@ func wait[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 		value, err := fn()
 		done <- result{value, err}
 	}()
+	var zero T
 	select {
 	case r := <-done:
 		return r.value, r.err
+	case <-late:
+		return zero, errNoWord
 	case <-ctx.Done():
-		var zero T
 		return zero, context.Cause(ctx)
 	}
 }

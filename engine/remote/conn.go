@@ -139,8 +139,12 @@ func (s *session) explain(p *spawned, err error) error {
 		return lost
 	}
 	switch {
-	case p.overdue.Load():
-		return fmt.Errorf("%s: the shell of user %s did not answer within %s", s.conn.name, s.who(), startLimit)
+	case p.overdue():
+		return fmt.Errorf("%s: the shell of user %s did not answer within %s; does something in its .profile or .bashrc wait, or sudo?",
+			s.conn.name, s.who(), startLimit)
+	case errors.Is(err, errSilent):
+		return fmt.Errorf("%s: the shell of user %s has stopped answering; look on the host for what it waits for, such as a file system that hangs",
+			s.conn.name, s.who())
 	case errors.Is(err, errNoMark):
 		if s.user != "" {
 			return s.refused(p.complaint())

@@ -191,6 +191,8 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	}
 	select {
 	case <-p.Exited():
+	case <-p.late:
+		return Result{}, s.notStarted(p, c, errNoWord)
 	case <-ctx.Done():
 		select {
 		case id, ok := <-pid:

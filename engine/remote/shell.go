@@ -9,12 +9,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// startLimit bounds the time from the start of a shell to its first word.
+// startLimit bounds the time from the start of a shell to its first word, and that which a host takes to open a session.
 const startLimit = 30 * time.Second
+
+// silenceLimit is how long a shell that is asked may say nothing, beside what its queries' own limits allow, and
+// answerLimit how long it may answer.
+const (
+	silenceLimit = 2 * time.Minute
+	answerLimit  = 30 * time.Minute
+)
 
 // boot and sourced are what shells are started with. They read their real scripts from their standard input, so
 // that nothing of them is seen in the host's process list and the login shell has nothing to
@@ -43,15 +49,34 @@ type spawned struct {
 	nonce     string
 	out, errs *skipper
 	timer     *time.Timer
-	overdue   atomic.Bool
+	// late is closed when the process has not said its first word in time. Closing its streams need not end them: a host
+	// may go on with what a .bashrc waits for.
+	late chan struct{}
 }
+
+// errNoWord says that a process has not said its first word in time.
+var errNoWord = errors.New("it did not say its first word in time")
+
+// errSilent says that a shell that was asked has stopped answering.
+var errSilent = errors.New("the shell has stopped answering")
 
 // watch closes the process if it has not said its first word in time.
 func (p *spawned) watch() {
+	p.late = make(chan struct{})
 	p.timer = time.AfterFunc(startLimit, func() {
-		p.overdue.Store(true)
+		close(p.late)
 		p.Close()
 	})
+}
+
+// overdue says whether the first word has not come in time.
+func (p *spawned) overdue() bool {
+	select {
+	case <-p.late:
+		return true
+	default:
+		return false
+	}
 }
 
 // started waits for the first word of the process, and returns what stands behind it: its id.
@@ -116,12 +141,14 @@ func whole(script []byte) []byte {
 // errShellEnded says that the shell ended while it was asked.
 var errShellEnded = errors.New("the shell ended before it had answered")
 
-// gather reads the pieces of a stream from the one with the number next to the one with the number last.
-func gather(r io.Reader, u *unframer, next, last int, each func(piece) error) error {
+// gather reads the pieces of a stream from the one with the number next to the one with the number last, and calls moved
+// when something has come.
+func gather(r io.Reader, u *unframer, next, last int, moved func(), each func(piece) error) error {
 	chunk := chunks.Get().(*[]byte)
 	defer chunks.Put(chunk)
 	for next <= last {
 		size, err := r.Read(*chunk)
+		moved()
 		pieces, bad := u.feed((*chunk)[:size])
 		for _, p := range pieces {
 			if err := each(p); err != nil {
@@ -192,12 +219,25 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 // comes, in order. The text is written while the answers are read, and both streams are read at the
 // same time: each may fill its window. After an error the shell is of no use any more, and its streams
 // may still be read from: close it. With gaps, what is missing right before the last answer is one with the code
-// cutOff.
-func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, each func(int, Answer)) ([]Answer, error) {
+// cutOff. With a limit, the shell may not be silent for longer.
+func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, limit time.Duration, each func(int, Answer)) ([]Answer, error) {
 	wrote := make(chan error, 1)
 	outs, errs := make(chan error, 1), make(chan error, 1)
 	first, last := sh.next, sh.next+n-1
 	p := &pairs{next: first, last: last, gaps: gaps, answers: make([]Answer, 0, n), each: each}
+	sounds := make(chan struct{}, 1)
+	moved := func() {
+		select {
+		case sounds <- struct{}{}:
+		default:
+		}
+	}
+	silent := time.NewTimer(cmp.Or(limit, time.Hour))
+	defer silent.Stop()
+	var silence <-chan time.Time
+	if limit > 0 {
+		silence = silent.C
+	}
 	go func() {
 		_, err := sh.Stdin().Write(text)
 		wrote <- err
@@ -207,9 +247,9 @@ func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, ea
 			outs <- err
 			return
 		}
-		outs <- gather(sh.out, sh.outFrames, first, last, p.take(&p.out))
+		outs <- gather(sh.out, sh.outFrames, first, last, moved, p.take(&p.out))
 	}()
-	go func() { errs <- gather(sh.errs, sh.errFrames, first, last, p.take(&p.errs)) }()
+	go func() { errs <- gather(sh.errs, sh.errFrames, first, last, moved, p.take(&p.errs)) }()
 
 	var outErr, errsErr error
 	var grace <-chan time.Time
@@ -222,6 +262,14 @@ func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, ea
 			errs, errsErr = nil, err
 		case <-wrote: // an error of it shows as the end of the streams
 			wrote = nil
+		case <-sounds:
+			if limit > 0 {
+				silent.Reset(limit)
+			}
+		case <-silence:
+			return nil, errSilent
+		case <-sh.late:
+			return nil, errNoWord
 		case <-grace:
 			if outErr != nil {
 				return nil, outErr

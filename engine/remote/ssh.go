@@ -207,13 +207,18 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	return p, nil
 }
 
+// errNoSession says that a host has not answered whether it opens a session.
+var errNoSession = fmt.Errorf("the host opened no session within %s", startLimit)
+
 // session opens a session in which nothing runs yet.
 func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, error) {
 	release, err := t.reserve(ctx, brief)
 	if err != nil {
 		return nil, err
 	}
-	ch, requests, err := t.channel(ctx)
+	bounded, cancel := context.WithTimeoutCause(ctx, startLimit, errNoSession)
+	defer cancel()
+	ch, requests, err := t.channel(bounded)
 	if err != nil {
 		release()
 		return nil, err

@@ -1,0 +1,201 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeHost is a transport whose processes do what a function says with their streams, for as long as they like: closing
+// a process does not end them, as with a host that goes on with what a .bashrc waits for.
+type fakeHost struct {
+	run  func(in io.Reader, out, errs io.Writer)
+	gone chan struct{}
+}
+
+type fakeProcess struct {
+	in        *io.PipeWriter
+	out, errs *io.PipeReader
+	exited    chan struct{}
+}
+
+func (h *fakeHost) start(context.Context, string, bool) (process, error) {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	errsR, errsW := io.Pipe()
+	p := &fakeProcess{inW, outR, errsR, make(chan struct{})}
+	go func() {
+		h.run(inR, outW, errsW)
+		inR.Close()
+		outW.Close()
+		errsW.Close()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+func (h *fakeHost) probe()                {}
+func (h *fakeHost) lost() error           { return nil }
+func (h *fakeHost) done() <-chan struct{} { return h.gone }
+func (h *fakeHost) stats() Stats          { return Stats{} }
+func (h *fakeHost) close() error          { return nil }
+
+func (p *fakeProcess) Stdin() io.WriteCloser   { return p.in }
+func (p *fakeProcess) Stdout() io.Reader       { return p.out }
+func (p *fakeProcess) Stderr() io.Reader       { return p.errs }
+func (p *fakeProcess) Exited() <-chan struct{} { return p.exited }
+func (p *fakeProcess) Status() (int, error)    { return 0, nil }
+func (p *fakeProcess) Terminate()              {}
+func (p *fakeProcess) Close()                  {}
+
+// sniff reads what a shell is sent until it knows the nonce of its marks, and goes on reading.
+func sniff(in io.Reader) string {
+	var text strings.Builder
+	chunk := make([]byte, 4096)
+	for {
+		n, err := in.Read(chunk)
+		text.Write(chunk[:n])
+		if _, rest, ok := strings.Cut(text.String(), "_hl_n="); ok && len(rest) > 32 {
+			go func() { _, _ = io.Copy(io.Discard, in) }()
+			return rest[:32]
+		}
+		if err != nil {
+			return ""
+		}
+	}
+}
+
+// Whatever a host does not answer, it is given up in a time that its limits make, and said who did not answer.
+func TestNothingIsWaitedForWithoutEnd(t *testing.T) {
+	first := func(in io.Reader, out, errs io.Writer) string {
+		nonce := sniff(in)
+		go func() { _, _ = io.WriteString(errs, "\n"+nonce+" 7\n") }()
+		_, _ = io.WriteString(out, "\n"+nonce+" 7\n")
+		return nonce
+	}
+	hang := func(in io.Reader) {
+		go func() { _, _ = io.Copy(io.Discard, in) }()
+		time.Sleep(24 * time.Hour)
+	}
+	for name, test := range map[string]struct {
+		run   func(in io.Reader, out, errs io.Writer)
+		query Query
+		want  string
+		after time.Duration
+	}{
+		"a .bashrc that sleeps": {func(in io.Reader, out, errs io.Writer) { hang(in) }, Query{Script: ":"},
+			"did not answer within 30s", startLimit},
+		"one that reads nothing": {func(io.Reader, io.Writer, io.Writer) { time.Sleep(24 * time.Hour) }, Query{Script: ":"},
+			"did not answer within 30s", startLimit},
+		"a banner that never ends, slowly": {func(in io.Reader, out, _ io.Writer) {
+			go func() { _, _ = io.Copy(io.Discard, in) }()
+			for range 600 {
+				_, _ = io.WriteString(out, "welcome\n")
+				time.Sleep(time.Second)
+			}
+		}, Query{Script: ":"}, "did not answer within 30s", startLimit},
+		"a shell that stops": {func(in io.Reader, out, errs io.Writer) {
+			first(in, out, errs)
+			hang(in)
+		}, Query{Script: ":"}, "has stopped answering", silenceLimit},
+		"one that stops behind its limit": {func(in io.Reader, out, errs io.Writer) {
+			first(in, out, errs)
+			hang(in)
+		}, Query{Script: ":", Limit: time.Hour}, "has stopped answering", silenceLimit + time.Hour + killAfter},
+		"half an answer": {func(in io.Reader, out, errs io.Writer) {
+			nonce := first(in, out, errs)
+			_, _ = io.WriteString(out, "half\n"+nonce+" 0")
+			hang(in)
+		}, Query{Script: ":"}, "has stopped answering", silenceLimit},
+		"an answer that never ends": {func(in io.Reader, out, errs io.Writer) {
+			first(in, out, errs)
+			for range 120 {
+				_, _ = io.WriteString(out, "x")
+				time.Sleep(time.Minute)
+			}
+		}, Query{Script: ":"}, "has stopped answering", silenceLimit + answerLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newConn(&fakeHost{run: test.run, gone: make(chan struct{})}, "node", "node:22", "root")
+				c.use(Options{})
+				began := time.Now()
+				_, err := c.Ask(t.Context(), []Query{test.query})
+				if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "node") {
+					t.Errorf("error %v, want one that says %q", err, test.want)
+				}
+				if took := time.Since(began); took < test.after || took > test.after+2*time.Second {
+					t.Errorf("given up after %s, want %s", took, test.after)
+				}
+				time.Sleep(48 * time.Hour) // for those that were left behind
+			})
+		})
+	}
+}
+
+// A command too is given up where its shell says nothing: sudo that hangs, and the queries behind the last command.
+func TestCommandsAreNotWaitedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := func(in io.Reader, _, _ io.Writer) {
+			go func() { _, _ = io.Copy(io.Discard, in) }()
+			time.Sleep(24 * time.Hour)
+		}
+		c := newConn(&fakeHost{run: silent, gone: make(chan struct{})}, "node", "node:22", "alice")
+		c.use(Options{AskSudoPassword: true})
+		for _, user := range []string{"alice", "root"} {
+			began := time.Now()
+			_, err := c.As(user).Run(t.Context(), Command{Argv: []string{"true"}})
+			if err == nil || !strings.Contains(err.Error(), "the shell of user "+user+" did not answer within 30s") {
+				t.Errorf("%s: error %v", user, err)
+			}
+			if took := time.Since(began); took > startLimit+2*time.Second {
+				t.Errorf("%s: given up after %s", user, took)
+			}
+		}
+		time.Sleep(48 * time.Hour)
+	})
+}
+
+func TestSilenceIsNoCancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConn(&fakeHost{run: func(in io.Reader, _, _ io.Writer) {
+			go func() { _, _ = io.Copy(io.Discard, in) }()
+			time.Sleep(24 * time.Hour)
+		}, gone: make(chan struct{})}, "node", "node:22", "root")
+		c.use(Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Ask(ctx, []Query{{Script: ":"}}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want that of the context", err)
+		}
+		time.Sleep(48 * time.Hour)
+	})
+}
+
+// An agent that takes the connection and says nothing, and a key that is a FIFO.
+func TestKeysAreNotWaitedForWithoutEnd(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	socket := filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	unreachable(t, s.target("root", key), Options{SSHConfig: None, Agent: socket, DialTimeout: 50 * time.Millisecond}, "no answer within 50ms")
+
+	fifo := filepath.Join(t.TempDir(), "key")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	target := s.target("root", key)
+	target.Keys = []string{fifo}
+	unreachable(t, target, plain(), "key "+fifo+": it is a FIFO")
+}
