@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -164,7 +165,7 @@ func plain(src []byte) string {
 			return ' '
 		case c == '\r':
 			return -1
-		case c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0:
+		case c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0, unicode.Is(unicode.Cf, c): // controls, and what reorders text
 			return '�'
 		}
 		return c

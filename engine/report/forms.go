@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -127,11 +126,8 @@ func asciiJSON(s string) string {
 			b.WriteString(`\r`)
 		case c == '\t':
 			b.WriteString(`\t`)
-		case c >= 0x10000:
-			high, low := utf16.EncodeRune(c)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
 		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, `\u%04x`, c)
+			b.WriteString(escape(c))
 		default:
 			b.WriteRune(c)
 		}

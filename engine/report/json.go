@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -154,9 +155,14 @@ func (j *jsonReporter) write(object any) {
 	if j.err != nil {
 		return
 	}
-	encoder := json.NewEncoder(j.w)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(object); err != nil {
+	err := encoder.Encode(object)
+	if err == nil {
+		_, err = j.w.Write(escapeUnseen(line.Bytes()))
+	}
+	if err != nil {
 		j.err = fmt.Errorf("writing the report: %w", err)
 	}
 }

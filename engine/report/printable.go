@@ -1,20 +1,24 @@
 package report
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
 
-// printable is foreign text with control characters made visible ("^[") and what reorders text left out,
-// so that a host cannot move the cursor of a terminal or hide what it says. Line breaks and tabs stay.
+// printable is foreign text with control characters made visible ("^[") and what reorders text, or is not seen, escaped
+// ("\u202e"), so that a host cannot move the cursor of a terminal or hide what it says. Line breaks and tabs stay.
 func printable(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	clean := true
 	for _, c := range s {
-		if c != '\n' && c != '\t' && (c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError || reorders(c)) {
+		if c != '\n' && c != '\t' && (c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError || unseen(c)) {
 			clean = false
 			break
 		}
@@ -36,7 +40,8 @@ func printable(s string) string {
 			b.WriteString("^?")
 		case c > 0x7f && c < 0xa0:
 			b.WriteString(strconv.QuoteRune(c))
-		case reorders(c):
+		case unseen(c):
+			b.WriteString(escape(c))
 		default:
 			b.WriteRune(c)
 		}
@@ -44,7 +49,41 @@ func printable(s string) string {
 	return b.String()
 }
 
-func reorders(c rune) bool { return c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 }
+// unseen reports whether a character changes how others are shown, or is not seen itself: Unicode's format characters
+// (U+202E and its like, zero-width ones, tags), its separators of lines, and letters that are empty.
+func unseen(c rune) bool {
+	switch c {
+	case 0x2028, 0x2029, 0x115f, 0x1160, 0x3164, 0xffa0, 0x034f:
+		return true
+	}
+	return unicode.Is(unicode.Cf, c)
+}
+
+// escape is a character as JSON escapes it.
+func escape(c rune) string {
+	if c >= 0x10000 {
+		high, low := utf16.EncodeRune(c)
+		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+	}
+	return fmt.Sprintf(`\u%04x`, c)
+}
+
+// escapeUnseen is a JSON text in which what terminals would obey, or not show, is escaped: it stands in strings only.
+func escapeUnseen(text []byte) []byte {
+	hidden := func(c rune) bool { return unseen(c) || c >= 0x7f && c < 0xa0 }
+	if !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	escaped := make([]byte, 0, len(text)+16)
+	for _, c := range string(text) {
+		if hidden(c) {
+			escaped = append(escaped, escape(c)...)
+		} else {
+			escaped = utf8.AppendRune(escaped, c)
+		}
+	}
+	return escaped
+}
 
 // plainText is a program's output without its colours and cursor movements, and of a line that was
 // overwritten (a progress bar) what was left at the end.
