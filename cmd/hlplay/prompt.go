@@ -21,7 +21,7 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 		}
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
-			return "", errors.New("there is no terminal to ask on")
+			return "", errors.New("there is no terminal to ask on: run hlplay in one")
 		}
 		defer tty.Close()
 		suspend(func() {
@@ -30,6 +30,16 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 			fmt.Fprintln(tty)
 		})
 		return answer, err
+	}
+}
+
+// remarker says each remark once, past the report.
+func remarker(suspend func(func())) func(string) {
+	var said sync.Map
+	return func(text string) {
+		if _, known := said.LoadOrStore(text, true); !known {
+			suspend(func() { fmt.Fprintln(os.Stderr, "hlplay:", text) })
+		}
 	}
 }
 

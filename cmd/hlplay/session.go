@@ -163,7 +163,7 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
 	o := f.reach()
 	o.AskPassword, o.AskSudoPassword = f.askPassword, f.askSudo
-	o.Ask, o.Secrets, o.Crowd = prompter(suspend), &remote.Secrets{}, &remote.Crowd{}
+	o.Ask, o.Remark, o.Secrets, o.Crowd = prompter(suspend), remarker(suspend), &remote.Secrets{}, &remote.Crowd{}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew
 	}

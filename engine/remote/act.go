@@ -97,8 +97,19 @@ const leftOut = 300
 // where there is such a file system, so that a full disk does not cost an answer. It comes before
 // the shell's first word: without a directory there is no acting shell, and nothing was run.
 func actingDir(dir string) string {
-	return "_hl_d=" + dir + "\n[ -w /dev/shm ] || _hl_d=/tmp${_hl_d#/dev/shm}\nmkdir -m 700 \"$_hl_d\" || exit 1\n"
+	return "_hl_d=" + dir + "\n[ -w /dev/shm ] || _hl_d=/tmp${_hl_d#/dev/shm}\nmkdir -m 700 \"$_hl_d\" || exit 1\necho \"$$\" >\"$_hl_d/shell\"\n"
 }
+
+// sweep removes the directories of acting shells that were killed: they hold scripts, environments and inputs. Every
+// shell begins with it, and without such a directory it costs no process. One is removed only if it is this user's own,
+// 0700 and no link, so that nobody else has put anything there, and if the shell that it names is not in /proc. That of
+// another process which has its number by now stays until the next time.
+const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.*; do
+	[ -d "$_hl_o" ] && [ ! -L "$_hl_o" ] && [ -d "/proc/$$" ] || continue
+	[ "$(stat -c '%u %a' "$_hl_o")" = "$(id -u) 700" ] && [ -s "$_hl_o/shell" ] || continue
+	read -r _hl_p <"$_hl_o/shell" && [ ! -d "/proc/$_hl_p" ] && rm -rf "$_hl_o"
+done
+`
 
 // notePid tells the loop's directory which process the command is.
 const notePid = `echo "$$" >"$1"` + "\n"

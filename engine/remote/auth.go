@@ -153,6 +153,8 @@ type keyring struct {
 	signers []ssh.Signer
 	// tried names them for the error that none was accepted; problems says which could not be used.
 	tried, problems []string
+	// remarks are about keys that are used all the same.
+	remarks []string
 }
 
 // keyring collects the keys of a host: those that it names, then the agent's, then the default
@@ -191,6 +193,9 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 		signer, err := loadKey(ctx, path, ask)
 		switch {
 		case err == nil:
+			if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+				k.remarks = append(k.remarks, fmt.Sprintf("the private key %s has mode %04o, and others may use it: chmod 600 %s (ssh refuses it)", path, info.Mode().Perm(), path))
+			}
 			for _, h := range held {
 				if string(h.PublicKey().Marshal()) == string(signer.PublicKey().Marshal()) {
 					signer = h

@@ -129,7 +129,7 @@ func (s *session) shell(ctx context.Context, script string, brief bool, before s
 		return nil, "", err
 	}
 	sh := &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
-	return sh, environment + "_hl_n=" + p.nonce + "\n" + before + marks, nil
+	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + marks, nil
 }
 
 // explain turns the error of a shell or command into what is to be told: that the connection is

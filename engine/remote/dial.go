@@ -44,6 +44,8 @@ type Options struct {
 	AskSudoPassword bool
 	// Ask asks the user for something secret; nil means that there is nobody to ask.
 	Ask func(ctx context.Context, prompt string) (string, error)
+	// Remark is told what should be mended although it stops nothing, once for each host; nil tells nobody.
+	Remark func(text string)
 	// Secrets remembers the answers; nil means that they are remembered for one connection only.
 	Secrets *Secrets
 	// Crowd is shared by the dials of a run; nil means that this is the only one.
@@ -157,6 +159,11 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	ring, closeAgent := e.keyring(ctx, ask)
 	defer closeAgent()
 
+	if o.Remark != nil {
+		for _, text := range ring.remarks {
+			o.Remark(text)
+		}
+	}
 	conn, err := e.connect(ctx, through)
 	if err != nil {
 		return nil, nil, e.explain(ctx, o, err, ring)
@@ -168,7 +175,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	config := &ssh.ClientConfig{
 		User:              e.user,
 		HostKeyCallback:   keys.check,
-		HostKeyAlgorithms: algorithms(keys.lines()),
+		HostKeyAlgorithms: keys.algorithms(),
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(ring.signers...)},
 	}
 	if o.AskPassword {

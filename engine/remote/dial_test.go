@@ -38,6 +38,65 @@ func unreachable(t *testing.T, target Target, o Options, texts ...string) {
 	}
 }
 
+// Of several keys that a host has it is asked for the one that people compare, and the hint names the file of the key
+// that was shown.
+func TestUnknownHostShowsTheKeyToCompare(t *testing.T) {
+	key := newKey(t, "id", "")
+	signer := func(c credentials) ssh.Signer {
+		t.Helper()
+		pem, err := os.ReadFile(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := ssh.ParsePrivateKey(pem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	rsaKey := signer(newRSAKey(t, "rsa", ""))
+	both := newServer(t, key, func(s *server) { s.config.AddHostKey(rsaKey) })
+	target := both.target("root", key)
+	target.KnownHosts = filepath.Join(t.TempDir(), "known_hosts")
+	unreachable(t, target, plain(), ssh.FingerprintSHA256(both.hostKey.PublicKey()), "ssh_host_ed25519_key.pub", "--accept-new-host-keys")
+
+	for kind, public := range map[string]string{"ssh-rsa": "rsa", "ecdsa-sha2-nistp256": "ecdsa", "sk-ssh-ed25519@openssh.com": "*"} {
+		if got := hostKeyFile(typed(kind)); got != "/etc/ssh/ssh_host_"+public+"_key.pub" {
+			t.Errorf("a key of type %s is looked for in %s", kind, got)
+		}
+	}
+}
+
+// typed is a public key of which only the type is asked for.
+type typed string
+
+func (k typed) Type() string                        { return string(k) }
+func (k typed) Marshal() []byte                     { return nil }
+func (k typed) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
+
+// A private key that others may read is used, and remarked on.
+func TestOpenPrivateKeyIsRemarkedOn(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	var remarks []string
+	o := plain()
+	o.Remark = func(text string) { remarks = append(remarks, text) }
+	mustDial(t, s.target("root", key), o)
+	if len(remarks) > 0 {
+		t.Errorf("a key of mode 0600 is remarked on: %q", remarks)
+	}
+	for _, mode := range []os.FileMode{0o644, 0o640, 0o601} {
+		remarks = nil
+		if err := os.Chmod(key.path, mode); err != nil {
+			t.Fatal(err)
+		}
+		mustDial(t, s.target("root", key), o)
+		if len(remarks) != 1 || !strings.Contains(remarks[0], key.path) || !strings.Contains(remarks[0], "chmod 600") {
+			t.Errorf("mode %o: remarks %q", mode, remarks)
+		}
+	}
+}
+
 func TestDialUnknownHostKey(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)

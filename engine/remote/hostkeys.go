@@ -132,9 +132,32 @@ func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string
 	}
 	return &hostKeyError{
 		fmt.Sprintf("the host key is not known: %s is not in %s, the host shows %s", name, strings.Join(k.files, " or "), offered),
-		"compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), " +
-			"then connect once with ssh, or let hlplay accept new host keys",
+		"compare the fingerprint on the host's console (ssh-keygen -lf " + hostKeyFile(key) + "), " +
+			"then connect once with ssh, or give --accept-new-host-keys",
 	}
+}
+
+// hostKeyFile is where Debian's sshd has the key that it showed.
+func hostKeyFile(key ssh.PublicKey) string {
+	kind := "*"
+	switch t := key.Type(); {
+	case t == ssh.KeyAlgoED25519:
+		kind = "ed25519"
+	case t == ssh.KeyAlgoRSA:
+		kind = "rsa"
+	case strings.HasPrefix(t, "ecdsa-sha2-"):
+		kind = "ecdsa"
+	}
+	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
+}
+
+// algorithms are those of host keys that are asked for: of the keys that are known, or else the one first whose
+// fingerprint people compare.
+func (k *hostKeys) algorithms() []string {
+	if known := algorithms(k.lines()); len(known) > 0 {
+		return known
+	}
+	return []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 }
 
 // add appends a host's key in one write, so that hosts added at the same time do not mix.

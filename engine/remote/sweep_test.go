@@ -1,0 +1,73 @@
+package remote
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// What an acting shell that was killed has left goes when the host is next connected; what a living one uses, and what
+// somebody else may have put there, stays.
+func TestLeftoversOfKilledShellsGo(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead, alive := fmt.Sprintln(gone.Process.Pid), fmt.Sprintln(os.Getpid())
+	make := func(shell string, mode os.FileMode) string {
+		t.Helper()
+		dir := "/tmp/hlplay." + nonce()
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"shell": shell, "script": "export PASSWORD=hunter2\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	left := make(dead, 0o700)
+	stays := map[string]string{
+		"of a living shell": make(alive, 0o700), "open to others": make(dead, 0o755), "of a shell that is not said": make("", 0o700),
+		"of no number": make("../proc\n", 0o700),
+	}
+	target := make(dead, 0o755)
+	link := "/tmp/hlplay." + nonce()
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(link) })
+	stays["behind a link"] = filepath.Join(link, "script")
+	if os.Geteuid() == 0 {
+		others := make(dead, 0o700)
+		if err := os.Chown(others, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		stays["of another user"] = others
+	}
+
+	c := Local("controller")
+	defer c.Close()
+	ask(t, c, Query{Script: ":"})
+	if _, err := os.Lstat(left); err == nil {
+		t.Error("the directory of a killed shell is still there")
+	}
+	for what, path := range stays {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("a directory %s is gone: %v", what, err)
+		}
+	}
+	run(t, c, Command{Argv: []string{"true"}}) // another shell, which sweeps too
+	for what, path := range stays {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("a directory %s is gone: %v", what, err)
+		}
+	}
+}
