@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,11 +54,13 @@ var reserved = map[string]string{
 	"0xef":                                 "EFI system",
 }
 
-// Use says in a word what a device is used for, and is empty only for a blank one: a file system or
-// other signature, "partitions", what a partition is reserved for, the type of what holds it, "mounted" or
+// Use says in a word what a device is used for, and is empty only for a blank one: what it is if it is no disk
+// of the host, a file system or other signature, "partitions", what a partition is reserved for, the type of what holds it, "mounted" or
 // "read-only".
 func (d BlockDevice) Use() string {
 	switch {
+	case d.Volume() != "":
+		return d.Volume()
 	case d.Filesystem != "":
 		return d.Filesystem
 	case d.PartitionTable != "" && d.Type != "part":
@@ -73,6 +76,43 @@ func (d BlockDevice) Use() string {
 		return "mounted"
 	case d.ReadOnly:
 		return "read-only"
+	}
+	return ""
+}
+
+// volumes are block devices that lsblk calls disks and that are none of the host's own, by the kernel's names: something
+// keeps its data behind them, or they are gone with the next boot.
+var volumes = []struct {
+	names *regexp.Regexp
+	what  string
+}{
+	{regexp.MustCompile(`^zd\d`), "ZFS volume"},
+	{regexp.MustCompile(`^rbd\d`), "RBD image"},
+	{regexp.MustCompile(`^drbd\d`), "DRBD device"},
+	{regexp.MustCompile(`^(nbd|rnbd)\d`), "network block device"},
+	{regexp.MustCompile(`^ublkb\d`), "ublk device"},
+	{regexp.MustCompile(`^etherd!`), "network block device"},
+	{regexp.MustCompile(`^bcache\d`), "bcache device"},
+	{regexp.MustCompile(`^dm-\d`), "device-mapper volume"},
+	{regexp.MustCompile(`^md[_\d]`), "RAID"},
+	{regexp.MustCompile(`^loop\d`), "loop device"},
+	{regexp.MustCompile(`^(z?ram|nullb)\d`), "RAM disk"},
+	{regexp.MustCompile(`^(sr|scd)\d`), "optical drive"},
+	{regexp.MustCompile(`^fd\d`), "floppy"},
+	{regexp.MustCompile(`^mmcblk\d+(boot\d|rpmb|gp\d)`), "firmware partition"},
+	{regexp.MustCompile(`^(mtdblock|ubiblock)\d`), "flash of the firmware"},
+}
+
+// Volume says in words what a device is that lsblk calls a disk and that is none of the host's, or what a partition
+// stands on. It is empty for others.
+func (d BlockDevice) Volume() string {
+	if d.Type != "disk" && d.Type != "part" {
+		return ""
+	}
+	for _, v := range volumes {
+		if v.names.MatchString(d.Name) {
+			return v.what
+		}
 	}
 	return ""
 }
@@ -115,7 +155,7 @@ func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 const byID = "/dev/disk/by-id/"
 
 // Disks are the block devices of a host, under the empty name: disks first level, in the order of
-// their names. Floppies, loop devices and RAM disks are left out.
+// their names. Floppies, loop devices, RAM disks and what has no medium are left out.
 var Disks = &Kind[[]BlockDevice]{
 	Name: "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
@@ -206,6 +246,9 @@ func parseDisks(out []byte, links map[string][]string) ([]BlockDevice, error) {
 		d, err := raw.device(links)
 		if err != nil {
 			return nil, err
+		}
+		if d.Size == 0 { // a drive without a medium, or an nbd without a server
+			continue
 		}
 		disks = append(disks, d)
 	}

@@ -62,6 +62,72 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	}
 }
 
+// TestWhatIsADisk decides of each kind of block device whether it is among facts.disks, and as what it counts. Without a
+// use it is free to be taken.
+func TestWhatIsADisk(t *testing.T) {
+	for _, c := range []struct {
+		name, kind, extra string // extra are more properties in lsblk's JSON
+		listed            bool
+		use               string
+	}{
+		{"sda", "disk", ``, true, ""},
+		{"vdb", "disk", ``, true, ""},
+		{"xvdc", "disk", ``, true, ""},
+		{"nvme0n1", "disk", ``, true, ""},
+		{"pmem0", "disk", ``, true, ""},
+		{"mmcblk0", "disk", ``, true, ""},
+		{"sdb", "disk", `,"ro":true`, true, "read-only"},
+		{"sdc", "disk", `,"fstype":"linux_raid_member"`, true, "linux_raid_member"},
+		{"sdd", "disk", `,"fstype":"mpath_member"`, true, "mpath_member"},
+		{"sde", "disk", `,"children":[{"name":"mpatha","kname":"dm-0","type":"mpath","size":1}]`, true, "mpath"},
+		{"sdf", "disk", `,"children":[{"name":"md0","kname":"md0","type":"raid1","size":1}]`, true, "raid1"},
+		{"sdg", "disk", `,"children":[{"name":"bcache0","kname":"bcache0","type":"disk","size":1}]`, true, "disk"},
+		{"mmcblk0boot0", "disk", ``, false, "firmware partition"},
+		{"mmcblk0boot1", "disk", `,"ro":true`, false, "firmware partition"},
+		{"mtdblock0", "disk", ``, false, "flash of the firmware"},
+		{"zd0", "disk", ``, false, "ZFS volume"},
+		{"zd16", "disk", `,"pttype":"gpt"`, false, "ZFS volume"},
+		{"rbd0", "disk", ``, false, "RBD image"},
+		{"drbd1000", "disk", ``, false, "DRBD device"},
+		{"nbd0", "disk", ``, false, "network block device"},
+		{"ublkb0", "disk", ``, false, "ublk device"},
+		{"nullb0", "disk", ``, false, "RAM disk"},
+		{"zd0p1", "part", ``, false, "ZFS volume"},
+		{"nbd0p1", "part", ``, false, "network block device"},
+		{"sda1", "part", ``, false, ""},
+		{"md127", "md", ``, false, ""},
+		{"dm-3", "dm", ``, false, ""},
+	} {
+		out := `{"blockdevices":[{"name":"` + c.name + `","kname":"` + c.name + `","path":"/dev/` + c.name + `","type":"` + c.kind + `","size":1000` + c.extra + `}]}`
+		devices, err := parseDisks([]byte(out), nil)
+		if err != nil || len(devices) != 1 {
+			t.Fatalf("%s: %v (%v)", c.name, devices, err)
+		}
+		if got := devices[0].Use(); got != c.use {
+			t.Errorf("%s counts as %q, expected %q", c.name, got, c.use)
+		}
+		h := NewRecorded("n1", Disks.Expect("", devices))
+		facts, err := readDisks(t.Context(), h)
+		if err != nil || (facts.LengthInt() == 1) != c.listed {
+			t.Errorf("%s is among facts.disks: %d (%v), expected it: %v", c.name, facts.LengthInt(), err, c.listed)
+		}
+	}
+	for _, left := range []string{"loop0", "ram0", "zram0", "sr0", "fd0"} {
+		kind := map[string]string{"loop0": "loop", "sr0": "rom"}[left]
+		if kind == "" {
+			kind = "disk"
+		}
+		if devices, err := parseDisks([]byte(`{"blockdevices":[{"name":"`+left+`","kname":"`+left+`","type":"`+kind+`","size":1000}]}`), nil); err != nil || len(devices) > 0 {
+			t.Errorf("%s is told as %v (%v), expected nothing", left, devices, err)
+		}
+	}
+	for _, name := range []string{"sdz", "nbd0"} { // a card reader without a card, an nbd without a server
+		if devices, err := parseDisks([]byte(`{"blockdevices":[{"name":"`+name+`","kname":"`+name+`","type":"disk","size":0}]}`), nil); err != nil || len(devices) > 0 {
+			t.Errorf("%s without a medium is told as %v (%v), expected nothing", name, devices, err)
+		}
+	}
+}
+
 func TestNoDisksAreNoError(t *testing.T) {
 	values, errs := told(t, Disks, []string{""}, []remote.Answer{{}, {}})
 	if errs[""] != nil || len(values[""]) > 0 {

@@ -28,7 +28,7 @@ var (
 var hardwareFacts = []fact{
 	{FactDoc{"cpu", cpuType, "Processor: `model` and `vendor` (null where the kernel tells none) and `count`, the logical processors that are online. From /proc/cpuinfo."}, readCPU},
 	{FactDoc{"memory", memoryType, "Memory in bytes: `total` that the kernel can use, and `swap`. From /proc/meminfo."}, readMemory},
-	{FactDoc{"disks", cty.List(diskType), "Disks: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},
+	{FactDoc{"disks", cty.List(diskType), "Disks of the host, not what something else keeps its data behind (`zd`, `rbd`, `drbd`, `nbd`, …) nor drives without a medium: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},
 	{FactDoc{"iommu", iommuType, "Whether the kernel runs an IOMMU (`enabled`), and the number of its `groups`. From /sys/kernel/iommu_groups."}, readIOMMU},
 	{FactDoc{"virtualization", cty.String, "What the host is a guest of (`kvm`, `vmware`, `lxc`, …); null on bare metal. From systemd-detect-virt."}, readVirtualization},
 }
@@ -91,7 +91,7 @@ func readDisks(ctx context.Context, h *Host) (cty.Value, error) {
 	}
 	var values []cty.Value
 	for _, d := range devices {
-		if d.Type != "disk" {
+		if d.Type != "disk" || d.Volume() != "" {
 			continue
 		}
 		var partitions, mountpoints []string
