@@ -3,6 +3,7 @@ package observe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type Candidate struct {
 	Version string
 	// Installed is the installed version; empty if there is none.
 	Installed string
+	// Listed says that a source has a version of it. If it is no candidate, it is pinned below zero.
+	Listed bool
 }
 
 // Candidates observes by `apt-cache policy` what apt would install of packages.
@@ -31,7 +34,7 @@ var Candidates = &Kind[Candidate]{
 		a := answers[0]
 		var err error
 		if a.Exit != 0 {
-			err = fmt.Errorf("apt-cache policy: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+			err = aptError("apt-cache policy", a)
 		}
 		policies := parsePolicy(a.Stdout)
 		for _, name := range names {
@@ -53,6 +56,11 @@ func parsePolicy(out []byte) map[string]Candidate {
 			continue
 		}
 		label, version, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if !ok && name != "" && strings.HasSuffix(line, " Packages") {
+			c := policies[name]
+			c.Listed = true
+			policies[name] = c
+		}
 		if !ok || name == "" {
 			continue
 		}
@@ -71,9 +79,72 @@ func parsePolicy(out []byte) map[string]Candidate {
 	return policies
 }
 
+// AptError is a failure of a command of apt that reads.
+type AptError struct {
+	// Command is what was run, Problem what it said: its "E:" lines.
+	Command, Problem string
+	Exit             int
+}
+
+func (e *AptError) Error() string {
+	return fmt.Sprintf("%s: %s: %s", e.Command, remote.Ending(e.Exit), strings.ReplaceAll(e.Problem, "\n", "; "))
+}
+
+func aptError(command string, a remote.Answer) error {
+	problem := AptProblem(a.Stdout, a.Stderr)
+	if problem == "" {
+		problem = lastLine(a.Stderr)
+	}
+	return &AptError{Command: command, Exit: a.Exit, Problem: problem}
+}
+
+// Providers observes which packages provide a virtual one, sorted: what `apt-cache showpkg` lists under "Reverse
+// Provides".
+var Providers = &Kind[[]string]{
+	Name: "apt-providers", What: "which packages provide %s",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{remote.Argv(aptLimit, append([]string{"apt-cache", "showpkg", "--"}, names...)...)}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
+		var err error
+		if answers[0].Exit != 0 {
+			err = aptError("apt-cache showpkg", answers[0])
+		}
+		providers := parseShowpkg(answers[0].Stdout)
+		for _, name := range names {
+			tell(name, providers[name], err)
+		}
+	},
+}
+
+func parseShowpkg(out []byte) map[string][]string {
+	providers := map[string][]string{}
+	name, listing := "", false
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if next, ok := strings.CutPrefix(line, "Package: "); ok {
+			name, listing = next, false
+			continue
+		}
+		if line == "Reverse Provides:" {
+			listing = true
+			continue
+		}
+		if fields := strings.Fields(line); listing && len(fields) > 1 && !slices.Contains(providers[name], fields[0]) {
+			providers[name] = append(providers[name], fields[0])
+		}
+	}
+	for _, all := range providers {
+		slices.Sort(all)
+	}
+	return providers
+}
+
 // Transaction is what one call of apt-get would do.
 type Transaction struct {
 	Changes []PackageChange
+	// Unfinished are packages beside those that an earlier run has left unconfigured, which it would configure.
+	Unfinished []string
 	// Problem is what apt-get says if it would refuse, its "E:" lines and the dependencies that it
 	// names; empty otherwise.
 	Problem string
@@ -93,13 +164,13 @@ func (c PackageChange) Removed() bool { return c.To == "" }
 
 // Transactions observes by `apt-get --simulate` what a call of apt-get would do. The name is the
 // command and its arguments separated by spaces: "full-upgrade", "install chrony postfix",
-// "--no-install-recommends install gdisk". No lock is taken.
+// "--no-install-recommends install gdisk". No lock is taken, and what -y refuses is refused.
 var Transactions = &Kind[Transaction]{
 	Name: "apt-transaction", What: "what `apt-get %s` will do",
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
 		for i, name := range names {
-			queries[i] = remote.Argv(aptLimit, append([]string{"apt-get", "-s", "-q", "-o", "Debug::NoLocking=true"}, strings.Fields(name)...)...)
+			queries[i] = remote.Argv(aptLimit, append([]string{"apt-get", "-s", "-y", "-q", "-o", "Debug::NoLocking=true"}, strings.Fields(name)...)...)
 		}
 		return queries
 	},
@@ -112,9 +183,10 @@ var Transactions = &Kind[Transaction]{
 }
 
 // parseTransaction reads the lines "Inst NAME [OLD] (NEW ORIGIN [ARCH]) …", "Remv NAME [OLD]" and
-// "Purg NAME [OLD]"; "Conf" lines repeat what "Inst" said.
+// "Purg NAME [OLD]"; a "Conf" line without an "Inst" is of a package that was left unconfigured.
 func parseTransaction(a remote.Answer) (Transaction, error) {
 	var t Transaction
+	var configured []string
 	if a.TimedOut() {
 		return t, fmt.Errorf("apt-get --simulate did not end within %s", aptLimit)
 	}
@@ -139,10 +211,18 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 			}
 		case "Remv", "Purg":
 			c.To = ""
+		case "Conf":
+			configured = append(configured, c.Name)
+			continue
 		default:
 			continue
 		}
 		t.Changes = append(t.Changes, c)
+	}
+	for _, name := range configured {
+		if !slices.ContainsFunc(t.Changes, func(c PackageChange) bool { return c.Name == name && !c.Removed() }) {
+			t.Unfinished = append(t.Unfinished, name)
+		}
 	}
 	if a.Exit != 0 {
 		t.Problem = AptProblem(a.Stdout, a.Stderr)
@@ -199,7 +279,7 @@ var Upgradable = &Kind[[]string]{
 
 // Index is the state of a host's package index, /var/lib/apt/lists.
 type Index struct {
-	// Exists says that an index was fetched at all.
+	// Exists says that an index was fetched at all, be it that no source has one.
 	Exists bool
 	// Age is the time since the index was last brought up to date, by the host's own clock.
 	Age time.Duration
@@ -213,13 +293,16 @@ type Index struct {
 // /var/lib/apt/lists the server's times and leaves them alone when nothing is new.
 const AptStamp = "/var/lib/apt/periodic/update-success-stamp"
 
+// aptLists is the directory of the index.
+const aptLists = "/var/lib/apt/lists"
+
 // AptIndex observes the package index. Its one observation has no name.
 var AptIndex = &Kind[Index]{
 	Name: "apt-index", What: "the age of the package index",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `date +%s`, Inline: true},
-			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release`, Inline: true},
+			{Script: `stat -c '%y %n' ` + AptStamp + ` /var/lib/apt/lists /var/lib/apt/lists/*Release /var/lib/apt/lists/*_Packages*`, Inline: true},
 			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/*`, Inline: true},
 		}
 	},
@@ -247,7 +330,8 @@ func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	var index Index
 	var newest, newestSource time.Time
 	for name, t := range fetched {
-		if strings.HasSuffix(name, "Release") {
+		// A trusted source without a Release file has its list of packages only.
+		if strings.HasSuffix(name, "Release") || strings.Contains(name, "_Packages") {
 			index.Exists = true
 		}
 		if t.After(newest) {
@@ -256,6 +340,9 @@ func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	}
 	if stamp, ok := fetched[AptStamp]; ok {
 		newest = stamp
+		// Where no source is enabled, there is nothing to fetch. Somebody who empties the directory changes it later.
+		dir, there := fetched[aptLists]
+		index.Exists = index.Exists || there && !dir.After(stamp)
 	}
 	for _, t := range changed {
 		if t.After(newestSource) {

@@ -32,7 +32,7 @@ os-prober:
   Version table:
 `))
 	want := map[string]Candidate{
-		"bash":      {Version: "5.2.15-2+b13", Installed: "5.2.15-2+b8"},
+		"bash":      {Version: "5.2.15-2+b13", Installed: "5.2.15-2+b8", Listed: true},
 		"chrony":    {Version: "4.3-2+deb12u3"},
 		"nosuch":    {},
 		"os-prober": {},
@@ -66,6 +66,14 @@ func TestTransactions(t *testing.T) {
 		}}},
 		{"an upgrade", out("Inst libc6 [2.36-9] (2.36-9+deb12u14 Debian:12.15/oldstable [amd64]) [libc-bin:amd64 ]\nConf libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nPurg mutt [2.2]\n"),
 			Transaction{Changes: []PackageChange{{"libc6", "2.36-9", "2.36-9+deb12u14"}, {Name: "mutt", From: "2.2"}}}},
+		// Recorded with apt 2.6.
+		{"a package that is left unconfigured", out("0 upgraded, 0 newly installed, 0 to remove and 1 not upgraded.\n1 not fully installed or removed.\nConf half (1 localhost [all])\n"),
+			Transaction{Unfinished: []string{"half"}}},
+		{"beside a new one", out("Inst prov1 (1 localhost [all])\nConf prov1 (1 localhost [all])\nConf half (1 localhost [all])\n"),
+			Transaction{Changes: []PackageChange{{Name: "prov1", To: "1"}}, Unfinished: []string{"half"}}},
+		{"a held package", remote.Answer{Exit: 100, Stdout: []byte("The following held packages will be changed:\n  aa\n"),
+			Stderr: []byte("E: Held packages were changed and -y was used without --allow-change-held-packages.\n")},
+			Transaction{Problem: "E: Held packages were changed and -y was used without --allow-change-held-packages."}},
 		{"an unknown package", remote.Answer{Exit: 100, Stderr: []byte("E: Unable to locate package proxmox-ve\n")},
 			Transaction{Problem: "E: Unable to locate package proxmox-ve"}},
 		{"unmet dependencies", remote.Answer{Exit: 100,
@@ -79,6 +87,39 @@ func TestTransactions(t *testing.T) {
 				t.Errorf("the transaction differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Recorded with apt 2.6: pinned below zero, virtual, named by another package only.
+func TestWhyThereIsNoCandidate(t *testing.T) {
+	got := parsed(t, Candidates, []string{"ghost", "pinned", "virt"}, out(`virt:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+pinned:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+     1 -1
+        500 file:/opt/repo ./ Packages
+ghost:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+`))
+	if diff := cmp.Diff(map[string]Candidate{"ghost": {}, "pinned": {Listed: true}, "virt": {}}, got); diff != "" {
+		t.Errorf("candidates differ (-want +got):\n%s", diff)
+	}
+	providers := parsed(t, Providers, []string{"ghost", "virt"}, out("Package: virt\nVersions: \n\nReverse Depends: \nDependencies: \nProvides: \nReverse Provides: \nprov2 1 (= )\nprov1 1 (= )\nprov1 2 (= )\nPackage: ghost\nVersions: \n\nReverse Depends: \n  dep,ghost\nDependencies: \nProvides: \nReverse Provides: \n"))
+	if diff := cmp.Diff(map[string][]string{"ghost": nil, "virt": {"prov1", "prov2"}}, providers); diff != "" {
+		t.Errorf("providers differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestABrokenListOfSourcesIsNamed(t *testing.T) {
+	_, errs := told(t, Candidates, []string{"aa"}, []remote.Answer{{Exit: 100, Stderr: []byte("E: Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list (Suite)\nE: The list of sources could not be read.\n")}})
+	if err := errs["aa"]; err == nil || !strings.Contains(err.Error(), "Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list") {
+		t.Errorf("the error is %v, expected one that names the file", err)
 	}
 }
 
@@ -104,6 +145,9 @@ func TestAptIndex(t *testing.T) {
 		want                  Index
 	}{
 		{"never fetched", "2000\n", "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n", "1970-01-01 00:00:10.000000000 +0000 /etc/apt/sources.list\n", Index{}},
+		{"a source without a Release file", "1001\n", "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists/_opt_repo_._Packages\n", "", Index{Exists: true, Age: 500 * time.Millisecond}},
+		{"no source is enabled", "1001\n", "1970-01-01 00:16:40.000000000 +0000 /var/lib/apt/lists\n" + stamp, "", Index{Exists: true, Age: 500 * time.Millisecond}},
+		{"emptied after it was fetched", "1001\n", "1970-01-01 00:16:40.900000000 +0000 /var/lib/apt/lists\n" + stamp, "", Index{}},
 		{"deleted, but for the stamp", "2000\n", stamp, "", Index{}},
 		{"fetched by others", "4600\n", lists, "1970-01-01 00:00:10.000000000 +0000 /etc/apt/sources.list\n", Index{Exists: true, Age: 3599500 * time.Millisecond}},
 		{"fetched by hlplay", "1001\n", lists + stamp, "1970-01-01 00:16:40.400000000 +0000 /etc/apt/sources.list.d/a.list\n", Index{Exists: true, Age: 500 * time.Millisecond}},

@@ -120,6 +120,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	m.Want(h)
+	plan, err := m.plan(ctx, h)
+	return plan, explained(ctx, h, err)
+}
+
+func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	var plan modules.Plan
 	for i := range m.Keys {
 		steps, err := m.Keys[i].plan(ctx, h)
@@ -135,6 +140,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		}
 		plan.Steps = append(plan.Steps, steps...)
 		plan.Notes = append(plan.Notes, notes...)
+		if len(steps) > 0 && plan.Doubt == nil {
+			if plan.Doubt, err = m.Repositories[i].foreign(ctx, h); err != nil {
+				return modules.Plan{}, err
+			}
+		}
 	}
 	disabled, err := m.planDisable(ctx, h)
 	if err != nil {

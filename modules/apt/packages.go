@@ -81,11 +81,20 @@ func repairStep(m *Module, packages map[string]observe.Package) []modules.Step {
 	if len(broken) == 0 {
 		return nil
 	}
-	slices.Sort(broken)
-	run := m.run(nil, []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"})
+	run := m.configure()
 	// What dpkg cannot configure yet, because a dependency is missing, apt-get install goes on with.
 	run.OK = []int{0, 1}
-	return []modules.Step{{Summary: "finish the interrupted installation of " + join(broken), Action: run}}
+	return []modules.Step{{Summary: finishing(broken), Action: run}}
+}
+
+// configure has dpkg configure what is unpacked.
+func (m *Module) configure() modules.Run {
+	return m.run(nil, []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"})
+}
+
+func finishing(broken []string) string {
+	slices.Sort(broken)
+	return "finish the interrupted installation of " + join(broken)
 }
 
 // outdatedPackages are the installed packages of which a newer version is offered, for state latest.
@@ -127,10 +136,25 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (a
 		case err != nil:
 			return false, nil, err
 		case c.Version == "":
-			return false, nil, fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %s`)", name, name)
+			return false, nil, notOffered(ctx, h, name, c)
 		}
 	}
 	return all, doubt, nil
+}
+
+// notOffered says why apt would install no version of a package.
+func notOffered(ctx context.Context, h modules.Host, name string, c observe.Candidate) error {
+	if c.Listed {
+		return fmt.Errorf("every version of the package %s that a source offers is pinned below 0, so that apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
+	}
+	providers, err := observe.Providers.Observe(ctx, h, name)
+	switch {
+	case err != nil:
+		return err
+	case len(providers) > 0:
+		return fmt.Errorf("%s is no package of its own: it is provided by %s; name one of them", name, join(providers))
+	}
+	return fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %[1]s`)", name)
 }
 
 // command is an apt-get command line without what makes it act, as Transactions has it.

@@ -81,7 +81,7 @@ func TestUnknownPackage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("an index that is a minute old is fetched again before a package is called unknown, but: %v", err)
 	}
-	h := recorded(bookworm, offered("proxmox-ev", ""), one(observe.AptIndex.Expect("", observe.Index{Exists: true})))
+	h := recorded(bookworm, offered("proxmox-ev", ""), one(observe.AptIndex.Expect("", observe.Index{Exists: true}), observe.Providers.Expect("proxmox-ev", nil)))
 	_, err = (&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "no source offers the package proxmox-ev") {
 		t.Errorf("expected an error about proxmox-ev, got %v", err)
@@ -229,6 +229,69 @@ func TestKernelRelease(t *testing.T) {
 	} {
 		if got := kernelRelease(name); got != want {
 			t.Errorf("%s is kernel %q, expected %q", name, got, want)
+		}
+	}
+}
+
+func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
+	for name, c := range map[string]struct {
+		candidate observe.Candidate
+		providers []string
+		want      string
+	}{
+		"virtual": {observe.Candidate{}, []string{"exim4", "postfix"}, "provided by exim4, postfix; name one of them"},
+		"single":  {observe.Candidate{}, []string{"exim4"}, "provided by exim4; name one of them"},
+		"pinned":  {observe.Candidate{Listed: true}, nil, "pinned below 0"},
+	} {
+		h := recorded(bookworm, one(observe.Packages.Expect(name, observe.Package{}), observe.Candidates.Expect(name, c.candidate),
+			observe.Providers.Expect(name, c.providers), observe.AptIndex.Expect("", observe.Index{Exists: true})))
+		if _, err := (&Module{Packages: []string{name}}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
+		}
+	}
+}
+
+func TestAnUpgradeFinishesWhatIsHalfConfigured(t *testing.T) {
+	for _, upgrade := range []string{"full", "safe"} {
+		m := &Module{Upgrade: upgrade}
+		h := recorded(bookworm, one(observe.Transactions.Expect(m.upgradeCommand(), observe.Transaction{Unfinished: []string{"pve-manager", "half"}})))
+		plan := plans(t, m, h, "finish the interrupted installation of half, pve-manager")
+		if got := plan.Steps[0].Action.(modules.Run).Argv; got[0] != "dpkg" {
+			t.Errorf("it is done by %q", got)
+		}
+	}
+}
+
+// dpkg itself waits for nobody; its words are those of dpkg 1.21 and 1.22.
+func TestDpkgWaitsForTheLock(t *testing.T) {
+	const refusal = "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\nNote: removing the lock file is always wrong\n"
+	run := (&Module{}).configure()
+	if !slices.ContainsFunc(run.Retry, func(text string) bool { return strings.Contains(refusal, text) }) || run.Patience != defaultLockTimeout {
+		t.Errorf("dpkg is run again for %v after one of %q, expected it to wait for the lock", run.Patience, run.Retry)
+	}
+	if err := run.Explain(2, nil, []byte(refusal)); err == nil || !strings.Contains(err.Error(), "process 4711 holds the dpkg frontend lock") {
+		t.Errorf("the explanation is %v", err)
+	}
+}
+
+func TestTwoKeysForOneRepositoryAreNamedByTheirFiles(t *testing.T) {
+	broken := &observe.AptError{Command: "apt-cache policy", Exit: 100, Problem: "E: Conflicting values set for option Signed-By regarding source http://d/ x: /a.gpg != /b.gpg\nE: The list of sources could not be read."}
+	h := recorded(bookworm)
+	h.Predict(one(observe.AptSources.Expect("", []observe.TextFile{
+		{Path: "/etc/apt/sources.list.d/c1.list", Content: "deb [signed-by=/a.gpg] http://d/ x main\n"},
+		{Path: "/etc/apt/sources.list.d/c2.list", Content: "deb [signed-by=/b.gpg] http://d/ x main\n"},
+	})))
+	if err := explained(t.Context(), h, broken); !strings.Contains(err.Error(), "c1.list, /etc/apt/sources.list.d/c2.list") {
+		t.Errorf("the error is %v, expected one that names both files", err)
+	}
+}
+
+func TestARepositoryOfAnotherReleaseIsDoubtful(t *testing.T) {
+	for suite, doubtful := range map[string]bool{"trixie": false, "bookworm": true, "bookworm-updates": true, "trixie-backports": false, "stable": false, "bookworm/updates": true} {
+		r := Repository{Name: "x", URIs: []string{"http://d.example.org/debian"}, Suites: []string{suite}, Components: []string{"main"}}
+		doubt, err := r.foreign(t.Context(), recorded(trixie))
+		if err != nil || (doubt != nil) != doubtful {
+			t.Errorf("suite %s on trixie: the doubt is %v (%v), expected one: %v", suite, doubt, err, doubtful)
 		}
 	}
 }

@@ -199,6 +199,39 @@ func (r *Repository) format(ctx context.Context, h modules.Host) (string, error)
 	return "list", nil
 }
 
+// codenames are Debian's releases, as suites are named after them.
+var codenames = []string{"buster", "bullseye", "bookworm", "trixie", "forky", "duke"}
+
+// foreign is why it is doubtful that the host can use the repository, before that was tried: it is for another release
+// of Debian, which may be signed with another key and depend on packages that are not there. Nil means that it is not.
+func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err error) {
+	if !r.enabled() || r.State == "absent" {
+		return nil, nil
+	}
+	release, _, err := observe.Text(ctx, h, "/etc/os-release")
+	if err != nil {
+		return nil, err
+	}
+	own := codename(release)
+	for _, suite := range r.Suites {
+		name, _, _ := strings.Cut(suite, "-")
+		if name, _, _ = strings.Cut(name, "/"); own != "" && name != own && slices.Contains(codenames, name) {
+			return fmt.Errorf("repository %s is of Debian %s and the host runs %s: whether its key is the one that is named, and its packages can be installed, only the run can tell", r.Name, name, own), nil
+		}
+	}
+	return nil, nil
+}
+
+// codename is VERSION_CODENAME of os-release(5).
+func codename(release string) string {
+	for line := range strings.Lines(release) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
+			return strings.Trim(value, `"'`)
+		}
+	}
+	return ""
+}
+
 // debianVersion is VERSION_ID of os-release(5); testing and unstable have none and count as new.
 func debianVersion(release string) int {
 	for line := range strings.Lines(release) {

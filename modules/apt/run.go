@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -46,7 +47,7 @@ func (m *Module) run(sources []observe.TextFile, argv []string) modules.Run {
 		Argv:     argv,
 		Env:      environment(),
 		Limit:    runLimit + m.lockTimeout(),
-		Retry:    []string{"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock directory", "is locked by another process"},
+		Retry:    []string{"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock directory", "locked by another process"},
 		Patience: m.lockTimeout(),
 		Explain: func(exit int, stdout, stderr []byte) error {
 			return explain(m.lockTimeout(), sources, stdout, stderr)
@@ -60,6 +61,7 @@ var (
 	lockRefused  = regexp.MustCompile(`Unable to acquire the dpkg frontend lock \((\S+)\)`)
 	unauthorized = regexp.MustCompile(`(?:Failed to fetch|Err:\d+) (https?://\S+)[^\n]*\s401\s+Unauthorized`)
 	conflict     = regexp.MustCompile(`Conflicting values set for option Signed-By regarding source (\S+) (\S+):`)
+	dpkgLock     = regexp.MustCompile(`dpkg: error: (.* lock) (?:is|was) locked by another process with pid (\d+)`)
 	noKey        = regexp.MustCompile(`NO_PUBKEY ([0-9A-F]+)`)
 	unresolved   = regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([^']+)'`)
 	unconfigured = regexp.MustCompile(`(?m)^dpkg: error processing package (\S+) \(--configure\)`)
@@ -88,6 +90,9 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
 	case lockRefused.MatchString(text):
 		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockRefused.FindStringSubmatch(text)[1], waited)
+	case dpkgLock.MatchString(text):
+		f := dpkgLock.FindStringSubmatch(text)
+		return fmt.Errorf("the package manager is in use: process %s holds the %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", f[2], f[1], waited)
 	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
 		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, `apt-get clean` is a start, and run again; apt says: %s", first(text, "No space left on device", "enough free space"))
 	case strings.Contains(text, "(pve-apt-hook)"):
@@ -101,7 +106,7 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("%s answers 401 Unauthorized: an enterprise repository needs a subscription; disable %s: repository { name = %q, enabled = false }", host(uri), where, stem(where))
 	case conflict.MatchString(text):
 		f := conflict.FindStringSubmatch(text)
-		return fmt.Errorf("%s %s is defined in two files with different Signed-By: remove or disable one of %s", f[1], f[2], strings.Join(filesOf(sources, f[1]), ", "))
+		return signedTwice(f[1], f[2], sources)
 	case noKey.MatchString(text):
 		return fmt.Errorf("a repository is signed with the key %s, which this host does not have: add it with key { … } and name its path in signed_by; apt says: %s", noKey.FindStringSubmatch(text)[1], oneLine(problem))
 	case strings.Contains(text, "dpkg was interrupted"):
@@ -116,6 +121,24 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("apt refuses: %s", oneLine(problem))
 	}
 	return nil
+}
+
+func signedTwice(uri, suite string, sources []observe.TextFile) error {
+	return fmt.Errorf("%s %s is defined in two files with different Signed-By: remove or disable one of %s", uri, suite, strings.Join(filesOf(sources, uri), ", "))
+}
+
+// explained is an error of reading, with the files that define the repository that apt complains of: apt names only
+// those in which it cannot read a line.
+func explained(ctx context.Context, h modules.Host, err error) error {
+	f := conflict.FindStringSubmatch(fmt.Sprint(err))
+	if err == nil || f == nil {
+		return err
+	}
+	sources, unread := knownSources(ctx, h)
+	if unread != nil || len(sources) == 0 {
+		return err
+	}
+	return signedTwice(f[1], f[2], sources)
 }
 
 // unconfiguredError names the packages whose installation scripts failed. Those of Proxmox VE fail

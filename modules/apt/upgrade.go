@@ -31,7 +31,7 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 		return nil, err
 	}
 	if len(t.Changes) == 0 && t.Problem == "" {
-		return nil, nil
+		return m.planFinish(command, t), nil
 	}
 	changes, err := simulate(ctx, h, command, true, nil)
 	if err != nil {
@@ -66,6 +66,18 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 		Diff:    versions(changes),
 		Expect:  expect,
 	}}, nil
+}
+
+// planFinish plans what is left of an upgrade that only has packages to configure.
+func (m *Module) planFinish(command string, t observe.Transaction) []modules.Step {
+	if len(t.Unfinished) == 0 {
+		return nil
+	}
+	return []modules.Step{{
+		Summary: finishing(t.Unfinished),
+		Action:  m.configure(),
+		Expect:  []observe.Expectation{observe.Transactions.Expect(command, observe.Transaction{})},
+	}}
 }
 
 func summarize(changes []observe.PackageChange) string {

@@ -293,6 +293,14 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 	a.section("The following packages have been kept back:", slices.Clone(kept))
 	a.section("The following packages will be upgraded:", slices.Clone(upgraded))
 	a.printf("%d upgraded, %d newly installed, %d to remove and %d not upgraded.\n", len(upgraded), len(fresh), len(removed), len(kept))
+	unfinished := p.unfinished(plan)
+	if len(unfinished) > 0 {
+		a.printf("%d not fully installed or removed.\n", len(unfinished))
+	}
+	held := slices.ContainsFunc(append(slices.Clone(upgraded), plan.remove...), func(name string) bool { i, _ := p.get(name); return i.hold })
+	if held && a.o.has("y", "yes", "assume-yes") && !a.o.has("allow-change-held-packages") {
+		return a.fail("E: Held packages were changed and -y was used without --allow-change-held-packages.")
+	}
 	if len(removed) > 0 && a.o.has("no-remove") {
 		return a.fail("E: Packages need to be removed but remove is disabled.")
 	}
@@ -385,9 +393,21 @@ func (a *aptCall) show(plan transaction) {
 		}
 		a.printf("Inst %s %s(%s %s [amd64])\n", pkg.Name, old, pkg.Version, origin)
 	}
-	for _, pkg := range plan.install {
+	for _, pkg := range append(slices.Clone(plan.install), p.unfinished(plan)...) {
 		a.printf("Conf %s (%s %s [amd64])\n", pkg.Name, pkg.Version, origin)
 	}
+}
+
+// unfinished are the packages that an earlier run has left unconfigured and that a plan does not touch.
+func (p *Packages) unfinished(plan transaction) []Package {
+	var all []Package
+	for _, i := range p.all() {
+		touched := slices.Contains(plan.remove, i.pkg.Name) || slices.ContainsFunc(plan.install, func(pkg Package) bool { return pkg.Name == i.pkg.Name })
+		if i.status == statusHalfConfigured && !touched {
+			all = append(all, i.pkg)
+		}
+	}
+	return all
 }
 
 func (p *Packages) mark(name string, automatic bool) {

@@ -28,6 +28,9 @@ func aptCache(_ context.Context, c *Call) int {
 			versions := p.visible(name)
 			installed, have := p.Installed(name)
 			if len(versions) == 0 && !have {
+				if len(p.providers(name)) > 0 {
+					c.printf("%s:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n", name)
+				}
 				continue
 			}
 			candidate := installed
@@ -48,6 +51,22 @@ func aptCache(_ context.Context, c *Call) int {
 			}
 			if have && !listed {
 				c.printf(" *** %s 100\n        100 /var/lib/dpkg/status\n", installed)
+			}
+		}
+		return 0
+	case "showpkg":
+		for _, name := range names {
+			providers := p.providers(name)
+			if len(providers)+len(p.visible(name)) == 0 {
+				continue
+			}
+			c.printf("Package: %s\nVersions: \n", name)
+			for _, v := range p.visible(name) {
+				c.printf("%s\n", v.Version)
+			}
+			c.printf("\nReverse Depends: \nDependencies: \nProvides: \nReverse Provides: \n")
+			for _, provider := range providers {
+				c.printf("%s %s (= )\n", provider, p.visible(provider)[0].Version)
 			}
 		}
 		return 0
@@ -89,6 +108,11 @@ func aptCache(_ context.Context, c *Call) int {
 		return 0
 	}
 	return notSimulated(c, verb)
+}
+
+// providers are the packages that the lists of the last update know and that provide a virtual one.
+func (p *Packages) providers(virtual string) []string {
+	return slices.DeleteFunc(p.m.archive.providers(virtual), func(name string) bool { return len(p.visible(name)) == 0 })
 }
 
 func aptMark(_ context.Context, c *Call) int {
