@@ -210,6 +210,22 @@ func TestActingInAHome(t *testing.T) {
 	}
 }
 
+// Who owned a file may have made it setuid; another owner's program is not for that.
+func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
+	s := newScene(t)
+	for owner, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetuid, "nobody": 0o755 | os.ModeSetuid, "root": 0o755, "0": 0o755} {
+		s.file("tool")
+		path := filepath.Join(s.home, "tool")
+		if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
+			t.Fatal(err)
+		}
+		write(t, s.conn, File{Path: path, Content: []byte("written"), Owner: owner})
+		if info, err := os.Lstat(path); err != nil || info.Mode() != want {
+			t.Errorf("owner %q: mode %v (%v), want %v", owner, info.Mode(), err, want)
+		}
+	}
+}
+
 // A link that nobody but root could have made is followed, into a home as well; what lies behind it there is not.
 func TestLinksOfRootAreFollowed(t *testing.T) {
 	s := newScene(t)

@@ -27,7 +27,10 @@ set -- $(stat -c '%s %a %u %U %g %G' -- "./$new" "$to" 2>/dev/null)
 [ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
 is=$2 uid=$3 owner=$4 gid=$5 of=$6
 if [ $# -gt 6 ]; then
-	mode=${mode:-$8} user=${user:-$9}
+	kept=$8
+	# Setuid and setgid were for another owner's program, and that owner may have set them.
+	[ -z "$user" ] || [ "$user" = "$9" ] || [ "$user" = "${10}" ] || kept=${kept#"${kept%???}"}
+	mode=${mode:-$kept} user=${user:-$9}
 	shift 10
 	group=${group:-$1}
 fi
