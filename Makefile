@@ -29,11 +29,12 @@ e2e: build ## as root on Debian: run the built program against real Debian nodes
 	@.ci/nodes
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
-check: ## gofmt, vet, staticcheck, go.mod tidy
+check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 	$(GO) mod tidy -diff
+	@.ci/shellcheck
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \

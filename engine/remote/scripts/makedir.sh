@@ -10,6 +10,7 @@ if [ -n "$rest" ]; then
 		dir=./$new$behind
 	fi
 	umask 022
+	# shellcheck disable=SC2174 # the mode is for the last one, as it is documented
 	if [ -n "$mode" ]; then mkdir -p -m "$mode" -- "$dir"; else mkdir -p -- "$dir"; fi || exit 1
 fi
 [ -z "$owner" ] || chown -h -- "$owner" "$dir" || exit 1
