@@ -37,6 +37,9 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 	}
 }
 
+// SystemDisk is the disk of a simulated node that holds its system.
+const SystemDisk = "sda"
+
 var rehearsalNames = []string{"debian", "addresses", "guests"}
 
 // debianReleases are the code names that can be told apart from a misspelling.
@@ -67,6 +70,10 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 		}
 		disk, ok := d.disk(inner)
 		if !ok {
+			continue
+		}
+		if disk.Name == SystemDisk {
+			d.errorf(inner.DefRange(), "Invalid disk", "Every simulated node has its system on %s; disk blocks are for disks beside it, such as \"sdb\".", SystemDisk)
 			continue
 		}
 		if seen[disk.Name] {

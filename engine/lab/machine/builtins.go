@@ -22,6 +22,7 @@ var shellInternals = map[string]func(s *shell, c *Call) int{
 	"__times":  func(_ *shell, c *Call) int { fmt.Fprint(c.Stdout, "0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n"); return 0 },
 	"__echo":   echoBuiltin,
 	"__open":   openBuiltin,
+	"__test":   testBuiltin,
 	"__status": func(_ *shell, c *Call) int { code, _ := strconv.Atoi(c.Argv[1]); return code },
 }
 

@@ -235,6 +235,8 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		return append([]string{"__" + args[0]}, args[1:]...), nil
 	case "cd":
 		return s.changeDir(ctx, args), nil
+	case "test", "[":
+		return append([]string{"__test"}, args...), nil
 	case "echo":
 		if s.dash() {
 			return append([]string{"__echo"}, args[1:]...), nil
