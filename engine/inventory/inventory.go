@@ -73,10 +73,23 @@ type Rehearsal struct {
 	Debian string
 	// Disks beside the system disk; none given means two blank ones of 1 TB, sdb and sdc.
 	Disks []Disk
+	// Packages are offered to all simulated nodes, beside those that hlplay itself knows.
+	Packages []Package
 	// Addresses are further interface addresses in CIDR form, beside the host's own.
 	Addresses []string
 	// Guests are VMs that already exist on the node when it has Proxmox VE: id to "vm" or "ct".
 	Guests map[string]string
+}
+
+// Package is a package of the simulated archive.
+type Package struct {
+	Name    string
+	Version string // empty means 1.0-1
+	Depends []string
+	// Units are the full names of the units that it brings, which are enabled and started.
+	Units []string
+	// Files are what else it brings: contents by absolute path. Those below /etc are its configuration files.
+	Files map[string]string
 }
 
 // Disk is one disk of a simulated node.

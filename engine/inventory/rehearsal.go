@@ -18,9 +18,10 @@ type rehearsalSettings struct {
 	addresses *[]string
 	guests    map[string]string
 	disks     []Disk
+	packages  []Package
 }
 
-// apply lays the settings over a rehearsal: each attribute for itself, and the disks as a whole.
+// apply lays the settings over a rehearsal: each attribute for itself, the disks and the packages as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -34,6 +35,9 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 	}
 	if s.disks != nil {
 		r.Disks = append([]Disk(nil), s.disks...)
+	}
+	if s.packages != nil {
+		r.Packages = append([]Package(nil), s.packages...)
 	}
 }
 
@@ -64,8 +68,14 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 	}
 	seen := map[string]bool{}
 	for _, inner := range block.Body.Blocks {
+		if inner.Type == "package" {
+			if p, ok := d.declaredPackage(inner, s.packages); ok {
+				s.packages = append(s.packages, p)
+			}
+			continue
+		}
 		if inner.Type != "disk" {
-			d.unknownBlock(inner, "A rehearsal block", []string{"disk"})
+			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "package"})
 			continue
 		}
 		disk, ok := d.disk(inner)

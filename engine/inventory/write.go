@@ -69,7 +69,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -85,6 +85,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 			guests[id] = cty.StringVal(kind)
 		}
 		block.SetAttributeValue("guests", cty.ObjectVal(guests))
+	}
+	for _, p := range r.Packages {
+		writePackage(block.AppendNewBlock("package", []string{p.Name}).Body(), p)
 	}
 	for _, disk := range r.Disks {
 		inner := block.AppendNewBlock("disk", []string{disk.Name}).Body()

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -89,6 +90,9 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		l.names = append(l.names, h.Name)
 		l.machines[h.Name] = machine.New(l.config(h, i, public))
 	}
+	if err := l.declare(inv); err != nil {
+		return nil, err
+	}
 	if err := l.proxmox(inv); err != nil {
 		return nil, err
 	}
@@ -99,6 +103,42 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		return nil, err
 	}
 	return l, nil
+}
+
+// declare offers the packages that the inventory declares. All nodes of a lab share one archive.
+func (l *Lab) declare(inv *inventory.Inventory) error {
+	type declared struct {
+		inventory.Package
+		by string
+	}
+	seen := map[string]declared{}
+	for _, h := range inv.Hosts {
+		for _, p := range h.Rehearsal.Packages {
+			if before, again := seen[p.Name]; again {
+				if !reflect.DeepEqual(before.Package, p) {
+					return fmt.Errorf("the hosts %s and %s declare package %s differently; all simulated nodes have one archive", before.by, h.Name, p.Name)
+				}
+				continue
+			}
+			seen[p.Name] = declared{p, h.Name}
+			offer := machine.Package{Name: p.Name, Version: p.Version, Depends: p.Depends, Files: map[string]string{}, Conffiles: map[string]string{}}
+			if offer.Version == "" {
+				offer.Version = "1.0-1"
+			}
+			for _, unit := range p.Units {
+				offer.Units = append(offer.Units, machine.Unit{Name: unit, Enabled: true, Active: true})
+			}
+			for name, content := range p.Files {
+				if strings.HasPrefix(name, "/etc/") {
+					offer.Conffiles[name] = content
+				} else {
+					offer.Files[name] = content
+				}
+			}
+			l.archive.Declare(offer)
+		}
+	}
+	return nil
 }
 
 // config is the machine that stands in for the host at index.

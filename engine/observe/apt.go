@@ -22,6 +22,8 @@ type Candidate struct {
 	Installed string
 	// Listed says that a source has a version of it. If it is no candidate, it is pinned below zero.
 	Listed bool
+	// Remark is what apt says of a package that no source offers, beyond that; mostly nothing.
+	Remark string
 }
 
 // Candidates observes by `apt-cache policy` what apt would install of packages.
@@ -38,9 +40,23 @@ var Candidates = &Kind[Candidate]{
 		}
 		policies := parsePolicy(a.Stdout)
 		for _, name := range names {
-			tell(name, policies[name], err)
+			c := policies[name]
+			c.Remark = remark(name, a.Stderr)
+			tell(name, c, err)
 		}
 	},
+}
+
+// remark is the note ("N: …") of apt that names a package and says more than that it cannot be located.
+func remark(name string, stderr []byte) string {
+	for _, line := range lines(stderr) {
+		if note, ok := strings.CutPrefix(line, "N: "); ok && !strings.HasPrefix(note, "Unable to locate package") && slices.Contains(strings.FieldsFunc(note, func(r rune) bool {
+			return r == ' ' || r == ';' || r == ',' || r == '"' || r == ':'
+		}), name) {
+			return note
+		}
+	}
+	return ""
 }
 
 // parsePolicy reads blocks of the form "NAME:\n  Installed: V\n  Candidate: V\n  Version table:…".

@@ -135,6 +135,8 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (a
 			all = false
 		case err != nil:
 			return false, nil, err
+		case c.Version == "" && c.Remark != "":
+			return false, nil, fmt.Errorf("no source offers the package %s: %s", name, c.Remark)
 		case c.Version == "":
 			return false, nil, notOffered(ctx, h, name, c)
 		}

@@ -30,6 +30,8 @@ func aptCache(_ context.Context, c *Call) int {
 			if len(versions) == 0 && !have {
 				if len(p.providers(name)) > 0 {
 					c.printf("%s:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n", name)
+				} else {
+					fmt.Fprint(c.Stderr, c.Machine.archive.lacks(name))
 				}
 				continue
 			}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"sort"
@@ -75,6 +76,32 @@ func (a *Archive) Add(packages ...Package) {
 		}
 		a.packages[p.Name] = append(a.packages[p.Name], offered{p, a.generation})
 	}
+}
+
+// Declare offers packages that machines know without an apt-get update, as those that Debian had when they were installed.
+func (a *Archive) Declare(packages ...Package) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range packages {
+		if p.Component == "" {
+			p.Component = "main"
+		}
+		a.packages[p.Name] = append(a.packages[p.Name], offered{p, installerGeneration})
+	}
+}
+
+// installerGeneration is the archive as the installer found it.
+const installerGeneration = 1
+
+// lacks says that no release of the archive has a package, and what can be done about it; empty if one has. Of a name that is right
+// nobody is to be told to check it.
+func (a *Archive) lacks(name string) string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if len(a.packages[name]) > 0 {
+		return ""
+	}
+	return fmt.Sprintf("N: the archive of the simulated nodes has no %s; rehearsal { package \"%s\" { … } } in the inventory declares it\n", name, name)
 }
 
 // AddRepository makes a repository known, before the known ones of a shorter URI.

@@ -133,9 +133,10 @@ func kernelImage(codename, release string) Package {
 // and the modules that the simulated kernels have.
 func KernelFiles(release string) map[string]string {
 	var dep strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(knownModules)) {
+	known := modulesOf(release)
+	for _, name := range slices.Sorted(maps.Keys(known)) {
 		fmt.Fprintf(&dep, "kernel/%s.ko:", name)
-		for _, needed := range knownModules[name] {
+		for _, needed := range known[name] {
 			fmt.Fprintf(&dep, " kernel/%s.ko", needed)
 		}
 		dep.WriteByte('\n')

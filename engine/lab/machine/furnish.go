@@ -110,10 +110,16 @@ func buildEtc(t *tree, r release) {
 		"/etc/security/limits.conf": "# /etc/security/limits.conf\n",
 		"/usr/share/keyrings/debian-archive-keyring.gpg":               "simulated keyring of Debian\n",
 		"/etc/apt/trusted.gpg.d/debian-archive-" + r.codename + ".asc": "simulated keyring of Debian\n",
-		"/usr/share/zoneinfo/Etc/UTC":                                  "TZif2\n",
 		"/etc/modprobe.d/README":                                       "",
 	} {
 		t.file(file, 0o644, content)
+	}
+	known := zones
+	if r.codename == "bookworm" {
+		known += legacyZones
+	}
+	for zone := range strings.FieldsSeq(known) {
+		t.file("/usr/share/zoneinfo/"+zone, 0o644, "TZif2\n")
 	}
 	t.file("/etc/shadow", 0o640, "root:*:20000:0:99999:7:::\n").gid = 42
 	t.file("/etc/gshadow", 0o640, "root:*::\n").gid = 42
@@ -172,7 +178,7 @@ func (m *Machine) furnish(c Config) {
 		m.packages.place(p)
 	}
 	m.packages.components = map[string]bool{"main": true, "non-free-firmware": true}
-	m.packages.generation = 1 // the archive as the installer found it
+	m.packages.generation = installerGeneration
 	t.computed("/var/lib/dpkg/status", 0o644, func(m *Machine) []byte { return m.packages.statusFile() })
 	for _, u := range []Unit{
 		{Name: "basic.target", Static: true, Active: true}, {Name: "multi-user.target", Static: true, Active: true},

@@ -18,6 +18,18 @@ var knownModules = map[string][]string{
 	"snd_hda_intel": nil, "wireguard": nil, "vhost_net": {"vhost"}, "vhost": nil, "tun": nil, "tap": nil, "ip_tables": nil, "iptable_filter": {"ip_tables"}, "ip6_tables": nil, "nf_tables": nil, "nfnetlink": nil, "cpufreq_performance": nil, "msr": nil, "intel_rapl_msr": nil, "coretemp": nil, "ext4": nil, "loop": nil, "dummy": nil, "veth": nil, "xfs": nil, "iscsi_tcp": nil, "usb_storage": nil, "pcspkr": nil, "floppy": nil,
 }
 
+// modulesOf are the modules that a kernel has, with those that they need: vfio_virqfd went into vfio with 6.2.
+func modulesOf(release string) map[string][]string {
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
+		return knownModules
+	}
+	known := maps.Clone(knownModules)
+	delete(known, "vfio_virqfd")
+	known["vfio_pci_core"] = []string{"vfio"}
+	return known
+}
+
 func moduleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // Modules are the loaded kernel modules, by name.
@@ -30,7 +42,7 @@ func (m *Machine) Modules() []string {
 // LoadModule loads a kernel module and those that it needs.
 func (m *Machine) LoadModule(name string) error {
 	name = moduleName(name)
-	needs, ok := knownModules[name]
+	needs, ok := modulesOf(m.KernelRelease())[name]
 	if !ok {
 		return saying("Module %s not found in directory /lib/modules/%s", name, m.KernelRelease())
 	}
@@ -168,7 +180,7 @@ func modprobe(_ context.Context, c *Call) int {
 			c.Machine.Record("modprobe", "unload "+moduleName(name))
 			continue
 		}
-		if _, known := knownModules[moduleName(name)]; !known {
+		if _, known := modulesOf(c.Machine.KernelRelease())[moduleName(name)]; !known {
 			if !o.has("q", "quiet") {
 				c.Errorf("FATAL: Module %s not found in directory /lib/modules/%s", name, c.Machine.KernelRelease())
 			}

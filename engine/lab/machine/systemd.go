@@ -212,8 +212,8 @@ func timedatectl(_ context.Context, c *Call) int {
 	}
 	now := c.Machine.clock.Now().UTC()
 	zone := "Etc/UTC"
-	if lines := c.Machine.lines("/etc/timezone"); len(lines) > 0 {
-		zone = lines[0]
+	if target, _, err := c.view().resolve("/etc/localtime", true); err == nil { // localtime(5)
+		zone = strings.TrimPrefix(target, "/usr/share/zoneinfo/")
 	}
 	verb := "status"
 	if len(o.rest) > 0 {

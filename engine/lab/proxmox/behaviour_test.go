@@ -162,6 +162,37 @@ func cephLab(t *testing.T, debian, version string) *testLab {
 	return l
 }
 
+// The disk of a running OSD cannot be zapped, nor one that is mounted; that of a stopped one can, and only --destroy makes it blank.
+func TestZapOfADiskInUse(t *testing.T) {
+	l := newLab(t, labOptions{network: "10.10.10.", ceph: "19.2.3"})
+	recordedCluster(0)(l)
+	l.ok("pve1", "pveceph", "osd", "create", "/dev/sdb")
+	for _, disk := range []string{"/dev/sdb", "/dev/sda"} {
+		r := l.run("pve1", "", "ceph-volume", "lvm", "zap", disk, "--destroy")
+		if r.code != 1 || !strings.Contains(r.stderr, "Device or resource busy") || !strings.Contains(r.stderr, "could not complete wipefs on device") {
+			t.Errorf("zapping %s: exit %d, %s", disk, r.code, r.stderr)
+		}
+	}
+	taken := func() bool {
+		return strings.Contains(l.run("pve1", "", "pveceph", "osd", "create", "/dev/sdb").stderr, "already in use")
+	}
+	if !taken() {
+		t.Error("after a zap that failed the disk is blank")
+	}
+	l.ok("pve1", "pveceph", "stop", "--service", "osd.0")
+	l.ok("pve1", "ceph-volume", "lvm", "zap", "/dev/sdb")
+	if !taken() {
+		t.Error("without --destroy the volume group is gone")
+	}
+	l.ok("pve1", "ceph-volume", "lvm", "zap", "/dev/sdb", "--destroy")
+	if taken() {
+		t.Error("the disk of a stopped OSD is still in use after zap --destroy")
+	}
+	if r := l.run("pve1", "", "ceph-volume", "lvm", "zap", "/dev/sdq"); r.code != 2 {
+		t.Errorf("zapping a disk that is not there: exit %d, %s", r.code, r.stderr)
+	}
+}
+
 // An OSD is up some seconds after its command has returned, not at once.
 func TestOSDComesUpLate(t *testing.T) {
 	l := newLab(t, labOptions{network: "10.10.10.", ceph: "19.2.3"})

@@ -247,6 +247,52 @@ func osdDetails(c *Command, a arguments) int {
 	return code
 }
 
+// zap is ceph-volume lvm zap of one device. It wipes the volumes on a disk before the disk itself, with wipefs(8), which a
+// running OSD or a mounted file system refuses; only with --destroy does the volume group go.
+func zap(c *Command, path string) int {
+	fmt.Fprintf(c.Stderr, "--> Zapping: %s\n", path)
+	d, err := c.device(path)
+	if err != nil {
+		return c.die(2, "ceph-volume lvm zap: error: Unable to proceed with non-existing device: %s", path)
+	}
+	busy, volume := "", ""
+	for _, disk := range c.Node.Disks() {
+		if disk.Mountpoint != "" && (disk.Name == d.Name || slices.Contains(d.Partitions, disk.Name)) {
+			busy = "/dev/" + d.Name
+		}
+	}
+	c.World.at(func(v *view) {
+		ceph := v.cephOf(c.Node.Name())
+		if ceph == nil {
+			return
+		}
+		for _, o := range ceph.OSDs {
+			if o.Host != c.Node.Name() || o.Device != d.Name {
+				continue
+			}
+			volume = "/dev/" + o.VG + "/" + o.LV
+			if v.runs(o.Host, unit("osd", strconv.Itoa(o.ID)), 0) {
+				busy = volume
+			}
+		}
+	})
+	if volume != "" {
+		fmt.Fprintf(c.Stderr, "--> Zapping lvm member %s. lv_path is %s\n", path, volume)
+	}
+	if busy != "" {
+		for range 8 {
+			fmt.Fprintf(c.Stderr, "Running command: /usr/sbin/wipefs --all %s\n stderr: wipefs: error: %s: probing initialization failed: Device or resource busy\n"+
+				"--> failed to wipefs device, will try again to workaround probable race condition\n", busy, busy)
+		}
+		return c.die(1, "-->  RuntimeError: could not complete wipefs on device: %s", busy)
+	}
+	if volume == "" || slices.Contains(c.Argv, "--destroy") {
+		c.Node.SetDiskUse(d.Name, "")
+	}
+	fmt.Fprintf(c.Stderr, "--> Zapping successful for: <Raw Device: %s>\n", path)
+	return 0
+}
+
 // cephVolume is ceph-volume: lvm list and lvm zap.
 func cephVolume(c *Command) int {
 	words := strings.Join(c.Argv[1:], " ")
@@ -289,8 +335,9 @@ func cephVolume(c *Command) int {
 	case strings.HasPrefix(words, "lvm zap"):
 		for _, arg := range c.Argv[3:] {
 			if strings.HasPrefix(arg, "/dev/") {
-				c.Node.SetDiskUse(strings.TrimPrefix(arg, "/dev/"), "")
-				fmt.Fprintf(c.Stderr, "--> Zapping: %s\n--> Zapping successful for: <Raw Device: %s>\n", arg, arg)
+				if code := zap(c, arg); code != 0 {
+					return code
+				}
 			}
 		}
 		return 0

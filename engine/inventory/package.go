@@ -1,0 +1,124 @@
+package inventory
+
+import (
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	// packageName and packageVersion are Debian's (Policy, 5.6.7 and 5.6.12).
+	packageName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	packageVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~:-]*$`)
+	// unitName is a unit of a type that packages bring.
+	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target|path)$`)
+)
+
+var packageNames = []string{"version", "depends", "units", "files"}
+
+// declaredPackage decodes a package that the simulated archive is to offer, beside those before it.
+func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Package, bool) {
+	name, ok := d.label(block, "package")
+	if !ok {
+		return Package{}, false
+	}
+	p := Package{Name: name}
+	switch {
+	case !packageName.MatchString(name):
+		d.errorf(block.LabelRanges[0], "Invalid package", "%q is not the name of a Debian package, such as \"nginx\".", name)
+		return p, false
+	case slices.ContainsFunc(before, func(other Package) bool { return other.Name == name }):
+		d.errorf(block.DefRange(), "Duplicate package", "This rehearsal block has a package %q already.", name)
+		return p, false
+	}
+	for _, attr := range attributes(block.Body) {
+		switch attr.Name {
+		case "version":
+			set(&p.Version, d.matching(attr, packageVersion, "1.26.3-3"))
+		case "depends":
+			p.Depends = d.allMatching(attr, packageName, "nginx-common")
+		case "units":
+			p.Units = d.allMatching(attr, unitName, "nginx.service")
+		case "files":
+			p.Files = d.files(attr)
+		default:
+			d.unknownAttribute(attr, "A package block", packageNames)
+		}
+	}
+	for _, inner := range block.Body.Blocks {
+		d.unknownBlock(inner, "A package block", nil)
+	}
+	return p, true
+}
+
+func (d *decoder) matching(attr *hclsyntax.Attribute, form *regexp.Regexp, example string) *string {
+	s := d.string(attr)
+	if s != nil && !form.MatchString(*s) {
+		d.errorf(attr.Expr.Range(), "Invalid package", "%s cannot be %q; an example is %q.", attr.Name, *s, example)
+		return nil
+	}
+	return s
+}
+
+func (d *decoder) allMatching(attr *hclsyntax.Attribute, form *regexp.Regexp, example string) []string {
+	list := d.strings(attr)
+	if list == nil {
+		return nil
+	}
+	for i, s := range *list {
+		if !form.MatchString(s) {
+			d.errorf(elementRange(attr.Expr, i), "Invalid package", "%s cannot have %q; an example is %q.", attr.Name, s, example)
+			return nil
+		}
+	}
+	return *list
+}
+
+// files are contents by path.
+func (d *decoder) files(attr *hclsyntax.Attribute) map[string]string {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if !value.Type().IsObjectType() {
+		d.wrongType(attr, "an object of contents by path, such as { \"/etc/nginx/nginx.conf\" = \"…\" }", value)
+		return nil
+	}
+	files := map[string]string{}
+	for name, content := range value.AsValueMap() {
+		if !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
+			d.errorf(attr.Expr.Range(), "Invalid package", "%q is not the absolute path of a file.", name)
+			return nil
+		}
+		if content.IsNull() || content.Type() != cty.String {
+			d.errorf(attr.Expr.Range(), "Invalid package", "The content of %s must be a string.", name)
+			return nil
+		}
+		files[name] = content.AsString()
+	}
+	return files
+}
+
+func writePackage(body *hclwrite.Body, p Package) {
+	if p.Version != "" {
+		body.SetAttributeValue("version", cty.StringVal(p.Version))
+	}
+	if len(p.Depends) > 0 {
+		body.SetAttributeValue("depends", stringList(p.Depends))
+	}
+	if len(p.Units) > 0 {
+		body.SetAttributeValue("units", stringList(p.Units))
+	}
+	if len(p.Files) > 0 {
+		files := map[string]cty.Value{}
+		for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+			files[name] = cty.StringVal(p.Files[name])
+		}
+		body.SetAttributeValue("files", cty.ObjectVal(files))
+	}
+}
