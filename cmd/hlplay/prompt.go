@@ -19,9 +19,9 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		tty, err := openTerminal()
 		if err != nil {
-			return "", errors.New("there is no terminal to ask on: run hlplay in one")
+			return "", err
 		}
 		defer tty.Close()
 		suspend(func() {
@@ -31,6 +31,15 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 		})
 		return answer, err
 	}
+}
+
+// openTerminal opens the terminal that hlplay runs in, wherever its input and output go.
+func openTerminal() (*os.File, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.New("there is no terminal to ask for a password on: run hlplay in one, or use keys and sudo's NOPASSWD")
+	}
+	return tty, nil
 }
 
 // remarker says each remark once, past the report.

@@ -195,6 +195,13 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	if len(targets) == 0 {
 		return nil, nil
 	}
+	if (f.askPassword || f.askSudo) && !f.rehearsal {
+		tty, err := openTerminal()
+		if err != nil {
+			return nil, fmt.Errorf("--ask-pass and --ask-become-pass: %w", err)
+		}
+		tty.Close()
+	}
 	return remote.Check(targets, f.reach())
 }
 
