@@ -12,7 +12,8 @@ import (
 
 // Unified renders a diff as a person reads it, ending in a line break: "subject: before → after" where both
 // sides have one line, else a unified diff with three lines of context, in which an absent side is
-// /dev/null and a missing line break at the end is said. A carriage return is shown as \r: it may be all that differs.
+// /dev/null and a missing line break at the end is said where it is a difference. A carriage return is shown as \r: it
+// may be all that differs.
 func Unified(d modules.Diff) string {
 	subject := oneLine(d.Subject)
 	switch {
@@ -32,7 +33,11 @@ func Unified(d modules.Diff) string {
 	if d.After == "" {
 		to = "/dev/null"
 	}
-	return printable(showReturns(udiff.Unified(from, to, d.Before, d.After)))
+	before, after := d.Before, d.After
+	if before != "" && after != "" && !strings.HasSuffix(before, "\n") && !strings.HasSuffix(after, "\n") {
+		before, after = before+"\n", after+"\n" // no difference, and lists of settings have none
+	}
+	return printable(showReturns(udiff.Unified(from, to, before, after)))
 }
 
 func single(s string) bool { return !strings.Contains(strings.TrimSuffix(s, "\n"), "\n") }

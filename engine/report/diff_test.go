@@ -28,6 +28,10 @@ func TestUnified(t *testing.T) {
 		"CRLF":          {modules.Diff{Subject: "/etc/a", Before: "1\r\n2\r\n", After: "1\r\n3\n"}, "--- /etc/a\n+++ /etc/a\n@@ -1,2 +1,2 @@\n 1\\r\n-2\\r\n+3\n"},
 		"CRLF alone":    {modules.Diff{Subject: "/etc/a", Before: "1\r\n", After: "1\n"}, "/etc/a: 1\\r → 1\n"},
 		"removed file":  {modules.Diff{Subject: "/etc/a", Before: "1\n2\n"}, "--- /etc/a\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n"},
+		"settings, which have no line break at the end": {
+			modules.Diff{Subject: "kernel settings", Before: "a = 1\nb = 2", After: "a = 1\nb = 3"},
+			"--- kernel settings\n+++ kernel settings\n@@ -1,2 +1,2 @@\n a = 1\n-b = 2\n+b = 3\n",
+		},
 		"no line break at the end": {
 			modules.Diff{Subject: "/etc/a", Before: "1\n2", After: "1\n2\n"},
 			"--- /etc/a\n+++ /etc/a\n@@ -1,2 +1,2 @@\n 1\n-2\n\\ No newline at end of file\n+2\n",

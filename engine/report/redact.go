@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -179,6 +180,7 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 	for _, s := range []*string{&e.Play, &e.Task, &e.Module, &e.Message, &e.Output, &e.Hint, &e.File} {
 		*s = r.String(*s)
 	}
+	e.Output = shortened(e.Output)
 	e.Steps, e.Unfinished, e.Notes = r.all(e.Steps), r.all(e.Unfinished), r.all(e.Notes)
 	diffs := slices.Clone(e.Diffs)
 	for i, d := range diffs {
@@ -187,10 +189,29 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 	e.Diffs = diffs
 	items := slices.Clone(e.Items)
 	for i, item := range items {
-		items[i] = ItemResult{Key: r.String(item.Key), Status: item.Status, Steps: r.all(item.Steps), Message: r.String(item.Message), Output: r.String(item.Output)}
+		items[i] = ItemResult{Key: r.String(item.Key), Status: item.Status, Steps: r.all(item.Steps), Message: r.String(item.Message), Output: shortened(r.String(item.Output))}
 	}
 	e.Items = items
 	return e
+}
+
+// longestOutputLine is how many bytes are shown of a line of output.
+const longestOutputLine = 4000
+
+// shortened is an output with the ends of its long lines only. It is done to what has no secrets any more: a cut within
+// one would leave a part that nobody knows. What was cut from a stream before is cut from a line that is much longer than
+// what stays of it.
+func shortened(output string) string {
+	if len(output) <= longestOutputLine {
+		return output
+	}
+	lines := strings.Split(output, "\n")
+	for i, line := range lines {
+		if extra := len(line) - longestOutputLine; extra > 0 {
+			lines[i] = fmt.Sprintf("(%d bytes before)%s", extra, strings.ToValidUTF8(line[extra:], ""))
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (r *Redactor) all(list []string) []string {

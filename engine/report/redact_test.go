@@ -209,3 +209,22 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("notes %v", notes)
 	}
 }
+
+// A long line is cut after its secrets are hidden: no part of one is left at the cut, wherever it falls.
+func TestLongLinesOfOutputAreCut(t *testing.T) {
+	const secret = "hunter2-tr0ub4dor"
+	r := NewRedactor()
+	r.Add(secret)
+	for behind := longestOutputLine - len(secret) - 2; behind <= longestOutputLine+2; behind++ {
+		line := strings.Repeat("x", 10_000) + secret + strings.Repeat("y", behind)
+		got := r.result(TaskResult{Output: "short\n" + line + "\nlast"}).Output
+		if len(got) > longestOutputLine+100 || !strings.HasPrefix(got, "short\n(") || !strings.HasSuffix(got, "y\nlast") || !strings.Contains(got, " bytes before)") {
+			t.Fatalf("%d bytes behind the secret: %d bytes: %.80q", behind, len(got), got)
+		}
+		for n := 4; n < len(secret); n++ {
+			if strings.Contains(got, secret[n-4:n]) {
+				t.Fatalf("%d bytes behind the secret: a part of it is left", behind)
+			}
+		}
+	}
+}

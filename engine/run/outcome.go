@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -349,10 +350,21 @@ func printed(r remote.Result, stdout, stderr int) string {
 	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
 }
 
+// mostShown is how many bytes of each stream are shown at most; see report.shortened for what is long about one line.
+const mostShown = 64 << 10
+
+// tail is the last lines of an output of any length, in as much memory as they have.
 func tail(b []byte, lines int) string {
-	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	if len(all) > lines {
-		all = append([]string{"…"}, all[len(all)-lines:]...)
+	b = bytes.TrimRight(b, "\n")
+	from := len(b)
+	for n := 0; n < lines && from >= 0 && len(b)-from <= mostShown; n++ {
+		from = bytes.LastIndexByte(b[:max(from, 0)], '\n')
 	}
-	return strings.Join(all, "\n")
+	switch {
+	case len(b)-max(from, 0) > mostShown:
+		return fmt.Sprintf("(%d bytes before)\n%s", len(b)-mostShown, b[len(b)-mostShown:])
+	case from < 0:
+		return string(b)
+	}
+	return "…\n" + string(b[from+1:])
 }
