@@ -283,7 +283,7 @@ func (h *Host) Known(key Key) (any, bool) {
 	if p, ok := h.expectedLocked(key); ok {
 		return p.value, p.unknown == ""
 	}
-	if e, ok := h.memory[key]; ok && e.done && e.err == nil {
+	if e, ok := h.memory[key]; ok && e.done && e.err == nil && h.doubtLocked(key, e.value) == "" {
 		return e.value, true
 	}
 	return nil, false
@@ -296,7 +296,7 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	}
 	for _, v := range slices.Backward(h.vague) {
 		switch {
-		case !v.Match(key):
+		case v.If != nil, !v.Match(key):
 		case v.Values != nil:
 			return prediction{value: v.Values(key)}, true
 		default:
@@ -304,6 +304,27 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 		}
 	}
 	return prediction{}, false
+}
+
+// doubtLocked is why what was really observed may be different when its turn comes; empty where nothing says so.
+func (h *Host) doubtLocked(key Key, value any) string {
+	for _, v := range h.vague {
+		if v.If != nil && v.Match(key) && v.If(value) {
+			return v.Unknown
+		}
+	}
+	return ""
+}
+
+// foundLocked is what was observed under a name, and an error if that says nothing about when its turn comes.
+func (h *Host) foundLocked(k kind, name string, e *entry) (any, error) {
+	if e.err != nil {
+		return e.value, e.err
+	}
+	if because := h.doubtLocked(e.key, e.value); because != "" {
+		return nil, &UnknownError{h.hostName, e.key, k.words(name), because}
+	}
+	return e.value, nil
 }
 
 func (h *Host) predictionLocked(k kind, name string) (value any, err error, ok bool) {
@@ -352,7 +373,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	e := h.entryLocked(k, name)
 	if e.done {
 		defer h.mu.Unlock()
-		return e.value, e.err
+		return h.foundLocked(k, name, e)
 	}
 	w := &waiter{home: home, wake: make(chan struct{})}
 	e.waiters[w] = struct{}{}
@@ -371,7 +392,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return e.value, e.err
+	return h.foundLocked(k, name, e)
 }
 
 // flushLocked sends all that is pending if every planner of the host waits, and one of them for some of it.

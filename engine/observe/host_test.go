@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,39 @@ func (w *wire) sent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.flights)
+}
+
+// What was seen is doubtful if a step may bring it only where its value says so, be it seen before or after the step.
+func TestAValueThatAStepMayChange(t *testing.T) {
+	small := Expectation{
+		Match: func(k Key) bool { return k.Kind == counts.Name }, If: func(value any) bool { return value.(int) < 2 }, Unknown: "it may grow",
+	}
+	w := newWire(t.Context(), "n1")
+	if n, err := counts.Observe(t.Context(), w.host, "a"); err != nil || n != 1 {
+		t.Fatalf("a is %d (%v)", n, err)
+	}
+	w.host.Predict([]Expectation{small})
+	if _, err := counts.Observe(t.Context(), w.host, "a"); !IsUnknown(err) {
+		t.Errorf("a, which was seen before, is no longer known, but observing it gave %v", err)
+	}
+	if value, ok := w.host.Known(counts.Key("a")); ok {
+		t.Errorf("a counts as known: %v", value)
+	}
+	if n, err := counts.Observe(t.Context(), w.host, "b"); err != nil || n != 2 {
+		t.Errorf("b is %d (%v), expected it to be as it was seen", n, err)
+	}
+}
+
+// counts are the number of the flight in which each was asked for.
+var counts = &Kind[int]{
+	Name: "test-count",
+	Ask:  func(names []string) []remote.Query { return []remote.Query{{Args: names}} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, int, error)) {
+		for _, name := range names {
+			n, err := strconv.Atoi(string(answers[0].Stdout))
+			tell(name, n, err)
+		}
+	},
 }
 
 // in runs a test's body many times over, each in a bubble of its own, for what depends on the order

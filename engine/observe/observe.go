@@ -135,6 +135,9 @@ type Expectation struct {
 	// Values, with Match, tells what will be observed instead of Unknown. What earlier steps expect of the same
 	// observations no longer counts.
 	Values func(Key) any
+	// If, with Match, leaves what is observed now as it is, unless If accepts its value: a package may bring a unit that is
+	// not there.
+	If func(value any) bool
 	// Value is of the type of the key's kind.
 	Value any
 	// Unknown, if not empty, says why the value cannot be known before the step is really done.

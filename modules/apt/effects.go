@@ -130,6 +130,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 		p.departure(name)
 	}
 	if len(added) > 0 {
+		p.expect(anyUnit(p.because))
 		p.expect(coming.Expect("", append(comingNames(p.host), added...)))
 	}
 	if err := p.kernels(ctx, names, gone); err != nil {
@@ -171,6 +172,11 @@ func (p *prediction) arrival(name string) {
 	}
 	for _, unit := range e.running {
 		p.expect(observe.Units.Expect(unit, activeUnit(unit)))
+	}
+	for _, unit := range e.static {
+		u := activeUnit(unit)
+		u.UnitFileState = "static"
+		p.expect(observe.Units.Expect(unit, u))
 	}
 	for _, unit := range e.waiting {
 		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "loaded", ActiveState: "inactive", SubState: "dead", UnitFileState: "enabled"}))
@@ -238,7 +244,7 @@ func (p *prediction) postfix() observe.Unit {
 // departure is what goes with a package. Configuration files stay unless it is purged.
 func (p *prediction) departure(name string) {
 	e, listed := known[name]
-	for _, unit := range slices.Concat(e.running, e.waiting) {
+	for _, unit := range slices.Concat(e.running, e.static, e.waiting) {
 		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}))
 	}
 	if listed && p.purge {
@@ -279,6 +285,19 @@ func byPolicy(name, because string) observe.Expectation {
 				return mention.MatchString(k.Name)
 			}
 			return false
+		},
+		Unknown: because,
+	}
+}
+
+// anyUnit says that a unit that is not there may come with a package: its name need not be the package's, as that of
+// docker.io's is docker.service.
+func anyUnit(because string) observe.Expectation {
+	return observe.Expectation{
+		Match: func(k observe.Key) bool { return k.Kind == observe.Units.Name },
+		If: func(value any) bool {
+			u, ok := value.(observe.Unit)
+			return ok && !u.Exists()
 		},
 		Unknown: because,
 	}

@@ -75,6 +75,8 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		enterprise = map[string]string{"/etc/apt/sources.list.d/pve-enterprise.list": "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"}
 	}
 	corosync := w.machineUnit("corosync.service", false, false)
+	watchdog := w.machineUnit("watchdog-mux.service", false, true)
+	watchdog.Static = true // pve-ha-crm and pve-ha-lrm pull it in
 	packages := []machine.Package{
 		{Name: "proxmox-ve", Version: e.proxmoxVE, Depends: []string{"pve-manager", "pve-cluster", "corosync", "qemu-server", "pve-container", "pve-ha-manager", "libpve-storage-perl", "proxmox-default-kernel", "ifupdown2", "pve-firewall"},
 			Removed: protect},
@@ -85,9 +87,9 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
 			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterprise,
-			Units: w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests"), Installed: installManager,
+			Units: w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), Installed: installManager,
 			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
-		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: w.units("watchdog-mux", "pve-ha-crm", "pve-ha-lrm"),
+		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),
 			Files: map[string]string{"/etc/default/pve-ha-manager": "# select watchdog module (default is softdog)\n#WATCHDOG_MODULE=ipmi_watchdog\n"}},
 		{Name: "qemu-server", Version: e.qemu, Depends: []string{"pve-qemu-kvm", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/qm")},
 		{Name: "pve-qemu-kvm", Version: "10.1.2-3"},
