@@ -107,6 +107,10 @@ func parseCommands(names []string, answers []remote.Answer, tell func(string, re
 		}
 		a := answers[0]
 		answers = answers[1:]
+		if a.Err != nil {
+			tell(name, a, a.Err)
+			continue
+		}
 		if a.Overran() {
 			tell(name, a, fmt.Errorf("%s did not end in time", strings.Join(r.Argv, " ")))
 			continue

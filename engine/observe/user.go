@@ -63,11 +63,12 @@ var Whoami = &Kind[string]{
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
 		for i, name := range names {
-			var err error
-			if a := answers[i]; a.Exit != 0 {
+			a := answers[i]
+			err := a.Err
+			if err == nil && a.Exit != 0 {
 				err = fmt.Errorf("id -un: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
-			tell(name, strings.TrimSpace(string(answers[i].Stdout)), err)
+			tell(name, strings.TrimSpace(string(a.Stdout)), err)
 		}
 	},
 }

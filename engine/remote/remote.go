@@ -48,6 +48,8 @@ func Argv(limit time.Duration, argv ...string) Query {
 type Answer struct {
 	Stdout, Stderr []byte
 	Exit           int
+	// Err is why a query that names a user of its own was not asked, a *BecomeError, although others were.
+	Err error
 }
 
 // Command is a command that may change a host.

@@ -163,7 +163,7 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, begin func
 	if err != nil {
 		return fmt.Errorf("reboot: the boot id cannot be read beforehand, so a reboot could not be proven: %w", err)
 	}
-	session, err := h.link.session(ctx, t.rebooter(h))
+	session, err := h.link.session(ctx, h.link.readsAs())
 	if err != nil {
 		return err
 	}
@@ -209,9 +209,6 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, begin func
 		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
 	}
 }
-
-// rebooter is the user that may reboot.
-func (t *turn) rebooter(h *host) string { return t.readers[h.Name] }
 
 func bootID(ctx context.Context, h *host) (string, error) {
 	answers, err := h.link.Ask(ctx, []remote.Query{{Script: "cat " + bootIDFile}})

@@ -101,6 +101,21 @@ func (l *link) drop() {
 // loginUser stands for the login user where the empty name means the reader.
 const loginUser = "(login user)"
 
+// readsAs is the user that observes; empty means the login user. It is root where root logs in, whomever the
+// playbook becomes.
+func (l *link) readsAs() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.readsAsLocked()
+}
+
+func (l *link) readsAsLocked() string {
+	if l.reader != "" && l.conn != nil && l.conn.User() == "root" {
+		return "root"
+	}
+	return l.reader
+}
+
 // session is the host as the given user; empty means the login user.
 func (l *link) session(ctx context.Context, user string) (remote.Session, error) {
 	conn, err := l.open(ctx)
@@ -136,7 +151,7 @@ func (l *link) asReader(user string) func(remote.Query) bool {
 		}
 		return user
 	}
-	reader := name(l.reader)
+	reader := name(l.readsAsLocked())
 	if name(user) != reader {
 		return nil
 	}
@@ -144,17 +159,21 @@ func (l *link) asReader(user string) func(remote.Query) bool {
 }
 
 // Ask sends the queries in one flight for each user that they name: all but a few name none. What several
-// observations ask alike is asked once.
+// observations ask alike is asked once. That a user cannot be become concerns those alone that name him.
 func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	type flight struct {
 		queries []remote.Query
 		places  []int
 	}
+	if _, err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	reader := l.readsAs()
 	flights := map[string]*flight{}
 	var users []string
 	for i, q := range queries {
 		if q.User == "" {
-			q.User = l.reader
+			q.User = reader
 		}
 		f := flights[q.User]
 		if f == nil {
@@ -177,6 +196,12 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 		}
 		once, where := distinct(f.queries)
 		answered, err := session.Ask(ctx, once)
+		if become := (*remote.BecomeError)(nil); errors.As(err, &become) && user != reader {
+			for _, place := range f.places {
+				answers[place].Err = err
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
