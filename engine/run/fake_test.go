@@ -206,6 +206,8 @@ type fakeHost struct {
 	settings map[string]string
 	pending  map[string]pendingSetting
 	dead     bool
+	// refuses is that the user who acts cannot be become.
+	refuses bool
 	// freeAt is when a lock is gone.
 	freeAt time.Time
 }
@@ -411,6 +413,9 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 }
 
 func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remote.Result, answers []remote.Answer, err error) {
+	if c.host.refuses {
+		return nil, nil, &remote.BecomeError{Host: c.name, Login: "admin", User: "root", Reason: "sudo does not accept the password"}
+	}
 	for i, cmd := range a.Commands {
 		r, err := c.Run(ctx, cmd)
 		if err != nil {

@@ -46,6 +46,17 @@ func (o *outcome) begin(step modules.Step) {
 	}
 }
 
+// unbegun takes back that a step was begun, if the error says that the host was asked for a privilege first and
+// refused it.
+func (o *outcome) unbegun(step modules.Step, err error) {
+	if !errors.As(err, new(*remote.BecomeError)) {
+		return
+	}
+	if i := slices.Index(o.open, step.Summary); i >= 0 {
+		o.open = slices.Delete(o.open, i, i+1)
+	}
+}
+
 // end notes that a step is done. It counts from then on, whatever comes after it.
 func (o *outcome) end(step modules.Step) {
 	if step.Refresh {

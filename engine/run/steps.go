@@ -45,6 +45,7 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 		if len(commands) == 0 {
 			t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: steps[0].Summary})
 			err := t.act(ctx, on, s.user(on), steps[0], func() { o.begin(steps[0]) })
+			o.unbegun(steps[0], err)
 			t.forget(h, on, nil, nil)
 			t.changed(h, steps[0])
 			if err != nil {
@@ -174,6 +175,7 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 		switch {
 		case err != nil:
 			begin(at)
+			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
 		case !again:
 			for _, at := range where {

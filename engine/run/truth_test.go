@@ -201,6 +201,11 @@ func TestWhatWasChangedCounts(t *testing.T) {
 			want: report.Counts{Changed: 1, Unreachable: 1, Unfinished: 1}, lost: true,
 			steps: []string{"x: set x to 1"}, open: []string{"y: set y to 1"},
 		},
+		"the privilege is refused": {
+			task:    set("x", "1"),
+			prepare: func(s *stage, _ context.CancelFunc) { s.hosts["a"].refuses = true },
+			want:    report.Counts{Failed: 1},
+		},
 		"the host is lost before it is known that a step is done": {
 			task:    set("x", "1"),
 			prepare: func(s *stage, _ context.CancelFunc) { s.onAct = func(string) { s.hosts["a"].dead = true } },
