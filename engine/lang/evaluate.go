@@ -58,7 +58,10 @@ func (p *Playbook) context(dir string, s Scope) *hcl.EvalContext {
 
 // evaluate is the value of an expression. Its diagnostics do not show sensitive values.
 func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	v, diags := expr.Value(ctx)
+	v, diags, err := measured(expr, ctx, nil)
+	if err != nil {
+		return cty.DynamicVal, diags
+	}
 	if diags.HasErrors() {
 		return cty.DynamicVal, redact(withNames(diags, expr, ctx), expr, ctx)
 	}

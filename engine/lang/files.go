@@ -52,7 +52,11 @@ func (f *files) open(path string) *file {
 		if err != nil { // whoever asks has read it
 			return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 		}
-		return hclfile.ParseTemplate(src, path)
+		expr, diags := hclfile.ParseTemplate(src, path)
+		if !diags.HasErrors() {
+			meter(expr)
+		}
+		return expr, diags
 	})
 	f.opened[path] = opened
 	return opened

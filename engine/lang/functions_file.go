@@ -22,22 +22,8 @@ const deepest = 16
 
 // fileFunctions read the controller: files relative to the directory of the caller, and the environment.
 func fileFunctions(from caller, read *files) []definition {
-	at := func(name string) string {
-		if filepath.IsAbs(name) {
-			return filepath.Clean(name)
-		}
-		return filepath.Join(from.dir, name)
-	}
-	text := func(name string) (string, error) {
-		src, err := read.open(at(name)).content()
-		if err != nil {
-			return "", function.NewArgError(0, fmt.Errorf("cannot read %s: %s", at(name), readProblem(err)))
-		}
-		if !utf8.Valid(src) {
-			return "", function.NewArgError(0, fmt.Errorf("%s is not UTF-8 text: use filebase64 for other content", at(name)))
-		}
-		return string(src), nil
-	}
+	at := from.path
+	text := func(name string) (string, error) { return read.text(at(name)) }
 	file := textFunction(cty.String, func(a []string) (cty.Value, error) {
 		s, err := text(a[0])
 		return cty.StringVal(s), err
@@ -56,24 +42,6 @@ func fileFunctions(from caller, read *files) []definition {
 		}
 		return cty.BoolVal(err == nil), nil
 	}, "path")
-	template := function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
-		Type:   function.StaticReturnType(cty.String),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			name := at(args[0].AsString())
-			if _, err := text(args[0].AsString()); err != nil {
-				return cty.NilVal, err
-			}
-			if from.depth >= deepest {
-				return cty.NilVal, fmt.Errorf("%d templates render each other: %s is probably part of a circle", deepest, name)
-			}
-			expr, diags := read.open(name).template()
-			if diags.HasErrors() {
-				return cty.NilVal, templateProblem(diags)
-			}
-			return render(name, expr, args[1], read.functions(caller{filepath.Dir(name), from.depth + 1}))
-		},
-	})
 	return []definition{
 		{"basename", "The last element of a path.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
 			return cty.StringVal(path.Base(a[0])), nil
@@ -85,12 +53,75 @@ func fileFunctions(from caller, read *files) []definition {
 		{"file", "The text of a file of the controller, which is read once a run. Here and below, a path is relative to the file that calls the function.", "", file},
 		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
 		{"fileexists", "Whether the controller has a file.", "", exists},
-		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", template},
+		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", templateFunction(from, read, nil)},
 	}
 }
 
-// render fills in a template.
-func render(name string, expr hclsyntax.Expression, vars cty.Value, functions map[string]function.Function) (cty.Value, error) {
+// path is a path that stands in the caller's file.
+func (c caller) path(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(c.dir, name)
+}
+
+// text is the content of a file that a function has as its first argument.
+func (f *files) text(path string) (string, error) {
+	src, err := f.open(path).content()
+	if err != nil {
+		return "", function.NewArgError(0, fmt.Errorf("cannot read %s: %s", path, readProblem(err)))
+	}
+	if !utf8.Valid(src) {
+		return "", function.NewArgError(0, fmt.Errorf("%s is not UTF-8 text: use filebase64 for other content", path))
+	}
+	return string(src), nil
+}
+
+// mostTemplates is how many templates one template may render, those that they render included.
+const mostTemplates = 10_000
+
+// rendering is what the templates of one call have made so far, in how many renderings.
+type rendering struct{ text, templates int }
+
+// templateFunction renders templates, as part of a rendering that is under way or, without one, of its own.
+func templateFunction(from caller, read *files, under *rendering) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name := from.path(args[0].AsString())
+			if _, err := read.text(name); err != nil {
+				return cty.NilVal, err
+			}
+			if from.depth >= deepest {
+				return cty.NilVal, fmt.Errorf("%d templates render each other: %s is probably part of a circle", deepest, name)
+			}
+			expr, diags := read.open(name).template()
+			if diags.HasErrors() {
+				return cty.NilVal, templateProblem(diags)
+			}
+			all := under
+			if all == nil {
+				all = &rendering{}
+			}
+			if all.templates++; all.templates > mostTemplates || all.text > mostText {
+				return cty.NilVal, errTooMuch
+			}
+			inner := caller{filepath.Dir(name), from.depth + 1}
+			v, err := render(name, expr, args[1], read.functions(inner), templateFunction(inner, read, all))
+			if text, _ := v.Unmark(); err == nil && text.IsKnown() {
+				all.text += len(text.AsString())
+			}
+			if errors.Is(err, errTooMuch) {
+				all.text = mostText + 1 // nothing is rendered after that
+			}
+			return v, err
+		},
+	})
+}
+
+// render fills in a template, in which templates are rendered by a function of its own.
+func render(name string, expr hclsyntax.Expression, vars cty.Value, functions map[string]function.Function, template function.Function) (cty.Value, error) {
 	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() {
 		return cty.NilVal, function.NewArgError(1, fmt.Errorf("expected an object { NAME = VALUE, … }, found %s", found(vars)))
 	}
@@ -101,11 +132,14 @@ func render(name string, expr hclsyntax.Expression, vars cty.Value, functions ma
 				traversal.RootName(), lineOf(traversal.SourceRange()), suggest(traversal.RootName(), sortedKeys(ctx.Variables))))
 		}
 	}
-	v, diags := expr.Value(ctx)
+	v, diags, err := measured(expr, ctx, map[string]function.Function{"templatefile": template})
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("%s: %w", lineOf(*diags[0].Subject), err)
+	}
 	if diags.HasErrors() {
 		return cty.NilVal, templateProblem(diags)
 	}
-	v, err := convert.Convert(v, cty.String)
+	v, err = convert.Convert(v, cty.String)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("%s does not render to text", name)
 	}

@@ -103,6 +103,7 @@ type loader struct {
 
 	variables map[string]*Variable
 	locals    map[string]*local
+	held      int // bytes of text of all locals
 	plays     []playBlock
 }
 
@@ -159,6 +160,7 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	if !ok || diags.HasErrors() {
 		return nil, false
 	}
+	meter(body)
 	large := largeNumbers(body)
 	l.report(large...)
 	l.shortLiterals(body)

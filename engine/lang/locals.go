@@ -86,6 +86,11 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 	if diags.HasErrors() {
 		value = cty.DynamicVal
 	}
+	text, _ := weight(value)
+	if l.held += text; l.held > mostHeld && l.held-text <= mostHeld {
+		l.report(fault(x.at, "the locals grow too large", fmt.Sprintf("Together they hold more than %d MiB of text. %s", mostHeld>>20, tooMuchDetail)))
+		value = cty.DynamicVal
+	}
 	x.value = value
 	l.tooShort(value, x.at, fmt.Sprintf("local %q", x.name), false)
 	return value

@@ -50,7 +50,7 @@ func (l *loader) givenValues() map[string]given {
 				diags = largeNumbers(expr)
 			}
 			if !diags.HasErrors() {
-				value, diags = expr.Value(nil)
+				value, diags = constant(expr)
 			}
 			if diags.HasErrors() {
 				// The diagnostics of HCL could show the value.
@@ -63,6 +63,13 @@ func (l *loader) givenValues() map[string]given {
 		all[name] = given{l.convertVariable(v, value, v.Range, "the value of -e "+name), v.Range}
 	}
 	return all
+}
+
+// constant is the value of an expression that uses neither variables nor functions.
+func constant(expr hclsyntax.Expression) (cty.Value, hcl.Diagnostics) {
+	meter(expr)
+	v, diags, _ := measured(expr, nil, nil)
+	return v, diags
 }
 
 // commandLine is a range for something that stands in no file.
@@ -111,8 +118,8 @@ func (l *loader) valueFile(path string) []fileValue {
 		})
 	case ".yaml", ".yml":
 		return l.dataFile(path, "YAML", func(src []byte) (cty.Value, error) {
-			if n := len(yamlAlias.FindAllIndex(src, mostAliases+1)); n > mostAliases {
-				return cty.NilVal, fmt.Errorf("it has more than %d aliases (*name), and they can stand for a value that no memory holds: write the values out", mostAliases)
+			if err := fewAliases(src); err != nil {
+				return cty.NilVal, err
 			}
 			ty, err := yaml.Standard.ImpliedType(src)
 			if err != nil {
@@ -130,7 +137,7 @@ func (l *loader) valueFile(path string) []fileValue {
 	}
 	var all []fileValue
 	for _, attr := range attributes(body) {
-		value, diags := attr.Expr.Value(nil)
+		value, diags := constant(attr.Expr)
 		if diags.HasErrors() {
 			l.report(fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
 				"A file of values can use neither variables nor functions: write the value itself, text in quotes."))
