@@ -70,6 +70,13 @@ func (e *ArgumentError) Error() string {
 	return s
 }
 
+// FinalError is the error of a plan that waiting does not mend: a state that its subject does not leave by itself. After
+// a step the engine waits through other errors, as long as the step may take to settle, and ends the wait with this one.
+type FinalError struct{ Err error }
+
+func (e *FinalError) Error() string { return e.Err.Error() }
+func (e *FinalError) Unwrap() error { return e.Err }
+
 // Scope is how a module's changes relate to the hosts of a play.
 type Scope int
 

@@ -419,7 +419,8 @@ func (t *turn) settle(ctx context.Context, s *slot, h *host, it *itemPlan, done 
 		if it.err == nil && len(it.plan.Steps) == 0 {
 			return nil
 		}
-		if looked.Sub(begun) >= limit {
+		var final *modules.FinalError
+		if looked.Sub(begun) >= limit || errors.As(it.err, &final) {
 			return unsettled(it, done, limit, await)
 		}
 		t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: await, Awaits: true, Limit: limit})

@@ -4,6 +4,7 @@ package ha
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,8 +24,9 @@ var Spec = modules.Spec{
 	Name:    "ha",
 	Summary: "High availability: resources, and the nodes that they prefer",
 	Doc: `**resource** makes a guest highly available. The task is done when the manager has brought the guest into
-the requested state. **Adding a resource in the default state starts a stopped guest.** A resource in state error is not
-touched: it must be disabled and repaired first.
+the requested state: a started guest runs. **Adding a resource in the default state starts a stopped guest.** A resource
+in state error fails the task, which says why as far as it can be seen; with state = "disabled" the task takes it out of
+that state, which is the first step of its repair.
 
 **placement** says on which nodes resources prefer to run; a higher number wins. On Proxmox VE 8 that is a group to which
 the resources are assigned, on 9 a node-affinity rule. A resource can be in one placement only. A new placement can
@@ -119,11 +121,12 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	switch {
 	case cluster.Name == "":
 		return nil, fmt.Errorf("%s is in no cluster: high availability needs one, of three nodes or more", h.Name())
-	case !cluster.Quorate:
-		return nil, fmt.Errorf("cluster %s has no quorum as seen from %s (online: %s)", cluster.Name, h.Name(), strings.Join(cluster.Online(), ", "))
 	case major == 9 && len(ha.Groups) > 0:
 		return nil, fmt.Errorf("cluster %s still has HA groups (%s): Proxmox VE 9 turns them into rules once all nodes run it and are online; wait for that, then run again",
 			cluster.Name, strings.Join(names(ha.Groups), ", "))
+	}
+	if err := pve.Writable(ctx, h); err != nil {
+		return nil, err // without a quorum nothing that the manager wrote is its state either
 	}
 	return &scene{host: h, major: major, cluster: cluster, ha: ha}, nil
 }
@@ -139,17 +142,10 @@ func manager(args ...string) modules.Run {
 		},
 		Patience: time.Minute,
 		Explain: func(_ int, _, stderr []byte) error {
-			if text := strings.TrimSpace(string(stderr)); text != "" {
-				return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+			if text := pve.Complaint(stderr); text != "" {
+				return errors.New(text)
 			}
 			return nil
 		},
 	}
-}
-
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
 }

@@ -18,7 +18,7 @@ func scenery() pve.HA {
 		Resources: map[string]pve.Resource{"vm:100": {State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true}},
 		Groups:    map[string]pve.Group{}, Rules: map[string]pve.Rule{},
 		Nodes:    map[string]string{"pve1": "online", "pve2": "online", "pve3": "online"},
-		Services: map[string]pve.Service{"vm:100": {Node: "pve1", State: "started"}},
+		Services: map[string]pve.Service{"vm:100": {Node: "pve1", State: "started", Running: true}},
 	}
 }
 
@@ -35,11 +35,14 @@ func host(major int, ha pve.HA, more ...observe.Expectation) *observe.Host {
 		pve.Nodes.Expect("", node), pve.Clusters.Expect("", cluster), pve.HAs.Expect("", ha),
 		pve.GuestLists.Expect("", map[int]pve.Guest{100: {Node: "pve1", Type: "qemu"}, 101: {Node: "pve2", Type: "qemu"}, 200: {Node: "pve1", Type: "lxc"}}),
 		pve.Storages.Expect("", map[string]pve.Storage{"local": {Type: "dir"}, "vm-disks": {Type: "rbd"}}),
+		pve.GuestConfigs.Expect("100", pve.GuestConfig{Exists: true, Guest: pve.Guest{Node: "pve1", Type: "qemu"}, Options: map[string]string{"name": "sso"}}),
 		pve.GuestConfigs.Expect("101", pve.GuestConfig{Exists: true, Options: map[string]string{"scsi0": "vm-disks:vm-101-disk-0", "scsihw": "local:x"}}),
 		pve.GuestConfigs.Expect("200", pve.GuestConfig{Exists: true, Options: map[string]string{"rootfs": "local:200/disk.raw"}}),
 	}
 	return observe.NewRecorded("pve1", append(known, more...)...)
 }
+
+func text(s string) *string { return &s }
 
 func resource(change func(*Resource)) *Module {
 	r := &Resource{SID: "vm:100"}
@@ -63,6 +66,15 @@ func with(change func(*pve.HA)) pve.HA {
 	return ha
 }
 
+func inError(ha *pve.HA) {
+	ha.Services["vm:100"] = pve.Service{Node: "pve1", State: "error", Failed: []string{"pve1", "pve2"}}
+}
+
+// locked is a guest that something works on.
+func locked(id, by string) observe.Expectation {
+	return pve.GuestConfigs.Expect(id, pve.GuestConfig{Exists: true, Guest: pve.Guest{Node: "pve1", Type: "qemu"}, Options: map[string]string{"lock": by}})
+}
+
 func TestPlans(t *testing.T) {
 	two, yes, no := 2, true, false
 	group := pve.Group{Nodes: map[string]int{"pve1": 2, "pve2": 1}}
@@ -79,7 +91,7 @@ func TestPlans(t *testing.T) {
 		waits bool
 	}{
 		{name: "resource there", m: resource(nil), host: host(9, scenery())},
-		{name: "resource new", m: resource(func(r *Resource) { r.SID, r.Failback, r.Comment = "vm:101", &no, "two words" }), host: host(9, scenery()),
+		{name: "resource new", m: resource(func(r *Resource) { r.SID, r.Failback, r.Comment = "vm:101", &no, text("two words") }), host: host(9, scenery()),
 			want: []string{"ha-manager add vm:101 --state started --max_restart 1 --max_relocate 1 --failback 0 --comment two words"}},
 		{name: "resource new on 8", m: resource(func(r *Resource) { r.SID, r.State = "vm:101", "stopped" }), host: host(8, scenery()),
 			want: []string{"ha-manager add vm:101 --state stopped --max_restart 1 --max_relocate 1"}},
@@ -88,6 +100,35 @@ func TestPlans(t *testing.T) {
 		{name: "only what differs", m: resource(func(r *Resource) { r.MaxRestart = &two }), host: host(9, scenery()),
 			want: []string{"ha-manager set vm:100 --max_restart 2"}},
 		{name: "starting is waited for", m: resource(nil), host: host(9, with(func(ha *pve.HA) { ha.Services = map[string]pve.Service{} })), waits: true},
+		{name: "done means running", m: resource(nil), host: host(9, with(func(ha *pve.HA) { ha.Services["vm:100"] = pve.Service{Node: "pve1", State: "started"} })), waits: true},
+		{name: "a locked guest is told while it is waited for", m: resource(nil),
+			host: host(9, with(func(ha *pve.HA) { ha.Services["vm:100"] = pve.Service{Node: "pve1", State: "started"} }), locked("100", "backup")), waits: true, note: "guest 100 is locked (backup)"},
+		{name: "a locked guest is told before it is added", m: resource(func(r *Resource) { r.SID = "vm:101" }), host: host(9, scenery(), locked("101", "migrate")),
+			want: []string{"ha-manager add vm:101 --state started --max_restart 1 --max_relocate 1"}, note: "`qm unlock 101`"},
+		{name: "a lock does not matter to what is stopped", m: resource(func(r *Resource) { r.SID, r.State = "vm:101", "stopped" }), host: host(9, scenery(), locked("101", "migrate")),
+			want: []string{"ha-manager add vm:101 --state stopped --max_restart 1 --max_relocate 1"}},
+		{name: "disabling is the repair", m: resource(func(r *Resource) { r.State = "disabled" }), host: host(9, with(inError)),
+			want: []string{"ha-manager set vm:100 --state disabled"}},
+		{name: "disabled and still in error is waited for", m: resource(func(r *Resource) { r.State = "disabled" }),
+			host: host(9, with(func(ha *pve.HA) {
+				inError(ha)
+				ha.Resources["vm:100"] = pve.Resource{State: "disabled", MaxRestart: 1, MaxRelocate: 1, Failback: true}
+			})), waits: true},
+		{name: "an empty comment clears", m: resource(func(r *Resource) { r.Comment = text("") }),
+			host: host(9, with(func(ha *pve.HA) {
+				ha.Resources["vm:100"] = pve.Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true, Comment: "old"}
+			})), want: []string{"ha-manager set vm:100 --delete comment"}},
+		{name: "a comment that is not said stays", m: resource(nil),
+			host: host(9, with(func(ha *pve.HA) {
+				ha.Resources["vm:100"] = pve.Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true, Comment: "old"}
+			}))},
+		{name: "an empty group takes it out", m: resource(func(r *Resource) { r.Group = text("") }),
+			host: host(8, with(func(ha *pve.HA) {
+				ha.Groups["gg"] = group
+				ha.Resources["vm:100"] = pve.Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Group: "gg"}
+			})), want: []string{"ha-manager set vm:100 --delete group"}},
+		{name: "an empty comment of a new one", m: resource(func(r *Resource) { r.SID, r.Comment = "vm:101", text("") }), host: host(9, scenery()),
+			want: []string{"ha-manager add vm:101 --state started --max_restart 1 --max_relocate 1"}},
 		{name: "a service that moves is the manager's business", m: resource(nil),
 			host: host(9, with(func(ha *pve.HA) { ha.Services["vm:100"] = pve.Service{State: "migrate"} }))},
 
@@ -147,10 +188,12 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"no guest", resource(func(r *Resource) { r.SID = "vm:999" }), host(9, scenery()), "no guest 999"},
 		{"not a machine", resource(func(r *Resource) { r.SID = "vm:200" }), host(9, scenery()), "guest 200 is a container"},
-		{"group on 9", resource(func(r *Resource) { r.Group = "gg" }), host(9, scenery()), "no HA groups"},
-		{"unknown group on 8", resource(func(r *Resource) { r.Group = "gg" }), host(8, scenery()), "no HA group gg"},
+		{"group on 9", resource(func(r *Resource) { r.Group = text("gg") }), host(9, scenery()), "no HA groups"},
+		{"unknown group on 8", resource(func(r *Resource) { r.Group = text("gg") }), host(8, scenery()), "no HA group gg"},
 		{"failback on 8", resource(func(r *Resource) { r.Failback = &yes }), host(8, scenery()), "nofailback"},
 		{"in error", resource(nil), host(9, with(func(ha *pve.HA) { ha.Services["vm:100"] = pve.Service{State: "error"} })), "state error"},
+		{"in error, with what is known of the reason", resource(nil), host(9, with(inError), locked("100", "backup")), "could not be started on pve1, pve2; guest 100 is locked (backup)"},
+		{"ignoring is no repair", resource(func(r *Resource) { r.State = "ignored" }), host(9, with(inError)), "--state disabled"},
 		{"groups on 9", placement(nil), host(9, with(func(ha *pve.HA) { ha.Groups["old"] = pve.Group{} })), "still has HA groups (old)"},
 		{"not managed", placement(func(p *Placement) { p.Resources = []string{"vm:101"} }), host(9, scenery()), "vm:101 is not highly available yet"},
 		{"unknown node", placement(func(p *Placement) { p.Nodes = map[string]string{"pve9": "1"} }), host(8, scenery()), "no node pve9"},

@@ -112,7 +112,7 @@ func (p *Placement) group(s *scene) (modules.Plan, error) {
 	if p.NoFailback != nil {
 		want.NoFailback = *p.NoFailback
 	}
-	args := []string{"--nodes", p.nodeList(), "--restricted", flag(p.Strict), "--nofailback", flag(want.NoFailback)}
+	args := []string{"--nodes", p.nodeList(), "--restricted", pve.Flag(p.Strict), "--nofailback", pve.Flag(want.NoFailback)}
 	after.Groups[p.Name] = want
 	switch {
 	case !exists:
@@ -159,7 +159,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 		want.Resources[sid] = true
 	}
 	after.Rules[p.Name] = want
-	args := []string{"node-affinity", p.Name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", flag(p.Strict)}
+	args := []string{"node-affinity", p.Name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", pve.Flag(p.Strict)}
 	var steps []modules.Step
 	switch {
 	case !exists:
@@ -180,7 +180,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 			}
 			resource.Failback = !*p.NoFailback
 			after.Resources[sid] = resource
-			steps = append(steps, p.step(s, fmt.Sprintf("set failback of %s to %s", sid, flag(resource.Failback)), after, "set", sid, "--failback", flag(resource.Failback)))
+			steps = append(steps, p.step(s, fmt.Sprintf("set failback of %s to %s", sid, pve.Flag(resource.Failback)), after, "set", sid, "--failback", pve.Flag(resource.Failback)))
 		}
 	}
 	return s.plan(steps...), nil

@@ -3,7 +3,6 @@ package ha
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,13 +14,13 @@ import (
 
 // Resource is a guest that is highly available.
 type Resource struct {
-	SID         string `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
-	State       string `hcl:"state,optional" default:"\"started\"" doc:"started, stopped, disabled or ignored."`
-	MaxRestart  *int   `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
-	MaxRelocate *int   `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
-	Failback    *bool  `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
-	Group       string `hcl:"group,optional" doc:"HA group. Proxmox VE 8 only; placement is for both."`
-	Comment     string `hcl:"comment,optional" doc:"A remark."`
+	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
+	State       string  `hcl:"state,optional" default:"\"started\"" doc:"started, stopped, disabled or ignored."`
+	MaxRestart  *int    `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
+	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
+	Failback    *bool   `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
+	Group       *string `hcl:"group,optional" doc:"HA group; empty for none. Proxmox VE 8 only; placement is for both."`
+	Comment     *string `hcl:"comment,optional" doc:"A remark; empty for none."`
 }
 
 func (r *Resource) validate() error {
@@ -36,8 +35,8 @@ func (r *Resource) validate() error {
 			return &modules.ArgumentError{Argument: argument, Problem: "negative", Want: "0 or more"}
 		}
 	}
-	if r.Group != "" {
-		return pve.CheckConfigID("resource.group", r.Group)
+	if r.Group != nil && *r.Group != "" {
+		return pve.CheckConfigID("resource.group", *r.Group)
 	}
 	return nil
 }
@@ -59,25 +58,25 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	switch {
-	case s.major == 9 && r.Group != "":
+	case s.major == 9 && r.Group != nil:
 		return modules.Plan{}, fmt.Errorf("resource.group: Proxmox VE 9 has no HA groups: use placement")
 	case s.major == 8 && r.Failback != nil:
 		return modules.Plan{}, fmt.Errorf("resource.failback: Proxmox VE 8 has it on the group only: use placement with nofailback")
-	case r.Group != "":
-		if _, ok := s.ha.Groups[r.Group]; !ok {
-			return modules.Plan{}, fmt.Errorf("resource.group: there is no HA group %s (ha-manager add would not notice)", r.Group)
+	case r.Group != nil && *r.Group != "":
+		if _, ok := s.ha.Groups[*r.Group]; !ok {
+			return modules.Plan{}, fmt.Errorf("resource.group: there is no HA group %s (ha-manager add would not notice)", *r.Group)
 		}
 	}
 	have, exists := s.ha.Resources[r.SID]
-	if exists && s.ha.Services[r.SID].State == "error" {
-		return modules.Plan{}, fmt.Errorf("%s is in state error: repair the guest, run `ha-manager set %s --state disabled`, wait until it is stopped, then run again", r.SID, r.SID)
+	if exists && s.ha.Services[r.SID].State == "error" && r.state() != "disabled" {
+		return modules.Plan{}, r.inError(ctx, s)
 	}
 	want := r.wanted(have, exists)
 	after := r.expected(s, want, guest)
 	if exists {
 		changes := r.changes(have, want)
 		if len(changes) == 0 {
-			return r.settled(s, after), nil
+			return r.settled(ctx, s, after)
 		}
 		return s.plan(r.finish(s, after, modules.Step{
 			Summary: fmt.Sprintf("change resource %s: %s", r.SID, strings.Join(changes, ", ")),
@@ -130,11 +129,11 @@ func (r *Resource) wanted(have pve.Resource, exists bool) pve.Resource {
 	if r.Failback != nil {
 		want.Failback = *r.Failback
 	}
-	if r.Group != "" {
-		want.Group = r.Group
+	if r.Group != nil {
+		want.Group = *r.Group
 	}
-	if r.Comment != "" {
-		want.Comment = r.Comment
+	if r.Comment != nil {
+		want.Comment = *r.Comment
 	}
 	return want
 }
@@ -157,18 +156,24 @@ func (r *Resource) changes(have, want pve.Resource) []string {
 
 // options are the arguments that turn have into want.
 func (r *Resource) options(have, want pve.Resource) []string {
-	var args []string
+	var args, gone []string
 	add := func(differs bool, key, value string) {
-		if differs {
+		switch {
+		case differs && value == "":
+			gone = append(gone, key)
+		case differs:
 			args = append(args, "--"+key, value)
 		}
 	}
 	add(have.State != want.State, "state", want.State)
 	add(have.MaxRestart != want.MaxRestart, "max_restart", strconv.Itoa(want.MaxRestart))
 	add(have.MaxRelocate != want.MaxRelocate, "max_relocate", strconv.Itoa(want.MaxRelocate))
-	add(have.Failback != want.Failback, "failback", flag(want.Failback))
+	add(have.Failback != want.Failback, "failback", pve.Flag(want.Failback))
 	add(have.Group != want.Group, "group", want.Group)
 	add(have.Comment != want.Comment, "comment", want.Comment)
+	if len(gone) > 0 {
+		args = append(args, "--delete", strings.Join(gone, ","))
+	}
 	return args
 }
 
@@ -186,90 +191,7 @@ func (r *Resource) expected(s *scene, want pve.Resource, guest pve.Guest) pve.HA
 		service.Node = guest.Node
 	}
 	service.State = map[string]string{"started": "started", "stopped": "stopped", "disabled": "stopped", "ignored": "ignored"}[want.State]
+	service.Running, service.Failed = want.State == "started", nil
 	after.Services[r.SID] = service
 	return after
-}
-
-// finish adds to a step what it brings about.
-func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
-	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
-	step.Settle = settleService
-	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, after.Services[r.SID].State, orQueued(s.ha.Services[r.SID].State))
-	step.Wide = true
-	return step
-}
-
-func orQueued(state string) string {
-	if state == "" {
-		return "not known to the manager yet"
-	}
-	return state
-}
-
-// settled waits for a resource whose configuration is right and whose service is on its way.
-func (r *Resource) settled(s *scene, after pve.HA) modules.Plan {
-	state := s.ha.Services[r.SID].State
-	there := false
-	switch r.state() {
-	case "ignored":
-		there = true
-	case "started":
-		// A service that is being moved, or stands still for maintenance, is the manager's business.
-		there = slices.Contains([]string{"started", "migrate", "relocate", "freeze"}, state)
-	default:
-		there = state == "stopped"
-	}
-	if there {
-		return s.plan()
-	}
-	step := r.finish(s, after, modules.Step{
-		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, orQueued(state), r.state()),
-		Action:  modules.Wait{},
-		Refresh: true,
-	})
-	return s.plan(step)
-}
-
-// sharedTypes are the types of storage whose volumes every node reaches.
-var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
-
-// warn notes what will keep the guest from being recovered elsewhere.
-func (r *Resource) warn(ctx context.Context, s *scene) error {
-	votes := 0
-	for _, member := range s.cluster.Members {
-		votes += member.Votes
-	}
-	if votes < 3 {
-		s.note("cluster %s has %d votes: high availability needs three to survive the loss of a node", s.cluster.Name, votes)
-	}
-	_, id := pve.SplitServiceID(r.SID)
-	config, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))
-	if err != nil {
-		return err
-	}
-	storages, err := pve.Storages.Observe(ctx, s.host, "")
-	if err != nil {
-		return err
-	}
-	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
-		if !volume(key) {
-			continue
-		}
-		name, _, ok := strings.Cut(config.Options[key], ":")
-		storage, known := storages[name]
-		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
-			s.note("%s has %s on storage %s, which only one node has: it cannot be recovered on another", r.SID, key, name)
-		}
-	}
-	return nil
-}
-
-// volume reports whether a line of a guest's configuration is a disk.
-func volume(key string) bool {
-	for _, prefix := range []string{"scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "rootfs", "mp"} {
-		if rest, ok := strings.CutPrefix(key, prefix); ok && strings.Trim(rest, "0123456789") == "" {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package pve
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sort"
 
 	"hlplay/engine/observe"
@@ -48,6 +49,12 @@ func (c Cluster) Online() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// Offline are the names of the members that are not, sorted.
+func (c Cluster) Offline() []string {
+	online := c.Online()
+	return slices.DeleteFunc(c.Names(), func(name string) bool { return slices.Contains(online, name) })
 }
 
 // Names are the names of all members, sorted.

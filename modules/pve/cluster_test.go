@@ -188,9 +188,9 @@ func TestGuests(t *testing.T) {
 		t.Errorf("without ids: %v, %v; want none", none, err)
 	}
 
-	config := parseGuestConfig([]byte("/etc/pve/nodes/pve2/qemu-server/100.conf\n#a remark: with a colon\ncores: 2\nname: sso\nscsi0: vm-disks:vm-100-disk-0,size=32G\n\n[before]\nname: old\n"))
+	config := parseGuestConfig([]byte("/etc/pve/nodes/pve2/qemu-server/100.conf\n#hello%3A world %C3%A4%C3%B6%C3%BC %2520 #1\n#  a second line\ncores: 2\nname: sso\nscsi0: vm-disks:vm-100-disk-0,size=32G\n\n[before]\nname: old\n"))
 	wantConfig := GuestConfig{Exists: true, Guest: Guest{"pve2", "qemu"}, Options: map[string]string{
-		"cores": "2", "name": "sso", "scsi0": "vm-disks:vm-100-disk-0,size=32G",
+		"cores": "2", "name": "sso", "scsi0": "vm-disks:vm-100-disk-0,size=32G", "description": "hello: world äöü %20 #1\n  a second line",
 	}}
 	if diff := cmp.Diff(wantConfig, config); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -103,7 +103,7 @@ func TestHA(t *testing.T) {
 	if err := json.Unmarshal([]byte(all), &state); err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseHA(parseClusterFiles(clusterAnswer(nil, map[string]string{
+	got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{
 		resourcesFile: string(recorded(t, "pve/cat-ha-resources.cfg.txt").Stdout), groupsFile: string(recorded(t, "pve/cat-ha-groups.cfg.txt").Stdout),
 		rulesFile: string(recorded(t, "pve/cat-ha-rules.cfg.txt").Stdout), statusFile: string(state["manager_status"]),
 	})))
@@ -125,7 +125,7 @@ func TestHA(t *testing.T) {
 				Resources: map[string]bool{"vm:100": true, "vm:101": true}},
 		},
 		Nodes:    map[string]string{"pve1": "online", "pve2": "online", "pve3": "online"},
-		Services: map[string]Service{"vm:100": {"pve1", "started"}, "vm:101": {"pve1", "stopped"}},
+		Services: map[string]Service{"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:101": {Node: "pve1", State: "stopped"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -133,7 +133,7 @@ func TestHA(t *testing.T) {
 }
 
 func TestHADetails(t *testing.T) {
-	got, err := parseHA(parseClusterFiles(clusterAnswer(nil, map[string]string{
+	got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{
 		resourcesFile: "vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n",
 		rulesFile:     "node-affinity: r\n\tdisable\n\tnodes pve1:2,pve2\n\tresources vm:100\n\n",
 	})))

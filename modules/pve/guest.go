@@ -61,7 +61,8 @@ func parseGuests(content []byte) (map[int]Guest, error) {
 type GuestConfig struct {
 	Exists bool
 	Guest
-	// Options are the lines of the configuration as it is now, without snapshots and pending changes.
+	// Options are the lines of the configuration as it is now, without snapshots and pending changes. The lines
+	// that begin with # are the description, decoded.
 	Options map[string]string
 }
 
@@ -114,13 +115,18 @@ func parseGuestConfig(output []byte) GuestConfig {
 	}
 	g.Node = path.Base(path.Dir(folder))
 	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
+		line = strings.TrimRight(line, " \t\r\n")
 		if strings.HasPrefix(line, "[") {
 			break
 		}
-		if key, value, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(line, "#") {
+		if remark, ok := strings.CutPrefix(line, "#"); ok {
+			g.Options["description"] += decodeText(remark) + "\n"
+		} else if key, value, ok := strings.Cut(line, ":"); ok {
 			g.Options[key] = strings.TrimSpace(value)
 		}
+	}
+	if text, ok := g.Options["description"]; ok {
+		g.Options["description"] = strings.TrimSuffix(text, "\n")
 	}
 	return g
 }

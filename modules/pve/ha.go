@@ -59,8 +59,36 @@ type Rule struct {
 
 // Service is the state of a resource as the manager last wrote it.
 type Service struct {
-	Node  string `json:"node"`
-	State string `json:"state"`
+	Node  string
+	State string
+	// Running says that the guest runs. A service that is only being started is in state "started" without it, for
+	// some 45 seconds, until it runs or is in error.
+	Running bool
+	// Failed are the nodes on which it could not be started.
+	Failed []string
+}
+
+// UnmarshalJSON reads an entry of service_status. Perl writes a number as it was last used: 1 or "1".
+func (s *Service) UnmarshalJSON(text []byte) error {
+	var entry struct {
+		Node    string   `json:"node"`
+		State   string   `json:"state"`
+		Running any      `json:"running"`
+		Failed  []string `json:"failed_nodes"`
+	}
+	if err := json.Unmarshal(text, &entry); err != nil {
+		return err
+	}
+	*s = Service{Node: entry.Node, State: entry.State, Failed: entry.Failed}
+	switch running := entry.Running.(type) {
+	case bool:
+		s.Running = running
+	case float64:
+		s.Running = running != 0
+	case string:
+		s.Running = truth(running)
+	}
+	return nil
 }
 
 // HAs observes HA; its only name is "".
@@ -188,7 +216,10 @@ func ParsePriorities(text string) map[string]int {
 }
 
 // truth reads a boolean of a section: 1, or a bare key.
-func truth(text string) bool { return text == "1" || text == "yes" || text == "on" || text == "true" }
+func truth(text string) bool {
+	on, _ := Truth(text)
+	return on
+}
 
 // decodeText undoes the percent-encoding of comments.
 func decodeText(text string) string {

@@ -22,7 +22,7 @@ func parseSections(content []byte) ([]Section, error) {
 		switch {
 		case line == "":
 			open = false
-		case strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(strings.TrimLeft(line, " \t"), "#"):
 		case line[0] == ' ' || line[0] == '\t':
 			if !open {
 				return nil, fmt.Errorf("line %d: %q belongs to no section", number+1, strings.TrimSpace(line))

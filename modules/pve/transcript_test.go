@@ -2,6 +2,7 @@ package pve
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,13 @@ func clusterAnswer(there []string, files map[string]string) remote.Answer {
 		}
 	}
 	return a
+}
+
+// mountedAnswer is the answer of a node that serves those files and no other of the cluster.
+func mountedAnswer(files map[string]string) remote.Answer {
+	all := map[string]string{membersFile: "{}\n"}
+	maps.Copy(all, files)
+	return clusterAnswer([]string{localLink}, all)
 }
 
 // askedOf is the answer to cephQuery where the monitors printed that.

@@ -3,6 +3,7 @@ package pvesm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,16 +21,16 @@ type Module struct {
 	Type    string            `hcl:"type" doc:"rbd, cephfs, dir, or another type that pvesm knows. It cannot be changed later."`
 	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
 	Content []string          `hcl:"content,optional" doc:"What may be stored: images, rootdir, vztmpl, iso, backup, snippets, import."`
-	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All if not given."`
-	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. No secrets: they would be seen in the process list."`
+	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All nodes if it is an empty list, and for a new storage if not given."`
+	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. An empty value takes the option away. No secrets: they would be seen in the process list."`
 }
 
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:    "pvesm",
 	Summary: "A storage of the cluster, such as an RBD pool, a CephFS or a directory",
-	Doc: `The storage is defined once for the whole cluster. What exists is compared option by option (lists in any
-order) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
+	Doc: `The storage is defined once for the whole cluster. What exists is compared option by option, as Proxmox VE reads
+them (lists in any order, true and 1 alike) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
 server that a type cannot change, are refused when they differ: guests refer to the storage by its id.
 
 Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.`,
@@ -102,11 +103,11 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// wanted are the options as storage.cfg names them.
+// wanted are the options as storage.cfg names and writes them; one with an empty value shall not be there.
 func (m *Module) wanted() map[string]string {
-	want := maps.Clone(m.Options)
-	if want == nil {
-		want = map[string]string{}
+	want := map[string]string{}
+	for key, value := range m.Options {
+		want[key] = written(key, value)
 	}
 	if m.Pool != "" {
 		want["pool"] = m.Pool
@@ -114,7 +115,7 @@ func (m *Module) wanted() map[string]string {
 	if len(m.Content) > 0 {
 		want["content"] = join(m.Content)
 	}
-	if len(m.Nodes) > 0 {
+	if m.Nodes != nil {
 		want["nodes"] = join(m.Nodes)
 	}
 	return want
@@ -126,14 +127,6 @@ func join(items []string) string {
 	return strings.Join(slices.Compact(sorted), ",")
 }
 
-// same compares two values of an option; lists are sets, and so are property strings.
-func same(key, a, b string) bool {
-	if key == "content" || key == "nodes" || key == "prune-backups" || key == "content-dirs" {
-		return maps.Equal(pve.List(a), pve.List(b))
-	}
-	return a == b
-}
-
 // Plan compares the storage with storage.cfg.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	storages, err := pve.Storages.Observe(ctx, h, "")
@@ -142,6 +135,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	have, exists := storages[m.ID]
 	want := m.wanted()
+	if !exists {
+		maps.DeleteFunc(want, func(_, value string) bool { return value == "" })
+	}
 	var step modules.Step
 	after := pve.Storage{Type: m.Type, Options: map[string]string{}}
 	if exists {
@@ -169,7 +165,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			Action:  m.run("add", m.Type, m.ID, arguments(want, keys(want))),
 		}
 	}
+	if err := pve.Writable(ctx, h); err != nil {
+		return modules.Plan{}, fmt.Errorf("storage %s: %w", m.ID, err)
+	}
 	maps.Copy(after.Options, want)
+	maps.DeleteFunc(after.Options, func(key, value string) bool { return value == "" || same(key, value, "") })
 	all := maps.Clone(storages)
 	all[m.ID] = after
 	step.Expect = pve.Everywhere(h, pve.Storages.Expect("", all))
@@ -259,10 +259,18 @@ func (m *Module) set(have pve.Storage, want map[string]string, differing []strin
 
 func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
+// arguments set the named options; those that shall not be there are deleted.
 func arguments(options map[string]string, names []string) []string {
-	var args []string
+	var args, gone []string
 	for _, key := range names {
-		args = append(args, "--"+key, options[key])
+		if options[key] == "" {
+			gone = append(gone, key)
+		} else {
+			args = append(args, "--"+key, options[key])
+		}
+	}
+	if len(gone) > 0 {
+		args = append(args, "--delete", strings.Join(gone, ","))
 	}
 	return args
 }
@@ -277,14 +285,14 @@ func (m *Module) run(command, first, second string, options []string) modules.Ru
 		Argv: append(argv, options...), Dir: "/root", Limit: 3 * time.Minute,
 		Retry: []string{"got lock request timeout"}, Patience: time.Minute,
 		Explain: func(_ int, _, stderr []byte) error {
-			text := strings.TrimSpace(string(stderr))
+			text := pve.Complaint(stderr)
 			if text == "" {
 				return nil
 			}
 			if strings.Contains(text, "keyring file for storage") && strings.Contains(text, "already exists") {
 				text += "; a left-over of a storage that was removed: delete /etc/pve/priv/ceph/" + m.ID + ".keyring and .secret, and run again"
 			}
-			return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+			return errors.New(text)
 		},
 	}
 }

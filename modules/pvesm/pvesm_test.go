@@ -15,12 +15,16 @@ import (
 func host(more ...observe.Expectation) *observe.Host {
 	conf := pve.CephConf{Exists: true, Folder: true}.With("global", "mon_host", "10.0.0.1")
 	known := []observe.Expectation{
+		pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream"}),
 		pve.CephConfs.Expect("", conf),
 		pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": {ID: 2}}),
 		pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}, "asleep": {}}),
 		pve.Storages.Expect("", map[string]pve.Storage{
 			"local":    {Type: "dir", Options: map[string]string{"path": "/var/lib/vz", "content": "iso"}},
 			"vm-disks": {Type: "rbd", Options: map[string]string{"pool": "vm-disks", "content": "rootdir,images", "krbd": "0"}},
+			"backups": {Type: "dir", Options: map[string]string{"path": "/srv/backups", "content": "backup", "nodes": "pve2,pve1", "disable": "1", "is_mountpoint": "1",
+				"prune-backups": "keep-last=3,keep-daily=7", "max-protected-backups": "5", "shared": "1"}},
+			"pbs1": {Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "fingerprint": "09:54:EF", "content": "backup"}},
 		}),
 	}
 	return observe.NewRecorded("pve1", append(known, more...)...)
@@ -36,6 +40,21 @@ func TestPlans(t *testing.T) {
 		{"options that are not said stay", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks"}, ""},
 		{"only what differs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}, Options: map[string]string{"krbd": "1"}},
 			"pvesm set vm-disks --content images --krbd 1"},
+		{"a boolean in other words", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Options: map[string]string{"krbd": "false"}}, ""},
+		{"a boolean that changes", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Options: map[string]string{"krbd": "true"}}, "pvesm set vm-disks --krbd 1"},
+		{"what is off is not written", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Options: map[string]string{"disable": "0"}}, ""},
+		{"what is on is not written", Module{ID: "local", Type: "dir", Options: map[string]string{"create-base-path": "yes"}}, ""},
+		{"lists, property strings, paths, numbers", Module{ID: "backups", Type: "dir", Nodes: []string{"pve1", "pve2"},
+			Options: map[string]string{"path": "/srv//backups/", "disable": "on", "is_mountpoint": "yes", "prune-backups": "keep-daily=7,keep-last=3", "max-protected-backups": "5", "shared": "true"}}, ""},
+		{"a property that differs", Module{ID: "backups", Type: "dir", Options: map[string]string{"prune-backups": "keep-last=4,keep-daily=7"}},
+			"pvesm set backups --prune-backups keep-last=4,keep-daily=7"},
+		{"a fingerprint in small letters", Module{ID: "pbs1", Type: "pbs", Options: map[string]string{"fingerprint": "09:54:ef"}}, ""},
+		{"enabled again", Module{ID: "backups", Type: "dir", Options: map[string]string{"disable": "false"}}, "pvesm set backups --disable 0"},
+		{"on all nodes again", Module{ID: "backups", Type: "dir", Nodes: []string{}}, "pvesm set backups --delete nodes"},
+		{"an empty option is taken away", Module{ID: "backups", Type: "dir", Options: map[string]string{"prune-backups": "", "shared": "0"}},
+			"pvesm set backups --shared 0 --delete prune-backups"},
+		{"an empty option of a new storage", Module{ID: "data", Type: "dir", Nodes: []string{}, Options: map[string]string{"path": "/srv/data", "prune-backups": ""}},
+			"pvesm add dir data --path /srv/data"},
 		{"new", Module{ID: "bb", Type: "rbd", Pool: "vm-disks", Content: []string{"rootdir", "images"}, Nodes: []string{"pve2", "pve1"}},
 			"pvesm add rbd bb --content images,rootdir --nodes pve1,pve2 --pool vm-disks"},
 		{"cephfs", Module{ID: "cephfs", Type: "cephfs", Content: []string{"iso"}, Options: map[string]string{"fs-name": "cephfs"}},
@@ -72,6 +91,9 @@ func TestRefusals(t *testing.T) {
 		{"no such pool", Module{ID: "x", Type: "rbd", Pool: "nosuch"}, host(), "no Ceph pool nosuch; there are: vm-disks"},
 		{"no file system", Module{ID: "x", Type: "cephfs"}, host(pve.FileSystems.Expect("", map[string]pve.FileSystem{})), "no CephFS"},
 		{"file system asleep", Module{ID: "x", Type: "cephfs", Options: map[string]string{"fs-name": "asleep"}}, host(), "no metadata server is active"},
+		{"no quorum", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream",
+			Members: map[string]pve.Member{"pve1": {Online: true}, "pve2": {}, "pve3": {}}})), "no quorum as seen from pve1, and /etc/pve cannot be written (online: pve1; offline: pve2, pve3)"},
+		{"no pmxcfs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{})), "is pve-cluster.service running?"},
 		{"no Ceph", Module{ID: "x", Type: "rbd", Pool: "p"}, host(pve.CephConfs.Expect("", pve.CephConf{})), "no Ceph cluster yet"},
 	}
 	for _, test := range tests {

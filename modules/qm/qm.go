@@ -3,6 +3,7 @@ package qm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/pve"
 )
@@ -107,7 +107,7 @@ func (m *Module) Validate() error {
 			if !group.form.MatchString(key) {
 				return &modules.ArgumentError{Argument: group.argument + "." + key, Problem: "unknown", Want: group.want}
 			}
-			if strings.ContainsAny(value, "\n\x00") {
+			if strings.Contains(value, "\x00") || strings.Contains(value, "\n") && key != "description" {
 				return &modules.ArgumentError{Argument: group.argument + "." + key, Problem: "has a line break", Want: "one line"}
 			}
 		}
@@ -177,15 +177,8 @@ func (m *Module) existing(have pve.GuestConfig) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task says %q: choose another id, or rename the machine (qm set %d --name %s)",
 			m.ID, have.Title(), have.Node, m.Name, m.ID, m.Name)
 	}
-	var drift []string
-	want := m.wanted()
-	for _, key := range slices.Sorted(maps.Keys(want)) {
-		if now := have.Options[key]; differs(key, now, want[key]) {
-			drift = append(drift, fmt.Sprintf("%s is %q, the task says %q", key, now, want[key]))
-		}
-	}
 	plan := modules.Plan{Data: data(m.ID, have.Node)}
-	if len(drift) > 0 {
+	if drift := m.drift(have); len(drift) > 0 {
 		plan.Notes = []string{fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; "))}
 	}
 	return plan, nil
@@ -193,30 +186,6 @@ func (m *Module) existing(have pve.GuestConfig) (modules.Plan, error) {
 
 func data(id int, node string) cty.Value {
 	return modules.Data(result{ID: id, Node: node})
-}
-
-// differs compares one line. Of a disk only its storage is compared: the volume's name and size are
-// Proxmox's to write. Of a network device only what is said: its MAC address is made up at creation.
-func differs(key, have, want string) bool {
-	switch {
-	case have == "":
-		// One core, and so on, are not written when they are the default.
-		return key != "cores" || want != "1"
-	case diskSlot.MatchString(key):
-		a, _, _ := strings.Cut(have, ":")
-		b, _, _ := strings.Cut(want, ":")
-		return a != b
-	case netSlot.MatchString(key):
-		present := pve.List(have)
-		for item := range pve.List(want) {
-			model, _, _ := strings.Cut(item, "=")
-			if !present[item] && !strings.HasPrefix(have, model+"=") {
-				return true
-			}
-		}
-		return false
-	}
-	return have != want
 }
 
 // create plans the creation on the named host.
@@ -229,8 +198,8 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := m.checkNode(ctx, target); err != nil {
-		return modules.Plan{}, err
+	if err := pve.Writable(ctx, target); err != nil {
+		return modules.Plan{}, fmt.Errorf("node: %w", err)
 	}
 	if err := m.checkStorages(ctx, h, node.Name); err != nil {
 		return modules.Plan{}, err
@@ -238,7 +207,9 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	want := m.wanted()
 	argv := []string{"qm", "create", strconv.Itoa(m.ID)}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		argv = append(argv, "--"+key, want[key])
+		if want[key] != "" { // qm refuses an empty value; what is to be empty is not there yet
+			argv = append(argv, "--"+key, want[key])
+		}
 	}
 	if m.Start {
 		argv = append(argv, "--start", "1")
@@ -282,18 +253,6 @@ func (m *Module) diskText() string {
 	return text
 }
 
-// checkNode refuses a target that is no part of a cluster that can be written.
-func (m *Module) checkNode(ctx context.Context, target *observe.Host) error {
-	cluster, err := pve.Clusters.Observe(ctx, target, "")
-	if err != nil {
-		return err
-	}
-	if !cluster.Mounted || !cluster.Quorate {
-		return fmt.Errorf("node %s cannot write /etc/pve: is Proxmox VE installed there, and has it quorum?", m.Node)
-	}
-	return nil
-}
-
 // checkStorages refuses disks on storages that do not exist, or not on that node, or not for disks.
 func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
 	storages, err := pve.Storages.Observe(ctx, h, "")
@@ -320,8 +279,8 @@ func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string)
 }
 
 func explain(_ int, _, stderr []byte) error {
-	if text := strings.TrimSpace(string(stderr)); text != "" {
-		return fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+	if text := pve.Complaint(stderr); text != "" {
+		return errors.New(text)
 	}
 	return nil
 }

@@ -82,6 +82,64 @@ func TestExisting(t *testing.T) {
 	}
 }
 
+// What Proxmox VE writes in its own way is no difference; anything else is.
+func TestDiffers(t *testing.T) {
+	for _, test := range []struct {
+		key, have, want string
+		differs         bool
+	}{
+		{"onboot", "1", "true", false},
+		{"onboot", "1", "off", true},
+		{"onboot", "", "false", false},
+		{"acpi", "", "1", false},
+		{"acpi", "", "0", true},
+		{"cores", "", "1", false},
+		{"cores", "2", "02", false},
+		{"memory", "current=2048", "2048", false},
+		{"memory", "2048", "4096", true},
+		{"agent", "enabled=1", "true", false},
+		{"agent", "enabled=1,fstrim_cloned_disks=1", "fstrim_cloned_disks=1,enabled=yes", false},
+		{"agent", "1", "enabled=1,fstrim_cloned_disks=1", true},
+		{"cpu", "cputype=host", "host", false},
+		{"cpu", "host", "host,flags=+aes", true},
+		{"tags", "ha;web", "web,HA", false},
+		{"tags", "ha", "ha;web", true},
+		{"hotplug", "disk,network", "network,disk", false},
+		{"hotplug", "0", "false", false},
+		{"boot", "order=scsi0;net0", "order=scsi0;net0", false},
+		{"boot", "order=scsi0;net0", "order=net0;scsi0", true},
+		{"hostpci0", "0000:01:00.0,pcie=1", "pcie=true,host=0000:01:00.0", false},
+		{"hostpci0", "mapping=gpu2,pcie=0", "mapping=gpu2,pcie=1", true},
+		{"usb0", "host=spice", "spice", false},
+		{"vga", "std", "type=std", false},
+		{"numa", "", "off", false},
+		{"numa0", "cpus=0-1,memory=1024", "memory=1024,cpus=0-1", false},
+		{"net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1", "bridge=vmbr0,model=virtio,firewall=yes", false},
+		{"net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0", "virtio=bc:24:11:00:00:01,bridge=vmbr0", false},
+		{"net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0", "virtio=bc:24:11:00:00:02,bridge=vmbr0", true},
+		{"net0", "e1000=BC:24:11:00:00:01,bridge=vmbr0", "virtio,bridge=vmbr0", true},
+		{"net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0", "virtio,bridge=vmbr0,firewall=0", false},
+		{"scsi0", "vm-disks:vm-100-disk-0,iothread=1,size=32G,ssd=1", "vm-disks:32,ssd=on,iothread=true", false},
+		{"scsi0", "vm-disks:vm-100-disk-0,size=32768M", "file=vm-disks:32", false},
+		{"scsi0", "vm-disks:vm-100-disk-0,size=64G", "vm-disks:32", true},
+		{"scsi0", "vm-disks:vm-100-disk-0,size=516M", "vm-disks:0.5", false},
+		{"scsi0", "local:100/vm-100-disk-0.raw,size=32G", "vm-disks:32", true},
+		{"scsi0", "vm-disks:vm-100-disk-0,size=32G", "vm-disks:32,discard=on", true},
+		{"efidisk0", "vm-disks:vm-100-disk-1,size=4M", "vm-disks:1", false},
+		{"ide2", "none,media=cdrom", "media=cdrom,file=none", false},
+		{"description", "first\nsecond", "first\nsecond\n", false},
+		{"description", "first", "second", true},
+		{"description", "first", "", true},
+		{"description", "", "", false},
+		{"ostype", "", "other", false},
+		{"ostype", "l26", "win11", true},
+	} {
+		if got := differs(test.key, test.have, test.want); got != test.differs {
+			t.Errorf("%s is %q, the task says %q: differs %v, want %v", test.key, test.have, test.want, got, test.differs)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	container := existing("x")
 	container.Type = "lxc"
@@ -111,6 +169,11 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+	alone := host("pve1", pve.GuestConfig{})
+	alone.Predict([]observe.Expectation{pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream", Members: map[string]pve.Member{"pve1": {Online: true}, "pve2": {}, "pve3": {}}})})
+	if _, err := with(func(*Module) {}).Plan(context.Background(), alone); err == nil || !strings.Contains(err.Error(), "no quorum as seen from pve1") {
+		t.Errorf("%v, want a refusal: there is no quorum", err)
+	}
 	elsewhere := with(func(m *Module) { m.Node = "pve3" })
 	if _, err := elsewhere.Plan(context.Background(), host("pve3", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "not on node pve3") {
 		t.Errorf("%v, want a refusal: the storage is not on pve3", err)
@@ -130,7 +193,7 @@ func TestValidate(t *testing.T) {
 		"net":      {func(m *Module) { m.Net = map[string]string{"eth0": "virtio"} }, "net.eth0"},
 		"dashes":   {func(m *Module) { m.Options = map[string]string{"--force": "1"} }, "options.--force"},
 		"password": {func(m *Module) { m.Options = map[string]string{"cipassword": "x"} }, "options.cipassword"},
-		"line":     {func(m *Module) { m.Options = map[string]string{"description": "a\nb"} }, "options.description"},
+		"line":     {func(m *Module) { m.Options = map[string]string{"args": "a\nb"} }, "options.args"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,121 @@
+package ha
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// finish adds to a step what it brings about.
+func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
+	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
+	step.Settle = settleService
+	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, r.goal(), shown(s.ha.Services[r.SID]))
+	step.Wide = true
+	return step
+}
+
+// goal is the requested state in words.
+func (r *Resource) goal() string {
+	switch r.state() {
+	case "started":
+		return "running"
+	case "disabled":
+		return "stopped"
+	}
+	return r.state()
+}
+
+// shown is a service's state as ha-manager status shows it.
+func shown(service pve.Service) string {
+	switch {
+	case service.State == "":
+		return "not known to the manager yet"
+	case service.State == "started" && !service.Running:
+		return "starting"
+	}
+	return service.State
+}
+
+// arrived reports whether a service is where its resource is to be.
+func (r *Resource) arrived(service pve.Service) bool {
+	switch r.state() {
+	case "ignored":
+		return true
+	case "started":
+		// A service that is being moved, or stands still for maintenance, is the manager's business.
+		return service.State == "started" && service.Running || slices.Contains([]string{"migrate", "relocate", "freeze"}, service.State)
+	}
+	return service.State == "stopped"
+}
+
+// settled waits for a resource whose configuration is right and whose service is on its way.
+func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules.Plan, error) {
+	service := s.ha.Services[r.SID]
+	if r.arrived(service) {
+		return s.plan(), nil
+	}
+	if r.state() == "started" {
+		obstacle, err := r.obstacle(ctx, s)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if obstacle != "" {
+			s.note("%s", obstacle)
+		}
+	}
+	return s.plan(r.finish(s, after, modules.Step{
+		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, shown(service), r.state()),
+		Action:  modules.Wait{},
+		Refresh: true,
+	})), nil
+}
+
+// inError says why a resource is in state error, as far as it can be seen, and how it gets out of it.
+func (r *Resource) inError(ctx context.Context, s *scene) error {
+	obstacle, err := r.obstacle(ctx, s)
+	if err != nil {
+		return err
+	}
+	service := s.ha.Services[r.SID]
+	reason := ""
+	if len(service.Failed) > 0 {
+		reason = "; it could not be started on " + strings.Join(service.Failed, ", ")
+	}
+	if obstacle != "" {
+		reason += "; " + obstacle
+	}
+	return &modules.FinalError{Err: fmt.Errorf("%s is in state error%s: find out why (on %s: journalctl -u pve-ha-lrm, and the guest's task log), repair it, run a task with state = \"disabled\" or `ha-manager set %s --state disabled`, and once it is stopped run this again",
+		r.SID, reason, orUnknown(service.Node), r.SID)}
+}
+
+func orUnknown(node string) string {
+	if node == "" {
+		return "its node"
+	}
+	return node
+}
+
+// obstacle is what keeps the guest from being started, empty for nothing that is known.
+func (r *Resource) obstacle(ctx context.Context, s *scene) (string, error) {
+	_, id := pve.SplitServiceID(r.SID)
+	guest, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))
+	if err != nil {
+		return "", err
+	}
+	lock := guest.Options["lock"]
+	if lock == "" {
+		return "", nil
+	}
+	program := map[string]string{"lxc": "pct"}[guest.Type]
+	if program == "" {
+		program = "qm"
+	}
+	return fmt.Sprintf("guest %d is locked (%s) and is not started as long as it is: let what locked it end, or, if that was interrupted, run `%s unlock %d` on %s",
+		id, lock, program, id, orUnknown(guest.Node)), nil
+}

@@ -1,0 +1,64 @@
+package ha
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/modules/pve"
+)
+
+// sharedTypes are the types of storage whose volumes every node reaches.
+var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
+
+// warn notes what will keep the guest from being recovered elsewhere.
+func (r *Resource) warn(ctx context.Context, s *scene) error {
+	votes := 0
+	for _, member := range s.cluster.Members {
+		votes += member.Votes
+	}
+	if votes < 3 {
+		s.note("cluster %s has %d votes: high availability needs three to survive the loss of a node", s.cluster.Name, votes)
+	}
+	if r.state() == "started" {
+		obstacle, err := r.obstacle(ctx, s)
+		if err != nil {
+			return err
+		}
+		if obstacle != "" {
+			s.note("%s", obstacle)
+		}
+	}
+	_, id := pve.SplitServiceID(r.SID)
+	config, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))
+	if err != nil {
+		return err
+	}
+	storages, err := pve.Storages.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
+		if !volume(key) {
+			continue
+		}
+		name, _, ok := strings.Cut(config.Options[key], ":")
+		storage, known := storages[name]
+		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
+			s.note("%s has %s on storage %s, which only one node has: it cannot be recovered on another", r.SID, key, name)
+		}
+	}
+	return nil
+}
+
+// volume reports whether a line of a guest's configuration is a disk.
+func volume(key string) bool {
+	for _, prefix := range []string{"scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "rootfs", "mp"} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok && strings.Trim(rest, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
