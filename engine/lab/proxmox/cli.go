@@ -97,10 +97,12 @@ func (c *Command) line() (text string, ok bool) {
 
 // The exit codes of PVE's Perl programs are accidents of errno; these are the ones recorded.
 const (
-	exitDie    = 255 // an uncaught die with errno unset
-	exitENOENT = 2   // … with errno left by a file that was looked for
-	exitEAGAIN = 11  // … by the resolver
-	exitEEXIST = 17  // … by a directory that was made
+	exitDie     = 255 // an uncaught die with errno unset
+	exitENOENT  = 2   // … with errno left by a file that was looked for
+	exitEACCES  = 13  // … by a lock in a /etc/pve that cannot be written
+	exitREFUSED = 111 // … by a socket that nobody listens at
+	exitEAGAIN  = 11  // … by the resolver
+	exitEEXIST  = 17  // … by a directory that was made
 )
 
 //go:embed help
@@ -262,8 +264,20 @@ func perlProgram(name string, commands func() []perlCommand) Program {
 			}
 			return c.die(code, "400 Parameter verification failed.\n%s%s", problems, usage)
 		}
+		if !c.connected() {
+			return exitREFUSED
+		}
 		return command.run(c, a)
 	}
+}
+
+// connected reports whether pmxcfs answers, without which no program of Proxmox VE begins.
+func (c *Command) connected() (ok bool) {
+	c.World.at(func(v *view) { ok = v.runs(c.Node.Name(), "pve-cluster.service", 0) })
+	if !ok {
+		fmt.Fprint(c.Stderr, "ipcc_send_rec[1] failed: Connection refused\nipcc_send_rec[2] failed: Connection refused\nipcc_send_rec[3] failed: Connection refused\nUnable to load access control list: Connection refused\n")
+	}
+	return ok
 }
 
 func perlHelp(c *Command, name string, topic []string) int {

@@ -30,6 +30,7 @@ func pctCommands() []perlCommand {
 		{name: "list", run: pctList},
 		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, run: guestConfig},
 		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, run: guestStatus},
+		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", run: guestUnlock},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("start", true)},
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("stop", false)},
 	}
@@ -38,7 +39,7 @@ func pctCommands() []perlCommand {
 func qmCommands() []perlCommand {
 	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
 		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
-		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "tablet": boolean, "protection": boolean}
+		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "lock": oneOf("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending"), "acpi": boolean, "kvm": boolean, "freeze": boolean, "reboot": boolean, "autostart": boolean, "tablet": boolean, "protection": boolean}
 	for i := range 16 {
 		for _, kind := range []string{"net", "scsi", "virtio", "hostpci", "usb", "sata"} {
 			options[kind+strconv.Itoa(i)] = anyText
@@ -50,6 +51,7 @@ func qmCommands() []perlCommand {
 		{name: "list", usage: "[OPTIONS]", options: map[string]check{"full": boolean}, run: qmList},
 		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, checks: vmid, run: guestConfig},
 		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmSet},
+		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", checks: vmid, run: guestUnlock},
 		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, checks: vmid, run: guestStatus},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("start", true)},
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("stop", false)},
@@ -94,7 +96,7 @@ func qmCreate(c *Command, a arguments) int {
 			keys := map[string]string{"boot": "", "memory": "512"}
 			for key, value := range a.values {
 				if key != "vmid" {
-					keys[key] = value
+					keys[key] = v.guestValue(key, value)
 				}
 			}
 			db := v.database(c.Node.Name())
@@ -115,32 +117,11 @@ func qmCreate(c *Command, a arguments) int {
 	return 0
 }
 
-func formatGuest(keys map[string]string) string {
-	var b strings.Builder
-	for _, key := range sortedKeys(keys) {
-		fmt.Fprintf(&b, "%s: %s\n", key, keys[key])
-	}
-	return b.String()
-}
-
-func parseGuest(config string) map[string]string {
-	keys := map[string]string{}
-	for line := range strings.Lines(config) {
-		if strings.HasPrefix(line, "[") {
-			break
-		}
-		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), ":"); ok && !strings.HasPrefix(line, "#") {
-			keys[key] = strings.TrimSpace(value)
-		}
-	}
-	return keys
-}
-
 func guestConfig(c *Command, a arguments) int {
 	var text string
 	code := c.read(func(_ *view, db *Database) error {
 		g, err := c.own(db, a)
-		text = formatGuest(parseGuest(g.config))
+		text = shownGuest(parseGuest(g.config))
 		return err
 	})
 	if code == 0 {
@@ -177,10 +158,13 @@ func qmSet(c *Command, a arguments) int {
 			return err
 		}
 		keys := parseGuest(g.config)
+		if err := unlocked(keys); err != nil {
+			return err
+		}
 		for _, key := range sortedKeys(a.values) {
 			if key != "vmid" && key != "delete" {
-				keys[key] = a.get(key)
-				changes = append(changes, "-"+key+" "+a.get(key))
+				keys[key] = v.guestValue(key, a.get(key))
+				changes = append(changes, "-"+key+" "+latin1(a.get(key)))
 			}
 		}
 		for _, key := range splitList(a.get("delete")) {
@@ -217,6 +201,9 @@ func guestPower(verb string, on bool) func(*Command, arguments) int {
 				all[i].Keys["state"] = map[bool]string{true: "started", false: "stopped"}[on]
 				v.writeResources(db, all)
 				return nil
+			}
+			if err := unlocked(parseGuest(g.config)); err != nil {
+				return err
 			}
 			state := db.guestState(g.id)
 			if on && state.Running {

@@ -50,6 +50,9 @@ type Service struct {
 	Target           string
 	// Since is when the state was entered.
 	Since time.Time
+	// Tries counts the attempts to start it that failed, Failed are the nodes on which they were made.
+	Tries  int
+	Failed []string
 }
 
 // crmLoop is how often the CRM and the idle LRMs look at the world.
@@ -217,8 +220,17 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	}
 	power := func(on bool) {
+		if on && !db.guestState(g.id).Running && parseGuest(g.config)["lock"] != "" {
+			if s.refused(r) {
+				set("error")
+			}
+			return
+		}
 		v.power(db.guestState(g.id), on)
-		s.Running = on
+		s.Running, s.Tries = on, 0
+		if on {
+			s.Failed = nil
+		}
 	}
 	if !slices.Contains(members, s.Node) {
 		switch gone := now.Sub(ha.lrm(s.Node).Seen); {
@@ -273,7 +285,21 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	case "fence", "recovery":
 		set("request_start")
+	case "error": // nobody but a person gets it out of there
+		if r.Keys["state"] == "disabled" {
+			s.Tries = 0
+			set("request_stop")
+		}
 	}
+}
+
+// refused counts an attempt to start a guest that failed; it reports whether it was the last one.
+func (s *Service) refused(r Section) bool {
+	s.Tries++
+	if !slices.Contains(s.Failed, s.Node) {
+		s.Failed = append(s.Failed, s.Node)
+	}
+	return s.Tries >= (1+count(r.Keys["max_restart"], 1))*(1+count(r.Keys["max_relocate"], 1))
 }
 
 // guestState is the power state of a guest.

@@ -189,7 +189,7 @@ func haAdd(c *Command, a arguments) int {
 		keys := map[string]string{}
 		for _, key := range []string{"group", "max_relocate", "max_restart", "failback", "state", "comment"} {
 			if a.has(key) {
-				keys[key] = a.get(key)
+				keys[key] = resourceValue(key, a.get(key))
 			}
 		}
 		if a.has("comment") {
@@ -199,6 +199,17 @@ func haAdd(c *Command, a arguments) int {
 		v.useHA(db)
 		return nil
 	})
+}
+
+// resourceValue is a value as resources.cfg holds it: booleans are 1 and 0, numbers without leading zeros.
+func resourceValue(key, value string) string {
+	switch key {
+	case "failback":
+		return fmt.Sprint(number(truth(value)))
+	case "max_restart", "max_relocate":
+		return fmt.Sprint(count(value, 1))
+	}
+	return value
 }
 
 func digest(text string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(text))) }
@@ -225,9 +236,12 @@ func haSet(c *Command, a arguments) int {
 		if i < 0 {
 			return fmt.Errorf("update resources config failed: no such resource '%s:%s'", kind, id)
 		}
+		if s := db.HA.Services[kind+":"+id]; s != nil && s.State == "error" && a.get("state") != "disabled" {
+			return fmt.Errorf("service '%s:%s' in error state, must be disabled and fixed first", kind, id)
+		}
 		for _, key := range []string{"group", "max_relocate", "max_restart", "failback", "state"} {
 			if a.has(key) {
-				all[i].Keys[key] = a.get(key)
+				all[i].Keys[key] = resourceValue(key, a.get(key))
 			}
 		}
 		if a.has("comment") {

@@ -201,6 +201,9 @@ func (v *view) managerStatus(node string) map[string]any {
 		if s.Target != "" {
 			entry["target"] = s.Target
 		}
+		if len(s.Failed) > 0 {
+			entry["failed_nodes"] = s.Failed
+		}
 		services[sid] = entry
 	}
 	manager["master_node"], manager["node_status"], manager["service_status"], manager["timestamp"] = ha.Master, nodes, services, ha.Tick.Unix()

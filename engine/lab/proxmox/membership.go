@@ -41,6 +41,11 @@ func (v *view) refreshRing(db *Database) {
 		}
 	}
 	slices.Sort(members)
+	for _, n := range conf.Nodes {
+		if slices.Contains(members, n.ID) {
+			v.Nodes[n.Name].Seen = members
+		}
+	}
 	if len(members) == 0 || slices.Equal(members, db.Ring.Members) {
 		return
 	}

@@ -97,6 +97,9 @@ func pvesh(c *Command) int {
 	if format := a.get("output-format"); format != "" && outputFormat(format) != "" {
 		return c.die(exitENOENT, "400 Parameter verification failed.\noutput-format: %s\n"+usage, outputFormat(format), verb)
 	}
+	if !c.connected() {
+		return exitREFUSED
+	}
 	path := strings.Split(strings.Trim(c.Argv[2], "/"), "/")
 	if verb == "ls" {
 		return apiLs(c, path)

@@ -24,7 +24,14 @@ func ParseSections(text string) []Section {
 		case line[0] == '\t' || line[0] == ' ':
 			if len(all) > 0 {
 				key, value, _ := strings.Cut(trimmed, " ")
-				all[len(all)-1].Keys[key] = strings.TrimSpace(value)
+				value = strings.TrimSpace(value)
+				if key == "disable" {
+					if value != "" && !truth(value) {
+						continue // a storage or rule that is not disabled
+					}
+					value = ""
+				}
+				all[len(all)-1].Keys[key] = value
 			}
 		default:
 			kind, id, found := strings.Cut(trimmed, ":")

@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,13 +14,17 @@ func (v *view) membersFile(node string) string {
 	if conf == nil {
 		return fmt.Sprintf("{\n\"nodename\": %q,\n\"version\": %d\n}\n", node, db.Version)
 	}
+	seen := db.Ring.Members
+	if n := v.nodeState(node); !v.member(db, node) && !v.runs(node, "corosync.service", 0) && len(n.Seen) > 0 {
+		seen = n.Seen
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n\"nodename\": %q,\n\"version\": %d,\n", node, db.Version+len(db.Ring.Members))
 	fmt.Fprintf(&b, "\"cluster\": { \"name\": %q, \"version\": %d, \"nodes\": %d, \"quorate\": %d },\n",
 		conf.Name, conf.Version, len(conf.Nodes), number(v.quorate(node)))
 	b.WriteString("\"nodelist\": {\n")
 	for i, n := range conf.Nodes {
-		fmt.Fprintf(&b, "  %q: { \"id\": %d, \"online\": %d", n.Name, n.ID, number(db.online(conf, n.Name)))
+		fmt.Fprintf(&b, "  %q: { \"id\": %d, \"online\": %d", n.Name, n.ID, number(slices.Contains(seen, n.ID)))
 		if ip := v.broadcastIP(n.Name); ip != "" {
 			fmt.Fprintf(&b, ", \"ip\": %q", ip)
 		}

@@ -33,6 +33,8 @@ type NodeState struct {
 	Removed bool
 	// Tasks counts worker tasks, for their ids.
 	Tasks int
+	// Seen are the ids of the members that its corosync last saw: without it the node knows no better.
+	Seen []int
 	// Joining says that pvecm add is between the answer of the cluster and its own end.
 	Joining bool
 	// Disturbed says that another node asked to be added while this one was joining.

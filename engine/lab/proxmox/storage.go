@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The program pvesm: storages of the cluster.
@@ -22,13 +23,15 @@ const (
 	localFree  = 73819212
 )
 
-var storageFixed = map[string][]string{"dir": {"path"}, "cephfs": {"path"}, "btrfs": {"path"}}
+var storageFixed = map[string][]string{"dir": {"path"}, "cephfs": {"path"}, "btrfs": {"path"}, "pbs": {"server", "datastore"}}
 
 func pvesmCommands() []perlCommand {
 	options := map[string]check{"content": anyText, "nodes": anyText, "disable": boolean, "shared": boolean, "path": anyText, "pool": anyText,
 		"data-pool": anyText, "namespace": anyText, "monhost": anyText, "username": anyText, "krbd": boolean, "keyring": anyText, "bwlimit": anyText,
 		"subdir": anyText, "fs-name": anyText, "fuse": boolean, "options": anyText, "mkdir": boolean, "create-base-path": boolean, "create-subdirs": boolean,
-		"format": anyText, "preallocation": anyText, "prune-backups": anyText, "max-protected-backups": anyText, "content-dirs": anyText, "is_mountpoint": anyText}
+		"format": anyText, "preallocation": anyText, "prune-backups": anyText, "max-protected-backups": anyText, "content-dirs": anyText, "is_mountpoint": anyText,
+		"server": anyText, "export": anyText, "share": anyText, "datastore": anyText, "fingerprint": anyText, "port": integer(1, 65535), "password": anyText, "vgname": anyText, "thinpool": anyText,
+		"sparse": boolean, "saferemove": boolean, "nocow": boolean, "blocksize": anyText, "mountpoint": anyText}
 	set := map[string]check{"delete": anyText, "digest": anyText}
 	for name, chk := range options {
 		set[name] = chk
@@ -69,6 +72,9 @@ func (v *view) addStorage(db *Database, s Section) error {
 			return errors.New("missing value for required option 'path'")
 		}
 		setDefault(s.Keys, "content", "images,rootdir")
+	case "pbs":
+		// No backup server is simulated: what does not answer cannot be added.
+		return fmt.Errorf("%s: error fetching datastores - 500 Can't connect to %s:%s (Connection refused)", s.ID, s.Keys["server"], or(s.Keys["port"], "8007"))
 	case "rbd":
 		setDefault(s.Keys, "content", "images")
 		setDefault(s.Keys, "pool", "rbd")
@@ -108,11 +114,11 @@ func storageAdd(c *Command, a arguments) int {
 	if !storageID.MatchString(a.get("storage")) {
 		return c.die(exitDie, "400 Parameter verification failed.\nstorage: invalid format - storage ID '%s' contains illegal characters\n\npvesm add <type> <storage> [OPTIONS]", a.get("storage"))
 	}
-	code := c.change(func(v *view, db *Database) error {
+	code := c.locked("storage_cfg", "create storage", func(v *view, db *Database) error {
 		s := Section{Type: a.get("type"), ID: a.get("storage"), Keys: map[string]string{}}
 		for key, value := range a.values {
-			if key != "type" && key != "storage" && key != "keyring" {
-				s.Keys[key] = storageValue(key, value)
+			if key != "type" && key != "storage" && key != "keyring" && key != "password" {
+				setStorage(s.Keys, key, value)
 			}
 		}
 		if err := v.addStorage(db, s); err != nil {
@@ -128,16 +134,41 @@ func storageAdd(c *Command, a arguments) int {
 	return code
 }
 
-func storageValue(key, value string) string {
+// setStorage keeps a value as storage.cfg does: booleans are 1 and 0, and what is not disabled has no line for it.
+func setStorage(keys map[string]string, key, value string) {
 	switch key {
-	case "disable", "shared", "krbd", "fuse", "mkdir", "create-base-path", "create-subdirs":
-		return fmt.Sprint(number(truth(value)))
+	case "disable":
+		delete(keys, key)
+		if truth(value) {
+			keys[key] = ""
+		}
+	case "shared", "krbd", "fuse", "mkdir", "create-base-path", "create-subdirs", "sparse", "saferemove", "nocow":
+		keys[key] = fmt.Sprint(number(truth(value)))
+	case "port", "max-protected-backups":
+		keys[key] = fmt.Sprint(count(value, 0))
+	default:
+		keys[key] = value
 	}
-	return value
+}
+
+// locked is change under the cluster's lock of a file. Without a quorum it is tried for some seconds.
+func (c *Command) locked(file, doing string, fn func(v *view, db *Database) error) int {
+	for range 9 {
+		quorate := false
+		c.World.at(func(v *view) { quorate = v.quorate(c.Node.Name()) || v.database(c.Node.Name()) == nil })
+		if quorate {
+			return c.change(fn)
+		}
+		fmt.Fprintf(c.Stderr, "trying to acquire cfs lock 'file-%s' ...\n", file)
+		if err := c.sleep(time.Second); err != nil {
+			return exitDie
+		}
+	}
+	return c.die(exitEACCES, "%s failed: cfs-lock 'file-%s' error: no quorum!", doing, file)
 }
 
 func storageSet(c *Command, a arguments) int {
-	return c.change(func(v *view, db *Database) error {
+	return c.locked("storage_cfg", "update storage", func(v *view, db *Database) error {
 		all := ParseSections(db.Text(storageFile))
 		i := section(all, a.get("storage"))
 		if i < 0 && a.get("storage") == "local" {
@@ -153,7 +184,7 @@ func storageSet(c *Command, a arguments) int {
 			case slices.Contains(storageFixed[all[i].Type], key):
 				return fmt.Errorf("update storage failed: can't change value of fixed parameter '%s'", key)
 			default:
-				all[i].Keys[key] = storageValue(key, value)
+				setStorage(all[i].Keys, key, value)
 			}
 		}
 		for _, key := range splitList(a.get("delete")) {
@@ -165,7 +196,7 @@ func storageSet(c *Command, a arguments) int {
 }
 
 func storageRemove(c *Command, a arguments) int {
-	return c.change(func(v *view, db *Database) error {
+	return c.locked("storage_cfg", "delete storage", func(v *view, db *Database) error {
 		all := ParseSections(db.Text(storageFile))
 		i := section(all, a.get("storage"))
 		if i < 0 {

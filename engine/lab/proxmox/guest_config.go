@@ -1,0 +1,120 @@
+package proxmox
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// formatGuest is a guest's configuration as the file holds it: the description is lines with #, above all others.
+func formatGuest(keys map[string]string) string {
+	var b strings.Builder
+	if text := strings.TrimRight(keys["description"], "\n"); text != "" {
+		for _, line := range strings.Split(text, "\n") {
+			fmt.Fprintf(&b, "#%s\n", encodeComment(line))
+		}
+	}
+	for _, key := range sortedKeys(keys) {
+		if key != "description" {
+			fmt.Fprintf(&b, "%s: %s\n", key, keys[key])
+		}
+	}
+	return b.String()
+}
+
+// shownGuest is a configuration as qm config prints it.
+func shownGuest(keys map[string]string) string {
+	var b strings.Builder
+	for _, key := range sortedKeys(keys) {
+		value := keys[key]
+		if key == "description" {
+			value = encodeComment(value)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", key, value)
+	}
+	return b.String()
+}
+
+func parseGuest(config string) map[string]string {
+	keys := map[string]string{}
+	var description []string
+	for line := range strings.Lines(config) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "[") {
+			break
+		}
+		if text, ok := strings.CutPrefix(line, "#"); ok {
+			description = append(description, decodeComment(text))
+		} else if key, value, ok := strings.Cut(line, ":"); ok {
+			keys[key] = strings.TrimSpace(value)
+		}
+	}
+	if len(description) > 0 {
+		keys["description"] = strings.Join(description, "\n")
+	}
+	return keys
+}
+
+// unlocked refuses what a lock forbids.
+func unlocked(keys map[string]string) error {
+	if lock := keys["lock"]; lock != "" {
+		return failed(exitDie, "VM is locked (%s)", lock)
+	}
+	return nil
+}
+
+func guestUnlock(c *Command, a arguments) int {
+	return c.change(func(v *view, db *Database) error {
+		g, err := c.own(db, a)
+		if err != nil {
+			return err
+		}
+		keys := parseGuest(g.config)
+		delete(keys, "lock")
+		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+		return nil
+	})
+}
+
+var (
+	netKey     = regexp.MustCompile(`^net\d+$`)
+	bareCard   = regexp.MustCompile(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
+	deviceKey  = regexp.MustCompile(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
+	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true}
+)
+
+// guestValue is a value as qemu-server writes it: booleans are 1 and 0, in a device's properties too, and a network card
+// without an address gets one.
+func (v *view) guestValue(key, value string) string {
+	if guestFlags[key] {
+		return fmt.Sprint(number(truth(value)))
+	}
+	if !deviceKey.MatchString(key) {
+		return value
+	}
+	items := strings.Split(value, ",")
+	for i, item := range items {
+		if name, text, ok := strings.Cut(item, "="); ok && name != "discard" && boolean(text) == "" {
+			items[i] = name + "=" + fmt.Sprint(number(truth(text)))
+		}
+	}
+	value = strings.Join(items, ",")
+	if card := bareCard.FindStringSubmatch(value); netKey.MatchString(key) && card != nil {
+		sum := sha256.Sum256([]byte(fmt.Sprint("card/", v.next())))
+		value = fmt.Sprintf("%s=BC:24:11:%02X:%02X:%02X%s", card[2], sum[0], sum[1], sum[2], strings.TrimPrefix(value, card[1]+card[2]))
+	}
+	return value
+}
+
+// latin1 is a text as Perl prints it to a terminal that it takes for one of single bytes.
+func latin1(text string) string {
+	var b []byte
+	for _, r := range text {
+		if r > 0xff {
+			return text
+		}
+		b = append(b, byte(r))
+	}
+	return string(b)
+}
