@@ -35,6 +35,18 @@ type Interface struct {
 	Speed int
 }
 
+// Has reports whether an interface has the address.
+func (n Network) Has(address netip.Addr) bool {
+	for _, i := range n.Interfaces {
+		for _, prefix := range i.Addresses {
+			if prefix.Addr() == address {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Networks is the network of a host, under the empty name.
 var Networks = &Kind[Network]{
 	Name: "network", What: "the network",

@@ -271,8 +271,11 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 	case errors.As(err, &key):
 		return e.unreachable(key.reason, key.hint, err)
 	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "no supported methods remain"):
-		return e.unreachable(e.refusal(o, ring, err), "add the controller's public key to ~/.ssh/authorized_keys of "+e.user+
-			" on the host, or name the right user or key in the inventory", err)
+		hint := "add the controller's public key to ~/.ssh/authorized_keys of " + e.user + " on the host, or name the right user or key in the inventory"
+		if e.user == "root" {
+			hint += "; if a key was accepted before and this is a Proxmox VE node, root's authorized_keys is a link into /etc/pve: no key is accepted while pve-cluster.service is stopped, start it at the host's console"
+		}
+		return e.unreachable(e.refusal(o, ring, err), hint, err)
 	case errors.As(err, &dns):
 		return e.unreachable("the name "+dns.Name+" does not resolve: "+dns.Err, "correct the address in the inventory", err)
 	case locked(err) != "":

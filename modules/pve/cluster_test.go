@@ -175,6 +175,30 @@ func TestNodesAndMajor(t *testing.T) {
 	}
 }
 
+// The sample that Debian's package corosync brings has no version; a node without an id is named.
+func TestCorosyncWithoutAVersion(t *testing.T) {
+	sample := "totem {\n\tversion: 2\n\tcluster_name: debian\n\tcrypto_cipher: none\n\tcrypto_hash: none\n}\nquorum {\n\tprovider: corosync_votequorum\n}\nnodelist {\n\tnode {\n\t\t# a comment\n\t\tname: node1\n\t\tnodeid: 1\n\t\tring0_addr: 127.0.0.1\n\t}\n}\n"
+	conf, err := parseCorosync([]byte(sample))
+	if err != nil || conf.name != "debian" || conf.version != 0 || conf.nodes["node1"].ID != 1 {
+		t.Errorf("%+v, %v; want cluster debian of node1, version 0", conf, err)
+	}
+	if _, err := parseCorosync([]byte(strings.Replace(sample, "nodeid: 1", "", 1))); err == nil || !strings.Contains(err.Error(), `node "node1" has no nodeid`) {
+		t.Errorf("%v, want it said that the node has no id", err)
+	}
+	if _, err := parseCorosync([]byte(strings.Replace(sample, "version: 2", "config_version: x", 1))); err == nil || !strings.Contains(err.Error(), `"x" is not a number`) {
+		t.Errorf("%v, want it said that x is no number", err)
+	}
+}
+
+// Members without a quorum, as recorded: who is online is known, and that nothing can be written.
+func TestMembersWithoutQuorum(t *testing.T) {
+	members, _, _ := strings.Cut(string(recorded(t, "pve/members.no-quorum.txt").Stdout), "Cluster information")
+	live, err := parseMembers([]byte(members))
+	if err != nil || live.Cluster.Name != "dream" || live.Cluster.Quorate != 0 || live.Nodes["pve2"].Online != 1 || live.Nodes["pve3"].Online != 0 {
+		t.Errorf("%+v, %v", live, err)
+	}
+}
+
 func TestGuests(t *testing.T) {
 	got, err := parseGuests([]byte(`{ "version": 4, "ids": { "100": { "node": "pve1", "type": "qemu", "version": 3 }, "101": { "node": "pve2", "type": "lxc", "version": 1 } } }`))
 	if err != nil {

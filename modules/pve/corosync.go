@@ -41,8 +41,11 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 	if conf.name == "" {
 		return conf, fmt.Errorf("no totem.cluster_name")
 	}
-	if conf.version, err = number(totem.values["config_version"]); err != nil {
-		return conf, fmt.Errorf("totem.config_version: %w", err)
+	// corosync takes a configuration without a version for version 0; the sample that Debian's package brings has none.
+	if version, ok := totem.values["config_version"]; ok {
+		if conf.version, err = number(version); err != nil {
+			return conf, fmt.Errorf("totem.config_version: %w", err)
+		}
 	}
 	for _, node := range root.first("nodelist").blocks["node"] {
 		name := node.values["name"]
@@ -50,7 +53,11 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 			name = node.values["ring0_addr"]
 		}
 		m := Member{Votes: 1, Links: map[int]string{}}
-		if m.ID, err = number(node.values["nodeid"]); err != nil {
+		id, ok := node.values["nodeid"]
+		if !ok {
+			return conf, fmt.Errorf("node %q has no nodeid", name)
+		}
+		if m.ID, err = number(id); err != nil {
 			return conf, fmt.Errorf("node %q: nodeid: %w", name, err)
 		}
 		if votes, ok := node.values["quorum_votes"]; ok {

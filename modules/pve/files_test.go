@@ -132,6 +132,24 @@ func TestHA(t *testing.T) {
 	}
 }
 
+// The states of a service as a living manager wrote them: what only tries to start is not running.
+func TestServicesOfALivingManager(t *testing.T) {
+	for name, want := range map[string]map[string]Service{
+		"starting-locked": {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "started"}},
+		"error-locked":    {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "started", Failed: []string{"pve1"}}},
+		"after-disabled":  {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "request_stop", Failed: []string{"pve1"}}},
+	} {
+		status, _, _ := strings.Cut(string(recorded(t, "pve/manager_status."+name+".txt").Stdout), "\n")
+		got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{statusFile: status})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Services); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+}
+
 func TestHADetails(t *testing.T) {
 	got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{
 		resourcesFile: "vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n",

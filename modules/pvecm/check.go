@@ -30,7 +30,8 @@ func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host
 	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
 	switch {
 	case cluster.Name == m.Cluster:
-		return nil
+		_, err := s.founderSide(ctx)
+		return err
 	case cluster.Name != "":
 		return s.otherCluster()
 	}
@@ -89,12 +90,6 @@ func (s *situation) checkFounder(ctx context.Context) error {
 		return err
 	}
 	return s.checkLinks(ctx, there)
-}
-
-// otherCluster is the refusal of a node that is in another cluster.
-func (s *situation) otherCluster() error {
-	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
-		s.host.Name(), s.cluster.Name, s.m.Cluster)
 }
 
 // discards refuses what a join would discard on the joining node.

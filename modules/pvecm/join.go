@@ -24,6 +24,9 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	if err := s.checkLinks(ctx, cluster); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.checkName(ctx); err != nil {
+		return modules.Plan{}, err
+	}
 	door, err := s.door(ctx, cluster)
 	if err != nil {
 		return modules.Plan{}, err

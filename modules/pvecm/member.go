@@ -3,6 +3,7 @@ package pvecm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sort"
 	"strings"
 	"time"
@@ -24,11 +25,17 @@ func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 			s.host.Name(), s.cluster.Name)
 	}
 	s.drift(self)
+	if _, err := s.founderSide(ctx); err != nil {
+		return modules.Plan{}, err
+	}
 	missing, err := s.unproven(ctx)
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	if len(missing) > 0 {
+		if err := running(ctx, corosyncUnit, s.concerned()...); err != nil {
+			return modules.Plan{}, fmt.Errorf("%s: %w", strings.Join(missing, ", "), err)
+		}
 		return s.plan(s.proof(missing)), nil
 	}
 	if !s.cluster.Certificate {
@@ -52,6 +59,7 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 	}
 	for _, peer := range peers {
 		pve.Clusters.Want(peer, "")
+		pve.Nodes.Want(peer, "")
 	}
 	asked := map[modules.Host]bool{s.host: true}
 	for _, peer := range peers {
@@ -64,7 +72,7 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 		case err != nil && (ctx.Err() != nil || observe.IsUnknown(err)):
 			return nil, err
 		case err != nil:
-			s.note("%s could not be asked whether it sees %s: %v", peer.Name(), s.node.Name, err)
+			s.unasked(peer, "whether it sees "+s.node.Name, err)
 		case c.Name == "" && peer == s.founder && c.Mounted:
 			return nil, fmt.Errorf("%s is in cluster %s but founder %s is standalone: was it installed anew? name a member as the founder",
 				s.host.Name(), s.cluster.Name, peer.Name())
@@ -72,6 +80,14 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("%s is in cluster %s but founder %s is in %q: these are two clusters",
 				s.host.Name(), s.cluster.Name, peer.Name(), c.Name)
 		case c.Name == s.cluster.Name:
+			node, err := pve.Nodes.Observe(ctx, peer, "")
+			if err != nil {
+				return nil, err
+			}
+			if apart(s.cluster, s.node.Name, c, node.Name) {
+				continue // another cluster of this name: it is refused on that host
+			}
+			s.peers = append(s.peers, peer)
 			member, listed := c.Members[s.node.Name]
 			switch {
 			case !listed:
@@ -84,25 +100,46 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 	return missing, nil
 }
 
+// concerned are the hosts whose corosync decides whether this node is a member in good standing: its own, and without a
+// quorum those of all the others.
+func (s *situation) concerned() []modules.Host {
+	if s.cluster.Quorate {
+		return []modules.Host{s.host}
+	}
+	return append([]modules.Host{s.host}, s.peers...)
+}
+
 // proof waits for what is not proven.
 func (s *situation) proof(missing []string) modules.Step {
-	after := s.cluster
+	after := s.seen(s.cluster)
 	after.Quorate = true
-	after.Members = map[string]pve.Member{}
-	for name, member := range s.cluster.Members {
-		after.Members[name] = member
+	expect := []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)}
+	for _, peer := range s.peers {
+		known, _ := peer.Known(pve.Clusters.Key(""))
+		if c, ok := known.(pve.Cluster); ok {
+			expect = append(expect, pve.Clusters.Expect("", s.seen(c)).On(peer))
+		}
 	}
-	self := after.Members[s.node.Name]
-	self.Online = true
-	after.Members[s.node.Name] = self
 	return modules.Step{
 		Summary: "wait for membership: " + strings.Join(missing, ", "),
 		Action:  modules.Wait{},
-		Expect:  []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
+		Expect:  expect,
 		Settle:  settleJoin,
 		Await:   s.awaitJoin(),
 		Wide:    true,
 	}
+}
+
+// seen is a cluster that lists this node, online.
+func (s *situation) seen(c pve.Cluster) pve.Cluster {
+	c.Members = maps.Clone(c.Members)
+	self, listed := c.Members[s.node.Name]
+	if !listed {
+		self = s.cluster.Members[s.node.Name]
+	}
+	self.Online = true
+	c.Members[s.node.Name] = self
+	return c
 }
 
 func (s *situation) awaitJoin() string {

@@ -16,6 +16,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/pve"
 )
@@ -48,7 +49,8 @@ var Spec = modules.Spec{
 founder, one host after the other in the inventory's order. The task is done when both sides agree: the node
 is quorate, and every member lists it online.
 
-It refuses: a node that is in a cluster of another name; a node with guests (their ids could clash, and
+It refuses: a node that is in a cluster of another name, or in another one of the same name (neither lists the
+other); a node whose own name does not resolve to an address of its; a node with guests (their ids could clash, and
 joining replaces its whole configuration); a node with Ceph of its own; a left-over corosync key; a name that
 the cluster already knows (a join that died, or a machine that was installed anew); links that the cluster
 does not have; different major versions; a founder without quorum; a second cluster while another host of
@@ -177,6 +179,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
 	switch {
 	case !cluster.Mounted:
+		if err := running(ctx, pmxcfsUnit, h); err != nil {
+			return modules.Plan{}, err
+		}
 		return waitForMount(h), nil
 	case cluster.Name != "" && cluster.Name != m.Cluster:
 		return modules.Plan{}, s.otherCluster()
@@ -195,11 +200,23 @@ type situation struct {
 	founder modules.Host
 	node    pve.Node
 	cluster pve.Cluster
-	notes   []string
+	// peers are the other hosts of this run that are in the same cluster, once they have been asked.
+	peers []modules.Host
+	notes []string
 }
 
 func (s *situation) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// unasked notes that a host could not be asked. Why one cannot be reached, and what to do, is said once: where it fails.
+func (s *situation) unasked(peer modules.Host, what string, err error) {
+	var unreachable *remote.UnreachableError
+	if errors.As(err, &unreachable) {
+		s.note("%s could not be asked %s", peer.Name(), what)
+		return
+	}
+	s.note("%s could not be asked %s: %v", peer.Name(), what, err)
 }
 
 // data is what register exposes.
@@ -218,7 +235,7 @@ func waitForMount(h modules.Host) modules.Plan {
 		Action:  modules.Wait{},
 		Settle:  time.Minute,
 		Await:   "/etc/pve on " + h.Name() + " (pve-cluster.service; does the node's name resolve to its address in /etc/hosts?)",
-		Expect:  []observe.Expectation{pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Certificate: true}).On(h)},
+		Expect:  []observe.Expectation{pve.Clusters.Unknown("", "/etc/pve is not mounted yet").On(h)},
 	}}}
 }
 
@@ -229,18 +246,12 @@ func (s *situation) checkAddresses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	have := map[netip.Addr]bool{}
-	for _, i := range network.Interfaces {
-		for _, prefix := range i.Addresses {
-			have[prefix.Addr()] = true
-		}
-	}
 	for number, text := range s.m.links() {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
 			continue // a name: corosync resolves it
 		}
-		if !have[address] {
+		if !network.Has(address) {
 			return fmt.Errorf("link%d: %s is no address of %s: give one that an interface of this host has", number, text, s.host.Name())
 		}
 	}
@@ -253,6 +264,9 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if err := s.checkAddresses(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.checkName(ctx); err != nil {
 		return modules.Plan{}, err
 	}
 	after := pve.Cluster{Mounted: true, Quorate: true, Certificate: true, AuthKey: true, Name: s.m.Cluster}.With(s.node.Name, s.m.member())
@@ -287,7 +301,7 @@ func (s *situation) noOtherCluster(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			s.note("%s could not be asked whether it is in a cluster already: %v", peer.Name(), err)
+			s.unasked(peer, "whether it is in a cluster already", err)
 			continue
 		}
 		if c.Name != "" {

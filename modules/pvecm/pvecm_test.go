@@ -44,11 +44,17 @@ func host(name string, c pve.Cluster, more ...observe.Expectation) *observe.Host
 		pve.Storages.Expect("", map[string]pve.Storage{"local": {Type: "dir"}}), pve.HAs.Expect("", pve.HA{}),
 		pve.Trusts.Expect("", pve.Trust{PublicKey: "ssh-rsa AAAA" + name + " root@" + name, PrivateKey: true,
 			Authorized: []string{operator}, HostKeys: []string{"ssh-ed25519 AAAAhost" + name[3:]}}),
+		observe.Resolves.Expect(name, []netip.Addr{netip.MustParseAddr("10.0.0." + name[3:])}),
+		unit("corosync.service", "active"), unit("pve-cluster.service", "active"),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "eno1", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0." + name[3:] + "/24")}},
 		}}),
 	}
 	return observe.NewRecorded(name, append(known, more...)...)
+}
+
+func unit(name, state string) observe.Expectation {
+	return observe.Units.Expect(name, observe.Unit{ID: name, LoadState: "loaded", ActiveState: state})
 }
 
 // play lets hosts know each other and returns the one that is planned for.
@@ -157,6 +163,7 @@ func TestJoinMakesAKeyFirst(t *testing.T) {
 
 func TestMember(t *testing.T) {
 	both := cluster("pve1", "pve2")
+	three := cluster("pve1", "pve2", "pve3")
 	offline := cluster("pve1", "pve2")
 	offline.Members["pve2"] = pve.Member{ID: 2, Votes: 1, Links: map[int]string{0: "10.0.0.2"}}
 	noQuorum := cluster("pve1", "pve2")
@@ -174,7 +181,8 @@ func TestMember(t *testing.T) {
 	}{
 		{"converged", []*observe.Host{host("pve1", both), host("pve2", both)}, "", ""},
 		{"founder sees it offline", []*observe.Host{host("pve1", offline), host("pve2", both)}, "pve1 sees pve2 offline", ""},
-		{"another member does not list it", []*observe.Host{host("pve1", both), host("pve2", both), host("pve3", cluster("pve1", "pve3"))}, "pve3 does not list pve2", ""},
+		{"another member does not list it", []*observe.Host{host("pve1", three), host("pve2", three), host("pve3", cluster("pve1", "pve3"))}, "pve3 does not list pve2", ""},
+		{"another cluster of the same name does not matter", []*observe.Host{host("pve1", both), host("pve2", both), host("pve4", cluster("pve4"))}, "", ""},
 		{"not quorate", []*observe.Host{host("pve1", both), host("pve2", noQuorum)}, "not quorate", ""},
 		{"half-joined", []*observe.Host{host("pve1", both), host("pve2", half)}, "missing certificate", ""},
 		{"drift is a note", []*observe.Host{host("pve1", drifted), host("pve2", drifted)}, "", "link0 is 10.9.9.9, wanted 10.0.0.2; votes are 3, wanted 1"},

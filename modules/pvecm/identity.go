@@ -1,0 +1,132 @@
+package pvecm
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/pve"
+)
+
+// A cluster's name does not say which cluster it is: what does is who its members are.
+
+// apart reports whether two nodes that say that they are in clusters of one name are in two. Of one cluster, at least
+// one node lists the other: while a join is on its way, the founder lists the new node. A node that went on without a
+// member which it knows offline, and which is quorate without it, has parted from it too. And two nodes that hold the
+// same version of one corosync.conf hold the same members.
+func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
+	self, listed := theirs.Members[me]
+	other, known := mine.Members[peer]
+	switch {
+	case me == peer: // two machines of one name are no two members of one cluster
+		return true
+	case !listed && !known:
+		return true
+	case !listed && !other.Online && theirs.Quorate:
+		return true
+	case listed && known && mine.ConfigVersion == theirs.ConfigVersion:
+		return self.Links[0] != mine.Members[me].Links[0] || other.Links[0] != theirs.Members[peer].Links[0]
+	}
+	return false
+}
+
+// founderSide refuses a node whose cluster has the wanted name and is not the founder's. It is false where the founder
+// could not be asked.
+func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
+	if s.founder == s.host {
+		return true, nil
+	}
+	pve.Clusters.Want(s.founder, "")
+	node, err := pve.Nodes.Observe(ctx, s.founder, "")
+	if err != nil {
+		return false, ctx.Err() // the founder fails by itself
+	}
+	there, err := pve.Clusters.Observe(ctx, s.founder, "")
+	if err != nil || there.Name != s.cluster.Name {
+		return false, ctx.Err()
+	}
+	if apart(s.cluster, s.node.Name, there, node.Name) {
+		return true, s.twoClusters(there, node.Name)
+	}
+	return true, nil
+}
+
+// twoClusters says that a node and the founder are in two clusters of one name, and what can be done.
+func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
+	return fmt.Errorf("%s and founder %s are in two clusters, both named %q: %s is in one of %s, %s in one of %s; two clusters cannot be merged: "+
+		"take %s out of this playbook, or back its guests up, install it anew and run again; if its cluster is the right one, name one of its members as the founder",
+		s.host.Name(), s.founder.Name(), s.cluster.Name, s.node.Name, strings.Join(s.cluster.Names(), ", "), founder, strings.Join(theirs.Names(), ", "), s.host.Name())
+}
+
+// stock is the name in the corosync.conf that Debian's package brings; pmxcfs takes a file over that is there when it first starts.
+const stock = "debian"
+
+// otherCluster is the refusal of a node that is in another cluster.
+func (s *situation) otherCluster() error {
+	if _, member := s.cluster.Members[s.node.Name]; s.cluster.Name == stock && !member {
+		return fmt.Errorf("%s is in no cluster: its /etc/pve/corosync.conf is the sample that Debian's package corosync brings (cluster %q of %s), taken over when pve-cluster first started. Take it away: systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
+			s.host.Name(), s.cluster.Name, strings.Join(s.cluster.Names(), ", "))
+	}
+	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
+		s.host.Name(), s.cluster.Name, s.m.Cluster)
+}
+
+// corosync.service carries the membership, pve-cluster.service the files.
+const (
+	corosyncUnit = "corosync.service"
+	pmxcfsUnit   = "pve-cluster.service"
+)
+
+// running refuses hosts on which a unit has stopped: nothing that is waited for comes before somebody starts it.
+func running(ctx context.Context, unit string, hosts ...modules.Host) error {
+	for _, h := range hosts {
+		observe.Units.Want(h, unit)
+	}
+	var stopped []string
+	for _, h := range hosts {
+		u, err := observe.Units.Observe(ctx, h, unit)
+		if err != nil {
+			return err
+		}
+		if u.Exists() && slices.Contains([]string{"inactive", "failed"}, u.ActiveState) {
+			stopped = append(stopped, fmt.Sprintf("%s (%s)", h.Name(), u.ActiveState))
+		}
+	}
+	if len(stopped) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s does not run on %s: find out why (journalctl -u %s), start it there (systemctl start %s), and run again",
+		unit, strings.Join(stopped, ", "), unit, unit)
+}
+
+// checkName refuses a node whose own name does not resolve to one of its addresses: pvecm looks it up, whatever links are
+// given, and pmxcfs does not start with a loopback address. A name that does not resolve is left to pvecm.
+func (s *situation) checkName(ctx context.Context) error {
+	observe.Networks.Want(s.host, "")
+	found, err := observe.Resolves.Observe(ctx, s.host, s.node.Name)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	network, err := observe.Networks.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	usable := slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool { return a.IsLoopback() || a.IsLinkLocalUnicast() })
+	if slices.ContainsFunc(usable, network.Has) {
+		return nil
+	}
+	return fmt.Errorf("%s: its own name %s resolves to %s, which is no address of one of its interfaces, and pvecm would refuse: let /etc/hosts say \"%s %s\" instead (Debian's installer writes 127.0.1.1)",
+		s.host.Name(), s.node.Name, addresses(found), s.m.Link0, s.node.Name)
+}
+
+func addresses(all []netip.Addr) string {
+	var texts []string
+	for _, a := range all {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, ", ")
+}
