@@ -43,7 +43,7 @@ func unsupported(at hcl.Range, expr hcl.Expression, ctx *hcl.EvalContext) *hcl.D
 // noAttribute says that an object has no attribute of a name, and which it has.
 func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range) *hcl.Diagnostic {
 	names := attributeNames(object)
-	detail := strings.TrimSpace(suggest(name, names))
+	detail := strings.TrimSpace(didYouMean(name, names))
 	subject := traversalText(path)
 	switch {
 	case path.RootName() == "host" && subject == "host.vars", path.RootName() == "hosts" && strings.HasSuffix(subject, ".vars"):

@@ -37,7 +37,7 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			}
 			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name), detail+"."))
 		default:
-			advice := suggest(attr.Name, slices.Concat(s.attributes, s.blocks))
+			advice := didYouMean(attr.Name, slices.Concat(s.attributes, s.blocks))
 			if habit := argumentHabit(attr.Name); habit != "" && !strings.HasPrefix(s.what, "module ") {
 				advice = " " + habit
 			}
@@ -55,7 +55,7 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			l.report(fault(block.TypeRange, fmt.Sprintf("unexpected block %q", block.Type),
 				fmt.Sprintf("%s has no blocks.", upperFirst(s.what))))
 		default:
-			advice := suggest(block.Type, s.blocks)
+			advice := didYouMean(block.Type, s.blocks)
 			if habit, ok := blockHabits[block.Type]; ok && !strings.HasPrefix(s.what, "module ") {
 				advice = " " + habit
 			}

@@ -5,43 +5,16 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/suggest"
 )
 
 // fault is an error at a place in a source. The summary says what is wrong, the detail what was
 // expected and what to do.
 func fault(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
-}
-
-// nearest is the candidate that somebody who wrote name most likely meant; empty if none is near.
-func nearest(name string, candidates []string) string {
-	limit := min(len(name)/3+1, len(name)-1) // one letter is near to any other
-	best, least := "", limit+1
-	for _, candidate := range sorted(candidates) {
-		d := distance(strings.ToLower(name), strings.ToLower(candidate))
-		if d < least {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is that of Levenshtein, but letters in the wrong order are one slip and not two.
-func distance(a, b string) int {
-	if a != b && spelled(a) == spelled(b) {
-		return 1
-	}
-	return levenshtein.Distance(a, b, nil)
-}
-
-// spelled is the letters of a name in order.
-func spelled(name string) string {
-	letters := strings.Split(name, "")
-	sort.Strings(letters)
-	return strings.Join(letters, "")
 }
 
 // sentence begins text with a capital and ends it with a full stop, if it has no end of its own.
@@ -53,9 +26,9 @@ func sentence(text string) string {
 	return text + "."
 }
 
-// suggest is " Did you mean …?" with the nearest candidate, or else the list of all of them.
-func suggest(name string, candidates []string) string {
-	if near := nearest(name, candidates); near != "" {
+// didYouMean is " Did you mean …?" with the nearest candidate, or else the list of all of them.
+func didYouMean(name string, candidates []string) string {
+	if near := suggest.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf(" Did you mean %q?", near)
 	}
 	return " " + oneOf(candidates)
@@ -64,7 +37,7 @@ func suggest(name string, candidates []string) string {
 // Suggestion ends a message about an unknown name: `; did you mean "…"?` with the nearest candidate, or
 // `; ` and what else is said if none is near.
 func Suggestion(name string, candidates []string, otherwise string) string {
-	if near := nearest(name, candidates); near != "" {
+	if near := suggest.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return "; " + otherwise

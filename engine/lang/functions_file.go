@@ -129,7 +129,7 @@ func render(name string, expr hclsyntax.Expression, vars cty.Value, functions ma
 	for _, traversal := range expr.Variables() {
 		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
 			return cty.NilVal, function.NewArgError(1, fmt.Errorf("the template uses %q at %s, which is not given.%s",
-				traversal.RootName(), lineOf(traversal.SourceRange()), suggest(traversal.RootName(), sortedKeys(ctx.Variables))))
+				traversal.RootName(), lineOf(traversal.SourceRange()), didYouMean(traversal.RootName(), sortedKeys(ctx.Variables))))
 		}
 	}
 	v, diags, err := measured(expr, ctx, map[string]function.Function{"templatefile": template})

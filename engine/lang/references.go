@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/suggest"
 )
 
 // References is what the run must know before the task's expressions can be evaluated: the names
@@ -109,7 +111,7 @@ func (l *loader) references(expr hcl.Expression, p place) bool {
 	}
 	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
 		if _, known := p.ctx.Functions[call.Name]; !known {
-			near := nearest(call.Name, sortedKeys(p.ctx.Functions))
+			near := suggest.Nearest(call.Name, sortedKeys(p.ctx.Functions))
 			hint := "docs/language.md lists all functions."
 			if near != "" {
 				hint = fmt.Sprintf("Did you mean %q? ", near) + hint
@@ -177,8 +179,8 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 	if slices.Contains(members, name) {
 		return nil
 	}
-	detail := strings.TrimSpace(suggest(name, members))
-	if nearest(name, members) == "" && advice != "" {
+	detail := strings.TrimSpace(didYouMean(name, members))
+	if suggest.Nearest(name, members) == "" && advice != "" {
 		detail += advice
 	}
 	return fault(at, fmt.Sprintf("there is no %s %q", what, name), detail)
@@ -194,7 +196,7 @@ func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
 			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", lineOf(later)))
 	}
 	detail := "Give the task whose result is wanted an argument register = " + fmt.Sprintf("%q.", name)
-	if near := nearest(name, sortedKeys(p.registers)); near != "" {
+	if near := suggest.Nearest(name, sortedKeys(p.registers)); near != "" {
 		detail = fmt.Sprintf("Did you mean %q? If not: ", near) + "give" + strings.TrimPrefix(detail, "Give")
 	}
 	return fault(at, fmt.Sprintf("result %q is never registered", name), detail)
@@ -209,7 +211,7 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 		return fault(at, fmt.Sprintf("%s is not available in %s", root, p.what), why)
 	}
 	var hint string
-	switch near := nearest(root, p.roots); {
+	switch near := suggest.Nearest(root, p.roots); {
 	case l.variables[root] != nil && slices.Contains(p.roots, "var"):
 		hint = fmt.Sprintf("Did you mean var.%s?", root)
 	case l.locals[root] != nil && slices.Contains(p.roots, "local"):

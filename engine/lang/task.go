@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/suggest"
 )
 
 var (
@@ -202,7 +204,7 @@ func (d *playDecoder) unknownModule(name string) string {
 	if here, ok := moduleHabits[name]; ok && d.schemas[here] != nil {
 		return fmt.Sprintf("What it does in Ansible, %q does here: `hlplay doc %s`.", here, here)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := suggest.Nearest(name, names); near != "" {
 		return fmt.Sprintf("There is no such module. Did you mean %q? `hlplay doc` lists the modules.", near)
 	}
 	return "There is no such module. The modules are " + strings.Join(names, ", ") + "; `hlplay doc` explains them."

@@ -186,7 +186,7 @@ func (v *validator) notify(t *Task, handlers []string) {
 	for _, name := range t.Notify {
 		if !slices.Contains(handlers, name) {
 			v.report(fault(t.notifyAt, fmt.Sprintf("there is no handler %q", name),
-				fmt.Sprintf("The play has no such handler.%s", suggest(name, handlers))))
+				fmt.Sprintf("The play has no such handler.%s", didYouMean(name, handlers))))
 		}
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/suggest"
 )
 
 // FactDoc describes one fact: what expressions see as facts.NAME.
@@ -53,17 +54,14 @@ func Fact(ctx context.Context, h *Host, name string) (cty.Value, error) {
 		}
 		return value, nil
 	}
-	return cty.NilVal, fmt.Errorf("there is no fact %q; did you mean %q?", name, nearestFact(name))
-}
-
-func nearestFact(name string) string {
-	nearest, best := "", -1
-	for _, f := range facts {
-		if d := levenshtein.Distance(name, f.Name, nil); best < 0 || d < best {
-			nearest, best = f.Name, d
-		}
+	names := make([]string, len(facts))
+	for i, f := range facts {
+		names[i] = f.Name
 	}
-	return nearest
+	if near := suggest.Nearest(name, names); near != "" {
+		return cty.NilVal, fmt.Errorf("there is no fact %q; did you mean %q?", name, near)
+	}
+	return cty.NilVal, fmt.Errorf("there is no fact %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // optional is a string, or null where it is empty.
