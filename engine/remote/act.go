@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -93,18 +92,28 @@ exit 0
 // leftOut is the code of what was not run because of what came before it.
 const leftOut = 300
 
-// actingDir makes the directory in which the loop keeps a command's script and streams: in memory
-// where there is such a file system, so that a full disk does not cost an answer. It comes before
-// the shell's first word: without a directory there is no acting shell, and nothing was run.
-func actingDir(dir string) string {
-	return "_hl_d=" + dir + "\n[ -w /dev/shm ] || _hl_d=/tmp${_hl_d#/dev/shm}\nmkdir -m 700 \"$_hl_d\" || exit 1\necho \"$$\" >\"$_hl_d/shell\"\n"
+// actingPlaces are where an acting shell may keep its files: in memory first, so that a full disk does not cost an answer.
+const actingPlaces = "/dev/shm /tmp /var/tmp"
+
+// actingDir makes the directory of a name in which the loop keeps a command's script and streams, in the first of the
+// places that has room for them: it costs no process to see that. It comes before the shell's first word: without a
+// directory there is no acting shell, and nothing was run.
+func actingDir(places, name string) string {
+	return "for _hl_o in " + places + `; do
+	_hl_d=$_hl_o/` + name + `
+	[ -w "$_hl_o" ] && mkdir -m 700 "$_hl_d" || continue
+	{ echo "$$" >"$_hl_d/shell" && printf %65536s "" >"$_hl_d/script" && true >"$_hl_d/script"; } 2>/dev/null && break
+	rm -rf "$_hl_d"
+done
+[ -s "$_hl_d/shell" ] || { echo "neither of ` + places + ` has room for the files of a command" >&2; exit 1; }
+`
 }
 
 // sweep removes the directories of acting shells that were killed: they hold scripts, environments and inputs. Every
 // shell begins with it, and without such a directory it costs no process. One is removed only if it is this user's own,
 // 0700 and no link, so that nobody else has put anything there, and if the shell that it names is not in /proc. That of
 // another process which has its number by now stays until the next time.
-const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.*; do
+const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.* /var/tmp/hlplay.*; do
 	[ -d "$_hl_o" ] && [ ! -L "$_hl_o" ] && [ -d "/proc/$$" ] || continue
 	[ "$(stat -c '%u %a' "$_hl_o")" = "$(id -u) 700" ] && [ -s "$_hl_o/shell" ] || continue
 	read -r _hl_p <"$_hl_o/shell" && [ ! -d "/proc/$_hl_p" ] && rm -rf "$_hl_o"
@@ -116,7 +125,7 @@ const notePid = `echo "$$" >"$1"` + "\n"
 
 // interruptActing ends the command of the acting shell whose directory has a name, and lets none of those
 // behind it begin that were sent with it. Its second argument is the number of the first of them.
-const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1"; do
+const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1" "/var/tmp/$1"; do
 	[ -d "$d" ] || continue
 	: >"$d/stop.$2"
 	[ ! -s "$d/pid.$2" ] || kill -TERM "$(cat "$d/pid.$2")"
@@ -306,8 +315,8 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 		return nil, errNoActing
 	}
 	free := func() { <-s.conn.acting }
-	dir := "/dev/shm/hlplay." + nonce()
-	sh, opening, err := s.shell(ctx, boot, true, actingDir(dir))
+	dir := "hlplay." + nonce()
+	sh, opening, err := s.shell(ctx, boot, true, actingDir(actingPlaces, dir))
 	if err != nil {
 		free()
 		return nil, err
@@ -338,7 +347,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run
 	case e = <-ended:
 	case <-ctx.Done():
 		run.giveUp()
-		s.interrupt(ctx, interruptActing, sh.dir[strings.LastIndexByte(sh.dir, '/')+1:], first)
+		s.interrupt(ctx, interruptActing, sh.dir, first)
 		select {
 		case e = <-ended:
 		case <-time.After(s.conn.waits.end):

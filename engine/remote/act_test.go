@@ -174,7 +174,7 @@ func TestActingShellThatDied(t *testing.T) {
 	c := sshConn(t)
 	run(t, c, Command{Argv: []string{"true"}})
 	sh := c.act.shell
-	t.Cleanup(func() { os.RemoveAll(sh.dir) }) // which SIGKILL leaves behind
+	t.Cleanup(func() { os.RemoveAll("/dev/shm/" + sh.dir) }) // which SIGKILL leaves behind
 	ask(t, c, Query{Script: `kill -9 "$1"`, Args: []string{sh.out.said}})
 	<-sh.Exited()
 	if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {

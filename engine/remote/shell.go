@@ -122,7 +122,7 @@ type shell struct {
 	*spawned
 	outFrames, errFrames *unframer
 	next                 int
-	// dir is where an acting shell keeps its files, free what gives back its place among those.
+	// dir is the name of the directory in which an acting shell keeps its files, free what gives back its place among those.
 	dir  string
 	free func()
 }
