@@ -65,7 +65,7 @@ func (p *spawned) watch() {
 	p.late = make(chan struct{})
 	p.timer = time.AfterFunc(startLimit, func() {
 		close(p.late)
-		p.Close()
+		p.process.Close()
 	})
 }
 
