@@ -47,6 +47,7 @@ type setting struct {
 	// How it misbehaves.
 	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
 	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
+	Doomed    bool   `hcl:"doomed,optional" doc:"Never shows, and that can be seen at once."`
 	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
 	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
 	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
@@ -117,8 +118,13 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if is == value && !m.Repeats {
 		return plan, nil
 	}
+	if m.Doomed && is != "" {
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s is %s for good", m.Name, is)}
+	}
 	verb := "set"
 	switch {
+	case m.Doomed:
+		value = "broken"
 	case m.Lies:
 		verb = "pretend"
 	case m.Fails:

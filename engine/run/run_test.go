@@ -575,6 +575,22 @@ func TestPatienceEndsWithALastLook(t *testing.T) {
 	}
 }
 
+// A state that waiting does not change ends the wait, however long the step may take to settle.
+func TestAFinalErrorEndsTheWait(t *testing.T) {
+	s := newStage("a")
+	began := s.Now()
+	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "doomed = true", "settles = 20")+` } }`))
+	if diff := cmp.Diff([]string{"a t: failed"}, outcomes(r)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	if message := r.Results()[0].Message; !strings.Contains(message, "x is broken for good") {
+		t.Errorf("the message is %q", message)
+	}
+	if waited := s.Now().Sub(began); waited > time.Minute {
+		t.Errorf("waited %s of the twenty minutes, want the end at once", waited)
+	}
+}
+
 // Hosts that do not answer for a long time keep nobody else waiting: more of them than are connected to at a
 // time stand before the others in the inventory, and those have been read long before the silent ones are
 // given up.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -317,88 +316,6 @@ func (db *Database) moveGuest(g guest, node string, now time.Time) {
 	target := g
 	target.node = node
 	db.Rename(g.path(), target.path(), now)
-}
-
-// affinity is what groups or node-affinity rules say of a resource: priorities by node, and whether
-// other nodes are ruled out.
-func (v *view) affinity(db *Database, r Section) (priorities map[string]int, strict bool) {
-	sid := r.Type + ":" + r.ID
-	var nodes string
-	for _, rule := range ParseSections(db.Text("ha/rules.cfg")) {
-		if _, off := rule.Keys["disable"]; !off && rule.Type == "node-affinity" && slices.Contains(strings.Split(rule.Keys["resources"], ","), sid) {
-			nodes, strict = rule.Keys["nodes"], rule.Keys["strict"] == "1"
-		}
-	}
-	if group := r.Keys["group"]; group != "" {
-		for _, g := range ParseSections(db.Text("ha/groups.cfg")) {
-			if g.ID == group {
-				nodes, strict = g.Keys["nodes"], g.Keys["restricted"] == "1"
-			}
-		}
-	}
-	if nodes == "" {
-		return nil, false
-	}
-	return nodePriorities(nodes), strict
-}
-
-func nodePriorities(text string) map[string]int {
-	priorities := map[string]int{}
-	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
-		name, priority, _ := strings.Cut(entry, ":")
-		priorities[name], _ = strconv.Atoi(priority)
-	}
-	return priorities
-}
-
-// place chooses the node for a service: the listed one of the highest priority that is online, the
-// current one among equals; empty if a strict rule leaves none.
-func (v *view) place(db *Database, r Section, current string, members []string) string {
-	var usable []string
-	for _, name := range members {
-		if !slices.Contains(db.HA.Maintenance, name) {
-			usable = append(usable, name)
-		}
-	}
-	priorities, strict := v.affinity(db, r)
-	best, bestPriority := "", -1
-	for _, name := range usable {
-		priority, listed := priorities[name]
-		if !listed {
-			if strict && priorities != nil {
-				continue
-			}
-			priority = -1
-		}
-		if best == "" || priority > bestPriority || priority == bestPriority && name == current {
-			best, bestPriority = name, priority
-		}
-	}
-	return best
-}
-
-// mustMove says whether a running service leaves its node for a better one.
-func (v *view) mustMove(db *Database, r Section, node string) bool {
-	if slices.Contains(db.HA.Maintenance, node) {
-		return true
-	}
-	if r.Keys["failback"] == "0" {
-		return false
-	}
-	priorities, strict := v.affinity(db, r)
-	if priorities == nil {
-		return false
-	}
-	own, listed := priorities[node]
-	if !listed {
-		return strict || len(priorities) > 0
-	}
-	for name, priority := range priorities {
-		if priority > own && db.HA.Nodes[name] == "online" {
-			return true
-		}
-	}
-	return false
 }
 
 // crmCommands carries out what was queued.
