@@ -95,7 +95,6 @@ var volumes = []struct {
 	{regexp.MustCompile(`^bcache\d`), "bcache device"},
 	{regexp.MustCompile(`^dm-\d`), "device-mapper volume"},
 	{regexp.MustCompile(`^md[_\d]`), "RAID"},
-	{regexp.MustCompile(`^loop\d`), "loop device"},
 	{regexp.MustCompile(`^(z?ram|nullb)\d`), "RAM disk"},
 	{regexp.MustCompile(`^(sr|scd)\d`), "optical drive"},
 	{regexp.MustCompile(`^fd\d`), "floppy"},
