@@ -274,6 +274,37 @@ func TestStickyDirectories(t *testing.T) {
 	noLeftovers(t, s.home)
 }
 
+// A link that goes away between two looks at it counts as what it was: a stranger's. What it led to is root's.
+func TestALinkThatGoesAwayWhileItIsLookedAt(t *testing.T) {
+	s := newScene(t)
+	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(s.home, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	programs, link := t.TempDir(), filepath.Join(s.home, "theirs")
+	if err := os.WriteFile(filepath.Join(programs, "readlink"), []byte("#!/bin/sh\n"+
+		"PATH=/usr/bin:/bin\nreadlink \"$@\" && rm -f "+link+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range acts(link + "/victim") {
+		s.link(s.root, "theirs")
+		c.Env = map[string]string{"PATH": programs + ":" + os.Getenv("PATH")}
+		r, err := s.conn.Run(bounded(t), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(link); err == nil {
+			t.Fatalf("%s: the link was not read", what)
+		}
+		if r.Exit == 0 {
+			t.Errorf("%s: succeeded", what)
+		}
+		s.untouched(what)
+	}
+}
+
 // as runs fn over and over as a stranger until the test ends what it does to it. Threads have file system ids of their own.
 func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
 	var ended atomic.Bool

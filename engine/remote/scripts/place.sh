@@ -21,7 +21,8 @@ _hl_die() {
 # _hl_walk PATH LAST STOP goes down a path by its names, and leaves in $at the directory that it has come to
 # (empty for /), in $rest what is behind it. LAST is what becomes of the last name: a "file" is looked for through links, a
 # "name" is not, a "dir" is entered. It stops behind the STOP-th name; if that is 0, it goes on, and $seen
-# tells of each name that it has passed. What it finds beyond the sure names counts for nothing.
+# tells of each name that it has passed, and of none if one of them is gone since: what stands behind a link would
+# else be told in its place. What it finds beyond the sure names counts for nothing.
 _hl_walk() {
 	rest=$1 last=$2 stop=$3 at='' links=0
 	set -- /
@@ -54,7 +55,7 @@ _hl_walk() {
 			break
 		fi
 	done
-	[ "$stop" != 0 ] || seen=$(stat -c '%A %u %U %G %d:%i' -- "$@" 2>/dev/null)
+	[ "$stop" != 0 ] || seen=$(stat -c '%A %u %U %G %d:%i' -- "$@" 2>/dev/null) || seen=''
 }
 
 # _hl_mine UID reports whether it is the id of root or of the user who acts.
@@ -64,7 +65,7 @@ _hl_mine() {
 
 # _hl_survey finds with what _hl_walk has seen how many names are sure; the last of them is a directory, of which $here
 # is the identity. $only says whether no other can change the names in it, $by else who. It fails if
-# there are more names than the sure ones.
+# there are more names than the sure ones, or if nothing was seen.
 _hl_survey() {
 	sure=0 n=0 only=no by='' here=''
 	# shellcheck disable=SC2086 # one word a field
@@ -92,7 +93,7 @@ _hl_survey() {
 		esac
 		shift 5
 	done
-	[ $# = 0 ]
+	[ $# = 0 ] && [ $sure -gt 0 ]
 }
 
 # _hl_reach PATH LAST makes the directory of a path the working directory: $name is the last name, and $rest more than
