@@ -59,6 +59,9 @@ type File struct {
 	// Loose, of a symbolic link, says who else than root and the user who reads could make it lead elsewhere: it
 	// is not to be followed. It is empty where nobody can.
 	Loose string
+	// Stamp is the number of its inode and when that was last changed, as in "131:1732772200.123456789": what has the same
+	// stamp has the same content. It is empty of what is only predicted.
+	Stamp string
 	// Content is what is in a regular file, up to FileLimit bytes. Truncated says that there is more.
 	Content   []byte
 	Truncated bool
@@ -303,6 +306,14 @@ func Text(ctx context.Context, h *Host, name string) (text string, exists bool, 
 	return string(f.Content), true, nil
 }
 
+// target is the path that a symbolic link at a path leads to.
+func (f File) target(at string) string {
+	if path.IsAbs(f.Target) {
+		return path.Clean(f.Target)
+	}
+	return path.Join(path.Dir(at), f.Target)
+}
+
 // maxLinks is how many symbolic links are followed, as in the kernel.
 const maxLinks = 40
 
@@ -320,11 +331,7 @@ func Follow(ctx context.Context, h *Host, name string) (at string, f File, err e
 			return at, f, fmt.Errorf("%s is a symbolic link to %s, and %s may change it: it is not followed; let the task act as that user, or name in it the path that is meant",
 				at, f.Target, f.Loose)
 		}
-		if path.IsAbs(f.Target) {
-			at = path.Clean(f.Target)
-		} else {
-			at = path.Join(path.Dir(at), f.Target)
-		}
+		at = f.target(at)
 	}
 	return at, File{}, fmt.Errorf("%s: too many levels of symbolic links", name)
 }

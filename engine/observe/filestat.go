@@ -24,7 +24,7 @@ import (
 const filesScript = `_k=$1 _j=$2; shift 2
 _nl='
 '
-_s="$(QUOTING_STYLE=c stat -c '%A %u %G %f %U %s %h %N' -- "$@")$_nl"
+_s="$(QUOTING_STYLE=c stat -c '%A %u %G %f %U %s %h %i:%.9Z %N' -- "$@")$_nl"
 _x= _n=0
 for _f do
 _n=$((_n+1)); [ $_n -gt $_j ] || continue
@@ -78,26 +78,26 @@ type record struct {
 	sticky   bool
 }
 
-// parseRecord reads one record: access, owner's id, group, raw mode, owner, size, links, and the name in C's quotes with, for
-// a link, where it leads to.
+// parseRecord reads one record: access, owner's id, group, raw mode, owner, size, links, stamp, and the name in C's quotes with,
+// for a link, where it leads to.
 func parseRecord(line string) (name string, r record, err error) {
-	fields := strings.SplitN(line, " ", 8)
-	if len(fields) != 8 {
-		return "", r, fmt.Errorf("stat printed %q, expected eight fields", line)
+	fields := strings.SplitN(line, " ", 9)
+	if len(fields) != 9 {
+		return "", r, fmt.Errorf("stat printed %q, expected nine fields", line)
 	}
 	mode, modeErr := strconv.ParseUint(fields[3], 16, 32)
 	size, sizeErr := strconv.ParseInt(fields[5], 10, 64)
 	links, linksErr := strconv.Atoi(fields[6])
-	quoted, nameErr := strconv.QuotedPrefix(fields[7])
+	quoted, nameErr := strconv.QuotedPrefix(fields[8])
 	if err := errors.Join(modeErr, sizeErr, linksErr, nameErr); err != nil || size < 0 {
 		return "", r, fmt.Errorf("stat printed %q", line)
 	}
 	name, _ = strconv.Unquote(quoted) // it is quoted, see above
 	r.uid = fields[1]
-	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: fields[4], Group: fields[2], Size: size}
+	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: fields[4], Group: fields[2], Size: size, Stamp: fields[7]}
 	switch r.file.Type {
 	case Symlink:
-		target, ok := strings.CutPrefix(fields[7][len(quoted):], " -> ")
+		target, ok := strings.CutPrefix(fields[8][len(quoted):], " -> ")
 		if r.file.Target, err = strconv.Unquote(target); err != nil || !ok {
 			return "", r, fmt.Errorf("stat printed %q", line)
 		}

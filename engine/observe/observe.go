@@ -68,6 +68,9 @@ func (k *Kind[T]) Observe(ctx context.Context, h *Host, name string) (T, error) 
 	if !ok {
 		return typed, fmt.Errorf("observation %s on %s holds a %T: a step expected a value of the wrong type", k.Key(name), h.Name(), value)
 	}
+	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
+		t.found(h, k.Key(name), value)
+	}
 	return typed, nil
 }
 

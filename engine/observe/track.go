@@ -2,8 +2,12 @@ package observe
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"sync"
+
+	"hlplay/engine/remote"
 )
 
 // Read is one observation that a planner asked for.
@@ -38,6 +42,14 @@ type Tracker struct {
 	mu     sync.Mutex
 	reads  []Read
 	others map[*Host][]Read
+	files  map[place]File
+	sums   map[place]string
+}
+
+// place is a path on a host.
+type place struct {
+	host *Host
+	path string
 }
 
 type trackerKey struct{}
@@ -62,6 +74,51 @@ func (t *Tracker) add(h, home *Host, r Read) {
 		}
 		t.mu.Unlock()
 	}
+}
+
+// found remembers what files a plan is made from, as they were.
+func (t *Tracker) found(h *Host, key Key, value any) {
+	for ; t != nil; t = t.above {
+		t.mu.Lock()
+		at := place{h, key.Name}
+		switch f, ok := value.(File); {
+		case ok && t.files == nil:
+			t.files = map[place]File{at: f}
+		case ok:
+			t.files[at] = f
+		case key.Kind == Sums.Name && t.sums == nil:
+			t.sums = map[place]string{at: value.(string)}
+		case key.Kind == Sums.Name:
+			t.sums[at] = value.(string)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// Seen is what was observed at a path of a host, for those who replace it; anything if nothing was. With follow it is what
+// symbolic links lead to.
+func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, ok := t.files[place{h, name}]
+	for range maxLinks {
+		if !ok || !follow || f.Type != Symlink {
+			break
+		}
+		name = f.target(name)
+		f, ok = t.files[place{h, name}]
+	}
+	switch {
+	case !ok, unsized(name):
+		return remote.Seen{}
+	case f.Type == Regular && f.Truncated:
+		return remote.Seen{Stamp: f.Stamp, Sum: t.sums[place{h, name}]}
+	case f.Type == Regular:
+		return remote.Seen{Stamp: f.Stamp, Sum: fmt.Sprintf("%x", sha256.Sum256(f.Content))}
+	case f.Type == Symlink && !follow:
+		return remote.Seen{Stamp: f.Stamp, Target: f.Target}
+	}
+	return remote.Seen{Absent: !f.Exists()}
 }
 
 // Saw reports whether another host h than the planner's own was observed.

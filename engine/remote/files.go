@@ -78,7 +78,7 @@ func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Con
 // Command is the command by which WriteFile writes a small file, for those who have more to do in the
 // same flight; Failure says what it means that it did not end with 0.
 func (f File) Command() Command {
-	c := placing(writeScript, f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group)
+	c := placing(writeScript, f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
 	c.Stdin = f.Content
 	return c
 }
@@ -99,6 +99,9 @@ func errnoIn(text string) error {
 
 // Failure explains why the command did not write the file.
 func (f File) Failure(host string, r Result) error {
+	if err := Stale(f.Path, r); err != nil {
+		return fmt.Errorf("%s: %w", host, err)
+	}
 	text := lastLines(r.Stderr, 2)
 	if errno := errnoIn(text); errno != nil {
 		return fmt.Errorf("%s: write %s: %w (%s); the file is as it was", host, f.Path, errno, text)

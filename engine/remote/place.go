@@ -31,11 +31,11 @@ func script(name string) string {
 var Place = script("place")
 
 var (
-	writeScript      = Place + script("write")
+	writeScript      = Place + script("same") + script("write")
 	makeDirScript    = Place + script("makedir")
 	attributesScript = Place + script("attributes")
-	removeScript     = Place + script("remove")
-	linkScript       = Place + script("link")
+	removeScript     = Place + script("same") + script("remove")
+	linkScript       = Place + script("same") + script("link")
 )
 
 func placing(script string, args ...string) Command {
@@ -90,10 +90,13 @@ func SetAttributes(path string, mode *fs.FileMode, owner, group string) Command 
 }
 
 // Remove is the command that removes a file, a link, or a directory: an empty one or, if it is to be recursive, with
-// what is in it. It succeeds if nothing is there.
-func Remove(path string, recursive bool) Command {
-	return placing(removeScript, path, map[bool]string{true: "-r"}[recursive])
+// what is in it. It succeeds if nothing is there. A file or a link is removed only if it is what was seen.
+func Remove(path string, recursive bool, over Seen) Command {
+	return placing(removeScript, path, map[bool]string{true: "-r"}[recursive], over.word())
 }
 
-// Link is the command that makes a symbolic link, or atomically replaces what is there by one unless that is a directory.
-func Link(path, target string) Command { return placing(linkScript, path, word(), target) }
+// Link is the command that makes a symbolic link, or atomically replaces what is there by one unless that is a directory
+// or not what was seen.
+func Link(path, target string, over Seen) Command {
+	return placing(linkScript, path, word(), target, over.word())
+}

@@ -110,9 +110,9 @@ func acts(path string) map[string]Command {
 		"write":      File{Path: path, Content: []byte("written"), Owner: "nobody", Mode: 0o606}.Command(),
 		"make":       MakeDir(path, 0o777, "nobody", ""),
 		"attributes": SetAttributes(path, &mode, "nobody", "nogroup"),
-		"remove":     Remove(path, false),
-		"remove all": Remove(path, true),
-		"link":       Link(path, "/anywhere"),
+		"remove":     Remove(path, false, Seen{}),
+		"remove all": Remove(path, true, Seen{}),
+		"link":       Link(path, "/anywhere", Seen{}),
 	}
 	return all
 }
@@ -191,8 +191,8 @@ func TestActingInAHome(t *testing.T) {
 	is("sub/a/b/c", "drwx------ 65534")
 	run(MakeDir(filepath.Join(s.home, "sub"), 0o750, "nobody", ""))
 	is("sub", "drwxr-x--- 65534")
-	run(Link(filepath.Join(s.home, "sub/link"), "/etc/hosts"))
-	run(Link(filepath.Join(s.home, "sub/link"), "/etc/passwd"))
+	run(Link(filepath.Join(s.home, "sub/link"), "/etc/hosts", Seen{}))
+	run(Link(filepath.Join(s.home, "sub/link"), "/etc/passwd", Seen{}))
 	if target, err := os.Readlink(filepath.Join(s.home, "sub/link")); err != nil || target != "/etc/passwd" {
 		t.Errorf("the link leads to %q (%v)", target, err)
 	}
@@ -202,9 +202,9 @@ func TestActingInAHome(t *testing.T) {
 	run(SetAttributes(filepath.Join(s.home, "sub/a"), &mode, "nobody", ""))
 	is("sub/a", "dr-------- 65534")
 	for _, name := range []string{"sub/file", "sub/link", "sub/none", "none/none"} {
-		run(Remove(filepath.Join(s.home, name), false))
+		run(Remove(filepath.Join(s.home, name), false, Seen{}))
 	}
-	run(Remove(filepath.Join(s.home, "sub/a"), true))
+	run(Remove(filepath.Join(s.home, "sub/a"), true, Seen{}))
 	if left, err := os.ReadDir(filepath.Join(s.home, "sub")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v %v", left, err)
 	}

@@ -109,6 +109,8 @@ type File struct {
 	Mode fs.FileMode
 	// Owner and Group are names; empty keeps those of the file being replaced, or the writer's.
 	Owner, Group string
+	// Over is what may be replaced: another content is a *StaleError.
+	Over Seen
 }
 
 // Session acts and asks on one host as one user.

@@ -58,11 +58,11 @@ func asCommand(h *host, step modules.Step) (c command, ok bool) {
 		if a.Recursive && (path.Clean(a.Path) == "/" || !path.IsAbs(a.Path)) {
 			return c, false
 		}
-		return placing(remote.Remove(a.Path, a.Recursive))
+		return placing(remote.Remove(a.Path, a.Recursive, remote.Seen{}))
 	case modules.MakeDir:
 		return placing(remote.MakeDir(a.Path, a.Mode, a.Owner, a.Group))
 	case modules.Link:
-		return placing(remote.Link(a.Path, a.Target))
+		return placing(remote.Link(a.Path, a.Target, remote.Seen{}))
 	case modules.Run:
 		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK}
 		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }

@@ -165,8 +165,13 @@ _hl_fresh() {
 	to=../$name
 }
 
-# _hl_place renames what was made.
+# _hl_place renames what was made. Where nothing is to lie ($over), the kernel sees to it.
 _hl_place() {
+	if [ "${over-}" = absent ]; then
+		mv -nT -- "./$new" "$to" 2>/dev/null
+		[ -e "./$new" ] || [ -L "./$new" ] || { new='' && return 0; }
+		_hl_same absent "$to"
+	fi
 	mv -fT -- "./$new" "$to" || exit 1
 	new=''
 }

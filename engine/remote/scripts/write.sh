@@ -1,11 +1,11 @@
-# PATH WORD SIZE MODE OWNER GROUP: replaces a file by the standard input, which has SIZE bytes. An empty MODE,
-# OWNER and GROUP are as before. The size is compared because a connection that is cut looks like the
-# end of the content.
+# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by the standard input, which has SIZE bytes, if it is what was
+# SEEN (see same.sh). An empty MODE, OWNER and GROUP are as before. The size is compared because a connection that is
+# cut looks like the end of the content.
 _hl_reach "$1" file
 _hl_absent
 [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
 [ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
-size=$3 mode=$4 user=$5 group=$6
+size=$3 mode=$4 user=$5 group=$6 over=$7
 _hl_fresh "$2"
 head -c "$size" >"./$new" || exit 1
 
@@ -22,27 +22,39 @@ case $at/ in
 	fi
 	;;
 esac
+# It is on the disk before one looks whether the file is what was seen: what is changed behind that would be lost.
+synced=no stamp=''
+if [ -f "$to" ]; then
+	sync -- "./$new" 2>/dev/null
+	synced=yes
+fi
 # shellcheck disable=SC2046 # one word a field
-set -- $(stat -c '%s %a %u %U %g %G' -- "./$new" "$to" 2>/dev/null)
+set -- $(stat -c '%s %a %u %U %g %G %i:%.9Z' -- "./$new" "$to" 2>/dev/null)
 [ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
 is=$2 uid=$3 owner=$4 gid=$5 of=$6
-if [ $# -gt 6 ]; then
-	kept=$8
+if [ $# -gt 7 ]; then
+	kept=$9
+	shift 9
 	# Setuid and setgid were for another owner's program, and that owner may have set them.
-	[ -z "$user" ] || [ "$user" = "$9" ] || [ "$user" = "${10}" ] || kept=${kept#"${kept%???}"}
-	mode=${mode:-$kept} user=${user:-$9}
-	shift 10
-	group=${group:-$1}
+	[ -z "$user" ] || [ "$user" = "$1" ] || [ "$user" = "$2" ] || kept=${kept#"${kept%???}"}
+	mode=${mode:-$kept} user=${user:-$1} group=${group:-$3} stamp=$5
 fi
 if [ -n "$user" ] && [ "$user" != "$uid" ] && [ "$user" != "$owner" ]; then
 	chown -h -- "$user" "./$new" || exit 1
-	is=''
+	is='' synced=no
 fi
 if [ -n "$group" ] && [ "$group" != "$gid" ] && [ "$group" != "$of" ]; then
 	chgrp -h -- "$group" "./$new" || exit 1
-	is=''
+	is='' synced=no
 fi
-[ -z "$mode" ] || [ "$mode" = "$is" ] || chmod -- "$mode" "./$new" || exit 1
-sync -- "./$new" 2>/dev/null
+if [ -n "$mode" ] && [ "$mode" != "$is" ]; then
+	chmod -- "$mode" "./$new" || exit 1
+	synced=no
+fi
+if [ $synced = no ]; then
+	sync -- "./$new" 2>/dev/null
+	stamp=''
+fi
 [ ! -e "$to" ] || [ -f "$to" ] || _hl_die "$path is not a regular file"
+case $over in '' | absent) ;; *) _hl_same "$over" "$to" "${stamp:-$(_hl_stamp "$to")}" ;; esac
 _hl_place
