@@ -48,7 +48,7 @@ func viaProgram(verb, path string, run func(c *Command, a arguments) int, names 
 }
 
 func endpoints() []endpoint {
-	return slices.Concat(clusterEndpoints(), haEndpoints(), nodeEndpoints(), cephEndpoints())
+	return slices.Concat(clusterEndpoints(), haEndpoints(), mappingEndpoints(), backupEndpoints(), nodeEndpoints(), cephEndpoints())
 }
 
 func clusterEndpoints() []endpoint {

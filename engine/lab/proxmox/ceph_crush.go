@@ -318,7 +318,8 @@ func crushRm(v *view, c *Ceph, args []string) reply {
 }
 
 func crushDump(_ *view, c *Ceph, _ []string) reply {
-	names, osds := c.buckets()
+	_, osds := c.buckets()
+	names := c.hostsByID()
 	devices, types, buckets, rules := []object{}, []object{}, []object{}, []object{}
 	for _, o := range c.OSDs {
 		device := obj("id", o.ID, "name", fmt.Sprintf("osd.%d", o.ID))

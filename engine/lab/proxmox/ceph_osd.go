@@ -83,7 +83,7 @@ func (o *OSD) status() string {
 	return "down"
 }
 
-// hostsByID are the host buckets in the order of their ids, with their OSDs.
+// buckets are the hosts in the order of their names, as trees show them, with their OSDs.
 func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 	osds = map[string][]*OSD{}
 	for _, o := range c.OSDs {
@@ -91,9 +91,14 @@ func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 			osds[o.Host] = append(osds[o.Host], o)
 		}
 	}
-	names = sortedKeys(c.Hosts)
+	return sortedKeys(c.Hosts), osds
+}
+
+// hostsByID are the hosts in the order in which they were made.
+func (c *Ceph) hostsByID() []string {
+	names := sortedKeys(c.Hosts)
 	slices.SortFunc(names, func(a, b string) int { return c.Hosts[b] - c.Hosts[a] })
-	return names, osds
+	return names
 }
 
 // inTree are the OSDs of a host in the order in which trees show them: by class, then by number.

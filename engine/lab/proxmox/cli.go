@@ -371,7 +371,7 @@ func parseArguments(c *Command, p perlCommand, args []string) (arguments, string
 			}
 		}
 		if old, again := a.values[name]; again && p.options[name] != nil && name == "map" {
-			value = old + "\x00" + value
+			value = old + repeated + value
 		}
 		a.values[name] = value
 	}

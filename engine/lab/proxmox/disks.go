@@ -15,31 +15,16 @@ var (
 
 // allocate turns "STORAGE:GIGABYTES" among a guest's options into volumes, as qm create and qm set do.
 func (v *view) allocate(db *Database, id string, keys map[string]string, out io.Writer) error {
-	used := 0
-	for _, value := range keys {
-		used += strings.Count(value, "vm-"+id+"-disk-")
-	}
 	for _, key := range sortedKeys(keys) {
 		m := allocation.FindStringSubmatch(keys[key])
 		if m == nil || !diskKey.MatchString(key) {
 			continue
 		}
-		all := db.storages()
-		i := section(all, m[1])
-		switch {
-		case i < 0:
-			return fmt.Errorf("storage '%s' does not exist", m[1])
-		case !slices.Contains(splitList(all[i].Keys["content"]), "images"):
-			return fmt.Errorf("storage '%s' does not support content-type 'images'", m[1])
+		target, err := v.imageStorage(db, m[1])
+		if err != nil {
+			return err
 		}
-		if _, _, _, status, _ := v.storageState(db, "", all[i]); status != "active" {
-			return failed(exitDie, "rbd error: rbd: couldn't connect to the cluster!")
-		}
-		volume := fmt.Sprintf("vm-%s-disk-%d", id, used)
-		if all[i].Type == "dir" {
-			volume = id + "/" + volume + ".raw"
-		}
-		used++
+		volume := newVolume(keys, target, id)
 		size := m[2] + "G"
 		if strings.HasPrefix(key, "efidisk") {
 			size = "528K" // whatever was asked for, an EFI disk has the size of its template

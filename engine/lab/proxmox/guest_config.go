@@ -47,7 +47,7 @@ func parseGuest(config string) map[string]string {
 		if text, ok := strings.CutPrefix(line, "#"); ok {
 			description = append(description, decodeComment(text))
 		} else if key, value, ok := strings.Cut(line, ":"); ok {
-			keys[key] = strings.TrimSpace(value)
+			keys[key] = or(strings.TrimSpace(value), " ") // an empty order to boot is a blank
 		}
 	}
 	if len(description) > 0 {

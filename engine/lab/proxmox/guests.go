@@ -46,7 +46,7 @@ func qmCommands() []perlCommand {
 		}
 	}
 	vmid := map[string]check{"vmid": integer(100, 999999999)}
-	return []perlCommand{
+	return append(append(qmDiskCommands(vmid), qmMigrateCommand(vmid)), []perlCommand{
 		{name: "create", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmCreate},
 		{name: "list", usage: "[OPTIONS]", options: map[string]check{"full": boolean}, run: qmList},
 		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, checks: vmid, run: guestConfig},
@@ -57,7 +57,7 @@ func qmCommands() []perlCommand {
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("stop", false)},
 		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("shutdown", false)},
 		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "destroy-unreferenced-disks": boolean}, checks: vmid, run: qmDestroy},
-	}
+	}...)
 }
 
 // own finds a guest of this node; a guest elsewhere is not found, as the programs look below their own node.
@@ -92,8 +92,10 @@ func qmCreate(c *Command, a arguments) int {
 			return err
 		}
 		var err error
+		qemu := upstream(c.Node.Version("pve-qemu-kvm"))
 		c.World.at(func(v *view) {
-			keys := map[string]string{"boot": "", "memory": "512"}
+			keys := map[string]string{"boot": " ", "meta": fmt.Sprintf("creation-qemu=%s,ctime=%d", qemu, v.now.Unix()),
+				"smbios1": "uuid=" + uuid("smbios", v.next()), "vmgenid": uuid("vmgenid", v.next())}
 			for key, value := range a.values {
 				if key != "vmid" {
 					keys[key] = v.guestValue(key, value)
@@ -104,7 +106,7 @@ func qmCreate(c *Command, a arguments) int {
 				err = fmt.Errorf("unable to create VM %s - %w", a.get("vmid"), err)
 				return
 			}
-			if keys["boot"] == "" && keys["scsi0"] != "" {
+			if keys["boot"] == " " && keys["scsi0"] != "" {
 				keys["boot"] = "order=scsi0"
 			}
 			v.database(c.Node.Name()).Write("nodes/"+c.Node.Name()+"/qemu-server/"+a.get("vmid")+".conf", []byte(formatGuest(keys)), v.now)
@@ -169,7 +171,9 @@ func qmSet(c *Command, a arguments) int {
 		}
 		for _, key := range splitList(a.get("delete")) {
 			delete(keys, key)
-			changes = append(changes, "-delete "+key)
+		}
+		if a.has("delete") {
+			changes = append(changes, "-delete "+a.get("delete"))
 		}
 		if len(changes) == 0 {
 			return failed(exitDie, "no options specified")

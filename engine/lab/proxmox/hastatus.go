@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -87,8 +88,8 @@ func (v *view) lrmState(db *Database, node string) (state string, active bool) {
 	switch {
 	case v.now.Sub(l.Seen) > deadAfter:
 		return "old timestamp - dead?", false
-	case ha.Nodes[node] == "maintenance":
-		return "maintenance mode", false
+	case slices.Contains(ha.Maintenance, node): // it obeys before the manager writes so
+		return "maintenance mode", l.Active
 	case l.Active:
 		return "active", true
 	case l.Waiting:
@@ -207,6 +208,13 @@ func (v *view) managerStatus(node string) map[string]any {
 		services[sid] = entry
 	}
 	manager["master_node"], manager["node_status"], manager["service_status"], manager["timestamp"] = ha.Master, nodes, services, ha.Tick.Unix()
+	if len(ha.Maintenance) > 0 {
+		requests := map[string]any{}
+		for _, name := range ha.Maintenance {
+			requests[name] = map[string]any{"maintenance": 1}
+		}
+		manager["node_request"] = requests
+	}
 	status["lrm_status"] = lrms
 	return status
 }

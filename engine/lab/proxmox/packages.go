@@ -92,7 +92,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),
 			Files: map[string]string{"/etc/default/pve-ha-manager": "# select watchdog module (default is softdog)\n#WATCHDOG_MODULE=ipmi_watchdog\n"}},
 		{Name: "qemu-server", Version: e.qemu, Depends: []string{"pve-qemu-kvm", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/qm")},
-		{Name: "pve-qemu-kvm", Version: "10.1.2-3"},
+		{Name: "pve-qemu-kvm", Version: "10.1.2-3", Files: map[string]string{qemuImg: "\x7fELF"}},
 		{Name: "pve-container", Version: e.container, Depends: []string{"lxc-pve", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/pct")},
 		{Name: "lxc-pve", Version: "6.0.5-1"},
 		{Name: "libpve-storage-perl", Version: e.storage, Programs: w.programs("/usr/sbin/pvesm")},

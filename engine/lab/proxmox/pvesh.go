@@ -90,7 +90,7 @@ func pvesh(c *Command) int {
 			return c.die(exitDie, "Option %s requires an argument\n400 unable to parse option\n"+usage, name, verb)
 		}
 		if name == "map" && a.has(name) {
-			value = a.get(name) + "\x00" + value
+			value = a.get(name) + repeated + value
 		}
 		a.values[name] = value
 	}

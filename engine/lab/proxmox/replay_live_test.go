@@ -13,22 +13,28 @@ import (
 
 // live are recordings of a cluster of four nodes that ran the real code, played in a shell on the node. Where one holds what is
 // not simulated, or is the recording machine's own, only what is named of it is compared.
-var live = []struct {
+var live = slices.Concat(liveCluster, liveGuests)
+
+// liveScenario is recordings one after the other, in the state that setUp makes.
+type liveScenario struct {
 	name  string
+	ceph  string // the release of Ceph whose packages are there, none if empty
 	setUp func(l *testLab)
 	steps []liveStep
-}{
-	{"no quorum", func(l *testLab) { l.formFour(); l.stopCorosync("pve3", "pve4") }, []liveStep{
+}
+
+var liveCluster = []liveScenario{
+	{name: "no quorum", setUp: func(l *testLab) { l.formFour(); l.stopCorosync("pve3", "pve4") }, steps: []liveStep{
 		{play: "members.no-quorum"}, {play: "pvecm-status.corosync-stopped"}, {play: "pvesm-add.no-quorum"}, {play: "pvesm-set.no-quorum"},
 	}},
-	{"members", (*testLab).formFour, []liveStep{{play: "same-name-cluster"}}},
-	{"a locked guest under HA", func(l *testLab) {
+	{name: "members", setUp: (*testLab).formFour, steps: []liveStep{{play: "same-name-cluster"}}},
+	{name: "a locked guest under HA", setUp: func(l *testLab) {
 		l.formFour()
 		l.ok("pve1", "qm", "create", "100", "--name", "sso")
 		l.ok("pve1", "ha-manager", "add", "vm:100", "--max_relocate", "1", "--max_restart", "1", "--state", "started", "--failback", "1")
 		l.clock.Advance(time.Minute)
 		l.world.at(func(v *view) { v.database("pve1").HA.Master = "pve2" })
-	}, []liveStep{
+	}, steps: []liveStep{
 		{play: "manager_status.running"},
 		{do: func(l *testLab) {
 			l.ok("pve1", "qm", "create", "190", "--name", "locked", "--memory", "64", "--lock", "backup")
@@ -51,20 +57,35 @@ var live = []struct {
 		{do: func(l *testLab) { l.clock.Advance(crmLoop) }},
 		{play: "manager_status.after-disabled", only: regexp.MustCompile(`^\{|^quorum|^master|^service`)},
 	}},
-	{"rules", func(l *testLab) {
+	{name: "rules", setUp: func(l *testLab) {
 		l.formFour()
 		l.ok("pve1", "qm", "create", "100", "--name", "sso")
 		l.ok("pve1", "ha-manager", "add", "vm:100")
 		l.ok("pve1", "ha-manager", "rules", "add", "node-affinity", "prefer-vm-100", "--resources", "vm:100", "--nodes", "pve1:2,pve2:1", "--strict", "0")
 		l.clock.Advance(time.Minute)
-	}, []liveStep{{play: "ha-rules-resource-affinity"}}},
-	{"descriptions", func(l *testLab) {
+	}, steps: []liveStep{{play: "ha-rules-resource-affinity"}}},
+	{name: "maintenance", setUp: func(l *testLab) {
+		l.formFour()
+		l.ok("pve1", "qm", "create", "100")
+		l.ok("pve1", "ha-manager", "add", "vm:100")
+		l.ok("pve1", "qm", "create", "191")
+		l.ok("pve1", "ha-manager", "add", "vm:191", "--state", "stopped")
+		l.clock.Advance(time.Minute)
+		l.world.at(func(v *view) {
+			ha := &v.database("pve1").HA
+			ha.Master = "pve2"
+			for _, node := range []string{"pve2", "pve4"} {
+				ha.lrm(node).Active = true // they had services a while ago
+			}
+		})
+	}, steps: []liveStep{{play: "ha-manager-crm-command-node-maintenance.enable"}, {do: func(l *testLab) { l.clock.Advance(crmLoop) }}, {play: "ha-manager-crm-command-node-maintenance.disable"}}},
+	{name: "descriptions", setUp: func(l *testLab) {
 		l.formFour()
 		l.ok("pve1", "qm", "create", "100", "--cores", "1", "--boot", "order=scsi0")
-	}, []liveStep{
+	}, steps: []liveStep{
 		{play: "qm-description", only: regexp.MustCompile(`^update|^#|^boot|^cores|^description`)},
 	}},
-	{"a backup server that does not answer", (*testLab).formFour, []liveStep{{play: "pvesm-add.pbs", only: regexp.MustCompile(`^create`)}}},
+	{name: "a backup server that does not answer", setUp: (*testLab).formFour, steps: []liveStep{{play: "pvesm-add.pbs", only: regexp.MustCompile(`^create`)}}},
 }
 
 type liveStep struct {
@@ -97,7 +118,7 @@ func TestReplayLive(t *testing.T) {
 	for _, s := range live {
 		t.Run(s.name, func(t *testing.T) {
 			noDefects(t)
-			l := newLab(t, labOptions{count: 4})
+			l := newLab(t, labOptions{count: 4, ceph: s.ceph})
 			s.setUp(l)
 			for _, step := range s.steps {
 				if step.do != nil {
@@ -149,7 +170,7 @@ func (s liveStep) lines(text string) []any {
 			continue
 		}
 		var value any
-		if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &value) == nil {
+		if (strings.HasPrefix(line, "{") || strings.HasPrefix(line, "[{")) && json.Unmarshal([]byte(line), &value) == nil {
 			value = canonicalise(value, "")
 			drop(value, s.without)
 			all = append(all, value)
@@ -162,7 +183,7 @@ func (s liveStep) lines(text string) []any {
 
 // drop removes a key everywhere.
 func drop(value any, key string) {
-	if object, ok := value.(map[string]any); ok {
+	if object, ok := value.(map[string]any); ok && key != "" {
 		delete(object, key)
 		for _, inner := range object {
 			drop(inner, key)

@@ -164,6 +164,8 @@ var normalisations = []struct {
 }{
 	{"dates", regexp.MustCompile(`(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}`), "DATE"},
 	{"times in ISO form", regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(\+0000|Z)`), "TIME"},
+	{"times of task logs", regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `), "TIME "},
+	{"times of guests", regexp.MustCompile(`ctime=\d+`), "ctime=EPOCH"},
 	{"certificates", fingerprint, "FINGERPRINT"},
 	{"backup names", regexp.MustCompile(`config-\d+\.sql\.gz`), "config-EPOCH.sql.gz"},
 	{"UUIDs", regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},

@@ -6,12 +6,16 @@ import (
 	"strings"
 )
 
-// Section is one section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID",
-// then one key a line after a tab.
+// Section is one section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID", or the
+// bare id where a file has one type only, then one key a line after a tab.
 type Section struct {
 	Type, ID string
-	Keys     map[string]string
+	// Keys are values by key; those of a key that is there several times are joined by repeated.
+	Keys map[string]string
 }
+
+// repeated stands between the values of a key that may be given several times.
+const repeated = "\x00"
 
 // ParseSections reads such a file. Comments are dropped, as PVE drops them.
 func ParseSections(text string) []Section {
@@ -31,7 +35,11 @@ func ParseSections(text string) []Section {
 					}
 					value = ""
 				}
-				all[len(all)-1].Keys[key] = value
+				keys := all[len(all)-1].Keys
+				if before, again := keys[key]; again && key == "map" {
+					value = before + repeated + value
+				}
+				keys[key] = value
 			}
 		default:
 			kind, id, found := strings.Cut(trimmed, ":")
@@ -49,12 +57,18 @@ func ParseSections(text string) []Section {
 func FormatSections(all []Section, required ...string) string {
 	var b strings.Builder
 	for _, s := range all {
-		fmt.Fprintf(&b, "%s: %s\n", s.Type, s.ID)
+		if s.Type == "" {
+			fmt.Fprintf(&b, "%s\n", s.ID)
+		} else {
+			fmt.Fprintf(&b, "%s: %s\n", s.Type, s.ID)
+		}
 		write := func(key string) {
 			if key == "disable" {
 				b.WriteString("\tdisable\n")
-			} else {
-				fmt.Fprintf(&b, "\t%s %s\n", key, s.Keys[key])
+				return
+			}
+			for value := range strings.SplitSeq(s.Keys[key], repeated) {
+				fmt.Fprintf(&b, "\t%s %s\n", key, value)
 			}
 		}
 		var rest []string

@@ -1,0 +1,159 @@
+package proxmox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Backup jobs of the cluster. They are kept and shown; none is run.
+
+const jobsFile = "jobs.cfg"
+
+// backupEndpoints are the paths below /cluster/backup.
+func backupEndpoints() []endpoint {
+	return []endpoint{
+		get("cluster/backup", func(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
+			all := []any{}
+			for _, job := range db.jobs() {
+				all = append(all, jobValue(job))
+			}
+			return all, nil
+		}),
+		get("cluster/backup/{}", func(_ *Command, _ *view, db *Database, parts []string, _ arguments) (any, error) {
+			all := db.jobs()
+			i := section(all, parts[0])
+			if i < 0 {
+				return nil, noSuchJob("get", parts[0])
+			}
+			return jobValue(all[i]), nil
+		}),
+		change("create", "cluster/backup", jobCreate),
+		change("set", "cluster/backup/{}", jobSet),
+		change("delete", "cluster/backup/{}", func(_ *Command, v *view, db *Database, parts []string, _ arguments) error {
+			all := db.jobs()
+			i := section(all, parts[0])
+			if i < 0 {
+				return noSuchJob("delete", parts[0])
+			}
+			v.writeJobs(db, slices.Delete(all, i, i+1))
+			return nil
+		}),
+		get("cluster/backup-info/not-backed-up", notBackedUp),
+	}
+}
+
+func (db *Database) jobs() []Section { return ParseSections(db.Text(jobsFile)) }
+
+func (v *view) writeJobs(db *Database, all []Section) {
+	db.Write(jobsFile, []byte(FormatSections(all, "schedule")), v.now)
+}
+
+func noSuchJob(verb, id string) error {
+	return unverified(verb+" <api_path>", fmt.Sprintf("id: No such job '%s'", id))
+}
+
+func jobValue(job Section) map[string]any {
+	value := map[string]any{"id": job.ID, "type": job.Type}
+	for key, text := range job.Keys {
+		switch key {
+		case "enabled", "all", "repeat-missed", "protected", "remove":
+			value[key] = count(text, 0)
+		case "prune-backups", "fleecing":
+			inner := map[string]any{}
+			for k, v := range properties(text) {
+				inner[k] = v
+			}
+			value[key] = inner
+		case "comment":
+			value[key] = decodeComment(text)
+		default:
+			value[key] = text
+		}
+	}
+	return value
+}
+
+// jobKeys takes what a call says of a job, booleans as they are kept.
+func jobKeys(a arguments, keys map[string]string) {
+	for key, value := range a.values {
+		switch key {
+		case "id", "delete", "digest", "output-format", "quiet", "noproxy":
+		case "enabled", "all", "repeat-missed", "protected", "remove":
+			keys[key] = fmt.Sprint(number(truth(value)))
+		case "comment":
+			keys[key] = encodeComment(value)
+		default:
+			keys[key] = value
+		}
+	}
+}
+
+func jobCreate(_ *Command, v *view, db *Database, _ []string, a arguments) error {
+	const usage = "create <api_path>"
+	switch {
+	case a.has("starttime") && a.has("schedule"):
+		return unverified(usage, "starttime: 'starttime' and 'schedule' cannot both be set")
+	case !a.has("starttime") && !a.has("schedule"):
+		return unverified(usage, "schedule: neither 'starttime' nor 'schedule' were set")
+	case !a.bool("all") && !a.has("vmid") && !a.has("pool"):
+		return unverified(usage, "vmid: property is missing and it is not optional")
+	}
+	id := a.get("id")
+	if id == "" {
+		id = "backup-" + uuid("job", v.next())[:8] + "-0000"
+	}
+	all := db.jobs()
+	if section(all, id) >= 0 {
+		return failed(exitDie, "Job '%s' already exists", id)
+	}
+	job := Section{Type: "vzdump", ID: id, Keys: map[string]string{"enabled": "1"}}
+	jobKeys(a, job.Keys)
+	if start, ok := job.Keys["starttime"]; ok {
+		job.Keys["schedule"] = strings.TrimSpace(job.Keys["dow"] + " " + start)
+		delete(job.Keys, "starttime")
+		delete(job.Keys, "dow")
+	}
+	v.writeJobs(db, append(all, job))
+	return nil
+}
+
+func jobSet(_ *Command, v *view, db *Database, parts []string, a arguments) error {
+	all := db.jobs()
+	i := section(all, parts[0])
+	if i < 0 {
+		return noSuchJob("set", parts[0])
+	}
+	before := len(a.values)
+	jobKeys(a, all[i].Keys)
+	for _, key := range splitList(a.get("delete")) {
+		if key == "schedule" {
+			return unverified("set <api_path>", "delete: unable to delete required option 'schedule'")
+		}
+		delete(all[i].Keys, key)
+	}
+	if before == 0 {
+		return failed(exitDie, "no options specified")
+	}
+	v.writeJobs(db, all)
+	return nil
+}
+
+// notBackedUp are the guests that no enabled job names.
+func notBackedUp(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
+	named := func(id string) bool {
+		return slices.ContainsFunc(db.jobs(), func(job Section) bool {
+			if job.Keys["all"] == "1" {
+				return !slices.Contains(splitList(job.Keys["exclude"]), id)
+			}
+			return slices.Contains(splitList(job.Keys["vmid"]), id)
+		})
+	}
+	all := []any{}
+	for _, g := range sorted(db.guests()) {
+		if keys := parseGuest(g.config); !named(g.id) {
+			all = append(all, map[string]any{"name": or(keys["name"], keys["hostname"]), "type": g.kind, "vmid": count(g.id, 0)})
+		}
+	}
+	return all, nil
+}

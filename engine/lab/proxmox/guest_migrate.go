@@ -1,0 +1,187 @@
+package proxmox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// qm migrate: a virtual machine goes to another node.
+
+var passedThrough = regexp.MustCompile(`^(hostpci|usb)\d+$`)
+
+func qmMigrateCommand(vmid map[string]check) perlCommand {
+	return perlCommand{name: "migrate", args: []string{"vmid", "target"}, usage: "<vmid> <target> [OPTIONS]", run: qmMigrate,
+		options: map[string]check{"online": boolean, "force": boolean, "with-local-disks": boolean, "targetstorage": anyText, "migration_type": oneOf("secure", "insecure"),
+			"migration_network": anyText, "bwlimit": integer(0, 0), "with-conntrack-state": boolean},
+		checks: map[string]check{"vmid": vmid["vmid"], "target": isNodeName}}
+}
+
+// migration is one move of a guest.
+type migration struct {
+	id, target, address string
+	running             bool
+	// local are the disks on storages that the nodes do not share, blocker is what the task refuses.
+	local   []string
+	blocker string
+}
+
+func qmMigrate(c *Command, a arguments) int {
+	if a.get("target") == c.Node.Name() {
+		return c.die(exitDie, "400 Parameter verification failed.\ntarget: target is local node.\nqm migrate <vmid> <target> [OPTIONS]")
+	}
+	var m migration
+	managed := false
+	if code := c.change(func(v *view, db *Database) error {
+		if conf := db.corosync(); conf == nil || conf.node(a.get("target")) == nil {
+			return failed(exitENOENT, "no such cluster node '%s'", a.get("target"))
+		}
+		g, err := c.own(db, a)
+		if err != nil {
+			return err
+		}
+		keys := parseGuest(g.config)
+		if err := unlocked(keys); err != nil {
+			return err
+		}
+		m = migration{id: g.id, target: a.get("target"), running: db.guestState(g.id).Running, address: v.nodeState(a.get("target")).IP}
+		switch {
+		case m.running && !a.bool("online"):
+			return failed(exitDie, "can't migrate running VM without --online")
+		case !m.running && a.bool("online"):
+			fmt.Fprintln(c.Stderr, "VM isn't running. Doing offline migration instead.")
+		}
+		if err := m.storages(db, keys); err != nil {
+			return err
+		}
+		all := db.resources()
+		if i := section(all, g.id); i >= 0 && all[i].Keys["state"] != "ignored" {
+			managed = true
+			v.queue(db, "migrate vm:%s %s", g.id, m.target)
+			return nil
+		}
+		m.blocker = m.blocked(v, db, keys, a)
+		return nil
+	}); code != 0 {
+		return code
+	}
+	if managed {
+		c.printf("Requesting HA migration for VM %s to node %s\n", m.id, m.target)
+		return 0
+	}
+	if !c.task("qmigrate", m.id, func(out io.Writer) error { return c.migrate(m, out) }) {
+		return exitDie
+	}
+	return 0
+}
+
+// storages demands that the target can use every storage of a guest, and notes which disks are copied.
+func (m *migration) storages(db *Database, keys map[string]string) error {
+	all := db.storages()
+	for _, key := range sortedKeys(keys) {
+		d, ok := parseDrive(keys[key])
+		if !ok || !diskKey.MatchString(key) && !strings.HasPrefix(key, "unused") {
+			continue
+		}
+		i := section(all, d.storage)
+		switch {
+		case i < 0:
+			continue // an image by its path, or "none,media=cdrom"
+		case !usableOn(all[i], m.target):
+			return failed(exitDie, "storage '%s' is not available on node '%s'", d.storage, m.target)
+		case !shared(all[i]):
+			m.local = append(m.local, d.id())
+		}
+	}
+	return nil
+}
+
+// blocked is why the task itself refuses, or nothing.
+func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arguments) string {
+	var bound, missing, mapped []string
+	for _, key := range sortedKeys(keys) {
+		if !passedThrough.MatchString(key) || strings.HasPrefix(keys[key], "spice") {
+			continue
+		}
+		name := properties(keys[key])["mapping"]
+		if name == "" {
+			bound = append(bound, key)
+			continue
+		}
+		kind := mappingKinds[0]
+		if strings.HasPrefix(key, "usb") {
+			kind = mappingKinds[1]
+		}
+		all := ParseSections(db.Text(kind.file))
+		i := section(all, name)
+		if i < 0 || !slices.ContainsFunc(strings.Split(all[i].Keys["map"], repeated), func(one string) bool { return properties(one)["node"] == m.target }) {
+			missing = append(missing, key)
+		} else if all[i].Keys["live-migration-capable"] != "1" {
+			mapped = append(mapped, key)
+		}
+	}
+	switch {
+	case len(bound) > 0 && (m.running || !a.bool("force")):
+		return "can't migrate VM which uses local devices: " + strings.Join(bound, ", ")
+	case len(missing) > 0:
+		return fmt.Sprintf("can't migrate to '%s': missing mapped devices %s", m.target, strings.Join(missing, ", "))
+	case m.running && len(mapped) > 0:
+		return "can't live migrate running VM which uses following mapped devices: " + strings.Join(mapped, ", ")
+	case m.running && len(m.local) > 0 && !a.bool("with-local-disks"):
+		return "can't live migrate attached local disks without with-local-disks option"
+	case !v.up[m.target]:
+		return "Can't connect to destination address using public key"
+	}
+	return ""
+}
+
+// migrate is the task: it prints a log with times.
+func (c *Command) migrate(m migration, out io.Writer) error {
+	start := c.World.clock.Now()
+	log := func(format string, args ...any) {
+		fmt.Fprintf(out, c.World.clock.Now().UTC().Format(time.DateTime)+" "+format+"\n", args...)
+	}
+	log("starting migration of VM %s to node '%s' (%s)", m.id, m.target, m.address)
+	if m.blocker != "" {
+		log("ERROR: migration aborted (duration 00:00:00): %s", m.blocker)
+		return errors.New("migration aborted")
+	}
+	for _, volume := range m.local {
+		log("found local disk '%s' (attached)", volume)
+	}
+	if len(m.local) > 0 {
+		log("copying local disk images")
+	}
+	if m.running {
+		log("starting VM %s on remote node '%s'", m.id, m.target)
+		log("start remote tunnel")
+		log("starting online/live migration on unix:/run/qemu-server/%s.migrate", m.id)
+	}
+	if err := c.sleep(3 * time.Second); err != nil {
+		return err
+	}
+	moved := false
+	c.World.at(func(v *view) {
+		db := v.database(c.Node.Name())
+		if g, ok := db.guests()[m.id]; ok && v.quorate(c.Node.Name()) {
+			db.moveGuest(g, m.target, v.now)
+			moved = true
+		}
+	})
+	if !moved {
+		log("ERROR: migration finished with problems (duration %s)", clockText(c.World.clock.Now().Sub(start)))
+		return errors.New("migration problems")
+	}
+	log("migration finished successfully (duration %s)", clockText(c.World.clock.Now().Sub(start)))
+	return nil
+}
+
+// clockText is a duration as hours, minutes and seconds.
+func clockText(d time.Duration) string {
+	s := int(d.Seconds())
+	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
+}
