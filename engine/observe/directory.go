@@ -93,7 +93,7 @@ func fixedDir(pattern string) string {
 // globScript lets the shell expand the pattern but not split it into fields. As with dirScript, a directory that may not be
 // read matches nothing.
 const globScript = `(IFS=
-if [ -d "$2" ] && { [ ! -r "$2" ] || [ ! -x "$2" ]; }; then echo "$2: Permission denied" >&2; exit 13; fi
+if [ -d "$2" ] && { [ ! -r "$2" ] || [ ! -x "$2" ]; }; then printf '%s: Permission denied\n' "$2" >&2; exit 13; fi
 for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; done; exit 0)`
 
 // Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links; empty if the

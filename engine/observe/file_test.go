@@ -108,7 +108,7 @@ func answersOf(stat, heads string) []remote.Answer {
 }
 
 // rootRecord is what is told of the directory above all.
-const rootRecord = "drwxr-xr-x 0 root 41ed root 4096 18 1:1.5 \"/\"\n"
+const rootRecord = "drwxr-xr-x 0 41ed 4096 18 1:1.5:root:root: \"/\"\n"
 
 // recordOf is what is told of a regular file.
 func recordOf(name string, size int) string {
@@ -116,7 +116,7 @@ func recordOf(name string, size int) string {
 	for _, b := range []byte(name) {
 		quoted += fmt.Sprintf("\\%03o", b)
 	}
-	return fmt.Sprintf("-rw-r--r-- 0 root 81a4 root %d 1 1:1.5 \"%s\"\n", size, quoted)
+	return fmt.Sprintf("-rw-r--r-- 0 81a4 %d 1 1:1.5:root:domain users: \"%s\"\n", size, quoted)
 }
 
 func TestAFileThatChangesMeanwhileIsAnErrorOfItsOwn(t *testing.T) {
@@ -155,8 +155,8 @@ func TestAFileThatChangesMeanwhileIsAnErrorOfItsOwn(t *testing.T) {
 
 func TestWhyAFileCannotBeReadIsTold(t *testing.T) {
 	answers := []remote.Answer{{
-		Stdout: []byte("-rw-r----- 0 shadow 81a0 root 9 1 \"/etc/shadow\"\n" + rootRecord +
-			"drwxr-xr-x 0 root 41ed root 4096 18 1:1.5 \"/etc\"\ndrwx------ 0 root 41c0 root 4096 18 1:1.5 \"/root\"\n1000\n\n"),
+		Stdout: []byte("-rw-r----- 0 81a0 9 1 1:1.5:root:shadow: \"/etc/shadow\"\n" + rootRecord +
+			"drwxr-xr-x 0 41ed 4096 18 1:1.5:root:root: \"/etc\"\ndrwx------ 0 41c0 4096 18 1:1.5:root:root: \"/root\"\n1000\n\n"),
 		Stderr: []byte("stat: cannot statx '/root/x': Permission denied\nhead: cannot open '/etc/shadow' for reading: Permission denied\n"), Exit: 1,
 	}}
 	_, errs := told(t, Files, []string{"/etc/shadow", "/root/x"}, answers)
@@ -218,8 +218,8 @@ func FuzzHeads(f *testing.F) {
 
 // FuzzStat checks that any answer of stat and head is told as something for each name.
 func FuzzStat(f *testing.F) {
-	f.Add([]byte(recordOf("/a", 2)+"lrwxrwxrwx 0 root a1ff root 1 1 \"/b\" -> \"x\"\n0 1\n"), []byte("==> /a <==\nA\n"), []byte(""))
-	f.Add([]byte("-rw-r--r-- 0 root zz root -2 1 \"/a\"\n0 9\n"), []byte("==> "), []byte("stat: cannot statx '/b': Not a directory\n"))
+	f.Add([]byte(recordOf("/a", 2)+"lrwxrwxrwx 0 a1ff 1 1 1:1.5:root:root: \"/b\" -> \"x\"\n0 1\n"), []byte("==> /a <==\nA\n"), []byte(""))
+	f.Add([]byte("-rw-r--r-- 0 zz -2 1 1:1.5:root:root: \"/a\"\n0 9\n"), []byte("==> "), []byte("stat: cannot statx '/b': Not a directory\n"))
 	f.Fuzz(func(t *testing.T, stat, heads, stderr []byte) {
 		told(t, Files, []string{"/a", "/b"}, []remote.Answer{{Stdout: slices.Concat(stat, []byte("\n"), heads), Stderr: stderr}})
 	})

@@ -24,11 +24,11 @@ import (
 const filesScript = `_k=$1 _j=$2; shift 2
 _nl='
 '
-_s="$(QUOTING_STYLE=c stat -c '%A %u %G %f %U %s %h %i:%.9Z %N' -- "$@")$_nl"
+_s="$(QUOTING_STYLE=c stat -c '%A %u %f %s %h %i:%.9Z:%U:%G: %N' -- "$@")$_nl"
 _x= _n=0
 for _f do
 _n=$((_n+1)); [ $_n -gt $_j ] || continue
-_r=${_s%%" \"$_f\"$_nl"*}
+_r=${_s%%": \"$_f\"$_nl"*}
 [ "$_r" != "$_s" ] && _r=${_r##*"$_nl"} || _r=
 _u=${_r#* }
 case $_r in
@@ -78,26 +78,28 @@ type record struct {
 	sticky   bool
 }
 
-// parseRecord reads one record: access, owner's id, group, raw mode, owner, size, links, stamp, and the name in C's quotes with,
-// for a link, where it leads to.
+// parseRecord reads one record: access, owner's id, raw mode, size, links and stamp, then, each behind a colon, owner and group,
+// whose names may hold blanks but no colon (passwd(5)), and the name in C's quotes with, for a link, where it leads to.
 func parseRecord(line string) (name string, r record, err error) {
-	fields := strings.SplitN(line, " ", 9)
-	if len(fields) != 9 {
-		return "", r, fmt.Errorf("stat printed %q, expected nine fields", line)
+	parts := strings.SplitN(line, ":", 5)
+	fields := strings.Split(parts[0], " ")
+	if len(parts) != 5 || len(fields) != 6 {
+		return "", r, fmt.Errorf("stat printed %q, expected six fields and three names", line)
 	}
-	mode, modeErr := strconv.ParseUint(fields[3], 16, 32)
-	size, sizeErr := strconv.ParseInt(fields[5], 10, 64)
-	links, linksErr := strconv.Atoi(fields[6])
-	quoted, nameErr := strconv.QuotedPrefix(fields[8])
+	mode, modeErr := strconv.ParseUint(fields[2], 16, 32)
+	size, sizeErr := strconv.ParseInt(fields[3], 10, 64)
+	links, linksErr := strconv.Atoi(fields[4])
+	shown := strings.TrimPrefix(parts[4], " ")
+	quoted, nameErr := strconv.QuotedPrefix(shown)
 	if err := errors.Join(modeErr, sizeErr, linksErr, nameErr); err != nil || size < 0 {
 		return "", r, fmt.Errorf("stat printed %q", line)
 	}
 	name, _ = strconv.Unquote(quoted) // it is quoted, see above
 	r.uid = fields[1]
-	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: fields[4], Group: fields[2], Size: size, Stamp: fields[7]}
+	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: parts[2], Group: parts[3], Size: size, Stamp: fields[5] + ":" + parts[1]}
 	switch r.file.Type {
 	case Symlink:
-		target, ok := strings.CutPrefix(fields[8][len(quoted):], " -> ")
+		target, ok := strings.CutPrefix(shown[len(quoted):], " -> ")
 		if r.file.Target, err = strconv.Unquote(target); err != nil || !ok {
 			return "", r, fmt.Errorf("stat printed %q", line)
 		}

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -90,4 +91,22 @@ func TestReadingWhileNamesAreSwapped(t *testing.T) {
 	ended.Store(true)
 	<-done
 	t.Logf("their own file was read %d times of 40", read)
+}
+
+// Owners and groups of a Windows domain have blanks and backslashes in their names.
+func TestNamesOfADomain(t *testing.T) {
+	dir, _ := home(t)
+	stat, err := exec.LookPath("stat")
+	must(t, err)
+	programs := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(programs, "stat"), []byte("#!/bin/sh\n"+stat+` "$@" | sed -e 's/nobody/DOM\\carl * smith/g' -e 's/nogroup/domain users/g'`+"\n"), 0o755))
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	f, err := Files.Observe(t.Context(), localHost(t), filepath.Join(dir, "d", "f"))
+	if err != nil || f.Owner != `DOM\carl * smith` || f.Group != "domain users" || string(f.Content) != "theirs" {
+		t.Errorf("the file is %+v (%v)", f, err)
+	}
+	_, _, err = Text(t.Context(), localHost(t), filepath.Join(dir, "file"))
+	if err == nil || !strings.Contains(err.Error(), `DOM\carl * smith may change it`) {
+		t.Errorf("error %v, expected a refusal that names the owner", err)
+	}
 }

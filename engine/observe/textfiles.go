@@ -28,7 +28,7 @@ func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 			return []remote.Query{{Script: `set --
 _r=0
 for _f in ` + strings.Join(directories(patterns), " ") + `; do
-if [ -d "$_f" ] && { [ ! -r "$_f" ] || [ ! -x "$_f" ]; }; then echo "$_f: Permission denied" >&2; _r=13; fi
+if [ -d "$_f" ] && { [ ! -r "$_f" ] || [ ! -x "$_f" ]; }; then printf '%s: Permission denied\n' "$_f" >&2; _r=13; fi
 done
 for _f in ` + strings.Join(patterns, " ") + `; do
 case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac

@@ -42,10 +42,22 @@ func (g Group) Exists() bool { return g.Name != "" }
 // number would be looked up as an id.
 var accountPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
-// CheckAccountName refuses what cannot be the name of a user or a group.
+// CheckAccountName refuses what cannot be the name of a user or a group that is to be made.
 func CheckAccountName(name string) error {
 	if !accountPattern.MatchString(name) || len(name) > 32 {
 		return fmt.Errorf("%q is not the name of a user or group: letters, digits, '_', '.' and '-', not beginning with a digit, at most 32", name)
+	}
+	return nil
+}
+
+// foreignPattern is what a name may be that a host knows from elsewhere: those of a domain hold blanks, backslashes and '@'.
+// What begins with a '-' would be an option, and a number an id.
+var foreignPattern = regexp.MustCompile(`^[^-\s:,[:cntrl:]]([^:,[:cntrl:]]*[^\s:,[:cntrl:]])?$`)
+
+// CheckKnownName refuses what cannot be the name of a user or a group that a host knows.
+func CheckKnownName(name string) error {
+	if _, err := strconv.ParseUint(name, 10, 64); err == nil || !foreignPattern.MatchString(name) || len(name) > 256 {
+		return fmt.Errorf("%q is not the name of a user or group: not a number, no ':', ',' nor control characters, no '-' or blank at the beginning, no blank at the end", name)
 	}
 	return nil
 }
@@ -68,7 +80,7 @@ var Whoami = &Kind[string]{
 			if err == nil && a.Exit != 0 {
 				err = fmt.Errorf("id -un: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
 			}
-			tell(name, strings.TrimSpace(string(a.Stdout)), err)
+			tell(name, strings.TrimSuffix(string(a.Stdout), "\n"), err)
 		}
 	},
 }
@@ -78,7 +90,7 @@ var errNotRoot = errors.New("only root may read /etc/shadow: set become = true")
 func accountNames(names []string) []string {
 	var valid []string
 	for _, name := range names {
-		if CheckAccountName(name) == nil {
+		if CheckKnownName(name) == nil {
 			valid = append(valid, name)
 		}
 	}
@@ -160,7 +172,7 @@ func parseAccounts[T any](names []string, answers []remote.Answer, tell func(str
 	var zero T
 	var found map[string]T
 	for _, name := range names {
-		if err := CheckAccountName(name); err != nil {
+		if err := CheckKnownName(name); err != nil {
 			tell(name, zero, err)
 			continue
 		}

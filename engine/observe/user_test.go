@@ -71,3 +71,21 @@ func FuzzGetent(f *testing.F) {
 		told(t, Passwords, []string{"root"}, []remote.Answer{{Stdout: []byte(passwd)}})
 	})
 }
+
+func TestNamesThatHostsKnow(t *testing.T) {
+	for _, name := range []string{"root", "domain users", `DOM\carl`, "carl@dom.example", "www-data", "1st", "größe", "backup$"} {
+		if err := CheckKnownName(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"", "0", "1000", "-g", " x", "x ", "a:b", "a,b", "a\nb", "a\x00", "-"} {
+		if CheckKnownName(name) == nil {
+			t.Errorf("%q passes for a name", name)
+		}
+	}
+	values, errs := told(t, Groups, []string{"domain users"}, []remote.Answer{{Stdout: []byte("domain users:*:10513:carl smith,eve\n")}})
+	want := map[string]Group{"domain users": {Name: "domain users", GID: 10513, Members: []string{"carl smith", "eve"}}}
+	if diff := cmp.Diff(want, values); diff != "" || errs["domain users"] != nil {
+		t.Errorf("the group was read wrong (-want +got):\n%s%v", diff, errs)
+	}
+}

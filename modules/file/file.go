@@ -233,7 +233,7 @@ func (f *File) checkAttributes() error {
 		if name == "" {
 			continue
 		}
-		if err := observe.CheckAccountName(name); err != nil {
+		if err := observe.CheckKnownName(name); err != nil {
 			return &modules.ArgumentError{Argument: argument, Problem: err.Error()}
 		}
 	}

@@ -14,7 +14,7 @@
 # which follows no link.
 
 _hl_die() {
-	echo "${about-}$1" >&2
+	printf '%s\n' "${about-}$1" >&2
 	exit 1
 }
 
@@ -55,7 +55,7 @@ _hl_walk() {
 			break
 		fi
 	done
-	[ "$stop" != 0 ] || seen=$(stat -c '%A %u %U %G %d:%i' -- "$@" 2>/dev/null) || seen=''
+	[ "$stop" != 0 ] || seen=$(stat --printf '%A\n%u\n%U\n%G\n%d:%i\n' -- "$@" 2>/dev/null) || seen=''
 }
 
 # _hl_mine UID reports whether it is the id of root or of the user who acts.
@@ -68,8 +68,14 @@ _hl_mine() {
 # there are more names than the sure ones, or if nothing was seen.
 _hl_survey() {
 	sure=0 n=0 only=no by='' here=''
-	# shellcheck disable=SC2086 # one word a field
+	# Names of users and groups may hold blanks, and characters that the shell would look for files with.
+	set -f
+	IFS='
+'
+	# shellcheck disable=SC2086 # one line a field
 	set -- $seen
+	unset IFS
+	set +f
 	while [ $# -gt 4 ]; do
 		n=$((n + 1)) mine=no
 		if _hl_mine "$2"; then mine=yes; fi
@@ -159,7 +165,7 @@ _hl_fresh() {
 	# shellcheck disable=SC2046 # one word a field
 	set -- $(stat -c '%u %A' .)
 	case $2 in
-	drwx--[-S]---) _hl_mine "$1" ;;
+	drwx--[S-]---) _hl_mine "$1" ;;
 	*) false ;;
 	esac || _hl_die "$at was replaced while it was entered; see what $by does there"
 	to=../$name

@@ -28,8 +28,13 @@ if [ -f "$to" ]; then
 	sync -- "./$new" 2>/dev/null
 	synced=yes
 fi
-# shellcheck disable=SC2046 # one word a field
-set -- $(stat -c '%s %a %u %U %g %G %i:%.9Z' -- "./$new" "$to" 2>/dev/null)
+set -f
+IFS='
+'
+# shellcheck disable=SC2046 # one line a field
+set -- $(stat --printf '%s\n%a\n%u\n%U\n%g\n%G\n%i:%.9Z\n' -- "./$new" "$to" 2>/dev/null)
+unset IFS
+set +f
 [ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
 is=$2 uid=$3 owner=$4 gid=$5 of=$6
 if [ $# -gt 7 ]; then
