@@ -80,7 +80,7 @@ func (f *rehearseFlags) run(ctx context.Context, path string) error {
 
 // once runs the playbook and returns the status of each task on each host, by "task on host".
 func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.Lab, check bool) (map[string]report.Status, error) {
-	out, err := f.reporter(os.Stdout)
+	out, err := f.reporter(os.Stdout, os.Stdout)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -58,14 +59,17 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if f.lists.asked() {
 		return f.lists.list(pb, inv, f.selectFlags)
 	}
-	out, err := f.reporter(os.Stdout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out, err := f.reporter(os.Stdout, read(os.Stdout, func() { cancel(errUnread) }))
 	if err != nil {
 		return err
 	}
 	o := f.options()
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
-	o.Reporter = report.Redact(out, o.Redactor)
+	underway := &report.Underway{}
+	o.Reporter = report.Redact(report.Tee(underway, out), o.Redactor)
 	if f.rehearse {
 		stage, err := lab.Start(ctx, inv, lab.Options{})
 		if err != nil {
@@ -75,9 +79,13 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
 	}
 	o.Connect, o.Prepare = f.connect(func(fn func()) { report.Suspend(out, fn) }), f.prepare
+	defer tells(ctx, underway, out)()
 	recap, err := run.Run(ctx, pb, inv, o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errUnread) {
+		fmt.Fprintln(os.Stderr, "hlplay: the run was ended:", cause)
 	}
 	return verdict(ctx, recap, err)
 }

@@ -229,15 +229,15 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noColor, "no-color", false, "no colour")
 }
 
-// reporter is where a run's events go.
-func (f *outputFlags) reporter(w *os.File) (report.Reporter, error) {
+// reporter is where a run's events go: a file, which is written to by w.
+func (f *outputFlags) reporter(file *os.File, w io.Writer) (report.Reporter, error) {
 	o := report.Options{
-		Color: !f.noColor && colored(w), Width: width(w), Resized: func() int { return width(w) },
+		Color: !f.noColor && colored(file), Width: width(file), Resized: func() int { return width(file) },
 		Diff: f.diff, Verbose: f.verbose,
 	}
 	switch f.output {
 	case "auto":
-		if isTerminal(w) {
+		if isTerminal(file) {
 			return report.NewTerminal(w, o), nil
 		}
 		return report.NewPlain(w, o), nil

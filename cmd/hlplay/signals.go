@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"hlplay/engine/report"
+)
+
+// endings are the signals that ask a program to end. A terminal that is closed sends SIGHUP, which is no reason to leave
+// everything as it stands.
+var endings = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
+
+// signaled is why a context has ended.
+type signaled struct{ signal os.Signal }
+
+func (s signaled) Error() string { return "interrupted by " + s.name() }
+
+func (s signaled) name() string {
+	names := map[os.Signal]string{
+		os.Interrupt: "SIGINT", syscall.SIGTERM: "SIGTERM", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP",
+	}
+	return names[s.signal]
+}
+
+// interrupts ends the program in two steps: the first signal ends a context, and whoever works under it tidies up; a second
+// one from the keyboard ends the program at once.
+type interrupts struct {
+	signals chan os.Signal
+	cancel  context.CancelCauseFunc
+	exit    func(code int)
+	stderr  io.Writer
+
+	mu  sync.Mutex
+	run *report.Underway
+	out report.Reporter // what writes to the terminal
+}
+
+type interruptsKey struct{}
+
+// interruptible returns a context that signals end, until stop is called. One that was ignored when the program
+// was started (by nohup) stays so.
+func interruptible(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	i := &interrupts{signals: make(chan os.Signal, 4), cancel: cancel, exit: os.Exit, stderr: os.Stderr}
+	caught := slices.DeleteFunc(slices.Clone(endings), signal.Ignored)
+	signal.Notify(i.signals, caught...)
+	go i.watch()
+	return context.WithValue(ctx, interruptsKey{}, i), func() {
+		signal.Stop(i.signals)
+		cancel(nil)
+	}
+}
+
+// tells has a run under the context say what it is at when it is interrupted, until stop is called.
+func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop func()) {
+	i, ok := ctx.Value(interruptsKey{}).(*interrupts)
+	if !ok {
+		return func() {}
+	}
+	i.mu.Lock()
+	i.run, i.out = run, out
+	i.mu.Unlock()
+	return func() {
+		i.mu.Lock()
+		i.run, i.out = nil, nil
+		i.mu.Unlock()
+	}
+}
+
+// errUnread is why a run has ended whose output nobody reads any more.
+var errUnread = errors.New("nobody reads its output any more")
+
+// readership writes to a file until nobody reads it any more, which gone is told: SIGPIPE would kill the program in the
+// middle of a task.
+type readership struct {
+	file *os.File
+	gone func()
+}
+
+// read has fn called when nobody reads a file any more.
+func read(f *os.File, fn func()) *readership {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignored, it would be ignored by the programs that are started
+	return &readership{f, fn}
+}
+
+func (r *readership) Write(p []byte) (int, error) {
+	n, err := r.file.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		r.gone()
+	}
+	return n, err
+}
+
+// watch ends the context, and then the program. A terminal that is closed may send SIGHUP more than once, and
+// timeout(1) sends SIGTERM twice: neither is somebody who has lost patience.
+func (i *interrupts) watch() {
+	first := true
+	for got := range i.signals {
+		switch {
+		case first:
+			first = false
+			text := i.running(signaled{got}.name()+": nothing more is started", "Ctrl-C again ends at once, and leaves it as it stands")
+			i.cancel(signaled{got})
+			i.say(text)
+		case got == os.Interrupt, got == syscall.SIGQUIT:
+			i.say("ended at once by " + signaled{got}.name() + i.left())
+			i.exit(exitInterrupted)
+			return
+		}
+	}
+}
+
+// running is a text with what the hosts are at and what can be done about it; empty where no run is under way.
+func (i *interrupts) running(text, then string) string {
+	i.mu.Lock()
+	run := i.run
+	i.mu.Unlock()
+	if run == nil || !run.Running() {
+		return ""
+	}
+	lines := run.Lines()
+	if len(lines) == 0 {
+		return text
+	}
+	return text + "; under way, and asked to end:\n  " + strings.Join(lines, "\n  ") + "\n" + then
+}
+
+// left is what the end of the program leaves behind.
+func (i *interrupts) left() string {
+	i.mu.Lock()
+	run := i.run
+	i.mu.Unlock()
+	if run == nil || !run.Running() {
+		return ""
+	}
+	lines := run.Lines()
+	if len(lines) == 0 {
+		return "; nothing was under way"
+	}
+	return "; this was under way, and may go on there:\n  " + strings.Join(lines, "\n  ") + "\nrun again to converge: what is done is found done"
+}
+
+// say writes beside the lines that move, or over them where a terminal takes nothing: nobody waits for that.
+func (i *interrupts) say(text string) {
+	if text == "" {
+		return
+	}
+	i.mu.Lock()
+	out := i.out
+	i.mu.Unlock()
+	var once sync.Once
+	said := make(chan struct{})
+	write := func() {
+		once.Do(func() {
+			fmt.Fprintln(i.stderr, "hlplay:", text)
+			close(said)
+		})
+	}
+	go report.Suspend(out, write)
+	select {
+	case <-said:
+	case <-time.After(time.Second):
+		write()
+	}
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is hlplay as a process of its own, with a task under way that does not end by itself.
+type process struct {
+	*exec.Cmd
+	stderr *bufio.Reader
+	dir    string
+	ends   *os.File // closed, it ends the task's command
+}
+
+// startRun runs a playbook on the controller itself; it returns once the playbook's command runs.
+func startRun(t *testing.T, stdout *os.File) *process {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(os.Args[0], filepath.Join(dir, "hlplay")); err != nil { // its name tells TestMain what it is
+		t.Fatal(err)
+	}
+	ready, begun, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	held, ends, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	t.Cleanup(func() { ends.Close() })
+	for name, text := range map[string]string{
+		"hosts.hcl": "host \"here\" {\n  address = \"127.0.0.1\"\n  connection = \"local\"\n}\n",
+		"play.hcl": `play "p" {
+  hosts = "all"
+  task "long" {
+    command {
+      argv   = ["sh", "-c", "echo >&3; exec 3>&-; exec cat <&4"]
+      always = true
+    }
+  }
+  task "never reached" {
+    command {
+      argv   = ["touch", "` + dir + `/reached"]
+      always = true
+    }
+  }
+}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hlplay"), "run", "play.hcl", "-i", "hosts.hcl", "--output", "plain")
+	cmd.Dir, cmd.Stdout = dir, stdout
+	cmd.ExtraFiles = []*os.File{begun, held}
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun.Close()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		said, _ := io.ReadAll(stderr)
+		t.Fatalf("the run did not come to its command (%v): %s", err, said)
+	}
+	return &process{cmd, bufio.NewReader(stderr), dir, ends}
+}
+
+// until reads what the process says until a text has come.
+func (p *process) until(t *testing.T, text string) string {
+	t.Helper()
+	var said strings.Builder
+	for !strings.Contains(said.String(), text) {
+		line, err := p.stderr.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			t.Fatalf("it said %q, want %q in it (%v)", said.String(), text, err)
+		}
+	}
+	return said.String()
+}
+
+// ended returns how the process ended, and what else it said.
+func (p *process) ended(t *testing.T) (code int, said string) {
+	t.Helper()
+	rest, err := io.ReadAll(p.stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return p.ProcessState.ExitCode(), string(rest)
+}
+
+// Every signal that asks a program to end has the run tidy up: the command under way is ended, nothing more is begun, and
+// the report is whole.
+func TestSignalsInterruptARun(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		t.Run(unix.SignalName(signal), func(t *testing.T) {
+			t.Parallel()
+			out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			p := startRun(t, out)
+			if err := p.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			p.until(t, unix.SignalName(signal)+": nothing more is started; under way, and asked to end:\n  here: ")
+			if code, said := p.ended(t); code != exitInterrupted {
+				t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
+			}
+			if _, err := os.Stat(filepath.Join(p.dir, "reached")); err == nil {
+				t.Error("a task was begun behind the one that was interrupted")
+			}
+			text, err := os.ReadFile(out.Name())
+			if err != nil || !bytes.Contains(text, []byte("Interrupted")) {
+				t.Errorf("the report does not say that the run was interrupted (%v):\n%s", err, text)
+			}
+		})
+	}
+}
+
+// A second Ctrl-C ends the program whatever it waits for: here, for somebody to read its report. A signal that is no sign
+// of impatience does not.
+func TestASecondInterruptEndsAtOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	p := startRun(t, w)
+	// From now on it is never rid of a word.
+	full := int(w.Fd())
+	if err := syscall.SetNonblock(full, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{4 << 10, 1} {
+		for chunk := make([]byte, size); err == nil; {
+			_, err = syscall.Write(full, chunk)
+		}
+		err = nil
+	}
+	if err := syscall.SetNonblock(full, false); err != nil {
+		t.Fatal(err)
+	}
+	send := func(signal syscall.Signal) {
+		t.Helper()
+		if err := p.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(syscall.SIGTERM)
+	p.until(t, "SIGTERM: nothing more is started")
+	send(syscall.SIGTERM)
+	send(syscall.SIGHUP)
+	send(syscall.SIGINT)
+	p.until(t, "ended at once by SIGINT")
+	if code, _ := p.ended(t); code != exitInterrupted {
+		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	}
+}
+
+// A run whose output nobody reads any more is interrupted, and not killed in the middle of a task.
+func TestARunThatNobodyReadsIsInterrupted(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startRun(t, w)
+	w.Close()
+	r.Close()
+	p.ends.Close() // it has something to say
+	p.until(t, "the run was ended: nobody reads its output any more")
+	if code, said := p.ended(t); code != exitInterrupted {
+		t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
+	}
+}

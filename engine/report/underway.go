@@ -1,0 +1,67 @@
+package report
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Underway is a Reporter that knows what the hosts are at. Its zero value is ready for use, and its methods may be
+// called from many goroutines.
+type Underway struct {
+	mu    sync.Mutex
+	order []string // of the hosts, as the inventory has them
+	at    map[string]Progress
+	ended bool
+}
+
+// Report keeps what happens on a host now.
+func (u *Underway) Report(e Event) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch e := e.(type) {
+	case RunStarted:
+		u.order, u.at = e.Hosts, map[string]Progress{}
+	case Progress:
+		if e.What == "" {
+			delete(u.at, e.Host)
+		} else if u.at != nil {
+			u.at[e.Host] = e
+		}
+	case TaskResult:
+		delete(u.at, e.Host)
+	case Recap:
+		u.ended = true
+	}
+}
+
+// Close does nothing.
+func (u *Underway) Close() error { return nil }
+
+// Running reports whether a run has begun and not ended.
+func (u *Underway) Running() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.at != nil && !u.ended
+}
+
+// Lines say what is under way, a line for each host that is at something.
+func (u *Underway) Lines() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var all []string
+	for _, host := range u.order {
+		p, ok := u.at[host]
+		if !ok {
+			continue
+		}
+		line := host + ": " + p.What
+		if p.Awaits {
+			line = host + ": waits for " + p.What
+		}
+		if p.Task != "" {
+			line += fmt.Sprintf(" (task %q)", p.Task)
+		}
+		all = append(all, line)
+	}
+	return all
+}
