@@ -3,6 +3,8 @@ package machine
 import (
 	"fmt"
 	"strings"
+
+	"github.com/spf13/afero"
 )
 
 // unitFileOptions are those of systemctl that change where and how it links unit files.
@@ -30,7 +32,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			}
 		}
 		file := cmpOr(u.fragment(name), "/usr/lib/systemd/system/"+full)
-		want := dir + "multi-user.target.wants/" + full
+		want := dir + u.wantedBy(file) + ".wants/" + full
 		if script := status.SourcePath; script != "" && (verb == "enable" || verb == "disable") {
 			if code := c.unitScript(verb, full, script); code != 0 {
 				return code
@@ -54,7 +56,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			})
 			if err == nil && status.UnitFileState != state {
 				if !o.quiet {
-					fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", want, file)
+					c.linked(want, file)
 				}
 				c.Machine.Record("systemctl", "enable "+full)
 			}
@@ -69,7 +71,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			})
 			if err == nil && status.UnitFileState == state {
 				if !o.quiet {
-					fmt.Fprintf(c.Stderr, "Removed \"%s\".\n", want)
+					c.unlinked(want)
 				}
 				c.Machine.Record("systemctl", "disable "+full)
 			}
@@ -84,7 +86,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			})
 			if err == nil && status.UnitFileState != state {
 				if !o.quiet {
-					fmt.Fprintf(c.Stderr, "Created symlink %s%s → /dev/null.\n", dir, full)
+					c.linked(dir+full, "/dev/null")
 				}
 				c.Machine.Record("systemctl", "mask "+full)
 			}
@@ -99,7 +101,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			})
 			if err == nil && status.UnitFileState == state {
 				if !o.quiet {
-					fmt.Fprintf(c.Stderr, "Removed \"%s%s\".\n", dir, full)
+					c.unlinked(dir + full)
 				}
 				c.Machine.Record("systemctl", "unmask "+full)
 			}
@@ -189,4 +191,37 @@ func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
 		return 0
 	}
 	return code
+}
+
+// wantedBy is the target that pulls a unit in, by the [Install] section of its file or of its template's.
+func (u *Units) wantedBy(file string) string {
+	data, err := afero.ReadFile(u.m.FS(), file)
+	if template, _, instance := strings.Cut(file, "@"); err != nil && instance {
+		data, err = afero.ReadFile(u.m.FS(), template+"@.service")
+	}
+	if err == nil {
+		for line := range strings.Lines(string(data)) {
+			if target, ok := strings.CutPrefix(strings.TrimSpace(line), "WantedBy="); ok {
+				return strings.Fields(target + " multi-user.target")[0]
+			}
+		}
+	}
+	return "multi-user.target"
+}
+
+// linked and unlinked say what systemctl did, in the words of the release's systemd.
+func (c *Call) linked(name, target string) {
+	if c.Machine.Debian() == "bookworm" {
+		fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", name, target)
+		return
+	}
+	fmt.Fprintf(c.Stderr, "Created symlink '%s' → '%s'.\n", name, target)
+}
+
+func (c *Call) unlinked(name string) {
+	quote := "'"
+	if c.Machine.Debian() == "bookworm" {
+		quote = `"`
+	}
+	fmt.Fprintf(c.Stderr, "Removed %s%s%s.\n", quote, name, quote)
 }

@@ -147,7 +147,7 @@ func apiOSDs(_ *Command, v *view, ceph *Ceph) any {
 		leaves := []any{}
 		for _, o := range osds[name] {
 			leaves = append(leaves, map[string]any{"id": strconv.Itoa(o.ID), "name": fmt.Sprintf("osd.%d", o.ID), "type": "osd", "leaf": 1, "status": o.status(), "in": number(o.In), "crush_weight": o.weight(), "reweight": o.reweight(),
-				"device_class": o.Class, "pgs": v.pgsOf(ceph, o), "total_space": o.Size, "bytes_used": usedPerOSD, "percent_used": 100 * float64(usedPerOSD) / float64(o.Size), "commit_latency_ms": 0, "apply_latency_ms": 0, "osdtype": "bluestore",
+				"device_class": o.Class, "pgs": v.pgsOf(ceph, o), "total_space": o.Size, "bytes_used": o.used(), "percent_used": 100 * float64(o.used()) / float64(o.Size), "commit_latency_ms": 0, "apply_latency_ms": 0, "osdtype": "bluestore",
 				"blfsdev": o.Class, "host": o.Host, "ceph_version": versionLine(ceph.Version), "ceph_version_short": ceph.Version})
 		}
 		hosts = append(hosts, map[string]any{"id": strconv.Itoa(ceph.Hosts[name]), "name": name, "type": "host", "leaf": 0, "children": leaves, "reweight": -1, "pgs": 0, "version": ceph.Version})

@@ -21,6 +21,19 @@ func nodeEndpoints() []endpoint {
 				"rootfs":  map[string]any{"avail": int64(localFree * 1024), "free": int64(localTotal-localUsed) * 1024, "total": int64(labDisk), "used": int64(localUsed * 1024)},
 				"swap":    map[string]any{"free": 0, "total": 0, "used": 0}, "uptime": int64(v.now.Sub(v.nodeState(c.Node.Name()).Since["pve-cluster.service"]).Seconds())}, nil
 		}),
+		get("nodes/{}/qemu/{}/config", func(c *Command, _ *view, db *Database, parts []string, _ arguments) (any, error) {
+			g, err := c.own(db, arguments{values: map[string]string{"vmid": parts[1]}})
+			if err != nil {
+				return nil, err
+			}
+			value := map[string]any{"digest": digest(g.config)}
+			for key, text := range parseGuest(g.config) {
+				if value[key] = text; guestNumbers[key] || guestFlags[key] {
+					value[key] = count(text, 0)
+				}
+			}
+			return value, nil
+		}),
 		{verb: "get", path: "nodes/{}/disks/list", run: apiDisks},
 		{verb: "set", path: "nodes/{}/disks/wipedisk", silent: true, run: apiWipe},
 	}

@@ -15,7 +15,7 @@ const (
 )
 
 func (v *view) autoscale(c *Ceph) {
-	if c.ActiveMgr == "" || len(c.upOSDs(v)) == 0 || v.now.Sub(c.ScaledAt) < scaleEvery {
+	if c.NoModules || c.ActiveMgr == "" || len(c.upOSDs(v)) == 0 || v.now.Sub(c.ScaledAt) < scaleEvery {
 		return
 	}
 	first := c.ScaledAt.IsZero()

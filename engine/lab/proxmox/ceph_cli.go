@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,7 +103,9 @@ type cephCommand struct {
 	words string
 	// mgr says that a manager serves it: without one it never returns.
 	mgr bool
-	run func(v *view, c *Ceph, args []string) reply
+	// input says that what the client's -i names is added to the arguments.
+	input bool
+	run   func(v *view, c *Ceph, args []string) reply
 }
 
 const cephUsage = `usage: ceph [-h] [-c CEPHCONF] [-i INPUT_FILE] [-o OUTPUT_FILE]
@@ -120,10 +123,11 @@ const blockLimit = 300 * time.Second
 
 // cephArguments are the client's own options, and the rest.
 type cephArguments struct {
-	format, conf string
-	timeout      time.Duration
-	version      bool
-	words        []string
+	format, conf  string
+	input, output string
+	timeout       time.Duration
+	version       bool
+	words         []string
 }
 
 func parseCeph(args []string) (a cephArguments, problem string) {
@@ -168,8 +172,13 @@ func parseCeph(args []string) (a cephArguments, problem string) {
 			if !take() {
 				return a, "argument " + name + ": expected one argument"
 			}
-			if name == "-c" || name == "--conf" {
+			switch name {
+			case "-c", "--conf":
 				a.conf = value
+			case "-i":
+				a.input = value
+			case "-o":
+				a.output = value
 			}
 		default:
 			a.words = append(a.words, args[i])
@@ -200,11 +209,21 @@ func ceph(c *Command) int {
 		fmt.Fprintf(c.Stderr, "no valid command found; 10 closest matches:\n%s\nError EINVAL: invalid command\n", strings.Join(closest(a.words), "\n"))
 		return eINVAL
 	}
+	if command.input {
+		data, code := c.inputFile(a.input)
+		if code != 0 {
+			return code
+		}
+		args = append(args, data)
+	}
+	if a.output != "" && !c.Node.Exists(path.Dir(c.path(a.output))) {
+		return c.die(1, "Can't open output file %s: [Errno 2] No such file or directory: '%s'", a.output, a.output)
+	}
 	r, err := c.ask(command, args, a.timeout)
 	if err != nil {
 		return c.die(1, "%s", err)
 	}
-	return c.showReply(r, a)
+	return c.replyTo(a.output, r, a)
 }
 
 // upstream is the Ceph version in a package's version.
@@ -373,5 +392,5 @@ func flagged(args []string) (rest []string, sure bool) {
 }
 
 func cephCommands() []cephCommand {
-	return slices.Concat(statusCommands(), reportCommands(), osdCommands(), crushCommands(), poolCommands(), mdsCommands(), configCommands())
+	return slices.Concat(statusCommands(), reportCommands(), osdCommands(), groupFlagCommands(), reweightCommands(), crushCommands(), crushFileCommands(), poolCommands(), mdsCommands(), configCommands())
 }

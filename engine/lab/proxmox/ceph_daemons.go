@@ -204,7 +204,7 @@ func (v *view) refreshSystemPool(c *Ceph) {
 	if c.major() < 17 {
 		name, application = "device_health_metrics", "mgr_devicehealth"
 	}
-	if c.ActiveMgr == "" || len(c.upOSDs(v)) < 3 || c.pool(name) != nil {
+	if c.NoModules || c.ActiveMgr == "" || len(c.upOSDs(v)) < 3 || c.pool(name) != nil {
 		return
 	}
 	when := c.ActiveSince

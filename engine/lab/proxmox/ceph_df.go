@@ -26,7 +26,7 @@ func (v *view) df(c *Ceph) reply {
 		var classUsed, classRaw int64
 		for _, o := range c.OSDs {
 			if o.Booted && o.Class == class {
-				classUsed, classRaw = classUsed+usedPerOSD, classRaw+o.Size
+				classUsed, classRaw = classUsed+o.used(), classRaw+o.Size
 			}
 		}
 		if classRaw == 0 {

@@ -3,6 +3,7 @@ package proxmox
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -36,6 +37,7 @@ func (v *view) health(c *Ceph) []healthCheck {
 	if flags := c.warnedFlags(); len(flags) > 0 {
 		add("OSDMAP_FLAGS", "HEALTH_WARN", len(flags), strings.Join(flags, ",")+" flag(s) set")
 	}
+	c.groupFlagHealth(add)
 	v.osdHealth(c, add)
 	v.pgHealth(c, add)
 	if size := 3; len(c.OSDs) < size && len(c.Mons) > 0 && v.now.Sub(c.Created) > 20*time.Second {
@@ -111,7 +113,7 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 			case age < stuckAfter:
 			case strings.Contains(state, "undersized"):
 				undersized++
-				stuck = append(stuck, fmt.Sprintf("%s is stuck undersized for %s, current state %s, last acting %s", name, ageText(age), state, c.acting(p, pg)))
+				stuck = append(stuck, fmt.Sprintf("%s is stuck undersized for %s, current state %s, last acting [%s]", name, ageText(age), state, joinInts(c.acting(p, pg))))
 			case !strings.Contains(state, "active"):
 				inactive++
 				inactivePGs = append(inactivePGs, fmt.Sprintf("%s is stuck inactive for %s, current state %s, last acting []", name, ageText(age), state))
@@ -126,26 +128,33 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting are OSDs that hold a PG: one of each failure domain, turned by the PG's number.
-func (c *Ceph) acting(p *Pool, pg int) string {
+// acting are the OSDs that hold a PG, one of each failure domain. The PG's number turns the domains and the OSDs in them.
+func (c *Ceph) acting(p *Pool, pg int) []int {
 	rule := c.ruleByID(p.Rule)
 	if rule == nil {
-		return "[]"
+		return nil
 	}
-	var ids []string
-	used := map[string]bool{}
-	for i := range c.OSDs {
-		o := c.OSDs[(i+pg)%len(c.OSDs)]
+	var domains []string
+	within := map[string][]int{}
+	for _, o := range c.OSDs {
+		if !o.Up || !o.In || rule.Class != "" && rule.Class != o.Class {
+			continue
+		}
 		domain := o.Host
 		if rule.Domain == "osd" {
-			domain = fmt.Sprint(o.ID)
+			domain = strconv.Itoa(o.ID)
 		}
-		if o.Up && o.In && !used[domain] && (rule.Class == "" || rule.Class == o.Class) && len(ids) < p.Size {
-			used[domain] = true
-			ids = append(ids, fmt.Sprint(o.ID))
+		if within[domain] == nil {
+			domains = append(domains, domain)
 		}
+		within[domain] = append(within[domain], o.ID)
 	}
-	return "[" + strings.Join(ids, ",") + "]"
+	ids := make([]int, min(p.Size, len(domains)))
+	for i := range ids {
+		osds := within[domains[(i+pg)%len(domains)]]
+		ids[i] = osds[pg/len(domains)%len(osds)]
+	}
+	return ids
 }
 
 // ageText is how Ceph shows a duration.

@@ -21,14 +21,38 @@ func mdsCommands() []cephCommand {
 		}),
 		read("mds metadata", func(v *view, c *Ceph, _ []string) reply {
 			all := []object{}
-			for _, d := range c.MDSs {
+			for i, d := range c.MDSs {
 				if v.mdsState(c, d) != "" {
-					all = append(all, obj("name", d.Name, "addr", addrvecText(v.Nodes[d.Host].IP), "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version), "ceph_version_short", c.Version, "hostname", d.Host))
+					all = append(all, v.mdsMeta(c, d, i))
 				}
 			}
 			return reply{value: all}
 		}),
+		read("mds ok-to-stop", func(v *view, c *Ceph, args []string) reply {
+			for _, f := range c.FileSystems {
+				if slices.Contains(args, f.Active) && len(v.standbyMDSs(c)) == 0 {
+					return refuse(eBUSY, "no standby MDS would take over the file system '%s'", f.Name)
+				}
+			}
+			return note("should be safe to stop %s", "["+strings.Join(args, ",")+"]")
+		}),
 	}
+}
+
+// mdsMeta is what a metadata server reports of its host.
+func (v *view) mdsMeta(c *Ceph, d Daemon, number int) object {
+	ip, port := v.Nodes[d.Host].IP, 6816+8*number
+	node := v.world.node(d.Host)
+	release, description := debianOf(node)
+	return obj("name", d.Name, "addr", fmt.Sprintf("[v2:%s:%d/%d,v1:%s:%d/%d]", ip, port, 30000+number, ip, port+1, 30000+number), "arch", "x86_64", "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version),
+		"ceph_version_short", c.Version, "cpu", "Intel(R) Xeon(R) Processor", "distro", "debian", "distro_description", description, "distro_version", release, "hostname", d.Host,
+		"kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", node.Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024), "os", "Linux")
+}
+
+// debianOf is a node's release, as a number and as /etc/os-release names it.
+func debianOf(n Node) (number, name string) {
+	number = map[string]string{"bookworm": "12", "trixie": "13"}[n.Debian()]
+	return number, fmt.Sprintf("Debian GNU/Linux %s (%s)", number, n.Debian())
 }
 
 func (c *Ceph) fileSystem(name string) *FileSystem {
@@ -189,13 +213,20 @@ func (v *view) fsText(c *Ceph) string {
 }
 
 func (v *view) mdsStat(c *Ceph) string {
-	var parts []string
+	var parts, active []string
 	for _, f := range c.FileSystems {
-		part := f.Name + ":0"
-		if f.Active != "" {
-			part = fmt.Sprintf("%s:1 {0=%s=%s}", f.Name, f.Active, v.mdsState(c, Daemon{Name: f.Active}))
+		parts = append(parts, fmt.Sprintf("%s:%d", f.Name, number(f.Active != "")))
+		if f.Active == "" {
+			continue
 		}
-		parts = append(parts, part)
+		rank := fmt.Sprintf("0=%s=%s", f.Active, v.mdsState(c, Daemon{Name: f.Active}))
+		if len(c.FileSystems) > 1 {
+			rank = f.Name + ":" + rank
+		}
+		active = append(active, rank)
+	}
+	if len(active) > 0 {
+		parts = append(parts, "{"+strings.Join(active, ",")+"}")
 	}
 	if n := len(v.standbyMDSs(c)); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d up:standby", n))

@@ -43,6 +43,7 @@ func osdCommands() []cephCommand {
 		read("osd rm", osdRm), read("osd purge", osdPurge), read("osd destroy", osdDestroy),
 		{words: "osd ok-to-stop", mgr: true, run: osdOKToStop},
 		{words: "osd safe-to-destroy", mgr: true, run: osdSafeToDestroy},
+		read("osd ls-tree", osdLsTree),
 	}
 }
 
@@ -235,54 +236,39 @@ func osdLs(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: ids, text: text}
 }
 
+func osdLsTree(_ *view, c *Ceph, args []string) reply {
+	if len(args) == 0 {
+		return invalid("Invalid command: missing required parameter name(<string>)", "osd ls-tree [<epoch:int>] <name> :  show OSD ids under bucket <name> in the CRUSH map")
+	}
+	ids, text := []int{}, ""
+	_, host := c.Hosts[args[0]]
+	if !host && args[0] != "default" {
+		return refuse(eNOENT, "\"%s\" does not exist", args[0])
+	}
+	for _, o := range c.OSDs {
+		if o.Booted && (o.Host == args[0] || !host) {
+			ids = append(ids, o.ID)
+			text += fmt.Sprintf("%d\n", o.ID)
+		}
+	}
+	return reply{value: ids, text: text}
+}
+
 // pgsOf counts the PGs that an OSD holds.
-func (v *view) pgsOf(c *Ceph, o *OSD) int {
+func (v *view) pgsOf(c *Ceph, o *OSD) int { return v.pgsIn(c, o, nil) }
+
+// pgsIn counts the PGs of some pools that an OSD holds, of all pools if none is named.
+func (v *view) pgsIn(c *Ceph, o *OSD, pools []string) int {
 	n := 0
 	for _, p := range c.Pools {
-		if state, _ := c.pgState(p, v.now); state == "unknown" {
+		if state, _ := c.pgState(p, v.now); state == "unknown" || len(pools) > 0 && !slices.Contains(pools, p.Name) {
 			continue
 		}
 		for pg := range p.PGs {
-			if slices.Contains(strings.Split(strings.Trim(c.acting(p, pg), "[]"), ","), fmt.Sprint(o.ID)) {
+			if slices.Contains(c.acting(p, pg), o.ID) {
 				n++
 			}
 		}
 	}
 	return n
-}
-
-func osdDF(v *view, c *Ceph, args []string) reply {
-	nodes, stray := []object{}, []object{}
-	used, raw := v.usage(c)
-	average := 0.0
-	if raw > 0 {
-		average = 100 * float64(used) / float64(raw)
-	}
-	rows := [][]string{}
-	for _, o := range c.OSDs {
-		kb, kbUsed, utilization := int64(0), int64(0), 0.0
-		if o.Booted {
-			kb, kbUsed = o.Size/1024, usedPerOSD/1024
-			utilization = 100 * float64(kbUsed) / float64(kb)
-		}
-		ratio := 1.0
-		if average > 0 {
-			ratio = utilization / average
-		}
-		value := obj("id", o.ID)
-		if o.Booted {
-			value = append(value, member{"device_class", o.Class})
-		}
-		value = append(value, obj("name", fmt.Sprintf("osd.%d", o.ID), "type", "osd", "type_id", 0, "crush_weight", o.weight(), "depth", 2, "pool_weights", object{}, "reweight", o.reweight(), "kb", kb, "kb_used", kbUsed,
-			"kb_used_data", 344*number(o.Booted), "kb_used_omap", 0, "kb_used_meta", max(kbUsed-344, 0), "kb_avail", kb-kbUsed, "utilization", utilization, "var", ratio, "pgs", v.pgsOf(c, o), "status", o.status())...)
-		if o.Booted {
-			nodes = append(nodes, value)
-		} else {
-			stray = append(stray, value)
-		}
-		rows = append(rows, []string{fmt.Sprint(o.ID), o.Class, weightText(o.weight()), fmt.Sprintf("%.5f", o.reweight()), size(kb * 1024), size(kbUsed * 1024), "344 KiB", "0 B", size((kbUsed - 344) * 1024), size((kb - kbUsed) * 1024), fmt.Sprintf("%.2f", utilization), fmt.Sprintf("%.2f", ratio), fmt.Sprint(v.pgsOf(c, o)), o.status()})
-	}
-	text := cephTable([]column{{"ID", true}, {"CLASS", true}, {"WEIGHT", true}, {"REWEIGHT", true}, {"SIZE", true}, {"RAW USE", true}, {"DATA", true}, {"OMAP", true}, {"META", true}, {"AVAIL", true}, {"%USE", true}, {"VAR", true}, {"PGS", true}, {"STATUS", true}}, rows)
-	return reply{text: text, value: obj("nodes", nodes, "stray", stray, "summary", obj("total_kb", raw/1024, "total_kb_used", used/1024, "total_kb_used_data", 344*len(nodes), "total_kb_used_omap", 0, "total_kb_used_meta", used/1024-int64(344*len(nodes)),
-		"total_kb_avail", (raw-used)/1024, "average_utilization", average, "min_var", 1, "max_var", 1, "dev", 0))}
 }

@@ -180,30 +180,23 @@ func osdDestroy(v *view, c *Ceph, args []string) reply {
 	return changed("destroyed osd.%d", id)
 }
 
-// without says how many PGs would be inactive if some OSDs were gone. Ids that do not exist count as safe.
-func (v *view) without(c *Ceph, gone []int) (ok, bad int) {
+// without says which PGs would be inactive if some OSDs were gone, and which would go on with fewer. Ids that do not exist
+// count as safe.
+func (v *view) without(c *Ceph, gone []int) (fewer, inactive []string) {
 	for _, p := range c.Pools {
 		for pg := range p.PGs {
-			acting := strings.Split(strings.Trim(c.acting(p, pg), "[]"), ",")
-			left, touched := 0, false
-			for _, id := range acting {
-				n, _ := strconv.Atoi(id)
-				if id != "" && slices.Contains(gone, n) {
-					touched = true
-				} else if id != "" {
-					left++
-				}
-			}
-			switch {
-			case !touched:
-			case left < p.MinSize:
-				bad++
+			acting := c.acting(p, pg)
+			left := slices.DeleteFunc(slices.Clone(acting), func(id int) bool { return slices.Contains(gone, id) })
+			switch name := fmt.Sprintf("%d.%x", p.ID, pg); {
+			case len(left) == len(acting):
+			case len(left) < p.MinSize:
+				inactive = append(inactive, name)
 			default:
-				ok++
+				fewer = append(fewer, name)
 			}
 		}
 	}
-	return ok, bad
+	return fewer, inactive
 }
 
 func osdOKToStop(v *view, c *Ceph, args []string) reply {
@@ -213,10 +206,16 @@ func osdOKToStop(v *view, c *Ceph, args []string) reply {
 			ids = append(ids, id)
 		}
 	}
-	ok, bad := v.without(c, ids)
-	value := obj("ok_to_stop", bad == 0, "osds", ids, "num_ok_pgs", ok, "num_not_ok_pgs", bad)
-	if bad > 0 {
-		return reply{errno: eBUSY, text: canonical(value), err: fmt.Sprintf("unsafe to stop osd(s) at this time (%d PGs are or would become offline)", bad)}
+	fewer, inactive := v.without(c, ids)
+	value := obj("ok_to_stop", len(inactive) == 0, "osds", ids, "num_ok_pgs", len(fewer), "num_not_ok_pgs", len(inactive))
+	if len(inactive) > 0 {
+		value = append(value, member{"bad_become_inactive", inactive})
+	}
+	if len(fewer) > 0 {
+		value = append(value, member{"ok_become_degraded", fewer})
+	}
+	if len(inactive) > 0 {
+		return reply{errno: eBUSY, text: canonical(value), err: fmt.Sprintf("unsafe to stop osd(s) at this time (%d PGs are or would become offline)", len(inactive))}
 	}
 	return reply{value: value, text: canonical(value)}
 }
@@ -237,7 +236,7 @@ func osdSafeToDestroy(v *view, c *Ceph, args []string) reply {
 	if len(active) > 0 {
 		return refuse(eBUSY, "OSD(s) %s have %d pgs currently mapped to them. ", joinInts(active), held)
 	}
-	return reply{value: obj("safe_to_destroy", safe, "active", active, "missing_stats", []int{}, "stored_pgs", []int{}), note: fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability.", joinInts(safe))}
+	return reply{plain: true, value: obj("safe_to_destroy", safe, "active", active, "missing_stats", []int{}, "stored_pgs", []int{}), note: fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability.", joinInts(safe))}
 }
 
 func joinInts(ids []int) string {

@@ -40,6 +40,8 @@ func osdDump(v *view, c *Ceph, _ []string) reply {
 		if o.Up {
 			state = append(state, "up")
 		}
+		state = append(state, o.Flags...)
+		slices.Sort(state)
 		osds = append(osds, append(append(value, plain...), member{"state", state}))
 	}
 	var lastUp, lastIn time.Time
@@ -52,11 +54,11 @@ func osdDump(v *view, c *Ceph, _ []string) reply {
 		}
 	}
 	value := obj("epoch", c.OSDEpoch, "fsid", c.FSID, "created", stamp(c.Created), "modified", stamp(c.OSDModified), "last_up_change", stamp(lastUp), "last_in_change", stamp(lastIn),
-		"flags", strings.Join(flags, ","), "flags_num", 5799936, "flags_set", set, "crush_version", c.CrushVersion, "full_ratio", 0.95, "backfillfull_ratio", 0.9, "nearfull_ratio", 0.85,
+		"flags", strings.Join(flags, ","), "flags_num", c.flagsNumber(), "flags_set", set, "crush_version", c.CrushVersion, "full_ratio", 0.95, "backfillfull_ratio", 0.9, "nearfull_ratio", 0.85,
 		"cluster_snapshot", "", "pool_max", c.NextPool-1, "max_osd", maxOSD, "require_min_compat_client", "luminous", "min_compat_client", "jewel", "require_osd_release", c.releaseName(),
 		"pools", list(pools), "osds", list(osds), "osd_xinfo", []any{}, "pg_upmap", []any{}, "pg_upmap_items", []any{}, "pg_temp", []any{}, "primary_temp", []any{}, "blocklist", object{}, "range_blocklist", object{},
 		"erasure_code_profiles", obj("default", obj("k", "2", "m", "2", "plugin", "jerasure", "technique", "reed_sol_van")), "removed_snaps_queue", []any{}, "new_removed_snaps", []any{}, "new_purged_snaps", []any{},
-		"crush_node_flags", object{}, "device_class_flags", object{}, "stretch_mode", obj("stretch_mode_enabled", false, "stretch_bucket_count", 0, "degraded_stretch_mode", 0, "recovering_stretch_mode", 0, "stretch_mode_bucket", 0))
+		"crush_node_flags", flagsByName(c.NodeFlags), "device_class_flags", flagsByName(c.ClassFlags), "stretch_mode", obj("stretch_mode_enabled", false, "stretch_bucket_count", 0, "degraded_stretch_mode", 0, "recovering_stretch_mode", 0, "stretch_mode_bucket", 0))
 	text := fmt.Sprintf("epoch %d\nfsid %s\ncreated %s\nmodified %s\nflags %s\ncrush_version %d\nfull_ratio 0.95\nbackfillfull_ratio 0.9\nnearfull_ratio 0.85\nrequire_min_compat_client luminous\nmin_compat_client jewel\nrequire_osd_release %s\nstretch_mode_enabled false\n",
 		c.OSDEpoch, c.FSID, stamp(c.Created), stamp(c.OSDModified), strings.Join(flags, ","), c.CrushVersion, c.releaseName())
 	for _, p := range c.Pools {
@@ -89,13 +91,13 @@ func (v *view) osdMeta(c *Ceph, o *OSD) object {
 	// A daemon tells the whole disk, also where its data is on a partition.
 	device := or(d.Parent, o.Device)
 	id := fmt.Sprintf("%s=%s_%s", device, strings.ReplaceAll(d.Model, " ", "_"), d.Serial)
-	distro := map[string]string{"bookworm": "12", "trixie": "13"}[v.world.node(o.Host).Debian()]
+	distro, description := debianOf(v.world.node(o.Host))
 	return obj("id", o.ID, "arch", "x86_64", "back_addr", addr(2), "back_iface", "", "bluefs", "1", "bluefs_dedicated_db", "0", "bluefs_dedicated_wal", "0", "bluefs_single_shared_device", "1",
 		"bluestore_bdev_access_mode", "blk", "bluestore_bdev_block_size", "4096", "bluestore_bdev_dev_node", "/dev/dm-"+fmt.Sprint(o.ID), "bluestore_bdev_devices", device, "bluestore_bdev_driver", "KernelDevice",
 		"bluestore_bdev_path", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d/block", o.ID), "bluestore_bdev_rotational", rotational, "bluestore_bdev_size", fmt.Sprint(o.Size), "bluestore_bdev_support_discard", "1", "bluestore_bdev_type", kind,
 		"bluestore_min_alloc_size", "4096", "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version), "ceph_version_short", c.Version, "ceph_version_when_created", versionLine(c.Version), "cpu", "Intel(R) Xeon(R) Processor",
 		"created_at", o.Created.UTC().Format("2006-01-02T15:04:05.000000Z"), "default_device_class", kind, "device_ids", id, "device_paths", device+"=/dev/disk/by-path/pci-0000:00:05.0-"+device, "devices", device,
-		"distro", "debian", "distro_description", "Debian GNU/Linux "+distro, "distro_version", distro, "front_addr", addr(0), "front_iface", "", "hb_back_addr", addr(6), "hb_front_addr", addr(4), "hostname", o.Host,
+		"distro", "debian", "distro_description", description, "distro_version", distro, "front_addr", addr(0), "front_iface", "", "hb_back_addr", addr(6), "hb_front_addr", addr(4), "hostname", o.Host,
 		"journal_rotational", rotational, "kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", v.world.node(o.Host).Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024),
 		"network_numa_unknown_ifaces", "back_iface,front_iface", "objectstore_numa_unknown_devices", device, "os", "Linux", "osd_data", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", o.ID), "osd_objectstore", "bluestore", "osdspec_affinity", "", "rotational", rotational)
 }

@@ -46,6 +46,19 @@ func (p *Pool) flagNames(now time.Time) string {
 	return strings.Join(names, ",")
 }
 
+// poolFlagBits are the flags of pools as bits, beside hashpspool, which all have.
+var poolFlagBits = map[string]int{"nodelete": 4, "nopgchange": 5, "nosizechange": 6, "write_fadvise_dontneed": 7, "noscrub": 8, "nodeep-scrub": 9, "selfmanaged_snaps": 13, "eio": 16, "bulk": 17}
+
+func (p *Pool) flagBits() int {
+	bits := 1
+	for _, flag := range p.Flags {
+		if bit, ok := poolFlagBits[flag]; ok {
+			bits |= 1 << bit
+		}
+	}
+	return bits
+}
+
 func (p *Pool) has(flag string) bool { return slices.Contains(p.Flags, flag) }
 
 func (p *Pool) applications() object {
@@ -80,7 +93,7 @@ func (c *Ceph) poolDetail(p *Pool, idKey string, now time.Time) object {
 	if p.Erasure {
 		kind = 3
 	}
-	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", 1, "flags_names", p.flagNames(now), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
+	value := obj(idKey, p.ID, "pool_name", p.Name, "create_time", stamp(p.Created), "flags", p.flagBits(), "flags_names", p.flagNames(now), "type", kind, "size", p.Size, "min_size", p.MinSize, "crush_rule", p.Rule,
 		"peering_crush_bucket_count", 0, "peering_crush_bucket_target", 0, "peering_crush_bucket_barrier", 0, "peering_crush_bucket_mandatory_member", 2147483647, "object_hash", 2, "pg_autoscale_mode", p.Autoscale,
 		"pg_num", p.PGs, "pg_placement_num", p.PGPs, "pg_placement_num_target", p.PGPs, "pg_num_target", cmp.Or(p.Target, p.PGs), "pg_num_pending", p.PGs,
 		"last_pg_merge_meta", obj("source_pgid", "0.0", "ready_epoch", 0, "last_epoch_started", 0, "last_epoch_clean", 0, "source_version", "0'0", "target_version", "0'0"),

@@ -30,16 +30,20 @@ type Ceph struct {
 	ActiveSince time.Time
 	MgrEpoch    int
 	MDSs        []Daemon
+	// NoModules says that the managers cannot load their modules: there is no autoscaler and no pool for them.
+	NoModules bool
 
 	OSDs         []*OSD
 	OSDEpoch     int
 	OSDModified  time.Time
 	CrushVersion int
 	Flags        []string
-	Pools        []*Pool
-	NextPool     int
-	Rules        []*Rule
-	NextRule     int
+	// NodeFlags and ClassFlags are flags of hosts and of device classes, by name.
+	NodeFlags, ClassFlags map[string][]string
+	Pools                 []*Pool
+	NextPool              int
+	Rules                 []*Rule
+	NextRule              int
 	// Hosts are the CRUSH ids of host buckets by name.
 	Hosts   map[string]int
 	Classes []string
@@ -79,6 +83,7 @@ type OSD struct {
 	Changed, InSince time.Time
 	UpFrom           int
 	Destroyed        bool
+	Flags            []string // of this OSD alone
 	VG, LV           string
 	Created          time.Time
 }

@@ -235,13 +235,15 @@ func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total
 	return states, counts, total
 }
 
-// usedPerOSD is what an empty OSD already uses.
+// usedPerOSD is what an empty OSD already uses, a small one less.
 const usedPerOSD = 297440 << 10
+
+func (o *OSD) used() int64 { return min(usedPerOSD, o.Size/256) }
 
 func (v *view) usage(c *Ceph) (used, total int64) {
 	for _, o := range c.OSDs {
 		if o.Booted {
-			used += usedPerOSD
+			used += o.used()
 			total += o.Size
 		}
 	}

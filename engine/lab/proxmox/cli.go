@@ -48,7 +48,7 @@ func Programs() map[string]Program {
 		"qm": perlProgram("qm", qmCommands), "pct": perlProgram("pct", pctCommands),
 		"pvesh": pvesh, "pveversion": pveversion,
 		"corosync-quorumtool": corosyncQuorumtool, "corosync-cfgtool": corosyncCfgtool,
-		"ceph": ceph, "ceph-volume": cephVolume,
+		"ceph": ceph, "ceph-volume": cephVolume, "crushtool": crushtool,
 	}
 }
 

@@ -82,6 +82,8 @@ var (
 	bareCard   = regexp.MustCompile(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
 	deviceKey  = regexp.MustCompile(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
 	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true}
+	// guestNumbers are the other keys that the API answers as numbers.
+	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}
 )
 
 // guestValue is a value as qemu-server writes it: booleans are 1 and 0, in a device's properties too, and a network card

@@ -216,7 +216,7 @@ func (w *World) cephPackages(debian, name, upstream string) []machine.Package {
 	}
 	base := []machine.Package{
 		{Name: "ceph", Version: version, Depends: []string{"ceph-mon", "ceph-mgr", "ceph-osd"}},
-		{Name: "ceph-base", Version: version, Depends: []string{"ceph-common"}, Files: map[string]string{"/usr/bin/crushtool": "\x7fELF", "/usr/bin/monmaptool": "\x7fELF", "/var/lib/ceph/crash/posted/.keep": ""}, Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}, {Name: "ceph-crash.service", Enabled: true, Active: true}}},
+		{Name: "ceph-base", Version: version, Depends: []string{"ceph-common"}, Programs: w.programs("/usr/bin/crushtool"), Files: map[string]string{"/usr/bin/monmaptool": "\x7fELF", "/var/lib/ceph/crash/posted/.keep": ""}, Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}, {Name: "ceph-crash.service", Enabled: true, Active: true}}},
 		{Name: "ceph-volume", Version: version, Depends: []string{"ceph-osd"}, Programs: w.programs("/usr/sbin/ceph-volume")},
 		{Name: "gdisk", Version: "1.0.10-2"}, {Name: "nvme-cli", Version: "2.13-2"},
 	}

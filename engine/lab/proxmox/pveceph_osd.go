@@ -190,7 +190,7 @@ func osdRemove(c *Command, a arguments) int {
 		found := ceph.osd(id)
 		switch {
 		case found == nil || found.Host != c.Node.Name():
-			err = failed(exitDie, "OSD osd.%d does not belong to node %s! at /usr/share/perl5/PVE/API2/Ceph/OSD.pm line 67.", id, c.Node.Name())
+			err = failed(exitDie, "OSD osd.%d does not belong to node %s! at /usr/share/perl5/PVE/API2/Ceph/OSD.pm line 1008.", id, c.Node.Name())
 		case found.In:
 			err = errors.New("osd is in use (in == 1)")
 		case found.Up:
@@ -203,7 +203,9 @@ func osdRemove(c *Command, a arguments) int {
 		return c.report(err)
 	}
 	ok := c.task("cephdestroyosd", fmt.Sprintf("osd.%d", id), func(out io.Writer) error {
-		fmt.Fprintf(out, "destroy OSD osd.%d\nRemove osd.%d from the CRUSH map\nRemove the osd.%d authentication key.\nRemove OSD osd.%d\nRemove osd.%d mclock max capacity iops settings from config\n", id, id, id, id, id)
+		dir := fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", id)
+		fmt.Fprintf(out, "destroy OSD osd.%d\nRemoved '/etc/systemd/system/ceph-osd.target.wants/ceph-osd@%d.service'.\nRemove osd.%d from the CRUSH map\nRemove the osd.%d authentication key.\nRemove OSD osd.%d\n"+
+			"Remove osd.%d mclock max capacity iops settings from config\nUnmount OSD osd.%d from  %s\n", id, id, id, id, id, id, id, dir)
 		c.Node.StopUnit(unit("osd", strconv.Itoa(id)))
 		c.Node.EnableUnit(unit("osd", strconv.Itoa(id)), false)
 		c.World.at(func(v *view) {
@@ -216,7 +218,7 @@ func osdRemove(c *Command, a arguments) int {
 			fmt.Fprintf(out, "--> Zapping: /dev/%s/%s\n--> Zapping successful for: <LV: /dev/%s/%s>\n", o.VG, o.LV, o.VG, o.LV)
 			c.Node.SetDiskUse(o.Device, "")
 		}
-		return c.Node.Remove(fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", id))
+		return c.Node.Remove(dir)
 	})
 	if !ok {
 		return exitDie

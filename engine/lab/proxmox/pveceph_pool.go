@@ -216,6 +216,9 @@ func pvePoolLs(c *Command, a arguments) int {
 	c.World.at(func(v *view) { all = v.poolList(c, v.cephOf(c.Node.Name())) })
 	columns := []column{{title: "Name"}, {"Size", true}, {"Min Size", true}, {"PG Num", true}, {"min. PG Num", true}, {"Optimal PG Num", true}, {title: "PG Autoscale Mode"}, {"PG Autoscale Target Size", true}, {"PG Autoscale Target Ratio", true},
 		{title: "Crush Rule Name"}, {"%-Used", true}, {"Used", true}}
+	slices.SortFunc(all, func(x, y any) int {
+		return strings.Compare(textOf(x.(map[string]any)["pool_name"]), textOf(y.(map[string]any)["pool_name"]))
+	})
 	c.show(all, a, columns, func(e map[string]any) []string {
 		return []string{textOf(e["pool_name"]), textOf(e["size"]), textOf(e["min_size"]), textOf(e["pg_num"]), textOf(e["pg_num_min"]), textOf(e["pg_num_final"]), textOf(e["pg_autoscale_mode"]), textOf(e["target_size"]), textOf(e["target_size_ratio"]),
 			textOf(e["crush_rule_name"]), textOf(e["percent_used"]), "0.00 B"}

@@ -156,7 +156,9 @@ var cephScenarios = []cephScenario{
 		l.ok("pve1", "ceph", "osd", "crush", "rule", "create-replicated", "rule_hdd_osd", "default", "osd", "hdd")
 		l.ok("pve1", "ceph", "config", "set", "mon", "mon_allow_pool_delete", "false")
 	}},
-	{dir: "50-osd-crush-ops", setUp: recordedCluster(6)},
+	{dir: "50-osd-crush-ops", setUp: recordedCluster(6), before: map[int]func(l *testLab){122: func(l *testLab) {
+		l.ok("pve3", "ceph", "osd", "getcrushmap", "-o", "/tmp/cm.bin")
+	}}},
 	{dir: "52-fs-mds", setUp: func(l *testLab) {
 		recordedCluster(6)(l)
 		l.world.at(func(v *view) {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // liveGuests are recordings of guests, of what is mapped to them and of their backups.
@@ -50,33 +49,6 @@ var liveGuests = []liveScenario{
 		}
 		l.sh("pve1", "rm "+qemuImg) // the recording machine had none
 	}, steps: []liveStep{{play: "qm-disk-move"}, {play: "qm-migrate.offline"}, {play: "qm-migrate.same-node"}}},
-}
-
-// cephFour forms the recorded cluster with its eight OSDs.
-func (l *testLab) cephFour() {
-	l.formFour()
-	l.ok("pve1", "pveceph", "init", "--network", "10.77.0.0/24")
-	for _, node := range []string{"pve1", "pve2", "pve3"} {
-		l.ok(node, "pveceph", "mon", "create")
-		l.clock.Advance(15 * time.Second)
-	}
-	for _, node := range []string{"pve2", "pve3", "pve4"} {
-		l.ok(node, "pveceph", "mgr", "create")
-	}
-	used := map[string]int{}
-	for _, node := range []string{"pve1", "pve3", "pve1", "pve2", "pve3", "pve2", "pve4", "pve4"} {
-		l.ok(node, "pveceph", "osd", "create", []string{"/dev/sdb", "/dev/sdc"}[used[node]])
-		l.clock.Advance(osdDelay)
-		used[node]++
-	}
-	l.world.at(func(v *view) {
-		for _, c := range v.Ceph {
-			for _, o := range c.OSDs {
-				o.Size, o.Weight = 12<<30, fixed(0.01169)
-			}
-		}
-	})
-	l.clock.Advance(time.Minute)
 }
 
 // unplayedLive are the recordings of the living cluster that no scenario plays, and why.

@@ -219,7 +219,7 @@ func compare(t *testing.T, name string, want, got result) {
 }
 
 // measured are keys whose numbers are the machine's, not the state's.
-var measured = []string{"cpu", "disk", "mem", "uptime", "maxdisk", "maxmem", "timestamp", "uid", "digest", "config_digest", "pve_fp", "ssl_fingerprint", "fsid"}
+var measured = []string{"cpu", "disk", "mem", "uptime", "maxdisk", "maxmem", "timestamp", "uid", "digest", "config_digest", "pve_fp", "ssl_fingerprint", "fsid", "addr", "kernel_description", "kernel_version", "mem_total_kb"}
 
 // jsonOf reads JSON with lists as sets and what is measured left out; nil if it is none.
 func jsonOf(text string) any {

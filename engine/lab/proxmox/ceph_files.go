@@ -1,0 +1,33 @@
+package proxmox
+
+import "bytes"
+
+// The client's own files: ceph -i and -o.
+
+// inputFile is what -i names, nothing if it was not given.
+func (c *Command) inputFile(name string) (data string, code int) {
+	if name == "" {
+		return "", 0
+	}
+	read, err := c.Node.ReadFile(c.path(name))
+	if err != nil {
+		return "", c.die(1, "Can't open input file %s: [Errno 2] No such file or directory: '%s'", name, name)
+	}
+	return string(read), 0
+}
+
+// replyTo shows a reply, its output in the file that -o names.
+func (c *Command) replyTo(name string, r reply, a cephArguments) int {
+	if name == "" {
+		return c.showReply(r, a)
+	}
+	var out bytes.Buffer
+	stdout := c.Stdout
+	c.Stdout = &out
+	code := c.showReply(r, a)
+	c.Stdout = stdout
+	if err := c.Node.WriteFile(c.path(name), out.Bytes(), 0o644); err != nil {
+		return c.die(1, "Can't open output file %s: %s", name, err)
+	}
+	return code
+}

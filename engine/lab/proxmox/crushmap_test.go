@@ -1,0 +1,56 @@
+package proxmox
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A map is read, edited, tried and set as the guide does it; what changed meanwhile, or cannot be followed, is refused.
+func TestCrushMapIsEdited(t *testing.T) {
+	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
+	recordedCluster(6)(l)
+	const edit = "ceph osd getcrushmap -o cm && crushtool -d cm -o cm.txt && "
+	for _, step := range []struct{ line, want string }{
+		{edit + `sed -i 's/item osd.5 weight 0.90970/item osd.5 weight 0.50000/; s/^# end.*/rule two {\n\tid 7\n\ttype replicated\n\tstep take default class hdd\n\tstep choose firstn 0 type osd\n\tstep emit\n}/' cm.txt && crushtool -c cm.txt -o cm.new`, ""},
+		{"crushtool -i cm.new --test --show-bad-mappings --rule 7 --num-rep 4", ""},
+		{"crushtool -i cm.new --test --show-bad-mappings --rule 7 --num-rep 7 --max-x 0", "bad mapping rule 7 x 0 num_rep 7 result ["},
+		{"crushtool -i cm.new --compare cm", "rule 7 had 1024/1024 mismatched mappings (1)\nwarning: maps are NOT equivalent"},
+		{"ceph osd setcrushmap 1 -i cm.new", "Error EPERM: prior_version 1 != crush version"},
+		{"ceph osd setcrushmap -i cm.new", ""},
+		{"ceph osd crush rule ls", "two"},
+		{"ceph osd tree", " 5    hdd  0.50000          osd.5"},
+		{"ceph osd crush rule dump two", `"item_name": "default~hdd"`},
+		{edit + `sed -i '/^rule replicated_rule /,/^}/d' cm.txt && crushtool -c cm.txt -o cm.new && ceph osd setcrushmap -i cm.new`, "references crush_rule 0 but it is not present"},
+		{edit + `sed -i 's/step emit/step bogus/' cm.txt && crushtool -c cm.txt -o cm.new`, "error: parse error at 'step'"},
+		{edit + `sed -i 's/item osd.5 /item osd.9 /' cm.txt && crushtool -c cm.txt -o cm.new`, "item 'osd.9' in bucket 'pve3' is not defined"},
+		{edit + `sed -i 's/type osd/type cellar/' cm.txt && crushtool -c cm.txt -o cm.new`, "type 'cellar' not defined"},
+		{edit + `sed -i '/item osd.5 /d' cm.txt && crushtool -c cm.txt -o cm.new && ceph osd setcrushmap -i cm.new`, "it cannot follow host pve3 with osd.4"},
+	} {
+		r := l.sh("pve1", "cd /tmp && "+step.line)
+		if got := r.stdout + r.stderr; !strings.Contains(got, step.want) {
+			t.Errorf("%s: exit %d, %q, expected %q", step.line, r.code, got, step.want)
+		}
+	}
+}
+
+// What is overloaded is planned in a dry run and done without one, no more and no less.
+func TestReweightByPG(t *testing.T) {
+	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
+	recordedCluster(6)(l)
+	l.ok("pve1", "pveceph", "pool", "create", "vm", "--pg_num", "128")
+	l.clock.Advance(time.Minute)
+	plan := l.ok("pve1", "ceph", "osd", "test-reweight-by-pg", "110")
+	if !strings.Contains(plan, "\nosd.3 weight 1.0000 -> 0.9500\n") || strings.Count(plan, " weight ") != 1 {
+		t.Errorf("osd.3 has half of the others' weight and as many PGs; the plan is\n%s", plan)
+	}
+	if got := l.ok("pve1", "ceph", "osd", "tree"); strings.Contains(got, "0.95") {
+		t.Errorf("a dry run changed the weights:\n%s", got)
+	}
+	if r := l.run("pve1", "", "ceph", "osd", "reweight-by-pg", "110"); r.code != 0 || r.stdout != plan || r.stderr != "" {
+		t.Errorf("the same without a dry run: %+v, planned was\n%s", r, plan)
+	}
+	if got := l.ok("pve1", "ceph", "osd", "tree"); !strings.Contains(got, "osd.3      up   0.95001") {
+		t.Errorf("after it:\n%s", got)
+	}
+}
