@@ -3,6 +3,8 @@ package apt
 import (
 	"path"
 	"strings"
+
+	"hlplay/modules/conffile"
 )
 
 // switched is the text of a source file with all its repositories enabled or disabled in place, as
@@ -14,10 +16,12 @@ func switched(name, text string, enabled bool) string {
 
 // switchedWhere is switched for those repositories that match accepts.
 func switchedWhere(name, text string, enabled bool, match func(stanza) bool) string {
-	if path.Ext(name) == ".sources" {
-		return switchDeb822(text, enabled, match)
-	}
-	return switchLines(text, enabled, match)
+	return conffile.EditLines(text, func(text string) string {
+		if path.Ext(name) == ".sources" {
+			return switchDeb822(text, enabled, match)
+		}
+		return switchLines(text, enabled, match)
+	})
 }
 
 // switchDeb822 sets the field Enabled of every stanza that has it otherwise, or has none and is to

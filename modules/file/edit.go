@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"hlplay/modules/conffile"
 )
 
 // beginning is the place before the first line.
@@ -19,36 +21,35 @@ func (b Block) line(mark string) string {
 }
 
 // edited is the text with all lines and blocks as asked for. Each of them finds nothing to do in the
-// result, so that editing that changes nothing; a line that a later one undoes is an error. Lines are compared
-// without a carriage return at their end, and new ones end as those of the file do.
+// result, so that editing that changes nothing; a line that a later one undoes is an error.
 func (f *File) edited(text string) (string, error) {
-	before := splitLines(text)
-	end := lineEnd(text)
-	if last := len(before) - 1; last >= 0 && !strings.HasSuffix(text, "\n") {
-		before[last] = bare(before[last]) + end // it gets an end with whatever follows it
-	}
-	lines := before
-	for _, e := range f.edits() {
-		var err error
-		if lines, err = e.edit(lines, end); err != nil {
-			return "", err
+	var failed error
+	after := conffile.EditLines(text, func(text string) string {
+		before := splitLines(text)
+		lines := before
+		for _, e := range f.edits() {
+			if lines, failed = e.edit(lines); failed != nil {
+				return text
+			}
 		}
-	}
-	for _, e := range f.edits() {
-		if again, err := e.edit(lines, end); err != nil || !slices.Equal(again, lines) {
-			return "", fmt.Errorf("%s is undone by another line or block of this task; give each its own task or make them agree", e)
+		for _, e := range f.edits() {
+			if again, err := e.edit(lines); err != nil || !slices.Equal(again, lines) {
+				failed = fmt.Errorf("%s is undone by another line or block of this task; give each its own task or make them agree", e)
+				return text
+			}
 		}
-	}
-	if slices.Equal(lines, before) {
-		return text, nil // the last line may lack its end, which is no reason to write
-	}
-	return joinLines(lines), nil
+		if slices.Equal(lines, before) {
+			return text // the last line may lack its end, which is no reason to write
+		}
+		return joinLines(lines)
+	})
+	return after, failed
 }
 
 // edit is a Line or a Block.
 type edit interface {
-	// edit is the lines with what is asked for in them; new ones get the end, "\r" or nothing.
-	edit(lines []string, end string) ([]string, error)
+	// edit is the lines, without their ends, with what is asked for in them.
+	edit(lines []string) ([]string, error)
 	String() string
 }
 
@@ -81,25 +82,15 @@ func joinLines(lines []string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// bare is a line without the carriage return at its end.
-func bare(line string) string { return strings.TrimSuffix(line, "\r") }
-
-// lineEnd is what most lines of a text have before their line feed: a carriage return, or nothing.
-func lineEnd(text string) string {
-	if 2*strings.Count(text, "\r\n") > strings.Count(text, "\n") {
-		return "\r"
-	}
-	return ""
-}
-
-func (l Line) edit(lines []string, end string) ([]string, error) {
-	is := func(line string) bool { return bare(line) == l.Line }
+func (l Line) edit(lines []string) ([]string, error) {
+	wanted := strings.TrimSuffix(l.Line, "\r")
+	is := func(line string) bool { return line == wanted }
 	if l.Regexp != "" {
 		re, err := regexp.Compile(l.Regexp)
 		if err != nil {
 			return nil, fmt.Errorf("line.regexp: %w", err)
 		}
-		is = func(line string) bool { return re.MatchString(bare(line)) }
+		is = func(line string) bool { return re.MatchString(line) }
 	}
 	if l.State == absent {
 		return slices.DeleteFunc(slices.Clone(lines), is), nil
@@ -109,15 +100,13 @@ func (l Line) edit(lines []string, end string) ([]string, error) {
 		return lines, nil
 	}
 	if first < 0 {
-		return insert(lines, l.InsertAfter, l.InsertBefore, l.Line+end)
+		return insert(lines, l.InsertAfter, l.InsertBefore, wanted)
 	}
 	if l.Regexp == "" {
 		return lines, nil
 	}
 	edited := slices.Clone(lines[:first+1])
-	if bare(edited[first]) != l.Line {
-		edited[first] = l.Line + end
-	}
+	edited[first] = wanted
 	return append(edited, slices.DeleteFunc(slices.Clone(lines[first+1:]), is)...), nil
 }
 
@@ -132,7 +121,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 		if err != nil {
 			return nil, fmt.Errorf("insert_before: %w", err)
 		}
-		if i := slices.IndexFunc(lines, func(line string) bool { return re.MatchString(bare(line)) }); i >= 0 {
+		if i := slices.IndexFunc(lines, func(line string) bool { return re.MatchString(line) }); i >= 0 {
 			at = i
 		}
 	case after != "":
@@ -141,7 +130,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 			return nil, fmt.Errorf("insert_after: %w", err)
 		}
 		for i, line := range lines {
-			if re.MatchString(bare(line)) {
+			if re.MatchString(line) {
 				at = i + 1
 			}
 		}
@@ -149,7 +138,7 @@ func insert(lines []string, after, before string, added ...string) ([]string, er
 	return slices.Insert(slices.Clone(lines), at, added...), nil
 }
 
-func (b Block) edit(lines []string, end string) ([]string, error) {
+func (b Block) edit(lines []string) ([]string, error) {
 	from, to, err := b.find(lines)
 	if err != nil {
 		return nil, err
@@ -160,16 +149,13 @@ func (b Block) edit(lines []string, end string) ([]string, error) {
 		block = append(block, b.end())
 	}
 	for i, line := range block {
-		block[i] = bare(line) + end
+		block[i] = strings.TrimSuffix(line, "\r")
 	}
 	if from < 0 {
 		if len(block) == 0 {
 			return lines, nil
 		}
 		return insert(lines, b.InsertAfter, b.InsertBefore, block...)
-	}
-	if slices.EqualFunc(lines[from:to], block, func(is, want string) bool { return bare(is) == bare(want) }) {
-		return lines, nil
 	}
 	return slices.Replace(slices.Clone(lines), from, to, block...), nil
 }
@@ -180,7 +166,7 @@ func (b Block) find(lines []string) (from, to int, err error) {
 	begins, ends := 0, 0
 	from = -1
 	for i, line := range lines {
-		switch bare(line) {
+		switch line {
 		case b.begin():
 			begins++
 			from = i

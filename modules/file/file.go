@@ -301,7 +301,7 @@ func (b Block) check() error {
 		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment hold a line break"}
 	}
 	for line := range strings.SplitSeq(b.Content, "\n") {
-		if line = bare(line); line == b.begin() || line == b.end() {
+		if line = strings.TrimSuffix(line, "\r"); line == b.begin() || line == b.end() {
 			return &modules.ArgumentError{Argument: "block.content", Problem: "it holds a marker line", Want: "choose another marker"}
 		}
 	}

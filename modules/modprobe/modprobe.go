@@ -155,25 +155,32 @@ func planFile(ctx context.Context, h modules.Host, name, header string, lines []
 		return nil, err
 	}
 	if absent {
-		after := text
-		for _, l := range lines {
-			after = l.removeFrom(after)
-		}
+		left := true
+		after := conffile.EditLines(text, func(text string) string {
+			for _, l := range lines {
+				text = l.removeFrom(text)
+			}
+			left = strings.TrimSpace(strings.TrimPrefix(text, header)) != ""
+			return text
+		})
 		switch {
 		case !exists || after == text:
 			return nil, nil
-		case strings.TrimSpace(strings.TrimPrefix(after, header)) == "":
+		case !left:
 			return conffile.Remove(ctx, h, name, "remove "+name+", in which nothing is left")
 		}
 		return conffile.Write(ctx, h, name, after, "no longer "+summary)
 	}
-	if text == "" {
-		text = header
-	}
-	for _, l := range lines {
-		text = l.putInto(text)
-	}
-	return conffile.Write(ctx, h, name, text, summary)
+	after := conffile.EditLines(text, func(text string) string {
+		if text == "" {
+			text = header
+		}
+		for _, l := range lines {
+			text = l.putInto(text)
+		}
+		return text
+	})
+	return conffile.Write(ctx, h, name, after, summary)
 }
 
 // configures is what the options file is changed for, for a summary.

@@ -202,7 +202,7 @@ func TestTrust(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Trust{
-		PublicKey: "ssh-rsa AAAAmine root@pve2", PrivateKey: true, AuthorizedOpen: true, Known: known,
+		PublicKey: "ssh-rsa AAAAmine root@pve2", PrivateKey: true, AuthorizedOpen: true, AuthorizedEnd: "\n", Known: known,
 		Authorized: []string{`from="10.0.0.0/8" ssh-ed25519 AAAAann ann`, "ssh-rsa AAAAbob bob"},
 		HostKeys:   []string{"ssh-ed25519 AAAAhost2", "ssh-rsa AAAAhost"},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/conffile"
 )
 
 // Trust is what root's SSH knows and accepts on a host.
@@ -22,8 +23,9 @@ type Trust struct {
 	PrivateKey bool
 	// Authorized are the lines of /root/.ssh/authorized_keys without blanks and comments.
 	Authorized []string
-	// AuthorizedOpen says that the file does not end in a newline.
+	// AuthorizedOpen says that the file does not end in a newline, AuthorizedEnd how most of its lines end.
 	AuthorizedOpen bool
+	AuthorizedEnd  string
 	// Known is the content of /root/.ssh/known_hosts.
 	Known string
 	// HostKeys are the host's public keys, "ssh-ed25519 AAAA…" without comment, sorted.
@@ -63,6 +65,7 @@ func parseTrust(answers []remote.Answer) (Trust, error) {
 		PublicKey: strings.TrimSpace(string(public)), Known: string(known),
 		PrivateKey:     strings.TrimSpace(string(answers[4].Stdout)) == "private",
 		AuthorizedOpen: len(authorized) > 0 && authorized[len(authorized)-1] != '\n',
+		AuthorizedEnd:  conffile.LineEnd(string(authorized)),
 	}
 	for line := range strings.Lines(string(authorized)) {
 		line = strings.TrimSpace(line)
@@ -114,9 +117,13 @@ func (t Trust) Missing(wanted []string) []string {
 // Knowing is the content of known_hosts in which address has exactly the given host keys: lines that
 // name another key for it are dropped, missing keys are added, all else stays.
 func (t Trust) Knowing(address string, keys []string) string {
+	return conffile.EditLines(t.Known, func(known string) string { return knowing(known, address, keys) })
+}
+
+func knowing(known, address string, keys []string) string {
 	missing := slices.Clone(keys)
 	var b strings.Builder
-	for line := range strings.Lines(t.Known) {
+	for line := range strings.Lines(known) {
 		fields := strings.Fields(line)
 		if len(fields) >= 3 && !strings.HasPrefix(line, "@") && !strings.HasPrefix(line, "#") && namesHost(fields[0], address) {
 			key := fields[1] + " " + fields[2]

@@ -1,6 +1,7 @@
 package pvecm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sort"
@@ -217,9 +218,10 @@ func (s *situation) makeKey(t pve.Trust) modules.Step {
 // authorise lets the joining node's keys in on the founder. Its authorized_keys is a link into /etc/pve,
 // which a rename would replace by a file: so the lines are appended.
 func (s *situation) authorise(t pve.Trust, lines []string) modules.Step {
-	text := strings.Join(lines, "\n") + "\n"
+	end := cmp.Or(t.AuthorizedEnd, "\n")
+	text := strings.Join(lines, end) + end
 	if t.AuthorizedOpen {
-		text = "\n" + text
+		text = end + text
 	}
 	after := t
 	after.AuthorizedOpen = false

@@ -166,14 +166,15 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	after := text
-	if after == "" {
-		after = header
-	}
-	for _, name := range names {
-		after = set(after, name, settings[name])
-	}
-	after = ordered(after, names, settings)
+	after := conffile.EditLines(text, func(text string) string {
+		if text == "" {
+			text = header
+		}
+		for _, name := range names {
+			text = set(text, name, settings[name])
+		}
+		return ordered(text, names, settings)
+	})
 	if after == header {
 		after = text
 	}
@@ -303,15 +304,19 @@ func planAbsent(ctx context.Context, h modules.Host, file string, names []string
 	if err != nil || !exists {
 		return modules.Plan{}, err
 	}
-	after := text
-	for _, name := range names {
-		after = unset(after, name)
-	}
+	left := true
+	after := conffile.EditLines(text, func(text string) string {
+		for _, name := range names {
+			text = unset(text, name)
+		}
+		left = strings.TrimSpace(strings.TrimPrefix(text, header)) != ""
+		return text
+	})
 	if after == text {
 		return modules.Plan{}, nil
 	}
 	summary := "no longer set " + strings.Join(names, ", ") + " at boot"
-	if strings.TrimSpace(strings.TrimPrefix(after, header)) == "" {
+	if !left {
 		steps, err := conffile.Remove(ctx, h, file, summary+": remove "+file)
 		return modules.Plan{Steps: steps}, err
 	}

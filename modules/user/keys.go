@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/conffile"
 )
 
 // authorize plans the account's authorized_keys, at the file that ~/.ssh/authorized_keys leads to.
@@ -35,7 +36,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	if err != nil {
 		return nil, err
 	}
-	text := editKeys(string(now.Content), wanted, u.KeysExclusive)
+	text := conffile.EditLines(string(now.Content), func(text string) string { return editKeys(text, wanted, u.KeysExclusive) })
 	if text == string(now.Content) {
 		if now.Exists() && !shared {
 			steps = append(steps, readable(at, now, account)...)
@@ -184,7 +185,7 @@ func editKeys(text string, wanted []wantedKey, exclusive bool) string {
 	var lines []string
 	placed := map[string]bool{}
 	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
+		line = strings.TrimSuffix(line, "\n")
 		id := keyID(line)
 		k, asked := byID[id]
 		switch {
@@ -217,7 +218,7 @@ func editKeys(text string, wanted []wantedKey, exclusive bool) string {
 func splitLines(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		lines = append(lines, strings.TrimRight(line, "\r\n"))
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
 	}
 	return lines
 }
