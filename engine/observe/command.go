@@ -61,18 +61,25 @@ func (r Reading) query() remote.Query {
 	}
 	if r.Dir == "" && len(r.Env) == 0 && r.Stdin == "" {
 		q := remote.Argv(limit, r.Argv...)
-		q.User = r.User
+		q.User, q.Most = r.User, remote.MaxOutput
 		return q
 	}
 	args := []string{r.Dir, r.Stdin, strconv.Itoa(len(r.Env))}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		args = append(args, name+"="+r.Env[name])
 	}
-	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), Limit: limit, User: r.User}
+	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), Limit: limit, User: r.User, Most: remote.MaxOutput}
 }
 
 // Commands are the answers of commands that modules read by, by Reading.Key.
-var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command says", Ask: askCommands, Parse: parseCommands}
+var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command says", Ask: askCommands, Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
+	parseCommands(names, answers, func(name string, a remote.Answer, err error) {
+		if err == nil && a.Cut > 0 {
+			err = fmt.Errorf("the command printed more than %d MiB", remote.MaxOutput>>20)
+		}
+		tell(name, a, err)
+	})
+}}
 
 // AuthorCommands are the answers of commands that the playbook's author wrote, by Reading.Key. What
 // they depend on is known to nobody else, so in check mode any change makes them unknown: see

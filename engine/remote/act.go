@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -164,7 +165,7 @@ func (s *session) runInShell(ctx context.Context, a Actions, wait bool) ([]Resul
 	run := &running{session: s, actions: a, mark: mark, since: time.Now(), under: &a.Commands[0]}
 	run.timer = time.AfterFunc(first.limit()+killAfter+slack, func() { over(errOverLimit) })
 	defer run.timer.Stop()
-	answers, err := s.answer(bounded, sh, text, len(a.Commands)+len(a.Then), run)
+	answers, err := s.answer(bounded, sh, text, a.keeping(), run)
 	if err != nil {
 		s.act.drop()
 	}
@@ -211,6 +212,11 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		fmt.Fprintf(&text, "%d 0 ask\n%s", len(script), script)
 	}
 	return text.Bytes(), nil
+}
+
+// keeping is how much is kept of what the commands print, and of the answers to the queries.
+func (a Actions) keeping() []int {
+	return append(slices.Repeat([]int{MaxOutput}, len(a.Commands)), keeping(a.Then)...)
 }
 
 // answers are those to the queries, nil if they were left out.
@@ -326,10 +332,10 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	return frame([]byte(opening + Place + actingLoop)), nil
 }
 
-// answer sends frames to the acting shell and waits for n answers; run is told of each as it comes. If the
+// answer sends frames to the acting shell and waits for the answers, of which most is kept; run is told of each as it comes. If the
 // context ends before, the command under way is sent SIGTERM and has a moment to end, and what is behind
 // it is left out: the answers then come with no error.
-func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run *running) ([]Answer, error) {
+func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int, run *running) ([]Answer, error) {
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	type end struct {
@@ -339,7 +345,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, n int, run
 	first := strconv.Itoa(sh.next)
 	ended := make(chan end, 1)
 	go func() {
-		answers, err := sh.exchange(waiting, text, n, false, 0, run.ended)
+		answers, err := sh.exchange(waiting, text, most, false, 0, run.ended)
 		ended <- end{answers, err}
 	}()
 	var e end

@@ -1,10 +1,12 @@
 package remote
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +83,26 @@ func TestActingWithTwoSessions(t *testing.T) {
 		expectFile(t, path, content, 0o644)
 		run(t, c, Command{Argv: []string{"true"}})
 	}
+
+	// A large file is streamed there, too, and not held.
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+	from := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(from, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source, err := ReadSource(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	write(t, c, File{Path: path, Source: &source})
+	runtime.ReadMemStats(&after)
+	expectFile(t, path, content, 0o644)
+	if made := after.TotalAlloc - before.TotalAlloc; made > uint64(len(content)) {
+		t.Errorf("%d bytes were allocated for a file of %d", made, len(content))
+	}
+	run(t, c, Command{Argv: []string{"true"}})
 }
 
 // Programs find pipes for their output, as in a session of their own, and not a file, which

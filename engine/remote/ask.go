@@ -48,8 +48,12 @@ $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
 }
 `
 
-// cutOff is the code of a query that was not answered in company; no process has it.
-const cutOff = 301
+// Codes that no process has: cutOff is of a query that was not answered in company, tooMuch of one that printed more than is
+// kept of it.
+const (
+	cutOff  = 301
+	tooMuch = 302
+)
 
 // Queries of one limit keep company from this many on, up to this many bytes of their script: the kernel takes
 // no more than 128 KiB of one variable of the environment (MAX_ARG_STRLEN of execve(2)).
@@ -217,9 +221,13 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
 	if !company {
-		return s.exchange(ctx, script, len(queries), false, allowed(queries))
+		return s.exchange(ctx, script, keeping(queries), false, allowed(queries))
 	}
-	answered, err := s.exchange(ctx, script, len(queries)+1, true, allowed(queries))
+	most := make([]int, len(queries)+1)
+	for i, place := range order {
+		most[i] = queries[place].Most
+	}
+	answered, err := s.exchange(ctx, script, most, true, allowed(queries))
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +251,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	if script, err = calls(rest); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	late, err := s.exchange(ctx, script, len(rest), false, allowed(rest))
+	late, err := s.exchange(ctx, script, keeping(rest), false, allowed(rest))
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +259,15 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		answers[place] = late[i]
 	}
 	return answers, nil
+}
+
+// keeping is how much is kept of the answers to some queries.
+func keeping(queries []Query) []int {
+	most := make([]int, len(queries))
+	for i, q := range queries {
+		most[i] = q.Most
+	}
+	return most
 }
 
 // allowed is how long a shell may say nothing that is asked queries.
@@ -264,9 +281,9 @@ func allowed(queries []Query) time.Duration {
 	return limit
 }
 
-// exchange has the reading shell, which is started if there is none, run a script that gives n answers; gaps
+// exchange has the reading shell, which is started if there is none, run a script that gives answers; most, gaps
 // and limit are as in shell.exchange.
-func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool, limit time.Duration) ([]Answer, error) {
+func (s *session) exchange(ctx context.Context, script []byte, most []int, gaps bool, limit time.Duration) ([]Answer, error) {
 	if err := s.read.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
@@ -287,7 +304,7 @@ func (s *session) exchange(ctx context.Context, script []byte, n int, gaps bool,
 	sh := s.read.shell
 	bounded, cancel := context.WithTimeoutCause(ctx, limit+answerLimit, errSilent)
 	defer cancel()
-	answers, err := sh.exchange(bounded, text, n, gaps, limit, nil)
+	answers, err := sh.exchange(bounded, text, most, gaps, limit, nil)
 	if err == nil {
 		return answers, nil
 	}

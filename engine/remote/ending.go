@@ -14,6 +14,8 @@ func Ending(exit int) string {
 		return "it cannot be executed (exit code 126)"
 	case 127:
 		return "command not found (exit code 127)"
+	case tooMuch:
+		return "given up"
 	}
 	for name, number := range signalNumber {
 		if exit == 128+number {

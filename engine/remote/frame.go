@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -18,58 +19,76 @@ func nonce() string {
 	return hex.EncodeToString(b)
 }
 
-// maxAnswer bounds what one query may print on one stream.
-const maxAnswer = 256 << 20
-
 // piece is what one query printed on one stream.
 type piece struct {
 	id, exit int
 	data     []byte
+	// out is how many bytes of it were left out.
+	out int64
 }
 
 // unframer cuts a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n": not a
 // length before it, because nothing is then stored on the host and output streams as it is made.
 type unframer struct {
 	mark []byte // "\n<nonce> "
-	buf  []byte
-	// clean is how much of buf is known to hold no beginning of a mark.
-	clean int
+	// rest is what may be the beginning of a mark.
+	rest []byte
+	kept keeper
+	// most are how much is kept of the pieces to come, the next one first; zero is maxAnswer.
+	most []int
 }
 
 func newUnframer(nonce string) *unframer {
-	return &unframer{mark: []byte("\n" + nonce + " ")}
+	return &unframer{mark: []byte("\n" + nonce + " "), kept: keeper{limit: maxAnswer}}
+}
+
+// expect says how much is kept of the pieces that follow.
+func (u *unframer) expect(most []int) {
+	u.most = most
+	u.begin()
+}
+
+// begin begins a piece.
+func (u *unframer) begin() {
+	u.kept = keeper{limit: maxAnswer}
+	if len(u.most) > 0 {
+		u.kept.limit = cmp.Or(u.most[0], maxAnswer)
+		u.most = u.most[1:]
+	}
 }
 
 // feed takes the next bytes of the stream and returns the pieces that end in them.
 func (u *unframer) feed(p []byte) ([]piece, error) {
-	u.buf = append(u.buf, p...)
+	u.rest = append(u.rest, p...)
+	rest := u.rest
+	defer func() { u.rest = append(u.rest[:0], rest...) }()
 	var pieces []piece
 	for {
-		i := bytes.Index(u.buf[u.clean:], u.mark)
+		i := bytes.Index(rest, u.mark)
 		if i < 0 {
-			u.clean = max(u.clean, len(u.buf)-len(u.mark)+1)
-			if len(u.buf) > maxAnswer {
-				return pieces, fmt.Errorf("a query printed more than %d MiB", maxAnswer>>20)
+			if sure := len(rest) - len(u.mark) + 1; sure > 0 {
+				_, _ = u.kept.Write(rest[:sure])
+				rest = rest[sure:]
 			}
 			return pieces, nil
 		}
-		start := u.clean + i
-		tail := u.buf[start+len(u.mark):]
+		_, _ = u.kept.Write(rest[:i])
+		rest = rest[i:]
+		tail := rest[len(u.mark):]
 		end := bytes.IndexByte(tail, '\n')
 		if end < 0 {
 			if len(tail) > 64 {
 				return pieces, errors.New("an end mark does not end")
 			}
-			u.clean = start
 			return pieces, nil
 		}
 		id, exit, err := parseMark(tail[:end])
 		if err != nil {
 			return pieces, err
 		}
-		pieces = append(pieces, piece{id, exit, bytes.Clone(u.buf[:start])})
-		u.buf = append(u.buf[:0], tail[end+1:]...)
-		u.clean = 0
+		pieces = append(pieces, piece{id, exit, u.kept.bytes(), u.kept.out})
+		u.begin()
+		rest = tail[end+1:]
 	}
 }
 

@@ -32,6 +32,10 @@ type Query struct {
 	// limit, or empty where the limit is kept otherwise. Answer.TimedOut tells that it was reached.
 	// Less than a second counts as one; zero sets no limit, and `$limited` is empty.
 	Limit time.Duration
+	// Most is how many bytes are kept of each stream, of more the first and the last half, for a command that somebody else
+	// wrote; see Answer.Cut. Zero is for what is to be read whole: more than 256 MiB then end it in no answer but an exit
+	// code that no process has.
+	Most int
 	// User runs the query as that user. Empty means the session's own reading user.
 	User string
 }
@@ -44,10 +48,13 @@ func Argv(limit time.Duration, argv ...string) Query {
 	return Query{Script: `exec $limited "$@"`, Args: argv, Limit: limit}
 }
 
-// Answer is what a query printed and how it ended. Both streams are whole and binary-safe.
+// Answer is what a query printed and how it ended. Both streams are binary-safe, and whole unless the query says how much is
+// kept.
 type Answer struct {
 	Stdout, Stderr []byte
 	Exit           int
+	// Cut is how many bytes of Stdout were left out; a line in their place says so.
+	Cut int64
 	// Err is why a query that names a user of its own was not asked, a *BecomeError, although others were.
 	Err error
 }
@@ -88,7 +95,8 @@ type Actions struct {
 // DefaultLimit bounds a Command that names no limit of its own.
 const DefaultLimit = 10 * time.Minute
 
-// Result is how a Command ended. A non-zero Exit is not an error of Run.
+// Result is how a Command ended. A non-zero Exit is not an error of Run. Of a stream longer than MaxOutput the first and the
+// last half are kept, with a line between them that says how much was left out.
 type Result struct {
 	Stdout, Stderr []byte
 	// Exit is 128 plus the signal's number for a command that a signal ended, and 124 for one that its limit did.

@@ -130,10 +130,13 @@ func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error
 	if !errors.Is(err, errRefused) {
 		return alone, err
 	}
-	if c.input != nil { // the shell is sent it whole: what a host with so few sessions costs
-		if c.Stdin, err = io.ReadAll(c.input); err != nil {
-			return Result{}, err
+	if c.input != nil { // the shell would keep it in memory: it makes room
+		if err := s.act.enter(bounded); err != nil {
+			return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], err)
 		}
+		defer s.act.leave()
+		s.act.drop()
+		return s.runAlone(bounded, c)
 	}
 	results, _, inShell := s.runInShell(ctx, Actions{Commands: []Command{c}}, true)
 	switch {
@@ -271,19 +274,19 @@ func (s *session) interrupt(ctx context.Context, script string, args ...string) 
 	_, _ = s.ask(ctx, []Query{{Script: script, Args: args}})
 }
 
-// collector gathers a stream.
+// collector gathers a stream, as far as it is kept.
 type collector struct {
 	r     *skipper
 	moves *atomic.Int64 // counts what comes in, to see that a stream is silent
 	done  chan struct{}
 
-	mu  sync.Mutex
-	buf bytes.Buffer
-	err error
+	mu   sync.Mutex
+	kept keeper
+	err  error
 }
 
 func newCollector(r *skipper, moves *atomic.Int64) *collector {
-	return &collector{r: r, moves: moves, done: make(chan struct{})}
+	return &collector{r: r, moves: moves, done: make(chan struct{}), kept: keeper{limit: MaxOutput}}
 }
 
 func (c *collector) collect() {
@@ -293,7 +296,7 @@ func (c *collector) collect() {
 		n, err := c.r.Read(chunk)
 		c.moves.Add(1)
 		c.mu.Lock()
-		c.buf.Write(chunk[:n])
+		_, _ = c.kept.Write(chunk[:n])
 		if err != nil {
 			if err != io.EOF {
 				c.err = err
@@ -308,7 +311,7 @@ func (c *collector) collect() {
 func (c *collector) bytes() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return bytes.Clone(c.buf.Bytes())
+	return c.kept.bytes()
 }
 
 // failure is the error that ended the stream before its end.

@@ -178,6 +178,7 @@ type pairs struct {
 	next      int // the number of the first
 	last      int // the number of the last
 	gaps      bool
+	most      []int
 	out, errs []piece
 	answers   []Answer
 	each      func(int, Answer)
@@ -207,7 +208,10 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 	if o.id != p.next+i || e.id != o.id || e.exit != o.exit {
 		return fmt.Errorf("the shell answered query %d with %d and %d: something wrote into its streams", p.next+i, o.id, e.id)
 	}
-	a := Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit}
+	a := Answer{Stdout: o.data, Stderr: e.data, Exit: o.exit, Cut: o.out}
+	if p.most[i] == 0 && o.out+e.out > 0 {
+		a = Answer{Stderr: fmt.Appendf(nil, "it printed more than %d MiB\n", maxAnswer>>20), Exit: tooMuch}
+	}
 	p.answers = append(p.answers, a)
 	if p.each != nil {
 		p.each(i, a)
@@ -215,16 +219,20 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 	return nil
 }
 
-// exchange writes a text and reads the n answers to it; each, if it is not nil, is told every one as it
+// exchange writes a text and reads the answers to it, as many as most has numbers, which say how many bytes are kept of
+// each stream, zero for a query of ours; each, if it is not nil, is told every one as it
 // comes, in order. The text is written while the answers are read, and both streams are read at the
 // same time: each may fill its window. After an error the shell is of no use any more, and its streams
 // may still be read from: close it. With gaps, what is missing right before the last answer is one with the code
 // cutOff. With a limit, the shell may not be silent for longer.
-func (sh *shell) exchange(ctx context.Context, text []byte, n int, gaps bool, limit time.Duration, each func(int, Answer)) ([]Answer, error) {
+func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps bool, limit time.Duration, each func(int, Answer)) ([]Answer, error) {
+	n := len(most)
 	wrote := make(chan error, 1)
 	outs, errs := make(chan error, 1), make(chan error, 1)
 	first, last := sh.next, sh.next+n-1
-	p := &pairs{next: first, last: last, gaps: gaps, answers: make([]Answer, 0, n), each: each}
+	p := &pairs{next: first, last: last, gaps: gaps, most: most, answers: make([]Answer, 0, n), each: each}
+	sh.outFrames.expect(most)
+	sh.errFrames.expect(most)
 	sounds := make(chan struct{}, 1)
 	moved := func() {
 		select {

@@ -52,7 +52,8 @@ var Spec = modules.Spec{
 time (` + "`always`" + `, for handlers). After it ran, the guard must say that it is done, else the task fails.
 
 A registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + ` of what was run: null, and no lines, where the command
-was not due; not known in check mode where it is due. With ` + "`-v`" + ` the report shows what a command that changed something has printed.
+was not due; not known in check mode where it is due. Of a stream of more than 16 MiB the first and the last 8 MiB are registered, and a line
+between them says how many bytes are left out; with ` + "`reads`" + `, the task fails. With ` + "`-v`" + ` the report shows what a command that changed something has printed.
 
 Check mode predicts the guard and nothing else that the command may do.`,
 	Example: `task "the archive is unpacked" {
@@ -145,6 +146,10 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	if a.Exit != 0 && len(c.OK) == 0 || len(c.OK) > 0 && !slices.Contains(c.OK, a.Exit) {
 		return modules.Plan{}, fmt.Errorf("%s: %s: %s", title(c.argv()), remote.Ending(a.Exit), lastLines(a))
+	}
+	if a.Cut > 0 {
+		return modules.Plan{}, fmt.Errorf("%s printed %d MiB, and %d MiB are kept: let it print less, or write into a file", title(c.argv()),
+			(a.Cut+remote.MaxOutput)>>20, remote.MaxOutput>>20)
 	}
 	return modules.Plan{Data: printed(a)}, nil
 }
