@@ -41,6 +41,7 @@ func ls(_ context.Context, c *Call) int {
 				entries[i], entries[j] = entries[j], entries[i]
 			}
 		}
+		var rows [][]string
 		for _, e := range entries {
 			suffix := ""
 			if o.has("F", "p") && e.info.IsDir() {
@@ -64,8 +65,9 @@ func ls(_ context.Context, c *Call) int {
 				target, _ := v.ReadlinkIfPossible(e.path) // a link that went away meanwhile has no target
 				arrow = " -> " + target
 			}
-			c.printf("%s %d %s %s %s %s %s%s%s\n", modeText(d.mode), d.links, user, group, size, d.mtime.UTC().Format("Jan _2 15:04"), e.name, suffix, arrow)
+			rows = append(rows, []string{modeText(d.mode), strconv.Itoa(d.links), user, group, size, d.mtime.UTC().Format("Jan _2 15:04"), e.name + suffix + arrow})
 		}
+		c.printLong(rows)
 	}
 	var files []entry
 	var dirs []string
@@ -85,6 +87,8 @@ func ls(_ context.Context, c *Call) int {
 			files = append(files, entry{name, c.Path(name), info})
 		}
 	}
+	sort.SliceStable(files, func(i, j int) bool { return files[i].name < files[j].name })
+	sort.Strings(dirs)
 	show(files)
 	for i, dir := range dirs {
 		if len(o.rest) > 1 {
@@ -104,9 +108,12 @@ func ls(_ context.Context, c *Call) int {
 		}
 		var entries []entry
 		if o.has("a", "all") {
-			if info, err := v.Stat(c.Path(dir)); err == nil {
-				entries = append(entries, entry{".", c.Path(dir), info}, entry{"..", c.Path(dir), info})
+			for name, at := range map[string]string{".": c.Path(dir), "..": path.Dir(path.Clean(c.Path(dir)))} {
+				if info, err := v.Stat(at); err == nil {
+					entries = append(entries, entry{name, at, info})
+				}
 			}
+			sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
 		}
 		for _, child := range children {
 			if strings.HasPrefix(child.Name(), ".") && !o.has("a", "A", "all", "almost-all") {
@@ -117,6 +124,19 @@ func ls(_ context.Context, c *Call) int {
 		show(entries)
 	}
 	return code
+}
+
+// printLong prints the lines of ls -l, each column as wide as its widest value.
+func (c *Call) printLong(rows [][]string) {
+	widths := make([]int, 6)
+	for _, row := range rows {
+		for i := range widths {
+			widths[i] = max(widths[i], len(row[i]))
+		}
+	}
+	for _, row := range rows {
+		c.printf("%s %*s %-*s %-*s %*s %s %s\n", row[0], widths[1], row[1], widths[2], row[2], widths[3], row[3], widths[4], row[4], row[5], row[6])
+	}
 }
 
 // human is a size as -h prints it.

@@ -100,7 +100,7 @@ func (c *Call) expandUnits(names []string) []string {
 			continue
 		}
 		for _, s := range c.Machine.units.List() {
-			if ok, err := path.Match(UnitName(name), s.Name); ok && err == nil {
+			if ok, err := path.Match(name, s.Name); ok && err == nil {
 				all = append(all, s.Name)
 			}
 		}

@@ -118,6 +118,9 @@ func (c *Call) unitList(verb string, names []string, o options) int {
 	}
 	kinds := strings.Split(o.value("t", "type"), ",")
 	legend := !o.has("no-legend") && o.value("legend") != "false"
+	if verb == "list-unit-files" {
+		return c.unitFileList(names, kinds, state, legend)
+	}
 	var lines []string
 	for _, s := range c.Machine.units.List() {
 		if kind := strings.TrimPrefix(path.Ext(s.Name), "."); kinds[0] != "" && !slices.Contains(kinds, kind) {
@@ -132,13 +135,6 @@ func (c *Call) unitList(verb string, names []string, o options) int {
 				continue
 			}
 		}
-		if verb == "list-unit-files" {
-			if state != "" && state != s.UnitFileState {
-				continue
-			}
-			lines = append(lines, fmt.Sprintf("%-40s %-10s enabled", s.Name, s.UnitFileState))
-			continue
-		}
 		matches := state == "" || slices.Contains(strings.Split(state, ","), s.ActiveState) || slices.Contains(strings.Split(state, ","), s.SubState)
 		if !matches || state == "" && s.ActiveState == "inactive" && !o.has("a", "all") {
 			continue
@@ -152,7 +148,7 @@ func (c *Call) unitList(verb string, names []string, o options) int {
 		}
 		lines = append(lines, fmt.Sprintf("%s%-32s %-6s %-8s %-9s %s", mark, s.Name, s.LoadState, s.ActiveState, s.SubState, s.Name))
 	}
-	if legend && verb == "list-units" {
+	if legend {
 		c.printf("  UNIT                             LOAD   ACTIVE   SUB       DESCRIPTION\n")
 	}
 	for _, line := range lines {

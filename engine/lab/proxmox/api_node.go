@@ -34,6 +34,7 @@ func nodeEndpoints() []endpoint {
 			}
 			return value, nil
 		}),
+		{verb: "get", path: "nodes/{}/network", run: apiNetwork},
 		{verb: "get", path: "nodes/{}/disks/list", run: apiDisks},
 		{verb: "set", path: "nodes/{}/disks/wipedisk", silent: true, run: apiWipe},
 	}

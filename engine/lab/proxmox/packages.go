@@ -122,6 +122,9 @@ func protect(m *machine.Machine, out io.Writer) error {
 // installCluster is pve-cluster's postinst: it starts pmxcfs, which needs a node name that resolves to an
 // address of the LAN.
 func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
+	if err := m.FS().MkdirAll("/etc/pve", 0o750); err != nil {
+		return err
+	}
 	unit := w.machineUnit("pve-cluster.service", true, false)
 	m.Units().Add(unit)
 	if err := m.Units().Start(unit.Name); err != nil {

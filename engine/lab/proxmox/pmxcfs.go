@@ -308,7 +308,10 @@ func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 	if target, ok := p.links()[name]; ok {
 		info.mode, info.size = os.ModeSymlink|0o755, int64(len(target))
 	} else if text, ok := v.generated(p.node, name); ok {
-		info.mode, info.size = 0o440, int64(len(text))
+		info.mode, info.size = 0o640, int64(len(text))
+		if strings.HasPrefix(name, ".") && name != ".debug" {
+			info.mode = 0o440
+		}
 	} else if name == "" {
 		info.mode = os.ModeDir | 0o755
 	} else {

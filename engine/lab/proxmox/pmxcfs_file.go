@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -162,6 +163,11 @@ func (f *pmxcfsFile) Readdir(count int) ([]os.FileInfo, error) {
 		if name == "" {
 			names = append(names, sortedKeys(f.fs.links())...)
 			names = append(names, ".clusterlog", ".debug", ".members", ".rrd", ".version", ".vmlist")
+		}
+		for _, child := range []string{"lrm_status", "manager_status"} {
+			if _, written := v.writtenByHA(f.fs.node, clean(name+"/"+child)); written && !slices.Contains(names, child) {
+				names = append(names, child)
+			}
 		}
 		for _, child := range names {
 			info, err := f.fs.info(v, db, clean(name+"/"+child))

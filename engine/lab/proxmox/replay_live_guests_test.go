@@ -52,7 +52,10 @@ var liveGuests = []liveScenario{
 }
 
 // unplayedLive are the recordings of the living cluster that no scenario plays, and why.
-var unplayedLive = map[string]string{}
+var unplayedLive = map[string]string{
+	"pveversion":              "its packages are the recording machine's; pve9/pveversion is played",
+	"osdmaptool-test-map-pgs": "nothing of hlplay calls osdmaptool, and the PGs are placed by Ceph's own hash",
+}
 
 func TestEveryLiveRecordingIsPlayed(t *testing.T) {
 	played := map[string]bool{}
