@@ -372,6 +372,9 @@ func (s *session) result(c Command, mark string, a Answer) (Result, error) {
 	stderr, err2 := io.ReadAll(errs)
 	if err != nil || err2 != nil {
 		complaint := lastLines(errs.dropped(), 3)
+		if a.Exit == ExitPrevented && c.Before.Script != "" {
+			return Result{}, &PreventedError{Host: s.conn.name, Said: string(errs.dropped())}
+		}
 		if a.Exit == 125 && c.Dir != "" {
 			return Result{}, s.noDirectory(c, complaint)
 		}

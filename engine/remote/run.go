@@ -9,6 +9,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,9 +50,39 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	case user == "root":
 		cd = "cd /\n"
 	}
+	before, err := c.before()
+	if err != nil {
+		return nil, err
+	}
 	seconds := int(math.Ceil(c.limit().Seconds()))
-	return fmt.Appendf(nil, "{\n%s_hl_n=%s\n%s%s%sexec timeout -v -k %d %d %s\n}\n",
-		opening, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
+	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%sexec timeout -v -k %d %d %s\n}\n",
+		opening, before, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
+}
+
+// ExitPrevented is how a Command's Before exits that prevents it.
+const ExitPrevented = 76
+
+// PreventedError says that a Command was not run, because what was to come before it has prevented that.
+type PreventedError struct {
+	Host string
+	// Said is what it printed on its standard error.
+	Said string
+}
+
+func (e *PreventedError) Error() string {
+	return e.Host + ": nothing was begun: " + strings.TrimSpace(e.Said)
+}
+
+// before is what comes before the command; it does not touch its input.
+func (c Command) before() (string, error) {
+	if c.Before.Script == "" {
+		return "", nil
+	}
+	args, err := quoteAll(c.Before.Args)
+	if err != nil {
+		return "", err
+	}
+	return "_hl_at=${1-}\n_hl_before() {\n" + c.Before.Script + "\n}\n_hl_before " + args + " </dev/null\n", nil
 }
 
 func (c Command) stdin() io.Reader {
@@ -233,6 +264,11 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 
 // notStarted explains why a command did not come to run.
 func (s *session) notStarted(p *spawned, c Command, err error) error {
+	if c.Before.Script != "" && errors.Is(err, errNoMark) {
+		if exit, statusErr := p.Status(); statusErr == nil && exit == ExitPrevented {
+			return &PreventedError{Host: s.conn.name, Said: string(p.errs.dropped())}
+		}
+	}
 	if c.Dir != "" && errors.Is(err, errNoMark) {
 		if exit, statusErr := p.Status(); statusErr == nil && exit == 125 {
 			return s.noDirectory(c, p.complaint())
