@@ -1,0 +1,186 @@
+package nodestate
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/remote"
+)
+
+// node is a node of which only the state matters: a real shell, with a directory in place of /var/lib.
+type node struct {
+	t   *testing.T
+	dir string // in place of Dir
+	remote.Conn
+}
+
+func newNode(t *testing.T) *node {
+	n := &node{t: t, dir: filepath.Join(t.TempDir(), "lib", "hlplay"), Conn: remote.Local("node")}
+	if err := os.Mkdir(filepath.Dir(n.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Conn.Close() })
+	return n
+}
+
+// here is a query about the node's own directory.
+func (n *node) here(q remote.Query) remote.Query {
+	q.Script = strings.ReplaceAll(strings.ReplaceAll(q.Script, Dir, n.dir), "/var/lib", filepath.Dir(n.dir))
+	return q
+}
+
+func (n *node) ask(q remote.Query) remote.Answer {
+	n.t.Helper()
+	answers, err := n.Ask(context.Background(), []remote.Query{n.here(q)})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if len(answers[0].Stderr) > 0 {
+		n.t.Errorf("%s: %s", q.Script, answers[0].Stderr)
+	}
+	return answers[0]
+}
+
+func (n *node) state() State {
+	n.t.Helper()
+	text := string(n.ask(States.Ask([]string{""})[0]).Stdout)
+	if os.Getuid() != 0 { // the test's user stands for root
+		text = strings.ReplaceAll(text, "of "+strconv.Itoa(os.Getuid()), "of 0")
+	}
+	return parse(text)
+}
+
+func (n *node) run(before remote.Query, argv ...string) remote.Result {
+	n.t.Helper()
+	r, err := n.Run(context.Background(), remote.Command{Argv: argv, Before: n.here(before)})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return r
+}
+
+var chrony = Due{
+	ID: Name("time", "restart chrony"), Play: "time", Handler: "restart chrony", Task: "it's \"the\" configuration\n…☃😀\\", File: "play.hcl", Line: 7,
+	Playbook: "play.hcl", Run: "r1", By: "ada@desk", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC),
+}
+
+// What is recorded before a command is there when the command has run, whatever its fate, and until it is cleared.
+func TestDueUntilCleared(t *testing.T) {
+	n := newNode(t)
+	if s := n.state(); !cmp.Equal(s, State{}) {
+		t.Errorf("on a node that nobody has changed: %+v", s)
+	}
+	if _, err := os.Stat(n.dir); err == nil {
+		t.Error("reading has made the directory")
+	}
+	other := Due{ID: Name("time", "other"), Play: "time", Handler: "other", Since: chrony.Since.Add(-time.Hour)}
+	r := n.run(Record(chrony, other), "sh", "-c", "cat; echo out; echo err >&2; exit 3")
+	if string(r.Stdout) != "out\n" || string(r.Stderr) != "err\n" || r.Exit != 3 {
+		t.Errorf("the command printed %q and %q and ended with %d", r.Stdout, r.Stderr, r.Exit)
+	}
+	if diff := cmp.Diff([]Due{other, chrony}, n.state().Due); diff != "" {
+		t.Errorf("due (-want +got):\n%s", diff)
+	}
+	n.run(Record(chrony), "true") // again
+	n.ask(Clear(other.ID))
+	n.ask(Clear(other.ID))
+	if diff := cmp.Diff([]Due{chrony}, n.state().Due); diff != "" {
+		t.Errorf("due after one was cleared (-want +got):\n%s", diff)
+	}
+	n.ask(Clear(chrony.ID, other.ID))
+	if s := n.state(); !cmp.Equal(s, State{}) {
+		t.Errorf("after all is cleared: %+v", s)
+	}
+	for _, dir := range []string{n.dir, filepath.Join(n.dir, "due")} {
+		if info, err := os.Stat(dir); err != nil || info.Mode() != os.ModeDir|0o700 {
+			t.Errorf("%s is %v (%v), want it to be root's alone", dir, info.Mode(), err)
+		}
+	}
+}
+
+// A file whose content a power failure has lost still says which handler is due.
+func TestContentThatIsLost(t *testing.T) {
+	n := newNode(t)
+	n.run(Record(chrony), "true")
+	for _, content := range []string{"", "{", "{\"play\":\"time\",\"handler\":\"another\"}\n", strings.Repeat("\x00", 4096)} {
+		if err := os.WriteFile(filepath.Join(n.dir, "due", chrony.ID), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]Due{{ID: chrony.ID}}, n.state().Due); diff != "" {
+			t.Errorf("%q: due (-want +got):\n%s", content, diff)
+		}
+	}
+	for _, name := range []string{"README", ".hidden", strings.Repeat("0", 31), "x\ndue " + chrony.ID} {
+		if err := os.WriteFile(filepath.Join(n.dir, "due", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(n.dir, "due", Name("a", "link"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range n.state().Due {
+		if d.ID != chrony.ID && d.ID != Name("a", "link") || d.Play != "" {
+			t.Errorf("%+v is due", d)
+		}
+	}
+}
+
+// What is not root's alone is not believed, and what cannot be kept is said.
+func TestWhatIsNotBelieved(t *testing.T) {
+	for name, spoil := range map[string]func(n *node) error{
+		"its mode is 755":           func(n *node) error { return os.Chmod(n.dir, 0o755) },
+		"its mode is 770":           func(n *node) error { return os.Chmod(filepath.Join(n.dir, "due"), 0o770) },
+		"it is no directory":        func(n *node) error { return elsewhere(n.dir) },
+		"a part of it is a symboli": func(n *node) error { return elsewhere(filepath.Join(n.dir, "due")) },
+	} {
+		n := newNode(t)
+		n.run(Record(chrony), "true")
+		if err := spoil(n); err != nil {
+			t.Fatal(err)
+		}
+		if s := n.state(); len(s.Due) > 0 || !strings.Contains(s.Refused, name) {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	if got := loose("1000 700 directory"); !strings.Contains(got, "belongs to the user with the id 1000") {
+		t.Errorf("the directory of a user: %q", got)
+	}
+	n := newNode(t)
+	if err := os.Remove(filepath.Dir(n.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if s := n.state(); !strings.Contains(s.Unwritable, "cannot be written to") {
+		t.Errorf("without /var/lib: %+v", s)
+	}
+	if r := n.run(Record(chrony), "echo", "done"); string(r.Stdout) != "done\n" {
+		t.Errorf("where nothing can be kept, the command printed %q", r.Stdout)
+	}
+}
+
+// elsewhere puts a link in the place of a directory.
+func elsewhere(dir string) error {
+	if err := os.Rename(dir, dir+".moved"); err != nil {
+		return err
+	}
+	return os.Symlink(dir+".moved", dir)
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("unwritable x\nof 0 700 directory\ndue " + chrony.ID + " " + chrony.text() + "\n")
+	f.Add("of 0 755 directory\ndue\nrefused\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := parse(text)
+		for _, d := range s.Due {
+			if d.Handler != "" && d.ID != Name(d.Play, d.Handler) {
+				t.Errorf("%+v is not what its name says", d)
+			}
+		}
+	})
+}
