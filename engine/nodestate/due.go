@@ -51,23 +51,6 @@ _hl_own() {
 }
 `
 
-// recording keeps the handlers that its arguments tell, each by its ID and its text.
-const recording = making + `[ $# = 0 ] || _hl_own || return 0
-while [ $# -gt 1 ]; do
-	printf '%s\n' "$2" >"$_hl_v/due/$1"
-	shift 2
-done`
-
-// Record is what is to be done before a step that notifies handlers: from then on they are due. Where nothing can be written
-// the step goes on without it.
-func Record(all ...Due) remote.Query {
-	q := remote.Query{Script: recording}
-	for _, d := range all {
-		q.Args = append(q.Args, Name(d.Play, d.Handler), d.text())
-	}
-	return q
-}
-
 // text is the content of its file, one line of ASCII.
 func (d Due) text() string {
 	b, err := json.Marshal(d)

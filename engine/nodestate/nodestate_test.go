@@ -36,6 +36,15 @@ func (n *node) here(q remote.Query) remote.Query {
 	return q
 }
 
+// again connects anew; what the old connection was at has ended.
+func (n *node) again() {
+	n.t.Helper()
+	n.Conn.Close()
+	for n.Conn = remote.Local("node"); n.state().Lock != nil && n.state().Lock.Alive; { // bounded by the test's own deadline
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (n *node) ask(q remote.Query) remote.Answer {
 	n.t.Helper()
 	answers, err := n.Ask(context.Background(), []remote.Query{n.here(q)})
@@ -56,6 +65,9 @@ func (n *node) state() State {
 	}
 	return parse(text)
 }
+
+// act is what comes before a step of a run that does not matter.
+func act(all ...Due) remote.Query { return Holder{Run: "r1"}.Act(nil, all...) }
 
 func (n *node) run(before remote.Query, argv ...string) remote.Result {
 	n.t.Helper()
@@ -81,20 +93,24 @@ func TestDueUntilCleared(t *testing.T) {
 		t.Error("reading has made the directory")
 	}
 	other := Due{ID: Name("time", "other"), Play: "time", Handler: "other", Since: chrony.Since.Add(-time.Hour)}
-	r := n.run(Record(chrony, other), "sh", "-c", "cat; echo out; echo err >&2; exit 3")
+	r := n.run(act(chrony, other), "sh", "-c", "cat; echo out; echo err >&2; exit 3")
 	if string(r.Stdout) != "out\n" || string(r.Stderr) != "err\n" || r.Exit != 3 {
 		t.Errorf("the command printed %q and %q and ended with %d", r.Stdout, r.Stderr, r.Exit)
+	}
+	if s := n.state(); s.Lock == nil || s.Lock.Run != "r1" || !s.Lock.Alive {
+		t.Errorf("while the connection stands, the lock is %+v", s.Lock)
 	}
 	if diff := cmp.Diff([]Due{other, chrony}, n.state().Due); diff != "" {
 		t.Errorf("due (-want +got):\n%s", diff)
 	}
-	n.run(Record(chrony), "true") // again
+	n.run(act(chrony), "true") // again
 	n.ask(Clear(other.ID))
 	n.ask(Clear(other.ID))
 	if diff := cmp.Diff([]Due{chrony}, n.state().Due); diff != "" {
 		t.Errorf("due after one was cleared (-want +got):\n%s", diff)
 	}
 	n.ask(Clear(chrony.ID, other.ID))
+	n.again()
 	if s := n.state(); !cmp.Equal(s, State{}) {
 		t.Errorf("after all is cleared: %+v", s)
 	}
@@ -108,7 +124,7 @@ func TestDueUntilCleared(t *testing.T) {
 // A file whose content a power failure has lost still says which handler is due.
 func TestContentThatIsLost(t *testing.T) {
 	n := newNode(t)
-	n.run(Record(chrony), "true")
+	n.run(act(chrony), "true")
 	for _, content := range []string{"", "{", "{\"play\":\"time\",\"handler\":\"another\"}\n", strings.Repeat("\x00", 4096)} {
 		if err := os.WriteFile(filepath.Join(n.dir, "due", chrony.ID), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -141,7 +157,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 		"a part of it is a symboli": func(n *node) error { return elsewhere(filepath.Join(n.dir, "due")) },
 	} {
 		n := newNode(t)
-		n.run(Record(chrony), "true")
+		n.run(act(chrony), "true")
 		if err := spoil(n); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +175,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	if s := n.state(); !strings.Contains(s.Unwritable, "cannot be written to") {
 		t.Errorf("without /var/lib: %+v", s)
 	}
-	if r := n.run(Record(chrony), "echo", "done"); string(r.Stdout) != "done\n" {
+	if r := n.run(act(chrony), "echo", "done"); string(r.Stdout) != "done\n" {
 		t.Errorf("where nothing can be kept, the command printed %q", r.Stdout)
 	}
 }

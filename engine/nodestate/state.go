@@ -15,6 +15,8 @@ import (
 type State struct {
 	// Due are the handlers that are due, the longest first.
 	Due []Due
+	// Lock is who holds the lock, or has held it and not given it back; nil if nobody does.
+	Lock *Holder
 	// Refused says why nothing there is believed, or nothing can be read; empty if that is not so.
 	Refused string
 	// Unwritable says why nothing can be kept there; empty if that is not known.
@@ -22,7 +24,7 @@ type State struct {
 }
 
 // reading prints what is kept. Where nothing is, and on a node that hlplay has never changed, it starts no program.
-const reading = `_v=` + Dir + `
+const reading = holding + `_v=` + Dir + `
 if [ -L "$_v" ] || { [ -e "$_v" ] && [ ! -d "$_v" ]; }; then
 	echo "refused it is no directory"
 elif [ ! -d "$_v" ]; then
@@ -41,6 +43,12 @@ else
 		[ ! -f "$_f" ] || [ -L "$_f" ] || read -r _t <"$_f" || :
 		printf '%s\n' "$_t"
 	done
+	if [ -f "$_v/lock" ] && [ ! -L "$_v/lock" ]; then
+		[ -n "$_n" ] || stat -c 'of %u %a %F' "$_v"
+		_hl_who lock
+		_hl_lives || _hl_y=dead
+		printf 'lock %s %s\nholder %s\n' "$_hl_y" "$_hl_l" "$_hl_t"
+	fi
 fi`
 
 // States are what is kept on a node, under the empty name.
@@ -78,6 +86,10 @@ func parse(text string) State {
 			if why := loose(rest); why != "" {
 				s.Refused = fmt.Sprintf("%s: %s; nothing in it is believed, see who made it", Dir, why)
 			}
+		case "lock":
+			s.lock(rest)
+		case "holder":
+			s.holder(rest)
 		case "due":
 			name, content, _ := strings.Cut(rest, " ")
 			if !id.MatchString(name) {
@@ -92,7 +104,7 @@ func parse(text string) State {
 		}
 	}
 	if s.Refused != "" {
-		s.Due = nil
+		s.Due, s.Lock = nil, nil
 	}
 	slices.SortStableFunc(s.Due, func(a, b Due) int { return a.Since.Compare(b.Since) })
 	return s

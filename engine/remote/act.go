@@ -29,7 +29,9 @@ const maxActing = maxSessions / 2
 // have gathered is sent when the command is over, and before the next begins: the shell of a connection
 // that is known to be lost begins nothing more. A connection that is lost meanwhile does not break
 // the pipes, so that no package manager dies half-way of having printed a line.
-const actingLoop = `trap 'rm -rf "$_hl_d"' EXIT
+//
+// What a command has put into the directory as "end" is done at the loop's end, whatever that is: see Command.Before.
+const actingLoop = `trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
 _hl_w=$PWD
 cd /

@@ -77,7 +77,8 @@ type Command struct {
 	// OK are the exit codes after which what is behind it is carried out; nil means 0 only.
 	OK []int
 	// Before, if it has a script, is done first, in the command's shell and as the body of a function: it starts a process only for
-	// what is a program. If it exits, the command is not run, and that is a *PreventedError.
+	// what is a program. If it exits with ExitPrevented, the command is not run, and that is a *PreventedError. $_hl_at is the
+	// path of a file in the acting shell's directory; empty where the command runs without that shell.
 	Before Query
 
 	// input, if it is not nil, is handed to a command that runs in a session of its own, in place of Stdin.

@@ -294,5 +294,6 @@ func (s *shell) compareFiles(c *Call, op, a, b string) bool {
 	}
 	pathX, _, errX := s.view().resolve(c.Path(a), true)
 	pathY, _, errY := s.view().resolve(c.Path(b), true)
-	return errX == nil && errY == nil && pathX == pathY
+	sameName := errX == nil && errY == nil && pathX == pathY
+	return sameName || details(x).ino == details(y).ino && details(x).ino > 1
 }
