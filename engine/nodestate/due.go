@@ -42,6 +42,22 @@ func Name(play, handler string) string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(play+"\x00"+handler)))[:32]
 }
 
+// String says which handler is due, since when and why.
+func (d Due) String() string {
+	if d.Handler == "" {
+		return "a handler is due whose name a fault has lost (" + d.ID + ")"
+	}
+	return fmt.Sprintf("handler %q of play %q is due since %s: %s", d.Handler, d.Play, moment(d.Since), d.Why())
+}
+
+// Why says which task has made the handler due.
+func (d Due) Why() string {
+	return fmt.Sprintf("task %q (%s:%d) changed something in a run of %s that did not come to it", d.Task, d.File, d.Line, d.By)
+}
+
+// moment is a time as a person reads it.
+func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
 // making is what a shell knows that keeps something on a node: root's directories are made, and are not followed anywhere.
 // Whose they are is seen before anything in them is believed (see States).
 const making = `_hl_v=` + Dir + `

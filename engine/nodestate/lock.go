@@ -3,6 +3,7 @@ package nodestate
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/user"
 	"strconv"
@@ -42,12 +43,29 @@ type Seat struct {
 	Start   string `json:"start,omitempty"`
 }
 
+// String says who it is.
+func (h Holder) String() string {
+	if h.By == "" {
+		return fmt.Sprintf("locked by a run of which nothing more is known (process %d on the host)", h.Process)
+	}
+	text := fmt.Sprintf("locked by %s, who runs %s since %s (process %d on the host)", h.By, h.Playbook, moment(h.Since), h.Process)
+	if h.Busy {
+		text += "; a command of that run goes on there"
+	}
+	return text
+}
+
 // living are the runs of this very process.
 var living sync.Map
 
 // Begin makes a run of this process known, and returns it as a Holder.
 func Begin(run, playbook string, now time.Time) Holder {
 	living.Store(run, true)
+	return Holder{Run: run, By: By(), Playbook: playbook, Since: now.UTC().Truncate(time.Second), Seat: seat(os.Getpid())}
+}
+
+// By is the person and the controller, as in "ada@desk".
+func By() string {
 	by := "?"
 	if u, err := user.Current(); err == nil {
 		by = u.Username
@@ -55,7 +73,7 @@ func Begin(run, playbook string, now time.Time) Holder {
 	if name, err := os.Hostname(); err == nil {
 		by += "@" + name
 	}
-	return Holder{Run: run, By: by, Playbook: playbook, Since: now.UTC().Truncate(time.Second), Seat: seat(os.Getpid())}
+	return by
 }
 
 // End says that the run is over.

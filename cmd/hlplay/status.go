@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/nodestate"
+	"hlplay/engine/remote"
+)
+
+// statusFlags are the flags of `hlplay status`.
+type statusFlags struct {
+	inputFlags
+	connectFlags
+	clear  bool
+	reason string
+}
+
+func statusCommand() *cobra.Command {
+	f := &statusFlags{}
+	cmd := &cobra.Command{
+		Use:   "status PATTERN -i INVENTORY",
+		Short: "Say which handlers are due on hosts, and which run is changing them",
+		Long: `Status reads what hlplay keeps on hosts, in ` + nodestate.Dir + `: handlers that a task has notified and that
+have not run since, and who holds the lock. The next run of their playbook runs those handlers.
+
+With --clear and a reason it is forgotten: the handlers do not run. The host's log says who did that, and why.`,
+		Example: `  hlplay status pve -i inventory
+  hlplay status pve2 -i inventory --clear --reason "restarted by hand"`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("one pattern of hosts is expected: name a host, a group or all, as in hlplay status all -i INVENTORY")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
+	}
+	f.addInventory(cmd)
+	f.connectFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.clear, "clear", false, "forget what is due and who holds the lock; needs --reason")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY` it is forgotten, for the host's log")
+	return cmd
+}
+
+// hostStatus is what is known of one host.
+type hostStatus struct {
+	state   nodestate.State
+	cleared bool
+	err     error
+}
+
+func (f *statusFlags) run(ctx context.Context, pattern string) error {
+	if f.reason = strings.Join(strings.Fields(f.reason), " "); f.clear != (f.reason != "") {
+		return errors.New("--clear and --reason go together: say why the handlers need not run, as in --reason \"restarted by hand\"")
+	}
+	inv, err := f.loadInventory()
+	if err != nil {
+		return err
+	}
+	hosts, err := inv.Match(pattern)
+	if err != nil {
+		return err
+	}
+	notes, err := f.prepare(hosts)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, "hlplay: note:", note)
+	}
+	connect := f.connect(func(fn func()) { fn() })
+	found := make([]hostStatus, len(hosts))
+	atOnce := make(chan struct{}, 50)
+	var wg sync.WaitGroup
+	for i, h := range hosts {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			atOnce <- struct{}{}
+			found[i] = f.host(ctx, connect, h)
+			<-atOnce
+		}()
+	}
+	wg.Wait()
+	failed := false
+	for i, h := range hosts {
+		if found[i].err != nil {
+			failed = true
+			fmt.Fprintf(os.Stderr, "hlplay: %s\n", found[i].err)
+			continue
+		}
+		fmt.Print(found[i].text(h.Name))
+	}
+	if failed {
+		return &exitError{code: exitUnreachable}
+	}
+	return nil
+}
+
+// host looks at one host as root, and forgets what is there if that is asked for.
+func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *inventory.Host) (remote.Conn, error), h *inventory.Host) (s hostStatus) {
+	conn, err := connect(ctx, h)
+	if err != nil {
+		return hostStatus{err: err}
+	}
+	defer conn.Close()
+	root := conn.As("root")
+	if s.state, s.err = nodestate.Look(ctx, root); s.err == nil && f.clear && (len(s.state.Due) > 0 || s.state.Lock != nil) {
+		s.err = nodestate.Forget(ctx, root, s.state, nodestate.By(), f.reason)
+		s.cleared = true
+	}
+	if s.err != nil && !strings.HasPrefix(s.err.Error(), h.Name) {
+		s.err = fmt.Errorf("%s: %w", h.Name, s.err)
+	}
+	return s
+}
+
+// text is what is said of a host.
+func (s hostStatus) text(host string) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, host+": "+format+"\n", args...) }
+	verb := ""
+	if s.cleared {
+		verb = "forgotten: "
+	}
+	switch {
+	case s.state.Refused != "":
+		line("%s", s.state.Refused)
+	case s.state.Unwritable != "":
+		line("%s: what is due cannot be remembered there", s.state.Unwritable)
+	}
+	for _, d := range s.state.Due {
+		line("%s%s", verb, d)
+	}
+	switch l := s.state.Lock; {
+	case l == nil:
+	case s.cleared:
+		line("forgotten: %s", l)
+	case l.Gone():
+		line("%s, which is over: the next run takes its place", l)
+	default:
+		line("%s", l)
+	}
+	if b.Len() == 0 {
+		line("nothing is due, and no run is changing it")
+	}
+	return b.String()
+}
