@@ -37,16 +37,20 @@ _hl_walk() {
 		elif [ "$name" = .. ]; then
 			at=${at%/*} rest=$behind
 			set -- "$@" "${at:-/}"
+		elif [ -L "$at/$name" ] && [ -z "$behind" ] && [ "$last" = name ]; then
+			break
 		elif [ -L "$at/$name" ]; then
-			[ -n "$behind" ] || [ "$last" != name ] || break
 			links=$((links + 1))
-			[ $links -le 40 ] || break
-			to=$(readlink -- "$at/$name" && echo /) || break
-			set -- "$@" "$at/$name"
-			rest=${to%??}$behind
-			if [ "$rest" != "${rest#/}" ]; then
-				at=''
-				set -- "$@" /
+			# Nothing stands behind a break: a simulated node's shell would go on there to the end of the branch.
+			if [ $links -gt 40 ] || ! to=$(readlink -- "$at/$name" && echo /); then
+				break
+			else
+				set -- "$@" "$at/$name"
+				rest=${to%??}$behind
+				if [ "$rest" != "${rest#/}" ]; then
+					at=''
+					set -- "$@" /
+				fi
 			fi
 		elif [ -d "$at/$name" ] && { [ -n "$behind" ] || [ "$last" = dir ]; }; then
 			at=$at/$name rest=$behind
