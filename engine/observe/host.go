@@ -296,7 +296,7 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	}
 	for _, v := range slices.Backward(h.vague) {
 		switch {
-		case v.If != nil, !v.Match(key):
+		case v.If != nil, v.Appears, !v.Match(key):
 		case v.Values != nil:
 			return prediction{value: v.Values(key)}, true
 		default:
@@ -310,6 +310,21 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 func (h *Host) doubtLocked(key Key, value any) string {
 	for _, v := range h.vague {
 		if v.If != nil && v.Match(key) && v.If(value) {
+			return v.Unknown
+		}
+	}
+	return ""
+}
+
+// mayAppear is why something may be there when its turn comes that is not there now; empty where nothing says so.
+func (h *Host) mayAppear(key Key) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.expectedLocked(key); ok {
+		return ""
+	}
+	for _, v := range h.vague {
+		if v.Appears && v.Match(key) {
 			return v.Unknown
 		}
 	}

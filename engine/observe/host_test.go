@@ -586,3 +586,28 @@ func TestRecordedHost(t *testing.T) {
 		t.Error("what is not recorded was observed")
 	}
 }
+
+// What may come leaves what is there as it is, and what is not there in doubt; what a step is known to bring or to take is sure.
+func TestWhatMayAppear(t *testing.T) {
+	h := NewRecorded("h", Files.Expect("/etc/there", File{Type: Regular}))
+	h.memory[Files.Key("/etc/absent")] = &entry{kind: Files, key: Files.Key("/etc/absent"), value: File{}, done: true}
+	if err := Files.MayAppear(h, "/etc/absent"); err != nil {
+		t.Errorf("before any step: %v", err)
+	}
+	h.Predict([]Expectation{
+		{Match: func(k Key) bool { return k.Kind == Files.Name }, Appears: true, Unknown: "a package may bring it"},
+		Files.Expect("/etc/removed", File{}),
+	})
+	if f, err := Files.Observe(t.Context(), h, "/etc/absent"); err != nil || f.Exists() {
+		t.Errorf("what is not there is observed as %+v (%v), expected as it is", f, err)
+	}
+	for name, doubtful := range map[string]bool{"/etc/absent": true, "/etc/removed": false, "/etc/there": false} {
+		err := Files.MayAppear(h, name)
+		if doubtful != IsUnknown(err) || !doubtful && err != nil {
+			t.Errorf("%s: %v, expected a doubt: %v", name, err, doubtful)
+		}
+	}
+	if err := Users.MayAppear(h, "x"); err != nil {
+		t.Errorf("a kind that the step does not name: %v", err)
+	}
+}

@@ -98,6 +98,15 @@ func (k *Kind[T]) Want(h *Host, names ...string) {
 	}
 }
 
+// MayAppear is in check mode an *UnknownError if an earlier step may bring under name what is not there now, for those
+// who have nothing to do because it is not there; else nil.
+func (k *Kind[T]) MayAppear(h *Host, name string) error {
+	if because := h.mayAppear(k.Key(name)); because != "" {
+		return &UnknownError{h.hostName, k.Key(name), k.words(name), because}
+	}
+	return nil
+}
+
 // Expect says that value will be observed under name once a step is done.
 func (k *Kind[T]) Expect(name string, value T) Expectation {
 	return Expectation{Key: k.Key(name), Value: value}
@@ -138,6 +147,9 @@ type Expectation struct {
 	// Values, with Match, tells what will be observed instead of Unknown. What earlier steps expect of the same
 	// observations no longer counts.
 	Values func(Key) any
+	// Appears, with Match, leaves what is observed now as it is, and says only that something may be there that is not there
+	// now: see Kind.MayAppear.
+	Appears bool
 	// If, with Match, leaves what is observed now as it is, unless If accepts its value: a package may bring a unit that is
 	// not there.
 	If func(value any) bool

@@ -130,7 +130,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 		p.departure(name)
 	}
 	if len(added) > 0 {
-		p.expect(anyUnit(p.because))
+		p.expect(anyUnit(p.because), anyPath(p.because))
 		p.expect(coming.Expect("", append(comingNames(p.host), added...)))
 	}
 	if err := p.kernels(ctx, names, gone); err != nil {
@@ -299,6 +299,30 @@ func anyUnit(because string) observe.Expectation {
 			u, ok := value.(observe.Unit)
 			return ok && !u.Exists()
 		},
+		Unknown: because,
+	}
+}
+
+// packaged are the directories in which packages have files (policy 9.1), and notPackaged those below them in which they have none.
+var (
+	packaged    = []string{"/etc/", "/usr/", "/var/", "/lib", "/bin/", "/sbin/", "/boot/", "/opt/"}
+	notPackaged = []string{"/etc/pve/", "/usr/local/", "/var/tmp/"}
+)
+
+// anyPath says that files, directories, users and groups may come with a package that are not there, under whatever names.
+func anyPath(because string) observe.Expectation {
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			below := func(dir string) bool { return strings.HasPrefix(k.Name, dir) }
+			switch k.Kind {
+			case observe.Files.Name:
+				return slices.ContainsFunc(packaged, below) && !slices.ContainsFunc(notPackaged, below)
+			case observe.Users.Name, observe.Groups.Name:
+				return true
+			}
+			return false
+		},
+		Appears: true,
 		Unknown: because,
 	}
 }

@@ -95,7 +95,7 @@ func (r *Repository) plan(ctx context.Context, h modules.Host) (steps []modules.
 			}
 			steps = append(steps, removed...)
 		}
-		return steps, nil, nil
+		return steps, nil, mayAppear(ctx, h, deb822, list)
 	}
 	if len(r.URIs) == 0 {
 		for _, name := range []string{deb822, list} {
@@ -105,9 +105,23 @@ func (r *Repository) plan(ctx context.Context, h modules.Host) (steps []modules.
 			}
 			steps = append(steps, switchedOver...)
 		}
-		return steps, nil, nil
+		return steps, nil, mayAppear(ctx, h, deb822, list)
 	}
 	return r.planDefinition(ctx, h)
+}
+
+// mayAppear is why one of two files may be there when its turn comes although none is now.
+func mayAppear(ctx context.Context, h modules.Host, names ...string) error {
+	files, err := observe.Files.ObserveAll(ctx, h, names)
+	if err != nil || slices.ContainsFunc(names, func(name string) bool { return files[name].Exists() }) {
+		return err
+	}
+	for _, name := range names {
+		if err := observe.Files.MayAppear(h, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // planSwitch enables or disables what is defined in a file that is there.

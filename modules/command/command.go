@@ -179,7 +179,13 @@ func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 			continue
 		}
 		exists, err := observe.Exists(ctx, h, g.path)
-		if err != nil || exists == g.done {
+		if err != nil {
+			return false, err
+		}
+		if exists == g.done {
+			if !exists {
+				err = observe.Files.MayAppear(h, g.path)
+			}
 			return false, err
 		}
 	}

@@ -58,8 +58,11 @@ func ancestors(name string) []string {
 
 func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	now, err := observe.Files.Observe(ctx, h, f.Path)
-	if err != nil || !now.Exists() {
+	if err != nil {
 		return nil, err
+	}
+	if !now.Exists() {
+		return nil, observe.Files.MayAppear(h, f.Path)
 	}
 	if now.Type == observe.Directory {
 		return f.removeDirectory(ctx, h, f.Recursive, "set recursive = true to remove it with all that is in it")

@@ -301,8 +301,11 @@ func missing(h modules.Host, name string) error {
 
 func planAbsent(ctx context.Context, h modules.Host, file string, names []string) (modules.Plan, error) {
 	text, exists, err := observe.Text(ctx, h, file)
-	if err != nil || !exists {
+	if err != nil {
 		return modules.Plan{}, err
+	}
+	if !exists {
+		return modules.Plan{}, observe.Files.MayAppear(h, file)
 	}
 	left := true
 	after := conffile.EditLines(text, func(text string) string {

@@ -24,6 +24,9 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if u.State == absent {
+		if !now.Exists() {
+			return modules.Plan{Data: data(u.Name, "")}, observe.Users.MayAppear(h, u.Name)
+		}
 		return modules.Plan{Steps: u.remove(h, now), Data: data(u.Name, "")}, nil
 	}
 	steps, missing, err := u.makeGroups(ctx, h)
@@ -252,9 +255,6 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 }
 
 func (u *User) remove(h modules.Host, now observe.User) []modules.Step {
-	if !now.Exists() {
-		return nil
-	}
 	argv, summary := []string{"userdel"}, "remove account "+u.Name
 	expect := []observe.Expectation{observe.Users.Expect(u.Name, observe.User{}), observe.Passwords.Expect(u.Name, "")}
 	because := "the account " + u.Name + " is about to be removed"

@@ -219,6 +219,9 @@ func (w *WaitFor) path(ctx context.Context, h modules.Host) condition {
 		what: what,
 		holds: func() (bool, error) {
 			exists, err := observe.Exists(ctx, h, w.Path)
+			if err == nil && !exists && w.absent() {
+				err = observe.Files.MayAppear(h, w.Path)
+			}
 			return exists != w.absent() && err == nil, err
 		},
 		expect: func() []observe.Expectation {
