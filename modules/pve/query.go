@@ -18,7 +18,7 @@ if [ -L "$1" ] && [ -e ` + pmxcfsProgram + ` ] && ! timeout 10 test -L ` + local
 }
 
 // errNotMounted says that /etc/pve has no daemon behind it at this moment.
-var errNotMounted = errors.New("the cluster file system does not answer (is pve-cluster.service running?)")
+var errNotMounted = errors.New("the cluster file system does not answer: see why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
 
 // fileContent reads the answer to readFile. A missing file is no error.
 func fileContent(path string, a remote.Answer) (content []byte, exists bool, err error) {

@@ -285,7 +285,7 @@ func (s *site) members(ctx context.Context) ([]string, error) {
 	}
 	switch {
 	case !cluster.Mounted:
-		return nil, fmt.Errorf("the members of the cluster are not known: /etc/pve on %s is not mounted (is pve-cluster.service running?)", s.host.Name())
+		return nil, fmt.Errorf("the members of the cluster are not known: /etc/pve on %s is not mounted: start pve-cluster.service there (systemctl start pve-cluster.service), and run again", s.host.Name())
 	case cluster.Name == "":
 		return []string{s.node.Name}, nil
 	}

@@ -93,7 +93,7 @@ func TestRefusals(t *testing.T) {
 		{"file system asleep", Module{ID: "x", Type: "cephfs", Options: map[string]string{"fs-name": "asleep"}}, host(), "no metadata server is active"},
 		{"no quorum", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream",
 			Members: map[string]pve.Member{"pve1": {Online: true}, "pve2": {}, "pve3": {}}})), "no quorum as seen from pve1, and /etc/pve cannot be written (online: pve1; offline: pve2, pve3)"},
-		{"no pmxcfs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{})), "is pve-cluster.service running?"},
+		{"no pmxcfs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{})), "start it (systemctl start pve-cluster.service)"},
 		{"no Ceph", Module{ID: "x", Type: "rbd", Pool: "p"}, host(pve.CephConfs.Expect("", pve.CephConf{})), "no Ceph cluster yet"},
 	}
 	for _, test := range tests {
