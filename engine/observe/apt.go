@@ -456,7 +456,7 @@ type Checksum struct {
 var Checksums = &Kind[Checksum]{
 	Name: "checksum", What: "the checksum of %s",
 	Ask: func(names []string) []remote.Query {
-		return eachPath(names, `(if [ ! -f "$1" ]; then exit 2; fi; LC_ALL=C sha256sum <"$1" && LC_ALL=C sha512sum <"$1")`)
+		return eachPath(names, sumScript("sha256sum sha512sum"))
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Checksum, error)) {
 		parseEachPath(names, answers, tell, func(name string, a remote.Answer) (Checksum, error) {

@@ -17,7 +17,8 @@ type Listing struct {
 	Entries []string
 }
 
-// Dirs are directories by absolute path. A symbolic link to a directory counts as one.
+// Dirs are directories by absolute path. A symbolic link to a directory counts as one; one that another user could have
+// made is an error.
 var Dirs = &Kind[Listing]{
 	Name: "dir", What: "what is in the directory %s",
 	Shared: onClusterFileSystem,
@@ -49,60 +50,24 @@ const (
 	exitDenied = 13
 )
 
-// dirScript lists by the shell's own globs: no process, and no name is ever parsed. A directory
-// that may not be read matches nothing, which must not pass for an empty one.
+// dirScript lists by the shell's own globs, in the directory itself: no name is ever parsed, and no link of a stranger is
+// followed. A directory that may not be read matches nothing, which must not pass for an empty one.
 const dirScript = `(if [ ! -d "$1" ]; then exit 2; fi
 if [ ! -r "$1" ] || [ ! -x "$1" ]; then exit 13; fi
-for _f in "$1"/* "$1"/.*; do
-case $_f in */.|*/..) continue;; esac
+_hl_reach "$1" dir
+[ -z "$name" ] || exit 2
+for _f in ./* ./.*; do
+case $_f in ./.|./..) continue;; esac
 if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi
 done; exit 0)`
 
-// Globs are the paths that match a pattern of the shell (absolute, such as
-// /etc/apt/sources.list.d/*.list), sorted. Names that begin with a dot match only a written dot.
-var Globs = &Kind[[]string]{
-	Name: "glob", What: "which files match %s",
-	Shared: onClusterFileSystem,
-	Ask: func(names []string) []remote.Query {
-		queries := eachPath(names, globScript)
-		for i := range queries {
-			queries[i].Args = append(queries[i].Args, fixedDir(queries[i].Args[0]))
-		}
-		return queries
-	},
-	Parse: func(names []string, answers []remote.Answer, tell func(string, []string, error)) {
-		parseEachPath(names, answers, tell, func(name string, a remote.Answer) ([]string, error) {
-			if a.Exit != 0 {
-				return nil, fmt.Errorf("matching %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
-			}
-			paths := nulTerminated(a.Stdout)
-			slices.Sort(paths)
-			return paths, nil
-		})
-	},
-}
-
-// fixedDir is the directory in which a pattern begins to be one.
-func fixedDir(pattern string) string {
-	if at := strings.IndexAny(pattern, `*?[\`); at >= 0 {
-		pattern = pattern[:at]
-	}
-	return path.Dir(pattern + "x")
-}
-
-// globScript lets the shell expand the pattern but not split it into fields. As with dirScript, a directory that may not be
-// read matches nothing.
-const globScript = `(IFS=
-if [ -d "$2" ] && { [ ! -r "$2" ] || [ ! -x "$2" ]; }; then printf '%s: Permission denied\n' "$2" >&2; exit 13; fi
-for _f in $1; do if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi; done; exit 0)`
-
-// Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links; empty if the
-// file is absent. They are for files too large for Files.
+// Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links but such as another user could
+// have made; empty if the file is absent. They are for files too large for Files.
 var Sums = &Kind[string]{
 	Name: "sha256", What: "the checksum of %s",
 	Shared: onClusterFileSystem,
 	Ask: func(names []string) []remote.Query {
-		return eachPath(names, sumScript)
+		return eachPath(names, sumScript("sha256sum"))
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
 		parseEachPath(names, answers, tell, func(name string, a remote.Answer) (string, error) {
@@ -118,11 +83,18 @@ var Sums = &Kind[string]{
 	},
 }
 
-// The content arrives on standard input, so that the name is neither parsed nor escaped.
-// Only what is regular is opened: a named pipe would block.
-const sumScript = `(if [ ! -e "$1" ]; then exit 2; fi
-if [ ! -f "$1" ]; then echo "it is not a regular file" >&2; exit 1; fi
-LC_ALL=C sha256sum < "$1")`
+// sumScript has programs sum up a file. The content arrives on their standard input, so that the name is neither parsed
+// nor escaped. Only what is regular is opened: a named pipe would block. Where others may change names, it is opened
+// without following a link.
+func sumScript(programs string) string {
+	return `(if [ ! -e "$1" ]; then exit 2; fi
+_hl_reach "$1" file
+if [ "$rest" != "$name" ] || [ ! -f "./$name" ]; then echo "it is not a regular file" >&2; exit 1; fi
+export LC_ALL=C
+for _p in ` + programs + `; do
+if [ $only = no ]; then dd if="./$name" iflag=nofollow,nonblock bs=1M status=none | $_p; else $_p <"./$name"; fi || exit 1
+done)`
+}
 
 // eachPath is one query for each name that is an absolute path.
 func eachPath(names []string, script string) []remote.Query {

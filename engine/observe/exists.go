@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,7 +85,7 @@ var Matches = &Kind[bool]{
 		for _, name := range names {
 			if p, _, err := parsePattern(name); err == nil {
 				queries = append(queries, remote.Query{
-					Script: `if [ -f "$1" ]; then head -c 1048576 -- "$1"; fi`, Args: []string{p.Path}, Inline: true,
+					Script: `( _hl_read "$1" 1048576 )`, Args: []string{p.Path}, Inline: true,
 				})
 			}
 		}
@@ -103,7 +104,7 @@ var Matches = &Kind[bool]{
 				tell(name, false, fmt.Errorf("reading %s: %s: %s", p.Path, remote.Ending(a.Exit), lastLine(a.Stderr)))
 				continue
 			}
-			tell(name, re.Match(a.Stdout), nil)
+			tell(name, re.Match(bytes.TrimPrefix(a.Stdout, []byte("\n==> "+p.Path+" <==\n"))), nil)
 		}
 	},
 }

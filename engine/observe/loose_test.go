@@ -110,3 +110,46 @@ func TestNamesOfADomain(t *testing.T) {
 		t.Errorf("error %v, expected a refusal that names the owner", err)
 	}
 }
+
+// Neither is listed, summed up or searched what lies behind a link that another user made; what is theirs, and what a link of
+// root's leads to, is.
+func TestWhatIsReadBehindLinksOfOthers(t *testing.T) {
+	dir, secret := home(t)
+	must(t, os.Symlink("../../root/f", filepath.Join(dir, "d", "evil")))
+	must(t, os.Lchown(filepath.Join(dir, "d", "evil"), 65534, 65534))
+	h := localHost(t)
+	reads := map[string]func(name string) (string, error){
+		"list": func(name string) (string, error) {
+			l, err := Dirs.Observe(t.Context(), h, name)
+			return strings.Join(l.Entries, " "), err
+		},
+		"sum": func(name string) (string, error) { return Sums.Observe(t.Context(), h, name) },
+		"checksums": func(name string) (string, error) {
+			s, err := Checksums.Observe(t.Context(), h, name)
+			return s.SHA512, err
+		},
+		"search": func(name string) (string, error) {
+			found, err := Matches.Observe(t.Context(), h, Pattern{Path: name, Regexp: "^(secret|theirs)$"}.Key())
+			if !found {
+				return "", err
+			}
+			return "found", err
+		},
+	}
+	for what, names := range map[string]map[string]bool{
+		"list":      {"home/d": true, "link/d": true, "home": true, "home/evil": false, "link/evil": false, "root": true},
+		"sum":       {"home/d/f": true, "link/d/f": true, "home/file": false, "home/evil/f": false, "home/d/evil": false, "root/f": true},
+		"checksums": {"home/d/f": true, "home/file": false, "link/evil/f": false, "home/d/evil": false, "root/f": true},
+		"search":    {"home/d/f": true, "home/evil/f": false, "root/f": true},
+	} {
+		for name, allowed := range names {
+			got, err := reads[what](filepath.Join(filepath.Dir(secret), name))
+			if allowed && (err != nil || got == "") {
+				t.Errorf("%s %s: %q, %v", what, name, got, err)
+			}
+			if !allowed && (err == nil || got != "" || !strings.Contains(err.Error(), "symbolic link")) {
+				t.Errorf("%s %s: %q, %v, expected a refusal", what, name, got, err)
+			}
+		}
+	}
+}

@@ -16,7 +16,7 @@ func runQueries(t *testing.T, queries []remote.Query) []remote.Answer {
 	t.Helper()
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
-		cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", remote.Place + q.Script, "sh"}, q.Args...)...)
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err := cmd.Run()

@@ -10,7 +10,7 @@ import (
 )
 
 // Placed is everything that will be observed differently once f lies at name on h: the file, its
-// sum, its directory's entries, the globs that may match it, for a unit file its unit, and for
+// sum, its directory's entries, for a unit file its unit, and for
 // /etc/hosts the names that it resolves. Placing an absent file is removing what is there.
 func Placed(h *Host, name string, f File) []Expectation {
 	expect := []Expectation{Files.Expect(name, f), Paths.Expect(name, f.Exists())}
@@ -45,7 +45,7 @@ func Placed(h *Host, name string, f File) []Expectation {
 // differently about the directory itself, Placed tells.
 func TreeGone(dir string) Expectation {
 	gone := map[string]any{
-		Files.Name: File{}, Paths.Name: false, Sums.Name: "", Dirs.Name: Listing{}, Globs.Name: []string(nil),
+		Files.Name: File{}, Paths.Name: false, Sums.Name: "", Dirs.Name: Listing{},
 	}
 	return Expectation{
 		Match: func(k Key) bool {
@@ -77,16 +77,7 @@ func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 	} else {
 		expect = append(expect, Dirs.Unknown(parent, name+" is about to change"))
 	}
-	return append(expect, Expectation{
-		Match: func(k Key) bool {
-			if k.Kind != Globs.Name {
-				return false
-			}
-			matches, err := path.Match(k.Name, name)
-			return matches || err != nil
-		},
-		Unknown: name + " is about to change",
-	})
+	return expect
 }
 
 // resolved is what the names of a new hosts file resolve to. nsswitch.conf of Debian asks the file

@@ -384,7 +384,7 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	}
 	p.expect(observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return (k.Kind == observe.Globs.Name || k.Kind == observe.Dirs.Name) && (strings.HasPrefix(k.Name, "/boot") || strings.HasPrefix(k.Name, "/lib/modules"))
+			return k.Kind == observe.Dirs.Name && (strings.HasPrefix(k.Name, "/boot") || strings.HasPrefix(k.Name, "/lib/modules"))
 		},
 		Unknown: p.because,
 	})

@@ -44,8 +44,8 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 	}
 	known := []observe.Expectation{
 		observe.Files.Expect("/etc/os-release", text(release)),
-		observe.Dirs.Expect("/etc/apt/sources.list.d", observe.Listing{Exists: true}),
-		observe.Dirs.Expect("/usr/share/keyrings", observe.Listing{Exists: true}),
+		observe.Files.Expect("/etc/apt/sources.list.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect("/usr/share/keyrings", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.AptIndex.Expect("", observe.Index{Exists: true, Age: time.Minute}),
 		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),

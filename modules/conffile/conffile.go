@@ -17,7 +17,7 @@ const mode = 0o644
 // links are followed, mode and ownership of what is there are kept, a missing directory is made.
 func Write(ctx context.Context, h modules.Host, name, content, summary string) ([]modules.Step, error) {
 	parent := path.Dir(name)
-	observe.Dirs.Want(h, parent)
+	observe.Files.Want(h, parent)
 	at, before, err := observe.Follow(ctx, h, name)
 	if err != nil {
 		return nil, err
@@ -57,12 +57,14 @@ func Write(ctx context.Context, h modules.Host, name, content, summary string) (
 }
 
 func makeParent(ctx context.Context, h modules.Host, dir string) ([]modules.Step, error) {
-	listing, err := observe.Dirs.Observe(ctx, h, dir)
-	if observe.IsUnknown(err) { // an earlier step places something in it
-		return nil, nil
-	}
-	if err != nil || listing.Exists {
+	at, there, err := observe.Follow(ctx, h, dir)
+	switch {
+	case err != nil:
 		return nil, err
+	case there.Exists() && there.Type != observe.Directory:
+		return nil, fmt.Errorf("%s is a %s: expected a directory", at, there.Type)
+	case there.Exists():
+		return nil, nil
 	}
 	return []modules.Step{{
 		Summary: "make directory " + dir,

@@ -19,8 +19,8 @@ func recorded(load, options observe.File, more ...observe.Expectation) modules.H
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Files.Expect(LoadFile, load),
 		observe.Files.Expect(OptionsFile, options),
-		observe.Dirs.Expect("/etc/modules-load.d", observe.Listing{Exists: true}),
-		observe.Dirs.Expect("/etc/modprobe.d", observe.Listing{Exists: true}),
+		observe.Files.Expect("/etc/modules-load.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect("/etc/modprobe.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.StaleInitramfs.Expect(OptionsFile, false),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.8.12-9-pve"}),
 	}, more...)...)

@@ -20,7 +20,7 @@ func text(content string) observe.File {
 func recorded(file observe.File, more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Files.Expect(name, file),
-		observe.Dirs.Expect("/etc/sysctl.d", observe.Listing{Exists: true}),
+		observe.Files.Expect("/etc/sysctl.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.SysctlFiles.Expect("", nil),
 	}, more...)...)
 }
