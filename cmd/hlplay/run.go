@@ -84,8 +84,8 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, errUnread) {
-		fmt.Fprintln(os.Stderr, "hlplay: the run was ended:", cause)
+	if errors.Is(context.Cause(ctx), errUnread) {
+		fmt.Fprintln(os.Stderr, "hlplay: the run was ended: nobody reads its output any more")
 	}
 	return verdict(ctx, recap, err)
 }

@@ -25,6 +25,9 @@ type signaled struct{ signal os.Signal }
 
 func (s signaled) Error() string { return "interrupted by " + s.name() }
 
+// Is reports that whoever worked was interrupted.
+func (s signaled) Is(target error) bool { return target == context.Canceled }
+
 func (s signaled) name() string {
 	names := map[os.Signal]string{
 		os.Interrupt: "SIGINT", syscall.SIGTERM: "SIGTERM", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP",
@@ -78,7 +81,7 @@ func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop
 }
 
 // errUnread is why a run has ended whose output nobody reads any more.
-var errUnread = errors.New("nobody reads its output any more")
+var errUnread = fmt.Errorf("nobody reads its output any more: %w", context.Canceled)
 
 // readership writes to a file until nobody reads it any more, which gone is told: SIGPIPE would kill the program in the
 // middle of a task.

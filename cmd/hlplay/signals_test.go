@@ -115,7 +115,6 @@ func (p *process) ended(t *testing.T) (code int, said string) {
 func TestSignalsInterruptARun(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(unix.SignalName(signal), func(t *testing.T) {
-			t.Parallel()
 			out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 			if err != nil {
 				t.Fatal(err)
@@ -133,8 +132,8 @@ func TestSignalsInterruptARun(t *testing.T) {
 				t.Error("a task was begun behind the one that was interrupted")
 			}
 			text, err := os.ReadFile(out.Name())
-			if err != nil || !bytes.Contains(text, []byte("Interrupted")) {
-				t.Errorf("the report does not say that the run was interrupted (%v):\n%s", err, text)
+			if err != nil || !bytes.Contains(text, []byte("Interrupted")) || !bytes.Contains(text, []byte("nothing more was started")) {
+				t.Errorf("the report does not say that the run was interrupted, and what that means (%v):\n%s", err, text)
 			}
 		})
 	}
