@@ -15,11 +15,12 @@ import (
 const small = 64 << 10
 
 // WriteFile replaces a file atomically: the content goes to a file of mode 0600 beside it, named
-// .NAME.hlplay-RANDOM, which is given its mode and owner, brought to the disk, and renamed. Where others than root and
+// .NAME.hlplay-RANDOM.PROCESS, which is given its mode and owner, brought to the disk, and renamed. Where others than root and
 // the user who acts may change names, that file lies in a directory of that name. If Path
 // is a symbolic link that nobody else could have made, the file that it points to is replaced, and the link stays;
 // any other is an error. On an error
-// nothing of it is left behind, unless the host itself is lost at that moment.
+// nothing of it is left behind, unless it is killed or the host itself is lost at that moment: that goes when the path is next
+// written.
 func (s *session) WriteFile(ctx context.Context, f File) error {
 	if !f.writable() {
 		return fmt.Errorf("%s: write %q: want an absolute path of a file", s.conn.name, f.Path)
@@ -79,7 +80,7 @@ func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Con
 // same flight; Failure says what it means that it did not end with 0.
 func (f File) Command() Command {
 	c := placing(writeScript, f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
-	c.Stdin = f.Content
+	c.Stdin, c.Before = f.Content, f.Before
 	return c
 }
 

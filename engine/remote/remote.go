@@ -123,6 +123,8 @@ type File struct {
 	Owner, Group string
 	// Over is what may be replaced: another content is a *StaleError.
 	Over Seen
+	// Before is as Command.Before.
+	Before Query
 }
 
 // Session acts and asks on one host as one user.

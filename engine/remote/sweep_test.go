@@ -71,3 +71,42 @@ func TestLeftoversOfKilledShellsGo(t *testing.T) {
 		}
 	}
 }
+
+// What a script that was killed has left beside a path goes when that is next written, whatever way; what a living one is at
+// stays, and so does what somebody else could mean by such a name.
+func TestLeftoversBesideAPathGo(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for act, make := range map[string]func(string) Command{
+		"write": func(p string) Command { return File{Path: p, Content: []byte("new")}.Command() },
+		"link":  func(p string) Command { return Link(p, "/anywhere", Seen{}) },
+	} {
+		t.Run(act, func(t *testing.T) {
+			dir := t.TempDir()
+			names := map[string]bool{ // whether it stays
+				fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", gone.Process.Pid):  false,
+				fmt.Sprintf(".a file*.hlplay-ba9876543210.%d", gone.Process.Pid):  false,
+				fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", os.Getpid()):       true,
+				fmt.Sprintf(".a filed.hlplay-0123456789ab.%d", gone.Process.Pid):  true,
+				fmt.Sprintf(".a file*.hlplay-0123456789ab.%dx", gone.Process.Pid): true,
+				".a file*.hlplay-0123456789ab":                                    true, ".a file*.hlplay-notes.txt": true,
+			}
+			for name := range names {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("a secret"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := Local("node").Run(t.Context(), make(filepath.Join(dir, "a file*")))
+			if err != nil || r.Exit != 0 {
+				t.Fatalf("exit code %d, %s (%v)", r.Exit, r.Stderr, err)
+			}
+			for name, stays := range names {
+				if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != stays {
+					t.Errorf("%s: %v, want that it stays: %v", name, err, stays)
+				}
+			}
+		})
+	}
+}

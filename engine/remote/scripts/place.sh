@@ -154,11 +154,12 @@ _hl_absent() {
 
 # _hl_fresh WORD chooses $new, under which something is made that is to have the last name, and $to, what it is renamed
 # to. Where others may change names, the working directory becomes one of ours. Whatever the script ends
-# with, nothing of it is left behind.
+# with, nothing of it is left behind; what one has left that was killed goes.
 _hl_fresh() {
 	new=$name inner=''
 	while [ ${#new} -gt 200 ]; do new=${new%?}; done
-	new=.$new.hlplay-$1 to=./$name
+	_hl_sweep "./.$new.hlplay-"
+	new=.$new.hlplay-$1.$$ to=./$name
 	umask 077
 	trap 'exit 143' TERM HUP INT 2>/dev/null
 	trap _hl_clear EXIT
@@ -173,6 +174,18 @@ _hl_fresh() {
 	*) false ;;
 	esac || _hl_die "$at was replaced while it was entered; see what $by does there"
 	to=../$name
+}
+
+# _hl_sweep PREFIX removes what bears the number of a process that is no more behind a word: a script that was killed
+# has made that. Where others may change names, it is to be a directory of ours.
+_hl_sweep() {
+	for old in "$1"*.*; do
+		dead=${old##*.}
+		case $dead in '' | *[!0-9]*) continue ;; esac
+		[ -d "/proc/$$" ] && [ ! -d "/proc/$dead" ] && { [ -e "$old" ] || [ -L "$old" ]; } || continue
+		[ $only != no ] || [ "$(stat -c '%u %a %F' -- "$old")" = "${_hl_me:=$(id -u)} 700 directory" ] || continue
+		rm -rf -- "$old"
+	done
 }
 
 # _hl_place renames what was made. Where nothing is to lie ($over), the kernel sees to it.
