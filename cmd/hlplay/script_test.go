@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
@@ -26,6 +27,7 @@ import (
 //	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
 //	fault NODE KIND           from now on the node fails in that way
 //	node NODE COMMAND…        run a command on a node, past hlplay; its output can be inspected
+//	signal NAME               send a signal to the commands in the background
 //	await NODE PROGRAM        wait until the node has started a program of that name
 //	writes NODE               what was written on a node so far, as the output; and forget it
 func TestScripts(t *testing.T) {
@@ -42,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "writes": scriptWrites,
+			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal, "writes": scriptWrites,
 		},
 		RequireUniqueNames: true,
 	})
@@ -133,6 +135,8 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 		m.Crash()
 	case "power-on":
 		m.PowerOn()
+	case "cut":
+		m.CutConnections()
 	case "drop":
 		m.DropConnection(1)
 	case "host-key":
@@ -152,6 +156,15 @@ func scriptNode(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stderr(), stderr.String())
 	if (code != 0) != neg {
 		ts.Fatalf("exit code %d", code)
+	}
+}
+
+func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || unix.SignalNum("SIG"+args[0]) == 0 {
+		ts.Fatalf("usage: signal NAME, as in signal HUP")
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(unix.SignalNum("SIG" + args[0])))
 	}
 }
 

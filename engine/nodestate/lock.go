@@ -126,7 +126,8 @@ _hl_born() {
 	_hl_s=
 	{ read -r _hl_s <"/proc/$1/stat"; } 2>/dev/null || :
 	set -- ${_hl_s##*) }
-	_hl_s=${20:--}
+	_hl_s=-
+	[ $# -lt 20 ] || _hl_s=${20}
 }
 _hl_who() {
 	_hl_l= _hl_t=

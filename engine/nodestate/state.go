@@ -55,6 +55,8 @@ fi`
 var States = &observe.Kind[State]{
 	Name: "nodestate",
 	What: "what hlplay keeps in " + Dir,
+	// What this run itself keeps, it knows.
+	Lasting: true,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: reading, Inline: true}}
 	},

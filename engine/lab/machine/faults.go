@@ -22,6 +22,9 @@ func (m *Machine) DropConnection(n int) {
 	m.faults.dropIn = n
 }
 
+// CutConnections closes the connections that stand now, as a cut link or a killed sshd does.
+func (m *Machine) CutConnections() { m.server.drop() }
+
 // RefuseLogins makes the machine refuse every key, or stop doing so.
 func (m *Machine) RefuseLogins(refuse bool) {
 	m.faults.mu.Lock()
