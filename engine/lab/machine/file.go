@@ -39,12 +39,7 @@ func (n *node) info(name string) *fileInfo {
 		uid: n.uid, gid: n.gid, ino: n.ino, links: max(1, n.names), dev: n.dev}
 	switch {
 	case n.mode.IsDir():
-		i.size, i.links = 4096, 2
-		for _, child := range n.children {
-			if child.mode.IsDir() {
-				i.links++
-			}
-		}
+		i.size, i.links = 4096, 2+n.dirs
 	case n.mode&fs.ModeSymlink != 0:
 		i.size = int64(len(n.target))
 	}

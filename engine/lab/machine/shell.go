@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,26 +42,7 @@ func (s *shell) awaits(input bool) {
 	}
 }
 
-// manyParams finds ${10} and beyond.
-var manyParams = regexp.MustCompile(`\$\{[0-9]{2}`)
-
 func (s *shell) dash() bool { return s.name != "bash" }
-
-// parse parses a script. The interpreter knows export, local and their like only in bash's grammar,
-// so a script for sh is parsed by that too, but only after POSIX's has accepted it.
-func (s *shell) parse(text, name string) (*syntax.File, error) {
-	if s.dash() {
-		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), name); err != nil {
-			return nil, err
-		}
-	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), name)
-	if err != nil {
-		return nil, err
-	}
-	s.rewrite(file)
-	return file, nil
-}
 
 // runner returns an interpreter that acts on the machine.
 func (s *shell) runner(params []string) (*interp.Runner, error) {
@@ -113,15 +92,17 @@ func (s *serialised) Write(p []byte) (int, error) {
 // runText runs a whole script and returns its exit code. What is wrong with its syntax is known
 // before any of it runs, as with sh -c of one line.
 func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
-	file, err := s.parse(text, dollarZero)
-	if err != nil {
-		return s.syntaxError(dollarZero, err)
+	script := s.parse(text)
+	if script.err != nil {
+		return s.syntaxError(dollarZero, script.err)
 	}
 	r, err := s.runner(params)
 	if err != nil {
 		return s.c.Errorf("%v", err)
 	}
-	return s.result(ctx, r.Run(ctx, file))
+	file := *script.file
+	file.Name = dollarZero // is $0
+	return s.result(ctx, r.Run(ctx, &file))
 }
 
 func (s *shell) syntaxError(dollarZero string, err error) int {
@@ -152,71 +133,6 @@ func (s *shell) result(ctx context.Context, err error) int {
 	return 2
 }
 
-// pidVariable stands in for $$, which the interpreter would answer with the lab's own process id.
-const pidVariable = "_lab_pid"
-
-// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose
-// descriptor the interpreter cannot keep, a command that opens the file once. For sh, [[ becomes the
-// command that it does not have.
-func (s *shell) rewrite(node syntax.Node) {
-	syntax.Walk(node, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.ParamExp:
-			if n.Param != nil && n.Param.Value == "$" {
-				n.Param.Value = pidVariable
-				n.Short = false
-			}
-			manyDigits(n)
-		case *syntax.Stmt:
-			openOnce(n)
-			if _, ok := n.Cmd.(*syntax.TestClause); ok && s.dash() {
-				n.Cmd = &syntax.CallExpr{Args: []*syntax.Word{word("[[")}}
-			}
-		}
-		return true
-	})
-}
-
-// manyDigits turns ${10} into ${@:10:1}: the interpreter knows positional parameters by one digit only.
-func manyDigits(n *syntax.ParamExp) {
-	if n.Param == nil || len(n.Param.Value) < 2 || n.Slice != nil {
-		return
-	}
-	if _, err := strconv.ParseUint(n.Param.Value, 10, 32); err != nil {
-		return
-	}
-	n.Slice = &syntax.Slice{Offset: literal(n.Param.Value), Length: literal("1")}
-	n.Param.Value, n.Short = "@", false
-}
-
-func openOnce(stmt *syntax.Stmt) {
-	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	if !ok || len(call.Args) != 1 || call.Args[0].Lit() != "exec" || len(stmt.Redirs) != 1 {
-		return
-	}
-	r := stmt.Redirs[0]
-	if r.N == nil || r.N.Value < "3" || r.Word == nil {
-		return
-	}
-	switch r.Op {
-	case syntax.RdrInOut, syntax.RdrIn, syntax.RdrOut, syntax.AppOut:
-		call.Args = []*syntax.Word{word("__open"), word(r.Op.String()), r.Word}
-	case syntax.DplIn, syntax.DplOut:
-		call.Args = []*syntax.Word{word("true")}
-	default:
-		return
-	}
-	stmt.Redirs = nil
-}
-
-func literal(text string) *syntax.Word {
-	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{Value: text}}}
-}
-
-func word(text string) *syntax.Word {
-	return &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: text}}}
-}
-
 // call sees every simple command before it runs: it takes the builtins that would look at the
 // lab's own computer, or that the interpreter lacks, to the machine's.
 func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
@@ -244,22 +160,15 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	case "trap":
 		return s.trap(args), nil
 	case "eval":
-		text := strings.Join(args[1:], " ")
-		file, err := s.parse(text, "")
-		if err != nil {
-			code := s.syntaxError(s.name, err)
+		script := s.parse(strings.Join(args[1:], " "))
+		if script.err != nil {
+			code := s.syntaxError(s.name, script.err)
 			if s.dash() { // eval is a special builtin: its errors end the shell (POSIX 2.8.1)
 				return []string{"exit", strconv.Itoa(code)}, nil
 			}
 			return []string{"__status", "1"}, nil
 		}
-		if manyParams.MatchString(text) || strings.Contains(text, "$$") || strings.Contains(text, "${$}") || strings.Contains(text, "exec ") || s.dash() && strings.Contains(text, "[[") {
-			var b bytes.Buffer
-			if err := syntax.NewPrinter().Print(&b, file); err != nil {
-				return nil, err
-			}
-			return []string{"eval", b.String()}, nil
-		}
+		return []string{"eval", script.text}, nil
 	}
 	return args, nil
 }

@@ -101,7 +101,7 @@ func (s *shell) runInput(ctx context.Context, params []string, prompt string) in
 			continue
 		}
 		for _, stmt := range stmts {
-			s.rewrite(stmt)
+			rewrite(stmt, s.dash())
 			code = s.result(ctx, r.Run(ctx, stmt))
 			if r.Exited() || ctx.Err() != nil {
 				return code

@@ -26,6 +26,7 @@ type node struct {
 	target   string
 	names    int // how many directory entries lead to it
 	children map[string]*node
+	dirs     int // how many of the children are directories
 	// read computes the content of files such as those in /proc.
 	read func(m *Machine) []byte
 	// written is called with the new content after a writer has closed the file.
@@ -124,6 +125,9 @@ func (t *tree) put(p string, n *node) error {
 	}
 	dir.forget(path.Base(p))
 	n.names++
+	if n.mode.IsDir() {
+		dir.dirs++
+	}
 	dir.children[path.Base(p)] = n
 	dir.mtime, dir.ctime = t.now(), t.now()
 	return nil
@@ -143,7 +147,14 @@ func (t *tree) drop(p string) error {
 
 // forget counts a name less for what has one in the directory n.
 func (n *node) forget(name string) {
-	if child := n.children[name]; child != nil && child.owner == n.owner {
+	child := n.children[name]
+	if child == nil {
+		return
+	}
+	if child.mode.IsDir() {
+		n.dirs--
+	}
+	if child.owner == n.owner {
 		child.names--
 	}
 }

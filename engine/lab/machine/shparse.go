@@ -1,0 +1,160 @@
+package machine
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// parsed is a script as the interpreter runs it, or why it is none.
+type parsed struct {
+	file *syntax.File
+	// text is the script for the interpreter's own eval.
+	text string
+	err  error
+}
+
+// parse parses a script, or finds it among those that were.
+func (s *shell) parse(text string) parsed {
+	return scripts.parse(shText{text, s.dash()})
+}
+
+// shText is a script as it is given.
+type shText struct {
+	text string
+	dash bool
+}
+
+// scripts are those of all machines: a lab of many nodes runs the same ones over and over. Running a script leaves it as it is.
+var scripts = &parsedScripts{limit: 4 << 20}
+
+// parsedScripts keeps what was parsed, up to a limit of bytes in the scripts' texts.
+type parsedScripts struct {
+	limit int
+
+	mu    sync.Mutex
+	known map[shText]parsed
+	size  int
+}
+
+func (p *parsedScripts) parse(src shText) parsed {
+	p.mu.Lock()
+	script, ok := p.known[src]
+	p.mu.Unlock()
+	if ok {
+		return script
+	}
+	script = parse(src)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil || p.size+len(src.text) > p.limit {
+		p.known, p.size = map[shText]parsed{}, 0
+	}
+	if _, ok := p.known[src]; !ok && len(src.text) <= p.limit/16 {
+		p.known[src] = script
+		p.size += len(src.text)
+	}
+	return script
+}
+
+// parse parses a script. The interpreter knows export, local and their like only in bash's grammar,
+// so a script for sh is parsed by that too, but only after POSIX's has accepted it.
+func parse(src shText) parsed {
+	if src.dash {
+		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(src.text), ""); err != nil {
+			return parsed{err: err}
+		}
+	}
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src.text), "")
+	if err != nil {
+		return parsed{err: err}
+	}
+	rewrite(file, src.dash)
+	script := parsed{file: file, text: src.text}
+	if rewritten(src) {
+		var b bytes.Buffer
+		if err := syntax.NewPrinter().Print(&b, file); err != nil {
+			return parsed{err: err}
+		}
+		script.text = b.String()
+	}
+	return script
+}
+
+// manyParams finds ${10} and beyond.
+var manyParams = regexp.MustCompile(`\$\{[0-9]{2}`)
+
+// rewritten reports whether a script may hold something that rewrite adapts.
+func rewritten(src shText) bool {
+	return manyParams.MatchString(src.text) || strings.Contains(src.text, "$$") || strings.Contains(src.text, "${$}") ||
+		strings.Contains(src.text, "exec ") || src.dash && strings.Contains(src.text, "[[")
+}
+
+// pidVariable stands in for $$, which the interpreter would answer with the lab's own process id.
+const pidVariable = "_lab_pid"
+
+// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose
+// descriptor the interpreter cannot keep, a command that opens the file once. For sh, [[ becomes the
+// command that it does not have.
+func rewrite(node syntax.Node, dash bool) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.ParamExp:
+			if n.Param != nil && n.Param.Value == "$" {
+				n.Param.Value = pidVariable
+				n.Short = false
+			}
+			manyDigits(n)
+		case *syntax.Stmt:
+			openOnce(n)
+			if _, ok := n.Cmd.(*syntax.TestClause); ok && dash {
+				n.Cmd = &syntax.CallExpr{Args: []*syntax.Word{word("[[")}}
+			}
+		}
+		return true
+	})
+}
+
+// manyDigits turns ${10} into ${@:10:1}: the interpreter knows positional parameters by one digit only.
+func manyDigits(n *syntax.ParamExp) {
+	if n.Param == nil || len(n.Param.Value) < 2 || n.Slice != nil {
+		return
+	}
+	if _, err := strconv.ParseUint(n.Param.Value, 10, 32); err != nil {
+		return
+	}
+	n.Slice = &syntax.Slice{Offset: literal(n.Param.Value), Length: literal("1")}
+	n.Param.Value, n.Short = "@", false
+}
+
+func openOnce(stmt *syntax.Stmt) {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) != 1 || call.Args[0].Lit() != "exec" || len(stmt.Redirs) != 1 {
+		return
+	}
+	r := stmt.Redirs[0]
+	if r.N == nil || r.N.Value < "3" || r.Word == nil {
+		return
+	}
+	switch r.Op {
+	case syntax.RdrInOut, syntax.RdrIn, syntax.RdrOut, syntax.AppOut:
+		call.Args = []*syntax.Word{word("__open"), word(r.Op.String()), r.Word}
+	case syntax.DplIn, syntax.DplOut:
+		call.Args = []*syntax.Word{word("true")}
+	default:
+		return
+	}
+	stmt.Redirs = nil
+}
+
+func literal(text string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{Value: text}}}
+}
+
+func word(text string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: text}}}
+}
