@@ -137,6 +137,8 @@ type Step struct {
 	Unmet string
 	// Wide says that the step can have changed what is observed on other hosts too.
 	Wide bool
+	// Unknown says that only the playbook's author knows what the step changes: what the hosts share may be different after it.
+	Unknown bool
 	// On is the host that the step is carried out on, if that is not the host planned for: before a
 	// node joins, its key is authorised on a member. The change still counts for the host planned for.
 	On Host

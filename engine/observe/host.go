@@ -246,10 +246,21 @@ func (h *Host) ForgetAll() {
 	h.forgetLocked(true)
 }
 
+// ForgetShared drops what a step on another host can have changed: see Kind.Shared.
+func (h *Host) ForgetShared() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forgetWhere(func(key Key, e *entry) bool { return e.kind.shared(key.Name) })
+}
+
 func (h *Host) forgetLocked(lasting bool) {
+	h.forgetWhere(func(_ Key, e *entry) bool { return lasting || !e.kind.lasting() })
+}
+
+func (h *Host) forgetWhere(stale func(Key, *entry) bool) {
 	h.forgotten++
 	for key, e := range h.memory {
-		if e.sent && (lasting || !e.kind.lasting()) { // what is not sent yet will be read after the step
+		if e.sent && stale(key, e) { // what is not sent yet will be read after the step
 			delete(h.memory, key)
 		}
 	}

@@ -360,6 +360,21 @@ func (a *ahead) peerChanged(peer *observe.Host) {
 	}
 }
 
+// sharedChanged drops the plans that looked at what the hosts share, which a step on another host may have changed.
+func (a *ahead) sharedChanged() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for s, f := range a.futures {
+		shared := slices.ContainsFunc(f.saw.Reads(), observe.Read.Shared)
+		for _, reads := range f.saw.Elsewhere() {
+			shared = shared || slices.ContainsFunc(reads, observe.Read.Shared)
+		}
+		if shared {
+			a.dropLocked(s, f)
+		}
+	}
+}
+
 func (a *ahead) drop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -109,7 +109,11 @@ func (t *turn) carryOut(ctx context.Context, s *slot, h *host, d *decision) outc
 	case d.err != nil:
 		return t.fault(s, h, d, d.err)
 	case !d.acts() && h.ahead.holds(s, d):
-		return d.nothingToDo(s)
+		o := d.nothingToDo(s)
+		for _, it := range d.items {
+			o.behind = append(o.behind, t.told(s, h, it)...)
+		}
+		return o
 	case d.skipped != "":
 		return outcome{status: report.Skipped, message: d.skipped}
 	}
@@ -161,6 +165,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 	}
 	o.unknown = o.unknown || item.unknown
 	o.foretold = o.foretold || item.foretold
+	o.behind = append(o.behind, item.behind...)
 	o.sure = o.sure || item.sure
 	o.effect = o.effect || item.effect
 	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message, Output: shown})
@@ -205,6 +210,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		o.notes = it.plan.Notes
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
+			o.behind = t.told(s, h, it)
 			return o.doubted(h, doubt)
 		}
 		if round > mostRounds {
@@ -380,6 +386,14 @@ func (t *turn) changed(h *host, step modules.Step) {
 		}
 	}
 	t.mu.Unlock()
+	if step.Unknown && !step.Wide && !t.options.Check {
+		for _, other := range all {
+			if !touched[other] {
+				other.observed.ForgetShared()
+				other.ahead.sharedChanged()
+			}
+		}
+	}
 	for other := range touched {
 		if other == nil {
 			continue

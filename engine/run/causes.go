@@ -154,6 +154,18 @@ func (t *turn) doubt(s *slot, h *host, d *decision, err error, saw ...*observe.T
 	if !t.options.Check || !circumstantial(err) {
 		return nil
 	}
+	found := t.behind(s, h, d, saw...)
+	if len(found) == 0 {
+		return nil
+	}
+	return &doubtfulError{err, s, h.Name, found}
+}
+
+// behind are in check mode the tasks that may change first what a decision was made of, and what was seen since.
+func (t *turn) behind(s *slot, h *host, d *decision, saw ...*observe.Tracker) causeList {
+	if !t.options.Check {
+		return nil
+	}
 	var found causeList
 	t.mu.Lock()
 	for name := range d.results {
@@ -166,10 +178,15 @@ func (t *turn) doubt(s *slot, h *host, d *decision, err error, saw ...*observe.T
 	if d.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.slot == s && c.host != h.Name })
 	}
-	if len(found) == 0 {
+	return found
+}
+
+// told are in check mode the tasks that may change first what an item's result tells, if it is registered.
+func (t *turn) told(s *slot, h *host, it *itemPlan) causeList {
+	if s.task.Register == "" {
 		return nil
 	}
-	return &doubtfulError{err, s, h.Name, found}
+	return t.behind(s, h, it.from, it.saw)
 }
 
 // circumstantial reports whether an error may have its reason in how a host is. A file of the controller that cannot be read,

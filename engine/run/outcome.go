@@ -34,6 +34,7 @@ type outcome struct {
 	last     *remote.Result // of the last command that was run
 	unknown  bool           // the result cannot be known in check mode
 	foretold bool           // the result is only predicted
+	behind   causeList      // in check mode, the tasks that may change first what the result tells
 	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
 	effect   bool           // something may have been changed that is not known to be
 	duration time.Duration
@@ -246,8 +247,11 @@ func (t *turn) register(s *slot, h *host, o outcome) {
 	defer t.mu.Unlock()
 	h.results[s.task.Register] = value
 	delete(h.foretold, s.task.Register)
-	if o.foretold || o.unknown {
+	switch n := len(o.behind); {
+	case o.foretold || o.unknown:
 		h.foretold[s.task.Register] = cause{s, h.Name}
+	case n > 0:
+		h.foretold[s.task.Register] = o.behind[n-1]
 	}
 }
 

@@ -72,6 +72,12 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 			 task "second" { still { refuses = result.r.changed ? "changed" : null } } task "third" { ` + set("z", "1") + ` }`,
 			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: changed", "b second: uncertain", "b third: changed"}, `task "first" may change that`,
 		},
+		"arguments made of a result that was read behind a change": {
+			first() + `task "seen" { ` + set("y", "") + ` register = "r" }
+			 task "second" { still { refuses = result.r.changed ? null : "as it was" } } task "third" { ` + set("z", "1") + ` }`,
+			[]string{"a first: changed", "a second: uncertain", "a seen: ok", "a third: changed", "b first: changed", "b second: uncertain", "b seen: ok", "b third: changed"},
+			`as it was; so it is now, and task "first" may change that`,
+		},
 		"an earlier round of the same task": {
 			`task "second" { for_each = toset(["u", "v"]); setting { name = each.key; value = "1"; needs = each.key == "v" ? "unit" : null } } task "third" { ` + set("z", "1") + ` }`,
 			[]string{"a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, "what this task does first may change that",

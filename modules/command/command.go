@@ -235,7 +235,7 @@ func (c *Command) step() modules.Step {
 	if c.Stdin != "" {
 		run.Stdin = []byte(c.Stdin)
 	}
-	return modules.Step{Summary: "run " + title(c.argv()), Action: run}
+	return modules.Step{Summary: "run " + title(c.argv()), Action: run, Unknown: true}
 }
 
 // title is a command as one line that a person reads; a program for a shell is only its first line.
