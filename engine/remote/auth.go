@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -158,7 +159,7 @@ type keyring struct {
 }
 
 // keyring collects the keys of a host: those that it names, then the agent's, then the default
-// ones if it names none. A key that the agent holds is used through the agent. done closes the
+// ones if it names none, each behind its certificates. A key that the agent holds is used through the agent. done closes the
 // agent's connection.
 func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done func()) {
 	done = func() {}
@@ -179,6 +180,12 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 			}
 		}
 	}
+	signed := userCertificates{}
+	for _, path := range e.certificates {
+		if err := signed.load(path); err != nil {
+			k.remarks = append(k.remarks, err.Error())
+		}
+	}
 	used := map[string]bool{}
 	add := func(s ssh.Signer, name string) {
 		id := string(s.PublicKey().Marshal())
@@ -186,6 +193,14 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 			return
 		}
 		used[id] = true
+		for _, c := range signed[id] { // before the bare key, as ssh offers them
+			if certified, err := ssh.NewCertSigner(c.Certificate, s); err != nil {
+				k.problems = append(k.problems, fmt.Sprintf("certificate %s: %v", c.path, err))
+			} else {
+				k.signers = append(k.signers, certified)
+				k.tried = append(k.tried, c.path)
+			}
+		}
 		k.signers = append(k.signers, s)
 		k.tried = append(k.tried, name)
 	}
@@ -200,6 +215,9 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 				if string(h.PublicKey().Marshal()) == string(signer.PublicKey().Marshal()) {
 					signer = h
 				}
+			}
+			if err := signed.load(path + "-cert.pub"); err != nil && !errors.Is(err, os.ErrNotExist) {
+				k.problems = append(k.problems, err.Error())
 			}
 			add(signer, path)
 		case wanted || !errors.Is(err, os.ErrNotExist):
@@ -220,6 +238,34 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 		}
 	}
 	return k, done
+}
+
+// userCertificate is what a certificate authority has signed of a key.
+type userCertificate struct {
+	*ssh.Certificate
+	path string
+}
+
+// userCertificates are by the key that they are of, as it is marshalled.
+type userCertificates map[string][]userCertificate
+
+// load adds the certificate of a file.
+func (c userCertificates) load(path string) error {
+	text, err := localfile.Read(path, largestKey)
+	if err != nil {
+		return fmt.Errorf("certificate %s: %w", path, errors.Unwrap(err))
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	cert, ok := key.(*ssh.Certificate)
+	if err != nil || !ok || cert.CertType != ssh.UserCert {
+		return fmt.Errorf("certificate %s: it is no certificate of a user's key", path)
+	}
+	of := string(cert.Key.Marshal())
+	same := func(other userCertificate) bool { return string(other.Marshal()) == string(cert.Marshal()) }
+	if !slices.ContainsFunc(c[of], same) {
+		c[of] = append(c[of], userCertificate{cert, path})
+	}
+	return nil
 }
 
 // largestKey bounds the file of a key.

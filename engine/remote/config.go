@@ -25,11 +25,15 @@ type endpoint struct {
 	// network is tcp, or tcp4 or tcp6 only; from is the address to connect from, empty for any.
 	network, from string
 	keys          []string
+	// certificates are files with what a certificate authority has signed of keys.
+	certificates []string
 	// noDefaults says that the keys with the usual names are not offered.
 	noDefaults bool
 	knownHosts []string
 	// newKeys is the known_hosts file that keys of hosts seen for the first time are added to.
 	newKeys string
+	// acceptNew says that the configuration has them added without a question.
+	acceptNew bool
 	// keyName is what known_hosts calls the host, if it is another name.
 	keyName string
 	// identitiesOnly says that only the named keys are offered, not all of the agent's.
@@ -151,6 +155,9 @@ func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	default:
 		return nil, family.Errorf("AddressFamily %s: want any, inet or inet6", family.Value())
 	}
+	if err := r.trust(e, set.Get("StrictHostKeyChecking")); err != nil {
+		return nil, err
+	}
 	e.from = set.Get("BindAddress").Value()
 	e.keyName = strings.ToLower(set.Get("HostKeyAlias").Value())
 	tokens := r.tokens(e, alias)
@@ -181,6 +188,7 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 		{"CanonicalizePermittedCNAMEs", "none", "hlplay does not make names canonical: give the full name by HostName"},
 		{"BindInterface", "none", "hlplay does not bind to interfaces: use BindAddress"},
 		{"ProxyUseFdpass", "no", "hlplay takes no descriptors from a ProxyCommand: let the command pass the connection through its standard streams"},
+		{"KnownHostsCommand", "none", "hlplay runs no such command: write the keys into known_hosts"},
 		{"RevokedHostKeys", "none", "hlplay does not read such a list: write its keys into known_hosts, marked with @revoked"},
 	} {
 		s := set.Get(no.keyword)
@@ -188,6 +196,26 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 			continue
 		}
 		return s.Errorf("%s %s: %s", no.keyword, s.Text, no.why)
+	}
+	return nil
+}
+
+// trust takes over what is to be done about a host that is seen for the first time, and says so where that is less than to
+// refuse it. A key that has changed is refused whatever the configuration says.
+func (r *resolver) trust(e *endpoint, checking sshconfig.Setting) error {
+	note := "%s: StrictHostKeyChecking %s: the key of a host that is seen for the first time is trusted and recorded"
+	switch value := strings.ToLower(checking.Value()); value {
+	case "", "yes", "true", "ask": // there is no asking: who it is about has to see the key
+		return nil
+	case "accept-new":
+	case "no", "false", "off":
+		note += "; one that has changed is refused all the same"
+	default:
+		return checking.Errorf("StrictHostKeyChecking %s: want yes, ask, accept-new or no", checking.Value())
+	}
+	e.acceptNew = true
+	if note = fmt.Sprintf(note, checking.Place, checking.Value()); !slices.Contains(r.notes, note) {
+		r.notes = append(r.notes, note)
 	}
 	return nil
 }
@@ -224,6 +252,13 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 			return err
 		}
 		e.keys = append(e.keys, path)
+	}
+	for _, file := range set.CertificateFiles() {
+		path, err := file.Path(file.Value(), r.home, tokens)
+		if err != nil {
+			return err
+		}
+		e.certificates = append(e.certificates, path)
 	}
 	e.noDefaults = e.noDefaults || len(e.keys) > 0
 	e.identitiesOnly = strings.EqualFold(set.Get("IdentitiesOnly").Value(), "yes")

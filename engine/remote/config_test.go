@@ -1,13 +1,17 @@
 package remote
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 // With this in its environment the test is a ProxyCommand, which has a host and a port as arguments.
@@ -172,6 +177,9 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 		"BindInterface eth0":                       "use BindAddress",
 		"ProxyUseFdpass yes\nProxyCommand x":       "standard streams",
 		"RevokedHostKeys ~/revoked":                "@revoked",
+		"KnownHostsCommand /bin/keys %H":           "write the keys into known_hosts",
+		"StrictHostKeyChecking maybe":              "want yes, ask, accept-new or no",
+		"CertificateFile ~/.ssh/%C-cert.pub":       "%C is not known here",
 		"Port 70000":                               "from 1 to 65535",
 		"AddressFamily ipv6":                       "any, inet or inet6",
 		"HostName %p":                              "%p is not known here",
@@ -192,7 +200,7 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 			t.Errorf("%s: error %v, want one with a line that says %q", config, err, want)
 		}
 	}
-	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
+	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "KnownHostsCommand none", "StrictHostKeyChecking yes", "StrictHostKeyChecking ask", "UserKnownHostsFile /dev/null", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
 		settings(t, config+"\n")
 		if notes, err := Check([]Target{{Name: "node", Address: "n1"}}, Options{}); err != nil || len(notes) > 0 {
 			t.Errorf("%s: error %v, notes %q", config, err, notes)
@@ -202,6 +210,93 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 	if _, err := Check([]Target{{Name: "node", Address: "10.0.0.1"}}, Options{}); err != nil {
 		t.Errorf("an address has no canonical name: %v", err)
 	}
+}
+
+// A host that is seen for the first time is trusted where the configuration says so, and that is said with its line; one whose
+// key has changed is not, whatever it says.
+func TestStrictHostKeyChecking(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	for value, trusts := range map[string]bool{"yes": false, "ask": false, "accept-new": true, "no": true, "OFF": true} {
+		settings(t, "Host other\n  StrictHostKeyChecking no\nHost 127.0.0.1\n  StrictHostKeyChecking "+value+"\n")
+		target := s.target("root", key)
+		target.KnownHosts = filepath.Join(t.TempDir(), "known_hosts")
+		o := plain()
+		o.SSHConfig = ""
+		notes, err := Check([]Target{target}, o)
+		said := len(notes) == 1 && strings.Contains(notes[0], "/.ssh/config:4: StrictHostKeyChecking "+value+": the key of a host that is seen for the first time is trusted")
+		if err != nil || said != trusts || len(notes) > 1 {
+			t.Errorf("%s: notes %q, error %v", value, notes, err)
+		}
+		if !trusts {
+			unreachable(t, target, o, "not known")
+			continue
+		}
+		mustDial(t, target, o)
+		if text, err := os.ReadFile(target.KnownHosts); err != nil || strings.Count(string(text), "\n") != 1 {
+			t.Errorf("%s: known_hosts is %q (%v), want one line", value, text, err)
+		}
+		name := knownhosts.Normalize(net.JoinHostPort(target.Address, strconv.Itoa(target.Port)))
+		changed := name + " " + string(ssh.MarshalAuthorizedKey(newSigner(t).PublicKey()))
+		if err := os.WriteFile(target.KnownHosts, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		unreachable(t, target, o, "has changed")
+	}
+}
+
+// A certificate logs in where the key that it is of is not known: one that is named, and one beside its key.
+func TestCertificates(t *testing.T) {
+	key, authority, other := newKey(t, "id", ""), newKey(t, "ca", ""), newKey(t, "other", "")
+	signer, err := ssh.ParsePrivateKey(readFile(t, authority.path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certify := func(path string) {
+		cert := &ssh.Certificate{Key: key.public, CertType: ssh.UserCert, ValidPrincipals: []string{me.Username}, ValidBefore: ssh.CertTimeInfinity}
+		if err := cert.SignCert(rand.Reader, signer); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, ssh.MarshalAuthorizedKey(cert), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pub")
+	if err := os.WriteFile(ca, ssh.MarshalAuthorizedKey(authority.public), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newOpenSSH(t, other, "TrustedUserCAKeys "+ca)
+	named := filepath.Join(t.TempDir(), "named")
+	o := plain()
+	o.SSHConfig = ""
+	var remarks []string
+	o.Remark = func(text string) { remarks = append(remarks, text) }
+
+	settings(t, "Host *\n  CertificateFile "+named+"\n")
+	unreachable(t, s.target(t, key), o, "no key was accepted")
+	if !slices.ContainsFunc(remarks, func(text string) bool { return strings.Contains(text, "certificate "+named) }) {
+		t.Errorf("remarks %q, want one on the certificate that is not there", remarks)
+	}
+	certify(named)
+	mustDial(t, s.target(t, key), o)
+
+	settings(t, "")
+	unreachable(t, s.target(t, key), o, "no key was accepted")
+	certify(key.path + "-cert.pub")
+	mustDial(t, s.target(t, key), o)
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // What ssh would ask a program or the system is not judged: nobody is concerned, and it is said once, and only where

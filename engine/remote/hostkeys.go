@@ -42,6 +42,9 @@ func (e *endpoint) loadHostKeys(policy HostKeyPolicy) (*hostKeys, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.acceptNew {
+		policy = AcceptNew
+	}
 	k := &hostKeys{name: e.keyName, files: e.knownHosts, added: e.newKeys, policy: policy, known: known}
 	if k.name == "" {
 		k.name = strings.ToLower(knownhosts.Normalize(e.address()))

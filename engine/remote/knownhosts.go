@@ -242,6 +242,9 @@ func (k *readOnce) load(files []string) (*knownKeys, error) {
 	var there []string
 	var infos []os.FileInfo
 	for _, f := range files {
+		if f == os.DevNull { // how people say that there is none
+			continue
+		}
 		if info, err := os.Stat(f); err == nil {
 			there, infos = append(there, f), append(infos, info)
 		} else if !errors.Is(err, os.ErrNotExist) {

@@ -129,6 +129,13 @@ func compare(t *testing.T, path string, q Query, defaults map[string][]string) {
 	if !slices.Equal(keys, want["identityfile"]) {
 		t.Errorf("%+v: keys %q, ssh has %q", q, keys, want["identityfile"])
 	}
+	var certificates []string
+	for _, c := range s.CertificateFiles() {
+		certificates = append(certificates, c.Value())
+	}
+	if !slices.Equal(certificates, want["certificatefile"]) {
+		t.Errorf("%+v: certificates %q, ssh has %q", q, certificates, want["certificatefile"])
+	}
 }
 
 // generator makes configurations.
@@ -142,7 +149,7 @@ func (g generator) pattern() string {
 
 func (g generator) setting() string {
 	keyword, value := "", ""
-	switch g.IntN(12) {
+	switch g.IntN(13) {
 	case 0:
 		keyword, value = "HostName", g.pick("10.0.0.1", "10.0.0.2", "%h.example", "N2", "%%n1", "web")
 	case 1:
@@ -165,6 +172,8 @@ func (g generator) setting() string {
 		keyword, value = "GlobalKnownHostsFile", g.pick("/g1", "/g1 /g2")
 	case 10:
 		keyword, value = "IdentityAgent", g.pick("none", "/agent")
+	case 11:
+		keyword, value = "CertificateFile", g.pick("~/.ssh/a-cert.pub", "/keys/%h-cert.pub", `"/my keys/b"`)
 	default:
 		keyword, value = g.pick("Ciphers", "ForwardAgent", "ServerAliveInterval", "LogLevel"), ""
 		value = map[string]string{"Ciphers": "aes256-ctr", "ForwardAgent": "no", "ServerAliveInterval": "7", "LogLevel": "ERROR"}[keyword]

@@ -46,7 +46,8 @@ func (n Note) String() string {
 // Settings are those of one host.
 type Settings struct {
 	first map[string]Setting
-	keys  []Setting
+	// keys and certificates are of all lines that apply.
+	keys, certificates []Setting
 	// Notes are the blocks that might concern the host, if they could be judged.
 	Notes []Note
 }
@@ -56,6 +57,9 @@ func (s *Settings) Get(keyword string) Setting { return s.first[strings.ToLower(
 
 // IdentityFiles are the keys of all lines that apply.
 func (s *Settings) IdentityFiles() []Setting { return s.keys }
+
+// CertificateFiles are the certificates of all lines that apply.
+func (s *Settings) CertificateFiles() []Setting { return s.certificates }
 
 // hostName is what HostName says so far, or the name asked for.
 func (s *Settings) hostName(q Query) (string, error) {
@@ -153,10 +157,13 @@ func (e *evaluation) host(patterns []string) bool {
 func (e *evaluation) apply(l line) {
 	s := Setting{l.Place, l.args, l.rest}
 	switch l.keyword {
-	case "identityfile":
-		same := func(k Setting) bool { return k.Value() == s.Value() }
-		if !slices.ContainsFunc(e.keys, same) {
-			e.keys = append(e.keys, s)
+	case "identityfile", "certificatefile":
+		all := &e.keys
+		if l.keyword == "certificatefile" {
+			all = &e.certificates
+		}
+		if !slices.ContainsFunc(*all, func(k Setting) bool { return k.Value() == s.Value() }) {
+			*all = append(*all, s)
 		}
 		return
 	case "proxycommand", "proxyjump":
