@@ -15,7 +15,11 @@ import (
 // parseMode reads an octal or symbolic mode as chmod does.
 func parseMode(text string, current fs.FileMode, dir bool) (fs.FileMode, bool) {
 	if n, err := strconv.ParseUint(text, 8, 32); err == nil {
-		return fileMode(uint32(n)), n <= 0o7777
+		mode := fileMode(uint32(n))
+		if dir && len(text) < 5 { // only five digits take these from a directory
+			mode |= current & (fs.ModeSetuid | fs.ModeSetgid)
+		}
+		return mode, n <= 0o7777
 	}
 	mode := unixPerm(current)
 	for clause := range strings.SplitSeq(text, ",") {
@@ -218,7 +222,11 @@ func installProgram(_ context.Context, c *Call) int {
 	}
 	v := c.view()
 	finish := func(file string) error {
-		if err := v.Chmod(file, mode); err != nil {
+		given := mode
+		if info, err := v.Stat(file); err == nil && info.IsDir() {
+			given |= info.Mode() & fs.ModeSetgid // as its directory has given it
+		}
+		if err := v.Chmod(file, given); err != nil {
 			return err
 		}
 		if uid >= 0 || gid >= 0 {

@@ -23,6 +23,7 @@ type fileInfo struct {
 	ino      uint64
 	links    int
 	dev      *device
+	acl      string // the access control list, empty for none
 }
 
 func (i *fileInfo) Name() string       { return i.name }
@@ -36,7 +37,7 @@ func (i *fileInfo) Gid() uint32        { return uint32(i.gid) }
 
 func (n *node) info(name string) *fileInfo {
 	i := &fileInfo{name: name, size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, ctime: n.ctime,
-		uid: n.uid, gid: n.gid, ino: n.ino, links: max(1, n.names), dev: n.dev}
+		uid: n.uid, gid: n.gid, ino: n.ino, links: max(1, n.names), dev: n.dev, acl: n.xattrs[aclName]}
 	switch {
 	case n.mode.IsDir():
 		i.size, i.links = 4096, 2+n.dirs

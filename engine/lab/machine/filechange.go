@@ -34,7 +34,11 @@ func mkdir(_ context.Context, c *Call) int {
 			err = v.Mkdir(file, mode)
 		}
 		if err == nil && o.has("m", "mode") && !(existed && o.has("p", "parents")) {
-			m, valid := parseMode(o.value("m", "mode"), 0o777, true)
+			current := fs.FileMode(0o777)
+			if info, err := v.Stat(file); err == nil {
+				current |= info.Mode() & fs.ModeSetgid // as its directory has given it
+			}
+			m, valid := parseMode(o.value("m", "mode"), current, true)
 			if !valid {
 				return c.Errorf("invalid mode ‘%s’", o.value("m", "mode"))
 			}
@@ -240,20 +244,25 @@ func cp(_ context.Context, c *Call) int {
 		if _, _, err := c.view().LstatIfPossible(to); err == nil && o.has("n", "no-clobber") {
 			continue
 		}
+		everything := o.has("a", "archive") || strings.Contains(o.value("preserve"), "xattr") || o.value("preserve") == "all"
 		copying := func() error {
 			return c.copyFile(c.Path(source), to, o.has("a", "archive", "p", "preserve", "P", "no-dereference"), recursive)
 		}
 		if o.has("attributes-only") {
 			copying = func() error { return c.copyAttributes(c.Path(source), to) }
 		}
-		if err := copying(); err != nil {
+		err = copying()
+		if err == nil && (everything || o.has("p", "preserve")) && !recursive {
+			err = c.view().copyXattrs(c.Path(source), to, everything)
+		}
+		if err != nil {
 			code = c.Errorf("cannot copy '%s' to '%s': %s", source, target, errText(err))
 		}
 	}
 	return code
 }
 
-// copyAttributes gives a file mode and owner of another, which may be no link. There are no extended attributes.
+// copyAttributes gives a file mode and owner of another, which may be no link.
 func (c *Call) copyAttributes(from, to string) error {
 	v := c.view()
 	info, _, err := v.LstatIfPossible(from)

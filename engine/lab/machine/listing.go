@@ -65,7 +65,11 @@ func ls(_ context.Context, c *Call) int {
 				target, _ := v.ReadlinkIfPossible(e.path) // a link that went away meanwhile has no target
 				arrow = " -> " + target
 			}
-			rows = append(rows, []string{modeText(d.mode), strconv.Itoa(d.links), user, group, size, d.mtime.UTC().Format("Jan _2 15:04"), e.name + suffix + arrow})
+			mode := modeText(d.mode)
+			if d.acl != "" {
+				mode += "+"
+			}
+			rows = append(rows, []string{mode, strconv.Itoa(d.links), user, group, size, d.mtime.UTC().Format("Jan _2 15:04"), e.name + suffix + arrow})
 		}
 		c.printLong(rows)
 	}

@@ -53,6 +53,9 @@ func (v view) may(info fs.FileInfo, want fs.FileMode) bool {
 	if uid == v.cred.uid {
 		return mode>>6&want == want
 	}
+	if list, listed := parseACL(details(info).acl); listed {
+		return list.grants(v.cred, mode, gid, want)
+	}
 	in := gid == v.cred.gid
 	for _, g := range v.cred.groups {
 		in = in || g == gid

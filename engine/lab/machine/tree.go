@@ -24,7 +24,8 @@ type node struct {
 	data     []byte
 	borrowed bool // data is shared with another tree's node
 	target   string
-	names    int // how many directory entries lead to it
+	xattrs   map[string]string // extended attributes; never changed in place
+	names    int               // how many directory entries lead to it
 	children map[string]*node
 	dirs     int // how many of the children are directories
 	// read computes the content of files such as those in /proc.
@@ -131,6 +132,19 @@ func (t *tree) put(p string, n *node) error {
 	dir.children[path.Base(p)] = n
 	dir.mtime, dir.ctime = t.now(), t.now()
 	return nil
+}
+
+// inherit gives a new node its owner and group: below a directory with setgid the directory's group, and a directory the bit too.
+func (t *tree) inherit(p string, n *node, by credentials) {
+	n.uid, n.gid = by.uid, by.gid
+	dir := t.lookup(path.Dir(p))
+	if dir == nil || dir.mode&fs.ModeSetgid == 0 {
+		return
+	}
+	n.gid = dir.gid
+	if n.mode.IsDir() {
+		n.mode |= fs.ModeSetgid
+	}
 }
 
 // drop unlinks what is at a path.

@@ -103,7 +103,8 @@ func (v view) SymlinkIfPossible(target, name string) error {
 		t := v.m.tree
 		t.mu.Lock()
 		n := t.newNode(fs.ModeSymlink | 0o777)
-		n.target, n.uid, n.gid = target, v.cred.uid, v.cred.gid
+		n.target = target
+		t.inherit(resolved, n, v.cred)
 		err = t.put(resolved, n)
 		t.mu.Unlock()
 	}
@@ -139,7 +140,7 @@ func (v view) Mkdir(name string, perm fs.FileMode) error {
 		t := v.m.tree
 		t.mu.Lock()
 		n := t.newNode(fs.ModeDir | perm)
-		n.uid, n.gid = v.cred.uid, v.cred.gid
+		t.inherit(resolved, n, v.cred)
 		if err = t.spend(0); err == nil {
 			err = t.put(resolved, n)
 		}
@@ -255,7 +256,7 @@ func (v view) openTree(name, resolved string, flag int, perm fs.FileMode) (*file
 	switch {
 	case created:
 		n = t.newNode(perm & permBits)
-		n.uid, n.gid = v.cred.uid, v.cred.gid
+		t.inherit(resolved, n, v.cred)
 		err = t.put(resolved, n)
 	case writing:
 		n = t.own(resolved)
