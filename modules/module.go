@@ -174,6 +174,9 @@ type WriteFile struct {
 	// acting user.
 	Mode         fs.FileMode
 	Owner, Group string
+	// Was is the content that is replaced, of a plan that has read it otherwise than as an observation of the file; empty
+	// is not known.
+	Was string
 }
 
 // SetAttributes changes mode and ownership of what is there, without following a symbolic link.

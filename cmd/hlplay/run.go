@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ type runFlags struct {
 	outputFlags
 	selectFlags
 	check, rehearse bool
+	wait            time.Duration
 	lists           listFlags
 }
 
@@ -43,6 +45,8 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
 	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
+	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
+	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
 	f.lists.add(cmd)
 	return cmd
@@ -66,6 +70,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 		return err
 	}
 	o := f.options()
+	o.Wait = f.wait
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	underway := &report.Underway{}

@@ -52,7 +52,7 @@ func (d Due) String() string {
 
 // Why says which task has made the handler due.
 func (d Due) Why() string {
-	return fmt.Sprintf("task %q (%s:%d) changed something in a run of %s that did not come to it", d.Task, d.File, d.Line, d.By)
+	return fmt.Sprintf("task %q (%s:%d) began to change something in a run of %s that did not come to it", d.Task, d.File, d.Line, d.By)
 }
 
 // moment is a time as a person reads it.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What comes before a command is done in any case, leaves no trace in what the command prints and reads, and can
@@ -48,6 +49,24 @@ func TestBefore(t *testing.T) {
 			if text, _ := os.ReadFile(trace); strings.Contains(string(text), "begun") {
 				t.Error("what was behind it was begun")
 			}
+		}
+	})
+}
+
+// What a command has left for the end of the acting shell is done when the connection is closed.
+func TestEndOfTheActingShell(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		trace := filepath.Join(t.TempDir(), "trace")
+		_, err := c.Run(bounded(t), Command{Argv: []string{"true"}, Before: Query{
+			Script: `printf 'echo over >%s\n' "$1" >"${_hl_at%/*}/end"`, Args: []string{trace},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		for text := ""; text != "over\n"; time.Sleep(time.Millisecond) { // bounded by the test's own deadline
+			b, _ := os.ReadFile(trace)
+			text = string(b)
 		}
 	})
 }

@@ -25,12 +25,15 @@ type command struct {
 	begun time.Time
 }
 
-// asCommand makes one command of a step; ok is false for a step that takes more than that.
-func asCommand(h *host, step modules.Step) (c command, ok bool) {
+// asCommand makes one command of a step, which replaces only what was seen; ok is false for a step that takes more than that.
+func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	c.step = step
-	placing := func(do remote.Command) (command, bool) {
+	placing := func(path string, do remote.Command) (command, bool) {
 		c.Command = do
 		c.judge = func(r remote.Result) (*remote.Result, error) {
+			if err := remote.Stale(path, r); err != nil {
+				return nil, fmt.Errorf("%s: %w", step.Summary, err)
+			}
 			if r.Exit != 0 {
 				return &r, fmt.Errorf("%s: %s", step.Summary, firstLine(r.Stderr))
 			}
@@ -44,6 +47,7 @@ func asCommand(h *host, step modules.Step) (c command, ok bool) {
 		if !f.Small() {
 			return c, false
 		}
+		f.Over = seen.over(h, a)
 		c.Command = f.Command()
 		c.judge = func(r remote.Result) (*remote.Result, error) {
 			if r.Exit != 0 {
@@ -53,16 +57,16 @@ func asCommand(h *host, step modules.Step) (c command, ok bool) {
 		}
 		return c, true
 	case modules.SetAttributes:
-		return placing(remote.SetAttributes(a.Path, a.Mode, a.Owner, a.Group))
+		return placing(a.Path, remote.SetAttributes(a.Path, a.Mode, a.Owner, a.Group))
 	case modules.Remove:
 		if a.Recursive && (path.Clean(a.Path) == "/" || !path.IsAbs(a.Path)) {
 			return c, false
 		}
-		return placing(remote.Remove(a.Path, a.Recursive, remote.Seen{}))
+		return placing(a.Path, remote.Remove(a.Path, a.Recursive, seen.over(h, a)))
 	case modules.MakeDir:
-		return placing(remote.MakeDir(a.Path, a.Mode, a.Owner, a.Group))
+		return placing(a.Path, remote.MakeDir(a.Path, a.Mode, a.Owner, a.Group))
 	case modules.Link:
-		return placing(remote.Link(a.Path, a.Target, remote.Seen{}))
+		return placing(a.Path, remote.Link(a.Path, a.Target, seen.over(h, a)))
 	case modules.Run:
 		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK}
 		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }
@@ -111,13 +115,13 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 }
 
 // act carries out a step that is not one command; begin is called when the host may begin with it.
-func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step, begin func()) error {
+func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step, seen *sight, before remote.Query, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:
 		begin()
 		return nil
 	case modules.Reboot:
-		return t.reboot(ctx, h, a, begin)
+		return t.reboot(ctx, h, a, before, begin)
 	case modules.Remove:
 		return fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
 	case modules.WriteFile:
@@ -126,8 +130,10 @@ func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step,
 			return err
 		}
 		begin()
-		if err := session.WriteFile(ctx, remoteFile(a)); err != nil {
-			return fmt.Errorf("%s: %w", step.Summary, err)
+		f := remoteFile(a)
+		f.Over, f.Before = seen.over(h, a), before
+		if err := session.WriteFile(ctx, f); err != nil {
+			return fmt.Errorf("%s: %w", step.Summary, h.keeper.prevented(err))
 		}
 		return nil
 	}
@@ -154,7 +160,7 @@ func matchesAny(result remote.Result, texts []string) bool {
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
 // reboot restarts a host and proves by the kernel's boot id that it did.
-func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, begin func()) error {
+func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
 	limit := a.Limit
 	if limit == 0 {
 		limit = 10 * time.Minute
@@ -169,7 +175,7 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, begin func
 	}
 	begin()
 	// The answer may get lost with the host: only a clear refusal counts.
-	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second})
+	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second, Before: keep})
 	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
 		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,12 +203,13 @@ func (t *turn) verify(ctx context.Context, s *slot, h *host, it *itemPlan) {
 // items behind it.
 func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan) outcome {
 	o := outcome{status: report.OK}
-	var doubt error // of what check mode has predicted
+	var doubt error        // of what check mode has predicted
+	var meanwhile []string // what others have changed
 	for round := 1; ; round++ {
 		if it.err != nil {
 			return o.with(t.fault(s, h, it.from, it.err, it.saw))
 		}
-		o.notes = it.plan.Notes
+		o.notes = append(slices.Clip(it.plan.Notes), meanwhile...)
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
 			o.behind = t.told(s, h, it)
@@ -221,7 +223,15 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
 		o.foretold = t.options.Check
-		if err := t.steps(ctx, s, h, it, rest, &o); err != nil {
+		if err := t.steps(ctx, s, h, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
+			if path := stale(err); path != "" && ctx.Err() == nil {
+				if len(meanwhile) == mostStale {
+					return o.with(failure(h, &restlessError{err}))
+				}
+				meanwhile = append(meanwhile, path+" was changed by somebody else while this task was under way; planned again")
+				t.alone(ctx, s, h, it)
+				continue
+			}
 			var lost *remote.UnreachableError
 			// Without an answer, the step may be done.
 			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))

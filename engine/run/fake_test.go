@@ -16,6 +16,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
@@ -216,6 +217,8 @@ type fakeHost struct {
 	refuses bool
 	// freeAt is when a lock is gone.
 	freeAt time.Time
+	// due is what is kept on the node, by its ID.
+	due map[string]string
 }
 
 type pendingSetting struct {
@@ -226,7 +229,7 @@ type pendingSetting struct {
 func newStage(names ...string) *stage {
 	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
-		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}}
+		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}}
 	}
 	return s
 }
@@ -236,7 +239,7 @@ func (s *stage) clone() *stage {
 	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
 	c.now = s.now
 	for name, h := range s.hosts {
-		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead}
+		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due)}
 	}
 	return c
 }
@@ -327,6 +330,12 @@ func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, erro
 	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
 }
 
+// What is kept on a node is read and cleared by these scripts.
+var (
+	readsKept  = nodestate.States.Ask([]string{""})[0].Script
+	clearsKept = nodestate.Clear().Script
+)
+
 type fakeConn struct {
 	stage *stage
 	name  string
@@ -352,7 +361,21 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 	answers := make([]remote.Answer, len(queries))
 	for i, q := range queries {
-		if q.Script != "get" {
+		switch q.Script {
+		case readsKept:
+			var text strings.Builder
+			for _, id := range slices.Sorted(maps.Keys(c.host.due)) {
+				fmt.Fprintf(&text, "due %s %s\n", id, c.host.due[id])
+			}
+			answers[i].Stdout = []byte(text.String())
+			continue
+		case clearsKept:
+			for _, id := range q.Args {
+				delete(c.host.due, id)
+			}
+			continue
+		case "get":
+		default:
 			return nil, fmt.Errorf("unexpected query %q", q.Script)
 		}
 		var values []string
@@ -388,6 +411,14 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	s.busy--
 	if c.host.dead {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	if before := cmd.Before.Args; len(before) > 3 { // behind who locks the node
+		for i := 3; i < len(before); i += 2 {
+			c.host.due[before[i]] = before[i+1]
+		}
+	}
+	if cmd.Argv[0] == "true" {
+		return remote.Result{}, nil
 	}
 	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
 	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))

@@ -1,10 +1,15 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"sort"
 	"strings"
+	"sync"
+	"time"
 
+	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/report"
 )
 
@@ -38,6 +43,7 @@ func (r *runner) notify(s *slot, h *host, n notice) {
 // host that failed after it notified runs them too: the next run would find its task done and never
 // notify again.
 func (t *turn) handlers() {
+	t.takeOver()
 	for _, task := range t.play.Handlers {
 		var hosts []*host
 		t.mu.Lock()
@@ -78,24 +84,138 @@ func (t *turn) handler(s *slot, hosts []*host) {
 	}
 }
 
-// reportLostHandlers names the handlers that were notified and could not run: their hosts were lost,
-// or the run was interrupted. The next run may not notify them again.
-func (r *runner) reportLostHandlers() {
-	r.mu.Lock()
-	byHandler := map[string][]string{}
-	for key := range r.handlers {
-		byHandler[key.handler] = append(byHandler[key.handler], key.host)
+// takeOver notifies the handlers of the play that earlier runs have left due on the batch's hosts, and says why. A host on which no
+// task was selected is not connected to for that.
+func (t *turn) takeOver() {
+	declared := map[string]*lang.Task{}
+	for _, task := range t.play.Handlers {
+		declared[nodestate.Name(t.play.Name, task.Name)] = task
 	}
-	r.mu.Unlock()
-	var lost []string
-	for name, hosts := range byHandler {
-		sort.Strings(hosts)
-		lost = append(lost, fmt.Sprintf("%q on %s", name, strings.Join(hosts, ", ")))
-	}
-	if len(lost) == 0 {
+	if len(declared) == 0 {
 		return
 	}
-	sort.Strings(lost)
-	r.report(report.Note{Text: "notified but not run: " + strings.Join(lost, "; ") +
-		"; run them by hand, for the next run may find their tasks done and not notify them"})
+	for _, h := range t.reachable(t.batch) {
+		if !h.reached || h.keeper.look(t.ctx) != nil {
+			continue
+		}
+		for _, d := range h.keeper.overdue() {
+			task := declared[d.ID]
+			if task == nil {
+				continue
+			}
+			key := handlerKey{t.play.Name, task.Name, h.Name}
+			t.mu.Lock()
+			known := t.runner.overdue[key]
+			if !known {
+				t.runner.overdue[key] = true
+				t.runner.handlers[key] = due
+			}
+			t.mu.Unlock()
+			if !known {
+				d.Play, d.Handler = t.play.Name, task.Name
+				t.report(report.Note{Text: h.Name + ": " + d.String()})
+			}
+		}
+	}
+}
+
+// flushKept tells the nodes what they were not told yet: it goes with what is sent to them otherwise.
+func (r *runner) flushKept() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 10*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, h := range r.met() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_ = h.keeper.flush(ctx) // what is due once too often runs once too often
+		}()
+	}
+	wg.Wait()
+}
+
+// reportLostHandlers names the handlers that were notified and could not run: their hosts were lost, or the run was interrupted;
+// and what is still due on the hosts.
+func (r *runner) reportLostHandlers() {
+	r.mu.Lock()
+	kept, lost, still := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	for key := range r.handlers {
+		if r.hosts[key.host].keeper.remembers(nodestate.Name(key.play, key.handler)) {
+			kept[key.handler] = append(kept[key.handler], key.host)
+		} else {
+			lost[key.handler] = append(lost[key.handler], key.host)
+		}
+	}
+	r.mu.Unlock()
+	have := map[string]handlerKey{}
+	for _, play := range r.playbook.Plays {
+		for _, task := range play.Handlers {
+			have[nodestate.Name(play.Name, task.Name)] = handlerKey{play: play.Name, handler: task.Name}
+		}
+	}
+	var strange []string
+	for _, h := range r.met() {
+		for _, d := range h.keeper.all() {
+			key, known := have[d.ID]
+			key.host = h.Name
+			r.mu.Lock()
+			_, told := r.handlers[key]
+			r.mu.Unlock()
+			switch {
+			case told:
+			case known:
+				still[key.handler] = append(still[key.handler], h.Name)
+			default:
+				strange = append(strange, h.Name+": "+d.String()+"; "+advice(d, r.playbook.Path, h.Name))
+			}
+		}
+	}
+	for _, note := range []struct {
+		of   map[string][]string
+		open string
+		end  string
+	}{
+		{kept, "notified but not run: ", "due from now on: the next run of this playbook runs them"},
+		{lost, "notified but not run: ", "run them by hand, for the next run may find their tasks done and not notify them"},
+		{still, "still due: ", "the next run of this playbook runs them"},
+	} {
+		if len(note.of) > 0 && !(r.options.Check && note.open == "still due: ") {
+			r.report(report.Note{Text: note.open + onHosts(note.of) + "; " + note.end})
+		}
+	}
+	for _, text := range strange {
+		r.report(report.Note{Text: text})
+	}
+}
+
+// met are the hosts that the run has met, in the inventory's order.
+func (r *runner) met() (all []*host) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ih := range r.inventory.Hosts {
+		if h := r.hosts[ih.Name]; h != nil {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// onHosts lists handlers with their hosts.
+func onHosts(byHandler map[string][]string) string {
+	var all []string
+	for name, hosts := range byHandler {
+		sort.Strings(hosts)
+		all = append(all, fmt.Sprintf("%q on %s", name, strings.Join(hosts, ", ")))
+	}
+	sort.Strings(all)
+	return strings.Join(all, "; ")
+}
+
+// advice says what to do about a handler that is due and that the playbook does not have.
+func advice(d nodestate.Due, playbook, host string) string {
+	how := "run a playbook that has it"
+	if d.Playbook != "" && d.Playbook != playbook {
+		how = "run " + d.Playbook
+	}
+	return fmt.Sprintf("this playbook has no such handler: %s, or forget it with hlplay status %s --clear --reason WHY", how, host)
 }

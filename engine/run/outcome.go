@@ -36,6 +36,7 @@ type outcome struct {
 	foretold bool           // the result is only predicted
 	behind   causeList      // in check mode, the tasks that may change first what the result tells
 	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
+	held     bool           // nothing was begun, because another run is changing a host
 	effect   bool           // something may have been changed that is not known to be
 	duration time.Duration
 }
@@ -48,9 +49,9 @@ func (o *outcome) begin(step modules.Step) {
 }
 
 // unbegun takes back that a step was begun, if the error says that the host was asked for a privilege first and
-// refused it.
+// refused it, that another run has locked it, or that what was to be replaced is not what was seen.
 func (o *outcome) unbegun(step modules.Step, err error) {
-	if !errors.As(err, new(*remote.BecomeError)) {
+	if !errors.As(err, new(*remote.BecomeError)) && !errors.As(err, new(*lockedError)) && stale(err) == "" {
 		return
 	}
 	if i := slices.Index(o.open, step.Summary); i >= 0 {
@@ -228,6 +229,7 @@ func (t *turn) finish(s *slot, h *host, o outcome) {
 	case o.effect && !t.options.Check:
 		t.notify(s, h, missed)
 	}
+	t.judgeKept(s, h, o)
 	t.register(s, h, o)
 	t.report(report.TaskResult{
 		Play: s.play.Name, Task: s.task.Name, Host: h.Name, Module: s.task.Module.Name, Handler: s.handler,

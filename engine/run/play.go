@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/report"
 )
 
@@ -47,6 +48,7 @@ func (r *runner) batch(p plannedPlay, hosts []*host, rolling bool) string {
 	r.lead(hosts[0])
 	way := r.road(p.play)
 	for _, h := range hosts {
+		nodestate.States.Want(h.observed, "")
 		h.ahead.begin(way)
 	}
 	t.nodes(p.play.Tasks, hosts)

@@ -8,6 +8,7 @@ package run
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
@@ -45,6 +47,8 @@ type Options struct {
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. Results are the same, slower.
 	NoReadAhead bool
+	// Wait is how long to wait for another run that is changing a host; zero is not at all.
+	Wait time.Duration
 	// Rehearse is only reported.
 	Rehearse bool
 }
@@ -60,11 +64,13 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	r := &runner{
 		options: o, playbook: pb, inventory: inv,
-		planning: make(chan struct{}, hostsAtOnce), hosts: map[string]*host{}, handlers: map[handlerKey]notice{},
+		planning: make(chan struct{}, hostsAtOnce), hosts: map[string]*host{}, handlers: map[handlerKey]notice{}, overdue: map[handlerKey]bool{},
 		hostsValue: inv.HostsValue(), groupsValue: inv.GroupsValue(),
 		started: o.Clock.Now(),
 	}
 	o.Redactor.Add(lang.SensitiveStrings(pb.Var, pb.Local)...)
+	r.holder = nodestate.Begin(rand.Text(), pb.Path, time.Now())
+	defer r.holder.End()
 	defer r.close()
 	limit := inv.Hosts
 	if o.Limit != "" {
@@ -134,6 +140,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		}
 		r.play(p)
 	}
+	r.flushKept()
 	r.reportLostHandlers()
 	recap := r.recap(order)
 	recap.Interrupted = ctx.Err() != nil
@@ -154,12 +161,14 @@ type runner struct {
 	limited   map[string]bool
 	readers   map[string]string
 	started   time.Time
+	holder    nodestate.Holder
 
 	hostsValue, groupsValue cty.Value
 
 	mu             sync.Mutex // guards hosts, handlers and the fields of hosts that say so
 	hosts          map[string]*host
 	handlers       map[handlerKey]notice
+	overdue        map[handlerKey]bool // that were found due from earlier runs
 	waitingToStart bool
 	peers          []*inventory.Host
 	playValues     map[*lang.Play]cty.Value // what expressions see as `play`, with peers as its hosts
@@ -186,6 +195,11 @@ type host struct {
 	observed *observe.Host
 	link     *link
 	ahead    *ahead
+	keeper   *keeper
+	// admitted says that no other run held its lock when this run began to change it: see gate.
+	admitted bool
+	// reached says that a task has had its turn on it.
+	reached bool
 
 	// results are the registered results, and counts the outcome so far; foretold is which of the results check mode has only
 	// predicted, and the task. Guarded by runner.mu.
@@ -211,6 +225,7 @@ func (r *runner) host(ih *inventory.Host) *host {
 	h.link.busy = func(what string) { r.report(report.Progress{Host: ih.Name, What: what}) }
 	h.observed = observe.NewHost(r.ctx, ih.Name, ih.Address, h.link.dial)
 	h.observed.SetPeers(r.observedPeers, r.observedPeer)
+	h.keeper = newKeeper(h.link, h.observed, &r.holder, func(text string) { r.report(report.Note{Text: text}) })
 	h.ahead = newAhead(r, h)
 	r.hosts[ih.Name] = h
 	return h
@@ -279,13 +294,7 @@ func (r *runner) recap(order []string) report.Recap {
 }
 
 func (r *runner) close() {
-	r.mu.Lock()
-	hosts := make([]*host, 0, len(r.hosts))
-	for _, h := range r.hosts {
-		hosts = append(hosts, h)
-	}
-	r.mu.Unlock()
-	for _, h := range hosts {
+	for _, h := range r.met() {
 		h.ahead.drop()
 		h.link.close()
 	}

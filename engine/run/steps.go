@@ -17,7 +17,7 @@ import (
 // Steps that are one command each travel in one flight, and with the last of them what will be read when
 // they are done: what verifies them, and what the items and tasks behind them read. A host decides by exit
 // codes whether it goes on with the next; a command that nobody trusts that much travels alone.
-func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan, o *outcome) error {
+func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
 	steps := plan.Steps
 	if it.secret {
@@ -41,10 +41,13 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 			steps = steps[1:]
 			continue
 		}
-		commands := together(h, on, steps)
+		commands := together(h, on, steps, seen)
 		if len(commands) == 0 {
 			t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: steps[0].Summary})
-			err := t.act(ctx, on, s.user(on), steps[0], func() { o.begin(steps[0]) })
+			before, err := t.keep(ctx, s, h, on, s.user(on))
+			if err == nil {
+				err = t.act(ctx, on, s.user(on), steps[0], seen, before, func() { o.begin(steps[0]) })
+			}
 			o.unbegun(steps[0], err)
 			t.forget(h, on, nil, nil)
 			t.changed(h, steps[0])
@@ -60,7 +63,13 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 		if len(steps) == 0 && on == h {
 			ride = h.ride(s, it, rest)
 		}
-		if err := t.flight(ctx, s, h, on, commands, ride, o); err != nil {
+		before, err := t.keep(ctx, s, h, on, s.user(on))
+		if err != nil {
+			return err
+		}
+		commands[0].Before = before
+		cleared := clears(s, plan, len(steps) == 0 && len(rest) == 0, commands)
+		if err := t.flight(ctx, s, h, on, commands, ride, cleared, o); err != nil {
 			return err
 		}
 	}
@@ -68,11 +77,14 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 }
 
 // together are the first of some steps as commands that travel in one flight.
-func together(h, on *host, steps []modules.Step) []command {
+func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	var all []command
 	for _, step := range steps {
-		c, ok := asCommand(on, step)
-		if !ok || step.On != steps[0].On {
+		if step.On != steps[0].On {
+			break
+		}
+		c, ok := asCommand(on, step, seen)
+		if !ok {
 			break
 		}
 		all = append(all, c)
@@ -110,7 +122,7 @@ func (h *host) ride(s *slot, it *itemPlan, rest []*itemPlan) *observe.Ride {
 
 // flight carries out commands, again while somebody else's lock is in the way of one, and then reads what
 // rides with them.
-func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []command, ride *observe.Ride, o *outcome) (err error) {
+func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []command, ride *observe.Ride, cleared []string, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
 	session, err := on.link.session(ctx, s.user(on))
@@ -142,6 +154,14 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 	if ride != nil {
 		queries, where = distinct(ride.Queries())
 	}
+	reads := len(queries)
+	var clear []string
+	if on.link.isRoot(s.user(on)) && on == h {
+		var q remote.Query
+		if q, clear = h.keeper.clearing(cleared...); clear != nil {
+			queries = append(queries, q)
+		}
+	}
 	pause := time.Second
 	for at := 0; ; {
 		from, tried := at, t.options.Clock.Now()
@@ -164,6 +184,7 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 				o.last = last
 			}
 			if err != nil {
+				o.unbegun(c.step, err)
 				return err
 			}
 			o.end(c.step)
@@ -175,13 +196,18 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 		switch {
 		case err != nil:
 			begin(at)
+			err = on.keeper.prevented(err)
 			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
 		case !again:
+			if len(answered) != len(queries) {
+				return nil
+			}
 			for _, at := range where {
-				if len(answered) == len(queries) {
-					answers = append(answers, answered[at])
-				}
+				answers = append(answers, answered[at])
+			}
+			if clear != nil && answered[reads].Exit == 0 {
+				h.keeper.told(clear)
 			}
 			return nil
 		}

@@ -2,11 +2,13 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
@@ -134,18 +136,23 @@ func (t *turn) task(s *slot, hosts []*host) []*host {
 	close(previous)
 	var wg sync.WaitGroup
 	ended := make([]report.Status, len(hosts))
+	gate := t.gate(hosts)
 	for i, h := range hosts {
 		mine := make(chan struct{})
 		wg.Add(1)
 		go func(before <-chan struct{}) {
 			defer wg.Done()
-			ended[i] = t.onHost(s, h, slow, before)
+			ended[i] = t.onHost(s, h, slow, before, gate)
 			<-before // a host that skips must not let the next one overtake those before it
 			close(mine)
 		}(previous)
 		previous = mine
 	}
 	wg.Wait()
+	if why := gate.shut(); why != "" {
+		t.fatal = why
+		return nil
+	}
 	t.forAll(s, hosts, ended)
 	came := t.stillAlive(hosts)
 	t.judge(s, hosts, came)
@@ -171,9 +178,14 @@ func (t *turn) forAll(s *slot, hosts []*host, ended []report.Status) {
 	for len(others) > 0 && t.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !s.task.RunOnce) {
 		leader, others = others[0], others[1:]
 		t.lead(leader)
-		status = t.onHost(s, leader, nil, first)
+		status = t.onHost(s, leader, nil, first, nil)
 	}
 	t.share(s, leader, others)
+	if s.handler && finished(status) {
+		for _, h := range others {
+			h.keeper.clear(nodestate.Name(s.play.Name, s.task.Name))
+		}
+	}
 	if status != report.Failed || s.task.IgnoreErrors || len(others) == 0 || t.ctx.Err() != nil {
 		return
 	}
@@ -187,7 +199,7 @@ func (t *turn) forAll(s *slot, hosts []*host, ended []report.Status) {
 
 // onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
 // predecessor is done: tasks that may not run on two hosts at once wait for it.
-func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}) report.Status {
+func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct{}, gate *gate) report.Status {
 	ctx := t.ctx
 	if s.task.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -197,6 +209,8 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 	}
 	begun := t.options.Clock.Now()
 	defer h.ahead.pass(s)
+	arrive := gate.arrive()
+	defer arrive()
 	d := h.ahead.take(ctx, s)
 	if err := t.reach(ctx, h); err != nil { // nothing was to be read
 		o := failure(h, err)
@@ -204,8 +218,24 @@ func (t *turn) onHost(s *slot, h *host, slow chan struct{}, before <-chan struct
 		t.finish(s, h, o)
 		return o.status
 	}
+	h.reached = true
 	if d.elsewhere {
 		return elsewhere
+	}
+	arrive()
+	if d.acts() {
+		again, err := gate.pass(ctx, h)
+		if err != nil {
+			o := failure(h, err)
+			if shut := (*shutError)(nil); errors.As(err, &shut) {
+				o = outcome{status: report.Skipped, message: err.Error(), held: true}
+			}
+			t.finish(s, h, o)
+			return o.status
+		}
+		if again {
+			d = h.ahead.take(ctx, s)
+		}
 	}
 	if d.scope == modules.OneByOne {
 		select {

@@ -271,7 +271,7 @@ func (s *situation) know(t pve.Trust, known string, to door) modules.Step {
 	after.Known = known
 	return modules.Step{
 		Summary: fmt.Sprintf("know %s's host keys under %s", to.name, to.address),
-		Action:  modules.WriteFile{Path: "/root/.ssh/known_hosts", Content: []byte(known)},
+		Action:  modules.WriteFile{Path: "/root/.ssh/known_hosts", Content: []byte(known), Was: t.Known},
 		Diff:    &modules.Diff{Subject: "/root/.ssh/known_hosts", Before: t.Known, After: known},
 		Expect:  []observe.Expectation{pve.Trusts.Expect("", after).On(s.host)},
 	}

@@ -1,0 +1,159 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"hlplay/engine/report"
+)
+
+// gate is where the hosts of a task wait before the first of them begins to change anything: another run may hold the lock of one
+// of them, and then none begins.
+type gate struct {
+	turn    *turn
+	hosts   []*host
+	arrived sync.WaitGroup
+	once    sync.Once
+	// locked are the hosts that another run holds, waited says that one was waited for.
+	locked map[*host]error
+	waited bool
+}
+
+// gate is the gate of a task, nil if its hosts have passed one before or nothing is changed.
+func (t *turn) gate(hosts []*host) *gate {
+	if t.options.Check {
+		return nil
+	}
+	passed := true
+	for _, h := range hosts {
+		passed = passed && h.admitted
+	}
+	if passed {
+		return nil
+	}
+	g := &gate{turn: t, hosts: hosts, locked: map[*host]error{}}
+	g.arrived.Add(len(hosts))
+	return g
+}
+
+// arrive returns what is to be called once a host has read what it reads first, or is lost.
+func (g *gate) arrive() func() {
+	if g == nil {
+		return func() {}
+	}
+	return sync.OnceFunc(g.arrived.Done)
+}
+
+// pass returns when all hosts have arrived, and nil if a host may begin. again says that it is to decide anew.
+func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
+	if g == nil {
+		return false, nil
+	}
+	g.arrived.Wait()
+	g.once.Do(func() { g.open(ctx) })
+	if len(g.locked) > 0 && g.locked[h] == nil {
+		return false, &shutError{g.locked}
+	}
+	return g.waited, g.locked[h]
+}
+
+// open looks at the locks of all hosts, and waits for those that others hold as long as that may take.
+func (g *gate) open(ctx context.Context) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, h := range g.hosts {
+		if !h.observed.Connected() {
+			continue
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			waited, err := g.turn.await(ctx, h)
+			mu.Lock()
+			defer mu.Unlock()
+			if g.waited = g.waited || waited; err != nil {
+				g.locked[h] = err
+			}
+		}()
+	}
+	wg.Wait()
+	for _, h := range g.hosts {
+		h.admitted = len(g.locked) == 0
+	}
+}
+
+// shut is behind a task why the run must end; empty if it goes on. Hosts that are locked have failed, whatever they had to do.
+func (g *gate) shut() string {
+	if g == nil || len(g.locked) == 0 {
+		return ""
+	}
+	for h := range g.locked {
+		g.turn.mu.Lock()
+		if !h.failed && !h.unreachable {
+			h.failed = true
+			h.counts.Failed++
+		}
+		g.turn.mu.Unlock()
+	}
+	return (&shutError{g.locked}).Error()
+}
+
+// shutError is that a host does not begin because others are locked.
+type shutError struct{ locked map[*host]error }
+
+func (e *shutError) Error() string {
+	var hosts []string
+	why := ""
+	for h, err := range e.locked {
+		hosts = append(hosts, h.Name)
+		if line := h.Name + ": " + err.Error(); why == "" || line < why {
+			why = line
+		}
+	}
+	if len(hosts) > 1 {
+		why += fmt.Sprintf(" (and %d more hosts)", len(hosts)-1)
+	}
+	return "the run ends before it changes anything more: " + why
+}
+
+// grace is how long a lock is looked at again without --wait: a run that has just ended takes a moment to give it back.
+const grace = 3 * time.Second
+
+// await waits until no other run holds a host's lock. What was read while one did is forgotten.
+func (t *turn) await(ctx context.Context, h *host) (waited bool, err error) {
+	if err := h.keeper.look(ctx); err != nil {
+		return false, nil // its own task says so
+	}
+	begun := t.options.Clock.Now()
+	pause := grace / 6
+	for {
+		err = h.keeper.locked()
+		tried := t.options.Clock.Now()
+		if err == nil || tried.Sub(begun) >= max(grace, t.options.Wait) {
+			break
+		}
+		waited = true
+		if t.options.Wait > 0 {
+			what := strings.TrimSuffix(err.Error(), "; nothing was begun on it")
+			t.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: t.options.Wait})
+		}
+		if sleepErr := t.options.Clock.Sleep(ctx, pause); sleepErr != nil {
+			return waited, sleepErr
+		}
+		pause = min(2*pause, 5*time.Second)
+		if lookErr := h.keeper.lookAgain(ctx); lookErr != nil {
+			return waited, lookErr
+		}
+	}
+	var locked *lockedError
+	if waited && !errors.As(err, &locked) {
+		t.report(report.Progress{Host: h.Name})
+		forgetAll(h)
+		h.ahead.changed()
+	}
+	return waited, err
+}

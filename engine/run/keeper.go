@@ -1,0 +1,325 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"hlplay/engine/nodestate"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// keeper keeps on a host's node what must outlast the run: which handlers are due there, and that this run is changing it.
+// Everything travels with what is sent anyhow: what is kept is read with the first flight, recorded before a step by the
+// step's own shell, and cleared behind the handler's.
+type keeper struct {
+	link     *link
+	observed *observe.Host
+	holder   *nodestate.Holder // this run
+	note     func(text string)
+
+	mu    sync.Mutex // guards what follows
+	state nodestate.State
+	// read reports whether the state was read, off why nothing can be kept.
+	read bool
+	off  string
+	// due are the handlers that are due on the node, ours those that this run has made due; cleared are no longer due,
+	// which the node is yet to be told.
+	due     map[string]nodestate.Due
+	ours    map[string]bool
+	cleared map[string]bool
+	said    bool // that nothing can be kept
+}
+
+func newKeeper(l *link, o *observe.Host, holder *nodestate.Holder, note func(string)) *keeper {
+	return &keeper{link: l, observed: o, holder: holder, note: note,
+		due: map[string]nodestate.Due{}, ours: map[string]bool{}, cleared: map[string]bool{}}
+}
+
+// look reads what is kept on the node, with what else is read first.
+func (k *keeper) look(ctx context.Context) error {
+	k.mu.Lock()
+	read := k.read
+	k.mu.Unlock()
+	if read {
+		return nil
+	}
+	var state nodestate.State
+	var err error
+	done := make(chan struct{})
+	k.observed.Go(ctx, func(ctx context.Context) {
+		defer close(done)
+		state, err = nodestate.States.Observe(ctx, k.observed, "")
+	})
+	<-done
+	var lost *remote.UnreachableError
+	if errors.As(err, &lost) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil { // of such a host nothing is kept, and everything else goes on
+		state = nodestate.State{Refused: err.Error()}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.read {
+		return nil
+	}
+	k.read, k.state, k.off = true, state, state.Refused
+	for _, d := range state.Due {
+		k.due[d.ID] = d
+	}
+	return nil
+}
+
+// overdue are the handlers that earlier runs have left, the longest due first.
+func (k *keeper) overdue() (all []nodestate.Due) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range k.state.Due {
+		if _, still := k.due[d.ID]; still && !k.ours[d.ID] {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// all are the handlers that are due on the node, the longest due first.
+func (k *keeper) all() []nodestate.Due {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.off != "" || k.state.Unwritable != "" {
+		return nil
+	}
+	all := slices.Collect(maps.Values(k.due))
+	slices.SortFunc(all, func(a, b nodestate.Due) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// lockedError is that another run is changing a node.
+type lockedError struct {
+	host string
+	by   nodestate.Holder
+}
+
+func (e *lockedError) Error() string { return e.by.String() + "; nothing was begun on it" }
+
+func (e *lockedError) Hint() string {
+	return "let that run end, or run with --wait; hlplay status " + e.host + " shows who it is, and with --clear forgets it"
+}
+
+// locked is the error that another run holds the lock; nil if none does that is known to live.
+func (k *keeper) locked() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if by := k.state.Lock; by != nil && by.Run != k.holder.Run && !by.Gone() {
+		return &lockedError{k.link.host.Name, *by}
+	}
+	return nil
+}
+
+// lookAgain reads anew who holds the lock.
+func (k *keeper) lookAgain(ctx context.Context) error {
+	state, err := nodestate.Look(ctx, k.link)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state.Lock = state.Lock
+	return nil
+}
+
+// before is what is to be done on the node before a step of a task: it is locked, and what the task notifies is due. It is
+// empty where nothing can be kept. notifies is nil for a step that is carried out for another host.
+func (k *keeper) before(notifies []nodestate.Due) remote.Query {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.off != "" {
+		return remote.Query{}
+	}
+	var fresh []nodestate.Due
+	for _, d := range notifies {
+		delete(k.cleared, d.ID)
+		if _, is := k.due[d.ID]; !is {
+			fresh = append(fresh, d)
+			k.due[d.ID], k.ours[d.ID] = d, true
+		}
+	}
+	var broken *nodestate.Holder
+	if by := k.state.Lock; by != nil && by.Run != k.holder.Run && by.Gone() {
+		broken = by
+	}
+	return k.holder.Act(broken, fresh...)
+}
+
+// unkept says, once, that what a task notifies is not remembered on the node.
+func (k *keeper) unkept(why string) {
+	k.mu.Lock()
+	said := k.said
+	k.said = true
+	k.mu.Unlock()
+	if !said {
+		k.note(fmt.Sprintf("%s: what is notified there is not remembered on the host if this run is cut off: %s", k.link.host.Name, why))
+	}
+}
+
+// prevented is the error of a step that was not begun because another run holds the lock; err itself if it says
+// something else.
+func (k *keeper) prevented(err error) error {
+	var prevented *remote.PreventedError
+	if !errors.As(err, &prevented) {
+		return err
+	}
+	by := nodestate.HeldBy(prevented)
+	if by == nil {
+		return err
+	}
+	k.mu.Lock()
+	k.state.Lock = by
+	k.mu.Unlock()
+	return &lockedError{k.link.host.Name, *by}
+}
+
+// clear says that handlers are no longer due. The node is told with the next that is sent to it.
+func (k *keeper) clear(ids ...string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, id := range ids {
+		if _, is := k.due[id]; is {
+			delete(k.due, id)
+			delete(k.ours, id)
+			k.cleared[id] = true
+		}
+	}
+}
+
+// clearing is what tells the node which handlers are no longer due, and also, once what is sent before it has succeeded; ids
+// is nil if there is nothing to tell.
+func (k *keeper) clearing(also ...string) (q remote.Query, ids []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ids = slices.Sorted(maps.Keys(k.cleared))
+	for _, id := range also {
+		if _, is := k.due[id]; is {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return q, nil
+	}
+	return nodestate.Clear(ids...), ids
+}
+
+// told says that the node knows.
+func (k *keeper) told(ids []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, id := range ids {
+		delete(k.due, id)
+		delete(k.ours, id)
+		delete(k.cleared, id)
+	}
+}
+
+// flush tells the node what it was not told yet.
+func (k *keeper) flush(ctx context.Context) error {
+	q, ids := k.clearing()
+	if ids == nil {
+		return nil
+	}
+	root := k.link.asRoot()
+	if root == nil {
+		return nil
+	}
+	answers, err := root.Ask(ctx, []remote.Query{q})
+	if err == nil && answers[0].Exit == 0 {
+		k.told(ids)
+	}
+	return err
+}
+
+// asRoot is the host as root, as far as the run becomes root there; nil if it does not.
+func (l *link) asRoot() remote.Session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.conn == nil:
+		return nil
+	case l.conn.User() == "root":
+		return l.conn
+	case l.reader == "root":
+		return l.conn.As("root")
+	}
+	return nil
+}
+
+// isRoot reports whether who acts by a name is root.
+func (l *link) isRoot(user string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if user == "" || user == loginUser {
+		return l.conn != nil && l.conn.User() == "root"
+	}
+	return user == "root"
+}
+
+// remembers reports whether the node knows that a handler is due.
+func (k *keeper) remembers(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, is := k.due[id]
+	return is && k.off == "" && k.state.Unwritable == ""
+}
+
+// cannot says why nothing can be kept on the node; empty if it can.
+func (k *keeper) cannot() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.off != "" {
+		return k.off
+	}
+	return k.state.Unwritable
+}
+
+// apart does in a flight of its own what a step cannot do itself, because another user or another host carries it out.
+func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
+	if err := k.look(ctx); err != nil {
+		return err
+	}
+	root := k.link.asRoot()
+	if root == nil {
+		if len(notifies) > 0 {
+			k.unkept("only root can keep something there, and the playbook does not become root on it")
+		}
+		return nil
+	}
+	k.mu.Lock()
+	fresh := false
+	for _, d := range notifies {
+		_, is := k.due[d.ID]
+		fresh = fresh || !is || k.cleared[d.ID]
+	}
+	held := k.state.Lock != nil && k.state.Lock.Run == k.holder.Run
+	k.mu.Unlock()
+	if held && !fresh {
+		return nil
+	}
+	q := k.before(notifies)
+	if q.Script == "" {
+		return nil
+	}
+	_, err := root.Run(ctx, remote.Command{Argv: []string{"true"}, Before: q})
+	if err = k.prevented(err); err == nil {
+		k.mu.Lock()
+		k.state.Lock = k.holder
+		k.mu.Unlock()
+	}
+	return err
+}

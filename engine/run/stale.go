@@ -1,0 +1,74 @@
+package run
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// mostStale is how often a task is planned again because somebody else changes what it is to replace.
+const mostStale = 5
+
+// sight is what the steps of a plan replace: what the plan saw, unless a step before it has changed that.
+type sight struct {
+	saw *observe.Tracker
+	// changed are the paths that steps of the plan change.
+	changed map[*host]map[string]remote.Seen
+	// last says that what is to be removed is removed as it is, after it was changed so often meanwhile.
+	last bool
+}
+
+func newSight(it *itemPlan, last bool) *sight {
+	return &sight{saw: it.saw, changed: map[*host]map[string]remote.Seen{}, last: last}
+}
+
+// over is what lay at a path when it was planned to replace it, for a step that comes next.
+func (v *sight) over(on *host, action modules.Action) remote.Seen {
+	name, follow, after := "", false, remote.Seen{}
+	switch a := action.(type) {
+	case modules.WriteFile:
+		if name, follow = a.Path, true; a.Was != "" {
+			return remote.Seen{Sum: fmt.Sprintf("%x", sha256.Sum256([]byte(a.Was)))}
+		}
+	case modules.Link:
+		name = a.Path
+	case modules.Remove:
+		name, after = a.Path, remote.Seen{Absent: true}
+	default:
+		return remote.Seen{}
+	}
+	if _, removes := action.(modules.Remove); removes && v.last || v.saw == nil {
+		return remote.Seen{}
+	}
+	seen, known := v.changed[on][name]
+	if !known {
+		seen = v.saw.Seen(on.observed, name, follow)
+	}
+	if v.changed[on] == nil {
+		v.changed[on] = map[string]remote.Seen{}
+	}
+	v.changed[on][name] = after
+	return seen
+}
+
+// restlessError is that somebody changes a file whenever it is to be replaced.
+type restlessError struct{ error }
+
+func (e *restlessError) Unwrap() error { return e.error }
+
+func (e *restlessError) Hint() string {
+	return fmt.Sprintf("it was planned again %d times: see what else writes to it, then run again", mostStale)
+}
+
+// stale is the path that somebody else has changed since a step was planned; empty if the error says something else.
+func stale(err error) string {
+	var e *remote.StaleError
+	if errors.As(err, &e) {
+		return e.Path
+	}
+	return ""
+}
