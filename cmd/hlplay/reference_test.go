@@ -25,7 +25,7 @@ func TestReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	current(t, filepath.Join(docs, "modules.md"), moduleReference())
-	current(t, language, between(t, between(t, string(text), "facts", factTable()), "functions", lang.DescribeFunctions()))
+	current(t, language, between(t, between(t, string(text), "facts", factTable()), "functions", lang.DescribeFunctions(registry.All())))
 }
 
 func current(t *testing.T, path, want string) {
@@ -108,6 +108,16 @@ func TestModuleExamples(t *testing.T) {
 				t.Errorf("%v\n%s", diags, spec.Example)
 			}
 		})
+	}
+}
+
+// TestFunctionsHaveNamesOfTheirOwn: no module takes the name of another's function, or of one of the language's own.
+func TestFunctionsHaveNamesOfTheirOwn(t *testing.T) {
+	docs := lang.Functions(registry.All())
+	for i, d := range docs {
+		if i > 0 && docs[i-1].Name == d.Name {
+			t.Errorf("function %s is defined twice", d.Name)
+		}
 	}
 }
 

@@ -63,11 +63,11 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 	}
 }
 
-// DescribeFunctions is the documentation of all functions as a table in Markdown.
-func DescribeFunctions() string {
+// DescribeFunctions returns the documentation of all functions as a table in Markdown.
+func DescribeFunctions(specs []modules.Spec) string {
 	var b strings.Builder
 	b.WriteString("| Function | |\n|---|---|\n")
-	for _, f := range Functions() {
+	for _, f := range Functions(specs) {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Signature, cell(f.Doc))
 	}
 	return b.String()

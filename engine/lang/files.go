@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"hlplay/engine/hclfile"
+	"hlplay/modules"
 )
 
 // reader reads a file of the controller.
@@ -17,6 +18,8 @@ type reader func(path string) ([]byte, error)
 // given the same, which is what Load has checked, and no host waits for what another has done.
 type files struct {
 	read reader
+	// contributed are the functions that modules add.
+	contributed []definition
 
 	mu     sync.Mutex
 	opened map[string]*file
@@ -30,8 +33,8 @@ type caller struct {
 	depth int
 }
 
-func newFiles(read reader) *files {
-	return &files{read: read, opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
+func newFiles(read reader, specs []modules.Spec) *files {
+	return &files{read: read, contributed: contributed(specs), opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
 }
 
 // file is one of them; what of it is wanted is made when it is first wanted.

@@ -9,6 +9,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"hlplay/modules"
 )
 
 // FunctionDoc documents one function of the language.
@@ -29,10 +31,10 @@ type definition struct {
 	f    function.Function
 }
 
-// Functions documents all functions, by name.
-func Functions() []FunctionDoc {
+// Functions documents all functions by name, those that modules add included.
+func Functions(specs []modules.Spec) []FunctionDoc {
 	var docs []FunctionDoc
-	for _, d := range definitions(caller{dir: "."}, nil) {
+	for _, d := range definitions(caller{dir: "."}, newFiles(nil, specs)) {
 		args := d.args
 		if args == "" {
 			args = parameters(d.f)
@@ -64,8 +66,19 @@ func functionMap(all []definition) map[string]function.Function {
 
 // definitions are all functions as they are called from somewhere.
 func definitions(from caller, read *files) []definition {
-	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions, formulas,
+	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions, read.contributed,
 		fileFunctions(from, read))
+}
+
+// contributed are the functions that modules add.
+func contributed(specs []modules.Spec) []definition {
+	var all []definition
+	for _, spec := range specs {
+		for _, f := range spec.Functions {
+			all = append(all, definition{f.Name, f.Doc, f.Arguments, f.Func})
+		}
+	}
+	return all
 }
 
 var numberFunctions = []definition{

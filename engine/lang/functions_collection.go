@@ -6,7 +6,6 @@ import (
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
@@ -161,21 +160,6 @@ var (
 		return v
 	})
 )
-
-// numbers converts a list of numbers.
-func numbers(v cty.Value) ([]cty.Value, error) {
-	list, err := convert.Convert(v, cty.List(cty.Number))
-	if err != nil {
-		return nil, errors.New("expected a list of numbers")
-	}
-	all := list.AsValueSlice()
-	for _, n := range all {
-		if n.IsNull() {
-			return nil, errors.New("the list has a null in it: expected numbers")
-		}
-	}
-	return all, nil
-}
 
 // toCollection is stdlib.MakeToFunc for lists and sets. A tuple of which all elements are of one primitive type is made a list
 // first: how that takes the elements of a tuple to a common type grows with the square of their number.

@@ -8,17 +8,9 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
-)
 
-// wholeNumber reads an argument that is a whole number.
-func wholeNumber(v cty.Value, index int) (*big.Int, error) {
-	n := v.AsBigFloat()
-	if n.IsInf() || n.MantExp(nil) > 256 || !n.IsInt() {
-		return nil, function.NewArgError(index, errors.New("expected a whole number"))
-	}
-	i, _ := n.Int(nil)
-	return i, nil
-}
+	"hlplay/modules"
+)
 
 func prefix(v cty.Value) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(v.AsString())
@@ -62,7 +54,7 @@ var cidrHostFunc = function.New(&function.Spec{
 		if err != nil {
 			return cty.NilVal, err
 		}
-		n, err := wholeNumber(args[1], 1)
+		n, err := modules.WholeNumber(args[1], 1)
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -107,11 +99,11 @@ var cidrSubnetFunc = function.New(&function.Spec{
 		if err != nil {
 			return cty.NilVal, err
 		}
-		more, err := wholeNumber(args[1], 1)
+		more, err := modules.WholeNumber(args[1], 1)
 		if err != nil {
 			return cty.NilVal, err
 		}
-		n, err := wholeNumber(args[2], 2)
+		n, err := modules.WholeNumber(args[2], 2)
 		if err != nil {
 			return cty.NilVal, err
 		}

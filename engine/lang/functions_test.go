@@ -35,7 +35,7 @@ func eval(src string) string {
 	if diags.HasErrors() {
 		return "error: " + diags.Error()
 	}
-	ctx := &hcl.EvalContext{Functions: newFiles(read).functions(caller{dir: "dir"}), Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
+	ctx := &hcl.EvalContext{Functions: newFiles(read, testOptions.Modules).functions(caller{dir: "dir"}), Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
 	v, diags := expr.Value(ctx)
 	if diags.HasErrors() {
 		return "error: " + diags[0].Detail
@@ -56,24 +56,6 @@ func eval(src string) string {
 func TestFunctionValues(t *testing.T) {
 	t.Setenv("HLPLAY_TEST", "set")
 	for _, c := range [][2]string{
-		// The guides' formulas. 250 is nearest to 256, 125 to 128, 96 is between 64 and 128.
-		{`pg_count(10, 4)`, `256`},
-		{`pg_count(10, 4, 2)`, `128`},
-		{`pg_count(20, 4, 4)`, `128`},
-		{`pg_count(10, 4, 1, 200)`, `512`},
-		{`pg_count(10, 4, null, 100)`, `256`},
-		{`pg_count(96, 1, 1, 1)`, `128`},
-		{`pg_count(95, 1, 1, 1)`, `64`},
-		{`pg_count(1, 4, 100)`, `1`},
-		{`pg_count(unknown, 4)`, `unknown`},
-		{`pg_count(0, 4)`, `error: Invalid value for "osds" parameter: expected a whole number of at least 1.`},
-		{`pg_count(1, 2.5)`, `error: Invalid value for "size" parameter: expected a whole number of at least 1.`},
-		{`pg_count(1, 1, 1, 1, 1)`, `error: Invalid value for "pools_target" parameter: expected at most four numbers: osds, size, pools, target.`},
-		{`usable_capacity([4000, 4000, 2001], 3)`, `3333`},
-		{`usable_capacity([], 3)`, `0`},
-		{`usable_capacity([1, unknown], 3)`, `unknown`},
-		{`usable_capacity("x", 3)`, `error: Invalid value for "osd_sizes" parameter: expected a list of numbers.`},
-		{`[for n in [1, 2, 3, 4, 5]: vote_threshold(n)]`, `[1,2,2,3,3]`},
 		// Terraform's names where the library differs.
 		{`length("naïve")`, `5`},
 		{`length({ a = 1 })`, `1`},
@@ -146,7 +128,7 @@ func TestFunctionValues(t *testing.T) {
 func TestFunctionsTakeAnything(t *testing.T) {
 	args := []string{`null`, `""`, `"x"`, `-1`, `0.5`, `1e40`, `true`, `[]`, `["a"]`, `[null]`, `{}`, `{ a = null }`, `unknown`,
 		`[unknown]`, `toset([])`, `sensitive("x")`, `[sensitive("x")]`, `sensitive(["x"])`, `tomap({})`}
-	for _, f := range Functions() {
+	for _, f := range Functions(testOptions.Modules) {
 		for _, a := range args {
 			eval(f.Name + "(" + a + ")")
 			for _, b := range args {
@@ -159,7 +141,7 @@ func TestFunctionsTakeAnything(t *testing.T) {
 }
 
 func TestFunctionsAreDocumented(t *testing.T) {
-	docs := Functions()
+	docs := Functions(testOptions.Modules)
 	if !slices.IsSortedFunc(docs, func(a, b FunctionDoc) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Error("the functions are not in the order of their names")
 	}

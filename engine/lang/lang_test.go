@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"hlplay/modules"
 )
@@ -73,10 +74,11 @@ type setting struct {
 }
 
 var (
-	probeSpec = modules.Spec{Name: "probe", Result: probeResult{}, Summary: "Probes the decoder.", Doc: "It does nothing.",
+	probeSpec = modules.Spec{Name: "probe", Result: probeResult{}, Functions: probeFunctions, Summary: "Probes the decoder.", Doc: "It does nothing.",
 		Example: "task \"a probe\" {\n  probe {\n    name = \"x\"\n  }\n}", New: func() modules.Module { return &probe{} }}
-	settingSpec = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}
-	testOptions = Options{
+	probeFunctions = []modules.Function{{Name: "probe_count", Doc: "Disks times copies.", Arguments: "disks, copies", Func: stdlib.MultiplyFunc}}
+	settingSpec    = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}
+	testOptions    = Options{
 		Modules:   []modules.Spec{probeSpec, settingSpec},
 		Inventory: testInventory{},
 	}

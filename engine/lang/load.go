@@ -80,7 +80,7 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 			Files:     make(map[string]*hcl.File),
 			functions: make(map[string]map[string]function.Function),
 		},
-		files:   newFiles(read),
+		files:   newFiles(read, o.Modules),
 		schemas: make(map[string]*ModuleSchema),
 		sources: make(map[string]*source),
 	}

@@ -72,7 +72,7 @@ variable "size" {
   default = 4
 }
 locals {
-  pgs   = pg_count(10, local.size)
+  pgs   = probe_count(64, local.size)
   size  = var.size
 }
 import "stages/first.hcl" {

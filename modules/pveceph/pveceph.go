@@ -56,8 +56,9 @@ type result struct {
 
 // Spec describes the module.
 var Spec = modules.Spec{
-	Name:    "pveceph",
-	Summary: "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
+	Name:      "pveceph",
+	Functions: functions,
+	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
 	Doc: `A task names exactly one part. Each is observed before anything runs, and again afterwards: the exit codes
 of pveceph prove nothing.
 

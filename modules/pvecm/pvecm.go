@@ -43,8 +43,9 @@ type result struct {
 
 // Spec describes the module.
 var Spec = modules.Spec{
-	Name:    "pvecm",
-	Summary: "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
+	Name:      "pvecm",
+	Functions: functions,
+	Summary:   "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
 	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the
 founder, one host after the other in the inventory's order. The task is done when both sides agree: the node
 is quorate, and every member lists it online.

@@ -1,4 +1,4 @@
-package lang
+package pveceph
 
 import (
 	"errors"
@@ -6,14 +6,14 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"hlplay/modules"
 )
 
-// formulas are those of the guides: PG count (step G1.46), usable capacity (G1.41), and the votes
-// that corosync and the Ceph monitors need for a quorum.
-var formulas = []definition{
-	{"pg_count", "The placement groups for each pool: the power of two that is nearest to (osds × target) / (pools × size); pools is 1 and target 100 PGs for each OSD if not given.", "osds, size, pools, target", pgCountFunc},
-	{"usable_capacity", "What a replicated pool can hold, in the unit of osd_sizes: their sum divided by the size of the pool, rounded down.", "", usableCapacityFunc},
-	{"vote_threshold", "The votes that a cluster of nodes needs for a quorum: more than half.", "", voteThresholdFunc},
+// functions are the arithmetic of Ceph that people do with pencil and paper: placement groups and usable capacity.
+var functions = []modules.Function{
+	{Name: "pg_count", Doc: "The placement groups for each pool: the power of two that is nearest to (osds × target) / (pools × size); pools is 1 and target 100 PGs for each OSD if not given.", Arguments: "osds, size, pools, target", Func: pgCountFunc},
+	{Name: "usable_capacity", Doc: "What a replicated pool can hold, in the unit of osd_sizes: their sum divided by the size of the pool, rounded down.", Func: usableCapacityFunc},
 }
 
 // defaultTarget is the placement groups that an OSD should hold.
@@ -34,7 +34,7 @@ var pgCountFunc = function.New(&function.Spec{
 			if arg.IsNull() {
 				continue
 			}
-			whole, err := positive(arg, i)
+			whole, err := modules.PositiveNumber(arg, i)
 			if err != nil {
 				return cty.NilVal, err
 			}
@@ -60,24 +60,15 @@ func nearestPower(want *big.Rat) *big.Int {
 	}
 }
 
-// positive reads an argument that is a whole number of at least 1.
-func positive(v cty.Value, index int) (*big.Int, error) {
-	n, err := wholeNumber(v, index)
-	if err != nil || n.Sign() < 1 {
-		return nil, function.NewArgError(index, errors.New("expected a whole number of at least 1"))
-	}
-	return n, nil
-}
-
 var usableCapacityFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "osd_sizes", Type: cty.DynamicPseudoType}, {Name: "size", Type: cty.Number}},
 	Type:   function.StaticReturnType(cty.Number),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		sizes, err := numbers(args[0])
+		sizes, err := modules.Numbers(args[0])
 		if err != nil {
 			return cty.NilVal, function.NewArgError(0, err)
 		}
-		size, err := positive(args[1], 1)
+		size, err := modules.PositiveNumber(args[1], 1)
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -86,25 +77,12 @@ var usableCapacityFunc = function.New(&function.Spec{
 			if !s.IsKnown() {
 				return cty.UnknownVal(cty.Number), nil
 			}
-			n, err := wholeNumber(s, 0)
+			n, err := modules.WholeNumber(s, 0)
 			if err != nil || n.Sign() < 0 {
 				return cty.NilVal, function.NewArgError(0, errors.New("expected sizes that are whole numbers and not negative"))
 			}
 			total.Add(total, n)
 		}
 		return cty.NumberVal(new(big.Float).SetInt(total.Quo(total, size))), nil
-	},
-})
-
-var voteThresholdFunc = function.New(&function.Spec{
-	Params: []function.Parameter{{Name: "nodes", Type: cty.Number}},
-	Type:   function.StaticReturnType(cty.Number),
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		nodes, err := positive(args[0], 0)
-		if err != nil {
-			return cty.NilVal, err
-		}
-		half := new(big.Int).Quo(nodes, big.NewInt(2))
-		return cty.NumberVal(new(big.Float).SetInt(half.Add(half, big.NewInt(1)))), nil
 	},
 })
