@@ -97,7 +97,8 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 	if len(questions) == 0 {
 		return nil, nil
 	}
-	var expect []observe.Expectation
+	because := "debconf is about to be given answers"
+	expect := []observe.Expectation{observe.Files.Unknown("/var/cache/debconf/config.dat", because), observe.Files.Unknown("/var/cache/debconf/passwords.dat", because)}
 	for _, owner := range slices.Sorted(maps.Keys(selections)) {
 		expect = append(expect, observe.Debconf.Expect(owner, selections[owner]))
 	}
@@ -108,5 +109,6 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 			Limit: time.Minute, Retry: []string{"is locked by another process"}, Patience: m.lockTimeout(),
 		},
 		Expect: expect,
+		Exact:  true,
 	}}, nil
 }

@@ -150,6 +150,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 		observe.AptIndex.Expect("", observe.Index{Exists: true, Stale: true}),
 		observe.Files.Unknown(k.Path, "the host has yet to download it"),
 		observe.Sums.Unknown(k.Path, "the host has yet to download it"),
+		observe.Paths.Expect(k.Path, true),
 	}
 	return append(steps,
 		modules.Step{
@@ -158,6 +159,8 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 				Argv: []string{aptHelper, "download-file", k.URL, fresh, sum}, Env: environment(), Limit: 5 * time.Minute,
 				Explain: func(_ int, stdout, stderr []byte) error { return k.explain(stdout, stderr) },
 			},
+			Expect: []observe.Expectation{observe.Files.Unknown(fresh, "the host has yet to download it")},
+			Exact:  true,
 		},
 		modules.Step{
 			Summary: "let apt's sandbox read the key",
@@ -167,6 +170,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 			Summary: "install key " + k.Path,
 			Action:  modules.Run{Argv: []string{"mv", "-f", fresh, k.Path}, Limit: time.Minute},
 			Expect:  expect,
+			Exact:   true,
 		},
 	), nil
 }

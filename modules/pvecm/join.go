@@ -211,7 +211,9 @@ func (s *situation) makeKey(t pve.Trust) modules.Step {
 	return modules.Step{
 		Summary: what,
 		Action:  modules.Run{Argv: argv, Dir: "/root", Limit: 2 * time.Minute},
-		Expect:  []observe.Expectation{pve.Trusts.Expect("", t).On(s.host)},
+		Expect: []observe.Expectation{pve.Trusts.Expect("", t).On(s.host),
+			observe.Files.Unknown("/root/.ssh/id_rsa", what).On(s.host), observe.Files.Unknown("/root/.ssh/id_rsa.pub", what).On(s.host)},
+		Exact: true,
 	}
 }
 

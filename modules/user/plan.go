@@ -100,7 +100,8 @@ func (u *User) makeGroups(ctx context.Context, h modules.Host) (steps []modules.
 		steps = append(steps, modules.Step{
 			Summary: "make group " + name,
 			Action:  modules.Run{Argv: append(argv, name)},
-			Expect:  []observe.Expectation{observe.Groups.Expect(name, observe.Group{Name: name, GID: -1})},
+			Expect:  append(accountFiles("the group "+name+" is about to be made"), observe.Groups.Expect(name, observe.Group{Name: name, GID: -1})),
+			Exact:   true,
 		})
 	}
 	return steps, missing, nil
@@ -249,9 +250,17 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 	return []modules.Step{{
 		Summary: "set the password of " + u.Name,
 		Action:  modules.Run{Argv: []string{"chpasswd", "--encrypted"}, Stdin: []byte(u.Name + ":" + u.Password + "\n")},
-		Expect:  []observe.Expectation{observe.Passwords.Expect(u.Name, u.Password)},
+		Expect:  append(accountFiles("the password of "+u.Name+" is about to be set"), observe.Passwords.Expect(u.Name, u.Password)),
 		Exact:   true,
 	}}, nil
+}
+
+// accountFiles says of the files that hold accounts that they are about to change; each has its copy of before.
+func accountFiles(because string) (expect []observe.Expectation) {
+	for _, file := range []string{"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"} {
+		expect = append(expect, observe.Files.Unknown(file, because), observe.Files.Unknown(file+"-", because))
+	}
+	return expect
 }
 
 func (u *User) remove(h modules.Host, now observe.User) []modules.Step {

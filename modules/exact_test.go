@@ -1,0 +1,174 @@
+package modules_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// exact are the steps of all modules that run a program, by package and function, and whether what they expect is all that
+// they change: then check mode doubts nothing else because of them. A step behind another of the same function has a number.
+var exact = map[string]struct {
+	exact bool
+	why   string
+}{
+	"apt.Key.planDownload":          {true, "one new file"},
+	"apt.Key.planDownload#3":        {true, "a file gets another name"},
+	"apt.Module.planAutoremove":     {false, "a package's scripts do what they want"},
+	"apt.Module.planDebconf":        {true, "debconf's own database"},
+	"apt.Module.planFinish":         {false, "a package's scripts do what they want"},
+	"apt.Module.planInstall":        {false, "a package's scripts do what they want"},
+	"apt.Module.planRefresh":        {true, "the index alone: the step refreshes"},
+	"apt.Module.planRemove":         {false, "a package's scripts do what they want"},
+	"apt.Module.planUpgrade":        {false, "a package's scripts do what they want"},
+	"apt.repairStep":                {false, "a package's scripts do what they want"},
+	"command.Command.step":          {false, "only the author knows"},
+	"file.File.check":               {true, "a validator writes nothing"},
+	"ha.Placement.step":             {false, "guests start, stop and move"},
+	"ha.Resource.plan":              {false, "guests start, stop and move"},
+	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
+	"modprobe.Module.planInitramfs": {false, "hooks of packages run"},
+	"modprobe.Module.planLoad":      {false, "devices and settings appear, and what udev does of them"},
+	"pveceph.FS.plan#2":             {false, "the whole of Ceph sees it"},
+	"pveceph.Init.existing":         {false, "the whole of Ceph sees it"},
+	"pveceph.Init.plan":             {false, "the whole of Ceph sees it"},
+	"pveceph.Install.install":       {false, "a package's scripts do what they want"},
+	"pveceph.MDS.plan":              {false, "the whole of Ceph sees it"},
+	"pveceph.Mgr.plan":              {false, "the whole of Ceph sees it"},
+	"pveceph.Mon.create":            {false, "the whole of Ceph sees it"},
+	"pveceph.OSD.create":            {false, "the whole of Ceph sees it"},
+	"pveceph.OSD.existing":          {false, "a daemon starts"},
+	"pveceph.Pool.create":           {false, "the whole of Ceph sees it"},
+	"pveceph.Pool.step":             {false, "the whole of Ceph sees it"},
+	"pveceph.Rule.plan":             {false, "the whole of Ceph sees it"},
+	"pveceph.site.startUnit":        {false, "a daemon starts"},
+	"pveceph.reload":                {false, "services start anew"},
+	"pveceph.update":                {true, "the index alone: the step refreshes"},
+	"pvecm.situation.add":           {false, "the whole of /etc/pve is another one"},
+	"pvecm.situation.authorise":     {false, "all members share the file"},
+	"pvecm.situation.certificate":   {false, "all members share what it writes"},
+	"pvecm.situation.create":        {false, "corosync starts, and what waits for it"},
+	"pvecm.situation.makeKey":       {true, "two files of root's"},
+	"pvesm.Module.Plan":             {false, "a storage is activated: mounts and directories appear"},
+	"pvesm.Module.set":              {false, "a storage is activated: mounts and directories appear"},
+	"qm.Module.create":              {false, "disks are made on storages"},
+	"service.planner.do":            {false, "what a service does when it starts or stops"},
+	"sysctl.planNow":                {true, "kernel settings, and those that they reset"},
+	"user.User.create":              {false, "a home with what /etc/skel holds"},
+	"user.User.makeGroups":          {true, "the files of accounts"},
+	"user.User.modify":              {false, "a home may move, and groups are left"},
+	"user.User.remove":              {false, "a home goes with all that others have looked at in it"},
+	"user.User.setPassword":         {true, "the files of accounts"},
+}
+
+// bounded are actions that change what they name and nothing else, or nothing.
+var bounded = map[string]bool{"WriteFile": true, "MakeDir": true, "Remove": true, "Link": true, "SetAttributes": true, "Wait": true}
+
+// written are steps whose action is such a one, made elsewhere.
+var written = map[string]bool{"conffile.Write": true, "file.File.planPresent": true, "user.User.authorize": true, "reboot.Module.step": true}
+
+func TestEveryStepIsExactOnPurpose(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources: %v", err)
+	}
+	seen := map[string]bool{}
+	counts := map[string]int{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			where := filepath.Base(filepath.Dir(name)) + "." + receiver(fn) + fn.Name.Name
+			ast.Inspect(fn, func(n ast.Node) bool {
+				step := stepFields(n)
+				if step == nil {
+					return true
+				}
+				counts[where]++
+				at := where
+				if n := counts[where]; n > 1 {
+					at = fmt.Sprintf("%s#%d", where, n)
+				}
+				if bounded[actionOf(step["Action"])] || written[where] {
+					return true
+				}
+				want, decided := exact[at]
+				seen[at] = true
+				switch marked := step["Exact"] != nil || step["Refresh"] != nil; {
+				case !decided:
+					t.Errorf("%s: whether the step %s is exact is not decided; see modules.Step.Exact", name, at)
+				case marked != want.exact:
+					t.Errorf("%s: the step %s is marked exact: %v; decided was %v: %s", name, at, marked, want.exact, want.why)
+				}
+				return true
+			})
+		}
+	}
+	for at := range exact {
+		if !seen[at] {
+			t.Errorf("there is no step %s any more", at)
+		}
+	}
+}
+
+// receiver is the type whose method a function is, with a dot, empty for other functions.
+func receiver(fn *ast.FuncDecl) string {
+	if fn.Recv == nil || len(fn.Recv.List) == 0 {
+		return ""
+	}
+	of := fn.Recv.List[0].Type
+	if pointer, ok := of.(*ast.StarExpr); ok {
+		of = pointer.X
+	}
+	if name, ok := of.(*ast.Ident); ok {
+		return name.Name + "."
+	}
+	return ""
+}
+
+// stepFields are the fields of a literal of modules.Step, nil if the node is none.
+func stepFields(n ast.Node) map[string]ast.Expr {
+	lit, ok := n.(*ast.CompositeLit)
+	if !ok {
+		return nil
+	}
+	fields := map[string]ast.Expr{}
+	for _, e := range lit.Elts {
+		if pair, ok := e.(*ast.KeyValueExpr); ok {
+			if key, ok := pair.Key.(*ast.Ident); ok {
+				fields[key.Name] = pair.Value
+			}
+		}
+	}
+	if fields["Summary"] == nil || fields["Action"] == nil {
+		return nil
+	}
+	return fields
+}
+
+// actionOf is the name of an action that is written where the step is, empty for others.
+func actionOf(e ast.Expr) string {
+	if lit, ok := e.(*ast.CompositeLit); ok {
+		if selector, ok := lit.Type.(*ast.SelectorExpr); ok {
+			return selector.Sel.Name
+		}
+	}
+	return ""
+}
