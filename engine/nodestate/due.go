@@ -47,6 +47,9 @@ func (d Due) String() string {
 	if d.Handler == "" {
 		return "a handler is due whose name a fault has lost (" + d.ID + ")"
 	}
+	if d.Task == "" {
+		return fmt.Sprintf("handler %q of play %q is due; since when and why, a fault has lost", d.Handler, d.Play)
+	}
 	return fmt.Sprintf("handler %q of play %q is due since %s: %s", d.Handler, d.Play, moment(d.Since), d.Why())
 }
 

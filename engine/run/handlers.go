@@ -43,6 +43,9 @@ func (r *runner) notify(s *slot, h *host, n notice) {
 // host that failed after it notified runs them too: the next run would find its task done and never
 // notify again.
 func (t *turn) handlers() {
+	if t.shut {
+		return
+	}
 	t.takeOver()
 	for _, task := range t.play.Handlers {
 		var hosts []*host

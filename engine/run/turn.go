@@ -21,6 +21,7 @@ type turn struct {
 	batch   []*host
 	rolling bool   // one of several batches
 	fatal   string // why the run must end after the current task
+	shut    bool   // another run is changing one of the hosts: handlers do not run either
 	// rescuable counts the groups with a rescue part that the current task stands in.
 	rescuable int
 }
@@ -150,7 +151,7 @@ func (t *turn) task(s *slot, hosts []*host) []*host {
 	}
 	wg.Wait()
 	if why := gate.shut(); why != "" {
-		t.fatal = why
+		t.fatal, t.shut = why, true
 		return nil
 	}
 	t.forAll(s, hosts, ended)
