@@ -83,3 +83,24 @@ func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
 		t.Error("the terminal does not echo any more")
 	}
 }
+
+// What is typed while the terminal is still does not show, and is there for the prompt that follows.
+func TestWhatIsTypedBeforeThePromptDoesNotShow(t *testing.T) {
+	keyboard, tty := terminal(t)
+	if !setEcho(tty, false) || echoes(t, tty) {
+		t.Fatal("the terminal still shows what is typed")
+	}
+	if setEcho(tty, false) {
+		t.Error("it was made still twice")
+	}
+	fmt.Fprintln(keyboard, "hunter2")
+	if !setEcho(tty, true) {
+		t.Fatal("the terminal is not given back")
+	}
+	if text, err := readSecret(t.Context(), tty); text != "hunter2" || err != nil {
+		t.Errorf("read %q (%v), want what was typed", text, err)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal does not echo any more")
+	}
+}

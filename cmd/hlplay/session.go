@@ -233,6 +233,7 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 func (f *outputFlags) reporter(file *os.File, w io.Writer) (report.Reporter, error) {
 	o := report.Options{
 		Color: !f.noColor && colored(file), Width: width(file), Resized: func() int { return width(file) },
+		Rows: func() int { return height(file) }, Still: typing.still,
 		Diff: f.diff, Verbose: f.verbose,
 	}
 	switch f.output {
@@ -265,4 +266,13 @@ func width(w io.Writer) int {
 		}
 	}
 	return 100
+}
+
+// height is zero where it is not known.
+func height(f *os.File) int {
+	_, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return rows
 }

@@ -54,7 +54,7 @@ type interruptsKey struct{}
 // was started (by nohup) stays so.
 func interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	i := &interrupts{signals: make(chan os.Signal, 4), cancel: cancel, exit: os.Exit, stderr: os.Stderr}
+	i := &interrupts{signals: make(chan os.Signal, 4), cancel: cancel, exit: exitAtOnce, stderr: os.Stderr}
 	caught := slices.DeleteFunc(slices.Clone(endings), signal.Ignored)
 	signal.Notify(i.signals, caught...)
 	go i.watch()
@@ -62,6 +62,12 @@ func interruptible(ctx context.Context) (_ context.Context, stop func()) {
 		signal.Stop(i.signals)
 		cancel(nil)
 	}
+}
+
+// exitAtOnce ends the program; the terminal shows again what is typed.
+func exitAtOnce(code int) {
+	typing.end()
+	os.Exit(code)
 }
 
 // tells has a run under the context say what it is at when it is interrupted, until stop is called.

@@ -28,6 +28,7 @@ type live struct {
 	done  int // hosts that have reported
 	hosts map[string]liveHost
 	frame int
+	still bool
 	drawn []int // columns of the lines now on the terminal, below everything else
 }
 
@@ -132,13 +133,27 @@ func (t *textReporter) tick() {
 	t.emit("")
 }
 
+// room is how many lines there is room for beside the task's: what is scrolled off a terminal cannot be erased.
+func (t *textReporter) room() int {
+	if t.o.Rows != nil {
+		if rows := t.o.Rows(); rows > 0 {
+			// One is for the task, one for the cursor, and one stays: terminals keep a screen that is erased as a whole.
+			return rows - 3
+		}
+	}
+	return mostLive + 1
+}
+
 // drawLive draws the live lines. Each fits on one line of the terminal, or erasing would miscount them.
 func (t *textReporter) drawLive() string {
 	l := t.live
 	if l == nil || l.task == nil && len(l.hosts) == 0 {
 		return ""
 	}
-	columns := t.o.Width
+	columns, room := t.o.Width, t.room()
+	if room < 0 {
+		return ""
+	}
 	var b strings.Builder
 	line := func(s string) {
 		s = cut(s, max(columns-1, 1))
@@ -157,13 +172,19 @@ func (t *textReporter) drawLive() string {
 		}
 		return strings.Compare(a, b)
 	})
+	shown := min(len(names), mostLive)
+	if lines := shown + min(1, len(names)-shown); lines > room {
+		shown = max(0, room-1)
+	}
 	longest := 0
-	for _, name := range names[:min(len(names), mostLive)] {
+	for _, name := range names[:shown] {
 		longest = max(longest, width(oneLine(name)))
 	}
 	for i, name := range names {
-		if i == mostLive {
-			line("      " + t.look.dim(fmt.Sprintf("and %d more", len(names)-mostLive)))
+		if i == shown {
+			if room > shown {
+				line("      " + t.look.dim(fmt.Sprintf("and %d more", len(names)-shown)))
+			}
 			break
 		}
 		line(t.liveHost(l.hosts[name], now, longest, columns))

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,65 @@ func TestLiveLinesOfANarrowerTerminal(t *testing.T) {
 			t.Errorf("on %d columns, a live line has %d: %q", columns, w, line)
 		}
 	}
+}
+
+// On a terminal of few rows the live lines are fewer: what is scrolled off the screen, nobody can erase.
+func TestLiveLinesOfALowTerminal(t *testing.T) {
+	for rows := range 14 {
+		for hosts := range mostLive + 3 {
+			var out bytes.Buffer
+			r := terminal(&out, Options{Width: 80, Rows: func() int { return rows }})
+			r.Report(TaskStarted{"play", "task", false})
+			for i := range hosts {
+				r.Report(Progress{Host: strings.Repeat("n", i+1), What: "works"})
+			}
+			frame := strings.TrimSuffix(screen(out.String()), "\n")
+			lines := strings.Count(frame, "\n")
+			if frame != "" {
+				lines++
+			}
+			most := 1 + min(hosts, mostLive+1)
+			if rows > 0 {
+				most = max(0, min(most, rows-2))
+			}
+			if lines != most {
+				t.Errorf("%d hosts on %d rows have %d live lines, want %d:\n%s", hosts, rows, lines, most, frame)
+			}
+			if shown := strings.Count(frame, "works"); lines > 1 && shown < hosts && !strings.Contains(frame, fmt.Sprintf("and %d more", hosts-shown)) {
+				t.Errorf("%d hosts on %d rows: it is not said that %d are not shown:\n%s", hosts, rows, hosts-shown, frame)
+			}
+		}
+	}
+}
+
+// While live lines are on the terminal it is told to be still, and only then: a line end that is typed would move them.
+func TestTheTerminalIsStillWhileLinesAreLive(t *testing.T) {
+	var out bytes.Buffer
+	var told []bool
+	r := terminal(&out, Options{Width: 80, Still: func(still bool) { told = append(told, still) }})
+	expect := func(when string, want ...bool) {
+		t.Helper()
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	r.Report(RunStarted{Playbook: "p", Hosts: []string{"n"}})
+	expect("before the first task")
+	r.Report(TaskStarted{"play", "task", false})
+	r.tick()
+	expect("in a task", true)
+	r.Suspend(func() {
+		expect("while a password is asked for", true, false)
+		r.Report(Progress{Host: "n", What: "works"})
+		r.tick()
+		r.Suspend(func() {})
+		expect("while something is reported meanwhile", true, false)
+	})
+	expect("afterwards", true, false, true)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expect("at the end", true, false, true, false)
 }
 
 // TestTicker runs the real ticker beside events, for the race detector, and closes twice.

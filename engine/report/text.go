@@ -17,6 +17,11 @@ type Options struct {
 	Width int
 	// Resized, if set, is asked for the columns whenever something is written; zero means Width.
 	Resized func() int
+	// Rows, if set, is asked for the terminal's rows whenever something is written; zero means that they are not known.
+	Rows func() int
+	// Still, if set, is told when live lines are on the terminal, and when they are gone: what is typed meanwhile must not
+	// show, or its line ends would move them.
+	Still func(still bool)
 	// Diff shows what changes in files and settings.
 	Diff bool
 	// Verbose shows durations, reasons and what the connections have cost.
@@ -44,7 +49,7 @@ func NewTerminal(w io.Writer, o Options) Reporter {
 // without live lines. The text depends on what happened only, not on how long it took or in which order
 // hosts were ready, unless Options.Verbose is set.
 func NewPlain(w io.Writer, o Options) Reporter {
-	o.Color, o.Width, o.Resized = false, 0, nil
+	o.Color, o.Width, o.Resized, o.Rows, o.Still = false, 0, nil, nil, nil
 	return newText(w, o)
 }
 
@@ -144,6 +149,7 @@ func (t *textReporter) Close() error {
 func (t *textReporter) Suspend(fn func()) {
 	t.mu.Lock()
 	t.print(t.live.erase(t.o.Width))
+	t.still(false)
 	t.away++
 	t.mu.Unlock()
 	defer func() {
@@ -265,7 +271,22 @@ func (t *textReporter) emit(s string) {
 	}
 	out := t.live.erase(t.o.Width) + t.waiting.String()
 	t.waiting.Reset()
-	t.print(out + t.drawLive())
+	lines := t.drawLive()
+	if lines != "" {
+		t.still(true)
+	}
+	t.print(out + lines)
+	if lines == "" {
+		t.still(false)
+	}
+}
+
+// still says whether there are live lines on the terminal.
+func (t *textReporter) still(still bool) {
+	if t.o.Still != nil && t.live != nil && still != t.live.still {
+		t.live.still = still
+		t.o.Still(still)
+	}
 }
 
 // print writes in one piece, and remembers the first error for Close.
