@@ -147,7 +147,7 @@ _hl_lives() {
 }
 `
 
-// taking takes the lock for the acting shell, or for the command itself where there is none, unless that has it: its
+// taking takes the lock for the acting shell, or for the command itself where there is none, unless the run has it: its
 // arguments are the run, the text of the Holder and the mark of a lock that is to be broken; behind them stands what is to be
 // recorded. A file that is whole gets a second name, which only one can have. Who breaks a lock has another one meanwhile, so that
 // nobody takes that of somebody who was faster for the broken one; and what is broken is looked at once more when it is
@@ -175,7 +175,10 @@ case $_hl_at in
 *) _hl_k='' _hl_p=$$ _hl_h=$$ ;;
 esac
 _hl_q=$_hl_v/hold.$_hl_h
-if [ ! "$_hl_v/lock" -ef "$_hl_q" ]; then
+_hl_mine=no
+_hl_who lock
+case $_hl_l in *" $1") ! _hl_lives || _hl_mine=yes ;; esac
+if [ $_hl_mine = no ]; then
 	_hl_born "$_hl_p"
 	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
 	printf '%s\n' "$_hl_p $_hl_s $_hl_b $_hl_h $1" "$2" >"$_hl_q" || { rm -f "$_hl_q"; _hl_note "$@"; return 0; }

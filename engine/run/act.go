@@ -184,6 +184,7 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, keep remot
 	}
 	begun := t.options.Clock.Now()
 	h.link.drop()
+	h.keeper.took(remote.Query{}, errRebooted)
 	var last error
 	tried := begun
 	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
@@ -215,6 +216,9 @@ func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, keep remot
 		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
 	}
 }
+
+// errRebooted is how the acting shells of a host that was rebooted ended.
+var errRebooted = errors.New("the host was rebooted")
 
 func bootID(ctx context.Context, h *host) (string, error) {
 	answers, err := h.link.Ask(ctx, []remote.Query{{Script: "cat " + bootIDFile}})

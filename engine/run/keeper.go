@@ -34,6 +34,8 @@ type keeper struct {
 	ours    map[string]bool
 	cleared map[string]bool
 	said    bool // that nothing can be kept
+	// taken says that the acting shell on the node holds the lock, as far as that is known.
+	taken bool
 }
 
 func newKeeper(l *link, o *observe.Host, holder *nodestate.Holder, note func(string)) *keeper {
@@ -152,11 +154,21 @@ func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 			k.due[d.ID], k.ours[d.ID] = d, true
 		}
 	}
+	if k.taken && len(fresh) == 0 {
+		return remote.Query{}
+	}
 	var broken *nodestate.Holder
 	if by := k.state.Lock; by != nil && by.Run != k.holder.Run && by.Gone() {
 		broken = by
 	}
 	return k.holder.Act(broken, fresh...)
+}
+
+// took notes how what is sent to an acting shell went, and what came before it: a shell that has failed is replaced.
+func (k *keeper) took(before remote.Query, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.taken = err == nil && (k.taken || before.Script != "")
 }
 
 // unkept says, once, that what a task notifies is not remembered on the node.
@@ -306,7 +318,7 @@ func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 		_, is := k.due[d.ID]
 		fresh = fresh || !is || k.cleared[d.ID]
 	}
-	held := k.state.Lock != nil && k.state.Lock.Run == k.holder.Run
+	held := k.taken
 	k.mu.Unlock()
 	if held && !fresh {
 		return nil
@@ -316,10 +328,6 @@ func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 		return nil
 	}
 	_, err := root.Run(ctx, remote.Command{Argv: []string{"true"}, Before: q})
-	if err = k.prevented(err); err == nil {
-		k.mu.Lock()
-		k.state.Lock = k.holder
-		k.mu.Unlock()
-	}
-	return err
+	k.took(q, err)
+	return k.prevented(err)
 }

@@ -172,6 +172,7 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 		var results []remote.Result
 		var answered []remote.Answer
 		results, answered, err = session.RunAll(ctx, actions)
+		on.keeper.took(actions.Commands[0].Before, err)
 		again := false
 		for _, r := range results {
 			begin(at)
