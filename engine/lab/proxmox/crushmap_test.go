@@ -54,3 +54,23 @@ func TestReweightByPG(t *testing.T) {
 		t.Errorf("after it:\n%s", got)
 	}
 }
+
+// Whatever a text holds, compiling it ends, and what it compiles to is the same again from its own text.
+func FuzzCompileCrush(f *testing.F) {
+	f.Add("device 0 osd.0 class hdd\ntype 0 osd\ntype 11 root\nroot default {\n\tid -1\n\titem osd.0 weight 0.50000\n}\nrule r {\n\tid 1\n\tstep take default\n\tstep choose firstn 0 type osd\n\tstep emit\n}\n")
+	f.Add("# only a remark\n")
+	f.Add("root default {\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, problem := compileCrush("cm.txt", text)
+		if problem != "" {
+			return
+		}
+		again, problem := compileCrush("cm.txt", m.text(18))
+		if problem != "" {
+			t.Fatalf("its own text is refused: %s\n%s", problem, m.text(18))
+		}
+		if m.text(18) != again.text(18) {
+			t.Errorf("its own text makes another map:\n%s\n%s", m.text(18), again.text(18))
+		}
+	})
+}
