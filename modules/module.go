@@ -271,6 +271,8 @@ type Spec struct {
 	// Result is a struct whose fields declare what the module registers beside the engine's own attributes (see
 	// ResultFields), and from which Data makes a plan's data; nil if it registers nothing of its own.
 	Result any
+	// Facts are those that it adds to every host's.
+	Facts []observe.FactSpec
 	// Functions are those that it adds to the language.
 	Functions []Function
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in

@@ -19,14 +19,27 @@ type FactDoc struct {
 	Doc string
 }
 
-// fact is a fact and how it is read, from observations only, so that check mode predicts it.
-type fact struct {
+// FactSpec is a fact and how it is read, from observations only, so that check mode predicts it.
+type FactSpec struct {
 	FactDoc
-	read func(ctx context.Context, h *Host) (cty.Value, error)
+	// Read returns a value of the fact's type. What check mode cannot know, it returns as an error that IsUnknown reports, or
+	// as an unknown value.
+	Read func(ctx context.Context, h *Host) (cty.Value, error)
 }
 
-// facts is filled in by the files facts_*.go, in the order of their names.
+// facts are those of any Linux host, from the files facts_*.go, and those that AddFacts has added.
 var facts = slices.Concat(hardwareFacts, networkFacts, softwareFacts)
+
+// AddFacts adds facts of products. The registry of modules calls it while the program starts, before anything reads facts;
+// a name that is taken is a mistake of a programmer, and a panic.
+func AddFacts(more ...FactSpec) {
+	for _, f := range more {
+		if slices.ContainsFunc(facts, func(known FactSpec) bool { return known.Name == f.Name }) {
+			panic("the fact " + f.Name + " is added twice")
+		}
+		facts = append(facts, f)
+	}
+}
 
 // Facts describes all facts in the order of their names.
 func Facts() []FactDoc {
@@ -45,7 +58,7 @@ func Fact(ctx context.Context, h *Host, name string) (cty.Value, error) {
 		if f.Name != name {
 			continue
 		}
-		value, err := f.read(ctx, h)
+		value, err := f.Read(ctx, h)
 		switch {
 		case IsUnknown(err):
 			return cty.UnknownVal(f.Type), nil

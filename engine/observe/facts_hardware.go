@@ -25,7 +25,7 @@ var (
 	iommuType = cty.Object(map[string]cty.Type{"enabled": cty.Bool, "groups": cty.Number})
 )
 
-var hardwareFacts = []fact{
+var hardwareFacts = []FactSpec{
 	{FactDoc{"cpu", cpuType, "Processor: `model` and `vendor` (null where the kernel tells none) and `count`, the logical processors that are online. From /proc/cpuinfo."}, readCPU},
 	{FactDoc{"memory", memoryType, "Memory in bytes: `total` that the kernel can use, and `swap`. From /proc/meminfo."}, readMemory},
 	{FactDoc{"disks", cty.List(diskType), "Disks of the host, not what something else keeps its data behind (`zd`, `rbd`, `drbd`, `nbd`, …) nor drives without a medium: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},

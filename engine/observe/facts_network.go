@@ -16,7 +16,7 @@ var (
 	routeType = cty.Object(map[string]cty.Type{"gateway": cty.String, "interface": cty.String})
 )
 
-var networkFacts = []fact{
+var networkFacts = []FactSpec{
 	{FactDoc{"addresses", cty.List(cty.String), "IP addresses of all interfaces in their order, without loopback and link-local ones. From ip addr."}, readAddresses},
 	{FactDoc{"default_route", routeType, "Default route: `gateway` (null on a point-to-point link) and `interface`; null if there is none. From ip route."}, readDefaultRoute},
 	{FactDoc{"fqdn", cty.String, "Fully qualified domain name: the first name of the host's own line in /etc/hosts, else what hostname --fqdn says; null if the host's name does not resolve."}, readFQDN},

@@ -44,8 +44,6 @@ func factHost(t *testing.T, more ...Expectation) *Host {
 		Dirs.Expect("/sys/kernel/iommu_groups", Listing{Exists: true, Entries: []string{"0", "1"}}),
 		Commands.Expect(Reading{Argv: []string{"systemd-detect-virt"}}.Key(), remote.Answer{Stdout: []byte("none\n"), Exit: 1}),
 		Kernels.Expect("", Kernel{Release: "6.8.12-9-pve", Version: "#1 SMP", Architecture: "x86_64"}),
-		Packages.Expect("pve-manager", Package{Status: InstalledStatus, Version: "8.4.1"}),
-		Packages.Expect("ceph", Package{}),
 		Networks.Expect("", network(t)),
 		Resolves.Expect("pve1", []netip.Addr{netip.MustParseAddr("192.0.2.11")}),
 		Disks.Expect("", disks[""]))
@@ -57,7 +55,6 @@ func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
 	want := map[string]string{
 		"addresses":      `["192.0.2.11","2001:db8::11"]`,
 		"boot":           `{"efi":true,"loader":"grub"}`,
-		"ceph":           `null`,
 		"cpu":            `{"count":2,"model":"AMD EPYC","vendor":"AuthenticAMD"}`,
 		"default_route":  `{"gateway":"192.0.2.1","interface":"eno1"}`,
 		"distribution":   `{"codename":"bookworm","id":"debian","pretty":"Debian GNU/Linux 12 (bookworm)","version":"12"}`,
@@ -68,7 +65,6 @@ func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
 		"kernel":         `{"architecture":"x86_64","pve":true,"release":"6.8.12-9-pve","version":"#1 SMP"}`,
 		"memory":         `{"swap":8192,"total":16777216}`,
 		"name_addresses": `["192.0.2.11"]`,
-		"pve":            `{"major":8,"version":"8.4.1"}`,
 		"virtualization": `null`,
 	}
 	for _, doc := range Facts() {
@@ -126,22 +122,11 @@ func TestTheFactOfDisks(t *testing.T) {
 
 func TestFactsInCheckMode(t *testing.T) {
 	h := factHost(t,
-		Packages.Expect("pve-manager", Package{Status: InstalledStatus}),
-		Packages.Unknown("ceph", "it is about to be upgraded"),
+		Dirs.Unknown("/sys/kernel/iommu_groups", "the kernel's command line is about to change"),
 		Kernels.Expect("", Kernel{Release: "6.8.12-9-pve", Architecture: "x86_64"}))
-	pve, err := Fact(t.Context(), h, "pve")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v := pve.GetAttr("version"); v.IsKnown() || v.Range().CouldBeNull() {
-		t.Errorf("the version of a package yet to be installed is %#v, expected unknown but not null", v)
-	}
-	if major := pve.GetAttr("major"); !major.RawEquals(cty.NumberIntVal(8)) {
-		t.Errorf("the major version on bookworm is %#v, expected 8", major)
-	}
-	ceph, err := Fact(t.Context(), h, "ceph")
-	if err != nil || ceph.IsKnown() || !ceph.Type().Equals(cephType) {
-		t.Errorf("a fact that depends on something unknowable is %#v (error %v)", ceph, err)
+	iommu, err := Fact(t.Context(), h, "iommu")
+	if err != nil || iommu.IsKnown() || !iommu.Type().Equals(iommuType) {
+		t.Errorf("a fact that depends on something unknowable is %#v (error %v)", iommu, err)
 	}
 	kernel, err := Fact(t.Context(), h, "kernel")
 	if err != nil || kernel.GetAttr("version").IsKnown() || !kernel.GetAttr("pve").True() {
@@ -154,6 +139,15 @@ func TestAnUnknownFactNamesTheNearest(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"distribution"`) {
 		t.Errorf("the error is %v, expected a hint at distribution", err)
 	}
+}
+
+func TestAFactIsNotAddedTwice(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a second fact of the name cpu was added")
+		}
+	}()
+	AddFacts(FactSpec{FactDoc: FactDoc{Name: "cpu"}})
 }
 
 func TestFactsOfThisMachine(t *testing.T) {

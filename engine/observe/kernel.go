@@ -105,18 +105,23 @@ var InstalledKernels = &Kind[[]string]{
 	},
 }
 
-// ComingRelease stands in check mode for the release of a Proxmox kernel of which only the meta
-// package is known. It matches "*-pve" and sorts behind every real release.
-const ComingRelease = "(new)-pve"
+// ComingRelease stands in check mode for the release of a kernel of which only the meta package is known; flavour is the
+// end of its releases, such as "-amd64". It matches patterns of the flavour and sorts behind every real release.
+func ComingRelease(flavour string) string { return coming + flavour }
+
+// IsComing reports whether a release is one that ComingRelease has made.
+func IsComing(release string) bool { return strings.HasPrefix(release, coming) }
+
+const coming = "(new)"
 
 // SortReleases sorts kernel releases by version, so that 6.8.12 is newer than 6.8.9.
 func SortReleases(releases []string) {
 	slices.SortStableFunc(releases, compareReleases)
 }
 
-// compareReleases compares runs of digits as numbers and everything else as text; "(new)" is newest.
+// compareReleases compares runs of digits as numbers and everything else as text; one that is coming is newest.
 func compareReleases(a, b string) int {
-	if new := strings.HasPrefix(a, "("); new != strings.HasPrefix(b, "(") {
+	if new := IsComing(a); new != IsComing(b) {
 		if new {
 			return 1
 		}

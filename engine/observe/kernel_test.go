@@ -77,9 +77,9 @@ func TestRebootDemands(t *testing.T) {
 
 func TestInstalledKernelsAreSortedByVersion(t *testing.T) {
 	got := parsed(t, InstalledKernels, []string{""}, out("/boot/vmlinuz-6.8.12-9-pve\n/boot/vmlinuz-6.8.12-10-pve\n/boot/vmlinuz-6.1.0-28-amd64\n/boot/vmlinuz-6.14.8-2-pve\n"))[""]
-	got = append(got, ComingRelease)
+	got = append(got, ComingRelease("-pve"))
 	SortReleases(got)
-	want := []string{"6.1.0-28-amd64", "6.8.12-9-pve", "6.8.12-10-pve", "6.14.8-2-pve", ComingRelease}
+	want := []string{"6.1.0-28-amd64", "6.8.12-9-pve", "6.8.12-10-pve", "6.14.8-2-pve", ComingRelease("-pve")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the kernels differ (-want +got):\n%s", diff)
 	}

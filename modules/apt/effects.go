@@ -371,7 +371,7 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	if err == nil {
 		after := slices.DeleteFunc(slices.Clone(installed), func(r string) bool { return slices.Contains(removed, r) })
 		if meta && !slices.ContainsFunc(added, isProxmoxKernel) && !slices.ContainsFunc(after, isProxmoxKernel) {
-			added = append(added, observe.ComingRelease)
+			added = append(added, observe.ComingRelease(proxmoxFlavour))
 		}
 		after = append(after, added...)
 		observe.SortReleases(after)
@@ -391,7 +391,10 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	return nil
 }
 
-func isProxmoxKernel(release string) bool { return strings.HasSuffix(release, "-pve") }
+// proxmoxFlavour is the end of the releases of Proxmox's kernels.
+const proxmoxFlavour = "-pve"
+
+func isProxmoxKernel(release string) bool { return strings.HasSuffix(release, proxmoxFlavour) }
 
 // proxmox predicts what Proxmox VE and Ceph look like right after their installation.
 func (p *prediction) proxmox(ctx context.Context, added []string) error {

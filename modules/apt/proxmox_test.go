@@ -28,7 +28,7 @@ func TestProxmoxOnABareHost(t *testing.T) {
 		}},
 	}, h, "install key "+key, "add repository proxmox (http://download.proxmox.com/debian/pve) in /etc/apt/sources.list.d/proxmox.sources")
 	plans(t, &Module{Packages: []string{"proxmox-default-kernel"}}, h, "fetch the package index: a source or a key is newer")
-	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Contains(kernels, observe.ComingRelease) {
+	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Contains(kernels, observe.ComingRelease("-pve")) {
 		t.Errorf("a Proxmox kernel is expected in /boot, found %v (%v)", kernels, err)
 	}
 	// What is recorded counts as exactly expected; on a real host the fetched index makes it unknown.

@@ -59,19 +59,22 @@ func Major(ctx context.Context, h *observe.Host) (int, error) {
 	return n.major(h.Name())
 }
 
+// majorOfDebian are the major versions of Proxmox VE by the code name of the Debian release that each is built for.
+var majorOfDebian = map[string]int{"bullseye": 7, "bookworm": 8, "trixie": 9}
+
+// supported reports whether hlplay knows how a major version behaves.
+func supported(major int) bool { return major == 8 || major == 9 }
+
 func (n Node) major(host string) (int, error) {
 	if n.Version != "" {
 		first, _, _ := strings.Cut(n.Version, ".")
-		if major, err := strconv.Atoi(first); err == nil && (major == 8 || major == 9) {
+		if major, err := strconv.Atoi(first); err == nil && supported(major) {
 			return major, nil
 		}
 		return 0, fmt.Errorf("%s runs Proxmox VE %s: hlplay knows versions 8 and 9", host, n.Version)
 	}
-	switch n.Codename {
-	case "bookworm":
-		return 8, nil
-	case "trixie":
-		return 9, nil
+	if major := majorOfDebian[n.Codename]; supported(major) {
+		return major, nil
 	}
 	return 0, fmt.Errorf("%s is Debian %q: hlplay knows bookworm (Proxmox VE 8) and trixie (Proxmox VE 9)", host, n.Codename)
 }

@@ -159,7 +159,7 @@ func (m *Module) target(ctx context.Context, h modules.Host, running observe.Ker
 			return release, nil
 		}
 	}
-	if slices.Contains(installed, observe.ComingRelease) {
+	if slices.ContainsFunc(installed, observe.IsComing) {
 		return "", &observe.UnknownError{Host: h.Name(), Key: observe.InstalledKernels.Key(""), What: observe.InstalledKernels.What, Because: "the release of the kernel that an earlier task installs decides whether it matches " + m.WhenKernel}
 	}
 	have := "none"

@@ -35,8 +35,8 @@ func TestPlan(t *testing.T) {
 	}{
 		{"into the Proxmox kernel", Module{WhenKernel: "*-pve"}, recorded(debian, observe.RebootDemand{}, debian, "6.8.12-4-pve", proxmox),
 			[]string{"reboot: kernel 6.1.0-28-amd64 runs, *-pve is wanted"}, proxmox},
-		{"into a kernel that check mode predicts", Module{WhenKernel: "*-pve"}, recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease),
-			[]string{"reboot: kernel 6.1.0-28-amd64 runs, *-pve is wanted"}, observe.ComingRelease},
+		{"into a kernel that check mode predicts", Module{WhenKernel: "*-pve"}, recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease("-pve")),
+			[]string{"reboot: kernel 6.1.0-28-amd64 runs, *-pve is wanted"}, observe.ComingRelease("-pve")},
 		{"there already", Module{WhenKernel: "*-pve"}, recorded(proxmox, observe.RebootDemand{}, debian, proxmox), nil, proxmox},
 		{"not required", Module{WhenRequired: true}, recorded(proxmox, observe.RebootDemand{}, proxmox), nil, proxmox},
 		{"required", Module{WhenRequired: true}, recorded(proxmox, required, proxmox, "6.8.12-10-pve"), []string{"reboot: required by dbus, libc6"}, "6.8.12-10-pve"},
@@ -82,7 +82,7 @@ func TestNoSuchKernelIsInstalled(t *testing.T) {
 }
 
 func TestReleaseThatCheckModeCannotKnow(t *testing.T) {
-	_, err := (&Module{WhenKernel: "6.14.*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease))
+	_, err := (&Module{WhenKernel: "6.14.*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease("-pve")))
 	if !observe.IsUnknown(err) {
 		t.Errorf("expected the plan to be unknowable, got %v", err)
 	}

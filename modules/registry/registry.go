@@ -2,6 +2,7 @@
 package registry
 
 import (
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/apt"
 	"hlplay/modules/assert"
@@ -38,6 +39,13 @@ var all = []modules.Spec{
 	timezone.Spec,
 	user.Spec,
 	wait_for.Spec,
+}
+
+// What modules know of their products becomes part of the language as soon as they are in the program.
+func init() {
+	for _, spec := range all {
+		observe.AddFacts(spec.Facts...)
+	}
 }
 
 // All returns the modules in the order of their names.

@@ -1,0 +1,63 @@
+package pve
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+)
+
+var factType = cty.Object(map[string]cty.Type{"version": cty.String, "major": cty.Number})
+
+// Fact is facts.pve.
+var Fact = observe.FactSpec{
+	FactDoc: observe.FactDoc{Name: "pve", Type: factType, Doc: "Proxmox VE: the `version` of the package pve-manager and its `major` number; null if it is not installed."},
+	Read:    readFact,
+}
+
+func readFact(ctx context.Context, h *observe.Host) (cty.Value, error) {
+	p, err := observe.Packages.Observe(ctx, h, "pve-manager")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	if !p.Installed() {
+		return cty.NullVal(factType), nil
+	}
+	major, err := factMajor(ctx, h, p.Version)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	return cty.ObjectVal(map[string]cty.Value{"version": packageVersion(p), "major": major}), nil
+}
+
+// packageVersion is a package's version; check mode may know that it will be there and not yet which.
+func packageVersion(p observe.Package) cty.Value {
+	if p.Version == "" {
+		return cty.UnknownVal(cty.String).RefineNotNull()
+	}
+	return cty.StringVal(p.Version)
+}
+
+// factMajor is the major version; of an installation that is only predicted, that of the Debian release.
+func factMajor(ctx context.Context, h *observe.Host, version string) (cty.Value, error) {
+	if version != "" {
+		text, _, _ := strings.Cut(version, ".")
+		major, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return cty.NilVal, fmt.Errorf("pve-manager's version %q does not begin with a number", version)
+		}
+		return cty.NumberIntVal(major), nil
+	}
+	release, err := observe.OSRelease(ctx, h)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	if major, ok := majorOfDebian[release["VERSION_CODENAME"]]; ok {
+		return cty.NumberIntVal(int64(major)), nil
+	}
+	return cty.UnknownVal(cty.Number).RefineNotNull(), nil
+}

@@ -1,0 +1,70 @@
+package pve
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"hlplay/engine/observe"
+)
+
+// factHost is Debian 12 with packages as given.
+func factHost(packages ...observe.Expectation) *observe.Host {
+	text := []byte("ID=debian\nVERSION_CODENAME=bookworm\n")
+	known := []observe.Expectation{observe.Files.Expect("/usr/lib/os-release", observe.File{})}
+	known = append(known, observe.Files.Expect("/etc/os-release", observe.File{Type: observe.Regular, Size: int64(len(text)), Content: text}))
+	return observe.NewRecorded("pve1", append(known, packages...)...)
+}
+
+func TestFacts(t *testing.T) {
+	installed := func(version string) observe.Package {
+		return observe.Package{Status: observe.InstalledStatus, Version: version}
+	}
+	tests := map[string]struct {
+		fact observe.FactSpec
+		name string
+		pkg  observe.Package
+		want string
+	}{
+		"Proxmox VE":            {Fact, "pve-manager", installed("8.4.1"), `{"major":8,"version":"8.4.1"}`},
+		"Proxmox VE, not there": {Fact, "pve-manager", observe.Package{}, `null`},
+		"Ceph":                  {CephFact, "ceph", installed("19.2.3-pve2"), `{"version":"19.2.3-pve2"}`},
+		"Ceph, not there":       {CephFact, "ceph", observe.Package{}, `null`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			v, err := test.fact.Read(t.Context(), factHost(observe.Packages.Expect(test.name, test.pkg)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !v.Type().Equals(test.fact.Type) {
+				t.Errorf("it is a %s, documented as %s", v.Type().FriendlyName(), test.fact.Type.FriendlyName())
+			}
+			got, err := ctyjson.Marshal(v, v.Type())
+			if diff := cmp.Diff(test.want, string(got)); diff != "" || err != nil {
+				t.Errorf("the fact is wrong (%v; -want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// In check mode an installation may be predicted without its version.
+func TestFactsOfAPredictedInstallation(t *testing.T) {
+	h := factHost(observe.Packages.Expect("pve-manager", observe.Package{Status: observe.InstalledStatus}),
+		observe.Packages.Unknown("ceph", "it is about to be upgraded"))
+	v, err := Fact.Read(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if version := v.GetAttr("version"); version.IsKnown() || version.Range().CouldBeNull() {
+		t.Errorf("the version of a package yet to be installed is %#v, expected unknown but not null", version)
+	}
+	if major := v.GetAttr("major"); !major.RawEquals(cty.NumberIntVal(8)) {
+		t.Errorf("the major version on bookworm is %#v, expected 8", major)
+	}
+	if _, err := CephFact.Read(t.Context(), h); !observe.IsUnknown(err) {
+		t.Errorf("a fact that depends on something unknowable has the error %v", err)
+	}
+}
