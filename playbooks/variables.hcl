@@ -143,3 +143,26 @@ variable "ha_resources" {
     error_message = "A service id is vm:ID or ct:ID, such as vm:100."
   }
 }
+
+# What the inventory says of each host, in vars of the host or of its group.
+
+host_variable "domain" {
+  description = "The domain of the host's name, such as example.org."
+  type        = string
+}
+
+host_variable "ceph_address" {
+  description = "The host's own address in public_network, for its monitor. Without Ceph it is not needed."
+  type        = string
+  default     = ""
+  validation {
+    condition     = host.vars.ceph_address == "" || can(cidrcontains("::/0", host.vars.ceph_address))
+    error_message = "Expected an IP address without a prefix length, such as \"10.10.10.11\"."
+  }
+}
+
+host_variable "osd_devices" {
+  description = "The disks that become OSDs, by paths that stay: /dev/disk/by-id/…."
+  type        = list(string)
+  default     = []
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -93,6 +94,9 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	if inv != nil {
 		files = inv.Files
 	}
+	if !diags.HasErrors() {
+		diags = append(diags, inv.Validate(lang.EvaluateHostVariable)...)
+	}
 	return inv, diagnosed(files, diags)
 }
 
@@ -123,7 +127,11 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 		o.Values[name] = value
 	}
 	pb, diags := lang.Load(path, o)
-	if err := diagnosed(pb.Files, diags); err != nil {
+	files := maps.Clone(pb.Files)
+	if inv != nil { // what a playbook declares of its hosts, the inventory may have wrong
+		maps.Copy(files, inv.Files)
+	}
+	if err := diagnosed(files, diags); err != nil {
 		return nil, err
 	}
 	if len(pb.Plays) == 0 {

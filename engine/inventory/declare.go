@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -20,6 +22,7 @@ type declarations struct {
 	defaultsAt *hcl.Range
 	hosts      []*hostDecl
 	groups     []*groupDecl
+	vars       []*declared
 }
 
 type hostDecl struct {
@@ -48,7 +51,7 @@ func (d *declarations) file(file *hcl.File) {
 		return
 	}
 	for _, attr := range attributes(body) {
-		d.errorf(attr.NameRange, "Unknown attribute", "An inventory has blocks only: defaults, group \"name\" and host \"name\".")
+		d.errorf(attr.NameRange, "Unknown attribute", "An inventory has blocks only: defaults, group \"name\", host \"name\" and host_variable \"name\".")
 	}
 	for _, block := range body.Blocks {
 		switch block.Type {
@@ -58,8 +61,10 @@ func (d *declarations) file(file *hcl.File) {
 			d.addHost(block)
 		case "group":
 			d.addGroup(block)
+		case "host_variable":
+			d.addVariable(block, groupAll)
 		default:
-			d.unknownBlock(block, "An inventory", []string{"defaults", "group", "host"})
+			d.unknownBlock(block, "An inventory", []string{"defaults", "group", "host", "host_variable"})
 		}
 	}
 }
@@ -146,19 +151,19 @@ func (d *declarations) addGroup(block *hclsyntax.Block) {
 			d.unknownAttribute(attr, "A group", append([]string{"hosts", "children"}, settingNames...))
 		}
 	}
-	d.blocks(block, &group.settings, "A group", func(host *hclsyntax.Block) {
-		if m, ok := d.addHost(host); ok {
-			group.hosts = append(group.hosts, m)
-		}
+	d.blocks(block, &group.settings, "A group", map[string]func(*hclsyntax.Block){
+		"host": func(host *hclsyntax.Block) {
+			if m, ok := d.addHost(host); ok {
+				group.hosts = append(group.hosts, m)
+			}
+		},
+		"host_variable": func(variable *hclsyntax.Block) { d.addVariable(variable, name) },
 	})
 }
 
-// blocks decodes the blocks within a block: at most one rehearsal, and hosts where addHost is given.
-func (d *declarations) blocks(block *hclsyntax.Block, s *settings, where string, addHost func(*hclsyntax.Block)) {
-	known := []string{"rehearsal"}
-	if addHost != nil {
-		known = append(known, "host")
-	}
+// blocks decodes the blocks within a block: at most one rehearsal, and what else may stand there.
+func (d *declarations) blocks(block *hclsyntax.Block, s *settings, where string, others map[string]func(*hclsyntax.Block)) {
+	known := append([]string{"rehearsal"}, slices.Sorted(maps.Keys(others))...)
 	seen := false
 	for _, inner := range block.Body.Blocks {
 		switch {
@@ -166,8 +171,8 @@ func (d *declarations) blocks(block *hclsyntax.Block, s *settings, where string,
 			d.errorf(inner.DefRange(), "Duplicate rehearsal", "%s has one rehearsal block at most.", where)
 		case inner.Type == "rehearsal":
 			s.rehearsal, seen = d.rehearsal(inner), true
-		case inner.Type == "host" && addHost != nil:
-			addHost(inner)
+		case others[inner.Type] != nil:
+			others[inner.Type](inner)
 		default:
 			d.unknownBlock(inner, where, known)
 		}

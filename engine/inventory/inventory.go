@@ -17,6 +17,8 @@ type Inventory struct {
 	Groups []*Group
 	// Files are all sources by file name, as hcl.NewDiagnosticTextWriter wants them.
 	Files map[string]*hcl.File
+
+	declared []*declared
 }
 
 // Host is one host with everything its groups give it: precedence is documented at Load.
@@ -49,6 +51,9 @@ type Host struct {
 	// Rehearsal describes the simulated node that stands in for this host.
 	Rehearsal Rehearsal
 	Range     hcl.Range
+
+	varsAt    map[string]hcl.Range
+	sensitive map[string]bool
 }
 
 // Group is a named set of hosts.

@@ -62,7 +62,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ignore := cmpopts.IgnoreTypes(hcl.Range{})
+	ignore := cmp.Options{cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreUnexported(Host{})}
 	want := &Host{
 		Name: "pve1", Address: "192.168.1.11", Port: 2222, User: "root", Connection: "ssh",
 		Keys: []string{"/home/me/.ssh/id_lab", filepath.Join(here, "id_more")},
@@ -314,7 +314,7 @@ func roundTrip(t *testing.T, inv *Inventory) string {
 	if diags.HasErrors() {
 		t.Fatalf("what was written is not an inventory: %v\n%s", diags, out.String())
 	}
-	if diff := cmp.Diff(inv, again, values, cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreFields(Inventory{}, "Files")); diff != "" {
+	if diff := cmp.Diff(inv, again, values, cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreFields(Inventory{}, "Files"), cmpopts.IgnoreUnexported(Host{}, Inventory{})); diff != "" {
 		t.Fatalf("what was written reads back differently (-before +after):\n%s\n%s", diff, out.String())
 	}
 	return out.String()

@@ -40,7 +40,7 @@ func (d *declarations) resolve(inv *Inventory) {
 	groups[groupAll].Vars = merged(d.defaults.vars, all.vars)
 
 	for _, decl := range d.hosts {
-		host := &Host{Name: decl.name, Address: decl.name, Connection: "ssh", Vars: map[string]cty.Value{}, Range: decl.at}
+		host := &Host{Name: decl.name, Address: decl.name, Connection: "ssh", Vars: map[string]cty.Value{}, varsAt: map[string]hcl.Range{}, Range: decl.at}
 		d.defaults.apply(host)
 		all.apply(host)
 		host.Groups = []string{groupAll}
@@ -58,6 +58,10 @@ func (d *declarations) resolve(inv *Inventory) {
 		}
 		decl.apply(host)
 		inv.Hosts = append(inv.Hosts, host)
+	}
+	inv.declared = d.vars
+	for _, v := range inv.declared {
+		d.diags = append(d.diags, v.give(groups[v.group].Hosts)...)
 	}
 	d.checkEndpoints(inv.Hosts)
 	if len(inv.Hosts) == 0 {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -21,6 +22,7 @@ type settings struct {
 	become              *bool
 	becomeUser          *string
 	vars                map[string]cty.Value
+	varsAt              map[string]hcl.Range // where each stands
 	rehearsal           rehearsalSettings
 }
 
@@ -60,6 +62,7 @@ func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
 		s.becomeUser = d.login(attr)
 	case "vars":
 		s.vars = d.vars(attr)
+		s.varsAt = varRanges(attr)
 	default:
 		return false
 	}
@@ -81,6 +84,7 @@ func (s *settings) apply(h *Host) {
 	set(&h.BecomeUser, s.becomeUser)
 	for name, value := range s.vars {
 		h.Vars[name] = value
+		h.varsAt[name] = s.varsAt[name]
 	}
 	s.rehearsal.apply(&h.Rehearsal)
 }
@@ -129,6 +133,21 @@ func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
 		}
 	}
 	return vars
+}
+
+// varRanges are where the variables of an object stand.
+func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
+	ranges := map[string]hcl.Range{}
+	object, ok := attr.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		return ranges
+	}
+	for _, item := range object.Items {
+		if key, diags := item.KeyExpr.Value(nil); !diags.HasErrors() && key.Type() == cty.String && !key.IsNull() {
+			ranges[key.AsString()] = item.ValueExpr.Range()
+		}
+	}
+	return ranges
 }
 
 // unprintable says what in a value cannot be written down as a decimal number of bounded length.

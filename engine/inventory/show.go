@@ -21,7 +21,7 @@ func (inv *Inventory) Tree(w io.Writer) error {
 	if all == nil {
 		return fmt.Errorf("the inventory %s was not loaded", inv.Path)
 	}
-	root := tree.Root(label(groupAll, all.Vars))
+	root := tree.Root(label(groupAll, inv.shown(all.Vars)))
 	child := map[string]bool{}
 	for _, group := range inv.Groups {
 		for _, name := range group.Children {
@@ -42,7 +42,7 @@ func (inv *Inventory) Tree(w io.Writer) error {
 }
 
 func (inv *Inventory) branch(group *Group) *tree.Tree {
-	branch := tree.Root(label(group.Name, group.Vars))
+	branch := tree.Root(label(group.Name, inv.shown(group.Vars)))
 	for _, name := range group.Children {
 		if below := inv.Group(name); below != nil {
 			branch.Child(inv.branch(below))
@@ -50,7 +50,7 @@ func (inv *Inventory) branch(group *Group) *tree.Tree {
 	}
 	for _, name := range inv.direct(group) {
 		host := inv.Host(name)
-		branch.Child(label(host.Name+"  "+host.where(), inv.own(host)))
+		branch.Child(label(host.Name+"  "+host.where(), inv.shown(inv.own(host))))
 	}
 	return branch
 }
@@ -112,7 +112,7 @@ type groupJSON struct {
 func (inv *Inventory) JSON() ([]byte, error) {
 	hosts, groups := map[string]hostJSON{}, map[string]groupJSON{}
 	for _, host := range inv.Hosts {
-		vars, err := jsonVars(host.Vars)
+		vars, err := jsonVars(inv.shown(host.Vars))
 		if err != nil {
 			return nil, fmt.Errorf("host %s: %w", host.Name, err)
 		}
@@ -122,7 +122,7 @@ func (inv *Inventory) JSON() ([]byte, error) {
 		}
 	}
 	for _, group := range inv.Groups {
-		vars, err := jsonVars(group.Vars)
+		vars, err := jsonVars(inv.shown(group.Vars))
 		if err != nil {
 			return nil, fmt.Errorf("group %s: %w", group.Name, err)
 		}

@@ -1,6 +1,10 @@
 package inventory
 
-import "github.com/zclconf/go-cty/cty"
+import (
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hostvar"
+)
 
 // Value is what expressions see as `host`: an object with name, address, port (22 if the inventory names
 // none), user (empty if it names none), groups (a list of names) and vars (an object).
@@ -9,13 +13,22 @@ func (h *Host) Value() cty.Value {
 	if port == 0 {
 		port = 22
 	}
+	vars := h.Vars
+	if len(h.sensitive) > 0 {
+		vars = merged(h.Vars, nil)
+		for name := range h.sensitive {
+			if value, ok := vars[name]; ok {
+				vars[name] = value.Mark(hostvar.Sensitive)
+			}
+		}
+	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"name":    cty.StringVal(h.Name),
 		"address": cty.StringVal(h.Address),
 		"port":    cty.NumberIntVal(int64(port)),
 		"user":    cty.StringVal(h.User),
 		"groups":  stringList(h.Groups),
-		"vars":    cty.ObjectVal(h.Vars),
+		"vars":    cty.ObjectVal(vars),
 	})
 }
 

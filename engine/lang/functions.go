@@ -66,8 +66,12 @@ func functionMap(all []definition) map[string]function.Function {
 
 // definitions are all functions as they are called from somewhere.
 func definitions(from caller, read *files) []definition {
-	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions, read.contributed,
-		fileFunctions(from, read))
+	return slices.Concat(pureFunctions(), read.contributed, fileFunctions(from, read))
+}
+
+// pureFunctions are the language's own ones that read no files.
+func pureFunctions() []definition {
+	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions)
 }
 
 // contributed are the functions that modules add.

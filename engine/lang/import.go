@@ -25,7 +25,7 @@ type playBlock struct {
 
 var playbookShape = shape{
 	what:   "a playbook",
-	blocks: []string{"import", "variable", "locals", "play"},
+	blocks: []string{"import", "variable", "host_variable", "locals", "play"},
 }
 
 var importShape = shape{what: "an import", attributes: []string{"tags"}}
@@ -68,6 +68,8 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 			}
 		case "variable":
 			l.variable(block, dir)
+		case "host_variable":
+			l.hostVariable(block)
 		case "locals":
 			l.localsBlock(block, dir)
 		case "play":

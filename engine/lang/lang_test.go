@@ -15,6 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
+	"hlplay/engine/hostvar"
 	"hlplay/modules"
 )
 
@@ -110,6 +111,10 @@ func (testInventory) HostsValue() cty.Value {
 		"pve1": host("pve1", "192.0.2.1", map[string]cty.Value{"disks": cty.EmptyTupleVal}),
 		"pve2": host("pve2", "192.0.2.2", map[string]cty.Value{"disks": cty.TupleVal([]cty.Value{cty.StringVal("/dev/sdb")}), "extra": cty.StringVal("here")}),
 	})
+}
+
+func (testInventory) Declare([]*hostvar.Variable, []string, hostvar.Evaluate) hcl.Diagnostics {
+	return nil
 }
 
 func (testInventory) GroupsValue() cty.Value {

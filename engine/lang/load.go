@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/hostvar"
 	"hlplay/modules"
 )
 
@@ -47,6 +48,8 @@ type Inventory interface {
 	// HostsValue and GroupsValue are what expressions see as `hosts` and `groups`.
 	HostsValue() cty.Value
 	GroupsValue() cty.Value
+	// Declare gives hosts the variables that the playbook declares, or reports what is wrong with theirs.
+	Declare(vars []*hostvar.Variable, hosts []string, evaluate hostvar.Evaluate) hcl.Diagnostics
 }
 
 // Load reads a playbook with all that it imports and judges whatever can be judged without a
@@ -128,6 +131,7 @@ func (l *loader) load(path string) {
 	for _, block := range l.plays {
 		l.play(block, names)
 	}
+	l.declareHostVariables()
 	l.validate()
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"hlplay/engine/hostvar"
 	"hlplay/modules"
 )
 
@@ -20,6 +21,8 @@ import (
 type Playbook struct {
 	Path      string
 	Variables []*Variable
+	// HostVariables are those that the playbook declares of its hosts.
+	HostVariables []*hostvar.Variable
 	// Plays are in the order in which they run, those of imported files in the place of the import.
 	Plays []*Play
 	// Var and Local are the objects that expressions see as `var` and `local`; sensitive values
@@ -34,9 +37,7 @@ type Playbook struct {
 }
 
 // Sensitive marks values that must not be shown.
-const Sensitive = sensitiveMark("sensitive")
-
-type sensitiveMark string
+const Sensitive = hostvar.Sensitive
 
 // Variable is a `variable` block.
 type Variable struct {

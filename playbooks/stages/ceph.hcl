@@ -36,7 +36,7 @@ play "Ceph" {
   }
 
   task "G1.36 G2.8 an OSD on each disk" {
-    for_each = toset(try(host.vars.osd_devices, []))
+    for_each = toset(host.vars.osd_devices)
     pveceph {
       osd {
         device = each.value

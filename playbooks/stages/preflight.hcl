@@ -5,8 +5,8 @@ play "preflight" {
   any_errors_fatal = true
 
   vars = {
-    osds      = sum([for name in groups.pve : length(try(hosts[name].vars.osd_devices, []))])
-    osd_hosts = length([for name in groups.pve : name if length(try(hosts[name].vars.osd_devices, [])) > 0])
+    osds      = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
+    osd_hosts = length([for name in groups.pve : name if length(hosts[name].vars.osd_devices) > 0])
   }
 
   task "G1.1 Debian 12 or 13" {
@@ -32,10 +32,6 @@ play "preflight" {
       condition {
         test    = can(cidrcontains("::/0", host.address))
         message = "the inventory gives ${host.name} the address \"${host.address}\": write its IP address on the LAN, and the name that SSH connects to as ssh_address"
-      }
-      condition {
-        test    = can(host.vars.domain)
-        message = "the inventory gives no domain: set it in vars of group \"pve\", as in domain = \"example.org\""
       }
     }
   }
@@ -77,7 +73,7 @@ play "preflight" {
   task "G1.36 disks for OSDs are there, and blank or ours" {
     pveceph {
       disks {
-        devices = try(host.vars.osd_devices, [])
+        devices = host.vars.osd_devices
       }
     }
   }
@@ -87,20 +83,20 @@ play "preflight" {
     tags = ["ceph"]
     assert {
       condition {
-        test    = can(host.vars.ceph_address)
+        test    = host.vars.ceph_address != ""
         message = "the inventory gives no ceph_address: set it in vars of host \"${host.name}\", to its address in ${var.public_network}"
       }
       condition {
-        test    = length([for name in groups.pve : name if try(hosts[name].vars.ceph_address, name) == try(host.vars.ceph_address, "")]) <= 1
-        message = "ceph_address ${try(host.vars.ceph_address, "")} is given to several hosts of group pve; each needs its own"
+        test    = host.vars.ceph_address == "" || length([for name in groups.pve : name if hosts[name].vars.ceph_address == host.vars.ceph_address]) <= 1
+        message = "ceph_address ${host.vars.ceph_address} is given to several hosts of group pve; each needs its own"
       }
       condition {
-        test    = try(cidrcontains(var.public_network, host.vars.ceph_address), !can(host.vars.ceph_address))
-        message = "ceph_address ${try(host.vars.ceph_address, "")} is no address in public_network ${var.public_network}"
+        test    = host.vars.ceph_address == "" ? true : cidrcontains(var.public_network, host.vars.ceph_address)
+        message = "ceph_address ${host.vars.ceph_address} is no address in public_network ${var.public_network}"
       }
       condition {
-        test    = contains(facts.addresses, try(host.vars.ceph_address, facts.addresses[0]))
-        message = "ceph_address ${try(host.vars.ceph_address, "")} is on no interface of the host: it has ${join(", ", facts.addresses)}"
+        test    = host.vars.ceph_address == "" || contains(facts.addresses, host.vars.ceph_address)
+        message = "ceph_address ${host.vars.ceph_address} is on no interface of the host: it has ${join(", ", facts.addresses)}"
       }
       condition {
         test    = anytrue([for a in facts.addresses : cidrcontains(var.cluster_network, a)])

@@ -1,0 +1,128 @@
+package hostvar
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// Convert brings a value to the type of the variable, or reports at its place that it does not fit. whose names the value:
+// "its default".
+func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Value, *hcl.Diagnostic) {
+	raw := value
+	if v.defaults != nil && !raw.IsNull() {
+		raw = v.defaults.Apply(raw)
+	}
+	converted, err := convert.Convert(raw, v.Type)
+	if err == nil {
+		return converted, nil
+	}
+	problem, want := err.Error(), example(v.Type)
+	switch path, ok := err.(cty.PathError); {
+	case v.Sensitive:
+		at = v.Range // the source line of the value would show it
+	case ok && len(path.Path) > 0:
+		problem = "at " + place(path.Path) + ", " + problem
+	case v.Type == cty.List(cty.String) || v.Type == cty.Set(cty.String):
+		if text, err := convert.Convert(raw, cty.String); err == nil && text.IsKnown() && !text.IsNull() {
+			want = fmt.Sprintf("[%q]", text.AsString())
+		}
+	}
+	return cty.NilVal, fault(at, fmt.Sprintf("Wrong type for host variable %q", v.Name),
+		"It is declared as %s at %s:%d, and %s does not fit: %s. Write %s = %s.",
+		typeexpr.TypeString(v.Type), v.Range.Filename, v.Range.Start.Line, whose, problem, v.Name, want)
+}
+
+// example is a value of a type, as it is written.
+func example(ty cty.Type) string {
+	switch {
+	case ty == cty.String:
+		return `"…"`
+	case ty == cty.Number:
+		return "4"
+	case ty == cty.Bool:
+		return "true"
+	case ty.IsListType() || ty.IsSetType():
+		return "[" + example(ty.ElementType()) + "]"
+	case ty.IsMapType():
+		return "{ name = " + example(ty.ElementType()) + " }"
+	case ty.IsTupleType():
+		var elements []string
+		for _, e := range ty.TupleElementTypes() {
+			elements = append(elements, example(e))
+		}
+		return "[" + strings.Join(elements, ", ") + "]"
+	case ty.IsObjectType():
+		var attributes []string
+		for name, t := range ty.AttributeTypes() {
+			if !ty.AttributeOptional(name) {
+				attributes = append(attributes, name+" = "+example(t))
+			}
+		}
+		slices.Sort(attributes)
+		return "{ " + strings.Join(attributes, ", ") + " }"
+	}
+	return "…"
+}
+
+// place is a path within a value, as it is written.
+func place(path cty.Path) string {
+	var b strings.Builder
+	for _, step := range path {
+		switch s := step.(type) {
+		case cty.GetAttrStep:
+			b.WriteString("." + s.Name)
+		case cty.IndexStep:
+			switch {
+			case s.Key.IsKnown() && s.Key.Type() == cty.String:
+				fmt.Fprintf(&b, "[%q]", s.Key.AsString())
+			case s.Key.IsKnown() && s.Key.Type() == cty.Number:
+				b.WriteString("[" + s.Key.AsBigFloat().Text('f', 0) + "]")
+			default:
+				b.WriteString("[…]")
+			}
+		}
+	}
+	return b.String()
+}
+
+// Validate judges the variable of a host, which its validations see as `host`. at is where the value stands.
+func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate Evaluate) hcl.Diagnostics {
+	names := map[string]cty.Value{"host": host}
+	for _, check := range v.validations {
+		value, diags := evaluate(check.condition, names)
+		if diags.HasErrors() {
+			return diags
+		}
+		value, _ = value.UnmarkDeep()
+		holds, err := convert.Convert(value, cty.Bool)
+		if err != nil || holds.IsNull() || !holds.IsKnown() {
+			return hcl.Diagnostics{fault(check.condition.Range(), "Wrong type for condition", "Expected true or false.")}
+		}
+		if holds.True() {
+			continue
+		}
+		message, diags := evaluate(check.message, names)
+		if diags.HasErrors() {
+			return diags
+		}
+		text := "The validation says no more, because its error_message would show a sensitive value."
+		if !message.ContainsMarked() {
+			if message, err = convert.Convert(message, cty.String); err != nil || message.IsNull() || !message.IsKnown() {
+				return hcl.Diagnostics{fault(check.message.Range(), "Wrong type for error_message", "Expected a string.")}
+			}
+			text = message.AsString()
+		}
+		if v.Sensitive {
+			at = v.Range
+		}
+		return hcl.Diagnostics{fault(at, fmt.Sprintf("Invalid value for host variable %q", v.Name),
+			"%s (On host %q; the condition stands at %s:%d.)", text, name, check.condition.Range().Filename, check.condition.Range().Start.Line)}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package inventory
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hostvar"
+)
+
+// declared is a declared variable and the group whose hosts have it.
+type declared struct {
+	*hostvar.Variable
+	group string
+}
+
+// addVariable declares a variable of a group's hosts.
+func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
+	v, diags := hostvar.Parse(block)
+	d.diags = append(d.diags, diags...)
+	if v == nil {
+		return
+	}
+	for _, other := range d.vars {
+		if other.Name == v.Name && other.group == group {
+			d.errorf(v.Range, "Duplicate host variable", "There is a host_variable %q for these hosts already, at %s.", v.Name, other.Range)
+			return
+		}
+	}
+	d.vars = append(d.vars, &declared{v, group})
+}
+
+// give gives hosts the variable: their own value as one of its type, or the default.
+func (v *declared) give(hosts []*Host) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	reported := map[hcl.Range]bool{} // a value of a group is wrong once
+	for _, h := range hosts {
+		if v.Sensitive {
+			if h.sensitive == nil {
+				h.sensitive = map[string]bool{}
+			}
+			h.sensitive[v.Name] = true
+		}
+		if h.Vars == nil {
+			h.Vars = map[string]cty.Value{}
+		}
+		if h.varsAt == nil {
+			h.varsAt = map[string]hcl.Range{}
+		}
+		value, ok := h.Vars[v.Name]
+		switch {
+		case (!ok || value.IsNull()) && v.Default != cty.NilVal:
+			h.Vars[v.Name] = v.Default
+			h.varsAt[v.Name] = v.Range
+		case !ok || value.IsNull():
+			diags = append(diags, missing(v, h))
+			h.Vars[v.Name] = cty.UnknownVal(v.Type) // what depends on it is not reported too
+		default:
+			at := h.varsAt[v.Name]
+			converted, d := v.Convert(value, at, fmt.Sprintf("the value of host %q", h.Name))
+			if d != nil {
+				converted = cty.UnknownVal(v.Type)
+				if !reported[at] {
+					reported[at] = true
+					diags = append(diags, d)
+				}
+			}
+			h.Vars[v.Name] = converted
+		}
+	}
+	return diags
+}
+
+func missing(v *declared, h *Host) *hcl.Diagnostic {
+	what := ""
+	if v.Description != "" {
+		what = " It is: " + v.Description
+	}
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: fmt.Sprintf("Host %q has no variable %q", h.Name, v.Name),
+		Detail: fmt.Sprintf("The variable is declared at %s:%d without a default: set it in vars of the host or of one of its groups.%s",
+			v.Range.Filename, v.Range.Start.Line, what),
+		Subject: h.Range.Ptr(),
+	}
+}
+
+// Validate judges the values of the declared variables by the validations of their declarations.
+func (inv *Inventory) Validate(evaluate hostvar.Evaluate) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, v := range inv.declared {
+		diags = append(diags, v.validate(inv.Group(v.group).Hosts, evaluate)...)
+	}
+	return diags
+}
+
+func (v *declared) validate(hosts []*Host, evaluate hostvar.Evaluate) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	reported := map[hcl.Range]bool{}
+	for _, h := range hosts {
+		found := v.Validate(h.Name, h.Value(), h.varsAt[v.Name], evaluate)
+		for _, d := range found {
+			if d.Subject == nil || !reported[*d.Subject] {
+				diags = append(diags, d)
+			}
+			if d.Subject != nil {
+				reported[*d.Subject] = true
+			}
+		}
+	}
+	return diags
+}
+
+// Declare gives the named hosts the variables that a playbook declares, over what the inventory itself says of them. It changes
+// the inventory.
+func (inv *Inventory) Declare(vars []*hostvar.Variable, names []string, evaluate hostvar.Evaluate) hcl.Diagnostics {
+	var hosts []*Host
+	for _, name := range names {
+		hosts = append(hosts, inv.Host(name))
+	}
+	var all []*declared
+	var diags hcl.Diagnostics
+	for _, v := range vars {
+		d := &declared{v, groupAll}
+		all = append(all, d)
+		diags = append(diags, d.give(hosts)...)
+	}
+	if diags.HasErrors() {
+		return diags
+	}
+	for _, d := range all {
+		diags = append(diags, d.validate(hosts, evaluate)...)
+	}
+	return diags
+}
+
+// secret reports whether a variable of that name is declared to be sensitive.
+func (inv *Inventory) secret(name string) bool {
+	for _, v := range inv.declared {
+		if v.Name == name && v.Sensitive {
+			return true
+		}
+	}
+	return false
+}
+
+// shown are variables as they are printed.
+func (inv *Inventory) shown(vars map[string]cty.Value) map[string]cty.Value {
+	shown := merged(vars, nil)
+	for name := range shown {
+		if inv.secret(name) {
+			shown[name] = cty.StringVal("(sensitive)")
+		}
+	}
+	return shown
+}

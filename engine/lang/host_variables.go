@@ -1,0 +1,54 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hostvar"
+)
+
+// hostVariable declares a variable that the playbook reads of its hosts.
+func (l *loader) hostVariable(block *hclsyntax.Block) {
+	v, diags := hostvar.Parse(block)
+	l.report(diags...)
+	if v == nil {
+		return
+	}
+	for _, earlier := range l.playbook.HostVariables {
+		if earlier.Name == v.Name {
+			l.report(fault(v.Range, fmt.Sprintf("host_variable %q is declared twice", v.Name),
+				fmt.Sprintf("The first declaration is at %s. All files of a playbook share them: remove one.", lineOf(earlier.Range))))
+			return
+		}
+	}
+	l.playbook.HostVariables = append(l.playbook.HostVariables, v)
+}
+
+// declareHostVariables gives the hosts of all plays what the playbook declares, before anything reads it.
+func (l *loader) declareHostVariables() {
+	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
+		return
+	}
+	var hosts []string // also those outside of a limit: a task may read the variables of any host
+	for _, p := range l.playbook.Plays {
+		names, err := l.options.Inventory.Names(p.Hosts)
+		if err != nil { // it has been reported
+			return
+		}
+		for _, name := range names {
+			if !slices.Contains(hosts, name) {
+				hosts = append(hosts, name)
+			}
+		}
+	}
+	l.report(l.options.Inventory.Declare(l.playbook.HostVariables, hosts, EvaluateHostVariable)...)
+}
+
+// EvaluateHostVariable is how validations of host variables are evaluated: with the language's functions but those that read files.
+func EvaluateHostVariable(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	return evaluate(expr, &hcl.EvalContext{Variables: names, Functions: functionMap(pureFunctions())})
+}
