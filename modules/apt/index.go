@@ -17,11 +17,9 @@ const refreshScript = `apt-get "$@" && mkdir -p ` + stampDir + ` && touch ` + ob
 
 const stampDir = "/var/lib/apt/periodic"
 
-// UpdateCommand is the argument vector that fetches the package index with apt-get update and the given
-// options, and notes when it did.
-func UpdateCommand(options ...string) []string {
-	argv := append([]string{"sh", "-c", refreshScript, "sh", "-q", "-o", "APT::Update::Error-Mode=any"}, options...)
-	return append(argv, "update")
+// updateCommand is the argument vector that fetches the package index with apt-get update, and notes when it did.
+func updateCommand(lockOption string) []string {
+	return []string{"sh", "-c", refreshScript, "sh", "-q", "-o", "APT::Update::Error-Mode=any", "-o", lockOption, "update"}
 }
 
 // planRefresh plans fetching the package index, where this task needs it newer than it is.
@@ -40,9 +38,7 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 	if err != nil && !observe.IsUnknown(err) {
 		return nil, err
 	}
-	run := m.run(sources, UpdateCommand("-o", m.lockOption()))
-	run.Limit = 10*time.Minute + m.lockTimeout()
-	return []modules.Step{{Summary: "fetch the package index: " + why, Action: run, Expect: expect, Refresh: true}}, nil
+	return []modules.Step{{Summary: "fetch the package index: " + why, Action: m.update(sources), Expect: expect, Refresh: true}}, nil
 }
 
 // refreshReason is why the index is to be fetched; empty if it is not.

@@ -36,6 +36,23 @@ func (m *Module) aptGet(sources []observe.TextFile, args ...string) modules.Run 
 	return m.run(sources, append(argv, args...))
 }
 
+// Update returns the command that fetches the package index, as a task of this module runs it: for modules that install
+// their product's packages. Errors are explained with the sources, which are those that the caller knows of.
+func Update(sources []observe.TextFile) modules.Run {
+	return new(Module).update(sources)
+}
+
+func (m *Module) update(sources []observe.TextFile) modules.Run {
+	run := m.run(sources, updateCommand(m.lockOption()))
+	run.Limit = 10*time.Minute + m.lockTimeout()
+	return run
+}
+
+// Install returns the command that installs packages without those that they only recommend, for such modules too.
+func Install(sources []observe.TextFile, names []string) modules.Run {
+	return new(Module).aptGet(sources, append([]string{"--no-install-recommends", "install", "--"}, names...)...)
+}
+
 // lockOption makes apt wait for the locks of dpkg. It does not cover the lock of the index and that
 // of the downloads; for these the command is run again (Run.Retry).
 func (m *Module) lockOption() string {

@@ -108,6 +108,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if !slices.Contains(offered[major], i.Version) {
 		return i.keep(h, major, missing)
 	}
+	source := observe.TextFile{Path: path, Content: content}
 	plan := modules.Plan{Data: modules.Data(result{Version: &i.Version})}
 	if string(files[path].Content) != content {
 		plan.Steps = append(plan.Steps, i.writeSource(h, path, content, files[path]))
@@ -121,10 +122,10 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		})
 	}
 	if len(plan.Steps) > 0 || len(missing) > 0 {
-		plan.Steps = append(plan.Steps, update(h))
+		plan.Steps = append(plan.Steps, update(h, source))
 	}
 	if len(missing) > 0 {
-		plan.Steps = append(plan.Steps, i.install(h, local, missing), reload())
+		plan.Steps = append(plan.Steps, i.install(h, source, local, missing), reload())
 	}
 	return plan, nil
 }
@@ -199,48 +200,25 @@ func aptUnknown(because string) observe.Expectation {
 	}
 }
 
-// lockWait has apt-get wait while somebody else, such as unattended-upgrades, has the lock.
-const lockWait = "DPkg::Lock::Timeout=300"
-
-// aptGet is one call of apt-get that asks nothing and waits for the lock.
-func aptGet(limit time.Duration, args ...string) modules.Run {
-	return modules.Run{
-		Argv: append([]string{"apt-get", "-q", "-y", "-o", lockWait}, args...),
-		Env:  map[string]string{"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"},
-		Dir:  "/", Limit: limit,
-		Retry:    []string{"Could not get lock", "Unable to lock directory", "Unable to acquire the dpkg frontend lock"},
-		Patience: 5 * time.Minute,
-		Explain: func(_ int, stdout, stderr []byte) error {
-			if problem := observe.AptProblem(stdout, stderr); problem != "" {
-				return fmt.Errorf("%s", problem)
-			}
-			return nil
-		},
-	}
-}
-
-func update(h modules.Host) modules.Step {
-	run := aptGet(10*time.Minute, "update")
-	run.Argv = apt.UpdateCommand("-o", lockWait)
+func update(h modules.Host, source observe.TextFile) modules.Step {
 	return modules.Step{
 		Summary: "update the package index",
-		Action:  run,
+		Action:  apt.Update([]observe.TextFile{source}),
 		Expect:  []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true}).On(h)},
 		Refresh: true,
 	}
 }
 
-func (i *Install) install(h modules.Host, local pve.CephNode, missing []string) modules.Step {
+func (i *Install) install(h modules.Host, source observe.TextFile, local pve.CephNode, missing []string) modules.Step {
 	local.Installed, local.Release = true, pve.CephReleases[i.Version]
 	expect := []observe.Expectation{pve.CephNodes.Expect("", local), aptUnknown("packages have been installed")}
 	for _, name := range packages {
 		expect = append(expect, observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus}))
 	}
 	expect = append(expect, observe.Expectation{Match: brought, Unknown: "Ceph's packages bring it"})
-	argv := append([]string{"--no-install-recommends", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "install", "--"}, missing...)
 	return modules.Step{
 		Summary: fmt.Sprintf("install Ceph %s: %s", i.Version, strings.Join(missing, ", ")),
-		Action:  aptGet(30*time.Minute, argv...),
+		Action:  apt.Install([]observe.TextFile{source}, missing),
 		Expect:  on(h, expect),
 		Settle:  10 * time.Second,
 		Await:   "Ceph's programs",

@@ -2,6 +2,7 @@ package pveceph
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,8 +93,19 @@ func TestInstallAsksNothing(t *testing.T) {
 			t.Errorf("%q lacks %q", argv, want)
 		}
 	}
-	if run.Env["DEBIAN_FRONTEND"] != "noninteractive" {
-		t.Error("apt could ask")
+	// Both commands are as apt's own tasks run them: nobody is asked, and errors are explained.
+	for _, step := range []int{1, 2} {
+		run := plan.Steps[step].Action.(modules.Run)
+		if run.Env["DEBIAN_FRONTEND"] != "noninteractive" || run.Env["APT_LISTCHANGES_FRONTEND"] != "none" || run.Env["LC_ALL"] != "C" {
+			t.Errorf("apt could ask, or speak another language: %v", run.Env)
+		}
+		if !slices.Contains(run.Retry, "locked by another process") {
+			t.Errorf("a lock of dpkg that is held is not waited for: %q", run.Retry)
+		}
+		err := run.Explain(100, nil, []byte("E: Failed to fetch http://download.proxmox.com/debian/ceph-squid/dists/trixie/InRelease  401  Unauthorized"))
+		if err == nil || !strings.Contains(err.Error(), "ceph.sources") {
+			t.Errorf("a refused source is explained as %v, want the file that names it", err)
+		}
 	}
 	if !plan.Steps[1].Refresh {
 		t.Error("updating the index alone is no change")
