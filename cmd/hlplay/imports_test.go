@@ -1,0 +1,110 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport says, for each folder of Go files, which of hlplay's own packages it may import. "X/..." is X and all below it, on
+// both sides; the longest entry that fits a folder counts. What follows from it: the engine knows the modules' contract and none of
+// the modules, no module knows the scheduler, the lab knows neither, and the lab is known by the command alone.
+var mayImport = map[string][]string{
+	"cmd/hlplay":                 {"engine/...", "modules/registry"},
+	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
+	"cmd/hlplay/peers":           {},
+
+	"engine/hclfile":   {"engine/localfile"},
+	"engine/hostvar":   {"engine/suggest"},
+	"engine/inventory": {"engine/hclfile", "engine/hostvar", "engine/suggest"},
+	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/suggest", "modules"},
+	"engine/localfile": {},
+	"engine/nodestate": {"engine/observe", "engine/remote"},
+	"engine/observe":   {"engine/remote", "engine/suggest"},
+	"engine/remote":    {"engine/localfile", "engine/sshconfig"},
+	"engine/report":    {"modules"},
+	"engine/run":       {"engine/inventory", "engine/lang", "engine/nodestate", "engine/observe", "engine/remote", "engine/report", "engine/suggest", "modules"},
+	"engine/sshconfig": {"engine/localfile"},
+	"engine/suggest":   {},
+
+	"engine/lab/...":            {"engine/lab/...", "engine/inventory"},
+	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes
+	"engine/lab/machine":        {},
+	"modules":                   {"engine/observe", "engine/remote"},
+	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules/..."},
+}
+
+// allowed are the imports of a folder, and whether anything is said of it.
+func allowed(folder string) ([]string, bool) {
+	if may, ok := mayImport[folder]; ok {
+		return may, true
+	}
+	for dir := folder; dir != "."; dir = path.Dir(dir) {
+		if may, ok := mayImport[dir+"/..."]; ok {
+			return may, true
+		}
+	}
+	return nil, false
+}
+
+func fits(folder, pattern string) bool {
+	tree, isTree := strings.CutSuffix(pattern, "/...")
+	return folder == tree || isTree && strings.HasPrefix(folder, tree+"/")
+}
+
+// TestImportsPointOneWay holds every import of hlplay's own packages, tests aside, to mayImport.
+func TestImportsPointOneWay(t *testing.T) {
+	root := filepath.Join("..", "..")
+	checked := 0
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || len(d.Name()) > 2 && d.Name()[0] == '.') {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := path.Dir(filepath.ToSlash(name))
+		may, known := allowed(folder)
+		if !known {
+			t.Errorf("%s: nothing says what %s may import: add it to mayImport", name, folder)
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			own, ok := strings.CutPrefix(imported, "hlplay/")
+			if !ok {
+				continue
+			}
+			checked++
+			if !slices.ContainsFunc(may, func(pattern string) bool { return fits(own, pattern) }) {
+				t.Errorf("%s imports %s; %s may import %s", name, own, folder, strings.Join(may, ", "))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checked == 0 {
+		t.Error("no import of hlplay's own packages was found: the test looks in the wrong place")
+	}
+}
