@@ -187,7 +187,8 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 	if diags.HasErrors() {
 		return cty.NilVal, false
 	}
-	if v.ContainsMarked() {
+	marked := v.ContainsMarked()
+	if marked {
 		d.secrets.collect(v)
 		d.secrets.collectRead(expr, d.ctx)
 	}
@@ -199,7 +200,11 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 	converted, err := convert.Convert(v, a.want)
 	if err != nil {
 		detail := fmt.Sprintf("Expected %s, found %s.", article(a.Type), found(v))
-		if form := a.form(); form != "" {
+		shown := v
+		if marked {
+			shown = cty.DynamicVal
+		}
+		if form := a.form(shown); form != "" {
 			detail += fmt.Sprintf(" Write %s = %s.", a.Name, form)
 		}
 		if !v.Type().IsPrimitiveType() && !a.want.IsPrimitiveType() {
@@ -218,8 +223,15 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 			value = d.standIn(a)
 		}
 		return value, value != cty.NilVal
-	case converted.IsNull():
+	case converted.IsNull(), a.notGiven(converted):
 		return cty.NilVal, true
+	}
+	if wrong, ok := a.wrongChoice(converted); ok {
+		if marked {
+			wrong = "(sensitive)"
+		}
+		d.diags = append(d.diags, a.choiceFault(wrong, expr.Range()))
+		return cty.NilVal, false
 	}
 	return converted, true
 }

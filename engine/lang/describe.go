@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -32,8 +33,12 @@ func Describe(spec modules.Spec) string {
 }
 
 func describeBody(b *strings.Builder, name string, body BodySchema) {
+	column := func(string) string { return "" } // of choices, where an argument has some
+	if slices.ContainsFunc(body.Arguments, func(a Argument) bool { return len(a.Choices) > 0 }) {
+		column = func(cell string) string { return " " + cell + " |" }
+	}
 	if len(body.Arguments) > 0 {
-		fmt.Fprintf(b, "\n## Arguments of `%s`\n\n| Name | Type | Default | |\n|---|---|---|---|\n", name)
+		fmt.Fprintf(b, "\n## Arguments of `%s`\n\n| Name | Type |%s Default | |\n|---|---|%s---|---|\n", name, column("Choices"), strings.ReplaceAll(column("---"), " ", ""))
 	}
 	for _, a := range body.Arguments {
 		value := ""
@@ -43,7 +48,7 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 		case a.Default != "":
 			value = "`" + a.Default + "`"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", a.Name, a.Type, cell(value), cell(a.Doc))
+		fmt.Fprintf(b, "| `%s` | %s |%s %s | %s |\n", a.Name, a.Type, column(choices(a)), cell(value), cell(a.Doc))
 	}
 	if len(body.Blocks) > 0 {
 		fmt.Fprintf(b, "\n## Blocks of `%s`\n\n| Name | How often | |\n|---|---|---|\n", name)
@@ -61,6 +66,14 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 	for _, block := range body.Blocks {
 		describeBody(b, name+"."+block.Name, block.Body)
 	}
+}
+
+// choices are an argument's choices as code.
+func choices(a Argument) string {
+	if len(a.Choices) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(a.Choices, "`, `") + "`"
 }
 
 // DescribeFunctions returns the documentation of all functions as a table in Markdown.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,8 @@ type Argument struct {
 	// Default is in HCL's form; empty if there is none.
 	Default string
 	Doc     string
+	// Choices are the values that it, or each of its elements, can have; empty if they are not listed.
+	Choices []string
 	// Controller says that it is the path of a file on the controller: a relative one is relative to the
 	// file that the task stands in.
 	Controller bool
@@ -52,9 +55,12 @@ type Argument struct {
 	value cty.Value // of Default; cty.NilVal if there is none
 }
 
-// form is what a value of the argument's type looks like, where that is not plain from the name of the type.
-func (a Argument) form() string {
+// form is what a value of the argument's type looks like, where that is not plain from the name of the type; a text that was given
+// in place of a list is shown in one.
+func (a Argument) form(given cty.Value) string {
 	switch {
+	case a.want.IsListType() && a.want.ElementType() == cty.String && given.Type() == cty.String && given.IsKnown() && !given.IsNull() && len(given.AsString()) < 60:
+		return fmt.Sprintf("[%q]", given.AsString())
 	case a.want.IsListType() && a.want.ElementType() == cty.String:
 		return `["…"]`
 	case a.want.IsListType():
@@ -174,6 +180,12 @@ func argument(name, option string, field reflect.StructField) (Argument, error) 
 	if a.want, a.Type, ok = fieldType(t); !ok {
 		return a, fmt.Errorf("a field of type %v cannot be decoded", field.Type)
 	}
+	if enum, ok := field.Tag.Lookup("enum"); ok {
+		a.Choices = strings.Split(enum, ",")
+		if a.want != cty.String && a.want != cty.List(cty.String) || slices.Contains(a.Choices, "") {
+			return a, fmt.Errorf("its enum %q: expected values with commas between them, for a string or a list of strings", enum)
+		}
+	}
 	text, given := field.Tag.Lookup("default")
 	if !given {
 		return a, nil
@@ -187,6 +199,9 @@ func argument(name, option string, field reflect.StructField) (Argument, error) 
 	}
 	if err := assign(reflect.New(field.Type).Elem(), value); err != nil {
 		return a, fmt.Errorf("its default %q: %w", text, err)
+	}
+	if wrong, ok := a.wrongChoice(value); ok {
+		return a, fmt.Errorf("its default %q is none of its choices", wrong)
 	}
 	a.value, a.Default = value, text
 	if a.want == cty.String {

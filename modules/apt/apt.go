@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,11 +26,11 @@ type Module struct {
 	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to questions of packages, as debconf-set-selections takes them: { \"postfix/main_mailer_type\" = \"select No configuration\" }. Where the owner is not the part before the slash, put it in front: \"grub-pc grub2/linux_cmdline\"."`
 
 	Packages []string `hcl:"packages,optional" doc:"Names of packages; with state absent or purged also patterns of the shell, such as linux-image-6.1*."`
-	State    string   `hcl:"state,optional" default:"\"present\"" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
+	State    string   `hcl:"state,optional" default:"\"present\"" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
 
 	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
 
-	Upgrade    string `hcl:"upgrade,optional" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
+	Upgrade    string `hcl:"upgrade,optional" enum:"full,safe" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
 	Autoremove bool   `hcl:"autoremove,optional" default:"false" doc:"Remove packages that were installed for others only and are needed no more."`
 
 	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"\"5m\"" doc:"How long to wait while another process, such as unattended-upgrades, uses the package manager."`
@@ -72,12 +71,6 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 func (m *Module) Validate() error {
 	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
 		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
-	}
-	if !slices.Contains([]string{"", "present", "latest", "absent", "purged"}, m.State) {
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is not a state", m.State), Want: "present, latest, absent or purged"}
-	}
-	if !slices.Contains([]string{"", "full", "safe"}, m.Upgrade) {
-		return &modules.ArgumentError{Argument: "upgrade", Problem: fmt.Sprintf("%q is no kind of upgrade", m.Upgrade), Want: "full or safe"}
 	}
 	for argument, d := range map[string]time.Duration{"cache_age": m.CacheAge, "lock_timeout": m.LockTimeout} {
 		if d < 0 {

@@ -17,7 +17,7 @@ import (
 // Repository is the desired state of a file of /etc/apt/sources.list.d.
 type Repository struct {
 	Name          string   `hcl:"name" doc:"The file's name without its extension: pve-enterprise for pve-enterprise.sources or pve-enterprise.list."`
-	Format        string   `hcl:"format,optional" default:"\"auto\"" doc:"deb822 (NAME.sources), list (NAME.list), or auto: that of the file that is there, else deb822 from Debian 13 on."`
+	Format        string   `hcl:"format,optional" default:"\"auto\"" enum:"auto,deb822,list" doc:"deb822 (NAME.sources), list (NAME.list), or auto: that of the file that is there, else deb822 from Debian 13 on."`
 	Types         []string `hcl:"types,optional" default:"[\"deb\"]" doc:"deb, deb-src."`
 	URIs          []string `hcl:"uris,optional" doc:"Where the repository is. Left out, a file that is there is only enabled or disabled."`
 	Suites        []string `hcl:"suites,optional" doc:"Releases, such as trixie."`
@@ -25,7 +25,7 @@ type Repository struct {
 	SignedBy      string   `hcl:"signed_by,optional" doc:"Path of the key that signs the repository."`
 	Architectures []string `hcl:"architectures,optional" doc:"Only these, such as amd64."`
 	Enabled       *bool    `hcl:"enabled,optional" default:"true" doc:"false disables the repository in place: Enabled: no, or # before the line. Without uris and without such a file there is nothing to do."`
-	State         string   `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: both files of that name are removed."`
+	State         string   `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present, or absent: both files of that name are removed."`
 }
 
 const sourcesDir = "/etc/apt/sources.list.d/"
@@ -44,10 +44,6 @@ func (r *Repository) validate() error {
 		return fault("name", fmt.Sprintf("%q would be ignored by apt as the name of a file", r.Name), "letters, digits, _ - and .")
 	case path.Ext(r.Name) == ".list" || path.Ext(r.Name) == ".sources":
 		return fault("name", fmt.Sprintf("%q has an extension", r.Name), stem(r.Name)+", and format says which form")
-	case !slices.Contains([]string{"", "auto", "deb822", "list"}, r.Format):
-		return fault("format", fmt.Sprintf("%q is not a form", r.Format), "deb822, list or auto")
-	case !slices.Contains([]string{"", "present", "absent"}, r.State):
-		return fault("state", fmt.Sprintf("%q is not a state", r.State), "present or absent")
 	case r.State == "absent":
 		return nil
 	case len(r.URIs) == 0 && len(r.Suites)+len(r.Components) > 0:

@@ -186,8 +186,6 @@ func TestExplain(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for want, m := range map[string]Module{
 		"packages":              {},
-		"state":                 {Packages: []string{"x1"}, State: "gone"},
-		"upgrade":               {Upgrade: "dist"},
 		"debconf":               {Debconf: map[string]string{"postfix/x": "No configuration"}},
 		"key.source":            {Keys: []Key{{Path: "/a.gpg"}}},
 		"key.path":              {Keys: []Key{{Path: "/a.txt", Source: "x"}}},

@@ -226,7 +226,6 @@ func TestValidate(t *testing.T) {
 		"no block":   {&Module{}, "ha"},
 		"two blocks": {&Module{Resource: &Resource{SID: "vm:100"}, Placement: &Placement{}}, "ha"},
 		"sid":        {resource(func(r *Resource) { r.SID = "100" }), "resource.sid"},
-		"state":      {resource(func(r *Resource) { r.State = "running" }), "resource.state"},
 		"restart":    {resource(func(r *Resource) { r.MaxRestart = &minus }), "resource.max_restart"},
 		"name":       {placement(func(p *Placement) { p.Name = "1st" }), "placement.name"},
 		"no nodes":   {placement(func(p *Placement) { p.Nodes = nil }), "placement.nodes"},

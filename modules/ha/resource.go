@@ -3,7 +3,6 @@ package ha
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 // Resource is a guest that is highly available.
 type Resource struct {
 	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
-	State       string  `hcl:"state,optional" default:"\"started\"" doc:"started, stopped, disabled or ignored."`
+	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"started, stopped, disabled or ignored."`
 	MaxRestart  *int    `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
 	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
 	Failback    *bool   `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
@@ -26,9 +25,6 @@ type Resource struct {
 func (r *Resource) validate() error {
 	if err := pve.CheckServiceID("resource.sid", r.SID); err != nil {
 		return err
-	}
-	if !slices.Contains([]string{"started", "stopped", "disabled", "ignored"}, r.state()) {
-		return &modules.ArgumentError{Argument: "resource.state", Problem: fmt.Sprintf("%q is unknown", r.State), Want: "started, stopped, disabled or ignored"}
 	}
 	for argument, n := range map[string]*int{"resource.max_restart": r.MaxRestart, "resource.max_relocate": r.MaxRelocate} {
 		if n != nil && *n < 0 {

@@ -114,7 +114,6 @@ func TestValidate(t *testing.T) {
 		"blacklist": {Blacklist: []string{"nvidia*"}},
 		"options":   {Options: map[string]string{"kvm": ""}},
 		"softdep":   {Softdep: map[string]string{"a b": "pre: c"}},
-		"state":     {Modules: []string{"vfio"}, State: "gone"},
 	} {
 		err, ok := m.Validate().(*modules.ArgumentError)
 		if !ok || err.Argument != argument {

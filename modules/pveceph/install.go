@@ -16,7 +16,7 @@ import (
 // Install is Ceph's packages on a node.
 type Install struct {
 	Version    string `hcl:"version" doc:"Release by its code name: quincy, reef or squid on Proxmox VE 8, squid or tentacle on 9."`
-	Repository string `hcl:"repository,optional" default:"\"no-subscription\"" doc:"no-subscription, enterprise (needs a subscription) or test."`
+	Repository string `hcl:"repository,optional" default:"\"no-subscription\"" enum:"no-subscription,enterprise,test" doc:"no-subscription, enterprise (needs a subscription) or test."`
 	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
 }
 
@@ -34,9 +34,6 @@ func (i *Install) scope() modules.Scope { return modules.EachHost }
 func (i *Install) validate() error {
 	if _, ok := pve.CephReleases[i.Version]; !ok {
 		return &modules.ArgumentError{Argument: "install.version", Problem: fmt.Sprintf("%q is no release of Ceph that hlplay knows", i.Version), Want: "quincy, reef, squid or tentacle"}
-	}
-	if i.Repository != "" && !slices.Contains([]string{"no-subscription", "enterprise", "test"}, i.Repository) {
-		return &modules.ArgumentError{Argument: "install.repository", Problem: fmt.Sprintf("%q is no repository", i.Repository), Want: "no-subscription, enterprise or test"}
 	}
 	if strings.ContainsAny(i.Mirror, " \t\n") {
 		return &modules.ArgumentError{Argument: "install.mirror", Problem: "contains blanks", Want: "a URI"}

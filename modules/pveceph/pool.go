@@ -24,8 +24,8 @@ type Pool struct {
 	PGNum       *int     `hcl:"pg_num,optional" doc:"Placement groups, a power of two. 128 for a new pool. Not compared while the autoscaler is on."`
 	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"The autoscaler's lower bound."`
 	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of the CRUSH rule; it must exist. Ceph's default rule for a new pool."`
-	Application string   `hcl:"application,optional" doc:"rbd, cephfs or rgw. rbd for a new pool."`
-	Autoscale   string   `hcl:"autoscale,optional" doc:"on, off or warn. warn for a new pool."`
+	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"rbd, cephfs or rgw. rbd for a new pool."`
+	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"on, off or warn. warn for a new pool."`
 	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
 }
 
@@ -54,12 +54,6 @@ func (p *Pool) validate() error {
 		if err := pve.CheckCephName("pool.crush_rule", p.CrushRule); err != nil {
 			return err
 		}
-	}
-	if p.Application != "" && !slices.Contains([]string{"rbd", "cephfs", "rgw"}, p.Application) {
-		return &modules.ArgumentError{Argument: "pool.application", Problem: fmt.Sprintf("%q is unknown", p.Application), Want: "rbd, cephfs or rgw"}
-	}
-	if p.Autoscale != "" && !slices.Contains([]string{"on", "off", "warn"}, p.Autoscale) {
-		return &modules.ArgumentError{Argument: "pool.autoscale", Problem: fmt.Sprintf("%q is unknown", p.Autoscale), Want: "on, off or warn"}
 	}
 	if p.TargetRatio != nil && *p.TargetRatio < 0 {
 		return &modules.ArgumentError{Argument: "pool.target_ratio", Problem: "negative", Want: "0 or more"}

@@ -20,7 +20,7 @@ type Module struct {
 	ID      string            `hcl:"id" doc:"The storage's id."`
 	Type    string            `hcl:"type" doc:"rbd, cephfs, dir, or another type that pvesm knows. It cannot be changed later."`
 	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
-	Content []string          `hcl:"content,optional" doc:"What may be stored: images, rootdir, vztmpl, iso, backup, snippets, import."`
+	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"What may be stored: images, rootdir, vztmpl, iso, backup, snippets, import."`
 	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All nodes if it is an empty list, and for a new storage if not given."`
 	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. An empty value takes the option away. No secrets: they would be seen in the process list."`
 }
@@ -60,8 +60,6 @@ var fixed = map[string][]string{
 // secrets are options that would stand in the process list.
 var secrets = []string{"password", "keyring", "encryption-key", "master-pubkey"}
 
-var contents = []string{"images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"}
-
 // Scope says that storage.cfg is the cluster's.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
@@ -72,11 +70,6 @@ func (m *Module) Validate() error {
 	}
 	if m.Type == "" || strings.ContainsAny(m.Type, " -/") {
 		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is no type of storage", m.Type), Want: "rbd, cephfs, dir, …"}
-	}
-	for _, c := range m.Content {
-		if !slices.Contains(contents, c) {
-			return &modules.ArgumentError{Argument: "content", Problem: fmt.Sprintf("%q is unknown", c), Want: "some of " + strings.Join(contents, ", ")}
-		}
 	}
 	if m.Type == "cephfs" && (slices.Contains(m.Content, "images") || slices.Contains(m.Content, "rootdir")) {
 		return &modules.ArgumentError{Argument: "content", Problem: "a cephfs storage holds no disks of guests", Want: "iso, vztmpl, backup, snippets; disks go to an rbd storage"}

@@ -112,7 +112,6 @@ func TestValidate(t *testing.T) {
 	}{
 		"id":           {Module{ID: "1", Type: "dir"}, "id"},
 		"type":         {Module{ID: "ok", Type: ""}, "type"},
-		"content":      {Module{ID: "ok", Type: "dir", Content: []string{"disks"}}, "content"},
 		"cephfs disks": {Module{ID: "ok", Type: "cephfs", Content: []string{"images"}}, "content"},
 		"no pool":      {Module{ID: "ok", Type: "rbd"}, "pool"},
 		"pool of dir":  {Module{ID: "ok", Type: "dir", Pool: "p"}, "pool"},

@@ -3,7 +3,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"hlplay/engine/observe"
@@ -13,7 +12,7 @@ import (
 // Service is how a unit should be.
 type Service struct {
 	Name    string `hcl:"name" doc:"Name of the unit; without a suffix it is a .service."`
-	State   string `hcl:"state,optional" doc:"started or stopped; restarted or reloaded for an act that is done each time, as handlers want it. Without it the unit is left as it runs."`
+	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"started or stopped; restarted or reloaded for an act that is done each time, as handlers want it. Without it the unit is left as it runs."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
 	// DaemonReload is a state too: systemd says of each unit whether its file is newer than what it read.
@@ -62,11 +61,6 @@ generated from /etc/fstab, transient) is refused with what to do instead.`,
 func (s *Service) Validate() error {
 	if err := observe.CheckUnitName(observe.UnitName(s.Name)); err != nil {
 		return &modules.ArgumentError{Argument: "name", Problem: err.Error()}
-	}
-	switch s.State {
-	case "", "started", "stopped", "restarted", "reloaded":
-	default:
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", s.State), Want: "started, stopped, restarted or reloaded"}
 	}
 	if s.Masked != nil && *s.Masked && (s.State != "" && s.State != "stopped" || s.Enabled != nil && *s.Enabled) {
 		return &modules.ArgumentError{Argument: "masked", Problem: "a masked unit can be neither started nor enabled", Want: "leave out one of them"}

@@ -244,7 +244,6 @@ func TestFaultsInArguments(t *testing.T) {
 	}{
 		{"name", Service{Name: "*", State: "started"}},
 		{"name", Service{Name: "ceph-osd@", State: "started"}},
-		{"state", Service{Name: "x", State: "running"}},
 		{"state", Service{Name: "x"}},
 		{"masked", Service{Name: "x", State: "started", Masked: yes(true)}},
 		{"masked", Service{Name: "x", Enabled: yes(true), Masked: yes(true)}},

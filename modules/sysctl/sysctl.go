@@ -55,7 +55,7 @@ type Module struct {
 	Value    *string           `hcl:"value,optional" doc:"The value of the setting called name."`
 	Settings map[string]string `hcl:"settings,optional" doc:"Several settings and their values."`
 	File     string            `hcl:"file,optional" default:"\"/etc/sysctl.d/90-hlplay.conf\"" doc:"The file that sets them at boot."`
-	State    string            `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: the lines are removed from the file."`
+	State    string            `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present, or absent: the lines are removed from the file."`
 }
 
 // namePattern leaves out what sysctl(8) and sysctl.d(5) take for a pattern, a flag or a separator.
@@ -68,8 +68,6 @@ func (m *Module) Validate() error {
 		return &modules.ArgumentError{Argument: "name", Problem: "no setting is named", Want: "give name and value, or settings = { NAME = VALUE }"}
 	case m.Name == "" && m.Value != nil:
 		return &modules.ArgumentError{Argument: "value", Problem: "belongs to no setting", Want: "give name too"}
-	case m.State != "" && m.State != "present" && m.State != "absent":
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is not a state", m.State), Want: "present or absent"}
 	case m.Name != "" && m.Value == nil && m.State != "absent":
 		return &modules.ArgumentError{Argument: "value", Problem: "is missing", Want: "the value for " + m.Name}
 	case m.File != "" && (!path.IsAbs(m.File) || path.Ext(m.File) != ".conf"):

@@ -246,7 +246,6 @@ func TestValidate(t *testing.T) {
 	for argument, m := range map[string]Module{
 		"name":     {Name: "net.ipv4.conf.*.rp_filter", Value: value("1")},
 		"value":    {Name: "vm.swappiness"},
-		"state":    {Name: "vm.swappiness", Value: value("1"), State: "gone"},
 		"file":     {Name: "vm.swappiness", Value: value("1"), File: "/etc/sysctl.d/noext"},
 		"settings": {Settings: map[string]string{"vm.swappiness": "1", "vm/swappiness": "2"}},
 	} {

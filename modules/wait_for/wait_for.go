@@ -22,7 +22,7 @@ type WaitFor struct {
 	Address string `hcl:"address,optional" default:"\"127.0.0.1\"" doc:"Name or address that the port is tried at."`
 
 	Path     string `hcl:"path,optional" doc:"Absolute path at which something must be, or nothing (state)."`
-	State    string `hcl:"state,optional" default:"\"present\"" doc:"present or absent: whether the path must be there, or the port open."`
+	State    string `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present or absent: whether the path must be there, or the port open."`
 	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2, ^ and $ at every line) that must match in the file at path."`
 
 	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
@@ -72,8 +72,6 @@ func (w *WaitFor) Validate() error {
 		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not an absolute path", w.Path)}
 	case w.Contains != "" && (w.Path == "" || w.absent()):
 		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that is there", Want: "give path, and leave out state"}
-	case w.State != "" && w.State != "present" && w.State != "absent":
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", w.State), Want: "present or absent"}
 	case w.absent() && w.Path == "" && w.Port == 0:
 		return &modules.ArgumentError{Argument: "state", Problem: "absent is for a path or a port"}
 	case w.Timeout < 0:

@@ -92,7 +92,6 @@ func TestFaultsInArguments(t *testing.T) {
 		{"contains", WaitFor{Port: 1, Contains: "x"}},
 		{"contains", WaitFor{Path: "/x", State: "absent", Contains: "x"}},
 		{"contains", WaitFor{Path: "/x", Contains: "("}},
-		{"state", WaitFor{Path: "/x", State: "gone"}},
 		{"state", WaitFor{Unit: "x", State: "absent"}},
 		{"unit", WaitFor{Unit: "*"}},
 		{"timeout", WaitFor{Port: 1, Timeout: -1}},
