@@ -8,7 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // planDisable disables what stands at DisableURIs, file by file.

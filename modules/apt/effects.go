@@ -10,7 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // installed are the expectations of an installation: exactly what apt's simulation says, where it

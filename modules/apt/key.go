@@ -16,7 +16,7 @@ import (
 	"hlplay/engine/localfile"
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // Key is the desired state of a file with the keys that sign a repository.

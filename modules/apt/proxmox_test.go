@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // A bare host, in check mode: the repository is only predicted, so apt knows none of the packages.

@@ -11,7 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // Repository is the desired state of a file of /etc/apt/sources.list.d.

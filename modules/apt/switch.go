@@ -4,7 +4,7 @@ import (
 	"path"
 	"strings"
 
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // switched is the text of a source file with all its repositories enabled or disabled in place, as

@@ -8,7 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func conditions(values ...cty.Value) cty.Value { return cty.TupleVal(values) }

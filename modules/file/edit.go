@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // beginning is the place before the first line.

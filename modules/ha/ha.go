@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Module is a resource or a placement. Exactly one block is given.

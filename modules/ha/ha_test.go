@@ -8,8 +8,8 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 // scenery is high availability with vm:100 started on pve1, and vm:101 that is not managed.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Placement is the nodes on which resources prefer to run.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Resource is a guest that is highly available.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // finish adds to a step what it brings about.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // sharedTypes are the types of storage whose volumes every node reaches.

@@ -8,7 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func text(content string) observe.File {

@@ -9,7 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // bay is the disks of a node and the OSDs that it has.

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
-	"hlplay/modules/modulestest"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 // The second guide gives Ceph a part of each disk. A daemon tells the whole disk under its data, so that the

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // FS is a CephFS.

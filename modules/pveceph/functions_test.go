@@ -3,7 +3,7 @@ package pveceph
 import (
 	"testing"
 
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestFunctions(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Init is the configuration of a new Ceph cluster.

@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/apt"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Install is Ceph's packages on a node.

@@ -17,7 +17,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Module is one part of a Ceph cluster. Exactly one block is given.

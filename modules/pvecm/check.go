@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Check asks for the refusals alone: what creating or joining would refuse is found before anything is

@@ -6,7 +6,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // twoLinks is a cluster in which each node has two links.

@@ -3,7 +3,7 @@ package pvecm
 import (
 	"testing"
 
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestFunctions(t *testing.T) {

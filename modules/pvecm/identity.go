@@ -9,7 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // A cluster's name does not say which cluster it is: what does is who its members are.

@@ -7,8 +7,8 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
-	"hlplay/modules/modulestest"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 func TestApart(t *testing.T) {

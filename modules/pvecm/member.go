@@ -10,7 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // settleJoin bounds how long a membership may take to show everywhere. corosync's token and consensus

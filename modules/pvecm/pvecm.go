@@ -18,7 +18,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Module is a node's desired membership.

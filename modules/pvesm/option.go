@@ -3,7 +3,7 @@ package pvesm
 import (
 	"slices"
 
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // forms say how the values of options are read (PVE::Storage::Plugin and its kind); those that are not here are scalars.

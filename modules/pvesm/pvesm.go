@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"hlplay/modules"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // Module is one storage of the cluster.

@@ -8,8 +8,8 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 func host(more ...observe.Expectation) *observe.Host {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 )
 
 // defaults are the values of options that are not written (PVE::QemuServer).

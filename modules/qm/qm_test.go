@@ -8,8 +8,8 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 func host(name string, config pve.GuestConfig) *observe.Host {

@@ -8,7 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func recorded(running string, demand observe.RebootDemand, installed ...string) modules.Host {

@@ -12,7 +12,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // Spec is the module's entry in the registry.

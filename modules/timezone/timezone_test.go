@@ -7,7 +7,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 // host has a zone set and two to choose from.

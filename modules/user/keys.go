@@ -10,7 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // authorize plans the account's authorized_keys, at the file that ~/.ssh/authorized_keys leads to.

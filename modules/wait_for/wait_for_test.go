@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
-	"hlplay/modules/modulestest"
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestConditions(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
-	"hlplay/modules/conffile"
+	"hlplay/modules/internal/conffile"
 )
 
 // Trust is what root's SSH knows and accepts on a host.

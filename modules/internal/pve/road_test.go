@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/ha"
-	"hlplay/modules/pve"
+	"hlplay/modules/internal/pve"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
