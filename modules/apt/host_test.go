@@ -51,6 +51,7 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
 		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: codename}),
+		observe.Files.Expect("/var/lib/pve-cluster/config.db", observe.File{}),
 	}
 	for _, name := range []string{"pve-enterprise", "proxmox"} {
 		known = append(known, observe.Files.Expect(sourcesDir+name+".list", observe.File{}), observe.Files.Expect(sourcesDir+name+".sources", observe.File{}))

@@ -30,7 +30,21 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 	n := &machineNode{m: m, w: w, fs: m.FS()}
 	m.SetValue(nodeKey{}, n)
 	w.Add(n, opts)
+	if len(opts.Guests) > 0 { // they are in a database that an earlier installation has left
+		if err := keepDatabase(n.fs); err != nil {
+			panic(err) // a new machine has room for a file
+		}
+	}
 	m.Serve(8006, func() bool { return m.Units().Active("pveproxy.service") })
+}
+
+// keepDatabase makes the file in which pmxcfs keeps what it shows at /etc/pve. What is in it the World knows.
+func keepDatabase(fs afero.Fs) error {
+	const dir = "/var/lib/pve-cluster"
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return afero.WriteFile(fs, path.Join(dir, "config.db"), []byte("SQLite format 3\x00"), 0o600)
 }
 
 // attached is the node that Attach made of a machine.

@@ -6,10 +6,15 @@ import (
 	"hlplay/engine/observe"
 )
 
+// database is where pmxcfs keeps what it shows at /etc/pve. Removing the packages leaves it.
+const database = "/var/lib/pve-cluster/config.db"
+
 // InstalledExpectations are what the kinds of this package observe once Proxmox VE is installed on a
-// bare host: a standalone node with its local storage, no guests, no HA, no Ceph. Where Proxmox VE is
-// there already, there is nothing to expect.
+// bare host: a standalone node with its local storage, no guests, no HA, no Ceph. Where a database of
+// pmxcfs has outlived an earlier installation, what it holds is unknown. Where Proxmox VE is there
+// already, there is nothing to expect.
 func InstalledExpectations(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
+	observe.Files.Want(h, database)
 	n, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -20,15 +25,24 @@ func InstalledExpectations(ctx context.Context, h *observe.Host) ([]observe.Expe
 	if _, err := n.major(h.Name()); err != nil {
 		return nil, err
 	}
+	kept, err := observe.Exists(ctx, h, database)
+	if err != nil {
+		return nil, err
+	}
 	n.Installed = true
-	return []observe.Expectation{
-		Nodes.Expect("", n),
+	expect := []observe.Expectation{Nodes.Expect("", n)}
+	if kept {
+		because := "Proxmox VE is about to read " + database + ", which was there before"
+		return append(expect, Clusters.Unknown("", because), GuestLists.Unknown("", because), Storages.Unknown("", because),
+			HAs.Unknown("", because), CephConfs.Unknown("", because)), nil
+	}
+	return append(expect,
 		Clusters.Expect("", Cluster{Mounted: true, Quorate: true, Certificate: true}),
 		GuestLists.Expect("", map[int]Guest{}),
 		Storages.Expect("", map[string]Storage{"local": implicitLocal()}),
 		HAs.Expect("", emptyHA()),
 		CephConfs.Expect("", CephConf{}),
-	}, nil
+	), nil
 }
 
 // CephInstalledExpectations are what the kinds of this package observe once Ceph's packages of the

@@ -225,7 +225,7 @@ func TestTrust(t *testing.T) {
 
 func TestInstalledExpectations(t *testing.T) {
 	ctx := context.Background()
-	bare := observe.NewRecorded("pve1", Nodes.Expect("", Node{Name: "pve1", Codename: "trixie"}))
+	bare := observe.NewRecorded("pve1", Nodes.Expect("", Node{Name: "pve1", Codename: "trixie"}), observe.Files.Expect(database, observe.File{}))
 	expect, err := InstalledExpectations(ctx, bare)
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +244,23 @@ func TestInstalledExpectations(t *testing.T) {
 	}
 	if _, err := InstalledExpectations(ctx, observe.NewRecorded("x", Nodes.Expect("", Node{Name: "x", Codename: "sid"}))); err == nil {
 		t.Error("an unknown Debian is accepted")
+	}
+}
+
+// A database that an earlier installation has left is read again: what it holds is unknown.
+func TestInstalledExpectationsWithADatabase(t *testing.T) {
+	h := observe.NewRecorded("pve1", Nodes.Expect("", Node{Name: "pve1", Codename: "trixie"}),
+		observe.Files.Expect(database, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "root"}))
+	expect, err := InstalledExpectations(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Predict(expect)
+	if guests, err := GuestLists.Observe(t.Context(), h, ""); !observe.IsUnknown(err) {
+		t.Errorf("the guests are %v, %v; want unknown", guests, err)
+	}
+	if c, err := Clusters.Observe(t.Context(), h, ""); !observe.IsUnknown(err) {
+		t.Errorf("the cluster is %+v, %v; want unknown", c, err)
 	}
 }
 

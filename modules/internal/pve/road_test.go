@@ -25,6 +25,7 @@ func bareHost(n int, codename string) *observe.Host {
 	name := fmt.Sprintf("pve%d", n)
 	known := []observe.Expectation{
 		pve.Nodes.Expect("", pve.Node{Name: name, Codename: codename}),
+		observe.Files.Expect("/var/lib/pve-cluster/config.db", observe.File{}),
 		pve.Trusts.Expect("", pve.Trust{
 			Authorized: []string{"ssh-ed25519 AAAAoperator" + name + " operator"},
 			HostKeys:   []string{"ssh-ed25519 AAAAhost" + name},
