@@ -137,16 +137,3 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	}
 	return fmt.Errorf("unknown command %q%s", args[0], lang.Suggestion(args[0], names, "there are "+strings.Join(names, ", ")))
 }
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return info.Main.Version
-}
