@@ -39,6 +39,11 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 		return nil, err
 	}
 	made := observe.File{Type: observe.Directory, Mode: 0o755, Owner: owner, Group: group}
+	if inherited, err := inheritedGroup(ctx, h, name); err != nil {
+		return nil, err
+	} else if inherited != "" {
+		made.Group, made.Mode = inherited, made.Mode|setgid
+	}
 	var expect []observe.Expectation
 	for i, dir := range missing {
 		expect = append(expect, observe.Placed(h, dir, made)...)
@@ -54,7 +59,7 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 }
 
 // made is a file as it will be once it is made: with the mode and ownership asked for, else those
-// that f has already, else those of the acting user.
+// that f has already, else those of the acting user, but the group of a directory with the setgid bit.
 func (f *File) made(ctx context.Context, h modules.Host, at string, file observe.File) (observe.File, error) {
 	if inClusterFS(at) {
 		if err := f.checkClusterFS(at); err != nil {
@@ -72,6 +77,18 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 	if f.Group != "" {
 		file.Group = f.Group
 	}
+	if file.Type == observe.Directory || file.Group == "" {
+		inherited, err := inheritedGroup(ctx, h, at)
+		if err != nil {
+			return file, err
+		}
+		if file.Group == "" {
+			file.Group = inherited
+		}
+		if file.Type == observe.Directory && inherited != "" {
+			file.Mode |= setgid
+		}
+	}
 	if file.Owner != "" && file.Group != "" {
 		return file, nil
 	}
@@ -83,6 +100,26 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 		file.Group = group
 	}
 	return file, err
+}
+
+// setgid is the bit of a directory's mode that hands its group down, as chmod(1) counts it.
+const setgid = 0o2000
+
+// inheritedGroup returns the group that what is made at a path gets from the nearest directory above that is there, if that has
+// the setgid bit: inode(7). Else it is empty.
+func inheritedGroup(ctx context.Context, h modules.Host, name string) (string, error) {
+	for _, dir := range ancestors(name) {
+		_, above, err := observe.Follow(ctx, h, dir)
+		switch {
+		case err != nil:
+			return "", err
+		case above.Type == observe.Directory && above.Mode&setgid != 0:
+			return above.Group, nil
+		case above.Exists():
+			return "", nil
+		}
+	}
+	return "", nil
 }
 
 // actor is the acting user and its primary group, to whom new files belong.
