@@ -126,7 +126,8 @@ type Step struct {
 	// Diff is the change as a person would look at it; nil where there is nothing to look at.
 	Diff *Diff
 	// Expect is what will be observed once the step is done. Check mode lays it over the
-	// observations; after a real run a test holds it against the host.
+	// observations. Tests hold it against the hosts after every real run, when the task has settled
+	// (run.Options.Unfulfilled); what a kind's values leave open, its Complete says.
 	Expect []observe.Expectation
 	// Settle bounds how long the change may take to show after the action has ended (a quorum, a
 	// monitor joining); zero means that it shows at once.

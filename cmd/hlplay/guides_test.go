@@ -17,7 +17,7 @@ import (
 
 // TestGuides brings the guides' cluster up on simulated nodes, on both Debian releases that Proxmox VE
 // supports, and holds hlplay to its promises: check mode foretells exactly the changes of the run and
-// writes nothing anywhere; a second run changes nothing.
+// writes nothing anywhere; what each step expects is observed; a second run changes nothing.
 func TestGuides(t *testing.T) {
 	for _, debian := range []string{"trixie", "bookworm"} {
 		t.Run(debian, func(t *testing.T) {
@@ -126,7 +126,7 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 	kept := &report.Recorder{}
 	connect := &connectFlags{rehearsal: true}
 	_, err = run.Run(t.Context(), pb, inv, run.Options{
-		Check: check, Reporter: kept, Clock: s.lab.Clock(), Connect: connect.connect(func(fn func()) { fn() }),
+		Check: check, Reporter: kept, Clock: s.lab.Clock(), Unfulfilled: refuse(t), Connect: connect.connect(func(fn func()) { fn() }),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +140,11 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 		}
 	}
 	return statuses
+}
+
+// refuse fails a test when a step expected what did not come true.
+func refuse(t *testing.T) func(run.Unfulfilled) {
+	return func(u run.Unfulfilled) { t.Errorf("%v", u) }
 }
 
 // with are the tasks of a status, sorted.

@@ -33,6 +33,9 @@ func main() {
 	ballast := make([]byte, 48<<20)
 	debug.SetGCPercent(50)
 	code := Main()
+	if unfulfilled.Load() {
+		code = exitDefect
+	}
 	runtime.KeepAlive(ballast)
 	os.Exit(code)
 }

@@ -30,7 +30,11 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 }
 
 func (f *selectFlags) options() run.Options {
-	return run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
+	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
+	if holdExpectations {
+		o.Unfulfilled = tellUnfulfilled
+	}
+	return o
 }
 
 // limit is the limits as one pattern: the terms of all of them add up, and what one takes away or requires holds

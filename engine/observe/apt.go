@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -314,6 +315,10 @@ const aptLists = "/var/lib/apt/lists"
 
 // AptIndex observes the package index. Its one observation has no name.
 var AptIndex = &Kind[Index]{
+	Complete: func(expected, found Index) Index { // time passes
+		expected.Age = found.Age
+		return expected
+	},
 	Name: "apt-index", What: "the age of the package index",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
@@ -454,6 +459,13 @@ type Checksum struct {
 
 // Checksums observes regular files by path, as publishers of keys state their sums.
 var Checksums = &Kind[Checksum]{
+	Complete: func(expected, found Checksum) Checksum {
+		if expected.SHA256 != "" || expected.SHA512 != "" { // one of them is enough to know a file by
+			expected.SHA256 = cmp.Or(expected.SHA256, found.SHA256)
+			expected.SHA512 = cmp.Or(expected.SHA512, found.SHA512)
+		}
+		return expected
+	},
 	Name: "checksum", What: "the checksum of %s",
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, sumScript("sha256sum sha512sum"))

@@ -156,7 +156,8 @@ const byID = "/dev/disk/by-id/"
 // Disks are the block devices of a host, under the empty name: disks first level, in the order of
 // their names. Floppies, loop devices, RAM disks and what has no medium are left out.
 var Disks = &Kind[[]BlockDevice]{
-	Name: "disks", What: "the disks",
+	Complete: completeDevices,
+	Name:     "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
@@ -190,6 +191,23 @@ func parseDeviceLinks(out []byte) map[string][]string {
 		slices.Sort(l)
 	}
 	return links
+}
+
+// completeDevices leaves out which logical volumes there are on a device that is expected to become LVM's: their names are made when
+// they are.
+func completeDevices(expected, found []BlockDevice) []BlockDevice {
+	all := slices.Clone(expected)
+	for i, e := range all {
+		at := slices.IndexFunc(found, func(f BlockDevice) bool { return f.Name == e.Name })
+		switch {
+		case at < 0:
+		case e.Filesystem == "LVM2_member" && len(e.Children) == 0:
+			all[i].Children = found[at].Children
+		default:
+			all[i].Children = completeDevices(e.Children, found[at].Children)
+		}
+	}
+	return all
 }
 
 // lsblkDevice is one object of lsblk -J. Numbers and truths are strings in older releases.

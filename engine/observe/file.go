@@ -86,7 +86,16 @@ func (f File) OthersKeep() string {
 const FileLimit = 1 << 20
 
 // Files are what lies at absolute paths. The content of regular files comes along.
-var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: onClusterFileSystem, Ask: askFiles, Parse: parseFiles}
+var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: onClusterFileSystem, Ask: askFiles, Parse: parseFiles, Complete: completeFile}
+
+// completeFile leaves out the size of a directory and where and when anything was written, which are the file system's own affair.
+func completeFile(expected, found File) File {
+	expected.Stamp = found.Stamp
+	if expected.Type == Directory {
+		expected.Size = found.Size
+	}
+	return expected
+}
 
 // onClusterFileSystem reports whether a path is one of pmxcfs, which all members of a cluster see alike.
 func onClusterFileSystem(name string) bool { return strings.HasPrefix(name, "/etc/pve/") }

@@ -280,11 +280,21 @@ func (h *Host) Predict(expectations []Expectation) {
 			if e.Values != nil {
 				maps.DeleteFunc(on.predicted, func(k Key, _ prediction) bool { return e.Match(k) })
 			}
+		case e.Update != nil && on.expects(e.Key):
+			if before := on.predicted[e.Key]; before.unknown == "" {
+				on.predicted[e.Key] = prediction{value: e.Update(before.value)}
+			}
 		default:
 			on.predicted[e.Key] = prediction{e.Value, e.Unknown}
 		}
 		on.mu.Unlock()
 	}
+}
+
+// expects reports whether a step expects something of exactly that key.
+func (h *Host) expects(key Key) bool {
+	_, ok := h.predicted[key]
+	return ok
 }
 
 // Known returns what is remembered or predicted under a key, without fetching it.

@@ -25,6 +25,11 @@ type Kernel struct {
 
 // Kernels observes the running kernel. Its one observation has no name.
 var Kernels = &Kind[Kernel]{
+	Complete: func(expected, found Kernel) Kernel { // a reboot makes a new id, and only the kernel itself tells its version
+		expected.Version = cmp.Or(expected.Version, found.Version)
+		expected.BootID = cmp.Or(expected.BootID, found.BootID)
+		return expected
+	},
 	Name: "kernel", What: "the running kernel",
 	Lasting: true,
 	Ask: func([]string) []remote.Query {

@@ -47,6 +47,10 @@ type Kind[T any] struct {
 	// Shared reports whether a step on another host can change what is observed under a name, because it is the
 	// cluster's or the network's and not the host's own. Nil means that none can.
 	Shared func(name string) bool
+	// Complete fills in what a step does not claim when it expects a value, because nobody can know it beforehand (the
+	// id of a new account), from what was found once the step was done. Nil means that the whole value is claimed. What it
+	// returns and what was found are then to be equal; an empty slice or map equals none. It changes neither.
+	Complete func(expected, found T) T
 }
 
 // Always is for Kind.Shared: all that a kind observes is shared.
@@ -109,12 +113,24 @@ func (k *Kind[T]) MayAppear(h *Host, name string) error {
 
 // Expect says that value will be observed under name once a step is done.
 func (k *Kind[T]) Expect(name string, value T) Expectation {
-	return Expectation{Key: k.Key(name), Value: value}
+	return Expectation{Key: k.Key(name), Value: value, kind: k}
+}
+
+// ExpectUpdate is Expect for a step that changes a part of the value: see Expectation.Update.
+func (k *Kind[T]) ExpectUpdate(name string, known T, update func(T) T) Expectation {
+	e := k.Expect(name, update(known))
+	e.Update = func(before any) any {
+		if typed, ok := before.(T); ok {
+			return update(typed)
+		}
+		return before // Observe tells what is wrong with it
+	}
+	return e
 }
 
 // Unknown says that a step makes the observation under name unknowable before it is really done.
 func (k *Kind[T]) Unknown(name, because string) Expectation {
-	return Expectation{Key: k.Key(name), Unknown: because}
+	return Expectation{Key: k.Key(name), Unknown: because, kind: k}
 }
 
 func (k *Kind[T]) name() string                      { return k.Name }
@@ -134,6 +150,8 @@ type kind interface {
 	words(name string) string
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
+	observed() bool
+	unfulfilled(found, expected any) string
 }
 
 // Expectation is what will be observed once a step is done.
@@ -155,8 +173,13 @@ type Expectation struct {
 	If func(value any) bool
 	// Value is of the type of the key's kind.
 	Value any
+	// Update, if set, makes the value from the one that earlier steps expect, so that the steps of one plan add up
+	// where each changes a part (two files of one directory). Value is what it makes from what is known when it is planned.
+	Update func(before any) any
 	// Unknown, if not empty, says why the value cannot be known before the step is really done.
 	Unknown string
+
+	kind kind // of Key; nil if it was not made by a Kind
 }
 
 // On is the same expectation on another host.

@@ -54,7 +54,19 @@ func (p Package) ConfigFiles() bool { return p.state() == "config-files" }
 
 // Packages observes packages by name, with or without an architecture ("libc6:i386"). All names
 // are answered by one dpkg-query.
+//
+// Of a package that is to be removed, and not purged, it is not claimed whether anything remains: dpkg forgets one that has
+// neither configuration files nor a script for its purge.
 var Packages = &Kind[Package]{
+	Complete: func(expected, found Package) Package {
+		switch {
+		case expected.state() == "config-files" && found.Status == "":
+			return found
+		case expected.Version == "":
+			expected.Version = found.Version
+		}
+		return expected
+	},
 	Name: "package", What: "the package %s",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{dpkgQuery(names)}

@@ -18,10 +18,10 @@ func Placed(h *Host, name string, f File) []Expectation {
 	case f.Type == Regular && !f.Truncated:
 		sum := sha256.Sum256(f.Content)
 		expect = append(expect, Sums.Expect(name, hex.EncodeToString(sum[:])))
-	case f.Type == Symlink, f.Truncated:
-		expect = append(expect, Sums.Unknown(name, name+" is about to change"))
-	default:
+	case !f.Exists():
 		expect = append(expect, Sums.Expect(name, ""))
+	default: // only a regular file has one
+		expect = append(expect, Sums.Unknown(name, name+" is about to change"))
 	}
 	if f.Type == Directory {
 		if known, ok := h.Known(Dirs.Key(name)); !ok || !known.(Listing).Exists {
@@ -66,14 +66,15 @@ func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 		return nil
 	}
 	if known, ok := h.Known(Dirs.Key(parent)); ok {
-		d := known.(Listing)
-		d.Exists = true
-		d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), func(e string) bool { return e == base })
-		if exists {
-			d.Entries = append(d.Entries, base)
-			slices.Sort(d.Entries)
-		}
-		expect = append(expect, Dirs.Expect(parent, d))
+		expect = append(expect, Dirs.ExpectUpdate(parent, known.(Listing), func(d Listing) Listing {
+			d.Exists = true
+			d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), func(e string) bool { return e == base })
+			if exists {
+				d.Entries = append(d.Entries, base)
+				slices.Sort(d.Entries)
+			}
+			return d
+		}))
 	} else {
 		expect = append(expect, Dirs.Unknown(parent, name+" is about to change"))
 	}

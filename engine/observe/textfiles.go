@@ -43,6 +43,13 @@ elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(tex
 				tell(name, files, err)
 			}
 		},
+		Complete: func(expected, found []TextFile) []TextFile { // in which order they are read is no claim
+			at := map[string]int{}
+			for i, f := range found {
+				at[f.Path] = i
+			}
+			return slices.SortedStableFunc(slices.Values(expected), func(a, b TextFile) int { return at[a.Path] - at[b.Path] })
+		},
 	}
 }
 
@@ -159,7 +166,9 @@ func placedText(h *Host, name string, f File) []Expectation {
 	var expect []Expectation
 	renew := func(kind *Kind[[]TextFile]) {
 		if known, ok := h.Known(kind.Key("")); ok {
-			expect = append(expect, kind.Expect("", WithTextFile(known.([]TextFile), name, content)))
+			expect = append(expect, kind.ExpectUpdate("", known.([]TextFile), func(files []TextFile) []TextFile {
+				return WithTextFile(files, name, content)
+			}))
 		} else {
 			expect = append(expect, kind.Unknown("", name+" is about to change"))
 		}

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -84,7 +85,13 @@ func CheckUnitName(name string) error {
 }
 
 // Units are systemd's units, by full name (see UnitName).
+//
+// A step that does not know what kind of service it brings expects an empty SubState, which claims nothing.
 var Units = &Kind[Unit]{
+	Complete: func(expected, found Unit) Unit {
+		expected.SubState = cmp.Or(expected.SubState, found.SubState)
+		return expected
+	},
 	Name: "unit", What: "the unit %s",
 	Ask: func(names []string) []remote.Query {
 		valid := unitNames(names)

@@ -99,6 +99,15 @@ func accountNames(names []string) []string {
 
 // Users are accounts by name.
 var Users = &Kind[User]{
+	Complete: func(expected, found User) User {
+		if expected.UID < 0 {
+			expected.UID = found.UID
+		}
+		if expected.GID < 0 {
+			expected.GID = found.GID
+		}
+		return expected
+	},
 	Name: "user", What: "the account %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
@@ -116,6 +125,12 @@ var Users = &Kind[User]{
 
 // Groups are groups by name.
 var Groups = &Kind[Group]{
+	Complete: func(expected, found Group) Group {
+		if expected.GID < 0 {
+			expected.GID = found.GID
+		}
+		return expected
+	},
 	Name: "group", What: "the group %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)

@@ -205,6 +205,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 	o := outcome{status: report.OK}
 	var doubt error        // of what check mode has predicted
 	var meanwhile []string // what others have changed
+	var done []modules.Step
 	for round := 1; ; round++ {
 		if it.err != nil {
 			return o.with(t.fault(s, h, it.from, it.err, it.saw))
@@ -212,6 +213,7 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 		o.notes = append(slices.Clip(it.plan.Notes), meanwhile...)
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
+			t.fulfil(ctx, s, h, done)
 			o.behind = t.told(s, h, it)
 			return o.doubted(h, doubt)
 		}
@@ -237,7 +239,9 @@ func (t *turn) item(ctx context.Context, s *slot, h *host, it *itemPlan, rest []
 			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))
 			return o.with(failure(h, err))
 		}
+		done = append(done, plan.Steps...)
 		if plan.Repeats {
+			t.fulfil(ctx, s, h, done)
 			return o.doubted(h, doubt)
 		}
 		if len(rest) > 0 {

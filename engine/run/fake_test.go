@@ -60,6 +60,7 @@ type setting struct {
 	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
 	NeedsOf   string `hcl:"needs_of,optional" doc:"The host whose setting that is."`
 	Exact     bool   `hcl:"exact,optional" doc:"Nothing but the setting changes."`
+	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
@@ -155,6 +156,9 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	if m.Clouds != "" {
 		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
+	}
+	if m.Claims != "" {
+		step.Expect = append(step.Expect, settings.Expect(m.Claims, ""))
 	}
 	plan.Steps = append(plan.Steps, step)
 	if m.ThenFails {

@@ -49,6 +49,9 @@ type Options struct {
 	NoReadAhead bool
 	// Wait is how long to wait for another run that is changing a host; zero is not at all.
 	Wait time.Duration
+	// Unfulfilled, if it is not nil, is told what steps that were carried out had said would be observed (Step.Expect),
+	// and is not, once their task has settled: a defect of their module. Tests set it. Without it nothing is asked.
+	Unfulfilled func(Unfulfilled)
 	// Rehearse is only reported.
 	Rehearse bool
 }

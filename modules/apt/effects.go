@@ -226,7 +226,7 @@ func activeUnit(name string) observe.Unit {
 // start (ConditionPathExists).
 func (p *prediction) postfix() observe.Unit {
 	u := activeUnit("postfix.service")
-	u.SubState = "exited"
+	u.SubState = "" // "exited" in Debian 12, "running" in Debian 13
 	known, _ := p.host.Known(observe.Debconf.Key("postfix"))
 	selections, _ := known.(map[string]string)
 	kind := selections["postfix/main_mailer_type"]

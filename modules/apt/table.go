@@ -43,7 +43,6 @@ var known = map[string]effect{
 	"pve-cluster": {
 		running:  []string{"pve-cluster.service"},
 		programs: []string{"pvecm"},
-		dirs:     []string{"/etc/pve"},
 	},
 	"pve-ha-manager": {
 		running:  []string{"pve-ha-crm.service", "pve-ha-lrm.service"},

@@ -120,7 +120,7 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
 	}
 	pool := pve.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.pgs(), Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
 	after[data] = pool
-	pool.PGs = f.metadataPGs()
+	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the bound
 	after[metadata] = pool
 	return after, nil
 }

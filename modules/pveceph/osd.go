@@ -206,15 +206,14 @@ func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
 	}
 }
 
-// class is the device class that the OSD will have: Ceph takes a spinning disk for hdd, else nvme or ssd.
+// class is the device class that the OSD will have. Left alone, Ceph takes what spins for hdd and all else for ssd, NVMe included
+// (KernelDevice::collect_metadata of Ceph).
 func (o *OSD) class(d observe.BlockDevice) string {
 	switch {
 	case o.Class != "":
 		return o.Class
 	case d.Rotational:
 		return "hdd"
-	case strings.HasPrefix(d.Name, "nvme"):
-		return "nvme"
 	}
 	return "ssd"
 }

@@ -297,6 +297,8 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 		return modules.Step{}, err
 	}
 	expect = append(expect, shared...)
+	// Its authorized_keys becomes a link to the cluster's, into which root's lines are merged.
+	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with the cluster's").On(s.host))
 	return modules.Step{
 		Summary: fmt.Sprintf("join %s to cluster %s through %s (%s)", s.node.Name, cluster.Name, to.name, to.address),
 		Action: modules.Run{

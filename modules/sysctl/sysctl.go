@@ -225,7 +225,7 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 		changed = append(changed, name+" = "+settings[name])
 		before = append(before, name+" = "+now.Value)
 		after = append(after, name+" = "+settings[name])
-		expect = append(expect, observe.Sysctls.Expect(name, observe.Sysctl{Exists: true, Value: settings[name]}))
+		expect = append(expect, observe.Sysctls.Expect(name, observe.Sysctl{Exists: true, Value: kernelForm(settings[name], now.Value)}))
 	}
 	if unknown != nil && !changes {
 		return nil, false, unknown

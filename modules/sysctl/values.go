@@ -47,6 +47,39 @@ func sameNumbers(want, is string) bool {
 	return true
 }
 
+// kernelForm is how the kernel, which has is for a setting, will show it after want was written: numbers in decimal, with those that
+// were not given behind them, and ranges sorted and joined.
+func kernelForm(want, is string) string {
+	if joined, ok := ranges(want); ok && strings.ContainsAny(want, ",-") {
+		var all []string
+		for _, r := range joined {
+			text := strconv.FormatUint(r[0], 10)
+			if r[1] > r[0] {
+				text += "-" + strconv.FormatUint(r[1], 10)
+			}
+			all = append(all, text)
+		}
+		return strings.Join(all, ",")
+	}
+	wanted, have := strings.Fields(want), strings.Fields(is)
+	for i, text := range wanted {
+		n, err := strconv.ParseInt(text, 0, 64)
+		if err != nil || strings.Contains(text, "_") {
+			return want
+		}
+		wanted[i] = strconv.FormatInt(n, 10)
+	}
+	for _, text := range have {
+		if _, ok := number(text); !ok {
+			return want
+		}
+	}
+	if len(have) > len(wanted) {
+		wanted = append(wanted, have[len(wanted):]...)
+	}
+	return strings.Join(wanted, " ")
+}
+
 // number reads a whole number: 0x10, 010 or 16, a negative one as the kernel keeps it where it has no sign.
 func number(text string) (uint64, bool) {
 	if strings.Contains(text, "_") { // Go's own form

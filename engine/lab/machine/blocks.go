@@ -172,14 +172,7 @@ func lsblk(_ context.Context, c *Call) int {
 	for i, d := range disks {
 		roots = append(roots, block{disk: d, number: fmt.Sprintf("8:%d", i*16)})
 	}
-	mapped := map[string]string{} // numbers of logical volumes by name
-	for _, d := range disks {
-		for _, holder := range append([]Disk{*d}, d.Partitions...) {
-			for _, v := range holder.Volumes {
-				mapped[v.Name] = fmt.Sprintf("252:%d", len(mapped))
-			}
-		}
-	}
+	mapped := m.mappedNumbers(disks)
 	children := func(b block) []block {
 		var all []block
 		if b.volume != nil || o.has("d", "nodeps") {

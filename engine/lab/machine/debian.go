@@ -99,7 +99,7 @@ func basePackages(codename string) []Package {
 		case "cron":
 			p.Units = []Unit{{Name: "cron", Enabled: true, Active: true}}
 		case "ifupdown":
-			p.Units = []Unit{{Name: "networking", Enabled: true, Active: true}}
+			p.Units = []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}}
 		case "dbus":
 			p.Units = []Unit{{Name: "dbus", Static: true, Active: true}}
 		case "grub-pc":
@@ -182,11 +182,12 @@ func debianExtras() []Package {
 		}
 		add(Package{Name: "chrony", Version: version("4.3-2+deb12u1", "4.6.1-3"), Conflicts: []string{"systemd-timesyncd"}, Provides: []string{"time-daemon"},
 			Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf}, Programs: map[string]Program{"chronyc": chronyc},
+			Files: map[string]string{"/etc/chrony/conf.d/README": "", "/etc/chrony/sources.d/README": ""},
 			Units: []Unit{{Name: "chrony", Enabled: true, Active: true}}})
 		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix,
-			Units: []Unit{{Name: "postfix", Enabled: true, Active: true}}})
-		add(Package{Name: "open-iscsi", Version: version("2.1.8-1", "2.1.11-1"), Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}})
-		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true}}})
+			Units: []Unit{{Name: "postfix", Enabled: true, Active: true, Exits: codename == "bookworm"}}})
+		add(Package{Name: "open-iscsi", Version: version("2.1.8-1", "2.1.11-1"), Files: map[string]string{"/etc/iscsi/iscsid.conf": "node.startup = manual\n"}, Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}})
+		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}}})
 		add(Package{Name: "acl", Version: version("2.3.1-3", "2.3.2-2+b1"), Programs: map[string]Program{"getfacl": getfacl, "setfacl": setfacl}})
 		add(Package{Name: "attr", Version: version("1:2.5.1-4", "1:2.5.2-3"), Programs: map[string]Program{"getfattr": getfattr, "setfattr": setfattr}})
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})

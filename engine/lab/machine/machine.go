@@ -64,6 +64,8 @@ type Unit struct {
 	Enabled, Active bool
 	// Static units have no [Install] section: they cannot be enabled, others pull them in.
 	Static bool
+	// Exits is a oneshot unit that stays active when its program has ended.
+	Exits bool
 	// Start and Stop run when the unit is started and stopped; Start's error leaves it failed.
 	Start func(m *Machine) error
 	Stop  func(m *Machine)
@@ -154,6 +156,7 @@ type Machine struct {
 	onBoot    []func(*Machine)
 	installed map[string]Program // by path
 	disks     []*Disk
+	mapped    map[string]string // device numbers of logical volumes, by name
 	writes    []Write
 	modules   map[string]bool
 	debconf   map[string]string

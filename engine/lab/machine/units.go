@@ -145,12 +145,15 @@ func (u *Units) Get(name string) (UnitStatus, bool) {
 func (s *unitState) status() UnitStatus {
 	st := UnitStatus{Name: s.unit.Name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead",
 		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts,
-		Type: cmpOr(s.file.kind, "simple"), SourcePath: s.file.script}
+		Type: cmpOr(s.file.kind, s.unit.kind()), SourcePath: s.file.script}
 	switch {
 	case s.failed:
 		st.ActiveState, st.SubState, st.Result = "failed", "failed", "exit-code"
 	case s.active:
 		st.ActiveState, st.SubState = "active", "running"
+		if s.unit.Exits {
+			st.SubState = "exited"
+		}
 		switch path.Ext(s.unit.Name) {
 		case ".target":
 			st.SubState = "active"
@@ -175,6 +178,14 @@ func (s *unitState) status() UnitStatus {
 		st.UnitFileState = "enabled-runtime"
 	}
 	return st
+}
+
+// kind is the Type of a unit that no unit file declares.
+func (u Unit) kind() string {
+	if u.Exits {
+		return "oneshot"
+	}
+	return "simple"
 }
 
 // List is the status of all units, by name.

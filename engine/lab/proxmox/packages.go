@@ -74,7 +74,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 	if debian == "bookworm" {
 		enterprise = map[string]string{"/etc/apt/sources.list.d/pve-enterprise.list": "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"}
 	}
-	corosync := w.machineUnit("corosync.service", false, false)
+	corosync := w.machineUnit("corosync.service", true, false)
 	watchdog := w.machineUnit("watchdog-mux.service", false, true)
 	watchdog.Static = true // pve-ha-crm and pve-ha-lrm pull it in
 	packages := []machine.Package{
@@ -87,7 +87,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
 			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterprise,
-			Units: w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), Installed: installManager,
+			Units: append(w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), machine.Unit{Name: "pve-daily-update.service", Static: true}), Installed: installManager,
 			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
 		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),
 			Files: map[string]string{"/etc/default/pve-ha-manager": "# select watchdog module (default is softdog)\n#WATCHDOG_MODULE=ipmi_watchdog\n"}},
@@ -97,7 +97,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "lxc-pve", Version: "6.0.5-1"},
 		{Name: "libpve-storage-perl", Version: e.storage, Programs: w.programs("/usr/sbin/pvesm")},
 		{Name: "pve-firewall", Version: "6.0.4", Units: w.units("pve-firewall")},
-		{Name: "ifupdown2", Version: "3.3.0-1+pmx11", Conflicts: []string{"ifupdown"}, Units: []machine.Unit{{Name: "networking.service", Enabled: true, Active: true}}, Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}},
+		{Name: "ifupdown2", Version: "3.3.0-1+pmx11", Conflicts: []string{"ifupdown"}, Units: []machine.Unit{{Name: "networking.service", Enabled: true, Active: true, Exits: true}}, Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}},
 	}
 	switch debian {
 	case "trixie":

@@ -59,7 +59,19 @@ func (c CephConf) With(section, key, value string) CephConf {
 }
 
 // CephConfs observes CephConf; its only name is "".
+//
+// An expectation claims the settings that it names: pveceph writes some of its own beside them.
 var CephConfs = &observe.Kind[CephConf]{
+	Complete: func(expected, found CephConf) CephConf {
+		for section, settings := range found.Sections {
+			for key, value := range settings {
+				if _, claimed := expected.Sections[section][key]; !claimed {
+					expected = expected.With(section, key, value)
+				}
+			}
+		}
+		return expected
+	},
 	Name: "ceph-conf", What: "Ceph's configuration",
 	Shared: observe.Always,
 	Ask:    askCluster,

@@ -1,7 +1,9 @@
 package pve
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sort"
 	"strings"
 
@@ -29,10 +31,31 @@ type OSD struct {
 // the daemons' own metadata have the disks as each saw them when it started. ceph-volume lvm list (Python, scans
 // LVM) would cost a second on every node and says nothing about up and in.
 var OSDs = &observe.Kind[[]OSD]{
-	Name: "ceph-osd", What: "the OSDs of node %s",
+	Complete: completeOSDs,
+	Name:     "ceph-osd", What: "the OSDs of node %s",
 	Shared: observe.Always,
 	Ask:    askCeph,
 	Parse:  parseEach(parseOSDs),
+}
+
+// completeOSDs leaves out the id and UUID of a new OSD, and that an OSD on a partition reports the whole disk: it is one that is not
+// expected otherwise, on a device that its own is or is a part of.
+func completeOSDs(expected, found []OSD) []OSD {
+	all := slices.Clone(expected)
+	for i, o := range all {
+		if o.ID >= 0 {
+			continue
+		}
+		at := slices.IndexFunc(found, func(f OSD) bool {
+			taken := slices.ContainsFunc(all, func(other OSD) bool { return other.ID == f.ID })
+			return !taken && slices.EqualFunc(f.Devices, o.Devices, func(whole, device string) bool { return strings.HasPrefix(device, whole) })
+		})
+		if at >= 0 {
+			all[i].ID, all[i].UUID, all[i].Devices = found[at].ID, found[at].UUID, found[at].Devices
+		}
+	}
+	slices.SortFunc(all, func(a, b OSD) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }
 
 // osdReport is the part of the report about OSDs.

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"encoding/json"
+	"maps"
 	"sort"
 	"strconv"
 	"strings"
@@ -36,10 +37,26 @@ type Pool struct {
 
 // Pools observes the pools by name; its only name is "".
 var Pools = &observe.Kind[map[string]Pool]{
-	Name: "ceph-pools", What: "Ceph's pools",
+	Complete: completePools,
+	Name:     "ceph-pools", What: "Ceph's pools",
 	Shared: observe.Always,
 	Ask:    askCeph,
 	Parse:  parseWhole(parsePools),
+}
+
+// completePools leaves out the ids of new pools, and how many placement groups there are while their number changes.
+func completePools(expected, found map[string]Pool) map[string]Pool {
+	all := maps.Clone(expected)
+	for name, p := range all {
+		if is, ok := found[name]; ok {
+			if p.ID < 0 {
+				p.ID = is.ID
+			}
+			p.PGsNow = is.PGsNow
+			all[name] = p
+		}
+	}
+	return all
 }
 
 func parsePools(s cephState) (map[string]Pool, error) {

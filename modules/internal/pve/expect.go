@@ -30,7 +30,11 @@ func InstalledExpectations(ctx context.Context, h *observe.Host) ([]observe.Expe
 		return nil, err
 	}
 	n.Installed = true
-	expect := []observe.Expectation{Nodes.Expect("", n)}
+	expect := []observe.Expectation{
+		observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
+		observe.Dirs.Unknown("/etc/pve", "pmxcfs is about to be mounted there"),
+		Nodes.Expect("", n),
+	}
 	if kept {
 		because := "Proxmox VE is about to read " + database + ", which was there before"
 		return append(expect, Clusters.Unknown("", because), GuestLists.Unknown("", because), Storages.Unknown("", because),

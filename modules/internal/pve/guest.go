@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,8 +73,12 @@ type GuestConfig struct {
 //
 // That none is found counts only where pmxcfs was there before and after the look, or is not installed; and a guest that is
 // just being migrated, whose file was seen at one node and is gone from there, exists.
+//
+// An expectation claims the options that it names; Proxmox VE sets more of its own. A new disk ("STORAGE:SIZE in GiB") becomes a
+// volume whose name the storage chooses.
 var GuestConfigs = &observe.Kind[GuestConfig]{
-	Name: "pve-guest", What: "the configuration of guest %s",
+	Complete: completeGuest,
+	Name:     "pve-guest", What: "the configuration of guest %s",
 	Shared: observe.Always,
 	Ask: func(names []string) []remote.Query {
 		queries := make([]remote.Query, len(names))
@@ -137,4 +144,41 @@ func (g GuestConfig) Title() string {
 		return g.Options["hostname"]
 	}
 	return g.Options["name"]
+}
+
+var newDisk = regexp.MustCompile(`^([^:,]+:)[0-9.]+(,.*)?$`)
+
+func completeGuest(expected, found GuestConfig) GuestConfig {
+	options := maps.Clone(found.Options)
+	for name, value := range expected.Options {
+		is := found.Options[name]
+		if m := newDisk.FindStringSubmatch(value); m != nil && strings.HasPrefix(is, m[1]) || bearsOut(is, value) {
+			continue
+		}
+		if options == nil {
+			options = map[string]string{}
+		}
+		options[name] = value
+	}
+	if expected.Exists {
+		expected.Options = options
+	}
+	return expected
+}
+
+// bearsOut reports whether an option is what was written, part for part, as Proxmox VE reads it. It may have more parts, and a
+// part more to it: the "virtio" of a network card gets an address.
+func bearsOut(is, written string) bool {
+	parts := strings.Split(is, ",")
+	for part := range strings.SplitSeq(written, ",") {
+		key, value, _ := strings.Cut(part, "=")
+		same := func(p string) bool {
+			k, v, _ := strings.Cut(p, "=")
+			return Scalar.Same(p, part) || k == key && (value == "" || Scalar.Same(v, value))
+		}
+		if !slices.ContainsFunc(parts, same) {
+			return false
+		}
+	}
+	return true
 }

@@ -92,7 +92,20 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 }
 
 // HAs observes HA; its only name is "".
+//
+// An expectation does not claim where a service that is not started could not be started before: the manager keeps that
+// in some cases and clears it in others.
 var HAs = &observe.Kind[HA]{
+	Complete: func(expected, found HA) HA {
+		expected = expected.Clone()
+		for sid, s := range expected.Services {
+			if s.State != "started" {
+				s.Failed = found.Services[sid].Failed
+				expected.Services[sid] = s
+			}
+		}
+		return expected
+	},
 	Name: "pve-ha", What: "high availability",
 	Shared: observe.Always,
 	Ask:    askCluster,

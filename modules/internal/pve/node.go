@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -25,6 +26,10 @@ type Node struct {
 
 // Nodes observes Node; its only name is "".
 var Nodes = &observe.Kind[Node]{
+	Complete: func(expected, found Node) Node {
+		expected.Version = cmp.Or(expected.Version, found.Version)
+		return expected
+	},
 	Name: "pve-node", What: "the installation of Proxmox VE",
 	Ask: askNode,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Node, error)) {

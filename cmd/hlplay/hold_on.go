@@ -1,0 +1,5 @@
+//go:build hold
+
+package main
+
+func init() { holdExpectations = true }

@@ -1,0 +1,54 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// Unfulfilled is an expectation of a task's step that a host does not bear out.
+type Unfulfilled struct {
+	// Host is the host that the task ran for.
+	Host, Task, Module string
+	observe.Unfulfilled
+}
+
+func (u Unfulfilled) String() string {
+	return fmt.Sprintf("%s: task %q: module %s said what would be observed, and it is not so: %s", u.Host, u.Task, u.Module, u.Unfulfilled)
+}
+
+// fulfil holds what an item's steps expect against the hosts. An effect may take as long to show as a step says.
+func (t *turn) fulfil(ctx context.Context, s *slot, h *host, done []modules.Step) {
+	if t.options.Unfulfilled == nil || t.options.Check || len(done) == 0 {
+		return
+	}
+	var expect []observe.Expectation
+	var limit time.Duration
+	for _, step := range done {
+		expect = append(expect, step.Expect...)
+		limit = max(limit, step.Settle)
+	}
+	begun := t.options.Clock.Now()
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		looked := t.options.Clock.Now()
+		found := slices.DeleteFunc(h.observed.Fulfil(ctx, expect), func(u observe.Unfulfilled) bool {
+			var lost *remote.UnreachableError
+			return errors.As(u.Err, &lost) // nobody can tell
+		})
+		if len(found) > 0 && looked.Sub(begun) < limit && t.options.Clock.Sleep(ctx, pause) == nil {
+			continue
+		}
+		for _, u := range found {
+			if ctx.Err() == nil { // else nobody can tell
+				t.options.Unfulfilled(Unfulfilled{h.Name, s.task.Name, s.task.Module.Name, u})
+			}
+		}
+		return
+	}
+}
