@@ -173,6 +173,7 @@ func (c *Command) moveDisk(a arguments, from, to drive, running bool, out io.Wri
 		removeImage(out)
 		convert := fmt.Sprintf("convert -p -n -f raw -O raw %s zeroinit:%s", rbdPath(from), rbdPath(to))
 		quoted := fmt.Sprintf("convert -p -n -f raw -O raw '%s' 'zeroinit:%s'", rbdPath(from), rbdPath(to))
+		//lint:ignore ST1005 the words are Perl's, recorded
 		return fmt.Errorf("storage migration failed: copy failed: command '%s %s' failed: open3: exec of %s %s failed: No such file or directory at /usr/share/perl5/PVE/Cmd.pm line 174.", qemuImg, quoted, qemuImg, convert)
 	default:
 		fmt.Fprintf(out, "transferred 0.0 B of %s (0.00%%)\ntransferred %s of %s (100.00%%)\ntransferred %s of %s (100.00%%)\n", whole, whole, whole, whole, whole)
