@@ -129,8 +129,9 @@ func wantBase(t *testing.T, node *nspawn.Node) {
 		{"cat /srv/e2e/command", "SHOUT"},
 		{"ls /run/reboot-required 2>/dev/null", ""},
 		{"systemctl is-system-running --wait", "running"},
-		// What hlplay itself needs on a node, it takes away again.
-		{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modprobe.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf"},
+		// What hlplay itself needs on a node, it takes away again, but for where it keeps what is due.
+		{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modprobe.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf\n/var/lib/hlplay"},
+		{"stat -c '%a %U:%G' /var/lib/hlplay; ls -A /var/lib/hlplay/due", "700 root:root"},
 	} {
 		wantOn(t, node, want.script, want.output)
 	}

@@ -73,7 +73,7 @@ func (c *cluster) furnish(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(&group, "%q, ", node.Name)
-		fmt.Fprintf(&hosts, "group \"the-%s\" {\n  hosts = [%q]\n  vars = {\n    ceph_address = %q\n    osd_devices = [%q]\n    slow_device = %q\n  }\n}\n",
+		fmt.Fprintf(&hosts, "group \"the-%s\" {\n  hosts = [%q]\n  vars = {\n    domain = \"example.org\"\n    ceph_address = %q\n    osd_devices = [%q]\n    slow_device = %q\n  }\n}\n",
 			node.Name, node.Name, node.Address, node.Disks()[0], node.Disks()[1])
 		fmt.Fprintf(&members, "%q: {\"id\": %d, \"online\": 1, \"ip\": %q},\n", node.Name, i+1, node.Address)
 		fmt.Fprintf(&corosync, "  node {\n    name: %s\n    nodeid: %d\n    quorum_votes: 1\n    ring0_addr: %s\n  }\n", node.Name, i+1, node.Address)

@@ -59,7 +59,8 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"grep -v '^iface\\|^ \\|^$' /etc/network/interfaces", "auto lo\nauto host0"},
 			{"e2e-tool", "2.0"},
 			{"systemctl is-system-running --wait", "running"},
-			{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modules-load.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf"},
+			{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modules-load.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf\n/var/lib/hlplay"},
+			{"stat -c '%a %U:%G' /var/lib/hlplay; ls -A /var/lib/hlplay/due", "700 root:root"},
 			// Packages.
 			{"for p in proxmox-ve pve-manager proxmox-default-kernel postfix open-iscsi chrony ceph-mon ceph-mds; do dpkg-query -W -f '${db:Status-Abbrev}' $p; done", strings.Repeat("ii ", 8)},
 			{"dpkg-query -W -f '${Version} ' ceph-common ceph-osd pve-manager", "19.2.3-pve1 19.2.3-pve1 8.4.1 "},
