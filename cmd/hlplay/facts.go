@@ -57,12 +57,8 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 	if err != nil {
 		return err
 	}
-	notes, err := f.prepare(hosts)
-	if err != nil {
+	if err := f.prepareAloud(hosts); err != nil {
 		return err
-	}
-	for _, note := range notes {
-		fmt.Fprintln(os.Stderr, "hlplay: note:", note)
 	}
 	facts, err := run.Facts(ctx, inv, pattern, names, f.connect(func(fn func()) { fn() }))
 	if err != nil {

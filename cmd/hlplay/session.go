@@ -191,6 +191,15 @@ func (f *connectFlags) reach() remote.Options {
 	return remote.Options{SSHConfig: f.sshConfig}
 }
 
+// prepareAloud is prepare for a command without a report: it says the notes itself.
+func (f *connectFlags) prepareAloud(hosts []*inventory.Host) error {
+	notes, err := f.prepare(hosts)
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, "hlplay: note:", note)
+	}
+	return err
+}
+
 // prepare judges how hosts are to be reached, so that the user's configuration of SSH is wrong before the run and not in
 // it.
 func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {

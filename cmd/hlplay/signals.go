@@ -131,32 +131,37 @@ func (i *interrupts) watch() {
 
 // running is a text with what the hosts are at and what can be done about it; empty where no run is under way.
 func (i *interrupts) running(text, then string) string {
-	i.mu.Lock()
-	run := i.run
-	i.mu.Unlock()
-	if run == nil || !run.Running() {
+	switch lines, running := i.underWay(); {
+	case !running:
 		return ""
-	}
-	lines := run.Lines()
-	if len(lines) == 0 {
+	case len(lines) == 0:
 		return text
+	default:
+		return text + "; under way, and asked to end:\n  " + strings.Join(lines, "\n  ") + "\n" + then
 	}
-	return text + "; under way, and asked to end:\n  " + strings.Join(lines, "\n  ") + "\n" + then
 }
 
 // left is what the end of the program leaves behind.
 func (i *interrupts) left() string {
+	switch lines, running := i.underWay(); {
+	case !running:
+		return ""
+	case len(lines) == 0:
+		return "; nothing was under way"
+	default:
+		return "; this was under way, and may go on there:\n  " + strings.Join(lines, "\n  ") + "\nrun again to converge: what is done is found done"
+	}
+}
+
+// underWay is what the hosts are at, a line each; running reports whether there is a run.
+func (i *interrupts) underWay() (lines []string, running bool) {
 	i.mu.Lock()
 	run := i.run
 	i.mu.Unlock()
 	if run == nil || !run.Running() {
-		return ""
+		return nil, false
 	}
-	lines := run.Lines()
-	if len(lines) == 0 {
-		return "; nothing was under way"
-	}
-	return "; this was under way, and may go on there:\n  " + strings.Join(lines, "\n  ") + "\nrun again to converge: what is done is found done"
+	return run.Lines(), true
 }
 
 // say writes beside the lines that move, or over them where a terminal takes nothing: nobody waits for that.

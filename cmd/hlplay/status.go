@@ -68,12 +68,8 @@ func (f *statusFlags) run(ctx context.Context, pattern string) error {
 	if err != nil {
 		return err
 	}
-	notes, err := f.prepare(hosts)
-	if err != nil {
+	if err := f.prepareAloud(hosts); err != nil {
 		return err
-	}
-	for _, note := range notes {
-		fmt.Fprintln(os.Stderr, "hlplay: note:", note)
 	}
 	connect := f.connect(func(fn func()) { fn() })
 	found := make([]hostStatus, len(hosts))

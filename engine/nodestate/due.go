@@ -96,7 +96,8 @@ func ascii(b []byte) string {
 	return s.String()
 }
 
-// Clear is what is to be done when handlers have run: they are no longer due. What is not there is cleared.
+// Clear is what is to be done when handlers have run: they are no longer due. What is not there is cleared; what cannot be
+// looked at is not.
 func Clear(ids ...string) remote.Query {
-	return remote.Query{Script: `cd ` + Dir + `/due 2>/dev/null || exit 0; exec rm -f -- "$@"`, Args: ids}
+	return remote.Query{Script: `[ -e ` + Dir + `/due ] || exit 0; cd ` + Dir + `/due && exec rm -f -- "$@"`, Args: ids}
 }

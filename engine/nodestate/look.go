@@ -24,7 +24,7 @@ func Look(ctx context.Context, node observe.Asker) (s State, err error) {
 // of that stands in the node's log.
 const forgetting = holding + `_hl_m=$1 _hl_w=$2
 shift 2
-if cd "$_hl_v/due" 2>/dev/null; then rm -f -- "$@" || exit 1; fi
+if [ -e "$_hl_v/due" ]; then cd "$_hl_v/due" && rm -f -- "$@" || exit 1; fi
 _hl_who lock
 if [ -n "$_hl_m" ] && [ "$_hl_l" = "$_hl_m" ]; then
 	set -- $_hl_l

@@ -121,6 +121,31 @@ func TestDueUntilCleared(t *testing.T) {
 	}
 }
 
+// What cannot be looked at is not cleared, and nobody may think so.
+func TestWhatCannotBeCleared(t *testing.T) {
+	n := newNode(t)
+	for _, dir := range []string{n.dir, filepath.Join(n.dir, "due")} {
+		if answer := n.ask(Clear(chrony.ID)); answer.Exit != 0 {
+			t.Errorf("without %s: exit code %d: nothing is due there", dir, answer.Exit)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(n.dir, "due")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(n.dir, "due"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	forget := remote.Query{Script: forgetting, Args: []string{"", "ada has forgotten", chrony.ID}}
+	for name, q := range map[string]remote.Query{"clear": Clear(chrony.ID), "forget": forget} {
+		if answers, err := n.Ask(context.Background(), []remote.Query{n.here(q)}); err != nil || answers[0].Exit == 0 {
+			t.Errorf("%s: it is told to be done where the directory cannot be entered (%v)", name, err)
+		}
+	}
+}
+
 // A file whose content a power failure has lost still says which handler is due.
 func TestContentThatIsLost(t *testing.T) {
 	n := newNode(t)
