@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -134,7 +134,7 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 			wrong = append(wrong, task+": changed again in the second run")
 		}
 	}
-	sort.Strings(wrong)
+	slices.Sort(wrong)
 	if len(wrong) > 0 {
 		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal does not hold:\n  %s", strings.Join(wrong, "\n  "))}
 	}

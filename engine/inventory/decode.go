@@ -1,10 +1,11 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -57,7 +58,7 @@ func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	for _, attr := range body.Attributes {
 		attrs = append(attrs, attr)
 	}
-	sort.Slice(attrs, func(i, j int) bool { return attrs[i].SrcRange.Start.Byte < attrs[j].SrcRange.Start.Byte })
+	slices.SortFunc(attrs, func(a, b *hclsyntax.Attribute) int { return cmp.Compare(a.SrcRange.Start.Byte, b.SrcRange.Start.Byte) })
 	return attrs
 }
 

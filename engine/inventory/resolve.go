@@ -1,8 +1,8 @@
 package inventory
 
 import (
+	"cmp"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -24,7 +24,7 @@ func (d *declarations) resolve(inv *Inventory) {
 
 	// Parents before children; a stable sort keeps the order of the source among equals.
 	ordered := slices.Clone(declared)
-	sort.SliceStable(ordered, func(i, j int) bool { return depth[ordered[i].name] < depth[ordered[j].name] })
+	slices.SortStableFunc(ordered, func(a, b *groupDecl) int { return cmp.Compare(depth[a.name], depth[b.name]) })
 
 	groups := map[string]*Group{}
 	for _, decl := range append([]*groupDecl{all}, declared...) {

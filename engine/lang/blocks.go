@@ -1,10 +1,10 @@
 package lang
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -71,7 +71,9 @@ func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	for _, attr := range body.Attributes {
 		all = append(all, attr)
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].NameRange.Start.Byte < all[j].NameRange.Start.Byte })
+	slices.SortFunc(all, func(a, b *hclsyntax.Attribute) int {
+		return cmp.Compare(a.NameRange.Start.Byte, b.NameRange.Start.Byte)
+	})
 	return all
 }
 

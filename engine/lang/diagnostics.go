@@ -1,8 +1,9 @@
 package lang
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -59,7 +60,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 func sorted(names []string) []string {
 	names = append([]string(nil), names...)
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -68,7 +69,7 @@ func sortedKeys[V any](m map[string]V) []string {
 	for name := range m {
 		names = append(names, name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -116,13 +117,10 @@ func arrange(diags hcl.Diagnostics, files []string) hcl.Diagnostics {
 		}
 		return len(files), d.Subject.Start.Byte
 	}
-	sort.SliceStable(diags, func(i, j int) bool {
-		fi, bi := rank(diags[i])
-		fj, bj := rank(diags[j])
-		if fi != fj {
-			return fi < fj
-		}
-		return bi < bj
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		fileA, byteA := rank(a)
+		fileB, byteB := rank(b)
+		return cmp.Or(cmp.Compare(fileA, fileB), cmp.Compare(byteA, byteB))
 	})
 	var out hcl.Diagnostics
 	seen := make(map[string]bool)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -541,9 +541,9 @@ func requestsFor(batch []*entry) []*request {
 		r.names = append(r.names, e.key.Name)
 		r.entries[e.key.Name] = e
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].kind.name() < all[j].kind.name() })
+	slices.SortFunc(all, func(a, b *request) int { return strings.Compare(a.kind.name(), b.kind.name()) })
 	for _, r := range all {
-		sort.Strings(r.names)
+		slices.Sort(r.names)
 		r.queries = r.kind.ask(r.names)
 	}
 	return all

@@ -3,7 +3,7 @@ package observe
 import (
 	"fmt"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -107,7 +107,7 @@ var PackageGlobs = &Kind[[]string]{
 					matches = append(matches, row.name)
 				}
 			}
-			sort.Strings(matches)
+			slices.Sort(matches)
 			tell(pattern, compact(matches), err)
 		}
 	},

@@ -3,7 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -45,7 +45,7 @@ func exports(env map[string]string) (string, error) {
 	for name := range env {
 		names = append(names, name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	var script strings.Builder
 	for _, name := range names {
 		if !isName(name) {

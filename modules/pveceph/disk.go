@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -270,7 +269,7 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		}
 	}
 	if len(problems) > 0 {
-		sort.Strings(problems)
+		slices.Sort(problems)
 		return modules.Plan{}, fmt.Errorf("%s", strings.Join(problems, "\n"))
 	}
 	return modules.Plan{Notes: notes}, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -211,7 +210,7 @@ func (p *Pool) check(ctx context.Context, s *site, pools map[string]pve.Pool, ha
 		for name := range rules {
 			names = append(names, name)
 		}
-		sort.Strings(names)
+		slices.Sort(names)
 		return fmt.Errorf("pool.crush_rule: there is no rule %s; there are: %s", want.Rule, orNone(strings.Join(names, ", ")))
 	}
 	osds, err := s.osds(ctx)

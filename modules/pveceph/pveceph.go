@@ -9,7 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,7 +171,7 @@ func (m *Module) part() (part, error) {
 	for name := range all {
 		names = append(names, name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	problem := "no block is given"
 	if len(names) > 0 {
 		problem = "several blocks are given: " + strings.Join(names, ", ")

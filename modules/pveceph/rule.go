@@ -3,7 +3,7 @@ package pveceph
 import (
 	"context"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +104,7 @@ func (r *Rule) checkClass(ctx context.Context, s *site) error {
 	for class := range classes {
 		names = append(names, orNone(class))
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return fmt.Errorf("rule.device_class: no OSD has class %s; there are: %s", r.DeviceClass, orNone(strings.Join(names, ", ")))
 }
 
@@ -171,7 +171,7 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	for state, count := range status.Others {
 		rest = append(rest, fmt.Sprintf("%d %s", count, state))
 	}
-	sort.Strings(rest)
+	slices.Sort(rest)
 	after := pve.CephStatus{PGs: status.PGs, Clean: status.PGs, Others: map[string]int{}}
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("wait for %d of %d placement groups (%s)", status.PGs-status.Clean, status.PGs, strings.Join(rest, ", ")),

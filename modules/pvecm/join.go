@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +111,7 @@ func ids(guests map[int]pve.Guest) string {
 	for id := range guests {
 		numbers = append(numbers, id)
 	}
-	sort.Ints(numbers)
+	slices.Sort(numbers)
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(numbers)), ", "), "[]")
 }
 

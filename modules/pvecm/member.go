@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,7 +179,7 @@ func (s *situation) drift(self pve.Member) {
 	if s.m.NodeID != nil && self.ID != *s.m.NodeID {
 		wrong = append(wrong, fmt.Sprintf("nodeid is %d, wanted %d", self.ID, *s.m.NodeID))
 	}
-	sort.Strings(wrong)
+	slices.Sort(wrong)
 	if len(wrong) > 0 {
 		s.note("%s; not changed: corosync.conf is edited by hand, one change at a time", strings.Join(wrong, "; "))
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -116,7 +115,7 @@ func (m *Module) wanted() map[string]string {
 
 func join(items []string) string {
 	sorted := slices.Clone(items)
-	sort.Strings(sorted)
+	slices.Sort(sorted)
 	return strings.Join(slices.Compact(sorted), ",")
 }
 

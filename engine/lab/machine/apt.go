@@ -7,7 +7,6 @@ import (
 	"io"
 	"path"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -267,7 +266,7 @@ func (a *aptCall) section(title string, names []string) {
 	if len(names) == 0 {
 		return
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	a.printf("%s\n  %s\n", title, strings.Join(names, " "))
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 )
@@ -153,7 +152,7 @@ func (a *Archive) Versions(name, debian string) []Package {
 			found = append(found, p.Package)
 		}
 	}
-	sort.SliceStable(found, func(i, j int) bool { return CompareVersions(found[i].Version, found[j].Version) > 0 })
+	slices.SortStableFunc(found, func(a, b Package) int { return CompareVersions(b.Version, a.Version) })
 	return found
 }
 
@@ -167,7 +166,7 @@ func (a *Archive) visible(name, debian string, components map[string]bool, gener
 			found = append(found, p.Package)
 		}
 	}
-	sort.SliceStable(found, func(i, j int) bool { return CompareVersions(found[i].Version, found[j].Version) > 0 })
+	slices.SortStableFunc(found, func(a, b Package) int { return CompareVersions(b.Version, a.Version) })
 	return found
 }
 
@@ -183,7 +182,7 @@ func (a *Archive) providers(virtual string) []string {
 			}
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -203,7 +202,7 @@ func (a *Archive) names(glob string) []string {
 			names = append(names, name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 

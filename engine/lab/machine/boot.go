@@ -3,7 +3,7 @@ package machine
 import (
 	"crypto/rand"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,12 +66,14 @@ func (m *Machine) newestKernel() string {
 			releases = append(releases, release)
 		}
 	}
-	sort.Slice(releases, func(i, j int) bool {
-		a, b := strings.HasSuffix(releases[i], "-pve"), strings.HasSuffix(releases[j], "-pve")
-		if a != b {
-			return b
+	slices.SortFunc(releases, func(a, b string) int {
+		switch {
+		case strings.HasSuffix(a, "-pve") == strings.HasSuffix(b, "-pve"):
+			return CompareVersions(a, b)
+		case strings.HasSuffix(b, "-pve"):
+			return -1
 		}
-		return CompareVersions(releases[i], releases[j]) < 0
+		return 1
 	})
 	if len(releases) == 0 {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +34,7 @@ func ls(_ context.Context, c *Call) int {
 	}
 	show := func(entries []entry) {
 		if o.has("t") {
-			sort.SliceStable(entries, func(i, j int) bool { return entries[i].info.ModTime().After(entries[j].info.ModTime()) })
+			slices.SortStableFunc(entries, func(a, b entry) int { return b.info.ModTime().Compare(a.info.ModTime()) })
 		}
 		if o.has("r") {
 			for i, j := 0, len(entries)-1; i < j; i, j = i+1, j-1 {
@@ -91,8 +91,8 @@ func ls(_ context.Context, c *Call) int {
 			files = append(files, entry{name, c.Path(name), info})
 		}
 	}
-	sort.SliceStable(files, func(i, j int) bool { return files[i].name < files[j].name })
-	sort.Strings(dirs)
+	slices.SortStableFunc(files, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	slices.Sort(dirs)
 	show(files)
 	for i, dir := range dirs {
 		if len(o.rest) > 1 {
@@ -117,7 +117,7 @@ func ls(_ context.Context, c *Call) int {
 					entries = append(entries, entry{name, at, info})
 				}
 			}
-			sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
+			slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 		}
 		for _, child := range children {
 			if strings.HasPrefix(child.Name(), ".") && !o.has("a", "A", "all", "almost-all") {

@@ -1,13 +1,14 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,7 +130,7 @@ func (ps *processes) list() []*process {
 	for _, p := range ps.table {
 		all = append(all, p)
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].pid < all[j].pid })
+	slices.SortFunc(all, func(a, b *process) int { return cmp.Compare(a.pid, b.pid) })
 	return all
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -279,7 +278,7 @@ func sysctl(_ context.Context, c *Call) int {
 		for name := range kernelSettings {
 			names = append(names, name)
 		}
-		sort.Strings(names)
+		slices.Sort(names)
 		for _, name := range names {
 			if value, err := v.readSetting(name); err == nil {
 				show(name, value)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -267,15 +267,15 @@ func sortProgram(_ context.Context, c *Call) int {
 		}
 		return 0
 	}
-	sort.SliceStable(lines, func(i, j int) bool {
-		v := compare(lines[i], lines[j])
+	slices.SortStableFunc(lines, func(a, b string) int {
+		v := compare(a, b)
 		if v == 0 && !o.has("u", "unique") {
-			v = strings.Compare(lines[i], lines[j])
+			v = strings.Compare(a, b)
 		}
 		if o.has("r", "reverse") {
-			return v > 0
+			return -v
 		}
-		return v < 0
+		return v
 	})
 	for i, line := range lines {
 		if i > 0 && o.has("u", "unique") && compare(lines[i-1], line) == 0 {

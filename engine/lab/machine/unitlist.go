@@ -1,9 +1,9 @@
 package machine
 
 import (
+	"cmp"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -71,12 +71,8 @@ func (u *Units) files() []unitFileEntry {
 		}
 		all = append(all, unitFileEntry{name, state, preset})
 	}
-	sort.Slice(all, func(i, j int) bool {
-		a, b := all[i].name, all[j].name
-		if path.Ext(a) != path.Ext(b) {
-			return path.Ext(a) < path.Ext(b)
-		}
-		return a < b
+	slices.SortFunc(all, func(a, b unitFileEntry) int {
+		return cmp.Or(strings.Compare(path.Ext(a.name), path.Ext(b.name)), strings.Compare(a.name, b.name))
 	})
 	return all
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -196,7 +196,7 @@ func (u *Units) List() []UnitStatus {
 	for _, s := range u.states {
 		all = append(all, s.status())
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	slices.SortFunc(all, func(a, b UnitStatus) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -294,6 +294,6 @@ func (v view) children(resolved string) ([]fs.FileInfo, error) {
 		infos = append(infos, child.info(name))
 	}
 	t.mu.RUnlock()
-	sort.Slice(infos, func(i, j int) bool { return infos[i].Name() < infos[j].Name() })
+	slices.SortFunc(infos, func(a, b fs.FileInfo) int { return strings.Compare(a.Name(), b.Name()) })
 	return infos, nil
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -403,6 +403,6 @@ func (a arguments) verify(p perlCommand) string {
 			problems = append(problems, name+": "+problem+"\n")
 		}
 	}
-	sort.Strings(problems)
+	slices.Sort(problems)
 	return strings.Join(problems, "")
 }

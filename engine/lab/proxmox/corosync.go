@@ -2,7 +2,7 @@ package proxmox
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,7 +44,7 @@ func (c *Corosync) String() string {
 	var b strings.Builder
 	b.WriteString("logging {\n  debug: off\n  to_syslog: yes\n}\n\nnodelist {\n")
 	nodes := append([]CorosyncNode(nil), c.Nodes...)
-	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	slices.SortFunc(nodes, byName)
 	for _, n := range nodes {
 		fmt.Fprintf(&b, "  node {\n    name: %s\n    nodeid: %d\n    quorum_votes: %d\n", n.Name, n.ID, n.Votes)
 		for _, link := range sortedKeys(n.Links) {
@@ -156,9 +156,11 @@ func ParseCorosync(text string) (*Corosync, error) {
 	if len(c.Links) == 0 {
 		c.Links = []CorosyncLink{{}} // link 0 needs no section
 	}
-	sort.Slice(c.Nodes, func(i, j int) bool { return c.Nodes[i].Name < c.Nodes[j].Name })
+	slices.SortFunc(c.Nodes, byName)
 	return c, nil
 }
+
+func byName(a, b CorosyncNode) int { return strings.Compare(a.Name, b.Name) }
 
 func (n *CorosyncNode) set(key, value string) error {
 	var link int

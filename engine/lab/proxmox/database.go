@@ -3,7 +3,7 @@ package proxmox
 import (
 	"os"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -116,7 +116,7 @@ func (d *Database) List(dir string) []string {
 			names = append(names, path.Base(p))
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 

@@ -6,7 +6,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -294,7 +293,7 @@ func cephShape(value any, key string) any {
 			value[i] = cephShape(value[i], "")
 		}
 		if key == "state" || key == "flags_set" {
-			sort.Slice(value, func(i, j int) bool { return fmt.Sprint(value[i]) < fmt.Sprint(value[j]) })
+			slices.SortFunc(value, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		}
 		return value
 	case float64:

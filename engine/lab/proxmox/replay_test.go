@@ -7,7 +7,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -135,7 +134,7 @@ func (l *testLab) replay(tr transcript) result {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		sort.Strings(names)
+		slices.Sort(names)
 		return result{stdout: strings.Join(names, "\n") + "\n"}
 	case "touch":
 		if _, err := l.nodes[node].FS().Create(argv[1]); err != nil {
@@ -256,7 +255,7 @@ func canonicalise(value any, key string) any {
 		for i := range value {
 			value[i] = canonicalise(value[i], "")
 		}
-		sort.Slice(value, func(i, j int) bool { return fmt.Sprint(value[i]) < fmt.Sprint(value[j]) })
+		slices.SortFunc(value, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		return value
 	case string:
 		for _, n := range normalisations {
@@ -264,7 +263,7 @@ func canonicalise(value any, key string) any {
 		}
 		if key == "content" || key == "nodes" {
 			parts := strings.Split(value, ",")
-			sort.Strings(parts)
+			slices.Sort(parts)
 			return strings.Join(parts, ",")
 		}
 		return value

@@ -3,7 +3,7 @@ package proxmox
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +64,6 @@ func keysOf(t *testing.T, text string, without []string) []string {
 	for p := range found {
 		paths = append(paths, fmt.Sprint(p))
 	}
-	sort.Strings(paths)
+	slices.Sort(paths)
 	return paths
 }

@@ -2,7 +2,7 @@ package proxmox
 
 import (
 	"slices"
-	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +95,7 @@ func (w *World) all() []Node {
 	for _, m := range w.members {
 		nodes = append(nodes, m.node)
 	}
-	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name() < nodes[j].Name() })
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name(), b.Name()) })
 	return nodes
 }
 

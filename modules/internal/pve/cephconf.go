@@ -1,7 +1,7 @@
 package pve
 
 import (
-	"sort"
+	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -36,7 +36,7 @@ func (c CephConf) Monitors() []string {
 			ids = append(ids, id)
 		}
 	}
-	sort.Strings(ids)
+	slices.Sort(ids)
 	return ids
 }
 

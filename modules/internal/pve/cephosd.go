@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"sort"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -113,7 +112,7 @@ func parseOSDs(s cephState) (map[string][]OSD, error) {
 			Class: class[osd.ID], UUID: osd.UUID, Devices: devices[osd.ID]})
 	}
 	for _, list := range all {
-		sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID })
+		slices.SortFunc(list, func(a, b OSD) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return all, nil
 }

@@ -3,7 +3,7 @@ package pve
 import (
 	"encoding/json"
 	"maps"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,7 +103,7 @@ func parsePools(s cephState) (map[string]Pool, error) {
 		for app := range p.Applications {
 			pool.Applications = append(pool.Applications, app)
 		}
-		sort.Strings(pool.Applications)
+		slices.Sort(pool.Applications)
 		pools[p.Name] = pool
 	}
 	return pools, nil

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"sort"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
@@ -47,7 +46,7 @@ func (c Cluster) Online() []string {
 			names = append(names, name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -63,7 +62,7 @@ func (c Cluster) Names() []string {
 	for name := range c.Members {
 		names = append(names, name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
