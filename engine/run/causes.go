@@ -37,7 +37,7 @@ type match struct {
 
 // cause is a task that would change something, on a host.
 type cause struct {
-	slot *slot
+	task *task
 	host string
 }
 
@@ -61,8 +61,8 @@ func (c *causes) of(h *observe.Host) *changes {
 }
 
 // step adds a step that a task would carry out on a host, among all hosts, with what it expects, each with its host.
-func (c *causes) step(s *slot, on *observe.Host, all []*observe.Host, step modules.Step, expect []observe.Expectation) {
-	by := cause{s, on.Name()}
+func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modules.Step, expect []observe.Expectation) {
+	by := cause{t, on.Name()}
 	c.mu.Lock()
 	for _, e := range expect {
 		if found := c.of(e.Host); e.Match != nil {
@@ -150,43 +150,36 @@ func reads(m modules.Module) bool {
 
 // doubt is in check mode why it cannot be known whether an error will come about, or nil if it will: it was found in
 // what tasks that come first may change.
-func (t *turn) doubt(s *slot, h *host, d *decision, err error, saw ...*observe.Tracker) error {
-	if !t.options.Check || !circumstantial(err) {
+func (e *execution) doubt(d *decision, err error, saw ...*observe.Tracker) error {
+	if !e.check || !circumstantial(err) {
 		return nil
 	}
-	found := t.behind(s, h, d, saw...)
+	found := e.behind(d, saw...)
 	if len(found) == 0 {
 		return nil
 	}
-	return &doubtfulError{err, s, h.Name, found}
+	return &doubtfulError{err, e.task, e.host.Name, found}
 }
 
 // behind are in check mode the tasks that may change first what a decision was made of, and what was seen since.
-func (t *turn) behind(s *slot, h *host, d *decision, saw ...*observe.Tracker) causeList {
-	if !t.options.Check {
+func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
+	if !e.check {
 		return nil
 	}
-	var found causeList
-	t.mu.Lock()
-	for name := range d.results {
-		if by, ok := h.foretold[name]; ok {
-			found.add(by)
-		}
-	}
-	t.mu.Unlock()
-	found = append(found, t.causes.behind(h.observed, append(saw, d.saw)...)...)
+	found := e.host.foretoldBy(d.results)
+	found = append(found, e.causes.behind(e.host.observed, append(saw, d.saw)...)...)
 	if d.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
-		found = slices.DeleteFunc(found, func(c cause) bool { return c.slot == s && c.host != h.Name })
+		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task && c.host != e.host.Name })
 	}
 	return found
 }
 
 // told are in check mode the tasks that may change first what an item's result tells, if it is registered.
-func (t *turn) told(s *slot, h *host, it *itemPlan) causeList {
-	if s.task.Register == "" {
+func (e *execution) told(it *itemPlan) causeList {
+	if e.task.Register == "" {
 		return nil
 	}
-	return t.behind(s, h, it.from, it.saw)
+	return e.behind(it.from, it.saw)
 }
 
 // circumstantial reports whether an error may have its reason in how a host is. A file of the controller that cannot be read,
@@ -202,7 +195,7 @@ func circumstantial(err error) bool {
 // doubtfulError is a failure in check mode of which only the run can tell whether it comes about.
 type doubtfulError struct {
 	err    error
-	slot   *slot // that it is of, on host
+	task   *task // that it is of, on host
 	host   string
 	causes causeList
 }
@@ -211,8 +204,8 @@ func (e *doubtfulError) Unwrap() error { return e.err }
 
 func (e *doubtfulError) Error() string {
 	last := e.causes[len(e.causes)-1]
-	what := fmt.Sprintf("task %q", last.slot.task.Name)
-	if last == (cause{e.slot, e.host}) {
+	what := fmt.Sprintf("task %q", last.task.Name)
+	if last == (cause{e.task, e.host}) {
 		what = "what this task does first"
 	}
 	if last.host != e.host {

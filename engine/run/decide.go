@@ -43,7 +43,7 @@ type itemPlan struct {
 	saw *observe.Tracker
 }
 
-// acts says whether anything is to be done, as far as is known.
+// acts reports whether anything is to be done, as far as is known.
 func (d *decision) acts() bool {
 	for _, it := range d.items {
 		if it.err != nil || len(it.plan.Steps) > 0 {
@@ -53,14 +53,14 @@ func (d *decision) acts() bool {
 	return d.err != nil
 }
 
-// foreseeable says whether a decision leaves nothing to do, so that the task's result is known before
+// foreseeable reports whether a decision leaves nothing to do, so that the task's result is known before
 // its turn.
-func (d *decision) foreseeable(s *slot) bool {
-	return !d.elsewhere && !d.acts() && s.task.Until == nil
+func (d *decision) foreseeable(t *task) bool {
+	return !d.elsewhere && !d.acts() && t.Until == nil
 }
 
 // nothingToDo is the outcome of a task that a decision leaves nothing to do for.
-func (d *decision) nothingToDo(s *slot) outcome {
+func (d *decision) nothingToDo(t *task) outcome {
 	if d.skipped != "" {
 		return outcome{status: report.Skipped, message: d.skipped}
 	}
@@ -68,7 +68,7 @@ func (d *decision) nothingToDo(s *slot) outcome {
 	rounds := map[string]cty.Value{}
 	for _, it := range d.items {
 		o := outcome{status: report.OK, notes: it.plan.Notes, data: it.plan.Data}
-		if s.task.ForEach == nil {
+		if t.ForEach == nil {
 			return o
 		}
 		total = total.plus(it.key, o)
@@ -77,37 +77,37 @@ func (d *decision) nothingToDo(s *slot) outcome {
 	return total.of(rounds)
 }
 
-// decide plans a task on a host, with what it reads of the results of others. It only reads.
-func (r *runner) decide(ctx context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
+// decide plans a task on the planner's host, with what it reads of the results of others. It only reads.
+func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Value) *decision {
 	facts, saw := observe.Track(ctx)
-	d := r.plan(ctx, facts, h, s, results)
+	d := p.plan(ctx, facts, t, results)
 	d.results, d.saw = results, saw
 	return d
 }
 
 // plan is decide; what its expressions read of the host is read under the context facts.
-func (r *runner) plan(ctx, facts context.Context, h *host, s *slot, results map[string]cty.Value) *decision {
-	ctx = modules.WithUser(ctx, s.observer(h))
-	if s.task.RunOnce && !r.leads(h) {
+func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]cty.Value) *decision {
+	ctx = modules.WithUser(ctx, t.observer(p.host))
+	if t.RunOnce && !p.hosts.leads(p.host) {
 		return &decision{elsewhere: true}
 	}
-	scope, err := r.scope(facts, h, s, results)
+	scope, err := p.expressions.scope(facts, p.host, t, results)
 	if err != nil {
 		return &decision{err: err}
 	}
-	ok, err := s.task.WhenTrue(scope)
+	ok, err := t.WhenTrue(scope)
 	if err != nil {
 		return &decision{err: err}
 	}
 	if !ok {
 		return &decision{skipped: "its condition is false here"}
 	}
-	items, err := s.task.Items(scope)
+	items, err := t.Items(scope)
 	if err != nil {
 		return &decision{err: err}
 	}
 	d := &decision{}
-	if s.task.ForEach == nil {
+	if t.ForEach == nil {
 		items = []lang.Item{{}}
 	} else if len(items) == 0 {
 		return &decision{skipped: "for_each is empty here"}
@@ -115,12 +115,12 @@ func (r *runner) plan(ctx, facts context.Context, h *host, s *slot, results map[
 	for _, item := range items {
 		it := &itemPlan{key: item.Key, from: d}
 		here := scope
-		if s.task.ForEach != nil {
+		if t.ForEach != nil {
 			here = maps.Clone(scope)
 			here["each"] = item.Object()
 		}
-		if s.task.WhenPerItem() {
-			ok, err := s.task.WhenTrue(here)
+		if t.WhenPerItem() {
+			ok, err := t.WhenTrue(here)
 			if err != nil {
 				return &decision{err: err}
 			}
@@ -128,8 +128,8 @@ func (r *runner) plan(ctx, facts context.Context, h *host, s *slot, results map[
 				continue
 			}
 		}
-		module, secrets, err := s.task.Decode(here)
-		r.options.Redactor.Add(secrets...)
+		module, secrets, err := t.Decode(here)
+		p.redactor.Add(secrets...)
 		it.secret = len(secrets) > 0
 		it.module, it.err = module, err
 		if scoped, ok := module.(modules.Scoped); ok && err == nil {
@@ -140,30 +140,28 @@ func (r *runner) plan(ctx, facts context.Context, h *host, s *slot, results map[
 	if len(d.items) == 0 {
 		return &decision{skipped: "its condition is false for every item"}
 	}
-	if d.scope == modules.OncePerCluster && !r.leads(h) {
+	if d.scope == modules.OncePerCluster && !p.hosts.leads(p.host) {
 		return &decision{elsewhere: true}
 	}
 	if len(d.items) == 1 {
-		d.items[0].replan(ctx, h)
+		d.items[0].replan(ctx, p.host)
 		return d
 	}
 	rounds := make([]func(context.Context), len(d.items))
 	for i, it := range d.items {
-		rounds[i] = func(ctx context.Context) { it.replan(ctx, h) }
+		rounds[i] = func(ctx context.Context) { it.replan(ctx, p.host) }
 	}
 	observe.Together(ctx, rounds...)
 	return d
 }
 
 // announce has what a task reads travel with the facts that its expressions wait for.
-func (r *runner) announce(h *host, s *slot) {
-	if !s.references.AllFacts && len(s.references.Facts) == 0 || s.task.RunOnce && !r.leads(h) {
+func (p *planner) announce(t *task) {
+	if !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
 		return
 	}
-	scope := r.around(h, s)
-	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal
-	if module, ok := s.task.Foresee(scope).(modules.Announcer); ok {
-		module.Want(h.observed)
+	if module, ok := t.Foresee(p.expressions.foreseen(p.host, t)).(modules.Announcer); ok {
+		module.Want(p.host.observed)
 	}
 }
 
@@ -197,34 +195,8 @@ func (e *defectError) Error() string {
 	return fmt.Sprintf("the module panicked: %v; this is a defect of hlplay", e.panicked)
 }
 
-// unknowable says whether an error means only that check mode cannot know.
+// unknowable reports whether an error means only that check mode cannot know.
 func unknowable(err error) bool {
 	var unknown *lang.UnknownError
 	return errors.As(err, &unknown) || observe.IsUnknown(err)
-}
-
-// scope is what a task's expressions see on a host. Only the facts that they mention are observed.
-func (r *runner) scope(ctx context.Context, h *host, s *slot, results map[string]cty.Value) (lang.Scope, error) {
-	scope := r.around(h, s)
-	scope["result"] = cty.ObjectVal(results)
-	var err error
-	scope["facts"], err = r.facts(ctx, h, s.references)
-	return scope, err
-}
-
-// around is what a task's expressions see on a host before anything is read.
-func (r *runner) around(h *host, s *slot) lang.Scope {
-	return lang.Scope{"host": h.value, "hosts": r.hostsValue, "groups": r.groupsValue, "play": r.playValue(s.play)}
-}
-
-// facts observes those that a task's expressions mention.
-func (r *runner) facts(ctx context.Context, h *host, refs lang.References) (cty.Value, error) {
-	names := refs.Facts
-	if refs.AllFacts {
-		names = nil
-		for _, f := range observe.Facts() {
-			names = append(names, f.Name)
-		}
-	}
-	return readFacts(ctx, h.observed, names)
 }

@@ -55,11 +55,11 @@ func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names 
 		if ih.Become {
 			reader = becomeUser(ih.BecomeUser)
 		}
-		l := newLink(ih, connect, reader)
-		h := observe.NewHost(ctx, ih.Name, ih.Address, l.dial)
+		c := newConnection(ih, connect, reader)
+		h := observe.NewHost(ctx, ih.Name, ih.Address, c.dial)
 		h.Go(ctx, func(ctx context.Context) {
 			defer wg.Done()
-			defer l.close()
+			defer c.close()
 			values[i], errs[i] = readFacts(ctx, h, names)
 		})
 	}

@@ -24,8 +24,8 @@ func (u Unfulfilled) String() string {
 }
 
 // fulfil holds what an item's steps expect against the hosts. An effect may take as long to show as a step says.
-func (t *turn) fulfil(ctx context.Context, s *slot, h *host, done []modules.Step) {
-	if t.options.Unfulfilled == nil || t.options.Check || len(done) == 0 {
+func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
+	if e.unfulfilled == nil || e.check || len(done) == 0 {
 		return
 	}
 	var expect []observe.Expectation
@@ -34,19 +34,19 @@ func (t *turn) fulfil(ctx context.Context, s *slot, h *host, done []modules.Step
 		expect = append(expect, step.Expect...)
 		limit = max(limit, step.Settle)
 	}
-	begun := t.options.Clock.Now()
+	begun := e.clock.Now()
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		looked := t.options.Clock.Now()
-		found := slices.DeleteFunc(h.observed.Fulfil(ctx, expect), func(u observe.Unfulfilled) bool {
+		looked := e.clock.Now()
+		found := slices.DeleteFunc(e.host.observed.Fulfil(ctx, expect), func(u observe.Unfulfilled) bool {
 			var lost *remote.UnreachableError
 			return errors.As(u.Err, &lost) // nobody can tell
 		})
-		if len(found) > 0 && looked.Sub(begun) < limit && t.options.Clock.Sleep(ctx, pause) == nil {
+		if len(found) > 0 && looked.Sub(begun) < limit && e.clock.Sleep(ctx, pause) == nil {
 			continue
 		}
 		for _, u := range found {
 			if ctx.Err() == nil { // else nobody can tell
-				t.options.Unfulfilled(Unfulfilled{h.Name, s.task.Name, s.task.Module.Name, u})
+				e.unfulfilled(Unfulfilled{e.host.Name, e.task.Name, e.task.Module.Name, u})
 			}
 		}
 		return

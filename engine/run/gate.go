@@ -14,7 +14,7 @@ import (
 // gate is where the hosts of a task wait before the first of them begins to change anything: another run may hold the lock of one
 // of them, and then none begins.
 type gate struct {
-	turn    *turn
+	batch   *batch
 	hosts   []*host
 	arrived sync.WaitGroup
 	once    sync.Once
@@ -24,8 +24,8 @@ type gate struct {
 }
 
 // gate is the gate of a task, nil if its hosts have passed one before or nothing is changed.
-func (t *turn) gate(hosts []*host) *gate {
-	if t.options.Check {
+func (b *batch) gate(hosts []*host) *gate {
+	if b.check {
 		return nil
 	}
 	passed := true
@@ -35,7 +35,7 @@ func (t *turn) gate(hosts []*host) *gate {
 	if passed {
 		return nil
 	}
-	g := &gate{turn: t, hosts: hosts, locked: map[*host]error{}}
+	g := &gate{batch: b, hosts: hosts, locked: map[*host]error{}}
 	g.arrived.Add(len(hosts))
 	return g
 }
@@ -72,7 +72,7 @@ func (g *gate) open(ctx context.Context) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			waited, err := g.turn.await(ctx, h)
+			waited, err := g.batch.await(ctx, h)
 			mu.Lock()
 			defer mu.Unlock()
 			if g.waited = g.waited || waited; err != nil {
@@ -92,12 +92,7 @@ func (g *gate) shut() string {
 		return ""
 	}
 	for h := range g.locked {
-		g.turn.mu.Lock()
-		if !h.failed && !h.unreachable {
-			h.failed = true
-			h.counts.Failed++
-		}
-		g.turn.mu.Unlock()
+		h.fail()
 	}
 	return (&shutError{g.locked}).Error()
 }
@@ -124,24 +119,24 @@ func (e *shutError) Error() string {
 const grace = 3 * time.Second
 
 // await waits until no other run holds a host's lock. What was read while one did is forgotten.
-func (t *turn) await(ctx context.Context, h *host) (waited bool, err error) {
+func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	if err := h.keeper.look(ctx); err != nil {
 		return false, nil // its own task says so
 	}
-	begun := t.options.Clock.Now()
+	begun := b.clock.Now()
 	pause := grace / 6
 	for {
 		err = h.keeper.locked()
-		tried := t.options.Clock.Now()
-		if err == nil || tried.Sub(begun) >= max(grace, t.options.Wait) {
+		tried := b.clock.Now()
+		if err == nil || tried.Sub(begun) >= max(grace, b.options.Wait) {
 			break
 		}
 		waited = true
-		if t.options.Wait > 0 {
+		if b.options.Wait > 0 {
 			what := strings.TrimSuffix(err.Error(), "; nothing was begun on it")
-			t.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: t.options.Wait})
+			b.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: b.options.Wait})
 		}
-		if sleepErr := t.options.Clock.Sleep(ctx, pause); sleepErr != nil {
+		if sleepErr := b.clock.Sleep(ctx, pause); sleepErr != nil {
 			return waited, sleepErr
 		}
 		pause = min(2*pause, 5*time.Second)
@@ -151,9 +146,9 @@ func (t *turn) await(ctx context.Context, h *host) (waited bool, err error) {
 	}
 	var locked *lockedError
 	if waited && !errors.As(err, &locked) {
-		t.report(report.Progress{Host: h.Name})
-		forgetAll(h)
-		h.ahead.changed()
+		b.report(report.Progress{Host: h.Name})
+		h.forgetAll()
+		h.planner.invalidate()
 	}
 	return waited, err
 }

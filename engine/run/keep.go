@@ -11,20 +11,20 @@ import (
 	"hlplay/modules"
 )
 
-// keep does what is to be done on a host's node before a step for the host h, which is carried out on the host on, by user. What it
-// returns is to be done by the step's own shell.
-func (t *turn) keep(ctx context.Context, s *slot, h, on *host, user string) (remote.Query, error) {
+// keep does what is to be done on nodes before a step that is carried out on a host: its lock is taken, and what the task
+// notifies is due. What it returns is to be done by the step's own shell.
+func (e *execution) keep(ctx context.Context, on *host) (remote.Query, error) {
 	var notifies []nodestate.Due
-	for _, name := range s.task.Notify {
+	for _, name := range e.task.Notify {
 		notifies = append(notifies, nodestate.Due{
-			ID: nodestate.Name(s.play.Name, name), Play: s.play.Name, Handler: name,
-			Task: s.task.Name, File: filepath.ToSlash(s.task.Range.Filename), Line: s.task.Range.Start.Line,
-			Playbook: t.playbook.Path, Run: t.holder.Run, By: t.holder.By, Since: t.options.Clock.Now().UTC(),
+			ID: nodestate.Name(e.task.play.Name, name), Play: e.task.play.Name, Handler: name,
+			Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
+			Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC(),
 		})
 	}
-	if on != h {
+	if on != e.host {
 		if len(notifies) > 0 {
-			if err := h.keeper.apart(ctx, notifies); err != nil {
+			if err := e.host.keeper.apart(ctx, notifies); err != nil {
 				return remote.Query{}, err
 			}
 		}
@@ -36,7 +36,7 @@ func (t *turn) keep(ctx context.Context, s *slot, h, on *host, user string) (rem
 	if err := on.keeper.locked(); err != nil {
 		return remote.Query{}, err
 	}
-	if !on.link.isRoot(user) {
+	if !on.connection.isRoot(e.task.user(on)) {
 		return remote.Query{}, on.keeper.apart(ctx, notifies)
 	}
 	q := on.keeper.before(notifies)
@@ -46,29 +46,31 @@ func (t *turn) keep(ctx context.Context, s *slot, h, on *host, user string) (rem
 	return q, nil
 }
 
+// clears are the handlers that are no longer due when the last steps of an item have succeeded: the handler itself, if it
+// asks for an act, which the exit code alone proves.
+func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
+	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
+		return nil
+	}
+	return []string{nodestate.Name(t.play.Name, t.Name)}
+}
+
 // judgeKept decides behind a task what of what it notifies stays due. A handler that has succeeded is no longer due; what a
 // task has announced never was if nothing was begun. A command that failed may have made its change all the same, and the next
 // run would find it made.
-func (t *turn) judgeKept(s *slot, h *host, o outcome) {
-	if t.options.Check {
+func (b *batch) judgeKept(t *task, h *host, o outcome) {
+	if b.check {
 		return
 	}
-	if s.handler && finished(o.status) && !o.held {
-		h.keeper.clear(nodestate.Name(s.play.Name, s.task.Name))
+	if t.handler && finished(o.status) && !o.held {
+		h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
 	}
 	if o.sure || o.effect || len(o.open) > 0 {
 		return
 	}
-	for _, name := range s.task.Notify {
-		id := nodestate.Name(s.play.Name, name)
-		t.mu.Lock()
-		_, notified := t.runner.handlers[handlerKey{s.play.Name, name, h.Name}]
-		t.mu.Unlock()
-		h.keeper.mu.Lock()
-		ours := h.keeper.ours[id]
-		h.keeper.mu.Unlock()
-		if ours && !notified {
-			h.keeper.clear(id)
+	for _, name := range t.Notify {
+		if !b.notifications.has(handlerKey{t.play.Name, name, h.Name}) {
+			h.keeper.withdraw(nodestate.Name(t.play.Name, name))
 		}
 	}
 }
@@ -76,13 +78,4 @@ func (t *turn) judgeKept(s *slot, h *host, o outcome) {
 // finished reports whether a handler that ended so need not run again.
 func finished(status report.Status) bool {
 	return status == report.OK || status == report.Changed || status == report.Skipped
-}
-
-// clears are the handlers that are no longer due when the last steps of an item have succeeded: the handler itself, if it
-// asks for an act, which the exit code alone proves.
-func clears(s *slot, plan modules.Plan, last bool, commands []command) []string {
-	if !s.handler || !last || !plan.Repeats || s.task.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
-		return nil
-	}
-	return []string{nodestate.Name(s.play.Name, s.task.Name)}
 }

@@ -18,10 +18,10 @@ import (
 // Everything travels with what is sent anyhow: what is kept is read with the first flight, recorded before a step by the
 // step's own shell, and cleared behind the handler's.
 type keeper struct {
-	link     *link
-	observed *observe.Host
-	holder   *nodestate.Holder // this run
-	note     func(text string)
+	connection *connection
+	observed   *observe.Host
+	holder     *nodestate.Holder // this run
+	note       func(text string)
 
 	mu    sync.Mutex // guards what follows
 	state nodestate.State
@@ -38,8 +38,8 @@ type keeper struct {
 	taken bool
 }
 
-func newKeeper(l *link, o *observe.Host, holder *nodestate.Holder, note func(string)) *keeper {
-	return &keeper{link: l, observed: o, holder: holder, note: note,
+func newKeeper(c *connection, o *observe.Host, holder *nodestate.Holder, note func(string)) *keeper {
+	return &keeper{connection: c, observed: o, holder: holder, note: note,
 		due: map[string]nodestate.Due{}, ours: map[string]bool{}, cleared: map[string]bool{}}
 }
 
@@ -121,14 +121,14 @@ func (k *keeper) locked() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if by := k.state.Lock; by != nil && by.Run != k.holder.Run && !by.Gone() {
-		return &lockedError{k.link.host.Name, *by}
+		return &lockedError{k.connection.host.Name, *by}
 	}
 	return nil
 }
 
 // lookAgain reads anew who holds the lock.
 func (k *keeper) lookAgain(ctx context.Context) error {
-	state, err := nodestate.Look(ctx, k.link)
+	state, err := nodestate.Look(ctx, k.connection)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (k *keeper) unkept(why string) {
 	k.said = true
 	k.mu.Unlock()
 	if !said {
-		k.note(fmt.Sprintf("%s: what is notified there is not remembered on the host if this run is cut off: %s", k.link.host.Name, why))
+		k.note(fmt.Sprintf("%s: what is notified there is not remembered on the host if this run is cut off: %s", k.connection.host.Name, why))
 	}
 }
 
@@ -196,7 +196,7 @@ func (k *keeper) prevented(err error) error {
 	k.mu.Lock()
 	k.state.Lock = by
 	k.mu.Unlock()
-	return &lockedError{k.link.host.Name, *by}
+	return &lockedError{k.connection.host.Name, *by}
 }
 
 // clear says that handlers are no longer due. The node is told with the next that is sent to it.
@@ -209,6 +209,16 @@ func (k *keeper) clear(ids ...string) {
 			delete(k.ours, id)
 			k.cleared[id] = true
 		}
+	}
+}
+
+// withdraw says that a handler is not due, if it was this run that said so.
+func (k *keeper) withdraw(id string) {
+	k.mu.Lock()
+	ours := k.ours[id]
+	k.mu.Unlock()
+	if ours {
+		k.clear(id)
 	}
 }
 
@@ -246,7 +256,7 @@ func (k *keeper) flush(ctx context.Context) error {
 	if ids == nil {
 		return nil
 	}
-	root := k.link.asRoot()
+	root := k.connection.asRoot()
 	if root == nil {
 		return nil
 	}
@@ -255,31 +265,6 @@ func (k *keeper) flush(ctx context.Context) error {
 		k.told(ids)
 	}
 	return err
-}
-
-// asRoot is the host as root, as far as the run becomes root there; nil if it does not.
-func (l *link) asRoot() remote.Session {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.conn == nil:
-		return nil
-	case l.conn.User() == "root":
-		return l.conn
-	case l.reader == "root":
-		return l.conn.As("root")
-	}
-	return nil
-}
-
-// isRoot reports whether who acts by a name is root.
-func (l *link) isRoot(user string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if user == "" || user == loginUser {
-		return l.conn != nil && l.conn.User() == "root"
-	}
-	return user == "root"
 }
 
 // remembers reports whether the node knows that a handler is due.
@@ -305,7 +290,7 @@ func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 	if err := k.look(ctx); err != nil {
 		return err
 	}
-	root := k.link.asRoot()
+	root := k.connection.asRoot()
 	if root == nil {
 		if len(notifies) > 0 {
 			k.unkept("only root can keep something there, and the playbook does not become root on it")

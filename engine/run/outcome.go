@@ -1,22 +1,17 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"path/filepath"
-	"slices"
-	"strings"
-	"time"
-
 	"github.com/zclconf/go-cty/cty"
-
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 )
 
 // outcome is how a task, or one round of it, ended on a host.
@@ -120,6 +115,65 @@ func (o outcome) after(earlier outcome) outcome {
 	return o
 }
 
+// of gives the outcome of a for_each its rounds: result.NAME.items["key"] is the round's own result.
+func (o outcome) of(rounds map[string]cty.Value) outcome {
+	o.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(rounds)})
+	return o
+}
+
+// plus adds one round of a for_each to the task's outcome.
+func (o outcome) plus(key string, item outcome) outcome {
+	o.status = worst(o.status, item.status)
+	for _, step := range item.steps {
+		o.steps = append(o.steps, key+": "+step)
+	}
+	for _, step := range item.open {
+		o.open = append(o.open, key+": "+step)
+	}
+	o.diffs = append(o.diffs, item.diffs...)
+	o.notes = append(o.notes, item.notes...)
+	if item.message != "" {
+		o.message = key + ": " + item.message
+	}
+	shown := item.output
+	if item.status == report.Failed || item.status == report.Unreachable { // the task ends with it
+		o.output, shown = item.output, ""
+	}
+	if item.hint != "" {
+		o.hint = item.hint
+	}
+	o.unknown = o.unknown || item.unknown
+	o.foretold = o.foretold || item.foretold
+	o.behind = append(o.behind, item.behind...)
+	o.sure = o.sure || item.sure
+	o.effect = o.effect || item.effect
+	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message, Output: shown})
+	return o
+}
+
+// doubted is an outcome of which check mode does not know whether it can come about; nil means that it does.
+func (o outcome) doubted(h *host, doubt error) outcome {
+	if doubt == nil {
+		return o
+	}
+	o.sure = false
+	return o.with(uncertain(h, doubt))
+}
+
+// with replaces the end of an outcome, and keeps what was done before it.
+func (o outcome) with(end outcome) outcome {
+	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
+	end.sure, end.effect, end.foretold = o.sure, o.effect, o.foretold
+	if end.last == nil {
+		end.last = o.last
+	}
+	if end.output == "" && end.status == report.Failed && o.last != nil {
+		// Commands of Proxmox exit 0 and say on standard error why they did nothing.
+		end.output = printed(*o.last, 5, 10)
+	}
+	return end
+}
+
 // union is a and what of b is not in it.
 func union[T comparable](a, b []T) []T {
 	if len(a) == 0 {
@@ -136,6 +190,17 @@ func union[T comparable](a, b []T) []T {
 		}
 	}
 	return all
+}
+
+// worst is the status of a task whose rounds ended differently.
+func worst(a, b report.Status) report.Status {
+	rank := map[report.Status]int{
+		report.Skipped: 0, report.OK: 1, report.Changed: 2, report.Uncertain: 3, report.Failed: 4, report.Unreachable: 5,
+	}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
 }
 
 // hinter is an error that knows what the user can do.
@@ -185,94 +250,6 @@ func uncertain(h *host, err error) outcome {
 	return o
 }
 
-// finish counts, registers, notifies and reports what became of a task on a host.
-func (t *turn) finish(s *slot, h *host, o outcome) {
-	// What an interruption ended is neither: nothing comes after it.
-	forgiven := o.status == report.Failed && t.ctx.Err() == nil
-	ignored := forgiven && s.task.IgnoreErrors
-	rescued := forgiven && !ignored && t.rescuable > 0
-	if t.options.Check && o.unknown {
-		t.obscure(s, h)
-	}
-	t.mu.Lock()
-	if o.sure {
-		h.counts.Changed++
-	}
-	if len(o.open) > 0 {
-		h.counts.Unfinished++
-	}
-	switch o.status {
-	case report.OK:
-		h.counts.OK++
-	case report.Skipped:
-		h.counts.Skipped++
-	case report.Uncertain:
-		h.counts.Uncertain++
-	case report.Unreachable:
-		h.counts.Unreachable++
-		h.unreachable = true
-	case report.Failed:
-		switch {
-		case !ignored && !rescued:
-			h.counts.Failed++
-		case !o.sure:
-			h.counts.OK++
-		}
-		h.failed = h.failed || !s.task.IgnoreErrors
-	}
-	t.mu.Unlock()
-	switch {
-	case o.sure:
-		t.notify(s, h, due)
-	case o.status == report.Uncertain:
-		t.notify(s, h, doubtful)
-	case o.effect && !t.options.Check:
-		t.notify(s, h, missed)
-	}
-	t.judgeKept(s, h, o)
-	t.register(s, h, o)
-	t.report(report.TaskResult{
-		Play: s.play.Name, Task: s.task.Name, Host: h.Name, Module: s.task.Module.Name, Handler: s.handler,
-		Status: o.status, Steps: o.steps, Unfinished: o.open, Diffs: o.diffs, Notes: o.notes, Message: o.message,
-		Output: o.output, Hint: o.hint, Ignored: ignored, Rescued: rescued, Items: o.items, Duration: o.duration,
-		File: filepath.ToSlash(s.task.Range.Filename), Line: s.task.Range.Start.Line,
-	})
-}
-
-// register makes the outcome visible as result.NAME.
-func (t *turn) register(s *slot, h *host, o outcome) {
-	if s.task.Register == "" {
-		return
-	}
-	value := o.value()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	h.results[s.task.Register] = value
-	delete(h.foretold, s.task.Register)
-	switch n := len(o.behind); {
-	case o.foretold || o.unknown:
-		h.foretold[s.task.Register] = cause{s, h.Name}
-	case n > 0:
-		h.foretold[s.task.Register] = o.behind[n-1]
-	}
-}
-
-// share gives hosts for which a task ran elsewhere the result of the host that it ran on.
-func (t *turn) share(s *slot, leader *host, others []*host) {
-	if s.task.Register == "" {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, h := range others {
-		h.results[s.task.Register] = leader.results[s.task.Register]
-		delete(h.foretold, s.task.Register)
-		if by, ok := leader.foretold[s.task.Register]; ok {
-			h.foretold[s.task.Register] = by
-		}
-	}
-}
-
 // value is the outcome as expressions see it: changed, failed, skipped, status, the module's own
 // data, and how the last command ended and what it printed, where one was run.
 func (o outcome) value() cty.Value {
@@ -298,90 +275,4 @@ func (o outcome) value() cty.Value {
 		maps.Copy(v, modules.Printed(o.last.Exit, o.last.Stdout, o.last.Stderr))
 	}
 	return cty.ObjectVal(v)
-}
-
-// registerSkipped registers a task that tags leave out, so that what reads its result sees a task
-// that was skipped and not a missing name.
-func (t *turn) registerSkipped(s *slot, hosts []*host) {
-	if s.task.Register == "" {
-		return
-	}
-	value := outcome{status: report.Skipped, message: "not selected"}.value()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, h := range hosts {
-		h.results[s.task.Register] = value
-		delete(h.foretold, s.task.Register)
-	}
-}
-
-// worst is the status of a task whose rounds ended differently.
-func worst(a, b report.Status) report.Status {
-	rank := map[report.Status]int{
-		report.Skipped: 0, report.OK: 1, report.Changed: 2, report.Uncertain: 3, report.Failed: 4, report.Unreachable: 5,
-	}
-	if rank[b] > rank[a] {
-		return b
-	}
-	return a
-}
-
-// commandError is a command that ended in a way that the module does not accept.
-type commandError struct {
-	summary string
-	argv    []string
-	result  remote.Result
-}
-
-func (e *commandError) Error() string {
-	what := remote.Ending(e.result.Exit)
-	if e.result.Limit > 0 {
-		what = "ended by its time limit of " + e.result.Limit.String()
-	}
-	argv := e.argv
-	if len(argv) == 3 && argv[1] == "-c" { // a shell's text
-		argv = argv[2:]
-	}
-	if command := strings.Join(argv, " "); !strings.Contains(e.summary, command) {
-		return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
-	}
-	return fmt.Sprintf("%s: %s", e.summary, what)
-}
-
-// Hint says who kills commands.
-func (e *commandError) Hint() string {
-	if e.result.Exit != 137 {
-		return ""
-	}
-	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
-}
-
-// output is the end of what the command printed.
-func (e *commandError) output() string { return printed(e.result, 10, 10) }
-
-// longestShown is how many lines of each stream are shown of a command that is run for what it prints.
-const longestShown = 40
-
-// printed is the last lines that a command printed, errors last.
-func printed(r remote.Result, stdout, stderr int) string {
-	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
-}
-
-// mostShown is how many bytes of each stream are shown at most; see report.shortened for what is long about one line.
-const mostShown = 64 << 10
-
-// tail is the last lines of an output of any length, in as much memory as they have.
-func tail(b []byte, lines int) string {
-	b = bytes.TrimRight(b, "\n")
-	from := len(b)
-	for n := 0; n < lines && from >= 0 && len(b)-from <= mostShown; n++ {
-		from = bytes.LastIndexByte(b[:max(from, 0)], '\n')
-	}
-	switch {
-	case len(b)-max(from, 0) > mostShown:
-		return fmt.Sprintf("(%d bytes before)\n%s", len(b)-mostShown, b[len(b)-mostShown:])
-	case from < 0:
-		return string(b)
-	}
-	return "…\n" + string(b[from+1:])
 }

@@ -5,34 +5,34 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/zclconf/go-cty/cty"
-
-	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/report"
 )
 
 // play carries out one play, batch by batch.
-func (r *runner) play(p plannedPlay) {
-	alive := r.alive(p.hosts)
-	if len(alive) == 0 {
+func (c *conductor) play(p plannedPlay) {
+	alive := make([]*host, len(p.hosts))
+	for i, ih := range p.hosts {
+		alive[i] = c.hosts.get(ih)
+	}
+	if alive = inRun(alive); len(alive) == 0 {
 		return
 	}
 	batches, err := batches(alive, p.play.Serial)
 	if err != nil { // validated by lang; a defect if it comes here
-		r.report(report.Note{Text: fmt.Sprintf("play %q: serial: %v", p.play.Name, err)})
+		c.report(report.Note{Text: fmt.Sprintf("play %q: serial: %v", p.play.Name, err)})
 		return
 	}
-	for i, batch := range batches {
-		hosts := r.stillAlive(batch)
-		if len(hosts) == 0 || r.ctx.Err() != nil {
+	for i, members := range batches {
+		members = inRun(members)
+		if len(members) == 0 || c.ctx.Err() != nil {
 			continue
 		}
-		r.report(report.PlayStarted{Play: p.play.Name, Hosts: names(hosts), Batch: i + 1, Batches: len(batches)})
-		if fatal := r.batch(p, hosts, len(batches) > 1); fatal != "" {
-			r.report(report.Note{Text: fatal})
-			r.cancel()
+		c.report(report.PlayStarted{Play: p.play.Name, Hosts: names(members), Batch: i + 1, Batches: len(batches)})
+		if fatal := c.batch(p, members, len(batches) > 1); fatal != "" {
+			c.report(report.Note{Text: fatal})
+			c.cancel()
 			return
 		}
 	}
@@ -40,87 +40,55 @@ func (r *runner) play(p plannedPlay) {
 
 // batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end
 // here, or "".
-func (r *runner) batch(p plannedPlay, hosts []*host, rolling bool) string {
-	r.mu.Lock()
-	r.peers, r.playValues = p.peers, map[*lang.Play]cty.Value{}
-	r.mu.Unlock()
-	t := &turn{runner: r, play: p.play, slots: r.slots(p.play), batch: hosts, rolling: rolling}
-	r.lead(hosts[0])
-	way := r.road(p.play)
-	for _, h := range hosts {
+func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
+	c.hosts.setPeers(p.peers)
+	c.expressions.setPeers(p.peers)
+	b := &batch{conductor: c, play: p.play, tasks: c.tasks(p.play), members: members, rolling: rolling}
+	c.hosts.lead(members[0])
+	ahead := c.upcoming(p.play)
+	for _, h := range members {
 		nodestate.States.Want(h.observed, "")
-		h.ahead.begin(way)
+		h.planner.begin(ahead)
 	}
-	t.nodes(p.play.Tasks, hosts)
-	t.handlers()
-	return t.fatal
+	b.nodes(p.play.Tasks, members)
+	b.handlers()
+	return b.fatal
 }
 
-// slots are made once for a play, however many batches it has.
-func (r *runner) slots(play *lang.Play) map[*lang.Task]*slot {
-	if r.slotsOf == nil {
-		r.slotsOf = map[*lang.Play]map[*lang.Task]*slot{}
-	}
-	if known := r.slotsOf[play]; known != nil {
+// tasks returns the tasks of a play, made once however many batches it has.
+func (c *conductor) tasks(play *lang.Play) map[*lang.Task]*task {
+	if known := c.tasksOf[play]; known != nil {
 		return known
 	}
-	slots := map[*lang.Task]*slot{}
+	tasks := map[*lang.Task]*task{}
 	for _, t := range play.AllTasks() {
-		slots[t] = newSlot(play, t, t.IsHandler())
+		tasks[t] = newTask(play, t)
 	}
-	r.slotsOf[play] = slots
-	return slots
+	c.tasksOf[play] = tasks
+	return tasks
 }
 
-// playValue is what expressions see as `play`.
-func (r *runner) playValue(play *lang.Play) cty.Value {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if v, ok := r.playValues[play]; ok {
-		return v
-	}
-	var all, selected []string
-	for _, h := range r.peers {
-		all = append(all, h.Name)
-		if r.limited[h.Name] {
-			selected = append(selected, h.Name)
+// upcoming returns what lies ahead from a play on.
+func (c *conductor) upcoming(play *lang.Play) *upcoming {
+	ahead := &upcoming{index: map[*task]int{}}
+	behind := false
+	for _, p := range c.playbook.Plays {
+		behind = behind || p == play
+		if !behind {
+			continue
 		}
-	}
-	r.playValues[play] = cty.ObjectVal(map[string]cty.Value{
-		"name": cty.StringVal(play.Name), "hosts": nameList(all), "selected": nameList(selected),
-	})
-	return r.playValues[play]
-}
-
-func nameList(all []string) cty.Value {
-	if len(all) == 0 {
-		return cty.ListValEmpty(cty.String)
-	}
-	values := make([]cty.Value, len(all))
-	for i, name := range all {
-		values[i] = cty.StringVal(name)
-	}
-	return cty.ListVal(values)
-}
-
-func (r *runner) alive(hosts []*inventory.Host) []*host {
-	all := make([]*host, 0, len(hosts))
-	for _, ih := range hosts {
-		all = append(all, r.host(ih))
-	}
-	return r.stillAlive(all)
-}
-
-func (r *runner) stillAlive(hosts []*host) []*host {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var alive []*host
-	for _, h := range hosts {
-		if !h.failed && !h.unreachable {
-			alive = append(alive, h)
+		if p != play && (p.Hosts != play.Hosts || len(p.Serial) > 0 || len(play.Serial) > 0) {
+			break
 		}
+		ahead.add(p.Tasks, c.tasks(p), c.selected)
 	}
-	return alive
+	ahead.findProducers()
+	return ahead
+}
+
+// selected reports whether tags and skip-tags let a task run.
+func (c *conductor) selected(t *lang.Task) bool {
+	return lang.Selected(t, c.options.Tags, c.options.SkipTags)
 }
 
 func names(hosts []*host) []string {

@@ -4,6 +4,17 @@
 // together; it alone acts on hosts, step by step, and after each task plans again to see that
 // nothing is left to do. In check mode it lays the steps' expectations over the observations
 // instead of acting.
+//
+// Four types share the work, and each calls only those behind it:
+//
+//   - the conductor takes plays, batches of hosts, tasks and handlers in their order (run.go, play.go, batch.go,
+//     handlers.go, gate.go, finish.go, leftover.go);
+//   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode
+//     prediction (execute.go, steps.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
+//   - a host's planner decides what a task needs there, the upcoming ones ahead (planner.go, readahead.go, decide.go,
+//     upcoming.go, expressions.go);
+//   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
+//     connection.go, keeper.go).
 package run
 
 import (
@@ -11,6 +22,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,16 +77,6 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	if o.Redactor == nil {
 		o.Redactor = report.NewRedactor()
 	}
-	r := &runner{
-		options: o, playbook: pb, inventory: inv,
-		planning: make(chan struct{}, hostsAtOnce), hosts: map[string]*host{}, handlers: map[handlerKey]notice{}, overdue: map[handlerKey]bool{},
-		hostsValue: inv.HostsValue(), groupsValue: inv.GroupsValue(),
-		started: o.Clock.Now(),
-	}
-	o.Redactor.Add(lang.SensitiveStrings(pb.Var, pb.Local)...)
-	r.holder = nodestate.Begin(rand.Text(), pb.Path, time.Now())
-	defer r.holder.End()
-	defer r.close()
 	limit := inv.Hosts
 	if o.Limit != "" {
 		var err error
@@ -82,19 +84,17 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 			return report.Recap{}, fmt.Errorf("--limit: %w", err)
 		}
 	}
-	r.limited = map[string]bool{}
-	for _, h := range limit {
-		r.limited[h.Name] = true
-	}
-	r.ctx, r.cancel = context.WithCancel(ctx)
-	defer r.cancel()
-	r.waitingToStart = o.StartAt != ""
 	if o.StartAt != "" {
 		if err := pb.CheckStart(o.StartAt, o.Tags, o.SkipTags); err != nil {
 			return report.Recap{}, err
 		}
 	}
-	r.readers = readers(pb, inv)
+	o.Redactor.Add(lang.SensitiveStrings(pb.Var, pb.Local)...)
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := newConductor(running, cancel, pb, inv, limit, o)
+	defer c.holder.End()
+	defer c.hosts.close()
 
 	plays := make([]plannedPlay, 0, len(pb.Plays))
 	var order []string
@@ -107,7 +107,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		}
 		p := plannedPlay{play: play, peers: all}
 		for _, h := range all {
-			if r.limited[h.Name] {
+			if c.expressions.limited[h.Name] {
 				p.hosts = append(p.hosts, h)
 				mentioned[h.Name] = true
 			}
@@ -117,7 +117,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	for _, h := range inv.Hosts {
 		if mentioned[h.Name] {
 			order, named = append(order, h.Name), append(named, h)
-			r.host(h)
+			c.hosts.get(h)
 		}
 	}
 	switch {
@@ -133,57 +133,87 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 			return report.Recap{}, err
 		}
 	}
-	r.report(report.RunStarted{Playbook: pb.Path, Inventory: inv.Path, Check: o.Check, Rehearse: o.Rehearse, Hosts: order})
+	c.report(report.RunStarted{Playbook: pb.Path, Inventory: inv.Path, Check: o.Check, Rehearse: o.Rehearse, Hosts: order})
 	for _, text := range notes {
-		r.report(report.Note{Text: text})
+		c.report(report.Note{Text: text})
 	}
 	for _, p := range plays {
-		if r.ctx.Err() != nil {
+		if c.ctx.Err() != nil {
 			break
 		}
-		r.play(p)
+		c.play(p)
 	}
-	r.flushKept()
-	r.reportLostHandlers()
-	recap := r.recap(order)
+	c.flushKept()
+	c.reportLostHandlers()
+	recap := c.recap(order)
 	recap.Interrupted = ctx.Err() != nil
-	r.report(recap)
+	c.report(recap)
 	if ctx.Err() != nil {
 		return recap, ctx.Err()
 	}
 	return recap, nil
 }
 
-// runner is one run.
-type runner struct {
-	options   Options
-	playbook  *lang.Playbook
-	inventory *inventory.Inventory
-	ctx       context.Context
-	cancel    context.CancelFunc
-	limited   map[string]bool
-	readers   map[string]string
-	started   time.Time
-	holder    nodestate.Holder
-
-	hostsValue, groupsValue cty.Value
-
-	mu             sync.Mutex // guards hosts, handlers and the fields of hosts that say so
-	hosts          map[string]*host
-	handlers       map[handlerKey]notice
-	overdue        map[handlerKey]bool // that were found due from earlier runs
+// conductor is one run: it takes plays, batches, tasks and handlers in their order. What each host needs is decided by the
+// host's planner, and done by the executor.
+type conductor struct {
+	*executor
+	options       Options
+	cancel        context.CancelFunc
+	started       time.Time
+	notifications *notifications
+	// waitingToStart is true until the task has come that --start-at-task names.
 	waitingToStart bool
-	peers          []*inventory.Host
-	playValues     map[*lang.Play]cty.Value // what expressions see as `play`, with peers as its hosts
-	leader         string                   // the first host of the task whose turn it is
-	slotsOf        map[*lang.Play]map[*lang.Task]*slot
+	tasksOf        map[*lang.Play]map[*lang.Task]*task
+}
 
-	causes causes // of what check mode meets
+func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playbook, inv *inventory.Inventory, limit []*inventory.Host, o Options) *conductor {
+	limited := map[string]bool{}
+	for _, h := range limit {
+		limited[h.Name] = true
+	}
+	expressions := &expressions{hosts: inv.HostsValue(), groups: inv.GroupsValue(), limited: limited}
+	holder := nodestate.Begin(rand.Text(), pb.Path, time.Now())
+	all := &hosts{inventory: inv, met: map[string]*host{}}
+	c := &conductor{
+		executor: &executor{
+			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
+			report: reporting(o.Reporter), hosts: all, expressions: expressions,
+		},
+		options: o, cancel: cancel, started: o.Clock.Now(),
+		notifications:  newNotifications(),
+		waitingToStart: o.StartAt != "",
+		tasksOf:        map[*lang.Play]map[*lang.Task]*task{},
+	}
+	shared := &planning{
+		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
+		readAhead: !o.NoReadAhead, room: make(chan struct{}, hostsAtOnce),
+	}
+	readers := readers(pb, inv)
+	all.add = func(ih *inventory.Host) *host {
+		h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
+		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
+		h.connection.busy = func(what string) { c.report(report.Progress{Host: ih.Name, What: what}) }
+		h.observed = observe.NewHost(ctx, ih.Name, ih.Address, h.connection.dial)
+		h.observed.SetPeers(all.observedPeers, all.observedPeer)
+		h.keeper = newKeeper(h.connection, h.observed, &holder, func(text string) { c.report(report.Note{Text: text}) })
+		h.planner = newPlanner(shared, h)
+		return h
+	}
+	return c
+}
 
-	// planning has room for the hosts that are planned ahead at a time.
-	planning chan struct{}
-
-	reportMu sync.Mutex
+// reporting makes events that happen side by side one stream; a nil reporter is told nothing.
+func reporting(r report.Reporter) func(report.Event) {
+	if r == nil {
+		return func(report.Event) {}
+	}
+	var mu sync.Mutex
+	return func(e report.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.Report(e)
+	}
 }
 
 type plannedPlay struct {
@@ -191,116 +221,19 @@ type plannedPlay struct {
 	hosts, peers []*inventory.Host
 }
 
-// host is what a run knows of one host.
-type host struct {
-	*inventory.Host
-	value    cty.Value
-	observed *observe.Host
-	link     *link
-	ahead    *ahead
-	keeper   *keeper
-	// admitted says that no other run held its lock when this run began to change it: see gate.
-	admitted bool
-	// reached says that a task has had its turn on it.
-	reached bool
-
-	// results are the registered results, and counts the outcome so far; foretold is which of the results check mode has only
-	// predicted, and the task. Guarded by runner.mu.
-	results  map[string]cty.Value
-	foretold map[string]cause
-	counts   report.Counts
-	// failed and unreachable hosts leave the run; guarded by runner.mu.
-	failed, unreachable bool
-	// clouded says that check mode has changed something here: see observe.AfterChange. Guarded by runner.mu.
-	clouded bool
-}
-
-// host returns the run's view of a host, made on first use: a peer that no play names is only
-// connected to if somebody observes it.
-func (r *runner) host(ih *inventory.Host) *host {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if h := r.hosts[ih.Name]; h != nil {
-		return h
-	}
-	h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
-	h.link = newLink(ih, r.options.Connect, r.readers[ih.Name])
-	h.link.busy = func(what string) { r.report(report.Progress{Host: ih.Name, What: what}) }
-	h.observed = observe.NewHost(r.ctx, ih.Name, ih.Address, h.link.dial)
-	h.observed.SetPeers(r.observedPeers, r.observedPeer)
-	h.keeper = newKeeper(h.link, h.observed, &r.holder, func(text string) { r.report(report.Note{Text: text}) })
-	h.ahead = newAhead(r, h)
-	r.hosts[ih.Name] = h
-	return h
-}
-
-func (r *runner) observedPeers() []*observe.Host {
-	r.mu.Lock()
-	peers := r.peers
-	r.mu.Unlock()
-	all := make([]*observe.Host, 0, len(peers))
-	for _, ih := range peers {
-		all = append(all, r.host(ih).observed)
-	}
-	return all
-}
-
-func (r *runner) observedPeer(name string) (*observe.Host, error) {
-	ih := r.inventory.Host(name)
-	if ih == nil {
-		return nil, fmt.Errorf("no host %q in the inventory %s", name, r.inventory.Path)
-	}
-	return r.host(ih).observed, nil
-}
-
-// observedHosts are all hosts that the run has met so far.
-func (r *runner) observedHosts() []*observe.Host {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]*observe.Host, 0, len(r.hosts))
-	for _, h := range r.hosts {
-		all = append(all, h.observed)
-	}
-	return all
-}
-
-// byObserved finds the host behind a module's view of it.
-func (r *runner) byObserved(o *observe.Host) *host {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.hosts[o.Name()]
-}
-
-func (r *runner) report(e report.Event) {
-	if r.options.Reporter == nil {
-		return
-	}
-	r.reportMu.Lock()
-	defer r.reportMu.Unlock()
-	r.options.Reporter.Report(e)
-}
-
-func (r *runner) recap(order []string) report.Recap {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (c *conductor) recap(order []string) report.Recap {
 	recap := report.Recap{
 		Order: order, Hosts: map[string]report.Counts{}, Costs: map[string]report.Cost{},
-		Check: r.options.Check, Duration: r.options.Clock.Now().Sub(r.started),
+		Check: c.check, Duration: c.clock.Now().Sub(c.started),
 	}
-	for _, name := range order {
-		h := r.hosts[name]
-		recap.Hosts[name] = h.counts
-		s := h.link.stats()
-		recap.Costs[name] = report.Cost{RoundTrips: s.RoundTrips, Flights: s.Flights, Sent: s.Sent, Received: s.Received}
+	for _, h := range c.hosts.all() {
+		if slices.Contains(order, h.Name) {
+			recap.Hosts[h.Name] = h.counted()
+			s := h.connection.stats()
+			recap.Costs[h.Name] = report.Cost{RoundTrips: s.RoundTrips, Flights: s.Flights, Sent: s.Sent, Received: s.Received}
+		}
 	}
 	return recap
-}
-
-func (r *runner) close() {
-	for _, h := range r.met() {
-		h.ahead.drop()
-		h.link.close()
-	}
 }
 
 // readers says as which user each host is read: the most privileged one that the playbook becomes
@@ -332,11 +265,4 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 		}
 	}
 	return users
-}
-
-func becomeUser(user string) string {
-	if user == "" {
-		return "root"
-	}
-	return user
 }

@@ -3,12 +3,11 @@ package run
 import (
 	"context"
 	"fmt"
-	"time"
-
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
+	"time"
 )
 
 // steps carries out the steps of an item's plan, or predicts them in check mode. Nothing is begun after a
@@ -17,7 +16,7 @@ import (
 // Steps that are one command each travel in one flight, and with the last of them what will be read when
 // they are done: what verifies them, and what the items and tasks behind them read. A host decides by exit
 // codes whether it goes on with the next; a command that nobody trusts that much travels alone.
-func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
+func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
 	steps := plan.Steps
 	if it.secret {
@@ -31,26 +30,26 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		on := h
+		on := e.host
 		if steps[0].On != nil {
-			on = t.byObserved(steps[0].On)
+			on = e.hosts.behind(steps[0].On)
 		}
-		if t.options.Check {
-			t.predict(s, h, on, steps[0])
+		if e.check {
+			e.predict(on, steps[0])
 			o.end(steps[0])
 			steps = steps[1:]
 			continue
 		}
-		commands := together(h, on, steps, seen)
+		commands := together(e.host, on, steps, seen)
 		if len(commands) == 0 {
-			t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: steps[0].Summary})
-			before, err := t.keep(ctx, s, h, on, s.user(on))
+			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: steps[0].Summary})
+			before, err := e.keep(ctx, on)
 			if err == nil {
-				err = t.act(ctx, on, s.user(on), steps[0], seen, before, func() { o.begin(steps[0]) })
+				err = e.act(ctx, on, e.task.user(on), steps[0], seen, before, func() { o.begin(steps[0]) })
 			}
 			o.unbegun(steps[0], err)
-			t.forget(h, on, nil, nil)
-			t.changed(h, steps[0])
+			e.forget(on, nil, nil)
+			e.changed(steps[0])
 			if err != nil {
 				return err
 			}
@@ -59,17 +58,17 @@ func (t *turn) steps(ctx context.Context, s *slot, h *host, it *itemPlan, rest [
 			continue
 		}
 		steps = steps[len(commands):]
-		var ride *observe.Ride
-		if len(steps) == 0 && on == h {
-			ride = h.ride(s, it, rest)
+		var readback *observe.Readback
+		if len(steps) == 0 && on == e.host {
+			readback = e.readback(it, rest)
 		}
-		before, err := t.keep(ctx, s, h, on, s.user(on))
+		before, err := e.keep(ctx, on)
 		if err != nil {
 			return err
 		}
 		commands[0].Before = before
-		cleared := clears(s, plan, len(steps) == 0 && len(rest) == 0, commands)
-		if err := t.flight(ctx, s, h, on, commands, ride, cleared, o); err != nil {
+		cleared := clears(e.task, plan, len(steps) == 0 && len(rest) == 0, commands)
+		if err := e.flight(ctx, on, commands, readback, cleared, o); err != nil {
 			return err
 		}
 	}
@@ -95,9 +94,9 @@ func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	return all
 }
 
-// ride is what is read with the last steps of an item; nil if nothing can be.
-func (h *host) ride(s *slot, it *itemPlan, rest []*itemPlan) *observe.Ride {
-	pass := h.link.asReader(s.user(h))
+// readback is what is read with the last steps of an item; nil if nothing can be.
+func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
+	pass := e.host.connection.asReader(e.task.user(e.host))
 	if pass == nil {
 		return nil
 	}
@@ -105,45 +104,45 @@ func (h *host) ride(s *slot, it *itemPlan, rest []*itemPlan) *observe.Ride {
 	if it.saw != nil && !it.plan.Repeats {
 		reads = append(reads, it.saw.Reads()...)
 	}
-	for _, next := range rest[:min(len(rest), widestRide)] {
+	for _, next := range rest[:min(len(rest), widestReadback)] {
 		if next.saw != nil {
 			reads = append(reads, next.saw.Reads()...)
 		}
 	}
 	if len(rest) == 0 {
-		reads = append(reads, h.ahead.coming(s)...)
+		reads = append(reads, e.host.planner.coming(e.task)...)
 	}
-	ride := h.observed.Ride(reads, pass)
-	if len(ride.Queries()) == 0 {
+	readback := e.host.observed.Readback(reads, pass)
+	if len(readback.Queries()) == 0 {
 		return nil
 	}
-	return ride
+	return readback
 }
 
 // flight carries out commands, again while somebody else's lock is in the way of one, and then reads what
 // rides with them.
-func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []command, ride *observe.Ride, cleared []string, o *outcome) (err error) {
+func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
-	session, err := on.link.session(ctx, s.user(on))
+	session, err := on.connection.session(ctx, e.task.user(on))
 	if err != nil {
 		return err
 	}
 	defer func() {
-		t.forget(h, on, ride, answers)
+		e.forget(on, readback, answers)
 		for _, c := range commands[:began] {
-			t.changed(h, c.step)
+			e.changed(c.step)
 		}
 	}()
 	progress := func(i int) {
 		if i < len(commands) {
-			t.report(report.Progress{Host: h.Name, Task: s.task.Name, What: commands[i].step.Summary})
+			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: commands[i].step.Summary})
 		}
 	}
 	begin := func(i int) {
 		if i == began && i < len(commands) {
 			o.begin(commands[i].step)
-			commands[i].begun = t.options.Clock.Now()
+			commands[i].begun = e.clock.Now()
 			began++
 		}
 	}
@@ -151,20 +150,20 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 	progress(0)
 	var queries []remote.Query
 	var where []int
-	if ride != nil {
-		queries, where = distinct(ride.Queries())
+	if readback != nil {
+		queries, where = distinct(readback.Queries())
 	}
 	reads := len(queries)
 	var clear []string
-	if on.link.isRoot(s.user(on)) && on == h {
+	if on.connection.isRoot(e.task.user(on)) && on == e.host {
 		var q remote.Query
-		if q, clear = h.keeper.clearing(cleared...); clear != nil {
+		if q, clear = e.host.keeper.clearing(cleared...); clear != nil {
 			queries = append(queries, q)
 		}
 	}
 	pause := time.Second
 	for at := 0; ; {
-		from, tried := at, t.options.Clock.Now()
+		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) { progress(from + i + 1) }}
 		for _, c := range commands[at:] {
 			actions.Commands = append(actions.Commands, c.Command)
@@ -208,11 +207,11 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 				answers = append(answers, answered[at])
 			}
 			if clear != nil && answered[reads].Exit == 0 {
-				h.keeper.told(clear)
+				e.host.keeper.told(clear)
 			}
 			return nil
 		}
-		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
+		if err := e.clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, 10*time.Second)
@@ -221,13 +220,65 @@ func (t *turn) flight(ctx context.Context, s *slot, h, on *host, commands []comm
 
 // forget drops what is remembered of the hosts that a step was carried out for and on, and remembers what
 // was read behind it.
-func (t *turn) forget(h, on *host, ride *observe.Ride, answers []remote.Answer) {
-	if ride != nil {
-		ride.Arrive(answers)
+func (e *execution) forget(on *host, readback *observe.Readback, answers []remote.Answer) {
+	if readback != nil {
+		readback.Arrive(answers)
 	} else {
-		h.observed.Forget()
+		e.host.observed.Forget()
 	}
-	if on != h {
+	if on != e.host {
 		on.observed.Forget()
 	}
+}
+
+// changed drops what was planned ahead on every host that a step can have touched.
+func (e *execution) changed(step modules.Step) {
+	touched := map[*host]bool{e.host: true}
+	if step.On != nil {
+		touched[e.hosts.behind(step.On)] = true
+	}
+	for _, expected := range step.Expect {
+		if expected.Host != nil {
+			touched[e.hosts.behind(expected.Host)] = true
+		}
+	}
+	all := e.hosts.all()
+	if step.Wide {
+		for _, other := range all {
+			touched[other] = true
+		}
+	}
+	if step.Unknown && !step.Wide && !e.check {
+		for _, other := range all {
+			if !touched[other] {
+				other.observed.ForgetShared()
+				other.planner.sharedChanged()
+			}
+		}
+	}
+	for other := range touched {
+		if other == nil {
+			continue
+		}
+		if !e.check && other != e.host {
+			other.observed.Forget()
+		}
+		other.planner.invalidate()
+		for _, reader := range all {
+			reader.planner.peerChanged(other.observed)
+		}
+	}
+}
+
+// veiled is a diff that says only that something sensitive changes: what is replaced may be the secret of
+// yesterday, which nobody has marked.
+func veiled(d *modules.Diff) *modules.Diff {
+	if d == nil {
+		return nil
+	}
+	v := modules.Diff{Subject: d.Subject, After: "(sensitive)"}
+	if d.Before != "" {
+		v.Before = "(sensitive, another)"
+	}
+	return &v
 }

@@ -7,26 +7,26 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Ride is observations that travel with a step, to be read when it is done: those that verify it, and
+// Readback is observations that travel with a step, to be read when it is done: those that verify it, and
 // those that are needed next.
-type Ride struct {
+type Readback struct {
 	host      *Host
 	requests  []*request
 	queries   []remote.Query
-	forgotten int // of the host, when the ride began
+	forgotten int // of the host, when the readback began
 }
 
-// Ride prepares to read observations with the next step. Those whose queries do not pass are left out:
+// Readback prepares to read observations with the next step. Those whose queries do not pass are left out:
 // they are fetched when somebody asks for them.
-func (h *Host) Ride(reads []Read, pass func(remote.Query) bool) (ride *Ride) {
-	ride = &Ride{host: h}
+func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) (readback *Readback) {
+	readback = &Readback{host: h}
 	defer func() { // a defect in one module must not keep others from acting
 		if recover() != nil {
-			ride.requests, ride.queries = nil, nil
+			readback.requests, readback.queries = nil, nil
 		}
 	}()
 	h.mu.Lock()
-	ride.forgotten = h.forgotten
+	readback.forgotten = h.forgotten
 	var batch []*entry
 	seen := map[Key]bool{}
 	for _, r := range reads {
@@ -44,24 +44,24 @@ func (h *Host) Ride(reads []Read, pass func(remote.Query) bool) (ride *Ride) {
 			all = all && pass(q)
 		}
 		if all {
-			ride.requests = append(ride.requests, r)
-			ride.queries = append(ride.queries, r.queries...)
+			readback.requests = append(readback.requests, r)
+			readback.queries = append(readback.queries, r.queries...)
 		}
 	}
-	return ride
+	return readback
 }
 
 // Queries are what is to be asked after the step.
-func (r *Ride) Queries() []remote.Query { return r.queries }
+func (r *Readback) Queries() []remote.Query { return r.queries }
 
 // Arrive forgets what the step can have changed, and remembers what the answers tell. Without answers
 // nothing is remembered, and nothing either if something else has changed the host meanwhile.
-func (r *Ride) Arrive(answers []remote.Answer) {
+func (r *Readback) Arrive(answers []remote.Answer) {
 	wake(r.land(r.results(answers)))
 }
 
 // land puts results into the host's memory, and returns who has waited for one of them.
-func (r *Ride) land(results map[*entry]result) (woken []*waiter) {
+func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -88,7 +88,7 @@ func (r *Ride) land(results map[*entry]result) (woken []*waiter) {
 	return woken
 }
 
-func (r *Ride) results(answers []remote.Answer) (results map[*entry]result) {
+func (r *Readback) results(answers []remote.Answer) (results map[*entry]result) {
 	if len(answers) != len(r.queries) {
 		return nil
 	}

@@ -44,7 +44,7 @@ func (c guarded) Ask(_ context.Context, queries []remote.Query) ([]remote.Answer
 // That a user cannot be become is told to those who ask as that user, and to nobody else.
 func TestUserThatCannotBeBecome(t *testing.T) {
 	var flights []string
-	l := newLink(&inventory.Host{Name: "node"}, func(context.Context, *inventory.Host) (remote.Conn, error) {
+	l := newConnection(&inventory.Host{Name: "node"}, func(context.Context, *inventory.Host) (remote.Conn, error) {
 		return guarded{login: "admin", flights: &flights}, nil
 	}, "root")
 	h := observe.NewHost(t.Context(), "node", "", l.dial)
@@ -78,7 +78,7 @@ func TestUserThatCannotBeBecome(t *testing.T) {
 func TestRootReadsWhereItLogsIn(t *testing.T) {
 	for login, want := range map[string]string{"root": "root", "admin": "www-data"} {
 		var flights []string
-		l := newLink(&inventory.Host{Name: "node"}, func(context.Context, *inventory.Host) (remote.Conn, error) {
+		l := newConnection(&inventory.Host{Name: "node"}, func(context.Context, *inventory.Host) (remote.Conn, error) {
 			return guarded{login: login, flights: &flights}, nil
 		}, "www-data")
 		if _, err := l.Ask(t.Context(), []remote.Query{{Script: "id"}}); err != nil {

@@ -3,16 +3,13 @@ package run
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"hlplay/engine/remote"
+	"hlplay/modules"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"hlplay/engine/remote"
-	"hlplay/engine/report"
-	"hlplay/modules"
 )
 
 // command is a step as one command, so that several can travel together.
@@ -75,18 +72,14 @@ func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	return c, false
 }
 
-// suspicious says whether more than its exit code decides whether a command has succeeded: what is behind
+// suspicious reports whether more than its exit code decides whether a command has succeeded: what is behind
 // it waits for the controller's verdict.
 func (c command) suspicious() bool {
 	a, ok := c.step.Action.(modules.Run)
 	return ok && a.Suspect != nil
 }
 
-func remoteFile(a modules.WriteFile) remote.File {
-	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
-}
-
-// judgeRun says whether a command of a module has succeeded.
+// judgeRun reports whether a command of a module has succeeded.
 func judgeRun(summary string, a modules.Run, result remote.Result) error {
 	if result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
 		if a.Suspect != nil {
@@ -104,7 +97,7 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 	return &commandError{summary: summary, argv: a.Argv, result: result}
 }
 
-// patient says whether a command that was tried at a time and ended so is to be run again, while somebody
+// patient reports whether a command that was tried at a time and ended so is to be run again, while somebody
 // else's lock is in the way. What was tried before the time was over does not count: there is always a try after.
 func (c command) patient(tried time.Time, result remote.Result) bool {
 	a, ok := c.step.Action.(modules.Run)
@@ -115,17 +108,17 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 }
 
 // act carries out a step that is not one command; begin is called when the host may begin with it.
-func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step, seen *sight, before remote.Query, begin func()) error {
+func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *sight, before remote.Query, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:
 		begin()
 		return nil
 	case modules.Reboot:
-		return t.reboot(ctx, h, a, before, begin)
+		return e.reboot(ctx, h, a, before, begin)
 	case modules.Remove:
 		return fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
 	case modules.WriteFile:
-		session, err := h.link.session(ctx, user)
+		session, err := h.connection.session(ctx, user)
 		if err != nil {
 			return err
 		}
@@ -138,6 +131,10 @@ func (t *turn) act(ctx context.Context, h *host, user string, step modules.Step,
 		return nil
 	}
 	return fmt.Errorf("%s: %T is not an action that the engine knows", step.Summary, step.Action)
+}
+
+func remoteFile(a modules.WriteFile) remote.File {
+	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
 }
 
 func firstLine(b []byte) string {
@@ -155,79 +152,4 @@ func matchesAny(result remote.Result, texts []string) bool {
 		}
 	}
 	return false
-}
-
-const bootIDFile = "/proc/sys/kernel/random/boot_id"
-
-// reboot restarts a host and proves by the kernel's boot id that it did.
-func (t *turn) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
-	limit := a.Limit
-	if limit == 0 {
-		limit = 10 * time.Minute
-	}
-	before, err := bootID(ctx, h)
-	if err != nil {
-		return fmt.Errorf("reboot: the boot id cannot be read beforehand, so a reboot could not be proven: %w", err)
-	}
-	session, err := h.link.session(ctx, h.link.readsAs())
-	if err != nil {
-		return err
-	}
-	begin()
-	// The answer may get lost with the host: only a clear refusal counts.
-	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second, Before: keep})
-	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
-		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	begun := t.options.Clock.Now()
-	h.link.drop()
-	h.keeper.took(remote.Query{}, errRebooted)
-	var last error
-	tried := begun
-	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
-		t.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
-		if err := t.options.Clock.Sleep(ctx, pause); err != nil {
-			return err
-		}
-		tried = t.options.Clock.Now()
-		if _, last = h.link.reopen(ctx); last != nil {
-			continue
-		}
-		after, err := bootID(ctx, h)
-		if err == nil && after != before {
-			h.observed.ForgetAll()
-			return nil
-		}
-		last = err
-		if err == nil {
-			last = errors.New("it answers, but has not rebooted yet")
-		}
-		h.link.drop()
-	}
-	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
-	if last != nil {
-		reason += "; at the last try: " + last.Error()
-	}
-	return &remote.UnreachableError{
-		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
-		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
-	}
-}
-
-// errRebooted is how the acting shells of a host that was rebooted ended.
-var errRebooted = errors.New("the host was rebooted")
-
-func bootID(ctx context.Context, h *host) (string, error) {
-	answers, err := h.link.Ask(ctx, []remote.Query{{Script: "cat " + bootIDFile}})
-	if err != nil {
-		return "", err
-	}
-	id := strings.TrimSpace(string(answers[0].Stdout))
-	if answers[0].Exit != 0 || id == "" {
-		return "", fmt.Errorf("%s: %s", bootIDFile, firstLine(answers[0].Stderr))
-	}
-	return id, nil
 }

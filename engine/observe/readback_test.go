@@ -16,8 +16,8 @@ var steady = &Kind[string]{Name: "steady", Lasting: true, Ask: words.Ask, Parse:
 func everything(remote.Query) bool { return true }
 
 // arrival is an answer that came with a step.
-func arrival(ride *Ride, text string) []remote.Answer {
-	answers := make([]remote.Answer, len(ride.Queries()))
+func arrival(readback *Readback, text string) []remote.Answer {
+	answers := make([]remote.Answer, len(readback.Queries()))
 	for i := range answers {
 		answers[i].Stdout = []byte(text)
 	}
@@ -38,11 +38,11 @@ func TestRide(t *testing.T) {
 		w := newWire(t.Context(), "a")
 		read := tracked(t, w.host, "one", "two", "one")
 		planners(t.Context(), w.host, reads(t, w.host, "other"))
-		ride := w.host.Ride(read, everything)
-		if q := ride.Queries(); len(q) != 1 || !slices.Equal(q[0].Args, []string{"one", "two"}) {
-			t.Fatalf("the ride asks %v, want one query for one and two", q)
+		readback := w.host.Readback(read, everything)
+		if q := readback.Queries(); len(q) != 1 || !slices.Equal(q[0].Args, []string{"one", "two"}) {
+			t.Fatalf("the readback asks %v, want one query for one and two", q)
 		}
-		ride.Arrive(arrival(ride, "behind the step"))
+		readback.Arrive(arrival(readback, "behind the step"))
 		before := len(w.sent())
 		planners(t.Context(), w.host, func(ctx context.Context) {
 			for _, name := range []string{"one", "two"} {
@@ -61,22 +61,22 @@ func TestRide(t *testing.T) {
 	})
 }
 
-// A ride that brings nothing, or during which something else has changed the host, leaves nothing behind:
+// A readback that brings nothing, or during which something else has changed the host, leaves nothing behind:
 // what it would have told is read anew.
 func TestRideThatIsNotBelieved(t *testing.T) {
-	for name, land := range map[string]func(*Host, *Ride){
-		"no answers": func(_ *Host, r *Ride) { r.Arrive(nil) },
-		"forgotten":  func(h *Host, r *Ride) { h.Forget(); r.Arrive(arrival(r, "stale")) },
-		"broken": func(h *Host, r *Ride) {
+	for name, land := range map[string]func(*Host, *Readback){
+		"no answers": func(_ *Host, r *Readback) { r.Arrive(nil) },
+		"forgotten":  func(h *Host, r *Readback) { h.Forget(); r.Arrive(arrival(r, "stale")) },
+		"broken": func(h *Host, r *Readback) {
 			r.Arrive(nil)
-			broken := h.Ride([]Read{{words, "broken"}}, everything)
+			broken := h.Readback([]Read{{words, "broken"}}, everything)
 			broken.Arrive(arrival(broken, "x"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				w := newWire(t.Context(), "a")
-				land(w.host, w.host.Ride(tracked(t, w.host, "one"), everything))
+				land(w.host, w.host.Readback(tracked(t, w.host, "one"), everything))
 				planners(t.Context(), w.host, reads(t, w.host, "one"))
 				if diff := cmp.Diff([]string{"one", "one"}, w.sent()); diff != "" {
 					t.Errorf("flights (-want +got):\n%s", diff)
@@ -86,16 +86,16 @@ func TestRideThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Queries that do not pass do not ride.
+// Queries that do not pass do not readback.
 func TestRideLeavesOut(t *testing.T) {
 	w := newWire(t.Context(), "a")
-	ride := w.host.Ride([]Read{{words, "one"}, {numbers, "two"}}, func(q remote.Query) bool { return q.Script == "word" })
-	if q := ride.Queries(); len(q) != 1 || q[0].Script != "word" {
-		t.Errorf("the ride asks %v, want only for words", q)
+	readback := w.host.Readback([]Read{{words, "one"}, {numbers, "two"}}, func(q remote.Query) bool { return q.Script == "word" })
+	if q := readback.Queries(); len(q) != 1 || q[0].Script != "word" {
+		t.Errorf("the readback asks %v, want only for words", q)
 	}
 }
 
-// What lasts is remembered until the host is rebooted, and need not ride.
+// What lasts is remembered until the host is rebooted, and need not readback.
 func TestLasting(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -108,8 +108,8 @@ func TestLasting(t *testing.T) {
 		if n := len(w.sent()); n != 1 {
 			t.Errorf("%d flights for what lasts, want 1", n)
 		}
-		if q := w.host.Ride([]Read{{steady, "name"}}, everything).Queries(); len(q) > 0 {
-			t.Errorf("what is remembered rides: %v", q)
+		if q := w.host.Readback([]Read{{steady, "name"}}, everything).Queries(); len(q) > 0 {
+			t.Errorf("what is remembered readbacks: %v", q)
 		}
 		w.host.ForgetAll()
 		look()

@@ -12,8 +12,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// link is the way to one host: a connection, made when first needed, and made anew after a reboot.
-type link struct {
+// connection is the way to one host, made when first needed, and made anew after a reboot.
+type connection struct {
 	host    *inventory.Host
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
 	// reader is the user that observes; empty means the login user.
@@ -27,74 +27,74 @@ type link struct {
 	spent  remote.Stats // by connections that are gone
 }
 
-func newLink(h *inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error), reader string) *link {
-	return &link{host: h, connect: connect, reader: reader}
+func newConnection(h *inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error), reader string) *connection {
+	return &connection{host: h, connect: connect, reader: reader}
 }
 
 // open returns the connection. The first failure is final: the host has left the run, and everybody
 // who asks again is told the same at once.
-func (l *link) open(ctx context.Context) (remote.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failed != nil {
-		return nil, l.failed
+func (c *connection) open(ctx context.Context) (remote.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return nil, c.failed
 	}
-	if l.conn != nil {
+	if c.conn != nil {
 		select {
-		case <-l.conn.Done():
-			l.failed = &remote.UnreachableError{
-				Host: l.host.Name, Address: l.host.Address,
+		case <-c.conn.Done():
+			c.failed = &remote.UnreachableError{
+				Host: c.host.Name, Address: c.host.Address,
 				Reason: "the connection was lost",
 				Hint:   "see whether the host is up, then run again: what was done is found done",
 			}
-			return nil, l.failed
+			return nil, c.failed
 		default:
-			return l.conn, nil
+			return c.conn, nil
 		}
 	}
-	if l.busy != nil {
-		l.busy("connect to " + l.where())
-		defer l.busy("")
+	if c.busy != nil {
+		c.busy("connect to " + c.where())
+		defer c.busy("")
 	}
-	conn, err := l.connect(ctx, l.host)
+	conn, err := c.connect(ctx, c.host)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.failed = err
+			c.failed = err
 		}
 		return nil, err
 	}
-	l.conn = conn
+	c.conn = conn
 	return conn, nil
 }
 
 // where is the address that people know the way by.
-func (l *link) where() string {
-	if l.host.SSHAddress != "" {
-		return l.host.SSHAddress
+func (c *connection) where() string {
+	if c.host.SSHAddress != "" {
+		return c.host.SSHAddress
 	}
-	return l.host.Address
+	return c.host.Address
 }
 
 // reopen replaces the connection after a reboot; a failure is not final.
-func (l *link) reopen(ctx context.Context) (remote.Conn, error) {
-	l.drop()
-	conn, err := l.connect(ctx, l.host)
+func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
+	c.drop()
+	conn, err := c.connect(ctx, c.host)
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conn, l.failed = conn, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn, c.failed = conn, nil
 	return conn, nil
 }
 
-func (l *link) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn != nil {
-		l.spent = add(l.spent, l.conn.Stats())
-		l.conn.Close()
-		l.conn = nil
+func (c *connection) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.spent = add(c.spent, c.conn.Stats())
+		c.conn.Close()
+		c.conn = nil
 	}
 }
 
@@ -103,22 +103,22 @@ const loginUser = "(login user)"
 
 // readsAs is the user that observes; empty means the login user. It is root where root logs in, whomever the
 // playbook becomes.
-func (l *link) readsAs() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.readsAsLocked()
+func (c *connection) readsAs() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readsAsLocked()
 }
 
-func (l *link) readsAsLocked() string {
-	if l.reader != "" && l.conn != nil && l.conn.User() == "root" {
+func (c *connection) readsAsLocked() string {
+	if c.reader != "" && c.conn != nil && c.conn.User() == "root" {
 		return "root"
 	}
-	return l.reader
+	return c.reader
 }
 
 // session is the host as the given user; empty means the login user.
-func (l *link) session(ctx context.Context, user string) (remote.Session, error) {
-	conn, err := l.open(ctx)
+func (c *connection) session(ctx context.Context, user string) (remote.Session, error) {
+	conn, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,47 +128,72 @@ func (l *link) session(ctx context.Context, user string) (remote.Session, error)
 	return conn.As(user), nil
 }
 
-// dial makes the link the asker of an observed host.
-func (l *link) dial(ctx context.Context) (observe.Asker, error) {
-	if _, err := l.open(ctx); err != nil {
+// dial makes the connection the asker of an observed host.
+func (c *connection) dial(ctx context.Context) (observe.Asker, error) {
+	if _, err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	return l, nil
+	return c, nil
 }
 
 // asReader says whether a user who acts is the one who reads, so that queries can travel with what is done;
 // nil if not. It tells which queries are the reader's.
-func (l *link) asReader(user string) func(remote.Query) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil {
+func (c *connection) asReader(user string) func(remote.Query) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
 		return nil
 	}
-	login := l.conn.User()
+	login := c.conn.User()
 	name := func(user string) string {
 		if user == "" || user == loginUser {
 			return login
 		}
 		return user
 	}
-	reader := name(l.readsAsLocked())
+	reader := name(c.readsAsLocked())
 	if name(user) != reader {
 		return nil
 	}
 	return func(q remote.Query) bool { return q.User == "" || name(q.User) == reader }
 }
 
+// asRoot returns the host as root, nil if the run does not become root there.
+func (c *connection) asRoot() remote.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.conn == nil:
+		return nil
+	case c.conn.User() == "root":
+		return c.conn
+	case c.reader == "root":
+		return c.conn.As("root")
+	}
+	return nil
+}
+
+// isRoot reports whether a user of a task is root.
+func (c *connection) isRoot(user string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if user == "" || user == loginUser {
+		return c.conn != nil && c.conn.User() == "root"
+	}
+	return user == "root"
+}
+
 // Ask sends the queries in one flight for each user that they name: all but a few name none. What several
 // observations ask alike is asked once. That a user cannot be become concerns those alone that name him.
-func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	type flight struct {
 		queries []remote.Query
 		places  []int
 	}
-	if _, err := l.open(ctx); err != nil {
+	if _, err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	reader := l.readsAs()
+	reader := c.readsAs()
 	flights := map[string]*flight{}
 	var users []string
 	for i, q := range queries {
@@ -190,7 +215,7 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 	answers := make([]remote.Answer, len(queries))
 	for _, user := range users {
 		f := flights[user]
-		session, err := l.session(ctx, user)
+		session, err := c.session(ctx, user)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +231,7 @@ func (l *link) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer
 			return nil, err
 		}
 		if len(answered) != len(once) {
-			return nil, fmt.Errorf("%s answered %d of %d queries", l.host.Name, len(answered), len(once))
+			return nil, fmt.Errorf("%s answered %d of %d queries", c.host.Name, len(answered), len(once))
 		}
 		for i, at := range where {
 			answers[f.places[i]] = answered[at]
@@ -239,16 +264,16 @@ func distinct(queries []remote.Query) (once []remote.Query, where []int) {
 	return once, where
 }
 
-func (l *link) stats() remote.Stats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil {
-		return l.spent
+func (c *connection) stats() remote.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		return c.spent
 	}
-	return add(l.spent, l.conn.Stats())
+	return add(c.spent, c.conn.Stats())
 }
 
-func (l *link) close() { l.drop() }
+func (c *connection) close() { c.drop() }
 
 func add(a, b remote.Stats) remote.Stats {
 	return remote.Stats{

@@ -1,0 +1,286 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// batch is a play being carried out on one batch of its hosts.
+type batch struct {
+	*conductor
+	play    *lang.Play
+	tasks   map[*lang.Task]*task
+	members []*host
+	rolling bool   // one of several batches
+	fatal   string // why the run must end after the current task
+	shut    bool   // another run is changing one of the hosts: handlers do not run either
+	// rescuable counts the groups with a rescue part that the current task stands in.
+	rescuable int
+}
+
+// nodes runs tasks and groups in order and returns the hosts that came through.
+func (b *batch) nodes(nodes []lang.Node, hosts []*host) []*host {
+	for _, n := range nodes {
+		if b.over() || len(hosts) == 0 {
+			return hosts
+		}
+		switch n := n.(type) {
+		case *lang.Task:
+			hosts = b.task(b.tasks[n], hosts)
+		case *lang.Group:
+			hosts = b.group(n, hosts)
+		case *lang.Flush:
+			b.handlers()
+			hosts = inRun(hosts)
+		}
+	}
+	return hosts
+}
+
+func (b *batch) over() bool { return b.fatal != "" || b.ctx.Err() != nil }
+
+// group runs a group's tasks; a host on which one fails takes the rescue part, and every host takes
+// the always part.
+func (b *batch) group(g *lang.Group, hosts []*host) []*host {
+	if len(g.Rescue) > 0 {
+		b.rescuable++
+	}
+	came := b.nodes(g.Tasks, hosts)
+	if len(g.Rescue) > 0 {
+		b.rescuable--
+		came = append(came, b.rescue(g, missing(hosts, came))...)
+		came = inOrder(hosts, came)
+	}
+	if len(g.Always) == 0 {
+		return came
+	}
+	// It runs although a task before it has failed, or has even ended the play.
+	fatal := b.fatal
+	b.fatal = ""
+	var through []*host
+	here := reachable(hosts)
+	despite(here, func() { through = b.nodes(g.Always, here) })
+	if fatal != "" {
+		b.fatal = fatal
+	}
+	return both(came, through)
+}
+
+// despite calls fn with hosts that have failed before taken along; they stay failed whatever it does.
+func despite(hosts []*host, fn func()) {
+	var failed []*host
+	for _, h := range hosts {
+		if h.setFailed(false) {
+			failed = append(failed, h)
+		}
+	}
+	fn()
+	for _, h := range failed {
+		h.setFailed(true)
+	}
+}
+
+// rescue runs the rescue part of a group on hosts that failed inside it.
+func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
+	again := reachable(failed)
+	if len(again) == 0 {
+		return nil
+	}
+	for _, h := range again {
+		h.setFailed(false)
+	}
+	return b.nodes(g.Rescue, again)
+}
+
+// task gives a task its turn: every host decides and acts side by side, and the next task begins
+// when all are done, so that what a later task changes never overtakes an earlier one elsewhere.
+func (b *batch) task(t *task, hosts []*host) []*host {
+	// Who selects a task selects what it notifies.
+	if !t.handler && (!b.selected(t.Task) || b.beforeStart(t)) {
+		leaveOut(t, hosts)
+		return hosts
+	}
+	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
+	b.hosts.lead(hosts[0])
+	var slow chan struct{}
+	if t.Throttle > 0 {
+		slow = make(chan struct{}, t.Throttle)
+	}
+	previous := make(chan struct{})
+	close(previous)
+	var wg sync.WaitGroup
+	ended := make([]report.Status, len(hosts))
+	gate := b.gate(hosts)
+	for i, h := range hosts {
+		mine := make(chan struct{})
+		wg.Add(1)
+		go func(before <-chan struct{}) {
+			defer wg.Done()
+			ended[i] = b.onHost(t, h, slow, before, gate)
+			<-before // a host that skips must not let the next one overtake those before it
+			close(mine)
+		}(previous)
+		previous = mine
+	}
+	wg.Wait()
+	if why := gate.shut(); why != "" {
+		b.fatal, b.shut = why, true
+		return nil
+	}
+	b.forAll(t, hosts, ended)
+	came := inRun(hosts)
+	b.judge(t, hosts, came)
+	return came
+}
+
+// elsewhere is how a task ends on a host for which another one does it.
+const elsewhere report.Status = ""
+
+// forAll ends a task that one host does for all. A leader that is lost makes room for the next host, and
+// so does one on which a cluster-wide change has its condition false; where the leader fails, the hosts
+// that rely on it have failed with it.
+func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
+	leader, status := hosts[0], ended[0]
+	var others []*host
+	for i, h := range hosts {
+		if ended[i] == elsewhere {
+			others = append(others, h)
+		}
+	}
+	first := make(chan struct{})
+	close(first)
+	for len(others) > 0 && b.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !t.RunOnce) {
+		leader, others = others[0], others[1:]
+		b.hosts.lead(leader)
+		status = b.onHost(t, leader, nil, first, nil)
+	}
+	share(t, leader, others)
+	if t.handler && finished(status) {
+		for _, h := range others {
+			h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
+		}
+	}
+	if status != report.Failed || t.IgnoreErrors || len(others) == 0 || b.ctx.Err() != nil {
+		return
+	}
+	for _, h := range others {
+		h.setFailed(true)
+	}
+	b.report(report.Note{Text: fmt.Sprintf("task %q failed on %s, which runs it for all: %s cannot go on either", t.Name, leader.Name, strings.Join(names(others), ", "))})
+}
+
+// onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
+// predecessor is done: tasks that may not run on two hosts at once wait for it.
+func (b *batch) onHost(t *task, h *host, slow chan struct{}, before <-chan struct{}, gate *gate) report.Status {
+	ctx := b.ctx
+	if t.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = withTimeout(ctx, b.clock, t.Timeout,
+			fmt.Errorf("the task's timeout of %s is over", t.Timeout))
+		defer cancel()
+	}
+	begun := b.clock.Now()
+	defer h.planner.done(t)
+	arrive := gate.arrive()
+	defer arrive()
+	d := h.planner.decision(ctx, t)
+	if err := h.planner.reach(ctx); err != nil { // nothing was to be read
+		o := failure(h, err)
+		o.duration = b.clock.Now().Sub(begun)
+		b.finish(t, h, o)
+		return o.status
+	}
+	h.reached = true
+	if d.elsewhere {
+		return elsewhere
+	}
+	arrive()
+	if d.acts() {
+		again, err := gate.pass(ctx, h)
+		if err != nil {
+			o := failure(h, err)
+			if shut := (*shutError)(nil); errors.As(err, &shut) {
+				o = outcome{status: report.Skipped, message: err.Error(), held: true}
+			}
+			b.finish(t, h, o)
+			return o.status
+		}
+		if again {
+			d = h.planner.decision(ctx, t)
+		}
+	}
+	if d.scope == modules.OneByOne {
+		select {
+		case <-before:
+		case <-ctx.Done():
+		}
+		d = h.planner.decision(ctx, t) // what the hosts before changed has dropped the plan
+	}
+	if slow != nil && d.acts() {
+		select {
+		case slow <- struct{}{}:
+			defer func() { <-slow }()
+		case <-ctx.Done():
+		}
+		d = h.planner.decision(ctx, t)
+	}
+	o := b.execution(t, h).attempts(ctx, d)
+	o.duration = b.clock.Now().Sub(begun)
+	b.finish(t, h, o)
+	return o.status
+}
+
+// judge decides after a task whether the play goes on.
+func (b *batch) judge(t *task, before, after []*host) {
+	rest := inRun
+	if b.rescuable > 0 { // nothing rescues a host that is lost
+		rest, after = reachable, reachable(before)
+	}
+	lost := len(before) - len(after)
+	if lost == 0 {
+		return
+	}
+	failed := len(b.members) - len(rest(b.members))
+	switch {
+	case b.play.AnyErrorsFatal:
+		b.fatal = fmt.Sprintf("play %q ends: task %q failed on %d of %d hosts, and any_errors_fatal is set", b.play.Name, t.Name, lost, len(before))
+	case b.play.MaxFailPercentage != nil && float64(failed)*100 > *b.play.MaxFailPercentage*float64(len(b.members)):
+		b.fatal = fmt.Sprintf("play %q ends: %d of %d hosts have failed, more than max_fail_percentage = %g", b.play.Name, failed, len(b.members), *b.play.MaxFailPercentage)
+	case b.rolling && failed == len(b.members):
+		b.fatal = fmt.Sprintf("play %q ends: all hosts of this batch have failed, so the next batch is not touched", b.play.Name)
+	}
+}
+
+// beforeStart reports whether a task stands before the one that --start-at-task names.
+func (b *batch) beforeStart(t *task) bool {
+	if b.waitingToStart && t.Name == b.options.StartAt {
+		b.waitingToStart = false
+	}
+	return b.waitingToStart
+}
+
+func missing(all, some []*host) []*host {
+	in := map[*host]bool{}
+	for _, h := range some {
+		in[h] = true
+	}
+	var rest []*host
+	for _, h := range all {
+		if !in[h] {
+			rest = append(rest, h)
+		}
+	}
+	return rest
+}
+
+func inOrder(order, some []*host) []*host { return missing(order, missing(order, some)) }
+
+func both(a, b []*host) []*host { return inOrder(a, inOrder(b, a)) }

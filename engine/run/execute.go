@@ -1,0 +1,271 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// mostRounds bounds how often a partial plan may find more to do.
+const mostRounds = 20
+
+// executor carries out, on hosts, what their planners have decided.
+type executor struct {
+	ctx         context.Context // of the run
+	playbook    *lang.Playbook
+	check       bool
+	clock       Clock
+	holder      *nodestate.Holder // the run, as other runs meet it
+	unfulfilled func(Unfulfilled) // see Options.Unfulfilled
+	report      func(report.Event)
+	hosts       *hosts
+	expressions *expressions
+	causes      causes // of what check mode meets
+}
+
+// execution is a task being carried out on a host.
+type execution struct {
+	*executor
+	task *task
+	host *host
+}
+
+func (x *executor) execution(t *task, h *host) *execution { return &execution{x, t, h} }
+
+// attempts carries out a decision, again after a delay where the task says so.
+func (e *execution) attempts(ctx context.Context, d *decision) outcome {
+	tries := 1 + e.task.Retries
+	if e.task.Until != nil && e.task.Retries == 0 {
+		tries = 4
+	}
+	delay := e.task.Delay
+	if delay == 0 {
+		delay = 5 * time.Second
+	}
+	var o outcome
+	for try := 1; ; try++ {
+		o = e.carryOut(ctx, d).after(o)
+		if o.status == report.Skipped || o.status == report.Unreachable || ctx.Err() != nil {
+			break
+		}
+		again := o.status == report.Failed && e.task.Retries > 0
+		if o.status != report.Failed && e.task.Until != nil {
+			e.host.register(e.task, o)
+			reached, err := e.until(ctx)
+			switch {
+			case err != nil && e.check && (unknowable(err) || o.foretold):
+				return o.with(uncertain(e.host, err))
+			case err != nil:
+				return o.with(failure(e.host, err))
+			case !reached && e.check:
+				o.status, o.unknown, o.message = report.Uncertain, true, "its until condition is false now, and only the run can tell whether it becomes true"
+			case !reached:
+				again = true
+				o.status, o.message = report.Failed, fmt.Sprintf("its until condition is still false after %d tries", try)
+			}
+		}
+		if !again || try >= tries || e.check {
+			break
+		}
+		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: fmt.Sprintf("try %d of %d follows", try+1, tries), Awaits: true, Limit: delay})
+		if err := e.clock.Sleep(ctx, delay); err != nil {
+			break
+		}
+		e.host.forgetAll()
+		e.host.planner.invalidate()
+		d = e.host.planner.decision(ctx, e.task)
+	}
+	e.report(report.Progress{Host: e.host.Name, Task: e.task.Name})
+	if ctx.Err() != nil && e.ctx.Err() == nil && o.status == report.Failed {
+		o.message, o.hint = context.Cause(ctx).Error(), ""
+	}
+	return o
+}
+
+func (e *execution) until(ctx context.Context) (reached bool, err error) {
+	done := make(chan struct{})
+	e.host.observed.Go(ctx, func(ctx context.Context) {
+		defer close(done)
+		scope, scopeErr := e.expressions.scope(ctx, e.host, e.task, e.withOwnResult())
+		if scopeErr != nil {
+			err = scopeErr
+			return
+		}
+		reached, err = e.task.UntilTrue(scope)
+	})
+	<-done
+	return reached, err
+}
+
+// withOwnResult is what until reads: its task's own result among the others.
+func (e *execution) withOwnResult() map[string]cty.Value {
+	results := e.host.readResults(e.task, nil)
+	if own, ok := e.host.result(e.task.Register); ok {
+		results[e.task.Register] = own
+	}
+	return results
+}
+
+// carryOut turns a decision into an outcome: item by item, each verified before the next.
+func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
+	switch {
+	case d.err != nil:
+		return e.fault(d, d.err)
+	case !d.acts() && e.host.planner.current(e.task, d):
+		o := d.nothingToDo(e.task)
+		for _, it := range d.items {
+			o.behind = append(o.behind, e.told(it)...)
+		}
+		return o
+	case d.skipped != "":
+		return outcome{status: report.Skipped, message: d.skipped}
+	}
+	total := outcome{status: report.OK}
+	rounds := map[string]cty.Value{}
+	for i, it := range d.items {
+		if !e.host.planner.current(e.task, d) { // an item before it, or another host, changed what it was planned from
+			e.alone(ctx, it)
+		}
+		o := e.item(ctx, it, d.items[i+1:])
+		if e.task.ForEach == nil {
+			return o
+		}
+		total = total.plus(it.key, o)
+		rounds[it.key] = o.value()
+		if o.status == report.Failed || o.status == report.Unreachable {
+			break
+		}
+	}
+	return total.of(rounds)
+}
+
+// item carries out one plan: steps, then planning again until nothing is left to do. rest are the task's
+// items behind it.
+func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) outcome {
+	o := outcome{status: report.OK}
+	var doubt error        // of what check mode has predicted
+	var meanwhile []string // what others have changed
+	var done []modules.Step
+	for round := 1; ; round++ {
+		if it.err != nil {
+			return o.with(e.fault(it.from, it.err, it.saw))
+		}
+		o.notes = append(slices.Clip(it.plan.Notes), meanwhile...)
+		o.data = it.plan.Data
+		if len(it.plan.Steps) == 0 {
+			e.fulfil(ctx, done)
+			o.behind = e.told(it)
+			return o.doubted(e.host, doubt)
+		}
+		if round > mostRounds {
+			return o.with(failure(e.host, fmt.Errorf("planning found more to do %d times in a row, last: %s; this is a defect of module %s", mostRounds, summaries(it.plan.Steps), e.task.Module.Name)))
+		}
+		plan := it.plan
+		if e.check {
+			doubt = cmp.Or(doubt, plan.Doubt)
+		}
+		o.foretold = e.check
+		if err := e.steps(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
+			if path := stale(err); path != "" && ctx.Err() == nil {
+				if len(meanwhile) == mostStale {
+					return o.with(failure(e.host, &restlessError{err}))
+				}
+				meanwhile = append(meanwhile, path+" was changed by somebody else while this task was under way; planned again")
+				e.alone(ctx, it)
+				continue
+			}
+			var lost *remote.UnreachableError
+			// Without an answer, the step may be done.
+			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))
+			return o.with(failure(e.host, err))
+		}
+		done = append(done, plan.Steps...)
+		if plan.Repeats {
+			e.fulfil(ctx, done)
+			return o.doubted(e.host, doubt)
+		}
+		if len(rest) > 0 {
+			e.alone(ctx, it)
+		} else {
+			e.verify(ctx, it)
+		}
+		if e.check && o.status == report.Changed && it.err != nil && unknowable(it.err) {
+			o.unknown = true // it changes something; what that leads to cannot be known
+			return o.doubted(e.host, doubt)
+		}
+		if plan.Partial || it.err == nil && len(it.plan.Steps) == 0 {
+			continue
+		}
+		if e.check {
+			if it.err != nil {
+				continue
+			}
+			return o.with(uncertain(e.host, fmt.Errorf("module %s did not foresee the effect of its own steps: %s", e.task.Module.Name, summaries(it.plan.Steps))))
+		}
+		if err := e.settle(ctx, it, plan); err != nil {
+			if it.err == nil {
+				o.refuted(plan.Steps, it.plan.Steps)
+			}
+			return o.with(failure(e.host, err))
+		}
+	}
+}
+
+// alone plans an item anew, with nothing planned ahead beside it.
+func (e *execution) alone(ctx context.Context, it *itemPlan) {
+	done := make(chan struct{})
+	e.host.observed.Go(modules.WithUser(ctx, e.task.observer(e.host)), func(ctx context.Context) {
+		defer close(done)
+		it.replan(ctx, e.host)
+	})
+	<-done
+}
+
+// verify plans an item anew together with the tasks behind it, so that the reads that verify a step
+// and the reads of the next task travel together.
+func (e *execution) verify(ctx context.Context, it *itemPlan) {
+	done := make(chan struct{})
+	e.host.planner.alongside(func(planner context.Context) {
+		defer close(done)
+		// The planner's context says whose planner it is; the task's own bounds it.
+		planner, cancel := context.WithCancelCause(planner)
+		defer cancel(nil)
+		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+		defer stop()
+		it.replan(modules.WithUser(planner, e.task.observer(e.host)), e.host)
+	})
+	<-done
+}
+
+// fault makes an error of planning the outcome of a task. In check mode it may be one that comes about only without
+// what earlier tasks do.
+func (e *execution) fault(d *decision, err error, saw ...*observe.Tracker) outcome {
+	if unknowable(err) {
+		return uncertain(e.host, err)
+	}
+	if doubtful := e.doubt(d, err, saw...); doubtful != nil {
+		return uncertain(e.host, doubtful)
+	}
+	return failure(e.host, err)
+}
+
+func summaries(steps []modules.Step) string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Summary)
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,339 @@
+package run
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/observe"
+	"hlplay/engine/report"
+)
+
+// host is what a run knows of one host.
+type host struct {
+	*inventory.Host
+	value      cty.Value // what expressions see as `host`
+	connection *connection
+	observed   *observe.Host
+	planner    *planner
+	keeper     *keeper
+	// admitted says that no other run held its lock when this run began to change it: see gate.
+	admitted bool
+	// reached says that a task has had its turn on it.
+	reached bool
+
+	mu sync.Mutex // guards what follows
+	// results are the registered results; foretold tells of those that check mode has only predicted which task they are of.
+	results  map[string]cty.Value
+	foretold map[string]cause
+	counts   report.Counts
+	// failed and unreachable hosts leave the run.
+	failed, unreachable bool
+	// clouded reports whether check mode has changed something here: see observe.AfterChange.
+	clouded bool
+}
+
+// count adds a task's outcome to the recap. A failure takes the host out of the run unless the task says otherwise.
+func (h *host) count(t *task, o outcome, ignored, rescued bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o.sure {
+		h.counts.Changed++
+	}
+	if len(o.open) > 0 {
+		h.counts.Unfinished++
+	}
+	switch o.status {
+	case report.OK:
+		h.counts.OK++
+	case report.Skipped:
+		h.counts.Skipped++
+	case report.Uncertain:
+		h.counts.Uncertain++
+	case report.Unreachable:
+		h.counts.Unreachable++
+		h.unreachable = true
+	case report.Failed:
+		switch {
+		case !ignored && !rescued:
+			h.counts.Failed++
+		case !o.sure:
+			h.counts.OK++
+		}
+		h.failed = h.failed || !t.IgnoreErrors
+	}
+}
+
+func (h *host) counted() report.Counts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts
+}
+
+// register makes an outcome visible as result.NAME.
+func (h *host) register(t *task, o outcome) {
+	if t.Register == "" {
+		return
+	}
+	value := o.value()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.results[t.Register] = value
+	delete(h.foretold, t.Register)
+	switch n := len(o.behind); {
+	case o.foretold || o.unknown:
+		h.foretold[t.Register] = cause{t, h.Name}
+	case n > 0:
+		h.foretold[t.Register] = o.behind[n-1]
+	}
+}
+
+// adopt registers a task's result as another host has it, which ran the task for all.
+func (h *host) adopt(t *task, leader *host) {
+	leader.mu.Lock()
+	value := leader.results[t.Register]
+	by, foretold := leader.foretold[t.Register]
+	leader.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.results[t.Register] = value
+	delete(h.foretold, t.Register)
+	if foretold {
+		h.foretold[t.Register] = by
+	}
+}
+
+// result returns a registered result.
+func (h *host) result(name string) (value cty.Value, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	value, ok = h.results[name]
+	return value, ok
+}
+
+// hasResults reports whether results of these names are registered.
+func (h *host) hasResults(names []string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range names {
+		if _, ok := h.results[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// readResults returns the registered results that a task's expressions read; those given take precedence.
+func (h *host) readResults(t *task, given map[string]cty.Value) map[string]cty.Value {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	read := map[string]cty.Value{}
+	if t.references.AllResults {
+		maps.Copy(read, h.results)
+	}
+	for _, name := range t.references.Results {
+		if v, ok := h.results[name]; ok {
+			read[name] = v
+		}
+	}
+	maps.Copy(read, given)
+	return read
+}
+
+// foretoldBy returns the tasks that results are of which check mode has only predicted.
+func (h *host) foretoldBy(results map[string]cty.Value) (found causeList) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name := range results {
+		if by, ok := h.foretold[name]; ok {
+			found.add(by)
+		}
+	}
+	return found
+}
+
+// sameResults reports whether the registered results are still those that were read.
+func (h *host) sameResults(read map[string]cty.Value) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, v := range read {
+		if is, ok := h.results[name]; !ok || !is.RawEquals(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// forgetAll drops what is remembered of a host and of its peers: what is waited for may happen there.
+func (h *host) forgetAll() {
+	h.observed.Forget()
+	for _, peer := range h.observed.Peers() {
+		peer.Forget()
+	}
+}
+
+// fail takes a host out of the run that no task of its own has failed on.
+func (h *host) fail() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.failed && !h.unreachable {
+		h.failed = true
+		h.counts.Failed++
+	}
+}
+
+// standing returns whether a host has failed, and whether it was lost.
+func (h *host) standing() (failed, unreachable bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed, h.unreachable
+}
+
+// inRun returns the hosts that have neither failed nor been lost.
+func inRun(hosts []*host) (in []*host) {
+	for _, h := range hosts {
+		if failed, unreachable := h.standing(); !failed && !unreachable {
+			in = append(in, h)
+		}
+	}
+	return in
+}
+
+// reachable returns the hosts that were not lost.
+func reachable(hosts []*host) (in []*host) {
+	for _, h := range hosts {
+		if _, unreachable := h.standing(); !unreachable {
+			in = append(in, h)
+		}
+	}
+	return in
+}
+
+// setFailed marks a host as failed or not, and returns what it was.
+func (h *host) setFailed(failed bool) (was bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was, h.failed = h.failed, failed
+	return was
+}
+
+// cloud notes that check mode has changed something on a host, and reports whether it was known before.
+func (h *host) cloud() (before bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before, h.clouded = h.clouded, true
+	return before
+}
+
+// hosts are the hosts that a run has met so far, and what of them changes from task to task: whose peers they are, and which
+// of them runs what runs once.
+type hosts struct {
+	inventory *inventory.Inventory
+	// add makes the run's view of a host that is met for the first time.
+	add func(*inventory.Host) *host
+
+	mu     sync.Mutex
+	met    map[string]*host
+	peers  []*inventory.Host
+	leader string
+}
+
+// get returns the run's view of a host, made on first use: a peer that no play names is only connected to if
+// somebody observes it.
+func (a *hosts) get(ih *inventory.Host) *host {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.met[ih.Name]
+	if h == nil {
+		h = a.add(ih)
+		a.met[ih.Name] = h
+	}
+	return h
+}
+
+// all returns the hosts that were met, in the inventory's order.
+func (a *hosts) all() []*host {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]*host, 0, len(a.met))
+	for _, ih := range a.inventory.Hosts {
+		if h := a.met[ih.Name]; h != nil {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// observed returns the modules' views of all hosts.
+func (a *hosts) observed() []*observe.Host {
+	all := a.all()
+	views := make([]*observe.Host, len(all))
+	for i, h := range all {
+		views[i] = h.observed
+	}
+	return views
+}
+
+// behind returns the host behind a module's view of it.
+func (a *hosts) behind(o *observe.Host) *host {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.met[o.Name()]
+}
+
+func (a *hosts) setPeers(peers []*inventory.Host) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.peers = peers
+}
+
+// observedPeers are the hosts of the current play, whatever --limit leaves of them.
+func (a *hosts) observedPeers() []*observe.Host {
+	a.mu.Lock()
+	peers := a.peers
+	a.mu.Unlock()
+	views := make([]*observe.Host, 0, len(peers))
+	for _, ih := range peers {
+		views = append(views, a.get(ih).observed)
+	}
+	return views
+}
+
+func (a *hosts) observedPeer(name string) (*observe.Host, error) {
+	ih := a.inventory.Host(name)
+	if ih == nil {
+		return nil, fmt.Errorf("no host %q in the inventory %s", name, a.inventory.Path)
+	}
+	return a.get(ih).observed, nil
+}
+
+// lead makes h the host that runs what runs once. A new leader has planned such tasks as not its own,
+// and the old one as its own.
+func (a *hosts) lead(h *host) {
+	a.mu.Lock()
+	was := a.met[a.leader]
+	a.leader = h.Name
+	a.mu.Unlock()
+	if was != nil && was != h {
+		was.planner.drop()
+		h.planner.drop()
+	}
+}
+
+// leads reports whether h is the host that run_once tasks and cluster-wide changes run on.
+func (a *hosts) leads(h *host) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.leader == h.Name
+}
+
+// close ends planning and the connections.
+func (a *hosts) close() {
+	for _, h := range a.all() {
+		h.planner.drop()
+		h.connection.close()
+	}
+}

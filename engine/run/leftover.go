@@ -1,0 +1,96 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"hlplay/engine/nodestate"
+	"hlplay/engine/report"
+)
+
+// flushKept tells the nodes what they were not told yet: it goes with what is sent to them otherwise.
+func (c *conductor) flushKept() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, h := range c.hosts.all() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_ = h.keeper.flush(ctx) // what is due once too often runs once too often
+		}()
+	}
+	wg.Wait()
+}
+
+// reportLostHandlers names the handlers that were notified and could not run: their hosts were lost, or the run was interrupted;
+// and what is still due on the hosts.
+func (c *conductor) reportLostHandlers() {
+	known := map[string]handlerKey{}
+	for _, play := range c.playbook.Plays {
+		for _, t := range play.Handlers {
+			known[nodestate.Name(play.Name, t.Name)] = handlerKey{play: play.Name, handler: t.Name}
+		}
+	}
+	kept, lost, still := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	var strange []string
+	left := c.notifications.left()
+	for _, h := range c.hosts.all() {
+		for _, key := range left {
+			switch {
+			case key.host != h.Name:
+			case h.keeper.remembers(nodestate.Name(key.play, key.handler)):
+				kept[key.handler] = append(kept[key.handler], h.Name)
+			default:
+				lost[key.handler] = append(lost[key.handler], h.Name)
+			}
+		}
+		for _, d := range h.keeper.all() {
+			key, is := known[d.ID]
+			key.host = h.Name
+			switch {
+			case !is:
+				strange = append(strange, h.Name+": "+d.String()+"; "+advice(d, c.playbook.Path, h.Name))
+			case !slices.Contains(left, key):
+				still[key.handler] = append(still[key.handler], h.Name)
+			}
+		}
+	}
+	note := func(start string, handlers map[string][]string, end string) {
+		if len(handlers) > 0 {
+			c.report(report.Note{Text: start + onHosts(handlers) + "; " + end})
+		}
+	}
+	note("notified but not run: ", kept, "due from now on: the next run of this playbook runs them")
+	note("notified but not run: ", lost, "run them by hand, for the next run may find their tasks done and not notify them")
+	if !c.check {
+		note("still due: ", still, "the next run of this playbook runs them")
+	}
+	for _, text := range strange {
+		c.report(report.Note{Text: text})
+	}
+}
+
+// onHosts lists handlers with their hosts.
+func onHosts(byHandler map[string][]string) string {
+	var all []string
+	for name, hosts := range byHandler {
+		slices.Sort(hosts)
+		all = append(all, fmt.Sprintf("%q on %s", name, strings.Join(hosts, ", ")))
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
+}
+
+// advice says what to do about a handler that is due and that the playbook does not have.
+func advice(d nodestate.Due, playbook, host string) string {
+	how := "run a playbook that has it"
+	if d.Playbook != "" && d.Playbook != playbook {
+		how = "run " + d.Playbook
+	}
+	return fmt.Sprintf("this playbook has no such handler: %s, or forget it with hlplay status %s --clear --reason WHY", how, host)
+}

@@ -1,0 +1,68 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+	"hlplay/engine/remote"
+	"strings"
+)
+
+// commandError is a command that ended in a way that the module does not accept.
+type commandError struct {
+	summary string
+	argv    []string
+	result  remote.Result
+}
+
+func (e *commandError) Error() string {
+	what := remote.Ending(e.result.Exit)
+	if e.result.Limit > 0 {
+		what = "ended by its time limit of " + e.result.Limit.String()
+	}
+	argv := e.argv
+	if len(argv) == 3 && argv[1] == "-c" { // a shell's text
+		argv = argv[2:]
+	}
+	if command := strings.Join(argv, " "); !strings.Contains(e.summary, command) {
+		return fmt.Sprintf("%s: %s: %s", e.summary, strings.Join(e.argv, " "), what)
+	}
+	return fmt.Sprintf("%s: %s", e.summary, what)
+}
+
+// Hint says who kills commands.
+func (e *commandError) Hint() string {
+	if e.result.Exit != 137 {
+		return ""
+	}
+	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
+}
+
+// output is the end of what the command printed.
+func (e *commandError) output() string { return printed(e.result, 10, 10) }
+
+// longestShown is how many lines of each stream are shown of a command that is run for what it prints.
+const longestShown = 40
+
+// printed is the last lines that a command printed, errors last.
+func printed(r remote.Result, stdout, stderr int) string {
+	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
+}
+
+// mostShown is how many bytes of each stream are shown at most; see report.shortened for what is long about one line.
+const mostShown = 64 << 10
+
+// tail is the last lines of an output of any length, in as much memory as they have.
+func tail(b []byte, lines int) string {
+	b = bytes.TrimRight(b, "\n")
+	from := len(b)
+	for n := 0; n < lines && from >= 0 && len(b)-from <= mostShown; n++ {
+		from = bytes.LastIndexByte(b[:max(from, 0)], '\n')
+	}
+	switch {
+	case len(b)-max(from, 0) > mostShown:
+		return fmt.Sprintf("(%d bytes before)\n%s", len(b)-mostShown, b[len(b)-mostShown:])
+	case from < 0:
+		return string(b)
+	}
+	return "…\n" + string(b[from+1:])
+}

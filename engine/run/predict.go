@@ -1,0 +1,61 @@
+package run
+
+import (
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// predict lays over the observations what a step would bring about. What commands of the playbook's
+// author would print after it cannot be known.
+func (e *execution) predict(on *host, step modules.Step) {
+	expect := bind(step.Expect, e.host.observed)
+	e.host.observed.Predict(expect)
+	e.causes.step(e.task, on.observed, e.hosts.observed(), step, expect)
+	switch {
+	case step.Refresh:
+	case step.Wide:
+		e.cloud(e.hosts.observed(), step.Summary)
+	default:
+		e.cloud([]*observe.Host{e.host.observed, on.observed}, step.Summary)
+	}
+	e.changed(step)
+}
+
+// obscure notes in check mode that nobody can tell what a task would do, if anything.
+func (e *execution) obscure() {
+	module := e.task.Foresee(e.expressions.foreseen(e.host, e.task))
+	if reads(module) {
+		return
+	}
+	all := e.hosts.observed()
+	scoped, ok := module.(modules.Scoped)
+	wide := ok && scoped.Scope() != modules.EachHost
+	e.causes.anything(cause{e.task, e.host.Name}, e.host.observed, all, wide)
+	if !wide {
+		all = []*observe.Host{e.host.observed}
+	}
+	e.cloud(all, e.task.Name)
+}
+
+// cloud makes unknown what commands of the playbook's author say on some hosts, for something changes there.
+func (e *execution) cloud(hosts []*observe.Host, what string) {
+	for _, o := range hosts {
+		h := e.hosts.behind(o)
+		if !h.cloud() {
+			o.Predict([]observe.Expectation{observe.AfterChange(what)})
+			h.planner.invalidate()
+		}
+	}
+}
+
+// bind gives expectations that name no host the host that was planned for.
+func bind(expectations []observe.Expectation, h *observe.Host) []observe.Expectation {
+	all := make([]observe.Expectation, len(expectations))
+	for i, e := range expectations {
+		if e.Host == nil {
+			e.Host = h
+		}
+		all[i] = e
+	}
+	return all
+}

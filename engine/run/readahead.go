@@ -1,0 +1,214 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+)
+
+// future is a decision being made.
+type future struct {
+	cancel   context.CancelFunc
+	saw      *observe.Tracker
+	ready    observe.Event
+	decision *decision // nil if it could not be made ahead
+	// result is what the task will register if nothing is to be done; nil if that is not so.
+	result *cty.Value
+}
+
+// startLocked starts planning t (if not nil) and what the window allows behind the task whose turn it
+// is, all held until each has said what it reads first.
+func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
+	var begin []func(done func())
+	var first *future
+	if t != nil {
+		first = p.futureLocked(t, nil, &begin)
+	}
+	for _, i := range p.upcomingLocked() {
+		next := p.upcoming.tasks[i]
+		if i <= p.at || p.futures[next] != nil {
+			continue
+		}
+		if from, ok := p.producersLocked(i); ok {
+			p.futureLocked(next, from, &begin)
+		} else {
+			p.held = append(p.held, i)
+		}
+	}
+	if len(begin) == 0 && also == nil {
+		return first
+	}
+	var begun sync.WaitGroup
+	begun.Add(len(begin))
+	start := func() {
+		p.host.observed.Go(p.ctx, func(ctx context.Context) {
+			for _, b := range begin {
+				b(begun.Done)
+			}
+			if also != nil {
+				also(ctx)
+			}
+		})
+	}
+	if also != nil || len(begin) <= 2 {
+		start()
+		return first
+	}
+	go p.admit(func() <-chan struct{} {
+		start()
+		ended := make(chan struct{})
+		go func() {
+			begun.Wait()
+			close(ended)
+		}()
+		return ended
+	})
+	return first
+}
+
+// upcomingLocked takes out the tasks that may be begun now, in order: those held back and those that the
+// window has reached.
+func (p *planner) upcomingLocked() []int {
+	upcoming := p.held
+	p.held = nil
+	slices.Sort(upcoming)
+	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= p.at+p.window; p.next++ {
+		upcoming = append(upcoming, p.next)
+	}
+	return upcoming
+}
+
+// producersLocked finds the plans that must say that there is nothing to do before a task can be planned
+// with the results that they foretell; ok is false if one of them is not there or says otherwise, or
+// if a result is missing that none of them registers.
+func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
+	t := p.upcoming.tasks[i]
+	if t.references.AllResults {
+		return nil, false
+	}
+	var others []string
+	for _, name := range t.references.Results {
+		at, ok := p.upcoming.producers[i][name]
+		if !ok || at < p.at {
+			others = append(others, name)
+			continue
+		}
+		f := p.futures[p.upcoming.tasks[at]]
+		if f == nil || f.ready.Happened() && f.result == nil {
+			return nil, false
+		}
+		if from == nil {
+			from = map[string]*future{}
+		}
+		from[name] = f
+	}
+	return from, p.host.hasResults(others)
+}
+
+// futureLocked makes the future of a task; calling what it adds to begin sets it to work.
+func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(done func())) *future {
+	ctx, cancel := context.WithCancel(p.ctx)
+	ctx, saw := observe.Track(ctx)
+	f := &future{cancel: cancel, saw: saw}
+	p.futures[t] = f
+	likely := p.likelyLocked(t)
+	*begin = append(*begin, func(done func()) {
+		p.host.observed.Want(likely)
+		if len(likely) == 0 {
+			p.announce(t)
+		}
+		p.host.observed.Go(ctx, func(ctx context.Context) {
+			defer done()
+			defer cancel()
+			defer f.ready.Happen()
+			if results, ok := p.foresee(ctx, t, from); ok {
+				f.decision = p.decide(ctx, t, results)
+				if t.Register != "" && f.decision.foreseeable(t) {
+					result := f.decision.nothingToDo(t).value()
+					f.result = &result
+				}
+			} else {
+				p.hold(t, f)
+			}
+		})
+	})
+	return f
+}
+
+// noteLocked remembers what a task was planned from, or as much as is known of that.
+func (p *planner) noteLocked(t *task, f *future) {
+	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(p.reads[t]) {
+		p.reads[t] = reads
+	}
+}
+
+// widestReadback is for how many tasks at most what they read travels with a step before them.
+const widestReadback = 2
+
+// coming is what the tasks behind one will probably read if it changes the host. A handler stands before the
+// tasks behind the one whose turn it was.
+func (p *planner) coming(t *task) []observe.Read {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.upcoming.index[t]
+	if !ok {
+		at = p.at
+	}
+	if p.window == 0 {
+		return nil
+	}
+	var all []observe.Read
+	for i := at + 1; i < len(p.upcoming.tasks) && i <= at+widestReadback; i++ {
+		all = append(all, p.likelyLocked(p.upcoming.tasks[i])...)
+	}
+	return all
+}
+
+// likelyLocked is what a task was planned from when it was last planned: it will probably read the same
+// again. Commands of its author are left out if facts or results may decide otherwise now whether they
+// are to run.
+func (p *planner) likelyLocked(t *task) []observe.Read {
+	if f := p.futures[t]; f != nil {
+		p.noteLocked(t, f)
+	}
+	reads := p.reads[t]
+	refs := t.references
+	if !refs.AllFacts && !refs.AllResults && len(refs.Facts)+len(refs.Results) == 0 {
+		return reads
+	}
+	return slices.DeleteFunc(slices.Clone(reads), observe.Read.ByAuthor)
+}
+
+// foresee is the results that a task reads, some as they will be if other plans have nothing to do.
+func (p *planner) foresee(ctx context.Context, t *task, from map[string]*future) (map[string]cty.Value, bool) {
+	foreseen := map[string]cty.Value{}
+	for name, f := range from {
+		if f.ready.Wait(ctx) != nil || f.result == nil {
+			return nil, false
+		}
+		foreseen[name] = *f.result
+	}
+	return p.host.readResults(t, foreseen), true
+}
+
+// hold puts a task back that could not be planned ahead.
+func (p *planner) hold(t *task, f *future) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.futures[t] == f {
+		p.dropLocked(t, f)
+	}
+}
+
+func (p *planner) dropLocked(t *task, f *future) {
+	p.noteLocked(t, f)
+	f.cancel()
+	delete(p.futures, t)
+	if i, ok := p.upcoming.index[t]; ok {
+		p.held = append(p.held, i)
+	}
+}

@@ -1,0 +1,87 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+	"strings"
+	"time"
+)
+
+const bootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// reboot restarts a host and proves by the kernel's boot id that it did.
+func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
+	limit := a.Limit
+	if limit == 0 {
+		limit = 10 * time.Minute
+	}
+	before, err := bootID(ctx, h)
+	if err != nil {
+		return fmt.Errorf("reboot: the boot id cannot be read beforehand, so a reboot could not be proven: %w", err)
+	}
+	session, err := h.connection.session(ctx, h.connection.readsAs())
+	if err != nil {
+		return err
+	}
+	begin()
+	// The answer may get lost with the host: only a clear refusal counts.
+	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second, Before: keep})
+	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
+		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	begun := e.clock.Now()
+	h.connection.drop()
+	h.keeper.took(remote.Query{}, errRebooted)
+	var last error
+	tried := begun
+	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
+		e.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
+		if err := e.clock.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		tried = e.clock.Now()
+		if _, last = h.connection.reopen(ctx); last != nil {
+			continue
+		}
+		after, err := bootID(ctx, h)
+		if err == nil && after != before {
+			h.observed.ForgetAll()
+			return nil
+		}
+		last = err
+		if err == nil {
+			last = errors.New("it answers, but has not rebooted yet")
+		}
+		h.connection.drop()
+	}
+	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
+	if last != nil {
+		reason += "; at the last try: " + last.Error()
+	}
+	return &remote.UnreachableError{
+		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
+		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
+	}
+}
+
+// errRebooted is how the acting shells of a host that was rebooted ended.
+var errRebooted = errors.New("the host was rebooted")
+
+func bootID(ctx context.Context, h *host) (string, error) {
+	answers, err := h.connection.Ask(ctx, []remote.Query{{Script: "cat " + bootIDFile}})
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(answers[0].Stdout))
+	if answers[0].Exit != 0 || id == "" {
+		return "", fmt.Errorf("%s: %s", bootIDFile, firstLine(answers[0].Stderr))
+	}
+	return id, nil
+}

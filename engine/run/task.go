@@ -1,0 +1,46 @@
+package run
+
+import (
+	"hlplay/engine/lang"
+)
+
+// task is a task in its place: what is planned, carried out and reported.
+type task struct {
+	*lang.Task
+	play    *lang.Play
+	handler bool
+	// references are what the task's expressions read during the run.
+	references lang.References
+}
+
+func newTask(play *lang.Play, t *lang.Task) *task {
+	return &task{Task: t, play: play, handler: t.IsHandler(), references: t.References()}
+}
+
+// user returns the account that the task's commands run as on a host; empty means the login user.
+func (t *task) user(h *host) string {
+	become := t.EffectiveBecome()
+	switch {
+	case become != nil && become.Enabled:
+		return becomeUser(become.User)
+	case become == nil && h.Become:
+		return becomeUser(h.BecomeUser)
+	}
+	return ""
+}
+
+// observer returns the account that runs the commands by which the playbook's author reads: the one that the task acts
+// as, although everything else is read as the host's reader.
+func (t *task) observer(h *host) string {
+	if user := t.user(h); user != "" || h.connection.reader == "" {
+		return user
+	}
+	return loginUser
+}
+
+func becomeUser(user string) string {
+	if user == "" {
+		return "root"
+	}
+	return user
+}

@@ -1,0 +1,48 @@
+package run
+
+import "hlplay/engine/lang"
+
+// upcoming is the tasks that a batch of hosts will meet if nothing fails: those of its play and of the plays
+// behind it that run on the same hosts, all at once. Read-ahead follows it.
+type upcoming struct {
+	tasks []*task
+	index map[*task]int
+	// producers are, for each task, the results that its expressions read and that are registered
+	// before it, by name: the index of the last task that registers it.
+	producers []map[string]int
+}
+
+// add appends the tasks of a play that run when nothing fails.
+func (u *upcoming) add(nodes []lang.Node, placed map[*lang.Task]*task, selected func(*lang.Task) bool) {
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case *lang.Task:
+			if selected(n) {
+				u.index[placed[n]] = len(u.tasks)
+				u.tasks = append(u.tasks, placed[n])
+			}
+		case *lang.Group:
+			u.add(n.Tasks, placed, selected)
+			u.add(n.Always, placed, selected)
+		}
+	}
+}
+
+// findProducers finds, for each task, who registers what it reads.
+func (u *upcoming) findProducers() {
+	u.producers = make([]map[string]int, len(u.tasks))
+	registers := map[string]int{}
+	for i, t := range u.tasks {
+		for _, name := range t.references.Results {
+			if at, ok := registers[name]; ok {
+				if u.producers[i] == nil {
+					u.producers[i] = map[string]int{}
+				}
+				u.producers[i][name] = at
+			}
+		}
+		if t.Register != "" {
+			registers[t.Register] = i
+		}
+	}
+}
