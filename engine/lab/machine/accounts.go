@@ -169,3 +169,24 @@ func rawMode(mode fs.FileMode) uint32 {
 	}
 	return bits | 0o100000
 }
+
+// idOf is the number of an account or group, by its name or as a number; negative if there is none.
+func (m *Machine) idOf(name string, group bool) int {
+	if n, err := strconv.Atoi(name); err == nil {
+		return n
+	}
+	if group {
+		for _, g := range m.groups() {
+			if g.name == name {
+				return g.gid
+			}
+		}
+		return -1
+	}
+	for _, a := range m.accounts() {
+		if a.name == name {
+			return a.uid
+		}
+	}
+	return -1
+}

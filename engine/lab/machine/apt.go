@@ -397,26 +397,6 @@ func (a *aptCall) show(plan transaction) {
 	}
 }
 
-// unfinished are the packages that an earlier run has left unconfigured and that a plan does not touch.
-func (p *Packages) unfinished(plan transaction) []Package {
-	var all []Package
-	for _, i := range p.all() {
-		touched := slices.Contains(plan.remove, i.pkg.Name) || slices.ContainsFunc(plan.install, func(pkg Package) bool { return pkg.Name == i.pkg.Name })
-		if i.status == statusHalfConfigured && !touched {
-			all = append(all, i.pkg)
-		}
-	}
-	return all
-}
-
-func (p *Packages) mark(name string, automatic bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := p.db[name]; i != nil {
-		i.automatic = automatic
-	}
-}
-
 func (a *aptCall) list(names []string) int {
 	a.printf("Listing...\n")
 	for _, i := range a.Machine.packages.all() {

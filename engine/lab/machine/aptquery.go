@@ -112,11 +112,6 @@ func aptCache(_ context.Context, c *Call) int {
 	return notSimulated(c, verb)
 }
 
-// providers are the packages that the lists of the last update know and that provide a virtual one.
-func (p *Packages) providers(virtual string) []string {
-	return slices.DeleteFunc(p.m.archive.providers(virtual), func(name string) bool { return len(p.visible(name)) == 0 })
-}
-
 func aptMark(_ context.Context, c *Call) int {
 	o, ok := c.options("q", "quiet")
 	if !ok {

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -98,43 +97,40 @@ func chmod(_ context.Context, c *Call) int {
 	if mode == "" || len(o.rest) == 0 {
 		return c.Errorf("missing operand\nTry 'chmod --help' for more information.")
 	}
-	code := 0
-	v := c.view()
-	change := func(file string, info fs.FileInfo) error {
+	if _, valid := parseMode(mode, 0, false); !valid {
+		return c.Errorf("invalid mode: ‘%s’\nTry 'chmod --help' for more information.", mode)
+	}
+	return c.changeFiles("changing permissions of", o.rest, true, o.has("R", "recursive"), func(file string, info fs.FileInfo) error {
 		if info.Mode()&fs.ModeSymlink != 0 {
 			return nil
 		}
-		m, valid := parseMode(mode, info.Mode(), info.IsDir())
-		if !valid {
-			return errMode
-		}
+		m, _ := parseMode(mode, info.Mode(), info.IsDir())
 		if m == info.Mode()&permBits {
 			return nil
 		}
-		return v.Chmod(file, m)
-	}
-	for _, name := range o.rest {
-		info, err := v.Stat(c.Path(name))
+		return c.view().Chmod(file, m)
+	})
+}
+
+// changeFiles calls change for each of the named files, and for what is below them if it is recursive.
+func (c *Call) changeFiles(doing string, names []string, follow, recursive bool, change func(file string, info fs.FileInfo) error) (code int) {
+	for _, name := range names {
+		info, err := c.view().stat(path.Base(c.Argv[0]), c.Path(name), follow)
 		switch {
 		case err != nil:
 			code = c.Errorf("cannot access '%s': %s", name, errText(err))
 			continue
-		case o.has("R", "recursive"):
+		case recursive:
 			err = c.walk(c.Path(name), change)
 		default:
 			err = change(c.Path(name), info)
 		}
-		switch {
-		case errors.Is(err, errMode):
-			return c.Errorf("invalid mode: ‘%s’\nTry 'chmod --help' for more information.", mode)
-		case err != nil:
-			code = c.Errorf("changing permissions of '%s': %s", name, errText(err))
+		if err != nil {
+			code = c.Errorf("%s '%s': %s", doing, name, errText(err))
 		}
 	}
 	return code
 }
-
-var errMode = errors.New("invalid mode")
 
 // ownership resolves "user:group"; -1 keeps one.
 func (c *Call) ownership(spec string) (uid, gid int, err error) {
@@ -180,91 +176,36 @@ func chown(_ context.Context, c *Call) int {
 	if err != nil {
 		return c.Errorf("%v", err)
 	}
-	v := c.view()
-	code := 0
-	change := func(file string, info fs.FileInfo) error {
+	follow := !o.has("h", "no-dereference")
+	recursive := o.has("R", "recursive")
+	return c.changeFiles("changing ownership of", o.rest[1:], follow, recursive, func(file string, info fs.FileInfo) error {
 		u, g := owner(info)
 		if (uid < 0 || uid == u) && (gid < 0 || gid == g) {
 			return nil
 		}
-		return v.chown(file, uid, gid, !o.has("h", "no-dereference", "R", "recursive"))
-	}
-	for _, name := range o.rest[1:] {
-		info, err := v.stat("chown", c.Path(name), !o.has("h", "no-dereference"))
-		switch {
-		case err != nil:
-			code = c.Errorf("cannot access '%s': %s", name, errText(err))
-			continue
-		case o.has("R", "recursive"):
-			err = c.walk(c.Path(name), change)
-		default:
-			err = change(c.Path(name), info)
-		}
-		if err != nil {
-			code = c.Errorf("changing ownership of '%s': %s", name, errText(err))
-		}
-	}
-	return code
+		return c.view().chown(file, uid, gid, follow && !recursive)
+	})
 }
 
-func installProgram(_ context.Context, c *Call) int {
-	o, ok := c.options("dm:o:g:DTt:vp", "directory", "mode=", "owner=", "group=", "no-target-directory")
-	if !ok {
-		return 2
-	}
-	mode, valid := parseMode(cmpOr(o.value("m", "mode"), "0755"), 0, false)
-	if !valid {
-		return c.Errorf("invalid mode ‘%s’", o.value("m", "mode"))
-	}
-	uid, gid, err := c.ownership(o.value("o", "owner") + ":" + o.value("g", "group"))
+func (c *Call) walk(name string, fn func(file string, info fs.FileInfo) error) error {
+	info, err := c.view().stat("walk", name, false)
 	if err != nil {
-		return c.Errorf("%v", err)
+		return err
 	}
-	v := c.view()
-	finish := func(file string) error {
-		given := mode
-		if info, err := v.Stat(file); err == nil && info.IsDir() {
-			given |= info.Mode() & fs.ModeSetgid // as its directory has given it
-		}
-		if err := v.Chmod(file, given); err != nil {
-			return err
-		}
-		if uid >= 0 || gid >= 0 {
-			return v.Chown(file, uid, gid)
-		}
+	if err := fn(name, info); err != nil {
+		return err
+	}
+	if !info.IsDir() {
 		return nil
 	}
-	if o.has("d", "directory") {
-		for _, name := range o.rest {
-			if err := errors.Join(v.MkdirAll(c.Path(name), 0o755), finish(c.Path(name))); err != nil {
-				return c.Errorf("cannot create directory '%s': %s", name, errText(err))
-			}
-		}
-		return 0
+	entries, err := afero.ReadDir(c.view(), name)
+	if err != nil {
+		return err
 	}
-	sources, target, ok := c.operands(o)
-	if !ok {
-		return 1
-	}
-	for _, source := range sources {
-		to := c.destination(source, target, o.has("T", "no-target-directory"))
-		if o.has("D") {
-			if err := v.MkdirAll(path.Dir(to), 0o755); err != nil {
-				return c.Errorf("cannot create directory '%s': %s", path.Dir(to), errText(err))
-			}
-		}
-		f, err := c.input(strings.Replace(source, "/dev/stdin", "-", 1))
-		if err != nil {
-			return c.Errorf("cannot stat '%s': %s", source, errText(err))
-		}
-		err = afero.WriteReader(v, to, f)
-		_ = f.Close() // only read
-		if err == nil {
-			err = finish(to)
-		}
-		if err != nil {
-			return c.Errorf("cannot create regular file '%s': %s", target, errText(err))
+	for _, e := range entries {
+		if err := c.walk(path.Join(name, e.Name()), fn); err != nil {
+			return err
 		}
 	}
-	return 0
+	return nil
 }

@@ -157,12 +157,8 @@ func (m *Machine) clearVolatile() {
 	furnishRun(t)
 }
 
-// lose forgets what was running, without stopping it.
-func (u *Units) lose() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, s := range u.states {
-		s.active = false
-		s.since = u.m.clock.Now()
-	}
+func (m *Machine) setName(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.name = name
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"mvdan.cc/sh/v3/interp"
 )
@@ -62,19 +61,6 @@ func lookupBuiltin(s *shell, c *Call) int {
 
 // which is the path under which PATH finds a program, links unresolved.
 func (s *shell) which(c *Call, name string) (string, error) { return c.Machine.which(c, name) }
-
-func (m *Machine) which(c *Call, name string) (string, error) {
-	if strings.Contains(name, "/") {
-		_, err := m.lookPath(c, name)
-		return name, err
-	}
-	for dir := range strings.SplitSeq(cmpOr(c.Env("PATH"), defaultPath), ":") {
-		if _, err := m.lookPath(c, dir+"/"+name); err == nil {
-			return dir + "/" + name, nil
-		}
-	}
-	return "", errNoProgram{}
-}
 
 // openBuiltin is "exec 3<>FILE" and its like: FILE is opened and closed again. /dev/tcp/HOST/PORT is
 // bash's way to try a TCP connection.
@@ -177,53 +163,4 @@ func unescape(s string) (text string, stop bool) {
 		}
 	}
 	return b.String(), false
-}
-
-// kill is the program and the builtin.
-func kill(c *Call) int {
-	signal, args := syscall.SIGTERM, c.Argv[1:]
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		name := args[0][1:]
-		args = args[1:]
-		if name == "-" {
-			break
-		}
-		if name == "s" && len(args) > 0 {
-			name, args = args[0], args[1:]
-		}
-		s, ok := parseSignal(name)
-		if !ok {
-			return c.Errorf("%s: invalid signal specification", name)
-		}
-		signal = s
-	}
-	code := 0
-	for _, arg := range args {
-		pid, err := strconv.Atoi(arg)
-		if err != nil {
-			return c.Errorf("failed to parse argument: '%s'", arg)
-		}
-		p, ok := c.Machine.processes.find(max(pid, -pid))
-		switch {
-		case !ok:
-			fmt.Fprintf(c.Stderr, "kill: (%d) - No such process\n", pid)
-			code = 1
-		case c.User != "root" && p.user != c.User:
-			fmt.Fprintf(c.Stderr, "kill: (%d) - Operation not permitted\n", pid)
-			code = 1
-		case pid < 0:
-			c.Machine.processes.group(-pid, signal)
-		default:
-			p.signal(signal)
-		}
-	}
-	return code
-}
-
-func parseSignal(name string) (syscall.Signal, bool) {
-	if n, err := strconv.Atoi(name); err == nil {
-		return syscall.Signal(n), true
-	}
-	s, ok := signalNames[strings.TrimPrefix(strings.ToUpper(name), "SIG")]
-	return s, ok
 }

@@ -18,11 +18,3 @@ func (m *Machine) Console(ctx context.Context, stdout, stderr io.Writer, argv ..
 		Stdout: stdout, Stderr: stderr,
 	})
 }
-
-// ChangeHostKey gives the machine another host key, as a reinstallation does.
-func (m *Machine) ChangeHostKey() {
-	key := newHostKey()
-	m.server.mu.Lock()
-	defer m.server.mu.Unlock()
-	m.hostKey = key
-}

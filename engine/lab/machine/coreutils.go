@@ -40,33 +40,6 @@ func testProgram(ctx context.Context, c *Call) int {
 func printfProgram(ctx context.Context, c *Call) int { c.Argv[0] = "printf"; return viaShell(ctx, c) }
 func echoProgram(ctx context.Context, c *Call) int   { c.Argv[0] = "echo"; return viaShell(ctx, c) }
 
-// input opens an operand for reading, "-" being the standard input.
-func (c *Call) input(name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(c.Stdin), nil
-	}
-	f, err := c.view().Open(c.Path(name))
-	if err != nil {
-		return nil, err
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		_ = f.Close() // a directory holds nothing open
-		return nil, syscall.EISDIR
-	}
-	return f, nil
-}
-
-// ended turns errors of the standard streams into exit codes.
-func (c *Call) ended(err error) int {
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
-		return 141
-	}
-	return c.Errorf("write error: %s", errText(err))
-}
-
 func cat(_ context.Context, c *Call) int {
 	o, ok := c.options("unAevE", "show-all", "number")
 	if !ok {

@@ -3,7 +3,6 @@ package machine
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"path"
 	"strings"
@@ -58,64 +57,6 @@ func (m *Machine) AddDisk(d Disk) {
 	m.disks = append(m.disks, m.complete(d))
 	m.mu.Unlock()
 	m.linkDisks()
-}
-
-// complete fills in what the maker of a disk would have printed on it, the same on every run.
-func (m *Machine) complete(d Disk) *Disk {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s/%s", m.name, d.Name)
-	sum := h.Sum64()
-	if d.Size == 0 {
-		d.Size = 1e12
-	}
-	if d.Serial == "" {
-		d.Serial = m.name + d.Name
-	}
-	if d.Model == "" {
-		d.Model = "QEMU HARDDISK"
-		if strings.HasPrefix(d.Name, "nvme") {
-			d.Model = "QEMU NVMe Ctrl"
-		}
-	}
-	if d.WWN == "" {
-		d.WWN = fmt.Sprintf("0x5%015x", sum>>4)
-	}
-	if d.Use == "partitions" {
-		d.Use = ""
-		if len(d.Partitions) == 0 {
-			d.Partitions = []Disk{{Size: d.Size - 1<<20, Use: "ext4"}}
-		}
-	}
-	for i := range d.Partitions {
-		p := &d.Partitions[i]
-		if p.Name == "" {
-			p.Name = partition(d.Name, i+1)
-		}
-		if p.PartUUID == "" {
-			p.PartUUID = uuidOf(sum + uint64(i) + 1)
-		}
-		if p.Use != "" && p.UUID == "" {
-			p.UUID = uuidOf(sum + uint64(i) + 1001)
-		}
-	}
-	if d.Use != "" && d.UUID == "" {
-		d.UUID = uuidOf(sum)
-	}
-	return &d
-}
-
-func partition(disk string, n int) string {
-	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
-		return fmt.Sprintf("%sp%d", disk, n)
-	}
-	return fmt.Sprintf("%s%d", disk, n)
-}
-
-func uuidOf(seed uint64) string {
-	h := fnv.New128a()
-	fmt.Fprint(h, seed)
-	b := h.Sum(nil)
-	return fmt.Sprintf("%x-%x-4%x-a%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])[:36]
 }
 
 // linkDisks makes the nodes and links below /dev and /sys/block as udev does.
@@ -175,8 +116,32 @@ func (m *Machine) linkDisks() {
 	}
 }
 
-func (t *tree) block(name string, major, minor int) {
-	n := t.file("/dev/"+name, fs.ModeDevice|0o660, "")
-	n.gid = 6
-	n.dev = &device{major, minor}
+// mappedNumbers are the device numbers of logical volumes by name. A volume keeps its own as long as it is there, and a new one gets
+// the first that is free, as the device mapper does it.
+func (m *Machine) mappedNumbers(disks []*Disk) map[string]string {
+	numbers := map[string]string{}
+	taken := map[string]bool{}
+	var fresh []string
+	for _, d := range disks {
+		for _, holder := range append([]Disk{*d}, d.Partitions...) {
+			for _, v := range holder.Volumes {
+				if number, known := m.mapped[v.Name]; known {
+					numbers[v.Name] = number
+					taken[number] = true
+				} else {
+					fresh = append(fresh, v.Name)
+				}
+			}
+		}
+	}
+	for _, name := range fresh {
+		for i := 0; numbers[name] == ""; i++ {
+			if number := fmt.Sprintf("252:%d", i); !taken[number] {
+				numbers[name] = number
+				taken[number] = true
+			}
+		}
+	}
+	m.mapped = numbers
+	return numbers
 }

@@ -7,45 +7,9 @@ import (
 	"os"
 	"path"
 	"syscall"
-	"time"
 
 	"github.com/spf13/afero"
 )
-
-// fileInfo is a snapshot of a node.
-type fileInfo struct {
-	name     string
-	size     int64
-	mode     fs.FileMode
-	mtime    time.Time
-	ctime    time.Time
-	uid, gid int
-	ino      uint64
-	links    int
-	dev      *device
-	acl      string // the access control list, empty for none
-}
-
-func (i *fileInfo) Name() string       { return i.name }
-func (i *fileInfo) Size() int64        { return i.size }
-func (i *fileInfo) Mode() fs.FileMode  { return i.mode }
-func (i *fileInfo) ModTime() time.Time { return i.mtime }
-func (i *fileInfo) IsDir() bool        { return i.mode.IsDir() }
-func (i *fileInfo) Sys() any           { return i }
-func (i *fileInfo) Uid() uint32        { return uint32(i.uid) }
-func (i *fileInfo) Gid() uint32        { return uint32(i.gid) }
-
-func (n *node) info(name string) *fileInfo {
-	i := &fileInfo{name: name, size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, ctime: n.ctime,
-		uid: n.uid, gid: n.gid, ino: n.ino, links: max(1, n.names), dev: n.dev, acl: n.xattrs[aclName]}
-	switch {
-	case n.mode.IsDir():
-		i.size, i.links = 4096, 2+n.dirs
-	case n.mode&fs.ModeSymlink != 0:
-		i.size = int64(len(n.target))
-	}
-	return i
-}
 
 // named is a FileInfo under the name it was asked for by.
 type named struct {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -191,22 +190,6 @@ func (m *Machine) furnish(c Config) {
 	}
 }
 
-// place makes a package installed whose files the base tree has already.
-func (p *Packages) place(pkg Package) {
-	sums := map[string]string{}
-	for file, content := range pkg.Conffiles {
-		sums[file] = sum([]byte(content))
-	}
-	automatic := strings.HasPrefix(pkg.Name, "linux-image-6")
-	p.db[pkg.Name] = &installation{pkg: pkg, status: statusInstalled, sums: sums, automatic: automatic}
-	for _, u := range pkg.Units {
-		p.m.units.Add(u)
-	}
-	for name, program := range pkg.Programs {
-		p.m.Install(name, program)
-	}
-}
-
 // furnishKeys makes the host key's files and those of who may log in.
 func (m *Machine) furnishKeys(c Config) {
 	t := m.tree
@@ -238,16 +221,6 @@ func (m *Machine) furnishKeys(c Config) {
 		n := t.file(home+"/.ssh/authorized_keys", 0o600, keys)
 		n.uid, n.gid = uid, uid
 	}
-}
-
-func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
-
-func interfaceName(i int) string { return fmt.Sprintf("ens%d", 18+i) }
-
-// mac is the hardware address of an interface, made of its first address.
-func (m *Machine) mac(i int) string {
-	a := m.addresses[i].Addr().As16()
-	return fmt.Sprintf("bc:24:11:%02x:%02x:%02x", a[13], a[14], a[15])
 }
 
 // configurePostfix does what postfix's package script asks debconf for.

@@ -85,17 +85,6 @@ func (m *Machine) rootUUID() string {
 	return ""
 }
 
-func (m *Machine) mountTable() string {
-	var b strings.Builder
-	b.WriteString("sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime 0 0\n/dev/sda2 / ext4 rw,relatime,errors=remount-ro 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n")
-	m.mounts.mu.RLock()
-	defer m.mounts.mu.RUnlock()
-	for _, mounted := range m.mounts.list {
-		fmt.Fprintf(&b, "/dev/fuse %s fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n", mounted.path)
-	}
-	return b.String()
-}
-
 func uname(_ context.Context, c *Call) int {
 	o, ok := c.options("asnrvmpio", "all", "kernel-name", "nodename", "kernel-release", "kernel-version", "machine", "operating-system")
 	if !ok {

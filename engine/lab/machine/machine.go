@@ -1,10 +1,13 @@
-// Package machine is a simulated Debian host: a file system in memory, a shell, the programs that
+// Package machine simulates a Debian host: a file system in memory, a shell, the programs that
 // modules and people use, packages, units, disks and addresses, reached over real SSH and SFTP.
+//
+// A Machine holds a tree of nodes (its files), Units, Packages, disks and a table of processes. A view is its files, with
+// what is mounted over them, as one user sees them. A shell interprets scripts with mvdan.cc/sh and starts programs: a
+// Program is a function of a Call, which stands for one process and its view, arguments and streams. The programs of a topic are in
+// one file, and programs.go collects them.
 package machine
 
 import (
-	"context"
-	"io"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,118 +15,6 @@ import (
 	"github.com/spf13/afero"
 	"golang.org/x/crypto/ssh"
 )
-
-// Program is what runs when a node's shell starts a program of that name. It returns the exit code.
-type Program func(ctx context.Context, c *Call) int
-
-// Call is one start of a program.
-type Call struct {
-	Machine        *Machine
-	Argv           []string // Argv[0] is the name it was called by
-	Dir            string
-	User           string
-	Env            func(name string) string
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
-
-	ctx     context.Context
-	process *process
-	environ []string
-}
-
-// Package is a package of the simulated archive.
-type Package struct {
-	Name, Version string
-	Depends       []string
-	// Component is the repository component that offers it: "main", "pve-no-subscription",
-	// "ceph-squid/no-subscription". Not installable unless a source entry names it.
-	Component string
-	// Debian is the code name of the only release that has it; empty for every release.
-	Debian    string
-	Conffiles map[string]string
-	Files     map[string]string
-	Units     []Unit
-	Programs  map[string]Program
-	// Conflicts are removed when this package is installed.
-	Conflicts []string
-	// Provides are virtual packages that it satisfies.
-	Provides []string
-	// Essential packages are only removed when apt is told to, as Debian's are.
-	Essential bool
-	// Installed runs as the maintainer script does; its output is apt's. An error leaves the package
-	// half-configured.
-	Installed func(m *Machine, out io.Writer) error
-	// Removed runs when the package is removed, before its files go. An error, such as that of a
-	// preremoval script that refuses, leaves the package installed.
-	Removed func(m *Machine, out io.Writer) error
-}
-
-// Unit is a systemd unit.
-type Unit struct {
-	Name            string
-	Enabled, Active bool
-	// Static units have no [Install] section: they cannot be enabled, others pull them in.
-	Static bool
-	// Exits is a oneshot unit that stays active when its program has ended.
-	Exits bool
-	// Start and Stop run when the unit is started and stopped; Start's error leaves it failed.
-	Start func(m *Machine) error
-	Stop  func(m *Machine)
-}
-
-// Disk is a block device.
-type Disk struct {
-	// Name is the kernel's: "sdb", "nvme0n1". An empty Serial becomes the machine's name and the disk's.
-	Name, Serial, Model, WWN string
-	// Size is in bytes; zero means 1 TB.
-	Size       int64
-	Rotational bool
-	// Use is empty for a blank disk, or a signature as lsblk's FSTYPE names it.
-	Use        string
-	Partitions []Disk
-	// Volumes are the logical volumes on it; of these only Name (as device-mapper writes it), Size and Use count.
-	Volumes    []Disk
-	Mountpoint string
-	// UUID is that of the signature, PartUUID that of a partition; PartType says what a partition is for,
-	// empty means Linux.
-	UUID, PartUUID, PartType string
-}
-
-// Config is what distinguishes a machine from the next. Only Name is needed.
-type Config struct {
-	// Name is the host name, Domain what the installer was given beside it; empty means "example.com".
-	Name, Domain string
-	// Address is the machine's own address in CIDR form, or alone, which means /24. Empty means none
-	// but the loopback's.
-	Address string
-	// Addresses are those of further interfaces, in CIDR form.
-	Addresses []string
-	// Debian is "bookworm" or "trixie"; empty means trixie.
-	Debian string
-	// Disks are beside the system disk sda, which every machine has.
-	Disks []Disk
-	// Memory is in bytes, zero means 16 GiB. CPUs zero means 4.
-	Memory int64
-	CPUs   int
-	// Clock is shared by the machines of a lab; nil means a VirtualClock of its own.
-	Clock Clock
-	// Archive and Network are shared too; nil means ones of its own.
-	Archive *Archive
-	Network *Network
-	// AuthorizedKeys are lines of root's authorized_keys and of that of every one of Users.
-	AuthorizedKeys []string
-	// Users are unprivileged users with sudo.
-	Users []User
-	// BootTime is how long a reboot takes; zero means 25 s.
-	BootTime time.Duration
-}
-
-// User is an unprivileged user with sudo.
-type User struct {
-	Name string
-	// Password is what sudo asks for; empty means that the user has NOPASSWD.
-	Password string
-}
 
 // Machine is one simulated host. Its methods may be called from many goroutines.
 type Machine struct {
@@ -206,18 +97,6 @@ func New(c Config) *Machine {
 	return m
 }
 
-func prefixes(texts []string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, text := range texts {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			all = append(all, p)
-		} else if a, err := netip.ParseAddr(text); err == nil {
-			all = append(all, netip.PrefixFrom(a, min(24, a.BitLen())))
-		}
-	}
-	return all
-}
-
 // Name is the host name without the domain; hostname(1) changes it.
 func (m *Machine) Name() string {
 	m.mu.Lock()
@@ -258,10 +137,6 @@ func (m *Machine) Memory() int64 { return m.memory }
 // FS is the whole tree, mounts included, as root sees it. What is changed through it is not
 // recorded: it is the hand of whoever sets the lab up. Programs use Call.FS.
 func (m *Machine) FS() afero.Fs { return view{m: m} }
-
-// FS is the machine's files as the caller's user may see and change them; changes are recorded
-// under the program's name.
-func (c *Call) FS() afero.Fs { return c.view() }
 
 // Value returns what SetValue stored under key, or nil: state that simulated programs from
 // elsewhere keep with a machine.

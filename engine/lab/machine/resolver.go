@@ -3,18 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
-
-// transaction is what apt means to do.
-type transaction struct {
-	install []Package // new, upgraded or reinstalled, dependencies first
-	remove  []string
-	purge   bool
-	asked   map[string]bool // installed because somebody named them
-}
-
-func (t transaction) empty() bool { return len(t.install) == 0 && len(t.remove) == 0 }
 
 // A missingError says that a package is not to be had.
 type missingError struct {
@@ -32,25 +21,6 @@ func (e *missingError) Error() string {
 		return fmt.Sprintf("E: Version '%s' for '%s' was not found", e.wanted, e.name)
 	}
 	return fmt.Sprintf("E: Unable to locate package %s", e.name)
-}
-
-// resolve plans the installation of names ("name" or "name=version") from what versions offers,
-// and the removal of others.
-func (p *Packages) resolve(versions func(string) []Package, names, remove []string) (transaction, error) {
-	r := resolver{p: p, versions: versions, plan: transaction{asked: map[string]bool{}}, seen: map[string]bool{}}
-	for _, name := range remove {
-		r.drop(name)
-	}
-	for _, name := range names {
-		wanted := ""
-		name, wanted, _ = strings.Cut(name, "=")
-		name, _, _ = strings.Cut(name, ":")
-		r.plan.asked[name] = true
-		if err := r.want(name, wanted, "", ""); err != nil {
-			return transaction{}, err
-		}
-	}
-	return r.plan, nil
 }
 
 type resolver struct {
@@ -148,68 +118,4 @@ func (r *resolver) drop(name string) {
 			}
 		}
 	}
-}
-
-// upgrades plans the upgrade of what has a newer candidate. Without full, what would need new
-// packages or removals is kept back.
-func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err error) {
-	plan.asked = map[string]bool{}
-	var names []string
-	for _, i := range p.all() {
-		if i.status != statusInstalled || i.hold {
-			if i.hold {
-				kept = append(kept, i.pkg.Name)
-			}
-			continue
-		}
-		versions := p.visible(i.pkg.Name)
-		if len(versions) == 0 || CompareVersions(versions[0].Version, i.pkg.Version) <= 0 {
-			continue
-		}
-		if !full {
-			alone, err := p.resolve(p.visible, []string{i.pkg.Name}, nil)
-			if err != nil || len(alone.remove) > 0 || slices.ContainsFunc(alone.install, func(n Package) bool { _, have := p.Installed(n.Name); return !have }) {
-				kept = append(kept, i.pkg.Name)
-				continue
-			}
-		}
-		names = append(names, i.pkg.Name)
-	}
-	plan, err = p.resolve(p.visible, names, nil)
-	plan.asked = map[string]bool{}
-	return plan, kept, err
-}
-
-// orphans are automatically installed packages that nothing needs any more.
-func (p *Packages) orphans() []string {
-	all := p.all()
-	needed := map[string]bool{}
-	var mark func(name string)
-	mark = func(name string) {
-		if needed[name] {
-			return
-		}
-		needed[name] = true
-		i, ok := p.get(name)
-		if !ok {
-			return
-		}
-		for _, text := range i.pkg.Depends {
-			for _, a := range parseDepends(text) {
-				mark(a.name)
-			}
-		}
-	}
-	for _, i := range all {
-		if i.status == statusInstalled && !i.automatic {
-			mark(i.pkg.Name)
-		}
-	}
-	var names []string
-	for _, i := range all {
-		if i.status == statusInstalled && i.automatic && !needed[i.pkg.Name] {
-			names = append(names, i.pkg.Name)
-		}
-	}
-	return names
 }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -175,4 +177,18 @@ func (s *sftpFiles) RealPath(name string) (string, error) {
 		return "", sftpError(err)
 	}
 	return resolved, nil
+}
+
+// sftp serves the machine's files as the user sees them.
+func (m *Machine) sftp(ctx context.Context, c *Call, channel io.ReadWriteCloser) int {
+	u, _ := m.account(c.User)
+	files := &sftpFiles{v: view{m: m, cred: m.credentials(c.User), by: "sftp"}}
+	server := sftp.NewRequestServer(channel, sftp.Handlers{FileGet: files, FilePut: files, FileCmd: files, FileList: files},
+		sftp.WithStartDirectory(u.home))
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(); err != nil && !errors.Is(err, io.EOF) {
+		return 255
+	}
+	return 0
 }

@@ -77,18 +77,6 @@ func (s *shell) runner(params []string) (*interp.Runner, error) {
 	return r, nil
 }
 
-// serialised lets the parts of a pipeline write to one stream.
-type serialised struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *serialised) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(p)
-}
-
 // runText runs a whole script and returns its exit code. What is wrong with its syntax is known
 // before any of it runs, as with sh -c of one line.
 func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
@@ -306,20 +294,6 @@ func (e plainError) Error() string { return string(e) }
 // saying is an error whose text is what a program says about it, word for word.
 func saying(format string, args ...any) error { return plainError(fmt.Sprintf(format, args...)) }
 
-// standard is one of the shell's own streams, opened by name.
-type standard struct {
-	hc     interp.HandlerContext
-	stderr bool
-}
-
-func (s standard) Write(p []byte) (int, error) {
-	if s.stderr {
-		return s.hc.Stderr.Write(p)
-	}
-	return s.hc.Stdout.Write(p)
-}
-func (s standard) Close() error { return nil }
-
 func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
 	info, err := s.view().stat("stat", absolute(ctx, name), follow)
 	if err != nil {
@@ -342,10 +316,7 @@ func (s *shell) readDir(ctx context.Context, name string) ([]fs.DirEntry, error)
 
 func (s *shell) access(_ context.Context, name string, mode interp.AccessMode) error {
 	v := s.view()
-	resolved, info, err := v.resolve(name, true)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
+	resolved, info, err := v.existing(name, true)
 	if err != nil {
 		return err
 	}
@@ -358,9 +329,46 @@ func (s *shell) access(_ context.Context, name string, mode interp.AccessMode) e
 	return nil
 }
 
-func (r oneByte) Read(p []byte) (int, error) {
-	if len(p) > 1 {
-		p = p[:1]
+// parse parses a script, or finds it among those that were.
+func (s *shell) parse(text string) parsed {
+	return scripts.parse(shText{text, s.dash()})
+}
+
+// runInput runs commands as they come on the standard input; prompt is printed before each. bash leaves what is behind
+// a command to what the command starts; dash (0.5.12, input.c) reads ahead.
+func (s *shell) runInput(ctx context.Context, params []string, prompt string) int {
+	r, err := s.runner(params)
+	if err != nil {
+		return s.c.Errorf("%v", err)
 	}
-	return r.Reader.Read(p)
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	fmt.Fprint(s.c.Stdout, prompt)
+	code := 0
+	input := s.c.Stdin
+	if !s.dash() {
+		input = oneByte{input}
+	}
+	for stmts, err := range parser.InteractiveSeq(input) {
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			return s.syntaxError(s.name, err)
+		}
+		if parser.Incomplete() {
+			if prompt != "" {
+				fmt.Fprint(s.c.Stdout, "> ")
+			}
+			continue
+		}
+		for _, stmt := range stmts {
+			rewrite(stmt, s.dash())
+			code = s.result(ctx, r.Run(ctx, stmt))
+			if r.Exited() || ctx.Err() != nil {
+				return code
+			}
+		}
+		fmt.Fprint(s.c.Stdout, prompt)
+	}
+	return code
 }

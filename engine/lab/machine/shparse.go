@@ -18,11 +18,6 @@ type parsed struct {
 	err  error
 }
 
-// parse parses a script, or finds it among those that were.
-func (s *shell) parse(text string) parsed {
-	return scripts.parse(shText{text, s.dash()})
-}
-
 // shText is a script as it is given.
 type shText struct {
 	text string

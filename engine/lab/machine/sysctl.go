@@ -101,17 +101,17 @@ func (m *Machine) applySysctlFiles() {
 	root := view{m: m}
 	for _, file := range m.sysctlFiles() {
 		for _, s := range parseSettings(m.lines(file)) {
-			_ = root.writeSetting(s) // an unknown setting is a line in the journal
+			_ = writeSetting(root, s) // an unknown setting is a line in the journal
 		}
 	}
 }
 
-func (v view) readSetting(name string) (string, error) {
+func readSetting(v view, name string) (string, error) {
 	content, err := afero.ReadFile(v, settingPath(name))
 	return strings.TrimSuffix(string(content), "\n"), err
 }
 
-func (v view) writeSetting(s setting) error {
+func writeSetting(v view, s setting) error {
 	file := settingPath(s.name)
 	info, err := v.Stat(file)
 	if err != nil {
@@ -119,7 +119,7 @@ func (v view) writeSetting(s setting) error {
 	}
 	before := ""
 	if info.Mode().Perm()&0o400 != 0 {
-		if before, err = v.readSetting(s.name); err != nil {
+		if before, err = readSetting(v, s.name); err != nil {
 			return err
 		}
 	}
@@ -127,14 +127,14 @@ func (v view) writeSetting(s setting) error {
 		return err
 	}
 	if file == settingPath("net.ipv4.ip_forward") && kernelForm("", before) != kernelForm("", s.value) {
-		return v.forward(kernelForm("", s.value))
+		return setForwarding(v, kernelForm("", s.value))
 	}
 	return nil
 }
 
 // forward is what becoming a router, or a host, changes beside: the interfaces' settings are those that RFC 1812 and
 // RFC 1122 want.
-func (v view) forward(value string) error {
+func setForwarding(v view, value string) error {
 	redirects := "0"
 	if value == "0" {
 		redirects = "1"
@@ -199,7 +199,7 @@ func portList(value string) string {
 }
 
 // Sysctl is the value of a kernel setting as the kernel prints it.
-func (m *Machine) Sysctl(name string) (string, error) { return view{m: m}.readSetting(name) }
+func (m *Machine) Sysctl(name string) (string, error) { return readSetting(view{m: m}, name) }
 
 func sysctl(_ context.Context, c *Call) int {
 	o, ok := c.options("nwp:aeqf:", "system", "write", "values", "load:", "ignore", "quiet", "all")
@@ -238,7 +238,7 @@ func sysctl(_ context.Context, c *Call) int {
 		}
 	}
 	set := func(s setting) {
-		err := v.writeSetting(s)
+		err := writeSetting(v, s)
 		switch {
 		case err == nil:
 			show(s.name, s.value)
@@ -280,7 +280,7 @@ func sysctl(_ context.Context, c *Call) int {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			if value, err := v.readSetting(name); err == nil {
+			if value, err := readSetting(v, name); err == nil {
 				show(name, value)
 			}
 		}
@@ -292,7 +292,7 @@ func sysctl(_ context.Context, c *Call) int {
 			set(setting{name: strings.TrimSpace(name), value: strings.TrimSpace(value)})
 			continue
 		}
-		current, err := v.readSetting(name)
+		current, err := readSetting(v, name)
 		if err != nil {
 			fault(name, err)
 			continue

@@ -18,26 +18,6 @@ func textPrograms() map[string]Program {
 	}
 }
 
-// operandText is all operands' content, or the standard input's.
-func (c *Call) operandText(names []string) (string, int) {
-	if len(names) == 0 {
-		names = []string{"-"}
-	}
-	var b strings.Builder
-	code := 0
-	for _, name := range names {
-		f, err := c.input(name)
-		if err == nil {
-			_, err = io.Copy(&b, f)
-			_ = f.Close() // only read
-		}
-		if err != nil {
-			code = c.Errorf("%s: %s", name, errText(err))
-		}
-	}
-	return b.String(), code
-}
-
 func cut(_ context.Context, c *Call) int {
 	o, ok := c.options("d:f:c:b:s", "delimiter=", "fields=", "characters=", "only-delimited")
 	if !ok {

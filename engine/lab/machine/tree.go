@@ -2,43 +2,12 @@ package machine
 
 import (
 	"io/fs"
-	"maps"
 	"path"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
-
-// node is one file, directory or link. A node belongs to the tree that made it and is only changed
-// by that tree; another tree that shares it (every machine shares the initial tree of its release)
-// changes a copy. A thousand machines therefore cost little more than what they write.
-type node struct {
-	owner    *tree
-	ino      uint64
-	mode     fs.FileMode // type and permission bits
-	uid, gid int
-	mtime    time.Time
-	ctime    time.Time
-	data     []byte
-	borrowed bool // data is shared with another tree's node
-	target   string
-	xattrs   map[string]string // extended attributes; never changed in place
-	names    int               // how many directory entries lead to it
-	children map[string]*node
-	dirs     int // how many of the children are directories
-	// read computes the content of files such as those in /proc.
-	read func(m *Machine) []byte
-	// written is called with the new content after a writer has closed the file.
-	written func(m *Machine, content []byte) error
-	dev     *device
-}
-
-// device says what a device node is backed by.
-type device struct{ major, minor int }
-
-var inodes atomic.Uint64
 
 // tree is the files of one machine, without what is mounted over them. Its paths are absolute,
 // clean and free of links in all but the last part.
@@ -107,14 +76,6 @@ func (t *tree) own(p string) *node {
 	return n
 }
 
-func (n *node) clone(t *tree) *node {
-	c := *n
-	c.owner = t
-	c.children = maps.Clone(n.children)
-	c.borrowed = true
-	return &c
-}
-
 // put links a node at a path, replacing what is there. Its directory must exist.
 func (t *tree) put(p string, n *node) error {
 	dir := t.own(path.Dir(p))
@@ -157,20 +118,6 @@ func (t *tree) drop(p string) error {
 	delete(dir.children, path.Base(p))
 	dir.mtime, dir.ctime = t.now(), t.now()
 	return nil
-}
-
-// forget counts a name less for what has one in the directory n.
-func (n *node) forget(name string) {
-	child := n.children[name]
-	if child == nil {
-		return
-	}
-	if child.mode.IsDir() {
-		n.dirs--
-	}
-	if child.owner == n.owner {
-		child.names--
-	}
 }
 
 // spend takes n bytes from the free space.
@@ -251,4 +198,27 @@ func (t *tree) computed(p string, mode fs.FileMode, read func(m *Machine) []byte
 	n := t.file(p, mode, "")
 	n.read = read
 	return n
+}
+
+func (t *tree) block(name string, major, minor int) {
+	n := t.file("/dev/"+name, fs.ModeDevice|0o660, "")
+	n.gid = 6
+	n.dev = &device{major, minor}
+}
+
+func (t *tree) rename(src, dst string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.own(src)
+	if n == nil {
+		return syscall.ENOENT
+	}
+	if over := t.lookup(dst); over != nil && len(over.children) > 0 {
+		return syscall.ENOTEMPTY
+	}
+	if err := t.put(dst, n); err != nil {
+		return err
+	}
+	n.ctime = t.now()
+	return t.drop(src)
 }

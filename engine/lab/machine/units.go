@@ -1,13 +1,13 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/afero"
 )
@@ -18,47 +18,6 @@ type Units struct {
 	mu     sync.Mutex
 	states map[string]*unitState
 	order  []string
-}
-
-type unitState struct {
-	unit    Unit
-	enabled bool
-	masked  bool
-	// briefly and hidden are enabled and masked until the next boot (--runtime).
-	briefly, hidden bool
-	active          bool
-	failed          bool
-	reason          string
-	since           time.Time
-	starts          int
-	file            declaration
-}
-
-// UnitStatus is what systemd knows of a unit, in systemd's words.
-type UnitStatus struct {
-	Name          string
-	LoadState     string // "loaded", "not-found", "masked"
-	ActiveState   string // "active", "inactive", "failed"
-	SubState      string // "running", "dead", "failed", …
-	UnitFileState string // "enabled", "enabled-runtime", "disabled", "static", "generated", "masked", "masked-runtime", or empty
-	Type          string // "simple", "oneshot", …
-	SourcePath    string // the init script that the unit is generated from
-	Result        string // "success", "exit-code"
-	// Reason is why Start failed.
-	Reason string
-	// Since is when the unit last became active or inactive.
-	Since time.Time
-	// Starts counts successful starts.
-	Starts int
-}
-
-// UnitName gives a name its suffix, ".service" if it has none.
-func UnitName(name string) string {
-	switch path.Ext(name) {
-	case ".service", ".socket", ".target", ".timer", ".mount", ".path", ".slice", ".scope", ".device", ".automount", ".swap":
-		return name
-	}
-	return name + ".service"
 }
 
 // Add makes a unit known, in place of one of the same name. It is started if it is Active.
@@ -116,7 +75,7 @@ func (u *Units) find(name string) *unitState {
 			return u.declare(name, declared(string(content)))
 		}
 	}
-	if script := u.initScript(name); script != "" {
+	if script := initScript(view{m: u.m}, name); script != "" {
 		return u.declare(name, declaration{kind: "forking", script: script})
 	}
 	return nil
@@ -140,52 +99,6 @@ func (u *Units) Get(name string) (UnitStatus, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return s.status(), true
-}
-
-func (s *unitState) status() UnitStatus {
-	st := UnitStatus{Name: s.unit.Name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead",
-		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts,
-		Type: cmpOr(s.file.kind, s.unit.kind()), SourcePath: s.file.script}
-	switch {
-	case s.failed:
-		st.ActiveState, st.SubState, st.Result = "failed", "failed", "exit-code"
-	case s.active:
-		st.ActiveState, st.SubState = "active", "running"
-		if s.unit.Exits {
-			st.SubState = "exited"
-		}
-		switch path.Ext(s.unit.Name) {
-		case ".target":
-			st.SubState = "active"
-		case ".timer", ".path":
-			st.SubState = "waiting"
-		case ".socket":
-			st.SubState = "listening"
-		}
-	}
-	switch {
-	case s.masked:
-		st.LoadState, st.UnitFileState = "masked", "masked"
-	case s.hidden:
-		st.LoadState, st.UnitFileState = "masked", "masked-runtime"
-	case s.file.script != "":
-		st.UnitFileState = "generated"
-	case s.unit.Static:
-		st.UnitFileState = "static"
-	case s.enabled:
-		st.UnitFileState = "enabled"
-	case s.briefly:
-		st.UnitFileState = "enabled-runtime"
-	}
-	return st
-}
-
-// kind is the Type of a unit that no unit file declares.
-func (u Unit) kind() string {
-	if u.Exits {
-		return "oneshot"
-	}
-	return "simple"
 }
 
 // List is the status of all units, by name.
@@ -223,11 +136,6 @@ func (u *Units) Enabled(name string) bool {
 	return s.UnitFileState == "enabled"
 }
 
-// A NotFoundError says that there is no such unit.
-type NotFoundError struct{ Unit string }
-
-func (e *NotFoundError) Error() string { return fmt.Sprintf("Unit %s not found.", e.Unit) }
-
 // Start starts a unit that is not running.
 func (u *Units) Start(name string) error {
 	s := u.find(name)
@@ -235,7 +143,7 @@ func (u *Units) Start(name string) error {
 		return &NotFoundError{UnitName(name)}
 	}
 	u.mu.Lock()
-	if s.masked || s.hidden {
+	if s.masked || s.maskedRuntime {
 		u.mu.Unlock()
 		return saying("Unit %s is masked.", s.unit.Name)
 	}
@@ -345,11 +253,11 @@ func (u *Units) set(name string, change func(*unitState)) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if (s.masked || s.hidden) && !s.unit.Static {
-		enabled, briefly := s.enabled, s.briefly
+	if (s.masked || s.maskedRuntime) && !s.unit.Static {
+		enabled, briefly := s.enabled, s.enabledRuntime
 		change(s)
-		if s.enabled && !enabled || s.briefly && !briefly {
-			s.enabled, s.briefly = enabled, briefly
+		if s.enabled && !enabled || s.enabledRuntime && !briefly {
+			s.enabled, s.enabledRuntime = enabled, briefly
 			return saying("Failed to enable unit: Unit file /etc/systemd/system/%s is masked.", s.unit.Name)
 		}
 		return nil
@@ -370,11 +278,11 @@ func (u *Units) boot() {
 	for _, name := range u.names() {
 		u.mu.Lock()
 		s := u.states[name]
-		s.failed, s.briefly, s.hidden = false, false, false
+		s.failed, s.enabledRuntime, s.maskedRuntime = false, false, false
 		wanted := s.enabled && !s.masked || s.unit.Static && s.unit.Active
 		script := s.file.script
 		u.mu.Unlock()
-		wanted = wanted || script != "" && u.scriptEnabled(script)
+		wanted = wanted || script != "" && initScriptEnabled(view{m: u.m}, script)
 		if wanted {
 			_ = u.Start(name) // a unit that does not start is failed, which Get tells
 		}
@@ -396,4 +304,112 @@ func (u *Units) fragment(name string) string {
 		}
 	}
 	return ""
+}
+
+// lose forgets what was running, without stopping it.
+func (u *Units) lose() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range u.states {
+		s.active = false
+		s.since = u.m.clock.Now()
+	}
+}
+
+func (u *Units) properties(name string) ([]string, map[string]string) {
+	s, known := u.Get(name)
+	path := u.fragment(name)
+	if path == "" && known {
+		path = "/usr/lib/systemd/system/" + s.Name
+	}
+	pid := "0"
+	if s.ActiveState == "active" && strings.HasSuffix(s.Name, ".service") {
+		pid = fmt.Sprint(400 + len(s.Name)*7)
+	}
+	since := ""
+	if s.ActiveState == "active" {
+		since = stamp(s.Since)
+	}
+	status := "0"
+	if s.Result != "success" {
+		status = "1"
+	}
+	preset := ""
+	if known {
+		preset = "enabled"
+	}
+	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError", "SourcePath"}
+	loadError := ""
+	if !known {
+		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
+	}
+	return order, map[string]string{
+		"Type": s.Type, "SourcePath": s.SourcePath, "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
+		"LoadState": s.LoadState, "ActiveState": s.ActiveState, "SubState": s.SubState, "FragmentPath": path, "UnitFileState": s.UnitFileState, "UnitFilePreset": preset,
+		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": "no", "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
+	}
+}
+
+// wantedBy is the target that pulls a unit in, by the [Install] section of its file or of its template's.
+func (u *Units) wantedBy(file string) string {
+	data, err := afero.ReadFile(u.m.FS(), file)
+	if template, _, instance := strings.Cut(file, "@"); err != nil && instance {
+		data, err = afero.ReadFile(u.m.FS(), template+"@.service")
+	}
+	if err == nil {
+		for line := range strings.Lines(string(data)) {
+			if target, ok := strings.CutPrefix(strings.TrimSpace(line), "WantedBy="); ok {
+				return strings.Fields(target + " multi-user.target")[0]
+			}
+		}
+	}
+	return "multi-user.target"
+}
+
+// files are all unit files, by type and name.
+func (u *Units) files() []unitFileEntry {
+	found := map[string]string{}
+	linked := map[string]bool{}
+	for _, s := range u.List() {
+		if template, instance := templateOf(s.Name); instance {
+			linked[template] = linked[template] || s.UnitFileState == "enabled"
+		} else {
+			found[s.Name] = s.UnitFileState
+		}
+	}
+	for _, dir := range unitDirs {
+		names, err := afero.ReadDir(u.m.FS(), dir)
+		if err != nil {
+			continue // a directory that is not there holds no units
+		}
+		for _, info := range names {
+			if name := info.Name(); strings.Contains(name, "@.") {
+				found[name] = u.templateState(path.Join(dir, name), linked[name])
+			}
+		}
+	}
+	var all []unitFileEntry
+	for name, state := range found {
+		preset := "enabled"
+		if state == "static" || state == "alias" || state == "generated" {
+			preset = "-"
+		}
+		all = append(all, unitFileEntry{name, state, preset})
+	}
+	slices.SortFunc(all, func(a, b unitFileEntry) int {
+		return cmp.Or(strings.Compare(path.Ext(a.name), path.Ext(b.name)), strings.Compare(a.name, b.name))
+	})
+	return all
+}
+
+// templateState is the state of a template's file: what is enabled of it are its instances.
+func (u *Units) templateState(file string, linked bool) string {
+	data, err := afero.ReadFile(u.m.FS(), file)
+	switch {
+	case err != nil || !strings.Contains(string(data), "[Install]"):
+		return "static"
+	case linked:
+		return "indirect"
+	}
+	return "disabled"
 }

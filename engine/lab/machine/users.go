@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -177,19 +176,11 @@ func usermod(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	if len(o.rest) != 1 {
-		fmt.Fprintln(c.Stderr, "Usage: usermod [options] LOGIN")
-		return 2
+	a, code := c.operandAccount(o)
+	if code != 0 {
+		return code
 	}
-	name := o.rest[0]
-	a, exists := c.Machine.account(name)
-	if !exists {
-		c.Errorf("user '%s' does not exist", name)
-		return 6
-	}
-	if c.User != "root" {
-		return c.locked("/etc/passwd")
-	}
+	name := a.name
 	gid := a.gid
 	if text := o.value("g", "gid"); text != "" {
 		g, ok := c.Machine.group(text)
@@ -242,24 +233,33 @@ func usermod(_ context.Context, c *Call) int {
 	return 0
 }
 
+// operandAccount returns the account that the only operand names, which root may change.
+func (c *Call) operandAccount(o options) (account, int) {
+	if len(o.rest) != 1 {
+		fmt.Fprintf(c.Stderr, "Usage: %s [options] LOGIN\n", path.Base(c.Argv[0]))
+		return account{}, 2
+	}
+	a, exists := c.Machine.account(o.rest[0])
+	if !exists {
+		c.Errorf("user '%s' does not exist", o.rest[0])
+		return account{}, 6
+	}
+	if c.User != "root" {
+		return account{}, c.locked("/etc/passwd")
+	}
+	return a, 0
+}
+
 func userdel(_ context.Context, c *Call) int {
 	o, ok := c.options("rf", "remove", "force")
 	if !ok {
 		return 2
 	}
-	if len(o.rest) != 1 {
-		fmt.Fprintln(c.Stderr, "Usage: userdel [options] LOGIN")
-		return 2
+	a, code := c.operandAccount(o)
+	if code != 0 {
+		return code
 	}
-	name := o.rest[0]
-	a, exists := c.Machine.account(name)
-	if !exists {
-		c.Errorf("user '%s' does not exist", name)
-		return 6
-	}
-	if c.User != "root" {
-		return c.locked("/etc/passwd")
-	}
+	name := a.name
 	gone := func(f []string) ([]string, bool) { return f, f[0] != name }
 	err := errors.Join(c.edit("/etc/passwd", gone), c.edit("/etc/shadow", gone), c.edit("/etc/group", func(f []string) ([]string, bool) {
 		if len(f) > 3 {
@@ -276,167 +276,4 @@ func userdel(_ context.Context, c *Call) int {
 	}
 	c.Machine.Record("userdel", "delete user "+name)
 	return 0
-}
-
-func groupadd(_ context.Context, c *Call) int {
-	o, ok := c.options("g:rf", "gid=", "system", "force")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 1 {
-		fmt.Fprintln(c.Stderr, "Usage: groupadd [options] GROUP")
-		return 2
-	}
-	name := o.rest[0]
-	if _, exists := c.Machine.group(name); exists {
-		if o.has("f", "force") {
-			return 0
-		}
-		c.Errorf("group '%s' already exists", name)
-		return 9
-	}
-	if c.User != "root" {
-		return c.locked("/etc/group")
-	}
-	gid := cmpOr(o.value("g", "gid"), strconv.Itoa(c.freeID(o.has("r", "system"), func(n int) bool { _, taken := c.Machine.group(strconv.Itoa(n)); return taken })))
-	if err := c.edit("/etc/group", nil, name+":x:"+gid+":"); err != nil {
-		return c.Errorf("%s", errText(err))
-	}
-	c.Machine.Record("groupadd", "add group "+name)
-	return 0
-}
-
-func groupdel(_ context.Context, c *Call) int {
-	if len(c.Argv) != 2 {
-		return notSimulated(c, strings.Join(c.Argv[1:], " "))
-	}
-	name := c.Argv[1]
-	if _, exists := c.Machine.group(name); !exists {
-		c.Errorf("group '%s' does not exist", name)
-		return 6
-	}
-	if c.User != "root" {
-		return c.locked("/etc/group")
-	}
-	if err := c.edit("/etc/group", func(f []string) ([]string, bool) { return f, f[0] != name }); err != nil {
-		return c.Errorf("%s", errText(err))
-	}
-	c.Machine.Record("groupdel", "delete group "+name)
-	return 0
-}
-
-func gpasswd(_ context.Context, c *Call) int {
-	o, ok := c.options("a:d:M:", "add=", "delete=", "members=")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 1 {
-		return c.Errorf("usage: gpasswd [option] GROUP")
-	}
-	name := o.rest[0]
-	if _, exists := c.Machine.group(name); !exists {
-		c.Errorf("group '%s' does not exist in /etc/group", name)
-		return 3
-	}
-	if c.User != "root" {
-		return c.Errorf("Permission denied.")
-	}
-	err := c.edit("/etc/group", func(f []string) ([]string, bool) {
-		if f[0] != name || len(f) < 4 {
-			return f, true
-		}
-		members := strings.FieldsFunc(f[3], func(r rune) bool { return r == ',' })
-		if user := o.value("a", "add"); user != "" && !slices.Contains(members, user) {
-			members = append(members, user)
-		}
-		if user := o.value("d", "delete"); user != "" {
-			members = slices.DeleteFunc(members, func(m string) bool { return m == user })
-		}
-		if o.has("M", "members") {
-			members = strings.Split(o.value("M", "members"), ",")
-		}
-		f[3] = strings.Join(members, ",")
-		return f, true
-	})
-	if err != nil {
-		return c.Errorf("%s", errText(err))
-	}
-	return 0
-}
-
-func chpasswd(_ context.Context, c *Call) int {
-	o, ok := c.options("ec:", "encrypted", "crypt-method=")
-	if !ok {
-		return 2
-	}
-	if c.User != "root" {
-		return c.locked("/etc/shadow")
-	}
-	content, err := io.ReadAll(c.Stdin)
-	if err != nil {
-		return c.Errorf("%s", errText(err))
-	}
-	for number, line := range strings.Split(strings.TrimRight(string(content), "\n"), "\n") {
-		user, password, has := strings.Cut(line, ":")
-		if _, exists := c.Machine.account(user); !exists || !has {
-			return c.Errorf("line %d: user '%s' does not exist\nchpasswd: error detected, changes ignored", number+1, user)
-		}
-		if !o.has("e", "encrypted") {
-			password = "$y$j9T$lab$" + sum([]byte(password))
-		}
-		found := false
-		err := c.edit("/etc/shadow", func(f []string) ([]string, bool) {
-			if f[0] == user && len(f) > 1 {
-				f[1], found = password, true
-			}
-			return f, true
-		})
-		if err == nil && !found {
-			err = c.edit("/etc/shadow", nil, user+":"+password+":20000:0:99999:7:::")
-		}
-		if err != nil {
-			return c.Errorf("%s", errText(err))
-		}
-		c.Machine.Record("chpasswd", "set password of "+user)
-	}
-	return 0
-}
-
-func passwd(_ context.Context, c *Call) int {
-	o, ok := c.options("ludS", "lock", "unlock", "delete", "status")
-	if !ok {
-		return 2
-	}
-	user := c.User
-	if len(o.rest) > 0 {
-		user = o.rest[0]
-	}
-	if _, exists := c.Machine.account(user); !exists {
-		return c.Errorf("user '%s' does not exist", user)
-	}
-	hash := ""
-	for _, line := range c.Machine.lines("/etc/shadow") {
-		if f := strings.Split(line, ":"); f[0] == user && len(f) > 1 {
-			hash = f[1]
-		}
-	}
-	switch {
-	case o.has("S", "status"):
-		state := "P"
-		switch {
-		case hash == "":
-			state = "NP"
-		case strings.HasPrefix(hash, "!") || strings.HasPrefix(hash, "*"):
-			state = "L"
-		}
-		c.printf("%s %s 2024-10-04 0 99999 7 -1\n", user, state)
-		return 0
-	case o.has("l", "lock"):
-		return c.Run("usermod", "-L", user)
-	case o.has("u", "unlock"):
-		return c.Run("usermod", "-U", user)
-	case o.has("d", "delete"):
-		return c.Run("usermod", "-p", "", user)
-	}
-	return c.Errorf("Authentication token manipulation error\npasswd: password unchanged")
 }

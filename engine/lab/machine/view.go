@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -55,10 +54,7 @@ func (v view) stat(op, name string, follow bool) (fs.FileInfo, error) {
 	if name == "" {
 		return nil, fail(op, name, syscall.ENOENT)
 	}
-	_, info, err := v.resolve(name, follow)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
+	_, info, err := v.existing(name, follow)
 	if err != nil {
 		return nil, fail(op, name, err)
 	}
@@ -70,48 +66,12 @@ func (v view) stat(op, name string, follow bool) (fs.FileInfo, error) {
 
 // ReadlinkIfPossible returns where a link points.
 func (v view) ReadlinkIfPossible(name string) (string, error) {
-	resolved, info, err := v.resolve(name, false)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
+	resolved, _, err := v.existing(name, false)
 	if err != nil {
 		return "", fail("readlink", name, err)
 	}
 	target, err := v.readlink(resolved)
 	return target, fail("readlink", name, err)
-}
-
-// SymlinkIfPossible makes a link.
-func (v view) SymlinkIfPossible(target, name string) error {
-	resolved, info, err := v.resolve(name, false)
-	if err == nil && info != nil {
-		err = syscall.EEXIST
-	}
-	if err == nil {
-		err = v.parent(resolved)
-	}
-	if err != nil {
-		return fail("symlink", name, err)
-	}
-	if mounted, rel := v.m.mounts.at(resolved); mounted != nil {
-		l, ok := mounted.(afero.Linker)
-		if !ok {
-			return fail("symlink", name, syscall.EPERM)
-		}
-		err = l.SymlinkIfPossible(target, rel)
-	} else {
-		t := v.m.tree
-		t.mu.Lock()
-		n := t.newNode(fs.ModeSymlink | 0o777)
-		n.target = target
-		t.inherit(resolved, n, v.cred)
-		err = t.put(resolved, n)
-		t.mu.Unlock()
-	}
-	if err == nil {
-		v.record("link %s to %s", resolved, target)
-	}
-	return fail("symlink", name, err)
 }
 
 // Create opens a file for writing, new or emptied.
@@ -121,72 +81,6 @@ func (v view) Create(name string) (afero.File, error) {
 
 // Open opens for reading.
 func (v view) Open(name string) (afero.File, error) { return v.OpenFile(name, os.O_RDONLY, 0) }
-
-// Mkdir makes one directory.
-func (v view) Mkdir(name string, perm fs.FileMode) error {
-	resolved, info, err := v.resolve(name, false)
-	if err == nil && info != nil {
-		err = syscall.EEXIST
-	}
-	if err == nil {
-		err = v.parent(resolved)
-	}
-	if err != nil {
-		return fail("mkdir", name, err)
-	}
-	if mounted, rel := v.m.mounts.at(resolved); mounted != nil {
-		err = mounted.Mkdir(rel, perm)
-	} else {
-		t := v.m.tree
-		t.mu.Lock()
-		n := t.newNode(fs.ModeDir | perm)
-		t.inherit(resolved, n, v.cred)
-		if err = t.spend(0); err == nil {
-			err = t.put(resolved, n)
-		}
-		t.mu.Unlock()
-	}
-	if err == nil {
-		v.record("mkdir %s", resolved)
-	}
-	return fail("mkdir", name, err)
-}
-
-// MkdirAll makes a directory and its parents.
-func (v view) MkdirAll(name string, perm fs.FileMode) error {
-	at := ""
-	for _, part := range split(name) {
-		at += "/" + part
-		info, err := v.Stat(at)
-		switch {
-		case err == nil && !info.IsDir():
-			return fail("mkdir", name, syscall.ENOTDIR)
-		case err == nil:
-			continue
-		}
-		if err := v.Mkdir(at, perm); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tree) rename(src, dst string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.own(src)
-	if n == nil {
-		return syscall.ENOENT
-	}
-	if over := t.lookup(dst); over != nil && len(over.children) > 0 {
-		return syscall.ENOTEMPTY
-	}
-	if err := t.put(dst, n); err != nil {
-		return err
-	}
-	n.ctime = t.now()
-	return t.drop(src)
-}
 
 // OpenFile opens as open(2) does.
 func (v view) OpenFile(name string, flag int, perm fs.FileMode) (afero.File, error) {

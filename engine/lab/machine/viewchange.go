@@ -2,23 +2,18 @@ package machine
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/afero"
 )
 
 // Remove unlinks a file or an empty directory.
 func (v view) Remove(name string) error {
-	resolved, info, err := v.resolve(name, false)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
+	resolved, info, err := v.existing(name, false)
 	if err == nil {
 		err = v.parent(resolved)
 	}
@@ -82,12 +77,9 @@ func (v view) Rename(from, to string) error {
 }
 
 func (v view) rename(from, to string) error {
-	src, info, err := v.resolve(from, false)
+	src, info, err := v.existing(from, false)
 	if err != nil {
 		return err
-	}
-	if info == nil {
-		return syscall.ENOENT
 	}
 	dst, over, err := v.resolve(to, false)
 	if err != nil {
@@ -127,67 +119,105 @@ func (v view) rename(from, to string) error {
 	return err
 }
 
-// change changes the attributes of an existing file.
-func (v view) change(op, name string, follow bool, what string, own bool, tree func(n *node), mount func(fs afero.Fs, rel string) error) error {
-	resolved, info, err := v.resolve(name, follow)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
+// link makes a hard link.
+func (v view) link(from, to string) error {
+	src, info, err := v.existing(from, false)
+	if err != nil {
+		return fail("link", from, err)
 	}
-	if err == nil && v.cred.uid != 0 {
-		if uid, _ := owner(info); uid != v.cred.uid || !own {
-			err = syscall.EPERM
-		}
+	dst, err := v.vacant(to)
+	if a, _ := v.m.mounts.at(src); err == nil && a != nil {
+		err = syscall.EPERM
+	}
+	if b, _ := v.m.mounts.at(dst); err == nil && b != nil {
+		err = syscall.EXDEV
+	}
+	if err == nil && info.IsDir() {
+		err = syscall.EPERM
+	}
+	// fs.protected_hardlinks, which Debian sets: only of one's own, or of what one may read and write.
+	if uid, _ := owner(details(info)); err == nil && v.cred.uid != 0 && uid != v.cred.uid && !(info.Mode().IsRegular() && v.may(info, 6)) {
+		err = syscall.EPERM
 	}
 	if err != nil {
-		return fail(op, name, err)
+		return fail("link", to, err)
+	}
+	t := v.m.tree
+	t.mu.Lock()
+	err = t.put(dst, t.own(src))
+	t.mu.Unlock()
+	if err == nil {
+		v.record("link %s to %s", dst, src)
+	}
+	return fail("link", to, err)
+}
+
+// SymlinkIfPossible makes a link.
+func (v view) SymlinkIfPossible(target, name string) error {
+	resolved, err := v.vacant(name)
+	if err != nil {
+		return fail("symlink", name, err)
 	}
 	if mounted, rel := v.m.mounts.at(resolved); mounted != nil {
-		err = mount(mounted, rel)
+		l, ok := mounted.(afero.Linker)
+		if !ok {
+			return fail("symlink", name, syscall.EPERM)
+		}
+		err = l.SymlinkIfPossible(target, rel)
 	} else {
 		t := v.m.tree
 		t.mu.Lock()
-		if n := t.own(resolved); n == nil {
-			err = syscall.ENOENT
-		} else {
-			tree(n)
-			n.ctime = t.now()
+		n := t.newNode(fs.ModeSymlink | 0o777)
+		n.target = target
+		t.inherit(resolved, n, v.cred)
+		err = t.put(resolved, n)
+		t.mu.Unlock()
+	}
+	if err == nil {
+		v.record("link %s to %s", resolved, target)
+	}
+	return fail("symlink", name, err)
+}
+
+// Mkdir makes one directory.
+func (v view) Mkdir(name string, perm fs.FileMode) error {
+	resolved, err := v.vacant(name)
+	if err != nil {
+		return fail("mkdir", name, err)
+	}
+	if mounted, rel := v.m.mounts.at(resolved); mounted != nil {
+		err = mounted.Mkdir(rel, perm)
+	} else {
+		t := v.m.tree
+		t.mu.Lock()
+		n := t.newNode(fs.ModeDir | perm)
+		t.inherit(resolved, n, v.cred)
+		if err = t.spend(0); err == nil {
+			err = t.put(resolved, n)
 		}
 		t.mu.Unlock()
 	}
 	if err == nil {
-		v.record(op+" %s %s", resolved, what)
+		v.record("mkdir %s", resolved)
 	}
-	return fail(op, name, err)
+	return fail("mkdir", name, err)
 }
 
-const permBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-
-// Chmod sets the permission bits.
-func (v view) Chmod(name string, mode fs.FileMode) error {
-	return v.change("chmod", name, true, fmt.Sprintf("to %04o", unixPerm(mode)), true,
-		func(n *node) { n.mode = n.mode&^permBits | mode&permBits },
-		func(fs afero.Fs, rel string) error { return fs.Chmod(rel, mode) })
-}
-
-// Chown sets owner and group; -1 keeps one. It follows links.
-func (v view) Chown(name string, uid, gid int) error { return v.chown(name, uid, gid, true) }
-
-func (v view) chown(name string, uid, gid int, follow bool) error {
-	return v.change("chown", name, follow, fmt.Sprintf("to %d:%d", uid, gid), uid == -1,
-		func(n *node) {
-			if uid >= 0 {
-				n.uid = uid
-			}
-			if gid >= 0 {
-				n.gid = gid
-			}
-		},
-		func(fs afero.Fs, rel string) error { return fs.Chown(rel, uid, gid) })
-}
-
-// Chtimes sets the modification time.
-func (v view) Chtimes(name string, atime, mtime time.Time) error {
-	return v.change("touch", name, true, "", true,
-		func(n *node) { n.mtime = mtime },
-		func(fs afero.Fs, rel string) error { return fs.Chtimes(rel, atime, mtime) })
+// MkdirAll makes a directory and its parents.
+func (v view) MkdirAll(name string, perm fs.FileMode) error {
+	at := ""
+	for _, part := range split(name) {
+		at += "/" + part
+		info, err := v.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return fail("mkdir", name, syscall.ENOTDIR)
+		case err == nil:
+			continue
+		}
+		if err := v.Mkdir(at, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,162 +2,19 @@ package machine
 
 import (
 	"context"
-	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-
-	"github.com/spf13/afero"
 )
-
-// Extended attributes of files, and access control lists, which are among them.
-
-// aclName is the extended attribute that holds a file's access control list.
-const aclName = "system.posix_acl_access"
-
-// acl is a list of access rights beside those of the mode, whose bits for the group are the list's mask.
-type acl struct {
-	group         uint32 // the rights of the owning group itself
-	users, groups map[int]uint32
-}
-
-// parseACL reads an acl's text, as it is kept among a file's attributes; ok is false if there is none.
-func parseACL(text string) (a acl, ok bool) {
-	if text == "" {
-		return a, false
-	}
-	a = acl{users: map[int]uint32{}, groups: map[int]uint32{}}
-	for entry := range strings.SplitSeq(text, ",") {
-		var kind string
-		var id int
-		var rights uint32
-		if _, err := fmt.Sscanf(strings.ReplaceAll(entry, ":", " "), "%s %d %d", &kind, &id, &rights); err != nil {
-			continue // what this program has not written
-		}
-		switch kind {
-		case "group_obj":
-			a.group = rights
-		case "user":
-			a.users[id] = rights
-		case "group":
-			a.groups[id] = rights
-		}
-	}
-	return a, true
-}
-
-// String is the form in which an acl is kept; one that lists nobody is none.
-func (a acl) String() string {
-	if len(a.users)+len(a.groups) == 0 {
-		return ""
-	}
-	entries := []string{fmt.Sprintf("group_obj:0:%d", a.group)}
-	for _, id := range slices.Sorted(maps.Keys(a.users)) {
-		entries = append(entries, fmt.Sprintf("user:%d:%d", id, a.users[id]))
-	}
-	for _, id := range slices.Sorted(maps.Keys(a.groups)) {
-		entries = append(entries, fmt.Sprintf("group:%d:%d", id, a.groups[id]))
-	}
-	return strings.Join(entries, ",")
-}
-
-// widest is the mask that takes nothing from anybody.
-func (a acl) widest() uint32 {
-	mask := a.group
-	for _, rights := range a.users {
-		mask |= rights
-	}
-	for _, rights := range a.groups {
-		mask |= rights
-	}
-	return mask
-}
-
-// grants reports whether somebody who does not own the file may do what is wanted.
-func (a acl) grants(c credentials, mode fs.FileMode, gid int, want fs.FileMode) bool {
-	mask := uint32(mode.Perm()>>3) & 7
-	if rights, named := a.users[c.uid]; named {
-		return fs.FileMode(rights&mask)&want == want
-	}
-	member := false
-	for _, group := range append([]int{c.gid}, c.groups...) {
-		rights, named := a.groups[group]
-		if group == gid {
-			rights, named = rights|a.group, true
-		}
-		if member = member || named; named && fs.FileMode(rights&mask)&want == want {
-			return true
-		}
-	}
-	return !member && mode.Perm()&want == want
-}
-
-// xattr returns the extended attributes of a file of the machine's own tree.
-func (v view) xattr(name string) (map[string]string, error) {
-	resolved, info, err := v.resolve(name, true)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
-	if err != nil {
-		return nil, fail("getxattr", name, err)
-	}
-	if mounted, _ := v.m.mounts.at(resolved); mounted != nil {
-		return nil, nil
-	}
-	t := v.m.tree
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if n := t.lookup(resolved); n != nil {
-		return maps.Clone(n.xattrs), nil
-	}
-	return nil, nil
-}
-
-// setXattr sets an extended attribute, or removes it if the value is empty.
-func (v view) setXattr(name, key, value string) error {
-	return v.change("setfattr", name, true, key, true, func(n *node) { n.setXattr(key, value) },
-		func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
-}
-
-func (n *node) setXattr(key, value string) {
-	n.xattrs = maps.Clone(n.xattrs) // shared with other trees
-	if n.xattrs == nil {
-		n.xattrs = map[string]string{}
-	}
-	if n.xattrs[key] = value; value == "" {
-		delete(n.xattrs, key)
-	}
-}
-
-// setACL gives a file a list, whose mask the bits for the group become.
-func (v view) setACL(name string, a acl, mask uint32) error {
-	return v.change("setfacl", name, true, a.String(), true, func(n *node) {
-		n.setXattr(aclName, a.String())
-		n.mode = n.mode&^0o070 | fs.FileMode(mask&7)<<3
-	}, func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
-}
-
-// copyXattrs gives a file the extended attributes of another: all, or its access control list alone.
-func (v view) copyXattrs(from, to string, all bool) error {
-	attributes, err := v.xattr(from)
-	for _, key := range slices.Sorted(maps.Keys(attributes)) {
-		if err == nil && (all || key == aclName) {
-			err = v.setXattr(to, key, attributes[key])
-		}
-	}
-	return err
-}
 
 func setfattr(_ context.Context, c *Call) int {
 	o, ok := c.options("n:v:x:h", "name=", "value=", "remove=")
 	if !ok {
 		return 2
 	}
-	key, value := cmpOr(o.value("n"), o.value("name")), cmpOr(o.value("v"), o.value("value"))
-	if remove := cmpOr(o.value("x"), o.value("remove")); remove != "" {
+	key, value := o.value("n", "name"), o.value("v", "value")
+	if remove := o.value("x", "remove"); remove != "" {
 		key, value = remove, ""
 	}
 	code := 0
@@ -174,7 +31,7 @@ func getfattr(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	only, code := cmpOr(o.value("n"), o.value("name")), 0
+	only, code := o.value("n", "name"), 0
 	for _, name := range o.rest {
 		attributes, err := c.view().xattr(c.Path(name))
 		if err != nil {
@@ -204,165 +61,6 @@ func getfattr(_ context.Context, c *Call) int {
 			}
 		}
 		c.printf("\n")
-	}
-	return code
-}
-
-func setfacl(_ context.Context, c *Call) int {
-	o, ok := c.options("m:x:b", "modify=", "remove=", "remove-all")
-	if !ok {
-		return 2
-	}
-	code := 0
-	for _, name := range o.rest {
-		info, err := c.view().Stat(c.Path(name))
-		attributes, attributeErr := c.view().xattr(c.Path(name))
-		if err != nil || attributeErr != nil {
-			code = c.Errorf("%s: No such file or directory", name)
-			continue
-		}
-		a, listed := parseACL(attributes[aclName])
-		if !listed {
-			a = acl{group: uint32(info.Mode().Perm()>>3) & 7, users: map[int]uint32{}, groups: map[int]uint32{}}
-		}
-		mask, masked := uint32(0), false
-		if o.has("b", "remove-all") {
-			a.users, a.groups = nil, nil
-		}
-		for _, spec := range []struct {
-			text   string
-			remove bool
-		}{{cmpOr(o.value("m"), o.value("modify")), false}, {cmpOr(o.value("x"), o.value("remove")), true}} {
-			for entry := range strings.SplitSeq(spec.text, ",") {
-				if entry == "" {
-					continue
-				}
-				if strings.HasPrefix(entry, "m:") || strings.HasPrefix(entry, "mask:") {
-					mask, masked = rightsOf(entry[strings.LastIndex(entry, ":")+1:]), true
-				} else if !c.applyACL(&a, entry, spec.remove) {
-					return c.Errorf("Option -%s: Invalid argument near character 1", map[bool]string{false: "m", true: "x"}[spec.remove])
-				}
-			}
-		}
-		if !masked {
-			mask = a.widest()
-		}
-		if err := c.view().setACL(c.Path(name), a, mask); err != nil {
-			code = c.Errorf("%s: %s", name, errText(err))
-		}
-	}
-	return code
-}
-
-// applyACL takes an entry such as u:www-data:r into a list, or out of it; it reports whether it could be read.
-func (c *Call) applyACL(a *acl, entry string, remove bool) bool {
-	f := strings.Split(entry, ":")
-	if len(f) < 2 || f[1] == "" || !remove && len(f) != 3 {
-		return false
-	}
-	of, id := a.users, c.Machine.idOf(f[1], false)
-	if f[0] == "g" || f[0] == "group" {
-		of, id = a.groups, c.Machine.idOf(f[1], true)
-	} else if f[0] != "u" && f[0] != "user" {
-		return false
-	}
-	switch {
-	case id < 0:
-		return false
-	case remove:
-		delete(of, id)
-	default:
-		of[id] = rightsOf(f[2])
-	}
-	return true
-}
-
-// idOf is the number of an account or group, by its name or as a number; negative if there is none.
-func (m *Machine) idOf(name string, group bool) int {
-	if n, err := strconv.Atoi(name); err == nil {
-		return n
-	}
-	if group {
-		for _, g := range m.groups() {
-			if g.name == name {
-				return g.gid
-			}
-		}
-		return -1
-	}
-	for _, a := range m.accounts() {
-		if a.name == name {
-			return a.uid
-		}
-	}
-	return -1
-}
-
-func rightsOf(text string) (rights uint32) {
-	if n, err := strconv.ParseUint(text, 8, 3); err == nil {
-		return uint32(n)
-	}
-	for i, letter := range "rwx" {
-		if strings.ContainsRune(text, letter) {
-			rights |= 4 >> i
-		}
-	}
-	return rights
-}
-
-func rightsText(rights uint32) string {
-	text := []byte("---")
-	for i := range text {
-		if rights&(4>>i) != 0 {
-			text[i] = "rwx"[i]
-		}
-	}
-	return string(text)
-}
-
-func getfacl(_ context.Context, c *Call) int {
-	o, ok := c.options("cpn", "omit-header", "absolute-names", "numeric")
-	if !ok {
-		return 2
-	}
-	code := 0
-	for _, name := range o.rest {
-		info, err := c.view().Stat(c.Path(name))
-		if err != nil {
-			code = c.Errorf("%s: %s", name, errText(err))
-			continue
-		}
-		d := details(info)
-		mode := uint32(info.Mode().Perm())
-		if !o.has("c", "omit-header") {
-			shown := name
-			if !o.has("p", "absolute-names") {
-				shown = strings.TrimPrefix(name, "/")
-			}
-			c.printf("# file: %s\n# owner: %s\n# group: %s\n", shown, c.Machine.userName(d.uid), c.Machine.groupName(d.gid))
-		}
-		c.printf("user::%s\n", rightsText(mode>>6))
-		a, listed := parseACL(d.acl)
-		line := func(kind, who string, rights uint32) {
-			text := fmt.Sprintf("%s:%s:%s", kind, who, rightsText(rights))
-			if effective := rights & (mode >> 3); listed && effective != rights {
-				text = fmt.Sprintf("%-24s#effective:%s", text, rightsText(effective))
-			}
-			c.printf("%s\n", text)
-		}
-		if !listed {
-			line("group", "", mode>>3)
-		} else {
-			for _, uid := range slices.Sorted(maps.Keys(a.users)) {
-				line("user", c.Machine.userName(uid), a.users[uid])
-			}
-			line("group", "", a.group)
-			for _, gid := range slices.Sorted(maps.Keys(a.groups)) {
-				line("group", c.Machine.groupName(gid), a.groups[gid])
-			}
-			c.printf("mask::%s\n", rightsText(mode>>3))
-		}
-		c.printf("other::%s\n\n", rightsText(mode))
 	}
 	return code
 }

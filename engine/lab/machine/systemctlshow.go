@@ -8,42 +8,6 @@ import (
 	"time"
 )
 
-func stamp(t time.Time) string { return t.UTC().Format("Mon 2006-01-02 15:04:05 UTC") }
-
-func (u *Units) properties(name string) ([]string, map[string]string) {
-	s, known := u.Get(name)
-	path := u.fragment(name)
-	if path == "" && known {
-		path = "/usr/lib/systemd/system/" + s.Name
-	}
-	pid := "0"
-	if s.ActiveState == "active" && strings.HasSuffix(s.Name, ".service") {
-		pid = fmt.Sprint(400 + len(s.Name)*7)
-	}
-	since := ""
-	if s.ActiveState == "active" {
-		since = stamp(s.Since)
-	}
-	status := "0"
-	if s.Result != "success" {
-		status = "1"
-	}
-	preset := ""
-	if known {
-		preset = "enabled"
-	}
-	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError", "SourcePath"}
-	loadError := ""
-	if !known {
-		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
-	}
-	return order, map[string]string{
-		"Type": s.Type, "SourcePath": s.SourcePath, "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
-		"LoadState": s.LoadState, "ActiveState": s.ActiveState, "SubState": s.SubState, "FragmentPath": path, "UnitFileState": s.UnitFileState, "UnitFilePreset": preset,
-		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": "no", "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
-	}
-}
-
 func (c *Call) unitShow(names []string, o options) int {
 	var wanted []string
 	for _, p := range o.values("p", "property") {

@@ -3,8 +3,6 @@ package machine
 import (
 	"fmt"
 	"strings"
-
-	"github.com/spf13/afero"
 )
 
 // unitFileOptions are those of systemctl that change where and how it links unit files.
@@ -39,76 +37,35 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 			}
 			continue
 		}
-		var err error
-		switch verb {
-		case "enable", "reenable", "preset":
-			if status.UnitFileState == "static" {
-				fmt.Fprintf(c.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, UpheldBy=,\nAlso=, or Alias= settings in the [Install] section, and DefaultInstance= for\ntemplate units). This means they are not meant to be enabled or disabled using systemctl.\n")
-				break
-			}
-			state := "enabled"
-			err = u.set(name, func(s *unitState) {
-				if o.runtime {
-					state, s.briefly = "enabled-runtime", true
-				} else {
-					s.enabled = true
-				}
-			})
-			if err == nil && status.UnitFileState != state {
-				if !o.quiet {
-					c.linked(want, file)
-				}
-				c.Machine.Record("systemctl", "enable "+full)
-			}
-		case "disable":
-			state := "enabled"
-			err = u.set(name, func(s *unitState) {
-				if o.runtime {
-					state, s.briefly = "enabled-runtime", false
-				} else {
-					s.enabled = false
-				}
-			})
-			if err == nil && status.UnitFileState == state {
-				if !o.quiet {
-					c.unlinked(want)
-				}
-				c.Machine.Record("systemctl", "disable "+full)
-			}
-		case "mask":
-			state := "masked"
-			err = u.set(name, func(s *unitState) {
-				if o.runtime {
-					state, s.hidden = "masked-runtime", true
-				} else {
-					s.masked = true
-				}
-			})
-			if err == nil && status.UnitFileState != state {
-				if !o.quiet {
-					c.linked(dir+full, "/dev/null")
-				}
-				c.Machine.Record("systemctl", "mask "+full)
-			}
-		case "unmask":
-			state := "masked"
-			err = u.set(name, func(s *unitState) {
-				if o.runtime {
-					state, s.hidden = "masked-runtime", false
-				} else {
-					s.masked = false
-				}
-			})
-			if err == nil && status.UnitFileState == state {
-				if !o.quiet {
-					c.unlinked(dir + full)
-				}
-				c.Machine.Record("systemctl", "unmask "+full)
-			}
+		on := verb != "disable" && verb != "unmask"
+		state, flag, link, target := "enabled", (*unitState).enablement, want, file
+		if verb == "mask" || verb == "unmask" {
+			state, flag, link, target = "masked", (*unitState).mask, dir+full, "/dev/null"
+		} else if on && status.UnitFileState == "static" {
+			fmt.Fprintf(c.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, UpheldBy=,\nAlso=, or Alias= settings in the [Install] section, and DefaultInstance= for\ntemplate units). This means they are not meant to be enabled or disabled using systemctl.\n")
+			continue
 		}
-		if err != nil {
+		if o.runtime {
+			state += "-runtime"
+		}
+		if err := u.set(name, func(s *unitState) { *flag(s, o.runtime) = on }); err != nil {
 			fmt.Fprintf(c.Stderr, "%v\n", err)
 			return 1
+		}
+		if on == (status.UnitFileState == state) {
+			continue // nothing changed
+		}
+		switch {
+		case o.quiet:
+		case on:
+			c.linked(link, target)
+		default:
+			c.unlinked(link)
+		}
+		if verb == "reenable" || verb == "preset" {
+			c.Machine.Record("systemctl", "enable "+full)
+		} else {
+			c.Machine.Record("systemctl", verb+" "+full)
 		}
 	}
 	if !o.now {
@@ -126,9 +83,8 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 // unitScript enables or disables an init script, as systemd-sysv-install does.
 func (c *Call) unitScript(verb, unit, script string) int {
 	c.redirect(verb, unit)
-	u := c.Machine.units
-	if enabled := verb == "enable"; enabled != u.scriptEnabled(script) {
-		if err := u.enableScript(script, enabled); err != nil {
+	if enabled := verb == "enable"; enabled != initScriptEnabled(view{m: c.Machine}, script) {
+		if err := enableInitScript(view{m: c.Machine}, script, enabled); err != nil {
 			return c.Errorf("%s", errText(err))
 		}
 		c.Machine.Record("systemctl", verb+" "+unit)
@@ -155,7 +111,7 @@ func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
 			if s.SourcePath != "" && word == "generated" {
 				c.redirect(verb, s.Name)
 				word = "disabled"
-				if c.Machine.units.scriptEnabled(s.SourcePath) {
+				if initScriptEnabled(view{m: c.Machine}, s.SourcePath) {
 					word = "enabled"
 				}
 			}
@@ -191,22 +147,6 @@ func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
 		return 0
 	}
 	return code
-}
-
-// wantedBy is the target that pulls a unit in, by the [Install] section of its file or of its template's.
-func (u *Units) wantedBy(file string) string {
-	data, err := afero.ReadFile(u.m.FS(), file)
-	if template, _, instance := strings.Cut(file, "@"); err != nil && instance {
-		data, err = afero.ReadFile(u.m.FS(), template+"@.service")
-	}
-	if err == nil {
-		for line := range strings.Lines(string(data)) {
-			if target, ok := strings.CutPrefix(strings.TrimSpace(line), "WantedBy="); ok {
-				return strings.Fields(target + " multi-user.target")[0]
-			}
-		}
-	}
-	return "multi-user.target"
 }
 
 // linked and unlinked say what systemctl did, in the words of the release's systemd.

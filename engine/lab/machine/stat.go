@@ -11,18 +11,6 @@ import (
 	"time"
 )
 
-// details of a FileInfo beyond its methods.
-func details(info fs.FileInfo) *fileInfo {
-	if n, ok := info.(named); ok {
-		info = n.FileInfo
-	}
-	if i, ok := info.(*fileInfo); ok {
-		return i
-	}
-	uid, gid := owner(info)
-	return &fileInfo{name: info.Name(), size: info.Size(), mode: info.Mode(), mtime: info.ModTime(), ctime: info.ModTime(), uid: uid, gid: gid, ino: 1, links: 1}
-}
-
 func fileKind(info *fileInfo) string {
 	switch m := info.mode; {
 	case m.IsDir():

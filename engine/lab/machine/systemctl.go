@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 )
 
 func systemdPrograms() map[string]Program {
@@ -174,84 +173,4 @@ func (c *Call) unitJob(verb string, names []string) int {
 func (m *Machine) isTemplate(name string) bool {
 	stem := strings.TrimSuffix(UnitName(name), path.Ext(UnitName(name)))
 	return strings.HasSuffix(stem, "@")
-}
-
-func journalctl(_ context.Context, c *Call) int {
-	o, ok := c.options("u:n:bxekqp:o:rt:", "unit=", "no-pager", "lines=", "boot?", "since=", "until=", "priority=", "output=", "quiet", "identifier=", "list-boots", "vacuum-time=", "disk-usage")
-	if !ok {
-		return 2
-	}
-	if o.has("list-boots") {
-		c.printf(" 0 %s %s\n", strings.ReplaceAll(c.Machine.BootID(), "-", ""), stamp(c.Machine.clock.Now().Add(-c.Machine.Uptime())))
-		return 0
-	}
-	shown := false
-	for _, name := range o.values("u", "unit") {
-		s, _ := c.Machine.units.Get(name)
-		if s.Reason == "" {
-			continue
-		}
-		c.printf("%s %s %s: %s\n%s %s systemd[1]: %s: Failed with result 'exit-code'.\n", s.Since.UTC().Format(time.Stamp), c.Machine.Name(), strings.TrimSuffix(s.Name, ".service"), s.Reason,
-			s.Since.UTC().Format(time.Stamp), c.Machine.Name(), s.Name)
-		shown = true
-	}
-	if !shown && !o.has("q", "quiet") {
-		c.printf("-- No entries --\n")
-	}
-	return 0
-}
-
-func timedatectl(_ context.Context, c *Call) int {
-	o, ok := c.options("p:", "property=", "value", "no-pager", "all")
-	if !ok {
-		return 2
-	}
-	synced := "no"
-	if c.Machine.units.Active("systemd-timesyncd") || c.Machine.units.Active("chrony") {
-		synced = "yes"
-	}
-	now := c.Machine.clock.Now().UTC()
-	zone := "Etc/UTC"
-	if target, _, err := c.view().resolve("/etc/localtime", true); err == nil { // localtime(5)
-		zone = strings.TrimPrefix(target, "/usr/share/zoneinfo/")
-	}
-	verb := "status"
-	if len(o.rest) > 0 {
-		verb = o.rest[0]
-	}
-	switch verb {
-	case "status":
-		c.printf("               Local time: %s\n           Universal time: %s\n                 RTC time: %s\n                Time zone: %s (UTC, +0000)\nSystem clock synchronized: %s\n              NTP service: active\n          RTC in local TZ: no\n", stamp(now), stamp(now), now.Format("Mon 2006-01-02 15:04:05"), zone, synced)
-	case "show":
-		values := map[string]string{"Timezone": zone, "NTP": "yes", "NTPSynchronized": synced, "CanNTP": "yes", "LocalRTC": "no"}
-		wanted := o.values("p", "property")
-		if len(wanted) == 0 {
-			wanted = []string{"Timezone", "LocalRTC", "CanNTP", "NTP", "NTPSynchronized"}
-		}
-		for _, name := range wanted {
-			if o.has("value") {
-				c.printf("%s\n", values[name])
-			} else {
-				c.printf("%s=%s\n", name, values[name])
-			}
-		}
-	case "set-timezone":
-		if len(o.rest) < 2 {
-			return c.Errorf("Too few arguments.")
-		}
-		if err := writeFile(c.view(), "/etc/timezone", o.rest[1]+"\n", 0o644); err != nil {
-			return c.Errorf("%s", errText(err))
-		}
-	case "set-ntp":
-	default:
-		return notSimulated(c, verb)
-	}
-	return 0
-}
-
-func service(_ context.Context, c *Call) int {
-	if len(c.Argv) < 3 {
-		return c.Errorf("usage: service SERVICE COMMAND")
-	}
-	return c.Run("systemctl", c.Argv[2], c.Argv[1])
 }

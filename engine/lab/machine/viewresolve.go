@@ -178,6 +178,27 @@ func (v view) resolve(name string, follow bool) (resolved string, info fs.FileIn
 	return at, info, nil
 }
 
+// existing is resolve for a path that must exist.
+func (v view) existing(name string, follow bool) (resolved string, info fs.FileInfo, err error) {
+	resolved, info, err = v.resolve(name, follow)
+	if err == nil && info == nil {
+		err = syscall.ENOENT
+	}
+	return resolved, info, err
+}
+
+// vacant is resolve for a path that must not exist, in a directory that the user may change.
+func (v view) vacant(name string) (resolved string, err error) {
+	resolved, info, err := v.resolve(name, false)
+	if err == nil && info != nil {
+		err = syscall.EEXIST
+	}
+	if err == nil {
+		err = v.parent(resolved)
+	}
+	return resolved, err
+}
+
 // parent checks that the directory of a resolved path exists and may be changed.
 func (v view) parent(resolved string) error {
 	info, err := v.lstat(path.Dir(resolved))
@@ -212,3 +233,5 @@ func (v view) record(format string, args ...any) {
 		v.m.recordPath(v.by, fmt.Sprintf(format, args...), args)
 	}
 }
+
+const permBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky

@@ -2,109 +2,14 @@ package machine
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/afero"
 )
-
-func mkdir(_ context.Context, c *Call) int {
-	o, ok := c.options("pm:v", "parents", "mode=", "verbose")
-	if !ok {
-		return 2
-	}
-	mode := fs.FileMode(0o777) &^ c.process.umaskNow()
-	code := 0
-	v := c.view()
-	for _, name := range o.rest {
-		file := c.Path(name)
-		_, err := v.Stat(file)
-		existed := err == nil
-		switch {
-		case o.has("p", "parents"):
-			err = v.MkdirAll(file, mode)
-		case existed:
-			err = syscall.EEXIST
-		default:
-			err = v.Mkdir(file, mode)
-		}
-		if err == nil && o.has("m", "mode") && !(existed && o.has("p", "parents")) {
-			current := fs.FileMode(0o777)
-			if info, err := v.Stat(file); err == nil {
-				current |= info.Mode() & fs.ModeSetgid // as its directory has given it
-			}
-			m, valid := parseMode(o.value("m", "mode"), current, true)
-			if !valid {
-				return c.Errorf("invalid mode ‘%s’", o.value("m", "mode"))
-			}
-			err = v.Chmod(file, m)
-		}
-		if err != nil {
-			code = c.Errorf("cannot create directory ‘%s’: %s", name, errText(err))
-		}
-	}
-	return code
-}
-
-func rmdir(_ context.Context, c *Call) int {
-	o, ok := c.options("", "ignore-fail-on-non-empty")
-	if !ok {
-		return 2
-	}
-	code := 0
-	for _, name := range o.rest {
-		info, _, err := c.view().LstatIfPossible(c.Path(name))
-		if err == nil && !info.IsDir() {
-			err = syscall.ENOTDIR
-		}
-		if err == nil {
-			err = c.view().Remove(c.Path(name))
-		}
-		if err != nil && !(errors.Is(err, syscall.ENOTEMPTY) && o.has("ignore-fail-on-non-empty")) {
-			code = c.Errorf("failed to remove '%s': %s", name, errText(err))
-		}
-	}
-	return code
-}
-
-func rm(_ context.Context, c *Call) int {
-	o, ok := c.options("rRfdv", "recursive", "force", "one-file-system", "preserve-root")
-	if !ok {
-		return 2
-	}
-	recursive, force := o.has("r", "R", "recursive"), o.has("f", "force")
-	if len(o.rest) == 0 && !force {
-		return c.Errorf("missing operand\nTry 'rm --help' for more information.")
-	}
-	code := 0
-	v := c.view()
-	for _, name := range o.rest {
-		file := c.Path(name)
-		info, _, err := v.LstatIfPossible(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && force, errors.Is(err, syscall.ENOTDIR) && force:
-			continue
-		case err == nil && path.Clean(file) == "/":
-			code = c.Errorf("it is dangerous to operate recursively on '/'\nrm: use --no-preserve-root to override this failsafe")
-			continue
-		case err == nil && info.IsDir() && !recursive && !o.has("d"):
-			err = syscall.EISDIR
-		case err == nil && recursive:
-			err = v.RemoveAll(file)
-		case err == nil:
-			err = v.Remove(file)
-		}
-		if err != nil {
-			code = c.Errorf("cannot remove '%s': %s", name, errText(err))
-		}
-	}
-	return code
-}
 
 // destination is where mv, cp and ln put a source: in target if that is a directory.
 func (c *Call) destination(source, target string, noDir bool) string {
@@ -278,48 +183,6 @@ func (c *Call) copyAttributes(from, to string) error {
 	return errors.Join(err, v.Chmod(to, info.Mode()&permBits))
 }
 
-// link makes a hard link.
-func (v view) link(from, to string) error {
-	src, info, err := v.resolve(from, false)
-	if err == nil && info == nil {
-		err = syscall.ENOENT
-	}
-	if err != nil {
-		return fail("link", from, err)
-	}
-	dst, there, err := v.resolve(to, false)
-	if err == nil && there != nil {
-		err = syscall.EEXIST
-	}
-	if err == nil {
-		err = v.parent(dst)
-	}
-	if a, _ := v.m.mounts.at(src); err == nil && a != nil {
-		err = syscall.EPERM
-	}
-	if b, _ := v.m.mounts.at(dst); err == nil && b != nil {
-		err = syscall.EXDEV
-	}
-	if err == nil && info.IsDir() {
-		err = syscall.EPERM
-	}
-	// fs.protected_hardlinks, which Debian sets: only of one's own, or of what one may read and write.
-	if uid, _ := owner(details(info)); err == nil && v.cred.uid != 0 && uid != v.cred.uid && !(info.Mode().IsRegular() && v.may(info, 6)) {
-		err = syscall.EPERM
-	}
-	if err != nil {
-		return fail("link", to, err)
-	}
-	t := v.m.tree
-	t.mu.Lock()
-	err = t.put(dst, t.own(src))
-	t.mu.Unlock()
-	if err == nil {
-		v.record("link %s to %s", dst, src)
-	}
-	return fail("link", to, err)
-}
-
 func ln(_ context.Context, c *Call) int {
 	o, ok := c.options("sfnTvrP", "physical", "symbolic", "force", "no-dereference", "no-target-directory")
 	if !ok {
@@ -368,124 +231,63 @@ func ln(_ context.Context, c *Call) int {
 	return code
 }
 
-func (c *Call) walk(name string, fn func(file string, info fs.FileInfo) error) error {
-	info, err := c.view().stat("walk", name, false)
+func installProgram(_ context.Context, c *Call) int {
+	o, ok := c.options("dm:o:g:DTt:vp", "directory", "mode=", "owner=", "group=", "no-target-directory")
+	if !ok {
+		return 2
+	}
+	mode, valid := parseMode(cmpOr(o.value("m", "mode"), "0755"), 0, false)
+	if !valid {
+		return c.Errorf("invalid mode ‘%s’", o.value("m", "mode"))
+	}
+	uid, gid, err := c.ownership(o.value("o", "owner") + ":" + o.value("g", "group"))
 	if err != nil {
-		return err
+		return c.Errorf("%v", err)
 	}
-	if err := fn(name, info); err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return nil
-	}
-	entries, err := afero.ReadDir(c.view(), name)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := c.walk(path.Join(name, e.Name()), fn); err != nil {
+	v := c.view()
+	finish := func(file string) error {
+		given := mode
+		if info, err := v.Stat(file); err == nil && info.IsDir() {
+			given |= info.Mode() & fs.ModeSetgid // as its directory has given it
+		}
+		if err := v.Chmod(file, given); err != nil {
 			return err
 		}
+		if uid >= 0 || gid >= 0 {
+			return v.Chown(file, uid, gid)
+		}
+		return nil
 	}
-	return nil
-}
-
-func touch(_ context.Context, c *Call) int {
-	o, ok := c.options("cam", "no-create")
-	if !ok {
-		return 2
-	}
-	v := c.view()
-	code := 0
-	for _, name := range o.rest {
-		file := c.Path(name)
-		_, err := v.Stat(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && o.has("c", "no-create"):
-			continue
-		case errors.Is(err, fs.ErrNotExist):
-			var f afero.File
-			if f, err = v.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o666&^c.process.umaskNow()); err == nil {
-				err = f.Close()
+	if o.has("d", "directory") {
+		for _, name := range o.rest {
+			if err := errors.Join(v.MkdirAll(c.Path(name), 0o755), finish(c.Path(name))); err != nil {
+				return c.Errorf("cannot create directory '%s': %s", name, errText(err))
 			}
-		case err == nil:
-			now := c.Machine.clock.Now()
-			err = v.Chtimes(file, now, now)
 		}
+		return 0
+	}
+	sources, target, ok := c.operands(o)
+	if !ok {
+		return 1
+	}
+	for _, source := range sources {
+		to := c.destination(source, target, o.has("T", "no-target-directory"))
+		if o.has("D") {
+			if err := v.MkdirAll(path.Dir(to), 0o755); err != nil {
+				return c.Errorf("cannot create directory '%s': %s", path.Dir(to), errText(err))
+			}
+		}
+		f, err := c.input(strings.Replace(source, "/dev/stdin", "-", 1))
 		if err != nil {
-			code = c.Errorf("cannot touch '%s': %s", name, errText(err))
+			return c.Errorf("cannot stat '%s': %s", source, errText(err))
 		}
-	}
-	return code
-}
-
-func mktemp(_ context.Context, c *Call) int {
-	o, ok := c.options("dup:tq", "directory", "tmpdir?", "suffix=", "dry-run")
-	if !ok {
-		return 2
-	}
-	template := "tmp.XXXXXXXXXX"
-	dir := cmpOr(c.Env("TMPDIR"), "/tmp")
-	if len(o.rest) > 0 {
-		template = o.rest[0]
-		if !o.has("t", "p", "tmpdir") {
-			dir = c.Dir
-		}
-	}
-	dir = cmpOr(o.value("p", "tmpdir"), dir)
-	body := strings.TrimRight(template, "X")
-	if len(template)-len(body) < 3 {
-		return c.Errorf("too few X's in template ‘%s’", template)
-	}
-	name := body + rand.Text()[:min(len(template)-len(body), 26)] + o.value("suffix")
-	file := name
-	if !path.IsAbs(name) {
-		file = path.Join(dir, name)
-	}
-	shown := file
-	if len(o.rest) > 0 && !o.has("t", "p", "tmpdir") {
-		shown = name
-	}
-	v := c.view()
-	var err error
-	switch {
-	case o.has("u", "dry-run"):
-	case o.has("d", "directory"):
-		err = v.Mkdir(file, 0o700)
-	default:
-		var f afero.File
-		if f, err = v.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			err = f.Close()
-		}
-	}
-	if err != nil {
-		kind := "file"
-		if o.has("d", "directory") {
-			kind = "directory"
-		}
-		return c.Errorf("failed to create %s via template ‘%s’: %s", kind, path.Join(path.Dir(file), path.Base(template)), errText(err))
-	}
-	c.printf("%s\n", shown)
-	return 0
-}
-
-func truncate(_ context.Context, c *Call) int {
-	o, ok := c.options("s:c", "size=")
-	if !ok {
-		return 2
-	}
-	n, valid := size(o.value("s", "size"))
-	if !valid {
-		return c.Errorf("Invalid number: ‘%s’", o.value("s", "size"))
-	}
-	for _, name := range o.rest {
-		f, err := c.view().OpenFile(c.Path(name), os.O_WRONLY|os.O_CREATE, 0o666&^c.process.umaskNow())
+		err = afero.WriteReader(v, to, f)
+		_ = f.Close() // only read
 		if err == nil {
-			err = errors.Join(f.Truncate(n), f.Close())
+			err = finish(to)
 		}
 		if err != nil {
-			return c.Errorf("cannot open '%s' for writing: %s", name, errText(err))
+			return c.Errorf("cannot create regular file '%s': %s", target, errText(err))
 		}
 	}
 	return 0

@@ -1,0 +1,244 @@
+package machine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// iface is an interface as ip -j prints it.
+type iface struct {
+	Index     int      `json:"ifindex"`
+	Name      string   `json:"ifname"`
+	Flags     []string `json:"flags"`
+	MTU       int      `json:"mtu"`
+	Qdisc     string   `json:"qdisc"`
+	State     string   `json:"operstate"`
+	Group     string   `json:"group"`
+	Txqlen    int      `json:"txqlen"`
+	LinkType  string   `json:"link_type"`
+	Address   string   `json:"address"`
+	Broadcast string   `json:"broadcast"`
+	Addrs     []ifaddr `json:"addr_info,omitempty"`
+}
+
+type ifaddr struct {
+	Family    string `json:"family"`
+	Local     string `json:"local"`
+	Prefix    int    `json:"prefixlen"`
+	Scope     string `json:"scope"`
+	Label     string `json:"label,omitempty"`
+	Valid     int64  `json:"valid_life_time"`
+	Preferred int64  `json:"preferred_life_time"`
+}
+
+const forever = 4294967295
+
+func (m *Machine) interfaces() []iface {
+	all := []iface{{Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, Qdisc: "noqueue", State: "UNKNOWN", Group: "default", Txqlen: 1000, LinkType: "loopback",
+		Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addrs: []ifaddr{{"inet", "127.0.0.1", 8, "host", "lo", forever, forever}, {"inet6", "::1", 128, "host", "", forever, forever}}}}
+	for i, p := range m.addresses {
+		family := "inet"
+		if p.Addr().Is6() {
+			family = "inet6"
+		}
+		name := interfaceName(i)
+		mtu := 1500
+		if lines := m.lines("/sys/class/net/" + name + "/mtu"); len(lines) > 0 {
+			if n, err := strconv.Atoi(lines[0]); err == nil {
+				mtu = n
+			}
+		}
+		all = append(all, iface{Index: i + 2, Name: name, Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, MTU: mtu, Qdisc: "fq_codel", State: "UP", Group: "default", Txqlen: 1000, LinkType: "ether",
+			Address: m.mac(i), Broadcast: "ff:ff:ff:ff:ff:ff", Addrs: []ifaddr{{family, p.Addr().String(), p.Bits(), "global", name, forever, forever}}})
+	}
+	return all
+}
+
+func ipProgram(_ context.Context, c *Call) int {
+	asJSON, brief, family := false, false, ""
+	args := c.Argv[1:]
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		switch args[0] {
+		case "-j", "-json":
+			asJSON = true
+		case "-br", "-brief":
+			brief = true
+		case "-4":
+			family = "inet"
+		case "-6":
+			family = "inet6"
+		case "-o", "-p", "-d", "-details":
+		default:
+			return notSimulated(c, args[0])
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return notSimulated(c, "no object")
+	}
+	object, args := args[0], args[1:]
+	if len(args) > 0 && (args[0] == "show" || args[0] == "list" || args[0] == "get") {
+		args = args[1:]
+	}
+	switch {
+	case strings.HasPrefix("address", object) && len(object) > 0, strings.HasPrefix("link", object):
+		return c.ipShow(args, asJSON, brief, family, strings.HasPrefix("link", object))
+	case strings.HasPrefix("route", object):
+		return c.ipRoute(args, asJSON, family)
+	}
+	return notSimulated(c, object)
+}
+
+func (c *Call) ipShow(args []string, asJSON, brief bool, family string, link bool) int {
+	name, to := "", ""
+	for len(args) > 0 {
+		switch {
+		case args[0] == "dev" && len(args) > 1:
+			name, args = args[1], args[2:]
+		case args[0] == "to" && len(args) > 1:
+			to, args = args[1], args[2:]
+		case args[0] == "up", args[0] == "scope" && len(args) > 1:
+			args = args[1+min(1, len(args[0])-2):]
+		case len(args) == 1:
+			name, args = args[0], nil
+		default:
+			return notSimulated(c, args[0])
+		}
+	}
+	var shown []iface
+	for _, i := range c.Machine.interfaces() {
+		if name != "" && i.Name != name {
+			continue
+		}
+		i.Addrs = slices.DeleteFunc(i.Addrs, func(a ifaddr) bool {
+			return link || family != "" && a.Family != family || to != "" && !within(a.Local, to)
+		})
+		if to != "" && len(i.Addrs) == 0 {
+			continue
+		}
+		shown = append(shown, i)
+	}
+	if name != "" && len(shown) == 0 {
+		fmt.Fprintf(c.Stderr, "Device \"%s\" does not exist.\n", name)
+		return 1
+	}
+	if asJSON {
+		out, err := json.Marshal(shown)
+		if err != nil {
+			return c.Errorf("%v", err)
+		}
+		if len(shown) == 0 {
+			out = []byte("[]")
+		}
+		c.printf("%s\n", out)
+		return 0
+	}
+	for _, i := range shown {
+		if brief {
+			var addrs []string
+			for _, a := range i.Addrs {
+				addrs = append(addrs, fmt.Sprintf("%s/%d", a.Local, a.Prefix))
+			}
+			if link {
+				addrs = []string{i.Address}
+			}
+			c.printf("%-16s %-14s %s \n", i.Name, i.State, strings.Join(addrs, " "))
+			continue
+		}
+		c.printf("%d: %s: <%s> mtu %d qdisc %s state %s group default qlen %d\n    link/%s %s brd %s\n", i.Index, i.Name, strings.Join(i.Flags, ","), i.MTU, i.Qdisc, i.State, i.Txqlen, i.LinkType, i.Address, i.Broadcast)
+		for _, a := range i.Addrs {
+			c.printf("    %s %s/%d scope %s %s\n       valid_lft forever preferred_lft forever\n", a.Family, a.Local, a.Prefix, a.Scope, a.Label)
+		}
+	}
+	return 0
+}
+
+func within(addr, prefix string) bool {
+	p, err := netip.ParsePrefix(prefix)
+	if err != nil {
+		return addr == prefix
+	}
+	a, err := netip.ParseAddr(addr)
+	return err == nil && p.Contains(a)
+}
+
+func (c *Call) ipRoute(args []string, asJSON bool, family string) int {
+	type route struct {
+		Dst     string   `json:"dst"`
+		Gateway string   `json:"gateway,omitempty"`
+		Dev     string   `json:"dev"`
+		Scope   string   `json:"scope,omitempty"`
+		Source  string   `json:"prefsrc,omitempty"`
+		Flags   []string `json:"flags"`
+	}
+	routes := []route{}
+	for i, p := range c.Machine.addresses {
+		if family == "inet6" && p.Addr().Is4() || family != "inet6" && p.Addr().Is6() {
+			continue
+		}
+		if i == 0 {
+			routes = append(routes, route{Dst: "default", Gateway: gateway(p).String(), Dev: interfaceName(i), Flags: []string{"onlink"}})
+		}
+		if len(args) == 0 || args[0] != "default" {
+			routes = append(routes, route{Dst: p.Masked().String(), Dev: interfaceName(i), Scope: "link", Source: p.Addr().String(), Flags: []string{}})
+		}
+	}
+	if asJSON {
+		out, err := json.Marshal(routes)
+		if err != nil {
+			return c.Errorf("%v", err)
+		}
+		c.printf("%s\n", out)
+		return 0
+	}
+	for _, r := range routes {
+		text := r.Dst
+		if r.Gateway != "" {
+			text += " via " + r.Gateway
+		}
+		text += " dev " + r.Dev
+		if r.Scope != "" {
+			text += " proto kernel scope " + r.Scope + " src " + r.Source
+		}
+		c.printf("%s\n", text)
+	}
+	return 0
+}
+
+func ethtool(_ context.Context, c *Call) int {
+	o, ok := c.options("i", "driver")
+	if !ok {
+		return 2
+	}
+	if len(o.rest) != 1 {
+		return c.Errorf("bad command line argument(s)")
+	}
+	for _, i := range c.Machine.interfaces() {
+		if i.Name != o.rest[0] {
+			continue
+		}
+		if o.has("i", "driver") {
+			c.printf("driver: virtio_net\nversion: 1.0.0\n")
+			return 0
+		}
+		c.printf("Settings for %s:\n\tSpeed: 10000Mb/s\n\tDuplex: Full\n\tLink detected: yes\n", i.Name)
+		return 0
+	}
+	fmt.Fprintf(c.Stderr, "netlink error: No such device\n")
+	return 75
+}
+
+func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+func interfaceName(i int) string { return fmt.Sprintf("ens%d", 18+i) }
+
+// mac is the hardware address of an interface, made of its first address.
+func (m *Machine) mac(i int) string {
+	a := m.addresses[i].Addr().As16()
+	return fmt.Sprintf("bc:24:11:%02x:%02x:%02x", a[13], a[14], a[15])
+}

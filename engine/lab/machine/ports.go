@@ -1,0 +1,98 @@
+package machine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// Serve says what the machine answers on a TCP port: open tells whether something listens just now.
+func (m *Machine) Serve(port int, open func() bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ports, _ := m.values[portsKey{}].(map[int]func() bool)
+	if ports == nil {
+		ports = map[int]func() bool{}
+	}
+	ports = maps.Clone(ports)
+	ports[port] = open
+	m.values[portsKey{}] = ports
+}
+
+type portsKey struct{}
+
+// Open reports whether something listens on a TCP port: sshd on 22, and what Serve was told.
+func (m *Machine) Open(port int) bool {
+	if !m.On() {
+		return false
+	}
+	if port == 22 {
+		return m.units.Active("ssh")
+	}
+	ports, _ := m.Value(portsKey{}).(map[int]func() bool)
+	return ports[port] != nil && ports[port]()
+}
+
+// ports are the open ones, in order.
+func (m *Machine) openPorts() []int {
+	ports, _ := m.Value(portsKey{}).(map[int]func() bool)
+	var open []int
+	for port := range ports {
+		open = append(open, port)
+	}
+	open = append(open, 22)
+	slices.Sort(open)
+	return slices.DeleteFunc(open, func(port int) bool { return !m.Open(port) })
+}
+
+func ss(_ context.Context, c *Call) int {
+	o, ok := c.options("tlnupaH46", "tcp", "listening", "numeric", "processes", "no-header")
+	if !ok {
+		return 2
+	}
+	if !o.has("H", "no-header") {
+		c.printf("State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n")
+	}
+	for _, port := range c.Machine.openPorts() {
+		c.printf("LISTEN 0      128          0.0.0.0:%d       0.0.0.0:*\n", port)
+	}
+	return 0
+}
+
+func nc(_ context.Context, c *Call) int {
+	o, ok := c.options("zvw:n")
+	if !ok {
+		return 2
+	}
+	if len(o.rest) != 2 || !o.has("z") {
+		return notSimulated(c, "anything but -z HOST PORT")
+	}
+	if err := c.connect(o.rest[0], o.rest[1]); err != nil {
+		if o.has("v") {
+			c.Errorf("connect to %s port %s (tcp) failed: %v", o.rest[0], o.rest[1], err)
+		}
+		return 1
+	}
+	return 0
+}
+
+// connect tries a TCP connection to another machine's port.
+func (c *Call) connect(host, port string) error {
+	addrs := c.Machine.Resolve(host)
+	if len(addrs) == 0 {
+		return plainError("Name or service not known")
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return plainError("invalid port number " + port)
+	}
+	to, ok := c.Machine.Reach(host)
+	switch {
+	case !ok:
+		return plainError("No route to host")
+	case !to.Open(n):
+		return plainError("Connection refused")
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// session is one session channel.
+type session struct {
+	m       *Machine
+	user    string
+	channel ssh.Channel
+	conn    net.Conn
+	pty     bool
+	environ []string
+
+	mu      sync.Mutex
+	process *process
+}
+
+func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	started := false
+	for r := range requests {
+		ok := false
+		var run func() // what the request starts, once it is answered: an answer behind the channel's end would be lost
+		switch r.Type {
+		case "pty-req":
+			s.pty, ok = true, true
+		case "env":
+			var kv struct{ Name, Value string }
+			if ssh.Unmarshal(r.Payload, &kv) == nil && (kv.Name == "LANG" || strings.HasPrefix(kv.Name, "LC_")) {
+				s.environ = append(s.environ, kv.Name+"="+kv.Value)
+				ok = true
+			}
+		case "exec", "shell", "subsystem":
+			var payload struct{ Value string }
+			if r.Type != "shell" && ssh.Unmarshal(r.Payload, &payload) != nil || started {
+				break
+			}
+			if r.Type == "subsystem" && payload.Value != "sftp" {
+				break
+			}
+			started, ok = true, true
+			kind := r.Type
+			run = func() { s.run(ctx, kind, payload.Value) }
+		case "signal":
+			var payload struct{ Name string }
+			if ssh.Unmarshal(r.Payload, &payload) == nil {
+				s.signal(payload.Name)
+			}
+		case "window-change":
+			ok = true
+		}
+		if r.WantReply {
+			_ = r.Reply(ok, nil) // a lost connection ends the loop
+		}
+		if run != nil {
+			running.Go(run)
+		}
+	}
+	cancel()
+	running.Wait()
+}
+
+func (s *session) signal(name string) {
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if number, ok := signalNames[name]; ok && p != nil {
+		s.m.processes.group(p.pid, number)
+	}
+}
+
+// run runs what the session was opened for and reports how it ended.
+func (s *session) run(ctx context.Context, kind, command string) {
+	defer s.channel.Close()
+	if s.m.faults.command() {
+		_ = s.conn.Close() // the fault that was asked for
+		return
+	}
+	code := s.guarded(ctx, kind, command)
+	if !s.m.On() {
+		_ = s.conn.Close() // the machine went down under the session
+		return
+	}
+	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // a lost client needs no status
+}
+
+// guarded is start, whose panic ends the session and nothing else.
+func (s *session) guarded(ctx context.Context, kind, command string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			Defect(s.m.Name(), "a session of "+s.user, p)
+			code = 255
+		}
+	}()
+	return s.start(ctx, kind, command)
+}
+
+func (s *session) start(ctx context.Context, kind, command string) int {
+	u, ok := s.m.account(s.user)
+	if !ok {
+		return 255
+	}
+	dir := u.home
+	if info, err := s.m.FS().Stat(dir); err != nil || !info.IsDir() {
+		dir = "/"
+	}
+	stdin, feed, err := os.Pipe()
+	if err != nil {
+		fmt.Fprintf(s.channel.Stderr(), "the lab is out of pipes: %v\n", err)
+		return 255
+	}
+	defer stdin.Close()
+	go func() {
+		_, _ = io.Copy(feed, s.channel) // ends with the channel, or when nobody reads any more
+		_ = feed.Close()
+	}()
+	environ := append([]string{
+		"USER=" + s.user, "LOGNAME=" + s.user, "HOME=" + u.home, "SHELL=" + u.shell, "PATH=" + sshPath(u),
+		"SSH_CONNECTION=127.0.0.1 0 127.0.0.1 22", "SSH_CLIENT=127.0.0.1 0 22",
+	}, s.environ...)
+	c := &Call{Machine: s.m, Dir: dir, User: s.user, Env: lookup(environ), environ: environ,
+		Stdin: stdin, Stdout: s.channel, Stderr: s.channel.Stderr()}
+	switch {
+	case kind == "subsystem":
+		c.Argv = []string{"sftp"}
+		return s.m.sftp(ctx, c, pipes{stdin, s.channel})
+	case kind == "exec":
+		c.Argv = []string{u.shell, "-c", command}
+	default:
+		return s.interactive(ctx, c)
+	}
+	return s.launch(ctx, c, nil)
+}
+
+// launch runs the call with a process that signals of the session go to.
+func (s *session) launch(ctx context.Context, c *Call, run Program) int {
+	ctx, p := s.m.processes.start(ctx, s.m, nil, c.User, []string{"sshd: " + c.User})
+	defer s.m.processes.finish(p)
+	p.traps = map[string]bool{"INT": true, "TERM": true, "HUP": true}
+	s.mu.Lock()
+	s.process = p
+	s.mu.Unlock()
+	c.process, c.ctx = p, ctx
+	if run != nil {
+		return run(ctx, c)
+	}
+	return s.m.exec(ctx, c)
+}
+
+// interactive is a shell for a person: line by line, with a prompt if there is a terminal.
+func (s *session) interactive(ctx context.Context, c *Call) int {
+	prompt := ""
+	if s.pty {
+		motd := fmt.Sprintf("Linux %s %s x86_64\n\nA simulated machine of the lab: what happens here happens in memory.\n", s.m.Name(), s.m.KernelRelease())
+		c.Stdout, c.Stderr = newlines{c.Stdout}, newlines{c.Stderr}
+		fmt.Fprint(c.Stdout, motd)
+		prompt = fmt.Sprintf("%s@%s:~%s ", s.user, s.m.Name(), map[bool]string{true: "#", false: "$"}[s.user == "root"])
+		echo, feed, err := os.Pipe()
+		if err != nil {
+			return c.Errorf("%v", err)
+		}
+		defer echo.Close()
+		tty := &terminal{in: c.Stdin, out: c.Stdout, feed: feed}
+		go tty.run()
+		c.Stdin = echo
+	}
+	c.Argv = []string{"bash"}
+	return s.launch(ctx, c, func(ctx context.Context, c *Call) int {
+		sh := &shell{c: c, name: "bash"}
+		return sh.runInput(ctx, nil, prompt)
+	})
+}
+
+// pipes are a session's streams for the SFTP server; closing them ends its reading.
+type pipes struct {
+	*os.File
+	out io.Writer
+}
+
+func (p pipes) Write(b []byte) (int, error) { return p.out.Write(b) }
+
+func sshPath(u account) string {
+	if u.uid == 0 {
+		return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	}
+	return "/usr/local/bin:/usr/bin:/bin:/usr/games"
+}
