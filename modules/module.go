@@ -276,6 +276,8 @@ type Spec struct {
 	Facts []observe.FactSpec
 	// Functions are those that it adds to the language.
 	Functions []Function
+	// Packages are those of its product: see Package.
+	Packages []Package
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in
 	// by the decoder.
 	New func() Module

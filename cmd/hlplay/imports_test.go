@@ -14,7 +14,8 @@ import (
 
 // mayImport says, for each folder of Go files, which of hlplay's own packages it may import. "X/..." is X and all below it, on
 // both sides; the longest entry that fits a folder counts. What follows from it: the engine knows the modules' contract and none of
-// the modules, no module knows the scheduler, the lab knows neither, and the lab is known by the command alone.
+// the modules, no module knows the scheduler, none that is not Proxmox VE's or Ceph's knows what they are, the lab knows none of
+// all that, and the lab is known by the command alone.
 var mayImport = map[string][]string{
 	"cmd/hlplay":                 {"engine/...", "modules/registry"},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
@@ -37,7 +38,15 @@ var mayImport = map[string][]string{
 	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes
 	"engine/lab/machine":        {},
 	"modules":                   {"engine/observe", "engine/remote"},
-	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules/..."},
+	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile"},
+	"modules/file":              {"engine/localfile", "engine/observe", "engine/remote", "modules", "modules/apt", "modules/internal/conffile"},
+	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
+	"modules/pveceph":           {"engine/observe", "modules", "modules/apt", "modules/internal/pve"},
+	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
+	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/registry":          {"engine/observe", "modules/..."},
 }
 
 // allowed are the imports of a folder, and whether anything is said of it.

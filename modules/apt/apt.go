@@ -83,8 +83,9 @@ func (m *Module) Validate() error {
 			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is a pattern", name), Want: "exact names; patterns are for state absent and purged, where they are matched against what is installed"}
 		case isGlob(name) && !globPattern.MatchString(name), !isGlob(name) && !packagePattern.MatchString(name):
 			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "a name such as open-iscsi, without a version"}
-		case m.removes() && name == "proxmox-ve":
-			return &modules.ArgumentError{Argument: "packages", Problem: "proxmox-ve is protected by Proxmox's own apt hook", Want: "if a node really is to stop being one, remove it by hand"}
+		case m.removes() && known[name].Protection != nil:
+			p := known[name].Protection
+			return &modules.ArgumentError{Argument: "packages", Problem: name + " is protected by " + p.By, Want: p.Advice}
 		}
 	}
 	for i := range m.Keys {

@@ -10,7 +10,6 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/internal/pve"
 )
 
 // installed are the expectations of an installation: exactly what apt's simulation says, where it
@@ -34,7 +33,7 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 			if _, told := p.versions[name]; !told {
 				p.versions[name] = ""
 			}
-			p.removed = append(p.removed, known[name].removes...)
+			p.removed = append(p.removed, known[name].Removes...)
 		}
 	}
 	if m.Autoremove {
@@ -136,8 +135,14 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	if err := p.kernels(ctx, names, gone); err != nil {
 		return nil, err
 	}
-	if err := p.proxmox(ctx, added); err != nil {
-		return nil, err
+	for _, name := range added {
+		if installed := known[name].Installed; installed != nil {
+			e, err := installed(ctx, p.host)
+			if err != nil {
+				return nil, err
+			}
+			p.expect(e...)
+		}
 	}
 	p.expect(observe.Expectation{
 		Match: func(k observe.Key) bool {
@@ -170,34 +175,34 @@ func (p *prediction) arrival(name string) {
 		p.expect(byPolicy(name, p.because))
 		return
 	}
-	for _, unit := range e.running {
+	for _, unit := range e.Running {
 		p.expect(observe.Units.Expect(unit, activeUnit(unit)))
 	}
-	for _, unit := range e.static {
+	for _, unit := range e.Static {
 		u := activeUnit(unit)
 		u.UnitFileState = "static"
 		p.expect(observe.Units.Expect(unit, u))
 	}
-	for _, unit := range e.waiting {
+	for _, unit := range e.Waiting {
 		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "loaded", ActiveState: "inactive", SubState: "dead", UnitFileState: "enabled"}))
 	}
 	if name == "postfix" {
 		p.expect(observe.Units.Expect("postfix.service", p.postfix()))
 	}
-	for _, dir := range e.dirs {
+	for _, dir := range e.Directories {
 		p.expect(
 			observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 			observe.Dirs.Unknown(dir, p.because),
 		)
 	}
-	for _, file := range e.drops {
+	for _, file := range e.Files {
 		// What an earlier task wrote is kept by dpkg (confold): an exact expectation stays as it is.
 		if _, ok := p.host.Known(observe.Files.Key(file)); ok && p.exists(file) {
 			continue
 		}
 		p.expect(observe.Files.Unknown(file, p.because), observe.Sums.Unknown(file, p.because), observe.Checksums.Unknown(file, p.because))
 	}
-	if programs := e.programs; len(programs) > 0 {
+	if programs := e.Programs; len(programs) > 0 {
 		p.expect(commandsNaming(programs, p.because))
 	}
 }
@@ -208,25 +213,15 @@ func (p *prediction) exists(file string) bool {
 	return ok && isFile && f.Exists()
 }
 
+// activeUnit is an enabled unit that runs. Whether a service stays or has done its work is not claimed.
 func activeUnit(name string) observe.Unit {
-	u := observe.Unit{ID: name, LoadState: "loaded", ActiveState: "active", SubState: "running", UnitFileState: "enabled"}
-	switch path.Ext(name) {
-	case ".target":
-		u.SubState = "active"
-	case ".timer":
-		u.SubState = "waiting"
-	}
-	if name == "networking.service" {
-		u.SubState = "exited"
-	}
-	return u
+	return observe.Unit{ID: name, LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"}
 }
 
 // postfix is its unit: with the answer "No configuration" there is no main.cf, and the unit does not
 // start (ConditionPathExists).
 func (p *prediction) postfix() observe.Unit {
 	u := activeUnit("postfix.service")
-	u.SubState = "" // "exited" in Debian 12, "running" in Debian 13
 	known, _ := p.host.Known(observe.Debconf.Key("postfix"))
 	selections, _ := known.(map[string]string)
 	kind := selections["postfix/main_mailer_type"]
@@ -244,15 +239,15 @@ func (p *prediction) postfix() observe.Unit {
 // departure is what goes with a package. Configuration files stay unless it is purged.
 func (p *prediction) departure(name string) {
 	e, listed := known[name]
-	for _, unit := range slices.Concat(e.running, e.static, e.waiting) {
+	for _, unit := range slices.Concat(e.Running, e.Static, e.Waiting) {
 		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}))
 	}
 	if listed && p.purge {
-		for _, file := range e.drops {
+		for _, file := range e.Files {
 			p.expect(observe.Placed(p.host, file, observe.File{})...)
 		}
 	}
-	if programs := e.programs; len(programs) > 0 {
+	if programs := e.Programs; len(programs) > 0 {
 		p.expect(commandsNaming(programs, p.because))
 	}
 	if !listed {
@@ -345,23 +340,24 @@ func mentions(names []string) *regexp.Regexp {
 	return regexp.MustCompile(`(^|[^A-Za-z0-9_.+-])(` + strings.Join(quoted, "|") + `)($|[^A-Za-z0-9_.+-])`)
 }
 
-// kernels predicts /boot. The meta package brings a kernel of which only the newest index knows the
+// kernels predicts /boot. A package that depends on the newest kernel brings one of which only the newest index knows the
 // release.
 func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
-	var added, removed []string
-	meta := false
+	var added, removed, flavours []string
 	for _, name := range names {
 		if release := kernelRelease(name); release != "" {
 			added = append(added, release)
 		}
-		meta = meta || name == "proxmox-default-kernel"
+		if flavour := known[name].KernelFlavour; flavour != "" {
+			flavours = append(flavours, flavour)
+		}
 	}
 	for _, name := range gone {
 		if release := kernelRelease(name); release != "" {
 			removed = append(removed, release)
 		}
 	}
-	if len(added) == 0 && len(removed) == 0 && !meta {
+	if len(added)+len(removed)+len(flavours) == 0 {
 		return nil
 	}
 	installed, err := observe.InstalledKernels.Observe(ctx, p.host, "")
@@ -370,10 +366,12 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	}
 	if err == nil {
 		after := slices.DeleteFunc(slices.Clone(installed), func(r string) bool { return slices.Contains(removed, r) })
-		if meta && !slices.ContainsFunc(added, isProxmoxKernel) && !slices.ContainsFunc(after, isProxmoxKernel) {
-			added = append(added, observe.ComingRelease(proxmoxFlavour))
-		}
 		after = append(after, added...)
+		for _, flavour := range flavours {
+			if !slices.ContainsFunc(after, func(release string) bool { return strings.HasSuffix(release, flavour) }) {
+				after = append(after, observe.ComingRelease(flavour))
+			}
+		}
 		observe.SortReleases(after)
 		p.expect(observe.InstalledKernels.Expect("", slices.Compact(after)))
 	}
@@ -389,57 +387,4 @@ func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 		Unknown: p.because,
 	})
 	return nil
-}
-
-// proxmoxFlavour is the end of the releases of Proxmox's kernels.
-const proxmoxFlavour = "-pve"
-
-func isProxmoxKernel(release string) bool { return strings.HasSuffix(release, proxmoxFlavour) }
-
-// proxmox predicts what Proxmox VE and Ceph look like right after their installation.
-func (p *prediction) proxmox(ctx context.Context, added []string) error {
-	if slices.Contains(added, "pve-manager") {
-		e, err := pve.InstalledExpectations(ctx, p.host)
-		if err != nil {
-			return err
-		}
-		p.expect(e...)
-		e, err = enterpriseFile(ctx, p.host)
-		if err != nil {
-			return err
-		}
-		p.expect(e...)
-	}
-	if slices.Contains(added, "ceph-mon") || slices.Contains(added, "ceph") {
-		e, err := pve.CephInstalledExpectations(ctx, p.host)
-		if err != nil {
-			return err
-		}
-		p.expect(e...)
-	}
-	return nil
-}
-
-// enterpriseFile is the source file that pve-manager brings, a configuration file of its own: one
-// that was deleted or edited before stays so, but on a host that never had the package it appears.
-func enterpriseFile(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
-	node, err := pve.Nodes.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	name := sourcesDir + "pve-enterprise.list"
-	content := "deb https://enterprise.proxmox.com/debian/pve " + node.Codename + " pve-enterprise\n"
-	if node.Codename != "bookworm" {
-		name = sourcesDir + "pve-enterprise.sources"
-		content = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: " + node.Codename +
-			"\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
-	}
-	before, err := observe.Files.Observe(ctx, h, name)
-	if err != nil || before.Exists() {
-		return nil, err
-	}
-	return observe.Placed(h, name, observe.File{
-		Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root",
-		Size: int64(len(content)), Content: []byte(content),
-	}), nil
 }

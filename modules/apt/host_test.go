@@ -1,6 +1,8 @@
 package apt
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,8 +11,21 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/modulestest"
-	"hlplay/modules/internal/pve"
 )
+
+// appliance is a product of which another module would tell.
+var appliance = []modules.Package{
+	{Name: "appliance", Depends: []string{"appliance-kernel", "appliance-ui"}, DependsFrom13: []string{"appliance-keyring"},
+		Protection: &modules.Protection{By: "its own apt hook", Mark: "(appliance-hook)", Advice: "remove it by hand", Cause: "look for a repository of the wrong release"}},
+	{Name: "appliance-ui", Recommends: []string{"ifupdown2"}, Running: []string{"appliance.service"}, Unconfigured: "mend /etc/appliance",
+		Installed: func(_ context.Context, h modules.Host) ([]observe.Expectation, error) {
+			return observe.Placed(h, "/etc/appliance", text("version 1\n")), nil
+		}},
+	{Name: "appliance-kernel", KernelFlavour: "-appliance"},
+	{Name: "appliance-keyring", Files: []string{"/usr/share/keyrings/appliance.gpg"}},
+}
+
+func init() { AddPackages(slices.Concat(debian, appliance)...) }
 
 func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
@@ -50,8 +65,6 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
-		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: codename}),
-		observe.Files.Expect("/var/lib/pve-cluster/config.db", observe.File{}),
 	}
 	for _, name := range []string{"pve-enterprise", "proxmox"} {
 		known = append(known, observe.Files.Expect(sourcesDir+name+".list", observe.File{}), observe.Files.Expect(sourcesDir+name+".sources", observe.File{}))
@@ -75,7 +88,7 @@ func one(e ...observe.Expectation) []observe.Expectation { return e }
 func absent() []observe.Expectation {
 	var all []observe.Expectation
 	for name, e := range known {
-		for _, n := range append([]string{name}, e.removes...) {
+		for _, n := range append([]string{name}, e.Removes...) {
 			all = append(all, observe.Packages.Expect(n, observe.Package{}))
 		}
 	}

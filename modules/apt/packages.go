@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -172,7 +173,7 @@ func (m *Module) command(verb string, names []string) string {
 }
 
 // simulate is what apt says that the command would do; nil where that cannot be known yet. It is an
-// error if apt would refuse, or would take proxmox-ve away.
+// error if apt would refuse, or would take a protected package away.
 func simulate(ctx context.Context, h modules.Host, command string, offered bool, named []string) ([]observe.PackageChange, error) {
 	if !offered {
 		return nil, nil
@@ -187,8 +188,8 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 		return nil, fmt.Errorf("%s: `apt-get %s` would fail: %s", h.Name(), command, oneLine(t.Problem))
 	}
 	for _, c := range t.Changes {
-		if c.Removed() && c.Name == "proxmox-ve" && !slices.Contains(named, c.Name) {
-			return nil, fmt.Errorf("%s: `apt-get %s` would remove proxmox-ve: nothing is done; look for a repository of the wrong Debian release, or a package that conflicts with Proxmox VE", h.Name(), command)
+		if p := known[c.Name].Protection; p != nil && c.Removed() && !slices.Contains(named, c.Name) {
+			return nil, fmt.Errorf("%s: `apt-get %s` would remove %s: nothing is done; %s", h.Name(), command, c.Name, p.Cause)
 		}
 	}
 	return t.Changes, nil
@@ -291,25 +292,21 @@ func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, c
 	}
 	for _, name := range removed {
 		if release := kernelRelease(name); release != "" && release == running.Release {
-			return fmt.Errorf("%s: %s is the kernel that runs now: nothing is removed; boot another kernel in a task before this one, such as reboot { when_kernel = \"*-pve\" }", h.Name(), name)
+			return fmt.Errorf("%s: %s is the kernel that runs now: nothing is removed; boot another kernel in a task before this one, with reboot { when_kernel = \"…\" }", h.Name(), name)
 		}
 	}
 	return nil
 }
 
-// kernelRelease is the release of the kernel in an image package; empty for other packages, such as
-// the meta packages linux-image-amd64 and proxmox-kernel-6.8.
+// kernelPackage is the name of the package of one kernel, such as linux-image-6.1.0-28-amd64: of its release, the first part is
+// a number and a flavour follows.
+var kernelPackage = regexp.MustCompile(`^[a-z]+-(?:image|kernel)-(\d[^:-]*-[^:]+?)(?:-signed|-unsigned)?(?:-dbg)?(?::[a-z0-9-]+)?$`)
+
+// kernelRelease is the release of the kernel in an image package; empty for other packages, such as those that depend on the
+// newest kernel or on the newest one of a series.
 func kernelRelease(name string) string {
-	name, _, _ = strings.Cut(name, ":")
-	for _, prefix := range []string{"linux-image-", "proxmox-kernel-", "pve-kernel-"} {
-		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			continue
-		}
-		rest = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(rest, "-signed"), "-unsigned"), "-dbg")
-		if rest != "" && rest[0] >= '0' && rest[0] <= '9' && strings.Count(rest, "-") > 0 {
-			return rest
-		}
+	if m := kernelPackage.FindStringSubmatch(name); m != nil {
+		return m[1]
 	}
 	return ""
 }

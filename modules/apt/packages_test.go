@@ -43,6 +43,18 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// A key that a package owns is left to it.
+func TestRerunChangesNothing(t *testing.T) {
+	const key = "/usr/share/keyrings/appliance-keyring.gpg"
+	h := recorded(trixie, installed("appliance-keyring", "4.0"), installed("appliance", "9.1.0"), installed("postfix", "3.10"),
+		one(observe.Debconf.Expect("postfix", map[string]string{"postfix/main_mailer_type": "No configuration"}), observe.Files.Expect(key, text("other"))))
+	plans(t, &Module{
+		Keys:     []Key{{Path: key, Content: "AAAA", UnlessPackage: "appliance-keyring"}},
+		Debconf:  map[string]string{"postfix/main_mailer_type": "select No configuration"},
+		Packages: []string{"appliance", "postfix"},
+	}, h)
+}
+
 func TestInstallWithoutRecommends(t *testing.T) {
 	no := false
 	h := recorded(bookworm, offered("gdisk", "1.0"), transaction("--no-install-recommends install gdisk", observe.PackageChange{Name: "gdisk", To: "1.0"}))
@@ -96,22 +108,48 @@ func TestRefusedByApt(t *testing.T) {
 	}
 }
 
-func TestRefusesToRemoveProxmox(t *testing.T) {
-	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", observe.PackageChange{Name: "proxmox-ve", From: "8.4.0"}))
+func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
+	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", observe.PackageChange{Name: "appliance", From: "8.4.0"}))
 	_, err := (&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
-	if err == nil || !strings.Contains(err.Error(), "would remove proxmox-ve") {
+	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing is done; look for a repository of the wrong release") {
 		t.Errorf("expected a refusal, got %v", err)
+	}
+	err = (&Module{Packages: []string{"appliance"}, State: "purged"}).Validate()
+	if err == nil || !strings.Contains(err.Error(), "appliance is protected by its own apt hook; remove it by hand") {
+		t.Errorf("who asks for it is told %v", err)
+	}
+}
+
+// A bare host, in check mode: the index is yet to be fetched, so that apt knows none of the packages.
+func TestProductOnABareHost(t *testing.T) {
+	h := recorded(trixie, absent(), offered("appliance", ""), installed("ifupdown", "0.8"),
+		one(observe.Files.Expect("/etc/appliance", observe.File{}), observe.Dirs.Expect("/etc", observe.Listing{Exists: true}), observe.Files.Expect("/usr/share/keyrings/appliance.gpg", observe.File{})))
+	h.Predict(one(observe.Candidates.Unknown("appliance", "the package index will be fetched first")))
+	plans(t, &Module{Packages: []string{"appliance"}}, h, "install appliance")
+	for name, want := range map[string]bool{"appliance-ui": true, "appliance-keyring": true, "ifupdown2": true, "ifupdown": false} {
+		if p, err := observe.Packages.Observe(t.Context(), h, name); err != nil || p.Installed() != want {
+			t.Errorf("%s is installed: %v (%v), expected %v", name, p.Installed(), err, want)
+		}
+	}
+	if u, err := observe.Units.Observe(t.Context(), h, "appliance.service"); err != nil || !u.Active() || !u.Enabled() {
+		t.Errorf("its unit is %+v (%v)", u, err)
+	}
+	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Contains(kernels, observe.ComingRelease("-appliance")) {
+		t.Errorf("a kernel of its flavour is expected in /boot, found %v (%v)", kernels, err)
+	}
+	if f, err := observe.Files.Observe(t.Context(), h, "/etc/appliance"); err != nil || string(f.Content) != "version 1\n" {
+		t.Errorf("what its product says of the installed package is not expected: %+v (%v)", f, err)
 	}
 }
 
 func TestInterruptedInstallation(t *testing.T) {
-	broken := one(observe.Packages.Expect("pve-manager", observe.Package{Status: "install ok half-configured", Version: "8.4.1"}), observe.Candidates.Expect("pve-manager", observe.Candidate{Version: "8.4.1", Installed: "8.4.1"}))
-	h := recorded(bookworm, absent(), broken, transaction("install pve-manager"))
-	plan, err := (&Module{Packages: []string{"pve-manager"}}).Plan(t.Context(), h)
+	broken := one(observe.Packages.Expect("chrony", observe.Package{Status: "install ok half-configured", Version: "4.3"}), observe.Candidates.Expect("chrony", observe.Candidate{Version: "4.3", Installed: "4.3"}))
+	h := recorded(bookworm, absent(), broken, transaction("install chrony"), one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
+	plan, err := (&Module{Packages: []string{"chrony"}}).Plan(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"finish the interrupted installation of pve-manager", "install pve-manager"}
+	want := []string{"finish the interrupted installation of chrony", "install chrony"}
 	if diff := cmp.Diff(want, summaries(plan)); diff != "" {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
 	}

@@ -151,10 +151,10 @@ func TestExplain(t *testing.T) {
 		{"E: Failed to fetch https://enterprise.proxmox.com/debian/pve/dists/trixie/InRelease  401  Unauthorized [IP: 1.2.3.4 443]\nE: The repository is not signed.", `disable /etc/apt/sources.list.d/pve-enterprise.sources: repository { name = "pve-enterprise", enabled = false }`},
 		{"E: Conflicting values set for option Signed-By regarding source https://enterprise.proxmox.com/debian/pve/ trixie: /a.gpg != \n", "remove or disable one of /etc/apt/sources.list.d/pve-enterprise.sources"},
 		{"W: GPG error: x: the public key is not available: NO_PUBKEY A7BCD1420BFE778E\nE: The repository 'x' is not signed.\n", "the key A7BCD1420BFE778E"},
-		{"W: (pve-apt-hook) You are attempting to remove the meta-package 'proxmox-ve'!\n", "leave the hook alone"},
+		{"W: (appliance-hook) You are attempting to remove the meta-package 'appliance'!\n", "leave the hook alone"},
 		{"E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "dpkg --configure -a"},
 		{"E: Failed to fetch http://x  Temporary failure resolving 'deb.example.org'", "cannot resolve deb.example.org"},
-		{"dpkg: error processing package pve-manager (--configure):\n x\nE: Sub-process /usr/bin/dpkg returned an error code (1)", "/etc/hosts"},
+		{"dpkg: error processing package appliance-ui (--configure):\n x\nE: Sub-process /usr/bin/dpkg returned an error code (1)", "not configured: mend /etc/appliance"},
 		{"E: Held packages were changed and -y was used without --allow-change-held-packages.", "apt-mark unhold"},
 		{"E: Unable to locate package x\n", "apt refuses: E: Unable to locate package x"},
 	} {

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// runLimit bounds one apt-get: a Proxmox VE node is about 1 GB of packages over whatever line there
+// runLimit bounds one apt-get: a product may be 1 GB of packages over whatever line there
 // is. Waiting for a lock comes on top.
 const runLimit = 45 * time.Minute
 
@@ -112,8 +112,9 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("the package manager is in use: process %s holds the %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", f[2], f[1], waited)
 	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
 		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, `apt-get clean` is a start, and run again; apt says: %s", first(text, "No space left on device", "enough free space"))
-	case strings.Contains(text, "(pve-apt-hook)"):
-		return fmt.Errorf("apt would have removed proxmox-ve, and Proxmox's apt hook stopped it: nothing was done. Look for a repository of the wrong Debian release or a package that conflicts with Proxmox VE, and leave the hook alone; apt says: %s", first(text, "(pve-apt-hook)"))
+	case protectedIn(text) != nil:
+		p := protectedIn(text)
+		return fmt.Errorf("apt would have removed %s, and %s stopped it: nothing was done; %s, and leave the hook alone; apt says: %s", p.Name, p.Protection.By, p.Protection.Cause, first(text, p.Protection.Mark))
 	case unauthorized.MatchString(text):
 		uri := unauthorized.FindStringSubmatch(text)[1]
 		where := "the file in /etc/apt/sources.list.d that names it"
@@ -158,16 +159,28 @@ func explained(ctx context.Context, h modules.Host, err error) error {
 	return signedTwice(f[1], f[2], sources)
 }
 
-// unconfiguredError names the packages whose installation scripts failed. Those of Proxmox VE fail
-// when the host's name resolves to a loopback address.
+// protectedIn is the package whose protection has stopped apt, by what apt printed; nil is none.
+func protectedIn(text string) *modules.Package {
+	for _, p := range known {
+		if p.Protection != nil && strings.Contains(text, p.Protection.Mark) {
+			return &p
+		}
+	}
+	return nil
+}
+
+// unconfiguredError names the packages whose installation scripts failed, and what the first of which anything is known needs.
 func unconfiguredError(text, problem string) error {
 	var names []string
 	for _, f := range unconfigured.FindAllStringSubmatch(text, -1) {
 		names = append(names, f[1])
 	}
 	hint := "see `journalctl -b` for why"
-	if strings.Contains(strings.Join(names, " "), "pve-") {
-		hint = "pve-cluster does not start unless the host's name resolves to an address that is not loopback: check `hostname --ip-address` and /etc/hosts, then `systemctl reset-failed pve-cluster`"
+	for _, name := range names {
+		if advice := known[name].Unconfigured; advice != "" {
+			hint = advice
+			break
+		}
 	}
 	return fmt.Errorf("%s: unpacked, but not configured: %s, and run again: it continues where it ended; apt says: %s", strings.Join(names, ", "), hint, oneLine(problem))
 }

@@ -15,8 +15,8 @@ uses the package manager the task waits, for at most lock_timeout, and then says
 The package index is fetched when something is to be installed and a source or a key changed since it was last fetched,
 or when update or upgrade ask for an index no older than cache_age. Fetching it does not count as a change.
 
-The kernel that runs is never removed. A task that would take proxmox-ve away is refused, and the apt hook of Proxmox that
-guards it is left alone.
+The kernel that runs is never removed. A task that would take a protected package away, such as proxmox-ve, is refused, and the
+apt hook that protects it on the host is left alone.
 
 A repository is one file of /etc/apt/sources.list.d. It is compared by what it means, so a file that somebody formatted
 otherwise is left alone; one that another file defines already is not written again; one that another file defines with
@@ -26,8 +26,8 @@ that a package brought, such as pve-enterprise.sources: it survives upgrades, un
 A key is verified against its checksum before it is put where apt looks.
 
 Check mode asks apt what else would be installed and removed. On a bare host, where apt does not know the packages yet, it
-knows what the packages of Proxmox VE and Ceph bring; of other packages it takes for unknown what Debian's policy lets
-them bring: files, units and users under their own names.`,
+knows what some packages surely bring, those of Proxmox VE and Ceph among them. Whatever else may come with a package is
+unknown until it is there.`,
 	Example: `task "Proxmox repository" {
   apt {
     key {
@@ -75,5 +75,6 @@ task "no Debian kernel" {
     autoremove = true
   }
 }`,
-	New: func() modules.Module { return &Module{} },
+	Packages: debian,
+	New:      func() modules.Module { return &Module{} },
 }

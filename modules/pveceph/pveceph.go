@@ -58,6 +58,7 @@ type result struct {
 var Spec = modules.Spec{
 	Name:      "pveceph",
 	Facts:     []observe.FactSpec{pve.CephFact},
+	Packages:  pve.CephPackages,
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
 	Doc: `A task names exactly one part. Each is observed before anything runs, and again afterwards: the exit codes

@@ -45,6 +45,7 @@ type result struct {
 var Spec = modules.Spec{
 	Name:      "pvecm",
 	Facts:     []observe.FactSpec{pve.Fact},
+	Packages:  pve.Packages,
 	Functions: functions,
 	Summary:   "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
 	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the

@@ -41,10 +41,11 @@ var all = []modules.Spec{
 	wait_for.Spec,
 }
 
-// What modules know of their products becomes part of the language as soon as they are in the program.
+// What modules know of their products counts for the language and for other modules as soon as they are in the program.
 func init() {
 	for _, spec := range all {
 		observe.AddFacts(spec.Facts...)
+		apt.AddPackages(spec.Packages...)
 	}
 }
 

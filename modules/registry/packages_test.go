@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"hlplay/modules"
+)
+
+// known are the packages of which modules tell, by name.
+func known() map[string]modules.Package {
+	all := map[string]modules.Package{}
+	for _, spec := range All() {
+		for _, p := range spec.Packages {
+			all[p.Name] = p
+		}
+	}
+	return all
+}
+
+// contents are the paths of the recorded packages, by package.
+func contents(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/contents.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, file, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name != "#" {
+			all[name] = append(all[name], file)
+		}
+	}
+	return all
+}
+
+// unitFiles are the states of the units of a node of Proxmox VE 9.2, as systemctl list-unit-files printed them.
+func unitFiles(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/units.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 {
+			states[f[0]] = f[1]
+		}
+	}
+	return states
+}
+
+// What is predicted of a package must be what the package was seen to bring.
+func TestPackagesAgainstRecordings(t *testing.T) {
+	packages, states := contents(t), unitFiles(t)
+	for name, e := range known() {
+		files, recorded := packages[name]
+		for _, implied := range e.Depends {
+			files = append(files, packages[implied]...)
+		}
+		has := func(base string, dirs ...string) bool {
+			return slices.ContainsFunc(dirs, func(dir string) bool { return slices.Contains(files, path.Join(dir, base)) })
+		}
+		for unit, want := range wantedStates(e) {
+			switch state, listed := states[unit]; {
+			case listed && state != want:
+				t.Errorf("%s: %s is predicted to be %s, and was seen %s", name, unit, want, state)
+			case !listed && !has(unit, "/lib/systemd/system", "/usr/lib/systemd/system"):
+				t.Errorf("%s: nothing recorded has the unit %s", name, unit)
+			}
+		}
+		if !recorded {
+			continue
+		}
+		for _, program := range e.Programs {
+			if !has(program, "/usr/bin", "/usr/sbin", "/bin", "/sbin") {
+				t.Errorf("%s has no command %s", name, program)
+			}
+		}
+		for _, dir := range e.Directories {
+			if !slices.Contains(files, dir+"/") {
+				t.Errorf("%s has no directory %s", name, dir)
+			}
+		}
+	}
+}
+
+func wantedStates(e modules.Package) map[string]string {
+	states := map[string]string{}
+	for _, unit := range slices.Concat(e.Running, e.Waiting) {
+		states[unit] = "enabled"
+	}
+	for _, unit := range e.Static {
+		states[unit] = "static"
+	}
+	return states
+}
+
+// No package may be named, as something that comes along, of which nothing is known: then policy would make files of that name
+// unknown.
+func TestPackagesAreClosed(t *testing.T) {
+	known := known()
+	for name, p := range known {
+		for _, other := range slices.Concat(p.Depends, p.Recommends, p.DependsFrom13) {
+			if _, ok := known[other]; !ok {
+				t.Errorf("%s brings %s, of which nothing is known", name, other)
+			}
+		}
+	}
+}
