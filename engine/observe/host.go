@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"hlplay/engine/defect"
 	"hlplay/engine/remote"
 )
 
@@ -194,13 +195,13 @@ func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	}
 	var left atomic.Int64
 	left.Store(int64(len(fns)))
-	var panicked atomic.Pointer[any]
+	var panicked atomic.Pointer[defect.Error]
 	done := make(chan struct{})
 	for _, fn := range fns {
 		go func() {
 			defer func() {
 				if p := recover(); p != nil {
-					panicked.Store(&p)
+					panicked.Store(defect.Recovered("reading", p))
 				}
 				switch {
 				case left.Add(-1) == 0: // its place goes back to the caller
@@ -214,7 +215,7 @@ func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	}
 	<-done
 	if p := panicked.Load(); p != nil {
-		panic(*p)
+		panic(p)
 	}
 }
 
@@ -496,7 +497,7 @@ type result struct {
 func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("observing %s panicked: %v; this is a defect of hlplay", h.hostName, p)
+			err = defect.Recovered("observing "+h.hostName, p)
 		}
 	}()
 	requests := requestsFor(batch)
@@ -569,7 +570,7 @@ func (h *Host) connectLocked() *connected {
 		defer close(c.ready)
 		defer func() {
 			if p := recover(); p != nil {
-				c.err = fmt.Errorf("connecting to %s panicked: %v; this is a defect of hlplay", h.hostName, p)
+				c.err = defect.Recovered("connecting to "+h.hostName, p)
 			}
 		}()
 		c.asker, c.err = h.dial(h.flightCtx)

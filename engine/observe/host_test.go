@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"hlplay/engine/defect"
 	"hlplay/engine/remote"
 )
 
@@ -287,8 +288,8 @@ func TestTogetherPanicsInItsCaller(t *testing.T) {
 		planners(t.Context(), w.host,
 			func(ctx context.Context) {
 				defer func() {
-					if p := recover(); p != "oops" {
-						t.Errorf("recovered %v, want oops", p)
+					if p, ok := recover().(*defect.Error); !ok || p.Value != "oops" || !strings.HasPrefix(p.Stack[0].Function, "hlplay/engine/observe.TestTogetherPanicsInItsCaller") {
+						t.Errorf("recovered %v, want oops with the stack of the goroutine that panicked", p)
 					}
 					reads(t, w.host, "3")(ctx)
 				}()
