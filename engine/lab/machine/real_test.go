@@ -14,8 +14,7 @@ import (
 // test's own, and on a machine. Only a Debian can tell; elsewhere the recorded tests must do.
 func TestAgainstRealPrograms(t *testing.T) {
 	if _, err := os.Stat("/etc/debian_version"); err != nil {
-		t.Log("this computer runs no Debian: its programs may differ, nothing to compare with")
-		return
+		t.Skip("this computer does not run Debian: its programs may differ")
 	}
 	// Every line starts in an empty directory that holds these files.
 	const setup = `printf 'one\ntwo\nthree\n' >f; printf 'a:b:c\nd:e:f\n' >t; printf 'x\0y' >bin; mkdir d; echo in >d/f; ln -s f l; ln -s nowhere broken; : >empty; `

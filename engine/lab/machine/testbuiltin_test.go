@@ -12,8 +12,7 @@ import (
 func TestTestAgainstDash(t *testing.T) {
 	dash, err := exec.LookPath("dash")
 	if err != nil {
-		t.Log("there is no dash on this computer to compare with")
-		return
+		t.Skip("this computer has no dash to compare with")
 	}
 	words := []string{"", "a", "-r", "!", "=", "-a", "-o", "(", ")", "-n", "1", "-eq", "/", "-d"}
 	var rows [][]string
