@@ -32,7 +32,7 @@ var offered = map[int][]string{
 func (i *Install) scope() modules.Scope { return modules.EachHost }
 
 func (i *Install) validate() error {
-	if _, ok := pve.CephReleases[i.Version]; !ok {
+	if pve.CephRelease(i.Version) == 0 {
 		return &modules.ArgumentError{Argument: "install.version", Problem: fmt.Sprintf("%q is no release of Ceph that hlplay knows", i.Version), Want: "quincy, reef, squid or tentacle"}
 	}
 	if strings.ContainsAny(i.Mirror, " \t\n") {
@@ -143,7 +143,7 @@ func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode)
 	if local.Installing {
 		return 0, installing(h)
 	}
-	wanted := pve.CephReleases[i.Version]
+	wanted := pve.CephRelease(i.Version)
 	if local.Installed && local.Release != 0 && local.Release != wanted {
 		return 0, fmt.Errorf("%s has Ceph %s (%d) and the task says %s (%d): an installed release is never changed here, an upgrade goes node by node with its own steps and there is no way back",
 			h.Name(), pve.CephReleaseName(local.Release), local.Release, i.Version, wanted)
@@ -207,7 +207,7 @@ func update(h modules.Host, source observe.TextFile) modules.Step {
 }
 
 func (i *Install) install(h modules.Host, source observe.TextFile, local pve.CephNode, missing []string) modules.Step {
-	local.Installed, local.Release = true, pve.CephReleases[i.Version]
+	local.Installed, local.Release = true, pve.CephRelease(i.Version)
 	expect := []observe.Expectation{pve.CephNodes.Expect("", local), aptUnknown("packages have been installed")}
 	for _, name := range packages {
 		expect = append(expect, observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus}))

@@ -2,6 +2,8 @@
 package registry
 
 import (
+	"slices"
+
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/apt"
@@ -50,7 +52,7 @@ func init() {
 }
 
 // All returns the modules in the order of their names.
-func All() []modules.Spec { return all }
+func All() []modules.Spec { return slices.Clone(all) }
 
 // Find returns the module of that name.
 func Find(name string) (modules.Spec, bool) {

@@ -56,12 +56,15 @@ func parseCephNode(a remote.Answer) (CephNode, error) {
 	return n, err
 }
 
-// CephReleases are the major versions by code name, those that Proxmox VE 8 and 9 offer.
-var CephReleases = map[string]int{"quincy": 17, "reef": 18, "squid": 19, "tentacle": 20}
+// cephReleases are the major versions by code name, those that Proxmox VE 8 and 9 offer.
+var cephReleases = map[string]int{"quincy": 17, "reef": 18, "squid": 19, "tentacle": 20}
 
-// CephReleaseName is the code name of a major version, or the number where hlplay knows none.
+// CephRelease returns the major version of a code name, or 0 if hlplay does not know the name.
+func CephRelease(name string) int { return cephReleases[name] }
+
+// CephReleaseName returns the code name of a major version, or the number if hlplay does not know the version.
 func CephReleaseName(major int) string {
-	for name, number := range CephReleases {
+	for name, number := range cephReleases {
 		if number == major {
 			return name
 		}
