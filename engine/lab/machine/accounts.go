@@ -47,7 +47,7 @@ func (m *Machine) accounts() []account {
 	return all
 }
 
-// account finds a user by name or number.
+// account returns the account with a name or number.
 func (m *Machine) account(name string) (account, bool) {
 	for _, a := range m.accounts() {
 		if a.name == name || strconv.Itoa(a.uid) == name {
@@ -72,7 +72,7 @@ func (m *Machine) groups() []group {
 	return all
 }
 
-// group finds a group by name or number.
+// group returns the group with a name or number.
 func (m *Machine) group(name string) (group, bool) {
 	for _, g := range m.groups() {
 		if g.name == name || strconv.Itoa(g.gid) == name {
@@ -82,7 +82,7 @@ func (m *Machine) group(name string) (group, bool) {
 	return group{}, false
 }
 
-// memberships are the groups of a user, his own first.
+// memberships returns the groups of a user, the primary group first.
 func (m *Machine) memberships(a account) []group {
 	var all []group
 	for _, g := range m.groups() {
@@ -128,7 +128,7 @@ func (m *Machine) groupName(gid int) string {
 	return "UNKNOWN"
 }
 
-// unixPerm are the permission bits as the kernel numbers them.
+// unixPerm returns the permission bits as the kernel numbers them.
 func unixPerm(mode fs.FileMode) uint32 {
 	bits := uint32(mode.Perm())
 	for flag, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -150,7 +150,7 @@ func fileMode(bits uint32) fs.FileMode {
 	return mode
 }
 
-// rawMode is st_mode: type and permission bits.
+// rawMode returns st_mode: the type and the permission bits.
 func rawMode(mode fs.FileMode) uint32 {
 	bits := unixPerm(mode)
 	switch {
@@ -170,7 +170,7 @@ func rawMode(mode fs.FileMode) uint32 {
 	return bits | 0o100000
 }
 
-// idOf is the number of an account or group, by its name or as a number; negative if there is none.
+// idOf returns the number of an account or a group, given its name or its number, or -1.
 func (m *Machine) idOf(name string, group bool) int {
 	if n, err := strconv.Atoi(name); err == nil {
 		return n

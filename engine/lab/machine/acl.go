@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// acl is a list of access rights beside those of the mode, whose bits for the group are the list's mask.
+// acl is an access control list. While a file has one, the group bits of its mode are the list's mask.
 type acl struct {
-	group         uint32 // the rights of the owning group itself
+	group         uint32 // the rights of the owning group
 	users, groups map[int]uint32
 }
 
-// String is the form in which an acl is kept; one that lists nobody is none.
+// String returns the form in which an acl is kept, or "" if it has no entries.
 func (a acl) String() string {
 	if len(a.users)+len(a.groups) == 0 {
 		return ""
@@ -31,7 +31,7 @@ func (a acl) String() string {
 	return strings.Join(entries, ",")
 }
 
-// widest is the mask that takes nothing from anybody.
+// widest returns the mask that grants every entry all of its rights.
 func (a acl) widest() uint32 {
 	mask := a.group
 	for _, rights := range a.users {
@@ -43,7 +43,7 @@ func (a acl) widest() uint32 {
 	return mask
 }
 
-// grants reports whether somebody who does not own the file may do what is wanted.
+// grants reports whether an account that does not own the file may do what is wanted.
 func (a acl) grants(c credentials, mode fs.FileMode, gid int, want fs.FileMode) bool {
 	mask := uint32(mode.Perm()>>3) & 7
 	if rights, named := a.users[c.uid]; named {
@@ -62,7 +62,7 @@ func (a acl) grants(c credentials, mode fs.FileMode, gid int, want fs.FileMode) 
 	return !member && mode.Perm()&want == want
 }
 
-// parseACL reads an acl's text, as it is kept among a file's attributes; ok is false if there is none.
+// parseACL parses the form in which an acl is kept; ok is false if text is empty.
 func parseACL(text string) (a acl, ok bool) {
 	if text == "" {
 		return a, false
@@ -73,7 +73,7 @@ func parseACL(text string) (a acl, ok bool) {
 		var id int
 		var rights uint32
 		if _, err := fmt.Sscanf(strings.ReplaceAll(entry, ":", " "), "%s %d %d", &kind, &id, &rights); err != nil {
-			continue // what this program has not written
+			continue // not written by String
 		}
 		switch kind {
 		case "group_obj":
@@ -180,7 +180,7 @@ func getfacl(_ context.Context, c *Call) int {
 	return code
 }
 
-// applyACL takes an entry such as u:www-data:r into a list, or out of it; it reports whether it could be read.
+// applyACL adds an entry such as u:www-data:r to a list, or removes it; it reports whether the entry is valid.
 func (c *Call) applyACL(a *acl, entry string, remove bool) bool {
 	f := strings.Split(entry, ":")
 	if len(f) < 2 || f[1] == "" || !remove && len(f) != 3 {

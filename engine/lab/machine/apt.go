@@ -14,11 +14,11 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// How long things take in the lab: measured on a small VM with a near mirror, rounded.
+// Durations in the lab, rounded from measurements on a small VM with a nearby mirror.
 const (
 	updateTime    = 3 * time.Second
-	downloadTime  = 500 * time.Millisecond // a package
-	configureTime = 1 * time.Second        // a package
+	downloadTime  = 500 * time.Millisecond // per package
+	configureTime = 1 * time.Second        // per package
 )
 
 type aptCall struct {
@@ -38,14 +38,14 @@ func aptGet(_ context.Context, c *Call) int {
 	a := &aptCall{Call: c, o: o, config: map[string]string{}, recorder: path.Base(c.Argv[0])}
 	for _, text := range o.values("o", "option") {
 		key, value, _ := strings.Cut(text, "=")
-		if strings.HasSuffix(key, "::") { // a list: all values count
+		if strings.HasSuffix(key, "::") { // it can be given several times: all values count
 			a.config[strings.ToLower(key)] += value + "\n"
 		} else {
 			a.config[strings.ToLower(key)] = value
 		}
 	}
 	if len(o.rest) == 0 {
-		fmt.Fprintf(c.Stderr, "E: simulated %s: an operation is needed\n", path.Base(c.Argv[0]))
+		fmt.Fprintf(c.Stderr, "E: %s: an operation is required\n", path.Base(c.Argv[0]))
 		return 100
 	}
 	if path.Base(c.Argv[0]) == "apt" {
@@ -87,7 +87,7 @@ func (a *aptCall) simulated() bool {
 	return a.o.has("s", "simulate", "just-print", "dry-run", "no-act")
 }
 
-// lock waits for dpkg's lock as long as DPkg::Lock::Timeout says, by the lab's clock.
+// lock waits for dpkg's lock for as long as DPkg::Lock::Timeout says, by the lab's clock.
 func (a *aptCall) lock(file, what string) int {
 	if a.User != "root" {
 		return a.fail("E: Could not open lock file %s - open (13: Permission denied)\nE: Unable to %s, are you root?", file, what)
@@ -121,7 +121,7 @@ func (a *aptCall) lock(file, what string) int {
 	}
 	refusal := fmt.Sprintf("E: Unable to %s, is another process using it?", what)
 	if limit > 0 {
-		return a.fail("%s", refusal) // who holds it, was said while it waited
+		return a.fail("%s", refusal) // the waiting loop has already printed who holds it
 	}
 	return a.fail("E: Could not get lock %s. It is held by process %d (%s)\n%s", file, lockPID(by), by, refusal)
 }
@@ -159,7 +159,7 @@ func (a *aptCall) change(verb string, names []string) int {
 		plan, kept, err = p.upgrades(true)
 	}
 	if err != nil {
-		// The explanation of unmet dependencies goes to the standard output, the verdict does not.
+		// The explanation of unmet dependencies goes to standard output, the error to standard error.
 		text := err.Error()
 		if before, after, ok := strings.Cut(text, "\nE: "); ok {
 			a.printf("%s\n", before)
@@ -174,7 +174,7 @@ func (a *aptCall) change(verb string, names []string) int {
 	return a.carryOut(plan, kept)
 }
 
-// unfinished configures what an earlier run left half-configured, as apt does first.
+// unfinished configures what an earlier run left half-configured, as apt does before anything else.
 func (a *aptCall) unfinished() int {
 	for _, i := range a.Machine.packages.all() {
 		if i.status != statusHalfConfigured || a.simulated() {
@@ -346,7 +346,7 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 	return 0
 }
 
-// present counts the asked-for packages that are installed.
+// present returns how many of the requested packages are installed.
 func (a *aptCall) present(asked map[string]bool) int {
 	n := 0
 	for name := range asked {
@@ -373,7 +373,7 @@ func (a *aptCall) applyOptions() applyOptions {
 	return o
 }
 
-// show prints what would be done as -s does.
+// show prints what would be done, in the form of apt-get -s.
 func (a *aptCall) show(plan transaction) {
 	p := a.Machine.packages
 	verb := "Remv"

@@ -17,7 +17,7 @@ func aptCache(_ context.Context, c *Call) int {
 		return 100
 	}
 	if len(o.rest) == 0 {
-		fmt.Fprintln(c.Stderr, "E: simulated apt-cache: an operation is needed")
+		fmt.Fprintln(c.Stderr, "E: apt-cache: an operation is required")
 		return 100
 	}
 	verb, names := o.rest[0], o.rest[1:]
@@ -175,7 +175,7 @@ func aptConfig(_ context.Context, c *Call) int {
 	return notSimulated(c, strings.Join(c.Argv[1:], " "))
 }
 
-// aptHelper knows download-file URI FILE [SHA256:sum|SHA512:sum] and cat-file.
+// aptHelper implements download-file URI FILE [SHA256:sum|SHA512:sum] and cat-file.
 func aptHelper(_ context.Context, c *Call) int {
 	o, ok := c.options("qo:", "quiet", "option=")
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// listName is the file name that apt gives an index.
+// listName returns the name of the file in which apt stores an index.
 func listName(s source, file string) string {
 	_, rest, _ := strings.Cut(s.uri, "://")
 	return strings.ReplaceAll(strings.TrimSuffix(rest, "/"), "/", "_") + "_dists_" + s.suite + "_" + file
@@ -83,7 +83,7 @@ func (a *aptCall) update() int {
 	if entries, err := afero.ReadDir(root, "/var/lib/apt/lists"); err == nil {
 		for _, e := range entries {
 			if name := "/var/lib/apt/lists/" + e.Name(); strings.HasSuffix(name, "InRelease") && !known[name] {
-				_ = root.Remove(name) // an index of a source that is no more
+				_ = root.Remove(name) // the index of a source that has been removed
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (a *aptCall) update() int {
 	p.components, p.generation = components, generation
 	p.mu.Unlock()
 	now := a.Machine.clock.Now()
-	_ = root.Chtimes("/var/lib/apt/lists", now, now) // the directory is there since the machine was made
+	_ = root.Chtimes("/var/lib/apt/lists", now, now) // the directory was created with the machine
 	a.Machine.Record(a.recorder, "update package lists")
 	if fetched > 0 {
 		a.printf("Fetched %d kB in 1s (%d kB/s)\n", fetched*9000, fetched*9000)

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Archive is what a lab's machines download: package repositories, and files at URLs.
+// Archive is what the machines of a lab download from: package repositories, and files at URLs.
 type Archive struct {
 	mu         sync.RWMutex
 	packages   map[string][]offered
@@ -22,27 +22,27 @@ type offered struct {
 	generation int
 }
 
-// Repository is a package repository at a URI. Its components are Package.Component, with Prefix
-// in front.
+// Repository is a package repository at a URI. Its packages are those whose Component is one of Components, prefixed
+// with Prefix.
 type Repository struct {
-	// URI is where sources point, without the scheme and a final slash: "deb.example.org/debian".
+	// URI is the repository's address without the scheme and a trailing slash: "deb.example.org/debian".
 	URI string
-	// Suites are those it has: "trixie", "trixie-updates". Empty means every suite.
+	// Suites are the suites that it has: "trixie", "trixie-updates". Empty means every suite.
 	Suites []string
-	// Components are those it has: "main".
+	// Components are the components that it has: "main".
 	Components []string
-	// Prefix tells its components from those of other repositories: "ceph-squid/".
+	// Prefix distinguishes its components from those of other repositories: "ceph-squid/".
 	Prefix string
-	// Keyring is the file name, without directory and suffix, of the keyring that Debian trusts it
-	// by when a source names none.
+	// Keyring is the file name, without directory and suffix, of the keyring that apt trusts it by when a source
+	// names none.
 	Keyring string
-	// Status is the HTTP status it answers with when that is not 200: an enterprise repository
-	// answers 401 to who has no subscription.
+	// Status is the HTTP status of its answers if that is not 200: an enterprise repository answers 401 without a
+	// subscription.
 	Status int
 }
 
-// NewArchive returns an archive with Debian's packages, and with Proxmox's repositories, which are
-// empty until Add fills them.
+// NewArchive returns an archive with Debian's packages and with Proxmox's repositories, which stay empty until Add
+// fills them.
 func NewArchive() *Archive {
 	a := &Archive{packages: map[string][]offered{}, published: map[string][]byte{}}
 	a.repos = knownRepositories()
@@ -50,9 +50,9 @@ func NewArchive() *Archive {
 	for codename := range releases {
 		fresh = append(fresh, basePackages(codename)...)
 	}
-	a.Add(append(fresh, debianExtras()...)...) // what the lists of a fresh installation know
+	a.Add(append(fresh, debianExtras()...)...) // what the package lists of a fresh installation contain
 	a.Add(debianUpgrades()...)
-	// Proxmox's release keys, by the sums that its documentation publishes.
+	// Proxmox's release keys, by the checksums that its documentation publishes.
 	a.Publish("https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg",
 		StandIn("136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45", ""))
 	a.Publish("https://enterprise.proxmox.com/debian/proxmox-release-trixie.gpg",
@@ -64,7 +64,7 @@ func NewArchive() *Archive {
 	return a
 }
 
-// Add offers packages. A machine sees them with its next apt-get update.
+// Add adds packages. A machine sees them after its next apt-get update.
 func (a *Archive) Add(packages ...Package) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,7 +77,8 @@ func (a *Archive) Add(packages ...Package) {
 	}
 }
 
-// Declare offers packages that machines know without an apt-get update, as those that Debian had when they were installed.
+// Declare adds packages that machines see without an apt-get update, as if Debian had had them when the machines were
+// installed.
 func (a *Archive) Declare(packages ...Package) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -89,11 +90,11 @@ func (a *Archive) Declare(packages ...Package) {
 	}
 }
 
-// installerGeneration is the archive as the installer found it.
+// installerGeneration is the generation of the archive that the installer used.
 const installerGeneration = 1
 
-// lacks says that no release of the archive has a package, and what can be done about it; empty if one has. Of a name that is right
-// nobody is to be told to check it.
+// lacks returns a hint if no Debian release in the archive has the package, so that nobody is told to check a name
+// that is right, and "" otherwise.
 func (a *Archive) lacks(name string) string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -103,21 +104,21 @@ func (a *Archive) lacks(name string) string {
 	return fmt.Sprintf("N: the archive of the simulated nodes has no %s; rehearsal { package \"%s\" { … } } in the inventory declares it\n", name, name)
 }
 
-// AddRepository makes a repository known, before the known ones of a shorter URI.
+// AddRepository adds a repository. It takes precedence over earlier ones with the same URI.
 func (a *Archive) AddRepository(r Repository) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.repos = append(a.repos, r)
 }
 
-// Publish puts a file at a URL, for downloads.
+// Publish makes content available for download at a URL.
 func (a *Archive) Publish(url string, content []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.published[url] = content
 }
 
-// Published is the file at a URL.
+// Published returns the content at a URL.
 func (a *Archive) Published(url string) ([]byte, bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -125,7 +126,7 @@ func (a *Archive) Published(url string) ([]byte, bool) {
 	return content, ok
 }
 
-// repository finds the repository that a source's URI leads to.
+// repository returns the repository at the URI of a source.
 func (a *Archive) repository(uri string) (Repository, bool) {
 	_, rest, ok := strings.Cut(uri, "://")
 	if !ok {
@@ -142,7 +143,7 @@ func (a *Archive) repository(uri string) (Repository, bool) {
 	return Repository{}, false
 }
 
-// Versions are the packages of a name that a release has, the newest first.
+// Versions returns the versions of a package in a Debian release, newest first.
 func (a *Archive) Versions(name, debian string) []Package {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -156,7 +157,7 @@ func (a *Archive) Versions(name, debian string) []Package {
 	return found
 }
 
-// visible is Versions narrowed to components and to what was there at a generation.
+// visible returns the Versions that are in one of the components and were there at a generation.
 func (a *Archive) visible(name, debian string, components map[string]bool, generation int) []Package {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -170,7 +171,7 @@ func (a *Archive) visible(name, debian string, components map[string]bool, gener
 	return found
 }
 
-// providers are the names of packages that provide a virtual one.
+// providers returns the names of the packages that provide a virtual package.
 func (a *Archive) providers(virtual string) []string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -192,7 +193,7 @@ func (a *Archive) now() int {
 	return a.generation
 }
 
-// names are the names of all packages that match a glob.
+// names returns the names of all packages that match a glob.
 func (a *Archive) names(glob string) []string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -220,7 +221,7 @@ func knownRepositories() []Repository {
 	repos = append(repos, Repository{URI: "ftp.debian.org/debian", Components: debian, Keyring: "debian-archive-", Suites: repos[0].Suites},
 		Repository{URI: "security.example.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},
 		Repository{URI: "deb.example.org/debian-security", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites})
-	// The releases of Ceph that each Debian release has, by Proxmox's repository listing.
+	// Which Debian release has which release of Ceph, from Proxmox's repository listing.
 	for ceph, suites := range map[string][]string{
 		"quincy": {"bookworm"}, "reef": {"bookworm"}, "squid": {"bookworm", "trixie"}, "tentacle": {"trixie"},
 	} {

@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/afero"
 )
 
-// parseMode reads an octal or symbolic mode as chmod does.
+// parseMode parses an octal or symbolic mode as chmod does.
 func parseMode(text string, current fs.FileMode, dir bool) (fs.FileMode, bool) {
 	if n, err := strconv.ParseUint(text, 8, 32); err == nil {
 		mode := fileMode(uint32(n))
-		if dir && len(text) < 5 { // only five digits take these from a directory
+		if dir && len(text) < 5 { // a directory keeps these bits unless the mode has five digits
 			mode |= current & (fs.ModeSetuid | fs.ModeSetgid)
 		}
 		return mode, n <= 0o7777
@@ -112,7 +112,7 @@ func chmod(_ context.Context, c *Call) int {
 	})
 }
 
-// changeFiles calls change for each of the named files, and for what is below them if it is recursive.
+// changeFiles calls change for each of the named files and, if recursive, for everything below them.
 func (c *Call) changeFiles(doing string, names []string, follow, recursive bool, change func(file string, info fs.FileInfo) error) (code int) {
 	for _, name := range names {
 		info, err := c.view().stat(path.Base(c.Argv[0]), c.Path(name), follow)
@@ -132,7 +132,7 @@ func (c *Call) changeFiles(doing string, names []string, follow, recursive bool,
 	return code
 }
 
-// ownership resolves "user:group"; -1 keeps one.
+// ownership resolves "user:group" to numbers; -1 leaves one unchanged.
 func (c *Call) ownership(spec string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	user, grp, has := strings.Cut(spec, ":")

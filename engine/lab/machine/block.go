@@ -18,7 +18,7 @@ func (b block) self() *Disk {
 	return b.disk
 }
 
-// value is a column's value as JSON has it: a string, a number, a bool, a list or nil.
+// value returns the value of a column as it is in lsblk's JSON: a string, a number, a bool, a list or nil.
 func (b block) value(column string, bytes bool) (any, bool) {
 	d := b.self()
 	text := func(s string) any {

@@ -12,7 +12,7 @@ import (
 
 func newUUID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, by its documentation
+	_, _ = rand.Read(b[:]) // never fails, according to its documentation
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
@@ -24,28 +24,28 @@ func (m *Machine) On() bool {
 	return m.on
 }
 
-// BootID is what /proc/sys/kernel/random/boot_id says: a new one with every boot.
+// BootID returns /proc/sys/kernel/random/boot_id, which is new with every boot.
 func (m *Machine) BootID() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.bootID
 }
 
-// Boots counts how often the machine was booted since it was made.
+// Boots returns how often the machine has been booted since New.
 func (m *Machine) Boots() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.boots
 }
 
-// KernelRelease is the release of the running kernel, as uname -r prints it.
+// KernelRelease returns the release of the running kernel, as uname -r prints it.
 func (m *Machine) KernelRelease() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.kernel
 }
 
-// Uptime is how long the machine has been up.
+// Uptime returns how long the machine has been up.
 func (m *Machine) Uptime() time.Duration {
 	now := m.clock.Now()
 	m.mu.Lock()
@@ -53,8 +53,8 @@ func (m *Machine) Uptime() time.Duration {
 	return now.Sub(m.bootedAt)
 }
 
-// newestKernel is what the boot loader would choose of /boot: the newest Proxmox kernel if there
-// is one, the newest otherwise.
+// newestKernel returns the kernel in /boot that the boot loader would start: the newest Proxmox kernel if there is
+// one, the newest one otherwise.
 func (m *Machine) newestKernel() string {
 	entries, err := afero.ReadDir(m.FS(), "/boot")
 	if err != nil {
@@ -95,7 +95,7 @@ func (m *Machine) PowerOff() {
 	}
 }
 
-// Crash takes the machine away as a power failure does: no unit is told to stop first.
+// Crash turns the machine off as a power failure does: no unit is stopped first.
 func (m *Machine) Crash() {
 	if m.goDown() {
 		m.units.lose()
@@ -114,7 +114,7 @@ func (m *Machine) goDown() bool {
 	return was
 }
 
-// PowerOn boots a machine that is off. It is up when PowerOn returns.
+// PowerOn boots a machine that is off and returns when it is up.
 func (m *Machine) PowerOn() {
 	m.mu.Lock()
 	if m.on {
@@ -139,20 +139,20 @@ func (m *Machine) PowerOn() {
 	}
 }
 
-// Reboot takes the machine down and brings it up again after its boot time.
+// Reboot shuts the machine down and boots it again, which takes its boot time.
 func (m *Machine) Reboot() {
 	m.PowerOff()
 	m.clock.After(m.bootTime, m.PowerOn)
 }
 
-// clearVolatile empties what does not survive a boot.
+// clearVolatile empties the directories that do not survive a boot.
 func (m *Machine) clearVolatile() {
 	t := m.tree
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, dir := range []string{"/run", "/tmp", "/dev/shm"} {
 		n := t.newNode(t.lookup(dir).mode)
-		_ = t.put(dir, n) // its directory exists since the machine was made
+		_ = t.put(dir, n) // the directory has existed since the machine was made
 	}
 	furnishRun(t)
 }

@@ -10,8 +10,8 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// shellInternals are builtins of a shell that the interpreter lacks or would answer from the
-// lab's own computer. shell.call leads there.
+// shellInternals are shell builtins that the interpreter lacks or would answer with facts about the computer that the
+// lab runs on. shell.call redirects to them.
 var shellInternals = map[string]func(s *shell, c *Call) int{
 	"__lookup": lookupBuiltin,
 	"__umask":  umaskBuiltin,
@@ -59,11 +59,11 @@ func lookupBuiltin(s *shell, c *Call) int {
 	return code
 }
 
-// which is the path under which PATH finds a program, links unresolved.
+// which returns the path at which PATH finds a program, without resolving links.
 func (s *shell) which(c *Call, name string) (string, error) { return c.Machine.which(c, name) }
 
-// openBuiltin is "exec 3<>FILE" and its like: FILE is opened and closed again. /dev/tcp/HOST/PORT is
-// bash's way to try a TCP connection.
+// openBuiltin implements "exec 3<>FILE" and the like by opening and closing FILE. /dev/tcp/HOST/PORT is how bash
+// tries a TCP connection.
 func openBuiltin(s *shell, c *Call) int {
 	op, file := c.Argv[1], c.Argv[2]
 	complain := func(err error) int {
@@ -106,7 +106,7 @@ func umaskBuiltin(s *shell, c *Call) int {
 	return 0
 }
 
-// echoBuiltin is dash's echo: it interprets backslashes without being asked to.
+// echoBuiltin is dash's echo, which always interprets backslash escapes.
 func echoBuiltin(_ *shell, c *Call) int {
 	args := c.Argv[1:]
 	end := "\n"
@@ -121,7 +121,7 @@ func echoBuiltin(_ *shell, c *Call) int {
 	return 0
 }
 
-// unescape interprets echo's backslashes; stop says that "\c" ended the output.
+// unescape interprets the backslash escapes of echo; stop reports whether "\c" ended the output.
 func unescape(s string) (text string, stop bool) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Program is what runs when a node's shell starts a program of that name. It returns the exit code.
+// Program implements a program: it runs one Call and returns the exit code.
 type Program func(ctx context.Context, c *Call) int
 
-// Call is one start of a program.
+// Call is one execution of a program.
 type Call struct {
 	Machine        *Machine
-	Argv           []string // Argv[0] is the name it was called by
+	Argv           []string // Argv[0] is the name that it was started as
 	Dir            string
 	User           string
 	Env            func(name string) string
@@ -31,18 +31,18 @@ type Call struct {
 	environ []string
 }
 
-// Context ends when the program is killed.
+// Context is canceled when the program is killed.
 func (c *Call) Context() context.Context { return c.ctx }
 
-// FS is the machine's files as the caller's user may see and change them; changes are recorded
-// under the program's name.
+// FS returns the machine's files as the user of the call may see and change them. Changes are recorded under the
+// program's name.
 func (c *Call) FS() afero.Fs { return c.view() }
 
 func (c *Call) view() view {
 	return view{m: c.Machine, cred: c.Machine.credentials(c.User), by: path.Base(c.Argv[0])}
 }
 
-// Path makes a path absolute by the program's directory.
+// Path makes a path absolute, relative to the working directory.
 func (c *Call) Path(name string) string {
 	if path.IsAbs(name) || name == "" {
 		return name
@@ -50,7 +50,7 @@ func (c *Call) Path(name string) string {
 	return c.Dir + "/" + name
 }
 
-// Errorf prints "PROGRAM: message" and a newline to the standard error and returns 1.
+// Errorf prints "PROGRAM: message" and a newline to standard error and returns 1.
 func (c *Call) Errorf(format string, args ...any) int {
 	fmt.Fprintf(c.Stderr, path.Base(c.Argv[0])+": "+format+"\n", args...)
 	return 1
@@ -58,7 +58,7 @@ func (c *Call) Errorf(format string, args ...any) int {
 
 func (c *Call) printf(format string, args ...any) { fmt.Fprintf(c.Stdout, format, args...) }
 
-// input opens an operand for reading, "-" being the standard input.
+// input opens an operand for reading; "-" is standard input.
 func (c *Call) input(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(c.Stdin), nil
@@ -68,13 +68,13 @@ func (c *Call) input(name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		_ = f.Close() // a directory holds nothing open
+		_ = f.Close() // reading a directory fails; there is nothing to close
 		return nil, syscall.EISDIR
 	}
 	return f, nil
 }
 
-// ended turns errors of the standard streams into exit codes.
+// ended turns an error of a standard stream into an exit code.
 func (c *Call) ended(err error) int {
 	switch {
 	case err == nil:
@@ -85,7 +85,7 @@ func (c *Call) ended(err error) int {
 	return c.Errorf("write error: %s", errText(err))
 }
 
-// operandText is all operands' content, or the standard input's.
+// operandText returns the content of all operands, or standard input if there are none.
 func (c *Call) operandText(names []string) (string, int) {
 	if len(names) == 0 {
 		names = []string{"-"}
@@ -115,8 +115,8 @@ func (c *Call) run(user string, environ []string, stdin io.Reader, argv []string
 	return c.Machine.exec(c.ctx, &child)
 }
 
-// Spend says that the program takes d of the lab's time, and lets it pass. It reports false if the program
-// was ended meanwhile; it should then return.
+// Spend lets d of the lab's time pass, which the program takes. It reports false if the program was killed meanwhile
+// and should return.
 func (c *Call) Spend(d time.Duration) bool {
 	var over *limit
 	if c.process != nil {
@@ -133,7 +133,7 @@ func (c *Call) Spend(d time.Duration) bool {
 	return c.ctx.Err() == nil
 }
 
-// atOnce is what a program may take without giving others the time to take theirs along with it.
+// atOnce is the time below which a program does not wait for others to take their time as well.
 const atOnce = 100 * time.Millisecond
 
 func lookup(environ []string) func(string) string {

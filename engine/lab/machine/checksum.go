@@ -42,7 +42,7 @@ func checksum(algorithm func() hash.Hash) Program {
 			if err != nil {
 				return c.Errorf("%s: %s", name, errText(err))
 			}
-			list, _ := io.ReadAll(f) // what cannot be read cannot be checked: no line matches then
+			list, _ := io.ReadAll(f) // if the list cannot be read, no line matches
 			_ = f.Close()            // only read
 			bad := 0
 			for line := range strings.Lines(string(list)) {

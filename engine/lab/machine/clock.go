@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// Clock is the lab's time. All machines of a lab share one.
+// Clock is the lab's time, shared by all of its machines.
 type Clock interface {
 	Now() time.Time
-	// After runs fn once the clock has passed d from now.
+	// After runs fn when the clock has advanced by d.
 	After(d time.Duration, fn func())
-	// Sleep lets d pass. It returns the context's error if that ends before.
+	// Sleep returns when the clock has advanced by d, or with the context's error when that ends first.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// VirtualClock is a Clock that is moved by hand, by those who sleep, and optionally by the wall clock as
-// well. States that settle are timers of it, so a test decides when they settle and nothing has to wait.
-// All methods may be called from many goroutines.
+// VirtualClock is a Clock that is moved by Advance, by sleepers and, optionally, along with the wall clock. States
+// that take time to settle are timers on it, so a test decides when they settle and never waits. Its methods are safe
+// for concurrent use.
 type VirtualClock struct {
 	mu     sync.Mutex
 	now    time.Time
-	speed  float64   // lab seconds a second on the wall; zero for a clock that stands
-	seen   time.Time // wall time at which now was last brought up to date
+	speed  float64   // how many times as fast as the wall clock it runs; zero if it stands still
+	seen   time.Time // the wall-clock time when now was last updated
 	timers timerHeap
 	seq    int
-	// sleepers are the moments for which somebody sleeps, and how many do.
+	// sleepers counts the sleepers by the time that they wake up.
 	sleepers map[time.Time]int
-	// joined counts those who came to sleep so far.
+	// joined counts the calls of Sleep so far.
 	joined int
 }
 
-// Grace is the wall-clock time that those who still work have to come to sleep too before the clock moves for
-// those who do. Who comes later sleeps longer, by the lab's clock, than he would on real hosts; no state
-// settles otherwise for it.
+// Grace is how long, on the wall clock, running programs have to start sleeping before the clock moves on for those
+// that already sleep. A program that is later than that sleeps longer, by the lab's clock, than it would on a real
+// host; no state settles differently because of it.
 const Grace = 2 * time.Millisecond
 
 // NewVirtualClock returns a clock that stands at start until Advance or a sleeper moves it.
@@ -43,15 +43,14 @@ func NewVirtualClock(start time.Time) *VirtualClock {
 	return &VirtualClock{now: start}
 }
 
-// NewRunningClock returns a clock that starts now and runs speed times as fast as the wall clock.
-// Advance lets it jump ahead on top of that, so a simulated installation takes its time in the lab
-// only.
+// NewRunningClock returns a clock that starts now and runs speed times as fast as the wall clock. Advance
+// additionally moves it ahead, so that a simulated installation takes its time in the lab only.
 func NewRunningClock(speed float64) *VirtualClock {
 	now := time.Now()
 	return &VirtualClock{now: now, speed: speed, seen: now}
 }
 
-// Now is the lab's time.
+// Now returns the lab's time.
 func (c *VirtualClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,12 +67,11 @@ func (c *VirtualClock) catchUpLocked() {
 	c.seen = wall
 }
 
-// After runs fn once the clock has passed d from now: within the Advance that reaches the moment,
-// or in a goroutine of its own when a running clock reaches it by itself. A duration of zero or
-// less is due with the next Advance.
+// After runs fn when the clock has advanced by d: during the call of Advance that reaches that time, or in a
+// goroutine of its own if a running clock reaches it. If d is not positive, fn runs with the next Advance.
 func (c *VirtualClock) After(d time.Duration, fn func()) { c.AfterFunc(d, fn) }
 
-// AfterFunc is After for a function that need not run any more once stop is called.
+// AfterFunc is like After, and returns a function that cancels the call of fn.
 func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	c.mu.Lock()
 	c.catchUpLocked()
@@ -94,8 +92,8 @@ func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	}
 }
 
-// Advance moves the clock by d. What falls due on the way runs in the order of its time, seeing
-// the clock stand at that time; equal times run in the order in which they were asked for.
+// Advance moves the clock by d. Timers that fall due run in the order of their times, with the clock at that time;
+// those of equal times run in the order in which they were set.
 func (c *VirtualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.catchUpLocked()
@@ -121,9 +119,9 @@ func (c *VirtualClock) advanceTo(target time.Time) {
 	c.mu.Unlock()
 }
 
-// Sleep lets d pass. Who sleep at the same time do so together: the clock moves to the earliest of the
-// moments that they sleep for, once nobody has joined them for Grace. It does not ask what else is going on:
-// input that is still to come may be for a program that would sleep next, or may never come.
+// Sleep returns when the clock has advanced by d. Concurrent sleepers share that time: once none has joined for
+// Grace, the clock moves to the earliest time that one of them wakes up. Sleep does not consider what else is going
+// on: pending input may be for a program that would sleep next, or may never arrive.
 func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 || ctx.Err() != nil {
 		return ctx.Err()
@@ -162,8 +160,8 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// move brings the clock to the moment for which a sleeper sleeps, if that is the earliest and nobody has joined
-// since so many had; it returns how many have by now.
+// move sets the clock to the time that a sleeper wakes up, if no other wakes up earlier and none has joined since
+// seen was counted. It returns the new count.
 func (c *VirtualClock) move(until time.Time, seen int) int {
 	c.mu.Lock()
 	joined, earliest := c.joined, true

@@ -5,39 +5,39 @@ import (
 	"time"
 )
 
-// Config is what distinguishes a machine from the next. Only Name is needed.
+// Config describes a machine. Only Name is required.
 type Config struct {
-	// Name is the host name, Domain what the installer was given beside it; empty means "example.com".
+	// Name is the host name. Domain is the domain that the installer was given; empty means "example.com".
 	Name, Domain string
-	// Address is the machine's own address in CIDR form, or alone, which means /24. Empty means none
-	// but the loopback's.
+	// Address is the machine's primary address in CIDR form; without a prefix length, /24 is assumed. Empty means
+	// that the machine has only the loopback interface.
 	Address string
-	// Addresses are those of further interfaces, in CIDR form.
+	// Addresses are the addresses of further interfaces, in CIDR form.
 	Addresses []string
 	// Debian is "bookworm" or "trixie"; empty means trixie.
 	Debian string
-	// Disks are beside the system disk sda, which every machine has.
+	// Disks are the disks besides the system disk sda, which every machine has.
 	Disks []Disk
-	// Memory is in bytes, zero means 16 GiB. CPUs zero means 4.
+	// Memory is in bytes; zero means 16 GiB. Zero CPUs means 4.
 	Memory int64
 	CPUs   int
-	// Clock is shared by the machines of a lab; nil means a VirtualClock of its own.
+	// Clock is shared by the machines of a lab; nil means a VirtualClock of the machine's own.
 	Clock Clock
-	// Archive and Network are shared too; nil means ones of its own.
+	// Archive and Network are shared as well; nil means new ones.
 	Archive *Archive
 	Network *Network
-	// AuthorizedKeys are lines of root's authorized_keys and of that of every one of Users.
+	// AuthorizedKeys are lines of authorized_keys of root and of each of Users.
 	AuthorizedKeys []string
-	// Users are unprivileged users with sudo.
+	// Users are unprivileged users who may use sudo.
 	Users []User
 	// BootTime is how long a reboot takes; zero means 25 s.
 	BootTime time.Duration
 }
 
-// User is an unprivileged user with sudo.
+// User is an unprivileged user who may use sudo.
 type User struct {
 	Name string
-	// Password is what sudo asks for; empty means that the user has NOPASSWD.
+	// Password is the password that sudo asks for; empty means that the user has NOPASSWD.
 	Password string
 }
 

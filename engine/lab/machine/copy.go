@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// destination is where mv, cp and ln put a source: in target if that is a directory.
+// destination returns where mv, cp and ln put a source: in target if that is a directory.
 func (c *Call) destination(source, target string, noDir bool) string {
 	if info, err := c.view().Stat(c.Path(target)); err == nil && info.IsDir() && !noDir {
 		return path.Join(c.Path(target), path.Base(source))
@@ -19,7 +19,7 @@ func (c *Call) destination(source, target string, noDir bool) string {
 	return c.Path(target)
 }
 
-// operands splits the sources from the target.
+// operands separates the sources from the target.
 func (c *Call) operands(o options) (sources []string, target string, ok bool) {
 	if t := o.value("t", "target-directory"); t != "" {
 		return o.rest, t, len(o.rest) > 0
@@ -167,7 +167,7 @@ func cp(_ context.Context, c *Call) int {
 	return code
 }
 
-// copyAttributes gives a file mode and owner of another, which may be no link.
+// copyAttributes gives a file the mode and the owner of another one, which must be a regular file.
 func (c *Call) copyAttributes(from, to string) error {
 	v := c.view()
 	info, _, err := v.LstatIfPossible(from)
@@ -248,7 +248,7 @@ func installProgram(_ context.Context, c *Call) int {
 	finish := func(file string) error {
 		given := mode
 		if info, err := v.Stat(file); err == nil && info.IsDir() {
-			given |= info.Mode() & fs.ModeSetgid // as its directory has given it
+			given |= info.Mode() & fs.ModeSetgid // inherited from its directory
 		}
 		if err := v.Chmod(file, given); err != nil {
 			return err

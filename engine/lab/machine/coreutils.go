@@ -27,7 +27,7 @@ func coreutils() map[string]Program {
 	}
 }
 
-// viaShell runs the shell's builtin of a program's name.
+// viaShell runs the shell builtin with the program's name.
 func viaShell(ctx context.Context, c *Call) int {
 	s := &shell{c: c, name: "bash"}
 	return s.runText(ctx, `"$@"`, "bash", c.Argv)
@@ -89,7 +89,7 @@ func size(text string) (int64, bool) {
 	return n * unit, err == nil
 }
 
-// legacyCount turns head -20 into head -n 20.
+// legacyCount rewrites head -20 to head -n 20.
 func legacyCount(args []string) []string {
 	if len(args) > 1 && len(args[1]) > 1 && args[1][0] == '-' && digit(args[1][1]) {
 		return append([]string{args[0], "-n", args[1][1:]}, args[2:]...)
@@ -136,7 +136,7 @@ func head(_ context.Context, c *Call) int {
 		}
 		switch {
 		case byBytes && count >= 0:
-			// Exactly count bytes are read: what follows belongs to the next reader of a pipe.
+			// Read no more than count bytes: the rest belongs to the next reader of a pipe.
 			_, err = io.CopyBuffer(struct{ io.Writer }{c.Stdout}, struct{ io.Reader }{io.LimitReader(f, count)}, make([]byte, min(count+1, 64<<10)))
 		case byBytes || count < 0:
 			var content []byte

@@ -14,7 +14,7 @@ func (m *Machine) debconfAnswer(question string) string {
 	return m.debconf[question]
 }
 
-// debconfSet reads "PACKAGE QUESTION TYPE VALUE" lines.
+// debconfSet reads lines of the form "PACKAGE QUESTION TYPE VALUE".
 func debconfSet(_ context.Context, c *Call) int {
 	o, ok := c.options("cvu", "checkonly", "unseen", "verbose")
 	if !ok {

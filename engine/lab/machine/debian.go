@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// release is what differs between the Debian releases.
+// release describes how one Debian release differs from the other.
 type release struct {
 	codename, version, point, kernel, newerKernel string
 }
@@ -18,7 +18,7 @@ var releases = map[string]release{
 	"trixie":   {"trixie", "13", "13.1", "6.12.43+deb13-amd64", "6.12.48+deb13-amd64"},
 }
 
-// base are the packages of a fresh installation, with the versions that the installer brought.
+// base are the packages of a fresh installation, in the versions that the installer contained.
 var base = []struct {
 	name, bookworm, trixie string
 	essential              bool
@@ -78,7 +78,7 @@ var base = []struct {
 	{"zlib1g", "1:1.2.13.dfsg-1", "1:1.3.dfsg+really1.3.1-1+b1", false},
 }
 
-// basePackages are the packages of a fresh installation of a release.
+// basePackages returns the packages of a fresh installation of a release.
 func basePackages(codename string) []Package {
 	r := releases[codename]
 	var all []Package
@@ -129,8 +129,8 @@ func kernelImage(codename, release string) Package {
 		Files: KernelFiles(release)}
 }
 
-// KernelFiles are the files of a kernel package, by the kernel's release: an image, an initramfs
-// and the modules that the simulated kernels have.
+// KernelFiles returns the files of the package of a kernel release: an image, an initramfs and the modules that the
+// simulated kernels have.
 func KernelFiles(release string) map[string]string {
 	var dep strings.Builder
 	known := modulesOf(release)
@@ -166,7 +166,7 @@ makestep 1 3
 leapsectz right/UTC
 `
 
-// debianExtras are packages that can be installed beside those of a fresh installation.
+// debianExtras returns packages that a fresh installation lacks.
 func debianExtras() []Package {
 	var all []Package
 	for codename, r := range releases {
@@ -205,7 +205,7 @@ func debianExtras() []Package {
 var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "git", "rsync", "python3", "lm-sensors",
 	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "iperf3", "fio", "nfs-common"}
 
-// debianUpgrades are newer versions of what a fresh installation has.
+// debianUpgrades returns newer versions of packages of a fresh installation.
 func debianUpgrades() []Package {
 	var all []Package
 	for codename, r := range releases {

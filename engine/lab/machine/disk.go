@@ -8,23 +8,23 @@ import (
 
 // Disk is a block device.
 type Disk struct {
-	// Name is the kernel's: "sdb", "nvme0n1". An empty Serial becomes the machine's name and the disk's.
+	// Name is the kernel's name: "sdb", "nvme0n1". An empty Serial becomes the machine's name followed by the disk's.
 	Name, Serial, Model, WWN string
 	// Size is in bytes; zero means 1 TB.
 	Size       int64
 	Rotational bool
-	// Use is empty for a blank disk, or a signature as lsblk's FSTYPE names it.
+	// Use is empty for a blank disk, otherwise its signature in the words of lsblk's FSTYPE.
 	Use        string
 	Partitions []Disk
-	// Volumes are the logical volumes on it; of these only Name (as device-mapper writes it), Size and Use count.
+	// Volumes are the logical volumes on it; only their Name (in device-mapper's spelling), Size and Use matter.
 	Volumes    []Disk
 	Mountpoint string
-	// UUID is that of the signature, PartUUID that of a partition; PartType says what a partition is for,
-	// empty means Linux.
+	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
+	// system.
 	UUID, PartUUID, PartType string
 }
 
-// complete fills in what the maker of a disk would have printed on it, the same on every run.
+// complete fills in what a manufacturer would have printed on a disk, the same in every run.
 func (m *Machine) complete(d Disk) *Disk {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s/%s", m.name, d.Name)
@@ -82,5 +82,5 @@ func uuidOf(seed uint64) string {
 	return fmt.Sprintf("%x-%x-4%x-a%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])[:36]
 }
 
-// BIOSBoot is the type of the partition in which GRUB lies; it has no signature.
+// BIOSBoot is the type of the partition that holds GRUB; it has no signature.
 const BIOSBoot = "21686148-6449-6e6f-744e-656564454649"

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Disks are the machine's block devices, the system disk first. The pointers stay valid; whoever
-// changes what they point to does it with ChangeDisk.
+// Disks returns the machine's block devices, the system disk first. The pointers stay valid; use ChangeDisk to change
+// what they point to.
 func (m *Machine) Disks() []*Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]*Disk(nil), m.disks...)
 }
 
-// Disk finds a disk or a partition by its path: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
+// Disk returns the disk or partition at a path: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
 func (m *Machine) Disk(device string) (*Disk, bool) {
 	resolved, _, err := view{m: m}.resolve(device, true)
 	if err != nil {
@@ -38,7 +38,7 @@ func (m *Machine) Disk(device string) (*Disk, bool) {
 	return nil, false
 }
 
-// ChangeDisk changes a disk found by its path, and the device nodes and links with it.
+// ChangeDisk changes the disk at a path, and its device nodes and links accordingly.
 func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	d, ok := m.Disk(device)
 	if !ok {
@@ -51,7 +51,7 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	return nil
 }
 
-// AddDisk plugs a disk in.
+// AddDisk plugs in a disk.
 func (m *Machine) AddDisk(d Disk) {
 	m.mu.Lock()
 	m.disks = append(m.disks, m.complete(d))
@@ -59,7 +59,7 @@ func (m *Machine) AddDisk(d Disk) {
 	m.linkDisks()
 }
 
-// linkDisks makes the nodes and links below /dev and /sys/block as udev does.
+// linkDisks creates the nodes and links below /dev and /sys/block, as udev does.
 func (m *Machine) linkDisks() {
 	t := m.tree
 	t.mu.Lock()
@@ -116,8 +116,8 @@ func (m *Machine) linkDisks() {
 	}
 }
 
-// mappedNumbers are the device numbers of logical volumes by name. A volume keeps its own as long as it is there, and a new one gets
-// the first that is free, as the device mapper does it.
+// mappedNumbers returns the device numbers of logical volumes by name. A volume keeps its number for as long as it
+// exists, and a new one gets the first free number, as with the device mapper.
 func (m *Machine) mappedNumbers(disks []*Disk) map[string]string {
 	numbers := map[string]string{}
 	taken := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// fetchURL is what curl and wget get: published files, and a bare answer from the ports of nodes.
+// fetchURL fetches what curl and wget download: published files, and a minimal answer from open ports of nodes.
 func (c *Call) fetchURL(url string) (content []byte, status int, err error) {
 	if content, ok := c.Machine.archive.Published(url); ok {
 		return content, 200, nil

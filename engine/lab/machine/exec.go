@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// exec finds and runs c.Argv and returns its exit code.
+// exec finds and runs c.Argv and returns the exit code.
 func (m *Machine) exec(ctx context.Context, c *Call) int {
 	file, program, err := m.find(c)
 	if err != nil {
@@ -47,25 +47,25 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	return code
 }
 
-// contained runs a program. One that panics is a defect of the lab, and ends like one that the kernel ended; the
-// stack goes to the log. The other programs and nodes of the lab go on.
+// contained runs a program. If that panics, which is a defect of the lab, only that program ends, as if the kernel
+// had killed it, and the stack goes to the log. Other programs and nodes go on.
 func (m *Machine) contained(ctx context.Context, c *Call, program Program) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			Defect(m.Name(), c.Argv[0], p)
-			fmt.Fprintf(c.Stderr, "%s: Segmentation fault (a defect of the simulation, not of your playbook: %v)\n", c.Argv[0], p)
+			fmt.Fprintf(c.Stderr, "%s: Segmentation fault (a bug in the simulated node, not in your playbook: %v)\n", c.Argv[0], p)
 			code = 139 // 128 + SIGSEGV
 		}
 	}()
 	return program(ctx, c)
 }
 
-// Defect logs what a node's part of the simulation panicked with while it did something.
+// Defect logs a panic in the simulation of a node.
 func Defect(node, doing string, panicked any) {
 	slog.Error("the simulated node failed", "node", node, "doing", doing, "panic", panicked, "stack", string(debug.Stack()))
 }
 
-// errNoProgram says that no file of that name is in PATH.
+// errNoProgram reports that PATH has no file of that name.
 type errNoProgram struct{}
 
 func (errNoProgram) Error() string { return "not found" }
@@ -84,7 +84,7 @@ func notFound(c *Call, err error) int {
 	return 126
 }
 
-// find returns the file that a name starts, and its program; a nil program means a script.
+// find returns the file that a name refers to, and its program, which is nil for a script.
 func (m *Machine) find(c *Call) (string, Program, error) {
 	file, err := m.lookPath(c, c.Argv[0])
 	if err != nil {
@@ -101,7 +101,7 @@ func (m *Machine) find(c *Call) (string, Program, error) {
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// lookPath finds the executable file, links resolved, that a name stands for.
+// lookPath returns the executable file that a name refers to, with links resolved.
 func (m *Machine) lookPath(c *Call, name string) (string, error) {
 	v := view{m: m, cred: m.credentials(c.User)}
 	if strings.Contains(name, "/") {
@@ -138,7 +138,7 @@ func (m *Machine) which(c *Call, name string) (string, error) {
 	return "", errNoProgram{}
 }
 
-// Install makes a program available: as /usr/bin/NAME, or at the absolute path that is its name.
+// Install makes a program available at /usr/bin/NAME, or at the absolute path that is its name.
 func (m *Machine) Install(name string, program Program) {
 	file := programPath(name)
 	m.tree.mu.Lock()
@@ -155,7 +155,7 @@ func (m *Machine) Uninstall(name string) {
 	m.mu.Lock()
 	delete(m.installed, file)
 	m.mu.Unlock()
-	_ = m.FS().Remove(file) // gone already is as good
+	_ = m.FS().Remove(file) // it may be gone already
 }
 
 func programPath(name string) string {
@@ -170,7 +170,7 @@ func programPath(name string) string {
 	return name
 }
 
-// script runs a file that is no simulated program but has a shell's first line.
+// script runs an executable file that starts with a shell's #! line.
 func (m *Machine) script(ctx context.Context, c *Call, file string) int {
 	content, err := afero.ReadFile(c.view(), file)
 	if err != nil {
@@ -191,6 +191,6 @@ func (m *Machine) script(ctx context.Context, c *Call, file string) int {
 		s := &shell{c: c, name: "bash"}
 		return s.runText(ctx, string(content), c.Argv[0], c.Argv[1:])
 	}
-	fmt.Fprintf(c.Stderr, "%s: simulated machine: scripts for %s are not simulated\n", c.Argv[0], interpreter)
+	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: scripts for %s\n", c.Argv[0], interpreter)
 	return 126
 }

@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// faults are what goes wrong on demand.
+// faults are the faults that tests inject.
 type faults struct {
 	mu       sync.Mutex
-	dropIn   int // commands until the connection drops; zero means never
+	dropIn   int // how many commands until the connection drops; zero means never
 	refuse   bool
 	aptUntil time.Time
 	aptBy    string
 }
 
-// DropConnection drops the connection that brings the n-th command from now on, counted from 1,
-// while that command runs.
+// DropConnection drops the connection of the n-th command from now on, counted from 1, while that command runs.
 func (m *Machine) DropConnection(n int) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()
 	m.faults.dropIn = n
 }
 
-// CutConnections closes the connections that stand now, as a cut link or a killed sshd does.
+// CutConnections closes all open connections, as a broken link or a killed sshd does.
 func (m *Machine) CutConnections() { m.server.drop() }
 
 // RefuseLogins makes the machine refuse every key, or stop doing so.
@@ -32,22 +31,22 @@ func (m *Machine) RefuseLogins(refuse bool) {
 	m.faults.refuse = refuse
 }
 
-// FillDisk leaves free bytes on the root file system; what is written beyond fails with ENOSPC.
-// A negative number is a disk without end again.
+// FillDisk leaves free bytes on the root file system; further writes fail with ENOSPC. A negative number removes the
+// limit.
 func (m *Machine) FillDisk(free int64) {
 	m.tree.mu.Lock()
 	defer m.tree.mu.Unlock()
 	m.tree.free = free
 }
 
-// HoldAptLock has another process, of the name by, hold dpkg's frontend lock for d from now.
+// HoldAptLock lets another process, named by, hold dpkg's frontend lock for d from now on.
 func (m *Machine) HoldAptLock(by string, d time.Duration) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()
 	m.faults.aptBy, m.faults.aptUntil = by, m.clock.Now().Add(d)
 }
 
-// aptLock is who holds the lock and for how long from now.
+// aptLock returns who holds the lock and for how long.
 func (m *Machine) aptLock() (by string, left time.Duration) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()
@@ -60,7 +59,7 @@ func (f *faults) refuses() bool {
 	return f.refuse
 }
 
-// command counts one command and reports whether its connection is to drop.
+// command counts a command and reports whether its connection is to be dropped.
 func (f *faults) command() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

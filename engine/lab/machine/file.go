@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// named is a FileInfo under the name it was asked for by.
+// named is a FileInfo with the name that was asked for.
 type named struct {
 	fs.FileInfo
 	name string
@@ -21,7 +21,7 @@ func (n named) Name() string { return n.name }
 func (n named) Uid() uint32  { uid, _ := owner(n.FileInfo); return uint32(uid) }
 func (n named) Gid() uint32  { _, gid := owner(n.FileInfo); return uint32(gid) }
 
-// file is an open file of a machine's own tree.
+// file is an open file in a machine's tree.
 type file struct {
 	v       view
 	n       *node
@@ -178,7 +178,7 @@ func (f *file) Readdirnames(n int) ([]string, error) {
 	return names, err
 }
 
-// recordedFile is an open file of a mounted file system; its first write is recorded.
+// recordedFile is an open file in a mounted file system; its first write is recorded.
 type recordedFile struct {
 	afero.File
 	v     view

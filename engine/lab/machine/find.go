@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// find knows -name, -type, -maxdepth, -mindepth, -mmin, -newer, -print, -print0 and -delete, all of which must hold.
+// find implements -name, -type, -maxdepth, -mindepth, -mmin, -newer, -print, -print0 and -delete; all tests must
+// match.
 func find(_ context.Context, c *Call) int {
 	args := c.Argv[1:]
 	var roots []string

@@ -135,7 +135,7 @@ func buildEtc(t *tree, r release) {
 	}
 }
 
-// furnish makes the machine's own files on top of its release's, its disks, packages and users.
+// furnish adds the machine's own files to those of its release, and its disks, packages and users.
 func (m *Machine) furnish(c Config) {
 	if _, ok := releases[m.debian]; !ok {
 		m.debian = "trixie"
@@ -190,7 +190,7 @@ func (m *Machine) furnish(c Config) {
 	}
 }
 
-// furnishKeys makes the host key's files and those of who may log in.
+// furnishKeys creates the files of the host key and of the keys that may log in.
 func (m *Machine) furnishKeys(c Config) {
 	t := m.tree
 	public := string(ssh.MarshalAuthorizedKey(m.hostKey.PublicKey()))
@@ -223,7 +223,7 @@ func (m *Machine) furnishKeys(c Config) {
 	}
 }
 
-// configurePostfix does what postfix's package script asks debconf for.
+// configurePostfix does what the maintainer script of postfix does with its debconf answers.
 func configurePostfix(m *Machine, out io.Writer) error {
 	kind := cmpOr(m.debconfAnswer("postfix/main_mailer_type"), "Internet Site")
 	if kind == "No configuration" {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// basicRegexp turns a POSIX basic expression into an extended one: there, and only there, the
-// backslash gives + ? | { } ( ) their meaning.
+// basicRegexp turns a POSIX basic expression into an extended one: only in the former do backslashes give + ? | { } (
+// ) their meaning.
 func basicRegexp(re string) string {
 	var b strings.Builder
 	for i := 0; i < len(re); i++ {
@@ -97,7 +97,7 @@ func grep(_ context.Context, c *Call) int {
 			re, err := compile(part, o.has("E", "extended-regexp") || name == "egrep", o.has("F", "fixed-strings") || name == "fgrep",
 				o.has("i", "ignore-case"), o.has("x", "line-regexp"), o.has("w", "word-regexp"))
 			if err != nil {
-				c.Errorf("simulated expression %q: %v", part, err)
+				c.Errorf("not supported on simulated nodes: expression %q: %v", part, err)
 				return 2
 			}
 			res = append(res, re)

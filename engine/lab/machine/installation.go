@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// status is dpkg's word for how far a package is.
+// status is dpkg's status of a package.
 type status string
 
 const (
@@ -22,8 +22,8 @@ type installation struct {
 	status    status
 	automatic bool
 	hold      bool
-	sums      map[string]string // md5 of conffiles as they were shipped
-	was       bool              // it was configured before: its units keep what was decided about them
+	sums      map[string]string // MD5 checksums of the conffiles as shipped
+	was       bool              // it was configured before: decisions about its units are kept
 }
 
 func (i installation) words() (want, status, abbrev string) {
@@ -75,7 +75,7 @@ func (i installation) field(name string) (string, bool) {
 	return "", false
 }
 
-// stanza is a package's entry in /var/lib/dpkg/status.
+// stanza returns the package's entry in /var/lib/dpkg/status.
 func (i installation) stanza() string {
 	want, status, _ := i.words()
 	text := fmt.Sprintf("Package: %s\nStatus: %s ok %s\nArchitecture: %s\nVersion: %s\n", i.pkg.Name, want, status, architecture, i.pkg.Version)
@@ -88,8 +88,8 @@ func (i installation) stanza() string {
 	return text + "Description: " + i.pkg.Name + "\n"
 }
 
-// dpkgFormat expands one of dpkg-query's formats: ${Field}, ${Field;WIDTH} and backslashes. A
-// field that dpkg does not know is empty, as dpkg has it.
+// dpkgFormat expands a format of dpkg-query: ${Field}, ${Field;WIDTH} and backslash escapes. As with dpkg, unknown
+// fields are empty.
 func dpkgFormat(format string, field func(name string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

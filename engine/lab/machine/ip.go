@@ -79,7 +79,7 @@ func ipProgram(_ context.Context, c *Call) int {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return notSimulated(c, "no object")
+		return notSimulated(c, "a call without an object")
 	}
 	object, args := args[0], args[1:]
 	if len(args) > 0 && (args[0] == "show" || args[0] == "list" || args[0] == "get") {
@@ -237,7 +237,7 @@ func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
 func interfaceName(i int) string { return fmt.Sprintf("ens%d", 18+i) }
 
-// mac is the hardware address of an interface, made of its first address.
+// mac returns the hardware address of an interface, derived from its first address.
 func (m *Machine) mac(i int) string {
 	a := m.addresses[i].Addr().As16()
 	return fmt.Sprintf("bc:24:11:%02x:%02x:%02x", a[13], a[14], a[15])

@@ -61,7 +61,7 @@ func buildProc(t *tree) {
 	t.mkdirAll("/sys/fs/cgroup", 0o755)
 }
 
-// kernelOwned reports whether a path is one where only the kernel makes and removes files.
+// kernelOwned reports whether only the kernel creates and removes files at a path.
 func (m *Machine) kernelOwned(p string) bool {
 	return strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/")
 }

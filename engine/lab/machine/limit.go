@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
-// limit is what timeout(1) allows the processes under it. They are held to what they take themselves, not to
-// what the lab's clock shows: another node may move that by minutes in the midst of a cat. Waiting
-// for input is no part of a simulation, as it may come from outside of it: it is measured on the wall.
+// limit is the time that timeout(1) allows a process and its children. It counts the time that they take themselves,
+// not how far the lab's clock moves: another node may advance that by minutes while cat runs. Waiting for input,
+// which may come from outside of the lab, is measured on the wall clock.
 type limit struct {
 	mu    sync.Mutex
-	left  time.Duration // of the lab's time
-	waits time.Duration // of the wall's, for input
+	left  time.Duration // lab time
+	waits time.Duration // wall-clock time, waiting for input
 	end   func()
 	outer *limit
 }
 
-// spend takes d off the limit, or what is left of it, and off those around it. over is the one that is used up.
+// spend takes d, or what remains, off the limit and those around it. It returns that time and the limit that it
+// exhausts, if any.
 func (l *limit) spend(d time.Duration) (granted time.Duration, over *limit) {
 	granted = d
 	for at := l; at != nil; at = at.outer {
@@ -37,7 +38,7 @@ func (l *limit) spend(d time.Duration) (granted time.Duration, over *limit) {
 	return granted, over
 }
 
-// wait bounds a wait for input; it returns what is to be called when the wait is over.
+// wait starts to count the time that a read waits for input; the returned function stops it.
 func (l *limit) wait() func() {
 	var timers []*time.Timer
 	began := time.Now()
@@ -59,8 +60,8 @@ func (l *limit) wait() func() {
 	}
 }
 
-// interruptible is a pipe whose reads end when the reading program is killed; the pipe itself
-// stays usable for whoever shares it. It does not embed the file, whose own WriteTo would take io.Copy past it.
+// interruptible is a pipe whose reads end when the reading process is killed; others may go on using the pipe. It
+// does not embed the file, because io.Copy would call the file's own WriteTo.
 type interruptible struct {
 	file  *os.File
 	ctx   context.Context
@@ -73,7 +74,7 @@ func (r interruptible) Read(p []byte) (int, error) {
 	}
 	done := make(chan struct{})
 	stop := context.AfterFunc(r.ctx, func() {
-		_ = r.file.SetReadDeadline(time.Unix(1, 0)) // a file that has no deadlines does not block for long
+		_ = r.file.SetReadDeadline(time.Unix(1, 0)) // a file without deadlines does not block for long
 		close(done)
 	})
 	over := r.limit.wait()

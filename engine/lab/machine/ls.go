@@ -61,7 +61,7 @@ func ls(_ context.Context, c *Call) int {
 			}
 			arrow := ""
 			if d.mode&fs.ModeSymlink != 0 {
-				target, _ := v.ReadlinkIfPossible(e.path) // a link that went away meanwhile has no target
+				target, _ := v.ReadlinkIfPossible(e.path) // a link that has just been removed has no target
 				arrow = " -> " + target
 			}
 			mode := modeText(d.mode)
@@ -129,7 +129,7 @@ func ls(_ context.Context, c *Call) int {
 	return code
 }
 
-// printLong prints the lines of ls -l, each column as wide as its widest value.
+// printLong prints the lines of ls -l, with each column as wide as its widest value.
 func (c *Call) printLong(rows [][]string) {
 	widths := make([]int, 6)
 	for _, row := range rows {
@@ -142,7 +142,7 @@ func (c *Call) printLong(rows [][]string) {
 	}
 }
 
-// human is a size as -h prints it.
+// human formats a size as -h does.
 func human(n int64) string {
 	if n < 1024 {
 		return strconv.FormatInt(n, 10)

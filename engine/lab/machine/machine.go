@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Machine is one simulated host. Its methods may be called from many goroutines.
+// Machine is a simulated host. Its methods are safe for concurrent use.
 type Machine struct {
 	name, domain, debian string
 	clock                Clock
@@ -54,7 +54,7 @@ type Machine struct {
 	values    map[any]any
 }
 
-// New returns a machine that is up, a bare Debian. It listens for SSH once Listen is called.
+// New returns a machine with a bare Debian, which is up. It accepts SSH connections after Listen.
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
@@ -97,56 +97,55 @@ func New(c Config) *Machine {
 	return m
 }
 
-// Name is the host name without the domain; hostname(1) changes it.
+// Name returns the host name without the domain; hostname(1) changes it.
 func (m *Machine) Name() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.name
 }
 
-// FQDN is the host name with the domain that the installer was given.
+// FQDN returns the host name with the domain that the installer was given.
 func (m *Machine) FQDN() string { return m.Name() + "." + m.domain }
 
-// Debian is the release's code name.
+// Debian returns the code name of the Debian release.
 func (m *Machine) Debian() string { return m.debian }
 
-// Clock is the lab's time.
+// Clock returns the lab's clock.
 func (m *Machine) Clock() Clock { return m.clock }
 
-// Network is the other machines, and this one.
+// Network returns the network that the machine is part of.
 func (m *Machine) Network() *Network { return m.network }
 
-// Archive is where packages and published files come from.
+// Archive returns the archive that the machine downloads from.
 func (m *Machine) Archive() *Archive { return m.archive }
 
-// Addresses are those of the machine's interfaces, its own address first, loopback left out.
+// Addresses returns the addresses of the machine's interfaces without the loopback's, the primary one first.
 func (m *Machine) Addresses() []netip.Prefix { return m.addresses }
 
-// Units are the machine's systemd units.
+// Units returns the machine's systemd units.
 func (m *Machine) Units() *Units { return m.units }
 
-// Packages are the machine's Debian packages.
+// Packages returns the machine's Debian packages.
 func (m *Machine) Packages() *Packages { return m.packages }
 
-// CPUs is the number of processors.
+// CPUs returns the number of processors.
 func (m *Machine) CPUs() int { return m.cpus }
 
-// Memory is in bytes.
+// Memory returns the size of the memory in bytes.
 func (m *Machine) Memory() int64 { return m.memory }
 
-// FS is the whole tree, mounts included, as root sees it. What is changed through it is not
-// recorded: it is the hand of whoever sets the lab up. Programs use Call.FS.
+// FS returns all files, including mounted ones, as root sees them. Changes made through it are not recorded: it is
+// for setting up the lab. Programs use Call.FS.
 func (m *Machine) FS() afero.Fs { return view{m: m} }
 
-// Value returns what SetValue stored under key, or nil: state that simulated programs from
-// elsewhere keep with a machine.
+// Value returns what SetValue stored under key, or nil. Programs of other packages keep their state with it.
 func (m *Machine) Value(key any) any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.values[key]
 }
 
-// SetValue stores value under key, which should be of an unexported type of the caller's.
+// SetValue stores value under key, which should be of an unexported type.
 func (m *Machine) SetValue(key, value any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -81,7 +81,7 @@ func TestCommands(t *testing.T) {
 		{line: "systemctl is-active ssh; systemctl is-active nope", stdout: "active\ninactive\n", code: 4},
 		{line: "sysctl -n vm.swappiness && sysctl -w vm.swappiness=10 && cat /proc/sys/vm/swappiness", stdout: "60\nvm.swappiness = 10\n10\n"},
 		{line: "modprobe tcp_bbr && lsmod | grep -c tcp_bbr && grep -c tcp_bbr /proc/modules", stdout: "1\n1\n"},
-		{line: "ls -Z /", stderr: "simulated ls: option -Z is not simulated\n", code: 2},
+		{line: "ls -Z /", stderr: "ls: not supported on simulated nodes: -Z\n", code: 2},
 		{line: "id; id -un", stdout: "uid=0(root) gid=0(root) groups=0(root)\nroot\n"},
 		{line: "echo 'root:x' | sed 's/:.*//'", stdout: "root\n"},
 		{line: "sudo -n -u admin id -un", stdout: "admin\n"},

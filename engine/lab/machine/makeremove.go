@@ -36,7 +36,7 @@ func mkdir(_ context.Context, c *Call) int {
 		if err == nil && o.has("m", "mode") && !(existed && o.has("p", "parents")) {
 			current := fs.FileMode(0o777)
 			if info, err := v.Stat(file); err == nil {
-				current |= info.Mode() & fs.ModeSetgid // as its directory has given it
+				current |= info.Mode() & fs.ModeSetgid // inherited from its directory
 			}
 			m, valid := parseMode(o.value("m", "mode"), current, true)
 			if !valid {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// knownModules are the modules that the simulated kernels have, with those that they need.
+// knownModules maps the modules of the simulated kernels to the modules that they need.
 var knownModules = map[string][]string{
 	"8021q": nil, "bonding": nil, "bridge": {"stp", "llc"}, "stp": {"llc"}, "llc": nil, "br_netfilter": {"bridge"}, "nf_conntrack": nil, "overlay": nil, "fuse": nil,
 	"vfio": nil, "vfio_pci": {"vfio_pci_core"}, "vfio_pci_core": {"vfio", "vfio_virqfd"}, "vfio_iommu_type1": {"vfio"}, "vfio_virqfd": nil, "kvm": nil, "kvm_intel": {"kvm"}, "kvm_amd": {"kvm"},
@@ -18,7 +18,8 @@ var knownModules = map[string][]string{
 	"snd_hda_intel": nil, "wireguard": nil, "vhost_net": {"vhost"}, "vhost": nil, "tun": nil, "tap": nil, "ip_tables": nil, "iptable_filter": {"ip_tables"}, "ip6_tables": nil, "nf_tables": nil, "nfnetlink": nil, "cpufreq_performance": nil, "msr": nil, "intel_rapl_msr": nil, "coretemp": nil, "ext4": nil, "loop": nil, "dummy": nil, "veth": nil, "xfs": nil, "iscsi_tcp": nil, "usb_storage": nil, "pcspkr": nil, "floppy": nil,
 }
 
-// modulesOf are the modules that a kernel has, with those that they need: vfio_virqfd went into vfio with 6.2.
+// modulesOf returns the modules of a kernel release and the modules that they need: vfio_virqfd became part of vfio
+// with 6.2.
 func modulesOf(release string) map[string][]string {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
@@ -32,14 +33,14 @@ func modulesOf(release string) map[string][]string {
 
 func moduleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
-// Modules are the loaded kernel modules, by name.
+// Modules returns the names of the loaded kernel modules, sorted.
 func (m *Machine) Modules() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Sorted(maps.Keys(m.modules))
 }
 
-// LoadModule loads a kernel module and those that it needs.
+// LoadModule loads a kernel module and the modules that it needs.
 func (m *Machine) LoadModule(name string) error {
 	name = moduleName(name)
 	needs, ok := modulesOf(m.KernelRelease())[name]
@@ -75,7 +76,7 @@ func (m *Machine) LoadModule(name string) error {
 	return nil
 }
 
-// UnloadModule removes a module that no other loaded one needs.
+// UnloadModule unloads a module that no other loaded module needs.
 func (m *Machine) UnloadModule(name string) error {
 	name = moduleName(name)
 	m.mu.Lock()
@@ -94,12 +95,11 @@ func (m *Machine) UnloadModule(name string) error {
 	t := m.tree
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_ = t.drop("/sys/module/" + name) // a module without files there is as good
+	_ = t.drop("/sys/module/" + name) // a module that has no files there is fine
 	return nil
 }
 
-// moduleOptions are those that modprobe.d gives a module. The caller may hold the tree's lock, so
-// the files are read before: see LoadModule's callers.
+// moduleOptions returns the options that /etc/modprobe.d sets for a module. The caller holds the lock of the tree.
 func (m *Machine) moduleOptions(name string) map[string]string {
 	options := map[string]string{}
 	dir := m.tree.lookup("/etc/modprobe.d")
@@ -124,7 +124,7 @@ func (m *Machine) moduleOptions(name string) map[string]string {
 	return options
 }
 
-// blacklisted reports whether modprobe.d blacklists a module or installs /bin/false for it.
+// blacklisted reports whether modprobe.d blacklists a module, and whether it installs /bin/false for it.
 func (m *Machine) blacklisted(name string) (blacklist, install bool) {
 	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
 		for _, line := range m.lines(file) {
@@ -150,7 +150,7 @@ func (m *Machine) loadModulesAtBoot() {
 			if black, refused := m.blacklisted(name); black || refused {
 				continue
 			}
-			_ = m.LoadModule(strings.Fields(name)[0]) // an unknown module is a line in the journal
+			_ = m.LoadModule(strings.Fields(name)[0]) // an unknown module is only logged
 		}
 	}
 }
@@ -162,7 +162,7 @@ func modprobe(_ context.Context, c *Call) int {
 	}
 	names := o.rest
 	if !o.has("a", "all", "r", "remove") && len(names) > 1 {
-		names = names[:1] // the rest are the module's options
+		names = names[:1] // the rest are options of the module
 	}
 	code := 0
 	for _, name := range names {

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/afero"
 )
 
-// mounts is what is mounted over a machine's own tree.
+// mounts are the file systems mounted over a machine's tree.
 type mounts struct {
 	mu   sync.RWMutex
-	list []mount // the latest last
+	list []mount // the latest one last
 }
 
 type mount struct {
@@ -20,7 +20,8 @@ type mount struct {
 	fs   afero.Fs
 }
 
-// at returns the file system that a resolved path lies in and the path there; nil for the tree.
+// at returns the file system that a resolved path lies in and the path relative to its mount point, or nil for the
+// machine's tree.
 func (s *mounts) at(p string) (afero.Fs, string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -52,8 +53,8 @@ func (s *mounts) busy(p string) bool {
 	return false
 }
 
-// Mount lays a file system over the directory path, which is made if it is missing. Paths given to
-// it begin with "/". Links in it are followed if it implements afero.LinkReader and afero.Lstater.
+// Mount mounts a file system at a directory, which is created if it is missing. Paths passed to it start with "/".
+// Links in it are followed if it implements afero.LinkReader and afero.Lstater.
 func (m *Machine) Mount(path string, fs afero.Fs) {
 	m.tree.mu.Lock()
 	m.tree.mkdirAll(path, 0o755)
@@ -63,7 +64,7 @@ func (m *Machine) Mount(path string, fs afero.Fs) {
 	m.mounts.list = append(m.mounts.list, mount{strings.TrimSuffix(path, "/"), fs})
 }
 
-// Unmount undoes the last Mount of path; the files below become visible again.
+// Unmount undoes the last Mount at path; the files below become visible again.
 func (m *Machine) Unmount(path string) {
 	m.mounts.mu.Lock()
 	defer m.mounts.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Network is the machines that reach each other.
+// Network is the set of machines that can reach each other.
 type Network struct {
 	mu       sync.RWMutex
 	machines []*Machine
@@ -27,15 +27,14 @@ func (n *Network) add(m *Machine) {
 	}
 }
 
-// Machines are all machines, in the order in which they were made.
+// Machines returns all machines in the order in which they were created.
 func (n *Network) Machines() []*Machine {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return append([]*Machine(nil), n.machines...)
 }
 
-// Lookup finds a machine, on or off, by one of its addresses or by its name, which is how the lab
-// and not how a node sees it: a node goes through Machine.Resolve.
+// Lookup returns the machine, on or off, with an address or a name, as the lab sees it. Nodes use Machine.Resolve.
 func (n *Network) Lookup(addr string) (*Machine, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -51,8 +50,8 @@ func (n *Network) Lookup(addr string) (*Machine, bool) {
 	return nil, false
 }
 
-// Resolve is the addresses of a name by the machine's own /etc/hosts, in the file's order; an
-// address resolves to itself. There is no DNS in a lab.
+// Resolve returns the addresses of a name in the machine's /etc/hosts, in the file's order. An address resolves to
+// itself. A lab has no DNS.
 func (m *Machine) Resolve(name string) []netip.Addr {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{a}
@@ -69,8 +68,7 @@ func (m *Machine) Resolve(name string) []netip.Addr {
 	return found
 }
 
-// Reach is the machine that a name or an address leads to from here, if it is on: this one for
-// loopback addresses, otherwise one that has an address in a subnet of this one's.
+// Reach returns the machine that a name or an address leads to from this one, if it is on.
 func (m *Machine) Reach(name string) (*Machine, bool) {
 	for _, a := range m.Resolve(name) {
 		if a.IsLoopback() {

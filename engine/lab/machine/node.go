@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// node is one file, directory or link. A node belongs to the tree that made it and is only changed
-// by that tree; another tree that shares it (every machine shares the initial tree of its release)
-// changes a copy. A thousand machines therefore cost little more than what they write.
+// node is a file, a directory or a link. Only the tree that created a node changes it; another tree that shares it
+// (all machines share the initial tree of their release) changes a copy. A thousand machines therefore cost little
+// more than what they write.
 type node struct {
 	owner    *tree
 	ino      uint64
@@ -18,15 +18,15 @@ type node struct {
 	mtime    time.Time
 	ctime    time.Time
 	data     []byte
-	borrowed bool // data is shared with another tree's node
+	borrowed bool // data is shared with a node of another tree
 	target   string
-	xattrs   map[string]string // extended attributes; never changed in place
-	names    int               // how many directory entries lead to it
+	xattrs   map[string]string // extended attributes; the map is never changed in place
+	names    int               // the number of directory entries that refer to it
 	children map[string]*node
-	dirs     int // how many of the children are directories
+	dirs     int // the number of children that are directories
 	// read computes the content of files such as those in /proc.
 	read func(m *Machine) []byte
-	// written is called with the new content after a writer has closed the file.
+	// written is called with the new content when a writer has closed the file.
 	written func(m *Machine, content []byte) error
 	dev     *device
 }
@@ -51,7 +51,7 @@ func (n *node) clone(t *tree) *node {
 	return &c
 }
 
-// forget counts a name less for what has one in the directory n.
+// forget updates the link counts for the removal of name from the directory n.
 func (n *node) forget(name string) {
 	child := n.children[name]
 	if child == nil {
@@ -75,12 +75,12 @@ func (n *node) setXattr(key, value string) {
 	}
 }
 
-// device says what a device node is backed by.
+// device identifies the device behind a device node.
 type device struct{ major, minor int }
 
 var inodes atomic.Uint64
 
-// fileInfo is a snapshot of a node.
+// fileInfo describes a node at one point in time.
 type fileInfo struct {
 	name     string
 	size     int64
@@ -91,7 +91,7 @@ type fileInfo struct {
 	ino      uint64
 	links    int
 	dev      *device
-	acl      string // the access control list, empty for none
+	acl      string // the access control list, or ""
 }
 
 func (i *fileInfo) Name() string { return i.name }
@@ -110,7 +110,7 @@ func (i *fileInfo) Uid() uint32 { return uint32(i.uid) }
 
 func (i *fileInfo) Gid() uint32 { return uint32(i.gid) }
 
-// details of a FileInfo beyond its methods.
+// details returns what is known of a file beyond the methods of FileInfo.
 func details(info fs.FileInfo) *fileInfo {
 	if n, ok := info.(named); ok {
 		info = n.FileInfo

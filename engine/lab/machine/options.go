@@ -11,20 +11,20 @@ import (
 	"syscall"
 )
 
-// options are the parsed command line of a program.
+// options is the parsed command line of a program.
 type options struct {
-	given []option // in their order
+	given []option // in order
 	rest  []string
 }
 
 type option struct{ name, value string }
 
-// has reports whether one of the names was given.
+// has reports whether an option with one of the names was given.
 func (o options) has(names ...string) bool {
 	return slices.ContainsFunc(o.given, func(g option) bool { return slices.Contains(names, g.name) })
 }
 
-// value is the last value given under one of the names, or empty.
+// value returns the last value given for one of the names, or "".
 func (o options) value(names ...string) string {
 	v := o.values(names...)
 	if len(v) == 0 {
@@ -33,7 +33,7 @@ func (o options) value(names ...string) string {
 	return v[len(v)-1]
 }
 
-// values are all values given under the names, in order.
+// values returns all values given for the names, in order.
 func (o options) values(names ...string) []string {
 	var all []string
 	for _, g := range o.given {
@@ -44,10 +44,10 @@ func (o options) values(names ...string) []string {
 	return all
 }
 
-// options parses the command line as getopt_long does: short are letters, followed by ":" if they
-// take a value or "::" if they may; long names end in "=" or ":" if they take one, and in "?" if
-// they may. A leading "+" in short ends the options at the first other argument. An option that
-// is not listed is not simulated: that is printed, and ok is false.
+// options parses the command line as getopt_long does. In short, a letter is followed by ":" if the option takes a
+// value, or by "::" if the value is optional. Long names end in "=" or ":" if the option takes a value, and in "?" if
+// the value is optional. With a leading "+" in short, the first operand ends the options. For an option that is not
+// listed, options prints that it is not simulated and returns false.
 func (c *Call) options(short string, long ...string) (options, bool) {
 	return c.parse(c.Argv[1:], short, long...)
 }
@@ -111,7 +111,7 @@ func (c *Call) parse(args []string, short string, long ...string) (o options, ok
 	return o, true
 }
 
-// longKind looks a long option up: kind is ':' if it takes a value, '?' if it may, 0 if not.
+// longKind looks up a long option: kind is ':' if it takes a value, '?' if the value is optional, and 0 otherwise.
 func longKind(long []string, name string) (kind byte, known bool) {
 	for _, l := range long {
 		bare := strings.TrimRight(l, "=:?")
@@ -129,13 +129,13 @@ func longKind(long []string, name string) (kind byte, known bool) {
 	return 0, false
 }
 
-// notSimulated says that the real program may know an option, but the lab does not.
+// notSimulated prints that the lab does not implement an option, which the real program may have.
 func notSimulated(c *Call, what string) int {
-	fmt.Fprintf(c.Stderr, "simulated %s: option %s is not simulated\n", path.Base(c.Argv[0]), what)
+	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: %s\n", path.Base(c.Argv[0]), what)
 	return 2
 }
 
-// errText is an error as the C library words it.
+// errText returns the text that the C library has for an error.
 func errText(err error) string {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError

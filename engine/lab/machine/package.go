@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Package is a package of the simulated archive.
+// Package is a package in the simulated archive.
 type Package struct {
 	Name, Version string
 	Depends       []string
-	// Component is the repository component that offers it: "main", "pve-no-subscription",
-	// "ceph-squid/no-subscription". Not installable unless a source entry names it.
+	// Component is the repository component that contains it: "main", "pve-no-subscription",
+	// "ceph-squid/no-subscription". It can only be installed if a source names that component.
 	Component string
-	// Debian is the code name of the only release that has it; empty for every release.
+	// Debian is the code name of the only release that has it; empty means every release.
 	Debian    string
 	Conffiles map[string]string
 	Files     map[string]string
@@ -20,15 +20,14 @@ type Package struct {
 	Programs  map[string]Program
 	// Conflicts are removed when this package is installed.
 	Conflicts []string
-	// Provides are virtual packages that it satisfies.
+	// Provides are the virtual packages that it provides.
 	Provides []string
-	// Essential packages are only removed when apt is told to, as Debian's are.
+	// Essential packages are only removed when apt is told so explicitly.
 	Essential bool
-	// Installed runs as the maintainer script does; its output is apt's. An error leaves the package
+	// Installed does what the postinst script does; its output becomes apt's. If it fails, the package stays
 	// half-configured.
 	Installed func(m *Machine, out io.Writer) error
-	// Removed runs when the package is removed, before its files go. An error, such as that of a
-	// preremoval script that refuses, leaves the package installed.
+	// Removed does what the prerm script does. If it fails, the package stays installed.
 	Removed func(m *Machine, out io.Writer) error
 }
 

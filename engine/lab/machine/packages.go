@@ -13,7 +13,7 @@ type Packages struct {
 	m  *Machine
 	mu sync.Mutex
 	db map[string]*installation
-	// components and generation are what the last apt-get update saw.
+	// components and generation are the state of the archive at the last apt-get update.
 	components map[string]bool
 	generation int
 }
@@ -22,7 +22,7 @@ func newPackages(m *Machine) *Packages {
 	return &Packages{m: m, db: map[string]*installation{}, components: map[string]bool{}}
 }
 
-// Installed is the version of a package that is installed and configured.
+// Installed returns the version of a package that is installed and configured.
 func (p *Packages) Installed(name string) (version string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,7 +33,7 @@ func (p *Packages) Installed(name string) (version string, ok bool) {
 	return i.pkg.Version, true
 }
 
-// List are the names of the installed packages.
+// List returns the names of the installed packages.
 func (p *Packages) List() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,8 +47,8 @@ func (p *Packages) List() []string {
 	return names
 }
 
-// Install installs packages of the archive with what they depend on, wherever in the archive they
-// are: it is the hand of whoever sets the lab up, while programs go through apt-get.
+// Install installs packages and their dependencies from anywhere in the archive. It is for setting up the lab;
+// programs use apt-get.
 func (p *Packages) Install(names ...string) error {
 	all := func(name string) []Package { return p.m.archive.Versions(name, p.m.debian) }
 	plan, err := p.resolve(all, names, nil)
@@ -58,12 +58,12 @@ func (p *Packages) Install(names ...string) error {
 	return p.apply(plan, io.Discard, applyOptions{})
 }
 
-// Put installs one package as it stands, without its dependencies.
+// Put installs a package without its dependencies.
 func (p *Packages) Put(pkg Package) error {
 	return p.apply(transaction{install: []Package{pkg}, asked: map[string]bool{pkg.Name: true}}, io.Discard, applyOptions{})
 }
 
-// Remove removes packages; their configuration files stay.
+// Remove removes packages and keeps their configuration files.
 func (p *Packages) Remove(names ...string) error {
 	return p.apply(transaction{remove: names}, io.Discard, applyOptions{})
 }
@@ -78,7 +78,7 @@ func (p *Packages) get(name string) (installation, bool) {
 	return *i, true
 }
 
-// all are copies of dpkg's entries, by name.
+// all returns copies of dpkg's entries, sorted by name.
 func (p *Packages) all() []installation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *Packages) all() []installation {
 	return list
 }
 
-// visible are the versions of a package that the lists of the last update know.
+// visible returns the versions of a package that the machine knows since its last update.
 func (p *Packages) visible(name string) []Package {
 	p.mu.Lock()
 	components, generation := p.components, p.generation
@@ -106,7 +106,7 @@ func cmpOr(values ...string) string {
 	return ""
 }
 
-// unfinished are the packages that an earlier run has left unconfigured and that a plan does not touch.
+// unfinished returns the packages that an earlier run left unconfigured and that the plan does not touch.
 func (p *Packages) unfinished(plan transaction) []Package {
 	var all []Package
 	for _, i := range p.all() {
@@ -126,7 +126,7 @@ func (p *Packages) mark(name string, automatic bool) {
 	}
 }
 
-// providers are the packages that the lists of the last update know and that provide a virtual one.
+// providers returns the packages known since the last update that provide a virtual package.
 func (p *Packages) providers(virtual string) []string {
 	return slices.DeleteFunc(p.m.archive.providers(virtual), func(name string) bool { return len(p.visible(name)) == 0 })
 }
@@ -147,7 +147,7 @@ func (p *Packages) hold(name string, hold bool) {
 	}
 }
 
-// place makes a package installed whose files the base tree has already.
+// place marks a package as installed whose files are in the base tree already.
 func (p *Packages) place(pkg Package) {
 	sums := map[string]string{}
 	for file, content := range pkg.Conffiles {
@@ -163,8 +163,8 @@ func (p *Packages) place(pkg Package) {
 	}
 }
 
-// resolve plans the installation of names ("name" or "name=version") from what versions offers,
-// and the removal of others.
+// resolve plans the installation of names ("name" or "name=version") from the versions on offer, and the removal of
+// others.
 func (p *Packages) resolve(versions func(string) []Package, names, remove []string) (transaction, error) {
 	r := resolver{p: p, versions: versions, plan: transaction{asked: map[string]bool{}}, seen: map[string]bool{}}
 	for _, name := range remove {
@@ -182,8 +182,8 @@ func (p *Packages) resolve(versions func(string) []Package, names, remove []stri
 	return r.plan, nil
 }
 
-// upgrades plans the upgrade of what has a newer candidate. Without full, what would need new
-// packages or removals is kept back.
+// upgrades plans the upgrade of all packages for which there is a newer version. Without full, upgrades that need new
+// packages or removals are kept back.
 func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err error) {
 	plan.asked = map[string]bool{}
 	var names []string
@@ -212,7 +212,7 @@ func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err err
 	return plan, kept, err
 }
 
-// orphans are automatically installed packages that nothing needs any more.
+// orphans returns the automatically installed packages that nothing needs any more.
 func (p *Packages) orphans() []string {
 	all := p.all()
 	needed := map[string]bool{}

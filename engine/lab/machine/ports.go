@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Serve says what the machine answers on a TCP port: open tells whether something listens just now.
+// Serve defines a TCP port of the machine; open reports whether something is listening on it.
 func (m *Machine) Serve(port int, open func() bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -22,7 +22,7 @@ func (m *Machine) Serve(port int, open func() bool) {
 
 type portsKey struct{}
 
-// Open reports whether something listens on a TCP port: sshd on 22, and what Serve was told.
+// Open reports whether something is listening on a TCP port: sshd on 22, otherwise as defined by Serve.
 func (m *Machine) Open(port int) bool {
 	if !m.On() {
 		return false
@@ -34,7 +34,7 @@ func (m *Machine) Open(port int) bool {
 	return ports[port] != nil && ports[port]()
 }
 
-// ports are the open ones, in order.
+// openPorts returns the open ports in ascending order.
 func (m *Machine) openPorts() []int {
 	ports, _ := m.Value(portsKey{}).(map[int]func() bool)
 	var open []int
@@ -77,7 +77,7 @@ func nc(_ context.Context, c *Call) int {
 	return 0
 }
 
-// connect tries a TCP connection to another machine's port.
+// connect tries to connect to a TCP port of another machine.
 func (c *Call) connect(host, port string) error {
 	addrs := c.Machine.Resolve(host)
 	if len(addrs) == 0 {

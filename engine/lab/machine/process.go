@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// process is one running program of a machine.
+// process is a running program of a machine.
 type process struct {
 	pid, ppid int
 	user      string
@@ -19,11 +19,11 @@ type process struct {
 	mu    sync.Mutex
 	traps map[string]bool // signals that a shell handles or ignores
 	umask fs.FileMode
-	// limit is timeout(1)'s, nil for none.
+	// limit is set by timeout(1); nil means none.
 	limit *limit
 }
 
-// killed is the cause of a process's end by a signal.
+// killed is the cause with which the context of a killed process ends.
 type killed struct{ signal syscall.Signal }
 
 func (k killed) Error() string { return "killed by signal " + k.signal.String() }
@@ -34,7 +34,7 @@ func (p *process) umaskNow() fs.FileMode {
 	return p.umask
 }
 
-// signal sends a signal; zero only asks whether the process is there.
+// signal sends a signal; zero only tests whether the process exists.
 func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	trapped := p.traps[signalName(s)]

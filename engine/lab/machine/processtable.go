@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// processes are what runs on a machine.
+// processes is the process table of a machine.
 type processes struct {
 	mu    sync.Mutex
 	next  int
@@ -57,7 +57,7 @@ func (ps *processes) find(pid int) (*process, bool) {
 	return p, ok
 }
 
-// group signals a process and all that descends from it, as the terminal and sshd do.
+// group signals a process and all of its descendants, as a terminal and sshd do.
 func (ps *processes) group(pid int, s syscall.Signal) {
 	for _, p := range ps.list() {
 		if p.pid == pid || p.ppid == pid {

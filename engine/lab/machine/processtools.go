@@ -87,7 +87,7 @@ func tty(_ context.Context, c *Call) int {
 	return 1
 }
 
-// flock runs a command; the simulated programs take their own locks.
+// flock runs a command without a lock; simulated programs do their own locking.
 func flock(_ context.Context, c *Call) int {
 	o, ok := c.options("+xsnw:", "exclusive", "nonblock", "wait=", "timeout=")
 	if !ok {

@@ -2,8 +2,8 @@ package machine
 
 import "maps"
 
-// programs are the simulated programs of a fresh Debian, by path. It is filled at start, because
-// some of them look others up.
+// programs are the programs of a fresh Debian, by path. The map is filled by init because some of them look up
+// others.
 var programs = map[string]Program{}
 
 func init() {

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Write is one recorded change of a machine: what a test asks for when it says "not one write".
+// Write is a recorded change of a machine. Tests inspect them to prove that nothing was written.
 type Write struct {
 	At   time.Time
 	By   string // the program or protocol: "sftp", "apt-get", "sh"
 	What string // "write /etc/hosts", "install chrony", "start ceph-mon@pve1"
-	// Paths are the files that it concerns, if any.
+	// Paths are the files concerned, if any.
 	Paths []string
-	// Scratch says that all Paths are below /tmp, /var/tmp, /run or /dev/shm.
+	// Scratch reports whether all Paths are below /tmp, /var/tmp, /run or /dev.
 	Scratch bool
 }
 
-// Record notes a change made by a program: who, and what as one line.
+// Record records a change: the program that made it, and a line that describes it.
 func (m *Machine) Record(by, what string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.writes = append(m.writes, Write{At: m.clock.Now(), By: by, What: what})
 }
 
-// recordPath notes a change of files; the absolute paths among args are the files.
+// recordPath records a change of files, which are the absolute paths among args.
 func (m *Machine) recordPath(by, what string, args []any) {
 	w := Write{At: m.clock.Now(), By: by, What: what, Scratch: true}
 	for _, arg := range args {
@@ -49,8 +49,7 @@ func scratch(p string) bool {
 	return false
 }
 
-// Writes are all recorded changes in their order. Scratch files that are gone again are left out:
-// whoever cleans up after himself has not changed the machine.
+// Writes returns all recorded changes in order, without those of scratch files that have been removed since.
 func (m *Machine) Writes() []Write {
 	m.mu.Lock()
 	all := m.writes
@@ -71,7 +70,7 @@ func (m *Machine) Writes() []Write {
 	return left
 }
 
-// ForgetWrites empties the record.
+// ForgetWrites clears the record.
 func (m *Machine) ForgetWrites() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// A missingError says that a package is not to be had.
+// A missingError reports that a package is not available.
 type missingError struct {
 	name     string
-	neededBy string // empty if it was asked for itself
+	neededBy string // empty if it was requested itself
 	wanted   string
 }
 
@@ -95,7 +95,7 @@ func (r *resolver) depend(of Package, text string) error {
 	return r.want(alternatives[0].name, "", of.Name, text)
 }
 
-// drop plans the removal of a package and of what depends on it.
+// drop plans the removal of a package and of the packages that depend on it.
 func (r *resolver) drop(name string) {
 	if slices.Contains(r.plan.remove, name) {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sedCommand is one command of the part of sed that is simulated: s, d, p, a, i and c with
-// addresses. Anything else is refused aloud.
+// sedCommand is a command of the simulated part of sed: s, d, p, a, i and c with addresses. sed rejects everything
+// else.
 type sedCommand struct {
 	from, to *sedAddress
 	negate   bool
@@ -25,7 +25,7 @@ type sedCommand struct {
 }
 
 type sedAddress struct {
-	line int // zero: none; -1: the last
+	line int // zero means none, -1 the last line
 	re   *regexp.Regexp
 }
 
@@ -147,7 +147,7 @@ func (p *sedParser) command() (*sedCommand, error) {
 	case 's':
 		return c, p.substitute(c)
 	}
-	return nil, fmt.Errorf("command `%c' is not simulated", c.verb)
+	return nil, fmt.Errorf("command `%c'", c.verb)
 }
 
 func (p *sedParser) substitute(c *sedCommand) error {
@@ -174,7 +174,7 @@ func (p *sedParser) substitute(c *sedCommand) error {
 		case 'i', 'I':
 			ignoreCase = true
 		default:
-			return fmt.Errorf("flag `%c' of s is not simulated", p.text[0])
+			return fmt.Errorf("flag `%c' of s", p.text[0])
 		}
 		p.text = p.text[1:]
 	}
@@ -185,7 +185,8 @@ func (p *sedParser) substitute(c *sedCommand) error {
 	return nil
 }
 
-// goReplacement turns sed's replacement (&, \1, \n) into the regexp package's.
+// goReplacement translates a replacement of sed (&, \1,
+// ) for package regexp.
 func goReplacement(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -227,7 +228,7 @@ func (c *sedCommand) selects(n int, last bool, line string) bool {
 	return selected != c.negate
 }
 
-// runSed edits a text; quiet leaves out what no command prints.
+// runSed edits a text; with quiet, only commands print.
 func runSed(commands []*sedCommand, text string, quiet bool) string {
 	var out strings.Builder
 	lines := strings.SplitAfter(text, "\n")
@@ -345,7 +346,7 @@ func sed(_ context.Context, c *Call) int {
 	return 0
 }
 
-// replaceFile writes a new file of the old one's attributes over it.
+// replaceFile replaces a file by a new one with the same attributes.
 func replaceFile(v view, file, content string, like fs.FileInfo) error {
 	if err := afero.WriteFile(v, file, []byte(content), like.Mode().Perm()); err != nil {
 		return err

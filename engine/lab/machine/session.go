@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// session is one session channel.
+// session is a session channel of an SSH connection.
 type session struct {
 	m       *Machine
 	user    string
@@ -32,7 +32,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	started := false
 	for r := range requests {
 		ok := false
-		var run func() // what the request starts, once it is answered: an answer behind the channel's end would be lost
+		var run func() // starts after the reply: a reply that follows the end of the channel would be lost
 		switch r.Type {
 		case "pty-req":
 			s.pty, ok = true, true
@@ -81,22 +81,22 @@ func (s *session) signal(name string) {
 	}
 }
 
-// run runs what the session was opened for and reports how it ended.
+// run runs what the session was opened for and reports its exit status.
 func (s *session) run(ctx context.Context, kind, command string) {
 	defer s.channel.Close()
 	if s.m.faults.command() {
-		_ = s.conn.Close() // the fault that was asked for
+		_ = s.conn.Close() // the injected fault
 		return
 	}
 	code := s.guarded(ctx, kind, command)
 	if !s.m.On() {
-		_ = s.conn.Close() // the machine went down under the session
+		_ = s.conn.Close() // the machine went down during the session
 		return
 	}
 	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // a lost client needs no status
 }
 
-// guarded is start, whose panic ends the session and nothing else.
+// guarded calls start. A panic ends only this session.
 func (s *session) guarded(ctx context.Context, kind, command string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -144,7 +144,7 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 	return s.launch(ctx, c, nil)
 }
 
-// launch runs the call with a process that signals of the session go to.
+// launch runs the call in a process that receives the session's signals.
 func (s *session) launch(ctx context.Context, c *Call, run Program) int {
 	ctx, p := s.m.processes.start(ctx, s.m, nil, c.User, []string{"sshd: " + c.User})
 	defer s.m.processes.finish(p)
@@ -159,11 +159,11 @@ func (s *session) launch(ctx context.Context, c *Call, run Program) int {
 	return s.m.exec(ctx, c)
 }
 
-// interactive is a shell for a person: line by line, with a prompt if there is a terminal.
+// interactive runs a shell for a person: line by line and, on a terminal, with a prompt.
 func (s *session) interactive(ctx context.Context, c *Call) int {
 	prompt := ""
 	if s.pty {
-		motd := fmt.Sprintf("Linux %s %s x86_64\n\nA simulated machine of the lab: what happens here happens in memory.\n", s.m.Name(), s.m.KernelRelease())
+		motd := fmt.Sprintf("Linux %s %s x86_64\n\nThis node is simulated: everything on it is in memory only.\n", s.m.Name(), s.m.KernelRelease())
 		c.Stdout, c.Stderr = newlines{c.Stdout}, newlines{c.Stderr}
 		fmt.Fprint(c.Stdout, motd)
 		prompt = fmt.Sprintf("%s@%s:~%s ", s.user, s.m.Name(), map[bool]string{true: "#", false: "$"}[s.user == "root"])
@@ -183,7 +183,7 @@ func (s *session) interactive(ctx context.Context, c *Call) int {
 	})
 }
 
-// pipes are a session's streams for the SFTP server; closing them ends its reading.
+// pipes are a session's streams for the SFTP server; closing them ends its reads.
 type pipes struct {
 	*os.File
 	out io.Writer

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sftpFiles answers SFTP requests from a machine's files.
+// sftpFiles serves SFTP requests from a machine's files.
 type sftpFiles struct{ v view }
 
 var (
@@ -56,7 +56,7 @@ func (s *sftpFiles) open(r *sftp.Request) (afero.File, error) {
 	return f, nil
 }
 
-// sftpError turns errors into those that the library has SFTP codes for.
+// sftpError converts errors to those for which the library has SFTP codes.
 func sftpError(err error) error {
 	switch errno(err) {
 	case nil:
@@ -81,7 +81,7 @@ func (s *sftpFiles) Filecmd(r *sftp.Request) error {
 		return sftpError(s.setstat(r))
 	case "Rename":
 		if _, _, err := s.v.LstatIfPossible(r.Target); err == nil {
-			return sftp.ErrSSHFxFailure // SFTP version 3 does not replace
+			return sftp.ErrSSHFxFailure // SFTP version 3 does not replace files
 		}
 		return sftpError(s.v.Rename(r.Filepath, r.Target))
 	case "Rmdir", "Remove":
@@ -135,7 +135,7 @@ func (s *sftpFiles) PosixRename(r *sftp.Request) error {
 	return sftpError(s.v.Rename(r.Filepath, r.Target))
 }
 
-// infos answers a listing.
+// infos is a directory listing.
 type infos []fs.FileInfo
 
 func (l infos) ListAt(to []fs.FileInfo, offset int64) (int, error) {
@@ -179,7 +179,7 @@ func (s *sftpFiles) RealPath(name string) (string, error) {
 	return resolved, nil
 }
 
-// sftp serves the machine's files as the user sees them.
+// sftp serves the machine's files as the user of the call sees them.
 func (m *Machine) sftp(ctx context.Context, c *Call, channel io.ReadWriteCloser) int {
 	u, _ := m.account(c.User)
 	files := &sftpFiles{v: view{m: m, cred: m.credentials(c.User), by: "sftp"}}

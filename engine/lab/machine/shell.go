@@ -20,16 +20,16 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shell is a running shell: the process that programs it starts are children of.
+// shell is a running shell, the parent of the processes of the programs that it starts.
 type shell struct {
 	c    *Call
 	name string // "sh" or "bash", for messages
 
 	mu   sync.Mutex
-	read func() // ends the bounded wait of the builtin read
+	read func() // ends the wait of the builtin read
 }
 
-// awaits bounds the builtin's wait for input, which the interpreter does itself, until the next command.
+// awaits starts, or ends, to count the time that the interpreter's builtin read waits for input.
 func (s *shell) awaits(input bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,8 +77,8 @@ func (s *shell) runner(params []string) (*interp.Runner, error) {
 	return r, nil
 }
 
-// runText runs a whole script and returns its exit code. What is wrong with its syntax is known
-// before any of it runs, as with sh -c of one line.
+// runText runs a whole script and returns its exit code. Syntax errors are found before any of it runs, as with sh -c
+// and a single line.
 func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
 	script := s.parse(text)
 	if script.err != nil {
@@ -89,7 +89,7 @@ func (s *shell) runText(ctx context.Context, text, dollarZero string, params []s
 		return s.c.Errorf("%v", err)
 	}
 	file := *script.file
-	file.Name = dollarZero // is $0
+	file.Name = dollarZero // becomes $0
 	return s.result(ctx, r.Run(ctx, &file))
 }
 
@@ -121,12 +121,12 @@ func (s *shell) result(ctx context.Context, err error) int {
 	return 2
 }
 
-// call sees every simple command before it runs: it takes the builtins that would look at the
-// lab's own computer, or that the interpreter lacks, to the machine's.
+// call is the interpreter's hook for each simple command. It redirects the builtins that the interpreter lacks, or
+// that would look at the computer that the lab runs on.
 func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	if s.c.process.limit != nil {
 		s.awaits(args[0] == "read")
-		s.c.Spend(time.Millisecond) // a loop of builtins must end by timeout(1) too
+		s.c.Spend(time.Millisecond) // lets timeout(1) end a loop of builtins
 	}
 	switch args[0] {
 	case "command":
@@ -161,7 +161,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	return args, nil
 }
 
-// changeDir gives cd the options that the interpreter lacks: with -P, links are resolved first.
+// changeDir adds the options of cd that the interpreter lacks: -P resolves links first.
 func (s *shell) changeDir(ctx context.Context, args []string) []string {
 	rest, physical := args[1:], false
 	for len(rest) > 0 && (rest[0] == "-P" || rest[0] == "-L") {
@@ -179,8 +179,7 @@ func (s *shell) changeDir(ctx context.Context, args []string) []string {
 	return append([]string{"cd"}, rest...)
 }
 
-// trap keeps the signals that the script handles, whose actions are not run, and leaves EXIT to
-// the interpreter.
+// trap notes which signals the script handles, without running the actions, and leaves EXIT to the interpreter.
 func (s *shell) trap(args []string) []string {
 	rest := args[1:]
 	if len(rest) > 0 && rest[0] == "--" {
@@ -271,7 +270,7 @@ func absolute(ctx context.Context, name string) string {
 
 func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMode) (io.ReadWriteCloser, error) {
 	switch name {
-	case "/dev/null", "/dev/zero", "/dev/urandom": // real files need no copying goroutine
+	case "/dev/null", "/dev/zero", "/dev/urandom": // the real devices need no copying goroutine
 		return os.OpenFile(name, flag&^(os.O_CREATE|os.O_TRUNC), perm)
 	case "/dev/stdout", "/dev/fd/1", "/dev/stderr", "/dev/fd/2", "/dev/stdin", "/dev/fd/0":
 		hc := interp.HandlerCtx(ctx)
@@ -286,12 +285,12 @@ func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMod
 	return f, nil
 }
 
-// plainError is an error whose text is printed as it stands.
+// plainError is an error whose text is printed as it is.
 type plainError string
 
 func (e plainError) Error() string { return string(e) }
 
-// saying is an error whose text is what a program says about it, word for word.
+// saying returns an error with the exact text that a program prints.
 func saying(format string, args ...any) error { return plainError(fmt.Sprintf(format, args...)) }
 
 func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
@@ -329,13 +328,13 @@ func (s *shell) access(_ context.Context, name string, mode interp.AccessMode) e
 	return nil
 }
 
-// parse parses a script, or finds it among those that were.
+// parse parses a script, or returns it from the cache.
 func (s *shell) parse(text string) parsed {
 	return scripts.parse(shText{text, s.dash()})
 }
 
-// runInput runs commands as they come on the standard input; prompt is printed before each. bash leaves what is behind
-// a command to what the command starts; dash (0.5.12, input.c) reads ahead.
+// runInput runs commands as they arrive on standard input; prompt is printed before each of them. bash leaves the
+// input that follows a command to the command; dash (0.5.12, input.c) reads ahead.
 func (s *shell) runInput(ctx context.Context, params []string, prompt string) int {
 	r, err := s.runner(params)
 	if err != nil {

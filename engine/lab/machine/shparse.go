@@ -10,24 +10,25 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// parsed is a script as the interpreter runs it, or why it is none.
+// parsed is a script in the form that the interpreter runs, or its syntax error.
 type parsed struct {
 	file *syntax.File
-	// text is the script for the interpreter's own eval.
+	// text is the script for the interpreter's eval.
 	text string
 	err  error
 }
 
-// shText is a script as it is given.
+// shText is the source of a script.
 type shText struct {
 	text string
 	dash bool
 }
 
-// scripts are those of all machines: a lab of many nodes runs the same ones over and over. Running a script leaves it as it is.
+// scripts caches the scripts of all machines: a lab of many nodes runs the same ones over and over. Running a script
+// does not change it.
 var scripts = &parsedScripts{limit: 4 << 20}
 
-// parsedScripts keeps what was parsed, up to a limit of bytes in the scripts' texts.
+// parsedScripts caches parsed scripts up to a total size of their texts.
 type parsedScripts struct {
 	limit int
 
@@ -56,8 +57,8 @@ func (p *parsedScripts) parse(src shText) parsed {
 	return script
 }
 
-// parse parses a script. The interpreter knows export, local and their like only in bash's grammar,
-// so a script for sh is parsed by that too, but only after POSIX's has accepted it.
+// parse parses a script. The interpreter supports export, local and the like only in bash's grammar, so scripts for
+// sh are parsed with that as well, once they have been accepted by the POSIX grammar.
 func parse(src shText) parsed {
 	if src.dash {
 		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(src.text), ""); err != nil {
@@ -80,21 +81,21 @@ func parse(src shText) parsed {
 	return script
 }
 
-// manyParams finds ${10} and beyond.
+// manyParams matches ${10} and beyond.
 var manyParams = regexp.MustCompile(`\$\{[0-9]{2}`)
 
-// rewritten reports whether a script may hold something that rewrite adapts.
+// rewritten reports whether rewrite may change a script.
 func rewritten(src shText) bool {
 	return manyParams.MatchString(src.text) || strings.Contains(src.text, "$$") || strings.Contains(src.text, "${$}") ||
 		strings.Contains(src.text, "exec ") || src.dash && strings.Contains(src.text, "[[")
 }
 
-// pidVariable stands in for $$, which the interpreter would answer with the lab's own process id.
+// pidVariable replaces $$, for which the interpreter would return the process ID of the lab.
 const pidVariable = "_lab_pid"
 
-// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose
-// descriptor the interpreter cannot keep, a command that opens the file once. For sh, [[ becomes the
-// command that it does not have.
+// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose descriptor the
+// interpreter cannot keep, becomes a command that opens the file once. For sh, [[ becomes a command that does not
+// exist.
 func rewrite(node syntax.Node, dash bool) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -114,7 +115,7 @@ func rewrite(node syntax.Node, dash bool) {
 	})
 }
 
-// manyDigits turns ${10} into ${@:10:1}: the interpreter knows positional parameters by one digit only.
+// manyDigits rewrites ${10} to ${@:10:1}, because the interpreter supports only single-digit positional parameters.
 func manyDigits(n *syntax.ParamExp) {
 	if n.Param == nil || len(n.Param.Value) < 2 || n.Slice != nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// shProgram is sh, dash and bash.
+// shProgram implements sh, dash and bash.
 func shProgram(ctx context.Context, c *Call) int {
 	s := &shell{c: c, name: path.Base(c.Argv[0])}
 	if s.name == "dash" {

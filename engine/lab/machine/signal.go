@@ -29,7 +29,7 @@ func parseSignal(name string) (syscall.Signal, bool) {
 	return s, ok
 }
 
-// kill is the program and the builtin.
+// kill implements the program and the builtin.
 func kill(c *Call) int {
 	signal, args := syscall.SIGTERM, c.Argv[1:]
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {

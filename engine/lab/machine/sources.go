@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// source is one "deb" entry: an URI with one suite.
+// source is a "deb" entry: a URI with one suite.
 type source struct {
 	file       string
 	uri, suite string
@@ -16,8 +16,8 @@ type source struct {
 	signedBy   string
 }
 
-// parseOneLine reads a line of sources.list(5): "deb [options] URI suite components". ok is false
-// for lines that are no entry; problem says what is wrong with one that is malformed.
+// parseOneLine parses a line of sources.list(5): "deb [options] URI suite components". ok is false if the line is not
+// an entry; problem describes a malformed one.
 func parseOneLine(line string) (s source, ok bool, problem string) {
 	line, _, _ = strings.Cut(line, "#")
 	f := strings.Fields(line)
@@ -51,7 +51,7 @@ func parseOneLine(line string) (s source, ok bool, problem string) {
 	return s, true, ""
 }
 
-// parseDeb822 reads the stanzas of a .sources file.
+// parseDeb822 parses the stanzas of a .sources file.
 func parseDeb822(text string) (sources []source, problem string) {
 	for _, stanza := range deb822(text) {
 		if strings.EqualFold(stanza["enabled"], "no") || strings.EqualFold(stanza["enabled"], "false") {
@@ -83,7 +83,7 @@ func parseDeb822(text string) (sources []source, problem string) {
 	return sources, ""
 }
 
-// deb822 reads stanzas of "Field: value" with continuation lines; field names are in lower case.
+// deb822 parses stanzas of "Field: value" with continuation lines; field names are returned in lower case.
 func deb822(text string) []map[string]string {
 	var all []map[string]string
 	current, last := map[string]string{}, ""
@@ -113,8 +113,7 @@ func deb822(text string) []map[string]string {
 	return all
 }
 
-// sources are the enabled entries of a machine; problem is apt's complaint about the first file
-// that it cannot read.
+// sources returns the enabled entries of a machine; problem is apt's error for the first file that it cannot parse.
 func (m *Machine) sources() (all []source, problem string) {
 	files := []string{"/etc/apt/sources.list"}
 	if entries, err := afero.ReadDir(m.FS(), "/etc/apt/sources.list.d"); err == nil {
@@ -153,7 +152,7 @@ func (m *Machine) sources() (all []source, problem string) {
 	return all, ""
 }
 
-// trusted reports whether a source's keyring is there.
+// trusted reports whether the keyring of a source exists.
 func (m *Machine) trusted(s source, keyring string) bool {
 	present := func(file string) bool {
 		content, err := afero.ReadFile(m.FS(), file)

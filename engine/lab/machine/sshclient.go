@@ -24,9 +24,9 @@ func sshPrograms() map[string]Program {
 		"/usr/lib/openssh/sftp-server": sftpServer, "/usr/sbin/sshd": sshdProgram}
 }
 
-func sshUnavailable(_ context.Context, c *Call) int { return notSimulated(c, "anything") }
+func sshUnavailable(_ context.Context, c *Call) int { return notSimulated(c, "this program") }
 
-// sshdProgram knows -t, the test of the configuration.
+// sshdProgram implements -t, which tests the configuration.
 func sshdProgram(_ context.Context, c *Call) int {
 	o, ok := c.options("tTf:")
 	if !ok {
@@ -45,7 +45,7 @@ func sshdProgram(_ context.Context, c *Call) int {
 	return 0
 }
 
-// stdio makes a program's streams one.
+// stdio combines the standard streams of a program.
 type stdio struct {
 	io.Reader
 	io.Writer
@@ -63,7 +63,7 @@ func (c *Call) home() string {
 	return a.home
 }
 
-// identity is the user's own public keys.
+// identity returns the public keys of the user.
 func (c *Call) identity(files []string) []ssh.PublicKey {
 	if len(files) == 0 {
 		for _, name := range []string{"id_rsa", "id_ecdsa", "id_ed25519"} {
@@ -83,7 +83,7 @@ func (c *Call) identity(files []string) []ssh.PublicKey {
 	return keys
 }
 
-// sshOptions are the -o options of ssh, names in lower case.
+// sshOptions returns the -o options of ssh by name, in lower case.
 func sshOptions(o options) map[string]string {
 	set := map[string]string{}
 	for _, text := range o.values("o") {
@@ -96,7 +96,7 @@ func sshOptions(o options) map[string]string {
 	return set
 }
 
-// knownAs looks a host's key up in the known_hosts files: nil if it is unknown.
+// knownAs returns the keys of a host in the known_hosts files, or nil if it is unknown.
 func (c *Call) knownAs(host string, files []string) []ssh.PublicKey {
 	var keys []ssh.PublicKey
 	for _, file := range files {
@@ -118,7 +118,7 @@ func (c *Call) knownAs(host string, files []string) []ssh.PublicKey {
 	return keys
 }
 
-// sshClient runs a command on another machine of the lab, if keys and host keys allow it.
+// sshClient runs a command on another machine of the lab if the user's keys and the host's keys allow it.
 func sshClient(ctx context.Context, c *Call) int {
 	o, ok := c.options("+o:i:l:p:qTtnxaAvFe:4c:")
 	if !ok {
@@ -155,7 +155,7 @@ func sshClient(ctx context.Context, c *Call) int {
 	return to.exec(ctx, child)
 }
 
-// sshLogin is what happens before a command runs: reach the host, know its key, be let in.
+// sshLogin connects, verifies the host key and authenticates.
 func (c *Call) sshLogin(user, host string, set map[string]string, identities []string) (*Machine, int) {
 	refuse := func(format string, args ...any) (*Machine, int) {
 		fmt.Fprintf(c.Stderr, format+"\r\n", args...)
@@ -201,7 +201,7 @@ func (c *Call) addKnownHost(file, name string, key ssh.PublicKey) {
 		return
 	}
 	v := c.view()
-	present, _ := afero.ReadFile(v, c.Path(file)) // none yet
+	present, _ := afero.ReadFile(v, c.Path(file)) // there may be none yet
 	line := name + " " + string(ssh.MarshalAuthorizedKey(key))
 	if err := writeFile(v, c.Path(file), string(present)+line, 0o600); err != nil {
 		fmt.Fprintf(c.Stderr, "Failed to add the host to the list of known hosts (%s).\r\n", file)
@@ -265,7 +265,7 @@ func sshKeygen(_ context.Context, c *Call) int {
 	case "", "ed25519":
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	case "rsa":
-		// 2048 bits whatever is asked for: a rehearsal makes many keys and guards nothing.
+		// always 2048 bits: a rehearsal generates many keys, which protect nothing
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
 	default:
 		return notSimulated(c, "-t "+o.value("t"))
@@ -318,7 +318,7 @@ func sshKeyscan(_ context.Context, c *Call) int {
 	return 0
 }
 
-// sshCopyID appends the user's public keys to another machine's authorized_keys, if he gets in.
+// sshCopyID appends the user's public keys to authorized_keys on another machine, if the login succeeds.
 func sshCopyID(ctx context.Context, c *Call) int {
 	o, ok := c.options("i:o:p:f")
 	if !ok {
@@ -344,7 +344,7 @@ func sshCopyID(ctx context.Context, c *Call) int {
 	a, _ := to.account(user)
 	there := view{m: to, cred: to.credentials(user), by: "ssh-copy-id"}
 	target := path.Join(a.home, ".ssh/authorized_keys")
-	present, _ := afero.ReadFile(there, target) // none yet
+	present, _ := afero.ReadFile(there, target) // there may be none yet
 	if err := writeFile(there, target, string(present)+string(key), 0o600); err != nil {
 		return c.Errorf("ERROR: %s", errText(err))
 	}
@@ -352,7 +352,7 @@ func sshCopyID(ctx context.Context, c *Call) int {
 	return 0
 }
 
-// openssl knows x509 -noout with -fingerprint and -subject, version and rand.
+// openssl implements x509 -noout with -fingerprint and -subject, version and rand.
 func openssl(_ context.Context, c *Call) int {
 	args := c.Argv[1:]
 	if len(args) == 0 {

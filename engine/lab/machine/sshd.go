@@ -16,10 +16,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxSessions is OpenSSH's MaxSessions: sessions open at a time on one connection.
+// maxSessions is OpenSSH's MaxSessions: the limit of open sessions on a connection.
 const maxSessions = 10
 
-// server is a machine's sshd.
+// server is the sshd of a machine.
 type server struct {
 	mu       sync.Mutex
 	listener net.Listener
@@ -35,10 +35,10 @@ func newHostKey() ssh.Signer {
 			return signer
 		}
 	}
-	panic(fmt.Sprintf("an ed25519 key cannot be made: %v", err)) // crypto/rand never fails, by its documentation
+	panic(fmt.Sprintf("an ed25519 key cannot be made: %v", err)) // crypto/rand never fails, according to its documentation
 }
 
-// HostKey is the public key that the machine identifies itself by over SSH.
+// HostKey returns the public key that identifies the machine over SSH.
 func (m *Machine) HostKey() ssh.PublicKey { return m.signer().PublicKey() }
 
 func (m *Machine) signer() ssh.Signer {
@@ -47,7 +47,7 @@ func (m *Machine) signer() ssh.Signer {
 	return m.hostKey
 }
 
-// Listen starts to accept SSH connections on address, usually "127.0.0.1:0", until ctx ends.
+// Listen accepts SSH connections on address, usually "127.0.0.1:0", until ctx ends.
 func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
@@ -58,7 +58,7 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	m.server.listener, m.server.conns = listener, map[net.Conn]struct{}{}
 	m.server.mu.Unlock()
 	context.AfterFunc(ctx, func() {
-		_ = listener.Close() // nothing is lost with a listener
+		_ = listener.Close() // nothing depends on the listener any more
 		m.processes.killAll()
 		m.server.drop()
 	})
@@ -74,7 +74,7 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	return listener.Addr(), nil
 }
 
-// Logins counts the SSH logins so far.
+// Logins returns the number of SSH logins so far.
 func (m *Machine) Logins() int {
 	m.server.mu.Lock()
 	defer m.server.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.conns {
-		_ = conn.Close() // it is to be lost
+		_ = conn.Close() // closing is all that is wanted
 	}
 }
 
@@ -103,7 +103,7 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 		delete(m.server.conns, conn)
 		m.server.mu.Unlock()
 	}()
-	if !m.On() { // it went down before the connection was counted
+	if !m.On() { // it went down before the connection was registered
 		return
 	}
 	config := &ssh.ServerConfig{
@@ -124,7 +124,7 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 	go func() {
 		for r := range requests {
 			if r.WantReply {
-				_ = r.Reply(false, nil) // keepalive@openssh.com wants any answer
+				_ = r.Reply(false, nil) // keepalive@openssh.com accepts any reply
 			}
 		}
 	}()
@@ -156,10 +156,10 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 	open.Wait()
 }
 
-// errDenied is deliberately as silent as sshd.
+// errDenied says no more than sshd does.
 var errDenied = errors.New("permission denied")
 
-// authorize looks the key up where sshd does, at the moment of the login.
+// authorize looks up the key where sshd does, at the time of the login.
 func (m *Machine) authorize(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	if m.faults.refuses() || !m.authorized(meta.User(), key) {
 		return nil, errDenied
@@ -197,7 +197,7 @@ func (m *Machine) authorized(user string, key ssh.PublicKey) bool {
 	return false
 }
 
-// ChangeHostKey gives the machine another host key, as a reinstallation does.
+// ChangeHostKey gives the machine a new host key, as a reinstallation does.
 func (m *Machine) ChangeHostKey() {
 	key := newHostKey()
 	m.server.mu.Lock()

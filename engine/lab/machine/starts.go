@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// starts counts the programs that a machine has started, by name: what reading and acting cost it.
+// starts counts the programs that a machine has started, by name: the price of reading and acting.
 type starts struct {
 	mu     sync.Mutex
 	byName map[string]int
@@ -21,8 +21,7 @@ func (s *starts) count(file string) {
 	s.byName[path.Base(file)]++
 }
 
-// Starts is how often each program was started since the last call, the shell's own built-in commands not
-// among them.
+// Starts returns how often each program was started since the last call, not counting shell builtins.
 func (m *Machine) Starts() map[string]int {
 	m.starts.mu.Lock()
 	defer m.starts.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// su switches the user; only root does it without a password.
+// su runs a command as another user; only root may do so without a password.
 func su(_ context.Context, c *Call) int {
 	o, ok := c.options("+lc:s:u:", "login", "command=", "shell=", "user=")
 	if !ok {
@@ -48,8 +48,8 @@ func su(_ context.Context, c *Call) int {
 	return c.run(user, environ, c.Stdin, rest)
 }
 
-// sudo knows who may without a password (NOPASSWD in /etc/sudoers.d) and who with one (the group
-// sudo); what a rule limits beyond that is not simulated.
+// sudo grants access by the user's rules in /etc/sudoers.d, without a password for NOPASSWD. Other restrictions of a
+// rule are not simulated.
 func sudo(_ context.Context, c *Call) int {
 	o, ok := c.options("+nSHEku:g:p:iK", "non-interactive", "stdin", "user=", "prompt=", "set-home", "preserve-env?", "reset-timestamp", "login")
 	if !ok {
@@ -69,7 +69,7 @@ func sudo(_ context.Context, c *Call) int {
 	}
 	rest := o.rest
 	for len(rest) > 0 && strings.Contains(rest[0], "=") && !strings.Contains(strings.SplitN(rest[0], "=", 2)[0], "/") {
-		rest = rest[1:] // variables are set by env_reset's rules: dropped
+		rest = rest[1:] // assignments are dropped, as with env_reset
 	}
 	if len(rest) == 0 {
 		if !o.has("i", "login") {
@@ -119,7 +119,7 @@ func (c *Call) sudoAllowed(o options) int {
 			if len(f) < 2 || f[0] != c.User && f[0] != "ALL" && !slices.Contains(groups, f[0]) || !strings.Contains(f[1], "=") {
 				continue
 			}
-			allowed, free = true, strings.Contains(line, "NOPASSWD:") // the last rule that matches counts
+			allowed, free = true, strings.Contains(line, "NOPASSWD:") // the last matching rule counts
 		}
 	}
 	switch {
@@ -160,7 +160,7 @@ func (c *Call) sudoAllowed(o options) int {
 	return c.Errorf("3 incorrect password attempts")
 }
 
-// readLine reads one line and nothing beyond it.
+// readLine reads a single line and nothing beyond it.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	var b [1]byte

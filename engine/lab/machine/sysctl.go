@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// kernelSettings are the settings that the simulated kernel has, with its defaults.
+// kernelSettings are the settings of the simulated kernel with their defaults.
 var kernelSettings = map[string]string{
 	"fs.aio-max-nr": "65536", "fs.file-max": "9223372036854775807", "fs.inotify.max_queued_events": "16384", "fs.inotify.max_user_instances": "128",
 	"fs.inotify.max_user_watches": "65536", "fs.nr_open": "1048576", "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.suid_dumpable": "0",
@@ -30,15 +30,15 @@ var kernelSettings = map[string]string{
 	"vm.nr_hugepages": "0", "vm.overcommit_memory": "0", "vm.overcommit_ratio": "50", "vm.panic_on_oom": "0", "vm.swappiness": "60", "vm.vfs_cache_pressure": "100", "vm.zone_reclaim_mode": "0", "vm.stat_interval": "1", "vm.watermark_scale_factor": "10", "vm.compaction_proactiveness": "20",
 }
 
-// settingsOfModule appear when a module is loaded.
+// settingsOfModule are the settings that appear when a module is loaded.
 var settingsOfModule = map[string]map[string]string{
 	"nf_conntrack": {"net.netfilter.nf_conntrack_max": "262144", "net.netfilter.nf_conntrack_tcp_timeout_established": "432000", "net.netfilter.nf_conntrack_buckets": "262144", "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "120"},
 	"br_netfilter": {"net.bridge.bridge-nf-call-iptables": "1", "net.bridge.bridge-nf-call-ip6tables": "1", "net.bridge.bridge-nf-call-arptables": "1"},
 	"tcp_bbr":      nil,
 }
 
-// settingPath is the file of a kernel setting. In a name, dots and slashes change places when the
-// first of them is a slash (sysctl(8)).
+// settingPath returns the file of a kernel setting. In a name whose first separator is a slash, dots and slashes are
+// swapped (sysctl(8)).
 func settingPath(name string) string {
 	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '/' {
 		return "/proc/sys/" + name
@@ -55,19 +55,19 @@ func settingPath(name string) string {
 	return "/proc/sys/" + swapped
 }
 
-// sysctlFiles are what sysctl --system reads, in its order.
+// sysctlFiles returns the files that sysctl --system reads, in order.
 func (m *Machine) sysctlFiles() []string {
 	files := m.configFiles("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
-	if m.debian == "bookworm" { // procps 4.0.4 no longer reads it, systemd-sysctl never did
+	if m.debian == "bookworm" { // read up to procps 4.0.3, and never by systemd-sysctl
 		files = append(files, "/etc/sysctl.conf")
 	}
 	return files
 }
 
-// setting is one assignment of a sysctl file.
+// setting is an assignment in a sysctl file.
 type setting struct {
 	name, value string
-	ignore      bool // a leading "-": errors do not count
+	ignore      bool // a leading "-": errors are ignored
 }
 
 func parseSettings(lines []string) []setting {
@@ -88,7 +88,7 @@ func parseSettings(lines []string) []setting {
 	return all
 }
 
-// applySysctlFiles is what systemd-sysctl does at boot: the kernel's defaults, then the files.
+// applySysctlFiles does what happens at boot: the kernel's defaults apply, then systemd-sysctl reads the files.
 func (m *Machine) applySysctlFiles() {
 	t := m.tree
 	t.mu.Lock()
@@ -101,7 +101,7 @@ func (m *Machine) applySysctlFiles() {
 	root := view{m: m}
 	for _, file := range m.sysctlFiles() {
 		for _, s := range parseSettings(m.lines(file)) {
-			_ = writeSetting(root, s) // an unknown setting is a line in the journal
+			_ = writeSetting(root, s) // an unknown setting is only logged
 		}
 	}
 }
@@ -132,8 +132,8 @@ func writeSetting(v view, s setting) error {
 	return nil
 }
 
-// forward is what becoming a router, or a host, changes beside: the interfaces' settings are those that RFC 1812 and
-// RFC 1122 want.
+// setForwarding changes what the kernel changes along with ip_forward: the per-interface settings that RFC 1812
+// requires of routers and RFC 1122 of hosts.
 func setForwarding(v view, value string) error {
 	redirects := "0"
 	if value == "0" {
@@ -147,8 +147,8 @@ func setForwarding(v view, value string) error {
 	return nil
 }
 
-// kernelForm is what the kernel shows after a value was written over another: numbers in decimal with tabs between,
-// those that were not given as they were, lists of ports sorted and joined; a text as it is.
+// kernelForm returns what the kernel shows after a value has been written over another one: numbers in decimal,
+// separated by tabs, where missing ones keep their values; port lists sorted and joined; other text as it is.
 func kernelForm(before, value string) string {
 	fields := strings.Fields(value)
 	for i, f := range fields {
@@ -164,7 +164,7 @@ func kernelForm(before, value string) string {
 	return strings.Join(fields, "\t")
 }
 
-// portList is a list of ports and ranges as the kernel shows it; what is none stays.
+// portList returns a list of ports and ranges as the kernel shows it, and anything else unchanged.
 func portList(value string) string {
 	ports := map[int]bool{}
 	for part := range strings.SplitSeq(value, ",") {
@@ -198,7 +198,7 @@ func portList(value string) string {
 	return strings.Join(parts, ",")
 }
 
-// Sysctl is the value of a kernel setting as the kernel prints it.
+// Sysctl returns the value of a kernel setting as the kernel prints it.
 func (m *Machine) Sysctl(name string) (string, error) { return readSetting(view{m: m}, name) }
 
 func sysctl(_ context.Context, c *Call) int {
@@ -302,8 +302,8 @@ func sysctl(_ context.Context, c *Call) int {
 	return code
 }
 
-// configFiles are the files of drop-in directories in the order in which they are read: by name,
-// an earlier directory's file hiding those of the same name in later ones (sysctl.d(5)).
+// configFiles returns the files of drop-in directories in the order in which they are read: by name, where a file in
+// an earlier directory hides files of the same name in later ones (sysctl.d(5)).
 func (m *Machine) configFiles(dirs ...string) []string {
 	byName := map[string]string{}
 	for i := len(dirs) - 1; i >= 0; i-- {

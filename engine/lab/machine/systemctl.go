@@ -14,7 +14,7 @@ func systemdPrograms() map[string]Program {
 		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": accept("", "")}
 }
 
-// Systemctl runs what systemctl(1) does for units, for programs that call it themselves.
+// Systemctl runs systemctl(1), for programs that use it.
 func (c *Call) Systemctl(args ...string) int { return c.Run(append([]string{"systemctl"}, args...)...) }
 
 func systemctl(ctx context.Context, c *Call) int {

@@ -9,7 +9,8 @@ import (
 // unitFileEntry is a line of systemctl list-unit-files.
 type unitFileEntry struct{ name, state, preset string }
 
-// unitFileList prints the unit files whose names match, by type and name; an instance has no file of its own, its template has.
+// unitFileList prints the unit files that match, sorted by type and name. An instance has no file of its own, only
+// its template has.
 func (c *Call) unitFileList(patterns, kinds []string, state string, legend bool) int {
 	var entries []unitFileEntry
 	for _, e := range c.Machine.units.files() {
@@ -38,7 +39,7 @@ func (c *Call) unitFileList(patterns, kinds []string, state string, legend bool)
 	return 0
 }
 
-// templateOf is the template of an instance: "a@b.service" comes from "a@.service".
+// templateOf returns the template of an instance: "a@.service" for "a@b.service".
 func templateOf(name string) (template string, instance bool) {
 	before, after, ok := strings.Cut(name, "@")
 	if !ok || strings.HasPrefix(after, ".") {

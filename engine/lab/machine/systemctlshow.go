@@ -29,7 +29,8 @@ func (c *Call) unitShow(names []string, o options) int {
 		order, values := c.Machine.units.properties(name)
 		shown := order
 		if len(wanted) > 0 {
-			// systemctl prints in its own order with names, and in the asked order with --value.
+			// systemctl prints properties in its own order if it prints their names, and in the requested order with
+			// --value.
 			shown = slices.DeleteFunc(slices.Clone(order), func(p string) bool { return !slices.Contains(wanted, p) })
 			if o.has("value") {
 				shown = wanted

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// newlines is a terminal's output processing: a line feed also returns the carriage.
+// newlines is the output processing of a terminal: a line feed becomes a carriage return and a line feed.
 type newlines struct{ w io.Writer }
 
 func (n newlines) Write(p []byte) (int, error) {
@@ -17,7 +17,7 @@ func (n newlines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// terminal is a terminal's line editing: echo, erase, end of file.
+// terminal is the line editing of a terminal: echo, erase, end of file.
 type terminal struct {
 	in   io.Reader
 	out  io.Writer

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// apply carries a transaction out.
+// apply executes a transaction.
 func (p *Packages) apply(t transaction, out io.Writer, o applyOptions) error {
 	for _, name := range t.remove {
 		if err := p.remove(name, t.purge, out, o); err != nil {
@@ -75,7 +75,7 @@ func (p *Packages) unpack(pkg Package) error {
 	for _, u := range pkg.Units {
 		name := "/usr/lib/systemd/system/" + UnitName(u.Name)
 		if strings.Contains(u.Name, "@") {
-			continue // instances are not files of a package
+			continue // packages have no files for instances
 		}
 		if err := writeFile(root, name, unitFile(u), 0o644); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (p *Packages) unpack(pkg Package) error {
 	return nil
 }
 
-// configure places the conffiles, runs the maintainer script and starts the units.
+// configure installs the conffiles, runs the maintainer script and starts the units.
 func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 	i, ok := p.get(name)
 	if !ok || i.status != statusHalfConfigured {
@@ -100,9 +100,9 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 		before, known := i.sums[file]
 		changed := err == nil && sum(present) != before && sum(present) != sums[file]
 		switch {
-		case err != nil && known: // deleted by hand: dpkg respects that
+		case err != nil && known: // deleted by the administrator: dpkg respects that
 			continue
-		case changed && known && before == sums[file]: // only the administrator changed it
+		case changed && known && before == sums[file]: // changed by the administrator only
 			continue
 		case changed && o.conffiles == conffileKeep:
 			continue
@@ -127,7 +127,7 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 			if was.UnitFileState == "masked" {
 				continue
 			}
-			_ = p.m.units.Stop(u.Name) // restarted as its package's script does
+			_ = p.m.units.Stop(u.Name) // the maintainer script restarts it
 		}
 		p.m.units.Add(u)
 	}
@@ -152,10 +152,10 @@ func (p *Packages) remove(name string, purge bool, out io.Writer, o applyOptions
 		fmt.Fprintf(out, "Removing %s (%s) ...\n", name, i.pkg.Version)
 		for _, u := range i.pkg.Units {
 			p.m.units.Remove(u.Name)
-			_ = root.Remove("/usr/lib/systemd/system/" + UnitName(u.Name)) // gone already is as good
+			_ = root.Remove("/usr/lib/systemd/system/" + UnitName(u.Name)) // it may be gone already
 		}
 		for file := range i.pkg.Files {
-			_ = root.Remove(file) // gone already is as good
+			_ = root.Remove(file) // it may be gone already
 		}
 		for program := range i.pkg.Programs {
 			p.m.Uninstall(program)
@@ -167,7 +167,7 @@ func (p *Packages) remove(name string, purge bool, out io.Writer, o applyOptions
 	if purge {
 		fmt.Fprintf(out, "Purging configuration files for %s (%s) ...\n", name, i.pkg.Version)
 		for file := range i.pkg.Conffiles {
-			_ = root.Remove(file) // gone already is as good
+			_ = root.Remove(file) // it may be gone already
 		}
 		if o.by != "" {
 			p.m.Record(o.by, "purge "+name)
@@ -203,8 +203,8 @@ func writeFile(v view, name, content string, mode fs.FileMode) error {
 
 func sum(content []byte) string { return fmt.Sprintf("%x", md5.Sum(content)) }
 
-// conffilePolicy is what dpkg does about a configuration file that was changed by hand and that a
-// new version ships changed too.
+// conffilePolicy is what dpkg does with a conffile that the administrator has changed and that is different in the
+// new version.
 type conffilePolicy int
 
 const (
@@ -215,17 +215,17 @@ const (
 
 type applyOptions struct {
 	conffiles conffilePolicy
-	by        string // for the record; empty records nothing
+	by        string // for the record; empty means that nothing is recorded
 }
 
 var errConffilePrompt = errors.New("end of file on stdin at conffile prompt")
 
-// transaction is what apt means to do.
+// transaction is what apt is going to do.
 type transaction struct {
 	install []Package // new, upgraded or reinstalled, dependencies first
 	remove  []string
 	purge   bool
-	asked   map[string]bool // installed because somebody named them
+	asked   map[string]bool // installed because they were requested by name
 }
 
 func (t transaction) empty() bool { return len(t.install) == 0 && len(t.remove) == 0 }

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// tree is the files of one machine, without what is mounted over them. Its paths are absolute,
-// clean and free of links in all but the last part.
+// tree is the file system of a machine, without mounts. Its paths are absolute and clean, and have no links except as
+// the last element.
 type tree struct {
 	mu   sync.RWMutex
 	root *node
 	now  func() time.Time
 	m    *Machine
-	// free is how many bytes may still be written; negative means any number.
+	// free is the number of bytes that can still be written; negative means no limit.
 	free int64
 }
 
@@ -26,8 +26,8 @@ func newTree(now func() time.Time) *tree {
 	return t
 }
 
-// share returns a tree with the same content that does not change when t or the other shares do.
-// t itself must not be changed any more.
+// share returns a tree with the same content that is independent of t and of other shares. t must not be changed
+// afterwards.
 func (t *tree) share(m *Machine, now func() time.Time) *tree {
 	return &tree{root: t.root, now: now, m: m, free: -1}
 }
@@ -56,7 +56,7 @@ func (t *tree) lookup(p string) *node {
 	return n
 }
 
-// own returns the node at a path as one that t may change, or nil.
+// own returns the node at a path after making it t's own, so that t may change it, or nil.
 func (t *tree) own(p string) *node {
 	if t.root.owner != t {
 		t.root = t.root.clone(t)
@@ -76,7 +76,7 @@ func (t *tree) own(p string) *node {
 	return n
 }
 
-// put links a node at a path, replacing what is there. Its directory must exist.
+// put links a node at a path, replacing what is there. The directory must exist.
 func (t *tree) put(p string, n *node) error {
 	dir := t.own(path.Dir(p))
 	switch {
@@ -95,7 +95,8 @@ func (t *tree) put(p string, n *node) error {
 	return nil
 }
 
-// inherit gives a new node its owner and group: below a directory with setgid the directory's group, and a directory the bit too.
+// inherit sets the owner and the group of a new node. Below a setgid directory it gets the directory's group, and a
+// new directory becomes setgid as well.
 func (t *tree) inherit(p string, n *node, by credentials) {
 	n.uid, n.gid = by.uid, by.gid
 	dir := t.lookup(path.Dir(p))
@@ -108,7 +109,7 @@ func (t *tree) inherit(p string, n *node, by credentials) {
 	}
 }
 
-// drop unlinks what is at a path.
+// drop unlinks the node at a path.
 func (t *tree) drop(p string) error {
 	dir := t.own(path.Dir(p))
 	if dir == nil || dir.children[path.Base(p)] == nil {
@@ -132,7 +133,7 @@ func (t *tree) spend(n int) error {
 	return nil
 }
 
-// writeAt writes into a node that t owns.
+// writeAt writes to a node that t owns.
 func (t *tree) writeAt(n *node, p []byte, off int64) (int, error) {
 	grow := int(off) + len(p) - len(n.data)
 	if grow > 0 {
@@ -165,14 +166,14 @@ func (t *tree) truncate(n *node, size int64) error {
 	return nil
 }
 
-// The methods below build a tree: parents are made as needed, what is there is replaced.
+// The methods below build a tree: they create parents as needed and replace what is there.
 
 func (t *tree) mkdirAll(p string, mode fs.FileMode) *node {
 	at := "/"
 	for _, part := range split(p) {
 		at = path.Join(at, part)
 		if t.lookup(at) == nil {
-			_ = t.put(at, t.newNode(fs.ModeDir|mode)) // its directory was made one turn before
+			_ = t.put(at, t.newNode(fs.ModeDir|mode)) // the previous iteration created the directory
 		}
 	}
 	return t.own(p)
@@ -182,7 +183,7 @@ func (t *tree) file(p string, mode fs.FileMode, content string) *node {
 	t.mkdirAll(path.Dir(p), 0o755)
 	n := t.newNode(mode)
 	n.data = []byte(content)
-	_ = t.put(p, n) // its directory was made above
+	_ = t.put(p, n) // the directory was created above
 	return n
 }
 
@@ -190,10 +191,10 @@ func (t *tree) link(p, target string) {
 	t.mkdirAll(path.Dir(p), 0o755)
 	n := t.newNode(fs.ModeSymlink | 0o777)
 	n.target = target
-	_ = t.put(p, n) // its directory was made above
+	_ = t.put(p, n) // the directory was created above
 }
 
-// computed adds a file whose content is made when it is read.
+// computed adds a file whose content is computed when it is read.
 func (t *tree) computed(p string, mode fs.FileMode, read func(m *Machine) []byte) *node {
 	n := t.file(p, mode, "")
 	n.read = read

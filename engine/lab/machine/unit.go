@@ -10,16 +10,16 @@ import (
 type Unit struct {
 	Name            string
 	Enabled, Active bool
-	// Static units have no [Install] section: they cannot be enabled, others pull them in.
+	// Static units have no [Install] section: they cannot be enabled, but other units pull them in.
 	Static bool
-	// Exits is a oneshot unit that stays active when its program has ended.
+	// Exits marks a oneshot unit that stays active after its program has ended.
 	Exits bool
-	// Start and Stop run when the unit is started and stopped; Start's error leaves it failed.
+	// Start and Stop are called when the unit is started and stopped. If Start fails, the unit is failed.
 	Start func(m *Machine) error
 	Stop  func(m *Machine)
 }
 
-// kind is the Type of a unit that no unit file declares.
+// kind returns the Type of a unit that has no unit file.
 func (u Unit) kind() string {
 	if u.Exits {
 		return "oneshot"
@@ -27,7 +27,7 @@ func (u Unit) kind() string {
 	return "simple"
 }
 
-// UnitStatus is what systemd knows of a unit, in systemd's words.
+// UnitStatus is the status of a unit in systemd's terms.
 type UnitStatus struct {
 	Name          string
 	LoadState     string // "loaded", "not-found", "masked"
@@ -35,13 +35,13 @@ type UnitStatus struct {
 	SubState      string // "running", "dead", "failed", …
 	UnitFileState string // "enabled", "enabled-runtime", "disabled", "static", "generated", "masked", "masked-runtime", or empty
 	Type          string // "simple", "oneshot", …
-	SourcePath    string // the init script that the unit is generated from
+	SourcePath    string // the init script from which the unit is generated
 	Result        string // "success", "exit-code"
-	// Reason is why Start failed.
+	// Reason is the error of Start.
 	Reason string
 	// Since is when the unit last became active or inactive.
 	Since time.Time
-	// Starts counts successful starts.
+	// Starts is the number of successful starts.
 	Starts int
 }
 
@@ -97,7 +97,7 @@ func (s *unitState) status() UnitStatus {
 	return st
 }
 
-// UnitName gives a name its suffix, ".service" if it has none.
+// UnitName returns a unit name with its suffix, ".service" by default.
 func UnitName(name string) string {
 	switch path.Ext(name) {
 	case ".service", ".socket", ".target", ".timer", ".mount", ".path", ".slice", ".scope", ".device", ".automount", ".swap":
@@ -106,12 +106,12 @@ func UnitName(name string) string {
 	return name + ".service"
 }
 
-// A NotFoundError says that there is no such unit.
+// A NotFoundError reports that a unit does not exist.
 type NotFoundError struct{ Unit string }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("Unit %s not found.", e.Unit) }
 
-// enablement returns the flag that enable sets, for good or until the next boot.
+// enablement returns the flag for being enabled, permanently or until the next boot.
 func (s *unitState) enablement(runtime bool) *bool {
 	if runtime {
 		return &s.enabledRuntime
@@ -119,7 +119,7 @@ func (s *unitState) enablement(runtime bool) *bool {
 	return &s.enabled
 }
 
-// mask returns the flag that mask sets, for good or until the next boot.
+// mask returns the flag for being masked, permanently or until the next boot.
 func (s *unitState) mask(runtime bool) *bool {
 	if runtime {
 		return &s.maskedRuntime

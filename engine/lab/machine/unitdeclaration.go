@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// declaration is what a unit's file says of it, as far as the simulated systemd heeds it.
+// declaration is the part of a unit file that the simulated systemd supports.
 type declaration struct {
 	kind    string // Type=
-	exec    string // the program of ExecStart=
+	exec    string // the program in ExecStart=
 	remains bool   // RemainAfterExit=
 	install bool   // it has an [Install] section
-	script  string // it is generated from this init script
+	script  string // the init script that it is generated from
 }
 
 func declared(text string) declaration {
@@ -34,15 +34,15 @@ func declared(text string) declaration {
 	return d
 }
 
-// early reports whether systemd calls a unit started before its process has done anything.
+// early reports whether systemd considers a unit started before its process has done anything.
 func (d declaration) early() bool {
 	return d.exec != "" && (d.kind == "simple" || d.kind == "idle")
 }
 
-// ends reports whether the unit is inactive again once it was started.
+// ends reports whether the unit is inactive again after it has run.
 func (d declaration) ends() bool { return d.kind == "oneshot" && !d.remains }
 
-// start fails for a program that is not there, or whose only work it is to fail.
+// start fails if the program does not exist or is false(1).
 func (d declaration) start(m *Machine) error {
 	if d.exec == "" {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Units are a machine's systemd units. Names without a suffix mean services.
+// Units are the systemd units of a machine. A name without a suffix is that of a service.
 type Units struct {
 	m      *Machine
 	mu     sync.Mutex
@@ -20,7 +20,7 @@ type Units struct {
 	order  []string
 }
 
-// Add makes a unit known, in place of one of the same name. It is started if it is Active.
+// Add adds a unit, replacing one of the same name. It is started if it is Active.
 func (u *Units) Add(unit Unit) {
 	unit.Name = UnitName(unit.Name)
 	u.mu.Lock()
@@ -31,7 +31,7 @@ func (u *Units) Add(unit Unit) {
 	u.states[unit.Name] = s
 	u.mu.Unlock()
 	if unit.Active {
-		_ = u.Start(unit.Name) // a unit that does not start is failed, which Get tells
+		_ = u.Start(unit.Name) // if it does not start, its status is failed
 	}
 }
 
@@ -50,10 +50,10 @@ func (u *Units) Remove(name string) {
 	}
 }
 
-// unitDirs are where unit files are looked for.
+// unitDirs are the directories of unit files.
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"}
 
-// find returns the state of a unit; one that only a unit file declares is added.
+// find returns the state of a unit, which it adds if only a unit file declares it.
 func (u *Units) find(name string) *unitState {
 	name = UnitName(name)
 	u.mu.Lock()
@@ -90,7 +90,7 @@ func (u *Units) declare(name string, d declaration) *unitState {
 	return s
 }
 
-// Get is the status of a unit; false if there is no such unit.
+// Get returns the status of a unit, and whether it exists.
 func (u *Units) Get(name string) (UnitStatus, bool) {
 	s := u.find(name)
 	if s == nil {
@@ -101,7 +101,7 @@ func (u *Units) Get(name string) (UnitStatus, bool) {
 	return s.status(), true
 }
 
-// List is the status of all units, by name.
+// List returns the status of all units, sorted by name.
 func (u *Units) List() []UnitStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -113,7 +113,7 @@ func (u *Units) List() []UnitStatus {
 	return all
 }
 
-// Failed are the names of the units that have failed.
+// Failed returns the names of the failed units.
 func (u *Units) Failed() []string {
 	var names []string
 	for _, s := range u.List() {
@@ -124,7 +124,7 @@ func (u *Units) Failed() []string {
 	return names
 }
 
-// Active reports whether a unit is running.
+// Active reports whether a unit is active.
 func (u *Units) Active(name string) bool {
 	s, _ := u.Get(name)
 	return s.ActiveState == "active"
@@ -136,7 +136,7 @@ func (u *Units) Enabled(name string) bool {
 	return s.UnitFileState == "enabled"
 }
 
-// Start starts a unit that is not running.
+// Start starts a unit unless it is active.
 func (u *Units) Start(name string) error {
 	s := u.find(name)
 	if s == nil {
@@ -173,7 +173,7 @@ func (u *Units) Start(name string) error {
 	return nil
 }
 
-// Stop stops a unit; one that has failed stays failed.
+// Stop stops a unit; a failed unit stays failed.
 func (u *Units) Stop(name string) error {
 	s := u.find(name)
 	if s == nil {
@@ -192,7 +192,7 @@ func (u *Units) Stop(name string) error {
 	return nil
 }
 
-// Restart stops a unit if it runs, and starts it.
+// Restart stops a unit if it is active, and starts it.
 func (u *Units) Restart(name string) error {
 	if err := u.Stop(name); err != nil {
 		return err
@@ -200,7 +200,7 @@ func (u *Units) Restart(name string) error {
 	return u.Start(name)
 }
 
-// Reload asks a running unit to read its configuration again.
+// Reload asks an active unit to reload its configuration.
 func (u *Units) Reload(name string) error {
 	s, ok := u.Get(name)
 	switch {
@@ -212,7 +212,7 @@ func (u *Units) Reload(name string) error {
 	return nil
 }
 
-// Fail leaves a unit failed, as one whose process died does.
+// Fail makes a unit failed, as if its process had died.
 func (u *Units) Fail(name, reason string) {
 	s := u.find(name)
 	if s == nil {
@@ -223,7 +223,7 @@ func (u *Units) Fail(name, reason string) {
 	s.active, s.failed, s.reason, s.since = false, true, reason, u.m.clock.Now()
 }
 
-// ResetFailed turns a failed unit into an inactive one.
+// ResetFailed makes a failed unit inactive.
 func (u *Units) ResetFailed(name string) {
 	if s := u.find(name); s != nil {
 		u.mu.Lock()
@@ -232,16 +232,20 @@ func (u *Units) ResetFailed(name string) {
 	}
 }
 
-// Enable makes a unit start at boot, Disable undoes that.
+// Enable makes a unit start at boot.
 func (u *Units) Enable(name string) error {
 	return u.set(name, func(s *unitState) { s.enabled = true })
 }
+
+// Disable keeps a unit from starting at boot.
 func (u *Units) Disable(name string) error {
 	return u.set(name, func(s *unitState) { s.enabled = false })
 }
 
-// Mask makes a unit impossible to start, Unmask undoes that.
+// Mask makes it impossible to start a unit.
 func (u *Units) Mask(name string) error { return u.set(name, func(s *unitState) { s.masked = true }) }
+
+// Unmask undoes Mask.
 func (u *Units) Unmask(name string) error {
 	return u.set(name, func(s *unitState) { s.masked = false })
 }
@@ -266,11 +270,10 @@ func (u *Units) set(name string, change func(*unitState)) error {
 	return nil
 }
 
-// halt is what a shutdown does to the units, boot what a start does: failed states are forgotten
-// and what is enabled starts, in the order in which units were added.
+// halt stops all units for a shutdown, in reverse order of their addition.
 func (u *Units) halt() {
 	for i := len(u.names()) - 1; i >= 0; i-- {
-		_ = u.Stop(u.names()[i]) // only an unknown unit is an error
+		_ = u.Stop(u.names()[i]) // the only error is an unknown unit
 	}
 }
 
@@ -284,7 +287,7 @@ func (u *Units) boot() {
 		u.mu.Unlock()
 		wanted = wanted || script != "" && initScriptEnabled(view{m: u.m}, script)
 		if wanted {
-			_ = u.Start(name) // a unit that does not start is failed, which Get tells
+			_ = u.Start(name) // if it does not start, its status is failed
 		}
 	}
 }
@@ -295,7 +298,7 @@ func (u *Units) names() []string {
 	return append([]string(nil), u.order...)
 }
 
-// fragment is the path of a unit's file, or empty.
+// fragment returns the path of a unit's file, or "".
 func (u *Units) fragment(name string) string {
 	for _, dir := range unitDirs {
 		p := path.Join(dir, UnitName(name))
@@ -306,7 +309,7 @@ func (u *Units) fragment(name string) string {
 	return ""
 }
 
-// lose forgets what was running, without stopping it.
+// lose makes all units inactive without stopping them.
 func (u *Units) lose() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -350,7 +353,7 @@ func (u *Units) properties(name string) ([]string, map[string]string) {
 	}
 }
 
-// wantedBy is the target that pulls a unit in, by the [Install] section of its file or of its template's.
+// wantedBy returns the target that pulls in a unit, from the [Install] section of its file or of its template's.
 func (u *Units) wantedBy(file string) string {
 	data, err := afero.ReadFile(u.m.FS(), file)
 	if template, _, instance := strings.Cut(file, "@"); err != nil && instance {
@@ -366,7 +369,7 @@ func (u *Units) wantedBy(file string) string {
 	return "multi-user.target"
 }
 
-// files are all unit files, by type and name.
+// files returns all unit files, sorted by type and name.
 func (u *Units) files() []unitFileEntry {
 	found := map[string]string{}
 	linked := map[string]bool{}
@@ -380,7 +383,7 @@ func (u *Units) files() []unitFileEntry {
 	for _, dir := range unitDirs {
 		names, err := afero.ReadDir(u.m.FS(), dir)
 		if err != nil {
-			continue // a directory that is not there holds no units
+			continue // a missing directory has no units
 		}
 		for _, info := range names {
 			if name := info.Name(); strings.Contains(name, "@.") {
@@ -402,7 +405,7 @@ func (u *Units) files() []unitFileEntry {
 	return all
 }
 
-// templateState is the state of a template's file: what is enabled of it are its instances.
+// templateState returns the state of a template's file; only instances of it can be enabled.
 func (u *Units) templateState(file string, linked bool) string {
 	data, err := afero.ReadFile(u.m.FS(), file)
 	switch {

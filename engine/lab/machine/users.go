@@ -17,7 +17,7 @@ func userPrograms() map[string]Program {
 		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "passwd": passwd, "gpasswd": gpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
 }
 
-// edit rewrites a database file line by line; change returns the new line and whether to keep it.
+// edit rewrites a database line by line; change returns the new fields and whether to keep the line.
 func (c *Call) edit(file string, change func(fields []string) ([]string, bool), add ...string) error {
 	v := c.view()
 	content, err := afero.ReadFile(v, file)
@@ -43,7 +43,7 @@ func (c *Call) edit(file string, change func(fields []string) ([]string, bool), 
 	return replaceFile(v, file, strings.Join(out, "\n")+"\n", info)
 }
 
-// locked says why user databases cannot be changed by an unprivileged user.
+// locked prints why an unprivileged user cannot change a user database.
 func (c *Call) locked(file string) int {
 	name := path.Base(c.Argv[0])
 	fmt.Fprintf(c.Stderr, "%s: Permission denied.\n%s: cannot lock %s; try again later.\n", name, name, file)
@@ -138,7 +138,7 @@ func useradd(_ context.Context, c *Call) int {
 	return 0
 }
 
-// join puts a user into groups; without add it leaves the others.
+// join adds a user to groups and, unless add is set, removes the user from all others.
 func (c *Call) join(user, list string, add bool) int {
 	if list == "" {
 		return 0
@@ -233,7 +233,7 @@ func usermod(_ context.Context, c *Call) int {
 	return 0
 }
 
-// operandAccount returns the account that the only operand names, which root may change.
+// operandAccount returns the account that is the only operand, if the caller may change it.
 func (c *Call) operandAccount(o options) (account, int) {
 	if len(o.rest) != 1 {
 		fmt.Fprintf(c.Stderr, "Usage: %s [options] LOGIN\n", path.Base(c.Argv[0]))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// CompareVersions orders Debian versions as dpkg does (Debian policy 5.6.12).
+// CompareVersions compares Debian versions as dpkg does (Debian Policy 5.6.12).
 func CompareVersions(a, b string) int {
 	ea, ua, ra := splitVersion(a)
 	eb, ub, rb := splitVersion(b)
@@ -46,7 +46,8 @@ func compareParts(a, b string) int {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// order is the weight of a string's first character: "~" before the end, letters before the rest.
+// order returns the weight of the first character of a string: "~" sorts before the end, letters sort before other
+// characters.
 func order(s string) int {
 	switch {
 	case s == "" || digit(s[0]):
@@ -67,10 +68,10 @@ func leadingNumber(s string) (number, rest string) {
 	return strings.TrimLeft(s[:i], "0"), s[i:]
 }
 
-// relation is one alternative of a dependency: a name, and a version that it is held against.
+// relation is an alternative of a dependency: a package and a condition on its version.
 type relation struct{ name, op, version string }
 
-// parseDepends reads "a (>= 1) | b" into its alternatives.
+// parseDepends parses the alternatives of "a (>= 1) | b".
 func parseDepends(text string) []relation {
 	var all []relation
 	for alternative := range strings.SplitSeq(text, "|") {

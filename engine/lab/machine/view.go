@@ -11,21 +11,21 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Owned is what the FileInfo of a mounted file system implements to say whom a file belongs to.
-// Without it a file belongs to root. (pkg/sftp knows the same interface.)
+// Owned is implemented by the FileInfo of mounted file systems that have owners (pkg/sftp uses the same interface).
+// Otherwise files belong to root.
 type Owned interface {
 	Uid() uint32
 	Gid() uint32
 }
 
-// credentials are who looks at the files.
+// credentials are those of the process that accesses files.
 type credentials struct {
 	uid, gid int
 	groups   []int
 }
 
-// view is a machine's files, mounts included, as one user sees them. What it changes is recorded
-// under the name by; an empty name records nothing.
+// view is a machine's files, including mounted ones, as a user sees them. Changes are recorded under the name by,
+// unless that is empty.
 type view struct {
 	m    *Machine
 	cred credentials
@@ -44,7 +44,7 @@ func (v view) Name() string { return "machine " + v.m.name }
 // Stat follows links.
 func (v view) Stat(name string) (fs.FileInfo, error) { return v.stat("stat", name, true) }
 
-// LstatIfPossible does not follow the last link.
+// LstatIfPossible does not follow a link at the end of the path.
 func (v view) LstatIfPossible(name string) (fs.FileInfo, bool, error) {
 	info, err := v.stat("lstat", name, false)
 	return info, true, err
@@ -64,7 +64,7 @@ func (v view) stat(op, name string, follow bool) (fs.FileInfo, error) {
 	return named{info, path.Base(name)}, nil
 }
 
-// ReadlinkIfPossible returns where a link points.
+// ReadlinkIfPossible returns the target of a link.
 func (v view) ReadlinkIfPossible(name string) (string, error) {
 	resolved, _, err := v.existing(name, false)
 	if err != nil {
@@ -74,15 +74,15 @@ func (v view) ReadlinkIfPossible(name string) (string, error) {
 	return target, fail("readlink", name, err)
 }
 
-// Create opens a file for writing, new or emptied.
+// Create opens a file for writing, after creating or truncating it.
 func (v view) Create(name string) (afero.File, error) {
 	return v.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
-// Open opens for reading.
+// Open opens a file for reading.
 func (v view) Open(name string) (afero.File, error) { return v.OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile opens as open(2) does.
+// OpenFile opens a file as open(2) does.
 func (v view) OpenFile(name string, flag int, perm fs.FileMode) (afero.File, error) {
 	if name == "" {
 		return nil, fail("open", name, syscall.ENOENT)

@@ -48,7 +48,7 @@ func (v view) Chmod(name string, mode fs.FileMode) error {
 		func(fs afero.Fs, rel string) error { return fs.Chmod(rel, mode) })
 }
 
-// Chown sets owner and group; -1 keeps one. It follows links.
+// Chown sets the owner and the group; -1 leaves one unchanged. It follows links.
 func (v view) Chown(name string, uid, gid int) error { return v.chown(name, uid, gid, true) }
 
 func (v view) chown(name string, uid, gid int, follow bool) error {
@@ -71,7 +71,7 @@ func (v view) Chtimes(name string, atime, mtime time.Time) error {
 		func(fs afero.Fs, rel string) error { return fs.Chtimes(rel, atime, mtime) })
 }
 
-// xattr returns the extended attributes of a file of the machine's own tree.
+// xattr returns the extended attributes of a file in the machine's tree.
 func (v view) xattr(name string) (map[string]string, error) {
 	resolved, _, err := v.existing(name, true)
 	if err != nil {
@@ -89,13 +89,13 @@ func (v view) xattr(name string) (map[string]string, error) {
 	return nil, nil
 }
 
-// setXattr sets an extended attribute, or removes it if the value is empty.
+// setXattr sets an extended attribute, or removes it if value is empty.
 func (v view) setXattr(name, key, value string) error {
 	return v.change("setfattr", name, true, key, true, func(n *node) { n.setXattr(key, value) },
 		func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
 }
 
-// setACL gives a file a list, whose mask the bits for the group become.
+// setACL sets the access control list of a file; its mask becomes the group bits of the mode.
 func (v view) setACL(name string, a acl, mask uint32) error {
 	return v.change("setfacl", name, true, a.String(), true, func(n *node) {
 		n.setXattr(aclName, a.String())
@@ -103,7 +103,7 @@ func (v view) setACL(name string, a acl, mask uint32) error {
 	}, func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
 }
 
-// copyXattrs gives a file the extended attributes of another: all, or its access control list alone.
+// copyXattrs copies the extended attributes of a file to another one: all, or only the access control list.
 func (v view) copyXattrs(from, to string, all bool) error {
 	attributes, err := v.xattr(from)
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {

@@ -44,7 +44,7 @@ func (v view) Remove(name string) error {
 	return fail("remove", name, err)
 }
 
-// RemoveAll removes a file, or a directory with all that is in it. What is not there is no error.
+// RemoveAll removes a file, or a directory with everything in it. It is not an error if the file does not exist.
 func (v view) RemoveAll(name string) error {
 	info, err := v.stat("remove", name, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +67,7 @@ func (v view) RemoveAll(name string) error {
 	return v.Remove(name)
 }
 
-// Rename moves a file, replacing what is at its new name. Moving between file systems is EXDEV.
+// Rename renames a file, replacing one at the new name. It fails with EXDEV across file systems.
 func (v view) Rename(from, to string) error {
 	err := v.rename(from, to)
 	if err != nil {
@@ -92,7 +92,7 @@ func (v view) rename(from, to string) error {
 		return err
 	}
 	if src == dst || over != nil && details(over).ino == details(info).ino && !info.IsDir() {
-		return nil // two names of one file stay
+		return nil // two names of one file are left alone
 	}
 	if strings.HasPrefix(dst, src+"/") {
 		return syscall.EINVAL
@@ -119,7 +119,7 @@ func (v view) rename(from, to string) error {
 	return err
 }
 
-// link makes a hard link.
+// link creates a hard link.
 func (v view) link(from, to string) error {
 	src, info, err := v.existing(from, false)
 	if err != nil {
@@ -135,7 +135,7 @@ func (v view) link(from, to string) error {
 	if err == nil && info.IsDir() {
 		err = syscall.EPERM
 	}
-	// fs.protected_hardlinks, which Debian sets: only of one's own, or of what one may read and write.
+	// fs.protected_hardlinks, which Debian sets: only to files that one owns, or may read and write
 	if uid, _ := owner(details(info)); err == nil && v.cred.uid != 0 && uid != v.cred.uid && !(info.Mode().IsRegular() && v.may(info, 6)) {
 		err = syscall.EPERM
 	}
@@ -152,7 +152,7 @@ func (v view) link(from, to string) error {
 	return fail("link", to, err)
 }
 
-// SymlinkIfPossible makes a link.
+// SymlinkIfPossible creates a symbolic link.
 func (v view) SymlinkIfPossible(target, name string) error {
 	resolved, err := v.vacant(name)
 	if err != nil {
@@ -179,7 +179,7 @@ func (v view) SymlinkIfPossible(target, name string) error {
 	return fail("symlink", name, err)
 }
 
-// Mkdir makes one directory.
+// Mkdir creates a directory.
 func (v view) Mkdir(name string, perm fs.FileMode) error {
 	resolved, err := v.vacant(name)
 	if err != nil {
@@ -203,7 +203,7 @@ func (v view) Mkdir(name string, perm fs.FileMode) error {
 	return fail("mkdir", name, err)
 }
 
-// MkdirAll makes a directory and its parents.
+// MkdirAll creates a directory and its missing parents.
 func (v view) MkdirAll(name string, perm fs.FileMode) error {
 	at := ""
 	for _, part := range split(name) {

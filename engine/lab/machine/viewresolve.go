@@ -20,7 +20,7 @@ func fail(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: errno(err)}
 }
 
-// errno turns the errors of any file system into those of the kernel.
+// errno returns the kernel's error for an error of any file system.
 func errno(err error) error {
 	var number syscall.Errno
 	switch {
@@ -36,7 +36,7 @@ func errno(err error) error {
 	return err
 }
 
-// mayAt is may for what lies at a resolved path. Below /proc/sys the kernel goes by the mode for root too.
+// mayAt is like may, for the file at a resolved path. Below /proc/sys the mode applies to root as well.
 func (v view) mayAt(resolved string, info fs.FileInfo, want fs.FileMode) bool {
 	if v.cred.uid == 0 && strings.HasPrefix(resolved, "/proc/sys/") && !info.IsDir() {
 		return info.Mode().Perm()>>6&want == want
@@ -73,7 +73,7 @@ func owner(info fs.FileInfo) (uid, gid int) {
 	return 0, 0
 }
 
-// lstat looks at a resolved path.
+// lstat returns the FileInfo at a resolved path.
 func (v view) lstat(p string) (fs.FileInfo, error) {
 	if mounted, rel := v.m.mounts.at(p); mounted != nil {
 		if l, ok := mounted.(afero.Lstater); ok {
@@ -112,8 +112,8 @@ func (v view) readlink(p string) (string, error) {
 	return n.target, nil
 }
 
-// resolve follows links, the last part's only if follow is set. A path whose last part does not
-// exist resolves too; then info is nil.
+// resolve resolves the links in a path; one at its end only if follow is set. If the last element does not exist,
+// info is nil.
 func (v view) resolve(name string, follow bool) (resolved string, info fs.FileInfo, err error) {
 	if !path.IsAbs(name) {
 		name = "/" + name
@@ -178,7 +178,7 @@ func (v view) resolve(name string, follow bool) (resolved string, info fs.FileIn
 	return at, info, nil
 }
 
-// existing is resolve for a path that must exist.
+// existing is like resolve, for a path that must exist.
 func (v view) existing(name string, follow bool) (resolved string, info fs.FileInfo, err error) {
 	resolved, info, err = v.resolve(name, follow)
 	if err == nil && info == nil {
@@ -187,7 +187,7 @@ func (v view) existing(name string, follow bool) (resolved string, info fs.FileI
 	return resolved, info, err
 }
 
-// vacant is resolve for a path that must not exist, in a directory that the user may change.
+// vacant is like resolve, for a path that must not exist in a directory that the user may change.
 func (v view) vacant(name string) (resolved string, err error) {
 	resolved, info, err := v.resolve(name, false)
 	if err == nil && info != nil {
@@ -199,7 +199,7 @@ func (v view) vacant(name string) (resolved string, err error) {
 	return resolved, err
 }
 
-// parent checks that the directory of a resolved path exists and may be changed.
+// parent checks that the directory of a resolved path exists and that the user may change it.
 func (v view) parent(resolved string) error {
 	info, err := v.lstat(path.Dir(resolved))
 	switch {
@@ -215,7 +215,7 @@ func (v view) parent(resolved string) error {
 	return nil
 }
 
-// sticky keeps what belongs to others in a directory with the sticky bit.
+// sticky protects the files of other users in a directory with the sticky bit.
 func (v view) sticky(resolved string, info fs.FileInfo) error {
 	dir, err := v.lstat(path.Dir(resolved))
 	if err != nil || v.cred.uid == 0 || info == nil || dir.Mode()&fs.ModeSticky == 0 {

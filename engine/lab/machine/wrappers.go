@@ -16,7 +16,7 @@ func processPrograms() map[string]Program {
 	return shells
 }
 
-// accept is a program that has nothing to do in a simulation but to succeed.
+// accept is a program that only needs to succeed in a simulation.
 func accept(record, output string) Program {
 	return func(_ context.Context, c *Call) int {
 		c.printf("%s", output)
@@ -95,8 +95,7 @@ func printenv(_ context.Context, c *Call) int {
 	return code
 }
 
-// transparent runs the command that follows its options: what it changes about it is nothing that
-// the lab has.
+// transparent runs a command without applying its options, which set what the lab does not have.
 func transparent(_ context.Context, c *Call) int {
 	o, ok := c.options("+n:c:wfi:o:e:", "wait", "fork", "ctty")
 	if !ok {

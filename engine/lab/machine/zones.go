@@ -1,7 +1,7 @@
 package machine
 
-// zones are the time zones of Debian's package tzdata, legacyZones those that are in tzdata-legacy since Debian 13. From the tz database,
-// which is in the public domain.
+// zones are the time zones in Debian's package tzdata, legacyZones those in tzdata-legacy since Debian 13. They are
+// from the tz database, which is in the public domain.
 const (
 	zones = `
 Africa/Abidjan Africa/Accra Africa/Addis_Ababa Africa/Algiers Africa/Asmara Africa/Asmera Africa/Bamako Africa/Bangui Africa/Banjul Africa/Bissau
