@@ -24,7 +24,8 @@ type Host = *observe.Host
 // Module is desired state, one struct a module.
 //
 // Its exported fields are its arguments: `hcl:"name"` is a required attribute, `hcl:"name,optional"`
-// an optional one, `hcl:"name,block"` a nested block (a pointer: at most one; a slice: any number).
+// an optional one, `hcl:"name,block"` a nested block (a pointer: at most one; a slice: any number), whose label, if it has one, is
+// the string `hcl:"name,label"` in its struct.
 // `doc:"…"` is the sentence that `hlplay doc` prints, `default:"…"` the value of an optional
 // attribute that is not given, in HCL's form; `path:"controller"` makes a string the path of a file on the
 // controller, a relative one relative to the playbook's file. Field types: string, bool, int, int64, float64,

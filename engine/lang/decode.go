@@ -107,21 +107,30 @@ func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnos
 	return fault(at, summary, detail)
 }
 
-// argumentRange is where an argument such as "pool.size" stands, or the nearest block around it.
+// argumentRange is where an argument such as "pool.size" or "bridge.vmbr0.gateway" stands, or the nearest block around it.
 func argumentRange(body *hclsyntax.Body, path string, at hcl.Range) hcl.Range {
 	name, rest, nested := strings.Cut(path, ".")
 	if attr := body.Attributes[name]; attr != nil && !nested {
 		return attr.SrcRange
 	}
+	var inner *hclsyntax.Block
+	label := ""
 	for _, block := range body.Blocks {
-		if block.Type == name {
-			if !nested {
-				return block.DefRange()
-			}
-			return argumentRange(block.Body, rest, block.DefRange())
+		if block.Type != name {
+			continue
+		}
+		of := strings.Join(block.Labels, ".") // which may have full stops of its own: vlan.bond0.20.address
+		if inner == nil && of == "" || of != "" && len(of) > len(label) && strings.HasPrefix(rest+".", of+".") {
+			inner, label = block, of
 		}
 	}
-	return at
+	if inner == nil {
+		return at
+	}
+	if rest = strings.TrimPrefix(strings.TrimPrefix(rest, label), "."); rest == "" {
+		return inner.DefRange()
+	}
+	return argumentRange(inner.Body, rest, inner.DefRange())
 }
 
 func (d *decoder) fault(at hcl.Range, summary, detail string) {
@@ -159,9 +168,15 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, a
 	}
 	for _, b := range schema.Blocks {
 		for _, block := range body.Blocks {
-			if block.Type == b.Name {
-				d.body(block.Body, b.Body, within+b.Name+".", block.DefRange(), nested(into.FieldByIndex(b.index)))
+			if block.Type != b.Name {
+				continue
 			}
+			inner, path := nested(into.FieldByIndex(b.index)), within+b.Name+"."
+			if label := b.Body.Label; label != nil && len(block.Labels) == 1 {
+				inner.FieldByIndex(label.index).SetString(block.Labels[0])
+				path += block.Labels[0] + "."
+			}
+			d.body(block.Body, b.Body, path, block.DefRange(), inner)
 		}
 	}
 }

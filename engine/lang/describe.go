@@ -61,7 +61,11 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 		case block.Repeated:
 			often = "any number"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", block.Name, often, cell(block.Doc))
+		name := block.Name
+		if label := block.Body.Label; label != nil {
+			name += fmt.Sprintf(" %q", strings.ToUpper(label.Name))
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, often, cell(block.Doc))
 	}
 	for _, block := range body.Blocks {
 		describeBody(b, name+"."+block.Name, block.Body)

@@ -55,6 +55,9 @@ task "all" {
     disk {
       device = "sdc"
     }
+    link "bond0.20" {
+      speed = 10
+    }
   }
 }
 task "defaults" {
@@ -78,6 +81,7 @@ task "defaults" {
 		MaybeS: ptr(""), MaybeB: &off, MaybeN: &zero, MaybeD: &none,
 		Pool:  &pool{Size: 3, Min: 2},
 		Disks: []disk{{"sdb"}, {"sdc"}},
+		Links: []link{{"bond0.20", 10}},
 	}
 	values := cmp.Comparer(func(a, b cty.Value) bool {
 		return a == cty.NilVal && b == cty.NilVal || a != cty.NilVal && b != cty.NilVal && a.RawEquals(b)

@@ -39,12 +39,18 @@ type probe struct {
 	MaybeD   *time.Duration    `hcl:"maybe_wait,optional"`
 	Pool     *pool             `hcl:"pool,block" doc:"One pool."`
 	Disks    []disk            `hcl:"disk,block" doc:"Disks."`
+	Links    []link            `hcl:"link,block" doc:"Links."`
 	Untagged string
 }
 
 type pool struct {
 	Size int `hcl:"size" doc:"How many copies."`
 	Min  int `hcl:"min,optional" default:"2"`
+}
+
+type link struct {
+	Name  string `hcl:"name,label" doc:"the name of the link"`
+	Speed int    `hcl:"speed"`
 }
 
 type disk struct {
@@ -54,6 +60,11 @@ type disk struct {
 func (p *probe) Validate() error {
 	if p.State != "present" && p.State != "absent" {
 		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is no state", p.State), Want: `expected "present" or "absent"`}
+	}
+	for _, l := range p.Links {
+		if l.Speed < 0 {
+			return &modules.ArgumentError{Argument: "link." + l.Name + ".speed", Problem: "a speed is negative", Want: "expected Mbit/s"}
+		}
 	}
 	if p.Pool != nil && p.Pool.Min > p.Pool.Size {
 		return &modules.ArgumentError{Argument: "pool.min", Problem: "min is greater than size", Want: "expected at most size"}

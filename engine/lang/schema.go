@@ -31,6 +31,8 @@ func (s ModuleSchema) Err() error { return errors.Join(s.problems...) }
 
 // BodySchema is what a block may hold: arguments and blocks in the order of the struct's fields.
 type BodySchema struct {
+	// Label is what a nested block's label stands for; nil if it has none.
+	Label     *Label
 	Arguments []Argument
 	Blocks    []BlockSchema
 }
@@ -69,6 +71,13 @@ func (a Argument) form(given cty.Value) string {
 		return "{ NAME = … }"
 	}
 	return ""
+}
+
+// Label is the label of a nested block: bridge "vmbr0" { … }. No two blocks of a kind have the same.
+type Label struct {
+	Name, Doc string
+
+	index []int
 }
 
 // BlockSchema is a nested block.
@@ -135,6 +144,12 @@ func (s *ModuleSchema) body(t reflect.Type, within []reflect.Type) BodySchema {
 			}
 			block.Body = s.body(inner, within)
 			b.Blocks = append(b.Blocks, block)
+		case "label":
+			if field.Type.Kind() != reflect.String || len(within) == 1 || b.Label != nil {
+				s.problems = append(s.problems, fmt.Errorf("label %q: expected the only one of a nested block, and a string", name))
+				continue
+			}
+			b.Label = &Label{Name: name, Doc: field.Tag.Get("doc"), index: field.Index}
 		case "", "optional":
 			a, err := argument(name, option, field)
 			if err != nil {
@@ -143,7 +158,7 @@ func (s *ModuleSchema) body(t reflect.Type, within []reflect.Type) BodySchema {
 			}
 			b.Arguments = append(b.Arguments, a)
 		default:
-			s.problems = append(s.problems, fmt.Errorf("argument %q: unknown option %q in its hcl tag: expected optional or block", name, option))
+			s.problems = append(s.problems, fmt.Errorf("argument %q: unknown option %q in its hcl tag: expected optional, label or block", name, option))
 		}
 	}
 	return b

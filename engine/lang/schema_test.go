@@ -17,6 +17,7 @@ func TestDescribe(t *testing.T) {
 		"| `list` | list(string) |  |  |\n",
 		"| `pool` | at most once | One pool. |\n",
 		"| `disk` | any number | Disks. |\n",
+		"| `link \"NAME\"` | any number | Links. |\n",
 		"## Arguments of `probe.pool`",
 		"```hcl\ntask \"a probe\" {",
 	} {
@@ -66,7 +67,12 @@ func TestDefectiveModules(t *testing.T) {
 		modules.Module
 		Count int `hcl:"count,maybe"`
 	}
+	type topLabel struct {
+		modules.Module
+		Name string `hcl:"name,label"`
+	}
 	for want, m := range map[string]modules.Module{
+		"of a nested block":     &topLabel{},
 		"cannot be decoded":     &loop{},
 		"its default":           &badDefault{},
 		"it is required":        &requiredDefault{},

@@ -355,8 +355,12 @@ func (v *validator) body(body *hclsyntax.Body, schema BodySchema, what string, a
 			if block.Type != b.Name {
 				continue
 			}
+			if b.Body.Label == nil {
+				v.noLabels(block)
+			} else if label, ok := v.label(block, b.Body.Label.Doc); ok && slices.ContainsFunc(there, func(other *hclsyntax.Block) bool { return slices.Equal(other.Labels, block.Labels) }) {
+				v.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two blocks %s %q", b.Name, label), "Join them, or give the other its own name."))
+			}
 			there = append(there, block)
-			v.noLabels(block)
 			v.body(block.Body, b.Body, what+"."+b.Name, block.DefRange())
 		}
 		if len(there) > 1 && !b.Repeated {
