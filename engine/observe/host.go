@@ -330,7 +330,7 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 
 // doubtLocked is why what was really observed may be different when its turn comes; empty where nothing says so.
 func (h *Host) doubtLocked(key Key, value any) string {
-	for _, v := range h.vague {
+	for _, v := range slices.Backward(h.vague) {
 		if v.If != nil && v.Match(key) && v.If(value) {
 			return v.Unknown
 		}
@@ -345,7 +345,7 @@ func (h *Host) mayAppear(key Key) string {
 	if _, ok := h.expectedLocked(key); ok {
 		return ""
 	}
-	for _, v := range h.vague {
+	for _, v := range slices.Backward(h.vague) {
 		if v.Appears && v.Match(key) {
 			return v.Unknown
 		}
