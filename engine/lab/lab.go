@@ -1,5 +1,5 @@
-// Package lab is the simulated nodes of an inventory: one machine for each host, reached over real
-// SSH on loopback, with Proxmox VE and Ceph to be installed on them.
+// Package lab runs simulated nodes for an inventory: a machine per host, reached over real SSH on loopback, on which
+// Proxmox VE and Ceph can be installed.
 package lab
 
 import (
@@ -25,15 +25,15 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// Options say how a lab is set up.
+// Options configure a lab.
 type Options struct {
-	// Dir receives the key, known_hosts and the inventory that reach the nodes; it is made if missing, and
-	// stays. Empty means a private temporary directory, which goes with the lab.
+	// Dir receives the key, known_hosts and the inventory by which the nodes are reached. It is created if necessary
+	// and not removed. Empty means a private temporary directory, which is removed by Close.
 	Dir string
-	// Speed is how fast the lab's clock runs against the wall's. Zero is a clock that stands until it is
-	// advanced: for a run in the same process, whose waiting advances it.
+	// Speed is how many times as fast as the wall clock the lab's clock runs. Zero means that it stands unless it is
+	// advanced, which waiting does in a run in the same process.
 	Speed float64
-	// Extend runs before the nodes can be reached: it may offer packages and change machines.
+	// Extend is called before the nodes can be reached; it may add packages and change machines.
 	Extend func(*Lab)
 }
 
@@ -50,8 +50,8 @@ type Lab struct {
 	cancel   context.CancelFunc
 }
 
-// Start starts a machine for each host of the inventory that is reached by SSH. They live until Close, or
-// until the context ends.
+// Start starts a machine for each host of the inventory that is reached by SSH. The machines run until Close is
+// called or ctx ends.
 func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, err error) {
 	l = &Lab{archive: machine.NewArchive(), network: machine.NewNetwork(), machines: map[string]*machine.Machine{}}
 	if o.Speed > 0 {
@@ -60,7 +60,7 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		l.clock = machine.NewVirtualClock(time.Now())
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
-	begun := l // what is returned with an error is nil
+	begun := l // on error l becomes nil
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("lab: %w", err), begun.Close())
@@ -105,7 +105,7 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 	return l, nil
 }
 
-// declare offers the packages that the inventory declares. All nodes of a lab share one archive.
+// declare adds the packages that the inventory declares. All nodes of a lab share one archive.
 func (l *Lab) declare(inv *inventory.Inventory) error {
 	type declared struct {
 		inventory.Package
@@ -141,7 +141,7 @@ func (l *Lab) declare(inv *inventory.Inventory) error {
 	return nil
 }
 
-// config is the machine that stands in for the host at index.
+// config returns the configuration of the machine for the host at index.
 func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config {
 	name, domain, _ := strings.Cut(h.Name, ".")
 	if _, err := netip.ParseAddr(h.Name); err == nil {
@@ -149,8 +149,7 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	}
 	address := h.Address
 	if _, err := netip.ParseAddr(address); err != nil {
-		// Names do not resolve in a lab: such a node gets an address of the network that RFC 2544 sets
-		// aside for tests.
+		// Names do not resolve in a lab: such a node gets an address from the network for benchmarks (RFC 2544).
 		address = fmt.Sprintf("198.18.%d.%d/15", index/250, index%250+1)
 	}
 	c := machine.Config{
@@ -183,13 +182,13 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	return c
 }
 
-// listen opens a port for each machine and writes how to reach it.
+// listen opens a port for each machine and writes the files by which they are reached.
 func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key string) error {
 	known := filepath.Join(dir, "known_hosts")
 	reached := *inv
 	file := filepath.Join(dir, "inventory")
 	if l.private == "" {
-		reached.Path = file // what is private is not worth naming to a user
+		reached.Path = file // users cannot do anything with a private directory
 	}
 	reached.Hosts = make([]*inventory.Host, len(inv.Hosts))
 	moved := map[*inventory.Host]*inventory.Host{}
@@ -226,7 +225,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 	if err := os.WriteFile(known, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	// The inventory is written last, and whole: who waits for it finds the nodes there.
+	// The inventory is written last and atomically: whoever waits for it finds the nodes running.
 	draft := file + ".new"
 	f, err := os.Create(draft)
 	if err != nil {
@@ -238,7 +237,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 	return os.Rename(draft, file)
 }
 
-// writeKey makes the key that the nodes accept and returns its authorized_keys line.
+// writeKey generates the key that the nodes accept and returns its authorized_keys line.
 func writeKey(path string) (string, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -258,19 +257,19 @@ func writeKey(path string) (string, error) {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(sshKey))) + " hlplay-lab", nil
 }
 
-// Inventory is the inventory that the lab was started with, its hosts reached at the lab's nodes.
+// Inventory returns the inventory that the lab was started with, with the addresses of the lab's nodes.
 func (l *Lab) Inventory() *inventory.Inventory { return l.inv }
 
-// Machine is the node of that name, nil if there is none.
+// Machine returns the node with a name, or nil.
 func (l *Lab) Machine(name string) *machine.Machine { return l.machines[name] }
 
-// Clock is the lab's time.
+// Clock returns the lab's clock.
 func (l *Lab) Clock() *machine.VirtualClock { return l.clock }
 
-// Archive is the packages that can be installed on the nodes.
+// Archive returns the packages that can be installed on the nodes.
 func (l *Lab) Archive() *machine.Archive { return l.archive }
 
-// Writes are what was written on each node since it was started, by name of the node.
+// Writes returns what was written on each node since it was started, by name of the node.
 func (l *Lab) Writes() map[string][]machine.Write {
 	all := map[string][]machine.Write{}
 	for _, name := range l.names {
@@ -281,7 +280,7 @@ func (l *Lab) Writes() map[string][]machine.Write {
 	return all
 }
 
-// Close ends the nodes and removes what was only theirs.
+// Close stops the nodes and removes a private directory.
 func (l *Lab) Close() error {
 	l.cancel()
 	for _, m := range l.machines {

@@ -6,11 +6,11 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// rootPassword is root's on every node, for what asks for it: joins over the API.
+// rootPassword is root's password on every node, for joins over the API.
 const rootPassword = "lab-root-password"
 
-// proxmox offers Proxmox VE's and Ceph's packages in the archive, and makes the nodes part of one
-// world, whose clusters form once the packages are installed.
+// proxmox adds Proxmox VE's and Ceph's packages to the archive and the nodes to one world, in which clusters form
+// once the packages are installed.
 func (l *Lab) proxmox(inv *inventory.Inventory) error {
 	l.world = proxmox.NewWorld(l.clock)
 	for _, debian := range []string{"bookworm", "trixie"} {
@@ -24,10 +24,10 @@ func (l *Lab) proxmox(inv *inventory.Inventory) error {
 	return nil
 }
 
-// World is the clusters of the lab's nodes.
+// World returns the state of Proxmox VE and Ceph on the nodes.
 func (l *Lab) World() *proxmox.World { return l.world }
 
-// Machines are all nodes, in the inventory's order.
+// Machines returns all nodes in the order of the inventory.
 func (l *Lab) Machines() []*machine.Machine {
 	all := make([]*machine.Machine, len(l.names))
 	for i, name := range l.names {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pipes is a listener of connections in memory, on which a test's clock has no other time than its own.
+// pipes is a listener for connections in memory, so that no time passes other than that of the test's clock.
 type pipes struct {
 	offered chan net.Conn
 	closed  chan struct{}
@@ -38,7 +38,7 @@ func (l *pipes) connect() net.Conn {
 	return ours
 }
 
-// parrot greets, as sshd does, and then repeats each line that it is sent.
+// parrot sends a greeting, as sshd does, and then repeats each line that it receives.
 func parrot(c net.Conn) {
 	defer c.Close()
 	io.WriteString(c, "hello\n")
@@ -74,7 +74,7 @@ func TestDistance(t *testing.T) {
 			io.WriteString(client, line)
 			hear(line)
 		}
-		// The greeting: the handshake takes a round trip and a half until the server has the connection.
+		// The greeting: the handshake takes one and a half round trips until the server is connected.
 		if diff := cmp.Diff([]time.Duration{2 * rtt, 3 * rtt, 4 * rtt}, at); diff != "" {
 			t.Errorf("lines came at other times (-want +got):\n%s", diff)
 		}

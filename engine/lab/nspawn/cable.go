@@ -13,21 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxFrame is room for the largest segment that the kernel hands to a virtual interface whole (64 KiB),
-// with its headers.
+// maxFrame is the size of the largest segment that the kernel passes to a virtual interface (64 KiB) with its
+// headers.
 const maxFrame = 1<<16 + 256
 
-// framesInFlight bounds what a cable holds in one direction.
+// framesInFlight limits how many frames a cable holds in one direction.
 const framesInFlight = 4096
 
-// LengthenCable replaces the node's network cable by one so long that a round trip takes rtt: every frame is
-// held half of that in each direction. Unlike a proxy it leaves TCP between the two ends alone, with its
-// acknowledgements, Nagle's algorithm and slow start. It lasts until the node reboots or the
-// nodes are closed.
+// LengthenCable replaces the node's network cable by one so long that a round trip takes rtt: every frame is delayed
+// by half of that in each direction. Unlike a proxy it does not interfere with TCP between the two ends, with its
+// acknowledgements, Nagle's algorithm and slow start. It lasts until the node reboots or the nodes are closed.
 func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
 	n := node.nodes
-	// The node's end stays as it is; in its place, one end of another pair is plugged into the bridge, and
-	// frames are carried between the other end and the node's by hand.
+	// The node's end stays as it is; in its place, one end of another pair is plugged into the bridge, and carry
+	// moves the frames between the other end and the node's.
 	near, far := "vn-"+node.Name, "vf-"+node.Name
 	for _, args := range [][]string{
 		{"link", "set", node.plug(), "nomaster"},
@@ -56,15 +55,14 @@ func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
 	return nil
 }
 
-// openInterface opens a raw socket that reads what an interface receives and sends what is written
-// (packet(7)). Each frame has a header (virtio_net_hdr) that says what the sender left to the hardware:
-// checksums, and the cutting of large segments.
+// openInterface opens a raw socket that reads what an interface receives and sends what is written (packet(7)). Each
+// frame has a header (virtio_net_hdr) with the work that the sender left to the hardware: checksums and segmentation.
 func openInterface(name string) (*os.File, error) {
 	card, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, err
 	}
-	all := uint16(unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8) // in network order
+	all := uint16(unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8) // in network byte order
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
@@ -81,7 +79,7 @@ func openInterface(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// carry takes frames from one interface to another, each held for a time, until an interface is gone.
+// carry moves frames from one interface to another, delaying each, until an interface is gone.
 func carry(from, to *os.File, hold time.Duration) {
 	type frame struct {
 		bytes []byte
@@ -91,7 +89,7 @@ func carry(from, to *os.File, hold time.Duration) {
 	go func() {
 		for f := range way {
 			time.Sleep(time.Until(f.due))
-			to.Write(f.bytes) // a cable loses frames without a word; TCP sends them again
+			to.Write(f.bytes) // a cable loses frames silently; TCP retransmits them
 		}
 		to.Close()
 	}()
@@ -104,7 +102,7 @@ func carry(from, to *os.File, hold time.Duration) {
 		}
 		select {
 		case way <- frame{append([]byte(nil), buffer[:n]...), time.Now().Add(hold)}:
-		default: // full, and lost
+		default: // the cable is full: the frame is lost
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// needed are the programs that nodes are made with, and Debian's packages that bring them.
+// needed are the programs that create nodes, and the Debian packages that contain them.
 var needed = []struct{ program, debian string }{
 	{"mmdebstrap", "mmdebstrap"},
 	{"systemd-nspawn", "systemd-container"},
@@ -18,7 +18,7 @@ var needed = []struct{ program, debian string }{
 	{"nsenter", "util-linux"},
 }
 
-// Check says whether nodes can run on this machine and, if not, what is missing and how to get it.
+// Check reports whether nodes can run on this machine; its error says what is missing and how to get it.
 func Check() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("real nodes need root (systemd-nspawn, namespaces, overlayfs): run the tests as root")

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopTries bounds how often another free loop device is asked for: between the question and the
-// use somebody else may have taken it.
+// loopTries limits how often a free loop device is requested: somebody else may take one between the request and its
+// use.
 const loopTries = 20
 
-// addDisk gives the node, which is not booted yet, a block device of that size, in bytes. It lies in memory,
-// takes room as it is written, and survives a reboot of the node.
+// addDisk gives the node, which has not been booted yet, a block device with a size in bytes. It is in memory, takes
+// up space as it is written, and survives a reboot of the node.
 func (node *Node) addDisk(size int64) error {
 	loop, err := attachLoop(node.Name, size)
 	if err != nil {
@@ -27,7 +27,7 @@ func (node *Node) addDisk(size int64) error {
 	if err := unix.Fstat(int(loop.Fd()), &stat); err != nil {
 		return fmt.Errorf("disk of node %s: %w", node.Name, err)
 	}
-	// A device file of the node's own: what it does to owner and mode is not seen on the host.
+	// The node has its own device file: a change of its owner or mode does not affect the host's.
 	device := node.device(loop)
 	return node.nodes.inside.do(func() error {
 		if err := unix.Mknod(device, unix.S_IFBLK|0o660, int(stat.Rdev)); err != nil {
@@ -37,12 +37,12 @@ func (node *Node) addDisk(size int64) error {
 	})
 }
 
-// device is the path, in the nodes' mount namespace, of the node's own device file of a disk.
+// device returns the path, in the nodes' mount namespace, of the node's own device file of a disk.
 func (node *Node) device(loop *os.File) string { return node.root + "." + filepath.Base(loop.Name()) }
 
-// Disks are the paths of the node's block devices, as the node has them: /dev/loop3. /sys is the host's, so
-// lsblk(8) shows the host's devices too. When the nodes are gone the device is free again; one that the kernel made for
-// it, because all others were taken, stays.
+// Disks returns the paths of the node's block devices as the node sees them: /dev/loop3. /sys is the host's, so
+// lsblk(8) shows the host's devices as well. A device is free again when the nodes are gone; one that the kernel
+// created because all others were in use remains.
 func (node *Node) Disks() []string {
 	var paths []string
 	for _, loop := range node.disks {
@@ -51,8 +51,8 @@ func (node *Node) Disks() []string {
 	return paths
 }
 
-// attachLoop makes a loop device of memory. The kernel frees it when the last process that has it
-// open is gone, this one and those of the node (LO_FLAGS_AUTOCLEAR, loop(4)).
+// attachLoop attaches a loop device to memory. The kernel detaches it when the last process that has it open, this
+// one or one of the node's, is gone (LO_FLAGS_AUTOCLEAR, loop(4)).
 func attachLoop(name string, size int64) (*os.File, error) {
 	fd, err := unix.MemfdCreate("disk of "+name, unix.MFD_CLOEXEC)
 	if err != nil {

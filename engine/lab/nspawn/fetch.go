@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fetch returns a directory with the files (*.deb) of Debian packages and of all that they depend on and the
-// nodes do not have, for a repository on the nodes' network. It downloads them with the host's own apt sources
-// and keeps them beside the base image, for the next time.
+// Fetch returns a directory with the files (*.deb) of Debian packages and of all dependencies that the nodes lack,
+// for a repository on the nodes' network. It downloads them from the host's own apt sources and caches them next to
+// the base image.
 func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err error) {
 	packages = slices.Sorted(slices.Values(packages))
 	sum := sha256.Sum256([]byte(strings.Join(packages, ",")))
@@ -38,7 +38,7 @@ func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err 
 		return dir, err
 	}
 	partial := dir + ".partial"
-	if err := os.RemoveAll(partial); err != nil { // of a download that was killed
+	if err := os.RemoveAll(partial); err != nil { // left by a download that was killed
 		return "", fmt.Errorf("remains of an earlier download: %w", err)
 	}
 	if err := n.download(ctx, partial, packages); err != nil {
@@ -47,8 +47,8 @@ func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err 
 	return dir, os.Rename(partial, dir)
 }
 
-// download has the host's apt resolve and download packages for the base image: with the image's dpkg status and the
-// sources of its release, in a directory of its own.
+// download has the host's apt resolve and download packages for the base image, with the image's dpkg status and the
+// sources of its release, in a separate directory.
 func (n *Nodes) download(ctx context.Context, dir string, packages []string) error {
 	sources, err := hostSources(ctx)
 	if err != nil {

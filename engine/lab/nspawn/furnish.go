@@ -15,17 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accounts of a node, beside root. All three log in with the nodes' key.
+// Accounts of a node besides root. All three log in with the nodes' key.
 const (
 	Root   = "root"
 	Admin  = "admin"  // becomes root by sudo without a password
 	Deploy = "deploy" // becomes root by sudo with the password that Nodes.Password returns
 )
 
-// Password is what sudo asks the account Deploy for.
+// Password returns the password that sudo asks the account Deploy for.
 func (n *Nodes) Password() string { return n.secret }
 
-// makeKey makes the key that logs in to the nodes.
+// makeKey generates the key that logs in to the nodes.
 func (n *Nodes) makeKey(ctx context.Context) error {
 	n.key, n.secret = filepath.Join(n.Dir, "key"), rand.Text()
 	out, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hlplay-e2e", "-f", n.key).CombinedOutput()
@@ -35,8 +35,7 @@ func (n *Nodes) makeKey(ctx context.Context) error {
 	return nil
 }
 
-// furnish makes the node's root file system: a layer over the base image, and in it what makes it
-// a machine of its own.
+// furnish creates the node's root file system: a layer over the base image with the files that identify the machine.
 func (node *Node) furnish(ctx context.Context, base string) error {
 	public, err := os.ReadFile(node.nodes.key + ".pub")
 	if err != nil {
@@ -46,7 +45,7 @@ func (node *Node) furnish(ctx context.Context, base string) error {
 		"etc/hostname":   node.Name + "\n",
 		"etc/hosts":      "127.0.0.1\tlocalhost\n127.0.1.1\t" + node.Name + "\n",
 		"etc/machine-id": hex16() + "\n",
-		// host0 is what systemd-nspawn calls a container's end of the cable.
+		// host0 is systemd-nspawn's name for the container's end of the cable.
 		"etc/systemd/network/10-host0.network": "[Match]\nName=host0\n[Network]\nAddress=" + node.Address.String() + "/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
 	}
 	for _, home := range []string{"root", "home/" + Admin, "home/" + Deploy} {
@@ -85,7 +84,7 @@ func (node *Node) furnish(ctx context.Context, base string) error {
 	return nil
 }
 
-// hex16 is sixteen random bytes in hexadecimal, the form of machine-id(5).
+// hex16 returns sixteen random bytes in hexadecimal, the form of machine-id(5).
 func hex16() string {
 	var b [16]byte
 	rand.Read(b[:])

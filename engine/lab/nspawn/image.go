@@ -25,7 +25,8 @@ import (
 // suite is the Debian release of the nodes.
 const suite = "bookworm"
 
-// packages are what a node has beside the essential ones: a Debian server with sshd at its defaults.
+// packages are the packages of a node besides the essential ones: a Debian server with sshd in its default
+// configuration.
 var packages = []string{
 	"apt", "ca-certificates", "cron", "dbus", "debconf", "init", "iproute2", "kmod", "libpam-systemd",
 	"locales", "openssh-server", "procps", "sudo", "systemd-sysv", "tzdata",
@@ -36,11 +37,11 @@ var packages = []string{
 //go:embed recipe.sh
 var recipe string
 
-// buildLimit bounds the building of a base image: some 120 packages to download and unpack.
+// buildLimit limits how long it may take to build a base image, with some 120 packages to download and unpack.
 const buildLimit = 15 * time.Minute
 
-// image returns the directory of the base image, which it builds if it is not in the cache. The
-// image's name holds a hash of how it is made, so that a change makes a new one.
+// image returns the directory of the base image, which it builds unless it is cached. The name contains a hash of the
+// recipe, so that a change of the recipe builds a new image.
 func image(ctx context.Context, o Options) (string, error) {
 	cache, err := cacheDir(o)
 	if err != nil {
@@ -52,7 +53,7 @@ func image(ctx context.Context, o Options) (string, error) {
 	included := strings.Join(append(slices.Clone(packages), o.Packages...), ",")
 	sum := sha256.Sum256([]byte(suite + "\n" + included + "\n" + recipe))
 	base := filepath.Join(cache, "debian-"+suite+"-"+hex.EncodeToString(sum[:6]))
-	// Whoever comes second waits for the image that the first one builds.
+	// A second process waits for the image that the first one builds.
 	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return "", fmt.Errorf("lock of the base image: %w", err)
@@ -67,7 +68,7 @@ func image(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	partial := base + ".partial"
-	if err := os.RemoveAll(partial); err != nil { // of a build that was killed
+	if err := os.RemoveAll(partial); err != nil { // left by a build that was killed
 		return "", fmt.Errorf("remains of an earlier build: %w", err)
 	}
 	began := time.Now()
@@ -82,7 +83,7 @@ func image(ctx context.Context, o Options) (string, error) {
 	return base, nil
 }
 
-// build makes a root file system with packages (names with commas between) in dir, from where the host itself gets Debian's packages.
+// build creates a root file system with packages (names separated by commas) in dir, from the host's own sources.
 func build(ctx context.Context, dir, included string) error {
 	sources, err := hostSources(ctx)
 	if err != nil {
@@ -101,7 +102,7 @@ func build(ctx context.Context, dir, included string) error {
 	for _, s := range settings {
 		args = append(args, "--aptopt="+s)
 	}
-	// A mount namespace of its own: what mmdebstrap mounts goes with it, also if it is killed.
+	// In a separate mount namespace, what mmdebstrap mounts is unmounted even if it is killed.
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--kill-child", "--fork", "mmdebstrap"}, append(args, suite, dir, "-")...)...)
 	cmd.Stdin = strings.NewReader(sources)
 	var output bytes.Buffer
@@ -117,7 +118,7 @@ func build(ctx context.Context, dir, included string) error {
 	return nil
 }
 
-// hostSources are the host's own sources of the nodes' release, in the form of sources.list(5).
+// hostSources returns the host's own sources for the nodes' release, in the form of sources.list(5).
 func hostSources(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
 	if err != nil {
@@ -136,8 +137,7 @@ func hostSources(ctx context.Context) (string, error) {
 	return strings.Join(lines, "\n") + "\n", nil
 }
 
-// hostSettings are the host's own settings of how packages are downloaded: proxies, retries, checks
-// of dates.
+// hostSettings returns the host's own settings for downloads: proxies, retries, checks of dates.
 func hostSettings(ctx context.Context) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "apt-config", "dump", "Acquire").Output()
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is a thread of this process in a network and a mount namespace of its own. What it starts
-// is there too, and so are the sockets that it opens.
+// inside is a thread of this process in separate network and mount namespaces. The programs that it starts and the
+// sockets that it opens are in them as well.
 type inside struct {
 	work chan func()
 	done chan struct{}
 }
 
-// enter makes the namespaces. They are gone when the thread and all that it started are.
+// enter creates the namespaces. They disappear with the thread and everything that it started.
 func enter() (*inside, error) {
 	in := &inside{work: make(chan func()), done: make(chan struct{})}
 	ready := make(chan error)
@@ -31,13 +31,12 @@ func enter() (*inside, error) {
 	return in, nil
 }
 
-// live is the thread. It is never unlocked, so that it ends with the goroutine and no other
-// goroutine finds itself in here.
+// live is the thread. It is never unlocked, so that it ends with the goroutine and no other goroutine runs on it.
 func (in *inside) live(ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
-		// What /proc/self says of the process is what is true of its first thread: leave that alone.
-		// It stays locked until another goroutine has another thread.
+		// /proc/self describes the first thread of a process, so leave that alone. It stays locked until another
+		// goroutine has another thread.
 		second := make(chan error)
 		go in.live(second)
 		err := <-second
@@ -49,7 +48,7 @@ func (in *inside) live(ready chan<- error) {
 	err := errors.Join(
 		unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS|unix.CLONE_NEWNET),
 		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-		// systemd-nspawn keeps directories of its own in /run, and would find the host's there.
+		// systemd-nspawn has its own directories in /run and would find the host's there.
 		unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"),
 	)
 	ready <- err
@@ -68,14 +67,14 @@ func (in *inside) do(f func() error) error {
 	return <-result
 }
 
-// leave ends the thread and, by that, everything that it started: see Nodes.Start.
+// leave ends the thread and thereby everything that it started: see Nodes.Start.
 func (in *inside) leave() {
 	close(in.work)
 	<-in.done
 }
 
-// Start starts a program in the nodes' network, and in a mount namespace in which /run is empty. The
-// program dies at once when the nodes are closed, and when this process ends however it may.
+// Start starts a program in the nodes' network, with an empty /run. The program is killed when the nodes are closed
+// or this process ends, however that happens.
 func (n *Nodes) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -84,7 +83,7 @@ func (n *Nodes) Start(cmd *exec.Cmd) error {
 	return n.inside.do(cmd.Start)
 }
 
-// Run is Start, and waiting for the end.
+// Run is like Start, and waits for the end of the program.
 func (n *Nodes) Run(cmd *exec.Cmd) error {
 	if err := n.Start(cmd); err != nil {
 		return err
@@ -92,7 +91,7 @@ func (n *Nodes) Run(cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
-// Listen opens a TCP listener in the nodes' network, on Controller's address: port 0 means any.
+// Listen opens a TCP listener in the nodes' network at Controller's address; port 0 means any.
 func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
 	err = n.inside.do(func() (err error) {
 		listener, err = net.Listen("tcp", net.JoinHostPort(Controller, fmt.Sprint(port)))
@@ -101,7 +100,7 @@ func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
 	return listener, err
 }
 
-// Dial connects to a TCP address in the nodes' network, within a second.
+// Dial connects to a TCP address in the nodes' network within a second.
 func (n *Nodes) Dial(address string) (conn net.Conn, err error) {
 	err = n.inside.do(func() (err error) {
 		conn, err = net.DialTimeout("tcp", address, dialLimit)
@@ -110,7 +109,7 @@ func (n *Nodes) Dial(address string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// dial tells whether somebody listens at an address in the nodes' network.
+// dial checks whether somebody listens at an address in the nodes' network.
 func (n *Nodes) dial(address string) error {
 	conn, err := n.Dial(address)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Inventory writes an inventory of the nodes, for logging in as an account, and returns its path.
-// All nodes are in group "nodes". Users other than root become root through sudo. Host keys are
-// those that the nodes have at the start, in a known_hosts file of the inventory's own.
+// Inventory writes an inventory of the nodes, for logging in to an account, and returns its path. All nodes are in
+// group "nodes". Users other than root become root through sudo. The host keys are those that the nodes have at the
+// start, in a separate known_hosts file.
 func (n *Nodes) Inventory(account string) (string, error) {
 	dir, err := os.MkdirTemp(n.Dir, "inventory-")
 	if err != nil {

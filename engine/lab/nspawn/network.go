@@ -14,18 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialLimit bounds one attempt to connect to a node.
+// dialLimit limits one attempt to connect to a node.
 const dialLimit = time.Second
 
 // bridgeAddress is the Ethernet address of the bridge, from the range for local use.
 const bridgeAddress = "02:00:00:00:00:01"
 
-// makeNetwork makes the bridge that the nodes are plugged into.
+// makeNetwork creates the bridge that the nodes are plugged into.
 func (n *Nodes) makeNetwork(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
-		// A bridge without an address of its own takes the lowest of its ports', and another one when a
-		// node reboots; the others would go on answering to the old one for a minute.
+		// A bridge without an address of its own takes the lowest of its ports', which changes when a node reboots;
+		// the other nodes would use the old one for another minute.
 		{"link", "add", bridge, "address", bridgeAddress, "type", "bridge"},
 		{"address", "add", Controller + "/24", "dev", bridge},
 		{"link", "set", bridge, "up"},
@@ -47,10 +47,10 @@ func (n *Nodes) ip(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// plug is the end of the node's cable in the bridge, as systemd-nspawn names it.
+// plug returns the name of the node's end in the bridge, as systemd-nspawn chooses it.
 func (node *Node) plug() string { return "vb-" + node.Name }
 
-// CutLink pulls the node's network cable.
+// CutLink unplugs the node's network cable.
 func (node *Node) CutLink(ctx context.Context) error {
 	return node.nodes.ip(ctx, "link", "set", node.plug(), "down")
 }
@@ -60,12 +60,12 @@ func (node *Node) RestoreLink(ctx context.Context) error {
 	return node.nodes.ip(ctx, "link", "set", node.plug(), "up")
 }
 
-// sharedDir is the name, beside the nodes' root file systems, of the directory that they share; no node
-// can have it.
+// sharedDir is the name of the directory that the nodes share, next to their root file systems; it is not a valid
+// name of a node.
 const sharedDir = "SHARED"
 
-// makeDisk mounts the memory that holds what the nodes write, and returns where. It is seen in
-// the nodes' mount namespace only.
+// makeDisk mounts a file system in memory for what the nodes write, and returns its path. It is visible only in the
+// nodes' mount namespace.
 func (n *Nodes) makeDisk(shared bool) (string, error) {
 	dir := filepath.Join(n.Dir, "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -19,28 +19,28 @@ import (
 	"time"
 )
 
-// Node is one booted Debian machine.
+// Node is a booted Debian machine.
 type Node struct {
 	Name    string
 	Address netip.Addr
 
 	nodes   *Nodes
-	root    string // its root file system, seen in the nodes' mount namespace only
-	shared  string // path of the directory that all nodes share; empty for none
+	root    string // its root file system, visible only in the nodes' mount namespace
+	shared  string // path of the directory that all nodes share, if any
 	disks   []*os.File
-	hostKey string // the public key of its sshd at the start, a line of authorized_keys' form
+	hostKey string // the public key of its sshd at the start, in the form of an authorized_keys line
 
 	mu      sync.Mutex
 	nspawn  *exec.Cmd     // the running one
 	closing bool          // it is not to be started again
-	ended   chan struct{} // closed when the node has ended for good
+	ended   chan struct{} // closed when the node has finally ended
 }
 
 // validName leaves room for "vb-" in the fifteen characters of an interface's name.
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$`)
 
-// boot starts systemd-nspawn, and again whenever the node reboots, in cgroups of the node's own: two
-// systemds in one would end each other's units.
+// boot starts systemd-nspawn, and restarts it when the node reboots, in separate cgroups: two systemds in one cgroup
+// would end each other's units.
 func (node *Node) boot() error {
 	groups, err := node.nodes.reaper.cgroups(node.Name)
 	if err != nil {
@@ -67,8 +67,8 @@ func (node *Node) boot() error {
 	return nil
 }
 
-// exitRebooted is how systemd-nspawn --keep-unit asks the service manager to start it again, when
-// the container has rebooted (RestartForceExitStatus=133 of systemd-nspawn@.service).
+// exitRebooted is the exit code with which systemd-nspawn --keep-unit asks to be started again after the container
+// has rebooted (RestartForceExitStatus=133 of systemd-nspawn@.service).
 const exitRebooted = 133
 
 func (node *Node) start(groups []string, log *os.File) error {
@@ -88,12 +88,12 @@ func (node *Node) start(groups []string, log *os.File) error {
 		args = append(args, "--bind="+device)
 	}
 	cmd := exec.Command("sh", args...)
-	// With the first version of cgroups systemd is not told in a container that a session's last
-	// process is gone, and a reboot waits 90 seconds for it.
+	// With version 1 of cgroups, systemd in a container is not told that the last process of a session is gone, and a
+	// reboot waits 90 seconds for it.
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C is the test's affair
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is handled by the test
 	node.mu.Lock()
 	defer node.mu.Unlock()
 	if node.closing {
@@ -106,14 +106,13 @@ func (node *Node) start(groups []string, log *os.File) error {
 	return nil
 }
 
-// Dir is the directory of all nodes, Nodes.Dir: what is put there goes with them.
+// Dir returns the directory of all nodes, Nodes.Dir; what is put there is removed with them.
 func (node *Node) Dir() string { return node.nodes.Dir }
 
-// console is the file that the node's console goes to.
+// console returns the file that the node's console is written to.
 func (node *Node) console() string { return filepath.Join(node.nodes.Dir, node.Name+".console") }
 
-// kill ends the node's process 1, which takes all others of the node with it, and waits for
-// systemd-nspawn to clear up.
+// kill kills the node's process 1, and with it all others of the node, and waits for systemd-nspawn to clean up.
 func (node *Node) kill() error {
 	node.mu.Lock()
 	node.closing = true
@@ -138,7 +137,7 @@ func (node *Node) kill() error {
 	return nil
 }
 
-// leader is the process id, on the host, of the node's process 1. It changes with a reboot.
+// leader returns the process ID, on the host, of the node's process 1. It changes with a reboot.
 func (node *Node) leader() (int, error) {
 	node.mu.Lock()
 	pid := node.nspawn.Process.Pid
@@ -152,7 +151,7 @@ func (node *Node) leader() (int, error) {
 		if err != nil {
 			continue
 		}
-		// systemd-nspawn has helpers too; process 1 of a container is 1 in its own eyes.
+		// systemd-nspawn has helpers, too; process 1 of a container has that number in the container.
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
 		if err != nil {
 			continue
@@ -166,14 +165,13 @@ func (node *Node) leader() (int, error) {
 	return 0, fmt.Errorf("node %s has no process 1: it is starting or has ended", node.Name)
 }
 
-// Exec runs a program on the node as root and returns what it printed. It does not go through SSH, so
-// that it tells what is true whatever is wrong with that; a program that fails is an error with its
-// message.
+// Exec runs a program on the node as root and returns its output. It does not use SSH, so it works whatever is wrong
+// with that. If the program fails, the error contains its message.
 func (node *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	return node.ExecInput(ctx, "", argv...)
 }
 
-// ExecInput is Exec of a program with a standard input.
+// ExecInput is like Exec, for a program with a standard input.
 func (node *Node) ExecInput(ctx context.Context, input string, argv ...string) (string, error) {
 	pid, err := node.leader()
 	if err != nil {
@@ -193,18 +191,18 @@ func (node *Node) ExecInput(ctx context.Context, input string, argv ...string) (
 	return stdout.String(), nil
 }
 
-// BootID is what the node's kernel calls this boot; another one means that it booted in between.
+// BootID returns the kernel's ID of the current boot; it changes when the node boots.
 func (node *Node) BootID(ctx context.Context) (string, error) {
 	id, err := node.Exec(ctx, "cat", "/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(id), err
 }
 
-// WaitBoot returns when the node has booted since it had that boot id.
+// WaitBoot returns when the node has booted since the boot with that ID.
 func (node *Node) WaitBoot(ctx context.Context, before string) error {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
 	for {
-		// While the node is between two boots there is nobody to ask: that is no error here.
+		// Between two boots there is nobody to ask, which is not an error here.
 		if id, err := node.BootID(ctx); err == nil && id != before {
 			return node.WaitUp(ctx)
 		}
@@ -218,7 +216,7 @@ func (node *Node) WaitBoot(ctx context.Context, before string) error {
 	}
 }
 
-// WaitUp returns when systemd says that the node has booted and its sshd accepts connections.
+// WaitUp returns when systemd reports that the node has booted and its sshd accepts connections.
 func (node *Node) WaitUp(ctx context.Context) error {
 	for {
 		_, err := node.Exec(ctx, "systemctl", "is-active", "--quiet", "multi-user.target")

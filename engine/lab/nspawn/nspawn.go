@@ -1,20 +1,18 @@
 //go:build linux
 
-// Package nspawn boots real Debian nodes for end-to-end tests: root file systems of Debian 12 with
-// systemd and OpenSSH, in systemd-nspawn containers on a network of their own.
+// Package nspawn boots real Debian nodes for end-to-end tests: root file systems of Debian 12 with systemd and OpenSSH,
+// in systemd-nspawn containers on a network of their own.
 //
-// Nothing of it is seen outside, and nothing stays behind however a test ends. Network and mounts belong
-// to namespaces of this process, which the kernel removes with the last process in them, and what the
-// nodes write lies in memory. What outlives a process, the containers, their cgroups and a temporary
-// directory, is ended and removed by a small process that waits for this one's end, and, should that be
-// killed too, by the next Start.
+// Nothing of it is visible outside, and nothing is left behind however a test ends. Network and mounts belong to
+// namespaces of this process, which the kernel removes with the last process in them, and what the nodes write is in
+// memory. What outlives a process (the containers, their cgroups and a temporary directory) is ended and removed by a
+// small process that waits for the end of this one or, if that is killed as well, by the next Start.
 //
-// Whoever talks to the nodes must be in their network: Nodes.Start starts programs there, Nodes.Listen
-// opens listeners there. The rest of the test stays where it is.
+// Programs that talk to the nodes must be in their network: Nodes.Start starts programs there, Nodes.Listen opens
+// listeners there. The rest of the test stays where it is.
 //
-// What is not real here: the kernel is the host's, so modules are not loaded and settings outside of net.*
-// are read-only; there is no boot loader. Block devices are loop devices, and there is no device-mapper
-// on them.
+// What is not real: the kernel is the host's, so modules are not loaded and settings outside of net.* are read-only;
+// there is no boot loader. Block devices are loop devices without device-mapper.
 package nspawn
 
 import (
@@ -28,60 +26,59 @@ import (
 	"time"
 )
 
-// Options say what to start. The zero value is three nodes, with base images in the user's cache.
+// Options configure the nodes. The zero value is three nodes, with base images in the user's cache.
 type Options struct {
-	// Cache is the directory that base images are kept in. Empty means $HLPLAY_E2E_CACHE or, without
-	// that, hlplay in the user's cache directory.
+	// Cache is the directory for base images. Empty means $HLPLAY_E2E_CACHE or, if that is unset, hlplay in the
+	// user's cache directory.
 	Cache string
-	// Names are the nodes' host names; empty means node1, node2, node3. At most 200, each of at
-	// most 12 letters, digits and hyphens: interfaces are named after them.
+	// Names are the host names of the nodes; empty means node1, node2, node3. There may be up to 200, each with up to
+	// 12 letters, digits and hyphens, because interfaces are named after them.
 	Names []string
-	// Packages are Debian packages that the nodes have beside those of every node. Each set has a
-	// base image of its own, in which nothing of these packages is started.
+	// Packages are Debian packages of the nodes besides the usual ones. Each set has its own base image, in which
+	// nothing of these packages is started.
 	Packages []string
-	// Disks are the sizes, in bytes, of the block devices that each node has: see Node.Disks.
+	// Disks are the sizes, in bytes, of the block devices of each node: see Node.Disks.
 	Disks []int64
-	// Shared is the absolute path of a directory that is one and the same on all nodes, empty at the start.
-	// Empty means that they share none.
+	// Shared is the absolute path of a directory that all nodes share and that is initially empty. Empty means none.
 	Shared string
-	// Devices are nodes of the host's devices that the nodes have too: "/dev/fuse".
+	// Devices are devices of the host that the nodes have, too: "/dev/fuse".
 	Devices []string
-	// Log is told what takes time: building an image, booting. Nil means silence.
+	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
 }
 
-// The nodes' network. It exists in a namespace of its own and leads nowhere, so that its
-// addresses cannot clash with anything.
+// The nodes' network is in a separate namespace and leads nowhere, so that its addresses cannot conflict with any
+// others.
 const (
-	// Controller is the address of the test on the nodes' network.
+	// Controller is the address of the test in the nodes' network.
 	Controller = "10.77.0.1"
 	subnet     = "10.77.0.0/24"
 	firstNode  = 11
 	bridge     = "nodes"
 )
 
-// bootLimit bounds how long nodes may take until their sshd answers, on a slow machine too.
+// bootLimit limits how long nodes may take until their sshd answers, even on a slow machine.
 const bootLimit = 5 * time.Minute
 
 // Nodes are booted nodes.
 type Nodes struct {
-	// Dir holds the nodes' keys, known_hosts files and console logs; it goes with Close.
+	// Dir holds the nodes' keys, known_hosts files and console logs; Close removes it.
 	Dir string
-	// List is the nodes in the order of Options.Names.
+	// List holds the nodes in the order of Options.Names.
 	List []*Node
 
 	base    string   // directory of the base image
-	devices []string // nodes of the host's devices
+	devices []string // devices of the host
 	inside  *inside
 	reaper  *reaper
-	key     string // path of the private key that logs in
+	key     string // path of the private key for logins
 	secret  string // password of the account Deploy
 	closed  sync.Once
 }
 
-// Start boots nodes and returns when every one's sshd answers. The first time it builds the base
-// image with the host's own apt sources, which takes about half a minute; afterwards it takes seconds.
-// Close ends them; so does the end of ctx while Start runs.
+// Start boots nodes and returns when the sshd of every node answers. The first time, it builds the base image from
+// the host's own apt sources, which takes about half a minute; after that it takes seconds. Close ends the nodes; so
+// does the end of ctx while Start is running.
 func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := Check(); err != nil {
 		return nil, err
@@ -156,8 +153,8 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	return n, nil
 }
 
-// Close ends the nodes at once, as pulling the plug does, and removes all that was made for them
-// but the base image. It may be called more than once.
+// Close ends the nodes at once, as pulling the plug does, and removes everything that was created for them except the
+// base image. It may be called more than once.
 func (n *Nodes) Close() (err error) {
 	n.closed.Do(func() {
 		for _, node := range n.List {
@@ -174,7 +171,7 @@ func (n *Nodes) Close() (err error) {
 	return err
 }
 
-// Node is the node of that name.
+// Node returns the node with a name.
 func (n *Nodes) Node(name string) *Node {
 	for _, node := range n.List {
 		if node.Name == name {
@@ -198,7 +195,7 @@ func checkNames(names []string) error {
 	return nil
 }
 
-// cacheDir is where base images are kept.
+// cacheDir returns the directory of base images.
 func cacheDir(o Options) (string, error) {
 	dir := o.Cache
 	if dir == "" {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestNodes boots nodes, uses all that tests use of them, and looks for what they leave behind.
+// TestNodes boots nodes, exercises all that tests use of them, and checks that nothing is left behind.
 func TestNodes(t *testing.T) {
 	ctx := t.Context()
 	n, err := Start(ctx, Options{Names: []string{"left", "right"}, Disks: []int64{1 << 20}, Shared: "/srv/shared", Log: t.Logf})
@@ -99,7 +99,7 @@ func TestNodes(t *testing.T) {
 	})
 }
 
-// inUse says whether a loop device has something behind it.
+// inUse reports whether a loop device is attached.
 func inUse(loop string) bool {
 	return exists(filepath.Join("/sys/block", filepath.Base(loop), "loop/backing_file"))
 }
@@ -107,7 +107,7 @@ func inUse(loop string) bool {
 // victim is the environment variable that makes TestKilled the process that is to be killed.
 const victim = "HLPLAY_NSPAWN_VICTIM"
 
-// TestKilled ends a process that has nodes in ways that let it do nothing more.
+// TestKilled ends a process that has nodes in ways that give it no chance to clean up.
 func TestKilled(t *testing.T) {
 	if os.Getenv(victim) != "" {
 		n, err := Start(t.Context(), Options{Names: []string{"victim"}, Disks: []int64{1 << 20}})
@@ -137,12 +137,12 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("it has not started its nodes: %v", err)
 			}
 			cmd.Process.Signal(signal)
-			cmd.Wait() // its end by a signal is what is wanted
+			cmd.Wait() // it is expected to end by a signal
 			left := []string{dir}
 			for _, h := range hierarchies {
 				left = append(left, filepath.Join(h, filepath.Base(dir)))
 			}
-			// The reaper is at work; the directory is the last that goes.
+			// The reaper is at work; the directory is the last thing that it removes.
 			bounded, cancel := context.WithTimeout(t.Context(), bootLimit)
 			defer cancel()
 			for exists(dir) && bounded.Err() == nil {

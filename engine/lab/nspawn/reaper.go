@@ -16,13 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefix begins the names of temporary directories and of cgroups.
+// prefix is the prefix of the names of temporary directories and cgroups.
 const prefix = "hlplay-nodes-"
 
-// reap waits for the end of whoever holds the other end of its standard input, then ends the
-// processes in cgroups of a directory's base name, in hierarchies ($2 …), and removes the cgroups
-// and the directory ($1). systemd-nspawn dies with its parent, but its container survives it. Dying
-// takes its time, so it tries for ten seconds in each hierarchy.
+// reap waits until the other end of its standard input is closed, then kills the processes in cgroups with the
+// directory's base name, in hierarchies ($2 …), and removes the cgroups and the directory ($1). systemd-nspawn dies
+// with its parent, but its container survives it. As dying takes time, it tries for ten seconds in each hierarchy.
 const reap = `cat >/dev/null
 dir=$1; shift
 for hierarchy; do
@@ -37,13 +36,13 @@ for hierarchy; do
 done
 rm -rf --one-file-system -- "$dir"`
 
-// reaper ends and removes what the kernel does not by itself, when this process ends.
+// reaper ends and removes what the kernel does not, when this process has ended.
 type reaper struct {
 	dir  string   // the temporary directory
-	lock *os.File // held as long as this process lives
+	lock *os.File // held while this process is running
 	life io.Closer
 	cmd  *exec.Cmd
-	// hierarchies are the directories, one a mounted hierarchy, that cgroups are made in.
+	// hierarchies are the directories, one per mounted hierarchy, in which cgroups are created.
 	hierarchies []string
 }
 
@@ -63,7 +62,7 @@ func newReaper() (*reaper, error) {
 		return nil, err
 	}
 	r.cmd = r.command(r.dir)
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C must not end it before its work is done
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not end it before its work is done
 	if r.life, err = r.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -79,7 +78,7 @@ func (r *reaper) command(dir string) *exec.Cmd {
 	return cmd
 }
 
-// lockDir takes the lock that says that a directory is in use; the error says that it is taken.
+// lockDir takes the lock that marks a directory as in use; its error means that it is taken.
 func lockDir(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -92,7 +91,7 @@ func lockDir(dir string) (*os.File, error) {
 	return lock, nil
 }
 
-// removeStale removes what runs have left that were killed together with their reaper.
+// removeStale removes what was left by runs that were killed together with their reaper.
 func (r *reaper) removeStale() error {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	if err != nil {
@@ -100,7 +99,7 @@ func (r *reaper) removeStale() error {
 	}
 	for _, dir := range dirs {
 		lock, err := lockDir(dir)
-		if err != nil { // it lives, or is going just now
+		if err != nil { // it is in use, or is being removed
 			continue
 		}
 		err = r.command(dir).Run()
@@ -123,7 +122,7 @@ func (r *reaper) finish() error {
 	return nil
 }
 
-// cgroups makes a cgroup of a node in every hierarchy.
+// cgroups creates a cgroup for a node in every hierarchy.
 func (r *reaper) cgroups(node string) ([]string, error) {
 	var made []string
 	for _, h := range r.hierarchies {
@@ -131,7 +130,7 @@ func (r *reaper) cgroups(node string) ([]string, error) {
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 				return nil, fmt.Errorf("cgroup of node %s: %w", node, err)
 			}
-			// In the first version a cgroup takes no process before it has processors and memory.
+			// In version 1 a cgroup accepts no process before it has processors and memory.
 			for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 				inherit(filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name))
 			}
@@ -141,8 +140,8 @@ func (r *reaper) cgroups(node string) ([]string, error) {
 	return made, nil
 }
 
-// inherit copies a setting where both have it and the new one is empty; where that is refused,
-// entering the cgroup says so.
+// inherit copies a setting if both cgroups have it and the new one's is empty; if that is refused, entering the
+// cgroup fails with the reason.
 func inherit(from, to string) {
 	value, err := os.ReadFile(from)
 	if err != nil || len(strings.TrimSpace(string(value))) == 0 {
@@ -153,8 +152,8 @@ func inherit(from, to string) {
 	}
 }
 
-// cgroupHierarchies are the mount points of all cgroup hierarchies, with this process's own cgroup
-// in each (cgroups(7)).
+// cgroupHierarchies returns the mount points of all cgroup hierarchies, with this process's own cgroup in each
+// (cgroups(7)).
 func cgroupHierarchies() ([]string, error) {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -200,7 +199,7 @@ func cgroupHierarchies() ([]string, error) {
 	return hierarchies, nil
 }
 
-// named reports whether a mount's options name all controllers of a hierarchy.
+// named reports whether the options of a mount name all controllers of a hierarchy.
 func named(options, controllers string) bool {
 	all := "," + options + ","
 	for c := range strings.SplitSeq(controllers, ",") {

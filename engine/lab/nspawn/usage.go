@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// CPU is the processor time that the node has taken since it was started, all of its processes together,
-// from the accounting of its cgroup (cpuacct.usage, or cpu.stat in the second version of cgroups).
+// CPU returns the processor time that all processes of the node have used since it was started, from the accounting
+// of its cgroup (cpuacct.usage, or cpu.stat in version 2 of cgroups).
 func (node *Node) CPU() (time.Duration, error) {
 	for _, h := range node.nodes.reaper.hierarchies {
 		group := filepath.Join(h, filepath.Base(node.nodes.Dir), node.Name)

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// request is what a joining node asks of a member.
+// request is what a joining node sends to a member.
 type request struct {
 	name      string
 	links     map[int]string
-	fallback  string // its own address, used when no links are given
-	id, votes int    // id 0 means the lowest free one
+	fallback  string // its own address, used if no links are given
+	id, votes int    // an ID of 0 means the lowest free one
 	force     bool
 }
 
-// addNode enters a node into the cluster's configuration, on the member that was asked. The log is what
-// the member says meanwhile.
+// addNode adds a node to the cluster's configuration on the member that received the request. The log is what the
+// member prints.
 func (w *World) addNode(c *Command, member Node, r request) (log string, err error) {
 	deadline := c.slept + 10*time.Second
 	for {
@@ -43,7 +43,7 @@ func (w *World) addNode(c *Command, member Node, r request) (log string, err err
 		return log, err
 	}
 	w.distribute(member.Name())
-	// The member gives corosync a second to take the new configuration over.
+	// The member gives corosync a second to load the new configuration.
 	return log, c.sleep(time.Second)
 }
 
@@ -115,7 +115,7 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	return log, nil
 }
 
-// pvecmAddnode is the member's side of a join over SSH.
+// pvecmAddnode is the member's part of a join over SSH.
 func pvecmAddnode(c *Command, a arguments) int {
 	links, _ := linkOptions(a)
 	_, err := c.World.addNode(c, c.Node, request{name: a.get("node"), links: links, fallback: a.get("new_node_ip"),

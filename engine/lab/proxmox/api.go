@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// view runs fn on the current state and returns what it makes.
+// view returns an endpoint that shows what fn returns for the current state.
 func (c *Command) answer(fn func(v *view, db *Database) (any, error)) (value any, err error) {
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
@@ -27,7 +27,7 @@ func get(path string, fn func(c *Command, v *view, db *Database, parts []string,
 	}}
 }
 
-// viaProgram lets an endpoint do what a program does, with the same arguments.
+// viaProgram returns an endpoint that runs a program with the same arguments.
 func viaProgram(verb, path string, run func(c *Command, a arguments) int, names ...string) endpoint {
 	return endpoint{verb: verb, path: path, silent: true, run: func(c *Command, parts []string, a arguments) (any, error) {
 		for i, name := range names {
@@ -164,14 +164,14 @@ func apiJoin(c *Command, v *view, db *Database, _ []string, _ arguments) (any, e
 	return map[string]any{"nodelist": nodes, "preferred_node": c.Node.Name(), "totem": totem(conf), "config_digest": digest(db.Text(corosyncFile))}, nil
 }
 
-// What the machines of a lab report of themselves.
+// What the machines of a lab report about themselves.
 const (
 	labCPUs   = 2
 	labMemory = 25276502016
 	labDisk   = localTotal * 1024
 )
 
-// clusterNodes are the names of the nodes that a node knows of.
+// clusterNodes returns the names of the nodes that a node knows.
 func clusterNodes(db *Database, self string) []string {
 	conf := db.corosync()
 	if conf == nil {

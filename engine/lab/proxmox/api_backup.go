@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Backup jobs of the cluster. They are kept and shown; none is run.
+// Backup jobs of the cluster are stored and shown, but never run.
 
 const jobsFile = "jobs.cfg"
 
-// backupEndpoints are the paths below /cluster/backup.
+// backupEndpoints are the API paths below /cluster/backup.
 func backupEndpoints() []endpoint {
 	return []endpoint{
 		get("cluster/backup", func(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
@@ -74,7 +74,7 @@ func jobValue(job Section) map[string]any {
 	return value
 }
 
-// jobKeys takes what a call says of a job, booleans as they are kept.
+// jobKeys returns the properties of a job that a call sets, with booleans in their stored form.
 func jobKeys(a arguments, keys map[string]string) {
 	for key, value := range a.values {
 		switch key {
@@ -139,7 +139,7 @@ func jobSet(_ *Command, v *view, db *Database, parts []string, a arguments) erro
 	return nil
 }
 
-// notBackedUp are the guests that no enabled job names.
+// notBackedUp returns the guests that no enabled job covers.
 func notBackedUp(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
 	named := func(id string) bool {
 		return slices.ContainsFunc(db.jobs(), func(job Section) bool {

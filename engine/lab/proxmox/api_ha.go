@@ -1,6 +1,6 @@
 package proxmox
 
-// haEndpoints are the paths below /cluster/ha.
+// haEndpoints are the API paths below /cluster/ha.
 func haEndpoints() []endpoint {
 	return []endpoint{
 		get("cluster/ha/resources", func(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// mappingKind is one kind of resource mapping: /cluster/mapping/KIND, kept in mapping/FILE.
+// mappingKind is a kind of resource mapping: /cluster/mapping/KIND, stored in mapping/FILE.
 type mappingKind struct {
 	name, file string
-	// required and optional are the properties of one map, with what their values look like.
+	// required and optional are the properties of a map, each with the format of its value.
 	required, optional map[string]*regexp.Regexp
 }
 
@@ -31,7 +31,7 @@ var mappingKinds = []mappingKind{
 	{name: "dir", file: "mapping/directory.cfg", required: map[string]*regexp.Regexp{"node": nodeName, "path": anyValue}},
 }
 
-// mappingEndpoints are the paths below /cluster/mapping.
+// mappingEndpoints are the API paths below /cluster/mapping.
 func mappingEndpoints() []endpoint {
 	var all []endpoint
 	for _, kind := range mappingKinds {
@@ -48,7 +48,7 @@ func mappingEndpoints() []endpoint {
 	return all
 }
 
-// change is an endpoint that changes the cluster's files, for which it needs a quorum, and answers nothing.
+// change returns an endpoint that changes the cluster's files, which takes a quorum, and has no result.
 func change(verb, path string, fn func(c *Command, v *view, db *Database, parts []string, a arguments) error) endpoint {
 	return endpoint{verb: verb, path: path, silent: true, run: func(c *Command, parts []string, a arguments) (any, error) {
 		c.changed = true
@@ -61,7 +61,7 @@ func change(verb, path string, fn func(c *Command, v *view, db *Database, parts 
 	}}
 }
 
-// unverified is the refusal of a call's parameters: what is wrong with each, then the usage.
+// unverified returns the error for a call with invalid parameters: the problem of each, then the usage.
 func unverified(usage string, problems ...string) error {
 	return failed(exitENOENT, "400 Parameter verification failed.\n%s\n\npvesh %s [OPTIONS] [FORMAT_OPTIONS]", strings.Join(problems, "\n"), usage)
 }
@@ -159,7 +159,7 @@ func (k mappingKind) set(_ *Command, v *view, db *Database, parts []string, a ar
 	return nil
 }
 
-// apply takes what a call says of a mapping; the maps are given whole.
+// apply sets the properties of a mapping that a call gives; maps are replaced as a whole.
 func (k mappingKind) apply(s Section, a arguments) {
 	for _, key := range []string{"map", "description", "mdev", "live-migration-capable"} {
 		switch {
@@ -177,7 +177,7 @@ func (k mappingKind) apply(s Section, a arguments) {
 	}
 }
 
-// verify is what is wrong with the maps of a call.
+// verify returns what is wrong with the maps of a call.
 func (k mappingKind) verify(a arguments) []string {
 	var problems []string
 	if !a.has("map") {
@@ -211,7 +211,7 @@ func (k mappingKind) verify(a arguments) []string {
 	return problems
 }
 
-// properties reads "key=value,key=value".
+// properties parses "key=value,key=value".
 func properties(text string) map[string]string {
 	found := map[string]string{}
 	for _, item := range strings.Split(text, ",") {

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// networkInterface is one interface of /etc/network/interfaces.
+// networkInterface is an interface in /etc/network/interfaces.
 type networkInterface struct {
 	name, method string
 	auto         bool
 	keys         map[string]string
 }
 
-// parseInterfaces reads what the simulation shows of /etc/network/interfaces: its iface stanzas for IPv4, in their order.
+// parseInterfaces returns the part of /etc/network/interfaces that the simulation shows: the iface stanzas for IPv4,
+// in order.
 func parseInterfaces(text string) []networkInterface {
 	var all []networkInterface
 	auto := map[string]bool{}
-	open := false // a stanza that is followed
+	open := false // the index of the current stanza
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		switch {
@@ -43,7 +44,7 @@ func parseInterfaces(text string) []networkInterface {
 	return all
 }
 
-// kind is the type that the API gives an interface by its name.
+// kind returns the type that the API derives from an interface's name.
 func (i networkInterface) kind() string {
 	for prefix, kind := range map[string]string{"en": "eth", "eth": "eth", "vmbr": "bridge", "bond": "bond"} {
 		if strings.HasPrefix(i.name, prefix) {

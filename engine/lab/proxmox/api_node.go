@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// nodeEndpoints are the paths below /nodes/NODE.
+// nodeEndpoints are the API paths below /nodes/NODE.
 func nodeEndpoints() []endpoint {
 	return []endpoint{
 		get("nodes/{}/version", apiVersion),
@@ -83,7 +83,7 @@ func diskType(d Disk) string {
 	return "ssd"
 }
 
-// diskUse is what PVE's disk list calls the use of a disk; empty for a free one.
+// diskUse returns the use of a disk in the words of PVE's disk list, or "" if it is free.
 func diskUse(d Disk) string {
 	switch {
 	case d.Mountpoint != "":

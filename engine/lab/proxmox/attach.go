@@ -13,7 +13,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// machineNode is a simulated machine as a Node.
+// machineNode adapts a simulated machine to Node.
 type machineNode struct {
 	m  *machine.Machine
 	w  *World
@@ -24,13 +24,12 @@ var _ Node = (*machineNode)(nil)
 
 type nodeKey struct{}
 
-// Attach makes a machine a node of this lab. It becomes a Proxmox VE node when the packages of Packages
-// are installed on it.
+// Attach adds a machine to this lab. It becomes a Proxmox VE node when the packages of Packages are installed on it.
 func (w *World) Attach(m *machine.Machine, opts Options) {
 	n := &machineNode{m: m, w: w, fs: m.FS()}
 	m.SetValue(nodeKey{}, n)
 	w.Add(n, opts)
-	if len(opts.Guests) > 0 { // they are in a database that an earlier installation has left
+	if len(opts.Guests) > 0 { // they are in a database left by an earlier installation
 		if err := keepDatabase(n.fs); err != nil {
 			panic(err) // a new machine has room for a file
 		}
@@ -38,7 +37,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 	m.Serve(8006, func() bool { return m.Units().Active("pveproxy.service") })
 }
 
-// keepDatabase makes the file in which pmxcfs keeps what it shows at /etc/pve. What is in it the World knows.
+// keepDatabase creates the file in which pmxcfs stores /etc/pve. The World holds the content.
 func keepDatabase(fs afero.Fs) error {
 	const dir = "/var/lib/pve-cluster"
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
@@ -47,13 +46,13 @@ func keepDatabase(fs afero.Fs) error {
 	return afero.WriteFile(fs, path.Join(dir, "config.db"), []byte("SQLite format 3\x00"), 0o600)
 }
 
-// attached is the node that Attach made of a machine.
+// attached returns the node that Attach created for a machine.
 func attached(m *machine.Machine) (*machineNode, bool) {
 	n, ok := m.Value(nodeKey{}).(*machineNode)
 	return n, ok
 }
 
-// machineProgram lets a machine run a simulated program.
+// machineProgram makes a simulated program available to a machine.
 func (w *World) machineProgram(name string, p Program) machine.Program {
 	return func(ctx context.Context, call *machine.Call) int {
 		n, ok := attached(call.Machine)
@@ -61,7 +60,7 @@ func (w *World) machineProgram(name string, p Program) machine.Program {
 			return call.Errorf("this machine is not part of the lab")
 		}
 		as := *n
-		as.fs = call.FS() // what the program writes is recorded under its name
+		as.fs = call.FS() // changes are recorded under the program's name
 		c := &Command{World: w, Node: &as, Argv: append([]string{name}, call.Argv[1:]...), Dir: call.Dir, User: call.User, Stdin: call.Stdin, Stdout: call.Stdout, Stderr: call.Stderr,
 			Exec: call.Run, Spend: call.Spend, ctx: ctx}
 		code := p(c)
@@ -141,7 +140,7 @@ func (n *machineNode) Exists(name string) bool {
 	return err == nil
 }
 
-// StartUnit starts a unit; an instance of one of Ceph's templates is made known first.
+// StartUnit starts a unit. An instance of one of Ceph's templates is added first.
 func (n *machineNode) StartUnit(unit string) error {
 	if _, known := n.m.Units().Get(unit); !known || strings.Contains(unit, "@") {
 		if !n.defined(unit) {
@@ -153,7 +152,7 @@ func (n *machineNode) StartUnit(unit string) error {
 
 type definedKey struct{ unit string }
 
-// defined remembers which instances have our hooks: a unit file alone gives a unit without.
+// defined marks the instances that have our hooks; a unit that comes from a unit file alone has none.
 func (n *machineNode) defined(unit string) bool {
 	if n.m.Value(definedKey{unit}) != nil {
 		return true
@@ -162,9 +161,9 @@ func (n *machineNode) defined(unit string) bool {
 	return !strings.Contains(unit, "@")
 }
 
-func (n *machineNode) StopUnit(unit string) { _ = n.m.Units().Stop(unit) } // an unknown unit is stopped
+func (n *machineNode) StopUnit(unit string) { _ = n.m.Units().Stop(unit) } // an unknown unit is not running
 
-// EnableUnit also makes the link that systemctl makes below TYPE.target.wants.
+// EnableUnit also creates the link below TYPE.target.wants, as systemctl does.
 func (n *machineNode) EnableUnit(unit string, on bool) {
 	if !n.defined(unit) {
 		n.m.Units().Add(n.w.machineUnit(unit, false, false))
@@ -173,7 +172,7 @@ func (n *machineNode) EnableUnit(unit string, on bool) {
 	if on {
 		set = n.m.Units().Enable
 	}
-	_ = set(unit) // known by now
+	_ = set(unit) // it has been added above
 	kind, _, instance := strings.Cut(unit, "@")
 	if !instance || kind == "ceph-osd" {
 		return
@@ -186,7 +185,7 @@ func (n *machineNode) EnableUnit(unit string, on bool) {
 	}
 }
 
-// machineUnit is a systemd unit whose starts and stops this lab hears of.
+// machineUnit returns a systemd unit whose starts and stops are reported to this lab.
 func (w *World) machineUnit(name string, enabled, active bool) machine.Unit {
 	return machine.Unit{Name: name, Enabled: enabled, Active: active,
 		Start: func(m *machine.Machine) error {
@@ -224,7 +223,7 @@ func (n *machineNode) Disks() []Disk {
 }
 
 func (n *machineNode) SetDiskUse(disk, use string, volumes ...string) {
-	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // callers have found it among Disks
+	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // the callers have found it among Disks
 		d.Use = use
 		d.Partitions, d.Volumes = nil, nil
 		for _, name := range volumes {

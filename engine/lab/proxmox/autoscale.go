@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The autoscaler looks at the pools once a minute, and changes a PG number that is off by a factor of three
-// and more. Without data only the minimum, a target ratio or the flag bulk say how many PGs are right.
+// The autoscaler checks the pools once a minute and changes PG numbers that are off by a factor of three or more. As
+// the pools have no data, only a minimum, a target ratio or the flag bulk determine the right number.
 const (
 	scaleEvery     = time.Minute
 	scaleThreshold = 3.0
@@ -40,8 +40,8 @@ func (v *view) autoscale(c *Ceph) {
 	}
 }
 
-// overlapping are the rules of pools whose OSDs are also chosen from by another rule's, from another root: where one takes all
-// OSDs and one those of a class. The autoscaler leaves such pools alone and says nothing of them.
+// overlapping returns the rules of pools whose OSDs another rule, with another root, also chooses: where one rule
+// takes all OSDs and another one those of a class. The autoscaler ignores such pools without a message.
 func (c *Ceph) overlapping() map[int]bool {
 	classes := map[string]bool{}
 	for _, p := range c.Pools {
@@ -58,7 +58,7 @@ func (c *Ceph) overlapping() map[int]bool {
 	return rules
 }
 
-// idealPGs is the PG number that the autoscaler holds for right.
+// idealPGs returns the PG number that the autoscaler aims at.
 func (c *Ceph) idealPGs(p *Pool) int {
 	least := count(p.Options["pg_num_min"], 32)
 	if p.Options["pg_num_min"] == "" && slices.ContainsFunc(c.FileSystems, func(f *FileSystem) bool { return f.Metadata == p.ID }) {

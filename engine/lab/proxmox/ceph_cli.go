@@ -19,7 +19,7 @@ type member struct {
 	value any
 }
 
-// obj makes an object from keys and values in turn.
+// obj returns an object with alternating keys and values.
 func obj(pairs ...any) object {
 	var o object
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -56,19 +56,19 @@ func list[T any](items []T) []T {
 	return items
 }
 
-// reply is what the monitors, or a manager, answer to a command.
+// reply is the answer of the monitors, or of a manager, to a command.
 type reply struct {
-	// value is printed where JSON is asked for, and, indented, where text is empty.
+	// value is printed if JSON is requested and, indented, if text is empty.
 	value any
 	text  string
-	// plain says that text is printed even if it is empty.
+	// plain prints text even if it is empty.
 	plain bool
-	// note goes to standard error: the messages of changing commands.
+	// note goes to standard error: messages of commands that change something.
 	note string
-	// errno and err are the refusal.
+	// errno and err are the error.
 	errno int
 	err   string
-	// changed says that a map changed, which takes a moment.
+	// changed marks that a map has changed, which takes a moment.
 	changed bool
 }
 
@@ -93,17 +93,17 @@ func changed(format string, args ...any) reply {
 	return reply{note: fmt.Sprintf(format, args...), changed: true}
 }
 
-// invalid is the answer to a malformed command: what is wrong, then the usage.
+// invalid returns the answer to a malformed command: what is wrong, then the usage.
 func invalid(problem, usage string) reply {
 	return reply{errno: -eINVAL, err: problem + "\n" + usage + "\nError EINVAL: invalid command"}
 }
 
-// cephCommand is one command of the monitors or of a manager module.
+// cephCommand is a command of the monitors or of a manager module.
 type cephCommand struct {
 	words string
-	// mgr says that a manager serves it: without one it never returns.
+	// mgr marks a command that a manager serves: without a manager it never returns.
 	mgr bool
-	// input says that what the client's -i names is added to the arguments.
+	// input adds the file given with the client's -i to the arguments.
 	input bool
 	run   func(v *view, c *Ceph, args []string) reply
 }
@@ -118,10 +118,10 @@ const cephUsage = `usage: ceph [-h] [-c CEPHCONF] [-i INPUT_FILE] [-o OUTPUT_FIL
             [--connect-timeout CLUSTER_TIMEOUT] [--block] [--period PERIOD]
 `
 
-// blockLimit is how long a command that nobody answers is waited for before it gives up by itself.
+// blockLimit is how long a command that nobody answers waits before it gives up.
 const blockLimit = 300 * time.Second
 
-// cephArguments are the client's own options, and the rest.
+// cephArguments splits the client's own options from the rest.
 type cephArguments struct {
 	format, conf  string
 	input, output string
@@ -187,7 +187,7 @@ func parseCeph(args []string) (a cephArguments, problem string) {
 	return a, ""
 }
 
-// ceph is the program ceph.
+// ceph implements the program ceph.
 func ceph(c *Command) int {
 	a, problem := parseCeph(c.Argv[1:])
 	if problem != "" {
@@ -226,7 +226,7 @@ func ceph(c *Command) int {
 	return c.replyTo(a.output, r, a)
 }
 
-// upstream is the Ceph version in a package's version.
+// upstream returns the Ceph version in the version of a package.
 func upstream(version string) string {
 	v, _, _ := strings.Cut(version, "-")
 	v, _, _ = strings.Cut(v, "+")
@@ -258,8 +258,8 @@ func (c *Command) cephClient(a cephArguments) int {
 
 var errTimedOut = errors.New("timed out")
 
-// ask sends a command. It waits while the monitors elect, and blocks while there is no quorum; a command
-// that a manager serves blocks without one, whatever the timeout.
+// ask sends a command. It waits during an election of the monitors and blocks without a quorum. A command that a
+// manager serves blocks without a manager, whatever its timeout.
 func (c *Command) ask(command cephCommand, args []string, timeout time.Duration) (r reply, err error) {
 	start := c.slept
 	if timeout == 0 {
@@ -301,7 +301,7 @@ func (c *Command) ask(command cephCommand, args []string, timeout time.Duration)
 	return r, nil
 }
 
-// cephOf is the Ceph cluster that a node's ceph.conf describes.
+// cephOf returns the Ceph cluster that a node's ceph.conf describes.
 func (v *view) cephOf(node string) *Ceph {
 	db := v.database(node)
 	if db == nil {
@@ -352,7 +352,7 @@ func indent(value any) string {
 	return b.String()
 }
 
-// findCeph finds the command with the most leading words in common.
+// findCeph returns the command that shares the most leading words.
 func findCeph(words []string) (cephCommand, []string, bool) {
 	for n := min(4, len(words)); n > 0; n-- {
 		name := strings.Join(words[:n], " ")
@@ -365,7 +365,7 @@ func findCeph(words []string) (cephCommand, []string, bool) {
 	return cephCommand{}, nil, false
 }
 
-// closest are commands with the same first word, for the error text.
+// closest returns the commands with the same first word, for the error message.
 func closest(words []string) []string {
 	var near []string
 	for _, command := range cephCommands() {
@@ -379,7 +379,7 @@ func closest(words []string) []string {
 	return near
 }
 
-// flagged takes the confirmation flags out of the arguments.
+// flagged separates the confirmation flags from the arguments.
 func flagged(args []string) (rest []string, sure bool) {
 	for _, arg := range args {
 		if strings.HasPrefix(arg, "--yes-i-really") {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// cephConf is a ceph.conf as PVE reads and writes it: sections of keys, comments lost.
+// cephConf is a ceph.conf as PVE reads and writes it: sections of keys, without comments.
 type cephConf struct {
 	sections map[string]map[string]string
 }
@@ -45,7 +45,7 @@ func (c *cephConf) set(section, key, value string) { c.section(section)[key] = v
 
 var sectionOrder = []string{"global", "client", "mds", "mon", "osd", "mgr"}
 
-// String writes sections in PVE's order, keys sorted.
+// String formats the sections in PVE's order with sorted keys.
 func (c *cephConf) String() string {
 	rank := func(name string) int {
 		kind, _, _ := strings.Cut(name, ".")

@@ -64,8 +64,8 @@ func ruleLs(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: list(names), text: lines(names)}
 }
 
-// shadow is the CRUSH id of a bucket narrowed to the class of a number: those of the first class lie
-// between the buckets, as they are made together.
+// shadow returns the CRUSH ID of a bucket restricted to the n-th device class. Those of the first class alternate
+// with the buckets, as they are created together.
 func (c *Ceph) shadow(class, bucket int) int {
 	if class == 0 {
 		return bucket - 1
@@ -137,7 +137,7 @@ func ruleCreate(v *view, c *Ceph, args []string) reply {
 		return refuse(eINVAL, "device class %s does not exist", class)
 	}
 	if domain == "" {
-		domain = "osd" // an empty type is taken as the device
+		domain = "osd" // an empty type is rejected as a device
 	}
 	c.addRule(v, name, root, domain, class)
 	return reply{changed: true}
@@ -374,7 +374,7 @@ func ofClass(osds []*OSD, class string) []*OSD {
 	return slices.DeleteFunc(slices.Clone(osds), func(o *OSD) bool { return o.Class != class })
 }
 
-// shadowRoot adds the tree narrowed to a class.
+// shadowRoot adds the tree restricted to a class.
 func (c *Ceph) shadowRoot(i int, class string, names []string, osds map[string][]*OSD, add addBucket) {
 	var items []object
 	sum := 0

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ceph osd getcrushmap and setcrushmap.
+// Commands: ceph osd getcrushmap and setcrushmap.
 
 func crushFileCommands() []cephCommand {
 	return []cephCommand{
@@ -18,7 +18,7 @@ func crushFileCommands() []cephCommand {
 	}
 }
 
-// setCrushMap takes a map from the client's input, which is the last argument.
+// setCrushMap sets the map from the client's input, which is the last argument.
 func setCrushMap(v *view, c *Ceph, args []string) reply {
 	input := args[len(args)-1]
 	m, ok := decodeCrush([]byte(input))
@@ -63,7 +63,7 @@ func setCrushMap(v *view, c *Ceph, args []string) reply {
 	return reply{note: fmt.Sprint(c.CrushVersion), changed: true}
 }
 
-// simpleRules are the rules of a map in the one form that the simulated cluster can follow.
+// simpleRules returns the rules of a map if they have the one form that the simulated cluster supports.
 func (m *crushMap) simpleRules() ([]*Rule, string) {
 	var rules []*Rule
 	for _, r := range m.Rules {
@@ -88,7 +88,7 @@ func (m *crushMap) simpleRules() ([]*Rule, string) {
 	return rules, ""
 }
 
-// otherTree says where a map has other buckets than the cluster's, which the simulated cluster cannot follow.
+// otherTree describes buckets of a map that the cluster does not have, which the simulated cluster does not support.
 func (c *Ceph) otherTree(m *crushMap) string {
 	shape := func(m *crushMap) []string {
 		var all []string

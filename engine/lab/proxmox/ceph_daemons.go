@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// refreshCeph brings the daemons' states up to now.
+// refreshCeph brings the states of the daemons up to date.
 func (v *view) refreshCeph(c *Ceph) {
 	v.refreshMons(c)
 	v.refreshMgrs(c)
@@ -20,7 +20,7 @@ func (v *view) refreshCeph(c *Ceph) {
 	v.refreshMDSs(c)
 }
 
-// monIn says whether a monitor takes part in the quorum.
+// monIn reports whether a monitor is in the quorum.
 func (v *view) monIn(c *Ceph, i int) bool {
 	m := c.Mons[i]
 	delay := electionDelay
@@ -60,10 +60,10 @@ func (v *view) refreshMons(c *Ceph) {
 	}
 }
 
-// monQuorum says whether the monitors answer.
+// monQuorum reports whether the monitors have a quorum.
 func (v *view) monQuorum(c *Ceph) bool { return len(c.InQuorum)*2 > len(c.Mons) }
 
-// electing says how long the monitors still elect.
+// electing returns how much longer the monitors hold their election.
 func (v *view) electing(c *Ceph) time.Duration {
 	if len(c.Mons) < 2 {
 		return 0
@@ -92,8 +92,8 @@ func (v *view) refreshMgrs(c *Ceph) {
 	}
 }
 
-// unmissed reports whether a manager that has stopped is still in the map: it does not say goodbye, and the monitors wait for
-// its beacon. A metadata server and an OSD that are stopped do (live-9.2/mds-stopped.pve3-5s.txt).
+// unmissed reports whether a stopped manager is still in the map: it does not sign off, and the monitors wait for its
+// beacon to time out. Metadata servers and OSDs that are stopped do sign off (live-9.2/mds-stopped.pve3-5s.txt).
 func (v *view) unmissed(d Daemon) bool {
 	n := v.Nodes[d.Host]
 	if n == nil {
@@ -103,7 +103,7 @@ func (v *view) unmissed(d Daemon) bool {
 	return stopped && v.now.Before(until.Add(mgrGrace))
 }
 
-// standbyMgrs are the managers that wait.
+// standbyMgrs returns the managers on standby.
 func (v *view) standbyMgrs(c *Ceph) []string {
 	var names []string
 	for _, d := range c.Mgrs {
@@ -140,7 +140,7 @@ func (v *view) refreshOSDs(c *Ceph) {
 		case !running && o.Up && !v.runs(o.Host, name, 0):
 			gone := v.Nodes[o.Host].Until[name]
 			if !v.up[o.Host] {
-				gone = gone.Add(osdGrace) // nobody said goodbye: the peers have to miss it
+				gone = gone.Add(osdGrace) // it did not sign off: its peers have to notice
 			}
 			if v.now.Before(gone) {
 				continue
@@ -156,7 +156,7 @@ func (v *view) refreshOSDs(c *Ceph) {
 	}
 }
 
-// peer lets the PGs of all pools peer again.
+// peer makes the PGs of all pools peer again.
 func (c *Ceph) peer(now time.Time) {
 	for _, p := range c.Pools {
 		p.Moved = now
@@ -198,7 +198,7 @@ func (c *Ceph) rawBytes(*view) int64 {
 	return total
 }
 
-// refreshSystemPool makes the pool of the mgr modules once there are OSDs enough for it.
+// refreshSystemPool creates the pool of the mgr modules once there are enough OSDs for it.
 func (v *view) refreshSystemPool(c *Ceph) {
 	name, application := ".mgr", "mgr"
 	if c.major() < 17 {
@@ -218,7 +218,7 @@ func (v *view) refreshSystemPool(c *Ceph) {
 	p.Applications = []string{application}
 }
 
-// standbyMDSs are the metadata servers that wait for work.
+// standbyMDSs returns the metadata servers on standby.
 func (v *view) standbyMDSs(c *Ceph) []Daemon {
 	var waiting []Daemon
 	for _, d := range c.MDSs {
@@ -252,7 +252,7 @@ func (v *view) refreshMDSs(c *Ceph) {
 	}
 }
 
-// mdsState is the state of a metadata server: empty while it is not in the map.
+// mdsState returns the state of a metadata server, or "" while it is not in the map.
 func (v *view) mdsState(c *Ceph, d Daemon) string {
 	for _, f := range c.FileSystems {
 		if f.Active == d.Name {

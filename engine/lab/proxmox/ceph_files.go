@@ -4,7 +4,7 @@ import "bytes"
 
 // The client's own files: ceph -i and -o.
 
-// inputFile is what -i names, nothing if it was not given.
+// inputFile returns the content of the file given with -i, or nothing without that option.
 func (c *Command) inputFile(name string) (data string, code int) {
 	if name == "" {
 		return "", 0
@@ -16,7 +16,7 @@ func (c *Command) inputFile(name string) (data string, code int) {
 	return string(read), 0
 }
 
-// replyTo shows a reply, its output in the file that -o names.
+// replyTo prints a reply, with its output in the file given with -o.
 func (c *Command) replyTo(name string, r reply, a cephArguments) int {
 	if name == "" {
 		return c.showReply(r, a)

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// healthCheck is one warning or error.
+// healthCheck is a warning or an error.
 type healthCheck struct {
 	code, severity, message string
 	count                   int
 	detail                  []string
 }
 
-// health are the checks that fail, sorted by code.
+// health returns the failing checks, sorted by code.
 func (v *view) health(c *Ceph) []healthCheck {
 	var all []healthCheck
 	add := func(code, severity string, count int, message string, detail ...string) {
@@ -100,7 +100,7 @@ func (v *view) osdHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// pgHealth warns of PGs that are undersized for a minute, and of those that are not active.
+// pgHealth warns about PGs that have been undersized for a minute, and about PGs that are not active.
 func (v *view) pgHealth(c *Ceph, add addCheck) {
 	undersized, inactive, inactivePGs := 0, 0, []string{}
 	var stuck []string
@@ -128,7 +128,8 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting are the OSDs that hold a PG, one of each failure domain. The PG's number turns the domains and the OSDs in them.
+// acting returns the OSDs that hold a PG, one per failure domain. The number of the PG rotates the domains and the
+// OSDs in them.
 func (c *Ceph) acting(p *Pool, pg int) []int {
 	rule := c.ruleByID(p.Rule)
 	if rule == nil {
@@ -157,7 +158,7 @@ func (c *Ceph) acting(p *Pool, pg int) []int {
 	return ids
 }
 
-// ageText is how Ceph shows a duration.
+// ageText formats a duration as Ceph does.
 func ageText(d time.Duration) string {
 	switch s := int(d.Seconds()); {
 	case s < 120:

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// interactive is ceph without a command: it carries out the commands on its standard input, one a line, over
-// one connection. Errors are told on standard error and the next line is read; the exit code is 0 whatever
-// they were. Only a cluster that cannot be reached ends it.
+// interactive is ceph without a command: it runs the commands that it reads from standard input, one per line, over
+// one connection. Errors go to standard error without affecting the exit code, which is 0 unless the cluster cannot
+// be reached.
 func (c *Command) interactive(a cephArguments) int {
 	if c.Stdin == nil {
 		return 0

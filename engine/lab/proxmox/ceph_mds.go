@@ -39,7 +39,7 @@ func mdsCommands() []cephCommand {
 	}
 }
 
-// mdsMeta is what a metadata server reports of its host.
+// mdsMeta returns what a metadata server reports about its host.
 func (v *view) mdsMeta(c *Ceph, d Daemon, number int) object {
 	ip, port := v.Nodes[d.Host].IP, 6816+8*number
 	node := v.world.node(d.Host)
@@ -49,7 +49,7 @@ func (v *view) mdsMeta(c *Ceph, d Daemon, number int) object {
 		"kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", node.Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024), "os", "Linux")
 }
 
-// debianOf is a node's release, as a number and as /etc/os-release names it.
+// debianOf returns the release of a node, as a number and in the words of /etc/os-release.
 func debianOf(n Node) (number, name string) {
 	number = map[string]string{"bookworm": "12", "trixie": "13"}[n.Debian()]
 	return number, fmt.Sprintf("Debian GNU/Linux %s (%s)", number, n.Debian())
@@ -63,7 +63,7 @@ func (c *Ceph) fileSystem(name string) *FileSystem {
 	return c.FileSystems[i]
 }
 
-// poolName is the name of a pool by its id.
+// poolName returns the name of the pool with an ID.
 func (c *Ceph) poolName(id int) string {
 	if p := c.poolByID(id); p != nil {
 		return p.Name
@@ -169,7 +169,7 @@ func compat(inline bool) object {
 	return obj("compat", object{}, "ro_compat", object{}, "incompat", in)
 }
 
-// gid makes up the global id of a metadata server.
+// gid invents the global ID of a metadata server.
 func (c *Ceph) gid(name string) int {
 	return 47000 + slices.IndexFunc(c.MDSs, func(d Daemon) bool { return d.Name == name })
 }

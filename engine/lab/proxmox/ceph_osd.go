@@ -10,7 +10,7 @@ import (
 
 const osdFlagList = "full|pause|noup|nodown|noout|noin|nobackfill|norebalance|norecover|noscrub|nodeep-scrub|notieragent|nosnaptrim|pglog_hardlimit"
 
-// baseFlags are those that every OSD map of these releases has.
+// baseFlags are set in every OSD map of these releases.
 var baseFlags = []string{"sortbitwise", "recovery_deletes", "purged_snapdirs", "pglog_hardlimit"}
 
 // flagOrder is the order in which Ceph prints flags.
@@ -47,7 +47,7 @@ func osdCommands() []cephCommand {
 	}
 }
 
-// parseOSD reads "3" or "osd.3".
+// parseOSD parses "3" or "osd.3".
 func parseOSD(text string) (int, bool) {
 	n, err := strconv.Atoi(strings.TrimPrefix(text, "osd."))
 	return n, err == nil && n >= 0
@@ -84,7 +84,7 @@ func (o *OSD) status() string {
 	return "down"
 }
 
-// buckets are the hosts in the order of their names, as trees show them, with their OSDs.
+// buckets returns the hosts with their OSDs, sorted by name as trees show them.
 func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 	osds = map[string][]*OSD{}
 	for _, o := range c.OSDs {
@@ -95,14 +95,14 @@ func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 	return sortedKeys(c.Hosts), osds
 }
 
-// hostsByID are the hosts in the order in which they were made.
+// hostsByID returns the hosts in the order of their creation.
 func (c *Ceph) hostsByID() []string {
 	names := sortedKeys(c.Hosts)
 	slices.SortFunc(names, func(a, b string) int { return c.Hosts[b] - c.Hosts[a] })
 	return names
 }
 
-// inTree are the OSDs of a host in the order in which trees show them: by class, then by number.
+// inTree returns the OSDs of a host in the order in which trees show them: by class, then by number.
 func inTree(osds []*OSD) []*OSD {
 	return slices.SortedStableFunc(slices.Values(osds), func(a, b *OSD) int { return strings.Compare(a.Class, b.Class) })
 }
@@ -128,7 +128,7 @@ func (o *OSD) treeNode(depth int) object {
 	return append(value, obj("depth", depth, "pool_weights", object{}, "exists", 1, "status", o.status(), "reweight", o.reweight(), "primary_affinity", 1)...)
 }
 
-// weightText prints a weight with five decimals, a zero as 0.
+// weightText formats a weight with five decimals, and zero as 0.
 func weightText(w float64) string {
 	if w == 0 {
 		return "0"
@@ -193,7 +193,7 @@ func osdTree(v *view, c *Ceph, args []string) reply {
 	return reply{value: obj("nodes", list(nodes), "stray", list(stray)), text: text}
 }
 
-// cephTable prints columns two blanks apart.
+// cephTable prints columns separated by two spaces.
 func cephTable(columns []column, rows [][]string) string {
 	var b strings.Builder
 	widths := make([]int, len(columns))
@@ -254,10 +254,10 @@ func osdLsTree(_ *view, c *Ceph, args []string) reply {
 	return reply{value: ids, text: text}
 }
 
-// pgsOf counts the PGs that an OSD holds.
+// pgsOf returns how many PGs an OSD holds.
 func (v *view) pgsOf(c *Ceph, o *OSD) int { return v.pgsIn(c, o, nil) }
 
-// pgsIn counts the PGs of some pools that an OSD holds, of all pools if none is named.
+// pgsIn returns how many PGs of some pools an OSD holds, or of all pools if none is given.
 func (v *view) pgsIn(c *Ceph, o *OSD, pools []string) int {
 	n := 0
 	for _, p := range c.Pools {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What changes the OSD map, and what asks whether an OSD may go.
+// Commands that change the OSD map, or ask whether an OSD can be removed.
 
 func osdFlag(on bool) func(*view, *Ceph, []string) reply {
 	return func(v *view, c *Ceph, args []string) reply {
@@ -64,7 +64,7 @@ func osdReweight(v *view, c *Ceph, args []string) reply {
 	return changed("reweighted osd.%d to %g (%x)", o.ID, weight, o.Reweight)
 }
 
-// pyFloat prints a float as Python does.
+// pyFloat formats a float as Python does.
 func pyFloat(f float64) string {
 	text := strconv.FormatFloat(f, 'f', -1, 64)
 	if !strings.Contains(text, ".") {
@@ -109,7 +109,7 @@ func osdDown(v *view, c *Ceph, args []string) reply {
 		case !o.Up:
 			text += fmt.Sprintf("osd.%d is already down. ", o.ID)
 		default:
-			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a living daemon comes back by itself
+			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a running daemon comes back by itself
 			c.mapChanged(v.now)
 			c.peer(v.now)
 		}
@@ -180,8 +180,8 @@ func osdDestroy(v *view, c *Ceph, args []string) reply {
 	return changed("destroyed osd.%d", id)
 }
 
-// without says which PGs would be inactive if some OSDs were gone, and which would go on with fewer. Ids that do not exist
-// count as safe.
+// without returns which PGs would be inactive without some OSDs, and which ones would be degraded. Unknown IDs count
+// as safe.
 func (v *view) without(c *Ceph, gone []int) (fewer, inactive []string) {
 	for _, p := range c.Pools {
 		for pg := range p.PGs {

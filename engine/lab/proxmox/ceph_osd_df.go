@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// ceph osd df: what the OSDs hold, alone or in the CRUSH tree.
+// Command: ceph osd df, the usage of the OSDs as a list or in the CRUSH tree.
 
-// dataPerOSD is the part of an empty OSD's use that counts as data, in KiB.
+// dataPerOSD is the part of the usage of an empty OSD that counts as data, in KiB.
 const dataPerOSD = 344
 
-// osdUse is what an OSD, or all below a bucket, has and uses, in KiB.
+// osdUse is the size and usage of an OSD, or of all OSDs below a bucket, in KiB.
 type osdUse struct{ kb, used, data int64 }
 
 func (o *OSD) use() osdUse {
@@ -31,7 +31,7 @@ func (u osdUse) percent() float64 {
 	return 100 * float64(u.used) / float64(u.kb)
 }
 
-// variance is a use in relation to the average.
+// variance returns a usage in relation to the average.
 func (u osdUse) variance(average float64) float64 {
 	if average == 0 {
 		return 1
@@ -39,7 +39,7 @@ func (u osdUse) variance(average float64) float64 {
 	return u.percent() / average
 }
 
-// cells are the columns of sizes.
+// cells returns the columns with sizes.
 func (u osdUse) cells() []string {
 	return []string{size(u.kb * 1024), size(u.used * 1024), size(u.data * 1024), "0 B", size((u.used - u.data) * 1024), size((u.kb - u.used) * 1024), fmt.Sprintf("%.2f", u.percent())}
 }
@@ -84,7 +84,7 @@ func osdDF(v *view, c *Ceph, args []string) reply {
 		"total_kb_avail", all.kb-all.used, "average_utilization", average, "min_var", least, "max_var", most, "dev", deviation))}
 }
 
-// dfRows are the lines of the table, with those of hosts and the root where the tree is asked for.
+// dfRows returns the rows of the table, including hosts and the root if the tree is requested.
 func (v *view) dfRows(c *Ceph, average float64, tree bool) [][]string {
 	leaf := func(o *OSD) []string {
 		u := o.use()

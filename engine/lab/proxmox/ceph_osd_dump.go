@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The long answers about OSDs: the whole map, and what each daemon reports of its host.
+// The long answers about OSDs: the whole map, and what each daemon reports about its host.
 
 func (v *view) osdAddress(c *Ceph, o *OSD, port int) (object, string) {
 	ip := ""
@@ -88,7 +88,7 @@ func (v *view) osdMeta(c *Ceph, o *OSD) object {
 	addr := func(port int) string {
 		return fmt.Sprintf("[v2:%s:%d/%d,v1:%s:%d/%d]", ip, 6800+8*o.ID+port, 10000+o.ID, ip, 6801+8*o.ID+port, 10000+o.ID)
 	}
-	// A daemon tells the whole disk, also where its data is on a partition.
+	// A daemon reports the whole disk even if its data is on a partition.
 	device := or(d.Parent, o.Device)
 	id := fmt.Sprintf("%s=%s_%s", device, strings.ReplaceAll(d.Model, " ", "_"), d.Serial)
 	distro, description := debianOf(v.world.node(o.Host))

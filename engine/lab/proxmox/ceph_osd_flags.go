@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Flags of single OSDs, of hosts and of device classes, beside those of the whole map.
+// Flags of individual OSDs, of hosts and of device classes, in addition to those of the whole map.
 
 var groupFlags = []string{"noup", "nodown", "noin", "noout"}
 
-// flagBits are the flags of the whole map as bits of flags_num, beside those that every map has.
+// flagBits are the bits in flags_num of the flags of the whole map, without those that every map has.
 var flagBits = map[string]int{"pauserd": 2, "pausewr": 3, "noup": 5, "nodown": 6, "noout": 7, "noin": 8, "nobackfill": 9, "norecover": 10, "noscrub": 11, "nodeep-scrub": 12,
 	"notieragent": 13, "norebalance": 14, "nosnaptrim": 21}
 
-// baseFlagBits are baseFlags in flags_num.
+// baseFlagBits are the bits in flags_num of baseFlags.
 const baseFlagBits = 1<<15 | 1<<19 | 1<<20 | 1<<22
 
 func (c *Ceph) flagsNumber() int {
@@ -80,7 +80,7 @@ func osdGroup(on bool) func(*view, *Ceph, []string) reply {
 	}
 }
 
-// withFlags is a sorted set of flags with some set or unset.
+// withFlags returns a sorted set of flags with some set or unset.
 func withFlags(old, flags []string, on bool) []string {
 	rest := slices.DeleteFunc(slices.Clone(old), func(f string) bool { return slices.Contains(flags, f) })
 	if on {
@@ -100,7 +100,7 @@ func setFlags(of *map[string][]string, who string, flags []string, on bool) {
 	}
 }
 
-// flagsByName are such flags as JSON.
+// flagsByName returns such flags as JSON.
 func flagsByName(of map[string][]string) object {
 	all := object{}
 	for _, name := range sortedKeys(of) {
@@ -109,7 +109,7 @@ func flagsByName(of map[string][]string) object {
 	return all
 }
 
-// groupFlagHealth warns of such flags.
+// groupFlagHealth warns about such flags.
 func (c *Ceph) groupFlagHealth(add addCheck) {
 	var detail []string
 	for _, o := range c.OSDs {

@@ -19,7 +19,7 @@ const (
 	maxPGsPerOSD = 250
 )
 
-// settable are the keys of pool options: unset until somebody sets them.
+// settable are the pool options that are unset by default.
 var settable = []string{"scrub_min_interval", "scrub_max_interval", "deep_scrub_interval", "recovery_priority", "recovery_op_priority", "scrub_priority", "compression_mode", "compression_algorithm",
 	"compression_required_ratio", "compression_max_blob_size", "compression_min_blob_size", "csum_type", "csum_min_block", "csum_max_block", "fingerprint_algorithm", "pg_autoscale_bias", "pg_num_min", "pg_num_max",
 	"target_size_bytes", "target_size_ratio", "dedup_tier", "dedup_chunk_algorithm", "dedup_cdc_chunk_size"}
@@ -46,7 +46,7 @@ func (p *Pool) flagNames(now time.Time) string {
 	return strings.Join(names, ",")
 }
 
-// poolFlagBits are the flags of pools as bits, beside hashpspool, which all have.
+// poolFlagBits are the bits of pool flags, without hashpspool, which all pools have.
 var poolFlagBits = map[string]int{"nodelete": 4, "nopgchange": 5, "nosizechange": 6, "write_fadvise_dontneed": 7, "noscrub": 8, "nodeep-scrub": 9, "selfmanaged_snaps": 13, "eio": 16, "bulk": 17}
 
 func (p *Pool) flagBits() int {
@@ -73,7 +73,7 @@ func (p *Pool) applications() object {
 	return apps
 }
 
-// optionValue is an option as JSON shows it: numbers as numbers.
+// optionValue returns an option as JSON shows it, numbers as numbers.
 func optionValue(text string) any {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n
@@ -151,7 +151,7 @@ func osdLspools(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: all, text: text}
 }
 
-// poolKeys are all keys of a pool that are set, in the order of `pool get NAME all`.
+// poolKeys returns all keys that are set on a pool, in the order of `pool get NAME all`.
 func (c *Ceph) poolKeys(p *Pool) object {
 	rule := ""
 	if r := c.ruleByID(p.Rule); r != nil {
@@ -204,7 +204,7 @@ func poolGet(_ *view, c *Ceph, args []string) reply {
 	return reply{value: value, text: text}
 }
 
-// poolText is a value as text: one flag is printed as a number.
+// poolText formats a value as text: one flag is printed as a number.
 func poolText(m member) string {
 	if m.key == "use_gmt_hitset" {
 		return "1"

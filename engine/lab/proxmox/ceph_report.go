@@ -13,13 +13,13 @@ func reportCommands() []cephCommand {
 	}
 }
 
-// report is ceph report: every map but the managers'. Its message is a checksum of the JSON.
+// report implements ceph report: every map except that of the managers. Its message is a checksum of the JSON.
 func report(v *view, c *Ceph, args []string) reply {
 	osdmap, crushmap := osdDump(v, c, nil).value, crushDump(v, c, nil).value
 	metadata, seqs, byOSD := []object{}, []object{}, []object{}
 	for _, o := range c.OSDs {
 		entry := obj("id", o.ID)
-		if o.Booted { // one that never started has told nothing
+		if o.Booted { // a daemon that never started has reported nothing
 			entry = v.osdMeta(c, o)
 			seqs = append(seqs, obj("osd", o.ID, "seq", o.UpFrom<<32))
 		}
@@ -57,13 +57,13 @@ func report(v *view, c *Ceph, args []string) reply {
 	return reply{value: value, note: fmt.Sprintf("report %d", checksum(strings.TrimSuffix(canonical(value), "\n")))}
 }
 
-// checksum is Ceph's CRC-32C, which takes a seed and inverts nothing, with the seed that a report has.
+// checksum computes Ceph's CRC-32C, which inverts nothing, with the seed of a report.
 func checksum(text string) uint32 {
 	const seed = 6789
 	return ^crc32.Update(^uint32(seed), crc32.MakeTable(crc32.Castagnoli), []byte(text))
 }
 
-// mgrMetadata is what the managers in the map, the active one and those standing by, tell of themselves.
+// mgrMetadata returns what the managers in the map, active and on standby, report about themselves.
 func mgrMetadata(v *view, c *Ceph, args []string) reply {
 	all := []object{}
 	for _, d := range c.Mgrs {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// ceph osd reweight-by-utilization and reweight-by-pg, and their dry runs. A plan is made as Ceph makes it; how many
-// PGs it would move is an estimate, for the simulated PGs are placed without regard to weights.
+// Commands: ceph osd reweight-by-utilization and reweight-by-pg, and their dry runs. The plan is made as Ceph makes
+// it; how many PGs it would move is an estimate, because the simulated PGs are placed without regard to weights.
 
-// What Ceph takes for too little to judge by: mon_reweight_min_bytes_per_osd and mon_reweight_min_pgs_per_osd.
+// Below these, Ceph refuses to judge: mon_reweight_min_bytes_per_osd and mon_reweight_min_pgs_per_osd.
 const (
 	reweightMinBytes = 100 << 20
 	reweightMinPGs   = 10
@@ -34,7 +34,7 @@ func reweightCommands() []cephCommand {
 	return all
 }
 
-// reweighting is what such a command asks for.
+// reweighting holds the arguments of such a command.
 type reweighting struct {
 	byPG, noIncreasing bool
 	overload, osds     int
@@ -133,7 +133,8 @@ func (v *view) reweightBy(c *Ceph, q reweighting, dry bool) reply {
 	return r
 }
 
-// utilizations are those of the OSDs that are in: what is used of each, or its PGs by its CRUSH weight.
+// utilizations returns the utilization of each OSD that is in: the used part, or its PGs in relation to its CRUSH
+// weight.
 func (v *view) utilizations(c *Ceph, q reweighting) (of map[int]float64, average float64, refusal string) {
 	of = map[int]float64{}
 	if !q.byPG {
@@ -161,7 +162,7 @@ func (v *view) utilizations(c *Ceph, q reweighting) (of map[int]float64, average
 	return of, float64(copies) / (float64(weights) / 65536), ""
 }
 
-// pgCounts are the PGs by OSD, of some pools or of all.
+// pgCounts returns the number of PGs per OSD, of some pools or of all.
 func (v *view) pgCounts(c *Ceph, pools []string) map[int]int {
 	counts := map[int]int{}
 	for _, o := range c.OSDs {
@@ -258,12 +259,12 @@ func (m movement) deviation(counts map[int]int) float64 {
 	return math.Sqrt(sum / float64(max(1, len(counts))))
 }
 
-// baseline is the deviation to be expected of random placement.
+// baseline returns the deviation that random placement is expected to have.
 func (m movement) baseline() float64 {
 	return math.Sqrt(m.mean() * (1 - 1/float64(max(1, len(m.before)))))
 }
 
-// extremes are the OSDs with the fewest and with the most PGs.
+// extremes returns the OSDs with the fewest and the most PGs.
 func (m movement) extremes() (least, most int) {
 	least, most = -1, -1
 	for _, id := range sortedKeys(m.before) {
@@ -293,5 +294,5 @@ func (m movement) value() object {
 		"min_osd", least, "min_osd_pgs", m.before[least], "new_min_osd_pgs", m.after[least], "max_osd", most, "max_osd_pgs", m.before[most], "new_max_osd_pgs", m.after[most])
 }
 
-// general prints a number as C++ does by default: six significant digits.
+// general formats a number as C++ does by default, with six significant digits.
 func general(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }

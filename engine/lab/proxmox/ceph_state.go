@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Ceph is one Ceph cluster: its maps and what changes them.
+// Ceph is a Ceph cluster: its maps, and the state of its daemons.
 type Ceph struct {
 	FSID    string
-	Version string // of the packages that made the first monitor: "19.2.3"
+	Version string // of the packages that created the first monitor: "19.2.3"
 	Created time.Time
 
 	Mons        []Mon
 	MonEpoch    int
 	MonModified time.Time
-	// InQuorum are the names of the monitors that were last seen to be the quorum.
+	// InQuorum are the names of the monitors in the last known quorum.
 	InQuorum      []string
 	ElectionEpoch int
 	QuorumSince   time.Time
@@ -30,7 +30,7 @@ type Ceph struct {
 	ActiveSince time.Time
 	MgrEpoch    int
 	MDSs        []Daemon
-	// NoModules says that the managers cannot load their modules: there is no autoscaler and no pool for them.
+	// NoModules marks that the managers cannot load their modules, so there is no autoscaler and no pool for them.
 	NoModules bool
 
 	OSDs         []*OSD
@@ -44,21 +44,21 @@ type Ceph struct {
 	NextPool              int
 	Rules                 []*Rule
 	NextRule              int
-	// Hosts are the CRUSH ids of host buckets by name.
+	// Hosts are the CRUSH IDs of host buckets by name.
 	Hosts   map[string]int
 	Classes []string
 
-	// ScaledAt is when the autoscaler last looked at the pools.
+	// ScaledAt is when the autoscaler last checked the pools.
 	ScaledAt time.Time
 
 	FileSystems []*FileSystem
 	FSEpoch     int
 	Config      []ConfigEntry
-	// Auth are the keys by entity, for entities other than client.admin.
+	// Auth are the keys of entities other than client.admin.
 	Auth map[string]string
 }
 
-// Mon is one monitor of the monmap, in the order of its ranks.
+// Mon is a monitor in the monmap; they are in the order of their ranks.
 type Mon struct {
 	Name, Host, Address string
 	Added               time.Time
@@ -67,85 +67,85 @@ type Mon struct {
 // Daemon is a manager or a metadata server.
 type Daemon struct{ Name, Host string }
 
-// OSD is one object storage daemon.
+// OSD is an object storage daemon.
 type OSD struct {
 	ID           int
 	UUID         string
 	Host, Device string
 	Size         int64
 	Class        string
-	// Weight is the CRUSH weight, Reweight the override; both in units of 1/65536.
+	// Weight is the CRUSH weight, Reweight the override weight, in units of 1/65536.
 	Weight, Reweight int
 	In               bool
-	// Booted says that it has started once, and so is placed in CRUSH; Up that it is up.
+	// Booted reports that it has started once and is therefore in the CRUSH map; Up reports that it is up.
 	Booted, Up bool
-	// Changed is when it last came up or went down, InSince when it was last marked in.
+	// Changed is when it last went up or down, InSince when it was last marked in.
 	Changed, InSince time.Time
 	UpFrom           int
 	Destroyed        bool
-	Flags            []string // of this OSD alone
+	Flags            []string // of this OSD only
 	VG, LV           string
 	Created          time.Time
 }
 
-// Pool is one pool.
+// Pool is a pool.
 type Pool struct {
 	ID            int
 	Name          string
 	Erasure       bool
 	Size, MinSize int
 	PGs, PGPs     int
-	// Target is the PG number asked for while no OSD is up to make it; zero means PGs.
+	// Target is the PG number requested while there was no OSD up to create PGs; zero means PGs.
 	Target       int
 	Rule         int
 	Autoscale    string
-	Flags        []string // beside hashpspool
+	Flags        []string // other than hashpspool
 	Options      map[string]string
 	Applications []string
-	// FSRole and FS say which pool of which file system it is: "data" or "metadata"; empty for none.
+	// FSRole and FS are the role, "data" or "metadata", in a file system; empty for none.
 	FSRole, FS string
 	// Split is the epoch in which it last got more PGs; zero means never.
 	Split   int
 	Created time.Time
-	// Moved is when its PGs last had to peer again: created, or another size, rule or PG number.
+	// Moved is when its PGs last had to peer again, because of its creation or a change of size, rule or PG number.
 	Moved      time.Time
 	LastChange int
 }
 
-// Rule is one replicated CRUSH rule.
+// Rule is a replicated CRUSH rule.
 type Rule struct {
 	ID                        int
 	Name, Root, Domain, Class string
 }
 
-// FileSystem is one CephFS.
+// FileSystem is a CephFS.
 type FileSystem struct {
 	ID             int
 	Name           string
-	Metadata, Data int // pool ids
+	Metadata, Data int // pool IDs
 	Created        time.Time
-	Active         string // the MDS of rank 0, empty for none
+	Active         string // the MDS of rank 0, or "" if there is none
 	ActiveSince    time.Time
 	Failed         bool
 }
 
-// ConfigEntry is one entry of the configuration database.
+// ConfigEntry is an entry of the configuration database.
 type ConfigEntry struct{ Who, Name, Value string }
 
-// How long the daemons take. Recorded on a LAN; a busy host takes longer.
+// How long the daemons take, as recorded on a LAN; a busy host takes longer.
 const (
-	electionDelay = 4 * time.Second  // monitors elect anew when the monmap changes
+	electionDelay = 4 * time.Second  // an election after a change of the monmap
 	monSyncDelay  = 8 * time.Second  // the third and further monitors synchronise first
-	leaseTimeout  = 14 * time.Second // a monitor that went away is missed
-	mgrDelay      = 5 * time.Second  // a manager becomes active
-	standbyDelay  = 8 * time.Second  // and another standby
-	mgrGrace      = 30 * time.Second // mon_mgr_beacon_grace: a manager that says nothing is missed
-	osdDelay      = 6 * time.Second  // an OSD boots
-	osdGrace      = 20 * time.Second // an OSD whose host is gone is reported by its peers
+	leaseTimeout  = 14 * time.Second // until a lost monitor is noticed
+	mgrDelay      = 5 * time.Second  // until a manager becomes active
+	standbyDelay  = 8 * time.Second  // until another one is on standby
+	mgrGrace      = 30 * time.Second // mon_mgr_beacon_grace: until a silent manager is noticed
+	osdDelay      = 6 * time.Second  // until an OSD has booted
+	osdGrace      = 20 * time.Second // until the peers report an OSD whose host is gone
 	mdsDelay      = 3 * time.Second
 	outAfter      = 10 * time.Minute // mon_osd_down_out_interval
 	stuckAfter    = time.Minute      // mon_pg_stuck_threshold
-	peerDelay     = 4 * time.Second  // PGs peer
+	peerDelay     = 4 * time.Second  // until PGs have peered
 )
 
 func unit(kind, name string) string { return "ceph-" + kind + "@" + name + ".service" }
@@ -155,14 +155,14 @@ func newCeph(fsid, version string, now time.Time) *Ceph {
 		Rules: []*Rule{{ID: 0, Name: "replicated_rule", Root: "default", Domain: "host"}}, Hosts: map[string]int{}, Auth: map[string]string{}}
 }
 
-// major is the release number: 19 for squid.
+// major returns the release number: 19 for squid.
 func (c *Ceph) major() int {
 	var n int
 	fmt.Sscanf(c.Version, "%d.", &n)
 	return n
 }
 
-// cephRelease is what distinguishes the builds.
+// cephRelease describes a build of Ceph.
 type cephRelease struct{ name, commit string }
 
 var cephReleases = map[string]cephRelease{
@@ -173,7 +173,7 @@ var cephReleases = map[string]cephRelease{
 	"20.2.0":  {"tentacle", "69f84cc2651aa259a15bc192ddaabd3baba07489"},
 }
 
-// versionLine is `ceph --version`.
+// versionLine returns the output of `ceph --version`.
 func versionLine(version string) string {
 	r := cephReleases[version]
 	return fmt.Sprintf("ceph version %s (%s) %s (stable)", version, r.commit, r.name)
@@ -181,14 +181,14 @@ func versionLine(version string) string {
 
 func (c *Ceph) releaseName() string { return cephReleases[c.Version].name }
 
-// uuid makes a UUID out of a number, the same in every run.
+// uuid derives a UUID from a number, so that it is the same in every run.
 func uuid(space string, n int) string {
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%s/%d", space, n)))
 	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// newKey is a cephx key: type, time, length and sixteen bytes.
+// newKey returns a cephx key: type, time, length and sixteen bytes.
 func newKey(now time.Time) string {
 	b := make([]byte, 12, 28)
 	binary.LittleEndian.PutUint16(b, 1)
@@ -197,13 +197,13 @@ func newKey(now time.Time) string {
 	return base64.StdEncoding.EncodeToString(append(b, randomBytes(16)...))
 }
 
-// fixed turns a weight into CRUSH's fixed point.
+// fixed converts a weight to CRUSH's fixed-point form.
 func fixed(weight float64) int { return int(weight * 65536) }
 
 func (o *OSD) weight() float64   { return float64(o.Weight) / 65536 }
 func (o *OSD) reweight() float64 { return float64(o.Reweight) / 65536 }
 
-// crushWeight is the weight that an OSD gives itself: its size in TiB, with four decimals cut.
+// crushWeight returns the weight that an OSD gives itself: its size in TiB, truncated to four decimals.
 func crushWeight(size int64) int {
 	return fixed(math.Floor(float64(size)/float64(1<<40)*10000+0.5) / 10000)
 }
@@ -262,7 +262,7 @@ func (c *Ceph) addPool(name string, size, minSize, pgs, rule int, autoscale stri
 	return p
 }
 
-// domains counts the failure domains that a rule can place copies on.
+// domains returns the number of failure domains that a rule can place copies on.
 func (c *Ceph) domains(r *Rule) int {
 	hosts := map[string]bool{}
 	osds := 0
@@ -282,7 +282,7 @@ func (c *Ceph) domains(r *Rule) int {
 	return len(hosts)
 }
 
-// pgState is the state that a pool's PGs are in, and since when.
+// pgState returns the state of a pool's PGs and since when they are in it.
 func (c *Ceph) pgState(p *Pool, now time.Time) (string, time.Time) {
 	rule := c.ruleByID(p.Rule)
 	placed := 0
@@ -309,7 +309,7 @@ func (c *Ceph) pgState(p *Pool, now time.Time) (string, time.Time) {
 	return "active+undersized", settled
 }
 
-// ConfigValue is the value of an option in the configuration database, or another.
+// ConfigValue returns the value of an option in the configuration database, or a default.
 func (c *Ceph) configValue(name, other string) string {
 	for _, e := range c.Config {
 		if e.Name == name {
@@ -319,7 +319,7 @@ func (c *Ceph) configValue(name, other string) string {
 	return other
 }
 
-// keyOf takes the key out of a keyring file.
+// keyOf returns the key in a keyring file.
 func keyOf(keyring string) string {
 	for line := range strings.Lines(keyring) {
 		if key, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(key) == "key" {

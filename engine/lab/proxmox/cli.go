@@ -13,34 +13,34 @@ import (
 	"time"
 )
 
-// Command is one run of a simulated program on a node.
+// Command is one execution of a simulated program on a node.
 type Command struct {
 	World  *World
 	Node   Node
 	Argv   []string // Argv[0] is the program's name
 	Dir    string   // the working directory
-	User   string   // who runs it; empty means root
+	User   string   // the user that runs it; empty means root
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
 	// Exec runs another program of the node with the same streams; nil if the node cannot.
 	Exec func(argv ...string) int
-	// Spend says that the program takes d of the lab's time; it is false if the program was ended
-	// meanwhile. Nil lets the lab's clock do it.
+	// Spend lets d of the lab's time pass, which the program takes. It returns false if the program was killed
+	// meanwhile. If it is nil, only the lab's clock moves.
 	Spend func(d time.Duration) bool
 
 	ctx     context.Context
 	input   *bufio.Reader
-	changed bool // the program changed something
-	// slept is how long the program has waited. Its timeouts go by that: the lab's clock may be moved by others
-	// between two of its looks.
+	changed bool // whether the program has changed something
+	// slept is how long the program has waited. Its timeouts are measured by this, because others may move the lab's
+	// clock between two of its polls.
 	slept time.Duration
 }
 
-// Program is a simulated program; it returns the exit code.
+// Program implements a simulated program and returns the exit code.
 type Program func(c *Command) int
 
-// Programs are all simulated programs by name.
+// Programs returns all simulated programs by name.
 func Programs() map[string]Program {
 	return map[string]Program{
 		"pvecm": perlProgram("pvecm", pvecmCommands), "pveceph": perlProgram("pveceph", pvecephCommands),
@@ -52,7 +52,7 @@ func Programs() map[string]Program {
 	}
 }
 
-// Run runs one program. An unknown name exits 127.
+// Run runs a program. For an unknown name it returns 127.
 func Run(ctx context.Context, c *Command) int {
 	program := Programs()[c.Argv[0]]
 	if program == nil {
@@ -63,7 +63,7 @@ func Run(ctx context.Context, c *Command) int {
 	return program(c)
 }
 
-// sleep lets the time pass that the program takes; it returns an error if the program is ended.
+// sleep lets the time pass that the program takes; it returns an error if the program is killed.
 func (c *Command) sleep(d time.Duration) error {
 	c.slept += d
 	if c.Spend == nil {
@@ -77,13 +77,13 @@ func (c *Command) sleep(d time.Duration) error {
 
 func (c *Command) printf(format string, args ...any) { fmt.Fprintf(c.Stdout, format, args...) }
 
-// die prints a message on stderr and returns the exit code.
+// die prints a message to standard error and returns the exit code.
 func (c *Command) die(code int, format string, args ...any) int {
 	fmt.Fprintf(c.Stderr, format+"\n", args...)
 	return code
 }
 
-// line reads one line of standard input; ok is false at its end.
+// line reads a line of standard input; ok is false at its end.
 func (c *Command) line() (text string, ok bool) {
 	if c.input == nil {
 		if c.Stdin == nil {
@@ -95,20 +95,20 @@ func (c *Command) line() (text string, ok bool) {
 	return strings.TrimRight(text, "\r\n"), err == nil || text != ""
 }
 
-// The exit codes of PVE's Perl programs are accidents of errno; these are the ones recorded.
+// The exit codes of PVE's Perl programs depend on whatever is left in errno; these were recorded.
 const (
 	exitDie     = 255 // an uncaught die with errno unset
-	exitENOENT  = 2   // … with errno left by a file that was looked for
-	exitEACCES  = 13  // … by a lock in a /etc/pve that cannot be written
-	exitREFUSED = 111 // … by a socket that nobody listens at
-	exitEAGAIN  = 11  // … by the resolver
-	exitEEXIST  = 17  // … by a directory that was made
+	exitENOENT  = 2   // ... with errno from a file that was not found
+	exitEACCES  = 13  // ... from a lock in a read-only /etc/pve
+	exitREFUSED = 111 // ... from a socket without a listener
+	exitEAGAIN  = 11  // ... from the resolver
+	exitEEXIST  = 17  // ... from a directory that was created
 )
 
 //go:embed help
 var helpTexts embed.FS
 
-// helpText is a recorded usage text; PVE 8 has its own where it differs.
+// helpText returns a recorded usage text, that of PVE 8 where it differs.
 func helpText(name, debian string) string {
 	for _, file := range []string{"help/" + name + "." + debian + ".txt", "help/" + name + ".txt"} {
 		if text, err := helpTexts.ReadFile(file); err == nil {
@@ -118,21 +118,21 @@ func helpText(name, debian string) string {
 	return ""
 }
 
-// perlCommand is one sub-command of a PVE program.
+// perlCommand is a subcommand of a PVE program.
 type perlCommand struct {
 	name string // "create", "rules add"
-	// args are the required positional arguments; usage is what follows the name in the usage line.
+	// args are the required positional arguments; usage follows the name in the usage line.
 	args    []string
 	usage   string
 	options map[string]check
 	// checks are for positional arguments.
 	checks map[string]check
-	// debian limits the command to one release.
+	// debian restricts the command to one release.
 	debian string
 	run    func(c *Command, a arguments) int
 }
 
-// arguments are a command's arguments by name.
+// arguments are the arguments of a command by name.
 type arguments struct {
 	values map[string]string
 	// extra are further positional arguments, for commands that take any number.
@@ -163,7 +163,7 @@ func truth(text string) bool {
 	return false
 }
 
-// check says what is wrong with a value, or nothing.
+// check returns what is wrong with a value, or "".
 type check func(value string) string
 
 func anyText(string) string { return "" }
@@ -222,12 +222,12 @@ func matching(pattern string) check {
 	}
 }
 
-// isFlag says whether an option's check is that of a boolean.
+// isFlag reports whether the check of an option is that of a boolean.
 func isFlag(c check) bool {
 	return c != nil && c("no") == "" && c("1") == "" && c("maybe") != "" && c("yes") == ""
 }
 
-// perlProgram is a program with sub-commands as PVE::CLIHandler runs them.
+// perlProgram is a program with subcommands, as PVE::CLIHandler runs them.
 func perlProgram(name string, commands func() []perlCommand) Program {
 	return func(c *Command) int {
 		all := commands()
@@ -291,7 +291,7 @@ func perlHelp(c *Command, name string, topic []string) int {
 	return c.die(exitDie, "ERROR: unknown command '%s %s'\n%s", name, strings.Join(topic, " "), strings.TrimSuffix(helpText(name, c.Node.Debian()), "\n"))
 }
 
-// findCommand finds the command that args begin with; a unique prefix of each word is enough.
+// findCommand finds the command that args begin with; a unique prefix of each word suffices.
 func findCommand(all []perlCommand, args []string, debian string) (perlCommand, []string, bool) {
 	for words := min(3, len(args)); words > 0; words-- {
 		var found []perlCommand
@@ -334,7 +334,7 @@ func (p perlCommand) option(name string) (check, bool) {
 	return nil, false
 }
 
-// parseArguments splits options from positional arguments as Getopt::Long does.
+// parseArguments separates options from positional arguments as Getopt::Long does.
 func parseArguments(c *Command, p perlCommand, args []string) (arguments, string) {
 	a := arguments{values: map[string]string{}}
 	var positional []string
@@ -388,7 +388,7 @@ func parseArguments(c *Command, p perlCommand, args []string) (arguments, string
 	return a, ""
 }
 
-// verify checks the values; the text has a line for each problem.
+// verify checks the values; the result has a line for each problem.
 func (a arguments) verify(p perlCommand) string {
 	var problems []string
 	for name, value := range a.values {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Corosync is what /etc/pve/corosync.conf says.
+// Corosync is the content of /etc/pve/corosync.conf.
 type Corosync struct {
 	Name    string
 	Version int
@@ -17,7 +17,7 @@ type Corosync struct {
 	Totem map[string]string
 }
 
-// CorosyncNode is one entry of the nodelist.
+// CorosyncNode is an entry of the nodelist.
 type CorosyncNode struct {
 	Name      string
 	ID, Votes int
@@ -25,10 +25,10 @@ type CorosyncNode struct {
 	Links map[int]string
 }
 
-// CorosyncLink is one interface section of totem. Priority 0 means none is written.
+// CorosyncLink is an interface section of totem. A priority of 0 is not written.
 type CorosyncLink struct{ Number, Priority int }
 
-// node looks a node up by its name.
+// node returns the node with a name.
 func (c *Corosync) node(name string) *CorosyncNode {
 	for i := range c.Nodes {
 		if c.Nodes[i].Name == name {
@@ -38,8 +38,8 @@ func (c *Corosync) node(name string) *CorosyncNode {
 	return nil
 }
 
-// String renders the configuration as PVE writes it: keys and sections sorted, two blanks of indent, an
-// empty line after every top-level section.
+// String formats the configuration as PVE writes it: sorted keys and sections, indented by two spaces, with an empty
+// line after every top-level section.
 func (c *Corosync) String() string {
 	var b strings.Builder
 	b.WriteString("logging {\n  debug: off\n  to_syslog: yes\n}\n\nnodelist {\n")
@@ -76,7 +76,7 @@ func (c *Corosync) String() string {
 	return b.String()
 }
 
-// ParseCorosync reads a corosync.conf with PVE's rules: `key: value`, `section {`, `}`, comments from # on.
+// ParseCorosync parses a corosync.conf by PVE's rules: `key: value`, `section {`, `}`, comments from # on.
 func ParseCorosync(text string) (*Corosync, error) {
 	c := &Corosync{Totem: map[string]string{}}
 	var stack []string
@@ -187,8 +187,8 @@ func (n *CorosyncNode) set(key, value string) error {
 
 const corosyncFile = "corosync.conf"
 
-// corosync is the cluster configuration of a database, or nil while the node is standalone. Where the file is
-// damaged it is the last one that could be read: a daemon that runs does not stop for a file.
+// corosync returns the cluster configuration in a database, or nil if the node is standalone. If the file is damaged,
+// it returns the last valid one: a running daemon keeps its configuration.
 func (d *Database) corosync() *Corosync {
 	data, ok := d.Read(corosyncFile)
 	if !ok {
@@ -200,7 +200,7 @@ func (d *Database) corosync() *Corosync {
 	return usable(d.Accepted)
 }
 
-// usable is a corosync.conf from which a ring can be formed, or nil.
+// usable returns a corosync.conf from which a ring can be formed, or nil.
 func usable(text string) *Corosync {
 	c, err := ParseCorosync(text)
 	if err != nil || c.Name == "" || len(c.Nodes) == 0 {
@@ -209,7 +209,7 @@ func usable(text string) *Corosync {
 	return c
 }
 
-// accept takes a corosync.conf over that was just written, if it is usable.
+// accept notes a newly written corosync.conf if it is usable.
 func (d *Database) accept(name string) {
 	if name != corosyncFile {
 		return

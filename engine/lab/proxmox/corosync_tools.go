@@ -26,7 +26,7 @@ func pvecmNodes(c *Command, _ arguments) int {
 	return quorumtool(c, "l")
 }
 
-// corosyncQuorumtool is corosync-quorumtool with -s, -l, -i, -H, -p and -e N.
+// corosyncQuorumtool implements corosync-quorumtool with -s, -l, -i, -H, -p and -e N.
 func corosyncQuorumtool(c *Command) int {
 	var flags string
 	for i := 1; i < len(c.Argv); i++ {
@@ -38,7 +38,7 @@ func corosyncQuorumtool(c *Command) int {
 	return quorumtool(c, flags)
 }
 
-// quorumtool prints status (s) or nodes (l), with addresses for names (i) and ids in hexadecimal (H).
+// quorumtool prints the status (s) or the nodes (l), with addresses in place of names (i) and hexadecimal IDs (H).
 func quorumtool(c *Command, flags string) int {
 	code := 0
 	var text strings.Builder
@@ -61,7 +61,7 @@ func quorumtool(c *Command, flags string) int {
 func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node, flags string) int {
 	q, code := db.quorum(conf), 0
 	members := db.Ring.Members
-	if !v.member(db, node) { // its own ring, until the others have let it in
+	if !v.member(db, node) { // its own ring, until the others have admitted it
 		members = []int{conf.node(node).ID}
 		q.Total = conf.votes(members)
 		q.Quorate = q.Total >= q.Needed
@@ -115,7 +115,7 @@ func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node
 	return code
 }
 
-// corosyncCfgtool is corosync-cfgtool with -s, -n and -R.
+// corosyncCfgtool implements corosync-cfgtool with -s, -n and -R.
 func corosyncCfgtool(c *Command) int {
 	flags := strings.Join(c.Argv[1:], "")
 	code := 0

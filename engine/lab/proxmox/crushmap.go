@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// crushMap is a CRUSH map as a file holds it. Files of the simulation begin as Ceph's do and go on as JSON; only
-// crushtool and Ceph itself look into them.
+// crushMap is a CRUSH map in a file. Files of the simulation start as Ceph's do and continue as JSON; only crushtool
+// and Ceph itself read them.
 type crushMap struct {
 	Tunables []crushTunable
 	Devices  []crushDevice
@@ -31,7 +31,7 @@ type crushDevice struct {
 type crushBucket struct {
 	Type, Name string
 	ID         int
-	// Shadows are the ids of the bucket narrowed to a class, by class.
+	// Shadows are the IDs of the bucket restricted to a class, by class.
 	Shadows []crushShadow
 	Items   []crushItem
 }
@@ -41,13 +41,13 @@ type crushShadow struct {
 	ID    int
 }
 
-// crushItem is an OSD or bucket in a bucket; its weight is in units of 1/65536.
+// crushItem is an OSD or a bucket in a bucket; its weight is in units of 1/65536.
 type crushItem struct {
 	Name   string
 	Weight int
 }
 
-// crushRule is a rule with its steps as the text form writes them: "take default class ssd", "emit".
+// crushRule is a rule with its steps in the text form: "take default class ssd", "emit".
 type crushRule struct {
 	ID         int
 	Name, Type string
@@ -59,7 +59,7 @@ const crushMagic = "\x00\x00\x01\x00"
 func (m *crushMap) encode() []byte {
 	data, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // it holds nothing but texts and numbers
+		panic(err) // strings and numbers can always be marshaled
 	}
 	return append([]byte(crushMagic), data...)
 }
@@ -70,7 +70,7 @@ func decodeCrush(data []byte) (*crushMap, bool) {
 	return &m, ok && json.Unmarshal([]byte(body), &m) == nil
 }
 
-// crushMap is the map of a cluster.
+// crushMap returns the map of a cluster.
 func (c *Ceph) crushMap() *crushMap {
 	m := &crushMap{Types: crushTypes, Tunables: []crushTunable{{"choose_local_tries", 0}, {"choose_local_fallback_tries", 0}, {"choose_total_tries", 50}, {"chooseleaf_descend_once", 1},
 		{"chooseleaf_vary_r", 1}, {"chooseleaf_stable", 1}, {"straw_calc_version", 1}, {"allowed_bucket_algs", 54}}}
@@ -112,7 +112,7 @@ func (c *Ceph) crushMap() *crushMap {
 	return m
 }
 
-// text is the map decompiled, as the crushtool of a release does it: older ones cut weights to three decimals.
+// text decompiles the map as the crushtool of a release does: older ones truncate weights to three decimals.
 func (m *crushMap) text(major int) string {
 	decimals := 5
 	if major < 18 {
@@ -187,7 +187,7 @@ func (m *crushMap) device(name string) *crushDevice {
 	return &m.Devices[i]
 }
 
-// compileCrush reads the text form. The problem is in crushtool's words, empty if there is none.
+// compileCrush parses the text form. The problem is in crushtool's words, or "".
 func compileCrush(file, text string) (m *crushMap, problem string) {
 	m = &crushMap{}
 	var bucket *crushBucket
@@ -288,7 +288,7 @@ func (m *crushMap) ruleLine(r *crushRule, f []string) bool {
 	return false
 }
 
-// undefined is what a rule names that the map does not have.
+// undefined returns a name in a rule that the map does not define.
 func (m *crushMap) undefined() string {
 	ids := map[int]bool{}
 	for _, r := range m.Rules {

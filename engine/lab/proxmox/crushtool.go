@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// The program crushtool: a CRUSH map decompiled, compiled, tried and compared. It places by weights as CRUSH does,
-// with another hash: which OSDs it chooses is not what the real one would choose.
+// The program crushtool decompiles, compiles, tests and compares CRUSH maps. It places by weight as CRUSH does, but
+// with a different hash: it does not choose the same OSDs as the real one.
 
-// crushTest is what crushtool --test was asked for.
+// crushTest holds the arguments of crushtool --test.
 type crushTest struct {
 	rule, numRep, minX, maxX int
 	show                     []string
 	weights                  map[int]float64
 }
 
-// crushArguments are crushtool's options.
+// crushArguments are the options of crushtool.
 type crushArguments struct {
 	decompile, compile, input, output, compare string
 	test                                       bool
@@ -134,7 +134,7 @@ func crushtool(c *Command) int {
 	return c.die(1, "no action specified; -h for help")
 }
 
-// path is a file that the program was given, in its working directory unless absolute.
+// path resolves the path of a file relative to the working directory.
 func (c *Command) path(name string) string {
 	if path.IsAbs(name) {
 		return name
@@ -210,7 +210,7 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 	return 0
 }
 
-// showStored prints how often each device was chosen, and how often it would be if all were equal.
+// showStored prints how often each device was chosen and how often it would be chosen if all were equal.
 func (c *Command) showStored(m *crushMap, t crushTest, stored map[int]int) {
 	var used []int
 	total := 0
@@ -246,7 +246,7 @@ func (c *Command) compareCrush(m, other *crushMap) int {
 	return 0
 }
 
-// place chooses OSDs for an input: as many as are asked for, each in a failure domain of its own.
+// place chooses as many OSDs for an input as requested, each in a different failure domain.
 func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []int {
 	var root, class, domain string
 	for _, step := range r.Steps {
@@ -274,7 +274,7 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 	return chosen
 }
 
-// descend draws straws from a bucket down to a device; domain is the bucket of the wanted type on the way.
+// descend draws straws from a bucket down to a device; domain is the bucket of the given type on the way.
 func (m *crushMap) descend(name, class, kind string, x, r int, weights map[int]float64) (domain string, id int) {
 	for {
 		if d := m.device(name); d != nil {
@@ -309,7 +309,7 @@ func (m *crushMap) descend(name, class, kind string, x, r int, weights map[int]f
 	}
 }
 
-// holds reports whether there is a device of a class at or below an item.
+// holds reports whether a device of a class is at or below an item.
 func (m *crushMap) holds(name, class string) bool {
 	if d := m.device(name); d != nil {
 		return d.Class == class
@@ -318,10 +318,10 @@ func (m *crushMap) holds(name, class string) bool {
 	return b != nil && slices.ContainsFunc(b.Items, func(i crushItem) bool { return m.holds(i.Name, class) })
 }
 
-// draw is a number below 65536 that is the same for the same input.
+// draw returns a number below 65536 that depends on the input only.
 func draw(x int, item string, r int) uint16 {
 	h := fnv.New64a()
-	_ = binary.Write(h, binary.LittleEndian, [2]int64{int64(x), int64(r)}) // a hash takes everything
+	_ = binary.Write(h, binary.LittleEndian, [2]int64{int64(x), int64(r)}) // writing to a hash never fails
 	_, _ = h.Write([]byte(item))
 	sum := h.Sum64()
 	sum ^= sum >> 33

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Database is the content of one pmxcfs and the runtime state of the cluster that shares it. Paths are
-// relative to /etc/pve, without a leading slash.
+// Database is the content of a pmxcfs and the runtime state of the cluster that shares it. Paths are relative to
+// /etc/pve, without a leading slash.
 type Database struct {
 	ID    string
 	Files map[string]*Entry
@@ -17,15 +17,15 @@ type Database struct {
 	Version int
 	Ring    Ring
 	HA      HA
-	// Accepted is the last corosync.conf that could be read: what corosync goes on with when the file is damaged.
+	// Accepted is the last valid corosync.conf, which corosync keeps using when the file is damaged.
 	Accepted string
-	// Guests is the power state of guests, by id.
+	// Guests is the power state of guests by ID.
 	Guests map[string]*GuestState
 	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
 	LockedUntil time.Time
 }
 
-// Entry is one file or directory of a pmxcfs.
+// Entry is a file or directory in a pmxcfs.
 type Entry struct {
 	Dir     bool
 	Data    []byte
@@ -33,14 +33,14 @@ type Entry struct {
 	ModTime time.Time
 }
 
-// maxFile is the largest file that pmxcfs stores (1 MiB).
+// maxFile is the size limit of pmxcfs for a file (1 MiB).
 const maxFile = 1 << 20
 
 func newDatabase(id string) *Database {
 	return &Database{ID: id, Files: map[string]*Entry{}, Guests: map[string]*GuestState{}, HA: HA{}}
 }
 
-// Read returns a file's content; ok is false if it is absent or a directory.
+// Read returns the content of a file; ok is false if it does not exist or is a directory.
 func (d *Database) Read(name string) (data []byte, ok bool) {
 	e := d.Files[name]
 	if e == nil || e.Dir {
@@ -49,16 +49,16 @@ func (d *Database) Read(name string) (data []byte, ok bool) {
 	return e.Data, true
 }
 
-// Text is Read for a file whose absence means an empty one.
+// Text is like Read for a file that may be missing, which counts as empty.
 func (d *Database) Text(name string) string {
 	data, _ := d.Read(name)
 	return string(data)
 }
 
-// Has says whether a file or directory is there.
+// Has reports whether a file or directory exists.
 func (d *Database) Has(name string) bool { return d.Files[name] != nil }
 
-// Write replaces a file and makes the directories above it.
+// Write writes a file and creates missing parent directories.
 func (d *Database) Write(name string, data []byte, now time.Time) {
 	d.MakeDir(path.Dir(name), now)
 	d.Version++
@@ -66,7 +66,7 @@ func (d *Database) Write(name string, data []byte, now time.Time) {
 	d.accept(name)
 }
 
-// MakeDir makes a directory and those above it.
+// MakeDir creates a directory and its missing parents.
 func (d *Database) MakeDir(name string, now time.Time) {
 	if name == "." || name == "" || d.Files[name] != nil {
 		return
@@ -76,7 +76,7 @@ func (d *Database) MakeDir(name string, now time.Time) {
 	d.Files[name] = &Entry{Dir: true, Version: d.Version, ModTime: now}
 }
 
-// Remove drops a file, or a directory with what is in it.
+// Remove removes a file, or a directory with its content.
 func (d *Database) Remove(name string) {
 	for p := range d.Files {
 		if p == name || strings.HasPrefix(p, name+"/") {
@@ -86,7 +86,7 @@ func (d *Database) Remove(name string) {
 	d.Version++
 }
 
-// Rename moves a file or a directory with what is in it.
+// Rename renames a file, or a directory with its content.
 func (d *Database) Rename(from, to string, now time.Time) {
 	d.MakeDir(path.Dir(to), now)
 	moved := map[string]*Entry{}
@@ -120,7 +120,7 @@ func (d *Database) List(dir string) []string {
 	return names
 }
 
-// mode is the one mode that pmxcfs gives a path: nobody can choose another.
+// mode returns the mode of a path, which pmxcfs determines.
 func (d *Database) mode(name string, e *Entry) os.FileMode {
 	private := name == "priv" || strings.HasPrefix(name, "priv/") || strings.Contains(name, "/priv/") || strings.HasSuffix(name, "/priv")
 	switch {
@@ -134,7 +134,7 @@ func (d *Database) mode(name string, e *Entry) os.FileMode {
 	return 0o640
 }
 
-// clone copies the files, for a node that parts from its cluster and keeps what it had.
+// clone copies the files, for a node that leaves its cluster and keeps what it had.
 func (d *Database) clone(id string) *Database {
 	c := newDatabase(id)
 	c.Version = d.Version

@@ -13,7 +13,7 @@ var (
 	allocation = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9\-_.]*):(\d+)((?:,.*)?)$`)
 )
 
-// allocate turns "STORAGE:GIGABYTES" among a guest's options into volumes, as qm create and qm set do.
+// allocate replaces "STORAGE:GIGABYTES" in a guest's options by new volumes, as qm create and qm set do.
 func (v *view) allocate(db *Database, id string, keys map[string]string, out io.Writer) error {
 	for _, key := range sortedKeys(keys) {
 		m := allocation.FindStringSubmatch(keys[key])
@@ -27,7 +27,7 @@ func (v *view) allocate(db *Database, id string, keys map[string]string, out io.
 		volume := newVolume(keys, target, id)
 		size := m[2] + "G"
 		if strings.HasPrefix(key, "efidisk") {
-			size = "528K" // whatever was asked for, an EFI disk has the size of its template
+			size = "528K" // an EFI disk has the size of its template, whatever was requested
 		}
 		options := strings.Split(strings.TrimPrefix(m[3], ","), ",")
 		options = slices.DeleteFunc(append(options, "size="+size), func(o string) bool { return o == "" || strings.HasPrefix(o, "format=") })

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// formatGuest is a guest's configuration as the file holds it: the description is lines with #, above all others.
+// formatGuest formats a guest's configuration file: the lines of the description as comments, then everything else.
 func formatGuest(keys map[string]string) string {
 	var b strings.Builder
 	if text := strings.TrimRight(keys["description"], "\n"); text != "" {
@@ -23,7 +23,7 @@ func formatGuest(keys map[string]string) string {
 	return b.String()
 }
 
-// shownGuest is a configuration as qm config prints it.
+// shownGuest formats a configuration as qm config prints it.
 func shownGuest(keys map[string]string) string {
 	var b strings.Builder
 	for _, key := range sortedKeys(keys) {
@@ -47,7 +47,7 @@ func parseGuest(config string) map[string]string {
 		if text, ok := strings.CutPrefix(line, "#"); ok {
 			description = append(description, decodeComment(text))
 		} else if key, value, ok := strings.Cut(line, ":"); ok {
-			keys[key] = or(strings.TrimSpace(value), " ") // an empty order to boot is a blank
+			keys[key] = or(strings.TrimSpace(value), " ") // an empty boot order is a space
 		}
 	}
 	if len(description) > 0 {
@@ -56,7 +56,7 @@ func parseGuest(config string) map[string]string {
 	return keys
 }
 
-// unlocked refuses what a lock forbids.
+// unlocked returns an error for what a lock forbids.
 func unlocked(keys map[string]string) error {
 	if lock := keys["lock"]; lock != "" {
 		return failed(exitDie, "VM is locked (%s)", lock)
@@ -82,12 +82,12 @@ var (
 	bareCard   = regexp.MustCompile(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
 	deviceKey  = regexp.MustCompile(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
 	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true}
-	// guestNumbers are the other keys that the API answers as numbers.
+	// guestNumbers are the other keys that the API returns as numbers.
 	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}
 )
 
-// guestValue is a value as qemu-server writes it: booleans are 1 and 0, in a device's properties too, and a network card
-// without an address gets one.
+// guestValue returns a value as qemu-server writes it: booleans as 1 and 0, also among the properties of a device,
+// and a network card gets a MAC address if it has none.
 func (v *view) guestValue(key, value string) string {
 	if guestFlags[key] {
 		return fmt.Sprint(number(truth(value)))
@@ -109,7 +109,7 @@ func (v *view) guestValue(key, value string) string {
 	return value
 }
 
-// latin1 is a text as Perl prints it to a terminal that it takes for one of single bytes.
+// latin1 returns a text as Perl prints it to a terminal with a single-byte encoding.
 func latin1(text string) string {
 	var b []byte
 	for _, r := range text {

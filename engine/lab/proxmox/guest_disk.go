@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// qm disk: moving and resizing the disks of a guest.
+// Command: qm disk, which moves and resizes the disks of a guest.
 
 const qemuImg = "/usr/bin/qemu-img"
 
@@ -28,7 +28,7 @@ func qmDiskCommands(vmid map[string]check) []perlCommand {
 	return all
 }
 
-// drive is a disk of a guest's configuration: "STORAGE:VOLUME,size=4G".
+// drive is a disk in a guest's configuration: "STORAGE:VOLUME,size=4G".
 type drive struct{ storage, volume, options string }
 
 func parseDrive(value string) (d drive, ok bool) {
@@ -47,7 +47,7 @@ func (d drive) String() string {
 	return d.id() + "," + d.options
 }
 
-// size is the size of a drive in bytes, zero if its options do not tell.
+// size returns the size of a drive in bytes, or zero if its options do not contain it.
 func (d drive) size() int64 { return sizeOf(properties(d.options)["size"]) }
 
 var sizePattern = regexp.MustCompile(`^(\d+(?:\.\d+)?)([KMGT]?)$`)
@@ -64,7 +64,7 @@ func sizeOf(text string) int64 {
 	return int64(n * float64(int64(1)<<map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[m[2]]))
 }
 
-// sizeText is a size as configurations write it, in the largest unit that it is a whole number of.
+// sizeText formats a size as in configurations, in the largest unit of which it is a multiple.
 func sizeText(bytes int64) string {
 	unit := 0
 	for unit < 4 && bytes != 0 && bytes%1024 == 0 {
@@ -73,7 +73,7 @@ func sizeText(bytes int64) string {
 	return fmt.Sprint(bytes) + []string{"", "K", "M", "G", "T"}[unit]
 }
 
-// newVolume is the name of the guest's next volume on a storage.
+// newVolume returns the name of the guest's next volume on a storage.
 func newVolume(keys map[string]string, s Section, id string) string {
 	for n := 0; ; n++ {
 		volume := fmt.Sprintf("vm-%s-disk-%d", id, n)
@@ -91,7 +91,7 @@ func newVolume(keys map[string]string, s Section, id string) string {
 	}
 }
 
-// imageStorage is the storage of that name, which must be able to hold disks.
+// imageStorage returns the storage with a name if it can hold disks.
 func (v *view) imageStorage(db *Database, id string) (Section, error) {
 	all := db.storages()
 	i := section(all, id)
@@ -107,7 +107,7 @@ func (v *view) imageStorage(db *Database, id string) (Section, error) {
 	return all[i], nil
 }
 
-// disk finds a disk of a guest of this node that may be changed.
+// disk returns a disk of a guest on this node if it may be changed.
 func (c *Command) disk(db *Database, a arguments) (g guest, keys map[string]string, d drive, err error) {
 	if g, err = c.own(db, a); err != nil {
 		return g, nil, d, err
@@ -157,7 +157,7 @@ func qmDiskMove(c *Command, a arguments) int {
 	return 0
 }
 
-// moveDisk copies a volume and lets the configuration name the copy.
+// moveDisk copies a volume and changes the configuration to the copy.
 func (c *Command) moveDisk(a arguments, from, to drive, running bool, out io.Writer) error {
 	fmt.Fprintf(out, "copying volume '%s' from current storage '%s' to target storage '%s'\n", from.id(), from.storage, to.storage)
 	fmt.Fprintf(out, "create full clone of drive %s (%s)\nallocated target volume '%s'\n", a.get("disk"), from.id(), to.id())
@@ -205,7 +205,7 @@ func (c *Command) moveDisk(a arguments, from, to drive, running bool, out io.Wri
 	return err
 }
 
-// rbdPath is a volume as qemu-img opens it.
+// rbdPath returns the name by which qemu-img opens a volume.
 func rbdPath(d drive) string {
 	return fmt.Sprintf("rbd:%s/%s:conf=/etc/pve/ceph.conf:id=admin:keyring=/etc/pve/priv/ceph/%s.keyring", d.storage, d.volume, d.storage)
 }

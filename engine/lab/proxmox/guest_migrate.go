@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// qm migrate: a virtual machine goes to another node.
+// Command: qm migrate, which moves a virtual machine to another node.
 
 var passedThrough = regexp.MustCompile(`^(hostpci|usb)\d+$`)
 
@@ -21,11 +21,11 @@ func qmMigrateCommand(vmid map[string]check) perlCommand {
 		checks: map[string]check{"vmid": vmid["vmid"], "target": isNodeName}}
 }
 
-// migration is one move of a guest.
+// migration is one migration of a guest.
 type migration struct {
 	id, target, address string
 	running             bool
-	// local are the disks on storages that the nodes do not share, blocker is what the task refuses.
+	// local are the disks on storages that are not shared, blocker is the reason why the task fails.
 	local   []string
 	blocker string
 }
@@ -79,7 +79,7 @@ func qmMigrate(c *Command, a arguments) int {
 	return 0
 }
 
-// storages demands that the target can use every storage of a guest, and notes which disks are copied.
+// storages checks that every storage of a guest is available on the target, and notes the disks to copy.
 func (m *migration) storages(db *Database, keys map[string]string) error {
 	all := db.storages()
 	for _, key := range sortedKeys(keys) {
@@ -90,7 +90,7 @@ func (m *migration) storages(db *Database, keys map[string]string) error {
 		i := section(all, d.storage)
 		switch {
 		case i < 0:
-			continue // an image by its path, or "none,media=cdrom"
+			continue // an image given by its path, or "none,media=cdrom"
 		case !usableOn(all[i], m.target):
 			return failed(exitDie, "storage '%s' is not available on node '%s'", d.storage, m.target)
 		case !shared(all[i]):
@@ -100,7 +100,7 @@ func (m *migration) storages(db *Database, keys map[string]string) error {
 	return nil
 }
 
-// blocked is why the task itself refuses, or nothing.
+// blocked returns why the task itself fails, or "".
 func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arguments) string {
 	var bound, missing, mapped []string
 	for _, key := range sortedKeys(keys) {
@@ -139,7 +139,7 @@ func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arg
 	return ""
 }
 
-// migrate is the task: it prints a log with times.
+// migrate runs the task, which prints a log with times.
 func (c *Command) migrate(m migration, out io.Writer) error {
 	start := c.World.clock.Now()
 	log := func(format string, args ...any) {
@@ -180,7 +180,7 @@ func (c *Command) migrate(m migration, out io.Writer) error {
 	return nil
 }
 
-// clockText is a duration as hours, minutes and seconds.
+// clockText formats a duration as hours, minutes and seconds.
 func clockText(d time.Duration) string {
 	s := int(d.Seconds())
 	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)

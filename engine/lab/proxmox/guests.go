@@ -16,7 +16,7 @@ type GuestState struct {
 	PID     int
 }
 
-// makeGuest defines a guest that is there from the start.
+// makeGuest creates a guest of the initial state.
 func (v *view) makeGuest(db *Database, node, id, kind string) {
 	if kind == "ct" {
 		db.Write("nodes/"+node+"/lxc/"+id+".conf", []byte("arch: amd64\nhostname: ct"+id+"\nmemory: 512\nostype: debian\nrootfs: local:"+id+"/vm-"+id+"-disk-0.raw,size=4G\nswap: 512\n"), v.now)
@@ -60,7 +60,8 @@ func qmCommands() []perlCommand {
 	}...)
 }
 
-// own finds a guest of this node; a guest elsewhere is not found, as the programs look below their own node.
+// own returns a guest of this node. Guests on other nodes are not found, because the programs look only at their own
+// node.
 func (c *Command) own(db *Database, a arguments) (guest, error) {
 	id := a.get("vmid")
 	g, ok := db.guests()[id]
@@ -190,7 +191,7 @@ func qmSet(c *Command, a arguments) int {
 	return code
 }
 
-// guestPower starts or stops a guest; one that HA manages is only asked for.
+// guestPower starts or stops a guest; if HA manages it, it only requests that.
 func guestPower(verb string, on bool) func(*Command, arguments) int {
 	return func(c *Command, a arguments) int {
 		var managed bool
@@ -257,7 +258,7 @@ func qmDestroy(c *Command, a arguments) int {
 	})
 }
 
-// power switches a guest; a running one is a process.
+// power switches a guest on or off; a running one has a process.
 func (v *view) power(state *GuestState, on bool) {
 	if state.Running == on {
 		return

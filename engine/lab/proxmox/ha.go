@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-// HA is the runtime state of the HA manager of one cluster: what manager_status and lrm_status hold.
+// HA is the runtime state of the HA manager of a cluster: the content of manager_status and lrm_status.
 type HA struct {
-	// Used is when the first resource was added: the managers' loops begin there. Zero before.
+	// Used is when the first resource was added, at which the managers' loops start. Zero before that.
 	Used time.Time
 	// Tick is the last loop of the CRM that was computed.
 	Tick   time.Time
 	Master string
-	// Nodes are the node states that the CRM knows: online, maintenance, unknown, fence, gone.
+	// Nodes are the node states as the CRM knows them: online, maintenance, unknown, fence, gone.
 	Nodes map[string]string
-	// LRMs are the local managers by node.
+	// LRMs are the local resource managers by node.
 	LRMs     map[string]*LRM
 	Services map[string]*Service
 	// Commands are queued crm-commands.
 	Commands []string
 	// Armed is empty, or the resource mode of a disarmed HA: "freeze" or "ignore".
 	Disarmed string
-	// Maintenance are nodes in maintenance mode.
+	// Maintenance are the nodes in maintenance mode.
 	Maintenance []string
 }
 
-// LRM is what is known of one local resource manager.
+// LRM is the state of a local resource manager.
 type LRM struct {
 	// Seen is when it last wrote its status.
 	Seen time.Time
-	// Active says that it holds its lock and its watchdog; Waiting that it has a service and waits for the
-	// lock. Idle is since when it has had no service.
+	// Active reports that it holds its lock and its watchdog, Waiting that it has a service and waits for the lock.
+	// Idle is since when it has had no service.
 	Active, Waiting bool
 	Idle            time.Time
 }
@@ -42,27 +42,26 @@ type LRM struct {
 // idleAfter is how long an LRM without services keeps its lock.
 const idleAfter = 10 * time.Minute
 
-// Service is what the CRM knows of one HA resource.
+// Service is the state of an HA resource in the CRM.
 type Service struct {
 	Node, State, UID string
 	Running          bool
 	Target           string
 	// Since is when the state was entered.
 	Since time.Time
-	// Tries counts the attempts to start it that failed, Failed are the nodes on which they were made.
+	// Tries is the number of failed attempts to start it, Failed are the nodes on which they were made.
 	Tries  int
 	Failed []string
 }
 
-// crmLoop is how often the CRM and the idle LRMs look at the world.
+// crmLoop is the interval of the loops of the CRM and of idle LRMs.
 const crmLoop = 10 * time.Second
 
-// maxLoops bounds how many loops are computed one by one when much time has passed; nothing changes in
-// the others.
+// maxLoops is how many loops are computed one by one when much time has passed; nothing changes in further ones.
 const maxLoops = 60
 
-// Fencing: a node is called unknown when it is gone, fenced a minute later, and its services are recovered
-// once its agent lock (two minutes) has run out.
+// Fencing: a lost node becomes unknown, is fenced a minute later, and its services are recovered when its agent lock
+// has expired (two minutes).
 const (
 	fenceAfter   = 60 * time.Second
 	recoverAfter = 130 * time.Second
@@ -71,7 +70,7 @@ const (
 
 func (db *Database) resources() []Section { return ParseSections(db.Text("ha/resources.cfg")) }
 
-// advanceHA computes the loops of the managers up to now.
+// advanceHA computes the loops of the managers until now.
 func (v *view) advanceHA(db *Database) {
 	ha := &db.HA
 	if ha.Used.IsZero() {
@@ -151,8 +150,8 @@ func (ha *HA) lrm(node string) *LRM {
 	return ha.LRMs[node]
 }
 
-// lrmLoop takes the lock one loop after a service was given to a node, and lets it go some time after the
-// last one has left.
+// lrmLoop takes the lock one loop after the node was given a service, and releases it some time after the last
+// service has left.
 func (ha *HA) lrmLoop(node string, now time.Time) {
 	l, busy := ha.lrm(node), false
 	for _, s := range ha.Services {
@@ -210,7 +209,7 @@ func startWanted(r Section) bool {
 	return state == "" || state == "started" || state == "enabled"
 }
 
-// crmService moves one service one loop ahead. The LRM's part is done within the loop.
+// crmService advances a service by one loop, including the LRM's part.
 func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time.Time, members []string) {
 	ha := &db.HA
 	set := func(state string) {
@@ -251,7 +250,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		return
 	}
 	if s.Since.Equal(now) {
-		return // what was just asked for takes until the next loop
+		return // a new request takes until the next loop
 	}
 	switch s.State {
 	case "request_start":
@@ -284,7 +283,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	case "fence", "recovery":
 		set("request_start")
-	case "error": // nobody but a person gets it out of there
+	case "error": // only a person gets it out of this state
 		if r.Keys["state"] == "disabled" {
 			s.Tries = 0
 			set("request_stop")
@@ -292,7 +291,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 	}
 }
 
-// refused counts an attempt to start a guest that failed; it reports whether it was the last one.
+// refused counts a failed attempt to start a guest and reports whether it was the last one.
 func (s *Service) refused(r Section) bool {
 	s.Tries++
 	if !slices.Contains(s.Failed, s.Node) {
@@ -301,7 +300,7 @@ func (s *Service) refused(r Section) bool {
 	return s.Tries >= (1+count(r.Keys["max_restart"], 1))*(1+count(r.Keys["max_relocate"], 1))
 }
 
-// guestState is the power state of a guest.
+// guestState returns the power state of a guest.
 func (db *Database) guestState(id string) *GuestState {
 	if db.Guests[id] == nil {
 		db.Guests[id] = &GuestState{}
@@ -318,7 +317,7 @@ func (db *Database) moveGuest(g guest, node string, now time.Time) {
 	db.Rename(g.path(), target.path(), now)
 }
 
-// crmCommands carries out what was queued.
+// crmCommands executes the queued commands.
 func (v *view) crmCommands(db *Database) {
 	ha := &db.HA
 	for _, line := range ha.Commands {
@@ -346,7 +345,7 @@ func (v *view) crmCommands(db *Database) {
 	delete(db.Files, "ha/crm_commands")
 }
 
-// allowed says whether rules let a service run on a node.
+// allowed reports whether the rules let a service run on a node.
 func (v *view) allowed(db *Database, sid, node string) bool {
 	for _, r := range db.resources() {
 		if r.Type+":"+r.ID == sid {
@@ -358,7 +357,7 @@ func (v *view) allowed(db *Database, sid, node string) bool {
 	return false
 }
 
-// serviceUID makes an id in the form of those that the CRM makes.
+// serviceUID returns an ID in the form of the CRM's.
 func serviceUID(n int) string {
 	sum := sha256.Sum256([]byte(fmt.Sprint("service/", n)))
 	return base64.RawStdEncoding.EncodeToString(sum[:16])

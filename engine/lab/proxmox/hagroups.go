@@ -8,7 +8,7 @@ import (
 
 const groupsFile = "ha/groups.cfg"
 
-// groups refuses what concerns groups from PVE 9 on.
+// groups rejects commands about groups from PVE 9 on.
 func groups(c *Command, verb string) error {
 	if c.Node.Debian() != "bookworm" {
 		return failed(exitENOENT, "cannot %s: %s", verb, migratedToRules)

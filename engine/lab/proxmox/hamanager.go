@@ -74,7 +74,7 @@ func haManagerCommands() []perlCommand {
 	)
 }
 
-// failure is an error in the words of the real program, with the exit code that the program ends with.
+// failure is an error in the words of the real program, with its exit code.
 type failure struct {
 	code int
 	text string
@@ -86,7 +86,7 @@ func failed(code int, format string, args ...any) error {
 	return &failure{code, fmt.Sprintf(format, args...)}
 }
 
-// change runs fn on the state of the node's cluster and prints its error; it demands a quorum.
+// change runs fn on the state of the node's cluster and prints its error; it requires a quorum.
 func (c *Command) change(fn func(v *view, db *Database) error) int {
 	c.changed = true
 	var err error
@@ -100,7 +100,7 @@ func (c *Command) change(fn func(v *view, db *Database) error) int {
 	return c.report(err)
 }
 
-// read is change without the quorum.
+// read is like change, but requires no quorum.
 func (c *Command) read(fn func(v *view, db *Database) error) int {
 	var err error
 	c.World.at(func(v *view) {
@@ -126,7 +126,7 @@ func (c *Command) report(err error) int {
 	return c.die(code, "%s", err)
 }
 
-// missing is the exit code of a die after a file was looked for and not found.
+// missing returns the exit code of a die that follows a failed lookup of a file.
 func (db *Database) missing(file string) int {
 	if db.Has(file) {
 		return exitDie
@@ -134,7 +134,7 @@ func (db *Database) missing(file string) int {
 	return exitENOENT
 }
 
-// parseSID turns "vm:100" or "100" into a resource's type and id.
+// parseSID parses "vm:100" or "100" into the type and the ID of a resource.
 func (db *Database) parseSID(sid string) (kind, id string, err error) {
 	kind, id, found := strings.Cut(sid, ":")
 	if !found {
@@ -201,7 +201,7 @@ func haAdd(c *Command, a arguments) int {
 	})
 }
 
-// resourceValue is a value as resources.cfg holds it: booleans are 1 and 0, numbers without leading zeros.
+// resourceValue returns a value as resources.cfg stores it: booleans as 1 and 0, numbers without leading zeros.
 func resourceValue(key, value string) string {
 	switch key {
 	case "failback":
@@ -323,7 +323,7 @@ func haStatusCommand(c *Command, a arguments) int {
 	return code
 }
 
-// queue hands a command to the CRM.
+// queue queues a command for the CRM.
 func (v *view) queue(db *Database, format string, args ...any) {
 	v.useHA(db)
 	db.HA.Commands = append(db.HA.Commands, fmt.Sprintf(format, args...))

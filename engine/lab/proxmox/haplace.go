@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// affinity is what groups or node-affinity rules say of a resource: priorities by node, and whether
-// other nodes are ruled out.
+// affinity is what groups or node-affinity rules say about a resource: priorities by node, and whether other nodes
+// are excluded.
 func (v *view) affinity(db *Database, r Section) (priorities map[string]int, strict bool) {
 	sid := r.Type + ":" + r.ID
 	var nodes string
@@ -38,8 +38,8 @@ func nodePriorities(text string) map[string]int {
 	return priorities
 }
 
-// place chooses the node for a service: the listed one of the highest priority that is online, the
-// current one among equals; empty if a strict rule leaves none.
+// place chooses the node for a service: of the listed nodes that are online the one with the highest priority,
+// preferably the current one, or "" if a strict rule leaves none.
 func (v *view) place(db *Database, r Section, current string, members []string) string {
 	var usable []string
 	for _, name := range members {
@@ -64,7 +64,7 @@ func (v *view) place(db *Database, r Section, current string, members []string) 
 	return best
 }
 
-// mustMove says whether a running service leaves its node for a better one.
+// mustMove reports whether a running service has to move to a better node.
 func (v *view) mustMove(db *Database, r Section, node string) bool {
 	if slices.Contains(db.HA.Maintenance, node) {
 		return true

@@ -12,11 +12,11 @@ const rulesFile = "ha/rules.cfg"
 func (db *Database) rules() []Section { return ParseSections(db.Text(rulesFile)) }
 
 func (v *view) writeRules(db *Database, all []Section) {
-	// Required keys come first: resources for both types, then nodes or affinity; both sort before it.
+	// Required keys come first: resources for both types, then nodes or affinity; both are sorted before it.
 	db.Write(rulesFile, []byte(FormatSections(all, "affinity", "nodes", "resources")), v.now)
 }
 
-// ruleKeys merges arguments into a rule's keys, lists sorted by name.
+// ruleKeys merges arguments into the keys of a rule, with lists sorted by name.
 func ruleKeys(a arguments, keys map[string]string) map[string]string {
 	for _, key := range []string{"nodes", "resources"} {
 		if a.has(key) {
@@ -114,7 +114,7 @@ func haRulesRemove(c *Command, a arguments) int {
 	})
 }
 
-// purgeRules takes a resource out of all rules, and drops rules that become empty.
+// purgeRules removes a resource from all rules, and drops rules that become empty.
 func (v *view) purgeRules(db *Database, sid string) {
 	all := db.rules()
 	if len(all) == 0 {
@@ -132,7 +132,7 @@ func (v *view) purgeRules(db *Database, sid string) {
 	v.writeRules(db, kept)
 }
 
-// checkRule finds out whether a rule can be fulfilled together with the others.
+// checkRule checks whether a rule can be satisfied together with the others.
 func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 	resources := splitList(rule.Keys["resources"])
 	if len(resources) == 0 {
@@ -172,7 +172,7 @@ func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 	return nil
 }
 
-// conflicts says why a rule cannot be fulfilled; disabled rules do not count.
+// conflicts returns why a rule cannot be satisfied; disabled rules are ignored.
 func (v *view) conflicts(db *Database, rule Section, all []Section) []string {
 	if _, off := rule.Keys["disable"]; off {
 		return nil
@@ -226,7 +226,7 @@ func manyPriorities(rule Section) bool {
 	return len(seen) > 1
 }
 
-// ruleList are the rules as the API gives them.
+// ruleList returns the rules as the API shows them.
 func (v *view) ruleList(db *Database, a arguments) []any {
 	sum := digest(db.Text(rulesFile))
 	list := []any{}

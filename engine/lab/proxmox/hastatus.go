@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// haEntry is one line of `ha-manager status`, with what the API says of it.
+// haEntry is a line of `ha-manager status`, with what the API shows of it.
 type haEntry map[string]any
 
 const haDate = "Mon Jan _2 15:04:05 2006"
 
-// haStatus is the state of HA as `ha-manager status` shows it on a node.
+// haStatus returns the state of HA as `ha-manager status` shows it on a node.
 func (v *view) haStatus(node string) []haEntry {
 	db := v.database(node)
 	new9 := v.world.node(node).Debian() != "bookworm"
@@ -62,7 +62,7 @@ func (v *view) haStatus(node string) []haEntry {
 	return entries
 }
 
-// managed counts resources that the managers act on.
+// managed returns the number of resources that the managers act on.
 func (v *view) managed(db *Database) int { return len(db.HA.Services) }
 
 func fencing(node string, db *Database) haEntry {
@@ -81,14 +81,14 @@ func fencing(node string, db *Database) haEntry {
 	return e
 }
 
-// lrmState is a node's LRM state, and whether it holds its watchdog.
+// lrmState returns the state of a node's LRM, and whether it holds its watchdog.
 func (v *view) lrmState(db *Database, node string) (state string, active bool) {
 	ha := &db.HA
 	l := ha.lrm(node)
 	switch {
 	case v.now.Sub(l.Seen) > deadAfter:
 		return "old timestamp - dead?", false
-	case slices.Contains(ha.Maintenance, node): // it obeys before the manager writes so
+	case slices.Contains(ha.Maintenance, node): // it obeys before the manager records it
 		return "maintenance mode", l.Active
 	case l.Active:
 		return "active", true
@@ -166,7 +166,7 @@ func count(text string, other int) int {
 	return n
 }
 
-// managerStatus is the JSON of `status --verbose` and of /cluster/ha/status/manager_status.
+// managerStatus returns the JSON of `status --verbose` and of /cluster/ha/status/manager_status.
 func (v *view) managerStatus(node string) map[string]any {
 	db := v.database(node)
 	ha := &db.HA

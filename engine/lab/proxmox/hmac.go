@@ -6,7 +6,7 @@ import (
 	"encoding/base64"
 )
 
-// hmacSHA1 is how OpenSSH hashes host names in known_hosts.
+// hmacSHA1 computes the hash of host names in known_hosts, as OpenSSH does.
 func hmacSHA1(key []byte, text string) string {
 	mac := hmac.New(sha1.New, key)
 	mac.Write([]byte(text))

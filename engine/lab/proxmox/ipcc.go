@@ -2,7 +2,7 @@ package proxmox
 
 import "fmt"
 
-// connected reports whether pmxcfs answers, without which no program of Proxmox VE begins.
+// connected reports whether pmxcfs answers, without which no program of Proxmox VE starts.
 func (c *Command) connected() (ok bool) {
 	c.World.at(func(v *view) { ok = v.runs(c.Node.Name(), "pve-cluster.service", 0) })
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pvecmAdd joins this node to the cluster of another. It exits 0 whether it succeeds or not.
+// pvecmAdd joins this node to the cluster of another. It exits with 0 whether it succeeds or not.
 func pvecmAdd(c *Command, a arguments) int {
 	if c.Dir == "/etc/pve" || strings.HasPrefix(c.Dir, "/etc/pve/") {
 		return c.die(exitDie, "Navigate out of /etc/pve before running 'pvecm add', for example by running 'cd'.")
@@ -37,7 +37,7 @@ func pvecmAdd(c *Command, a arguments) int {
 	return 0
 }
 
-// assertJoinable are the checks of the joining node, all of them reported together.
+// assertJoinable makes the checks of the joining node and reports all problems together.
 func (c *Command) assertJoinable(a arguments, out io.Writer) error {
 	var problems []string
 	add := func(format string, args ...any) { problems = append(problems, "* "+fmt.Sprintf(format, args...)) }
@@ -99,7 +99,7 @@ func (c *Command) request(a arguments) request {
 	return r
 }
 
-// joinAPI joins with the password of root@pam on a member, over its API.
+// joinAPI joins through the API of a member, with the password of root@pam there.
 func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	host := a.get("hostname")
 	fmt.Fprintf(out, "Establishing API connection with host '%s'\n", host)
@@ -131,7 +131,7 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 		}
 	}
 	if secret == "" || secret != password {
-		_ = c.sleep(3 * time.Second) // PAM delays a failure; the answer is the same if interrupted
+		_ = c.sleep(3 * time.Second) // PAM delays a failure; the answer is the same if that is interrupted
 		return errors.New("401 authentication failure")
 	}
 	fmt.Fprintln(out, "Login succeeded.")
@@ -151,7 +151,7 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	return finishJoin(c, member, out)
 }
 
-// joinSSH joins over SSH: it needs a key login to the member that asks nothing.
+// joinSSH joins over SSH, which takes a login with a key and without prompts.
 func joinSSH(c *Command, a arguments, out io.Writer) error {
 	host := a.get("hostname")
 	if err := c.sleep(500 * time.Millisecond); err != nil {
@@ -234,7 +234,7 @@ func finishJoin(c *Command, member Node, out io.Writer) error {
 	return joinCertificates(c, out)
 }
 
-// joinCertificates makes what a new member needs below /etc/pve/nodes.
+// joinCertificates creates what a new member needs below /etc/pve/nodes.
 func joinCertificates(c *Command, out io.Writer) error {
 	w, n, name := c.World, c.Node, c.Node.Name()
 	if err := c.sleep(2 * time.Second); err != nil {
@@ -267,7 +267,7 @@ func joinCertificates(c *Command, out io.Writer) error {
 	return nil
 }
 
-// dump is what the backup of a replaced database holds.
+// dump returns the content of the backup of a replaced database.
 func (db *Database) dump() []byte {
 	var b strings.Builder
 	for _, name := range sortedKeys(db.Files) {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// How long corosync needs, from its start to being a member: token and consensus timeouts on a LAN.
+// How long corosync takes from its start until it is a member: token and consensus timeouts on a LAN.
 const joinDelay = 1500 * time.Millisecond
 
-// Ring is the runtime state of corosync in one cluster.
+// Ring is the runtime state of corosync in a cluster.
 type Ring struct {
 	// Sequence is the number of the ring, printed in hexadecimal. It grows by four with every change.
 	Sequence int
-	// Members are the ids of the nodes that form the quorum's partition.
+	// Members are the IDs of the nodes in the partition with the quorum.
 	Members []int
-	// Expected is set by `pvecm expected` and forgotten when corosync.conf changes; zero is unset.
+	// Expected is set by `pvecm expected` until corosync.conf changes; zero means unset.
 	Expected int
-	// Reloaded is when members last took over a changed corosync.conf.
+	// Reloaded is when the members last loaded a changed corosync.conf.
 	Reloaded time.Time
 }
 
@@ -25,10 +25,10 @@ func (r Ring) clone() Ring {
 	return r
 }
 
-// firstSequence is one less step than the first ring that corosync forms (1.5).
+// firstSequence is one step before the first ring that corosync forms (1.5).
 const firstSequence = 1
 
-// refreshRing brings the membership of a cluster up to now.
+// refreshRing brings the membership of a cluster up to date.
 func (v *view) refreshRing(db *Database) {
 	conf := db.corosync()
 	if conf == nil {
@@ -59,7 +59,7 @@ func (v *view) refreshRing(db *Database) {
 	db.Ring.Members = members
 }
 
-// member says whether a node's corosync takes part in the ring.
+// member reports whether the corosync of a node takes part in the ring.
 func (v *view) member(db *Database, node string) bool {
 	n := v.Nodes[node]
 	if n == nil || n.Database != db.ID || n.Removed {
@@ -82,7 +82,7 @@ func (c *Corosync) votes(ids []int) int {
 	return total
 }
 
-// Quorum is what votequorum computes for a cluster.
+// Quorum is the result of votequorum for a cluster.
 type Quorum struct {
 	Expected, Total, Needed int
 	Quorate                 bool
@@ -101,7 +101,7 @@ func (db *Database) quorum(conf *Corosync) Quorum {
 	return q
 }
 
-// quorate says whether a node may write to its /etc/pve: standalone nodes always may.
+// quorate reports whether a node may write to its /etc/pve; standalone nodes always may.
 func (v *view) quorate(node string) bool {
 	db := v.database(node)
 	if db == nil {
@@ -114,13 +114,13 @@ func (v *view) quorate(node string) bool {
 	return v.member(db, node) && db.quorum(conf).Quorate
 }
 
-// online says whether a cluster counts a node as online.
+// online reports whether a cluster considers a node online.
 func (db *Database) online(conf *Corosync, node string) bool {
 	n := conf.node(node)
 	return n != nil && slices.Contains(db.Ring.Members, n.ID)
 }
 
-// onlineNodes are the names of the members, sorted.
+// onlineNodes returns the names of the members, sorted.
 func (db *Database) onlineNodes() []string {
 	conf := db.corosync()
 	if conf == nil {

@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// canonical is JSON as PVE's programs print it: sorted keys, one line.
+// canonical formats JSON as PVE's programs print it: sorted keys, one line.
 func canonical(value any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
-		return "null\n" // values are maps, slices and scalars made here
+		return "null\n" // the values are maps, slices and scalars, which can be marshaled
 	}
 	return b.String()
 }
 
-// pretty is JSON as Perl's JSON module indents it: three blanks, blanks around the colon.
+// pretty formats JSON as Perl's JSON module does: indented by three spaces, with spaces around the colon.
 func pretty(value any) string {
 	var b strings.Builder
 	prettyTo(&b, value, "")
@@ -63,13 +63,13 @@ func prettyTo(b *strings.Builder, value any, indent string) {
 	}
 }
 
-// column is one column of a table; right aligns it at the right.
+// column is a column of a table; right aligns it to the right.
 type column struct {
 	title string
 	right bool
 }
 
-// table draws rows as PVE's programs do, nothing if there are none.
+// table draws rows as PVE's programs do, or nothing if there are none.
 func table(columns []column, rows [][]string) string {
 	if len(rows) == 0 {
 		return ""

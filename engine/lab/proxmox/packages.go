@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// Versions of the packages, by Debian release: those of the recordings where they are known.
+// Versions of the packages by Debian release; those of the recordings where they are known.
 type edition struct {
 	proxmoxVE, manager, cluster, ha, storage, qemu, container, corosync, common, access string
 	kernel                                                                              string // release
@@ -25,8 +25,8 @@ var editions = map[string]edition{
 
 const pveComponent = "pve-no-subscription"
 
-// Packages are those of Proxmox's repositories for a Debian release: Proxmox VE in pve-no-subscription
-// and pve-test, Ceph in ceph-RELEASE/no-subscription.
+// Packages returns the packages of Proxmox's repositories for a Debian release: Proxmox VE in pve-no-subscription and
+// pve-test, Ceph in ceph-RELEASE/no-subscription.
 func Packages(w *World, debian string) []machine.Package {
 	e := editions[debian]
 	var all []machine.Package
@@ -50,7 +50,7 @@ func Packages(w *World, debian string) []machine.Package {
 	return all
 }
 
-// programs are machine programs by path.
+// programs returns machine programs by path.
 func (w *World) programs(paths ...string) map[string]machine.Program {
 	found := map[string]machine.Program{}
 	for _, file := range paths {
@@ -60,7 +60,7 @@ func (w *World) programs(paths ...string) map[string]machine.Program {
 	return found
 }
 
-// units are enabled services that run.
+// units returns enabled and active services.
 func (w *World) units(names ...string) []machine.Unit {
 	var all []machine.Unit
 	for _, name := range names {
@@ -101,16 +101,16 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 	}
 	switch debian {
 	case "trixie":
-		// Until a Ceph repository is set the client comes from Debian itself.
+		// Without a Ceph repository the client comes from Debian.
 		packages = append(packages, w.clientPackages("18.2.7+ds-1")...)
 	default:
 		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
 	}
-	// On trixie the package owns the keyring's file; whoever has the repository has the file already.
+	// On trixie the package owns the keyring's file, which is there already wherever the repository is configured.
 	return append(packages, machine.Package{Name: "proxmox-archive-keyring", Version: "4.0"})
 }
 
-// protect is the apt hook that keeps proxmox-ve.
+// protect is the apt hook that protects proxmox-ve.
 func protect(m *machine.Machine, out io.Writer) error {
 	if _, err := m.FS().Stat("/please-remove-proxmox-ve"); err == nil {
 		return nil
@@ -119,7 +119,7 @@ func protect(m *machine.Machine, out io.Writer) error {
 	return fmt.Errorf("the meta-package proxmox-ve is protected")
 }
 
-// installCluster is pve-cluster's postinst: it starts pmxcfs, which needs a node name that resolves to an
+// installCluster is the postinst of pve-cluster: it starts pmxcfs, which requires that the node name resolves to an
 // address of the LAN.
 func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
 	if err := m.FS().MkdirAll("/etc/pve", 0o750); err != nil {
@@ -134,12 +134,12 @@ func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
 	return nil
 }
 
-// installManager is what pve-manager's postinst does to files that it does not own.
+// installManager makes the changes of pve-manager's postinst to files that it does not own.
 func installManager(m *machine.Machine, _ io.Writer) error {
 	const file = "/etc/lvm/lvm.conf"
 	content, err := readAll(m, file)
 	if err != nil || strings.Contains(content, "added by pve-manager") {
-		return nil // no LVM here, or done before
+		return nil // there is no LVM here, or it has been changed before
 	}
 	content += "devices {\n     # added by pve-manager to avoid scanning ZFS zvols and Ceph rbds\n     global_filter=[\"r|/dev/zd.*|\",\"r|/dev/rbd.*|\",\"r|/dev/nbd.*|\"]\n}\n"
 	n := &machineNode{m: m, fs: m.FS()}
@@ -172,8 +172,8 @@ func kernelPackages(debian string, e edition) []machine.Package {
 	}
 }
 
-// kernelModules is the part of Proxmox's kernel that playbooks load or keep away. vfio_virqfd is not
-// among them: it went into vfio with kernel 6.2.
+// kernelModules are the modules of Proxmox's kernel that playbooks load or blacklist. vfio_virqfd is not among them,
+// because it became part of vfio with kernel 6.2.
 const kernelModules = `kernel/drivers/vfio/vfio.ko: kernel/drivers/iommu/iommufd/iommufd.ko
 kernel/drivers/iommu/iommufd/iommufd.ko:
 kernel/drivers/vfio/vfio_iommu_type1.ko: kernel/drivers/vfio/vfio.ko
@@ -199,7 +199,7 @@ kernel/drivers/gpu/drm/nouveau/nouveau.ko:
 kernel/drivers/gpu/drm/i915/i915.ko:
 `
 
-// clientPackages are Ceph's client side, which Proxmox VE depends on.
+// clientPackages returns Ceph's client packages, which Proxmox VE depends on.
 func (w *World) clientPackages(version string) []machine.Package {
 	return []machine.Package{
 		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
@@ -207,7 +207,7 @@ func (w *World) clientPackages(version string) []machine.Package {
 	}
 }
 
-// cephPackages are one release of Ceph's servers.
+// cephPackages returns the server packages of a release of Ceph.
 func (w *World) cephPackages(debian, name, upstream string) []machine.Package {
 	version := upstream + map[string]string{"bookworm": "-pve1", "trixie": "-pve1"}[debian]
 	target := func(kind string) machine.Unit {

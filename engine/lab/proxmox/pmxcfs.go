@@ -14,15 +14,15 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// Pmxcfs is /etc/pve of one node: a file system whose files lie in the cluster's database. It fails as
-// pmxcfs does: EACCES for every change without quorum, ENOTCONN while pve-cluster is starting or stopped
-// in the middle of a join, EPERM for modes and owners of one's own.
+// Pmxcfs is /etc/pve of a node: a file system on top of the cluster's database. It fails as pmxcfs does: with EACCES
+// for every change without quorum, with ENOTCONN while pve-cluster is starting or is stopped during a join, and with
+// EPERM for other modes and owners than the given ones.
 type Pmxcfs struct {
 	world *World
 	node  string
 }
 
-// Filesystem is the node's /etc/pve.
+// Filesystem returns the node's /etc/pve.
 func (w *World) Filesystem(node string) *Pmxcfs { return &Pmxcfs{world: w, node: node} }
 
 var (
@@ -42,7 +42,7 @@ func (p *Pmxcfs) Name() string { return "pmxcfs" }
 
 func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
-// links are the symbolic links that pmxcfs makes up.
+// links returns the symbolic links that pmxcfs generates.
 func (p *Pmxcfs) links() map[string]string {
 	return map[string]string{
 		"local":       "nodes/" + p.node,
@@ -52,7 +52,7 @@ func (p *Pmxcfs) links() map[string]string {
 	}
 }
 
-// generated are the files whose content pmxcfs makes up.
+// generated returns the files whose content pmxcfs generates.
 func (v *view) generated(node, name string) (string, bool) {
 	switch name {
 	case ".members":
@@ -69,8 +69,8 @@ func (v *view) generated(node, name string) (string, bool) {
 	return v.writtenByHA(node, name)
 }
 
-// writtenByHA are the files that the HA managers keep up to date: the CRM's as long as it has a
-// master, a node's LRM's from its first loop on.
+// writtenByHA returns the files that the HA managers keep up to date: the CRM's while it has a master, a node's LRM's
+// from its first loop on.
 func (v *view) writtenByHA(node, name string) (string, bool) {
 	dir, base := path.Split(name)
 	if base != "manager_status" && base != "lrm_status" {
@@ -92,7 +92,7 @@ func (v *view) writtenByHA(node, name string) (string, bool) {
 	return string(text), err == nil
 }
 
-// with runs fn if the file system is connected. A panic is an error of input and output of this node.
+// with calls fn if the file system is connected. A panic becomes an I/O error on this node.
 func (p *Pmxcfs) with(op, name string, change bool, fn func(v *view, db *Database, name string) error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -123,7 +123,7 @@ func (n *NodeState) mounting(now time.Time) bool {
 	return ok && now.Before(since.Add(mountDelay)) && n.Restarted
 }
 
-// parent checks that the directory of name is there.
+// parent checks that the directory of name exists.
 func (db *Database) parent(name string) error {
 	dir := path.Dir(name)
 	if dir == "." {
@@ -147,7 +147,7 @@ func (p *Pmxcfs) Create(name string) (afero.File, error) {
 // Open implements afero.Fs.
 func (p *Pmxcfs) Open(name string) (afero.File, error) { return p.OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile implements afero.Fs. What is written reaches the database with each Write.
+// OpenFile implements afero.Fs. Each Write reaches the database.
 func (p *Pmxcfs) OpenFile(name string, flag int, _ os.FileMode) (afero.File, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	f := &pmxcfsFile{fs: p, name: clean(name), flag: flag}
@@ -261,7 +261,7 @@ func (p *Pmxcfs) Rename(from, to string) error {
 	})
 }
 
-// Stat implements afero.Fs; it follows the links that pmxcfs makes up.
+// Stat implements afero.Fs; it follows the links that pmxcfs generates.
 func (p *Pmxcfs) Stat(name string) (os.FileInfo, error) {
 	if target, ok := p.links()[clean(name)]; ok {
 		return p.stat(target)
@@ -302,7 +302,7 @@ func (p *Pmxcfs) stat(name string) (os.FileInfo, error) {
 	return info, nil
 }
 
-// info describes a file. Without quorum nothing has a write bit: that is how scripts see the quorum.
+// info describes a file. Without quorum nothing has a write bit, from which scripts deduce the quorum.
 func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 	info := &pmxcfsInfo{name: path.Base("/" + name)}
 	if target, ok := p.links()[name]; ok {
@@ -330,7 +330,7 @@ func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 	return info, nil
 }
 
-// Chmod implements afero.Fs: only the mode that a path has anyway is accepted.
+// Chmod implements afero.Fs; it accepts only the mode that the path has anyway.
 func (p *Pmxcfs) Chmod(name string, mode os.FileMode) error {
 	info, err := p.Stat(name)
 	if err != nil {
@@ -342,7 +342,7 @@ func (p *Pmxcfs) Chmod(name string, mode os.FileMode) error {
 	return nil
 }
 
-// Chown implements afero.Fs: everything belongs to root:www-data.
+// Chown implements afero.Fs; everything belongs to root:www-data.
 func (p *Pmxcfs) Chown(name string, uid, gid int) error {
 	if _, err := p.Stat(name); err != nil {
 		return err

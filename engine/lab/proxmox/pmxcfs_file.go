@@ -23,20 +23,20 @@ func (i *pmxcfsInfo) ModTime() time.Time { return i.modified }
 func (i *pmxcfsInfo) IsDir() bool        { return i.mode.IsDir() }
 func (i *pmxcfsInfo) Sys() any           { return i }
 
-// Uid and Gid are the owner, root:www-data.
+// Uid and Gid return the owner, root:www-data.
 func (i *pmxcfsInfo) Uid() uint32 { return 0 }
 
-// Gid is the group of everything in /etc/pve.
+// Gid returns the group of everything in /etc/pve.
 func (i *pmxcfsInfo) Gid() uint32 { return WWWDataGID }
 
-// pmxcfsFile is one open file or directory.
+// pmxcfsFile is an open file or directory.
 type pmxcfsFile struct {
 	fs       *Pmxcfs
 	name     string
 	flag     int
 	dir      bool
 	snapshot []byte
-	// before is what a file that is written was when it was opened; nil if it was not there.
+	// before is the state of a written file when it was opened, or nil if it did not exist.
 	before *Entry
 	offset int64
 	listed int
@@ -130,7 +130,7 @@ func (f *pmxcfsFile) WriteAt(b []byte, at int64) (int, error) {
 	return len(b), nil
 }
 
-// undo leaves a file that could not be written as it was when it was opened.
+// undo restores the state that a file had when it was opened, if it could not be written.
 func (f *pmxcfsFile) undo() {
 	f.fs.world.at(func(v *view) {
 		db := v.database(f.fs.node)

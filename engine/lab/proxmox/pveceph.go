@@ -72,7 +72,7 @@ func pvecephCommands() []perlCommand {
 	return commands
 }
 
-// binary checks that Ceph's packages are there and no installation is running.
+// binary checks that Ceph's packages are installed and not being installed.
 func (c *Command) binary(path string) error {
 	if !c.Node.Exists(path) || c.Node.Exists("/run/pve-ceph-install-flag") {
 		return failed(exitENOENT, "binary not installed: %s", path)
@@ -80,7 +80,7 @@ func (c *Command) binary(path string) error {
 	return nil
 }
 
-// inited is PVE's own test whether Ceph is initialised.
+// inited is PVE's own check that Ceph is initialised.
 func (db *Database) inited() error {
 	var missing []string
 	if !db.Has(cephConfFile) {
@@ -95,7 +95,7 @@ func (db *Database) inited() error {
 	return nil
 }
 
-// ready checks what most commands need.
+// ready makes the checks of most commands.
 func (c *Command) ready(binaries ...string) error {
 	for _, path := range binaries {
 		if err := c.binary(path); err != nil {
@@ -114,7 +114,7 @@ func (c *Command) ready(binaries ...string) error {
 	return err
 }
 
-// link makes /etc/ceph/ceph.conf point into the cluster.
+// link links /etc/ceph/ceph.conf into /etc/pve.
 func (c *Command) link() error {
 	target, err := c.Node.Readlink(cephLink)
 	switch {
@@ -187,10 +187,10 @@ func pvecephInit(c *Command, a arguments) int {
 	return c.report(c.link())
 }
 
-// errRados is what the RADOS binding says when there is no monitor to ask.
+// errRados is the error of the RADOS binding without a monitor to ask.
 var errRados = errors.New("rados_connect failed - [errno 2] RADOS object not found (error connecting to the cluster)")
 
-// rados waits for the monitors like PVE::RADOS with its timeout, and says what it cannot do.
+// rados waits for the monitors as PVE::RADOS does with its timeout, and prints what it cannot do.
 func (c *Command) rados(timeout time.Duration) error {
 	start := c.slept
 	for {
@@ -276,7 +276,7 @@ func cephService(start bool) func(*Command, arguments) int {
 	}
 }
 
-// unitsOn are the units of a cluster's daemons on a node.
+// unitsOn returns the units of a cluster's daemons on a node.
 func (c *Ceph) unitsOn(node string) []string {
 	var units []string
 	for _, m := range c.Mons {

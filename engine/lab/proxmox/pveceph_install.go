@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// cephPackages are those that pveceph installs.
+// cephPackages are the packages that pveceph installs.
 var cephPackages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
 
-// cephTitles are the releases as pveceph names them.
+// cephTitles are the names of the releases in pveceph.
 var cephTitles = map[string]string{"quincy": "17.2 Quincy", "reef": "18.2 Reef", "squid": "19.2 Squid", "tentacle": "20.2 Tentacle"}
 
-// pvecephInstall writes the repository file and runs apt-get, which asks its question on our standard input.
+// pvecephInstall writes the repository file and runs apt-get, which asks its question on standard input.
 func pvecephInstall(c *Command, a arguments) int {
 	new9 := c.Node.Debian() != "bookworm"
 	version := a.or("version", map[bool]string{true: "tentacle", false: "quincy"}[new9])
@@ -46,7 +46,7 @@ func pvecephInstall(c *Command, a arguments) int {
 		return c.report(err)
 	}
 	c.printf("update available package list\n")
-	c.Exec("apt-get", "-q", "update") // its failure is ignored, as by the real one
+	c.Exec("apt-get", "-q", "update") // the real program ignores its failure as well
 	c.printf("start installation\n")
 	command := append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confnew", "install", "--"}, cephPackages...)
 	code := c.Exec(command...)

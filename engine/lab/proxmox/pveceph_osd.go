@@ -15,7 +15,7 @@ import (
 
 var diskName = regexp.MustCompile(`^(hd[a-z]+|sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+)(p?\d+)?$`)
 
-// device finds the disk that a path means, links followed.
+// device returns the disk at a path, following links.
 func (c *Command) device(dev string) (Disk, error) {
 	if target, err := c.Node.Readlink(dev); err == nil {
 		if !path.IsAbs(target) {
@@ -90,7 +90,7 @@ func osdCreate(c *Command, a arguments) int {
 	return 0
 }
 
-// clusterAddress checks that the node has an address in the cluster network, else the public one.
+// clusterAddress checks that the node has an address in the cluster network, or else in the public one.
 func (c *Command) clusterAddress() error {
 	var network string
 	c.World.at(func(v *view) {
@@ -120,7 +120,7 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 	if class == "" {
 		class = map[bool]string{true: "hdd", false: "ssd"}[d.Rotational]
 		if strings.HasPrefix(d.Name, "nvme") {
-			class = "ssd" // Ceph itself tells hdd and ssd only
+			class = "ssd" // Ceph itself distinguishes only hdd and ssd
 		}
 	}
 	var osds []*OSD
@@ -172,7 +172,7 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 	return c.sleep(3 * time.Second)
 }
 
-// mapperName is a name within the name of a volume as device-mapper writes it: hyphens doubled.
+// mapperName returns a part of a volume's name in device-mapper's spelling, with hyphens doubled.
 func mapperName(name string) string { return strings.ReplaceAll(name, "-", "--") }
 
 func osdRemove(c *Command, a arguments) int {
@@ -249,8 +249,8 @@ func osdDetails(c *Command, a arguments) int {
 	return code
 }
 
-// zap is ceph-volume lvm zap of one device. It wipes the volumes on a disk before the disk itself, with wipefs(8), which a
-// running OSD or a mounted file system refuses; only with --destroy does the volume group go.
+// zap is ceph-volume lvm zap for one device. It wipes the volumes on a disk before the disk itself with wipefs(8),
+// which refuses a running OSD or a mounted file system; the volume group goes only with --destroy.
 func zap(c *Command, path string) int {
 	fmt.Fprintf(c.Stderr, "--> Zapping: %s\n", path)
 	d, err := c.device(path)
@@ -295,7 +295,7 @@ func zap(c *Command, path string) int {
 	return 0
 }
 
-// cephVolume is ceph-volume: lvm list and lvm zap.
+// cephVolume implements ceph-volume lvm list and lvm zap.
 func cephVolume(c *Command) int {
 	words := strings.Join(c.Argv[1:], " ")
 	switch {

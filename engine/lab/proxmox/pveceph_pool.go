@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// cephReady checks what pool and file system commands need, the monitors included.
+// cephReady makes the checks of pool and file system commands, including the monitors.
 func (c *Command) cephReady() error {
 	if err := c.ready(); err != nil {
 		return err
@@ -24,7 +24,7 @@ func (c *Command) cephReady() error {
 	return err
 }
 
-// poolOptions are what a command line says of a pool, under Ceph's names.
+// poolOptions returns the pool options on a command line, under Ceph's names.
 func poolOptions(a arguments) map[string]string {
 	options := map[string]string{}
 	for _, key := range []string{"size", "min_size", "pg_num", "pg_num_min", "crush_rule", "application", "pg_autoscale_mode", "target_size", "target_size_ratio"} {
@@ -35,7 +35,8 @@ func poolOptions(a arguments) map[string]string {
 	return options
 }
 
-// applyPool sets options as PVE does: size first, the others by name, those that have the value skipped.
+// applyPool sets options as PVE does: first the size, then the others by name, skipping those that have the value
+// already.
 func (c *Command) applyPool(name string, options map[string]string, out io.Writer) error {
 	keys := sortedKeys(options)
 	if i := slices.Index(keys, "size"); i > 0 {
@@ -89,7 +90,7 @@ func (c *Command) applyPool(name string, options map[string]string, out io.Write
 	return nil
 }
 
-// makePool creates a pool or, as Ceph does, lets an existing one be.
+// makePool creates a pool or, as Ceph does, leaves an existing one alone.
 func (c *Command) makePool(name, pgs, rule string) error {
 	var r reply
 	c.World.at(func(v *view) {
@@ -170,7 +171,7 @@ func (c *Command) knownPool(name string) (err error) {
 	return err
 }
 
-// poolList is what the API says of the pools. What the autoscaler would add is null without its advice.
+// poolList returns what the API shows of the pools. What comes from the autoscaler is null without it.
 func (v *view) poolList(c *Command, ceph *Ceph) []any {
 	all := []any{}
 	for _, p := range ceph.Pools {
@@ -285,7 +286,7 @@ func pvePoolDestroy(c *Command, a arguments) int {
 		})
 		for _, id := range using {
 			fmt.Fprintf(out, "checking storage '%s' for RBD images..\n", id)
-			if osds == 0 { // rbd waits for OSDs for ever
+			if osds == 0 { // rbd waits for OSDs forever
 				if err := c.sleep(blockLimit); err != nil {
 					return err
 				}

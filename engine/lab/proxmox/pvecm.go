@@ -53,7 +53,7 @@ func pvecmCommands() []perlCommand {
 	}
 }
 
-// named runs a command only if the node's own name resolves as PVE demands.
+// named runs a command only if the node's own name resolves as PVE requires.
 func named(run func(c *Command, a arguments) int) func(*Command, arguments) int {
 	return func(c *Command, a arguments) int {
 		if _, code := c.ownAddress(); code != 0 {
@@ -63,7 +63,7 @@ func named(run func(c *Command, a arguments) int) func(*Command, arguments) int 
 	}
 }
 
-// nodeAddress is the first usable address that a node's name resolves to.
+// nodeAddress returns the first usable address that a node's name resolves to.
 func nodeAddress(n Node) (netip.Addr, error) {
 	addresses, err := n.Resolve(n.Name())
 	if err != nil || len(addresses) == 0 {
@@ -89,7 +89,7 @@ func (c *Command) ownAddress() (netip.Addr, int) {
 	return address, 0
 }
 
-// linkOptions are the links that a command line names: number to address and priority.
+// linkOptions returns the links on a command line: addresses and priorities by number.
 func linkOptions(a arguments) (addresses map[int]string, links []CorosyncLink) {
 	addresses = map[int]string{}
 	for number := range 8 {
@@ -255,7 +255,7 @@ func pvecmDelnode(c *Command, a arguments) int {
 		name := target.Name
 		n := v.node(name)
 		if online {
-			// The deleted node stops its corosync and keeps what it had.
+			// The removed node stops its corosync and keeps its files.
 			left := db.clone(fmt.Sprintf("%s-%d", name, v.next()))
 			v.Databases[left.ID] = left
 			n.Database, n.Removed = left.ID, true
@@ -290,7 +290,7 @@ func pvecmDelnode(c *Command, a arguments) int {
 	return 0
 }
 
-// reload is what corosync does when its configuration changes.
+// reload does what corosync does when its configuration changes.
 func (v *view) reload(db *Database) {
 	db.Ring.Expected = 0
 	db.Ring.Reloaded = v.now

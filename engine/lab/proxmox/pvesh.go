@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// release is what differs between the generations of Proxmox VE.
+// release describes what differs between the generations of Proxmox VE.
 type release struct{ manager, repoid, release string }
 
 var releases = map[string]release{
@@ -35,7 +35,7 @@ func outputFormat(value string) string {
 	return oneOf("text", "json", "json-pretty", "yaml")(value)
 }
 
-// print shows a value in the format that the arguments ask for; text is for text.
+// print prints a value in the requested format; text is its text form.
 func (c *Command) print(value any, a arguments, text func() string) {
 	switch a.get("output-format") {
 	case "json":
@@ -49,7 +49,7 @@ func (c *Command) print(value any, a arguments, text func() string) {
 	}
 }
 
-// show prints a list of objects, as a table if text is asked for.
+// show prints a list of objects, as a table if text is requested.
 func (c *Command) show(list []any, a arguments, columns []column, row func(map[string]any) []string) {
 	c.print(list, a, func() string {
 		var rows [][]string
@@ -123,11 +123,11 @@ func apiLs(c *Command, path []string) int {
 	return c.die(1, "No 'get' handler defined for '/%s'", strings.Join(path, "/"))
 }
 
-// endpoint is one method of one API path; a part "{}" of its path matches anything.
+// endpoint is a method of an API path; "{}" in its path matches any part.
 type endpoint struct {
 	verb, path string
 	run        func(c *Command, parts []string, a arguments) (any, error)
-	// change says that it needs no answer printed.
+	// change marks that a result needs not be printed.
 	silent bool
 }
 
@@ -148,7 +148,7 @@ func match(pattern string, path []string) ([]string, bool) {
 	return parts, true
 }
 
-// api runs one call, on the node that the path names.
+// api makes a call on the node that the path names.
 func (c *Command) api(verb string, path []string, a arguments) int {
 	if len(path) > 1 && path[0] == "nodes" {
 		name := path[1]
@@ -178,7 +178,7 @@ func (c *Command) api(verb string, path []string, a arguments) int {
 	return c.die(1, "No '%s' handler defined for '/%s'", verb, strings.Join(path, "/"))
 }
 
-// proxy moves the call to another node, as pvesh does over SSH.
+// proxy makes the call on another node, as pvesh does over SSH.
 func (c *Command) proxy(name string) (code int, done bool) {
 	n := c.World.node(name)
 	var ip string
@@ -197,7 +197,7 @@ func (c *Command) proxy(name string) (code int, done bool) {
 	return 0, false
 }
 
-// apiText is how pvesh shows a value as text.
+// apiText returns the text form in which pvesh shows a value.
 func apiText(value any) string {
 	switch value := value.(type) {
 	case nil:

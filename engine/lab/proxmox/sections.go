@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Section is one section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID", or the
-// bare id where a file has one type only, then one key a line after a tab.
+// Section is a section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID", or the bare ID
+// where a file has only one type, followed by lines of a tab, a key and a value.
 type Section struct {
 	Type, ID string
-	// Keys are values by key; those of a key that is there several times are joined by repeated.
+	// Keys are the values by key; the values of a repeated key are joined by repeated.
 	Keys map[string]string
 }
 
-// repeated stands between the values of a key that may be given several times.
+// repeated separates the values of a key that can be given several times.
 const repeated = "\x00"
 
-// ParseSections reads such a file. Comments are dropped, as PVE drops them.
+// ParseSections parses such a file. Comments are dropped, as PVE drops them.
 func ParseSections(text string) []Section {
 	var all []Section
 	for line := range strings.Lines(text) {
@@ -52,8 +52,8 @@ func ParseSections(text string) []Section {
 	return all
 }
 
-// FormatSections writes sections as PVE does: comment first, then a bare `disable`, then the required
-// keys, then the others, each sorted.
+// FormatSections formats sections as PVE does: first the comment, then a bare `disable`, then the required keys, then
+// the others, each sorted.
 func FormatSections(all []Section, required ...string) string {
 	var b strings.Builder
 	for _, s := range all {
@@ -91,12 +91,12 @@ func FormatSections(all []Section, required ...string) string {
 	return b.String()
 }
 
-// section finds a section by its id, whatever its type.
+// section returns the section with an ID, whatever its type.
 func section(all []Section, id string) int {
 	return slices.IndexFunc(all, func(s Section) bool { return s.ID == id })
 }
 
-// encodeComment is how PVE stores a comment: everything but plain characters percent-encoded.
+// encodeComment encodes a comment as PVE stores it: everything but plain characters percent-encoded.
 func encodeComment(text string) string {
 	var b strings.Builder
 	for i := range len(text) {

@@ -41,8 +41,8 @@ func fqdn(n Node) string {
 	return n.Name()
 }
 
-// unitStarted is called when a unit of a node starts. pve-cluster refuses a node whose name resolves
-// to no address of the LAN, as pmxcfs does.
+// unitStarted is called when a unit of a node starts. pve-cluster refuses a node whose name does not resolve to an
+// address of the LAN, as pmxcfs does.
 func (w *World) unitStarted(n Node, unit string) error {
 	switch unit {
 	case "pve-cluster.service":
@@ -70,7 +70,7 @@ func (w *World) unitStopped(n Node, unit string) {
 		}
 	})
 	if unit == "corosync.service" {
-		w.at(func(*view) {}) // the others form a ring of their own now, not when somebody looks
+		w.at(func(*view) {}) // the others form a new ring now, not when somebody looks
 	}
 }
 
@@ -85,7 +85,7 @@ func (w *World) startPmxcfs(n Node) error {
 		state.IP = address.String()
 		for _, name := range w.names(n) {
 			if known := s.Nodes[name]; known != nil && state.Database == "" {
-				state.Database = known.Database // a node that was renamed keeps what it had
+				state.Database = known.Database // a renamed node keeps what it had
 			}
 		}
 		if s.Databases[state.Database] == nil {
@@ -109,7 +109,7 @@ func (w *World) startPmxcfs(n Node) error {
 	return nil
 }
 
-// base are the files that a fresh database has.
+// base returns the files of a new database.
 func (v *view) base(db *Database) {
 	for _, dir := range []string{"nodes", "priv", "priv/lock", "priv/acme", "virtual-guest", "firewall", "mapping", "sdn"} {
 		db.MakeDir(dir, v.now)
@@ -127,8 +127,8 @@ func pemBlock(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// nodeFiles makes what a node has below nodes/: directories and its certificate, signed by the
-// cluster's CA, which is made if there is none. It reports whether anything was missing.
+// nodeFiles creates what a node has below nodes/: directories and its certificate, signed by the cluster's CA, which
+// is created if necessary. It reports whether anything was missing.
 func (v *view) nodeFiles(n Node, address netip.Addr, force bool) bool {
 	db, name := v.database(n.Name()), n.Name()
 	made := !db.Has("nodes/"+name+"/qemu-server") || !db.Has("nodes/"+name+"/pve-ssl.key")
@@ -137,7 +137,7 @@ func (v *view) nodeFiles(n Node, address netip.Addr, force bool) bool {
 	}
 	if made || force || !db.Has("nodes/"+name+"/pve-ssl.pem") {
 		ca, caKey := v.authority(db)
-		key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // cannot fail with this curve
+		key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails with this curve
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(int64(v.next())), Subject: pkix.Name{OrganizationalUnit: []string{"PVE Cluster Node"}, Organization: []string{"Proxmox Virtual Environment"}, CommonName: name},
 			NotBefore: v.now, NotAfter: v.now.AddDate(2, 0, 0), DNSNames: []string{"localhost", name},
@@ -178,7 +178,8 @@ func (v *view) authority(db *Database) (*x509.Certificate, *ecdsa.PrivateKey) {
 
 func hex(b []byte) string { return fmt.Sprintf("%x", b) }
 
-// fingerprint is that of the API certificate of a node: pveproxy-ssl.pem wins over pve-ssl.pem.
+// fingerprint returns the fingerprint of a node's API certificate: pveproxy-ssl.pem takes precedence over
+// pve-ssl.pem.
 func (db *Database) fingerprint(node string) string {
 	if db == nil {
 		return ""
@@ -204,8 +205,8 @@ const (
 	clusterKeys    = "/etc/pve/priv/authorized_keys"
 )
 
-// prepareSSH does what PVE does to root's SSH files: a key of its own, and authorized_keys as a link into
-// the cluster, the keys that were there taken along.
+// prepareSSH changes root's SSH files as PVE does: it creates a key, and moves authorized_keys into the cluster,
+// linking it from where it was.
 func prepareSSH(w *World, n Node) {
 	if err := n.MkdirAll("/root/.ssh", 0o700); err != nil {
 		return
@@ -229,14 +230,14 @@ func prepareSSH(w *World, n Node) {
 	}
 }
 
-// rootKeys are made once in a process, the n-th for the n-th node of every lab: making one takes longer than all
-// else of a simulated node.
+// rootKeys are generated once per process, the n-th for the n-th node of every lab, because generating one takes
+// longer than everything else about a simulated node.
 var rootKeys struct {
 	mu   sync.Mutex
 	made []*rsa.PrivateKey
 }
 
-// rootKey is a key that no other node of this lab has.
+// rootKey returns a key that no other node of this lab has.
 func (w *World) rootKey() (*rsa.PrivateKey, error) {
 	w.mu.Lock()
 	n := w.rootKeys
@@ -254,8 +255,8 @@ func (w *World) rootKey() (*rsa.PrivateKey, error) {
 	return rootKeys.made[n], nil
 }
 
-// mergeRootKey puts a node's root key, and whatever real authorized_keys file it still has, into the
-// cluster's list, and links the file there.
+// mergeRootKey adds a node's root key and the content of an authorized_keys file that it still has to the cluster's
+// list, and links the file there.
 func mergeRootKey(w *World, n Node) {
 	own, _ := n.ReadFile("/root/.ssh/id_rsa.pub")
 	var real []byte
@@ -289,8 +290,8 @@ func mergeRootKey(w *World, n Node) {
 	}
 }
 
-// trusts says whether root of n can log in to a member without being asked anything: its key is
-// authorised there and the member's host key is known under the very name that is used.
+// trusts reports whether root on n can log in to a member without prompts: its key is authorised there, and the
+// member's host key is known by the exact name that is used.
 func trusts(n, member Node, host string) bool {
 	own, err := n.ReadFile("/root/.ssh/id_rsa.pub")
 	if err != nil {
@@ -329,7 +330,7 @@ func trusts(n, member Node, host string) bool {
 	return false
 }
 
-// hashedHost compares a known_hosts entry of ssh-keygen -H (|1|salt|hash) with a name.
+// hashedHost reports whether a known_hosts entry of ssh-keygen -H (|1|salt|hash) is for a name.
 func hashedHost(pattern, host string) bool {
 	parts := strings.Split(pattern, "|")
 	if len(parts) != 4 || parts[1] != "1" {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// membersFile is /etc/pve/.members as pmxcfs prints it for a node.
+// membersFile returns /etc/pve/.members as pmxcfs prints it on a node.
 func (v *view) membersFile(node string) string {
 	db := v.database(node)
 	conf := db.corosync()
@@ -38,10 +38,10 @@ func (v *view) membersFile(node string) string {
 	return b.String()
 }
 
-// broadcastDelay is how long pmxcfs runs before the others have heard its node's address.
+// broadcastDelay is how long it takes from the start of pmxcfs until the other nodes know the address.
 const broadcastDelay = 2 * time.Second
 
-// broadcastIP is the address that a node has told the others; it is remembered when the node goes.
+// broadcastIP returns the address that a node has announced to the others, who remember it when the node is gone.
 func (v *view) broadcastIP(node string) string {
 	n := v.Nodes[node]
 	if n == nil {
@@ -53,14 +53,14 @@ func (v *view) broadcastIP(node string) string {
 	return n.IP
 }
 
-// guest is one VM or container of a cluster.
+// guest is a VM or container of a cluster.
 type guest struct {
 	id, node, kind string // kind is "qemu" or "lxc"
 	version        int
 	config         string
 }
 
-// guests are those whose configuration is in a database, by id.
+// guests returns the guests that have a configuration in a database, by ID.
 func (db *Database) guests() map[string]guest {
 	found := map[string]guest{}
 	for name, e := range db.Files {
@@ -78,7 +78,7 @@ func (db *Database) guests() map[string]guest {
 	return found
 }
 
-// path is where a guest's configuration lies in the database.
+// path returns where the configuration of a guest is in the database.
 func (g guest) path() string {
 	dir := "qemu-server"
 	if g.kind == "lxc" {
@@ -87,7 +87,7 @@ func (g guest) path() string {
 	return "nodes/" + g.node + "/" + dir + "/" + g.id + ".conf"
 }
 
-// vmlistFile is /etc/pve/.vmlist.
+// vmlistFile returns /etc/pve/.vmlist.
 func (db *Database) vmlistFile() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n\"version\": %d", db.Version)
@@ -106,7 +106,7 @@ func (db *Database) vmlistFile() string {
 	return b.String()
 }
 
-// versionFile is /etc/pve/.version.
+// versionFile returns /etc/pve/.version.
 func (v *view) versionFile(node string) string {
 	db := v.database(node)
 	text := fmt.Sprintf("{\n\"starttime\": %d,\n\"clinfo\": %d,\n\"vmlist\": %d", v.nodeState(node).Since["pve-cluster.service"].Unix(), db.Version, db.Version)

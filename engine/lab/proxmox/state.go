@@ -5,43 +5,42 @@ import (
 	"time"
 )
 
-// State is everything that the nodes of one lab share. It is plain data: a Store may keep it as JSON.
+// State is everything that the nodes of a lab share. It is plain data, so that a Store can keep it as JSON.
 type State struct {
 	// Nodes are all nodes that have the Proxmox VE packages or are attached to the lab, by node name.
 	Nodes map[string]*NodeState
-	// Databases are the pmxcfs databases by id: one for each standalone node and one for each cluster.
+	// Databases are the pmxcfs databases by ID: one per standalone node and one per cluster.
 	Databases map[string]*Database
-	// Ceph holds the Ceph clusters by the id of the pmxcfs database whose ceph.conf describes them.
+	// Ceph holds the Ceph clusters by the ID of the pmxcfs database whose ceph.conf describes them.
 	Ceph map[string]*Ceph
-	// Sequence numbers everything that needs a unique id, so that ids are the same in every run.
+	// Sequence numbers everything that needs a unique ID, so that IDs are the same in every run.
 	Sequence int
 }
 
-// NodeState is what the lab keeps of one node beside the node's own files.
+// NodeState is what the lab stores about a node besides the node's own files.
 type NodeState struct {
 	Name string
-	// Database is the id of the pmxcfs database that the node mounts; empty before its first start.
+	// Database is the ID of the pmxcfs database that the node mounts; empty before its first start.
 	Database string
 	// IP is what the node's name resolved to when its pmxcfs was last started.
 	IP string
-	// Restarted says that pmxcfs was started again while somebody was using it: the mount point is not
-	// connected for a moment.
+	// Restarted marks that pmxcfs was restarted while it was in use: the mount point is not connected for a moment.
 	Restarted bool
-	// Since is when each running unit was started, Until when it last stopped, by unit name.
+	// Since is when each active unit was started, Until when it was last stopped, by unit name.
 	Since, Until map[string]time.Time
-	// Removed says that a member deleted this node from the cluster: its corosync has stopped.
+	// Removed marks that a member removed this node from the cluster: its corosync has stopped.
 	Removed bool
-	// Tasks counts worker tasks, for their ids.
+	// Tasks counts worker tasks for their IDs.
 	Tasks int
-	// Seen are the ids of the members that its corosync last saw: without it the node knows no better.
+	// Seen are the IDs of the members that its corosync last saw, which is all that it knows once that has stopped.
 	Seen []int
-	// Joining says that pvecm add is between the answer of the cluster and its own end.
+	// Joining marks that pvecm add has the answer of the cluster but has not ended.
 	Joining bool
-	// Disturbed says that another node asked to be added while this one was joining.
+	// Disturbed marks that another node asked to be added while this one was joining.
 	Disturbed bool
 }
 
-// started and stopped record what a unit does.
+// started and stopped record the start and the stop of a unit.
 func (n *NodeState) started(unit string, now time.Time) {
 	n.Since[unit] = now
 	delete(n.Until, unit)
@@ -54,14 +53,13 @@ func (n *NodeState) stopped(unit string, now time.Time) {
 	}
 }
 
-// Store keeps a State. Update runs fn alone: no other Update, and what fn changed is kept unless it
-// returns an error that the store could not undo; fn must not call the store again, nor touch a file
-// of a node.
+// Store stores a State. Update calls fn while no other Update runs and keeps the changes, unless it returns an error
+// of the store itself. fn must neither call the store nor access a file of a node.
 type Store interface {
 	Update(fn func(*State) error) error
 }
 
-// MemoryStore is a Store in memory. Its zero value is an empty state.
+// MemoryStore is a Store in memory. Its zero value holds an empty state.
 type MemoryStore struct {
 	mu    sync.Mutex
 	state State
@@ -87,7 +85,7 @@ func (s *State) init() {
 	}
 }
 
-// node returns the state of a node, made when it is first asked for.
+// node returns the state of a node, which it creates if necessary.
 func (s *State) node(name string) *NodeState {
 	n := s.Nodes[name]
 	if n == nil {
@@ -97,7 +95,7 @@ func (s *State) node(name string) *NodeState {
 	return n
 }
 
-// database is the pmxcfs database of a node, or nil before its pmxcfs was first started.
+// database returns the pmxcfs database of a node, or nil before the first start of its pmxcfs.
 func (s *State) database(node string) *Database {
 	n := s.Nodes[node]
 	if n == nil {

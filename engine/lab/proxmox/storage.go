@@ -13,10 +13,10 @@ import (
 
 const storageFile = "storage.cfg"
 
-// defaultContent is what the built-in storage "local" holds if storage.cfg does not mention it.
+// defaultContent is the content of the built-in storage "local" unless storage.cfg mentions it.
 const defaultContent = "backup,images,iso,rootdir,snippets,vztmpl"
 
-// What `pvesm status` says of the root disk of a rehearsal node, in KiB.
+// What `pvesm status` reports of the root disk of a rehearsal node, in KiB.
 const (
 	localTotal = 264212084
 	localUsed  = 21682052
@@ -45,7 +45,7 @@ func pvesmCommands() []perlCommand {
 	}
 }
 
-// storages are all of a cluster, "local" always among them.
+// storages returns all storages of a cluster; "local" is always among them.
 func (db *Database) storages() []Section {
 	all := ParseSections(db.Text(storageFile))
 	if section(all, "local") < 0 {
@@ -60,7 +60,7 @@ func (v *view) writeStorages(db *Database, all []Section) {
 
 var storageID = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
 
-// addStorage defines a storage, with the keyring that one on our own Ceph needs.
+// addStorage adds a storage, with the keyring that one on the cluster's own Ceph needs.
 func (v *view) addStorage(db *Database, s Section) error {
 	all := ParseSections(db.Text(storageFile))
 	if section(db.storages(), s.ID) >= 0 && (s.ID != "local" || section(all, s.ID) >= 0) {
@@ -73,7 +73,7 @@ func (v *view) addStorage(db *Database, s Section) error {
 		}
 		setDefault(s.Keys, "content", "images,rootdir")
 	case "pbs":
-		// No backup server is simulated: what does not answer cannot be added.
+		// Backup servers are not simulated: one that does not answer cannot be added.
 		return fmt.Errorf("%s: error fetching datastores - 500 Can't connect to %s:%s (Connection refused)", s.ID, s.Keys["server"], or(s.Keys["port"], "8007"))
 	case "rbd":
 		setDefault(s.Keys, "content", "images")
@@ -134,7 +134,8 @@ func storageAdd(c *Command, a arguments) int {
 	return code
 }
 
-// setStorage keeps a value as storage.cfg does: booleans are 1 and 0, and what is not disabled has no line for it.
+// setStorage stores a value as storage.cfg does: booleans as 1 and 0, and without a line disable unless it is
+// disabled.
 func setStorage(keys map[string]string, key, value string) {
 	switch key {
 	case "disable":
@@ -151,7 +152,7 @@ func setStorage(keys map[string]string, key, value string) {
 	}
 }
 
-// locked is change under the cluster's lock of a file. Without a quorum it is tried for some seconds.
+// locked is like change, under the cluster's lock of a file. Without a quorum it retries for some seconds.
 func (c *Command) locked(file, doing string, fn func(v *view, db *Database) error) int {
 	for range 9 {
 		quorate := false
@@ -209,7 +210,7 @@ func storageRemove(c *Command, a arguments) int {
 	})
 }
 
-// storageState is what a node can say of a storage: its sizes in KiB, and whether it can use it.
+// storageState is a node's view of a storage: its sizes in KiB, and whether the node can use it.
 func (v *view) storageState(db *Database, node string, s Section) (total, used, free int64, status, warning string) {
 	if _, off := s.Keys["disable"]; off {
 		return 0, 0, 0, "disabled", ""

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// task runs fn as a PVE worker: what it prints comes out on stdout, its error on stderr with newlines
-// folded, and the node keeps a log. It reports whether fn succeeded; whether the program's exit code
-// tells is up to the program.
+// task runs fn as a PVE worker: its output goes to standard output, its error to standard error with newlines folded,
+// and the node keeps a log. It reports whether fn succeeded, which need not determine the exit code of the program.
 func (c *Command) task(kind, id string, fn func(out io.Writer) error) bool {
 	c.changed = true
 	var number int
@@ -31,7 +30,7 @@ func (c *Command) task(kind, id string, fn func(out io.Writer) error) bool {
 		log.WriteString("TASK OK\n")
 	}
 	hex := fmt.Sprintf("%X", start.Unix())
-	_ = c.Node.WriteFile("/var/log/pve/tasks/"+hex[len(hex)-1:]+"/"+upid, log.Bytes(), 0o640) // a log that cannot be kept fails no task
+	_ = c.Node.WriteFile("/var/log/pve/tasks/"+hex[len(hex)-1:]+"/"+upid, log.Bytes(), 0o640) // a task does not fail because its log cannot be kept
 	index, _ := c.Node.ReadFile("/var/log/pve/tasks/index")
 	index = append(index, fmt.Sprintf("%s %08X %s\n", upid, c.World.clock.Now().Unix(), status)...)
 	_ = c.Node.WriteFile("/var/log/pve/tasks/index", index, 0o640)

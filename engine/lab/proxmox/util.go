@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// sortedKeys are a map's keys in order.
+// sortedKeys returns the keys of a map, sorted.
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))
 	for k := range m {
@@ -15,7 +15,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-// sorted are a map's values in the order of their keys.
+// sorted returns the values of a map in the order of their keys.
 func sorted[K cmp.Ordered, V any](m map[K]V) []V {
 	values := make([]V, 0, len(m))
 	for _, k := range sortedKeys(m) {

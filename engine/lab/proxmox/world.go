@@ -9,42 +9,42 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// World is all nodes and clusters of one lab.
+// World is all nodes and clusters of a lab.
 type World struct {
 	clock machine.Clock
 	store Store
 
 	mu      sync.Mutex
 	members []membership
-	// rootKeys is how many nodes have got a key of root's.
+	// rootKeys is how many nodes have been given a key for root.
 	rootKeys int
 }
 
-// membership is a node with what the lab says of it.
+// membership is a node and what the lab has declared of it.
 type membership struct {
 	node Node
 	opts Options
-	// known are the names under which pmxcfs was started: the cluster knows a node that was renamed since by them.
+	// known are the names under which pmxcfs was started, by which the cluster knows a node that was renamed since.
 	known []string
 }
 
-// NewWorld returns an empty lab whose state is kept in memory.
+// NewWorld returns an empty world whose state is kept in memory.
 func NewWorld(clock machine.Clock) *World { return NewWorldIn(clock, &MemoryStore{}) }
 
-// NewWorldIn returns a lab whose state is kept in store.
+// NewWorldIn returns a world whose state is kept in store.
 func NewWorldIn(clock machine.Clock, store Store) *World {
 	return &World{clock: clock, store: store}
 }
 
-// Options is what a lab says of a node beside the machine itself.
+// Options describe a node beyond what the machine itself tells.
 type Options struct {
-	// Guests are those that exist once Proxmox VE is installed: id to "vm" or "ct".
+	// Guests are the guests that exist once Proxmox VE is installed, by ID: "vm" or "ct".
 	Guests map[string]string
-	// Password is root's, for joins over the API; empty means that such joins are refused.
+	// Password is root's password for joins over the API; empty means that such joins are refused.
 	Password string
 }
 
-// Add makes a node part of the lab.
+// Add adds a node to the world.
 func (w *World) Add(n Node, opts Options) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,7 +55,7 @@ func (w *World) node(name string) Node { return w.lookup(name).node }
 
 func (w *World) options(name string) Options { return w.lookup(name).opts }
 
-// lookup finds a node by its present name, or else by one under which its pmxcfs was started.
+// lookup returns a node by its current name, or else by one under which its pmxcfs was started.
 func (w *World) lookup(name string) membership {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *World) lookup(name string) membership {
 	return renamed
 }
 
-// know keeps the name under which a node's pmxcfs was started.
+// know remembers the name under which a node's pmxcfs was started.
 func (w *World) know(n Node) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,12 +82,12 @@ func (w *World) know(n Node) {
 	}
 }
 
-// names are a node's present name and those under which the cluster may know it.
+// names returns a node's current name and those under which the cluster may know it.
 func (w *World) names(n Node) []string {
 	return append([]string{n.Name()}, w.lookup(n.Name()).known...)
 }
 
-// all are the nodes, sorted by name.
+// all returns the nodes sorted by name.
 func (w *World) all() []Node {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +99,7 @@ func (w *World) all() []Node {
 	return nodes
 }
 
-// find is the node that has the given address or name.
+// find returns the node with an address or a name.
 func (w *World) find(from Node, host string) Node {
 	addresses, err := from.Resolve(host)
 	if err != nil || len(addresses) == 0 {
@@ -115,26 +115,26 @@ func (w *World) find(from Node, host string) Node {
 	return nil
 }
 
-// view is the state at one moment of the lab's clock.
+// view is the state at one time of the lab's clock.
 type view struct {
 	*State
 	world *World
 	now   time.Time
-	// up says which machines run. It is gathered before the store is locked.
+	// up holds which machines are on. It is collected before the store is locked.
 	up map[string]bool
 }
 
-// update runs fn on the state as it was left.
+// update calls fn on the state as it was left.
 func (w *World) update(fn func(*State)) {
-	_ = w.store.Update(func(s *State) error { // fn cannot fail; what a command refuses it prints
+	_ = w.store.Update(func(s *State) error { // fn cannot fail: a command prints its own errors
 		s.init()
 		fn(s)
 		return nil
 	})
 }
 
-// at runs fn on the state as it is now: memberships, HA and Ceph are brought up to date first. fn must
-// not touch a file of a node.
+// at calls fn on the current state, after bringing memberships, HA and Ceph up to date. fn must not access a file of
+// a node.
 func (w *World) at(fn func(v *view)) {
 	up := map[string]bool{}
 	for _, n := range w.all() {
@@ -166,7 +166,7 @@ func (v *view) refresh() {
 	}
 }
 
-// nodeState is what is known of a node: nothing of one whose pmxcfs never ran under this name.
+// nodeState returns what is known of a node: an empty state if pmxcfs never ran under this name.
 func (v *view) nodeState(node string) NodeState {
 	if n := v.Nodes[node]; n != nil {
 		return *n
@@ -174,7 +174,7 @@ func (v *view) nodeState(node string) NodeState {
 	return NodeState{}
 }
 
-// runs says whether a unit of a node has run for at least d.
+// runs reports whether a unit of a node has been running for at least d.
 func (v *view) runs(node, unit string, d time.Duration) bool {
 	n := v.Nodes[node]
 	if n == nil || !v.up[node] {

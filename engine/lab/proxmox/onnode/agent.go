@@ -18,14 +18,14 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// A machine's agent does what the other machines ask of it: what they would do over SSH and corosync. It is
-// asked over a socket in Dir; a lock that it holds says that the machine is up.
+// The agent of a machine does what other machines ask of it: what they would do over SSH and corosync. It is asked
+// over a socket in Dir; a lock that it holds shows that the machine is up.
 
 func agentDir() string               { return filepath.Join(Dir, "nodes") }
 func agentLock(node string) string   { return filepath.Join(agentDir(), node+".lock") }
 func agentSocket(node string) string { return filepath.Join(agentDir(), node+".socket") }
 
-// call is one thing that a machine is asked, by the name of proxmox.Node's method.
+// call is a request to a machine: the name of a method of proxmox.Node and its arguments.
 type call struct {
 	Method string
 	Name   string      `json:",omitempty"`
@@ -33,7 +33,7 @@ type call struct {
 	Mode   os.FileMode `json:",omitempty"`
 }
 
-// result is the answer. Err is a system error's text.
+// result is the answer. Err is the text of a system error.
 type result struct {
 	Text      string         `json:",omitempty"`
 	Data      []byte         `json:",omitempty"`
@@ -42,10 +42,10 @@ type result struct {
 	Prefixes  []netip.Prefix `json:",omitempty"`
 	Disks     []proxmox.Disk `json:",omitempty"`
 	Err       string         `json:",omitempty"`
-	Absent    bool           `json:",omitempty"` // the error is fs.ErrNotExist
+	Absent    bool           `json:",omitempty"` // whether the error is fs.ErrNotExist
 }
 
-// Agent is this machine's agent. It runs until the process is told to end; ready is called when others can ask it.
+// Agent is this machine's agent. It runs until the process is terminated; ready is called when others can reach it.
 func Agent(ready func() error) error {
 	world, self, err := lab()
 	if err != nil {
@@ -91,7 +91,7 @@ func Agent(ready func() error) error {
 	}
 }
 
-// booted tells the lab of a new boot: the lock's file holds the id of the last one that it was told of.
+// booted tells the lab about a new boot; the lock's file holds the ID of the last boot that was reported.
 func booted(world *proxmox.World, node string, lock *os.File) error {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *local) serve(conn net.Conn) {
 	defer conn.Close()
 	var c call
 	if err := json.NewDecoder(conn).Decode(&c); err != nil {
-		return // who asked is gone
+		return // the client is gone
 	}
 	var r result
 	var err error
@@ -144,15 +144,15 @@ func (l *local) serve(conn net.Conn) {
 	if err != nil {
 		r.Err, r.Absent = err.Error(), errors.Is(err, fs.ErrNotExist)
 	}
-	_ = json.NewEncoder(conn).Encode(r) // who asked is gone
+	_ = json.NewEncoder(conn).Encode(r) // the client is gone
 }
 
-// neighbour is another machine of the lab. What no program does on another machine, it refuses.
+// neighbour is another machine of the lab. It rejects what no program does on another machine.
 type neighbour string
 
 var _ proxmox.Node = neighbour("")
 
-// neighbours are the machines whose agents have ever run, but this one.
+// neighbours returns the other machines whose agents have ever run.
 func neighbours(self string) ([]neighbour, error) {
 	entries, err := os.ReadDir(agentDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -167,7 +167,7 @@ func neighbours(self string) ([]neighbour, error) {
 	return found, nil
 }
 
-// Up says whether the machine's agent lives.
+// Up reports whether the machine's agent is running.
 func (n neighbour) Up() bool {
 	lock, err := os.Open(agentLock(string(n)))
 	if err != nil {
@@ -198,7 +198,7 @@ func (n neighbour) ask(c call) (r result, err error) {
 	return r, nil
 }
 
-// tell is ask where a machine that does not answer counts as one that has nothing of the kind.
+// tell is like ask, but a machine that does not answer counts as one that has nothing of the kind.
 func (n neighbour) tell(method, name string) result {
 	r, _ := n.ask(call{Method: method, Name: name})
 	return r

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// ClockFile is where the machines of a lab find its clock.
+// ClockFile is the file with which the machines of a lab share its clock.
 const ClockFile = Dir + "/clock.json"
 
-// clock is the lab's time: that of the machines, but it runs faster, so that what takes Ceph a minute does not take
-// a test as long.
+// clock is the lab's time, which runs faster than that of the machines, so that a test need not wait for the minutes
+// that Ceph takes.
 type clock struct {
-	// Epoch is when it showed the machines' own time, Speed how many of its seconds one of theirs has.
+	// Epoch is when it showed the machines' time, Speed how many times as fast it runs.
 	Epoch time.Time
 	Speed float64
 }
 
-// Clock is the content of a ClockFile: the clusters' clock starts now, and runs speed times as fast as the wall's.
+// Clock returns the content of a ClockFile: a clock that starts now and runs speed times as fast as the wall clock.
 func Clock(speed float64) string {
-	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // a time of this century and a number
+	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // such a time and a number can be marshaled
 	return string(text)
 }
 

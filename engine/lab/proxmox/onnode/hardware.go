@@ -24,24 +24,24 @@ import (
 
 const (
 	osRelease = "/proc/sys/kernel/osrelease"
-	// DisksFile is the inventory of a machine's disks beside the system disk: a list of machine.Disk.
+	// DisksFile lists a machine's disks other than the system disk, as machine.Disk.
 	DisksFile = "/var/lib/proxmox-lab/disks.json"
-	memory    = "/run/proxmox-lab" // what a boot forgets
+	memory    = "/run/proxmox-lab" // cleared by a boot
 
 	loadedModules = "/sys/module"
 )
 
-// settings are those of the kernel that a container may not change, and the kernel's own defaults.
+// settings are kernel settings that a container cannot change, with the kernel's defaults.
 var settings = map[string]string{"vm/swappiness": "60\n", "fs/aio-max-nr": "65536\n"}
 
 // Hardware stands in for what a machine in a container lacks. It runs at every boot.
 //
 //   - The boot loader: the release of the newest kernel in /boot is mounted over /proc/sys/kernel/osrelease.
-//   - Modules: /sys/module is a directory of its own, in which the stand-in for modprobe makes one for each module, and
+//   - Modules: /sys/module is replaced by a directory in which the stand-in for modprobe creates one per module, and
 //     /proc/modules is empty (a kernel that was built without modules has none).
-//   - Settings outside of net.*, which are the host's: files with the kernel's defaults are mounted over them.
-//   - Disks: the links of those in the inventory of disks. There is no device behind them; the stand-in for lsblk
-//     tells what is on them.
+//   - Settings outside of net.*, which belong to the host: files with the kernel's defaults are mounted over them.
+//   - Disks: links for those in DisksFile. There is no device behind them; the stand-in for lsblk reports what is on
+//     them.
 func Hardware() error {
 	kernels, err := filepath.Glob("/boot/vmlinuz-*")
 	if err != nil {
@@ -92,8 +92,8 @@ func Hardware() error {
 	return nil
 }
 
-// makeModuleList mounts an empty loadedModules. systemd-nspawn gives a container a /sys with few directories, which
-// cannot be written.
+// makeModuleList mounts an empty loadedModules. systemd-nspawn gives a container a read-only /sys with few
+// directories.
 func makeModuleList() error {
 	const sys, flags = "/sys", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if _, err := os.Stat(loadedModules); errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +111,7 @@ func makeModuleList() error {
 	return nil
 }
 
-// DiskLink is the stable name of a disk, as udev makes it for one behind SATA.
+// DiskLink returns the stable name of a disk, as udev makes it for a SATA disk.
 func DiskLink(d machine.Disk) string { return "/dev/disk/by-id/ata-" + d.Model + "_" + d.Serial }
 
 func writeDisks(disks []machine.Disk) error {
@@ -136,7 +136,7 @@ func readDisks() (disks []machine.Disk, err error) {
 	return disks, nil
 }
 
-// Lsblk is the rehearsal's lsblk over this machine's inventory of disks.
+// Lsblk is the rehearsal's lsblk for this machine's disks.
 func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	disks, err := readDisks()
 	if err != nil {
@@ -146,7 +146,7 @@ func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	return machine.New(machine.Config{Name: "lsblk", Disks: disks}).Console(ctx, stdout, stderr, argv...)
 }
 
-// Uname is uname(1) of a machine that runs the kernel that Hardware has booted.
+// Uname is uname(1) of a machine that runs the kernel booted by Hardware.
 func Uname(args []string, stdout, stderr io.Writer) int {
 	var host unix.Utsname
 	if err := unix.Uname(&host); err != nil {
@@ -169,7 +169,7 @@ func Uname(args []string, stdout, stderr io.Writer) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// Modprobe is modprobe(8) with names of modules: they are loaded afterwards if the kernel has them.
+// Modprobe is modprobe(8) with module names: it loads the modules that the kernel has.
 func Modprobe(names []string, stderr io.Writer) int {
 	release, err := os.ReadFile(osRelease)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 type local struct {
 	name    string
 	world   *proxmox.World
-	mounted bool // this process has mounted /etc/pve
+	mounted bool // whether this process has mounted /etc/pve
 }
 
 var _ proxmox.Node = (*local)(nil)
@@ -38,11 +38,11 @@ func newLocal() (*local, error) {
 
 func (l *local) Name() string { return l.name }
 
-// Up is true: who asks runs here.
+// Up returns true, as this process is running.
 func (l *local) Up() bool { return true }
 
 func (l *local) Debian() string {
-	text, _ := os.ReadFile("/etc/os-release") // without it, it is no Debian
+	text, _ := os.ReadFile("/etc/os-release") // without it, this is not Debian
 	for line := range strings.Lines(string(text)) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
 			return strings.Trim(name, `"`)
@@ -58,7 +58,7 @@ func (l *local) Kernel() string {
 
 func (l *local) Addresses() []netip.Prefix {
 	var found []netip.Prefix
-	interfaces, _ := net.Interfaces() // none are no addresses
+	interfaces, _ := net.Interfaces() // without interfaces, there are no addresses
 	for _, i := range interfaces {
 		if i.Flags&net.FlagUp == 0 {
 			continue
@@ -73,12 +73,12 @@ func (l *local) Addresses() []netip.Prefix {
 	return found
 }
 
-// Resolve asks getent, as the C library is asked on a real node.
+// Resolve runs getent, which asks the C library as programs do on a real node.
 func (l *local) Resolve(name string) ([]netip.Addr, error) {
 	if address, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{address}, nil
 	}
-	out, _ := exec.Command("getent", "ahosts", name).Output() // an unknown name is an exit code
+	out, _ := exec.Command("getent", "ahosts", name).Output() // getent fails for an unknown name
 	var found []netip.Addr
 	seen := map[netip.Addr]bool{}
 	for line := range strings.Lines(string(out)) {
@@ -147,13 +147,13 @@ func systemctl(args ...string) error {
 
 func (l *local) StartUnit(unit string) error { return systemctl("start", unit) }
 
-// StopUnit also forgets that the unit has been started often: stopping and starting it by hand is no crash.
+// StopUnit also resets systemd's start limit: stopping and starting a unit by hand is not a crash.
 func (l *local) StopUnit(unit string) {
-	_ = systemctl("stop", unit) // an unknown unit is stopped
+	_ = systemctl("stop", unit) // an unknown unit is not running
 	_ = systemctl("reset-failed", unit)
 }
 
-// EnableUnit enables an OSD until the next boot only: ceph-volume's own unit starts it then.
+// EnableUnit enables an OSD only until the next boot: after that, ceph-volume's own unit starts it.
 func (l *local) EnableUnit(unit string, on bool) {
 	args := []string{"disable", "--quiet", unit}
 	if on {
@@ -162,7 +162,7 @@ func (l *local) EnableUnit(unit string, on bool) {
 	if strings.HasPrefix(unit, "ceph-osd@") {
 		args = append(args, "--runtime")
 	}
-	_ = systemctl(args...) // who starts it next finds out
+	_ = systemctl(args...) // the next start fails
 }
 
 // config is where pmxcfs is mounted.
@@ -183,7 +183,7 @@ func (l *local) UnmountConfig() {
 }
 
 func (l *local) Disks() []proxmox.Disk {
-	disks, _ := readDisks() // a machine without that file has none
+	disks, _ := readDisks() // a machine without that file has no disks
 	var all []proxmox.Disk
 	for _, d := range disks {
 		all = append(all, proxmox.Disk{Name: d.Name, Serial: d.Serial, Model: d.Model, WWN: d.WWN, Size: d.Size, Rotational: d.Rotational, Use: d.Use, Mountpoint: d.Mountpoint})
@@ -203,5 +203,5 @@ func (l *local) SetDiskUse(name, use string, volumes ...string) {
 			d.Volumes = append(d.Volumes, machine.Disk{Name: volume, Size: d.Size / int64(len(volumes)), Use: "ceph_bluestore"})
 		}
 	}
-	_ = writeDisks(disks) // what cannot be written is seen by whoever looks at the disk next
+	_ = writeDisks(disks) // a failure becomes visible to whoever looks at the disk next
 }

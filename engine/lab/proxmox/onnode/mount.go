@@ -20,7 +20,7 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// mountConfig mounts a node's pmxcfs. Nothing is cached: the other nodes write too.
+// mountConfig mounts the node's pmxcfs. Nothing is cached, because other nodes write as well.
 func mountConfig(world *proxmox.World, node string) error {
 	if err := os.MkdirAll(config, 0o755); err != nil {
 		return err
@@ -41,8 +41,7 @@ func mountConfig(world *proxmox.World, node string) error {
 	return nil
 }
 
-// unmountConfig takes /etc/pve away, also from those who still have a file of it open, and also what a daemon has left
-// that died.
+// unmountConfig unmounts /etc/pve even if files in it are open, or if it was left behind by a daemon that died.
 func unmountConfig() {
 	for unix.Unmount(config, unix.MNT_DETACH) == nil {
 	}
@@ -71,7 +70,7 @@ var (
 	_ fusefs.FileWriter     = (*handle)(nil)
 )
 
-// errno is what the kernel is told of an error.
+// errno returns the system error for an error.
 func errno(err error) syscall.Errno {
 	var number syscall.Errno
 	switch {
@@ -92,7 +91,7 @@ func errno(err error) syscall.Errno {
 func (e *entry) path() string             { return "/" + e.Path(nil) }
 func (e *entry) child(name string) string { return path.Join(e.path(), name) }
 
-// mode is a file mode as stat(2) has it.
+// mode returns a file mode in the form of stat(2).
 func mode(m os.FileMode) uint32 {
 	bits := uint32(m.Perm())
 	switch {
@@ -111,7 +110,7 @@ func describe(info os.FileInfo, out *fuse.Attr) {
 	out.SetTimes(&modified, &modified, &modified)
 }
 
-// node is the inode of a child: the one that the kernel knows, as long as the child is of the same kind.
+// node returns the inode of a child: the one that the kernel has, as long as the type of the child is the same.
 func (e *entry) node(ctx context.Context, name string, info os.FileInfo) *fusefs.Inode {
 	kind := mode(info.Mode()) & syscall.S_IFMT
 	if known := e.GetChild(name); known != nil && known.StableAttr().Mode == kind {
@@ -235,7 +234,7 @@ func (e *entry) Rename(_ context.Context, name string, parent fusefs.InodeEmbedd
 	return errno(e.files.Rename(e.child(name), target.child(to)))
 }
 
-// Statfs is a small file system, as the real one is (128 MiB).
+// Statfs reports a small file system, as the real one does (128 MiB).
 func (e *entry) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	out.Bsize, out.Frsize, out.NameLen = 4096, 4096, 256
 	out.Blocks, out.Bfree, out.Bavail = 32768, 32760, 32760
@@ -257,7 +256,7 @@ func (h *handle) Read(_ context.Context, buffer []byte, at int64) (fuse.ReadResu
 	return fuse.ReadResultData(buffer[:n]), 0
 }
 
-// Write appends where the file was opened for that: the kernel's idea of its end may be old.
+// Write appends if the file was opened for that: the kernel's idea of its end may be out of date.
 func (h *handle) Write(_ context.Context, data []byte, at int64) (uint32, syscall.Errno) {
 	var n int
 	var err error

@@ -1,15 +1,15 @@
 //go:build linux
 
-// Package onnode runs the simulated programs of Proxmox VE and Ceph as real programs on real machines:
-// their files, their systemd units, their packages and their addresses. It is for tests; hlplay itself does not use it.
+// Package onnode runs the simulated programs of Proxmox VE and Ceph as real programs on real machines, with real files,
+// systemd units, packages and addresses. It is for tests; hlplay itself does not use it.
 //
-// What the nodes of a cluster tell each other lies in one directory, Dir, that all machines share: the state of
-// the clusters, behind a lock, and a socket of each machine for what corosync and SSH would carry. The same programs
-// answer as on the rehearsal's machines, for both have the same engine/lab/proxmox behind them. /etc/pve is a
-// FUSE file system, as the real one is: read-only without quorum, with modes and owners that nobody can change.
+// The nodes of a cluster communicate through one directory, Dir, which all machines share: it holds the state of the
+// clusters, protected by a lock, and a socket per machine for what corosync and SSH would carry. The programs give the
+// same answers as in a rehearsal, because both use engine/lab/proxmox. /etc/pve is a FUSE file system, as the real one
+// is: read-only without quorum, with modes and owners that nobody can change.
 //
-// What is not real: there is no corosync and no Ceph, only what they would answer. A machine counts as up as long
-// as its agent lives, also with its cable pulled. What Hardware stands in for is said there.
+// What is not real: there is no corosync and no Ceph, only their answers. A machine counts as up for as long as its
+// agent is running, even with its cable pulled. See Hardware for further substitutes.
 package onnode
 
 import (

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// terminated is told once that systemd wants the process to end.
+// terminated returns a channel that receives the request to terminate.
 func terminated() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
@@ -32,11 +32,11 @@ func Notify() error {
 	return err
 }
 
-// webInterface is where pveproxy answers.
+// webInterface is the address of pveproxy.
 const webInterface = ":8006"
 
-// Service is the process of a unit: the lab is told when it starts and when it stops. pve-cluster has
-// /etc/pve mounted meanwhile, pveproxy listens.
+// Service is the process of a unit: it tells the lab when it starts and stops. Meanwhile, pve-cluster mounts
+// /etc/pve, and pveproxy listens.
 func Service(unit string, ready func() error) error {
 	end := terminated()
 	world, self, err := lab()
