@@ -27,10 +27,11 @@ type Host = *observe.Host
 // an optional one, `hcl:"name,block"` a nested block (a pointer: at most one; a slice: any number), whose label, if it has one, is
 // the string `hcl:"name,label"` in its struct.
 // `doc:"…"` is the sentence that `hlplay doc` prints, `default:"…"` the value of an optional
-// attribute that is not given, in HCL's form; `path:"controller"` makes a string the path of a file on the
+// attribute that is not given, in HCL's form: the decoder sets it, and no module fills in one of its own. `enum:"a,b"` lists
+// the values of a string, or of the elements of a list of strings; `path:"controller"` makes a string the path of a file on the
 // controller, a relative one relative to the playbook's file. Field types: string, bool, int, int64, float64,
 // time.Duration ("90s"), fs.FileMode ("0644"), []string, map[string]string, cty.Value, and pointers
-// to the scalar ones, nil when not given.
+// to the scalar ones, nil when neither given nor set by a default.
 type Module interface {
 	// Plan reads the host and says what is to be done; no steps means that the host is already as
 	// desired. It has no side effects and may be called any number of times.

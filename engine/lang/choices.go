@@ -31,12 +31,6 @@ func (a Argument) wrongChoice(value cty.Value) (string, bool) {
 	return "", false
 }
 
-// notGiven reports whether a value of the argument is the empty text, which chooses nothing: expressions say so that an
-// argument is given under a condition.
-func (a Argument) notGiven(value cty.Value) bool {
-	return len(a.Choices) > 0 && value.Type() == cty.String && value.AsString() == ""
-}
-
 // choiceFault is the diagnostic of a value that is none of the choices.
 func (a Argument) choiceFault(wrong string, at hcl.Range) *hcl.Diagnostic {
 	detail := ""

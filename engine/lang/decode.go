@@ -140,30 +140,12 @@ func (d *decoder) fault(at hcl.Range, summary, detail string) {
 // body fills in a struct; at is where its block begins, and within the names of the blocks around its arguments,
 // with a full stop behind each.
 func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, at hcl.Range, into reflect.Value) {
+	schema.setDefaults(into)
 	for _, a := range schema.Arguments {
 		if attr := body.Attributes[a.Name]; attr != nil {
-			value, known := d.argument(a, within, attr.Expr)
-			if !known {
-				continue
+			if value, known := d.argument(a, within, attr.Expr); known {
+				d.set(into.FieldByIndex(a.index), a, value, attr.Expr.Range())
 			}
-			at := attr.Expr.Range()
-			if value == cty.NilVal && a.Required {
-				d.fault(at, fmt.Sprintf("argument %q is null", a.Name), fmt.Sprintf("It is required: expected %s.", article(a.Type)))
-				continue
-			}
-			if value != cty.NilVal {
-				field := into.FieldByIndex(a.index)
-				if err := assign(field, value); err != nil {
-					d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), sentence(err.Error()))
-				} else if a.Controller && field.String() != "" && !filepath.IsAbs(field.String()) {
-					field.SetString(filepath.Join(d.dir, field.String()))
-				}
-				continue
-			}
-		}
-		if a.value != cty.NilVal {
-			// Schema has assigned the same value to a field of the same type.
-			_ = assign(into.FieldByIndex(a.index), a.value)
 		}
 	}
 	for _, b := range schema.Blocks {
@@ -178,6 +160,23 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, a
 			}
 			d.body(block.Body, b.Body, path, block.DefRange(), inner)
 		}
+	}
+}
+
+// set assigns the value of an argument to its field; cty.NilVal, which is null, leaves the default.
+func (d *decoder) set(field reflect.Value, a Argument, value cty.Value, at hcl.Range) {
+	if value == cty.NilVal {
+		if a.Required {
+			d.fault(at, fmt.Sprintf("argument %q is null", a.Name), fmt.Sprintf("It is required: expected %s.", article(a.Type)))
+		}
+		return
+	}
+	if err := assign(field, value); err != nil {
+		d.fault(at, fmt.Sprintf("invalid value for argument %q", a.Name), sentence(err.Error()))
+		return
+	}
+	if a.Controller && field.String() != "" && !filepath.IsAbs(field.String()) {
+		field.SetString(filepath.Join(d.dir, field.String()))
 	}
 }
 
@@ -238,7 +237,7 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 			value = d.standIn(a)
 		}
 		return value, value != cty.NilVal
-	case converted.IsNull(), a.notGiven(converted):
+	case a.notGiven(converted):
 		return cty.NilVal, true
 	}
 	if wrong, ok := a.wrongChoice(converted); ok {

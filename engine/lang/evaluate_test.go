@@ -64,6 +64,20 @@ task "defaults" {
   probe {
     name = "x"
   }
+}
+task "not given" {
+  probe {
+    name  = "x"
+    state = ""
+    on    = null
+    count = 0
+    wait  = "0s"
+    list  = null
+    pool {
+      size = 3
+      min  = null
+    }
+  }
 }`)
 	m, secrets, err := task(t, p, "all").Decode(hostScope)
 	if err != nil {
@@ -96,6 +110,19 @@ task "defaults" {
 	want = &probe{Name: "x", State: "present", On: true, Count: 3, Wait: 90 * time.Second, Mode: fs.FileMode(0o644)}
 	if diff := cmp.Diff(want, m, values); diff != "" {
 		t.Errorf("the defaults are not those of the struct (-want +got):\n%s", diff)
+	}
+	if m, _, err = task(t, p, "not given").Decode(nil); err != nil {
+		t.Fatal(err)
+	}
+	want = &probe{Name: "x", State: "present", On: true, Mode: fs.FileMode(0o644), Pool: &pool{Size: 3, Min: 2}}
+	if diff := cmp.Diff(want, m, values); diff != "" {
+		t.Errorf("null and the empty string should leave the default, zero should not (-want +got):\n%s", diff)
+	}
+	built := &probe{Name: "x", State: "absent", Pool: &pool{Size: 3}, Disks: []disk{{}}}
+	Defaults(built)
+	want = &probe{Name: "x", State: "absent", On: true, Count: 3, Wait: 90 * time.Second, Mode: fs.FileMode(0o644), Pool: &pool{Size: 3, Min: 2}, Disks: []disk{{}}}
+	if diff := cmp.Diff(want, built, values); diff != "" {
+		t.Errorf("Defaults fills in something else (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"hlplay/modules"
 )
@@ -201,51 +199,7 @@ func argument(name, option string, field reflect.StructField) (Argument, error) 
 			return a, fmt.Errorf("its enum %q: expected values with commas between them, for a string or a list of strings", enum)
 		}
 	}
-	text, given := field.Tag.Lookup("default")
-	if !given {
-		return a, nil
-	}
-	if a.Required {
-		return a, errors.New("it is required, so it cannot have a default")
-	}
-	value, err := defaultValue(text, a.want)
-	if err != nil {
-		return a, fmt.Errorf("its default %q: %w", text, err)
-	}
-	if err := assign(reflect.New(field.Type).Elem(), value); err != nil {
-		return a, fmt.Errorf("its default %q: %w", text, err)
-	}
-	if wrong, ok := a.wrongChoice(value); ok {
-		return a, fmt.Errorf("its default %q is none of its choices", wrong)
-	}
-	a.value, a.Default = value, text
-	if a.want == cty.String {
-		a.Default = fmt.Sprintf("%q", value.AsString())
-	}
-	return a, nil
-}
-
-// defaultValue reads a default in HCL's form; text may also stand without quotes.
-func defaultValue(text string, want cty.Type) (cty.Value, error) {
-	if want == cty.String && !strings.HasPrefix(text, `"`) {
-		return cty.StringVal(text), nil
-	}
-	expr, diags := hclsyntax.ParseExpression([]byte(text), "default", hcl.InitialPos)
-	if diags.HasErrors() {
-		return cty.NilVal, diags
-	}
-	value, diags := expr.Value(nil)
-	if diags.HasErrors() {
-		return cty.NilVal, diags
-	}
-	value, err := convert.Convert(value, want)
-	if err != nil {
-		return cty.NilVal, err
-	}
-	if value.IsNull() {
-		return cty.NilVal, errors.New("null is no default")
-	}
-	return value, nil
+	return a, a.readDefault(field)
 }
 
 // fieldType is the type of values that a field takes, and its name in HCL's words.

@@ -21,43 +21,22 @@ type Module struct {
 	DisableURIs []string `hcl:"disable_uris,optional" doc:"Sources at these URIs, and below them, are disabled in place, in whatever file they stand: https://enterprise.proxmox.com for all repositories that need a subscription."`
 
 	Update   bool          `hcl:"update,optional" default:"false" doc:"Fetch the package index if it is older than cache_age, or older than a source or a key."`
-	CacheAge time.Duration `hcl:"cache_age,optional" default:"\"1h\"" doc:"How old the index may be for update, upgrade and state = \"latest\"."`
+	CacheAge time.Duration `hcl:"cache_age,optional" default:"1h" doc:"How old the index may be for update, upgrade and state = \"latest\"."`
 
 	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to questions of packages, as debconf-set-selections takes them: { \"postfix/main_mailer_type\" = \"select No configuration\" }. Where the owner is not the part before the slash, put it in front: \"grub-pc grub2/linux_cmdline\"."`
 
 	Packages []string `hcl:"packages,optional" doc:"Names of packages; with state absent or purged also patterns of the shell, such as linux-image-6.1*."`
-	State    string   `hcl:"state,optional" default:"\"present\"" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
+	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
 
 	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
 
 	Upgrade    string `hcl:"upgrade,optional" enum:"full,safe" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
 	Autoremove bool   `hcl:"autoremove,optional" default:"false" doc:"Remove packages that were installed for others only and are needed no more."`
 
-	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"\"5m\"" doc:"How long to wait while another process, such as unattended-upgrades, uses the package manager."`
+	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"5m" doc:"How long to wait while another process, such as unattended-upgrades, uses the package manager."`
 }
 
-// Defaults of the arguments, for a Module that was not filled in by the decoder.
-const (
-	defaultCacheAge    = time.Hour
-	defaultLockTimeout = 5 * time.Minute
-)
-
-func (m *Module) cacheAge() time.Duration {
-	if m.CacheAge == 0 {
-		return defaultCacheAge
-	}
-	return m.CacheAge
-}
-
-func (m *Module) lockTimeout() time.Duration {
-	if m.LockTimeout == 0 {
-		return defaultLockTimeout
-	}
-	return m.LockTimeout
-}
-
-func (m *Module) recommends() bool { return m.InstallRecommends == nil || *m.InstallRecommends }
-func (m *Module) removes() bool    { return m.State == "absent" || m.State == "purged" }
+func (m *Module) removes() bool { return m.State == "absent" || m.State == "purged" }
 
 var (
 	// packagePattern is Debian policy 5.6.1, with an architecture.
@@ -72,10 +51,8 @@ func (m *Module) Validate() error {
 	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
 		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
 	}
-	for argument, d := range map[string]time.Duration{"cache_age": m.CacheAge, "lock_timeout": m.LockTimeout} {
-		if d < 0 {
-			return &modules.ArgumentError{Argument: argument, Problem: "is negative", Want: `a duration such as "1h"`}
-		}
+	if m.CacheAge == 0 {
+		return &modules.ArgumentError{Argument: "cache_age", Problem: "is zero", Want: `a duration such as "1h"`}
 	}
 	for _, name := range m.Packages {
 		switch {

@@ -106,7 +106,7 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 		Summary: "answer " + strings.Join(questions, ", ") + " in advance",
 		Action: modules.Run{
 			Argv: []string{"debconf-set-selections"}, Stdin: []byte(input.String()), Env: environment(),
-			Limit: time.Minute, Retry: []string{"is locked by another process"}, Patience: m.lockTimeout(),
+			Limit: time.Minute, Retry: []string{"is locked by another process"}, Patience: m.LockTimeout,
 		},
 		Expect: expect,
 		Exact:  true,

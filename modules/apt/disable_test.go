@@ -6,6 +6,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
 )
 
 // sourceFiles are source files as both kinds of observation have them.
@@ -28,7 +29,7 @@ func TestEnterpriseSourcesAreDisabledInWhateverFile(t *testing.T) {
 		observe.TextFile{Path: sourcesDir + "off.sources", Content: "Enabled: false\n" + ceph},
 	))
 	m := &Module{DisableURIs: []string{"https://enterprise.proxmox.com"}}
-	plan, err := m.Plan(t.Context(), h)
+	plan, err := modulestest.Decoded(m).Plan(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func TestAStanzaOfWhichAPartIsToBeDisabledIsRefused(t *testing.T) {
 		Path:    sourcesDir + "pve.sources",
 		Content: "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve http://mirror.example.org/pve\nSuites: trixie\nComponents: x\n",
 	}))
-	_, err := (&Module{DisableURIs: []string{"https://enterprise.proxmox.com"}}).Plan(t.Context(), h)
+	_, err := modulestest.Decoded(&Module{DisableURIs: []string{"https://enterprise.proxmox.com"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "http://mirror.example.org/pve") {
 		t.Errorf("error %v, want one that names the other URI", err)
 	}

@@ -29,7 +29,7 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 		if err != nil {
 			return nil, err
 		}
-		for name := range closure(targets, m.recommends(), debianVersion(release) >= 13) {
+		for name := range closure(targets, *m.InstallRecommends, debianVersion(release) >= 13) {
 			if _, told := p.versions[name]; !told {
 				p.versions[name] = ""
 			}

@@ -77,7 +77,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 	if err != nil {
 		return "", err
 	}
-	return outdated(index, m.cacheAge()), nil
+	return outdated(index, m.CacheAge), nil
 }
 
 // outdated says in what way an index is too old; an age of zero means that any will do.

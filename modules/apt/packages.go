@@ -163,7 +163,7 @@ func notOffered(ctx context.Context, h modules.Host, name string, c observe.Cand
 // command is an apt-get command line without what makes it act, as Transactions has it.
 func (m *Module) command(verb string, names []string) string {
 	var args []string
-	if !m.recommends() {
+	if !*m.InstallRecommends {
 		args = append(args, "--no-install-recommends")
 	}
 	if m.Autoremove {
@@ -266,7 +266,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 		return nil, err
 	}
 	run := m.aptGet(nil, strings.Fields(command)...)
-	run.Limit = 30*time.Minute + m.lockTimeout()
+	run.Limit = 30*time.Minute + m.LockTimeout
 	return []modules.Step{{
 		Summary: verb + " " + join(targets) + beside(changes, targets),
 		Action:  run,

@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestInstalled(t *testing.T) {
@@ -89,12 +90,12 @@ func TestLatest(t *testing.T) {
 }
 
 func TestUnknownPackage(t *testing.T) {
-	_, err := (&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), recorded(bookworm, offered("proxmox-ev", "")))
+	_, err := modulestest.Decoded(&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), recorded(bookworm, offered("proxmox-ev", "")))
 	if err != nil {
 		t.Fatalf("an index that is a minute old is fetched again before a package is called unknown, but: %v", err)
 	}
 	h := recorded(bookworm, offered("proxmox-ev", ""), one(observe.AptIndex.Expect("", observe.Index{Exists: true}), observe.Providers.Expect("proxmox-ev", nil)))
-	_, err = (&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
+	_, err = modulestest.Decoded(&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "no source offers the package proxmox-ev") {
 		t.Errorf("expected an error about proxmox-ev, got %v", err)
 	}
@@ -102,7 +103,7 @@ func TestUnknownPackage(t *testing.T) {
 
 func TestRefusedByApt(t *testing.T) {
 	h := recorded(bookworm, offered("ceph", "19.2"), one(observe.Transactions.Expect("install ceph", observe.Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2)\nE: Unable to correct problems"})))
-	_, err := (&Module{Packages: []string{"ceph"}}).Plan(t.Context(), h)
+	_, err := modulestest.Decoded(&Module{Packages: []string{"ceph"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "Depends: ceph-base (= 19.2); E: Unable") {
 		t.Errorf("expected apt's own words, got %v", err)
 	}
@@ -110,7 +111,7 @@ func TestRefusedByApt(t *testing.T) {
 
 func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", observe.PackageChange{Name: "appliance", From: "8.4.0"}))
-	_, err := (&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
+	_, err := modulestest.Decoded(&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing is done; look for a repository of the wrong release") {
 		t.Errorf("expected a refusal, got %v", err)
 	}
@@ -145,7 +146,7 @@ func TestProductOnABareHost(t *testing.T) {
 func TestInterruptedInstallation(t *testing.T) {
 	broken := one(observe.Packages.Expect("chrony", observe.Package{Status: "install ok half-configured", Version: "4.3"}), observe.Candidates.Expect("chrony", observe.Candidate{Version: "4.3", Installed: "4.3"}))
 	h := recorded(bookworm, absent(), broken, transaction("install chrony"), one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
-	plan, err := (&Module{Packages: []string{"chrony"}}).Plan(t.Context(), h)
+	plan, err := modulestest.Decoded(&Module{Packages: []string{"chrony"}}).Plan(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestRemoveKernel(t *testing.T) {
 }
 
 func TestRefusesToRemoveRunningKernel(t *testing.T) {
-	_, err := (&Module{Packages: []string{"linux-image-amd64", "linux-image-6.1*"}, State: "absent"}).Plan(t.Context(), debianKernel("6.1.0-28-amd64"))
+	_, err := modulestest.Decoded(&Module{Packages: []string{"linux-image-amd64", "linux-image-6.1*"}, State: "absent"}).Plan(t.Context(), debianKernel("6.1.0-28-amd64"))
 	if err == nil || !strings.Contains(err.Error(), image+" is the kernel that runs now") {
 		t.Errorf("expected a refusal that names %s, got %v", image, err)
 	}
@@ -208,12 +209,12 @@ func TestUpgrade(t *testing.T) {
 
 func TestUpgradeThatCannotBeKnown(t *testing.T) {
 	h := recorded(bookworm, transaction(fullUpgrade), one(observe.AptIndex.Expect("", observe.Index{Exists: true, Stale: true})))
-	plan, err := (&Module{Upgrade: "full"}).Plan(t.Context(), h)
+	plan, err := modulestest.Decoded(&Module{Upgrade: "full"}).Plan(t.Context(), h)
 	if err != nil || len(plan.Steps) != 1 || !plan.Steps[0].Refresh || !plan.Partial {
 		t.Fatalf("expected a partial plan that fetches the index, got %v (%v)", summaries(plan), err)
 	}
 	h.Predict(plan.Steps[0].Expect)
-	if _, err := (&Module{Upgrade: "full"}).Plan(t.Context(), h); !observe.IsUnknown(err) {
+	if _, err := modulestest.Decoded(&Module{Upgrade: "full"}).Plan(t.Context(), h); !observe.IsUnknown(err) {
 		t.Errorf("expected the upgrade to be unknowable before the index is fetched, got %v", err)
 	}
 }
@@ -283,7 +284,7 @@ func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
 	} {
 		h := recorded(bookworm, one(observe.Packages.Expect(name, observe.Package{}), observe.Candidates.Expect(name, c.candidate),
 			observe.Providers.Expect(name, c.providers), observe.AptIndex.Expect("", observe.Index{Exists: true})))
-		if _, err := (&Module{Packages: []string{name}}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := modulestest.Decoded(&Module{Packages: []string{name}}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
 		}
 	}
@@ -303,8 +304,8 @@ func TestAnUpgradeFinishesWhatIsHalfConfigured(t *testing.T) {
 // dpkg itself waits for nobody; its words are those of dpkg 1.21 and 1.22.
 func TestDpkgWaitsForTheLock(t *testing.T) {
 	const refusal = "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\nNote: removing the lock file is always wrong\n"
-	run := (&Module{}).configure()
-	if !slices.ContainsFunc(run.Retry, func(text string) bool { return strings.Contains(refusal, text) }) || run.Patience != defaultLockTimeout {
+	run := modulestest.Decoded(&Module{}).configure()
+	if !slices.ContainsFunc(run.Retry, func(text string) bool { return strings.Contains(refusal, text) }) || run.Patience != 5*time.Minute {
 		t.Errorf("dpkg is run again for %v after one of %q, expected it to wait for the lock", run.Patience, run.Retry)
 	}
 	if err := run.Explain(2, nil, []byte(refusal)); err == nil || !strings.Contains(err.Error(), "process 4711 holds the dpkg frontend lock") {
@@ -327,6 +328,7 @@ func TestTwoKeysForOneRepositoryAreNamedByTheirFiles(t *testing.T) {
 func TestARepositoryOfAnotherReleaseIsDoubtful(t *testing.T) {
 	for suite, doubtful := range map[string]bool{"trixie": false, "bookworm": true, "bookworm-updates": true, "trixie-backports": false, "stable": false, "bookworm/updates": true} {
 		r := Repository{Name: "x", URIs: []string{"http://d.example.org/debian"}, Suites: []string{suite}, Components: []string{"main"}}
+		r = modulestest.Decoded(&Module{Repositories: []Repository{r}}).Repositories[0]
 		doubt, err := r.foreign(t.Context(), recorded(trixie))
 		if err != nil || (doubt != nil) != doubtful {
 			t.Errorf("suite %s on trixie: the doubt is %v (%v), expected one: %v", suite, doubt, err, doubtful)

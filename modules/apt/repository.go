@@ -17,23 +17,21 @@ import (
 // Repository is the desired state of a file of /etc/apt/sources.list.d.
 type Repository struct {
 	Name          string   `hcl:"name" doc:"The file's name without its extension: pve-enterprise for pve-enterprise.sources or pve-enterprise.list."`
-	Format        string   `hcl:"format,optional" default:"\"auto\"" enum:"auto,deb822,list" doc:"deb822 (NAME.sources), list (NAME.list), or auto: that of the file that is there, else deb822 from Debian 13 on."`
-	Types         []string `hcl:"types,optional" default:"[\"deb\"]" doc:"deb, deb-src."`
+	Format        string   `hcl:"format,optional" default:"auto" enum:"auto,deb822,list" doc:"deb822 writes NAME.sources, list NAME.list; auto keeps the form of an existing file, and else writes deb822 from Debian 13 on."`
+	Types         []string `hcl:"types,optional" default:"[\"deb\"]" enum:"deb,deb-src" doc:"Binary packages, sources or both."`
 	URIs          []string `hcl:"uris,optional" doc:"Where the repository is. Left out, a file that is there is only enabled or disabled."`
 	Suites        []string `hcl:"suites,optional" doc:"Releases, such as trixie."`
 	Components    []string `hcl:"components,optional" doc:"Parts, such as pve-no-subscription."`
 	SignedBy      string   `hcl:"signed_by,optional" doc:"Path of the key that signs the repository."`
 	Architectures []string `hcl:"architectures,optional" doc:"Only these, such as amd64."`
 	Enabled       *bool    `hcl:"enabled,optional" default:"true" doc:"false disables the repository in place: Enabled: no, or # before the line. Without uris and without such a file there is nothing to do."`
-	State         string   `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present, or absent: both files of that name are removed."`
+	State         string   `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes both files of that name."`
 }
 
 const sourcesDir = "/etc/apt/sources.list.d/"
 
 // sourceName is what apt accepts as the name of a source file (sources.list(5)).
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
-
-func (r *Repository) enabled() bool { return r.Enabled == nil || *r.Enabled }
 
 func (r *Repository) validate() error {
 	fault := func(argument, problem, want string) error {
@@ -50,13 +48,10 @@ func (r *Repository) validate() error {
 		return fault("uris", "is missing", "where the repository is, such as http://deb.example.org/debian")
 	case len(r.URIs) > 0 && len(r.Suites) == 0:
 		return fault("suites", "is missing", "a release such as trixie")
+	case len(r.Types) == 0:
+		return fault("types", "is empty", "deb, deb-src or both")
 	case r.SignedBy != "" && !path.IsAbs(r.SignedBy):
 		return fault("signed_by", fmt.Sprintf("%q is not an absolute path", r.SignedBy), "such as /usr/share/keyrings/proxmox-archive-keyring.gpg")
-	}
-	for _, kind := range r.Types {
-		if kind != "deb" && kind != "deb-src" {
-			return fault("types", fmt.Sprintf("%q is not a type", kind), "deb or deb-src")
-		}
 	}
 	for _, suite := range r.Suites {
 		if strings.HasSuffix(suite, "/") != (len(r.Components) == 0) {
@@ -127,10 +122,10 @@ func (r *Repository) planSwitch(ctx context.Context, h modules.Host, name string
 		return nil, err
 	}
 	verb := "disable"
-	if r.enabled() {
+	if *r.Enabled {
 		verb = "enable"
 	}
-	return conffile.Write(ctx, h, name, switched(name, text, r.enabled()), verb+" repository "+r.Name+" in "+name)
+	return conffile.Write(ctx, h, name, switched(name, text, *r.Enabled), verb+" repository "+r.Name+" in "+name)
 }
 
 // planDefinition makes one file define the repository.
@@ -145,7 +140,7 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 		return nil, nil, err
 	}
 	wanted := observe.TextFile{Path: name, Content: r.render(format)}
-	if r.enabled() {
+	if *r.Enabled {
 		elsewhere, err := r.elsewhere(ctx, h, wanted, exists, name, other)
 		if err != nil {
 			return nil, nil, err
@@ -159,7 +154,7 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 		if exists {
 			verb = "change"
 		}
-		if !r.enabled() {
+		if !*r.Enabled {
 			verb += " disabled"
 		}
 		steps, err = conffile.Write(ctx, h, name, wanted.Content, fmt.Sprintf("%s repository %s (%s) in %s", verb, r.Name, strings.Join(r.URIs, ", "), name))
@@ -174,7 +169,7 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 // asWanted compares what two files mean, not their text: order, comments and spelling are a person's
 // own.
 func (r *Repository) asWanted(is, want observe.TextFile) bool {
-	if r.enabled() {
+	if *r.Enabled {
 		return slices.Equal(enabledSources(is), enabledSources(want))
 	}
 	if len(enabledSources(is)) > 0 {
@@ -215,7 +210,7 @@ var codenames = []string{"buster", "bullseye", "bookworm", "trixie", "forky", "d
 // foreign is why it is doubtful that the host can use the repository, before that was tried: it is for another release
 // of Debian, which may be signed with another key and depend on packages that are not there. Nil means that it is not.
 func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err error) {
-	if !r.enabled() || r.State == "absent" {
+	if !*r.Enabled || r.State == "absent" {
 		return nil, nil
 	}
 	release, _, err := observe.Text(ctx, h, "/etc/os-release")
@@ -257,12 +252,8 @@ func debianVersion(release string) int {
 
 // render is the content of the file.
 func (r *Repository) render(format string) string {
-	types := r.Types
-	if len(types) == 0 {
-		types = []string{"deb"}
-	}
 	if format == "deb822" {
-		return r.renderDeb822(types)
+		return r.renderDeb822()
 	}
 	var options []string
 	if len(r.Architectures) > 0 {
@@ -272,7 +263,7 @@ func (r *Repository) render(format string) string {
 		options = append(options, "signed-by="+r.SignedBy)
 	}
 	var out strings.Builder
-	for _, kind := range types {
+	for _, kind := range r.Types {
 		for _, uri := range r.URIs {
 			for _, suite := range r.Suites {
 				fields := []string{kind}
@@ -280,7 +271,7 @@ func (r *Repository) render(format string) string {
 					fields = append(fields, "["+strings.Join(options, " ")+"]")
 				}
 				line := strings.Join(append(append(fields, uri, suite), r.Components...), " ")
-				if !r.enabled() {
+				if !*r.Enabled {
 					line = "# " + line
 				}
 				out.WriteString(line + "\n")
@@ -290,17 +281,17 @@ func (r *Repository) render(format string) string {
 	return out.String()
 }
 
-func (r *Repository) renderDeb822(types []string) string {
+func (r *Repository) renderDeb822() string {
 	var out strings.Builder
 	field := func(name string, values ...string) {
 		if value := strings.Join(values, " "); value != "" {
 			out.WriteString(name + ": " + value + "\n")
 		}
 	}
-	if !r.enabled() {
+	if !*r.Enabled {
 		field("Enabled", "no")
 	}
-	field("Types", types...)
+	field("Types", r.Types...)
 	field("URIs", r.URIs...)
 	field("Suites", r.Suites...)
 	field("Components", r.Components...)

@@ -12,11 +12,12 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
 )
 
 func proxmoxRepository() Repository {
 	return Repository{
-		Name: "proxmox", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"trixie"},
+		Name: "proxmox", Types: []string{"deb"}, URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"trixie"},
 		Components: []string{"pve-no-subscription"}, SignedBy: "/usr/share/keyrings/proxmox-archive-keyring.gpg", Architectures: []string{"amd64"},
 	}
 }
@@ -33,7 +34,7 @@ func TestRender(t *testing.T) {
 	} {
 		r := proxmoxRepository()
 		r.Format = c.format
-		plan, err := (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(c.release))
+		plan, err := modulestest.Decoded(&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(c.release))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +92,7 @@ func TestRepository(t *testing.T) {
 
 func TestConflictingKey(t *testing.T) {
 	h := recorded(trixie, one(observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://download.proxmox.com/debian/pve trixie pve-test\n"}})))
-	_, err := (&Module{Repositories: []Repository{proxmoxRepository()}}).Plan(t.Context(), h)
+	_, err := modulestest.Decoded(&Module{Repositories: []Repository{proxmoxRepository()}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "/etc/apt/sources.list defines http://download.proxmox.com/debian/pve trixie too") {
 		t.Errorf("expected an error that names the other file, got %v", err)
 	}
@@ -135,7 +136,7 @@ func TestKey(t *testing.T) {
 			plans(t, &Module{Keys: []Key{c.key}}, recorded(trixie, c.known), c.want...)
 		})
 	}
-	_, err := (&Module{Keys: []Key{{Path: path, Source: file, SHA256: sum256([]byte("other"))}}}).Plan(t.Context(), recorded(trixie, missing))
+	_, err := modulestest.Decoded(&Module{Keys: []Key{{Path: path, Source: file, SHA256: sum256([]byte("other"))}}}).Plan(t.Context(), recorded(trixie, missing))
 	if err == nil || !strings.Contains(err.Error(), "nothing is written") {
 		t.Errorf("a key with the wrong sum was planned to be written: %v", err)
 	}
@@ -195,9 +196,9 @@ func TestValidate(t *testing.T) {
 		"repository.suites":     {Repositories: []Repository{{Name: "a", URIs: []string{"http://x"}}}},
 		"repository.components": {Repositories: []Repository{{Name: "a", URIs: []string{"http://x"}, Suites: []string{"y"}}}},
 	} {
-		err, ok := m.Validate().(*modules.ArgumentError)
+		err, ok := modulestest.Decoded(&m).Validate().(*modules.ArgumentError)
 		if !ok || err.Argument != want {
-			t.Errorf("expected a fault in %s, got %v", want, m.Validate())
+			t.Errorf("expected a fault in %s, got %v", want, modulestest.Decoded(&m).Validate())
 		}
 	}
 	for _, name := range []string{"linux-image-6.1*", "x=1", "-y", "UPPER"} {
@@ -248,12 +249,12 @@ func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.
 		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}
 	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}
 	none := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", observe.File{}), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
-	plan, err := (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), none))
+	plan, err := modulestest.Decoded(&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), none))
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {
 		t.Errorf("plan %v, notes %q (%v), want nothing to do and a note", plan.Steps, plan.Notes, err)
 	}
 	both := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", text("deb [signed-by=/k] http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n")), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
-	_, err = (&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), both))
+	_, err = modulestest.Decoded(&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), both))
 	if err == nil || !strings.Contains(err.Error(), "apt refuses to work with both") {
 		t.Errorf("error %v, want the conflict of two files", err)
 	}

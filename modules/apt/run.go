@@ -44,7 +44,7 @@ func Update(sources []observe.TextFile) modules.Run {
 
 func (m *Module) update(sources []observe.TextFile) modules.Run {
 	run := m.run(sources, updateCommand(m.lockOption()))
-	run.Limit = 10*time.Minute + m.lockTimeout()
+	run.Limit = 10*time.Minute + m.LockTimeout
 	return run
 }
 
@@ -56,18 +56,18 @@ func Install(sources []observe.TextFile, names []string) modules.Run {
 // lockOption makes apt wait for the locks of dpkg. It does not cover the lock of the index and that
 // of the downloads; for these the command is run again (Run.Retry).
 func (m *Module) lockOption() string {
-	return fmt.Sprintf("DPkg::Lock::Timeout=%.0f", m.lockTimeout().Seconds())
+	return fmt.Sprintf("DPkg::Lock::Timeout=%.0f", m.LockTimeout.Seconds())
 }
 
 func (m *Module) run(sources []observe.TextFile, argv []string) modules.Run {
 	return modules.Run{
 		Argv:     argv,
 		Env:      environment(),
-		Limit:    runLimit + m.lockTimeout(),
+		Limit:    runLimit + m.LockTimeout,
 		Retry:    []string{"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock directory", "locked by another process"},
-		Patience: m.lockTimeout(),
+		Patience: m.LockTimeout,
 		Explain: func(exit int, stdout, stderr []byte) error {
-			return explain(m.lockTimeout(), sources, stdout, stderr)
+			return explain(m.LockTimeout, sources, stdout, stderr)
 		},
 	}
 }

@@ -103,6 +103,8 @@ func (c *Command) Validate() error {
 		return &modules.ArgumentError{Argument: "reads", Problem: "a command that only reads needs no guard", Want: "leave out creates, removes, unless, only_if and always"}
 	case c.Always && guarded:
 		return &modules.ArgumentError{Argument: "always", Problem: "a command with a guard does not run each time", Want: "leave out always, or creates, removes, unless and only_if"}
+	case len(c.OK) == 0:
+		return &modules.ArgumentError{Argument: "ok", Problem: "is empty: no exit code would be success", Want: "ok = [0, …]"}
 	case !c.Reads && !c.Always && !guarded:
 		return &modules.ArgumentError{Argument: "command", Problem: "it has no guard", Want: chooseGuard}
 	}
@@ -144,7 +146,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if a.Exit != 0 && len(c.OK) == 0 || len(c.OK) > 0 && !slices.Contains(c.OK, a.Exit) {
+	if !slices.Contains(c.OK, a.Exit) {
 		return modules.Plan{}, fmt.Errorf("%s: %s: %s", title(c.argv()), remote.Ending(a.Exit), lastLines(a))
 	}
 	if a.Cut > 0 {

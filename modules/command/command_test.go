@@ -41,7 +41,7 @@ func TestGuards(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.command.Argv = argv
-			if err := test.command.Validate(); err != nil {
+			if err := modulestest.Decoded(&test.command).Validate(); err != nil {
 				t.Fatal(err)
 			}
 			plan := modulestest.Converges(t, &test.command, observe.NewRecorded("pve1", test.known...))
@@ -63,7 +63,7 @@ func TestGuards(t *testing.T) {
 
 func TestTheCommandRunsAsGiven(t *testing.T) {
 	c := Command{Shell: "a | b\nc", Always: true, Env: map[string]string{"A": "b"}, Stdin: "in", Dir: "/srv", OK: []int{0, 3}, Limit: 7}
-	plan, err := c.Plan(t.Context(), observe.NewRecorded("pve1"))
+	plan, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +88,11 @@ func TestReading(t *testing.T) {
 	if !plan.Data.RawEquals(want) || len(plan.Steps) > 0 {
 		t.Errorf("the data is %#v with %d steps, expected %#v with none", plan.Data, len(plan.Steps), want)
 	}
-	_, err := c.Plan(ctx, observe.NewRecorded("pve1", observe.AuthorCommands.Expect(key, remote.Answer{Stderr: []byte("no such thing\n"), Exit: 2})))
+	_, err := modulestest.Decoded(&c).Plan(ctx, observe.NewRecorded("pve1", observe.AuthorCommands.Expect(key, remote.Answer{Stderr: []byte("no such thing\n"), Exit: 2})))
 	if err == nil || !strings.Contains(err.Error(), "no such thing") {
 		t.Errorf("a reading that failed gives %v, expected its message", err)
 	}
-	_, err = c.Plan(ctx, observe.NewRecorded("pve1", observe.AfterChange("install x")))
+	_, err = modulestest.Decoded(&c).Plan(ctx, observe.NewRecorded("pve1", observe.AfterChange("install x")))
 	if !observe.IsUnknown(err) {
 		t.Errorf("a reading after a change in check mode gives %v, expected unknown", err)
 	}
@@ -100,7 +100,7 @@ func TestReading(t *testing.T) {
 
 func TestAGuardThatCannotRunIsAnError(t *testing.T) {
 	c := Command{Argv: []string{"x"}, Unless: []string{"no-such"}}
-	if _, err := c.Plan(t.Context(), observe.NewRecorded("pve1", guard(127, "no-such"))); err == nil {
+	if _, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1", guard(127, "no-such"))); err == nil {
 		t.Error("a guard whose program is missing passes for one that says no")
 	}
 }
@@ -133,7 +133,7 @@ func TestFaultsInArguments(t *testing.T) {
 		{"dir", Command{Argv: argv, Always: true, Dir: "x"}},
 	} {
 		var fault *modules.ArgumentError
-		if err := test.command.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+		if err := modulestest.Decoded(&test.command).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
 			t.Errorf("%+v: the fault is %v, expected one in %s", test.command, err, test.argument)
 		}
 	}

@@ -17,7 +17,7 @@ func (b Block) begin() string { return b.line("BEGIN") }
 func (b Block) end() string   { return b.line("END") }
 
 func (b Block) line(mark string) string {
-	return cmp.Or(b.Comment, "#") + " " + mark + " " + cmp.Or(b.Marker, "hlplay managed block")
+	return b.Comment + " " + mark + " " + b.Marker
 }
 
 // edited is the text with all lines and blocks as asked for. Each of them finds nothing to do in the

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestLines(t *testing.T) {
@@ -43,7 +45,7 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := File{Lines: []Line{test.line}}
-			got, err := f.edited(test.text)
+			got, err := modulestest.Decoded(&f).edited(test.text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +78,7 @@ func TestBlocks(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := File{Blocks: []Block{test.block}}
-			got, err := f.edited(test.text)
+			got, err := modulestest.Decoded(&f).edited(test.text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +89,7 @@ func TestBlocks(t *testing.T) {
 	}
 	for _, broken := range []string{"# BEGIN m\n", "# END m\n", "# END m\n# BEGIN m\n", "# BEGIN m\n# BEGIN m\n# END m\n"} {
 		f := File{Blocks: []Block{{Marker: "m", Content: "x"}}}
-		if got, err := f.edited(broken); err == nil {
+		if got, err := modulestest.Decoded(&f).edited(broken); err == nil {
 			t.Errorf("%q became %q, expected an error: where the block ends is not known", broken, got)
 		}
 	}
@@ -102,7 +104,7 @@ func FuzzEdit(f *testing.F) {
 		file := File{Path: "/etc/x",
 			Lines:  []Line{{Line: line, Regexp: re, InsertAfter: after}},
 			Blocks: []Block{{Marker: marker, Content: content, InsertBefore: after}}}
-		if file.Validate() != nil {
+		if modulestest.Decoded(&file).Validate() != nil {
 			return
 		}
 		once, err := file.edited(text)

@@ -16,7 +16,7 @@ import (
 // File is what should lie at a path.
 type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
-	State   string  `hcl:"state,optional" doc:"present, directory, link or absent. Without it: link where target is given, else present."`
+	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What lies at the path. Without it: link where target is given, else present."`
 	Content *string `hcl:"content,optional" doc:"Whole content of the file. Without content and source, what is in the file is kept, and an absent file is created empty."`
 	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller whose content the file gets, whatever is in it. A relative one is relative to the playbook's file."`
 	Target  string  `hcl:"target,optional" doc:"Where the symbolic link points, as it is to be written in the link."`
@@ -41,7 +41,7 @@ type File struct {
 type Line struct {
 	Line         string `hcl:"line,optional" doc:"The line, without its end."`
 	Regexp       string `hcl:"regexp,optional" doc:"Lines that it matches are the line in another form: the first becomes the line, further ones go. It must match the line itself. Go's syntax (RE2)."`
-	State        string `hcl:"state,optional" default:"\"present\"" doc:"present; absent: all lines that match regexp, or equal line, go; or replaced: what matches regexp becomes the line, and where nothing matches nothing is added."`
+	State        string `hcl:"state,optional" default:"present" enum:"present,absent,replaced" doc:"absent removes all lines that match regexp or equal line. replaced changes lines that match regexp to line, and adds nothing where none matches."`
 	InsertAfter  string `hcl:"insert_after,optional" doc:"Regular expression: a new line goes after the last line that matches; without a match, to the end."`
 	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line goes before the first line that matches; without a match, to the end. BOF is the beginning of the file."`
 }
@@ -49,9 +49,9 @@ type Line struct {
 // Block is lines within a file, between two marker lines.
 type Block struct {
 	Content      string `hcl:"content,optional" doc:"The lines between the markers."`
-	Marker       string `hcl:"marker,optional" default:"\"hlplay managed block\"" doc:"What the marker lines say: # BEGIN marker, # END marker. It tells several blocks of a file apart."`
-	Comment      string `hcl:"comment,optional" default:"\"#\"" doc:"What begins a comment in this file, for the marker lines."`
-	State        string `hcl:"state,optional" default:"\"present\"" doc:"present, or absent: the block goes with its markers."`
+	Marker       string `hcl:"marker,optional" default:"hlplay managed block" doc:"What the marker lines say: # BEGIN marker, # END marker. It tells several blocks of a file apart."`
+	Comment      string `hcl:"comment,optional" default:"#" doc:"What begins a comment in this file, for the marker lines."`
+	State        string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the block and its markers."`
 	InsertAfter  string `hcl:"insert_after,optional" doc:"As for a line; a block that is there stays where it is."`
 	InsertBefore string `hcl:"insert_before,optional" doc:"As for a line."`
 }
@@ -132,7 +132,7 @@ func (f *File) mode() fs.FileMode {
 	return bits
 }
 
-// state is what is asked for, with the default filled in.
+// state is the state asked for; without one, target tells whether a link is wanted.
 func (f *File) state() string {
 	switch {
 	case f.State != "":
@@ -208,8 +208,6 @@ func (f *File) checkState() error {
 		useless = []string{"content, source, line or block", "mode, owner or group", "validate", "recursive", "create"}
 	case absent:
 		useless = []string{"content, source, line or block", "mode, owner or group", "target", "validate", "create", "make_parents", "replace"}
-	default:
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", f.State), Want: "present, directory, link or absent"}
 	}
 	for _, name := range useless {
 		if given[name] {
@@ -255,11 +253,6 @@ func (f *File) checkSource() error {
 }
 
 func (l Line) check() error {
-	switch l.State {
-	case "", present, absent, replaced:
-	default:
-		return &modules.ArgumentError{Argument: "line.state", Problem: fmt.Sprintf("%q is unknown", l.State), Want: "present, absent or replaced"}
-	}
 	if strings.ContainsAny(l.Line, "\n\r") {
 		return &modules.ArgumentError{Argument: "line.line", Problem: "it holds a line break", Want: "several lines are several line blocks, or a block"}
 	}
@@ -292,11 +285,6 @@ func checkPlace(argument, after, before string) error {
 }
 
 func (b Block) check() error {
-	switch b.State {
-	case "", present, absent:
-	default:
-		return &modules.ArgumentError{Argument: "block.state", Problem: fmt.Sprintf("%q is unknown", b.State), Want: "present or absent"}
-	}
 	if strings.ContainsAny(b.Marker+b.Comment, "\n\r") {
 		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment hold a line break"}
 	}

@@ -109,7 +109,7 @@ func TestPlans(t *testing.T) {
 			modules.WriteFile{Path: "/etc/motd", Content: []byte("hello\n# BEGIN m\na\nb\n# END m\n")}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if err := test.file.Validate(); err != nil {
+			if err := modulestest.Decoded(&test.file).Validate(); err != nil {
 				t.Fatal(err)
 			}
 			plan := modulestest.Converges(t, &test.file, host())
@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		{"a block without end", File{Path: "/etc/motd", Lines: []Line{{Line: "# BEGIN m"}}, Blocks: []Block{{Marker: "m"}}}, "by hand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			plan, err := test.file.Plan(t.Context(), host())
+			plan, err := modulestest.Decoded(&test.file).Plan(t.Context(), host())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, expected one with %q; the plan is:\n%s", err, test.want, modulestest.Summaries(plan))
 			}
@@ -221,7 +221,6 @@ func TestFaultsInArguments(t *testing.T) {
 		{"path", File{Path: "/etc/../motd"}},
 		{"path", File{Path: "/"}},
 		{"recursive", File{Path: "/etc", State: "absent", Recursive: true}},
-		{"state", File{Path: "/etc/x", State: "gone"}},
 		{"target", File{Path: "/etc/x", State: "link"}},
 		{"target", File{Path: "/etc/x", State: "present", Target: "y"}},
 		{"content", File{Path: "/etc/x", State: "directory", Content: text("")}},
@@ -241,7 +240,7 @@ func TestFaultsInArguments(t *testing.T) {
 		{"block.marker", File{Path: "/etc/x", Blocks: []Block{{}, {}}}},
 		{"block.content", File{Path: "/etc/x", Blocks: []Block{{Marker: "m", Content: "# END m\n"}}}},
 	} {
-		err := test.file.Validate()
+		err := modulestest.Decoded(&test.file).Validate()
 		var fault *modules.ArgumentError
 		if !errors.As(err, &fault) || fault.Argument != test.argument {
 			t.Errorf("%+v: the fault is %v, expected one in %s", test.file, err, test.argument)

@@ -155,7 +155,7 @@ func TestPlans(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if err := test.m.Validate(); err != nil {
+			if err := modulestest.Decoded(test.m).Validate(); err != nil {
 				t.Fatal(err)
 			}
 			plan := modulestest.Converges(t, test.m, test.host)
@@ -210,7 +210,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := test.m.Plan(context.Background(), test.host); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want a refusal that mentions %q", err, test.want)
 			}
 		})
@@ -235,7 +235,7 @@ func TestValidate(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var fault *modules.ArgumentError
-			if err := test.m.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+			if err := modulestest.Decoded(test.m).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
 				t.Errorf("%v, want a fault in %s", err, test.argument)
 			}
 		})

@@ -14,7 +14,7 @@ import (
 // Resource is a guest that is highly available.
 type Resource struct {
 	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
-	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"started, stopped, disabled or ignored."`
+	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"State that the HA manager is asked for."`
 	MaxRestart  *int    `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
 	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
 	Failback    *bool   `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
@@ -37,13 +37,6 @@ func (r *Resource) validate() error {
 	return nil
 }
 
-func (r *Resource) state() string {
-	if r.State == "" {
-		return "started"
-	}
-	return r.State
-}
-
 // settleService bounds how long a service may take to be where it shall be: the manager and the nodes look
 // every ten seconds, and the first resource of a cluster waits for a master.
 const settleService = 2 * time.Minute
@@ -64,7 +57,7 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 		}
 	}
 	have, exists := s.ha.Resources[r.SID]
-	if exists && s.ha.Services[r.SID].State == "error" && r.state() != "disabled" {
+	if exists && s.ha.Services[r.SID].State == "error" && r.State != "disabled" {
 		return modules.Plan{}, r.inError(ctx, s)
 	}
 	want := r.wanted(have, exists)
@@ -115,7 +108,7 @@ func (r *Resource) wanted(have pve.Resource, exists bool) pve.Resource {
 	if !exists {
 		want = pve.Resource{MaxRestart: 1, MaxRelocate: 1, Failback: true}
 	}
-	want.State = r.state()
+	want.State = r.State
 	if r.MaxRestart != nil {
 		want.MaxRestart = *r.MaxRestart
 	}

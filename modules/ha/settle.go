@@ -22,13 +22,13 @@ func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Ste
 
 // goal is the requested state in words.
 func (r *Resource) goal() string {
-	switch r.state() {
+	switch r.State {
 	case "started":
 		return "running"
 	case "disabled":
 		return "stopped"
 	}
-	return r.state()
+	return r.State
 }
 
 // shown is a service's state as ha-manager status shows it.
@@ -44,7 +44,7 @@ func shown(service pve.Service) string {
 
 // arrived reports whether a service is where its resource is to be.
 func (r *Resource) arrived(service pve.Service) bool {
-	switch r.state() {
+	switch r.State {
 	case "ignored":
 		return true
 	case "started":
@@ -60,7 +60,7 @@ func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules
 	if r.arrived(service) {
 		return s.plan(), nil
 	}
-	if r.state() == "started" {
+	if r.State == "started" {
 		obstacle, err := r.obstacle(ctx, s)
 		if err != nil {
 			return modules.Plan{}, err
@@ -70,7 +70,7 @@ func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules
 		}
 	}
 	return s.plan(r.finish(s, after, modules.Step{
-		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, shown(service), r.state()),
+		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, shown(service), r.State),
 		Action:  modules.Wait{},
 		Refresh: true,
 	})), nil

@@ -22,7 +22,7 @@ func (r *Resource) warn(ctx context.Context, s *scene) error {
 	if votes < 3 {
 		s.note("cluster %s has %d votes: high availability needs three to survive the loss of a node", s.cluster.Name, votes)
 	}
-	if r.state() == "started" {
+	if r.State == "started" {
 		obstacle, err := r.obstacle(ctx, s)
 		if err != nil {
 			return err

@@ -64,7 +64,7 @@ type Module struct {
 	Options   map[string]string `hcl:"options,optional" doc:"Options by module: { kvm = \"ignore_msrs=1 report_ignored_msrs=0\" }."`
 	Blacklist []string          `hcl:"blacklist,optional" doc:"Modules that must not be loaded by their aliases, that is for hardware that is found. Exact names."`
 	Softdep   map[string]string `hcl:"softdep,optional" doc:"Modules to be loaded before or after another: { nouveau = \"pre: vfio-pci\" }."`
-	State     string            `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present, or absent: the lines of these modules are removed from the files; what is loaded stays until the next boot."`
+	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines of these modules from the files; what is loaded stays until the next boot."`
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)

@@ -13,31 +13,17 @@ import (
 
 // FS is a CephFS.
 type FS struct {
-	Name  string `hcl:"name,optional" default:"\"cephfs\"" doc:"Name of the file system. Its pools are NAME_data and NAME_metadata."`
+	Name  string `hcl:"name,optional" default:"cephfs" doc:"Name of the file system. Its pools are NAME_data and NAME_metadata."`
 	PGNum int    `hcl:"pg_num,optional" default:"128" doc:"Placement groups of the data pool, a power of two from 8 on; the metadata pool has a quarter, at least 8."`
 }
 
 func (f *FS) scope() modules.Scope { return modules.OncePerCluster }
 
-func (f *FS) name() string {
-	if f.Name == "" {
-		return "cephfs"
-	}
-	return f.Name
-}
-
-func (f *FS) pgs() int {
-	if f.PGNum == 0 {
-		return 128
-	}
-	return f.PGNum
-}
-
 func (f *FS) validate() error {
-	if n := f.pgs(); n < 8 || n > 32768 || n&(n-1) != 0 {
+	if n := f.PGNum; n < 8 || n > 32768 || n&(n-1) != 0 {
 		return &modules.ArgumentError{Argument: "fs.pg_num", Problem: fmt.Sprint(n), Want: "a power of two, 8 to 32768"}
 	}
-	return pve.CheckCephName("fs.name", f.name())
+	return pve.CheckCephName("fs.name", f.Name)
 }
 
 func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -53,10 +39,10 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	for name, fs := range systems {
 		after[name] = fs
 	}
-	after[f.name()] = pve.FileSystem{Active: true}
+	after[f.Name] = pve.FileSystem{Active: true}
 	expect := pve.Everywhere(h, pve.FileSystems.Expect("", after))
-	await := "a metadata server active for " + f.name()
-	if fs, exists := systems[f.name()]; exists {
+	await := "a metadata server active for " + f.Name
+	if fs, exists := systems[f.Name]; exists {
 		if fs.Active {
 			return s.plan(), nil
 		}
@@ -70,8 +56,8 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	return s.plan(modules.Step{
-		Summary: fmt.Sprintf("create CephFS %s (%d PGs)", f.name(), f.pgs()),
-		Action:  pveceph(5*time.Minute, "fs", "create", "--name", f.name(), "--pg_num", strconv.Itoa(f.pgs())),
+		Summary: fmt.Sprintf("create CephFS %s (%d PGs)", f.Name, f.PGNum),
+		Action:  pveceph(5*time.Minute, "fs", "create", "--name", f.Name, "--pg_num", strconv.Itoa(f.PGNum)),
 		Expect:  append(expect, pve.Everywhere(h, pve.Pools.Expect("", pools))...),
 		Settle:  time.Minute,
 		Await:   await,
@@ -80,7 +66,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // metadataPGs is pveceph's choice for the metadata pool.
-func (f *FS) metadataPGs() int { return max(8, f.pgs()/4) }
+func (f *FS) metadataPGs() int { return max(8, f.PGNum/4) }
 
 // check refuses what pveceph would, and returns the pools as they will be.
 func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
@@ -94,10 +80,10 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, metadata := f.name()+"_data", f.name()+"_metadata"
+	data, metadata := f.Name+"_data", f.Name+"_metadata"
 	for _, name := range []string{data, metadata} {
 		if _, exists := pools[name]; exists {
-			return nil, fmt.Errorf("pool %s exists although there is no file system %s: a creation died, or the pool is somebody's; look at it, and remove it if it is empty", name, f.name())
+			return nil, fmt.Errorf("pool %s exists although there is no file system %s: a creation died, or the pool is somebody's; look at it, and remove it if it is empty", name, f.Name)
 		}
 	}
 	osds, err := s.osds(ctx)
@@ -111,14 +97,14 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
 	if err := fits(data, size, rule, count, hosts); err != nil {
 		return nil, err
 	}
-	if err := s.budget(pools, data, (f.pgs()+f.metadataPGs())*size, osds); err != nil {
+	if err := s.budget(pools, data, (f.PGNum+f.metadataPGs())*size, osds); err != nil {
 		return nil, err
 	}
 	after := map[string]pve.Pool{}
 	for name, pool := range pools {
 		after[name] = pool
 	}
-	pool := pve.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.pgs(), Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
+	pool := pve.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.PGNum, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
 	after[data] = pool
 	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the bound
 	after[metadata] = pool
@@ -153,7 +139,7 @@ func (f *FS) standby(ctx context.Context, s *site) error {
 		}
 	}
 	if len(busy) > 0 {
-		return fmt.Errorf("CephFS %s needs a metadata server that stands by, and all are busy: %s; a task with pveceph { mds {} } on another node makes one", f.name(), strings.Join(busy, ", "))
+		return fmt.Errorf("CephFS %s needs a metadata server that stands by, and all are busy: %s; a task with pveceph { mds {} } on another node makes one", f.Name, strings.Join(busy, ", "))
 	}
-	return fmt.Errorf("CephFS %s needs a metadata server that stands by: a task with pveceph { mds {} } comes before", f.name())
+	return fmt.Errorf("CephFS %s needs a metadata server that stands by: a task with pveceph { mds {} } comes before", f.Name)
 }

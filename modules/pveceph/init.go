@@ -31,21 +31,7 @@ func (i *Init) validate() error {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a network", text), Want: "an address and a prefix length, such as 10.10.10.0/24"}
 		}
 	}
-	return sizes("init", i.size(), i.minSize())
-}
-
-func (i *Init) size() int {
-	if i.Size == 0 {
-		return 3
-	}
-	return i.Size
-}
-
-func (i *Init) minSize() int {
-	if i.MinSize == 0 {
-		return 2
-	}
-	return i.MinSize
+	return sizes("init", i.Size, i.MinSize)
 }
 
 // sizes checks a pair of size and min_size. With min_size 1 a single disk may hold the only copy
@@ -97,16 +83,16 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if i.ClusterNetwork != "" {
 		args = append(args, "--cluster-network", i.ClusterNetwork)
 	}
-	args = append(args, "--size", strconv.Itoa(i.size()), "--min_size", strconv.Itoa(i.minSize()))
+	args = append(args, "--size", strconv.Itoa(i.Size), "--min_size", strconv.Itoa(i.MinSize))
 	conf := pve.CephConf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
 		"public_network": i.Network, "cluster_network": i.clusterNetwork(),
-		"osd_pool_default_size": strconv.Itoa(i.size()), "osd_pool_default_min_size": strconv.Itoa(i.minSize()),
+		"osd_pool_default_size": strconv.Itoa(i.Size), "osd_pool_default_min_size": strconv.Itoa(i.MinSize),
 	} {
 		conf = conf.With("global", key, value)
 	}
 	return s.plan(modules.Step{
-		Summary: fmt.Sprintf("initialise Ceph (public network %s, cluster network %s, size %d, min_size %d)", i.Network, i.clusterNetwork(), i.size(), i.minSize()),
+		Summary: fmt.Sprintf("initialise Ceph (public network %s, cluster network %s, size %d, min_size %d)", i.Network, i.clusterNetwork(), i.Size, i.MinSize),
 		Action:  pveceph(2*time.Minute, args...),
 		Expect:  append(pve.Everywhere(h, pve.CephConfs.Expect("", conf)), s.linked(nil)),
 		Settle:  10 * time.Second,
@@ -133,7 +119,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 				pair.what, pair.have, pair.want)
 		}
 	}
-	for key, want := range map[string]int{"osd_pool_default_size": i.size(), "osd_pool_default_min_size": i.minSize()} {
+	for key, want := range map[string]int{"osd_pool_default_size": i.Size, "osd_pool_default_min_size": i.MinSize} {
 		if have := s.conf.Global(key); have != "" && have != strconv.Itoa(want) {
 			s.note("%s is %s in ceph.conf, the task says %d; not changed, pools say their own", key, have, want)
 		}

@@ -15,8 +15,8 @@ import (
 
 // Install is Ceph's packages on a node.
 type Install struct {
-	Version    string `hcl:"version" doc:"Release by its code name: quincy, reef or squid on Proxmox VE 8, squid or tentacle on 9."`
-	Repository string `hcl:"repository,optional" default:"\"no-subscription\"" enum:"no-subscription,enterprise,test" doc:"no-subscription, enterprise (needs a subscription) or test."`
+	Version    string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Release by its code name. Proxmox VE 8 has quincy, reef and squid, 9 has squid and tentacle."`
+	Repository string `hcl:"repository,optional" default:"no-subscription" enum:"no-subscription,enterprise,test" doc:"Repository of Proxmox; enterprise needs a subscription."`
 	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
 }
 
@@ -32,20 +32,10 @@ var offered = map[int][]string{
 func (i *Install) scope() modules.Scope { return modules.EachHost }
 
 func (i *Install) validate() error {
-	if pve.CephRelease(i.Version) == 0 {
-		return &modules.ArgumentError{Argument: "install.version", Problem: fmt.Sprintf("%q is no release of Ceph that hlplay knows", i.Version), Want: "quincy, reef, squid or tentacle"}
-	}
 	if strings.ContainsAny(i.Mirror, " \t\n") {
 		return &modules.ArgumentError{Argument: "install.mirror", Problem: "contains blanks", Want: "a URI"}
 	}
 	return nil
-}
-
-func (i *Install) component() string {
-	if i.Repository == "" {
-		return "no-subscription"
-	}
-	return i.Repository
 }
 
 // source is the file that pveceph install would write, and its content.
@@ -53,20 +43,20 @@ func (i *Install) source(major int) (path, content string) {
 	base := strings.TrimSuffix(i.Mirror, "/")
 	if base == "" {
 		base = "http://download.proxmox.com/debian"
-		if i.component() == "enterprise" {
+		if i.Repository == "enterprise" {
 			base = "https://enterprise.proxmox.com/debian"
 		}
 	}
 	uri := base + "/ceph-" + i.Version
 	if major == 8 {
-		return "/etc/apt/sources.list.d/ceph.list", fmt.Sprintf("deb %s bookworm %s\n", uri, i.component())
+		return "/etc/apt/sources.list.d/ceph.list", fmt.Sprintf("deb %s bookworm %s\n", uri, i.Repository)
 	}
 	return "/etc/apt/sources.list.d/ceph.sources", fmt.Sprintf(`Types: deb
 URIs: %s
 Suites: trixie
 Components: %s
 Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
-`, uri, i.component())
+`, uri, i.Repository)
 }
 
 func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -168,7 +158,7 @@ func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Pla
 
 func (i *Install) writeSource(h modules.Host, path, content string, before observe.File) modules.Step {
 	return modules.Step{
-		Summary: fmt.Sprintf("write %s (ceph-%s, %s)", path, i.Version, i.component()),
+		Summary: fmt.Sprintf("write %s (ceph-%s, %s)", path, i.Version, i.Repository),
 		Action:  modules.WriteFile{Path: path, Content: []byte(content), Mode: 0o644},
 		Diff:    &modules.Diff{Subject: path, Before: string(before.Content), After: content},
 		Expect: on(h, append(observe.Placed(h, path, observe.File{

@@ -79,7 +79,7 @@ func TestInstall(t *testing.T) {
 }
 
 func TestInstallAsksNothing(t *testing.T) {
-	plan, err := (&Install{Version: "squid"}).plan(context.Background(), installHost(9, pve.CephNode{}, nil))
+	plan, err := modulestest.Decoded(&Module{Install: &Install{Version: "squid"}}).Plan(context.Background(), installHost(9, pve.CephNode{}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,15 +143,15 @@ func TestInstallRefuses(t *testing.T) {
 // there before Proxmox VE was upgraded.
 func TestAnInstalledReleaseWithoutASourceIsKept(t *testing.T) {
 	reef := &Module{Install: &Install{Version: "reef"}}
-	plan, err := reef.Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages...))
+	plan, err := modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages...))
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {
 		t.Errorf("plan %v with notes %q (%v), want nothing to do and one note", modulestest.Summaries(plan), plan.Notes, err)
 	}
-	_, err = reef.Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages[:6]...))
+	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages[:6]...))
 	if err == nil || !strings.Contains(err.Error(), "nvme-cli is missing") {
 		t.Errorf("error %v, want one that names the missing package", err)
 	}
-	_, err = reef.Plan(t.Context(), installHost(9, pve.CephNode{}, nil))
+	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{}, nil))
 	if err == nil || !strings.Contains(err.Error(), "has no Ceph reef: it has squid, tentacle") {
 		t.Errorf("error %v, want the releases that there are", err)
 	}

@@ -23,8 +23,8 @@ type Pool struct {
 	PGNum       *int     `hcl:"pg_num,optional" doc:"Placement groups, a power of two. 128 for a new pool. Not compared while the autoscaler is on."`
 	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"The autoscaler's lower bound."`
 	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of the CRUSH rule; it must exist. Ceph's default rule for a new pool."`
-	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"rbd, cephfs or rgw. rbd for a new pool."`
-	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"on, off or warn. warn for a new pool."`
+	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. rbd for a new pool."`
+	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. warn for a new pool."`
 	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
 }
 

@@ -187,7 +187,7 @@ func TestPlans(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if err := test.m.Validate(); err != nil {
+			if err := modulestest.Decoded(&test.m).Validate(); err != nil {
 				t.Fatal(err)
 			}
 			plan := modulestest.Converges(t, &test.m, test.host)
@@ -285,7 +285,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			plan, err := test.m.Plan(context.Background(), test.host)
+			plan, err := modulestest.Decoded(&test.m).Plan(context.Background(), test.host)
 			if err == nil {
 				t.Fatalf("not refused; steps:\n%s", modulestest.Summaries(plan))
 			}
@@ -306,7 +306,6 @@ func TestValidate(t *testing.T) {
 	}{
 		"no block":               {Module{}, "pveceph"},
 		"two blocks":             {Module{Mgr: &Mgr{}, MDS: &MDS{}}, "pveceph"},
-		"release":                {Module{Install: &Install{Version: "nautilus"}}, "install.version"},
 		"network":                {Module{Init: &Init{Network: "10.77.0.11"}}, "init.network"},
 		"mon address":            {Module{Mon: &Mon{Address: "pve1"}}, "mon.address"},
 		"kernel name":            {Module{OSD: &OSD{Device: "sdb"}}, "osd.device"},
@@ -325,7 +324,7 @@ func TestValidate(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var fault *modules.ArgumentError
-			if err := test.m.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+			if err := modulestest.Decoded(&test.m).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
 				t.Errorf("%v, want a fault in %s", err, test.argument)
 			}
 		})

@@ -15,23 +15,16 @@ import (
 // Rule is a replicated CRUSH rule.
 type Rule struct {
 	Name          string `hcl:"name" doc:"Name of the rule."`
-	Root          string `hcl:"root,optional" default:"\"default\"" doc:"The CRUSH root that it takes from."`
+	Root          string `hcl:"root,optional" default:"default" doc:"The CRUSH root that it takes from."`
 	FailureDomain string `hcl:"failure_domain" doc:"What no two copies share: host, osd, rack, …. With osd all copies may lie on one host."`
 	DeviceClass   string `hcl:"device_class,optional" doc:"Only OSDs of this class. All if not given."`
 }
 
 func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
 
-func (r *Rule) root() string {
-	if r.Root == "" {
-		return "default"
-	}
-	return r.Root
-}
-
 func (r *Rule) validate() error {
 	// An empty name in this command aborts the leading monitor, and then the next one.
-	for argument, name := range map[string]string{"rule.name": r.Name, "rule.root": r.root(), "rule.failure_domain": r.FailureDomain} {
+	for argument, name := range map[string]string{"rule.name": r.Name, "rule.root": r.Root, "rule.failure_domain": r.FailureDomain} {
 		if err := pve.CheckCephName(argument, name); err != nil {
 			return err
 		}
@@ -51,7 +44,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	want := pve.CrushRule{Root: r.root(), FailureDomain: r.FailureDomain, Class: r.DeviceClass}
+	want := pve.CrushRule{Root: r.Root, FailureDomain: r.FailureDomain, Class: r.DeviceClass}
 	if have, exists := rules[r.Name]; exists {
 		if have != want {
 			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists and is different: it is %s, the task says %s; a rule cannot be changed in place: give the new one another name and move the pools to it",
@@ -71,7 +64,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	for name, rule := range rules {
 		after[name] = rule
 	}
-	args := []string{"osd", "crush", "rule", "create-replicated", r.Name, r.root(), r.FailureDomain}
+	args := []string{"osd", "crush", "rule", "create-replicated", r.Name, r.Root, r.FailureDomain}
 	if r.DeviceClass != "" {
 		args = append(args, r.DeviceClass)
 	}
@@ -139,17 +132,12 @@ func ceph(args ...string) modules.Run {
 
 // Clean is a gate on the placement groups.
 type Clean struct {
-	Timeout time.Duration `hcl:"timeout,optional" default:"\"10m\"" doc:"How long to wait at most."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"How long to wait at most."`
 }
 
 func (c *Clean) scope() modules.Scope { return modules.OncePerCluster }
 
-func (c *Clean) validate() error {
-	if c.Timeout < 0 {
-		return &modules.ArgumentError{Argument: "clean.timeout", Problem: "negative", Want: "a duration such as 10m"}
-	}
-	return nil
-}
+func (c *Clean) validate() error { return nil }
 
 func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := running(ctx, h)
@@ -163,10 +151,6 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if status.Clean == status.PGs {
 		return s.plan(), nil
 	}
-	limit := c.Timeout
-	if limit == 0 {
-		limit = 10 * time.Minute
-	}
 	var rest []string
 	for state, count := range status.Others {
 		rest = append(rest, fmt.Sprintf("%d %s", count, state))
@@ -177,7 +161,7 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		Summary: fmt.Sprintf("wait for %d of %d placement groups (%s)", status.PGs-status.Clean, status.PGs, strings.Join(rest, ", ")),
 		Action:  modules.Wait{},
 		Expect:  []observe.Expectation{pve.CephStatuses.Expect("", after).On(h)},
-		Settle:  limit,
+		Settle:  c.Timeout,
 		Await:   "all placement groups active and clean",
 		Refresh: true,
 	}), nil

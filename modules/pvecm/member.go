@@ -173,8 +173,8 @@ func (s *situation) drift(self pve.Member) {
 			wrong = append(wrong, fmt.Sprintf("link%d is %s, wanted none", number, address))
 		}
 	}
-	if self.Votes != s.m.votes() {
-		wrong = append(wrong, fmt.Sprintf("votes are %d, wanted %d", self.Votes, s.m.votes()))
+	if self.Votes != s.m.Votes {
+		wrong = append(wrong, fmt.Sprintf("votes are %d, wanted %d", self.Votes, s.m.Votes))
 	}
 	if s.m.NodeID != nil && self.ID != *s.m.NodeID {
 		wrong = append(wrong, fmt.Sprintf("nodeid is %d, wanted %d", self.ID, *s.m.NodeID))

@@ -29,7 +29,7 @@ type Module struct {
 	Link1   string `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
 	Link2   string `hcl:"link2,optional" doc:"This node's address for a third link."`
 	Link3   string `hcl:"link3,optional" doc:"This node's address for a fourth link."`
-	Votes   *int   `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
+	Votes   int    `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
 	NodeID  *int   `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
 	Check   *Check `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
@@ -103,7 +103,7 @@ func (m *Module) Validate() error {
 			return &modules.ArgumentError{Argument: fmt.Sprintf("link%d", i), Problem: fmt.Sprintf("%q is not an address", address), Want: "one IP address of this host"}
 		}
 	}
-	if m.Votes != nil && *m.Votes < 0 {
+	if m.Votes < 0 {
 		return &modules.ArgumentError{Argument: "votes", Problem: "negative", Want: "0 or more"}
 	}
 	if m.NodeID != nil && *m.NodeID < 1 {
@@ -123,16 +123,9 @@ func (m *Module) links() map[int]string {
 	return links
 }
 
-func (m *Module) votes() int {
-	if m.Votes == nil {
-		return 1
-	}
-	return *m.Votes
-}
-
 // member is this node as the cluster will list it.
 func (m *Module) member() pve.Member {
-	member := pve.Member{Votes: m.votes(), Online: true, Links: m.links()}
+	member := pve.Member{Votes: m.Votes, Online: true, Links: m.links()}
 	if m.NodeID != nil {
 		member.ID = *m.NodeID
 	}
@@ -147,8 +140,8 @@ func (m *Module) options() []string {
 			args = append(args, fmt.Sprintf("--link%d", i), address)
 		}
 	}
-	if m.Votes != nil && *m.Votes != 1 {
-		args = append(args, "--votes", strconv.Itoa(*m.Votes))
+	if m.Votes != 1 {
+		args = append(args, "--votes", strconv.Itoa(m.Votes))
 	}
 	if m.NodeID != nil {
 		args = append(args, "--nodeid", strconv.Itoa(*m.NodeID))

@@ -75,7 +75,7 @@ func play(self string, hosts ...*observe.Host) *observe.Host {
 }
 
 func module(n string) *Module {
-	return &Module{Cluster: "dream", Founder: "pve1", Link0: "10.0.0." + n}
+	return modulestest.Decoded(&Module{Cluster: "dream", Founder: "pve1", Link0: "10.0.0." + n})
 }
 
 func argv(t *testing.T, s modules.Step) []string {
@@ -97,7 +97,7 @@ func TestCreate(t *testing.T) {
 	h := play("pve1", host("pve1", standalone), host("pve2", standalone))
 	votes, id := 2, 7
 	m := module("1")
-	m.Votes, m.NodeID = &votes, &id
+	m.Votes, m.NodeID = votes, &id
 	plan := modulestest.Converges(t, m, h)
 	if len(plan.Steps) != 1 {
 		t.Fatalf("steps:\n%s", modulestest.Summaries(plan))
@@ -281,7 +281,7 @@ func TestValidate(t *testing.T) {
 		"priority":       {Module{Cluster: "dream", Founder: "a", Link0: "10.0.0.1,priority=5"}, "link0"},
 		"option as link": {Module{Cluster: "dream", Founder: "a", Link0: "--force"}, "link0"},
 		"network":        {Module{Cluster: "dream", Founder: "a", Link0: "10.0.0.1", Link1: "10.1.0.0/24"}, "link1"},
-		"votes":          {Module{Cluster: "dream", Founder: "a", Link0: "10.0.0.1", Votes: &negative}, "votes"},
+		"votes":          {Module{Cluster: "dream", Founder: "a", Link0: "10.0.0.1", Votes: negative}, "votes"},
 		"nodeid":         {Module{Cluster: "dream", Founder: "a", Link0: "10.0.0.1", NodeID: &zero}, "nodeid"},
 	}
 	for name, test := range tests {

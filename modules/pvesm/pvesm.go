@@ -19,7 +19,7 @@ type Module struct {
 	ID      string            `hcl:"id" doc:"The storage's id."`
 	Type    string            `hcl:"type" doc:"rbd, cephfs, dir, or another type that pvesm knows. It cannot be changed later."`
 	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
-	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"What may be stored: images, rootdir, vztmpl, iso, backup, snippets, import."`
+	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"What may be stored."`
 	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All nodes if it is an empty list, and for a new storage if not given."`
 	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. An empty value takes the option away. No secrets: they would be seen in the process list."`
 }

@@ -87,10 +87,10 @@ func (m *Module) Validate() error {
 	if m.Node == "" {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "the inventory name of a host"}
 	}
-	if m.Memory < 0 || m.Memory > 0 && m.Memory < 16 {
+	if m.Memory < 16 {
 		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(m.Memory), Want: "at least 16 MiB"}
 	}
-	if m.Cores < 0 {
+	if m.Cores < 1 {
 		return &modules.ArgumentError{Argument: "cores", Problem: strconv.Itoa(m.Cores), Want: "at least 1"}
 	}
 	for _, group := range []struct {
@@ -126,25 +126,11 @@ func (m *Module) Validate() error {
 
 // wanted are the lines of the configuration that the task says.
 func (m *Module) wanted() map[string]string {
-	want := map[string]string{"name": m.Name, "memory": strconv.Itoa(m.memory()), "cores": strconv.Itoa(m.cores())}
+	want := map[string]string{"name": m.Name, "memory": strconv.Itoa(m.Memory), "cores": strconv.Itoa(m.Cores)}
 	maps.Copy(want, m.Options)
 	maps.Copy(want, m.Net)
 	maps.Copy(want, m.Disks)
 	return want
-}
-
-func (m *Module) memory() int {
-	if m.Memory == 0 {
-		return 512
-	}
-	return m.Memory
-}
-
-func (m *Module) cores() int {
-	if m.Cores == 0 {
-		return 1
-	}
-	return m.Cores
 }
 
 // Plan creates the machine if its id is free.
@@ -226,7 +212,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	}
 	return modules.Plan{
 		Steps: []modules.Step{{
-			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, m.memory(), m.cores(), m.diskText()),
+			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, m.Memory, m.Cores, m.diskText()),
 			Action:  run,
 			Expect:  pve.Everywhere(h, pve.GuestLists.Expect("", all), pve.GuestConfigs.Expect(strconv.Itoa(m.ID), config)),
 			Settle:  20 * time.Second,

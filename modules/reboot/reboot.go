@@ -37,16 +37,13 @@ always = true reboots every time the task runs; it is meant for handlers.`,
 	New: func() modules.Module { return &Module{} },
 }
 
-// DefaultLimit is how long the host may take to be back.
-const DefaultLimit = 10 * time.Minute
-
 // Module is the reasons for which a host is restarted.
 type Module struct {
 	WhenKernel   string        `hcl:"when_kernel,optional" doc:"Reboot unless the release of the running kernel (uname -r) matches this pattern of the shell, such as *-pve."`
 	WhenRequired bool          `hcl:"when_required,optional" default:"false" doc:"Reboot if installed packages ask for it (/run/reboot-required)."`
 	Always       bool          `hcl:"always,optional" default:"false" doc:"Reboot every time the task runs; for handlers."`
 	Message      string        `hcl:"message,optional" doc:"What is said on the host's console; by default the reason."`
-	Limit        time.Duration `hcl:"limit,optional" default:"\"10m\"" doc:"How long the host may take until it answers again."`
+	Limit        time.Duration `hcl:"limit,optional" default:"10m" doc:"How long the host may take until it answers again."`
 }
 
 // Validate implements modules.Validator.
@@ -57,8 +54,8 @@ func (m *Module) Validate() error {
 	if _, err := path.Match(m.WhenKernel, ""); err != nil {
 		return &modules.ArgumentError{Argument: "when_kernel", Problem: fmt.Sprintf("%q is not a pattern of the shell", m.WhenKernel), Want: `a pattern such as "*-pve"`}
 	}
-	if m.Limit < 0 {
-		return &modules.ArgumentError{Argument: "limit", Problem: "is negative", Want: `a duration such as "10m"`}
+	if m.Limit == 0 {
+		return &modules.ArgumentError{Argument: "limit", Problem: "is zero", Want: `a duration such as "10m"`}
 	}
 	return nil
 }
@@ -121,17 +118,13 @@ func (m *Module) step(running, next observe.Kernel, reason string) modules.Step 
 	if message == "" {
 		message = "hlplay: " + reason
 	}
-	limit := m.Limit
-	if limit == 0 {
-		limit = DefaultLimit
-	}
 	next.BootID = ""
 	if next.Release != running.Release {
 		next.Version = ""
 	}
 	step := modules.Step{
 		Summary: "reboot: " + reason,
-		Action:  modules.Reboot{Reason: message, Limit: limit},
+		Action:  modules.Reboot{Reason: message, Limit: m.Limit},
 		Expect: []observe.Expectation{
 			observe.Kernels.Expect("", next),
 			observe.RebootDemands.Expect("", observe.RebootDemand{}),

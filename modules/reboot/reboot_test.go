@@ -3,6 +3,7 @@ package reboot
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,20 +70,20 @@ func TestPlan(t *testing.T) {
 
 func TestAction(t *testing.T) {
 	plan := modulestest.Converges(t, &Module{Always: true, Message: "maintenance"}, recorded(proxmox, observe.RebootDemand{}, proxmox))
-	if diff := cmp.Diff(modules.Reboot{Reason: "maintenance", Limit: DefaultLimit}, plan.Steps[0].Action); diff != "" {
+	if diff := cmp.Diff(modules.Reboot{Reason: "maintenance", Limit: 10 * time.Minute}, plan.Steps[0].Action); diff != "" {
 		t.Errorf("the action differs (-want +got):\n%s", diff)
 	}
 }
 
 func TestNoSuchKernelIsInstalled(t *testing.T) {
-	_, err := (&Module{WhenKernel: "*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian))
+	_, err := modulestest.Decoded(&Module{WhenKernel: "*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian))
 	if err == nil || !strings.Contains(err.Error(), "a reboot would change nothing") || !strings.Contains(err.Error(), debian) {
 		t.Errorf("expected a refusal that lists what is in /boot, got %v", err)
 	}
 }
 
 func TestReleaseThatCheckModeCannotKnow(t *testing.T) {
-	_, err := (&Module{WhenKernel: "6.14.*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease("-pve")))
+	_, err := modulestest.Decoded(&Module{WhenKernel: "6.14.*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease("-pve")))
 	if !observe.IsUnknown(err) {
 		t.Errorf("expected the plan to be unknowable, got %v", err)
 	}
@@ -91,11 +92,10 @@ func TestReleaseThatCheckModeCannotKnow(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for argument, m := range map[string]Module{
 		"when_kernel": {},
-		"limit":       {Always: true, Limit: -1},
 	} {
-		err, ok := m.Validate().(*modules.ArgumentError)
+		err, ok := modulestest.Decoded(&m).Validate().(*modules.ArgumentError)
 		if !ok || err.Argument != argument {
-			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, m.Validate())
+			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, modulestest.Decoded(&m).Validate())
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // Service is how a unit should be.
 type Service struct {
 	Name    string `hcl:"name" doc:"Name of the unit; without a suffix it is a .service."`
-	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"started or stopped; restarted or reloaded for an act that is done each time, as handlers want it. Without it the unit is left as it runs."`
+	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"restarted and reloaded act every time the task runs, which is for handlers. Without it the unit is left as it is."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
 	// DaemonReload is a state too: systemd says of each unit whether its file is newer than what it read.

@@ -46,16 +46,13 @@ default is not known. A file that is read later and sets the same name otherwise
 	New: func() modules.Module { return &Module{} },
 }
 
-// DefaultFile is where settings are kept for the boot unless a task says otherwise.
-const DefaultFile = "/etc/sysctl.d/90-hlplay.conf"
-
 // Module is the desired state of some kernel settings.
 type Module struct {
 	Name     string            `hcl:"name,optional" doc:"The setting: net.ipv4.ip_forward. With slashes as separators, dots are parts of names: net/ipv4/conf/eth0.100/rp_filter."`
 	Value    *string           `hcl:"value,optional" doc:"The value of the setting called name."`
 	Settings map[string]string `hcl:"settings,optional" doc:"Several settings and their values."`
-	File     string            `hcl:"file,optional" default:"\"/etc/sysctl.d/90-hlplay.conf\"" doc:"The file that sets them at boot."`
-	State    string            `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present, or absent: the lines are removed from the file."`
+	File     string            `hcl:"file,optional" default:"/etc/sysctl.d/90-hlplay.conf" doc:"The file that sets them at boot."`
+	State    string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines from the file."`
 }
 
 // namePattern leaves out what sysctl(8) and sysctl.d(5) take for a pattern, a flag or a separator.
@@ -70,8 +67,8 @@ func (m *Module) Validate() error {
 		return &modules.ArgumentError{Argument: "value", Problem: "belongs to no setting", Want: "give name too"}
 	case m.Name != "" && m.Value == nil && m.State != "absent":
 		return &modules.ArgumentError{Argument: "value", Problem: "is missing", Want: "the value for " + m.Name}
-	case m.File != "" && (!path.IsAbs(m.File) || path.Ext(m.File) != ".conf"):
-		return &modules.ArgumentError{Argument: "file", Problem: fmt.Sprintf("%q would not be read at boot", m.File), Want: "an absolute path that ends in .conf, such as " + DefaultFile}
+	case !path.IsAbs(m.File) || path.Ext(m.File) != ".conf":
+		return &modules.ArgumentError{Argument: "file", Problem: fmt.Sprintf("%q would not be read at boot", m.File), Want: "an absolute path that ends in .conf, such as /etc/sysctl.d/90-ceph.conf"}
 	}
 	seen := map[string]string{}
 	for name, value := range m.all() {
@@ -137,15 +134,7 @@ func (m *Module) all() map[string]string {
 func (m *Module) Want(h modules.Host) {
 	observe.Sysctls.Want(h, slices.Sorted(maps.Keys(m.all()))...)
 	observe.SysctlFiles.Want(h, "")
-	observe.Files.Want(h, m.file())
-}
-
-// file is where the settings are kept for the boot.
-func (m *Module) file() string {
-	if m.File == "" {
-		return DefaultFile
-	}
-	return m.File
+	observe.Files.Want(h, m.File)
 }
 
 // Plan implements modules.Module.
@@ -153,7 +142,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	file := m.file()
+	file := m.File
 	settings := m.all()
 	names := slices.SortedFunc(maps.Keys(settings), order)
 	if m.State == "absent" {

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-const name = DefaultFile
+const name = "/etc/sysctl.d/90-hlplay.conf"
 
 func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
@@ -87,7 +87,7 @@ func TestCommandAndContent(t *testing.T) {
 
 func TestMissingSetting(t *testing.T) {
 	m := &Module{Name: "net.bridge.bridge-nf-call-iptables", Value: value("1")}
-	_, err := m.Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(m.Name, observe.Sysctl{})))
+	_, err := modulestest.Decoded(m).Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(m.Name, observe.Sysctl{})))
 	if err == nil || !strings.Contains(err.Error(), `modprobe { modules = ["br_netfilter"] }`) {
 		t.Errorf("expected an error that names br_netfilter, got %v", err)
 	}
@@ -95,7 +95,7 @@ func TestMissingSetting(t *testing.T) {
 
 func TestUnknowableSetting(t *testing.T) {
 	m := &Module{Name: "vm.swappiness", Value: value("10")}
-	_, err := m.Plan(t.Context(), recorded(text("vm.swappiness = 10\n"), observe.Sysctls.Unknown("vm.swappiness", "reasons")))
+	_, err := modulestest.Decoded(m).Plan(t.Context(), recorded(text("vm.swappiness = 10\n"), observe.Sysctls.Unknown("vm.swappiness", "reasons")))
 	if !observe.IsUnknown(err) {
 		t.Errorf("expected the plan to be unknowable, got %v", err)
 	}
@@ -190,7 +190,7 @@ func TestWhatIsNoState(t *testing.T) {
 		"net.ipv4.tcp_fastopen_key": {observe.Sysctl{Exists: true, Hidden: true, Fixed: true}, "become root"},
 		"kernel.ostype":             {observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}, "cannot be written here"},
 	} {
-		_, err := (&Module{Name: name, Value: value("1")}).Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(name, c.now)))
+		_, err := modulestest.Decoded(&Module{Name: name, Value: value("1")}).Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(name, c.now)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
 		}
@@ -223,7 +223,7 @@ func TestMaskedFiles(t *testing.T) {
 		"a pattern never wins":    {[]observe.TextFile{{Path: "/usr/lib/sysctl.d/99-glob.conf", Content: "vm.* = 60\n-vm.swappiness\n"}}, ""},
 	} {
 		h := recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "10"))
-		h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", append(c.files, observe.TextFile{Path: DefaultFile, Content: "vm.swappiness = 10\n"}))})
+		h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", append(c.files, observe.TextFile{Path: name, Content: "vm.swappiness = 10\n"}))})
 		plan := modulestest.Converges(t, &Module{Name: "vm.swappiness", Value: value("10")}, h)
 		if got := strings.Join(plan.Notes, "\n"); (got == "") != (c.notes == "") || !strings.Contains(got, c.notes) {
 			t.Errorf("%s: the notes are %q, expected one about %q", name, got, c.notes)
@@ -236,7 +236,7 @@ func TestCounterparts(t *testing.T) {
 		true:  {Settings: map[string]string{"vm.dirty_bytes": "1000000", "vm/dirty_ratio": "20"}},
 		false: {Settings: map[string]string{"vm.dirty_bytes": "1000000", "vm.dirty_ratio": "0"}},
 	} {
-		if err := m.Validate(); (err != nil) != want {
+		if err := modulestest.Decoded(&m).Validate(); (err != nil) != want {
 			t.Errorf("%v: the fault is %v", m.Settings, err)
 		}
 	}
@@ -249,9 +249,9 @@ func TestValidate(t *testing.T) {
 		"file":     {Name: "vm.swappiness", Value: value("1"), File: "/etc/sysctl.d/noext"},
 		"settings": {Settings: map[string]string{"vm.swappiness": "1", "vm/swappiness": "2"}},
 	} {
-		err, ok := m.Validate().(*modules.ArgumentError)
+		err, ok := modulestest.Decoded(&m).Validate().(*modules.ArgumentError)
 		if !ok || err.Argument != argument {
-			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, m.Validate())
+			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, modulestest.Decoded(&m).Validate())
 		}
 	}
 }
@@ -263,7 +263,7 @@ func FuzzSet(f *testing.F) {
 	f.Add("a.b=1\r\n;x\n-vm.x = 2", "vm/x", "1 2")
 	f.Fuzz(func(t *testing.T, before, name, value string) {
 		m := Module{Name: name, Value: &value}
-		if m.Validate() != nil {
+		if modulestest.Decoded(&m).Validate() != nil {
 			return // not a setting
 		}
 		value = written(value)

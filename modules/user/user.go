@@ -16,7 +16,7 @@ import (
 // User is an account as it should be.
 type User struct {
 	Name    string `hcl:"name" doc:"Name of the account."`
-	State   string `hcl:"state,optional" default:"\"present\"" doc:"present or absent."`
+	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the account exists."`
 	UID     *int   `hcl:"uid,optional" doc:"Numeric id. That of an account that is there is not changed: its files would be left behind."`
 	Group   string `hcl:"group,optional" doc:"Primary group. Without it a new account gets a group of its own."`
 	Shell   string `hcl:"shell,optional" doc:"Login shell; Debian's default for a new account is /bin/sh."`
@@ -39,7 +39,7 @@ type User struct {
 // Key is one line of authorized_keys.
 type Key struct {
 	Key   string `hcl:"key" doc:"Options, type, key and comment, as in authorized_keys. Type and key say which line it is."`
-	State string `hcl:"state,optional" default:"\"present\"" doc:"present or absent."`
+	State string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the line is there."`
 }
 
 const (
@@ -110,20 +110,15 @@ func (u *User) checkNames() error {
 }
 
 func (u *User) checkState() error {
-	switch u.State {
-	case "", present:
-		if u.RemoveHome {
-			return &modules.ArgumentError{Argument: "remove_home", Problem: `it is for state = "absent"`}
-		}
-	case absent:
-		if u.Name == "root" {
-			return &modules.ArgumentError{Argument: "state", Problem: "root is never removed"}
-		}
-		if len(u.Groups)+len(u.AuthorizedKeys)+len(u.AuthorizedKeyItems) > 0 || u.Password != "" {
-			return &modules.ArgumentError{Argument: "state", Problem: "an absent account has no groups, keys or password"}
-		}
-	default:
-		return &modules.ArgumentError{Argument: "state", Problem: fmt.Sprintf("%q is unknown", u.State), Want: "present or absent"}
+	switch {
+	case u.State != absent && u.RemoveHome:
+		return &modules.ArgumentError{Argument: "remove_home", Problem: `it is for state = "absent"`}
+	case u.State != absent:
+		return nil
+	case u.Name == "root":
+		return &modules.ArgumentError{Argument: "state", Problem: "root is never removed"}
+	case len(u.Groups)+len(u.AuthorizedKeys)+len(u.AuthorizedKeyItems) > 0 || u.Password != "":
+		return &modules.ArgumentError{Argument: "state", Problem: "an absent account has no groups, keys or password"}
 	}
 	return nil
 }
@@ -152,9 +147,6 @@ func (u *User) checkKeys() error {
 		if k.item {
 			argument = "authorized_key.key"
 		}
-		if k.state != present && k.state != absent {
-			return &modules.ArgumentError{Argument: "authorized_key.state", Problem: fmt.Sprintf("%q is unknown", k.state), Want: "present or absent"}
-		}
 		id := keyID(k.line)
 		if id == "" || strings.ContainsAny(k.line, "\n\r") {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%.40q… is not a public key", k.line), Want: "give a line as it stands in a .pub file"}
@@ -179,11 +171,7 @@ func (u *User) keys() []wantedKey {
 		all = append(all, wantedKey{line: strings.TrimSpace(line), state: present})
 	}
 	for _, k := range u.AuthorizedKeyItems {
-		state := k.State
-		if state == "" {
-			state = present
-		}
-		all = append(all, wantedKey{line: strings.TrimSpace(k.Key), state: state, item: true})
+		all = append(all, wantedKey{line: strings.TrimSpace(k.Key), state: k.State, item: true})
 	}
 	return all
 }

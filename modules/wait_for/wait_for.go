@@ -19,18 +19,16 @@ import (
 // WaitFor is the condition to wait for: one of a port, a path, a unit and a command.
 type WaitFor struct {
 	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections, tried from the host itself."`
-	Address string `hcl:"address,optional" default:"\"127.0.0.1\"" doc:"Name or address that the port is tried at."`
+	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address that the port is tried at."`
 
 	Path     string `hcl:"path,optional" doc:"Absolute path at which something must be, or nothing (state)."`
-	State    string `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"present or absent: whether the path must be there, or the port open."`
+	State    string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the path must exist or not, the port be open or closed."`
 	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2, ^ and $ at every line) that must match in the file at path."`
 
 	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
 	Command []string      `hcl:"command,optional" doc:"A command that only reads and must exit with 0."`
-	Timeout time.Duration `hcl:"timeout,optional" default:"\"5m\"" doc:"How long to wait before the task fails."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait before the task fails."`
 }
-
-const defaultTimeout = 5 * time.Minute
 
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
@@ -74,8 +72,6 @@ func (w *WaitFor) Validate() error {
 		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that is there", Want: "give path, and leave out state"}
 	case w.absent() && w.Path == "" && w.Port == 0:
 		return &modules.ArgumentError{Argument: "state", Problem: "absent is for a path or a port"}
-	case w.Timeout < 0:
-		return &modules.ArgumentError{Argument: "timeout", Problem: "it is negative"}
 	case len(w.Command) > 0 && w.Command[0] == "":
 		return &modules.ArgumentError{Argument: "command", Problem: "it names no program"}
 	}
@@ -102,15 +98,11 @@ func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if holds || err != nil && !observe.IsUnknown(err) {
 		return modules.Plan{}, err
 	}
-	timeout := w.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
 	return modules.Plan{Steps: []modules.Step{{
 		Summary: "wait for " + c.what,
 		Action:  modules.Wait{},
 		Expect:  c.expect(),
-		Settle:  timeout,
+		Settle:  w.Timeout,
 		Await:   c.what,
 		Refresh: true,
 	}}}, nil
@@ -138,11 +130,7 @@ func (w *WaitFor) condition(ctx context.Context, h modules.Host) condition {
 }
 
 func (w *WaitFor) port(ctx context.Context, h modules.Host) condition {
-	address := w.Address
-	if address == "" {
-		address = "127.0.0.1"
-	}
-	name := net.JoinHostPort(address, strconv.Itoa(w.Port))
+	name := net.JoinHostPort(w.Address, strconv.Itoa(w.Port))
 	what := name + " to accept connections"
 	if w.absent() {
 		what = name + " to refuse connections"

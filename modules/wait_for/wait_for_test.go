@@ -44,7 +44,7 @@ func TestConditions(t *testing.T) {
 		{"a command after a change", WaitFor{Command: []string{"ready"}}, observe.AfterChange("x"), "ready to succeed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if err := test.wait.Validate(); err != nil {
+			if err := modulestest.Decoded(&test.wait).Validate(); err != nil {
 				t.Fatal(err)
 			}
 			plan := modulestest.Converges(t, &test.wait, observe.NewRecorded("pve1", test.known))
@@ -67,7 +67,7 @@ func TestConditions(t *testing.T) {
 
 func TestTheTimeoutIsTheSettlingTime(t *testing.T) {
 	w := WaitFor{Path: "/x", Timeout: time.Second}
-	plan, err := w.Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/x", observe.File{})))
+	plan, err := modulestest.Decoded(&w).Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/x", observe.File{})))
 	if err != nil || plan.Steps[0].Settle != time.Second {
 		t.Errorf("the plan is %+v (error %v)", plan, err)
 	}
@@ -75,7 +75,7 @@ func TestTheTimeoutIsTheSettlingTime(t *testing.T) {
 
 func TestWhatCannotBeReadIsAnError(t *testing.T) {
 	w := WaitFor{Path: "/x"}
-	if plan, err := w.Plan(t.Context(), observe.NewRecorded("pve1")); err == nil {
+	if plan, err := modulestest.Decoded(&w).Plan(t.Context(), observe.NewRecorded("pve1")); err == nil {
 		t.Errorf("an observation that failed is waited for:\n%s", modulestest.Summaries(plan))
 	}
 }
@@ -94,11 +94,10 @@ func TestFaultsInArguments(t *testing.T) {
 		{"contains", WaitFor{Path: "/x", Contains: "("}},
 		{"state", WaitFor{Unit: "x", State: "absent"}},
 		{"unit", WaitFor{Unit: "*"}},
-		{"timeout", WaitFor{Port: 1, Timeout: -1}},
 		{"command", WaitFor{Command: []string{""}}},
 	} {
 		var fault *modules.ArgumentError
-		if err := test.wait.Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+		if err := modulestest.Decoded(&test.wait).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
 			t.Errorf("%+v: the fault is %v, expected one in %s", test.wait, err, test.argument)
 		}
 	}

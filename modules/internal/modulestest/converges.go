@@ -5,13 +5,20 @@ import (
 	"context"
 	"testing"
 
+	"hlplay/engine/lang"
 	"hlplay/modules"
 )
 
 // rounds bounds how often a plan may call itself partial.
 const rounds = 10
 
-// Converges plans m on h, predicts what the steps say they bring about, and plans again. The test
+// Decoded returns m with the defaults of its arguments, as the decoder leaves it for a playbook that does not give them.
+func Decoded[M modules.Module](m M) M {
+	lang.Defaults(m)
+	return m
+}
+
+// Converges plans m, with the defaults of its arguments, on h, predicts what the steps say they bring about, and plans again. The test
 // fails unless that finds nothing left to do, which is what check mode relies on and what the
 // engine demands after a real run. It returns the first plan. The predictions stay on h (and on
 // the hosts that expectations name), so that a test can look at them.
@@ -26,6 +33,7 @@ func Converges(t *testing.T, m modules.Module, h modules.Host) modules.Plan {
 // ConvergesIn is Converges with a context, such as one that carries the task's user.
 func ConvergesIn(t *testing.T, ctx context.Context, m modules.Module, h modules.Host) modules.Plan {
 	t.Helper()
+	lang.Defaults(m)
 	first, err := m.Plan(ctx, h)
 	if err != nil {
 		t.Fatalf("the first plan failed: %v", err)

@@ -11,6 +11,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/ha"
+	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
@@ -83,6 +84,7 @@ func site(codename string) []*observe.Host {
 // foresee plans and predicts as check mode does, until nothing is left; it returns the summaries.
 func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
 	t.Helper()
+	modulestest.Decoded(m)
 	if v, ok := m.(modules.Validator); ok {
 		if err := v.Validate(); err != nil {
 			t.Fatalf("%T: %v", m, err)
@@ -237,7 +239,7 @@ func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
 	}
 	var plans []modules.Plan
 	for _, h := range hosts {
-		m := &pveceph.Module{OSD: &pveceph.OSD{Device: "/dev/disk/by-id/ata-" + h.Name() + "-b"}}
+		m := modulestest.Decoded(&pveceph.Module{OSD: &pveceph.OSD{Device: "/dev/disk/by-id/ata-" + h.Name() + "-b"}})
 		plan, err := m.Plan(context.Background(), h)
 		if err != nil {
 			t.Fatal(err)
