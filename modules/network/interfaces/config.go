@@ -1,0 +1,261 @@
+package interfaces
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Kind is what an interface is made of.
+type Kind string
+
+// The kinds of interfaces that a file tells apart.
+const (
+	Plain  Kind = "interface" // a network card, or what somebody else makes
+	Bond   Kind = "bond"
+	Bridge Kind = "bridge"
+	VLAN   Kind = "vlan"
+)
+
+// Interface is what the files together say of one interface.
+type Interface struct {
+	Name string
+	Kind Kind
+	// Auto says that it is brought up at boot and by `ifreload -a`.
+	Auto bool
+	// Methods are those of its stanzas by family.
+	Methods map[string]string
+	// Addresses are the static ones, Gateways those of default routes, in the order of the files.
+	Addresses []netip.Prefix
+	Gateways  []netip.Addr
+	// Routes are those that its commands add: `up ip route add|replace DESTINATION via GATEWAY`.
+	Routes []Route
+	// Lower are the ports of a bridge, the members of a bond, the parent of a VLAN; they are not known of a bridge whose ports are
+	// a pattern.
+	Lower []string
+	// VLANID is the number of a VLAN's tag.
+	VLANID int
+	// MTU is 0 where no line says it.
+	MTU int
+	// Options are all others too, by the form of Key; those of several stanzas behind each other.
+	Options map[string][]string
+	// Path and Line are where its first stanza stands.
+	Path string
+	Line int
+}
+
+// Route is a static route other than the default one.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr
+}
+
+// Option is the first value of an option; "" if there is none.
+func (i Interface) Option(key string) string {
+	if all := i.Options[key]; len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+// Config is the interfaces of all files, in the order in which they are first named.
+type Config []Interface
+
+// Find returns the interface with that name.
+func (c Config) Find(name string) (Interface, bool) {
+	at := slices.IndexFunc(c, func(i Interface) bool { return i.Name == name })
+	if at < 0 {
+		return Interface{}, false
+	}
+	return c[at], true
+}
+
+// Uppers are the interfaces that have one as a port, a member or a parent.
+func (c Config) Uppers(name string) []Interface {
+	var all []Interface
+	for _, i := range c {
+		if slices.Contains(i.Lower, name) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// Named is a file with its path.
+type Named struct {
+	Path string
+	*File
+}
+
+// Read is what files say together; they are in the order in which they are read.
+func Read(files []Named) (Config, error) {
+	var all Config
+	auto := func(name string) bool {
+		return slices.ContainsFunc(files, func(f Named) bool { return f.Auto(name) })
+	}
+	for _, f := range files {
+		for _, s := range f.Stanzas() {
+			at := slices.IndexFunc(all, func(i Interface) bool { return i.Name == s.Device() })
+			if at < 0 {
+				at = len(all)
+				all = append(all, Interface{
+					Name: s.Device(), Auto: auto(s.Device()), Methods: map[string]string{}, Options: map[string][]string{}, Path: f.Path, Line: s.Line,
+				})
+			}
+			if err := all[at].add(s); err != nil {
+				return nil, fmt.Errorf("%s:%d: %s: %w", f.Path, s.Line, s.Name, err)
+			}
+		}
+	}
+	for i := range all {
+		all[i].conclude()
+	}
+	for _, i := range all { // the other way to write a bond, that of Debian's ifenslave
+		if master := i.Option("bond-master"); master != "" && master != "none" {
+			for at := range all {
+				if all[at].Name == master && !slices.Contains(all[at].Lower, i.Name) {
+					all[at].Kind, all[at].Lower = Bond, append(all[at].Lower, i.Name)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// add reads one stanza.
+func (i *Interface) add(s Stanza) error {
+	if s.Family != "" {
+		i.Methods[s.Family] = cmp.Or(s.Method, "static")
+	}
+	mask := -1
+	if text, ok := s.Get("netmask"); ok {
+		var err error
+		if mask, err = prefixLength(text); err != nil {
+			return err
+		}
+	}
+	for _, o := range s.Options {
+		i.Options[o.Key] = append(i.Options[o.Key], o.Value)
+		switch o.Key {
+		case "address":
+			p, err := prefix(o.Value, mask)
+			if err != nil {
+				return err
+			}
+			i.Addresses = append(i.Addresses, p)
+		case "gateway":
+			for text := range strings.FieldsSeq(o.Value) {
+				a, err := netip.ParseAddr(text)
+				if err != nil {
+					return fmt.Errorf("gateway %q is no address", text)
+				}
+				i.Gateways = append(i.Gateways, a)
+			}
+		case "mtu":
+			n, err := strconv.Atoi(o.Value)
+			if err != nil {
+				return fmt.Errorf("mtu %q is no number", o.Value)
+			}
+			i.MTU = n
+		case "up", "post-up":
+			if r, ok := routeOf(o.Value); ok {
+				i.Routes = append(i.Routes, r)
+			}
+		}
+	}
+	return nil
+}
+
+// conclude tells the kind, once all stanzas are read.
+func (i *Interface) conclude() {
+	has := func(keys ...string) bool {
+		return slices.ContainsFunc(keys, func(k string) bool { return len(i.Options[k]) > 0 })
+	}
+	parent, id, tagged := CutVLAN(i.Name)
+	switch {
+	case has("bridge-ports"):
+		i.Kind = Bridge
+		i.Lower = names(i.Option("bridge-ports"))
+	case has("bond-slaves", "bond-mode"):
+		i.Kind = Bond
+		i.Lower = names(i.Option("bond-slaves"))
+	case has("vlan-raw-device"):
+		i.Kind, i.Lower = VLAN, []string{i.Option("vlan-raw-device")}
+		i.VLANID, _ = strconv.Atoi(cmp.Or(i.Option("vlan-id"), strings.TrimPrefix(i.Name, "vlan")))
+		if tagged && i.VLANID == 0 {
+			i.VLANID = id
+		}
+	case tagged:
+		i.Kind, i.Lower, i.VLANID = VLAN, []string{parent}, id
+	default:
+		i.Kind = Plain
+	}
+}
+
+// CutVLAN reads a name such as bond0.20, which is VLAN 20 on bond0.
+func CutVLAN(name string) (parent string, id int, ok bool) {
+	at := strings.LastIndexByte(name, '.')
+	if at <= 0 {
+		return "", 0, false
+	}
+	id, err := strconv.Atoi(name[at+1:])
+	return name[:at], id, err == nil && id > 0 && id < 4095
+}
+
+// names are those of a list of ports or members; none of "none", and of a pattern, which stands for names that only the host knows.
+func names(text string) []string {
+	fields := strings.Fields(text)
+	if len(fields) > 0 && slices.Contains([]string{"none", "all", "regex", "glob"}, fields[0]) {
+		return nil
+	}
+	return fields
+}
+
+// prefix reads an address, with the length of its prefix behind a slash, or that of the netmask, or that of a single address.
+func prefix(text string, mask int) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p, nil
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("address %q is none", text)
+	}
+	if mask < 0 {
+		mask = a.BitLen()
+	}
+	return netip.PrefixFrom(a, mask), nil
+}
+
+// prefixLength reads a netmask: 255.255.255.0, 24 or ffff:ffff::.
+func prefixLength(text string) (int, error) {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n, nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		if ones, bits := net.IPMask(a.AsSlice()).Size(); bits > 0 {
+			return ones, nil
+		}
+	}
+	return 0, fmt.Errorf("netmask %q is none", text)
+}
+
+// routeOf reads a command that adds a static route: ip route add 10.0.0.0/8 via 192.168.1.254 dev vmbr0.
+func routeOf(command string) (Route, bool) {
+	words := strings.Fields(command)
+	for len(words) > 0 && (strings.HasPrefix(words[0], "-") || words[0] == "ip" || strings.HasSuffix(words[0], "/ip")) {
+		words = words[1:]
+	}
+	if len(words) < 5 || words[0] != "route" || words[1] != "add" && words[1] != "replace" || words[3] != "via" {
+		return Route{}, false
+	}
+	to, err := netip.ParsePrefix(words[2])
+	if err != nil {
+		return Route{}, false
+	}
+	via, err := netip.ParseAddr(words[4])
+	return Route{to.Masked(), via}, err == nil
+}
