@@ -115,7 +115,7 @@ func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing is done; look for a repository of the wrong release") {
 		t.Errorf("expected a refusal, got %v", err)
 	}
-	err = (&Module{Packages: []string{"appliance"}, State: "purged"}).Validate()
+	err = modulestest.Decoded(&Module{Packages: []string{"appliance"}, State: "purged"}).Validate()
 	if err == nil || !strings.Contains(err.Error(), "appliance is protected by its own apt hook; remove it by hand") {
 		t.Errorf("who asks for it is told %v", err)
 	}

@@ -202,7 +202,7 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"linux-image-6.1*", "x=1", "-y", "UPPER"} {
-		if (&Module{Packages: []string{name}}).Validate() == nil {
+		if modulestest.Decoded(&Module{Packages: []string{name}}).Validate() == nil {
 			t.Errorf("%q was taken for the name of a package to install", name)
 		}
 	}
