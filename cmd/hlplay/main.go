@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,16 +25,11 @@ const (
 )
 
 func main() {
-	// A run on a few hosts is over before the heap comes to the size at which the collector first looks for
-	// garbage, which would take a tenth of its processor time: this block counts as heap, but is never
-	// touched, and so never in memory. Runs on many hosts live with less garbage than Go's default.
-	ballast := make([]byte, 48<<20)
-	debug.SetGCPercent(50)
+	collectLate()
 	code := Main()
 	if unfulfilled.Load() {
 		code = exitDefect
 	}
-	runtime.KeepAlive(ballast)
 	os.Exit(code)
 }
 

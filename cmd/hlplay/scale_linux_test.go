@@ -47,7 +47,7 @@ type scale struct {
 	nodes *exec.Cmd
 }
 
-func hlplayCommand(b *testing.B, args ...string) *exec.Cmd {
+func hlplayCommand(b testing.TB, args ...string) *exec.Cmd {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
