@@ -492,8 +492,7 @@ type result struct {
 	err   error
 }
 
-// fetch asks for a batch, kind by kind, and tells what came. A panic of a kind is an error of its
-// flight: a defect in one module must not leave other hosts in the middle of a step.
+// fetch asks for a batch, kind by kind, and tells what came. A panic is an error of the flight.
 func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -526,6 +525,7 @@ type request struct {
 	names   []string
 	entries map[string]*entry
 	queries []remote.Query
+	defect  error // of a kind that panicked
 }
 
 // requestsFor are those that fetch a batch, in the order of the kinds' names.
@@ -545,13 +545,41 @@ func requestsFor(batch []*entry) []*request {
 	slices.SortFunc(all, func(a, b *request) int { return strings.Compare(a.kind.name(), b.kind.name()) })
 	for _, r := range all {
 		slices.Sort(r.names)
-		r.queries = r.kind.ask(r.names)
+		r.ask()
 	}
 	return all
 }
 
+func (r *request) ask() {
+	defer r.catch()
+	r.queries = r.kind.ask(r.names)
+}
+
+// catch, deferred, turns a panic of the kind into an error of its own observations: a defect in one module must not keep others
+// from acting, nor leave other hosts in the middle of a step.
+func (r *request) catch() {
+	if p := recover(); p != nil {
+		r.defect = defect.Recovered("observing "+r.kind.name(), p)
+	}
+}
+
 // tell puts what the answers say into results.
 func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
+	if r.defect == nil {
+		r.parse(answers, results)
+	}
+	if r.defect == nil {
+		return
+	}
+	for _, e := range r.entries {
+		if _, told := results[e]; !told {
+			results[e] = result{err: r.defect}
+		}
+	}
+}
+
+func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
+	defer r.catch()
 	r.kind.parse(r.names, answers, func(name string, value any, err error) {
 		if e := r.entries[name]; e != nil {
 			results[e] = result{value, err}

@@ -481,8 +481,40 @@ func TestFailedFlightsAreNotRemembered(t *testing.T) {
 		fails("bad", "bad word")
 		fails("bad", "bad word")
 		fails("untold", "observation word:untold on a: the answer does not mention it")
-		fails("broken", "observing a panicked: out of its depth; this is a defect of hlplay")
+		fails("broken", "observing word panicked: out of its depth; this is a defect of hlplay")
 		wantFlights(t, w, "x", "x", "x", "bad", "untold", "broken")
+	})
+}
+
+// A kind that panics fails its own observations, with value and stack; those that share its flight are read.
+func TestKindThatPanics(t *testing.T) {
+	unaskable := &Kind[int]{Name: "unaskable", Ask: func([]string) []remote.Query { panic("nothing to ask") }}
+	planner := func(w *wire, observe func(ctx context.Context) error, value, function string) func(ctx context.Context) {
+		return func(ctx context.Context) {
+			var caught *defect.Error
+			if err := observe(ctx); !errors.As(err, &caught) || caught.Value != value || !strings.HasPrefix(caught.Stack[0].Function, "hlplay/engine/observe."+function) {
+				t.Errorf("got %v, want %q from %s", err, value, function)
+			}
+		}
+	}
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		parsing := planner(w, func(ctx context.Context) error { _, err := words.Observe(ctx, w.host, "broken"); return err }, "out of its depth", "init")
+		asking := planner(w, func(ctx context.Context) error { _, err := unaskable.Observe(ctx, w.host, "x"); return err }, "nothing to ask", "TestKindThatPanics")
+		planners(t.Context(), w.host, parsing, asking, func(ctx context.Context) {
+			if n, err := numbers.Observe(ctx, w.host, "1"); n != 2 || err != nil {
+				t.Errorf("a number of the same flight is %d, %v", n, err)
+			}
+		})
+		wantFlights(t, w, "1 |  | broken")
+
+		readback := w.host.Readback([]Read{{words, "broken"}, {unaskable, "y"}, {numbers, "2"}}, everything)
+		readback.Arrive(arrival(readback, "x"))
+		planners(t.Context(), w.host, parsing, func(ctx context.Context) {
+			if n, err := numbers.Observe(ctx, w.host, "2"); n != 2 || err != nil {
+				t.Errorf("a number that was read back is %d, %v", n, err)
+			}
+		})
 	})
 }
 

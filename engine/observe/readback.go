@@ -18,13 +18,8 @@ type Readback struct {
 
 // Readback prepares to read observations with the next step. Those whose queries do not pass are left out:
 // they are fetched when somebody asks for them.
-func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) (readback *Readback) {
-	readback = &Readback{host: h}
-	defer func() { // a defect in one module must not keep others from acting
-		if recover() != nil {
-			readback.requests, readback.queries = nil, nil
-		}
-	}()
+func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
+	readback := &Readback{host: h}
 	h.mu.Lock()
 	readback.forgotten = h.forgotten
 	var batch []*entry
@@ -88,16 +83,11 @@ func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	return woken
 }
 
-func (r *Readback) results(answers []remote.Answer) (results map[*entry]result) {
+func (r *Readback) results(answers []remote.Answer) map[*entry]result {
 	if len(answers) != len(r.queries) {
 		return nil
 	}
-	defer func() {
-		if recover() != nil { // who asks for it again is told
-			results = nil
-		}
-	}()
-	results = map[*entry]result{}
+	results := map[*entry]result{}
 	for _, q := range r.requests {
 		q.tell(answers[:len(q.queries)], results)
 		answers = answers[len(q.queries):]

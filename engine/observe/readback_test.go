@@ -33,7 +33,7 @@ func tracked(t *testing.T, h *Host, names ...string) []Read {
 }
 
 // What is read with a step is remembered from it on, and what was remembered before is forgotten.
-func TestRide(t *testing.T) {
+func TestReadback(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
 		read := tracked(t, w.host, "one", "two", "one")
@@ -63,7 +63,7 @@ func TestRide(t *testing.T) {
 
 // A readback that brings nothing, or during which something else has changed the host, leaves nothing behind:
 // what it would have told is read anew.
-func TestRideThatIsNotBelieved(t *testing.T) {
+func TestReadbackThatIsNotBelieved(t *testing.T) {
 	for name, land := range map[string]func(*Host, *Readback){
 		"no answers": func(_ *Host, r *Readback) { r.Arrive(nil) },
 		"forgotten":  func(h *Host, r *Readback) { h.Forget(); r.Arrive(arrival(r, "stale")) },
@@ -86,8 +86,8 @@ func TestRideThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Queries that do not pass do not readback.
-func TestRideLeavesOut(t *testing.T) {
+// Queries that do not pass are left out.
+func TestReadbackLeavesOut(t *testing.T) {
 	w := newWire(t.Context(), "a")
 	readback := w.host.Readback([]Read{{words, "one"}, {numbers, "two"}}, func(q remote.Query) bool { return q.Script == "word" })
 	if q := readback.Queries(); len(q) != 1 || q[0].Script != "word" {
@@ -95,7 +95,7 @@ func TestRideLeavesOut(t *testing.T) {
 	}
 }
 
-// What lasts is remembered until the host is rebooted, and need not readback.
+// What lasts is remembered until the host is rebooted, and need not be read back.
 func TestLasting(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"hlplay/engine/defect"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
@@ -187,8 +188,8 @@ func (e *execution) told(it *itemPlan) causeList {
 func circumstantial(err error) bool {
 	var file *fs.PathError
 	var lost *remote.UnreachableError
-	var defect *defectError
-	return !errors.As(err, &file) && !errors.As(err, &lost) && !errors.As(err, &defect) &&
+	var panicked *defect.Error
+	return !errors.As(err, &file) && !errors.As(err, &lost) && !errors.As(err, &panicked) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 

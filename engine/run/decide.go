@@ -3,11 +3,11 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/defect"
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
 	"hlplay/engine/report"
@@ -182,17 +182,10 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan modules.Plan, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &defectError{p}
+			err = defect.Recovered("the module", p)
 		}
 	}()
 	return m.Plan(ctx, h)
-}
-
-// defectError is a panic of a module.
-type defectError struct{ panicked any }
-
-func (e *defectError) Error() string {
-	return fmt.Sprintf("the module panicked: %v; this is a defect of hlplay", e.panicked)
 }
 
 // unknowable reports whether an error means only that check mode cannot know.

@@ -215,7 +215,7 @@ func TestRun(t *testing.T) {
 			name:    "a defect of a module fails its task only",
 			tasks:   `task "t" { ` + set("x", "1", "panics = true") + ` }`,
 			want:    []string{"t: failed"},
-			message: "this is a defect of hlplay",
+			message: "this is a defect of hlplay: please report it with these lines\n  hlplay/engine/run_test.(*setting).Plan (",
 		},
 		{
 			name:    "any_errors_fatal ends the run for all",
