@@ -15,7 +15,7 @@ import (
 // /dev/null and a missing line break at the end is said where it is a difference. A carriage return is shown as \r: it
 // may be all that differs.
 func Unified(d modules.Diff) string {
-	subject := oneLine(d.Subject)
+	subject := OneLine(d.Subject)
 	switch {
 	case !text(d.Before) || !text(d.After):
 		return fmt.Sprintf("%s: binary, %d bytes → %d bytes\n", subject, len(d.Before), len(d.After))
@@ -56,7 +56,7 @@ func showReturns(s string) string { return strings.ReplaceAll(s, "\r", `\r`) }
 
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// oneLine is foreign text that must not begin a new line.
-func oneLine(s string) string {
+// OneLine is foreign text that must not begin a new line.
+func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(printable(s), func(c rune) bool { return c == '\n' }), " ")
 }

@@ -19,7 +19,8 @@ const (
 	Unreachable Status = "unreachable"
 )
 
-// Event is one of the types below. Events of one run come from one goroutine at a time.
+// Event is one of the types below. Events of one run come from one goroutine at a time. The tags are for the journal of a run,
+// which keeps events as they are; NewJSON has a form of its own.
 type Event interface{ event() }
 
 // RunStarted opens a run.
@@ -31,67 +32,73 @@ type RunStarted struct {
 
 // PlayStarted opens a play, or a batch of it.
 type PlayStarted struct {
-	Play  string
-	Hosts []string
+	Play  string   `json:"play"`
+	Hosts []string `json:"hosts"`
 	// Batch counts from 1; Batches is 1 for a play without serial.
-	Batch, Batches int
+	Batch   int `json:"batch"`
+	Batches int `json:"batches"`
 }
 
 // TaskStarted says that a task's turn has come; hosts then report on their own.
 type TaskStarted struct {
-	Play, Task string
-	Handler    bool
+	Play    string `json:"play"`
+	Task    string `json:"task"`
+	Handler bool   `json:"handler,omitempty"`
 }
 
 // Progress says what is happening on a host now, for people who watch: a command that runs, a
 // state that is awaited. What is empty when it is over.
 type Progress struct {
-	Host, Task string
-	What       string
+	Host string `json:"host"`
+	Task string `json:"task"`
+	What string `json:"what"`
 	// Awaits is set where the host waits for a state to settle; Limit is how long it may.
-	Awaits bool
-	Limit  time.Duration
+	Awaits bool          `json:"awaits,omitempty"`
+	Limit  time.Duration `json:"limit,omitempty"`
 }
 
 // TaskResult is how a task ended on a host.
 type TaskResult struct {
-	Play, Task, Host string
-	Module           string
-	Handler          bool
-	Status           Status
+	Play    string `json:"play"`
+	Task    string `json:"task"`
+	Host    string `json:"host"`
+	Module  string `json:"module,omitempty"`
+	Handler bool   `json:"handler,omitempty"`
+	Status  Status `json:"status"`
 	// Steps are the summaries of what was done, or in check mode would be.
-	Steps []string
+	Steps []string `json:"steps,omitempty"`
 	// Unfinished are those that were begun and not completed: the step failed, was cut off, or had no effect. They may have
 	// changed something.
-	Unfinished []string
-	Diffs      []modules.Diff
+	Unfinished []string       `json:"unfinished,omitempty"`
+	Diffs      []modules.Diff `json:"-"`
 	// Notes are remarks of the module.
-	Notes []string
+	Notes []string `json:"notes,omitempty"`
 	// Message says why: the reason of a skip or of uncertainty, the error of a failure.
-	Message string
+	Message string `json:"message,omitempty"`
 	// Output is the end of what a failed command has printed, or one that is run for what it prints.
-	Output string
+	Output string `json:"output,omitempty"`
 	// Hint says what to do about a failure.
-	Hint string
+	Hint string `json:"hint,omitempty"`
 	// Ignored is set on a failure that the playbook ignores (ignore_errors), Rescued on one after which the
 	// rescue part of the task's group takes over.
-	Ignored, Rescued bool
+	Ignored bool `json:"ignored,omitempty"`
+	Rescued bool `json:"rescued,omitempty"`
 	// File and Line are where the task stands in the playbook.
-	File     string
-	Line     int
-	Duration time.Duration
+	File     string        `json:"file,omitempty"`
+	Line     int           `json:"line,omitempty"`
+	Duration time.Duration `json:"duration,omitempty"`
 	// Items are the parts of a task with for_each; Status is then their worst.
-	Items []ItemResult
+	Items []ItemResult `json:"items,omitempty"`
 }
 
 // ItemResult is one round of a task with for_each.
 type ItemResult struct {
-	Key     string
-	Status  Status
-	Steps   []string
-	Message string
+	Key     string   `json:"key"`
+	Status  Status   `json:"status"`
+	Steps   []string `json:"steps,omitempty"`
+	Message string   `json:"message,omitempty"`
 	// Output is the end of what a command has printed that is run for that.
-	Output string
+	Output string `json:"output,omitempty"`
 }
 
 // Note is a remark about the run as a whole.

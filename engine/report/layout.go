@@ -34,7 +34,7 @@ func wrap(s string, columns int) []string {
 func cut(s string, columns int) string { return ansi.Truncate(s, columns, "…") }
 
 // hostNames are names for people to read.
-func hostNames(hosts []string) string { return oneLine(strings.Join(hosts, " ")) }
+func hostNames(hosts []string) string { return OneLine(strings.Join(hosts, " ")) }
 
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -178,7 +178,7 @@ func (t *textReporter) drawLive() string {
 	}
 	longest := 0
 	for _, name := range names[:shown] {
-		longest = max(longest, width(oneLine(name)))
+		longest = max(longest, width(OneLine(name)))
 	}
 	for i, name := range names {
 		if i == shown {
@@ -212,14 +212,14 @@ func (l *live) tally(hosts int, now time.Time) string {
 
 // liveHost is one host's line. The time stays visible, whatever has to be cut.
 func (t *textReporter) liveHost(h liveHost, now time.Time, nameColumns, columns int) string {
-	what, elapsed := oneLine(h.What), clock(now.Sub(h.since))
+	what, elapsed := OneLine(h.What), clock(now.Sub(h.since))
 	if h.Awaits {
 		what = "waits for " + what
 	}
 	if h.Limit > 0 {
 		elapsed += " of " + clock(h.Limit)
 	}
-	name := pad(oneLine(h.Host), min(nameColumns, max(columns/3, 8)))
+	name := pad(OneLine(h.Host), min(nameColumns, max(columns/3, 8)))
 	if room := columns - 1 - 6 - width(name) - 2 - width(elapsed) - 2; room > 0 {
 		what = cut(what, room)
 	}

@@ -68,7 +68,7 @@ func (t *textReporter) counts(hosts []string, e Recap) string {
 	}
 	rows := [][]cell{head}
 	for _, host := range hosts {
-		row := []cell{{oneLine(host), nil}}
+		row := []cell{{OneLine(host), nil}}
 		for _, status := range columns {
 			n := e.Hosts[host].of(status)
 			color := t.look.status[status]
@@ -87,7 +87,7 @@ func (t *textReporter) costs(hosts []string, e Recap) string {
 	for _, host := range hosts {
 		if cost, ok := e.Costs[host]; ok {
 			rows = append(rows, []cell{
-				{oneLine(host), nil}, {strconv.Itoa(cost.RoundTrips), nil}, {strconv.Itoa(cost.Flights), nil},
+				{OneLine(host), nil}, {strconv.Itoa(cost.RoundTrips), nil}, {strconv.Itoa(cost.Flights), nil},
 				{bytesOf(cost.Sent), nil}, {bytesOf(cost.Received), nil},
 			})
 		}

@@ -20,9 +20,9 @@ const (
 
 func taskName(t TaskStarted) string {
 	if t.Handler {
-		return "handler: " + oneLine(t.Task)
+		return "handler: " + OneLine(t.Task)
 	}
-	return oneLine(t.Task)
+	return OneLine(t.Task)
 }
 
 // task is a task with its results: one line that says which hosts ended how, and below it, for hosts with
@@ -96,7 +96,7 @@ func (t *textReporter) suffix(results []TaskResult) string {
 	}
 	s := ""
 	if len(reasons) == 1 && (t.o.Width == 0 || width(reasons[0]) <= t.o.Width/4) {
-		s = "(" + oneLine(reasons[0]) + ")"
+		s = "(" + OneLine(reasons[0]) + ")"
 	}
 	if t.o.Verbose || t.live != nil && longest >= worthSaying {
 		s += " " + span(longest)
@@ -136,7 +136,7 @@ func (t *textReporter) statuses(results []TaskResult, columns, indent int) []str
 	if len(lines) > 1 || columns > 0 && width(lines[0]) > columns {
 		lines = flow(pieces(func(hosts []string) string {
 			if len(hosts) == 1 {
-				return oneLine(hosts[0])
+				return OneLine(hosts[0])
 			}
 			return fmt.Sprintf("on %d hosts", len(hosts))
 		}), suffix, columns, t.look.dim)
@@ -282,7 +282,7 @@ func (t *textReporter) tells(r TaskResult, columns int) []string {
 func (t *textReporter) work(d *detail, r TaskResult) {
 	told := false
 	for _, item := range r.Items {
-		prefix := oneLine(item.Key) + ": "
+		prefix := OneLine(item.Key) + ": "
 		for _, step := range item.Steps {
 			if names(step, item.Key) {
 				d.paragraph("", step, nil)

@@ -213,9 +213,9 @@ func (t *textReporter) runHeading(e RunStarted) string {
 	case e.Rehearse:
 		what = "Rehearsal"
 	}
-	text := fmt.Sprintf("%s on %s", oneLine(e.Playbook), plural(len(e.Hosts), "host"))
+	text := fmt.Sprintf("%s on %s", OneLine(e.Playbook), plural(len(e.Hosts), "host"))
 	if e.Inventory != "" {
-		text = fmt.Sprintf("%s on %s of %s", oneLine(e.Playbook), plural(len(e.Hosts), "host"), oneLine(e.Inventory))
+		text = fmt.Sprintf("%s on %s of %s", OneLine(e.Playbook), plural(len(e.Hosts), "host"), OneLine(e.Inventory))
 	}
 	if e.Rehearse {
 		text += ", simulated"
@@ -228,13 +228,13 @@ func (t *textReporter) runHeading(e RunStarted) string {
 
 func (t *textReporter) playHeading() string {
 	text := hostNames(t.play.Hosts)
-	if room := t.o.Width - width(oneLine(t.play.Play)) - 6; t.o.Width > 0 && width(text) > room {
+	if room := t.o.Width - width(OneLine(t.play.Play)) - 6; t.o.Width > 0 && width(text) > room {
 		text = plural(len(t.play.Hosts), "host")
 	}
 	if t.play.Batches > 1 {
 		text += fmt.Sprintf(" (batch %d of %d)", t.play.Batch, t.play.Batches)
 	}
-	return "\n" + t.titledLines("── "+oneLine(t.play.Play), text)
+	return "\n" + t.titledLines("── "+OneLine(t.play.Play), text)
 }
 
 // titledLines is a title and, dimmed, what there is to say about it, on the same line if there is room.
@@ -253,14 +253,14 @@ func (t *textReporter) titledLines(title, text string) string {
 }
 
 func (t *textReporter) progressLine(e Progress) string {
-	what := oneLine(e.What)
+	what := OneLine(e.What)
 	if e.Awaits {
 		what = "waits for " + what
 	}
 	if e.Limit > 0 {
 		what += ", at most " + span(e.Limit)
 	}
-	return fmt.Sprintf("    … %s  %s\n", oneLine(e.Host), what)
+	return fmt.Sprintf("    … %s  %s\n", OneLine(e.Host), what)
 }
 
 // emit writes finished text above the live lines.
