@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -73,19 +74,22 @@ func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics)
 }
 
 func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
+	pb := &Playbook{
+		Path:      path,
+		Var:       cty.EmptyObjectVal,
+		Local:     cty.EmptyObjectVal,
+		Files:     make(map[string]*hcl.File),
+		functions: make(map[string]map[string]function.Function),
+		sums:      sums{of: make(map[string][sha256.Size]byte)},
+	}
+	read = pb.sums.noting(read)
 	l := &loader{
-		options: o,
-		read:    read,
-		playbook: &Playbook{
-			Path:      path,
-			Var:       cty.EmptyObjectVal,
-			Local:     cty.EmptyObjectVal,
-			Files:     make(map[string]*hcl.File),
-			functions: make(map[string]map[string]function.Function),
-		},
-		files:   newFiles(read, o.Modules),
-		schemas: make(map[string]*ModuleSchema),
-		sources: make(map[string]*source),
+		options:  o,
+		read:     read,
+		playbook: pb,
+		files:    newFiles(read, o.Modules),
+		schemas:  make(map[string]*ModuleSchema),
+		sources:  make(map[string]*source),
 	}
 	l.load(path)
 	return l.playbook, arrange(l.diags, l.order)

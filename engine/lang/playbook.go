@@ -34,6 +34,7 @@ type Playbook struct {
 	// functions are the functions of each directory that has a source: `file` and `templatefile`
 	// read relative to the file that calls them. Complete after Load, and only read from then on.
 	functions map[string]map[string]function.Function
+	sums      sums
 }
 
 // Sensitive marks values that must not be shown.

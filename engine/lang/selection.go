@@ -17,7 +17,7 @@ func (p *Playbook) CheckResults(startAt string, tags, skip []string) error {
 	waiting := startAt != ""
 	for _, play := range p.Plays {
 		var run []*Task
-		for _, t := range tasksOf(play.Tasks) {
+		for _, t := range TasksOf(play.Tasks) {
 			selected := Selected(t, tags, skip)
 			waiting = waiting && !(selected && t.Name == startAt)
 			switch {
@@ -47,12 +47,21 @@ type omission struct {
 	startAt string
 }
 
+// OmittedError is that a task reads a result of one that stands before the task to start at.
+type OmittedError struct {
+	// Task is the one that is left out.
+	Task *Task
+	text string
+}
+
+func (e *OmittedError) Error() string { return e.text }
+
 func (o omission) err(reader *Task, at hcl.Range) error {
 	text := fmt.Sprintf("task %q (%s) is left out, and task %q reads its result %q (%s)",
 		o.task.Name, lineOf(o.task.Range), reader.Name, o.task.Register, lineOf(at))
 	switch {
 	case o.early:
-		return fmt.Errorf("--start-at-task %q: %s; start at %q or before it", o.startAt, text, o.task.Name)
+		return &OmittedError{o.task, fmt.Sprintf("--start-at-task %q: %s; start at %q or before it", o.startAt, text, o.task.Name)}
 	case len(o.task.Tags) == 0:
 		return fmt.Errorf("--tags, --skip-tags: %s; give it a tag, such as \"always\"", text)
 	}

@@ -1,0 +1,82 @@
+package lang
+
+import (
+	"crypto/sha256"
+	"maps"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// sums are the files of the controller that were read for a playbook, by path, with the SHA-256 of what was read.
+type sums struct {
+	mu sync.Mutex
+	of map[string][sha256.Size]byte
+}
+
+// noting returns a reader that notes what it reads.
+func (s *sums) noting(read reader) reader {
+	return func(path string) ([]byte, error) {
+		src, err := read(path)
+		if err == nil {
+			s.mu.Lock()
+			s.of[path] = sha256.Sum256(src)
+			s.mu.Unlock()
+		}
+		return src, err
+	}
+}
+
+// Sources are the files of the controller that have been read for the playbook so far, by path, with the SHA-256 of what was
+// read: its own, those that it imports, those of values, and what functions such as templatefile have read. What a module copies
+// to hosts is not among them.
+func (p *Playbook) Sources() map[string][sha256.Size]byte {
+	p.sums.mu.Lock()
+	defer p.sums.mu.Unlock()
+	return maps.Clone(p.sums.of)
+}
+
+// MayBeSensitive reports whether a value of a variable may be a secret: it is declared sensitive, or sensitive() may be given
+// it somewhere. In doubt it says yes.
+func (p *Playbook) MayBeSensitive(variable string) bool {
+	for _, v := range p.Variables {
+		if v.Name == variable && v.Sensitive {
+			return true
+		}
+	}
+	for _, file := range p.Files {
+		if body, ok := file.Body.(*hclsyntax.Body); ok && confides(body, variable) {
+			return true
+		}
+	}
+	return false
+}
+
+// harmless are the roots of expressions by which no value of a variable comes.
+var harmless = map[string]bool{"host": true, "hosts": true, "groups": true, "facts": true, "play": true}
+
+// confides reports whether sensitive() is called anywhere in a body with what may come from a variable.
+func confides(body *hclsyntax.Body, variable string) bool {
+	found := false
+	for _, attr := range body.Attributes {
+		visitCalls(attr.Expr, func(call *hclsyntax.FunctionCallExpr) {
+			if call.Name != "sensitive" {
+				return
+			}
+			for _, traversal := range call.Variables() {
+				name, known := second(traversal)
+				switch root := traversal.RootName(); {
+				case harmless[root]:
+				case root == "var" && known:
+					found = found || name == variable
+				default: // a local, for one, may be made of any
+					found = true
+				}
+			}
+		})
+	}
+	for _, block := range body.Blocks {
+		found = found || confides(block.Body, variable)
+	}
+	return found
+}
