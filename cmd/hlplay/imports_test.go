@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"engine/hclfile":   {"engine/localfile"},
 	"engine/hostvar":   {"engine/suggest"},
 	"engine/inventory": {"engine/hclfile", "engine/hostvar", "engine/suggest"},
+	"engine/journal":   {"engine/inventory", "engine/lang", "engine/report"},
 	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/suggest", "modules"},
 	"engine/localfile": {},
 	"engine/nodestate": {"engine/observe", "engine/remote"},

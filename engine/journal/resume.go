@@ -1,0 +1,146 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/report"
+)
+
+// Point is a task of a run's plan.
+type Point struct {
+	Play string
+	Task
+}
+
+// String is the task and where it stands.
+func (p Point) String() string { return fmt.Sprintf("%q (%s:%d)", p.Name, p.File, p.Line) }
+
+// Unfinished is the first task of the run's plan that is not known to be done on every host that it is for; false if there is
+// none.
+//
+// Tasks take turns, so those before the one at which a run was cut off are done, on the hosts that were still in the run. A host
+// that left it did so at a task that failed or did not reach it.
+func (r *Record) Unfinished() (Point, bool) {
+	if r.State == OK {
+		return Point{}, false
+	}
+	var plan []Point
+	for _, play := range r.Run.Plan {
+		for _, t := range play.Tasks {
+			plan = append(plan, Point{play.Name, t})
+		}
+	}
+	if len(plan) == 0 {
+		return Point{}, false
+	}
+	at := func(play, task string) int {
+		return slices.IndexFunc(plan, func(p Point) bool { return p.Play == play && p.Name == task })
+	}
+	// A handler that has not come to its end is due on its host, and runs behind the last task of its play.
+	turn := func(play, task string, handler bool) int {
+		if !handler {
+			return at(play, task)
+		}
+		last := -1
+		for i, p := range plan {
+			if p.Play == play && p.Rescues == "" {
+				last = i
+			}
+		}
+		return last
+	}
+	first, last := len(plan), 0
+	for _, e := range r.Entries {
+		switch {
+		case e.Play != nil:
+			if i := slices.IndexFunc(plan, func(p Point) bool { return p.Play == e.Play.Play }); i >= 0 {
+				last = i
+			}
+		case e.Task != nil:
+			if i := turn(e.Task.Play, e.Task.Task, e.Task.Handler); i >= 0 {
+				last = i
+			}
+		case e.Result != nil && broken(e.Result):
+			if i := turn(e.Result.Play, e.Result.Task, e.Result.Handler); i >= 0 {
+				first = min(first, i)
+			}
+		}
+	}
+	if r.State == Killed || r.State == Interrupted || first == len(plan) {
+		first = min(first, last)
+	}
+	for _, name := range r.cut() {
+		if i := slices.IndexFunc(plan, func(p Point) bool { return p.Play == name }); i >= 0 {
+			first = min(first, i)
+		}
+	}
+	if group := plan[first].Rescues; group != "" {
+		if i := at(plan[first].Play, group); i >= 0 {
+			first = i
+		}
+	}
+	return plan[first], true
+}
+
+// broken reports whether a result has taken its host out of the run.
+func broken(r *Result) bool {
+	return r.Status == report.Unreachable || r.Status == report.Failed && !r.Ignored && !r.Rescued
+}
+
+// cut are the plays of which batches of hosts were not begun.
+func (r *Record) cut() []string {
+	begun := map[string]*report.PlayStarted{}
+	var order []string
+	for _, e := range r.Entries {
+		if e.Play == nil {
+			continue
+		}
+		if begun[e.Play.Play] == nil {
+			order = append(order, e.Play.Play)
+		}
+		begun[e.Play.Play] = e.Play
+	}
+	return slices.DeleteFunc(order, func(name string) bool { return begun[name].Batch >= begun[name].Batches })
+}
+
+// Start is the task to start a playbook at so that it goes on at a point: that one, or an earlier one whose result it or those
+// behind it read. It returns the results that are why, by their names.
+func Start(pb *lang.Playbook, at Point, a Arguments) (task string, results []string, err error) {
+	task = at.Name
+	for {
+		err := pb.CheckResults(task, a.Tags, a.SkipTags)
+		var omitted *lang.OmittedError
+		if !errors.As(err, &omitted) || omitted.Task.Name == task {
+			return task, results, err
+		}
+		task, results = omitted.Task.Name, append(results, omitted.Task.Register)
+	}
+}
+
+// Differences say how the sources of a run differ from those of now, a line each; none if they are the same.
+func Differences(then, now []Source) []string {
+	sums := map[string]string{}
+	for _, s := range now {
+		sums[s.Path] = s.SHA256
+	}
+	var all []string
+	for _, s := range then {
+		is, there := sums[s.Path]
+		switch {
+		case !there:
+			all = append(all, s.Path+" is no longer read")
+		case is != s.SHA256:
+			all = append(all, s.Path+" has changed")
+		}
+		delete(sums, s.Path)
+	}
+	for _, s := range now {
+		if _, fresh := sums[s.Path]; fresh {
+			all = append(all, s.Path+" has come")
+		}
+	}
+	return all
+}

@@ -1,0 +1,164 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Dir is where a project's runs are recorded unless the user says otherwise, in the working directory.
+const Dir = ".hlplay"
+
+// Kept is how many runs are kept unless the user says otherwise.
+const Kept = 50
+
+const (
+	runsDir     = "runs"
+	journalFile = "journal.jsonl"
+)
+
+// Store is where the runs of a project are recorded: below a directory of the user's own.
+type Store struct{ dir string }
+
+// At is the store in a directory, which need not exist yet.
+func At(dir string) Store { return Store{dir} }
+
+// String is the directory.
+func (s Store) String() string { return s.dir }
+
+// ids are the names of runs: when they began, in UTC; those behind the first of a second are numbered.
+var ids = regexp.MustCompile(`^\d{8}-\d{6}(-\d{2,})?$`)
+
+// newID is the name of the n-th run of a second.
+func newID(began time.Time, n int) string {
+	id := began.UTC().Format("20060102-150405")
+	if n > 1 {
+		id += fmt.Sprintf("-%02d", n)
+	}
+	return id
+}
+
+// prepare makes the directory of runs, and opens it. What is there already must be the user's, and nobody else's to write to: it
+// could lead elsewhere, or hold runs that never were.
+func (s Store) prepare() (*os.Root, error) {
+	made := false
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, runsDir)} {
+		switch err := os.Mkdir(dir, 0o700); {
+		case err == nil:
+			made = true
+		case !errors.Is(err, fs.ErrExist):
+			return nil, err
+		}
+		if err := own(dir); err != nil {
+			return nil, err
+		}
+	}
+	if made { // git leaves out what is in here
+		_ = os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600)
+	}
+	return os.OpenRoot(filepath.Join(s.dir, runsDir))
+}
+
+// own returns an error unless a directory is the user's alone to write to.
+func own(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory", dir)
+	case known && int(owner.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to another user", dir)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s can be written to by others: chmod go-w %s", dir, dir)
+	}
+	return nil
+}
+
+// IDs are the recorded runs, the latest first.
+func (s Store) IDs() ([]string, error) {
+	dir := filepath.Join(s.dir, runsDir)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = errors.Join(own(s.dir), own(dir))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the recorded runs cannot be read: %w", err)
+	}
+	var all []string
+	for _, e := range entries {
+		if e.IsDir() && ids.MatchString(e.Name()) {
+			all = append(all, e.Name())
+		}
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	return all, nil
+}
+
+// Find is the run that a word means: the beginning of its ID, or "last".
+func (s Store) Find(word string) (string, error) {
+	all, err := s.IDs()
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", fmt.Errorf("no run is recorded in %s: runs are recorded in the directory that hlplay is started in; --journal names another one", filepath.Join(s.dir, runsDir))
+	}
+	if word == "last" {
+		return all[0], nil
+	}
+	var found []string
+	for _, id := range all {
+		if id == word {
+			return id, nil
+		}
+		if word != "" && strings.HasPrefix(id, word) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("no run is recorded whose ID begins with %q: hlplay history lists them, and the last one is %s", word, all[0])
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%q is the beginning of %d runs, %s to %s: give more of the ID", word, len(found), found[len(found)-1], found[0])
+}
+
+// prune removes the oldest runs beyond those that are kept. Runs that have changed nothing and had no trouble are counted apart:
+// however many there are, they push out no run that somebody may want to look at.
+func (s Store) prune(root *os.Root, keep int) error {
+	all, err := s.IDs()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	busy, quiet := 0, 0
+	for _, id := range all {
+		g, err := s.Glance(id)
+		if err == nil && g.State == Running {
+			continue
+		}
+		count := &busy
+		if err == nil && g.End.quiet() {
+			count = &quiet
+		}
+		if *count++; *count > keep {
+			errs = append(errs, root.RemoveAll(id))
+		}
+	}
+	return errors.Join(errs...)
+}
