@@ -9,7 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hlplay/engine/inventory"
+	"hlplay/engine/journal"
 	"hlplay/engine/lab"
+	"hlplay/engine/lang"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
@@ -20,9 +23,12 @@ type runFlags struct {
 	connectFlags
 	outputFlags
 	selectFlags
+	journalFlags
 	check, rehearse bool
 	wait            time.Duration
 	lists           listFlags
+	// resumes is the run that this one goes on with; empty if there is none.
+	resumes string
 }
 
 func runCommand() *cobra.Command {
@@ -44,12 +50,18 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.selectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
-	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
-	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
-	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
+	f.journalFlags.add(cmd)
+	f.addMode(cmd)
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
 	f.lists.add(cmd)
 	return cmd
+}
+
+// addMode adds the flags that say how a run goes about it.
+func (f *runFlags) addMode(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
+	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
+	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
 func (f *runFlags) run(ctx context.Context, path string) error {
@@ -57,12 +69,17 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.validate(pb); err != nil {
+	if err := errors.Join(f.validate(pb), f.validateJournal()); err != nil {
 		return err
 	}
 	if f.lists.asked() {
 		return f.lists.list(pb, inv, f.selectFlags)
 	}
+	return f.carryOut(ctx, pb, inv)
+}
+
+// carryOut runs a playbook that was loaded and judged.
+func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	out, err := f.reporter(os.Stdout, read(os.Stdout, func() { cancel(errUnread) }))
@@ -74,7 +91,9 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	underway := &report.Underway{}
-	o.Reporter = report.Redact(report.Tee(underway, out), o.Redactor)
+	recorded := &journal.Writer{}
+	o.Reporter = report.Redact(report.Tee(underway, recorded, out), o.Redactor)
+	o.Prepare = f.prepare
 	if f.rehearse {
 		stage, err := lab.Start(ctx, inv, lab.Options{})
 		if err != nil {
@@ -82,8 +101,10 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 		}
 		defer stage.Close()
 		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
+	} else if !f.check {
+		o.Prepare = f.recording(recorded, pb, inv, o.Redactor)
 	}
-	o.Connect, o.Prepare = f.connect(func(fn func()) { report.Suspend(out, fn) }), f.prepare
+	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
 	defer tells(ctx, underway, out)()
 	recap, err := run.Run(ctx, pb, inv, o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
@@ -92,7 +113,14 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if errors.Is(context.Cause(ctx), errUnread) {
 		fmt.Fprintln(os.Stderr, "hlplay: the run was ended: nobody reads its output any more")
 	}
-	return verdict(ctx, recap, err)
+	if closeErr := recorded.Close(); closeErr != nil {
+		fmt.Fprintln(os.Stderr, "hlplay:", closeErr)
+	}
+	err = verdict(ctx, recap, err)
+	if err != nil {
+		f.wayOn(recorded.ID())
+	}
+	return err
 }
 
 // verdict turns the end of a run into an exit code.

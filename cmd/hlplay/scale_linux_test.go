@@ -105,6 +105,7 @@ func (s *scale) write(b *testing.B, name, text string) {
 func (s *scale) run(b *testing.B) (wall, cpu time.Duration, largest int64) {
 	b.Helper()
 	cmd := hlplayCommand(b, "run", filepath.Join(s.dir, "play.hcl"), "-i", filepath.Join(s.dir, "lab", "inventory"), "--output", "json")
+	cmd.Dir = s.dir // the run is recorded there
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	began := time.Now()

@@ -53,7 +53,7 @@ func hlplay(s *site, what string) (string, []string, []string, error) {
 	if err != nil {
 		return "", nil, nil, err
 	}
-	argv := []string{path, "run", filepath.Base(playbook), "-i", s.file("hosts.hcl"), "--output", "json"}
+	argv := []string{path, "run", filepath.Base(playbook), "-i", s.file("hosts.hcl"), "--output", "json", "--journal", s.file("journal")}
 	if what == check {
 		argv = append(argv, "--check", "--diff")
 	}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"mvdan.cc/sh/v3/syntax"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/journal"
+	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
+	"hlplay/engine/report"
+)
+
+// journalFlags say where runs are recorded.
+type journalFlags struct {
+	journal string
+	keep    int
+}
+
+// noJournal is the directory that says that runs are not recorded.
+const noJournal = "none"
+
+func (f *journalFlags) add(cmd *cobra.Command) {
+	f.addDir(cmd, "record the run below `DIR`, or nowhere: none")
+	cmd.Flags().IntVar(&f.keep, "keep-runs", journal.Kept, "keep the records of the last `N` runs that changed something or had trouble, and of as many others")
+}
+
+func (f *journalFlags) addDir(cmd *cobra.Command, usage string) {
+	cmd.Flags().StringVar(&f.journal, "journal", journal.Dir, usage)
+}
+
+// validate refuses what an empty variable of a script would leave.
+func (f *journalFlags) validateJournal() error {
+	switch {
+	case f.journal == "":
+		return errors.New("--journal is empty: name a directory, or leave it out to use " + journal.Dir)
+	case f.keep < 1:
+		return errors.New("--keep-runs: expected a number of at least 1; --journal none records no run")
+	}
+	return nil
+}
+
+// store is where runs are recorded; it is for commands that need one.
+func (f *journalFlags) store() (journal.Store, error) {
+	if f.journal == "" || f.journal == noJournal {
+		return journal.Store{}, fmt.Errorf("--journal %s: name the directory that the runs are recorded in", f.journal)
+	}
+	return journal.At(f.journal), nil
+}
+
+// recording begins the journal when the run is about to: then it is known that the run is going to be, and what in it is a secret. A run
+// that cannot be recorded goes on, and says so.
+func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) func([]*inventory.Host) ([]string, error) {
+	return func(hosts []*inventory.Host) ([]string, error) {
+		notes, err := f.prepare(hosts)
+		if err != nil || f.journal == noJournal {
+			return notes, err
+		}
+		a := f.arguments(pb, r)
+		plan, err := journal.Planned(pb, inv, a, f.limit())
+		if err != nil {
+			return notes, err
+		}
+		err = w.Begin(journal.At(f.journal), journal.Run{
+			Version: version(), By: nodestate.By(), Playbook: pb.Path, Arguments: a,
+			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes,
+		}, f.keep)
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("this run is not recorded, and cannot be resumed by hlplay resume: %v", err))
+		}
+		return notes, nil
+	}
+}
+
+// arguments are the flags of the run as they are recorded: without secrets.
+func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Arguments {
+	a := journal.Arguments{
+		Inventory: f.inventory, Limits: f.limits, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt,
+		SSHConfig: f.sshConfig, AcceptNew: f.acceptNew, AskPassword: f.askPassword, AskSudo: f.askSudo,
+	}
+	for _, e := range f.extra {
+		if file, ok := strings.CutPrefix(e, "@"); ok {
+			a.Values = append(a.Values, journal.Value{File: file, Secret: !regular(file)})
+			continue
+		}
+		name, text, _ := strings.Cut(e, "=")
+		v := journal.Value{Name: strings.TrimSpace(name), Text: text}
+		if pb.MayBeSensitive(v.Name) || r.String(text) != text {
+			v.Text, v.Secret = "", true
+		}
+		a.Values = append(a.Values, v)
+	}
+	return a
+}
+
+// regular reports whether a path is that of a file that can be read a second time.
+func regular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// wayOn says how to go on with a run that was broken off.
+func (f *runFlags) wayOn(id string) {
+	if id == "" {
+		return
+	}
+	record, err := journal.At(f.journal).Read(id)
+	if err != nil {
+		return // the report has said how the run ended
+	}
+	if at, ok := record.Unfinished(); ok {
+		fmt.Fprintf(os.Stderr, "hlplay: to go on at task %s: hlplay resume %s%s\n", at, id, f.elsewhere())
+	}
+}
+
+// elsewhere is the flag that leads to the journal, where it is needed.
+func (f *journalFlags) elsewhere() string {
+	if f.journal == journal.Dir {
+		return ""
+	}
+	word, err := syntax.Quote(f.journal, syntax.LangPOSIX)
+	if err != nil {
+		word = f.journal
+	}
+	return " --journal " + word
+}
+
+// oneRun is for commands that take a recorded run, or mean the last one.
+func oneRun(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("one run is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
+	}
+	return nil
+}
+
+// completeRuns completes the IDs of recorded runs, the latest first.
+func (f *journalFlags) completeRuns(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, _ := journal.At(f.journal).IDs()
+	return append(slices.Clip(all), "last"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}

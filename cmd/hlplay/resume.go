@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/journal"
+	"hlplay/engine/lang"
+)
+
+// resumeFlags are the flags of `hlplay resume`.
+type resumeFlags struct {
+	runFlags
+	changed bool
+}
+
+func resumeCommand() *cobra.Command {
+	f := &resumeFlags{}
+	cmd := &cobra.Command{
+		Use:   "resume [RUN]",
+		Short: "Go on with a run that was broken off, at the first task that is not done",
+		Long: `Resume runs the playbook of a recorded run again: with the same inventory, limits, tags and variables, from the
+first task on that is not known to be done on all its hosts. RUN is the beginning of an ID that hlplay history lists, or
+"last", which is also meant without it. A task whose result later tasks read is done again, with all behind it.
+
+Values of -e that may be secrets, and passwords, are not recorded: they are asked for again, or given with -e.
+
+It refuses if the playbook, the inventory or a file that they read is not as it was; --changed goes on all the same.`,
+		Example: `  hlplay resume
+  hlplay resume 20261128-0903 --check --diff
+  hlplay resume last -e token=…`,
+		Args: oneRun,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), word(args)) },
+	}
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "give a `name=value` that was not recorded, because it may be a secret (repeatable)")
+	f.outputFlags.add(cmd)
+	f.journalFlags.add(cmd)
+	f.addMode(cmd)
+	cmd.Flags().BoolVar(&f.changed, "changed", false, "go on although the playbook or the inventory has changed")
+	cmd.ValidArgsFunction = f.completeRuns
+	f.startGiven = func() bool { return f.startAt != "" }
+	return cmd
+}
+
+// word is the run that the arguments name, or the last one.
+func word(args []string) string {
+	if len(args) == 0 {
+		return "last"
+	}
+	return args[0]
+}
+
+func (f *resumeFlags) run(ctx context.Context, run string) error {
+	if err := f.validateJournal(); err != nil {
+		return err
+	}
+	record, err := f.broken(run)
+	if err != nil {
+		return err
+	}
+	a := record.Run.Arguments
+	if f.extra, err = f.values(ctx, a.Values); err != nil {
+		return err
+	}
+	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
+	f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
+	f.resumes = record.ID
+	pb, inv, err := f.load(ctx, record.Run.Playbook, true, f.selectFlags)
+	if err != nil {
+		return err
+	}
+	if err := f.same(record, pb, inv); err != nil {
+		return err
+	}
+	if at, ok := record.Unfinished(); ok {
+		start, results, err := journal.Start(pb, at, a)
+		if err != nil {
+			return err
+		}
+		f.startAt = start
+		fmt.Fprintf(os.Stderr, "hlplay: goes on with run %s at task %q%s\n", record.ID, start, because(at, start, results))
+	}
+	if err := f.validate(pb); err != nil {
+		return err
+	}
+	return f.carryOut(ctx, pb, inv)
+}
+
+// because says why a run goes on at a task before the one that is not done.
+func because(at journal.Point, start string, results []string) string {
+	if start == at.Name {
+		return ""
+	}
+	return fmt.Sprintf(": what is behind it reads result %s; %s is not done", strings.Join(results, ", "), at)
+}
+
+// broken reads a run that has not come to a good end.
+func (f *resumeFlags) broken(run string) (*journal.Record, error) {
+	store, err := f.store()
+	if err != nil {
+		return nil, err
+	}
+	id, err := store.Find(run)
+	if err != nil {
+		return nil, err
+	}
+	record, err := store.Read(id)
+	if err != nil {
+		return nil, err
+	}
+	switch record.State {
+	case journal.OK:
+		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", id, record.Run.Playbook, f.another(store))
+	case journal.Running:
+		return nil, fmt.Errorf("run %s of %s, which %s began, is still under way", id, record.Run.Playbook, record.Run.By)
+	}
+	return record, nil
+}
+
+// another names the last run that could be resumed.
+func (f *resumeFlags) another(store journal.Store) string {
+	all, err := store.IDs()
+	if err != nil {
+		return ""
+	}
+	for _, id := range all {
+		if g, err := store.Glance(id); err == nil && g.State != journal.OK && g.State != journal.Running {
+			return fmt.Sprintf("; the last one that is not done is %s, of %s: hlplay resume %s%s", id, g.Run.Playbook, id, f.elsewhere())
+		}
+	}
+	return ""
+}
+
+// values are those of the command line, with those that were not recorded given or asked for again.
+func (f *resumeFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
+	given, file := map[string]bool{}, false
+	for _, e := range f.extra {
+		name, _, _ := strings.Cut(e, "=")
+		given[strings.TrimSpace(name)] = true
+		file = file || strings.HasPrefix(e, "@")
+	}
+	ask := prompter(func(fn func()) { fn() })
+	var all []string
+	for _, v := range recorded {
+		switch {
+		case v.File != "" && !v.Secret:
+			all = append(all, "@"+v.File)
+		case v.File != "" && !file:
+			return nil, fmt.Errorf("the run was given -e @%s, which cannot be read again: give its values with -e", v.File)
+		case v.File != "", given[v.Name]:
+		case !v.Secret:
+			all = append(all, v.Name+"="+v.Text)
+		default:
+			text, err := ask(ctx, fmt.Sprintf("Value of variable %s, which was not recorded: ", v.Name))
+			if err != nil {
+				return nil, fmt.Errorf("the run was given -e %s=…, which was not recorded, because it may be a secret: give it again (%w)", v.Name, err)
+			}
+			all = append(all, v.Name+"="+text)
+		}
+	}
+	return append(all, f.extra...), nil
+}
+
+// same refuses to go on with another playbook or inventory than the run had.
+func (f *resumeFlags) same(record *journal.Record, pb *lang.Playbook, inv *inventory.Inventory) error {
+	differences := journal.Differences(record.Run.Sources, journal.Sources(pb, inv))
+	if len(differences) == 0 {
+		return nil
+	}
+	said := "since run " + record.ID + " began:\n  " + strings.Join(differences, "\n  ")
+	if f.changed {
+		fmt.Fprintln(os.Stderr, "hlplay: note:", said)
+		return nil
+	}
+	return fmt.Errorf("%s\nwhat was done was done by what stood there then: run the playbook from its beginning, or go on with hlplay resume %s --changed%s", said, record.ID, f.elsewhere())
+}
