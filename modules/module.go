@@ -115,9 +115,38 @@ type Plan struct {
 	// Doubt is in check mode why it cannot be known whether the steps can be done; nil means that they can. They are
 	// predicted all the same, so that later tasks see what the task would bring; it is reported as uncertain.
 	Doubt error
+	// Guard, if it is not nil, has the host itself take the steps back unless they are proven right in time.
+	Guard *Guard
 	// Notes are remarks a person should read although nothing is done about them, such as drift
 	// that is too dangerous to repair.
 	Notes []string
+}
+
+// Guard is for steps that can cut the connection that they are carried out over: the network, sshd, a packet filter. Before
+// the first of them the host is told to undo them by itself once a time is over. After the last, the engine connects anew and
+// runs the proofs; only then it tells the host to let the change be. Whatever cuts the run off, the host is back as it was.
+// It needs root, and steps that are carried out on the host planned for.
+type Guard struct {
+	// Within is the time until the host undoes the steps. It must allow for them, a new connection and the proofs.
+	Within time.Duration
+	// Files are the absolute paths of what the steps change. They are put back with what guards them; what was absent is
+	// removed.
+	Files []string
+	// Undo are the commands that make the old files count again.
+	Undo [][]string
+	// Address is where the host is to be reached behind the steps; empty means where it is reached now.
+	Address string
+	// Proofs are run on the host, over the new connection. They are tried again until the time is nearly over.
+	Proofs []Proof
+}
+
+// Proof is a command whose success shows that a change does what it is to do.
+type Proof struct {
+	// Summary is one line that a person reads: "8972 bytes to 10.0.0.1 in one packet".
+	Summary string
+	Argv    []string
+	// Limit bounds one try; zero means ten seconds.
+	Limit time.Duration
 }
 
 // Step is one act, as data.

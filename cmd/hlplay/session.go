@@ -228,7 +228,7 @@ func target(h *inventory.Host) remote.Target {
 	if address == "" {
 		address = h.Address
 	}
-	return remote.Target{Name: h.Name, Address: address, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts}
+	return remote.Target{Name: h.Name, Address: address, MovedTo: h.MovedTo, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts}
 }
 
 // outputFlags say how a run is shown.

@@ -27,9 +27,10 @@ func statusCommand() *cobra.Command {
 	f := &statusFlags{}
 	cmd := &cobra.Command{
 		Use:   "status PATTERN -i INVENTORY",
-		Short: "Say which handlers are due on hosts, and which run is changing them",
+		Short: "Say what is due on hosts, what they undo by themselves, and which run is changing them",
 		Long: `Status reads what hlplay keeps on hosts, in ` + nodestate.Dir + `: handlers that a task has notified and that
-have not run since, and who holds the lock. The next run of their playbook runs those handlers.
+have not run since, changes that a host undoes by itself because nobody has proven them yet, and who holds the lock.
+The next run of their playbook runs those handlers.
 
 With --clear and a reason it is forgotten: the handlers do not run. The host's log says who did that, and why.`,
 		Example: `  hlplay status pve -i inventory
@@ -134,6 +135,9 @@ func (s hostStatus) text(host string) string {
 	}
 	for _, d := range s.state.Due {
 		line("%s%s", verb, d)
+	}
+	for _, u := range s.state.Undo {
+		line("%s", u)
 	}
 	switch l := s.state.Lock; {
 	case l == nil:

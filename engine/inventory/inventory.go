@@ -29,6 +29,9 @@ type Host struct {
 	Address string
 	// SSHAddress is where SSH connects if that is not Address (a NAT, a rehearsal); empty means Address.
 	SSHAddress string
+	// MovedTo is where the host answers since a run gave it another address; it is known, and its key is checked, by the
+	// address that it had. Empty means that it has not moved.
+	MovedTo string
 	// Port is zero for "as ~/.ssh/config says, or 22".
 	Port int
 	// User is empty for "as ~/.ssh/config says, or the controller's user".

@@ -32,7 +32,13 @@ func newNode(t *testing.T) *node {
 
 // here is a query about the node's own directory.
 func (n *node) here(q remote.Query) remote.Query {
-	q.Script = strings.ReplaceAll(strings.ReplaceAll(q.Script, Dir, n.dir), "/var/lib", filepath.Dir(n.dir))
+	here := strings.NewReplacer(Dir, n.dir, "/var/lib", filepath.Dir(n.dir), "/run/systemd/system", n.dir+"/no-systemd")
+	q.Script = here.Replace(q.Script)
+	args := make([]string, len(q.Args))
+	for i, arg := range q.Args {
+		args[i] = here.Replace(arg)
+	}
+	q.Args = args
 	return q
 }
 

@@ -17,6 +17,8 @@ type State struct {
 	Due []Due
 	// Lock is who holds the lock, or has held it and not given it back; nil if nobody does.
 	Lock *Holder
+	// Undo are changes that the node takes back by itself, or has taken back.
+	Undo []Undo
 	// Refused says why nothing there is believed, or nothing can be read; empty if that is not so.
 	Refused string
 	// Unwritable says why nothing can be kept there; empty if that is not known.
@@ -42,6 +44,22 @@ else
 		_t=
 		[ ! -f "$_f" ] || [ -L "$_f" ] || read -r _t <"$_f" || :
 		printf '%s\n' "$_t"
+	done
+	for _f in "$_v"/undo/*; do
+		[ -d "$_f" ] && [ "${_f%.kept}" = "$_f" ] || continue
+		[ -n "$_n" ] || stat -c 'of %u %a %F' "$_v"
+		[ "$_n" = undo ] || stat -c 'of %u %a %F' "$_v/undo"
+		_n=undo _t=- _s=0
+		{ read -r _t <"$_f/what"; } 2>/dev/null || :
+		if [ "${_f%.undone}" != "$_f" ]; then
+			_s=-
+			{ read -r _s <"$_f/end"; } 2>/dev/null || :
+			_f=${_f##*/}
+			printf 'undo undone %s %s %s\n' "${_f%.undone}" "$_s" "$_t"
+		else
+			{ read -r _s _hl_b <"$_f/until"; read -r _hl_t _hl_l </proc/uptime; } 2>/dev/null || :
+			printf 'undo armed %s %s %s\n' "${_f##*/}" "$((${_s:-0} - ${_hl_t%%.*}))" "$_t"
+		fi
 	done
 	if [ -f "$_v/lock" ] && [ ! -L "$_v/lock" ]; then
 		[ -n "$_n" ] || stat -c 'of %u %a %F' "$_v"
@@ -71,8 +89,14 @@ var States = &observe.Kind[State]{
 	},
 }
 
+// undoID is what names an Undo.
+var undoID = regexp.MustCompile(`^[0-9A-Z]{26}$`)
+
 // id is what Name makes.
 var id = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Read reads the answer to a query that prints a State.
+func Read(a remote.Answer) State { return parse(string(a.Stdout)) }
 
 // parse reads what reading prints.
 func parse(text string) State {
@@ -88,6 +112,8 @@ func parse(text string) State {
 			if why := loose(rest); why != "" {
 				s.Refused = fmt.Sprintf("%s: %s; nothing in it is believed, see who made it", Dir, why)
 			}
+		case "undo":
+			s.undo(rest)
 		case "lock":
 			s.lock(rest)
 		case "holder":
@@ -106,7 +132,7 @@ func parse(text string) State {
 		}
 	}
 	if s.Refused != "" {
-		s.Due, s.Lock = nil, nil
+		s.Due, s.Lock, s.Undo = nil, nil, nil
 	}
 	slices.SortStableFunc(s.Due, func(a, b Due) int { return a.Since.Compare(b.Since) })
 	return s

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/crypto/ssh/knownhosts"
+
 	"hlplay/engine/sshconfig"
 )
 
@@ -103,6 +105,12 @@ func (r *resolver) resolve(t Target) (*endpoint, error) {
 	e, err := r.find(t, true, 0)
 	if err != nil {
 		return nil, fmt.Errorf("SSH configuration: %w", err)
+	}
+	if t.MovedTo != "" {
+		if e.keyName == "" {
+			e.keyName = strings.ToLower(knownhosts.Normalize(e.address()))
+		}
+		e.host = t.MovedTo
 	}
 	return e, nil
 }

@@ -19,6 +19,9 @@ type Target struct {
 	// Name is the name in the inventory, for messages. Address is where the host is, a name, an IP
 	// address or an alias of ~/.ssh/config; empty means Name.
 	Name, Address string
+	// MovedTo, if it is not empty, is the address that is dialled. Configuration, jump hosts and the host's key remain those of
+	// Address, which the host had when the run began.
+	MovedTo string
 	// Port is 22 if zero and the configuration gives none.
 	Port int
 	// User is the login user; the controller's user if empty and the configuration gives none.

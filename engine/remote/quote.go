@@ -23,6 +23,9 @@ func quote(s string) (string, error) {
 	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'", nil
 }
 
+// Quote makes a line of words for a POSIX shell.
+func Quote(words []string) (string, error) { return quoteAll(words) }
+
 // quoteAll makes a line of words.
 func quoteAll(words []string) (string, error) {
 	var line strings.Builder

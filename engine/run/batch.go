@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
@@ -110,28 +111,27 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
 	b.hosts.lead(hosts[0])
-	var slow chan struct{}
+	all := &everywhere{gate: b.gate(hosts)}
 	if t.Throttle > 0 {
-		slow = make(chan struct{}, t.Throttle)
+		all.slow = make(chan struct{}, t.Throttle)
 	}
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
 	ended := make([]report.Status, len(hosts))
-	gate := b.gate(hosts)
 	for i, h := range hosts {
 		mine := make(chan struct{})
 		wg.Add(1)
 		go func(before <-chan struct{}) {
 			defer wg.Done()
-			ended[i] = b.onHost(t, h, slow, before, gate)
+			ended[i] = b.onHost(t, h, all, before)
 			<-before // a host that skips must not let the next one overtake those before it
 			close(mine)
 		}(previous)
 		previous = mine
 	}
 	wg.Wait()
-	if why := gate.shut(); why != "" {
+	if why := all.gate.shut(); why != "" {
 		b.fatal, b.shut = why, true
 		return nil
 	}
@@ -139,6 +139,13 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	came := inRun(hosts)
 	b.judge(t, hosts, came)
 	return came
+}
+
+// everywhere is what the hosts share on which a task has its turn.
+type everywhere struct {
+	slow   chan struct{} // has room for as many hosts as throttle lets act at a time; nil for all
+	gate   *gate
+	halted atomic.Pointer[host] // on which a guarded change failed
 }
 
 // elsewhere is how a task ends on a host for which another one does it.
@@ -160,7 +167,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 	for len(others) > 0 && b.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !t.RunOnce) {
 		leader, others = others[0], others[1:]
 		b.hosts.lead(leader)
-		status = b.onHost(t, leader, nil, first, nil)
+		status = b.onHost(t, leader, &everywhere{}, first)
 	}
 	share(t, leader, others)
 	if t.handler && finished(status) {
@@ -179,7 +186,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 
 // onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
 // predecessor is done: tasks that may not run on two hosts at once wait for it.
-func (b *batch) onHost(t *task, h *host, slow chan struct{}, before <-chan struct{}, gate *gate) report.Status {
+func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}) report.Status {
 	ctx := b.ctx
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -189,7 +196,7 @@ func (b *batch) onHost(t *task, h *host, slow chan struct{}, before <-chan struc
 	}
 	begun := b.clock.Now()
 	defer h.planner.done(t)
-	arrive := gate.arrive()
+	arrive := all.gate.arrive()
 	defer arrive()
 	d := h.planner.decision(ctx, t)
 	if err := h.planner.reach(ctx); err != nil { // nothing was to be read
@@ -198,13 +205,24 @@ func (b *batch) onHost(t *task, h *host, slow chan struct{}, before <-chan struc
 		b.finish(t, h, o)
 		return o.status
 	}
-	h.reached = true
+	if !h.reached {
+		h.reached = true
+		switch waited, err := b.awaitUndo(ctx, h); {
+		case err != nil:
+			o := failure(h, err)
+			o.duration = b.clock.Now().Sub(begun)
+			b.finish(t, h, o)
+			return o.status
+		case waited:
+			d = h.planner.decision(ctx, t)
+		}
+	}
 	if d.elsewhere {
 		return elsewhere
 	}
 	arrive()
 	if d.acts() {
-		again, err := gate.pass(ctx, h)
+		again, err := all.gate.pass(ctx, h)
 		if err != nil {
 			o := failure(h, err)
 			if shut := (*shutError)(nil); errors.As(err, &shut) {
@@ -223,17 +241,25 @@ func (b *batch) onHost(t *task, h *host, slow chan struct{}, before <-chan struc
 		case <-ctx.Done():
 		}
 		d = h.planner.decision(ctx, t) // what the hosts before changed has dropped the plan
+		if failed := all.halted.Load(); failed != nil && d.acts() {
+			o := outcome{status: report.Failed, message: "not begun: it went wrong on " + failed.Name + ", the host before", held: true}
+			b.finish(t, h, o)
+			return o.status
+		}
 	}
-	if slow != nil && d.acts() {
+	if all.slow != nil && d.acts() {
 		select {
-		case slow <- struct{}{}:
-			defer func() { <-slow }()
+		case all.slow <- struct{}{}:
+			defer func() { <-all.slow }()
 		case <-ctx.Done():
 		}
 		d = h.planner.decision(ctx, t)
 	}
 	o := b.execution(t, h).attempts(ctx, d)
 	o.duration = b.clock.Now().Sub(begun)
+	if o.halts {
+		all.halted.Store(h)
+	}
 	b.finish(t, h, o)
 	return o.status
 }

@@ -67,8 +67,20 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 	return conn, nil
 }
 
+// move has the host be reached by another address from now on; empty is the inventory's.
+func (c *connection) move(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved := *c.host
+	moved.MovedTo = address
+	c.host = &moved
+}
+
 // where is the address that people know the way by.
 func (c *connection) where() string {
+	if c.host.MovedTo != "" {
+		return c.host.MovedTo
+	}
 	if c.host.SSHAddress != "" {
 		return c.host.SSHAddress
 	}

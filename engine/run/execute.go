@@ -178,7 +178,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
 		o.foretold = e.check
-		if err := e.steps(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
+		if err := e.guarded(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
 			if path := stale(err); path != "" && ctx.Err() == nil {
 				if len(meanwhile) == mostStale {
 					return o.with(failure(e.host, &restlessError{err}))
@@ -187,6 +187,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 				e.alone(ctx, it)
 				continue
 			}
+			o.halts = plan.Guard != nil
 			var lost *remote.UnreachableError
 			// Without an answer, the step may be done.
 			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +63,7 @@ type setting struct {
 	Exact     bool   `hcl:"exact,optional" doc:"Nothing but the setting changes."`
 	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
+	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -161,6 +163,13 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		step.Expect = append(step.Expect, settings.Expect(m.Claims, ""))
 	}
 	plan.Steps = append(plan.Steps, step)
+	if m.Guard != "" {
+		within, err := time.ParseDuration(m.Guard)
+		if err != nil {
+			return plan, err
+		}
+		plan.Guard = &modules.Guard{Within: within, Files: []string{"/etc/settings"}, Proofs: []modules.Proof{{Summary: "the gateway answers", Argv: []string{"prove", "gateway", "up"}}}}
+	}
 	if m.ThenFails {
 		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Action: modules.Run{Argv: []string{"fail", m.Name, value}}})
 	}
@@ -223,7 +232,25 @@ type fakeHost struct {
 	freeAt time.Time
 	// due is what is kept on the node, by its ID.
 	due map[string]string
+	// undo is what the host undoes by itself; nil if nothing.
+	undo *fakeUndo
 }
+
+// fakeUndo is a change that a host undoes by itself.
+type fakeUndo struct {
+	id, what string
+	at       time.Time
+	before   map[string]string
+	done     bool
+}
+
+// now undoes it.
+func (h *fakeHost) undoNow() {
+	h.settings, h.undo.done = h.undo.before, true
+}
+
+// cut reports whether nobody reaches the host.
+func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" }
 
 type pendingSetting struct {
 	value string
@@ -261,6 +288,11 @@ func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
 // passLocked lets time pass.
 func (s *stage) passLocked(d time.Duration) {
 	s.now = s.now.Add(d)
+	for _, h := range s.hosts {
+		if h.undo != nil && !h.undo.done && !s.now.Before(h.undo.at) {
+			h.undoNow()
+		}
+	}
 	for t := range s.timers {
 		if !s.now.Before(t.at) {
 			delete(s.timers, t)
@@ -328,7 +360,7 @@ func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hosts[h.Name].dead {
+	if s.hosts[h.Name].cut() {
 		return nil, &remote.UnreachableError{Host: h.Name, Address: h.Address, Reason: "nobody answers"}
 	}
 	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
@@ -338,6 +370,9 @@ func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, erro
 var (
 	readsKept  = nodestate.States.Ask([]string{""})[0].Script
 	clearsKept = nodestate.Clear().Script
+	arms, _    = nodestate.Undo{}.Arm()
+	undoes     = nodestate.Undo{}.Now()
+	forgets    = nodestate.Forgotten()
 )
 
 type fakeConn struct {
@@ -350,7 +385,7 @@ type fakeConn struct {
 func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	c.stage.mu.Lock()
 	defer c.stage.mu.Unlock()
-	if c.host.dead {
+	if c.host.cut() {
 		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
 	c.stage.event(ctx)
@@ -371,7 +406,25 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			for _, id := range slices.Sorted(maps.Keys(c.host.due)) {
 				fmt.Fprintf(&text, "due %s %s\n", id, c.host.due[id])
 			}
+			if u := c.host.undo; u != nil && u.done {
+				fmt.Fprintf(&text, "undo undone %s yes %s\n", u.id, u.what)
+			} else if u != nil {
+				fmt.Fprintf(&text, "undo armed %s %d %s\n", u.id, int(u.at.Sub(c.stage.now).Seconds()), u.what)
+			}
 			answers[i].Stdout = []byte(text.String())
+			continue
+		case arms.Script:
+			seconds, _ := strconv.Atoi(q.Args[1])
+			c.host.undo = &fakeUndo{id: q.Args[0], what: q.Args[2], at: c.stage.now.Add(time.Duration(seconds) * time.Second), before: maps.Clone(c.host.settings)}
+			continue
+		case undoes.Script:
+			if !c.host.undo.done {
+				c.host.undoNow()
+			}
+			answers[i].Stdout = fmt.Appendf(nil, "undo undone %s yes %s\n", c.host.undo.id, c.host.undo.what)
+			continue
+		case forgets.Script:
+			c.host.undo = nil
 			continue
 		case clearsKept:
 			for _, id := range q.Args {
@@ -380,6 +433,12 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			continue
 		case "get":
 		default:
+			if u := c.host.undo; u != nil && q.Script == (nodestate.Undo{ID: u.id}).Disarm().Script {
+				if c.host.undo = nil; u.done {
+					answers[i].Exit = 77
+				}
+				continue
+			}
 			return nil, fmt.Errorf("unexpected query %q", q.Script)
 		}
 		var values []string
@@ -413,7 +472,7 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
-	if c.host.dead {
+	if c.host.cut() {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
 	if before := cmd.Before.Args; len(before) > 3 { // behind who locks the node
@@ -441,6 +500,13 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	case verb == "set":
 		c.host.settings[name] = value
 		delete(c.host.pending, name)
+		if c.host.cut() {
+			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+		}
+	case verb == "prove":
+		if c.host.settings[name] != value {
+			return remote.Result{Exit: 1, Stderr: []byte("no answer\n")}, nil
+		}
 	case verb == "pretend":
 		return remote.Result{Stderr: []byte("it is not my day\n")}, nil
 	case verb == "fail":

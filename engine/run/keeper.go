@@ -104,6 +104,30 @@ func (k *keeper) all() []nodestate.Due {
 	return all
 }
 
+// armed is a change that the node takes back by itself, of another run than this one; nil if there is none.
+func (k *keeper) armed() *nodestate.Undo {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, u := range k.state.Undo {
+		if !u.Ended && u.Run != k.holder.Run {
+			return &u
+		}
+	}
+	return nil
+}
+
+// undone returns the changes of earlier runs that the node has taken back.
+func (k *keeper) undone() (all []nodestate.Undo) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, u := range k.state.Undo {
+		if u.Ended && u.Run != k.holder.Run {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
 // lockedError is that another run is changing a node.
 type lockedError struct {
 	host string
@@ -126,7 +150,7 @@ func (k *keeper) locked() error {
 	return nil
 }
 
-// lookAgain reads anew who holds the lock.
+// lookAgain reads anew who holds the lock, and what the node undoes.
 func (k *keeper) lookAgain(ctx context.Context) error {
 	state, err := nodestate.Look(ctx, k.connection)
 	if err != nil {
@@ -134,7 +158,7 @@ func (k *keeper) lookAgain(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.state.Lock = state.Lock
+	k.state.Lock, k.state.Undo = state.Lock, state.Undo
 	return nil
 }
 
@@ -250,18 +274,26 @@ func (k *keeper) told(ids []string) {
 	}
 }
 
-// flush tells the node what it was not told yet.
+// flush tells the node what it was not told yet, and to forget what the run tells a person.
 func (k *keeper) flush(ctx context.Context) error {
+	var queries []remote.Query
 	q, ids := k.clearing()
-	if ids == nil {
-		return nil
+	if ids != nil {
+		queries = append(queries, q)
+	}
+	var undone []string
+	for _, u := range k.undone() {
+		undone = append(undone, u.ID)
+	}
+	if undone != nil {
+		queries = append(queries, nodestate.Forgotten(undone...))
 	}
 	root := k.connection.asRoot()
-	if root == nil {
+	if root == nil || queries == nil {
 		return nil
 	}
-	answers, err := root.Ask(ctx, []remote.Query{q})
-	if err == nil && answers[0].Exit == 0 {
+	answers, err := root.Ask(ctx, queries)
+	if err == nil && ids != nil && answers[0].Exit == 0 {
 		k.told(ids)
 	}
 	return err

@@ -18,6 +18,9 @@ func (c *conductor) flushKept() {
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, h := range c.hosts.all() {
+		if c.check {
+			break
+		}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -58,6 +61,11 @@ func (c *conductor) reportLostHandlers() {
 			case !slices.Contains(left, key):
 				still[key.handler] = append(still[key.handler], h.Name)
 			}
+		}
+	}
+	for _, h := range c.hosts.all() {
+		for _, u := range h.keeper.undone() {
+			c.report(report.Note{Text: h.Name + ": " + u.String()})
 		}
 	}
 	note := func(start string, handlers map[string][]string, end string) {

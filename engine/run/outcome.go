@@ -33,6 +33,7 @@ type outcome struct {
 	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
 	held     bool           // nothing was begun, because another run is changing a host
 	effect   bool           // something may have been changed that is not known to be
+	halts    bool           // a guarded change failed: hosts that come one after another do not begin it
 	duration time.Duration
 }
 
@@ -87,6 +88,31 @@ func (o *outcome) refuted(steps, again []modules.Step) {
 		}
 	}
 	o.sure = len(o.steps) > 0
+}
+
+// takenBack notes that steps were undone. If that went wrong, nobody knows what of them is left.
+func (o *outcome) takenBack(steps []modules.Step, clean bool) {
+	undone := func(summary string) bool {
+		return slices.ContainsFunc(steps, func(s modules.Step) bool { return s.Summary == summary })
+	}
+	if clean {
+		o.open = slices.DeleteFunc(o.open, undone)
+	}
+	for _, summary := range slices.Clone(o.steps) {
+		if !undone(summary) {
+			continue
+		}
+		o.steps = slices.DeleteFunc(o.steps, func(s string) bool { return s == summary })
+		if !clean {
+			o.open = append(o.open, summary)
+		}
+	}
+	for _, step := range steps {
+		if step.Diff != nil && clean {
+			o.diffs = slices.DeleteFunc(o.diffs, func(d modules.Diff) bool { return d == *step.Diff })
+		}
+	}
+	o.sure, o.effect = len(o.steps) > 0, o.effect || len(o.open) > 0
 }
 
 // after is the outcome of a later try: what an earlier one has done counts.
@@ -147,6 +173,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 	o.behind = append(o.behind, item.behind...)
 	o.sure = o.sure || item.sure
 	o.effect = o.effect || item.effect
+	o.halts = o.halts || item.halts
 	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message, Output: shown})
 	return o
 }
@@ -163,7 +190,7 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 // with replaces the end of an outcome, and keeps what was done before it.
 func (o outcome) with(end outcome) outcome {
 	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
-	end.sure, end.effect, end.foretold = o.sure, o.effect, o.foretold
+	end.sure, end.effect, end.foretold, end.halts = o.sure, o.effect, o.foretold, o.halts
 	if end.last == nil {
 		end.last = o.last
 	}

@@ -1,0 +1,239 @@
+package nodestate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/remote"
+)
+
+// Undo is a change that a node takes back by itself unless somebody disarms it in time.
+type Undo struct {
+	// ID is the name of its directory, 26 letters and digits that no other has.
+	ID string `json:"-"`
+	// Task is the task that is changing the node, at File and Line of a playbook.
+	Task     string    `json:"task"`
+	File     string    `json:"file"`
+	Line     int       `json:"line"`
+	Playbook string    `json:"playbook"`
+	Run      string    `json:"run"`
+	By       string    `json:"by"`
+	Since    time.Time `json:"since"`
+	// Within is the time from arming until the node takes the change back.
+	Within time.Duration `json:"within"`
+	// Files are put back as they are when it is armed, with what guards them; those that do not exist are removed. Links
+	// are followed: they are the task's, and it writes through them.
+	Files []string `json:"files"`
+	// Commands are run, in order, once the files are back. They are not run if the node was restarted meanwhile: then the
+	// files are back before the network starts.
+	Commands [][]string `json:"commands"`
+
+	// Left is the time until the node takes the change back, as it was read; zero once it has begun to.
+	Left time.Duration `json:"-"`
+	// Undone reports whether the node has begun to take the change back, Ended whether it has ended that; Failed says what went
+	// wrong then.
+	Undone bool   `json:"-"`
+	Ended  bool   `json:"-"`
+	Failed string `json:"-"`
+}
+
+// String says what is taken back, and when.
+func (u Undo) String() string {
+	what := "a change"
+	if u.Task != "" {
+		what = fmt.Sprintf("what task %q (%s:%d) changed in a run of %s at %s", u.Task, u.File, u.Line, u.By, moment(u.Since))
+	}
+	switch {
+	case u.Failed != "":
+		return what + " was to be undone, and that failed: " + u.Failed
+	case u.Undone && !u.Ended:
+		return what + " is being undone by the host"
+	case u.Undone:
+		return what + " has been undone, because nobody proved in time that the host can still be reached"
+	}
+	return fmt.Sprintf("%s is not proven yet: the host undoes it in %s", what, u.Left)
+}
+
+// unit is the name of the timer and the service of systemd that undo it; the service of the node's next start has "-boot" behind it.
+func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
+
+// script is what undoes the change, by dash. It is begun once: who renames its directory first decides whether it is undone or
+// disarmed.
+func (u Undo) script() (string, error) {
+	var s strings.Builder
+	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
+mv -T %[2]s %[2]s.undone 2>/dev/null || exit 0
+exec >>%[2]s.undone/log 2>&1
+ok=yes
+put() {
+	read -r to <%[2]s.undone/$1.path || { ok=no; return; }
+	if [ ! -e %[2]s.undone/$1 ]; then
+		rm -f -- "$to" || ok=no
+	elif cp -a -- %[2]s.undone/$1 "${to%%/*}/.hlplay-undo-$1.%[2]s"; then
+		mv -fT -- "${to%%/*}/.hlplay-undo-$1.%[2]s" "$to" || ok=no
+	else
+		ok=no
+	fi
+}
+`, Dir, u.ID)
+	for i := range u.Files {
+		fmt.Fprintf(&s, "put %d\n", i)
+	}
+	s.WriteString("sync\nif [ \"${1-}\" != boot ]; then\n\t:\n")
+	for _, argv := range u.Commands {
+		line, err := remote.Quote(argv)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&s, "\t%s </dev/null || { echo \"exit code $?\"; ok=no; }\n", line)
+	}
+	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >%s.undone/end\n", u.unhook(), u.ID)
+	return s.String(), nil
+}
+
+// unhook removes what makes a node undo the change when it starts.
+func (u Undo) unhook() string {
+	return fmt.Sprintf("rm -f /etc/systemd/system/sysinit.target.wants/%[1]s-boot.service /etc/systemd/system/%[1]s-boot.service\n", u.unit())
+}
+
+// arming keeps what is there and starts the time. Its arguments are the ID, the seconds, what the Undo says of itself, the script, the
+// unit that a start of the node takes, and the files. Nothing of it is left if a part of it fails.
+const arming = making + `_hl_arm() {
+	_hl_u=$_hl_v/undo
+	[ -d "$_hl_u" ] || mkdir -m 700 "$_hl_u" || return 1
+	[ ! -L "$_hl_u" ] || { echo "$_hl_u is a link" >&2; return 1; }
+	_hl_d=$_hl_u/$1 _hl_n=hlplay-undo-$1 _hl_w=$2
+	mkdir -m 700 "$_hl_d" || return 1
+	printf '%s\n' "$3" >"$_hl_d/what" && printf '%s' "$4" >"$_hl_d/script" || return 1
+	_hl_t=$5
+	shift 5
+	_hl_i=0
+	for _hl_f; do
+		_hl_p=$(readlink -f -- "$_hl_f") || return 1
+		printf '%s\n' "$_hl_p" >"$_hl_d/$_hl_i.path" || return 1
+		if [ -e "$_hl_p" ]; then cp -a -- "$_hl_p" "$_hl_d/$_hl_i" || return 1; fi
+		_hl_i=$((_hl_i + 1))
+	done
+	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
+	read -r _hl_s _hl_x </proc/uptime || return 1
+	printf '%s %s\n' "$((${_hl_s%.*} + _hl_w))" "$_hl_b" >"$_hl_d/until" || return 1
+	sync
+	if [ -d /run/systemd/system ]; then
+		_hl_e=/etc/systemd/system
+		printf '%s' "$_hl_t" >"$_hl_e/$_hl_n-boot.service" && mkdir -p "$_hl_e/sysinit.target.wants" &&
+			ln -s "../$_hl_n-boot.service" "$_hl_e/sysinit.target.wants/$_hl_n-boot.service" || return 1
+		systemd-run --quiet --collect --unit="$_hl_n" --on-active="${_hl_w}s" --timer-property=AccuracySec=1s \
+			/bin/sh "$_hl_d/script" >/dev/null
+	else
+		setsid sh -c 'echo $$ >"$2/pid"; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_d" </dev/null >/dev/null 2>&1 &
+	fi
+}
+_hl_own || { echo "$_hl_v cannot be made" >&2; exit 1; }
+_hl_arm "$@" || {
+	rm -rf "$_hl_v/undo/$1" "/etc/systemd/system/hlplay-undo-$1-boot.service" "/etc/systemd/system/sysinit.target.wants/hlplay-undo-$1-boot.service"
+	exit 1
+}`
+
+// Arm is what makes the node take back by itself what is done behind it.
+func (u Undo) Arm() (remote.Query, error) {
+	for _, file := range u.Files {
+		if strings.ContainsRune(file, '\n') {
+			return remote.Query{}, fmt.Errorf("%q: a path with a line break cannot be put back", file)
+		}
+	}
+	b, err := json.Marshal(u)
+	if err != nil {
+		return remote.Query{}, err
+	}
+	script, err := u.script()
+	if err != nil {
+		return remote.Query{}, err
+	}
+	atBoot := fmt.Sprintf(`[Unit]
+Description=Undo what hlplay changed and could not prove before this host was restarted
+DefaultDependencies=no
+After=local-fs.target
+Before=network-pre.target sysinit.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=-/bin/sh %s/undo/%s/script boot
+`, Dir, u.ID)
+	seconds := max(1, int(u.Within.Round(time.Second)/time.Second))
+	args := append([]string{u.ID, strconv.Itoa(seconds), ascii(b), script, atBoot}, u.Files...)
+	return remote.Query{Script: arming, Args: args}, nil
+}
+
+// exitUndone is how Disarm exits if the node has begun to take the change back.
+const exitUndone = 77
+
+// ErrUndone says that a node has taken a change back, or is about to.
+var ErrUndone = errors.New("the host has undone it")
+
+// Disarm is what makes a change last: see Disarmed.
+func (u Undo) Disarm() remote.Query {
+	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
+mv -T "$1" "$1.kept" 2>/dev/null || exit %[2]d
+if [ -d /run/systemd/system ]; then
+	systemctl stop %[3]s.timer
+elif read -r p <"$1.kept/pid"; then
+	kill -- -"$p"
+fi 2>/dev/null
+%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.unit(), u.unhook()), Args: []string{u.ID}}
+}
+
+// Disarmed reads the answer to Disarm. The error is ErrUndone if it came too late.
+func Disarmed(a remote.Answer) error {
+	switch {
+	case a.Err != nil:
+		return a.Err
+	case a.Exit == exitUndone:
+		return ErrUndone
+	case a.Exit != 0:
+		return fmt.Errorf("exit code %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
+	}
+	return nil
+}
+
+// Now takes a change back at once, and prints what Undone reads.
+func (u Undo) Now() remote.Query {
+	return remote.Query{Script: fmt.Sprintf(`[ ! -e %[1]s/undo/"$1"/script ] || /bin/sh %[1]s/undo/"$1"/script
+`, Dir) + reading, Args: []string{u.ID}}
+}
+
+// Forgotten is what is to be done once a person was told that changes were taken back.
+func Forgotten(ids ...string) remote.Query {
+	return remote.Query{Script: `cd ` + Dir + `/undo 2>/dev/null || exit 0
+for i; do rm -rf "./$i.undone"; done`, Args: ids}
+}
+
+// undo reads a line: "armed ID LEFT WHAT" or "undone ID END WHAT".
+func (s *State) undo(rest string) {
+	how, rest, _ := strings.Cut(rest, " ")
+	id, rest, _ := strings.Cut(rest, " ")
+	end, what, _ := strings.Cut(rest, " ")
+	if !undoID.MatchString(id) {
+		return
+	}
+	var u Undo
+	if json.Unmarshal([]byte(what), &u) != nil {
+		u = Undo{}
+	}
+	u.ID = id
+	if how == "armed" {
+		seconds, _ := strconv.Atoi(end)
+		u.Left = max(0, time.Duration(seconds)*time.Second)
+	} else {
+		u.Undone, u.Ended = true, end != "-"
+		if end == "no" {
+			u.Failed = fmt.Sprintf("see %s/undo/%s.undone/log on the host", Dir, id)
+		}
+	}
+	s.Undo = append(s.Undo, u)
+}

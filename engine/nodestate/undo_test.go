@@ -1,0 +1,225 @@
+package nodestate
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"hlplay/engine/remote"
+)
+
+// change is a change of files that is to be undone: one is replaced, one is removed, one is new, one is behind a link.
+type change struct {
+	*node
+	dir string
+	Undo
+}
+
+func newChange(t *testing.T, within time.Duration) *change {
+	c := &change{node: newNode(t), dir: t.TempDir()}
+	for name, content := range map[string]string{"replaced it's": "old\n", "removed": "kept\n", "target": "behind\n"} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(content), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("target", filepath.Join(c.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	c.Undo = Undo{
+		ID: rand.Text(), Task: "the ☃ network", File: "play.hcl", Line: 3, Run: "r1", By: "ada@desk", Within: within,
+		Since:    time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC),
+		Commands: [][]string{{"sh", "-c", `echo "$1" >"$2"`, "sh", "it's done", filepath.Join(c.dir, "applied")}},
+	}
+	for _, name := range []string{"replaced it's", "removed", "new", "link"} {
+		c.Files = append(c.Files, filepath.Join(c.dir, name))
+	}
+	return c
+}
+
+func (c *change) arm() {
+	c.t.Helper()
+	q, err := c.Arm()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if a := c.ask(q); a.Exit != 0 {
+		c.t.Fatalf("arming: exit code %d", a.Exit)
+	}
+}
+
+// make changes the files.
+func (c *change) make() {
+	c.t.Helper()
+	for _, name := range []string{"replaced it's", "new", "link"} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), []byte("changed\n"), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(c.dir, "removed")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// files are the contents of what lies in the directory.
+func (c *change) files() map[string]string {
+	c.t.Helper()
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(c.dir, e.Name()))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		files[e.Name()] = string(b)
+	}
+	return files
+}
+
+var (
+	asBefore = map[string]string{"replaced it's": "old\n", "removed": "kept\n", "target": "behind\n", "link": "behind\n", "applied": "it's done\n"}
+	changed  = map[string]string{"replaced it's": "changed\n", "new": "changed\n", "target": "changed\n", "link": "changed\n"}
+)
+
+// A node undoes by itself what nobody has disarmed, and tells the next who asks.
+func TestUndoneByItself(t *testing.T) {
+	c := newChange(t, time.Second)
+	c.arm()
+	want := c.Undo
+	c.make()
+	c.again()                                                  // nobody is there
+	for len(c.state().Undo) != 1 || !c.state().Undo[0].Ended { // bounded by the test's own deadline
+		time.Sleep(10 * time.Millisecond)
+	}
+	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+	if info, err := os.Stat(filepath.Join(c.dir, "replaced it's")); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v (%v), want it as before", info.Mode(), err)
+	}
+	want.Undone, want.Ended = true, true
+	if diff := cmp.Diff([]Undo{want}, c.state().Undo); diff != "" {
+		t.Errorf("it tells (-want +got):\n%s", diff)
+	}
+	if err := Disarmed(c.ask(c.Disarm())); err != ErrUndone {
+		t.Errorf("disarming what is undone: %v, want %v", err, ErrUndone)
+	}
+	c.ask(Forgotten(c.ID))
+	if s := c.state(); len(s.Undo) > 0 {
+		t.Errorf("after it was told, there is still %v", s.Undo)
+	}
+}
+
+func TestDisarmedInTime(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	want := c.Undo
+	if diff := cmp.Diff([]Undo{want}, c.state().Undo, cmpopts.IgnoreFields(Undo{}, "Left")); diff != "" {
+		t.Errorf("armed (-want +got):\n%s", diff)
+	}
+	if left := c.state().Undo[0].Left; left > time.Hour || left < 50*time.Minute {
+		t.Errorf("%s are left of an hour", left)
+	}
+	waits, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid"))
+	for ; err != nil || len(waits) == 0; waits, err = os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid")) {
+		time.Sleep(time.Millisecond)
+	}
+	if err := Disarmed(c.ask(c.Disarm())); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat("/proc/" + strings.TrimSpace(string(waits))); err != nil {
+			break // what waits for the end of the time is gone
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if diff := cmp.Diff(changed, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+	if left, err := os.ReadDir(filepath.Join(c.node.dir, "undo")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
+func TestUndoneAtOnce(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	s := Read(c.ask(c.Now()))
+	if os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Ended || s.Undo[0].Failed != "") {
+		t.Errorf("it tells %+v", s)
+	}
+	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+}
+
+// A node that starts anew has the files back before its network starts, and runs no commands.
+func TestUndoneAtBoot(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	if _, err := c.node.Run(context.Background(), remote.Command{Argv: []string{"sh", filepath.Join(c.node.dir, "undo", c.ID, "script"), "boot"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for name, content := range asBefore {
+		if name != "applied" {
+			want[name] = content
+		}
+	}
+	if diff := cmp.Diff(want, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+}
+
+// What goes wrong is told, with where to look.
+func TestUndoingFails(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.Commands = append([][]string{{"sh", "-c", "echo no such device; exit 3"}}, c.Commands...)
+	c.arm()
+	c.make()
+	c.ask(c.Now())
+	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+	u := c.state().Undo
+	if len(u) != 1 || !strings.Contains(u[0].String(), c.ID+".undone/log") {
+		t.Fatalf("it tells %v", u)
+	}
+	log, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID+".undone", "log"))
+	if err != nil || string(log) != "no such device\nexit code 3\n" {
+		t.Errorf("the log says %q (%v)", log, err)
+	}
+}
+
+// Where it cannot be armed, nothing is left of it, and it says so.
+func TestWhatCannotBeArmed(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.Files = append(c.Files, filepath.Join(c.dir, "target", "below a file"))
+	q, err := c.Arm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := c.node.Ask(context.Background(), []remote.Query{c.here(q)})
+	if err != nil || answers[0].Exit == 0 {
+		t.Fatalf("exit code %d (%v): a file that cannot be kept was passed over", answers[0].Exit, err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(c.node.dir, "undo")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	c.Files = []string{"/etc/two\nlines"}
+	if _, err := c.Arm(); err == nil {
+		t.Error("a path with a line break is accepted")
+	}
+}

@@ -1,0 +1,295 @@
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hlplay/engine/nodestate"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// guarded is steps under a guard: the host undoes them by itself unless they are proven over a new connection.
+func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
+	guard := it.plan.Guard
+	if guard == nil || e.check {
+		return e.steps(ctx, it, rest, seen, o)
+	}
+	u, armed, err := e.arm(ctx, it.plan)
+	if err != nil {
+		return err
+	}
+	err = e.steps(ctx, it, rest, seen, o)
+	var lost *remote.UnreachableError
+	switch {
+	case ctx.Err() != nil:
+		return &armedError{context.Cause(ctx), e.host.Name, guard.Within - e.clock.Now().Sub(armed)}
+	case err != nil && !errors.As(err, &lost):
+		return e.takeBack(ctx, it.plan, u, armed, o, err)
+	}
+	// What the old connection has begun lives or dies with it.
+	if err := e.prove(ctx, guard, armed); err != nil {
+		return e.takeBack(ctx, it.plan, u, armed, o, err)
+	}
+	root := e.host.connection.asRoot()
+	if root == nil {
+		return e.takeBack(ctx, it.plan, u, armed, o, errors.New("the connection was lost again"))
+	}
+	answers, err := root.Ask(ctx, []remote.Query{u.Disarm()})
+	if err == nil {
+		err = nodestate.Disarmed(answers[0])
+	}
+	if err != nil {
+		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("it was proven, and could not be made to last: %w", err))
+	}
+	for _, step := range it.plan.Steps { // the answer to one that cut the connection was lost, and its effect is proven
+		if slices.Contains(o.open, step.Summary) {
+			o.end(step)
+		}
+	}
+	e.host.observed.ForgetAll()
+	return nil
+}
+
+// arm tells the host what to undo, and when.
+func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Undo, armed time.Time, err error) {
+	for _, step := range plan.Steps {
+		if step.On != nil && step.On != e.host.observed {
+			return u, armed, fmt.Errorf("%s: it is carried out on another host, where nothing would undo it; this is a defect of module %s", step.Summary, e.task.Module.Name)
+		}
+	}
+	guard := plan.Guard
+	root := e.host.connection.asRoot()
+	if root == nil {
+		return u, armed, errors.New("only root can have the host undo this by itself: let the task become root")
+	}
+	if err := e.host.keeper.apart(ctx, nil); err != nil { // nobody else changes the host meanwhile
+		return u, armed, err
+	}
+	u = nodestate.Undo{
+		ID: rand.Text(), Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
+		Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC().Truncate(time.Second),
+		Within: guard.Within, Files: guard.Files, Commands: guard.Undo,
+	}
+	q, err := u.Arm()
+	if err != nil {
+		return u, armed, err
+	}
+	armed = e.clock.Now()
+	answers, err := root.Ask(ctx, []remote.Query{q})
+	if err == nil && answers[0].Exit != 0 {
+		err = fmt.Errorf("exit code %d: %s", answers[0].Exit, firstLine(answers[0].Stderr))
+	}
+	if err != nil {
+		return u, armed, fmt.Errorf("nothing was begun, because the host cannot be told how to undo it: %w", err)
+	}
+	return u, armed, nil
+}
+
+// prove connects anew and runs the proofs, again until they succeed or the time is nearly over: what is left of it is for
+// telling the host.
+func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.Time) error {
+	e.host.connection.drop()
+	e.host.keeper.took(remote.Query{}, errReconnected)
+	if guard.Address != "" {
+		e.host.connection.move(guard.Address)
+	}
+	deadline := armed.Add(guard.Within * 4 / 5)
+	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
+	defer cancel()
+	what := "a new connection to " + e.host.connection.where()
+	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: what, Awaits: true, Limit: guard.Within})
+		_, last := e.host.connection.reopen(ctx)
+		for _, proof := range guard.Proofs {
+			if last != nil {
+				break
+			}
+			what = proof.Summary
+			last = e.proof(ctx, proof)
+		}
+		if last == nil {
+			return nil
+		}
+		if e.clock.Sleep(ctx, pause) != nil {
+			return fmt.Errorf("%s: %w", what, last)
+		}
+	}
+}
+
+// errReconnected is how the acting shells of a connection ended that was made anew, errUnproven why the proofs end.
+var (
+	errReconnected = errors.New("the host was connected to anew")
+	errUnproven    = errors.New("the time for the proofs is over")
+)
+
+func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
+	root := e.host.connection.asRoot()
+	if root == nil {
+		return errors.New("the connection was lost again")
+	}
+	limit := proof.Limit
+	if limit == 0 {
+		limit = 10 * time.Second
+	}
+	result, err := root.Run(ctx, remote.Command{Argv: proof.Argv, Limit: limit})
+	if err == nil && result.Exit != 0 {
+		err = &commandError{summary: proof.Summary, argv: proof.Argv, result: result}
+	}
+	return err
+}
+
+// untilUndone is how long a host is waited for that is to have undone a change.
+const untilUndone = 2 * time.Minute
+
+// takeBack undoes a change at once where the host can be reached, or waits until the host has undone it by itself. The error
+// that it returns says why, and what came of it.
+func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate.Undo, armed time.Time, o *outcome, why error) error {
+	q := u.Now()
+	deadline := armed.Add(u.Within + untilUndone)
+	var last error
+	for pause := time.Second; e.clock.Now().Before(deadline); pause = min(2*pause, 10*time.Second) {
+		var found *nodestate.Undo
+		if found, last = e.undo(ctx, u, q); last == nil && found.Ended {
+			e.host.observed.ForgetAll()
+			o.takenBack(plan.Steps, found.Failed == "")
+			return &undoneError{why: why, failed: found.Failed}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: "the host to undo the change", Awaits: true, Limit: u.Within})
+		if e.clock.Sleep(ctx, pause) != nil {
+			break
+		}
+		if last != nil && e.host.connection.host.MovedTo != "" { // one of both is right
+			e.host.connection.move("")
+		}
+	}
+	e.host.planner.invalidate()
+	if ctx.Err() != nil {
+		return &armedError{context.Cause(ctx), e.host.Name, u.Within - e.clock.Now().Sub(armed)}
+	}
+	if last == nil {
+		last = errors.New("it has not come to the end of that")
+	}
+	return &remote.UnreachableError{
+		Host: e.host.Name, Address: e.host.Address, Err: last,
+		Reason: fmt.Sprintf("%v; the host was to undo the change by itself after %s, and cannot be asked whether it did: %v", why, u.Within, last),
+		Hint:   "look at its console: " + nodestate.Dir + "/undo holds the files as they were, and a log",
+	}
+}
+
+// undo has the host take a change back now, over a connection that stands or a new one, and returns how far that is.
+func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) (*nodestate.Undo, error) {
+	bounded, cancel := withTimeout(ctx, e.clock, 20*time.Second, errUnproven)
+	defer cancel()
+	root := e.host.connection.asRoot()
+	if root == nil {
+		if _, err := e.host.connection.reopen(bounded); err != nil {
+			return nil, err
+		}
+		e.host.keeper.took(remote.Query{}, errReconnected)
+		if root = e.host.connection.asRoot(); root == nil {
+			return nil, errors.New("the connection was lost again")
+		}
+	}
+	answers, err := root.Ask(bounded, []remote.Query{q})
+	if err != nil {
+		e.host.connection.drop() // what undoes it may have cut it
+		return nil, err
+	}
+	if answers[0].Exit != 0 {
+		return nil, fmt.Errorf("exit code %d: %s", answers[0].Exit, firstLine(answers[0].Stderr))
+	}
+	for _, found := range nodestate.Read(answers[0]).Undo {
+		if found.ID == u.ID {
+			if found.Ended {
+				_, _ = root.Ask(bounded, []remote.Query{nodestate.Forgotten(u.ID)}) // a next run says it again
+			}
+			return &found, nil
+		}
+	}
+	return nil, errors.New("it knows nothing of the change any more")
+}
+
+// undoneError is that a host is as it was before a change that went wrong.
+type undoneError struct {
+	why    error
+	failed string // what went wrong when it was undone
+}
+
+// Unwrap returns why, unless that is that the host could not be reached: now it can.
+func (e *undoneError) Unwrap() error {
+	if errors.As(e.why, new(*remote.UnreachableError)) {
+		return nil
+	}
+	return e.why
+}
+
+func (e *undoneError) Error() string {
+	if e.failed != "" {
+		return fmt.Sprintf("%v; the host was to be as before, and that failed: %s", e.why, e.failed)
+	}
+	return fmt.Sprintf("%v; the host has undone the change and is as before", e.why)
+}
+
+// armedError is that a run ended while a host waits for a proof.
+type armedError struct {
+	why  error
+	host string
+	left time.Duration
+}
+
+func (e *armedError) Unwrap() error { return e.why }
+
+func (e *armedError) Error() string { return "interrupted before the change was proven" }
+
+func (e *armedError) Hint() string {
+	return fmt.Sprintf("%s undoes it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
+}
+
+// awaitUndo waits until a host has undone what an earlier run changed and did not prove, and says what that was: what is seen
+// there until then does not last. Check mode only says it.
+func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error) {
+	if err := h.keeper.look(ctx); err != nil {
+		return false, nil // its own task says so
+	}
+	var last error
+	for begun, pause := b.clock.Now(), time.Second; ; pause = min(2*pause, 5*time.Second) {
+		u := h.keeper.armed()
+		if u == nil {
+			break
+		}
+		if b.check {
+			b.report(report.Note{Text: h.Name + ": " + u.String()})
+			return false, nil
+		}
+		if !waited {
+			b.report(report.Note{Text: h.Name + ": " + u.String() + "; waiting for that"})
+		}
+		waited = true
+		if b.clock.Now().Sub(begun) > u.Within+untilUndone {
+			return waited, fmt.Errorf("%s; that time is over, and the host has not done it: see %s/undo on it (%v)", u, nodestate.Dir, last)
+		}
+		b.report(report.Progress{Host: h.Name, What: "the host to undo what was not proven", Awaits: true, Limit: u.Within})
+		if err := b.clock.Sleep(ctx, pause); err != nil {
+			return waited, err
+		}
+		if last = h.keeper.lookAgain(ctx); last != nil {
+			_, last = h.connection.reopen(ctx) // undoing may have cut the connection
+		}
+	}
+	if waited {
+		b.report(report.Progress{Host: h.Name})
+		h.forgetAll()
+		h.planner.invalidate()
+	}
+	return waited, nil
+}

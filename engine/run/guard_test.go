@@ -1,0 +1,162 @@
+package run_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+)
+
+// guarded is a playbook whose task can cut the connection; its hosts come one after another.
+func guarded(settings string) string {
+	return `play "network" {
+  hosts = "all"
+  task "address" {
+    setting {
+      guard = "90s"
+      scope = "one_by_one"
+` + settings + `
+    }
+    notify = ["restart"]
+  }
+  handler "restart" {
+    setting {
+      name    = "restarted"
+      value   = "yes"
+      repeats = true
+    }
+  }
+}`
+}
+
+// onHosts is a stage whose gateway answers.
+func onHosts(names ...string) *stage {
+	s := newStage(names...)
+	for _, h := range s.hosts {
+		h.settings["gateway"] = "up"
+		h.settings["link"] = "up"
+	}
+	return s
+}
+
+func TestAGuardedChangeIsProven(t *testing.T) {
+	s := onHosts("a", "b")
+	r := s.play(t, guarded(`name = "mtu"
+value = "9000"`))
+	want := []string{"a address: changed", "a restart: changed", "b address: changed", "b restart: changed"}
+	if diff := cmp.Diff(want, outcomes(r)); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	for name, h := range s.hosts {
+		if h.undo != nil || h.settings["mtu"] != "9000" {
+			t.Errorf("%s: still to be undone: %+v; mtu %q", name, h.undo, h.settings["mtu"])
+		}
+	}
+}
+
+// What cuts the connection, breaks what is to be proven or fails half way is undone, nothing counts as changed, and the hosts
+// behind do not begin.
+func TestAGuardedChangeThatFailsIsUndone(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings string
+		message  string
+		// within bounds the time that passes: a host that can be reached need not wait.
+		within time.Duration
+	}{
+		"the connection is cut": {`name = "link"
+value = "cut"`, "the host has undone the change and is as before", 3 * time.Minute},
+		"a proof fails": {`name = "gateway"
+value = "down"`, "the gateway answers: prove gateway up: exit code 1", 89 * time.Second},
+		"a command fails": {`name = "mtu"
+value = "9000"
+then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onHosts("a", "b")
+			before, begun := s.state(), s.now
+			r := s.play(t, guarded(test.settings))
+			if diff := cmp.Diff([]string{"a address: failed", "b address: failed"}, outcomes(r)); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, s.state()); diff != "" {
+				t.Errorf("the hosts are not as before (-before +after):\n%s", diff)
+			}
+			results := r.Results()
+			if a := results[0]; !strings.Contains(a.Message, test.message) || len(a.Steps)+len(a.Unfinished) > 0 {
+				t.Errorf("a: %q, done %q, not known to be done %q; want it to say %q", a.Message, a.Steps, a.Unfinished, test.message)
+			}
+			if b := results[1]; b.Message != "not begun: it went wrong on a, the host before" {
+				t.Errorf("b: %q", b.Message)
+			}
+			if passed := s.now.Sub(begun); passed > test.within {
+				t.Errorf("it took %s, want at most %s", passed, test.within)
+			}
+			if s.hosts["a"].undo != nil {
+				t.Error("a still remembers what it has undone")
+			}
+		})
+	}
+}
+
+// A run that ends in the middle leaves the undoing to the host; the next run waits for that, says what it was, and goes on.
+func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
+	s := onHosts("a")
+	var cancel context.CancelFunc
+	s.ctx, cancel = context.WithCancel(t.Context())
+	s.onAct = func(string) {
+		if len(s.acts) > 0 { // the proof
+			cancel()
+		}
+	}
+	source := guarded(`name = "mtu"
+value = "9000"`)
+	r := s.play(t, source)
+	first := r.Results()[0]
+	if first.Status != report.Failed || first.Hint != "a undoes it by itself within 1m30s; run again after that" {
+		t.Errorf("interrupted: %s, %q, hint %q", first.Status, first.Message, first.Hint)
+	}
+	if s.hosts["a"].undo == nil || s.hosts["a"].settings["mtu"] != "9000" {
+		t.Fatalf("a: %+v", s.hosts["a"])
+	}
+	s.ctx, s.onAct = nil, nil
+	begun := s.now
+	r = s.play(t, source)
+	if diff := cmp.Diff([]string{"a address: changed", "a restart: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("outcomes of the next run (-want +got):\n%s", diff)
+	}
+	if passed := s.now.Sub(begun); passed < 89*time.Second {
+		t.Errorf("it waited for %s only", passed)
+	}
+	var notes []string
+	for _, e := range r.Events() {
+		if n, ok := e.(report.Note); ok {
+			notes = append(notes, n.Text)
+		}
+	}
+	text := strings.Join(notes, "\n")
+	for _, want := range []string{`a: what task "address" (test.hcl:3) changed in a run of `, "the host undoes it in 1m30s; waiting for that", "has been undone, because nobody proved in time that the host can still be reached"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the notes do not say %q:\n%s", want, text)
+		}
+	}
+	if s.hosts["a"].undo != nil {
+		t.Error("a still remembers what was told")
+	}
+}
+
+func TestCheckModeArmsNothing(t *testing.T) {
+	s := onHosts("a")
+	r := s.play(t, guarded(`name = "mtu"
+value = "9000"`), func(o *run.Options) { o.Check = true })
+	if s.hosts["a"].undo != nil || len(s.acts) > 0 {
+		t.Errorf("armed: %+v, run: %q", s.hosts["a"].undo, s.acts)
+	}
+	if diff := cmp.Diff([]string{"a address: changed", "a restart: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+}
