@@ -315,8 +315,11 @@ const aptLists = "/var/lib/apt/lists"
 
 // AptIndex observes the package index. Its one observation has no name.
 var AptIndex = &Kind[Index]{
-	Complete: func(expected, found Index) Index { // time passes
-		expected.Age = found.Age
+	Complete: func(expected, found Index) Index {
+		if expected.Stale && !found.Exists { // what was never fetched need not grow stale to be fetched
+			return found
+		}
+		expected.Age = found.Age // time passes
 		return expected
 	},
 	Name: "apt-index", What: "the age of the package index",

@@ -56,6 +56,10 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 		"the id of a new account": {func() string {
 			return Users.unfulfilled(User{Name: "u", UID: 1000, GID: 1000}, User{Name: "u", UID: -1, GID: -1})
 		}, ""},
+		"an index that was never fetched, and need not grow stale": {func() string { return AptIndex.unfulfilled(Index{}, Index{Exists: true, Stale: true}) }, ""},
+		"an index that is not stale": {func() string {
+			return AptIndex.unfulfilled(Index{Exists: true, Age: 5}, Index{Exists: true, Stale: true})
+		}, "Stale: found false, expected true"},
 		"the size of a directory": {func() string { return Files.unfulfilled(File{Type: Directory, Size: 4096}, File{Type: Directory}) }, ""},
 		"the content of a file": {func() string {
 			return Files.unfulfilled(File{Type: Regular, Size: 1, Content: []byte("a")}, File{Type: Regular, Size: 1, Content: []byte("b")})

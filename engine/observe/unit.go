@@ -16,7 +16,7 @@ type Unit struct {
 	ID string
 	// LoadState is "loaded", "not-found", "masked", "bad-setting" or "error".
 	LoadState string
-	// LoadError is why a unit that is neither loaded nor masked is not.
+	// LoadError is why a unit that is neither loaded nor masked was not loaded.
 	LoadError string
 	// ActiveState is "active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating" or
 	// "maintenance".
@@ -182,7 +182,9 @@ func parseUnits(out string) []Unit {
 			u.LoadState = value
 		case "LoadError": // org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."
 			_, message, _ := strings.Cut(value, " ")
-			u.LoadError = strings.Trim(message, `"`)
+			if u.LoadError = strings.Trim(message, `"`); strings.HasPrefix(value, "org.freedesktop.systemd1.UnitMasked ") {
+				u.LoadError = "" // LoadState says so
+			}
 		case "SourcePath":
 			u.Source = value
 		case "ActiveState":

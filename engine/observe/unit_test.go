@@ -69,6 +69,15 @@ func TestWhyAUnitIsNotLoaded(t *testing.T) {
 	}
 }
 
+// systemd 252 gives a masked unit an error, and LoadState says all of it.
+func TestAMaskedUnitIsNoError(t *testing.T) {
+	const show = "Id=cron.service\nLoadState=masked\nUnitFileState=masked\nLoadError=org.freedesktop.systemd1.UnitMasked \"Unit cron.service is masked.\"\n"
+	values, _ := told(t, Units, []string{"cron.service"}, []remote.Answer{{Stdout: []byte(show)}, {}})
+	if got := values["cron.service"]; !got.Masked() || got.LoadError != "" {
+		t.Errorf("got %+v, want a masked unit without an error", got)
+	}
+}
+
 func TestWhatIsNoUnitIsNotAskedFor(t *testing.T) {
 	names := []string{"*.service", "a b.service", "ceph-osd@.service", "chrony", "chrony.service", "", "@.service"}
 	queries := Units.Ask(names)

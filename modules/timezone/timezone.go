@@ -57,10 +57,11 @@ func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	if is == zone {
 		return modules.Plan{}, nil
 	}
+	link := observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Target: zone, Size: int64(len(zone))}
 	return modules.Plan{Steps: []modules.Step{{
 		Summary: "set the time zone to " + m.Name,
 		Action:  modules.Link{Path: localtime, Target: zone},
 		Diff:    &modules.Diff{Subject: "time zone", Before: strings.TrimPrefix(is, zones), After: m.Name},
-		Expect:  observe.Placed(h, localtime, observe.File{Type: observe.Symlink, Target: zone}),
+		Expect:  observe.Placed(h, localtime, link),
 	}}}, nil
 }

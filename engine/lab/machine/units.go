@@ -343,7 +343,10 @@ func (u *Units) properties(name string) ([]string, map[string]string) {
 	}
 	order := []string{"Type", "Restart", "Result", "NRestarts", "MainPID", "ExecMainStatus", "ExecMainPID", "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "FragmentPath", "UnitFileState", "UnitFilePreset", "StateChangeTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp", "NeedDaemonReload", "CanStart", "CanReload", "DropInPaths", "LoadError", "SourcePath"}
 	loadError := ""
-	if !known {
+	switch {
+	case s.LoadState == "masked":
+		loadError = "org.freedesktop.systemd1.UnitMasked \"Unit " + s.Name + " is masked.\""
+	case !known:
 		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
 	}
 	return order, map[string]string{
