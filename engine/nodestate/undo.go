@@ -49,7 +49,7 @@ func (u Undo) String() string {
 	}
 	switch {
 	case u.Failed != "":
-		return what + " was to be undone, and that failed: " + u.Failed
+		return what + " was to be undone, and that went wrong: " + u.Failed
 	case u.Undone && !u.Ended:
 		return what + " is being undone by the host"
 	case u.Undone:
@@ -89,7 +89,7 @@ put() {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&s, "\t%s </dev/null || { echo \"exit code $?\"; ok=no; }\n", line)
+		fmt.Fprintf(&s, "\t%s </dev/null || { echo \"exit code $?\"; [ $ok = no ] || ok=commands; }\n", line)
 	}
 	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >%s.undone/end\n", u.unhook(), u.ID)
 	return s.String(), nil
@@ -231,8 +231,12 @@ func (s *State) undo(rest string) {
 		u.Left = max(0, time.Duration(seconds)*time.Second)
 	} else {
 		u.Undone, u.Ended = true, end != "-"
-		if end == "no" {
-			u.Failed = fmt.Sprintf("see %s/undo/%s.undone/log on the host", Dir, id)
+		log := fmt.Sprintf("see %s/undo/%s.undone/log on the host", Dir, id)
+		switch end {
+		case "no":
+			u.Failed = "not all files are as before: " + log
+		case "commands":
+			u.Failed = "the files are as before, but a command that is to make them count failed: " + log
 		}
 	}
 	s.Undo = append(s.Undo, u)

@@ -235,7 +235,7 @@ func (e *undoneError) Unwrap() error {
 
 func (e *undoneError) Error() string {
 	if e.failed != "" {
-		return fmt.Sprintf("%v; the host was to be as before, and that failed: %s", e.why, e.failed)
+		return fmt.Sprintf("%v; the host was to undo the change, and that went wrong: %s", e.why, e.failed)
 	}
 	return fmt.Sprintf("%v; the host has undone the change and is as before", e.why)
 }

@@ -33,6 +33,8 @@ type File struct {
 	Replace     bool `hcl:"replace,optional" doc:"Replace what lies at the path although it is of another type: a symbolic link rather than writing through it, a file, an empty directory."`
 	Create      bool `hcl:"create,optional" doc:"Create the file if a line or a block is to go into one that is absent."`
 
+	Guard *Guard `hcl:"guard,block" doc:"For a file that decides whether the host can be reached: its change is undone unless hlplay can log in anew."`
+
 	Lines  []Line  `hcl:"line,block" doc:"A line within the file."`
 	Blocks []Block `hcl:"block,block" doc:"A block of lines within the file, between two marker lines."`
 }
@@ -90,6 +92,10 @@ Refused: to remove a directory that is not empty without ` + "`recursive = true`
 to replace a directory that is not empty by anything else, to edit a line of a file that is absent without
 ` + "`create = true`" + `, and a block whose end marker is missing.
 
+A ` + "`guard`" + ` is for configuration that can lock you out: sshd's, a packet filter's. Where the file changes, the host is first told to put
+the old one back by itself once the time is over, then the file is written and ` + "`apply`" + ` is run, and hlplay logs in anew. Only if
+that works, and ` + "`prove`" + ` succeeds, the change stays. Whatever cuts the run off, the host is as it was after that time.
+
 The mode and owner of files in ` + "`/etc/pve`" + ` are decided by the cluster file system; asking for others is an error.`,
 	Example: `task "time zone" {
   file {
@@ -112,6 +118,11 @@ task "root logs in by key only" {
     line {
       regexp = "^#?PermitRootLogin\\s"
       line   = "PermitRootLogin prohibit-password"
+    }
+    validate = ["sshd", "-tf", "/dev/stdin"]
+    guard {
+      apply  = ["systemctl", "reload", "ssh"]
+      within = "60s"
     }
   }
 }
@@ -145,7 +156,7 @@ func (f *File) state() string {
 
 // Validate implements modules.Validator.
 func (f *File) Validate() error {
-	for _, check := range []func() error{f.checkPath, f.checkState, f.checkAttributes, f.checkSource} {
+	for _, check := range []func() error{f.checkPath, f.checkState, f.checkAttributes, f.checkSource, f.validateGuard} {
 		if err := check(); err != nil {
 			return err
 		}

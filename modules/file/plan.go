@@ -34,10 +34,10 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		steps = nil
 	}
-	return modules.Plan{
+	return f.guarded(modules.Plan{
 		Steps: steps,
 		Data:  modules.Data(result{Path: f.Path, State: f.state()}),
-	}, err
+	}), err
 }
 
 // Want implements modules.Announcer.

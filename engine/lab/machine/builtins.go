@@ -11,18 +11,22 @@ import (
 )
 
 // shellInternals are shell builtins that the interpreter lacks or would answer with facts about the computer that the
-// lab runs on. shell.call redirects to them.
-var shellInternals = map[string]func(s *shell, c *Call) int{
-	"__lookup": lookupBuiltin,
-	"__umask":  umaskBuiltin,
-	"__kill":   func(_ *shell, c *Call) int { return kill(c) },
-	"__ulimit": func(_ *shell, c *Call) int { fmt.Fprintln(c.Stdout, "unlimited"); return 0 },
-	"__hash":   func(*shell, *Call) int { return 0 },
-	"__times":  func(_ *shell, c *Call) int { fmt.Fprint(c.Stdout, "0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n"); return 0 },
-	"__echo":   echoBuiltin,
-	"__open":   openBuiltin,
-	"__test":   testBuiltin,
-	"__status": func(_ *shell, c *Call) int { code, _ := strconv.Atoi(c.Argv[1]); return code },
+// lab runs on. shell.call redirects to them. One of them can start units, and units can start shells.
+var shellInternals map[string]func(s *shell, c *Call) int
+
+func init() {
+	shellInternals = map[string]func(s *shell, c *Call) int{
+		"__lookup": lookupBuiltin,
+		"__umask":  umaskBuiltin,
+		"__kill":   func(_ *shell, c *Call) int { return kill(c) },
+		"__ulimit": func(_ *shell, c *Call) int { fmt.Fprintln(c.Stdout, "unlimited"); return 0 },
+		"__hash":   func(*shell, *Call) int { return 0 },
+		"__times":  func(_ *shell, c *Call) int { fmt.Fprint(c.Stdout, "0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n"); return 0 },
+		"__echo":   echoBuiltin,
+		"__open":   openBuiltin,
+		"__test":   testBuiltin,
+		"__status": func(_ *shell, c *Call) int { code, _ := strconv.Atoi(c.Argv[1]); return code },
+	}
 }
 
 func lookupBuiltin(s *shell, c *Call) int {

@@ -91,7 +91,7 @@ func basePackages(codename string) []Package {
 		switch b.name {
 		case "openssh-server":
 			p.Depends = []string{"openssh-client", "openssh-sftp-server"}
-			p.Units = []Unit{{Name: "ssh", Enabled: true, Active: true}}
+			p.Units = []Unit{{Name: "ssh", Enabled: true, Active: true, Start: func(m *Machine) error { m.readSSHD(); return nil }, Reload: (*Machine).readSSHD}}
 		case "systemd-timesyncd":
 			p.Conffiles = map[string]string{"/etc/systemd/timesyncd.conf": timesyncdConf}
 			p.Units = []Unit{{Name: "systemd-timesyncd", Enabled: true, Active: true}}

@@ -25,6 +25,7 @@ type server struct {
 	listener net.Listener
 	conns    map[net.Conn]struct{}
 	logins   int
+	config   sshdConfig
 }
 
 func newHostKey() ssh.Signer {
@@ -161,7 +162,10 @@ var errDenied = errors.New("permission denied")
 
 // authorize looks up the key where sshd does, at the time of the login.
 func (m *Machine) authorize(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	if m.faults.refuses() || !m.authorized(meta.User(), key) {
+	m.server.mu.Lock()
+	config := m.server.config
+	m.server.mu.Unlock()
+	if m.faults.refuses() || !config.admits(meta.User()) || !m.authorized(meta.User(), key) {
 		return nil, errDenied
 	}
 	return nil, nil

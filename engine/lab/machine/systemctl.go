@@ -10,7 +10,7 @@ import (
 )
 
 func systemdPrograms() map[string]Program {
-	return map[string]Program{"systemctl": systemctl, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
+	return map[string]Program{"systemctl": systemctl, "systemd-run": systemdRun, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
 		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": accept("", "")}
 }
 

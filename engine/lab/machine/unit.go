@@ -17,6 +17,8 @@ type Unit struct {
 	// Start and Stop are called when the unit is started and stopped. If Start fails, the unit is failed.
 	Start func(m *Machine) error
 	Stop  func(m *Machine)
+	// Reload is called when the active unit is asked to reload its configuration; nil does nothing.
+	Reload func(m *Machine)
 }
 
 // kind returns the Type of a unit that has no unit file.

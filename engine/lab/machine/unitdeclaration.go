@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"context"
+	"io"
 	"path"
 	"strings"
 )
@@ -9,6 +11,7 @@ import (
 type declaration struct {
 	kind    string // Type=
 	exec    string // the program in ExecStart=
+	args    []string
 	remains bool   // RemainAfterExit=
 	install bool   // it has an [Install] section
 	script  string // the init script that it is generated from
@@ -27,7 +30,7 @@ func declared(text string) declaration {
 			d.remains = value == "yes" || value == "true"
 		case "ExecStart":
 			if words := strings.Fields(value); len(words) > 0 {
-				d.exec = strings.TrimLeft(words[0], "-@:+!")
+				d.exec, d.args = strings.TrimLeft(words[0], "-@:+!"), words[1:]
 			}
 		}
 	}
@@ -42,7 +45,7 @@ func (d declaration) early() bool {
 // ends reports whether the unit is inactive again after it has run.
 func (d declaration) ends() bool { return d.kind == "oneshot" && !d.remains }
 
-// start fails if the program does not exist or is false(1).
+// start runs a oneshot unit's shell script. It fails if the program does not exist or is false(1).
 func (d declaration) start(m *Machine) error {
 	if d.exec == "" {
 		return nil
@@ -52,6 +55,11 @@ func (d declaration) start(m *Machine) error {
 	}
 	if path.Base(d.exec) == "false" {
 		return saying("Main process exited, code=exited, status=1/FAILURE")
+	}
+	if d.kind == "oneshot" && path.Base(d.exec) == "sh" { // what else a unit starts is taken to do its work
+		if code := m.Console(context.Background(), io.Discard, io.Discard, append([]string{d.exec}, d.args...)...); code != 0 {
+			return saying("Main process exited, code=exited, status=%d/FAILURE", code)
+		}
 	}
 	return nil
 }

@@ -209,6 +209,9 @@ func (u *Units) Reload(name string) error {
 	case s.ActiveState != "active":
 		return saying("%s is not active, cannot reload.", s.Name)
 	}
+	if reload := u.find(name).unit.Reload; reload != nil {
+		reload(u.m)
+	}
 	return nil
 }
 
@@ -278,6 +281,15 @@ func (u *Units) halt() {
 }
 
 func (u *Units) boot() {
+	root := view{m: u.m}
+	wanted, _ := afero.Glob(root, "/etc/systemd/system/*.wants/*")
+	for _, link := range wanted { // one that somebody else than systemctl(1) has enabled
+		if s := u.find(path.Base(link)); s != nil {
+			u.mu.Lock()
+			s.enabled = true
+			u.mu.Unlock()
+		}
+	}
 	for _, name := range u.names() {
 		u.mu.Lock()
 		s := u.states[name]

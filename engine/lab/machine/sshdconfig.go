@@ -1,0 +1,59 @@
+package machine
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/afero"
+)
+
+// sshdConfig is what sshd has read of sshd_config(5): who may log in. It reads it when it is started or reloaded.
+type sshdConfig struct {
+	permitRoot  string
+	allow, deny []string // users, by patterns without a host
+}
+
+// readSSHD has sshd read its configuration.
+func (m *Machine) readSSHD() {
+	root := view{m: m}
+	lines := m.lines("/etc/ssh/sshd_config")
+	files, _ := afero.Glob(root, "/etc/ssh/sshd_config.d/*.conf")
+	slices.Sort(files)
+	var included []string
+	for _, file := range files {
+		included = append(included, m.lines(file)...)
+	}
+	var c sshdConfig
+	for _, line := range append(included, lines...) {
+		keyword, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		value = strings.TrimSpace(value)
+		if strings.EqualFold(keyword, "Match") {
+			break
+		}
+		switch strings.ToLower(keyword) {
+		case "permitrootlogin":
+			c.permitRoot = cmpOr(c.permitRoot, value) // the first counts
+		case "allowusers":
+			c.allow = append(c.allow, strings.Fields(value)...)
+		case "denyusers":
+			c.deny = append(c.deny, strings.Fields(value)...)
+		}
+	}
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	m.server.config = c
+}
+
+// admits reports whether a user may log in at all.
+func (c sshdConfig) admits(user string) bool {
+	is := func(pattern string) bool {
+		ok, _ := path.Match(pattern, user)
+		return ok
+	}
+	switch {
+	case user == "root" && strings.EqualFold(c.permitRoot, "no"), slices.ContainsFunc(c.deny, is):
+		return false
+	}
+	return len(c.allow) == 0 || slices.ContainsFunc(c.allow, is)
+}

@@ -1,0 +1,58 @@
+package file
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+)
+
+// Guard makes a change of the file and the command that makes it count one transaction, which the host undoes by itself unless it
+// can be logged in to anew.
+type Guard struct {
+	Apply  []string      `hcl:"apply" doc:"The command that makes the new content count: [\"systemctl\", \"reload\", \"ssh\"]. Where the change is undone, it is run again."`
+	Within time.Duration `hcl:"within,optional" default:"90s" doc:"The host undoes the change after this time unless hlplay has logged in to it anew."`
+	Prove  []string      `hcl:"prove,optional" doc:"A command that must succeed on the host over the new connection; it is tried again until the time is nearly over."`
+}
+
+const (
+	leastWithin = 20 * time.Second
+	mostWithin  = 30 * time.Minute
+)
+
+func (f *File) validateGuard() error {
+	g := f.Guard
+	fault := func(argument, problem, want string) error {
+		return &modules.ArgumentError{Argument: "guard" + argument, Problem: problem, Want: want}
+	}
+	switch {
+	case g == nil:
+		return nil
+	case len(g.Apply) == 0 || g.Apply[0] == "":
+		return fault(".apply", "it is empty", `name the command that makes the file count, as in ["systemctl", "reload", "ssh"]`)
+	case g.Within < leastWithin || g.Within > mostWithin:
+		return fault(".within", fmt.Sprintf("%s is not between %s and %s", g.Within, leastWithin, mostWithin), "a minute or two leave time for a new connection")
+	case f.state() == directory || f.state() == link:
+		return fault("", "it is for a file, and this is a "+f.state(), "")
+	case f.Path == "/etc/pve" || strings.HasPrefix(f.Path, "/etc/pve/"):
+		return fault("", f.Path+" belongs to the whole cluster", "a single host does not undo what all have")
+	}
+	return nil
+}
+
+// guarded adds to the steps that change the file the one that makes it count, under a guard.
+func (f *File) guarded(plan modules.Plan) modules.Plan {
+	g := f.Guard
+	if g == nil || len(plan.Steps) == 0 {
+		return plan
+	}
+	plan.Steps = append(plan.Steps, modules.Step{
+		Summary: "apply " + strings.Join(g.Apply, " "), Action: modules.Run{Argv: g.Apply}, Unknown: true,
+	})
+	plan.Guard = &modules.Guard{Within: g.Within, Files: []string{f.Path}, Undo: [][]string{g.Apply}}
+	if len(g.Prove) > 0 {
+		plan.Guard.Proofs = []modules.Proof{{Summary: "prove " + strings.Join(g.Prove, " "), Argv: g.Prove}}
+	}
+	return plan
+}
