@@ -307,6 +307,12 @@ type Spec struct {
 	Facts []observe.FactSpec
 	// Functions are those that it adds to the language.
 	Functions []Function
+	// Vital are files that hold a host or a cluster together, as patterns of path.Match: before a step of any module changes one,
+	// a copy is kept of it. Rewritten are those, by their paths, that commands of this module change.
+	Vital, Rewritten []string
+	// Reinstate makes of a copy of a file in Rewritten what is to be put in the place of what is there now; nil means the copy as
+	// it is.
+	Reinstate func(path string, kept, now []byte) ([]byte, error)
 	// Packages are those of its product: see Package.
 	Packages []Package
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in

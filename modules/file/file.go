@@ -74,7 +74,11 @@ type result struct {
 
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
-	Name:    "file",
+	Name: "file",
+	Vital: []string{
+		"/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/hosts", "/etc/fstab",
+		"/etc/default/grub", "/etc/default/grub.d/*", "/etc/kernel/cmdline", "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*",
+	},
 	Summary: "A file, directory or symbolic link; or a line or a block within a file",
 	Doc: `Files are replaced atomically: a reader sees the old content or the new one. Templates are a function of the
 language: ` + "`content = templatefile(\"hosts.tmpl\", { nodes = hosts })`" + `.

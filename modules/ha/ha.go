@@ -21,8 +21,11 @@ type Module struct {
 
 // Spec describes the module.
 var Spec = modules.Spec{
-	Name:    "ha",
-	Summary: "High availability: resources, and the nodes that they prefer",
+	Name:  "ha",
+	Vital: []string{"/etc/pve/ha/*"},
+
+	Rewritten: []string{"/etc/pve/ha/resources.cfg", "/etc/pve/ha/groups.cfg", "/etc/pve/ha/rules.cfg"},
+	Summary:   "High availability: resources, and the nodes that they prefer",
 	Doc: `**resource** makes a guest highly available. The task is done when the manager has brought the guest into
 the requested state: a started guest runs. **Adding a resource in the default state starts a stopped guest.** A resource
 in state error fails the task, which says why as far as it can be seen; with state = "disabled" the task takes it out of

@@ -59,6 +59,7 @@ var Spec = modules.Spec{
 	Name:      "pveceph",
 	Facts:     []observe.FactSpec{pve.CephFact},
 	Packages:  pve.CephPackages,
+	Rewritten: []string{"/etc/pve/ceph.conf", "/etc/ceph/ceph.conf"},
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
 	Doc: `A task names exactly one part. Each is observed before anything runs, and again afterwards: the exit codes

@@ -46,6 +46,8 @@ var Spec = modules.Spec{
 	Name:      "pvecm",
 	Facts:     []observe.FactSpec{pve.Fact},
 	Packages:  pve.Packages,
+	Reinstate: reinstate,
+	Rewritten: []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},
 	Functions: functions,
 	Summary:   "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
 	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the

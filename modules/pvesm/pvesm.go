@@ -26,8 +26,10 @@ type Module struct {
 
 // Spec describes the module.
 var Spec = modules.Spec{
-	Name:    "pvesm",
-	Summary: "A storage of the cluster, such as an RBD pool, a CephFS or a directory",
+	Name: "pvesm",
+
+	Rewritten: []string{"/etc/pve/storage.cfg"},
+	Summary:   "A storage of the cluster, such as an RBD pool, a CephFS or a directory",
 	Doc: `The storage is defined once for the whole cluster. What exists is compared option by option, as Proxmox VE reads
 them (lists in any order, true and 1 alike) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
 server that a type cannot change, are refused when they differ: guests refer to the storage by its id.
