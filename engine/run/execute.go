@@ -33,6 +33,7 @@ type executor struct {
 	report      func(report.Event)
 	hosts       *hosts
 	expressions *expressions
+	copies      *copies
 	causes      causes // of what check mode meets
 }
 

@@ -34,6 +34,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
+	"hlplay/modules"
 )
 
 // Options say how a playbook is run.
@@ -64,6 +65,9 @@ type Options struct {
 	// Unfulfilled, if it is not nil, is told what steps that were carried out had said would be observed (Step.Expect),
 	// and is not, once their task has settled: a defect of their module. Tests set it. Without it nothing is asked.
 	Unfulfilled func(Unfulfilled)
+	// Archive, if it is not nil, keeps what the run changes of the vital files of Modules.
+	Archive Archive
+	Modules []modules.Spec
 	// Rehearse is only reported.
 	Rehearse bool
 }
@@ -143,6 +147,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		}
 		c.play(p)
 	}
+	c.left()
 	c.flushKept()
 	c.reportLostHandlers()
 	recap := c.recap(order)
@@ -178,7 +183,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	c := &conductor{
 		executor: &executor{
 			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
-			report: reporting(o.Reporter), hosts: all, expressions: expressions,
+			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
 		notifications:  newNotifications(),

@@ -41,6 +41,7 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 			continue
 		}
 		commands := together(e.host, on, steps, seen)
+		e.copy(ctx, on, steps[:max(1, len(commands))])
 		if len(commands) == 0 {
 			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: steps[0].Summary})
 			before, err := e.keep(ctx, on)

@@ -1,0 +1,171 @@
+package run
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// Archive keeps copies of vital files (modules.Spec.Vital). Its methods may be called from many goroutines.
+type Archive interface {
+	// Before is given what lies at a path of a host before a step of the run that may change it is carried out, once a run. An
+	// error is why it was not kept.
+	Before(host, path string, f observe.File) error
+	// After is given what lies there at the end of the run.
+	After(host, path string, f observe.File)
+}
+
+// copies hands what steps may change of vital files to the archive.
+type copies struct {
+	archive Archive // nil keeps nothing
+	vital   []string
+
+	// mu is held while a copy is being made, so that nobody else changes what it is of.
+	mu    sync.Mutex
+	taken map[*host]map[string]bool
+}
+
+func newCopies(archive Archive, specs []modules.Spec) *copies {
+	c := &copies{archive: archive, taken: map[*host]map[string]bool{}}
+	for _, spec := range specs {
+		c.vital = append(append(c.vital, spec.Vital...), spec.Rewritten...)
+	}
+	return c
+}
+
+// of returns the vital files that a step of a module may change.
+func (c *copies) of(step modules.Step, module modules.Spec) []string {
+	var changed string
+	switch a := step.Action.(type) {
+	case modules.WriteFile:
+		changed = a.Path
+	case modules.Link:
+		changed = a.Path
+	case modules.Remove:
+		changed = a.Path
+	case modules.Run:
+		if step.Refresh {
+			return nil
+		}
+		return module.Rewritten
+	default:
+		return nil
+	}
+	for _, pattern := range c.vital {
+		if ok, _ := path.Match(pattern, changed); ok {
+			return []string{changed}
+		}
+	}
+	return nil
+}
+
+// copy has the archive keep what the steps may change of vital files, on the host that they are carried out on and, of steps that
+// change what others observe, on all. A run goes on without copies, and says so.
+func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
+	c := e.copies
+	if c.archive == nil || e.check {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	want := map[*host][]string{}
+	for _, step := range steps {
+		paths := c.of(step, e.task.Module)
+		if len(paths) == 0 {
+			continue
+		}
+		hosts := []*host{on}
+		if _, command := step.Action.(modules.Run); command && step.Wide {
+			hosts = e.hosts.all()
+		}
+		for _, h := range hosts {
+			if h != on && !h.observed.Connected() {
+				continue
+			}
+			for _, name := range paths {
+				if c.taken[h] == nil {
+					c.taken[h] = map[string]bool{}
+				}
+				if !c.taken[h][name] {
+					c.taken[h][name] = true
+					want[h] = append(want[h], name)
+				}
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for h, names := range want {
+		wg.Go(func() {
+			for _, why := range c.read(ctx, h, names) {
+				e.report(report.Note{Text: h.Name + ": no copy is kept of " + why})
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// read hands over what lies at paths of a host, from memory where it was read. It returns of which it could not, and why.
+func (c *copies) read(ctx context.Context, h *host, names []string) (failed []string) {
+	give := func(name string, f observe.File, err error) {
+		if err == nil {
+			err = c.archive.Before(h.Name, name, f)
+		}
+		if err != nil {
+			failed = append(failed, name+": "+err.Error())
+		}
+	}
+	var rest []string
+	for _, name := range names {
+		if f, ok := h.observed.Known(observe.Files.Key(name)); ok {
+			give(name, f.(observe.File), nil)
+		} else {
+			rest = append(rest, name)
+		}
+	}
+	if len(rest) == 0 {
+		return failed
+	}
+	if err := ask(ctx, h, rest, give); err != nil {
+		failed = append(failed, strings.Join(rest, ", ")+": "+err.Error())
+	}
+	return failed
+}
+
+// ask reads files of a host past what is remembered of it.
+func ask(ctx context.Context, h *host, names []string, tell func(string, observe.File, error)) error {
+	answers, err := h.connection.Ask(ctx, observe.Files.Ask(names))
+	if err == nil {
+		observe.Files.Parse(names, answers, tell)
+	}
+	return err
+}
+
+// left tells the archive what the run has left of the files that it keeps copies of.
+func (c *conductor) left() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for h, taken := range c.copies.taken {
+		if !h.observed.Connected() {
+			continue
+		}
+		wg.Go(func() {
+			var names []string
+			for name := range taken {
+				names = append(names, name)
+			}
+			_ = ask(ctx, h, names, func(name string, f observe.File, err error) {
+				if err == nil {
+					c.copies.archive.After(h.Name, name, f)
+				}
+			})
+		})
+	}
+	wg.Wait()
+}
