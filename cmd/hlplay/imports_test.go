@@ -17,7 +17,7 @@ import (
 // the modules, no module knows the scheduler, none that is not Proxmox VE's or Ceph's knows what they are, the lab knows none of
 // all that, and the lab is known by the command alone.
 var mayImport = map[string][]string{
-	"cmd/hlplay":                 {"engine/...", "modules/registry"},
+	"cmd/hlplay":                 {"engine/...", "modules", "modules/registry"},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
 	"cmd/hlplay/peers":           {},
 
@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"engine/hclfile":   {"engine/localfile"},
 	"engine/hostvar":   {"engine/suggest"},
 	"engine/inventory": {"engine/hclfile", "engine/hostvar", "engine/suggest"},
-	"engine/journal":   {"engine/inventory", "engine/lang", "engine/report"},
+	"engine/journal":   {"engine/inventory", "engine/lang", "engine/observe", "engine/report"},
 	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/suggest", "modules"},
 	"engine/localfile": {},
 	"engine/nodestate": {"engine/observe", "engine/remote"},

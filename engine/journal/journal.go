@@ -24,6 +24,9 @@ type Entry struct {
 	Step   *report.Progress `json:"step,omitempty"`
 	Result *Result          `json:"result,omitempty"`
 	Note   string           `json:"note,omitempty"`
+	// Copy is made before a step may change what it is of; Left is what the run has left there at its end.
+	Copy *Copy `json:"copy,omitempty"`
+	Left *Left `json:"left,omitempty"`
 }
 
 // Run is what a run was asked to do, and what it set out to do.
@@ -39,6 +42,8 @@ type Run struct {
 	Plan    []Play   `json:"plan"`
 	// Resumes is the run that this one goes on with; empty if there is none.
 	Resumes string `json:"resumes,omitempty"`
+	// Restores is the run whose copy of a file this one puts back; it has no playbook that could be run again.
+	Restores string `json:"restores,omitempty"`
 }
 
 // Arguments are the flags that say what a run does. Paths are as they were given, relative to the working directory.

@@ -63,7 +63,7 @@ func recorded(t *testing.T, short ...string) *Record {
 	t.Helper()
 	store := At(filepath.Join(t.TempDir(), "j"))
 	w := &Writer{}
-	if err := w.Begin(store, Run{Plan: plan}, Kept); err != nil {
+	if err := w.Begin(store, Run{Plan: plan}, KeptRuns); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range events(short...) {
@@ -139,7 +139,7 @@ func TestHosts(t *testing.T) {
 func TestTorn(t *testing.T) {
 	store := At(filepath.Join(t.TempDir(), "j"))
 	w := &Writer{}
-	if err := w.Begin(store, Run{Plan: plan}, Kept); err != nil {
+	if err := w.Begin(store, Run{Plan: plan}, KeptRuns); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range events("p", "p.1", "p.1 a changed", "ok") {
@@ -206,7 +206,7 @@ func TestSecretsOfDiffs(t *testing.T) {
 	store := At(filepath.Join(t.TempDir(), "j"))
 	w, r := &Writer{}, report.NewRedactor()
 	r.Add("hunter2hunter2")
-	if err := w.Begin(store, Run{Plan: plan}, Kept); err != nil {
+	if err := w.Begin(store, Run{Plan: plan}, KeptRuns); err != nil {
 		t.Fatal(err)
 	}
 	out := report.Redact(w, r)
@@ -246,7 +246,7 @@ func TestStoreIsTheUsersAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := &Writer{}
-			if err := w.Begin(At(dir), Run{}, Kept); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := w.Begin(At(dir), Run{}, KeptRuns); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 			if w.ID() != "" {
@@ -263,7 +263,7 @@ func TestStoreIsTheUsersAlone(t *testing.T) {
 func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "j")
 	w := &Writer{}
-	if err := w.Begin(At(dir), Run{}, Kept); err != nil {
+	if err := w.Begin(At(dir), Run{}, KeptRuns); err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()

@@ -24,7 +24,7 @@ func (p Point) String() string { return fmt.Sprintf("%q (%s:%d)", p.Name, p.File
 // Tasks take turns, so those before the one at which a run was cut off are done, on the hosts that were still in the run. A host
 // that left it did so at a task that failed or did not reach it.
 func (r *Record) Unfinished() (Point, bool) {
-	if r.State == OK {
+	if r.State == OK || r.Run.Restores != "" {
 		return Point{}, false
 	}
 	var plan []Point

@@ -16,8 +16,8 @@ import (
 // Dir is where a project's runs are recorded unless the user says otherwise, in the working directory.
 const Dir = ".hlplay"
 
-// Kept is how many runs are kept unless the user says otherwise.
-const Kept = 50
+// KeptRuns is how many runs are kept unless the user says otherwise.
+const KeptRuns = 50
 
 const (
 	runsDir     = "runs"

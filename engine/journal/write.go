@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"sync"
 	"time"
 
@@ -21,11 +20,16 @@ import (
 // Writer is a report.Reporter that records a run. It must be told events without secrets: see report.Redact. What happens
 // before Begin it does not record. Its methods may be called from many goroutines.
 type Writer struct {
-	mu   sync.Mutex
-	id   string
-	file *os.File // nil before Begin, and when the journal has ended
-	err  error
-	now  func() time.Time
+	// Redactor tells which files hold a secret: they are not copied. Nil knows of none.
+	Redactor *report.Redactor
+
+	mu     sync.Mutex
+	id     string
+	dir    *os.Root // of the run
+	copies int
+	file   *os.File // nil before Begin, and when the journal has ended
+	err    error
+	now    func() time.Time
 
 	// unsynced has an element when something that matters is on its way to the disk.
 	unsynced chan struct{}
@@ -51,10 +55,13 @@ func (w *Writer) Begin(s Store, run Run, keep int) error {
 			break
 		}
 	}
+	if err == nil {
+		w.dir, err = root.OpenRoot(w.id)
+	}
 	if err != nil {
 		return err
 	}
-	w.file, err = root.OpenFile(path.Join(w.id, journalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	w.file, err = w.dir.OpenFile(journalFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err == nil {
 		_ = unix.Flock(int(w.file.Fd()), unix.LOCK_EX) // where there is no locking, nobody can tell that the run lives
 		w.unsynced = make(chan struct{}, 1)
@@ -170,7 +177,7 @@ func (w *Writer) end() error {
 	w.file = nil
 	close(w.unsynced)
 	w.synced.Wait()
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(f.Sync(), f.Close(), w.dir.Close())
 }
 
 // Close ends the journal. A run that has not come to its end is then one that was killed.
