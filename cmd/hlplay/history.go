@@ -178,6 +178,9 @@ func (f *historyFlags) text(r *journal.Record) string {
 	if r.Run.Resumes != "" {
 		line("goes on with run %s", r.Run.Resumes)
 	}
+	if r.Run.Restores != "" {
+		line("puts back a file as run %s found it", r.Run.Restores)
+	}
 	line("%s", ending(r.Glance))
 	for _, h := range r.Hosts() {
 		b.WriteString("\n")
@@ -204,9 +207,29 @@ func (f *historyFlags) text(r *journal.Record) string {
 			line("note: %s", e.Note)
 		}
 	}
+	b.WriteString(f.copies(r))
 	if at, ok := r.Unfinished(); ok && r.State != journal.Running {
 		b.WriteString("\n")
 		line("to go on at task %s: hlplay resume %s%s", at, r.ID, f.elsewhere())
+	}
+	return b.String()
+}
+
+// copies lists the files that can be put back.
+func (f *historyFlags) copies(r *journal.Record) string {
+	var b strings.Builder
+	for _, k := range r.Copies() {
+		if !k.Changed() {
+			continue
+		}
+		if b.Len() == 0 {
+			fmt.Fprintf(&b, "\nas they were before, hlplay restore %s FILE%s puts back:\n", r.ID, f.elsewhere())
+		}
+		was := ""
+		if k.Absent {
+			was = " (absent)"
+		}
+		b.WriteString("  " + report.OneLine(k.Path+" of "+k.Host+was) + "\n")
 	}
 	return b.String()
 }

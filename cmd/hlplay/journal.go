@@ -28,7 +28,7 @@ const noJournal = "none"
 
 func (f *journalFlags) add(cmd *cobra.Command) {
 	f.addDir(cmd, "record the run below `DIR`, or nowhere: none")
-	cmd.Flags().IntVar(&f.keep, "keep-runs", journal.Kept, "keep the records of the last `N` runs that changed something or had trouble, and of as many others")
+	cmd.Flags().IntVar(&f.keep, "keep-runs", journal.KeptRuns, "keep the records of the last `N` runs that changed something or had trouble, and of as many others")
 }
 
 func (f *journalFlags) addDir(cmd *cobra.Command, usage string) {
@@ -69,7 +69,7 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 		}
 		err = w.Begin(journal.At(f.journal), journal.Run{
 			Version: version(), By: nodestate.By(), Playbook: pb.Path, Arguments: a,
-			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes,
+			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes, Restores: f.restores,
 		}, f.keep)
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("this run is not recorded, and cannot be resumed by hlplay resume: %v", err))

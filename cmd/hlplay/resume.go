@@ -113,6 +113,9 @@ func (f *resumeFlags) broken(run string) (*journal.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	if record.Run.Restores != "" {
+		return nil, fmt.Errorf("run %s put back a file, and is not resumed: see hlplay restore", id)
+	}
 	switch record.State {
 	case journal.OK:
 		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", id, record.Run.Playbook, f.another(store))

@@ -13,8 +13,10 @@ import (
 	"hlplay/engine/journal"
 	"hlplay/engine/lab"
 	"hlplay/engine/lang"
+	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
+	"hlplay/modules/registry"
 )
 
 // runFlags are the flags of `hlplay run`.
@@ -27,8 +29,12 @@ type runFlags struct {
 	check, rehearse bool
 	wait            time.Duration
 	lists           listFlags
-	// resumes is the run that this one goes on with; empty if there is none.
-	resumes string
+	// resumes is the run that this one goes on with, restores the one of which it puts back a copy; empty if there is none.
+	resumes, restores string
+	// reached, if it is not nil, is how hosts are reached.
+	reached func(context.Context, *inventory.Host) (remote.Conn, error)
+	// archive, if it is not nil, is what sees what is copied before it is; it may stop the run.
+	archive func(a run.Archive, stop func(error)) run.Archive
 }
 
 func runCommand() *cobra.Command {
@@ -91,7 +97,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	underway := &report.Underway{}
-	recorded := &journal.Writer{}
+	recorded := &journal.Writer{Redactor: o.Redactor}
 	o.Reporter = report.Redact(report.Tee(underway, recorded, out), o.Redactor)
 	o.Prepare = f.prepare
 	if f.rehearse {
@@ -103,8 +109,14 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
 	} else if !f.check {
 		o.Prepare = f.recording(recorded, pb, inv, o.Redactor)
+		o.Archive, o.Modules = recorded, registry.All()
+		if f.archive != nil {
+			o.Archive = f.archive(o.Archive, cancel)
+		}
 	}
-	o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
+	if o.Connect = f.reached; o.Connect == nil {
+		o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
+	}
 	defer tells(ctx, underway, out)()
 	recap, err := run.Run(ctx, pb, inv, o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
@@ -115,6 +127,9 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	}
 	if closeErr := recorded.Close(); closeErr != nil {
 		fmt.Fprintln(os.Stderr, "hlplay:", closeErr)
+	}
+	if stopped := (*stoppedError)(nil); errors.As(context.Cause(ctx), &stopped) {
+		return &exitError{code: exitFailed, err: stopped}
 	}
 	err = verdict(ctx, recap, err)
 	if err != nil {
