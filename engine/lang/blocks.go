@@ -3,10 +3,9 @@ package lang
 import (
 	"cmp"
 	"fmt"
-	"math/big"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -129,6 +128,41 @@ func (l *loader) static(dir string) place {
 		ctx: l.playbook.context(dir, nil)}
 }
 
+// inventory is for expressions of a play that are evaluated before any host is connected to, when it is known which hosts there
+// are.
+func (l *loader) inventory(dir, play string, hosts []string) place {
+	values := Scope{"hosts": cty.DynamicVal, "groups": cty.DynamicVal}
+	all, selected := cty.UnknownVal(cty.List(cty.String)), cty.UnknownVal(cty.List(cty.String))
+	if l.options.Inventory != nil {
+		values["hosts"], values["groups"] = l.options.Inventory.HostsValue(), l.options.Inventory.GroupsValue()
+		all, selected = stringValues(hosts), stringValues(l.limited(hosts))
+	}
+	values["play"] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(play), "hosts": all, "selected": selected})
+	return place{roots: []string{"var", "local", "hosts", "groups", "play"},
+		why: "It is decided for all hosts together, so only var, local, hosts, groups and play can be used.",
+		ctx: l.playbook.context(dir, values)}
+}
+
+// withVariable is a context with one variable more.
+func withVariable(ctx *hcl.EvalContext, name string, value cty.Value) *hcl.EvalContext {
+	more := *ctx
+	more.Variables = maps.Clone(ctx.Variables)
+	more.Variables[name] = value
+	return &more
+}
+
+// stringValues is a list of strings as expressions see it.
+func stringValues(all []string) cty.Value {
+	if len(all) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	values := make([]cty.Value, len(all))
+	for i, s := range all {
+		values[i] = cty.StringVal(s)
+	}
+	return cty.ListVal(values)
+}
+
 // value evaluates one argument of a block and converts it; ok is false if it is not given, null,
 // not known because of an earlier fault, or faulty.
 func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place) (cty.Value, bool) {
@@ -175,36 +209,6 @@ func (l *loader) flag(body *hclsyntax.Body, name string, p place) bool {
 	return ok && v.True()
 }
 
-// count is a whole number of at least least.
-func (l *loader) count(body *hclsyntax.Body, name string, least int64, p place) int {
-	v, ok := l.value(body, name, cty.Number, p)
-	if !ok {
-		return 0
-	}
-	n, accuracy := v.AsBigFloat().Int64()
-	if accuracy != big.Exact || n < least || n > 1<<30 {
-		l.report(fault(body.Attributes[name].Expr.Range(), fmt.Sprintf("%s is out of range", name),
-			fmt.Sprintf("Expected a whole number of at least %d.", least)))
-		return 0
-	}
-	return int(n)
-}
-
-// duration is a positive time such as "90s".
-func (l *loader) duration(body *hclsyntax.Body, name string, p place) time.Duration {
-	s, ok := l.text(body, name, p)
-	if !ok {
-		return 0
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		l.report(fault(body.Attributes[name].Expr.Range(), fmt.Sprintf("%s is not a duration", name),
-			`Expected a positive number with a unit, in quotes: "500ms", "90s", "5m", "1h30m".`))
-		return 0
-	}
-	return d
-}
-
 // stringList is a list of strings, or one string for a list of one.
 func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string {
 	v, ok := l.value(body, name, cty.DynamicPseudoType, p)
@@ -229,25 +233,6 @@ func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string
 		all = append(all, s.AsString())
 	}
 	return all
-}
-
-// become is the setting of a play, group or task; nil if it says nothing. A become_user alone
-// switches become on.
-func (l *loader) become(body *hclsyntax.Body, p place) *Become {
-	enabled, hasEnabled := l.value(body, "become", cty.Bool, p)
-	user, hasUser := l.text(body, "become_user", p)
-	if !hasEnabled && !hasUser {
-		return nil
-	}
-	b := &Become{Enabled: true, User: user}
-	if hasEnabled && enabled.False() {
-		b.Enabled = false
-		if hasUser {
-			l.report(fault(body.Attributes["become_user"].Expr.Range(), "become_user without become",
-				"become is false, so no user can be become. Take out one of the two."))
-		}
-	}
-	return b
 }
 
 // tags is a list of tags, each of which --tags can name.

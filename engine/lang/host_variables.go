@@ -34,12 +34,8 @@ func (l *loader) declareHostVariables() {
 		return
 	}
 	var hosts []string // also those outside of a limit: a task may read the variables of any host
-	for _, p := range l.playbook.Plays {
-		names, err := l.options.Inventory.Names(p.Hosts)
-		if err != nil { // it has been reported
-			return
-		}
-		for _, name := range names {
+	for _, pb := range l.plays {
+		for _, name := range l.matched(pb.hosts) {
 			if !slices.Contains(hosts, name) {
 				hosts = append(hosts, name)
 			}

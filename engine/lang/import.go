@@ -21,6 +21,7 @@ type playBlock struct {
 	block *hclsyntax.Block
 	dir   string
 	tags  []string
+	hosts string // pattern
 }
 
 var playbookShape = shape{
@@ -74,7 +75,7 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 			l.localsBlock(block, dir)
 		case "play":
 			s.plays = true
-			l.plays = append(l.plays, playBlock{block, dir, tags})
+			l.plays = append(l.plays, playBlock{block: block, dir: dir, tags: tags})
 		}
 	}
 	return s

@@ -131,11 +131,14 @@ func (l *loader) load(path string) {
 	}
 	l.resolveVariables()
 	l.resolveLocals()
-	names := make(map[string]hcl.Range)
-	for _, block := range l.plays {
-		l.play(block, names)
+	for i, pb := range l.plays {
+		l.plays[i].hosts = l.hosts(pb.block, pb.dir)
 	}
 	l.declareHostVariables()
+	names := make(map[string]hcl.Range)
+	for _, pb := range l.plays {
+		l.play(pb, names)
+	}
 	l.validate()
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -218,13 +219,14 @@ func TestLoad(t *testing.T) {
 		t.Errorf("local.pgs is %s, expected 256", got)
 	}
 	one := task(t, p, "one")
-	if one.Retries != 2 || one.Delay.String() != "1s" || one.Timeout.String() != "5m0s" || one.Throttle != 2 || !one.RunOnce {
-		t.Errorf("arguments of task one got lost: %+v", one)
+	settings, err := one.Settings(nil)
+	if diff := cmp.Diff(Settings{Retries: 2, Repeats: 2, Delay: time.Second, Timeout: 5 * time.Minute, Throttle: 2}, settings); diff != "" || err != nil || !one.RunOnce {
+		t.Errorf("arguments of task one got lost: %v (-want +got):\n%s", err, diff)
 	}
-	if b := one.EffectiveBecome(); b == nil || !b.Enabled || b.User != "ceph" {
+	if b := one.Become("pve1"); b == nil || !b.Enabled || b.User != "ceph" {
 		t.Errorf("task one becomes %+v, expected ceph as its play says", b)
 	}
-	if b := task(t, p, "two").EffectiveBecome(); b == nil || b.Enabled {
+	if b := task(t, p, "two").Become("pve1"); b == nil || b.Enabled {
 		t.Errorf("task two becomes %+v, expected nobody as its group says", b)
 	}
 	if got := task(t, p, "imported").Dir; got != "stages" {

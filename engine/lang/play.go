@@ -3,6 +3,7 @@ package lang
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,22 +32,23 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 	body := pb.block.Body
 	names[name] = pb.block.DefRange()
 	l.check(body, playShape)
-	at := l.static(pb.dir)
+	hosts := l.matched(pb.hosts)
+	static, inventory := l.static(pb.dir), l.inventory(pb.dir, name, hosts)
 	p := &Play{
-		Name:           name,
-		Serial:         l.serial(body, at),
-		AnyErrorsFatal: l.flag(body, "any_errors_fatal", at),
-		Become:         l.become(body, at),
-		Vars:           expression(body, "vars"),
-		Tags:           union(pb.tags, l.tags(body, at)),
-		Range:          pb.block.DefRange(),
-		playbook:       l.playbook,
-		dir:            pb.dir,
+		Name:              name,
+		Hosts:             pb.hosts,
+		Serial:            l.serial(body, inventory),
+		AnyErrorsFatal:    l.flag(body, "any_errors_fatal", inventory),
+		MaxFailPercentage: l.percentage(body, "max_fail_percentage", inventory),
+		Vars:              expression(body, "vars"),
+		Tags:              union(pb.tags, l.tags(body, static)),
+		Range:             pb.block.DefRange(),
+		playbook:          l.playbook,
+		dir:               pb.dir,
+		become:            l.becoming(body, inventory, hosts),
 	}
-	p.Hosts = l.hosts(pb.block, at)
-	p.MaxFailPercentage = l.percentage(body, "max_fail_percentage", at)
-
-	d := &playDecoder{loader: l, play: p, static: at, names: make(map[string]hcl.Range), registered: make(map[string]hcl.Range)}
+	d := &playDecoder{loader: l, play: p, hosts: hosts, static: static, inventory: inventory,
+		names: make(map[string]hcl.Range), registered: make(map[string]hcl.Range)}
 	p.Tasks = d.nodes(body, nil, p.Tags, "handler")
 	for _, block := range body.Blocks {
 		if block.Type == "handler" {
@@ -65,7 +67,15 @@ func expression(body *hclsyntax.Body, name string) hcl.Expression {
 	return nil
 }
 
-func (l *loader) hosts(block *hclsyntax.Block, at place) string {
+// hosts reads the pattern of a play's hosts.
+func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
+	at := l.static(dir)
+	if l.options.Inventory == nil {
+		at.ctx = withVariable(at.ctx, "groups", cty.DynamicVal)
+	} else {
+		at.ctx = withVariable(at.ctx, "groups", l.options.Inventory.GroupsValue())
+	}
+	at.roots, at.why = append(at.roots, "groups"), "It chooses the hosts, so only var, local and groups can be used."
 	attr := block.Body.Attributes["hosts"]
 	if attr == nil {
 		l.report(fault(block.DefRange(), "the play does not say on which hosts it runs",
@@ -87,6 +97,30 @@ func (l *loader) hosts(block *hclsyntax.Block, at place) string {
 		}
 	}
 	return pattern
+}
+
+// matched returns the hosts of a pattern; none if there is no inventory, or if it has a fault, which hosts reports.
+func (l *loader) matched(pattern string) []string {
+	if l.options.Inventory == nil || pattern == "" {
+		return nil
+	}
+	hosts, err := l.options.Inventory.Names(pattern)
+	if err != nil {
+		return nil
+	}
+	return hosts
+}
+
+// limited returns those of some hosts that the limit leaves.
+func (l *loader) limited(hosts []string) []string {
+	if l.options.Limit == "" || len(hosts) == 0 {
+		return hosts
+	}
+	limit, err := l.options.Inventory.Names(l.options.Limit)
+	if err != nil { // whoever gave it reports it
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(limit, name) })
 }
 
 // serial is a number, a percentage, or a list of them.

@@ -6,8 +6,6 @@
 package lang
 
 import (
-	"time"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
@@ -65,7 +63,6 @@ type Play struct {
 	// that share of a batch has failed (nil: never).
 	AnyErrorsFatal    bool
 	MaxFailPercentage *float64
-	Become            *Become
 	Vars              hcl.Expression // an object, evaluated per host; nil if there is none
 	Tags              []string
 	Tasks             []Node
@@ -74,13 +71,7 @@ type Play struct {
 
 	playbook *Playbook
 	dir      string
-}
-
-// Become is as which user commands run; in a task it overrides the group's, the play's and the
-// inventory's.
-type Become struct {
-	Enabled bool
-	User    string // empty means root
+	become   becoming
 }
 
 // Node is a *Task or a *Group.
@@ -88,17 +79,17 @@ type Node interface{ node() }
 
 // Group is tasks that share conditions, and what happens when one of them fails.
 type Group struct {
-	Name   string
-	When   hcl.Expression // nil if there is none
-	Tags   []string
-	Become *Become
-	Tasks  []Node
+	Name  string
+	When  hcl.Expression // nil if there is none
+	Tags  []string
+	Tasks []Node
 	// Rescue runs on a host on which a task of the group failed, and then the host has not failed.
 	// Always runs on every host afterwards.
 	Rescue, Always []Node
 	Range          hcl.Range
 
 	parent *Group
+	become becoming
 }
 
 // Task is one task or handler.
@@ -114,17 +105,8 @@ type Task struct {
 	Tags     []string
 	Notify   []string
 	Register string
-	// Retries is how often a failed task, or one whose Until is not yet true, is tried again after
-	// Delay; zero with an Until means three. Delay zero means five seconds.
-	Retries      int
-	Delay        time.Duration
-	IgnoreErrors bool
-	RunOnce      bool
-	// Throttle bounds on how many hosts the task runs at a time; zero means all.
-	Throttle int
-	Become   *Become
-	// Timeout bounds the task on a host, all its retries included; zero means no bound of its own.
-	Timeout time.Duration
+	// RunOnce tasks run on one host for all.
+	RunOnce bool
 	// Dir is the directory of the file that the task stands in: relative paths are relative to it.
 	Dir   string
 	Range hcl.Range
@@ -133,6 +115,10 @@ type Task struct {
 	group   *Group
 	handler bool
 	schema  *ModuleSchema
+	become  becoming
+	// known are the settings that are the same on all hosts, computed the others.
+	known    Settings
+	computed []computed
 	// notifyAt is where the task says what it notifies.
 	notifyAt hcl.Range
 }
@@ -145,21 +131,6 @@ func (t *Task) Group() *Group { return t.group }
 
 // IsHandler says that the task is a handler.
 func (t *Task) IsHandler() bool { return t.handler }
-
-// EffectiveBecome is the nearest setting: the task's own, or that of the innermost group that has
-// one, or the play's. Settings are not mixed: the nearest one counts as a whole. Nil means that the
-// playbook says nothing, and the inventory decides.
-func (t *Task) EffectiveBecome() *Become {
-	if t.Become != nil {
-		return t.Become
-	}
-	for g := t.group; g != nil; g = g.parent {
-		if g.Become != nil {
-			return g.Become
-		}
-	}
-	return t.play.Become
-}
 
 func (*Task) node()  {}
 func (*Group) node() {}

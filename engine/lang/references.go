@@ -13,21 +13,11 @@ import (
 )
 
 // References is what the run must know before the task's expressions can be evaluated: the names
-// that its `when` with those of its groups, `for_each`, `until`, `vars`, the play's vars where they
-// are read, and its module block read from facts and result. The task's own result, which `until`
+// that its `when` with those of its groups, `for_each`, `until`, `vars`, its settings, the play's vars where
+// they are read, and its module block read from facts and result. The task's own result, which `until`
 // may read, is not among them.
 func (t *Task) References() References {
-	exprs := bodyExpressions(t.Body)
-	for _, expr := range []hcl.Expression{t.When, t.ForEach, t.Vars} {
-		if expr != nil {
-			exprs = append(exprs, expr)
-		}
-	}
-	for g := t.group; g != nil; g = g.parent {
-		if g.When != nil {
-			exprs = append(exprs, g.When)
-		}
-	}
+	exprs := append(t.expressions(), t.conditions()...)
 	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
 	if t.Until != nil {
 		r.read(t.Until)
@@ -40,6 +30,28 @@ func (t *Task) References() References {
 		r.read(t.play.Vars)
 	}
 	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
+}
+
+// expressions are those of the task's module block, for_each, vars and settings.
+func (t *Task) expressions() []hcl.Expression {
+	exprs := append(bodyExpressions(t.Body), present([]hcl.Expression{t.ForEach, t.Vars})...)
+	for _, c := range t.computed {
+		exprs = append(exprs, c.expr)
+	}
+	return exprs
+}
+
+// conditions are the task's own `when` and those of its groups, the nearest first.
+func (t *Task) conditions() []hcl.Expression {
+	conditions := []hcl.Expression{t.When}
+	for g := t.group; g != nil; g = g.parent {
+		conditions = append(conditions, g.When)
+	}
+	return present(conditions)
+}
+
+func present(exprs []hcl.Expression) []hcl.Expression {
+	return slices.DeleteFunc(exprs, func(expr hcl.Expression) bool { return expr == nil })
 }
 
 type references struct {

@@ -79,20 +79,12 @@ func (t *Task) checkResults(left map[string]omission) error {
 	if t.Until != nil {
 		guarded[t.Register] = true
 	}
-	conditions := []hcl.Expression{t.When}
-	for g := t.group; g != nil; g = g.parent {
-		conditions = append(conditions, g.When)
-	}
-	exprs := bodyExpressions(t.Body)
-	for _, expr := range []hcl.Expression{t.ForEach, t.Vars, t.Until} {
-		if expr != nil {
-			exprs = append(exprs, expr)
-		}
-	}
-	if t.play.Vars != nil && anyReads(append(slices.Clip(exprs), present(conditions)...), "vars") {
+	conditions := t.conditions()
+	exprs := append(t.expressions(), present([]hcl.Expression{t.Until})...)
+	if t.play.Vars != nil && anyReads(append(slices.Clip(exprs), conditions...), "vars") {
 		exprs = append(exprs, t.play.Vars)
 	}
-	for _, when := range present(conditions) {
+	for _, when := range conditions {
 		if err := checkReads(t, when, left, guarded); err != nil {
 			return err
 		}
@@ -108,10 +100,6 @@ func (t *Task) checkResults(left map[string]omission) error {
 		}
 	}
 	return nil
-}
-
-func present(exprs []hcl.Expression) []hcl.Expression {
-	return slices.DeleteFunc(exprs, func(expr hcl.Expression) bool { return expr == nil })
 }
 
 // checkReads reports the first attribute of a result that is not there because its task is left out.

@@ -30,8 +30,10 @@ var (
 // playDecoder decodes the tasks of one play.
 type playDecoder struct {
 	*loader
-	play   *Play
-	static place
+	play  *Play
+	hosts []string // of the play
+	// static is where arguments stand that depend on variables alone, inventory where the hosts and groups are known too.
+	static, inventory place
 	// names are those of tasks and handlers, registered those of results.
 	names, registered map[string]hcl.Range
 }
@@ -70,9 +72,9 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 		Name:   name,
 		When:   expression(block.Body, "when"),
 		Tags:   union(tags, d.tags(block.Body, d.static)),
-		Become: d.become(block.Body, d.static),
 		Range:  block.DefRange(),
 		parent: parent,
+		become: d.becoming(block.Body, d.inventory, d.hosts),
 	}
 	g.Tasks = d.nodes(block.Body, g, g.Tags, "rescue", "always")
 	parts := make(map[string]bool)
@@ -118,27 +120,23 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	d.check(block.Body, s)
 	body, at := block.Body, d.static
 	t := &Task{
-		Name:         name,
-		When:         expression(body, "when"),
-		ForEach:      expression(body, "for_each"),
-		Until:        expression(body, "until"),
-		Vars:         expression(body, "vars"),
-		Tags:         union(tags, d.tags(body, at)),
-		Notify:       union(d.stringList(body, "notify", at)),
-		Register:     d.register(body, at),
-		Retries:      d.count(body, "retries", 0, at),
-		Delay:        d.duration(body, "delay", at),
-		IgnoreErrors: d.flag(body, "ignore_errors", at),
-		RunOnce:      d.flag(body, "run_once", at),
-		Throttle:     d.count(body, "throttle", 1, at),
-		Become:       d.become(body, at),
-		Timeout:      d.duration(body, "timeout", at),
-		Dir:          d.play.dir,
-		Range:        block.DefRange(),
-		play:         d.play,
-		group:        parent,
-		handler:      handler,
+		Name:     name,
+		When:     expression(body, "when"),
+		ForEach:  expression(body, "for_each"),
+		Until:    expression(body, "until"),
+		Vars:     expression(body, "vars"),
+		Tags:     union(tags, d.tags(body, at)),
+		Notify:   union(d.stringList(body, "notify", at)),
+		Register: d.register(body, at),
+		RunOnce:  d.flag(body, "run_once", d.inventory),
+		Dir:      d.play.dir,
+		Range:    block.DefRange(),
+		play:     d.play,
+		group:    parent,
+		handler:  handler,
+		become:   d.becoming(body, d.inventory, d.hosts),
 	}
+	d.settings(t, body)
 	if attr := body.Attributes["notify"]; attr != nil {
 		t.notifyAt = attr.Expr.Range()
 	}

@@ -106,14 +106,6 @@ func (v *validator) errors() int {
 
 // scope is what is known of the roots without a host.
 func (v *validator) scope(p *Play) Scope {
-	host := cty.ObjectVal(map[string]cty.Value{
-		"name":    cty.UnknownVal(cty.String),
-		"address": cty.UnknownVal(cty.String),
-		"port":    cty.UnknownVal(cty.Number),
-		"user":    cty.UnknownVal(cty.String),
-		"groups":  cty.UnknownVal(cty.List(cty.String)),
-		"vars":    cty.DynamicVal,
-	})
 	facts := cty.DynamicVal
 	if v.options.Facts != nil {
 		known := make(map[string]cty.Value, len(v.options.Facts))
@@ -123,7 +115,7 @@ func (v *validator) scope(p *Play) Scope {
 		facts = cty.ObjectVal(known)
 	}
 	s := Scope{
-		"host": host, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
+		"host": unknownHost, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
 		"facts": facts, "result": v.resultShapes(),
 		"play": cty.ObjectVal(map[string]cty.Value{
 			"name":  cty.StringVal(p.Name),
@@ -131,11 +123,21 @@ func (v *validator) scope(p *Play) Scope {
 		}),
 	}
 	if v.options.Inventory != nil {
-		s["hosts"] = objectOf(attributeNames(v.options.Inventory.HostsValue()), host)
+		s["hosts"] = objectOf(attributeNames(v.options.Inventory.HostsValue()), unknownHost)
 		s["groups"] = objectOf(attributeNames(v.options.Inventory.GroupsValue()), cty.UnknownVal(cty.List(cty.String)))
 	}
 	return s
 }
+
+// unknownHost is `host` where it may be any.
+var unknownHost = cty.ObjectVal(map[string]cty.Value{
+	"name":    cty.UnknownVal(cty.String),
+	"address": cty.UnknownVal(cty.String),
+	"port":    cty.UnknownVal(cty.Number),
+	"user":    cty.UnknownVal(cty.String),
+	"groups":  cty.UnknownVal(cty.List(cty.String)),
+	"vars":    cty.DynamicVal,
+})
 
 // objectOf is an object with the same value under all names.
 func objectOf(names []string, value cty.Value) cty.Value {
@@ -229,6 +231,7 @@ func (v *validator) task(t *Task, scope Scope) {
 	inner["vars"] = v.vars(t.Vars, t.Dir, inner, scope["vars"])
 	when := v.condition(t.When, "when", t.Dir, inner)
 	v.until(t, inner)
+	v.settingsFit(t, scope)
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil {
 		return

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -16,7 +17,7 @@ const mostRounds = 10_000
 // that have no fault with the values of an unknown host. A fault counts if the task is sure to be done on the host, or
 // if every host has it: else a condition on facts may know better.
 func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
-	hosts := v.hostsOf(p)
+	hosts := v.limited(v.matched(p.Hosts))
 	var dependent []*Task
 	for _, t := range tasks {
 		if t.dependsOnHost() && (t.handler || Selected(t, v.options.Tags, v.options.SkipTags)) {
@@ -59,35 +60,6 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	}
 }
 
-// hostsOf are the hosts that a play is judged for.
-func (v *validator) hostsOf(p *Play) []string {
-	if v.options.Inventory == nil || p.Hosts == "" {
-		return nil
-	}
-	hosts, err := v.options.Inventory.Names(p.Hosts)
-	if err != nil { // it has been reported
-		return nil
-	}
-	if v.options.Limit == "" {
-		return hosts
-	}
-	limit, err := v.options.Inventory.Names(v.options.Limit)
-	if err != nil { // whoever gave it reports it
-		return nil
-	}
-	in := make(map[string]bool, len(limit))
-	for _, name := range limit {
-		in[name] = true
-	}
-	var both []string
-	for _, name := range hosts {
-		if in[name] {
-			both = append(both, name)
-		}
-	}
-	return both
-}
-
 // few lists names, and of many the first ones.
 func few(names []string) string {
 	const most = 5
@@ -100,10 +72,7 @@ func few(names []string) string {
 // dependsOnHost reports whether an expression of the task has another value on another host although it reads no
 // facts and no results, or reads what only the inventory tells.
 func (t *Task) dependsOnHost() bool {
-	exprs := append(bodyExpressions(t.Body), present([]hcl.Expression{t.When, t.ForEach, t.Until, t.Vars})...)
-	for g := t.group; g != nil; g = g.parent {
-		exprs = append(exprs, present([]hcl.Expression{g.When})...)
-	}
+	exprs := slices.Concat(t.expressions(), t.conditions(), present([]hcl.Expression{t.Until}))
 	if t.play.Vars != nil && anyReads(exprs, "vars") {
 		exprs = append(exprs, t.play.Vars)
 	}
@@ -163,6 +132,7 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 			return
 		}
 	}
+	j.settings(t, scope)
 	if t.ForEach == nil {
 		j.round(t, scope)
 		return
@@ -190,6 +160,20 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 		j.certain = sure
 		j.round(t, scope.with("each", item.Object()))
 	}
+}
+
+// settings judges how the task is to be carried out on the host, unless it is known not to be.
+func (j *hostJudge) settings(t *Task, scope Scope) {
+	if len(t.computed) == 0 {
+		return
+	}
+	sure := j.certain
+	if t.When == nil || t.WhenPerItem() || j.holds(t.When, "when", t.Dir, scope.with("vars", j.vars(t.Vars, t.Dir, scope, scope["vars"]))) {
+		j.certain = j.certain && !t.WhenPerItem()
+		_, _, diags := t.settle(scope)
+		j.note(diags...)
+	}
+	j.certain = sure
 }
 
 // round judges a task, or one round of it, with all that is known of it.

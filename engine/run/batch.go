@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
@@ -112,9 +113,6 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
 	b.hosts.lead(hosts[0])
 	all := &everywhere{gate: b.gate(hosts)}
-	if t.Throttle > 0 {
-		all.slow = make(chan struct{}, t.Throttle)
-	}
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
@@ -143,9 +141,9 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 
 // everywhere is what the hosts share on which a task has its turn.
 type everywhere struct {
-	slow   chan struct{} // has room for as many hosts as throttle lets act at a time; nil for all
-	gate   *gate
-	halted atomic.Pointer[host] // on which a guarded change failed
+	throttle throttle
+	gate     *gate
+	halted   atomic.Pointer[host] // on which a guarded change failed
 }
 
 // elsewhere is how a task ends on a host for which another one does it.
@@ -175,7 +173,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 			h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
 		}
 	}
-	if status != report.Failed || t.IgnoreErrors || len(others) == 0 || b.ctx.Err() != nil {
+	if status != report.Failed || len(inRun([]*host{leader})) > 0 || len(others) == 0 || b.ctx.Err() != nil {
 		return
 	}
 	for _, h := range others {
@@ -187,38 +185,41 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 // onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
 // predecessor is done: tasks that may not run on two hosts at once wait for it.
 func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}) report.Status {
-	ctx := b.ctx
-	if t.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = withTimeout(ctx, b.clock, t.Timeout,
-			fmt.Errorf("the task's timeout of %s is over", t.Timeout))
-		defer cancel()
-	}
 	begun := b.clock.Now()
+	settings := b.settings(t, h)
+	ctx, cancel := b.bounded(begun, settings.Timeout)
+	defer cancel()
+	finish := func(o outcome) report.Status {
+		o.forgiven = settings.IgnoreErrors
+		o.duration = b.clock.Now().Sub(begun)
+		b.finish(t, h, o)
+		return o.status
+	}
 	defer h.planner.done(t)
 	arrive := all.gate.arrive()
 	defer arrive()
 	d := h.planner.decision(ctx, t)
 	if err := h.planner.reach(ctx); err != nil { // nothing was to be read
-		o := failure(h, err)
-		o.duration = b.clock.Now().Sub(begun)
-		b.finish(t, h, o)
-		return o.status
+		return finish(failure(h, err))
 	}
 	if !h.reached {
 		h.reached = true
 		switch waited, err := b.awaitUndo(ctx, h); {
 		case err != nil:
-			o := failure(h, err)
-			o.duration = b.clock.Now().Sub(begun)
-			b.finish(t, h, o)
-			return o.status
+			return finish(failure(h, err))
 		case waited:
 			d = h.planner.decision(ctx, t)
 		}
 	}
 	if d.elsewhere {
 		return elsewhere
+	}
+	if d.settings != nil {
+		if settings.Timeout == 0 && d.settings.Timeout > 0 {
+			ctx, cancel = b.bounded(begun, d.settings.Timeout)
+			defer cancel()
+		}
+		settings = *d.settings
 	}
 	arrive()
 	if d.acts() {
@@ -228,8 +229,7 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 			if shut := (*shutError)(nil); errors.As(err, &shut) {
 				o = outcome{status: report.Skipped, message: err.Error(), held: true}
 			}
-			b.finish(t, h, o)
-			return o.status
+			return finish(o)
 		}
 		if again {
 			d = h.planner.decision(ctx, t)
@@ -242,26 +242,36 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 		}
 		d = h.planner.decision(ctx, t) // what the hosts before changed has dropped the plan
 		if failed := all.halted.Load(); failed != nil && d.acts() {
-			o := outcome{status: report.Failed, message: "not begun: it went wrong on " + failed.Name + ", the host before", held: true}
-			b.finish(t, h, o)
-			return o.status
+			return finish(outcome{status: report.Failed, message: "not begun: it went wrong on " + failed.Name + ", the host before", held: true})
 		}
 	}
-	if all.slow != nil && d.acts() {
-		select {
-		case all.slow <- struct{}{}:
-			defer func() { <-all.slow }()
-		case <-ctx.Done():
-		}
+	if settings.Throttle > 0 && d.acts() {
+		defer all.throttle.enter(ctx, settings.Throttle)()
 		d = h.planner.decision(ctx, t)
 	}
-	o := b.execution(t, h).attempts(ctx, d)
-	o.duration = b.clock.Now().Sub(begun)
+	o := b.execution(t, h).attempts(ctx, d, settings)
 	if o.halts {
 		all.halted.Store(h)
 	}
-	b.finish(t, h, o)
-	return o.status
+	return finish(o)
+}
+
+// settings returns how a task is carried out on a host, as far as that is known before anything is read there.
+func (b *batch) settings(t *task, h *host) lang.Settings {
+	var scope lang.Scope
+	if t.SettingsVary() {
+		scope = b.expressions.foreseen(h, t)
+	}
+	settings, _ := t.Settings(scope) // the plan says what is wrong with them
+	return settings
+}
+
+// bounded is a context for the timeout of a task that has begun; zero means no bound.
+func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return context.WithCancel(b.ctx)
+	}
+	return withTimeout(b.ctx, b.clock, timeout-b.clock.Now().Sub(begun), fmt.Errorf("the task's timeout of %s is over", timeout))
 }
 
 // judge decides after a task whether the play goes on.

@@ -23,6 +23,8 @@ type decision struct {
 	items     []*itemPlan
 	// err is why there is no plan: a fault, or in check mode something unknowable.
 	err error
+	// settings say how the task is carried out here, as far as that is known; nil if it was not asked for.
+	settings *lang.Settings
 	// saw is the facts that it was made from.
 	saw *observe.Tracker
 	// results are those of earlier tasks that it was made from.
@@ -102,11 +104,15 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	if !ok {
 		return &decision{skipped: "its condition is false here"}
 	}
+	settings, err := t.Settings(scope)
+	if err != nil && !unknowable(err) { // check mode carries nothing out
+		return &decision{err: err, settings: &settings}
+	}
 	items, err := t.Items(scope)
 	if err != nil {
-		return &decision{err: err}
+		return &decision{err: err, settings: &settings}
 	}
-	d := &decision{}
+	d := &decision{settings: &settings}
 	if t.ForEach == nil {
 		items = []lang.Item{{}}
 	} else if len(items) == 0 {
@@ -122,7 +128,7 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 		if t.WhenPerItem() {
 			ok, err := t.WhenTrue(here)
 			if err != nil {
-				return &decision{err: err}
+				return &decision{err: err, settings: &settings}
 			}
 			if !ok {
 				continue

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -47,22 +46,17 @@ type execution struct {
 func (x *executor) execution(t *task, h *host) *execution { return &execution{x, t, h} }
 
 // attempts carries out a decision, again after a delay where the task says so.
-func (e *execution) attempts(ctx context.Context, d *decision) outcome {
-	tries := 1 + e.task.Retries
-	if e.task.Until != nil && e.task.Retries == 0 {
-		tries = 4
-	}
-	delay := e.task.Delay
-	if delay == 0 {
-		delay = 5 * time.Second
-	}
+func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Settings) outcome {
 	var o outcome
 	for try := 1; ; try++ {
 		o = e.carryOut(ctx, d).after(o)
 		if o.status == report.Skipped || o.status == report.Unreachable || ctx.Err() != nil {
 			break
 		}
-		again := o.status == report.Failed && e.task.Retries > 0
+		again := 0 // how often
+		if o.status == report.Failed {
+			again = settings.Retries
+		}
 		if o.status != report.Failed && e.task.Until != nil {
 			e.host.register(e.task, o)
 			reached, err := e.until(ctx)
@@ -74,15 +68,15 @@ func (e *execution) attempts(ctx context.Context, d *decision) outcome {
 			case !reached && e.check:
 				o.status, o.unknown, o.message = report.Uncertain, true, "its until condition is false now, and only the run can tell whether it becomes true"
 			case !reached:
-				again = true
+				again = settings.Repeats
 				o.status, o.message = report.Failed, fmt.Sprintf("its until condition is still false after %d tries", try)
 			}
 		}
-		if !again || try >= tries || e.check {
+		if try > again || e.check {
 			break
 		}
-		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: fmt.Sprintf("try %d of %d follows", try+1, tries), Awaits: true, Limit: delay})
-		if err := e.clock.Sleep(ctx, delay); err != nil {
+		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: fmt.Sprintf("try %d of %d follows", try+1, again+1), Awaits: true, Limit: settings.Delay})
+		if err := e.clock.Sleep(ctx, settings.Delay); err != nil {
 			break
 		}
 		e.host.forgetAll()

@@ -9,9 +9,9 @@ import (
 // finish counts, registers, notifies and reports what became of a task on a host.
 func (b *batch) finish(t *task, h *host, o outcome) {
 	// What an interruption ended is neither: nothing comes after it.
-	forgiven := o.status == report.Failed && b.ctx.Err() == nil
-	ignored := forgiven && t.IgnoreErrors
-	rescued := forgiven && !ignored && b.rescuable > 0
+	failed := o.status == report.Failed && b.ctx.Err() == nil
+	ignored := failed && o.forgiven
+	rescued := failed && !ignored && b.rescuable > 0
 	if b.check && o.unknown {
 		b.execution(t, h).obscure()
 	}

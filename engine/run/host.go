@@ -63,7 +63,7 @@ func (h *host) count(t *task, o outcome, ignored, rescued bool) {
 		case !o.sure:
 			h.counts.OK++
 		}
-		h.failed = h.failed || !t.IgnoreErrors
+		h.failed = h.failed || !o.forgiven
 	}
 }
 

@@ -32,6 +32,7 @@ type outcome struct {
 	behind   causeList      // in check mode, the tasks that may change first what the result tells
 	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
 	held     bool           // nothing was begun, because another run is changing a host
+	forgiven bool           // its failure does not take the host out of the run
 	effect   bool           // something may have been changed that is not known to be
 	halts    bool           // a guarded change failed: hosts that come one after another do not begin it
 	duration time.Duration

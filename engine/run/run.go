@@ -245,16 +245,6 @@ func (c *conductor) recap(order []string) report.Recap {
 // there, so that one set of observations serves all tasks; empty means the login user.
 func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 	users := map[string]string{}
-	raise := func(hosts []*inventory.Host, b *lang.Become) {
-		if b == nil || !b.Enabled {
-			return
-		}
-		for _, h := range hosts {
-			if user := becomeUser(b.User); users[h.Name] != "root" {
-				users[h.Name] = user
-			}
-		}
-	}
 	for _, h := range inv.Hosts {
 		if h.Become {
 			users[h.Name] = becomeUser(h.BecomeUser)
@@ -266,7 +256,11 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 			continue // reported by Run
 		}
 		for _, t := range play.AllTasks() {
-			raise(hosts, t.EffectiveBecome())
+			for _, h := range hosts {
+				if b := t.Become(h.Name); b != nil && b.Enabled && users[h.Name] != "root" {
+					users[h.Name] = becomeUser(b.User)
+				}
+			}
 		}
 	}
 	return users

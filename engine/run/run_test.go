@@ -387,6 +387,57 @@ func TestRun(t *testing.T) {
 			want:    []string{"t: failed"},
 			message: "the task's timeout of 20s is over",
 		},
+		{
+			name:     "a result says how many act at a time",
+			tasks:    `task "pre" { ` + set("w", "1") + ` register = "r" } task "t" { ` + set("x", "1") + ` throttle = result.r.changed ? 1 : null }`,
+			options:  func(o *run.Options) { o.Limit = "b,c" },
+			prepare:  func(s *stage) { s.hosts["b"].settings["w"] = "1" }, // c alone changes it
+			all:      true,
+			want:     []string{"b pre: ok", "b t: changed", "c pre: changed", "c t: changed"},
+			maxAtOne: 2,
+		},
+		{
+			name:    "a host says how often it is tried again, and whether its failure counts",
+			tasks:   `task "t" { ` + set("x", "1", "fails = true") + ` retries = host.name == "a" ? 1 : null; ignore_errors = host.name != "b" } task "u" { ` + set("y", "1") + ` }`,
+			all:     true,
+			want:    []string{"a t: failed", "a u: changed", "b t: failed", "c t: failed", "c u: changed"},
+			acts:    []string{"a: fail x 1", "a: fail x 1", "a: set y 1"},
+			message: "exit code 1",
+		},
+		{
+			name:    "where the one fails that runs for all and its failure does not count, all go on",
+			tasks:   `task "pre" { ` + set("w", "1") + ` register = "r" } task "t" { ` + set("x", "1", "fails = true") + ` run_once = length(play.hosts) > 1; ignore_errors = result.r.changed } task "u" { ` + set("y", "1") + ` }`,
+			all:     true,
+			want:    []string{"a pre: changed", "a t: failed", "a u: changed", "b pre: changed", "b u: changed", "c pre: changed", "c u: changed"},
+			message: "exit code 1",
+		},
+		{
+			name:    "a result says how long a task may take, from its beginning on",
+			tasks:   `task "pre" { ` + set("w", "20") + ` register = "r" } task "t" { ` + set("x", "1", "settles = 100") + ` timeout = result.r.changed ? "15s" : "1s" }`,
+			want:    []string{"pre: changed", "t: failed"},
+			message: "the task's timeout of 15s is over",
+		},
+		{
+			name:    "a setting that a host gets wrong fails the task there, at its line, before anything is done",
+			tasks:   `task "pre" { ` + set("w", "1") + ` register = "r" } task "t" { ` + set("x", "1") + ` throttle = host.name == "a" && result.r.changed ? 0 : 2 } task "u" { ` + set("y", "1") + ` }`,
+			all:     true,
+			want:    []string{"a pre: changed", "a t: failed", "b pre: changed", "b t: changed", "b u: changed", "c pre: changed", "c t: changed", "c u: changed"},
+			acts:    []string{"a: set w 1"},
+			message: "throttle is out of range; Found 0, expected a whole number of at least 1; null for none.",
+		},
+		{
+			name:  "a setting is nothing to a host that skips the task",
+			tasks: `task "pre" { ` + set("w", "1") + ` register = "r" } task "t" { when = !result.r.changed; ` + set("x", "1") + ` retries = result.r.changed ? -1 : 1 }`,
+			want:  []string{"pre: changed", "t: skipped"},
+		},
+		{
+			name:  "the inventory says how large a batch is, and whether a failure ends the play",
+			play:  "serial = length(play.hosts) - 1\nany_errors_fatal = length(hosts) > 2",
+			tasks: `task "t" { when = host.name != "a"; ` + set("x", "1", "fails = true") + ` }`,
+			all:   true,
+			want:  []string{"a t: skipped", "b t: failed"},
+			notes: "any_errors_fatal is set",
+		},
 	}
 	for _, test := range tests {
 		// In a bubble, a goroutine that outlives its run fails the test.

@@ -19,7 +19,7 @@ func newTask(play *lang.Play, t *lang.Task) *task {
 
 // user returns the account that the task's commands run as on a host; empty means the login user.
 func (t *task) user(h *host) string {
-	become := t.EffectiveBecome()
+	become := t.Become(h.Name)
 	switch {
 	case become != nil && become.Enabled:
 		return becomeUser(become.User)

@@ -46,23 +46,14 @@ play "repositories" {
     }
   }
 
-  task "G1.5 full upgrade of bare hosts" {
+  # Nodes may have guests, and hold each other's quorum: they are upgraded one after the other, bare hosts at once.
+  task "G1.5 G2.1 full upgrade" {
+    throttle = facts.pve == null ? null : 1
+    timeout  = "1h"
     apt {
       update    = true
-      upgrade   = facts.pve == null ? "full" : ""
+      upgrade   = "full"
       cache_age = "24h"
     }
-    timeout = "1h"
-  }
-
-  # Nodes may have guests, and hold each other's quorum.
-  task "G1.5 G2.1 full upgrade of nodes, one after the other" {
-    throttle = 1
-    apt {
-      update    = true
-      upgrade   = facts.pve == null ? "" : "full"
-      cache_age = "24h"
-    }
-    timeout = "1h"
   }
 }

@@ -1,0 +1,102 @@
+package lang
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Become says as which user commands run.
+type Become struct {
+	Enabled bool
+	User    string // empty means root
+}
+
+// becoming is what a play, group or task says of it.
+type becoming struct {
+	same *Become // on all hosts; nil if nothing is said
+	// on is what is said on each host, where that differs.
+	on map[string]*Become
+}
+
+func (b becoming) of(host string) *Become {
+	if b.on != nil {
+		return b.on[host]
+	}
+	return b.same
+}
+
+// Become returns as which user the task's commands run on a host: the task says so itself, or the innermost group around it
+// that says something, or the play. The nearest counts as a whole. Nil means that the playbook says nothing, and the inventory
+// decides.
+func (t *Task) Become(host string) *Become {
+	if b := t.become.of(host); b != nil {
+		return b
+	}
+	for g := t.group; g != nil; g = g.parent {
+		if b := g.become.of(host); b != nil {
+			return b
+		}
+	}
+	return t.play.become.of(host)
+}
+
+// becoming reads become and become_user of a play, group or task. Hosts are connected to as that user, so the values are needed
+// before anything is read there.
+func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becoming {
+	p.roots = append(p.roots[:len(p.roots):len(p.roots)], "host")
+	p.why = "It is decided before a host is connected to, so only var, local, host, hosts, groups and play can be used."
+	differs := false
+	for _, name := range []string{"become", "become_user"} {
+		if attr := body.Attributes[name]; attr != nil {
+			differs = differs || reads(attr.Expr, "host")
+		}
+	}
+	if !differs || l.options.Inventory == nil {
+		p.ctx = withVariable(p.ctx, "host", unknownHost)
+		return becoming{same: l.become(body, p)}
+	}
+	limited := make(map[string]bool)
+	for _, name := range l.limited(hosts) {
+		limited[name] = true
+	}
+	b := becoming{on: make(map[string]*Become, len(hosts))}
+	all := l.options.Inventory.HostsValue()
+	for _, name := range hosts {
+		p.ctx = withVariable(p.ctx, "host", all.GetAttr(name))
+		before := len(l.diags)
+		b.on[name] = l.become(body, p)
+		faults := l.diags[before:]
+		if len(faults) == 0 {
+			continue
+		}
+		if !limited[name] { // nothing is done there
+			l.diags = l.diags[:before]
+			continue
+		}
+		for _, d := range faults {
+			d.Detail += fmt.Sprintf(" This is so on %s.", name)
+		}
+		break
+	}
+	return b
+}
+
+// become returns what a body says for a host; nil if it says nothing. A become_user alone switches become on.
+func (l *loader) become(body *hclsyntax.Body, p place) *Become {
+	enabled, hasEnabled := l.value(body, "become", cty.Bool, p)
+	user, hasUser := l.text(body, "become_user", p)
+	if !hasEnabled && !hasUser {
+		return nil
+	}
+	b := &Become{Enabled: true, User: user}
+	if hasEnabled && enabled.False() {
+		b.Enabled = false
+		if hasUser {
+			l.report(fault(body.Attributes["become_user"].Expr.Range(), "become_user without become",
+				"become is false, so no user can be become. Take out one of the two."))
+		}
+	}
+	return b
+}
