@@ -34,6 +34,8 @@ var exact = map[string]struct {
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
 	"modprobe.Module.planInitramfs": {false, "hooks of packages run"},
 	"modprobe.Module.planLoad":      {false, "devices and settings appear, and what udev does of them"},
+	"network.Module.planPins":       {false, "hooks of packages run"},
+	"network.site.reload":           {true, "the interfaces; what commands of other interfaces do they have done before"},
 	"pveceph.FS.plan#2":             {false, "the whole of Ceph sees it"},
 	"pveceph.Init.existing":         {false, "the whole of Ceph sees it"},
 	"pveceph.Init.plan":             {false, "the whole of Ceph sees it"},

@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"modules/file":              {"engine/localfile", "engine/observe", "engine/remote", "modules", "modules/apt", "modules/internal/conffile"},
 	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
+	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/pveceph":           {"engine/observe", "modules", "modules/apt", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -35,6 +36,19 @@ type Interface struct {
 	Speed int
 }
 
+// complete fills in what is not claimed of an interface.
+func (i *Interface) complete(found Interface) {
+	i.MAC, i.State = cmp.Or(i.MAC, found.MAC), cmp.Or(i.State, found.State)
+	i.Speed = cmp.Or(i.Speed, found.Speed)
+	own := func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() }
+	claimed := slices.DeleteFunc(slices.Clone(i.Addresses), own)
+	rest := slices.DeleteFunc(slices.Clone(found.Addresses), own)
+	if len(claimed) == len(rest) && !slices.ContainsFunc(claimed, func(p netip.Prefix) bool { return !slices.Contains(rest, p) }) {
+		claimed = found.Addresses
+	}
+	i.Addresses = claimed
+}
+
 // Has reports whether an interface has the address.
 func (n Network) Has(address netip.Addr) bool {
 	for _, i := range n.Interfaces {
@@ -48,8 +62,26 @@ func (n Network) Has(address netip.Addr) bool {
 }
 
 // Networks is the network of a host, under the empty name.
+//
+// An expectation does not claim the order of interfaces and of their addresses, the addresses that they give themselves, and, where it says
+// none, MAC, state and speed: nobody knows those of an interface that does not exist yet.
 var Networks = &Kind[Network]{
 	Name: "network", What: "the network",
+	Complete: func(expected, found Network) Network {
+		at := map[string]int{}
+		for i, is := range found.Interfaces {
+			at[is.Name] = i
+		}
+		expected.Interfaces = slices.Clone(expected.Interfaces)
+		for i := range expected.Interfaces {
+			e := &expected.Interfaces[i]
+			if k, ok := at[e.Name]; ok {
+				e.complete(found.Interfaces[k])
+			}
+		}
+		slices.SortStableFunc(expected.Interfaces, func(a, b Interface) int { return at[a.Name] - at[b.Name] })
+		return expected
+	},
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			{Script: `ip -j addr show`, Inline: true},

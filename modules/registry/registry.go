@@ -12,6 +12,7 @@ import (
 	"hlplay/modules/file"
 	"hlplay/modules/ha"
 	"hlplay/modules/modprobe"
+	"hlplay/modules/network"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
@@ -31,6 +32,7 @@ var all = []modules.Spec{
 	file.Spec,
 	ha.Spec,
 	modprobe.Spec,
+	network.Spec,
 	pveceph.Spec,
 	pvecm.Spec,
 	pvesm.Spec,

@@ -23,6 +23,8 @@ type HA struct {
 	Nodes map[string]string
 	// Services are the states of the resources: "started", "stopped", "queued", "error", ….
 	Services map[string]Service
+	// Disarmed says that the managers have let go of all watchdogs, so that no node is fenced (Proxmox VE 9).
+	Disarmed bool
 }
 
 // Resource is one entry of resources.cfg, defaults filled in.
@@ -190,17 +192,21 @@ func (ha HA) readRules(content []byte) error {
 	return err
 }
 
-func (ha HA) readStatus(content []byte) error {
+func (ha *HA) readStatus(content []byte) error {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil
 	}
 	var status struct {
 		Nodes    map[string]string  `json:"node_status"`
 		Services map[string]Service `json:"service_status"`
+		Disarm   struct {
+			State string `json:"state"`
+		} `json:"disarm"`
 	}
 	if err := json.Unmarshal(content, &status); err != nil {
 		return err
 	}
+	ha.Disarmed = status.Disarm.State == "disarmed"
 	for node, state := range status.Nodes {
 		ha.Nodes[node] = state
 	}
@@ -245,6 +251,7 @@ func decodeText(text string) string {
 // Clone is a copy whose maps can be changed.
 func (ha HA) Clone() HA {
 	copied := emptyHA()
+	copied.Disarmed = ha.Disarmed
 	for k, v := range ha.Resources {
 		copied.Resources[k] = v
 	}

@@ -162,7 +162,7 @@ func (i *Interface) add(s Stanza) error {
 			}
 			i.MTU = n
 		case "up", "post-up":
-			if r, ok := routeOf(o.Value); ok {
+			if r, ok := ParseRoute(o.Value); ok {
 				i.Routes = append(i.Routes, r)
 			}
 		}
@@ -243,8 +243,8 @@ func prefixLength(text string) (int, error) {
 	return 0, fmt.Errorf("netmask %q is none", text)
 }
 
-// routeOf reads a command that adds a static route: ip route add 10.0.0.0/8 via 192.168.1.254 dev vmbr0.
-func routeOf(command string) (Route, bool) {
+// ParseRoute reads a command that adds a static route: ip route add 10.0.0.0/8 via 192.168.1.254 dev vmbr0.
+func ParseRoute(command string) (Route, bool) {
 	words := strings.Fields(command)
 	for len(words) > 0 && (strings.HasPrefix(words[0], "-") || words[0] == "ip" || strings.HasSuffix(words[0], "/ip")) {
 		words = words[1:]

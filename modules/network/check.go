@@ -1,0 +1,252 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules/network/interfaces"
+)
+
+// site is what the checks look at before anything is touched.
+type site struct {
+	host          string
+	wants         []want // with ports and members
+	before, after interfaces.Config
+	net           observe.Network
+	links         links
+}
+
+// sound is the first fault that the files and the kernel tell by themselves.
+func (s site) sound() error {
+	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.addressesOnce} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below verifies that ports, members and parents exist and are in nothing else.
+func (s site) below() error {
+	for _, w := range s.wants {
+		if w.kind == interfaces.Plain && !w.port && !s.exists(w.name) {
+			return s.absent(w.block, w.name)
+		}
+		for _, lower := range w.lower {
+			if !s.exists(lower) {
+				return s.absent(w.block, lower)
+			}
+			if w.kind == interfaces.VLAN {
+				continue
+			}
+			for _, other := range s.after.Uppers(lower) {
+				if other.Name != w.name && other.Kind != interfaces.VLAN {
+					return fmt.Errorf("%s: %s is in %s too (%s:%d): take it out there, or name %s in this task with what it is to have", w.block, lower, other.Name, other.Path, other.Line, other.Name)
+				}
+			}
+			master := s.links.ByName[lower].Master
+			if _, known := s.before.Find(master); master != "" && master != w.name && !known {
+				return fmt.Errorf("%s: %s is in %s, of which no file of /etc/network says anything: take it out there first (ip link set %s nomaster)", w.block, lower, master, lower)
+			}
+		}
+	}
+	return nil
+}
+
+// exists reports whether there is, or will be, an interface.
+func (s site) exists(name string) bool {
+	if i, ok := s.after.Find(name); ok && i.Kind != interfaces.Plain {
+		return true
+	}
+	_, ok := s.links.ByName[name]
+	return ok
+}
+
+func (s site) absent(block, name string) error {
+	cards := s.links.cards()
+	return fmt.Errorf("%s: %s has no interface %s; %sits network cards are %s", block, s.host, name, didYouMean(name, cards), strings.Join(cards, ", "))
+}
+
+// mtu is what an interface will have: ifupdown2 resets those of which the file says nothing.
+func (s site) mtu(name string) int {
+	i, ok := s.after.Find(name)
+	if !ok || !i.Auto {
+		card, _ := interfaceOf(s.net, name)
+		return card.MTU
+	}
+	if i.MTU != 0 {
+		return i.MTU
+	}
+	if i.Kind == interfaces.VLAN && len(i.Lower) == 1 {
+		return s.mtu(i.Lower[0])
+	}
+	for _, upper := range s.after.Uppers(name) {
+		if upper.Kind == interfaces.Bond { // which gives its own to its members
+			return s.mtu(upper.Name)
+		}
+	}
+	return ethernetMTU
+}
+
+// ethernetMTU is that of an interface of which nobody says anything.
+const ethernetMTU = 1500
+
+// mtus verifies that all of one path agree.
+func (s site) mtus() error {
+	for _, upper := range s.after {
+		for _, lower := range upper.Lower {
+			if !s.concerns(upper.Name) && !s.concerns(lower) || !s.exists(lower) {
+				continue
+			}
+			above, below := s.mtu(upper.Name), s.mtu(lower)
+			block := blockOf(s.wants, upper.Name, lower)
+			switch {
+			case upper.Kind == interfaces.VLAN && above > below:
+				return fmt.Errorf("%s: %s would carry %d bytes, more than %s below it with %d: give %s an mtu of at least %d, or %s one of at most %d", block, upper.Name, above, lower, below, lower, above, upper.Name, below)
+			case upper.Kind != interfaces.VLAN && above != below:
+				return fmt.Errorf("%s: %s would carry %d bytes and %s on it %d, and what is larger is dropped without a word: give both the same mtu (%s has %s)", block, upper.Name, above, lower, below, lower, s.saysMTU(lower))
+			}
+		}
+	}
+	return nil
+}
+
+// saysMTU is where the MTU of an interface comes from.
+func (s site) saysMTU(name string) string {
+	i, ok := s.after.Find(name)
+	switch {
+	case ok && i.MTU != 0:
+		return fmt.Sprintf("its from %s:%d", i.Path, i.Line)
+	case ok:
+		return "none in " + i.Path + ", which stands for 1500"
+	}
+	return "its from who made it"
+}
+
+// concerns reports whether the task changes an interface.
+func (s site) concerns(name string) bool {
+	_, ok := find(s.wants, name)
+	return ok
+}
+
+// cards verifies that network cards can do what is asked of them.
+func (s site) cards() error {
+	for _, w := range s.wants {
+		most := s.links.ByName[w.name].MostMTU
+		if mtu := s.mtu(w.name); most > 0 && mtu > most {
+			return fmt.Errorf("%s: %s can do an MTU of %d at most, and is to have %d: give a smaller mtu, to all on its path", w.block, w.name, most, mtu)
+		}
+		if mtu := s.mtu(w.name); mtu < 1280 && slices.ContainsFunc(s.addresses(w.name), func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+			return fmt.Errorf("%s: IPv6 needs an MTU of 1280, and %s is to have %d", w.block, w.name, mtu)
+		}
+	}
+	return nil
+}
+
+// gateways verifies that each lies in a subnet of its interface, and that there is one of each protocol.
+func (s site) gateways() error {
+	for _, i := range s.after {
+		for _, g := range i.Gateways {
+			block := blockOf(s.wants, i.Name)
+			on := slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Contains(g) })
+			switch {
+			case !s.concerns(i.Name):
+			case i.Methods[familyOf(g)] == "dhcp":
+			case !on && !g.IsLinkLocalUnicast():
+				return fmt.Errorf("%s: the gateway %s lies in no subnet of %s, which has %s: it cannot be reached", block, g, i.Name, words(i.Addresses))
+			case slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == g }):
+				return fmt.Errorf("%s: the gateway %s is the address of %s itself", block, g, i.Name)
+			}
+			for _, other := range s.after {
+				for _, o := range other.Gateways {
+					if (s.concerns(i.Name) || s.concerns(other.Name)) && o.Is4() == g.Is4() && (o != g || other.Name != i.Name) {
+						return fmt.Errorf("%s: %s would have two default gateways of one protocol, %s on %s (%s:%d) and %s on %s (%s:%d): keep one; for single networks there are routes",
+							blockOf(s.wants, i.Name, other.Name), s.host, g, i.Name, i.Path, i.Line, o, other.Name, other.Path, other.Line)
+					}
+				}
+			}
+			if other, via, ok := s.foreignDefault(i.Name, g); ok && s.concerns(i.Name) {
+				return fmt.Errorf("%s: %s has a default route via %s on %s, of which the file says nothing (DHCP, or a router): with %s on %s there would be two", block, s.host, via, other, g, i.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func familyOf(a netip.Addr) string {
+	if a.Is4() {
+		return "inet"
+	}
+	return "inet6"
+}
+
+// foreignDefault is a default route that stays and that no file speaks of, on another interface.
+func (s site) foreignDefault(name string, gateway netip.Addr) (dev string, via netip.Addr, ok bool) {
+	for _, r := range s.links.Routes {
+		if r.To == defaultOf(gateway) && r.Dev != name && !s.concerns(r.Dev) && r.Via.IsValid() && !r.Via.IsLinkLocalUnicast() {
+			if i, known := s.after.Find(r.Dev); !known || !slices.Contains(i.Gateways, r.Via) {
+				return r.Dev, r.Via, true
+			}
+		}
+	}
+	return "", netip.Addr{}, false
+}
+
+// addresses are those that an interface will have, without those that it gives itself.
+func (s site) addresses(name string) []netip.Prefix {
+	i, known := s.after.Find(name)
+	card, _ := interfaceOf(s.net, name)
+	now := global(card.Addresses)
+	if !known {
+		return now
+	}
+	var all []netip.Prefix
+	for _, p := range i.Addresses {
+		if i.Auto || slices.Contains(now, p) {
+			all = append(all, p)
+		}
+	}
+	if w, _ := find(s.wants, name); w.port {
+		return all
+	}
+	for _, p := range now {
+		if m := i.Methods[familyOf(p.Addr())]; m != "" && m != "static" && m != "manual" && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// names are the interfaces that there are, and those that there will be.
+func (s site) names() []string {
+	var all []string
+	for _, i := range s.net.Interfaces {
+		all = append(all, i.Name)
+	}
+	for _, i := range s.after {
+		if !slices.Contains(all, i.Name) {
+			all = append(all, i.Name)
+		}
+	}
+	return all
+}
+
+// addressesOnce verifies that no interface gets an address that another has.
+func (s site) addressesOnce() error {
+	for _, w := range s.wants {
+		for _, p := range s.addresses(w.name) {
+			for _, other := range s.names() {
+				if other != w.name && slices.ContainsFunc(s.addresses(other), func(o netip.Prefix) bool { return o.Addr() == p.Addr() }) {
+					return fmt.Errorf("%s: %s would be on %s and on %s: give each interface its own", blockOf(s.wants, w.name, other), p.Addr(), w.name, other)
+				}
+			}
+			if n := slices.IndexFunc(s.addresses(w.name), func(o netip.Prefix) bool { return o.Addr() == p.Addr() && o != p }); n >= 0 {
+				return fmt.Errorf("%s: %s is given twice, with different subnets", w.block, p.Addr())
+			}
+		}
+	}
+	return nil
+}

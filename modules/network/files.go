@@ -1,0 +1,164 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/network/interfaces"
+)
+
+// staged is where Proxmox VE's web interface keeps changes until somebody applies them: it takes the place of interfaces then.
+const staged = "/etc/network/interfaces.new"
+
+// dropIns is where most hosts keep other files.
+const dropIns = "/etc/network/interfaces.d"
+
+// readOthers are the files that the text of /etc/network/interfaces has read, and those that these do, in the order in
+// which they are.
+func readOthers(ctx context.Context, h modules.Host, text string) ([]interfaces.Named, error) {
+	seen := map[string]bool{interfaces.Path: true}
+	var all []interfaces.Named
+	var read func(f interfaces.Named) error
+	read = func(f interfaces.Named) error {
+		for _, s := range f.Sources() {
+			names, err := matches(ctx, h, s)
+			if err != nil {
+				return fmt.Errorf("%s:%d: %w", f.Path, s.Line, err)
+			}
+			observe.Files.Want(h, names...)
+			for _, name := range names {
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				text, exists, err := observe.Text(ctx, h, name)
+				if err != nil {
+					return err
+				}
+				if !exists {
+					continue
+				}
+				other := interfaces.Named{Path: name, File: interfaces.Parse(text)}
+				all = append(all, other)
+				if err := read(other); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return all, read(interfaces.Named{Path: interfaces.Path, File: interfaces.Parse(text)})
+}
+
+// directoryName is what a file must be called that source-directory has read.
+var directoryName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// matches are the files that a line has read.
+func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string, error) {
+	pattern := s.Pattern
+	if !path.IsAbs(pattern) {
+		pattern = path.Join(path.Dir(interfaces.Path), pattern)
+	}
+	dir, base := path.Split(path.Clean(pattern))
+	if s.Directory {
+		dir, base = pattern, "*"
+	}
+	const special = `*?[{$~`
+	if strings.ContainsAny(dir, special) || strings.ContainsAny(base, "{$~") {
+		return nil, fmt.Errorf("which files %q stands for is for the shell of the host to say: name them one by one, or by a pattern in the last part alone", s.Pattern)
+	}
+	if !strings.ContainsAny(base, special) {
+		return []string{path.Join(dir, base)}, nil
+	}
+	there, err := observe.Dirs.Observe(ctx, h, path.Clean(dir))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range there.Entries {
+		matched, err := path.Match(base, name)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no pattern: %w", s.Pattern, err)
+		}
+		if matched && !strings.HasPrefix(name, ".") && (!s.Directory || directoryName.MatchString(name)) {
+			names = append(names, path.Join(dir, name))
+		}
+	}
+	return names, nil
+}
+
+// declaredElsewhere is an error if another file declares an interface that the task would.
+func declaredElsewhere(others []interfaces.Named, wants []want) error {
+	for _, f := range others {
+		for _, s := range f.Stanzas() {
+			w, ok := find(wants, s.Device())
+			if !ok {
+				continue
+			}
+			way := fmt.Sprintf("move its lines to %s, or take them out", interfaces.Path)
+			if strings.Contains(path.Base(f.Path), "cloud-init") {
+				way = "cloud-init writes this file: write `network: {config: disabled}` to /etc/cloud/cloud.cfg.d/99-network.cfg, and take its lines out"
+			}
+			return fmt.Errorf("%s: %s:%d declares %s too, and what two files say of an interface adds up: %s", w.block, f.Path, s.Line, s.Name, way)
+		}
+	}
+	return nil
+}
+
+// waiting is an error if changes wait that somebody made in the web interface.
+func waiting(ctx context.Context, h modules.Host) error {
+	f, err := observe.Files.Observe(ctx, h, staged)
+	if err != nil || !f.Exists() {
+		return err
+	}
+	return fmt.Errorf("%s holds changes that somebody made in the web interface and has not applied: whoever applies them there, or restarts the host, undoes this task's. Apply them, or drop them: pvesh delete /nodes/%s/network", staged, h.Name())
+}
+
+// managers are what else configures networks, by the unit that does.
+var managers = []struct{ unit, way string }{
+	{"NetworkManager.service", "it takes interfaces away from ifupdown2: systemctl disable --now NetworkManager.service"},
+	{"systemd-networkd.service", "where it has a file for an interface it sets it otherwise: move its files of /etc/systemd/network to " + interfaces.Path + ", then systemctl disable --now systemd-networkd.service systemd-networkd.socket"},
+}
+
+// managed is an error if something else than ifupdown2 configures the network.
+func managed(ctx context.Context, h modules.Host) error {
+	var units []string
+	for _, m := range managers {
+		units = append(units, m.unit)
+	}
+	all, err := observe.Units.ObserveAll(ctx, h, units)
+	if err != nil {
+		return err
+	}
+	for _, m := range managers {
+		if all[m.unit].Active() {
+			return fmt.Errorf("%s runs: %s", m.unit, m.way)
+		}
+	}
+	return nil
+}
+
+// ready is an error if the host cannot reload its network.
+func ready(ctx context.Context, h modules.Host) error {
+	p, err := observe.Packages.Observe(ctx, h, "ifupdown2")
+	if err != nil || p.Installed() {
+		return err
+	}
+	return fmt.Errorf("ifupdown2 is not installed, and without its ifreload a change takes all of the network down first: install it in a task before this one (apt { packages = [\"ifupdown2\"] }); Proxmox VE brings it along")
+}
+
+// blockOf is the block of the task that names one of the interfaces, for errors.
+func blockOf(wants []want, names ...string) string {
+	for _, name := range names {
+		if at := slices.IndexFunc(wants, func(w want) bool { return w.name == name }); at >= 0 {
+			return wants[at].block
+		}
+	}
+	return "network"
+}

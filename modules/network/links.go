@@ -1,0 +1,215 @@
+package network
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// links is what the kernel knows of interfaces beyond what observe.Network tells, and how this session reaches the host.
+type links struct {
+	// ByName are the interfaces.
+	ByName map[string]link
+	// Routes are those of the main table, default routes among them.
+	Routes []route
+	// Client and Server are the ends of the SSH session: where it comes from and the address that it comes in by; the zero values
+	// where no SSH session is behind it.
+	Client, Server netip.Addr
+}
+
+// link is one interface.
+type link struct {
+	// Kind is "bridge", "bond", "vlan", "veth", …; empty for a network card.
+	Kind string
+	// Master is the bridge or the bond that it is in, Parent what a VLAN is on; empty if there is none.
+	Master, Parent string
+	VLAN           int
+	// MAC is the one that a network card was made with, whatever bond it is in.
+	MAC string
+	// MostMTU is the largest that the driver takes; 0 if it tells none.
+	MostMTU int
+	// VLANAware is of a bridge; what follows is of a bond, with the delays in milliseconds.
+	VLANAware                  bool
+	Mode, Hash, Rate, Primary  string
+	MIIMon, UpDelay, DownDelay int
+}
+
+// route is a route of the main table.
+type route struct {
+	// To is 0.0.0.0/0 or ::/0 for a default route.
+	To  netip.Prefix
+	Via netip.Addr // the zero value if it is on the link
+	Dev string
+}
+
+// sessionScript prints SSH_CONNECTION: from the shell's own environment, or, behind sudo, from that of the first process
+// above it that has one.
+const sessionScript = `_c=${SSH_CONNECTION-}
+_p=$$
+while [ -z "$_c" ] && [ "$_p" -gt 1 ] 2>/dev/null; do
+_c=$(tr '\0' '\n' <"/proc/$_p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+_p=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$_p/status" 2>/dev/null)
+done
+printf '%s\n' "$_c"`
+
+// allLinks observes links; its only name is "".
+//
+// Of a new interface nobody knows beforehand what its driver tells, and none of the session is claimed.
+var allLinks = &observe.Kind[links]{
+	Name: "links", What: "the kinds of the network interfaces",
+	Complete: func(expected, found links) links {
+		expected.Client, expected.Server = found.Client, found.Server
+		expected.ByName = maps.Clone(expected.ByName)
+		for name, is := range found.ByName {
+			if l, ok := expected.ByName[name]; ok {
+				l.MAC, l.MostMTU = is.MAC, is.MostMTU
+				if l.Kind == "bond" { // what is not given the kernel chooses
+					l.Hash, l.Rate, l.Primary = or(l.Hash, is.Hash), or(l.Rate, is.Rate), or(l.Primary, is.Primary)
+				}
+				expected.ByName[name] = l
+			}
+		}
+		expected.Routes = found.Routes // only those of the task are its claim; the plan looks at them
+		return expected
+	},
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `ip -j -d link show`, Inline: true},
+			{Script: `ip -j route show && ip -j -6 route show`, Inline: true},
+			{Script: sessionScript},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, links, error)) {
+		l, err := parseLinks(answers)
+		for _, name := range names {
+			tell(name, l, err)
+		}
+	},
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+func parseLinks(answers []remote.Answer) (links, error) {
+	all := links{ByName: map[string]link{}}
+	for i, what := range []string{"ip link show", "ip route show"} {
+		if a := answers[i]; a.Exit != 0 {
+			return all, fmt.Errorf("%s: %s: %s", what, remote.Ending(a.Exit), strings.TrimSpace(string(a.Stderr)))
+		}
+	}
+	if err := all.readLinks(answers[0].Stdout); err != nil {
+		return all, fmt.Errorf("ip -j -d link show printed what is not its JSON: %w", err)
+	}
+	if err := all.readRoutes(string(answers[1].Stdout)); err != nil {
+		return all, fmt.Errorf("ip -j route show printed what is not its JSON: %w", err)
+	}
+	if words := strings.Fields(string(answers[2].Stdout)); len(words) == 4 { // client, its port, server, its port
+		all.Client, _ = netip.ParseAddr(words[0])
+		all.Server, _ = netip.ParseAddr(words[2])
+		all.Client, all.Server = all.Client.Unmap().WithZone(""), all.Server.Unmap().WithZone("")
+	}
+	return all, nil
+}
+
+func (l *links) readLinks(out []byte) error {
+	var shown []struct {
+		Name     string `json:"ifname"`
+		Link     string `json:"link"`
+		Master   string `json:"master"`
+		MAC      string `json:"address"`
+		Built    string `json:"permaddr"`
+		MostMTU  int    `json:"max_mtu"`
+		LinkInfo struct {
+			Kind string `json:"info_kind"`
+			Data struct {
+				ID        int    `json:"id"`
+				Filtering int    `json:"vlan_filtering"`
+				Mode      string `json:"mode"`
+				Hash      string `json:"xmit_hash_policy"`
+				Rate      string `json:"ad_lacp_rate"`
+				Primary   string `json:"primary"`
+				MIIMon    int    `json:"miimon"`
+				UpDelay   int    `json:"updelay"`
+				DownDelay int    `json:"downdelay"`
+			} `json:"info_data"`
+		} `json:"linkinfo"`
+	}
+	if err := json.Unmarshal(out, &shown); err != nil {
+		return err
+	}
+	for _, s := range shown {
+		if s.Name == "" {
+			continue
+		}
+		d := s.LinkInfo.Data
+		is := link{Kind: s.LinkInfo.Kind, Master: s.Master, MAC: or(s.Built, s.MAC), MostMTU: s.MostMTU}
+		switch is.Kind {
+		case "vlan":
+			is.Parent, is.VLAN = s.Link, d.ID
+		case "bridge":
+			is.VLANAware = d.Filtering == 1
+		case "bond":
+			is.Mode, is.Hash, is.Rate, is.Primary = d.Mode, d.Hash, d.Rate, d.Primary
+			is.MIIMon, is.UpDelay, is.DownDelay = d.MIIMon, d.UpDelay, d.DownDelay
+		}
+		l.ByName[s.Name] = is
+	}
+	return nil
+}
+
+// readRoutes reads the lists of IPv4 and IPv6; the second may be missing where the kernel has no such protocol.
+func (l *links) readRoutes(out string) error {
+	decoder := json.NewDecoder(strings.NewReader(out))
+	for six := false; decoder.More(); six = true {
+		var shown []struct {
+			To  string `json:"dst"`
+			Via string `json:"gateway"`
+			Dev string `json:"dev"`
+		}
+		if err := decoder.Decode(&shown); err != nil {
+			return err
+		}
+		for _, s := range shown {
+			r := route{Dev: s.Dev}
+			r.Via, _ = netip.ParseAddr(s.Via)
+			to, err := netip.ParsePrefix(s.To)
+			switch {
+			case s.To == "default" && six:
+				to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			case s.To == "default":
+				to = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			case err != nil: // a route to one host has no length
+				a, err := netip.ParseAddr(s.To)
+				if err != nil {
+					continue
+				}
+				to = netip.PrefixFrom(a, a.BitLen())
+			}
+			r.To = to
+			l.Routes = append(l.Routes, r)
+		}
+	}
+	return nil
+}
+
+// cards are the names of the network cards, sorted.
+func (l links) cards() []string {
+	var names []string
+	for name, is := range l.ByName {
+		if name != "lo" && (is.Kind == "" || is.Kind == "veth") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

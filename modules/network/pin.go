@@ -1,0 +1,64 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+	"hlplay/modules/network/interfaces"
+)
+
+// linkFile is where systemd-udevd reads how a network card is called (systemd.link(5)).
+func linkFile(name string) string { return "/etc/systemd/network/10-" + name + ".link" }
+
+// planPins plans the files that keep the names of the network cards, and the images from which the kernel is started: cards are
+// named there already.
+func (m *Module) planPins(ctx context.Context, h modules.Host, s site) ([]modules.Step, error) {
+	if !m.Pin {
+		return nil, nil
+	}
+	var steps []modules.Step
+	var files []string
+	for _, w := range s.wants {
+		card, there := s.links.ByName[w.name]
+		if w.kind != interfaces.Plain || !there || card.Kind != "" && card.Kind != "veth" {
+			continue
+		}
+		if len(card.MAC) != len("00:00:00:00:00:00") || strings.Trim(card.MAC, "0:") == "" {
+			return nil, fmt.Errorf("%s: %s has no MAC address by which its name could be kept: leave pin out", w.block, w.name)
+		}
+		text := fmt.Sprintf("# Kept by hlplay.\n[Match]\nMACAddress=%s\nType=ether\n\n[Link]\nName=%s\n", card.MAC, w.name)
+		written, err := conffile.Write(ctx, h, linkFile(w.name), text, "keep the name of "+w.name+", "+card.MAC)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, written...)
+		files = append(files, linkFile(w.name))
+	}
+	stale := len(steps) > 0
+	if !stale && len(files) > 0 {
+		all, err := observe.StaleInitramfs.ObserveAll(ctx, h, files)
+		if err != nil {
+			return nil, err
+		}
+		for _, old := range all {
+			stale = stale || old
+		}
+	}
+	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err != nil || !stale || len(kernels) == 0 {
+		return steps, err // a container has no kernel of its own
+	}
+	expect := make([]observe.Expectation, len(files))
+	for i, name := range files {
+		expect[i] = observe.StaleInitramfs.Expect(name, false)
+	}
+	return append(steps, modules.Step{
+		Summary: "build the initramfs images of all kernels anew",
+		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
+		Expect:  expect,
+	}), nil
+}

@@ -1,0 +1,199 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+	"hlplay/modules/network/interfaces"
+)
+
+// Want implements modules.Announcer.
+func (m *Module) Want(h modules.Host) {
+	observe.Files.Want(h, interfaces.Path)
+	observe.Dirs.Want(h, dropIns)
+	observe.Networks.Want(h, "")
+	allLinks.Want(h, "")
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	m.Want(h)
+	s := site{host: h.Name(), wants: m.all()}
+	text, _, err := observe.Text(ctx, h, interfaces.Path)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	others, err := readOthers(ctx, h, text)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := declaredElsewhere(others, s.wants); err != nil {
+		return modules.Plan{}, err
+	}
+	after, err := edited(text, others, s.wants)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if s.net, err = observe.Networks.Observe(ctx, h, ""); err != nil {
+		return modules.Plan{}, err
+	}
+	if s.links, err = allLinks.Observe(ctx, h, ""); err != nil {
+		return modules.Plan{}, err
+	}
+	if s.before, err = read(text, others); err != nil {
+		return modules.Plan{}, err
+	}
+	if s.after, err = read(after, others); err != nil {
+		return modules.Plan{}, err
+	}
+	pins, err := m.planPins(ctx, h, s)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	drift := s.drift()
+	if after == text && len(drift) == 0 {
+		return modules.Plan{Steps: pins}, nil
+	}
+	return m.change(ctx, h, s, after, drift, pins)
+}
+
+func read(text string, others []interfaces.Named) (interfaces.Config, error) {
+	return interfaces.Read(append([]interfaces.Named{{Path: interfaces.Path, File: interfaces.Parse(text)}}, others...))
+}
+
+// change plans what was found to be done, if nothing speaks against it.
+func (m *Module) change(ctx context.Context, h modules.Host, s site, after string, drift []difference, pins []modules.Step) (modules.Plan, error) {
+	if err := s.sound(); err != nil {
+		return modules.Plan{}, err
+	}
+	address, note, err := s.reach(h.Address(), m.ReachableAt)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := safe(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.corosync(ctx, h, m.CorosyncOnBond); err != nil {
+		return modules.Plan{}, err
+	}
+	neighbours, notes, err := s.neighbours(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	notes = append(notes, s.lost()...)
+	if len(pins) > 0 { // they need no guard, and building images takes longer than one lasts
+		return modules.Plan{Steps: pins, Partial: true}, nil
+	}
+	var names []string
+	for _, w := range s.wants {
+		names = append(names, w.name)
+	}
+	steps, err := conffile.Write(ctx, h, interfaces.Path, after, "write "+strings.Join(names, ", ")+" to "+interfaces.Path)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return modules.Plan{Steps: append(steps, s.reload(drift)), Guard: m.guard(s, address, neighbours), Notes: notes}, nil
+}
+
+// drift is what a reload changes.
+func (s site) drift() []difference {
+	var all []difference
+	for _, w := range s.wants {
+		file, _ := s.after.Find(w.name)
+		all = append(all, running{w, file, s.net, s.links}.drift()...)
+	}
+	return all
+}
+
+// lost are notes of addresses that no interface has any more.
+func (s site) lost() []string {
+	var notes []string
+	for _, w := range s.wants {
+		card, _ := interfaceOf(s.net, w.name)
+		for _, p := range global(card.Addresses) {
+			stays := slices.ContainsFunc(s.names(), func(name string) bool {
+				return slices.ContainsFunc(s.addresses(name), func(o netip.Prefix) bool { return o.Addr() == p.Addr() })
+			})
+			if !stays {
+				notes = append(notes, fmt.Sprintf("%s is no address of %s any more", p.Addr(), s.host))
+			}
+		}
+	}
+	return notes
+}
+
+// reloadLimit bounds the reload: a bond may wait for its switch.
+const reloadLimit = 2 * time.Minute
+
+// reload puts the file into effect.
+func (s site) reload(drift []difference) modules.Step {
+	var before, after []string
+	for _, d := range drift {
+		before = append(before, d.what+": "+d.is)
+		after = append(after, d.what+": "+d.want)
+	}
+	step := modules.Step{
+		Summary: "put " + interfaces.Path + " into effect (ifreload -a)",
+		Action:  modules.Run{Argv: []string{"ifreload", "-a"}, Limit: reloadLimit, Explain: explain},
+		Expect: []observe.Expectation{
+			observe.Networks.Expect("", s.predictedNetwork()), allLinks.Expect("", s.predictedLinks()),
+		},
+		Settle: 20 * time.Second, Await: "the interfaces",
+		Unmet: "ifreload ended well, but did not bring this about: see what it says (ifreload -a -v, ifquery --check -a)",
+		Exact: true,
+	}
+	if len(drift) > 0 {
+		step.Diff = &modules.Diff{Subject: "network", Before: strings.Join(before, "\n"), After: strings.Join(after, "\n")}
+	}
+	return step
+}
+
+// explain names what ifreload complains about.
+func explain(exit int, _, stderr []byte) error {
+	var said []string
+	for line := range strings.Lines(string(stderr)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "error:") {
+			said = append(said, strings.TrimSpace(strings.TrimPrefix(line, "error:")))
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return fmt.Errorf("ifreload could not put the network into effect (exit code %d): %s", exit, strings.Join(said, "; "))
+}
+
+// guard is how the change is taken back unless it is proven.
+func (m *Module) guard(s site, address string, neighbours []neighbour) *modules.Guard {
+	g := &modules.Guard{
+		Within: m.Rollback, Files: []string{interfaces.Path}, Undo: [][]string{{"ifreload", "-a"}}, Address: address,
+	}
+	if g.Within == 0 {
+		g.Within = 90 * time.Second
+	}
+	for _, w := range s.wants {
+		for _, gateway := range w.gateways {
+			most := s.mtu(w.name)
+			if w.given.GatewayMTU != 0 {
+				most = min(most, w.given.GatewayMTU)
+			}
+			g.Proofs = append(g.Proofs, ping(gateway, most, "the gateway of "+w.name+"; if it takes no more than 1500, say gateway_mtu = 1500"))
+		}
+	}
+	for _, n := range neighbours {
+		g.Proofs = append(g.Proofs, ping(n.addr, n.most, n.host))
+	}
+	return g
+}

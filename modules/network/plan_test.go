@@ -1,0 +1,166 @@
+package network
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
+	"hlplay/modules/network/interfaces"
+)
+
+func text(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// card is an interface as ip(8) shows it.
+func card(name string, mtu int, addresses ...string) observe.Interface {
+	i := observe.Interface{Name: name, MAC: "52:54:00:00:00:01", State: "up", MTU: mtu}
+	for _, a := range addresses {
+		i.Addresses = append(i.Addresses, prefix(a))
+	}
+	return i
+}
+
+// installedNet and installedLinks are those of a host as Debian's installer leaves it, with a second card.
+func installedNet() observe.Network {
+	return observe.Network{Gateway: addr("192.168.1.1"), GatewayInterface: "ens18", Interfaces: []observe.Interface{
+		card("lo", 65536, "127.0.0.1/8"), card("ens18", 1500, "192.168.1.64/24", "fe80::1/64"), card("ens19", 1500)}}
+}
+
+func installedLinks() links {
+	return links{
+		ByName: map[string]link{"lo": {}, "ens18": {MAC: "52:54:00:00:00:18", MostMTU: 9710}, "ens19": {MAC: "52:54:00:00:00:19", MostMTU: 9710}},
+		Routes: []route{{prefix("0.0.0.0/0"), addr("192.168.1.1"), "ens18"}, {prefix("192.168.1.0/24"), netip.Addr{}, "ens18"}},
+		Client: addr("10.99.0.7"), Server: addr("192.168.1.64"),
+	}
+}
+
+// host is one with the text as its file; more takes the place of what is said here.
+func host(content string, more ...observe.Expectation) modules.Host {
+	inactive := observe.Unit{LoadState: "not-found", ActiveState: "inactive"}
+	h := observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Files.Expect(interfaces.Path, text(content)), observe.Files.Expect(staged, observe.File{}),
+		observe.Files.Expect("/etc/network", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Dirs.Expect(dropIns, observe.Listing{Exists: true}), observe.Dirs.Expect("/etc/network", observe.Listing{Exists: true, Entries: []string{"interfaces"}}),
+		observe.Networks.Expect("", installedNet()), allLinks.Expect("", installedLinks()),
+		observe.Packages.Expect("ifupdown2", observe.Package{Status: observe.InstalledStatus}),
+		observe.Units.Expect("NetworkManager.service", inactive), observe.Units.Expect("systemd-networkd.service", inactive), observe.Units.Expect("pve-ha-lrm.service", inactive),
+		pve.HAs.Expect("", pve.HA{}), pve.Clusters.Expect("", pve.Cluster{}), pve.Nodes.Expect("", pve.Node{Name: "pve1"}),
+		observe.InstalledKernels.Expect("", []string{"6.8.12-9-pve"}),
+	}, more...)...)
+	return h
+}
+
+func summaries(p modules.Plan) []string {
+	var all []string
+	for _, s := range p.Steps {
+		all = append(all, s.Summary)
+	}
+	return all
+}
+
+func TestPlan(t *testing.T) {
+	plan := modulestest.Converges(t, bonded(), host(installed))
+	want := []string{"write ens18, ens19, bond0, vmbr0 to /etc/network/interfaces", "put /etc/network/interfaces into effect (ifreload -a)"}
+	if diff := cmp.Diff(want, summaries(plan)); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&modules.Diff{Subject: "network",
+		Before: "MTU of ens18: 1500\naddresses of ens18: 192.168.1.64/24\nMTU of ens19: 1500\nbond0: not there\nvmbr0: not there",
+		After:  "MTU of ens18: 9000\naddresses of ens18: none\nMTU of ens19: 9000\nbond0: there\nvmbr0: there"}, plan.Steps[1].Diff); diff != "" {
+		t.Errorf("what the reload changes differs (-want +got):\n%s", diff)
+	}
+	g := plan.Guard
+	if g == nil || g.Within.String() != "1m30s" || g.Address != "" || !cmp.Equal(g.Files, []string{interfaces.Path}) || !cmp.Equal(g.Undo, [][]string{{"ifreload", "-a"}}) {
+		t.Fatalf("the change is guarded by %+v", g)
+	}
+	if len(g.Proofs) != 1 || strings.Join(g.Proofs[0].Argv, " ") != "ping -n -q -c 1 -W 2 -M do -s 8972 192.168.1.1" {
+		t.Errorf("the gateway is to take a full packet, and the proofs are %+v", g.Proofs)
+	}
+}
+
+// TestDrift is a host whose file is right, and whose kernel was changed by hand.
+func TestDrift(t *testing.T) {
+	m := bonded()
+	h := host(installed)
+	for _, s := range modulestest.Converges(t, m, h).Steps {
+		h.Predict(s.Expect)
+	}
+	net, _ := h.Known(observe.Networks.Key(""))
+	n := net.(observe.Network)
+	for i := range n.Interfaces {
+		if n.Interfaces[i].Name == "vmbr0" {
+			n.Interfaces[i].MTU = 1500
+		}
+	}
+	known, _ := h.Known(allLinks.Key(""))
+	l := known.(links)
+	bond := l.ByName["bond0"]
+	bond.Hash = "layer2"
+	l.ByName["bond0"] = bond
+	h.Predict([]observe.Expectation{observe.Networks.Expect("", n), allLinks.Expect("", l)})
+	plan := modulestest.Converges(t, m, h)
+	if diff := cmp.Diff([]string{"put /etc/network/interfaces into effect (ifreload -a)"}, summaries(plan)); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff("bond-xmit-hash-policy of bond0: layer2\nMTU of vmbr0: 1500", plan.Steps[0].Diff.Before); diff != "" {
+		t.Errorf("what drifted differs (-want +got):\n%s", diff)
+	}
+	if plan.Guard == nil {
+		t.Error("a reload is not guarded")
+	}
+}
+
+// neighbours have addresses on the subnet of pve1, with their own MTU.
+func peers(h modules.Host, others ...modules.Host) {
+	h.SetPeers(func() []*observe.Host { return append([]*observe.Host{h}, others...) }, nil)
+}
+
+func TestProofs(t *testing.T) {
+	m := bonded()
+	m.Bridges[0].GatewayMTU = 1500
+	m.Bridges[0].Addresses = []string{"2001:db8::64/64"}
+	m.Bridges[0].Gateway6 = "2001:db8::1"
+	h := host(installed)
+	peers(h,
+		observe.NewRecorded("pve2", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("vmbr0", 9000, "192.168.1.65/24")}})),
+		observe.NewRecorded("pve3", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("eno1", 1500, "192.168.1.66/24")}})),
+		observe.NewRecorded("pve4", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("eno1", 1500, "192.168.2.66/24")}})),
+		observe.NewRecorded("off"))
+	plan, err := m.Plan(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range plan.Guard.Proofs {
+		got = append(got, strings.Join(p.Argv[len(p.Argv)-2:], " "))
+	}
+	if diff := cmp.Diff([]string{"1472 192.168.1.1", "1452 2001:db8::1", "8972 192.168.1.65", "1472 192.168.1.66"}, got); diff != "" {
+		t.Errorf("sizes and targets of the pings differ (-want +got):\n%s", diff)
+	}
+	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "off could not be asked") {
+		t.Errorf("of a host that does not answer the notes say %q", plan.Notes)
+	}
+}
+
+func TestPins(t *testing.T) {
+	m := &Module{Pin: true, Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "10.0.0.1/24"}}}}
+	dir := "/etc/systemd/network"
+	h := host(installed, observe.Files.Expect(linkFile("ens19"), observe.File{}), observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}))
+	plan := modulestest.Converges(t, m, h)
+	if diff := cmp.Diff([]string{"keep the name of ens19, 52:54:00:00:00:19", "build the initramfs images of all kernels anew"}, summaries(plan)); diff != "" || !plan.Partial || plan.Guard != nil {
+		t.Errorf("the steps that pin differ, or are guarded (-want +got):\n%s", diff)
+	}
+	if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "MACAddress=52:54:00:00:00:19\nType=ether\n\n[Link]\nName=ens19\n") {
+		t.Errorf("the link file is %q", got)
+	}
+}

@@ -1,0 +1,185 @@
+package network
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// TestRefusals are changes that would cut the host off, or that cannot be, each with what the error must say.
+func TestRefusals(t *testing.T) {
+	with := func(change func(*Module)) *Module {
+		m := bonded()
+		change(m)
+		return m
+	}
+	linked := func(change func(*links)) observe.Expectation {
+		l := installedLinks()
+		change(&l)
+		return allLinks.Expect("", l)
+	}
+	started := map[string]pve.Resource{"vm:100": {State: "started"}, "ct:101": {State: "ignored"}}
+	active := observe.Units.Expect("pve-ha-lrm.service", observe.Unit{LoadState: "loaded", ActiveState: "active"})
+	member := func(addresses ...string) observe.Expectation {
+		all := map[int]string{}
+		for i, a := range addresses {
+			all[i] = a
+		}
+		return pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream", Members: map[string]pve.Member{"pve1": {Links: all}, "pve2": {}}})
+	}
+	for _, c := range []struct {
+		name   string
+		module *Module
+		host   modules.Host
+		want   string
+	}{
+		{"the address of the session goes", with(func(m *Module) { m.Bridges[0].Address = "192.168.1.65/24" }), host(installed),
+			"bond.bond0.members: the session to pve1 comes in by 192.168.1.64 on ens18, which no interface would have any more"},
+		{"and the inventory's, behind a translation", with(func(m *Module) { m.Bridges[0].Address = "192.168.1.65/24" }),
+			host(strings.ReplaceAll(installed, "192.168.1.64", "192.0.2.1"), linked(func(l *links) { l.Server = addr("127.0.0.1") }),
+				observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.0.2.1/24"), card("ens19", 1500)}})),
+			"comes in by 192.0.2.1 on ens18"},
+		{"the road back goes", with(func(m *Module) { m.Bridges[0].Gateway = "" }), host(installed), "comes from 10.99.0.7, and no route would lead back there: give the gateway"},
+		{"no such card", with(func(m *Module) { m.Bonds[0].Members[1] = "ens91" }), host(installed), `bond.bond0: pve1 has no interface ens91; did you mean "ens19"? its network cards are ens18, ens19`},
+		{"no such card, and nothing below it", &Module{Interfaces: []Interface{{Name: "eno7", Addressing: Addressing{Address: "10.0.0.1/24"}}}}, host(installed), "interface.eno7: pve1 has no interface eno7"},
+		{"a member of another bond", bonded(), host(installed + "\nauto bond1\niface bond1 inet manual\n\tbond-slaves ens19\n\tbond-mode 1\n"),
+			"bond.bond0: ens19 is in bond1 too (/etc/network/interfaces:16): take it out there"},
+		{"a port of another bridge", bonded(), host(installed + "\nauto vmbr1\niface vmbr1 inet manual\n\tbridge-ports ens19\n"), "ens19 is in vmbr1 too"},
+		{"in a bridge that no file knows", bonded(), host(installed, linked(func(l *links) { l.ByName["ens19"] = link{Master: "docker0", MostMTU: 9000} })), "ens19 is in docker0, of which no file"},
+		{"one of a path has another MTU", with(func(m *Module) { m.MTU = 0; m.Bridges[0].MTU = 9000 }), host(installed), "vmbr0 would carry 9000 bytes and bond0 on it 1500"},
+		{"a member has another MTU", with(func(m *Module) { m.Interfaces = []Interface{{Name: "ens19", Addressing: Addressing{MTU: 1500}}} }), host(installed), "bond0 would carry 9000 bytes and ens19 on it 1500"},
+		{"a VLAN is larger than what carries it", &Module{VLANs: []VLAN{{Name: "ens18.20", Addressing: Addressing{MTU: 9000}}}}, host(installed), "ens18.20 would carry 9000 bytes, more than ens18 below it with 1500"},
+		{"a bond gets smaller than a VLAN of somebody else's", &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{MTU: 1500}}}},
+			host(installed + "\nauto ens19\niface ens19 inet manual\n\tmtu 9000\n\nauto ens19.5\niface ens19.5 inet manual\n\tmtu 9000\n"), "ens19.5 would carry 9000 bytes, more than ens19"},
+		{"more than the card can do", bonded(), host(installed, linked(func(l *links) { l.ByName["ens19"] = link{MostMTU: 1504} })), "ens19 can do an MTU of 1504 at most, and is to have 9000"},
+		{"a gateway elsewhere", with(func(m *Module) { m.Bridges[0].Gateway = "192.168.2.1" }), host(installed), "bridge.vmbr0: the gateway 192.168.2.1 lies in no subnet of vmbr0, which has 192.168.1.64/24"},
+		{"the gateway is the host", with(func(m *Module) { m.Bridges[0].Gateway = "192.168.1.64" }), host(installed), "is the address of vmbr0 itself"},
+		{"two gateways", &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "10.0.0.2/24", Gateway: "10.0.0.1"}}}}, host(installed),
+			"two default gateways of one protocol, 192.168.1.1 on ens18 (/etc/network/interfaces:10) and 10.0.0.1 on ens19"},
+		{"two gateways, one by DHCP", &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "10.0.0.2/24", Gateway: "10.0.0.1"}}}}, host("auto ens18\niface ens18 inet dhcp\n"),
+			"has a default route via 192.168.1.1 on ens18, of which the file says nothing"},
+		{"an address of another interface", &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "192.168.1.64/24"}}}}, host(strings.Replace(installed, "allow-hotplug", "auto", 1)),
+			"interface.ens19: 192.168.1.64 would be on ens19 and on ens18"},
+		{"ifupdown alone", bonded(), host(installed, observe.Packages.Expect("ifupdown2", observe.Package{})), `install it in a task before this one (apt { packages = ["ifupdown2"] })`},
+		{"changes in the web interface", bonded(), host(installed, observe.Files.Expect(staged, text("auto lo\n"))), "pvesh delete /nodes/pve1/network"},
+		{"NetworkManager", bonded(), host(installed, observe.Units.Expect("NetworkManager.service", observe.Unit{LoadState: "loaded", ActiveState: "active"})), "systemctl disable --now NetworkManager.service"},
+		{"high availability", bonded(), host(installed, active, pve.HAs.Expect("", pve.HA{Resources: started}), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "9.1.2"})),
+			"high availability is armed (vm:100): a node that is cut off for a minute is reset by its watchdog. Disarm it first: `ha-manager crm-command disarm-ha freeze`"},
+		{"high availability of Proxmox VE 8", bonded(), host(installed, active, pve.HAs.Expect("", pve.HA{Resources: started}), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "8.4.1"})),
+			"stop the agents on all nodes (systemctl stop pve-ha-lrm), then the managers"},
+		{"corosync on bonds alone", bonded(), host(installed, member("192.168.1.64")), "all links of corosync on pve1 (1) would lie on bonds"},
+		{"corosync loses a link", with(func(m *Module) { m.CorosyncOnBond = true }),
+			host(installed+"\nauto ens19\niface ens19 inet static\n\taddress 10.0.0.1/24\n", member("192.168.1.64", "10.0.0.1"),
+				observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("ens19", 1500, "10.0.0.1/24")}})),
+			"corosync's link 1 of pve1 is 10.0.0.1, which no interface would have any more"},
+		{"an address of another bridge", bonded(), host(installed + "\nauto vmbr9\niface vmbr9 inet static\n\taddress 192.168.1.64/24\n\tbridge-ports none\n"), "192.168.1.64 would be on vmbr0 and on vmbr9"},
+		{"what another file declares", bonded(), host("source interfaces.d/*\n"+installed, observe.Dirs.Expect(dropIns, observe.Listing{Exists: true, Entries: []string{".x", "50-cloud-init"}}),
+			observe.Files.Expect(dropIns+"/50-cloud-init", text("\niface ens18 inet dhcp\n"))), "bond.bond0.members: /etc/network/interfaces.d/50-cloud-init:2 declares ens18 too, and what two files say of an interface adds up: cloud-init writes this file"},
+		{"a pattern that only a shell knows", bonded(), host("source /etc/network/*/more\n"), `/etc/network/interfaces:1: which files "/etc/network/*/more" stands for is for the shell`},
+		{"a file that makes no sense", bonded(), host("iface ens18 inet static\n\taddress here\n"), `/etc/network/interfaces:1: ens18: address "here" is none`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.module.Plan(t.Context(), c.host)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nexpected an error with %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestAddressOfAnotherHost is one that a host of the play has already.
+func TestAddressOfAnotherHost(t *testing.T) {
+	h := host(installed)
+	peers(h, observe.NewRecorded("pve2", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("vmbr0", 1500, "192.168.1.64/24")}})))
+	if _, err := bonded().Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "bridge.vmbr0: 192.168.1.64 is the address of pve2: give each host its own") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAllowed are changes that look like those which are refused.
+func TestAllowed(t *testing.T) {
+	moved := bonded()
+	moved.Bridges[0].Address, moved.ReachableAt = "192.168.1.65/24", "192.168.1.65"
+	told := bonded()
+	told.CorosyncOnBond = true
+	for _, c := range []struct {
+		name    string
+		module  *Module
+		host    modules.Host
+		address string
+	}{
+		{"the host is found elsewhere afterwards", moved, host(installed), "192.168.1.65"},
+		{"high availability that is disarmed", bonded(), host(installed, observe.Units.Expect("pve-ha-lrm.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+			pve.HAs.Expect("", pve.HA{Resources: map[string]pve.Resource{"vm:100": {State: "started"}}, Disarmed: true})), ""},
+		{"corosync on bonds as it is meant", told, host(installed, pve.Clusters.Expect("", pve.Cluster{Members: map[string]pve.Member{"pve1": {Links: map[int]string{0: "192.168.1.64"}}}})), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan, err := c.module.Plan(t.Context(), c.host)
+			if err != nil || plan.Guard == nil || plan.Guard.Address != c.address {
+				t.Errorf("got %v, %+v", err, plan.Guard)
+			}
+		})
+	}
+}
+
+// TestValidate are faults that a playbook has by itself.
+func TestValidate(t *testing.T) {
+	bond := func(b Bond) *Module {
+		if b.Members == nil {
+			b.Members = []string{"a", "b"}
+		}
+		b.Name = "bond0"
+		return &Module{Bonds: []Bond{b}}
+	}
+	plain := func(a Addressing) *Module { return &Module{Interfaces: []Interface{{Name: "eno1", Addressing: a}}} }
+	for _, c := range []struct {
+		module *Module
+		want   string
+	}{
+		{&Module{}, "bridge: no interface is named"},
+		{&Module{Bridges: []Bridge{{Name: "a"}}, Interfaces: []Interface{{Name: "a"}}}, "bridge.a: a is declared as interface.a too"},
+		{&Module{Rollback: time.Second, Bridges: []Bridge{{Name: "a"}}}, "rollback: 1s is no time"},
+		{&Module{ReachableAt: "10.0.0.9", Bridges: []Bridge{{Name: "a", Addressing: Addressing{Address: "10.0.0.1/24"}}}}, "reachable_at: no block has the address 10.0.0.9"},
+		{&Module{MTU: 90000, Bridges: []Bridge{{Name: "a"}}}, "mtu: 90000 bytes are no MTU"},
+		{&Module{Bridges: []Bridge{{Name: "a-very-long-name"}}}, "the name a-very-long-name has 16 characters"},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", Ports: []string{"ens 1"}}}}, `bridge.vmbr0.ports: "ens 1" is no name`},
+		{&Module{Bridges: []Bridge{{Name: "lo"}}}, "lo is a name with a meaning of its own"},
+		{&Module{Bridges: []Bridge{{Name: "tap100i0"}}}, "names such as tap100i0 are those of the interfaces of guests"},
+		{bond(Bond{Mode: "802.3ad", Hash: "encap3+4"}), `bond.bond0.hash: encap3+4 is a policy of the kernel that Proxmox VE neither offers nor edits; did you mean "layer3+4"?`},
+		{bond(Bond{Mode: "802.3ad", Hash: "layer3-4"}), `there is no policy "layer3-4"; did you mean "layer3+4"?`},
+		{bond(Bond{Mode: "active-backup", Hash: "layer2"}), "mode active-backup does not choose by a hash"},
+		{bond(Bond{Mode: "active-backup", LACPRate: "fast"}), "does not speak LACP"},
+		{bond(Bond{Mode: "802.3ad", Primary: "a"}), "has no primary member"},
+		{bond(Bond{Mode: "active-backup", Primary: "c"}), "bond.bond0.primary: c is no member"},
+		{bond(Bond{Mode: "802.3ad", Members: []string{}}), "a bond without members"},
+		{bond(Bond{Mode: "802.3ad", MIIMon: ptr(0)}), "nobody notices that a link is down"},
+		{bond(Bond{Mode: "802.3ad", UpDelay: ptr(250)}), "bond.bond0.updelay: the kernel rounds 250 ms; write a multiple of miimon, which is 100"},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", VIDs: "2-4094"}}}, "the bridge is not aware of VLANs"},
+		{&Module{VLANs: []VLAN{{Name: "storage"}}}, "vlan.storage: storage does not say which VLAN"},
+		{&Module{VLANs: []VLAN{{Name: "bond0.20", ID: 30}}}, "bond0.20 is taken for VLAN 20"},
+		{&Module{VLANs: []VLAN{{Name: "storage", Parent: "a", ID: 5000}}}, "there is no VLAN 5000"},
+		{plain(Addressing{Address: "10.0.0.1"}), "interface.eno1.address: 10.0.0.1 does not say how large the subnet is; write the length of the subnet's prefix behind it: 10.0.0.1/24"},
+		{plain(Addressing{Addresses: []string{"10.0.0.0/24"}}), "10.0.0.0/24 stands for the subnet as a whole"},
+		{plain(Addressing{Addresses: []string{"10.0.0.255/24"}}), "10.0.0.255/24 stands for the subnet as a whole"},
+		{plain(Addressing{Address: "10.0.0.1/24", Gateway: "10.0.0.254/24"}), `"10.0.0.254/24" is no IP address`},
+		{plain(Addressing{Address: "10.0.0.1/24", Gateway: "2001:db8::1"}), "gateway is for IPv4, gateway6 for IPv6"},
+		{plain(Addressing{Routes: map[string]string{"10.0.0.1/8": "10.0.0.2"}}), `"10.0.0.1/8" is no network`},
+		{plain(Addressing{Routes: map[string]string{"0.0.0.0/0": "10.0.0.2"}}), "is the default route"},
+		{plain(Addressing{GatewayMTU: 1500}), "belongs to no gateway"},
+		{&Module{Bonds: []Bond{{Name: "bond0", Mode: "802.3ad", Members: []string{"a"}}, {Name: "bond1", Mode: "802.3ad", Members: []string{"a"}}}}, "bond.bond1.members: a is in bond0 too"},
+		{&Module{Bonds: []Bond{{Name: "bond0", Mode: "802.3ad", Members: []string{"a"}}}, Interfaces: []Interface{{Name: "a", Addressing: Addressing{Address: "10.0.0.1/24"}}}}, "interface.a: a has addresses or a gateway, and is in bond0"},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", Ports: []string{"vmbr1"}}, {Name: "vmbr1"}}}, "a bridge cannot be in a bridge"},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", Ports: []string{"vmbr0.5"}}}, VLANs: []VLAN{{Name: "vmbr0.5"}}}, "lies on itself by a detour"},
+	} {
+		if err := c.module.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v\nexpected a fault with %s", err, c.want)
+		}
+	}
+	if err := bonded().Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,228 @@
+package network
+
+import (
+	"context"
+
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+	"hlplay/modules/network/interfaces"
+)
+
+// reach verifies that whoever is connected will come in again, and returns the address to connect to if that is another one than
+// now. Without an SSH session, or with one whose end is translated on the way, the inventory's address counts.
+func (s site) reach(inventory, reachableAt string) (address, note string, err error) {
+	server := s.links.Server
+	if !server.IsValid() || server.IsLoopback() || !s.net.Has(server) {
+		server, _ = netip.ParseAddr(inventory)
+	}
+	if !server.IsValid() || !s.net.Has(server) {
+		return reachableAt, "by which address this session comes in cannot be told, so that nothing but the proof of the change says whether it stays", s.back()
+	}
+	for _, name := range s.names() {
+		if slices.ContainsFunc(s.addresses(name), func(p netip.Prefix) bool { return p.Addr() == server }) {
+			if a, err := netip.ParseAddr(reachableAt); err == nil && a == server {
+				reachableAt = ""
+			}
+			return reachableAt, "", s.back()
+		}
+	}
+	if reachableAt == "" {
+		on := ""
+		for _, i := range s.net.Interfaces {
+			if slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == server }) {
+				on = i.Name
+			}
+		}
+		return "", "", fmt.Errorf("%s: the session to %s comes in by %s on %s, which no interface would have any more: give it to the one that takes its place, or say with reachable_at where the host is found afterwards",
+			blockOf(s.wants, on), s.host, server, on)
+	}
+	return reachableAt, "", s.back()
+}
+
+// back verifies that there is a road back to where the session comes from.
+func (s site) back() error {
+	client := s.links.Client
+	if !client.IsValid() || client.IsLoopback() || client.IsLinkLocalUnicast() {
+		return nil
+	}
+	for _, name := range s.names() {
+		if slices.ContainsFunc(s.addresses(name), func(p netip.Prefix) bool { return p.Contains(client) }) {
+			return nil
+		}
+	}
+	for _, i := range s.after {
+		for _, g := range i.Gateways {
+			if g.Is4() == client.Is4() {
+				return nil
+			}
+		}
+		if slices.ContainsFunc(i.Routes, func(r interfaces.Route) bool { return r.To.Contains(client) }) {
+			return nil
+		}
+	}
+	for _, r := range s.links.Routes {
+		if r.To.Contains(client) && !s.concerns(r.Dev) {
+			return nil
+		}
+	}
+	family := "gateway"
+	if client.Is6() {
+		family = "gateway6"
+	}
+	return fmt.Errorf("%s: the session to %s comes from %s, and no route would lead back there: give the %s", s.wants[len(s.wants)-1].block, s.host, client, family)
+}
+
+// armed is an error if high availability would have the node reset while it is cut off.
+func armed(ctx context.Context, h modules.Host) error {
+	const agent = "pve-ha-lrm.service"
+	observe.Units.Want(h, agent)
+	ha, err := pve.HAs.Observe(ctx, h, "")
+	if err != nil || ha.Disarmed {
+		return err
+	}
+	var active []string
+	for sid, r := range ha.Resources {
+		if r.State != "ignored" {
+			active = append(active, sid)
+		}
+	}
+	if len(active) == 0 {
+		return nil
+	}
+	unit, err := observe.Units.Observe(ctx, h, agent)
+	if err != nil || !unit.Active() {
+		return err
+	}
+	slices.Sort(active)
+	way := "stop the agents on all nodes (systemctl stop pve-ha-lrm), then the managers (systemctl stop pve-ha-crm), and start them again afterwards, managers last"
+	if major, err := pve.Major(ctx, h); err == nil && major >= 9 {
+		way = "`ha-manager crm-command disarm-ha freeze`, wait until `ha-manager status` says disarmed, and `ha-manager crm-command arm-ha` afterwards"
+	}
+	return fmt.Errorf("high availability is armed (%s): a node that is cut off for a minute is reset by its watchdog. Disarm it first: %s", strings.Join(active, ", "), way)
+}
+
+// corosync verifies that the cluster's links keep their addresses, and do not all lie on bonds.
+func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
+	pve.Nodes.Want(h, "")
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil || len(cluster.Members) == 0 {
+		return err
+	}
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	bonded, all := 0, cluster.Members[node.Name].Links
+	for _, number := range slices.Sorted(maps.Keys(all)) {
+		a, err := netip.ParseAddr(all[number])
+		if err != nil {
+			found, err := observe.Resolves.Observe(ctx, h, all[number])
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 {
+				continue
+			}
+			a = found[0]
+		}
+		if !s.net.Has(a) {
+			continue // it is down already, and not by this task
+		}
+		at := slices.IndexFunc(s.names(), func(name string) bool {
+			return slices.ContainsFunc(s.addresses(name), func(p netip.Prefix) bool { return p.Addr() == a })
+		})
+		if at < 0 {
+			return fmt.Errorf("corosync's link %d of %s is %s, which no interface would have any more: the node would lose its cluster. Keep the address, or give corosync another link first", number, node.Name, a)
+		}
+		if s.onBond(s.names()[at], 0) {
+			bonded++
+		}
+	}
+	if bonded > 0 && bonded == len(all) && !told && slices.ContainsFunc(s.wants, func(w want) bool { return w.kind == interfaces.Bond }) {
+		return fmt.Errorf("all links of corosync on %s (%d) would lie on bonds: a bond that waits for its switch is a cluster without quorum. Give corosync a link on a network card of its own, or say corosync_on_bond = true", node.Name, bonded)
+	}
+	return nil
+}
+
+// onBond reports whether an interface is a bond, or lies on one.
+func (s site) onBond(name string, depth int) bool {
+	i, ok := s.after.Find(name)
+	return ok && depth < 8 && (i.Kind == interfaces.Bond || slices.ContainsFunc(i.Lower, func(lower string) bool { return s.onBond(lower, depth+1) }))
+}
+
+// neighbour is another host of the play that answers to an address on a subnet of this one.
+type neighbour struct {
+	host string
+	addr netip.Addr
+	// most is the largest packet that both ends carry.
+	most int
+}
+
+// neighbours asks the other hosts of the play for their addresses: what is given twice is an error, and those on a subnet of
+// the task's can prove it. A host that does not answer is no reason to change nothing, but it is told.
+func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, notes []string, err error) {
+	var others []modules.Host
+	for _, peer := range h.Peers() {
+		if peer.Name() != h.Name() {
+			others = append(others, peer)
+		}
+	}
+	found := make([]observe.Network, len(others))
+	errs := make([]error, len(others))
+	ask := make([]func(context.Context), len(others))
+	for i, peer := range others {
+		ask[i] = func(ctx context.Context) { found[i], errs[i] = observe.Networks.Observe(ctx, peer, "") }
+	}
+	observe.Together(ctx, ask...)
+	for i, peer := range others {
+		if errs[i] != nil {
+			if ctx.Err() != nil {
+				return nil, nil, errs[i]
+			}
+			notes = append(notes, fmt.Sprintf("%s could not be asked whether it has one of these addresses: %v", peer.Name(), errs[i]))
+			continue
+		}
+		for _, w := range s.wants {
+			for _, p := range s.addresses(w.name) {
+				if found[i].Has(p.Addr()) {
+					return nil, nil, fmt.Errorf("%s: %s is the address of %s: give each host its own, such as ${host.address}", w.block, p.Addr(), peer.Name())
+				}
+			}
+			if n, ok := s.neighbour(w, peer.Name(), found[i]); ok {
+				all = append(all, n)
+			}
+		}
+	}
+	return all, notes, nil
+}
+
+// neighbour is the first address of another host on a subnet of an interface of the task.
+func (s site) neighbour(w want, host string, n observe.Network) (neighbour, bool) {
+	for _, p := range s.addresses(w.name) {
+		for _, i := range n.Interfaces {
+			for _, other := range i.Addresses {
+				if a := other.Addr(); p.Contains(a) && !a.IsLinkLocalUnicast() && i.State != "down" {
+					return neighbour{host, a, min(s.mtu(w.name), i.MTU)}, true
+				}
+			}
+		}
+	}
+	return neighbour{}, false
+}
+
+// safe is the first reason not to touch the host that it does not tell by itself; the plan then says nothing else.
+func safe(ctx context.Context, h modules.Host) error {
+	for _, check := range []func(context.Context, modules.Host) error{ready, waiting, managed, armed} {
+		if err := check(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}

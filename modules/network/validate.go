@@ -1,0 +1,320 @@
+package network
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/suggest"
+	"hlplay/modules"
+	"hlplay/modules/network/interfaces"
+)
+
+// longestName is IFNAMSIZ without the zero byte at its end.
+const longestName = 15
+
+// namePattern is what the kernel, ifupdown2 and Proxmox VE take for the name of an interface.
+var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
+
+// reserved begin the names that Proxmox VE gives to the interfaces of guests.
+var reserved = []string{"tap", "veth", "fwbr", "fwln", "fwpr"}
+
+// leastRollback leaves time for a reload and a new connection, mostRollback bounds how long a host is cut off.
+const (
+	leastRollback = 30 * time.Second
+	mostRollback  = time.Hour
+)
+
+func fault(argument, want, problem string, args ...any) error {
+	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf(problem, args...), Want: want}
+}
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	seen := map[string]string{}
+	for _, w := range m.wants() {
+		if other, twice := seen[w.name]; twice {
+			return fault(w.block, "declare each interface once", "%s is declared as %s too", w.name, other)
+		}
+		seen[w.name] = w.block
+	}
+	if len(seen) == 0 {
+		return fault("bridge", "add a block bond, bridge, vlan or interface", "no interface is named")
+	}
+	if m.Rollback != 0 && (m.Rollback < leastRollback || m.Rollback > mostRollback) {
+		return fault("rollback", fmt.Sprintf("write %s to %s: the reload, a new connection and the proofs must fit into it", leastRollback, mostRollback), "%s is no time in which a change can be proven", m.Rollback)
+	}
+	if m.ReachableAt != "" {
+		if a, err := netip.ParseAddr(m.ReachableAt); err != nil {
+			return fault("reachable_at", "write an IP address as in 192.168.1.20", "%q is no IP address", m.ReachableAt)
+		} else if !slices.ContainsFunc(m.wants(), func(w want) bool {
+			return slices.ContainsFunc(w.addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+		}) && m.addressesParse() {
+			return fault("reachable_at", "write one of the addresses that the task gives", "no block has the address %s", a)
+		}
+	}
+	if err := m.validMTU("mtu", m.MTU); err != nil {
+		return err
+	}
+	for _, validate := range []func() error{m.validVLANs, m.validNames, m.validBonds, m.validBridges} {
+		if err := validate(); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.wants() {
+		if err := m.validAddressing(w.block, *w.given); err != nil {
+			return err
+		}
+	}
+	return m.validLowers()
+}
+
+func (m *Module) validMTU(argument string, mtu int) error {
+	if mtu != 0 && (mtu < 576 || mtu > 65520) {
+		return fault(argument, "write 1500, or 9000 for jumbo frames", "%d bytes are no MTU for an Ethernet", mtu)
+	}
+	return nil
+}
+
+func (m *Module) validNames() error {
+	for _, w := range m.wants() {
+		if err := validName(w.block, w.name); err != nil {
+			return err
+		}
+		if w.kind != interfaces.Plain && slices.ContainsFunc(reserved, func(p string) bool { return strings.HasPrefix(w.name, p) }) {
+			return fault(w.block, "choose another, such as vmbr0 or bond0", "names such as %s are those of the interfaces of guests", w.name)
+		}
+		for _, lower := range w.lower {
+			if err := validName(w.block+"."+w.lowerArgument(), lower); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func validName(argument, name string) error {
+	switch {
+	case len(name) > longestName:
+		return fault(argument, fmt.Sprintf("choose one of at most %d", longestName), "the name %s has %d characters, more than the kernel takes", name, len(name))
+	case !namePattern.MatchString(name):
+		return fault(argument, "use letters, digits, dots, dashes and underscores", "%q is no name for an interface", name)
+	case slices.Contains([]string{"lo", "all", "default", "none", "bonding_masters"}, name):
+		return fault(argument, "name another interface", "%s is a name with a meaning of its own", name)
+	}
+	return nil
+}
+
+// hashes are the policies that Proxmox VE knows.
+var hashes = []string{"layer2", "layer2+3", "layer3+4"}
+
+func (m *Module) validBonds() error {
+	for _, b := range m.Bonds {
+		at := "bond." + b.Name + "."
+		lacp := b.Mode == "802.3ad"
+		hashed := lacp || b.Mode == "balance-xor"
+		switch {
+		case len(b.Members) == 0:
+			return fault(at+"members", "name the network cards", "a bond without members carries nothing")
+		case strings.HasPrefix(b.Hash, "encap") || b.Hash == "vlan+srcmac":
+			return fault(at+"hash", `did you mean "layer3+4"? The choices are `+strings.Join(hashes, ", "), "%s is a policy of the kernel that Proxmox VE neither offers nor edits", b.Hash)
+		case b.Hash != "" && !slices.Contains(hashes, b.Hash):
+			return fault(at+"hash", didYouMean(b.Hash, hashes)+"the choices are "+strings.Join(hashes, ", "), "there is no policy %q", b.Hash)
+		case b.Hash != "" && !hashed:
+			return fault(at+"hash", `leave it out, or write mode = "802.3ad"`, "mode %s does not choose by a hash", b.Mode)
+		case b.LACPRate != "" && !lacp:
+			return fault(at+"lacp_rate", `leave it out, or write mode = "802.3ad"`, "mode %s does not speak LACP", b.Mode)
+		case b.Primary != "" && !slices.Contains([]string{"active-backup", "balance-tlb", "balance-alb"}, b.Mode):
+			return fault(at+"primary", `leave it out, or write mode = "active-backup"`, "mode %s has no primary member", b.Mode)
+		case b.Primary != "" && !slices.Contains(b.Members, b.Primary):
+			return fault(at+"primary", "choose one of "+strings.Join(b.Members, ", "), "%s is no member", b.Primary)
+		}
+		miimon := 100
+		if b.MIIMon != nil {
+			if miimon = *b.MIIMon; miimon < 1 {
+				return fault(at+"miimon", "write 100", "with %d nobody notices that a link is down", miimon)
+			}
+		}
+		for name, delay := range map[string]*int{"updelay": b.UpDelay, "downdelay": b.DownDelay} {
+			if delay != nil && (*delay < 0 || *delay%miimon != 0) {
+				return fault(at+name, fmt.Sprintf("write a multiple of miimon, which is %d", miimon), "the kernel rounds %d ms", *delay)
+			}
+		}
+	}
+	return nil
+}
+
+// didYouMean is a question, or empty if no candidate is near.
+func didYouMean(name string, candidates []string) string {
+	if near := suggest.Nearest(name, candidates); near != "" {
+		return fmt.Sprintf("did you mean %q? ", near)
+	}
+	return ""
+}
+
+// vidsPattern is a list of VLANs and ranges of them.
+var vidsPattern = regexp.MustCompile(`^[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?( [1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*$`)
+
+func (m *Module) validBridges() error {
+	for _, b := range m.Bridges {
+		at := "bridge." + b.Name + "."
+		switch {
+		case b.VIDs != "" && !vidsPattern.MatchString(b.VIDs):
+			return fault(at+"vids", `write "2-4094", or "10 20-30"`, "%q is no list of VLANs", b.VIDs)
+		case b.VIDs != "" && (b.VLANAware == nil || !*b.VLANAware):
+			return fault(at+"vids", "add vlan_aware = true", "the bridge is not aware of VLANs")
+		}
+	}
+	return nil
+}
+
+func (m *Module) validVLANs() error {
+	for _, v := range m.VLANs {
+		at := "vlan." + v.Name
+		parent, id, named := interfaces.CutVLAN(v.Name)
+		switch {
+		case !named && (v.Parent == "" || v.ID == 0):
+			return fault(at, "give parent and id, or call it as in bond0.20", "%s does not say which VLAN of which interface it is", v.Name)
+		case named && v.Parent != "" && v.Parent != parent:
+			return fault(at+".parent", "leave it out, or choose a name without a full stop", "%s is taken for a VLAN of %s", v.Name, parent)
+		case named && v.ID != 0 && v.ID != id:
+			return fault(at+".id", "leave it out, or choose a name without a full stop", "%s is taken for VLAN %d", v.Name, id)
+		case v.ID != 0 && (v.ID < 1 || v.ID > 4094):
+			return fault(at+".id", "write 1 to 4094", "there is no VLAN %d", v.ID)
+		}
+	}
+	return nil
+}
+
+// addressesParse reports whether all addresses can be read, so that a fault in another argument is not one of them.
+func (m *Module) addressesParse() bool {
+	return !slices.ContainsFunc(m.wants(), func(w want) bool { return m.validAddressing(w.block, *w.given) != nil })
+}
+
+func (m *Module) validAddressing(block string, a Addressing) error {
+	at := block + "."
+	texts := map[string][]string{"address": {a.Address}, "addresses": a.Addresses}
+	for _, argument := range []string{"address", "addresses"} {
+		for _, text := range texts[argument] {
+			if argument == "address" && text == "" {
+				continue
+			}
+			if err := validAddress(at+argument, text); err != nil {
+				return err
+			}
+		}
+	}
+	for argument, g := range map[string]struct {
+		text string
+		six  bool
+	}{"gateway": {a.Gateway, false}, "gateway6": {a.Gateway6, true}} {
+		if g.text == "" {
+			continue
+		}
+		ip, err := netip.ParseAddr(g.text)
+		if err != nil || ip.Zone() != "" {
+			return fault(at+argument, "write the gateway's address alone, as in 192.168.1.1", "%q is no IP address", g.text)
+		}
+		if ip.Is6() != g.six {
+			return fault(at+argument, "gateway is for IPv4, gateway6 for IPv6", "%s is of the other protocol", ip)
+		}
+	}
+	for _, to := range slices.Sorted(maps.Keys(a.Routes)) {
+		p, err := netip.ParsePrefix(to)
+		via, err2 := netip.ParseAddr(a.Routes[to])
+		switch {
+		case err != nil || p != p.Masked():
+			return fault(at+"routes", "write networks as in 10.0.0.0/8", "%q is no network", to)
+		case p.Bits() == 0:
+			return fault(at+"routes", "write gateway or gateway6", "%s is the default route", to)
+		case err2 != nil || via.Is6() != p.Addr().Is6():
+			return fault(at+"routes", "write the address of a gateway of the same protocol", "%q is no gateway for %s", a.Routes[to], to)
+		}
+	}
+	if a.GatewayMTU != 0 && a.Gateway == "" && a.Gateway6 == "" {
+		return fault(at+"gateway_mtu", "give the gateway too", "belongs to no gateway")
+	}
+	if err := m.validMTU(at+"gateway_mtu", a.GatewayMTU); err != nil {
+		return err
+	}
+	return m.validMTU(at+"mtu", a.MTU)
+}
+
+func validAddress(argument, text string) error {
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil && isAddress(text):
+		return fault(argument, fmt.Sprintf("write the length of the subnet's prefix behind it: %s/24", text), "%s does not say how large the subnet is", text)
+	case err != nil || p.Addr().Is4In6():
+		return fault(argument, "write it as in 192.168.1.10/24", "%q is no address with a prefix length", text)
+	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() || p.Bits() == 0:
+		return fault(argument, "write an address of the host's own", "%s can be no interface's address", text)
+	case p.Addr().Is4() && p.Bits() < 31 && (p.Addr() == p.Masked().Addr() || p.Addr() == broadcast(p)):
+		return fault(argument, "write an address within it", "%s stands for the subnet as a whole", text)
+	}
+	return nil
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
+// broadcast is the last address of an IPv4 subnet.
+func broadcast(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	return netip.AddrFrom4(bytes)
+}
+
+// validLowers finds ports and members that are given away twice, that have addresses, or that lead in a circle.
+func (m *Module) validLowers() error {
+	taken := map[string]string{}
+	for _, w := range m.wants() {
+		argument := w.block + "." + w.lowerArgument()
+		for _, lower := range w.lower {
+			if lower == w.name {
+				return fault(argument, "name what lies below it", "%s cannot be on itself", lower)
+			}
+			if w.kind == interfaces.VLAN {
+				continue
+			}
+			if other, twice := taken[lower]; twice {
+				return fault(argument, "give it to one of them", "%s is in %s too", lower, other)
+			}
+			taken[lower] = w.name
+			if d, ok := find(m.wants(), lower); ok && (len(d.addresses) > 0 || len(d.gateways) > 0) {
+				return fault(d.block, "give them to "+w.name, "%s has addresses or a gateway, and is in %s, where nothing reaches them", lower, w.name)
+			}
+			if d, ok := find(m.wants(), lower); ok && (d.kind == interfaces.Bridge || w.kind == interfaces.Bond && d.kind != interfaces.Plain) {
+				return fault(argument, "name network cards or, for a bridge, a bond", "a %s cannot be in a %s", d.kind, w.kind)
+			}
+		}
+	}
+	for _, w := range m.wants() {
+		if m.depth(w, 0) > len(m.wants()) {
+			return fault(w.block, "let each interface lie on others", "%s lies on itself by a detour", w.name)
+		}
+	}
+	return nil
+}
+
+// depth is how many interfaces of the task lie below one, one on the other; more than there are if they lie in a circle.
+func (m *Module) depth(w want, above int) int {
+	deepest := above
+	if above > len(m.wants()) {
+		return above
+	}
+	for _, lower := range w.lower {
+		if d, ok := find(m.wants(), lower); ok {
+			deepest = max(deepest, m.depth(d, above+1))
+		}
+	}
+	return deepest
+}
