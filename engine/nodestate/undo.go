@@ -62,11 +62,11 @@ func (u Undo) String() string {
 func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
 
 // script is what undoes the change, by dash. It is begun once: who renames its directory first decides whether it is undone or
-// disarmed.
+// disarmed. A node that was restarted in the middle of it begins once more.
 func (u Undo) script() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
-mv -T %[2]s %[2]s.undone 2>/dev/null || exit 0
+mv -T %[2]s %[2]s.undone 2>/dev/null || { [ "${1-}" = boot ] && [ -d %[2]s.undone ] && [ ! -e %[2]s.undone/end ]; } || exit 0
 exec >>%[2]s.undone/log 2>&1
 ok=yes
 put() {
@@ -163,7 +163,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
-ExecStart=-/bin/sh %s/undo/%s/script boot
+ExecStart=-/bin/sh -c 'cd %s/undo && for d in %[2]s %[2]s.undone; do [ ! -e $$d/script ] || exec /bin/sh $$d/script boot; done'
 `, Dir, u.ID)
 	seconds := max(1, int(u.Within.Round(time.Second)/time.Second))
 	args := append([]string{u.ID, strconv.Itoa(seconds), ascii(b), script, atBoot}, u.Files...)

@@ -183,6 +183,34 @@ func TestUndoneAtBoot(t *testing.T) {
 	}
 }
 
+// A node that is restarted while it undoes a change begins once more.
+func TestUndoneAtBootAfterAll(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	undone := filepath.Join(c.node.dir, "undo", c.ID+".undone")
+	if err := os.Rename(strings.TrimSuffix(undone, ".undone"), undone); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.state(); os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Undone || s.Undo[0].Ended) {
+		t.Errorf("in the middle of it, it tells %+v", s)
+	}
+	for range 2 {
+		if _, err := c.node.Run(context.Background(), remote.Command{Argv: []string{"sh", filepath.Join(undone, "script"), "boot"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.files()["replaced it's"]; got != "old\n" {
+			t.Errorf("the file is %q", got)
+		}
+		if err := os.WriteFile(filepath.Join(c.dir, "replaced it's"), []byte("old\n"), 0o640); err != nil { // since then
+			t.Fatal(err)
+		}
+	}
+	if s := c.state(); len(s.Undo) != 1 || !s.Undo[0].Ended {
+		t.Errorf("it tells %+v", s)
+	}
+}
+
 // What goes wrong is told, with where to look.
 func TestUndoingFails(t *testing.T) {
 	c := newChange(t, time.Hour)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	mvsh "mvdan.cc/sh/v3/shell"
 )
 
 // declaration is the part of a unit file that the simulated systemd supports.
@@ -29,12 +31,24 @@ func declared(text string) declaration {
 		case "RemainAfterExit":
 			d.remains = value == "yes" || value == "true"
 		case "ExecStart":
-			if words := strings.Fields(value); len(words) > 0 {
+			if words := words(value); len(words) > 0 {
 				d.exec, d.args = strings.TrimLeft(words[0], "-@:+!"), words[1:]
 			}
 		}
 	}
 	return d
+}
+
+// words splits a command line as systemd does, without the specifiers and variables of systemd.service(5).
+func words(line string) []string {
+	all, err := mvsh.Fields(line, func(string) string { return "" })
+	if err != nil {
+		return strings.Fields(line)
+	}
+	for i, word := range all {
+		all[i] = strings.ReplaceAll(word, "$$", "$")
+	}
+	return all
 }
 
 // early reports whether systemd considers a unit started before its process has done anything.
