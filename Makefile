@@ -27,12 +27,12 @@ setup:
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
 	@.ci/nodes
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 1h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 e2e-hold: ## as root on Debian: e2e with a program that also holds what steps expect against the nodes (cmd/hlplay/hold.go)
 	@.ci/nodes
 	CGO_ENABLED=0 $(GO) build -tags hold -o bin/hlplay-hold ./cmd/hlplay
-	$(GO) test -tags e2e -count=1 -timeout 1h -v ./cmd/hlplay/e2e -hlplay $(CURDIR)/bin/hlplay-hold
+	$(GO) test -tags e2e -count=1 -timeout 6h -v ./cmd/hlplay/e2e -hlplay $(CURDIR)/bin/hlplay-hold
 
 check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

@@ -52,7 +52,6 @@ func newCluster(t *testing.T) *cluster {
 		Names: []string{"pve1", "pve2", "pve3"}, Packages: cephPackages, Disks: []int64{disk, disk, small}, Shared: "/etc/pve",
 	})
 	c := &cluster{runner: newRunner(t, n, nspawn.Root), first: n.List[0]}
-	c.limit = 10 * time.Minute
 	c.networks = []string{"public_network=10.77.0.0/24", "cluster_network=10.77.0.0/24"}
 	c.furnish(t)
 	return c

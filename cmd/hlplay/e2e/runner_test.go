@@ -28,9 +28,9 @@ import (
 
 var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be tested, as `make build` makes it")
 
-// runLimit bounds one run of the program unless the runner says otherwise: a node that hangs must not hang the
-// test.
-const runLimit = 10 * time.Minute
+// runLimit bounds one run of the program, so that a node that hangs does not hang the test. A busy machine may be twenty times
+// slower than a quiet one.
+const runLimit = time.Hour
 
 // Exit codes of hlplay.
 const (
@@ -95,7 +95,6 @@ type runner struct {
 	vars      []string
 	// password is what the program is told where it asks on its terminal.
 	password string
-	limit    time.Duration
 }
 
 func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
@@ -104,7 +103,7 @@ func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &runner{nodes: n, inventory: inventory, dir: n.Dir, limit: runLimit}
+	r := &runner{nodes: n, inventory: inventory, dir: n.Dir}
 	if account == nspawn.Deploy {
 		r.password = n.Password()
 	}
@@ -143,7 +142,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	if r.password != "" {
 		args = append(args, "--ask-become-pass")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), r.limit)
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
 	path, err := filepath.Abs(*program)
 	if err != nil {
