@@ -6,7 +6,7 @@
 #   hlplay run playbooks/cluster.hcl -i inventory                 do it
 #   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     Ceph alone
 #
-# G1.x and G2.x in the names of tasks are the steps of the two guides.
+# G1.x and G2.x in task names are steps of the two guides: see docs/guides.md.
 
 import "variables.hcl" {}
 
