@@ -32,6 +32,7 @@ var exact = map[string]struct {
 	"ha.Placement.step":             {false, "guests start, stop and move"},
 	"ha.Resource.plan":              {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
+	"hostname.hostname.Plan":        {false, "sudo, and all that asks for the host's own name, sees it"},
 	"modprobe.Module.planInitramfs": {false, "hooks of packages run"},
 	"modprobe.Module.planLoad":      {false, "devices and settings appear, and what udev does of them"},
 	"network.Module.planPins":       {false, "hooks of packages run"},

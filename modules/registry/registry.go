@@ -11,6 +11,7 @@ import (
 	"hlplay/modules/command"
 	"hlplay/modules/file"
 	"hlplay/modules/ha"
+	"hlplay/modules/hostname"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/network"
 	"hlplay/modules/pveceph"
@@ -31,6 +32,7 @@ var all = []modules.Spec{
 	command.Spec,
 	file.Spec,
 	ha.Spec,
+	hostname.Spec,
 	modprobe.Spec,
 	network.Spec,
 	pveceph.Spec,

@@ -1,0 +1,107 @@
+// Package hostname sets a host's name.
+package hostname
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "hostname",
+	Summary: "The host's name, now and after a reboot",
+	Doc: `Writes /etc/hostname and sets the name that the kernel knows. It leaves /etc/hosts alone: the name should resolve there,
+which is a task for file. Running services keep the old name until they restart.
+
+A node of Proxmox VE is not renamed: the configuration of its guests lies in a directory of its name, and the cluster, Ceph and
+the certificates know it by that name.`,
+	Example: `task "the name that the inventory gives it" {
+  hostname {
+    name = host.name
+  }
+}`,
+	New: func() modules.Module { return &hostname{} },
+}
+
+// hostname is the module's arguments.
+type hostname struct {
+	Name string `hcl:"name" doc:"The name without a domain: lower-case letters, digits and hyphens, such as pve1."`
+}
+
+const (
+	static  = "/etc/hostname"             // hostname(5), read at boot
+	running = "/proc/sys/kernel/hostname" // uname -n
+)
+
+// label is a host name as RFC 1123 has it, in the form in which it is compared.
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Validate refuses names that are not a single label.
+func (m *hostname) Validate() error {
+	if !label.MatchString(m.Name) {
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not a host name without a domain", m.Name),
+			Want: "expected at most 63 lower-case letters, digits and hyphens, such as pve1"}
+	}
+	return nil
+}
+
+// Want announces what Plan reads.
+func (m *hostname) Want(h modules.Host) { observe.Files.Want(h, static, running) }
+
+// Plan compares the name of the next boot and the kernel's with the wanted one.
+func (m *hostname) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	files, err := observe.Files.ObserveAll(ctx, h, []string{static, running})
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	steps, err := m.persist(ctx, h, files[static])
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	kernel := files[running]
+	is := strings.TrimSpace(string(kernel.Content))
+	if is != m.Name {
+		kernel.Content = []byte(m.Name + "\n")
+		kernel.Size = int64(len(kernel.Content))
+		steps = append(steps, modules.Step{
+			Summary: "set the host name to " + m.Name,
+			Action:  modules.Run{Argv: []string{"hostname", m.Name}},
+			Diff:    &modules.Diff{Subject: "host name", Before: is, After: m.Name},
+			Expect:  []observe.Expectation{observe.Files.Expect(running, kernel)},
+		})
+	}
+	if len(steps) == 0 {
+		return modules.Plan{}, nil
+	}
+	return modules.Plan{Steps: steps}, m.renamable(ctx, h, is)
+}
+
+// persist plans the name that the host has after a reboot. What Debian writes there by hand may have blanks and comments.
+func (m *hostname) persist(ctx context.Context, h modules.Host, file observe.File) ([]modules.Step, error) {
+	for line := range strings.Lines(string(file.Content)) {
+		if line = strings.TrimSpace(line); line == m.Name {
+			return nil, nil
+		} else if line != "" && !strings.HasPrefix(line, "#") {
+			break // hostname(5): the first line that says anything counts
+		}
+	}
+	return conffile.Write(ctx, h, static, m.Name+"\n", "keep the host name "+m.Name+" in "+static)
+}
+
+// renamable refuses to rename a node of Proxmox VE.
+func (m *hostname) renamable(ctx context.Context, h modules.Host, is string) error {
+	pve, err := observe.Packages.Observe(ctx, h, "pve-cluster")
+	if err != nil {
+		return err
+	}
+	if pve.Installed() {
+		return fmt.Errorf("%s is a node of Proxmox VE, which keeps its guests in /etc/pve/nodes/%[1]s: it is not renamed to %s; move its guests away, remove it from the cluster and install it anew under that name", is, m.Name)
+	}
+	return nil
+}
