@@ -29,6 +29,7 @@ var exact = map[string]struct {
 	"apt.repairStep":                {false, "a package's scripts do what they want"},
 	"command.Command.step":          {false, "only the author knows"},
 	"file.File.check":               {true, "a validator writes nothing"},
+	"file.File.guarded":             {false, "only the author knows what the command applies"},
 	"ha.Placement.step":             {false, "guests start, stop and move"},
 	"ha.Resource.plan":              {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
