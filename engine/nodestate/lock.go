@@ -141,8 +141,8 @@ _hl_lives() {
 	_hl_born "$1"
 	[ "$_hl_s" = "$2" ] || return 1
 	_hl_y=idle
-	for _hl_f in "/dev/shm/hlplay.$4"/pid.* "/tmp/hlplay.$4"/pid.* "/var/tmp/hlplay.$4"/pid.*; do
-		[ ! -e "$_hl_f" ] || _hl_y=busy
+	for _hl_f in /dev/shm /tmp /var/tmp; do
+		[ ! -s "$_hl_f/hlplay.$4/pid" ] || _hl_y=busy
 	done
 }
 `
@@ -167,7 +167,7 @@ _hl_move() {
 }
 _hl_own || return 0
 case $_hl_at in
-*/hlplay.*/pid.*)
+*/hlplay.*/pid)
 	_hl_k=${_hl_at%/*}
 	read -r _hl_p <"$_hl_k/shell"
 	_hl_h=${_hl_k##*.}

@@ -16,81 +16,11 @@ import (
 // and half of those must stay free for what cannot use a shell.
 const maxActing = maxSessions / 2
 
-// actingLoop runs one command after another, each for one round trip; a session of its own costs
-// three, and through sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the
-// script, the command's input, and a last line: of a connection that is cut in them, nothing is run. Where
-// they cannot be kept, the shell says why and ends, for the rest of them would be taken for the next
-// frame. The kind is "first", "next" for a command that runs only if the one before it ended with a code
-// that it accepts, or "ask" for queries that are answered under the same condition. Whatever is left out
-// is answered with a code that no process has, so that answers can be counted.
-//
-// A command has pipes of its own for its output, with a reader each that ends at the mark behind the
-// command's last word: what a child in the background prints later reaches nobody. What the readers
-// have gathered is sent when the command is over, and before the next begins: the shell of a connection
-// that is known to be lost begins nothing more. A connection that is lost meanwhile does not break
-// the pipes, so that no package manager dies half-way of having printed a line.
-//
-// What a command has put into the directory as "end" is done at the loop's end, whatever that is: see Command.Before.
-const actingLoop = `trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
-trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
-_hl_w=$PWD
-cd /
-_hl_i=0
-_hl_end() {
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"
-	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1" >&2
-	_hl_i=$((_hl_i+1))
-}
-_hl_q() {
-	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
-	_hl_s=$1; shift
-	( cd "$_hl_w" 2>/dev/null; eval "$_hl_s" ) </dev/null
-	_hl_end $?
-}
-_hl_x() {
-	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
-	_hl_s=$1; shift
-	cd "$_hl_w" 2>/dev/null
-	eval "$_hl_s" </dev/null
-	_hl_end $?
-	cd /
-}
-_hl_keep() {
-	head -c "$1" >"$2" || { _hl_end 1; exit 1; }
-}
-while read -r _hl_l _hl_in _hl_k _hl_ok; do
-	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
-	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
-	if [ "$_hl_k" = ask ]; then
-		hash -r
-		eval "$(head -c "$_hl_l")" || exit 2
-		continue
-	fi
-	_hl_keep "$_hl_l" "$_hl_d/script"
-	_hl_f=/dev/null
-	if [ "$_hl_in" -gt 0 ]; then
-		_hl_f=$_hl_d/in
-		_hl_keep "$_hl_in" "$_hl_f"
-	fi
-	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
-	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
-	{ {
-		sh "$_hl_d/script" "$_hl_d/pid.$_hl_c" <"$_hl_f"
-		_hl_r=$?
-		printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r"
-		printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$_hl_r" >&2
-		echo "$_hl_r" >"$_hl_d/code"
-	} | sed "/^$_hl_n $_hl_i /q" >"$_hl_d/out"; } 2>&1 | sed "/^$_hl_n $_hl_i /q" >"$_hl_d/err"
-	_hl_r=unknown
-	{ read -r _hl_r <"$_hl_d/code"; } 2>/dev/null
-	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
-	cat "$_hl_d/out" || exit 1
-	cat "$_hl_d/err" >&2 || exit 1
-	rm -f "$_hl_d/script" "$_hl_d/in" "$_hl_d/pid.$_hl_c" "$_hl_d/code" "$_hl_d/out" "$_hl_d/err"
-	_hl_i=$((_hl_i+1))
-done
-exit 0
-`
+// actingLoop runs one command after another; above it stands how.
+var actingLoop = script("act")
+
+// gathered is what actingLoop is told besides: of how many bytes it keeps the beginning and the end of a stream each.
+var gathered = fmt.Sprintf("_hl_half=%d\n", MaxOutput/2)
 
 // leftOut is the code of what was not run because of what came before it.
 const leftOut = 300
@@ -105,7 +35,7 @@ func actingDir(places, name string) string {
 	return "for _hl_o in " + places + `; do
 	_hl_d=$_hl_o/` + name + `
 	[ -w "$_hl_o" ] && mkdir -m 700 "$_hl_d" || continue
-	{ echo "$$" >"$_hl_d/shell" && printf %65536s "" >"$_hl_d/script" && true >"$_hl_d/script"; } 2>/dev/null && break
+	{ echo "$$" >"$_hl_d/shell" && printf %262144s "" >"$_hl_d/script" && true >"$_hl_d/script"; } 2>/dev/null && break
 	rm -rf "$_hl_d"
 done
 [ -s "$_hl_d/shell" ] || { echo "neither of ` + places + ` has room for the files of a command" >&2; exit 1; }
@@ -123,15 +53,15 @@ const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.* /var/tmp/hlplay.*; d
 done
 `
 
-// notePid tells the loop's directory which process the command is.
-const notePid = `echo "$$" >"$1"` + "\n"
+// notePid tells the loop's directory which process the command is, and the number of the first that was sent with it.
+const notePid = `echo "$2 $$" >"$1"` + "\n"
 
 // interruptActing ends the command of the acting shell whose directory has a name, and lets none of those
 // behind it begin that were sent with it. Its second argument is the number of the first of them.
 const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1" "/var/tmp/$1"; do
 	[ -d "$d" ] || continue
 	: >"$d/stop.$2"
-	[ ! -s "$d/pid.$2" ] || kill -TERM "$(cat "$d/pid.$2")"
+	read -r first pid <"$d/pid" && [ "$first" = "$2" ] && kill -TERM "$pid"
 done`
 
 // errNoActing says that a command is to be run in a session of its own: nothing was sent yet.
@@ -331,7 +261,7 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	return frame([]byte(opening + Place + actingLoop)), nil
+	return frame([]byte(opening + gathered + Place + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers, of which most is kept; run is told of each as it comes. If the
@@ -372,6 +302,12 @@ func (s *session) result(c Command, mark string, a Answer) (Result, error) {
 	errs := newSkipper(bytes.NewReader(a.Stderr), mark)
 	stdout, err := io.ReadAll(out)
 	stderr, err2 := io.ReadAll(errs)
+	switch { // one of them may have found no room on the host
+	case err == nil && err2 != nil:
+		stderr, err2 = a.Stderr, nil
+	case err != nil && err2 == nil:
+		stdout, err = a.Stdout, nil
+	}
 	if err != nil || err2 != nil {
 		complaint := lastLines(errs.dropped(), 3)
 		if a.Exit == ExitPrevented && c.Before.Script != "" {

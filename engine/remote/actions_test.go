@@ -267,7 +267,7 @@ func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
 	t.Helper()
 	opening := environment + "_hl_n=x _hl_d=" + filepath.Join(t.TempDir(), "shell") + "\nmkdir \"$_hl_d\"\n" + more
 	var stdout, stderr bytes.Buffer
-	runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+actingLoop)), frames)), &stdout, &stderr)
+	runSh("exec sh -c '"+boot+"'", os.Environ(), bytes.NewReader(slices.Concat(frame([]byte(opening+gathered+actingLoop)), frames)), &stdout, &stderr)
 	return stdout.String(), stderr.String()
 }
 

@@ -120,10 +120,9 @@ func exercise(t *testing.T, root Session) {
 			t.Errorf("a command over its limit: exit code %d, want 124", r.Exit)
 		}
 	}
-	// What is left of the one before is gone when the next command has been read. The readers of its streams
-	// start beside it.
-	r := run(t, root, Command{Argv: []string{"sh", "-c", `cd "$1" && until [ -e out ] && [ -e err ]; do sleep 0.01; done; ls`, "sh", "/dev/shm/" + root.(*session).act.shell.dir}})
-	want := fmt.Sprintf("err\nout\npid.%d\nscript\nshell\n", root.(*session).act.shell.next-1)
+	// What is left of the one before is gone when the next command has been read.
+	r := run(t, root, Command{Argv: []string{"sh", "-c", `cd "$1" && for f in *; do [ ! -s "$f" ] || echo "$f"; done`, "sh", "/dev/shm/" + root.(*session).act.shell.dir}})
+	const want = "err.open\nerr.read\nout.open\nout.read\npid\nscript\nshell\n"
 	if got := string(r.Stdout); got != want {
 		t.Errorf("in the directory of the acting shell: %q, want only what is of the shell and of the running command, %q", got, want)
 	}

@@ -28,7 +28,8 @@ type piece struct {
 }
 
 // unframer cuts a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n": not a
-// length before it, because nothing is then stored on the host and output streams as it is made.
+// length before it, because nothing is then stored on the host and output streams as it is made. In a piece,
+// "\n<nonce> gap <bytes>\n" stands where the host has left something out.
 type unframer struct {
 	mark []byte // "\n<nonce> "
 	// rest is what may be the beginning of a mark.
@@ -81,6 +82,15 @@ func (u *unframer) feed(p []byte) ([]piece, error) {
 				return pieces, errors.New("an end mark does not end")
 			}
 			return pieces, nil
+		}
+		if left, ok := bytes.CutPrefix(tail[:end], []byte("gap ")); ok {
+			size, err := strconv.ParseInt(string(left), 10, 64)
+			if err != nil || size < 0 {
+				return pieces, fmt.Errorf("gap of %q bytes: want a number", left)
+			}
+			u.kept.skip(size)
+			rest = tail[end+1:]
+			continue
 		}
 		id, exit, err := parseMark(tail[:end])
 		if err != nil {

@@ -41,9 +41,15 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// skip counts bytes that nobody has kept. They come behind as many as the keeper keeps of the beginning, or more.
+func (k *keeper) skip(n int64) {
+	k.out += n + int64(len(k.ring))
+	k.ring, k.oldest = k.ring[:0], 0
+}
+
 // bytes is what was kept, with a line where something was left out. It does not change with what is written later.
 func (k *keeper) bytes() []byte {
-	if len(k.ring) == 0 {
+	if len(k.ring) == 0 && k.out == 0 {
 		return slices.Clip(k.head)
 	}
 	gap := ""

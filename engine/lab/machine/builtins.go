@@ -2,11 +2,13 @@ package machine
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
 
@@ -23,6 +25,7 @@ func init() {
 		"__hash":   func(*shell, *Call) int { return 0 },
 		"__times":  func(_ *shell, c *Call) int { fmt.Fprint(c.Stdout, "0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n"); return 0 },
 		"__echo":   echoBuiltin,
+		"__printf": printfBuiltin,
 		"__open":   openBuiltin,
 		"__test":   testBuiltin,
 		"__status": func(_ *shell, c *Call) int { code, _ := strconv.Atoi(c.Argv[1]); return code },
@@ -123,6 +126,30 @@ func echoBuiltin(_ *shell, c *Call) int {
 	}
 	fmt.Fprint(c.Stdout, text+end)
 	return 0
+}
+
+// printfBuiltin fails where its output cannot be written, which the interpreter's own does not notice.
+func printfBuiltin(s *shell, c *Call) int {
+	if len(c.Argv) < 2 {
+		fmt.Fprintf(c.Stderr, "%s: 1: printf: usage: printf format [arg ...]\n", s.name)
+		return 2
+	}
+	format, args := c.Argv[1], c.Argv[2:]
+	for {
+		text, taken, err := expand.Format(nil, format, args)
+		if err != nil {
+			fmt.Fprintf(c.Stderr, "%s: 1: printf: %v\n", s.name, err)
+			return 1
+		}
+		if _, err := io.WriteString(c.Stdout, text); err != nil {
+			fmt.Fprintf(c.Stderr, "%s: 1: printf: I/O error\n", s.name)
+			return 1
+		}
+		args = args[taken:]
+		if taken == 0 || len(args) == 0 {
+			return 0
+		}
+	}
 }
 
 // unescape interprets the backslash escapes of echo; stop reports whether "\c" ended the output.

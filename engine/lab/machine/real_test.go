@@ -36,12 +36,12 @@ func TestAgainstRealPrograms(t *testing.T) {
 		`grep two f`, `grep -n t f`, `grep -c t f`, `grep -v two f`, `grep -q two f`, `grep nope f`, `grep -sH '' f nope`, `grep -F : t`, `grep -E 'o|e$' f`, `grep -x two f`, `grep -o 't.' f`, `grep -l two f t`, `grep two nope`, `grep -h t f t`, `grep '^a:\(b\)' t`, `grep 'o\+' f`, `grep '[[:digit:]]' f`, `grep -i TWO f`, `grep -w tw f`,
 		`cut -d: -f2 t`, `cut -d: -f1,3 t`, `cut -d: -f2- t`, `cut -c1-2 f`, `cut -s -d: -f1 f`, `tr a-z A-Z <f`, `tr -d '\n' <f`, `printf 'aabb' | tr -s a`, `tr ':' '\n' <t`, `printf 'a1b2' | tr -cd '0-9'`,
 		`wc -l f`, `wc -c <f`, `wc f`, `wc -l f t`, `sort f`, `sort -r f`, `printf '10\n9\n' | sort -n`, `printf 'b\na\nb\n' | sort -u`, `printf 'x 2\ny 1\n' | sort -k2`, `printf 'a\na\nb\n' | uniq`, `printf 'a\na\nb\n' | uniq -c`,
-		`sed 's/o/0/' f`, `sed -n '2p' f`, `sed '/two/d' f`, `sed -E 's/(t)(w)/\2\1/' f`, `sed 's/e/E/g;1d' f`, `sed -n '/two/,$p' f`, `sed -i 's/one/1/' f && cat f`, `sed '$d' f`, `sed 's#o#&&#' f`, `sed 2q f`, `sed '1i zero' f`,
+		`sed 's/o/0/' f`, `sed -n '2p' f`, `sed '/two/d' f`, `sed -E 's/(t)(w)/\2\1/' f`, `sed 's/e/E/g;1d' f`, `sed -n '/two/,$p' f`, `sed -i 's/one/1/' f && cat f`, `sed '$d' f`, `sed 's#o#&&#' f`, `sed 2q f`, `sed '/two/q9' f`, `sed '/four/q9' f`, `sed '1i zero' f`,
 		`find d`, `find . -maxdepth 1 -name 'f'`, `find . -type l | sort`, `find nope`, `printf 'a b\0c\0' | xargs -0 -n1 echo`, `printf 'a b' | xargs echo x`, `printf '' | xargs -r echo x`, `echo f | xargs -I{} echo '<{}>'`,
 		`env -i A=1 sh -c 'echo $A'`, `A=2 env sh -c 'echo $A'`, `timeout 5 true`, `timeout 5 sh -c 'exit 3'`, `timeout 1 sleep 2`, `timeout -k 1 1 sleep 2`, `nohup echo x 2>/dev/null`, `sh -c 'echo "$0" "$1"' a b`,
 		`sh -c 'exit 7'; echo $?`, `(exit 3) || echo $?`, `false | true; echo $?`, `set -e; false; echo not`, `f() { local x=1; echo $x; }; f`, `x=$(printf 'a\n\n'); echo "[$x]"`, `for i in *; do echo $i; done`, `case abc in a*) echo yes;; esac`,
 		`set -- a b c d e f g h i j k l; echo "${10}" "${12}" "${13}."; eval 'printf "%s " "${11}" "${2}"'`,
-		`echo 'a\tb'`, `echo -n x; echo`, `printf '%s-%d\n' a 5 b 6`, `printf '%05d|%-4s|\n' 42 ab`, `printf '%b' 'a\n'`, `eval 'echo $((1+2))'`, `unset x; echo ${x:-none} ${x-none}`, `x=abc; echo ${#x} ${x%c} ${x#a}`,
+		`echo 'a\tb'`, `echo -n x; echo`, `printf '%s-%d\n' a 5 b 6`, `printf '%05d|%-4s|\n' 42 ab`, `printf '%b' 'a\n'`, `printf '%3s|' a bc`, `{ trap '' PIPE; sleep 0.1; i=0; while [ $i -lt 9 ] && printf %65536s x 2>/dev/null; do i=$((i+1)); done; echo $i >went; } | head -c 1; echo; cat went`, `eval 'echo $((1+2))'`, `unset x; echo ${x:-none} ${x-none}`, `x=abc; echo ${#x} ${x%c} ${x#a}`,
 		`set -- a b c; shift; echo $# "$@"`, `while read -r a b; do echo "$b,$a"; done <t`, `cat <<EOF
 here $((1+1))
 EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -v no-such-program || echo $?`, `[ 1 -lt 2 ] && echo lt`, `echo "a  b" | tee copy && cat copy`,

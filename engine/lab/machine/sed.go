@@ -1,8 +1,10 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"regexp"
 	"strconv"
@@ -11,7 +13,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sedCommand is a command of the simulated part of sed: s, d, p, a, i and c with addresses. sed rejects everything
+// sedCommand is a command of the simulated part of sed: s, d, p, q, a, i and c with addresses. sed rejects everything
 // else.
 type sedCommand struct {
 	from, to *sedAddress
@@ -22,6 +24,7 @@ type sedCommand struct {
 	global   bool
 	print    bool
 	inRange  bool
+	exit     int // of q
 }
 
 type sedAddress struct {
@@ -138,7 +141,13 @@ func (p *sedParser) command() (*sedCommand, error) {
 	}
 	c.verb, p.text = p.text[0], p.text[1:]
 	switch c.verb {
-	case 'd', 'p', 'q':
+	case 'q':
+		for p.text != "" && digit(p.text[0]) {
+			c.exit = c.exit*10 + int(p.text[0]-'0')
+			p.text = p.text[1:]
+		}
+		return c, nil
+	case 'd', 'p':
 		return c, nil
 	case 'a', 'i', 'c':
 		line, rest, _ := strings.Cut(strings.TrimPrefix(strings.TrimLeft(p.text, " "), "\\"), "\n")
@@ -228,8 +237,8 @@ func (c *sedCommand) selects(n int, last bool, line string) bool {
 	return selected != c.negate
 }
 
-// runSed edits a text; with quiet, only commands print.
-func runSed(commands []*sedCommand, text string, quiet bool) string {
+// runSed edits a text and returns it with the exit code; with quiet, only commands print.
+func runSed(commands []*sedCommand, text string, quiet bool) (string, int) {
 	var out strings.Builder
 	lines := strings.SplitAfter(text, "\n")
 	if lines[len(lines)-1] == "" {
@@ -241,7 +250,7 @@ func runSed(commands []*sedCommand, text string, quiet bool) string {
 			end = ""
 		}
 		after := ""
-		deleted, stop := false, false
+		deleted, stop, exit := false, false, 0
 		for _, c := range commands {
 			if !c.selects(i+1, i == len(lines)-1, body) {
 				continue
@@ -252,7 +261,7 @@ func runSed(commands []*sedCommand, text string, quiet bool) string {
 			case 'p':
 				out.WriteString(body + "\n")
 			case 'q':
-				stop = true
+				stop, exit = true, c.exit
 			case 'a':
 				after += c.text + "\n"
 			case 'i':
@@ -286,10 +295,10 @@ func runSed(commands []*sedCommand, text string, quiet bool) string {
 		}
 		out.WriteString(after)
 		if stop {
-			break
+			return out.String(), exit
 		}
 	}
-	return out.String()
+	return out.String(), 0
 }
 
 func sed(_ context.Context, c *Call) int {
@@ -315,8 +324,11 @@ func sed(_ context.Context, c *Call) int {
 	quiet := o.has("n", "quiet", "silent")
 	if !o.has("i", "in-place") {
 		text, code := c.operandText(o.rest)
-		c.printf("%s", runSed(commands, text, quiet))
-		return code * 2
+		edited, exit := runSed(commands, text, quiet)
+		if _, err := io.WriteString(c.Stdout, edited); err != nil {
+			return c.ended(err)
+		}
+		return cmp.Or(exit, code*2)
 	}
 	v := c.view()
 	for _, name := range o.rest {
@@ -338,7 +350,8 @@ func sed(_ context.Context, c *Call) int {
 				return 4
 			}
 		}
-		if err := replaceFile(v, c.Path(name), runSed(commands, string(content), quiet), info); err != nil {
+		edited, _ := runSed(commands, string(content), quiet)
+		if err := replaceFile(v, c.Path(name), edited, info); err != nil {
 			c.Errorf("couldn't open temporary file %s: %s", name, errText(err))
 			return 4
 		}

@@ -135,7 +135,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		}
 	case "type":
 		return append([]string{"__lookup", "-V"}, args[1:]...), nil
-	case "umask", "kill", "ulimit", "hash", "times":
+	case "umask", "kill", "ulimit", "hash", "times", "printf":
 		return append([]string{"__" + args[0]}, args[1:]...), nil
 	case "cd":
 		return s.changeDir(ctx, args), nil

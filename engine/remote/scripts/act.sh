@@ -1,0 +1,137 @@
+# The acting shell runs one command after another, each for one round trip; a session of its own costs three, and through
+# sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the script, the command's input, and a last
+# line: of a connection that is cut in them, nothing is run. Where they cannot be kept, the shell says why and ends,
+# for the rest of them would be taken for the next frame. The kind is "first", "next" for a command that runs only if
+# the one before it ended with a code that it accepts, or "ask" for queries that are answered under the same condition.
+# Whatever is left out is answered with a code that no process has, so that answers can be counted.
+#
+# A command has pipes of its own for its output, with a reader each that ends behind the mark that follows the command's last
+# word: what a child in the background prints later reaches nobody. What the readers have kept is sent when the
+# command is over, and before the next begins: the shell of a connection that is known to be lost begins nothing more. A
+# connection that is lost meanwhile does not break the pipes, so that no package manager dies half-way of having
+# printed a line; nor does a command that prints more than is kept.
+#
+# $_hl_d is a directory of the shell's own, $_hl_n the word that marks begin with, and $_hl_half how many bytes are kept of
+# the beginning of a stream and of its end, at least 1 MiB. What a command has put into the directory as "end" is done
+# at the loop's end, whatever that is: see Command.Before.
+: "${_hl_d:?}" "${_hl_n:?}" "${_hl_half:?}"
+trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
+trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
+_hl_w=$PWD
+cd / || exit 1
+_hl_i=0
+
+# _hl_mark CODE
+_hl_mark() { printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"; }
+
+_hl_end() {
+	_hl_mark "$1"
+	_hl_mark "$1" >&2
+	_hl_i=$((_hl_i+1))
+}
+
+# _hl_q and _hl_x answer queries, as in the reading shell.
+_hl_q() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1; shift
+	( cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
+	_hl_end $?
+}
+_hl_x() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1; shift
+	cd "$_hl_w" 2>/dev/null || :
+	eval "$_hl_s" </dev/null
+	_hl_end $?
+	cd / || exit 1
+}
+
+# _hl_keep LENGTH FILE
+_hl_keep() {
+	head -c "$1" >"$2" || { _hl_end 1; exit 1; }
+}
+
+# _hl_gather STREAM keeps of its input the first $_hl_half bytes in the file of that name, and at least as many of the last
+# in two others that take turns, which it counts. It reads in pieces that _hl_over fills up, and so needs no end of its input,
+# which a child in the background can hold open. STREAM.open is empty once the mark was read, STREAM.read once it reads no more:
+# a file can be emptied where there is no room for another.
+_hl_gather() {
+	_hl_g=$_hl_d/$1 _hl_t=0
+	for _hl_p in 81920 655360 $((_hl_half-737280)); do
+		[ -s "$_hl_g.open" ] || break
+		head -c "$_hl_p" >>"$_hl_g" || { _hl_t=none; break; }
+	done
+	while [ $_hl_t != none ] && [ -s "$_hl_g.open" ]; do
+		if head -c "$_hl_half" >"$_hl_g.$((_hl_t%2))"; then _hl_t=$((_hl_t+1)); else _hl_t=none; fi
+	done
+	# It is read to its end where there is no room for it, too.
+	while [ -s "$_hl_g.open" ]; do head -c 81920 >/dev/null; done
+	[ $_hl_t = 0 ] || echo "$_hl_t" >"$_hl_g.turns"
+	true >"$_hl_g.read"
+}
+
+# _hl_over STREAM CODE ends what _hl_gather reads. A pipe holds 64 KiB: when as much stands behind the mark, the mark was read.
+_hl_over() {
+	_hl_mark "$2"
+	printf %65536s ''
+	true >"$_hl_d/$1.open"
+	while [ -s "$_hl_d/$1.read" ] && printf %8192s ''; do :; done
+}
+
+# _hl_send STREAM prints what was kept, up to the mark, and says how much is left out.
+_hl_send() {
+	_hl_g=$_hl_d/$1 _hl_t=0 _hl_s="/^$_hl_n $_hl_i /q9"
+	[ ! -s "$_hl_g.turns" ] || read -r _hl_t <"$_hl_g.turns"
+	case $_hl_t in
+	0 | none) sed "$_hl_s" "$_hl_g" ;;
+	1) cat "$_hl_g" "$_hl_g.0" | sed "$_hl_s" ;;
+	*)
+		cat "$_hl_g"
+		[ "$_hl_t" = 2 ] || printf '\n%s gap %s\n' "$_hl_n" $(((_hl_t-2)*_hl_half))
+		cat "$_hl_g.$((_hl_t%2))" "$_hl_g.$(((_hl_t+1)%2))" | sed "$_hl_s"
+		;;
+	esac
+	[ $? != 9 ] || return 0
+	[ "$_hl_r" != unknown ] || exit 1
+	printf '\n[the host had no room for the rest of what it printed]\n'
+	_hl_mark "$_hl_r" || exit 1
+}
+
+while read -r _hl_l _hl_in _hl_k _hl_ok; do
+	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_k" = ask ]; then
+		hash -r
+		eval "$(head -c "$_hl_l")" || exit 2
+		continue
+	fi
+	_hl_keep "$_hl_l" "$_hl_d/script"
+	_hl_f=/dev/null
+	if [ "$_hl_in" -gt 0 ]; then
+		_hl_f=$_hl_d/in
+		_hl_keep "$_hl_in" "$_hl_f"
+	fi
+	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
+	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
+	for _hl_e in out.open out.read err.open err.read; do
+		echo yes >"$_hl_d/$_hl_e" || { _hl_end 1; exit 1; }
+	done
+	{ {
+		sh "$_hl_d/script" "$_hl_d/pid" "$_hl_c" <"$_hl_f"
+		_hl_r=$?
+		trap '' PIPE 2>/dev/null
+		echo "$_hl_r" >"$_hl_d/code"
+		_hl_over out "$_hl_r" 2>/dev/null
+		_hl_over err "$_hl_r" >&2 2>/dev/null
+	} | _hl_gather out; } 2>&1 | _hl_gather err
+	_hl_r=unknown
+	{ read -r _hl_r <"$_hl_d/code"; } 2>/dev/null
+	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+	_hl_send out
+	_hl_send err >&2
+	for _hl_e in script in pid code out out.0 out.1 out.turns err err.0 err.1 err.turns; do
+		[ ! -s "$_hl_d/$_hl_e" ] || true >"$_hl_d/$_hl_e"
+	done
+	_hl_i=$((_hl_i+1))
+done
+exit 0
