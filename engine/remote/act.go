@@ -67,15 +67,10 @@ done`
 // errNoActing says that a command is to be run in a session of its own: nothing was sent yet.
 var errNoActing = errors.New("there is no acting shell to be had")
 
-// runInShell carries out actions in the acting shell of the user, which it waits for if it is to. After
-// errNoActing nothing has been run.
-func (s *session) runInShell(ctx context.Context, a Actions, wait bool) ([]Result, []Answer, error) {
+// runInShell carries out actions in the acting shell of the user. After errNoActing nothing has been run.
+func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	first := a.Commands[0]
-	if wait {
-		if err := s.act.enter(ctx); err != nil {
-			return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, first.Argv[0], err)
-		}
-	} else if !s.act.tryEnter() {
+	if !s.act.tryEnter() {
 		return nil, nil, errNoActing
 	}
 	defer s.act.leave()

@@ -71,10 +71,17 @@ func TestReadingOpensNoActingShell(t *testing.T) {
 	}
 }
 
-// A host whose sshd allows two sessions at a time can be read and acted upon.
-func TestActingWithTwoSessions(t *testing.T) {
-	key := newKey(t, "id", "")
-	c := mustDial(t, newOpenSSH(t, key, "MaxSessions 2").target(t, key), plain())
+// A host whose sshd allows two sessions at a time, or one, can be read and acted upon.
+func TestActingWithFewSessions(t *testing.T) {
+	for _, allowed := range []string{"MaxSessions 2", "MaxSessions 1"} {
+		t.Run(allowed, func(t *testing.T) {
+			key := newKey(t, "id", "")
+			actWithFewSessions(t, mustDial(t, newOpenSSH(t, key, allowed).target(t, key), plain()))
+		})
+	}
+}
+
+func actWithFewSessions(t *testing.T, c *conn) {
 	path := filepath.Join(t.TempDir(), "file")
 	for i := range 3 {
 		ask(t, c, Query{Script: ":"})
@@ -103,6 +110,33 @@ func TestActingWithTwoSessions(t *testing.T) {
 		t.Errorf("%d bytes were allocated for a file of %d", made, len(content))
 	}
 	run(t, c, Command{Argv: []string{"true"}})
+
+	// All at the same time: each has its turn.
+	dir := t.TempDir()
+	all := make(chan error)
+	for i := range 3 {
+		go func() {
+			_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c", `echo >>"$1/ran" x; sleep 0.3`, "sh", dir}})
+			all <- err
+		}()
+		go func() {
+			err := c.WriteFile(bounded(t), File{Path: filepath.Join(dir, fmt.Sprint(i)), Content: content[:2*small]})
+			all <- err
+		}()
+		go func() {
+			_, err := c.Ask(bounded(t), []Query{{Script: "echo x"}})
+			all <- err
+		}()
+	}
+	for range 9 {
+		if err := <-all; err != nil {
+			t.Error(err)
+		}
+	}
+	if ran := waitFor(t, filepath.Join(dir, "ran")); ran != "x\nx\nx" {
+		t.Errorf("the commands ran as %q, want each once", ran)
+	}
+	expectFile(t, filepath.Join(dir, "2"), content[:2*small], 0o644)
 }
 
 // Programs find pipes for their output, as in a session of their own, and not a file, which
@@ -127,30 +161,6 @@ func TestActingKeepsTheUmask(t *testing.T) {
 	}
 	if r := run(t, c, Command{Argv: []string{"sh", "-c", "umask"}}); string(r.Stdout) != string(alone.Stdout) {
 		t.Errorf("umask %q, want that of a session of its own, %q", r.Stdout, alone.Stdout)
-	}
-}
-
-// A host that allows one session beside the reading one is acted upon by one command after another.
-func TestActingAtTheSameTimeWithTwoSessions(t *testing.T) {
-	t.Parallel()
-	key := newKey(t, "id", "")
-	c := mustDial(t, newOpenSSH(t, key, "MaxSessions 2").target(t, key), plain())
-	ask(t, c, Query{Script: ":"})
-	dir := t.TempDir()
-	both := make(chan error)
-	for range 2 {
-		go func() {
-			_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c", `echo >>"$1/started" x; sleep 0.5`, "sh", dir}})
-			both <- err
-		}()
-	}
-	for range 2 {
-		if err := <-both; err != nil {
-			t.Error(err)
-		}
-	}
-	if started := waitFor(t, filepath.Join(dir, "started")); started != "x\nx" {
-		t.Errorf("the commands ran as %q, want each once", started)
 	}
 }
 

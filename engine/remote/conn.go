@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -30,7 +32,27 @@ type conn struct {
 func newConn(t transport, name, address, login string) *conn {
 	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), waits: usualWaits}
 	c.session = newSession(c, "")
+	if t, ok := t.(*sshTransport); ok {
+		t.idle = c.dropIdle
+	}
 	return c
+}
+
+// dropIdle closes the shells that nobody uses, and reports whether there were any.
+func (c *conn) dropIdle() (found bool) {
+	c.mu.Lock()
+	all := append(slices.Collect(maps.Values(c.users)), c.session)
+	c.mu.Unlock()
+	for _, s := range all {
+		for _, l := range []*lane{s.read, s.act} {
+			if l.tryEnter() {
+				found = found || l.shell != nil
+				l.drop()
+				l.leave()
+			}
+		}
+	}
+	return found
 }
 
 // use takes what the options say of sudo.

@@ -129,7 +129,7 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 	if ctx.Err() != nil {
 		return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, a.Commands[0].Argv[0], context.Cause(ctx))
 	}
-	results, answers, err := s.runInShell(ctx, a, false)
+	results, answers, err := s.runInShell(ctx, a)
 	if !errors.Is(err, errNoActing) {
 		return results, answers, err
 	}
@@ -149,34 +149,14 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 	return results, nil, nil
 }
 
-// runWithoutShell runs a command in a session of its own, or waits for the acting shell where the host
-// allows no further session.
+// runWithoutShell runs a command in a session of its own, which it waits for no longer than the command may take.
 func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, c.limit()+killAfter+slack, errOverLimit)
 	defer cancel()
 	if bounded.Err() != nil {
 		return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], context.Cause(bounded))
 	}
-	alone, err := s.runAlone(bounded, c)
-	if !errors.Is(err, errRefused) {
-		return alone, err
-	}
-	if c.input != nil { // the shell would keep it in memory: it makes room
-		if err := s.act.enter(bounded); err != nil {
-			return Result{}, fmt.Errorf("%s: %s was not started: %w", s.conn.name, c.Argv[0], err)
-		}
-		defer s.act.leave()
-		s.act.drop()
-		return s.runAlone(bounded, c)
-	}
-	results, _, inShell := s.runInShell(ctx, Actions{Commands: []Command{c}}, true)
-	switch {
-	case errors.Is(inShell, errNoActing):
-		return alone, err
-	case len(results) == 0:
-		return Result{}, inShell
-	}
-	return results[0], inShell
+	return s.runAlone(bounded, c)
 }
 
 // accepted are the exit codes that count as success.
@@ -193,7 +173,10 @@ func (c Command) accepts(exit int) bool { return slices.Contains(c.accepted(), e
 func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	began := time.Now()
 	p, err := s.spawn(ctx, boot, true)
-	if err != nil {
+	switch {
+	case errors.Is(err, errOverLimit):
+		return Result{}, fmt.Errorf("%s: %s was not started: the host opened no session for it within its limit of %s", s.conn.name, c.Argv[0], c.limit())
+	case err != nil:
 		return Result{}, err
 	}
 	defer p.Close()

@@ -18,10 +18,16 @@ const maxSessions = 4
 
 // sshTransport starts command lines over an SSH connection.
 type sshTransport struct {
-	client  *ssh.Client
-	chain   []*ssh.Client // all of a ProxyJump, client last
-	count   *countingConn
-	places  chan struct{}
+	client *ssh.Client
+	chain  []*ssh.Client // all of a ProxyJump, client last
+	count  *countingConn
+	places chan struct{}
+	// open is how many sessions are open, and narrow that the host has refused more. idle closes those that nobody uses, and
+	// reports whether there were any: shells are started again where they are needed.
+	open   atomic.Int64
+	narrow atomic.Bool
+	idle   func() bool
+
 	once    sync.Once
 	gone    chan struct{}
 	goneErr error // valid once gone is closed
@@ -120,63 +126,93 @@ func (t *sshTransport) probe() {
 }
 
 // openAttempts bounds how often a session that the host refuses is asked for again; the waiting
-// times double from firstPause and make 1.6 seconds.
+// times double from firstPause and make 1.6 seconds. Where others of the connection hold sessions, it is asked for until one of them
+// has given its own back, no more often than every longestPause.
 const (
 	openAttempts = 6
 	firstPause   = 50 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+	// patientAttempts are how many refusals may have another reason than that the host allows very few sessions.
+	patientAttempts = 2
 )
 
 // errRefused says that a host opens no further session for now.
 var errRefused = errors.New("the host refused a session")
 
-// channel opens a session. A host that has just closed one may refuse the next for a moment.
+// channel opens a session. A host that has just closed one may refuse the next for a moment; one that allows fewer than are
+// wanted (MaxSessions) refuses it until another is closed.
 func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
-	type opened struct {
-		ch       ssh.Channel
-		requests <-chan *ssh.Request
-	}
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		result := make(chan error, 1)
-		var o opened
-		var given atomic.Bool // who comes second closes the channel
-		go func() {
-			ch, requests, err := t.client.OpenChannel("session", nil)
-			o = opened{ch, requests}
-			if !given.CompareAndSwap(false, true) && err == nil {
-				go ssh.DiscardRequests(requests)
-				ch.Close()
-			}
-			result <- err
-		}()
-		var err error
-		select {
-		case err = <-result:
-		case <-ctx.Done():
-			if given.CompareAndSwap(false, true) {
-				return nil, nil, context.Cause(ctx)
-			}
-			err = <-result
-		}
+	pause, attempts := firstPause, 0
+	for {
+		ch, requests, err := t.openChannel(ctx)
 		if err == nil {
-			return o.ch, o.requests, nil
+			return ch, requests, nil
 		}
 		var refused *ssh.OpenChannelError
 		if !errors.As(err, &refused) || refused.Reason == ssh.Prohibited || refused.Reason == ssh.UnknownChannelType {
-			return nil, nil, fmt.Errorf("the host opened no session: %w", err)
+			return nil, nil, err
 		}
-		if attempt == openAttempts {
-			return nil, nil, fmt.Errorf("%w %d times (is MaxSessions in its sshd_config very low?): %w", errRefused, attempt, err)
+		attempts++
+		if attempts > patientAttempts {
+			t.narrow.Store(true)
+		}
+		shared := t.open.Load() > 0
+		if t.narrow.Load() && t.idle != nil && t.idle() {
+			pause = firstPause
+		}
+		switch {
+		case shared && t.narrow.Load(): // it is given back one day
+			attempts = 0
+		case attempts == openAttempts:
+			return nil, nil, fmt.Errorf("%w %d times (is MaxSessions in its sshd_config very low?): %w", errRefused, attempts, refused)
 		}
 		select {
 		case <-time.After(pause):
-			pause *= 2
+			pause = min(2*pause, max(pause, longestPause))
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		case <-t.gone:
 			return nil, nil, t.goneErr
 		}
 	}
+}
+
+// errNoSession says that a host has not answered whether it opens a session.
+var errNoSession = fmt.Errorf("the host opened no session within %s", startLimit)
+
+// openChannel asks for a session once.
+func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, errNoSession)
+	defer cancel()
+	type opened struct {
+		ch       ssh.Channel
+		requests <-chan *ssh.Request
+	}
+	result := make(chan error, 1)
+	var o opened
+	var given atomic.Bool // who comes second closes the channel
+	go func() {
+		ch, requests, err := t.client.OpenChannel("session", nil)
+		o = opened{ch, requests}
+		if !given.CompareAndSwap(false, true) && err == nil {
+			go ssh.DiscardRequests(requests)
+			ch.Close()
+		}
+		result <- err
+	}()
+	var err error
+	select {
+	case err = <-result:
+	case <-ctx.Done():
+		if given.CompareAndSwap(false, true) {
+			return nil, nil, context.Cause(ctx)
+		}
+		err = <-result
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the host opened no session: %w", err)
+	}
+	return o.ch, o.requests, nil
 }
 
 // reserve takes one of the places for sessions and returns what gives it back.
@@ -207,23 +243,23 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	return p, nil
 }
 
-// errNoSession says that a host has not answered whether it opens a session.
-var errNoSession = fmt.Errorf("the host opened no session within %s", startLimit)
-
 // session opens a session in which nothing runs yet.
 func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, error) {
 	release, err := t.reserve(ctx, brief)
 	if err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, startLimit, errNoSession)
-	defer cancel()
-	ch, requests, err := t.channel(bounded)
+	ch, requests, err := t.channel(ctx)
 	if err != nil {
 		release()
 		return nil, err
 	}
-	p := &sshProcess{ch: ch, exited: make(chan struct{}), release: release, err: errors.New("the host did not say")}
+	t.open.Add(1)
+	p := &sshProcess{ch: ch, exited: make(chan struct{}), err: errors.New("the host did not say")}
+	p.release = sync.OnceFunc(func() {
+		t.open.Add(-1)
+		release()
+	})
 	go p.listen(requests)
 	return p, nil
 }
