@@ -4,7 +4,6 @@ package ha
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -144,11 +143,6 @@ func manager(args ...string) modules.Run {
 			"rule defines more resources than available nodes",
 		},
 		Patience: time.Minute,
-		Explain: func(_ int, _, stderr []byte) error {
-			if text := pve.Complaint(stderr); text != "" {
-				return errors.New(text)
-			}
-			return nil
-		},
+		Explain:  pve.Explain,
 	}
 }

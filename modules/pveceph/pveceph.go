@@ -379,7 +379,7 @@ func explain(exit int, _, stderr []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s", strings.Join(lines, "; "))
+	return pve.Refused(strings.Join(lines, "; "))
 }
 
 // settleDaemon bounds how long a daemon may take until the cluster knows it. A manager loads some thirty Python modules

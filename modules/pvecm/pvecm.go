@@ -323,5 +323,5 @@ func explain(exit int, stdout, stderr []byte) error {
 	case text == "":
 		return nil
 	}
-	return errors.New(strings.Join(strings.Fields(text), " "))
+	return pve.Refused(strings.Join(strings.Fields(text), " "))
 }

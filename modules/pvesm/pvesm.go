@@ -3,7 +3,6 @@ package pvesm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -286,7 +285,7 @@ func (m *Module) run(command, first, second string, options []string) modules.Ru
 			if strings.Contains(text, "keyring file for storage") && strings.Contains(text, "already exists") {
 				text += "; a left-over of a storage that was removed: delete /etc/pve/priv/ceph/" + m.ID + ".keyring and .secret, and run again"
 			}
-			return errors.New(text)
+			return pve.Refused(text)
 		},
 	}
 }

@@ -3,7 +3,6 @@ package qm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -208,7 +207,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	run := modules.Run{
 		Argv: argv, Dir: "/root", Limit: 10 * time.Minute,
 		Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute,
-		Explain: explain,
+		Explain: pve.Explain,
 	}
 	return modules.Plan{
 		Steps: []modules.Step{{
@@ -260,13 +259,6 @@ func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string)
 		if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
 			return fmt.Errorf("disks.%s: storage %s holds no disks of virtual machines (content %s)", slot, parts[1], content)
 		}
-	}
-	return nil
-}
-
-func explain(_ int, _, stderr []byte) error {
-	if text := pve.Complaint(stderr); text != "" {
-		return errors.New(text)
 	}
 	return nil
 }
