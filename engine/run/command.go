@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hlplay/engine/remote"
-	"hlplay/modules"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"hlplay/engine/remote"
+	"hlplay/modules"
 )
 
 // command is a step as one command, so that several can travel together.

@@ -3,15 +3,17 @@ package run
 import (
 	"context"
 	"errors"
-	"github.com/zclconf/go-cty/cty"
-	"hlplay/engine/observe"
-	"hlplay/engine/remote"
-	"hlplay/engine/report"
-	"hlplay/modules"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
 )
 
 // outcome is how a task, or one round of it, ended on a host.

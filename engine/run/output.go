@@ -3,8 +3,9 @@ package run
 import (
 	"bytes"
 	"fmt"
-	"hlplay/engine/remote"
 	"strings"
+
+	"hlplay/engine/remote"
 )
 
 // commandError is a command that ended in a way that the module does not accept.

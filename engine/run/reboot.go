@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
+
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
-	"strings"
-	"time"
 )
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"

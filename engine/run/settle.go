@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
 	"hlplay/engine/report"
 	"hlplay/modules"
-	"time"
 )
 
 // settle waits until planning again finds nothing left to do, as long as the steps allow.

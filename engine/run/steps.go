@@ -3,11 +3,12 @@ package run
 import (
 	"context"
 	"fmt"
+	"time"
+
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
-	"time"
 )
 
 // steps carries out the steps of an item's plan, or predicts them in check mode. Nothing is begun after a

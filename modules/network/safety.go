@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-
 	"fmt"
 	"maps"
 	"net/netip"
