@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup e2e e2e-hold check fuzz bench bench-peers docs clean
+.PHONY: help build demo test setup e2e e2e-hold check lab-coverage fuzz bench bench-peers docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 	$(GO) mod tidy -diff
 	@.ci/shellcheck
+
+lab-coverage: ## list the functions of the simulated nodes that no test of hlplay reaches
+	@.ci/lab-coverage
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
