@@ -150,8 +150,6 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 		m.PowerOn()
 	case "cut":
 		m.CutConnections()
-	case "drop":
-		m.DropConnection(1)
 	case "host-key":
 		m.ChangeHostKey()
 	default:

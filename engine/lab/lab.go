@@ -33,8 +33,6 @@ type Options struct {
 	// Speed is how many times as fast as the wall clock the lab's clock runs. Zero means that it stands unless it is
 	// advanced, which waiting does in a run in the same process.
 	Speed float64
-	// Extend is called before the nodes can be reached; it may add packages and change machines.
-	Extend func(*Lab)
 }
 
 // Lab is running nodes.
@@ -95,9 +93,6 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 	}
 	if err := l.proxmox(inv); err != nil {
 		return nil, err
-	}
-	if o.Extend != nil {
-		o.Extend(l)
 	}
 	if err := l.listen(ctx, inv, dir, key); err != nil {
 		return nil, err
@@ -265,20 +260,6 @@ func (l *Lab) Machine(name string) *machine.Machine { return l.machines[name] }
 
 // Clock returns the lab's clock.
 func (l *Lab) Clock() *machine.VirtualClock { return l.clock }
-
-// Archive returns the packages that can be installed on the nodes.
-func (l *Lab) Archive() *machine.Archive { return l.archive }
-
-// Writes returns what was written on each node since it was started, by name of the node.
-func (l *Lab) Writes() map[string][]machine.Write {
-	all := map[string][]machine.Write{}
-	for _, name := range l.names {
-		if w := l.machines[name].Writes(); len(w) > 0 {
-			all[name] = w
-		}
-	}
-	return all
-}
 
 // Close stops the nodes and removes a private directory.
 func (l *Lab) Close() error {

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"hlplay/engine/inventory"
-	"hlplay/engine/lab/machine"
 	"hlplay/engine/lab/proxmox"
 )
 
@@ -22,16 +21,4 @@ func (l *Lab) proxmox(inv *inventory.Inventory) error {
 		}
 	}
 	return nil
-}
-
-// World returns the state of Proxmox VE and Ceph on the nodes.
-func (l *Lab) World() *proxmox.World { return l.world }
-
-// Machines returns all nodes in the order of the inventory.
-func (l *Lab) Machines() []*machine.Machine {
-	all := make([]*machine.Machine, len(l.names))
-	for i, name := range l.names {
-		all[i] = l.machines[name]
-	}
-	return all
 }

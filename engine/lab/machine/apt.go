@@ -65,13 +65,9 @@ func aptGet(_ context.Context, c *Call) int {
 		return a.change(verb, names)
 	case "clean", "autoclean", "auto-clean", "check":
 		return 0
-	case "list", "search", "show", "policy", "madison":
-		c.Argv = append([]string{"apt-cache", verb}, names...)
-		if verb == "list" {
-			return a.list(names)
-		}
-		return c.Run(c.Argv...)
-	case "download", "source", "build-dep", "changelog":
+	case "search", "show", "policy", "madison":
+		return c.Run(append([]string{"apt-cache", verb}, names...)...)
+	case "list", "download", "source", "build-dep", "changelog":
 		return notSimulated(c, verb)
 	}
 	fmt.Fprintf(c.Stderr, "E: Invalid operation %s\n", verb)
@@ -395,19 +391,4 @@ func (a *aptCall) show(plan transaction) {
 	for _, pkg := range append(slices.Clone(plan.install), p.unfinished(plan)...) {
 		a.printf("Conf %s (%s %s [amd64])\n", pkg.Name, pkg.Version, origin)
 	}
-}
-
-func (a *aptCall) list(names []string) int {
-	a.printf("Listing...\n")
-	for _, i := range a.Machine.packages.all() {
-		versions := a.Machine.packages.visible(i.pkg.Name)
-		newer := len(versions) > 0 && CompareVersions(versions[0].Version, i.pkg.Version) > 0
-		if a.o.has("upgradable") && newer {
-			a.printf("%s/%s %s amd64 [upgradable from: %s]\n", i.pkg.Name, a.Machine.debian, versions[0].Version, i.pkg.Version)
-		}
-		if a.o.has("installed") && i.status == statusInstalled {
-			a.printf("%s/%s,now %s amd64 [installed]\n", i.pkg.Name, a.Machine.debian, i.pkg.Version)
-		}
-	}
-	return 0
 }

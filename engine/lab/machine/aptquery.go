@@ -167,14 +167,6 @@ func aptMark(_ context.Context, c *Call) int {
 	return 0
 }
 
-func aptConfig(_ context.Context, c *Call) int {
-	if len(c.Argv) > 1 && c.Argv[1] == "dump" {
-		c.printf("APT::Architecture \"amd64\";\nDir::State \"var/lib/apt\";\n")
-		return 0
-	}
-	return notSimulated(c, strings.Join(c.Argv[1:], " "))
-}
-
 // aptHelper implements download-file URI FILE [SHA256:sum|SHA512:sum] and cat-file.
 func aptHelper(_ context.Context, c *Call) int {
 	o, ok := c.options("qo:", "quiet", "option=")

@@ -104,13 +104,6 @@ func (a *Archive) lacks(name string) string {
 	return fmt.Sprintf("N: the archive of the simulated nodes has no %s; rehearsal { package \"%s\" { … } } in the inventory declares it\n", name, name)
 }
 
-// AddRepository adds a repository. It takes precedence over earlier ones with the same URI.
-func (a *Archive) AddRepository(r Repository) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.repos = append(a.repos, r)
-}
-
 // Publish makes content available for download at a URL.
 func (a *Archive) Publish(url string, content []byte) {
 	a.mu.Lock()

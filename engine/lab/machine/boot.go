@@ -13,6 +13,11 @@ import (
 func newUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, according to its documentation
+	return formatUUID(b)
+}
+
+// formatUUID makes a UUID of version 4 from random bytes.
+func formatUUID(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
@@ -29,13 +34,6 @@ func (m *Machine) BootID() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.bootID
-}
-
-// Boots returns how often the machine has been booted since New.
-func (m *Machine) Boots() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.boots
 }
 
 // KernelRelease returns the release of the running kernel, as uname -r prints it.
@@ -81,13 +79,6 @@ func (m *Machine) newestKernel() string {
 	return releases[len(releases)-1]
 }
 
-// OnBoot runs fn at the end of every boot from now on.
-func (m *Machine) OnBoot(fn func(*Machine)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.onBoot = append(m.onBoot, fn)
-}
-
 // PowerOff shuts the machine down: units stop, connections are dropped, processes end.
 func (m *Machine) PowerOff() {
 	if m.goDown() {
@@ -127,16 +118,11 @@ func (m *Machine) PowerOn() {
 	now := m.clock.Now()
 	m.mu.Lock()
 	m.on, m.bootID, m.bootedAt, m.kernel = true, newUUID(), now, kernel
-	m.boots++
 	m.modules = map[string]bool{}
-	hooks := append([]func(*Machine){}, m.onBoot...)
 	m.mu.Unlock()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()
 	m.units.boot()
-	for _, hook := range hooks {
-		hook(m)
-	}
 }
 
 // Reboot shuts the machine down and boots it again, which takes its boot time.

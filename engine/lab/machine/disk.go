@@ -78,8 +78,7 @@ func partition(disk string, n int) string {
 func uuidOf(seed uint64) string {
 	h := fnv.New128a()
 	fmt.Fprint(h, seed)
-	b := h.Sum(nil)
-	return fmt.Sprintf("%x-%x-4%x-a%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])[:36]
+	return formatUUID([16]byte(h.Sum(nil)))
 }
 
 // BIOSBoot is the type of the partition that holds GRUB; it has no signature.

@@ -51,14 +51,6 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	return nil
 }
 
-// AddDisk plugs in a disk.
-func (m *Machine) AddDisk(d Disk) {
-	m.mu.Lock()
-	m.disks = append(m.disks, m.complete(d))
-	m.mu.Unlock()
-	m.linkDisks()
-}
-
 // linkDisks creates the nodes and links below /dev and /sys/block, as udev does.
 func (m *Machine) linkDisks() {
 	t := m.tree

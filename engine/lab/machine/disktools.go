@@ -7,7 +7,7 @@ import (
 )
 
 func diskPrograms() map[string]Program {
-	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "/usr/sbin/blockdev": blockdev, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
+	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
 		"/usr/sbin/sgdisk": sgdisk, "findmnt": findmnt}
 }
 
@@ -112,25 +112,5 @@ func sgdisk(_ context.Context, c *Call) int {
 		}
 	}
 	c.printf("GPT data structures destroyed! You may now partition the disk using fdisk or\nother utilities.\n")
-	return 0
-}
-
-func blockdev(_ context.Context, c *Call) int {
-	o, ok := c.options("", "getsize64", "getsz", "rereadpt", "flushbufs")
-	if !ok {
-		return 2
-	}
-	for _, device := range o.rest {
-		d, found := c.Machine.Disk(c.Path(device))
-		if !found {
-			return c.Errorf("cannot open %s: No such file or directory", device)
-		}
-		switch {
-		case o.has("getsize64"):
-			c.printf("%d\n", d.Size)
-		case o.has("getsz"):
-			c.printf("%d\n", d.Size/512)
-		}
-	}
 	return 0
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func packagePrograms() map[string]Program {
-	return map[string]Program{"dpkg": dpkg, "dpkg-query": dpkgQuery, "apt-get": aptGet, "apt": aptGet, "apt-cache": aptCache, "apt-mark": aptMark, "apt-config": aptConfig,
+	return map[string]Program{"dpkg": dpkg, "dpkg-query": dpkgQuery, "apt-get": aptGet, "apt": aptGet, "apt-cache": aptCache, "apt-mark": aptMark,
 		"/usr/lib/apt/apt-helper": aptHelper, "debconf-set-selections": debconfSet, "debconf-show": debconfShow, "debconf-communicate": accept("", ""),
 		"/usr/sbin/dpkg-reconfigure": accept("", "")}
 }

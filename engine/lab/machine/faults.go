@@ -8,17 +8,9 @@ import (
 // faults are the faults that tests inject.
 type faults struct {
 	mu       sync.Mutex
-	dropIn   int // how many commands until the connection drops; zero means never
 	refuse   bool
 	aptUntil time.Time
 	aptBy    string
-}
-
-// DropConnection drops the connection of the n-th command from now on, counted from 1, while that command runs.
-func (m *Machine) DropConnection(n int) {
-	m.faults.mu.Lock()
-	defer m.faults.mu.Unlock()
-	m.faults.dropIn = n
 }
 
 // CutConnections closes all open connections, as a broken link or a killed sshd does.
@@ -57,15 +49,4 @@ func (f *faults) refuses() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.refuse
-}
-
-// command counts a command and reports whether its connection is to be dropped.
-func (f *faults) command() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dropIn == 0 {
-		return false
-	}
-	f.dropIn--
-	return f.dropIn == 0
 }

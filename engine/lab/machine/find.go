@@ -124,14 +124,18 @@ func du(_ context.Context, c *Call) int {
 		return 2
 	}
 	for _, name := range o.rest {
-		var total int64
-		if err := c.walk(c.Path(name), func(_ string, info fs.FileInfo) error { total += info.Size(); return nil }); err != nil {
+		var total, blocks int64 // file systems of Debian have blocks of 4 KiB
+		if err := c.walk(c.Path(name), func(_ string, info fs.FileInfo) error {
+			total += info.Size()
+			blocks += (info.Size() + 4095) / 4096
+			return nil
+		}); err != nil {
 			return c.Errorf("cannot access '%s': %s", name, errText(err))
 		}
-		text := strconv.FormatInt((total+1023)/1024, 10)
+		text := strconv.FormatInt(blocks*4, 10)
 		switch {
 		case o.has("h", "human-readable"):
-			text = human(total)
+			text = human(blocks * 4096)
 		case o.has("b", "bytes"):
 			text = strconv.FormatInt(total, 10)
 		}

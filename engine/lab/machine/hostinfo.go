@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 func hostname(_ context.Context, c *Call) int {
@@ -131,24 +132,25 @@ func uptime(_ context.Context, c *Call) int {
 	case o.has("s", "since"):
 		c.printf("%s\n", now.Add(-up).Format("2006-01-02 15:04:05"))
 	case o.has("p", "pretty"):
-		c.printf("up %d hours, %d minutes\n", int(up.Hours()), int(up.Minutes())%60)
+		c.printf("up %s\n", upText(up))
 	default:
 		c.printf(" %s up %d:%02d,  1 user,  load average: 0.08, 0.03, 0.01\n", now.Format("15:04:05"), int(up.Hours()), int(up.Minutes())%60)
 	}
 	return 0
 }
 
-func detectVirt(_ context.Context, c *Call) int {
-	o, ok := c.options("qcv", "quiet", "container", "vm")
-	if !ok {
-		return 2
+// upText formats a duration as uptime -p does.
+func upText(up time.Duration) string {
+	hours, minutes := int(up.Hours()), int(up.Minutes())%60
+	text := fmt.Sprintf("%d minutes", minutes)
+	if minutes == 1 {
+		text = "1 minute"
 	}
-	if o.has("c", "container") {
-		c.printf("none\n")
-		return 1
+	switch {
+	case hours == 1:
+		return "1 hour, " + text
+	case hours > 1:
+		return fmt.Sprintf("%d hours, %s", hours, text)
 	}
-	if !o.has("q", "quiet") {
-		c.printf("kvm\n")
-	}
-	return 0
+	return text
 }

@@ -43,8 +43,6 @@ type Machine struct {
 	bootID    string
 	bootedAt  time.Time
 	kernel    string
-	boots     int
-	onBoot    []func(*Machine)
 	installed map[string]Program // by path
 	disks     []*Disk
 	mapped    map[string]string // device numbers of logical volumes, by name
@@ -113,9 +111,6 @@ func (m *Machine) Debian() string { return m.debian }
 // Clock returns the lab's clock.
 func (m *Machine) Clock() Clock { return m.clock }
 
-// Network returns the network that the machine is part of.
-func (m *Machine) Network() *Network { return m.network }
-
 // Archive returns the archive that the machine downloads from.
 func (m *Machine) Archive() *Archive { return m.archive }
 
@@ -127,12 +122,6 @@ func (m *Machine) Units() *Units { return m.units }
 
 // Packages returns the machine's Debian packages.
 func (m *Machine) Packages() *Packages { return m.packages }
-
-// CPUs returns the number of processors.
-func (m *Machine) CPUs() int { return m.cpus }
-
-// Memory returns the size of the memory in bytes.
-func (m *Machine) Memory() int64 { return m.memory }
 
 // FS returns all files, including mounted ones, as root sees them. Changes made through it are not recorded: it is
 // for setting up the lab. Programs use Call.FS.

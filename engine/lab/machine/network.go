@@ -27,13 +27,6 @@ func (n *Network) add(m *Machine) {
 	}
 }
 
-// Machines returns all machines in the order in which they were created.
-func (n *Network) Machines() []*Machine {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return append([]*Machine(nil), n.machines...)
-}
-
 // Lookup returns the machine, on or off, with an address or a name, as the lab sees it. Nodes use Machine.Resolve.
 func (n *Network) Lookup(addr string) (*Machine, bool) {
 	n.mu.RLock()

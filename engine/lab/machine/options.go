@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -134,6 +135,9 @@ func notSimulated(c *Call, what string) int {
 	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: %s\n", path.Base(c.Argv[0]), what)
 	return 2
 }
+
+// unsupported is a program that nodes have but that the lab does not simulate.
+func unsupported(_ context.Context, c *Call) int { return notSimulated(c, "this program") }
 
 // errText returns the text that the C library has for an error.
 func errText(err error) string {

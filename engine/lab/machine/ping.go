@@ -7,7 +7,7 @@ import (
 )
 
 func networkPrograms() map[string]Program {
-	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "nc": nc, "/usr/sbin/ifreload": accept("", ""),
+	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "/usr/sbin/ifreload": accept("", ""),
 		"/usr/sbin/ifup": accept("", ""), "openssl": openssl}
 }
 

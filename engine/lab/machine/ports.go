@@ -60,23 +60,6 @@ func ss(_ context.Context, c *Call) int {
 	return 0
 }
 
-func nc(_ context.Context, c *Call) int {
-	o, ok := c.options("zvw:n")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 2 || !o.has("z") {
-		return notSimulated(c, "anything but -z HOST PORT")
-	}
-	if err := c.connect(o.rest[0], o.rest[1]); err != nil {
-		if o.has("v") {
-			c.Errorf("connect to %s port %s (tcp) failed: %v", o.rest[0], o.rest[1], err)
-		}
-		return 1
-	}
-	return 0
-}
-
 // connect tries to connect to a TCP port of another machine.
 func (c *Call) connect(host, port string) error {
 	addrs := c.Machine.Resolve(host)

@@ -81,24 +81,3 @@ func logger(_ context.Context, c *Call) int {
 	}
 	return 0
 }
-
-func tty(_ context.Context, c *Call) int {
-	c.printf("not a tty\n")
-	return 1
-}
-
-// flock runs a command without a lock; simulated programs do their own locking.
-func flock(_ context.Context, c *Call) int {
-	o, ok := c.options("+xsnw:", "exclusive", "nonblock", "wait=", "timeout=")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) < 2 {
-		return c.Errorf("requires a file and a command")
-	}
-	rest := o.rest[1:]
-	if rest[0] == "-c" {
-		rest = append([]string{"sh", "-c"}, rest[1:]...)
-	}
-	return c.Run(rest...)
-}

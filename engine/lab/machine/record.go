@@ -8,7 +8,7 @@ import (
 // Write is a recorded change of a machine. Tests inspect them to prove that nothing was written.
 type Write struct {
 	At   time.Time
-	By   string // the program or protocol: "sftp", "apt-get", "sh"
+	By   string // the program: "cp", "apt-get", "sh"
 	What string // "write /etc/hosts", "install chrony", "start ceph-mon@pve1"
 	// Paths are the files concerned, if any.
 	Paths []string

@@ -42,17 +42,14 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 				s.environ = append(s.environ, kv.Name+"="+kv.Value)
 				ok = true
 			}
-		case "exec", "shell", "subsystem":
-			var payload struct{ Value string }
-			if r.Type != "shell" && ssh.Unmarshal(r.Payload, &payload) != nil || started {
-				break
-			}
-			if r.Type == "subsystem" && payload.Value != "sftp" {
+		case "exec", "shell":
+			var payload struct{ Command string }
+			if r.Type == "exec" && ssh.Unmarshal(r.Payload, &payload) != nil || started {
 				break
 			}
 			started, ok = true, true
 			kind := r.Type
-			run = func() { s.run(ctx, kind, payload.Value) }
+			run = func() { s.run(ctx, kind, payload.Command) }
 		case "signal":
 			var payload struct{ Name string }
 			if ssh.Unmarshal(r.Payload, &payload) == nil {
@@ -84,10 +81,6 @@ func (s *session) signal(name string) {
 // run runs what the session was opened for and reports its exit status.
 func (s *session) run(ctx context.Context, kind, command string) {
 	defer s.channel.Close()
-	if s.m.faults.command() {
-		_ = s.conn.Close() // the injected fault
-		return
-	}
 	code := s.guarded(ctx, kind, command)
 	if !s.m.On() {
 		_ = s.conn.Close() // the machine went down during the session
@@ -132,15 +125,10 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 	}, s.environ...)
 	c := &Call{Machine: s.m, Dir: dir, User: s.user, Env: lookup(environ), environ: environ,
 		Stdin: stdin, Stdout: s.channel, Stderr: s.channel.Stderr()}
-	switch {
-	case kind == "subsystem":
-		c.Argv = []string{"sftp"}
-		return s.m.sftp(ctx, c, pipes{stdin, s.channel})
-	case kind == "exec":
-		c.Argv = []string{u.shell, "-c", command}
-	default:
+	if kind == "shell" {
 		return s.interactive(ctx, c)
 	}
+	c.Argv = []string{u.shell, "-c", command}
 	return s.launch(ctx, c, nil)
 }
 
@@ -182,14 +170,6 @@ func (s *session) interactive(ctx context.Context, c *Call) int {
 		return sh.runInput(ctx, nil, prompt)
 	})
 }
-
-// pipes are a session's streams for the SFTP server; closing them ends its reads.
-type pipes struct {
-	*os.File
-	out io.Writer
-}
-
-func (p pipes) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 func sshPath(u account) string {
 	if u.uid == 0 {

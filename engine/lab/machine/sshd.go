@@ -24,7 +24,6 @@ type server struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]struct{}
-	logins   int
 	config   sshdConfig
 }
 
@@ -75,13 +74,6 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	return listener.Addr(), nil
 }
 
-// Logins returns the number of SSH logins so far.
-func (m *Machine) Logins() int {
-	m.server.mu.Lock()
-	defer m.server.mu.Unlock()
-	return m.server.logins
-}
-
 // drop closes all connections.
 func (s *server) drop() {
 	s.mu.Lock()
@@ -117,9 +109,6 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 	if err != nil {
 		return
 	}
-	m.server.mu.Lock()
-	m.server.logins++
-	m.server.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {

@@ -14,9 +14,6 @@ func systemdPrograms() map[string]Program {
 		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": accept("", "")}
 }
 
-// Systemctl runs systemctl(1), for programs that use it.
-func (c *Call) Systemctl(args ...string) int { return c.Run(append([]string{"systemctl"}, args...)...) }
-
 func systemctl(ctx context.Context, c *Call) int {
 	o, ok := c.options("p:qatn:lH:fi", "property=", "value", "quiet", "no-pager", "all", "type=", "state=", "now", "no-block", "failed", "plain", "no-legend", "full", "force", "no-ask-password", "runtime", "lines=", "no-wall", "legend=", "output=")
 	if !ok {

@@ -215,17 +215,6 @@ func (u *Units) Reload(name string) error {
 	return nil
 }
 
-// Fail makes a unit failed, as if its process had died.
-func (u *Units) Fail(name, reason string) {
-	s := u.find(name)
-	if s == nil {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s.active, s.failed, s.reason, s.since = false, true, reason, u.m.clock.Now()
-}
-
 // ResetFailed makes a failed unit inactive.
 func (u *Units) ResetFailed(name string) {
 	if s := u.find(name); s != nil {
@@ -243,14 +232,6 @@ func (u *Units) Enable(name string) error {
 // Disable keeps a unit from starting at boot.
 func (u *Units) Disable(name string) error {
 	return u.set(name, func(s *unitState) { s.enabled = false })
-}
-
-// Mask makes it impossible to start a unit.
-func (u *Units) Mask(name string) error { return u.set(name, func(s *unitState) { s.masked = true }) }
-
-// Unmask undoes Mask.
-func (u *Units) Unmask(name string) error {
-	return u.set(name, func(s *unitState) { s.masked = false })
 }
 
 func (u *Units) set(name string, change func(*unitState)) error {

@@ -11,8 +11,8 @@ import (
 func processPrograms() map[string]Program {
 	shells := map[string]Program{"dash": shProgram, "bash": shProgram, "timeout": timeout, "env": env, "nohup": transparent, "setsid": transparent, "nice": transparent,
 		"ionice": transparent, "stdbuf": transparent, "xargs": xargs, "sudo": sudo, "sleep": sleep, "kill": func(_ context.Context, c *Call) int { return kill(c) },
-		"pkill": pkill, "pgrep": pkill, "ps": ps, "date": date, "printenv": printenv, "logger": logger, "su": su, "/usr/sbin/runuser": su, "id": id, "whoami": whoami,
-		"hostname": hostname, "true": func(context.Context, *Call) int { return 0 }, "mountpoint": mountpoint, "mount": mountProgram, "df": df, "flock": flock, "tty": tty}
+		"pkill": pkill, "pgrep": pkill, "ps": ps, "date": date, "logger": logger, "su": su, "/usr/sbin/runuser": su, "id": id, "whoami": whoami,
+		"hostname": hostname, "true": func(context.Context, *Call) int { return 0 }, "mountpoint": mountpoint, "mount": mountProgram, "df": df}
 	return shells
 }
 
@@ -70,29 +70,6 @@ func env(_ context.Context, c *Call) int {
 		return 127
 	}
 	return child.run(c.User, kept, c.Stdin, rest)
-}
-
-func printenv(_ context.Context, c *Call) int {
-	if len(c.Argv) == 1 {
-		for _, e := range c.environ {
-			c.printf("%s\n", e)
-		}
-		return 0
-	}
-	code := 0
-	for _, name := range c.Argv[1:] {
-		found := false
-		for _, e := range c.environ {
-			if key, value, _ := strings.Cut(e, "="); key == name {
-				c.printf("%s\n", value)
-				found = true
-			}
-		}
-		if !found {
-			code = 1
-		}
-	}
-	return code
 }
 
 // transparent runs a command without applying its options, which set what the lab does not have.

@@ -1,11 +1,5 @@
 package proxmox
 
-import (
-	"errors"
-	"fmt"
-	"strings"
-)
-
 // nodeEndpoints are the API paths below /nodes/NODE.
 func nodeEndpoints() []endpoint {
 	return []endpoint{
@@ -35,52 +29,7 @@ func nodeEndpoints() []endpoint {
 			return value, nil
 		}),
 		{verb: "get", path: "nodes/{}/network", run: apiNetwork},
-		{verb: "get", path: "nodes/{}/disks/list", run: apiDisks},
-		{verb: "set", path: "nodes/{}/disks/wipedisk", silent: true, run: apiWipe},
 	}
-}
-
-func apiDisks(c *Command, _ []string, a arguments) (any, error) {
-	osds := map[string]int{}
-	c.World.at(func(v *view) {
-		if db := v.database(c.Node.Name()); db != nil && v.Ceph[db.ID] != nil {
-			for _, o := range v.Ceph[db.ID].OSDs {
-				if o.Host == c.Node.Name() {
-					osds[o.Device] = o.ID
-				}
-			}
-		}
-	})
-	list := []any{}
-	for _, d := range c.Node.Disks() {
-		if d.Parent != "" {
-			continue
-		}
-		entry := map[string]any{"devpath": "/dev/" + d.Name, "gpt": number(len(d.Partitions) > 0), "size": d.Size, "serial": d.Serial, "model": d.Model, "wwn": or(d.WWN, "unknown"), "vendor": "unknown",
-			"health": "UNKNOWN", "type": diskType(d), "rpm": number(d.Rotational) * 7200, "wearout": "N/A", "by_id_link": "/dev/disk/by-id/" + strings.ReplaceAll(d.Model, " ", "_") + "_" + d.Serial,
-			"osdid": -1, "osdid-list": nil}
-		if id, ok := osds[d.Name]; ok {
-			entry["osdid"], entry["osdid-list"], entry["bluestore"], entry["osdencrypted"] = id, []any{id}, 1, 0
-		}
-		if use := diskUse(d); use != "" {
-			entry["used"] = use
-		}
-		if a.get("type") == "unused" && diskUse(d) != "" {
-			continue
-		}
-		list = append(list, entry)
-	}
-	return list, nil
-}
-
-func diskType(d Disk) string {
-	switch {
-	case strings.HasPrefix(d.Name, "nvme"):
-		return "nvme"
-	case d.Rotational:
-		return "hdd"
-	}
-	return "ssd"
 }
 
 // diskUse returns the use of a disk in the words of PVE's disk list, or "" if it is free.
@@ -98,29 +47,4 @@ func diskUse(d Disk) string {
 		return "BIOS boot"
 	}
 	return d.Use
-}
-
-func apiWipe(c *Command, _ []string, a arguments) (any, error) {
-	for _, d := range c.Node.Disks() {
-		if "/dev/"+d.Name != a.get("disk") {
-			continue
-		}
-		if d.Mountpoint != "" {
-			return nil, fmt.Errorf("disk/partition '%s' is mounted", a.get("disk"))
-		}
-		var holder bool
-		c.World.at(func(v *view) {
-			for _, ceph := range v.Ceph {
-				for _, o := range ceph.OSDs {
-					holder = holder || o.Host == c.Node.Name() && o.Device == d.Name
-				}
-			}
-		})
-		if holder {
-			return nil, fmt.Errorf("disk/partition '%s' has a holder", a.get("disk"))
-		}
-		c.Node.SetDiskUse(d.Name, "")
-		return nil, nil
-	}
-	return nil, errors.New("not a valid block device")
 }

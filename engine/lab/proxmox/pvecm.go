@@ -49,7 +49,6 @@ func pvecmCommands() []perlCommand {
 		{name: "updatecerts", usage: "[OPTIONS]", options: map[string]check{"force": boolean, "silent": boolean,
 			"unmerge-known-hosts": boolean}, run: named(pvecmUpdatecerts)},
 		{name: "apiver", run: func(c *Command, _ arguments) int { c.printf("1\n"); return 0 }},
-		{name: "keygen", args: []string{"filename"}, usage: "<filename>", run: pvecmKeygen},
 	}
 }
 
@@ -173,18 +172,6 @@ func createCluster(c *Command, a arguments, out io.Writer) error {
 		return err
 	}
 	return c.sleep(2 * time.Second)
-}
-
-func pvecmKeygen(c *Command, a arguments) int {
-	file := a.get("filename")
-	if c.Node.Exists(file) {
-		return c.die(exitEEXIST, "key file '%s' already exists", file)
-	}
-	if err := c.Node.WriteFile(file, randomBytes(256), 0o400); err != nil {
-		return c.die(exitENOENT, "%s", err)
-	}
-	c.printf("Corosync Cluster Engine Authentication key generator.\nGathering 2048 bits for key from /dev/urandom.\nWriting corosync key to %s.\n", file)
-	return 0
 }
 
 func pvecmExpected(c *Command, a arguments) int {

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -321,26 +320,13 @@ func trusts(n, member Node, host string) bool {
 				continue
 			}
 			for _, pattern := range strings.Split(f[0], ",") {
-				if pattern == host || hashedHost(pattern, host) {
+				if pattern == host {
 					return true
 				}
 			}
 		}
 	}
 	return false
-}
-
-// hashedHost reports whether a known_hosts entry of ssh-keygen -H (|1|salt|hash) is for a name.
-func hashedHost(pattern, host string) bool {
-	parts := strings.Split(pattern, "|")
-	if len(parts) != 4 || parts[1] != "1" {
-		return false
-	}
-	salt, err := base64.StdEncoding.DecodeString(parts[2])
-	if err != nil {
-		return false
-	}
-	return hmacSHA1(salt, host) == parts[3]
 }
 
 func pvecmUpdatecerts(c *Command, a arguments) int {
