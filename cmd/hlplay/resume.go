@@ -26,7 +26,8 @@ func resumeCommand() *cobra.Command {
 		Short: "Go on with a run that was broken off, at the first task that is not done",
 		Long: `Resume runs the playbook of a recorded run again: with the same inventory, limits, tags and variables, from the
 first task on that is not known to be done on all its hosts. RUN is the beginning of an ID that hlplay history lists, or
-"last", which is also meant without it. A task whose result later tasks read is done again, with all behind it.
+"last", which is also meant without it. What the tasks before have registered is as it was; a task whose result is not recorded,
+because it holds a secret or is large, is done again if later tasks read it, with all behind it.
 
 Values of -e that may be secrets, and passwords, are not recorded: they are asked for again, or given with -e.
 
@@ -78,11 +79,15 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 		return err
 	}
 	if at, ok := record.Unfinished(); ok {
-		start, results, err := journal.Start(pb, at, a)
+		recorded := journal.At(f.journal).Results(record)
+		start, results, err := journal.Start(pb, at, a, recorded)
 		if err != nil {
 			return err
 		}
-		f.startAt = start
+		f.startAt, f.known, f.earlier = start, recorded.Known, recorded.Of
+		for _, t := range journal.Forgotten(pb, start, a, recorded) {
+			fmt.Fprintf(os.Stderr, "hlplay: note: what task %q has registered was not recorded: tasks behind it that ask whether it changed something see it as skipped\n", t.Name)
+		}
 		fmt.Fprintf(os.Stderr, "hlplay: goes on with run %s at task %q%s\n", record.ID, start, because(at, start, results))
 	}
 	if err := f.validate(pb); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/journal"
@@ -31,6 +32,8 @@ type runFlags struct {
 	lists           listFlags
 	// resumes is the run that this one goes on with, restores the one of which it puts back a copy; empty if there is none.
 	resumes, restores string
+	// earlier, if it is not nil, is what tasks in front of the one to start at have registered in the run that is resumed.
+	earlier func(host, play, task string) (cty.Value, bool)
 	// reached, if it is not nil, is how hosts are reached.
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
 	// archive, if it is not nil, is what sees what is copied before it is; it may stop the run.
@@ -93,7 +96,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 		return err
 	}
 	o := f.options()
-	o.Wait = f.wait
+	o.Wait, o.Earlier = f.wait, f.earlier
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	underway := &report.Underway{}

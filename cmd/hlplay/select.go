@@ -19,6 +19,8 @@ type selectFlags struct {
 	tags, skipTags []string
 	startAt        string
 	startGiven     func() bool
+	// known, if it is not nil, reports whether the result of a task before startAt is there all the same.
+	known func(*lang.Task) bool
 }
 
 func (f *selectFlags) add(cmd *cobra.Command) {
@@ -78,7 +80,7 @@ func (f *selectFlags) validate(pb *lang.Playbook) error {
 			return err
 		}
 	}
-	if err := pb.CheckResults(f.startAt, f.tags, f.skipTags); err != nil {
+	if err := pb.CheckResults(f.startAt, f.tags, f.skipTags, f.known); err != nil {
 		return err
 	}
 	if len(f.tags)+len(f.skipTags) > 0 && !slices.ContainsFunc(pb.Plays, func(p *lang.Play) bool { return len(f.tasks(p)) > 0 }) {

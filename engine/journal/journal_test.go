@@ -190,6 +190,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-11-28T09:00:02Z","task":{"play":"p","ta`))
 	f.Add([]byte("\x00\x00\x00\n{}\nnull\n[]\n\"\"\n{\"time\":1}\n"))
 	f.Add([]byte(`{"time":"2026-11-28T09:00:02Z","result":{"play":"x","status":"failed","host":"z"},"step":{"host":"a"}}` + "\n"))
+	f.Add([]byte(`{"time":"2026-11-28T09:00:02Z","result":{"play":"p","task":"1","host":"a","status":"ok","registered":{"value":{"a":1},"type":["object",{"a":"number"}]}}}` + "\n"))
+	f.Add([]byte(`{"time":"2026-11-28T09:00:02Z","copy":{"host":"a","path":"/f"}}` + "\n" + `{"time":"2026-11-28T09:00:02Z","left":{"host":"a","path":"/f","sha256":"0"}}` + "\n"))
 	f.Fuzz(func(t *testing.T, tail []byte) {
 		entries, err := Decode(bytes.NewReader(append([]byte(whole), tail...)))
 		if err != nil || len(entries) < 2 || entries[0].Run == nil || entries[1].Result == nil {
@@ -199,6 +201,8 @@ func FuzzDecode(f *testing.F) {
 		r.ended(entries[len(entries)-1], Killed)
 		r.Unfinished()
 		r.Hosts()
+		r.Copies()
+		newResults().add(r)
 	})
 }
 

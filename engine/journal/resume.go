@@ -107,17 +107,44 @@ func (r *Record) cut() []string {
 }
 
 // Start is the task to start a playbook at so that it goes on at a point: that one, or an earlier one whose result it or those
-// behind it read. It returns the results that are why, by their names.
-func Start(pb *lang.Playbook, at Point, a Arguments) (task string, results []string, err error) {
+// behind it read, unless that is recorded. It returns the results that are why, by their names.
+func Start(pb *lang.Playbook, at Point, a Arguments, recorded *Results) (task string, results []string, err error) {
 	task = at.Name
 	for {
-		err := pb.CheckResults(task, a.Tags, a.SkipTags)
+		err := pb.CheckResults(task, a.Tags, a.SkipTags, recorded.Known)
 		var omitted *lang.OmittedError
 		if !errors.As(err, &omitted) || omitted.Task.Name == task {
 			return task, results, err
 		}
 		task, results = omitted.Task.Name, append(results, omitted.Task.Register)
 	}
+}
+
+// Forgotten are the tasks in front of a start whose results are not recorded and yet read by tasks behind it, which can do without:
+// Start begins no earlier for them.
+func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) (all []*lang.Task) {
+	front := map[string]*lang.Task{}
+	waiting := true
+	for _, play := range pb.Plays {
+		for _, t := range play.AllTasks() {
+			if !t.IsHandler() && !lang.Selected(t, a.Tags, a.SkipTags) {
+				continue
+			}
+			if waiting = waiting && t.Name != start; waiting {
+				if t.Register != "" && !recorded.Known(t) {
+					front[t.Register] = t
+				}
+				continue
+			}
+			for _, name := range t.References().Results {
+				if front[name] != nil {
+					all = append(all, front[name])
+					delete(front, name)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // Differences say how the sources of a run differ from those of now, a line each; none if they are the same.

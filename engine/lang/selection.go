@@ -11,8 +11,9 @@ import (
 
 // CheckResults returns an error if a task that is to be done reads what only a task that is left out could tell:
 // one before startAt, or one that tags and skip do not select. The result of a task that is left out is that of
-// a skipped one; a task whose `when` reads that result, or that reads it in try or can, is taken to know that.
-func (p *Playbook) CheckResults(startAt string, tags, skip []string) error {
+// a skipped one; a task whose `when` reads that result, or that reads it in try or can, is taken to know that. known, if it is not
+// nil, reports whether the result of a task before startAt is there all the same.
+func (p *Playbook) CheckResults(startAt string, tags, skip []string, known func(*Task) bool) error {
 	left := make(map[string]omission) // by the name of the result
 	waiting := startAt != ""
 	for _, play := range p.Plays {
@@ -21,6 +22,8 @@ func (p *Playbook) CheckResults(startAt string, tags, skip []string) error {
 			selected := Selected(t, tags, skip)
 			waiting = waiting && !(selected && t.Name == startAt)
 			switch {
+			case selected && known != nil && waiting && known(t):
+				delete(left, t.Register)
 			case selected && !waiting:
 				if err := t.checkResults(left); err != nil {
 					return err

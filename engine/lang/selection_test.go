@@ -53,7 +53,7 @@ play "p" {
 		"guarded":           {reading: "when = !result.x.skipped\n" + reads, start: "second"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := load(t, test.reading).CheckResults(test.start, strings.Fields(test.tags), strings.Fields(test.skip))
+			err := load(t, test.reading).CheckResults(test.start, strings.Fields(test.tags), strings.Fields(test.skip), nil)
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("refused: %v", err)

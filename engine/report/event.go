@@ -2,6 +2,7 @@
 package report
 
 import (
+	"encoding/json"
 	"time"
 
 	"hlplay/modules"
@@ -87,6 +88,9 @@ type TaskResult struct {
 	File     string        `json:"file,omitempty"`
 	Line     int           `json:"line,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"`
+	// Registered is the result that the task registers, as JSON with its type; nil if it registers none, or one that is not to be
+	// kept: it is sensitive, or large.
+	Registered json.RawMessage `json:"registered,omitempty"`
 	// Items are the parts of a task with for_each; Status is then their worst.
 	Items []ItemResult `json:"items,omitempty"`
 }

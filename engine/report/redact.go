@@ -181,6 +181,9 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 		*s = r.String(*s)
 	}
 	e.Output = shortened(e.Output)
+	if text := string(e.Registered); r.String(text) != text {
+		e.Registered = nil
+	}
 	e.Steps, e.Unfinished, e.Notes = r.all(e.Steps), r.all(e.Unfinished), r.all(e.Notes)
 	diffs := slices.Clone(e.Diffs)
 	for i, d := range diffs {

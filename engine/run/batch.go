@@ -106,8 +106,13 @@ func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
 // when all are done, so that what a later task changes never overtakes an earlier one elsewhere.
 func (b *batch) task(t *task, hosts []*host) []*host {
 	// Who selects a task selects what it notifies.
-	if !t.handler && (!b.selected(t.Task) || b.beforeStart(t)) {
+	switch {
+	case t.handler:
+	case !b.selected(t.Task):
 		leaveOut(t, hosts)
+		return hosts
+	case b.beforeStart(t):
+		b.recall(t, hosts)
 		return hosts
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})

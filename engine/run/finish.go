@@ -1,7 +1,11 @@
 package run
 
 import (
+	"encoding/json"
 	"path/filepath"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"hlplay/engine/report"
 )
@@ -26,11 +30,16 @@ func (b *batch) finish(t *task, h *host, o outcome) {
 	}
 	b.judgeKept(t, h, o)
 	h.register(t, o)
+	var registered json.RawMessage
+	if t.Register != "" && !b.check {
+		registered = recordable(o.value())
+	}
 	b.report(report.TaskResult{
 		Play: t.play.Name, Task: t.Name, Host: h.Name, Module: t.Module.Name, Handler: t.handler,
 		Status: o.status, Steps: o.steps, Unfinished: o.open, Diffs: o.diffs, Notes: o.notes, Message: o.message,
 		Output: o.output, Hint: o.hint, Ignored: ignored, Rescued: rescued, Items: o.items, Duration: o.duration,
-		File: filepath.ToSlash(t.Range.Filename), Line: t.Range.Start.Line,
+		Registered: registered,
+		File:       filepath.ToSlash(t.Range.Filename), Line: t.Range.Start.Line,
 	})
 }
 
@@ -41,6 +50,36 @@ func share(t *task, leader *host, others []*host) {
 	}
 	for _, h := range others {
 		h.adopt(t, leader)
+	}
+}
+
+// largestRecorded is how large a result may be, in bytes, that is kept for a run that goes on with this one.
+const largestRecorded = 64 << 10
+
+// recordable is a result as JSON with its type; nil if it is sensitive, or too large to be kept.
+func recordable(result cty.Value) json.RawMessage {
+	if result.ContainsMarked() || !result.IsWhollyKnown() {
+		return nil
+	}
+	text, err := ctyjson.Marshal(result, cty.DynamicPseudoType)
+	if err != nil || len(text) > largestRecorded {
+		return nil
+	}
+	return text
+}
+
+// recall registers a task in front of the one to start at as an earlier run has it; without one it is as if not selected.
+func (b *batch) recall(t *task, hosts []*host) {
+	for _, h := range hosts {
+		value, ok := cty.NilVal, false
+		if b.options.Earlier != nil && t.Register != "" {
+			value, ok = b.options.Earlier(h.Name, t.play.Name, t.Name)
+		}
+		if ok {
+			h.recall(t.Register, value)
+		} else {
+			leaveOut(t, []*host{h})
+		}
 	}
 }
 

@@ -91,6 +91,14 @@ func (h *host) register(t *task, o outcome) {
 	}
 }
 
+// recall registers a result that is known from an earlier run.
+func (h *host) recall(name string, value cty.Value) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.results[name] = value
+	delete(h.foretold, name)
+}
+
 // adopt registers a task's result as another host has it, which ran the task for all.
 func (h *host) adopt(t *task, leader *host) {
 	leader.mu.Lock()

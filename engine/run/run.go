@@ -48,6 +48,9 @@ type Options struct {
 	Tags, SkipTags []string
 	// StartAt is the name of the first task to run; empty means the first.
 	StartAt string
+	// Earlier, if it is not nil, returns what a task in front of StartAt has registered on a host, in the run that this one goes
+	// on with.
+	Earlier func(host, play, task string) (result cty.Value, ok bool)
 	// Connect opens a connection to a host of the inventory.
 	Connect func(ctx context.Context, h *inventory.Host) (remote.Conn, error)
 	// Prepare, if it is not nil, judges how the hosts of the run are to be reached, before one is. Its notes are
