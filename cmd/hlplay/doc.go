@@ -2,35 +2,86 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
 	"hlplay/modules/registry"
 )
 
 func docCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "doc [MODULE]",
-		Short: "List the modules, or explain one: arguments, defaults, an example",
+	var inventories []string
+	cmd := &cobra.Command{
+		Use:   "doc [MODULE | PLAYBOOK]",
+		Short: "List the modules, explain one, or tell the variables of a playbook and an inventory",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				for _, spec := range registry.All() {
-					fmt.Printf("%-10s %s\n", spec.Name, spec.Summary)
-				}
-				return nil
+			switch {
+			case len(args) == 1 && filepath.Ext(args[0]) == ".hcl":
+				return docInputs(args[0], inventories)
+			case len(inventories) > 0 && len(args) == 1:
+				return fmt.Errorf("-i goes with a playbook, which is a file that ends in .hcl, and %q is none", args[0])
+			case len(inventories) > 0:
+				return docInputs("", inventories)
+			case len(args) == 1:
+				return docModule(args[0])
 			}
-			spec, ok := registry.Find(args[0])
-			if !ok {
-				var names []string
-				for _, s := range registry.All() {
-					names = append(names, s.Name)
-				}
-				return fmt.Errorf("no module %q%s", args[0], lang.Suggestion(args[0], names, "`hlplay doc` lists them"))
+			for _, spec := range registry.All() {
+				fmt.Printf("%-10s %s\n", spec.Name, spec.Summary)
 			}
-			fmt.Print(lang.Describe(spec))
 			return nil
 		},
 	}
+	cmd.Flags().StringArrayVarP(&inventories, "inventory", "i", nil, "tell what the inventory `PATH` declares of its hosts, too (repeatable)")
+	return cmd
+}
+
+func docModule(name string) error {
+	spec, ok := registry.Find(name)
+	if !ok {
+		var names []string
+		for _, s := range registry.All() {
+			names = append(names, s.Name)
+		}
+		return fmt.Errorf("no module %q%s", name, lang.Suggestion(name, names, "`hlplay doc` lists them; the file of a playbook ends in .hcl"))
+	}
+	fmt.Print(lang.Describe(spec))
+	return nil
+}
+
+// docInputs tells what a playbook, if one is named, and inventories declare.
+func docInputs(playbook string, inventories []string) error {
+	if playbook != "" {
+		pb, diags := lang.Inputs(playbook, lang.Options{Modules: registry.All()})
+		if err := diagnosed(pb.Files, diags); err != nil {
+			return err
+		}
+		var ofHosts []lang.HostInput
+		for _, v := range pb.HostVariables {
+			ofHosts = append(ofHosts, lang.HostInput{Variable: v, Hosts: "all of its plays"})
+		}
+		fmt.Print(lang.DescribeInputs(playbook, pb.Variables, ofHosts))
+	}
+	if len(inventories) == 0 {
+		return nil
+	}
+	inv, diags := inventory.Load(inventories...)
+	if inv == nil {
+		return diagnosed(nil, diags)
+	}
+	if err := diagnosed(inv.Files, diags); err != nil {
+		return err
+	}
+	var ofHosts []lang.HostInput
+	vars, groups := inv.Variables()
+	for i, v := range vars {
+		ofHosts = append(ofHosts, lang.HostInput{Variable: v, Hosts: groups[i]})
+	}
+	if playbook != "" {
+		fmt.Println()
+	}
+	fmt.Print(lang.DescribeInputs(inv.Path, nil, ofHosts))
+	return nil
 }

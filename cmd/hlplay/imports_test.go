@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 
 	"engine/defect":    {},
 	"engine/hclfile":   {"engine/localfile"},
-	"engine/hostvar":   {"engine/suggest"},
+	"engine/hostvar":   {"engine/hclfile", "engine/suggest"},
 	"engine/inventory": {"engine/hclfile", "engine/hostvar", "engine/suggest"},
 	"engine/journal":   {"engine/inventory", "engine/lang", "engine/observe", "engine/report"},
 	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/suggest", "modules"},

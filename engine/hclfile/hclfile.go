@@ -1,5 +1,5 @@
-// Package hclfile reads HCL that people wrote, and refuses at once what is no HCL at all: binary data, endless
-// files, and nesting so deep that reading it would exhaust the stack.
+// Package hclfile reads HCL that people wrote, and rejects at once what no program could finish: binary data, endless
+// files, nesting so deep that reading it would exhaust the stack, and numbers that no memory holds as text.
 package hclfile
 
 import (
@@ -30,7 +30,11 @@ func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
 	if file == nil {
 		file = &hcl.File{Bytes: src}
 	}
-	return file, explain(first(diags), src)
+	diags = explain(first(diags), src)
+	if body, ok := file.Body.(*hclsyntax.Body); ok && !diags.HasErrors() {
+		diags = append(diags, largeNumbers(body)...)
+	}
+	return file, diags
 }
 
 // ParseTemplate parses a template, as Parse does a file.
@@ -38,8 +42,7 @@ func ParseTemplate(src []byte, name string) (hclsyntax.Expression, hcl.Diagnosti
 	if d := checkTokens(src, name, hclsyntax.LexTemplate); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
-	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
-	return expr, first(diags)
+	return bounded(hclsyntax.ParseTemplate(src, name, hcl.InitialPos))
 }
 
 // ParseExpression parses an expression, as Parse does a file.
@@ -47,8 +50,14 @@ func ParseExpression(src []byte, name string) (hclsyntax.Expression, hcl.Diagnos
 	if d := checkTokens(src, name, hclsyntax.LexExpression); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
-	expr, diags := hclsyntax.ParseExpression(src, name, hcl.InitialPos)
-	return expr, first(diags)
+	return bounded(hclsyntax.ParseExpression(src, name, hcl.InitialPos))
+}
+
+func bounded(expr hclsyntax.Expression, diags hcl.Diagnostics) (hclsyntax.Expression, hcl.Diagnostics) {
+	if diags = first(diags); !diags.HasErrors() {
+		diags = append(diags, largeNumbers(expr)...)
+	}
+	return expr, diags
 }
 
 // first is the first error in the order of the source, with all that is no error.

@@ -9,11 +9,16 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/hclfile"
 )
 
 // Convert brings a value to the type of the variable, or reports at its place that it does not fit. whose names the value:
 // "its default".
 func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Value, *hcl.Diagnostic) {
+	if hclfile.TooLarge(value) {
+		return cty.NilVal, fault(at, fmt.Sprintf("The number for host variable %q is too large", v.Name), "%s", hclfile.TooLargeDetail)
+	}
 	raw := value
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)

@@ -16,6 +16,14 @@ type declared struct {
 	group string
 }
 
+// Variables returns the variables that the inventory declares, and the group of each, in the order of the source.
+func (inv *Inventory) Variables() (vars []*hostvar.Variable, groups []string) {
+	for _, v := range inv.declared {
+		vars, groups = append(vars, v.Variable), append(groups, v.group)
+	}
+	return vars, groups
+}
+
 // addVariable declares a variable of a group's hosts.
 func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
 	v, diags := hostvar.Parse(block)

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/hclfile"
 )
 
 // shape is what may stand in a block.
@@ -180,8 +182,8 @@ func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place
 		return cty.NilVal, false
 	}
 	v, _ = v.UnmarkDeep()
-	if tooLarge(v) {
-		l.report(fault(attr.Expr.Range(), fmt.Sprintf("the number for %s is too large", name), tooLargeDetail))
+	if hclfile.TooLarge(v) {
+		l.report(fault(attr.Expr.Range(), fmt.Sprintf("the number for %s is too large", name), hclfile.TooLargeDetail))
 		return cty.NilVal, false
 	}
 	converted, err := convert.Convert(v, want)

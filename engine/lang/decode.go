@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"hlplay/engine/hclfile"
 	"hlplay/modules"
 )
 
@@ -207,8 +208,8 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 		d.secrets.collectRead(expr, d.ctx)
 	}
 	v, _ = v.UnmarkDeep()
-	if tooLarge(v) {
-		d.fault(expr.Range(), fmt.Sprintf("the number for argument %q is too large", a.Name), tooLargeDetail)
+	if hclfile.TooLarge(v) {
+		d.fault(expr.Range(), fmt.Sprintf("the number for argument %q is too large", a.Name), hclfile.TooLargeDetail)
 		return cty.NilVal, false
 	}
 	converted, err := convert.Convert(v, a.want)

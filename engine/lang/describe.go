@@ -23,7 +23,7 @@ func Describe(spec modules.Spec) string {
 	if results := modules.ResultFields(spec.Result); len(results) > 0 {
 		fmt.Fprintf(&b, "\n## Results of `%s`\n\n| Name | Type | |\n|---|---|---|\n", spec.Name)
 		for _, r := range results {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Name, strings.Replace(words(r.Type), "value of any type", "any", 1), cell(r.Doc))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Name, typeName(r.Type), cell(r.Doc))
 		}
 	}
 	if example := strings.Trim(spec.Example, "\n"); example != "" {

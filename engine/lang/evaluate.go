@@ -7,6 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/hclfile"
 )
 
 // UnknownError says that an expression depends on something that check mode cannot know.
@@ -204,8 +206,8 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	if !v.IsKnown() {
 		return nil, false, nil
 	}
-	if tooLarge(v) {
-		return nil, false, fault(expr.Range(), "a number in for_each is too large", tooLargeDetail)
+	if hclfile.TooLarge(v) {
+		return nil, false, fault(expr.Range(), "a number in for_each is too large", hclfile.TooLargeDetail)
 	}
 	if len(marks) > 0 && !isList {
 		return nil, false, fault(expr.Range(), "for_each is sensitive",

@@ -74,6 +74,12 @@ func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics)
 }
 
 func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
+	l := newLoader(path, o, read)
+	l.load(path)
+	return l.playbook, arrange(l.diags, l.order)
+}
+
+func newLoader(path string, o Options, read reader) *loader {
 	pb := &Playbook{
 		Path:      path,
 		Var:       cty.EmptyObjectVal,
@@ -83,16 +89,16 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 		sums:      sums{of: make(map[string][sha256.Size]byte)},
 	}
 	read = pb.sums.noting(read)
-	l := &loader{
-		options:  o,
-		read:     read,
-		playbook: pb,
-		files:    newFiles(read, o.Modules),
-		schemas:  make(map[string]*ModuleSchema),
-		sources:  make(map[string]*source),
+	return &loader{
+		options:   o,
+		read:      read,
+		playbook:  pb,
+		files:     newFiles(read, o.Modules),
+		schemas:   make(map[string]*ModuleSchema),
+		sources:   make(map[string]*source),
+		variables: make(map[string]*Variable),
+		locals:    make(map[string]*local),
 	}
-	l.load(path)
-	return l.playbook, arrange(l.diags, l.order)
 }
 
 // loader carries what is known while a playbook is being read.
@@ -123,8 +129,6 @@ func (l *loader) load(path string) {
 				fmt.Sprintf("module %q is defective", spec.Name), err.Error()))
 		}
 	}
-	l.variables = make(map[string]*Variable)
-	l.locals = make(map[string]*local)
 	l.include(filepath.Clean(path), nil, nil, nil)
 	if l.diags.HasErrors() && l.broken() {
 		return
@@ -172,10 +176,8 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 		return nil, false
 	}
 	meter(body)
-	large := largeNumbers(body)
-	l.report(large...)
 	l.shortLiterals(body)
-	return body, !large.HasErrors()
+	return body, true
 }
 
 func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {

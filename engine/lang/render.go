@@ -10,6 +10,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hclfile"
 )
 
 // How much of what is foreign a diagnostic shows: names and lines can be of any length.
@@ -253,7 +255,7 @@ func show(v cty.Value) string {
 			s = strings.ToValidUTF8(s[:longest], "") + "…"
 		}
 		return fmt.Sprintf("%q", s)
-	case v.Type() == cty.Number && writable(v.AsBigFloat()):
+	case v.Type() == cty.Number && !hclfile.TooLarge(v):
 		return v.AsBigFloat().Text('g', 20)
 	case v.Type() == cty.Bool:
 		return fmt.Sprint(v.True())

@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hclfile"
 )
 
 // Sensitive texts (as report.Redactor has it), lines of them, and sensitive numbers are hidden from these lengths on:
@@ -57,8 +59,8 @@ func eachSensitive(v cty.Value, sensitive bool, visit func(text string, number b
 	case ty == cty.String && sensitive:
 		visit(v.AsString(), false)
 	case ty == cty.Number && sensitive:
-		if n := v.AsBigFloat(); writable(n) {
-			visit(n.Text('f', -1), true)
+		if !hclfile.TooLarge(v) {
+			visit(v.AsBigFloat().Text('f', -1), true)
 		}
 	case v.CanIterateElements():
 		found := sensitive

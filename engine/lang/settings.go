@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/hclfile"
 )
 
 // Settings say how a task is carried out on a host.
@@ -145,8 +147,8 @@ func (t *Task) take(settings *Settings, c computed, s Scope) (known bool, diags 
 func (s taskSetting) convert(v cty.Value, expr hcl.Expression) (value cty.Value, known bool, d *hcl.Diagnostic) {
 	marked := v.ContainsMarked()
 	v, _ = v.UnmarkDeep()
-	if tooLarge(v) {
-		return cty.NilVal, false, fault(expr.Range(), fmt.Sprintf("the number for %s is too large", s.name), tooLargeDetail)
+	if hclfile.TooLarge(v) {
+		return cty.NilVal, false, fault(expr.Range(), fmt.Sprintf("the number for %s is too large", s.name), hclfile.TooLargeDetail)
 	}
 	converted, err := convert.Convert(v, s.want)
 	switch {

@@ -47,9 +47,6 @@ func (l *loader) givenValues() map[string]given {
 		if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
 			expr, diags := hclfile.ParseExpression([]byte(l.options.Values[name]), at.Filename)
 			if !diags.HasErrors() {
-				diags = largeNumbers(expr)
-			}
-			if !diags.HasErrors() {
 				value, diags = constant(expr)
 			}
 			if diags.HasErrors() {
@@ -162,9 +159,7 @@ func (l *loader) values(path string) (*hclsyntax.Body, bool) {
 	if !ok || diags.HasErrors() {
 		return nil, false
 	}
-	large := largeNumbers(body)
-	l.report(large...)
-	return body, !large.HasErrors()
+	return body, true
 }
 
 // readValues reads a file of values, of which no line is ever shown: any may hold a secret, whatever its variable says.

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/hclfile"
 )
 
 // validation is a `validation` block of a variable.
@@ -93,8 +95,8 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 		at = v.Range // the source line of the value would show it
 	}
 	raw, marks := value.UnmarkDeep()
-	if tooLarge(raw) {
-		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), tooLargeDetail))
+	if hclfile.TooLarge(raw) {
+		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail))
 		return cty.UnknownVal(v.Type)
 	}
 	if v.defaults != nil && !raw.IsNull() {
@@ -111,8 +113,8 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, problem)))
 		return cty.UnknownVal(v.Type)
 	}
-	if tooLarge(converted) {
-		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), tooLargeDetail))
+	if hclfile.TooLarge(converted) {
+		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail))
 		return cty.UnknownVal(v.Type)
 	}
 	return converted.WithMarks(marks)

@@ -11,7 +11,7 @@ host "b" {
   port = 70000
   keys = ["a", 3]
   user = "-oProxyCommand=x"
-  vars = { big = 1e4000 }
+  vars = { big = 1e400 }
 }
 group "g" {
   hosts    = [a, "b"]

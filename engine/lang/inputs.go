@@ -1,0 +1,67 @@
+package lang
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hclfile"
+	"hlplay/engine/hostvar"
+)
+
+// Inputs reads what a playbook and its imports declare: Variables and HostVariables. It needs no values for them, and judges
+// nothing else; Load does.
+func Inputs(path string, o Options) (*Playbook, hcl.Diagnostics) {
+	l := newLoader(path, o, hclfile.Read)
+	l.include(filepath.Clean(path), nil, nil, nil)
+	return l.playbook, arrange(l.diags, l.order)
+}
+
+// DescribeInputs returns the documentation of variables as Markdown, in the form of Describe. Groups of hosts that a variable is
+// declared for are named by the caller; a playbook's are for all of its hosts.
+func DescribeInputs(title string, variables []*Variable, ofHosts []HostInput) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n", title)
+	if len(variables) > 0 {
+		b.WriteString("\n## Variables\n\n| Name | Type | Default | |\n|---|---|---|---|\n")
+	}
+	for _, v := range variables {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Name, typeName(v.Type), shownDefault(v.Default, v.Sensitive), cell(v.Description))
+	}
+	if len(ofHosts) > 0 {
+		b.WriteString("\n## Variables of hosts\n\n| Name | Hosts | Type | Default | |\n|---|---|---|---|---|\n")
+	}
+	for _, v := range ofHosts {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", v.Name, v.Hosts, typeName(v.Type), shownDefault(v.Default, v.Sensitive), cell(v.Description))
+	}
+	if len(variables)+len(ofHosts) == 0 {
+		b.WriteString("\nIt declares no variables.\n")
+	}
+	return b.String()
+}
+
+// HostInput is a variable of hosts, and which hosts it is declared for.
+type HostInput struct {
+	*hostvar.Variable
+	Hosts string
+}
+
+func typeName(ty cty.Type) string { return strings.Replace(words(ty), "value of any type", "any", 1) }
+
+// shownDefault is a default as it is written, in a cell of a table.
+func shownDefault(v cty.Value, sensitive bool) string {
+	switch {
+	case v == cty.NilVal:
+		return "required"
+	case sensitive:
+		return "(sensitive)"
+	case !v.IsWhollyKnown(): // it has a fault, which was reported
+		return ""
+	}
+	v, _ = v.UnmarkDeep()
+	return "`" + cell(string(hclwrite.TokensForValue(v).Bytes())) + "`"
+}
