@@ -52,7 +52,7 @@ func TestInteractiveCeph(t *testing.T) {
 
 // TestReportChecksum is the number that a real cluster printed beside its report.
 func TestReportChecksum(t *testing.T) {
-	tr := readCeph(t, "testdata/ceph16/20-healthy-no-user-pools/100-report.json.txt")
+	tr := readTranscript(t, "testdata/ceph16/20-healthy-no-user-pools/100-report.json.txt")
 	if got, want := fmt.Sprintf("report %d", checksum(strings.TrimPrefix(tr.stdout, "\n"))), strings.TrimSpace(tr.stderr); got != want {
 		t.Errorf("%s, the real one says %s", got, want)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -178,46 +177,4 @@ func (l *testLab) address(node string) string {
 func (l *testLab) off(node string) {
 	l.nodes[node].PowerOff()
 	l.clock.Advance(5 * time.Second)
-}
-
-// transcript is one recording of the real programs.
-type transcript struct {
-	name, node, command string
-	stdin               string
-	result
-}
-
-func readTranscript(t *testing.T, file string) transcript {
-	t.Helper()
-	data, err := testdata.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".txt")}
-	text := string(data)
-	header, rest, _ := strings.Cut(text, "\n")
-	for _, field := range strings.Split(header, " | ") {
-		if node, ok := strings.CutPrefix(field, "node "); ok {
-			tr.node = node
-		}
-		if _, quoted, ok := strings.Cut(field, "stdin: '"); ok {
-			tr.stdin = strings.ReplaceAll(strings.TrimSuffix(quoted, "'"), `\n`, "\n")
-		}
-	}
-	command, rest, _ := strings.Cut(rest, "\n")
-	tr.command = strings.TrimPrefix(command, "$ ")
-	body, exit, _ := cutLast(rest, "exit=")
-	tr.exit = strings.TrimSpace(exit)
-	fmt.Sscan(tr.exit, &tr.code)
-	stdout, stderr, _ := cutLast(strings.TrimPrefix(body, "[stdout]\n"), "[stderr]\n")
-	tr.stdout, tr.stderr = strings.Replace(stdout, "\n[no newline at end]\n", "", 1), stderr
-	return tr
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
 }

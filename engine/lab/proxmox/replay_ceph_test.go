@@ -15,41 +15,6 @@ import (
 	"mvdan.cc/sh/v3/shell"
 )
 
-// readCeph reads a recording of the ceph command: other marks, and the true length of each stream.
-func readCeph(t *testing.T, file string) transcript {
-	t.Helper()
-	data, err := testdata.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr := transcript{name: strings.TrimPrefix(strings.TrimSuffix(file, ".txt"), "testdata/ceph16/")}
-	rest := string(data)
-	for strings.HasPrefix(rest, "#") {
-		_, rest, _ = strings.Cut(rest, "\n")
-	}
-	tr.command, rest, _ = strings.Cut(rest, "\n")
-	tr.command = strings.TrimPrefix(tr.command, "$ ")
-	stream := func(name string) string {
-		head, after, _ := strings.Cut(rest, "\n")
-		var n int
-		if _, err := fmt.Sscanf(head, "--- "+name+" (%d bytes", &n); err != nil {
-			t.Fatalf("%s: %q is no head of %s", file, head, name)
-		}
-		text := after[:n]
-		rest = strings.TrimPrefix(after[n:], "\n")
-		if n > 0 && text[n-1] == '\n' {
-			rest = after[n:]
-		}
-		return text
-	}
-	tr.stdout = stream("stdout")
-	tr.stderr = stream("stderr")
-	exit, _, _ := strings.Cut(rest, "\n")
-	tr.exit = strings.TrimPrefix(exit, "exit=")
-	fmt.Sscan(tr.exit, &tr.code)
-	return tr
-}
-
 // recordedCluster is the cluster of the recordings: monitors on three nodes, managers on two, two OSDs a
 // node of 1 TB, but osd.3 of half of that.
 func recordedCluster(osds int) func(l *testLab) {
@@ -207,7 +172,7 @@ func TestReplayCeph(t *testing.T) {
 						s.before[number](l)
 					}
 				}
-				tr := readCeph(t, path.Join("testdata/ceph16", s.dir, e.Name()))
+				tr := readTranscript(t, path.Join("testdata/ceph16", s.dir, e.Name()))
 				compareCeph(t, tr, l.replayCeph(tr))
 			}
 		})
