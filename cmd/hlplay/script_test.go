@@ -57,9 +57,13 @@ func TestScripts(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "hlplay" {
-		// The tests may run under nohup(1). What they start gets the default action of a signal that they handle themselves,
-		// and not that it is ignored.
-		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+		// The tests may run under nohup(1), or behind "&" in a script, where SIGHUP and SIGINT are ignored. What they start gets
+		// the default action of a signal that they handle themselves, and would inherit that it is ignored.
+		for _, ignored := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
+			if signal.Ignored(ignored) {
+				signal.Notify(make(chan os.Signal, 1), ignored)
+			}
+		}
 	}
 	testscript.Main(m, map[string]func(){"hlplay": func() {
 		holdExpectations = os.Getenv("HOLD") != "off"
