@@ -18,26 +18,26 @@ import (
 
 // Command is a program to run, and how to know that it need not run.
 type Command struct {
-	Argv  []string `hcl:"argv,optional" doc:"The program and its arguments, each as it is: no shell looks at them."`
-	Shell string   `hcl:"shell,optional" doc:"Text for sh -c, in place of argv, where a pipe or a redirection is wanted."`
+	Argv  []string `hcl:"argv,optional" doc:"Program and arguments, which no shell interprets."`
+	Shell string   `hcl:"shell,optional" doc:"Script for sh -c in place of argv, for pipes and redirections."`
 
-	Creates string   `hcl:"creates,optional" doc:"Absolute path: the command is done if something is there."`
-	Removes string   `hcl:"removes,optional" doc:"Absolute path: the command is done if nothing is there."`
-	Unless  []string `hcl:"unless,optional" doc:"A command that only reads: the command is done if it exits with 0."`
-	OnlyIf  []string `hcl:"only_if,optional" doc:"A command that only reads: the command runs only if it exits with 0. Alone, it must exit with another code afterwards."`
-	Reads   bool     `hcl:"reads,optional" doc:"The command changes nothing: it is read like everything else, in check mode too, and never counts as a change."`
-	Always  bool     `hcl:"always,optional" doc:"The command runs each time and counts as a change each time."`
+	Creates string   `hcl:"creates,optional" doc:"Absolute path: nothing is run if it exists."`
+	Removes string   `hcl:"removes,optional" doc:"Absolute path: nothing is run if it does not exist."`
+	Unless  []string `hcl:"unless,optional" doc:"A read-only command: nothing is run if it exits with 0."`
+	OnlyIf  []string `hcl:"only_if,optional" doc:"A read-only command: the command runs only if it exits with 0. As the only guard, it must fail afterwards."`
+	Reads   bool     `hcl:"reads,optional" doc:"The command changes nothing: it also runs in check mode, and never counts as a change."`
+	Always  bool     `hcl:"always,optional" doc:"The command runs every time and always counts as a change."`
 
-	Env   map[string]string `hcl:"env,optional" doc:"Added to the environment. It does not show in process lists."`
-	Stdin string            `hcl:"stdin,optional" doc:"The whole standard input."`
+	Env   map[string]string `hcl:"env,optional" doc:"Additional environment variables. They do not show in process lists."`
+	Stdin string            `hcl:"stdin,optional" doc:"Standard input."`
 	Dir   string            `hcl:"dir,optional" doc:"Working directory."`
-	OK    []int             `hcl:"ok,optional" default:"[0]" doc:"Exit codes that are success."`
-	Limit time.Duration     `hcl:"limit,optional" doc:"How long it may take; 10m without it, 30s with reads."`
+	OK    []int             `hcl:"ok,optional" default:"[0]" doc:"Exit codes that mean success."`
+	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads."`
 }
 
 // result is what the module registers.
 type result struct {
-	Stdout *string  `cty:"stdout" doc:"Standard output without line ends at its end; null if the command was not run."`
+	Stdout *string  `cty:"stdout" doc:"Standard output without trailing newlines; null if the command was not run."`
 	Stderr *string  `cty:"stderr" doc:"Standard error, likewise."`
 	Exit   *int     `cty:"rc" doc:"Exit code; null if the command was not run."`
 	Lines  []string `cty:"stdout_lines" doc:"Lines of standard output."`

@@ -16,45 +16,45 @@ import (
 // File is what should lie at a path.
 type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
-	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What lies at the path. Without it: link where target is given, else present."`
-	Content *string `hcl:"content,optional" doc:"Whole content of the file. Without content and source, what is in the file is kept, and an absent file is created empty."`
-	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller whose content the file gets, whatever is in it. A relative one is relative to the playbook's file."`
-	Target  string  `hcl:"target,optional" doc:"Where the symbolic link points, as it is to be written in the link."`
+	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path is. The default is link if target is given, else present."`
+	Content *string `hcl:"content,optional" doc:"The whole content of the file. Without content and source, existing content is kept and a missing file is created empty."`
+	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller to copy, text or binary. A relative path is relative to the playbook's file."`
+	Target  string  `hcl:"target,optional" doc:"Target of the symbolic link, exactly as written into it."`
 
-	Mode  fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. Without it they are kept; a new file gets 0644, a new directory 0755."`
-	Owner string      `hcl:"owner,optional" doc:"Name of the owner. Without it the owner is kept; what is new belongs to the acting user."`
+	Mode  fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. By default they are kept; a new file gets 0644, a new directory 0755."`
+	Owner string      `hcl:"owner,optional" doc:"Name of the owner. By default the owner is kept; a new file belongs to the acting user."`
 	Group string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
 
 	// Checker is named after what it does, because a Validator's method has the name of the argument.
-	Checker []string `hcl:"validate,optional" doc:"A command that reads the new content on its standard input and must end with 0, or nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
+	Checker []string `hcl:"validate,optional" doc:"A command that gets the new content on standard input; unless it exits with 0, nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
 
-	MakeParents bool `hcl:"make_parents,optional" doc:"Make missing parent directories (0755)."`
-	Recursive   bool `hcl:"recursive,optional" doc:"With state absent: remove a directory with all that is in it."`
-	Replace     bool `hcl:"replace,optional" doc:"Replace what lies at the path although it is of another type: a symbolic link rather than writing through it, a file, an empty directory."`
-	Create      bool `hcl:"create,optional" doc:"Create the file if a line or a block is to go into one that is absent."`
+	MakeParents bool `hcl:"make_parents,optional" doc:"Create missing parent directories (0755)."`
+	Recursive   bool `hcl:"recursive,optional" doc:"With state absent: remove a directory and everything in it."`
+	Replace     bool `hcl:"replace,optional" doc:"Replace a path of another type: a file, an empty directory, or a symbolic link, which is otherwise written through."`
+	Create      bool `hcl:"create,optional" doc:"Create a missing file for its lines and blocks."`
 
 	Guard *Guard `hcl:"guard,block" doc:"For a file that decides whether the host can be reached: its change is undone unless hlplay can log in anew."`
 
-	Lines  []Line  `hcl:"line,block" doc:"A line within the file."`
-	Blocks []Block `hcl:"block,block" doc:"A block of lines within the file, between two marker lines."`
+	Lines  []Line  `hcl:"line,block" doc:"A line in the file."`
+	Blocks []Block `hcl:"block,block" doc:"A block of lines in the file, between two marker lines."`
 }
 
 // Line is one line within a file.
 type Line struct {
-	Line         string `hcl:"line,optional" doc:"The line, without its end."`
-	Regexp       string `hcl:"regexp,optional" doc:"Lines that it matches are the line in another form: the first becomes the line, further ones go. It must match the line itself. Go's syntax (RE2)."`
+	Line         string `hcl:"line,optional" doc:"The line, without a newline."`
+	Regexp       string `hcl:"regexp,optional" doc:"Regular expression (RE2) for other forms of the line: the first match is replaced by line, other matches are removed. It must match line itself."`
 	State        string `hcl:"state,optional" default:"present" enum:"present,absent,replaced" doc:"absent removes all lines that match regexp or equal line. replaced changes lines that match regexp to line, and adds nothing where none matches."`
-	InsertAfter  string `hcl:"insert_after,optional" doc:"Regular expression: a new line goes after the last line that matches; without a match, to the end."`
-	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line goes before the first line that matches; without a match, to the end. BOF is the beginning of the file."`
+	InsertAfter  string `hcl:"insert_after,optional" doc:"Regular expression: a new line is added after the last match, or at the end without a match."`
+	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line is added before the first match, or at the end without a match. BOF is the beginning of the file."`
 }
 
 // Block is lines within a file, between two marker lines.
 type Block struct {
 	Content      string `hcl:"content,optional" doc:"The lines between the markers."`
-	Marker       string `hcl:"marker,optional" default:"hlplay managed block" doc:"What the marker lines say: # BEGIN marker, # END marker. It tells several blocks of a file apart."`
-	Comment      string `hcl:"comment,optional" default:"#" doc:"What begins a comment in this file, for the marker lines."`
+	Marker       string `hcl:"marker,optional" default:"hlplay managed block" doc:"Text of the marker lines: # BEGIN marker, # END marker. Several blocks in one file need different markers."`
+	Comment      string `hcl:"comment,optional" default:"#" doc:"Comment prefix of the file, for the marker lines."`
 	State        string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the block and its markers."`
-	InsertAfter  string `hcl:"insert_after,optional" doc:"As for a line; a block that is there stays where it is."`
+	InsertAfter  string `hcl:"insert_after,optional" doc:"As for a line; an existing block is not moved."`
 	InsertBefore string `hcl:"insert_before,optional" doc:"As for a line."`
 }
 
@@ -69,7 +69,7 @@ const (
 // result is what the module registers.
 type result struct {
 	Path  string `cty:"path" doc:"Path of the file."`
-	State string `cty:"state" doc:"State that was asked for: present, directory, link or absent."`
+	State string `cty:"state" doc:"State of the task: present, directory, link or absent."`
 }
 
 // Spec is the module as the registry lists it.

@@ -15,7 +15,7 @@ import (
 // Module is a resource or a placement. Exactly one block is given.
 type Module struct {
 	Resource  *Resource  `hcl:"resource,block" doc:"A guest that is highly available."`
-	Placement *Placement `hcl:"placement,block" doc:"The nodes on which resources prefer to run."`
+	Placement *Placement `hcl:"placement,block" doc:"The nodes that resources prefer."`
 }
 
 // Spec describes the module.

@@ -16,9 +16,9 @@ import (
 type Placement struct {
 	Name       string            `hcl:"name" doc:"Name of the group (Proxmox VE 8) or rule (9)."`
 	Nodes      map[string]string `hcl:"nodes" doc:"Node names and their priorities: { pve1 = 2, pve2 = 1 }. Higher wins."`
-	Resources  []string          `hcl:"resources" doc:"Service ids. Each must be a resource already, and in no other placement."`
-	Strict     bool              `hcl:"strict,optional" default:"false" doc:"Only ever run on these nodes."`
-	NoFailback *bool             `hcl:"nofailback,optional" doc:"Do not move back to a preferred node that returns. A setting of the group on Proxmox VE 8, of each resource on 9."`
+	Resources  []string          `hcl:"resources" doc:"Service ids. Each must already be a resource, and in no other placement."`
+	Strict     bool              `hcl:"strict,optional" default:"false" doc:"Never run on other nodes."`
+	NoFailback *bool             `hcl:"nofailback,optional" doc:"Do not move back when a preferred node returns. This is a setting of the group on Proxmox VE 8, of each resource on 9."`
 }
 
 func (p *Placement) validate() error {

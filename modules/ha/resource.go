@@ -14,12 +14,12 @@ import (
 // Resource is a guest that is highly available.
 type Resource struct {
 	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
-	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"State that the HA manager is asked for."`
-	MaxRestart  *int    `hcl:"max_restart,optional" doc:"Tries to start it on its node. 1 for a new resource."`
-	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"Tries to start it on other nodes. 1 for a new resource."`
-	Failback    *bool   `hcl:"failback,optional" doc:"Move back to a preferred node that returns. Proxmox VE 9; on 8 see placement.nofailback."`
-	Group       *string `hcl:"group,optional" doc:"HA group; empty for none. Proxmox VE 8 only; placement is for both."`
-	Comment     *string `hcl:"comment,optional" doc:"A remark; empty for none."`
+	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"Requested state."`
+	MaxRestart  *int    `hcl:"max_restart,optional" doc:"How often the service is restarted on its node after a failure. A new resource gets 1."`
+	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"How often it is relocated to another node when restarts fail. A new resource gets 1."`
+	Failback    *bool   `hcl:"failback,optional" doc:"Move back when a preferred node returns. Proxmox VE 9 only; on 8 see placement.nofailback."`
+	Group       *string `hcl:"group,optional" doc:"HA group; empty for none. Proxmox VE 8 only; placement works on both."`
+	Comment     *string `hcl:"comment,optional" doc:"Comment; empty for none."`
 }
 
 func (r *Resource) validate() error {

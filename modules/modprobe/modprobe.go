@@ -60,10 +60,10 @@ const (
 
 // Module is the desired state of some kernel modules.
 type Module struct {
-	Modules   []string          `hcl:"modules,optional" doc:"Modules to be loaded now and at boot. Dashes and underscores are the same."`
+	Modules   []string          `hcl:"modules,optional" doc:"Modules to load now and at boot. Dashes and underscores are equivalent."`
 	Options   map[string]string `hcl:"options,optional" doc:"Options by module: { kvm = \"ignore_msrs=1 report_ignored_msrs=0\" }."`
-	Blacklist []string          `hcl:"blacklist,optional" doc:"Modules that must not be loaded by their aliases, that is for hardware that is found. Exact names."`
-	Softdep   map[string]string `hcl:"softdep,optional" doc:"Modules to be loaded before or after another: { nouveau = \"pre: vfio-pci\" }."`
+	Blacklist []string          `hcl:"blacklist,optional" doc:"Modules that must not be loaded for detected hardware (by alias). Names are exact."`
+	Softdep   map[string]string `hcl:"softdep,optional" doc:"Modules to load before or after another: { nouveau = \"pre: vfio-pci\" }."`
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines of these modules from the files; what is loaded stays until the next boot."`
 }
 

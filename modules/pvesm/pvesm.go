@@ -15,12 +15,12 @@ import (
 
 // Module is one storage of the cluster.
 type Module struct {
-	ID      string            `hcl:"id" doc:"The storage's id."`
-	Type    string            `hcl:"type" doc:"rbd, cephfs, dir, or another type that pvesm knows. It cannot be changed later."`
+	ID      string            `hcl:"id" doc:"Storage id."`
+	Type    string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
 	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
-	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"What may be stored."`
-	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. All nodes if it is an empty list, and for a new storage if not given."`
-	Options map[string]string `hcl:"options,optional" doc:"Further options as pvesm(1) names them, without dashes: path, krbd, fs-name, …. An empty value takes the option away. No secrets: they would be seen in the process list."`
+	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
+	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
+	Options map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
 }
 
 // Spec describes the module.

@@ -19,21 +19,21 @@ import (
 
 // Module is one virtual machine.
 type Module struct {
-	ID      int               `hcl:"id" doc:"The id, from 100 on, unique in the cluster."`
-	Node    string            `hcl:"node" doc:"Inventory name of the host on which it is created. Where it is later does not matter."`
-	Name    string            `hcl:"name" doc:"The name: letters, digits, hyphens and dots."`
+	ID      int               `hcl:"id" doc:"VM id, 100 or greater, unique in the cluster."`
+	Node    string            `hcl:"node" doc:"Inventory name of the host to create it on. A later migration is not undone."`
+	Name    string            `hcl:"name" doc:"Name of letters, digits, hyphens and dots."`
 	Memory  int               `hcl:"memory,optional" default:"512" doc:"Memory in MiB."`
-	Cores   int               `hcl:"cores,optional" default:"1" doc:"Cores."`
-	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by their slot: scsi0 = \"STORAGE:GIB\" allocates one, anything else is as in qm(1)."`
-	Net     map[string]string `hcl:"net,optional" doc:"Network devices by their slot: net0 = \"virtio,bridge=vmbr0\"."`
-	Options map[string]string `hcl:"options,optional" doc:"Further options as qm(1) names them, without dashes: ostype, scsihw, boot, …."`
-	Start   bool              `hcl:"start,optional" default:"false" doc:"Start it once it has been created. High availability does this by itself."`
+	Cores   int               `hcl:"cores,optional" default:"1" doc:"CPU cores."`
+	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by slot: scsi0 = \"STORAGE:GIB\" allocates one; anything else is passed to qm(1)."`
+	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
+	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
+	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
 }
 
 // result is what the module registers.
 type result struct {
-	ID   int    `cty:"id" doc:"Number of the machine."`
-	Node string `cty:"node" doc:"Node that it is on."`
+	ID   int    `cty:"id" doc:"VM id."`
+	Node string `cty:"node" doc:"Node that the machine is on."`
 }
 
 // Spec describes the module.

@@ -11,12 +11,12 @@ import (
 
 // Service is how a unit should be.
 type Service struct {
-	Name    string `hcl:"name" doc:"Name of the unit; without a suffix it is a .service."`
-	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"restarted and reloaded act every time the task runs, which is for handlers. Without it the unit is left as it is."`
+	Name    string `hcl:"name" doc:"Name of the unit; .service is the default suffix."`
+	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"restarted and reloaded act every time the task runs, which is meant for handlers. By default the unit is left as it is."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
 	// DaemonReload is a state too: systemd says of each unit whether its file is newer than what it read.
-	DaemonReload bool `hcl:"daemon_reload,optional" doc:"Have systemd read its unit files again if the unit's has changed."`
+	DaemonReload bool `hcl:"daemon_reload,optional" doc:"Reload systemd's unit files if the unit's own has changed."`
 }
 
 // settle bounds how long a unit may take from the end of systemctl to the state asked for: it may
@@ -27,7 +27,7 @@ const settle = 15 * time.Second
 type result struct {
 	Name    string `cty:"name" doc:"Name of the unit."`
 	Active  bool   `cty:"active" doc:"Whether it runs."`
-	Enabled bool   `cty:"enabled" doc:"Whether it starts with the host."`
+	Enabled bool   `cty:"enabled" doc:"Whether it starts at boot."`
 }
 
 // Spec is the module as the registry lists it.

@@ -48,10 +48,10 @@ default is not known. A file that is read later and sets the same name otherwise
 
 // Module is the desired state of some kernel settings.
 type Module struct {
-	Name     string            `hcl:"name,optional" doc:"The setting: net.ipv4.ip_forward. With slashes as separators, dots are parts of names: net/ipv4/conf/eth0.100/rp_filter."`
-	Value    *string           `hcl:"value,optional" doc:"The value of the setting called name."`
-	Settings map[string]string `hcl:"settings,optional" doc:"Several settings and their values."`
-	File     string            `hcl:"file,optional" default:"/etc/sysctl.d/90-hlplay.conf" doc:"The file that sets them at boot."`
+	Name     string            `hcl:"name,optional" doc:"Name of the setting: net.ipv4.ip_forward. With slashes as separators, dots belong to names: net/ipv4/conf/eth0.100/rp_filter."`
+	Value    *string           `hcl:"value,optional" doc:"Value of the setting."`
+	Settings map[string]string `hcl:"settings,optional" doc:"Several settings, by name."`
+	File     string            `hcl:"file,optional" default:"/etc/sysctl.d/90-hlplay.conf" doc:"File that sets them at boot."`
 	State    string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines from the file."`
 }
 

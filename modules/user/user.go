@@ -17,29 +17,29 @@ import (
 type User struct {
 	Name    string `hcl:"name" doc:"Name of the account."`
 	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the account exists."`
-	UID     *int   `hcl:"uid,optional" doc:"Numeric id. That of an account that is there is not changed: its files would be left behind."`
-	Group   string `hcl:"group,optional" doc:"Primary group. Without it a new account gets a group of its own."`
+	UID     *int   `hcl:"uid,optional" doc:"Numeric id. It is not changed for an existing account, whose files would be left behind."`
+	Group   string `hcl:"group,optional" doc:"Primary group. By default a new account gets a group of its own."`
 	Shell   string `hcl:"shell,optional" doc:"Login shell; Debian's default for a new account is /bin/sh."`
-	Home    string `hcl:"home,optional" doc:"Home directory, /home/NAME without it. That of an account that is there is not changed."`
+	Home    string `hcl:"home,optional" doc:"Home directory, by default /home/NAME. It is not changed for an existing account."`
 	Comment string `hcl:"comment,optional" doc:"Full name or purpose."`
 	System  bool   `hcl:"system,optional" doc:"Make a system account: an id from the system's range and no home directory."`
 
-	Groups          []string `hcl:"groups,optional" doc:"Groups that the user is a member of; those that are missing are made. Membership in others is kept."`
-	GroupsExclusive bool     `hcl:"groups_exclusive,optional" doc:"End membership in all groups that groups does not list."`
+	Groups          []string `hcl:"groups,optional" doc:"Supplementary groups; missing ones are created. Membership in other groups is kept."`
+	GroupsExclusive bool     `hcl:"groups_exclusive,optional" doc:"End membership in all supplementary groups that groups does not list."`
 
-	Password string `hcl:"password,optional" doc:"Password as a crypt(5) hash, such as mkpasswd prints ($y$…), or ! for none. It never shows in an argument list."`
+	Password string `hcl:"password,optional" doc:"Password as a crypt(5) hash, such as mkpasswd prints ($y$…), or ! for none. It never appears in an argument list."`
 
-	AuthorizedKeys     []string `hcl:"authorized_keys,optional" doc:"Lines of authorized_keys that the account accepts. Others are kept."`
+	AuthorizedKeys     []string `hcl:"authorized_keys,optional" doc:"Lines of authorized_keys. Other keys are kept."`
 	AuthorizedKeyItems []Key    `hcl:"authorized_key,block" doc:"One line of authorized_keys, present or absent."`
 	KeysExclusive      bool     `hcl:"keys_exclusive,optional" doc:"Remove all keys that are not listed. Refused for a file in /etc/pve, where the nodes keep theirs."`
 
-	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: remove the home directory and the mail too."`
+	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: also remove the home directory and the mail spool."`
 }
 
 // Key is one line of authorized_keys.
 type Key struct {
-	Key   string `hcl:"key" doc:"Options, type, key and comment, as in authorized_keys. Type and key say which line it is."`
-	State string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the line is there."`
+	Key   string `hcl:"key" doc:"Options, type, key and comment, as in authorized_keys. Type and key identify the line."`
+	State string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the line is present."`
 }
 
 const (

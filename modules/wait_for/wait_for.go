@@ -18,15 +18,15 @@ import (
 
 // WaitFor is the condition to wait for: one of a port, a path, a unit and a command.
 type WaitFor struct {
-	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections, tried from the host itself."`
-	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address that the port is tried at."`
+	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections from the host itself."`
+	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address to connect to."`
 
-	Path     string `hcl:"path,optional" doc:"Absolute path at which something must be, or nothing (state)."`
-	State    string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the path must exist or not, the port be open or closed."`
-	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2, ^ and $ at every line) that must match in the file at path."`
+	Path     string `hcl:"path,optional" doc:"Absolute path that must exist, or not exist (state)."`
+	State    string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent waits until the path is gone, or the port closed."`
+	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2; ^ and $ match at line breaks) that the file at path must match."`
 
 	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
-	Command []string      `hcl:"command,optional" doc:"A command that only reads and must exit with 0."`
+	Command []string      `hcl:"command,optional" doc:"A read-only command that must exit with 0."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait before the task fails."`
 }
 
