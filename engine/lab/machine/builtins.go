@@ -136,7 +136,7 @@ func printfBuiltin(s *shell, c *Call) int {
 	}
 	format, args := c.Argv[1], c.Argv[2:]
 	for {
-		text, taken, err := expand.Format(nil, format, args)
+		text, taken, err := expand.Format(&expand.Config{}, format, args) // a nil one is shared by all shells
 		if err != nil {
 			fmt.Fprintf(c.Stderr, "%s: 1: printf: %v\n", s.name, err)
 			return 1

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -94,6 +95,23 @@ func TestCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Shells that print at the same time print each its own.
+func TestPrintfOfManyShells(t *testing.T) {
+	m := bare(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			want := strings.Repeat(itoa(i), 5000)
+			line := `i=0; while [ $i -lt 50 ]; do printf '%s\n' "$0"; printf '%9999s' ''; echo; i=$((i+1)); done`
+			stdout, stderr, _ := runArgv(t, m, "root", "", "sh", "-c", line, want)
+			if stdout != strings.Repeat(want+"\n"+strings.Repeat(" ", 9999)+"\n", 50) {
+				t.Errorf("shell %d printed %.100q… in %d bytes (%s)", i, stdout, len(stdout), stderr)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // The protocol by which hlplay reads: frames of a length and a script, answers between end marks.
