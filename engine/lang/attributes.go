@@ -40,7 +40,7 @@ func unsupported(at hcl.Range, expr hcl.Expression, ctx *hcl.EvalContext) *hcl.D
 	return nil
 }
 
-// noAttribute says that an object has no attribute of a name, and which it has.
+// noAttribute reports that an object lacks an attribute, and lists those that it has.
 func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range) *hcl.Diagnostic {
 	names := attributeNames(object)
 	detail := strings.TrimSpace(didYouMean(name, names))

@@ -7,13 +7,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Become says as which user commands run.
+// Become is the account that commands run as.
 type Become struct {
 	Enabled bool
 	User    string // empty means root
 }
 
-// becoming is what a play, group or task says of it.
+// becoming holds the become arguments of a play, group or task.
 type becoming struct {
 	same *Become // on all hosts; nil if nothing is said
 	// on is what is said on each host, where that differs.
@@ -27,9 +27,9 @@ func (b becoming) of(host string) *Become {
 	return b.same
 }
 
-// Become returns as which user the task's commands run on a host: the task says so itself, or the innermost group around it
-// that says something, or the play. The nearest counts as a whole. Nil means that the playbook says nothing, and the inventory
-// decides.
+// Become returns the account that the task's commands run as on a host. The task's own arguments win over those of the
+// innermost group that has some, and those over the play's; they are not merged. Nil means that the playbook gives none, and
+// the inventory decides.
 func (t *Task) Become(host string) *Become {
 	if b := t.become.of(host); b != nil {
 		return b

@@ -15,7 +15,7 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// shape is what may stand in a block.
+// shape lists the attributes and blocks that a block may have.
 type shape struct {
 	what               string // with its article: "a play"
 	attributes, blocks []string

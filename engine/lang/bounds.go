@@ -30,7 +30,7 @@ const (
 
 const tooMuchDetail = "Nobody needs a value of that size: is something doubled with each step, or a loop within a loop?"
 
-// errTooMuch says that an expression makes more than it may.
+// errTooMuch is returned for an expression whose value exceeds the bounds.
 var errTooMuch = fmt.Errorf("it makes more than %d MiB of text or %d elements", mostText>>20, mostElements)
 
 // weight is how much text a value holds; ok reports whether that, and how many elements it has, is within bounds. The

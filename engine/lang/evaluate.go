@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// UnknownError says that an expression depends on something that check mode cannot know.
+// UnknownError is returned for an expression that depends on something check mode cannot know.
 type UnknownError struct {
 	Task  string
 	Range hcl.Range
@@ -23,7 +23,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%s: %s of task %q cannot be known before the run", lineOf(e.Range), e.What, e.Task)
 }
 
-// EvalError says that an expression has no value, or one of a wrong type. Its text is one line;
+// EvalError is returned for an expression that has no value, or one of a wrong type. Its text is one line;
 // WriteDiagnostics shows Diags with their source lines.
 type EvalError struct {
 	Task  string
@@ -48,7 +48,7 @@ func (e *EvalError) Error() string {
 	return oneLine(text)
 }
 
-// context is what expressions in a file of the directory see.
+// context returns the variables and functions for expressions in files of a directory.
 func (p *Playbook) context(dir string, s Scope) *hcl.EvalContext {
 	variables := make(map[string]cty.Value, len(s)+2)
 	variables["var"], variables["local"] = p.Var, p.Local
@@ -70,7 +70,7 @@ func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnos
 	return v, nil
 }
 
-// WhenTrue says whether the task is to be done: its own `when` and those of all groups around it
+// WhenTrue reports whether the task is to be done: its own `when` and those of all groups around it
 // hold. One that is known not to hold decides, even if others are unknown.
 //
 // A `when` that reads `each` (see WhenPerItem) is judged only where the scope has it: the engine asks
@@ -105,7 +105,7 @@ func (t *Task) WhenTrue(s Scope) (bool, error) {
 	return unknown == nil, unknown
 }
 
-// WhenPerItem says that the task's `when` reads `each`, so that it is to be judged for each item
+// WhenPerItem reports whether the task's `when` reads `each`, so that it is evaluated for each item
 // and not once for the task.
 func (t *Task) WhenPerItem() bool {
 	if t.When == nil {
@@ -114,7 +114,7 @@ func (t *Task) WhenPerItem() bool {
 	return reads(t.When, "each") || reads(t.When, "vars") && t.Vars != nil && reads(t.Vars, "each")
 }
 
-// UntilTrue says whether `until` holds, true if there is none. The scope has the task's own result.
+// UntilTrue reports whether `until` holds; it does if there is none. The scope has the task's own result.
 func (t *Task) UntilTrue(s Scope) (bool, error) {
 	if t.Until == nil {
 		return true, nil

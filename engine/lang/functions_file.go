@@ -80,7 +80,7 @@ func (f *files) text(path string) (string, error) {
 // mostTemplates is how many templates one template may render, those that they render included.
 const mostTemplates = 10_000
 
-// rendering is what the templates of one call have made so far, in how many renderings.
+// rendering counts what the templates of one call have produced so far.
 type rendering struct{ text, templates int }
 
 // templateFunction renders templates, as part of a rendering that is under way or, without one, of its own.

@@ -70,7 +70,7 @@ var moduleHabits = map[string]string{
 	"authorized_key": "user", "debug": "assert", "fail": "assert", "kernel_module": "modprobe", "proxmox_kvm": "qm",
 }
 
-// argumentHabit is what somebody means who writes an argument of that name; empty if that is not known.
+// argumentHabit returns advice for an argument name that Ansible users write; empty if there is none.
 func argumentHabit(name string) string {
 	if text := argumentHabits[name]; text != "loop" {
 		return text
@@ -78,7 +78,7 @@ func argumentHabit(name string) string {
 	return loopHabit
 }
 
-// nameHabit is what somebody means who writes a name in an expression; empty if that is not known.
+// nameHabit returns advice for a name that Ansible users write in expressions; empty if there is none.
 func nameHabit(name string) string {
 	if text, ok := nameHabits[name]; ok {
 		return text

@@ -19,7 +19,7 @@ import (
 	"hlplay/modules"
 )
 
-// Options is what Load needs to know beside the sources.
+// Options are the inputs of Load beside the sources.
 type Options struct {
 	// Modules are those that tasks may use.
 	Modules []modules.Spec
@@ -42,7 +42,7 @@ type Options struct {
 	Facts map[string]cty.Type
 }
 
-// Inventory is what Load needs to know of an inventory.
+// Inventory is the part of an inventory that Load uses.
 type Inventory interface {
 	// Names are the hosts that a pattern means, in the inventory's order, or what is wrong with it.
 	Names(pattern string) ([]string, error)
@@ -146,7 +146,7 @@ func (l *loader) load(path string) {
 	l.validate()
 }
 
-// broken says that a source could not be read or parsed: what else could be said about the others
+// broken reports whether a source could not be read or parsed: what else could be said about the others
 // would mostly follow from that.
 func (l *loader) broken() bool {
 	for _, s := range l.sources {
@@ -201,7 +201,7 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	return src, true
 }
 
-// relative is what there is to say about a path that stands in a file.
+// relative is the explanation for a path that stands in a file.
 const relative = ", which is relative to the directory of the file that names it"
 
 // readProblem says why a file could not be read, and what to do.

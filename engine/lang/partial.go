@@ -28,7 +28,7 @@ func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics 
 	return d.diags
 }
 
-// certainFault is what a module's Validate says against an argument that is known, if it says the same whatever is
+// certainFault returns the fault that a module's Validate finds in a known argument, if it is the same whatever is
 // tried in the place of the arguments that are not.
 func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) *modules.ArgumentError {
 	var found *modules.ArgumentError

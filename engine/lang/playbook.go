@@ -129,13 +129,13 @@ func (t *Task) Play() *Play { return t.play }
 // Group is the innermost group around the task; nil if there is none.
 func (t *Task) Group() *Group { return t.group }
 
-// IsHandler says that the task is a handler.
+// IsHandler reports whether the task is a handler.
 func (t *Task) IsHandler() bool { return t.handler }
 
 func (*Task) node()  {}
 func (*Group) node() {}
 
-// Scope is what expressions see beside `var` and `local`: the roots host, hosts, groups, facts,
+// Scope holds the variables of expressions beside `var` and `local`: the roots host, hosts, groups, facts,
 // result, each and play, as far as they exist where the expression stands.
 //
 // The engine does not fill in vars: the methods of Task evaluate those of the play and of the task
@@ -154,7 +154,7 @@ func (i Item) Object() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(i.Key), "value": i.Value})
 }
 
-// References is what the expressions of a task read that is known only during the run.
+// References lists the facts and results that a task's expressions read.
 type References struct {
 	// Facts are the first names behind `facts.`: "pve" for facts.pve.version. AllFacts is set where
 	// an expression uses facts as a whole.

@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// References is what the run must know before the task's expressions can be evaluated: the names
+// References returns the facts and results that must be known before the task's expressions can be evaluated: the names
 // that its `when` with those of its groups, `for_each`, `until`, `vars`, its settings, the play's vars where
 // they are read, and its module block read from facts and result. The task's own result, which `until`
 // may read, is not among them.

@@ -15,7 +15,7 @@ import (
 	"hlplay/modules"
 )
 
-// ModuleSchema is what a module's block may hold, read from the struct of the module.
+// ModuleSchema describes a module's block, as read from the struct of the module.
 type ModuleSchema struct {
 	Name, Summary string
 	Body          BodySchema
@@ -24,10 +24,10 @@ type ModuleSchema struct {
 	problems []error
 }
 
-// Err is what is wrong with the struct of the module: a defect of the program, not of a playbook.
+// Err returns what is wrong with the struct of the module: a defect of the program, not of a playbook.
 func (s ModuleSchema) Err() error { return errors.Join(s.problems...) }
 
-// BodySchema is what a block may hold: arguments and blocks in the order of the struct's fields.
+// BodySchema lists the arguments and blocks of a block, in the order of the struct's fields.
 type BodySchema struct {
 	// Label is what a nested block's label stands for; nil if it has none.
 	Label     *Label

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Selected says whether a task is to be done, given the tags of --tags and --skip-tags, with the
+// Selected reports whether a task is to be done, given the tags of --tags and --skip-tags, by the
 // rules of Ansible.
 //
 // No tags mean all tasks but those tagged `never`. Tags select the tasks that have one of them, and

@@ -104,7 +104,7 @@ func (v *validator) errors() int {
 	return n
 }
 
-// scope is what is known of the roots without a host.
+// scope returns the variables of expressions as far as they are known without a host.
 func (v *validator) scope(p *Play) Scope {
 	facts := cty.DynamicVal
 	if v.options.Facts != nil {
@@ -308,7 +308,7 @@ func (v *validator) until(t *Task, s Scope) {
 	v.condition(t.Until, "until", t.Dir, s)
 }
 
-// off says that a condition of the task or of a group around it is known not to hold.
+// off reports whether a condition of the task or of a group around it is known to be false.
 func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
 	if when.IsKnown() && when.False() {
 		return true

@@ -199,7 +199,7 @@ func nesting(src []byte) int {
 	return deepest
 }
 
-// malformed is what is wrong with a file of values, and where.
+// malformed describes a syntax error in a file of values, and its place.
 func malformed(src []byte, err error) string {
 	text := unquoted(err.Error())
 	var syntax *json.SyntaxError

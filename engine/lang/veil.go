@@ -21,7 +21,7 @@ var (
 	quotation       = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`")
 )
 
-// unquoted is what is said of a text without what it quotes of it.
+// unquoted returns a message without the text that it quotes.
 func unquoted(said string) string { return quotation.ReplaceAllString(said, "(not shown)") }
 
 // secretLine reports whether the line of a source around a byte may hold what is sensitive: the default of a

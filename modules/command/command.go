@@ -35,7 +35,7 @@ type Command struct {
 	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads."`
 }
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	Stdout *string  `cty:"stdout" doc:"Standard output without trailing newlines; null if the command was not run."`
 	Stderr *string  `cty:"stderr" doc:"Standard error, likewise."`
@@ -212,7 +212,7 @@ func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 	return true, nil
 }
 
-// expect is what the guards will say once the command has run.
+// expect returns the expectations that the guards stand for once the command has run.
 func (c *Command) expect(ctx context.Context, h modules.Host) []observe.Expectation {
 	var expect []observe.Expectation
 	if c.Creates != "" {
@@ -252,7 +252,7 @@ func title(argv []string) string {
 	return strings.ReplaceAll(strings.Join(argv, " "), "\n", "⏎")
 }
 
-// lastLines is what a failed command said last.
+// lastLines returns the last lines of a failed command's output.
 func lastLines(a remote.Answer) string {
 	text := strings.TrimSpace(string(a.Stderr))
 	if text == "" {
@@ -265,7 +265,7 @@ func lastLines(a remote.Answer) string {
 	return strings.Join(lines[max(0, len(lines)-3):], "\n")
 }
 
-// printed is what register exposes of a command that has run as a reading.
+// printed returns the registered result of a command that was run as a reading.
 func printed(a remote.Answer) cty.Value {
 	return cty.ObjectVal(modules.Printed(a.Exit, a.Stdout, a.Stderr))
 }

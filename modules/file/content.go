@@ -14,7 +14,7 @@ import (
 	"hlplay/modules"
 )
 
-// wanted is what a file is to hold. Of a source that is larger than observe.FileLimit, content is only that much.
+// wanted is the desired content of a file. If source is larger than observe.FileLimit, content is only its beginning.
 type wanted struct {
 	content []byte
 	source  *remote.Source
@@ -48,7 +48,7 @@ func (w wanted) written(a modules.WriteFile) modules.WriteFile {
 	return a
 }
 
-// read is what is in a file of the controller; of a large one only its beginning is kept, unless a program is to look at it.
+// read returns the content of a file of the controller; of a large one only the beginning is kept, unless a validator needs all of it.
 func (f *File) read(edits bool) (wanted, error) {
 	file, err := localfile.Open(f.Source)
 	if err != nil {
@@ -67,7 +67,7 @@ func (f *File) read(edits bool) (wanted, error) {
 	return wanted{content: content[:observe.FileLimit], source: &source}, err
 }
 
-// content is what the file should hold, and whether it does already.
+// content returns the desired content of the file, and whether it is already there.
 func (f *File) content(ctx context.Context, h modules.Host, at string, now observe.File) (w wanted, same bool, err error) {
 	edits := len(f.Lines)+len(f.Blocks) > 0
 	switch {

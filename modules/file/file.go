@@ -13,7 +13,7 @@ import (
 	"hlplay/modules"
 )
 
-// File is what should lie at a path.
+// File is the desired state of a path.
 type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
 	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path is. The default is link if target is given, else present."`
@@ -66,7 +66,7 @@ const (
 	replaced  = "replaced"
 )
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	Path  string `cty:"path" doc:"Path of the file."`
 	State string `cty:"state" doc:"State of the task: present, directory, link or absent."`

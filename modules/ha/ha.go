@@ -58,10 +58,10 @@ task "where it prefers to run" {
 	New: func() modules.Module { return &Module{} },
 }
 
-// Scope says that the configuration is the cluster's.
+// Scope implements modules.Scoped.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
-// Validate checks what needs no host.
+// Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	switch {
 	case m.Resource != nil && m.Placement == nil:
@@ -87,7 +87,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return m.Placement.plan(s)
 }
 
-// scene is what a plan is made from.
+// scene holds the observations that a plan is made from.
 type scene struct {
 	host    modules.Host
 	major   int

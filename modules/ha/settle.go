@@ -101,7 +101,7 @@ func orUnknown(node string) string {
 	return node
 }
 
-// obstacle is what keeps the guest from being started, empty for nothing that is known.
+// obstacle returns why the guest cannot be started; empty if no reason is known.
 func (r *Resource) obstacle(ctx context.Context, s *scene) (string, error) {
 	_, id := pve.SplitServiceID(r.SID)
 	guest, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))

@@ -180,7 +180,7 @@ func planFile(ctx context.Context, h modules.Host, name, header string, lines []
 	return conffile.Write(ctx, h, name, after, summary)
 }
 
-// configures is what the options file is changed for, for a summary.
+// configures describes the change of the options file, for a summary.
 func (m *Module) configures() string {
 	names := slices.Concat(slices.Sorted(maps.Keys(m.Options)), m.Blacklist, slices.Sorted(maps.Keys(m.Softdep)))
 	slices.Sort(names)

@@ -36,7 +36,7 @@ func (m *Module) others(ctx context.Context, h modules.Host) []string {
 	return notes
 }
 
-// against is what a line of another file undoes of what is wanted.
+// against describes how a line of another file conflicts with the task.
 func (m *Module) against(file string, l line) []string {
 	var notes []string
 	switch l.keyword {

@@ -60,10 +60,10 @@ var fixed = map[string][]string{
 // secrets are options that would stand in the process list.
 var secrets = []string{"password", "keyring", "encryption-key", "master-pubkey"}
 
-// Scope says that storage.cfg is the cluster's.
+// Scope implements modules.Scoped: storage.cfg is shared by the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
-// Validate checks what needs no host.
+// Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if err := pve.CheckStorageID("id", m.ID); err != nil {
 		return err

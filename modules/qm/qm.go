@@ -30,7 +30,7 @@ type Module struct {
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
 }
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	ID   int    `cty:"id" doc:"VM id."`
 	Node string `cty:"node" doc:"Node that the machine is on."`
@@ -72,10 +72,10 @@ var (
 	newVolume = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
 )
 
-// Scope says that an id belongs to the whole cluster.
+// Scope implements modules.Scoped: ids are unique in the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
-// Validate checks what needs no host.
+// Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if m.ID < 100 || m.ID > 999999999 {
 		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}

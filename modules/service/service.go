@@ -23,7 +23,7 @@ type Service struct {
 // still activate.
 const settle = 15 * time.Second
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	Name    string `cty:"name" doc:"Name of the unit."`
 	Active  bool   `cty:"active" doc:"Whether it runs."`

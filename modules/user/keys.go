@@ -128,7 +128,7 @@ func strict(f observe.File, account observe.User) string {
 	return ""
 }
 
-// owned is what lies there as the account's own, so that sshd uses it.
+// owned returns the file as one that sshd accepts as the account's own.
 func owned(f observe.File, account observe.User) observe.File {
 	f.Mode, f.Owner, f.Group = f.Mode&^0o022|0o600, account.Name, account.Group
 	if f.Type == observe.Directory {
@@ -155,7 +155,7 @@ func readable(at string, now observe.File, account observe.User) []modules.Step 
 	}}
 }
 
-// homeNote says that sshd refuses the keys of an account because of its home, which is not changed: other programs
+// homeNote explains that sshd refuses the keys of an account because of its home, which is not changed: other programs
 // may need it as it is. It is empty if sshd does not, or if that is not known.
 func (u *User) homeNote(ctx context.Context, h modules.Host, account observe.User) (string, error) {
 	if len(u.keys()) == 0 {

@@ -47,7 +47,7 @@ const (
 	absent  = "absent"
 )
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	Name string  `cty:"name" doc:"Name of the account."`
 	Home *string `cty:"home" doc:"Home directory; null if the account is absent."`

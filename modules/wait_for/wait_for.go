@@ -108,7 +108,7 @@ func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}}}, nil
 }
 
-// condition is what is waited for.
+// condition is the awaited condition.
 type condition struct {
 	what   string
 	holds  func() (bool, error)
