@@ -187,7 +187,8 @@ func debianExtras() []Package {
 		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix,
 			Units: []Unit{{Name: "postfix", Enabled: true, Active: true, Exits: codename == "bookworm"}}})
 		add(Package{Name: "open-iscsi", Version: version("2.1.8-1", "2.1.11-1"), Files: map[string]string{"/etc/iscsi/iscsid.conf": "node.startup = manual\n"}, Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}})
-		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}}})
+		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}},
+			Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}})
 		add(Package{Name: "acl", Version: version("2.3.1-3", "2.3.2-2+b1"), Programs: map[string]Program{"getfacl": getfacl, "setfacl": setfacl}})
 		add(Package{Name: "attr", Version: version("1:2.5.1-4", "1:2.5.2-3"), Programs: map[string]Program{"getfattr": getfattr, "setfattr": setfattr}})
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})

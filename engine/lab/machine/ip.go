@@ -23,7 +23,27 @@ type iface struct {
 	LinkType  string   `json:"link_type"`
 	Address   string   `json:"address"`
 	Broadcast string   `json:"broadcast"`
-	Addrs     []ifaddr `json:"addr_info,omitempty"`
+	Link      string   `json:"link,omitempty"`
+	Master    string   `json:"master,omitempty"`
+	// Info is shown with -d.
+	Info  *linkInfo `json:"linkinfo,omitempty"`
+	Addrs []ifaddr  `json:"addr_info,omitempty"`
+}
+
+// linkInfo is what the kernel tells of an interface that it makes itself.
+type linkInfo struct {
+	Kind string         `json:"info_kind"`
+	Data map[string]any `json:"info_data"`
+}
+
+// kernelRoute is a route as ip -j prints it.
+type kernelRoute struct {
+	Dst     string   `json:"dst"`
+	Gateway string   `json:"gateway,omitempty"`
+	Dev     string   `json:"dev"`
+	Scope   string   `json:"scope,omitempty"`
+	Source  string   `json:"prefsrc,omitempty"`
+	Flags   []string `json:"flags"`
 }
 
 type ifaddr struct {
@@ -38,7 +58,15 @@ type ifaddr struct {
 
 const forever = 4294967295
 
+// interfaces returns those that ifreload has left, or else those that the machine was installed with.
 func (m *Machine) interfaces() []iface {
+	if r, ok := m.Value(reloadedKey{}).(reloaded); ok {
+		all := slices.Clone(r.ifaces)
+		for i := range all {
+			all[i].Addrs = slices.Clone(all[i].Addrs)
+		}
+		return all
+	}
 	all := []iface{{Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, Qdisc: "noqueue", State: "UNKNOWN", Group: "default", Txqlen: 1000, LinkType: "loopback",
 		Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addrs: []ifaddr{{"inet", "127.0.0.1", 8, "host", "lo", forever, forever}, {"inet6", "::1", 128, "host", "", forever, forever}}}}
 	for i, p := range m.addresses {
@@ -167,27 +195,28 @@ func within(addr, prefix string) bool {
 	return err == nil && p.Contains(a)
 }
 
-func (c *Call) ipRoute(args []string, asJSON bool, family string) int {
-	type route struct {
-		Dst     string   `json:"dst"`
-		Gateway string   `json:"gateway,omitempty"`
-		Dev     string   `json:"dev"`
-		Scope   string   `json:"scope,omitempty"`
-		Source  string   `json:"prefsrc,omitempty"`
-		Flags   []string `json:"flags"`
+// six reports whether a route is one of IPv6.
+func (r kernelRoute) six() bool { return strings.Contains(r.Dst+r.Gateway, ":") }
+
+// routes returns those of the main table.
+func (m *Machine) routes() []kernelRoute {
+	if r, ok := m.Value(reloadedKey{}).(reloaded); ok {
+		return slices.Clone(r.routes)
 	}
-	routes := []route{}
-	for i, p := range c.Machine.addresses {
-		if family == "inet6" && p.Addr().Is4() || family != "inet6" && p.Addr().Is6() {
-			continue
-		}
+	routes := []kernelRoute{}
+	for i, p := range m.addresses {
 		if i == 0 {
-			routes = append(routes, route{Dst: "default", Gateway: gateway(p).String(), Dev: interfaceName(i), Flags: []string{"onlink"}})
+			routes = append(routes, kernelRoute{Dst: "default", Gateway: gateway(p).String(), Dev: interfaceName(i), Flags: []string{"onlink"}})
 		}
-		if len(args) == 0 || args[0] != "default" {
-			routes = append(routes, route{Dst: p.Masked().String(), Dev: interfaceName(i), Scope: "link", Source: p.Addr().String(), Flags: []string{}})
-		}
+		routes = append(routes, kernelRoute{Dst: p.Masked().String(), Dev: interfaceName(i), Scope: "link", Source: p.Addr().String(), Flags: []string{}})
 	}
+	return routes
+}
+
+func (c *Call) ipRoute(args []string, asJSON bool, family string) int {
+	routes := slices.DeleteFunc(c.Machine.routes(), func(r kernelRoute) bool {
+		return r.six() != (family == "inet6") || len(args) > 0 && args[0] == "default" && r.Dst != "default"
+	})
 	if asJSON {
 		out, err := json.Marshal(routes)
 		if err != nil {

@@ -2,12 +2,15 @@ package machine
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 )
 
 func networkPrograms() map[string]Program {
-	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "/usr/sbin/ifreload": accept("", ""),
+	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "/usr/sbin/ifreload": ifreload,
 		"/usr/sbin/ifup": accept("", ""), "openssl": openssl}
 }
 
@@ -30,7 +33,24 @@ func ping(_ context.Context, c *Call) int {
 		return c.Errorf("invalid argument: '%s'", o.value("c", "count"))
 	}
 	c.printf("PING %s (%s) 56(84) bytes of data.\n", target, addrs[0])
-	_, reached := c.Machine.Reach(addrs[0].String())
+	to, reached := c.Machine.Reach(addrs[0].String())
+	if !reached { // a router is outside of the lab, and takes what any does
+		reached = slices.ContainsFunc(c.Machine.routes(), func(r kernelRoute) bool { return r.Dst == "default" && r.Gateway == addrs[0].String() })
+	}
+	if size, err := strconv.Atoi(o.value("s")); err == nil && o.value("M") == "do" && reached {
+		header := 28
+		if addrs[0].Is6() {
+			header = 48
+		}
+		own, other := c.Machine.mtuTo(addrs[0]), 1500
+		if to != nil {
+			other = to.mtuTo(addrs[0])
+		}
+		if size+header > own {
+			fmt.Fprintf(c.Stderr, "ping: local error: message too long, mtu=%d\n", own)
+		}
+		reached = size+header <= min(own, other)
+	}
 	got := 0
 	for i := range count {
 		if reached {
@@ -51,4 +71,16 @@ func ping(_ context.Context, c *Call) int {
 		return 1
 	}
 	return 0
+}
+
+// mtuTo returns the MTU of the interface by which an address is reached, or which has it.
+func (m *Machine) mtuTo(to netip.Addr) int {
+	for _, i := range m.interfaces() {
+		for _, a := range i.Addrs {
+			if p, err := netip.ParsePrefix(fmt.Sprintf("%s/%d", a.Local, a.Prefix)); err == nil && p.Contains(to) {
+				return i.MTU
+			}
+		}
+	}
+	return 1500
 }
