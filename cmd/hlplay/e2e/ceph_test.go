@@ -35,7 +35,7 @@ var cephPackages = []string{"ceph-common", "ceph-mds", "ceph-mgr", "ceph-mon", "
 const cephFirstTask = "G1.33 networks, once"
 
 // settleLimit bounds what Ceph does by itself, on a slow machine too.
-const settleLimit = 5 * time.Minute
+const settleLimit = time.Hour
 
 // cluster is three real nodes that are to carry Ceph.
 type cluster struct {

@@ -107,7 +107,7 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"grep -v '^$' /etc/pve/ha/groups.cfg | xargs", "group: prefer-vm-100 nodes pve1:2,pve2:1 nofailback 0 restricted 0"},
 		})
 	}
-	wantOn(t, n.List[0], "timeout 120 sh -c 'until qm status 100 | grep -q running; do sleep 0.2; done'; qm status 100", "status: running")
+	wantOn(t, n.List[0], "timeout 1200 sh -c 'until qm status 100 | grep -q running; do sleep 0.2; done'; qm status 100", "status: running")
 	var status struct {
 		PGMap struct {
 			States []struct {
@@ -137,7 +137,7 @@ func wantReadOnlyWithoutQuorum(t *testing.T, n *nspawn.Nodes) {
 	for _, node := range n.List[1:] {
 		shell(t, node, "systemctl start corosync")
 	}
-	wantOn(t, n.List[0], "timeout 60 sh -c 'until rm /etc/pve/e2e 2>/dev/null; do sleep 0.2; done'; ls /etc/pve/e2e 2>&1", "ls: cannot access '/etc/pve/e2e': No such file or directory")
+	wantOn(t, n.List[0], "timeout 1200 sh -c 'until rm /etc/pve/e2e 2>/dev/null; do sleep 0.2; done'; ls /etc/pve/e2e 2>&1", "ls: cannot access '/etc/pve/e2e': No such file or directory")
 	if diff := cmp.Diff(shell(t, n.List[0], "ls -A /etc/pve/priv"), shell(t, n.List[2], "ls -A /etc/pve/priv")); diff != "" {
 		t.Errorf("pve1 and pve3 have different files in /etc/pve/priv (-pve1 +pve3):\n%s", diff)
 	}

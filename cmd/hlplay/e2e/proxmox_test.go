@@ -229,7 +229,7 @@ for name in bin/lsblk bin/uname sbin/modprobe; do ln -s ../lib/hardware "/usr/lo
 	shell(t, node, `echo '`+nspawn.Controller+` mirror.example.org download.proxmox.com' >>/etc/hosts
 systemctl --quiet enable --now hardware || { journalctl --no-pager --unit hardware >&2; exit 1; }
 systemctl restart systemd-networkd
-timeout 60 sh -c 'until ip -4 address show dev host0 | grep -q "`+cephAddress(i)+`/24"; do sleep 0.1; done'`)
+timeout 1200 sh -c 'until ip -4 address show dev host0 | grep -q "`+cephAddress(i)+`/24"; do sleep 0.1; done'`)
 }
 
 // writePVEInventory makes the nodes the guides' hosts: group pve, with their addresses for Ceph and their disks.

@@ -94,7 +94,7 @@ func wantLife(t *testing.T, node *nspawn.Node, dir string) {
 
 // slowUpgrade is an upgrade that lasts until the test says so, or a minute.
 var slowUpgrade = debianPackage{name: "e2e-slow", version: "2.0", files: map[string]string{
-	"DEBIAN/postinst": "#!/bin/sh\n: >/run/e2e-upgrading\ntimeout 60 sh -c 'until [ -e /run/e2e-go-on ]; do sleep 0.1; done'\n",
+	"DEBIAN/postinst": "#!/bin/sh\n: >/run/e2e-upgrading\ntimeout 1200 sh -c 'until [ -e /run/e2e-go-on ]; do sleep 0.1; done'\n",
 }}
 
 // unattended makes apt-daily-upgrade.service upgrade from the test's repository, whatever its stamps say.
@@ -104,7 +104,7 @@ printf '%s\n' 'APT::Periodic::Unattended-Upgrade "always";' '#clear Unattended-U
 	'Unattended-Upgrade::Origins-Pattern { "origin=hlplay tests"; };' >/etc/apt/apt.conf.d/99e2e
 apt-get -q update
 systemctl start --no-block apt-daily-upgrade.service
-timeout 60 sh -c 'until [ -e /run/e2e-upgrading ]; do sleep 0.1; done' || { systemctl status apt-daily-upgrade.service; cat /var/log/unattended-upgrades/*; exit 1; } >&2`
+timeout 1200 sh -c 'until [ -e /run/e2e-upgrading ]; do sleep 0.1; done' || { systemctl status apt-daily-upgrade.service; cat /var/log/unattended-upgrades/*; exit 1; } >&2`
 
 // TestAptLock runs while Debian's unattended-upgrades upgrades a package and holds the lock of the package
 // manager: hlplay waits, says for whom if that takes too long, and goes on when it has ended.
@@ -135,7 +135,7 @@ func TestAptLock(t *testing.T) {
 	// It ends when the next run has come to wait for it.
 	ended := make(chan error, 1)
 	go func() {
-		_, err := node.Exec(t.Context(), "sh", "-euc", "timeout 30 sh -c 'until pgrep -x apt-get >/dev/null; do sleep 0.1; done'; touch /run/e2e-go-on")
+		_, err := node.Exec(t.Context(), "sh", "-euc", "timeout 1200 sh -c 'until pgrep -x apt-get >/dev/null; do sleep 0.1; done'; touch /run/e2e-go-on")
 		ended <- err
 	}()
 	o = r.run(t, "life.hcl")
@@ -176,10 +176,10 @@ func TestCutLink(t *testing.T) {
 		install(t, node, installed)
 	}
 	cut, whole := n.List[0], n.List[1]
-	r := newLife(t, n, nspawn.Root, "pause=5")
+	r := newLife(t, n, nspawn.Root, "pause=20")
 	pulled := make(chan error, 1)
 	go func() {
-		_, err := cut.Exec(t.Context(), "sh", "-c", `timeout 30 sh -c "until pgrep -x sleep >/dev/null; do :; done"`)
+		_, err := cut.Exec(t.Context(), "sh", "-c", `timeout 1200 sh -c "until pgrep -x sleep >/dev/null; do :; done"`)
 		pulled <- errors.Join(err, cut.CutLink(t.Context()))
 	}()
 	o := r.run(t, "life.hcl")
