@@ -1,10 +1,10 @@
-# The guides' cluster: bare Debian machines become a Proxmox VE cluster with Ceph and highly
-# available guests. This file is the table of contents; each stage is a file of its own.
+# The guides' cluster: bare Debian machines become a Proxmox VE cluster with Ceph and highly available
+# guests. This file is the table of contents; each stage has its own file.
 #
 #   hlplay run playbooks/cluster.hcl -i inventory --rehearse      on simulated nodes
-#   hlplay run playbooks/cluster.hcl -i inventory --check --diff  what would change on yours
+#   hlplay run playbooks/cluster.hcl -i inventory --check --diff  show what would change on your hosts
 #   hlplay run playbooks/cluster.hcl -i inventory                 do it
-#   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     Ceph alone
+#   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     only the tasks for Ceph
 #
 # G1.x and G2.x in task names are steps of the two guides: see docs/guides.md.
 

@@ -1,7 +1,7 @@
 play "Ceph" {
   hosts = "pve"
 
-  task "G1.31 G2.4 packages" {
+  task "G1.31 G2.4 install Ceph" {
     pveceph {
       install {
         version    = var.ceph_release

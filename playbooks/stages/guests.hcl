@@ -1,7 +1,7 @@
 play "guests" {
   hosts = "pve"
 
-  task "G2.14 virtual machines with their disks on Ceph" {
+  task "G2.14 create virtual machines with disks on Ceph" {
     for_each = var.guests
     qm {
       id     = tonumber(each.key)

@@ -1,8 +1,8 @@
 play "high availability" {
   hosts = "pve"
 
-  # The guide "creates an LRM" here: there is nothing to create, it runs on every node.
-  task "G1.51 G2.15 resources" {
+  # The guide "creates an LRM" here. There is nothing to create: it runs on every node.
+  task "G1.51 G2.15 make guests highly available" {
     for_each = var.ha_resources
     ha {
       resource {
@@ -14,7 +14,7 @@ play "high availability" {
     }
   }
 
-  task "G1.50 where they prefer to run" {
+  task "G1.50 set the nodes that guests prefer" {
     for_each = var.ha_resources
     ha {
       placement {

@@ -1,7 +1,7 @@
 play "host names" {
   hosts = "pve"
 
-  task "G1.2 every name is known by its LAN address" {
+  task "G1.2 map every node's name to its LAN address" {
     file {
       path = "/etc/hosts"
       block {
@@ -11,7 +11,7 @@ play "host names" {
     }
   }
 
-  task "G1.2 the installer's 127.0.1.1 line is gone" {
+  task "G1.2 remove the installer's 127.0.1.1 line" {
     file {
       path = "/etc/hosts"
       line {
@@ -21,7 +21,7 @@ play "host names" {
     }
   }
 
-  task "G1.2 the host's name resolves to its LAN address" {
+  task "G1.2 check that the host's name resolves to its LAN address" {
     assert {
       condition {
         test    = contains(facts.name_addresses, host.address)

@@ -8,7 +8,7 @@ play "Proxmox kernel" {
     timeout = "30m"
   }
 
-  task "G1.6 run it" {
+  task "G1.6 boot the Proxmox kernel" {
     reboot {
       when_kernel = "*-pve"
       message     = "into the Proxmox kernel"

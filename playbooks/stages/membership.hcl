@@ -5,7 +5,7 @@ play "form the cluster" {
     founder = groups.pve[0]
   }
 
-  task "G1.26 create, G1.27 join one by one" {
+  task "G1.26 G1.27 create the cluster, join one node at a time" {
     pvecm {
       cluster = var.cluster_name
       founder = vars.founder
@@ -14,8 +14,8 @@ play "form the cluster" {
     timeout = "10m"
   }
 
-  # Asked again now that all have joined: the founder could not know them when its turn was.
-  task "G1.28 membership as each node sees it" {
+  # Read again now that all have joined: the founder's turn came before the others joined.
+  task "G1.28 read the membership on each node" {
     pvecm {
       cluster = var.cluster_name
       founder = vars.founder
@@ -24,7 +24,7 @@ play "form the cluster" {
     register = "membership"
   }
 
-  task "G1.28 G1.29 every node is there, and quorate" {
+  task "G1.28 G1.29 check that every node is a member, and quorate" {
     assert {
       condition {
         test    = result.membership.quorate

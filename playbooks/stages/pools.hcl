@@ -3,7 +3,7 @@ play "pools and file system" {
 
   vars = {
     osds = sum([for name in groups.pve : length(try(hosts[name].vars.osd_devices, []))])
-    # The pools share the OSDs' placement groups; CephFS has a small share of them.
+    # The pools share the OSDs' placement groups; CephFS takes a small share of them.
     pools = length(var.pools) + (var.cephfs == "" ? 0 : 1)
   }
 
@@ -29,7 +29,7 @@ play "pools and file system" {
     }
   }
 
-  task "G1.46 storages on the pools" {
+  task "G1.46 add the pools as storages" {
     for_each = var.pools
     pvesm {
       id      = each.key
@@ -56,7 +56,7 @@ play "pools and file system" {
     }
   }
 
-  task "G1.40 storage on CephFS" {
+  task "G1.40 add CephFS as a storage" {
     when = var.cephfs != ""
     pvesm {
       id      = var.cephfs

@@ -1,4 +1,4 @@
-# Nothing is touched until these hold.
+# Nothing is changed until these checks pass.
 
 play "preflight" {
   hosts            = "pve"
@@ -9,7 +9,7 @@ play "preflight" {
     osd_hosts = length([for name in groups.pve : name if length(hosts[name].vars.osd_devices) > 0])
   }
 
-  task "G1.1 Debian 12 or 13" {
+  task "G1.1 check for Debian 12 or 13" {
     assert {
       condition {
         test    = contains(["bookworm", "trixie"], facts.distribution.codename)
@@ -22,8 +22,8 @@ play "preflight" {
     }
   }
 
-  # The node's name is what it is called for ever, and what pools, rules and HA refer to.
-  task "G1.2 the inventory calls the host as it calls itself" {
+  # A node keeps its name forever; pools, rules and HA refer to it.
+  task "G1.2 check that the inventory has the host's own name" {
     assert {
       condition {
         test    = split(".", facts.hostname)[0] == host.name
@@ -36,7 +36,7 @@ play "preflight" {
     }
   }
 
-  task "G1.34 an odd number of monitors, on hosts that exist" {
+  task "G1.34 check that there are enough hosts for the monitors" {
     run_once = true
     assert {
       condition {
@@ -50,16 +50,16 @@ play "preflight" {
     }
   }
 
-  # Of Ceph the servers: the client comes with Proxmox VE in another version first.
-  task "G2.1 the same versions everywhere" {
+  # The package ceph is the server: Proxmox VE comes with an older client.
+  task "G2.1 check for the same versions on all hosts" {
     assert {
       same_packages = ["pve-manager", "proxmox-ve", "ceph"]
       message       = "bring all to the newest with --tags packages (Proxmox VE, node by node)"
     }
   }
 
-  # In no other cluster; a host that joins has no guests and no Ceph of its own; and the founder is at hand.
-  task "G1.25 the hosts can become one cluster" {
+  # None is in another cluster, a joining host has no guests and no Ceph of its own, and the founder takes part.
+  task "G1.25 check that the hosts can form a cluster" {
     pvecm {
       cluster = var.cluster_name
       founder = groups.pve[0]
@@ -70,7 +70,7 @@ play "preflight" {
     }
   }
 
-  task "G1.36 disks for OSDs are there, and blank or ours" {
+  task "G1.36 check that OSD disks exist, and are blank or ours" {
     pveceph {
       disks {
         devices = host.vars.osd_devices
@@ -78,8 +78,8 @@ play "preflight" {
     }
   }
 
-  # What follows is skipped with Ceph, or with high availability, and run with `--tags ceph` alone.
-  task "G1.33 each host has an address for Ceph, and none is given twice" {
+  # The following checks have the tags of what they guard, so that `--skip-tags ceph` skips them too.
+  task "G1.33 check that each host has its own address for Ceph" {
     tags = ["ceph"]
     assert {
       condition {
@@ -105,7 +105,7 @@ play "preflight" {
     }
   }
 
-  task "G1.46 G2.10 pools have room for their copies" {
+  task "G1.46 G2.10 check that pools fit on the OSDs" {
     tags     = ["ceph"]
     run_once = true
     for_each = var.pools
@@ -121,7 +121,7 @@ play "preflight" {
     }
   }
 
-  task "G1.40 CephFS has room for its copies" {
+  task "G1.40 check that CephFS fits on the hosts" {
     tags     = ["ceph"]
     run_once = true
     when     = var.cephfs != ""
@@ -133,7 +133,7 @@ play "preflight" {
     }
   }
 
-  task "G1.50 highly available guests prefer nodes that exist" {
+  task "G1.50 check that preferred nodes exist" {
     tags     = ["ha"]
     run_once = true
     for_each = var.ha_resources

@@ -1,9 +1,9 @@
 play "Proxmox VE" {
   hosts = "pve"
 
-  # Debian's installer writes allow-hotplug, which ifupdown2 does not bring up at boot. It comes with Proxmox VE and
-  # takes ifupdown's place. This is for the next boot; nothing is reloaded.
-  task "G1.7 interfaces with an address come up at boot with ifupdown2 too" {
+  # Debian's installer writes allow-hotplug, which ifupdown2 ignores at boot. Proxmox VE replaces ifupdown with
+  # ifupdown2. This takes effect at the next boot; nothing is reloaded.
+  task "G1.7 bring up interfaces at boot with ifupdown2 too" {
     for_each = toset([for name, i in facts.interfaces : name if name != "lo" && length(i.addresses) > 0])
     file {
       path = "/etc/network/interfaces"
@@ -15,7 +15,7 @@ play "Proxmox VE" {
     }
   }
 
-  task "G1.7 Proxmox VE, postfix, open-iscsi, chrony" {
+  task "G1.7 install Proxmox VE, postfix, open-iscsi, chrony" {
     apt {
       packages = ["proxmox-ve", "postfix", "open-iscsi", "chrony"]
       debconf = {
@@ -26,17 +26,17 @@ play "Proxmox VE" {
     timeout = "1h"
   }
 
-  # The guide deletes pve-install-repo.list here, the source that it has just added. The right target
-  # is the enterprise source that the packages bring.
-  task "G1.10 enterprise source off without a subscription" {
+  # The guide deletes pve-install-repo.list here, the repository that it has just added. The one to disable is the
+  # enterprise repository that the packages bring.
+  task "G1.10 disable the enterprise repository" {
     when = var.repository != "enterprise"
     apt {
       disable_uris = ["https://enterprise.proxmox.com"]
     }
   }
 
-  # Those of cloud images and of backports, too. Refused as long as one of them runs.
-  task "G1.8 Debian's kernel is gone" {
+  # Including those of cloud images and backports. Refused while one of them is running.
+  task "G1.8 remove Debian's kernel" {
     apt {
       packages = ["linux-image-amd64", "linux-image-cloud-amd64", "linux-image-[0-9]*"]
       state    = "absent"
@@ -44,7 +44,7 @@ play "Proxmox VE" {
     notify = ["boot menu"]
   }
 
-  task "G1.9 os-prober is gone" {
+  task "G1.9 remove os-prober" {
     apt {
       packages = ["os-prober"]
       state    = "absent"
@@ -59,7 +59,7 @@ play "Proxmox VE" {
     }
   }
 
-  task "G1.11 services are up" {
+  task "G1.11 start the services" {
     for_each = toset(["pve-cluster", "pvedaemon", "pveproxy"])
     service {
       name    = each.value
@@ -68,7 +68,7 @@ play "Proxmox VE" {
     }
   }
 
-  task "G1.12 the web interface answers" {
+  task "G1.12 check that the web interface answers" {
     wait_for {
       address = host.address
       port    = 8006

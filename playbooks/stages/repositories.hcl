@@ -14,19 +14,19 @@ play "repositories" {
     })
   }
 
-  task "G1.4 release key" {
+  task "G1.4 install the release key" {
     apt {
       key {
         path   = vars.keyring
         url    = vars.key.url
         sha256 = vars.key.sha256
-        # Once the package owns the file, it may legally change.
+        # Once the package owns the file, its content may change.
         unless_package = "proxmox-archive-keyring"
       }
     }
   }
 
-  task "G1.3 Proxmox VE repository" {
+  task "G1.3 add the Proxmox VE repository" {
     apt {
       repository {
         name       = vars.trixie ? "proxmox" : "pve-install-repo"
@@ -38,8 +38,8 @@ play "repositories" {
     }
   }
 
-  # A host on which Proxmox VE is already has enterprise sources, which answer 401 without a subscription.
-  task "G1.10 no enterprise source is on without a subscription" {
+  # A host with Proxmox VE already has enterprise repositories, which answer 401 without a subscription.
+  task "G1.10 disable enterprise repositories of an earlier installation" {
     when = var.repository != "enterprise"
     apt {
       disable_uris = ["https://enterprise.proxmox.com"]

@@ -1,8 +1,8 @@
 play "kernel settings" {
   hosts = "pve"
 
-  # Ceph OSDs beside guests: swap late, and room for many connections and asynchronous requests.
-  task "G1.32 settings for Ceph and guests on the same host" {
+  # Ceph OSDs next to guests: swap late, and allow many connections and asynchronous requests.
+  task "G1.32 tune the kernel for Ceph and guests on the same host" {
     sysctl {
       settings = {
         "vm.swappiness"      = "10"
@@ -13,8 +13,8 @@ play "kernel settings" {
     tags = ["sysctl"]
   }
 
-  # The guide also names vfio_virqfd, which no longer exists since kernel 6.2.
-  task "G1.21 modules for PCI passthrough" {
+  # The guide also loads vfio_virqfd, which was removed in kernel 6.2.
+  task "G1.21 load modules for PCI passthrough" {
     modprobe {
       modules = ["vfio", "vfio_iommu_type1", "vfio_pci"]
     }
