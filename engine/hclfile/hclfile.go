@@ -1,5 +1,5 @@
-// Package hclfile reads HCL that people wrote, and rejects at once what no program could finish: binary data, endless
-// files, nesting so deep that reading it would exhaust the stack, and numbers that no memory holds as text.
+// Package hclfile reads HCL files. Binary, oversized and too deeply nested input is rejected before it is parsed, and numbers too
+// large to be written out as text after it.
 package hclfile
 
 import (
@@ -12,15 +12,15 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// Largest is the most bytes that Read reads of a file.
+// Largest is the size limit of Read, in bytes.
 const Largest = 64 << 20
 
-// Read reads a file of at most Largest bytes. What could be waited for without end is refused; see localfile.
+// Read returns the content of a file of at most Largest bytes. It never blocks; see package localfile.
 func Read(path string) ([]byte, error) { return localfile.Read(path, Largest) }
 
-// Parse parses a file. Of several errors of syntax it reports the first one: the others mostly follow from
-// it. The file is never nil, so that diagnostics can show its lines. Lines that end in CRLF are read as if they
-// ended in LF: the carriage returns would otherwise stand in heredocs, and so in files on hosts.
+// Parse parses a file. It reports only the first of several syntax errors, because the others usually follow from it. The file
+// is never nil, so that diagnostics can quote its lines. CRLF is read as LF; otherwise carriage returns would end up in heredocs,
+// and so in files on hosts.
 func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	if d := Check(src, name); d != nil {
@@ -37,7 +37,7 @@ func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
 	return file, diags
 }
 
-// ParseTemplate parses a template, as Parse does a file.
+// ParseTemplate is like Parse for a template.
 func ParseTemplate(src []byte, name string) (hclsyntax.Expression, hcl.Diagnostics) {
 	if d := checkTokens(src, name, hclsyntax.LexTemplate); d != nil {
 		return nil, hcl.Diagnostics{d}
@@ -45,7 +45,7 @@ func ParseTemplate(src []byte, name string) (hclsyntax.Expression, hcl.Diagnosti
 	return bounded(hclsyntax.ParseTemplate(src, name, hcl.InitialPos))
 }
 
-// ParseExpression parses an expression, as Parse does a file.
+// ParseExpression is like Parse for an expression.
 func ParseExpression(src []byte, name string) (hclsyntax.Expression, hcl.Diagnostics) {
 	if d := checkTokens(src, name, hclsyntax.LexExpression); d != nil {
 		return nil, hcl.Diagnostics{d}
@@ -60,7 +60,7 @@ func bounded(expr hclsyntax.Expression, diags hcl.Diagnostics) (hclsyntax.Expres
 	return expr, diags
 }
 
-// first is the first error in the order of the source, with all that is no error.
+// first returns the first error in source order, and all diagnostics that are not errors.
 func first(diags hcl.Diagnostics) hcl.Diagnostics {
 	var least *hcl.Diagnostic
 	var rest hcl.Diagnostics
@@ -78,7 +78,7 @@ func first(diags hcl.Diagnostics) hcl.Diagnostics {
 	return rest
 }
 
-// Check says why a file cannot be HCL; nil if it may be.
+// Check returns why a file cannot be HCL, or nil if it may be.
 func Check(src []byte, name string) *hcl.Diagnostic {
 	return checkTokens(src, name, hclsyntax.LexConfig)
 }
@@ -99,7 +99,7 @@ func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
 	if !mayBeDeep(src) {
 		return nil
 	}
-	// Errors of the lexer are the parser's to tell.
+	// The parser reports errors of the lexer.
 	tokens, _ := lex(src, name, hcl.InitialPos)
 	if at := tooDeep(tokens); at != nil {
 		return refusal(*at, "nested too deeply", "Nobody writes this by hand. Take it apart: give its parts names in locals.")
@@ -111,7 +111,7 @@ func refusal(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
 }
 
-// binary is the place of the first byte that text does not have; -1 if there is none.
+// binary returns the offset of the first byte that is not text, or -1.
 func binary(src []byte) int {
 	nul := bytes.IndexByte(src, 0)
 	if utf8.Valid(src) {
@@ -127,23 +127,23 @@ func binary(src []byte) int {
 	return nul
 }
 
-// position is a byte of a source as HCL says it.
+// position returns the HCL range of a byte.
 func position(src []byte, at int, name string) hcl.Range {
 	line := bytes.LastIndexByte(src[:at], '\n') + 1
 	pos := hcl.Pos{Line: bytes.Count(src[:at], []byte("\n")) + 1, Column: utf8.RuneCount(src[line:at]) + 1, Byte: at}
 	return hcl.Range{Filename: name, Start: pos, End: hcl.Pos{Line: pos.Line, Column: pos.Column + 1, Byte: at + 1}}
 }
 
-// How much stands within each other. The parser, and all that walks through what it makes, goes as deep as
-// brackets are nested, and as deep as operators follow each other without a comma or the end of a line.
+// Limits on nesting. The parser, and everything that walks its result, recurses as deeply as brackets are nested, and once for
+// each operator that follows another without a comma or the end of a line in between.
 const (
 	deepestBrackets = 1000
 	longestChain    = 20_000
 )
 
-// mayBeDeep says that a source has enough brackets or operators for what is not allowed, wherever they stand: most have
-// not, and are not taken apart twice. Every token that tooDeep counts has a byte that is counted here, but for the end
-// of a heredoc, whose beginning has two, and the end of a line in a quoted string, which is an error of its own.
+// mayBeDeep reports whether a source has enough brackets or operators, anywhere, to exceed the limits. Most sources do not, and
+// need not be tokenized twice. Every token that tooDeep counts has a byte that is counted here, except the end of a heredoc,
+// whose start has two, and a newline in a quoted string, which is an error anyway.
 func mayBeDeep(src []byte) bool {
 	brackets, signs := 0, 0
 	for _, c := range src {
@@ -159,7 +159,7 @@ func mayBeDeep(src []byte) bool {
 	return brackets >= deepestBrackets || signs > longestChain
 }
 
-// tooDeep is the first token that is nested deeper than is allowed; nil if there is none.
+// tooDeep returns the range of the first token that exceeds the limits, or nil.
 func tooDeep(tokens hclsyntax.Tokens) *hcl.Range {
 	type level struct {
 		lines bool // the end of a line ends what is written there

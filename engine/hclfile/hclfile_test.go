@@ -68,7 +68,7 @@ func TestReadIsBounded(t *testing.T) {
 	if err := os.Truncate(path, Largest+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+	if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
 		t.Errorf("a file that is too large: %v", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package localfile reads files of the controller that people name. Nobody has to wait for a file: what may
-// keep its reader waiting for ever, or never ends, is refused at once.
+// Package localfile reads files on the controller whose paths users give. Reading never blocks: what could keep its reader waiting
+// forever, such as a FIFO or a device, is rejected at once.
 package localfile
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// patience bounds the reading of a file of the kernel that has nothing to say for now (/proc/kmsg).
+// patience bounds the reading of a kernel file that has no data for now (/proc/kmsg).
 const patience = 5 * time.Second
 
-// Open opens a regular file, /dev/null, or a pipe that this process was started with, which is what <(command)
-// of a shell is: /dev/fd/63. Errors are of type *fs.PathError.
+// Open opens a regular file, /dev/null, or a pipe that this process inherited, such as the /dev/fd/63 of a shell's <(command).
+// Errors are of type *fs.PathError.
 func Open(path string) (*os.File, error) {
-	// Some devices do something when they are opened: they are not.
+	// Opening a device can have side effects.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func Open(path string) (*os.File, error) {
 	if err := refuse(path, info); err != nil {
 		return nil, err
 	}
-	// Without O_NONBLOCK, what has become a FIFO since would be waited for.
+	// It may have become a FIFO since; O_NONBLOCK keeps the open from blocking.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -43,12 +43,12 @@ func Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() {
-		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files have none, and no need of one
+		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files support no deadline, and need none
 	}
 	return f, nil
 }
 
-// Read reads a file of at most so many bytes.
+// Read returns the content of a file of at most most bytes.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -57,21 +57,21 @@ func Read(path string, most int64) ([]byte, error) {
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, most+1))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, refusal(path, fmt.Sprintf("it has had nothing to read for %s; name a file with content", patience))
+		return nil, refusal(path, fmt.Sprintf("it had no data for %s; name a file with content", patience))
 	}
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(src)) > most {
-		return nil, refusal(path, "it has more than "+size(most)+", more than any such file needs; check the path")
+		return nil, refusal(path, "it is larger than "+size(most)+", the limit for such a file; check the path")
 	}
 	return src, nil
 }
 
-// ReadAll reads a file of any size.
+// ReadAll returns the content of a file of any size.
 func ReadAll(path string) ([]byte, error) { return Read(path, math.MaxInt64-1) }
 
-// refuse says why a file is not read; nil if it is.
+// refuse returns why a file is rejected, or nil.
 func refuse(path string, info fs.FileInfo) error {
 	what := ""
 	switch mode := info.Mode(); {
@@ -89,12 +89,12 @@ func refuse(path string, info fs.FileInfo) error {
 	case mode&fs.ModeDevice != 0:
 		what = "a device"
 	default:
-		what = "no regular file"
+		what = "not a regular file"
 	}
-	return refusal(path, "it is "+what+", which could be waited for without end; name a regular file")
+	return refusal(path, "it is "+what+", and reading it could block forever; name a regular file")
 }
 
-// inherited says that a path is a descriptor, beside the three standard ones, that this process was started with.
+// inherited reports whether a path is a descriptor that this process was started with, other than the three standard ones.
 func inherited(path string) bool {
 	for _, dir := range []string{"/dev/fd", "/proc/self/fd"} {
 		if rest, ok := strings.CutPrefix(filepath.Clean(path), dir+"/"); ok {

@@ -47,7 +47,7 @@ func TestReadReadsFiles(t *testing.T) {
 	if src, err := Read(path, 7); string(src) != "content" || err != nil {
 		t.Errorf("read %q, %v", src, err)
 	}
-	if _, err := Read(path, 6); err == nil || !strings.Contains(err.Error(), "more than 0 KiB") {
+	if _, err := Read(path, 6); err == nil || !strings.Contains(err.Error(), "larger than 0 KiB") {
 		t.Errorf("a file that is too large: error %v", err)
 	}
 	if src, err := Read(os.DevNull, 7); len(src) != 0 || err != nil {

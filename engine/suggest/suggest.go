@@ -1,4 +1,4 @@
-// Package suggest finds the name that somebody meant who wrote an unknown one.
+// Package suggest finds the name that was probably meant by an unknown one: "did you mean".
 package suggest
 
 import (
@@ -8,10 +8,10 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// Nearest returns the candidate that somebody who wrote name most likely meant, or "" if none is near.
-// Case does not count. Of candidates that are equally near, the first in alphabetical order is returned.
+// Nearest returns the candidate that name is most likely a misspelling or an abbreviation of, or "" if there is none.
+// Case is ignored. Ties are broken alphabetically.
 func Nearest(name string, candidates []string) string {
-	limit := min(len(name)/3+1, len(name)-1) // one letter is near to any other
+	limit := min(len(name)/3+1, len(name)-1) // a single letter is close to any other
 	best, least := "", limit+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < least {
@@ -21,9 +21,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance, except that letters in the wrong order are one slip and not
-// two. An abbreviation is one slip however much it leaves out ("dist" for "distribution"), and two
-// with a last letter of its own ("distro").
+// distance returns the Levenshtein distance, except that transposed letters count as one edit. An abbreviation counts as one
+// edit however much it leaves out ("dist" for "distribution"), and as two if its last letter is its own ("distro").
 func distance(name, candidate string) int {
 	if name != candidate && spelled(name) == spelled(candidate) {
 		return 1
@@ -38,7 +37,7 @@ func distance(name, candidate string) int {
 	return d
 }
 
-// spelled is the letters of a name in order.
+// spelled returns the letters of a name, sorted.
 func spelled(name string) string {
 	letters := strings.Split(name, "")
 	slices.Sort(letters)

@@ -1,4 +1,4 @@
-// Package assert states what must be true before a playbook goes on.
+// Package assert implements the module that fails unless conditions hold.
 package assert
 
 import (
@@ -15,26 +15,26 @@ import (
 	"hlplay/modules"
 )
 
-// Assert is what must be true. It never changes anything.
+// Assert holds the conditions. It never changes anything.
 type Assert struct {
 	That         cty.Value   `hcl:"that,optional" doc:"A list of conditions, all of which must be true."`
-	Message      string      `hcl:"message,optional" doc:"What to say if one of that is false, and what to do if same_packages differ."`
-	Conditions   []Condition `hcl:"condition,block" doc:"A condition with a message of its own."`
+	Message      string      `hcl:"message,optional" doc:"The error message if a condition of that is false, and the remedy if same_packages differ."`
+	Conditions   []Condition `hcl:"condition,block" doc:"A condition with its own message."`
 	SamePackages []string    `hcl:"same_packages,optional" doc:"Packages that must have the same version on all hosts of the play that have them installed."`
 }
 
-// Condition is one thing that must be true.
+// Condition is a condition with its own message.
 type Condition struct {
 	Test    bool   `hcl:"test" doc:"The condition."`
-	Message string `hcl:"message" doc:"What is wrong, and what to do, if the condition is false."`
+	Message string `hcl:"message" doc:"The error message if the condition is false: what is wrong, and what to do."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "assert",
-	Summary: "Fails, with what it was told to say, unless all conditions are true",
-	Doc: `All conditions are looked at, and every one that is false is reported. Nothing is ever changed. In check
-mode a condition that depends on what an earlier change makes unknowable is reported as uncertain.`,
+	Summary: "Fails with a message unless all conditions are true",
+	Doc: `All conditions are evaluated, and every false one is reported. Nothing is ever changed. In check mode a condition is
+uncertain if it depends on something that cannot be known because of an earlier change.`,
 	Example: `task "this is Debian" {
   assert {
     condition {
@@ -109,8 +109,8 @@ func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{Notes: notes}, nil
 }
 
-// truths are the elements of a list of conditions, without marks. A list that is unknown as a whole
-// is one unknown condition.
+// truths returns the elements of a list of conditions, unmarked. A list that is unknown as a whole counts as one unknown
+// condition.
 func truths(list cty.Value) ([]cty.Value, error) {
 	if list == cty.NilVal {
 		return nil, nil
@@ -136,9 +136,9 @@ func truths(list cty.Value) ([]cty.Value, error) {
 	return all, nil
 }
 
-// different says which packages differ between the hosts of the play. A version that check mode
-// cannot know makes the answer unknowable, unless the known ones differ already. A host that is not reached is
-// left out, with a note: if it is one of the run, it fails there itself.
+// different returns which packages differ between the hosts of the play. A version that check mode cannot know makes the answer
+// unknown, unless the known ones already differ. An unreachable host is left out, with a note: if it takes part in the run, its
+// own task fails.
 func (a *Assert) different(ctx context.Context, h modules.Host) (failed, notes []string, err error) {
 	if len(a.SamePackages) == 0 {
 		return nil, nil, nil

@@ -1,4 +1,4 @@
-// Package reboot is the module that restarts a host when there is a reason.
+// Package reboot implements the module that reboots a host if there is a reason to.
 package reboot
 
 import (
@@ -16,15 +16,15 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "reboot",
-	Summary: "Restarts a host if there is a reason, and waits for it to be back",
-	Doc: `Reboots when one of the given reasons holds, waits until the host answers again, and proves by the kernel's boot id
-that it really was a new boot. Without a reason that holds nothing is done, so the task can stay in the playbook.
+	Summary: "Reboots a host if there is a reason to, and waits until it is back",
+	Doc: `Reboots if one of the given reasons applies, waits until the host answers again, and checks by the kernel's boot ID
+that it has really rebooted. If no reason applies, nothing is done, so the task can stay in the playbook.
 
-when_kernel = "*-pve" boots into a kernel whose release matches. It is refused if no such kernel is installed, because
-the host would come back as it went. If the host comes back with another kernel, the boot loader prefers that one: the
-task fails and says so.
+when_kernel = "*-pve" reboots into a kernel whose release matches. It fails if no such kernel is installed, because the
+reboot would change nothing. It also fails if the host comes back with a kernel that does not match: the boot loader then prefers
+that one.
 
-when_required = true reboots if Debian's packages asked for it (/run/reboot-required).
+when_required = true reboots if an installed package requires it (/run/reboot-required).
 
 always = true reboots every time the task runs; it is meant for handlers.`,
 	Example: `task "boot the Proxmox kernel" {
@@ -37,13 +37,13 @@ always = true reboots every time the task runs; it is meant for handlers.`,
 	New: func() modules.Module { return &Module{} },
 }
 
-// Module is the reasons for which a host is restarted.
+// Module holds the reasons to reboot a host.
 type Module struct {
-	WhenKernel   string        `hcl:"when_kernel,optional" doc:"Reboot unless the release of the running kernel (uname -r) matches this pattern of the shell, such as *-pve."`
-	WhenRequired bool          `hcl:"when_required,optional" default:"false" doc:"Reboot if installed packages ask for it (/run/reboot-required)."`
+	WhenKernel   string        `hcl:"when_kernel,optional" doc:"Reboot unless the release of the running kernel (uname -r) matches this glob pattern, such as *-pve."`
+	WhenRequired bool          `hcl:"when_required,optional" default:"false" doc:"Reboot if an installed package requires it (/run/reboot-required)."`
 	Always       bool          `hcl:"always,optional" default:"false" doc:"Reboot every time the task runs; for handlers."`
-	Message      string        `hcl:"message,optional" doc:"What is said on the host's console; by default the reason."`
-	Limit        time.Duration `hcl:"limit,optional" default:"10m" doc:"How long the host may take until it answers again."`
+	Message      string        `hcl:"message,optional" doc:"The message on the host's console; by default the reason."`
+	Limit        time.Duration `hcl:"limit,optional" default:"10m" doc:"How long to wait for the host to come back."`
 }
 
 // Validate implements modules.Validator.
@@ -52,7 +52,7 @@ func (m *Module) Validate() error {
 		return &modules.ArgumentError{Argument: "when_kernel", Problem: "no reason to reboot is given", Want: "at least one of when_kernel, when_required, always"}
 	}
 	if _, err := path.Match(m.WhenKernel, ""); err != nil {
-		return &modules.ArgumentError{Argument: "when_kernel", Problem: fmt.Sprintf("%q is not a pattern of the shell", m.WhenKernel), Want: `a pattern such as "*-pve"`}
+		return &modules.ArgumentError{Argument: "when_kernel", Problem: fmt.Sprintf("%q is not a glob pattern", m.WhenKernel), Want: `a pattern such as "*-pve"`}
 	}
 	if m.Limit == 0 {
 		return &modules.ArgumentError{Argument: "limit", Problem: "is zero", Want: `a duration such as "10m"`}
@@ -65,7 +65,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	// All that may have to be known travels together.
+	// Everything that may be needed is read in one flight.
 	if m.WhenRequired {
 		observe.RebootDemands.Want(h, "")
 	}
@@ -82,7 +82,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		next.Release = release
-		reasons = append(reasons, fmt.Sprintf("kernel %s runs, %s is wanted", running.Release, m.WhenKernel))
+		reasons = append(reasons, fmt.Sprintf("kernel %s is running, %s is wanted", running.Release, m.WhenKernel))
 	} else if installed, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(installed) > 0 {
 		// Boot loaders prefer the newest kernel, unless one is pinned.
 		next.Release = installed[len(installed)-1]
@@ -105,7 +105,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		}
 	}
 	if m.Always && len(reasons) == 0 {
-		reasons = append(reasons, "asked for by the playbook")
+		reasons = append(reasons, "requested by the playbook")
 	}
 	if len(reasons) == 0 {
 		return modules.Plan{}, nil
@@ -140,8 +140,8 @@ func (m *Module) step(running, next observe.Kernel, reason string) modules.Step 
 	return step
 }
 
-// target is the newest installed kernel that matches. Older kernels that match are no obstacle to
-// asking for one: which kernel is booted is up to the boot loader, and verified afterwards.
+// target returns the newest installed kernel that matches. Which one is booted is up to the boot loader, and is verified
+// afterwards.
 func (m *Module) target(ctx context.Context, h modules.Host, running observe.Kernel) (string, error) {
 	installed, err := observe.InstalledKernels.Observe(ctx, h, "")
 	if err != nil {
@@ -159,7 +159,7 @@ func (m *Module) target(ctx context.Context, h modules.Host, running observe.Ker
 	if len(installed) > 0 {
 		have = strings.Join(installed, ", ")
 	}
-	return "", fmt.Errorf("%s runs kernel %s, and no kernel that matches %q is installed (in /boot: %s): a reboot would change nothing; install one first, such as proxmox-default-kernel", h.Name(), running.Release, m.WhenKernel, have)
+	return "", fmt.Errorf("%s is running kernel %s, and no installed kernel matches %q (in /boot: %s): a reboot would change nothing; install one first, such as proxmox-default-kernel", h.Name(), running.Release, m.WhenKernel, have)
 }
 
 // matches reports whether a kernel release matches a pattern; Validate has checked the pattern.
