@@ -18,6 +18,7 @@ import (
 // all that, and the lab is known by the command alone.
 var mayImport = map[string][]string{
 	"cmd/hlplay":                 {"engine/...", "modules", "modules/registry"},
+	"cmd/hlplay/e2e":             {},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
 	"cmd/hlplay/peers":           {},
 
