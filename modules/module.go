@@ -51,6 +51,12 @@ type Reader interface {
 	OnlyReads() bool
 }
 
+// Opaque is a Module of whose steps only the playbook's author may know what they change: see Step.Unknown.
+type Opaque interface {
+	// Opaque reports whether it has such steps. It may depend on the arguments.
+	Opaque() bool
+}
+
 // Validator is a Module that can find faults in its arguments before anything is connected to.
 type Validator interface {
 	// Validate returns the first fault; an *ArgumentError points at the argument.

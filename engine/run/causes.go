@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 
@@ -19,6 +20,8 @@ import (
 type causes struct {
 	mu    sync.Mutex
 	hosts map[*observe.Host]*changes
+	// opaque is of steps of which only the playbook's author knows what they change.
+	opaque causeList
 }
 
 // changes are what tasks would change of one host.
@@ -72,6 +75,9 @@ func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modul
 			found.keys[e.Key] = by
 		}
 	}
+	if step.Unknown {
+		c.opaque.add(by)
+	}
 	if _, boots := step.Action.(modules.Reboot); boots {
 		c.of(on).boot.add(by)
 	}
@@ -95,6 +101,29 @@ func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide 
 			c.of(other).elsewhere.add(by)
 		}
 	}
+}
+
+// anythingShared adds a task of which only the playbook's author knows what it would change, if anything.
+func (c *causes) anythingShared(by cause) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opaque.add(by)
+}
+
+// obscured are the tasks of which only the playbook's author knows what they change, if something was read that hosts share.
+// Commands of the author are not counted: see observe.AfterChange.
+func (c *causes) obscured(saw ...*observe.Tracker) causeList {
+	shared := func(reads []observe.Read) bool {
+		return slices.ContainsFunc(reads, func(r observe.Read) bool { return r.Shared() && !r.ByAuthor() })
+	}
+	for _, t := range saw {
+		if t != nil && (shared(t.Reads()) || slices.ContainsFunc(slices.Collect(maps.Values(t.Elsewhere())), shared)) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return slices.Clone(c.opaque)
+		}
+	}
+	return nil
 }
 
 // behind are the tasks that may change first what was read, on the planner's own host h and elsewhere.
@@ -173,6 +202,25 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task && c.host != e.host.Name })
 	}
 	return found
+}
+
+// errSatisfied says that a host is as an item wants it.
+var errSatisfied = errors.New("nothing is to be done")
+
+// obscured is in check mode why it cannot be known that an item has nothing to do, or nil if it is known: a command of the
+// playbook's author that comes first may have changed what hosts share by then, such as a cluster.
+func (e *execution) obscured(it *itemPlan) error {
+	if !e.check {
+		return nil
+	}
+	found := e.causes.obscured(it.from.saw, it.saw)
+	if it.from.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
+		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task })
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return &doubtfulError{errSatisfied, e.task, e.host.Name, found}
 }
 
 // told are in check mode the tasks that may change first what an item's result tells, if it is registered.

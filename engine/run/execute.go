@@ -119,7 +119,7 @@ func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	switch {
 	case d.err != nil:
 		return e.fault(d, d.err)
-	case !d.acts() && e.host.planner.current(e.task, d):
+	case !d.acts() && e.host.planner.current(e.task, d) && !slices.ContainsFunc(d.items, func(it *itemPlan) bool { return e.obscured(it) != nil }):
 		o := d.nothingToDo(e.task)
 		for _, it := range d.items {
 			o.behind = append(o.behind, e.told(it)...)
@@ -163,6 +163,9 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 		if len(it.plan.Steps) == 0 {
 			e.fulfil(ctx, done)
 			o.behind = e.told(it)
+			if o.status == report.OK {
+				doubt = cmp.Or(doubt, e.obscured(it))
+			}
 			return o.doubted(e.host, doubt)
 		}
 		if round > mostRounds {

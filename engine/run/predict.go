@@ -30,7 +30,11 @@ func (e *execution) obscure() {
 	all := e.hosts.observed()
 	scoped, ok := module.(modules.Scoped)
 	wide := ok && scoped.Scope() != modules.EachHost
-	e.causes.anything(cause{e.task, e.host.Name}, e.host.observed, all, wide)
+	by := cause{e.task, e.host.Name}
+	e.causes.anything(by, e.host.observed, all, wide)
+	if opaque, ok := module.(modules.Opaque); ok && opaque.Opaque() {
+		e.causes.anythingShared(by)
+	}
 	if !wide {
 		all = []*observe.Host{e.host.observed}
 	}

@@ -55,7 +55,8 @@ A registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + ` of
 was not due; not known in check mode where it is due. Of a stream of more than 16 MiB the first and the last 8 MiB are registered, and a line
 between them says how many bytes are left out; with ` + "`reads`" + `, the task fails. With ` + "`-v`" + ` the report shows what a command that changed something has printed.
 
-Check mode predicts the guard and nothing else that the command may do.`,
+Check mode predicts the guard and nothing else that the command may do: where it would run, a later task that finds the cluster, Ceph or
+a guest as they are to be is uncertain.`,
 	Example: `task "the archive is unpacked" {
   command {
     argv    = ["tar", "-xzf", "/root/tools.tgz", "-C", "/opt"]
@@ -113,6 +114,9 @@ func (c *Command) Validate() error {
 
 // OnlyReads implements modules.Reader.
 func (c *Command) OnlyReads() bool { return c.Reads }
+
+// Opaque implements modules.Opaque.
+func (c *Command) Opaque() bool { return !c.Reads }
 
 // Plan implements modules.Module.
 func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
