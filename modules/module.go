@@ -302,6 +302,8 @@ type Diff struct {
 type Spec struct {
 	// Name is the block's name in a task.
 	Name string
+	// Aliases are names under which people look for it: those of Ansible's modules that do what it does.
+	Aliases []string
 	// Summary is one line; Doc some paragraphs of Markdown: what it does, what it refuses, hazards.
 	Summary, Doc string
 	// Example is HCL: one task or several, each of which the documentation test validates.
@@ -321,6 +323,12 @@ type Spec struct {
 	Reinstate func(path string, kept, now []byte) ([]byte, error)
 	// Packages are those of its product: see Package.
 	Packages []Package
+	// FileSystems are those of its product.
+	FileSystems []observe.FileSystem
+	// Placed returns what a file means to its product; nil is nothing.
+	Placed observe.Meaning
+	// RootHint says why a host of its product may refuse root's key: see remote.AddRootHints. Empty is nothing.
+	RootHint string
 	// New returns a pointer to a struct with its zero values; the defaults of the tags are filled in
 	// by the decoder.
 	New func() Module

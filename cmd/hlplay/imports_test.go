@@ -50,9 +50,9 @@ var mayImport = map[string][]string{
 	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},
-	"modules/registry":          {"engine/observe", "modules/..."},
+	"modules/registry":          {"engine/observe", "engine/remote", "modules/..."},
 
-	"modules/internal/modulestest": {"engine/lang", "modules"}, // tests build modules as playbooks do
+	"modules/internal/modulestest": {"engine/lang", "engine/observe", "engine/remote", "modules"}, // tests build modules as playbooks do
 }
 
 // allowed are the imports of a folder, and whether anything is said of it.

@@ -85,7 +85,7 @@ type Rehearsal struct {
 	Packages []Package
 	// Addresses are further interface addresses in CIDR form, beside the host's own.
 	Addresses []string
-	// Guests are VMs that already exist on the node when it has Proxmox VE: id to "vm" or "ct".
+	// Guests are virtual machines and containers that exist on the node already: id to "vm" or "ct".
 	Guests map[string]string
 }
 

@@ -110,7 +110,7 @@ func (d *decoder) prefixes(attr *hclsyntax.Attribute) *[]string {
 	return list
 }
 
-// guestID is what Proxmox VE accepts as the id of a guest (pve-vmid in PVE::JSONSchema).
+// guestID is what a node accepts as the id of a guest.
 var guestID = regexp.MustCompile(`^[1-9][0-9]{2,8}$`)
 
 func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {

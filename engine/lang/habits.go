@@ -63,13 +63,6 @@ var nameHabits = map[string]string{
 	"None": "Write null.", "none": "Write null.", "lookup": "A file of the controller is read by file(\"PATH\").",
 }
 
-var moduleHabits = map[string]string{
-	"copy": "file", "template": "file", "lineinfile": "file", "blockinfile": "file", "replace": "file", "slurp": "file",
-	"package": "apt", "yum": "apt", "dnf": "apt", "apt_repository": "apt", "apt_key": "apt", "deb822_repository": "apt",
-	"systemd": "service", "systemd_service": "service", "shell": "command", "raw": "command", "script": "command", "win_command": "command",
-	"authorized_key": "user", "debug": "assert", "fail": "assert", "kernel_module": "modprobe", "proxmox_kvm": "qm",
-}
-
 // argumentHabit returns advice for an argument name that Ansible users write; empty if there is none.
 func argumentHabit(name string) string {
 	if text := argumentHabits[name]; text != "loop" {

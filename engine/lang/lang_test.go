@@ -86,7 +86,7 @@ type setting struct {
 }
 
 var (
-	probeSpec = modules.Spec{Name: "probe", Result: probeResult{}, Functions: probeFunctions, Summary: "Probes the decoder.", Doc: "It does nothing.",
+	probeSpec = modules.Spec{Name: "probe", Aliases: []string{"copy"}, Result: probeResult{}, Functions: probeFunctions, Summary: "Probes the decoder.", Doc: "It does nothing.",
 		Example: "task \"a probe\" {\n  probe {\n    name = \"x\"\n  }\n}", New: func() modules.Module { return &probe{} }}
 	probeFunctions = []modules.Function{{Name: "probe_count", Doc: "Disks times copies.", Arguments: "disks, copies", Func: stdlib.MultiplyFunc}}
 	settingSpec    = modules.Spec{Name: "setting", Summary: "Sets.", New: func() modules.Module { return &setting{} }}

@@ -199,8 +199,10 @@ func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
 
 func (d *playDecoder) unknownModule(name string) string {
 	names := sortedKeys(d.schemas)
-	if here, ok := moduleHabits[name]; ok && d.schemas[here] != nil {
-		return fmt.Sprintf("What it does in Ansible, %q does here: `hlplay doc %s`.", here, here)
+	for _, here := range names {
+		if slices.Contains(d.schemas[here].spec.Aliases, name) {
+			return fmt.Sprintf("What it does in Ansible, %q does here: `hlplay doc %s`.", here, here)
+		}
 	}
 	if near := suggest.Nearest(name, names); near != "" {
 		return fmt.Sprintf("There is no such module. Did you mean %q? `hlplay doc` lists the modules.", near)

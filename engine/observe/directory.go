@@ -21,7 +21,7 @@ type Listing struct {
 // made is an error.
 var Dirs = &Kind[Listing]{
 	Name: "dir", What: "what is in the directory %s",
-	Shared: onClusterFileSystem,
+	Shared: OnSharedFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, dirScript)
 	},
@@ -40,7 +40,7 @@ var Dirs = &Kind[Listing]{
 				slices.Sort(d.Entries)
 				return d, nil
 			}
-			return Listing{}, fmt.Errorf("listing %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
+			return Listing{}, fmt.Errorf("listing %s: %s: %s", name, remote.Ending(a.Exit), LastLine(a.Stderr))
 		})
 	},
 }
@@ -65,7 +65,7 @@ done; exit 0)`
 // have made; empty if the file is absent. They are for files too large for Files.
 var Sums = &Kind[string]{
 	Name: "sha256", What: "the checksum of %s",
-	Shared: onClusterFileSystem,
+	Shared: OnSharedFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, sumScript("sha256sum"))
 	},
@@ -76,7 +76,7 @@ var Sums = &Kind[string]{
 			}
 			sum, _, ok := strings.Cut(string(a.Stdout), " ")
 			if a.Exit != 0 || !ok || len(sum) != 64 {
-				return "", fmt.Errorf("sha256sum of %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr))
+				return "", fmt.Errorf("sha256sum of %s: %s: %s", name, remote.Ending(a.Exit), LastLine(a.Stderr))
 			}
 			return sum, nil
 		})

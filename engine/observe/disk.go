@@ -25,7 +25,7 @@ type BlockDevice struct {
 	// Rotational is true for what spins, ReadOnly for what cannot be written.
 	Rotational, ReadOnly, Removable bool
 	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member",
-	// "ceph_bluestore", "zfs_member", "linux_raid_member", …; empty if none is.
+	// "zfs_member", "linux_raid_member", …; empty if none is.
 	Filesystem string
 	// PartitionTable is "gpt" or "dos", empty if there is none. That of a partition is the table in
 	// which it stands.
@@ -167,7 +167,7 @@ var Disks = &Kind[[]BlockDevice]{
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
 		var disks []BlockDevice
-		err := fmt.Errorf("lsblk: %s: %s", remote.Ending(answers[0].Exit), lastLine(answers[0].Stderr))
+		err := fmt.Errorf("lsblk: %s: %s", remote.Ending(answers[0].Exit), LastLine(answers[0].Stderr))
 		// lsblk(8): 64 means that some of the devices were found; without any it prints nothing.
 		if exit := answers[0].Exit; exit == 0 || exit == 64 {
 			disks, err = parseDisks(answers[0].Stdout, parseDeviceLinks(answers[1].Stdout))

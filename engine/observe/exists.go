@@ -15,7 +15,7 @@ import (
 // that brings a file of which nothing more can be known, and ask with Exists.
 var Paths = &Kind[bool]{
 	Name: "exists", What: "whether %s exists",
-	Shared: onClusterFileSystem,
+	Shared: OnSharedFileSystem,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, `[ -e "$1" ] || [ -L "$1" ]`)
 	},
@@ -101,7 +101,7 @@ var Matches = &Kind[bool]{
 			a := answers[0]
 			answers = answers[1:]
 			if a.Exit != 0 {
-				tell(name, false, fmt.Errorf("reading %s: %s: %s", p.Path, remote.Ending(a.Exit), lastLine(a.Stderr)))
+				tell(name, false, fmt.Errorf("reading %s: %s: %s", p.Path, remote.Ending(a.Exit), LastLine(a.Stderr)))
 				continue
 			}
 			tell(name, re.Match(bytes.TrimPrefix(a.Stdout, []byte("\n==> "+p.Path+" <==\n"))), nil)

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ type FactDoc struct {
 	Doc string
 }
 
-// FactSpec is a fact and how it is read, from observations only, so that check mode predicts it.
+// FactSpec is a fact and how it is read, from observations only, so that check mode predicts it. A name of two parts, such as
+// "kernel.flavour", is an attribute of another fact, which is an object: see AddFacts.
 type FactSpec struct {
 	FactDoc
 	// Read returns a value of the fact's type. What check mode cannot know, it returns as an error that IsUnknown reports, or
@@ -30,15 +32,54 @@ type FactSpec struct {
 // facts are those of any Linux host, from the files facts_*.go, and those that AddFacts has added.
 var facts = slices.Concat(hardwareFacts, networkFacts, softwareFacts)
 
-// AddFacts adds facts of products. The registry of modules calls it while the program starts, before anything reads facts;
-// a name that is taken is a mistake of a programmer, and a panic.
+// AddFacts adds facts of products, and attributes to facts that are known already. An attribute that the fact has is the product's
+// wherever the product gives one that is not null. The registry of modules calls it while the program starts, before anything reads
+// facts; a name that is taken, or that has no fact to belong to, is a mistake of a programmer, and a panic.
 func AddFacts(more ...FactSpec) {
 	for _, f := range more {
-		if slices.ContainsFunc(facts, func(known FactSpec) bool { return known.Name == f.Name }) {
+		fact, attribute, isAttribute := strings.Cut(f.Name, ".")
+		at := slices.IndexFunc(facts, func(known FactSpec) bool { return known.Name == fact })
+		switch {
+		case isAttribute && at >= 0:
+			facts[at] = facts[at].with(attribute, f)
+		case isAttribute:
+			panic("there is no fact " + fact + " that could have " + attribute)
+		case at >= 0:
 			panic("the fact " + f.Name + " is added twice")
+		default:
+			facts = append(facts, f)
 		}
-		facts = append(facts, f)
 	}
+}
+
+// with is the fact with an attribute that a product gives it.
+func (f FactSpec) with(attribute string, of FactSpec) FactSpec {
+	types := maps.Clone(f.Type.AttributeTypes())
+	types[attribute] = of.Type
+	extended := f
+	extended.Type = cty.Object(types)
+	extended.Doc += " " + of.Doc
+	extended.Read = func(ctx context.Context, h *Host) (cty.Value, error) {
+		var fact, given cty.Value
+		var errs [2]error
+		Together(ctx,
+			func(ctx context.Context) { fact, errs[0] = f.Read(ctx, h) },
+			func(ctx context.Context) { given, errs[1] = of.Read(ctx, h) })
+		switch {
+		case errs[0] != nil:
+			return cty.NilVal, errs[0]
+		case IsUnknown(errs[1]):
+			given = cty.UnknownVal(of.Type)
+		case errs[1] != nil:
+			return cty.NilVal, errs[1]
+		}
+		values := fact.AsValueMap()
+		if _, has := values[attribute]; !has || !given.IsKnown() || !given.IsNull() {
+			values[attribute] = given
+		}
+		return cty.ObjectVal(values), nil
+	}
+	return extended
 }
 
 // Facts describes all facts in the order of their names.

@@ -129,7 +129,7 @@ func readVirtualization(ctx context.Context, h *Host) (cty.Value, error) {
 	}
 	kind := strings.TrimSpace(string(a.Stdout))
 	if kind == "" {
-		return cty.NilVal, fmt.Errorf("systemd-detect-virt: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return cty.NilVal, fmt.Errorf("systemd-detect-virt: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
 	}
 	if kind == "none" { // it then ends with 1
 		kind = ""

@@ -22,7 +22,7 @@ var networkFacts = []FactSpec{
 	{FactDoc{"fqdn", cty.String, "Fully qualified domain name: the first name of the host's own line in /etc/hosts, else what hostname --fqdn says; null if the host's name does not resolve."}, readFQDN},
 	{FactDoc{"hostname", cty.String, "Name of the host as its kernel tells it (uname -n)."}, readHostname},
 	{FactDoc{"interfaces", cty.Map(interfaceType), "Network interfaces by name: `mac` (null if none), `mtu`, `state` (`up`, `down`, `unknown`), `addresses` with prefix lengths, and `speed` in Mbit/s (null if the driver tells none). From ip addr and /sys/class/net."}, readInterfaces},
-	{FactDoc{"name_addresses", cty.List(cty.String), "What the host's own name resolves to on the host itself, sorted; empty if it does not resolve. Proxmox VE needs its LAN address there, and no loopback address. From getent ahosts."}, readNameAddresses},
+	{FactDoc{"name_addresses", cty.List(cty.String), "What the host's own name resolves to on the host itself, sorted; empty if it does not resolve. From getent ahosts."}, readNameAddresses},
 }
 
 func readNameAddresses(ctx context.Context, h *Host) (cty.Value, error) {
@@ -126,7 +126,7 @@ func readFQDN(ctx context.Context, h *Host) (cty.Value, error) {
 	case err != nil:
 		return cty.NilVal, err
 	case a.Exit == 127:
-		return cty.NilVal, fmt.Errorf("the program hostname is missing: %s", lastLine(a.Stderr))
+		return cty.NilVal, fmt.Errorf("the program hostname is missing: %s", LastLine(a.Stderr))
 	case a.Exit != 0: // the name does not resolve
 		return cty.NullVal(cty.String), nil
 	}

@@ -14,32 +14,29 @@ var (
 		"id": cty.String, "codename": cty.String, "version": cty.String, "pretty": cty.String,
 	})
 	kernelType = cty.Object(map[string]cty.Type{
-		"release": cty.String, "version": cty.String, "architecture": cty.String, "pve": cty.Bool,
+		"release": cty.String, "version": cty.String, "architecture": cty.String,
 	})
 )
 
 var softwareFacts = []FactSpec{
-	{FactDoc{"boot", bootType, "How the host boots: `efi`, and `loader`, one of `proxmox-boot-tool`, `systemd-boot` and `grub`, or null if none of them is found."}, readBoot},
+	{FactDoc{"boot", bootType, "How the host boots: `efi`, and `loader`, `systemd-boot` or `grub`, or null if neither is found."}, readBoot},
 	{FactDoc{"distribution", distributionType, "Distribution: `id` (`debian`), `codename` (`trixie`), `version` (`13`), `pretty` (`Debian GNU/Linux 13 (trixie)`). From /etc/os-release."}, readDistribution},
-	{FactDoc{"kernel", kernelType, "Running kernel: `release` (uname -r), `version` (uname -v), `architecture` (uname -m), and whether it is a Proxmox kernel (`pve`)."}, readKernel},
+	{FactDoc{"kernel", kernelType, "Running kernel: `release` (uname -r), `version` (uname -v) and `architecture` (uname -m)."}, readKernel},
 }
 
 func readBoot(ctx context.Context, h *Host) (cty.Value, error) {
 	const (
 		efi       = "/sys/firmware/efi"
-		pveUUIDs  = "/etc/kernel/proxmox-boot-uuids" // proxmox-boot-tool(8) keeps its partitions here
 		sdBootEFI = "/boot/efi/EFI/systemd"
 		sdBootESP = "/efi/EFI/systemd"
 		grub      = "/boot/grub/grub.cfg"
 	)
-	found, err := Files.ObserveAll(ctx, h, []string{efi, pveUUIDs, sdBootEFI, sdBootESP, grub})
+	found, err := Files.ObserveAll(ctx, h, []string{efi, sdBootEFI, sdBootESP, grub})
 	if err != nil {
 		return cty.NilVal, err
 	}
 	loader := ""
 	switch {
-	case found[pveUUIDs].Exists():
-		loader = "proxmox-boot-tool"
 	case found[sdBootEFI].Exists(), found[sdBootESP].Exists():
 		loader = "systemd-boot"
 	case found[grub].Exists():
@@ -99,6 +96,6 @@ func readKernel(ctx context.Context, h *Host) (cty.Value, error) {
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"release": cty.StringVal(k.Release), "version": version,
-		"architecture": cty.StringVal(k.Architecture), "pve": cty.BoolVal(strings.HasSuffix(k.Release, "-pve")),
+		"architecture": cty.StringVal(k.Architecture),
 	}), nil
 }

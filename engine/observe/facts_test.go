@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -37,7 +39,6 @@ func factHost(t *testing.T, more ...Expectation) *Host {
 		Files.Expect("/proc/cpuinfo", text("processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\n")),
 		Files.Expect("/proc/meminfo", text("MemTotal:       16384 kB\nMemFree: 1 kB\nSwapTotal:          8 kB\n")),
 		Files.Expect("/sys/firmware/efi", File{Type: Directory}),
-		Files.Expect("/etc/kernel/proxmox-boot-uuids", File{}),
 		Files.Expect("/boot/efi/EFI/systemd", File{}),
 		Files.Expect("/efi/EFI/systemd", File{}),
 		Files.Expect("/boot/grub/grub.cfg", text("")),
@@ -62,7 +63,7 @@ func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
 		"hostname":       `"pve1"`,
 		"interfaces":     `{"eno1":{"addresses":["192.0.2.11/24","fe80::5054:ff:fe12:3456/64","2001:db8::11/64"],"mac":"52:54:00:12:34:56","mtu":1500,"speed":10000,"state":"up"},"eno2":{"addresses":[],"mac":"52:54:00:12:34:57","mtu":9000,"speed":null,"state":"down"},"lo":{"addresses":["127.0.0.1/8","::1/128"],"mac":"00:00:00:00:00:00","mtu":65536,"speed":null,"state":"unknown"}}`,
 		"iommu":          `{"enabled":true,"groups":2}`,
-		"kernel":         `{"architecture":"x86_64","pve":true,"release":"6.8.12-9-pve","version":"#1 SMP"}`,
+		"kernel":         `{"architecture":"x86_64","release":"6.8.12-9-pve","version":"#1 SMP"}`,
 		"memory":         `{"swap":8192,"total":16777216}`,
 		"name_addresses": `["192.0.2.11"]`,
 		"virtualization": `null`,
@@ -129,7 +130,7 @@ func TestFactsInCheckMode(t *testing.T) {
 		t.Errorf("a fact that depends on something unknowable is %#v (error %v)", iommu, err)
 	}
 	kernel, err := Fact(t.Context(), h, "kernel")
-	if err != nil || kernel.GetAttr("version").IsKnown() || !kernel.GetAttr("pve").True() {
+	if err != nil || kernel.GetAttr("version").IsKnown() {
 		t.Errorf("the kernel is %#v (error %v)", kernel, err)
 	}
 }
@@ -164,4 +165,38 @@ func FuzzOSRelease(f *testing.F) {
 	f.Add(bookworm)
 	f.Add("A=$(id)\nB=`id`\nC=$HOME\nD=~\nE=a b\n")
 	f.Fuzz(func(t *testing.T, text string) { parseOSRelease(text) })
+}
+
+// A product gives a fact an attribute, or an attribute's value on hosts where it knows one.
+func TestAttributesOfProducts(t *testing.T) {
+	give := func(value cty.Value, err error) func(context.Context, *Host) (cty.Value, error) {
+		return func(context.Context, *Host) (cty.Value, error) { return value, err }
+	}
+	base := FactSpec{FactDoc{"boot", cty.Object(map[string]cty.Type{"loader": cty.String}), "Doc."}, give(cty.ObjectVal(map[string]cty.Value{"loader": cty.StringVal("grub")}), nil)}
+	for name, test := range map[string]struct {
+		attribute string
+		value     cty.Value
+		err       error
+		want      map[string]cty.Value
+	}{
+		"a new one":              {"menu", cty.True, nil, map[string]cty.Value{"loader": cty.StringVal("grub"), "menu": cty.True}},
+		"a new one without one":  {"menu", cty.NullVal(cty.Bool), nil, map[string]cty.Value{"loader": cty.StringVal("grub"), "menu": cty.NullVal(cty.Bool)}},
+		"known to the product":   {"loader", cty.StringVal("own"), nil, map[string]cty.Value{"loader": cty.StringVal("own")}},
+		"unknown to the product": {"loader", cty.NullVal(cty.String), nil, map[string]cty.Value{"loader": cty.StringVal("grub")}},
+		"yet to be seen":         {"loader", cty.NilVal, &UnknownError{Because: "x"}, map[string]cty.Value{"loader": cty.UnknownVal(cty.String)}},
+	} {
+		ty := cty.String
+		if test.attribute == "menu" {
+			ty = cty.Bool
+		}
+		f := base.with(test.attribute, FactSpec{FactDoc{"boot." + test.attribute, ty, "More."}, give(test.value, test.err)})
+		got, err := f.Read(t.Context(), NewRecorded("h"))
+		if err != nil || !got.RawEquals(cty.ObjectVal(test.want)) || !got.Type().Equals(f.Type) || f.Doc != "Doc. More." {
+			t.Errorf("%s: %#v (%v), documented as %#v, %q", name, got, err, f.Type, f.Doc)
+		}
+	}
+	f := base.with("loader", FactSpec{FactDoc{"boot.loader", cty.String, ""}, give(cty.NilVal, errors.New("unreadable"))})
+	if _, err := f.Read(t.Context(), NewRecorded("h")); err == nil {
+		t.Error("what the product could not read is no error")
+	}
 }

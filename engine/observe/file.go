@@ -86,7 +86,7 @@ func (f File) OthersKeep() string {
 const FileLimit = 1 << 20
 
 // Files are what lies at absolute paths. The content of regular files comes along.
-var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: onClusterFileSystem, Ask: askFiles, Parse: parseFiles, Complete: completeFile}
+var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: OnSharedFileSystem, Ask: askFiles, Parse: parseFiles, Complete: completeFile}
 
 // completeFile leaves out the size of a directory and where and when anything was written, which are the file system's own affair.
 func completeFile(expected, found File) File {
@@ -97,21 +97,12 @@ func completeFile(expected, found File) File {
 	return expected
 }
 
-// onClusterFileSystem reports whether a path is one of pmxcfs, which all members of a cluster see alike.
-func onClusterFileSystem(name string) bool { return strings.HasPrefix(name, "/etc/pve/") }
-
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000
 
 // unsizedScript reads alone a file whose size says nothing about its content, so that the split of the
 // others can be checked by their sizes.
 const unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
-
-// unsized reports whether stat's size of a file says nothing about what reading it yields, or
-// changes from one call to the next.
-func unsized(name string) bool {
-	return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/sys/") || strings.HasPrefix(name, "/etc/pve/.")
-}
 
 // fileBatch is the names of one stat: those whose contents come in one answer, and those that are read alone.
 type fileBatch struct{ sized, unsized []string }
@@ -270,7 +261,7 @@ func parseUnsized(r *reading, a remote.Answer) {
 		return
 	}
 	if a.Exit != 0 {
-		r.err = errors.New(lastLine(a.Stderr))
+		r.err = errors.New(LastLine(a.Stderr))
 		return
 	}
 	r.file.Content = bytes.Clone(a.Stdout)
@@ -278,8 +269,8 @@ func parseUnsized(r *reading, a remote.Answer) {
 	r.file.Size = int64(len(a.Stdout))
 }
 
-// lines are the non-empty lines of a message stream.
-func lines(b []byte) []string {
+// Lines returns the non-empty lines of a message stream.
+func Lines(b []byte) []string {
 	var all []string
 	for line := range strings.Lines(string(b)) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
@@ -289,9 +280,9 @@ func lines(b []byte) []string {
 	return all
 }
 
-// lastLine is the last non-empty line of a message stream, where programs say what went wrong.
-func lastLine(b []byte) string {
-	all := lines(b)
+// LastLine returns the last non-empty line of a message stream, where programs say what went wrong.
+func LastLine(b []byte) string {
+	all := Lines(b)
 	if len(all) == 0 {
 		return "it printed no message"
 	}

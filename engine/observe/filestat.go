@@ -128,7 +128,7 @@ func isAbsence(message string) bool {
 func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 	names := b.names()
 	head, contents, _ := bytes.Cut(a.Stdout, []byte("\n\n"))
-	records := lines(head)
+	records := Lines(head)
 	var last []string
 	if len(records) > 0 {
 		last = strings.Fields(records[len(records)-1])
@@ -141,7 +141,7 @@ func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 		}
 	}
 	var complaints, others []string
-	for _, c := range lines(a.Stderr) {
+	for _, c := range Lines(a.Stderr) {
 		if strings.HasPrefix(c, "stat: ") {
 			complaints = append(complaints, c)
 		} else {
@@ -165,7 +165,7 @@ func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 		}
 		switch {
 		case len(complaints) != missing:
-			r.err = fmt.Errorf("stat tells nothing of %s (exit %d): %s", name, a.Exit, lastLine(a.Stderr))
+			r.err = fmt.Errorf("stat tells nothing of %s (exit %d): %s", name, a.Exit, LastLine(a.Stderr))
 		case !isAbsence(complaints[next]):
 			r.err = errors.New(complaints[next])
 		}

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,10 +57,6 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 		"the id of a new account": {func() string {
 			return Users.unfulfilled(User{Name: "u", UID: 1000, GID: 1000}, User{Name: "u", UID: -1, GID: -1})
 		}, ""},
-		"an index that was never fetched, and need not grow stale": {func() string { return AptIndex.unfulfilled(Index{}, Index{Exists: true, Stale: true}) }, ""},
-		"an index that is not stale": {func() string {
-			return AptIndex.unfulfilled(Index{Exists: true, Age: 5}, Index{Exists: true, Stale: true})
-		}, "Stale: found false, expected true"},
 		"the size of a directory": {func() string { return Files.unfulfilled(File{Type: Directory, Size: 4096}, File{Type: Directory}) }, ""},
 		"the content of a file": {func() string {
 			return Files.unfulfilled(File{Type: Regular, Size: 1, Content: []byte("a")}, File{Type: Regular, Size: 1, Content: []byte("b")})
@@ -67,12 +64,12 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 		"one of two checksums":  {func() string { return Checksums.unfulfilled(Checksum{SHA256: "a", SHA512: "b"}, Checksum{SHA256: "a"}) }, ""},
 		"a file that is absent": {func() string { return Checksums.unfulfilled(Checksum{SHA256: "a", SHA512: "b"}, Checksum{}) }, `SHA256: found "a", expected ""; SHA512: found "b", expected ""`},
 		"the order of files": {func() string {
-			return AptSources.unfulfilled([]TextFile{{"/a", ""}, {"/b", ""}}, []TextFile{{"/b", ""}, {"/a", ""}})
+			return textFiles.unfulfilled([]TextFile{{"/a", ""}, {"/b", ""}}, []TextFile{{"/b", ""}, {"/a", ""}})
 		}, ""},
 		"volumes of a disk that LVM gets": {func() string {
 			return Disks.unfulfilled([]BlockDevice{{Name: "sdb", Filesystem: "LVM2_member", Children: []BlockDevice{{Name: "dm-0"}}}}, []BlockDevice{{Name: "sdb", Filesystem: "LVM2_member"}})
 		}, ""},
-		"empty and none": {func() string { return Upgradable.unfulfilled([]string(nil), []string{}) }, ""},
+		"empty and none": {func() string { return PackageGlobs.unfulfilled([]string(nil), []string{}) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.unfulfilled(); got != test.want {
@@ -82,19 +79,28 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 	}
 }
 
-// The steps of one plan add up where each changes a part: two files that are new in one directory, two package sources.
+// textFiles are files that are read together.
+var textFiles = TextFiles("test-files", "/etc/test.d/*.conf")
+
+// The steps of one plan add up where each changes a part: two files that are new in one directory, and that are read together.
 func TestPlacedFilesAddUp(t *testing.T) {
-	const dir = "/etc/apt/sources.list.d"
-	h := NewRecorded("a", Dirs.Expect(dir, Listing{Exists: true}), AptSources.Expect("", nil),
-		Files.Expect(dir+"/a.list", File{}), Files.Expect(dir+"/b.list", File{}))
+	const dir = "/etc/test.d"
+	h := NewRecorded("a", Dirs.Expect(dir, Listing{Exists: true}), textFiles.Expect("", nil),
+		Files.Expect(dir+"/a.conf", File{}), Files.Expect(dir+"/b.conf", File{}))
 	file := File{Type: Regular, Mode: 0o644, Owner: "root", Group: "root"}
-	h.Predict(append(Placed(h, dir+"/a.list", file), Placed(h, dir+"/b.list", file)...))
+	AddMeanings(func(h *Host, name string, f File) []Expectation {
+		if !strings.HasPrefix(name, dir+"/") {
+			return nil
+		}
+		return []Expectation{ExpectTextFile(h, textFiles, name, f)}
+	})
+	h.Predict(append(Placed(h, dir+"/a.conf", file), Placed(h, dir+"/b.conf", file)...))
 	listing, err := Dirs.Observe(t.Context(), h, dir)
-	if diff := cmp.Diff(Listing{Exists: true, Entries: []string{"a.list", "b.list"}}, listing); err != nil || diff != "" {
+	if diff := cmp.Diff(Listing{Exists: true, Entries: []string{"a.conf", "b.conf"}}, listing); err != nil || diff != "" {
 		t.Errorf("the directory (-want +got): %v\n%s", err, diff)
 	}
-	sources, err := AptSources.Observe(t.Context(), h, "")
-	if err != nil || len(sources) != 2 {
-		t.Errorf("sources: %v, %v; want both", sources, err)
+	files, err := textFiles.Observe(t.Context(), h, "")
+	if err != nil || len(files) != 2 {
+		t.Errorf("the files: %v, %v; want both", files, err)
 	}
 }

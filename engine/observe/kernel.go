@@ -11,7 +11,7 @@ import (
 
 // Kernel is the running kernel.
 type Kernel struct {
-	// Release is `uname -r`, such as "6.8.12-9-pve".
+	// Release is `uname -r`, such as "6.1.0-28-amd64".
 	Release string
 	// Version is `uname -v`: build number, distribution and date. It is empty where check mode
 	// predicts a kernel that is not installed yet.
@@ -168,7 +168,7 @@ var StaleInitramfs = &Kind[bool]{
 		return []remote.Query{{Script: `stat -c '%y %n' "$@" /boot/initrd.img-* /boot/vmlinuz-*`, Args: names, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
-		times, err := parseTimes(answers[0])
+		times, err := ParseTimes(answers[0])
 		for _, name := range names {
 			stale := false
 			changed, exists := times[name]

@@ -118,7 +118,6 @@ func TestKernelScripts(t *testing.T) {
 	fetch(t, InstalledKernels, "")
 	fetch(t, RebootDemands, "")
 	fetch(t, StaleInitramfs, "/etc/hostname")
-	fetch(t, SysctlFiles, "")
 }
 
 func FuzzKernel(f *testing.F) {
@@ -133,7 +132,7 @@ func FuzzKernel(f *testing.F) {
 		fuzzAnswer(t, InstalledKernels, []string{""}, stdout, exit)
 		fuzzAnswer(t, StaleInitramfs, []string{"/a"}, stdout, exit)
 		fuzzAnswer(t, RebootDemands, []string{""}, stdout, exit)
-		fuzzAnswer(t, SysctlFiles, []string{""}, stdout, exit)
+		fuzzAnswer(t, textFiles, []string{""}, stdout, exit)
 	})
 }
 

@@ -63,16 +63,12 @@ var KernelModules = &Kind[KernelModule]{
 	},
 }
 
-// ModprobeFiles observes the files that modprobe reads (modprobe.d(5)), those that are masked as empty ones. Its one
-// observation has no name.
-var ModprobeFiles = textFiles("modprobe-files", "/etc/modprobe.d/*.conf", "/run/modprobe.d/*.conf", "/usr/local/lib/modprobe.d/*.conf", "/usr/lib/modprobe.d/*.conf")
-
 // moduleListsUnread is the error of a list that is there and cannot be read. One that is missing is empty: a kernel without modules,
 // and one whose package is gone. grep(1) ends with 1 where nothing matches.
 func moduleListsUnread(answers []remote.Answer) error {
 	for i, a := range []remote.Answer{answers[0], answers[2], answers[3]} {
 		if i == 0 && a.Exit != 0 || a.Exit > 1 {
-			if complaint := lastLine(a.Stderr); !isAbsence(complaint) {
+			if complaint := LastLine(a.Stderr); !isAbsence(complaint) {
 				return fmt.Errorf("the kernel's modules cannot be read: %s: %s", remote.Ending(a.Exit), complaint)
 			}
 		}

@@ -92,10 +92,10 @@ var Networks = &Kind[Network]{
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Network, error)) {
 		var n Network
-		err := fmt.Errorf("ip addr show: %s: %s", remote.Ending(answers[0].Exit), lastLine(answers[0].Stderr))
+		err := fmt.Errorf("ip addr show: %s: %s", remote.Ending(answers[0].Exit), LastLine(answers[0].Stderr))
 		switch {
 		case answers[0].Exit == 0 && answers[1].Exit != 0:
-			err = fmt.Errorf("ip route show default: %s: %s", remote.Ending(answers[1].Exit), lastLine(answers[1].Stderr))
+			err = fmt.Errorf("ip route show default: %s: %s", remote.Ending(answers[1].Exit), LastLine(answers[1].Stderr))
 		case answers[0].Exit == 0:
 			n, err = parseNetwork(answers[0].Stdout, answers[1].Stdout, answers[2].Stdout)
 		}
@@ -121,7 +121,7 @@ func parseNetwork(addrs, routes, speeds []byte) (Network, error) {
 		return n, fmt.Errorf("ip -j addr show printed what is not its JSON: %w", err)
 	}
 	speed := map[string]int{}
-	for _, line := range lines(speeds) {
+	for _, line := range Lines(speeds) {
 		file, value, _ := strings.Cut(line, ":")
 		if mbit, err := strconv.Atoi(value); err == nil && mbit > 0 { // -1 where the driver cannot tell
 			speed[path.Base(path.Dir(file))] = mbit

@@ -15,7 +15,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Key names one observation on a host: "file:/etc/hosts", "package:chrony", "pve:cluster".
+// Key names one observation on a host: "file:/etc/hosts", "package:chrony", "kernel".
 type Key struct {
 	Kind string
 	// Name is empty for a kind of which a host has one only.

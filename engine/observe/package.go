@@ -46,7 +46,7 @@ func (p Package) Broken() bool {
 	return strings.Contains(p.Status, " reinstreq ")
 }
 
-// Held reports whether an administrator has put the package on hold (apt-mark hold).
+// Held reports whether an administrator has put the package on hold.
 func (p Package) Held() bool { return strings.HasPrefix(p.Status, "hold ") }
 
 // ConfigFiles reports whether the package was removed but not purged.
@@ -141,7 +141,7 @@ type dpkgRow struct {
 
 func parseDpkgQuery(a remote.Answer) ([]dpkgRow, error) {
 	if a.Exit > 1 {
-		return nil, fmt.Errorf("dpkg-query: %s: %s (is this a Debian host?)", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return nil, fmt.Errorf("dpkg-query: %s: %s (is this a Debian host?)", remote.Ending(a.Exit), LastLine(a.Stderr))
 	}
 	var rows []dpkgRow
 	for line := range strings.Lines(string(a.Stdout)) {

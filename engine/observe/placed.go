@@ -9,9 +9,18 @@ import (
 	"strings"
 )
 
+// A Meaning says what else will be observed differently once f lies at name on h, because a product reads it.
+type Meaning func(h *Host, name string, f File) []Expectation
+
+var meanings []Meaning
+
+// AddMeanings adds what files mean to products. The registry of modules calls it while the program starts.
+func AddMeanings(more ...Meaning) { meanings = append(meanings, more...) }
+
 // Placed is everything that will be observed differently once f lies at name on h: the file, its
-// sum, its directory's entries, for a unit file its unit, and for
-// /etc/hosts the names that it resolves. Placing an absent file is removing what is there.
+// sum, its directory's entries, for a unit file its unit, for
+// /etc/hosts the names that it resolves, and what it means to products (see AddMeanings). Placing an absent file is removing what
+// is there.
 func Placed(h *Host, name string, f File) []Expectation {
 	expect := []Expectation{Files.Expect(name, f), Paths.Expect(name, f.Exists())}
 	switch {
@@ -31,7 +40,9 @@ func Placed(h *Host, name string, f File) []Expectation {
 		expect = append(expect, Dirs.Expect(name, Listing{}))
 	}
 	expect = append(expect, placedInDirectory(h, name, f.Exists())...)
-	expect = append(expect, placedText(h, name, f)...)
+	for _, meaning := range meanings {
+		expect = append(expect, meaning(h, name, f)...)
+	}
 	if dir, base := path.Split(name); strings.HasSuffix(dir, "/systemd/system/") && CheckUnitName(base) == nil {
 		expect = append(expect, Units.Unknown(base, "its unit file "+name+" is about to change"))
 	}

@@ -35,7 +35,7 @@ var Ports = &Kind[bool]{
 			a := answers[0]
 			answers = answers[1:]
 			if a.Exit == 126 || a.Exit == 127 {
-				tell(name, false, errors.New("bash is needed to try a port: "+lastLine(a.Stderr)))
+				tell(name, false, errors.New("bash is needed to try a port: "+LastLine(a.Stderr)))
 				continue
 			}
 			tell(name, a.Exit == 0, nil)

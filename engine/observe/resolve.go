@@ -40,7 +40,7 @@ var Resolves = &Kind[[]netip.Addr]{
 			case a.TimedOut():
 				tell(name, nil, fmt.Errorf("resolving %s took longer than %s: does a name server of /etc/resolv.conf answer?", name, resolveLimit))
 			default:
-				tell(name, nil, fmt.Errorf("getent ahosts %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr)))
+				tell(name, nil, fmt.Errorf("getent ahosts %s: %s: %s", name, remote.Ending(a.Exit), LastLine(a.Stderr)))
 			}
 		}
 	},

@@ -98,7 +98,3 @@ func parseSysctls(out []byte) map[string]string {
 	}
 	return values
 }
-
-// SysctlFiles observes the files from which systemd-sysctl sets the kernel at boot (sysctl.d(5)), those that are
-// masked as empty ones. Its one observation has no name.
-var SysctlFiles = textFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")

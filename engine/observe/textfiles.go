@@ -17,11 +17,11 @@ type TextFile struct {
 	Path, Content string
 }
 
-// textFiles is the kind whose one observation, without a name, is all files that match patterns of
+// TextFiles returns the kind whose one observation, without a name, is all files that match patterns of
 // the shell, in the order of the patterns and then by name. The patterns are the kind's own text.
 // Names with unusual characters are left out, as the programs that read such directories do. A link to /dev/null,
 // which masks the files of its name in other directories, is an empty file.
-func textFiles(kind string, patterns ...string) *Kind[[]TextFile] {
+func TextFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
 		Ask: func([]string) []remote.Query {
@@ -71,7 +71,7 @@ const textLimit = 16 << 20
 // prints them, each behind a header.
 func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	if a.Exit != 0 {
-		return nil, fmt.Errorf("reading files: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return nil, fmt.Errorf("reading files: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
 	}
 	if len(a.Stdout) == 0 {
 		return nil, nil
@@ -135,9 +135,9 @@ func DropIns(files []TextFile) []TextFile {
 	return counting
 }
 
-// WithTextFile is files after content was written to name; nil content takes the file away. The
+// withTextFile returns files after content was written to name; nil content takes the file away. The
 // order stays; a new file comes last.
-func WithTextFile(files []TextFile, name string, content *string) []TextFile {
+func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	var changed []TextFile
 	found := false
 	for _, f := range files {
@@ -156,35 +156,17 @@ func WithTextFile(files []TextFile, name string, content *string) []TextFile {
 	return changed
 }
 
-// placedText is what the files read together, and the package index, look like once f lies at name.
-func placedText(h *Host, name string, f File) []Expectation {
-	var content *string
-	if f.Type == Regular {
-		text := string(f.Content)
-		content = &text
+// ExpectTextFile says what a kind of TextFiles, which reads it, will observe once f lies at name.
+func ExpectTextFile(h *Host, kind *Kind[[]TextFile], name string, f File) Expectation {
+	known, ok := h.Known(kind.Key(""))
+	if !ok {
+		return kind.Unknown("", name+" is about to change")
 	}
-	var expect []Expectation
-	renew := func(kind *Kind[[]TextFile]) {
-		if known, ok := h.Known(kind.Key("")); ok {
-			expect = append(expect, kind.ExpectUpdate("", known.([]TextFile), func(files []TextFile) []TextFile {
-				return WithTextFile(files, name, content)
-			}))
-		} else {
-			expect = append(expect, kind.Unknown("", name+" is about to change"))
+	return kind.ExpectUpdate("", known.([]TextFile), func(files []TextFile) []TextFile {
+		if f.Type != Regular {
+			return withTextFile(files, name, nil)
 		}
-	}
-	dir, base := path.Split(name)
-	switch {
-	case name == "/etc/apt/sources.list",
-		dir == "/etc/apt/sources.list.d/" && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
-		renew(AptSources)
-		expect = append(expect, AptIndex.Expect("", Index{Exists: true, Stale: true}))
-	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
-		expect = append(expect, AptIndex.Expect("", Index{Exists: true, Stale: true}))
-	case dir == "/etc/sysctl.d/" && path.Ext(base) == ".conf":
-		renew(SysctlFiles)
-	case dir == "/etc/modprobe.d/" && path.Ext(base) == ".conf":
-		renew(ModprobeFiles)
-	}
-	return expect
+		text := string(f.Content)
+		return withTextFile(files, name, &text)
+	})
 }

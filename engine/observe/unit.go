@@ -76,10 +76,10 @@ var unitPattern = regexp.MustCompile(`^[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\-]*(@[A-Za
 // CheckUnitName refuses what is not the full name of one unit (see UnitName).
 func CheckUnitName(name string) error {
 	if strings.Contains(name, "@.") {
-		return fmt.Errorf("%q is a template: name an instance of it, such as ceph-osd@3.service", name)
+		return fmt.Errorf("%q is a template: name an instance of it, such as getty@tty1.service", name)
 	}
 	if !unitPattern.MatchString(name) {
-		return fmt.Errorf("%q is not the name of one systemd unit, such as ssh.service or ceph-osd@3.service", name)
+		return fmt.Errorf("%q is not the name of one systemd unit, such as ssh.service or getty@tty1.service", name)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ var Units = &Kind[Unit]{
 		for i, name := range valid {
 			if len(units) != len(valid) {
 				tell(name, Unit{}, fmt.Errorf("systemctl show tells of %d units where %d were asked for (exit %d): %s",
-					len(units), len(valid), answers[0].Exit, lastLine(answers[0].Stderr)))
+					len(units), len(valid), answers[0].Exit, LastLine(answers[0].Stderr)))
 				continue
 			}
 			tell(name, units[i].ofScript(scripts), nil)

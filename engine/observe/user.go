@@ -78,7 +78,7 @@ var Whoami = &Kind[string]{
 			a := answers[i]
 			err := a.Err
 			if err == nil && a.Exit != 0 {
-				err = fmt.Errorf("id -un: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+				err = fmt.Errorf("id -un: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
 			}
 			tell(name, strings.TrimSuffix(string(a.Stdout), "\n"), err)
 		}
@@ -193,7 +193,7 @@ func parseAccounts[T any](names []string, answers []remote.Answer, tell func(str
 		}
 		if failed := slices.IndexFunc(answers, func(a remote.Answer) bool { return a.Exit != 0 && a.Exit != 2 }); failed >= 0 {
 			a := answers[failed]
-			tell(name, zero, fmt.Errorf("getent: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr)))
+			tell(name, zero, fmt.Errorf("getent: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr)))
 			continue
 		}
 		if found == nil {

@@ -254,6 +254,13 @@ func (e *endpoint) unreachable(reason, hint string, err error) error {
 	return &UnreachableError{Host: e.name, Address: e.address(), Reason: reason, Hint: hint, Err: err}
 }
 
+// rootHints are what AddRootHints has added.
+var rootHints []string
+
+// AddRootHints adds what there is to know of hosts with a product that do not accept root's key although they did before: the rest
+// of a hint, such as "if …, start …". The registry of modules calls it while the program starts.
+func AddRootHints(more ...string) { rootHints = append(rootHints, more...) }
+
 // explain says why a dial failed and what can be done.
 func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyring) error {
 	var key *hostKeyError
@@ -276,7 +283,9 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "no supported methods remain"):
 		hint := "add the controller's public key to ~/.ssh/authorized_keys of " + e.user + " on the host, or name the right user or key in the inventory"
 		if e.user == "root" {
-			hint += "; if a key was accepted before and this is a Proxmox VE node, root's authorized_keys is a link into /etc/pve: no key is accepted while pve-cluster.service is stopped, start it at the host's console"
+			for _, more := range rootHints {
+				hint += "; " + more
+			}
 		}
 		return e.unreachable(e.refusal(o, ring, err), hint, err)
 	case errors.As(err, &dns):

@@ -198,7 +198,7 @@ func (o outcome) with(end outcome) outcome {
 		end.last = o.last
 	}
 	if end.output == "" && end.status == report.Failed && o.last != nil {
-		// Commands of Proxmox exit 0 and say on standard error why they did nothing.
+		// There are commands that exit 0 and say on standard error why they did nothing.
 		end.output = printed(*o.last, 5, 10)
 	}
 	return end

@@ -166,10 +166,10 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 // Want implements modules.Announcer: it is what any plan of this task reads.
 func (m *Module) Want(h modules.Host) {
 	if len(m.Repositories)+len(m.DisableURIs) > 0 {
-		observe.AptSources.Want(h, "")
+		SourceFiles.Want(h, "")
 	}
 	if m.Update || m.Upgrade != "" || m.State == "latest" {
-		observe.AptIndex.Want(h, "")
+		PackageIndex.Want(h, "")
 	}
 	for _, name := range m.Packages {
 		if isGlob(name) {
@@ -179,11 +179,11 @@ func (m *Module) Want(h modules.Host) {
 		}
 	}
 	if m.State == "latest" {
-		observe.Candidates.Want(h, m.Packages...)
+		Candidates.Want(h, m.Packages...)
 	}
 	if answers, err := m.answers(); err == nil {
 		for _, a := range answers {
-			observe.Debconf.Want(h, a.owner)
+			Debconf.Want(h, a.owner)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 	var questions []string
 	selections := map[string]map[string]string{}
 	for _, a := range answers {
-		now, err := observe.Debconf.Observe(ctx, h, a.owner)
+		now, err := Debconf.Observe(ctx, h, a.owner)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 	because := "debconf is about to be given answers"
 	expect := []observe.Expectation{observe.Files.Unknown("/var/cache/debconf/config.dat", because), observe.Files.Unknown("/var/cache/debconf/passwords.dat", because)}
 	for _, owner := range slices.Sorted(maps.Keys(selections)) {
-		expect = append(expect, observe.Debconf.Expect(owner, selections[owner]))
+		expect = append(expect, Debconf.Expect(owner, selections[owner]))
 	}
 	return []modules.Step{{
 		Summary: "answer " + strings.Join(questions, ", ") + " in advance",

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -16,7 +15,7 @@ func (m *Module) planDisable(ctx context.Context, h modules.Host) ([]modules.Ste
 	if len(m.DisableURIs) == 0 {
 		return nil, nil
 	}
-	files, err := observe.AptSources.Observe(ctx, h, "")
+	files, err := SourceFiles.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}

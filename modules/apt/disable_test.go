@@ -11,7 +11,7 @@ import (
 
 // sourceFiles are source files as both kinds of observation have them.
 func sourceFiles(files ...observe.TextFile) []observe.Expectation {
-	expect := []observe.Expectation{observe.AptSources.Expect("", files)}
+	expect := []observe.Expectation{SourceFiles.Expect("", files)}
 	for _, f := range files {
 		expect = append(expect, observe.Files.Expect(f.Path, text(f.Content)))
 	}

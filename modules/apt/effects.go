@@ -14,12 +14,12 @@ import (
 
 // installed are the expectations of an installation: exactly what apt's simulation says, where it
 // could be asked, and what is known of the packages.
-func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) ([]observe.Expectation, error) {
+func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may come with " + join(targets), versions: map[string]string{}}
 	p.answers, _ = m.answers() // Validate has checked them
 	for _, name := range targets {
 		p.versions[name] = ""
-		if c, err := observe.Candidates.Observe(ctx, h, name); err == nil {
+		if c, err := Candidates.Observe(ctx, h, name); err == nil {
 			p.versions[name] = c.Version
 		}
 	}
@@ -37,13 +37,13 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 		}
 	}
 	if m.Autoremove {
-		p.expect(observe.Transactions.Expect(autoremove, observe.Transaction{}))
+		p.expect(Transactions.Expect(autoremove, Transaction{}))
 	}
 	return p.done(ctx)
 }
 
 // removed are the expectations of a removal.
-func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) ([]observe.Expectation, error) {
+func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may go with " + join(targets), versions: map[string]string{}, purge: m.State == "purged"}
 	p.removed = slices.Clone(targets)
 	p.take(changes)
@@ -53,13 +53,13 @@ func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, 
 		}
 	}
 	if m.Autoremove {
-		p.expect(observe.Transactions.Expect(autoremove, observe.Transaction{}))
+		p.expect(Transactions.Expect(autoremove, Transaction{}))
 	}
 	return p.done(ctx)
 }
 
 // changed are the expectations of an upgrade, which is known package by package.
-func (m *Module) changed(ctx context.Context, h modules.Host, changes []observe.PackageChange) ([]observe.Expectation, error) {
+func (m *Module) changed(ctx context.Context, h modules.Host, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may come with the upgrade", versions: map[string]string{}}
 	p.take(changes)
 	return p.done(ctx)
@@ -80,7 +80,7 @@ type prediction struct {
 
 func (p *prediction) expect(e ...observe.Expectation) { p.all = append(p.all, e...) }
 
-func (p *prediction) take(changes []observe.PackageChange) {
+func (p *prediction) take(changes []PackageChange) {
 	for _, c := range changes {
 		if c.Removed() {
 			p.removed = append(p.removed, c.Name)
@@ -146,7 +146,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	}
 	p.expect(observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return k.Kind == observe.Transactions.Name && k.Name != fullUpgrade && k.Name != safeUpgrade
+			return k.Kind == Transactions.Name && k.Name != fullUpgrade && k.Name != safeUpgrade
 		},
 		Unknown: "packages are about to change",
 	})
@@ -222,7 +222,7 @@ func activeUnit(name string) observe.Unit {
 // start (ConditionPathExists).
 func (p *prediction) postfix() observe.Unit {
 	u := activeUnit("postfix.service")
-	known, _ := p.host.Known(observe.Debconf.Key("postfix"))
+	known, _ := p.host.Known(Debconf.Key("postfix"))
 	selections, _ := known.(map[string]string)
 	kind := selections["postfix/main_mailer_type"]
 	for _, a := range p.answers {

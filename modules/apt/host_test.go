@@ -25,7 +25,10 @@ var appliance = []modules.Package{
 	{Name: "appliance-keyring", Files: []string{"/usr/share/keyrings/appliance.gpg"}},
 }
 
-func init() { AddPackages(slices.Concat(debian, appliance)...) }
+func init() {
+	AddPackages(slices.Concat(debian, appliance)...)
+	observe.AddMeanings(placed)
+}
 
 func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
@@ -40,14 +43,14 @@ const (
 func installed(name, version string) []observe.Expectation {
 	return []observe.Expectation{
 		observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: version}),
-		observe.Candidates.Expect(name, observe.Candidate{Version: version, Installed: version}),
+		Candidates.Expect(name, Candidate{Version: version, Installed: version}),
 	}
 }
 
 func offered(name, version string) []observe.Expectation {
 	return []observe.Expectation{
 		observe.Packages.Expect(name, observe.Package{}),
-		observe.Candidates.Expect(name, observe.Candidate{Version: version}),
+		Candidates.Expect(name, Candidate{Version: version}),
 	}
 }
 
@@ -61,8 +64,8 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 		observe.Files.Expect("/etc/os-release", text(release)),
 		observe.Files.Expect("/etc/apt/sources.list.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.Files.Expect("/usr/share/keyrings", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
-		observe.AptIndex.Expect("", observe.Index{Exists: true, Age: time.Minute}),
-		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
+		PackageIndex.Expect("", Index{Exists: true, Age: time.Minute}),
+		SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
 	}
@@ -78,8 +81,8 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", known...)
 }
 
-func transaction(command string, changes ...observe.PackageChange) []observe.Expectation {
-	return []observe.Expectation{observe.Transactions.Expect(command, observe.Transaction{Changes: changes})}
+func transaction(command string, changes ...PackageChange) []observe.Expectation {
+	return []observe.Expectation{Transactions.Expect(command, Transaction{Changes: changes})}
 }
 
 func one(e ...observe.Expectation) []observe.Expectation { return e }

@@ -12,8 +12,8 @@ import (
 )
 
 // refreshScript is one apt-get update that counts only if every index was fetched, and then says so
-// in the stamp by which the age is told (observe.AptStamp).
-const refreshScript = `apt-get "$@" && mkdir -p ` + stampDir + ` && touch ` + observe.AptStamp
+// in the stamp by which the age is told (stampFile).
+const refreshScript = `apt-get "$@" && mkdir -p ` + stampDir + ` && touch ` + stampFile
 
 const stampDir = "/var/lib/apt/periodic"
 
@@ -29,12 +29,12 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 		return nil, err
 	}
 	// An error of apt names a URI only; the files that define it are for the message.
-	observe.AptSources.Want(h, "")
+	SourceFiles.Want(h, "")
 	expect, err := m.refreshed(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := observe.AptSources.Observe(ctx, h, "")
+	sources, err := SourceFiles.Observe(ctx, h, "")
 	if err != nil && !observe.IsUnknown(err) {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 			return "", err
 		}
 		// Something is to be installed: the index must be there, and know the package.
-		observe.Candidates.Want(h, missing...)
-		index, err := observe.AptIndex.Observe(ctx, h, "")
+		Candidates.Want(h, missing...)
+		index, err := PackageIndex.Observe(ctx, h, "")
 		if err != nil {
 			return "", err
 		}
@@ -59,7 +59,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 			return why, nil
 		}
 		for _, name := range missing {
-			c, err := observe.Candidates.Observe(ctx, h, name)
+			c, err := Candidates.Observe(ctx, h, name)
 			if observe.IsUnknown(err) {
 				continue
 			}
@@ -73,7 +73,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 		}
 		return "", nil
 	}
-	index, err := observe.AptIndex.Observe(ctx, h, "")
+	index, err := PackageIndex.Observe(ctx, h, "")
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +81,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 }
 
 // outdated says in what way an index is too old; an age of zero means that any will do.
-func outdated(index observe.Index, age time.Duration) string {
+func outdated(index Index, age time.Duration) string {
 	switch {
 	case !index.Exists:
 		return "there is none"
@@ -98,39 +98,39 @@ func outdated(index observe.Index, age time.Duration) string {
 // it offers already it will still offer.
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	const because = "the package index will be fetched first"
-	expect := []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true})}
+	expect := []observe.Expectation{PackageIndex.Expect("", Index{Exists: true})}
 	if m.Upgrade != "" {
 		command := m.upgradeCommand()
-		t, err := observe.Transactions.Observe(ctx, h, command)
+		t, err := Transactions.Observe(ctx, h, command)
 		if err != nil && !observe.IsUnknown(err) {
 			return nil, err
 		}
 		// What can be upgraded already will still be there to be upgraded.
 		if err != nil || len(t.Changes) == 0 {
-			expect = append(expect, observe.Transactions.Unknown(command, because), observe.Upgradable.Unknown("", because))
+			expect = append(expect, Transactions.Unknown(command, because))
 		}
 	}
 	if !m.removes() {
-		observe.Candidates.Want(h, m.Packages...)
+		Candidates.Want(h, m.Packages...)
 		for _, name := range m.Packages {
 			if isGlob(name) {
 				continue
 			}
-			c, err := observe.Candidates.Observe(ctx, h, name)
+			c, err := Candidates.Observe(ctx, h, name)
 			switch {
 			case observe.IsUnknown(err):
 			case err != nil:
 				return nil, err
 			case c.Version != "" && (m.State != "latest" || c.Version != c.Installed):
-				expect = append(expect, observe.Candidates.Expect(name, c))
+				expect = append(expect, Candidates.Expect(name, c))
 			default:
-				expect = append(expect, observe.Candidates.Unknown(name, because))
+				expect = append(expect, Candidates.Unknown(name, because))
 			}
 		}
 	}
 	return append(expect, observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return k.Kind == observe.Candidates.Name || k.Kind == observe.Transactions.Name && !slices.Contains([]string{fullUpgrade, safeUpgrade}, k.Name)
+			return k.Kind == Candidates.Name || k.Kind == Transactions.Name && !slices.Contains([]string{fullUpgrade, safeUpgrade}, k.Name)
 		},
 		Unknown: because,
 	}), nil

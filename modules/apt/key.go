@@ -147,7 +147,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	readable := fs.FileMode(0o644)
 	expect := []observe.Expectation{
 		observe.Checksums.Expect(k.Path, observe.Checksum{SHA256: strings.ToLower(k.SHA256), SHA512: strings.ToLower(k.SHA512)}),
-		observe.AptIndex.Expect("", observe.Index{Exists: true, Stale: true}),
+		PackageIndex.Expect("", Index{Exists: true, Stale: true}),
 		observe.Files.Unknown(k.Path, "the host has yet to download it"),
 		observe.Sums.Unknown(k.Path, "the host has yet to download it"),
 		observe.Paths.Expect(k.Path, true),

@@ -109,7 +109,7 @@ func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages 
 		if !p.Installed() || p.Version == "" { // what is about to be installed comes in the latest version
 			continue
 		}
-		c, err := observe.Candidates.Observe(ctx, h, name)
+		c, err := Candidates.Observe(ctx, h, name)
 		if err != nil {
 			return nil, err
 		}
@@ -124,10 +124,10 @@ func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages 
 // mode cannot know, because the index is yet to be fetched, leaves a doubt, but for the packages of which the
 // effects are known, as they exist.
 func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (all bool, doubt, err error) {
-	observe.Candidates.Want(h, names...)
+	Candidates.Want(h, names...)
 	all = true
 	for _, name := range names {
-		c, err := observe.Candidates.Observe(ctx, h, name)
+		c, err := Candidates.Observe(ctx, h, name)
 		switch {
 		case observe.IsUnknown(err):
 			if _, exists := known[name]; !exists && doubt == nil {
@@ -146,11 +146,11 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (a
 }
 
 // notOffered says why apt would install no version of a package.
-func notOffered(ctx context.Context, h modules.Host, name string, c observe.Candidate) error {
+func notOffered(ctx context.Context, h modules.Host, name string, c Candidate) error {
 	if c.Listed {
 		return fmt.Errorf("every version of the package %s that a source offers is pinned below 0, so that apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
 	}
-	providers, err := observe.Providers.Observe(ctx, h, name)
+	providers, err := Providers.Observe(ctx, h, name)
 	switch {
 	case err != nil:
 		return err
@@ -174,11 +174,11 @@ func (m *Module) command(verb string, names []string) string {
 
 // simulate is what apt says that the command would do; nil where that cannot be known yet. It is an
 // error if apt would refuse, or would take a protected package away.
-func simulate(ctx context.Context, h modules.Host, command string, offered bool, named []string) ([]observe.PackageChange, error) {
+func simulate(ctx context.Context, h modules.Host, command string, offered bool, named []string) ([]PackageChange, error) {
 	if !offered {
 		return nil, nil
 	}
-	t, err := observe.Transactions.Observe(ctx, h, command)
+	t, err := Transactions.Observe(ctx, h, command)
 	switch {
 	case observe.IsUnknown(err):
 		return nil, nil
@@ -196,7 +196,7 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 }
 
 // beside says in a summary what a command removes that nobody named.
-func beside(changes []observe.PackageChange, named []string) string {
+func beside(changes []PackageChange, named []string) string {
 	var removed []string
 	for _, c := range changes {
 		if c.Removed() && !slices.Contains(named, c.Name) {
@@ -276,7 +276,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 
 // keepsRunningKernel refuses to remove the package of the kernel that runs: without it a host that
 // has no other kernel does not boot again, and one that has loses the modules of the running one.
-func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, changes []observe.PackageChange) error {
+func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) error {
 	removed := slices.Clone(targets)
 	for _, c := range changes {
 		if c.Removed() {
@@ -313,7 +313,7 @@ func kernelRelease(name string) string {
 
 // knownSources are the source files for messages; none where they are about to change.
 func knownSources(ctx context.Context, h modules.Host) ([]observe.TextFile, error) {
-	sources, err := observe.AptSources.Observe(ctx, h, "")
+	sources, err := SourceFiles.Observe(ctx, h, "")
 	if observe.IsUnknown(err) {
 		return nil, nil
 	}

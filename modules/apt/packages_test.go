@@ -19,7 +19,7 @@ func TestInstalled(t *testing.T) {
 
 func TestInstall(t *testing.T) {
 	h := recorded(bookworm, offered("chrony", "4.3"),
-		transaction("install chrony", observe.PackageChange{Name: "systemd-timesyncd", From: "252"}, observe.PackageChange{Name: "chrony", To: "4.3"}),
+		transaction("install chrony", PackageChange{Name: "systemd-timesyncd", From: "252"}, PackageChange{Name: "chrony", To: "4.3"}),
 		installed("systemd-timesyncd", "252"), one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
 	plan := plans(t, &Module{Packages: []string{"chrony"}}, h, "install chrony (removes systemd-timesyncd)")
 	run := plan.Steps[0].Action.(modules.Run)
@@ -48,7 +48,7 @@ func TestInstall(t *testing.T) {
 func TestRerunChangesNothing(t *testing.T) {
 	const key = "/usr/share/keyrings/appliance-keyring.gpg"
 	h := recorded(trixie, installed("appliance-keyring", "4.0"), installed("appliance", "9.1.0"), installed("postfix", "3.10"),
-		one(observe.Debconf.Expect("postfix", map[string]string{"postfix/main_mailer_type": "No configuration"}), observe.Files.Expect(key, text("other"))))
+		one(Debconf.Expect("postfix", map[string]string{"postfix/main_mailer_type": "No configuration"}), observe.Files.Expect(key, text("other"))))
 	plans(t, &Module{
 		Keys:     []Key{{Path: key, Content: "AAAA", UnlessPackage: "appliance-keyring"}},
 		Debconf:  map[string]string{"postfix/main_mailer_type": "select No configuration"},
@@ -58,12 +58,12 @@ func TestRerunChangesNothing(t *testing.T) {
 
 func TestInstallWithoutRecommends(t *testing.T) {
 	no := false
-	h := recorded(bookworm, offered("gdisk", "1.0"), transaction("--no-install-recommends install gdisk", observe.PackageChange{Name: "gdisk", To: "1.0"}))
+	h := recorded(bookworm, offered("gdisk", "1.0"), transaction("--no-install-recommends install gdisk", PackageChange{Name: "gdisk", To: "1.0"}))
 	plans(t, &Module{Packages: []string{"gdisk"}, InstallRecommends: &no}, h, "install gdisk")
 }
 
 func TestUnlistedPackageMakesItsNamesUnknown(t *testing.T) {
-	h := recorded(bookworm, offered("nginx", "1.22"), transaction("install nginx", observe.PackageChange{Name: "nginx", To: "1.22"}))
+	h := recorded(bookworm, offered("nginx", "1.22"), transaction("install nginx", PackageChange{Name: "nginx", To: "1.22"}))
 	plans(t, &Module{Packages: []string{"nginx"}}, h, "install nginx")
 	for key, want := range map[observe.Key]bool{
 		observe.Files.Key("/etc/nginx/nginx.conf"):  true,
@@ -85,8 +85,8 @@ func TestUnlistedPackageMakesItsNamesUnknown(t *testing.T) {
 func TestLatest(t *testing.T) {
 	m := &Module{Packages: []string{"bash"}, State: "latest"}
 	plans(t, m, recorded(bookworm, installed("bash", "5.2")))
-	older := one(observe.Packages.Expect("bash", observe.Package{Status: observe.InstalledStatus, Version: "5.1"}), observe.Candidates.Expect("bash", observe.Candidate{Version: "5.2", Installed: "5.1"}))
-	plans(t, m, recorded(bookworm, older, transaction("install bash", observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"})), "upgrade bash")
+	older := one(observe.Packages.Expect("bash", observe.Package{Status: observe.InstalledStatus, Version: "5.1"}), Candidates.Expect("bash", Candidate{Version: "5.2", Installed: "5.1"}))
+	plans(t, m, recorded(bookworm, older, transaction("install bash", PackageChange{Name: "bash", From: "5.1", To: "5.2"})), "upgrade bash")
 }
 
 func TestUnknownPackage(t *testing.T) {
@@ -94,7 +94,7 @@ func TestUnknownPackage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("an index that is a minute old is fetched again before a package is called unknown, but: %v", err)
 	}
-	h := recorded(bookworm, offered("proxmox-ev", ""), one(observe.AptIndex.Expect("", observe.Index{Exists: true}), observe.Providers.Expect("proxmox-ev", nil)))
+	h := recorded(bookworm, offered("proxmox-ev", ""), one(PackageIndex.Expect("", Index{Exists: true}), Providers.Expect("proxmox-ev", nil)))
 	_, err = modulestest.Decoded(&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "no source offers the package proxmox-ev") {
 		t.Errorf("expected an error about proxmox-ev, got %v", err)
@@ -102,7 +102,7 @@ func TestUnknownPackage(t *testing.T) {
 }
 
 func TestRefusedByApt(t *testing.T) {
-	h := recorded(bookworm, offered("ceph", "19.2"), one(observe.Transactions.Expect("install ceph", observe.Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2)\nE: Unable to correct problems"})))
+	h := recorded(bookworm, offered("ceph", "19.2"), one(Transactions.Expect("install ceph", Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2)\nE: Unable to correct problems"})))
 	_, err := modulestest.Decoded(&Module{Packages: []string{"ceph"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "Depends: ceph-base (= 19.2); E: Unable") {
 		t.Errorf("expected apt's own words, got %v", err)
@@ -110,7 +110,7 @@ func TestRefusedByApt(t *testing.T) {
 }
 
 func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
-	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", observe.PackageChange{Name: "appliance", From: "8.4.0"}))
+	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", PackageChange{Name: "appliance", From: "8.4.0"}))
 	_, err := modulestest.Decoded(&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing is done; look for a repository of the wrong release") {
 		t.Errorf("expected a refusal, got %v", err)
@@ -125,7 +125,7 @@ func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 func TestProductOnABareHost(t *testing.T) {
 	h := recorded(trixie, absent(), offered("appliance", ""), installed("ifupdown", "0.8"),
 		one(observe.Files.Expect("/etc/appliance", observe.File{}), observe.Dirs.Expect("/etc", observe.Listing{Exists: true}), observe.Files.Expect("/usr/share/keyrings/appliance.gpg", observe.File{})))
-	h.Predict(one(observe.Candidates.Unknown("appliance", "the package index will be fetched first")))
+	h.Predict(one(Candidates.Unknown("appliance", "the package index will be fetched first")))
 	plans(t, &Module{Packages: []string{"appliance"}}, h, "install appliance")
 	for name, want := range map[string]bool{"appliance-ui": true, "appliance-keyring": true, "ifupdown2": true, "ifupdown": false} {
 		if p, err := observe.Packages.Observe(t.Context(), h, name); err != nil || p.Installed() != want {
@@ -144,7 +144,7 @@ func TestProductOnABareHost(t *testing.T) {
 }
 
 func TestInterruptedInstallation(t *testing.T) {
-	broken := one(observe.Packages.Expect("chrony", observe.Package{Status: "install ok half-configured", Version: "4.3"}), observe.Candidates.Expect("chrony", observe.Candidate{Version: "4.3", Installed: "4.3"}))
+	broken := one(observe.Packages.Expect("chrony", observe.Package{Status: "install ok half-configured", Version: "4.3"}), Candidates.Expect("chrony", Candidate{Version: "4.3", Installed: "4.3"}))
 	h := recorded(bookworm, absent(), broken, transaction("install chrony"), one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
 	plan, err := modulestest.Decoded(&Module{Packages: []string{"chrony"}}).Plan(t.Context(), h)
 	if err != nil {
@@ -165,7 +165,7 @@ func debianKernel(running string, more ...[]observe.Expectation) modules.Host {
 			observe.PackageGlobs.Expect("linux-image-6.1*", []string{image}),
 			observe.Kernels.Expect("", observe.Kernel{Release: running}),
 			observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64", "6.8.12-9-pve"})),
-		transaction("remove linux-image-amd64 "+image, observe.PackageChange{Name: "linux-image-amd64", From: "6.1.119"}, observe.PackageChange{Name: image, From: "6.1.119"}),
+		transaction("remove linux-image-amd64 "+image, PackageChange{Name: "linux-image-amd64", From: "6.1.119"}, PackageChange{Name: image, From: "6.1.119"}),
 	}, more...)...)
 }
 
@@ -193,14 +193,14 @@ func TestPurge(t *testing.T) {
 
 func TestPatternMatchesWhatIsComing(t *testing.T) {
 	const newer = "linux-image-6.1.0-30-amd64"
-	h := debianKernel("6.8.12-9-pve", transaction(fullUpgrade, observe.PackageChange{Name: newer, To: "6.1.124"}), offered(newer, "6.1.124"))
+	h := debianKernel("6.8.12-9-pve", transaction(fullUpgrade, PackageChange{Name: newer, To: "6.1.124"}), offered(newer, "6.1.124"))
 	plans(t, &Module{Upgrade: "full"}, h, "install "+newer)
 	plans(t, &Module{Packages: []string{"linux-image-6.1*"}, State: "absent"}, h, "remove "+image+", "+newer)
 }
 
 func TestUpgrade(t *testing.T) {
 	plans(t, &Module{Upgrade: "full"}, recorded(bookworm, transaction(fullUpgrade)))
-	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"}))
+	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, PackageChange{Name: "bash", From: "5.1", To: "5.2"}))
 	plan := plans(t, &Module{Upgrade: "full"}, h, "upgrade bash")
 	if diff := cmp.Diff(&modules.Diff{Subject: "packages", Before: "bash 5.1\n", After: "bash 5.2\n"}, plan.Steps[0].Diff); diff != "" {
 		t.Errorf("the diff differs (-want +got):\n%s", diff)
@@ -208,7 +208,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestUpgradeThatCannotBeKnown(t *testing.T) {
-	h := recorded(bookworm, transaction(fullUpgrade), one(observe.AptIndex.Expect("", observe.Index{Exists: true, Stale: true})))
+	h := recorded(bookworm, transaction(fullUpgrade), one(PackageIndex.Expect("", Index{Exists: true, Stale: true})))
 	plan, err := modulestest.Decoded(&Module{Upgrade: "full"}).Plan(t.Context(), h)
 	if err != nil || len(plan.Steps) != 1 || !plan.Steps[0].Refresh || !plan.Partial {
 		t.Fatalf("expected a partial plan that fetches the index, got %v (%v)", summaries(plan), err)
@@ -220,8 +220,8 @@ func TestUpgradeThatCannotBeKnown(t *testing.T) {
 }
 
 func TestUpgradeThatIsDueWhateverTheIndexSays(t *testing.T) {
-	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, observe.PackageChange{Name: "bash", From: "5.1", To: "5.2"}),
-		one(observe.AptIndex.Expect("", observe.Index{Exists: true, Age: 26 * time.Hour})))
+	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, PackageChange{Name: "bash", From: "5.1", To: "5.2"}),
+		one(PackageIndex.Expect("", Index{Exists: true, Age: 26 * time.Hour})))
 	plans(t, &Module{Upgrade: "full"}, h, "fetch the package index: it is 26h0m0s old")
 	if p, err := observe.Packages.Observe(t.Context(), h, "bash"); err != nil || p.Version != "5.2" {
 		t.Errorf("bash is %+v (%v) after the upgrade", p, err)
@@ -230,7 +230,7 @@ func TestUpgradeThatIsDueWhateverTheIndexSays(t *testing.T) {
 
 func TestUpdate(t *testing.T) {
 	plans(t, &Module{Update: true}, recorded(bookworm))
-	plan := plans(t, &Module{Update: true}, recorded(bookworm, one(observe.AptIndex.Expect("", observe.Index{}))), "fetch the package index: there is none")
+	plan := plans(t, &Module{Update: true}, recorded(bookworm, one(PackageIndex.Expect("", Index{}))), "fetch the package index: there is none")
 	if !plan.Steps[0].Refresh || plan.Partial {
 		t.Error("fetching the index is no change, and nothing follows it here")
 	}
@@ -238,18 +238,18 @@ func TestUpdate(t *testing.T) {
 
 func TestAutoremove(t *testing.T) {
 	plans(t, &Module{Autoremove: true}, recorded(bookworm, transaction(autoremove)))
-	plans(t, &Module{Autoremove: true}, recorded(bookworm, installed("libfoo1", "1"), transaction(autoremove, observe.PackageChange{Name: "libfoo1", From: "1"})),
+	plans(t, &Module{Autoremove: true}, recorded(bookworm, installed("libfoo1", "1"), transaction(autoremove, PackageChange{Name: "libfoo1", From: "1"})),
 		"remove what nothing needs any more: libfoo1")
 }
 
 func TestAutoremoveOnTheWay(t *testing.T) {
-	h := recorded(bookworm, installed("mutt", "2"), installed("libmutt", "2"), transaction("--auto-remove remove mutt", observe.PackageChange{Name: "mutt", From: "2"}, observe.PackageChange{Name: "libmutt", From: "2"}))
+	h := recorded(bookworm, installed("mutt", "2"), installed("libmutt", "2"), transaction("--auto-remove remove mutt", PackageChange{Name: "mutt", From: "2"}, PackageChange{Name: "libmutt", From: "2"}))
 	plans(t, &Module{Packages: []string{"mutt"}, State: "absent", Autoremove: true}, h, "remove mutt (removes libmutt)")
 }
 
 func TestDebconf(t *testing.T) {
 	m := &Module{Debconf: map[string]string{"postfix/main_mailer_type": "select No configuration", "grub-pc grub2/linux_cmdline": "string quiet"}}
-	h := recorded(bookworm, one(observe.Debconf.Expect("postfix", map[string]string{"postfix/mailname": "x"}), observe.Debconf.Expect("grub-pc", map[string]string{"grub2/linux_cmdline": "quiet"})))
+	h := recorded(bookworm, one(Debconf.Expect("postfix", map[string]string{"postfix/mailname": "x"}), Debconf.Expect("grub-pc", map[string]string{"grub2/linux_cmdline": "quiet"})))
 	plan := plans(t, m, h, "answer postfix/main_mailer_type in advance")
 	if got := string(plan.Steps[0].Action.(modules.Run).Stdin); got != "postfix postfix/main_mailer_type select No configuration\n" {
 		t.Errorf("debconf-set-selections reads %q", got)
@@ -274,16 +274,16 @@ func TestKernelRelease(t *testing.T) {
 
 func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
 	for name, c := range map[string]struct {
-		candidate observe.Candidate
+		candidate Candidate
 		providers []string
 		want      string
 	}{
-		"virtual": {observe.Candidate{}, []string{"exim4", "postfix"}, "provided by exim4, postfix; name one of them"},
-		"single":  {observe.Candidate{}, []string{"exim4"}, "provided by exim4; name one of them"},
-		"pinned":  {observe.Candidate{Listed: true}, nil, "pinned below 0"},
+		"virtual": {Candidate{}, []string{"exim4", "postfix"}, "provided by exim4, postfix; name one of them"},
+		"single":  {Candidate{}, []string{"exim4"}, "provided by exim4; name one of them"},
+		"pinned":  {Candidate{Listed: true}, nil, "pinned below 0"},
 	} {
-		h := recorded(bookworm, one(observe.Packages.Expect(name, observe.Package{}), observe.Candidates.Expect(name, c.candidate),
-			observe.Providers.Expect(name, c.providers), observe.AptIndex.Expect("", observe.Index{Exists: true})))
+		h := recorded(bookworm, one(observe.Packages.Expect(name, observe.Package{}), Candidates.Expect(name, c.candidate),
+			Providers.Expect(name, c.providers), PackageIndex.Expect("", Index{Exists: true})))
 		if _, err := modulestest.Decoded(&Module{Packages: []string{name}}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
 		}
@@ -293,7 +293,7 @@ func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
 func TestAnUpgradeFinishesWhatIsHalfConfigured(t *testing.T) {
 	for _, upgrade := range []string{"full", "safe"} {
 		m := &Module{Upgrade: upgrade}
-		h := recorded(bookworm, one(observe.Transactions.Expect(m.upgradeCommand(), observe.Transaction{Unfinished: []string{"pve-manager", "half"}})))
+		h := recorded(bookworm, one(Transactions.Expect(m.upgradeCommand(), Transaction{Unfinished: []string{"pve-manager", "half"}})))
 		plan := plans(t, m, h, "finish the interrupted installation of half, pve-manager")
 		if got := plan.Steps[0].Action.(modules.Run).Argv; got[0] != "dpkg" {
 			t.Errorf("it is done by %q", got)
@@ -314,9 +314,9 @@ func TestDpkgWaitsForTheLock(t *testing.T) {
 }
 
 func TestTwoKeysForOneRepositoryAreNamedByTheirFiles(t *testing.T) {
-	broken := &observe.AptError{Command: "apt-cache policy", Exit: 100, Problem: "E: Conflicting values set for option Signed-By regarding source http://d/ x: /a.gpg != /b.gpg\nE: The list of sources could not be read."}
+	broken := &QueryError{Command: "apt-cache policy", Exit: 100, Problem: "E: Conflicting values set for option Signed-By regarding source http://d/ x: /a.gpg != /b.gpg\nE: The list of sources could not be read."}
 	h := recorded(bookworm)
-	h.Predict(one(observe.AptSources.Expect("", []observe.TextFile{
+	h.Predict(one(SourceFiles.Expect("", []observe.TextFile{
 		{Path: "/etc/apt/sources.list.d/c1.list", Content: "deb [signed-by=/a.gpg] http://d/ x main\n"},
 		{Path: "/etc/apt/sources.list.d/c2.list", Content: "deb [signed-by=/b.gpg] http://d/ x main\n"},
 	})))

@@ -305,7 +305,7 @@ func (r *Repository) renderDeb822() string {
 // defines some of it under another key is an error if there is, or has to be, a file of our own: apt refuses to
 // work with two (`Conflicting values set for option Signed-By`).
 func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted observe.TextFile, exists bool, own ...string) (string, error) {
-	files, err := observe.AptSources.Observe(ctx, h, "")
+	files, err := SourceFiles.Observe(ctx, h, "")
 	if observe.IsUnknown(err) {
 		return "", nil
 	}

@@ -54,7 +54,7 @@ func TestRender(t *testing.T) {
 func TestRepository(t *testing.T) {
 	off := false
 	sources := func(path, content string) []observe.Expectation {
-		return one(observe.Files.Expect(path, text(content)), observe.AptSources.Expect("", []observe.TextFile{{Path: path, Content: content}}))
+		return one(observe.Files.Expect(path, text(content)), SourceFiles.Expect("", []observe.TextFile{{Path: path, Content: content}}))
 	}
 	const (
 		deb822     = sourcesDir + "proxmox.sources"
@@ -76,7 +76,7 @@ func TestRepository(t *testing.T) {
 		{"in the other form", proxmoxRepository(), sources(list, asList), nil},
 		{"another component", proxmoxRepository(), sources(deb822, strings.ReplaceAll(asDeb822, "pve-no-subscription", "pve-test")),
 			[]string{"change repository proxmox (http://download.proxmox.com/debian/pve) in " + deb822}},
-		{"defined in another file", proxmoxRepository(), one(observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: asList}})), nil},
+		{"defined in another file", proxmoxRepository(), one(SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: asList}})), nil},
 		{"absent", absent, sources(deb822, asDeb822), []string{"remove repository proxmox (" + deb822 + ")"}},
 		{"disable a line", Repository{Name: "pve-enterprise", Enabled: &off}, sources(enterprise+".list", line), []string{"disable repository pve-enterprise in " + enterprise + ".list"}},
 		{"disable a stanza", Repository{Name: "pve-enterprise", Enabled: &off}, sources(enterprise+".sources", stanza), []string{"disable repository pve-enterprise in " + enterprise + ".sources"}},
@@ -91,7 +91,7 @@ func TestRepository(t *testing.T) {
 }
 
 func TestConflictingKey(t *testing.T) {
-	h := recorded(trixie, one(observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://download.proxmox.com/debian/pve trixie pve-test\n"}})))
+	h := recorded(trixie, one(SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://download.proxmox.com/debian/pve trixie pve-test\n"}})))
 	_, err := modulestest.Decoded(&Module{Repositories: []Repository{proxmoxRepository()}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "/etc/apt/sources.list defines http://download.proxmox.com/debian/pve trixie too") {
 		t.Errorf("expected an error that names the other file, got %v", err)

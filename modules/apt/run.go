@@ -88,7 +88,7 @@ var (
 // nothing to say beyond the usual report.
 func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []byte) error {
 	text := string(stderr)
-	problem := observe.AptProblem(stdout, stderr)
+	problem := problemOf(stdout, stderr)
 	locked := text
 	if lockRefused.MatchString(text) {
 		// An apt that has waited says who holds the lock while it waits, on its standard output, and no more at the end.

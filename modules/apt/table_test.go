@@ -9,7 +9,7 @@ import (
 // A package may bring units of any name; those that are there already are as they are.
 func TestUnitsThatAPackageMayBringAreUnknown(t *testing.T) {
 	for _, name := range []string{"docker.io", "chrony"} { // one that is not listed, and one that is
-		h := recorded(bookworm, offered(name, "1"), transaction("install "+name, observe.PackageChange{Name: name, To: "1"}),
+		h := recorded(bookworm, offered(name, "1"), transaction("install "+name, PackageChange{Name: name, To: "1"}),
 			one(observe.Files.Expect("/etc/chrony/chrony.conf", observe.File{})))
 		h.Predict(one(observe.Units.Expect("ssh.service", observe.Unit{LoadState: "loaded", ActiveState: "active"})))
 		plans(t, &Module{Packages: []string{name}}, h, "install "+name)

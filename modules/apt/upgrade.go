@@ -26,7 +26,7 @@ func (m *Module) upgradeCommand() string {
 // planUpgrade plans the upgrade that apt's own simulation finds to be due.
 func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	command := m.upgradeCommand()
-	t, err := observe.Transactions.Observe(ctx, h, command)
+	t, err := Transactions.Observe(ctx, h, command)
 	if err != nil {
 		return nil, err
 	}
@@ -49,16 +49,15 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 		return nil, err
 	}
 	expect = append(expect,
-		observe.Transactions.Expect(command, observe.Transaction{}),
-		observe.Upgradable.Expect("", []string{}),
+		Transactions.Expect(command, Transaction{}),
 	)
 	if command == fullUpgrade {
-		expect = append(expect, observe.Transactions.Expect(safeUpgrade, observe.Transaction{}))
+		expect = append(expect, Transactions.Expect(safeUpgrade, Transaction{}))
 	}
 	args := strings.Fields(command)
 	if m.Autoremove {
 		args = append([]string{"--auto-remove"}, args...)
-		expect = append(expect, observe.Transactions.Expect(autoremove, observe.Transaction{}))
+		expect = append(expect, Transactions.Expect(autoremove, Transaction{}))
 	}
 	return []modules.Step{{
 		Summary: summarize(changes),
@@ -69,18 +68,18 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 }
 
 // planFinish plans what is left of an upgrade that only has packages to configure.
-func (m *Module) planFinish(command string, t observe.Transaction) []modules.Step {
+func (m *Module) planFinish(command string, t Transaction) []modules.Step {
 	if len(t.Unfinished) == 0 {
 		return nil
 	}
 	return []modules.Step{{
 		Summary: finishing(t.Unfinished),
 		Action:  m.configure(),
-		Expect:  []observe.Expectation{observe.Transactions.Expect(command, observe.Transaction{})},
+		Expect:  []observe.Expectation{Transactions.Expect(command, Transaction{})},
 	}}
 }
 
-func summarize(changes []observe.PackageChange) string {
+func summarize(changes []PackageChange) string {
 	var upgraded, added, removed []string
 	for _, c := range changes {
 		switch {
@@ -105,9 +104,9 @@ func summarize(changes []observe.PackageChange) string {
 }
 
 // versions shows each package with its version before and after.
-func versions(changes []observe.PackageChange) *modules.Diff {
+func versions(changes []PackageChange) *modules.Diff {
 	sorted := slices.Clone(changes)
-	slices.SortFunc(sorted, func(a, b observe.PackageChange) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(sorted, func(a, b PackageChange) int { return strings.Compare(a.Name, b.Name) })
 	var before, after strings.Builder
 	for _, c := range sorted {
 		if c.From != "" {
@@ -124,7 +123,7 @@ func versions(changes []observe.PackageChange) *modules.Diff {
 const autoremove = "autoremove"
 
 func (m *Module) planAutoremove(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	t, err := observe.Transactions.Observe(ctx, h, autoremove)
+	t, err := Transactions.Observe(ctx, h, autoremove)
 	if err != nil || len(t.Changes) == 0 && t.Problem == "" {
 		return nil, err
 	}
@@ -143,6 +142,6 @@ func (m *Module) planAutoremove(ctx context.Context, h modules.Host) ([]modules.
 		Summary: "remove what nothing needs any more: " + strings.TrimPrefix(summarize(changes), "remove "),
 		Action:  m.aptGet(nil, autoremove),
 		Diff:    versions(changes),
-		Expect:  append(expect, observe.Transactions.Expect(autoremove, observe.Transaction{})),
+		Expect:  append(expect, Transactions.Expect(autoremove, Transaction{})),
 	}}, nil
 }

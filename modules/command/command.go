@@ -46,6 +46,7 @@ type result struct {
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "command",
+	Aliases: []string{"shell", "raw", "script", "win_command"},
 	Summary: "Runs a program, if it has not yet had its effect",
 	Doc: `Idempotence is not promised but enforced: a command says by which it is known that its work is done
 (` + "`creates`, `removes`, `unless`, `only_if`" + `), or that it only reads (` + "`reads`" + `), or that it is to run each

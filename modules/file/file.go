@@ -74,7 +74,8 @@ type result struct {
 
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
-	Name: "file",
+	Name:    "file",
+	Aliases: []string{"copy", "template", "lineinfile", "blockinfile", "replace", "slurp"},
 	Vital: []string{
 		"/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/hosts", "/etc/fstab",
 		"/etc/default/grub", "/etc/default/grub.d/*", "/etc/kernel/cmdline", "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*",

@@ -18,6 +18,7 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "modprobe",
+	Aliases: []string{"kernel_module"},
 	Summary: "Kernel modules: loaded now and at boot, options, blacklist",
 	Doc: `Loads kernel modules at once and lists them in /etc/modules-load.d/hlplay.conf, from which they are loaded at every
 boot. Options, blacklisted modules and soft dependencies are kept in /etc/modprobe.d/hlplay.conf; when that file changes,
@@ -48,7 +49,8 @@ handler "reboot" {
     always = true
   }
 }`,
-	New: func() modules.Module { return &Module{} },
+	Placed: placed,
+	New:    func() modules.Module { return &Module{} },
 }
 
 const (
@@ -113,7 +115,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	absent := m.State == "absent"
 	observe.Files.Want(h, OptionsFile)
 	observe.StaleInitramfs.Want(h, OptionsFile)
-	observe.ModprobeFiles.Want(h, "")
+	configFiles.Want(h, "")
 	if !absent {
 		observe.KernelModules.Want(h, m.Modules...)
 	}

@@ -163,7 +163,7 @@ func TestOtherFiles(t *testing.T) {
 		"a soft dependency of a later":    {[]observe.TextFile{{Path: "/etc/modprobe.d/z.conf", Content: "softdep nouveau post: x\n"}}, ""},
 	} {
 		m := &Module{Modules: []string{"vfio_pci"}, Options: map[string]string{"kvm_intel": "nested=1"}, Softdep: map[string]string{"nouveau": "pre: vfio-pci"}}
-		h := observe.NewRecorded("pve1", observe.ModprobeFiles.Expect("", c.files))
+		h := observe.NewRecorded("pve1", configFiles.Expect("", c.files))
 		if got := strings.Join(m.others(t.Context(), h), "\n"); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: the notes are %q, expected one with %q", name, got, c.want)
 		}
@@ -191,3 +191,5 @@ func TestALineThatGoesOnBehindABackslash(t *testing.T) {
 		t.Errorf("the list is %q", got)
 	}
 }
+
+func init() { observe.AddMeanings(placed) } // as the registry does

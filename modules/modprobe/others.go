@@ -15,7 +15,7 @@ func (m *Module) others(ctx context.Context, h modules.Host) []string {
 	if m.State == "absent" {
 		return nil
 	}
-	files, err := observe.ModprobeFiles.Observe(ctx, h, "")
+	files, err := configFiles.Observe(ctx, h, "")
 	if err != nil { // what cannot be read, or is about to change, gives no remark
 		return nil
 	}

@@ -181,7 +181,7 @@ func on(h modules.Host, expectations []observe.Expectation) []observe.Expectatio
 func aptUnknown(because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return k.Kind == observe.Candidates.Name || k.Kind == observe.Transactions.Name || k.Kind == observe.Upgradable.Name
+			return k.Kind == apt.Candidates.Name || k.Kind == apt.Transactions.Name
 		},
 		Unknown: because,
 	}
@@ -191,7 +191,7 @@ func update(h modules.Host, source observe.TextFile) modules.Step {
 	return modules.Step{
 		Summary: "update the package index",
 		Action:  apt.Update([]observe.TextFile{source}),
-		Expect:  []observe.Expectation{observe.AptIndex.Expect("", observe.Index{Exists: true}).On(h)},
+		Expect:  []observe.Expectation{apt.PackageIndex.Expect("", apt.Index{Exists: true}).On(h)},
 		Refresh: true,
 	}
 }

@@ -43,13 +43,15 @@ type result struct {
 
 // Spec describes the module.
 var Spec = modules.Spec{
-	Name:      "pvecm",
-	Facts:     []observe.FactSpec{pve.Fact},
-	Packages:  pve.Packages,
-	Reinstate: reinstate,
-	Rewritten: []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},
-	Functions: functions,
-	Summary:   "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
+	Name:        "pvecm",
+	Facts:       []observe.FactSpec{pve.Fact, pve.KernelFact, pve.BootFact},
+	Packages:    pve.Packages,
+	FileSystems: []observe.FileSystem{pve.ClusterFileSystem},
+	RootHint:    "if a key was accepted before and this is a Proxmox VE node, root's authorized_keys is a link into /etc/pve: no key is accepted while pve-cluster.service is stopped, start it at the host's console",
+	Reinstate:   reinstate,
+	Rewritten:   []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},
+	Functions:   functions,
+	Summary:     "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
 	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the
 founder, one host after the other in the inventory's order. The task is done when both sides agree: the node
 is quorate, and every member lists it online.

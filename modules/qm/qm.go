@@ -39,6 +39,7 @@ type result struct {
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:    "qm",
+	Aliases: []string{"proxmox_kvm"},
 	Summary: "A virtual machine, created if its id is free",
 	Doc: `The machine is created on the named host if no guest of the cluster has its id. A machine of that id that exists
 is recognised by its name; a difference in memory, cores or anything else that the task says is a note and is never

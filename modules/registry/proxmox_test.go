@@ -22,11 +22,11 @@ func bareHost() modules.Host {
 		observe.Files.Expect("/etc/os-release", observe.File{Type: observe.Regular, Content: []byte(release)}),
 		observe.Files.Expect("/etc/apt/sources.list.d", directory),
 		observe.Files.Expect("/usr/share/keyrings", directory),
-		observe.AptIndex.Expect("", observe.Index{Exists: true, Age: time.Minute}),
-		observe.AptSources.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian trixie main\n"}}),
+		apt.PackageIndex.Expect("", apt.Index{Exists: true, Age: time.Minute}),
+		apt.SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian trixie main\n"}}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.12.48+deb13-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.12.48+deb13-amd64"}),
-		observe.Debconf.Expect("postfix", nil),
+		apt.Debconf.Expect("postfix", nil),
 		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie"}),
 		observe.Files.Expect("/var/lib/pve-cluster/config.db", observe.File{}),
 	}
@@ -42,7 +42,7 @@ func bareHost() modules.Host {
 		}
 	}
 	for name, version := range map[string]string{"proxmox-ve": "", "proxmox-default-kernel": "", "postfix": "3.10", "open-iscsi": "2.1", "chrony": "4.6"} {
-		expect = append(expect, observe.Candidates.Expect(name, observe.Candidate{Version: version}))
+		expect = append(expect, apt.Candidates.Expect(name, apt.Candidate{Version: version}))
 	}
 	for _, name := range []string{"systemd-timesyncd", "ifupdown"} {
 		expect = append(expect, observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: "1"}))
@@ -78,7 +78,7 @@ func TestProxmoxOnABareHost(t *testing.T) {
 		t.Errorf("a Proxmox kernel is expected in /boot, found %v (%v)", kernels, err)
 	}
 	// What is recorded counts as exactly expected; on a real host the fetched index makes it unknown.
-	h.Predict([]observe.Expectation{observe.Candidates.Unknown("proxmox-ve", "the package index will be fetched first")})
+	h.Predict([]observe.Expectation{apt.Candidates.Unknown("proxmox-ve", "the package index will be fetched first")})
 	m := &apt.Module{
 		Debconf:  map[string]string{"postfix/main_mailer_type": "select No configuration"},
 		Packages: []string{"proxmox-ve", "postfix", "open-iscsi", "chrony"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/apt"
 	"hlplay/modules/assert"
@@ -51,6 +52,13 @@ var all = []modules.Spec{
 func init() {
 	for _, spec := range all {
 		observe.AddFacts(spec.Facts...)
+		observe.AddFileSystems(spec.FileSystems...)
+		if spec.Placed != nil {
+			observe.AddMeanings(spec.Placed)
+		}
+		if spec.RootHint != "" {
+			remote.AddRootHints(spec.RootHint)
+		}
 		apt.AddPackages(spec.Packages...)
 	}
 }

@@ -33,6 +33,7 @@ type result struct {
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "service",
+	Aliases: []string{"systemd", "systemd_service"},
 	Summary: "A systemd unit: started or stopped, enabled at boot, masked; restarted or reloaded",
 	Doc: `` + "`started`, `stopped`, `enabled` and `masked`" + ` are states. ` + "`restarted` and `reloaded`" + ` are acts: they happen each time and
 count as a change each time, so they belong into a handler. A unit that cannot reload is restarted, one

@@ -43,7 +43,8 @@ default is not known. A file that is read later and sets the same name otherwise
     file = "/etc/sysctl.d/90-ceph.conf"
   }
 }`,
-	New: func() modules.Module { return &Module{} },
+	Placed: placed,
+	New:    func() modules.Module { return &Module{} },
 }
 
 // Module is the desired state of some kernel settings.
@@ -133,7 +134,7 @@ func (m *Module) all() map[string]string {
 // Want implements modules.Announcer.
 func (m *Module) Want(h modules.Host) {
 	observe.Sysctls.Want(h, slices.Sorted(maps.Keys(m.all()))...)
-	observe.SysctlFiles.Want(h, "")
+	bootFiles.Want(h, "")
 	observe.Files.Want(h, m.File)
 }
 
@@ -317,7 +318,7 @@ func planAbsent(ctx context.Context, h modules.Host, file string, names []string
 // overrides are the other files that set one of the settings to another value, and are read after
 // file: of all directories, files are read in the order of their names alone (sysctl.d(5)).
 func overrides(ctx context.Context, h modules.Host, file string, settings map[string]string) []string {
-	files, err := observe.SysctlFiles.Observe(ctx, h, "")
+	files, err := bootFiles.Observe(ctx, h, "")
 	if err != nil { // what cannot be read, or is about to change, gives no remark
 		return nil
 	}

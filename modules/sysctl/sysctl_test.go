@@ -21,7 +21,7 @@ func recorded(file observe.File, more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Files.Expect(name, file),
 		observe.Files.Expect("/etc/sysctl.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
-		observe.SysctlFiles.Expect("", nil),
+		bootFiles.Expect("", nil),
 	}, more...)...)
 }
 
@@ -108,7 +108,7 @@ func TestOverrides(t *testing.T) {
 		{Path: "/usr/lib/sysctl.d/99-same.conf", Content: "vm.swappiness = 10\n"},
 	}
 	h := recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "10"))
-	h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", files)})
+	h.Predict([]observe.Expectation{bootFiles.Expect("", files)})
 	plan := modulestest.Converges(t, &Module{Name: "vm.swappiness", Value: value("10")}, h)
 	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "/etc/sysctl.d/99-sysctl.conf") {
 		t.Errorf("expected one note about 99-sysctl.conf, got %q", plan.Notes)
@@ -223,7 +223,7 @@ func TestMaskedFiles(t *testing.T) {
 		"a pattern never wins":    {[]observe.TextFile{{Path: "/usr/lib/sysctl.d/99-glob.conf", Content: "vm.* = 60\n-vm.swappiness\n"}}, ""},
 	} {
 		h := recorded(text("vm.swappiness = 10\n"), now("vm.swappiness", "10"))
-		h.Predict([]observe.Expectation{observe.SysctlFiles.Expect("", append(c.files, observe.TextFile{Path: name, Content: "vm.swappiness = 10\n"}))})
+		h.Predict([]observe.Expectation{bootFiles.Expect("", append(c.files, observe.TextFile{Path: name, Content: "vm.swappiness = 10\n"}))})
 		plan := modulestest.Converges(t, &Module{Name: "vm.swappiness", Value: value("10")}, h)
 		if got := strings.Join(plan.Notes, "\n"); (got == "") != (c.notes == "") || !strings.Contains(got, c.notes) {
 			t.Errorf("%s: the notes are %q, expected one about %q", name, got, c.notes)
@@ -279,3 +279,5 @@ func FuzzSet(f *testing.F) {
 		}
 	})
 }
+
+func init() { observe.AddMeanings(placed) } // as the registry does

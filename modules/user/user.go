@@ -56,6 +56,7 @@ type result struct {
 // Spec is the module as the registry lists it.
 var Spec = modules.Spec{
 	Name:    "user",
+	Aliases: []string{"authorized_key"},
 	Summary: "An account: groups, shell, password, authorised SSH keys",
 	Doc: `Keys are recognised by their type and data: a line with another comment or other options is brought up to date, not
 added twice. The file is written through symbolic links: on a member of a Proxmox VE cluster, root's

@@ -19,6 +19,31 @@ var Fact = observe.FactSpec{
 	Read:    readFact,
 }
 
+// KernelFact is facts.kernel.pve.
+var KernelFact = observe.FactSpec{
+	FactDoc: observe.FactDoc{Name: "kernel.pve", Type: cty.Bool, Doc: "`pve` is whether it is a Proxmox kernel."},
+	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
+		k, err := observe.Kernels.Observe(ctx, h, "")
+		return cty.BoolVal(strings.HasSuffix(k.Release, kernelFlavour)), err
+	},
+}
+
+// kernelFlavour is the end of the releases of Proxmox's kernels.
+const kernelFlavour = "-pve"
+
+// BootFact is facts.boot.loader where proxmox-boot-tool(8) keeps the list of its partitions.
+var BootFact = observe.FactSpec{
+	FactDoc: observe.FactDoc{Name: "boot.loader", Type: cty.String, Doc: "The loader is `proxmox-boot-tool` where that keeps the partitions that the host boots from."},
+	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
+		const partitions = "/etc/kernel/proxmox-boot-uuids"
+		exists, err := observe.Exists(ctx, h, partitions)
+		if err != nil || !exists {
+			return cty.NullVal(cty.String), err
+		}
+		return cty.StringVal("proxmox-boot-tool"), nil
+	},
+}
+
 func readFact(ctx context.Context, h *observe.Host) (cty.Value, error) {
 	p, err := observe.Packages.Observe(ctx, h, "pve-manager")
 	if err != nil {

@@ -68,3 +68,22 @@ func TestFactsOfAPredictedInstallation(t *testing.T) {
 		t.Errorf("a fact that depends on something unknowable has the error %v", err)
 	}
 }
+
+func TestFactsOfTheHostItself(t *testing.T) {
+	const partitions = "/etc/kernel/proxmox-boot-uuids"
+	for _, test := range []struct {
+		fact observe.FactSpec
+		is   observe.Expectation
+		want cty.Value
+	}{
+		{KernelFact, observe.Kernels.Expect("", observe.Kernel{Release: "6.8.12-9-pve"}), cty.True},
+		{KernelFact, observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}), cty.False},
+		{BootFact, observe.Files.Expect(partitions, observe.File{Type: observe.Regular}), cty.StringVal("proxmox-boot-tool")},
+		{BootFact, observe.Files.Expect(partitions, observe.File{}), cty.NullVal(cty.String)},
+	} {
+		got, err := test.fact.Read(t.Context(), observe.NewRecorded("pve1", test.is))
+		if err != nil || !got.RawEquals(test.want) {
+			t.Errorf("%s is %#v (%v), want %#v", test.fact.Name, got, err, test.want)
+		}
+	}
+}

@@ -55,7 +55,7 @@ var Packages = []modules.Package{
 		Directories: []string{"/etc/corosync"},
 		Programs:    []string{"corosync-cfgtool", "corosync-quorumtool"},
 	},
-	{Name: "proxmox-default-kernel", KernelFlavour: "-pve"},
+	{Name: "proxmox-default-kernel", KernelFlavour: kernelFlavour},
 	{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
 	{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
 	{Name: "proxmox-offline-mirror-helper"},

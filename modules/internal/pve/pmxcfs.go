@@ -5,8 +5,16 @@ import (
 	"fmt"
 	"strings"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
+
+// ClusterFileSystem is pmxcfs, which all members of a cluster see alike. It makes the files whose names begin with a dot when
+// they are read.
+var ClusterFileSystem = observe.FileSystem{
+	Root: "/etc/pve/", Shared: true,
+	Unsized: func(name string) bool { return strings.HasPrefix(name, "/etc/pve/.") },
+}
 
 // The files of the cluster that the kinds of this package read.
 const (

@@ -1,19 +1,19 @@
-package observe
+package apt
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/modulestest"
 )
 
 func TestCandidates(t *testing.T) {
-	got := parsed(t, Candidates, []string{"bash", "chrony", "nosuch", "os-prober"}, out(`bash:
+	got := modulestest.Parsed(t, Candidates, []string{"bash", "chrony", "nosuch", "os-prober"}, out(`bash:
   Installed: 5.2.15-2+b8
   Candidate: 5.2.15-2+b13
   Version table:
@@ -82,7 +82,7 @@ func TestTransactions(t *testing.T) {
 			Transaction{Problem: "ceph-mon : Depends: ceph-base (= 19.2.1-pve3) but 18.2.7+ds-1 is to be installed\nE: Unable to correct problems, you have held broken packages."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := parsed(t, Transactions, []string{"full-upgrade"}, c.answer)["full-upgrade"]
+			got := modulestest.Parsed(t, Transactions, []string{"full-upgrade"}, c.answer)["full-upgrade"]
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("the transaction differs (-want +got):\n%s", diff)
 			}
@@ -92,7 +92,7 @@ func TestTransactions(t *testing.T) {
 
 // Recorded with apt 2.6: pinned below zero, virtual, named by another package only.
 func TestWhyThereIsNoCandidate(t *testing.T) {
-	got := parsed(t, Candidates, []string{"ghost", "pinned", "virt"}, out(`virt:
+	got := modulestest.Parsed(t, Candidates, []string{"ghost", "pinned", "virt"}, out(`virt:
   Installed: (none)
   Candidate: (none)
   Version table:
@@ -110,15 +110,17 @@ ghost:
 	if diff := cmp.Diff(map[string]Candidate{"ghost": {}, "pinned": {Listed: true}, "virt": {}}, got); diff != "" {
 		t.Errorf("candidates differ (-want +got):\n%s", diff)
 	}
-	providers := parsed(t, Providers, []string{"ghost", "virt"}, out("Package: virt\nVersions: \n\nReverse Depends: \nDependencies: \nProvides: \nReverse Provides: \nprov2 1 (= )\nprov1 1 (= )\nprov1 2 (= )\nPackage: ghost\nVersions: \n\nReverse Depends: \n  dep,ghost\nDependencies: \nProvides: \nReverse Provides: \n"))
+	providers := modulestest.Parsed(t, Providers, []string{"ghost", "virt"}, out("Package: virt\nVersions: \n\nReverse Depends: \nDependencies: \nProvides: \nReverse Provides: \nprov2 1 (= )\nprov1 1 (= )\nprov1 2 (= )\nPackage: ghost\nVersions: \n\nReverse Depends: \n  dep,ghost\nDependencies: \nProvides: \nReverse Provides: \n"))
 	if diff := cmp.Diff(map[string][]string{"ghost": nil, "virt": {"prov1", "prov2"}}, providers); diff != "" {
 		t.Errorf("providers differ (-want +got):\n%s", diff)
 	}
 }
 
 func TestABrokenListOfSourcesIsNamed(t *testing.T) {
-	_, errs := told(t, Candidates, []string{"aa"}, []remote.Answer{{Exit: 100, Stderr: []byte("E: Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list (Suite)\nE: The list of sources could not be read.\n")}})
-	if err := errs["aa"]; err == nil || !strings.Contains(err.Error(), "Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list") {
+	var err error
+	Candidates.Parse([]string{"aa"}, []remote.Answer{{Exit: 100, Stderr: []byte("E: Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list (Suite)\nE: The list of sources could not be read.\n")}},
+		func(_ string, _ Candidate, failed error) { err = failed })
+	if err == nil || !strings.Contains(err.Error(), "Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list") {
 		t.Errorf("the error is %v, expected one that names the file", err)
 	}
 }
@@ -129,16 +131,9 @@ func TestTransactionThatDoesNotEnd(t *testing.T) {
 	}
 }
 
-func TestUpgradable(t *testing.T) {
-	got := parsed(t, Upgradable, []string{""}, out(chronyTransaction))[""]
-	if diff := cmp.Diff([]string{"systemd-timesyncd", "chrony"}, got); diff != "" {
-		t.Errorf("the names differ (-want +got):\n%s", diff)
-	}
-}
-
-func TestAptIndex(t *testing.T) {
+func TestPackageIndex(t *testing.T) {
 	const lists = "1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n1970-01-01 00:15:00.000000000 +0000 /var/lib/apt/lists/deb.example.org_debian_dists_trixie_InRelease\n"
-	const stamp = "1970-01-01 00:16:40.500000000 +0000 " + AptStamp + "\n"
+	const stamp = "1970-01-01 00:16:40.500000000 +0000 " + stampFile + "\n"
 	for _, c := range []struct {
 		name                  string
 		clock, lists, sources string
@@ -155,7 +150,7 @@ func TestAptIndex(t *testing.T) {
 		{"a clock that went back", "3\n", lists, "", Index{Exists: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := parsed(t, AptIndex, []string{""}, out(c.clock), out(c.lists), out(c.sources))[""]
+			got := modulestest.Parsed(t, PackageIndex, []string{""}, out(c.clock), out(c.lists), out(c.sources))[""]
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("the index differs (-want +got):\n%s", diff)
 			}
@@ -163,86 +158,34 @@ func TestAptIndex(t *testing.T) {
 	}
 }
 
-func TestDebconf(t *testing.T) {
-	got := parsed(t, Debconf, []string{"postfix"}, out("* postfix/main_mailer_type: No configuration\n  postfix/mailname: pve1.example.org\n  postfix/relayhost:\n"))["postfix"]
+// A step that makes the index stale claims it of one that exists.
+func TestAnIndexThatWasNeverFetchedIsNotStale(t *testing.T) {
+	expected := Index{Exists: true, Stale: true}
+	if got := PackageIndex.Complete(expected, Index{}); got != (Index{}) {
+		t.Errorf("of an index that is not there %+v is expected", got)
+	}
+	if got := PackageIndex.Complete(expected, Index{Exists: true, Age: 5}); got != (Index{Exists: true, Stale: true, Age: 5}) {
+		t.Errorf("of an index that is there %+v is expected", got)
+	}
+}
+
+func TestDebconfSelections(t *testing.T) {
+	got := modulestest.Parsed(t, Debconf, []string{"postfix"}, out("* postfix/main_mailer_type: No configuration\n  postfix/mailname: pve1.example.org\n  postfix/relayhost:\n"))["postfix"]
 	want := map[string]string{"postfix/main_mailer_type": "No configuration", "postfix/mailname": "pve1.example.org", "postfix/relayhost": ""}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the answers differ (-want +got):\n%s", diff)
 	}
 }
 
-func TestTextFilesScript(t *testing.T) {
-	dir := t.TempDir()
-	for name, content := range map[string]string{"a.list": "deb one\n", "b.list": "no final newline", "empty.list": "", "odd name.list": "left out"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := fetch(t, textFiles("test", dir+"/*.list", dir+"/none/*.list"), "")[""]
-	want := []TextFile{{dir + "/a.list", "deb one\n"}, {dir + "/b.list", "no final newline"}, {dir + "/empty.list", ""}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the files differ (-want +got):\n%s", diff)
-	}
-}
-
-func TestTextFilesThatAreNotClear(t *testing.T) {
-	for _, printed := range []string{
-		"/a\n",
-		"/a\n\n",
-		"/a\n\n==> /b <==\nx\n",
-		"/a\n/b\n\n==> /a <==\nx\n",
-		"/a\n/b\n\n==> /a <==\nx\n\n==> /b <==\ny\n\n==> /b <==\nz\n",
-		"/a\n/b\n\n==> /a <==\n\n==> /b <==\n==> /b <==\n",
-		"/a\n\n==> /a <==\n" + strings.Repeat("x", textLimit+1),
-	} {
-		if files, err := parseTextFiles(out(printed)); err == nil {
-			t.Errorf("%.100q was taken for %d files", printed, len(files))
-		}
-	}
-}
-
-func TestWithTextFile(t *testing.T) {
-	a, b, changed := TextFile{"/a", "1"}, TextFile{"/b", "2"}, "3"
-	for _, c := range []struct {
-		name    string
-		content *string
-		want    []TextFile
-	}{
-		{"/a", &changed, []TextFile{{"/a", "3"}, b}},
-		{"/c", &changed, []TextFile{a, b, {"/c", "3"}}},
-		{"/a", nil, []TextFile{b}},
-		{"/c", nil, []TextFile{a, b}},
-	} {
-		if diff := cmp.Diff(c.want, WithTextFile([]TextFile{a, b}, c.name, c.content)); diff != "" {
-			t.Errorf("writing %s: the files differ (-want +got):\n%s", c.name, diff)
-		}
-	}
-}
-
-func TestChecksumScript(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, []byte("abc"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := fetch(t, Checksums, name, name+".absent")
-	// FIPS 180-2, appendices B.1 and C.1.
-	if got[name].SHA256 != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" || !strings.HasPrefix(got[name].SHA512, "ddaf35a193617abacc417349ae204131") {
-		t.Errorf("the sums of %q are %+v", "abc", got[name])
-	}
-	if got[name+".absent"] != (Checksum{}) {
-		t.Errorf("an absent file has the sums %+v", got[name+".absent"])
-	}
-}
-
 func TestPlacedSources(t *testing.T) {
 	const name = "/etc/apt/sources.list.d/pve.list"
-	h := NewRecorded("pve1", AptSources.Expect("", []TextFile{{"/etc/apt/sources.list", "deb x y z\n"}}), AptIndex.Expect("", Index{Exists: true}), Files.Expect(name, File{}))
-	h.Predict(Placed(h, name, File{Type: Regular, Content: []byte("deb a b c\n")}))
-	files, err := AptSources.Observe(t.Context(), h, "")
-	if diff := cmp.Diff([]TextFile{{"/etc/apt/sources.list", "deb x y z\n"}, {name, "deb a b c\n"}}, files); err != nil || diff != "" {
+	h := observe.NewRecorded("pve1", SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb x y z\n"}}), PackageIndex.Expect("", Index{Exists: true}), observe.Files.Expect(name, observe.File{}))
+	h.Predict(observe.Placed(h, name, observe.File{Type: observe.Regular, Content: []byte("deb a b c\n")}))
+	files, err := SourceFiles.Observe(t.Context(), h, "")
+	if diff := cmp.Diff([]observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb x y z\n"}, {Path: name, Content: "deb a b c\n"}}, files); err != nil || diff != "" {
 		t.Errorf("the predicted sources differ (%v; -want +got):\n%s", err, diff)
 	}
-	if index, err := AptIndex.Observe(t.Context(), h, ""); err != nil || !index.Stale {
+	if index, err := PackageIndex.Observe(t.Context(), h, ""); err != nil || !index.Stale {
 		t.Errorf("the index is %+v (%v), expected it to be stale", index, err)
 	}
 }
@@ -254,41 +197,40 @@ func FuzzApt(f *testing.F) {
 	f.Add([]byte("1970-01-01 00:16:40.500000000 +0000 /var/lib/apt/lists\n"), 0)
 	f.Add([]byte("/etc/apt/sources.list\n\n==> /etc/apt/sources.list <==\ndeb \n"), 0)
 	f.Fuzz(func(t *testing.T, stdout []byte, exit int) {
-		fuzzAnswer(t, Candidates, []string{"bash"}, stdout, exit)
-		fuzzAnswer(t, Transactions, []string{"full-upgrade", "install chrony"}, stdout, exit)
-		fuzzAnswer(t, Upgradable, []string{""}, stdout, exit)
-		fuzzAnswer(t, AptIndex, []string{""}, stdout, exit)
-		fuzzAnswer(t, Debconf, []string{"postfix"}, stdout, exit)
-		fuzzAnswer(t, AptSources, []string{""}, stdout, exit)
-		fuzzAnswer(t, Checksums, []string{"/a", "relative"}, stdout, exit)
-		AptProblem(stdout, stdout)
-	})
-}
-
-// FuzzTextFiles: what the script would print for any files is read back as it was, or refused if a header is in it.
-func FuzzTextFiles(f *testing.F) {
-	f.Add("deb a b c\n", "")
-	f.Add("\n\nabc", "\n\n")
-	f.Add("\n==> /etc/apt/b.list <==", "x")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		want := []TextFile{{"/etc/apt/a.list", a}, {"/etc/apt/b.list", b}}
-		printed := "/etc/apt/a.list\n/etc/apt/b.list\n\n==> /etc/apt/a.list <==\n" + a + "\n==> /etc/apt/b.list <==\n" + b
-		got, err := parseTextFiles(out(printed))
-		switch {
-		case err == nil && !cmp.Equal(want, got):
-			t.Errorf("%q was read as %v", printed, got)
-		case err != nil && !strings.Contains(a+b, "==> /etc/apt/b.list <=="):
-			t.Errorf("%q was refused: %v", printed, err)
-		}
+		modulestest.FuzzAnswer(t, Candidates, []string{"bash"}, stdout, exit)
+		modulestest.FuzzAnswer(t, Transactions, []string{"full-upgrade", "install chrony"}, stdout, exit)
+		modulestest.FuzzAnswer(t, PackageIndex, []string{""}, stdout, exit)
+		modulestest.FuzzAnswer(t, Debconf, []string{"postfix"}, stdout, exit)
+		modulestest.FuzzAnswer(t, SourceFiles, []string{""}, stdout, exit)
+		problemOf(stdout, stdout)
 	})
 }
 
 // What check mode cannot know is said in words that a person understands, not by the key.
 func TestUnknownIsSaidInWords(t *testing.T) {
-	h := NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
+	h := observe.NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
 	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
 	const want = "what `apt-get full-upgrade` will do on pve1 cannot be known before the run: the package index will be fetched first"
 	if err == nil || err.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}
 }
+
+// These run the real commands of the Debian machine that the test runs on; they only read.
+func TestAptScripts(t *testing.T) {
+	if c := modulestest.Fetch(t, Candidates, "dpkg", "no-such-package"); c["dpkg"].Installed == "" || c["no-such-package"] != (Candidate{}) {
+		t.Errorf("expected apt to know the installed version of dpkg, and nothing of no-such-package, found %+v", c)
+	}
+	if tr := modulestest.Fetch(t, Transactions, "install dpkg", "install no-such-package"); tr["install no-such-package"].Problem != "E: Unable to locate package no-such-package" {
+		t.Errorf("expected apt's own words about no-such-package, found %+v", tr)
+	}
+	modulestest.Fetch(t, PackageIndex, "")
+	modulestest.Fetch(t, Debconf, "debconf", "no-such-package")
+	for _, f := range modulestest.Fetch(t, SourceFiles, "")[""] {
+		if f.Path == "" {
+			t.Error("a source file has no path")
+		}
+	}
+}
+
+func out(text string) remote.Answer { return remote.Answer{Stdout: []byte(text)} }

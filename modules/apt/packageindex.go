@@ -1,0 +1,97 @@
+package apt
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// Index is the state of a host's package index, /var/lib/apt/lists.
+type Index struct {
+	// Exists says that an index was fetched at all, be it that no source has one.
+	Exists bool
+	// Age is the time since the index was last brought up to date, by the host's own clock.
+	Age time.Duration
+	// Stale says that a source or a key was changed since.
+	Stale bool
+}
+
+// stampFile is the file whose modification time says when the index was last brought up to date
+// completely. Debian's update-notifier, and people's cron jobs, know it under this name; hlplay
+// touches it after each apt-get update that succeeds, because apt gives the files in
+// /var/lib/apt/lists the server's times and leaves them alone when nothing is new.
+const stampFile = "/var/lib/apt/periodic/update-success-stamp"
+
+// listsDir is the directory of the index.
+const listsDir = "/var/lib/apt/lists"
+
+// PackageIndex observes the package index. Its one observation has no name.
+var PackageIndex = &observe.Kind[Index]{
+	Complete: func(expected, found Index) Index {
+		if expected.Stale && !found.Exists { // what was never fetched need not grow stale to be fetched
+			return found
+		}
+		expected.Age = found.Age // time passes
+		return expected
+	},
+	Name: "apt-index", What: "the age of the package index",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{
+			{Script: `date +%s`, Inline: true},
+			{Script: `stat -c '%y %n' ` + stampFile + ` /var/lib/apt/lists /var/lib/apt/lists/*Release /var/lib/apt/lists/*_Packages*`, Inline: true},
+			{Script: `stat -c '%y %n' /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/*`, Inline: true},
+		}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Index, error)) {
+		index, err := parseIndex(answers[0].Stdout, answers[1], answers[2])
+		for _, name := range names {
+			tell(name, index, err)
+		}
+	},
+}
+
+func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
+	seconds, err := strconv.ParseInt(strings.TrimSpace(string(clock)), 10, 64)
+	if err != nil {
+		return Index{}, fmt.Errorf("date +%%s printed %q, expected the seconds since 1970", clock)
+	}
+	fetched, err := observe.ParseTimes(lists)
+	if err != nil {
+		return Index{}, err
+	}
+	changed, err := observe.ParseTimes(sources)
+	if err != nil {
+		return Index{}, err
+	}
+	var index Index
+	var newest, newestSource time.Time
+	for name, t := range fetched {
+		// A trusted source without a Release file has its list of packages only.
+		if strings.HasSuffix(name, "Release") || strings.Contains(name, "_Packages") {
+			index.Exists = true
+		}
+		if t.After(newest) {
+			newest = t
+		}
+	}
+	if stamp, ok := fetched[stampFile]; ok {
+		newest = stamp
+		// Where no source is enabled, there is nothing to fetch. Somebody who empties the directory changes it later.
+		dir, there := fetched[listsDir]
+		index.Exists = index.Exists || there && !dir.After(stamp)
+	}
+	for _, t := range changed {
+		if t.After(newestSource) {
+			newestSource = t
+		}
+	}
+	if index.Exists {
+		index.Age = max(0, time.Unix(seconds, 0).Sub(newest))
+		index.Stale = newestSource.After(newest)
+	}
+	return index, nil
+}

@@ -1,0 +1,25 @@
+package apt
+
+import (
+	"path"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// SourceFiles observes /etc/apt/sources.list and the *.list and *.sources files of
+// /etc/apt/sources.list.d, in that order. Its one observation has no name. Files whose names apt
+// itself would ignore are left out (sources.list(5)).
+var SourceFiles = observe.TextFiles("apt-sources", "/etc/apt/sources.list", sourcesDir+"*.list", sourcesDir+"*.sources")
+
+// placed returns what a file means to apt: a source or a key makes the index stale.
+func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
+	stale := PackageIndex.Expect("", Index{Exists: true, Stale: true})
+	switch dir, base := path.Split(name); {
+	case name == "/etc/apt/sources.list", dir == sourcesDir && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
+		return []observe.Expectation{observe.ExpectTextFile(h, SourceFiles, name, f), stale}
+	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
+		return []observe.Expectation{stale}
+	}
+	return nil
+}

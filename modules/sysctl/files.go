@@ -1,0 +1,20 @@
+package sysctl
+
+import (
+	"path"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// bootFiles observes the files from which systemd-sysctl sets the kernel at boot (sysctl.d(5)), those that are
+// masked as empty ones. Its one observation has no name.
+var bootFiles = observe.TextFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")
+
+// placed returns what a file means to the kernel at the next boot.
+func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
+	if dir, base := path.Split(name); dir != "/etc/sysctl.d/" || path.Ext(base) != ".conf" {
+		return nil
+	}
+	return []observe.Expectation{observe.ExpectTextFile(h, bootFiles, name, f)}
+}
