@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"sync"
 
@@ -20,13 +19,14 @@ import (
 type causes struct {
 	mu    sync.Mutex
 	hosts map[*observe.Host]*changes
-	// opaque is of steps of which only the playbook's author knows what they change.
-	opaque causeList
+	// opaque is of steps of which only the playbook's author knows what they change, in their order.
+	opaque []cause
 }
 
 // changes are what tasks would change of one host.
 type changes struct {
 	keys    map[observe.Key]cause // what a step names
+	since   map[observe.Key]int   // how many steps were opaque before that one: what they may change, it has settled
 	matches []match
 	// local is of steps whose effects nobody can list: anything may be different behind them but for what lasts. boot is of
 	// those behind which even that is. elsewhere is of such steps on other hosts: they reach what the hosts share.
@@ -35,7 +35,8 @@ type changes struct {
 
 // match is what a step names by a pattern.
 type match struct {
-	of func(observe.Key) bool
+	of    func(observe.Key) bool
+	since int
 	cause
 }
 
@@ -59,7 +60,7 @@ func (c *causes) of(h *observe.Host) *changes {
 		c.hosts = map[*observe.Host]*changes{}
 	}
 	if c.hosts[h] == nil {
-		c.hosts[h] = &changes{keys: map[observe.Key]cause{}}
+		c.hosts[h] = &changes{keys: map[observe.Key]cause{}, since: map[observe.Key]int{}}
 	}
 	return c.hosts[h]
 }
@@ -70,13 +71,13 @@ func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modul
 	c.mu.Lock()
 	for _, e := range expect {
 		if found := c.of(e.Host); e.Match != nil {
-			found.matches = append(found.matches, match{e.Match, by})
+			found.matches = append(found.matches, match{e.Match, len(c.opaque), by})
 		} else {
-			found.keys[e.Key] = by
+			found.keys[e.Key], found.since[e.Key] = by, len(c.opaque)
 		}
 	}
 	if step.Unknown {
-		c.opaque.add(by)
+		c.opaque = append(c.opaque, by)
 	}
 	if _, boots := step.Action.(modules.Reboot); boots {
 		c.of(on).boot.add(by)
@@ -107,23 +108,49 @@ func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide 
 func (c *causes) anythingShared(by cause) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opaque.add(by)
+	c.opaque = append(c.opaque, by)
 }
 
-// obscured are the tasks of which only the playbook's author knows what they change, if something was read that hosts share.
-// Commands of the author are not counted: see observe.AfterChange.
-func (c *causes) obscured(saw ...*observe.Tracker) causeList {
-	shared := func(reads []observe.Read) bool {
-		return slices.ContainsFunc(reads, func(r observe.Read) bool { return r.Shared() && !r.ByAuthor() })
-	}
-	for _, t := range saw {
-		if t != nil && (shared(t.Reads()) || slices.ContainsFunc(slices.Collect(maps.Values(t.Elsewhere())), shared)) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return slices.Clone(c.opaque)
+// obscured are the tasks of which only the playbook's author knows what they change, if something was read that hosts share and
+// that no step behind them has settled. Commands of the author are not counted: see observe.AfterChange.
+func (c *causes) obscured(h *observe.Host, saw ...*observe.Tracker) (found causeList) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	since := len(c.opaque)
+	look := func(h *observe.Host, reads []observe.Read) {
+		for _, r := range reads {
+			if r.Shared() && !r.ByAuthor() {
+				since = min(since, c.hosts[h].settled(r.Key()))
+			}
 		}
 	}
-	return nil
+	for _, t := range saw {
+		if t == nil {
+			continue
+		}
+		look(h, t.Reads())
+		for other, reads := range t.Elsewhere() {
+			look(other, reads)
+		}
+	}
+	for _, by := range c.opaque[since:] {
+		found.add(by)
+	}
+	return found
+}
+
+// settled is how many opaque steps came before the last step that names an observation.
+func (c *changes) settled(key observe.Key) int {
+	if c == nil {
+		return 0
+	}
+	since := c.since[key]
+	for _, m := range c.matches {
+		if m.of(key) {
+			since = max(since, m.since)
+		}
+	}
+	return since
 }
 
 // behind are the tasks that may change first what was read, on the planner's own host h and elsewhere.
@@ -213,7 +240,7 @@ func (e *execution) obscured(it *itemPlan) error {
 	if !e.check {
 		return nil
 	}
-	found := e.causes.obscured(it.from.saw, it.saw)
+	found := e.causes.obscured(e.host.observed, it.from.saw, it.saw)
 	if it.from.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task })
 	}

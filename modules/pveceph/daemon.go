@@ -124,6 +124,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 		what = "first monitor, and manager,"
 		units = append(units, pve.DaemonUnit("mgr", name))
 		shared = append(shared, pve.Managers.Expect(name, pve.Manager{InMap: true}),
+			pve.CephStatuses.Expect("", pve.CephStatus{Others: map[string]int{}}), // there are no pools, and so no placement groups
 			pve.CrushRules.Expect("", map[string]pve.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
