@@ -67,7 +67,7 @@ func (u Undo) script() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
 mv -T %[2]s %[2]s.undone 2>/dev/null || { [ "${1-}" = boot ] && [ -d %[2]s.undone ] && [ ! -e %[2]s.undone/end ]; } || exit 0
-exec >>%[2]s.undone/log 2>&1
+%[3]sexec >>%[2]s.undone/log 2>&1
 ok=yes
 put() {
 	read -r to <%[2]s.undone/$1.path || { ok=no; return; }
@@ -79,7 +79,7 @@ put() {
 		ok=no
 	fi
 }
-`, Dir, u.ID)
+`, Dir, u.ID, "[ \"${1-}\" != now ] || {\n"+u.stop(u.ID+".undone")+"}\n")
 	for i := range u.Files {
 		fmt.Fprintf(&s, "put %d\n", i)
 	}
@@ -93,6 +93,18 @@ put() {
 	}
 	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >%s.undone/end\n", u.unhook(), u.ID)
 	return s.String(), nil
+}
+
+// stop ends the waiting for the end of the time; dir is where the directory is by then.
+func (u Undo) stop(dir string) string {
+	return fmt.Sprintf(`{
+	if [ -d /run/systemd/system ]; then
+		systemctl stop %s.timer
+	elif read -r p <%s/pid; then
+		kill -- -"$p"
+	fi
+} 2>/dev/null
+`, u.unit(), dir)
 }
 
 // unhook removes what makes a node undo the change when it starts.
@@ -180,12 +192,7 @@ var ErrUndone = errors.New("the host has undone it")
 func (u Undo) Disarm() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
 mv -T "$1" "$1.kept" 2>/dev/null || exit %[2]d
-if [ -d /run/systemd/system ]; then
-	systemctl stop %[3]s.timer
-elif read -r p <"$1.kept/pid"; then
-	kill -- -"$p"
-fi 2>/dev/null
-%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.unit(), u.unhook()), Args: []string{u.ID}}
+%[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook()), Args: []string{u.ID}}
 }
 
 // Disarmed reads the answer to Disarm. The error is ErrUndone if it came too late.
@@ -203,7 +210,7 @@ func Disarmed(a remote.Answer) error {
 
 // Now takes a change back at once, and prints what Undone reads.
 func (u Undo) Now() remote.Query {
-	return remote.Query{Script: fmt.Sprintf(`[ ! -e %[1]s/undo/"$1"/script ] || /bin/sh %[1]s/undo/"$1"/script
+	return remote.Query{Script: fmt.Sprintf(`[ ! -e %[1]s/undo/"$1"/script ] || /bin/sh %[1]s/undo/"$1"/script now
 `, Dir) + reading, Args: []string{u.ID}}
 }
 

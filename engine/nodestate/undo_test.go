@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +53,38 @@ func (c *change) arm() {
 	}
 	if a := c.ask(q); a.Exit != 0 {
 		c.t.Fatalf("arming: exit code %d", a.Exit)
+	}
+}
+
+// waits is the process that waits for the end of the time.
+func (c *change) waits() string {
+	for { // bounded by the test's own deadline
+		if b, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid")); err == nil && len(b) > 0 {
+			return strings.TrimSpace(string(b))
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// gone returns once a process is no more.
+func (c *change) gone(pid string) {
+	for { // bounded by the test's own deadline
+		if _, err := os.Stat("/proc/" + pid); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// reap ends what waits for the end of the time, as a restart does.
+func (c *change) reap() {
+	c.t.Helper()
+	pid, err := strconv.Atoi(c.waits())
+	if err == nil {
+		err = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		c.t.Fatal(err)
 	}
 }
 
@@ -130,19 +164,11 @@ func TestDisarmedInTime(t *testing.T) {
 	if left := c.state().Undo[0].Left; left > time.Hour || left < 50*time.Minute {
 		t.Errorf("%s are left of an hour", left)
 	}
-	waits, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid"))
-	for ; err != nil || len(waits) == 0; waits, err = os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid")) {
-		time.Sleep(time.Millisecond)
-	}
+	waits := c.waits()
 	if err := Disarmed(c.ask(c.Disarm())); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if _, err := os.Stat("/proc/" + strings.TrimSpace(string(waits))); err != nil {
-			break // what waits for the end of the time is gone
-		}
-		time.Sleep(time.Millisecond)
-	}
+	c.gone(waits)
 	if diff := cmp.Diff(changed, c.files()); diff != "" {
 		t.Errorf("the files (-want +got):\n%s", diff)
 	}
@@ -155,7 +181,9 @@ func TestUndoneAtOnce(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
 	c.make()
+	waits := c.waits()
 	s := Read(c.ask(c.Now()))
+	c.gone(waits)
 	if os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Ended || s.Undo[0].Failed != "") {
 		t.Errorf("it tells %+v", s)
 	}
@@ -169,6 +197,7 @@ func TestUndoneAtBoot(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
 	c.make()
+	c.reap()
 	if _, err := c.node.Run(context.Background(), remote.Command{Argv: []string{"sh", filepath.Join(c.node.dir, "undo", c.ID, "script"), "boot"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +217,7 @@ func TestUndoneAtBootAfterAll(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
 	c.make()
+	c.reap()
 	undone := filepath.Join(c.node.dir, "undo", c.ID+".undone")
 	if err := os.Rename(strings.TrimSuffix(undone, ".undone"), undone); err != nil {
 		t.Fatal(err)
