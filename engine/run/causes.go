@@ -235,9 +235,10 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 var errSatisfied = errors.New("nothing is to be done")
 
 // obscured is in check mode why it cannot be known that an item has nothing to do, or nil if it is known: a command of the
-// playbook's author that comes first may have changed what hosts share by then, such as a cluster.
+// playbook's author that comes first may have changed what hosts share by then, such as a cluster. A module that only reads has
+// nothing to do in any case.
 func (e *execution) obscured(it *itemPlan) error {
-	if !e.check {
+	if !e.check || reads(it.module) {
 		return nil
 	}
 	found := e.causes.obscured(e.host.observed, it.from.saw, it.saw)
