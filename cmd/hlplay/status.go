@@ -32,7 +32,8 @@ func statusCommand() *cobra.Command {
 have not run since, changes that a host undoes by itself because nobody has proven them yet, and who holds the lock.
 The next run of their playbook runs those handlers.
 
-With --clear and a reason it is forgotten: the handlers do not run. The host's log says who did that, and why.`,
+With --clear and a reason it is forgotten: the handlers do not run, and what the host was to undo stays. The host's log says
+who did that, and why.`,
 		Example: `  hlplay status pve -i inventory
   hlplay status pve2 -i inventory --clear --reason "restarted by hand"`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -109,7 +110,7 @@ func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *i
 	}
 	defer conn.Close()
 	root := conn.As("root")
-	if s.state, s.err = nodestate.Look(ctx, root); s.err == nil && f.clear && (len(s.state.Due) > 0 || s.state.Lock != nil) {
+	if s.state, s.err = nodestate.Look(ctx, root); s.err == nil && f.clear && (len(s.state.Due)+len(s.state.Undo) > 0 || s.state.Lock != nil) {
 		s.err = nodestate.Forget(ctx, root, s.state, nodestate.By(), f.reason)
 		s.cleared = true
 	}
@@ -137,7 +138,7 @@ func (s hostStatus) text(host string) string {
 		line("%s%s", verb, d)
 	}
 	for _, u := range s.state.Undo {
-		line("%s", u)
+		line("%s%s", verb, u)
 	}
 	switch l := s.state.Lock; {
 	case l == nil:

@@ -35,8 +35,8 @@ fi
 // ErrBusy says that a command of the run goes on that holds a node's lock.
 var ErrBusy = errors.New("a command of the run that holds its lock goes on there: wait for its end")
 
-// Forget makes a node forget what it keeps: no handler is due any more, and nobody holds its lock. The node's log says so,
-// with who did that and why. What is not in s stays, as it has come since.
+// Forget makes a node forget what it keeps: no handler is due any more, nobody holds its lock, and what was to be undone stays. The
+// node's log says so, with who did that and why. What is not in s stays, as it has come since.
 func Forget(ctx context.Context, node observe.Asker, s State, by, reason string) error {
 	if s.Refused != "" {
 		return errors.New(s.Refused)
@@ -48,13 +48,30 @@ func Forget(ctx context.Context, node observe.Asker, s State, by, reason string)
 		}
 		mark = s.Lock.mark
 	}
-	args := []string{mark, fmt.Sprintf("%s has forgotten %d due handlers: %s", by, len(s.Due), reason)}
+	for _, u := range s.Undo {
+		if u.Undone && !u.Ended {
+			return fmt.Errorf("%s; if it has stopped half-way, %s/undo/%s.undone holds the files as they were: put them back, then remove it", u, Dir, u.ID)
+		}
+	}
+	args := []string{mark, fmt.Sprintf("%s has forgotten %d due handlers and %d changes to undo: %s", by, len(s.Due), len(s.Undo), reason)}
 	for _, d := range s.Due {
 		args = append(args, d.ID)
 	}
-	answers, err := node.Ask(ctx, []remote.Query{{Script: forgetting, Args: args}})
-	if err == nil && answers[0].Exit != 0 {
-		err = fmt.Errorf("%s: exit code %d: %s", Dir, answers[0].Exit, answers[0].Stderr)
+	queries := []remote.Query{{Script: forgetting, Args: args}}
+	for _, u := range s.Undo {
+		if u.Undone {
+			queries = append(queries, Forgotten(u.ID))
+		} else {
+			queries = append(queries, u.Disarm())
+		}
+	}
+	answers, err := node.Ask(ctx, queries)
+	for _, a := range answers {
+		if err == nil && a.Exit == exitUndone {
+			err = ErrUndone
+		} else if err == nil && a.Exit != 0 {
+			err = fmt.Errorf("%s: exit code %d: %s", Dir, a.Exit, a.Stderr)
+		}
 	}
 	return err
 }

@@ -57,7 +57,7 @@ else
 			_f=${_f##*/}
 			printf 'undo undone %s %s %s\n' "${_f%.undone}" "$_s" "$_t"
 		else
-			{ read -r _s _hl_b <"$_f/until"; read -r _hl_t _hl_l </proc/uptime; } 2>/dev/null || :
+			{ read -r _s <"$_f/until"; read -r _hl_t _hl_l </proc/uptime; } 2>/dev/null || :
 			printf 'undo armed %s %s %s\n' "${_f##*/}" "$((${_s:-0} - ${_hl_t%%.*}))" "$_t"
 		fi
 	done

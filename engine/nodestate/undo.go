@@ -62,24 +62,32 @@ func (u Undo) String() string {
 func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
 
 // script is what undoes the change, by dash. It is begun once: who renames its directory first decides whether it is undone or
-// disarmed. A node that was restarted in the middle of it begins once more.
+// disarmed. A node that was restarted in the middle of it begins once more. Where the directory cannot be renamed although it is
+// there, nobody can disarm the change either: it is undone all the same.
 func (u Undo) script() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
-mv -T %[2]s %[2]s.undone 2>/dev/null || { [ "${1-}" = boot ] && [ -d %[2]s.undone ] && [ ! -e %[2]s.undone/end ]; } || exit 0
-%[3]sexec >>%[2]s.undone/log 2>&1
+d=%[2]s.undone
+if ! mv -T %[2]s $d 2>/dev/null; then
+	if [ -d %[2]s ]; then
+		d=%[2]s
+	elif [ "${1-}" != boot ] || [ ! -d $d ] || [ -e $d/end ]; then
+		exit 0
+	fi
+fi
+[ "${1-}" != now ] || %[3]s[ ! -w $d ] || exec >>$d/log 2>&1
 ok=yes
 put() {
-	read -r to <%[2]s.undone/$1.path || { ok=no; return; }
-	if [ ! -e %[2]s.undone/$1 ]; then
+	read -r to <$d/$1.path || { ok=no; return; }
+	if [ ! -e $d/$1 ]; then
 		rm -f -- "$to" || ok=no
-	elif cp -a -- %[2]s.undone/$1 "${to%%/*}/.hlplay-undo-$1.%[2]s"; then
+	elif cp -a -- $d/$1 "${to%%/*}/.hlplay-undo-$1.%[2]s"; then
 		mv -fT -- "${to%%/*}/.hlplay-undo-$1.%[2]s" "$to" || ok=no
 	else
 		ok=no
 	fi
 }
-`, Dir, u.ID, "[ \"${1-}\" != now ] || {\n"+u.stop(u.ID+".undone")+"}\n")
+`, Dir, u.ID, u.stop("$d"))
 	for i := range u.Files {
 		fmt.Fprintf(&s, "put %d\n", i)
 	}
@@ -91,7 +99,7 @@ put() {
 		}
 		fmt.Fprintf(&s, "\t%s </dev/null || { echo \"exit code $?\"; [ $ok = no ] || ok=commands; }\n", line)
 	}
-	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >%s.undone/end\n", u.unhook(), u.ID)
+	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >$d/end\n", u.unhook())
 	return s.String(), nil
 }
 
@@ -113,12 +121,14 @@ func (u Undo) unhook() string {
 }
 
 // arming keeps what is there and starts the time. Its arguments are the ID, the seconds, what the Undo says of itself, the script, the
-// unit that a start of the node takes, and the files. Nothing of it is left if a part of it fails.
+// unit that a start of the node takes, and the files. Nothing of it is left if a part of it fails; what is cut off counts for
+// nothing, as it has another name until all of it is there.
 const arming = making + `_hl_arm() {
 	_hl_u=$_hl_v/undo
 	[ -d "$_hl_u" ] || mkdir -m 700 "$_hl_u" || return 1
 	[ ! -L "$_hl_u" ] || { echo "$_hl_u is a link" >&2; return 1; }
-	_hl_d=$_hl_u/$1 _hl_n=hlplay-undo-$1 _hl_w=$2
+	rm -rf "$_hl_u"/new.*
+	_hl_d=$_hl_u/new.$1 _hl_e=$_hl_u/$1 _hl_n=hlplay-undo-$1 _hl_w=$2
 	mkdir -m 700 "$_hl_d" || return 1
 	printf '%s\n' "$3" >"$_hl_d/what" && printf '%s' "$4" >"$_hl_d/script" || return 1
 	_hl_t=$5
@@ -130,23 +140,24 @@ const arming = making + `_hl_arm() {
 		if [ -e "$_hl_p" ]; then cp -a -- "$_hl_p" "$_hl_d/$_hl_i" || return 1; fi
 		_hl_i=$((_hl_i + 1))
 	done
-	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
 	read -r _hl_s _hl_x </proc/uptime || return 1
-	printf '%s %s\n' "$((${_hl_s%.*} + _hl_w))" "$_hl_b" >"$_hl_d/until" || return 1
-	sync
+	echo "$((${_hl_s%.*} + _hl_w))" >"$_hl_d/until" || return 1
 	if [ -d /run/systemd/system ]; then
-		_hl_e=/etc/systemd/system
-		printf '%s' "$_hl_t" >"$_hl_e/$_hl_n-boot.service" && mkdir -p "$_hl_e/sysinit.target.wants" &&
-			ln -s "../$_hl_n-boot.service" "$_hl_e/sysinit.target.wants/$_hl_n-boot.service" || return 1
+		_hl_f=/etc/systemd/system
+		printf '%s' "$_hl_t" >"$_hl_f/$_hl_n-boot.service" && mkdir -p "$_hl_f/sysinit.target.wants" &&
+			ln -s "../$_hl_n-boot.service" "$_hl_f/sysinit.target.wants/$_hl_n-boot.service" || return 1
+	fi
+	mv -T "$_hl_d" "$_hl_e" && sync || return 1
+	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="$_hl_n" --on-active="${_hl_w}s" --timer-property=AccuracySec=1s \
-			/bin/sh "$_hl_d/script" >/dev/null
+			/bin/sh "$_hl_e/script" >/dev/null
 	else
-		setsid sh -c 'echo $$ >"$2/pid"; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_d" </dev/null >/dev/null 2>&1 &
+		setsid sh -c 'echo $$ >"$2/pid"; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_e" </dev/null >/dev/null 2>&1 &
 	fi
 }
 _hl_own || { echo "$_hl_v cannot be made" >&2; exit 1; }
 _hl_arm "$@" || {
-	rm -rf "$_hl_v/undo/$1" "/etc/systemd/system/hlplay-undo-$1-boot.service" "/etc/systemd/system/sysinit.target.wants/hlplay-undo-$1-boot.service"
+	rm -rf "$_hl_v/undo/new.$1" "$_hl_v/undo/$1" "/etc/systemd/system/hlplay-undo-$1-boot.service" "/etc/systemd/system/sysinit.target.wants/hlplay-undo-$1-boot.service"
 	exit 1
 }`
 
@@ -191,7 +202,8 @@ var ErrUndone = errors.New("the host has undone it")
 // Disarm is what makes a change last: see Disarmed.
 func (u Undo) Disarm() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
-mv -T "$1" "$1.kept" 2>/dev/null || exit %[2]d
+[ -d "$1" ] || exit %[2]d
+mv -T "$1" "$1.kept" || { [ -d "$1" ] && exit 1; exit %[2]d; }
 %[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook()), Args: []string{u.ID}}
 }
 
@@ -214,10 +226,12 @@ func (u Undo) Now() remote.Query {
 `, Dir) + reading, Args: []string{u.ID}}
 }
 
-// Forgotten is what is to be done once a person was told that changes were taken back.
+// Forgotten is what is to be done once a person was told that changes were taken back. What is not there is forgotten; what
+// cannot be looked at is not.
 func Forgotten(ids ...string) remote.Query {
-	return remote.Query{Script: `cd ` + Dir + `/undo 2>/dev/null || exit 0
-for i; do rm -rf "./$i.undone"; done`, Args: ids}
+	return remote.Query{Script: `[ -e ` + Dir + `/undo ] || exit 0
+cd ` + Dir + `/undo || exit 1
+for i; do rm -rf "./$i.undone" || exit 1; done`, Args: ids}
 }
 
 // undo reads a line: "armed ID LEFT WHAT" or "undone ID END WHAT".

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
 
@@ -74,6 +75,18 @@ func (c *change) gone(pid string) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// asker asks about the node's own directory.
+func (c *change) asker() observe.Asker { return here{c.node} }
+
+type here struct{ *node }
+
+func (h here) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	for i := range queries {
+		queries[i] = h.node.here(queries[i])
+	}
+	return h.Conn.Ask(ctx, queries)
 }
 
 // reap ends what waits for the end of the time, as a restart does.
@@ -225,20 +238,87 @@ func TestUndoneAtBootAfterAll(t *testing.T) {
 	if s := c.state(); os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Undone || s.Undo[0].Ended) {
 		t.Errorf("in the middle of it, it tells %+v", s)
 	}
-	for range 2 {
+	for _, want := range []string{"old\n", "since then\n"} { // once it has ended, it is over
 		if _, err := c.node.Run(context.Background(), remote.Command{Argv: []string{"sh", filepath.Join(undone, "script"), "boot"}}); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.files()["replaced it's"]; got != "old\n" {
-			t.Errorf("the file is %q", got)
+		if got := c.files()["replaced it's"]; got != want {
+			t.Errorf("the file is %q, want %q", got, want)
 		}
-		if err := os.WriteFile(filepath.Join(c.dir, "replaced it's"), []byte("old\n"), 0o640); err != nil { // since then
+		if err := os.WriteFile(filepath.Join(c.dir, "replaced it's"), []byte("since then\n"), 0o640); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if s := c.state(); len(s.Undo) != 1 || !s.Undo[0].Ended {
 		t.Errorf("it tells %+v", s)
 	}
+}
+
+// What cannot be renamed is undone all the same, and is not taken for undone when it is to be disarmed.
+func TestUndoneWhereNothingCanBeRenamed(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	c.reap()
+	for _, name := range []string{c.ID + ".undone", c.ID + ".kept"} { // mv -T refuses to replace it
+		if err := os.MkdirAll(filepath.Join(c.node.dir, "undo", name, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers, err := c.node.Ask(context.Background(), []remote.Query{c.here(c.Disarm())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Disarmed(answers[0]); err == nil || err == ErrUndone {
+		t.Errorf("disarming: %v, want that it could not be done", err)
+	}
+	c.ask(c.Now())
+	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+		t.Errorf("the files (-want +got):\n%s", diff)
+	}
+}
+
+// A person lets a change stay, and what was undone is forgotten.
+func TestForgetUndo(t *testing.T) {
+	armed, undone := newChange(t, time.Hour), newChange(t, time.Hour)
+	armed.arm()
+	armed.make()
+	waits := armed.waits()
+	undone.arm()
+	undone.ask(undone.Now())
+	for _, c := range []*change{armed, undone} {
+		if err := Forget(context.Background(), c.asker(), c.state(), "ada@desk", "it works"); err != nil {
+			t.Fatal(err)
+		}
+		if s := c.state(); len(s.Undo) > 0 {
+			t.Errorf("there is still %v", s.Undo)
+		}
+	}
+	armed.gone(waits)
+	if diff := cmp.Diff(changed, armed.files()); diff != "" {
+		t.Errorf("the files that were to stay (-want +got):\n%s", diff)
+	}
+}
+
+// What was cut off while it was armed counts for nothing, and goes with the next.
+func TestArmingIsCutOff(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.run(act(), "true")
+	half := filepath.Join(c.node.dir, "undo", "new.ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(half), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.state(); len(s.Undo) > 0 {
+		t.Errorf("half of it is taken for %v", s.Undo)
+	}
+	c.arm()
+	if _, err := os.Stat(half); err == nil {
+		t.Error("it is left behind")
+	}
+	c.ask(c.Disarm())
 }
 
 // What goes wrong is told, with where to look.

@@ -23,6 +23,7 @@ type connection struct {
 
 	mu     sync.Mutex
 	conn   remote.Conn
+	moved  string       // the address that it answers at now; empty for the inventory's
 	failed error        // why there is no connection and none will be tried
 	spent  remote.Stats // by connections that are gone
 }
@@ -53,10 +54,10 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 		}
 	}
 	if c.busy != nil {
-		c.busy("connect to " + c.where())
+		c.busy("connect to " + c.whereLocked())
 		defer c.busy("")
 	}
-	conn, err := c.connect(ctx, c.host)
+	conn, err := c.connect(ctx, c.targetLocked())
 	if err != nil {
 		if ctx.Err() == nil {
 			c.failed = err
@@ -71,15 +72,36 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 func (c *connection) move(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	moved := *c.host
-	moved.MovedTo = address
-	c.host = &moved
+	c.moved = address
+}
+
+// hasMoved reports whether move was called last with an address.
+func (c *connection) hasMoved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moved != ""
+}
+
+// targetLocked is the host as it is to be connected to.
+func (c *connection) targetLocked() *inventory.Host {
+	if c.moved == "" {
+		return c.host
+	}
+	target := *c.host
+	target.MovedTo = c.moved
+	return &target
 }
 
 // where is the address that people know the way by.
 func (c *connection) where() string {
-	if c.host.MovedTo != "" {
-		return c.host.MovedTo
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.whereLocked()
+}
+
+func (c *connection) whereLocked() string {
+	if c.moved != "" {
+		return c.moved
 	}
 	if c.host.SSHAddress != "" {
 		return c.host.SSHAddress
@@ -90,7 +112,10 @@ func (c *connection) where() string {
 // reopen replaces the connection after a reboot; a failure is not final.
 func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	c.drop()
-	conn, err := c.connect(ctx, c.host)
+	c.mu.Lock()
+	target := c.targetLocked()
+	c.mu.Unlock()
+	conn, err := c.connect(ctx, target)
 	if err != nil {
 		return nil, err
 	}

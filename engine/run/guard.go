@@ -168,7 +168,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 		if e.clock.Sleep(ctx, pause) != nil {
 			break
 		}
-		if last != nil && e.host.connection.host.MovedTo != "" { // one of both is right
+		if last != nil && e.host.connection.hasMoved() { // one of both is right
 			e.host.connection.move("")
 		}
 	}
@@ -276,7 +276,7 @@ func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error)
 		}
 		waited = true
 		if b.clock.Now().Sub(begun) > u.Within+untilUndone {
-			return waited, fmt.Errorf("%s; that time is over, and the host has not done it: see %s/undo on it (%v)", u, nodestate.Dir, last)
+			return waited, fmt.Errorf("%s; that time is over, and the host has not done it: see %s/undo on it, or let the change stay with hlplay status %s --clear --reason WHY (%v)", u, nodestate.Dir, h.Name, last)
 		}
 		b.report(report.Progress{Host: h.Name, What: "the host to undo what was not proven", Awaits: true, Limit: u.Within})
 		if err := b.clock.Sleep(ctx, pause); err != nil {

@@ -30,9 +30,9 @@ func (c *conductor) flushKept() {
 	wg.Wait()
 }
 
-// reportLostHandlers names the handlers that were notified and could not run: their hosts were lost, or the run was interrupted;
-// and what is still due on the hosts.
-func (c *conductor) reportLostHandlers() {
+// reportLeftovers names what hosts have undone, the handlers that were notified and could not run, as their hosts were lost or the
+// run was interrupted, and what is still due on the hosts.
+func (c *conductor) reportLeftovers() {
 	known := map[string]handlerKey{}
 	for _, play := range c.playbook.Plays {
 		for _, t := range play.Handlers {

@@ -152,7 +152,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	c.left()
 	c.flushKept()
-	c.reportLostHandlers()
+	c.reportLeftovers()
 	recap := c.recap(order)
 	recap.Interrupted = ctx.Err() != nil
 	c.report(recap)

@@ -1,5 +1,5 @@
 // Package machine simulates a Debian host: a file system in memory, a shell, the programs that
-// modules and people use, packages, units, disks and addresses, reached over real SSH and SFTP.
+// modules and people use, packages, units, disks and addresses, reached over real SSH.
 //
 // A Machine holds a tree of nodes (its files), Units, Packages, disks and a table of processes. A view is its files, with
 // what is mounted over them, as one user sees them. A shell interprets scripts with mvdan.cc/sh and starts programs: a

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Owned is implemented by the FileInfo of mounted file systems that have owners (pkg/sftp uses the same interface).
+// Owned is implemented by the FileInfo of mounted file systems that have owners.
 // Otherwise files belong to root.
 type Owned interface {
 	Uid() uint32

@@ -1,0 +1,45 @@
+//go:build linux && e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/lab/nspawn"
+)
+
+// TestGuard locks everybody out of real sshd: the node lets them in again by itself, by systemd's timer, and when it is restarted
+// before that.
+func TestGuard(t *testing.T) {
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	r := newRunner(t, n, nspawn.Root)
+	guarded := func(what string, code int, flags ...string) outcome {
+		t.Helper()
+		o := r.run(t, "guard.hcl", flags...)
+		o.wantCode(t, what, code)
+		wantOn(t, node, "cat /etc/ssh/sshd_config.d/10-who.conf", "AllowUsers root")
+		wantOn(t, node, "ls -A /var/lib/hlplay/undo; ls /etc/systemd/system /etc/systemd/system/*.wants | grep hlplay", "")
+		wantOn(t, node, "systemctl list-units --state=active,activating,failed --plain --no-legend 'hlplay*'", "")
+		return o
+	}
+	guarded("a change that is proven", exitOK, "-e", "users=root")
+	o := guarded("a change that locks everybody out", exitFailed, "-e", "users=nobody")
+	if failures := o.failures(); !strings.Contains(failures, "the host has undone the change and is as before") {
+		t.Errorf("the error does not say that the change was undone:\n%s", failures)
+	}
+	before, err := node.BootID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its own command restarts the node, and its time would be over long after.
+	o = guarded("a change during which the node is restarted", exitFailed, "-e", "users=nobody", "-e", "within=20m", "-e", `apply=["systemctl", "reboot"]`)
+	if failures := o.failures(); !strings.Contains(failures, "the host has undone the change and is as before") {
+		t.Errorf("the error does not say that the change was undone:\n%s", failures)
+	}
+	if id, err := node.BootID(t.Context()); err != nil || id == before {
+		t.Errorf("the node was not restarted: its boot id is %s as before (%v)", id, err)
+	}
+	r.run(t, "guard.hcl", "-e", "users=root").wantUnchanged(t, "the run after that")
+}
