@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -63,9 +64,16 @@ func readSecret(ctx context.Context, tty *os.File) (string, error) {
 		text []byte
 		err  error
 	}
+	// Nothing but a line ends the read, so it may outlive tty. A descriptor of its own keeps it from setting whatever
+	// is opened next under tty's number.
+	own, err := unix.FcntlInt(tty.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
 	read := make(chan line, 1)
-	go func() { // nothing but a line ends it; the program does
-		b, err := term.ReadPassword(fd)
+	go func() {
+		defer unix.Close(own)
+		b, err := term.ReadPassword(own)
 		read <- line{b, err}
 	}()
 	select {
