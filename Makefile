@@ -59,8 +59,8 @@ bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on 
 	@.ci/peers
 	$(GO) test -tags peers -count=1 -timeout 4h -v ./cmd/hlplay/peers -hlplay $(CURDIR)/bin/hlplay -page $(CURDIR)/docs/performance.md
 
-docs: ## write docs/modules.md, and the facts and functions in docs/language.md, anew from the code
-	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run TestReference ./cmd/hlplay
+docs: ## write docs/modules.md, docs/coverage.md, and the facts and functions in docs/language.md, anew from the code
+	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run 'TestReference|TestCoverage' ./cmd/hlplay
 
 clean: ## remove what was built
 	rm -rf bin

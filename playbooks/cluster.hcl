@@ -6,7 +6,7 @@
 #   hlplay run playbooks/cluster.hcl -i inventory                 do it
 #   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     only the tasks for Ceph
 #
-# G1.x and G2.x in task names are steps of the two guides: see docs/guides.md.
+# G1.x and G2.x in task names are steps of the two guides: see docs/coverage.md.
 
 import "variables.hcl" {}
 
