@@ -27,6 +27,7 @@ var exact = map[string]struct {
 	"apt.Module.planRemove":         {false, "a package's scripts do what they want"},
 	"apt.Module.planUpgrade":        {false, "a package's scripts do what they want"},
 	"apt.repairStep":                {false, "a package's scripts do what they want"},
+	"boot.loader.step":              {true, "the boot menu, and what is copied for it"},
 	"command.Command.step":          {false, "only the author knows"},
 	"file.File.check":               {true, "a validator writes nothing"},
 	"file.File.guarded":             {false, "only the author knows what the command applies"},

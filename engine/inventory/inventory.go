@@ -87,6 +87,9 @@ type Rehearsal struct {
 	Addresses []string
 	// Guests are virtual machines and containers that exist on the node already: id to "vm" or "ct".
 	Guests map[string]string
+	// BootLoader is "systemd-boot" or "proxmox-grub" where proxmox-boot-tool keeps the partitions that the node boots from; empty means
+	// Debian's GRUB.
+	BootLoader string
 }
 
 // Package is a package of the simulated archive.

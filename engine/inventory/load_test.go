@@ -73,7 +73,7 @@ func TestLoad(t *testing.T) {
 		},
 		Groups: []string{"all", "datacentre", "ceph", "pve"},
 		Rehearsal: Rehearsal{
-			Debian: "trixie", Addresses: []string{"10.10.10.11/24"}, Guests: map[string]string{"100": "vm"},
+			Debian: "trixie", Addresses: []string{"10.10.10.11/24"}, Guests: map[string]string{"100": "vm"}, BootLoader: "systemd-boot",
 			Disks: []Disk{
 				{Name: "sdb", Size: 1e12, Serial: "S1", Model: "Exos", Rotational: true},
 				{Name: "nvme0n1", Size: 512 << 30, Use: "ext4"},

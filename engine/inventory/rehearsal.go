@@ -17,6 +17,7 @@ type rehearsalSettings struct {
 	debian    *string
 	addresses *[]string
 	guests    map[string]string
+	loader    *string
 	disks     []Disk
 	packages  []Package
 }
@@ -33,6 +34,12 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 			r.Guests = maps.Clone(s.guests)
 		}
 	}
+	if s.loader != nil {
+		r.BootLoader = *s.loader
+		if r.BootLoader == bootLoaders[0] {
+			r.BootLoader = ""
+		}
+	}
 	if s.disks != nil {
 		r.Disks = append([]Disk(nil), s.disks...)
 	}
@@ -44,7 +51,10 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 // SystemDisk is the disk of a simulated node that holds its system.
 const SystemDisk = "sda"
 
-var rehearsalNames = []string{"debian", "addresses", "guests"}
+var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader"}
+
+// bootLoaders are the boot loaders of simulated nodes, the default first.
+var bootLoaders = []string{"grub", "systemd-boot", "proxmox-grub"}
 
 // debianReleases are the code names that can be told apart from a misspelling.
 var debianReleases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
@@ -62,6 +72,8 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			s.addresses = d.prefixes(attr)
 		case "guests":
 			s.guests = d.guests(attr)
+		case "boot_loader":
+			s.loader = d.oneOf(attr, bootLoaders...)
 		default:
 			d.unknownAttribute(attr, "A rehearsal block", rehearsalNames)
 		}

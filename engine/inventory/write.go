@@ -69,7 +69,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && r.BootLoader == "" {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -78,6 +78,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	}
 	if len(r.Addresses) > 0 {
 		block.SetAttributeValue("addresses", stringList(r.Addresses))
+	}
+	if r.BootLoader != "" {
+		block.SetAttributeValue("boot_loader", cty.StringVal(r.BootLoader))
 	}
 	if len(r.Guests) > 0 {
 		guests := make(map[string]cty.Value, len(r.Guests))

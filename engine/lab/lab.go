@@ -149,7 +149,7 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	}
 	c := machine.Config{
 		Name: name, Domain: domain, Address: address, Addresses: h.Rehearsal.Addresses, Debian: h.Rehearsal.Debian,
-		Clock: l.clock, Archive: l.archive, Network: l.network, AuthorizedKeys: []string{public},
+		BootLoader: machine.BootLoader(h.Rehearsal.BootLoader), Clock: l.clock, Archive: l.archive, Network: l.network, AuthorizedKeys: []string{public},
 	}
 	if h.User != "" && h.User != "root" {
 		c.Users = []machine.User{{Name: h.User}}

@@ -54,6 +54,41 @@ func parseKernel(out []byte) (Kernel, error) {
 	return Kernel{Release: release, Version: rest[:last], Architecture: rest[last+1:], BootID: bootID}, nil
 }
 
+// CommandLines observes the command line that the running kernel was started with. Its one observation has no name.
+var CommandLines = &Kind[string]{
+	Name: "kernel-command-line", What: "the command line of the running kernel",
+	Lasting: true,
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"`, Inline: true}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		var err error
+		if answers[0].Exit != 0 {
+			err = fmt.Errorf("/proc/cmdline: %s: %s", remote.Ending(answers[0].Exit), LastLine(answers[0].Stderr))
+		}
+		for _, name := range names {
+			tell(name, strings.TrimSuffix(string(answers[0].Stdout), "\n"), err)
+		}
+	},
+}
+
+// AfterReboot is what a reboot makes unknowable in check mode, whichever kernel runs: only the kernel that starts tells its command
+// line, and what it has made of the hardware's IOMMU.
+func AfterReboot() Expectation {
+	return Expectation{
+		Match: func(k Key) bool {
+			switch k.Kind {
+			case CommandLines.Name:
+				return true
+			case Dirs.Name, Files.Name, Paths.Name:
+				return strings.HasPrefix(k.Name, "/sys/kernel/iommu_groups") || strings.HasPrefix(k.Name, "/sys/class/iommu")
+			}
+			return false
+		},
+		Unknown: "only the reboot tells",
+	}
+}
+
 // RebootDemand says whether packages ask for a reboot.
 type RebootDemand struct {
 	// Required says that /run/reboot-required exists.

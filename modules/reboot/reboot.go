@@ -128,6 +128,7 @@ func (m *Module) step(running, next observe.Kernel, reason string) modules.Step 
 		Expect: []observe.Expectation{
 			observe.Kernels.Expect("", next),
 			observe.RebootDemands.Expect("", observe.RebootDemand{}),
+			observe.AfterReboot(),
 		},
 	}
 	if next.Release != running.Release {

@@ -9,6 +9,7 @@ import (
 	"hlplay/modules"
 	"hlplay/modules/apt"
 	"hlplay/modules/assert"
+	"hlplay/modules/boot"
 	"hlplay/modules/command"
 	"hlplay/modules/file"
 	"hlplay/modules/ha"
@@ -30,6 +31,7 @@ import (
 var all = []modules.Spec{
 	apt.Spec,
 	assert.Spec,
+	boot.Spec,
 	command.Spec,
 	file.Spec,
 	ha.Spec,

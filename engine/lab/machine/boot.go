@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/spf13/afero"
 )
 
 func newUUID() string {
@@ -54,16 +52,7 @@ func (m *Machine) Uptime() time.Duration {
 // newestKernel returns the kernel in /boot that the boot loader would start: the newest Proxmox kernel if there is
 // one, the newest one otherwise.
 func (m *Machine) newestKernel() string {
-	entries, err := afero.ReadDir(m.FS(), "/boot")
-	if err != nil {
-		return ""
-	}
-	var releases []string
-	for _, e := range entries {
-		if release, ok := strings.CutPrefix(e.Name(), "vmlinuz-"); ok {
-			releases = append(releases, release)
-		}
-	}
+	releases := m.kernels()
 	slices.SortFunc(releases, func(a, b string) int {
 		switch {
 		case strings.HasSuffix(a, "-pve") == strings.HasSuffix(b, "-pve"):
@@ -115,9 +104,10 @@ func (m *Machine) PowerOn() {
 	m.mu.Unlock()
 	m.clearVolatile()
 	kernel := m.newestKernel()
+	line := m.commandLine(kernel)
 	now := m.clock.Now()
 	m.mu.Lock()
-	m.on, m.bootID, m.bootedAt, m.kernel = true, newUUID(), now, kernel
+	m.on, m.bootID, m.bootedAt, m.kernel, m.cmdline = true, newUUID(), now, kernel, line
 	m.modules = map[string]bool{}
 	m.mu.Unlock()
 	m.loadModulesAtBoot()

@@ -16,6 +16,8 @@ type Config struct {
 	Addresses []string
 	// Debian is "bookworm" or "trixie"; empty means trixie.
 	Debian string
+	// BootLoader is what the installer set up.
+	BootLoader BootLoader
 	// Disks are the disks besides the system disk sda, which every machine has.
 	Disks []Disk
 	// Memory is in bytes; zero means 16 GiB. Zero CPUs means 4.

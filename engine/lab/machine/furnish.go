@@ -173,6 +173,7 @@ func (m *Machine) furnish(c Config) {
 		m.disks = append(m.disks, m.complete(d))
 	}
 	m.linkDisks()
+	m.furnishBootLoader()
 	for _, p := range basePackages(m.debian) {
 		m.packages.place(p)
 	}

@@ -30,7 +30,9 @@ func buildProc(t *tree) {
 			return "Linux version " + m.KernelRelease() + " (build@lab) #1 SMP PREEMPT_DYNAMIC"
 		},
 		"/proc/cmdline": func(m *Machine) string {
-			return "BOOT_IMAGE=/boot/vmlinuz-" + m.KernelRelease() + " root=UUID=" + m.rootUUID() + " ro quiet"
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.cmdline
 		},
 		"/proc/meminfo": func(m *Machine) string {
 			kb := m.memory / 1024

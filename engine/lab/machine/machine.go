@@ -27,6 +27,7 @@ type Machine struct {
 	bootTime             time.Duration
 	addresses            []netip.Prefix
 	users                []User
+	loader               BootLoader
 
 	tree      *tree
 	mounts    mounts
@@ -38,25 +39,28 @@ type Machine struct {
 	server    server
 	faults    faults
 
-	mu        sync.Mutex
-	on        bool
-	bootID    string
-	bootedAt  time.Time
-	kernel    string
-	installed map[string]Program // by path
-	disks     []*Disk
-	mapped    map[string]string // device numbers of logical volumes, by name
-	writes    []Write
-	modules   map[string]bool
-	debconf   map[string]string
-	values    map[any]any
+	mu       sync.Mutex
+	on       bool
+	bootID   string
+	bootedAt time.Time
+	kernel   string
+	cmdline  string // of the running kernel
+	// espCmdline is the command line that proxmox-boot-tool has written for systemd-boot.
+	espCmdline string
+	installed  map[string]Program // by path
+	disks      []*Disk
+	mapped     map[string]string // device numbers of logical volumes, by name
+	writes     []Write
+	modules    map[string]bool
+	debconf    map[string]string
+	values     map[any]any
 }
 
 // New returns a machine with a bare Debian, which is up. It accepts SSH connections after Listen.
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
-		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, on: true,
+		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, on: true,
 		installed: map[string]Program{}, modules: map[string]bool{}, debconf: map[string]string{}, values: map[any]any{},
 	}
 	if m.domain == "" {
@@ -92,6 +96,7 @@ func New(c Config) *Machine {
 	m.bootedAt = m.clock.Now()
 	m.bootID = newUUID()
 	m.kernel = m.newestKernel()
+	m.cmdline = m.commandLine(m.kernel)
 	return m
 }
 

@@ -28,6 +28,8 @@ group "pve" {
     rehearsal {
       addresses = ["10.10.10.11/24"]
       guests    = { "100" = "vm" }
+
+      boot_loader = "systemd-boot"
       disk "sdb" {
         size       = "1TB"
         serial     = "S1"

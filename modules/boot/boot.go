@@ -1,0 +1,235 @@
+// Package boot implements the module for the kernel's command line.
+package boot
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "boot",
+	Aliases: []string{"grub", "kernel_cmdline"},
+	Summary: "Parameters of the kernel's command line",
+	Doc: `Sets and removes parameters of the command line that the boot loader passes to the kernel, and leaves all others as they are.
+Which boot loader has started the host is read from the host:
+
+- GRUB: ` + "`GRUB_CMDLINE_LINUX_DEFAULT` and `GRUB_CMDLINE_LINUX`" + ` in /etc/default/grub and /etc/default/grub.d/*.cfg, followed by update-grub.
+  The assignment that counts is the one that is changed. One whose value only running the script would tell is an error.
+- proxmox-boot-tool with GRUB: the same files, followed by proxmox-boot-tool refresh.
+- proxmox-boot-tool with systemd-boot: /etc/kernel/cmdline, followed by proxmox-boot-tool refresh.
+
+A host that was started otherwise is an error, and nothing is changed.
+
+Parameters of one name belong together: ` + "`console=tty0` and `console=ttyS0,115200`" + ` in the list become all consoles, in this order, and
+` + "`intel_iommu=on`" + ` takes the place of ` + "`intel_iommu=off`" + `. Dashes and underscores in names are equivalent.
+
+A change takes effect with the next boot. Until then the task registers that a reboot is required (/run/reboot-required), so that a
+task with ` + "`reboot { when_required = true }`" + ` reboots the host. If the running kernel lacks a parameter although nobody has registered
+a reboot, because a run was interrupted or a person forgot it, the boot loader is refreshed again.
+
+Parameters that the host needs to find its system (root, boot, initrd) are refused.`,
+	Example: `task "IOMMU" {
+  boot {
+    cmdline = ["intel_iommu=on", "iommu=pt"]
+  }
+}
+
+task "reboot if a task asks for it" {
+  reboot {
+    when_required = true
+  }
+}`,
+	Result: Result{},
+	Facts:  []observe.FactSpec{commandLineFact},
+	Placed: placed,
+	New:    func() modules.Module { return &Module{} },
+}
+
+// Module is the desired state of some kernel parameters.
+type Module struct {
+	Cmdline []string `hcl:"cmdline,optional" doc:"Parameters to pass: [\"intel_iommu=on\", \"iommu=pt\"]."`
+	Remove  []string `hcl:"remove,optional" doc:"Names of parameters that are not to be passed: [\"quiet\", \"nomodeset\"]."`
+}
+
+// Result is what the module registers.
+type Result struct {
+	Loader string `cty:"loader" doc:"The boot loader: \"GRUB\", \"GRUB, kept by proxmox-boot-tool\" or \"systemd-boot, kept by proxmox-boot-tool\"."`
+	Reboot bool   `cty:"reboot" doc:"Whether the running kernel was started with other parameters, so that the host has to be rebooted."`
+}
+
+var (
+	parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(=[^\s"'\\$` + "`" + `]*)?$`)
+	namePattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+)
+
+// vital are the parameters by which a host finds its system.
+var vital = []string{"root", "boot", "initrd", "BOOT_IMAGE"}
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if len(m.Cmdline)+len(m.Remove) == 0 {
+		return &modules.ArgumentError{Argument: "cmdline", Problem: "nothing is asked for", Want: "at least one of cmdline and remove"}
+	}
+	for _, p := range m.Cmdline {
+		switch {
+		case strings.ContainsAny(p, " \t\n"):
+			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not one parameter", p), Want: `each of its own: ["intel_iommu=on", "iommu=pt"]`}
+		case !parameterPattern.MatchString(p):
+			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not a parameter that can be written into the files of all boot loaders", p), Want: `a name, or name=value without quotes, dollar signs and backslashes`}
+		}
+	}
+	for _, name := range m.Remove {
+		switch {
+		case !namePattern.MatchString(name):
+			return &modules.ArgumentError{Argument: "remove", Problem: fmt.Sprintf("%q is not the name of a parameter", name), Want: `the name alone, such as "nomodeset"`}
+		case len(named(m.Cmdline, nameOf(name))) > 0:
+			return &modules.ArgumentError{Argument: "remove", Problem: name + " is in cmdline too", Want: "each parameter in one of the two"}
+		}
+	}
+	for argument, list := range map[string][]string{"cmdline": m.Cmdline, "remove": m.Remove} {
+		for _, p := range list {
+			if slices.Contains(vital, nameOf(p)) {
+				return &modules.ArgumentError{Argument: argument, Problem: nameOf(p) + " is how the host finds its system when it boots", Want: "other parameters"}
+			}
+		}
+	}
+	return nil
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	observe.CommandLines.Want(h, "")
+	observe.RebootDemands.Want(h, "")
+	observe.Files.Want(h, cmdlineFile)
+	grubDefaults.Want(h, "")
+	found, err := loaders.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	l, err := found.loader()
+	if err != nil {
+		return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
+	}
+	written, err := m.planFiles(ctx, h, l)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	missing, unknown := m.running(ctx, h)
+	if unknown != nil && !observe.IsUnknown(unknown) {
+		return modules.Plan{}, unknown
+	}
+	pending := unknown != nil || len(missing) > 0
+	var demanded []modules.Step
+	if pending {
+		if demanded, err = planDemand(ctx, h); err != nil {
+			return modules.Plan{}, err
+		}
+	}
+	if unknown != nil && len(written) == 0 && len(demanded) > 0 {
+		return modules.Plan{}, unknown
+	}
+	plan := modules.Plan{Data: modules.Data(Result{Loader: l.name, Reboot: pending})}
+	if len(written)+len(demanded) > 0 {
+		plan.Steps = slices.Concat(written, []modules.Step{l.step()}, demanded)
+	}
+	if len(missing) > 0 {
+		plan.Notes = []string{fmt.Sprintf("the running kernel was started %s: that changes with the next boot", strings.Join(missing, ", "))}
+	}
+	return plan, nil
+}
+
+// step puts what is in the files into effect for the next boot.
+func (l loader) step() modules.Step {
+	return modules.Step{
+		Summary: "refresh the boot loader (" + strings.Join(l.refresh, " ") + ")",
+		Action:  modules.Run{Argv: l.refresh, Limit: 10 * time.Minute},
+		Exact:   true,
+	}
+}
+
+// running returns what the running kernel's command line lacks.
+func (m *Module) running(ctx context.Context, h modules.Host) ([]string, error) {
+	line, err := observe.CommandLines.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	return m.missing(split(line)), nil
+}
+
+// planFiles plans the changes of the boot loader's files.
+func (m *Module) planFiles(ctx context.Context, h modules.Host, l loader) ([]modules.Step, error) {
+	if l.file == cmdlineFile {
+		return m.planCmdline(ctx, h)
+	}
+	files, err := grubDefaults.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	line, err := parseGRUB(files)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name(), err)
+	}
+	leave, added := m.differences(line.parameters())
+	line.edit(leave, added)
+	var steps []modules.Step
+	for _, f := range line.changes() {
+		more, err := conffile.Write(ctx, h, f.Path, f.Content, m.summary(f.Path))
+		if err != nil {
+			return nil, err
+		}
+		before := slices.IndexFunc(files, func(old observe.TextFile) bool { return old.Path == f.Path })
+		for i, step := range more {
+			if write, ok := step.Action.(modules.WriteFile); ok && before >= 0 {
+				write.Was = files[before].Content
+				more[i].Action = write
+			}
+		}
+		steps = append(steps, more...)
+	}
+	return steps, nil
+}
+
+// planCmdline plans the change of /etc/kernel/cmdline, which holds the command line in one line.
+func (m *Module) planCmdline(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	text, exists, err := observe.Text(ctx, h, cmdlineFile)
+	if err != nil {
+		return nil, err
+	}
+	line := split(text)
+	switch {
+	case !exists || len(named(line, "root")) == 0:
+		return nil, fmt.Errorf("%s: %s names no root file system (root=…), without which the host does not boot: expected the whole command line in it, as proxmox-boot-tool reads it; copy what is right from /proc/cmdline", h.Name(), cmdlineFile)
+	case strings.Contains(strings.TrimSpace(text), "\n"):
+		return nil, fmt.Errorf("%s: %s has several lines: expected the whole command line in one, as proxmox-boot-tool reads it", h.Name(), cmdlineFile)
+	}
+	leave, added := m.differences(line)
+	if len(leave)+len(added) == 0 {
+		return nil, nil
+	}
+	line = slices.DeleteFunc(line, func(p string) bool { return slices.Contains(leave, nameOf(p)) })
+	return conffile.Write(ctx, h, cmdlineFile, strings.Join(append(line, added...), " ")+"\n", m.summary(cmdlineFile))
+}
+
+// summary describes the change of a file.
+func (m *Module) summary(file string) string {
+	var parts []string
+	if len(m.Cmdline) > 0 {
+		parts = append(parts, "pass "+strings.Join(m.Cmdline, " ")+" to the kernel")
+	}
+	if len(m.Remove) > 0 {
+		parts = append(parts, "no longer pass "+strings.Join(m.Remove, " "))
+	}
+	return strings.Join(parts, ", ") + " in " + file
+}

@@ -1,0 +1,84 @@
+package boot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// evidence is what tells which boot loader a host uses.
+type evidence struct {
+	// Line is the running kernel's command line, to which boot loaders add parameters of their own.
+	Line string
+	// Paths are those of evidencePaths that exist.
+	Paths []string
+}
+
+const (
+	partitionsFile = "/etc/kernel/proxmox-boot-uuids"
+	cmdlineFile    = "/etc/kernel/cmdline"
+	grubFile       = "/etc/default/grub"
+	grubMenu       = "/boot/grub/grub.cfg"
+)
+
+// loaders observes how the running kernel was started. Its one observation has no name. It is another one
+// than observe.CommandLines because a host keeps its boot loader when it reboots.
+var loaders = &observe.Kind[evidence]{
+	Name: "boot-loader", What: "the boot loader",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{
+			Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"; for _f; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`,
+			Args:   []string{partitionsFile, grubMenu}, Inline: true,
+		}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, evidence, error)) {
+		line, paths, ok := strings.Cut(string(answers[0].Stdout), "\n")
+		var err error
+		if !ok || strings.HasPrefix(line, "/") {
+			err = fmt.Errorf("/proc/cmdline cannot be read: %s", observe.LastLine(answers[0].Stderr))
+		}
+		for _, name := range names {
+			tell(name, evidence{line, strings.Fields(paths)}, err)
+		}
+	},
+}
+
+// loader is a boot loader: where it takes the kernel's command line from, and the command that puts a change of it into effect.
+type loader struct {
+	name    string
+	file    string
+	refresh []string
+}
+
+var (
+	grub        = loader{"GRUB", grubFile, []string{"update-grub"}}
+	proxmoxGRUB = loader{"GRUB, kept by proxmox-boot-tool", grubFile, []string{"proxmox-boot-tool", "refresh"}}
+	systemdBoot = loader{"systemd-boot, kept by proxmox-boot-tool", cmdlineFile, []string{"proxmox-boot-tool", "refresh"}}
+)
+
+// loader returns the boot loader that has started the running kernel. GRUB passes BOOT_IMAGE= to a kernel; systemd-boot
+// passes the image's path in the EFI form.
+func (e evidence) loader() (loader, error) {
+	parameters := split(e.Line)
+	initrd := strings.Join(named(parameters, "initrd"), " ")
+	byGRUB := len(named(parameters, "BOOT_IMAGE")) > 0
+	proxmox := slices.Contains(e.Paths, partitionsFile)
+	switch {
+	case proxmox && byGRUB:
+		return proxmoxGRUB, nil
+	case proxmox && strings.HasPrefix(initrd, `initrd=\EFI\proxmox\`):
+		return systemdBoot, nil
+	case proxmox:
+		return loader{}, fmt.Errorf("proxmox-boot-tool keeps the partitions that this host boots from (%s), but the running kernel was started neither by its systemd-boot nor by GRUB (/proc/cmdline: %q): reboot by the boot menu first", partitionsFile, e.Line)
+	case byGRUB && slices.Contains(e.Paths, grubMenu):
+		return grub, nil
+	case byGRUB:
+		return loader{}, fmt.Errorf("the running kernel was started by GRUB, but not by that of this system, which has no %s: in a container, set the parameters on its host; else install GRUB (grub-install, update-grub)", grubMenu)
+	case strings.Contains(initrd, `\`):
+		return loader{}, fmt.Errorf("the running kernel was started from the EFI partition without proxmox-boot-tool (/proc/cmdline: %q): write the parameters into %s and run kernel-install for each kernel, by hand", e.Line, cmdlineFile)
+	}
+	return loader{}, fmt.Errorf("which boot loader has started the running kernel cannot be told: expected BOOT_IMAGE= (GRUB) or initrd=\\EFI\\proxmox\\ (systemd-boot) in /proc/cmdline, found %q; a host that is booted by the network, or by QEMU directly, takes its parameters from there", e.Line)
+}

@@ -1,0 +1,85 @@
+package boot
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// split returns the parameters of a kernel command line. As for the kernel, double quotes keep blanks together.
+func split(line string) []string {
+	quoted := false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return !quoted && unicode.IsSpace(r)
+	})
+}
+
+// nameOf returns the name of a parameter as the kernel compares it: dashes and underscores are the same.
+func nameOf(parameter string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(parameter, `"`), "=")
+	return strings.ReplaceAll(name, "-", "_")
+}
+
+// named returns the parameters that have a name, in their order. One that is given several times, such as console, counts
+// as often.
+func named(parameters []string, name string) []string {
+	var all []string
+	for _, p := range parameters {
+		if nameOf(p) == name {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// names returns the names of parameters, each once, in order.
+func names(parameters []string) []string {
+	var all []string
+	for _, p := range parameters {
+		if name := nameOf(p); !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// differences compares a command line with the desired parameters. It returns the names whose parameters have to leave the
+// line, and the parameters that have to be appended to it.
+func (m *Module) differences(line []string) (leave, added []string) {
+	for _, name := range names(m.Cmdline) {
+		want, have := named(m.Cmdline, name), named(line, name)
+		if slices.Equal(want, have) {
+			continue
+		}
+		if len(have) > 0 {
+			leave = append(leave, name)
+		}
+		added = append(added, want...)
+	}
+	for _, name := range names(m.Remove) {
+		if len(named(line, name)) > 0 {
+			leave = append(leave, name)
+		}
+	}
+	return leave, added
+}
+
+// missing describes what the running kernel's command line lacks of what is desired. What else was added to it, by the
+// firmware or a person at the console, does not matter.
+func (m *Module) missing(running []string) []string {
+	var all []string
+	for _, p := range m.Cmdline {
+		if !slices.Contains(running, p) {
+			all = append(all, "without "+p)
+		}
+	}
+	for _, name := range names(m.Remove) {
+		for _, p := range named(running, name) {
+			all = append(all, "with "+p)
+		}
+	}
+	return all
+}
