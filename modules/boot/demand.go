@@ -21,9 +21,9 @@ const (
 
 // planDemand plans to register that a reboot is required, unless that is done. /run is empty after a boot.
 func planDemand(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	demand, err := observe.RebootDemands.Observe(ctx, h, "")
-	if err != nil && !observe.IsUnknown(err) || slices.Contains(demand.Packages, demander) {
-		return nil, err
+	demand, unknown := observe.RebootDemands.Observe(ctx, h, "")
+	if unknown != nil && !observe.IsUnknown(unknown) || slices.Contains(demand.Packages, demander) {
+		return nil, unknown
 	}
 	const list = demandFile + ".pkgs"
 	observe.Files.Want(h, demandFile, list)
@@ -49,10 +49,15 @@ func planDemand(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 		}
 		steps = append(more, steps...)
 	}
-	last := &steps[len(steps)-1]
-	last.Expect = append(last.Expect, observe.RebootDemands.ExpectUpdate("", demand, func(d observe.RebootDemand) observe.RebootDemand {
+	with := func(d observe.RebootDemand) observe.RebootDemand {
 		return observe.RebootDemand{Required: true, Packages: append(slices.Clone(d.Packages), demander)}
-	}))
+	}
+	expect := observe.RebootDemands.ExpectUpdate("", demand, with)
+	if unknown != nil { // whatever else there will be, this is among it
+		expect = observe.RebootDemands.Expect("", with(demand))
+	}
+	last := &steps[len(steps)-1]
+	last.Expect = append(last.Expect, expect)
 	return steps, nil
 }
 
