@@ -17,7 +17,7 @@ import (
 // the modules, no module knows the scheduler, none that is not Proxmox VE's or Ceph's knows what they are, the lab knows none of
 // all that, and the lab is known by the command alone.
 var mayImport = map[string][]string{
-	"cmd/hlplay":                 {"engine/...", "modules", "modules/registry"},
+	"cmd/hlplay":                 {"engine/...", "modules", "modules/registry", "modules/survival/..."},
 	"cmd/hlplay/e2e":             {},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
 	"cmd/hlplay/peers":           {},
@@ -51,6 +51,8 @@ var mayImport = map[string][]string{
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/registry":          {"engine/observe", "engine/remote", "modules/..."},
+	"modules/survival":          {},
+	"modules/survival/living":   {"engine/observe", "modules/internal/pve", "modules/survival"},
 
 	"modules/internal/modulestest": {"engine/lang", "engine/observe", "engine/remote", "modules"}, // tests build modules as playbooks do
 }

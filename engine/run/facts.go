@@ -47,23 +47,10 @@ func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names 
 		names = all
 	}
 	values := make([]cty.Value, len(hosts))
-	errs := make([]error, len(hosts))
-	var wg sync.WaitGroup
-	for i, ih := range hosts {
-		wg.Add(1)
-		reader := ""
-		if ih.Become {
-			reader = becomeUser(ih.BecomeUser)
-		}
-		c := newConnection(ih, connect, reader)
-		h := observe.NewHost(ctx, ih.Name, ih.Address, c.dial)
-		h.Go(ctx, func(ctx context.Context) {
-			defer wg.Done()
-			defer c.close()
-			values[i], errs[i] = readFacts(ctx, h, names)
-		})
-	}
-	wg.Wait()
+	errs := Read(ctx, hosts, connect, func(ctx context.Context, i int, h *observe.Host) (err error) {
+		values[i], err = readFacts(ctx, h, names)
+		return err
+	})
 	sheet := FactSheet{}
 	object := map[string]json.RawMessage{}
 	for i, ih := range hosts {
@@ -77,6 +64,30 @@ func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names 
 	}
 	sheet.JSON, err = json.MarshalIndent(object, "", "  ")
 	return sheet, err
+}
+
+// Read observes hosts beside each other, outside of a run. What it calls for each gets the host's index; the errors are in the
+// order of the hosts.
+func Read(ctx context.Context, hosts []*inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error),
+	read func(ctx context.Context, index int, h *observe.Host) error) []error {
+	errs := make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, ih := range hosts {
+		wg.Add(1)
+		reader := ""
+		if ih.Become {
+			reader = becomeUser(ih.BecomeUser)
+		}
+		c := newConnection(ih, connect, reader)
+		h := observe.NewHost(ctx, ih.Name, ih.Address, c.dial)
+		h.Go(ctx, func(ctx context.Context) {
+			defer wg.Done()
+			defer c.close()
+			errs[i] = read(ctx, i, h)
+		})
+	}
+	wg.Wait()
+	return errs
 }
 
 // readFacts observes facts side by side; the object that it returns has one attribute each.

@@ -21,6 +21,8 @@ type Cluster struct {
 	Quorate bool
 	// Members are the nodes of the cluster by name; empty on a standalone node.
 	Members map[string]Member
+	// DeviceVotes are the votes of the QDevice; 0 is none.
+	DeviceVotes int
 	// AuthKey says that /etc/corosync/authkey exists: on a standalone node a left-over of an earlier
 	// create or join, which pvecm add refuses.
 	AuthKey bool
@@ -141,7 +143,7 @@ func (c *Cluster) fill(members, conf []byte) error {
 		return &FileError{membersFile, err}
 	}
 	c.Name, c.ConfigVersion = corosync.name, corosync.version
-	c.Members = corosync.nodes
+	c.Members, c.DeviceVotes = corosync.nodes, corosync.device
 	c.Quorate = live.Cluster.Quorate == 1
 	for name, m := range c.Members {
 		m.Online = live.Nodes[name].Online == 1

@@ -11,6 +11,7 @@ type corosyncConf struct {
 	name    string
 	version int
 	nodes   map[string]Member
+	device  int // the votes of the QDevice
 }
 
 // block is one section of a corosync.conf.
@@ -45,6 +46,11 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 	if version, ok := totem.values["config_version"]; ok {
 		if conf.version, err = number(version); err != nil {
 			return conf, fmt.Errorf("totem.config_version: %w", err)
+		}
+	}
+	if devices := root.first("quorum").blocks["device"]; len(devices) > 0 {
+		if conf.device, err = number(devices[0].values["votes"]); err != nil {
+			return conf, fmt.Errorf("quorum.device.votes: %w", err)
 		}
 	}
 	for _, node := range root.first("nodelist").blocks["node"] {

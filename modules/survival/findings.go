@@ -1,0 +1,218 @@
+package survival
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// findings are sentences about what may come as a surprise, the gravest first.
+func findings(c Cluster, r Report) []string {
+	var all []string
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if len(r.Offline) > 0 {
+		say("%s %s offline already, and counted as lost in every line.", list(r.Offline), isAre(r.Offline))
+	}
+	now := Lose(c)
+	if !now.Quorate {
+		say("The cluster has no quorum now: %d of %d votes, and %d are needed.", now.Votes, now.VotesOf, now.VotesNeeded)
+	}
+	r.quorum(c, say)
+	r.monitors(c, say)
+	for i, pool := range c.Pools {
+		same := func(p Pool) bool { return p.Size == pool.Size && p.MinSize == pool.MinSize && p.Spread == pool.Spread }
+		if slices.IndexFunc(c.Pools, same) == i { // those that are alike are judged together
+			var names []string
+			for _, p := range c.Pools {
+				if same(p) {
+					names = append(names, p.Name)
+				}
+			}
+			r.pool(i, pool, now.Pools[i], names, say)
+		}
+	}
+	r.metadata(c, say)
+	r.guests(c, say)
+	return all
+}
+
+// quorum is about votes, and what a QDevice changes.
+func (r Report) quorum(c Cluster, say func(string, ...any)) {
+	for _, count := range []int{1, 2} {
+		ending := r.where(count, func(l Loss) bool { return !l.Quorate })
+		if len(ending) == 0 {
+			continue
+		}
+		l := ending[0]
+		say("Losing %s ends the quorum: %d of %d votes are left, and %d are needed. /etc/pve is read-only then, nothing is started or moved, and each node with highly available guests resets itself after a minute.",
+			r.describe(count, ending), l.Votes, l.VotesOf, l.VotesNeeded)
+		var enough []string
+		for i, p := range c.Pools {
+			if p.Spread.Unknown == "" && !slices.ContainsFunc(ending, func(l Loss) bool { return l.Pools[i].Copies < p.MinSize }) {
+				enough = append(enough, fmt.Sprintf("%s (%d copies, min_size %d)", p.Name, p.Size, p.MinSize))
+			}
+		}
+		if len(enough) > 0 {
+			say("%s would have copies enough after losing %s, which is no help: the nodes have no quorum.", list(enough), r.describe(count, ending))
+		}
+	}
+	if len(r.WithDevice) == 0 {
+		return
+	}
+	for _, count := range []int{1, 2} {
+		kept := sized(r.WithDevice, count)
+		if len(kept) == 0 {
+			continue
+		}
+		l := kept[0]
+		text := fmt.Sprintf("With a QDevice of one vote, losing %s would keep the quorum: %d of %d votes.", r.describe(count, kept), l.Votes, l.VotesOf)
+		if stopped := slices.DeleteFunc(slices.Clone(kept), func(l Loss) bool { return !stops(l) }); len(stopped) > 0 {
+			text += fmt.Sprintf(" Ceph is not helped by it: it would still stop, at least in part, after losing %s.", r.describe(count, stopped))
+		}
+		say("%s", text)
+	}
+}
+
+// stops reports whether a pool or the monitors stop.
+func stops(l Loss) bool {
+	return l.MonitorsOf > 0 && !l.MonitorQuorum || slices.ContainsFunc(l.Pools, func(p PoolState) bool { return p.Copies >= 0 && !p.Writes })
+}
+
+// monitors is about the monitors' quorum.
+func (r Report) monitors(c Cluster, say func(string, ...any)) {
+	n := len(c.Monitors)
+	if n == 0 {
+		return
+	}
+	for _, count := range []int{1, 2} {
+		if ending := r.where(count, func(l Loss) bool { return !l.MonitorQuorum }); len(ending) > 0 {
+			l := ending[0]
+			say("Losing %s ends the quorum of the monitors: %d of %d are left, and %d are needed. All pools stop then, whatever copies are left.",
+				r.describe(count, ending), l.Monitors, l.MonitorsOf, l.MonitorsNeeded)
+		}
+	}
+	if n%2 == 0 {
+		say("%d monitors survive the loss of no more of them than %d: an even one adds nothing.", n, n-1)
+	}
+}
+
+// pool is about pools that are alike.
+func (r Report) pool(i int, p Pool, now PoolState, names []string, say func(string, ...any)) {
+	subject, plural := "Pool "+names[0], false
+	if plural = len(names) > 1; plural {
+		subject = "Pools " + list(names)
+	}
+	verb := func(singular, several string) string {
+		if plural {
+			return several
+		}
+		return singular
+	}
+	if p.Spread.Unknown != "" {
+		say("%s %s not judged: %s.", subject, verb("is", "are"), p.Spread.Unknown)
+		return
+	}
+	if now.Copies < p.MinSize {
+		say("%s may have placement groups with %d of %d copies now, fewer than the min_size of %d.", subject, now.Copies, p.Size, p.MinSize)
+	}
+	for _, count := range []int{1, 2} {
+		gone := r.where(count, func(l Loss) bool { return l.Pools[i].Copies == 0 })
+		if len(gone) > 0 {
+			say("%s may lose data for good with %s: all copies of a placement group may lie there.", subject, r.describe(count, gone))
+		}
+		blocked := r.where(count, func(l Loss) bool { return l.Pools[i].Copies > 0 && l.Pools[i].Copies < p.MinSize })
+		if len(blocked) == 0 {
+			continue
+		}
+		why := ""
+		if count == 1 && p.Spread.PerHost != 1 {
+			why = " The rule may put several copies on one host."
+		}
+		say("%s %s after losing %s, for reading and for writing: in the worst case %s left of %d, and min_size is %d.%s",
+			subject, verb("stops", "stop"), r.describe(count, blocked), copiesAre(blocked[0].Pools[i].Copies), p.Size, p.MinSize, why)
+	}
+}
+
+// metadata is about CephFS.
+func (r Report) metadata(c Cluster, say func(string, ...any)) {
+	if len(c.FileSystems) == 0 {
+		return
+	}
+	for _, count := range []int{1, 2} {
+		if without := r.where(count, func(l Loss) bool { return !l.FileSystems }); len(without) > 0 {
+			say("CephFS (%s) has too few metadata servers after losing %s: %d, and each file system needs one.", list(c.FileSystems), r.describe(count, without), without[0].MetadataServers)
+		}
+	}
+}
+
+// guests is about highly available guests that do not run again although there is a quorum, and about memory.
+func (r Report) guests(c Cluster, say func(string, ...any)) {
+	for _, count := range []int{1, 2} {
+		for _, l := range sized(r.Losses, count) {
+			for _, m := range l.Guests {
+				if l.Quorate && m.To == "" && (count == 1 || !r.saidOfOne(m, l.Lost)) {
+					say("%s does not run after losing %s: %s.", m.Guest, strings.Join(l.Lost, " and "), m.Why)
+				}
+			}
+			if !l.Quorate {
+				continue
+			}
+			before, load := c.load(nil), c.load(l.Guests)
+			for _, n := range c.Nodes {
+				if n.Memory > 0 && load[n.Name] > max(n.Memory, before[n.Name]) && !slices.Contains(l.Lost, n.Name) {
+					say("After losing %s, highly available guests on %s may take %s of memory, and it has %s.", strings.Join(l.Lost, " and "), n.Name, gib(load[n.Name]), gib(n.Memory))
+				}
+			}
+		}
+	}
+}
+
+// saidOfOne reports whether the same was said of the loss of one of the nodes.
+func (r Report) saidOfOne(m Move, lost []string) bool {
+	return slices.ContainsFunc(sized(r.Losses, 1), func(l Loss) bool { return slices.Contains(lost, l.Lost[0]) && slices.Contains(l.Guests, m) })
+}
+
+func gib(bytes uint64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
+
+// where are the losses of so many nodes of which something holds.
+func (r Report) where(count int, holds func(Loss) bool) []Loss {
+	return slices.DeleteFunc(sized(r.Losses, count), func(l Loss) bool { return !holds(l) })
+}
+
+// sized are the losses of so many nodes.
+func sized(losses []Loss, count int) []Loss {
+	return slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return len(l.Lost) != count })
+}
+
+// describe names losses: "any node", "any two nodes", or which.
+func (r Report) describe(count int, losses []Loss) string {
+	if of := len(sized(r.Losses, count)); len(losses) == of && of > 1 {
+		return [...]string{1: "any node", 2: "any two nodes"}[count]
+	}
+	const most = 4
+	var sets []string
+	for _, l := range losses {
+		sets = append(sets, strings.Join(l.Lost, " and "))
+	}
+	if more := len(sets) - most; more > 0 {
+		sets = append(sets[:most], fmt.Sprintf("%d more", more))
+	}
+	if count == 1 || len(sets) == 1 {
+		return strings.Join(sets, " or ")
+	}
+	return strings.Join(sets, "; or ")
+}
+
+func isAre(names []string) string {
+	if len(names) == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func copiesAre(n int) string {
+	if n == 1 {
+		return "1 copy is"
+	}
+	return fmt.Sprintf("%d copies are", n)
+}

@@ -1,0 +1,211 @@
+// Package living reads a survival.Cluster from the nodes of a cluster.
+package living
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules/internal/pve"
+	"hlplay/modules/survival"
+)
+
+// Machine is the name that a host has as a node, and its memory in bytes.
+func Machine(ctx context.Context, h *observe.Host) (node string, memory uint64, err error) {
+	n, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return "", 0, err
+	}
+	fact, err := observe.Fact(ctx, h, "memory")
+	if err != nil {
+		return "", 0, err
+	}
+	memory, _ = fact.GetAttr("total").AsBigFloat().Uint64()
+	return n.Name, memory, nil
+}
+
+// Read reads the cluster that a node is in, but for the memory of its machines.
+func Read(ctx context.Context, h *observe.Host) (survival.Cluster, error) {
+	r := &reader{ctx: ctx, host: h}
+	pve.MonitorMaps.Want(h, "")
+	pve.Mappings.Want(h, "")
+	members := get(r, pve.Clusters)
+	if r.err == nil && !members.Mounted {
+		return survival.Cluster{}, fmt.Errorf("%s has no Proxmox VE whose /etc/pve is there", h.Name())
+	}
+	if r.err == nil && members.Name == "" {
+		return survival.Cluster{}, fmt.Errorf("%s is in no cluster: a single node survives no loss", h.Name())
+	}
+	c := survival.Cluster{Name: members.Name, DeviceVotes: members.DeviceVotes}
+	ha := get(r, pve.HAs)
+	for _, name := range members.Names() {
+		m := members.Members[name]
+		c.Nodes = append(c.Nodes, survival.Node{Name: name, Votes: m.Votes, Online: m.Online, Maintenance: ha.Nodes[name] == "maintenance"})
+	}
+	r.ceph(&c)
+	r.guests(&c, ha)
+	return c, r.err
+}
+
+// reader keeps the first error.
+type reader struct {
+	ctx  context.Context
+	host *observe.Host
+	err  error
+}
+
+// get observes a kind that has one name.
+func get[T any](r *reader, kind *observe.Kind[T]) (value T) {
+	if r.err == nil {
+		value, r.err = kind.Observe(r.ctx, r.host, "")
+	}
+	return value
+}
+
+// ceph reads what the monitors know. Without Ceph it is nothing.
+func (r *reader) ceph(c *survival.Cluster) {
+	monitors := get(r, pve.MonitorMaps)
+	for _, name := range slices.Sorted(maps.Keys(monitors)) {
+		c.Monitors = append(c.Monitors, survival.Daemon{Node: name, Down: !monitors[name].InQuorum})
+	}
+	osds := get(r, pve.OSDMaps)
+	for _, node := range slices.Sorted(maps.Keys(osds)) {
+		for _, o := range osds[node] {
+			if o.In {
+				c.OSDs = append(c.OSDs, survival.OSD{Node: node, Class: o.Class, Up: o.Up})
+			}
+		}
+	}
+	spreads, pools := get(r, pve.Spreads), get(r, pve.Pools)
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		p := pools[name]
+		spread, ok := spreads[p.Rule]
+		if !ok {
+			spread.Unknown = "the monitors list no rule of its own"
+		}
+		c.Pools = append(c.Pools, survival.Pool{Name: name, Size: p.Size, MinSize: p.MinSize,
+			Spread: survival.Spread{PerHost: spread.PerHost, Class: spread.Class, Unknown: spread.Unknown}})
+	}
+	servers := get(r, pve.MetadataServerMaps)
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		c.MetadataServers = append(c.MetadataServers, survival.Daemon{Node: name})
+	}
+	c.FileSystems = slices.Sorted(maps.Keys(get(r, pve.FileSystems)))
+}
+
+// guests reads the resources that are to run, and what decides where they can.
+func (r *reader) guests(c *survival.Cluster, ha pve.HA) {
+	lists, storages, mappings := get(r, pve.GuestLists), get(r, pve.Storages), get(r, pve.Mappings)
+	groups := map[string][]string{}
+	for _, sid := range slices.Sorted(maps.Keys(ha.Resources)) {
+		resource := ha.Resources[sid]
+		_, id := pve.SplitServiceID(sid)
+		guest, exists := lists[id]
+		if resource.Group != "" {
+			groups[resource.Group] = append(groups[resource.Group], sid)
+		}
+		if resource.State != "started" || !exists || r.err != nil {
+			continue
+		}
+		var config pve.GuestConfig
+		if config, r.err = pve.GuestConfigs.Observe(r.ctx, r.host, strconv.Itoa(id)); r.err != nil {
+			return
+		}
+		g := survival.Guest{ID: sid, Node: guest.Node, Memory: memoryOf(config)}
+		g.Bound, g.Only = tied(config, storages, mappings)
+		c.Guests = append(c.Guests, g)
+	}
+	for _, name := range slices.Sorted(maps.Keys(ha.Rules)) {
+		if rule := ha.Rules[name]; !rule.Disabled {
+			c.Rules = append(c.Rules, ruleOf(name, rule))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		group := ha.Groups[name]
+		c.Rules = append(c.Rules, survival.Rule{Name: name, Guests: groups[name], Priorities: group.Nodes, Strict: group.Restricted})
+	}
+}
+
+func ruleOf(name string, rule pve.Rule) survival.Rule {
+	r := survival.Rule{Name: name, Guests: slices.Sorted(maps.Keys(rule.Resources))}
+	switch {
+	case rule.Type == "node-affinity":
+		r.Priorities, r.Strict = rule.Nodes, rule.Strict
+	case rule.Affinity == "positive":
+		r.Together = true
+	default:
+		r.Apart = true
+	}
+	return r
+}
+
+// memoryOf is what a guest may take, in bytes; without a setting Proxmox VE gives it 512 MiB.
+func memoryOf(config pve.GuestConfig) uint64 {
+	text := strings.TrimPrefix(config.Options["memory"], "current=")
+	text, _, _ = strings.Cut(text, ",")
+	if mib, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return mib << 20
+	}
+	return 512 << 20
+}
+
+var (
+	volume = regexp.MustCompile(`^(scsi|virtio|ide|sata|efidisk|tpmstate|mp|unused)\d+$|^rootfs$`)
+	device = regexp.MustCompile(`^(hostpci|usb|dev)\d+$`)
+)
+
+// networked are the types of storages that all nodes reach.
+var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
+
+// tied says what keeps a guest from starting on another node, or on which nodes it can.
+func tied(config pve.GuestConfig, storages map[string]pve.Storage, mappings map[string][]string) (bound string, only []string) {
+	narrow := func(nodes []string) {
+		if only == nil {
+			only = append([]string{}, nodes...) // not nil, even if it is none
+			slices.Sort(only)
+			return
+		}
+		only = slices.DeleteFunc(only, func(node string) bool { return !slices.Contains(nodes, node) })
+	}
+	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
+		first, _, _ := strings.Cut(config.Options[key], ",")
+		first = strings.TrimPrefix(first, "file=")
+		switch {
+		case device.MatchString(key):
+			kind := strings.TrimPrefix(strings.TrimRight(key, "0123456789"), "host")
+			if id, ok := mapped(config.Options[key]); ok {
+				narrow(mappings[kind+"/"+id])
+			} else if first != "spice" && first != "host=spice" {
+				return fmt.Sprintf("%s is a device of %s", key, config.Node), nil
+			}
+		case !volume.MatchString(key), strings.HasPrefix(key, "unused"), first == "none", strings.Contains(first, "cloudinit"):
+		case strings.HasPrefix(first, "/"), first == "cdrom":
+			return fmt.Sprintf("%s is %s of %s", key, first, config.Node), nil
+		default:
+			id, _, _ := strings.Cut(first, ":")
+			storage := storages[id]
+			if !slices.Contains(networked, storage.Type) && storage.Options["shared"] != "1" {
+				return fmt.Sprintf("%s lies on %s of %s, which other nodes do not reach", key, id, config.Node), nil
+			}
+			if nodes := pve.List(storage.Options["nodes"]); len(nodes) > 0 {
+				narrow(slices.Collect(maps.Keys(nodes)))
+			}
+		}
+	}
+	return "", only
+}
+
+// mapped is the id of the mapping that a device is of.
+func mapped(value string) (id string, ok bool) {
+	for part := range strings.SplitSeq(value, ",") {
+		if id, ok = strings.CutPrefix(part, "mapping="); ok {
+			return id, true
+		}
+	}
+	return "", false
+}

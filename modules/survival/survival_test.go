@@ -1,0 +1,228 @@
+package survival
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// nodes are pve1, pve2, …, with a vote each.
+func nodes(n int) []Node {
+	var all []Node
+	for i := range n {
+		all = append(all, Node{Name: fmt.Sprintf("pve%d", i+1), Votes: 1, Online: true, Memory: 16 << 30})
+	}
+	return all
+}
+
+func daemons(n int) []Daemon {
+	var all []Daemon
+	for i := range n {
+		all = append(all, Daemon{Node: fmt.Sprintf("pve%d", i+1)})
+	}
+	return all
+}
+
+func osds(hosts, each int) []OSD {
+	var all []OSD
+	for i := range hosts * each {
+		all = append(all, OSD{Node: fmt.Sprintf("pve%d", i/each+1), Class: "hdd", Up: true})
+	}
+	return all
+}
+
+// TestVotes holds the quorum against its definition, more than half of the votes, for every loss of clusters of up to seven
+// nodes, with and without a QDevice.
+func TestVotes(t *testing.T) {
+	for n := 1; n <= 7; n++ {
+		for device := range 2 {
+			for set := range 1 << n {
+				c := Cluster{Nodes: nodes(n), DeviceVotes: device, Monitors: daemons(n)}
+				var lost []string
+				for i, node := range c.Nodes {
+					if set>>i&1 == 1 {
+						lost = append(lost, node.Name)
+					}
+				}
+				l := Lose(c, lost...)
+				if want := 2*(n-len(lost)+device) > n+device; l.Quorate != want {
+					t.Errorf("%d nodes, %d votes of a QDevice, %v lost: quorate %t, want %t", n, device, lost, l.Quorate, want)
+				}
+				if want := 2*(n-len(lost)) > n; l.MonitorQuorum != want {
+					t.Errorf("%d monitors, %v lost: quorum %t, want %t", n, lost, l.MonitorQuorum, want)
+				}
+			}
+		}
+	}
+}
+
+// TestWorstPlacement holds what is left of a pool against all placements that its rule permits.
+func TestWorstPlacement(t *testing.T) {
+	cases := 0
+	for hosts := 1; hosts <= 4; hosts++ {
+		for each := 1; each <= 2; each++ {
+			for size := 1; size <= 5; size++ {
+				for perHost := range 3 {
+					for set := range 1 << hosts {
+						cases++
+						gone, name := map[string]bool{}, ""
+						for i := range hosts {
+							if set>>i&1 == 1 {
+								gone[fmt.Sprintf("pve%d", i+1)] = true
+								name += fmt.Sprintf(" pve%d", i+1)
+							}
+						}
+						all := osds(hosts, each)
+						p := Pool{Size: size, MinSize: 1, Spread: Spread{PerHost: perHost}}
+						if got, want := p.after(all, gone, true).Copies, worst(all, gone, size, perHost); got != want {
+							t.Errorf("%d hosts with %d OSDs, size %d, at most %d on a host, lost%s: %d copies are left, want %d", hosts, each, size, perHost, name, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	if cases < 500 {
+		t.Errorf("%d cases", cases)
+	}
+}
+
+// worst tries all sets of OSDs of the largest size that the rule permits.
+func worst(all []OSD, gone map[string]bool, size, perHost int) int {
+	most, fewest := 0, 0
+	for set := range 1 << len(all) {
+		on, copies, alive := map[string]int{}, 0, 0
+		for i, o := range all {
+			if set>>i&1 == 0 {
+				continue
+			}
+			copies++
+			on[o.Node]++
+			if !gone[o.Node] {
+				alive++
+			}
+		}
+		allowed := copies <= size
+		for _, n := range on {
+			allowed = allowed && (perHost == 0 || n <= perHost)
+		}
+		switch {
+		case !allowed || copies < most:
+		case copies > most:
+			most, fewest = copies, alive
+		default:
+			fewest = min(fewest, alive)
+		}
+	}
+	return fewest
+}
+
+// TestFourNodesDoNotSurviveTwoLosses refutes what the first guide says of its pool of four copies.
+func TestFourNodesDoNotSurviveTwoLosses(t *testing.T) {
+	c := Cluster{
+		Name: "dream", Nodes: nodes(4), Monitors: daemons(3), OSDs: osds(4, 2),
+		Pools: []Pool{{Name: "vm-disks", Size: 4, MinSize: 2, Spread: Spread{PerHost: 1}}},
+	}
+	want := []string{
+		"Losing any two nodes ends the quorum: 2 of 4 votes are left, and 3 are needed. /etc/pve is read-only then, nothing is started or moved, and each node with highly available guests resets itself after a minute.",
+		"vm-disks (4 copies, min_size 2) would have copies enough after losing any two nodes, which is no help: the nodes have no quorum.",
+		"With a QDevice of one vote, losing any two nodes would keep the quorum: 3 of 5 votes. Ceph is not helped by it: it would still stop, at least in part, after losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3.",
+		"Losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3 ends the quorum of the monitors: 1 of 3 are left, and 2 are needed. All pools stop then, whatever copies are left.",
+	}
+	if diff := cmp.Diff(want, Judge(c).Findings); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	c.DeviceVotes, c.Monitors = 1, append(daemons(4), Daemon{Node: "elsewhere"})
+	if r := Judge(c); len(r.Findings) > 0 || len(r.WithDevice) > 0 {
+		t.Errorf("with a QDevice and five monitors: %q", r.Findings)
+	}
+}
+
+func TestFindings(t *testing.T) {
+	three := func(change func(*Cluster)) Cluster {
+		c := Cluster{
+			Nodes: nodes(3), Monitors: daemons(3), OSDs: osds(3, 2), MetadataServers: daemons(3), FileSystems: []string{"fs"},
+			Pools:  []Pool{{Name: "p", Size: 3, MinSize: 2, Spread: Spread{PerHost: 1}}},
+			Guests: []Guest{{ID: "vm:100", Node: "pve1", Memory: 4 << 30}, {ID: "vm:101", Node: "pve2", Memory: 4 << 30}},
+		}
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*Cluster)
+		want   string
+		absent string
+	}{
+		{"healthy", func(*Cluster) {}, "Losing any two nodes ends the quorum", "after losing any node"},
+		{"two pairs of copies", func(c *Cluster) { c.Pools[0].MinSize = 3 }, "Pool p stops after losing any node, for reading and for writing: in the worst case 2 copies are left of 3, and min_size is 3.", ""},
+		{"failure domain osd", func(c *Cluster) { c.Pools[0].Spread.PerHost = 0 }, "in the worst case 1 copy is left of 3, and min_size is 2. The rule may put several copies on one host.", ""},
+		{"two copies on one host", func(c *Cluster) { c.Pools[0] = Pool{Name: "p", Size: 2, MinSize: 1} }, "Pool p may lose data for good with any node", ""},
+		{"size 5 on three hosts, two each", func(c *Cluster) { c.Pools[0] = Pool{Name: "p", Size: 5, MinSize: 3, Spread: Spread{PerHost: 2}} }, "Pool p stops after losing any two nodes", "Pool p stops after losing any node,"},
+		{"an OSD down already", func(c *Cluster) { c.OSDs[0].Up = false }, "Pool p stops after losing pve2 or pve3", "losing pve1 or"},
+		{"a class on one host", func(c *Cluster) { c.OSDs[0].Class = "ssd"; c.Pools[0].Spread.Class = "ssd" }, "Pool p may have placement groups with 1 of 3 copies now, fewer than the min_size of 2.", ""},
+		{"pools alike", func(c *Cluster) {
+			c.Pools = append(c.Pools, Pool{Name: "q", Size: 3, MinSize: 2, Spread: Spread{PerHost: 1}})
+		}, "Pools p, q stop after losing any two nodes", "Pool q"},
+		{"unknown rule", func(c *Cluster) { c.Pools[0].Spread.Unknown = "rule x is made by hand" }, "Pool p is not judged: rule x is made by hand.", ""},
+		{"two monitors", func(c *Cluster) { c.Monitors = daemons(2) }, "2 monitors survive the loss of no more of them than 1", ""},
+		{"a monitor down", func(c *Cluster) { c.Monitors[2].Down = true }, "Losing pve1 or pve2 ends the quorum of the monitors: 1 of 3 are left", ""},
+		{"one metadata server", func(c *Cluster) { c.MetadataServers = daemons(1) }, "CephFS (fs) has too few metadata servers after losing pve1: 0", ""},
+		{"offline", func(c *Cluster) { c.Nodes[2].Online = false }, "pve3 is offline already, and counted as lost in every line.", ""},
+		{"a heavy vote", func(c *Cluster) { c.Nodes[0].Votes = 3 }, "Losing pve1 ends the quorum: 2 of 5 votes are left", "Losing any node"},
+		{"a local disk", func(c *Cluster) { c.Guests[0].Bound = "scsi0 lies on local-lvm of pve1" }, "vm:100 does not run after losing pve1: scsi0 lies on local-lvm of pve1.", ""},
+		{"mapped devices", func(c *Cluster) { c.Guests[0].Only = []string{"pve1"} }, "vm:100 does not run after losing pve1: no node is left that has what it needs: pve1.", ""},
+		{"strict", func(c *Cluster) {
+			c.Rules = []Rule{{Name: "r", Guests: []string{"vm:100"}, Priorities: map[string]int{"pve1": 1}, Strict: true}}
+		}, "vm:100 does not run after losing pve1: rule r is strict, and none of its nodes is left.", ""},
+		{"memory", func(c *Cluster) { c.Guests[0].Memory, c.Guests[1].Memory = 20<<30, 1<<30 }, "After losing pve1, highly available guests on pve3 may take 20.0 GiB of memory, and it has 16.0 GiB.", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := strings.Join(Judge(three(test.change)).Findings, "\n")
+			if !strings.Contains(got, test.want) {
+				t.Errorf("expected %q in:\n%s", test.want, got)
+			}
+			if test.absent != "" && strings.Contains(got, test.absent) {
+				t.Errorf("did not expect %q in:\n%s", test.absent, got)
+			}
+		})
+	}
+}
+
+func TestGuestsGo(t *testing.T) {
+	guest := func(id, node string) Guest { return Guest{ID: id, Node: node} }
+	for _, test := range []struct {
+		name   string
+		guests []Guest
+		rules  []Rule
+		lost   []string
+		want   []string
+	}{
+		{"to the node with the fewest", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve2")}, nil, []string{"pve1"}, []string{"vm:100 pve3"}},
+		{"by priority", []Guest{guest("vm:100", "pve1")}, []Rule{{Name: "r", Guests: []string{"vm:100"}, Priorities: map[string]int{"pve1": 3, "pve4": 2, "pve2": 1}}}, []string{"pve1"}, []string{"vm:100 pve4"}},
+		{"anywhere if not strict", []Guest{guest("vm:100", "pve1")}, []Rule{{Name: "r", Guests: []string{"vm:100"}, Priorities: map[string]int{"pve1": 3}}}, []string{"pve1"}, []string{"vm:100 pve2"}},
+		{"apart", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve2"), guest("vm:102", "pve3")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Apart: true}}, []string{"pve1", "pve4"}, []string{"vm:100 pve3"}},
+		{"apart, and both lost", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve1")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Apart: true}}, []string{"pve1"}, []string{"vm:100 pve2", "vm:101 pve3"}},
+		{"together", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve1"), guest("vm:102", "pve2")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Together: true}}, []string{"pve1"}, []string{"vm:100 pve3", "vm:101 pve3"}},
+		{"by number", []Guest{guest("vm:1000", "pve1"), guest("vm:200", "pve1")}, nil, []string{"pve1"}, []string{"vm:200 pve2", "vm:1000 pve3"}},
+		{"nowhere without a quorum", []Guest{guest("vm:100", "pve3")}, nil, []string{"pve1", "pve2"}, []string{"vm:100 "}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := 4
+			if test.name == "nowhere without a quorum" {
+				n = 3
+			}
+			c := Cluster{Nodes: nodes(n), DeviceVotes: 1 - n%2, Guests: test.guests, Rules: test.rules}
+			var got []string
+			for _, m := range Lose(c, test.lost...).Guests {
+				got = append(got, m.Guest+" "+m.To)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
