@@ -97,7 +97,7 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 		return fmt.Errorf("%w%s", err, lang.Suggestion("--"+unknown.GetSpecifiedName(), names, "`"+cmd.CommandPath()+" --help` lists them"))
 	})
 	cmd.SetHelpCommand(helpCommand())
-	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), statusCommand(), proveCommand(), historyCommand(), resumeCommand(), restoreCommand(), docCommand(), labCommand())
+	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), statusCommand(), proveCommand(), historyCommand(), resumeCommand(), restoreCommand(), secretCommand(), docCommand(), labCommand())
 	return cmd
 }
 

@@ -88,6 +88,7 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 	o := f.options()
 	o.Check, o.Rehearse = check, true
 	o.Redactor = report.NewRedactor()
+	f.secrets.Hear(o.Redactor.Add)
 	o.Reporter = report.Redact(report.Tee(out, kept), o.Redactor)
 	o.Clock = stage.Clock()
 	o.Connect = (&connectFlags{rehearsal: true}).connect(func(fn func()) { fn() })

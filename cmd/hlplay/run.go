@@ -99,6 +99,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	o.Wait, o.Earlier = f.wait, f.earlier
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
+	f.secrets.Hear(o.Redactor.Add)
 	underway := &report.Underway{}
 	recorded := &journal.Writer{Redactor: o.Redactor}
 	o.Reporter = report.Redact(report.Tee(underway, recorded, out), o.Redactor)

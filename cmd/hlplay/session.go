@@ -20,17 +20,22 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
+	"hlplay/engine/secret"
 	"hlplay/modules/registry"
 )
 
 // inputFlags name the inputs of a run.
 type inputFlags struct {
-	inventory []string
-	extra     []string
+	inventory  []string
+	extra      []string
+	identities []string
+
+	secrets *secret.Keyring
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
+	addIdentity(cmd, &f.identities)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a variable: `name=value`, or @file with several (repeatable)")
 }
 
@@ -60,6 +65,7 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 // load reads the inventory, if one is named or needed, and the playbook, and checks what is chosen of it. Nothing is touched meanwhile, so
 // an interruption ends it at once, whatever is being read.
 func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, chosen selectFlags) (*lang.Playbook, *inventory.Inventory, error) {
+	f.secrets = keyring(ctx, f.identities, !needInventory)
 	type loaded struct {
 		pb  *lang.Playbook
 		inv *inventory.Inventory
@@ -89,7 +95,7 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	if len(f.inventory) == 0 || slices.Contains(f.inventory, "") {
 		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH")
 	}
-	inv, diags := inventory.Load(f.inventory...)
+	inv, diags := inventory.LoadWith(f.secrets, f.inventory...)
 	var files map[string]*hcl.File
 	if inv != nil {
 		files = inv.Files
@@ -102,7 +108,7 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 
 // loadPlaybook reads and checks a playbook. inv may be nil: then nothing is checked that depends on it.
 func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen selectFlags) (*lang.Playbook, error) {
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Limit: chosen.limit(), Tags: chosen.tags, SkipTags: chosen.skipTags}
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Limit: chosen.limit(), Tags: chosen.tags, SkipTags: chosen.skipTags}
 	for _, f := range observe.Facts() {
 		o.Facts[f.Name] = f.Type
 	}

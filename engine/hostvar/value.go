@@ -34,7 +34,7 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 	case ok && len(path.Path) > 0:
 		problem = "at " + place(path.Path) + ", " + problem
 	case v.Type == cty.List(cty.String) || v.Type == cty.Set(cty.String):
-		if text, err := convert.Convert(raw, cty.String); err == nil && text.IsKnown() && !text.IsNull() {
+		if text, err := convert.Convert(raw, cty.String); err == nil && text.IsKnown() && !text.IsNull() && !text.IsMarked() {
 			want = fmt.Sprintf("[%q]", text.AsString())
 		}
 	}

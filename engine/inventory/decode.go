@@ -12,12 +12,15 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
+
+	"hlplay/engine/secret"
 )
 
 // decoder reads attributes and collects what is wrong with them. Its methods return nil for an
 // attribute that is null, which is the same as not given, or wrong, which is reported.
 type decoder struct {
-	diags hcl.Diagnostics
+	diags   hcl.Diagnostics
+	secrets *secret.Keyring
 }
 
 func (d *decoder) errorf(at hcl.Range, summary, format string, args ...any) {

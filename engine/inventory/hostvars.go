@@ -157,7 +157,7 @@ func (inv *Inventory) secret(name string) bool {
 func (inv *Inventory) shown(vars map[string]cty.Value) map[string]cty.Value {
 	shown := merged(vars, nil)
 	for name := range shown {
-		if inv.secret(name) {
+		if shown[name] = masked(shown[name]); inv.secret(name) {
 			shown[name] = cty.StringVal("(sensitive)")
 		}
 	}

@@ -70,6 +70,8 @@ type Group struct {
 	// `defaults` block. A host's own Vars hold them too, unless something of higher precedence gives another value.
 	Vars  map[string]cty.Value
 	Range hcl.Range
+	// varsAt is where each of Vars stands.
+	varsAt map[string]hcl.Range
 }
 
 // implicit reports whether the group exists without being declared.

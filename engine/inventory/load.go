@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/secret"
 )
 
 // source is the text of one inventory file.
@@ -34,7 +35,10 @@ type source struct {
 //
 // This holds for each attribute, for each variable by its name, and for each part of `rehearsal` (the disks
 // of a block being one part). An attribute that is null is as if not given.
-func Load(paths ...string) (*Inventory, hcl.Diagnostics) {
+func Load(paths ...string) (*Inventory, hcl.Diagnostics) { return LoadWith(nil, paths...) }
+
+// LoadWith is Load with the keys of secrets in variables. Without them secrets are unknown values.
+func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
 	var sources []source
 	var diags hcl.Diagnostics
 	for _, path := range paths {
@@ -51,7 +55,7 @@ func Load(paths ...string) (*Inventory, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, diags
 	}
-	return parse(path, sources)
+	return parse(path, sources, keys)
 }
 
 // readTwice reports a file that several paths name: it would declare everything twice.
@@ -147,9 +151,9 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 }
 
 // parse makes an inventory of its sources.
-func parse(path string, sources []source) (*Inventory, hcl.Diagnostics) {
+func parse(path string, sources []source, keys *secret.Keyring) (*Inventory, hcl.Diagnostics) {
 	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}}
-	d := &declarations{}
+	d := &declarations{decoder: decoder{secrets: keys}}
 	for _, source := range sources {
 		file, diags := hclfile.Parse(source.text, source.name)
 		d.diags = append(d.diags, diags...)

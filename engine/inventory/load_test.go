@@ -39,7 +39,7 @@ var values = cmp.Comparer(func(a, b cty.Value) bool { return a.RawEquals(b) })
 // load reads an inventory from a text that must be right.
 func load(t *testing.T, text string) *Inventory {
 	t.Helper()
-	inv, diags := parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}})
+	inv, diags := parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil)
 	if diags.HasErrors() {
 		t.Fatalf("unexpected: %v", diags)
 	}
@@ -62,7 +62,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ignore := cmp.Options{cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreUnexported(Host{})}
+	ignore := cmp.Options{cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreUnexported(Host{}, Group{})}
 	want := &Host{
 		Name: "pve1", Address: "192.168.1.11", Port: 2222, User: "root", Connection: "ssh",
 		Keys: []string{"/home/me/.ssh/id_lab", filepath.Join(here, "id_more")},
@@ -284,7 +284,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		inv, diags := parse("x", []source{{"/lab/x.hcl", []byte(text)}})
+		inv, diags := parse("x", []source{{"/lab/x.hcl", []byte(text)}}, nil)
 		if diags.HasErrors() {
 			return
 		}
@@ -310,11 +310,11 @@ func roundTrip(t *testing.T, inv *Inventory) string {
 	if err := Write(&out, inv); err != nil {
 		t.Fatal(err)
 	}
-	again, diags := parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}})
+	again, diags := parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}}, nil)
 	if diags.HasErrors() {
 		t.Fatalf("what was written is not an inventory: %v\n%s", diags, out.String())
 	}
-	if diff := cmp.Diff(inv, again, values, cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreFields(Inventory{}, "Files"), cmpopts.IgnoreUnexported(Host{}, Inventory{})); diff != "" {
+	if diff := cmp.Diff(inv, again, values, cmpopts.IgnoreTypes(hcl.Range{}), cmpopts.IgnoreFields(Inventory{}, "Files"), cmpopts.IgnoreUnexported(Host{}, Group{}, Inventory{})); diff != "" {
 		t.Fatalf("what was written reads back differently (-before +after):\n%s\n%s", diff, out.String())
 	}
 	return out.String()

@@ -28,7 +28,7 @@ func (d *declarations) resolve(inv *Inventory) {
 
 	groups := map[string]*Group{}
 	for _, decl := range append([]*groupDecl{all}, declared...) {
-		group := &Group{Name: decl.name, Vars: merged(decl.vars, nil), Range: decl.at}
+		group := &Group{Name: decl.name, Vars: merged(decl.vars, nil), Range: decl.at, varsAt: decl.varsAt}
 		for _, child := range decl.children {
 			group.Children = append(group.Children, child.name)
 		}
@@ -37,7 +37,7 @@ func (d *declarations) resolve(inv *Inventory) {
 	}
 	ungrouped := &Group{Name: groupUngrouped, Range: all.at}
 	inv.Groups = append(inv.Groups, ungrouped)
-	groups[groupAll].Vars = merged(d.defaults.vars, all.vars)
+	groups[groupAll].Vars, groups[groupAll].varsAt = merged(d.defaults.vars, all.vars), merged(d.defaults.varsAt, all.varsAt)
 
 	for _, decl := range d.hosts {
 		host := &Host{Name: decl.name, Address: decl.name, Connection: "ssh", Vars: map[string]cty.Value{}, varsAt: map[string]hcl.Range{}, Range: decl.at}
@@ -259,11 +259,11 @@ func (d *declarations) checkEndpoints(hosts []*Host) {
 	}
 }
 
-func merged(below, above map[string]cty.Value) map[string]cty.Value {
+func merged[V any](below, above map[string]V) map[string]V {
 	if len(below) == 0 && len(above) == 0 {
 		return nil
 	}
-	vars := make(map[string]cty.Value, len(below)+len(above))
+	vars := make(map[string]V, len(below)+len(above))
 	for name, value := range below {
 		vars[name] = value
 	}

@@ -117,7 +117,7 @@ func expandPath(path, inventoryFile string) string {
 
 // vars decodes an object of variables.
 func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
-	value, ok := d.value(attr)
+	value, ok := d.withSecrets(attr)
 	if !ok {
 		return nil
 	}
@@ -125,7 +125,11 @@ func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
 		d.wrongType(attr, "an object of variables, such as { name = \"value\" }", value)
 		return nil
 	}
+	value, marks := value.Unmark()
 	vars := value.AsValueMap()
+	for name, v := range vars {
+		vars[name] = v.WithMarks(marks)
+	}
 	for name, v := range vars {
 		if problem := unprintable(v); problem != "" {
 			d.errorf(attr.Expr.Range(), "Unusable variable", "The variable %q holds %s.", name, problem)
@@ -154,7 +158,7 @@ func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
 func unprintable(value cty.Value) string {
 	var problem string
 	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
-		if v.Type() != cty.Number || v.IsNull() || !v.IsKnown() {
+		if v, _ = v.Unmark(); v.Type() != cty.Number || v.IsNull() || !v.IsKnown() {
 			return true, nil
 		}
 		if f := v.AsBigFloat(); f.IsInf() || f.MantExp(nil) > 1024 || f.MantExp(nil) < -1074 {

@@ -15,7 +15,9 @@ func Write(w io.Writer, inv *Inventory) error {
 	file := hclwrite.NewEmptyFile()
 	body := file.Body()
 	for _, host := range inv.Hosts {
-		inv.writeHost(body.AppendNewBlock("host", []string{host.Name}).Body(), host)
+		if err := inv.writeHost(body.AppendNewBlock("host", []string{host.Name}).Body(), host); err != nil {
+			return err
+		}
 		body.AppendNewline()
 	}
 	for _, group := range inv.Groups {
@@ -31,7 +33,9 @@ func Write(w io.Writer, inv *Inventory) error {
 			}
 		}
 		if len(group.Vars) > 0 {
-			block.SetAttributeValue("vars", cty.ObjectVal(group.Vars))
+			if err := inv.setVars(block, group.Vars, group.varsAt); err != nil {
+				return err
+			}
 		}
 		body.AppendNewline()
 	}
@@ -41,7 +45,7 @@ func Write(w io.Writer, inv *Inventory) error {
 	return nil
 }
 
-func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) {
+func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 	text := func(name, value, unless string) {
 		if value != unless {
 			body.SetAttributeValue(name, cty.StringVal(value))
@@ -63,9 +67,12 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) {
 	}
 	text("become_user", host.BecomeUser, "")
 	if vars := inv.own(host); len(vars) > 0 {
-		body.SetAttributeValue("vars", cty.ObjectVal(vars))
+		if err := inv.setVars(body, vars, host.varsAt); err != nil {
+			return err
+		}
 	}
 	writeRehearsal(body, host.Rehearsal)
+	return nil
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {

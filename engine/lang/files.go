@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/secret"
 	"hlplay/modules"
 )
 
@@ -17,7 +18,8 @@ type reader func(path string) ([]byte, error)
 // files are those of the controller that expressions read. Each is read and parsed once: all hosts are
 // given the same, which is what Load has checked, and no host waits for what another has done.
 type files struct {
-	read reader
+	read    reader
+	secrets *secret.Keyring
 	// contributed are the functions that modules add.
 	contributed []definition
 
@@ -33,8 +35,8 @@ type caller struct {
 	depth int
 }
 
-func newFiles(read reader, specs []modules.Spec) *files {
-	return &files{read: read, contributed: contributed(specs), opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
+func newFiles(read reader, specs []modules.Spec, secrets *secret.Keyring) *files {
+	return &files{read: read, secrets: secrets, contributed: contributed(specs), opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
 }
 
 // file is one of them; what of it is wanted is made when it is first wanted.

@@ -34,7 +34,7 @@ type definition struct {
 // Functions documents all functions by name, those that modules add included.
 func Functions(specs []modules.Spec) []FunctionDoc {
 	var docs []FunctionDoc
-	for _, d := range definitions(caller{dir: "."}, newFiles(nil, specs)) {
+	for _, d := range definitions(caller{dir: "."}, newFiles(nil, specs, nil)) {
 		args := d.args
 		if args == "" {
 			args = parameters(d.f)

@@ -15,6 +15,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"hlplay/engine/secret"
 )
 
 // deepest is how many templates may render each other: more is taken for a circle.
@@ -42,6 +44,7 @@ func fileFunctions(from caller, read *files) []definition {
 		}
 		return cty.BoolVal(err == nil), nil
 	}, "path")
+	opening := read.secrets.Functions(func(name string) ([]byte, error) { return read.encrypted(at(name)) })
 	return []definition{
 		{"basename", "The last element of a path.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
 			return cty.StringVal(path.Base(a[0])), nil
@@ -53,6 +56,8 @@ func fileFunctions(from caller, read *files) []definition {
 		{"file", "The text of a file of the controller, which is read once a run. Here and below, a path is relative to the file that calls the function.", "", file},
 		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
 		{"fileexists", "Whether the controller has a file.", "", exists},
+		{secret.ValueFunction, "The text of an encrypted secret, as `hlplay secret encrypt` prints it; it is sensitive.", "", opening[secret.ValueFunction]},
+		{secret.FileFunction, "The text of a file of the controller that is encrypted as a whole; it is sensitive. The other functions see such a file as it is.", "", opening[secret.FileFunction]},
 		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", templateFunction(from, read, nil)},
 	}
 }
@@ -63,6 +68,15 @@ func (c caller) path(name string) string {
 		return filepath.Clean(name)
 	}
 	return filepath.Join(c.dir, name)
+}
+
+// encrypted is the content of a file that holds a secret.
+func (f *files) encrypted(path string) ([]byte, error) {
+	src, err := f.open(path).content()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %s", path, readProblem(err))
+	}
+	return src, nil
 }
 
 // text is the content of a file that a function has as its first argument.

@@ -35,7 +35,7 @@ func eval(src string) string {
 	if diags.HasErrors() {
 		return "error: " + diags.Error()
 	}
-	ctx := &hcl.EvalContext{Functions: newFiles(read, testOptions.Modules).functions(caller{dir: "dir"}), Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
+	ctx := &hcl.EvalContext{Functions: newFiles(read, testOptions.Modules, nil).functions(caller{dir: "dir"}), Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
 	v, diags := expr.Value(ctx)
 	if diags.HasErrors() {
 		return "error: " + diags[0].Detail

@@ -16,6 +16,7 @@ import (
 
 	"hlplay/engine/hclfile"
 	"hlplay/engine/hostvar"
+	"hlplay/engine/secret"
 	"hlplay/modules"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	// Facts are the names and types of what expressions see as facts.NAME. Nil means that none is
 	// known: then `facts` is not judged.
 	Facts map[string]cty.Type
+	// Secrets opens what secret() and secret_file() are given. Nil opens nothing: then secrets are unknown values.
+	Secrets *secret.Keyring
 }
 
 // Inventory is the part of an inventory that Load uses.
@@ -93,7 +96,7 @@ func newLoader(path string, o Options, read reader) *loader {
 		options:   o,
 		read:      read,
 		playbook:  pb,
-		files:     newFiles(read, o.Modules),
+		files:     newFiles(read, o.Modules, o.Secrets),
 		schemas:   make(map[string]*ModuleSchema),
 		sources:   make(map[string]*source),
 		variables: make(map[string]*Variable),
@@ -116,7 +119,8 @@ type loader struct {
 
 	variables map[string]*Variable
 	locals    map[string]*local
-	held      int // bytes of text of all locals
+	held      int  // bytes of text of all locals
+	locked    bool // a file of values is encrypted, and its values are unknown
 	plays     []playBlock
 }
 
@@ -177,6 +181,7 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	}
 	meter(body)
 	l.shortLiterals(body)
+	l.report(l.options.Secrets.Unopened(body, filepath.Dir(path), l.read)...)
 	return body, true
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/secret"
 )
 
 // Sensitive texts (as report.Redactor has it), lines of them, and sensitive numbers are hidden from these lengths on:
@@ -99,11 +100,18 @@ func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) 
 	l.report(d)
 }
 
-// shortLiterals warns of literals in calls of sensitive() that are too short to be hidden. Those of locals are judged
-// with the locals' values.
+// shortLiterals warns of literals in calls of sensitive(), and of encrypted secrets, that are too short to be hidden. Those of
+// locals are judged with the locals' values.
 func (l *loader) shortLiterals(body *hclsyntax.Body) {
 	for _, attr := range body.Attributes {
 		visitCalls(attr.Expr, func(call *hclsyntax.FunctionCallExpr) {
+			if len(call.Args) == 1 && call.Name == secret.ValueFunction {
+				ctx := &hcl.EvalContext{Functions: l.options.Secrets.Functions(l.read)}
+				if v, diags := call.Value(ctx); !diags.HasErrors() {
+					l.tooShort(v, call.Range(), "the secret", true)
+				}
+				return
+			}
 			if call.Name != "sensitive" || len(call.Args) != 1 {
 				return
 			}
@@ -190,7 +198,8 @@ func redact(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hc
 	out := make(hcl.Diagnostics, 0, len(diags))
 	for _, d := range diags {
 		clean := *d
-		if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok && extra.FunctionCallError() != nil {
+		extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+		if ok && extra.FunctionCallError() != nil && !opens(extra.CalledFunctionName()) {
 			clean.Detail = "The function " + extra.CalledFunctionName() + " failed. Sensitive values take part in the expression, so no more is shown."
 		} else if d.Summary == "Duplicate object key" {
 			clean.Detail = "Two items have the same key. Sensitive values take part in the expression, so no more is shown."
@@ -201,6 +210,11 @@ func redact(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hc
 		out = append(out, &clean)
 	}
 	return out
+}
+
+// opens reports whether a function opens secrets. What it says of one that it cannot open may be shown.
+func opens(function string) bool {
+	return function == secret.ValueFunction || function == secret.FileFunction
 }
 
 // calls reports whether an expression calls a function.

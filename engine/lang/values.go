@@ -17,6 +17,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/secret"
 )
 
 // given is the value of a variable and where it was given.
@@ -63,10 +64,29 @@ func (l *loader) givenValues() map[string]given {
 }
 
 // constant is the value of an expression that uses neither variables nor functions.
-func constant(expr hclsyntax.Expression) (cty.Value, hcl.Diagnostics) {
+func constant(expr hclsyntax.Expression) (cty.Value, hcl.Diagnostics) { return measuredWith(expr, nil) }
+
+func measuredWith(expr hclsyntax.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	meter(expr)
-	v, diags, _ := measured(expr, nil, nil)
+	v, diags, _ := measured(expr, ctx, nil)
 	return v, diags
+}
+
+// opening has the functions that a file of values may call.
+func (l *loader) opening(file string) *hcl.EvalContext {
+	from := caller{dir: filepath.Dir(file)}
+	return &hcl.EvalContext{Functions: l.options.Secrets.Functions(func(name string) ([]byte, error) {
+		return l.files.encrypted(from.path(name))
+	})}
+}
+
+// notConstant reports a value that cannot be read, and nothing of it.
+func notConstant(attr *hclsyntax.Attribute, why *hcl.Diagnostic) *hcl.Diagnostic {
+	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](why); ok && opens(extra.CalledFunctionName()) {
+		return fault(attr.NameRange, fmt.Sprintf("the value of %q cannot be read", attr.Name), why.Detail)
+	}
+	return fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
+		"A file of values can use no variables, and of functions only secret and secret_file: write the value itself, text in quotes.")
 }
 
 // commandLine is a range for something that stands in no file.
@@ -125,7 +145,7 @@ func (l *loader) valueFile(path string) []fileValue {
 			return yaml.Standard.Unmarshal(src, ty)
 		})
 	}
-	body, ok := l.values(path)
+	body, secrets, ok := l.values(path)
 	if !ok {
 		return nil
 	}
@@ -134,11 +154,13 @@ func (l *loader) valueFile(path string) []fileValue {
 	}
 	var all []fileValue
 	for _, attr := range attributes(body) {
-		value, diags := constant(attr.Expr)
+		value, diags := measuredWith(attr.Expr, l.opening(path))
 		if diags.HasErrors() {
-			l.report(fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
-				"A file of values can use neither variables nor functions: write the value itself, text in quotes."))
+			l.report(notConstant(attr, diags[0]))
 			value = cty.DynamicVal
+		}
+		if secrets {
+			value = value.Mark(Sensitive)
 		}
 		all = append(all, fileValue{attr.Name, value, attr.NameRange})
 	}
@@ -146,29 +168,41 @@ func (l *loader) valueFile(path string) []fileValue {
 }
 
 // values parses a file of values in HCL. Its diagnostics quote nothing of it.
-func (l *loader) values(path string) (*hclsyntax.Body, bool) {
-	src, ok := l.readValues(path)
+func (l *loader) values(path string) (body *hclsyntax.Body, secrets, ok bool) {
+	src, secrets, ok := l.readValues(path)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	file, diags := hclfile.Parse(src, path)
 	for _, d := range diags {
 		l.report(fault(*d.Subject, d.Summary, withheld))
 	}
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok || diags.HasErrors() {
-		return nil, false
-	}
-	return body, true
+	body, ok = file.Body.(*hclsyntax.Body)
+	return body, secrets, ok && !diags.HasErrors()
 }
 
-// readValues reads a file of values, of which no line is ever shown: any may hold a secret, whatever its variable says.
-func (l *loader) readValues(path string) ([]byte, bool) {
-	src, ok := l.readFile(path, nil)
-	if ok {
-		l.playbook.Files[path] = &hcl.File{}
+// readValues reads a file of values, of which no line is ever shown: any may hold a secret, whatever its variable says. If the
+// file is encrypted, all of its values are secrets.
+func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
+	src, ok = l.readFile(path, nil)
+	if !ok {
+		return nil, false, false
 	}
-	return src, ok
+	l.playbook.Files[path] = &hcl.File{}
+	if !secret.IsFile(src) {
+		return src, false, true
+	}
+	src, err := l.options.Secrets.Open(src)
+	if err == nil {
+		return src, true, true
+	}
+	d := fault(hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}, fmt.Sprintf("%s cannot be opened", path), sentence(err.Error()))
+	if locked := (*secret.LockedError)(nil); errors.As(err, &locked) && l.options.Secrets.Lenient() {
+		d.Severity = hcl.DiagWarning
+		l.locked = true
+	}
+	l.report(d)
+	return nil, true, false
 }
 
 // Aliases of aliases in YAML multiply: with so few of them, what they stand for stays small.
@@ -213,7 +247,7 @@ func malformed(src []byte, err error) string {
 
 // dataFile reads a file that holds one object, the values by name.
 func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
-	src, ok := l.readValues(path)
+	src, secrets, ok := l.readValues(path)
 	if !ok {
 		return nil
 	}
@@ -240,7 +274,11 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 	values := value.AsValueMap()
 	var all []fileValue
 	for _, name := range sortedKeys(values) {
-		all = append(all, fileValue{name, values[name], at})
+		value := values[name]
+		if secrets {
+			value = value.Mark(Sensitive)
+		}
+		all = append(all, fileValue{name, value, at})
 	}
 	return all
 }

@@ -169,8 +169,10 @@ func (l *loader) resolveVariables() {
 			value, at = g.value, g.at
 		}
 		if value == cty.NilVal {
-			l.report(fault(v.Range, fmt.Sprintf("variable %q has no value", v.Name),
-				fmt.Sprintf("It has no default, so a value must be given: -e %s=VALUE, or -e @FILE with a line %s = VALUE.", v.Name, v.Name)))
+			if !l.locked {
+				l.report(fault(v.Range, fmt.Sprintf("variable %q has no value", v.Name),
+					fmt.Sprintf("It has no default, so a value must be given: -e %s=VALUE, or -e @FILE with a line %s = VALUE.", v.Name, v.Name)))
+			}
 			value = cty.UnknownVal(v.Type)
 		}
 		if v.Sensitive {

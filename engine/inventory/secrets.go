@@ -1,0 +1,90 @@
+package inventory
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hclfile"
+)
+
+// withSecrets evaluates an attribute whose values may be encrypted; false means that it is null, or wrong.
+func (d *decoder) withSecrets(attr *hclsyntax.Attribute) (cty.Value, bool) {
+	dir := filepath.Dir(attr.SrcRange.Filename)
+	read := func(path string) ([]byte, error) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		return hclfile.Read(path)
+	}
+	value, diags := attr.Expr.Value(&hcl.EvalContext{Functions: d.secrets.Functions(read)})
+	for _, diag := range diags {
+		switch diag.Summary {
+		case "Variables not allowed", "Call to unknown function":
+			diag.Detail = "An inventory holds plain values, without references; of functions, vars may call secret and secret_file. A name stands in quotes: \"pve1\"."
+		}
+		diag.Expression, diag.EvalContext = nil, nil // what stands there may be secret
+	}
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() || value.IsNull() {
+		return cty.NilVal, false
+	}
+	d.diags = append(d.diags, d.secrets.Unopened(attr.Expr, dir, read)...)
+	return value, true
+}
+
+// masked is a value as it is shown: what is marked in it is not.
+func masked(value cty.Value) cty.Value {
+	switch {
+	case !value.ContainsMarked():
+		return value
+	case value.IsMarked() || !value.CanIterateElements():
+		return cty.StringVal("(sensitive)")
+	}
+	if ty := value.Type(); ty.IsObjectType() || ty.IsMapType() {
+		all := map[string]cty.Value{}
+		for name, element := range value.AsValueMap() {
+			all[name] = masked(element)
+		}
+		return cty.ObjectVal(all)
+	}
+	var all []cty.Value
+	for it := value.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		all = append(all, masked(element))
+	}
+	return cty.TupleVal(all)
+}
+
+// setVars writes variables. One that holds a secret is written as it stands in the source, where it is encrypted.
+func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at map[string]hcl.Range) error {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(vars)), cty.Value.ContainsMarked) {
+		body.SetAttributeValue("vars", cty.ObjectVal(vars))
+		return nil
+	}
+	var all []hclwrite.ObjectAttrTokens
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		tokens := hclwrite.TokensForValue(masked(vars[name]))
+		if vars[name].ContainsMarked() {
+			place := at[name]
+			file := inv.Files[place.Filename]
+			if file == nil || place.Empty() {
+				return fmt.Errorf("writing the inventory: it is not known how variable %q, which is secret, stands in the source", name)
+			}
+			tokens = hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: place.SliceBytes(file.Bytes)}}
+		}
+		key := hclwrite.TokensForValue(cty.StringVal(name))
+		if hclsyntax.ValidIdentifier(name) {
+			key = hclwrite.TokensForIdentifier(name)
+		}
+		all = append(all, hclwrite.ObjectAttrTokens{Name: key, Value: tokens})
+	}
+	body.SetAttributeRaw("vars", hclwrite.TokensForObject(all))
+	return nil
+}

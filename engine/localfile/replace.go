@@ -1,0 +1,44 @@
+package localfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ErrChanged is returned for a file that is not as it was when it was read.
+var ErrChanged = errors.New("somebody else has changed it meanwhile")
+
+// Replace replaces the content of a regular file atomically and keeps its mode. It leaves a file alone whose content is no longer
+// seen. A symbolic link stays, and what it points to is replaced.
+func Replace(path string, seen, content []byte) (err error) {
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	draft, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(draft.Name())
+		}
+	}()
+	_, err = draft.Write(content)
+	if err = errors.Join(err, draft.Chmod(info.Mode().Perm()), draft.Sync(), draft.Close()); err != nil {
+		return err
+	}
+	switch now, err := Read(path, int64(len(seen))+1); {
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	case !bytes.Equal(now, seen):
+		return fmt.Errorf("%s: %w", path, ErrChanged)
+	}
+	return os.Rename(draft.Name(), path)
+}

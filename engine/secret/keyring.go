@@ -1,0 +1,138 @@
+// Package secret opens and seals secrets that are kept in a repository: values and files encrypted with age
+// (age-encryption.org/v1), in armor or as Base64 in one line. What is opened stays in memory.
+//
+// Secrets are sealed for the recipients in a file that is part of the repository (see FindRecipients), and opened with the age or
+// SSH keys of the user (see Options.Identities).
+package secret
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+)
+
+// Options say with what a Keyring opens secrets.
+type Options struct {
+	// Identities are files with keys: age's, which age-keygen makes, also encrypted with a passphrase, or private SSH keys of type
+	// Ed25519 or RSA. Without any, the files of UsualIdentities are used, as far as they exist.
+	Identities []string
+	// Ask asks the user for a passphrase, once for each key. Nil means that nobody can be asked.
+	Ask func(ctx context.Context, prompt string) (string, error)
+	// Context ends questions. Nil means that nothing does.
+	Context context.Context
+	// Lenient makes Functions return unknown values for secrets that no key opens.
+	Lenient bool
+}
+
+// Keyring opens secrets. Each is opened once. It may be used from many goroutines. A nil Keyring is lenient and has no keys.
+type Keyring struct {
+	options Options
+	keys    func() (*keys, error)
+
+	mu     sync.Mutex
+	opened map[[sha256.Size]byte]outcome
+	texts  []string
+	hear   func(...string)
+}
+
+type outcome struct {
+	text []byte
+	err  error
+}
+
+// NewKeyring returns a Keyring. Keys are read when the first secret is opened.
+func NewKeyring(o Options) *Keyring {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
+	k := &Keyring{options: o, opened: map[[sha256.Size]byte]outcome{}}
+	k.keys = sync.OnceValues(func() (*keys, error) { return readKeys(o) })
+	return k
+}
+
+// LockedError is returned for a secret that is well formed and that no key at hand opens.
+type LockedError struct{ Reason string }
+
+func (e *LockedError) Error() string { return e.Reason }
+
+// Hear calls f with each secret that was opened before and that will be.
+func (k *Keyring) Hear(f func(texts ...string)) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(k.texts...)
+	k.hear = f
+}
+
+// Lenient reports whether a secret that no key opens is an unknown value rather than an error.
+func (k *Keyring) Lenient() bool { return k == nil || k.options.Lenient }
+
+// Open returns the secret that a text or a file holds in encrypted form. The error is a *LockedError if no key opens it.
+func (k *Keyring) Open(sealed []byte) ([]byte, error) {
+	raw, err := decode(sealed)
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		return nil, &LockedError{"no key is read here"}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	sum := sha256.Sum256(raw)
+	if known, ok := k.opened[sum]; ok {
+		return bytes.Clone(known.text), known.err
+	}
+	text, err := k.decrypt(raw)
+	k.opened[sum] = outcome{text, err}
+	if err == nil {
+		k.texts = append(k.texts, string(text))
+		if k.hear != nil {
+			k.hear(string(text))
+		}
+	}
+	return bytes.Clone(text), err
+}
+
+func (k *Keyring) decrypt(raw []byte) ([]byte, error) {
+	keys, err := k.keys()
+	if err != nil {
+		return nil, err
+	}
+	// With no identity age does not read the header.
+	plain, err := age.Decrypt(bytes.NewReader(raw), append(keys.identities(), nobody{})...)
+	var none *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &none):
+		return nil, &LockedError{keys.tried()}
+	case err != nil:
+		return nil, fmt.Errorf("it is damaged: %s", trimmed(err))
+	}
+	text, err := io.ReadAll(plain)
+	if err != nil {
+		return nil, fmt.Errorf("it is damaged: %s", trimmed(err))
+	}
+	return text, nil
+}
+
+// trimmed is an error of the library without what it puts in front.
+func trimmed(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"failed to read header: ", "parsing age header: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
+// nobody opens nothing.
+type nobody struct{}
+
+func (nobody) Unwrap([]*age.Stanza) ([]byte, error) { return nil, age.ErrIncorrectIdentity }
