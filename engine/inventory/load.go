@@ -42,10 +42,8 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	var sources []source
 	var diags hcl.Diagnostics
 	for _, path := range paths {
-		more, diag := read(path)
-		if diag != nil {
-			diags = append(diags, diag)
-		}
+		more, found := read(path)
+		diags = append(diags, found...)
 		sources = append(sources, more...)
 	}
 	path := strings.Join(paths, ", ")
@@ -55,7 +53,8 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	if diags.HasErrors() {
 		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, diags
 	}
-	return parse(path, sources, keys)
+	inv, more := parse(path, sources, keys)
+	return inv, append(diags, more...)
 }
 
 // readTwice reports a file that several paths name: it would declare everything twice.
@@ -81,56 +80,83 @@ func readTwice(sources []source) *hcl.Diagnostic {
 }
 
 // read reads the files that a path means.
-func read(path string) ([]source, *hcl.Diagnostic) {
+func read(path string) ([]source, hcl.Diagnostics) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, hcl.Diagnostics{unreadable(path, err)}
 	}
 	if !info.IsDir() {
 		switch ext := filepath.Ext(path); ext {
 		case ".ini", ".yaml", ".yml", ".json":
-			return nil, &hcl.Diagnostic{
+			return nil, hcl.Diagnostics{{
 				Severity: hcl.DiagError, Summary: "Not an inventory in HCL",
 				Detail: fmt.Sprintf("%s ends in %s; hlplay reads inventories in HCL: host \"name\" { address = \"…\" }.", path, ext),
-			}
+			}}
 		}
 		text, err := hclfile.Read(path)
 		if err != nil {
-			return nil, unreadable(path, err)
+			return nil, hcl.Diagnostics{unreadable(path, err)}
 		}
 		return []source{{path, text}}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, hcl.Diagnostics{unreadable(path, err)}
 	}
 	var sources []source
+	var others []fs.DirEntry
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasPrefix(name, ".") || filepath.Ext(name) != ".hcl" {
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		if filepath.Ext(name) != ".hcl" {
+			others = append(others, entry)
 			continue
 		}
 		file := filepath.Join(path, name)
 		info, err := os.Stat(file) // follows links, unlike the entry
 		if err != nil {
-			return nil, unreadable(file, err)
+			return nil, hcl.Diagnostics{unreadable(file, err)}
 		}
 		if info.IsDir() {
+			others = append(others, entry)
 			continue
 		}
 		text, err := hclfile.Read(file)
 		if err != nil {
-			return nil, unreadable(file, err)
+			return nil, hcl.Diagnostics{unreadable(file, err)}
 		}
 		sources = append(sources, source{file, text})
 	}
 	if len(sources) == 0 {
-		return nil, &hcl.Diagnostic{
+		return nil, hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "No inventory in the directory",
 			Detail: fmt.Sprintf("The directory %s has no file whose name ends in .hcl.", path),
+		}}
+	}
+	return sources, ignored(path, others)
+}
+
+// ignored says what of a directory is not read, but for what nobody takes for an inventory.
+func ignored(path string, others []fs.DirEntry) hcl.Diagnostics {
+	var names []string
+	for _, entry := range others {
+		switch name := entry.Name(); {
+		case entry.IsDir():
+			names = append(names, name+"/")
+		case filepath.Ext(name) == ".md", strings.HasSuffix(name, "~"):
+		default:
+			names = append(names, name)
 		}
 	}
-	return sources, nil
+	if len(names) == 0 {
+		return nil
+	}
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
+		Detail: fmt.Sprintf("An inventory in HCL is the files of a directory whose names end in .hcl; in %s there is also %s.", path, strings.Join(names, ", ")),
+	}}
 }
 
 func unreadable(path string, err error) *hcl.Diagnostic {

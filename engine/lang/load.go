@@ -26,11 +26,15 @@ type Options struct {
 	Modules []modules.Spec
 	// Values are values of variables as given on a command line (`-e name=value`): text for a
 	// variable of a primitive type or of no type, an HCL expression for any other. They win over
-	// ValueFiles, and those over defaults.
+	// Inline, those over ValueFiles, those over Environment, and those over defaults.
 	Values map[string]string
+	// Inline are objects of values, in JSON or HCL; see InlineValues. A later one wins over an earlier one.
+	Inline []string
 	// ValueFiles are files of values (`-e @file`): JSON or YAML by their extension, else HCL
 	// attributes. A later file wins over an earlier one.
 	ValueFiles []string
+	// Environment are values in the form of Values, without EnvironmentPrefix. Names that are not declared are ignored.
+	Environment map[string]string
 	// Inventory has the hosts that the playbook is judged for; nil if none is known: then patterns of hosts,
 	// `hosts["name"]`, `groups.NAME` and what depends on a host are not judged.
 	Inventory Inventory

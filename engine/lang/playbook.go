@@ -44,7 +44,9 @@ type Variable struct {
 	Type              cty.Type
 	Default           cty.Value // cty.NilVal if there is none: the variable is required
 	Sensitive         bool
-	Range             hcl.Range
+	// FromEnvironment is set where the value comes from Options.Environment.
+	FromEnvironment bool
+	Range           hcl.Range
 
 	defaults    *typeexpr.Defaults // of optional attributes in Type
 	validations []validation

@@ -24,41 +24,31 @@ import (
 type given struct {
 	value cty.Value
 	at    hcl.Range
+	// environment is set on a value of the environment.
+	environment bool
 }
 
-// givenValues are the values that files and the command line give to variables, converted.
+// givenValues are the values that the environment, files and the command line give to variables, converted.
 func (l *loader) givenValues() map[string]given {
 	all := make(map[string]given)
+	l.environmentValues(all)
 	for _, path := range l.options.ValueFiles {
 		for _, value := range l.valueFile(filepath.Clean(path)) {
 			v, ok := l.declared(value.name, value.at)
 			if !ok {
 				continue
 			}
-			all[v.Name] = given{l.convertVariable(v, value.value, value.at, "the value in "+path), value.at}
+			all[v.Name] = given{value: l.convertVariable(v, value.value, value.at, "the value in "+path), at: value.at}
 		}
 	}
+	l.inlineValues(all)
 	for _, name := range sortedKeys(l.options.Values) {
 		at := commandLine(name)
 		v, ok := l.declared(name, at)
 		if !ok {
 			continue
 		}
-		value := cty.StringVal(l.options.Values[name])
-		if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
-			expr, diags := hclfile.ParseExpression([]byte(l.options.Values[name]), at.Filename)
-			if !diags.HasErrors() {
-				value, diags = constant(expr)
-			}
-			if diags.HasErrors() {
-				// The diagnostics of HCL could show the value.
-				l.report(fault(v.Range, fmt.Sprintf("invalid value for variable %q", name), fmt.Sprintf(
-					"The variable is %s, so -e %s=… must be an HCL expression such as %s.", article(words(v.Type)), name, example(v.Type))))
-				all[name] = given{cty.UnknownVal(v.Type), v.Range}
-				continue
-			}
-		}
-		all[name] = given{l.convertVariable(v, value, v.Range, "the value of -e "+name), v.Range}
+		all[name] = given{value: l.textValue(v, l.options.Values[name], "-e "+name), at: v.Range}
 	}
 	return all
 }

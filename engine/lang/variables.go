@@ -166,12 +166,12 @@ func (l *loader) resolveVariables() {
 	for _, v := range l.playbook.Variables {
 		value, at := v.Default, v.Range
 		if g, ok := given[v.Name]; ok {
-			value, at = g.value, g.at
+			value, at, v.FromEnvironment = g.value, g.at, g.environment
 		}
 		if value == cty.NilVal {
 			if !l.locked {
 				l.report(fault(v.Range, fmt.Sprintf("variable %q has no value", v.Name),
-					fmt.Sprintf("It has no default, so a value must be given: -e %s=VALUE, or -e @FILE with a line %s = VALUE.", v.Name, v.Name)))
+					fmt.Sprintf("It has no default, so a value must be given: -e %s=VALUE, -e @FILE with a line %s = VALUE, or %s%s=VALUE in the environment.", v.Name, v.Name, EnvironmentPrefix, v.Name)))
 			}
 			value = cty.UnknownVal(v.Type)
 		}

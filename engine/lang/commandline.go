@@ -1,0 +1,108 @@
+package lang
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"hlplay/engine/hclfile"
+	"hlplay/engine/suggest"
+)
+
+// InlineValues reads an object of values by name that is written on a command line, in JSON or in HCL. Its errors quote nothing of
+// it, because any value may be secret.
+func InlineValues(text string) (map[string]cty.Value, error) {
+	src := []byte(text)
+	if nesting(src) > deepestData {
+		return nil, errors.New("it is nested too deeply")
+	}
+	var value cty.Value
+	if json.Valid(src) {
+		ty, err := ctyjson.ImpliedType(src)
+		if err == nil {
+			value, err = ctyjson.Unmarshal(src, ty)
+		}
+		if err != nil {
+			return nil, errors.New(malformed(src, err))
+		}
+	} else {
+		expr, diags := hclfile.ParseExpression(src, "-e")
+		if !diags.HasErrors() {
+			value, diags = constant(expr)
+		}
+		if diags.HasErrors() {
+			return nil, errors.New(`expected an object in JSON, '{"name": "value"}', or in HCL, '{ name = "value" }'`)
+		}
+	}
+	if value.IsNull() || !value.Type().IsObjectType() {
+		return nil, fmt.Errorf("expected an object of variables, found %s", found(value))
+	}
+	return value.AsValueMap(), nil
+}
+
+// inlineValues are the values of Options.Inline; a later object wins over an earlier one.
+func (l *loader) inlineValues(all map[string]given) {
+	for _, text := range l.options.Inline {
+		values, err := InlineValues(text)
+		if err != nil {
+			at := commandLine("{…}")
+			l.report(fault(at, "invalid object of values", sentence(err.Error())))
+			continue
+		}
+		for _, name := range sortedKeys(values) {
+			if v, ok := l.declared(name, commandLine(name)); ok {
+				all[name] = given{value: l.convertVariable(v, values[name], v.Range, "the value of -e "+name), at: v.Range}
+			}
+		}
+	}
+}
+
+// environmentValues are the values of Options.Environment. A name that the playbook does not declare is another playbook's, unless it
+// looks like a misspelling.
+func (l *loader) environmentValues(all map[string]given) {
+	for _, name := range sortedKeys(l.options.Environment) {
+		if v, ok := l.variables[name]; ok {
+			all[name] = given{value: l.textValue(v, l.options.Environment[name], EnvironmentPrefix+name), at: v.Range, environment: true}
+			continue
+		}
+		var undecided []string
+		for _, declared := range sortedKeys(l.variables) {
+			if _, ok := l.options.Environment[declared]; !ok {
+				undecided = append(undecided, declared)
+			}
+		}
+		if near := suggest.Nearest(name, undecided); near != "" {
+			d := fault(commandLine(name), fmt.Sprintf("%s%s is not used", EnvironmentPrefix, name),
+				fmt.Sprintf("The playbook declares no variable %q; did you mean %s%s?", name, EnvironmentPrefix, near))
+			d.Severity = hcl.DiagWarning
+			d.Subject = nil
+			l.report(d)
+		}
+	}
+}
+
+// EnvironmentPrefix is how the name of an environment variable begins that sets a variable.
+const EnvironmentPrefix = "HLPLAY_VAR_"
+
+// textValue is a value that was given as text: the text itself for a variable of a primitive type or of no type, else an HCL
+// expression. source says where it was given.
+func (l *loader) textValue(v *Variable, text, source string) cty.Value {
+	value := cty.StringVal(text)
+	if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
+		expr, diags := hclfile.ParseExpression([]byte(text), source)
+		if !diags.HasErrors() {
+			value, diags = constant(expr)
+		}
+		if diags.HasErrors() {
+			// The diagnostics of HCL could show the value.
+			l.report(fault(v.Range, fmt.Sprintf("invalid value for variable %q", v.Name), fmt.Sprintf(
+				"The variable is %s, so %s=… must be an HCL expression such as %s.", article(words(v.Type)), source, example(v.Type))))
+			return cty.UnknownVal(v.Type)
+		}
+	}
+	return l.convertVariable(v, value, v.Range, "the value of "+source)
+}
