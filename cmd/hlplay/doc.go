@@ -35,6 +35,7 @@ func docCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringArrayVarP(&inventories, "inventory", "i", nil, "tell what the inventory `PATH` declares of its hosts, too (repeatable)")
+	_ = cmd.Flags().SetAnnotation("inventory", own, []string{})
 	return cmd
 }
 

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 	"mvdan.cc/sh/v3/syntax"
 
 	"hlplay/engine/inventory"
@@ -82,21 +84,43 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Arguments {
 	a := journal.Arguments{
 		Inventory: f.inventory, Limits: f.limits, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt,
-		SSHConfig: f.sshConfig, AcceptNew: f.acceptNew, AskPassword: f.askPassword, AskSudo: f.askSudo,
+		SSHConfig: f.sshConfig, KnownHosts: f.knownHosts, AcceptNew: f.acceptNew, AskPassword: f.askPassword, AskSudo: f.askSudo,
+	}
+	secret := func(name, text string) bool { return pb.MayBeSensitive(name) || r.String(text) != text }
+	for _, v := range pb.Variables {
+		if v.FromEnvironment { // it may be another one when the run is resumed
+			text := os.Getenv(lang.EnvironmentPrefix + v.Name)
+			a.Values = append(a.Values, value(v.Name, text, secret(v.Name, text)))
+		}
 	}
 	for _, e := range f.extra {
 		if file, ok := strings.CutPrefix(e, "@"); ok {
 			a.Values = append(a.Values, journal.Value{File: file, Secret: !regular(file)})
 			continue
 		}
-		name, text, _ := strings.Cut(e, "=")
-		v := journal.Value{Name: strings.TrimSpace(name), Text: text}
-		if pb.MayBeSensitive(v.Name) || r.String(text) != text {
-			v.Text, v.Secret = "", true
+		if inline(e) {
+			values, _ := lang.InlineValues(e) // it has been read
+			for _, name := range slices.Sorted(maps.Keys(values)) {
+				text, err := ctyjson.Marshal(values[name], values[name].Type())
+				v := value(name, string(text), err != nil || secret(name, string(text)))
+				v.JSON = !v.Secret
+				a.Values = append(a.Values, v)
+			}
+			continue
 		}
-		a.Values = append(a.Values, v)
+		name, text, _ := strings.Cut(e, "=")
+		name = strings.TrimSpace(name)
+		a.Values = append(a.Values, value(name, text, secret(name, text)))
 	}
 	return a
+}
+
+// value is a variable as it is recorded.
+func value(name, text string, secret bool) journal.Value {
+	if secret {
+		text = ""
+	}
+	return journal.Value{Name: name, Text: text, Secret: secret}
 }
 
 // regular reports whether a path is that of a file that can be read a second time.

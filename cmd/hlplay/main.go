@@ -21,6 +21,7 @@ const (
 	exitInput       = 1 // bad input, nothing was touched
 	exitFailed      = 2 // a task failed
 	exitUnreachable = 3 // a host was unreachable
+	exitChanged     = 4 // with --exit-on-change: something was changed, or would be
 	exitInterrupted = 130
 )
 
@@ -78,11 +79,12 @@ func root() *cobra.Command {
 		Long: `hlplay runs playbooks in HCL against Debian hosts over SSH: it needs nothing on them but sshd and a
 POSIX shell. It reads first and changes only what differs; --check says what would change, and
 --rehearse runs the same playbook against simulated nodes on this machine.`,
-		Version:       version(),
-		Args:          knownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Version:           version(),
+		Args:              knownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: projectDefaults,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
@@ -97,7 +99,12 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 		return fmt.Errorf("%w%s", err, lang.Suggestion("--"+unknown.GetSpecifiedName(), names, "`"+cmd.CommandPath()+" --help` lists them"))
 	})
 	cmd.SetHelpCommand(helpCommand())
-	cmd.AddCommand(runCommand(), rehearseCommand(), validateCommand(), inventoryCommand(), factsCommand(), statusCommand(), proveCommand(), historyCommand(), resumeCommand(), restoreCommand(), secretCommand(), docCommand(), labCommand())
+	cmd.AddCommand(
+		runCommand(), driftCommand(), rehearseCommand(), validateCommand(),
+		inventoryCommand(), factsCommand(), statusCommand(), proveCommand(),
+		historyCommand(), resumeCommand(), restoreCommand(),
+		secretCommand(), docCommand(), labCommand(),
+	)
 	return cmd
 }
 

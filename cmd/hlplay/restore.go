@@ -53,6 +53,7 @@ the same. What is replaced is copied, too: the restoring is a run of its own.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1]) },
 	}
 	f.addInventory(cmd)
+	_ = cmd.Flags().SetAnnotation("inventory", own, []string{}) // that of the run
 	f.connectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)

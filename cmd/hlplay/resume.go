@@ -70,6 +70,7 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 		return err
 	}
 	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
+	f.knownHosts = a.KnownHosts
 	f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
 	f.resumes = record.ID
 	pb, inv, err := f.load(ctx, record.Run.Playbook, true, f.selectFlags)
@@ -162,8 +163,11 @@ func (f *resumeFlags) values(ctx context.Context, recorded []journal.Value) ([]s
 		case v.File != "" && !file:
 			return nil, fmt.Errorf("the run was given -e @%s, which cannot be read again: give its values with -e", v.File)
 		case v.File != "", given[v.Name]:
+		case v.JSON:
+			all = append(all, fmt.Sprintf("{%q: %s}", v.Name, v.Text))
 		case !v.Secret:
 			all = append(all, v.Name+"="+v.Text)
+		case os.Getenv(lang.EnvironmentPrefix+v.Name) != "": // it is given again
 		default:
 			text, err := ask(ctx, fmt.Sprintf("Value of variable %s, which was not recorded: ", v.Name))
 			if err != nil {

@@ -29,13 +29,18 @@ type runFlags struct {
 	journalFlags
 	check, rehearse bool
 	wait            time.Duration
-	lists           listFlags
+	forks           int
+	// exitOnChange ends a run that changed something, or a check that would, with exitChanged.
+	exitOnChange bool
+	lists        listFlags
 	// resumes is the run that this one goes on with, restores the one of which it puts back a copy; empty if there is none.
 	resumes, restores string
 	// earlier, if it is not nil, is what tasks in front of the one to start at have registered in the run that is resumed.
 	earlier func(host, play, task string) (cty.Value, bool)
 	// reached, if it is not nil, is how hosts are reached.
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
+	// shown, if it is not nil, is what is told of the run in place of what outputFlags say.
+	shown report.Reporter
 	// archive, if it is not nil, is what sees what is copied before it is; it may stop the run.
 	archive func(a run.Archive, stop func(error)) run.Archive
 }
@@ -48,7 +53,7 @@ func runCommand() *cobra.Command {
 		Long: `Run checks the playbook and the inventory, connects, reads, and changes what differs.
 
 Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host was unreachable;
-130 interrupted.`,
+4 with --exit-on-change something was changed, or with --check would be; 130 interrupted.`,
 		Example: `  hlplay run playbooks/cluster.hcl -i inventory --check --diff
   hlplay run playbooks/cluster.hcl -i inventory
   hlplay run playbooks/cluster.hcl -i inventory --tags ceph --limit pve2`,
@@ -62,6 +67,7 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "end with exit code 4 if something was changed, or with --check would be or cannot be told")
 	f.lists.add(cmd)
 	return cmd
 }
@@ -70,7 +76,20 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
+	f.addForks(cmd)
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
+}
+
+// validateForks refuses a number of hosts on which nothing could be done.
+func (f *runFlags) validateForks() error {
+	if f.forks < 0 {
+		return fmt.Errorf("--forks %d: expected a number of hosts of at least 1", f.forks)
+	}
+	return nil
+}
+
+func (f *runFlags) addForks(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&f.forks, "forks", 0, "work on at most `N` hosts at a time (default: change all, and read ahead on 64)")
 }
 
 func (f *runFlags) run(ctx context.Context, path string) error {
@@ -78,7 +97,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.validate(pb), f.validateJournal()); err != nil {
+	if err := errors.Join(f.validate(pb), f.validateJournal(), f.validateForks()); err != nil {
 		return err
 	}
 	if f.lists.asked() {
@@ -91,12 +110,15 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	out, err := f.reporter(os.Stdout, read(os.Stdout, func() { cancel(errUnread) }))
-	if err != nil {
-		return err
+	out := f.shown
+	if out == nil {
+		var err error
+		if out, err = f.reporter(os.Stdout, read(os.Stdout, func() { cancel(errUnread) })); err != nil {
+			return err
+		}
 	}
 	o := f.options()
-	o.Wait, o.Earlier = f.wait, f.earlier
+	o.Wait, o.Earlier, o.Forks = f.wait, f.earlier, f.forks
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	f.secrets.Hear(o.Redactor.Add)
@@ -138,6 +160,9 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	err = verdict(ctx, recap, err)
 	if err != nil {
 		f.wayOn(recorded.ID())
+	}
+	if err == nil && f.exitOnChange && recap.Differs() {
+		return &exitError{code: exitChanged}
 	}
 	return err
 }

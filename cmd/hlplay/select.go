@@ -24,7 +24,7 @@ type selectFlags struct {
 }
 
 func (f *selectFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&f.limits, "limit", "l", nil, "only hosts that match `PATTERN` (repeatable: they add up); the others are read where needed, never changed")
+	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or one of the patterns in @FILE (repeatable: they add up); the others are read where needed, never changed")
 	cmd.Flags().VarP((*tagList)(&f.tags), "tags", "t", "only tasks with one of these `TAGS`: a,b (repeatable)")
 	cmd.Flags().Var((*tagList)(&f.skipTags), "skip-tags", "no tasks with one of these `TAGS`: a,b (repeatable)")
 	cmd.Flags().StringVar(&f.startAt, "start-at-task", "", "begin at the task of that `NAME`")
@@ -42,6 +42,21 @@ func (f *selectFlags) options() run.Options {
 // limit is the limits as one pattern: the terms of all of them add up, and what one takes away or requires holds
 // for all.
 func (f *selectFlags) limit() string { return strings.Join(f.limits, ",") }
+
+// limitList is a flag of patterns of hosts.
+type limitList []string
+
+// Set implements pflag.Value.
+func (l *limitList) Set(text string) error {
+	patterns, err := inventory.Limit(text)
+	*l = append(*l, patterns...)
+	return err
+}
+
+func (l *limitList) String() string { return strings.Join(*l, ",") }
+
+// Type implements pflag.Value.
+func (l *limitList) Type() string { return "pattern" }
 
 // tagList is a flag of tags with commas between them. An empty tag is most likely an empty variable of a script:
 // it is refused, since no tags would be every task.

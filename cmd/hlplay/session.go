@@ -18,6 +18,7 @@ import (
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
+	"hlplay/engine/project"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/engine/secret"
@@ -36,7 +37,7 @@ type inputFlags struct {
 func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
 	addIdentity(cmd, &f.identities)
-	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a variable: `name=value`, or @file with several (repeatable)")
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file with several (repeatable)")
 }
 
 func (f *inputFlags) addInventory(cmd *cobra.Command) {
@@ -93,7 +94,7 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, 
 // loadInventory reads the inventory or explains what is wrong with it.
 func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	if len(f.inventory) == 0 || slices.Contains(f.inventory, "") {
-		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH")
+		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH, or as inventory in " + project.File)
 	}
 	inv, diags := inventory.LoadWith(f.secrets, f.inventory...)
 	var files map[string]*hcl.File
@@ -115,6 +116,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	if inv != nil {
 		o.Inventory = inv
 	}
+	o.Environment = environment()
 	for _, e := range f.extra {
 		if file, ok := strings.CutPrefix(e, "@"); ok {
 			if file == "" {
@@ -123,9 +125,13 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 			o.ValueFiles = append(o.ValueFiles, file)
 			continue
 		}
+		if inline(e) {
+			o.Inline = append(o.Inline, e)
+			continue
+		}
 		name, value, ok := strings.Cut(e, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, errors.New("-e: expected name=value, or @file, and this one has no name with = behind it")
+			return nil, errors.New("-e: expected name=value, an object in JSON, or @file, and this one has no name with = behind it")
 		}
 		if o.Values == nil {
 			o.Values = map[string]string{}
@@ -146,6 +152,21 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	return pb, nil
 }
 
+// inline reports whether an argument of -e is an object of variables.
+func inline(e string) bool { return strings.HasPrefix(strings.TrimSpace(e), "{") }
+
+// environment is the variables of playbooks that the environment sets, by their names.
+func environment() map[string]string {
+	values := map[string]string{}
+	for _, setting := range os.Environ() {
+		if rest, ok := strings.CutPrefix(setting, lang.EnvironmentPrefix); ok {
+			name, value, _ := strings.Cut(rest, "=")
+			values[name] = value
+		}
+	}
+	return values
+}
+
 // diagnosed writes diagnostics with their source lines. If there is an error among them, so is what it returns, which
 // says no more.
 func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
@@ -161,6 +182,8 @@ type connectFlags struct {
 	askPassword, askSudo bool
 	acceptNew            bool
 	sshConfig            string
+	// knownHosts is what the inventory leaves to the user's configuration.
+	knownHosts string
 	// rehearsal is set for simulated nodes: the user's own configuration and agent have no say there.
 	rehearsal bool
 }
@@ -170,6 +193,7 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.askSudo, "ask-become-pass", "K", false, "ask for the sudo password")
 	cmd.Flags().BoolVar(&f.acceptNew, "accept-new-host-keys", false, "record the keys of hosts seen for the first time; changed keys are refused all the same")
 	cmd.Flags().StringVar(&f.sshConfig, "ssh-config", "", "`FILE` to read in place of ~/.ssh/config")
+	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "`FILE` of host keys to use in place of the user's, for hosts whose inventory names none")
 }
 
 // connect returns how to open a connection to a host of the inventory. All hosts share the answers to
@@ -185,7 +209,7 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 		if h.Connection == "local" {
 			return remote.Local(h.Name), nil
 		}
-		return remote.Dial(ctx, target(h), o)
+		return remote.Dial(ctx, f.target(h), o)
 	}
 }
 
@@ -212,7 +236,7 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	var targets []remote.Target
 	for _, h := range hosts {
 		if h.Connection != "local" {
-			targets = append(targets, target(h))
+			targets = append(targets, f.target(h))
 		}
 	}
 	if len(targets) == 0 {
@@ -229,12 +253,16 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 }
 
 // target is a host as it is looked for.
-func target(h *inventory.Host) remote.Target {
+func (f *connectFlags) target(h *inventory.Host) remote.Target {
 	address := h.SSHAddress
 	if address == "" {
 		address = h.Address
 	}
-	return remote.Target{Name: h.Name, Address: address, MovedTo: h.MovedTo, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts}
+	knownHosts := h.KnownHosts
+	if knownHosts == "" {
+		knownHosts = f.knownHosts
+	}
+	return remote.Target{Name: h.Name, Address: address, MovedTo: h.MovedTo, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: knownHosts}
 }
 
 // outputFlags say how a run is shown.

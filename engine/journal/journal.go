@@ -56,6 +56,7 @@ type Arguments struct {
 	// Values are those of the command line, in their order.
 	Values      []Value `json:"values,omitempty"`
 	SSHConfig   string  `json:"ssh_config,omitempty"`
+	KnownHosts  string  `json:"known_hosts,omitempty"`
 	AcceptNew   bool    `json:"accept_new,omitempty"`
 	AskPassword bool    `json:"ask_password,omitempty"`
 	AskSudo     bool    `json:"ask_sudo,omitempty"`
@@ -65,6 +66,8 @@ type Arguments struct {
 type Value struct {
 	Name string `json:"name,omitempty"`
 	Text string `json:"text,omitempty"`
+	// JSON says that the text is JSON, from an object of values.
+	JSON bool `json:"json,omitempty"`
 	// Secret says that the text may be a secret: it is not recorded.
 	Secret bool `json:"secret,omitempty"`
 	// File is a file of values; Name is then empty.

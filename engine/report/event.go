@@ -139,6 +139,16 @@ type Recap struct {
 	Interrupted bool
 }
 
+// Differs reports whether something was changed, or in check mode would be or may be.
+func (r Recap) Differs() bool {
+	for _, c := range r.Hosts {
+		if c.Changed+c.Uncertain+c.Unfinished > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (RunStarted) event()  {}
 func (PlayStarted) event() {}
 func (TaskStarted) event() {}

@@ -254,6 +254,10 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 		defer all.throttle.enter(ctx, settings.Throttle)()
 		d = h.planner.decision(ctx, t)
 	}
+	if b.options.Forks > 0 && d.acts() {
+		defer b.forks.enter(ctx, b.options.Forks)()
+		d = h.planner.decision(ctx, t)
+	}
 	o := b.execution(t, h).attempts(ctx, d, settings)
 	if o.halts {
 		all.halted.Store(h)

@@ -59,6 +59,9 @@ type Options struct {
 	// Reporter is told what happens; Redactor keeps secrets out of it.
 	Reporter report.Reporter
 	Redactor *report.Redactor
+	// Forks is on how many hosts is worked at a time; zero means that changes are made on all of them, and that reading ahead
+	// is done on a number that suits the controller.
+	Forks int
 	// Clock is what waiting goes by; nil means the real one.
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. Results are the same, slower.
@@ -73,6 +76,14 @@ type Options struct {
 	Modules []modules.Spec
 	// Rehearse is only reported.
 	Rehearse bool
+}
+
+// ahead is on how many hosts tasks are planned ahead at a time.
+func (o Options) ahead() int {
+	if o.Forks == 0 {
+		return hostsAtOnce
+	}
+	return min(o.Forks, hostsAtOnce)
 }
 
 // Run carries out the playbook and returns what became of each host. The error is about the run as a
@@ -170,6 +181,7 @@ type conductor struct {
 	cancel        context.CancelFunc
 	started       time.Time
 	notifications *notifications
+	forks         throttle // of Options.Forks
 	// waitingToStart is true until the task has come that --start-at-task names.
 	waitingToStart bool
 	tasksOf        map[*lang.Play]map[*lang.Task]*task
@@ -195,7 +207,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	}
 	shared := &planning{
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
-		readAhead: !o.NoReadAhead, room: make(chan struct{}, hostsAtOnce),
+		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
 	}
 	readers := readers(pb, inv)
 	all.add = func(ih *inventory.Host) *host {

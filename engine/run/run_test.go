@@ -185,6 +185,14 @@ func TestRun(t *testing.T) {
 			maxAtOne: 1,
 		},
 		{
+			name:     "forks bound how many act at a time",
+			tasks:    `task "t" { ` + set("x", "1", "settles = 2") + ` } task "u" { ` + set("y", "1") + ` }`,
+			options:  func(o *run.Options) { o.Forks = 1 },
+			all:      true,
+			want:     []string{"a t: changed", "a u: changed", "b t: changed", "b u: changed", "c t: changed", "c u: changed"},
+			maxAtOne: 1,
+		},
+		{
 			name:     "throttle bounds how many act at a time",
 			tasks:    `task "t" { ` + set("x", "1") + ` throttle = 1 }`,
 			want:     []string{"t: changed"},
