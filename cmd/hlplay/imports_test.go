@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"engine/hostvar":   {"engine/hclfile", "engine/suggest"},
 	"engine/inventory": {"engine/hclfile", "engine/hostvar", "engine/localfile", "engine/secret", "engine/suggest"},
 	"engine/journal":   {"engine/inventory", "engine/lang", "engine/observe", "engine/report"},
-	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/secret", "engine/suggest", "modules"},
+	"engine/lang":      {"engine/hclfile", "engine/hostvar", "engine/secret", "engine/suggest", "engine/vault", "modules"},
 	"engine/localfile": {},
 	"engine/nodestate": {"engine/observe", "engine/remote"},
 	"engine/observe":   {"engine/defect", "engine/remote", "engine/suggest"},
@@ -35,9 +35,10 @@ var mayImport = map[string][]string{
 	"engine/remote":    {"engine/localfile", "engine/sshconfig"},
 	"engine/report":    {"modules"},
 	"engine/run":       {"engine/defect", "engine/inventory", "engine/lang", "engine/nodestate", "engine/observe", "engine/remote", "engine/report", "engine/suggest", "modules"},
-	"engine/secret":    {"engine/hostvar", "engine/localfile"},
+	"engine/secret":    {"engine/hostvar", "engine/localfile", "engine/vault"},
 	"engine/sshconfig": {"engine/localfile"},
 	"engine/suggest":   {},
+	"engine/vault":     {},
 
 	"engine/lab/...":            {"engine/lab/...", "engine/inventory"},
 	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes

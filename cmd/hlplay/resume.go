@@ -39,7 +39,7 @@ It refuses if the playbook, the inventory or a file that they read is not as it 
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), word(args)) },
 	}
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "give a `name=value` that was not recorded, because it may be a secret (repeatable)")
-	addIdentity(cmd, &f.identities)
+	f.keyFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)

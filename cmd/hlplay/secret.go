@@ -16,13 +16,26 @@ import (
 	"hlplay/engine/secret"
 )
 
-func addIdentity(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVar(files, "identity", nil, "open secrets with the age or SSH key in `FILE` (repeatable; without it, with your usual keys)")
+// keyFlags name what opens secrets.
+type keyFlags struct {
+	identities, passwordFiles, vaultIDs []string
+}
+
+func (f *keyFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.identities, "identity", nil, "open secrets with the age or SSH key in `FILE` (repeatable; without it, with your usual keys)")
+	cmd.Flags().StringArrayVar(&f.passwordFiles, "vault-password-file", nil, "open secrets of Ansible Vault with the password in `FILE`, or that it prints if it is executable (repeatable)")
+	cmd.Flags().StringArrayVar(&f.vaultIDs, "vault-id", nil, "the password of a vault ID: `ID@FILE`, or ID@prompt to be asked for it (repeatable)")
 }
 
 // keyring opens secrets with the user's keys. A lenient one asks for no passphrase, and leaves unknown what it cannot open.
-func keyring(ctx context.Context, identities []string, lenient bool) *secret.Keyring {
-	o := secret.Options{Identities: identities, Context: ctx, Lenient: lenient}
+func (f *keyFlags) keyring(ctx context.Context, lenient bool) *secret.Keyring {
+	o := secret.Options{Identities: f.identities, Context: ctx, Lenient: lenient}
+	for _, file := range f.passwordFiles {
+		o.VaultPasswords = append(o.VaultPasswords, secret.VaultPassword{File: file})
+	}
+	for _, id := range f.vaultIDs {
+		o.VaultPasswords = append(o.VaultPasswords, secret.ParseVaultID(id))
+	}
 	if !lenient {
 		o.Ask = prompter(func(ask func()) { ask() })
 	}
@@ -125,7 +138,7 @@ func onePlace(cmd *cobra.Command, args []string) error {
 }
 
 func secretDecryptCommand() *cobra.Command {
-	var identities []string
+	f := &keyFlags{}
 	cmd := &cobra.Command{
 		Use:   "decrypt FILE[:LINE]",
 		Short: "Print an encrypted file or value",
@@ -135,7 +148,7 @@ func secretDecryptCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := place.Open(keyring(cmd.Context(), identities, false))
+			text, err := place.Open(f.keyring(cmd.Context(), false))
 			if err != nil {
 				return err
 			}
@@ -146,12 +159,12 @@ func secretDecryptCommand() *cobra.Command {
 			return err
 		},
 	}
-	addIdentity(cmd, &identities)
+	f.add(cmd)
 	return cmd
 }
 
 func secretEditCommand() *cobra.Command {
-	var identities []string
+	f := &keyFlags{}
 	cmd := &cobra.Command{
 		Use:   "edit FILE[:LINE]",
 		Short: "Change an encrypted file or value with an editor",
@@ -163,7 +176,7 @@ for the recipients. The copy is removed however the editor ends.`,
 			if err != nil {
 				return err
 			}
-			text, err := place.Open(keyring(cmd.Context(), identities, false))
+			text, err := place.Open(f.keyring(cmd.Context(), false))
 			if err != nil {
 				return err
 			}
@@ -183,12 +196,12 @@ for the recipients. The copy is removed however the editor ends.`,
 			return nil
 		},
 	}
-	addIdentity(cmd, &identities)
+	f.add(cmd)
 	return cmd
 }
 
 func secretRekeyCommand() *cobra.Command {
-	var identities []string
+	f := &keyFlags{}
 	var check bool
 	cmd := &cobra.Command{
 		Use:   "rekey [PATH…]",
@@ -203,7 +216,7 @@ those who are listed there now. A recipient who was removed can still open what 
 				}
 				paths = []string{filepath.Dir(recipients)}
 			}
-			files, err := secret.Rekey(keyring(cmd.Context(), identities, false), paths, check)
+			files, err := secret.Rekey(f.keyring(cmd.Context(), false), paths, check)
 			for _, file := range files {
 				fmt.Println(file)
 			}
@@ -213,7 +226,7 @@ those who are listed there now. A recipient who was removed can still open what 
 			return err
 		},
 	}
-	addIdentity(cmd, &identities)
+	f.add(cmd)
 	cmd.Flags().BoolVarP(&check, "check", "C", false, "say which files have secrets, and change nothing")
 	return cmd
 }

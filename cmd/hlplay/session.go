@@ -27,16 +27,16 @@ import (
 
 // inputFlags name the inputs of a run.
 type inputFlags struct {
-	inventory  []string
-	extra      []string
-	identities []string
+	keyFlags
+	inventory []string
+	extra     []string
 
 	secrets *secret.Keyring
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
-	addIdentity(cmd, &f.identities)
+	f.keyFlags.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file with several (repeatable)")
 }
 
@@ -66,7 +66,7 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 // load reads the inventory, if one is named or needed, and the playbook, and checks what is chosen of it. Nothing is touched meanwhile, so
 // an interruption ends it at once, whatever is being read.
 func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, chosen selectFlags) (*lang.Playbook, *inventory.Inventory, error) {
-	f.secrets = keyring(ctx, f.identities, !needInventory)
+	f.secrets = f.keyring(ctx, !needInventory)
 	type loaded struct {
 		pb  *lang.Playbook
 		inv *inventory.Inventory

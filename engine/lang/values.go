@@ -18,6 +18,7 @@ import (
 
 	"hlplay/engine/hclfile"
 	"hlplay/engine/secret"
+	"hlplay/engine/vault"
 )
 
 // given is the value of a variable and where it was given.
@@ -125,6 +126,7 @@ func (l *loader) valueFile(path string) []fileValue {
 		})
 	case ".yaml", ".yml":
 		return l.dataFile(path, "YAML", func(src []byte) (cty.Value, error) {
+			src = vault.Untag(src)
 			if err := fewAliases(src); err != nil {
 				return cty.NilVal, err
 			}
@@ -149,6 +151,7 @@ func (l *loader) valueFile(path string) []fileValue {
 			l.report(notConstant(attr, diags[0]))
 			value = cty.DynamicVal
 		}
+		l.report(l.options.Secrets.Unopened(attr.Expr, filepath.Dir(path), l.read)...)
 		if secrets {
 			value = value.Mark(Sensitive)
 		}
@@ -235,6 +238,26 @@ func malformed(src []byte, err error) string {
 	return sentence(text)
 }
 
+// sealedAt is where the secret stands in a file that could not be opened: its first line below the header is found again.
+func sealedAt(src []byte, file string, value cty.Value, err error) hcl.Range {
+	at := hcl.Range{Filename: file, Start: hcl.InitialPos, End: hcl.InitialPos}
+	var where cty.PathError
+	if !errors.As(err, &where) {
+		return at
+	}
+	sealed, err := where.Path.Apply(value)
+	if err != nil || sealed.Type() != cty.String {
+		return at
+	}
+	_, body, _ := strings.Cut(sealed.AsString(), "\n")
+	first, _, _ := strings.Cut(body, "\n")
+	if i := bytes.Index(src, []byte(first)); i > 0 && first != "" {
+		at.Start.Line = bytes.Count(src[:i], []byte("\n"))
+		at.End.Line = at.Start.Line
+	}
+	return at
+}
+
 // dataFile reads a file that holds one object, the values by name.
 func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
 	src, secrets, ok := l.readValues(path)
@@ -264,7 +287,15 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 	values := value.AsValueMap()
 	var all []fileValue
 	for _, name := range sortedKeys(values) {
-		value := values[name]
+		value, err := l.options.Secrets.OpenValues(values[name])
+		if err != nil {
+			l.report(fault(sealedAt(src, path, values[name], err), fmt.Sprintf("the value of %q cannot be read", name), sentence(err.Error())))
+			value = cty.DynamicVal
+		} else if !value.IsWhollyKnown() {
+			d := fault(at, "secret not opened", fmt.Sprintf("The value of %q is encrypted with Ansible Vault, no password at hand opens it, and it is taken for unknown here. A run needs it.", name))
+			d.Severity = hcl.DiagWarning
+			l.report(d)
+		}
 		if secrets {
 			value = value.Mark(Sensitive)
 		}

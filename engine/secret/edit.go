@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hlplay/engine/localfile"
+	"hlplay/engine/vault"
 )
 
 // largestFile is the size limit of a file with secrets.
@@ -45,6 +46,9 @@ func Locate(name string) (*Place, error) {
 	}
 	var found []Sealed
 	all := Find(content)
+	if vault.Is(content) {
+		all = []Sealed{{End: len(content), Line: 1, LastLine: 1, Text: content}}
+	}
 	for _, s := range all {
 		if line == 0 || s.Line <= line && line <= s.LastLine {
 			found = append(found, s)
@@ -102,6 +106,9 @@ func (p *Place) Open(k *Keyring) ([]byte, error) {
 
 // Replace encrypts another secret in place of the one that was opened.
 func (p *Place) Replace(text []byte) error {
+	if vault.Is(p.sealed.Text) {
+		return fmt.Errorf("%s is encrypted with Ansible Vault, which hlplay reads and does not write: change it with ansible-vault, or decrypt it and encrypt its text with `hlplay secret encrypt`", p)
+	}
 	to, err := recipientsOf(p.Path)
 	if err != nil {
 		return err

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
-
-	"hlplay/engine/hostvar"
 )
 
 // The names of the functions that open secrets. Their errors tell nothing of a secret.
@@ -41,17 +38,7 @@ func (k *Keyring) function(parameter string, sealed func(argument string) (what 
 			if err != nil {
 				return cty.NilVal, err
 			}
-			text, err := k.Open(content)
-			var locked *LockedError
-			switch {
-			case errors.As(err, &locked) && k.Lenient():
-				return cty.UnknownVal(cty.String).Mark(hostvar.Sensitive), nil
-			case err != nil:
-				return cty.NilVal, fmt.Errorf("%s cannot be opened: %w", what, err)
-			case !utf8.Valid(text):
-				return cty.NilVal, fmt.Errorf("%s does not hold UTF-8 text", what)
-			}
-			return cty.StringVal(string(text)).Mark(hostvar.Sensitive), nil
+			return k.value(what, content)
 		},
 	})
 }

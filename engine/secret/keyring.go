@@ -1,5 +1,6 @@
 // Package secret opens and seals secrets that are kept in a repository: values and files encrypted with age
-// (age-encryption.org/v1), in armor or as Base64 in one line. What is opened stays in memory.
+// (age-encryption.org/v1), in armor or as Base64 in one line. It also opens what ansible-vault has encrypted. What is opened stays in
+// memory.
 //
 // Secrets are sealed for the recipients in a file that is part of the repository (see FindRecipients), and opened with the age or
 // SSH keys of the user (see Options.Identities).
@@ -16,6 +17,8 @@ import (
 	"sync"
 
 	"filippo.io/age"
+
+	"hlplay/engine/vault"
 )
 
 // Options say with what a Keyring opens secrets.
@@ -23,7 +26,9 @@ type Options struct {
 	// Identities are files with keys: age's, which age-keygen makes, also encrypted with a passphrase, or private SSH keys of type
 	// Ed25519 or RSA. Without any, the files of UsualIdentities are used, as far as they exist.
 	Identities []string
-	// Ask asks the user for a passphrase, once for each key. Nil means that nobody can be asked.
+	// VaultPasswords open what is encrypted with Ansible Vault.
+	VaultPasswords []VaultPassword
+	// Ask asks the user for a passphrase or password, once for each. Nil means that nobody can be asked.
 	Ask func(ctx context.Context, prompt string) (string, error)
 	// Context ends questions. Nil means that nothing does.
 	Context context.Context
@@ -33,8 +38,9 @@ type Options struct {
 
 // Keyring opens secrets. Each is opened once. It may be used from many goroutines. A nil Keyring is lenient and has no keys.
 type Keyring struct {
-	options Options
-	keys    func() (*keys, error)
+	options   Options
+	keys      func() (*keys, error)
+	passwords []vaultPassword
 
 	mu     sync.Mutex
 	opened map[[sha256.Size]byte]outcome
@@ -52,7 +58,7 @@ func NewKeyring(o Options) *Keyring {
 	if o.Context == nil {
 		o.Context = context.Background()
 	}
-	k := &Keyring{options: o, opened: map[[sha256.Size]byte]outcome{}}
+	k := &Keyring{options: o, opened: map[[sha256.Size]byte]outcome{}, passwords: vaultPasswords(o)}
 	k.keys = sync.OnceValues(func() (*keys, error) { return readKeys(o) })
 	return k
 }
@@ -78,9 +84,13 @@ func (k *Keyring) Lenient() bool { return k == nil || k.options.Lenient }
 
 // Open returns the secret that a text or a file holds in encrypted form. The error is a *LockedError if no key opens it.
 func (k *Keyring) Open(sealed []byte) ([]byte, error) {
-	raw, err := decode(sealed)
-	if err != nil {
-		return nil, err
+	raw, decrypt := sealed, (*Keyring).openVault
+	if !vault.Is(sealed) {
+		var err error
+		if raw, err = decode(sealed); err != nil {
+			return nil, err
+		}
+		decrypt = (*Keyring).decrypt
 	}
 	if k == nil {
 		return nil, &LockedError{"no key is read here"}
@@ -91,7 +101,7 @@ func (k *Keyring) Open(sealed []byte) ([]byte, error) {
 	if known, ok := k.opened[sum]; ok {
 		return bytes.Clone(known.text), known.err
 	}
-	text, err := k.decrypt(raw)
+	text, err := decrypt(k, raw)
 	k.opened[sum] = outcome{text, err}
 	if err == nil {
 		k.texts = append(k.texts, string(text))

@@ -11,6 +11,8 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"hlplay/engine/vault"
 )
 
 // intro begins every file of age.
@@ -41,7 +43,7 @@ func decode(sealed []byte) ([]byte, error) {
 	case text == "":
 		return nil, errors.New("it is empty; expected what `hlplay secret encrypt` prints")
 	}
-	return nil, fmt.Errorf("it is not encrypted with age; expected what `hlplay secret encrypt` prints: text that begins with %q or %q", introBase64, armor.Header)
+	return nil, fmt.Errorf("it is not encrypted with age or ansible-vault; expected what `hlplay secret encrypt` prints: text that begins with %q or %q", introBase64, armor.Header)
 }
 
 // outdented is a text without the space at the ends of its lines.
@@ -55,7 +57,7 @@ func outdented(text string) string {
 
 // IsFile reports whether the content of a file is encrypted as a whole.
 func IsFile(content []byte) bool {
-	return bytes.HasPrefix(content, []byte(intro)) || bytes.HasPrefix(bytes.TrimSpace(content), []byte(armor.Header))
+	return bytes.HasPrefix(content, []byte(intro)) || bytes.HasPrefix(bytes.TrimSpace(content), []byte(armor.Header)) || vault.Is(content)
 }
 
 // SealValue encrypts a secret and returns it in one line.

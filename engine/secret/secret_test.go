@@ -187,7 +187,7 @@ func TestDamaged(t *testing.T) {
 	}
 	for sealed, want := range map[string]string{
 		"":                            "it is empty",
-		"hunter2":                     "it is not encrypted with age",
+		"hunter2":                     "it is not encrypted with age or ansible-vault",
 		value[:len(value)-8]:          "it is damaged",
 		introBase64 + "!":             "expected Base64",
 		introBase64:                   "it is damaged",
