@@ -261,6 +261,8 @@ type Run struct {
 	// Explain turns a failure into what a person needs to know; it may return nil for the usual
 	// report (command, exit code, last lines of output).
 	Explain func(exit int, stdout, stderr []byte) error
+	// Brief says that the command prints a few KiB at most, whatever happens: the host then spends fewer processes on it.
+	Brief bool
 	// Shows says that a person runs the command for what it prints: the report shows it if it is to be verbose.
 	Shows bool
 	// Suspect looks at the output of a command whose exit code claims success and returns the failure

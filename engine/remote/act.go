@@ -115,29 +115,47 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	return results, nil, fmt.Errorf("%s: whether it ended is not known: %w", under.Argv[0], s.explain(sh.spawned, err))
 }
 
-// frames is what the acting shell is sent.
+// frames is what the acting shell is sent: brief commands that follow one another, and the queries behind them, in one frame.
 func (a Actions) frames(mark, user string) ([]byte, error) {
-	var text bytes.Buffer
-	kind := "first"
-	for _, c := range a.Commands {
+	var text, block bytes.Buffer
+	flush := func() {
+		if block.Len() > 0 {
+			script := whole(block.Bytes())
+			fmt.Fprintf(&text, "%d 0 block\n%s", len(script), script)
+			block.Reset()
+		}
+	}
+	for i, c := range a.Commands {
+		if c.inBlock() {
+			call, err := c.call(mark, user)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
+			}
+			if i == 0 {
+				block.WriteString("_hl_first\n")
+			}
+			block.WriteString(call)
+			continue
+		}
+		flush()
 		script, err := c.script(mark, user, notePid)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
 		}
-		fmt.Fprintf(&text, "%d %d %s", len(script), len(c.Stdin), kind)
-		for _, code := range c.accepted() {
-			fmt.Fprintf(&text, " %d", code)
+		kind := "next"
+		if i == 0 {
+			kind = "first"
 		}
-		fmt.Fprintf(&text, "\n%s%swhole\n", script, c.Stdin)
-		kind = "next"
+		fmt.Fprintf(&text, "%d %d %s %s\n%s%swhole\n", len(script), len(c.Stdin), kind, c.codes(), script, c.Stdin)
 	}
 	if len(a.Then) > 0 {
 		script, err := calls(a.Then)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&text, "%d 0 ask\n%s", len(script), script)
+		block.Write(script)
 	}
+	flush()
 	return text.Bytes(), nil
 }
 
@@ -256,7 +274,7 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	return frame([]byte(opening + gathered + Place + actingLoop)), nil
+	return frame([]byte(opening + gathered + Place + placeFunctions + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers, of which most is kept; run is told of each as it comes. If the

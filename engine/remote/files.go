@@ -79,7 +79,7 @@ func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Con
 // Command is the command by which WriteFile writes a small file, for those who have more to do in the
 // same flight; Failure says what it means that it did not end with 0.
 func (f File) Command() Command {
-	c := placing(writeScript, f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
+	c := placing("_hl_write", f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
 	c.Stdin, c.Before = f.Content, f.Before
 	return c
 }

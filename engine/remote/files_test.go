@@ -183,7 +183,7 @@ func TestWriteFileCutContent(t *testing.T) {
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cut := placing(writeScript, file, "tag", "100", "", "", "")
+	cut := placing("_hl_write", file, "tag", "100", "", "", "")
 	cut.Stdin = []byte("only so much")
 	r, err := c.Run(bounded(t), cut)
 	if err != nil || r.Exit == 0 || !strings.Contains(string(r.Stderr), "only 12 of 100 bytes") {

@@ -4,6 +4,8 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -30,16 +32,38 @@ func script(name string) string {
 // of place.sh stands what is trusted.
 var Place = script("place")
 
-var (
-	writeScript      = Place + script("same") + script("write")
-	makeDirScript    = Place + script("makedir")
-	attributesScript = Place + script("attributes")
-	removeScript     = Place + script("same") + script("remove")
-	linkScript       = Place + script("same") + script("link")
-)
+// same is what those scripts call that replace something only if it is what was seen.
+var same = script("same")
 
-func placing(script string, args ...string) Command {
-	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/"}
+// placeScripts are those that make, change or remove what lies at a path, by the names that they have as functions of the
+// acting shell.
+var placeScripts = map[string]string{
+	"_hl_write":      script("write"),
+	"_hl_makedir":    script("makedir"),
+	"_hl_attributes": script("attributes"),
+	"_hl_remove":     script("remove"),
+	"_hl_link":       script("link"),
+}
+
+// placeFunctions defines them. The acting shell calls each in a subshell, which it may end.
+var placeFunctions = func() string {
+	text := strings.Builder{}
+	text.WriteString(same)
+	for _, name := range slices.Sorted(maps.Keys(placeScripts)) {
+		fmt.Fprintf(&text, "%s() {\n%s}\n", name, placeScripts[name])
+	}
+	return text.String()
+}()
+
+// own is a command of ours that the acting shell has as a function.
+type own struct {
+	name string
+	args []string
+}
+
+func placing(name string, args ...string) Command {
+	script := Place + same + placeScripts[name]
+	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name, args}}
 }
 
 // word is what tells the temporary files of one command from those of any other.
@@ -76,7 +100,7 @@ func ownership(owner, group string) string {
 // mode and empty names leave each as it is; a new directory has 0755. Nothing follows a link that
 // belongs to another user, or that another user could have put there.
 func MakeDir(path string, mode fs.FileMode, owner, group string) Command {
-	return placing(makeDirScript, path, word(), octal(mode), ownership(owner, group))
+	return placing("_hl_makedir", path, word(), octal(mode), ownership(owner, group))
 }
 
 // SetAttributes is the command that changes mode and ownership of what is there, without following a symbolic link.
@@ -86,17 +110,17 @@ func SetAttributes(path string, mode *fs.FileMode, owner, group string) Command 
 	if mode != nil {
 		m = fmt.Sprintf("%04o", modeBits(*mode))
 	}
-	return placing(attributesScript, path, word(), m, ownership(owner, group))
+	return placing("_hl_attributes", path, word(), m, ownership(owner, group))
 }
 
 // Remove is the command that removes a file, a link, or a directory: an empty one or, if it is to be recursive, with
 // what is in it. It succeeds if nothing is there. A file or a link is removed only if it is what was seen.
 func Remove(path string, recursive bool, over Seen) Command {
-	return placing(removeScript, path, map[bool]string{true: "-r"}[recursive], over.word())
+	return placing("_hl_remove", path, map[bool]string{true: "-r"}[recursive], over.word())
 }
 
 // Link is the command that makes a symbolic link, or atomically replaces what is there by one unless that is a directory
 // or not what was seen.
 func Link(path, target string, over Seen) Command {
-	return placing(linkScript, path, word(), target, over.word())
+	return placing("_hl_link", path, word(), target, over.word())
 }

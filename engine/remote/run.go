@@ -9,10 +9,12 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // slack is what a command has beyond its limit to be ended by timeout(1) on the host, before the
@@ -32,6 +34,16 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.around(nonce, user, opening, marks, c.timeout()+words)
+}
+
+// timeout begins the line that runs the command for no longer than its limit.
+func (c Command) timeout() string {
+	return fmt.Sprintf("exec timeout -v -k %d %d ", int(killAfter.Seconds()), int(math.Ceil(c.limit().Seconds())))
+}
+
+// around is a script that prepares for the command, says so, and ends with a line that runs it.
+func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) {
 	env, err := exports(c.Env)
 	if err != nil {
 		return nil, err
@@ -54,9 +66,50 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	seconds := int(math.Ceil(c.limit().Seconds()))
-	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%sexec timeout -v -k %d %d %s\n}\n",
-		opening, before, nonce, env, cd, marks, int(killAfter.Seconds()), seconds, words), nil
+	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%s%s\n}\n", opening, before, nonce, env, cd, word, run), nil
+}
+
+// inBlock reports whether the acting shell carries the command out by a call.
+func (c Command) inBlock() bool {
+	switch {
+	case c.input != nil:
+		return false
+	case c.own.name == "":
+		return c.Brief && len(c.Stdin) == 0
+	}
+	// No shell keeps NUL, and that of the simulated nodes no carriage return.
+	return !bytes.ContainsAny(c.Stdin, "\x00\r") && utf8.Valid(c.Stdin)
+}
+
+// call is a line that has the acting shell carry out the command.
+func (c Command) call(nonce, user string) (string, error) {
+	run := ""
+	if c.own.name == "" {
+		words, err := quoteAll(c.Argv)
+		if err != nil {
+			return "", err
+		}
+		run = c.timeout() + words
+	} else {
+		words, err := quoteAll(c.own.args)
+		if err != nil {
+			return "", err
+		}
+		run = c.own.name + " " + words
+		if len(c.Stdin) > 0 {
+			text, err := quote(string(c.Stdin))
+			if err != nil {
+				return "", err
+			}
+			run = "_hl_text=" + text + "\n" + run
+		}
+	}
+	script, err := c.around(nonce, user, "", `echo "$_hl_n" >"$_hl_d/began" || exit 1`+"\n", run)
+	if err != nil {
+		return "", err
+	}
+	words, err := quoteAll([]string{c.codes(), string(script)})
+	return "_hl_do " + words + "\n", err
 }
 
 // ExitPrevented is how a Command's Before exits that prevents it.
@@ -165,6 +218,15 @@ func (c Command) accepted() []int {
 		return []int{0}
 	}
 	return c.OK
+}
+
+// codes are the accepted exit codes as words.
+func (c Command) codes() string {
+	words := make([]string, 0, 1)
+	for _, code := range c.accepted() {
+		words = append(words, strconv.Itoa(code))
+	}
+	return strings.Join(words, " ")
 }
 
 func (c Command) accepts(exit int) bool { return slices.Contains(c.accepted(), exit) }

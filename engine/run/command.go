@@ -66,7 +66,7 @@ func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	case modules.Link:
 		return placing(a.Path, remote.Link(a.Path, a.Target, seen.over(h, a)))
 	case modules.Run:
-		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK}
+		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK, Brief: a.Brief}
 		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }
 		return c, true
 	}

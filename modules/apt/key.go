@@ -168,7 +168,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 		},
 		modules.Step{
 			Summary: "install key " + k.Path,
-			Action:  modules.Run{Argv: []string{"mv", "-f", fresh, k.Path}, Limit: time.Minute},
+			Action:  modules.Run{Argv: []string{"mv", "-f", fresh, k.Path}, Limit: time.Minute, Brief: true},
 			Expect:  expect,
 			Exact:   true,
 		},

@@ -71,7 +71,7 @@ func (m *hostname) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		kernel.Size = int64(len(kernel.Content))
 		steps = append(steps, modules.Step{
 			Summary: "set the host name to " + m.Name,
-			Action:  modules.Run{Argv: []string{"hostname", m.Name}},
+			Action:  modules.Run{Argv: []string{"hostname", m.Name}, Brief: true},
 			Diff:    &modules.Diff{Subject: "host name", Before: is, After: m.Name},
 			Expect:  []observe.Expectation{observe.Files.Expect(running, kernel)},
 		})

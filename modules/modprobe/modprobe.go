@@ -208,7 +208,7 @@ func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]
 		}
 		steps = append(steps, modules.Step{
 			Summary: "load kernel module " + name,
-			Action:  modules.Run{Argv: []string{"modprobe", name}, Limit: time.Minute},
+			Action:  modules.Run{Argv: []string{"modprobe", name}, Limit: time.Minute, Brief: true},
 			Expect:  loadedExpectations(name),
 		})
 	}

@@ -233,6 +233,6 @@ func brought(k observe.Key) bool {
 func reload() modules.Step {
 	return modules.Step{
 		Summary: "reload pvedaemon and pveproxy, which load Ceph's library",
-		Action:  modules.Run{Argv: []string{"systemctl", "try-reload-or-restart", "pvedaemon.service", "pveproxy.service"}, Limit: 2 * time.Minute},
+		Action:  modules.Run{Argv: []string{"systemctl", "try-reload-or-restart", "pvedaemon.service", "pveproxy.service"}, Limit: 2 * time.Minute, Brief: true},
 	}
 }

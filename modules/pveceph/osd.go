@@ -105,7 +105,7 @@ func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
 		unit := pve.DaemonUnit("osd", strconv.Itoa(osd.ID))
 		steps = append(steps, modules.Step{
 			Summary: fmt.Sprintf("start osd.%d, which is down", osd.ID),
-			Action:  modules.Run{Argv: []string{"systemctl", "start", unit}, Limit: 2 * time.Minute},
+			Action:  modules.Run{Argv: []string{"systemctl", "start", unit}, Limit: 2 * time.Minute, Brief: true},
 			Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, up)), s.started(unit)),
 			Settle:  settleOSD,
 			Await:   fmt.Sprintf("osd.%d up (journalctl -u %s)", osd.ID, unit),

@@ -390,7 +390,7 @@ const settleDaemon = 3 * time.Minute
 func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,
-		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute},
+		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute, Brief: true},
 		Expect:  append(expect, s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await + " (journalctl -u " + unit + ")",

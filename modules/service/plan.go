@@ -175,7 +175,7 @@ func (p *planner) stop() {
 func (p *planner) do(summary string, argv ...string) {
 	step := modules.Step{
 		Summary: summary,
-		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute, Explain: explain(p.name, argv[1])},
+		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute, Brief: true, Explain: explain(p.name, argv[1])},
 		Expect:  p.expect(),
 	}
 	p.steps = append(p.steps, step)

@@ -225,7 +225,7 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 	}
 	return []modules.Step{{
 		Summary: "set " + strings.Join(changed, ", "),
-		Action:  modules.Run{Argv: argv, Explain: explain},
+		Action:  modules.Run{Argv: argv, Brief: true, Explain: explain},
 		Diff:    &modules.Diff{Subject: "kernel settings", Before: strings.Join(before, "\n"), After: strings.Join(after, "\n")},
 		Expect:  append(expect, reset(changed)...),
 		Unmet:   strings.Join(kept, "; "),

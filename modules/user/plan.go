@@ -99,7 +99,7 @@ func (u *User) makeGroups(ctx context.Context, h modules.Host) (steps []modules.
 		}
 		steps = append(steps, modules.Step{
 			Summary: "make group " + name,
-			Action:  modules.Run{Argv: append(argv, name)},
+			Action:  modules.Run{Argv: append(argv, name), Brief: true},
 			Expect:  append(accountFiles("the group "+name+" is about to be made"), observe.Groups.Expect(name, observe.Group{Name: name, GID: -1})),
 			Exact:   true,
 		})
@@ -162,7 +162,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}
 	return []modules.Step{{
 		Summary: fmt.Sprintf("make account %s (home %s, shell %s)", u.Name, account.Home, account.Shell),
-		Action:  modules.Run{Argv: append(argv, u.Name), Explain: explain("useradd")},
+		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("useradd")},
 		Expect:  expect,
 	}}, account, nil
 }
@@ -210,7 +210,7 @@ func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe
 	}
 	return []modules.Step{{
 		Summary: fmt.Sprintf("change account %s: %s", u.Name, strings.Join(what, ", ")),
-		Action:  modules.Run{Argv: append(argv, u.Name), Explain: explain("usermod")},
+		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("usermod")},
 		Diff:    &modules.Diff{Subject: "account " + u.Name, Before: strings.Join(before, ", "), After: strings.Join(what, ", ")},
 		Expect:  []observe.Expectation{observe.Users.Expect(u.Name, after)},
 	}}, after, nil
@@ -282,7 +282,7 @@ func (u *User) remove(h modules.Host, now observe.User) []modules.Step {
 	}
 	return []modules.Step{{
 		Summary: summary,
-		Action:  modules.Run{Argv: append(argv, u.Name), Explain: explain("userdel")},
+		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("userdel")},
 		Expect:  expect,
 	}}
 }

@@ -1,15 +1,18 @@
 # The acting shell runs one command after another, each for one round trip; a session of its own costs three, and through
 # sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the script, the command's input, and a last
 # line: of a connection that is cut in them, nothing is run. Where they cannot be kept, the shell says why and ends,
-# for the rest of them would be taken for the next frame. The kind is "first", "next" for a command that runs only if
-# the one before it ended with a code that it accepts, or "ask" for queries that are answered under the same condition.
-# Whatever is left out is answered with a code that no process has, so that answers can be counted.
+# for the rest of them would be taken for the next frame. The kind is "first", or "next" for a command that runs only if
+# the one before it ended with a code that it accepts. A frame of the kind "block" has no input and no last line, and its script is
+# one compound command that this shell evaluates: any number of calls of _hl_do for brief commands, and of queries behind
+# them, which are answered under the same condition. Whatever is left out is answered with a code that no process has, so that
+# answers can be counted.
 #
 # A command has pipes of its own for its output, with a reader each that ends behind the mark that follows the command's last
 # word: what a child in the background prints later reaches nobody. What the readers have kept is sent when the
 # command is over, and before the next begins: the shell of a connection that is known to be lost begins nothing more. A
 # connection that is lost meanwhile does not break the pipes, so that no package manager dies half-way of having
-# printed a line; nor does a command that prints more than is kept.
+# printed a line; nor does a command that prints more than is kept. All of that takes nine processes. A brief command takes one,
+# and prints into files.
 #
 # $_hl_d is a directory of the shell's own, $_hl_n the word that marks begin with, and $_hl_half how many bytes are kept of
 # the beginning of a stream and of its end, at least 1 MiB. What a command has put into the directory as "end" is done
@@ -44,6 +47,43 @@ _hl_x() {
 	eval "$_hl_s" </dev/null
 	_hl_end $?
 	cd / || exit 1
+}
+
+# _hl_first begins with commands that were sent together.
+_hl_first() { _hl_go=yes _hl_c=$_hl_i; }
+
+# _hl_do ACCEPTED-CODES SCRIPT runs a brief command. The script writes a word into the file "began" when it comes to the command
+# itself. $$ would be this shell.
+_hl_do() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$2 _hl_m=''
+	(
+		_hl_p=''
+		{ read -r _hl_p _ </proc/self/stat; } 2>/dev/null
+		set -- "$_hl_d/pid" "$_hl_c"
+		[ -z "$_hl_p" ] || echo "$2 $_hl_p" >"$1"
+		eval "$_hl_s"
+	) </dev/null >"$_hl_d/out.$_hl_i" 2>"$_hl_d/err.$_hl_i"
+	_hl_r=$?
+	true >"$_hl_d/pid"
+	case " $1 " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+	if [ -s "$_hl_d/began" ]; then
+		read -r _hl_m <"$_hl_d/began"
+		true >"$_hl_d/began"
+		printf '\n%s %s\n' "$_hl_m" "$$"
+		printf '\n%s %s\n' "$_hl_m" "$$" >&2
+	fi
+	# A child in the background may still write there: no other command's output goes to the same file.
+	if [ -s "$_hl_d/out.$_hl_i" ]; then
+		cat "$_hl_d/out.$_hl_i"
+		true >"$_hl_d/out.$_hl_i"
+	fi
+	if [ -s "$_hl_d/err.$_hl_i" ]; then
+		cat "$_hl_d/err.$_hl_i" >&2
+		true >"$_hl_d/err.$_hl_i"
+	fi
+	_hl_end "$_hl_r"
 }
 
 # _hl_keep LENGTH FILE
@@ -98,13 +138,13 @@ _hl_send() {
 }
 
 while read -r _hl_l _hl_in _hl_k _hl_ok; do
-	if [ "$_hl_k" = first ]; then _hl_go=yes _hl_c=$_hl_i; fi
-	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
-	if [ "$_hl_k" = ask ]; then
+	if [ "$_hl_k" = first ]; then _hl_first; fi
+	if [ "$_hl_k" = block ]; then
 		hash -r
 		eval "$(head -c "$_hl_l")" || exit 2
 		continue
 	fi
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
 	_hl_keep "$_hl_l" "$_hl_d/script"
 	_hl_f=/dev/null
 	if [ "$_hl_in" -gt 0 ]; then

@@ -1,16 +1,24 @@
-# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by the standard input, which has SIZE bytes, if it is what was
-# SEEN (see same.sh). An empty MODE, OWNER and GROUP are as before. The size is compared because a connection that is
-# cut looks like the end of the content.
+# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by $_hl_text or, if that is not set, by the standard input, which has
+# SIZE bytes, if it is what was SEEN (see same.sh). An empty MODE, OWNER and GROUP are as before. The size is compared because a
+# connection that is cut looks like the end of the content.
 _hl_reach "$1" file
 _hl_absent
 [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
 [ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
 size=$3 mode=$4 user=$5 group=$6 over=$7
 _hl_fresh "$2"
-head -c "$size" >"./$new" || exit 1
+# Mode and owner are changed only where they differ: that costs a process each, and in /etc/pve (pmxcfs), where they are fixed,
+# chmod and chown are errors. A new file there keeps what pmxcfs gives it.
+if [ ! -e "$to" ]; then
+	case ${mode:-644} in 644) umask 022 ;; 640) umask 027 ;; esac
+fi
+if [ -z "${_hl_text+set}" ]; then
+	head -c "$size" >"./$new" || exit 1
+elif ! { printf %s "$_hl_text" >"./$new"; } 2>/dev/null; then
+	# The shell does not say why, and a program does.
+	printf %s "$_hl_text" | head -c "$size" >"./$new" || exit 1
+fi
 
-# Mode and owner are changed only where they differ: in /etc/pve (pmxcfs) they are fixed, and chmod and chown are
-# errors. A new file there keeps what pmxcfs gives it.
 case $at/ in
 /etc/pve/*) ;;
 *)

@@ -1,0 +1,91 @@
+package remote
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// counted is a connection to this machine whose shells each begin a PID namespace of their own, where the next process has the
+// next number.
+func counted(t *testing.T) *conn {
+	c := local()
+	t.Cleanup(func() { c.Close() })
+	c.transport = namespaced{c.transport}
+	return c
+}
+
+type namespaced struct{ transport }
+
+func (n namespaced) start(ctx context.Context, line string, brief bool) (process, error) {
+	words := []string{"exec", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", line}
+	if os.Getuid() != 0 {
+		words = append([]string{"exec", "unshare", "--map-root-user"}, words[2:]...)
+	}
+	text, err := Quote(words)
+	if err != nil {
+		return nil, err
+	}
+	return n.transport.start(ctx, text, brief)
+}
+
+// processes is how many processes the acting shell starts for a command besides itself.
+func processes(t *testing.T, c *conn, do ...Command) int {
+	t.Helper()
+	last := Command{Argv: []string{"cat", "/proc/sys/kernel/ns_last_pid"}, Brief: true}
+	number := func(r Result) int {
+		n, err := strconv.Atoi(strings.TrimSpace(string(r.Stdout)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first, second := number(run(t, c, last)), number(run(t, c, last))
+	results, _, err := c.RunAll(bounded(t), Actions{Commands: do})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if r.Exit != 0 {
+			t.Errorf("%q: exit code %d: %s", do[i].Argv, r.Exit, r.Stderr)
+		}
+	}
+	return number(run(t, c, last)) - second - (second - first)
+}
+
+// What an action costs its host, so that it is seen when it grows. One process of each flight reads its script, and one is the
+// subshell that carries out the action. Paths that others may change, and a file that differs from what was seen, cost more.
+func TestProcessesOfActions(t *testing.T) {
+	c := counted(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	file := func(name, content string, mode os.FileMode) Command {
+		return File{Path: at(name), Content: []byte(content), Mode: mode}.Command()
+	}
+	mode := os.FileMode(0o640)
+	for _, tc := range []struct {
+		name string
+		do   []Command
+		most int
+	}{
+		{"a command", []Command{{Argv: []string{"true"}}}, 15}, // 11, and more heads where the mark comes late
+		{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 3},
+		{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 4},
+		{"a new file", []Command{file("new", "one\n", 0)}, 6},                                         // stat, stat, sync, mv
+		{"a file that is replaced", []Command{file("new", "two\n", 0)}, 7},                            // and cp
+		{"a new program", []Command{file("program", "one\n", 0o755)}, 7},                              // and chmod
+		{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21},                        // a command
+		{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 4},                              // stat, mkdir
+		{"a link", []Command{Link(at("link"), "new", Seen{})}, 5},                                     // stat, ln, mv
+		{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 4},                         // stat, chmod
+		{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 4},                    // stat, rm
+		{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 16}, // one reads all
+	} {
+		if n := processes(t, c, tc.do...); n > tc.most {
+			t.Errorf("%s starts %d processes, want at most %d", tc.name, n, tc.most)
+		}
+	}
+}
