@@ -223,6 +223,8 @@ type Disks struct {
 
 func (d *Disks) scope() modules.Scope { return modules.EachHost }
 
+func (d *Disks) onlyReads() bool { return true }
+
 func (d *Disks) validate() error {
 	seen := map[string]bool{}
 	for _, device := range d.Devices {

@@ -7,11 +7,8 @@ package pveceph
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -34,6 +31,7 @@ type Module struct {
 	Pool    *Pool    `hcl:"pool,block" doc:"A replicated pool, once."`
 	FS      *FS      `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
 	Clean   *Clean   `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
+	Health  *Health  `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
 }
 
 // part is what each block is.
@@ -50,6 +48,7 @@ type result struct {
 	Class   *string   `cty:"class" doc:"Device class of the OSD."`
 	FSID    *string   `cty:"fsid" doc:"Identity of the Ceph cluster, with init."`
 	PGs     *int      `cty:"pg_num" doc:"Placement groups of the pool."`
+	Health  *string   `cty:"health" doc:"HEALTH_OK, HEALTH_WARN or HEALTH_ERR, with health."`
 	State   *string   `cty:"state" doc:"State of the metadata server."`
 	Version *string   `cty:"version" doc:"Version of Ceph, with install."`
 }
@@ -77,6 +76,8 @@ of pveceph prove nothing.
   the OSDs may carry.
 - **rule** compares the whole rule: a rule cannot be changed in place.
 - **clean** judges by the states of the placement groups, not by health, which is late by a minute.
+- **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
+  waits for what passes by itself and fails at once on what somebody has set. **clean** says the same in notes, and fails on none of it.
 
 Nothing is destroyed by this module.`,
 	Example: `task "packages" {
@@ -122,43 +123,30 @@ task "a pool" {
 // parts are the blocks that are given, by name.
 func (m *Module) parts() map[string]part {
 	all := map[string]part{}
-	if m.Install != nil {
-		all["install"] = m.Install
-	}
-	if m.Init != nil {
-		all["init"] = m.Init
-	}
-	if m.Link != nil {
-		all["link"] = m.Link
-	}
-	if m.Mon != nil {
-		all["mon"] = m.Mon
-	}
-	if m.Mgr != nil {
-		all["mgr"] = m.Mgr
-	}
-	if m.MDS != nil {
-		all["mds"] = m.MDS
-	}
-	if m.Disks != nil {
-		all["disks"] = m.Disks
-	}
-	if m.OSD != nil {
-		all["osd"] = m.OSD
-	}
-	if m.Rule != nil {
-		all["rule"] = m.Rule
-	}
-	if m.Pool != nil {
-		all["pool"] = m.Pool
-	}
-	if m.FS != nil {
-		all["fs"] = m.FS
-	}
-	if m.Clean != nil {
-		all["clean"] = m.Clean
-	}
+	given(all, "install", m.Install)
+	given(all, "init", m.Init)
+	given(all, "link", m.Link)
+	given(all, "mon", m.Mon)
+	given(all, "mgr", m.Mgr)
+	given(all, "mds", m.MDS)
+	given(all, "disks", m.Disks)
+	given(all, "osd", m.OSD)
+	given(all, "rule", m.Rule)
+	given(all, "pool", m.Pool)
+	given(all, "fs", m.FS)
+	given(all, "clean", m.Clean)
+	given(all, "health", m.Health)
 	return all
+}
+
+// given adds a block that is not nil.
+func given[T any, P interface {
+	*T
+	part
+}](all map[string]part, name string, block P) {
+	if block != nil {
+		all[name] = block
+	}
 }
 
 // part is the one block that is given.
@@ -179,7 +167,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health"}
 }
 
 // Validate checks what needs no host.
@@ -200,6 +188,16 @@ func (m *Module) Scope() modules.Scope {
 	return p.scope()
 }
 
+// OnlyReads reports whether the part is a gate or a check.
+func (m *Module) OnlyReads() bool {
+	p, err := m.part()
+	if err != nil {
+		return false
+	}
+	reader, ok := p.(interface{ onlyReads() bool })
+	return ok && reader.onlyReads()
+}
+
 // Plan is that of the part.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	p, err := m.part()
@@ -207,193 +205,4 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	return p.plan(ctx, h)
-}
-
-// site is what most parts start from.
-type site struct {
-	host  modules.Host
-	node  pve.Node
-	local pve.CephNode
-	conf  pve.CephConf
-	// units are the states of the units of the daemons on this node.
-	units map[string]string
-	notes []string
-}
-
-func (s *site) note(format string, args ...any) {
-	s.notes = append(s.notes, fmt.Sprintf(format, args...))
-}
-
-func (s *site) plan(steps ...modules.Step) modules.Plan {
-	return modules.Plan{Steps: steps, Notes: s.notes}
-}
-
-// survey reads a node on which Ceph is installed and can be used.
-func survey(ctx context.Context, h modules.Host) (*site, error) {
-	pve.CephNodes.Want(h, "")
-	pve.CephConfs.Want(h, "")
-	pve.CephUnits.Want(h, "")
-	node, err := pve.Nodes.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	local, err := pve.CephNodes.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	conf, err := pve.CephConfs.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case local.Installing:
-		return nil, installing(h)
-	case !local.Installed:
-		return nil, fmt.Errorf("%s has no Ceph: a task with pveceph { install { … } } comes before", h.Name())
-	case local.ForeignConf:
-		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
-	}
-	units, err := pve.CephUnits.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	return &site{host: h, node: node, local: local, conf: conf, units: units}, nil
-}
-
-// runs reports whether a daemon of this node runs, whatever Ceph's maps still say.
-func (s *site) runs(kind, id string) bool { return s.units[pve.DaemonUnit(kind, id)] == "active" }
-
-// started is what is observed of the units once those of daemons of this node run.
-func (s *site) started(units ...string) observe.Expectation {
-	return pve.CephUnits.Expect("", pve.WithUnits(s.units, units...)).On(s.host)
-}
-
-func installing(h modules.Host) error {
-	return fmt.Errorf("/run/pve-ceph-install-flag exists on %s: pveceph install is running, or was killed; if no apt runs there, remove the file and run again", h.Name())
-}
-
-// running is survey for parts that need a cluster with a monitor.
-func running(ctx context.Context, h modules.Host) (*site, error) {
-	s, err := survey(ctx, h)
-	if err == nil && (!s.conf.Initialised() || len(s.conf.MonHosts()) == 0) {
-		err = fmt.Errorf("%s: %w", h.Name(), pve.ErrNoCeph)
-	}
-	return s, err
-}
-
-// members are the names of the nodes of the Proxmox VE cluster.
-func (s *site) members(ctx context.Context) ([]string, error) {
-	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !cluster.Mounted:
-		return nil, fmt.Errorf("the members of the cluster are not known: /etc/pve on %s is not mounted: start pve-cluster.service there (systemctl start pve-cluster.service), and run again", s.host.Name())
-	case cluster.Name == "":
-		return []string{s.node.Name}, nil
-	}
-	return cluster.Names(), nil
-}
-
-// writable refuses where /etc/pve cannot be written.
-func (s *site) writable(ctx context.Context) error {
-	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
-	if err != nil {
-		return err
-	}
-	if !cluster.Mounted || !cluster.Quorate {
-		return fmt.Errorf("%s has no quorum: /etc/pve cannot be written (online: %s)", s.host.Name(), strings.Join(cluster.Online(), ", "))
-	}
-	return nil
-}
-
-// linkTarget is what /etc/ceph/ceph.conf points to on every node of a Ceph cluster of Proxmox VE.
-const linkTarget = "/etc/pve/ceph.conf"
-
-// linked is the node's local state with one more change, and the link that monitors, OSDs and init make.
-func (s *site) linked(change func(*pve.CephNode)) observe.Expectation {
-	local := s.local
-	local.Conf = linkTarget
-	if change != nil {
-		change(&local)
-	}
-	return pve.CephNodes.Expect("", local).On(s.host)
-}
-
-// addressesIn are the host's addresses in a network.
-func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]string, error) {
-	n, err := observe.Networks.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, i := range n.Interfaces {
-		for _, prefix := range i.Addresses {
-			if network.Contains(prefix.Addr()) {
-				found = append(found, prefix.Addr().String())
-			}
-		}
-	}
-	return found, nil
-}
-
-// networks reads a list of networks as ceph.conf has them; each is masked, because they are stored as typed.
-func networks(text string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
-		prefix, err := netip.ParsePrefix(item)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a network such as 10.10.10.0/24", item)
-		}
-		all = append(all, prefix.Masked())
-	}
-	return all, nil
-}
-
-// pveceph runs one of its commands. Locks of other nodes are waited for.
-func pveceph(limit time.Duration, args ...string) modules.Run {
-	return modules.Run{
-		Argv:     append([]string{"pveceph"}, args...),
-		Dir:      "/root",
-		Limit:    limit,
-		Retry:    []string{"got lock request timeout", "can't lock file"},
-		Patience: 2 * time.Minute,
-		Explain:  explain,
-	}
-}
-
-// explain turns a failure into pveceph's own words; its exit codes mean nothing.
-func explain(exit int, _, stderr []byte) error {
-	switch exit {
-	case 124, 137, 143: // its limit, or somebody else, ended it
-		return nil
-	}
-	var lines []string
-	for line := range strings.Lines(string(stderr)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.Contains(line, "DNS SRV") { // printed on success, too
-			lines = append(lines, line)
-		}
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return pve.Refused(strings.Join(lines, "; "))
-}
-
-// settleDaemon bounds how long a daemon may take until the cluster knows it. A manager loads some thirty Python modules
-// first, which takes a busy machine more than a minute.
-const settleDaemon = 3 * time.Minute
-
-// startUnit starts a daemon that exists and does not run.
-func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
-	return modules.Step{
-		Summary: "start " + unit,
-		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute, Brief: true},
-		Expect:  append(expect, s.started(unit)),
-		Settle:  settleDaemon,
-		Await:   await + " (journalctl -u " + unit + ")",
-		Wide:    true,
-	}
 }

@@ -112,6 +112,7 @@ func command(t *testing.T, plan modules.Plan) string {
 
 func TestPlans(t *testing.T) {
 	downOSD := pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
+	clean := []observe.Expectation{pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3}), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}), pve.HAs.Expect("", pve.HA{})}
 	size4 := existingPool()
 	size4.Size, size4.MinSize = 4, 2
 	merging := existingPool()
@@ -183,7 +184,8 @@ func TestPlans(t *testing.T) {
 			"pveceph fs create --name cephfs --pg_num 32", ""},
 		{"fs there", Module{FS: &FS{}}, node(pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}})), "", ""},
 		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/blank is this one"},
-		{"clean", Module{Clean: &Clean{}}, node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3})), "", ""},
+		{"clean", Module{Clean: &Clean{}}, node(clean...), "", ""},
+		{"clean says what was forgotten", Module{Clean: &Clean{}}, node(append(clean, pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}))...), "", "osd.3 on pve2 is out"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -215,7 +217,7 @@ func TestLinkComesBeforeTheManager(t *testing.T) {
 }
 
 func TestWaitingForCleanIsNoChange(t *testing.T) {
-	h := node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}))
+	h := node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}), pve.CephHealths.Expect("", pve.CephHealth{}), pve.HAs.Expect("", pve.HA{}))
 	plan := modulestest.Converges(t, &Module{Clean: &Clean{}}, h)
 	if len(plan.Steps) != 1 || !plan.Steps[0].Refresh || plan.Steps[0].Settle == 0 {
 		t.Fatalf("want one bounded wait that is no change, got %+v", plan.Steps)
@@ -319,6 +321,9 @@ func TestValidate(t *testing.T) {
 		"no power of two":        {Module{Pool: &Pool{Name: "p", PGNum: n(100)}}, "pool.pg_num"},
 		"slash in a name":        {Module{Pool: &Pool{Name: "p/4"}}, "pool.name"},
 		"few PGs":                {Module{FS: &FS{PGNum: 4}}, "fs.pg_num"},
+		"a flag misspelt":        {Module{Health: &Health{Allow: []string{"no-out"}}}, "health.allow"},
+		"a name with a blank":    {Module{Health: &Health{Allow: []string{"pve 1"}}}, "health.allow"},
+		"no time":                {Module{Health: &Health{Timeout: -1}}, "health.timeout"},
 		"one disk checked twice": {Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdb"}}}, "disks.devices"},
 	}
 	for name, test := range tests {
@@ -335,7 +340,7 @@ func TestScopes(t *testing.T) {
 	for want, all := range map[modules.Scope][]Module{
 		modules.EachHost:       {{Install: &Install{}}, {Link: &Link{}}, {Mgr: &Mgr{}}, {OSD: &OSD{}}, {Disks: &Disks{}}},
 		modules.OneByOne:       {{Mon: &Mon{}}, {MDS: &MDS{}}},
-		modules.OncePerCluster: {{Init: &Init{}}, {Rule: &Rule{}}, {Pool: &Pool{}}, {FS: &FS{}}, {Clean: &Clean{}}},
+		modules.OncePerCluster: {{Init: &Init{}}, {Rule: &Rule{}}, {Pool: &Pool{}}, {FS: &FS{}}, {Clean: &Clean{}}, {Health: &Health{}}},
 	} {
 		for _, m := range all {
 			if got := m.Scope(); got != want {

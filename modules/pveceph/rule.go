@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -119,50 +118,4 @@ func describeRule(r pve.CrushRule) string {
 		text += ", class " + r.Class
 	}
 	return text
-}
-
-// ceph runs a changing command of ceph itself. Success texts are on its standard error.
-func ceph(args ...string) modules.Run {
-	return modules.Run{
-		Argv:    append([]string{"ceph", "-c", linkTarget, "--connect-timeout", "10"}, args...),
-		Limit:   time.Minute,
-		Explain: explain,
-	}
-}
-
-// Clean is a gate on the placement groups.
-type Clean struct {
-	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"How long to wait at most."`
-}
-
-func (c *Clean) scope() modules.Scope { return modules.OncePerCluster }
-
-func (c *Clean) validate() error { return nil }
-
-func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	s, err := running(ctx, h)
-	if err != nil {
-		return modules.Plan{}, err
-	}
-	status, err := pve.CephStatuses.Observe(ctx, h, "")
-	if err != nil {
-		return modules.Plan{}, err
-	}
-	if status.Clean == status.PGs {
-		return s.plan(), nil
-	}
-	var rest []string
-	for state, count := range status.Others {
-		rest = append(rest, fmt.Sprintf("%d %s", count, state))
-	}
-	slices.Sort(rest)
-	after := pve.CephStatus{PGs: status.PGs, Clean: status.PGs, Others: map[string]int{}}
-	return s.plan(modules.Step{
-		Summary: fmt.Sprintf("wait for %d of %d placement groups (%s)", status.PGs-status.Clean, status.PGs, strings.Join(rest, ", ")),
-		Action:  modules.Wait{},
-		Expect:  []observe.Expectation{pve.CephStatuses.Expect("", after).On(h)},
-		Settle:  c.Timeout,
-		Await:   "all placement groups active and clean",
-		Refresh: true,
-	}), nil
 }

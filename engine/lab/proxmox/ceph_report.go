@@ -48,7 +48,7 @@ func report(v *view, c *Ceph, args []string) reply {
 		byClass = append(byClass, member{class, sum})
 	}
 	value := obj("cluster_fingerprint", uuid(c.FSID, 0), "version", c.Version, "commit", cephReleases[c.Version].commit, "timestamp", stamp(v.now), "tag", strings.Join(args, " "),
-		"health", healthValue(v.health(c), false), "monmap_first_committed", 1, "monmap_last_committed", c.MonEpoch, "monmap", c.monmap(), "quorum", c.ranks(),
+		"health", healthValue(v.health(c), true), "monmap_first_committed", 1, "monmap_last_committed", c.MonEpoch, "monmap", c.monmap(), "quorum", c.ranks(),
 		"osdmap", osdmap, "osd_metadata", metadata, "osdmap_clean_epochs", obj("min_last_epoch_clean", c.OSDEpoch), "osdmap_first_committed", 1, "osdmap_last_committed", c.OSDEpoch,
 		"crushmap", crushmap, "fsmap", v.fsMap(c), "mdsmap_first_committed", 1, "mdsmap_last_committed", c.FSEpoch, "auth", obj("num_secrets", len(c.Auth)+1),
 		"num_pg", total, "num_pg_active", active, "num_pg_unknown", counts["unknown"], "num_osd", len(c.OSDs), "pool_sum", object{}, "osd_sum", sum, "osd_sum_by_class", byClass,

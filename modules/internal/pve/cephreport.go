@@ -171,3 +171,17 @@ func parseWhole[T any](parse func(cephState) (map[string]T, error)) func([]strin
 		}
 	}
 }
+
+// parseOnly makes the Parse of a kind whose only name is ""; the value is the zero one where there is no cluster.
+func parseOnly[T any](parse func(cephState) (T, error)) func([]string, []remote.Answer, func(string, T, error)) {
+	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
+		var value T
+		s, err := parseCephState(answers[0])
+		if err == nil && s.asked {
+			value, err = parse(s)
+		}
+		for _, name := range names {
+			tell(name, value, err)
+		}
+	}
+}

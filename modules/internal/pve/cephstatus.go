@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 )
 
 // CephStatus is the state of the placement groups.
@@ -17,20 +16,19 @@ type CephStatus struct {
 
 // CephStatuses observes CephStatus; its only name is "". Health is not looked at: it says HEALTH_OK for a
 // minute while placement groups are undersized.
+//
+// An expectation that not all are clean claims no states: they change by the second.
 var CephStatuses = &observe.Kind[CephStatus]{
+	Complete: func(expected, found CephStatus) CephStatus {
+		if expected.Clean < expected.PGs {
+			return found
+		}
+		return expected
+	},
 	Name: "ceph-status", What: "the state of the placement groups",
 	Shared: observe.Always,
 	Ask:    askCeph,
-	Parse: func(names []string, answers []remote.Answer, tell func(string, CephStatus, error)) {
-		var status CephStatus
-		s, err := parseCephState(answers[0])
-		if err == nil && s.asked {
-			status, err = parseCephStatus(s)
-		}
-		for _, name := range names {
-			tell(name, status, err)
-		}
-	},
+	Parse:  parseOnly(parseCephStatus),
 }
 
 func parseCephStatus(s cephState) (CephStatus, error) {

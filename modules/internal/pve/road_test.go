@@ -38,6 +38,7 @@ func bareHost(n int, codename string) *observe.Host {
 		pve.CrushRules.Expect("", map[string]pve.CrushRule{}),
 		pve.FileSystems.Expect("", map[string]pve.FileSystem{}),
 		pve.CephStatuses.Expect("", pve.CephStatus{}),
+		pve.CephHealths.Expect("", pve.CephHealth{}),
 		observe.Resolves.Expect(name, []netip.Addr{netip.MustParseAddr(fmt.Sprintf("192.168.1.1%d", n))}), observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "eno1", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.168.1.1%d/24", n))}},
 			{Name: "eno2", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.10.10.1%d/24", n))}},

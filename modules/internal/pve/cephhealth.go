@@ -1,0 +1,152 @@
+package pve
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+)
+
+// CephHealth is what Ceph says about itself.
+type CephHealth struct {
+	// Status is HEALTH_OK, HEALTH_WARN or HEALTH_ERR; empty where there is no cluster.
+	Status string
+	// Checks are those that fail, by their codes: "OSD_DOWN". Those that are muted are not among them.
+	Checks map[string]CephCheck
+	// Flags are those of the OSD map that an administrator sets, sorted: "noout".
+	Flags []string
+	// Down and Out are the OSDs that are down, and out of the distribution of data: the number and the node, empty if no node has it.
+	Down, Out map[int]string
+	// Awaited is set in a prediction only: what is wrong now, and waited for.
+	Awaited string
+}
+
+// CephCheck is a health check that fails.
+type CephCheck struct {
+	// Severity is HEALTH_WARN or HEALTH_ERR.
+	Severity string
+	// Message is Ceph's own: "1 osds down".
+	Message string
+	// Detail says it for each daemon or placement group.
+	Detail []string
+}
+
+// CephHealths observes CephHealth; its only name is "".
+//
+// An expectation claims the flags and the check for them: other checks come and go.
+var CephHealths = &observe.Kind[CephHealth]{
+	Complete: func(expected, found CephHealth) CephHealth {
+		found.Flags = expected.Flags
+		found.Checks = maps.Clone(found.Checks)
+		delete(found.Checks, flagsCheck)
+		if check, set := expected.Checks[flagsCheck]; set {
+			found.Checks[flagsCheck] = check
+		}
+		return found
+	},
+	Name: "ceph-health", What: "Ceph's health",
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse:  parseOnly(parseCephHealth),
+}
+
+// flagsCheck is the health check for flags of the OSD map.
+const flagsCheck = "OSDMAP_FLAGS"
+
+// OSDFlags are the flags of the OSD map that an administrator can set, in the order of Ceph's documentation. pauserd and pausewr
+// are set together, as "pause".
+var OSDFlags = []string{
+	"pause", "noup", "nodown", "noin", "noout", "nobackfill", "norebalance", "norecover", "noscrub", "nodeep-scrub", "notieragent", "nosnaptrim",
+}
+
+// WithFlags returns the health once the flags of the OSD map are others.
+func (c CephHealth) WithFlags(flags []string) CephHealth {
+	c.Flags = slices.Sorted(slices.Values(flags))
+	c.Checks = maps.Clone(c.Checks)
+	if c.Checks == nil {
+		c.Checks = map[string]CephCheck{}
+	}
+	delete(c.Checks, flagsCheck)
+	if len(flags) > 0 {
+		c.Checks[flagsCheck] = CephCheck{Severity: "HEALTH_WARN", Message: flagsMessage(c.Flags)}
+	}
+	return c
+}
+
+// flagsMessage is Ceph's message about flags, in the order of the bits of OSDMap.
+func flagsMessage(flags []string) string {
+	var set []string
+	for _, flag := range OSDFlags {
+		if !slices.Contains(flags, flag) {
+			continue
+		}
+		if flag == "pause" {
+			flag = "pauserd,pausewr"
+		}
+		set = append(set, flag)
+	}
+	return strings.Join(set, ",") + " flag(s) set"
+}
+
+func parseCephHealth(s cephState) (CephHealth, error) {
+	var report struct {
+		Health struct {
+			Status string `json:"status"`
+			Checks map[string]struct {
+				Severity string `json:"severity"`
+				Muted    bool   `json:"muted"`
+				Summary  struct {
+					Message string `json:"message"`
+				} `json:"summary"`
+				Detail []struct {
+					Message string `json:"message"`
+				} `json:"detail"`
+			} `json:"checks"`
+		} `json:"health"`
+		Map struct {
+			Flags *string `json:"flags"`
+		} `json:"osdmap"`
+	}
+	if err := readReport(s, &report); err != nil {
+		return CephHealth{}, err
+	}
+	if report.Health.Status == "" || report.Map.Flags == nil {
+		return CephHealth{}, fmt.Errorf("ceph report: it has no health, or no flags of the OSD map")
+	}
+	var osds osdReport
+	if err := readReport(s, &osds); err != nil {
+		return CephHealth{}, err
+	}
+	health := CephHealth{Status: report.Health.Status, Checks: map[string]CephCheck{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
+	for code, check := range report.Health.Checks {
+		if check.Muted {
+			continue
+		}
+		c := CephCheck{Severity: check.Severity, Message: check.Summary.Message}
+		for _, line := range check.Detail {
+			c.Detail = append(c.Detail, line.Message)
+		}
+		health.Checks[code] = c
+	}
+	for _, flag := range strings.Split(*report.Map.Flags, ",") {
+		if flag == "pauserd" || flag == "pausewr" {
+			flag = "pause"
+		}
+		if slices.Contains(OSDFlags, flag) && !slices.Contains(health.Flags, flag) {
+			health.Flags = append(health.Flags, flag)
+		}
+	}
+	slices.Sort(health.Flags)
+	hosts := osds.hosts()
+	for _, osd := range osds.Map.OSDs {
+		if osd.Up != 1 {
+			health.Down[osd.ID] = hosts[osd.ID]
+		}
+		if osd.In != 1 {
+			health.Out[osd.ID] = hosts[osd.ID]
+		}
+	}
+	return health, nil
+}

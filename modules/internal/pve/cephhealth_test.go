@@ -1,0 +1,58 @@
+package pve
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/remote"
+)
+
+func TestCephHealth(t *testing.T) {
+	well := CephHealth{Status: "HEALTH_OK", Checks: map[string]CephCheck{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
+	if diff := cmp.Diff(well, tell(t, CephHealths.Parse, []string{""}, askedOf(report(t)))[""]); diff != "" {
+		t.Errorf("the recorded cluster; -want +got:\n%s", diff)
+	}
+
+	ill := report(t)
+	for _, change := range [][2]string{
+		{`"health":{"status":"HEALTH_OK","checks":{},"mutes":[]}`, `"health":{"status":"HEALTH_WARN","checks":{` +
+			`"OSDMAP_FLAGS":{"severity":"HEALTH_WARN","summary":{"message":"pauserd,pausewr,noout flag(s) set","count":3},"detail":[],"muted":false},` +
+			`"MON_DISK_LOW":{"severity":"HEALTH_WARN","summary":{"message":"mon pve1 is low on available space","count":1},"detail":[{"message":"mon.pve1 has 26% avail"}],"muted":false},` +
+			`"RECENT_CRASH":{"severity":"HEALTH_WARN","summary":{"message":"1 daemons have recently crashed","count":1},"detail":[],"muted":true}},"mutes":[]}`},
+		{`"flags":"sortbitwise`, `"flags":"pauserd,pausewr,noout,sortbitwise`},
+		{`"up":1,"in":1`, `"up":0,"in":0`},
+	} {
+		before := ill
+		if ill = strings.Replace(ill, change[0], change[1], 1); ill == before {
+			t.Fatalf("the recording has no %s", change[0])
+		}
+	}
+	want := CephHealth{Status: "HEALTH_WARN", Flags: []string{"noout", "pause"}, Down: map[int]string{0: "pve1"}, Out: map[int]string{0: "pve1"},
+		Checks: map[string]CephCheck{
+			"OSDMAP_FLAGS": {Severity: "HEALTH_WARN", Message: "pauserd,pausewr,noout flag(s) set"},
+			"MON_DISK_LOW": {Severity: "HEALTH_WARN", Message: "mon pve1 is low on available space", Detail: []string{"mon.pve1 has 26% avail"}},
+		}}
+	got := tell(t, CephHealths.Parse, []string{""}, askedOf(ill))[""]
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Checks["OSDMAP_FLAGS"], well.WithFlags([]string{"noout", "pause"}).Checks["OSDMAP_FLAGS"]); diff != "" {
+		t.Errorf("what is predicted of flags; -recorded +predicted:\n%s", diff)
+	}
+}
+
+// A report without health is no healthy cluster.
+func TestCephHealthThatIsNotSaid(t *testing.T) {
+	said := 0
+	CephHealths.Parse([]string{""}, []remote.Answer{askedOf(strings.Replace(report(t), `"health"`, `"other"`, 1))}, func(_ string, got CephHealth, err error) {
+		said++
+		if err == nil {
+			t.Errorf("no error, and %+v", got)
+		}
+	})
+	if said != 1 {
+		t.Errorf("%d answers", said)
+	}
+}

@@ -1,0 +1,238 @@
+package pveceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/suggest"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// Health is a gate on the health of Ceph.
+type Health struct {
+	Allow   []string      `hcl:"allow,optional" doc:"What may be: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait at most for what passes by itself. What somebody has set (flags, OSDs that are out, maintenance mode) is not waited for."`
+}
+
+func (m *Health) scope() modules.Scope { return modules.OncePerCluster }
+
+func (m *Health) onlyReads() bool { return true }
+
+var (
+	checkCode = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+	osdName   = regexp.MustCompile(`^osd\.\d+$`)
+)
+
+func (m *Health) validate() error {
+	if m.Timeout <= 0 {
+		return &modules.ArgumentError{Argument: "health.timeout", Problem: m.Timeout.String(), Want: "a time above zero"}
+	}
+	for _, name := range m.Allow {
+		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(pve.OSDFlags, name) {
+			continue
+		}
+		if near := suggest.Nearest(name, pve.OSDFlags); near != "" {
+			return &modules.ArgumentError{Argument: "health.allow", Problem: fmt.Sprintf("%q is not a flag", name), Want: near}
+		}
+		if err := pve.CheckCephName("health.allow", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fault is one thing that is wrong, or not as usual.
+type fault struct {
+	// names are those that allow it.
+	names []string
+	text  string
+	// set says that somebody has set it, so that it does not pass by itself.
+	set bool
+}
+
+func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	pve.CephStatuses.Want(h, "")
+	pve.HAs.Want(h, "")
+	health, err := pve.CephHealths.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	status, err := pve.CephStatuses.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	faults, err := s.faults(ctx, health, status)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := m.checkNodes(ctx, s); err != nil {
+		return modules.Plan{}, err
+	}
+	var wrong, set []string
+	for _, f := range faults {
+		switch {
+		case slices.ContainsFunc(f.names, func(name string) bool { return slices.Contains(m.Allow, name) }):
+			s.note("allowed: %s", f.text)
+		case f.set:
+			set = append(set, f.text)
+		default:
+			wrong = append(wrong, f.text)
+		}
+	}
+	if len(set) > 0 {
+		return modules.Plan{}, errors.New("Ceph is not healthy, and waiting does not help: " + strings.Join(append(set, wrong...), "; "))
+	}
+	if health.Awaited != "" {
+		s.note("Ceph is not healthy now, and a run waits for at most %s: %s", m.Timeout, health.Awaited)
+	}
+	if len(wrong) == 0 {
+		plan := s.plan()
+		plan.Data = modules.Data(result{Health: &health.Status})
+		return plan, nil
+	}
+	out := maps.Clone(health.Out)
+	maps.DeleteFunc(out, func(id int, _ string) bool { _, down := health.Down[id]; return down })
+	good := pve.CephHealth{Status: "HEALTH_OK", Out: out}.WithFlags(health.Flags)
+	good.Awaited = strings.Join(wrong, "; ")
+	serving := pve.CephStatus{PGs: status.PGs, Clean: status.Clean, Others: map[string]int{}}
+	if moving := status.PGs - status.Clean; moving > 0 {
+		serving.Others["active+remapped"] = moving
+	}
+	return s.plan(modules.Step{
+		Summary: "wait for Ceph to be healthy: " + good.Awaited,
+		Action:  modules.Wait{},
+		Expect:  []observe.Expectation{pve.CephHealths.Expect("", good).On(h), pve.CephStatuses.Expect("", serving).On(h)},
+		Settle:  m.Timeout,
+		Await:   "Ceph to be healthy",
+		Unmet:   "look at ceph health detail",
+		Refresh: true,
+	}), nil
+}
+
+// checkNodes refuses names in allow that nothing has.
+func (m *Health) checkNodes(ctx context.Context, s *site) error {
+	for _, name := range m.Allow {
+		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(pve.OSDFlags, name) {
+			continue
+		}
+		members, err := s.members(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(members, name) {
+			return fmt.Errorf("health.allow: %q is not a node of the cluster (%s), nor a flag, an OSD such as osd.3 or the code of a check such as OSDMAP_FLAGS",
+				name, strings.Join(members, ", "))
+		}
+	}
+	return nil
+}
+
+// faults returns what is wrong with Ceph, and what somebody has set that he may have forgotten.
+func (s *site) faults(ctx context.Context, health pve.CephHealth, status pve.CephStatus) ([]fault, error) {
+	ha, err := pve.HAs.Observe(ctx, s.host, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []fault
+	for _, code := range slices.Sorted(maps.Keys(health.Checks)) {
+		if code == "OSDMAP_FLAGS" || downCheck.MatchString(code) && len(health.Down) > 0 {
+			continue // said below, for each flag and each OSD
+		}
+		all = append(all, fault{names: []string{code}, text: describeCheck(code, health.Checks[code])})
+	}
+	for _, id := range slices.Sorted(maps.Keys(health.Down)) {
+		f := fault{names: []string{osd(id), "OSD_DOWN"}, text: osdOn(id, health.Down[id]) + " is down"}
+		if _, out := health.Out[id]; out { // one that starts again is taken in again
+			f = fault{names: []string{osd(id), "OSD_OUT"}, text: osdOn(id, health.Down[id]) + " is down and out"}
+		}
+		all = append(all, f)
+	}
+	for _, id := range slices.Sorted(maps.Keys(health.Out)) {
+		if _, down := health.Down[id]; !down {
+			all = append(all, fault{names: []string{osd(id), "OSD_OUT"}, text: osdOn(id, health.Out[id]) + " is out: it gets no data (ceph osd in " + strconv.Itoa(id) + ")", set: true})
+		}
+	}
+	for _, flag := range health.Flags {
+		all = append(all, fault{names: []string{flag, "OSDMAP_FLAGS"}, text: fmt.Sprintf("flag %s is set: %s (ceph osd unset %s)", flag, flagMeaning[flag], flag), set: true})
+	}
+	for _, code := range []string{"PG_AVAILABILITY", "PG_DEGRADED"} {
+		if _, said := health.Checks[code]; said {
+			continue
+		}
+		if text := unwell(status, code); text != "" {
+			all = append(all, fault{names: []string{code}, text: text})
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(ha.Nodes)) {
+		if ha.Nodes[node] == "maintenance" {
+			all = append(all, fault{names: []string{node, "NODE_MAINTENANCE"}, set: true,
+				text: node + " is in maintenance mode (ha-manager crm-command node-maintenance disable " + node + ")"})
+		}
+	}
+	return all, nil
+}
+
+// downCheck matches the codes about OSDs that are down: OSD_DOWN, and OSD_HOST_DOWN for all of a host.
+var downCheck = regexp.MustCompile(`^OSD_([A-Z]+_)?DOWN$`)
+
+// flagMeaning says what a flag of the OSD map prevents.
+var flagMeaning = map[string]string{
+	"pause": "clients can neither read nor write", "noup": "OSDs that start stay down", "nodown": "OSDs that fail are not marked down",
+	"noin": "OSDs that start stay out", "noout": "OSDs that are down are not marked out", "nobackfill": "no data is backfilled",
+	"norebalance": "no data is rebalanced", "norecover": "no data is recovered", "noscrub": "no data is scrubbed",
+	"nodeep-scrub": "no data is scrubbed deeply", "notieragent": "no cache tier is flushed", "nosnaptrim": "no snapshot is trimmed",
+}
+
+// describeCheck says a failing check with its first details.
+func describeCheck(code string, c pve.CephCheck) string {
+	text := code + ": " + c.Message
+	const most = 3
+	detail := c.Detail
+	if len(detail) > most {
+		detail = append(slices.Clone(detail[:most]), fmt.Sprintf("and %d more", len(c.Detail)-most))
+	}
+	if len(detail) > 0 {
+		text += " (" + strings.Join(detail, "; ") + ")"
+	}
+	return text
+}
+
+// unwell says which placement groups are in a state that a health check is about. Ceph warns only after a minute.
+func unwell(status pve.CephStatus, code string) string {
+	var states []string
+	for _, state := range slices.Sorted(maps.Keys(status.Others)) {
+		words := strings.Split(state, "+")
+		active := slices.Contains(words, "active")
+		degraded := slices.Contains(words, "degraded") || slices.Contains(words, "undersized")
+		if code == "PG_AVAILABILITY" && !active || code == "PG_DEGRADED" && active && degraded {
+			states = append(states, fmt.Sprintf("%d %s", status.Others[state], state))
+		}
+	}
+	if len(states) == 0 {
+		return ""
+	}
+	return "placement groups: " + strings.Join(states, ", ")
+}
+
+func osd(id int) string { return "osd." + strconv.Itoa(id) }
+
+// osdOn is an OSD and its node.
+func osdOn(id int, node string) string {
+	if node == "" {
+		return osd(id)
+	}
+	return osd(id) + " on " + node
+}

@@ -1,0 +1,171 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// site is what most parts start from.
+type site struct {
+	host  modules.Host
+	node  pve.Node
+	local pve.CephNode
+	conf  pve.CephConf
+	// units are the states of the units of the daemons on this node.
+	units map[string]string
+	notes []string
+}
+
+func (s *site) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+func (s *site) plan(steps ...modules.Step) modules.Plan {
+	return modules.Plan{Steps: steps, Notes: s.notes}
+}
+
+// survey reads a node on which Ceph is installed and can be used.
+func survey(ctx context.Context, h modules.Host) (*site, error) {
+	pve.CephNodes.Want(h, "")
+	pve.CephConfs.Want(h, "")
+	pve.CephUnits.Want(h, "")
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	local, err := pve.CephNodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	conf, err := pve.CephConfs.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case local.Installing:
+		return nil, installing(h)
+	case !local.Installed:
+		return nil, fmt.Errorf("%s has no Ceph: a task with pveceph { install { … } } comes before", h.Name())
+	case local.ForeignConf:
+		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
+	}
+	units, err := pve.CephUnits.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	return &site{host: h, node: node, local: local, conf: conf, units: units}, nil
+}
+
+// runs reports whether a daemon of this node runs, whatever Ceph's maps still say.
+func (s *site) runs(kind, id string) bool { return s.units[pve.DaemonUnit(kind, id)] == "active" }
+
+// started is what is observed of the units once those of daemons of this node run.
+func (s *site) started(units ...string) observe.Expectation {
+	return pve.CephUnits.Expect("", pve.WithUnits(s.units, units...)).On(s.host)
+}
+
+func installing(h modules.Host) error {
+	return fmt.Errorf("/run/pve-ceph-install-flag exists on %s: pveceph install is running, or was killed; if no apt runs there, remove the file and run again", h.Name())
+}
+
+// running is survey for parts that need a cluster with a monitor.
+func running(ctx context.Context, h modules.Host) (*site, error) {
+	s, err := survey(ctx, h)
+	if err == nil && (!s.conf.Initialised() || len(s.conf.MonHosts()) == 0) {
+		err = fmt.Errorf("%s: %w", h.Name(), pve.ErrNoCeph)
+	}
+	return s, err
+}
+
+// members are the names of the nodes of the Proxmox VE cluster.
+func (s *site) members(ctx context.Context) ([]string, error) {
+	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !cluster.Mounted:
+		return nil, fmt.Errorf("the members of the cluster are not known: /etc/pve on %s is not mounted: start pve-cluster.service there (systemctl start pve-cluster.service), and run again", s.host.Name())
+	case cluster.Name == "":
+		return []string{s.node.Name}, nil
+	}
+	return cluster.Names(), nil
+}
+
+// writable refuses where /etc/pve cannot be written.
+func (s *site) writable(ctx context.Context) error {
+	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	if !cluster.Mounted || !cluster.Quorate {
+		return fmt.Errorf("%s has no quorum: /etc/pve cannot be written (online: %s)", s.host.Name(), strings.Join(cluster.Online(), ", "))
+	}
+	return nil
+}
+
+// linkTarget is what /etc/ceph/ceph.conf points to on every node of a Ceph cluster of Proxmox VE.
+const linkTarget = "/etc/pve/ceph.conf"
+
+// linked is the node's local state with one more change, and the link that monitors, OSDs and init make.
+func (s *site) linked(change func(*pve.CephNode)) observe.Expectation {
+	local := s.local
+	local.Conf = linkTarget
+	if change != nil {
+		change(&local)
+	}
+	return pve.CephNodes.Expect("", local).On(s.host)
+}
+
+// addressesIn are the host's addresses in a network.
+func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]string, error) {
+	n, err := observe.Networks.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, i := range n.Interfaces {
+		for _, prefix := range i.Addresses {
+			if network.Contains(prefix.Addr()) {
+				found = append(found, prefix.Addr().String())
+			}
+		}
+	}
+	return found, nil
+}
+
+// networks reads a list of networks as ceph.conf has them; each is masked, because they are stored as typed.
+func networks(text string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network such as 10.10.10.0/24", item)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
+}
+
+// settleDaemon bounds how long a daemon may take until the cluster knows it. A manager loads some thirty Python modules
+// first, which takes a busy machine more than a minute.
+const settleDaemon = 3 * time.Minute
+
+// startUnit starts a daemon that exists and does not run.
+func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
+	return modules.Step{
+		Summary: "start " + unit,
+		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute, Brief: true},
+		Expect:  append(expect, s.started(unit)),
+		Settle:  settleDaemon,
+		Await:   await + " (journalctl -u " + unit + ")",
+		Wide:    true,
+	}
+}
