@@ -92,6 +92,19 @@ type Rehearsal struct {
 	// BootLoader is "systemd-boot" or "proxmox-grub" where proxmox-boot-tool keeps the partitions that the node boots from; empty means
 	// Debian's GRUB.
 	BootLoader string
+	// IOMMU says that the firmware has its IOMMU switched on, PCI are the PCI devices.
+	IOMMU bool
+	PCI   []PCIDevice
+}
+
+// PCIDevice is a PCI device of a simulated node.
+type PCIDevice struct {
+	Address string // "0000:01:00.0"
+	ID      string // vendor and device: "10de:2204"
+	Class   string // "0300"
+	// Drivers are the kernel modules that can drive it, the one that does first.
+	Drivers []string
+	Group   int // of the IOMMU
 }
 
 // Package is a package of the simulated archive.

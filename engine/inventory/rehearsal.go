@@ -18,11 +18,13 @@ type rehearsalSettings struct {
 	addresses *[]string
 	guests    map[string]string
 	loader    *string
+	iommu     *bool
+	pci       []PCIDevice
 	disks     []Disk
 	packages  []Package
 }
 
-// apply lays the settings over a rehearsal: each attribute for itself, the disks and the packages as a whole.
+// apply lays the settings over a rehearsal: each attribute for itself, the disks, PCI devices and packages as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -40,6 +42,10 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 			r.BootLoader = ""
 		}
 	}
+	set(&r.IOMMU, s.iommu)
+	if s.pci != nil {
+		r.PCI = append([]PCIDevice(nil), s.pci...)
+	}
 	if s.disks != nil {
 		r.Disks = append([]Disk(nil), s.disks...)
 	}
@@ -51,7 +57,7 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 // SystemDisk is the disk of a simulated node that holds its system.
 const SystemDisk = "sda"
 
-var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader"}
+var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "iommu"}
 
 // bootLoaders are the boot loaders of simulated nodes, the default first.
 var bootLoaders = []string{"grub", "systemd-boot", "proxmox-grub"}
@@ -74,6 +80,8 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			s.guests = d.guests(attr)
 		case "boot_loader":
 			s.loader = d.oneOf(attr, bootLoaders...)
+		case "iommu":
+			s.iommu = d.bool(attr)
 		default:
 			d.unknownAttribute(attr, "A rehearsal block", rehearsalNames)
 		}
@@ -86,8 +94,14 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			}
 			continue
 		}
+		if inner.Type == "pci" {
+			if p, ok := d.pci(inner, s.pci); ok {
+				s.pci = append(s.pci, p)
+			}
+			continue
+		}
 		if inner.Type != "disk" {
-			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "package"})
+			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "package", "pci"})
 			continue
 		}
 		disk, ok := d.disk(inner)

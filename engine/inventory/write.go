@@ -76,7 +76,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && r.BootLoader == "" {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -89,6 +89,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	if r.BootLoader != "" {
 		block.SetAttributeValue("boot_loader", cty.StringVal(r.BootLoader))
 	}
+	if r.IOMMU {
+		block.SetAttributeValue("iommu", cty.True)
+	}
 	if len(r.Guests) > 0 {
 		guests := make(map[string]cty.Value, len(r.Guests))
 		for id, kind := range r.Guests {
@@ -98,6 +101,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	}
 	for _, p := range r.Packages {
 		writePackage(block.AppendNewBlock("package", []string{p.Name}).Body(), p)
+	}
+	for _, d := range r.PCI {
+		writePCI(block.AppendNewBlock("pci", []string{d.Address}).Body(), d)
 	}
 	for _, disk := range r.Disks {
 		inner := block.AppendNewBlock("disk", []string{disk.Name}).Body()

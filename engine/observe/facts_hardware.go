@@ -22,6 +22,9 @@ var (
 		"serial": cty.String, "wwn": cty.String, "model": cty.String, "rotational": cty.Bool,
 		"use": cty.String, "partitions": cty.List(cty.String), "mountpoints": cty.List(cty.String),
 	})
+	pciType = cty.Object(map[string]cty.Type{
+		"address": cty.String, "id": cty.String, "class": cty.String, "driver": cty.String, "iommu_group": cty.String,
+	})
 	iommuType = cty.Object(map[string]cty.Type{"enabled": cty.Bool, "groups": cty.Number})
 )
 
@@ -30,6 +33,7 @@ var hardwareFacts = []FactSpec{
 	{FactDoc{"memory", memoryType, "Memory in bytes: `total` that the kernel can use, and `swap`. From /proc/meminfo."}, readMemory},
 	{FactDoc{"disks", cty.List(diskType), "Disks of the host, not what something else keeps its data behind (`zd`, `rbd`, `drbd`, `nbd`, …) nor drives without a medium: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},
 	{FactDoc{"iommu", iommuType, "Whether the kernel runs an IOMMU (`enabled`), and the number of its `groups`. From /sys/kernel/iommu_groups."}, readIOMMU},
+	{FactDoc{"pci", cty.List(pciType), "PCI devices: `address` (`0000:01:00.0`), `id` (vendor and device, `10de:2204`), `class` (`0300`), `driver` (null if none has it) and `iommu_group` (null without an IOMMU). From /sys/bus/pci."}, readPCI},
 	{FactDoc{"virtualization", cty.String, "What the host is a guest of (`kvm`, `vmware`, `lxc`, …); null on bare metal. From systemd-detect-virt."}, readVirtualization},
 }
 
@@ -120,6 +124,26 @@ func readIOMMU(ctx context.Context, h *Host) (cty.Value, error) {
 	return cty.ObjectVal(map[string]cty.Value{
 		"enabled": cty.BoolVal(n > 0), "groups": cty.NumberIntVal(int64(n)),
 	}), nil
+}
+
+func readPCI(ctx context.Context, h *Host) (cty.Value, error) {
+	PCIUses.Want(h, "")
+	devices, err := PCIDevices.Observe(ctx, h, "")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	uses, err := PCIUses.Observe(ctx, h, "")
+	if err != nil {
+		return cty.NilVal, err
+	}
+	var values []cty.Value
+	for _, d := range devices {
+		values = append(values, cty.ObjectVal(map[string]cty.Value{
+			"address": cty.StringVal(d.Address), "id": cty.StringVal(d.ID), "class": cty.StringVal(d.Class),
+			"driver": optional(uses[d.Address].Driver), "iommu_group": optional(uses[d.Address].Group),
+		}))
+	}
+	return listOf(pciType, values), nil
 }
 
 func readVirtualization(ctx context.Context, h *Host) (cty.Value, error) {

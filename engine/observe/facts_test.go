@@ -45,6 +45,8 @@ func factHost(t *testing.T, more ...Expectation) *Host {
 		Dirs.Expect("/sys/kernel/iommu_groups", Listing{Exists: true, Entries: []string{"0", "1"}}),
 		Commands.Expect(Reading{Argv: []string{"systemd-detect-virt"}}.Key(), remote.Answer{Stdout: []byte("none\n"), Exit: 1}),
 		Kernels.Expect("", Kernel{Release: "6.8.12-9-pve", Version: "#1 SMP", Architecture: "x86_64"}),
+		PCIDevices.Expect("", []PCIDevice{{Address: "0000:01:00.0", ID: "10de:2204", Class: "0300"}, {Address: "0000:02:00.0", ID: "8086:1572", Class: "0200"}}),
+		PCIUses.Expect("", map[string]PCIUse{"0000:01:00.0": {Driver: "vfio-pci", Group: "14"}}),
 		Networks.Expect("", network(t)),
 		Resolves.Expect("pve1", []netip.Addr{netip.MustParseAddr("192.0.2.11")}),
 		Disks.Expect("", disks[""]))
@@ -66,6 +68,7 @@ func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
 		"kernel":         `{"architecture":"x86_64","release":"6.8.12-9-pve","version":"#1 SMP"}`,
 		"memory":         `{"swap":8192,"total":16777216}`,
 		"name_addresses": `["192.0.2.11"]`,
+		"pci":            `[{"address":"0000:01:00.0","class":"0300","driver":"vfio-pci","id":"10de:2204","iommu_group":"14"},{"address":"0000:02:00.0","class":"0200","driver":null,"id":"8086:1572","iommu_group":null}]`,
 		"virtualization": `null`,
 	}
 	for _, doc := range Facts() {

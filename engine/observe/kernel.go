@@ -78,7 +78,7 @@ func AfterReboot() Expectation {
 	return Expectation{
 		Match: func(k Key) bool {
 			switch k.Kind {
-			case CommandLines.Name:
+			case CommandLines.Name, PCIUses.Name:
 				return true
 			case Dirs.Name, Files.Name, Paths.Name:
 				return strings.HasPrefix(k.Name, "/sys/kernel/iommu_groups") || strings.HasPrefix(k.Name, "/sys/class/iommu")

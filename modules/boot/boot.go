@@ -71,6 +71,9 @@ var (
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 
+// demander stands in the list of those who require a reboot.
+const demander = "kernel-command-line"
+
 // vital are the parameters by which a host finds its system.
 var vital = []string{"root", "boot", "initrd", "BOOT_IMAGE"}
 
@@ -133,7 +136,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	pending := unknown != nil || len(missing) > 0
 	var demanded []modules.Step
 	if pending {
-		if demanded, err = planDemand(ctx, h); err != nil {
+		if demanded, err = conffile.DemandReboot(ctx, h, demander); err != nil {
 			return modules.Plan{}, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	demandFile    = "/run/reboot-required"
 	byGRUB        = "BOOT_IMAGE=/boot/vmlinuz-6.12.48 root=UUID=1 ro quiet"
 	bySystemdBoot = `initrd=\EFI\proxmox\6.8.12-9-pve\initrd.img-6.8.12-9-pve root=ZFS=rpool/ROOT/pve-1 boot=zfs`
 )

@@ -142,3 +142,15 @@ func (l line) removeFrom(text string) string {
 	}
 	return out.String()
 }
+
+// OptionsIn returns the options that the text of a file of modprobe.d gives a module.
+func OptionsIn(text, module string) string {
+	var all []string
+	wanted := line{keyword: "options", module: module}
+	for old := range logicalLines(text) {
+		if l, ok := parse(old, true); ok && l.about(wanted) {
+			all = append(all, l.rest)
+		}
+	}
+	return strings.Join(all, " ")
+}

@@ -16,6 +16,7 @@ import (
 	"hlplay/modules/hostname"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/network"
+	"hlplay/modules/passthrough"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
@@ -38,6 +39,7 @@ var all = []modules.Spec{
 	hostname.Spec,
 	modprobe.Spec,
 	network.Spec,
+	passthrough.Spec,
 	pveceph.Spec,
 	pvecm.Spec,
 	pvesm.Spec,

@@ -110,6 +110,7 @@ func (m *Machine) PowerOn() {
 	m.on, m.bootID, m.bootedAt, m.kernel, m.cmdline = true, newUUID(), now, kernel, line
 	m.modules = map[string]bool{}
 	m.mu.Unlock()
+	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()
 	m.units.boot()

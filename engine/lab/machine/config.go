@@ -18,6 +18,9 @@ type Config struct {
 	Debian string
 	// BootLoader is what the installer set up.
 	BootLoader BootLoader
+	// PCI are the PCI devices, and IOMMU is whether the firmware has its IOMMU switched on.
+	PCI   []PCIDevice
+	IOMMU bool
 	// Disks are the disks besides the system disk sda, which every machine has.
 	Disks []Disk
 	// Memory is in bytes; zero means 16 GiB. Zero CPUs means 4.

@@ -174,6 +174,7 @@ func (m *Machine) furnish(c Config) {
 	}
 	m.linkDisks()
 	m.furnishBootLoader()
+	m.furnishPCI()
 	for _, p := range basePackages(m.debian) {
 		m.packages.place(p)
 	}

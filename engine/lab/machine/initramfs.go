@@ -41,7 +41,7 @@ func updateInitramfs(_ context.Context, c *Call) int {
 			return 130
 		}
 		c.printf("update-initramfs: Generating /boot/initrd.img-%s\n", release)
-		if err := writeFile(c.view(), "/boot/initrd.img-"+release, "initrd "+release+" "+c.Machine.clock.Now().String()+"\n", 0o644); err != nil {
+		if err := writeFile(c.view(), "/boot/initrd.img-"+release, "initrd "+release+" "+c.Machine.clock.Now().String()+"\n"+c.Machine.modprobeConfig(), 0o644); err != nil {
 			return c.Errorf("failed for /boot/initrd.img-%s: %s", release, errText(err))
 		}
 	}

@@ -28,6 +28,8 @@ type Machine struct {
 	addresses            []netip.Prefix
 	users                []User
 	loader               BootLoader
+	iommu                bool
+	pci                  []PCIDevice
 
 	tree      *tree
 	mounts    mounts
@@ -60,7 +62,7 @@ type Machine struct {
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
-		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, on: true,
+		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, iommu: c.IOMMU, pci: c.PCI, on: true,
 		installed: map[string]Program{}, modules: map[string]bool{}, debconf: map[string]string{}, values: map[any]any{},
 	}
 	if m.domain == "" {
@@ -97,6 +99,7 @@ func New(c Config) *Machine {
 	m.bootID = newUUID()
 	m.kernel = m.newestKernel()
 	m.cmdline = m.commandLine(m.kernel)
+	m.bindPCI()
 	return m
 }
 

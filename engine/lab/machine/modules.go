@@ -156,7 +156,7 @@ func (m *Machine) loadModulesAtBoot() {
 }
 
 func modprobe(_ context.Context, c *Call) int {
-	o, ok := c.options("rnqvabD", "remove", "dry-run", "quiet", "verbose", "all", "use-blacklist", "first-time", "show-depends", "resolve-alias")
+	o, ok := c.options("rnqvabDR", "remove", "dry-run", "quiet", "verbose", "all", "use-blacklist", "first-time", "show-depends", "resolve-alias")
 	if !ok {
 		return 2
 	}
@@ -166,6 +166,19 @@ func modprobe(_ context.Context, c *Call) int {
 	}
 	code := 0
 	for _, name := range names {
+		if o.has("R", "resolve-alias") {
+			found := c.Machine.aliased(name)
+			for _, module := range found {
+				c.printf("%s\n", module)
+			}
+			if len(found) == 0 {
+				if !o.has("q", "quiet") {
+					c.Errorf("FATAL: Module %s not found in directory /lib/modules/%s", name, c.Machine.KernelRelease())
+				}
+				code = 1
+			}
+			continue
+		}
 		dry := o.has("n", "dry-run", "D", "show-depends")
 		if o.has("r", "remove") {
 			if !dry && c.User != "root" {

@@ -1,0 +1,96 @@
+package inventory
+
+import (
+	"math/big"
+	"regexp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	pciNames   = []string{"id", "class", "drivers", "group"}
+	pciAddress = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
+	pciID      = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{4}$`)
+	pciClass   = regexp.MustCompile(`^[0-9a-f]{4}$`)
+)
+
+// pci reads a block that describes a PCI device; before are those of the same rehearsal block.
+func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bool) {
+	address, ok := d.label(block, "PCI device")
+	if !ok {
+		return PCIDevice{}, false
+	}
+	if !pciAddress.MatchString(address) {
+		d.errorf(block.LabelRanges[0], "Invalid PCI device", "%q is not an address such as \"0000:01:00.0\": domain, bus, device and function in small hexadecimal digits.", address)
+		return PCIDevice{}, false
+	}
+	if slices.ContainsFunc(before, func(other PCIDevice) bool { return other.Address == address }) {
+		d.errorf(block.DefRange(), "Duplicate PCI device", "This rehearsal block has a PCI device %q already.", address)
+		return PCIDevice{}, false
+	}
+	device := PCIDevice{Address: address}
+	for _, attr := range attributes(block.Body) {
+		switch attr.Name {
+		case "id":
+			set(&device.ID, d.digits(attr, pciID, "vendor and device, such as \"10de:2204\""))
+		case "class":
+			set(&device.Class, d.digits(attr, pciClass, "a class and subclass, such as \"0300\""))
+		case "drivers":
+			if list := d.strings(attr); list != nil {
+				device.Drivers = *list
+			}
+		case "group":
+			set(&device.Group, d.group(attr))
+		default:
+			d.unknownAttribute(attr, "A pci block", pciNames)
+		}
+	}
+	for _, inner := range block.Body.Blocks {
+		d.unknownBlock(inner, "A pci block", nil)
+	}
+	if device.ID == "" || device.Class == "" {
+		d.errorf(block.DefRange(), "Incomplete PCI device", "A pci block needs id and class.")
+		return PCIDevice{}, false
+	}
+	return device, true
+}
+
+// digits reads a text of a form.
+func (d *decoder) digits(attr *hclsyntax.Attribute, form *regexp.Regexp, what string) *string {
+	text := d.string(attr)
+	if text != nil && !form.MatchString(*text) {
+		d.errorf(attr.Expr.Range(), "Invalid PCI device", "%q is not %s, in small hexadecimal digits.", *text, what)
+		return nil
+	}
+	return text
+}
+
+// group reads the number of an IOMMU group.
+func (d *decoder) group(attr *hclsyntax.Attribute) *int {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if value.Type() == cty.Number {
+		if n, accuracy := value.AsBigFloat().Int64(); accuracy == big.Exact && n >= 0 && n < 1<<16 {
+			group := int(n)
+			return &group
+		}
+	}
+	d.wrongType(attr, "the number of an IOMMU group", value)
+	return nil
+}
+
+func writePCI(body *hclwrite.Body, d PCIDevice) {
+	body.SetAttributeValue("id", cty.StringVal(d.ID))
+	body.SetAttributeValue("class", cty.StringVal(d.Class))
+	if len(d.Drivers) > 0 {
+		body.SetAttributeValue("drivers", stringList(d.Drivers))
+	}
+	if d.Group != 0 {
+		body.SetAttributeValue("group", cty.NumberIntVal(int64(d.Group)))
+	}
+}

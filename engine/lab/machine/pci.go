@@ -1,0 +1,149 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/afero"
+)
+
+// PCIDevice is a function of a PCI device of a machine.
+type PCIDevice struct {
+	// Address is "0000:01:00.0"; ID is vendor and device, "10de:2204"; Class is "0300".
+	Address, ID, Class string
+	// Drivers are the kernel modules that can drive it, the one that takes it first; none means that none can.
+	Drivers []string
+	// Group is the number of its IOMMU group.
+	Group int
+}
+
+const (
+	pciDevices = "/sys/devices/pci0000:00/"
+	pciLinks   = "/sys/bus/pci/devices/"
+)
+
+// modalias is the name under which modprobe finds the drivers of a device.
+func (d PCIDevice) modalias() string {
+	vendor, device, _ := strings.Cut(strings.ToUpper(d.ID), ":")
+	return fmt.Sprintf("pci:v0000%sd0000%ssv00000000sd00000000bc%ssc%si00", vendor, device, d.Class[:2], d.Class[2:])
+}
+
+// furnishPCI adds the files of the PCI devices that do not change with a boot.
+func (m *Machine) furnishPCI() {
+	console := "1"
+	for _, d := range m.pci {
+		dir := pciDevices + d.Address
+		m.tree.mkdirAll(pciLinks, 0o755)
+		m.tree.link(pciLinks+d.Address, "../../.."+strings.TrimPrefix(dir, "/sys"))
+		vendor, device, _ := strings.Cut(d.ID, ":")
+		files := map[string]string{"vendor": "0x" + vendor, "device": "0x" + device, "class": "0x" + d.Class + "00", "modalias": d.modalias()}
+		if strings.HasPrefix(d.Class, "03") {
+			files["boot_vga"], console = console, "0"
+		}
+		for name, content := range files {
+			m.tree.file(dir+"/"+name, 0o444, content+"\n")
+		}
+	}
+}
+
+// bindPCI does what the kernel does with the PCI devices when it boots.
+func (m *Machine) bindPCI() {
+	config := m.initramfsConfig()
+	ids := strings.Split(config["options"][moduleName("vfio-pci")]["ids"], ",")
+	t := m.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lookup("/sys/kernel/iommu_groups") != nil {
+		_ = t.drop("/sys/kernel/iommu_groups") // it has just been there
+	}
+	t.mkdirAll("/sys/kernel/iommu_groups", 0o755)
+	for _, d := range m.pci {
+		dir := pciDevices + d.Address
+		for _, link := range []string{dir + "/driver", dir + "/iommu_group"} {
+			if t.lookup(link) != nil {
+				_ = t.drop(link) // it has just been there
+			}
+		}
+		if m.iommuOn() {
+			t.mkdirAll(fmt.Sprintf("/sys/kernel/iommu_groups/%d/devices/%s", d.Group, d.Address), 0o755)
+			t.link(dir+"/iommu_group", fmt.Sprintf("../../../kernel/iommu_groups/%d", d.Group))
+		}
+		if driver := m.driverOf(d, config, slices.Contains(ids, d.ID)); driver != "" {
+			t.mkdirAll("/sys/bus/pci/drivers/"+driver, 0o755)
+			t.link(dir+"/driver", "../../../bus/pci/drivers/"+driver)
+		}
+	}
+}
+
+// driverOf returns the driver that is first to take a device: vfio-pci has to be loaded before the others, or they must not be loaded.
+func (m *Machine) driverOf(d PCIDevice, config map[string]map[string]map[string]string, reserved bool) string {
+	for _, driver := range d.Drivers {
+		name := moduleName(driver)
+		if config["blacklist"][name] != nil {
+			continue
+		}
+		if reserved && m.iommuOn() && config["softdep"][name]["vfio-pci"] != "" {
+			return "vfio-pci"
+		}
+		return driver
+	}
+	if reserved && m.iommuOn() {
+		return "vfio-pci"
+	}
+	return ""
+}
+
+// iommuOn reports whether the kernel runs the IOMMU: that of an Intel machine has to be asked for before 6.8.
+func (m *Machine) iommuOn() bool {
+	return m.iommu && (slices.Contains(strings.Fields(m.cmdline), "intel_iommu=on") || CompareVersions(m.kernel, "6.8") >= 0)
+}
+
+// initramfsConfig returns the configuration of modprobe in the initramfs of the running kernel: by keyword, module and word.
+func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
+	config := map[string]map[string]map[string]string{}
+	for _, line := range m.lines("/boot/initrd.img-" + m.kernel) {
+		f := strings.Fields(line)
+		if len(f) < 2 || !slices.Contains([]string{"options", "softdep", "blacklist"}, f[0]) {
+			continue
+		}
+		if config[f[0]] == nil {
+			config[f[0]] = map[string]map[string]string{}
+		}
+		words := map[string]string{}
+		for _, word := range f[2:] {
+			key, value, _ := strings.Cut(word, "=")
+			words[key] = cmpOr(value, word)
+		}
+		config[f[0]][moduleName(f[1])] = words
+	}
+	return config
+}
+
+// modprobeConfig returns the lines of modprobe.d, which update-initramfs puts into its images.
+func (m *Machine) modprobeConfig() string {
+	var b strings.Builder
+	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
+		if content, err := afero.ReadFile(m.FS(), file); err == nil {
+			b.Write(content)
+		}
+	}
+	return b.String()
+}
+
+// aliased returns the modules that a name stands for: an alias of a PCI device, or a module's own name.
+func (m *Machine) aliased(name string) []string {
+	for _, d := range m.pci {
+		if d.modalias() == name {
+			var all []string
+			for _, driver := range d.Drivers {
+				all = append(all, moduleName(driver))
+			}
+			return all
+		}
+	}
+	if _, known := modulesOf(m.KernelRelease())[moduleName(name)]; known {
+		return []string{moduleName(name)}
+	}
+	return nil
+}

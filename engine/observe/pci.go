@@ -1,0 +1,140 @@
+package observe
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// PCIDevice is a function of a PCI device.
+type PCIDevice struct {
+	// Address is its domain, bus, device and function: "0000:01:00.0".
+	Address string
+	// ID is vendor and device, as lspci -n prints them: "10de:2204".
+	ID string
+	// Class is class and subclass: "0300" is a VGA controller.
+	Class string
+	// Console says that the firmware has shown its messages on it (boot_vga).
+	Console bool
+}
+
+// PCIDevices observes the PCI devices in the order of their addresses. Its one observation has no name.
+var PCIDevices = &Kind[[]PCIDevice]{
+	Name: "pci-devices", What: "the PCI devices",
+	Lasting: true,
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{
+			Script: `cd /sys/bus/pci/devices 2>/dev/null || exit 0; grep -sH '' /dev/null */vendor */device */class */boot_vga; true`,
+		}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []PCIDevice, error)) {
+		devices, err := parsePCIDevices(answers[0])
+		for _, name := range names {
+			tell(name, devices, err)
+		}
+	},
+}
+
+func parsePCIDevices(a remote.Answer) ([]PCIDevice, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("/sys/bus/pci/devices cannot be read: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
+	}
+	attributes := map[string]map[string]string{}
+	for line := range strings.Lines(string(a.Stdout)) {
+		// An address has colons, the name of an attribute has none.
+		address, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "/")
+		attribute, value, both := strings.Cut(rest, ":")
+		if !ok || !both {
+			return nil, fmt.Errorf("grep printed %q for a PCI device, expected ADDRESS/ATTRIBUTE:VALUE", line)
+		}
+		if attributes[address] == nil {
+			attributes[address] = map[string]string{}
+		}
+		attributes[address][attribute] = strings.TrimPrefix(value, "0x")
+	}
+	devices := []PCIDevice{}
+	for address, is := range attributes {
+		if len(is["vendor"]) != 4 || len(is["device"]) != 4 || len(is["class"]) != 6 {
+			return nil, fmt.Errorf("PCI device %s has vendor %q, device %q and class %q, expected 4, 4 and 6 hexadecimal digits", address, is["vendor"], is["device"], is["class"])
+		}
+		devices = append(devices, PCIDevice{Address: address, ID: is["vendor"] + ":" + is["device"], Class: is["class"][:4], Console: is["boot_vga"] == "1"})
+	}
+	slices.SortFunc(devices, func(a, b PCIDevice) int { return cmp.Compare(a.Address, b.Address) })
+	return devices, nil
+}
+
+// PCIUse is what the kernel has made of a PCI device.
+type PCIUse struct {
+	// Driver is the name of the driver that is bound to it; empty is none.
+	Driver string
+	// Group is the number of its IOMMU group; empty is none, because no IOMMU is on.
+	Group string
+	// Interfaces are the network interfaces, Disks the disks that it provides, by the kernel's names.
+	Interfaces, Disks []string
+}
+
+// PCIUses observes what the kernel makes of each PCI device, by address. Its one observation has no name.
+var PCIUses = &Kind[map[string]PCIUse]{
+	Name: "pci-uses", What: "the drivers and IOMMU groups of the PCI devices",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{
+			Script: `stat -c %N /sys/bus/pci/devices/*/driver /sys/bus/pci/devices/*/iommu_group /sys/class/net/* /sys/block/*`, Inline: true,
+		}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]PCIUse, error)) {
+		uses := parsePCIUses(answers[0].Stdout)
+		for _, name := range names {
+			tell(name, uses, nil)
+		}
+	},
+}
+
+var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
+
+// parsePCIUses reads lines 'LINK' -> 'TARGET'. stat complains of patterns that match nothing.
+func parsePCIUses(out []byte) map[string]PCIUse {
+	uses := map[string]PCIUse{}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		link, target, ok := strings.Cut(strings.Trim(lines.Text(), "'"), "' -> '")
+		if !ok {
+			continue
+		}
+		// The innermost address on the way is the device: bridges come before it.
+		through := ""
+		for part := range strings.SplitSeq(target, "/") {
+			if pciAddress.MatchString(part) {
+				through = part
+			}
+		}
+		name := path.Base(link)
+		if device, isPCI := strings.CutPrefix(path.Dir(link), "/sys/bus/pci/devices/"); isPCI {
+			use := uses[device]
+			if name == "driver" {
+				use.Driver = path.Base(target)
+			} else {
+				use.Group = path.Base(target)
+			}
+			uses[device] = use
+			continue
+		}
+		if through == "" {
+			continue
+		}
+		use := uses[through]
+		if path.Dir(link) == "/sys/block" {
+			use.Disks = append(use.Disks, name)
+		} else {
+			use.Interfaces = append(use.Interfaces, name)
+		}
+		uses[through] = use
+	}
+	return uses
+}

@@ -1,0 +1,103 @@
+package passthrough
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+func isDisplay(d observe.PCIDevice) bool { return strings.HasPrefix(d.Class, "03") }
+
+// isBridge reports whether a device leads to others. The kernel lets bridges share a group with devices of guests.
+func isBridge(d observe.PCIDevice) bool { return d.Class == "0604" || d.Class == "0600" }
+
+// keepDisplay refuses to take all displays of a host.
+func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
+	var taken, left []observe.PCIDevice
+	for _, d := range devices {
+		switch {
+		case !isDisplay(d):
+		case slices.Contains(chosen, d):
+			taken = append(taken, d)
+		default:
+			left = append(left, d)
+		}
+	}
+	if len(taken) == 0 || len(left) > 0 || m.OnlyDisplay {
+		return nil
+	}
+	return fmt.Errorf("%s is all that this host can show a console on: expected another display to stay; set only_display = true if the host is reached by the network or a serial console alone", list(taken))
+}
+
+// check refuses what could not work, and what the host would miss.
+func check(ctx context.Context, h modules.Host, devices, chosen []observe.PCIDevice, uses map[string]observe.PCIUse) error {
+	for _, d := range chosen {
+		if uses[d.Address].Group == "" {
+			return noIOMMU(ctx, h, d)
+		}
+		for _, other := range devices {
+			use := uses[other.Address]
+			if use.Group != uses[d.Address].Group || isBridge(other) || slices.Contains(chosen, other) || use.Driver == "" || use.Driver == "pci-stub" || use.Driver == vfio {
+				continue
+			}
+			return fmt.Errorf("%s shares IOMMU group %s with %s, which the host uses (driver %s), and a group goes to a guest as a whole: add %q to devices, or put the card into another slot",
+				describe(d), use.Group, describe(other), use.Driver, other.ID)
+		}
+		if err := unused(ctx, h, d, uses[d.Address]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noIOMMU is the error of a device without an IOMMU group.
+func noIOMMU(ctx context.Context, h modules.Host, d observe.PCIDevice) error {
+	kernel, err := observe.Kernels.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	line, err := observe.CommandLines.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	firmware := "switch on VT-d (Intel) or AMD-Vi (AMD), which may be called IOMMU, in the firmware of the host"
+	for parameter := range strings.FieldsSeq(line) {
+		switch parameter {
+		case "intel_iommu=off", "amd_iommu=off", "iommu=off":
+			return fmt.Errorf("%s is in no IOMMU group, because the kernel was started with %s: remove that with the module boot, and reboot", describe(d), parameter)
+		case "intel_iommu=on":
+			return fmt.Errorf("%s is in no IOMMU group, although the kernel was started with intel_iommu=on: %s", describe(d), firmware)
+		}
+	}
+	return fmt.Errorf("%s is in no IOMMU group (/sys/kernel/iommu_groups): %s; kernel %s on Intel may also need boot { cmdline = [\"intel_iommu=on\"] } and a reboot", describe(d), firmware, kernel.Release)
+}
+
+// unused refuses a device that the host would miss.
+func unused(ctx context.Context, h modules.Host, d observe.PCIDevice, use observe.PCIUse) error {
+	for _, name := range use.Interfaces {
+		state, _, err := observe.Text(ctx, h, "/sys/class/net/"+name+"/operstate")
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(state) == "up" {
+			return fmt.Errorf("%s is the network interface %s, which is up: take it out of the host's network first", describe(d), name)
+		}
+	}
+	if len(use.Disks) == 0 {
+		return nil
+	}
+	disks, err := observe.Disks.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	for _, disk := range disks {
+		if slices.Contains(use.Disks, disk.Name) && disk.Use() != "" {
+			return fmt.Errorf("%s has the disk %s, on which the host has data (%s): a guest that gets the device can overwrite it; empty the disk first", describe(d), disk.Path, disk.Use())
+		}
+	}
+	return nil
+}

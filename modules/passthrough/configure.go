@@ -1,0 +1,150 @@
+package passthrough
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/modprobe"
+)
+
+// vfioModules are the modules of the kernel that passthrough needs. The last one became a part of the first with kernel 6.2.
+var vfioModules = []string{"vfio", "vfio_iommu_type1", "vfio_pci", "vfio_virqfd"}
+
+// drivers observes which kernel modules can drive the devices that patterns match, by the devices' addresses. Its names are
+// patterns, separated by blanks.
+var drivers = &observe.Kind[map[string][]string]{
+	Name: "pci-drivers", What: "the drivers for the PCI devices %s",
+	Ask: func(names []string) []remote.Query {
+		var queries []remote.Query
+		for _, name := range names {
+			queries = append(queries, remote.Query{Script: driversScript, Args: strings.Fields(name)})
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string][]string, error)) {
+		for i, name := range names {
+			byDevice, err := parseDrivers(answers[i])
+			tell(name, byDevice, err)
+		}
+	},
+}
+
+// driversScript asks modprobe for the modules of each device: aliases are patterns that only it knows how to match.
+const driversScript = `PATH=$PATH:/usr/sbin:/sbin
+for _p in /sys/bus/pci/devices/*; do
+[ -e "$_p/modalias" ] || continue
+read -r _v <"$_p/vendor"; read -r _d <"$_p/device"; read -r _c <"$_p/class"
+_c=${_c#0x}
+_f=no
+for _g; do
+case ${_v#0x}:${_d#0x} in $_g) _f=yes ;; esac
+case class:${_c%??} in $_g) _f=yes ;; esac
+done
+[ $_f = yes ] || continue
+read -r _m <"$_p/modalias"
+printf '=%s\n' "${_p##*/}"
+modprobe -q -R "$_m" || [ $? = 1 ] || exit 2
+done`
+
+func parseDrivers(a remote.Answer) (map[string][]string, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("modprobe --resolve-alias: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+	}
+	all := map[string][]string{}
+	device := ""
+	for line := range strings.Lines(string(a.Stdout)) {
+		line = strings.TrimSpace(line)
+		if address, ok := strings.CutPrefix(line, "="); ok {
+			device = address
+		} else if line != "" && !slices.Contains(all[device], line) {
+			all[device] = append(all[device], line)
+		}
+	}
+	return all, nil
+}
+
+// configure plans the configuration of the kernel's modules.
+func (m *Module) configure(ctx context.Context, h modules.Host, chosen []observe.PCIDevice) (modules.Plan, error) {
+	text, _, err := observe.Text(ctx, h, modprobe.OptionsFile)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	byDevice, err := drivers.Observe(ctx, h, strings.Join(m.patterns(), " "))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	set := &modprobe.Module{State: "present", Modules: vfioModules[:3], Softdep: map[string]string{}, Options: map[string]string{}}
+	if last := vfioModules[3]; available(ctx, h, last) {
+		set.Modules = vfioModules
+	}
+	for _, d := range chosen {
+		for _, driver := range byDevice[d.Address] {
+			if observe.ModuleName(driver) == observe.ModuleName(vfio) {
+				continue
+			}
+			set.Softdep[driver] = "pre: " + vfio
+			if m.Blacklist && isDisplay(d) && !slices.Contains(set.Blacklist, driver) {
+				set.Blacklist = append(set.Blacklist, driver)
+			}
+		}
+	}
+	slices.Sort(set.Blacklist)
+	option := func(module, assignment string) {
+		before, ok := set.Options[module]
+		if !ok {
+			before = modprobe.OptionsIn(text, module)
+		}
+		set.Options[module] = withOption(before, assignment)
+	}
+	option(vfio, "ids="+strings.Join(union(modprobe.OptionsIn(text, vfio), ids(chosen)), ","))
+	if m.DisableVGA {
+		option(vfio, "disable_vga=1")
+	}
+	if m.IgnoreMSRs {
+		option("kvm", "ignore_msrs=1")
+	}
+	if m.AllowUnsafeInterrupts {
+		option("vfio_iommu_type1", "allow_unsafe_interrupts=1")
+	}
+	return set.Plan(ctx, h)
+}
+
+// available reports whether the running kernel is known to have a module.
+func available(ctx context.Context, h modules.Host, module string) bool {
+	state, err := observe.KernelModules.Observe(ctx, h, module)
+	return err == nil && state.Available
+}
+
+// union returns the ids that options give vfio-pci, and more that are not among them.
+func union(options string, more []string) []string {
+	var all []string
+	for option := range strings.FieldsSeq(options) {
+		if list, ok := strings.CutPrefix(option, "ids="); ok && list != "" {
+			all = strings.Split(list, ",")
+		}
+	}
+	for _, id := range more {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// withOption returns options with one of them set. The order of the others stays.
+func withOption(options, assignment string) string {
+	name, _, _ := strings.Cut(assignment, "=")
+	all := strings.Fields(options)
+	is := func(option string) bool { return strings.HasPrefix(option, name+"=") }
+	if at := slices.IndexFunc(all, is); at >= 0 {
+		all[at] = assignment
+	} else {
+		all = append(all, assignment)
+	}
+	return strings.Join(all, " ")
+}

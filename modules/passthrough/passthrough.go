@@ -1,0 +1,249 @@
+// Package passthrough implements the module that reserves PCI devices for guests.
+package passthrough
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+	"hlplay/modules/modprobe"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "passthrough",
+	Summary: "PCI devices reserved for guests",
+	Doc: `Reserves PCI devices for guests: vfio-pci takes them when the host boots, before their own drivers can.
+
+Devices are named by vendor and device, as in ` + "`10de:2204`, or by class, as in `class:0300`" + ` (a VGA controller); * stands for any digits.
+A pattern is expanded on each host to the exact ids of the devices found there, because neither modprobe nor the kernel knows
+patterns. Two cards with the same id are reserved together.
+
+The module writes, in the files of the module modprobe, the ids for vfio-pci, soft dependencies that load vfio-pci before each driver
+that could take one of the devices, and the vfio modules that the running kernel has (vfio_virqfd only before 6.2). Ids and
+options that other tasks put there stay. It then builds the initramfs images of all kernels. A device that another driver holds is
+taken with the next boot; the task registers that a reboot is required, so that a task with ` + "`reboot { when_required = true }`" + ` follows.
+After that boot it fails if vfio-pci does not have the device.
+
+Nothing is changed, and the error says what to do,
+
+- where no IOMMU is on: VT-d or AMD-Vi in the firmware, and for Intel intel_iommu=on before kernel 6.8 (see boot);
+- where a device shares its IOMMU group with one that the host uses;
+- where the host would lose its only display, unless only_display is set;
+- where the host uses the device: a network interface that is up, a disk that is not blank.
+
+Addresses of PCI devices change when cards are added; ids do not.`,
+	Example: `task "graphics cards for guests" {
+  passthrough {
+    devices = ["10de:*"]
+  }
+}
+
+task "reboot if a task asks for it" {
+  reboot {
+    when_required = true
+  }
+}`,
+	Result: Result{},
+	New:    func() modules.Module { return &Module{} },
+}
+
+// Module says which devices are for guests.
+type Module struct {
+	Devices               []string `hcl:"devices" doc:"Vendor and device, or class, of the devices: [\"10de:2204\", \"10de:*\", \"class:0300\"]."`
+	IgnoreMSRs            bool     `hcl:"ignore_msrs,optional" default:"false" doc:"Let guests access model-specific registers that KVM does not know (macOS guests need it). It affects all guests of the host."`
+	AllowUnsafeInterrupts bool     `hcl:"allow_unsafe_interrupts,optional" default:"false" doc:"Allow passthrough on hardware without interrupt remapping. A guest can then disturb the host."`
+	Blacklist             bool     `hcl:"blacklist,optional" default:"false" doc:"Also blacklist the drivers of the display devices, by their exact names. Other cards lose these drivers too."`
+	DisableVGA            bool     `hcl:"disable_vga,optional" default:"false" doc:"Keep vfio-pci from claiming legacy VGA resources."`
+	OnlyDisplay           bool     `hcl:"only_display,optional" default:"false" doc:"Take the only display of the host too, which then has no local console."`
+}
+
+// Result is what the module registers.
+type Result struct {
+	IDs       []string `cty:"ids" doc:"The ids of the devices, each once: [\"10de:2204\", \"10de:1aef\"]."`
+	Addresses []string `cty:"addresses" doc:"The addresses of the devices: [\"0000:01:00.0\", \"0000:01:00.1\"]."`
+	Reboot    bool     `cty:"reboot" doc:"Whether another driver has one of the devices, so that the host has to be rebooted."`
+}
+
+var devicePattern = regexp.MustCompile(`^([0-9a-fA-F*]{1,4}:[0-9a-fA-F*]{1,4}|class:[0-9a-fA-F*]{1,4})$`)
+
+// demander stands in the list of those who require a reboot.
+const demander = "pci-passthrough"
+
+// vfio is the driver that keeps devices for guests.
+const vfio = "vfio-pci"
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if len(m.Devices) == 0 {
+		return &modules.ArgumentError{Argument: "devices", Problem: "no device is named", Want: `vendor and device, such as "10de:2204"; lspci -nn lists them`}
+	}
+	for _, pattern := range m.Devices {
+		switch {
+		case !devicePattern.MatchString(pattern):
+			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is neither vendor and device nor a class", pattern), Want: `hexadecimal digits as lspci -nn prints them, such as "10de:2204", "10de:*" or "class:0300"`}
+		case strings.Trim(pattern, "*:") == "" || strings.Trim(pattern, "*") == "class:":
+			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is every device of the host", pattern), Want: `a vendor or a class, such as "10de:*"`}
+		}
+	}
+	return nil
+}
+
+// patterns returns the patterns as they are matched: in small letters.
+func (m *Module) patterns() []string {
+	var all []string
+	for _, p := range m.Devices {
+		all = append(all, strings.ToLower(p))
+	}
+	return all
+}
+
+// chosen returns the devices that a pattern matches.
+func (m *Module) chosen(devices []observe.PCIDevice) ([]observe.PCIDevice, error) {
+	var all []observe.PCIDevice
+	for _, pattern := range m.patterns() {
+		found := false
+		for _, d := range devices {
+			subject := d.ID
+			if strings.HasPrefix(pattern, "class:") {
+				subject = "class:" + d.Class
+			}
+			if ok, err := path.Match(pattern, subject); err != nil {
+				return nil, err
+			} else if !ok {
+				continue
+			}
+			found = true
+			if !slices.Contains(all, d) {
+				all = append(all, d)
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no PCI device matches %q: the host has %s", pattern, list(devices))
+		}
+	}
+	slices.SortFunc(all, func(a, b observe.PCIDevice) int { return strings.Compare(a.Address, b.Address) })
+	return all, nil
+}
+
+// list names devices for a person, at most a dozen.
+func list(devices []observe.PCIDevice) string {
+	var all []string
+	for _, d := range devices {
+		all = append(all, describe(d))
+	}
+	const enough = 12
+	switch {
+	case len(all) == 0:
+		return "none"
+	case len(all) > enough:
+		return strings.Join(all[:enough], ", ") + fmt.Sprintf(" and %d more", len(all)-enough)
+	}
+	return strings.Join(all, ", ")
+}
+
+func describe(d observe.PCIDevice) string {
+	return d.Address + " (" + d.ID + ", class " + d.Class + ")"
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if err := m.Validate(); err != nil {
+		return modules.Plan{}, err
+	}
+	observe.PCIUses.Want(h, "")
+	observe.CommandLines.Want(h, "")
+	observe.Kernels.Want(h, "")
+	observe.RebootDemands.Want(h, "")
+	observe.KernelModules.Want(h, vfioModules...)
+	observe.Files.Want(h, modprobe.LoadFile, modprobe.OptionsFile)
+	observe.StaleInitramfs.Want(h, modprobe.OptionsFile)
+	drivers.Want(h, strings.Join(m.patterns(), " "))
+	devices, err := observe.PCIDevices.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	chosen, err := m.chosen(devices)
+	if err != nil {
+		return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
+	}
+	uses, unknown := observe.PCIUses.Observe(ctx, h, "")
+	if unknown != nil && !observe.IsUnknown(unknown) {
+		return modules.Plan{}, unknown
+	}
+	if err := m.keepDisplay(devices, chosen); err != nil {
+		return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
+	}
+	if unknown == nil {
+		if err := check(ctx, h, devices, chosen, uses); err != nil {
+			return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
+		}
+	}
+	configured, err := m.configure(ctx, h, chosen)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Steps: configured.Steps, Notes: configured.Notes}
+	switch {
+	case unknown != nil && len(plan.Steps) == 0:
+		return modules.Plan{}, unknown
+	case unknown != nil:
+		plan.Doubt = unknown
+		last := &plan.Steps[len(plan.Steps)-1]
+		last.Expect = append(slices.Clone(last.Expect), observe.RebootDemands.Unknown("", "it depends on which drivers have the devices after the reboot before"))
+	}
+	held := heldByOthers(chosen, uses)
+	if len(held) > 0 {
+		demanded, err := m.demand(ctx, h, held, len(plan.Steps) > 0)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		plan.Steps = append(demanded, plan.Steps...)
+		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": vfio-pci takes over with the next boot")
+	}
+	result := Result{Reboot: len(held) > 0, IDs: ids(chosen)}
+	for _, d := range chosen {
+		result.Addresses = append(result.Addresses, d.Address)
+	}
+	plan.Data = modules.Data(result)
+	return plan, nil
+}
+
+// demand plans to register that a reboot is required. That comes before all other steps: where all is configured and nobody
+// waits for a reboot, the host has been rebooted, and another driver was faster.
+func (m *Module) demand(ctx context.Context, h modules.Host, held []string, changes bool) ([]modules.Step, error) {
+	steps, err := conffile.DemandReboot(ctx, h, demander)
+	if err != nil || changes || len(steps) == 0 {
+		return steps, err
+	}
+	return nil, &modules.FinalError{Err: fmt.Errorf("%s: %s although the host was rebooted since %s was written: expected %s; look at what the kernel says of it (dmesg), and build the initramfs anew (update-initramfs -u -k all) before another reboot",
+		h.Name(), strings.Join(held, ", "), modprobe.OptionsFile, vfio)}
+}
+
+// heldByOthers describes the devices that another driver than vfio-pci has. One without a driver is free for guests.
+func heldByOthers(chosen []observe.PCIDevice, uses map[string]observe.PCIUse) []string {
+	var held []string
+	for _, d := range chosen {
+		if driver := uses[d.Address].Driver; driver != "" && driver != vfio {
+			held = append(held, fmt.Sprintf("%s has the driver %s", describe(d), driver))
+		}
+	}
+	return held
+}
+
+// ids returns the ids of devices, each once.
+func ids(devices []observe.PCIDevice) []string {
+	var all []string
+	for _, d := range devices {
+		if !slices.Contains(all, d.ID) {
+			all = append(all, d.ID)
+		}
+	}
+	return all
+}

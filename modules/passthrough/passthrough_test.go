@@ -1,0 +1,193 @@
+package passthrough
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/modprobe"
+)
+
+const demandFile = "/run/reboot-required"
+
+var (
+	onboard = observe.PCIDevice{Address: "0000:00:02.0", ID: "8086:4680", Class: "0300", Console: true}
+	bridge  = observe.PCIDevice{Address: "0000:00:01.0", ID: "8086:460d", Class: "0604"}
+	card    = observe.PCIDevice{Address: "0000:01:00.0", ID: "10de:2204", Class: "0300"}
+	audio   = observe.PCIDevice{Address: "0000:01:00.1", ID: "10de:1aef", Class: "0403"}
+	nic     = observe.PCIDevice{Address: "0000:02:00.0", ID: "8086:1572", Class: "0200"}
+	disks   = observe.PCIDevice{Address: "0000:03:00.0", ID: "1000:0097", Class: "0107"}
+)
+
+func text(content string) observe.File {
+	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
+}
+
+// node has a graphics card with an audio function, beside one on the board, a network card and a disk controller.
+func node(more ...observe.Expectation) modules.Host {
+	directory := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
+	known := []observe.Expectation{
+		observe.PCIDevices.Expect("", []observe.PCIDevice{bridge, onboard, card, audio, nic, disks}),
+		observe.PCIUses.Expect("", map[string]observe.PCIUse{
+			bridge.Address: {Driver: "pcieport", Group: "1"}, onboard.Address: {Driver: "i915", Group: "0"},
+			card.Address: {Driver: "nouveau", Group: "1"}, audio.Address: {Driver: "snd_hda_intel", Group: "1"},
+			nic.Address:   {Driver: "i40e", Group: "2", Interfaces: []string{"ens1"}},
+			disks.Address: {Driver: "mpt3sas", Group: "3", Disks: []string{"sdb"}},
+		}),
+		observe.Kernels.Expect("", observe.Kernel{Release: "6.8.12-9-pve"}),
+		observe.CommandLines.Expect("", "BOOT_IMAGE=/boot/vmlinuz quiet"),
+		observe.RebootDemands.Expect("", observe.RebootDemand{}),
+		observe.StaleInitramfs.Expect(modprobe.OptionsFile, false),
+		observe.Files.Expect(modprobe.LoadFile, observe.File{}), observe.Files.Expect(modprobe.OptionsFile, observe.File{}),
+		observe.Files.Expect("/etc/modprobe.d", directory), observe.Files.Expect("/etc/modules-load.d", directory),
+		observe.Files.Expect("/run", directory), observe.Files.Expect(demandFile, observe.File{}), observe.Files.Expect(demandFile+".pkgs", observe.File{}),
+		observe.Files.Expect("/sys/class/net/ens1/operstate", text("up\n")),
+		observe.Disks.Expect("", []observe.BlockDevice{{Name: "sdb", Path: "/dev/sdb", Type: "disk", Filesystem: "ext4"}}),
+	}
+	for _, pattern := range []string{"10de:*", "10de:2204", "class:03*", "class:0300", "8086:1572", "1000:0097", "10de:* 8086:4680"} {
+		known = append(known, drivers.Expect(pattern, map[string][]string{
+			card.Address: {"nouveau", "nvidiafb"}, audio.Address: {"snd_hda_intel"}, onboard.Address: {"i915"}, nic.Address: {"i40e"}, disks.Address: {"mpt3sas"},
+		}))
+	}
+	for _, name := range vfioModules {
+		known = append(known, observe.KernelModules.Expect(name, observe.KernelModule{Available: name != "vfio_virqfd"}))
+	}
+	return observe.NewRecorded("pve1", append(known, more...)...)
+}
+
+func TestGraphicsCard(t *testing.T) {
+	h := node(observe.Files.Expect(modprobe.OptionsFile, text("options kvm nested=1\noptions vfio-pci ids=15b3:1015 disable_idle_d3=1\n")))
+	m := &Module{Devices: []string{"10DE:*"}, IgnoreMSRs: true}
+	plan := modulestest.Converges(t, m, h)
+	want := []string{
+		"announce it in /run/reboot-required", "register that a reboot is required",
+		"configure kernel modules kvm, nouveau, nvidiafb, snd_hda_intel, vfio-pci in " + modprobe.OptionsFile,
+		"load kernel module vfio", "load kernel module vfio_iommu_type1", "load kernel module vfio_pci",
+		"load vfio, vfio_iommu_type1, vfio_pci at boot", "build the initramfs images of all kernels anew",
+	}
+	var got []string
+	for _, s := range plan.Steps {
+		got = append(got, s.Summary)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+	const file = "options kvm nested=1 ignore_msrs=1\noptions vfio-pci ids=15b3:1015,10de:2204,10de:1aef disable_idle_d3=1\n" +
+		"softdep nouveau pre: vfio-pci\nsoftdep nvidiafb pre: vfio-pci\nsoftdep snd_hda_intel pre: vfio-pci\n"
+	if diff := cmp.Diff(file, string(plan.Steps[2].Action.(modules.WriteFile).Content)); diff != "" {
+		t.Errorf("the options differ (-want +got):\n%s", diff)
+	}
+	if ids := plan.Data.GetAttr("ids").LengthInt(); ids != 2 || !plan.Data.GetAttr("reboot").True() {
+		t.Errorf("the result is %#v, expected two ids and a reboot", plan.Data)
+	}
+}
+
+// onlyCard are devices and their uses on a host without another display, or as the rest of the arguments say.
+func changed(change func(uses map[string]observe.PCIUse)) observe.Expectation {
+	uses := map[string]observe.PCIUse{
+		bridge.Address: {Driver: "pcieport", Group: "1"}, onboard.Address: {Driver: "i915", Group: "0"},
+		card.Address: {Driver: "nouveau", Group: "1"}, audio.Address: {Driver: "snd_hda_intel", Group: "1"},
+	}
+	change(uses)
+	return observe.PCIUses.Expect("", uses)
+}
+
+func TestRefused(t *testing.T) {
+	without := changed(func(uses map[string]observe.PCIUse) { clear(uses) })
+	line := func(line string) observe.Expectation { return observe.CommandLines.Expect("", line) }
+	for _, test := range []struct {
+		name    string
+		devices string
+		host    modules.Host
+		want    string
+	}{
+		{"no such device", "1002:*", node(), "the host has 0000:00:01.0 (8086:460d, class 0604), 0000:00:02.0"},
+		{"a function of the card is left out", "10de:2204", node(), `add "10de:1aef" to devices`},
+		{"the only display", "class:03*", node(), "set only_display = true"},
+		{"a network card in use", "8086:1572", node(), "is the network interface ens1, which is up"},
+		{"a disk with data", "1000:0097", node(), "on which the host has data (ext4)"},
+		{"no IOMMU", "10de:*", node(without), "switch on VT-d"},
+		{"no IOMMU although it is asked for", "10de:*", node(without, line("intel_iommu=on")), "although the kernel was started with intel_iommu=on: switch on VT-d"},
+		{"an IOMMU switched off", "10de:*", node(without, line("quiet iommu=off")), "started with iommu=off: remove that"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := (&Module{Devices: []string{test.devices}}).Plan(t.Context(), test.host)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "pve1: ") {
+				t.Errorf("expected an error of pve1 that says %q, got %v", test.want, err)
+			}
+		})
+	}
+}
+
+func TestOnlyDisplay(t *testing.T) {
+	h := node()
+	plan := modulestest.Converges(t, &Module{Devices: []string{"10de:*", "8086:4680"}, OnlyDisplay: true, Blacklist: true}, h)
+	if text := string(plan.Steps[2].Action.(modules.WriteFile).Content); !strings.Contains(text, "blacklist i915\nblacklist nouveau\nblacklist nvidiafb\noptions") {
+		t.Errorf("expected the drivers of both displays in the blacklist, and not that of the audio function:\n%s", text)
+	}
+}
+
+// configured is a host on which everything is written.
+func configured(more ...observe.Expectation) modules.Host {
+	known := []observe.Expectation{
+		observe.Files.Expect(modprobe.LoadFile, text("vfio\nvfio_iommu_type1\nvfio_pci\n")),
+		observe.Files.Expect(modprobe.OptionsFile, text("options vfio-pci ids=10de:2204,10de:1aef\nsoftdep nouveau pre: vfio-pci\nsoftdep nvidiafb pre: vfio-pci\nsoftdep snd_hda_intel pre: vfio-pci\n")),
+	}
+	for _, name := range vfioModules[:3] {
+		known = append(known, observe.KernelModules.Expect(name, observe.KernelModule{Available: true, Loaded: true}))
+	}
+	return node(slices.Concat(known, more)...)
+}
+
+func TestAfterTheBoot(t *testing.T) {
+	taken := changed(func(uses map[string]observe.PCIUse) {
+		uses[card.Address] = observe.PCIUse{Driver: vfio, Group: "1"}
+		uses[audio.Address] = observe.PCIUse{Group: "1"}
+	})
+	m := &Module{Devices: []string{"10de:*"}}
+	if plan := modulestest.Converges(t, m, configured(taken)); len(plan.Steps) > 0 {
+		t.Errorf("all is as desired, but the plan is:\n%s", modulestest.Summaries(plan))
+	}
+	waiting := configured(observe.RebootDemands.Expect("", observe.RebootDemand{Required: true, Packages: []string{demander}}))
+	if plan := modulestest.Converges(t, m, waiting); len(plan.Steps) > 0 || len(plan.Notes) != 1 {
+		t.Errorf("a reboot is due, but the plan is:\n%s%q", modulestest.Summaries(plan), plan.Notes)
+	}
+	_, err := m.Plan(t.Context(), configured())
+	var final *modules.FinalError
+	if !errors.As(err, &final) || !strings.Contains(err.Error(), "0000:01:00.0 (10de:2204, class 0300) has the driver nouveau") {
+		t.Errorf("expected an error about the driver that was faster, got %v", err)
+	}
+	if _, err := m.Plan(t.Context(), configured(observe.PCIUses.Unknown("", "only the reboot tells"))); !observe.IsUnknown(err) {
+		t.Errorf("expected the plan to be uncertain behind a reboot, got %v", err)
+	}
+	plan, err := m.Plan(t.Context(), node(observe.PCIUses.Unknown("", "only the reboot tells")))
+	if err != nil || !observe.IsUnknown(plan.Doubt) {
+		t.Errorf("expected steps in doubt, got %v and %v", plan.Doubt, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, devices := range [][]string{nil, {"*"}, {"*:*"}, {"class:*"}, {"nvidia*"}, {"10de"}, {"10de:2204;reboot"}} {
+		var fault *modules.ArgumentError
+		if err := (&Module{Devices: devices}).Validate(); !errors.As(err, &fault) || fault.Argument != "devices" {
+			t.Errorf("%q: the fault is %v, expected one in devices", devices, err)
+		}
+	}
+}
+
+func TestParseDrivers(t *testing.T) {
+	got, err := parseDrivers(remote.Answer{Stdout: []byte("=0000:01:00.0\nnvidiafb\nnouveau\nnouveau\n=0000:01:00.1\n")})
+	if diff := cmp.Diff(map[string][]string{"0000:01:00.0": {"nvidiafb", "nouveau"}}, got); diff != "" || err != nil {
+		t.Errorf("the drivers differ (-want +got), error %v:\n%s", err, diff)
+	}
+	if _, err := parseDrivers(remote.Answer{Exit: 2, Stderr: []byte("modprobe: not found\n")}); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("expected modprobe's complaint, got %v", err)
+	}
+}
