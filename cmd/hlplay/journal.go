@@ -71,7 +71,7 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 		}
 		err = w.Begin(journal.At(f.journal), journal.Run{
 			Version: version(), By: nodestate.By(), Playbook: pb.Path, Arguments: a,
-			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes, Restores: f.restores,
+			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes, Restores: f.restores, AdHoc: f.source != nil,
 		}, f.keep)
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("this run is not recorded, and cannot be resumed by hlplay resume: %v", err))
@@ -131,7 +131,7 @@ func regular(path string) bool {
 
 // wayOn says how to go on with a run that was broken off.
 func (f *runFlags) wayOn(id string) {
-	if id == "" {
+	if id == "" || f.source != nil {
 		return
 	}
 	record, err := journal.At(f.journal).Read(id)

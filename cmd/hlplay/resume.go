@@ -123,6 +123,9 @@ func (f *resumeFlags) broken(run string) (*journal.Record, error) {
 	if record.Run.Restores != "" {
 		return nil, fmt.Errorf("run %s put back a file, and is not resumed: see hlplay restore", id)
 	}
+	if record.Run.AdHoc {
+		return nil, fmt.Errorf("run %s was a task of hlplay do, and is not resumed: give it again", id)
+	}
 	switch record.State {
 	case journal.OK:
 		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", id, record.Run.Playbook, f.another(store))

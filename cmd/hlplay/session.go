@@ -30,6 +30,8 @@ type inputFlags struct {
 	keyFlags
 	inventory []string
 	extra     []string
+	// source, if it is not nil, is the text of the playbook, in place of its file.
+	source []byte
 
 	secrets *secret.Keyring
 }
@@ -109,36 +111,16 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 
 // loadPlaybook reads and checks a playbook. inv may be nil: then nothing is checked that depends on it.
 func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen selectFlags) (*lang.Playbook, error) {
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Limit: chosen.limit(), Tags: chosen.tags, SkipTags: chosen.skipTags}
-	for _, f := range observe.Facts() {
-		o.Facts[f.Name] = f.Type
+	o, err := f.languageOptions(inv)
+	if err != nil {
+		return nil, err
 	}
-	if inv != nil {
-		o.Inventory = inv
+	o.Limit, o.Tags, o.SkipTags = chosen.limit(), chosen.tags, chosen.skipTags
+	read := func() (*lang.Playbook, hcl.Diagnostics) { return lang.Load(path, o) }
+	if f.source != nil {
+		read = func() (*lang.Playbook, hcl.Diagnostics) { return lang.LoadSource(path, f.source, o) }
 	}
-	o.Environment = environment()
-	for _, e := range f.extra {
-		if file, ok := strings.CutPrefix(e, "@"); ok {
-			if file == "" {
-				return nil, errors.New("-e @: name a file of values behind the @")
-			}
-			o.ValueFiles = append(o.ValueFiles, file)
-			continue
-		}
-		if inline(e) {
-			o.Inline = append(o.Inline, e)
-			continue
-		}
-		name, value, ok := strings.Cut(e, "=")
-		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, errors.New("-e: expected name=value, an object in JSON, or @file, and this one has no name with = behind it")
-		}
-		if o.Values == nil {
-			o.Values = map[string]string{}
-		}
-		o.Values[name] = value
-	}
-	pb, diags := lang.Load(path, o)
+	pb, diags := read()
 	files := maps.Clone(pb.Files)
 	if inv != nil { // what a playbook declares of its hosts, the inventory may have wrong
 		maps.Copy(files, inv.Files)
@@ -150,6 +132,40 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 		return nil, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
 	}
 	return pb, nil
+}
+
+// languageOptions are the inputs of a playbook beside its sources.
+func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, error) {
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets}
+	for _, f := range observe.Facts() {
+		o.Facts[f.Name] = f.Type
+	}
+	if inv != nil {
+		o.Inventory = inv
+	}
+	o.Environment = environment()
+	for _, e := range f.extra {
+		if file, ok := strings.CutPrefix(e, "@"); ok {
+			if file == "" {
+				return o, errors.New("-e @: name a file of values behind the @")
+			}
+			o.ValueFiles = append(o.ValueFiles, file)
+			continue
+		}
+		if inline(e) {
+			o.Inline = append(o.Inline, e)
+			continue
+		}
+		name, value, ok := strings.Cut(e, "=")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return o, errors.New("-e: expected name=value, an object in JSON, or @file, and this one has no name with = behind it")
+		}
+		if o.Values == nil {
+			o.Values = map[string]string{}
+		}
+		o.Values[name] = value
+	}
+	return o, nil
 }
 
 // inline reports whether an argument of -e is an object of variables.

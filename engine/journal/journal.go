@@ -44,6 +44,8 @@ type Run struct {
 	Resumes string `json:"resumes,omitempty"`
 	// Restores is the run whose copy of a file this one puts back; it has no playbook that could be run again.
 	Restores string `json:"restores,omitempty"`
+	// AdHoc is set on a run of a task that was given on the command line; it has no playbook that could be run again.
+	AdHoc bool `json:"ad_hoc,omitempty"`
 }
 
 // Arguments are the flags that say what a run does. Paths are as they were given, relative to the working directory.

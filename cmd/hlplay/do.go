@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/report"
+)
+
+// doFlags are the flags of `hlplay do`.
+type doFlags struct {
+	runFlags
+	become     bool
+	becomeUser string
+}
+
+func doCommand() *cobra.Command {
+	f := &doFlags{}
+	cmd := &cobra.Command{
+		Use:   "do PATTERN -i INVENTORY (-- COMMAND... | TASK)",
+		Short: "Run a command, or one task, on hosts",
+		Long: `Do runs a command on the hosts that match a pattern, and prints what it printed once for all hosts that agree. A command
+in one argument with spaces is a script for sh.
+
+In place of a command it takes a task as a playbook has it: the block of a module, and what else a task may say. It looks before it changes
+something, as hlplay run does.
+
+Exit codes: as those of hlplay run.`,
+		Example: `  hlplay do pve -i inventory -- uptime
+  hlplay do pve -i inventory -- 'df -h / | tail -1'
+  hlplay do pve -i inventory --check --diff 'service { name = "chrony" state = "restarted" }'
+  hlplay do 'pve:!pve1' -i inventory --become 'apt { packages = ["htop"] }'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			_, err := adHoc(args, cmd.ArgsLenAtDash())
+			return err
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			task, err := adHoc(args, cmd.ArgsLenAtDash())
+			if err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), task)
+		},
+	}
+	f.inputFlags.add(cmd)
+	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or one of the patterns in @FILE (repeatable: they add up)")
+	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become another user: root, or that of --become-user")
+	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
+	f.outputFlags.add(cmd)
+	f.connectFlags.add(cmd)
+	f.journalFlags.add(cmd)
+	f.addMode(cmd)
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "on simulated nodes, one for each host of the inventory")
+	f.startGiven = func() bool { return false }
+	return cmd
+}
+
+// adHoc is what the arguments of `hlplay do` ask for; dash is how many stand before "--", or -1.
+func adHoc(args []string, dash int) (lang.AdHoc, error) {
+	switch {
+	case len(args) == 0 || dash == 0:
+		return lang.AdHoc{}, errors.New("no hosts given: name a host, a group or all, as in hlplay do all -i INVENTORY -- uptime")
+	case len(args) == 1:
+		return lang.AdHoc{}, errors.New("nothing to do given: a command behind --, as in hlplay do all -i INVENTORY -- uptime, or a task in quotes")
+	case dash == 1:
+		return lang.AdHoc{Hosts: args[0], Command: args[1:]}, nil
+	case dash == -1 && len(args) == 2 && strings.Contains(args[1], "{"):
+		return lang.AdHoc{Hosts: args[0], Task: args[1]}, nil
+	}
+	return lang.AdHoc{}, fmt.Errorf("expected a pattern of hosts and then a command behind --, or one task in quotes, and found %s", strings.Join(args[1:], " "))
+}
+
+func (f *doFlags) run(ctx context.Context, task lang.AdHoc) error {
+	task.Become, task.BecomeUser = f.become || f.becomeUser != "", f.becomeUser
+	f.source = task.Source()
+	if task.Command != nil && !f.check && f.output == "auto" {
+		f.shown = report.NewAnswers(os.Stdout, report.Options{Color: !f.noColor && colored(os.Stdout)})
+	}
+	return f.runFlags.run(ctx, lang.AdHocName)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/hclfile"
+	"hlplay/engine/report"
+	"hlplay/engine/secret"
+	"hlplay/modules"
+)
+
+// fmtFlags are the flags of `hlplay fmt`.
+type fmtFlags struct {
+	check, diff bool
+}
+
+func fmtCommand() *cobra.Command {
+	f := &fmtFlags{}
+	cmd := &cobra.Command{
+		Use:   "fmt [PATH...]",
+		Short: "Lay out playbooks and inventories as everybody does",
+		Long: `Fmt rewrites HCL files with the usual spaces, indentation and aligned equals signs, and names those that it changed. A
+directory means all .hcl files below it; without a path, the current directory is meant. "-" reads standard input and writes to standard
+output.
+
+Exit codes: 0 done; 1 a file could not be read or parsed; 4 with --check, a file is not laid out so.`,
+		Example: `  hlplay fmt
+  hlplay fmt --check --diff playbooks inventory
+  hlplay fmt - <site.hcl`,
+		RunE: func(_ *cobra.Command, args []string) error { return f.run(args) },
+	}
+	cmd.Flags().BoolVar(&f.check, "check", false, "change no file, and end with exit code 4 if one is not laid out so")
+	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show what changes")
+	return cmd
+}
+
+func (f *fmtFlags) run(args []string) error {
+	if slices.Equal(args, []string{"-"}) {
+		src, err := io.ReadAll(io.LimitReader(os.Stdin, hclfile.Largest))
+		if err != nil {
+			return err
+		}
+		out, file, diags := hclfile.Format(src, "standard input")
+		if err := diagnosed(map[string]*hcl.File{"standard input": file}, diags); err != nil {
+			return err
+		}
+		if f.check {
+			if !bytes.Equal(src, out) {
+				return &exitError{code: exitChanged}
+			}
+			return nil
+		}
+		_, err = os.Stdout.Write(out)
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"."}
+	}
+	files, err := hclfile.Find(args)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return errors.New("no file whose name ends in .hcl there")
+	}
+	changed, failed := false, false
+	for _, name := range files {
+		c, err := f.file(name)
+		changed = changed || c
+		if exit := (*exitError)(nil); err != nil && !errors.As(err, &exit) {
+			fmt.Fprintln(os.Stderr, "hlplay:", err)
+		}
+		failed = failed || err != nil
+	}
+	switch {
+	case failed:
+		return &exitError{code: exitInput}
+	case changed && f.check:
+		return &exitError{code: exitChanged}
+	}
+	return nil
+}
+
+// file lays out one file, and reports whether that changes it.
+func (f *fmtFlags) file(name string) (bool, error) {
+	src, err := hclfile.Read(name)
+	if err != nil || secret.IsFile(src) {
+		return false, err
+	}
+	out, file, diags := hclfile.Format(src, name)
+	if err := diagnosed(map[string]*hcl.File{name: file}, diags); err != nil || bytes.Equal(src, out) {
+		return false, err
+	}
+	fmt.Println(name)
+	if f.diff {
+		fmt.Print(report.Unified(modules.Diff{Subject: name, Before: string(src), After: string(out)}))
+	}
+	if f.check {
+		return true, nil
+	}
+	return true, hclfile.Replace(name, out)
+}

@@ -1,0 +1,79 @@
+package hclfile
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+)
+
+// Format returns a file in the canonical layout: as Terraform's fmt lays it out, with LF at the ends of lines. A file that does not
+// parse is not formatted, and comes with the reason.
+func Format(src []byte, name string) ([]byte, *hcl.File, hcl.Diagnostics) {
+	file, diags := Parse(src, name)
+	if diags.HasErrors() {
+		return nil, file, diags
+	}
+	return hclwrite.Format(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))), file, diags
+}
+
+// Find returns the files that paths mean, in their order: files as they are, and of a directory those below it whose names end in
+// .hcl. Below a directory, what begins with a dot is left out but for .hlplay.hcl, and links to directories are not followed.
+func Find(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case name == path && !entry.IsDir():
+				files = append(files, name)
+			case entry.IsDir():
+				if name != path && strings.HasPrefix(entry.Name(), ".") {
+					return fs.SkipDir
+				}
+			case filepath.Ext(name) == ".hcl" && (!strings.HasPrefix(entry.Name(), ".") || entry.Name() == ".hlplay.hcl"):
+				files = append(files, name)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// Replace puts content in the place of a file, or of the file that a link leads to, with the same mode.
+func Replace(path string, content []byte) (err error) {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(target), ".hlplay-fmt-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temporary.Name())
+		}
+	}()
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Chmod(info.Mode().Perm()), temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), target)
+}

@@ -1,0 +1,84 @@
+package lang
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/hclfile"
+)
+
+// Console evaluates expressions one by one, outside of a playbook's tasks.
+type Console struct {
+	loader *loader
+	dir    string
+}
+
+// NewConsole returns a console whose expressions see the variables and locals of a playbook, or none if path is empty. Files are
+// relative to the playbook's directory, or to the working directory. The playbook is for diagnostics to quote.
+func NewConsole(path string, o Options) (*Console, *Playbook, hcl.Diagnostics) {
+	l := newLoader(path, o, hclfile.Read)
+	c := &Console{loader: l, dir: "."}
+	if path == "" {
+		l.playbook.functions[c.dir] = l.files.functions(caller{dir: c.dir})
+	} else {
+		path = filepath.Clean(path)
+		c.dir = filepath.Dir(path)
+		l.include(path, nil, nil, nil)
+	}
+	if !l.broken() {
+		l.resolveVariables()
+		l.resolveLocals()
+	}
+	return c, l.playbook, arrange(l.diags, l.order)
+}
+
+// consoleFile stands for the file of an expression.
+const consoleFile = "expression"
+
+// Question is an expression that was parsed.
+type Question struct {
+	console *Console
+	expr    hcl.Expression
+	// Facts are those that it reads; AllFacts says that it reads them all.
+	Facts    []string
+	AllFacts bool
+}
+
+// Ask parses an expression, and judges the names in it. The file is for diagnostics to quote.
+func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
+	file := &hcl.File{Bytes: []byte(text)}
+	expr, diags := hclfile.ParseExpression(file.Bytes, consoleFile)
+	if diags.HasErrors() {
+		return nil, file, diags
+	}
+	meter(expr)
+	c.loader.diags = nil
+	c.loader.references(expr, place{
+		what: "the console", roots: []string{"var", "local", "host", "hosts", "groups", "facts"},
+		why: "An expression of the console belongs to no task and no play.",
+		ctx: c.loader.playbook.context(c.dir, nil),
+	})
+	r := references{facts: map[string]bool{}, results: map[string]bool{}}
+	r.read(expr)
+	return &Question{console: c, expr: expr, Facts: names(r.facts), AllFacts: r.allFacts}, file, c.loader.diags
+}
+
+// Answer evaluates the expression, and returns its value as HCL. What is sensitive in it is not shown.
+func (q *Question) Answer(s Scope) (string, hcl.Diagnostics) {
+	value, diags := evaluate(q.expr, q.console.loader.playbook.context(q.console.dir, s))
+	if diags.HasErrors() {
+		return "", diags
+	}
+	value, _ = cty.Transform(value, func(_ cty.Path, v cty.Value) (cty.Value, error) {
+		if v.HasMark(Sensitive) {
+			return cty.StringVal("(sensitive)"), nil
+		}
+		v, _ = v.Unmark()
+		return v, nil
+	})
+	return strings.TrimSuffix(string(hclwrite.Format(hclwrite.TokensForValue(value).Bytes())), "\n"), nil
+}
