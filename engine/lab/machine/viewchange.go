@@ -91,8 +91,11 @@ func (v view) rename(from, to string) error {
 	if err := errors.Join(v.sticky(src, info), v.sticky(dst, over)); err != nil {
 		return err
 	}
-	if src == dst || over != nil && details(over).ino == details(info).ino && !info.IsDir() {
-		return nil // two names of one file are left alone
+	mountedA, relA := v.m.mounts.at(src)
+	mountedB, relB := v.m.mounts.at(dst)
+	// Two names of one file are left alone. Mounted file systems have no hard links, and all their files the same number.
+	if src == dst || mountedA == nil && mountedB == nil && over != nil && details(over).ino == details(info).ino && !info.IsDir() {
+		return nil
 	}
 	if strings.HasPrefix(dst, src+"/") {
 		return syscall.EINVAL
@@ -103,8 +106,6 @@ func (v view) rename(from, to string) error {
 		}
 		return syscall.ENOTDIR
 	}
-	mountedA, relA := v.m.mounts.at(src)
-	mountedB, relB := v.m.mounts.at(dst)
 	if mountedA != mountedB {
 		return syscall.EXDEV
 	}

@@ -446,3 +446,11 @@ func TestGuestDisks(t *testing.T) {
 		t.Errorf("destroying a running guest: %q", r.stderr)
 	}
 }
+
+// A file of /etc/pve is replaced by a rename over it, as corosync.conf and authorized_keys are edited.
+func TestRenameReplacesInClusterFileSystem(t *testing.T) {
+	l := newLab(t, labOptions{count: 1})
+	if got := l.sh("pve1", "cd /etc/pve/priv && echo old >a && echo new >b && mv -T b a && cat a && ls b"); got.stdout != "new\n" {
+		t.Errorf("the file is %q, expected that of the rename; %s", got.stdout, got.stderr)
+	}
+}
