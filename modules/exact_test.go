@@ -54,6 +54,8 @@ var exact = map[string]struct {
 	"pveceph.site.startUnit":        {false, "a daemon starts"},
 	"pveceph.reload":                {false, "services start anew"},
 	"pveceph.update":                {true, "the index alone: the step refreshes"},
+	"pvecm.Remove.delnode":          {false, "all that knows of the nodes"},
+	"pvecm.Remove.rest":             {false, "the whole of Ceph sees it"},
 	"pvecm.situation.add":           {false, "the whole of /etc/pve is another one"},
 	"pvecm.situation.authorise":     {false, "all members share the file"},
 	"pvecm.situation.certificate":   {false, "all members share what it writes"},

@@ -23,15 +23,16 @@ import (
 
 // Module is a node's desired membership.
 type Module struct {
-	Cluster string `hcl:"cluster" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later."`
-	Founder string `hcl:"founder" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later."`
-	Link0   string `hcl:"link0" doc:"This node's address for corosync's first link. Always given, so that nothing depends on how the node's name resolves."`
-	Link1   string `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
-	Link2   string `hcl:"link2,optional" doc:"This node's address for a third link."`
-	Link3   string `hcl:"link3,optional" doc:"This node's address for a fourth link."`
-	Votes   int    `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
-	NodeID  *int   `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
-	Check   *Check `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
+	Cluster string  `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
+	Founder string  `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
+	Link0   string  `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
+	Link1   string  `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
+	Link2   string  `hcl:"link2,optional" doc:"This node's address for a third link."`
+	Link3   string  `hcl:"link3,optional" doc:"This node's address for a fourth link."`
+	Votes   int     `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
+	NodeID  *int    `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
+	Remove  *Remove `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
+	Check   *Check  `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
 // result is what the module registers.
@@ -63,6 +64,12 @@ the cluster already knows (a join that died, or a machine that was installed ane
 does not have; different major versions; a founder without quorum; a second cluster while another host of
 the play is already in one. It never changes votes, links or ids of a member: a difference is a note.
 
+**remove** deletes a node that is switched off for good, from a member that remains, and then what Proxmox VE leaves of it:
+its folder below /etc/pve/nodes, root's keys, and its empty bucket in the CRUSH map. It refuses, with what to do and in which
+order, while the node answers or still has guests, HA rules, replication jobs, OSDs, monitors, managers or metadata servers; while
+there is a QDevice; and where the nodes that are online would be no quorum. **The removed machine must never start again with its old
+installation in the same network:** erase its disks first.
+
 **Access.** After a join root's ` + "`authorized_keys`" + ` is the cluster's. Every key that may log in on the joining
 node is therefore authorised on the founder first (and so on all members); the joining node's own key is
 among them, because the join itself runs over SSH with verified host keys and needs no password.
@@ -75,21 +82,35 @@ Joining discards the joining node's storages, users and other settings below /et
   }
   register = "membership"
 }
+
+task "a node that is switched off for good" {
+  pvecm {
+    remove {
+      node = "pve4"
+    }
+  }
+}
 `,
 	Result: result{},
 	New:    func() modules.Module { return &Module{} },
 }
 
-// Scope says that hosts take turns: two joins at the same time collide.
+// Scope implements modules.Scoped: two joins at the same time collide, and a node is removed once.
 func (m *Module) Scope() modules.Scope {
-	if m.Check != nil {
+	switch {
+	case m.Check != nil:
 		return modules.EachHost
+	case m.Remove != nil:
+		return modules.OncePerCluster
 	}
 	return modules.OneByOne
 }
 
 // Validate checks what needs no host.
 func (m *Module) Validate() error {
+	if m.Remove != nil {
+		return m.validateRemove()
+	}
 	if err := pve.CheckNodeName("cluster", m.Cluster); err != nil {
 		return err
 	}
@@ -155,6 +176,9 @@ func (m *Module) options() []string {
 
 // Plan compares the node's membership with the wanted one.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if m.Remove != nil {
+		return m.Remove.plan(ctx, h)
+	}
 	founder, err := h.Peer(m.Founder)
 	if err != nil {
 		return modules.Plan{}, fmt.Errorf("founder: %w", err)

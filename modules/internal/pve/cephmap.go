@@ -32,6 +32,24 @@ var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Parse:  parseWhole(parseOSDs),
 }
 
+// CrushHosts observes the host buckets of the CRUSH map by name, those without OSDs too.
+var CrushHosts = &observe.Kind[bool]{
+	Name: "ceph-host", What: "whether the CRUSH map has host %s",
+	Shared: observe.Always,
+	Ask:    askCeph,
+	Parse: parseEach(func(s cephState) (map[string]bool, error) {
+		var report osdReport
+		err := readReport(s, &report)
+		hosts := map[string]bool{}
+		for _, bucket := range report.Crush.Buckets {
+			if bucket.Type == "host" {
+				hosts[bucket.Name] = true
+			}
+		}
+		return hosts, err
+	}),
+}
+
 // Spread is where a CRUSH rule puts the copies of a placement group.
 type Spread struct {
 	// PerHost is how many copies one host gets at most; 0 is any number.

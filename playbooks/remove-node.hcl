@@ -1,0 +1,73 @@
+# G1.30: a node leaves the cluster, in two runs with a person between them:
+#
+#   hlplay prove pve -i inventory                                                  what is left to lose afterwards
+#   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags leave    while it is on: it leaves Ceph
+#   switch it off for good, and erase its disks before it ever starts again
+#   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags remove   the others forget it
+#
+# Its guests must be gone before, and its OSDs destroyed one after the other: both are refused while they are there.
+# A node that is lost and cannot leave Ceph by itself is removed by the second run alone, which says what has to be done first.
+
+variable "node" {
+  description = "Name of the node that leaves."
+  type        = string
+}
+
+play "leave Ceph" {
+  hosts = var.node
+
+  task "all placement groups are active and clean" {
+    tags = ["leave"]
+    pveceph {
+      clean {}
+    }
+  }
+
+  task "destroy the metadata server" {
+    tags = ["leave"]
+    command {
+      argv    = ["pveceph", "mds", "destroy", host.name]
+      removes = "/var/lib/ceph/mds/ceph-${host.name}"
+    }
+  }
+
+  task "destroy the manager" {
+    tags = ["leave"]
+    command {
+      argv    = ["pveceph", "mgr", "destroy", host.name]
+      removes = "/var/lib/ceph/mgr/ceph-${host.name}"
+    }
+  }
+
+  task "destroy the monitor" {
+    tags = ["leave"]
+    command {
+      argv    = ["pveceph", "mon", "destroy", host.name]
+      removes = "/var/lib/ceph/mon/ceph-${host.name}"
+    }
+  }
+}
+
+play "forget the node" {
+  hosts = "pve:!${var.node}"
+
+  task "G1.30 remove the node" {
+    tags = ["remove"]
+    pvecm {
+      remove {
+        node = var.node
+      }
+    }
+    register = "cluster"
+  }
+
+  task "G1.30 check that the others have a quorum" {
+    tags = ["remove"]
+    assert {
+      condition {
+        test    = result.cluster.quorate && !contains(result.cluster.nodes, var.node)
+        message = "the cluster has no quorum as seen from ${host.name}, or still lists ${var.node}"
+      }
+    }
+  }
+}
