@@ -32,6 +32,7 @@ type Module struct {
 	FS      *FS      `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
 	Clean   *Clean   `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
 	Health  *Health  `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
+	Flags   *Flags   `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
 }
 
 // part is what each block is.
@@ -78,6 +79,7 @@ of pveceph prove nothing.
 - **clean** judges by the states of the placement groups, not by health, which is late by a minute.
 - **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
   waits for what passes by itself and fails at once on what somebody has set. **clean** says the same in notes, and fails on none of it.
+- **flags** sets and unsets the flags that it names, and leaves others alone.
 
 Nothing is destroyed by this module.`,
 	Example: `task "packages" {
@@ -136,6 +138,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "fs", m.FS)
 	given(all, "clean", m.Clean)
 	given(all, "health", m.Health)
+	given(all, "flags", m.Flags)
 	return all
 }
 
@@ -167,7 +170,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags"}
 }
 
 // Validate checks what needs no host.

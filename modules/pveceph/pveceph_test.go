@@ -113,6 +113,7 @@ func command(t *testing.T, plan modules.Plan) string {
 func TestPlans(t *testing.T) {
 	downOSD := pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
 	clean := []observe.Expectation{pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3}), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}), pve.HAs.Expect("", pve.HA{})}
+	noout := pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_WARN"}.WithFlags([]string{"noout"}))
 	size4 := existingPool()
 	size4.Size, size4.MinSize = 4, 2
 	merging := existingPool()
@@ -179,6 +180,10 @@ func TestPlans(t *testing.T) {
 		{"placement groups that are just being merged", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": merging})),
 			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd pool set vm-disks pg_num 128", ""},
 		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": scaled})), "", ""},
+
+		{"a flag", Module{Flags: &Flags{Set: []string{"noout"}, Unset: []string{"norebalance"}}}, node(noout), "", ""},
+		{"a flag more", Module{Flags: &Flags{Set: []string{"noout", "norebalance"}}}, node(noout), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd set norebalance", ""},
+		{"a flag less", Module{Flags: &Flags{Unset: []string{"noout"}}}, node(noout), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd unset noout", ""},
 
 		{"fs", Module{FS: &FS{PGNum: 32}}, node(pve.MetadataServers.Expect("pve2", pve.MetadataServer{State: "up:standby"})),
 			"pveceph fs create --name cephfs --pg_num 32", ""},
@@ -321,6 +326,9 @@ func TestValidate(t *testing.T) {
 		"no power of two":        {Module{Pool: &Pool{Name: "p", PGNum: n(100)}}, "pool.pg_num"},
 		"slash in a name":        {Module{Pool: &Pool{Name: "p/4"}}, "pool.name"},
 		"few PGs":                {Module{FS: &FS{PGNum: 4}}, "fs.pg_num"},
+		"flags without any":      {Module{Flags: &Flags{}}, "flags"},
+		"a flag set and unset":   {Module{Flags: &Flags{Set: []string{"noout"}, Unset: []string{"noout"}}}, "flags.unset"},
+		"no flag":                {Module{Flags: &Flags{Unset: []string{"full"}}}, "flags.unset"},
 		"a flag misspelt":        {Module{Health: &Health{Allow: []string{"no-out"}}}, "health.allow"},
 		"a name with a blank":    {Module{Health: &Health{Allow: []string{"pve 1"}}}, "health.allow"},
 		"no time":                {Module{Health: &Health{Timeout: -1}}, "health.timeout"},

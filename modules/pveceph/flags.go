@@ -1,0 +1,82 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// Flags are flags of the OSD map.
+type Flags struct {
+	Set   []string `hcl:"set,optional" doc:"Flags that are to be set, such as noout and norebalance."`
+	Unset []string `hcl:"unset,optional" doc:"Flags that are to be unset. Flags that are in neither list are left as they are."`
+}
+
+func (f *Flags) scope() modules.Scope { return modules.OncePerCluster }
+
+func (f *Flags) validate() error {
+	if len(f.Set)+len(f.Unset) == 0 {
+		return &modules.ArgumentError{Argument: "flags", Problem: "neither set nor unset names a flag", Want: `set = ["noout"]`}
+	}
+	if err := checkFlags("flags.set", f.Set); err != nil {
+		return err
+	}
+	for _, flag := range f.Unset {
+		if slices.Contains(f.Set, flag) {
+			return &modules.ArgumentError{Argument: "flags.unset", Problem: flag + " is in set, too", Want: "set it or unset it"}
+		}
+	}
+	return checkFlags("flags.unset", f.Unset)
+}
+
+func checkFlags(argument string, flags []string) error {
+	for _, flag := range flags {
+		if !slices.Contains(pve.OSDFlags, flag) {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a flag", flag), Want: "one of " + strings.Join(pve.OSDFlags, ", ")}
+		}
+	}
+	return nil
+}
+
+func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	health, err := pve.CephHealths.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	flags := slices.Clone(health.Flags)
+	var steps []modules.Step
+	for _, flag := range pve.OSDFlags {
+		set := slices.Contains(flags, flag)
+		switch {
+		case slices.Contains(f.Set, flag) && !set:
+			flags = append(flags, flag)
+			steps = append(steps, s.setFlag("set", flag, health.WithFlags(flags)))
+		case slices.Contains(f.Unset, flag) && set:
+			flags = slices.DeleteFunc(flags, func(other string) bool { return other == flag })
+			steps = append(steps, s.setFlag("unset", flag, health.WithFlags(flags)))
+		}
+	}
+	return s.plan(steps...), nil
+}
+
+// setFlag sets a flag or unsets it.
+func (s *site) setFlag(verb, flag string, after pve.CephHealth) modules.Step {
+	return modules.Step{
+		Summary: fmt.Sprintf("%s flag %s (%s)", verb, flag, flagMeaning[flag]),
+		Action:  ceph("osd", verb, flag),
+		Expect:  pve.Everywhere(s.host, pve.CephHealths.Expect("", after)),
+		Settle:  30 * time.Second,
+		Await:   "the flags of the OSD map",
+		Wide:    true,
+		Exact:   true,
+	}
+}
