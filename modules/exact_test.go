@@ -31,6 +31,8 @@ var exact = map[string]struct {
 	"command.Command.step":          {false, "only the author knows"},
 	"file.File.check":               {true, "a validator writes nothing"},
 	"file.File.guarded":             {false, "only the author knows what the command applies"},
+	"filesystem.filesystem.make":    {true, "what is on a device, and its names below /dev/disk"},
+	"filesystem.filesystem.wipe":    {true, "what is on a device and its partitions"},
 	"ha.Placement.step":             {false, "guests start, stop and move"},
 	"ha.Resource.plan":              {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},

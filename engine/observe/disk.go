@@ -27,6 +27,8 @@ type BlockDevice struct {
 	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member",
 	// "zfs_member", "linux_raid_member", …; empty if none is.
 	Filesystem string
+	// UUID is that of the signature, as file systems are mounted by; empty if there is none.
+	UUID string
 	// PartitionTable is "gpt" or "dos", empty if there is none. That of a partition is the table in
 	// which it stands.
 	PartitionTable string
@@ -119,6 +121,39 @@ func (d BlockDevice) Volume() string {
 // Blank reports whether nothing was found on the device and nothing uses it.
 func (d BlockDevice) Blank() bool { return d.Use() == "" }
 
+// HoldsSystem reports whether the host boots or runs from the device or from something on it: a directory of the system is mounted
+// from it, it is swapped to, or a partition of it is what the firmware starts.
+func (d BlockDevice) HoldsSystem() bool {
+	holds := false
+	d.Walk(func(d BlockDevice) {
+		for _, at := range d.Mountpoints {
+			holds = holds || slices.Contains(systemDirectories, at)
+		}
+		use := reserved[strings.ToLower(d.PartitionType)]
+		holds = holds || d.Type == "part" && (use == "BIOS boot" || use == "EFI system" || use == "PowerPC PReP boot")
+	})
+	return holds
+}
+
+// systemDirectories are mount points that a host does not run without. lsblk(8) tells swap space as the last one.
+var systemDirectories = []string{"/", "/boot", "/boot/efi", "/boot/firmware", "/efi", "/etc", "/home", "/opt", "/root", "/tmp", "/usr", "/usr/local", "/var", "/var/lib", "/var/log", "/var/tmp", "[SWAP]"}
+
+// Above returns what a device is a partition of, or the device itself if it is none.
+func Above(devices []BlockDevice, d BlockDevice) BlockDevice {
+	if d.Type != "part" {
+		return d
+	}
+	above := d
+	for _, top := range devices {
+		top.Walk(func(parent BlockDevice) {
+			if slices.ContainsFunc(parent.Children, func(child BlockDevice) bool { return child.Name == d.Name }) {
+				above = parent
+			}
+		})
+	}
+	return above
+}
+
 // ByID are the links of the device in /dev/disk/by-id.
 func (d BlockDevice) ByID() []string {
 	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool { return !strings.HasPrefix(link, byID) })
@@ -161,7 +196,7 @@ var Disks = &Kind[[]BlockDevice]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
-			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,PTTYPE,PARTTYPE,MOUNTPOINTS`},
+			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,MOUNTPOINTS`},
 			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
 	},
@@ -193,8 +228,8 @@ func parseDeviceLinks(out []byte) map[string][]string {
 	return links
 }
 
-// completeDevices leaves out which logical volumes there are on a device that is expected to become LVM's: their names are made when
-// they are.
+// completeDevices leaves out the UUID of a device that is expected to become LVM's, and which logical volumes there are on it: both are
+// made up then.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
@@ -205,6 +240,9 @@ func completeDevices(expected, found []BlockDevice) []BlockDevice {
 			all[i].Children = found[at].Children
 		default:
 			all[i].Children = completeDevices(e.Children, found[at].Children)
+		}
+		if at >= 0 && e.Filesystem == "LVM2_member" && e.UUID == "" {
+			all[i].UUID = found[at].UUID
 		}
 	}
 	return all
@@ -224,6 +262,7 @@ type lsblkDevice struct {
 	RO          loose         `json:"ro"`
 	RM          loose         `json:"rm"`
 	FSType      string        `json:"fstype"`
+	UUID        string        `json:"uuid"`
 	PTType      string        `json:"pttype"`
 	PartType    string        `json:"parttype"`
 	Mountpoints []string      `json:"mountpoints"`
@@ -278,7 +317,7 @@ func (raw lsblkDevice) device(links map[string][]string) (BlockDevice, error) {
 		Name: raw.KName, Path: raw.Path, Type: raw.Type,
 		Model: strings.TrimSpace(raw.Model), Serial: strings.TrimSpace(raw.Serial), WWN: raw.WWN,
 		Rotational: raw.Rota.truth(), ReadOnly: raw.RO.truth(), Removable: raw.RM.truth(),
-		Filesystem: raw.FSType, PartitionTable: raw.PTType, PartitionType: raw.PartType,
+		Filesystem: raw.FSType, UUID: raw.UUID, PartitionTable: raw.PTType, PartitionType: raw.PartType,
 	}
 	if d.Name == "" {
 		d.Name = raw.Name

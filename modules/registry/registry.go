@@ -12,6 +12,7 @@ import (
 	"hlplay/modules/boot"
 	"hlplay/modules/command"
 	"hlplay/modules/file"
+	"hlplay/modules/filesystem"
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
 	"hlplay/modules/modprobe"
@@ -35,6 +36,7 @@ var all = []modules.Spec{
 	boot.Spec,
 	command.Spec,
 	file.Spec,
+	filesystem.Spec,
 	ha.Spec,
 	hostname.Spec,
 	modprobe.Spec,

@@ -192,6 +192,8 @@ func debianExtras() []Package {
 		add(Package{Name: "acl", Version: version("2.3.1-3", "2.3.2-2+b1"), Programs: map[string]Program{"getfacl": getfacl, "setfacl": setfacl}})
 		add(Package{Name: "attr", Version: version("1:2.5.1-4", "1:2.5.2-3"), Programs: map[string]Program{"getfattr": getfattr, "setfattr": setfattr}})
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
+		add(Package{Name: "xfsprogs", Version: version("6.1.0-1", "6.13.0-2"), Programs: map[string]Program{"/usr/sbin/mkfs.xfs": mkfs("xfs")}})
+		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs")}})
 		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
 			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})
 		}
