@@ -19,20 +19,21 @@ import (
 
 // Module is one part of a Ceph cluster. Exactly one block is given.
 type Module struct {
-	Install *Install `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
-	Init    *Init    `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
-	Link    *Link    `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
-	Mon     *Mon     `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
-	Mgr     *Mgr     `hcl:"mgr,block" doc:"A manager on this node."`
-	MDS     *MDS     `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
-	Disks   *Disks   `hcl:"disks,block" doc:"A check: the disks exist and are blank, or carry OSDs of this cluster already."`
-	OSD     *OSD     `hcl:"osd,block" doc:"An OSD on a blank disk of this node."`
-	Rule    *Rule    `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
-	Pool    *Pool    `hcl:"pool,block" doc:"A replicated pool, once."`
-	FS      *FS      `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
-	Clean   *Clean   `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
-	Health  *Health  `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
-	Flags   *Flags   `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
+	Install   *Install   `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
+	Init      *Init      `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
+	Link      *Link      `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
+	Mon       *Mon       `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
+	Mgr       *Mgr       `hcl:"mgr,block" doc:"A manager on this node."`
+	MDS       *MDS       `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
+	Disks     *Disks     `hcl:"disks,block" doc:"A check: the disks exist and are blank, or carry OSDs of this cluster already."`
+	OSD       *OSD       `hcl:"osd,block" doc:"An OSD on a blank disk of this node."`
+	Rule      *Rule      `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
+	Pool      *Pool      `hcl:"pool,block" doc:"A replicated pool, once."`
+	FS        *FS        `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
+	Clean     *Clean     `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
+	Health    *Health    `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
+	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
+	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
 }
 
 // part is what each block is.
@@ -80,8 +81,11 @@ of pveceph prove nothing.
 - **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
   waits for what passes by itself and fails at once on what somebody has set. **clean** says the same in notes, and fails on none of it.
 - **flags** sets and unsets the flags that it names, and leaves others alone.
+- **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid tells the
+  OSD from a new one with its number. It is refused where the copies of a pool would have no place, where the other OSDs would be nearly
+  full, and where a flag keeps the data from moving.
 
-Nothing is destroyed by this module.`,
+Nothing else is destroyed by this module.`,
 	Example: `task "packages" {
   pveceph {
     install {
@@ -139,6 +143,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "clean", m.Clean)
 	given(all, "health", m.Health)
 	given(all, "flags", m.Flags)
+	given(all, "osd_absent", m.OSDAbsent)
 	return all
 }
 
@@ -170,7 +175,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent"}
 }
 
 // Validate checks what needs no host.

@@ -56,3 +56,26 @@ func TestCephHealthThatIsNotSaid(t *testing.T) {
 		t.Errorf("%d answers", said)
 	}
 }
+
+func TestDistribution(t *testing.T) {
+	got := tell(t, Distributions.Parse, []string{""}, askedOf(report(t)))[""]
+	if len(got.Weights) != 6 || got.Weights[0].Class != "hdd" || got.Weights[0].Reweight != 1 || !SameWeight(got.Weights[0].Crush, 0.90970) {
+		t.Errorf("weights %+v", got.Weights)
+	}
+	total := 0.0
+	for id := range got.Weights {
+		total += got.Share(id)
+	}
+	if total < 0.999 || total > 1.001 {
+		t.Errorf("the shares make up %f", total)
+	}
+	if usage := got.Usages["hdd"]; usage.Total != 5372199504 || usage.Used != 1784656 || got.Nearfull < 0.84 || got.Nearfull > 0.86 {
+		t.Errorf("usage %+v, nearly full at %f", usage, got.Nearfull)
+	}
+	if out := got.With(0, OSDWeight{Crush: 0.9, Class: "hdd"}); out.Share(0) != 0 || out.Share(1) <= got.Share(1) {
+		t.Errorf("an OSD that is out has a share of %f, another one of %f after %f", out.Share(0), out.Share(1), got.Share(1))
+	}
+	if SameWeight(0.9, 0.90002) || !SameWeight(0.9, 0.899993896484375) {
+		t.Error("weights are multiples of 1/65536")
+	}
+}

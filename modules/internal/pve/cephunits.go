@@ -17,7 +17,18 @@ func DaemonUnit(kind, id string) string { return "ceph-" + kind + "@" + id + ".s
 //
 // Ceph's maps are late: a manager that was stopped, or a daemon whose host lost its power, stays in them for half a minute and
 // more. That a daemon of this host runs, its unit says.
+//
+// An expectation does not claim whether systemd still has the unit of a daemon that does not run.
 var CephUnits = &observe.Kind[map[string]string]{
+	Complete: func(expected, found map[string]string) map[string]string {
+		all := WithUnits(expected)
+		for name, state := range found {
+			if all[name] == "" && state == "inactive" {
+				all[name] = state
+			}
+		}
+		return all
+	},
 	Name: "ceph-units", What: "which of Ceph's daemons run",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `systemctl show --no-pager --property=Id,ActiveState -- 'ceph-mon@*.service' 'ceph-mgr@*.service' 'ceph-mds@*.service' 'ceph-osd@*.service'`, Inline: true}}

@@ -1,0 +1,244 @@
+package pveceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// OSDAbsent is an OSD that is to be removed.
+type OSDAbsent struct {
+	ID      int           `hcl:"id" doc:"Number of the OSD."`
+	FSID    string        `hcl:"fsid" doc:"The OSD's own UUID, as ceph osd dump prints it at the end of its line: a new OSD that gets the same number is another one, and left alone."`
+	Wipe    bool          `hcl:"wipe,optional" default:"false" doc:"Wipe its volume, so that its disk is blank afterwards. Leave it false for a disk that has failed."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"How long to wait at most until its data is elsewhere."`
+}
+
+// pveceph destroys an OSD on its own node; on the others there is nothing to do.
+func (o *OSDAbsent) scope() modules.Scope { return modules.EachHost }
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+func (o *OSDAbsent) validate() error {
+	switch {
+	case o.ID < 0:
+		return &modules.ArgumentError{Argument: "osd_absent.id", Problem: strconv.Itoa(o.ID), Want: "0 or more"}
+	case !uuidForm.MatchString(o.FSID):
+		return &modules.ArgumentError{Argument: "osd_absent.fsid", Problem: fmt.Sprintf("%q is not a UUID", o.FSID),
+			Want: fmt.Sprintf("what ceph osd dump prints at the end of the line of osd.%d", o.ID)}
+	case o.Timeout <= 0:
+		return &modules.ArgumentError{Argument: "osd_absent.timeout", Problem: o.Timeout.String(), Want: "a time above zero"}
+	}
+	return nil
+}
+
+func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := running(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if o.Wipe {
+		observe.Disks.Want(h, "")
+	}
+	pve.CephHealths.Want(h, "")
+	pve.Distributions.Want(h, "")
+	pve.Pools.Want(h, "")
+	pve.CrushRules.Want(h, "")
+	osds, err := s.osds(ctx)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	node, at := locate(osds, o.ID)
+	switch {
+	case at < 0:
+		return s.plan(), o.elsewhere(ctx, s)
+	case osds[node][at].UUID != o.FSID:
+		s.note("%s on %s is another OSD (fsid %s) than the one to be removed, and stays", osd(o.ID), node, osds[node][at].UUID)
+		return s.plan(), nil
+	case node != s.node.Name:
+		if !slices.ContainsFunc(h.Peers(), func(peer modules.Host) bool { return peer.Name() == node }) {
+			return modules.Plan{}, fmt.Errorf("%s is on %s, which is not among the hosts of the play: it is removed on its own node", osd(o.ID), node)
+		}
+		return s.plan(), nil
+	}
+	if err := o.check(ctx, s, osds); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	return o.remove(ctx, s, osds[node], at)
+}
+
+// locate finds an OSD by its number; at is -1 if there is none.
+func locate(osds map[string][]pve.OSD, id int) (node string, at int) {
+	for name, list := range osds {
+		if i := slices.IndexFunc(list, func(o pve.OSD) bool { return o.ID == id }); i >= 0 {
+			return name, i
+		}
+	}
+	return "", -1
+}
+
+// elsewhere refuses an OSD that Ceph has, on a host that is no member of the cluster.
+func (o *OSDAbsent) elsewhere(ctx context.Context, s *site) error {
+	health, err := pve.CephHealths.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	node, down := health.Down[o.ID]
+	if !down {
+		return nil
+	}
+	return fmt.Errorf("%s is down and on %s, which is not a member of the cluster, so that pveceph cannot destroy it: if its data is elsewhere (ceph osd safe-to-destroy %d), ceph osd purge %d",
+		osd(o.ID), orNone(node), o.ID, o.ID)
+}
+
+// check refuses what would leave a pool without places for its copies, or would never end.
+func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]pve.OSD) error {
+	pools, err := pve.Pools.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	rules, err := pve.CrushRules.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	health, err := pve.CephHealths.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	rest := map[string][]pve.OSD{}
+	for node, list := range osds {
+		rest[node] = slices.DeleteFunc(slices.Clone(list), func(one pve.OSD) bool { return one.ID == o.ID || !one.Up })
+	}
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		pool := pools[name]
+		if pool.Erasure {
+			continue
+		}
+		count, hosts := places(rest, rules[pool.Rule])
+		if err := fits(name, pool.Size, rules[pool.Rule], count, hosts); err != nil {
+			return fmt.Errorf("without %s its copies have no place among the OSDs that are up and in: %w; add an OSD first", osd(o.ID), err)
+		}
+	}
+	for _, flag := range []string{"norebalance", "nobackfill", "norecover", "pause"} {
+		if slices.Contains(health.Flags, flag) {
+			return fmt.Errorf("flag %s is set, so that the data of %s would never be elsewhere: %s; ceph osd unset %s", flag, osd(o.ID), flagMeaning[flag], flag)
+		}
+	}
+	return o.room(ctx, s)
+}
+
+// room refuses what would make the other OSDs nearly full.
+func (o *OSDAbsent) room(ctx context.Context, s *site) error {
+	d, err := pve.Distributions.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	usage, share := d.Usages[d.Weights[o.ID].Class], d.Share(o.ID)
+	left := float64(usage.Total) * (1 - share)
+	if d.Nearfull > 0 && left > 0 && float64(usage.Used) > left*d.Nearfull {
+		return fmt.Errorf("without %s the other OSDs of class %s would be %.0f %% full, and Ceph warns at %.0f %%: add an OSD first",
+			osd(o.ID), orNone(d.Weights[o.ID].Class), 100*float64(usage.Used)/left, 100*d.Nearfull)
+	}
+	return nil
+}
+
+// remove plans the way of an OSD out of the cluster, from wherever on it a run that was interrupted has left it.
+func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int) (modules.Plan, error) {
+	d, err := pve.Distributions.Observe(ctx, s.host, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	id, one := strconv.Itoa(o.ID), here[at]
+	var steps []modules.Step
+	if one.In {
+		steps = append(steps, modules.Step{
+			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class)),
+			Action:  ceph("osd", "out", id),
+			Expect:  pve.Everywhere(s.host, pve.CephStatuses.Unknown("", "the data of "+osd(o.ID)+" moves")),
+			Wide:    true,
+		})
+	}
+	steps = append(steps, modules.Step{Summary: fmt.Sprintf("wait until the data of %s is elsewhere, for at most %s", osd(o.ID), o.Timeout), Action: o.wait(), Wide: true})
+	unit := pve.DaemonUnit("osd", id)
+	if one.Up || s.runs("osd", id) {
+		steps = append(steps, modules.Step{
+			Summary: "stop " + unit,
+			Action:  modules.Run{Argv: []string{"systemctl", "stop", unit}, Limit: 3 * time.Minute, Brief: true},
+			Wide:    true,
+		})
+	}
+	cleanup, what := "0", "destroy "+osd(o.ID)+"; what is on its disk stays"
+	if o.Wipe {
+		cleanup, what = "1", "destroy "+osd(o.ID)+" and wipe its volume"
+	}
+	destroy := pveceph(10*time.Minute, "osd", "destroy", id, "--cleanup", cleanup)
+	destroy.Retry = append(destroy.Retry, "osd is still running (up == 1)") // the monitors learn a moment later that it has stopped
+	left := slices.Delete(slices.Clone(here), at, at+1)
+	units := maps.Clone(s.units)
+	delete(units, unit)
+	expect := []observe.Expectation{pve.CephUnits.Expect("", units).On(s.host)}
+	if o.Wipe {
+		b, err := openBay(ctx, s.host)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		expect = append(expect, observe.Disks.Expect("", b.wiped(one)).On(s.host))
+	}
+	steps = append(steps, modules.Step{
+		Summary: what,
+		Action:  destroy,
+		Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(s.node.Name, left), pve.Distributions.Expect("", d.Without(o.ID))), expect...),
+		Settle:  time.Minute,
+		Await:   osd(o.ID) + " gone from the OSD map",
+		Wide:    true,
+	})
+	return s.plan(steps...), nil
+}
+
+// wait asks until Ceph says that nothing depends on the OSD any more.
+func (o *OSDAbsent) wait() modules.Run {
+	run := ceph("osd", "safe-to-destroy", strconv.Itoa(o.ID))
+	run.Retry = []string{"pgs currently mapped to them", "not all PGs are active+clean"}
+	run.Patience = o.Timeout
+	run.Explain = func(exit int, stdout, stderr []byte) error {
+		err := explain(exit, stdout, stderr)
+		for _, text := range run.Retry {
+			if err != nil && strings.Contains(err.Error(), text) {
+				return errors.New("after " + o.Timeout.String() + " the data of " + osd(o.ID) + " is not elsewhere yet, and the OSD stays, out: " + err.Error() + "; run again to go on waiting")
+			}
+		}
+		return err
+	}
+	return run
+}
+
+// wiped is the host's disks once the volume of an OSD is wiped: the device that it alone is on is blank.
+func (b *bay) wiped(o pve.OSD) []observe.BlockDevice {
+	alone := &bay{host: b.host, node: b.node, osds: []pve.OSD{o}}
+	var wipe func(devices []observe.BlockDevice) []observe.BlockDevice
+	wipe = func(devices []observe.BlockDevice) []observe.BlockDevice {
+		left := slices.Clone(devices)
+		for i, d := range left {
+			if _, own := alone.volumeOwner(d); own && (d.Type == "disk" || d.Type == "part") {
+				left[i].Filesystem, left[i].Children = "", nil
+			} else {
+				left[i].Children = wipe(d.Children)
+			}
+		}
+		return left
+	}
+	return wipe(b.devices)
+}

@@ -1,0 +1,97 @@
+package pveceph
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
+)
+
+// gone is the fsid of osd.0 on pve1 in these tests.
+const gone = "5f7a4b9e-0000-4000-8000-000000000000"
+
+// filled is a node of a cluster with three hosts and four OSDs, two of which are on pve1, that are used in part.
+func filled(used int64, more ...observe.Expectation) *observe.Host {
+	d := pve.Distribution{Weights: map[int]pve.OSDWeight{}, Usages: map[string]pve.Usage{"hdd": {Total: 1000, Used: used}}, Nearfull: 0.85}
+	for id := range 4 {
+		d.Weights[id] = pve.OSDWeight{Crush: 1, Reweight: 1, Class: "hdd"}
+	}
+	return node(append([]observe.Expectation{
+		pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, {ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}}),
+		pve.OSDs.Expect("pve2", []pve.OSD{{ID: 2, Up: true, In: true, Class: "hdd", UUID: "c"}}),
+		pve.OSDs.Expect("pve3", []pve.OSD{{ID: 3, Up: true, In: true, Class: "hdd", UUID: "d"}}),
+		pve.Distributions.Expect("", d), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}),
+	}, more...)...)
+}
+
+func TestOSDAbsent(t *testing.T) {
+	osds := func(o pve.OSD, others ...pve.OSD) observe.Expectation {
+		return pve.OSDs.Expect("pve1", append(others, o))
+	}
+	other := pve.OSD{ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}
+	flagged := pve.CephHealths.Expect("", pve.CephHealth{}.WithFlags([]string{"norebalance"}))
+	away := pve.CephHealths.Expect("", pve.CephHealth{Down: map[int]string{0: "pve9"}, Out: map[int]string{0: "pve9"}})
+	tests := []struct {
+		name  string
+		host  *observe.Host
+		wipe  bool
+		steps []string // how each of the commands begins, after the options of ceph
+		fails string
+		note  string
+	}{
+		{"up and in", filled(300), false, []string{"osd out 0", "osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
+		{"its disk is wiped", filled(300), true, []string{"osd out 0", "osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 1"}, "", ""},
+		{"out, as a run was interrupted", filled(300, osds(pve.OSD{ID: 0, Up: true, Class: "hdd", UUID: gone}, other)), false,
+			[]string{"osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
+		{"failed", filled(300, osds(pve.OSD{ID: 0, Class: "hdd", UUID: gone}, other), pve.CephUnits.Expect("", active("osd@1"))), false,
+			[]string{"osd safe-to-destroy 0", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
+		{"removed", filled(300, osds(other)), false, nil, "", ""},
+		{"a new OSD has its number", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, UUID: "new"}, other)), false, nil, "", "osd.0 on pve1 is another OSD (fsid new)"},
+		{"on a node that is not in the play", filled(300, osds(other), pve.OSDs.Expect("pve3", []pve.OSD{{ID: 0, UUID: gone}})), false, nil, "is on pve3, which is not among the hosts of the play", ""},
+		{"on a node that left the cluster", filled(300, osds(other), away), false, nil, "ceph osd purge 0", ""},
+		{"no place for the copies", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone})), false, nil, "without osd.0 its copies have no place", ""},
+		{"another one is down", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, pve.OSD{ID: 1, In: true, Class: "hdd", UUID: "b"})), false, nil, "up and in: pool vm-disks: 3 copies", ""},
+		{"no room", filled(700), false, nil, "the other OSDs of class hdd would be 93 % full", ""},
+		{"a flag keeps the data", filled(300, flagged), false, nil, "flag norebalance is set", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := &Module{OSDAbsent: &OSDAbsent{ID: 0, FSID: gone, Wipe: test.wipe}}
+			if err := modulestest.Decoded(m).Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan, err := m.Plan(context.Background(), test.host)
+			if test.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fails) {
+					t.Fatalf("error %v, want %q; steps:\n%s", err, test.fails, modulestest.Summaries(plan))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, test.note) || test.note == "" && notes != "" {
+				t.Errorf("notes %q, want %q", notes, test.note)
+			}
+			plan = modulestest.Converges(t, m, test.host)
+			if said := modulestest.Summaries(plan); len(test.steps) == 4 && !strings.Contains(said, "about 25 % of the data of class hdd moves") {
+				t.Errorf("how much moves is not said:\n%s", said)
+			}
+			var got []string
+			for _, step := range plan.Steps {
+				run := step.Action.(modules.Run)
+				got = append(got, strings.TrimPrefix(strings.Join(run.Argv, " "), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 "))
+				if run.Limit == 0 || len(run.Retry) > 0 && run.Patience == 0 {
+					t.Errorf("%q has no bound", step.Summary)
+				}
+			}
+			if strings.Join(got, "; ") != strings.Join(test.steps, "; ") {
+				t.Errorf("commands %q, want %q", got, test.steps)
+			}
+		})
+	}
+}
