@@ -183,6 +183,8 @@ type Step struct {
 	// Refresh says that the step only brings what the host knows up to date (a package index). It is
 	// carried out, but a task with no other steps has not changed anything.
 	Refresh bool
+	// Risk is what can go wrong; see Plan.RiskOf.
+	Risk Risk
 	// Exact says of a Run that Expect names all that it changes: in check mode nothing else is then in doubt because of it. Actions
 	// on files are exact, a reboot never is.
 	Exact bool

@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"engine/localfile": {},
 	"engine/nodestate": {"engine/observe", "engine/remote"},
 	"engine/observe":   {"engine/defect", "engine/remote", "engine/suggest"},
+	"engine/plan":      {"engine/journal", "engine/localfile", "engine/report", "engine/run", "modules"},
 	"engine/project":   {"engine/hclfile", "engine/suggest"},
 	"engine/remote":    {"engine/localfile", "engine/sshconfig"},
 	"engine/report":    {"modules"},

@@ -64,20 +64,26 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 		if err != nil || f.journal == noJournal {
 			return notes, err
 		}
-		a := f.arguments(pb, r)
-		plan, err := journal.Planned(pb, inv, a, f.limit())
+		record, err := f.record(pb, inv, r)
 		if err != nil {
 			return notes, err
 		}
-		err = w.Begin(journal.At(f.journal), journal.Run{
-			Version: version(), By: nodestate.By(), Playbook: pb.Path, Arguments: a,
-			Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes, Restores: f.restores, AdHoc: f.source != nil,
-		}, f.keep)
+		err = w.Begin(journal.At(f.journal), record, f.keep)
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("this run is not recorded, and cannot be resumed by hlplay resume: %v", err))
 		}
 		return notes, nil
 	}
+}
+
+// record is what is recorded of the run before it begins.
+func (f *runFlags) record(pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) (journal.Run, error) {
+	a := f.arguments(pb, r)
+	plan, err := journal.Planned(pb, inv, a, f.limit())
+	return journal.Run{
+		Version: version(), By: nodestate.By(), Playbook: pb.Path, Arguments: a,
+		Sources: journal.Sources(pb, inv), Plan: plan, Resumes: f.resumes, Restores: f.restores, AdHoc: f.source != nil,
+	}, err
 }
 
 // arguments are the flags of the run as they are recorded: without secrets.

@@ -100,7 +100,7 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 	})
 	cmd.SetHelpCommand(helpCommand())
 	cmd.AddCommand(
-		runCommand(), driftCommand(), rehearseCommand(), validateCommand(), doCommand(), fmtCommand(), consoleCommand(),
+		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), doCommand(), fmtCommand(), consoleCommand(),
 		inventoryCommand(), factsCommand(), statusCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
 		secretCommand(), docCommand(), labCommand(),

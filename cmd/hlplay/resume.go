@@ -69,9 +69,7 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 	if f.extra, err = f.values(ctx, a.Values); err != nil {
 		return err
 	}
-	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
-	f.knownHosts = a.KnownHosts
-	f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
+	f.take(a)
 	f.resumes = record.ID
 	pb, inv, err := f.load(ctx, record.Run.Playbook, true, f.selectFlags)
 	if err != nil {
@@ -96,6 +94,12 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 		return err
 	}
 	return f.carryOut(ctx, pb, inv)
+}
+
+// take sets the flags of a run to recorded arguments, but for values.
+func (f *runFlags) take(a journal.Arguments) {
+	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
+	f.knownHosts, f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.KnownHosts, a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
 }
 
 // because says why a run goes on at a task before the one that is not done.
@@ -150,7 +154,7 @@ func (f *resumeFlags) another(store journal.Store) string {
 }
 
 // values are those of the command line, with those that were not recorded given or asked for again.
-func (f *resumeFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
+func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
 	given, file := map[string]bool{}, false
 	for _, e := range f.extra {
 		name, _, _ := strings.Cut(e, "=")

@@ -14,6 +14,7 @@ import (
 	"hlplay/engine/journal"
 	"hlplay/engine/lab"
 	"hlplay/engine/lang"
+	"hlplay/engine/plan"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
@@ -41,6 +42,13 @@ type runFlags struct {
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
 	// shown, if it is not nil, is what is told of the run in place of what outputFlags say.
 	shown report.Reporter
+	// allow names the classes of risk that may be carried out; empty is all of them.
+	allow string
+	// ask shows what would change, and asks, before it is carried out.
+	ask bool
+	// foresee, if it is not nil, is told what a check begins with; follow is the plan that a run is held to.
+	foresee func(journal.Run)
+	follow  *plan.Plan
 	// archive, if it is not nil, is what sees what is copied before it is; it may stop the run.
 	archive func(a run.Archive, stop func(error)) run.Archive
 }
@@ -68,6 +76,7 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.addMode(cmd)
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
 	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "end with exit code 4 if something was changed, or with --check would be or cannot be told")
+	cmd.Flags().BoolVar(&f.ask, "ask", false, "show what would change and ask, before exactly that is carried out")
 	f.lists.add(cmd)
 	return cmd
 }
@@ -77,6 +86,7 @@ func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
 	f.addForks(cmd)
+	f.addAllow(cmd)
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
@@ -103,6 +113,11 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if f.lists.asked() {
 		return f.lists.list(pb, inv, f.selectFlags)
 	}
+	if f.ask && !f.check && !f.rehearse {
+		if err := f.agree(ctx, pb, inv); err != nil || f.follow == nil {
+			return err
+		}
+	}
 	return f.carryOut(ctx, pb, inv)
 }
 
@@ -117,6 +132,10 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 			return err
 		}
 	}
+	allowed, err := f.allowed()
+	if err != nil {
+		return err
+	}
 	o := f.options()
 	o.Wait, o.Earlier, o.Forks = f.wait, f.earlier, f.forks
 	o.Check, o.Rehearse = f.check, f.rehearse
@@ -124,8 +143,29 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	f.secrets.Hear(o.Redactor.Add)
 	underway := &report.Underway{}
 	recorded := &journal.Writer{Redactor: o.Redactor}
-	o.Reporter = report.Redact(report.Tee(underway, recorded, out), o.Redactor)
+	told := []report.Reporter{underway, recorded, out}
+	var approval *plan.Approval
+	switch {
+	case f.follow != nil:
+		approval = f.follow.Approve(o.Redactor, allowed, cancel)
+		o.Approve = approval.Approve
+		told = append(told, approval.Watch())
+	case f.allow != "":
+		o.Approve = allowed.Approve
+	}
+	o.Reporter = report.Redact(report.Tee(told...), o.Redactor)
 	o.Prepare = f.prepare
+	if f.foresee != nil {
+		o.Prepare = func(hosts []*inventory.Host) ([]string, error) {
+			notes, err := f.prepare(hosts)
+			if err != nil {
+				return notes, err
+			}
+			record, err := f.record(pb, inv, o.Redactor)
+			f.foresee(record)
+			return notes, err
+		}
+	}
 	if f.rehearse {
 		stage, err := lab.Start(ctx, inv, lab.Options{})
 		if err != nil {
@@ -157,7 +197,15 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	if stopped := (*stoppedError)(nil); errors.As(context.Cause(ctx), &stopped) {
 		return &exitError{code: exitFailed, err: stopped}
 	}
+	if differs := (*plan.DifferenceError)(nil); errors.As(context.Cause(ctx), &differs) {
+		return &exitError{code: exitFailed, err: fmt.Errorf("stopped, because it is no longer as planned: %w", differs)}
+	}
 	err = verdict(ctx, recap, err)
+	if err == nil && approval != nil {
+		if left := approval.Left(); left != nil {
+			return &exitError{code: exitFailed, err: left}
+		}
+	}
 	if err != nil {
 		f.wayOn(recorded.ID())
 	}

@@ -68,6 +68,8 @@ type TaskResult struct {
 	Status  Status `json:"status"`
 	// Steps are the summaries of what was done, or in check mode would be.
 	Steps []string `json:"steps,omitempty"`
+	// Risks are the classes of Steps, in their order.
+	Risks []modules.Risk `json:"risks,omitempty"`
 	// Unfinished are those that were begun and not completed: the step failed, was cut off, or had no effect. They may have
 	// changed something.
 	Unfinished []string       `json:"unfinished,omitempty"`

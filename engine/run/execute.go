@@ -27,8 +27,9 @@ type executor struct {
 	playbook    *lang.Playbook
 	check       bool
 	clock       Clock
-	holder      *nodestate.Holder // the run, as other runs meet it
-	unfulfilled func(Unfulfilled) // see Options.Unfulfilled
+	holder      *nodestate.Holder    // the run, as other runs meet it
+	unfulfilled func(Unfulfilled)    // see Options.Unfulfilled
+	approve     func(Proposal) error // see Options.Approve
 	report      func(report.Event)
 	hosts       *hosts
 	expressions *expressions
@@ -176,6 +177,9 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
 		o.foretold = e.check
+		if err := e.propose(it, &o); err != nil {
+			return o.with(failure(e.host, err))
+		}
 		if err := e.guarded(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
 			if path := stale(err); path != "" && ctx.Err() == nil {
 				if len(meanwhile) == mostStale {

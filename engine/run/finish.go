@@ -8,6 +8,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"hlplay/engine/report"
+	"hlplay/modules"
 )
 
 // finish counts, registers, notifies and reports what became of a task on a host.
@@ -38,9 +39,18 @@ func (b *batch) finish(t *task, h *host, o outcome) {
 		Play: t.play.Name, Task: t.Name, Host: h.Name, Module: t.Module.Name, Handler: t.handler,
 		Status: o.status, Steps: o.steps, Unfinished: o.open, Diffs: o.diffs, Notes: o.notes, Message: o.message,
 		Output: o.output, Hint: o.hint, Ignored: ignored, Rescued: rescued, Items: o.items, Duration: o.duration,
-		Registered: registered,
-		File:       filepath.ToSlash(t.Range.Filename), Line: t.Range.Start.Line,
+		Registered: registered, Risks: risks(o),
+		File: filepath.ToSlash(t.Range.Filename), Line: t.Range.Start.Line,
 	})
+}
+
+// risks are the classes of the steps of an outcome, in their order.
+func risks(o outcome) []modules.Risk {
+	all := make([]modules.Risk, len(o.steps))
+	for i, step := range o.steps {
+		all[i] = o.classes[step]
+	}
+	return all
 }
 
 // share gives hosts for which a task ran elsewhere the result of the host that it ran on.

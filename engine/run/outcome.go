@@ -19,8 +19,9 @@ import (
 // outcome is how a task, or one round of it, ended on a host.
 type outcome struct {
 	status   report.Status
-	steps    []string // done, or in check mode predicted
-	open     []string // begun, and not known to be done: they failed, or were cut off
+	steps    []string                // done, or in check mode predicted
+	open     []string                // begun, and not known to be done: they failed, or were cut off
+	classes  map[string]modules.Risk // of steps, by their summaries
 	diffs    []modules.Diff
 	notes    []string
 	message  string
@@ -45,6 +46,16 @@ func (o *outcome) begin(step modules.Step) {
 	if !step.Refresh {
 		o.open = append(o.open, step.Summary)
 	}
+}
+
+// class notes the risk of a step.
+func (o *outcome) class(summary string, risk modules.Risk) {
+	classes := maps.Clone(o.classes)
+	if classes == nil {
+		classes = map[string]modules.Risk{}
+	}
+	classes[summary] = risk
+	o.classes = classes
 }
 
 // unbegun takes back that a step was begun, if the error says that the host was asked for a privilege first and
@@ -127,6 +138,9 @@ func (o outcome) after(earlier outcome) outcome {
 	o.steps = union(earlier.steps, o.steps)
 	o.open = slices.DeleteFunc(union(earlier.open, o.open), func(step string) bool { return slices.Contains(o.steps, step) })
 	o.diffs = union(earlier.diffs, o.diffs)
+	for step, risk := range earlier.classes {
+		o.class(step, risk)
+	}
 	o.sure, o.effect = len(o.steps) > 0, o.effect || earlier.effect
 	if done && o.sure {
 		o.status = report.Changed
@@ -158,6 +172,9 @@ func (o outcome) plus(key string, item outcome) outcome {
 	}
 	for _, step := range item.open {
 		o.open = append(o.open, key+": "+step)
+	}
+	for step, risk := range item.classes {
+		o.class(key+": "+step, risk)
 	}
 	o.diffs = append(o.diffs, item.diffs...)
 	o.notes = append(o.notes, item.notes...)
@@ -192,6 +209,7 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 
 // with replaces the end of an outcome, and keeps what was done before it.
 func (o outcome) with(end outcome) outcome {
+	end.classes = o.classes
 	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
 	end.sure, end.effect, end.foretold, end.halts = o.sure, o.effect, o.foretold, o.halts
 	if end.last == nil {

@@ -62,6 +62,8 @@ type Options struct {
 	// Forks is on how many hosts is worked at a time; zero means that changes are made on all of them, and that reading ahead
 	// is done on a number that suits the controller.
 	Forks int
+	// Approve, if it is not nil, is asked before steps are carried out, or predicted. Its error is the failure of the task.
+	Approve func(Proposal) error
 	// Clock is what waiting goes by; nil means the real one.
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. Results are the same, slower.
@@ -197,7 +199,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	all := &hosts{inventory: inv, met: map[string]*host{}}
 	c := &conductor{
 		executor: &executor{
-			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
+			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled, approve: o.Approve,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),

@@ -19,14 +19,7 @@ import (
 // codes whether it goes on with the next; a command that nobody trusts that much travels alone.
 func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
-	steps := plan.Steps
-	if it.secret {
-		steps = make([]modules.Step, len(plan.Steps))
-		for i, step := range plan.Steps {
-			step.Diff = veiled(step.Diff)
-			steps[i] = step
-		}
-	}
+	steps := it.visible()
 	for len(steps) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -75,6 +68,19 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		}
 	}
 	return nil
+}
+
+// visible are the steps of an item's plan with diffs that may be shown.
+func (it *itemPlan) visible() []modules.Step {
+	if !it.secret {
+		return it.plan.Steps
+	}
+	steps := make([]modules.Step, len(it.plan.Steps))
+	for i, step := range it.plan.Steps {
+		step.Diff = veiled(step.Diff)
+		steps[i] = step
+	}
+	return steps
 }
 
 // together are the first of some steps as commands that travel in one flight.

@@ -57,8 +57,9 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 		return nil, nil, err
 	}
 	verb := "install "
+	risk := modules.Harmless
 	if len(wanted) == 0 {
-		verb = "upgrade "
+		verb, risk = "upgrade ", modules.Restarts
 	}
 	sources, err := knownSources(ctx, h)
 	if err != nil {
@@ -68,6 +69,7 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 		Summary: verb + join(targets) + beside(changes, targets),
 		Action:  m.aptGet(sources, strings.Fields(command)...),
 		Expect:  expect,
+		Risk:    risk,
 	}), doubt, nil
 }
 
@@ -267,10 +269,15 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}
 	run := m.aptGet(nil, strings.Fields(command)...)
 	run.Limit = 30*time.Minute + m.LockTimeout
+	risk := modules.Restarts
+	if verb == "purge" {
+		risk = modules.Destroys
+	}
 	return []modules.Step{{
 		Summary: verb + " " + join(targets) + beside(changes, targets),
 		Action:  run,
 		Expect:  expect,
+		Risk:    risk,
 	}}, nil
 }
 

@@ -62,6 +62,7 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 	return []modules.Step{{
 		Summary: summarize(changes),
 		Action:  m.aptGet(sources, args...),
+		Risk:    modules.Restarts,
 		Diff:    versions(changes),
 		Expect:  expect,
 	}}, nil
@@ -141,6 +142,7 @@ func (m *Module) planAutoremove(ctx context.Context, h modules.Host) ([]modules.
 	return []modules.Step{{
 		Summary: "remove what nothing needs any more: " + strings.TrimPrefix(summarize(changes), "remove "),
 		Action:  m.aptGet(nil, autoremove),
+		Risk:    modules.Restarts,
 		Diff:    versions(changes),
 		Expect:  append(expect, Transactions.Expect(autoremove, Transaction{})),
 	}}, nil

@@ -232,6 +232,7 @@ func brought(k observe.Key) bool {
 // reload makes the API load the new librados, as pveceph install does.
 func reload() modules.Step {
 	return modules.Step{
+		Risk:    modules.Restarts,
 		Summary: "reload pvedaemon and pveproxy, which load Ceph's library",
 		Action:  modules.Run{Argv: []string{"systemctl", "try-reload-or-restart", "pvedaemon.service", "pveproxy.service"}, Limit: 2 * time.Minute, Brief: true},
 	}

@@ -197,6 +197,7 @@ func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
 	osds := append(slices.Clone(b.osds), pve.OSD{ID: -1, Up: true, In: true, Class: o.class(device), Devices: []string{device.Name}})
 	expect := append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, osds)), s.linked(nil))
 	return modules.Step{
+		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)", o.Device, device.Path, size(device.Size), what),
 		Action:  pveceph(10*time.Minute, args...),
 		Expect:  append(expect, observe.Disks.Expect("", b.taken(device)).On(s.host)),

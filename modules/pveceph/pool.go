@@ -345,6 +345,7 @@ func (p *Pool) step(changes []change, command modules.Run) modules.Step {
 		diff.After += c.option + " = " + c.after + "\n"
 	}
 	return modules.Step{
+		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("change pool %s: %s", p.Name, strings.Join(said, ", ")),
 		Action:  command,
 		Diff:    &diff,

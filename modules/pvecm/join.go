@@ -300,6 +300,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 	// Its authorized_keys becomes a link to the cluster's, into which root's lines are merged.
 	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with the cluster's").On(s.host))
 	return modules.Step{
+		Risk:    modules.CostsQuorum,
 		Summary: fmt.Sprintf("join %s to cluster %s through %s (%s)", s.node.Name, cluster.Name, to.name, to.address),
 		Action: modules.Run{
 			Argv: append([]string{"pvecm", "add", to.address, "--use_ssh"}, s.m.options()...),

@@ -295,6 +295,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 	}
 	after := pve.Cluster{Mounted: true, Quorate: true, Certificate: true, AuthKey: true, Name: s.m.Cluster}.With(s.node.Name, s.m.member())
 	return s.plan(modules.Step{
+		Risk:    modules.CostsQuorum,
 		Summary: fmt.Sprintf("create cluster %s with %s as its first node", s.m.Cluster, s.node.Name),
 		Action: modules.Run{
 			Argv:    append([]string{"pvecm", "create", s.m.Cluster}, s.m.options()...),

@@ -178,6 +178,10 @@ func (p *planner) do(summary string, argv ...string) {
 		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute, Brief: true, Explain: explain(p.name, argv[1])},
 		Expect:  p.expect(),
 	}
+	switch argv[1] {
+	case "stop", "restart", "reload", "reload-or-restart", "try-reload-or-restart":
+		step.Risk = modules.Restarts
+	}
 	p.steps = append(p.steps, step)
 }
 

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/journal"
+	"hlplay/engine/lang"
+	"hlplay/engine/plan"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+func planCommand() *cobra.Command {
+	f := &runFlags{}
+	file := ""
+	cmd := &cobra.Command{
+		Use:   "plan PLAYBOOK -i INVENTORY -o FILE",
+		Short: "Write what a run would do into a file, to be approved and applied",
+		Long: `Plan runs a playbook in check mode and writes what would change into a file: each step with its host, its task, its class of
+risk, and what changes. hlplay show prints the file, hlplay apply carries out exactly that. The file holds no secret, but it shows the
+contents of files that are not declared as secret; only its user can read it.
+
+` + classes() + `
+
+Exit codes: 0 done; 1 bad input; 2 a task failed; 3 a host was unreachable; 4 with --exit-on-change something would change.`,
+		Example: `  hlplay plan playbooks/cluster.hcl -i inventory -o cluster.plan
+  hlplay show cluster.plan
+  hlplay apply cluster.plan`,
+		Args: onePlaybook,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.plan(cmd.Context(), args[0], file) },
+	}
+	f.inputFlags.add(cmd)
+	f.selectFlags.add(cmd)
+	f.outputFlags.add(cmd)
+	f.connectFlags.add(cmd)
+	f.addForks(cmd)
+	cmd.Flags().StringVarP(&file, "out", "o", "", "`FILE` to write the plan into")
+	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "end with exit code 4 if something would change or cannot be told")
+	return cmd
+}
+
+// classes explains the classes of risk.
+func classes() string {
+	var b strings.Builder
+	b.WriteString("Classes of risk, from the least to the greatest:")
+	for _, r := range modules.Risks() {
+		fmt.Fprintf(&b, "\n  %-9s %s", r, r.Meaning())
+	}
+	return b.String()
+}
+
+func (f *runFlags) addAllow(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of `CLASSES` of risk: restart,quorum (hlplay plan --help explains them); without it, all that the playbook names")
+}
+
+func (f *runFlags) allowed() (plan.Allowed, error) {
+	if f.allow == "" {
+		return plan.Allowed{modules.Harmless}, nil
+	}
+	allowed, err := plan.ParseAllowed(f.allow)
+	if err != nil {
+		return nil, fmt.Errorf("--allow: %w", err)
+	}
+	return allowed, nil
+}
+
+func (f *runFlags) plan(ctx context.Context, path, file string) error {
+	if file == "" {
+		return errors.New("no file for the plan given: name it with -o FILE")
+	}
+	pb, inv, err := f.load(ctx, path, true, f.selectFlags)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.validate(pb), f.validateForks()); err != nil {
+		return err
+	}
+	p, err := f.foreseen(ctx, pb, inv)
+	if err != nil {
+		return err
+	}
+	if err := p.Write(file); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "\n%s\nhlplay: the plan is in %s: hlplay show %s prints it, hlplay apply %s carries it out\n", p.Summary(), file, file, file)
+	if f.exitOnChange && len(p.Tasks) > 0 {
+		return &exitError{code: exitChanged}
+	}
+	return nil
+}
+
+// foreseen runs the playbook in check mode, which is reported, and returns what it would do.
+func (f *runFlags) foreseen(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) (*plan.Plan, error) {
+	out, err := f.reporter(os.Stdout, os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	kept := &report.Recorder{}
+	check := *f
+	var begun journal.Run
+	check.check, check.journal, check.exitOnChange = true, noJournal, false
+	check.shown = report.Tee(kept, out)
+	check.foresee = func(r journal.Run) { begun = r }
+	if err := check.carryOut(ctx, pb, inv); err != nil {
+		return nil, err
+	}
+	return plan.New(time.Now(), begun, kept.Results()), nil
+}
+
+// agree shows what would change and asks whether it is to be carried out: then follow is set.
+func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
+	tty, err := openTerminal()
+	if err != nil {
+		return errors.New("--ask: there is no terminal to ask on: make a plan with hlplay plan, and apply it")
+	}
+	defer tty.Close()
+	p, err := f.foreseen(ctx, pb, inv)
+	if err != nil {
+		return err
+	}
+	if len(p.Tasks) == 0 {
+		return nil
+	}
+	fmt.Fprintf(tty, "\n%s\nCarry this out? [yes/no] ", p.Summary())
+	answer, err := bufio.NewReader(tty).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		fmt.Fprintln(os.Stderr, "hlplay: nothing was changed")
+		return nil
+	}
+	f.follow = p
+	return nil
+}
+
+func showCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "show FILE",
+		Short: "Print a plan that hlplay plan has written",
+		Args:  onePlan,
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, err := plan.Read(args[0])
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				_, err = fmt.Print(p.Text())
+				return err
+			}
+			encoder := json.NewEncoder(os.Stdout)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(p)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// onePlan is for commands that take the file of a plan.
+func onePlan(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one plan is expected: name its file, as in %s cluster.plan", cmd.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+	"hlplay/modules"
+)
+
+// Allowed are the classes of risk that may be carried out.
+type Allowed []modules.Risk
+
+// ParseAllowed reads names of classes with commas between them. Harmless steps are always allowed.
+func ParseAllowed(text string) (Allowed, error) {
+	allowed := Allowed{modules.Harmless}
+	for name := range strings.SplitSeq(text, ",") {
+		risk, err := modules.ParseRisk(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		allowed = append(allowed, risk)
+	}
+	return allowed, nil
+}
+
+// Approve returns an error for a proposal with a step of a class that is not allowed.
+func (a Allowed) Approve(p run.Proposal) error {
+	for _, s := range p.Steps {
+		if !slices.Contains(a, s.Risk) {
+			return &NotAllowedError{Step: s}
+		}
+	}
+	return nil
+}
+
+// NotAllowedError is that a step is of a class that was not allowed.
+type NotAllowedError struct{ Step run.ProposedStep }
+
+func (e *NotAllowedError) Error() string {
+	return fmt.Sprintf("not allowed, so not begun: %s (class %s: %s)", e.Step.Summary, e.Step.Risk, e.Step.Risk.Meaning())
+}
+
+// Hint says how to allow it.
+func (e *NotAllowedError) Hint() string {
+	return fmt.Sprintf("--allow=%s allows that class", e.Step.Risk)
+}
+
+// Approval holds a run to a plan. Its methods may be called from many goroutines.
+type Approval struct {
+	redactor *report.Redactor
+	allowed  Allowed
+	stop     func(error)
+
+	mu    sync.Mutex
+	tasks map[place]*approved
+}
+
+// place is a task on a host.
+type place struct{ play, task, host string }
+
+// approved is a task of the plan.
+type approved struct {
+	Task
+	done map[string]bool // the summaries of steps
+}
+
+// Approve returns what holds a run to the plan. A task of which the plan could not tell what it does may do what is allowed. stop is
+// called with the first difference, and ends the run.
+func (p *Plan) Approve(r *report.Redactor, allowed Allowed, stop func(error)) *Approval {
+	a := &Approval{redactor: r, allowed: allowed, stop: stop, tasks: map[place]*approved{}}
+	for _, t := range p.Tasks {
+		a.tasks[place{t.Play, t.Task, t.Host}] = &approved{Task: t, done: map[string]bool{}}
+	}
+	return a
+}
+
+// DifferenceError is that a run would not do what was approved.
+type DifferenceError struct{ text string }
+
+func (e *DifferenceError) Error() string { return e.text }
+
+// Approve implements run.Options.Approve.
+func (a *Approval) Approve(p run.Proposal) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.redactor
+	t := a.tasks[place{r.String(p.Play), r.String(p.Task), p.Host}]
+	where := fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line)
+	if t == nil {
+		return a.differs("%s would now %s, and the plan has nothing for it there", where, r.String(summaries(p.Steps)))
+	}
+	for _, s := range p.Steps {
+		summary := r.String(s.Summary)
+		planned := slices.ContainsFunc(t.Steps, func(step Step) bool { return step.Summary == summary })
+		switch {
+		case planned && t.Status == report.Changed:
+		case t.Status == report.Uncertain:
+			if err := a.allowed.Approve(run.Proposal{Steps: []run.ProposedStep{s}}); err != nil {
+				return a.differs("%s was uncertain in the plan, and would now %s, of class %s: make a new plan, or allow it with --allow=%s", where, summary, s.Risk, s.Risk)
+			}
+			t.done[summary] = true
+			continue
+		default:
+			return a.differs("%s would now %s, where the plan has: %s", where, summary, t.planned())
+		}
+		if s.Diff != nil {
+			d := Diff{r.String(s.Diff.Subject), r.String(s.Diff.Before), r.String(s.Diff.After)}
+			if at := slices.IndexFunc(t.Diffs, func(o Diff) bool { return o == d }); at < 0 {
+				return a.differs("%s changed since the plan: %s is not as it was\n%s", where, d.Subject, a.since(t, d))
+			}
+		}
+		t.done[summary] = true
+	}
+	return nil
+}
+
+// since shows what a planned change began with, and what is there now.
+func (a *Approval) since(t *approved, now Diff) string {
+	for _, d := range t.Diffs {
+		if d.Subject == now.Subject && d.Before != now.Before {
+			return report.Unified(modules.Diff{Subject: now.Subject + " since the plan", Before: d.Before, After: now.Before})
+		}
+	}
+	return report.Unified(modules.Diff(now))
+}
+
+// Ended judges how a task ended: what was planned for it must be done.
+func (a *Approval) Ended(r report.TaskResult) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[place{r.Play, r.Task, r.Host}]
+	if t == nil || t.Status != report.Changed || r.Status != report.OK && r.Status != report.Skipped {
+		return
+	}
+	for _, s := range t.Steps {
+		if !t.done[s.Summary] {
+			_ = a.differs("%s: task %q (%s:%d) has nothing to do now, where the plan has: %s", r.Host, r.Task, r.File, r.Line, t.planned())
+			return
+		}
+	}
+}
+
+// Left returns an error if something of the plan was not come to.
+func (a *Approval) Left() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var left []string
+	for at, t := range a.tasks {
+		for _, s := range t.Steps {
+			if t.Status == report.Changed && !t.done[s.Summary] {
+				left = append(left, fmt.Sprintf("%s: task %q: %s", at.host, at.task, s.Summary))
+			}
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	slices.Sort(left)
+	return &DifferenceError{"not all of the plan was come to:\n  " + strings.Join(left, "\n  ")}
+}
+
+func (a *Approval) differs(format string, args ...any) error {
+	err := &DifferenceError{fmt.Sprintf(format, args...)}
+	a.stop(err)
+	return err
+}
+
+func (t *approved) planned() string {
+	if len(t.Steps) == 0 {
+		return "nothing"
+	}
+	var all []string
+	for _, s := range t.Steps {
+		all = append(all, s.Summary)
+	}
+	return strings.Join(all, "; ")
+}
+
+func summaries(steps []run.ProposedStep) string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Summary)
+	}
+	return strings.Join(all, "; ")
+}
+
+// Watch returns a Reporter that tells an approval how tasks ended.
+func (a *Approval) Watch() report.Reporter { return watcher{a} }
+
+type watcher struct{ a *Approval }
+
+func (w watcher) Report(e report.Event) {
+	if r, ok := e.(report.TaskResult); ok {
+		w.a.Ended(r)
+	}
+}
+
+func (w watcher) Close() error { return nil }

@@ -1,0 +1,157 @@
+// Package plan keeps what check mode found as a file that is shown, approved and carried out.
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hlplay/engine/journal"
+	"hlplay/engine/localfile"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// version is that of the form of the file.
+const version = 1
+
+// largest bounds a file, in bytes.
+const largest = 256 << 20
+
+// Plan is what a run would do. It holds no secret: what reports hide is hidden in it.
+type Plan struct {
+	Version int       `json:"version"`
+	Made    time.Time `json:"made"`
+	// Run is what was run in check mode: the playbook, the arguments, and the sources of both.
+	Run journal.Run `json:"run"`
+	// Tasks are those that would change something, or of which that cannot be known, each on one host, in the order of the run.
+	Tasks []Task `json:"tasks"`
+}
+
+// Task is what a task would do on a host.
+type Task struct {
+	Play    string        `json:"play"`
+	Task    string        `json:"task"`
+	Host    string        `json:"host"`
+	Module  string        `json:"module,omitempty"`
+	Handler bool          `json:"handler,omitempty"`
+	Status  report.Status `json:"status"`
+	File    string        `json:"file"`
+	Line    int           `json:"line"`
+	Steps   []Step        `json:"steps"`
+	Diffs   []Diff        `json:"diffs,omitempty"`
+	// Message says why it cannot be known what the task would do.
+	Message string `json:"message,omitempty"`
+}
+
+// Step is a step and its class of risk.
+type Step struct {
+	Summary string       `json:"summary"`
+	Risk    modules.Risk `json:"risk"`
+}
+
+// Diff is a change of a file or a setting.
+type Diff struct {
+	Subject string `json:"subject"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+}
+
+// New makes a plan of the results of a run in check mode.
+func New(made time.Time, run journal.Run, results []report.TaskResult) *Plan {
+	p := &Plan{Version: version, Made: made, Run: run, Tasks: []Task{}}
+	for _, r := range results {
+		if r.Status != report.Changed && r.Status != report.Uncertain && len(r.Steps) == 0 {
+			continue
+		}
+		t := Task{
+			Play: r.Play, Task: r.Task, Host: r.Host, Module: r.Module, Handler: r.Handler, Status: r.Status,
+			File: r.File, Line: r.Line, Message: r.Message, Steps: []Step{},
+		}
+		for i, summary := range r.Steps {
+			t.Steps = append(t.Steps, Step{summary, r.Risks[i]})
+		}
+		for _, d := range r.Diffs {
+			t.Diffs = append(t.Diffs, Diff{d.Subject, d.Before, d.After})
+		}
+		p.Tasks = append(p.Tasks, t)
+	}
+	p.sort()
+	return p
+}
+
+// sort puts the hosts of each task in the order of its play, whichever was ready first.
+func (p *Plan) sort() {
+	order := map[string]int{}
+	for _, play := range p.Run.Plan {
+		for _, host := range play.Hosts {
+			if _, ok := order[host]; !ok {
+				order[host] = len(order)
+			}
+		}
+	}
+	for from := 0; from < len(p.Tasks); {
+		to := from
+		for to < len(p.Tasks) && p.Tasks[to].Play == p.Tasks[from].Play && p.Tasks[to].Task == p.Tasks[from].Task {
+			to++
+		}
+		slices.SortStableFunc(p.Tasks[from:to], func(a, b Task) int { return cmp.Compare(order[a.Host], order[b.Host]) })
+		from = to
+	}
+}
+
+// Steps is the number of steps of each class.
+func (p *Plan) Steps() map[modules.Risk]int {
+	counts := map[modules.Risk]int{}
+	for _, t := range p.Tasks {
+		for _, s := range t.Steps {
+			counts[s.Risk]++
+		}
+	}
+	return counts
+}
+
+// Write puts the plan into a file that only its user can read: diffs show the contents of files.
+func (p *Plan) Write(path string) (err error) {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".hlplay-plan-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temporary.Name())
+		}
+	}()
+	if _, err = temporary.Write(append(text, '\n')); err != nil {
+		temporary.Close()
+		return err
+	}
+	if err = temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+// Read reads a plan from a file.
+func Read(path string) (*Plan, error) {
+	text, err := localfile.Read(path, largest)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	if err := json.Unmarshal(text, p); err != nil {
+		return nil, fmt.Errorf("%s is not a plan of hlplay: %w", path, err)
+	}
+	if p.Version != version || p.Run.Playbook == "" {
+		return nil, fmt.Errorf("%s is not a plan that this hlplay knows: make it with hlplay plan PLAYBOOK -o %s", path, path)
+	}
+	return p, nil
+}

@@ -1,0 +1,96 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// Text is the plan as a person reads it: each task with the hosts on which it would do the same, its steps with their classes, what
+// changes, and a summary.
+func (p *Plan) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", p.Run.Playbook, p.Made.Local().Format("2006-01-02 15:04"), p.Run.By)
+	type group struct {
+		Task
+		hosts []string
+		text  string
+	}
+	var groups []*group
+	for _, t := range p.Tasks {
+		text := t.text()
+		at := slices.IndexFunc(groups, func(g *group) bool { return g.Play == t.Play && g.Task.Task == t.Task && g.text == text })
+		if at < 0 {
+			at, groups = len(groups), append(groups, &group{Task: t, text: text})
+		}
+		groups[at].hosts = append(groups[at].hosts, t.Host)
+	}
+	for _, g := range groups {
+		what := ""
+		if g.Handler {
+			what = "handler: "
+		}
+		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), g.File, g.Line, report.OneLine(strings.Join(g.hosts, " ")), g.text)
+	}
+	b.WriteString("\n" + p.Summary() + "\n")
+	return b.String()
+}
+
+func (t Task) text() string {
+	var b strings.Builder
+	for _, s := range t.Steps {
+		fmt.Fprintf(&b, "  [%s] %s\n", s.Risk, report.OneLine(s.Summary))
+	}
+	if t.Status == report.Uncertain {
+		fmt.Fprintf(&b, "  [uncertain] %s\n", report.OneLine(t.Message))
+	}
+	for _, d := range t.Diffs {
+		for line := range strings.Lines(report.Unified(modules.Diff(d))) {
+			b.WriteString("      " + line)
+		}
+	}
+	return b.String()
+}
+
+// Summary is the number of steps by class, and what the classes mean that are more than harmless.
+func (p *Plan) Summary() string {
+	hosts := map[string]bool{}
+	uncertain := 0
+	for _, t := range p.Tasks {
+		hosts[t.Host] = true
+		if t.Status == report.Uncertain {
+			uncertain++
+		}
+	}
+	if len(p.Tasks) == 0 {
+		return "Nothing would change."
+	}
+	counts := p.Steps()
+	total := 0
+	var parts, meanings []string
+	for _, risk := range modules.Risks() {
+		n := counts[risk]
+		if total += n; n == 0 {
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, risk))
+		if risk > modules.Harmless {
+			meanings = append(meanings, fmt.Sprintf("%s: %s.", risk, risk.Meaning()))
+		}
+	}
+	text := fmt.Sprintf("%s on %s: %s.", number(total, "step"), number(len(hosts), "host"), strings.Join(parts, ", "))
+	if uncertain > 0 {
+		text += fmt.Sprintf(" What %s would do cannot be told before the run.", number(uncertain, "task"))
+	}
+	return strings.Join(append([]string{text}, meanings...), "\n")
+}
+
+func number(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
