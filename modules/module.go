@@ -123,6 +123,8 @@ type Plan struct {
 	Doubt error
 	// Guard, if it is not nil, has the host itself take the steps back unless they are proven right in time.
 	Guard *Guard
+	// Advice is what is seldom right, as only the host tells: see Adviser.
+	Advice []Advice
 	// Notes are remarks a person should read although nothing is done about them, such as drift
 	// that is too dangerous to repair.
 	Notes []string

@@ -25,6 +25,9 @@ func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics 
 			d.diags = append(d.diags, d.invalid(err, t, body))
 		}
 	}
+	if !d.diags.HasErrors() {
+		d.diags = append(d.diags, advise(m, t, body)...)
+	}
 	return d.diags
 }
 

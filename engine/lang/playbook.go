@@ -107,6 +107,8 @@ type Task struct {
 	Tags     []string
 	Notify   []string
 	Register string
+	// Allow are the reasons for forms that are otherwise warned of, by the names of their advice.
+	Allow map[string]string
 	// RunOnce tasks run on one host for all.
 	RunOnce bool
 	// Dir is the directory of the file that the task stands in: relative paths are relative to it.

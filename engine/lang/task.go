@@ -15,7 +15,7 @@ var (
 	taskShape = shape{
 		what: "a task",
 		attributes: []string{"when", "for_each", "tags", "notify", "register", "retries", "delay", "until",
-			"ignore_errors", "run_once", "throttle", "become", "become_user", "timeout", "vars"},
+			"ignore_errors", "run_once", "throttle", "become", "become_user", "timeout", "vars", "allow"},
 		otherBlocks: true,
 	}
 	groupShape = shape{
@@ -136,6 +136,7 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 		handler:  handler,
 		become:   d.becoming(body, d.inventory, d.hosts),
 	}
+	t.Allow = d.allow(body)
 	d.settings(t, body)
 	if attr := body.Attributes["notify"]; attr != nil {
 		t.notifyAt = attr.Expr.Range()

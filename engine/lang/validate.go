@@ -259,7 +259,7 @@ func (v *validator) task(t *Task, scope Scope) {
 			s["vars"] = v.vars(t.Vars, t.Dir, s, scope["vars"])
 		}
 		diags := judge(t, body, v.playbook.context(t.Dir, s))
-		v.report(diags...)
+		v.report(v.new(diags)...)
 		if diags.HasErrors() {
 			return
 		}

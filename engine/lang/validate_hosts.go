@@ -186,7 +186,7 @@ func (j *hostJudge) round(t *Task, scope Scope) {
 		j.holds(t.Until, "until", t.Dir, scope)
 	}
 	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
-		j.note(judge(t, body, j.playbook.context(t.Dir, scope))...)
+		j.note(j.new(judge(t, body, j.playbook.context(t.Dir, scope)))...)
 	}
 }
 

@@ -69,7 +69,7 @@ func (d *decision) nothingToDo(t *task) outcome {
 	total := outcome{status: report.OK}
 	rounds := map[string]cty.Value{}
 	for _, it := range d.items {
-		o := outcome{status: report.OK, notes: it.plan.Notes, data: it.plan.Data}
+		o := outcome{status: report.OK, notes: remarks(t, it.plan), data: it.plan.Data}
 		if t.ForEach == nil {
 			return o
 		}

@@ -159,7 +159,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 		if it.err != nil {
 			return o.with(e.fault(it.from, it.err, it.saw))
 		}
-		o.notes = append(slices.Clip(it.plan.Notes), meanwhile...)
+		o.notes = append(slices.Clip(remarks(e.task, it.plan)), meanwhile...)
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
 			e.fulfil(ctx, done)

@@ -92,6 +92,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	m.Want(h)
 	plan, err := m.plan(ctx, h)
+	if err == nil {
+		plan.Advice = m.advice(ctx, h)
+	}
 	return plan, explained(ctx, h, err)
 }
 
@@ -178,6 +181,7 @@ func (m *Module) Want(h modules.Host) {
 			observe.Packages.Want(h, name)
 		}
 	}
+	m.wantAdvice(h)
 	if m.State == "latest" {
 		Candidates.Want(h, m.Packages...)
 	}

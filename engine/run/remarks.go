@@ -1,0 +1,19 @@
+package run
+
+import (
+	"slices"
+
+	"hlplay/engine/lang"
+	"hlplay/modules"
+)
+
+// remarks returns what a person should read about a plan: its notes, and the advice that the task does not allow to be passed over.
+func remarks(t *task, p modules.Plan) []string {
+	all := p.Notes
+	for _, a := range p.Advice {
+		if _, allowed := t.Allow[a.Name]; !allowed {
+			all = append(slices.Clip(all), a.Problem+". "+lang.Advised(a))
+		}
+	}
+	return all
+}

@@ -1,0 +1,107 @@
+// Package wrongform recognizes forms of guides that are out of date or do not do what they seem to.
+package wrongform
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"hlplay/modules"
+)
+
+// form is a wrong form that a text shows.
+type form struct {
+	name          string
+	pattern       *regexp.Regexp
+	problem, want string
+}
+
+// everywhere are wrong in the text of a command and in that of a file.
+var everywhere = []form{
+	{modules.AdviceHashPolicy, regexp.MustCompile(`\bencap(2\+3|3\+4)\b`),
+		"encap2+3 and encap3+4 are hash policies for tunnels, which Proxmox VE does not offer", `Write layer3+4 or layer2+3, as in network { bond "bond0" { mode = "802.3ad" hash = "layer3+4" … } }`},
+	{modules.AdviceMTU, regexp.MustCompile(`\bip\s+(-\S+\s+)*l(i|ink)?\s+s(et)?\b[^\n;|&]*\bmtu\s+\d|\bifconfig\s[^\n;|&]*\bmtu\s+\d`),
+		"an MTU set by a command is gone after a reboot or ifreload, and nothing checks the way", `Use the module network, which keeps it and proves it by full-size pings: network { mtu = 9000 … }`},
+	{modules.AdviceVirqfd, regexp.MustCompile(`\bvfio[_-]virqfd\b`),
+		"vfio_virqfd is part of vfio since kernel 6.2, and fails to load there", `Leave it out: passthrough { devices = […] } loads what the running kernel has`},
+	{modules.AdviceBlacklistGlob, regexp.MustCompile(`(?m)\bblacklist\s+[A-Za-z0-9_-]*[*?\[]`),
+		"a blacklist knows no patterns: the line has no effect", `Write each name of its own, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
+}
+
+// scripts are wrong in a command, and in a file that holds commands.
+var scripts = []form{
+	{modules.AdviceNetworkingRestart, regexp.MustCompile(`\bsystemctl\s+(-\S+\s+)*(try-)?restart\s+([\w.@-]+\s+)*networking\b|(\bservice\s+|/etc/init\.d/)networking\s+(force-)?re(start|load)\b`),
+		networkingProblem, networkingWant},
+	{modules.AdviceEtcHost, regexp.MustCompile(`(^|[\s"'=>])/etc/host($|[\s"';|&])`), hostProblem, hostWant},
+}
+
+// commands are wrong in a command alone.
+var commands = []form{
+	{modules.AdviceAppend, regexp.MustCompile(`>>`),
+		"a line that is appended by >> is there once more after each run", `Use file { path = "/etc/…" line { line = "…" } }, which adds it once`},
+	{modules.AdviceNoSource, regexp.MustCompile(`\b(rm|unlink|mv)\b[^\n;|&]*/sources\.list\.d/(pve-install-repo|proxmox|pve-no-subscription)\.(list|sources)\b`), sourceProblem, sourceWant},
+}
+
+const (
+	networkingProblem = "a restart of networking takes all interfaces down: guests lose their bridge, and the session to the host its way"
+	networkingWant    = "Use the module network, which reloads what has changed (ifreload -a) and undoes it unless hlplay can connect anew"
+	hostProblem       = "nothing reads /etc/host"
+	hostWant          = "Write /etc/hosts"
+	sourceProblem     = "this is the source without a subscription: without it the host gets no updates of Proxmox VE"
+	sourceWant        = `Disable the source that needs a subscription instead: apt { disable_uris = ["https://enterprise.proxmox.com"] }`
+)
+
+// Command returns advice on the text of a command, or of a shell script.
+func Command(argument, text string) []modules.Advice {
+	return find(argument, text, scripts, commands, everywhere)
+}
+
+// Content returns advice on what is written into a file.
+func Content(argument, file, text string) []modules.Advice {
+	if strings.HasPrefix(file, "/etc/cron") || strings.HasPrefix(file, "/var/spool/cron") || path.Ext(file) == ".sh" {
+		return find(argument, text, scripts, everywhere)
+	}
+	return find(argument, text, everywhere)
+}
+
+func find(argument, text string, lists ...[]form) []modules.Advice {
+	var all []modules.Advice
+	for _, forms := range lists {
+		for _, f := range forms {
+			if f.pattern.MatchString(text) {
+				all = append(all, modules.Advice{Name: f.name, Argument: argument, Problem: f.problem, Want: f.want})
+			}
+		}
+	}
+	return all
+}
+
+// Path returns advice on a file that is written or, with absent, removed.
+func Path(argument, file string, absent bool) []modules.Advice {
+	dir, base := path.Split(path.Clean("/" + file))
+	name := strings.TrimSuffix(base, path.Ext(base))
+	switch {
+	case dir+base == "/etc/host":
+		return []modules.Advice{{Name: modules.AdviceEtcHost, Argument: argument, Problem: hostProblem, Want: hostWant}}
+	case absent && dir == "/etc/apt/sources.list.d/":
+		return Source(argument, name)
+	}
+	return nil
+}
+
+// Source returns advice on a source of apt that is removed or disabled, by the name of its file.
+func Source(argument, name string) []modules.Advice {
+	switch name {
+	case "pve-install-repo", "proxmox", "pve-no-subscription":
+		return []modules.Advice{{Name: modules.AdviceNoSource, Argument: argument, Problem: sourceProblem, Want: sourceWant}}
+	}
+	return nil
+}
+
+// Restart returns advice on a restart of a unit.
+func Restart(argument, unit string) []modules.Advice {
+	if strings.TrimSuffix(unit, ".service") != "networking" {
+		return nil
+	}
+	return []modules.Advice{{Name: modules.AdviceNetworkingRestart, Argument: argument, Problem: networkingProblem, Want: networkingWant}}
+}

@@ -1,0 +1,87 @@
+package wrongform
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/modules"
+)
+
+func names(all []modules.Advice) []string {
+	var found []string
+	for _, a := range all {
+		found = append(found, a.Name)
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestCommand(t *testing.T) {
+	for text, want := range map[string][]string{
+		"systemctl restart networking":                            {modules.AdviceNetworkingRestart},
+		"sudo systemctl --no-block restart networking.service":    {modules.AdviceNetworkingRestart},
+		"service networking restart":                              {modules.AdviceNetworkingRestart},
+		"/etc/init.d/networking restart":                          {modules.AdviceNetworkingRestart},
+		"systemctl restart pveproxy; systemctl status networking": nil,
+		"ifreload -a":                                         nil,
+		"nano /etc/host":                                      {modules.AdviceEtcHost},
+		`sed -i "s/a/b/" /etc/host; true`:                     {modules.AdviceEtcHost},
+		"cat /etc/hosts /etc/hostname /etc/host.conf":         nil,
+		"echo vfio >> /etc/modules":                           {modules.AdviceAppend},
+		"echo vfio_virqfd >>/etc/modules":                     {modules.AdviceAppend, modules.AdviceVirqfd},
+		`echo "blacklist nvidia*" > /etc/modprobe.d/x.conf`:   {modules.AdviceBlacklistGlob},
+		`echo "blacklist nvidia" > /etc/modprobe.d/x.conf`:    nil,
+		"ip link set dev eno1 mtu 9000":                       {modules.AdviceMTU},
+		"ip link set eno1 up mtu 9000":                        {modules.AdviceMTU},
+		"ifconfig eno1 mtu 9000 up":                           {modules.AdviceMTU},
+		"ip link show eno1 | grep mtu":                        nil,
+		"ip link set eno1 up; echo mtu 9000":                  nil,
+		"bond-xmit-hash-policy encap3+4":                      {modules.AdviceHashPolicy},
+		"rm -f /etc/apt/sources.list.d/pve-install-repo.list": {modules.AdviceNoSource},
+		"rm /etc/apt/sources.list.d/pve-enterprise.list":      nil,
+	} {
+		if diff := cmp.Diff(want, names(Command("shell", text))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestContent(t *testing.T) {
+	for _, test := range []struct {
+		file, text string
+		want       []string
+	}{
+		{"/etc/cron.d/mtu", "@reboot root ip link set eno1 mtu 9000\n", []string{modules.AdviceMTU}},
+		{"/etc/cron.d/log", "@reboot root date >>/var/log/boots\n", nil},
+		{"/usr/local/sbin/net.sh", "systemctl restart networking\n", []string{modules.AdviceNetworkingRestart}},
+		{"/etc/network/interfaces", "\tbond-xmit-hash-policy encap3+4\n", []string{modules.AdviceHashPolicy}},
+		{"/etc/modules", "vfio\nvfio_virqfd\n", []string{modules.AdviceVirqfd}},
+		{"/etc/modprobe.d/x.conf", "blacklist amdgpu\nblacklist nvidia*\n", []string{modules.AdviceBlacklistGlob}},
+	} {
+		if got := names(Content("content", test.file, test.text)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: the advice is %q, expected %q", test.file, got, test.want)
+		}
+	}
+}
+
+func TestPath(t *testing.T) {
+	for _, test := range []struct {
+		file   string
+		absent bool
+		want   []string
+	}{
+		{"/etc/host", false, []string{modules.AdviceEtcHost}},
+		{"/etc//host", false, []string{modules.AdviceEtcHost}},
+		{"/etc/hosts", false, nil},
+		{"/etc/apt/sources.list.d/pve-install-repo.list", true, []string{modules.AdviceNoSource}},
+		{"/etc/apt/sources.list.d/proxmox.sources", true, []string{modules.AdviceNoSource}},
+		{"/etc/apt/sources.list.d/proxmox.sources", false, nil},
+		{"/etc/apt/sources.list.d/pve-enterprise.sources", true, nil},
+	} {
+		if got := names(Path("path", test.file, test.absent)); !slices.Equal(got, test.want) {
+			t.Errorf("%s, absent %v: the advice is %q, expected %q", test.file, test.absent, got, test.want)
+		}
+	}
+}
