@@ -39,6 +39,8 @@ var exact = map[string]struct {
 	"hostname.hostname.Plan":        {false, "sudo, and all that asks for the host's own name, sees it"},
 	"modprobe.Module.planInitramfs": {false, "hooks of packages run"},
 	"modprobe.Module.planLoad":      {false, "devices and settings appear, and what udev does of them"},
+	"mount.reload":                  {true, "units of mounts, which nobody observes by a name of their own"},
+	"mount.site.step":               {true, "what is mounted, and what lies below"},
 	"network.Module.planPins":       {false, "hooks of packages run"},
 	"network.site.reload":           {true, "the interfaces; what commands of other interfaces do they have done before"},
 	"pveceph.FS.plan#2":             {false, "the whole of Ceph sees it"},

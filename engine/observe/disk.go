@@ -127,7 +127,7 @@ func (d BlockDevice) HoldsSystem() bool {
 	holds := false
 	d.Walk(func(d BlockDevice) {
 		for _, at := range d.Mountpoints {
-			holds = holds || slices.Contains(systemDirectories, at)
+			holds = holds || at == "[SWAP]" || IsSystemDirectory(at)
 		}
 		use := reserved[strings.ToLower(d.PartitionType)]
 		holds = holds || d.Type == "part" && (use == "BIOS boot" || use == "EFI system" || use == "PowerPC PReP boot")
@@ -135,8 +135,10 @@ func (d BlockDevice) HoldsSystem() bool {
 	return holds
 }
 
-// systemDirectories are mount points that a host does not run without. lsblk(8) tells swap space as the last one.
-var systemDirectories = []string{"/", "/boot", "/boot/efi", "/boot/firmware", "/efi", "/etc", "/home", "/opt", "/root", "/tmp", "/usr", "/usr/local", "/var", "/var/lib", "/var/log", "/var/tmp", "[SWAP]"}
+// IsSystemDirectory reports whether a directory is one that a host does not run without.
+func IsSystemDirectory(path string) bool { return slices.Contains(systemDirectories, path) }
+
+var systemDirectories = []string{"/", "/boot", "/boot/efi", "/boot/firmware", "/efi", "/etc", "/usr", "/var"}
 
 // Above returns what a device is a partition of, or the device itself if it is none.
 func Above(devices []BlockDevice, d BlockDevice) BlockDevice {

@@ -16,6 +16,7 @@ import (
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
 	"hlplay/modules/modprobe"
+	"hlplay/modules/mount"
 	"hlplay/modules/network"
 	"hlplay/modules/passthrough"
 	"hlplay/modules/pveceph"
@@ -40,6 +41,7 @@ var all = []modules.Spec{
 	ha.Spec,
 	hostname.Spec,
 	modprobe.Spec,
+	mount.Spec,
 	network.Spec,
 	passthrough.Spec,
 	pveceph.Spec,

@@ -113,6 +113,7 @@ func (m *Machine) PowerOn() {
 	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()
+	m.mountAtBoot()
 	m.units.boot()
 }
 

@@ -153,7 +153,7 @@ func mountpoint(_ context.Context, c *Call) int {
 
 func mountProgram(_ context.Context, c *Call) int {
 	if len(c.Argv) > 1 {
-		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+		return c.mountListed()
 	}
 	for line := range strings.Lines(c.Machine.mountTable()) {
 		f := strings.Fields(line)
@@ -165,6 +165,9 @@ func mountProgram(_ context.Context, c *Call) int {
 func (m *Machine) mountTable() string {
 	var b strings.Builder
 	b.WriteString("sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime 0 0\n/dev/sda2 / ext4 rw,relatime,errors=remount-ro 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n")
+	for _, d := range m.mountedDisks() {
+		fmt.Fprintf(&b, "/dev/%s %s %s rw,relatime 0 0\n", d.Name, fstabEscapes.Replace(d.Mountpoint), d.Use)
+	}
 	m.mounts.mu.RLock()
 	defer m.mounts.mu.RUnlock()
 	for _, mounted := range m.mounts.list {

@@ -1,0 +1,141 @@
+package machine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/afero"
+)
+
+// fstabEscapes are how fstab(5) and the kernel write what separates fields.
+var fstabEscapes = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`)
+
+var fstabUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t")
+
+// mountedDisks are the disks and partitions that are mounted by programs: not the one that the machine's tree is on, nor swap space.
+func (m *Machine) mountedDisks() []Disk {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Disk
+	for _, d := range m.disks {
+		for _, each := range append([]Disk{*d}, d.Partitions...) {
+			if strings.HasPrefix(each.Mountpoint, "/") && each.Mountpoint != "/" {
+				all = append(all, each)
+			}
+		}
+	}
+	return all
+}
+
+// listed are the fields of the lines of fstab.
+func (m *Machine) listed() [][]string {
+	text, err := afero.ReadFile(m.FS(), "/etc/fstab")
+	if err != nil {
+		return nil
+	}
+	var all [][]string
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) >= 4 && !strings.HasPrefix(f[0], "#") {
+			f[1] = fstabUnescapes.Replace(f[1])
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// source is the path of the device that the first field of a line of fstab names, if there is one.
+func (m *Machine) source(field string) (string, bool) {
+	device := field
+	for tag, dir := range map[string]string{"UUID=": "/dev/disk/by-uuid/", "PARTUUID=": "/dev/disk/by-partuuid/"} {
+		if id, ok := strings.CutPrefix(field, tag); ok {
+			device = dir + id
+		}
+	}
+	_, found := m.Disk(device)
+	return device, found
+}
+
+// mountAtBoot mounts what fstab lists, and nothing else.
+func (m *Machine) mountAtBoot() {
+	for _, d := range m.mountedDisks() {
+		_ = m.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.Mountpoint = "" })
+	}
+	for _, f := range m.listed() {
+		if strings.Contains(f[3], "noauto") || f[1] == "/" || !strings.HasPrefix(f[1], "/") {
+			continue
+		}
+		if device, found := m.source(f[0]); found {
+			_ = m.ChangeDisk(device, func(d *Disk) { d.Mountpoint = f[1] })
+		}
+	}
+}
+
+// mountListed mounts what fstab lists for a directory. The files of the file system are those that the directory has.
+func (c *Call) mountListed() int {
+	o, ok := c.options("o:", "options=")
+	if !ok {
+		return 1
+	}
+	if len(o.rest) != 1 || o.has("o", "options") && o.value("o", "options") != "remount" {
+		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+	}
+	if c.User != "root" {
+		return c.Errorf("%s: must be superuser to use mount.", o.rest[0])
+	}
+	dir := c.Path(o.rest[0])
+	for _, f := range c.Machine.listed() {
+		if f[1] != dir {
+			continue
+		}
+		device, found := c.Machine.source(f[0])
+		_, info, err := c.view().resolve(dir, true)
+		d, _ := c.Machine.Disk(device)
+		switch {
+		case !found:
+			return c.Errorf("%s: can't find %s.", dir, f[0])
+		case err != nil || info == nil:
+			c.Errorf("%s: mount point does not exist.\n       dmesg(1) may have more information after failed mount system call.", dir)
+			return 32
+		case o.has("o", "options") && d.Mountpoint != dir:
+			c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
+			return 32
+		case o.has("o", "options"):
+			return 0
+		case d.Use != f[2] && f[2] != "auto":
+			c.Errorf("%s: wrong fs type, bad option, bad superblock on /dev/%s, missing codepage or helper program, or other error.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name)
+			return 32
+		case d.Mountpoint == dir:
+			c.Errorf("%s: /dev/%s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name, dir)
+			return 32
+		}
+		if err := c.Machine.ChangeDisk(device, func(d *Disk) { d.Mountpoint = dir }); err != nil {
+			return c.Errorf("%v", err)
+		}
+		c.Machine.Record("mount", "mount /dev/"+d.Name+" at "+dir)
+		return 0
+	}
+	return c.Errorf("%s: can't find in /etc/fstab.", dir)
+}
+
+func umountProgram(_ context.Context, c *Call) int {
+	if len(c.Argv) != 2 {
+		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+	}
+	dir := c.Path(c.Argv[1])
+	for _, d := range c.Machine.mountedDisks() {
+		if d.Mountpoint != dir {
+			continue
+		}
+		if c.User != "root" {
+			c.Errorf("%s: must be superuser to unmount.", dir)
+			return 32
+		}
+		if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.Mountpoint = "" }); err != nil {
+			return c.Errorf("%v", err)
+		}
+		c.Machine.Record("umount", "unmount "+dir)
+		return 0
+	}
+	c.Errorf("%s: not mounted.", dir)
+	return 32
+}

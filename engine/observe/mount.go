@@ -1,0 +1,56 @@
+package observe
+
+import (
+	"fmt"
+	"strings"
+
+	"hlplay/engine/remote"
+)
+
+// Mount is what is mounted at a directory.
+type Mount struct {
+	// Source is the device or the remote directory, as the kernel tells it; empty if nothing is mounted there.
+	Source string
+	// Type is the type of the file system: "ext4", "nfs4", "tmpfs".
+	Type string
+}
+
+// Mounts observes what is mounted, by the absolute path of the directory. Of several mounts over each other it is the last.
+var Mounts = &Kind[Mount]{
+	Name: "mount", What: "what is mounted at %s",
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `exec cat /proc/self/mounts`}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Mount, error)) {
+		var err error
+		if a := answers[0]; a.Exit != 0 {
+			err = fmt.Errorf("/proc/self/mounts cannot be read: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
+		}
+		mounted := parseMounts(string(answers[0].Stdout))
+		for _, name := range names {
+			tell(name, mounted[name], err)
+		}
+	},
+}
+
+// parseMounts reads proc_pid_mounts(5).
+func parseMounts(text string) map[string]Mount {
+	mounted := map[string]Mount{}
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) >= 3 {
+			mounted[UnescapeMount(fields[1])] = Mount{UnescapeMount(fields[0]), fields[2]}
+		}
+	}
+	return mounted
+}
+
+var (
+	mountEscapes   = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`, "#", `\043`)
+	mountUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#")
+)
+
+// EscapeMount is a path as it stands in a field of fstab(5).
+func EscapeMount(path string) string { return mountEscapes.Replace(path) }
+
+// UnescapeMount is the path that stands in a field of fstab(5).
+func UnescapeMount(field string) string { return mountUnescapes.Replace(field) }

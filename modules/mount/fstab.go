@@ -1,0 +1,76 @@
+package mount
+
+import (
+	"fmt"
+	"strings"
+
+	"hlplay/engine/observe"
+)
+
+// fstab is where file systems to be mounted at boot are listed: fstab(5).
+const fstab = "/etc/fstab"
+
+// entry is a line of fstab. Its paths are as they are, without escapes.
+type entry struct {
+	source, path, kind, options, dump, pass string
+}
+
+// parse reads a line; ok is false for a comment and for an empty line.
+func parse(line string) (e entry, ok bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 2 || strings.HasPrefix(fields[0], "#") {
+		return entry{}, false
+	}
+	e = entry{observe.UnescapeMount(fields[0]), observe.UnescapeMount(fields[1]), "auto", "defaults", "0", "0"}
+	for i, to := range []*string{&e.kind, &e.options, &e.dump, &e.pass} {
+		if len(fields) > i+2 {
+			*to = fields[i+2]
+		}
+	}
+	return e, true
+}
+
+// String is the line, with its end.
+func (e entry) String() string {
+	return strings.Join([]string{observe.EscapeMount(e.source), observe.EscapeMount(e.path), e.kind, e.options, e.dump, e.pass}, " ") + "\n"
+}
+
+// put returns the text with the entry in place of the one for its directory, or at the end. All other lines stay as they are.
+func (e entry) put(text string) (string, error) {
+	return edit(text, e.path, e.String(), func(old entry) bool { return old == e })
+}
+
+// take returns the text without the entry for a directory.
+func take(text, path string) (string, error) {
+	return edit(text, path, "", func(entry) bool { return false })
+}
+
+// edit replaces the line for a directory, unless it is good.
+func edit(text, path, line string, good func(entry) bool) (string, error) {
+	var out strings.Builder
+	found := 0
+	number := 0
+	for old := range strings.Lines(text) {
+		number++
+		e, ok := parse(old)
+		if !ok || e.path != path {
+			out.WriteString(old)
+			continue
+		}
+		if found > 0 {
+			return "", fmt.Errorf("%s mounts something at %s twice, on lines %d and %d: remove one of them", fstab, path, found, number)
+		}
+		found = number
+		if good(e) {
+			line = old
+		}
+		out.WriteString(line)
+	}
+	if found == 0 && line != "" {
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			out.WriteString("\n")
+		}
+		out.WriteString(line)
+	}
+	return out.String(), nil
+}

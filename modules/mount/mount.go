@@ -1,0 +1,306 @@
+// Package mount mounts file systems, now and at boot.
+package mount
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "mount",
+	Aliases: []string{"fstab"},
+	Summary: "A file system mounted now and at every boot",
+	Doc: `Lists a file system in /etc/fstab and mounts it. A device is listed by the UUID of what is on it, so that it does not matter
+in what order the kernel finds the disks. All other lines of /etc/fstab stay as they are. The directory is made if it is missing.
+
+With ` + "`nofail`" + `, the default, a host boots without a file system that does not appear; otherwise it waits, and ends in emergency
+mode without network.
+
+Changed options are applied with a remount. A directory where something else is mounted is an error. With ` + "`state = \"absent\"`" + ` the
+file system is unmounted, which fails while it is in use, and taken out of /etc/fstab; the directory stays.`,
+	Example: `task "bulk data at /srv/bulk" {
+  mount {
+    path    = "/srv/bulk"
+    source  = "/dev/disk/by-id/ata-WDC_WD80EFZX_VK0EXAMPLE"
+    options = ["noatime"]
+  }
+}`,
+	New: func() modules.Module { return &mount{} },
+}
+
+// mount is the module's arguments.
+type mount struct {
+	Path    string   `hcl:"path" doc:"The directory."`
+	Source  string   `hcl:"source,optional" doc:"What is mounted: a device, UUID=…, LABEL=…, tmpfs, SERVER:/DIRECTORY. Needed unless state is absent."`
+	Type    string   `hcl:"type,optional" doc:"The type of the file system. Needed unless source is a device: then it is what is found there."`
+	Options []string `hcl:"options,optional" doc:"Mount options, such as noatime or subvol=@data."`
+	Nofail  bool     `hcl:"nofail,optional" default:"true" doc:"Boot the host without it if it cannot be mounted."`
+	State   string   `hcl:"state,optional" default:"mounted" enum:"mounted,absent" doc:"mounted, or absent: unmounted and not listed."`
+}
+
+var (
+	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
+	// kernels are directories where the system itself mounts what it needs.
+	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
+)
+
+func (m *mount) Validate() error {
+	switch {
+	case !path.IsAbs(m.Path) || path.Clean(m.Path) != m.Path || strings.ContainsAny(m.Path, "\n\t"):
+		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not the absolute path of a directory", m.Path), Want: "write it as in /srv/bulk"}
+	case observe.IsSystemDirectory(m.Path) || kernels.MatchString(m.Path):
+		return &modules.ArgumentError{Argument: "path", Problem: m.Path + " is part of the system", Want: "a directory such as /srv/bulk; what the system runs from is not mounted over while it runs"}
+	case m.State == "absent":
+		return nil
+	case m.Source == "":
+		return &modules.ArgumentError{Argument: "source", Problem: "is missing", Want: "a device, UUID=…, LABEL=… or SERVER:/DIRECTORY"}
+	case strings.ContainsAny(m.Source, "\n\t"):
+		return &modules.ArgumentError{Argument: "source", Problem: "has a line break or a tab in it", Want: "a device, UUID=…, LABEL=… or SERVER:/DIRECTORY"}
+	case m.Type == "" && !m.device():
+		return &modules.ArgumentError{Argument: "type", Problem: "is missing", Want: "name it, as in \"nfs4\"; only a device tells its own"}
+	case m.Type != "" && !optionForm.MatchString(m.Type):
+		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is not the type of a file system", m.Type), Want: "ext4, xfs, btrfs, nfs4, tmpfs, …"}
+	}
+	for _, o := range m.Options {
+		if !optionForm.MatchString(o) {
+			return &modules.ArgumentError{Argument: "options", Problem: fmt.Sprintf("%q is not one option", o), Want: "each option as an element of its own"}
+		}
+		if o == "nofail" {
+			return &modules.ArgumentError{Argument: "options", Problem: "nofail is an argument of its own", Want: "leave it out here"}
+		}
+	}
+	return nil
+}
+
+// device reports whether the source is a device, whose UUID is to be found.
+func (m *mount) device() bool { return strings.HasPrefix(m.Source, "/dev/") }
+
+// Want announces what the plan reads first.
+func (m *mount) Want(h modules.Host) {
+	observe.Files.Want(h, fstab)
+	if m.Path != "" {
+		observe.Files.Want(h, m.Path)
+		observe.Mounts.Want(h, m.Path)
+	}
+	observe.Disks.Want(h, "")
+}
+
+// Plan compares fstab and what is mounted with what is wanted.
+func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	m.Want(h)
+	at, table, err := observe.Follow(ctx, h, fstab)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if table.Truncated {
+		return modules.Plan{}, fmt.Errorf("%s is larger than %d bytes: expected a short configuration file", at, observe.FileLimit)
+	}
+	mounted, err := observe.Mounts.Observe(ctx, h, m.Path)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	devices, err := observe.Disks.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	s := &site{m, h, devices, mounted}
+	if m.State == "absent" {
+		return s.absent(ctx, string(table.Content))
+	}
+	return s.present(ctx, string(table.Content))
+}
+
+// site is the host as it is found.
+type site struct {
+	*mount
+	host    modules.Host
+	devices []observe.BlockDevice
+	mounted observe.Mount
+}
+
+func (s *site) present(ctx context.Context, table string) (modules.Plan, error) {
+	e, on, err := s.entry()
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if s.mounted.Source != "" && !s.same(e, on) {
+		return modules.Plan{}, fmt.Errorf("%s is mounted at %s on %s, expected %s: unmount it first, or name another directory", s.mounted.Source, s.Path, s.host.Name(), s.Source)
+	}
+	content, err := e.put(table)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	steps, err := conffile.Write(ctx, s.host, fstab, content, fmt.Sprintf("list %s at %s in %s", e.source, s.Path, fstab))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	changed := len(steps) > 0
+	if changed {
+		steps = append(steps, reload())
+	}
+	dir, err := observe.Files.Observe(ctx, s.host, s.Path)
+	switch {
+	case err != nil:
+		return modules.Plan{}, err
+	case s.mounted.Source != "" && changed:
+		steps = append(steps, s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, e.options), []string{"mount", "-o", "remount", s.Path}, s.mounted))
+	case s.mounted.Source != "":
+	case dir.Exists() && dir.Type != observe.Directory:
+		return modules.Plan{}, fmt.Errorf("%s is a %s on %s: expected a directory, or nothing", s.Path, dir.Type, s.host.Name())
+	default:
+		if !dir.Exists() {
+			steps = append(steps, modules.Step{
+				Summary: "make directory " + s.Path,
+				Action:  modules.MakeDir{Path: s.Path, Mode: 0o755, Owner: "root", Group: "root"},
+				Expect:  observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			})
+		}
+		after := observe.Mount{Source: e.source, Type: e.kind}
+		if on != nil {
+			after.Source = on.Path
+		}
+		steps = append(steps, s.step("mount", fmt.Sprintf("mount %s at %s", s.Source, s.Path), []string{"mount", s.Path}, after))
+	}
+	return modules.Plan{Steps: steps}, nil
+}
+
+// entry is the line of fstab that is wanted, and the device that it is about; nil if the source is none that is known.
+func (s *site) entry() (entry, *observe.BlockDevice, error) {
+	e := entry{s.Source, s.Path, s.Type, "defaults", "0", "0"}
+	on := s.find()
+	switch {
+	case s.device() && on == nil:
+		return e, nil, fmt.Errorf("%s has no device %s", s.host.Name(), s.Source)
+	case s.device() && on.UUID == "":
+		return e, nil, fmt.Errorf("%s on %s holds no file system (%s): make one with the module filesystem", s.Source, s.host.Name(), orBlank(on.Use()))
+	case s.device() && s.Type != "" && s.Type != on.Filesystem:
+		return e, nil, fmt.Errorf("%s on %s holds %s, expected %s", s.Source, s.host.Name(), on.Filesystem, s.Type)
+	case s.device():
+		e.source, e.kind = "UUID="+on.UUID, on.Filesystem
+	}
+	options := slices.Clone(s.Options)
+	if s.Nofail {
+		options = append(options, "nofail")
+	}
+	if len(options) > 0 {
+		e.options = strings.Join(options, ",")
+	}
+	if e.kind == "ext4" || e.kind == "ext3" || e.kind == "ext2" { // others are not checked at boot
+		e.pass = "2"
+	}
+	return e, on, nil
+}
+
+// find is the device that the source names.
+func (s *site) find() *observe.BlockDevice {
+	if uuid, ok := strings.CutPrefix(s.Source, "UUID="); ok {
+		var found *observe.BlockDevice
+		for _, top := range s.devices {
+			top.Walk(func(d observe.BlockDevice) {
+				if d.UUID == uuid {
+					found = &d
+				}
+			})
+		}
+		return found
+	}
+	if d, ok := observe.FindDevice(s.devices, s.Source); ok {
+		return &d
+	}
+	return nil
+}
+
+func orBlank(use string) string {
+	if use == "" {
+		return "it is blank"
+	}
+	return use
+}
+
+// same reports whether what is mounted is what is wanted.
+func (s *site) same(e entry, on *observe.BlockDevice) bool {
+	if on == nil {
+		return s.mounted.Source == e.source || strings.HasPrefix(e.source, "LABEL=")
+	}
+	d, ok := observe.FindDevice(s.devices, s.mounted.Source)
+	return s.mounted.Source == on.Path || ok && d.UUID == on.UUID
+}
+
+func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
+	content, err := take(table, s.Path)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var steps []modules.Step
+	if s.mounted.Source != "" {
+		steps = append(steps, s.step("unmount", fmt.Sprintf("unmount %s from %s", s.mounted.Source, s.Path), []string{"umount", s.Path}, observe.Mount{}))
+	}
+	if content != table {
+		listed, err := conffile.Write(ctx, s.host, fstab, content, fmt.Sprintf("take %s out of %s", s.Path, fstab))
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		steps = append(append(steps, listed...), reload())
+	}
+	return modules.Plan{Steps: steps}, nil
+}
+
+// step runs a command after which something is mounted, or nothing. What lies below the directory is then another's.
+func (s *site) step(what, summary string, argv []string, after observe.Mount) modules.Step {
+	step := modules.Step{
+		Summary: summary,
+		Action:  modules.Run{Argv: argv, Limit: 2 * time.Minute},
+		Expect:  []observe.Expectation{observe.Mounts.Expect(s.Path, after)},
+		Exact:   true,
+	}
+	if what == "remount" {
+		return step
+	}
+	devices := mountedAt(s.devices, s.Path, s.mounted.Source, after.Source)
+	step.Expect = append(step.Expect, observe.Disks.Expect("", devices), observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return k.Kind != observe.Mounts.Name && (strings.Contains(k.Name, s.Path+"/") || k == observe.Dirs.Key(s.Path))
+		},
+		Unknown: "something else is mounted at " + s.Path,
+	})
+	return step
+}
+
+// mountedAt are devices when one of them is mounted at a directory in place of another.
+func mountedAt(devices []observe.BlockDevice, dir, before, after string) []observe.BlockDevice {
+	all := slices.Clone(devices)
+	for i, d := range all {
+		switch d.Path {
+		case after:
+			all[i].Mountpoints = append(slices.Clone(d.Mountpoints), dir)
+		case before:
+			all[i].Mountpoints = slices.DeleteFunc(slices.Clone(d.Mountpoints), func(at string) bool { return at == dir })
+			if len(all[i].Mountpoints) == 0 {
+				all[i].Mountpoints = nil
+			}
+		}
+		if len(d.Children) > 0 {
+			all[i].Children = mountedAt(d.Children, dir, before, after)
+		}
+	}
+	return all
+}
+
+// reload makes systemd read fstab again, of which it makes the units that it mounts by.
+func reload() modules.Step {
+	return modules.Step{
+		Summary: "have systemd read " + fstab + " again",
+		Action:  modules.Run{Argv: []string{"systemctl", "daemon-reload"}, Limit: time.Minute},
+		Exact:   true,
+	}
+}

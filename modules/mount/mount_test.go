@@ -1,0 +1,168 @@
+package mount
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+)
+
+const table = "# what the installer wrote\nUUID=root /  ext4\terrors=remount-ro 0 1\n\n/dev/sdz /with\\040blank xfs defaults 0 0\n"
+
+func TestEdit(t *testing.T) {
+	bulk := entry{"UUID=1", "/srv/bulk", "ext4", "nofail", "0", "2"}
+	line := "UUID=1 /srv/bulk ext4 nofail 0 2\n"
+	for name, test := range map[string]struct {
+		text string
+		e    entry
+		want string
+	}{
+		"appended":            {table, bulk, table + line},
+		"empty":               {"", bulk, line},
+		"no line end":         {"# x", bulk, "# x\n" + line},
+		"replaced":            {"/dev/sdb /srv/bulk ext4 defaults 0 0\n" + table, bulk, line + table},
+		"as it is":            {"UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table, bulk, "UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table},
+		"short":               {"/dev/sdb /srv/bulk\n", bulk, line},
+		"escaped":             {table, entry{"/dev/sdz", "/with blank", "xfs", "defaults", "0", "0"}, table},
+		"escaped, new":        {"", entry{"UUID=1", "/a b", "xfs", "defaults", "0", "0"}, "UUID=1 /a\\040b xfs defaults 0 0\n"},
+		"a comment is none":   {"#/dev/sdb /srv/bulk ext4\n", bulk, "#/dev/sdb /srv/bulk ext4\n" + line},
+		"another's beginning": {"UUID=2 /srv/bulk2 xfs defaults 0 0\n", bulk, "UUID=2 /srv/bulk2 xfs defaults 0 0\n" + line},
+	} {
+		got, err := test.e.put(test.text)
+		if err != nil || got != test.want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, test.want)
+		}
+		if again, err := test.e.put(got); err != nil || again != got {
+			t.Errorf("%s: put again: %q, %v", name, again, err)
+		}
+	}
+	if got, err := take(table+line, "/srv/bulk"); err != nil || got != table {
+		t.Errorf("taken: %q, %v", got, err)
+	}
+	if _, err := bulk.put(line + "# x\n" + line); err == nil || !strings.Contains(err.Error(), "on lines 1 and 3") {
+		t.Errorf("two lines for a directory: %v", err)
+	}
+}
+
+// FuzzEdit: no line of fstab but the one for the directory is changed.
+func FuzzEdit(f *testing.F) {
+	f.Add(table)
+	f.Add("a /srv/bulk\nb /srv/bulk x y z 0 0 #\n")
+	e := entry{"UUID=1", "/srv/bulk", "ext4", "nofail", "0", "2"}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := e.put(text)
+		if err != nil {
+			return
+		}
+		if again, err := e.put(got); err != nil || again != got {
+			t.Errorf("%q became %q, and then %q: %v", text, got, again, err)
+		}
+		rest, err := take(got, e.path)
+		if err != nil {
+			t.Errorf("%q: %v", got, err)
+		}
+		without, err := take(text, e.path)
+		if err != nil || strings.TrimSuffix(rest, "\n") != strings.TrimSuffix(without, "\n") {
+			t.Errorf("%q: the other lines became %q, from %q: %v", text, rest, without, err)
+		}
+	})
+}
+
+// host has a disk with a file system that is mounted at a directory, if one is named, and listed there, if listed.
+func host(at string, listed bool) modules.Host {
+	d := observe.BlockDevice{Name: "sdb", Path: "/dev/sdb", Type: "disk", Size: 8e12, Filesystem: "ext4", UUID: "1", Links: []string{"/dev/disk/by-id/x"}}
+	other := observe.BlockDevice{Name: "sdc", Path: "/dev/sdc", Type: "disk", Size: 8e12, Filesystem: "xfs", UUID: "2"}
+	text, mounted := table, observe.Mount{}
+	if listed {
+		text += "UUID=1 /srv/bulk ext4 nofail 0 2\n"
+	}
+	if at != "" {
+		d.Mountpoints = []string{at}
+		mounted = observe.Mount{Source: "/dev/sdb", Type: "ext4"}
+	}
+	return observe.NewRecorded("pve1",
+		observe.Disks.Expect("", []observe.BlockDevice{d, other}),
+		observe.Mounts.Expect("/srv/bulk", mounted),
+		observe.Files.Expect("/srv/bulk", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect("/etc", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect(fstab, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(text), Size: int64(len(text))}),
+	)
+}
+
+func TestPlan(t *testing.T) {
+	list := "list UUID=1 at /srv/bulk in /etc/fstab\nhave systemd read /etc/fstab again\n"
+	for name, test := range map[string]struct {
+		m    mount
+		host modules.Host
+		want string
+	}{
+		"new":              {mount{Source: "/dev/disk/by-id/x"}, host("", false), list + "mount /dev/disk/by-id/x at /srv/bulk"},
+		"by its UUID":      {mount{Source: "UUID=1", Type: "ext4"}, host("", false), list + "mount UUID=1 at /srv/bulk"},
+		"not mounted":      {mount{Source: "/dev/sdb"}, host("", true), "mount /dev/sdb at /srv/bulk"},
+		"not listed":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", false), list + "remount /srv/bulk with the options nofail"},
+		"as desired":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", true), ""},
+		"other options":    {mount{Source: "/dev/sdb", Options: []string{"ro"}}, host("/srv/bulk", true), list + "remount /srv/bulk with the options ro,nofail"},
+		"absent":           {mount{State: "absent"}, host("/srv/bulk", true), "unmount /dev/sdb from /srv/bulk\ntake /srv/bulk out of /etc/fstab\nhave systemd read /etc/fstab again"},
+		"absent, as it is": {mount{State: "absent"}, host("", false), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := test.m
+			m.Path, m.Nofail = "/srv/bulk", true
+			if m.State == "" {
+				m.State = "mounted"
+			}
+			plan := modulestest.Converges(t, &m, test.host)
+			if got := strings.ReplaceAll(strings.TrimSpace(modulestest.Summaries(plan)), "\n  ", "\n"); got != test.want {
+				t.Errorf("steps: %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, test := range []struct {
+		m    mount
+		want string
+	}{
+		{mount{Source: "/dev/sdc"}, "/dev/sdb is mounted at /srv/bulk on pve1, expected /dev/sdc"},
+		{mount{Source: "/dev/sdb", Type: "xfs"}, "holds ext4, expected xfs"},
+		{mount{Source: "/dev/sdx"}, "pve1 has no device /dev/sdx"},
+		{mount{Source: "nas:/x", Type: "nfs4"}, "expected nas:/x"},
+	} {
+		m := test.m
+		m.Path, m.State = "/srv/bulk", "mounted"
+		plan, err := m.Plan(context.Background(), host("/srv/bulk", true))
+		if err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0 {
+			t.Errorf("%+v: %d steps, %v; expected %q", test.m, len(plan.Steps), err, test.want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, test := range []struct {
+		m  mount
+		ok bool
+	}{
+		{mount{Path: "/srv/a b", Source: "/dev/sdb", State: "mounted"}, true},
+		{mount{Path: "/srv/x", State: "absent"}, true},
+		{mount{Path: "/srv/x", Source: "tmpfs", Type: "tmpfs", Options: []string{"size=1G"}, State: "mounted"}, true},
+		{mount{Path: "/srv/x", State: "mounted"}, false},
+		{mount{Path: "srv", Source: "/dev/sdb", State: "mounted"}, false},
+		{mount{Path: "/srv/", Source: "/dev/sdb", State: "mounted"}, false},
+		{mount{Path: "/", State: "absent"}, false},
+		{mount{Path: "/usr", State: "absent"}, false},
+		{mount{Path: "/proc/x", State: "absent"}, false},
+		{mount{Path: "/srv/x", Source: "tmpfs", State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "/dev/sdb", Options: []string{"ro,noexec"}, State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "/dev/sdb", Options: []string{"nofail"}, State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "/dev/sdb\n/dev/sdc /", State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "x", Type: "a b", State: "mounted"}, false},
+	} {
+		if err := test.m.Validate(); (err == nil) != test.ok {
+			t.Errorf("%+v: %v", test.m, err)
+		}
+	}
+}
