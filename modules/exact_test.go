@@ -59,6 +59,7 @@ var exact = map[string]struct {
 	"pveceph.Pool.create":           {false, "the whole of Ceph sees it"},
 	"pveceph.Pool.step":             {false, "the whole of Ceph sees it"},
 	"pveceph.Rule.plan":             {false, "the whole of Ceph sees it"},
+	"pveceph.Weight.step":           {false, "data moves"},
 	"pveceph.site.setFlag":          {true, "a flag of the OSD map, and the health check for it"},
 	"pveceph.site.startUnit":        {false, "a daemon starts"},
 	"pveceph.reload":                {false, "services start anew"},

@@ -34,6 +34,7 @@ type Module struct {
 	Health    *Health    `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
 	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
 	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
+	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
 }
 
 // part is what each block is.
@@ -84,6 +85,8 @@ of pveceph prove nothing.
 - **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid tells the
   OSD from a new one with its number. It is refused where the copies of a pool would have no place, where the other OSDs would be nearly
   full, and where a flag keeps the data from moving.
+- **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan says how much data moves, and it is refused above
+  max_moved. A CRUSH weight that looks like a share is refused, too: it is a capacity.
 
 Nothing else is destroyed by this module.`,
 	Example: `task "packages" {
@@ -144,6 +147,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "health", m.Health)
 	given(all, "flags", m.Flags)
 	given(all, "osd_absent", m.OSDAbsent)
+	given(all, "weight", m.Weight)
 	return all
 }
 
@@ -175,7 +179,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight"}
 }
 
 // Validate checks what needs no host.

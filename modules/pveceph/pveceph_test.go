@@ -306,7 +306,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	size := 0.5
+	size, big, negative := 0.5, 1.5, -0.5
 	tests := map[string]struct {
 		m        Module
 		argument string
@@ -326,6 +326,13 @@ func TestValidate(t *testing.T) {
 		"no power of two":        {Module{Pool: &Pool{Name: "p", PGNum: n(100)}}, "pool.pg_num"},
 		"slash in a name":        {Module{Pool: &Pool{Name: "p/4"}}, "pool.name"},
 		"few PGs":                {Module{FS: &FS{PGNum: 4}}, "fs.pg_num"},
+		"weight of no OSD":       {Module{Weight: &Weight{OSD: "3", Crush: &size}}, "weight.osd"},
+		"no weight":              {Module{Weight: &Weight{OSD: "osd.3"}}, "weight"},
+		"a reweight above 1":     {Module{Weight: &Weight{OSD: "osd.3", Reweight: &big}}, "weight.reweight"},
+		"a negative weight":      {Module{Weight: &Weight{OSD: "osd.3", Crush: &negative}}, "weight.crush"},
+		"no percentage":          {Module{Weight: &Weight{OSD: "osd.3", Crush: &size, MaxMoved: "0.1"}}, "weight.max_moved"},
+		"no UUID":                {Module{OSDAbsent: &OSDAbsent{ID: 1, FSID: "1"}}, "osd_absent.fsid"},
+		"no number of an OSD":    {Module{OSDAbsent: &OSDAbsent{ID: -1, FSID: gone}}, "osd_absent.id"},
 		"flags without any":      {Module{Flags: &Flags{}}, "flags"},
 		"a flag set and unset":   {Module{Flags: &Flags{Set: []string{"noout"}, Unset: []string{"noout"}}}, "flags.unset"},
 		"no flag":                {Module{Flags: &Flags{Unset: []string{"full"}}}, "flags.unset"},
@@ -346,9 +353,9 @@ func TestValidate(t *testing.T) {
 
 func TestScopes(t *testing.T) {
 	for want, all := range map[modules.Scope][]Module{
-		modules.EachHost:       {{Install: &Install{}}, {Link: &Link{}}, {Mgr: &Mgr{}}, {OSD: &OSD{}}, {Disks: &Disks{}}},
+		modules.EachHost:       {{Install: &Install{}}, {Link: &Link{}}, {Mgr: &Mgr{}}, {OSD: &OSD{}}, {Disks: &Disks{}}, {OSDAbsent: &OSDAbsent{}}},
 		modules.OneByOne:       {{Mon: &Mon{}}, {MDS: &MDS{}}},
-		modules.OncePerCluster: {{Init: &Init{}}, {Rule: &Rule{}}, {Pool: &Pool{}}, {FS: &FS{}}, {Clean: &Clean{}}, {Health: &Health{}}},
+		modules.OncePerCluster: {{Init: &Init{}}, {Rule: &Rule{}}, {Pool: &Pool{}}, {FS: &FS{}}, {Clean: &Clean{}}, {Health: &Health{}}, {Flags: &Flags{}}, {Weight: &Weight{}}},
 	} {
 		for _, m := range all {
 			if got := m.Scope(); got != want {
