@@ -67,7 +67,8 @@ type Result struct {
 }
 
 var (
-	parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(=[^\s"'\\$` + "`" + `]*)?$`)
+	// A value has no blanks, quotes, dollar signs and backslashes: all that is left of printable ASCII.
+	parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(=[!#%&(-\[\]-_a-~]*)?$`)
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 

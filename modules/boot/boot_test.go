@@ -208,6 +208,7 @@ func TestValidate(t *testing.T) {
 		{"cmdline", Module{Cmdline: []string{"intel_iommu=on iommu=pt"}}},
 		{"cmdline", Module{Cmdline: []string{`dyndbg="x"`}}},
 		{"cmdline", Module{Cmdline: []string{"a=$(reboot)"}}},
+		{"cmdline", Module{Cmdline: []string{"a=\xca"}}},
 		{"cmdline", Module{Cmdline: []string{"root=/dev/sda"}}},
 		{"remove", Module{Remove: []string{"root"}}},
 		{"remove", Module{Remove: []string{"iommu=pt"}}},
