@@ -15,6 +15,7 @@ import (
 	"hlplay/modules/filesystem"
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
+	"hlplay/modules/http"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
 	"hlplay/modules/network"
@@ -40,6 +41,7 @@ var all = []modules.Spec{
 	filesystem.Spec,
 	ha.Spec,
 	hostname.Spec,
+	http.Spec,
 	modprobe.Spec,
 	mount.Spec,
 	network.Spec,

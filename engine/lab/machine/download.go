@@ -71,6 +71,10 @@ func curl(_ context.Context, c *Call) int {
 	}
 	if format := o.value("w", "write-out"); format != "" {
 		text, _ := unescape(strings.ReplaceAll(format, "%{http_code}", strconv.Itoa(status)))
+		if text, ok := strings.CutPrefix(text, "%{stderr}"); ok {
+			fmt.Fprint(c.Stderr, text)
+			return 0
+		}
 		c.printf("%s", text)
 	}
 	return 0

@@ -1,0 +1,102 @@
+package http
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// answer is what came of a request.
+type answer struct {
+	// AsExpected says that the answer is as the request expects it, Problem what else it is.
+	AsExpected bool
+	Problem    string
+	// NoCurl says that the host has no program to ask with.
+	NoCurl bool
+}
+
+// question is a Request without how long to wait, and in JSON the name of an observation.
+type question struct {
+	URL      string
+	Status   []int
+	Body     string
+	Insecure bool
+}
+
+func (r *Request) key() string {
+	b, err := json.Marshal(question{r.URL, r.Status, r.Body, r.Insecure})
+	if err != nil { // strings and numbers always marshal
+		return err.Error()
+	}
+	return string(b)
+}
+
+// answers observes what web servers answer to the host, by a question in JSON.
+var answers = &observe.Kind[answer]{
+	Name: "http", What: "what a web server answers",
+	Shared: observe.Always,
+	Ask: func(names []string) []remote.Query {
+		var queries []remote.Query
+		for _, name := range names {
+			var q question
+			if json.Unmarshal([]byte(name), &q) != nil {
+				continue
+			}
+			args := []string{q.URL}
+			if q.Insecure {
+				args = append([]string{"--insecure"}, args...)
+			}
+			queries = append(queries, remote.Query{Script: askScript, Args: args})
+		}
+		return queries
+	},
+	Parse: func(names []string, from []remote.Answer, tell func(string, answer, error)) {
+		for _, name := range names {
+			var q question
+			if err := json.Unmarshal([]byte(name), &q); err != nil {
+				tell(name, answer{}, fmt.Errorf("a question is not JSON: %w", err))
+				continue
+			}
+			tell(name, q.judge(from[0]), nil)
+			from = from[1:]
+		}
+	},
+	Complete: func(expected, found answer) answer {
+		expected.Problem = found.Problem
+		return expected
+	},
+}
+
+// askScript prints the body, and the status as the last line of standard error.
+const askScript = `command -v curl >/dev/null || exit 127
+curl --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code}\n' "$@" | head -c 1048576`
+
+// judge compares an answer with what the question expects.
+func (q question) judge(a remote.Answer) answer {
+	if a.Exit == 127 {
+		return answer{NoCurl: true, Problem: "the host has no curl"}
+	}
+	lines := strings.Fields(observe.LastLine(a.Stderr))
+	status := 0
+	if len(lines) == 1 {
+		status, _ = strconv.Atoi(lines[0]) // what is no number is no status
+	}
+	switch {
+	case status == 0:
+		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
+		return answer{Problem: "no answer: " + first}
+	case !slices.Contains(q.Status, status):
+		return answer{Problem: fmt.Sprintf("it answers with status %d", status)}
+	}
+	body, err := regexp.Compile("(?m)" + q.Body)
+	if err != nil || !body.Match(a.Stdout) {
+		return answer{Problem: fmt.Sprintf("its answer of %d bytes does not match %q", len(a.Stdout), q.Body)}
+	}
+	return answer{AsExpected: true}
+}
