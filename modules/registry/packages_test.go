@@ -111,3 +111,39 @@ func TestPackagesAreClosed(t *testing.T) {
 		}
 	}
 }
+
+// What is said to come with one of Ceph's packages must come with it in each release of Debian whose packages were looked at.
+func TestDependenciesAgainstRecordings(t *testing.T) {
+	text, err := os.ReadFile("testdata/depends.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	releases := map[string]map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] == "#" {
+			continue
+		}
+		if releases[f[0]] == nil {
+			releases[f[0]] = map[string][]string{}
+		}
+		releases[f[0]][f[1]] = f[2:]
+	}
+	if len(releases) != 2 {
+		t.Fatalf("%d releases", len(releases))
+	}
+	known := known()
+	for release, depends := range releases {
+		var comes func(name, wanted string) bool
+		comes = func(name, wanted string) bool {
+			return slices.ContainsFunc(depends[name], func(d string) bool { return d == wanted || comes(d, wanted) })
+		}
+		for name := range depends {
+			for _, said := range known[name].Depends {
+				if !comes(name, said) {
+					t.Errorf("in Debian %s %s does not come with %s", release, said, name)
+				}
+			}
+		}
+	}
+}

@@ -202,7 +202,7 @@ kernel/drivers/gpu/drm/i915/i915.ko:
 // clientPackages returns Ceph's client packages, which Proxmox VE depends on.
 func (w *World) clientPackages(version string) []machine.Package {
 	return []machine.Package{
-		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
+		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}}, Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
 		{Name: "ceph-fuse", Version: version, Files: map[string]string{"/usr/bin/ceph-fuse": "\x7fELF"}},
 	}
 }
@@ -219,7 +219,7 @@ func (w *World) cephPackages(debian, name, upstream string) []machine.Package {
 	}
 	base := []machine.Package{
 		{Name: "ceph", Version: version, Depends: []string{"ceph-mon", "ceph-mgr", "ceph-osd"}},
-		{Name: "ceph-base", Version: version, Depends: []string{"ceph-common"}, Programs: w.programs("/usr/bin/crushtool"), Files: map[string]string{"/usr/bin/monmaptool": "\x7fELF", "/var/lib/ceph/crash/posted/.keep": ""}, Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}, {Name: "ceph-crash.service", Enabled: true, Active: true}}},
+		{Name: "ceph-base", Version: version, Depends: []string{"ceph-common"}, Programs: w.programs("/usr/bin/crushtool"), Files: map[string]string{"/usr/bin/monmaptool": "\x7fELF", "/var/lib/ceph/crash/posted/.keep": ""}, Units: []machine.Unit{{Name: "ceph-crash.service", Enabled: true, Active: true}}},
 		{Name: "ceph-volume", Version: version, Depends: []string{"ceph-osd"}, Programs: w.programs("/usr/sbin/ceph-volume")},
 		{Name: "gdisk", Version: "1.0.10-2"}, {Name: "nvme-cli", Version: "2.13-2"},
 	}
