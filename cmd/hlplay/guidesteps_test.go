@@ -65,7 +65,7 @@ var guideSteps = []guideStep{
 	{id: "G1.61", does: "Install Proxmox Backup Server"},
 	{id: "G1.62", does: "Install its client"},
 	{id: "G1.63", does: "Datastore, backup jobs, test restore", differs: "The guide ends here, unfinished"},
-	{id: "G2.1", does: "The same version of Proxmox VE on all nodes", differs: "One node at a time", left: "Compared, and upgraded node by node; gates on the cluster's health between the nodes: not yet"},
+	{id: "G2.1", does: "The same version of Proxmox VE on all nodes", differs: "One node at a time", left: "From Proxmox VE 8 to 9: not yet"},
 	{id: "G2.2", does: "Move the guests off a node that is repartitioned"},
 	{id: "G2.3", does: "Overlay network between the servers"},
 	{id: "G2.4", does: "Install Ceph"},

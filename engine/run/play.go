@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,9 @@ func (c *conductor) play(p plannedPlay) {
 		c.report(report.Note{Text: fmt.Sprintf("play %q: serial: %v", p.play.Name, err)})
 		return
 	}
+	if len(batches) > 1 {
+		c.leftDue(p, alive)
+	}
 	for i, members := range batches {
 		members = inRun(members)
 		if len(members) == 0 || c.ctx.Err() != nil {
@@ -38,9 +42,36 @@ func (c *conductor) play(p plannedPlay) {
 	}
 }
 
+// leftDue runs the handlers that earlier runs have left due on hosts of a rolling play, before its first batch: what they undo on
+// the last host may be what a task of the first one stumbles over. Hosts that no play before has reached wait for their batch.
+func (c *conductor) leftDue(p plannedPlay, hosts []*host) {
+	declared := map[string]bool{}
+	for _, t := range p.play.Handlers {
+		declared[nodestate.Name(p.play.Name, t.Name)] = true
+	}
+	var left []*host
+	for _, h := range reachable(hosts) {
+		if len(declared) > 0 && h.reached && h.keeper.look(c.ctx) == nil &&
+			slices.ContainsFunc(h.keeper.overdue(), func(d nodestate.Due) bool { return declared[d.ID] }) {
+			left = append(left, h)
+		}
+	}
+	if len(left) > 0 {
+		c.begin(p, left, true).handlers()
+	}
+}
+
 // batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end
 // here, or "".
 func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
+	b := c.begin(p, members, rolling)
+	b.nodes(p.play.Tasks, members)
+	b.handlers()
+	return b.fatal
+}
+
+// begin makes the hosts ready for a play.
+func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	c.hosts.setPeers(p.peers)
 	c.expressions.setPeers(p.peers)
 	b := &batch{conductor: c, play: p.play, tasks: c.tasks(p.play), members: members, rolling: rolling}
@@ -50,9 +81,7 @@ func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
 		nodestate.States.Want(h.observed, "")
 		h.planner.begin(ahead)
 	}
-	b.nodes(p.play.Tasks, members)
-	b.handlers()
-	return b.fatal
+	return b
 }
 
 // tasks returns the tasks of a play, made once however many batches it has.

@@ -1,0 +1,181 @@
+# G1.5 G2.1: a living cluster is upgraded, one node after the other; a node is restarted only if it has to be, with no guest running
+# on it. It stops at the first node at which anything is not as it should be.
+#
+#   hlplay prove pve -i inventory                                   what the loss of one more node would do meanwhile
+#   hlplay run playbooks/upgrade.hcl -i inventory --check --diff    what would be upgraded
+#   hlplay run playbooks/upgrade.hcl -i inventory
+#
+# For a restart, noout is set for the OSDs of the node and the node put in maintenance mode, so that highly available guests move
+# away. Handlers undo both. A handler that is due is never lost: a node that failed, or a run that was killed, has them undone when
+# the host is reached next, before the next run judges anything.
+
+variable "tries" {
+  description = "How often it is looked whether the guests have left a node, and whether it has a quorum again."
+  type        = number
+  default     = 90
+}
+
+variable "pause" {
+  description = "The time between two looks."
+  type        = string
+  default     = "10s"
+}
+
+# All nodes answer, and what an earlier run has left on any of them is undone before anything is judged.
+play "all nodes answer" {
+  hosts            = "pve"
+  any_errors_fatal = true
+
+  task "Proxmox VE runs" {
+    service {
+      name  = "pve-cluster"
+      state = "started"
+    }
+  }
+}
+
+play "upgrade one node at a time" {
+  hosts  = "pve"
+  serial = 1
+
+  task "the cluster has votes to spare for this node" {
+    command {
+      argv  = ["pvecm", "status"]
+      reads = true
+    }
+    register = "votes"
+  }
+
+  task "the others have a quorum without this node" {
+    assert {
+      condition {
+        test    = tonumber(regex("Total votes: +([0-9]+)", result.votes.stdout)[0]) > tonumber(regex("Quorum: +([0-9]+)", result.votes.stdout)[0])
+        message = "without ${host.name} the cluster would have no quorum: bring the other nodes back first"
+      }
+    }
+  }
+
+  task "Ceph is healthy, and no node is in maintenance mode" {
+    pveceph {
+      health {}
+    }
+  }
+
+  task "all placement groups are active and clean" {
+    pveceph {
+      clean {}
+    }
+  }
+
+  task "G1.5 G2.1 full upgrade" {
+    apt {
+      update    = true
+      upgrade   = "full"
+      cache_age = "1h"
+    }
+    timeout = "1h"
+  }
+
+  # Proxmox's kernels leave no /run/reboot-required: the newest that is installed is compared with the one that runs.
+  task "whether the node has to be restarted" {
+    command {
+      shell = "newest=$(cd /boot && ls vmlinuz-*-pve | sort -V | tail -n 1); if [ -e /run/reboot-required ] || [ \"$newest\" != \"vmlinuz-$(uname -r)\" ]; then echo restart; fi"
+      reads = true
+    }
+    register = "kernel"
+  }
+
+  group "restart the node" {
+    when = result.kernel.stdout == "restart"
+
+    task "Ceph can do without the daemons of the node" {
+      command {
+        shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\""
+        env   = { NODE = host.name }
+        reads = true
+      }
+      retries = 5
+      delay   = var.pause
+    }
+
+    task "keep its OSDs in while it is away" {
+      command {
+        argv   = ["ceph", "osd", "set-group", "noout", host.name]
+        always = true
+      }
+      notify = ["let its OSDs be marked out again"]
+    }
+
+    task "move its highly available guests away" {
+      command {
+        argv   = ["ha-manager", "crm-command", "node-maintenance", "enable", host.name]
+        always = true
+      }
+      notify = ["leave maintenance mode"]
+    }
+
+    task "wait until no guest runs on it" {
+      command {
+        shell = <<-EOT
+          vms=$(qm list) && cts=$(pct list) || exit
+          printf '%s\n' "$vms" | while read -r id name status rest; do [ "$status" != running ] || echo "$id"; done
+          printf '%s\n' "$cts" | while read -r id status rest; do [ "$status" != running ] || echo "$id"; done
+        EOT
+        reads = true
+      }
+      register = "guests"
+      until    = result.guests.stdout == ""
+      retries  = var.tries
+      delay    = var.pause
+    }
+
+    task "restart" {
+      reboot {
+        always  = true
+        message = "hlplay: upgraded"
+        limit   = "20m"
+      }
+    }
+
+    task "wait until the node has a quorum again" {
+      command {
+        argv  = ["pvecm", "status"]
+        reads = true
+      }
+      retries = var.tries
+      delay   = var.pause
+    }
+
+    task "all placement groups are active and clean again" {
+      pveceph {
+        clean {
+          timeout = "30m"
+        }
+      }
+    }
+  }
+
+  handler "let its OSDs be marked out again" {
+    command {
+      argv   = ["ceph", "osd", "unset-group", "noout", host.name]
+      always = true
+    }
+  }
+
+  # The manager takes the command up within seconds; the next node is not begun before.
+  handler "leave maintenance mode" {
+    command {
+      shell  = <<-EOT
+        ha-manager crm-command node-maintenance disable "$NODE" || exit
+        for i in $(seq 12); do
+          sleep 5
+          grep -q "\"$NODE\":\"maintenance\"" /etc/pve/ha/manager_status || exit 0
+        done
+        echo "$NODE is in maintenance mode after a minute still" >&2
+        exit 1
+      EOT
+      env    = { NODE = host.name }
+      always = true
+    }
+  }
+}
