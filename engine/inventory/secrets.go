@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/secret"
 )
 
 // withSecrets evaluates an attribute whose values may be encrypted; false means that it is null, or wrong.
@@ -62,6 +63,31 @@ func masked(value cty.Value) cty.Value {
 	return cty.TupleVal(all)
 }
 
+// anchored is the source of an expression with the paths of encrypted files made absolute, so that it can stand in a file elsewhere. dir
+// is what they are relative to.
+func anchored(src []byte, dir string) []byte {
+	expr, diags := hclsyntax.ParseExpression(src, "", hcl.InitialPos)
+	dir, err := filepath.Abs(dir)
+	if diags.HasErrors() || err != nil {
+		return src
+	}
+	var out []byte
+	done := 0
+	hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok || call.Name != secret.FileFunction || len(call.Args) != 1 {
+			return nil
+		}
+		path, diags := call.Args[0].Value(nil)
+		if at := call.Args[0].Range(); !diags.HasErrors() && path.Type() == cty.String && !filepath.IsAbs(path.AsString()) {
+			out = append(append(out, src[done:at.Start.Byte]...), hclwrite.TokensForValue(cty.StringVal(filepath.Join(dir, path.AsString()))).Bytes()...)
+			done = at.End.Byte
+		}
+		return nil
+	})
+	return append(out, src[done:]...)
+}
+
 // setVars writes variables. One that holds a secret is written as it stands in the source, where it is encrypted.
 func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at map[string]hcl.Range) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(vars)), cty.Value.ContainsMarked) {
@@ -77,7 +103,7 @@ func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at
 			if file == nil || place.Empty() {
 				return fmt.Errorf("writing the inventory: it is not known how variable %q, which is secret, stands in the source", name)
 			}
-			tokens = hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: place.SliceBytes(file.Bytes)}}
+			tokens = hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: anchored(place.SliceBytes(file.Bytes), filepath.Dir(place.Filename))}}
 		}
 		key := hclwrite.TokensForValue(cty.StringVal(name))
 		if hclsyntax.ValidIdentifier(name) {
