@@ -26,6 +26,7 @@ type Pool struct {
 	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. rbd for a new pool."`
 	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. warn for a new pool."`
 	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
+	MaxMoved    string   `hcl:"max_moved,optional" doc:"How much of its data a change of an existing pool may move at most, as a percentage of what the pool holds with its copies. Not limited if not given."`
 }
 
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
@@ -54,6 +55,11 @@ func (p *Pool) validate() error {
 			return err
 		}
 	}
+	if p.MaxMoved != "" {
+		if _, err := percentage("pool.max_moved", p.MaxMoved); err != nil {
+			return err
+		}
+	}
 	if p.TargetRatio != nil && *p.TargetRatio < 0 {
 		return &modules.ArgumentError{Argument: "pool.target_ratio", Problem: "negative", Want: "0 or more"}
 	}
@@ -79,6 +85,9 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	have, exists := pools[p.Name]
 	want := p.wanted(have, exists)
+	if text := tight(p.Name, want); text != "" {
+		s.note("%s", text)
+	}
 	var changes []change
 	if exists {
 		if changes, err = p.changes(have, want); err != nil {
@@ -98,7 +107,13 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	steps := []modules.Step{p.create(want)}
 	if exists {
+		if err := p.checkMoved(have, want); err != nil {
+			return modules.Plan{}, err
+		}
 		steps = p.set(changes, have)
+		if moved := poolMoved(have, want); moved > 0 {
+			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves", percent(moved))
+		}
 	}
 	after := map[string]pve.Pool{}
 	for name, pool := range pools {

@@ -1,0 +1,50 @@
+package pveceph
+
+import (
+	"fmt"
+
+	"hlplay/modules/internal/pve"
+)
+
+// poolMoved returns how much data a change of a pool moves at most, as a share of what the pool holds now with its copies. It can be
+// more than 1. What really moves depends on the CRUSH map: another rule may choose the OSDs that have the data already.
+func poolMoved(have, want pve.Pool) float64 {
+	share := 0.0
+	if have.Size > 0 && want.Size > have.Size {
+		share = float64(want.Size-have.Size) / float64(have.Size) // a copy more is written
+	}
+	switch few, many := float64(min(have.PGs, want.PGs)), float64(max(have.PGs, want.PGs)); {
+	case have.Rule != want.Rule:
+		return share + 1
+	case many > few:
+		return share + 1 - few/many // what is in a placement group that is split or merged gets another place
+	}
+	return share
+}
+
+// checkMoved refuses a change that moves more than the task allows.
+func (p *Pool) checkMoved(have, want pve.Pool) error {
+	if p.MaxMoved == "" {
+		return nil
+	}
+	most, err := percentage("pool.max_moved", p.MaxMoved)
+	if err != nil {
+		return err
+	}
+	if moved := poolMoved(have, want); moved > most+1e-9 {
+		return fmt.Errorf("pool %s: this change moves up to %s of its data, and pool.max_moved is %s: go there in smaller steps, or raise it", p.Name, percent(moved), percent(most))
+	}
+	return nil
+}
+
+// tight says that a pool stops when any OSD of a placement group is lost, and which min_size is better; empty if it does not.
+func tight(name string, pool pve.Pool) string {
+	if pool.Erasure || pool.MinSize < pool.Size {
+		return ""
+	}
+	better := fmt.Sprintf("min_size = %d", pool.Size-1)
+	if pool.Size == 2 {
+		better = "size = 3"
+	}
+	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; better is %s", name, pool.MinSize, pool.Size, better)
+}
