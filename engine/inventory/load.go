@@ -21,7 +21,7 @@ type source struct {
 }
 
 // Load reads an inventory: an HCL file, or all files of a directory whose names end in .hcl, in the
-// order of their names. Several paths are one inventory in several parts, as the files of a directory are: each
+// order of their names; or one of Ansible, in INI or YAML, as package ansible reads it. Several paths are one inventory in several parts, as the files of a directory are: each
 // host, each group and the defaults are declared in one of them only. It reports everything that is wrong at once. The inventory it returns is never nil
 // and always has Files, so that diagnostics can show the source; it is complete only without errors.
 //
@@ -40,8 +40,14 @@ func Load(paths ...string) (*Inventory, hcl.Diagnostics) { return LoadWith(nil, 
 // LoadWith is Load with the keys of secrets in variables. Without them secrets are unknown values.
 func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
 	var sources []source
+	var ansibles []string
 	var diags hcl.Diagnostics
 	for _, path := range paths {
+		files, found := ansibleFiles(path)
+		if diags = append(diags, found...); files != nil || found.HasErrors() {
+			ansibles = append(ansibles, files...)
+			continue
+		}
 		more, found := read(path)
 		diags = append(diags, found...)
 		sources = append(sources, more...)
@@ -53,7 +59,7 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	if diags.HasErrors() {
 		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, diags
 	}
-	inv, more := parse(path, sources, keys)
+	inv, more := parse(path, sources, ansibles, keys)
 	return inv, append(diags, more...)
 }
 
@@ -86,13 +92,6 @@ func read(path string) ([]source, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{unreadable(path, err)}
 	}
 	if !info.IsDir() {
-		switch ext := filepath.Ext(path); ext {
-		case ".ini", ".yaml", ".yml", ".json":
-			return nil, hcl.Diagnostics{{
-				Severity: hcl.DiagError, Summary: "Not an inventory in HCL",
-				Detail: fmt.Sprintf("%s ends in %s; hlplay reads inventories in HCL: host \"name\" { address = \"…\" }.", path, ext),
-			}}
-		}
 		text, err := hclfile.Read(path)
 		if err != nil {
 			return nil, hcl.Diagnostics{unreadable(path, err)}
@@ -177,7 +176,7 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 }
 
 // parse makes an inventory of its sources.
-func parse(path string, sources []source, keys *secret.Keyring) (*Inventory, hcl.Diagnostics) {
+func parse(path string, sources []source, ansibles []string, keys *secret.Keyring) (*Inventory, hcl.Diagnostics) {
 	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}}
 	d := &declarations{decoder: decoder{secrets: keys}}
 	for _, source := range sources {
@@ -187,6 +186,9 @@ func parse(path string, sources []source, keys *secret.Keyring) (*Inventory, hcl
 		if !diags.HasErrors() {
 			d.file(file)
 		}
+	}
+	if len(ansibles) > 0 {
+		d.ansible(inv, ansibles)
 	}
 	if !d.diags.HasErrors() {
 		d.resolve(inv)

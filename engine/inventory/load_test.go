@@ -39,7 +39,7 @@ var values = cmp.Comparer(func(a, b cty.Value) bool { return a.RawEquals(b) })
 // load reads an inventory from a text that must be right.
 func load(t *testing.T, text string) *Inventory {
 	t.Helper()
-	inv, diags := parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil)
+	inv, diags := parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil, nil)
 	if diags.HasErrors() {
 		t.Fatalf("unexpected: %v", diags)
 	}
@@ -195,15 +195,10 @@ group "pve" {
 
 func TestMissing(t *testing.T) {
 	empty := t.TempDir()
-	ini := filepath.Join(empty, "hosts.ini")
-	if err := os.WriteFile(ini, []byte("[pve]\npve1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for path, want := range map[string]string{
 		"":                             "name a file or a directory",
 		filepath.Join(empty, "absent"): "There is no file or directory",
 		empty:                          "has no file whose name ends in .hcl",
-		ini:                            "reads inventories in HCL",
 	} {
 		inv, diags := Load(path)
 		if !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
@@ -249,8 +244,11 @@ func TestDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	inv, diags := Load(dir)
-	if len(diags) != 0 || len(inv.Hosts) != 2 || inv.Hosts[0].Name != "a" {
+	if diags.HasErrors() || len(inv.Hosts) != 2 || inv.Hosts[0].Name != "a" {
 		t.Errorf("%v %v", inv.Hosts, diags)
+	}
+	if len(diags) != 1 || !strings.Contains(diags.Error(), "there is also notes.txt, sub.hcl/.") {
+		t.Errorf("what is not read is not told: %v", diags)
 	}
 }
 
@@ -284,7 +282,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		inv, diags := parse("x", []source{{"/lab/x.hcl", []byte(text)}}, nil)
+		inv, diags := parse("x", []source{{"/lab/x.hcl", []byte(text)}}, nil, nil)
 		if diags.HasErrors() {
 			return
 		}
@@ -310,7 +308,7 @@ func roundTrip(t *testing.T, inv *Inventory) string {
 	if err := Write(&out, inv); err != nil {
 		t.Fatal(err)
 	}
-	again, diags := parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}}, nil)
+	again, diags := parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}}, nil, nil)
 	if diags.HasErrors() {
 		t.Fatalf("what was written is not an inventory: %v\n%s", diags, out.String())
 	}

@@ -1,0 +1,292 @@
+// Package ansible reads inventories of Ansible as Ansible does: INI and YAML files, ranges of names, group_vars and host_vars.
+package ansible
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Inventory is what inventory files say.
+type Inventory struct {
+	// Hosts and Groups are in the order of the source; "all" and "ungrouped" are not among Groups.
+	Hosts  []*Host
+	Groups []*Group
+	// All are the variables of the group "all" itself.
+	All map[string]cty.Value
+
+	all map[string]cty.Value // in inventory files
+}
+
+// Host is a host.
+type Host struct {
+	Name string
+	// Vars are all variables of the host, with those of its groups, by Ansible's precedence.
+	Vars map[string]cty.Value
+	own  map[string]cty.Value
+	// File and Line are where it is first named.
+	File string
+	Line int
+}
+
+// Group is a group.
+type Group struct {
+	Name            string
+	Hosts, Children []string
+	// Vars are those of the group itself.
+	Vars map[string]cty.Value
+	File string
+	Line int
+
+	own map[string]cty.Value // in inventory files
+}
+
+// Error is a fault in a file.
+type Error struct {
+	File    string
+	Line    int // zero is the file as a whole
+	Problem string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Problem
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem)
+}
+
+// Opener opens what is encrypted with ansible-vault, and returns the value, which is marked.
+type Opener func(sealed []byte) (cty.Value, error)
+
+// ignored are ends of the names of files that Ansible does not read in an inventory directory.
+var ignored = []string{".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry"}
+
+// Ignored reports whether Ansible does not read a file of that name in an inventory directory.
+func Ignored(name string) bool {
+	return strings.HasPrefix(name, ".") || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(name, end) })
+}
+
+// Load reads inventory files, and the group_vars and host_vars beside each. read reads a file; every file that is read is read by it.
+func Load(files []string, read func(string) ([]byte, error), open Opener) (*Inventory, error) {
+	inv := &Inventory{all: map[string]cty.Value{}}
+	var dirs []string
+	for _, file := range files {
+		text, err := read(file)
+		if err != nil {
+			return nil, err
+		}
+		if isYAML(file, text) {
+			err = inv.yaml(file, text, open)
+		} else {
+			err = inv.ini(file, string(text))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if dir := filepath.Dir(file); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return inv, inv.settle(dirs, read, open)
+}
+
+// isYAML reports whether a file is YAML: by its name, or by its beginning.
+func isYAML(file string, text []byte) bool {
+	switch filepath.Ext(file) {
+	case ".yml", ".yaml", ".json":
+		return true
+	case "":
+		return strings.HasPrefix(string(text), "---")
+	}
+	return false
+}
+
+func (inv *Inventory) host(name, file string, line int) *Host {
+	for _, h := range inv.Hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	h := &Host{Name: name, own: map[string]cty.Value{}, File: file, Line: line}
+	inv.Hosts = append(inv.Hosts, h)
+	return h
+}
+
+func (inv *Inventory) group(name, file string, line int) *Group {
+	for _, g := range inv.Groups {
+		if g.Name == name {
+			return g
+		}
+	}
+	g := &Group{Name: name, own: map[string]cty.Value{}, File: file, Line: line}
+	inv.Groups = append(inv.Groups, g)
+	return g
+}
+
+// implicit reports whether every inventory has the group.
+func implicit(name string) bool { return name == "all" || name == "ungrouped" }
+
+// put puts a host into a group.
+func (inv *Inventory) put(host, group, file string, line int) {
+	if implicit(group) {
+		return
+	}
+	if g := inv.group(group, file, line); !slices.Contains(g.Hosts, host) {
+		g.Hosts = append(g.Hosts, host)
+	}
+}
+
+// nest puts a group into another.
+func (inv *Inventory) nest(child, parent, file string, line int) {
+	inv.group(child, file, line)
+	if implicit(parent) {
+		return
+	}
+	if g := inv.group(parent, file, line); !slices.Contains(g.Children, child) {
+		g.Children = append(g.Children, child)
+	}
+}
+
+// settle gives hosts their variables. The last one wins: those of "all" and of groups in inventory files, parents before children;
+// then group_vars/all and the other group_vars; then those of the host in inventory files, and host_vars.
+func (inv *Inventory) settle(dirs []string, read func(string) ([]byte, error), open Opener) error {
+	vars := func(kind, name string) (map[string]cty.Value, error) {
+		all := map[string]cty.Value{}
+		for _, dir := range dirs {
+			more, err := varsOf(filepath.Join(dir, kind), name, read, open)
+			if err != nil {
+				return nil, err
+			}
+			merge(all, more)
+		}
+		return all, nil
+	}
+	depth := inv.depths()
+	ordered := slices.Clone(inv.Groups)
+	slices.SortStableFunc(ordered, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(depth[a.Name], depth[b.Name]), cmp.Compare(a.Name, b.Name))
+	})
+	allVars, err := vars("group_vars", "all")
+	if err != nil {
+		return err
+	}
+	inv.All = map[string]cty.Value{}
+	merge(inv.All, inv.all, allVars)
+	files := map[string]map[string]cty.Value{}
+	for _, g := range inv.Groups {
+		if files[g.Name], err = vars("group_vars", g.Name); err != nil {
+			return err
+		}
+		g.Vars = map[string]cty.Value{}
+		merge(g.Vars, g.own, files[g.Name])
+	}
+	ungrouped, err := vars("group_vars", "ungrouped")
+	if err != nil {
+		return err
+	}
+	for _, h := range inv.Hosts {
+		h.Vars = map[string]cty.Value{}
+		merge(h.Vars, inv.all)
+		var of []*Group
+		for _, g := range ordered {
+			if inv.has(g, h.Name, 0) {
+				of = append(of, g)
+			}
+		}
+		for _, g := range of {
+			merge(h.Vars, g.own)
+		}
+		merge(h.Vars, allVars)
+		if len(of) == 0 {
+			merge(h.Vars, ungrouped)
+		}
+		for _, g := range of {
+			merge(h.Vars, files[g.Name])
+		}
+		own, err := vars("host_vars", h.Name)
+		if err != nil {
+			return err
+		}
+		merge(h.Vars, h.own, own)
+	}
+	return nil
+}
+
+func merge(into map[string]cty.Value, more ...map[string]cty.Value) {
+	for _, vars := range more {
+		for name, v := range vars {
+			into[name] = v
+		}
+	}
+}
+
+// has reports whether a host is in a group or in one below it.
+func (inv *Inventory) has(g *Group, host string, depth int) bool {
+	if slices.Contains(g.Hosts, host) {
+		return true
+	}
+	for _, child := range g.Children {
+		if depth < len(inv.Groups) && inv.has(inv.group(child, "", 0), host, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// depths are the lengths of each group's longest way down from a group without parents. A loop, which is reported elsewhere, ends.
+func (inv *Inventory) depths() map[string]int {
+	depth := map[string]int{}
+	for range inv.Groups {
+		for _, g := range inv.Groups {
+			for _, child := range g.Children {
+				depth[child] = min(max(depth[child], depth[g.Name]+1), len(inv.Groups))
+			}
+		}
+	}
+	return depth
+}
+
+// varsOf reads DIR/NAME, DIR/NAME.yml, .yaml and .json, or the files below the directory DIR/NAME, which is then the only one.
+func varsOf(dir, name string, read func(string) ([]byte, error), open Opener) (map[string]cty.Value, error) {
+	all := map[string]cty.Value{}
+	base := filepath.Join(dir, name)
+	for _, end := range []string{"", ".yml", ".yaml", ".json"} {
+		info, err := os.Stat(base + end)
+		if err != nil {
+			continue
+		}
+		var files []string
+		if info.IsDir() {
+			err = filepath.WalkDir(base+end, func(file string, entry os.DirEntry, err error) error {
+				ext := filepath.Ext(file)
+				if err == nil && !entry.IsDir() && !Ignored(entry.Name()) && slices.Contains([]string{"", ".yml", ".yaml", ".json"}, ext) {
+					files = append(files, file)
+				}
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		} else {
+			files = []string{base + end}
+		}
+		for _, file := range files {
+			text, err := read(file)
+			if err != nil {
+				return nil, err
+			}
+			vars, err := varsFile(file, text, open)
+			if err != nil {
+				return nil, err
+			}
+			merge(all, vars)
+		}
+		break // Ansible takes the first
+	}
+	return all, nil
+}

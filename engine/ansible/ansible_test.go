@@ -1,0 +1,120 @@
+package ansible
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// TestLoad holds inventories against what ansible-inventory --list of ansible-core 2.14 says of them.
+func TestLoad(t *testing.T) {
+	for _, file := range []string{"testdata/ini/hosts.ini", "testdata/yaml/hosts.yml"} {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			inv, err := Load([]string{file}, os.ReadFile, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			recorded, err := os.ReadFile(filepath.Join(filepath.Dir(file), "list.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var groups map[string]struct{ Hosts, Children []string }
+			var meta struct {
+				Meta struct {
+					Hostvars map[string]map[string]any
+				} `json:"_meta"`
+			}
+			for _, into := range []any{&groups, &meta} {
+				if err := json.Unmarshal(recorded, into); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hosts := map[string]bool{}
+			for name, group := range groups {
+				for _, host := range group.Hosts {
+					hosts[host] = true
+				}
+				if name == "_meta" || implicit(name) {
+					continue
+				}
+				at := slices.IndexFunc(inv.Groups, func(g *Group) bool { return g.Name == name })
+				if at < 0 {
+					t.Errorf("group %s is missing", name)
+					continue
+				}
+				if diff := cmp.Diff(group.Hosts, inv.Groups[at].Hosts); diff != "" {
+					t.Errorf("hosts of %s (-ansible +hlplay):\n%s", name, diff)
+				}
+				if diff := cmp.Diff(sorted(group.Children), sorted(inv.Groups[at].Children)); diff != "" {
+					t.Errorf("children of %s (-ansible +hlplay):\n%s", name, diff)
+				}
+			}
+			if len(hosts) != len(inv.Hosts) {
+				t.Errorf("%d hosts, ansible has %d", len(inv.Hosts), len(hosts))
+			}
+			for _, h := range inv.Hosts {
+				want := meta.Meta.Hostvars[h.Name]
+				if want == nil {
+					want = map[string]any{}
+				}
+				if diff := cmp.Diff(want, plain(t, h.Vars)); diff != "" {
+					t.Errorf("variables of %s (-ansible +hlplay):\n%s", h.Name, diff)
+				}
+			}
+		})
+	}
+}
+
+func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
+
+// plain is variables as encoding/json decodes them.
+func plain(t *testing.T, vars map[string]cty.Value) map[string]any {
+	t.Helper()
+	value := cty.ObjectVal(vars)
+	text, err := ctyjson.Marshal(value, value.Type())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]any{}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestFaults(t *testing.T) {
+	for text, want := range map[string]string{
+		"[web\n":               `hosts.ini:1: "[web" is no section; write [group], [group:vars] or [group:children]`,
+		"a\n[web:var]\nb=1\n":  `hosts.ini:2: there is no kind of section "var"; there are [group], [group:vars] and [group:children]`,
+		"[web:vars]\nport\n":   `hosts.ini:2: expected name = value`,
+		"web[3:1]\n":           `hosts.ini:1: "web[3:1]": the range [3:1] goes backwards`,
+		"web[01:100]\n":        `hosts.ini:1: "web[01:100]": the range [01:100] must have as many digits at its end as at its beginning`,
+		"web[1:9999999]\n":     `hosts.ini:1: "web[1:9999999]": the range [1:9999999] is longer than 100000`,
+		"web[1-3]\n":           `hosts.ini:1: "web[1-3]" has a range that is none; write it as in web[01:50] or db[a:f]`,
+		"web name='open\n":     `hosts.ini:1: a quote ' is not closed`,
+		"web ansible_host = 1": `hosts.ini:1: "ansible_host" is no name=value`,
+	} {
+		_, err := Load([]string{"hosts.ini"}, func(string) ([]byte, error) { return []byte(text), nil }, nil)
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("[a]\nb[1:3] c=d\n[a:vars]\ne=[1, {'f': None}]\n", true)
+	f.Add("all: {hosts: {a: {b: !x c}}, children: {d: }}", false)
+	f.Fuzz(func(t *testing.T, text string, ini bool) {
+		name := "fuzz.yml"
+		if ini {
+			name = "fuzz.ini"
+		}
+		_, _ = Load([]string{name}, func(string) ([]byte, error) { return []byte(text), nil }, nil)
+	})
+}

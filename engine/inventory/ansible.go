@@ -1,0 +1,243 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"hlplay/engine/ansible"
+	"hlplay/engine/hclfile"
+	"hlplay/engine/hostvar"
+	"hlplay/engine/secret"
+)
+
+// hclBlock is how a line of an inventory in HCL begins.
+var hclBlock = regexp.MustCompile(`(?m)^\s*(defaults|group|host|host_variable)\b[^\[=]*\{`)
+
+// ansibleFiles are the inventory files of Ansible that a path means; none if it means an inventory in HCL, or nothing that is there.
+func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil // reported by read
+	}
+	if !info.IsDir() {
+		if !ofAnsible(path) {
+			return nil, nil
+		}
+		return []string{path}, executable(path, info)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, nil
+	}
+	var files, others []string
+	var diags hcl.Diagnostics
+	for _, entry := range entries {
+		name := entry.Name()
+		file := filepath.Join(path, name)
+		info, err := os.Stat(file)
+		switch {
+		case err == nil && !info.IsDir() && filepath.Ext(name) == ".hcl" && !strings.HasPrefix(name, "."):
+			return nil, nil
+		case ansible.Ignored(name), err != nil:
+		case info.IsDir() && (name == "group_vars" || name == "host_vars"):
+		case info.IsDir():
+			others = append(others, name+"/")
+		default:
+			files = append(files, file)
+			diags = append(diags, executable(file, info)...)
+		}
+	}
+	if len(files) > 0 && len(others) > 0 {
+		diags = append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
+			Detail: fmt.Sprintf("Of directories below %s, group_vars and host_vars are read, and not %s: name it with another -i.", path, strings.Join(others, ", ")),
+		})
+	}
+	return files, diags
+}
+
+// executable rejects a program: Ansible would run it.
+func executable(path string, info os.FileInfo) hcl.Diagnostics {
+	src, err := hclfile.Read(path)
+	if err != nil || info.Mode()&0o111 == 0 || !strings.HasPrefix(string(src), "#!") {
+		return nil
+	}
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "The inventory is a program",
+		Detail: fmt.Sprintf("hlplay does not run %s: write its answer into a file, as with ansible-inventory -i %s --list --yaml --output hosts.yml.", path, path),
+	}}
+}
+
+// ofAnsible reports whether a file is an inventory of Ansible: by its name, or by what stands in it.
+func ofAnsible(path string) bool {
+	switch filepath.Ext(path) {
+	case ".ini", ".yaml", ".yml", ".json":
+		return true
+	case ".hcl":
+		return false
+	}
+	src, err := hclfile.Read(path)
+	return err == nil && len(src) > 0 && !hclBlock.Match(src) && hclfile.Check(src, path) == nil
+}
+
+// ansible declares what inventories of Ansible say.
+func (d *declarations) ansible(inv *Inventory, files []string) {
+	read := func(path string) ([]byte, error) {
+		src, err := hclfile.Read(path)
+		if err == nil {
+			inv.Files[path] = &hcl.File{Bytes: src}
+		}
+		return src, err
+	}
+	found, err := ansible.Load(files, read, d.openVault)
+	if err != nil {
+		d.ansibleError(err, files)
+		return
+	}
+	if len(found.All) > 0 {
+		d.groups = append(d.groups, &groupDecl{name: groupAll, settings: settings{vars: found.All}})
+	}
+	for _, g := range found.Groups {
+		at := lineRange(g.File, g.Line)
+		decl := &groupDecl{name: g.Name, at: at, settings: settings{vars: g.Vars}}
+		for _, host := range g.Hosts {
+			decl.hosts = append(decl.hosts, member{host, at})
+		}
+		for _, child := range g.Children {
+			decl.children = append(decl.children, member{child, at})
+		}
+		if slices.ContainsFunc(d.groups, func(o *groupDecl) bool { return o.name == g.Name }) {
+			d.errorf(at, "Duplicate group", "There is a group %q in an inventory in HCL, too.", g.Name)
+			continue
+		}
+		d.groups = append(d.groups, decl)
+	}
+	unused := map[string]bool{}
+	for _, h := range found.Hosts {
+		at := lineRange(h.File, h.Line)
+		switch {
+		case !hostName.MatchString(h.Name):
+			d.errorf(at, "Invalid host name", "%q is not a host's name: that has letters, digits, \".\", \"_\" and \"-\", and begins with a letter, a digit or \"_\".", h.Name)
+			continue
+		case slices.ContainsFunc(d.hosts, func(o *hostDecl) bool { return o.name == h.Name }):
+			d.errorf(at, "Duplicate host", "There is a host %q in an inventory in HCL, too.", h.Name)
+			continue
+		}
+		decl := &hostDecl{name: h.Name, at: at}
+		decl.vars, decl.varsAt = h.Vars, map[string]hcl.Range{}
+		for name := range h.Vars {
+			decl.varsAt[name] = at
+		}
+		d.connection(decl, h, unused)
+		d.hosts = append(d.hosts, decl)
+	}
+	if len(unused) > 0 {
+		d.diags = append(d.diags, &hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Some variables of Ansible are not used",
+			Detail: fmt.Sprintf("They are variables of the hosts and nothing more: %s. What concerns SSH, such as ProxyJump, goes into ~/.ssh/config; passwords are asked for by --ask-pass and --ask-become-pass.",
+				strings.Join(slices.Sorted(maps.Keys(unused)), ", ")),
+		})
+	}
+}
+
+func lineRange(file string, line int) hcl.Range {
+	pos := hcl.Pos{Line: max(line, 1), Column: 1}
+	return hcl.Range{Filename: file, Start: pos, End: pos}
+}
+
+// ansibleError reports what ended the reading. Lines of files of variables are not shown: they may hold a password.
+func (d *declarations) ansibleError(err error, files []string) {
+	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Inventory of Ansible cannot be read", Detail: err.Error()}
+	var at *ansible.Error
+	if errors.As(err, &at) && at.Line > 0 && slices.Contains(files, at.File) {
+		diag.Detail, diag.Subject = at.Problem, lineRange(at.File, at.Line).Ptr()
+	}
+	d.diags = append(d.diags, diag)
+}
+
+// openVault opens a value that ansible-vault has encrypted. Without its password a lenient reader gets an unknown value.
+func (d *declarations) openVault(sealed []byte) (cty.Value, error) {
+	text, err := d.secrets.Open(sealed)
+	if locked := (*secret.LockedError)(nil); errors.As(err, &locked) && d.secrets.Lenient() {
+		return cty.UnknownVal(cty.String).Mark(hostvar.Sensitive), nil
+	}
+	if err != nil {
+		return cty.NilVal, err
+	}
+	return cty.StringVal(string(text)).Mark(hostvar.Sensitive), nil
+}
+
+// quiet are variables of Ansible that mean nothing to hlplay, and that nobody misses.
+var quiet = []string{"ansible_python_interpreter", "ansible_become_method", "ansible_shell_type"}
+
+// connection takes over how Ansible reaches a host.
+func (d *declarations) connection(decl *hostDecl, h *ansible.Host, unused map[string]bool) {
+	text := func(name string, value cty.Value) *string {
+		if value.IsMarked() || !value.IsKnown() || value.IsNull() {
+			d.errorf(decl.at, "Unusable variable", "%s of %s is secret or null; hlplay wants it in plain.", name, h.Name)
+			return nil
+		}
+		s, err := convert.Convert(value, cty.String)
+		if err != nil || strings.Contains(s.AsString(), "{{") {
+			d.errorf(decl.at, "Unusable variable", "%s of %s is no plain value; templates are not evaluated in inventories of Ansible.", name, h.Name)
+			return nil
+		}
+		plain := s.AsString()
+		return &plain
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Vars)) {
+		value := h.Vars[name]
+		switch name {
+		case "ansible_host", "ansible_ssh_host":
+			decl.address = text(name, value)
+		case "ansible_port", "ansible_ssh_port":
+			if s := text(name, value); s != nil {
+				var port int
+				if _, err := fmt.Sscanf(*s, "%d", &port); err != nil || port < 1 || port > 65535 {
+					d.errorf(decl.at, "Wrong port", "%s of %s must be a number from 1 to 65535, not %q.", name, h.Name, *s)
+					continue
+				}
+				decl.port = &port
+			}
+		case "ansible_user", "ansible_ssh_user":
+			decl.user = text(name, value)
+		case "ansible_ssh_private_key_file", "ansible_private_key_file":
+			if s := text(name, value); s != nil {
+				decl.keys = &[]string{expandPath(*s, decl.at.Filename)}
+			}
+		case "ansible_become":
+			if s := text(name, value); s != nil {
+				become := slices.Contains([]string{"true", "yes", "on", "1", "y", "t"}, strings.ToLower(*s))
+				decl.become = &become
+			}
+		case "ansible_become_user":
+			decl.becomeUser = text(name, value)
+		case "ansible_connection":
+			if s := text(name, value); s != nil {
+				switch kind := *s; kind {
+				case "ssh", "smart", "paramiko", "paramiko_ssh", "local":
+					if kind != "local" {
+						kind = "ssh"
+					}
+					decl.connection = &kind
+				default:
+					d.errorf(decl.at, "Unknown connection", "ansible_connection of %s is %q; hlplay has ssh and local.", h.Name, kind)
+				}
+			}
+		default:
+			if strings.HasPrefix(name, "ansible_") && !slices.Contains(quiet, name) {
+				unused[name] = true
+			}
+		}
+	}
+}
