@@ -34,7 +34,7 @@ func Replace(path string, seen, content []byte) (err error) {
 	if err = errors.Join(err, draft.Chmod(info.Mode().Perm()), draft.Sync(), draft.Close()); err != nil {
 		return err
 	}
-	switch now, err := Read(path, int64(len(seen))+1); {
+	switch now, err := ReadAll(path); {
 	case err != nil:
 		return fmt.Errorf("%s: %w", path, err)
 	case !bytes.Equal(now, seen):
