@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},
-	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/pve"},
+	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},

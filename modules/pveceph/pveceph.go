@@ -35,6 +35,7 @@ type Module struct {
 	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
 	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
 	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
+	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
 // part is what each block is.
@@ -87,6 +88,7 @@ of pveceph prove nothing.
   full, and where a flag keeps the data from moving.
 - **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan says how much data moves, and it is refused above
   max_moved. A CRUSH weight that looks like a share is refused, too: it is a capacity.
+- **conf** sets what it names in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
 
 Nothing else is destroyed by this module.`,
 	Example: `task "packages" {
@@ -148,6 +150,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "flags", m.Flags)
 	given(all, "osd_absent", m.OSDAbsent)
 	given(all, "weight", m.Weight)
+	given(all, "conf", m.Conf)
 	return all
 }
 
@@ -179,7 +182,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, conf"}
 }
 
 // Validate checks what needs no host.

@@ -1,0 +1,139 @@
+package pveceph
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+	"hlplay/modules/internal/pve"
+)
+
+// Conf is settings in a section of the cluster's ceph.conf.
+type Conf struct {
+	Section  string            `hcl:"section,optional" default:"global" doc:"The section: global, mon, mgr, osd, mds, client, or one of a daemon, such as osd.3."`
+	Settings map[string]string `hcl:"settings" doc:"Settings by name. Others, and comments, stay as they are."`
+}
+
+func (c *Conf) scope() modules.Scope { return modules.OncePerCluster }
+
+var (
+	confSection = regexp.MustCompile(`^(global|(mon|mgr|osd|mds|client)(\.[A-Za-z0-9_.-]+)?)$`)
+	confKey     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+)
+
+// ofOthers are settings that other parts make, and that no running cluster survives a change of.
+var ofOthers = []string{"fsid", "mon_host", "public_network", "cluster_network", "public_addr"}
+
+func (c *Conf) validate() error {
+	switch {
+	case !confSection.MatchString(c.Section):
+		return &modules.ArgumentError{Argument: "conf.section", Problem: fmt.Sprintf("%q is not a section of ceph.conf", c.Section), Want: "global, mon, mgr, osd, mds or client, or one of a daemon, such as osd.3"}
+	case len(c.Settings) == 0:
+		return &modules.ArgumentError{Argument: "conf.settings", Problem: "no setting is given", Want: "settings = { mon_osd_down_out_interval = 300 }"}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
+		value := c.Settings[key]
+		switch {
+		case !confKey.MatchString(key):
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%q is not the name of a setting", key), Want: "lower-case letters, digits and _"}
+		case slices.Contains(ofOthers, key):
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: key + " is set by init and mon, and a running cluster does not survive another value", Want: "leave it out"}
+		case value == "" || strings.TrimSpace(value) != value || strings.ContainsAny(value, "\n\r\\"):
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%s: %q is not a value of one line", key, value), Want: "text without line ends, backslashes, and blanks at its ends"}
+		}
+	}
+	return nil
+}
+
+func (c *Conf) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	observe.Files.Want(h, linkTarget)
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if !s.conf.Initialised() {
+		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: a task with pveceph { init { … } } comes before", h.Name())
+	}
+	conf := s.conf
+	var said []string
+	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
+		if s.conf.Sections[c.Section][key] != c.Settings[key] {
+			conf = conf.With(c.Section, key, c.Settings[key])
+			said = append(said, key)
+		}
+	}
+	if len(said) == 0 {
+		return s.plan(), nil
+	}
+	if err := s.writable(ctx); err != nil {
+		return modules.Plan{}, err
+	}
+	before, err := observe.Files.Observe(ctx, h, linkTarget)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	text := string(before.Content)
+	for _, key := range said {
+		text = editConf(text, c.Section, key, c.Settings[key])
+	}
+	steps, err := conffile.Write(ctx, h, linkTarget, text, fmt.Sprintf("set %s in [%s] of %s; daemons read it when they start", strings.Join(said, ", "), c.Section, linkTarget))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	for i := range steps {
+		steps[i].Wide = true
+		steps[i].Expect = append(steps[i].Expect, pve.Everywhere(h, pve.CephConfs.Expect("", conf))...)
+	}
+	return s.plan(steps...), nil
+}
+
+// editConf sets one setting in a section of a ceph.conf and keeps everything else.
+func editConf(text, section, key, value string) string {
+	line := "\t" + key + " = " + strings.NewReplacer("#", `\#`, ";", `\;`).Replace(value) + "\n"
+	var out []string
+	inside, done, end := false, false, -1
+	for old := range strings.Lines(text) {
+		if !strings.HasSuffix(old, "\n") {
+			old += "\n"
+		}
+		trimmed := strings.TrimSpace(old)
+		if name, header := strings.CutPrefix(trimmed, "["); header {
+			name, _, _ = strings.Cut(name, "]")
+			inside = strings.TrimSpace(name) == section
+		}
+		name, _, setting := strings.Cut(trimmed, "=")
+		if inside && setting && confName(name) == key {
+			if !done {
+				out = append(out, line)
+				done, end = true, len(out)
+			}
+			continue // said twice, the last one would count
+		}
+		out = append(out, old)
+		if inside && trimmed != "" {
+			end = len(out)
+		}
+	}
+	switch {
+	case done:
+	case end >= 0:
+		out = slices.Insert(out, end, line)
+	default:
+		if len(out) > 0 && strings.TrimSpace(out[len(out)-1]) != "" {
+			out = append(out, "\n")
+		}
+		out = append(out, "["+section+"]\n", line)
+	}
+	return strings.Join(out, "")
+}
+
+// confName is the name of a setting as Ceph compares it: blanks, "-" and "_" are the same.
+func confName(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), "_")
+}

@@ -1,0 +1,22 @@
+package pveceph
+
+import "testing"
+
+func TestEditConf(t *testing.T) {
+	const text = "# ours\n[global]\n\tfsid = f\n\tmon osd-down out interval = 600\n\n[mon]\n\tx = 1 # why\n"
+	tests := map[string]struct{ section, key, value, want string }{
+		"another spelling":        {"global", "mon_osd_down_out_interval", "300", "# ours\n[global]\n\tfsid = f\n\tmon_osd_down_out_interval = 300\n\n[mon]\n\tx = 1 # why\n"},
+		"a new one":               {"global", "y", "2", "# ours\n[global]\n\tfsid = f\n\tmon osd-down out interval = 600\n\ty = 2\n\n[mon]\n\tx = 1 # why\n"},
+		"in the last section":     {"mon", "y", "a;b", "# ours\n[global]\n\tfsid = f\n\tmon osd-down out interval = 600\n\n[mon]\n\tx = 1 # why\n\ty = a\\;b\n"},
+		"of another section":      {"global", "x", "2", "# ours\n[global]\n\tfsid = f\n\tmon osd-down out interval = 600\n\tx = 2\n\n[mon]\n\tx = 1 # why\n"},
+		"in a section of its own": {"osd.3", "y", "2", text + "\n[osd.3]\n\ty = 2\n"},
+	}
+	for name, test := range tests {
+		if got := editConf(text, test.section, test.key, test.value); got != test.want {
+			t.Errorf("%s:\n%s\nwant:\n%s", name, got, test.want)
+		}
+	}
+	if got, want := editConf("[mon]\nx = 1\nx=2", "mon", "x", "3"), "[mon]\n\tx = 3\n"; got != want {
+		t.Errorf("said twice: %q, want %q", got, want)
+	}
+}
