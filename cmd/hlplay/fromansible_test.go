@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"hlplay/engine/lang"
+	"hlplay/modules/registry"
+)
+
+// TestFromAnsible holds docs/from-ansible.md to what exists: its commands are run by a script, its tasks are valid.
+func TestFromAnsible(t *testing.T) {
+	page, err := os.ReadFile("../../docs/from-ansible.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("../../testdata/scripts/from_ansible.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, m := range regexp.MustCompile("(?m)^\\|.*\\| `([^`]+)` \\|$").FindAllStringSubmatch(string(page), -1) {
+		rows++
+		if strings.HasPrefix(m[1], "hlplay ") {
+			if !strings.Contains(string(script), m[1]+"\n") {
+				t.Errorf("testdata/scripts/from_ansible.txtar does not run %s", m[1])
+			}
+			continue
+		}
+		source := lang.AdHoc{Hosts: "all", Task: m[1]}.Source()
+		if _, diags := lang.LoadSource(lang.AdHocName, source, lang.Options{Modules: registry.All()}); diags.HasErrors() {
+			t.Errorf("%s: %v", m[1], diags)
+		}
+	}
+	if rows < 25 {
+		t.Errorf("the page has %d rows with a form of hlplay", rows)
+	}
+}
