@@ -13,7 +13,7 @@ const (
 	Harmless Risk = iota
 	// Unforeseen is that of a command of the playbook's author.
 	Unforeseen
-	// Restarts is that of a step that restarts or stops a service.
+	// Restarts is that of a step that restarts, stops or moves a service or a guest.
 	Restarts
 	// CutsSSH is that of a step that can cut the connection, and is undone by the host itself if it does.
 	CutsSSH
@@ -29,7 +29,7 @@ const (
 var risks = [...]struct{ name, meaning string }{
 	Harmless:    {"harmless", "changes files or settings, or adds something"},
 	Unforeseen:  {"command", "runs a command of the playbook, and only its author knows what that changes"},
-	Restarts:    {"restart", "restarts or stops a service, or changes packages that may"},
+	Restarts:    {"restart", "restarts, stops or moves a service or guest, or changes packages that may"},
 	CutsSSH:     {"ssh", "can cut the SSH connection; the host undoes it by itself unless it is proven"},
 	CostsQuorum: {"quorum", "can take a vote away from the cluster for a while: a reboot, a change of membership"},
 	MovesData:   {"data", "makes the storage move data between disks"},

@@ -89,8 +89,8 @@ type Rehearsal struct {
 	Addresses []string
 	// Guests are virtual machines and containers that exist on the node already: id to "vm" or "ct".
 	Guests map[string]string
-	// BootLoader is "systemd-boot" or "proxmox-grub" where proxmox-boot-tool keeps the partitions that the node boots from; empty means
-	// Debian's GRUB.
+	// BootLoader is "systemd-boot" or "boot-tool-grub" where a tool keeps the partitions that the node boots from; empty means Debian's
+	// GRUB.
 	BootLoader string
 	// IOMMU says that the firmware has its IOMMU switched on, PCI are the PCI devices.
 	IOMMU bool

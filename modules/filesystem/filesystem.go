@@ -165,6 +165,7 @@ func (m *filesystem) wipe(d observe.BlockDevice, devices []observe.BlockDevice) 
 		}
 	})
 	return []modules.Step{{
+		Risk:    modules.Destroys,
 		Summary: fmt.Sprintf("wipe %s (%s, serial %s): %s", m.Device, d.Path, m.Wipe, d.Use()),
 		Action:  modules.Run{Argv: append(argv, m.path(d)), Limit: 2 * time.Minute},
 		Expect:  []observe.Expectation{observe.Disks.Expect("", devices)},

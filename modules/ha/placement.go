@@ -93,6 +93,7 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 // step is one change of the configuration, which shows at once.
 func (p *Placement) step(s *scene, summary string, after pve.HA, args ...string) modules.Step {
 	return modules.Step{
+		Risk:    modules.Restarts, // guests move to where they belong now
 		Summary: summary,
 		Action:  manager(args...),
 		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", after.Clone())),

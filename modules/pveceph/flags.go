@@ -70,7 +70,12 @@ func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 
 // setFlag sets a flag or unsets it.
 func (s *site) setFlag(verb, flag string, after pve.CephHealth) modules.Step {
+	risk := modules.Harmless
+	if verb == "unset" { // the data moves that the flag has held back
+		risk = modules.MovesData
+	}
 	return modules.Step{
+		Risk:    risk,
 		Summary: fmt.Sprintf("%s flag %s (%s)", verb, flag, flagMeaning[flag]),
 		Action:  ceph("osd", verb, flag),
 		Expect:  pve.Everywhere(s.host, pve.CephHealths.Expect("", after)),

@@ -63,7 +63,7 @@ func TestHealth(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := &Module{Health: &Health{Allow: test.allow}}
-			plan, err := modulestest.Decoded(m).Plan(context.Background(), test.host)
+			_, err := modulestest.Decoded(m).Plan(context.Background(), test.host)
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) {
 					t.Fatalf("error %v, want %q", err, test.fails)
@@ -73,7 +73,7 @@ func TestHealth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan = modulestest.Converges(t, m, test.host)
+			plan := modulestest.Converges(t, m, test.host)
 			said := modulestest.Summaries(plan)
 			if !strings.Contains(said, test.waits) || test.waits == "" && len(plan.Steps) > 0 {
 				t.Errorf("steps %q, want %q", said, test.waits)

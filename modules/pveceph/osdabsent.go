@@ -165,6 +165,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 	var steps []modules.Step
 	if one.In {
 		steps = append(steps, modules.Step{
+			Risk:    modules.MovesData,
 			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class)),
 			Action:  ceph("osd", "out", id),
 			Expect:  pve.Everywhere(s.host, pve.CephStatuses.Unknown("", "the data of "+osd(o.ID)+" moves")),
@@ -175,6 +176,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 	unit := pve.DaemonUnit("osd", id)
 	if one.Up || s.runs("osd", id) {
 		steps = append(steps, modules.Step{
+			Risk:    modules.Restarts,
 			Summary: "stop " + unit,
 			Action:  modules.Run{Argv: []string{"systemctl", "stop", unit}, Limit: 3 * time.Minute, Brief: true},
 			Wide:    true,
@@ -198,6 +200,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 		expect = append(expect, observe.Disks.Expect("", b.wiped(one)).On(s.host))
 	}
 	steps = append(steps, modules.Step{
+		Risk:    modules.Destroys,
 		Summary: what,
 		Action:  destroy,
 		Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(s.node.Name, left), pve.Distributions.Expect("", d.Without(o.ID))), expect...),

@@ -125,6 +125,7 @@ func movedBy(d pve.Distribution, id int, want pve.OSDWeight) float64 {
 
 func (w *Weight) step(s *site, d pve.Distribution, id int, is, want pve.OSDWeight, command modules.Run) modules.Step {
 	return modules.Step{
+		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("weigh %s %s instead of %s: about %s of the data of class %s moves", w.OSD, describeWeight(want), describeWeight(is), percent(movedBy(d, id, want)), orNone(is.Class)),
 		Action:  command,
 		Diff:    &modules.Diff{Subject: "weight of " + w.OSD, Before: describeWeight(is), After: describeWeight(want)},

@@ -55,7 +55,7 @@ func TestWeight(t *testing.T) {
 			if err := m.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			plan, err := m.Plan(context.Background(), test.host)
+			_, err := m.Plan(context.Background(), test.host)
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) {
 					t.Fatalf("error %v, want %q", err, test.fails)
@@ -65,7 +65,7 @@ func TestWeight(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan = modulestest.Converges(t, m, test.host)
+			plan := modulestest.Converges(t, m, test.host)
 			if got := strings.TrimPrefix(command(t, plan), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 "); got != test.want {
 				t.Errorf("command %q, want %q", got, test.want)
 			}

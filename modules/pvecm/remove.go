@@ -255,6 +255,7 @@ func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 		}
 	}
 	return modules.Step{
+		Risk:    modules.Destroys,
 		Summary: fmt.Sprintf("delete %s from cluster %s, which then has %d nodes", r.Node, c.Name, len(c.Members)-1),
 		Action:  modules.Run{Argv: []string{"pvecm", "delnode", r.Node}, Dir: "/root", Limit: time.Minute, Explain: explain},
 		Expect:  expect,

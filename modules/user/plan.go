@@ -281,6 +281,7 @@ func (u *User) remove(h modules.Host, now observe.User) []modules.Step {
 		})
 	}
 	return []modules.Step{{
+		Risk:    modules.Destroys,
 		Summary: summary,
 		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("userdel")},
 		Expect:  expect,

@@ -20,7 +20,7 @@ const (
 	// SystemdBoot and ProxmoxGRUB are kept by proxmox-boot-tool on partitions of their own: Proxmox VE's installer sets them up
 	// for a root file system on ZFS, the first with UEFI.
 	SystemdBoot BootLoader = "systemd-boot"
-	ProxmoxGRUB BootLoader = "proxmox-grub"
+	ProxmoxGRUB BootLoader = "boot-tool-grub"
 )
 
 const (
