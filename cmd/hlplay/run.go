@@ -197,8 +197,10 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	if stopped := (*stoppedError)(nil); errors.As(context.Cause(ctx), &stopped) {
 		return &exitError{code: exitFailed, err: stopped}
 	}
-	if differs := (*plan.DifferenceError)(nil); errors.As(context.Cause(ctx), &differs) {
-		return &exitError{code: exitFailed, err: fmt.Errorf("stopped, because it is no longer as planned: %w", differs)}
+	if approval != nil {
+		if differs := approval.Stopped(); differs != nil {
+			return &exitError{code: exitFailed, err: fmt.Errorf("stopped, because it is no longer as planned: %w", differs)}
+		}
 	}
 	err = verdict(ctx, recap, err)
 	if err == nil && approval != nil {

@@ -57,6 +57,9 @@ type Approval struct {
 
 	mu    sync.Mutex
 	tasks map[place]*approved
+	// first is the first difference. Nothing begins after it; what is under way, where a package manager may be at work, ends.
+	first *DifferenceError
+	under map[place]bool
 }
 
 // place is a task on a host.
@@ -69,9 +72,9 @@ type approved struct {
 }
 
 // Approve returns what holds a run to the plan. A task of which the plan could not tell what it does may do what is allowed. stop is
-// called with the first difference, and ends the run.
+// called with the first difference once nothing of the plan is under way any more, and ends the run.
 func (p *Plan) Approve(r *report.Redactor, allowed Allowed, stop func(error)) *Approval {
-	a := &Approval{redactor: r, allowed: allowed, stop: stop, tasks: map[place]*approved{}}
+	a := &Approval{redactor: r, allowed: allowed, stop: stop, tasks: map[place]*approved{}, under: map[place]bool{}}
 	for _, t := range p.Tasks {
 		a.tasks[place{t.Play, t.Task, t.Host}] = &approved{Task: t, done: map[string]bool{}}
 	}
@@ -88,8 +91,12 @@ func (a *Approval) Approve(p run.Proposal) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := a.redactor
-	t := a.tasks[place{r.String(p.Play), r.String(p.Task), p.Host}]
+	at := place{r.String(p.Play), r.String(p.Task), p.Host}
+	t := a.tasks[at]
 	where := fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line)
+	if a.first != nil {
+		return &DifferenceError{where + " was not begun, because the run stops: it is no longer as planned"}
+	}
 	if t == nil {
 		return a.differs("%s would now %s, and the plan has nothing for it there", where, r.String(summaries(p.Steps)))
 	}
@@ -109,12 +116,13 @@ func (a *Approval) Approve(p run.Proposal) error {
 		}
 		if s.Diff != nil {
 			d := Diff{r.String(s.Diff.Subject), r.String(s.Diff.Before), r.String(s.Diff.After)}
-			if at := slices.IndexFunc(t.Diffs, func(o Diff) bool { return o == d }); at < 0 {
+			if !slices.Contains(t.Diffs, d) {
 				return a.differs("%s changed since the plan: %s is not as it was\n%s", where, d.Subject, a.since(t, d))
 			}
 		}
 		t.done[summary] = true
 	}
+	a.under[at] = true
 	return nil
 }
 
@@ -132,7 +140,10 @@ func (a *Approval) since(t *approved, now Diff) string {
 func (a *Approval) Ended(r report.TaskResult) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.tasks[place{r.Play, r.Task, r.Host}]
+	at := place{r.Play, r.Task, r.Host}
+	t := a.tasks[at]
+	delete(a.under, at)
+	defer a.end()
 	if t == nil || t.Status != report.Changed || r.Status != report.OK && r.Status != report.Skipped {
 		return
 	}
@@ -142,6 +153,16 @@ func (a *Approval) Ended(r report.TaskResult) {
 			return
 		}
 	}
+}
+
+// Stopped returns the difference that has stopped the run, nil if none has.
+func (a *Approval) Stopped() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.first == nil {
+		return nil
+	}
+	return a.first
 }
 
 // Left returns an error if something of the plan was not come to.
@@ -165,8 +186,18 @@ func (a *Approval) Left() error {
 
 func (a *Approval) differs(format string, args ...any) error {
 	err := &DifferenceError{fmt.Sprintf(format, args...)}
-	a.stop(err)
+	if a.first == nil {
+		a.first = err
+	}
+	a.end()
 	return err
+}
+
+// end ends a run that is to stop, once nothing of the plan is under way.
+func (a *Approval) end() {
+	if a.first != nil && len(a.under) == 0 {
+		a.stop(a.first)
+	}
 }
 
 func (t *approved) planned() string {
