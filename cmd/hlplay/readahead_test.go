@@ -73,9 +73,9 @@ func randomTasks(rng *rand.Rand) string {
 			fmt.Fprintf(&b, "    command {\n      shell = \"cat %s || sysctl -n vm.swappiness || true\"\n      reads = true\n    }\n", file())
 		case 6: // nobody knows what it does
 			if rng.IntN(2) == 0 {
-				fmt.Fprintf(&b, "    command {\n      shell   = \"echo more >>%s\"\n      creates = \"/srv/done%d\"\n    }\n", "/srv/done"+fmt.Sprint(i), i)
+				fmt.Fprintf(&b, "    command {\n      shell   = \"echo more >>%s\"\n      creates = \"/srv/done%d\"\n    }\n    allow = { append = \"it counts\" }\n", "/srv/done"+fmt.Sprint(i), i)
 			} else {
-				fmt.Fprintf(&b, "    command {\n      shell  = \"echo more >>%s\"\n      always = true\n    }\n", file())
+				fmt.Fprintf(&b, "    command {\n      shell  = \"echo more >>%s\"\n      always = true\n    }\n    allow = { append = \"it counts\" }\n", file())
 			}
 		case 7:
 			fmt.Fprintf(&b, "    service {\n      name    = \"cron\"\n      state   = %q\n    }\n", pick("started", "stopped"))
@@ -92,7 +92,7 @@ func randomTasks(rng *rand.Rand) string {
 		}
 		b.WriteString("  }\n")
 	}
-	b.WriteString("  handler \"h\" {\n    command {\n      shell  = \"echo handled >>/srv/handled\"\n      always = true\n    }\n  }\n}\n")
+	b.WriteString("  handler \"h\" {\n    command {\n      shell  = \"echo handled >>/srv/handled\"\n      always = true\n    }\n    allow = { append = \"it counts\" }\n  }\n}\n")
 	return b.String()
 }
 
