@@ -177,9 +177,14 @@ func (node *Node) ExecInput(ctx context.Context, input string, argv ...string) (
 	if err != nil {
 		return "", err
 	}
+	// nsenter stays outside of the node's process namespace (--no-fork), and the shell is what waits for the program.
+	// A nsenter that waits stops together with its program, as when systemd stops all processes of a node before it
+	// shuts down. Nothing would continue it, nor reap the program, which the kernel waits for before the node can end.
+	// The exit keeps the shell from becoming the program, which would then be outside as well.
 	enter := []string{
-		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--",
+		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--no-fork", "--",
 		"/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
+		"/bin/sh", "-c", `"$@"; exit $?`, "sh",
 	}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...)
 	var stdout, stderr bytes.Buffer

@@ -82,6 +82,11 @@ func TestNodes(t *testing.T) {
 			t.Errorf("the node has changed the owner of the host's %s (%v)", left.Disks()[0], err)
 		}
 	})
+	t.Run("stopped program", func(t *testing.T) {
+		if text, err := left.Exec(ctx, "sh", "-c", "(until grep -q ^State:.T /proc/$$/status; do :; done; kill -CONT $$) & kill -STOP $$; wait; echo goes on"); text != "goes on\n" {
+			t.Errorf("it prints %q (%v)", text, err)
+		}
+	})
 	t.Run("reboot", func(t *testing.T) {
 		before, err := left.BootID(ctx)
 		if err != nil {
