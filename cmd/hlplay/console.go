@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
-	"hlplay/engine/lab"
 	"hlplay/engine/lang"
 	"hlplay/engine/run"
 )
@@ -57,14 +56,11 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 	if err != nil {
 		return err
 	}
-	if f.rehearse {
-		stage, err := lab.Start(ctx, inv, lab.Options{})
-		if err != nil {
-			return err
-		}
-		defer stage.Close()
-		inv, f.rehearsal = stage.Inventory(), true
+	inv, end, err := f.simulated(ctx, inv, f.rehearse)
+	if err != nil {
+		return err
 	}
+	defer end()
 	hosts, err := inv.Match(name)
 	if err != nil {
 		return err

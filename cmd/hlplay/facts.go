@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hlplay/engine/lab"
 	"hlplay/engine/run"
 )
 
@@ -45,14 +44,11 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 	if err != nil {
 		return err
 	}
-	if f.rehearse {
-		stage, err := lab.Start(ctx, inv, lab.Options{})
-		if err != nil {
-			return err
-		}
-		defer stage.Close()
-		inv, f.rehearsal = stage.Inventory(), true
+	inv, end, err := f.simulated(ctx, inv, f.rehearse)
+	if err != nil {
+		return err
 	}
+	defer end()
 	hosts, err := inv.Match(pattern)
 	if err != nil {
 		return err

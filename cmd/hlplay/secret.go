@@ -137,6 +137,16 @@ func onePlace(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// open returns the place that a user names, and the secret there.
+func (f *keyFlags) open(ctx context.Context, name string) (*secret.Place, []byte, error) {
+	place, err := secret.Locate(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := place.Open(f.keyring(ctx, false))
+	return place, text, err
+}
+
 func secretDecryptCommand() *cobra.Command {
 	f := &keyFlags{}
 	cmd := &cobra.Command{
@@ -144,11 +154,7 @@ func secretDecryptCommand() *cobra.Command {
 		Short: "Print an encrypted file or value",
 		Args:  onePlace,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			place, err := secret.Locate(args[0])
-			if err != nil {
-				return err
-			}
-			text, err := place.Open(f.keyring(cmd.Context(), false))
+			_, text, err := f.open(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -172,11 +178,7 @@ func secretEditCommand() *cobra.Command {
 for the recipients. The copy is removed however the editor ends.`,
 		Args: onePlace,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			place, err := secret.Locate(args[0])
-			if err != nil {
-				return err
-			}
-			text, err := place.Open(f.keyring(cmd.Context(), false))
+			place, text, err := f.open(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

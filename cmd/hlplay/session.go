@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"hlplay/engine/inventory"
+	"hlplay/engine/lab"
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
 	"hlplay/engine/project"
@@ -202,6 +203,19 @@ type connectFlags struct {
 	knownHosts string
 	// rehearsal is set for simulated nodes: the user's own configuration and agent have no say there.
 	rehearsal bool
+}
+
+// simulated returns the inventory of simulated nodes, one for each host, and what ends them, if hosts are to be simulated; else inv.
+func (f *connectFlags) simulated(ctx context.Context, inv *inventory.Inventory, simulate bool) (of *inventory.Inventory, end func(), err error) {
+	if !simulate {
+		return inv, func() {}, nil
+	}
+	stage, err := lab.Start(ctx, inv, lab.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	f.rehearsal = true
+	return stage.Inventory(), func() { stage.Close() }, nil
 }
 
 func (f *connectFlags) add(cmd *cobra.Command) {

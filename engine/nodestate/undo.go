@@ -122,12 +122,16 @@ func (u Undo) unhook() string {
 
 // arming keeps what is there and starts the time. Its arguments are the ID, the seconds, what the Undo says of itself, the script, the
 // unit that a start of the node takes, and the files. Nothing of it is left if a part of it fails; what is cut off counts for
-// nothing, as it has another name until all of it is there.
+// nothing, as it has another name until all of it is there. Without systemd a process waits, which ends if the change was disarmed,
+// and the directory renamed, before it could write its number there.
 const arming = making + `_hl_arm() {
 	_hl_u=$_hl_v/undo
 	[ -d "$_hl_u" ] || mkdir -m 700 "$_hl_u" || return 1
 	[ ! -L "$_hl_u" ] || { echo "$_hl_u is a link" >&2; return 1; }
-	rm -rf "$_hl_u"/new.*
+	for _hl_d in "$_hl_u"/new.*; do
+		_hl_n=hlplay-undo-${_hl_d##*/new.}-boot.service
+		[ ! -d "$_hl_d" ] || rm -rf "$_hl_d" "/etc/systemd/system/$_hl_n" "/etc/systemd/system/sysinit.target.wants/$_hl_n"
+	done
 	_hl_d=$_hl_u/new.$1 _hl_e=$_hl_u/$1 _hl_n=hlplay-undo-$1 _hl_w=$2
 	mkdir -m 700 "$_hl_d" || return 1
 	printf '%s\n' "$3" >"$_hl_d/what" && printf '%s' "$4" >"$_hl_d/script" || return 1
@@ -152,7 +156,7 @@ const arming = making + `_hl_arm() {
 		systemd-run --quiet --collect --unit="$_hl_n" --on-active="${_hl_w}s" --timer-property=AccuracySec=1s \
 			/bin/sh "$_hl_e/script" >/dev/null
 	else
-		setsid sh -c 'echo $$ >"$2/pid"; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_e" </dev/null >/dev/null 2>&1 &
+		setsid sh -c 'echo $$ >"$2/pid" || exit; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_e" </dev/null >/dev/null 2>&1 &
 	fi
 }
 _hl_own || { echo "$_hl_v cannot be made" >&2; exit 1; }
@@ -229,7 +233,7 @@ func (u Undo) Now() remote.Query {
 // Forgotten is what is to be done once a person was told that changes were taken back. What is not there is forgotten; what
 // cannot be looked at is not.
 func Forgotten(ids ...string) remote.Query {
-	return remote.Query{Script: `[ -e ` + Dir + `/undo ] || exit 0
+	return remote.Query{Script: `[ -e ` + Dir + `/undo ] || { [ ! -e ` + Dir + ` ] || [ -x ` + Dir + ` ]; exit; }
 cd ` + Dir + `/undo || exit 1
 for i; do rm -rf "./$i.undone" || exit 1; done`, Args: ids}
 }

@@ -156,6 +156,19 @@ func Above(devices []BlockDevice, d BlockDevice) BlockDevice {
 	return above
 }
 
+// ChangeDevices returns devices as they are when those that match, wherever they are in the tree, have changed. The devices that are
+// given stay as they are.
+func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change func(*BlockDevice)) []BlockDevice {
+	all := slices.Clone(devices)
+	for i := range all {
+		if match(all[i]) {
+			change(&all[i])
+		}
+		all[i].Children = ChangeDevices(all[i].Children, match, change)
+	}
+	return all
+}
+
 // ByID are the links of the device in /dev/disk/by-id.
 func (d BlockDevice) ByID() []string {
 	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool { return !strings.HasPrefix(link, byID) })

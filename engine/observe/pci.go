@@ -21,8 +21,6 @@ type PCIDevice struct {
 	ID string
 	// Class is class and subclass: "0300" is a VGA controller.
 	Class string
-	// Console says that the firmware has shown its messages on it (boot_vga).
-	Console bool
 }
 
 // PCIDevices observes the PCI devices in the order of their addresses. Its one observation has no name.
@@ -31,7 +29,11 @@ var PCIDevices = &Kind[[]PCIDevice]{
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{
-			Script: `cd /sys/bus/pci/devices 2>/dev/null || exit 0; grep -sH '' /dev/null */vendor */device */class */boot_vga; true`,
+			Script: `[ -e /sys/bus/pci/devices ] || exit 0
+cd /sys/bus/pci/devices && [ -r . ] || exit 1
+set -- */vendor
+[ -e "$1" ] || exit 0
+exec grep -H '' */vendor */device */class /dev/null`,
 		}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []PCIDevice, error)) {
@@ -64,7 +66,7 @@ func parsePCIDevices(a remote.Answer) ([]PCIDevice, error) {
 		if len(is["vendor"]) != 4 || len(is["device"]) != 4 || len(is["class"]) != 6 {
 			return nil, fmt.Errorf("PCI device %s has vendor %q, device %q and class %q, expected 4, 4 and 6 hexadecimal digits", address, is["vendor"], is["device"], is["class"])
 		}
-		devices = append(devices, PCIDevice{Address: address, ID: is["vendor"] + ":" + is["device"], Class: is["class"][:4], Console: is["boot_vga"] == "1"})
+		devices = append(devices, PCIDevice{Address: address, ID: is["vendor"] + ":" + is["device"], Class: is["class"][:4]})
 	}
 	slices.SortFunc(devices, func(a, b PCIDevice) int { return cmp.Compare(a.Address, b.Address) })
 	return devices, nil
@@ -85,27 +87,37 @@ var PCIUses = &Kind[map[string]PCIUse]{
 	Name: "pci-uses", What: "the drivers and IOMMU groups of the PCI devices",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{
-			Script: `stat -c %N /sys/bus/pci/devices/*/driver /sys/bus/pci/devices/*/iommu_group /sys/class/net/* /sys/block/*`, Inline: true,
+			Script: `set --
+for f in /sys/bus/pci/devices /sys/class/net /sys/block; do [ ! -e "$f" ] || [ -r "$f" ] || { echo "$f cannot be read" >&2; exit 1; }; done
+for f in /sys/bus/pci/devices/*/driver /sys/bus/pci/devices/*/iommu_group /sys/class/net/* /sys/class/nvme-subsystem/*/nvme* /sys/block/*; do
+[ ! -L "$f" ] || set -- "$@" "$f"
+done
+[ $# = 0 ] || exec stat -c %N -- "$@"`,
 		}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]PCIUse, error)) {
-		uses := parsePCIUses(answers[0].Stdout)
+		uses, err := parsePCIUses(answers[0])
 		for _, name := range names {
-			tell(name, uses, nil)
+			tell(name, uses, err)
 		}
 	},
 }
 
 var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
-// parsePCIUses reads lines 'LINK' -> 'TARGET'. stat complains of patterns that match nothing.
-func parsePCIUses(out []byte) map[string]PCIUse {
+// parsePCIUses reads lines 'LINK' -> 'TARGET'. A device of which anything could not be asked is not taken for an unused one.
+func parsePCIUses(a remote.Answer) (map[string]PCIUse, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("what uses the PCI devices cannot be read: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
+	}
 	uses := map[string]PCIUse{}
-	lines := bufio.NewScanner(bytes.NewReader(out))
+	// NVMe disks with several ways to them belong to a subsystem, which tells the controllers.
+	subsystems := map[string][]string{}
+	lines := bufio.NewScanner(bytes.NewReader(a.Stdout))
 	for lines.Scan() {
 		link, target, ok := strings.Cut(strings.Trim(lines.Text(), "'"), "' -> '")
 		if !ok {
-			continue
+			return nil, fmt.Errorf("stat printed %q, expected 'LINK' -> 'TARGET'", lines.Text())
 		}
 		// The innermost address on the way is the device: bridges come before it.
 		through := ""
@@ -125,16 +137,25 @@ func parsePCIUses(out []byte) map[string]PCIUse {
 			uses[device] = use
 			continue
 		}
-		if through == "" {
+		if subsystem, ok := strings.CutPrefix(path.Dir(link), "/sys/class/nvme-subsystem/"); ok {
+			if through != "" { // a namespace has no address
+				subsystems[subsystem] = append(subsystems[subsystem], through)
+			}
 			continue
 		}
-		use := uses[through]
-		if path.Dir(link) == "/sys/block" {
-			use.Disks = append(use.Disks, name)
-		} else {
-			use.Interfaces = append(use.Interfaces, name)
+		holders := subsystems[path.Base(path.Dir(target))]
+		if through != "" {
+			holders = []string{through}
 		}
-		uses[through] = use
+		for _, holder := range holders {
+			use := uses[holder]
+			if path.Dir(link) == "/sys/block" {
+				use.Disks = append(use.Disks, name)
+			} else {
+				use.Interfaces = append(use.Interfaces, name)
+			}
+			uses[holder] = use
+		}
 	}
-	return uses
+	return uses, lines.Err()
 }

@@ -10,8 +10,8 @@ import (
 
 func TestPCIDevices(t *testing.T) {
 	got, err := parsePCIDevices(remote.Answer{Stdout: []byte("0000:01:00.0/vendor:0x10de\n0000:00:02.0/vendor:0x8086\n0000:01:00.0/device:0x2204\n0000:00:02.0/device:0x4680\n" +
-		"0000:01:00.0/class:0x030000\n0000:00:02.0/class:0x030000\n0000:01:00.0/boot_vga:0\n0000:00:02.0/boot_vga:1\n")})
-	want := []PCIDevice{{"0000:00:02.0", "8086:4680", "0300", true}, {"0000:01:00.0", "10de:2204", "0300", false}}
+		"0000:01:00.0/class:0x030000\n0000:00:02.0/class:0x030000\n")})
+	want := []PCIDevice{{"0000:00:02.0", "8086:4680", "0300"}, {"0000:01:00.0", "10de:2204", "0300"}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("the devices differ (-want +got), error %v:\n%s", err, diff)
 	}
@@ -23,6 +23,9 @@ func TestPCIDevices(t *testing.T) {
 			t.Errorf("%q is taken for a device", out)
 		}
 	}
+	if got, err := parsePCIDevices(remote.Answer{Stderr: []byte("grep: 0000:01:00.0/class: Permission denied\n"), Exit: 2}); err == nil {
+		t.Errorf("what could not be asked is %v, expected an error", got)
+	}
 }
 
 func TestPCIUses(t *testing.T) {
@@ -33,13 +36,24 @@ func TestPCIUses(t *testing.T) {
 '/sys/class/net/eth0' -> '../../devices/pci0000:00/0000:00:03.0/virtio2/net/eth0'
 '/sys/class/net/lo' -> '../../devices/virtual/net/lo'
 '/sys/block/sda' -> '../devices/pci0000:00/0000:00:1d.0/0000:04:00.0/ata1/host0/target0:0:0/0:0:0:0/block/sda'
-/sys/class/net/bonding_masters
+`
+	// As the kernel names them where an NVMe disk can be reached through two controllers (drivers/nvme/host/core.c).
+	const multipath = `'/sys/class/nvme-subsystem/nvme-subsys0/nvme0' -> '../../../pci0000:00/0000:00:1d.0/0000:05:00.0/nvme/nvme0'
+'/sys/class/nvme-subsystem/nvme-subsys0/nvme1' -> '../../../pci0000:00/0000:00:1d.4/0000:06:00.0/nvme/nvme1'
+'/sys/block/nvme0n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1'
 `
 	want := map[string]PCIUse{
 		"0000:00:02.0": {Driver: "virtio-pci"}, "0000:01:00.0": {Driver: "vfio-pci", Group: "14"},
 		"0000:00:03.0": {Interfaces: []string{"eth0"}}, "0000:04:00.0": {Disks: []string{"sda"}},
+		"0000:05:00.0": {Disks: []string{"nvme0n1"}}, "0000:06:00.0": {Disks: []string{"nvme0n1"}},
 	}
-	if diff := cmp.Diff(want, parsePCIUses([]byte(out))); diff != "" {
-		t.Errorf("the uses differ (-want +got):\n%s", diff)
+	got, err := parsePCIUses(remote.Answer{Stdout: []byte(out + multipath)})
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("the uses differ (-want +got), error %v:\n%s", err, diff)
+	}
+	for _, a := range []remote.Answer{{Stdout: []byte(out), Stderr: []byte("stat: cannot statx '/sys/block/sdb'\n"), Exit: 1}, {Stdout: []byte("nonsense\n")}} {
+		if uses, err := parsePCIUses(a); err == nil {
+			t.Errorf("a device of which something could not be asked has %v, expected an error", uses)
+		}
 	}
 }

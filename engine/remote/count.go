@@ -39,6 +39,13 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// silent reports whether nothing was ever read.
+func (c *countingConn) silent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received == 0
+}
+
 func (c *countingConn) Write(p []byte) (int, error) {
 	// Counted before it leaves, or the answer could be counted first.
 	c.mu.Lock()

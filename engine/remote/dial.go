@@ -212,7 +212,12 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 		if proxy != nil {
 			proxy.hangUp()
 		}
-		return nil, nil, e.explain(ctx, o, err, ring)
+		err = e.explain(ctx, o, err, ring)
+		var u *UnreachableError
+		if errors.As(err, &u) && proxy == nil && count.silent() && ctx.Err() == nil {
+			u.NoAnswer = true
+		}
+		return nil, nil, err
 	}
 	if proxy != nil {
 		proxy.patient.Store(false)
@@ -251,7 +256,21 @@ func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, 
 }
 
 func (e *endpoint) unreachable(reason, hint string, err error) error {
-	return &UnreachableError{Host: e.name, Address: e.address(), Reason: reason, Hint: hint, Err: err}
+	return &UnreachableError{Host: e.name, Address: e.address(), Reason: reason, Hint: hint, NoAnswer: e.proxy == nil && notTaken(err), Err: err}
+}
+
+// notTaken reports whether an error is that of a connection which nothing has taken.
+func notTaken(err error) bool {
+	var dial *net.OpError
+	var dns *net.DNSError
+	var behind *ssh.OpenChannelError
+	switch {
+	case errors.As(err, &dns), errors.Is(err, syscall.ENETUNREACH): // the controller's own fault
+		return false
+	case errors.As(err, &behind):
+		return behind.Reason == ssh.ConnectionFailed
+	}
+	return errors.As(err, &dial) && dial.Op == "dial"
 }
 
 // rootHints are what AddRootHints has added.

@@ -188,6 +188,59 @@ func TestDialDeadAddress(t *testing.T) {
 	unreachable(t, Target{Name: "node", Address: "nonesuch.invalid", KnownHosts: "/nonesuch"}, plain(), "nonesuch.invalid")
 }
 
+// Only a host at which nothing takes the connection, or says a word over it, may be taken for one that is off.
+func TestNoAnswer(t *testing.T) {
+	key, other := newKey(t, "id", ""), newKey(t, "other", "")
+	refusing := newServer(t, key).target("root", other)
+	stranger := newServer(t, key).target("root", key)
+	stranger.KnownHosts = filepath.Join(t.TempDir(), "known_hosts")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	mute := Target{Name: "node", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, KnownHosts: "/nonesuch"}
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	off := Target{Name: "node", Address: "127.0.0.1", Port: dead.Addr().(*net.TCPAddr).Port, KnownHosts: "/nonesuch"}
+	jump := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(jump, fmt.Appendf(nil, "Host behind\n  ProxyJump 127.0.0.1:%d\n", off.Port), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		target Target
+		want   bool
+	}{
+		{"nothing listens", off, true}, {"closed without a word", mute, true},
+		{"a refused key", refusing, false}, {"an unknown host key", stranger, false},
+		{"a name that does not resolve", Target{Name: "node", Address: "nonesuch.invalid", KnownHosts: "/nonesuch"}, false},
+		{"behind a jump host that is off", Target{Name: "node", Address: "behind", KnownHosts: "/nonesuch"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := plain()
+			o.SSHConfig = jump
+			_, err := Dial(bounded(t), test.target, o)
+			var u *UnreachableError
+			if !errors.As(err, &u) || u.NoAnswer != test.want {
+				t.Errorf("NoAnswer of %+v is not %t", err, test.want)
+			}
+		})
+	}
+}
+
 // Something accepts the connection and says nothing.
 func TestDialSilentHost(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

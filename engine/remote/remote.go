@@ -181,7 +181,10 @@ type UnreachableError struct {
 	Host, Address string
 	// Reason is one sentence; Hint is what the user can do.
 	Reason, Hint string
-	Err          error
+	// NoAnswer says that nothing has taken the connection at the address, or has closed it without a word: the host may be off. It is
+	// not known of a host that was looked for behind another one that did not answer itself, nor of one that a ProxyCommand leads to.
+	NoAnswer bool
+	Err      error
 }
 
 func (e *UnreachableError) Error() string {

@@ -30,15 +30,15 @@ var loaders = &observe.Kind[evidence]{
 	Name: "boot-loader", What: "the boot loader",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{
-			Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"; for _f; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`,
+			Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"; for _f; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done; true`,
 			Args:   []string{partitionsFile, grubMenu}, Inline: true,
 		}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, evidence, error)) {
 		line, paths, ok := strings.Cut(string(answers[0].Stdout), "\n")
 		var err error
-		if !ok || strings.HasPrefix(line, "/") {
-			err = fmt.Errorf("/proc/cmdline cannot be read: %s", observe.LastLine(answers[0].Stderr))
+		if answers[0].Exit != 0 || !ok || strings.HasPrefix(line, "/") {
+			err = fmt.Errorf("/proc/cmdline cannot be read: %s: %s", remote.Ending(answers[0].Exit), observe.LastLine(answers[0].Stderr))
 		}
 		for _, name := range names {
 			tell(name, evidence{line, strings.Fields(paths)}, err)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +157,7 @@ func (m *filesystem) wipe(d observe.BlockDevice, devices []observe.BlockDevice) 
 	for _, child := range d.Children {
 		argv = append(argv, child.Path)
 	}
-	devices = changed(devices, d.Name, func(d *observe.BlockDevice) {
+	devices = observe.ChangeDevices(devices, isNamed(d.Name), func(d *observe.BlockDevice) {
 		d.Filesystem, d.UUID, d.Children = "", "", nil
 		if d.Type != "part" {
 			d.PartitionTable = ""
@@ -177,8 +176,10 @@ func (m *filesystem) wipe(d observe.BlockDevice, devices []observe.BlockDevice) 
 // settle bounds how long udev takes to see what is on a device.
 const settle = 15 * time.Second
 
-// makeBlank runs a program on a device, its last argument, if the device is blank. blkid(8) ends with 2 if it finds nothing.
+// makeBlank runs a program on a device, its last argument, if the device is blank. blkid(8) ends with 2 if it finds nothing, and also,
+// without a word, if it cannot read the device: signatures are at its beginning and at its end.
 const makeBlank = `for d; do :; done
+head -c 2097152 -- "$d" >/dev/null && tail -c 1048576 -- "$d" >/dev/null || { echo "whether $d is blank cannot be told" >&2; exit 1; }
 found=$(blkid -p -- "$d"); rc=$?
 if [ "$rc" != 2 ]; then echo "$d is not blank any more: $found" >&2; exit 1; fi
 exec "$@"`
@@ -200,7 +201,7 @@ func (m *filesystem) make(h modules.Host, d observe.BlockDevice, serial string, 
 	return modules.Step{
 		Summary: fmt.Sprintf("make %s on %s (%s, %d GB)", m.Type, m.Device, d.Path, d.Size/1e9),
 		Action:  modules.Run{Argv: append([]string{"sh", "-c", makeBlank, "sh"}, argv...), Limit: time.Hour},
-		Expect: []observe.Expectation{observe.Disks.Expect("", changed(devices, d.Name, func(d *observe.BlockDevice) {
+		Expect: []observe.Expectation{observe.Disks.Expect("", observe.ChangeDevices(devices, isNamed(d.Name), func(d *observe.BlockDevice) {
 			d.Filesystem, d.UUID = m.Type, uuid
 		}))},
 		Settle: settle,
@@ -223,17 +224,8 @@ func derived(parts ...string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// changed are devices with one of them changed.
-func changed(devices []observe.BlockDevice, name string, change func(*observe.BlockDevice)) []observe.BlockDevice {
-	all := slices.Clone(devices)
-	for i := range all {
-		if all[i].Name == name {
-			change(&all[i])
-		} else if len(all[i].Children) > 0 {
-			all[i].Children = changed(all[i].Children, name, change)
-		}
-	}
-	return all
+func isNamed(name string) func(observe.BlockDevice) bool {
+	return func(d observe.BlockDevice) bool { return d.Name == name }
 }
 
 // names lists devices, by names that last, and what is on them.

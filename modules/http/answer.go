@@ -73,26 +73,36 @@ var answers = &observe.Kind[answer]{
 	},
 }
 
-// askScript prints the body, and the status as the last line of standard error.
-const askScript = `command -v curl >/dev/null || exit 127
-curl --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code}\n' "$@" | head -c 1048576`
+// most is how much of a body is looked at, in bytes.
+const most = 1 << 20
+
+// askScript prints the beginning of the body, and as the last line of standard error the status and how curl ended.
+var askScript = `command -v curl >/dev/null || exit 127
+curl --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code} %{exitcode}\n' "$@" | head -c ` + strconv.Itoa(most)
 
 // judge compares an answer with what the question expects.
 func (q question) judge(a remote.Answer) answer {
 	if a.Exit == 127 {
 		return answer{NoCurl: true, Problem: "the host has no curl"}
 	}
-	lines := strings.Fields(observe.LastLine(a.Stderr))
-	status := 0
-	if len(lines) == 1 {
-		status, _ = strconv.Atoi(lines[0]) // what is no number is no status
+	words := strings.Fields(observe.LastLine(a.Stderr))
+	status, ended := 0, -1
+	if len(words) == 2 {
+		status, _ = strconv.Atoi(words[0]) // what is no number is no status
+		ended, _ = strconv.Atoi(words[1])
 	}
+	const cannotWrite = 23 // to head, which has had enough
+	whole := ended == 0 || ended == cannotWrite && len(a.Stdout) == most
 	switch {
 	case status == 0:
 		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
 		return answer{Problem: "no answer: " + first}
 	case !slices.Contains(q.Status, status):
 		return answer{Problem: fmt.Sprintf("it answers with status %d", status)}
+	}
+	if !whole {
+		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
+		return answer{Problem: fmt.Sprintf("its answer ended after %d bytes: %s", len(a.Stdout), first)}
 	}
 	body, err := regexp.Compile("(?m)" + q.Body)
 	if err != nil || !body.Match(a.Stdout) {

@@ -19,12 +19,14 @@ func TestJudge(t *testing.T) {
 		from    remote.Answer
 		problem string // empty if the answer is as expected
 	}{
-		{"as expected", remote.Answer{Stdout: []byte("<html>\nProxmox VE\n"), Stderr: []byte("200\n")}, ""},
-		{"a warning before the status", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("curl: (23) Failed writing body\n200\n")}, ""},
-		{"another status", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("503\n")}, "it answers with status 503"},
-		{"another body", remote.Answer{Stdout: []byte("nginx"), Stderr: []byte("200\n")}, `its answer of 5 bytes does not match "^Proxmox"`},
-		{"nobody listens", remote.Answer{Stderr: []byte("curl: (7) Failed to connect to pve1 port 8006\n000\n")}, "no answer: curl: (7) Failed to connect to pve1 port 8006"},
-		{"a certificate that is not trusted", remote.Answer{Stderr: []byte("curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://curl.se/docs/sslcerts.html\n000\n")},
+		{"as expected", remote.Answer{Stdout: []byte("<html>\nProxmox VE\n"), Stderr: []byte("200 0\n")}, ""},
+		{"a body of which the beginning is enough", remote.Answer{Stdout: []byte("Proxmox" + strings.Repeat(".", most-7)), Stderr: []byte("curl: (23) Failed writing body\n200 23\n")}, ""},
+		{"an answer that stops in the middle", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("curl: (28) Operation timed out\n200 28\n")},
+			"its answer ended after 7 bytes: curl: (28) Operation timed out"},
+		{"another status", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("503 0\n")}, "it answers with status 503"},
+		{"another body", remote.Answer{Stdout: []byte("nginx"), Stderr: []byte("200 0\n")}, `its answer of 5 bytes does not match "^Proxmox"`},
+		{"nobody listens", remote.Answer{Stderr: []byte("curl: (7) Failed to connect to pve1 port 8006\n000 7\n")}, "no answer: curl: (7) Failed to connect to pve1 port 8006"},
+		{"a certificate that is not trusted", remote.Answer{Stderr: []byte("curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://curl.se/docs/sslcerts.html\n000 60\n")},
 			"no answer: curl: (60) SSL certificate problem: self-signed certificate"},
 		{"no curl", remote.Answer{Exit: 127}, "the host has no curl"},
 	} {

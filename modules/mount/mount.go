@@ -41,7 +41,7 @@ file system is unmounted, which fails while it is in use, and taken out of /etc/
 // mount is the module's arguments.
 type mount struct {
 	Path    string   `hcl:"path" doc:"The directory."`
-	Source  string   `hcl:"source,optional" doc:"What is mounted: a device, UUID=…, LABEL=…, tmpfs, SERVER:/DIRECTORY. Needed unless state is absent."`
+	Source  string   `hcl:"source,optional" doc:"What is mounted: a device, UUID=…, tmpfs, SERVER:/DIRECTORY. Needed unless state is absent."`
 	Type    string   `hcl:"type,optional" doc:"The type of the file system. Needed unless source is a device: then it is what is found there."`
 	Options []string `hcl:"options,optional" doc:"Mount options, such as noatime or subvol=@data."`
 	Nofail  bool     `hcl:"nofail,optional" default:"true" doc:"Boot the host without it if it cannot be mounted."`
@@ -49,6 +49,7 @@ type mount struct {
 }
 
 var (
+	tagForm    = regexp.MustCompile(`^(LABEL|PARTLABEL|PARTUUID|ID)=`)
 	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
 	// kernels are directories where the system itself mounts what it needs.
 	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
@@ -63,9 +64,11 @@ func (m *mount) Validate() error {
 	case m.State == "absent":
 		return nil
 	case m.Source == "":
-		return &modules.ArgumentError{Argument: "source", Problem: "is missing", Want: "a device, UUID=…, LABEL=… or SERVER:/DIRECTORY"}
+		return &modules.ArgumentError{Argument: "source", Problem: "is missing", Want: "a device, UUID=… or SERVER:/DIRECTORY"}
 	case strings.ContainsAny(m.Source, "\n\t"):
-		return &modules.ArgumentError{Argument: "source", Problem: "has a line break or a tab in it", Want: "a device, UUID=…, LABEL=… or SERVER:/DIRECTORY"}
+		return &modules.ArgumentError{Argument: "source", Problem: "has a line break or a tab in it", Want: "a device, UUID=… or SERVER:/DIRECTORY"}
+	case tagForm.MatchString(m.Source):
+		return &modules.ArgumentError{Argument: "source", Problem: fmt.Sprintf("%q can come to mean another device", m.Source), Want: "the device, or UUID=…"}
 	case m.Type == "" && !m.device():
 		return &modules.ArgumentError{Argument: "type", Problem: "is missing", Want: "name it, as in \"nfs4\"; only a device tells its own"}
 	case m.Type != "" && !optionForm.MatchString(m.Type):
@@ -153,7 +156,9 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	case err != nil:
 		return modules.Plan{}, err
 	case s.mounted.Source != "" && changed:
-		steps = append(steps, s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, e.options), []string{"mount", "-o", "remount", s.Path}, s.mounted))
+		// The line in fstab says to the next run that this is done. With source and directory, mount(8) takes no options from there.
+		argv := []string{"mount", "-o", "remount," + e.options, s.mounted.Source, s.Path}
+		steps = append([]modules.Step{s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, e.options), argv, s.mounted)}, steps...)
 	case s.mounted.Source != "":
 	case dir.Exists() && dir.Type != observe.Directory:
 		return modules.Plan{}, fmt.Errorf("%s is a %s on %s: expected a directory, or nothing", s.Path, dir.Type, s.host.Name())
@@ -230,7 +235,7 @@ func orBlank(use string) string {
 // same reports whether what is mounted is what is wanted.
 func (s *site) same(e entry, on *observe.BlockDevice) bool {
 	if on == nil {
-		return s.mounted.Source == e.source || strings.HasPrefix(e.source, "LABEL=")
+		return s.mounted.Source == e.source
 	}
 	d, ok := observe.FindDevice(s.devices, s.mounted.Source)
 	return s.mounted.Source == on.Path || ok && d.UUID == on.UUID
@@ -278,22 +283,18 @@ func (s *site) step(what, summary string, argv []string, after observe.Mount) mo
 
 // mountedAt are devices when one of them is mounted at a directory in place of another.
 func mountedAt(devices []observe.BlockDevice, dir, before, after string) []observe.BlockDevice {
-	all := slices.Clone(devices)
-	for i, d := range all {
-		switch d.Path {
-		case after:
-			all[i].Mountpoints = append(slices.Clone(d.Mountpoints), dir)
-		case before:
-			all[i].Mountpoints = slices.DeleteFunc(slices.Clone(d.Mountpoints), func(at string) bool { return at == dir })
-			if len(all[i].Mountpoints) == 0 {
-				all[i].Mountpoints = nil
+	return observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Path == before || d.Path == after },
+		func(d *observe.BlockDevice) {
+			if d.Path == after {
+				d.Mountpoints = append(slices.Clone(d.Mountpoints), dir)
+			} else if d.Mountpoints = without(d.Mountpoints, dir); len(d.Mountpoints) == 0 {
+				d.Mountpoints = nil
 			}
-		}
-		if len(d.Children) > 0 {
-			all[i].Children = mountedAt(d.Children, dir, before, after)
-		}
-	}
-	return all
+		})
+}
+
+func without(all []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(at string) bool { return at == one })
 }
 
 // reload makes systemd read fstab again, of which it makes the units that it mounts by.

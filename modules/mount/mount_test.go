@@ -102,9 +102,9 @@ func TestPlan(t *testing.T) {
 		"new":              {mount{Source: "/dev/disk/by-id/x"}, host("", false), list + "mount /dev/disk/by-id/x at /srv/bulk"},
 		"by its UUID":      {mount{Source: "UUID=1", Type: "ext4"}, host("", false), list + "mount UUID=1 at /srv/bulk"},
 		"not mounted":      {mount{Source: "/dev/sdb"}, host("", true), "mount /dev/sdb at /srv/bulk"},
-		"not listed":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", false), list + "remount /srv/bulk with the options nofail"},
+		"not listed":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", false), "remount /srv/bulk with the options nofail\n" + strings.TrimSpace(list)},
 		"as desired":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", true), ""},
-		"other options":    {mount{Source: "/dev/sdb", Options: []string{"ro"}}, host("/srv/bulk", true), list + "remount /srv/bulk with the options ro,nofail"},
+		"other options":    {mount{Source: "/dev/sdb", Options: []string{"ro"}}, host("/srv/bulk", true), "remount /srv/bulk with the options ro,nofail\n" + strings.TrimSpace(list)},
 		"absent":           {mount{State: "absent"}, host("/srv/bulk", true), "unmount /dev/sdb from /srv/bulk\ntake /srv/bulk out of /etc/fstab\nhave systemd read /etc/fstab again"},
 		"absent, as it is": {mount{State: "absent"}, host("", false), ""},
 	} {
@@ -160,6 +160,7 @@ func TestValidate(t *testing.T) {
 		{mount{Path: "/srv/x", Source: "/dev/sdb", Options: []string{"nofail"}, State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "/dev/sdb\n/dev/sdc /", State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "x", Type: "a b", State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "LABEL=bulk", Type: "ext4", State: "mounted"}, false},
 	} {
 		if err := test.m.Validate(); (err == nil) != test.ok {
 			t.Errorf("%+v: %v", test.m, err)

@@ -35,10 +35,13 @@ var drivers = &observe.Kind[map[string][]string]{
 }
 
 // driversScript asks modprobe for the modules of each device: aliases are patterns that only it knows how to match.
+// It ends with 1 for a device that no module is for, and where it has no list of modules to look into.
 const driversScript = `PATH=$PATH:/usr/sbin:/sbin
+_r=/lib/modules/$(uname -r)/modules.dep
+[ -r "$_r" ] || { echo "$_r cannot be read" >&2; exit 2; }
 for _p in /sys/bus/pci/devices/*; do
-[ -e "$_p/modalias" ] || continue
-read -r _v <"$_p/vendor"; read -r _d <"$_p/device"; read -r _c <"$_p/class"
+[ -e "$_p" ] || continue
+read -r _v <"$_p/vendor" && read -r _d <"$_p/device" && read -r _c <"$_p/class" || exit 2
 _c=${_c#0x}
 _f=no
 for _g; do
@@ -46,7 +49,7 @@ case ${_v#0x}:${_d#0x} in $_g) _f=yes ;; esac
 case class:${_c%??} in $_g) _f=yes ;; esac
 done
 [ $_f = yes ] || continue
-read -r _m <"$_p/modalias"
+read -r _m <"$_p/modalias" || exit 2
 printf '=%s\n' "${_p##*/}"
 modprobe -q -R "$_m" || [ $? = 1 ] || exit 2
 done`
@@ -79,7 +82,10 @@ func (m *Module) configure(ctx context.Context, h modules.Host, chosen []observe
 		return modules.Plan{}, err
 	}
 	set := &modprobe.Module{State: "present", Modules: vfioModules[:3], Softdep: map[string]string{}, Options: map[string]string{}}
-	if last := vfioModules[3]; available(ctx, h, last) {
+	last := vfioModules[3]
+	if there, err := available(ctx, h, last); err != nil {
+		return modules.Plan{}, err
+	} else if there {
 		set.Modules = vfioModules
 	}
 	for _, d := range chosen {
@@ -114,10 +120,13 @@ func (m *Module) configure(ctx context.Context, h modules.Host, chosen []observe
 	return set.Plan(ctx, h)
 }
 
-// available reports whether the running kernel is known to have a module.
-func available(ctx context.Context, h modules.Host, module string) bool {
+// available reports whether the running kernel has a module, as far as it can be known yet.
+func available(ctx context.Context, h modules.Host, module string) (bool, error) {
 	state, err := observe.KernelModules.Observe(ctx, h, module)
-	return err == nil && state.Available
+	if observe.IsUnknown(err) {
+		return false, nil
+	}
+	return state.Available, err
 }
 
 // union returns the ids that options give vfio-pci, and more that are not among them.

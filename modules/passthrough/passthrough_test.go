@@ -18,7 +18,7 @@ import (
 const demandFile = "/run/reboot-required"
 
 var (
-	onboard = observe.PCIDevice{Address: "0000:00:02.0", ID: "8086:4680", Class: "0300", Console: true}
+	onboard = observe.PCIDevice{Address: "0000:00:02.0", ID: "8086:4680", Class: "0300"}
 	bridge  = observe.PCIDevice{Address: "0000:00:01.0", ID: "8086:460d", Class: "0604"}
 	card    = observe.PCIDevice{Address: "0000:01:00.0", ID: "10de:2204", Class: "0300"}
 	audio   = observe.PCIDevice{Address: "0000:01:00.1", ID: "10de:1aef", Class: "0403"}

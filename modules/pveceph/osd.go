@@ -221,19 +221,8 @@ func (o *OSD) class(d observe.BlockDevice) string {
 
 // taken is the host's disks once an OSD is on the device.
 func (b *bay) taken(device observe.BlockDevice) []observe.BlockDevice {
-	var mark func(devices []observe.BlockDevice) []observe.BlockDevice
-	mark = func(devices []observe.BlockDevice) []observe.BlockDevice {
-		marked := slices.Clone(devices)
-		for i := range marked {
-			if marked[i].Name == device.Name {
-				marked[i].Filesystem = "LVM2_member"
-			} else {
-				marked[i].Children = mark(marked[i].Children)
-			}
-		}
-		return marked
-	}
-	return mark(b.devices)
+	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool { return d.Name == device.Name },
+		func(d *observe.BlockDevice) { d.Filesystem = "LVM2_member" })
 }
 
 // size is a disk's size in the units that are printed on it.

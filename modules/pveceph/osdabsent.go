@@ -61,7 +61,7 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	node, at := locate(osds, o.ID)
 	switch {
 	case at < 0:
-		return s.plan(), o.elsewhere(ctx, s)
+		return s.plan(), o.elsewhere(ctx, s, osds)
 	case osds[node][at].UUID != o.FSID:
 		s.note("%s on %s is another OSD (fsid %s) than the one to be removed, and stays", osd(o.ID), node, osds[node][at].UUID)
 		return s.plan(), nil
@@ -90,17 +90,19 @@ func locate(osds map[string][]pve.OSD, id int) (node string, at int) {
 	return "", -1
 }
 
-// elsewhere refuses an OSD that Ceph has, on a host that is no member of the cluster.
-func (o *OSDAbsent) elsewhere(ctx context.Context, s *site) error {
-	health, err := pve.CephHealths.Observe(ctx, s.host, "")
+// elsewhere refuses the OSD if Ceph has it on a host that is no member of the cluster; members are those that are.
+func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]pve.OSD) error {
+	all, err := pve.OSDMaps.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
-	node, down := health.Down[o.ID]
-	if !down {
+	all = maps.Clone(all)
+	maps.DeleteFunc(all, func(node string, _ []pve.OSD) bool { _, member := members[node]; return member })
+	node, at := locate(all, o.ID)
+	if at < 0 || all[node][at].UUID != o.FSID {
 		return nil
 	}
-	return fmt.Errorf("%s is down and on %s, which is not a member of the cluster, so that pveceph cannot destroy it: if its data is elsewhere (ceph osd safe-to-destroy %d), ceph osd purge %d",
+	return fmt.Errorf("%s is on %s, which is not a member of the cluster, so that pveceph cannot destroy it: take it out, and once its data is elsewhere (ceph osd safe-to-destroy %d), stop it and ceph osd purge %d",
 		osd(o.ID), orNone(node), o.ID, o.ID)
 }
 
@@ -148,7 +150,10 @@ func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 	}
 	usage, share := d.Usages[d.Weights[o.ID].Class], d.Share(o.ID)
 	left := float64(usage.Total) * (1 - share)
-	if d.Nearfull > 0 && left > 0 && float64(usage.Used) > left*d.Nearfull {
+	if left <= 0 && usage.Used > 0 {
+		return fmt.Errorf("%s is the last OSD of class %s that takes data, and data is there: add an OSD first", osd(o.ID), orNone(d.Weights[o.ID].Class))
+	}
+	if float64(usage.Used) > left*d.Nearfull {
 		return fmt.Errorf("without %s the other OSDs of class %s would be %.0f %% full, and Ceph warns at %.0f %%: add an OSD first",
 			osd(o.ID), orNone(d.Weights[o.ID].Class), 100*float64(usage.Used)/left, 100*d.Nearfull)
 	}
@@ -231,17 +236,8 @@ func (o *OSDAbsent) wait() modules.Run {
 // wiped is the host's disks once the volume of an OSD is wiped: the device that it alone is on is blank.
 func (b *bay) wiped(o pve.OSD) []observe.BlockDevice {
 	alone := &bay{host: b.host, node: b.node, osds: []pve.OSD{o}}
-	var wipe func(devices []observe.BlockDevice) []observe.BlockDevice
-	wipe = func(devices []observe.BlockDevice) []observe.BlockDevice {
-		left := slices.Clone(devices)
-		for i, d := range left {
-			if _, own := alone.volumeOwner(d); own && (d.Type == "disk" || d.Type == "part") {
-				left[i].Filesystem, left[i].Children = "", nil
-			} else {
-				left[i].Children = wipe(d.Children)
-			}
-		}
-		return left
-	}
-	return wipe(b.devices)
+	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {
+		_, own := alone.volumeOwner(d)
+		return own && (d.Type == "disk" || d.Type == "part")
+	}, func(d *observe.BlockDevice) { d.Filesystem, d.UUID, d.Children = "", "", nil })
 }

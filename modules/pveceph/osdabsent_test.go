@@ -25,6 +25,7 @@ func filled(used int64, more ...observe.Expectation) *observe.Host {
 		pve.OSDs.Expect("pve2", []pve.OSD{{ID: 2, Up: true, In: true, Class: "hdd", UUID: "c"}}),
 		pve.OSDs.Expect("pve3", []pve.OSD{{ID: 3, Up: true, In: true, Class: "hdd", UUID: "d"}}),
 		pve.Distributions.Expect("", d), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}),
+		pve.OSDMaps.Expect("", map[string][]pve.OSD{"pve1": {{ID: 0, UUID: gone}}}),
 	}, more...)...)
 }
 
@@ -34,7 +35,9 @@ func TestOSDAbsent(t *testing.T) {
 	}
 	other := pve.OSD{ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}
 	flagged := pve.CephHealths.Expect("", pve.CephHealth{}.WithFlags([]string{"norebalance"}))
-	away := pve.CephHealths.Expect("", pve.CephHealth{Down: map[int]string{0: "pve9"}, Out: map[int]string{0: "pve9"}})
+	away := func(fsid string) observe.Expectation {
+		return pve.OSDMaps.Expect("", map[string][]pve.OSD{"pve1": {other}, "pve9": {{ID: 0, Up: true, UUID: fsid}}})
+	}
 	tests := []struct {
 		name  string
 		host  *observe.Host
@@ -52,7 +55,8 @@ func TestOSDAbsent(t *testing.T) {
 		{"removed", filled(300, osds(other)), false, nil, "", ""},
 		{"a new OSD has its number", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, UUID: "new"}, other)), false, nil, "", "osd.0 on pve1 is another OSD (fsid new)"},
 		{"on a node that is not in the play", filled(300, osds(other), pve.OSDs.Expect("pve3", []pve.OSD{{ID: 0, UUID: gone}})), false, nil, "is on pve3, which is not among the hosts of the play", ""},
-		{"on a node that left the cluster", filled(300, osds(other), away), false, nil, "ceph osd purge 0", ""},
+		{"on a node that left the cluster", filled(300, osds(other), away(gone)), false, nil, "ceph osd purge 0", ""},
+		{"another one on a node that left the cluster", filled(300, osds(other), away("new")), false, nil, "", ""},
 		{"no place for the copies", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone})), false, nil, "without osd.0 its copies have no place", ""},
 		{"another one is down", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, pve.OSD{ID: 1, In: true, Class: "hdd", UUID: "b"})), false, nil, "up and in: pool vm-disks: 3 copies", ""},
 		{"no room", filled(700), false, nil, "the other OSDs of class hdd would be 93 % full", ""},

@@ -142,6 +142,9 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 		return "the cluster sees it online", nil
 	}
 	peer, err := h.Peer(r.Node)
+	if at := slices.IndexFunc(h.Peers(), func(p modules.Host) bool { return strings.HasPrefix(p.Name(), r.Node+".") }); err != nil && at >= 0 {
+		peer, err = h.Peers()[at], nil
+	}
 	if err != nil {
 		return "", nil // it is in the inventory no more
 	}
@@ -149,8 +152,10 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 	switch _, err := pve.Nodes.Observe(ctx, peer, ""); {
 	case err == nil:
 		return "it answers over SSH", nil
-	case errors.As(err, &unreachable) && ctx.Err() == nil:
+	case errors.As(err, &unreachable) && ctx.Err() == nil && unreachable.NoAnswer:
 		return "", nil
+	case errors.As(err, &unreachable) && ctx.Err() == nil:
+		return fmt.Sprintf("whether it is off cannot be told over SSH (%s), and a machine that is off does not answer at all; if it is, take it out of the inventory", unreachable.Reason), nil
 	default:
 		return "", err
 	}

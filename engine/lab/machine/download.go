@@ -70,7 +70,7 @@ func curl(_ context.Context, c *Call) int {
 		return 23
 	}
 	if format := o.value("w", "write-out"); format != "" {
-		text, _ := unescape(strings.ReplaceAll(format, "%{http_code}", strconv.Itoa(status)))
+		text, _ := unescape(strings.NewReplacer("%{http_code}", strconv.Itoa(status), "%{exitcode}", "0").Replace(format))
 		if text, ok := strings.CutPrefix(text, "%{stderr}"); ok {
 			fmt.Fprint(c.Stderr, text)
 			return 0

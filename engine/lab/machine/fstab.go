@@ -8,9 +8,9 @@ import (
 )
 
 // fstabEscapes are how fstab(5) and the kernel write what separates fields.
-var fstabEscapes = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`)
+var fstabEscapes = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`, "#", `\043`)
 
-var fstabUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t")
+var fstabUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#")
 
 // mountedDisks are the disks and partitions that are mounted by programs: not the one that the machine's tree is on, nor swap space.
 func (m *Machine) mountedDisks() []Disk {
@@ -76,13 +76,21 @@ func (c *Call) mountListed() int {
 	if !ok {
 		return 1
 	}
-	if len(o.rest) != 1 || o.has("o", "options") && o.value("o", "options") != "remount" {
+	remount := strings.HasPrefix(o.value("o", "options"), "remount,")
+	if remount != (len(o.rest) == 2) || !remount && (len(o.rest) != 1 || o.has("o", "options")) {
 		return notSimulated(c, strings.Join(c.Argv[1:], " "))
 	}
+	dir := c.Path(o.rest[len(o.rest)-1])
 	if c.User != "root" {
-		return c.Errorf("%s: must be superuser to use mount.", o.rest[0])
+		return c.Errorf("%s: must be superuser to use mount.", dir)
 	}
-	dir := c.Path(o.rest[0])
+	if remount {
+		if d, found := c.Machine.Disk(c.Path(o.rest[0])); !found || d.Mountpoint != dir {
+			c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
+			return 32
+		}
+		return 0
+	}
 	for _, f := range c.Machine.listed() {
 		if f[1] != dir {
 			continue
@@ -96,11 +104,6 @@ func (c *Call) mountListed() int {
 		case err != nil || info == nil:
 			c.Errorf("%s: mount point does not exist.\n       dmesg(1) may have more information after failed mount system call.", dir)
 			return 32
-		case o.has("o", "options") && d.Mountpoint != dir:
-			c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
-			return 32
-		case o.has("o", "options"):
-			return 0
 		case d.Use != f[2] && f[2] != "auto":
 			c.Errorf("%s: wrong fs type, bad option, bad superblock on /dev/%s, missing codepage or helper program, or other error.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name)
 			return 32

@@ -10,7 +10,8 @@ _hl_fresh "$2"
 # Mode and owner are changed only where they differ: that costs a process each, and in /etc/pve (pmxcfs), where they are fixed,
 # chmod and chown are errors. A new file there keeps what pmxcfs gives it.
 if [ ! -e "$to" ]; then
-	case ${mode:-644} in 644) umask 022 ;; 640) umask 027 ;; esac
+	# The group that may read it is that of the directory until it is changed.
+	case ${mode:-644}:$group in 644:*) umask 022 ;; 640:) umask 027 ;; esac
 fi
 if [ -z "${_hl_text+set}" ]; then
 	head -c "$size" >"./$new" || exit 1

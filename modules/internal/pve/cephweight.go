@@ -1,7 +1,9 @@
 package pve
 
 import (
+	"errors"
 	"maps"
+	"math"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -51,15 +53,13 @@ var Distributions = &observe.Kind[Distribution]{
 
 // SameWeight reports whether two weights are the same to Ceph, which keeps multiples of 1/65536.
 func SameWeight(a, b float64) bool {
-	return int64(a*65536+0.5) == int64(b*65536+0.5) || abs(a-b) < 1.0/65536
+	return int64(a*65536+0.5) == int64(b*65536+0.5) || math.Abs(a-b) < 1.0/65536
 }
-
-func abs(f float64) float64 { return max(f, -f) }
 
 func parseDistribution(s cephState) (Distribution, error) {
 	var report struct {
 		Map struct {
-			Nearfull float64 `json:"nearfull_ratio"`
+			Nearfull *float64 `json:"nearfull_ratio"`
 			OSDs     []struct {
 				ID     int     `json:"osd"`
 				Weight float64 `json:"weight"`
@@ -86,7 +86,10 @@ func parseDistribution(s cephState) (Distribution, error) {
 	if err := readReport(s, &report); err != nil {
 		return Distribution{}, err
 	}
-	d := Distribution{Weights: map[int]OSDWeight{}, Usages: map[string]Usage{}, Nearfull: report.Map.Nearfull}
+	if report.Map.Nearfull == nil {
+		return Distribution{}, errors.New("ceph report does not say its nearfull_ratio")
+	}
+	d := Distribution{Weights: map[int]OSDWeight{}, Usages: map[string]Usage{}, Nearfull: *report.Map.Nearfull}
 	reweight, class := map[int]float64{}, map[int]string{}
 	for _, osd := range report.Map.OSDs {
 		reweight[osd.ID] = osd.Weight
