@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,7 +47,7 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.validateJournal(); err != nil {
+	if err := errors.Join(f.validateJournal(), f.validateForks()); err != nil {
 		return err
 	}
 	f.take(p.Run.Arguments)

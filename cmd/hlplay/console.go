@@ -80,7 +80,7 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 		return err
 	}
 	failed, unreachable := false, false
-	next := f.reader(hosts[0].Name, expressions)
+	next, readError := f.reader(hosts[0].Name, expressions)
 	var file *hcl.File
 	err = run.Ask(ctx, inv, hosts[0], f.connect(func(fn func()) { fn() }), func() *lang.Question {
 		for {
@@ -110,16 +110,22 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 	switch {
 	case err != nil:
 		return err
+	case readError() != nil:
+		return fmt.Errorf("reading expressions: %w", readError())
 	case unreachable:
 		return &exitError{code: exitUnreachable}
-	case failed && !isTerminal(os.Stdin):
+	case failed && (len(expressions) > 0 || !isTerminal(os.Stdin)):
 		return &exitError{code: exitInput}
 	}
 	return nil
 }
 
-// reader returns the expressions: those that are given, or else the lines of standard input, without empty ones and up to "exit".
-func (f *consoleFlags) reader(host string, given []string) func() (string, bool) {
+// longestExpression bounds a line of standard input, in bytes.
+const longestExpression = 1 << 20
+
+// reader returns the expressions: those that are given, or else the lines of standard input, without empty ones and up to "exit". failed
+// returns why reading ended, nil at the end of the input.
+func (f *consoleFlags) reader(host string, given []string) (next func() (string, bool), failed func() error) {
 	if len(given) > 0 {
 		return func() (string, bool) {
 			if len(given) == 0 {
@@ -128,9 +134,10 @@ func (f *consoleFlags) reader(host string, given []string) func() (string, bool)
 			text := given[0]
 			given = given[1:]
 			return text, true
-		}
+		}, func() error { return nil }
 	}
 	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, longestExpression)
 	return func() (string, bool) {
 		for {
 			if isTerminal(os.Stdin) {
@@ -147,5 +154,5 @@ func (f *consoleFlags) reader(host string, given []string) func() (string, bool)
 				return text, true
 			}
 		}
-	}
+	}, lines.Err
 }

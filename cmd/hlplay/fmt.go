@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/localfile"
 	"hlplay/engine/report"
 	"hlplay/engine/secret"
 	"hlplay/modules"
@@ -29,7 +30,7 @@ func fmtCommand() *cobra.Command {
 		Short: "Lay out playbooks and inventories as everybody does",
 		Long: `Fmt rewrites HCL files with the usual spaces, indentation and aligned equals signs, and names those that it changed. A
 directory means all .hcl files below it; without a path, the current directory is meant. "-" reads standard input and writes to standard
-output.
+output: the new text, or with --diff what changes.
 
 Exit codes: 0 done; 1 a file could not be read or parsed; 4 with --check, a file is not laid out so.`,
 		Example: `  hlplay fmt
@@ -44,22 +45,7 @@ Exit codes: 0 done; 1 a file could not be read or parsed; 4 with --check, a file
 
 func (f *fmtFlags) run(args []string) error {
 	if slices.Equal(args, []string{"-"}) {
-		src, err := io.ReadAll(io.LimitReader(os.Stdin, hclfile.Largest))
-		if err != nil {
-			return err
-		}
-		out, file, diags := hclfile.Format(src, "standard input")
-		if err := diagnosed(map[string]*hcl.File{"standard input": file}, diags); err != nil {
-			return err
-		}
-		if f.check {
-			if !bytes.Equal(src, out) {
-				return &exitError{code: exitChanged}
-			}
-			return nil
-		}
-		_, err = os.Stdout.Write(out)
-		return err
+		return f.input()
 	}
 	if len(args) == 0 {
 		args = []string{"."}
@@ -89,6 +75,34 @@ func (f *fmtFlags) run(args []string) error {
 	return nil
 }
 
+// input lays out standard input.
+func (f *fmtFlags) input() error {
+	const name = "standard input"
+	src, err := io.ReadAll(io.LimitReader(os.Stdin, hclfile.Largest+1))
+	if err != nil {
+		return err
+	}
+	if len(src) > hclfile.Largest {
+		return fmt.Errorf("%s is larger than %d MiB, the limit for such a file", name, hclfile.Largest>>20)
+	}
+	out, file, diags := hclfile.Format(src, name)
+	if err := diagnosed(map[string]*hcl.File{name: file}, diags); err != nil {
+		return err
+	}
+	switch {
+	case f.diff:
+		fmt.Print(report.Unified(modules.Diff{Subject: name, Before: string(src), After: string(out)}))
+	case !f.check:
+		if _, err := os.Stdout.Write(out); err != nil {
+			return err
+		}
+	}
+	if f.check && !bytes.Equal(src, out) {
+		return &exitError{code: exitChanged}
+	}
+	return nil
+}
+
 // file lays out one file, and reports whether that changes it.
 func (f *fmtFlags) file(name string) (bool, error) {
 	src, err := hclfile.Read(name)
@@ -106,5 +120,5 @@ func (f *fmtFlags) file(name string) (bool, error) {
 	if f.check {
 		return true, nil
 	}
-	return true, hclfile.Replace(name, out)
+	return true, localfile.Replace(name, src, out)
 }

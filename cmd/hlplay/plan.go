@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,11 +131,11 @@ func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.
 		return nil
 	}
 	fmt.Fprintf(tty, "\n%s\nCarry this out? [yes/no] ", p.Summary())
-	answer, err := bufio.NewReader(tty).ReadString('\n')
+	answer, err := readLine(ctx, tty)
 	if err != nil {
 		return err
 	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		fmt.Fprintln(os.Stderr, "hlplay: nothing was changed")
 		return nil
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +52,25 @@ func remarker(suspend func(func())) func(string) {
 		if _, known := said.LoadOrStore(text, true); !known {
 			suspend(func() { fmt.Fprintln(os.Stderr, "hlplay:", text) })
 		}
+	}
+}
+
+// readLine reads a line, without the space around it. It returns when the context ends; what is typed afterwards is read by nobody.
+func readLine(ctx context.Context, tty *os.File) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(tty).ReadString('\n')
+		read <- line{strings.TrimSpace(text), err}
+	}()
+	select {
+	case l := <-read:
+		return l.text, l.err
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 

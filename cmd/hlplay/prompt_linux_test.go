@@ -84,6 +84,19 @@ func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
 	}
 }
 
+func TestLineIsReadUntilTheContextEnds(t *testing.T) {
+	keyboard, tty := terminal(t)
+	fmt.Fprintln(keyboard, " yes ")
+	if text, err := readLine(t.Context(), tty); text != "yes" || err != nil {
+		t.Errorf("read %q (%v), want what was typed", text, err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if _, err := readLine(ctx, tty); !errors.Is(err, context.Canceled) {
+		t.Errorf("the question ended with %v, want the interruption", err)
+	}
+}
+
 // What is typed while the terminal is still does not show, and is there for the prompt that follows.
 func TestWhatIsTypedBeforeThePromptDoesNotShow(t *testing.T) {
 	keyboard, tty := terminal(t)

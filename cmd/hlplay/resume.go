@@ -157,6 +157,16 @@ func (f *resumeFlags) another(store journal.Store) string {
 func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
 	given, file := map[string]bool{}, false
 	for _, e := range f.extra {
+		if inline(e) {
+			values, err := lang.InlineValues(e)
+			if err != nil {
+				return nil, err
+			}
+			for name := range values {
+				given[name] = true
+			}
+			continue
+		}
 		name, _, _ := strings.Cut(e, "=")
 		given[strings.TrimSpace(name)] = true
 		file = file || strings.HasPrefix(e, "@")

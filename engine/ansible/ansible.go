@@ -3,7 +3,9 @@ package ansible
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,8 +259,11 @@ func varsOf(dir, name string, read func(string) ([]byte, error), open Opener) (m
 	base := filepath.Join(dir, name)
 	for _, end := range []string{"", ".yml", ".yaml", ".json"} {
 		info, err := os.Stat(base + end)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if err != nil { // what cannot be looked at may have variables
+			return nil, err
 		}
 		var files []string
 		if info.IsDir() {

@@ -41,8 +41,7 @@ func (inv *Inventory) ini(file, text string) error {
 		}
 		switch kind {
 		case "children":
-			name, _, _ := strings.Cut(line, " ")
-			inv.nest(name, group, file, number)
+			inv.nest(strings.Fields(line)[0], group, file, number)
 		case "vars":
 			name, value, ok := strings.Cut(line, "=")
 			if !ok {

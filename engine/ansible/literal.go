@@ -17,7 +17,7 @@ var (
 func literal(text string) cty.Value {
 	trimmed := strings.TrimSpace(text)
 	p := &python{text: trimmed}
-	if v, ok := p.value(0); ok && p.at == len(p.text) {
+	if v, ok := p.value(0); ok && p.atEnd() {
 		return v
 	}
 	return cty.StringVal(trimmed)
@@ -36,6 +36,12 @@ func (p *python) space() {
 	for p.at < len(p.text) && strings.ContainsRune(" \t", rune(p.text[p.at])) {
 		p.at++
 	}
+}
+
+// atEnd reports whether nothing is left but a comment.
+func (p *python) atEnd() bool {
+	p.space()
+	return p.at == len(p.text) || p.text[p.at] == '#'
 }
 
 func (p *python) take(c byte) bool {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -16,8 +17,6 @@ import (
 
 	"hlplay/engine/ansible"
 	"hlplay/engine/hclfile"
-	"hlplay/engine/hostvar"
-	"hlplay/engine/secret"
 )
 
 // hclBlock is how a line of an inventory in HCL begins.
@@ -48,7 +47,9 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 		switch {
 		case err == nil && !info.IsDir() && filepath.Ext(name) == ".hcl" && !strings.HasPrefix(name, "."):
 			return nil, nil
-		case ansible.Ignored(name), err != nil:
+		case ansible.Ignored(name):
+		case err != nil: // reading it says why
+			files = append(files, file)
 		case info.IsDir() && (name == "group_vars" || name == "host_vars"):
 		case info.IsDir():
 			others = append(others, name+"/")
@@ -99,7 +100,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 		}
 		return src, err
 	}
-	found, err := ansible.Load(files, read, d.openVault)
+	found, err := ansible.Load(files, read, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
 	if err != nil {
 		d.ansibleError(err, files)
 		return
@@ -165,18 +166,6 @@ func (d *declarations) ansibleError(err error, files []string) {
 	d.diags = append(d.diags, diag)
 }
 
-// openVault opens a value that ansible-vault has encrypted. Without its password a lenient reader gets an unknown value.
-func (d *declarations) openVault(sealed []byte) (cty.Value, error) {
-	text, err := d.secrets.Open(sealed)
-	if locked := (*secret.LockedError)(nil); errors.As(err, &locked) && d.secrets.Lenient() {
-		return cty.UnknownVal(cty.String).Mark(hostvar.Sensitive), nil
-	}
-	if err != nil {
-		return cty.NilVal, err
-	}
-	return cty.StringVal(string(text)).Mark(hostvar.Sensitive), nil
-}
-
 // quiet are variables of Ansible that mean nothing to hlplay, and that nobody misses.
 var quiet = []string{"ansible_python_interpreter", "ansible_become_method", "ansible_shell_type"}
 
@@ -202,8 +191,8 @@ func (d *declarations) connection(decl *hostDecl, h *ansible.Host, unused map[st
 			decl.address = text(name, value)
 		case "ansible_port", "ansible_ssh_port":
 			if s := text(name, value); s != nil {
-				var port int
-				if _, err := fmt.Sscanf(*s, "%d", &port); err != nil || port < 1 || port > 65535 {
+				port, err := strconv.Atoi(*s)
+				if err != nil || port < 1 || port > 65535 {
 					d.errorf(decl.at, "Wrong port", "%s of %s must be a number from 1 to 65535, not %q.", name, h.Name, *s)
 					continue
 				}

@@ -93,7 +93,7 @@ func (a *Approval) Approve(p run.Proposal) error {
 	r := a.redactor
 	at := place{r.String(p.Play), r.String(p.Task), p.Host}
 	t := a.tasks[at]
-	where := fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line)
+	where := r.String(fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line))
 	if a.first != nil {
 		return &DifferenceError{where + " was not begun, because the run stops: it is no longer as planned"}
 	}

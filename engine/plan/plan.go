@@ -44,6 +44,8 @@ type Task struct {
 	Line    int           `json:"line"`
 	Steps   []Step        `json:"steps"`
 	Diffs   []Diff        `json:"diffs,omitempty"`
+	// Notes are remarks of the module.
+	Notes []string `json:"notes,omitempty"`
 	// Message says why it cannot be known what the task would do.
 	Message string `json:"message,omitempty"`
 }
@@ -70,7 +72,7 @@ func New(made time.Time, run journal.Run, results []report.TaskResult) *Plan {
 		}
 		t := Task{
 			Play: r.Play, Task: r.Task, Host: r.Host, Module: r.Module, Handler: r.Handler, Status: r.Status,
-			File: r.File, Line: r.Line, Message: r.Message, Steps: []Step{},
+			File: r.File, Line: r.Line, Message: r.Message, Notes: r.Notes, Steps: []Step{},
 		}
 		for i, summary := range r.Steps {
 			t.Steps = append(t.Steps, Step{summary, r.Risks[i]})

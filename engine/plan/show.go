@@ -13,7 +13,7 @@ import (
 // changes, and a summary.
 func (p *Plan) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", p.Run.Playbook, p.Made.Local().Format("2006-01-02 15:04"), p.Run.By)
+	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", report.OneLine(p.Run.Playbook), p.Made.Local().Format("2006-01-02 15:04"), report.OneLine(p.Run.By))
 	type group struct {
 		Task
 		hosts []string
@@ -33,7 +33,7 @@ func (p *Plan) Text() string {
 		if g.Handler {
 			what = "handler: "
 		}
-		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), g.File, g.Line, report.OneLine(strings.Join(g.hosts, " ")), g.text)
+		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), report.OneLine(g.File), g.Line, report.OneLine(strings.Join(g.hosts, " ")), g.text)
 	}
 	b.WriteString("\n" + p.Summary() + "\n")
 	return b.String()
@@ -46,6 +46,9 @@ func (t Task) text() string {
 	}
 	if t.Status == report.Uncertain {
 		fmt.Fprintf(&b, "  [uncertain] %s\n", report.OneLine(t.Message))
+	}
+	for _, note := range t.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", report.OneLine(note))
 	}
 	for _, d := range t.Diffs {
 		for line := range strings.Lines(report.Unified(modules.Diff(d))) {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -19,6 +18,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/localfile"
 	"hlplay/engine/suggest"
 )
 
@@ -62,7 +62,9 @@ func Load(dir string) ([]Default, *hcl.File, hcl.Diagnostics) {
 		return nil, nil, nil
 	}
 	if err == nil {
-		err = trusted(name, info)
+		if why := localfile.Foreign(info); why != "" {
+			err = fmt.Errorf("%s is not used: %s; start hlplay in a directory of your own, or remove the file", name, why)
+		}
 	}
 	var src []byte
 	if err == nil {
@@ -78,22 +80,6 @@ func Load(dir string) ([]Default, *hcl.File, hcl.Diagnostics) {
 	}
 	defaults, more := decode(body, dir)
 	return defaults, file, append(diags, more...)
-}
-
-// trusted returns why a file may be another user's work, or nil.
-func trusted(name string, info fs.FileInfo) error {
-	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("every user can write to %s, so it is not used; run chmod o-w %s", name, name)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
-	}
-	switch owner := int(stat.Uid); {
-	case owner == 0, owner == os.Geteuid(), os.Geteuid() == 0 && os.Getenv("SUDO_UID") == strconv.Itoa(owner):
-		return nil
-	}
-	return fmt.Errorf("%s belongs to another user, so it is not used; start hlplay in a directory of your own, or remove the file", name)
 }
 
 func decode(body *hclsyntax.Body, dir string) (defaults []Default, diags hcl.Diagnostics) {

@@ -38,7 +38,7 @@ func (k *Keyring) function(parameter string, sealed func(argument string) (what 
 			if err != nil {
 				return cty.NilVal, err
 			}
-			return k.value(what, content)
+			return k.Value(what, content)
 		},
 	})
 }

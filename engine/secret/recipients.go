@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"filippo.io/age"
 	"filippo.io/age/agessh"
@@ -31,7 +30,10 @@ func FindRecipients(dir string) (string, error) {
 		info, err := os.Stat(file)
 		switch {
 		case err == nil:
-			return file, trustworthy(file, info)
+			if why := localfile.Foreign(info); why != "" {
+				return "", fmt.Errorf("%s is not used, because secrets would be encrypted for whoever wrote it: %s", file, why)
+			}
+			return file, nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return "", err
 		}
@@ -39,16 +41,6 @@ func FindRecipients(dir string) (string, error) {
 			return "", fmt.Errorf("there is no file %s in %s or above it: list in it the public keys that secrets are encrypted for, one a line, as `age-keygen -y` prints them or as in ~/.ssh/id_ed25519.pub", RecipientsFile, dir)
 		}
 	}
-}
-
-// trustworthy rejects a file that another user could have put into a directory above, such as /tmp: secrets would be encrypted
-// for them.
-func trustworthy(file string, info fs.FileInfo) error {
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if ok && int(owner.Uid) != os.Getuid() && owner.Uid != 0 || info.Mode()&0o002 != 0 {
-		return fmt.Errorf("%s is not used, because another user may have written it: it must belong to you or to root, and must not be writable by everybody", file)
-	}
-	return nil
 }
 
 // ReadRecipients reads a file of recipients.

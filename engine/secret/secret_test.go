@@ -232,7 +232,7 @@ func TestFindRecipients(t *testing.T) {
 	if err := os.Chmod(file, 0o646); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FindRecipients(deep); err == nil || !strings.Contains(err.Error(), "another user may have written it") {
+	if _, err := FindRecipients(deep); err == nil || !strings.Contains(err.Error(), "every user can write to it") {
 		t.Errorf("a file that everybody may write: %v", err)
 	}
 }

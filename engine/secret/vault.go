@@ -158,7 +158,7 @@ func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 		if v.Type() != cty.String || v.IsNull() || !v.IsKnown() || v.IsMarked() || !vault.Is([]byte(v.AsString())) {
 			return v, nil
 		}
-		opened, err := k.value("the secret", []byte(v.AsString()))
+		opened, err := k.Value("the secret", []byte(v.AsString()))
 		if err != nil {
 			return cty.NilVal, path.NewError(err)
 		}
@@ -166,8 +166,9 @@ func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 	})
 }
 
-// value is an opened secret as the language sees it.
-func (k *Keyring) value(what string, sealed []byte) (cty.Value, error) {
+// Value opens a secret, and returns it as the language sees it: marked as sensitive. A lenient Keyring makes it unknown if no key opens
+// it. Errors name it as what says.
+func (k *Keyring) Value(what string, sealed []byte) (cty.Value, error) {
 	text, err := k.Open(sealed)
 	var locked *LockedError
 	switch {
