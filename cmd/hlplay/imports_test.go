@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"engine/nodestate": {"engine/observe", "engine/remote"},
 	"engine/observe":   {"engine/defect", "engine/remote", "engine/suggest"},
 	"engine/plan":      {"engine/journal", "engine/localfile", "engine/report", "engine/run", "modules"},
-	"engine/project":   {"engine/hclfile", "engine/suggest"},
+	"engine/project":   {"engine/hclfile", "engine/localfile", "engine/suggest"},
 	"engine/remote":    {"engine/localfile", "engine/sshconfig"},
 	"engine/report":    {"modules"},
 	"engine/run":       {"engine/defect", "engine/inventory", "engine/lang", "engine/nodestate", "engine/observe", "engine/remote", "engine/report", "engine/suggest", "modules"},
