@@ -84,7 +84,7 @@ func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Li
 			t.Fatal(err)
 		}
 		sshd := s.endpoints[i]
-		s.proxies = append(s.proxies, delay.Start(listener, func() (net.Conn, error) { return n.Dial(sshd) }, rtt))
+		s.proxies = append(s.proxies, delay.Start(listener, func() (net.Conn, error) { return n.Dial("tcp", sshd) }, rtt))
 		s.endpoints[i] = listener.Addr().String()
 	}
 	if err := s.inventories(); err != nil {

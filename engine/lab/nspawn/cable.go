@@ -34,12 +34,12 @@ func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
 		{"link", "set", near, "master", bridge, "up"},
 		{"link", "set", far, "up"},
 	} {
-		if err := n.ip(ctx, args...); err != nil {
+		if err := n.IP(ctx, args...); err != nil {
 			return err
 		}
 	}
 	var ends [2]*os.File
-	err := n.inside.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		for i, name := range []string{node.plug(), far} {
 			if ends[i], err = openInterface(name); err != nil {
 				return err

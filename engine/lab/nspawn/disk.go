@@ -29,7 +29,7 @@ func (node *Node) addDisk(size int64) error {
 	}
 	// The node has its own device file: a change of its owner or mode does not affect the host's.
 	device := node.device(loop)
-	return node.nodes.inside.do(func() error {
+	return node.nodes.Do(func() error {
 		if err := unix.Mknod(device, unix.S_IFBLK|0o660, int(stat.Rdev)); err != nil {
 			return fmt.Errorf("device file %s: %w", device, err)
 		}

@@ -5,18 +5,14 @@ package nspawn
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"hlplay/engine/lab/rootfs"
 )
 
 // Fetch returns a directory with the files (*.deb) of Debian packages and of all dependencies that the nodes lack,
@@ -24,37 +20,22 @@ import (
 // the base image.
 func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err error) {
 	packages = slices.Sorted(slices.Values(packages))
-	sum := sha256.Sum256([]byte(strings.Join(packages, ",")))
-	dir = n.base + "-packages-" + hex.EncodeToString(sum[:6])
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", fmt.Errorf("lock of the downloaded packages: %w", err)
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock of the downloaded packages: %w", err)
-	}
-	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
-	}
-	partial := dir + ".partial"
-	if err := os.RemoveAll(partial); err != nil { // left by a download that was killed
-		return "", fmt.Errorf("remains of an earlier download: %w", err)
-	}
-	if err := n.download(ctx, partial, packages); err != nil {
-		return "", errors.Join(fmt.Errorf("download %s: %w", strings.Join(packages, ", "), err), os.RemoveAll(partial))
-	}
-	return dir, os.Rename(partial, dir)
+	return rootfs.Cached(filepath.Dir(n.base), filepath.Base(n.base)+"-packages", []string{strings.Join(packages, ",")}, func(path string) error {
+		if err := n.download(ctx, path, packages); err != nil {
+			return fmt.Errorf("download %s: %w", strings.Join(packages, ", "), err)
+		}
+		return nil
+	})
 }
 
 // download has the host's apt resolve and download packages for the base image, with the image's dpkg status and the
 // sources of its release, in a separate directory.
 func (n *Nodes) download(ctx context.Context, dir string, packages []string) error {
-	sources, err := hostSources(ctx)
+	sources, err := rootfs.Sources(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, buildLimit)
+	ctx, cancel := context.WithTimeout(ctx, rootfs.BuildLimit)
 	defer cancel()
 	state := filepath.Join(dir, "state")
 	for _, d := range []string{"lists/partial", "cache/archives/partial", "etc"} {
@@ -78,7 +59,7 @@ func (n *Nodes) download(ctx context.Context, dir string, packages []string) err
 		var output bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &output, &output
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", command[0], err, lastLines(output.String(), 25))
+			return fmt.Errorf("apt-get %s: %w\n%s", command[0], err, rootfs.LastLines(output.String(), 25))
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(state, "cache/archives/*.deb"))

@@ -52,7 +52,7 @@ func (node *Node) furnish(ctx context.Context, base string) error {
 		files[home+"/.ssh/authorized_keys"] = string(public)
 	}
 	layer := node.root + ".layer"
-	err = node.nodes.inside.do(func() error {
+	err = node.nodes.Do(func() error {
 		for _, dir := range []string{node.root, layer, layer + "/upper", layer + "/work"} {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				return err

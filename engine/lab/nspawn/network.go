@@ -3,19 +3,14 @@
 package nspawn
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// dialLimit limits one attempt to connect to a node.
-const dialLimit = time.Second
 
 // bridgeAddress is the Ethernet address of the bridge, from the range for local use.
 const bridgeAddress = "02:00:00:00:00:01"
@@ -30,21 +25,20 @@ func (n *Nodes) makeNetwork(ctx context.Context) error {
 		{"address", "add", Controller + "/24", "dev", bridge},
 		{"link", "set", bridge, "up"},
 	} {
-		if err := n.ip(ctx, args...); err != nil {
+		if err := n.IP(ctx, args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (n *Nodes) ip(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "ip", args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := n.Run(cmd); err != nil {
-		return fmt.Errorf("ip %v: %w: %s", args, err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	return nil
+// Listen opens a TCP listener in the nodes' network at Controller's address; port 0 means any.
+func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
+	err = n.Do(func() (err error) {
+		listener, err = net.Listen("tcp", net.JoinHostPort(Controller, fmt.Sprint(port)))
+		return err
+	})
+	return listener, err
 }
 
 // plug returns the name of the node's end in the bridge, as systemd-nspawn chooses it.
@@ -52,12 +46,12 @@ func (node *Node) plug() string { return "vb-" + node.Name }
 
 // CutLink unplugs the node's network cable.
 func (node *Node) CutLink(ctx context.Context) error {
-	return node.nodes.ip(ctx, "link", "set", node.plug(), "down")
+	return node.nodes.IP(ctx, "link", "set", node.plug(), "down")
 }
 
 // RestoreLink plugs the node's network cable in again.
 func (node *Node) RestoreLink(ctx context.Context) error {
-	return node.nodes.ip(ctx, "link", "set", node.plug(), "up")
+	return node.nodes.IP(ctx, "link", "set", node.plug(), "up")
 }
 
 // sharedDir is the name of the directory that the nodes share, next to their root file systems; it is not a valid
@@ -71,7 +65,7 @@ func (n *Nodes) makeDisk(shared bool) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
-	err := n.inside.do(func() error {
+	err := n.Do(func() error {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755,size=80%"); err != nil || !shared {
 			return err
 		}

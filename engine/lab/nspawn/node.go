@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"hlplay/engine/lab/rootfs"
 )
 
 // Node is a booted Debian machine.
@@ -226,7 +228,7 @@ func (node *Node) WaitUp(ctx context.Context) error {
 	for {
 		_, err := node.Exec(ctx, "systemctl", "is-active", "--quiet", "multi-user.target")
 		if err == nil {
-			if err = node.nodes.dial(netip.AddrPortFrom(node.Address, 22).String()); err == nil {
+			if err = node.nodes.Probe(netip.AddrPortFrom(node.Address, 22).String()); err == nil {
 				return nil
 			}
 		}
@@ -245,5 +247,5 @@ func (node *Node) consoleEnd() string {
 	if err != nil {
 		return err.Error()
 	}
-	return lastLines(string(text), 15)
+	return rootfs.LastLines(string(text), 15)
 }

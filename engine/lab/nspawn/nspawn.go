@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"hlplay/engine/lab/namespace"
 )
 
 // Options configure the nodes. The zero value is three nodes, with base images in the user's cache.
@@ -62,6 +64,8 @@ const bootLimit = 5 * time.Minute
 
 // Nodes are booted nodes.
 type Nodes struct {
+	*namespace.Inside // the nodes' network and mounts, in which programs talk to the nodes
+
 	// Dir holds the nodes' keys, known_hosts files and console logs; Close removes it.
 	Dir string
 	// List holds the nodes in the order of Options.Names.
@@ -69,7 +73,6 @@ type Nodes struct {
 
 	base    string   // directory of the base image
 	devices []string // devices of the host
-	inside  *inside
 	reaper  *reaper
 	key     string // path of the private key for logins
 	secret  string // password of the account Deploy
@@ -115,7 +118,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := n.makeKey(ctx); err != nil {
 		return nil, err
 	}
-	if n.inside, err = enter(); err != nil {
+	if n.Inside, err = namespace.Enter(); err != nil {
 		return nil, err
 	}
 	if err := n.makeNetwork(ctx); err != nil {
@@ -163,8 +166,8 @@ func (n *Nodes) Close() (err error) {
 				err = errors.Join(err, disk.Close())
 			}
 		}
-		if n.inside != nil {
-			n.inside.leave()
+		if n.Inside != nil {
+			n.Leave()
 		}
 		err = errors.Join(err, n.reaper.finish())
 	})
@@ -193,20 +196,4 @@ func checkNames(names []string) error {
 		seen[name] = true
 	}
 	return nil
-}
-
-// cacheDir returns the directory of base images.
-func cacheDir(o Options) (string, error) {
-	dir := o.Cache
-	if dir == "" {
-		dir = os.Getenv("HLPLAY_E2E_CACHE")
-	}
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("where to keep base images: %w; set HLPLAY_E2E_CACHE to a directory", err)
-		}
-		dir = filepath.Join(user, "hlplay")
-	}
-	return filepath.Abs(dir)
 }

@@ -52,7 +52,7 @@ func TestNodes(t *testing.T) {
 		if err := left.CutLink(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.dial(left.Address.String() + ":22"); err == nil {
+		if err := n.Probe(left.Address.String() + ":22"); err == nil {
 			t.Error("the node can be reached although its cable is pulled")
 		}
 		if err := left.RestoreLink(ctx); err != nil {

@@ -1,0 +1,129 @@
+//go:build linux
+
+// Package namespace gives tests a network, mounts and a /run of their own, which the kernel removes with the last process
+// in them, however a test ends.
+package namespace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inside is a thread of this process in separate network and mount namespaces. The programs that it starts and the
+// sockets that it opens are in them as well; the rest of the process stays where it is.
+type Inside struct {
+	work chan func()
+	done chan struct{}
+}
+
+// Enter creates the namespaces. They disappear with the thread and everything that it started.
+func Enter() (*Inside, error) {
+	in := &Inside{work: make(chan func()), done: make(chan struct{})}
+	ready := make(chan error)
+	go in.live(ready)
+	if err := <-ready; err != nil {
+		return nil, fmt.Errorf("namespaces of the nodes' own: %w", err)
+	}
+	return in, nil
+}
+
+// live is the thread. It is never unlocked, so that it ends with the goroutine and no other goroutine runs on it.
+func (in *Inside) live(ready chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// /proc/self describes the first thread of a process, so leave that alone. It stays locked until another
+		// goroutine has another thread.
+		second := make(chan error)
+		go in.live(second)
+		err := <-second
+		runtime.UnlockOSThread()
+		ready <- err
+		return
+	}
+	defer close(in.done)
+	err := errors.Join(
+		unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS|unix.CLONE_NEWNET),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		// Programs such as systemd-nspawn have directories of their own in /run, and would find the host's there.
+		unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"),
+	)
+	ready <- err
+	if err != nil {
+		return
+	}
+	for f := range in.work {
+		f()
+	}
+}
+
+// Do runs f on the thread.
+func (in *Inside) Do(f func() error) error {
+	result := make(chan error, 1)
+	in.work <- func() { result <- f() }
+	return <-result
+}
+
+// Leave ends the thread and thereby everything that it started: see Start.
+func (in *Inside) Leave() {
+	close(in.work)
+	<-in.done
+}
+
+// Start starts a program in the namespaces. The program is killed when the thread or this process ends, however that
+// happens.
+func (in *Inside) Start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	return in.Do(cmd.Start)
+}
+
+// Run is like Start, and waits for the end of the program.
+func (in *Inside) Run(cmd *exec.Cmd) error {
+	if err := in.Start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// IP runs ip(8) in the network.
+func (in *Inside) IP(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "ip", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := in.Run(cmd); err != nil {
+		return fmt.Errorf("ip %v: %w: %s", args, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return nil
+}
+
+// dialLimit limits one attempt to connect.
+const dialLimit = time.Second
+
+// Dial connects to an address of a network ("tcp", "unix") within a second.
+func (in *Inside) Dial(network, address string) (conn net.Conn, err error) {
+	err = in.Do(func() (err error) {
+		conn, err = net.DialTimeout(network, address, dialLimit)
+		return err
+	})
+	return conn, err
+}
+
+// Probe checks whether somebody listens at a TCP address.
+func (in *Inside) Probe(address string) error {
+	conn, err := in.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
