@@ -40,6 +40,7 @@ const settleLimit = time.Hour
 // cluster is three real nodes that are to carry Ceph.
 type cluster struct {
 	*runner
+	nodes    *nspawn.Nodes
 	first    *nspawn.Node // which ceph commands run on
 	networks []string     // what ceph.hcl has to be told
 }
@@ -51,7 +52,7 @@ func newCluster(t *testing.T) *cluster {
 	n := startNodesWith(t, nspawn.Options{
 		Names: []string{"pve1", "pve2", "pve3"}, Packages: cephPackages, Disks: []int64{disk, disk, small}, Shared: "/etc/pve",
 	})
-	c := &cluster{runner: newRunner(t, n, nspawn.Root), first: n.List[0]}
+	c := &cluster{runner: newRunner(t, n, nspawn.Root), nodes: n, first: n.List[0]}
 	c.networks = []string{"public_network=10.77.0.0/24", "cluster_network=10.77.0.0/24"}
 	c.furnish(t)
 	return c

@@ -1,7 +1,5 @@
-//go:build linux && e2e
+//go:build linux && (e2e || machines)
 
-// Package e2e runs the built program against real Debian nodes: `make e2e`, as root. What the tests
-// assert, they read from the nodes by other means than hlplay.
 package e2e
 
 import (
@@ -22,8 +20,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-
-	"hlplay/engine/lab/nspawn"
 )
 
 var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be tested, as `make build` makes it")
@@ -39,30 +35,16 @@ const (
 	exitUnreachable = 3
 )
 
-// startNodes boots nodes for one test.
-func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
-	t.Helper()
-	return startNodesWith(t, nspawn.Options{Names: names})
-}
-
-// startNodesWith is startNodes with more than names.
-func startNodesWith(t *testing.T, o nspawn.Options) *nspawn.Nodes {
-	t.Helper()
-	o.Log = t.Logf
-	n, err := nspawn.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
+// node is a machine that tests look at by other means than hlplay.
+type node interface {
+	// Exec runs a program as root and returns its standard output; its error has what the program said.
+	Exec(ctx context.Context, argv ...string) (string, error)
+	// String returns the name.
+	String() string
 }
 
 // on runs a program on a node by other means than hlplay.
-func on(t *testing.T, node *nspawn.Node, argv ...string) string {
+func on(t *testing.T, node node, argv ...string) string {
 	t.Helper()
 	out, err := node.Exec(t.Context(), argv...)
 	if err != nil {
@@ -72,42 +54,29 @@ func on(t *testing.T, node *nspawn.Node, argv ...string) string {
 }
 
 // shell runs a line of shell on a node.
-func shell(t *testing.T, node *nspawn.Node, script string) string {
+func shell(t *testing.T, node node, script string) string {
 	t.Helper()
 	return on(t, node, "sh", "-euc", script)
 }
 
 // wantOn compares what a line of shell prints on a node.
-func wantOn(t *testing.T, node *nspawn.Node, script, want string) {
+func wantOn(t *testing.T, node node, script, want string) {
 	t.Helper()
 	got, err := node.Exec(t.Context(), "sh", "-c", script)
 	got = strings.TrimRight(got, "\n")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s: %s (-want +got, %v):\n%s", node.Name, script, err, diff)
+		t.Errorf("%s: %s (-want +got, %v):\n%s", node, script, err, diff)
 	}
 }
 
 // runner runs hlplay as one account of the nodes.
 type runner struct {
-	nodes     *nspawn.Nodes
+	network   interface{ Start(cmd *exec.Cmd) error } // the program runs in it
 	inventory string
 	dir       string // home
 	vars      []string
 	// password is what the program is told where it asks on its terminal.
 	password string
-}
-
-func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
-	t.Helper()
-	inventory, err := n.Inventory(account)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &runner{nodes: n, inventory: inventory, dir: n.Dir}
-	if account == nspawn.Deploy {
-		r.password = n.Password()
-	}
-	return r
 }
 
 // outcome is what a run said.
@@ -160,7 +129,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := r.nodes.Start(cmd); err != nil {
+	if err := r.network.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	terminal.answer(r.password)

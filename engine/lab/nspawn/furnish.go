@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"hlplay/engine/lab/login"
 )
 
 // Accounts of a node besides root. All three log in with the nodes' key.
@@ -28,11 +30,7 @@ func (n *Nodes) Password() string { return n.secret }
 // makeKey generates the key that logs in to the nodes.
 func (n *Nodes) makeKey(ctx context.Context) error {
 	n.key, n.secret = filepath.Join(n.Dir, "key"), rand.Text()
-	out, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hlplay-e2e", "-f", n.key).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("make a key: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
+	return login.MakeKey(ctx, n.key)
 }
 
 // furnish creates the node's root file system: a layer over the base image with the files that identify the machine.

@@ -38,6 +38,9 @@ type Node struct {
 	ended   chan struct{} // closed when the node has finally ended
 }
 
+// String returns the node's name.
+func (node *Node) String() string { return node.Name }
+
 // validName leaves room for "vb-" in the fifteen characters of an interface's name.
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$`)
 

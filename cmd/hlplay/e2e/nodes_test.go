@@ -1,0 +1,44 @@
+//go:build linux && e2e
+
+package e2e
+
+import (
+	"testing"
+
+	"hlplay/engine/lab/nspawn"
+)
+
+// startNodes boots nodes for one test.
+func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
+	t.Helper()
+	return startNodesWith(t, nspawn.Options{Names: names})
+}
+
+// startNodesWith is startNodes with more than names.
+func startNodesWith(t *testing.T, o nspawn.Options) *nspawn.Nodes {
+	t.Helper()
+	o.Log = t.Logf
+	n, err := nspawn.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
+	t.Helper()
+	inventory, err := n.Inventory(account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{network: n, inventory: inventory, dir: n.Dir}
+	if account == nspawn.Deploy {
+		r.password = n.Password()
+	}
+	return r
+}
