@@ -43,6 +43,7 @@ var exact = map[string]struct {
 	"mount.site.step":               {true, "what is mounted, and what lies below"},
 	"network.Module.planPins":       {false, "hooks of packages run"},
 	"network.site.reload":           {true, "the interfaces; what commands of other interfaces do they have done before"},
+	"partition.partition.add":       {true, "a partition, and its names below /dev/disk"},
 	"pveceph.FS.plan#2":             {false, "the whole of Ceph sees it"},
 	"pveceph.Init.existing":         {false, "the whole of Ceph sees it"},
 	"pveceph.Init.plan":             {false, "the whole of Ceph sees it"},

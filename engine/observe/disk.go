@@ -34,6 +34,8 @@ type BlockDevice struct {
 	PartitionTable string
 	// PartitionType is what its table says that a partition is for: a GUID, or "0x83"; empty for what is none.
 	PartitionType string
+	// PartitionName is the name that a partition has in its table; only a GPT has names.
+	PartitionName string
 	Mountpoints   []string
 	// Children are its partitions, and the volumes that hold it open.
 	Children []BlockDevice
@@ -211,7 +213,7 @@ var Disks = &Kind[[]BlockDevice]{
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
-			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,MOUNTPOINTS`},
+			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,PARTLABEL,MOUNTPOINTS`},
 			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
 	},
@@ -244,7 +246,7 @@ func parseDeviceLinks(out []byte) map[string][]string {
 }
 
 // completeDevices leaves out the UUID of a device that is expected to become LVM's, and which logical volumes there are on it: both are
-// made up then.
+// made up then. What its table says a partition is for, whoever gives it to LVM changes or not.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
@@ -257,7 +259,7 @@ func completeDevices(expected, found []BlockDevice) []BlockDevice {
 			all[i].Children = completeDevices(e.Children, found[at].Children)
 		}
 		if at >= 0 && e.Filesystem == "LVM2_member" && e.UUID == "" {
-			all[i].UUID = found[at].UUID
+			all[i].UUID, all[i].PartitionType = found[at].UUID, found[at].PartitionType
 		}
 	}
 	return all
@@ -280,6 +282,7 @@ type lsblkDevice struct {
 	UUID        string        `json:"uuid"`
 	PTType      string        `json:"pttype"`
 	PartType    string        `json:"parttype"`
+	PartLabel   string        `json:"partlabel"`
 	Mountpoints []string      `json:"mountpoints"`
 	Mountpoint  string        `json:"mountpoint"`
 	Children    []lsblkDevice `json:"children"`
@@ -332,7 +335,7 @@ func (raw lsblkDevice) device(links map[string][]string) (BlockDevice, error) {
 		Name: raw.KName, Path: raw.Path, Type: raw.Type,
 		Model: strings.TrimSpace(raw.Model), Serial: strings.TrimSpace(raw.Serial), WWN: raw.WWN,
 		Rotational: raw.Rota.truth(), ReadOnly: raw.RO.truth(), Removable: raw.RM.truth(),
-		Filesystem: raw.FSType, UUID: raw.UUID, PartitionTable: raw.PTType, PartitionType: raw.PartType,
+		Filesystem: raw.FSType, UUID: raw.UUID, PartitionTable: raw.PTType, PartitionType: raw.PartType, PartitionName: raw.PartLabel,
 	}
 	if d.Name == "" {
 		d.Name = raw.Name

@@ -3,7 +3,6 @@ package filesystem
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/uuid"
 )
 
 // Spec is the module as the registry knows it.
@@ -187,12 +187,12 @@ exec "$@"`
 // make is the step that makes the file system.
 func (m *filesystem) make(h modules.Host, d observe.BlockDevice, serial string, devices []observe.BlockDevice) modules.Step {
 	kind := kinds[m.Type]
-	uuid := derived(h.Name(), serial, d.Name, m.Type)
+	id := uuid.Derived("filesystem", h.Name(), serial, d.Name, m.Type)
 	argv := append([]string{kind.program}, kind.uuid...)
 	if m.Type == "xfs" {
-		argv = append(argv, "uuid="+uuid)
+		argv = append(argv, "uuid="+id)
 	} else {
-		argv = append(argv, uuid)
+		argv = append(argv, id)
 	}
 	if m.Label != "" {
 		argv = append(argv, "-L", m.Label)
@@ -202,7 +202,7 @@ func (m *filesystem) make(h modules.Host, d observe.BlockDevice, serial string, 
 		Summary: fmt.Sprintf("make %s on %s (%s, %d GB)", m.Type, m.Device, d.Path, d.Size/1e9),
 		Action:  modules.Run{Argv: append([]string{"sh", "-c", makeBlank, "sh"}, argv...), Limit: time.Hour},
 		Expect: []observe.Expectation{observe.Disks.Expect("", observe.ChangeDevices(devices, isNamed(d.Name), func(d *observe.BlockDevice) {
-			d.Filesystem, d.UUID = m.Type, uuid
+			d.Filesystem, d.UUID = m.Type, id
 		}))},
 		Settle: settle,
 		Exact:  true,
@@ -215,13 +215,6 @@ func (m *filesystem) path(d observe.BlockDevice) string {
 		return ids[0]
 	}
 	return d.Path
-}
-
-// derived is a UUID of version 8 (RFC 9562) that follows from its parts.
-func derived(parts ...string) string {
-	sum := sha256.Sum256([]byte("hlplay filesystem\x00" + strings.Join(parts, "\x00")))
-	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
 func isNamed(name string) func(observe.BlockDevice) bool {

@@ -19,6 +19,7 @@ import (
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
 	"hlplay/modules/network"
+	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
@@ -45,6 +46,7 @@ var all = []modules.Spec{
 	modprobe.Spec,
 	mount.Spec,
 	network.Spec,
+	partition.Spec,
 	passthrough.Spec,
 	pveceph.Spec,
 	pvecm.Spec,

@@ -55,7 +55,7 @@ func (b block) value(column string, bytes bool) (any, bool) {
 			return "/dev/mapper/" + d.Name, true
 		case "TYPE":
 			return "lvm", true
-		case "WWN", "PTTYPE", "PARTUUID", "PARTTYPE":
+		case "WWN", "PTTYPE", "PARTUUID", "PARTTYPE", "PARTLABEL":
 			return nil, true
 		case "PKNAME":
 			if b.part != nil {
@@ -107,6 +107,8 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		return text(table), true
 	case "PARTUUID":
 		return partUUID, true
+	case "PARTLABEL":
+		return text(d.PartLabel), true
 	case "PKNAME":
 		return partOf, true
 	case "MOUNTPOINT":

@@ -20,8 +20,10 @@ type Disk struct {
 	Volumes    []Disk
 	Mountpoint string
 	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
-	// system.
-	UUID, PartUUID, PartType string
+	// system. PartLabel is the partition's name.
+	UUID, PartUUID, PartType, PartLabel string
+	// Start is the first sector of a partition; zero means behind the one before it.
+	Start int64
 }
 
 // complete fills in what a manufacturer would have printed on a disk, the same in every run.
@@ -65,6 +67,7 @@ func (m *Machine) complete(d Disk) *Disk {
 	if d.Use != "" && d.UUID == "" {
 		d.UUID = uuidOf(sum)
 	}
+	d.layOut()
 	return &d
 }
 

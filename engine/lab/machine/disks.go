@@ -58,7 +58,7 @@ func (m *Machine) linkDisks() {
 	defer t.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, dir := range []string{"by-id", "by-path", "by-partuuid", "by-uuid"} {
+	for _, dir := range []string{"by-id", "by-path", "by-partlabel", "by-partuuid", "by-uuid"} {
 		if err := t.drop("/dev/disk/" + dir); err == nil || errors.Is(err, fs.ErrNotExist) {
 			t.mkdirAll("/dev/disk/"+dir, 0o755)
 		}
@@ -100,7 +100,11 @@ func (m *Machine) linkDisks() {
 			for _, id := range ids {
 				t.link(fmt.Sprintf("/dev/disk/by-id/%s-part%d", id, n+1), "../../"+p.Name)
 			}
+			t.link(fmt.Sprintf("/dev/disk/by-path/pci-0000:00:1f.2-ata-%d-part%d", i+1, n+1), "../../"+p.Name)
 			t.link("/dev/disk/by-partuuid/"+p.PartUUID, "../../"+p.Name)
+			if p.PartLabel != "" {
+				t.link("/dev/disk/by-partlabel/"+p.PartLabel, "../../"+p.Name)
+			}
 			if p.UUID != "" {
 				t.link("/dev/disk/by-uuid/"+p.UUID, "../../"+p.Name)
 			}

@@ -8,7 +8,7 @@ import (
 
 func diskPrograms() map[string]Program {
 	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
-		"/usr/sbin/sgdisk": sgdisk, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
+		"/usr/sbin/sgdisk": sgdisk, "/usr/sbin/sfdisk": sfdisk, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
 }
 
 func blkid(_ context.Context, c *Call) int {

@@ -10,7 +10,7 @@ import (
 )
 
 // blockColumns are the columns of lsblk -O, in its order.
-var blockColumns = []string{"NAME", "KNAME", "PATH", "MAJ:MIN", "TYPE", "SIZE", "RO", "RM", "ROTA", "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "FSTYPE", "FSVER", "LABEL", "UUID", "PTTYPE", "PARTTYPE", "PARTUUID", "PKNAME", "MOUNTPOINT", "MOUNTPOINTS", "HOTPLUG", "STATE", "DISC-GRAN"}
+var blockColumns = []string{"NAME", "KNAME", "PATH", "MAJ:MIN", "TYPE", "SIZE", "RO", "RM", "ROTA", "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "FSTYPE", "FSVER", "LABEL", "UUID", "PTTYPE", "PARTTYPE", "PARTLABEL", "PARTUUID", "PKNAME", "MOUNTPOINT", "MOUNTPOINTS", "HOTPLUG", "STATE", "DISC-GRAN"}
 
 func lsblk(_ context.Context, c *Call) int {
 	o, ok := c.options("JbOo:npdare:iPl", "json", "bytes", "output-all", "output=", "noheadings", "paths", "nodeps", "all", "raw", "exclude=", "list", "pairs")

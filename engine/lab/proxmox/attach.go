@@ -222,9 +222,15 @@ func (n *machineNode) Disks() []Disk {
 	return disks
 }
 
+// linuxLVM is the type of a partition that LVM has.
+const linuxLVM = "e6d6d379-f507-44c2-a23c-238f2a3df928"
+
 func (n *machineNode) SetDiskUse(disk, use string, volumes ...string) {
 	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // the callers have found it among Disks
 		d.Use = use
+		if use == "LVM2_member" && d.PartUUID != "" {
+			d.PartType = linuxLVM // change_parttype(…, '8E00') of PVE::API2::Ceph::OSD
+		}
 		d.Partitions, d.Volumes = nil, nil
 		for _, name := range volumes {
 			d.Volumes = append(d.Volumes, machine.Disk{Name: name, Size: d.Size / int64(len(volumes)), Use: "ceph_bluestore"})

@@ -1,0 +1,157 @@
+package machine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	sectorSize = 512
+	// gptFirst and gptReserved are where the partitions of a GPT that sfdisk makes begin, and the sectors behind them.
+	gptFirst, gptReserved = 2048, 34
+	linuxFilesystem       = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+)
+
+// layOut gives partitions without a start one behind the other, aligned to 1 MiB.
+func (d *Disk) layOut() {
+	at := int64(gptFirst)
+	for i := range d.Partitions {
+		p := &d.Partitions[i]
+		if p.Start == 0 {
+			p.Start = (at + gptFirst - 1) / gptFirst * gptFirst
+		}
+		at = max(at, p.Start+p.Size/sectorSize)
+	}
+}
+
+// sfdisk implements sfdisk --json and sfdisk --append of one partition that its standard input describes.
+func sfdisk(_ context.Context, c *Call) int {
+	o, ok := c.options("Jaq", "json", "append", "no-reread", "lock=", "wipe=", "wipe-partitions=", "quiet")
+	if !ok {
+		return 1
+	}
+	if len(o.rest) != 1 {
+		return c.Errorf("bad usage\nTry 'sfdisk --help' for more information.")
+	}
+	name := o.rest[0]
+	d, found := c.Machine.Disk(c.Path(name))
+	switch {
+	case !found:
+		return c.Errorf("cannot open %s: No such file or directory", name)
+	case c.User != "root":
+		return c.Errorf("cannot open %s: Permission denied", name)
+	case len(d.Partitions) == 0:
+		return c.Errorf("%s: does not contain a recognized partition table", name)
+	case o.has("J", "json"):
+		c.printf("%s", d.tableJSON(name))
+		return 0
+	case !o.has("a", "append"):
+		notSimulated(c, "without --json and --append")
+		return 1
+	}
+	p, err := d.parsePartition(c.Stdin)
+	if err != nil {
+		return c.Errorf("%v", err)
+	}
+	n := len(d.Partitions) + 1
+	p.Name = partition(d.Name, n)
+	if refusal := d.refuses(p); refusal != "" {
+		fmt.Fprint(c.Stderr, strings.ReplaceAll(refusal, "#", fmt.Sprintf("#%d", n)))
+		return 1
+	}
+	if p.PartUUID == "" {
+		p.PartUUID = newUUID()
+	}
+	if err := c.Machine.ChangeDisk(c.Path(name), func(d *Disk) { d.Partitions = append(slices.Clone(d.Partitions), p) }); err != nil {
+		return c.Errorf("%v", err)
+	}
+	c.Machine.Record("sfdisk", fmt.Sprintf("add partition /dev/%s (%s)", p.Name, p.PartLabel))
+	if !o.has("q", "quiet") {
+		c.printf("\nThe partition table has been altered.\nCalling ioctl() to re-read partition table.\nSyncing disks.\n")
+	}
+	return 0
+}
+
+// refuses returns why a partition does not fit into the table, and "" if it does.
+func (d *Disk) refuses(p Disk) string {
+	last := p.Start + p.Size/sectorSize - 1
+	for _, other := range d.Partitions {
+		if p.Start < other.Start+other.Size/sectorSize && other.Start <= last {
+			return fmt.Sprintf("Sector %d already used.\nFailed to add # partition: Numerical result out of range\n", max(p.Start, other.Start))
+		}
+	}
+	if end := d.Size/sectorSize - gptReserved; last > end {
+		return fmt.Sprintf("The last usable GPT sector is %d, but %d is requested.\nFailed to add # partition: Invalid argument\n", end, last)
+	}
+	return ""
+}
+
+// parsePartition reads a line of named fields, as sfdisk(8) describes them.
+func (d *Disk) parsePartition(in io.Reader) (Disk, error) {
+	var p Disk
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return p, err
+	}
+	for field := range strings.SplitSeq(strings.TrimSpace(line), ",") {
+		key, value, _ := strings.Cut(strings.TrimSpace(field), "=")
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		switch key = strings.TrimSpace(key); key {
+		case "start", "size":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || n <= 0 {
+				return p, errors.New("line 1: unsupported command")
+			}
+			if key == "start" {
+				p.Start = n
+			} else {
+				p.Size = n * sectorSize
+			}
+		case "type":
+			p.PartType = strings.ToLower(value)
+		case "uuid":
+			p.PartUUID = strings.ToLower(value)
+		case "name":
+			p.PartLabel = value
+		default:
+			return p, errors.New("line 1: unsupported command")
+		}
+	}
+	if p.Start == 0 || p.Size == 0 {
+		return p, errors.New("line 1: unsupported command")
+	}
+	return p, nil
+}
+
+// tableJSON returns what sfdisk --json prints of a disk.
+func (d *Disk) tableJSON(name string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{\n   \"partitiontable\": {\n      \"label\": \"gpt\",\n      \"id\": %q,\n      \"device\": %q,\n      \"unit\": \"sectors\",\n      \"firstlba\": %d,\n      \"lastlba\": %d,\n      \"sectorsize\": %d,\n      \"partitions\": [\n",
+		strings.ToUpper(uuidOf(uint64(d.Size))), name, gptFirst, d.Size/sectorSize-gptReserved, sectorSize)
+	for i, p := range d.Partitions {
+		if i > 0 {
+			b.WriteString(",")
+		} else {
+			b.WriteString("         ")
+		}
+		fmt.Fprintf(&b, "{\n            \"node\": %q,\n            \"start\": %d,\n            \"size\": %d,\n            \"type\": %q,\n            \"uuid\": %q",
+			partition(name, i+1), p.Start, p.Size/sectorSize, strings.ToUpper(cmpOr(p.PartType, linuxFilesystem)), strings.ToUpper(p.PartUUID))
+		if p.PartLabel != "" {
+			text, err := json.Marshal(p.PartLabel)
+			if err != nil {
+				text = []byte(`""`)
+			}
+			fmt.Fprintf(&b, ",\n            \"name\": %s", text)
+		}
+		b.WriteString("\n         }")
+	}
+	b.WriteString("\n      ]\n   }\n}\n")
+	return b.String()
+}

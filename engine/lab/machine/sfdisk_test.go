@@ -1,0 +1,66 @@
+package machine
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestSfdisk compares the tables that the simulated and the real sfdisk make of the same disk by the same commands.
+func TestSfdisk(t *testing.T) {
+	const (
+		add  = "sfdisk --quiet --append --no-reread --lock=yes --wipe never --wipe-partitions always "
+		uuid = "1f0c3e0a-0000-8000-8000-00000000000"
+	)
+	image := filepath.Join(t.TempDir(), "sdc")
+	file, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.Truncate(100<<20), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("sfdisk"); err != nil {
+		t.Skipf("there is no sfdisk to compare with: %v", err)
+	}
+	m := bare(t, func(c *Config) {
+		c.Disks = append(c.Disks, Disk{Name: "sdc", Size: 100 << 20, Partitions: []Disk{{Size: 10 << 20, PartLabel: "a", PartUUID: uuid + "1"}, {Size: 10 << 20, Start: 61440, PartUUID: uuid + "2"}}})
+	})
+	both := func(script string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", strings.ReplaceAll(script, "DISK", image))
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+		real, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		out, stderr, code := run(t, m, "root", "export LC_ALL=C; "+strings.ReplaceAll(script, "DISK", "/dev/sdc"))
+		if want := cmd.ProcessState.ExitCode(); code != want {
+			t.Errorf("%s ends with %d, the real one with %d:\n%s\n%s", script, code, want, stderr, real)
+		}
+		normal := func(s string) string {
+			s = regexp.MustCompile(`"id": "[^"]*"`).ReplaceAllString(s, `"id": "?"`)
+			return strings.NewReplacer(image, "DISK", "/dev/sdc", "DISK").Replace(s)
+		}
+		if diff := cmp.Diff(normal(string(real)), normal(out+stderr)); diff != "" {
+			t.Errorf("%s (-real +simulated):\n%s", script, diff)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "printf 'label: gpt\nsize=20480, name=a, uuid="+uuid+"1\nstart=61440, size=20480, uuid="+uuid+"2\n' | sfdisk -q "+image).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	both("sfdisk --json DISK")
+	both("printf 'start=22528, size=20480, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=" + uuid + `3, name="osd-a"\n' | ` + add + "DISK")
+	both("sfdisk --json DISK")
+	both(`printf 'start=22528, size=20480, name="osd-b"\n' | ` + add + "DISK")
+	both(`printf 'start=81920, size=204800, name="osd-b"\n' | ` + add + "DISK")
+	both("sfdisk --json DISK")
+	both("sfdisk --json DISK-nope")
+}

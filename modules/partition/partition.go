@@ -1,0 +1,298 @@
+// Package partition makes partitions in the free space of disks.
+package partition
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/uuid"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "partition",
+	Aliases: []string{"parted"},
+	Summary: "A partition in the free space of a disk",
+	Doc: `Adds a partition to a disk that has a GPT, in the first stretch of free space that is large enough, aligned to 1 MiB. The name of
+the partition identifies it: if the disk has one of that name, nothing is done. The disk may be the one that the host runs from, because
+no other partition is ever changed, moved, shrunk or removed, and only what lies in the new one is wiped.
+
+The partition is then found as /dev/disk/by-partlabel/NAME, and ` + "`pveceph { osd {} }`" + ` takes it. A name that another disk of the host
+has too is refused, because that path would lead to one or the other. A partition that is there with another size is left as it is, and a
+note says so. Disks with another partition table, or with none, are refused.`,
+	Example: `task "a slice of each disk for Ceph" {
+  partition {
+    disk = "/dev/disk/by-id/nvme-Samsung_SSD_990_PRO_S1EXAMPLE"
+    name = "osd-a"
+    size = "1TiB"
+  }
+}`,
+	Result: result{},
+	New:    func() modules.Module { return &partition{} },
+}
+
+// partition is the module's arguments.
+type partition struct {
+	Disk string `hcl:"disk" doc:"The disk: a path below /dev/disk/by-id if there is one, because other names change."`
+	Name string `hcl:"name" doc:"Name of the partition, at most 36 characters. It is found by it again, so no other disk of the host may have it."`
+	Size string `hcl:"size,optional" doc:"Its size, with a unit: 1TiB, 500GB. It is rounded down to MiB. The largest stretch of free space if not given."`
+}
+
+// result is what the module registers.
+type result struct {
+	Path string `cty:"path" doc:"Path of the partition that stays: /dev/disk/by-partlabel/NAME."`
+}
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
+
+func (m *partition) Validate() error {
+	if !strings.HasPrefix(m.Disk, "/dev/") || strings.ContainsAny(m.Disk, " \t\n") || strings.Contains(m.Disk, "/../") {
+		return &modules.ArgumentError{Argument: "disk", Problem: fmt.Sprintf("%q is not the path of a disk", m.Disk), Want: "/dev/disk/by-id/…, or /dev/sdb"}
+	}
+	if !nameForm.MatchString(m.Name) {
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q cannot be the name of a partition", m.Name),
+			Want: "at most 36 letters, digits, dots, underscores and hyphens, as in osd-a"}
+	}
+	if m.Size != "" {
+		if _, err := parseSize(m.Size); err != nil {
+			return &modules.ArgumentError{Argument: "size", Problem: err.Error(), Want: "at least 1MiB, as in 1TiB or 500GB"}
+		}
+	}
+	return nil
+}
+
+// units are those of sizes: powers of 1000 as they are printed on disks, and of 1024.
+var units = map[string]int64{"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+
+var sizeForm = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)$`)
+
+// parseSize returns a size in bytes.
+func parseSize(text string) (int64, error) {
+	parts := sizeForm.FindStringSubmatch(text)
+	if parts == nil || units[strings.ToUpper(parts[2])] == 0 {
+		return 0, fmt.Errorf("%q is not a size with one of the units MB, GB, TB, MiB, GiB and TiB", text)
+	}
+	number, _ := new(big.Rat).SetString(parts[1]) // the pattern leaves nothing that is none
+	number.Mul(number, new(big.Rat).SetInt64(units[strings.ToUpper(parts[2])]))
+	bytes := new(big.Int).Quo(number.Num(), number.Denom())
+	if !bytes.IsInt64() || bytes.Int64() < 1<<20 {
+		return 0, fmt.Errorf("%q is not the size of a partition", text)
+	}
+	return bytes.Int64(), nil
+}
+
+// Want announces the disks.
+func (m *partition) Want(h modules.Host) { observe.Disks.Want(h, "") }
+
+// Plan adds the partition unless the disk has it.
+func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	devices, err := observe.Disks.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	disk, err := m.find(h, devices)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	data := modules.Data(result{Path: byName + m.Name})
+	there, elsewhere := m.named(devices, disk)
+	switch {
+	case len(there)+len(elsewhere) > 1, len(elsewhere) > 0:
+		return modules.Plan{}, fmt.Errorf("%s has the name %s on %s: %s%s leads to one of them only; take a name that no other partition has",
+			h.Name(), m.Name, strings.Join(append(there, elsewhere...), " and "), byName, m.Name)
+	case len(there) == 1:
+		part, _ := observe.FindDevice(devices, there[0])
+		return modules.Plan{Data: data, Notes: m.compare(part)}, nil
+	}
+	if err := m.eligible(h, disk); err != nil {
+		return modules.Plan{}, err
+	}
+	table, err := observe.PartitionTables.Observe(ctx, h, disk.Path)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	free, err := m.place(h, disk, table)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return modules.Plan{Data: data, Steps: []modules.Step{m.add(h, devices, disk, table, free)}}, nil
+}
+
+const byName = "/dev/disk/by-partlabel/"
+
+// find is the disk.
+func (m *partition) find(h modules.Host, devices []observe.BlockDevice) (observe.BlockDevice, error) {
+	disk, ok := observe.FindDevice(devices, m.Disk)
+	if ok {
+		return disk, nil
+	}
+	var names []string
+	for _, d := range devices {
+		name := d.Path
+		if len(d.Links) > 0 {
+			name = d.Links[0]
+		}
+		names = append(names, name)
+	}
+	return disk, fmt.Errorf("disk: %s has no device %s; it has: %s", h.Name(), m.Disk, strings.Join(names, ", "))
+}
+
+// named are the paths of the partitions that have the name, on the disk and on others.
+func (m *partition) named(devices []observe.BlockDevice, disk observe.BlockDevice) (there, elsewhere []string) {
+	for _, top := range devices {
+		top.Walk(func(d observe.BlockDevice) {
+			switch {
+			case d.Type != "part" || d.PartitionName != m.Name:
+			case top.Name == disk.Name && !slices.Contains(there, d.Path):
+				there = append(there, d.Path)
+			case top.Name != disk.Name && !slices.Contains(elsewhere, d.Path):
+				elsewhere = append(elsewhere, d.Path)
+			}
+		})
+	}
+	return there, elsewhere
+}
+
+// compare says how the partition that is there differs from the one asked for.
+func (m *partition) compare(part observe.BlockDevice) []string {
+	want, err := parseSize(m.Size)
+	if m.Size == "" || err != nil || part.Size == want>>20<<20 || part.Size == want {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s (%s) has %d MiB, the task says %s; not changed, because partitions are not resized", m.Name, part.Path, part.Size>>20, m.Size)}
+}
+
+// eligible refuses a disk that gets no partition.
+func (m *partition) eligible(h modules.Host, d observe.BlockDevice) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("disk: %s on %s %s", m.Disk, h.Name(), fmt.Sprintf(format, args...))
+	}
+	switch {
+	case d.Type != "disk":
+		return refuse("is of type %s, and partitions are made on disks", d.Type)
+	case d.Volume() != "":
+		return refuse("is not a disk of the host (%s)", d.Volume())
+	case d.ReadOnly:
+		return refuse("is read-only")
+	case d.Filesystem != "":
+		return refuse("has no partitions: the whole of it is %s; name another disk", d.Filesystem)
+	case d.PartitionTable == "":
+		return refuse("has no partition table: an OSD takes the whole of a blank disk; to divide it, give it a GPT by hand first")
+	case d.PartitionTable != "gpt":
+		return refuse("has a %s partition table, where partitions have no names: only disks with a GPT get partitions", d.PartitionTable)
+	}
+	return nil
+}
+
+// place is where the partition goes.
+func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.PartitionTable) (observe.Partition, error) {
+	if table.Label != d.PartitionTable {
+		return observe.Partition{}, fmt.Errorf("disk: lsblk finds a %s partition table on %s of %s, sfdisk finds %s: look at it by hand", d.PartitionTable, m.Disk, h.Name(), orNone(table.Label))
+	}
+	free := table.Free()
+	var largest observe.Partition
+	for _, f := range free {
+		if f.Size > largest.Size {
+			largest = f
+		}
+	}
+	if m.Size == "" && largest.Size > 0 {
+		return largest, nil
+	}
+	var want int64
+	if m.Size != "" {
+		bytes, err := parseSize(m.Size)
+		if err != nil {
+			return observe.Partition{}, err
+		}
+		want = table.Sectors(bytes)
+		for _, f := range free {
+			if f.Size >= want {
+				f.Size = want
+				return f, nil
+			}
+		}
+	}
+	return observe.Partition{}, fmt.Errorf("disk: %s on %s has no room for %s (%s): the largest stretch that no partition has is %d MiB. Partitions are not shrunk: name a smaller size, or another disk",
+		m.Disk, h.Name(), m.Name, orNone(m.Size), largest.Size*table.SectorSize>>20)
+}
+
+// linuxFilesystem is the type of a partition that anything may use.
+const linuxFilesystem = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+
+// settle bounds how long udev takes to see a partition.
+const settle = 15 * time.Second
+
+// add is the step that adds the partition. sfdisk(8) itself refuses space that somebody has taken since, and --append leaves the
+// other partitions as they are; --no-reread lets it add to a disk that is in use.
+func (m *partition) add(h modules.Host, devices []observe.BlockDevice, disk observe.BlockDevice, table observe.PartitionTable, free observe.Partition) modules.Step {
+	bytes := free.Size * table.SectorSize
+	free.Number, free.Name, free.Type, free.UUID = table.Next(), m.Name, strings.ToUpper(linuxFilesystem), strings.ToUpper(uuid.Derived("partition", h.Name(), disk.Serial, disk.Name, m.Name))
+	before := list(table)
+	table.Partitions = append(slices.Clone(table.Partitions), free)
+	slices.SortFunc(table.Partitions, func(a, b observe.Partition) int { return a.Number - b.Number })
+	part := child(disk, free, bytes)
+	after := observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Name == disk.Name }, func(d *observe.BlockDevice) {
+		d.Children = append(slices.Clone(d.Children), part)
+		slices.SortStableFunc(d.Children, func(a, b observe.BlockDevice) int { return len(a.Name) - len(b.Name) })
+	})
+	path := disk.Path
+	if ids := disk.ByID(); len(ids) > 0 {
+		path = ids[0]
+	}
+	return modules.Step{
+		Risk:    modules.Destroys,
+		Summary: fmt.Sprintf("add partition %s to %s (%s, %d MiB in free space)", m.Name, m.Disk, part.Path, bytes>>20),
+		Action: modules.Run{
+			Argv:  []string{"sfdisk", "--quiet", "--append", "--no-reread", "--lock=yes", "--wipe", "never", "--wipe-partitions", "always", path},
+			Stdin: fmt.Appendf(nil, "start=%d, size=%d, type=%s, uuid=%s, name=%q\n", free.Start, free.Size, free.Type, free.UUID, free.Name),
+			Env:   map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute, Brief: true,
+		},
+		Diff:   &modules.Diff{Subject: "partitions of " + disk.Path, Before: before, After: list(table)},
+		Expect: []observe.Expectation{observe.Disks.Expect("", after), observe.PartitionTables.Expect(disk.Path, table)},
+		Settle: settle,
+		Exact:  true,
+	}
+}
+
+// child is the new partition as it is found later. Its links are those of its disk with its number, and those by its name and UUID.
+func child(disk observe.BlockDevice, p observe.Partition, bytes int64) observe.BlockDevice {
+	name := fmt.Sprintf("%s%d", disk.Name, p.Number)
+	if last := disk.Name[len(disk.Name)-1]; last >= '0' && last <= '9' {
+		name = fmt.Sprintf("%sp%d", disk.Name, p.Number)
+	}
+	links := []string{byName + p.Name, "/dev/disk/by-partuuid/" + strings.ToLower(p.UUID)}
+	for _, link := range disk.Links {
+		if strings.HasPrefix(link, "/dev/disk/by-id/") || strings.HasPrefix(link, "/dev/disk/by-path/") {
+			links = append(links, fmt.Sprintf("%s-part%d", link, p.Number))
+		}
+	}
+	slices.Sort(links)
+	return observe.BlockDevice{
+		Name: name, Path: "/dev/" + name, Type: "part", Size: bytes, WWN: disk.WWN, Rotational: disk.Rotational, Removable: disk.Removable,
+		PartitionTable: "gpt", PartitionType: strings.ToLower(p.Type), PartitionName: p.Name, Links: links,
+	}
+}
+
+// list is a table as a person reads it.
+func list(t observe.PartitionTable) string {
+	var b strings.Builder
+	for _, p := range t.Partitions {
+		fmt.Fprintf(&b, "%d: sectors %d to %d, %d MiB, %s\n", p.Number, p.Start, p.Start+p.Size-1, p.Size*t.SectorSize>>20, orNone(p.Name))
+	}
+	return b.String()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
