@@ -357,18 +357,3 @@ func Printed(exit int, stdout, stderr []byte) map[string]cty.Value {
 		"stderr": cty.StringVal(strings.TrimRight(string(stderr), "\r\n")), "stdout_lines": list,
 	}
 }
-
-type userKey struct{}
-
-// WithUser says as which user the task's commands run on the host.
-func WithUser(ctx context.Context, user string) context.Context {
-	return context.WithValue(ctx, userKey{}, user)
-}
-
-// User is the user that the task's commands run as; empty means the reading user of the host. A
-// module that reads by running a command of the playbook's author passes it on in remote.Query. It is
-// not always a name that the host knows: ask the host (id -un as that user) where the name matters.
-func User(ctx context.Context) string {
-	user, _ := ctx.Value(userKey{}).(string)
-	return user
-}

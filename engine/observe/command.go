@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,9 +50,9 @@ func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 
 // readingScript changes directory and environment in a subshell of its own. The values are
 // parameters of the shell, so they show in no process's arguments.
-const readingScript = `(_d=$1 _i=$2 _n=$3; shift 3
+var readingScript = "(" + remote.Enter + `_d=$1 _i=$2 _n=$3; shift 3
 while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
-if [ -n "$_d" ]; then cd -- "$_d" || exit 126; fi
+if [ -n "$_d" ]; then _hl_cd "$_d" 126; fi
 if [ -n "$_i" ]; then printf %s "$_i" | $limited "$@"; else exec $limited "$@"; fi)`
 
 func (r Reading) query() remote.Query {
@@ -64,7 +65,11 @@ func (r Reading) query() remote.Query {
 		q.User, q.Most = r.User, remote.MaxOutput
 		return q
 	}
-	args := []string{r.Dir, r.Stdin, strconv.Itoa(len(r.Env))}
+	dir := r.Dir
+	if dir != "" {
+		dir = path.Clean(dir)
+	}
+	args := []string{dir, r.Stdin, strconv.Itoa(len(r.Env))}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		args = append(args, name+"="+r.Env[name])
 	}

@@ -307,31 +307,75 @@ func Text(ctx context.Context, h *Host, name string) (text string, exists bool, 
 }
 
 // target is the path that a symbolic link at a path leads to.
-func (f File) target(at string) string {
-	if path.IsAbs(f.Target) {
-		return path.Clean(f.Target)
+func (f File) target(at string) string { return leadsTo(at, f.Target) }
+
+func leadsTo(at, target string) string {
+	if path.IsAbs(target) {
+		return path.Clean(target)
 	}
-	return path.Join(path.Dir(at), f.Target)
+	return path.Join(path.Dir(at), target)
 }
 
 // maxLinks is how many symbolic links are followed, as in the kernel.
 const maxLinks = 40
 
-// Follow observes what name leads to through symbolic links in its last element, and where that
-// is. A link that leads nowhere yields an absent file at the place it points to. One that another user could have made
-// is an error.
+// Follow observes what name leads to through symbolic links, and where that is. A link that leads nowhere yields an
+// absent file at the place it points to.
+//
+// A link that a user other than root may change is an error, unless it is the one who acts (WithUser), and what it leads
+// to belongs to that user: reading is done as root, which is not to see more for a user than that user could.
 func Follow(ctx context.Context, h *Host, name string) (at string, f File, err error) {
+	return follow(ctx, h, name, true)
+}
+
+// Look is like Follow, except that a link at name itself is not followed.
+func Look(ctx context.Context, h *Host, name string) (at string, f File, err error) {
+	return follow(ctx, h, name, false)
+}
+
+func follow(ctx context.Context, h *Host, name string, last bool) (at string, f File, err error) {
 	at = name
+	var loose *looseLink // the last one that was followed because it is the acting user's
 	for range maxLinks {
 		f, err = Files.Observe(ctx, h, at)
-		if err != nil || f.Type != Symlink {
+		var stop *looseLink
+		switch {
+		case errors.As(err, &stop): // above
+		case err == nil && f.Type == Symlink && last && f.Loose == "":
+			at = f.target(at)
+			continue
+		case err == nil && f.Type == Symlink && last:
+			stop = &looseLink{at: at, target: f.Target, by: f.Loose}
+			err = stop
+		case err == nil && loose != nil && f.Exists() && f.Owner != loose.by:
+			return at, File{}, fmt.Errorf("%s is a symbolic link to %s, and %s may change it: %s belongs to %s, so it is not followed; name in the task the path that is meant",
+				loose.at, loose.target, loose.by, at, f.Owner)
+		default:
 			return at, f, err
 		}
-		if f.Loose != "" {
-			return at, f, fmt.Errorf("%s is a symbolic link to %s, and %s may change it: it is not followed; let the task act as that user, or name in it the path that is meant",
-				at, f.Target, f.Loose)
+		if acts, failed := isActing(ctx, h, stop.by); failed != nil {
+			return at, f, failed
+		} else if !acts {
+			return at, f, err
 		}
-		at = f.target(at)
+		at = leadsTo(stop.at, stop.target) + strings.TrimPrefix(at, stop.at)
+		loose = stop
 	}
 	return at, File{}, fmt.Errorf("%s: too many levels of symbolic links", name)
+}
+
+// looseLink is the error of a symbolic link that is not followed, because another user may change where it leads.
+type looseLink struct {
+	at, target string
+	by         string // who may change it
+	behind     string // the path that it stands in the way of; empty if it is the link's own
+}
+
+func (l *looseLink) Error() string {
+	refused := "it is not followed"
+	if l.behind != "" {
+		refused = l.behind + " is not looked for behind it"
+	}
+	return fmt.Sprintf("%s is a symbolic link to %s, and %s may change it: %s; let the task act as that user, or name in it the path that is meant",
+		l.at, l.target, l.by, refused)
 }

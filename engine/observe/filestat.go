@@ -216,8 +216,7 @@ func judge(name string, r *reading, found map[string]record, me string) {
 				loose = by
 			}
 			r.file = File{}
-			r.err = fmt.Errorf("%s is a symbolic link to %s, and %s may change it: %s is not looked for behind it; let the task act as that user, or name in it the path that is meant",
-				dir, at.file.Target, loose, name)
+			r.err = &looseLink{at: dir, target: at.file.Target, by: loose, behind: name}
 			return
 		}
 		if loose == "" {

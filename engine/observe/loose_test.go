@@ -53,6 +53,48 @@ func TestLinksOfOthersAreNotFollowed(t *testing.T) {
 	}
 }
 
+// The acting user's own links are followed to what is that user's, and to nothing else.
+func TestLinksOfTheActingUser(t *testing.T) {
+	dir, _ := home(t)
+	for link, target := range map[string]string{"own": "d/f", "dotfiles": "d", "new": "d/new", "round": "evil/none"} {
+		must(t, os.Symlink(target, filepath.Join(dir, link)))
+		must(t, os.Lchown(filepath.Join(dir, link), 65534, 65534))
+	}
+	for name, want := range map[string]string{
+		"own": "d/f", "dotfiles/f": "d/f", "../link/dotfiles/f": "d/f", "new": "d/new", "dotfiles": "d",
+		"file": "", "evil/f": "", "evil": "",
+	} {
+		path := filepath.Join(filepath.Dir(dir), strings.TrimPrefix("home/"+name, "home/../"))
+		h := localHost(t)
+		h.Predict([]Expectation{Whoami.Expect("nobody", "nobody"), Whoami.Expect("daemon", "daemon")})
+		at, f, err := Follow(WithUser(t.Context(), "nobody"), h, path)
+		switch {
+		case want == "" && (err == nil || len(f.Content) > 0 || !strings.Contains(err.Error(), "belongs to root")):
+			t.Errorf("%s leads to %s, %q (%v); expected a refusal that says whose it is", name, at, f.Content, err)
+		case want != "" && (err != nil || strings.TrimPrefix(at, filepath.Dir(dir)) != "/home/"+want && strings.TrimPrefix(at, filepath.Dir(dir)) != "/link/"+want):
+			t.Errorf("%s leads to %s (%v), expected %s", name, at, err, want)
+		}
+		if _, _, err := Follow(WithUser(t.Context(), "daemon"), h, path); err == nil {
+			t.Errorf("%s: another user's link is followed", name)
+		}
+	}
+}
+
+// No command that reads for root begins in a directory behind such a link.
+func TestReadingInDirectoriesOfOthers(t *testing.T) {
+	dir, secret := home(t)
+	for at, want := range map[string]string{filepath.Join(dir, "evil"): "", filepath.Join(dir, "d"): filepath.Join(dir, "d"), dir + "/../link/d": filepath.Join(dir, "d"), secret + "/": secret} {
+		a, err := Reading{Argv: []string{"pwd"}, Dir: at}.Observe(t.Context(), localHost(t))
+		if want == "" {
+			if err != nil || a.Exit != 126 || !strings.Contains(string(a.Stderr), "symbolic link, and nobody may change what lies in") {
+				t.Errorf("in %s: %+v, %v; expected a refusal", at, a, err)
+			}
+		} else if err != nil || string(a.Stdout) != want+"\n" {
+			t.Errorf("in %s: %+v, %v; expected %s", at, a, err, want)
+		}
+	}
+}
+
 // A second name of a file is observed.
 func TestFurtherNamesAreObserved(t *testing.T) {
 	dir := t.TempDir()

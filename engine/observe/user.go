@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -62,7 +63,30 @@ func CheckKnownName(name string) error {
 	return nil
 }
 
-// Whoami is the account as which commands run for a user as modules.User tells it; empty is the host's reader.
+type actingUser struct{}
+
+// WithUser returns a context in which a task acts as a user. The empty name is the host's reader.
+func WithUser(ctx context.Context, user string) context.Context {
+	return context.WithValue(ctx, actingUser{}, user)
+}
+
+// ActingUser returns the user of WithUser. It is not always a name that the host knows: Whoami tells that.
+func ActingUser(ctx context.Context) string {
+	user, _ := ctx.Value(actingUser{}).(string)
+	return user
+}
+
+// isActing reports whether the account with that name is the one that a task acts as.
+func isActing(ctx context.Context, h *Host, account string) (bool, error) {
+	user := ActingUser(ctx)
+	if user == "" || user == "root" {
+		return user == account, nil
+	}
+	who, err := Whoami.Observe(ctx, h, user)
+	return who == account, err
+}
+
+// Whoami is the account that commands run as for a user of ActingUser.
 var Whoami = &Kind[string]{
 	Name: "whoami", What: "the account of the acting user",
 	Lasting: true,

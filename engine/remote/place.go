@@ -32,6 +32,14 @@ func script(name string) string {
 // of place.sh stands what is trusted.
 var Place = script("place")
 
+// Enter is the function `_hl_cd PATH CODE`, which makes a directory the working directory as Place does: PATH is absolute and
+// clean (path.Clean). If it cannot, it says why and ends the shell with the code. It needs Place only where a
+// symbolic link lies on the way, and starts no process elsewhere.
+var Enter = script("enter")
+
+// entering is Enter for a shell that may not have Place.
+var entering = Place + Enter
+
 // same is what those scripts call that replace something only if it is what was seen.
 var same = script("same")
 

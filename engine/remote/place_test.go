@@ -155,6 +155,35 @@ func TestLinksOfOthersAreRefused(t *testing.T) {
 	noLeftovers(t, s.home)
 }
 
+// No command of root's begins in a directory that a link of another user's leads to.
+func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
+	s := newScene(t)
+	s.link(s.root, "dir")
+	s.link("../root/dir", "relative")
+	for _, brief := range []bool{false, true} {
+		for name, want := range map[string]string{
+			"dir": "", "relative": "", "dir/dir": "", // theirs
+			"": s.home, "../root/dir": filepath.Join(s.root, "dir"),
+		} {
+			c := Command{Argv: []string{"pwd"}, Dir: s.home + "/" + name, Brief: brief}
+			r, err := s.conn.Run(bounded(t), c)
+			switch {
+			case want == "" && (err == nil || !strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "nobody")):
+				t.Errorf("in %q (brief: %t): %+v, %v; want a refusal that says whose link it is", c.Dir, brief, r, err)
+			case want != "" && (err != nil || string(r.Stdout) != want+"\n"):
+				t.Errorf("in %q (brief: %t): %+v, %v; want %s", c.Dir, brief, r, err, want)
+			}
+		}
+	}
+	ours := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(s.root, ours); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.conn.Run(bounded(t), Command{Argv: []string{"pwd"}, Dir: ours}); err != nil || string(r.Stdout) != s.root+"\n" {
+		t.Errorf("behind a link of root's: %+v, %v; want %s", r, err, s.root)
+	}
+}
+
 // What a stranger owns is done in its place all the same, also where it is not root's.
 func TestActingInAHome(t *testing.T) {
 	s := newScene(t)

@@ -50,16 +50,16 @@ func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) 
 	}
 	cd := "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
 	switch {
-	case c.Dir != "":
+	case c.Dir != "" && c.Dir != "/":
 		if !path.IsAbs(c.Dir) {
 			return nil, fmt.Errorf("directory %q: want an absolute path", c.Dir)
 		}
-		dir, err := quote(c.Dir)
+		dir, err := quote(path.Clean(c.Dir))
 		if err != nil {
 			return nil, fmt.Errorf("directory: %w", err)
 		}
-		cd = "cd " + dir + " || exit 125\n"
-	case user == "root":
+		cd = entering + "_hl_cd " + dir + " 125\n"
+	case c.Dir == "/", user == "root":
 		cd = "cd /\n"
 	}
 	before, err := c.before()

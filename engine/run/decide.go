@@ -89,7 +89,7 @@ func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Va
 
 // plan is decide; what its expressions read of the host is read under the context facts.
 func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]cty.Value) *decision {
-	ctx = modules.WithUser(ctx, t.observer(p.host))
+	ctx = observe.WithUser(ctx, t.observer(p.host))
 	if t.RunOnce && !p.hosts.leads(p.host) {
 		return &decision{elsewhere: true}
 	}

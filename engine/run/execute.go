@@ -230,7 +230,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 // alone plans an item anew, with nothing planned ahead beside it.
 func (e *execution) alone(ctx context.Context, it *itemPlan) {
 	done := make(chan struct{})
-	e.host.observed.Go(modules.WithUser(ctx, e.task.observer(e.host)), func(ctx context.Context) {
+	e.host.observed.Go(observe.WithUser(ctx, e.task.observer(e.host)), func(ctx context.Context) {
 		defer close(done)
 		it.replan(ctx, e.host)
 	})
@@ -248,7 +248,7 @@ func (e *execution) verify(ctx context.Context, it *itemPlan) {
 		defer cancel(nil)
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 		defer stop()
-		it.replan(modules.WithUser(planner, e.task.observer(e.host)), e.host)
+		it.replan(observe.WithUser(planner, e.task.observer(e.host)), e.host)
 	})
 	<-done
 }

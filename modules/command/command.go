@@ -121,19 +121,42 @@ func (c *Command) Opaque() bool { return !c.Reads }
 
 // Plan implements modules.Module.
 func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	switch {
-	case c.Reads:
+	if c.Reads {
 		return c.read(ctx, h)
-	case c.Always:
-		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun}, nil
+	}
+	if c.Dir != "" {
+		observe.Files.Want(h, c.Dir)
+	}
+	if c.Always {
+		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun}, c.checkDir(ctx, h)
 	}
 	due, err := c.due(ctx, h)
 	if err != nil || !due {
 		return modules.Plan{Data: notRun}, err
 	}
+	if err := c.checkDir(ctx, h); err != nil {
+		return modules.Plan{Data: notRun}, err
+	}
 	step := c.step()
 	step.Expect = c.expect(ctx, h)
 	return modules.Plan{Steps: []modules.Step{step}, Data: toBeRun}, nil
+}
+
+// checkDir refuses a working directory that the command could not be started in.
+func (c *Command) checkDir(ctx context.Context, h modules.Host) error {
+	if c.Dir == "" {
+		return nil
+	}
+	at, dir, err := observe.Follow(ctx, h, c.Dir)
+	switch {
+	case err != nil:
+		return err
+	case !dir.Exists():
+		return fmt.Errorf("the directory %s, where %q is to run, does not exist", at, title(c.argv()))
+	case dir.Type != observe.Directory:
+		return fmt.Errorf("%s, where %q is to run, is a %s, not a directory", at, title(c.argv()), dir.Type)
+	}
+	return nil
 }
 
 func (c *Command) argv() []string {
@@ -163,7 +186,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 
 // guard is a command that only reads, in the surroundings of the command itself.
 func (c *Command) guard(ctx context.Context, argv []string) observe.Reading {
-	return observe.Reading{Argv: argv, User: modules.User(ctx), Dir: c.Dir, Env: c.Env}
+	return observe.Reading{Argv: argv, User: observe.ActingUser(ctx), Dir: c.Dir, Env: c.Env}
 }
 
 // due reports whether no guard says that the work is done. All guards travel together.

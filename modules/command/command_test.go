@@ -63,7 +63,7 @@ func TestGuards(t *testing.T) {
 
 func TestTheCommandRunsAsGiven(t *testing.T) {
 	c := Command{Shell: "a | b\nc", Always: true, Env: map[string]string{"A": "b"}, Stdin: "in", Dir: "/srv", OK: []int{0, 3}, Limit: 7}
-	plan, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1"))
+	plan, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/srv", observe.File{Type: observe.Directory})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,10 +75,27 @@ func TestTheCommandRunsAsGiven(t *testing.T) {
 	}
 }
 
+func TestWhereTheCommandCannotRun(t *testing.T) {
+	for what, test := range map[string]struct {
+		found observe.File
+		want  string
+	}{
+		"nothing": {observe.File{}, "/srv/d, where \"make it\" is to run, does not exist"},
+		"file":    {observe.File{Type: observe.Regular}, "is a regular file, not a directory"},
+		"link":    {observe.File{Type: observe.Symlink, Target: "/root", Loose: "alice"}, "alice may change it: it is not followed"},
+	} {
+		c := Command{Argv: []string{"make", "it"}, Always: true, Dir: "/srv/d"}
+		_, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/srv/d", test.found)))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("in a %s: error %v, want %q", what, err, test.want)
+		}
+	}
+}
+
 func TestReading(t *testing.T) {
 	c := Command{Argv: []string{"list"}, Reads: true, OK: []int{0, 1}, Dir: "/srv"}
 	key := observe.Reading{Argv: []string{"list"}, User: "ops", Dir: "/srv"}.Key()
-	ctx := modules.WithUser(t.Context(), "ops")
+	ctx := observe.WithUser(t.Context(), "ops")
 	plan := modulestest.ConvergesIn(t, ctx, &c, observe.NewRecorded("pve1",
 		observe.AuthorCommands.Expect(key, remote.Answer{Stdout: []byte("a\r\nb\n\n"), Stderr: []byte("warning\n"), Exit: 1})))
 	want := cty.ObjectVal(map[string]cty.Value{

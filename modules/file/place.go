@@ -124,10 +124,10 @@ func inheritedGroup(ctx context.Context, h modules.Host, name string) (string, e
 
 // actor is the acting user and its primary group, to whom new files belong.
 func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
-	if modules.User(ctx) == "root" {
+	if observe.ActingUser(ctx) == "root" {
 		return "root", "root", nil
 	}
-	if owner, err = observe.Whoami.Observe(ctx, h, modules.User(ctx)); err != nil {
+	if owner, err = observe.Whoami.Observe(ctx, h, observe.ActingUser(ctx)); err != nil {
 		return "", "", err
 	}
 	if owner == "root" {

@@ -57,58 +57,62 @@ func ancestors(name string) []string {
 }
 
 func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	now, err := observe.Files.Observe(ctx, h, f.Path)
+	at, now, err := observe.Look(ctx, h, f.Path)
 	if err != nil {
 		return nil, err
 	}
 	if !now.Exists() {
-		return nil, observe.Files.MayAppear(h, f.Path)
+		return nil, observe.Files.MayAppear(h, at)
 	}
 	if now.Type == observe.Directory {
-		return f.removeDirectory(ctx, h, f.Recursive, "set recursive = true to remove it with all that is in it")
+		return f.removeDirectory(ctx, h, at, f.Recursive, "set recursive = true to remove it with all that is in it")
 	}
 	return []modules.Step{{
-		Summary: fmt.Sprintf("remove %s %s", now.Type, f.Path),
-		Action:  modules.Remove{Path: f.Path},
-		Diff:    contentDiff(f.Path, now, observe.File{}),
-		Expect:  observe.Placed(h, f.Path, observe.File{}),
+		Summary: fmt.Sprintf("remove %s %s", now.Type, at),
+		Action:  modules.Remove{Path: at},
+		Diff:    contentDiff(at, now, observe.File{}),
+		Expect:  observe.Placed(h, at, observe.File{}),
 	}}, nil
 }
 
 // removeDirectory removes the directory at the path. Without recursive it must be empty, which
 // rmdir(1) makes sure of at the moment of removal too.
-func (f *File) removeDirectory(ctx context.Context, h modules.Host, recursive bool, hint string) ([]modules.Step, error) {
-	expect := append(observe.Placed(h, f.Path, observe.File{}), observe.Dirs.Expect(f.Path, observe.Listing{}))
+func (f *File) removeDirectory(ctx context.Context, h modules.Host, at string, recursive bool, hint string) ([]modules.Step, error) {
+	expect := append(observe.Placed(h, at, observe.File{}), observe.Dirs.Expect(at, observe.Listing{}))
 	if recursive {
 		return []modules.Step{{
-			Summary: "remove directory " + f.Path + " with all that is in it",
-			Action:  modules.Remove{Path: f.Path, Recursive: true},
-			Expect:  append(expect, observe.TreeGone(f.Path)),
+			Summary: "remove directory " + at + " with all that is in it",
+			Action:  modules.Remove{Path: at, Recursive: true},
+			Expect:  append(expect, observe.TreeGone(at)),
 		}}, nil
 	}
-	listing, err := observe.Dirs.Observe(ctx, h, f.Path)
+	listing, err := observe.Dirs.Observe(ctx, h, at)
 	if err != nil {
 		return nil, err
 	}
 	if n := len(listing.Entries); n > 0 {
-		return nil, fmt.Errorf("%s is a directory with %d entries (%s, …); %s", f.Path, n, listing.Entries[0], hint)
+		return nil, fmt.Errorf("%s is a directory with %d entries (%s, …); %s", at, n, listing.Entries[0], hint)
 	}
 	return []modules.Step{{
-		Summary: "remove empty directory " + f.Path,
-		Action:  modules.Remove{Path: f.Path},
+		Summary: "remove empty directory " + at,
+		Action:  modules.Remove{Path: at},
 		Expect:  expect,
 	}}, nil
 }
 
 func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	at, now, err := observe.Follow(ctx, h, f.Path)
+	there, _, err := observe.Look(ctx, h, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	at, now, err := observe.Follow(ctx, h, there)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case now.Type == observe.Directory:
 		return f.attributes(at, now, h)
-	case now.Exists() || at != f.Path:
+	case now.Exists() || at != there:
 		return nil, fmt.Errorf("%s is a %s where a directory is wanted; remove it first (state = \"absent\")", at, now.Type)
 	}
 	steps, err := f.parents(ctx, h, at)
@@ -127,35 +131,35 @@ func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Ste
 }
 
 func (f *File) planLink(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	now, err := observe.Files.Observe(ctx, h, f.Path)
+	at, now, err := observe.Look(ctx, h, f.Path)
 	if err != nil || now.Type == observe.Symlink && now.Target == f.Target {
 		return nil, err
 	}
-	steps, err := f.parents(ctx, h, f.Path)
+	steps, err := f.parents(ctx, h, at)
 	if err != nil {
 		return nil, err
 	}
 	if now.Exists() && now.Type != observe.Symlink {
 		if !f.Replace {
-			return nil, fmt.Errorf("%s is a %s where a symbolic link is wanted; set replace = true to replace it", f.Path, now.Type)
+			return nil, fmt.Errorf("%s is a %s where a symbolic link is wanted; set replace = true to replace it", at, now.Type)
 		}
 		if now.Type == observe.Directory {
-			removal, err := f.removeDirectory(ctx, h, false, "it is not replaced by a link")
+			removal, err := f.removeDirectory(ctx, h, at, false, "it is not replaced by a link")
 			if err != nil {
 				return nil, err
 			}
 			steps = append(steps, removal...)
 		}
 	}
-	made, err := f.made(ctx, h, f.Path, observe.File{Type: observe.Symlink, Mode: 0o777, Target: f.Target, Size: int64(len(f.Target))})
+	made, err := f.made(ctx, h, at, observe.File{Type: observe.Symlink, Mode: 0o777, Target: f.Target, Size: int64(len(f.Target))})
 	if err != nil {
 		return nil, err
 	}
 	return append(steps, modules.Step{
-		Summary: fmt.Sprintf("link %s to %s", f.Path, f.Target),
-		Action:  modules.Link{Path: f.Path, Target: f.Target},
-		Diff:    &modules.Diff{Subject: f.Path, Before: now.Target, After: f.Target},
-		Expect:  observe.Placed(h, f.Path, made),
+		Summary: fmt.Sprintf("link %s to %s", at, f.Target),
+		Action:  modules.Link{Path: at, Target: f.Target},
+		Diff:    &modules.Diff{Subject: at, Before: now.Target, After: f.Target},
+		Expect:  observe.Placed(h, at, made),
 	}), nil
 }
 
@@ -178,7 +182,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 		if !f.Replace {
 			return nil, fmt.Errorf("%s is a directory where a file is wanted; set replace = true to replace it if it is empty", at)
 		}
-		if steps, err = f.removeDirectory(ctx, h, false, "it is not replaced by a file"); err != nil {
+		if steps, err = f.removeDirectory(ctx, h, at, false, "it is not replaced by a file"); err != nil {
 			return nil, err
 		}
 		now = observe.File{}
@@ -245,8 +249,7 @@ func (f *File) written(ctx context.Context, h modules.Host) (string, observe.Fil
 	if !f.Replace {
 		return observe.Follow(ctx, h, f.Path)
 	}
-	now, err := observe.Files.Observe(ctx, h, f.Path)
-	return f.Path, now, err
+	return observe.Look(ctx, h, f.Path)
 }
 
 // onlyRemoves reports whether all that is asked for are edits that an absent file satisfies.
