@@ -49,18 +49,19 @@ var mayImport = map[string][]string{
 	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/uuid", "modules/internal/wrongform"},
 	"modules/file":              {"engine/localfile", "engine/observe", "engine/remote", "modules", "modules/apt", "modules/internal/conffile", "modules/internal/wrongform"},
 	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},
-	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/conffile", "modules/internal/pve"},
-	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve"},
-	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
+	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
+	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/registry":          {"engine/observe", "engine/remote", "modules/..."},
 	"modules/survival":          {},
-	"modules/survival/living":   {"engine/observe", "modules/internal/pve", "modules/survival"},
+	"modules/survival/living":   {"engine/observe", "modules/internal/ceph", "modules/internal/pve", "modules/survival"},
 
-	"modules/internal/modulestest": {"engine/lang", "engine/observe", "engine/remote", "modules"}, // tests build modules as playbooks do
+	"modules/internal/modulestest": {"engine/lab/transcript", "engine/lang", "engine/observe", "engine/remote", "modules"}, // tests build modules as playbooks do
 }
 
 // allowed are the imports of a folder, and whether anything is said of it.

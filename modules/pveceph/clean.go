@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -28,9 +29,9 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	pve.CephHealths.Want(h, "")
+	ceph.Healths.Want(h, "")
 	pve.HAs.Want(h, "")
-	status, err := pve.CephStatuses.Observe(ctx, h, "")
+	status, err := ceph.Statuses.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -43,11 +44,11 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		rest = append(rest, fmt.Sprintf("%d %s", count, state))
 	}
 	slices.Sort(rest)
-	after := pve.CephStatus{PGs: status.PGs, Clean: status.PGs, Others: map[string]int{}}
+	after := ceph.Status{PGs: status.PGs, Clean: status.PGs, Others: map[string]int{}}
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("wait for %d of %d placement groups (%s)", status.PGs-status.Clean, status.PGs, strings.Join(rest, ", ")),
 		Action:  modules.Wait{},
-		Expect:  []observe.Expectation{pve.CephStatuses.Expect("", after).On(h)},
+		Expect:  []observe.Expectation{ceph.Statuses.Expect("", after).On(h)},
 		Settle:  c.Timeout,
 		Await:   "all placement groups active and clean",
 		Refresh: true,
@@ -56,8 +57,8 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 
 // notes says what somebody may have forgotten, such as a flag, once all placement groups are clean: what is uncertain in check mode
 // is not said.
-func (c *Clean) notes(ctx context.Context, s *site, status pve.CephStatus) error {
-	health, err := pve.CephHealths.Observe(ctx, s.host, "")
+func (c *Clean) notes(ctx context.Context, s *site, status ceph.Status) error {
+	health, err := ceph.Healths.Observe(ctx, s.host, "")
 	if err == nil {
 		var faults []fault
 		if faults, err = s.faults(ctx, health, status); err == nil {

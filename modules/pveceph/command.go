@@ -39,8 +39,8 @@ func explain(exit int, _, stderr []byte) error {
 	return pve.Refused(strings.Join(lines, "; "))
 }
 
-// ceph runs a changing command of ceph itself. Success texts are on its standard error.
-func ceph(args ...string) modules.Run {
+// cephCommand runs a command of ceph itself that changes something. It reports success on standard error, too.
+func cephCommand(args ...string) modules.Run {
 	return modules.Run{
 		Argv:    append([]string{"ceph", "-c", linkTarget, "--connect-timeout", "10"}, args...),
 		Limit:   time.Minute,

@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/pve"
 )
@@ -88,7 +89,7 @@ func (c *Conf) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	for i := range steps {
 		steps[i].Wide = true
-		steps[i].Expect = append(steps[i].Expect, pve.Everywhere(h, pve.CephConfs.Expect("", conf))...)
+		steps[i].Expect = append(steps[i].Expect, pve.Everywhere(h, ceph.Confs.Expect("", conf))...)
 	}
 	return s.plan(steps...), nil
 }

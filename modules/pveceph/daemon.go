@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -47,7 +48,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: a task with pveceph { init { … } } comes before", h.Name())
 	}
 	name := s.node.Name
-	mon, err := pve.Monitors.Observe(ctx, h, name)
+	mon, err := ceph.Monitors.Observe(ctx, h, name)
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -59,7 +60,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s: was it installed anew? remove the monitor from another node first (ceph mon remove %s)",
 			name, h.Name(), name, name)
 	case mon.InMap && (!mon.InQuorum || !s.runs("mon", name)):
-		return s.plan(s.startUnit(pve.DaemonUnit("mon", name), await, pve.Everywhere(h, pve.Monitors.Expect(name, in)))), nil
+		return s.plan(s.startUnit(ceph.DaemonUnit("mon", name), await, pve.Everywhere(h, ceph.Monitors.Expect(name, in)))), nil
 	case mon.InMap:
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed: a monitor does not move", name, mon.Address, m.Address)
@@ -87,12 +88,12 @@ func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
 		return nil, nil
 	}
 	name := s.node.Name
-	mgr, err := pve.Managers.Observe(ctx, s.host, name)
+	mgr, err := ceph.Managers.Observe(ctx, s.host, name)
 	if err != nil || mgr.InMap && s.runs("mgr", name) {
 		return nil, err
 	}
-	return []modules.Step{s.startUnit(pve.DaemonUnit("mgr", name), "mgr."+name+" active",
-		pve.Everywhere(s.host, pve.Managers.Expect(name, pve.Manager{InMap: true})))}, nil
+	return []modules.Step{s.startUnit(ceph.DaemonUnit("mgr", name), "mgr."+name+" active",
+		pve.Everywhere(s.host, ceph.Managers.Expect(name, ceph.Manager{InMap: true})))}, nil
 }
 
 func sameAddress(a, b string) bool {
@@ -111,21 +112,21 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	}
 	name := s.node.Name
 	first := len(s.conf.MonHosts()) == 0
-	units := []string{pve.DaemonUnit("mon", name)}
+	units := []string{ceph.DaemonUnit("mon", name)}
 	conf := s.conf.With("global", "mon_host", strings.Join(append(s.conf.MonHosts(), address), " ")).
 		With("mon."+name, "public_addr", address)
 	shared := []observe.Expectation{
-		pve.CephConfs.Expect("", conf),
-		pve.Monitors.Expect(name, pve.Monitor{InMap: true, InQuorum: true, Address: address}),
+		ceph.Confs.Expect("", conf),
+		ceph.Monitors.Expect(name, ceph.Monitor{InMap: true, InQuorum: true, Address: address}),
 	}
 	what := "monitor"
 	if first {
 		// pveceph makes a manager beside the first monitor, and Ceph makes its default rule.
 		what = "first monitor, and manager,"
-		units = append(units, pve.DaemonUnit("mgr", name))
-		shared = append(shared, pve.Managers.Expect(name, pve.Manager{InMap: true}),
-			pve.CephStatuses.Expect("", pve.CephStatus{Others: map[string]int{}}), // there are no pools, and so no placement groups
-			pve.CrushRules.Expect("", map[string]pve.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
+		units = append(units, ceph.DaemonUnit("mgr", name))
+		shared = append(shared, ceph.Managers.Expect(name, ceph.Manager{InMap: true}),
+			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // there are no pools, and so no placement groups
+			ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
 	if first {
@@ -135,7 +136,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("create %s %s at %s", what, name, address),
 		Action:  run,
-		Expect: append(pve.Everywhere(s.host, shared...), s.linked(func(n *pve.CephNode) {
+		Expect: append(pve.Everywhere(s.host, shared...), s.linked(func(n *ceph.Node) {
 			n.Mon = true
 			n.Mgr = n.Mgr || first
 		}), s.started(units...)),
@@ -196,13 +197,13 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	name := s.node.Name
-	mgr, err := pve.Managers.Observe(ctx, h, name)
+	mgr, err := ceph.Managers.Observe(ctx, h, name)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	expect := pve.Everywhere(h, pve.Managers.Expect(name, pve.Manager{InMap: true}))
+	expect := pve.Everywhere(h, ceph.Managers.Expect(name, ceph.Manager{InMap: true}))
 	await := "mgr." + name + " active or standing by"
-	unit := pve.DaemonUnit("mgr", name)
+	unit := ceph.DaemonUnit("mgr", name)
 	switch {
 	case mgr.InMap && s.runs("mgr", name):
 		return s.plan(), nil
@@ -212,7 +213,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(append(s.link(), modules.Step{
 		Summary: "create manager " + name,
 		Action:  pveceph(2*time.Minute, "mgr", "create"),
-		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.Mgr = true }), s.started(unit)),
+		Expect:  append(expect, s.linked(func(n *ceph.Node) { n.Mgr = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,
@@ -232,13 +233,13 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	name := s.node.Name
-	mds, err := pve.MetadataServers.Observe(ctx, h, name)
+	mds, err := ceph.MetadataServers.Observe(ctx, h, name)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	expect := pve.Everywhere(h, pve.MetadataServers.Expect(name, pve.MetadataServer{State: "up:standby"}))
+	expect := pve.Everywhere(h, ceph.MetadataServers.Expect(name, ceph.MetadataServer{State: "up:standby"}))
 	await := "mds." + name + " active or standing by"
-	unit := pve.DaemonUnit("mds", name)
+	unit := ceph.DaemonUnit("mds", name)
 	switch {
 	case strings.HasPrefix(mds.State, "up:") && s.runs("mds", name):
 		plan := s.plan()
@@ -254,11 +255,11 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
 	}
-	expect = append(expect, pve.Everywhere(h, pve.CephConfs.Expect("", s.conf.With("mds."+name, "host", name)))...)
+	expect = append(expect, pve.Everywhere(h, ceph.Confs.Expect("", s.conf.With("mds."+name, "host", name)))...)
 	return s.plan(append(s.link(), modules.Step{
 		Summary: "create metadata server " + name,
 		Action:  pveceph(2*time.Minute, "mds", "create"),
-		Expect:  append(expect, s.linked(func(n *pve.CephNode) { n.MDS = true }), s.started(unit)),
+		Expect:  append(expect, s.linked(func(n *ceph.Node) { n.MDS = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
 		Wide:    true,

@@ -8,6 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -16,7 +17,7 @@ type bay struct {
 	host    modules.Host
 	node    string
 	devices []observe.BlockDevice
-	osds    []pve.OSD
+	osds    []ceph.OSD
 }
 
 // openBay reads them. It works on a host without Ceph, too.
@@ -26,12 +27,12 @@ func openBay(ctx context.Context, h modules.Host) (*bay, error) {
 	if err != nil {
 		return nil, err
 	}
-	pve.OSDs.Want(h, node.Name)
+	ceph.OSDs.Want(h, node.Name)
 	devices, err := observe.Disks.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
-	osds, err := pve.OSDs.Observe(ctx, h, node.Name)
+	osds, err := ceph.OSDs.Observe(ctx, h, node.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -72,23 +73,23 @@ func stable(d observe.BlockDevice) string {
 // owner is the OSD of this cluster whose data is on the device. The proof is the name of the logical
 // volume on it, which holds the OSD's UUID. Where the name tells nothing (an old or a foreign layout),
 // it is what the daemon reported, if the device does carry something of Ceph's.
-func (b *bay) owner(d observe.BlockDevice) (pve.OSD, bool) {
+func (b *bay) owner(d observe.BlockDevice) (ceph.OSD, bool) {
 	if osd, found := b.volumeOwner(d); found {
 		return osd, true
 	}
 	if !carriesCeph(d) {
-		return pve.OSD{}, false
+		return ceph.OSD{}, false
 	}
 	for _, osd := range b.osds {
 		if slices.Contains(osd.Devices, d.Name) && !b.namesVolumes(d) {
 			return osd, true
 		}
 	}
-	return pve.OSD{}, false
+	return ceph.OSD{}, false
 }
 
 // volumeOwner is the OSD that a volume on the device is named after. What is on its partitions is theirs.
-func (b *bay) volumeOwner(d observe.BlockDevice) (pve.OSD, bool) {
+func (b *bay) volumeOwner(d observe.BlockDevice) (ceph.OSD, bool) {
 	for _, osd := range b.osds {
 		// device-mapper doubles the hyphens of a volume's name.
 		volume := "osd--block--" + strings.ReplaceAll(osd.UUID, "-", "--")
@@ -104,7 +105,7 @@ func (b *bay) volumeOwner(d observe.BlockDevice) (pve.OSD, bool) {
 			return osd, true
 		}
 	}
-	return pve.OSD{}, false
+	return ceph.OSD{}, false
 }
 
 // namesVolumes reports whether the device has a volume named after an OSD: then the name decides.
@@ -116,12 +117,12 @@ func (b *bay) namesVolumes(d observe.BlockDevice) bool {
 
 // carriesCeph reports whether anything on the device looks like an OSD's data.
 func carriesCeph(d observe.BlockDevice) bool {
-	ceph := false
+	carries := false
 	d.Walk(func(below observe.BlockDevice) {
-		ceph = ceph || below.Filesystem == "ceph_bluestore" || strings.Contains(below.Path, "/ceph--") ||
+		carries = carries || below.Filesystem == "ceph_bluestore" || strings.Contains(below.Path, "/ceph--") ||
 			below.Filesystem == "LVM2_member" && below.Name == d.Name
 	})
-	return ceph
+	return carries
 }
 
 // describe says what is on a device.
@@ -172,7 +173,7 @@ func (b *bay) describe(d observe.BlockDevice) string {
 }
 
 // usable says which OSD a device already carries (nil for a blank one), and refuses anything else.
-func (b *bay) usable(argument, name string) (observe.BlockDevice, *pve.OSD, error) {
+func (b *bay) usable(argument, name string) (observe.BlockDevice, *ceph.OSD, error) {
 	d, err := b.find(argument, name)
 	if err != nil {
 		return d, nil, err

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
-	"hlplay/modules/internal/pve"
 )
 
 // The second guide gives Ceph a part of each disk. A daemon tells the whole disk under its data, so that the
@@ -29,7 +29,7 @@ func TestPartitionsOfOneDisk(t *testing.T) {
 			part("sda2", "/dev/disk/by-partuuid/6f1c-02", linux, observe.BlockDevice{Name: "dm-0", Type: "lvm", Path: "/dev/mapper/ceph--1111-osd--block--aaaa--pve1", Filesystem: "ceph_bluestore"}),
 			part("sda3", "/dev/disk/by-partuuid/6f1c-03", linux),
 		}}}),
-		pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: "aaaa-pve1", Devices: []string{"sda"}}}),
+		ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: "aaaa-pve1", Devices: []string{"sda"}}}),
 	)
 	for device, want := range map[string]string{
 		"/dev/disk/by-partuuid/6f1c-02": "", // an OSD of ours already

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -36,8 +37,8 @@ func (f *Flags) validate() error {
 
 func checkFlags(argument string, flags []string) error {
 	for _, flag := range flags {
-		if !slices.Contains(pve.OSDFlags, flag) {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a flag", flag), Want: "one of " + strings.Join(pve.OSDFlags, ", ")}
+		if !slices.Contains(ceph.OSDFlags, flag) {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a flag", flag), Want: "one of " + strings.Join(ceph.OSDFlags, ", ")}
 		}
 	}
 	return nil
@@ -48,13 +49,13 @@ func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	health, err := pve.CephHealths.Observe(ctx, h, "")
+	health, err := ceph.Healths.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	flags := slices.Clone(health.Flags)
 	var steps []modules.Step
-	for _, flag := range pve.OSDFlags {
+	for _, flag := range ceph.OSDFlags {
 		set := slices.Contains(flags, flag)
 		switch {
 		case slices.Contains(f.Set, flag) && !set:
@@ -69,7 +70,7 @@ func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 }
 
 // setFlag sets a flag or unsets it.
-func (s *site) setFlag(verb, flag string, after pve.CephHealth) modules.Step {
+func (s *site) setFlag(verb, flag string, after ceph.Health) modules.Step {
 	risk := modules.Harmless
 	if verb == "unset" { // the data moves that the flag has held back
 		risk = modules.MovesData
@@ -77,8 +78,8 @@ func (s *site) setFlag(verb, flag string, after pve.CephHealth) modules.Step {
 	return modules.Step{
 		Risk:    risk,
 		Summary: fmt.Sprintf("%s flag %s (%s)", verb, flag, flagMeaning[flag]),
-		Action:  ceph("osd", verb, flag),
-		Expect:  pve.Everywhere(s.host, pve.CephHealths.Expect("", after)),
+		Action:  cephCommand("osd", verb, flag),
+		Expect:  pve.Everywhere(s.host, ceph.Healths.Expect("", after)),
 		Settle:  30 * time.Second,
 		Await:   "the flags of the OSD map",
 		Wide:    true,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -23,7 +24,7 @@ func (f *FS) validate() error {
 	if n := f.PGNum; n < 8 || n > 32768 || n&(n-1) != 0 {
 		return &modules.ArgumentError{Argument: "fs.pg_num", Problem: fmt.Sprint(n), Want: "a power of two, 8 to 32768"}
 	}
-	return pve.CheckCephName("fs.name", f.Name)
+	return ceph.CheckName("fs.name", f.Name)
 }
 
 func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -31,16 +32,16 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	systems, err := pve.FileSystems.Observe(ctx, h, "")
+	systems, err := ceph.FileSystems.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	after := map[string]pve.FileSystem{}
+	after := map[string]ceph.FileSystem{}
 	for name, fs := range systems {
 		after[name] = fs
 	}
-	after[f.Name] = pve.FileSystem{Active: true}
-	expect := pve.Everywhere(h, pve.FileSystems.Expect("", after))
+	after[f.Name] = ceph.FileSystem{Active: true}
+	expect := pve.Everywhere(h, ceph.FileSystems.Expect("", after))
 	await := "a metadata server active for " + f.Name
 	if fs, exists := systems[f.Name]; exists {
 		if fs.Active {
@@ -58,7 +59,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("create CephFS %s (%d PGs)", f.Name, f.PGNum),
 		Action:  pveceph(5*time.Minute, "fs", "create", "--name", f.Name, "--pg_num", strconv.Itoa(f.PGNum)),
-		Expect:  append(expect, pve.Everywhere(h, pve.Pools.Expect("", pools))...),
+		Expect:  append(expect, pve.Everywhere(h, ceph.Pools.Expect("", pools))...),
 		Settle:  time.Minute,
 		Await:   await,
 		Wide:    true,
@@ -69,14 +70,14 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 func (f *FS) metadataPGs() int { return max(8, f.PGNum/4) }
 
 // check refuses what pveceph would, and returns the pools as they will be.
-func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
+func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
 	if err := s.writable(ctx); err != nil {
 		return nil, err
 	}
 	if err := f.standby(ctx, s); err != nil {
 		return nil, err
 	}
-	pools, err := pve.Pools.Observe(ctx, s.host, "")
+	pools, err := ceph.Pools.Observe(ctx, s.host, "")
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
 	}
 	size := number(s.conf.Global("osd_pool_default_size"), 3)
 	minSize := number(s.conf.Global("osd_pool_default_min_size"), 2)
-	rule := pve.CrushRule{Root: "default", FailureDomain: "host"}
+	rule := ceph.CrushRule{Root: "default", FailureDomain: "host"}
 	count, hosts := places(osds, rule)
 	if err := fits(data, size, rule, count, hosts); err != nil {
 		return nil, err
@@ -100,11 +101,11 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]pve.Pool, error) {
 	if err := s.budget(pools, data, (f.PGNum+f.metadataPGs())*size, osds); err != nil {
 		return nil, err
 	}
-	after := map[string]pve.Pool{}
+	after := map[string]ceph.Pool{}
 	for name, pool := range pools {
 		after[name] = pool
 	}
-	pool := pve.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.PGNum, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
+	pool := ceph.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.PGNum, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
 	after[data] = pool
 	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the bound
 	after[metadata] = pool
@@ -124,7 +125,7 @@ func (f *FS) standby(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	servers, err := pve.MetadataServers.ObserveAll(ctx, s.host, members)
+	servers, err := ceph.MetadataServers.ObserveAll(ctx, s.host, members)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/suggest"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -37,13 +38,13 @@ func (m *Health) validate() error {
 		return &modules.ArgumentError{Argument: "health.timeout", Problem: m.Timeout.String(), Want: "a time above zero"}
 	}
 	for _, name := range m.Allow {
-		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(pve.OSDFlags, name) {
+		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
 			continue
 		}
-		if near := suggest.Nearest(name, pve.OSDFlags); near != "" {
+		if near := suggest.Nearest(name, ceph.OSDFlags); near != "" {
 			return &modules.ArgumentError{Argument: "health.allow", Problem: fmt.Sprintf("%q is not a flag", name), Want: near}
 		}
-		if err := pve.CheckCephName("health.allow", name); err != nil {
+		if err := ceph.CheckName("health.allow", name); err != nil {
 			return err
 		}
 	}
@@ -64,13 +65,13 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	pve.CephStatuses.Want(h, "")
+	ceph.Statuses.Want(h, "")
 	pve.HAs.Want(h, "")
-	health, err := pve.CephHealths.Observe(ctx, h, "")
+	health, err := ceph.Healths.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	status, err := pve.CephStatuses.Observe(ctx, h, "")
+	status, err := ceph.Statuses.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -105,16 +106,16 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	out := maps.Clone(health.Out)
 	maps.DeleteFunc(out, func(id int, _ string) bool { _, down := health.Down[id]; return down })
-	good := pve.CephHealth{Status: "HEALTH_OK", Out: out}.WithFlags(health.Flags)
+	good := ceph.Health{Status: "HEALTH_OK", Out: out}.WithFlags(health.Flags)
 	good.Awaited = strings.Join(wrong, "; ")
-	serving := pve.CephStatus{PGs: status.PGs, Clean: status.Clean, Others: map[string]int{}}
+	serving := ceph.Status{PGs: status.PGs, Clean: status.Clean, Others: map[string]int{}}
 	if moving := status.PGs - status.Clean; moving > 0 {
 		serving.Others["active+remapped"] = moving
 	}
 	return s.plan(modules.Step{
 		Summary: "wait for Ceph to be healthy: " + good.Awaited,
 		Action:  modules.Wait{},
-		Expect:  []observe.Expectation{pve.CephHealths.Expect("", good).On(h), pve.CephStatuses.Expect("", serving).On(h)},
+		Expect:  []observe.Expectation{ceph.Healths.Expect("", good).On(h), ceph.Statuses.Expect("", serving).On(h)},
 		Settle:  m.Timeout,
 		Await:   "Ceph to be healthy",
 		Unmet:   "look at ceph health detail",
@@ -125,7 +126,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 // checkNodes refuses names in allow that nothing has.
 func (m *Health) checkNodes(ctx context.Context, s *site) error {
 	for _, name := range m.Allow {
-		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(pve.OSDFlags, name) {
+		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
 			continue
 		}
 		members, err := s.members(ctx)
@@ -141,7 +142,7 @@ func (m *Health) checkNodes(ctx context.Context, s *site) error {
 }
 
 // faults returns what is wrong with Ceph, and what somebody has set that he may have forgotten.
-func (s *site) faults(ctx context.Context, health pve.CephHealth, status pve.CephStatus) ([]fault, error) {
+func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Status) ([]fault, error) {
 	ha, err := pve.HAs.Observe(ctx, s.host, "")
 	if err != nil {
 		return nil, err
@@ -197,7 +198,7 @@ var flagMeaning = map[string]string{
 }
 
 // describeCheck says a failing check with its first details.
-func describeCheck(code string, c pve.CephCheck) string {
+func describeCheck(code string, c ceph.Check) string {
 	text := code + ": " + c.Message
 	const most = 3
 	detail := c.Detail
@@ -211,7 +212,7 @@ func describeCheck(code string, c pve.CephCheck) string {
 }
 
 // unwell says which placement groups are in a state that a health check is about. Ceph warns only after a minute.
-func unwell(status pve.CephStatus, code string) string {
+func unwell(status ceph.Status, code string) string {
 	var states []string
 	for _, state := range slices.Sorted(maps.Keys(status.Others)) {
 		words := strings.Split(state, "+")

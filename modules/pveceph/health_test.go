@@ -6,32 +6,33 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
 
 // healthOf is a node of a cluster with that health, and the states of its placement groups.
-func healthOf(health pve.CephHealth, states map[string]int, more ...observe.Expectation) *observe.Host {
-	status := pve.CephStatus{PGs: 10, Clean: 10, Others: states}
+func healthOf(health ceph.Health, states map[string]int, more ...observe.Expectation) *observe.Host {
+	status := ceph.Status{PGs: 10, Clean: 10, Others: states}
 	for _, count := range states {
 		status.Clean -= count
 	}
 	return node(append([]observe.Expectation{
-		pve.CephHealths.Expect("", health), pve.CephStatuses.Expect("", status), pve.HAs.Expect("", pve.HA{Nodes: map[string]string{"pve1": "online"}}),
+		ceph.Healths.Expect("", health), ceph.Statuses.Expect("", status), pve.HAs.Expect("", pve.HA{Nodes: map[string]string{"pve1": "online"}}),
 	}, more...)...)
 }
 
-func check(message string, detail ...string) pve.CephCheck {
-	return pve.CephCheck{Severity: "HEALTH_WARN", Message: message, Detail: detail}
+func check(message string, detail ...string) ceph.Check {
+	return ceph.Check{Severity: "HEALTH_WARN", Message: message, Detail: detail}
 }
 
 func TestHealth(t *testing.T) {
-	down := pve.CephHealth{Status: "HEALTH_WARN", Down: map[int]string{2: "pve2"},
-		Checks: map[string]pve.CephCheck{"OSD_DOWN": check("1 osds down"), "OSD_HOST_DOWN": check("1 host (1 osds) down")}}
-	out := pve.CephHealth{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}
-	lost := pve.CephHealth{Status: "HEALTH_OK", Down: map[int]string{3: "pve2"}, Out: map[int]string{3: "pve2"}}
-	flags := pve.CephHealth{Status: "HEALTH_WARN"}.WithFlags([]string{"noout", "norebalance"})
-	full := pve.CephHealth{Status: "HEALTH_WARN", Checks: map[string]pve.CephCheck{"OSD_NEARFULL": check("4 nearfull osd(s)", "osd.0 is near full", "b", "c", "d")}}
+	down := ceph.Health{Status: "HEALTH_WARN", Down: map[int]string{2: "pve2"},
+		Checks: map[string]ceph.Check{"OSD_DOWN": check("1 osds down"), "OSD_HOST_DOWN": check("1 host (1 osds) down")}}
+	out := ceph.Health{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}
+	lost := ceph.Health{Status: "HEALTH_OK", Down: map[int]string{3: "pve2"}, Out: map[int]string{3: "pve2"}}
+	flags := ceph.Health{Status: "HEALTH_WARN"}.WithFlags([]string{"noout", "norebalance"})
+	full := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_NEARFULL": check("4 nearfull osd(s)", "osd.0 is near full", "b", "c", "d")}}
 	maintenance := pve.HAs.Expect("", pve.HA{Nodes: map[string]string{"pve2": "maintenance", "pve1": "online"}})
 	tests := []struct {
 		name  string
@@ -40,7 +41,7 @@ func TestHealth(t *testing.T) {
 		// fails, waits and notes are what the error, the wait and the notes must say; empty is none.
 		fails, waits, notes string
 	}{
-		{"all is well", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, nil), nil, "", "", ""},
+		{"all is well", healthOf(ceph.Health{Status: "HEALTH_OK"}, nil), nil, "", "", ""},
 		{"an OSD is down", healthOf(down, nil), nil, "", "wait for Ceph to be healthy: osd.2 on pve2 is down", ""},
 		{"by its code", healthOf(down, nil), []string{"OSD_DOWN"}, "", "", "allowed: osd.2 on pve2 is down"},
 		{"by its name", healthOf(down, nil), []string{"osd.2"}, "", "", "allowed: osd.2"},
@@ -53,12 +54,12 @@ func TestHealth(t *testing.T) {
 		{"one flag of two", healthOf(flags, nil), []string{"noout"}, "flag norebalance is set", "", "allowed: flag noout"},
 		{"all flags", healthOf(flags, nil), []string{"OSDMAP_FLAGS"}, "", "", "allowed: flag norebalance"},
 		{"a check with details", healthOf(full, nil), nil, "", "OSD_NEARFULL: 4 nearfull osd(s) (osd.0 is near full; b; c; and 1 more)", ""},
-		{"degraded before Ceph warns", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, map[string]int{"active+undersized+degraded": 2}), nil, "", "placement groups: 2 active+undersized+degraded", ""},
-		{"peering", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, map[string]int{"peering": 2}), []string{"PG_DEGRADED"}, "", "2 peering", ""},
-		{"data on its way is well", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, map[string]int{"active+remapped+backfilling": 2}), nil, "", "", ""},
-		{"maintenance", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, nil, maintenance), nil, "pve2 is in maintenance mode", "", ""},
-		{"maintenance allowed", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, nil, maintenance), []string{"pve2"}, "", "", "allowed: pve2"},
-		{"no such node", healthOf(pve.CephHealth{Status: "HEALTH_OK"}, nil), []string{"pve9"}, `"pve9" is not a node of the cluster (pve1, pve2, pve3)`, "", ""},
+		{"degraded before Ceph warns", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"active+undersized+degraded": 2}), nil, "", "placement groups: 2 active+undersized+degraded", ""},
+		{"peering", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"peering": 2}), []string{"PG_DEGRADED"}, "", "2 peering", ""},
+		{"data on its way is well", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"active+remapped+backfilling": 2}), nil, "", "", ""},
+		{"maintenance", healthOf(ceph.Health{Status: "HEALTH_OK"}, nil, maintenance), nil, "pve2 is in maintenance mode", "", ""},
+		{"maintenance allowed", healthOf(ceph.Health{Status: "HEALTH_OK"}, nil, maintenance), []string{"pve2"}, "", "", "allowed: pve2"},
+		{"no such node", healthOf(ceph.Health{Status: "HEALTH_OK"}, nil), []string{"pve9"}, `"pve9" is not a node of the cluster (pve1, pve2, pve3)`, "", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -84,7 +85,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		args = append(args, "--cluster-network", i.ClusterNetwork)
 	}
 	args = append(args, "--size", strconv.Itoa(i.Size), "--min_size", strconv.Itoa(i.MinSize))
-	conf := pve.CephConf{Exists: true, Folder: true}
+	conf := ceph.Conf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
 		"public_network": i.Network, "cluster_network": i.clusterNetwork(),
 		"osd_pool_default_size": strconv.Itoa(i.Size), "osd_pool_default_min_size": strconv.Itoa(i.MinSize),
@@ -94,7 +95,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("initialise Ceph (public network %s, cluster network %s, size %d, min_size %d)", i.Network, i.clusterNetwork(), i.Size, i.MinSize),
 		Action:  pveceph(2*time.Minute, args...),
-		Expect:  append(pve.Everywhere(h, pve.CephConfs.Expect("", conf)), s.linked(nil)),
+		Expect:  append(pve.Everywhere(h, ceph.Confs.Expect("", conf)), s.linked(nil)),
 		Settle:  10 * time.Second,
 		Await:   "/etc/pve/ceph.conf",
 		Wide:    true,
@@ -136,7 +137,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 			// Without --network init leaves the networks alone.
 			Summary: "make the missing /etc/pve/ceph",
 			Action:  pveceph(2*time.Minute, "init"),
-			Expect:  append(pve.Everywhere(s.host, pve.CephConfs.Expect("", after)), s.linked(nil)),
+			Expect:  append(pve.Everywhere(s.host, ceph.Confs.Expect("", after)), s.linked(nil)),
 			Wide:    true,
 		})
 	} else {

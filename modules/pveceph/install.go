@@ -10,6 +10,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/apt"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -62,7 +63,7 @@ Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
 func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	pve.Nodes.Want(h, "")
 	observe.Packages.Want(h, packages...)
-	local, err := pve.CephNodes.Observe(ctx, h, "")
+	local, err := ceph.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -118,7 +119,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 }
 
 // check refuses what an installation would break, and returns the major version of Proxmox VE.
-func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode) (int, error) {
+func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (int, error) {
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return 0, err
@@ -133,10 +134,10 @@ func (i *Install) check(ctx context.Context, h modules.Host, local pve.CephNode)
 	if local.Installing {
 		return 0, installing(h)
 	}
-	wanted := pve.CephRelease(i.Version)
+	wanted := ceph.Release(i.Version)
 	if local.Installed && local.Release != 0 && local.Release != wanted {
 		return 0, fmt.Errorf("%s has Ceph %s (%d) and the task says %s (%d): an installed release is never changed here, an upgrade goes node by node with its own steps and there is no way back",
-			h.Name(), pve.CephReleaseName(local.Release), local.Release, i.Version, wanted)
+			h.Name(), ceph.ReleaseName(local.Release), local.Release, i.Version, wanted)
 	}
 	if !slices.Contains(offered[major], i.Version) && !local.Installed {
 		return 0, fmt.Errorf("%s runs Proxmox VE %d, which has no Ceph %s: it has %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
@@ -196,9 +197,9 @@ func update(h modules.Host, source observe.TextFile) modules.Step {
 	}
 }
 
-func (i *Install) install(h modules.Host, source observe.TextFile, local pve.CephNode, missing []string) modules.Step {
-	local.Installed, local.Release = true, pve.CephRelease(i.Version)
-	expect := []observe.Expectation{pve.CephNodes.Expect("", local), aptUnknown("packages have been installed")}
+func (i *Install) install(h modules.Host, source observe.TextFile, local ceph.Node, missing []string) modules.Step {
+	local.Installed, local.Release = true, ceph.Release(i.Version)
+	expect := []observe.Expectation{ceph.Nodes.Expect("", local), aptUnknown("packages have been installed")}
 	for _, name := range packages {
 		expect = append(expect, observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus}))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
@@ -22,12 +23,12 @@ Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
 `
 
 // installHost is a node of a major version; sources are the contents of apt's files for Ceph.
-func installHost(major int, local pve.CephNode, sources map[string]string, installed ...string) *observe.Host {
+func installHost(major int, local ceph.Node, sources map[string]string, installed ...string) *observe.Host {
 	node := pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}
 	if major == 8 {
 		node.Codename, node.Version = "bookworm", "8.4.1"
 	}
-	known := []observe.Expectation{pve.Nodes.Expect("", node), pve.CephNodes.Expect("", local)}
+	known := []observe.Expectation{pve.Nodes.Expect("", node), ceph.Nodes.Expect("", local)}
 	for _, name := range []string{"/etc/apt/sources.list.d/ceph.sources", "/etc/apt/sources.list.d/ceph.list"} {
 		f := observe.File{}
 		if content, ok := sources[name]; ok {
@@ -50,15 +51,15 @@ func installHost(major int, local pve.CephNode, sources map[string]string, insta
 }
 
 func TestInstall(t *testing.T) {
-	full := pve.CephNode{Installed: true, Release: 19}
+	full := ceph.Node{Installed: true, Release: 19}
 	sources, list := "/etc/apt/sources.list.d/ceph.sources", "/etc/apt/sources.list.d/ceph.list"
 	tests := []struct {
 		name  string
 		host  *observe.Host
 		steps []string // parts of the summaries, in order
 	}{
-		{"on 9", installHost(9, pve.CephNode{}, nil, "ceph-common", "ceph-fuse"), []string{"write " + sources, "update", "install Ceph squid: ceph, ceph-common, ceph-fuse, ceph-mds, ceph-volume, gdisk, nvme-cli", "reload"}},
-		{"on 8", installHost(8, pve.CephNode{}, nil), []string{"write " + list, "update", "install Ceph squid", "reload"}},
+		{"on 9", installHost(9, ceph.Node{}, nil, "ceph-common", "ceph-fuse"), []string{"write " + sources, "update", "install Ceph squid: ceph, ceph-common, ceph-fuse, ceph-mds, ceph-volume, gdisk, nvme-cli", "reload"}},
+		{"on 8", installHost(8, ceph.Node{}, nil), []string{"write " + list, "update", "install Ceph squid", "reload"}},
 		{"converged", installHost(9, full, map[string]string{sources: squidSources}, packages...), nil},
 		{"one package is missing", installHost(9, full, map[string]string{sources: squidSources}, packages[:6]...), []string{"update", "install Ceph squid: nvme-cli", "reload"}},
 		{"a list left by an upgrade", installHost(9, full, map[string]string{sources: squidSources, list: "deb x bookworm main\n"}, packages...), []string{"remove " + list, "update"}},
@@ -79,7 +80,7 @@ func TestInstall(t *testing.T) {
 }
 
 func TestInstallAsksNothing(t *testing.T) {
-	plan, err := modulestest.Decoded(&Module{Install: &Install{Version: "squid"}}).Plan(context.Background(), installHost(9, pve.CephNode{}, nil))
+	plan, err := modulestest.Decoded(&Module{Install: &Install{Version: "squid"}}).Plan(context.Background(), installHost(9, ceph.Node{}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +119,10 @@ func TestInstallRefuses(t *testing.T) {
 		host    *observe.Host
 		want    []string
 	}{
-		"another release": {"tentacle", installHost(9, pve.CephNode{Installed: true, Release: 19}, nil, packages...), []string{"squid", "tentacle", "never changed"}},
-		"not for 8":       {"tentacle", installHost(8, pve.CephNode{}, nil), []string{"Proxmox VE 8", "quincy, reef, squid"}},
-		"somebody's apt":  {"squid", installHost(9, pve.CephNode{Installing: true}, nil), []string{"/run/pve-ceph-install-flag"}},
-		"without Proxmox": {"squid", observe.NewRecorded("pve1", pve.CephNodes.Expect("", pve.CephNode{}),
+		"another release": {"tentacle", installHost(9, ceph.Node{Installed: true, Release: 19}, nil, packages...), []string{"squid", "tentacle", "never changed"}},
+		"not for 8":       {"tentacle", installHost(8, ceph.Node{}, nil), []string{"Proxmox VE 8", "quincy, reef, squid"}},
+		"somebody's apt":  {"squid", installHost(9, ceph.Node{Installing: true}, nil), []string{"/run/pve-ceph-install-flag"}},
+		"without Proxmox": {"squid", observe.NewRecorded("pve1", ceph.Nodes.Expect("", ceph.Node{}),
 			pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie"})), []string{"no Proxmox VE", "proxmox-ve"}},
 	}
 	for name, test := range tests {
@@ -143,15 +144,15 @@ func TestInstallRefuses(t *testing.T) {
 // there before Proxmox VE was upgraded.
 func TestAnInstalledReleaseWithoutASourceIsKept(t *testing.T) {
 	reef := &Module{Install: &Install{Version: "reef"}}
-	plan, err := modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages...))
+	plan, err := modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{Installed: true, Release: 18}, nil, packages...))
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {
 		t.Errorf("plan %v with notes %q (%v), want nothing to do and one note", modulestest.Summaries(plan), plan.Notes, err)
 	}
-	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{Installed: true, Release: 18}, nil, packages[:6]...))
+	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{Installed: true, Release: 18}, nil, packages[:6]...))
 	if err == nil || !strings.Contains(err.Error(), "nvme-cli is missing") {
 		t.Errorf("error %v, want one that names the missing package", err)
 	}
-	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, pve.CephNode{}, nil))
+	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{}, nil))
 	if err == nil || !strings.Contains(err.Error(), "has no Ceph reef: it has squid, tentacle") {
 		t.Errorf("error %v, want the releases that there are", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -43,7 +44,7 @@ func (o *OSD) validate() error {
 		seen[pair[1]] = pair[0]
 	}
 	if o.Class != "" {
-		if err := pve.CheckDeviceClass("osd.class", o.Class); err != nil {
+		if err := ceph.CheckDeviceClass("osd.class", o.Class); err != nil {
 			return err
 		}
 	}
@@ -81,7 +82,7 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // existing judges an OSD that is there.
-func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
+func (o *OSD) existing(s *site, b *bay, osd ceph.OSD) modules.Plan {
 	id := cty.UnknownVal(cty.Number)
 	if osd.ID >= 0 {
 		id = cty.NumberIntVal(int64(osd.ID))
@@ -102,11 +103,11 @@ func (o *OSD) existing(s *site, b *bay, osd pve.OSD) modules.Plan {
 				up[i].Up, up[i].In = true, true
 			}
 		}
-		unit := pve.DaemonUnit("osd", strconv.Itoa(osd.ID))
+		unit := ceph.DaemonUnit("osd", strconv.Itoa(osd.ID))
 		steps = append(steps, modules.Step{
 			Summary: fmt.Sprintf("start osd.%d, which is down", osd.ID),
 			Action:  modules.Run{Argv: []string{"systemctl", "start", unit}, Limit: 2 * time.Minute, Brief: true},
-			Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, up)), s.started(unit)),
+			Expect:  append(pve.Everywhere(s.host, ceph.OSDs.Expect(b.node, up)), s.started(unit)),
 			Settle:  settleOSD,
 			Await:   fmt.Sprintf("osd.%d up (journalctl -u %s)", osd.ID, unit),
 			Wide:    true,
@@ -194,8 +195,8 @@ func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
 	if what == "" {
 		what = "class by Ceph's judgement"
 	}
-	osds := append(slices.Clone(b.osds), pve.OSD{ID: -1, Up: true, In: true, Class: o.class(device), Devices: []string{device.Name}})
-	expect := append(pve.Everywhere(s.host, pve.OSDs.Expect(b.node, osds)), s.linked(nil))
+	osds := append(slices.Clone(b.osds), ceph.OSD{ID: -1, Up: true, In: true, Class: o.class(device), Devices: []string{device.Name}})
+	expect := append(pve.Everywhere(s.host, ceph.OSDs.Expect(b.node, osds)), s.linked(nil))
 	return modules.Step{
 		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)", o.Device, device.Path, size(device.Size), what),

@@ -13,6 +13,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -50,10 +51,10 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	if o.Wipe {
 		observe.Disks.Want(h, "")
 	}
-	pve.CephHealths.Want(h, "")
-	pve.Distributions.Want(h, "")
-	pve.Pools.Want(h, "")
-	pve.CrushRules.Want(h, "")
+	ceph.Healths.Want(h, "")
+	ceph.Distributions.Want(h, "")
+	ceph.Pools.Want(h, "")
+	ceph.CrushRules.Want(h, "")
 	osds, err := s.osds(ctx)
 	if err != nil {
 		return modules.Plan{}, err
@@ -81,9 +82,9 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 }
 
 // locate finds an OSD by its number; at is -1 if there is none.
-func locate(osds map[string][]pve.OSD, id int) (node string, at int) {
+func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 	for name, list := range osds {
-		if i := slices.IndexFunc(list, func(o pve.OSD) bool { return o.ID == id }); i >= 0 {
+		if i := slices.IndexFunc(list, func(o ceph.OSD) bool { return o.ID == id }); i >= 0 {
 			return name, i
 		}
 	}
@@ -91,13 +92,13 @@ func locate(osds map[string][]pve.OSD, id int) (node string, at int) {
 }
 
 // elsewhere refuses the OSD if Ceph has it on a host that is no member of the cluster; members are those that are.
-func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]pve.OSD) error {
-	all, err := pve.OSDMaps.Observe(ctx, s.host, "")
+func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]ceph.OSD) error {
+	all, err := ceph.OSDMaps.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
 	all = maps.Clone(all)
-	maps.DeleteFunc(all, func(node string, _ []pve.OSD) bool { _, member := members[node]; return member })
+	maps.DeleteFunc(all, func(node string, _ []ceph.OSD) bool { _, member := members[node]; return member })
 	node, at := locate(all, o.ID)
 	if at < 0 || all[node][at].UUID != o.FSID {
 		return nil
@@ -107,22 +108,22 @@ func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][
 }
 
 // check refuses what would leave a pool without places for its copies, or would never end.
-func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]pve.OSD) error {
-	pools, err := pve.Pools.Observe(ctx, s.host, "")
+func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.OSD) error {
+	pools, err := ceph.Pools.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
-	rules, err := pve.CrushRules.Observe(ctx, s.host, "")
+	rules, err := ceph.CrushRules.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
-	health, err := pve.CephHealths.Observe(ctx, s.host, "")
+	health, err := ceph.Healths.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
-	rest := map[string][]pve.OSD{}
+	rest := map[string][]ceph.OSD{}
 	for node, list := range osds {
-		rest[node] = slices.DeleteFunc(slices.Clone(list), func(one pve.OSD) bool { return one.ID == o.ID || !one.Up })
+		rest[node] = slices.DeleteFunc(slices.Clone(list), func(one ceph.OSD) bool { return one.ID == o.ID || !one.Up })
 	}
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		pool := pools[name]
@@ -144,7 +145,7 @@ func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]pve.OS
 
 // room refuses what would make the other OSDs nearly full.
 func (o *OSDAbsent) room(ctx context.Context, s *site) error {
-	d, err := pve.Distributions.Observe(ctx, s.host, "")
+	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
@@ -161,8 +162,8 @@ func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 }
 
 // remove plans the way of an OSD out of the cluster, from wherever on it a run that was interrupted has left it.
-func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int) (modules.Plan, error) {
-	d, err := pve.Distributions.Observe(ctx, s.host, "")
+func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int) (modules.Plan, error) {
+	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -172,13 +173,13 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 		steps = append(steps, modules.Step{
 			Risk:    modules.MovesData,
 			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class)),
-			Action:  ceph("osd", "out", id),
-			Expect:  pve.Everywhere(s.host, pve.CephStatuses.Unknown("", "the data of "+osd(o.ID)+" moves")),
+			Action:  cephCommand("osd", "out", id),
+			Expect:  pve.Everywhere(s.host, ceph.Statuses.Unknown("", "the data of "+osd(o.ID)+" moves")),
 			Wide:    true,
 		})
 	}
 	steps = append(steps, modules.Step{Summary: fmt.Sprintf("wait until the data of %s is elsewhere, for at most %s", osd(o.ID), o.Timeout), Action: o.wait(), Wide: true})
-	unit := pve.DaemonUnit("osd", id)
+	unit := ceph.DaemonUnit("osd", id)
 	if one.Up || s.runs("osd", id) {
 		steps = append(steps, modules.Step{
 			Risk:    modules.Restarts,
@@ -196,7 +197,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 	left := slices.Delete(slices.Clone(here), at, at+1)
 	units := maps.Clone(s.units)
 	delete(units, unit)
-	expect := []observe.Expectation{pve.CephUnits.Expect("", units).On(s.host)}
+	expect := []observe.Expectation{ceph.Units.Expect("", units).On(s.host)}
 	if o.Wipe {
 		b, err := openBay(ctx, s.host)
 		if err != nil {
@@ -208,7 +209,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 		Risk:    modules.Destroys,
 		Summary: what,
 		Action:  destroy,
-		Expect:  append(pve.Everywhere(s.host, pve.OSDs.Expect(s.node.Name, left), pve.Distributions.Expect("", d.Without(o.ID))), expect...),
+		Expect:  append(pve.Everywhere(s.host, ceph.OSDs.Expect(s.node.Name, left), ceph.Distributions.Expect("", d.Without(o.ID))), expect...),
 		Settle:  time.Minute,
 		Await:   osd(o.ID) + " gone from the OSD map",
 		Wide:    true,
@@ -218,7 +219,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []pve.OSD, at int)
 
 // wait asks until Ceph says that nothing depends on the OSD any more.
 func (o *OSDAbsent) wait() modules.Run {
-	run := ceph("osd", "safe-to-destroy", strconv.Itoa(o.ID))
+	run := cephCommand("osd", "safe-to-destroy", strconv.Itoa(o.ID))
 	run.Retry = []string{"pgs currently mapped to them", "not all PGs are active+clean"}
 	run.Patience = o.Timeout
 	run.Explain = func(exit int, stdout, stderr []byte) error {
@@ -234,8 +235,8 @@ func (o *OSDAbsent) wait() modules.Run {
 }
 
 // wiped is the host's disks once the volume of an OSD is wiped: the device that it alone is on is blank.
-func (b *bay) wiped(o pve.OSD) []observe.BlockDevice {
-	alone := &bay{host: b.host, node: b.node, osds: []pve.OSD{o}}
+func (b *bay) wiped(o ceph.OSD) []observe.BlockDevice {
+	alone := &bay{host: b.host, node: b.node, osds: []ceph.OSD{o}}
 	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {
 		_, own := alone.volumeOwner(d)
 		return own && (d.Type == "disk" || d.Type == "part")

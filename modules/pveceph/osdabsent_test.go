@@ -7,8 +7,8 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
-	"hlplay/modules/internal/pve"
 )
 
 // gone is the fsid of osd.0 on pve1 in these tests.
@@ -16,27 +16,27 @@ const gone = "5f7a4b9e-0000-4000-8000-000000000000"
 
 // filled is a node of a cluster with three hosts and four OSDs, two of which are on pve1, that are used in part.
 func filled(used int64, more ...observe.Expectation) *observe.Host {
-	d := pve.Distribution{Weights: map[int]pve.OSDWeight{}, Usages: map[string]pve.Usage{"hdd": {Total: 1000, Used: used}}, Nearfull: 0.85}
+	d := ceph.Distribution{Weights: map[int]ceph.OSDWeight{}, Usages: map[string]ceph.Usage{"hdd": {Total: 1000, Used: used}}, Nearfull: 0.85}
 	for id := range 4 {
-		d.Weights[id] = pve.OSDWeight{Crush: 1, Reweight: 1, Class: "hdd"}
+		d.Weights[id] = ceph.OSDWeight{Crush: 1, Reweight: 1, Class: "hdd"}
 	}
 	return node(append([]observe.Expectation{
-		pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, {ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}}),
-		pve.OSDs.Expect("pve2", []pve.OSD{{ID: 2, Up: true, In: true, Class: "hdd", UUID: "c"}}),
-		pve.OSDs.Expect("pve3", []pve.OSD{{ID: 3, Up: true, In: true, Class: "hdd", UUID: "d"}}),
-		pve.Distributions.Expect("", d), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}),
-		pve.OSDMaps.Expect("", map[string][]pve.OSD{"pve1": {{ID: 0, UUID: gone}}}),
+		ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, {ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}}),
+		ceph.OSDs.Expect("pve2", []ceph.OSD{{ID: 2, Up: true, In: true, Class: "hdd", UUID: "c"}}),
+		ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 3, Up: true, In: true, Class: "hdd", UUID: "d"}}),
+		ceph.Distributions.Expect("", d), ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_OK"}),
+		ceph.OSDMaps.Expect("", map[string][]ceph.OSD{"pve1": {{ID: 0, UUID: gone}}}),
 	}, more...)...)
 }
 
 func TestOSDAbsent(t *testing.T) {
-	osds := func(o pve.OSD, others ...pve.OSD) observe.Expectation {
-		return pve.OSDs.Expect("pve1", append(others, o))
+	osds := func(o ceph.OSD, others ...ceph.OSD) observe.Expectation {
+		return ceph.OSDs.Expect("pve1", append(others, o))
 	}
-	other := pve.OSD{ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}
-	flagged := pve.CephHealths.Expect("", pve.CephHealth{}.WithFlags([]string{"norebalance"}))
+	other := ceph.OSD{ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}
+	flagged := ceph.Healths.Expect("", ceph.Health{}.WithFlags([]string{"norebalance"}))
 	away := func(fsid string) observe.Expectation {
-		return pve.OSDMaps.Expect("", map[string][]pve.OSD{"pve1": {other}, "pve9": {{ID: 0, Up: true, UUID: fsid}}})
+		return ceph.OSDMaps.Expect("", map[string][]ceph.OSD{"pve1": {other}, "pve9": {{ID: 0, Up: true, UUID: fsid}}})
 	}
 	tests := []struct {
 		name  string
@@ -48,17 +48,17 @@ func TestOSDAbsent(t *testing.T) {
 	}{
 		{"up and in", filled(300), false, []string{"osd out 0", "osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
 		{"its disk is wiped", filled(300), true, []string{"osd out 0", "osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 1"}, "", ""},
-		{"out, as a run was interrupted", filled(300, osds(pve.OSD{ID: 0, Up: true, Class: "hdd", UUID: gone}, other)), false,
+		{"out, as a run was interrupted", filled(300, osds(ceph.OSD{ID: 0, Up: true, Class: "hdd", UUID: gone}, other)), false,
 			[]string{"osd safe-to-destroy 0", "systemctl stop ceph-osd@0.service", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
-		{"failed", filled(300, osds(pve.OSD{ID: 0, Class: "hdd", UUID: gone}, other), pve.CephUnits.Expect("", active("osd@1"))), false,
+		{"failed", filled(300, osds(ceph.OSD{ID: 0, Class: "hdd", UUID: gone}, other), ceph.Units.Expect("", active("osd@1"))), false,
 			[]string{"osd safe-to-destroy 0", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
 		{"removed", filled(300, osds(other)), false, nil, "", ""},
-		{"a new OSD has its number", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, UUID: "new"}, other)), false, nil, "", "osd.0 on pve1 is another OSD (fsid new)"},
-		{"on a node that is not in the play", filled(300, osds(other), pve.OSDs.Expect("pve3", []pve.OSD{{ID: 0, UUID: gone}})), false, nil, "is on pve3, which is not among the hosts of the play", ""},
+		{"a new OSD has its number", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, UUID: "new"}, other)), false, nil, "", "osd.0 on pve1 is another OSD (fsid new)"},
+		{"on a node that is not in the play", filled(300, osds(other), ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 0, UUID: gone}})), false, nil, "is on pve3, which is not among the hosts of the play", ""},
 		{"on a node that left the cluster", filled(300, osds(other), away(gone)), false, nil, "ceph osd purge 0", ""},
 		{"another one on a node that left the cluster", filled(300, osds(other), away("new")), false, nil, "", ""},
-		{"no place for the copies", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone})), false, nil, "without osd.0 its copies have no place", ""},
-		{"another one is down", filled(300, osds(pve.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, pve.OSD{ID: 1, In: true, Class: "hdd", UUID: "b"})), false, nil, "up and in: pool vm-disks: 3 copies", ""},
+		{"no place for the copies", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone})), false, nil, "without osd.0 its copies have no place", ""},
+		{"another one is down", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, ceph.OSD{ID: 1, In: true, Class: "hdd", UUID: "b"})), false, nil, "up and in: pool vm-disks: 3 copies", ""},
 		{"no room", filled(700), false, nil, "the other OSDs of class hdd would be 93 % full", ""},
 		{"a flag keeps the data", filled(300, flagged), false, nil, "flag norebalance is set", ""},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -32,7 +33,7 @@ type Pool struct {
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
 
 func (p *Pool) validate() error {
-	if err := pve.CheckCephName("pool.name", p.Name); err != nil {
+	if err := ceph.CheckName("pool.name", p.Name); err != nil {
 		return err
 	}
 	if p.Size != nil || p.MinSize != nil {
@@ -51,7 +52,7 @@ func (p *Pool) validate() error {
 		return &modules.ArgumentError{Argument: "pool.pg_num_min", Problem: fmt.Sprint(*p.PGNumMin), Want: "1 to pg_num"}
 	}
 	if p.CrushRule != "" {
-		if err := pve.CheckCephName("pool.crush_rule", p.CrushRule); err != nil {
+		if err := ceph.CheckName("pool.crush_rule", p.CrushRule); err != nil {
 			return err
 		}
 	}
@@ -78,8 +79,8 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	pve.CrushRules.Want(h, "")
-	pools, err := pve.Pools.Observe(ctx, h, "")
+	ceph.CrushRules.Want(h, "")
+	pools, err := ceph.Pools.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -115,7 +116,7 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves", percent(moved))
 		}
 	}
-	after := map[string]pve.Pool{}
+	after := map[string]ceph.Pool{}
 	for name, pool := range pools {
 		after[name] = pool
 	}
@@ -124,14 +125,14 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		steps[i].Wide = true
 	}
 	last := &steps[len(steps)-1]
-	last.Expect = pve.Everywhere(h, pve.Pools.Expect("", after))
+	last.Expect = pve.Everywhere(h, ceph.Pools.Expect("", after))
 	last.Settle, last.Await = 30*time.Second, "pool "+p.Name+" with these settings"
 	plan := s.plan(steps...)
 	plan.Data = p.data(want)
 	return plan, nil
 }
 
-func (p *Pool) data(pool pve.Pool) cty.Value {
+func (p *Pool) data(pool ceph.Pool) cty.Value {
 	id := cty.UnknownVal(cty.Number)
 	if pool.ID >= 0 {
 		id = cty.NumberIntVal(int64(pool.ID))
@@ -140,10 +141,10 @@ func (p *Pool) data(pool pve.Pool) cty.Value {
 }
 
 // wanted is the pool as it shall be; what the task does not say stays, or is pveceph's default.
-func (p *Pool) wanted(have pve.Pool, exists bool) pve.Pool {
+func (p *Pool) wanted(have ceph.Pool, exists bool) ceph.Pool {
 	want := have
 	if !exists {
-		want = pve.Pool{ID: -1, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
+		want = ceph.Pool{ID: -1, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
 		if p.Application != "" {
 			want.Applications = []string{p.Application}
 		}
@@ -173,7 +174,7 @@ func (p *Pool) wanted(have pve.Pool, exists bool) pve.Pool {
 type change struct{ option, before, after string }
 
 // changes compares a pool that exists.
-func (p *Pool) changes(have, want pve.Pool) ([]change, error) {
+func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 	if have.Erasure {
 		return nil, fmt.Errorf("pool %s exists and is erasure-coded: this module manages replicated pools", p.Name)
 	}
@@ -211,11 +212,11 @@ func (p *Pool) changes(have, want pve.Pool) ([]change, error) {
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // check refuses what Ceph would accept and never be able to serve, and what it would refuse.
-func (p *Pool) check(ctx context.Context, s *site, pools map[string]pve.Pool, have, want pve.Pool) error {
+func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
 		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
 	}
-	rules, err := pve.CrushRules.Observe(ctx, s.host, "")
+	rules, err := ceph.CrushRules.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
@@ -245,7 +246,7 @@ func (p *Pool) check(ctx context.Context, s *site, pools map[string]pve.Pool, ha
 }
 
 // places counts the OSDs that a rule can choose, and the hosts that have them.
-func places(osds map[string][]pve.OSD, rule pve.CrushRule) (count, hosts int) {
+func places(osds map[string][]ceph.OSD, rule ceph.CrushRule) (count, hosts int) {
 	for _, list := range osds {
 		here := 0
 		for _, osd := range list {
@@ -263,7 +264,7 @@ func places(osds map[string][]pve.OSD, rule pve.CrushRule) (count, hosts int) {
 
 // fits refuses more copies than there are places for: Ceph accepts them, and the placement groups stay
 // undersized for ever.
-func fits(pool string, size int, rule pve.CrushRule, osds, hosts int) error {
+func fits(pool string, size int, rule ceph.CrushRule, osds, hosts int) error {
 	switch {
 	case rule.Custom:
 		return nil
@@ -276,7 +277,7 @@ func fits(pool string, size int, rule pve.CrushRule, osds, hosts int) error {
 }
 
 // budget refuses more placement groups, copies counted, than the OSDs may carry.
-func (s *site) budget(pools map[string]pve.Pool, name string, copies int, osds map[string][]pve.OSD) error {
+func (s *site) budget(pools map[string]ceph.Pool, name string, copies int, osds map[string][]ceph.OSD) error {
 	count := 0
 	for _, list := range osds {
 		for _, osd := range list {
@@ -305,7 +306,7 @@ func (s *site) budget(pools map[string]pve.Pool, name string, copies int, osds m
 }
 
 // create makes the pool with every setting said, so that nothing depends on defaults.
-func (p *Pool) create(want pve.Pool) modules.Step {
+func (p *Pool) create(want ceph.Pool) modules.Step {
 	args := []string{
 		"pool", "create", p.Name,
 		"--size", strconv.Itoa(want.Size), "--min_size", strconv.Itoa(want.MinSize),
@@ -328,12 +329,12 @@ func (p *Pool) create(want pve.Pool) modules.Step {
 //
 // pveceph skips a setting that "did not change" (recorded in 8.4 and 9), and so a number of placement groups that is
 // just being left by and by: of that one Ceph itself is told.
-func (p *Pool) set(changes []change, have pve.Pool) []modules.Step {
+func (p *Pool) set(changes []change, have ceph.Pool) []modules.Step {
 	var steps []modules.Step
 	var by []change
 	for _, c := range changes {
 		if c.option == "pg_num" && c.after == strconv.Itoa(have.PGsNow) {
-			steps = append(steps, p.step([]change{c}, ceph("osd", "pool", "set", p.Name, "pg_num", c.after)))
+			steps = append(steps, p.step([]change{c}, cephCommand("osd", "pool", "set", p.Name, "pg_num", c.after)))
 		} else {
 			by = append(by, c)
 		}

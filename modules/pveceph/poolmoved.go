@@ -3,12 +3,12 @@ package pveceph
 import (
 	"fmt"
 
-	"hlplay/modules/internal/pve"
+	"hlplay/modules/internal/ceph"
 )
 
 // poolMoved returns how much data a change of a pool moves at most, as a share of what the pool holds now with its copies. It can be
 // more than 1. What really moves depends on the CRUSH map: another rule may choose the OSDs that have the data already.
-func poolMoved(have, want pve.Pool) float64 {
+func poolMoved(have, want ceph.Pool) float64 {
 	share := 0.0
 	if have.Size > 0 && want.Size > have.Size {
 		share = float64(want.Size-have.Size) / float64(have.Size) // a copy more is written
@@ -23,7 +23,7 @@ func poolMoved(have, want pve.Pool) float64 {
 }
 
 // checkMoved refuses a change that moves more than the task allows.
-func (p *Pool) checkMoved(have, want pve.Pool) error {
+func (p *Pool) checkMoved(have, want ceph.Pool) error {
 	if p.MaxMoved == "" {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (p *Pool) checkMoved(have, want pve.Pool) error {
 }
 
 // tight says that a pool stops when any OSD of a placement group is lost, and which min_size is better; empty if it does not.
-func tight(name string, pool pve.Pool) string {
+func tight(name string, pool ceph.Pool) string {
 	if pool.Erasure || pool.MinSize < pool.Size {
 		return ""
 	}

@@ -4,25 +4,25 @@ import (
 	"strings"
 	"testing"
 
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
-	"hlplay/modules/internal/pve"
 )
 
 func TestPoolMoved(t *testing.T) {
 	is := existingPool()
 	tests := map[string]struct {
-		change func(*pve.Pool)
+		change func(*ceph.Pool)
 		want   float64
 	}{
-		"nothing":           {func(*pve.Pool) {}, 0},
-		"min_size":          {func(p *pve.Pool) { p.MinSize = 3 }, 0},
-		"a copy more":       {func(p *pve.Pool) { p.Size = 4 }, 1.0 / 3},
-		"a copy less":       {func(p *pve.Pool) { p.Size = 2 }, 0},
-		"another rule":      {func(p *pve.Pool) { p.Rule = "by-osd" }, 1},
-		"rule and a copy":   {func(p *pve.Pool) { p.Rule, p.Size = "by-osd", 6 }, 2},
-		"twice the PGs":     {func(p *pve.Pool) { p.PGs = 256 }, 0.5},
-		"a quarter of them": {func(p *pve.Pool) { p.PGs = 32 }, 0.75},
-		"rule and PGs":      {func(p *pve.Pool) { p.Rule, p.PGs = "by-osd", 256 }, 1},
+		"nothing":           {func(*ceph.Pool) {}, 0},
+		"min_size":          {func(p *ceph.Pool) { p.MinSize = 3 }, 0},
+		"a copy more":       {func(p *ceph.Pool) { p.Size = 4 }, 1.0 / 3},
+		"a copy less":       {func(p *ceph.Pool) { p.Size = 2 }, 0},
+		"another rule":      {func(p *ceph.Pool) { p.Rule = "by-osd" }, 1},
+		"rule and a copy":   {func(p *ceph.Pool) { p.Rule, p.Size = "by-osd", 6 }, 2},
+		"twice the PGs":     {func(p *ceph.Pool) { p.PGs = 256 }, 0.5},
+		"a quarter of them": {func(p *ceph.Pool) { p.PGs = 32 }, 0.75},
+		"rule and PGs":      {func(p *ceph.Pool) { p.Rule, p.PGs = "by-osd", 256 }, 1},
 	}
 	for name, test := range tests {
 		want := is

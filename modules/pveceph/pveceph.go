@@ -14,7 +14,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
-	"hlplay/modules/internal/pve"
+	"hlplay/modules/internal/ceph"
 )
 
 // Module is one part of a Ceph cluster. Exactly one block is given.
@@ -60,8 +60,8 @@ type result struct {
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:      "pveceph",
-	Facts:     []observe.FactSpec{pve.CephFact},
-	Packages:  pve.CephPackages,
+	Facts:     []observe.FactSpec{ceph.Fact},
+	Packages:  ceph.Packages,
 	Rewritten: []string{"/etc/pve/ceph.conf", "/etc/ceph/ceph.conf"},
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",

@@ -11,13 +11,14 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
 
 // running is ceph.conf of a cluster with one monitor on pve1.
-func runningConf() pve.CephConf {
-	conf := pve.CephConf{Exists: true, Folder: true}
+func runningConf() ceph.Conf {
+	conf := ceph.Conf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
 		"public_network": "10.10.10.11/24", "cluster_network": "10.10.20.0/24", "mon_host": " 10.10.10.11",
 		"osd_pool_default_size": "3", "osd_pool_default_min_size": "2", "fsid": "f",
@@ -34,28 +35,28 @@ func node(more ...observe.Expectation) *observe.Host {
 	cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
 	known := []observe.Expectation{
 		pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}),
-		pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget, Mon: true, Mgr: true}),
-		pve.CephConfs.Expect("", runningConf()),
-		pve.Monitors.Expect("pve1", pve.Monitor{InMap: true, InQuorum: true, Address: "10.10.10.11"}),
-		pve.Managers.Expect("pve1", pve.Manager{InMap: true}),
-		pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": existingPool()}),
-		pve.CrushRules.Expect("", map[string]pve.CrushRule{
+		ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19, Conf: linkTarget, Mon: true, Mgr: true}),
+		ceph.Confs.Expect("", runningConf()),
+		ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true, InQuorum: true, Address: "10.10.10.11"}),
+		ceph.Managers.Expect("pve1", ceph.Manager{InMap: true}),
+		ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": existingPool()}),
+		ceph.CrushRules.Expect("", map[string]ceph.CrushRule{
 			"replicated_rule": {Root: "default", FailureDomain: "host"}, "by-osd": {Root: "default", FailureDomain: "osd"}, "odd": {Custom: true},
 		}),
-		pve.FileSystems.Expect("", map[string]pve.FileSystem{}),
+		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "a", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.10.11/24")}},
 			{Name: "b", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.20.11/24")}},
 		}}),
 		observe.Files.Expect("/etc/ceph/ceph.conf", observe.File{}),
-		pve.CephUnits.Expect("", active("mon@pve1", "mgr@pve1", "mds@pve1", "osd@0", "osd@1")),
+		ceph.Units.Expect("", active("mon@pve1", "mgr@pve1", "mds@pve1", "osd@0", "osd@1")),
 	}
 	for i, name := range members {
 		cluster.Members[name] = pve.Member{ID: i + 1, Votes: 1, Online: true}
-		known = append(known, pve.OSDs.Expect(name, []pve.OSD{
+		known = append(known, ceph.OSDs.Expect(name, []ceph.OSD{
 			{ID: 2 * i, Up: true, In: true, Class: "hdd", UUID: "aaaa-" + name, Devices: []string{"sdx"}},
 			{ID: 2*i + 1, Up: true, In: true, Class: "hdd", UUID: "bbbb-" + name, Devices: []string{"sdy"}},
-		}), pve.MetadataServers.Expect(name, pve.MetadataServer{}))
+		}), ceph.MetadataServers.Expect(name, ceph.MetadataServer{}))
 	}
 	known = append(known, pve.Clusters.Expect("", cluster), observe.Disks.Expect("", disks()))
 	return observe.NewRecorded("pve1", append(known, more...)...)
@@ -70,8 +71,8 @@ func active(daemons ...string) map[string]string {
 	return units
 }
 
-func existingPool() pve.Pool {
-	return pve.Pool{ID: 2, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
+func existingPool() ceph.Pool {
+	return ceph.Pool{ID: 2, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
 }
 
 // disks are one of each kind that an operator may name by mistake, and a blank one.
@@ -111,18 +112,18 @@ func command(t *testing.T, plan modules.Plan) string {
 }
 
 func TestPlans(t *testing.T) {
-	downOSD := pve.OSDs.Expect("pve1", []pve.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
-	clean := []observe.Expectation{pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 3}), pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK"}), pve.HAs.Expect("", pve.HA{})}
-	noout := pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_WARN"}.WithFlags([]string{"noout"}))
+	downOSD := ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, UUID: "aaaa-pve1", In: true, Class: "hdd"}})
+	clean := []observe.Expectation{ceph.Statuses.Expect("", ceph.Status{PGs: 3, Clean: 3}), ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_OK"}), pve.HAs.Expect("", pve.HA{})}
+	noout := ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_WARN"}.WithFlags([]string{"noout"}))
 	size4 := existingPool()
 	size4.Size, size4.MinSize = 4, 2
 	merging := existingPool()
 	merging.PGs, merging.PGsNow = 64, 128
 	scaled := existingPool()
 	scaled.Autoscale, scaled.PGs = "on", 32
-	stopped := pve.CephUnits.Expect("", active("osd@1"))
-	bareConf := pve.CephConfs.Expect("", pve.CephConf{})
-	noDaemons := pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19})
+	stopped := ceph.Units.Expect("", active("osd@1"))
+	bareConf := ceph.Confs.Expect("", ceph.Conf{})
+	noDaemons := ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19})
 	initialised := runningConf()
 	delete(initialised.Sections["global"], "mon_host")
 	delete(initialised.Sections, "mon.pve1")
@@ -139,27 +140,27 @@ func TestPlans(t *testing.T) {
 		{"init again with the same networks, typed otherwise", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.5/24"}}, node(), "", ""},
 		{"init with another size is a note", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24", Size: 4}}, node(), "", "osd_pool_default_size is 3"},
 		{"init never rewrites networks when the folder is missing", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24"}},
-			node(pve.CephConfs.Expect("", pve.CephConf{Exists: true, Sections: runningConf().Sections})), "pveceph init", ""},
+			node(ceph.Confs.Expect("", ceph.Conf{Exists: true, Sections: runningConf().Sections})), "pveceph init", ""},
 
-		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, pve.CephConfs.Expect("", initialised), pve.Monitors.Expect("pve1", pve.Monitor{}), pve.Managers.Expect("pve1", pve.Manager{})),
+		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, ceph.Confs.Expect("", initialised), ceph.Monitors.Expect("pve1", ceph.Monitor{}), ceph.Managers.Expect("pve1", ceph.Manager{})),
 			"pveceph mon create --mon-address 10.10.10.11", ""},
 		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
 		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "does not move"},
-		{"monitor that does not run", Module{Mon: &Mon{}}, node(pve.Monitors.Expect("pve1", pve.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
-		{"first manager not in the map yet", Module{Mon: &Mon{}}, node(pve.Managers.Expect("pve1", pve.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
+		{"monitor that does not run", Module{Mon: &Mon{}}, node(ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
+		{"first manager not in the map yet", Module{Mon: &Mon{}}, node(ceph.Managers.Expect("pve1", ceph.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
 
-		{"manager", Module{Mgr: &Mgr{}}, node(noDaemons, pve.Managers.Expect("pve1", pve.Manager{})), "pveceph mgr create", ""},
-		{"manager that does not run", Module{Mgr: &Mgr{}}, node(pve.Managers.Expect("pve1", pve.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
-		{"monitor that was stopped a minute ago", Module{Mon: &Mon{}}, node(pve.CephUnits.Expect("", active("mgr@pve1"))), "systemctl enable --now ceph-mon@pve1.service", ""},
+		{"manager", Module{Mgr: &Mgr{}}, node(noDaemons, ceph.Managers.Expect("pve1", ceph.Manager{})), "pveceph mgr create", ""},
+		{"manager that does not run", Module{Mgr: &Mgr{}}, node(ceph.Managers.Expect("pve1", ceph.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
+		{"monitor that was stopped a minute ago", Module{Mon: &Mon{}}, node(ceph.Units.Expect("", active("mgr@pve1"))), "systemctl enable --now ceph-mon@pve1.service", ""},
 		{"manager that was stopped a minute ago", Module{Mgr: &Mgr{}}, node(stopped), "systemctl enable --now ceph-mgr@pve1.service", ""},
 		{"metadata server that was stopped a minute ago", Module{MDS: &MDS{}},
-			node(stopped, pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget, MDS: true}), pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:standby"})),
+			node(stopped, ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19, Conf: linkTarget, MDS: true}), ceph.MetadataServers.Expect("pve1", ceph.MetadataServer{State: "up:standby"})),
 			"systemctl enable --now ceph-mds@pve1.service", ""},
 		{"OSD that was stopped a minute ago", Module{OSD: &OSD{Device: "/dev/sdc"}}, node(stopped), "systemctl start ceph-osd@0.service", ""},
 		{"OSD whose unit has failed", Module{OSD: &OSD{Device: "/dev/sdc"}},
-			node(pve.CephUnits.Expect("", map[string]string{"ceph-osd@0.service": "failed"})), "systemctl start ceph-osd@0.service", ""},
+			node(ceph.Units.Expect("", map[string]string{"ceph-osd@0.service": "failed"})), "systemctl start ceph-osd@0.service", ""},
 		{"metadata server", Module{MDS: &MDS{}}, node(), "pveceph mds create", ""},
-		{"metadata server there", Module{MDS: &MDS{}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:active"})), "", ""},
+		{"metadata server there", Module{MDS: &MDS{}}, node(ceph.MetadataServers.Expect("pve1", ceph.MetadataServer{State: "up:active"})), "", ""},
 
 		{"OSD on a blank disk", Module{OSD: &OSD{Device: "/dev/disk/by-id/blank", Class: "ssd", DBDevice: "/dev/nvme0n1", Encrypted: true}}, node(),
 			"pveceph osd create /dev/disk/by-id/blank --crush-device-class ssd --db_dev /dev/nvme0n1 --encrypted 1", ""},
@@ -174,25 +175,25 @@ func TestPlans(t *testing.T) {
 		{"pool", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2), PGNum: n(64), CrushRule: "by-osd"}}, node(),
 			"pveceph pool create p --size 4 --min_size 2 --pg_num 64 --pg_autoscale_mode warn --crush_rule by-osd --application rbd", ""},
 		{"pool there", Module{Pool: &Pool{Name: "vm-disks", Size: n(3), MinSize: n(2), PGNum: n(128)}}, node(), "", ""},
-		{"pool that says nothing", Module{Pool: &Pool{Name: "vm-disks"}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": size4})), "", ""},
+		{"pool that says nothing", Module{Pool: &Pool{Name: "vm-disks"}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": size4})), "", ""},
 		{"size takes min_size along, and nothing else", Module{Pool: &Pool{Name: "vm-disks", Size: n(4), CrushRule: "by-osd"}}, node(),
 			"pveceph pool set vm-disks --crush_rule by-osd --size 4 --min_size 2", ""},
 		{"a pool that stops with one OSD", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(3), PGNum: n(64)}}, node(),
 			"pveceph pool create p --size 3 --min_size 3 --pg_num 64 --pg_autoscale_mode warn --crush_rule replicated_rule --application rbd", "losing one OSD stops it; better is min_size = 2"},
-		{"placement groups that are just being merged", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": merging})),
+		{"placement groups that are just being merged", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": merging})),
 			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd pool set vm-disks pg_num 128", ""},
-		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": scaled})), "", ""},
+		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": scaled})), "", ""},
 
 		{"a flag", Module{Flags: &Flags{Set: []string{"noout"}, Unset: []string{"norebalance"}}}, node(noout), "", ""},
 		{"a flag more", Module{Flags: &Flags{Set: []string{"noout", "norebalance"}}}, node(noout), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd set norebalance", ""},
 		{"a flag less", Module{Flags: &Flags{Unset: []string{"noout"}}}, node(noout), "ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd unset noout", ""},
 
-		{"fs", Module{FS: &FS{PGNum: 32}}, node(pve.MetadataServers.Expect("pve2", pve.MetadataServer{State: "up:standby"})),
+		{"fs", Module{FS: &FS{PGNum: 32}}, node(ceph.MetadataServers.Expect("pve2", ceph.MetadataServer{State: "up:standby"})),
 			"pveceph fs create --name cephfs --pg_num 32", ""},
-		{"fs there", Module{FS: &FS{}}, node(pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}})), "", ""},
+		{"fs there", Module{FS: &FS{}}, node(ceph.FileSystems.Expect("", map[string]ceph.FileSystem{"cephfs": {Active: true}})), "", ""},
 		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/blank is this one"},
 		{"clean", Module{Clean: &Clean{}}, node(clean...), "", ""},
-		{"clean says what was forgotten", Module{Clean: &Clean{}}, node(append(clean, pve.CephHealths.Expect("", pve.CephHealth{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}))...), "", "osd.3 on pve2 is out"},
+		{"clean says what was forgotten", Module{Clean: &Clean{}}, node(append(clean, ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}))...), "", "osd.3 on pve2 is out"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -212,7 +213,7 @@ func TestPlans(t *testing.T) {
 }
 
 func TestLinkComesBeforeTheManager(t *testing.T) {
-	h := node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19}), pve.Managers.Expect("pve1", pve.Manager{}))
+	h := node(ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19}), ceph.Managers.Expect("pve1", ceph.Manager{}))
 	plan := modulestest.Converges(t, &Module{Mgr: &Mgr{}}, h)
 	want := modules.Link{Path: "/etc/ceph/ceph.conf", Target: "/etc/pve/ceph.conf"}
 	if len(plan.Steps) != 2 {
@@ -224,7 +225,7 @@ func TestLinkComesBeforeTheManager(t *testing.T) {
 }
 
 func TestWaitingForCleanIsNoChange(t *testing.T) {
-	h := node(pve.CephStatuses.Expect("", pve.CephStatus{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}), pve.CephHealths.Expect("", pve.CephHealth{}), pve.HAs.Expect("", pve.HA{}))
+	h := node(ceph.Statuses.Expect("", ceph.Status{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}), ceph.Healths.Expect("", ceph.Health{}), pve.HAs.Expect("", pve.HA{}))
 	plan := modulestest.Converges(t, &Module{Clean: &Clean{}}, h)
 	if len(plan.Steps) != 1 || !plan.Steps[0].Refresh || plan.Steps[0].Settle == 0 {
 		t.Fatalf("want one bounded wait that is no change, got %+v", plan.Steps)
@@ -239,10 +240,10 @@ func TestRefusals(t *testing.T) {
 	erasure.Erasure = true
 	cephfs := existingPool()
 	cephfs.Applications = []string{"cephfs"}
-	lessOSDs := []observe.Expectation{pve.OSDs.Expect("pve2", nil), pve.OSDs.Expect("pve3", nil)}
+	lessOSDs := []observe.Expectation{ceph.OSDs.Expect("pve2", nil), ceph.OSDs.Expect("pve3", nil)}
 	notQuorate := pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream"})
-	gone := pve.CephNodes.Expect("", pve.CephNode{Installed: true, Release: 19, Conf: linkTarget})
-	noMon := pve.Monitors.Expect("pve1", pve.Monitor{})
+	gone := ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19, Conf: linkTarget})
+	noMon := ceph.Monitors.Expect("pve1", ceph.Monitor{})
 
 	tests := []struct {
 		name string
@@ -252,19 +253,19 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"other public network", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(), []string{"10.10.10.11/24", "10.99.0.0/24"}},
 		{"a cluster network that would be erased", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(), []string{"cluster network", "10.10.20.0/24"}},
-		{"init in a network where the host is not", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no address in 10.99.0.0/24"}},
-		{"init without quorum", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(pve.CephConfs.Expect("", pve.CephConf{}), notQuorate), []string{"no quorum"}},
-		{"not installed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{})), []string{"has no Ceph", "install"}},
-		{"install was killed", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, Installing: true})), []string{"/run/pve-ceph-install-flag"}},
-		{"a ceph.conf of its own", Module{Mgr: &Mgr{}}, node(pve.CephNodes.Expect("", pve.CephNode{Installed: true, ForeignConf: true})), []string{"/etc/ceph/ceph.conf", "move it away"}},
-		{"no monitor yet", Module{Mgr: &Mgr{}}, node(pve.CephConfs.Expect("", pve.CephConf{})), []string{"no Ceph cluster yet"}},
+		{"init in a network where the host is not", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(ceph.Confs.Expect("", ceph.Conf{})), []string{"no address in 10.99.0.0/24"}},
+		{"init without quorum", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(ceph.Confs.Expect("", ceph.Conf{}), notQuorate), []string{"no quorum"}},
+		{"not installed", Module{Mgr: &Mgr{}}, node(ceph.Nodes.Expect("", ceph.Node{})), []string{"has no Ceph", "install"}},
+		{"install was killed", Module{Mgr: &Mgr{}}, node(ceph.Nodes.Expect("", ceph.Node{Installed: true, Installing: true})), []string{"/run/pve-ceph-install-flag"}},
+		{"a ceph.conf of its own", Module{Mgr: &Mgr{}}, node(ceph.Nodes.Expect("", ceph.Node{Installed: true, ForeignConf: true})), []string{"/etc/ceph/ceph.conf", "move it away"}},
+		{"no monitor yet", Module{Mgr: &Mgr{}}, node(ceph.Confs.Expect("", ceph.Conf{})), []string{"no Ceph cluster yet"}},
 
 		{"left-over store", Module{Mon: &Mon{}}, node(noMon), []string{"/var/lib/ceph/mon/ceph-pve1", "left-over"}},
 		{"store is gone", Module{Mon: &Mon{}}, node(gone), []string{"monitor map", "installed anew"}},
 		{"section without monitor", Module{Mon: &Mon{}}, node(gone, noMon), []string{"[mon.pve1]"}},
-		{"address elsewhere", Module{Mon: &Mon{Address: "10.99.0.1"}}, node(gone, noMon, pve.CephConfs.Expect("", pve.CephConf{Exists: true, Folder: true,
+		{"address elsewhere", Module{Mon: &Mon{Address: "10.99.0.1"}}, node(gone, noMon, ceph.Confs.Expect("", ceph.Conf{Exists: true, Folder: true,
 			Sections: map[string]map[string]string{"global": {"public_network": "10.10.10.0/24"}}})), []string{"10.99.0.1", "10.10.10.11"}},
-		{"section of a metadata server", Module{MDS: &MDS{}}, node(pve.CephConfs.Expect("", runningConf().With("mds.pve1", "host", "pve1"))), []string{"pveceph mds destroy pve1"}},
+		{"section of a metadata server", Module{MDS: &MDS{}}, node(ceph.Confs.Expect("", runningConf().With("mds.pve1", "host", "pve1"))), []string{"pveceph mds destroy pve1"}},
 
 		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "wipes nothing"}},
 		{"a disk of ZFS", Module{OSD: &OSD{Device: "/dev/sde"}}, node(), []string{"zfs_member"}},
@@ -285,13 +286,13 @@ func TestRefusals(t *testing.T) {
 		{"too many placement groups", Module{Pool: &Pool{Name: "p", Size: n(3), PGNum: n(512)}}, node(), []string{"mon_max_pg_per_osd", "250"}},
 		{"more moves than is allowed", Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd", MaxMoved: "50%"}}, node(), []string{"up to 100.0 % of its data", "pool.max_moved is 50.0 %"}},
 		{"unknown rule", Module{Pool: &Pool{Name: "p", CrushRule: "nosuch"}}, node(), []string{"no rule nosuch", "by-osd, odd, replicated_rule"}},
-		{"erasure-coded", Module{Pool: &Pool{Name: "vm-disks", Size: n(3)}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": erasure})), []string{"erasure-coded"}},
-		{"another application's", Module{Pool: &Pool{Name: "vm-disks", Application: "rbd"}}, node(pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": cephfs})), []string{"application cephfs"}},
+		{"erasure-coded", Module{Pool: &Pool{Name: "vm-disks", Size: n(3)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": erasure})), []string{"erasure-coded"}},
+		{"another application's", Module{Pool: &Pool{Name: "vm-disks", Application: "rbd"}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": cephfs})), []string{"application cephfs"}},
 
 		{"no metadata server", Module{FS: &FS{}}, node(), []string{"mds {}"}},
-		{"none stands by", Module{FS: &FS{}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:active"})), []string{"all are busy", "pve1 (up:active)"}},
-		{"pool of that name", Module{FS: &FS{Name: "x"}}, node(pve.MetadataServers.Expect("pve1", pve.MetadataServer{State: "up:standby"}),
-			pve.Pools.Expect("", map[string]pve.Pool{"x_data": existingPool()})), []string{"x_data exists"}},
+		{"none stands by", Module{FS: &FS{}}, node(ceph.MetadataServers.Expect("pve1", ceph.MetadataServer{State: "up:active"})), []string{"all are busy", "pve1 (up:active)"}},
+		{"pool of that name", Module{FS: &FS{Name: "x"}}, node(ceph.MetadataServers.Expect("pve1", ceph.MetadataServer{State: "up:standby"}),
+			ceph.Pools.Expect("", map[string]ceph.Pool{"x_data": existingPool()})), []string{"x_data exists"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -24,12 +25,12 @@ func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
 func (r *Rule) validate() error {
 	// An empty name in this command aborts the leading monitor, and then the next one.
 	for argument, name := range map[string]string{"rule.name": r.Name, "rule.root": r.Root, "rule.failure_domain": r.FailureDomain} {
-		if err := pve.CheckCephName(argument, name); err != nil {
+		if err := ceph.CheckName(argument, name); err != nil {
 			return err
 		}
 	}
 	if r.DeviceClass != "" {
-		return pve.CheckDeviceClass("rule.device_class", r.DeviceClass)
+		return ceph.CheckDeviceClass("rule.device_class", r.DeviceClass)
 	}
 	return nil
 }
@@ -39,11 +40,11 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	rules, err := pve.CrushRules.Observe(ctx, h, "")
+	rules, err := ceph.CrushRules.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	want := pve.CrushRule{Root: r.Root, FailureDomain: r.FailureDomain, Class: r.DeviceClass}
+	want := ceph.CrushRule{Root: r.Root, FailureDomain: r.FailureDomain, Class: r.DeviceClass}
 	if have, exists := rules[r.Name]; exists {
 		if have != want {
 			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists and is different: it is %s, the task says %s; a rule cannot be changed in place: give the new one another name and move the pools to it",
@@ -59,7 +60,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if r.FailureDomain == "osd" {
 		s.note("rule %s lets all copies of a placement group lie on one host: losing that host can stop a pool", r.Name)
 	}
-	after := map[string]pve.CrushRule{r.Name: want}
+	after := map[string]ceph.CrushRule{r.Name: want}
 	for name, rule := range rules {
 		after[name] = rule
 	}
@@ -69,8 +70,8 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("create CRUSH rule %s (%s)", r.Name, describeRule(want)),
-		Action:  ceph(args...),
-		Expect:  pve.Everywhere(h, pve.CrushRules.Expect("", after)),
+		Action:  cephCommand(args...),
+		Expect:  pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
 		Settle:  20 * time.Second,
 		Await:   "the new rule",
 		Wide:    true,
@@ -101,15 +102,15 @@ func (r *Rule) checkClass(ctx context.Context, s *site) error {
 }
 
 // osds are the OSDs of all nodes by the node's name.
-func (s *site) osds(ctx context.Context) (map[string][]pve.OSD, error) {
+func (s *site) osds(ctx context.Context) (map[string][]ceph.OSD, error) {
 	members, err := s.members(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return pve.OSDs.ObserveAll(ctx, s.host, members)
+	return ceph.OSDs.ObserveAll(ctx, s.host, members)
 }
 
-func describeRule(r pve.CrushRule) string {
+func describeRule(r ceph.CrushRule) string {
 	if r.Custom {
 		return "hand-made"
 	}

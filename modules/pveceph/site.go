@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -16,8 +17,8 @@ import (
 type site struct {
 	host  modules.Host
 	node  pve.Node
-	local pve.CephNode
-	conf  pve.CephConf
+	local ceph.Node
+	conf  ceph.Conf
 	// units are the states of the units of the daemons on this node.
 	units map[string]string
 	notes []string
@@ -33,18 +34,18 @@ func (s *site) plan(steps ...modules.Step) modules.Plan {
 
 // survey reads a node on which Ceph is installed and can be used.
 func survey(ctx context.Context, h modules.Host) (*site, error) {
-	pve.CephNodes.Want(h, "")
-	pve.CephConfs.Want(h, "")
-	pve.CephUnits.Want(h, "")
+	ceph.Nodes.Want(h, "")
+	ceph.Confs.Want(h, "")
+	ceph.Units.Want(h, "")
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
-	local, err := pve.CephNodes.Observe(ctx, h, "")
+	local, err := ceph.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
-	conf, err := pve.CephConfs.Observe(ctx, h, "")
+	conf, err := ceph.Confs.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	case local.ForeignConf:
 		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
 	}
-	units, err := pve.CephUnits.Observe(ctx, h, "")
+	units, err := ceph.Units.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +65,11 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 }
 
 // runs reports whether a daemon of this node runs, whatever Ceph's maps still say.
-func (s *site) runs(kind, id string) bool { return s.units[pve.DaemonUnit(kind, id)] == "active" }
+func (s *site) runs(kind, id string) bool { return s.units[ceph.DaemonUnit(kind, id)] == "active" }
 
 // started is what is observed of the units once those of daemons of this node run.
 func (s *site) started(units ...string) observe.Expectation {
-	return pve.CephUnits.Expect("", pve.WithUnits(s.units, units...)).On(s.host)
+	return ceph.Units.Expect("", ceph.WithUnits(s.units, units...)).On(s.host)
 }
 
 func installing(h modules.Host) error {
@@ -79,7 +80,7 @@ func installing(h modules.Host) error {
 func running(ctx context.Context, h modules.Host) (*site, error) {
 	s, err := survey(ctx, h)
 	if err == nil && (!s.conf.Initialised() || len(s.conf.MonHosts()) == 0) {
-		err = fmt.Errorf("%s: %w", h.Name(), pve.ErrNoCeph)
+		err = fmt.Errorf("%s: %w", h.Name(), ceph.ErrNoCeph)
 	}
 	return s, err
 }
@@ -115,13 +116,13 @@ func (s *site) writable(ctx context.Context) error {
 const linkTarget = "/etc/pve/ceph.conf"
 
 // linked is the node's local state with one more change, and the link that monitors, OSDs and init make.
-func (s *site) linked(change func(*pve.CephNode)) observe.Expectation {
+func (s *site) linked(change func(*ceph.Node)) observe.Expectation {
 	local := s.local
 	local.Conf = linkTarget
 	if change != nil {
 		change(&local)
 	}
-	return pve.CephNodes.Expect("", local).On(s.host)
+	return ceph.Nodes.Expect("", local).On(s.host)
 }
 
 // addressesIn are the host's addresses in a network.

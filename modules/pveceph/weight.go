@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -54,7 +55,7 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	d, err := pve.Distributions.Observe(ctx, h, "")
+	d, err := ceph.Distributions.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -67,10 +68,10 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, fmt.Errorf("weight.osd: the CRUSH map has no %s", w.OSD)
 	}
 	want := is
-	if w.Crush != nil && !pve.SameWeight(*w.Crush, is.Crush) {
+	if w.Crush != nil && !ceph.SameWeight(*w.Crush, is.Crush) {
 		want.Crush = *w.Crush
 	}
-	if w.Reweight != nil && !pve.SameWeight(*w.Reweight, is.Reweight) {
+	if w.Reweight != nil && !ceph.SameWeight(*w.Reweight, is.Reweight) {
 		if is.Reweight == 0 {
 			return modules.Plan{}, fmt.Errorf("%s is out, and a reweight would take it in: ceph osd in %d first, if that is meant", w.OSD, id)
 		}
@@ -95,17 +96,17 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if want.Crush != is.Crush {
 		part := is
 		part.Crush = want.Crush
-		steps = append(steps, w.step(s, d, id, is, part, ceph("osd", "crush", "reweight", w.OSD, weightText(want.Crush))))
+		steps = append(steps, w.step(s, d, id, is, part, cephCommand("osd", "crush", "reweight", w.OSD, weightText(want.Crush))))
 		d, is = d.With(id, part), part
 	}
 	if want.Reweight != is.Reweight {
-		steps = append(steps, w.step(s, d, id, is, want, ceph("osd", "reweight", strconv.Itoa(id), weightText(want.Reweight))))
+		steps = append(steps, w.step(s, d, id, is, want, cephCommand("osd", "reweight", strconv.Itoa(id), weightText(want.Reweight))))
 	}
 	return s.plan(steps...), nil
 }
 
 // looksLikeRatio refuses a CRUSH weight that was meant as a share: "1" on a disk of 4 TB cuts its data to about a quarter.
-func (w *Weight) looksLikeRatio(is, want pve.OSDWeight) error {
+func (w *Weight) looksLikeRatio(is, want ceph.OSDWeight) error {
 	small := is.Crush <= 1 && want.Crush < is.Crush // a share of what is a share anyhow
 	if want.Crush == is.Crush || want.Crush > 1 || is.Crush == 0 || want.Crush == 0 || small {
 		return nil
@@ -119,25 +120,25 @@ func (w *Weight) looksLikeRatio(is, want pve.OSDWeight) error {
 
 // movedBy returns the share of the data of its class that moves when an OSD gets another weight: what it holds more or less afterwards.
 // CRUSH moves little more than that.
-func movedBy(d pve.Distribution, id int, want pve.OSDWeight) float64 {
+func movedBy(d ceph.Distribution, id int, want ceph.OSDWeight) float64 {
 	return math.Abs(d.With(id, want).Share(id) - d.Share(id))
 }
 
-func (w *Weight) step(s *site, d pve.Distribution, id int, is, want pve.OSDWeight, command modules.Run) modules.Step {
+func (w *Weight) step(s *site, d ceph.Distribution, id int, is, want ceph.OSDWeight, command modules.Run) modules.Step {
 	return modules.Step{
 		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("weigh %s %s instead of %s: about %s of the data of class %s moves", w.OSD, describeWeight(want), describeWeight(is), percent(movedBy(d, id, want)), orNone(is.Class)),
 		Action:  command,
 		Diff:    &modules.Diff{Subject: "weight of " + w.OSD, Before: describeWeight(is), After: describeWeight(want)},
-		Expect: append(pve.Everywhere(s.host, pve.Distributions.Expect("", d.With(id, want)), pve.CephStatuses.Unknown("", "data moves to or from "+w.OSD)),
-			pve.CephHealths.Unknown("", "data moves to or from "+w.OSD).On(s.host)),
+		Expect: append(pve.Everywhere(s.host, ceph.Distributions.Expect("", d.With(id, want)), ceph.Statuses.Unknown("", "data moves to or from "+w.OSD)),
+			ceph.Healths.Unknown("", "data moves to or from "+w.OSD).On(s.host)),
 		Settle: 30 * time.Second,
 		Await:  "the weight of " + w.OSD,
 		Wide:   true,
 	}
 }
 
-func describeWeight(w pve.OSDWeight) string {
+func describeWeight(w ceph.OSDWeight) string {
 	text := weightText(w.Crush)
 	if w.Reweight != 1 {
 		text += " × " + weightText(w.Reweight)

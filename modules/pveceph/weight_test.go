@@ -6,19 +6,19 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
-	"hlplay/modules/internal/pve"
 )
 
 func TestWeight(t *testing.T) {
 	// Ten OSDs of 3.6 TiB; osd.0 has the weight that is said, and the override.
 	weighed := func(crush, reweight float64) *observe.Host {
-		d := pve.Distribution{Weights: map[int]pve.OSDWeight{}}
+		d := ceph.Distribution{Weights: map[int]ceph.OSDWeight{}}
 		for id := range 10 {
-			d.Weights[id] = pve.OSDWeight{Crush: 3.6, Reweight: 1, Class: "hdd"}
+			d.Weights[id] = ceph.OSDWeight{Crush: 3.6, Reweight: 1, Class: "hdd"}
 		}
-		d.Weights[0] = pve.OSDWeight{Crush: crush, Reweight: reweight, Class: "hdd"}
-		return node(pve.Distributions.Expect("", d))
+		d.Weights[0] = ceph.OSDWeight{Crush: crush, Reweight: reweight, Class: "hdd"}
+		return node(ceph.Distributions.Expect("", d))
 	}
 	f := func(f float64) *float64 { return &f }
 	tests := []struct {

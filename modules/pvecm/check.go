@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -105,11 +106,11 @@ func (s *situation) discards(ctx context.Context) error {
 	if len(guests) > 0 {
 		return fmt.Errorf("%s has guests (%s): a node that joins must be empty; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
 	}
-	ceph, err := pve.CephConfs.Observe(ctx, s.host, "")
+	conf, err := ceph.Confs.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
-	if ceph.Exists {
+	if conf.Exists {
 		return fmt.Errorf("%s has a Ceph configuration of its own (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -37,7 +38,7 @@ func TestCheckRefusesWhatAJoinWould(t *testing.T) {
 		{"a cluster with other links", host("pve1", twoLinks()), bare("pve2"), []string{"pve1", "pve2"}, "cluster dream has link1"},
 		{"standalone and empty", host("pve1", standalone), host("pve2", standalone), []string{"pve1", "pve2"}, ""},
 		{"guests", bare("pve1"), host("pve2", standalone, pve.GuestLists.Expect("", map[int]pve.Guest{200: {Node: "pve2", Type: "qemu"}})), []string{"pve1", "pve2"}, "pve2 has guests (200)"},
-		{"Ceph of its own", bare("pve1"), host("pve2", standalone, pve.CephConfs.Expect("", pve.CephConf{Exists: true})), []string{"pve1", "pve2"}, "Ceph configuration of its own"},
+		{"Ceph of its own", bare("pve1"), host("pve2", standalone, ceph.Confs.Expect("", ceph.Conf{Exists: true})), []string{"pve1", "pve2"}, "Ceph configuration of its own"},
 		{"a left-over key", bare("pve1"), host("pve2", pve.Cluster{Mounted: true, Quorate: true, AuthKey: true}), []string{"pve1", "pve2"}, "/etc/corosync/authkey"},
 		{"another cluster", bare("pve1"), host("pve2", other), []string{"pve1", "pve2"}, `pve2 is in cluster "elsewhere", not "dream"`},
 		{"another release", host("pve1", pve.Cluster{}, pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: "bookworm"})), bare("pve2"), []string{"pve1", "pve2"}, "pve2 is Debian trixie and founder pve1 is Debian bookworm"},

@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -292,11 +293,15 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 			expect = append(expect, pve.Clusters.Expect("", c).On(peer))
 		}
 	}
-	shared, err := pve.Shared(ctx, s.founder, s.host, after.Names())
+	shared, err := pve.Shared(ctx, s.founder, s.host)
 	if err != nil {
 		return modules.Step{}, err
 	}
-	expect = append(expect, shared...)
+	cephs, err := ceph.Shared(ctx, s.founder, s.host, after.Names())
+	if err != nil {
+		return modules.Step{}, err
+	}
+	expect = append(append(expect, shared...), cephs...)
 	// Its authorized_keys becomes a link to the cluster's, into which root's lines are merged.
 	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with the cluster's").On(s.host))
 	return modules.Step{

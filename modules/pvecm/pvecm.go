@@ -18,6 +18,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -46,7 +47,7 @@ type result struct {
 var Spec = modules.Spec{
 	Name:        "pvecm",
 	Facts:       []observe.FactSpec{pve.Fact, pve.KernelFact, pve.BootFact},
-	Packages:    pve.Packages,
+	Packages:    pve.Packages(ceph.Content),
 	FileSystems: []observe.FileSystem{pve.ClusterFileSystem},
 	RootHint:    "if a key was accepted before and this is a Proxmox VE node, root's authorized_keys is a link into /etc/pve: no key is accepted while pve-cluster.service is stopped, start it at the host's console",
 	Reinstate:   reinstate,

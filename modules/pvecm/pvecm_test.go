@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
@@ -40,7 +41,7 @@ func host(name string, c pve.Cluster, more ...observe.Expectation) *observe.Host
 	node.Name = name
 	known := []observe.Expectation{
 		pve.Nodes.Expect("", node), pve.Clusters.Expect("", c),
-		pve.GuestLists.Expect("", map[int]pve.Guest{}), pve.CephConfs.Expect("", pve.CephConf{}),
+		pve.GuestLists.Expect("", map[int]pve.Guest{}), ceph.Confs.Expect("", ceph.Conf{}),
 		pve.Storages.Expect("", map[string]pve.Storage{"local": {Type: "dir"}}), pve.HAs.Expect("", pve.HA{}),
 		pve.Trusts.Expect("", pve.Trust{PublicKey: "ssh-rsa AAAA" + name + " root@" + name, PrivateKey: true,
 			Authorized: []string{operator}, HostKeys: []string{"ssh-ed25519 AAAAhost" + name[3:]}}),
@@ -240,7 +241,7 @@ func TestRefusals(t *testing.T) {
 		{"founder standalone", "pve2", []*observe.Host{host("pve1", standalone), host("pve2", standalone)}, []string{"founder pve1 is standalone"}},
 		{"founder without quorum", "pve2", []*observe.Host{host("pve1", noQuorum), host("pve2", standalone)}, []string{"no quorum"}},
 		{"guests", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.GuestLists.Expect("", map[int]pve.Guest{101: {}, 100: {}}))}, []string{"100, 101", "back them up"}},
-		{"own Ceph", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.CephConfs.Expect("", pve.CephConf{Exists: true}))}, []string{"ceph.conf"}},
+		{"own Ceph", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, ceph.Confs.Expect("", ceph.Conf{Exists: true}))}, []string{"ceph.conf"}},
 		{"left-over key", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", authkey)}, []string{"/etc/corosync/authkey", "move the file away"}},
 		{"half-joined", "pve2", []*observe.Host{host("pve1", listed), host("pve2", standalone)}, []string{"pvecm delnode pve2", "pve1"}},
 		{"name taken", "pve2", []*observe.Host{host("pve1", cluster("pve1", "pve2")), host("pve2", standalone)}, []string{"cannot have one name"}},

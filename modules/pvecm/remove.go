@@ -12,6 +12,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/pve"
 )
@@ -83,7 +84,7 @@ func (r *Remove) want(h modules.Host) {
 	pve.Nodes.Want(h, "")
 	pve.Clusters.Want(h, "")
 	pve.Replications.Want(h, "")
-	pve.Monitors.Want(h, r.Node)
+	ceph.Monitors.Want(h, r.Node)
 	for _, name := range []string{clusterKeys, clusterHosts, nodesFolder + r.Node} {
 		observe.Files.Want(h, name)
 	}
@@ -212,7 +213,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 
 // ceph adds what the node still is in Ceph.
 func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...any)) error {
-	osds, err := pve.OSDs.Observe(ctx, h, r.Node)
+	osds, err := ceph.OSDs.Observe(ctx, h, r.Node)
 	if err != nil {
 		return err
 	}
@@ -223,21 +224,21 @@ func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...a
 		}
 		add("take its OSDs out, wait until all placement groups are active and clean, and destroy them (%s)", strings.Join(names, ", "))
 	}
-	monitor, err := pve.Monitors.Observe(ctx, h, r.Node)
+	monitor, err := ceph.Monitors.Observe(ctx, h, r.Node)
 	if err != nil {
 		return err
 	}
 	if monitor.InMap {
 		add("destroy its monitor (pveceph mon destroy %s there; of a machine that is lost: ceph mon remove %s, and its lines in /etc/pve/ceph.conf)", r.Node, r.Node)
 	}
-	manager, err := pve.Managers.Observe(ctx, h, r.Node)
+	manager, err := ceph.Managers.Observe(ctx, h, r.Node)
 	if err != nil {
 		return err
 	}
 	if manager.InMap {
 		add("destroy its manager (pveceph mgr destroy %s there)", r.Node)
 	}
-	server, err := pve.MetadataServers.Observe(ctx, h, r.Node)
+	server, err := ceph.MetadataServers.Observe(ctx, h, r.Node)
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 // finds again.
 func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	var steps []modules.Step
-	bucket, err := pve.CrushHosts.Observe(ctx, h, r.Node)
+	bucket, err := ceph.CrushHosts.Observe(ctx, h, r.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +283,7 @@ func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, erro
 		steps = append(steps, modules.Step{
 			Summary: fmt.Sprintf("remove %s's empty bucket from the CRUSH map", r.Node),
 			Action:  modules.Run{Argv: []string{"ceph", "osd", "crush", "remove", r.Node}, Dir: "/root", Limit: time.Minute},
-			Expect:  pve.Everywhere(h, pve.CrushHosts.Expect(r.Node, false)),
+			Expect:  pve.Everywhere(h, ceph.CrushHosts.Expect(r.Node, false)),
 			Wide:    true,
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
@@ -15,8 +16,8 @@ import (
 func remaining(c pve.Cluster, more ...observe.Expectation) *observe.Host {
 	absent := observe.File{}
 	nothing := []observe.Expectation{
-		pve.Replications.Expect("", map[string]pve.Replication{}), pve.OSDs.Expect("pve4", nil), pve.Monitors.Expect("pve4", pve.Monitor{}),
-		pve.Managers.Expect("pve4", pve.Manager{}), pve.MetadataServers.Expect("pve4", pve.MetadataServer{}), pve.CrushHosts.Expect("pve4", false),
+		pve.Replications.Expect("", map[string]pve.Replication{}), ceph.OSDs.Expect("pve4", nil), ceph.Monitors.Expect("pve4", ceph.Monitor{}),
+		ceph.Managers.Expect("pve4", ceph.Manager{}), ceph.MetadataServers.Expect("pve4", ceph.MetadataServer{}), ceph.CrushHosts.Expect("pve4", false),
 		observe.Files.Expect(clusterKeys, absent), observe.Files.Expect(clusterHosts, absent), observe.Files.Expect(nodesFolder+"pve4", absent),
 	}
 	h := host("pve1", c, append(nothing, more...)...)
@@ -35,7 +36,7 @@ func off(c pve.Cluster, nodes ...string) pve.Cluster {
 func TestRemove(t *testing.T) {
 	m := &Module{Remove: &Remove{Node: "pve4"}}
 	four := off(cluster("pve1", "pve2", "pve3", "pve4"), "pve4")
-	plan := modulestest.Converges(t, m, remaining(four, pve.CrushHosts.Expect("pve4", true),
+	plan := modulestest.Converges(t, m, remaining(four, ceph.CrushHosts.Expect("pve4", true),
 		observe.Files.Expect(nodesFolder+"pve4", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"}),
 		observe.Files.Expect(clusterKeys, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Size: 60,
 			Content: []byte("ssh-rsa AAAA1 root@pve1\nssh-rsa AAAA4 root@pve4\n")})))
@@ -74,8 +75,8 @@ func TestRemoveRefuses(t *testing.T) {
 		{"a rule", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Rules: map[string]pve.Rule{"r": {Nodes: map[string]int{"pve4": 0}}}})), "take it out of the nodes of HA rule r"},
 		{"a group", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Groups: map[string]pve.Group{"g": {Nodes: map[string]int{"pve4": 0}}}})), "take it out of the nodes of HA group g"},
 		{"replication", remaining(four("pve4"), pve.Replications.Expect("", map[string]pve.Replication{"100-0": {Target: "pve4"}, "101-0": {Source: "pve4"}, "102-0": {Target: "pve2"}})), "(pvesr delete 100-0, 101-0)"},
-		{"an OSD", remaining(four("pve4"), pve.OSDs.Expect("pve4", []pve.OSD{{ID: 7}})), "destroy them (osd.7)"},
-		{"a monitor", remaining(four("pve4"), pve.Monitors.Expect("pve4", pve.Monitor{InMap: true})), "ceph mon remove pve4"},
+		{"an OSD", remaining(four("pve4"), ceph.OSDs.Expect("pve4", []ceph.OSD{{ID: 7}})), "destroy them (osd.7)"},
+		{"a monitor", remaining(four("pve4"), ceph.Monitors.Expect("pve4", ceph.Monitor{InMap: true})), "ceph mon remove pve4"},
 		{"itself", remaining(four("pve4"), pve.Nodes.Expect("", pve.Node{Name: "pve4", Installed: true})), "pve1 is the node that is to be removed"},
 		{"no cluster", remaining(standalone), "pve1 is in no cluster"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
@@ -198,15 +199,15 @@ func (m *Module) check(ctx context.Context, h modules.Host) error {
 	if m.Options["monhost"] != "" || (m.Type != "rbd" && m.Type != "cephfs") {
 		return nil
 	}
-	conf, err := pve.CephConfs.Observe(ctx, h, "")
+	conf, err := ceph.Confs.Observe(ctx, h, "")
 	if err != nil {
 		return err
 	}
 	if len(conf.MonHosts()) == 0 {
-		return fmt.Errorf("storage %s: %w", m.ID, pve.ErrNoCeph)
+		return fmt.Errorf("storage %s: %w", m.ID, ceph.ErrNoCeph)
 	}
 	if m.Type == "rbd" {
-		pools, err := pve.Pools.Observe(ctx, h, "")
+		pools, err := ceph.Pools.Observe(ctx, h, "")
 		if err != nil {
 			return err
 		}
@@ -215,7 +216,7 @@ func (m *Module) check(ctx context.Context, h modules.Host) error {
 		}
 		return nil
 	}
-	systems, err := pve.FileSystems.Observe(ctx, h, "")
+	systems, err := ceph.FileSystems.Observe(ctx, h, "")
 	if err != nil {
 		return err
 	}

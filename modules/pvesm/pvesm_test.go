@@ -8,17 +8,18 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 )
 
 func host(more ...observe.Expectation) *observe.Host {
-	conf := pve.CephConf{Exists: true, Folder: true}.With("global", "mon_host", "10.0.0.1")
+	conf := ceph.Conf{Exists: true, Folder: true}.With("global", "mon_host", "10.0.0.1")
 	known := []observe.Expectation{
 		pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream"}),
-		pve.CephConfs.Expect("", conf),
-		pve.Pools.Expect("", map[string]pve.Pool{"vm-disks": {ID: 2}}),
-		pve.FileSystems.Expect("", map[string]pve.FileSystem{"cephfs": {Active: true}, "asleep": {}}),
+		ceph.Confs.Expect("", conf),
+		ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": {ID: 2}}),
+		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{"cephfs": {Active: true}, "asleep": {}}),
 		pve.Storages.Expect("", map[string]pve.Storage{
 			"local":    {Type: "dir", Options: map[string]string{"path": "/var/lib/vz", "content": "iso"}},
 			"vm-disks": {Type: "rbd", Options: map[string]string{"pool": "vm-disks", "content": "rootdir,images", "krbd": "0"}},
@@ -89,12 +90,12 @@ func TestRefusals(t *testing.T) {
 		{"other type", Module{ID: "vm-disks", Type: "dir", Options: map[string]string{"path": "/x"}}, host(), "is of type rbd"},
 		{"fixed option", Module{ID: "local", Type: "dir", Options: map[string]string{"path": "/srv"}}, host(), "cannot be changed"},
 		{"no such pool", Module{ID: "x", Type: "rbd", Pool: "nosuch"}, host(), "no Ceph pool nosuch; there are: vm-disks"},
-		{"no file system", Module{ID: "x", Type: "cephfs"}, host(pve.FileSystems.Expect("", map[string]pve.FileSystem{})), "no CephFS"},
+		{"no file system", Module{ID: "x", Type: "cephfs"}, host(ceph.FileSystems.Expect("", map[string]ceph.FileSystem{})), "no CephFS"},
 		{"file system asleep", Module{ID: "x", Type: "cephfs", Options: map[string]string{"fs-name": "asleep"}}, host(), "no metadata server is active"},
 		{"no quorum", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream",
 			Members: map[string]pve.Member{"pve1": {Online: true}, "pve2": {}, "pve3": {}}})), "no quorum as seen from pve1, and /etc/pve cannot be written (online: pve1; offline: pve2, pve3)"},
 		{"no pmxcfs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{})), "start it (systemctl start pve-cluster.service)"},
-		{"no Ceph", Module{ID: "x", Type: "rbd", Pool: "p"}, host(pve.CephConfs.Expect("", pve.CephConf{})), "no Ceph cluster yet"},
+		{"no Ceph", Module{ID: "x", Type: "rbd", Pool: "p"}, host(ceph.Confs.Expect("", ceph.Conf{})), "no Ceph cluster yet"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,9 +3,14 @@ package modulestest
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"hlplay/engine/lab/transcript"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
@@ -65,4 +70,66 @@ func FuzzAnswer[T any](t *testing.T, k *observe.Kind[T], names []string, stdout 
 			t.Errorf("%s is not told for the output %q", k.Key(name), stdout)
 		}
 	}
+}
+
+// FetchBelow observes one name of a kind as Fetch does, but looks for the given absolute paths below root.
+func FetchBelow[T any](t *testing.T, k *observe.Kind[T], root string, paths []string, name string) (value T, err error) {
+	t.Helper()
+	var pairs []string
+	for _, p := range paths {
+		pairs = append(pairs, p, root+p)
+	}
+	below := strings.NewReplacer(pairs...)
+	queries := slices.Clone(k.Ask([]string{name}))
+	for i, q := range queries {
+		queries[i].Script = below.Replace(q.Script)
+		queries[i].Args = nil
+		for _, arg := range q.Args {
+			queries[i].Args = append(queries[i].Args, below.Replace(arg))
+		}
+	}
+	answers := Answers(t, queries)
+	for i, a := range answers {
+		answers[i].Stdout = bytes.ReplaceAll(a.Stdout, []byte(root), nil)
+		answers[i].Stderr = bytes.ReplaceAll(a.Stderr, []byte(root), nil)
+	}
+	k.Parse([]string{name}, answers, func(_ string, v T, e error) { value, err = v, e })
+	return value, err
+}
+
+// Place makes files below root by their absolute paths: a path that ends in a slash is a directory, a content of the form "-> X" a
+// symbolic link to X.
+func Place(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		file := filepath.Join(root, name)
+		target, link := strings.CutPrefix(content, "-> ")
+		err := os.MkdirAll(filepath.Dir(file), 0o755)
+		switch {
+		case err != nil:
+		case strings.HasSuffix(name, "/"):
+			err = os.MkdirAll(file, 0o755)
+		case link:
+			err = os.Symlink(target, file)
+		default:
+			err = os.WriteFile(file, []byte(content), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Recorded returns the answer of a recording in testdata, as a query would have got it.
+func Recorded(t testing.TB, file string) remote.Answer {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := transcript.Parse(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return remote.Answer{Stdout: []byte(tr.Stdout), Stderr: []byte(tr.Stderr), Exit: tr.Code}
 }

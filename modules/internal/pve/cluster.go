@@ -103,21 +103,21 @@ func lowestFree(members map[string]Member) int {
 var Clusters = &observe.Kind[Cluster]{
 	Name: "pve-cluster", What: "the membership in the cluster",
 	Shared: observe.Always,
-	Ask:    askCluster,
+	Ask:    AskFiles,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
-		c, err := parseCluster(parseClusterFiles(answers[0]))
+		c, err := parseCluster(ParseFiles(answers[0]))
 		for _, name := range names {
 			tell(name, c, err)
 		}
 	},
 }
 
-func parseCluster(files clusterFiles) (Cluster, error) {
-	c := Cluster{Mounted: files.there[localLink], AuthKey: files.there[authKey], Certificate: files.there[localKey]}
-	members, listed, err := files.read(membersFile)
-	conf, inCluster, err2 := files.read(corosyncFile)
+func parseCluster(files Files) (Cluster, error) {
+	c := Cluster{Mounted: files.Has(LocalLink), AuthKey: files.Has(authKey), Certificate: files.Has(localKey)}
+	members, listed, err := files.Read(membersFile)
+	conf, inCluster, err2 := files.Read(corosyncFile)
 	if err = errors.Join(err, err2); err != nil {
-		if errors.Is(err, errNotMounted) {
+		if errors.Is(err, ErrNotMounted) {
 			return Cluster{AuthKey: c.AuthKey}, nil
 		}
 		return c, err

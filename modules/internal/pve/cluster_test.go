@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/modulestest"
 )
 
 const membersText = `{
@@ -85,13 +86,13 @@ func TestClusters(t *testing.T) {
 	}
 	standalone := map[string]string{membersFile: "{\n\"nodename\": \"pve1\",\n\"version\": 1\n}\n"}
 	inCluster := map[string]string{membersFile: membersText, corosyncFile: corosyncText}
-	hung := clusterAnswer([]string{authKey, localLink}, inCluster)
+	hung := clusterAnswer([]string{authKey, LocalLink}, inCluster)
 	hung.Exit = 124
 	away := remote.Answer{Stdout: []byte(authKey + "\n"), Exit: 2}
-	for _, path := range clusterQuery.Args {
+	for _, path := range filesQuery.Args {
 		away.Stderr = append(away.Stderr, "grep: "+path+": Transport endpoint is not connected\n"...)
 	}
-	denied := clusterAnswer([]string{localLink}, inCluster)
+	denied := clusterAnswer([]string{LocalLink}, inCluster)
 	denied.Stderr = append(denied.Stderr, "grep: /etc/pve/.members: Permission denied\n"...)
 	tests := []struct {
 		name   string
@@ -100,21 +101,21 @@ func TestClusters(t *testing.T) {
 		err    string
 	}{
 		{"no Proxmox VE", clusterAnswer(nil, nil), Cluster{}, ""},
-		{"standalone is always quorate", clusterAnswer([]string{localLink, localKey}, standalone), Cluster{Mounted: true, Quorate: true, Certificate: true}, ""},
-		{"left-over key", clusterAnswer([]string{authKey, localLink}, standalone), Cluster{Mounted: true, Quorate: true, AuthKey: true}, ""},
-		{"member", clusterAnswer([]string{authKey, localLink, localKey}, inCluster),
+		{"standalone is always quorate", clusterAnswer([]string{LocalLink, localKey}, standalone), Cluster{Mounted: true, Quorate: true, Certificate: true}, ""},
+		{"left-over key", clusterAnswer([]string{authKey, LocalLink}, standalone), Cluster{Mounted: true, Quorate: true, AuthKey: true}, ""},
+		{"member", clusterAnswer([]string{authKey, LocalLink, localKey}, inCluster),
 			Cluster{Mounted: true, Name: "lab", ConfigVersion: 3, Quorate: true, AuthKey: true, Certificate: true, Members: members}, ""},
-		{"no quorum", clusterAnswer([]string{localLink}, map[string]string{membersFile: strings.Replace(membersText, `"quorate": 1`, `"quorate": 0`, 1), corosyncFile: corosyncText}),
+		{"no quorum", clusterAnswer([]string{LocalLink}, map[string]string{membersFile: strings.Replace(membersText, `"quorate": 1`, `"quorate": 0`, 1), corosyncFile: corosyncText}),
 			Cluster{Mounted: true, Name: "lab", ConfigVersion: 3, Members: members}, ""},
 		{"pmxcfs restarts", away, Cluster{AuthKey: true}, ""},
 		{"pmxcfs hangs", hung, Cluster{AuthKey: true}, ""},
-		{"half a file", clusterAnswer([]string{localLink}, map[string]string{membersFile: membersText, corosyncFile: "totem {\n cluster_name: lab\n"}), Cluster{}, "corosync.conf"},
+		{"half a file", clusterAnswer([]string{LocalLink}, map[string]string{membersFile: membersText, corosyncFile: "totem {\n cluster_name: lab\n"}), Cluster{}, "corosync.conf"},
 		{"unreadable", denied, Cluster{}, "Permission denied"},
 		{"no grep", remote.Answer{Exit: 127, Stderr: []byte("sh: 4: exec: grep: not found\n")}, Cluster{}, "grep: not found"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseCluster(parseClusterFiles(test.answer))
+			got, err := parseCluster(ParseFiles(test.answer))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("error %v, want one that mentions %q", err, test.err)
@@ -190,9 +191,17 @@ func TestCorosyncWithoutAVersion(t *testing.T) {
 	}
 }
 
+func TestQDevice(t *testing.T) {
+	conf := "totem {\n  cluster_name: lab\n}\nquorum {\n  device {\n    model: net\n    net {\n      algorithm: ffsplit\n      host: 10.0.0.9\n      tls: on\n    }\n    votes: 1\n  }\n  provider: corosync_votequorum\n}\n"
+	c, err := parseCorosync([]byte(conf))
+	if err != nil || c.device != 1 {
+		t.Errorf("%d votes of the QDevice (%v), want 1", c.device, err)
+	}
+}
+
 // Members without a quorum, as recorded: who is online is known, and that nothing can be written.
 func TestMembersWithoutQuorum(t *testing.T) {
-	members, _, _ := strings.Cut(string(recorded(t, "pve/members.no-quorum.txt").Stdout), "Cluster information")
+	members, _, _ := strings.Cut(string(modulestest.Recorded(t, "members.no-quorum.txt").Stdout), "Cluster information")
 	live, err := parseMembers([]byte(members))
 	if err != nil || live.Cluster.Name != "dream" || live.Cluster.Quorate != 0 || live.Nodes["pve2"].Online != 1 || live.Nodes["pve3"].Online != 0 {
 		t.Errorf("%+v, %v", live, err)
@@ -229,7 +238,7 @@ func FuzzClusterFiles(f *testing.F) {
 	f.Add([]byte("{}"), []byte("totem { cluster_name: x config_version: 1 } nodelist { node { nodeid: 1 ring0_addr: a } }"))
 	f.Add([]byte(""), []byte("a { b { } "))
 	f.Fuzz(func(t *testing.T, members, conf []byte) {
-		c, err := parseCluster(parseClusterFiles(clusterAnswer([]string{localLink}, map[string]string{membersFile: string(members), corosyncFile: string(conf)})))
+		c, err := parseCluster(ParseFiles(clusterAnswer([]string{LocalLink}, map[string]string{membersFile: string(members), corosyncFile: string(conf)})))
 		if err == nil && c.Mounted && c.Name == "" {
 			t.Error("a node with a corosync.conf is taken for standalone")
 		}

@@ -1,6 +1,8 @@
 package pve
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestDisarmed reads what the manager of Proxmox VE 9 says once it has let go of the watchdogs, and before.
 func TestDisarmed(t *testing.T) {

@@ -56,11 +56,11 @@ func readFact(ctx context.Context, h *observe.Host) (cty.Value, error) {
 	if err != nil {
 		return cty.NilVal, err
 	}
-	return cty.ObjectVal(map[string]cty.Value{"version": packageVersion(p), "major": major}), nil
+	return cty.ObjectVal(map[string]cty.Value{"version": PackageVersion(p), "major": major}), nil
 }
 
-// packageVersion is a package's version; check mode may know that it will be there and not yet which.
-func packageVersion(p observe.Package) cty.Value {
+// PackageVersion returns the version of an installed package: unknown where check mode predicts the package and not its version.
+func PackageVersion(p observe.Package) cty.Value {
 	if p.Version == "" {
 		return cty.UnknownVal(cty.String).RefineNotNull()
 	}

@@ -2,6 +2,9 @@ package pve
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -10,102 +13,19 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/modulestest"
 )
 
-func TestCephConf(t *testing.T) {
-	conf := func(name string) CephConf {
-		return CephConf{Exists: true, Folder: true, Sections: parseCephConf(recorded(t, "pve/"+name).Stdout)}
-	}
-	tests := []struct {
-		file     string
-		monHosts []string
-		monitors []string
-		public   string
-	}{
-		{"cat-ceph.conf.after-init.txt", nil, nil, "10.99.0.0/24"},
-		// After the first monitor mon_host begins with two blanks.
-		{"cat-ceph.conf.after-mon.txt", []string{"10.77.0.11"}, []string{"pve1"}, "10.77.0.0/24"},
-		{"cat-ceph.conf.2mon.txt", []string{"10.77.0.11", "10.77.0.13"}, []string{"pve1", "pve3"}, "10.77.0.0/24"},
-	}
-	for _, test := range tests {
-		t.Run(test.file, func(t *testing.T) {
-			c := conf(test.file)
-			if !c.Initialised() {
-				t.Error("not taken for initialised")
-			}
-			if diff := cmp.Diff(test.monHosts, c.MonHosts(), equateEmpty); diff != "" {
-				t.Errorf("mon_host -want +got:\n%s", diff)
-			}
-			if diff := cmp.Diff(test.monitors, c.Monitors(), equateEmpty); diff != "" {
-				t.Errorf("monitors -want +got:\n%s", diff)
-			}
-			if got := c.Global("public_network"); got != test.public {
-				t.Errorf("public_network %q, want %q", got, test.public)
-			}
-			if got, want := c.Sections["client"]["keyring"], "/etc/pve/priv/$cluster.$name.keyring"; got != want {
-				t.Errorf("keyring %q, want %q", got, want)
-			}
-		})
-	}
-	if (CephConf{Exists: true, Sections: map[string]map[string]string{"global": {}}}).Initialised() {
-		t.Error("without /etc/pve/ceph it is taken for initialised; PVE tests both")
-	}
-}
-
-var equateEmpty = cmp.Transformer("nil", func(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
-})
-
-func TestCephConfSpelling(t *testing.T) {
-	got := parseCephConf([]byte("[ global ]\n public network = 10.0.0.0/24 ; why\n mon-host=10.0.0.1\nnonsense\n key = a\\#b # c\n"))
-	want := map[string]map[string]string{"global": {"public_network": "10.0.0.0/24", "mon_host": "10.0.0.1", "key": "a#b"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-}
-
-func TestCephConfWithLeavesTheOriginal(t *testing.T) {
-	before := CephConf{Sections: map[string]map[string]string{"global": {"a": "1"}}}
-	after := before.With("global", "b", "2")
-	if len(before.Sections["global"]) != 1 || after.Sections["global"]["b"] != "2" {
-		t.Errorf("before %v, after %v", before.Sections, after.Sections)
-	}
-}
-
-func TestCephNodes(t *testing.T) {
-	tests := []struct {
-		name, answer string
-		want         CephNode
-	}{
-		{"bare", "name pve1\n", CephNode{}},
-		{"server", "name pve1\ninstalled\nconf /etc/pve/ceph.conf\nmon\nmgr\npackage ceph-mon 19.2.3-pve2 install ok installed\npackage pve-manager 9.1 install ok installed\n",
-			CephNode{Installed: true, Release: 19, Conf: "/etc/pve/ceph.conf", Mon: true, Mgr: true}},
-		{"epoch", "installed\npackage ceph-mon 1:17.2.7-1 install ok installed\n", CephNode{Installed: true, Release: 17}},
-		{"install killed", "installed\ninstalling\nforeign\nmds\npackage ceph-mon 20.2.0-1 install ok installed", CephNode{Installed: true, Installing: true, ForeignConf: true, MDS: true, Release: 20}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := parseCephNode(text(test.answer))
-			if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
-				t.Errorf("error %v; -want +got:\n%s", err, diff)
-			}
-		})
-	}
-}
-
 func TestHA(t *testing.T) {
-	verbose := string(recorded(t, "pve/ha-manager-status-verbose.txt").Stdout)
+	verbose := string(modulestest.Recorded(t, "ha-manager-status-verbose.txt").Stdout)
 	_, all, _ := strings.Cut(verbose, "full cluster state:\n")
 	var state map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(all), &state); err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{
-		resourcesFile: string(recorded(t, "pve/cat-ha-resources.cfg.txt").Stdout), groupsFile: string(recorded(t, "pve/cat-ha-groups.cfg.txt").Stdout),
-		rulesFile: string(recorded(t, "pve/cat-ha-rules.cfg.txt").Stdout), statusFile: string(state["manager_status"]),
+	got, err := parseHA(ParseFiles(mountedAnswer(map[string]string{
+		resourcesFile: string(modulestest.Recorded(t, "cat-ha-resources.cfg.txt").Stdout), groupsFile: string(modulestest.Recorded(t, "cat-ha-groups.cfg.txt").Stdout),
+		rulesFile: string(modulestest.Recorded(t, "cat-ha-rules.cfg.txt").Stdout), statusFile: string(state["manager_status"]),
 	})))
 	if err != nil {
 		t.Fatal(err)
@@ -139,8 +59,8 @@ func TestServicesOfALivingManager(t *testing.T) {
 		"error-locked":    {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "started", Failed: []string{"pve1"}}},
 		"after-disabled":  {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "request_stop", Failed: []string{"pve1"}}},
 	} {
-		status, _, _ := strings.Cut(string(recorded(t, "pve/manager_status."+name+".txt").Stdout), "\n")
-		got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{statusFile: status})))
+		status, _, _ := strings.Cut(string(modulestest.Recorded(t, "manager_status."+name+".txt").Stdout), "\n")
+		got, err := parseHA(ParseFiles(mountedAnswer(map[string]string{statusFile: status})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +71,7 @@ func TestServicesOfALivingManager(t *testing.T) {
 }
 
 func TestHADetails(t *testing.T) {
-	got, err := parseHA(parseClusterFiles(mountedAnswer(map[string]string{
+	got, err := parseHA(ParseFiles(mountedAnswer(map[string]string{
 		resourcesFile: "vm: 100\n\tcomment a%3Ab\n\tfailback 0\n\tstate enabled\n\nct: 101\n",
 		rulesFile:     "node-affinity: r\n\tdisable\n\tnodes pve1:2,pve2\n\tresources vm:100\n\n",
 	})))
@@ -188,6 +108,17 @@ func TestStorages(t *testing.T) {
 			t.Errorf("%q is read without an error", bad)
 		}
 	}
+}
+
+// hashName is a host name as ssh-keygen -H writes it.
+func hashName(name, salt string) string {
+	raw, err := base64.StdEncoding.DecodeString(salt)
+	if err != nil {
+		return err.Error()
+	}
+	mac := hmac.New(sha1.New, raw)
+	mac.Write([]byte(name))
+	return "|1|" + salt + "|" + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 func TestTrust(t *testing.T) {
@@ -277,17 +208,6 @@ func FuzzSections(f *testing.F) {
 				t.Errorf("a section without type, id or options: %+v", s)
 			}
 			ParsePriorities(s.Options["nodes"])
-		}
-	})
-}
-
-func FuzzCephConf(f *testing.F) {
-	f.Add([]byte("[global]\n\tmon_host =  10.0.0.1\n"))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		for name, settings := range parseCephConf(content) {
-			if settings == nil {
-				t.Errorf("section %q has no settings map", name)
-			}
 		}
 	})
 }

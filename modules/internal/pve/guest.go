@@ -26,9 +26,9 @@ type Guest struct {
 var GuestLists = &observe.Kind[map[int]Guest]{
 	Name: "pve-guests", What: "the guests of the cluster",
 	Shared: observe.Always,
-	Ask:    askCluster,
+	Ask:    AskFiles,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
-		content, _, err := parseClusterFiles(answers[0]).read(guestsFile)
+		content, _, err := ParseFiles(answers[0]).Read(guestsFile)
 		var guests map[int]Guest
 		if err == nil {
 			guests, err = parseGuests(content)
@@ -85,7 +85,7 @@ var GuestConfigs = &observe.Kind[GuestConfig]{
 		for i, id := range names {
 			queries[i] = remote.Query{
 				Script: `away() {
-	[ ! -e ` + pmxcfsProgram + ` ] || timeout 10 test -L ` + localLink + ` || { echo '` + errNotMounted.Error() + `' >&2; exit 1; }
+	[ ! -e ` + PmxcfsProgram + ` ] || timeout 10 test -L ` + LocalLink + ` || { echo '` + ErrNotMounted.Error() + `' >&2; exit 1; }
 }
 away
 for f in /etc/pve/nodes/*/qemu-server/"$1".conf /etc/pve/nodes/*/lxc/"$1".conf; do
@@ -101,7 +101,7 @@ away`,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, GuestConfig, error)) {
 		for i, name := range names {
 			if a := answers[i]; a.Exit != 0 {
-				tell(name, GuestConfig{}, fmt.Errorf("cannot read the configuration of guest %s: %s: %s", name, remote.Ending(a.Exit), lastLine(a.Stderr)))
+				tell(name, GuestConfig{}, fmt.Errorf("cannot read the configuration of guest %s: %s: %s", name, remote.Ending(a.Exit), observe.LastLine(a.Stderr)))
 				continue
 			}
 			tell(name, parseGuestConfig(answers[i].Stdout), nil)

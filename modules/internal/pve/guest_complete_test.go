@@ -1,6 +1,8 @@
 package pve
 
-import "testing"
+import (
+	"testing"
+)
 
 // What Proxmox VE writes of an option is compared with what was asked for as Proxmox VE reads it.
 func TestOptionsAreBornOut(t *testing.T) {

@@ -110,9 +110,9 @@ var HAs = &observe.Kind[HA]{
 	},
 	Name: "pve-ha", What: "high availability",
 	Shared: observe.Always,
-	Ask:    askCluster,
+	Ask:    AskFiles,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, HA, error)) {
-		ha, err := parseHA(parseClusterFiles(answers[0]))
+		ha, err := parseHA(ParseFiles(answers[0]))
 		for _, name := range names {
 			tell(name, ha, err)
 		}
@@ -126,7 +126,7 @@ func emptyHA() HA {
 	}
 }
 
-func parseHA(files clusterFiles) (HA, error) {
+func parseHA(files Files) (HA, error) {
 	ha := emptyHA()
 	for _, file := range []struct {
 		path string
@@ -134,7 +134,7 @@ func parseHA(files clusterFiles) (HA, error) {
 	}{
 		{resourcesFile, ha.readResources}, {groupsFile, ha.readGroups}, {rulesFile, ha.readRules}, {statusFile, ha.readStatus},
 	} {
-		content, _, err := files.read(file.path)
+		content, _, err := files.Read(file.path)
 		if err != nil {
 			return ha, err
 		}

@@ -31,7 +31,7 @@ var Nodes = &observe.Kind[Node]{
 		return expected
 	},
 	Name: "pve-node", What: "the installation of Proxmox VE",
-	Ask: askNode,
+	Ask: func([]string) []remote.Query { return []remote.Query{nodeQuery} },
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Node, error)) {
 		node, err := parseNode(answers[0])
 		for _, name := range names {
@@ -41,15 +41,15 @@ var Nodes = &observe.Kind[Node]{
 }
 
 func parseNode(a remote.Answer) (Node, error) {
-	found, err := parseFindings(a)
+	found, err := ParseFindings(a)
 	n := Node{Name: found["name"], Codename: found["codename"]}
 	switch {
 	case err != nil:
 		return n, err
 	case n.Name == "":
-		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
-	n.Version, n.Installed = found.version("pve-manager")
+	n.Version, n.Installed = found.Version("pve-manager")
 	return n, nil
 }
 

@@ -10,66 +10,65 @@ import (
 // notLoopback is what to do if the scripts of Proxmox VE's packages fail: all of them need pmxcfs.
 const notLoopback = "pve-cluster does not start unless the host's name resolves to an address that is not loopback: check `hostname --ip-address` and /etc/hosts, then `systemctl reset-failed pve-cluster`"
 
-// Packages are those of Proxmox VE 8 and 9, from their control files and pve-manager's postinst. Their units are held against a
-// recording (testdata).
-var Packages = []modules.Package{
-	{
-		Name:          "proxmox-ve",
-		Depends:       []string{"pve-manager", "proxmox-default-kernel", "qemu-server", "pve-container", "pve-ha-manager"},
-		Recommends:    []string{"ifupdown2"},
-		DependsFrom13: []string{"proxmox-archive-keyring"},
-		Protection: &modules.Protection{
-			By: "Proxmox's own apt hook", Mark: "(pve-apt-hook)",
-			Advice: "if a node really is to stop being one, remove it by hand",
-			Cause:  "look for a repository of the wrong Debian release, or a package that conflicts with Proxmox VE",
+// Packages returns those of Proxmox VE 8 and 9, from their control files and pve-manager's postinst. The tests of package registry
+// hold their units against a recording. Other packages read what more there is in /etc/pve.
+func Packages(more ...Content) []modules.Package {
+	return []modules.Package{
+		{
+			Name:          "proxmox-ve",
+			Depends:       []string{"pve-manager", "proxmox-default-kernel", "qemu-server", "pve-container", "pve-ha-manager"},
+			Recommends:    []string{"ifupdown2"},
+			DependsFrom13: []string{"proxmox-archive-keyring"},
+			Protection: &modules.Protection{
+				By: "Proxmox's own apt hook", Mark: "(pve-apt-hook)",
+				Advice: "if a node really is to stop being one, remove it by hand",
+				Cause:  "look for a repository of the wrong Debian release, or a package that conflicts with Proxmox VE",
+			},
 		},
-	},
-	{
-		Name: "pve-manager",
-		Depends: []string{
-			"pve-cluster", "pve-ha-manager", "pve-firewall", "pve-container", "qemu-server", "libpve-storage-perl",
-			"ceph-common", "ceph-fuse", "corosync", "proxmox-backup-client",
+		{
+			Name: "pve-manager",
+			Depends: []string{
+				"pve-cluster", "pve-ha-manager", "pve-firewall", "pve-container", "qemu-server", "libpve-storage-perl",
+				"ceph-common", "ceph-fuse", "corosync", "proxmox-backup-client",
+			},
+			Recommends:   []string{"ifupdown2", "proxmox-offline-mirror-helper"},
+			Running:      []string{"pvedaemon.service", "pveproxy.service", "pvestatd.service", "pvescheduler.service", "spiceproxy.service", "pve-daily-update.timer"},
+			Programs:     []string{"pveversion", "pvesh", "pveceph", "pvenode", "pvesubscription", "vzdump"},
+			Files:        []string{"/etc/vzdump.conf"},
+			Unconfigured: notLoopback,
+			Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
+				expect, err := InstalledExpectations(ctx, h, more...)
+				if err != nil {
+					return nil, err
+				}
+				source, err := enterpriseSource(ctx, h)
+				return append(expect, source...), err
+			},
 		},
-		Recommends:   []string{"ifupdown2", "proxmox-offline-mirror-helper"},
-		Running:      []string{"pvedaemon.service", "pveproxy.service", "pvestatd.service", "pvescheduler.service", "spiceproxy.service", "pve-daily-update.timer"},
-		Programs:     []string{"pveversion", "pvesh", "pveceph", "pvenode", "pvesubscription", "vzdump"},
-		Files:        []string{"/etc/vzdump.conf"},
-		Unconfigured: notLoopback,
-		Installed:    managerInstalled,
-	},
-	{Name: "pve-cluster", Running: []string{"pve-cluster.service"}, Programs: []string{"pvecm"}, Unconfigured: notLoopback},
-	{
-		Name:         "pve-ha-manager",
-		Running:      []string{"pve-ha-crm.service", "pve-ha-lrm.service"},
-		Static:       []string{"watchdog-mux.service"},
-		Programs:     []string{"ha-manager"},
-		Unconfigured: notLoopback,
-	},
-	{Name: "pve-firewall", Programs: []string{"pve-firewall"}, Unconfigured: notLoopback},
-	{Name: "qemu-server", Programs: []string{"qm", "qmrestore"}},
-	{Name: "pve-container", Programs: []string{"pct"}, Unconfigured: notLoopback},
-	{Name: "libpve-storage-perl", Programs: []string{"pvesm"}},
-	{
-		Name:        "corosync",
-		Waiting:     []string{"corosync.service"},
-		Directories: []string{"/etc/corosync"},
-		Programs:    []string{"corosync-cfgtool", "corosync-quorumtool"},
-	},
-	{Name: "proxmox-default-kernel", KernelFlavour: kernelFlavour},
-	{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
-	{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
-	{Name: "proxmox-offline-mirror-helper"},
-	{Name: "proxmox-backup-server", Programs: []string{"proxmox-backup-manager"}},
-}
-
-// managerInstalled is what pve-manager's installation makes of a host.
-func managerInstalled(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
-	expect, err := InstalledExpectations(ctx, h)
-	if err != nil {
-		return nil, err
+		{Name: "pve-cluster", Running: []string{"pve-cluster.service"}, Programs: []string{"pvecm"}, Unconfigured: notLoopback},
+		{
+			Name:         "pve-ha-manager",
+			Running:      []string{"pve-ha-crm.service", "pve-ha-lrm.service"},
+			Static:       []string{"watchdog-mux.service"},
+			Programs:     []string{"ha-manager"},
+			Unconfigured: notLoopback,
+		},
+		{Name: "pve-firewall", Programs: []string{"pve-firewall"}, Unconfigured: notLoopback},
+		{Name: "qemu-server", Programs: []string{"qm", "qmrestore"}},
+		{Name: "pve-container", Programs: []string{"pct"}, Unconfigured: notLoopback},
+		{Name: "libpve-storage-perl", Programs: []string{"pvesm"}},
+		{
+			Name:        "corosync",
+			Waiting:     []string{"corosync.service"},
+			Directories: []string{"/etc/corosync"},
+			Programs:    []string{"corosync-cfgtool", "corosync-quorumtool"},
+		},
+		{Name: "proxmox-default-kernel", KernelFlavour: kernelFlavour},
+		{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
+		{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
+		{Name: "proxmox-offline-mirror-helper"},
+		{Name: "proxmox-backup-server", Programs: []string{"proxmox-backup-manager"}},
 	}
-	source, err := enterpriseSource(ctx, h)
-	return append(expect, source...), err
 }
 
 // enterpriseSource is the source file that pve-manager brings, a configuration file of its own: one

@@ -16,12 +16,14 @@ var ClusterFileSystem = observe.FileSystem{
 	Unsized: func(name string) bool { return strings.HasPrefix(name, "/etc/pve/.") },
 }
 
-// The files of the cluster that the kinds of this package read.
+// CephConfFile is where Proxmox VE keeps the configuration of Ceph that all nodes share.
+const CephConfFile = "/etc/pve/ceph.conf"
+
+// The other files of the cluster that are read.
 const (
 	membersFile   = "/etc/pve/.members"
 	guestsFile    = "/etc/pve/.vmlist"
 	corosyncFile  = "/etc/pve/corosync.conf"
-	cephConfFile  = "/etc/pve/ceph.conf"
 	storageFile   = "/etc/pve/storage.cfg"
 	resourcesFile = "/etc/pve/ha/resources.cfg"
 	groupsFile    = "/etc/pve/ha/groups.cfg"
@@ -29,17 +31,21 @@ const (
 	statusFile    = "/etc/pve/ha/manager_status"
 )
 
-// What else is looked for. The link is there whenever pmxcfs is; the key is missing after a join that died half-way. Where the
-// program is installed, pmxcfs is to be there.
+// Paths that are looked for and not read.
 const (
-	authKey       = "/etc/corosync/authkey"
-	localLink     = "/etc/pve/local"
-	localKey      = "/etc/pve/local/pve-ssl.key"
-	cephFolder    = "/etc/pve/ceph"
-	pmxcfsProgram = "/usr/bin/pmxcfs"
+	// LocalLink exists whenever pmxcfs is mounted.
+	LocalLink = "/etc/pve/local"
+	// PmxcfsProgram is the program of pmxcfs: where it is installed, pmxcfs should be mounted.
+	PmxcfsProgram = "/usr/bin/pmxcfs"
+	// CephFolder is made by pveceph init.
+	CephFolder = "/etc/pve/ceph"
+
+	authKey = "/etc/corosync/authkey"
+	// localKey is missing after a join that died half-way.
+	localKey = "/etc/pve/local/pve-ssl.key"
 )
 
-// clusterQuery reads all of them at once, however many kinds ask: kinds that travel together ask the same
+// filesQuery reads all of them at once, however many kinds ask: kinds that travel together ask the same
 // query, and the same query of a flight is sent once.
 //
 // /etc/pve is a FUSE mount that can hang while its daemon restarts, so that timeout(1) is around whatever
@@ -49,32 +55,35 @@ const (
 //
 // A file that is missing while pmxcfs is away is not known to be missing. What pmxcfs alone has is looked for before the files,
 // the link, and after them, .members: where both were found it was there for all of them.
-var clusterQuery = remote.Query{
-	Script: `for _f in ` + authKey + ` ` + pmxcfsProgram + `; do if [ -e "$_f" ]; then echo "$_f"; fi; done
-timeout 10 stat -c %n -- ` + localLink + ` ` + localKey + ` ` + cephFolder + ` 2>/dev/null
+var filesQuery = remote.Query{
+	Script: `for _f in ` + authKey + ` ` + PmxcfsProgram + `; do if [ -e "$_f" ]; then echo "$_f"; fi; done
+timeout 10 stat -c %n -- ` + LocalLink + ` ` + localKey + ` ` + CephFolder + ` 2>/dev/null
 timeout 10 grep -aH "" -- "$@"`,
-	Args:   []string{guestsFile, corosyncFile, cephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile, membersFile},
+	Args:   []string{guestsFile, corosyncFile, CephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile, membersFile},
 	Inline: true,
 }
 
-// askCluster is the Ask of the kinds that read files of the cluster.
-func askCluster([]string) []remote.Query { return []remote.Query{clusterQuery} }
+// AskFiles is the Ask of the kinds that read files of the cluster.
+func AskFiles([]string) []remote.Query { return []remote.Query{filesQuery} }
 
-// clusterFiles is the answer to clusterQuery.
-type clusterFiles struct {
-	// there are those of authKey, pmxcfsProgram, localLink, localKey and cephFolder that exist.
+// Files are the files of the cluster, as filesQuery found them.
+type Files struct {
+	// there are those of authKey, PmxcfsProgram, LocalLink, localKey and CephFolder that exist.
 	there map[string]bool
-	files map[string]*clusterFile
+	files map[string]*foundFile
 }
 
-type clusterFile struct {
+type foundFile struct {
 	content []byte
 	exists  bool
 	err     error
 }
 
-// read is the content of one of the files. A missing file is no error.
-func (c clusterFiles) read(path string) (content []byte, exists bool, err error) {
+// Has reports whether a path exists that is looked for and not read, such as CephFolder.
+func (c Files) Has(path string) bool { return c.there[path] }
+
+// Read returns the content of one of the files. A missing file is no error.
+func (c Files) Read(path string) (content []byte, exists bool, err error) {
 	f := c.files[path]
 	if f == nil {
 		return nil, false, fmt.Errorf("%s is not among the files that are read", path)
@@ -82,10 +91,11 @@ func (c clusterFiles) read(path string) (content []byte, exists bool, err error)
 	return f.content, f.exists, f.err
 }
 
-func parseClusterFiles(a remote.Answer) clusterFiles {
-	c := clusterFiles{there: map[string]bool{}, files: map[string]*clusterFile{}}
-	for _, path := range clusterQuery.Args {
-		c.files[path] = &clusterFile{exists: true} // a file without lines is not mentioned at all
+// ParseFiles reads the answer to the query of AskFiles.
+func ParseFiles(a remote.Answer) Files {
+	c := Files{there: map[string]bool{}, files: map[string]*foundFile{}}
+	for _, path := range filesQuery.Args {
+		c.files[path] = &foundFile{exists: true} // a file without lines is not mentioned at all
 	}
 	for line := range bytes.Lines(a.Stdout) {
 		path, text, _ := bytes.Cut(line, []byte(":"))
@@ -106,17 +116,17 @@ func parseClusterFiles(a remote.Answer) clusterFiles {
 	for path, f := range c.files {
 		switch message, ok := messages[path]; {
 		case a.TimedOut():
-			*f = clusterFile{err: fmt.Errorf("%s: %w", path, errNotMounted)}
+			*f = foundFile{err: fmt.Errorf("%s: %w", path, ErrNotMounted)}
 		case ok:
-			*f = clusterFile{err: complaint(path, message, a.Exit)}
+			*f = foundFile{err: complaint(path, message, a.Exit)}
 		case a.Exit > 2, a.Exit == 2 && len(messages) == 0: // not one of grep's, or not about a file
-			*f = clusterFile{err: complaint(path, string(a.Stderr), a.Exit)}
+			*f = foundFile{err: complaint(path, string(a.Stderr), a.Exit)}
 		}
 	}
-	if members := c.files[membersFile]; c.there[pmxcfsProgram] && (!c.there[localLink] || !members.exists) {
+	if members := c.files[membersFile]; c.there[PmxcfsProgram] && (!c.there[LocalLink] || !members.exists) {
 		for path, f := range c.files {
 			if !f.exists && f.err == nil {
-				f.err = fmt.Errorf("%s: %w", path, errNotMounted)
+				f.err = fmt.Errorf("%s: %w", path, ErrNotMounted)
 			}
 		}
 	}

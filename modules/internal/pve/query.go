@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
 
@@ -13,12 +14,12 @@ import (
 // apart from a file that is not there.
 func readFile(path string) remote.Query {
 	return remote.Query{Script: `timeout 10 cat -- "$1" || { _r=$?
-if [ -L "$1" ] && [ -e ` + pmxcfsProgram + ` ] && ! timeout 10 test -L ` + localLink + `; then echo '` + errNotMounted.Error() + `' >&2; fi
+if [ -L "$1" ] && [ -e ` + PmxcfsProgram + ` ] && ! timeout 10 test -L ` + LocalLink + `; then echo '` + ErrNotMounted.Error() + `' >&2; fi
 (exit "$_r"); }`, Args: []string{path}, Inline: true}
 }
 
-// errNotMounted says that /etc/pve has no daemon behind it at this moment.
-var errNotMounted = errors.New("the cluster file system does not answer: see why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
+// ErrNotMounted says that /etc/pve has no daemon behind it at this moment.
+var ErrNotMounted = errors.New("the cluster file system does not answer: see why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
 
 // fileContent reads the answer to readFile. A missing file is no error.
 func fileContent(path string, a remote.Answer) (content []byte, exists bool, err error) {
@@ -26,7 +27,7 @@ func fileContent(path string, a remote.Answer) (content []byte, exists bool, err
 	case a.Exit == 0:
 		return a.Stdout, true, nil
 	case a.TimedOut():
-		return nil, false, fmt.Errorf("%s: %w", path, errNotMounted)
+		return nil, false, fmt.Errorf("%s: %w", path, ErrNotMounted)
 	}
 	return nil, false, complaint(path, string(a.Stderr), a.Exit)
 }
@@ -34,19 +35,10 @@ func fileContent(path string, a remote.Answer) (content []byte, exists bool, err
 // complaint is what a program's message about a file means; nil if the file is not there.
 func complaint(path, message string, exit int) error {
 	switch {
-	case strings.Contains(message, errNotMounted.Error()), strings.Contains(message, "Transport endpoint is not connected"):
-		return fmt.Errorf("%s: %w", path, errNotMounted)
+	case strings.Contains(message, ErrNotMounted.Error()), strings.Contains(message, "Transport endpoint is not connected"):
+		return fmt.Errorf("%s: %w", path, ErrNotMounted)
 	case strings.Contains(message, "No such file or directory"), strings.Contains(message, "Not a directory"):
 		return nil
 	}
-	return fmt.Errorf("cannot read %s: %s: %s", path, remote.Ending(exit), lastLine([]byte(message)))
-}
-
-// lastLine is the last line of output that says something.
-func lastLine(output []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		return last
-	}
-	return "no message"
+	return fmt.Errorf("cannot read %s: %s: %s", path, remote.Ending(exit), observe.LastLine([]byte(message)))
 }

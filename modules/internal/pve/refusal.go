@@ -1,6 +1,8 @@
 package pve
 
-import "strings"
+import (
+	"strings"
+)
 
 // Refusal is an error that a command of Proxmox VE printed, which tells what to do where the cluster's file system was
 // lost while the command was under way: Writable is asked before it begins.

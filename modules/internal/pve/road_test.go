@@ -11,6 +11,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/ha"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/pveceph"
@@ -31,14 +32,14 @@ func bareHost(n int, codename string) *observe.Host {
 			Authorized: []string{"ssh-ed25519 AAAAoperator" + name + " operator"},
 			HostKeys:   []string{"ssh-ed25519 AAAAhost" + name},
 		}),
-		pve.CephNodes.Expect("", pve.CephNode{}),
-		pve.CephUnits.Expect("", map[string]string{}),
+		ceph.Nodes.Expect("", ceph.Node{}),
+		ceph.Units.Expect("", map[string]string{}),
 		pve.GuestConfigs.Expect("100", pve.GuestConfig{}),
-		pve.Pools.Expect("", map[string]pve.Pool{}),
-		pve.CrushRules.Expect("", map[string]pve.CrushRule{}),
-		pve.FileSystems.Expect("", map[string]pve.FileSystem{}),
-		pve.CephStatuses.Expect("", pve.CephStatus{}),
-		pve.CephHealths.Expect("", pve.CephHealth{}),
+		ceph.Pools.Expect("", map[string]ceph.Pool{}),
+		ceph.CrushRules.Expect("", map[string]ceph.CrushRule{}),
+		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
+		ceph.Statuses.Expect("", ceph.Status{}),
+		ceph.Healths.Expect("", ceph.Health{}),
 		observe.Resolves.Expect(name, []netip.Addr{netip.MustParseAddr(fmt.Sprintf("192.168.1.1%d", n))}), observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "eno1", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.168.1.1%d/24", n))}},
 			{Name: "eno2", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.10.10.1%d/24", n))}},
@@ -57,8 +58,8 @@ func bareHost(n int, codename string) *observe.Host {
 	}
 	for i := 1; i <= 3; i++ {
 		peer := fmt.Sprintf("pve%d", i)
-		known = append(known, pve.OSDs.Expect(peer, nil), pve.Monitors.Expect(peer, pve.Monitor{}),
-			pve.Managers.Expect(peer, pve.Manager{}), pve.MetadataServers.Expect(peer, pve.MetadataServer{}))
+		known = append(known, ceph.OSDs.Expect(peer, nil), ceph.Monitors.Expect(peer, ceph.Monitor{}),
+			ceph.Managers.Expect(peer, ceph.Manager{}), ceph.MetadataServers.Expect(peer, ceph.MetadataServer{}))
 	}
 	return observe.NewRecorded(name, known...)
 }
@@ -187,7 +188,7 @@ func TestTheWholeRoadIsForeseen(t *testing.T) {
 			for _, stage := range stages {
 				if stage.build == nil {
 					for _, h := range hosts {
-						expect, err := pve.InstalledExpectations(context.Background(), h)
+						expect, err := pve.InstalledExpectations(context.Background(), h, ceph.Content)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -228,7 +229,7 @@ func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
 	for _, stage := range stages[:6] {
 		for i, h := range hosts {
 			if stage.build == nil {
-				expect, err := pve.InstalledExpectations(context.Background(), h)
+				expect, err := pve.InstalledExpectations(context.Background(), h, ceph.Content)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -252,7 +253,7 @@ func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
 			hosts[i].Predict(step.Expect)
 		}
 	}
-	osds, err := pve.OSDs.ObserveAll(context.Background(), hosts[2], []string{"pve1", "pve2", "pve3"})
+	osds, err := ceph.OSDs.ObserveAll(context.Background(), hosts[2], []string{"pve1", "pve2", "pve3"})
 	if err != nil {
 		t.Fatal(err)
 	}

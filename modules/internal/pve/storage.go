@@ -17,9 +17,9 @@ type Storage struct {
 var Storages = &observe.Kind[map[string]Storage]{
 	Name: "pve-storages", What: "the storages of the cluster",
 	Shared: observe.Always,
-	Ask:    askCluster,
+	Ask:    AskFiles,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
-		content, _, err := parseClusterFiles(answers[0]).read(storageFile)
+		content, _, err := ParseFiles(answers[0]).Read(storageFile)
 		var storages map[string]Storage
 		if err == nil {
 			storages, err = parseStorages(content)

@@ -81,7 +81,7 @@ func parseTrust(answers []remote.Answer) (Trust, error) {
 	slices.Sort(t.HostKeys)
 	var err4 error
 	if a := answers[3]; a.Exit != 0 {
-		err4 = fmt.Errorf("the host's public keys cannot be read: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		err4 = fmt.Errorf("the host's public keys cannot be read: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	return t, errors.Join(err, err2, err3, err4)
 }

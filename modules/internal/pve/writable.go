@@ -16,7 +16,7 @@ func Writable(ctx context.Context, h *observe.Host) error {
 	case err != nil:
 		return err
 	case !c.Mounted:
-		return fmt.Errorf("%s: %w", h.Name(), errNotMounted)
+		return fmt.Errorf("%s: %w", h.Name(), ErrNotMounted)
 	case !c.Quorate:
 		return fmt.Errorf("cluster %s has no quorum as seen from %s, and /etc/pve cannot be written (online: %s; offline: %s): bring the members back, then run again",
 			c.Name, h.Name(), names(c.Online()), names(c.Offline()))

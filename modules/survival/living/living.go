@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/survival"
 )
@@ -32,7 +33,7 @@ func Machine(ctx context.Context, h *observe.Host) (node string, memory uint64, 
 // Read reads the cluster that a node is in, but for the memory of its machines.
 func Read(ctx context.Context, h *observe.Host) (survival.Cluster, error) {
 	r := &reader{ctx: ctx, host: h}
-	pve.MonitorMaps.Want(h, "")
+	ceph.MonitorMaps.Want(h, "")
 	pve.Mappings.Want(h, "")
 	members := get(r, pve.Clusters)
 	if r.err == nil && !members.Mounted {
@@ -69,11 +70,11 @@ func get[T any](r *reader, kind *observe.Kind[T]) (value T) {
 
 // ceph reads what the monitors know. Without Ceph it is nothing.
 func (r *reader) ceph(c *survival.Cluster) {
-	monitors := get(r, pve.MonitorMaps)
+	monitors := get(r, ceph.MonitorMaps)
 	for _, name := range slices.Sorted(maps.Keys(monitors)) {
 		c.Monitors = append(c.Monitors, survival.Daemon{Node: name, Down: !monitors[name].InQuorum})
 	}
-	osds := get(r, pve.OSDMaps)
+	osds := get(r, ceph.OSDMaps)
 	for _, node := range slices.Sorted(maps.Keys(osds)) {
 		for _, o := range osds[node] {
 			if o.In {
@@ -81,7 +82,7 @@ func (r *reader) ceph(c *survival.Cluster) {
 			}
 		}
 	}
-	spreads, pools := get(r, pve.Spreads), get(r, pve.Pools)
+	spreads, pools := get(r, ceph.Spreads), get(r, ceph.Pools)
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		p := pools[name]
 		spread, ok := spreads[p.Rule]
@@ -91,11 +92,11 @@ func (r *reader) ceph(c *survival.Cluster) {
 		c.Pools = append(c.Pools, survival.Pool{Name: name, Size: p.Size, MinSize: p.MinSize,
 			Spread: survival.Spread{PerHost: spread.PerHost, Class: spread.Class, Unknown: spread.Unknown}})
 	}
-	servers := get(r, pve.MetadataServerMaps)
+	servers := get(r, ceph.MetadataServerMaps)
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		c.MetadataServers = append(c.MetadataServers, survival.Daemon{Node: name})
 	}
-	c.FileSystems = slices.Sorted(maps.Keys(get(r, pve.FileSystems)))
+	c.FileSystems = slices.Sorted(maps.Keys(get(r, ceph.FileSystems)))
 }
 
 // guests reads the resources that are to run, and what decides where they can.

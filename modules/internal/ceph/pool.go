@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"encoding/json"
@@ -40,7 +40,7 @@ var Pools = &observe.Kind[map[string]Pool]{
 	Complete: completePools,
 	Name:     "ceph-pools", What: "Ceph's pools",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parsePools),
 }
 
@@ -59,7 +59,7 @@ func completePools(expected, found map[string]Pool) map[string]Pool {
 	return all
 }
 
-func parsePools(s cephState) (map[string]Pool, error) {
+func parsePools(s monitorsAnswer) (map[string]Pool, error) {
 	var report struct {
 		Map struct {
 			Pools []struct {
@@ -132,7 +132,7 @@ type CrushRule struct {
 var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name: "ceph-rules", What: "the CRUSH rules",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parseCrushRules),
 }
 
@@ -149,7 +149,7 @@ type ruleDump struct {
 	} `json:"steps"`
 }
 
-func parseRuleDump(s cephState) ([]ruleDump, error) {
+func parseRuleDump(s monitorsAnswer) ([]ruleDump, error) {
 	var report struct {
 		Map struct {
 			Rules []ruleDump `json:"rules"`
@@ -159,7 +159,7 @@ func parseRuleDump(s cephState) ([]ruleDump, error) {
 	return report.Map.Rules, err
 }
 
-func parseCrushRules(s cephState) (map[string]CrushRule, error) {
+func parseCrushRules(s monitorsAnswer) (map[string]CrushRule, error) {
 	dump, err := parseRuleDump(s)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 var MonitorMaps = &observe.Kind[map[string]Monitor]{
 	Name: "ceph-mons", What: "the monitors",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parseMonitors),
 }
 
@@ -20,7 +20,7 @@ var MonitorMaps = &observe.Kind[map[string]Monitor]{
 var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 	Name: "ceph-mdss", What: "the metadata servers",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parseMetadataServers),
 }
 
@@ -28,7 +28,7 @@ var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Name: "ceph-osds", What: "the OSDs",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parseOSDs),
 }
 
@@ -36,8 +36,8 @@ var OSDMaps = &observe.Kind[map[string][]OSD]{
 var CrushHosts = &observe.Kind[bool]{
 	Name: "ceph-host", What: "whether the CRUSH map has host %s",
 	Shared: observe.Always,
-	Ask:    askCeph,
-	Parse: parseEach(func(s cephState) (map[string]bool, error) {
+	Ask:    askMonitors,
+	Parse: parseEach(func(s monitorsAnswer) (map[string]bool, error) {
 		var report osdReport
 		err := readReport(s, &report)
 		hosts := map[string]bool{}
@@ -63,8 +63,8 @@ type Spread struct {
 var Spreads = &observe.Kind[map[string]Spread]{
 	Name: "ceph-spreads", What: "the CRUSH rules",
 	Shared: observe.Always,
-	Ask:    askCeph,
-	Parse: parseWhole(func(s cephState) (map[string]Spread, error) {
+	Ask:    askMonitors,
+	Parse: parseWhole(func(s monitorsAnswer) (map[string]Spread, error) {
 		dump, err := parseRuleDump(s)
 		spreads := map[string]Spread{}
 		for _, r := range dump {

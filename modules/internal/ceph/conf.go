@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"slices"
@@ -6,10 +6,11 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/pve"
 )
 
-// CephConf is /etc/pve/ceph.conf, which all nodes of a cluster share.
-type CephConf struct {
+// Conf is /etc/pve/ceph.conf, which all nodes of a cluster share.
+type Conf struct {
 	// Exists says that the file is there, Folder that /etc/pve/ceph is: together they are what
 	// Proxmox VE takes for "initialised".
 	Exists, Folder bool
@@ -18,18 +19,18 @@ type CephConf struct {
 }
 
 // Global is one setting of [global]; empty if it is not set.
-func (c CephConf) Global(key string) string { return c.Sections["global"][key] }
+func (c Conf) Global(key string) string { return c.Sections["global"][key] }
 
 // Initialised says that pveceph init has run.
-func (c CephConf) Initialised() bool { return c.Exists && c.Folder && c.Sections["global"] != nil }
+func (c Conf) Initialised() bool { return c.Exists && c.Folder && c.Sections["global"] != nil }
 
 // MonHosts are the addresses in mon_host: commas and blanks separate them, and it can begin with blanks.
-func (c CephConf) MonHosts() []string {
+func (c Conf) MonHosts() []string {
 	return strings.FieldsFunc(c.Global("mon_host"), func(r rune) bool { return strings.ContainsRune(", \t;", r) })
 }
 
 // Monitors are the ids of the [mon.ID] sections, sorted.
-func (c CephConf) Monitors() []string {
+func (c Conf) Monitors() []string {
 	var ids []string
 	for name := range c.Sections {
 		if id, ok := strings.CutPrefix(name, "mon."); ok {
@@ -41,7 +42,7 @@ func (c CephConf) Monitors() []string {
 }
 
 // With is the file with one setting more, or another one.
-func (c CephConf) With(section, key, value string) CephConf {
+func (c Conf) With(section, key, value string) Conf {
 	sections := make(map[string]map[string]string, len(c.Sections)+1)
 	for name, settings := range c.Sections {
 		copied := make(map[string]string, len(settings)+1)
@@ -58,11 +59,11 @@ func (c CephConf) With(section, key, value string) CephConf {
 	return c
 }
 
-// CephConfs observes CephConf; its only name is "".
+// Confs observes Conf; its only name is "".
 //
 // An expectation claims the settings that it names: pveceph writes some of its own beside them.
-var CephConfs = &observe.Kind[CephConf]{
-	Complete: func(expected, found CephConf) CephConf {
+var Confs = &observe.Kind[Conf]{
+	Complete: func(expected, found Conf) Conf {
 		for section, settings := range found.Sections {
 			for key, value := range settings {
 				if _, claimed := expected.Sections[section][key]; !claimed {
@@ -74,20 +75,20 @@ var CephConfs = &observe.Kind[CephConf]{
 	},
 	Name: "ceph-conf", What: "Ceph's configuration",
 	Shared: observe.Always,
-	Ask:    askCluster,
-	Parse: func(names []string, answers []remote.Answer, tell func(string, CephConf, error)) {
-		cluster := parseClusterFiles(answers[0])
-		content, exists, err := cluster.read(cephConfFile)
-		conf := CephConf{Exists: exists, Folder: cluster.there[cephFolder], Sections: parseCephConf(content)}
+	Ask:    pve.AskFiles,
+	Parse: func(names []string, answers []remote.Answer, tell func(string, Conf, error)) {
+		cluster := pve.ParseFiles(answers[0])
+		content, exists, err := cluster.Read(pve.CephConfFile)
+		conf := Conf{Exists: exists, Folder: cluster.Has(pve.CephFolder), Sections: parseConf(content)}
 		for _, name := range names {
 			tell(name, conf, err)
 		}
 	},
 }
 
-// parseCephConf reads a ceph.conf. Blanks, "-" and "_" in keys are the same to Ceph; lines that are
+// parseConf reads a ceph.conf. Blanks, "-" and "_" in keys are the same to Ceph; lines that are
 // no setting are ignored, as Ceph does.
-func parseCephConf(content []byte) map[string]map[string]string {
+func parseConf(content []byte) map[string]map[string]string {
 	sections := map[string]map[string]string{}
 	var current map[string]string
 	for line := range strings.Lines(string(content)) {

@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"strings"
@@ -7,11 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/modulestest"
 )
 
-func TestCephHealth(t *testing.T) {
-	well := CephHealth{Status: "HEALTH_OK", Checks: map[string]CephCheck{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
-	if diff := cmp.Diff(well, tell(t, CephHealths.Parse, []string{""}, askedOf(report(t)))[""]); diff != "" {
+func TestHealth(t *testing.T) {
+	well := Health{Status: "HEALTH_OK", Checks: map[string]Check{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
+	if diff := cmp.Diff(well, modulestest.Parsed(t, Healths, []string{""}, askedOf(report(t)))[""]); diff != "" {
 		t.Errorf("the recorded cluster; -want +got:\n%s", diff)
 	}
 
@@ -29,12 +30,12 @@ func TestCephHealth(t *testing.T) {
 			t.Fatalf("the recording has no %s", change[0])
 		}
 	}
-	want := CephHealth{Status: "HEALTH_WARN", Flags: []string{"noout", "pause"}, Down: map[int]string{0: "pve1"}, Out: map[int]string{0: "pve1"},
-		Checks: map[string]CephCheck{
+	want := Health{Status: "HEALTH_WARN", Flags: []string{"noout", "pause"}, Down: map[int]string{0: "pve1"}, Out: map[int]string{0: "pve1"},
+		Checks: map[string]Check{
 			"OSDMAP_FLAGS": {Severity: "HEALTH_WARN", Message: "pauserd,pausewr,noout flag(s) set"},
 			"MON_DISK_LOW": {Severity: "HEALTH_WARN", Message: "mon pve1 is low on available space", Detail: []string{"mon.pve1 has 26% avail"}},
 		}}
-	got := tell(t, CephHealths.Parse, []string{""}, askedOf(ill))[""]
+	got := modulestest.Parsed(t, Healths, []string{""}, askedOf(ill))[""]
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -44,9 +45,9 @@ func TestCephHealth(t *testing.T) {
 }
 
 // A report without health is no healthy cluster.
-func TestCephHealthThatIsNotSaid(t *testing.T) {
+func TestHealthThatIsNotSaid(t *testing.T) {
 	said := 0
-	CephHealths.Parse([]string{""}, []remote.Answer{askedOf(strings.Replace(report(t), `"health"`, `"other"`, 1))}, func(_ string, got CephHealth, err error) {
+	Healths.Parse([]string{""}, []remote.Answer{askedOf(strings.Replace(report(t), `"health"`, `"other"`, 1))}, func(_ string, got Health, err error) {
 		said++
 		if err == nil {
 			t.Errorf("no error, and %+v", got)
@@ -58,7 +59,7 @@ func TestCephHealthThatIsNotSaid(t *testing.T) {
 }
 
 func TestDistribution(t *testing.T) {
-	got := tell(t, Distributions.Parse, []string{""}, askedOf(report(t)))[""]
+	got := modulestest.Parsed(t, Distributions, []string{""}, askedOf(report(t)))[""]
 	if len(got.Weights) != 6 || got.Weights[0].Class != "hdd" || got.Weights[0].Reweight != 1 || !SameWeight(got.Weights[0].Crush, 0.90970) {
 		t.Errorf("weights %+v", got.Weights)
 	}

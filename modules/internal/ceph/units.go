@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ import (
 // DaemonUnit is the systemd unit of one of Ceph's daemons: DaemonUnit("osd", "3") is "ceph-osd@3.service".
 func DaemonUnit(kind, id string) string { return "ceph-" + kind + "@" + id + ".service" }
 
-// CephUnits observes the states of the units of Ceph's daemons on one host ("active", "failed", "activating") by the unit's name;
+// Units observes the states of the units of Ceph's daemons on one host ("active", "failed", "activating") by the unit's name;
 // its only name is "". A unit that systemd has not loaded, because it was stopped or never started, is missing.
 //
 // Ceph's maps are late: a manager that was stopped, or a daemon whose host lost its power, stays in them for half a minute and
 // more. That a daemon of this host runs, its unit says.
 //
 // An expectation does not claim whether systemd still has the unit of a daemon that does not run.
-var CephUnits = &observe.Kind[map[string]string]{
+var Units = &observe.Kind[map[string]string]{
 	Complete: func(expected, found map[string]string) map[string]string {
 		all := WithUnits(expected)
 		for name, state := range found {
@@ -34,16 +34,16 @@ var CephUnits = &observe.Kind[map[string]string]{
 		return []remote.Query{{Script: `systemctl show --no-pager --property=Id,ActiveState -- 'ceph-mon@*.service' 'ceph-mgr@*.service' 'ceph-mds@*.service' 'ceph-osd@*.service'`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]string, error)) {
-		units, err := parseCephUnits(answers[0])
+		units, err := parseUnits(answers[0])
 		for _, name := range names {
 			tell(name, units, err)
 		}
 	},
 }
 
-func parseCephUnits(a remote.Answer) (map[string]string, error) {
+func parseUnits(a remote.Answer) (map[string]string, error) {
 	if a.Exit != 0 {
-		return nil, fmt.Errorf("which of Ceph's daemons run, systemctl show does not tell: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return nil, fmt.Errorf("which of Ceph's daemons run, systemctl show does not tell: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	units := map[string]string{}
 	id, state := "", ""

@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ type Monitor struct {
 var Monitors = &observe.Kind[Monitor]{
 	Name: "ceph-mon", What: "monitor %s",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseEach(parseMonitors),
 }
 
@@ -31,7 +31,7 @@ type Manager struct{ InMap bool }
 var Managers = &observe.Kind[Manager]{
 	Name: "ceph-mgr", What: "manager %s",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseEach(parseManagers),
 }
 
@@ -43,7 +43,7 @@ type MetadataServer struct{ State string }
 var MetadataServers = &observe.Kind[MetadataServer]{
 	Name: "ceph-mds", What: "metadata server %s",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseEach(parseMetadataServers),
 }
 
@@ -57,11 +57,11 @@ type FileSystem struct {
 var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Name: "ceph-fs", What: "the CephFS file systems",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseWhole(parseFileSystems),
 }
 
-func parseMonitors(s cephState) (map[string]Monitor, error) {
+func parseMonitors(s monitorsAnswer) (map[string]Monitor, error) {
 	var report struct {
 		Quorum []int `json:"quorum"`
 		Map    struct {
@@ -96,7 +96,7 @@ func stripPort(address string) string {
 	return strings.Trim(address, "[]")
 }
 
-func parseManagers(s cephState) (map[string]Manager, error) {
+func parseManagers(s monitorsAnswer) (map[string]Manager, error) {
 	if s.noManagers != nil {
 		return nil, s.noManagers
 	}
@@ -132,7 +132,7 @@ type fsReport struct {
 	} `json:"fsmap"`
 }
 
-func parseMetadataServers(s cephState) (map[string]MetadataServer, error) {
+func parseMetadataServers(s monitorsAnswer) (map[string]MetadataServer, error) {
 	var report fsReport
 	if err := readReport(s, &report); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func parseMetadataServers(s cephState) (map[string]MetadataServer, error) {
 	return all, nil
 }
 
-func parseFileSystems(s cephState) (map[string]FileSystem, error) {
+func parseFileSystems(s monitorsAnswer) (map[string]FileSystem, error) {
 	var report fsReport
 	if err := readReport(s, &report); err != nil {
 		return nil, err

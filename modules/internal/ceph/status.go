@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"strings"
@@ -6,20 +6,20 @@ import (
 	"hlplay/engine/observe"
 )
 
-// CephStatus is the state of the placement groups.
-type CephStatus struct {
+// Status is the state of the placement groups.
+type Status struct {
 	// PGs is how many there are, Clean how many of them are active and clean (scrubbing ones are).
 	PGs, Clean int
 	// Others are the states of the rest with their counts: "active+undersized".
 	Others map[string]int
 }
 
-// CephStatuses observes CephStatus; its only name is "". Health is not looked at: it says HEALTH_OK for a
+// Statuses observes Status; its only name is "". Health is not looked at: it says HEALTH_OK for a
 // minute while placement groups are undersized.
 //
 // An expectation that not all are clean claims no states: they change by the second.
-var CephStatuses = &observe.Kind[CephStatus]{
-	Complete: func(expected, found CephStatus) CephStatus {
+var Statuses = &observe.Kind[Status]{
+	Complete: func(expected, found Status) Status {
 		if expected.Clean < expected.PGs {
 			return found
 		}
@@ -27,11 +27,11 @@ var CephStatuses = &observe.Kind[CephStatus]{
 	},
 	Name: "ceph-status", What: "the state of the placement groups",
 	Shared: observe.Always,
-	Ask:    askCeph,
-	Parse:  parseOnly(parseCephStatus),
+	Ask:    askMonitors,
+	Parse:  parseOnly(parseStatus),
 }
 
-func parseCephStatus(s cephState) (CephStatus, error) {
+func parseStatus(s monitorsAnswer) (Status, error) {
 	var report struct {
 		PGs    int `json:"num_pg"`
 		States []struct {
@@ -40,9 +40,9 @@ func parseCephStatus(s cephState) (CephStatus, error) {
 		} `json:"num_pg_by_state"`
 	}
 	if err := readReport(s, &report); err != nil {
-		return CephStatus{}, err
+		return Status{}, err
 	}
-	status := CephStatus{PGs: report.PGs, Others: map[string]int{}}
+	status := Status{PGs: report.PGs, Others: map[string]int{}}
 	for _, state := range report.States {
 		words := map[string]bool{}
 		for _, word := range strings.Split(state.Name, "+") {

@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"errors"
@@ -47,7 +47,7 @@ var Distributions = &observe.Kind[Distribution]{
 	},
 	Name: "ceph-weights", What: "the weights of the OSDs",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseOnly(parseDistribution),
 }
 
@@ -56,7 +56,7 @@ func SameWeight(a, b float64) bool {
 	return int64(a*65536+0.5) == int64(b*65536+0.5) || math.Abs(a-b) < 1.0/65536
 }
 
-func parseDistribution(s cephState) (Distribution, error) {
+func parseDistribution(s monitorsAnswer) (Distribution, error) {
 	var report struct {
 		Map struct {
 			Nearfull *float64 `json:"nearfull_ratio"`

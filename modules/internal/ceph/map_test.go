@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"encoding/json"
@@ -52,27 +52,5 @@ func TestSpread(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestMappings(t *testing.T) {
-	text := "gpu\n\tcomment first GPU\n\tmap id=10de:2204,iommugroup=14,node=pve1,path=0000:01:00\n\tmap id=10de:2204,node=pve2,path=0000:41:00\n\tmdev 0\n\nnone\n"
-	got := map[string][]string{}
-	if err := readMappings([]byte(text), "pci", got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][]string{"pci/gpu": {"pve1", "pve2"}, "pci/none": nil}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if err := readMappings([]byte("\tmap node=pve1\n"), "pci", got); err == nil {
-		t.Error("a device that belongs to no mapping is read")
-	}
-}
-
-func TestQDevice(t *testing.T) {
-	conf := "totem {\n  cluster_name: lab\n}\nquorum {\n  device {\n    model: net\n    net {\n      algorithm: ffsplit\n      host: 10.0.0.9\n      tls: on\n    }\n    votes: 1\n  }\n  provider: corosync_votequorum\n}\n"
-	c, err := parseCorosync([]byte(conf))
-	if err != nil || c.device != 1 {
-		t.Errorf("%d votes of the QDevice (%v), want 1", c.device, err)
 	}
 }

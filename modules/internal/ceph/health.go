@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"fmt"
@@ -9,12 +9,12 @@ import (
 	"hlplay/engine/observe"
 )
 
-// CephHealth is what Ceph says about itself.
-type CephHealth struct {
+// Health is what Ceph says about itself.
+type Health struct {
 	// Status is HEALTH_OK, HEALTH_WARN or HEALTH_ERR; empty where there is no cluster.
 	Status string
 	// Checks are those that fail, by their codes: "OSD_DOWN". Those that are muted are not among them.
-	Checks map[string]CephCheck
+	Checks map[string]Check
 	// Flags are those of the OSD map that an administrator sets, sorted: "noout".
 	Flags []string
 	// Down and Out are the OSDs that are down, and out of the distribution of data: the number and the node, empty if no node has it.
@@ -23,8 +23,8 @@ type CephHealth struct {
 	Awaited string
 }
 
-// CephCheck is a health check that fails.
-type CephCheck struct {
+// Check is a health check that fails.
+type Check struct {
 	// Severity is HEALTH_WARN or HEALTH_ERR.
 	Severity string
 	// Message is Ceph's own: "1 osds down".
@@ -33,11 +33,11 @@ type CephCheck struct {
 	Detail []string
 }
 
-// CephHealths observes CephHealth; its only name is "".
+// Healths observes Health; its only name is "".
 //
 // An expectation claims the flags and the check for them: other checks come and go.
-var CephHealths = &observe.Kind[CephHealth]{
-	Complete: func(expected, found CephHealth) CephHealth {
+var Healths = &observe.Kind[Health]{
+	Complete: func(expected, found Health) Health {
 		found.Flags = expected.Flags
 		found.Checks = maps.Clone(found.Checks)
 		delete(found.Checks, flagsCheck)
@@ -48,8 +48,8 @@ var CephHealths = &observe.Kind[CephHealth]{
 	},
 	Name: "ceph-health", What: "Ceph's health",
 	Shared: observe.Always,
-	Ask:    askCeph,
-	Parse:  parseOnly(parseCephHealth),
+	Ask:    askMonitors,
+	Parse:  parseOnly(parseHealth),
 }
 
 // flagsCheck is the health check for flags of the OSD map.
@@ -62,15 +62,15 @@ var OSDFlags = []string{
 }
 
 // WithFlags returns the health once the flags of the OSD map are others.
-func (c CephHealth) WithFlags(flags []string) CephHealth {
+func (c Health) WithFlags(flags []string) Health {
 	c.Flags = slices.Sorted(slices.Values(flags))
 	c.Checks = maps.Clone(c.Checks)
 	if c.Checks == nil {
-		c.Checks = map[string]CephCheck{}
+		c.Checks = map[string]Check{}
 	}
 	delete(c.Checks, flagsCheck)
 	if len(flags) > 0 {
-		c.Checks[flagsCheck] = CephCheck{Severity: "HEALTH_WARN", Message: flagsMessage(c.Flags)}
+		c.Checks[flagsCheck] = Check{Severity: "HEALTH_WARN", Message: flagsMessage(c.Flags)}
 	}
 	return c
 }
@@ -90,7 +90,7 @@ func flagsMessage(flags []string) string {
 	return strings.Join(set, ",") + " flag(s) set"
 }
 
-func parseCephHealth(s cephState) (CephHealth, error) {
+func parseHealth(s monitorsAnswer) (Health, error) {
 	var report struct {
 		Health struct {
 			Status string `json:"status"`
@@ -110,21 +110,21 @@ func parseCephHealth(s cephState) (CephHealth, error) {
 		} `json:"osdmap"`
 	}
 	if err := readReport(s, &report); err != nil {
-		return CephHealth{}, err
+		return Health{}, err
 	}
 	if report.Health.Status == "" || report.Map.Flags == nil {
-		return CephHealth{}, fmt.Errorf("ceph report: it has no health, or no flags of the OSD map")
+		return Health{}, fmt.Errorf("ceph report: it has no health, or no flags of the OSD map")
 	}
 	var osds osdReport
 	if err := readReport(s, &osds); err != nil {
-		return CephHealth{}, err
+		return Health{}, err
 	}
-	health := CephHealth{Status: report.Health.Status, Checks: map[string]CephCheck{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
+	health := Health{Status: report.Health.Status, Checks: map[string]Check{}, Flags: []string{}, Down: map[int]string{}, Out: map[int]string{}}
 	for code, check := range report.Health.Checks {
 		if check.Muted {
 			continue
 		}
-		c := CephCheck{Severity: check.Severity, Message: check.Summary.Message}
+		c := Check{Severity: check.Severity, Message: check.Summary.Message}
 		for _, line := range check.Detail {
 			c.Detail = append(c.Detail, line.Message)
 		}

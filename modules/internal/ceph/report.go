@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"bytes"
@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/pve"
 )
 
-// cephQuery asks the monitors for all that the kinds of this package need to know, in one start of the
+// monitorsQuery asks the monitors for all that the kinds of this package need to know, in one start of the
 // program: it is Python, and a start costs 0.2 to 0.6 s. Kinds that travel together ask the same query, which
 // is sent once, and each reads its part.
 //
@@ -33,54 +35,54 @@ import (
 // That there is no cluster to ask is a finding, "none", and never what is left when nothing could be read: a ceph.conf that
 // names no monitor, no pmxcfs on the host, or a listing of /etc/pve, which is one look and not two, that has pmxcfs' own link
 // and no ceph.conf. While pmxcfs is away, an OSD's disk would pass for a foreign one.
-var cephQuery = remote.Query{Script: `_m=$(timeout 10 grep -Em1 '^[[:space:]]*mon[-_ ](host|addr)[[:space:]]*=[[:space:]]*[^[:space:]]' ` + cephConfFile + `)
+var monitorsQuery = remote.Query{Script: `_m=$(timeout 10 grep -Em1 '^[[:space:]]*mon[-_ ](host|addr)[[:space:]]*=[[:space:]]*[^[:space:]]' ` + pve.CephConfFile + `)
 case $? in
 0) ;;
 1) echo none; exit ;;
 *)
-	[ -e ` + pmxcfsProgram + ` ] || { echo none; exit; }
+	[ -e ` + pve.PmxcfsProgram + ` ] || { echo none; exit; }
 	echo listing
 	timeout 10 ls -A /etc/pve
 	exit ;;
 esac
 read -r _n </proc/sys/kernel/hostname
 echo "asked ${_n%%.*} $_m"
-printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + cephConfFile + ` --connect-timeout 10 -f json`}
+printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + pve.CephConfFile + ` --connect-timeout 10 -f json`}
 
-// askCeph is the Ask of the kinds that read what the monitors know.
-func askCeph([]string) []remote.Query { return []remote.Query{cephQuery} }
+// askMonitors is the Ask of the kinds that read what the monitors know.
+func askMonitors([]string) []remote.Query { return []remote.Query{monitorsQuery} }
 
-// cephState is the answer to cephQuery. Where there is no cluster to ask, asked is false and all is empty.
-type cephState struct {
+// monitorsAnswer is the answer to monitorsQuery. Where there is no cluster to ask, asked is false and all is empty.
+type monitorsAnswer struct {
 	asked bool
 	// report and managers are JSON. Only managers can be missing: then noManagers says why.
 	report, managers []byte
 	noManagers       error
 }
 
-// parseCephState checks the answer to cephQuery.
-func parseCephState(a remote.Answer) (cephState, error) {
+// parseMonitorsAnswer checks the answer to monitorsQuery.
+func parseMonitorsAnswer(a remote.Answer) (monitorsAnswer, error) {
 	first, body, _ := bytes.Cut(a.Stdout, []byte("\n"))
 	words := strings.SplitN(string(first), " ", 3)
 	switch {
 	case words[0] == "none" && a.Exit == 0:
-		return cephState{}, nil
+		return monitorsAnswer{}, nil
 	case words[0] == "listing":
-		return cephState{}, noCephConf(a, string(body))
+		return monitorsAnswer{}, noConf(a, string(body))
 	case words[0] != "asked" || len(words) != 3:
-		return cephState{}, fmt.Errorf("whether there is a Ceph cluster could not be asked: %s: %s", remote.Ending(a.Exit), lastLine(a.Stderr))
+		return monitorsAnswer{}, fmt.Errorf("whether there is a Ceph cluster could not be asked: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	_, monitors, _ := strings.Cut(words[2], "=")
 	asked := fmt.Sprintf("ceph report: %s asked the monitors at %s", words[1], strings.TrimSpace(monitors))
 	switch {
 	case a.TimedOut():
-		return cephState{}, fmt.Errorf("%s: no answer within 30 s: is a majority of the monitors up?", asked)
+		return monitorsAnswer{}, fmt.Errorf("%s: no answer within 30 s: is a majority of the monitors up?", asked)
 	case a.Exit != 0:
-		text := lastLine(a.Stderr)
+		text := observe.LastLine(a.Stderr)
 		if strings.Contains(text, "timed out") {
 			text = "no monitor answered within 10 s: is a majority of them up?"
 		}
-		return cephState{}, fmt.Errorf("%s: %s: %s", asked, remote.Ending(a.Exit), text)
+		return monitorsAnswer{}, fmt.Errorf("%s: %s: %s", asked, remote.Ending(a.Exit), text)
 	}
 	var answers []json.RawMessage
 	decoder := json.NewDecoder(bytes.NewReader(clean(body)))
@@ -91,11 +93,11 @@ func parseCephState(a remote.Answer) (cephState, error) {
 			break
 		}
 		if err != nil {
-			return cephState{}, fmt.Errorf("%s: %w", asked, err)
+			return monitorsAnswer{}, fmt.Errorf("%s: %w", asked, err)
 		}
 		answers = append(answers, answer)
 	}
-	s := cephState{asked: true}
+	s := monitorsAnswer{asked: true}
 	for _, answer := range answers { // one is an object, the other a list
 		switch answer[0] {
 		case '{':
@@ -105,23 +107,23 @@ func parseCephState(a remote.Answer) (cephState, error) {
 		}
 	}
 	if s.report == nil {
-		return cephState{}, fmt.Errorf("%s: no answer: %s", asked, lastLine(a.Stderr))
+		return monitorsAnswer{}, fmt.Errorf("%s: no answer: %s", asked, observe.LastLine(a.Stderr))
 	}
 	if s.managers == nil {
-		s.noManagers = fmt.Errorf("ceph mgr metadata: no answer: %s", lastLine(a.Stderr))
+		s.noManagers = fmt.Errorf("ceph mgr metadata: no answer: %s", observe.LastLine(a.Stderr))
 	}
 	return s, nil
 }
 
-// noCephConf reads a listing of /etc/pve that was made because ceph.conf could not be read: nil if it is not there, and
+// noConf reads a listing of /etc/pve that was made because ceph.conf could not be read: nil if it is not there, and
 // pmxcfs is.
-func noCephConf(a remote.Answer, listing string) error {
+func noConf(a remote.Answer, listing string) error {
 	names := strings.Split(listing, "\n")
 	switch {
-	case a.Exit != 0 || !slices.Contains(names, path.Base(localLink)):
-		return fmt.Errorf("%s: %w", cephConfFile, errNotMounted)
-	case slices.Contains(names, path.Base(cephConfFile)):
-		return fmt.Errorf("cannot read %s: %s", cephConfFile, lastLine(a.Stderr))
+	case a.Exit != 0 || !slices.Contains(names, path.Base(pve.LocalLink)):
+		return fmt.Errorf("%s: %w", pve.CephConfFile, pve.ErrNotMounted)
+	case slices.Contains(names, path.Base(pve.CephConfFile)):
+		return fmt.Errorf("cannot read %s: %s", pve.CephConfFile, observe.LastLine(a.Stderr))
 	}
 	return nil
 }
@@ -135,7 +137,7 @@ func clean(body []byte) []byte {
 }
 
 // readReport reads a part of the report into a struct.
-func readReport(s cephState, into any) error {
+func readReport(s monitorsAnswer, into any) error {
 	if err := json.Unmarshal(s.report, into); err != nil {
 		return fmt.Errorf("ceph report: %w", err)
 	}
@@ -144,10 +146,10 @@ func readReport(s cephState, into any) error {
 
 // parseEach makes the Parse of a kind of which one answer holds all names; a name that it does not
 // hold has the zero value, as all have where there is no cluster.
-func parseEach[T any](parse func(cephState) (map[string]T, error)) func([]string, []remote.Answer, func(string, T, error)) {
+func parseEach[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]string, []remote.Answer, func(string, T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
 		var all map[string]T
-		s, err := parseCephState(answers[0])
+		s, err := parseMonitorsAnswer(answers[0])
 		if err == nil && s.asked {
 			all, err = parse(s)
 		}
@@ -159,10 +161,10 @@ func parseEach[T any](parse func(cephState) (map[string]T, error)) func([]string
 
 // parseWhole makes the Parse of a kind whose only name is "" and whose value is the whole map; it is
 // empty where there is no cluster.
-func parseWhole[T any](parse func(cephState) (map[string]T, error)) func([]string, []remote.Answer, func(string, map[string]T, error)) {
+func parseWhole[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]string, []remote.Answer, func(string, map[string]T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, map[string]T, error)) {
 		all := map[string]T{}
-		s, err := parseCephState(answers[0])
+		s, err := parseMonitorsAnswer(answers[0])
 		if err == nil && s.asked {
 			all, err = parse(s)
 		}
@@ -173,10 +175,10 @@ func parseWhole[T any](parse func(cephState) (map[string]T, error)) func([]strin
 }
 
 // parseOnly makes the Parse of a kind whose only name is ""; the value is the zero one where there is no cluster.
-func parseOnly[T any](parse func(cephState) (T, error)) func([]string, []remote.Answer, func(string, T, error)) {
+func parseOnly[T any](parse func(monitorsAnswer) (T, error)) func([]string, []remote.Answer, func(string, T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
 		var value T
-		s, err := parseCephState(answers[0])
+		s, err := parseMonitorsAnswer(answers[0])
 		if err == nil && s.asked {
 			value, err = parse(s)
 		}

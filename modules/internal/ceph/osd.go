@@ -1,4 +1,4 @@
-package pve
+package ceph
 
 import (
 	"cmp"
@@ -33,7 +33,7 @@ var OSDs = &observe.Kind[[]OSD]{
 	Complete: completeOSDs,
 	Name:     "ceph-osd", What: "the OSDs of node %s",
 	Shared: observe.Always,
-	Ask:    askCeph,
+	Ask:    askMonitors,
 	Parse:  parseEach(parseOSDs),
 }
 
@@ -89,7 +89,7 @@ type osdReport struct {
 	} `json:"crushmap"`
 }
 
-func parseOSDs(s cephState) (map[string][]OSD, error) {
+func parseOSDs(s monitorsAnswer) (map[string][]OSD, error) {
 	var report osdReport
 	if err := readReport(s, &report); err != nil {
 		return nil, err

@@ -1,9 +1,6 @@
-package pve
+package ceph
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,64 +8,48 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/modulestest"
 )
 
-// hashName is a host name as ssh-keygen -H writes it.
-func hashName(name, salt string) string {
-	raw, err := base64.StdEncoding.DecodeString(salt)
-	if err != nil {
-		return err.Error()
-	}
-	mac := hmac.New(sha1.New, raw)
-	mac.Write([]byte(name))
-	return "|1|" + salt + "|" + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+// askedOf is the answer to monitorsQuery where the monitors printed that.
+func askedOf(printed string) remote.Answer {
+	return text("asked pve1 mon_host = 10.10.10.11 10.10.10.12\n" + printed)
 }
 
-// tell runs a kind's Parse on recorded answers.
-func tell[T any](t *testing.T, parse func([]string, []remote.Answer, func(string, T, error)), names []string, answers ...remote.Answer) map[string]T {
-	t.Helper()
-	all := map[string]T{}
-	parse(names, answers, func(name string, value T, err error) {
-		if err != nil {
-			t.Errorf("%q: %v", name, err)
-		}
-		all[name] = value
-	})
-	return all
-}
+func text(s string) remote.Answer { return remote.Answer{Stdout: []byte(s)} }
 
 // report is the recorded answer of three monitors, two managers and six OSDs.
 func report(t testing.TB) string {
 	t.Helper()
-	return string(recorded(t, "ceph/report.txt").Stdout)
+	return string(modulestest.Recorded(t, "report.txt").Stdout)
 }
 
 // part is a report of which only one section is there, with what another recorded command printed.
 func part(t testing.TB, format, file string) remote.Answer {
 	t.Helper()
-	return askedOf(fmt.Sprintf(format, recorded(t, file).Stdout))
+	return askedOf(fmt.Sprintf(format, modulestest.Recorded(t, file).Stdout))
 }
 
 func TestMonitors(t *testing.T) {
-	got := tell(t, Monitors.Parse, []string{"pve1", "pve3", "pve9"}, askedOf(report(t)))
+	got := modulestest.Parsed(t, Monitors, []string{"pve1", "pve3", "pve9"}, askedOf(report(t)))
 	want := map[string]Monitor{"pve1": {true, true, "10.10.10.11"}, "pve3": {true, true, "10.10.10.13"}, "pve9": {}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	out := strings.Replace(report(t), `"quorum":[0,1,2]`, `"quorum":[0,1]`, 1)
-	if got := tell(t, Monitors.Parse, []string{"pve3"}, askedOf(out))["pve3"]; !got.InMap || got.InQuorum {
+	if got := modulestest.Parsed(t, Monitors, []string{"pve3"}, askedOf(out))["pve3"]; !got.InMap || got.InQuorum {
 		t.Errorf("mon.pve3, of rank 2 and not in the quorum: %+v", got)
 	}
 }
 
 func TestNoClusterIsNoError(t *testing.T) {
-	if got := tell(t, Monitors.Parse, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
+	if got := modulestest.Parsed(t, Monitors, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
 		t.Error("a monitor where nobody was asked")
 	}
-	if got := tell(t, Managers.Parse, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
+	if got := modulestest.Parsed(t, Managers, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
 		t.Error("a manager where nobody was asked")
 	}
-	if got := tell(t, Pools.Parse, []string{""}, text("none\n")); got[""] == nil || len(got[""]) != 0 {
+	if got := modulestest.Parsed(t, Pools, []string{""}, text("none\n")); got[""] == nil || len(got[""]) != 0 {
 		t.Errorf("pools %v, want an empty map", got[""])
 	}
 }
@@ -79,16 +60,16 @@ func asking(a remote.Answer) remote.Answer {
 	return a
 }
 
-func TestCephErrors(t *testing.T) {
-	refused := recorded(t, "ceph/interactive-refused.txt")
+func TestErrors(t *testing.T) {
+	refused := modulestest.Recorded(t, "interactive-refused.txt")
 	tests := map[string]struct {
 		answer remote.Answer
 		want   string
 	}{
-		"no quorum":           {asking(recorded(t, "ceph/no-quorum.txt")), "pve1 asked the monitors at 10.10.10.11 10.10.10.12: exit code 1: no monitor answered"},
+		"no quorum":           {asking(modulestest.Recorded(t, "no-quorum.txt")), "pve1 asked the monitors at 10.10.10.11 10.10.10.12: exit code 1: no monitor answered"},
 		"killed":              {asking(remote.Answer{Exit: 137, Stderr: []byte("Killed\n")}), "killed by signal 9 (SIGKILL)"},
 		"no ceph":             {asking(remote.Answer{Exit: 127, Stderr: []byte("timeout: failed to run command 'ceph': No such file or directory\n")}), "command not found (exit code 127)"},
-		"no conf":             {asking(recorded(t, "ceph/no-conf.txt")), "conf_read_file"},
+		"no conf":             {asking(modulestest.Recorded(t, "no-conf.txt")), "conf_read_file"},
 		"hangs":               {asking(remote.Answer{Exit: 124}), "no answer within 30 s"},
 		"/etc/pve hangs":      {remote.Answer{Stdout: []byte("listing\n"), Exit: 124}, "cluster file system does not answer"},
 		"/etc/pve is empty":   {text("listing\n"), "cluster file system does not answer"},
@@ -115,10 +96,10 @@ func TestCephErrors(t *testing.T) {
 
 func TestManagers(t *testing.T) {
 	for file, want := range map[string]map[string]Manager{
-		"ceph/interactive-mgr.txt":    {"pve1": {true}, "pve2": {}},
-		"ceph/interactive-no-mgr.txt": {"pve1": {}, "pve2": {}},
+		"interactive-mgr.txt":    {"pve1": {true}, "pve2": {}},
+		"interactive-no-mgr.txt": {"pve1": {}, "pve2": {}},
 	} {
-		got := tell(t, Managers.Parse, []string{"pve1", "pve2"}, asking(recorded(t, file)))
+		got := modulestest.Parsed(t, Managers, []string{"pve1", "pve2"}, asking(modulestest.Recorded(t, file)))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", file, diff)
 		}
@@ -127,8 +108,8 @@ func TestManagers(t *testing.T) {
 
 // TestOnlyTheManagersAreMissing is a report whose second answer did not come: the rest is known.
 func TestOnlyTheManagersAreMissing(t *testing.T) {
-	answer := asking(recorded(t, "ceph/interactive-refused.txt"))
-	if got := tell(t, Monitors.Parse, []string{"pve1"}, answer)["pve1"]; !got.InQuorum {
+	answer := asking(modulestest.Recorded(t, "interactive-refused.txt"))
+	if got := modulestest.Parsed(t, Monitors, []string{"pve1"}, answer)["pve1"]; !got.InQuorum {
 		t.Errorf("monitor %+v", got)
 	}
 	Managers.Parse([]string{"pve1"}, []remote.Answer{answer}, func(_ string, _ Manager, err error) {
@@ -139,13 +120,13 @@ func TestOnlyTheManagersAreMissing(t *testing.T) {
 }
 
 func TestMetadataServers(t *testing.T) {
-	servers := tell(t, MetadataServers.Parse, []string{"pve1", "pve2", "pve3"}, part(t, "%s", "ceph/mds.txt"))
+	servers := modulestest.Parsed(t, MetadataServers, []string{"pve1", "pve2", "pve3"}, part(t, "%s", "mds.txt"))
 	want := map[string]MetadataServer{"pve1": {"up:active"}, "pve2": {"up:standby"}, "pve3": {}}
 	if diff := cmp.Diff(want, servers); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for file, active := range map[string]bool{"ceph/mds.txt": true, "ceph/mds-none.txt": false} {
-		systems := tell(t, FileSystems.Parse, []string{""}, part(t, "%s", file))[""]
+	for file, active := range map[string]bool{"mds.txt": true, "mds-none.txt": false} {
+		systems := modulestest.Parsed(t, FileSystems, []string{""}, part(t, "%s", file))[""]
 		if diff := cmp.Diff(map[string]FileSystem{"cephfs": {Active: active}}, systems); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", file, diff)
 		}
@@ -153,7 +134,7 @@ func TestMetadataServers(t *testing.T) {
 }
 
 func TestOSDs(t *testing.T) {
-	got := tell(t, OSDs.Parse, []string{"pve1", "pve3", "pve9"}, askedOf(report(t)))
+	got := modulestest.Parsed(t, OSDs, []string{"pve1", "pve3", "pve9"}, askedOf(report(t)))
 	osd := func(id int, uuid string) OSD {
 		return OSD{ID: id, Up: true, In: true, Class: "hdd", UUID: uuid, Devices: []string{"vda"}}
 	}
@@ -169,12 +150,12 @@ func TestOSDs(t *testing.T) {
 	if !strings.Contains(report(t), up) {
 		t.Fatalf("the report has no %s", up)
 	}
-	out := tell(t, OSDs.Parse, []string{"pve3"}, askedOf(strings.Replace(report(t), up, strings.Replace(up, `"in":1`, `"in":0`, 1), 1)))
+	out := modulestest.Parsed(t, OSDs, []string{"pve3"}, askedOf(strings.Replace(report(t), up, strings.Replace(up, `"in":1`, `"in":0`, 1), 1)))
 	if osds := out["pve3"]; len(osds) != 2 || !osds[0].In || osds[1].In || !osds[1].Up {
 		t.Errorf("with osd.5 out: %+v", osds)
 	}
 	// An OSD that is in no host's bucket is where it last started; one that never started is nowhere.
-	astray := tell(t, OSDs.Parse, []string{"pve2", ""}, askedOf(`{"osdmap":{"osds":[{"osd":7,"uuid":"u7","up":1,"in":1},{"osd":8,"uuid":"u8","up":0,"in":0}]},
+	astray := modulestest.Parsed(t, OSDs, []string{"pve2", ""}, askedOf(`{"osdmap":{"osds":[{"osd":7,"uuid":"u7","up":1,"in":1},{"osd":8,"uuid":"u8","up":0,"in":0}]},
 		"osd_metadata":[{"id":7,"hostname":"pve2.example.org","devices":"sdb,sdc"},{"id":8}],"crushmap":{"buckets":[{"name":"pve2~hdd","type_name":"host","items":[{"id":8}]}]}}`))
 	wantAstray := map[string][]OSD{"pve2": {{ID: 7, Up: true, In: true, UUID: "u7", Devices: []string{"sdb", "sdc"}}}, "": {{ID: 8, UUID: "u8", Devices: []string{}}}}
 	if diff := cmp.Diff(wantAstray, astray); diff != "" {
@@ -187,11 +168,11 @@ func TestOSDs(t *testing.T) {
 func withPools(t *testing.T, detail string) remote.Answer {
 	t.Helper()
 	return askedOf(fmt.Sprintf(`{"osdmap":{"pools":%s},"crushmap":{"rules":%s}}`,
-		strings.ReplaceAll(detail, `"pool_id"`, `"pool"`), recorded(t, "ceph/rules.txt").Stdout))
+		strings.ReplaceAll(detail, `"pool_id"`, `"pool"`), modulestest.Recorded(t, "rules.txt").Stdout))
 }
 
 func TestPools(t *testing.T) {
-	pools := tell(t, Pools.Parse, []string{""}, withPools(t, string(recorded(t, "ceph/pools.txt").Stdout)))[""]
+	pools := modulestest.Parsed(t, Pools, []string{""}, withPools(t, string(modulestest.Recorded(t, "pools.txt").Stdout)))[""]
 	want := Pool{ID: 3, Size: 3, MinSize: 2, PGs: 32, PGsNow: 32, Rule: "replicated_rule_osd", Autoscale: "on", Applications: []string{}}
 	got := pools["vmpool"]
 	if got.Applications == nil {
@@ -204,12 +185,12 @@ func TestPools(t *testing.T) {
 		t.Errorf("p6 has size %d, want 5", got)
 	}
 	strings8 := `[{"pool_id":"4","pool_name":"x","type":1,"size":3,"min_size":2,"crush_rule":"1","pg_num":8,"pg_autoscale_mode":"warn","options":{"target_size_ratio":0.5,"pg_num_min":8},"application_metadata":{"rbd":{}}}]`
-	pools = tell(t, Pools.Parse, []string{""}, withPools(t, strings8))[""]
+	pools = modulestest.Parsed(t, Pools, []string{""}, withPools(t, strings8))[""]
 	wantX := Pool{ID: 4, Size: 3, MinSize: 2, PGs: 8, PGsNow: 8, PGsMin: 8, Rule: "replicated_rule_osd", Autoscale: "warn", TargetRatio: 0.5, Applications: []string{"rbd"}}
 	if diff := cmp.Diff(wantX, pools["x"]); diff != "" {
 		t.Errorf("numbers as strings: -want +got:\n%s", diff)
 	}
-	pools = tell(t, Pools.Parse, []string{""}, askedOf(report(t)))[""]
+	pools = modulestest.Parsed(t, Pools, []string{""}, askedOf(report(t)))[""]
 	health := Pool{ID: 2, Size: 3, MinSize: 2, PGs: 1, PGsNow: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr_devicehealth"}}
 	if diff := cmp.Diff(map[string]Pool{"device_health_metrics": health}, pools); diff != "" {
 		t.Errorf("of the report: -want +got:\n%s", diff)
@@ -217,7 +198,7 @@ func TestPools(t *testing.T) {
 }
 
 func TestCrushRules(t *testing.T) {
-	got := tell(t, CrushRules.Parse, []string{""}, withPools(t, "[]"))[""]
+	got := modulestest.Parsed(t, CrushRules, []string{""}, withPools(t, "[]"))[""]
 	want := map[string]CrushRule{
 		"replicated_rule":     {Root: "default", FailureDomain: "host"},
 		"replicated_rule_osd": {Root: "default", FailureDomain: "osd"},
@@ -227,27 +208,27 @@ func TestCrushRules(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	custom := `{"crushmap":{"rules":[{"rule_id":3,"rule_name":"two","type":1,"steps":[{"op":"take","item_name":"default"},{"op":"choose_firstn","num":0,"type":"host"},{"op":"chooseleaf_firstn","num":2,"type":"osd"},{"op":"emit"}]}]}}`
-	if got := tell(t, CrushRules.Parse, []string{""}, askedOf(custom))[""]; !got["two"].Custom {
+	if got := modulestest.Parsed(t, CrushRules, []string{""}, askedOf(custom))[""]; !got["two"].Custom {
 		t.Errorf("a hand-made rule is read as %+v", got["two"])
 	}
 }
 
-func TestCephStatus(t *testing.T) {
-	for printed, want := range map[string]CephStatus{
+func TestStatus(t *testing.T) {
+	for printed, want := range map[string]Status{
 		report(t): {PGs: 1, Clean: 1, Others: map[string]int{}},
 		`{"num_pg":33,"num_pg_by_state":[{"state":"active+undersized","num":32},{"state":"active+clean","num":1}]}`: {PGs: 33, Clean: 1, Others: map[string]int{"active+undersized": 32}},
 		`{"num_pg":2,"num_pg_by_state":[{"state":"active+clean+scrubbing+deep","num":2}]}`:                          {PGs: 2, Clean: 2, Others: map[string]int{}},
 		`{"num_pg":1,"x":-nan,"num_pg_by_state":[{"state":"unknown","num":1}]}`:                                     {PGs: 1, Others: map[string]int{"unknown": 1}},
 	} {
-		got := tell(t, CephStatuses.Parse, []string{""}, askedOf(printed))[""]
+		got := modulestest.Parsed(t, Statuses, []string{""}, askedOf(printed))[""]
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%.200s: -want +got:\n%s", printed, diff)
 		}
 	}
 }
 
-// FuzzCephReport feeds every parser of the report: none may panic, and a map that is told without an error is there.
-func FuzzCephReport(f *testing.F) {
+// FuzzReport feeds every parser of the report: none may panic, and a map that is told without an error is there.
+func FuzzReport(f *testing.F) {
 	// The recorded reports are long for a seed; this one has each section in short.
 	f.Add([]byte(`asked pve1 mon_host = 10.10.10.11
 {"monmap":{"mons":[{"rank":0,"name":"a","public_addr":"[fd00::1]:6789/0"}]},"quorum":[0],"osdmap":{"pools":[{"pool":1,"pool_name":"p","crush_rule":"0","pg_num":8,
@@ -258,7 +239,7 @@ func FuzzCephReport(f *testing.F) {
 [{"name":"a"}]
 `), []byte("report 1"), 0)
 	for _, name := range []string{"interactive-refused", "no-quorum", "mds"} {
-		a := asking(recorded(f, "ceph/"+name+".txt"))
+		a := asking(modulestest.Recorded(f, name+".txt"))
 		f.Add(a.Stdout, a.Stderr, a.Exit)
 	}
 	f.Add([]byte("asked a mon_host = 1\n{}[]"), []byte(""), 0)
@@ -274,7 +255,7 @@ func FuzzCephReport(f *testing.F) {
 		FileSystems.Parse([]string{""}, answers, func(string, map[string]FileSystem, error) { tellOne() })
 		OSDs.Parse([]string{"a"}, answers, func(string, []OSD, error) { tellOne() })
 		CrushRules.Parse([]string{""}, answers, func(string, map[string]CrushRule, error) { tellOne() })
-		CephStatuses.Parse([]string{""}, answers, func(string, CephStatus, error) { tellOne() })
+		Statuses.Parse([]string{""}, answers, func(string, Status, error) { tellOne() })
 		Pools.Parse([]string{""}, answers, func(_ string, pools map[string]Pool, err error) {
 			tellOne()
 			if err == nil && pools == nil {
