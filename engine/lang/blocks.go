@@ -115,19 +115,23 @@ type place struct {
 	// playbook with where they are registered.
 	results   []string
 	registers map[string]hcl.Range
+	// anyResult says that results are judged elsewhere.
+	anyResult bool
+	// space is whose variables, locals and results these are; nil is that of the file which is being read.
+	space *namespace
 }
 
 // constants is for expressions that are evaluated before any variable has a value.
 func (l *loader) constants(dir string) place {
 	return place{why: "It is read before any variable has a value, so it must be constant.",
-		ctx: &hcl.EvalContext{Functions: l.playbook.functions[dir]}}
+		ctx: &hcl.EvalContext{Functions: l.space.functions[dir]}}
 }
 
 // static is for expressions that are evaluated before any host is known.
 func (l *loader) static(dir string) place {
 	return place{roots: []string{"var", "local"},
 		why: "It is decided before any host is asked, so only var and local can be used.",
-		ctx: l.playbook.context(dir, nil)}
+		ctx: l.space.context(dir, nil)}
 }
 
 // inventory is for expressions of a play that are evaluated before any host is connected to, when it is known which hosts there
@@ -142,7 +146,7 @@ func (l *loader) inventory(dir, play string, hosts []string) place {
 	values["play"] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(play), "hosts": all, "selected": selected})
 	return place{roots: []string{"var", "local", "hosts", "groups", "play"},
 		why: "It is decided for all hosts together, so only var, local, hosts, groups and play can be used.",
-		ctx: l.playbook.context(dir, values)}
+		ctx: l.space.context(dir, values)}
 }
 
 // withVariable is a context with one variable more.
@@ -191,6 +195,9 @@ func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place
 		l.report(fault(attr.Expr.Range(), fmt.Sprintf("wrong type for %s", name),
 			fmt.Sprintf("Expected %s, found %s.", article(words(want)), found(v))))
 		return cty.NilVal, false
+	}
+	if !converted.IsWhollyKnown() && l.space.varies() && !l.diags.HasErrors() && !readsOnly(attr.Expr, "hosts", "groups", "play", "host") {
+		l.report(l.perHost(attr.Expr, name))
 	}
 	if converted.IsNull() || !converted.IsWhollyKnown() {
 		return cty.NilVal, false

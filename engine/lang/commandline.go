@@ -65,12 +65,12 @@ func (l *loader) inlineValues(all map[string]given) {
 // looks like a misspelling.
 func (l *loader) environmentValues(all map[string]given) {
 	for _, name := range sortedKeys(l.options.Environment) {
-		if v, ok := l.variables[name]; ok {
+		if v, ok := l.space.variables[name]; ok {
 			all[name] = given{value: l.textValue(v, l.options.Environment[name], EnvironmentPrefix+name), at: v.Range, environment: true}
 			continue
 		}
 		var undecided []string
-		for _, declared := range sortedKeys(l.variables) {
+		for _, declared := range sortedKeys(l.space.variables) {
 			if _, ok := l.options.Environment[declared]; !ok {
 				undecided = append(undecided, declared)
 			}

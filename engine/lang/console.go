@@ -23,7 +23,7 @@ func NewConsole(path string, o Options) (*Console, *Playbook, hcl.Diagnostics) {
 	l := newLoader(path, o, hclfile.Read)
 	c := &Console{loader: l, dir: "."}
 	if path == "" {
-		l.playbook.functions[c.dir] = l.files.functions(caller{dir: c.dir})
+		l.space.functions[c.dir] = l.files.functions(caller{dir: c.dir})
 	} else {
 		path = filepath.Clean(path)
 		c.dir = filepath.Dir(path)
@@ -60,16 +60,16 @@ func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	c.loader.references(expr, place{
 		what: "the console", roots: []string{"var", "local", "host", "hosts", "groups", "facts"},
 		why: "An expression of the console belongs to no task and no play.",
-		ctx: c.loader.playbook.context(c.dir, nil),
+		ctx: c.loader.playbook.space.context(c.dir, nil),
 	})
 	r := references{facts: map[string]bool{}, results: map[string]bool{}}
-	r.read(expr)
+	r.read(placed{expr, c.loader.space})
 	return &Question{console: c, expr: expr, Facts: names(r.facts), AllFacts: r.allFacts}, file, c.loader.diags
 }
 
 // Answer evaluates the expression, and returns its value as HCL. What is sensitive in it is not shown.
 func (q *Question) Answer(s Scope) (string, hcl.Diagnostics) {
-	value, diags := evaluate(q.expr, q.console.loader.playbook.context(q.console.dir, s))
+	value, diags := evaluate(q.expr, q.console.loader.playbook.space.context(q.console.dir, s))
 	if diags.HasErrors() {
 		return "", diags
 	}

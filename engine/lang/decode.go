@@ -30,7 +30,7 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &decoder{dir: t.Dir, ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
+	d := &decoder{dir: t.Dir, ctx: t.space.context(t.Dir, s), secrets: make(secrets)}
 	module, complete := d.module(t, body)
 	if d.diags.HasErrors() {
 		return nil, nil, t.fail(d.diags...)
@@ -56,7 +56,7 @@ func (t *Task) Foresee(s Scope) modules.Module {
 	if err != nil {
 		return nil
 	}
-	d := &decoder{dir: t.Dir, ctx: t.play.playbook.context(t.Dir, s), secrets: make(secrets)}
+	d := &decoder{dir: t.Dir, ctx: t.space.context(t.Dir, s), secrets: make(secrets)}
 	module, _ := d.module(t, body)
 	if d.diags.HasErrors() {
 		return nil

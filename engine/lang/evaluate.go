@@ -48,16 +48,6 @@ func (e *EvalError) Error() string {
 	return oneLine(text)
 }
 
-// context returns the variables and functions for expressions in files of a directory.
-func (p *Playbook) context(dir string, s Scope) *hcl.EvalContext {
-	variables := make(map[string]cty.Value, len(s)+2)
-	variables["var"], variables["local"] = p.Var, p.Local
-	for name, value := range s {
-		variables[name] = value
-	}
-	return &hcl.EvalContext{Variables: variables, Functions: p.functions[dir]}
-}
-
 // evaluate is the value of an expression. Its diagnostics do not show sensitive values.
 func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags, err := measured(expr, ctx, nil)
@@ -81,11 +71,11 @@ func (t *Task) WhenTrue(s Scope) (bool, error) {
 		if g.When == nil {
 			continue
 		}
-		scope, err := t.withPlayVars(s, g.When)
-		if err != nil {
-			return false, err
+		scope, diags := g.scope(t.play, s)
+		if diags.HasErrors() {
+			return false, t.fail(diags...)
 		}
-		holds, err := t.condition(g.When, "when", scope)
+		holds, err := t.condition(g.When, "when", g.space.context(g.dir, scope))
 		if isUnknown(err) {
 			unknown = err
 		} else if err != nil || !holds {
@@ -127,12 +117,12 @@ func (t *Task) ownCondition(expr hcl.Expression, what string, s Scope) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return t.condition(expr, what, s)
+	return t.condition(expr, what, t.space.context(t.Dir, s))
 }
 
 // condition is true or false, never null: a task must not run, or not run, by accident.
-func (t *Task) condition(expr hcl.Expression, what string, s Scope) (bool, error) {
-	v, diags := evaluate(expr, t.play.playbook.context(t.Dir, s))
+func (t *Task) condition(expr hcl.Expression, what string, ctx *hcl.EvalContext) (bool, error) {
+	v, diags := evaluate(expr, ctx)
 	if diags.HasErrors() {
 		return false, t.fail(diags...)
 	}
@@ -171,11 +161,11 @@ func (t *Task) Items(s Scope) ([]Item, error) {
 	if t.ForEach == nil {
 		return nil, nil
 	}
-	s, err := t.withPlayVars(s, t.ForEach)
-	if err != nil {
-		return nil, err
+	s, diags := t.around(s, reads(t.ForEach, "vars"), readsValues(t.ForEach))
+	if diags.HasErrors() {
+		return nil, t.fail(diags...)
 	}
-	v, diags := evaluate(t.ForEach, t.play.playbook.context(t.Dir, s))
+	v, diags := evaluate(t.ForEach, t.space.context(t.Dir, s))
 	if diags.HasErrors() {
 		return nil, t.fail(diags...)
 	}
@@ -238,29 +228,55 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	return all, true, nil
 }
 
-// EvalVars is the object that expressions of the task see as `vars`: the vars of the play with those
-// of the task over them, which see the play's. `for_each` and the conditions of groups see only the
-// play's. Where the task's vars read `each` and the scope has none, only the play's are there.
-func (t *Task) EvalVars(s Scope) (cty.Value, error) {
-	outer, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)
-	if err != nil {
-		return cty.NilVal, err
+// around is what expressions of the task see on a host outside of the task's own vars: with those of the play if vars is set, which in a role
+// are none, and with the role's variables and locals if values is.
+func (t *Task) around(s Scope, vars, values bool) (Scope, hcl.Diagnostics) {
+	if t.space.role != nil {
+		return t.space.enter(s, values)
 	}
-	if _, ok := s["each"]; !ok && t.Vars != nil && reads(t.Vars, "each") {
-		return outer, nil
-	}
-	return t.evalVars(t.Vars, s, outer)
+	return t.play.around(s, vars)
 }
 
-func (t *Task) evalVars(expr hcl.Expression, s Scope, outer cty.Value) (cty.Value, error) {
-	if expr == nil {
+// around adds the play's vars to a scope, if they are wanted.
+func (p *Play) around(s Scope, vars bool) (Scope, hcl.Diagnostics) {
+	if !vars {
+		return s, nil
+	}
+	outer := s.with("vars", cty.EmptyObjectVal)
+	if p.Vars == nil {
 		return outer, nil
 	}
-	v, diags := evaluateVars(expr, t.play.playbook.context(t.Dir, s.with("vars", outer)), outer)
+	value, diags := evaluateVars(p.Vars, p.space.context(p.dir, outer), cty.EmptyObjectVal)
+	return s.with("vars", value), diags
+}
+
+// scope is what the group's When sees on a host.
+func (g *Group) scope(p *Play, s Scope) (Scope, hcl.Diagnostics) {
+	switch {
+	case g.role != nil:
+		return g.role.scope(s, g.When)
+	case g.space.role != nil:
+		return g.space.enter(s, readsValues(g.When))
+	}
+	return p.around(s, g.When != nil && reads(g.When, "vars"))
+}
+
+// EvalVars is the object that expressions of the task see as `vars`: the vars of the play with those
+// of the task over them, which see the play's. `for_each` and the conditions of groups see only the
+// play's. Where the task's vars read `each` and the scope has none, only the play's are there. In a role there are only the task's.
+func (t *Task) EvalVars(s Scope) (cty.Value, error) {
+	in, diags := t.around(s, true, readsValues(t.Vars))
 	if diags.HasErrors() {
 		return cty.NilVal, t.fail(diags...)
 	}
-	return v, nil
+	if _, ok := s["each"]; t.Vars == nil || !ok && reads(t.Vars, "each") {
+		return in["vars"], nil
+	}
+	vars, diags := evaluateVars(t.Vars, t.space.context(t.Dir, in), in["vars"])
+	if diags.HasErrors() {
+		return cty.NilVal, t.fail(diags...)
+	}
+	return vars, nil
 }
 
 // evaluateVars is the object of a `vars` argument laid over outer.
@@ -300,28 +316,21 @@ func (s Scope) with(name string, v cty.Value) Scope {
 	return all
 }
 
-// withVars adds `vars` if one of the expressions reads it.
+// withVars is what expressions of the task see on a host, with `vars` if one of them reads it.
 func (t *Task) withVars(s Scope, exprs ...hcl.Expression) (Scope, error) {
-	if !anyReads(exprs, "vars") {
-		return s, nil
+	vars := anyReads(exprs, "vars")
+	in, diags := t.around(s, false, readsValues(exprs...) || vars && readsValues(t.Vars))
+	if diags.HasErrors() {
+		return nil, t.fail(diags...)
+	}
+	if !vars {
+		return in, nil
 	}
 	v, err := t.EvalVars(s)
 	if err != nil {
 		return nil, err
 	}
-	return s.with("vars", v), nil
-}
-
-// withPlayVars is withVars for what stands outside of the task's own vars.
-func (t *Task) withPlayVars(s Scope, expr hcl.Expression) (Scope, error) {
-	if !reads(expr, "vars") {
-		return s, nil
-	}
-	v, err := t.evalVars(t.play.Vars, s, cty.EmptyObjectVal)
-	if err != nil {
-		return nil, err
-	}
-	return s.with("vars", v), nil
+	return in.with("vars", v), nil
 }
 
 func (t *Task) fail(diags ...*hcl.Diagnostic) error {

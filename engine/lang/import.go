@@ -58,7 +58,7 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 		return s
 	}
 	dir := filepath.Dir(path)
-	l.playbook.functions[dir] = l.files.functions(caller{dir: dir})
+	l.space.functions[dir] = l.files.functions(caller{dir: dir})
 	trail = append(trail[:len(trail):len(trail)], path)
 	l.check(body, playbookShape)
 	for _, block := range body.Blocks {

@@ -88,23 +88,21 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 
 func newLoader(path string, o Options, read reader) *loader {
 	pb := &Playbook{
-		Path:      path,
-		Var:       cty.EmptyObjectVal,
-		Local:     cty.EmptyObjectVal,
-		Files:     make(map[string]*hcl.File),
-		functions: make(map[string]map[string]function.Function),
-		sums:      sums{of: make(map[string][sha256.Size]byte)},
+		Path:  path,
+		Files: make(map[string]*hcl.File),
+		space: newNamespace(make(map[string]map[string]function.Function)),
+		sums:  sums{of: make(map[string][sha256.Size]byte)},
 	}
 	read = pb.sums.noting(read)
 	return &loader{
-		options:   o,
-		read:      read,
-		playbook:  pb,
-		files:     newFiles(read, o.Modules, o.Secrets),
-		schemas:   make(map[string]*ModuleSchema),
-		sources:   make(map[string]*source),
-		variables: make(map[string]*Variable),
-		locals:    make(map[string]*local),
+		options:  o,
+		read:     read,
+		playbook: pb,
+		space:    pb.space,
+		files:    newFiles(read, o.Modules, o.Secrets),
+		schemas:  make(map[string]*ModuleSchema),
+		sources:  make(map[string]*source),
+		bodies:   make(map[string]*hclsyntax.Body),
 	}
 }
 
@@ -121,11 +119,14 @@ type loader struct {
 	sources map[string]*source
 	order   []string
 
-	variables map[string]*Variable
-	locals    map[string]*local
-	held      int  // bytes of text of all locals
-	locked    bool // a file of values is encrypted, and its values are unknown
-	plays     []playBlock
+	// bodies are those of the files of roles, by path; nil for one that is broken.
+	bodies map[string]*hclsyntax.Body
+
+	// space is that of the file which is being read.
+	space  *namespace
+	held   int  // bytes of text of all locals
+	locked bool // a file of values is encrypted, and its values are unknown
+	plays  []playBlock
 }
 
 func (l *loader) load(path string) {

@@ -215,7 +215,7 @@ func TestLoad(t *testing.T) {
 	if !second.AnyErrorsFatal || second.MaxFailPercentage == nil || *second.MaxFailPercentage != 30 {
 		t.Errorf("any_errors_fatal and max_fail_percentage got lost: %v %v", second.AnyErrorsFatal, second.MaxFailPercentage)
 	}
-	if got := p.Local.GetAttr("pgs").AsBigFloat().String(); got != "256" {
+	if got := p.space.localObject.GetAttr("pgs").AsBigFloat().String(); got != "256" {
 		t.Errorf("local.pgs is %s, expected 256", got)
 	}
 	one := task(t, p, "one")
@@ -280,16 +280,16 @@ c: yaml
 `, o)
 	got := make(map[string]string)
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		got[name] = p.Var.GetAttr(name).AsString()
+		got[name] = p.space.varObject.GetAttr(name).AsString()
 	}
 	want := map[string]string{"a": "hcl", "b": "json", "c": "yaml", "d": "command line", "e": "default"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values of variables (-want +got):\n%s", diff)
 	}
-	if got := p.Var.GetAttr("object").GetAttr("size").AsBigFloat().String(); got != "4" {
+	if got := p.space.varObject.GetAttr("object").GetAttr("size").AsBigFloat().String(); got != "4" {
 		t.Errorf("the optional attribute is %s, expected its default 4", got)
 	}
-	if got := p.Var.GetAttr("list").LengthInt(); got != 2 {
+	if got := p.space.varObject.GetAttr("list").LengthInt(); got != 2 {
 		t.Errorf("the list from the command line has %d elements, expected 2", got)
 	}
 }

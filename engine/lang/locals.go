@@ -26,22 +26,22 @@ func (l *loader) localsBlock(block *hclsyntax.Block, dir string) {
 		l.report(fault(b.TypeRange, fmt.Sprintf("unexpected block %q", b.Type), "A locals block has only lines of the form name = value."))
 	}
 	for _, attr := range attributes(block.Body) {
-		if earlier, ok := l.locals[attr.Name]; ok {
+		if earlier, ok := l.space.locals[attr.Name]; ok {
 			l.report(fault(attr.NameRange, fmt.Sprintf("local %q is defined twice", attr.Name),
 				fmt.Sprintf("The first definition is at %s. All files of a playbook share their locals: rename or remove one.", lineOf(earlier.at))))
 			continue
 		}
-		l.locals[attr.Name] = &local{name: attr.Name, expr: attr.Expr, at: attr.NameRange, dir: dir}
+		l.space.locals[attr.Name] = &local{name: attr.Name, expr: attr.Expr, at: attr.NameRange, dir: dir}
 	}
 }
 
 // resolveLocals evaluates all locals in the order of their dependencies and builds `local`.
 func (l *loader) resolveLocals() {
-	values := make(map[string]cty.Value, len(l.locals))
-	for _, name := range sortedKeys(l.locals) {
-		values[name] = l.resolveLocal(l.locals[name], nil)
+	values := make(map[string]cty.Value, len(l.space.locals))
+	for _, name := range sortedKeys(l.space.locals) {
+		values[name] = l.resolveLocal(l.space.locals[name], nil)
 	}
-	l.playbook.Local = cty.ObjectVal(values)
+	l.space.localObject = cty.ObjectVal(values)
 }
 
 // resolveLocal evaluates one local; the trail is the locals that need it. A local that cannot be
@@ -71,12 +71,12 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 		if traversal.RootName() != "local" {
 			continue
 		}
-		names := sortedKeys(l.locals)
+		names := sortedKeys(l.space.locals)
 		if name, ok := second(traversal); ok {
 			names = []string{name}
 		}
 		for _, name := range names {
-			needed[name] = l.resolveLocal(l.locals[name], trail)
+			needed[name] = l.resolveLocal(l.space.locals[name], trail)
 		}
 	}
 	ctx := p.ctx
@@ -92,6 +92,7 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 		value = cty.DynamicVal
 	}
 	x.value = value
+	l.space.evaluated = append(l.space.evaluated, x)
 	l.tooShort(value, x.at, fmt.Sprintf("local %q", x.name), false)
 	return value
 }

@@ -16,7 +16,7 @@ var playShape = shape{
 	what: "a play",
 	attributes: []string{"hosts", "serial", "any_errors_fatal", "max_fail_percentage", "become",
 		"become_user", "vars", "tags"},
-	blocks: []string{"task", "group", "flush_handlers", "handler"},
+	blocks: []string{"task", "group", "import", "flush_handlers", "handler"},
 }
 
 // play decodes one play; names are those of the plays before it.
@@ -43,12 +43,12 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 		Vars:              expression(body, "vars"),
 		Tags:              union(pb.tags, l.tags(body, static)),
 		Range:             pb.block.DefRange(),
-		playbook:          l.playbook,
+		space:             l.space,
 		dir:               pb.dir,
 		become:            l.becoming(body, inventory, hosts),
 	}
-	d := &playDecoder{loader: l, play: p, hosts: hosts, static: static, inventory: inventory,
-		names: make(map[string]hcl.Range), registered: make(map[string]hcl.Range)}
+	d := &playDecoder{loader: l, play: p, dir: pb.dir, hosts: hosts, static: static, inventory: inventory,
+		names: make(map[string]hcl.Range), registered: make(map[string]hcl.Range), roles: make(map[string]hcl.Range)}
 	p.Tasks = d.nodes(body, nil, p.Tags, "handler")
 	for _, block := range body.Blocks {
 		if block.Type == "handler" {

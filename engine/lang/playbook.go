@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"hlplay/engine/hostvar"
 	"hlplay/modules"
@@ -23,16 +22,12 @@ type Playbook struct {
 	HostVariables []*hostvar.Variable
 	// Plays are in the order in which they run, those of imported files in the place of the import.
 	Plays []*Play
-	// Var and Local are the objects that expressions see as `var` and `local`; sensitive values
-	// carry the Sensitive mark.
-	Var, Local cty.Value
 	// Files are all sources by file name, those of values included, as WriteDiagnostics wants them.
 	Files map[string]*hcl.File
 
-	// functions are the functions of each directory that has a source: `file` and `templatefile`
-	// read relative to the file that calls them. Complete after Load, and only read from then on.
-	functions map[string]map[string]function.Function
-	sums      sums
+	space *namespace
+	roles []*role
+	sums  sums
 }
 
 // Sensitive marks values that must not be shown.
@@ -71,9 +66,9 @@ type Play struct {
 	Handlers          []*Task
 	Range             hcl.Range
 
-	playbook *Playbook
-	dir      string
-	become   becoming
+	space  *namespace
+	dir    string
+	become becoming
 }
 
 // Node is a *Task or a *Group.
@@ -92,6 +87,10 @@ type Group struct {
 
 	parent *Group
 	become becoming
+	// space and dir are those of When; role is set for the tasks of an import.
+	space *namespace
+	dir   string
+	role  *role
 }
 
 // Task is one task or handler.
@@ -115,6 +114,7 @@ type Task struct {
 	Dir   string
 	Range hcl.Range
 
+	space   *namespace
 	play    *Play
 	group   *Group
 	handler bool

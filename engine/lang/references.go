@@ -17,17 +17,19 @@ import (
 // they are read, and its module block read from facts and result. The task's own result, which `until`
 // may read, is not among them.
 func (t *Task) References() References {
-	exprs := append(t.expressions(), t.conditions()...)
 	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
 	if t.Until != nil {
-		r.read(t.Until)
+		r.read(placed{t.Until, t.space})
 		delete(r.results, t.Register)
 	}
-	for _, expr := range exprs {
-		r.read(expr)
+	own := t.expressions()
+	for _, expr := range own {
+		r.read(placed{expr, t.space})
 	}
-	if t.play != nil && t.play.Vars != nil && (anyReads(exprs, "vars") || t.Until != nil && reads(t.Until, "vars")) {
-		r.read(t.play.Vars)
+	r.read(t.behind(t.space, append(own, present([]hcl.Expression{t.Until})...)...)...)
+	for _, c := range t.conditions() {
+		r.read(c)
+		r.read(t.behind(c.space, c.Expression)...)
 	}
 	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
 }
@@ -41,13 +43,19 @@ func (t *Task) expressions() []hcl.Expression {
 	return exprs
 }
 
+// placed is an expression with the space that it stands in.
+type placed struct {
+	hcl.Expression
+	space *namespace
+}
+
 // conditions are the task's own `when` and those of its groups, the nearest first.
-func (t *Task) conditions() []hcl.Expression {
-	conditions := []hcl.Expression{t.When}
+func (t *Task) conditions() []placed {
+	conditions := []placed{{t.When, t.space}}
 	for g := t.group; g != nil; g = g.parent {
-		conditions = append(conditions, g.When)
+		conditions = append(conditions, placed{g.When, g.space})
 	}
-	return present(conditions)
+	return slices.DeleteFunc(conditions, func(c placed) bool { return c.Expression == nil })
 }
 
 func present(exprs []hcl.Expression) []hcl.Expression {
@@ -59,7 +67,29 @@ type references struct {
 	allFacts, allResults bool
 }
 
-func (r *references) read(expr hcl.Expression) {
+// readsValues reports whether any of the expressions, which may be nil, reads variables or locals.
+func readsValues(exprs ...hcl.Expression) bool {
+	return slices.ContainsFunc(exprs, func(expr hcl.Expression) bool { return expr != nil && (reads(expr, "var") || reads(expr, "local")) })
+}
+
+// behind is what expressions of a space read through: the vars of the play, or what is given to their role.
+func (t *Task) behind(sp *namespace, exprs ...hcl.Expression) []placed {
+	switch {
+	case sp.role == nil && t.play != nil && t.play.Vars != nil && anyReads(exprs, "vars"):
+		return []placed{{t.play.Vars, sp}}
+	case sp.varies() && readsValues(exprs...):
+		return append([]placed{{sp.role.vars, sp.role.outer}}, t.behind(sp.role.outer, sp.role.vars)...)
+	}
+	return nil
+}
+
+func (r *references) read(exprs ...placed) {
+	for _, expr := range exprs {
+		r.readOne(expr)
+	}
+}
+
+func (r *references) readOne(expr placed) {
 	for _, traversal := range expr.Variables() {
 		name, ok := second(traversal)
 		switch root := traversal.RootName(); {
@@ -68,7 +98,7 @@ func (r *references) read(expr hcl.Expression) {
 		case root == "facts":
 			r.allFacts = true
 		case root == "result" && ok:
-			r.results[name] = true
+			r.results[expr.space.result(name)] = true
 		case root == "result":
 			r.allResults = true
 		}
@@ -142,6 +172,9 @@ var allRoots = map[string]string{
 }
 
 func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
+	if p.space == nil {
+		p.space = l.space
+	}
 	root := traversal.RootName()
 	at := traversal.SourceRange()
 	if !slices.Contains(p.roots, root) {
@@ -155,10 +188,10 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 	var what, advice string
 	switch root {
 	case "var":
-		members, what = sortedKeys(l.variables), "variable"
+		members, what = sortedKeys(p.space.variables), "variable"
 		advice = fmt.Sprintf(" Declare it: variable %q { … }.", name)
 	case "local":
-		members, what = sortedKeys(l.locals), "local"
+		members, what = sortedKeys(p.space.locals), "local"
 		advice = fmt.Sprintf(" Define it: locals { %s = … }.", name)
 	case "host":
 		members, what = []string{"name", "address", "port", "user", "groups", "vars"}, "attribute of host"
@@ -200,15 +233,15 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 
 // result judges a reference to the result of an earlier task.
 func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
-	if slices.Contains(p.results, name) {
+	if p.anyResult || slices.Contains(p.results, p.space.result(name)) {
 		return nil
 	}
-	if later, ok := p.registers[name]; ok {
+	if later, ok := p.registers[p.space.result(name)]; ok {
 		return fault(at, fmt.Sprintf("result %q is not there yet", name),
 			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", lineOf(later)))
 	}
 	detail := "Give the task whose result is wanted an argument register = " + fmt.Sprintf("%q.", name)
-	if near := suggest.Nearest(name, sortedKeys(p.registers)); near != "" {
+	if near := suggest.Nearest(name, p.space.ownResults(sortedKeys(p.registers))); near != "" {
 		detail = fmt.Sprintf("Did you mean %q? If not: ", near) + "give" + strings.TrimPrefix(detail, "Give")
 	}
 	return fault(at, fmt.Sprintf("result %q is never registered", name), detail)
@@ -224,9 +257,9 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 	}
 	var hint string
 	switch near := suggest.Nearest(root, p.roots); {
-	case l.variables[root] != nil && slices.Contains(p.roots, "var"):
+	case p.space.variables[root] != nil && slices.Contains(p.roots, "var"):
 		hint = fmt.Sprintf("Did you mean var.%s?", root)
-	case l.locals[root] != nil && slices.Contains(p.roots, "local"):
+	case p.space.locals[root] != nil && slices.Contains(p.roots, "local"):
 		hint = fmt.Sprintf("Did you mean local.%s?", root)
 	case nameHabit(root) != "":
 		hint = nameHabit(root)

@@ -21,16 +21,6 @@ const (
 	shortestNumber = 4
 )
 
-// SensitiveStrings are all texts below sensitive marks in the values, the longest first: they must not
-// be shown wherever they surface.
-func SensitiveStrings(values ...cty.Value) []string {
-	all := make(secrets)
-	for _, v := range values {
-		all.collect(v)
-	}
-	return all.list()
-}
-
 // secrets is a set of texts that must not be shown.
 type secrets map[string]bool
 

@@ -82,22 +82,24 @@ func (t *Task) checkResults(left map[string]omission) error {
 	if t.Until != nil {
 		guarded[t.Register] = true
 	}
-	conditions := t.conditions()
-	exprs := append(t.expressions(), present([]hcl.Expression{t.Until})...)
-	if t.play.Vars != nil && anyReads(append(slices.Clip(exprs), conditions...), "vars") {
-		exprs = append(exprs, t.play.Vars)
+	own := append(t.expressions(), present([]hcl.Expression{t.Until})...)
+	var all []placed
+	for _, expr := range own {
+		all = append(all, placed{expr, t.space})
 	}
-	for _, when := range conditions {
+	all = append(all, t.behind(t.space, own...)...)
+	for _, when := range t.conditions() {
+		all = append(all, t.behind(when.space, when.Expression)...)
 		if err := checkReads(t, when, left, guarded); err != nil {
 			return err
 		}
 		for _, traversal := range when.Variables() {
 			if name, ok := second(traversal); ok && traversal.RootName() == "result" {
-				guarded[name] = true
+				guarded[when.space.result(name)] = true
 			}
 		}
 	}
-	for _, expr := range exprs {
+	for _, expr := range all {
 		if err := checkReads(t, expr, left, guarded); err != nil {
 			return err
 		}
@@ -106,9 +108,10 @@ func (t *Task) checkResults(left map[string]omission) error {
 }
 
 // checkReads reports the first attribute of a result that is not there because its task is left out.
-func checkReads(t *Task, expr hcl.Expression, left map[string]omission, guarded map[string]bool) error {
-	for _, traversal := range certainReads(expr) {
+func checkReads(t *Task, expr placed, left map[string]omission, guarded map[string]bool) error {
+	for _, traversal := range certainReads(expr.Expression) {
 		name, ok := second(traversal)
+		name = expr.space.result(name)
 		if !ok || traversal.RootName() != "result" || guarded[name] || len(traversal) < 3 {
 			continue
 		}

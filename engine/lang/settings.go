@@ -127,7 +127,7 @@ func (t *Task) take(settings *Settings, c computed, s Scope) (known bool, diags 
 	if fault := (*EvalError)(nil); errors.As(err, &fault) {
 		return false, fault.Diags
 	}
-	ctx := t.play.playbook.context(t.Dir, s)
+	ctx := t.space.context(t.Dir, s)
 	v, diags := evaluate(c.expr, ctx)
 	if diags.HasErrors() {
 		return false, diags
@@ -195,7 +195,7 @@ func (d *playDecoder) settings(t *Task, body *hclsyntax.Body) {
 			continue
 		}
 		c := computed{s, attr.Expr}
-		if !readsOnly(attr.Expr, "var", "local") {
+		if !readsOnly(attr.Expr, "var", "local") || d.space.varies() && len(attr.Expr.Variables()) > 0 {
 			t.computed = append(t.computed, c)
 			continue
 		}
@@ -218,10 +218,10 @@ func readsOnly(expr hcl.Expression, roots ...string) bool {
 	return true
 }
 
-// settingsFit judges the settings of a task that depend on its host, with what the scope knows.
-func (v *validator) settingsFit(t *Task, s Scope) {
+// settingsFit judges the settings of a task that depend on its host, with what the scope knows; inside is what they see of it.
+func (v *validator) settingsFit(t *Task, inside, s Scope) {
 	for _, c := range t.computed {
-		p := v.place(c.name, t.Dir, s)
+		p := v.place(t.space, c.name, t.Dir, inside)
 		p.why = "It holds for the task with all of its items, so it cannot depend on one."
 		if v.references(c.expr, p) {
 			_, diags := t.take(&Settings{}, c, s)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // sums are the files of the controller that were read for a playbook, by path, with the SHA-256 of what was read.
@@ -44,8 +45,46 @@ func (p *Playbook) MayBeSensitive(variable string) bool {
 			return true
 		}
 	}
+	if p.givesAway(variable) {
+		return true
+	}
 	for _, file := range p.Files {
 		if body, ok := file.Body.(*hclsyntax.Body); ok && confides(body, variable) {
+			return true
+		}
+	}
+	return false
+}
+
+// givesAway reports whether a variable may be given to a role, while roles keep secrets: which of their variables it ends in is not
+// followed.
+func (p *Playbook) givesAway(variable string) bool {
+	keep, given := false, false
+	for _, r := range p.roles {
+		for _, v := range r.inner.declared {
+			keep = keep || v.Sensitive
+		}
+		if file := p.Files[r.file]; file != nil {
+			if body, ok := file.Body.(*hclsyntax.Body); ok && callsSensitive(body) {
+				keep = true
+			}
+		}
+		if r.vars == nil {
+			continue
+		}
+		for _, traversal := range r.vars.Variables() {
+			name, known := second(traversal)
+			root := traversal.RootName()
+			given = given || !harmless[root] && (root != "var" || !known || name == variable)
+		}
+	}
+	return keep && given
+}
+
+// callsSensitive reports whether sensitive() is called anywhere in a body.
+func callsSensitive(body *hclsyntax.Body) bool {
+	for _, expr := range bodyExpressions(body) {
+		if calls(expr, "sensitive") {
 			return true
 		}
 	}
@@ -79,4 +118,18 @@ func confides(body *hclsyntax.Body, variable string) bool {
 		found = found || confides(block.Body, variable)
 	}
 	return found
+}
+
+// SensitiveTexts are all texts below sensitive marks in variables and locals of the playbook and of its roles, the longest first: they must
+// not be shown wherever they surface.
+func (p *Playbook) SensitiveTexts() []string {
+	all := make(secrets)
+	for _, v := range []cty.Value{p.space.varObject, p.space.localObject} {
+		all.collect(v)
+	}
+	for _, r := range p.roles {
+		all.collect(r.inner.varObject)
+		all.collect(r.inner.localObject)
+	}
+	return all.list()
 }

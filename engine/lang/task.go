@@ -21,21 +21,22 @@ var (
 	groupShape = shape{
 		what:       "a group",
 		attributes: []string{"when", "tags", "become", "become_user"},
-		blocks:     []string{"task", "group", "flush_handlers", "rescue", "always"},
+		blocks:     []string{"task", "group", "import", "flush_handlers", "rescue", "always"},
 	}
-	partShape  = shape{blocks: []string{"task", "group", "flush_handlers"}}
+	partShape  = shape{blocks: []string{"task", "group", "import", "flush_handlers"}}
 	flushShape = shape{what: "a flush_handlers block"}
 )
 
-// playDecoder decodes the tasks of one play.
+// playDecoder decodes the tasks of one play, or of a role that is imported into it.
 type playDecoder struct {
 	*loader
 	play  *Play
+	dir   string   // of the file
 	hosts []string // of the play
 	// static is where arguments stand that depend on variables alone, inventory where the hosts and groups are known too.
 	static, inventory place
-	// names are those of tasks and handlers, registered those of results.
-	names, registered map[string]hcl.Range
+	// names are the full ones of tasks and handlers, roles those of imports, registered those of the space's own results.
+	names, registered, roles map[string]hcl.Range
 }
 
 // nodes decodes the tasks and groups of a body in the order of the source; blocks of the types in
@@ -53,6 +54,8 @@ func (d *playDecoder) nodes(body *hclsyntax.Body, parent *Group, tags []string, 
 			if g := d.group(block, parent, tags); g != nil {
 				nodes = append(nodes, g)
 			}
+		case block.Type == "import":
+			nodes = append(nodes, d.imported(block, parent, tags)...)
 		case block.Type == "flush_handlers":
 			d.noLabels(block)
 			d.check(block.Body, flushShape)
@@ -75,6 +78,8 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 		Range:  block.DefRange(),
 		parent: parent,
 		become: d.becoming(block.Body, d.inventory, d.hosts),
+		space:  d.space,
+		dir:    d.dir,
 	}
 	g.Tasks = d.nodes(block.Body, g, g.Tags, "rescue", "always")
 	parts := make(map[string]bool)
@@ -107,11 +112,12 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	if !ok {
 		return nil
 	}
-	if earlier, ok := d.names[name]; ok {
+	full := d.space.named(name)
+	if earlier, ok := d.names[full]; ok {
 		d.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two tasks %q in this play", name),
 			fmt.Sprintf("The other one is at %s. Results are told apart by the names of tasks and handlers: rename one.", lineOf(earlier))))
 	}
-	d.names[name] = block.DefRange()
+	d.names[full] = block.DefRange()
 	s := taskShape
 	handler := block.Type == "handler"
 	if handler {
@@ -120,17 +126,18 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	d.check(block.Body, s)
 	body, at := block.Body, d.static
 	t := &Task{
-		Name:     name,
+		Name:     full,
 		When:     expression(body, "when"),
 		ForEach:  expression(body, "for_each"),
 		Until:    expression(body, "until"),
 		Vars:     expression(body, "vars"),
 		Tags:     union(tags, d.tags(body, at)),
-		Notify:   union(d.stringList(body, "notify", at)),
-		Register: d.register(body, at),
+		Notify:   d.notified(body, at),
+		Register: d.space.result(d.register(body, at)),
 		RunOnce:  d.flag(body, "run_once", d.inventory),
-		Dir:      d.play.dir,
+		Dir:      d.dir,
 		Range:    block.DefRange(),
+		space:    d.space,
 		play:     d.play,
 		group:    parent,
 		handler:  handler,
@@ -143,6 +150,15 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	}
 	d.module(t, block)
 	return t
+}
+
+// notified are the full names of the handlers that a task notifies.
+func (d *playDecoder) notified(body *hclsyntax.Body, at place) []string {
+	all := union(d.stringList(body, "notify", at))
+	for i, name := range all {
+		all[i] = d.space.named(name)
+	}
+	return all
 }
 
 // register is the name of a result.

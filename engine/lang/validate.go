@@ -56,18 +56,18 @@ type validator struct {
 
 var hostRoots = []string{"var", "local", "host", "hosts", "groups", "facts", "result", "play", "vars"}
 
-// place is where an expression of a play stands, with or without `each`.
-func (v *validator) place(what, dir string, s Scope) place {
+// place is where an expression of a space stands, with or without `each`.
+func (v *validator) place(sp *namespace, what, dir string, s Scope) place {
 	roots := hostRoots
 	if _, ok := s["each"]; ok {
 		roots = append(slices.Clip(roots), "each")
 	}
-	return place{what: what, roots: roots, ctx: v.playbook.context(dir, s), results: v.results, registers: v.registers}
+	return place{what: what, roots: roots, ctx: sp.context(dir, s), results: v.results, registers: v.registers, space: sp}
 }
 
 func (v *validator) play(p *Play) {
 	scope := v.scope(p)
-	scope["vars"] = v.vars(p.Vars, p.dir, scope, cty.EmptyObjectVal)
+	scope["vars"] = v.vars(p.space, p.Vars, p.dir, scope, cty.EmptyObjectVal)
 	handlers := make([]string, 0, len(p.Handlers))
 	for _, h := range p.Handlers {
 		handlers = append(handlers, h.Name)
@@ -78,7 +78,11 @@ func (v *validator) play(p *Play) {
 		before := v.errors()
 		for g := t.group; g != nil && !groups[g]; g = g.parent {
 			groups[g] = true
-			v.condition(g.When, "when", p.dir, scope)
+			if g.role != nil && g.role.vars != nil {
+				v.givenReferences(g.role, place{results: v.results, registers: v.registers})
+			}
+			in, _ := g.scope(p, scope) // what is wrong with it is reported with what is given to the role
+			v.condition(g.space, g.When, "when", g.dir, in)
 		}
 		v.notify(t, handlers)
 		v.task(t, scope)
@@ -105,26 +109,29 @@ func (v *validator) errors() int {
 }
 
 // scope returns the variables of expressions as far as they are known without a host.
-func (v *validator) scope(p *Play) Scope {
+func (v *validator) scope(p *Play) Scope { return v.unknownScope(p).with("result", v.resultShapes()) }
+
+// unknownScope is the scope without results.
+func (l *loader) unknownScope(p *Play) Scope {
 	facts := cty.DynamicVal
-	if v.options.Facts != nil {
-		known := make(map[string]cty.Value, len(v.options.Facts))
-		for name, ty := range v.options.Facts {
+	if l.options.Facts != nil {
+		known := make(map[string]cty.Value, len(l.options.Facts))
+		for name, ty := range l.options.Facts {
 			known[name] = cty.UnknownVal(ty)
 		}
 		facts = cty.ObjectVal(known)
 	}
 	s := Scope{
 		"host": unknownHost, "hosts": cty.DynamicVal, "groups": cty.DynamicVal,
-		"facts": facts, "result": v.resultShapes(),
+		"facts": facts,
 		"play": cty.ObjectVal(map[string]cty.Value{
 			"name":  cty.StringVal(p.Name),
 			"hosts": cty.UnknownVal(cty.List(cty.String)), "selected": cty.UnknownVal(cty.List(cty.String)),
 		}),
 	}
-	if v.options.Inventory != nil {
-		s["hosts"] = objectOf(attributeNames(v.options.Inventory.HostsValue()), unknownHost)
-		s["groups"] = objectOf(attributeNames(v.options.Inventory.GroupsValue()), cty.UnknownVal(cty.List(cty.String)))
+	if l.options.Inventory != nil {
+		s["hosts"] = objectOf(attributeNames(l.options.Inventory.HostsValue()), unknownHost)
+		s["groups"] = objectOf(attributeNames(l.options.Inventory.GroupsValue()), cty.UnknownVal(cty.List(cty.String)))
 	}
 	return s
 }
@@ -149,11 +156,11 @@ func objectOf(names []string, value cty.Value) cty.Value {
 }
 
 // vars is the value of a `vars` argument over the outer ones, unknown if it is faulty.
-func (v *validator) vars(expr hcl.Expression, dir string, s Scope, outer cty.Value) cty.Value {
+func (v *validator) vars(sp *namespace, expr hcl.Expression, dir string, s Scope, outer cty.Value) cty.Value {
 	if expr == nil {
 		return outer
 	}
-	p := v.place("vars", dir, s.with("vars", outer))
+	p := v.place(sp, "vars", dir, s.with("vars", outer))
 	if !v.references(expr, p) {
 		return cty.DynamicVal
 	}
@@ -163,12 +170,12 @@ func (v *validator) vars(expr hcl.Expression, dir string, s Scope, outer cty.Val
 }
 
 // condition judges a condition and returns its value, unknown if it has a fault or there is none.
-func (v *validator) condition(expr hcl.Expression, what, dir string, s Scope) cty.Value {
+func (v *validator) condition(sp *namespace, expr hcl.Expression, what, dir string, s Scope) cty.Value {
 	unknown := cty.UnknownVal(cty.Bool)
 	if expr == nil {
 		return unknown
 	}
-	p := v.place(what, dir, s)
+	p := v.place(sp, what, dir, s)
 	if !v.references(expr, p) {
 		return unknown
 	}
@@ -187,8 +194,19 @@ func (v *validator) condition(expr hcl.Expression, what, dir string, s Scope) ct
 func (v *validator) notify(t *Task, handlers []string) {
 	for _, name := range t.Notify {
 		if !slices.Contains(handlers, name) {
+			of, prefix := "play", t.space.namePrefix()
+			if t.space.role != nil {
+				of = "role"
+			}
+			var own []string
+			for _, h := range handlers {
+				if h, ok := strings.CutPrefix(h, prefix); ok && (prefix != "" || !strings.Contains(h, ": ")) {
+					own = append(own, h)
+				}
+			}
+			name = strings.TrimPrefix(name, prefix)
 			v.report(fault(t.notifyAt, fmt.Sprintf("there is no handler %q", name),
-				fmt.Sprintf("The play has no such handler.%s", didYouMean(name, handlers))))
+				fmt.Sprintf("The %s has no such handler.%s", of, didYouMean(name, own))))
 		}
 	}
 }
@@ -224,14 +242,16 @@ func (v *validator) notifyCycles(p *Play) {
 
 // task judges a task's expressions and its module block.
 func (v *validator) task(t *Task, scope Scope) {
+	raw := scope
+	scope, _ = t.around(scope, false, true) // what is wrong with it is reported with what is given to the role
 	rounds, inner := v.rounds(t, scope)
 	if t.ForEach != nil {
 		inner = inner.with("each", unknownItem)
 	}
-	inner["vars"] = v.vars(t.Vars, t.Dir, inner, scope["vars"])
-	when := v.condition(t.When, "when", t.Dir, inner)
+	inner["vars"] = v.vars(t.space, t.Vars, t.Dir, inner, scope["vars"])
+	when := v.condition(t.space, t.When, "when", t.Dir, inner)
 	v.until(t, inner)
-	v.settingsFit(t, scope)
+	v.settingsFit(t, scope, raw)
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil {
 		return
@@ -239,26 +259,26 @@ func (v *validator) task(t *Task, scope Scope) {
 	good := v.body(body, t.schema.Body, t.Module.Name, t.ModuleRange)
 	for _, expr := range bodyExpressions(body) {
 		v.foreignTemplate(expr)
-		if !v.references(expr, v.place("the module block", t.Dir, inner)) {
+		if !v.references(expr, v.place(t.space, "the module block", t.Dir, inner)) {
 			good = false
 		}
 	}
 	if !good {
 		return
 	}
-	if v.off(t, when, scope) {
+	if v.off(t, when, raw) {
 		// The task will not be done with these values, and its arguments may rely on that; only
 		// what is wrong with any values is a fault.
 		rounds = []cty.Value{unknownItem}
-		inner["var"], inner["local"] = v.anyValues(), cty.DynamicVal
+		inner["var"], inner["local"] = t.space.anyValues(), cty.DynamicVal
 	}
 	for _, each := range rounds {
 		s := inner
 		if t.ForEach != nil {
 			s = inner.with("each", each)
-			s["vars"] = v.vars(t.Vars, t.Dir, s, scope["vars"])
+			s["vars"] = v.vars(t.space, t.Vars, t.Dir, s, scope["vars"])
 		}
-		diags := judge(t, body, v.playbook.context(t.Dir, s))
+		diags := t.space.imported(judge(t, body, t.space.context(t.Dir, s)))
 		v.report(v.new(diags)...)
 		if diags.HasErrors() {
 			return
@@ -275,7 +295,7 @@ func (v *validator) rounds(t *Task, scope Scope) ([]cty.Value, Scope) {
 	if t.ForEach == nil {
 		return unknown, inner
 	}
-	p := v.place("for_each", t.Dir, scope)
+	p := v.place(t.space, "for_each", t.Dir, scope)
 	if !v.references(t.ForEach, p) {
 		return unknown, inner
 	}
@@ -305,7 +325,7 @@ func (v *validator) until(t *Task, s Scope) {
 		v.results = append(slices.Clip(results), t.Register)
 		defer func() { v.results = results }()
 	}
-	v.condition(t.Until, "until", t.Dir, s)
+	v.condition(t.space, t.Until, "until", t.Dir, s)
 }
 
 // off reports whether a condition of the task or of a group around it is known to be false.
@@ -317,7 +337,8 @@ func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
 		if g.When == nil {
 			continue
 		}
-		value, diags := evaluate(g.When, v.playbook.context(t.Dir, scope))
+		in, _ := g.scope(t.play, scope)
+		value, diags := evaluate(g.When, g.space.context(g.dir, in))
 		if diags.HasErrors() {
 			continue
 		}
@@ -326,15 +347,6 @@ func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
 		}
 	}
 	return false
-}
-
-// anyValues is `var` with unknown values of the declared types.
-func (v *validator) anyValues() cty.Value {
-	values := make(map[string]cty.Value, len(v.variables))
-	for name, variable := range v.variables {
-		values[name] = cty.UnknownVal(variable.Type)
-	}
-	return cty.ObjectVal(values)
 }
 
 // body judges which arguments and blocks a module block has.

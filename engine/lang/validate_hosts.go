@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -41,7 +40,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 		j.name = name
 		of := scope.with("host", all.GetAttr(name))
 		j.certain = true
-		of["vars"] = j.vars(p.Vars, p.dir, of, cty.EmptyObjectVal)
+		of["vars"] = j.vars(p.space, p.Vars, p.dir, of, cty.EmptyObjectVal)
 		for _, t := range dependent {
 			j.task(t, of)
 		}
@@ -72,7 +71,15 @@ func few(names []string) string {
 // dependsOnHost reports whether an expression of the task has another value on another host although it reads no
 // facts and no results, or reads what only the inventory tells.
 func (t *Task) dependsOnHost() bool {
-	exprs := slices.Concat(t.expressions(), t.conditions(), present([]hcl.Expression{t.Until}))
+	exprs := append(t.expressions(), present([]hcl.Expression{t.Until})...)
+	varies := t.space.varies()
+	for _, c := range t.conditions() {
+		exprs = append(exprs, c.Expression)
+		varies = varies || c.space.varies()
+	}
+	if varies {
+		return true
+	}
 	if t.play.Vars != nil && anyReads(exprs, "vars") {
 		exprs = append(exprs, t.play.Vars)
 	}
@@ -128,16 +135,24 @@ func (j *hostJudge) note(diags ...*hcl.Diagnostic) {
 func (j *hostJudge) task(t *Task, scope Scope) {
 	j.certain = true
 	for g := t.group; g != nil; g = g.parent {
-		if !j.holds(g.When, "when", t.Dir, scope) {
+		in, diags := g.scope(t.play, scope)
+		j.note(diags...)
+		if diags.HasErrors() || !j.holds(g.space, g.When, "when", g.dir, in) {
 			return
 		}
 	}
-	j.settings(t, scope)
+	raw := scope
+	scope, diags := t.around(scope, false, true)
+	j.note(diags...)
+	if diags.HasErrors() {
+		return
+	}
+	j.settings(t, scope, raw)
 	if t.ForEach == nil {
 		j.round(t, scope)
 		return
 	}
-	value, diags := evaluate(t.ForEach, j.playbook.context(t.Dir, scope))
+	value, diags := evaluate(t.ForEach, t.space.context(t.Dir, scope))
 	if diags.HasErrors() {
 		j.note(diags...)
 		return
@@ -163,14 +178,14 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 }
 
 // settings judges how the task is to be carried out on the host, unless it is known not to be.
-func (j *hostJudge) settings(t *Task, scope Scope) {
+func (j *hostJudge) settings(t *Task, scope, raw Scope) {
 	if len(t.computed) == 0 {
 		return
 	}
 	sure := j.certain
-	if t.When == nil || t.WhenPerItem() || j.holds(t.When, "when", t.Dir, scope.with("vars", j.vars(t.Vars, t.Dir, scope, scope["vars"]))) {
+	if t.When == nil || t.WhenPerItem() || j.holds(t.space, t.When, "when", t.Dir, scope.with("vars", j.vars(t.space, t.Vars, t.Dir, scope, scope["vars"]))) {
 		j.certain = j.certain && !t.WhenPerItem()
-		_, _, diags := t.settle(scope)
+		_, _, diags := t.settle(raw)
 		j.note(diags...)
 	}
 	j.certain = sure
@@ -178,24 +193,24 @@ func (j *hostJudge) settings(t *Task, scope Scope) {
 
 // round judges a task, or one round of it, with all that is known of it.
 func (j *hostJudge) round(t *Task, scope Scope) {
-	scope = scope.with("vars", j.vars(t.Vars, t.Dir, scope, scope["vars"]))
-	if !j.holds(t.When, "when", t.Dir, scope) {
+	scope = scope.with("vars", j.vars(t.space, t.Vars, t.Dir, scope, scope["vars"]))
+	if !j.holds(t.space, t.When, "when", t.Dir, scope) {
 		return
 	}
 	if t.Until != nil {
-		j.holds(t.Until, "until", t.Dir, scope)
+		j.holds(t.space, t.Until, "until", t.Dir, scope)
 	}
 	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
-		j.note(j.new(judge(t, body, j.playbook.context(t.Dir, scope)))...)
+		j.note(j.new(t.space.imported(judge(t, body, t.space.context(t.Dir, scope))))...)
 	}
 }
 
 // holds reports whether a condition may hold on the host; where that is not known, what depends on it is not certain.
-func (j *hostJudge) holds(expr hcl.Expression, what, dir string, scope Scope) bool {
+func (j *hostJudge) holds(sp *namespace, expr hcl.Expression, what, dir string, scope Scope) bool {
 	if expr == nil {
 		return true
 	}
-	value, diags := evaluate(expr, j.playbook.context(dir, scope))
+	value, diags := evaluate(expr, sp.context(dir, scope))
 	if diags.HasErrors() {
 		j.note(diags...)
 		return false
@@ -213,11 +228,11 @@ func (j *hostJudge) holds(expr hcl.Expression, what, dir string, scope Scope) bo
 }
 
 // vars is the value of a `vars` argument on the host over the outer ones, unknown if it is faulty.
-func (j *hostJudge) vars(expr hcl.Expression, dir string, scope Scope, outer cty.Value) cty.Value {
+func (j *hostJudge) vars(sp *namespace, expr hcl.Expression, dir string, scope Scope, outer cty.Value) cty.Value {
 	if expr == nil {
 		return outer
 	}
-	all, diags := evaluateVars(expr, j.playbook.context(dir, scope.with("vars", outer)), outer)
+	all, diags := evaluateVars(expr, sp.context(dir, scope.with("vars", outer)), outer)
 	j.note(diags...)
 	return all
 }

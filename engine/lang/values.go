@@ -86,9 +86,9 @@ func commandLine(name string) hcl.Range {
 }
 
 func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
-	v, ok := l.variables[name]
+	v, ok := l.space.variables[name]
 	if !ok {
-		detail := "A value is given for it, but the playbook declares no such variable." + didYouMean(name, sortedKeys(l.variables))
+		detail := "A value is given for it, but the playbook declares no such variable." + didYouMean(name, sortedKeys(l.space.variables))
 		if name == "true" || name == "false" {
 			detail += " (In YAML the words y, n, yes, no, on and off are true and false unless they stand in quotes.)"
 		}

@@ -39,15 +39,18 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 			"Expected a letter or underscore and then letters, digits, underscores and dashes."))
 		return
 	}
-	if earlier, ok := l.variables[name]; ok {
+	if earlier, ok := l.space.variables[name]; ok {
 		l.report(fault(block.DefRange(), fmt.Sprintf("variable %q is declared twice", name),
 			fmt.Sprintf("The first declaration is at %s. All files of a playbook share their variables: rename or remove one.", lineOf(earlier.Range))))
 		return
 	}
 	l.check(block.Body, variableShape)
 	v := &Variable{Name: name, Type: cty.DynamicPseudoType, Default: cty.NilVal, Range: block.DefRange(), dir: dir}
-	l.variables[name] = v
-	l.playbook.Variables = append(l.playbook.Variables, v)
+	l.space.variables[name] = v
+	l.space.declared = append(l.space.declared, v)
+	if l.space.role == nil {
+		l.playbook.Variables = append(l.playbook.Variables, v)
+	}
 
 	p := l.constants(dir)
 	v.Description, _ = l.text(block.Body, "description", p)
@@ -91,13 +94,21 @@ func lineOf(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Star
 // convertVariable brings a value to the type of its variable. A value that does not fit is reported,
 // and is then unknown, so that what depends on it is not reported too.
 func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, origin string) cty.Value {
+	converted, d := v.convert(value, at, origin)
+	if d != nil {
+		l.report(d)
+	}
+	return converted
+}
+
+// convert brings a value to the type of the variable; one that does not fit is unknown.
+func (v *Variable) convert(value cty.Value, at hcl.Range, origin string) (cty.Value, *hcl.Diagnostic) {
 	if v.Sensitive {
 		at = v.Range // the source line of the value would show it
 	}
 	raw, marks := value.UnmarkDeep()
 	if hclfile.TooLarge(raw) {
-		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail))
-		return cty.UnknownVal(v.Type)
+		return cty.UnknownVal(v.Type), fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail)
 	}
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)
@@ -109,15 +120,13 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 		if v.Sensitive && errors.As(err, &path) { // the keys of a map may be secret too
 			problem = path.Error()
 		}
-		l.report(fault(at, fmt.Sprintf("wrong type for variable %q", v.Name),
-			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, problem)))
-		return cty.UnknownVal(v.Type)
+		return cty.UnknownVal(v.Type), fault(at, fmt.Sprintf("wrong type for variable %q", v.Name),
+			fmt.Sprintf("The variable is %s, and %s does not fit: %s.", article(words(v.Type)), origin, problem))
 	}
 	if hclfile.TooLarge(converted) {
-		l.report(fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail))
-		return cty.UnknownVal(v.Type)
+		return cty.UnknownVal(v.Type), fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail)
 	}
-	return converted.WithMarks(marks)
+	return converted.WithMarks(marks), nil
 }
 
 // conversionProblem is why a conversion failed, with the place within a nested value.
@@ -162,7 +171,7 @@ func words(ty cty.Type) string {
 // resolveVariables gives every variable its value and builds `var`.
 func (l *loader) resolveVariables() {
 	given := l.givenValues()
-	values := make(map[string]cty.Value, len(l.variables))
+	values := make(map[string]cty.Value, len(l.space.variables))
 	for _, v := range l.playbook.Variables {
 		value, at := v.Default, v.Range
 		if g, ok := given[v.Name]; ok {
@@ -181,7 +190,7 @@ func (l *loader) resolveVariables() {
 		}
 		values[v.Name] = value
 	}
-	l.playbook.Var = cty.ObjectVal(values)
+	l.space.varObject = cty.ObjectVal(values)
 	for _, v := range l.playbook.Variables {
 		for _, check := range v.validations {
 			l.validateVariable(v, check)
@@ -190,45 +199,50 @@ func (l *loader) resolveVariables() {
 }
 
 func (l *loader) validateVariable(v *Variable, check validation) {
-	ctx := l.playbook.context(v.dir, nil)
-	p := place{what: "condition", roots: []string{"var"},
-		why: "A validation judges values of variables, so only var can be used.", ctx: ctx}
-	if !l.references(check.condition, p) {
+	if !l.checkValidation(v, check) {
 		return
 	}
+	l.report(v.validate(check, l.space.context(v.dir, nil))...)
+}
+
+// checkValidation judges the names in a validation.
+func (l *loader) checkValidation(v *Variable, check validation) bool {
+	p := place{what: "condition", roots: []string{"var"},
+		why: "A validation judges values of variables, so only var can be used.", ctx: l.space.context(v.dir, nil)}
+	if !l.references(check.condition, p) {
+		return false
+	}
+	p.what = "error_message"
+	return l.references(check.message, p)
+}
+
+// validate reports what a validation says of the values in a context.
+func (v *Variable) validate(check validation, ctx *hcl.EvalContext) hcl.Diagnostics {
 	holds, diags := evaluate(check.condition, ctx)
 	if diags.HasErrors() {
-		l.report(diags...)
-		return
+		return diags
 	}
 	holds, _ = holds.UnmarkDeep()
 	holds, err := convert.Convert(holds, cty.Bool)
 	if err != nil || holds.IsNull() {
-		l.report(fault(check.at, "wrong type for condition", "Expected true or false."))
-		return
+		return hcl.Diagnostics{fault(check.at, "wrong type for condition", "Expected true or false.")}
 	}
 	if !holds.IsKnown() || holds.True() {
-		return
-	}
-	p.what = "error_message"
-	if !l.references(check.message, p) {
-		return
+		return nil
 	}
 	message, diags := evaluate(check.message, ctx)
-	l.report(diags...)
 	if diags.HasErrors() {
-		return
+		return diags
 	}
 	text := "The validation of this variable says no more because its error_message would show a sensitive value."
 	if !message.ContainsMarked() {
 		message, err = convert.Convert(message, cty.String)
 		if err != nil || message.IsNull() || !message.IsKnown() {
-			l.report(fault(check.message.Range(), "wrong type for error_message", "Expected a string."))
-			return
+			return hcl.Diagnostics{fault(check.message.Range(), "wrong type for error_message", "Expected a string.")}
 		}
 		text = message.AsString()
 	}
 	d := fault(check.at, fmt.Sprintf("invalid value for variable %q", v.Name), text)
 	d.Expression, d.EvalContext = check.condition, ctx
-	l.report(d)
+	return hcl.Diagnostics{d}
 }

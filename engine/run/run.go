@@ -109,7 +109,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 			return report.Recap{}, err
 		}
 	}
-	o.Redactor.Add(lang.SensitiveStrings(pb.Var, pb.Local)...)
+	o.Redactor.Add(pb.SensitiveTexts()...)
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := newConductor(running, cancel, pb, inv, limit, o)
