@@ -31,7 +31,7 @@ var risks = [...]struct{ name, meaning string }{
 	Unforeseen:  {"command", "runs a command of the playbook, and only its author knows what that changes"},
 	Restarts:    {"restart", "restarts, stops or moves a service or guest, or changes packages that may"},
 	CutsSSH:     {"ssh", "can cut the SSH connection; the host undoes it by itself unless it is proven"},
-	CostsQuorum: {"quorum", "can take a vote away from the cluster for a while: a reboot, a change of membership"},
+	CostsQuorum: {"quorum", "can take a vote away from the cluster for a while: a reboot or what it will start, a change of membership"},
 	MovesData:   {"data", "makes the storage move data between disks"},
 	Destroys:    {"destroy", "removes what cannot be brought back: files, or what is on a disk"},
 }

@@ -157,6 +157,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 // step puts what is in the files into effect for the next boot.
 func (l loader) step() modules.Step {
 	return modules.Step{
+		Risk:    modules.CostsQuorum, // a node that does not come up again with it
 		Summary: "refresh the boot loader (" + strings.Join(l.refresh, " ") + ")",
 		Action:  modules.Run{Argv: l.refresh, Limit: 10 * time.Minute},
 		Exact:   true,

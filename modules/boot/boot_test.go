@@ -100,6 +100,11 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(test.want, summaries(plan)); diff != "" {
 				t.Errorf("the steps differ (-want +got):\n%s", diff)
 			}
+			for _, step := range plan.Steps {
+				if strings.HasPrefix(step.Summary, "refresh") && plan.RiskOf(step) != modules.CostsQuorum {
+					t.Errorf("%s is of class %s, and a node may not come up again with it", step.Summary, plan.RiskOf(step))
+				}
+			}
 			if notes := strings.Join(plan.Notes, "\n"); test.note == "" && notes != "" || !strings.Contains(notes, test.note) {
 				t.Errorf("the notes are %q, expected %q", notes, test.note)
 			}

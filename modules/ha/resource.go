@@ -68,6 +68,7 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 			return r.settled(ctx, s, after)
 		}
 		return s.plan(r.finish(s, after, modules.Step{
+			Risk:    moves(have, want),
 			Summary: fmt.Sprintf("change resource %s: %s", r.SID, strings.Join(changes, ", ")),
 			Action:  manager(append([]string{"set", r.SID}, r.options(have, want)...)...),
 		})), nil
@@ -80,9 +81,19 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 		none.Failback = want.Failback
 	}
 	return s.plan(r.finish(s, after, modules.Step{
+		Risk:    moves(pve.Resource{State: "ignored", Failback: want.Failback}, want), // nothing manages it yet
 		Summary: fmt.Sprintf("make %s highly available (%s)", r.SID, want.State),
 		Action:  manager(append([]string{"add", r.SID}, r.options(none, want)...)...),
 	})), nil
+}
+
+// moves is the class of a change of a resource: one of its state, of where it may run, or of whether it goes back there, starts, stops or
+// moves the guest.
+func moves(have, want pve.Resource) modules.Risk {
+	if have.State != want.State || have.Group != want.Group || have.Failback != want.Failback {
+		return modules.Restarts
+	}
+	return modules.Harmless
 }
 
 // guest refuses an id without a guest, or with a guest of the other type.
