@@ -29,6 +29,16 @@ variable "release_key" {
   default = null
 }
 
+variable "web_interface_from" {
+  description = "Who sees whether the web interface of a node answers: the controller, or the node itself (host) where the controller reaches nodes through another machine alone."
+  type        = string
+  default     = "controller"
+  validation {
+    condition     = contains(["controller", "host"], var.web_interface_from)
+    error_message = "Choose \"controller\" or \"host\"."
+  }
+}
+
 variable "ceph_release" {
   description = "Ceph's release, the same on all nodes. A release once installed is not changed by this playbook."
   type        = string

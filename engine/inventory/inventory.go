@@ -32,6 +32,9 @@ type Host struct {
 	// MovedTo is where the host answers since a run gave it another address; it is known, and its key is checked, by the
 	// address that it had. Empty means that it has not moved.
 	MovedTo string
+	// Forwards are TCP ports of the host that the controller reaches elsewhere (a NAT, a rehearsal), as ADDRESS:PORT. SSH does not
+	// go by them.
+	Forwards map[int]string
 	// Port is zero for "as ~/.ssh/config says, or 22".
 	Port int
 	// User is empty for "as ~/.ssh/config says, or the controller's user".

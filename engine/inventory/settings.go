@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ type settings struct {
 	user                *string
 	keys                *[]string
 	knownHosts          *string
+	forwards            map[int]string
 	connection          *string
 	become              *bool
 	becomeUser          *string
@@ -28,7 +30,7 @@ type settings struct {
 
 // settingNames are the attributes that settings has, in the order in which messages list them.
 var settingNames = []string{
-	"address", "ssh_address", "port", "user", "keys", "known_hosts", "connection", "become", "become_user", "vars",
+	"address", "ssh_address", "port", "user", "keys", "known_hosts", "forwards", "connection", "become", "become_user", "vars",
 }
 
 // set decodes one attribute. It reports whether there is a setting of that name.
@@ -54,6 +56,8 @@ func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
 			expanded := expandPath(*path, attr.SrcRange.Filename)
 			s.knownHosts = &expanded
 		}
+	case "forwards":
+		s.forwards = d.forwards(attr)
 	case "connection":
 		s.connection = d.oneOf(attr, "ssh", "local")
 	case "become":
@@ -79,6 +83,9 @@ func (s *settings) apply(h *Host) {
 		h.Keys = append([]string(nil), *s.keys...)
 	}
 	set(&h.KnownHosts, s.knownHosts)
+	if s.forwards != nil {
+		h.Forwards = maps.Clone(s.forwards)
+	}
 	set(&h.Connection, s.connection)
 	set(&h.Become, s.become)
 	set(&h.BecomeUser, s.becomeUser)

@@ -94,6 +94,7 @@ type hostJSON struct {
 	User       string                     `json:"user,omitempty"`
 	Keys       []string                   `json:"keys,omitempty"`
 	KnownHosts string                     `json:"known_hosts,omitempty"`
+	Forwards   map[int]string             `json:"forwards,omitempty"`
 	Connection string                     `json:"connection"`
 	Become     bool                       `json:"become"`
 	BecomeUser string                     `json:"become_user,omitempty"`
@@ -117,7 +118,7 @@ func (inv *Inventory) JSON() ([]byte, error) {
 			return nil, fmt.Errorf("host %s: %w", host.Name, err)
 		}
 		hosts[host.Name] = hostJSON{
-			host.Address, host.SSHAddress, host.Port, host.User, host.Keys, host.KnownHosts,
+			host.Address, host.SSHAddress, host.Port, host.User, host.Keys, host.KnownHosts, host.Forwards,
 			host.Connection, host.Become, host.BecomeUser, host.Groups, vars,
 		}
 	}

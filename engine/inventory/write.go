@@ -61,6 +61,9 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 		body.SetAttributeValue("keys", stringList(host.Keys))
 	}
 	text("known_hosts", host.KnownHosts, "")
+	if len(host.Forwards) > 0 {
+		body.SetAttributeValue("forwards", forwardsValue(host.Forwards))
+	}
 	text("connection", host.Connection, "ssh")
 	if host.Become {
 		body.SetAttributeValue("become", cty.True)

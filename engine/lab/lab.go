@@ -205,6 +205,11 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 			return err
 		}
 		at.SSHAddress, at.Port = "127.0.0.1", address.(*net.TCPAddr).Port
+		web, err := m.Publish(ctx, proxmox.WebPort, l.world.Web(m))
+		if err != nil {
+			return err
+		}
+		at.Forwards = map[int]string{proxmox.WebPort: web.String()}
 		at.Keys, at.KnownHosts = []string{key}, known
 		if at.User == "" {
 			at.User = "root"

@@ -38,6 +38,7 @@ func (h *Host) Fulfil(ctx context.Context, expectations []Expectation) []Unfulfi
 	for on, claims := range claimed(h, expectations) {
 		wg.Add(1)
 		fresh := NewHost(on.flightCtx, on.hostName, on.address, on.dial)
+		fresh.SetDial(on.probeDial)
 		fresh.Go(ctx, func(ctx context.Context) {
 			defer wg.Done()
 			found := fresh.fulfil(ctx, claims)
@@ -99,8 +100,8 @@ func (h *Host) fulfil(ctx context.Context, claims map[Key]Expectation) (all []Un
 	return all
 }
 
-// observed reports whether a host can be asked: a kind without Ask is for notes between the steps of check mode.
-func (k *Kind[T]) observed() bool { return k.Ask != nil }
+// observed reports whether a host can be asked: a kind with neither Ask nor Probe is for notes between the steps of check mode.
+func (k *Kind[T]) observed() bool { return k.Ask != nil || k.Probe != nil }
 
 // unfulfilled says where what was found is not what was expected; empty means nowhere.
 func (k *Kind[T]) unfulfilled(found, expected any) string {

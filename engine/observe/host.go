@@ -24,6 +24,7 @@ type Asker interface {
 type Host struct {
 	hostName, address string
 	dial              func(context.Context) (Asker, error)
+	probeDial         Dial // see SetDial
 
 	peers func() []*Host
 	peer  func(name string) (*Host, error)
@@ -380,7 +381,11 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 	if !ok {
 		e = &entry{key: key, kind: k, waiters: map[*waiter]struct{}{}}
 		h.memory[key] = e
-		h.pending = append(h.pending, e)
+		if k.probes() {
+			h.probeLocked(e)
+		} else {
+			h.pending = append(h.pending, e)
+		}
 	}
 	return e
 }
@@ -414,7 +419,9 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	}
 	w := &waiter{home: home, wake: make(chan struct{})}
 	e.waiters[w] = struct{}{}
-	h.connectLocked() // while planners still find out what else they need
+	if !k.probes() {
+		h.connectLocked() // while planners still find out what else they need
+	}
 	h.mu.Unlock()
 	if home != nil {
 		home.leave()

@@ -41,6 +41,9 @@ type Kind[T any] struct {
 	// Parse reads the answers to the queries of Ask(names) and tells the value of each name, or
 	// the error that reading it met. A name it does not tell is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
+	// Probe, in place of Ask and Parse, observes a name from the controller, without the connection to the host. It only reads,
+	// connects with dial alone, and bounds itself: what does not answer is a value and no error.
+	Probe func(ctx context.Context, dial Dial, name string) (T, error)
 	// Lasting says that no step changes what is observed, but for a reboot: it is remembered from one to
 	// the next.
 	Lasting bool
@@ -138,6 +141,10 @@ func (k *Kind[T]) lasting() bool                     { return k.Lasting }
 func (k *Kind[T]) shared(name string) bool           { return k.Shared != nil && k.Shared(name) }
 func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
+func (k *Kind[T]) probes() bool                      { return k.Probe != nil }
+func (k *Kind[T]) probe(ctx context.Context, dial Dial, name string) (any, error) {
+	return k.Probe(ctx, dial, name)
+}
 func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
 	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
 }
@@ -150,6 +157,8 @@ type kind interface {
 	words(name string) string
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, tell func(string, any, error))
+	probes() bool
+	probe(ctx context.Context, dial Dial, name string) (any, error)
 	observed() bool
 	unfulfilled(found, expected any) string
 }

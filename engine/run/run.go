@@ -76,7 +76,7 @@ type Options struct {
 	// Archive, if it is not nil, keeps what the run changes of the vital files of Modules.
 	Archive Archive
 	Modules []modules.Spec
-	// Rehearse is only reported.
+	// Rehearse says that the hosts are simulated: probes of the controller reach nothing else.
 	Rehearse bool
 }
 
@@ -211,12 +211,13 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
 		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
 	}
-	readers := readers(pb, inv)
+	readers, dial := readers(pb, inv), inventory.Dialer(inv.Hosts, o.Rehearse)
 	all.add = func(ih *inventory.Host) *host {
 		h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
 		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
 		h.connection.busy = func(what string) { c.report(report.Progress{Host: ih.Name, What: what}) }
 		h.observed = observe.NewHost(ctx, ih.Name, ih.Address, h.connection.dial)
+		h.observed.SetDial(dial)
 		h.observed.SetPeers(all.observedPeers, all.observedPeer)
 		h.keeper = newKeeper(h.connection, h.observed, &holder, func(text string) { c.report(report.Note{Text: text}) })
 		h.planner = newPlanner(shared, h)

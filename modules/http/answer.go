@@ -19,6 +19,11 @@ type answer struct {
 	Problem    string
 	// NoCurl says that the host has no program to ask with.
 	NoCurl bool
+	// Open says that it could not be asked, because the certificate to expect was not known.
+	Open bool
+	// Status is that of the answer, zero if there is none; SHA256 is the checksum of the certificate that was shown to the controller.
+	Status int
+	SHA256 string
 }
 
 // question is a Request without how long to wait, and in JSON the name of an observation.
@@ -27,10 +32,16 @@ type question struct {
 	Status   []int
 	Body     string
 	Insecure bool
+	// SHA256 is the checksum of the certificate that the server must show. Certificate are the files that it is read from.
+	SHA256      string   `json:",omitempty"`
+	Certificate []string `json:",omitempty"`
 }
 
-func (r *Request) key() string {
-	b, err := json.Marshal(question{r.URL, r.Status, r.Body, r.Insecure})
+// unpinned reports whether the certificate that the server must show is not known yet.
+func (q question) unpinned() bool { return len(q.Certificate) > 0 && q.SHA256 == "" }
+
+func (q question) key() string {
+	b, err := json.Marshal(q)
 	if err != nil { // strings and numbers always marshal
 		return err.Error()
 	}
@@ -67,10 +78,16 @@ var answers = &observe.Kind[answer]{
 			from = from[1:]
 		}
 	},
-	Complete: func(expected, found answer) answer {
-		expected.Problem = found.Problem
-		return expected
-	},
+	Complete: complete,
+}
+
+// complete fills in what an expected answer leaves open.
+func complete(expected, found answer) answer {
+	if found.Open {
+		return found
+	}
+	expected.Problem, expected.Status, expected.SHA256 = found.Problem, found.Status, found.SHA256
+	return expected
 }
 
 // most is how much of a body is looked at, in bytes.
@@ -97,16 +114,22 @@ func (q question) judge(a remote.Answer) answer {
 	case status == 0:
 		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
 		return answer{Problem: "no answer: " + first}
-	case !slices.Contains(q.Status, status):
-		return answer{Problem: fmt.Sprintf("it answers with status %d", status)}
-	}
-	if !whole {
+	case !whole && slices.Contains(q.Status, status):
 		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
-		return answer{Problem: fmt.Sprintf("its answer ended after %d bytes: %s", len(a.Stdout), first)}
+		return answer{Status: status, Problem: fmt.Sprintf("its answer ended after %d bytes: %s", len(a.Stdout), first)}
+	}
+	problem := q.wrong(status, a.Stdout)
+	return answer{AsExpected: problem == "", Problem: problem, Status: status}
+}
+
+// wrong says what of an answer is not as expected; empty is nothing.
+func (q question) wrong(status int, content []byte) string {
+	if !slices.Contains(q.Status, status) {
+		return fmt.Sprintf("it answers with status %d", status)
 	}
 	body, err := regexp.Compile("(?m)" + q.Body)
-	if err != nil || !body.Match(a.Stdout) {
-		return answer{Problem: fmt.Sprintf("its answer of %d bytes does not match %q", len(a.Stdout), q.Body)}
+	if err != nil || !body.Match(content) {
+		return fmt.Sprintf("its answer of %d bytes does not match %q", len(content), q.Body)
 	}
-	return answer{AsExpected: true}
+	return ""
 }

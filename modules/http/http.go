@@ -1,14 +1,17 @@
-// Package http lets a playbook ask a web server from a host.
+// Package http lets a playbook ask a web server, from a host or from the controller.
 package http
 
 import (
 	"context"
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -18,32 +21,55 @@ import (
 var Spec = modules.Spec{
 	Name:    "http",
 	Aliases: []string{"uri", "get_url"},
-	Summary: "Asks a web server from the host until it answers as expected",
-	Doc: `Sends a GET request from the host, and again until the answer has one of the statuses, and a body that matches. It changes
+	Summary: "Asks a web server, from the host or the controller, until it answers as expected",
+	Doc: `Sends a GET request, from the host or from the controller, and again until the answer has one of the statuses, and a body that matches. It changes
 nothing and never counts as a change. Redirects are not followed: expect 301 or 302 where there is one.
 
 In check mode an answer that is not as expected yet is taken to be so afterwards.
 
-The host needs curl. The certificate of a server must be one that the host trusts, unless insecure is set: that of a new node of
-Proxmox VE is signed by an authority of its own.`,
-	Example: `task "the web interface answers" {
+From the host it is sent with curl, which must be installed there. From the controller hlplay sends it, without a proxy, and to where
+forwards of the inventory lead; a rehearsal reaches port 8006 of simulated nodes and nothing else.
+
+The certificate of a server must be one that the asking machine trusts. That of a node of Proxmox VE is signed by an authority of its
+own: have the controller compare it with a fingerprint, or with the file on the host, which comes over SSH. Whoever is pinned in
+this way is not judged by name, authority and dates.`,
+	Example: `task "the web interface answers the controller" {
   http {
-    url      = "https://${host.address}:8006/"
-    insecure = true
-    timeout  = "2m"
+    url         = "https://${host.address}:8006/"
+    from        = "controller"
+    certificate = ["/etc/pve/local/pveproxy-ssl.pem", "/etc/pve/local/pve-ssl.pem"]
+    timeout     = "2m"
+  }
+}
+
+task "the proxy serves the page to this host" {
+  http {
+    url  = "https://www.example.org/"
+    body = "<title>Welcome"
   }
 }
 `,
-	New: func() modules.Module { return &Request{} },
+	Result: Result{},
+	New:    func() modules.Module { return &Request{} },
+}
+
+// Result is what an answer registers.
+type Result struct {
+	Status cty.Value `cty:"status" type:"number" doc:"Status of the answer; null if there was none."`
+	SHA256 cty.Value `cty:"sha256" type:"string" doc:"SHA-256 of the certificate that was shown to the controller, 64 hexadecimal digits; null if none was."`
 }
 
 // Request is a request and the answer that is expected.
 type Request struct {
-	URL      string        `hcl:"url" doc:"Where to ask: http://… or https://…. Passwords do not belong here."`
-	Status   []int         `hcl:"status,optional" default:"[200]" doc:"Statuses of an answer that is as expected."`
-	Body     string        `hcl:"body,optional" doc:"Regular expression (RE2; ^ and $ match at line breaks) that the first 1 MiB of the body must match."`
-	Insecure bool          `hcl:"insecure,optional" default:"false" doc:"Accept any certificate."`
-	Timeout  time.Duration `hcl:"timeout,optional" default:"1m" doc:"How long to ask again before the task fails. Each request has ten seconds."`
+	URL      string `hcl:"url" doc:"Where to ask: http://… or https://…. Passwords do not belong here."`
+	Status   []int  `hcl:"status,optional" default:"[200]" doc:"Statuses of an answer that is as expected."`
+	Body     string `hcl:"body,optional" doc:"Regular expression (RE2; ^ and $ match at line breaks) that the first 1 MiB of the body must match."`
+	From     string `hcl:"from,optional" default:"host" enum:"host,controller" doc:"Who asks."`
+	Insecure bool   `hcl:"insecure,optional" default:"false" doc:"Accept any certificate."`
+	SHA256   string `hcl:"sha256,optional" doc:"SHA-256 of the certificate that the server must show to the controller: 64 hexadecimal digits, colons or not."`
+	// Certificate are paths on the host.
+	Certificate []string      `hcl:"certificate,optional" doc:"Files on the host; the first that exists has the certificate that the server must show to the controller (PEM)."`
+	Timeout     time.Duration `hcl:"timeout,optional" default:"1m" doc:"How long to ask again before the task fails. Each request has ten seconds."`
 }
 
 // Validate implements modules.Validator.
@@ -65,8 +91,43 @@ func (r *Request) Validate() error {
 	if _, err := regexp.Compile(r.Body); err != nil {
 		return &modules.ArgumentError{Argument: "body", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
 	}
+	return r.validateCertificate(at.Scheme)
+}
+
+func (r *Request) validateCertificate(scheme string) error {
+	argument := ""
+	switch {
+	case len(r.Certificate) > 0:
+		argument = "certificate"
+	case r.SHA256 != "":
+		argument = "sha256"
+	default:
+		return nil
+	}
+	fault := func(problem, want string) error {
+		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
+	}
+	switch _, ok := parseFingerprint(r.SHA256); {
+	case r.SHA256 != "" && !ok:
+		return &modules.ArgumentError{Argument: "sha256", Problem: fmt.Sprintf("%q is no SHA-256", r.SHA256), Want: "64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them"}
+	case !r.byController():
+		return fault("the host's curl cannot compare certificates", `give from = "controller" as well`)
+	case scheme != "https":
+		return fault("only https has certificates", "give an https:// URL")
+	case r.Insecure:
+		return fault("insecure accepts any certificate", "give one of both")
+	case r.SHA256 != "" && len(r.Certificate) > 0:
+		return fault("sha256 says already which certificate it must be", "give one of both")
+	}
+	for _, name := range r.Certificate {
+		if !path.IsAbs(name) {
+			return fault(fmt.Sprintf("%q is not an absolute path", name), "")
+		}
+	}
 	return nil
 }
+
+func (r *Request) byController() bool { return r.From == "controller" }
 
 // OnlyReads implements modules.Reader.
 func (r *Request) OnlyReads() bool { return true }
@@ -76,13 +137,27 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if err := r.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	key := r.key()
-	found, err := answers.Observe(ctx, h, key)
+	kind := answers
+	if r.byController() {
+		kind = probes
+	}
+	q, err := r.question(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	key := q.key()
+	found := answer{Problem: "none of " + strings.Join(r.Certificate, ", ") + " is on the host"}
+	if !q.unpinned() {
+		found, err = kind.Observe(ctx, h, key)
+	} else if known, ok := h.Known(kind.Key(key)); ok { // as a step of this task has it in check mode
+		found = known.(answer)
+	}
+	data := found.data()
 	switch {
 	case err != nil && !observe.IsUnknown(err):
 		return modules.Plan{}, err
 	case err == nil && found.AsExpected:
-		return modules.Plan{}, nil
+		return modules.Plan{Data: data}, nil
 	case err == nil && found.NoCurl:
 		// In check mode an earlier task may bring it.
 		p, err := observe.Packages.Observe(ctx, h, "curl")
@@ -93,15 +168,39 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 			return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s has no curl to ask %s with: install it in a task before this one, apt { packages = [\"curl\"] }", h.Name(), r.URL)}
 		}
 	}
-	return modules.Plan{Steps: []modules.Step{{
+	return modules.Plan{Data: data, Steps: []modules.Step{{
 		Summary: "wait for " + r.what(),
 		Action:  modules.Wait{},
-		Expect:  []observe.Expectation{answers.Expect(key, answer{AsExpected: true})},
+		Expect:  []observe.Expectation{kind.Expect(key, answer{AsExpected: true})},
 		Settle:  r.Timeout,
 		Await:   r.what(),
 		Unmet:   found.Problem,
 		Refresh: true,
 	}}}, nil
+}
+
+// question is what is asked of the server.
+func (r *Request) question(ctx context.Context, h modules.Host) (question, error) {
+	sum, err := r.pinned(ctx, h)
+	if err != nil && !observe.IsUnknown(err) {
+		return question{}, err
+	}
+	return question{URL: r.URL, Status: r.Status, Body: r.Body, Insecure: r.Insecure, SHA256: sum, Certificate: r.Certificate}, nil
+}
+
+// data is what an answer registers; of one that is only expected, nothing is known.
+func (a answer) data() cty.Value {
+	result := Result{Status: cty.NullVal(cty.Number), SHA256: cty.NullVal(cty.String)}
+	switch {
+	case a.Status != 0:
+		result.Status = cty.NumberIntVal(int64(a.Status))
+	case a.AsExpected:
+		result.Status, result.SHA256 = cty.UnknownVal(cty.Number), cty.UnknownVal(cty.String)
+	}
+	if a.SHA256 != "" {
+		result.SHA256 = cty.StringVal(a.SHA256)
+	}
+	return modules.Data(result)
 }
 
 // what describes the awaited answer.

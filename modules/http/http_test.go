@@ -40,17 +40,18 @@ func TestJudge(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	r := &Request{URL: "https://192.0.2.1:8006/", Status: []int{200}, Timeout: time.Minute}
-	plan := modulestest.Converges(t, r, observe.NewRecorded("pve1", answers.Expect(r.key(), answer{AsExpected: true})))
+	key := question{URL: r.URL, Status: r.Status}.key()
+	plan := modulestest.Converges(t, r, observe.NewRecorded("pve1", answers.Expect(key, answer{AsExpected: true})))
 	if len(plan.Steps) > 0 {
 		t.Errorf("the server answers, but the plan is:\n%s", modulestest.Summaries(plan))
 	}
-	for _, known := range []observe.Expectation{answers.Expect(r.key(), answer{Problem: "it answers with status 503"}), answers.Unknown(r.key(), "a package")} {
+	for _, known := range []observe.Expectation{answers.Expect(key, answer{Problem: "it answers with status 503"}), answers.Unknown(key, "a package")} {
 		plan := modulestest.Converges(t, r, observe.NewRecorded("pve1", known))
 		if len(plan.Steps) != 1 || plan.Steps[0].Await != "https://192.0.2.1:8006/ to answer 200" || plan.Steps[0].Settle != time.Minute || !plan.Steps[0].Refresh {
 			t.Errorf("the steps are %+v, expected to wait a minute for the answer", plan.Steps)
 		}
 	}
-	none := answers.Expect(r.key(), answer{NoCurl: true})
+	none := answers.Expect(key, answer{NoCurl: true})
 	_, err := r.Plan(t.Context(), observe.NewRecorded("pve1", none, observe.Packages.Expect("curl", observe.Package{})))
 	if err == nil || !strings.Contains(err.Error(), "pve1 has no curl") {
 		t.Errorf("expected an error that says what is missing, got %v", err)
@@ -72,6 +73,13 @@ func TestValidate(t *testing.T) {
 		{"url", Request{URL: "https://root:secret@pve1/"}},
 		{"status", Request{URL: "https://pve1/", Status: []int{2000}}},
 		{"body", Request{URL: "https://pve1/", Body: "("}},
+		{"sha256", Request{URL: "https://pve1/", From: "controller", SHA256: "abc"}},
+		{"sha256", Request{URL: "https://pve1/", SHA256: strings.Repeat("ab", 32)}},
+		{"sha256", Request{URL: "http://pve1/", From: "controller", SHA256: strings.Repeat("ab", 32)}},
+		{"certificate", Request{URL: "https://pve1/", Certificate: []string{"/a"}}},
+		{"certificate", Request{URL: "https://pve1/", From: "controller", Certificate: []string{"a"}}},
+		{"certificate", Request{URL: "https://pve1/", From: "controller", Certificate: []string{"/a"}, Insecure: true}},
+		{"certificate", Request{URL: "https://pve1/", From: "controller", Certificate: []string{"/a"}, SHA256: strings.Repeat("AB:", 31) + "AB"}},
 	} {
 		var fault *modules.ArgumentError
 		if err := modulestest.Decoded(&test.request).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {

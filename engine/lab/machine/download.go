@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -46,10 +47,16 @@ func curl(_ context.Context, c *Call) int {
 	}
 	quiet := o.has("s", "silent") && !o.has("S", "show-error")
 	content, status, err := c.fetchURL(o.rest[0])
+	if err == nil && !o.has("k", "insecure") && c.untrusted(o.rest[0]) {
+		err = errUntrusted
+	}
 	if err != nil {
 		code := 7
-		if strings.HasPrefix(err.Error(), "Could not resolve") {
+		switch {
+		case strings.HasPrefix(err.Error(), "Could not resolve"):
 			code = 6
+		case errors.Is(err, errUntrusted):
+			code = 60
 		}
 		if !quiet {
 			fmt.Fprintf(c.Stderr, "curl: (%d) %v\n", code, err)
@@ -78,6 +85,15 @@ func curl(_ context.Context, c *Call) int {
 		c.printf("%s", text)
 	}
 	return 0
+}
+
+// errUntrusted is what curl says of a certificate that nobody whom the machine trusts has signed.
+var errUntrusted = plainError("SSL certificate problem: unable to get local issuer certificate")
+
+// untrusted reports whether a URL leads to a node: their certificates are signed by authorities of their own.
+func (c *Call) untrusted(url string) bool {
+	_, published := c.Machine.archive.Published(url)
+	return !published && strings.HasPrefix(url, "https://")
 }
 
 func (c *Call) deliver(file string, content []byte) int {

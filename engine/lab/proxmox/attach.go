@@ -34,7 +34,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 			panic(err) // a new machine has room for a file
 		}
 	}
-	m.Serve(8006, func() bool { return m.Units().Active("pveproxy.service") })
+	m.Serve(WebPort, func() bool { return m.Units().Active("pveproxy.service") })
 }
 
 // keepDatabase creates the file in which pmxcfs stores /etc/pve. The World holds the content.

@@ -139,7 +139,7 @@ func (v *view) nodeFiles(n Node, address netip.Addr, force bool) bool {
 		key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails with this curve
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(int64(v.next())), Subject: pkix.Name{OrganizationalUnit: []string{"PVE Cluster Node"}, Organization: []string{"Proxmox Virtual Environment"}, CommonName: name},
-			NotBefore: v.now, NotAfter: v.now.AddDate(2, 0, 0), DNSNames: []string{"localhost", name},
+			NotBefore: v.now.Add(-labAhead), NotAfter: v.now.AddDate(2, 0, 0), DNSNames: []string{"localhost", name},
 			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IP(address.AsSlice())}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		}
 		der, _ := x509.CreateCertificate(rand.Reader, template, ca, &key.PublicKey, caKey)
@@ -166,7 +166,7 @@ func (v *view) authority(db *Database) (*x509.Certificate, *ecdsa.PrivateKey) {
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	template := &x509.Certificate{SerialNumber: big.NewInt(int64(v.next())), IsCA: true, BasicConstraintsValid: true,
 		Subject:   pkix.Name{CommonName: "Proxmox Virtual Environment", OrganizationalUnit: []string{hex(randomBytes(16))}, Organization: []string{"PVE Cluster Manager CA"}},
-		NotBefore: v.now, NotAfter: v.now.AddDate(10, 0, 0), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+		NotBefore: v.now.Add(-labAhead), NotAfter: v.now.AddDate(10, 0, 0), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	der, _ := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	keyDER, _ := x509.MarshalECPrivateKey(key)
 	db.Write("pve-root-ca.pem", pemBlock("CERTIFICATE", der), v.now)
@@ -174,6 +174,9 @@ func (v *view) authority(db *Database) (*x509.Certificate, *ecdsa.PrivateKey) {
 	parsed, _ := x509.ParseCertificate(der)
 	return parsed, key
 }
+
+// labAhead is by how much a lab's clock may be ahead of the controller's, which judges certificates by its own.
+const labAhead = 30 * 24 * time.Hour
 
 func hex(b []byte) string { return fmt.Sprintf("%x", b) }
 

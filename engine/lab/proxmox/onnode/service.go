@@ -7,7 +7,10 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
+
+	"hlplay/engine/lab/proxmox"
 )
 
 // terminated returns a channel that receives the request to terminate.
@@ -32,9 +35,6 @@ func Notify() error {
 	return err
 }
 
-// webInterface is the address of pveproxy.
-const webInterface = ":8006"
-
 // Service is the process of a unit: it tells the lab when it starts and stops. Meanwhile, pve-cluster mounts
 // /etc/pve, and pveproxy listens.
 func Service(unit string, ready func() error) error {
@@ -44,18 +44,14 @@ func Service(unit string, ready func() error) error {
 		return err
 	}
 	if unit == "pveproxy.service" {
-		listener, err := net.Listen("tcp", webInterface)
+		listener, err := net.Listen("tcp", ":"+strconv.Itoa(proxmox.WebPort))
 		if err != nil {
 			return err
 		}
 		defer listener.Close()
 		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				conn.Close()
+			if err := proxmox.ServeWeb(self, listener); err != nil {
+				fmt.Fprintln(os.Stderr, err)
 			}
 		}()
 	}

@@ -1,0 +1,51 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"hlplay/engine/defect"
+)
+
+// Dial connects the controller to a TCP address, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// SetDial says how probes of the host connect; without it they fail.
+func (h *Host) SetDial(dial Dial) { h.probeDial = dial }
+
+// probeLocked sends an observation that the controller makes itself. It waits for no flight, and none waits for it: a port
+// behind a packet filter answers after seconds, if at all.
+func (h *Host) probeLocked(e *entry) {
+	e.sent = true
+	dial := h.probeDial
+	if dial == nil {
+		dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("nothing is probed from the controller here")
+		}
+	}
+	go func() {
+		value, err := probe(h.flightCtx, e, dial)
+		h.mu.Lock()
+		h.settleLocked(e, result{value, err}, true)
+		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cut off, and has seen nothing
+			delete(h.memory, e.key)
+		}
+		woken := make([]*waiter, 0, len(e.waiters))
+		for w := range e.waiters {
+			woken = append(woken, w)
+			delete(e.waiters, w)
+		}
+		h.mu.Unlock()
+		wake(woken)
+	}()
+}
+
+func probe(ctx context.Context, e *entry, dial Dial) (value any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = defect.Recovered("observing "+e.key.Kind, p)
+		}
+	}()
+	return e.kind.probe(ctx, dial, e.key.Name)
+}
