@@ -41,6 +41,17 @@ hostname --ip-address; stat -c %a /etc/ssh/ssh_host_ed25519_key; uname -r; sysct
 // connection of golang.org/x/crypto/ssh as it comes. Its arguments are a key, a file of host keys, and
 // addresses.
 func floor(args []string) error {
+	return onEach(args, func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error {
+		err := p.read(host, key, known)
+		if i == 0 && err == nil {
+			fmt.Println(strings.Join(p.took, ", "))
+		}
+		return err
+	})
+}
+
+// onEach does something on all hosts at the same time.
+func onEach(args []string, do func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error) error {
 	text, err := os.ReadFile(args[0])
 	if err != nil {
 		return err
@@ -57,13 +68,7 @@ func floor(args []string) error {
 	failed := make([]error, len(hosts))
 	var all sync.WaitGroup
 	for i, host := range hosts {
-		all.Go(func() {
-			p := &phases{since: time.Now()}
-			failed[i] = p.read(host, key, known)
-			if i == 0 && failed[i] == nil {
-				fmt.Println(strings.Join(p.took, ", "))
-			}
-		})
+		all.Go(func() { failed[i] = do(i, host, &phases{since: time.Now()}, key, known) })
 	}
 	all.Wait()
 	return errors.Join(failed...)
@@ -81,13 +86,12 @@ func (p *phases) end(of string) {
 	p.since = now
 }
 
-// read does the reads on one host.
-func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) error {
+// open logs in to one host and opens a session, which close ends.
+func (p *phases) open(host string, key ssh.Signer, known *knownhosts.HostKeyDB) (session *ssh.Session, closeAll func() error, err error) {
 	tcp, err := net.DialTimeout("tcp", host, 10*time.Second)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer tcp.Close()
 	p.end("TCP")
 	conn, channels, requests, err := ssh.NewClientConn(tcp, host, &ssh.ClientConfig{
 		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyAlgorithms: known.HostKeyAlgorithms(host),
@@ -97,16 +101,27 @@ func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) 
 		},
 	})
 	if err != nil {
-		return err
+		tcp.Close()
+		return nil, nil, err
 	}
 	p.end("authentication")
 	client := ssh.NewClient(conn, channels, requests)
-	defer client.Close()
-	session, err := client.NewSession()
+	session, err = client.NewSession()
+	if err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	p.end("session")
+	return session, client.Close, nil
+}
+
+// read does the reads on one host.
+func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) error {
+	session, closeAll, err := p.open(host, key, known)
 	if err != nil {
 		return err
 	}
-	p.end("session")
+	defer closeAll()
 	out, err := session.Output(reads)
 	if err == nil && len(out) < 10_000 {
 		err = fmt.Errorf("%s: only %d bytes were read", host, len(out))
@@ -145,6 +160,7 @@ func (s *site) floors(t *testing.T) map[string]result {
 
 // Lower bounds.
 const (
-	coldSSH  = "`ssh host true`"
-	oneBatch = "the same reads in one script"
+	coldSSH   = "`ssh host true`"
+	oneBatch  = "the same reads in one script"
+	oneScript = "the same changes in one script"
 )

@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		err = meter(os.Args[1:])
 	case "floor":
 		err = floor(os.Args[1:])
+	case "changes":
+		err = changes(os.Args[1:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

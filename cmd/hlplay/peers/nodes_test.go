@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -130,10 +131,9 @@ func (s *site) inventories() error {
 		if port != "22" {
 			name = "[" + host + "]:" + port
 		}
-		ring := "10.77.1.1" + strconv.Itoa(i+1)
 		fmt.Fprintf(&known, "%s %s\n", name, hostKeys[node.Address.String()])
-		fmt.Fprintf(&hcl, "host %q {\n  address     = %q\n  ssh_address = %q\n  port        = %s\n  vars        = { ring = %q }\n}\n", node.Name, node.Address, host, port, ring)
-		fmt.Fprintf(&ini, "%s ansible_host=%s ansible_port=%s address=%s ring=%s\n", node.Name, host, port, node.Address, ring)
+		fmt.Fprintf(&hcl, "host %q {\n  address     = %q\n  ssh_address = %q\n  port        = %s\n  vars        = { ring = %q }\n}\n", node.Name, node.Address, host, port, ring(i))
+		fmt.Fprintf(&ini, "%s ansible_host=%s ansible_port=%s address=%s ring=%s\n", node.Name, host, port, node.Address, ring(i))
 	}
 	ini.WriteString("[pve:vars]\nansible_user=root\nansible_python_interpreter=/usr/bin/python3\n")
 	for name, text := range map[string]string{"known_hosts": known.String(), "hosts.hcl": hcl.String(), "hosts.ini": ini.String()} {
@@ -143,6 +143,9 @@ func (s *site) inventories() error {
 	}
 	return nil
 }
+
+// ring is the address of a node on the storage's network.
+func ring(i int) string { return "10.77.1.1" + strconv.Itoa(i+1) }
 
 func (s *site) host(i int) string {
 	host, _, _ := net.SplitHostPort(s.endpoints[i])
@@ -169,6 +172,43 @@ func (s *site) counts() (all delay.Counts) {
 		all.Reversals += c.Reversals
 	}
 	return all
+}
+
+// lastProcesses are the numbers of the last process or thread that each node has started. Asking starts one.
+func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
+	for _, node := range s.List {
+		text, err := node.Exec(ctx, "cat", "/proc/sys/kernel/ns_last_pid")
+		if err != nil {
+			return nil, err
+		}
+		last, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, last)
+	}
+	return all, nil
+}
+
+// started is how many processes and threads a node has started between two lastProcesses.
+func (s *site) started(ctx context.Context, before, after []int) (int, error) {
+	text, err := s.List[0].Exec(ctx, "cat", "/proc/sys/kernel/pid_max")
+	if err != nil {
+		return 0, err
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return 0, err
+	}
+	all := 0
+	for i := range after {
+		n := after[i] - before[i] - 1
+		if n < 0 { // behind the last number comes 300 (RESERVED_PIDS of the kernel)
+			n += most - 300
+		}
+		all += n
+	}
+	return all / len(after), nil
 }
 
 // cpu is the processor time of the nodes, together.

@@ -88,8 +88,14 @@ func TestRealPackets(t *testing.T) {
 // compare measures one tool at one distance.
 func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
 	count := runs("PEERS_OTHERS", 1)
-	if by.name == "hlplay" {
+	if by.name == "hlplay" || by.name == oneScript {
 		count = runs("PEERS_RUNS", 3)
+	}
+	if by.name == oneScript {
+		for range count {
+			besideScript(t, rtt, results)
+		}
+		return
 	}
 	var s *site
 	note := func(what string) {
@@ -126,6 +132,20 @@ func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
 			note(what)
 		}
 	}
+}
+
+// besideScript measures the lower bound of a first run, and hlplay right behind it, each on fresh nodes.
+func besideScript(t *testing.T, rtt time.Duration, results *findings) {
+	key := row{first, oneScript, rtt}
+	if !chosen.MatchString(key.String()) {
+		return
+	}
+	t.Run("script", func(t *testing.T) {
+		results.of[key] = append(results.of[key], open(t, rtt).run(t, byScript, first))
+	})
+	t.Run("hlplay", func(t *testing.T) {
+		results.beside[key] = append(results.beside[key], open(t, rtt).run(t, toolNamed("hlplay"), first))
+	})
 }
 
 // runs is how often something is measured.

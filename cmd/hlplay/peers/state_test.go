@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,20 +25,26 @@ systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,TasksMax
 	systemd-journald.service iperf3.service systemd-networkd.service logrotate.timer systemd-tmpfiles-clean.timer
 sshd -T`
 
-// TestSameWork has two tools prepare fresh nodes and compares what has become of them: node by node,
-// every file in /etc and its mode and owner, the kernel's settings, packages, units, and what sshd says.
+// TestSameWork has the tools prepare fresh nodes and compares what has become of them: node by node,
+// every file in /etc and its mode and owner, the kernel's settings, packages, units, and what sshd says. -run chooses among them.
 func TestSameWork(t *testing.T) {
+	names := []string{"mitogen", "hlplay", oneScript}
 	states := map[string]map[string][]string{}
-	for _, name := range []string{"mitogen", "hlplay"} {
-		s := open(t, 0)
-		s.run(t, toolNamed(name), first)
-		states[name] = s.state(t)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, 0)
+			s.run(t, toolNamed(name), first)
+			states[name] = s.state(t)
+		})
 	}
-	for node, want := range states["mitogen"] {
-		if diff := cmp.Diff(want, states["hlplay"][node]); diff != "" {
-			t.Errorf("%s differs (-Ansible +hlplay):\n%s", node, diff)
+	names = slices.DeleteFunc(names, func(name string) bool { return states[name] == nil })
+	for i := 1; i < len(names); i++ {
+		for node, want := range states[names[0]] {
+			if diff := cmp.Diff(want, states[names[i]][node]); diff != "" {
+				t.Errorf("%s differs (-%s +%s):\n%s", node, names[0], names[i], diff)
+			}
+			t.Logf("%s, %s: %d lines of state are compared with those of %s", node, names[i], len(want), names[0])
 		}
-		t.Logf("%s: %d lines of state are compared", node, len(want))
 	}
 }
 

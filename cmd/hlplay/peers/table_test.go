@@ -19,6 +19,8 @@ type result struct {
 	up, down      int64 // bytes, all hosts
 	roundTrips    int   // a host
 	changes       int   // a host
+	// processes is how many processes and threads a node has started.
+	processes int
 }
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
@@ -90,11 +92,11 @@ func publish(t *testing.T, name, about string, results *findings) {
 
 func table(results *findings) string {
 	var out strings.Builder
-	out.WriteString("| run | round trip | tool | n | wall s | against hlplay | controller CPU s | against hlplay | largest process MB | all processes MB | nodes' CPU s | round trips a host | kB sent / received a host | changes a host | others' CPU s |\n")
-	out.WriteString("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	out.WriteString("| run | round trip | tool | n | wall s | against hlplay | controller CPU s | against hlplay | largest process MB | all processes MB | nodes' CPU s | against hlplay | processes a host | round trips a host | kB sent / received a host | changes a host | others' CPU s |\n")
+	out.WriteString("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, what := range []string{first, converged, check} {
 		for _, rtt := range distances {
-			for _, name := range []string{"plain", "tuned", "mitogen", "hlplay", oneBatch, coldSSH} {
+			for _, name := range []string{"plain", "tuned", "mitogen", "hlplay", oneScript, oneBatch, coldSSH} {
 				key := row{what, name, rtt}
 				of, own := results.of[key], results.beside[key]
 				if len(of) == 0 {
@@ -105,16 +107,21 @@ func table(results *findings) string {
 				}
 				wall := median(of, func(r result) time.Duration { return r.Wall })
 				cpu := median(of, func(r result) time.Duration { return r.CPU() })
-				wallRatio, cpuRatio := "", ""
+				nodes := median(of, func(r result) float64 { return r.nodes.Seconds() })
+				wallRatio, cpuRatio, nodesRatio := "", "", ""
 				if len(own) > 0 && name != "hlplay" {
 					wallRatio = ratio(wall.Seconds(), median(own, func(r result) float64 { return r.Wall.Seconds() }))
+					if nodes > 0 {
+						nodesRatio = ratio(nodes, median(own, func(r result) float64 { return r.nodes.Seconds() }))
+					}
 					cpuRatio = ratio(cpu.Seconds(), median(own, func(r result) float64 { return r.CPU().Seconds() }))
 				}
-				fmt.Fprintf(&out, "| %s | %s | %s | %d | %s | %s | %s | %s | %.0f | %s | %s | %s | %s | %s | %s |\n",
+				fmt.Fprintf(&out, "| %s | %s | %s | %d | %s | %s | %s | %s | %.0f | %s | %s | %s | %s | %s | %s | %s | %s |\n",
 					what, distance(rtt), name, len(of), spread(of), wallRatio, seconds(cpu), cpuRatio,
 					mb(median(of, func(r result) int64 { return r.Largest })),
 					number(median(of, func(r result) int64 { return r.Together })/1e6),
-					known(median(of, func(r result) float64 { return r.nodes.Seconds() }), "%.2f"),
+					known(nodes, "%.2f"), nodesRatio,
+					number(int64(median(of, func(r result) int { return r.processes }))),
 					number(int64(median(of, func(r result) int { return r.roundTrips }))), traffic(of, name),
 					number(int64(median(of, func(r result) int { return r.changes }))),
 					known(median(of, func(r result) float64 { return r.others.Seconds() }), "%.1f"))

@@ -21,7 +21,7 @@ type tool struct {
 	// command is the command line of a run on a site and its environment. The working directory is the
 	// playbook's.
 	command func(s *site, what string) (dir string, env, argv []string, err error)
-	// changed reads the changes of all hosts from what the run printed, or says what went wrong.
+	// changed reads the changes of all hosts from what the run printed, or says what went wrong. Nil: the tool does not count.
 	changed func(output string) (int, error)
 }
 
@@ -37,6 +37,7 @@ var tools = []tool{
 	{"tuned", ansible("tuned.cfg"), recap},
 	{"mitogen", ansible("mitogen.cfg"), recap},
 	{"hlplay", hlplay, summary},
+	byScript,
 }
 
 func toolNamed(name string) tool {
@@ -164,6 +165,10 @@ func (s *site) run(t *testing.T, by tool, what string) result {
 		t.Fatal(err)
 	}
 	before := s.counts()
+	processes, err := s.lastProcesses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	nodes, err := s.cpu()
 	if err != nil {
 		t.Fatal(err)
@@ -178,22 +183,33 @@ func (s *site) run(t *testing.T, by tool, what string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	processesAfter, err := s.lastProcesses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := s.started(t.Context(), processes, processesAfter)
+	if err != nil {
+		t.Fatal(err)
+	}
 	after := s.counts()
 	if u.Exit != 0 {
 		t.Fatalf("%s, %s: exit code %d:\n%s", by.name, what, u.Exit, output)
 	}
-	changed, err := by.changed(output)
-	if err != nil {
-		t.Fatalf("%s, %s: %v", by.name, what, err)
+	changed := 0
+	if by.changed != nil {
+		changed, err = by.changed(output)
+		if err != nil {
+			t.Fatalf("%s, %s: %v", by.name, what, err)
+		}
+		if (what == first) != (changed > 0) {
+			t.Fatalf("%s, %s: %d changes:\n%s", by.name, what, changed, output)
+		}
 	}
-	if (what == first) != (changed > 0) {
-		t.Fatalf("%s, %s: %d changes:\n%s", by.name, what, changed, output)
-	}
-	r := result{usage: u, nodes: nodesAfter - nodes, changes: changed / len(s.List),
+	r := result{processes: started, usage: u, nodes: nodesAfter - nodes, changes: changed / len(s.List),
 		up: after.Up - before.Up, down: after.Down - before.Down, roundTrips: (after.Reversals - before.Reversals) / 2 / len(s.List)}
 	r.others = others - r.nodes - u.CPU()
-	t.Logf("%-8s %-10s %6s: %.2f s, controller %.3f s, nodes %.2f s, others %.2f s, largest %.1f MB, together %.1f MB, %d round trips, %.1f kB up, %.1f kB down, %d changes a host",
-		by.name, what, distance(s.rtt), u.Wall.Seconds(), u.CPU().Seconds(), r.nodes.Seconds(), r.others.Seconds(),
+	t.Logf("%-8s %-10s %6s: %.2f s, controller %.3f s, nodes %.2f s, %d processes a host, others %.2f s, largest %.1f MB, together %.1f MB, %d round trips, %.1f kB up, %.1f kB down, %d changes a host",
+		by.name, what, distance(s.rtt), u.Wall.Seconds(), u.CPU().Seconds(), r.nodes.Seconds(), r.processes, r.others.Seconds(),
 		mb(u.Largest), mb(u.Together), r.roundTrips, float64(r.up)/1e3, float64(r.down)/1e3, r.changes)
 	return r
 }
