@@ -1,7 +1,7 @@
-// Package nodestate is what hlplay keeps on a node from one run to the next: which handlers are due there, and who is
-// changing it. It says nothing of how the node is; that is observed.
+// Package nodestate is what hlplay keeps on a node from one run to the next: which handlers are due there, which
+// long commands are running, and who is changing it. It says nothing of how the node is; that is observed.
 //
-// It lies in a directory of root's alone, in one small file a thing. A shell makes and removes each with no process of its own, in
+// It lies in a directory of root's alone, in one small file a thing, and a directory a command. A shell makes and removes each file with no process of its own, in
 // the flight of the step that makes it true, so that no fault between two flights loses it. A file's name says all that
 // is needed: whatever a power failure leaves of the content.
 package nodestate

@@ -104,12 +104,12 @@ func started(pid int) string {
 // Gone reports whether the run is known to be over: it was one of this machine, and its process is no more. Its shell on
 // the node may not have heard of that yet, as a link that was cut may stand there for hours. Where a command of it goes on,
 // that is not over.
-func (h Holder) Gone() bool {
-	if !h.Alive {
-		return true
-	}
+func (h Holder) Gone() bool { return !h.Alive || !h.Busy && h.Over() }
+
+// Over reports whether the run itself is known to be over, whatever goes on on the node.
+func (h Holder) Over() bool {
 	here := seat(h.Seat.Process)
-	if h.Busy || here.Boot == "" || here.Boot != h.Seat.Boot || here.PIDs != h.Seat.PIDs {
+	if here.Boot == "" || here.Boot != h.Seat.Boot || here.PIDs != h.Seat.PIDs {
 		return false
 	}
 	if h.Seat.Process == os.Getpid() && here.Start == h.Seat.Start {
@@ -119,17 +119,19 @@ func (h Holder) Gone() bool {
 	return here.Start != h.Seat.Start
 }
 
-// holding tells whether who holds the lock lives: the process that it names, of this boot. A number alone would be that of
-// another process one day.
-const holding = `_hl_v=` + Dir + `
-_hl_born() {
+// born tells when a process began, as the kernel counts: its number alone would be that of another process one day.
+const born = `_hl_born() {
 	_hl_s=
 	{ read -r _hl_s <"/proc/$1/stat"; } 2>/dev/null || :
 	set -- ${_hl_s##*) }
 	_hl_s=-
 	[ $# -lt 20 ] || _hl_s=${20}
 }
-_hl_who() {
+`
+
+// holding tells whether who holds the lock lives: the process that it names, of this boot.
+const holding = `_hl_v=` + Dir + `
+` + born + `_hl_who() {
 	_hl_l= _hl_t=
 	{ read -r _hl_l; read -r _hl_t; } <"$_hl_v/$1" || :
 } 2>/dev/null
@@ -177,7 +179,10 @@ esac
 _hl_q=$_hl_v/hold.$_hl_h
 _hl_mine=no
 _hl_who lock
-case $_hl_l in *" $1") ! _hl_lives || _hl_mine=yes ;; esac
+case $_hl_l in
+"$3") ;;
+*" $1") ! _hl_lives || _hl_mine=yes ;;
+esac
 if [ $_hl_mine = no ]; then
 	_hl_born "$_hl_p"
 	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
@@ -212,7 +217,7 @@ if [ $_hl_mine = no ]; then
 	for _hl_f in "$_hl_v"/hold.*; do
 		[ "$_hl_f" = "$_hl_q" ] || rm -f "$_hl_f"
 	done
-	[ -z "$_hl_k" ] || printf '[ ! "%s" -ef "%s" ] || rm -f "%s" "%s"\n' "$_hl_v/lock" "$_hl_q" "$_hl_v/lock" "$_hl_q" >"$_hl_k/end"
+	[ -z "$_hl_k" ] || printf '[ ! "%s" -ef "%s" ] || rm -f "%s" "%s"\n' "$_hl_v/lock" "$_hl_q" "$_hl_v/lock" "$_hl_q" >>"$_hl_k/end"
 fi
 _hl_note "$@"`
 

@@ -35,11 +35,24 @@ fi
 // ErrBusy says that a command of the run goes on that holds a node's lock.
 var ErrBusy = errors.New("a command of the run that holds its lock goes on there: wait for its end")
 
+// RunningError says that a long command is running on a node, of which nothing may be forgotten.
+type RunningError struct{ Long Long }
+
+func (e *RunningError) Error() string {
+	return e.Long.String() + ": wait for its end, or end it there"
+}
+
 // Forget makes a node forget what it keeps: no handler is due any more, nobody holds its lock, and what was to be undone stays. The
-// node's log says so, with who did that and why. What is not in s stays, as it has come since.
+// node's log says so, with who did that and why. What is not in s stays, as it has come since. It forgets nothing while a long
+// command is running there.
 func Forget(ctx context.Context, node observe.Asker, s State, by, reason string) error {
 	if s.Refused != "" {
 		return errors.New(s.Refused)
+	}
+	for _, l := range s.Running {
+		if l.Fate == Alive {
+			return &RunningError{l}
+		}
 	}
 	mark := ""
 	if s.Lock != nil {
@@ -53,7 +66,7 @@ func Forget(ctx context.Context, node observe.Asker, s State, by, reason string)
 			return fmt.Errorf("%s; if it has stopped half-way, %s/undo/%s.undone holds the files as they were: put them back, then remove it", u, Dir, u.ID)
 		}
 	}
-	args := []string{mark, fmt.Sprintf("%s has forgotten %d due handlers and %d changes to undo: %s", by, len(s.Due), len(s.Undo), reason)}
+	args := []string{mark, fmt.Sprintf("%s has forgotten %d due handlers, %d ended commands and %d changes to undo: %s", by, len(s.Due), len(s.Running), len(s.Undo), reason)}
 	for _, d := range s.Due {
 		args = append(args, d.ID)
 	}
@@ -64,6 +77,9 @@ func Forget(ctx context.Context, node observe.Asker, s State, by, reason string)
 		} else {
 			queries = append(queries, u.Disarm())
 		}
+	}
+	if len(s.Running) > 0 {
+		queries = append(queries, Discard(s.Running...))
 	}
 	answers, err := node.Ask(ctx, queries)
 	for _, a := range answers {

@@ -15,6 +15,8 @@ import (
 type State struct {
 	// Due are the handlers that are due, the longest first.
 	Due []Due
+	// Running are the long commands that are running there, or whose end nobody has read, the oldest first.
+	Running []Long
 	// Lock is who holds the lock, or has held it and not given it back; nil if nobody does.
 	Lock *Holder
 	// Undo are changes that the node takes back by itself, or has taken back.
@@ -26,7 +28,8 @@ type State struct {
 }
 
 // reading prints what is kept. Where nothing is, and on a node that hlplay has never changed, it starts no program.
-const reading = holding + `_v=` + Dir + `
+const reading = holding + `_hl_at=
+` + detaching + `_v=` + Dir + `
 if [ -L "$_v" ] || { [ -e "$_v" ] && [ ! -d "$_v" ]; }; then
 	echo "refused it is no directory"
 elif [ ! -d "$_v" ]; then
@@ -61,8 +64,10 @@ else
 			printf 'undo armed %s %s %s\n' "${_f##*/}" "$((${_s:-0} - ${_hl_t%%.*}))" "$_t"
 		fi
 	done
+	_u=
+	` + reporting + `
 	if [ -f "$_v/lock" ] && [ ! -L "$_v/lock" ]; then
-		[ -n "$_n" ] || stat -c 'of %u %a %F' "$_v"
+		[ -n "$_n$_u" ] || stat -c 'of %u %a %F' "$_v"
 		_hl_who lock
 		_hl_lives || _hl_y=dead
 		printf 'lock %s %s\nholder %s\n' "$_hl_y" "$_hl_l" "$_hl_t"
@@ -116,6 +121,8 @@ func parse(text string) State {
 			s.undo(rest)
 		case "lock":
 			s.lock(rest)
+		case "running":
+			s.running(rest)
 		case "holder":
 			s.holder(rest)
 		case "due":
@@ -132,8 +139,9 @@ func parse(text string) State {
 		}
 	}
 	if s.Refused != "" {
-		s.Due, s.Lock, s.Undo = nil, nil, nil
+		s.Due, s.Running, s.Lock, s.Undo = nil, nil, nil, nil
 	}
+	slices.SortStableFunc(s.Running, func(a, b Long) int { return a.Since.Compare(b.Since) })
 	slices.SortStableFunc(s.Due, func(a, b Due) int { return a.Since.Compare(b.Since) })
 	return s
 }

@@ -56,12 +56,12 @@ done
 // notePid tells the loop's directory which process the command is, and the number of the first that was sent with it.
 const notePid = `echo "$2 $$" >"$1"` + "\n"
 
-// interruptActing ends the command of the acting shell whose directory has a name, and lets none of those
-// behind it begin that were sent with it. Its second argument is the number of the first of them.
+// interruptActing ends the command of the acting shell whose directory has a name, or leaves it running if that is its third
+// argument, and lets none of those behind it begin that were sent with it. Its second argument is the number of the first of them.
 const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1" "/var/tmp/$1"; do
 	[ -d "$d" ] || continue
 	: >"$d/stop.$2"
-	read -r first pid <"$d/pid" && [ "$first" = "$2" ] && kill -TERM "$pid"
+	[ "${3-}" = leave ] || { read -r first pid <"$d/pid" && [ "$first" = "$2" ] && kill -TERM "$pid"; }
 done`
 
 // errNoActing says that a command is to be run in a session of its own: nothing was sent yet.
@@ -70,7 +70,11 @@ var errNoActing = errors.New("there is no acting shell to be had")
 // runInShell carries out actions in the acting shell of the user. After errNoActing nothing has been run.
 func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	first := a.Commands[0]
-	if !s.act.tryEnter() {
+	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // it needs the shell
+		if err := s.act.enter(ctx); err != nil {
+			return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, first.Argv[0], err)
+		}
+	} else if !s.act.tryEnter() {
 		return nil, nil, errNoActing
 	}
 	defer s.act.leave()
@@ -242,11 +246,12 @@ func (r *running) ended(i int, a Answer) {
 	}
 }
 
-// giveUp says that nobody waits any more for the command under way.
-func (r *running) giveUp() {
+// giveUp says that nobody waits any more for the command under way, which it returns.
+func (r *running) giveUp() *Command {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.given = true
+	return r.under
 }
 
 func (r *running) so() ([]Result, *Command, error) {
@@ -297,7 +302,12 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 	select {
 	case e = <-ended:
 	case <-ctx.Done():
-		run.giveUp()
+		if leaves(ctx, run.giveUp()) {
+			s.interrupt(ctx, interruptActing, sh.dir, first, "leave")
+			giveUp()
+			e = <-ended
+			break
+		}
 		s.interrupt(ctx, interruptActing, sh.dir, first)
 		select {
 		case e = <-ended:

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Local is the controller itself behind the same interface: commands are run by its own sh.
@@ -71,7 +72,12 @@ func (t *localTransport) start(_ context.Context, line string, _ bool) (process,
 	go func() {
 		select {
 		case <-t.gone:
-			p.Terminate()
+			p.stdin.Close()
+			select {
+			case <-p.exited: // a shell that waits for more ends by itself
+			case <-time.After(100 * time.Millisecond):
+				p.Terminate()
+			}
 			p.Close()
 		case <-p.exited:
 		}

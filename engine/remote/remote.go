@@ -80,6 +80,11 @@ type Command struct {
 	// what is a program. If it exits with ExitPrevented, the command is not run, and that is a *PreventedError. $_hl_at is the
 	// path of a file in the acting shell's directory; empty where the command runs without that shell.
 	Before Query
+	// Via, if it has a script, starts the command in place of its shell and waits for it, in the acting shell: as the body of
+	// a function that finds the text of the command's own script in $_hl_command, and $_hl_at as Before does. What it prints and
+	// returns counts as the command's. It is left running when whoever waits for it is interrupted: see LeftError. A command that
+	// runs without an acting shell is started by its own shell.
+	Via Query
 
 	// Brief says that the command prints little, at most a few KiB. Its output then goes to files and not to pipes, which saves
 	// its host nine of eleven processes.

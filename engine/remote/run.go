@@ -34,7 +34,24 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.around(nonce, user, opening, marks, c.timeout()+words)
+	run := c.timeout() + words
+	if c.Via.Script == "" {
+		return c.around(nonce, user, opening, marks, run)
+	}
+	env, cd, err := c.surroundings(user)
+	if err != nil {
+		return nil, err
+	}
+	own, err := quote(env + cd + run + "\n")
+	if err != nil {
+		return nil, err
+	}
+	via, err := c.Via.function("_hl_via")
+	if err != nil {
+		return nil, err
+	}
+	c.Env = nil // only the command has it
+	return c.around(nonce, user, opening, marks, "_hl_command="+own+"\n"+via)
 }
 
 // timeout begins the line that runs the command for no longer than its limit.
@@ -44,23 +61,9 @@ func (c Command) timeout() string {
 
 // around is a script that prepares for the command, says so, and ends with a line that runs it.
 func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) {
-	env, err := exports(c.Env)
+	env, cd, err := c.surroundings(user)
 	if err != nil {
 		return nil, err
-	}
-	cd := "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
-	switch {
-	case c.Dir != "" && c.Dir != "/":
-		if !path.IsAbs(c.Dir) {
-			return nil, fmt.Errorf("directory %q: want an absolute path", c.Dir)
-		}
-		dir, err := quote(path.Clean(c.Dir))
-		if err != nil {
-			return nil, fmt.Errorf("directory: %w", err)
-		}
-		cd = entering + "_hl_cd " + dir + " 125\n"
-	case c.Dir == "/", user == "root":
-		cd = "cd /\n"
 	}
 	before, err := c.before()
 	if err != nil {
@@ -69,10 +72,32 @@ func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) 
 	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%s%s\n}\n", opening, before, nonce, env, cd, word, run), nil
 }
 
+// surroundings are the lines that export the command's environment, and those that enter its directory.
+func (c Command) surroundings(user string) (env, cd string, err error) {
+	if env, err = exports(c.Env); err != nil {
+		return "", "", err
+	}
+	cd = "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
+	switch {
+	case c.Dir != "" && c.Dir != "/":
+		if !path.IsAbs(c.Dir) {
+			return "", "", fmt.Errorf("directory %q: want an absolute path", c.Dir)
+		}
+		dir, err := quote(path.Clean(c.Dir))
+		if err != nil {
+			return "", "", fmt.Errorf("directory: %w", err)
+		}
+		cd = entering + "_hl_cd " + dir + " 125\n"
+	case c.Dir == "/", user == "root":
+		cd = "cd /\n"
+	}
+	return env, cd, nil
+}
+
 // inBlock reports whether the acting shell carries the command out by a call.
 func (c Command) inBlock() bool {
 	switch {
-	case c.input != nil:
+	case c.input != nil || c.Via.Script != "":
 		return false
 	case c.own.name == "":
 		return c.Brief && len(c.Stdin) == 0
@@ -128,14 +153,21 @@ func (e *PreventedError) Error() string {
 
 // before is what comes before the command; it does not touch its input.
 func (c Command) before() (string, error) {
-	if c.Before.Script == "" {
-		return "", nil
+	const at = "_hl_at=${1-}\n"
+	switch {
+	case c.Before.Script != "":
+		call, err := c.Before.function("_hl_before")
+		return at + call, err
+	case c.Via.Script != "":
+		return at, nil
 	}
-	args, err := quoteAll(c.Before.Args)
-	if err != nil {
-		return "", err
-	}
-	return "_hl_at=${1-}\n_hl_before() {\n" + c.Before.Script + "\n}\n_hl_before " + args + " </dev/null\n", nil
+	return "", nil
+}
+
+// function defines a function of a name whose body is the script, and calls it without an input.
+func (q Query) function(name string) (string, error) {
+	args, err := quoteAll(q.Args)
+	return name + "() {\n" + q.Script + "\n}\n" + name + " " + args + " </dev/null\n", err
 }
 
 func (c Command) stdin() io.Reader {
@@ -187,6 +219,7 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 		return results, answers, err
 	}
 	for i, c := range a.Commands {
+		c.Via = Query{}
 		r, err := s.runWithoutShell(ctx, c)
 		if err != nil {
 			return results, nil, err
@@ -328,9 +361,30 @@ func (s *session) noDirectory(c Command, complaint string) error {
 
 const mayRun = "it may still run on the host"
 
+// LeftError says that a command was left running on its host, because who waited for it was interrupted.
+type LeftError struct {
+	// Host is the name in the inventory, Program what runs there.
+	Host, Program string
+	Err           error
+}
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("%s: %s was left running on the host: %s", e.Host, e.Program, e.Err)
+}
+
+func (e *LeftError) Unwrap() error { return e.Err }
+
+// leaves reports whether a command is left running when the context has ended.
+func leaves(ctx context.Context, c *Command) bool {
+	return c != nil && c.Via.Script != "" && errors.Is(context.Cause(ctx), context.Canceled)
+}
+
 // abandoned is the error of a command that was given up.
 func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	cause := context.Cause(ctx)
+	if fate == mayRun && leaves(ctx, &c) {
+		return &LeftError{Host: s.conn.name, Program: c.Argv[0], Err: cause}
+	}
 	if errors.Is(cause, errOverLimit) {
 		return fmt.Errorf("%s: %s: %w of %s, and timeout(1) on the host did not end it; %s", s.conn.name, c.Argv[0], cause, c.limit(), fate)
 	}

@@ -201,9 +201,9 @@ func copyLines(w io.Writer, r io.Reader, count int64) error {
 	return nil
 }
 
-func tail(_ context.Context, c *Call) int {
+func tail(ctx context.Context, c *Call) int {
 	c.Argv = legacyCount(c.Argv)
-	o, ok := c.options("c:n:vq", "bytes=", "lines=", "quiet", "verbose")
+	o, ok := c.options("c:n:vqfs:", "bytes=", "lines=", "quiet", "verbose", "follow", "pid=", "sleep-interval=")
 	if !ok {
 		return 2
 	}
@@ -246,6 +246,10 @@ func tail(_ context.Context, c *Call) int {
 		if _, err := io.WriteString(c.Stdout, strings.Join(parts[from:], "")); err != nil {
 			return c.ended(err)
 		}
+	}
+	if o.has("f", "follow") { // what is followed here does not grow
+		pid, _ := strconv.Atoi(o.value("pid"))
+		c.outlast(ctx, pid)
 	}
 	return code
 }

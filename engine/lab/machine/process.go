@@ -15,6 +15,7 @@ type process struct {
 	argv      []string
 	started   time.Time
 	end       context.CancelCauseFunc
+	gone      chan struct{} // closed when it has ended
 
 	mu    sync.Mutex
 	traps map[string]bool // signals that a shell handles or ignores

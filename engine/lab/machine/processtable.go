@@ -17,7 +17,7 @@ type processes struct {
 
 func (ps *processes) start(ctx context.Context, m *Machine, parent *process, user string, argv []string) (context.Context, *process) {
 	ctx, end := context.WithCancelCause(ctx)
-	p := &process{user: user, argv: argv, started: m.clock.Now(), end: end, ppid: 1, umask: 0o022}
+	p := &process{user: user, argv: argv, started: m.clock.Now(), end: end, gone: make(chan struct{}), ppid: 1, umask: 0o022}
 	if parent != nil {
 		p.ppid, p.umask, p.limit = parent.pid, parent.umaskNow(), parent.limit
 	}
@@ -34,6 +34,7 @@ func (ps *processes) start(ctx context.Context, m *Machine, parent *process, use
 
 func (ps *processes) finish(p *process) {
 	p.end(nil)
+	close(p.gone)
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	delete(ps.table, p.pid)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -65,9 +66,23 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			running.Go(run)
 		}
 	}
+	ended := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	case <-time.After(lastWords):
+	}
 	cancel()
-	running.Wait()
+	<-ended
 }
+
+// lastWords is the time that what runs in a session has for its end when its client has left: a shell that reads commands
+// finds their end, and does what it has to.
+const lastWords = 5 * time.Second
 
 func (s *session) signal(name string) {
 	s.mu.Lock()

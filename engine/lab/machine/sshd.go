@@ -23,8 +23,10 @@ const maxSessions = 10
 type server struct {
 	mu       sync.Mutex
 	listener net.Listener
-	conns    map[net.Conn]struct{}
-	config   sshdConfig
+	// conns are the connections that have not ended; false for those that were cut.
+	conns  map[net.Conn]bool
+	left   sync.Cond // broadcast when a connection has ended; its lock is mu
+	config sshdConfig
 }
 
 func newHostKey() ssh.Signer {
@@ -55,7 +57,8 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 		return nil, fmt.Errorf("machine %s cannot listen for SSH: %w", m.name, err)
 	}
 	m.server.mu.Lock()
-	m.server.listener, m.server.conns = listener, map[net.Conn]struct{}{}
+	m.server.listener, m.server.conns = listener, map[net.Conn]bool{}
+	m.server.left.L = &m.server.mu
 	m.server.mu.Unlock()
 	context.AfterFunc(ctx, func() {
 		_ = listener.Close() // nothing depends on the listener any more
@@ -74,11 +77,37 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	return listener.Addr(), nil
 }
 
-// drop closes all connections.
+// AwaitClients waits until every SSH connection and all that runs in its sessions has ended: a shell ends some time after its client
+// has left. When ctx ends first, the error lists what is still running on the machine.
+func (m *Machine) AwaitClients(ctx context.Context) error {
+	s := &m.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left.Broadcast()
+	})
+	defer stop()
+	for len(s.conns) > 0 {
+		if ctx.Err() != nil {
+			var running []string
+			for _, p := range m.processes.list() {
+				running = append(running, fmt.Sprintf("%d %s", p.pid, strings.Join(p.argv, " ")))
+			}
+			return fmt.Errorf("%d SSH connections of %s have not ended; running: %s", len(s.conns), m.name, strings.Join(running, "; "))
+		}
+		s.left.Wait()
+	}
+	return nil
+}
+
+// drop closes all connections, and ends what runs in their sessions.
 func (s *server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.conns {
+		s.conns[conn] = false
 		_ = conn.Close() // closing is all that is wanted
 	}
 }
@@ -89,11 +118,12 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	m.server.mu.Lock()
-	m.server.conns[conn] = struct{}{}
+	m.server.conns[conn] = true
 	m.server.mu.Unlock()
 	defer func() {
 		m.server.mu.Lock()
 		delete(m.server.conns, conn)
+		m.server.left.Broadcast()
 		m.server.mu.Unlock()
 	}()
 	if !m.On() { // it went down before the connection was registered
@@ -142,7 +172,12 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 			s.serve(ctx, requests)
 		})
 	}
-	cancel()
+	m.server.mu.Lock()
+	cut := !m.server.conns[conn]
+	m.server.mu.Unlock()
+	if cut {
+		cancel()
+	}
 	open.Wait()
 }
 

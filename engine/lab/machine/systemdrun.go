@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// systemdRun is systemd-run(1) with a timer: the command runs as root once the time is over, unless the timer is stopped.
-func systemdRun(_ context.Context, c *Call) int {
+// systemdRun is systemd-run(1). With a timer, the command runs as root once the time is over, unless the timer is stopped.
+func systemdRun(ctx context.Context, c *Call) int {
 	o, ok := c.options("+qu:Gp:", "quiet", "unit=", "collect", "on-active=", "timer-property=", "property=", "description=")
 	if !ok {
 		return 1
@@ -18,7 +18,7 @@ func systemdRun(_ context.Context, c *Call) int {
 	delay, err := time.ParseDuration(after)
 	switch {
 	case after == "":
-		return notSimulated(c, "without --on-active")
+		return runOneshot(ctx, c, o)
 	case err != nil:
 		c.Errorf("Failed to parse timer value: %s", after)
 		return 1

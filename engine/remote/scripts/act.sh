@@ -18,7 +18,7 @@
 # the beginning of a stream and of its end, at least 1 MiB. What a command has put into the directory as "end" is done
 # at the loop's end, whatever that is: see Command.Before.
 : "${_hl_d:?}" "${_hl_n:?}" "${_hl_half:?}"
-trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
+trap '[ $? != 0 ] || [ ! -s "$_hl_d/heard" ] || . "$_hl_d/heard"; [ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
 _hl_w=$PWD
 cd / || exit 1
@@ -49,8 +49,15 @@ _hl_x() {
 	cd / || exit 1
 }
 
-# _hl_first begins with commands that were sent together.
-_hl_first() { _hl_go=yes _hl_c=$_hl_i; }
+# _hl_first begins with commands that were sent together. What a command has put into the directory as "heard" is done then, as its
+# answer has arrived.
+_hl_first() {
+	_hl_go=yes _hl_c=$_hl_i
+	if [ -s "$_hl_d/heard" ]; then
+		. "$_hl_d/heard"
+		true >"$_hl_d/heard"
+	fi
+}
 
 # _hl_do ACCEPTED-CODES SCRIPT runs a brief command. The script writes a word into the file "began" when it comes to the command
 # itself. $$ would be this shell.

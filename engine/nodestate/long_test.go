@@ -1,0 +1,186 @@
+package nodestate
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"hlplay/engine/remote"
+)
+
+var upgrade = Long{
+	ID: "abc123", What: "upgrade it's \"all\"", Task: "packages", File: "play.hcl", Line: 7, Playbook: "play.hcl",
+	Run: "r1", By: "ada@desk", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC), Limit: 60,
+}
+
+// long is a shell script as a long command that the node carries through.
+func (n *node) long(l Long, script string, args ...string) remote.Command {
+	return remote.Command{
+		Argv: append([]string{"sh", "-c", script, "sh"}, args...), Env: map[string]string{"SECRET": "it's one"}, Stdin: []byte("in\n"),
+		Via: n.here(l.Start()),
+	}
+}
+
+func (n *node) attach(l Long) remote.Result {
+	n.t.Helper()
+	r, err := n.Run(context.Background(), remote.Command{Argv: []string{"sh"}, Via: n.here(l.Attach())})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return r
+}
+
+// await waits until a file is there, as long as the test may take.
+func await(t *testing.T, path string) {
+	t.Helper()
+	for _, err := os.Stat(path); err != nil; _, err = os.Stat(path) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// What a long command reads, prints and ends with is what any other does, and what is kept of it goes with the shell that
+// has read its end.
+func TestLongIsACommand(t *testing.T) {
+	n := newNode(t)
+	r, err := n.Run(context.Background(), n.long(upgrade, `cat; echo "$SECRET $LC_ALL"; pwd; umask; echo err >&2; exit 3`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := upgrade
+	kept.Fate, kept.Exit = Ended, 3
+	if diff := cmp.Diff([]Long{kept}, n.state().Running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	plain := n.long(upgrade, `cat; echo "$SECRET $LC_ALL"; pwd; umask; echo err >&2; exit 3`)
+	plain.Via = remote.Query{}
+	want, err := n.Run(context.Background(), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, r, cmpopts.IgnoreFields(remote.Result{}, "Duration")); diff != "" || r.Exit != 3 {
+		t.Errorf("(-plain +long):\n%s", diff)
+	}
+	if running := n.state().Running; len(running) > 0 { // the shell was sent another command
+		t.Errorf("kept after the next command: %+v", running)
+	}
+	if r, err = n.Run(context.Background(), n.long(upgrade, "exit 3")); err != nil {
+		t.Fatal(err)
+	}
+	n.Conn.Close()
+	for _, err := os.Stat(filepath.Join(n.dir, "running", upgrade.ID)); err == nil; _, err = os.Stat(filepath.Join(n.dir, "running", upgrade.ID)) {
+		time.Sleep(time.Millisecond) // bounded by the test's own deadline
+	}
+	for _, args := range []string{"no such program", "sleep"} {
+		n.Conn = remote.Local("node")
+		c := n.long(upgrade, "", "")
+		c.Argv, c.Limit = []string{args, "100"}, time.Second
+		r, err := n.Run(context.Background(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int{"sleep": 124, "no such program": 127}[args]; r.Exit != want || (r.Limit > 0) != (want == 124) {
+			t.Errorf("%s ended with %d (limit %s), want %d", args, r.Exit, r.Limit, want)
+		}
+		n.again()
+	}
+}
+
+// A long command goes on without its connection; another one finds it, waits for it and reads its end, and it was begun once.
+func TestLongOutlivesItsConnection(t *testing.T) {
+	n := newNode(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	left := make(chan error, 1)
+	go func() {
+		_, err := n.Run(ctx, n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo done; exit 4`, dir))
+		left <- err
+	}()
+	await(t, filepath.Join(dir, "begun"))
+	cancel()
+	if err := <-left; err == nil || !strings.Contains(err.Error(), "sh was left running on the host") {
+		t.Errorf("who is interrupted is told %v", err)
+	}
+	n.Conn.Close()
+	n.Conn = remote.Local("node")
+	kept := upgrade
+	kept.Fate = Alive
+	running := n.state().Running
+	if diff := cmp.Diff([]Long{kept}, running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" || running[0].Process < 2 {
+		t.Fatalf("while it runs (-want +got):\n%s", diff)
+	}
+	n.ask(upgrade.Await(time.Second))
+	if running := n.state().Running; running[0].Fate != Alive {
+		t.Errorf("after a wait that was too short it is %s", running[0].Fate)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.ask(upgrade.Await(time.Minute))
+	if running := n.state().Running; running[0].Fate != Ended || running[0].Exit != 4 {
+		t.Errorf("when it has ended it is %+v", running)
+	}
+	if r := n.attach(upgrade); string(r.Stdout) != "done\n" || r.Exit != 4 {
+		t.Errorf("who waits reads %q and %d", r.Stdout, r.Exit)
+	}
+	n.ask(Discard(upgrade))
+	if running := n.state().Running; len(running) > 0 {
+		t.Errorf("after it is discarded: %+v", running)
+	}
+	if r := n.attach(upgrade); r.Exit != 137 || !strings.Contains(string(r.Stderr), "nothing is known") {
+		t.Errorf("who waits for nothing reads %q and %d", r.Stderr, r.Exit)
+	}
+	if begun, err := os.ReadFile(filepath.Join(dir, "begun")); err != nil || string(begun) != "begun\n" {
+		t.Errorf("it was begun %q (%v)", begun, err)
+	}
+}
+
+// SIGTERM ends the command and not its watch; what is killed is not taken for what runs, nor waited for.
+func TestLongThatIsEnded(t *testing.T) {
+	n := newNode(t)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		ended := make(chan remote.Result, 1)
+		pid := filepath.Join(n.dir, "running", upgrade.ID, "pid")
+		go func() {
+			r, _ := n.Run(context.Background(), n.long(upgrade, "exec sleep 1000"))
+			ended <- r
+		}()
+		await(t, pid)
+		other := n.other()
+		var process int
+		for process == 0 {
+			for _, l := range other.state().Running {
+				process = l.Process
+			}
+		}
+		if err := syscall.Kill(process, signal); err != nil {
+			t.Fatal(err)
+		}
+		r := <-ended
+		if want := map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGKILL: 137}[signal]; r.Exit != want || r.Limit > 0 {
+			t.Errorf("%s: it ended with %d, want %d: %s", signal, r.Exit, want, r.Stderr)
+		}
+		if signal == syscall.SIGTERM {
+			n.ask(Discard(upgrade))
+			continue
+		}
+		if running := other.state().Running; running[0].Fate != Lost {
+			t.Errorf("what was killed is %s", running[0].Fate)
+		}
+		b, err := os.ReadFile(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := strconv.Atoi(strings.TrimSpace(string(b))); err != nil || syscall.Kill(left, syscall.SIGTERM) != nil {
+			t.Errorf("%q has not survived its watch (%v)", b, err)
+		}
+	}
+}
