@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -40,6 +41,12 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bounded := context.Background()
+	if deadline, ok := t.Deadline(); ok {
+		ctx, cancel := context.WithDeadline(bounded, deadline.Add(-10*time.Second)) // what has not ended can be told by then
+		t.Cleanup(cancel)
+		bounded = ctx
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join(root, "testdata", "scripts"),
 		Setup: func(env *testscript.Env) error {
@@ -49,7 +56,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal, "writes": scriptWrites,
+			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal,
+			"writes": func(ts *testscript.TestScript, neg bool, args []string) { scriptWrites(bounded, ts, neg, args) },
 		},
 		RequireUniqueNames: true,
 	})
@@ -188,16 +196,30 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: await NODE PROGRAM")
 	}
 	m := scriptMachine(ts, args[0])
-	for m.Starts()[args[1]] == 0 { // bounded by the test's own deadline
-		time.Sleep(time.Millisecond)
+	for last := false; m.Starts()[args[1]] == 0; time.Sleep(time.Millisecond) {
+		if last {
+			ts.Fatalf("every command in the background has ended, and %s has started no %s", args[0], args[1])
+		}
+		last = !inBackground(ts)
 	}
 }
 
-func scriptWrites(ts *testscript.TestScript, neg bool, args []string) {
+// inBackground reports whether a command that the script has put into the background is running.
+func inBackground(ts *testscript.TestScript) bool {
+	return slices.ContainsFunc(ts.BackgroundCmds(), func(cmd *exec.Cmd) bool {
+		return cmd.Process.Signal(unix.Signal(0)) == nil
+	})
+}
+
+func scriptWrites(ctx context.Context, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: writes NODE")
 	}
 	m := scriptMachine(ts, args[0])
+	if inBackground(ts) {
+		ts.Fatalf("a command in the background may be writing on %s: wait for it first", args[0])
+	}
+	ts.Check(m.AwaitClients(ctx))
 	if len(m.Writes()) == 0 {
 		fmt.Fprintln(ts.Stdout(), "nothing was written")
 	}
