@@ -256,6 +256,9 @@ type Run struct {
 	Stdin []byte
 	// Limit bounds the command; zero means remote.DefaultLimit.
 	Limit time.Duration
+	// Long says that it takes its time, or must not be begun twice: where root runs it, the host carries it through whatever
+	// becomes of the connection and of the run (see nodestate.Long). It costs the host some processes.
+	Long bool
 	// OK are the exit codes that count as success; nil means 0 only.
 	OK []int
 	// Retry lists texts of standard error that mean "not now" (a lock held by somebody else): the

@@ -137,7 +137,7 @@ func (i *interrupts) running(text, then string) string {
 	case len(lines) == 0:
 		return text
 	default:
-		return text + "; under way, and asked to end:\n  " + strings.Join(lines, "\n  ") + "\n" + then
+		return text + "; under way, and asked to end (long commands are left running):\n  " + strings.Join(lines, "\n  ") + "\n" + then
 	}
 }
 

@@ -27,13 +27,14 @@ func statusCommand() *cobra.Command {
 	f := &statusFlags{}
 	cmd := &cobra.Command{
 		Use:   "status PATTERN -i INVENTORY",
-		Short: "Say what is due on hosts, what they undo by themselves, and which run is changing them",
+		Short: "Say what is due and what runs on hosts, what they undo by themselves, and which run is changing them",
 		Long: `Status reads what hlplay keeps on hosts, in ` + nodestate.Dir + `: handlers that a task has notified and that
-have not run since, changes that a host undoes by itself because nobody has proven them yet, and who holds the lock.
-The next run of their playbook runs those handlers.
+have not run since, long commands that are running or whose end no run has read, changes that a host undoes by itself because
+nobody has proven them yet, and who holds the lock. The next run of their playbook runs those handlers, and waits for the end of
+a command that is running.
 
 With --clear and a reason it is forgotten: the handlers do not run, and what the host was to undo stays. The host's log says
-who did that, and why.`,
+who did that, and why. While a command is running, nothing is forgotten.`,
 		Example: `  hlplay status pve -i inventory
   hlplay status pve2 -i inventory --clear --reason "restarted by hand"`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -110,7 +111,9 @@ func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *i
 	}
 	defer conn.Close()
 	root := conn.As("root")
-	if s.state, s.err = nodestate.Look(ctx, root); s.err == nil && f.clear && (len(s.state.Due)+len(s.state.Undo) > 0 || s.state.Lock != nil) {
+	s.state, s.err = nodestate.Look(ctx, root)
+	kept := len(s.state.Due)+len(s.state.Running)+len(s.state.Undo) > 0 || s.state.Lock != nil
+	if s.err == nil && f.clear && kept {
 		s.err = nodestate.Forget(ctx, root, s.state, nodestate.By(), f.reason)
 		s.cleared = true
 	}
@@ -140,6 +143,9 @@ func (s hostStatus) text(host string) string {
 	for _, u := range s.state.Undo {
 		line("%s%s", verb, u)
 	}
+	for _, l := range s.state.Running {
+		line("%s%s", verb, l)
+	}
 	switch l := s.state.Lock; {
 	case l == nil:
 	case s.cleared:
@@ -150,7 +156,7 @@ func (s hostStatus) text(host string) string {
 		line("%s", l)
 	}
 	if b.Len() == 0 {
-		line("nothing is due, and no run is changing it")
+		line("nothing is due, nothing is running, and no run is changing it")
 	}
 	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"hlplay/engine/nodestate"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 )
@@ -21,6 +22,8 @@ type command struct {
 	judge func(remote.Result) (*remote.Result, error)
 	// begun is when it was first run.
 	begun time.Time
+	// long is the record of a try that the host carries through; its ID is empty if the shell runs the command itself.
+	long nodestate.Long
 }
 
 // asCommand makes one command of a step, which replaces only what was seen; ok is false for a step that takes more than that.

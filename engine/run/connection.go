@@ -12,7 +12,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// connection is the way to one host, made when first needed, and made anew after a reboot.
+// connection is the way to one host, made when first needed, and made anew after a reboot, or when it was lost under
+// a long command.
 type connection struct {
 	host    *inventory.Host
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
@@ -109,7 +110,7 @@ func (c *connection) whereLocked() string {
 	return c.host.Address
 }
 
-// reopen replaces the connection after a reboot; a failure is not final.
+// reopen replaces the connection after a reboot, or when it was lost; a failure is not final.
 func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	c.drop()
 	c.mu.Lock()
@@ -123,6 +124,14 @@ func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	defer c.mu.Unlock()
 	c.conn, c.failed = conn, nil
 	return conn, nil
+}
+
+// fail makes the failure to come back final.
+func (c *connection) fail(err error) {
+	c.drop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
 }
 
 func (c *connection) drop() {

@@ -30,6 +30,7 @@ type executor struct {
 	holder      *nodestate.Holder    // the run, as other runs meet it
 	unfulfilled func(Unfulfilled)    // see Options.Unfulfilled
 	approve     func(Proposal) error // see Options.Approve
+	redact      func(string) string
 	report      func(report.Event)
 	hosts       *hosts
 	expressions *expressions

@@ -64,6 +64,7 @@ type setting struct {
 	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
+	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -141,7 +142,7 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	step := modules.Step{
 		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
 		Action: modules.Run{Argv: []string{verb, m.Name, value},
-			Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
+			Long: m.Long, Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
 		Diff:   &modules.Diff{Subject: m.Name, Before: is, After: value},
 		Expect: []observe.Expectation{settings.Expect(m.Name, value).On(on)},
 		// Hosts that wait at the same time advance the one clock all the more.
@@ -234,6 +235,17 @@ type fakeHost struct {
 	due map[string]string
 	// undo is what the host undoes by itself; nil if nothing.
 	undo *fakeUndo
+	// long are the long commands of which something is kept there, cuts how often the connection is lost under the next ones.
+	long map[string]*fakeLong
+	cuts int
+}
+
+// fakeLong is a long command: what is known of it, whether it has ended, and how. then is what it does at its end.
+type fakeLong struct {
+	about  string
+	ended  bool
+	result remote.Result
+	then   func()
 }
 
 // fakeUndo is a change that a host undoes by itself.
@@ -260,7 +272,7 @@ type pendingSetting struct {
 func newStage(names ...string) *stage {
 	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
-		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}}
+		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
 	}
 	return s
 }
@@ -270,7 +282,7 @@ func (s *stage) clone() *stage {
 	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
 	c.now = s.now
 	for name, h := range s.hosts {
-		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due)}
+		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due), long: maps.Clone(h.long)}
 	}
 	return c
 }
@@ -373,6 +385,11 @@ var (
 	arms, _    = nodestate.Undo{}.Arm()
 	undoes     = nodestate.Undo{}.Now()
 	forgets    = nodestate.Forgotten()
+
+	startsLong   = nodestate.Long{}.Start().Script
+	attachesLong = nodestate.Long{}.Attach().Script
+	awaitsLong   = nodestate.Long{}.Await(0).Script
+	discardsLong = nodestate.Discard().Script
 )
 
 type fakeConn struct {
@@ -411,6 +428,14 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			} else if u != nil {
 				fmt.Fprintf(&text, "undo armed %s %d %s\n", u.id, int(u.at.Sub(c.stage.now).Seconds()), u.what)
 			}
+			for _, id := range slices.Sorted(maps.Keys(c.host.long)) {
+				l := c.host.long[id]
+				fate := "alive"
+				if l.ended {
+					fate = "ended"
+				}
+				fmt.Fprintf(&text, "running %s %d %s 7 hlplay-%s.service %s\n", fate, l.result.Exit, id, id, l.about)
+			}
 			answers[i].Stdout = []byte(text.String())
 			continue
 		case arms.Script:
@@ -425,6 +450,18 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			continue
 		case forgets.Script:
 			c.host.undo = nil
+			continue
+		case awaitsLong:
+			l := c.host.long[q.Args[0]]
+			l.ended = true
+			if l.then != nil {
+				l.then()
+			}
+			continue
+		case discardsLong:
+			for _, id := range q.Args {
+				delete(c.host.long, id)
+			}
 			continue
 		case clearsKept:
 			for _, id := range q.Args {
@@ -483,6 +520,30 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	if cmd.Argv[0] == "true" {
 		return remote.Result{}, nil
 	}
+	if cmd.Via.Script == "" {
+		return c.run(cmd)
+	}
+	id := cmd.Via.Args[0]
+	if cmd.Via.Script == startsLong {
+		r, err := c.run(cmd)
+		if err != nil {
+			return r, err
+		}
+		c.host.long[id] = &fakeLong{about: cmd.Via.Args[1], ended: true, result: r}
+	}
+	if c.host.cuts > 0 {
+		c.host.cuts--
+		close(c.done)
+		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	r := c.host.long[id].result
+	delete(c.host.long, id) // whoever has read its end removes it
+	return r, nil
+}
+
+// run carries a command out.
+func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
+	s := c.stage
 	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
 	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))
 	defer s.answered()

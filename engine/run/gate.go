@@ -126,6 +126,14 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	begun := b.clock.Now()
 	pause := grace / 6
 	for {
+		if l, is := h.keeper.occupied(); is {
+			waited = true
+			if err = b.outlast(ctx, h, l); err != nil {
+				break
+			}
+			begun, pause = b.clock.Now(), grace/6
+			continue
+		}
 		err = h.keeper.locked()
 		tried := b.clock.Now()
 		if err == nil || tried.Sub(begun) >= max(grace, b.options.Wait) {

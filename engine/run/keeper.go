@@ -34,6 +34,9 @@ type keeper struct {
 	ours    map[string]bool
 	cleared map[string]bool
 	said    bool // that nothing can be kept
+	// ended are commands of earlier runs that have ended, which the node is yet to forget.
+	ended       []nodestate.Long
+	toldRunning bool // that commands of earlier runs are running
 	// taken says that the acting shell on the node holds the lock, as far as that is known.
 	taken bool
 }
@@ -75,7 +78,73 @@ func (k *keeper) look(ctx context.Context) error {
 	for _, d := range state.Due {
 		k.due[d.ID] = d
 	}
+	for _, l := range state.Running {
+		if l.Fate != nodestate.Alive {
+			k.ended = append(k.ended, l)
+			k.note(k.connection.host.Name + ": " + l.String() + "; nobody has waited for its end")
+		}
+	}
 	return nil
+}
+
+// occupied returns a long command that an earlier run has begun and that is still running. While that run holds the node
+// itself, the lock says so.
+func (k *keeper) occupied() (l nodestate.Long, is bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.state.Running {
+		lock := k.state.Lock
+		held := lock != nil && lock.Run != k.holder.Run && !lock.Gone() && !(lock.Run == l.Run && lock.Over())
+		if l.Fate == nodestate.Alive && l.Run != k.holder.Run && !held {
+			return l, true
+		}
+	}
+	return l, false
+}
+
+// tellRunning says, once, what runs on the node that this run has not waited for, as it had nothing to change there.
+func (k *keeper) tellRunning() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.toldRunning {
+		return
+	}
+	k.toldRunning = true
+	for _, l := range k.state.Running {
+		if l.Fate == nodestate.Alive && l.Run != k.holder.Run {
+			k.note(k.connection.host.Name + ": " + l.String() + "; what was read meanwhile may be out of date")
+		}
+	}
+}
+
+// fate returns a long command as it was last seen.
+func (k *keeper) fate(l nodestate.Long) nodestate.Long {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, now := range k.state.Running {
+		if now.ID == l.ID {
+			return now
+		}
+	}
+	l.Fate = nodestate.Lost
+	return l
+}
+
+// discard says that a long command has ended and nobody needs what is kept of it.
+func (k *keeper) discard(l nodestate.Long) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = append(k.ended, l)
+}
+
+// retake is what takes the lock for the shell of another connection, after that of the run was lost.
+func (k *keeper) retake(lock *nodestate.Holder) remote.Query {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.state.Lock = lock; lock != nil && lock.Run != k.holder.Run && !lock.Gone() {
+		lock = nil
+	}
+	return k.holder.Act(lock)
 }
 
 // overdue are the handlers that earlier runs have left, the longest due first.
@@ -158,7 +227,7 @@ func (k *keeper) lookAgain(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.state.Lock, k.state.Undo = state.Lock, state.Undo
+	k.state.Lock, k.state.Running, k.state.Undo = state.Lock, state.Running, state.Undo
 	return nil
 }
 
@@ -278,6 +347,10 @@ func (k *keeper) told(ids []string) {
 func (k *keeper) flush(ctx context.Context) error {
 	var queries []remote.Query
 	q, ids := k.clearing()
+	k.mu.Lock()
+	ended := k.ended
+	k.ended = nil
+	k.mu.Unlock()
 	if ids != nil {
 		queries = append(queries, q)
 	}
@@ -287,6 +360,9 @@ func (k *keeper) flush(ctx context.Context) error {
 	}
 	if undone != nil {
 		queries = append(queries, nodestate.Forgotten(undone...))
+	}
+	if len(ended) > 0 {
+		queries = append(queries, nodestate.Discard(ended...))
 	}
 	root := k.connection.asRoot()
 	if root == nil || queries == nil {

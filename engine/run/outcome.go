@@ -264,6 +264,10 @@ func failure(h *host, err error) outcome {
 		o.message = "interrupted"
 		o.hint = "nothing more was started; run again to converge"
 	}
+	if left := (*remote.LeftError)(nil); errors.As(err, &left) {
+		o.message = "interrupted; the command was left running there"
+		o.hint = "hlplay status " + left.Host + " shows it; the next run waits for its end"
+	}
 	if unreachable(h, err) {
 		o.status = report.Unreachable
 		var u *remote.UnreachableError

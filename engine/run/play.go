@@ -67,6 +67,11 @@ func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
 	b := c.begin(p, members, rolling)
 	b.nodes(p.play.Tasks, members)
 	b.handlers()
+	for _, h := range reachable(members) {
+		if h.reached && h.keeper.look(b.ctx) == nil {
+			h.keeper.tellRunning()
+		}
+	}
 	return b.fatal
 }
 

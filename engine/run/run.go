@@ -199,7 +199,8 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	all := &hosts{inventory: inv, met: map[string]*host{}}
 	c := &conductor{
 		executor: &executor{
-			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled, approve: o.Approve,
+			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
+			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),

@@ -173,13 +173,21 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	for at := 0; ; {
 		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) { progress(from + i + 1) }}
-		for _, c := range commands[at:] {
-			actions.Commands = append(actions.Commands, c.Command)
+		for i := range commands[at:] {
+			e.detach(on, &commands[at+i])
+			actions.Commands = append(actions.Commands, commands[at+i].Command)
 		}
 		var results []remote.Result
 		var answered []remote.Answer
 		results, answered, err = session.RunAll(ctx, actions)
 		on.keeper.took(actions.Commands[0].Before, err)
+		if under := at + len(results); under < len(commands) && commands[under].long.ID != "" && unreachable(on, err) {
+			var r remote.Result
+			if r, err = e.reattach(ctx, on, commands[under], err); err == nil {
+				results = append(results, r)
+				session, err = on.connection.session(ctx, e.task.user(on))
+			}
+		}
 		again := false
 		for _, r := range results {
 			begin(at)
@@ -207,6 +215,8 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			err = on.keeper.prevented(err)
 			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
+		case !again && at < len(commands): // the connection was lost, and the rest is yet to be sent
+			continue
 		case !again:
 			if len(answered) != len(queries) {
 				return nil

@@ -1,0 +1,145 @@
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hlplay/engine/nodestate"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// reattachLimit is how long a connection that was lost under a long command is tried to be made anew.
+const reattachLimit = 2 * time.Minute
+
+// detach has the host carry a command through that its module declares long, if root runs it and the host can keep something
+// of it. Each try is a command of its own.
+func (e *execution) detach(on *host, c *command) {
+	a, ok := c.step.Action.(modules.Run)
+	if !ok || !a.Long || !on.connection.isRoot(e.task.user(on)) || on.keeper.cannot() != "" {
+		return
+	}
+	limit := a.Limit
+	if limit <= 0 {
+		limit = remote.DefaultLimit
+	}
+	c.long = nodestate.Long{
+		ID: rand.Text(), What: e.redact(c.step.Summary), Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
+		Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC(), Limit: int(limit.Seconds()),
+	}
+	c.Via = c.long.Start()
+}
+
+// reattach comes back to a long command whose connection was lost, waits for its end, and returns that as if nothing had
+// happened. The error of a host that does not come back is final.
+func (e *execution) reattach(ctx context.Context, on *host, c command, lost error) (remote.Result, error) {
+	left := func() error {
+		return &remote.LeftError{Host: on.Name, Program: c.Argv[0], Err: context.Cause(ctx)}
+	}
+	begun := e.clock.Now()
+	tried := begun
+	for pause := time.Second; tried.Sub(begun) < reattachLimit; pause = min(2*pause, 15*time.Second) {
+		what := fmt.Sprintf("the connection, which was lost while %q ran there", c.step.Summary)
+		e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: what, Awaits: true, Limit: reattachLimit})
+		if err := e.clock.Sleep(ctx, pause); err != nil {
+			return remote.Result{}, left()
+		}
+		tried = e.clock.Now()
+		if _, err := on.connection.reopen(ctx); err != nil {
+			lost = err
+			continue
+		}
+		state, err := nodestate.Look(ctx, on.connection)
+		if err == nil && !slices.ContainsFunc(state.Running, func(l nodestate.Long) bool { return l.ID == c.long.ID }) {
+			err = fmt.Errorf("the connection was lost, and came back, and whether the command was begun is not known: %w", lost)
+			on.connection.fail(err)
+			return remote.Result{}, err
+		}
+		if err == nil {
+			e.report(report.Note{Text: fmt.Sprintf("%s: the connection was lost while %q ran there; it went on, and is waited for over another one", on.Name, c.step.Summary)})
+			e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: c.step.Summary})
+			var r remote.Result
+			if r, err = e.attach(ctx, on, c, state.Lock); err == nil {
+				return r, nil
+			}
+			begun, tried, pause = e.clock.Now(), e.clock.Now(), time.Second
+		}
+		switch {
+		case ctx.Err() != nil:
+			return remote.Result{}, left()
+		case !unreachable(on, err):
+			return remote.Result{}, err
+		}
+		lost = err
+	}
+	err := &remote.UnreachableError{
+		Host: on.Name, Address: on.Address, Err: lost,
+		Reason: fmt.Sprintf("the connection was lost while %q ran there, and did not come back within %s", c.step.Summary, reattachLimit),
+		Hint:   "it goes on there: hlplay status " + on.Name + " shows it, and the next run waits for it",
+	}
+	on.connection.fail(err)
+	return remote.Result{}, err
+}
+
+// attach waits for the end of a long command over a new connection, whose shell takes the lock from the old one.
+func (e *execution) attach(ctx context.Context, on *host, c command, lock *nodestate.Holder) (remote.Result, error) {
+	session, err := on.connection.session(ctx, e.task.user(on))
+	if err != nil {
+		return remote.Result{}, err
+	}
+	again := remote.Command{Argv: c.Argv, Dir: "/", Limit: c.Limit, OK: c.OK, Before: on.keeper.retake(lock), Via: c.long.Attach()}
+	results, _, err := session.RunAll(ctx, remote.Actions{Commands: []remote.Command{again}})
+	on.keeper.took(again.Before, err)
+	if err != nil || len(results) == 0 {
+		return remote.Result{}, on.keeper.prevented(err)
+	}
+	return results[0], nil
+}
+
+// lookEvery is how long a host waits for the end of a long command before it is asked anew.
+const lookEvery = time.Minute
+
+// outlast waits for the end of a long command that an earlier run has begun on a host, as long as that may take. What has become
+// of it is of no interest but to who reads the report: what is to be done is planned from what is there then.
+func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
+	limit := max(time.Minute, l.Since.Add(time.Duration(l.Limit)*time.Second+time.Minute).Sub(b.clock.Now()))
+	if l.Limit == 0 {
+		limit = remote.DefaultLimit
+	}
+	b.report(report.Note{Text: fmt.Sprintf("%s: %s; this run waits for its end", h.Name, l)})
+	begun := b.clock.Now()
+	for tried := begun; tried.Sub(begun) < limit; tried = b.clock.Now() {
+		b.report(report.Progress{Host: h.Name, What: fmt.Sprintf("the end of %q, which an earlier run has begun", l.What), Awaits: true, Limit: limit})
+		if _, err := h.connection.Ask(ctx, []remote.Query{l.Await(min(lookEvery, limit))}); err != nil {
+			return err
+		}
+		if err := h.keeper.lookAgain(ctx); err != nil {
+			return err
+		}
+		if now := h.keeper.fate(l); now.Fate != nodestate.Alive {
+			h.keeper.discard(now)
+			b.report(report.Note{Text: fmt.Sprintf("%s: %s", h.Name, now)})
+			return nil
+		}
+	}
+	return &occupiedError{h.Name, l}
+}
+
+// occupiedError is that a long command of an earlier run does not end.
+type occupiedError struct {
+	host string
+	by   nodestate.Long
+}
+
+func (e *occupiedError) Error() string {
+	return e.by.String() + ", and does not end; nothing was begun"
+}
+
+func (e *occupiedError) Hint() string {
+	return "see on the host what it waits for, end it there if it is of no use, and run again"
+}

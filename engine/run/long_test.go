@@ -1,0 +1,167 @@
+package run_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"hlplay/engine/report"
+)
+
+// noted are the notes of a run, a line each.
+func noted(r *report.Recorder) string {
+	var all []string
+	for _, e := range r.Events() {
+		if n, ok := e.(report.Note); ok {
+			all = append(all, n.Text)
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+const longPlay = `play "p" {
+  hosts = "all"
+  task "takes its time" {
+    setting {
+      name  = "x"
+      value = "1"
+      long  = true
+    }
+  }
+  task "then" {
+    setting {
+      name  = "y"
+      value = "2"
+    }
+  }
+}
+`
+
+// A long command whose connection is lost goes on, however often that happens; the run comes back, takes its end for its
+// own and goes on. It is begun once.
+func TestLongCommandOutlivesTheConnection(t *testing.T) {
+	for _, cuts := range []int{0, 1, 3} {
+		s := newStage("a", "b")
+		s.hosts["a"].cuts = cuts
+		r := s.play(t, longPlay)
+		want := []string{"a: set x 1", "a: set y 2", "b: set x 1", "b: set y 2"}
+		if acts := slices.Sorted(slices.Values(s.acts)); !slices.Equal(acts, want) {
+			t.Errorf("%d cuts: %q, want %q", cuts, acts, want)
+		}
+		for _, line := range outcomes(r) {
+			if !strings.HasSuffix(line, ": changed") {
+				t.Errorf("%d cuts: %s", cuts, line)
+			}
+		}
+		if n := strings.Count(noted(r), `a: the connection was lost while "set x to 1" ran there; it went on`); n != cuts {
+			t.Errorf("%d cuts: %d of them are told:\n%s", cuts, n, noted(r))
+		}
+		if left := slices.Collect(maps.Keys(s.hosts["a"].long)); len(left) > 0 {
+			t.Errorf("%d cuts: left behind: %q", cuts, left)
+		}
+	}
+}
+
+// How a long command ended is judged as of any other, whoever has read it.
+func TestLongCommandThatFails(t *testing.T) {
+	for _, cuts := range []int{0, 1} {
+		s := newStage("a")
+		s.hosts["a"].cuts = cuts
+		r := s.play(t, strings.Replace(longPlay, "long  = true", "long  = true\n      fails = true", 1))
+		if got := outcomes(r); !slices.Equal(got, []string{"a takes its time: failed"}) {
+			t.Errorf("%d cuts: %q", cuts, got)
+		}
+		s = newStage("a")
+		s.hosts["a"].cuts = cuts
+		r = s.play(t, strings.Replace(longPlay, "long  = true", "long  = true\n      busy = 20", 1))
+		if got := outcomes(r); !slices.Equal(got, []string{"a takes its time: changed", "a then: changed"}) {
+			t.Errorf("%d cuts, while it is locked: %q", cuts, got)
+		}
+	}
+}
+
+// A host that does not come back is lost, and its user is told that the command goes on there.
+func TestLongCommandOnALostHost(t *testing.T) {
+	s := newStage("a", "b")
+	s.hosts["a"].cuts = 1
+	connected := map[string]int{}
+	s.onConnect = func(host string) error {
+		if connected[host]++; host == "a" && connected[host] > 1 {
+			return fmt.Errorf("nobody answers")
+		}
+		return nil
+	}
+	r := s.play(t, longPlay)
+	var unreachable []report.TaskResult
+	for _, e := range r.Events() {
+		if result, ok := e.(report.TaskResult); ok && result.Status == report.Unreachable {
+			unreachable = append(unreachable, result)
+		}
+	}
+	if len(unreachable) != 1 || unreachable[0].Host != "a" || !strings.Contains(unreachable[0].Message, "did not come back within 2m0s") ||
+		!strings.Contains(unreachable[0].Hint, "hlplay status a shows it") {
+		t.Errorf("unreachable: %+v", unreachable)
+	}
+	if s.hosts["b"].settings["y"] != "2" {
+		t.Error("the other host did not go on")
+	}
+	// The next run finds it ended.
+	s.onConnect = nil
+	r = s.play(t, longPlay)
+	if notes := noted(r); !strings.Contains(notes, `a: "set x to 1" has ended with exit code 0, begun`) || !strings.Contains(notes, "nobody has waited for its end") {
+		t.Errorf("the next run says:\n%s", notes)
+	}
+	if len(s.hosts["a"].long) > 0 {
+		t.Error("the next run has left what was kept of it")
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(s.acts), func(act string) bool { return act != "a: set x 1" })); n != 1 {
+		t.Errorf("it was begun %d times", n)
+	}
+}
+
+// A long command that an earlier run has begun is waited for, and what is to be done is planned from what is there then; who has
+// nothing to do, and check mode, do not wait.
+func TestLongCommandOfAnEarlierRun(t *testing.T) {
+	about := `{"what":"set x to 1","task":"takes its time","file":"test.hcl","line":3,"playbook":"test.hcl","run":"old","by":"ada@desk","since":"2026-01-01T00:00:00Z","limit":600}`
+	earlier := func(s *stage) {
+		h := s.hosts["a"]
+		h.long["old1"] = &fakeLong{about: about, then: func() { h.settings["x"] = "1" }}
+	}
+	s := newStage("a")
+	earlier(s)
+	r := s.play(t, longPlay)
+	if got := outcomes(r); !slices.Equal(got, []string{"a takes its time: ok", "a then: changed"}) {
+		t.Errorf("%q", got)
+	}
+	notes := noted(r)
+	for _, want := range []string{
+		`a: "set x to 1" is running as hlplay-old1.service, begun `, `by ada@desk, who ran test.hcl (task "takes its time", test.hcl:3); this run waits for its end`,
+		`a: "set x to 1" has ended with exit code 0, begun `,
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%q is not said:\n%s", want, notes)
+		}
+	}
+	if len(s.hosts["a"].long) > 0 {
+		t.Error("what was kept of it is still there")
+	}
+
+	earlier(s)
+	if r = s.play(t, longPlay); !strings.Contains(noted(r), "what was read meanwhile may be out of date") || len(s.hosts["a"].long) != 1 {
+		t.Errorf("who has nothing to do says:\n%s", noted(r))
+	}
+}
+
+// What a module declares long costs no flight more.
+func TestLongCommandsCostNoFlight(t *testing.T) {
+	flights := func(source string) (n int) {
+		s := newStage("a")
+		s.play(t, source)
+		return s.asks["a"]
+	}
+	if plain, long := flights(strings.Replace(longPlay, "long  = true", "", 1)), flights(longPlay); long != plain {
+		t.Errorf("%d flights, and %d without it", long, plain)
+	}
+}
