@@ -33,7 +33,9 @@ func (m *Module) aptGet(sources []observe.TextFile, args ...string) modules.Run 
 		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
 		"-o", m.lockOption(),
 	}
-	return m.run(sources, append(argv, args...))
+	run := m.run(sources, append(argv, args...))
+	run.Long = true
+	return run
 }
 
 // Update returns the command that fetches the package index, as a task of this module runs it: for modules that install

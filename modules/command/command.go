@@ -32,7 +32,7 @@ type Command struct {
 	Stdin string            `hcl:"stdin,optional" doc:"Standard input."`
 	Dir   string            `hcl:"dir,optional" doc:"Working directory."`
 	OK    []int             `hcl:"ok,optional" default:"[0]" doc:"Exit codes that mean success."`
-	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads."`
+	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads. Above 10m, a command of root's continues if the connection or the run is lost, and hlplay waits for its end."`
 }
 
 // result is the registered result.
@@ -261,7 +261,7 @@ func (c *Command) expect(ctx context.Context, h modules.Host) []observe.Expectat
 }
 
 func (c *Command) step() modules.Step {
-	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, OK: c.OK, Shows: true}
+	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, Long: c.Limit > remote.DefaultLimit, OK: c.OK, Shows: true}
 	if c.Stdin != "" {
 		run.Stdin = []byte(c.Stdin)
 	}

@@ -8,12 +8,13 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// pveceph runs one of its commands. Locks of other nodes are waited for.
+// pveceph runs one of its commands, none of which may be started twice. Locks of other nodes are waited for.
 func pveceph(limit time.Duration, args ...string) modules.Run {
 	return modules.Run{
 		Argv:     append([]string{"pveceph"}, args...),
 		Dir:      "/root",
 		Limit:    limit,
+		Long:     true,
 		Retry:    []string{"got lock request timeout", "can't lock file"},
 		Patience: 2 * time.Minute,
 		Explain:  explain,

@@ -313,6 +313,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 			Dir: "/root",
 			// It waits for quorum without end.
 			Limit:   4 * time.Minute,
+			Long:    true,
 			Explain: explain,
 			Suspect: suspect,
 		},

@@ -302,6 +302,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 			Argv:    append([]string{"pvecm", "create", s.m.Cluster}, s.m.options()...),
 			Dir:     "/root",
 			Limit:   2 * time.Minute,
+			Long:    true,
 			Explain: explain,
 			Suspect: suspect,
 		},

@@ -206,7 +206,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	// Volumes get their names from Proxmox; what is compared of them is the storage.
 	config := pve.GuestConfig{Exists: true, Guest: guest, Options: want}
 	run := modules.Run{
-		Argv: argv, Dir: "/root", Limit: 10 * time.Minute,
+		Argv: argv, Dir: "/root", Limit: 10 * time.Minute, Long: true,
 		Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute,
 		Explain: pve.Explain,
 	}
