@@ -77,6 +77,8 @@ type runner struct {
 	vars      []string
 	// password is what the program is told where it asks on its terminal.
 	password string
+	// started, if it is not nil, is told of the program's process.
+	started func(*os.Process)
 }
 
 // outcome is what a run said.
@@ -131,6 +133,9 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	began := time.Now()
 	if err := r.network.Start(cmd); err != nil {
 		t.Fatal(err)
+	}
+	if r.started != nil {
+		go r.started(cmd.Process)
 	}
 	terminal.answer(r.password)
 	err = cmd.Wait()
