@@ -254,9 +254,9 @@ type Run struct {
 	Env   map[string]string
 	Dir   string
 	Stdin []byte
-	// Limit bounds the command; zero means remote.DefaultLimit.
+	// Limit bounds the command; zero means remote.DefaultLimit. A command with a longer limit than that is Long.
 	Limit time.Duration
-	// Long says that it takes its time, or must not be begun twice: where root runs it, the host carries it through whatever
+	// Long says that the command may take long, or must not be started twice: if root runs it, the host carries it through whatever
 	// becomes of the connection and of the run (see nodestate.Long). It costs the host some processes.
 	Long bool
 	// OK are the exit codes that count as success; nil means 0 only.

@@ -65,6 +65,7 @@ type setting struct {
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
+	Minutes   int    `hcl:"minutes,optional" doc:"How long the command may take."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -142,7 +143,7 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	step := modules.Step{
 		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
 		Action: modules.Run{Argv: []string{verb, m.Name, value},
-			Long: m.Long, Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
+			Long: m.Long, Limit: time.Duration(m.Minutes) * time.Minute, Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
 		Diff:   &modules.Diff{Subject: m.Name, Before: is, After: value},
 		Expect: []observe.Expectation{settings.Expect(m.Name, value).On(on)},
 		// Hosts that wait at the same time advance the one clock all the more.

@@ -21,7 +21,7 @@ const reattachLimit = 2 * time.Minute
 // of it. Each try is a command of its own.
 func (e *execution) detach(on *host, c *command) {
 	a, ok := c.step.Action.(modules.Run)
-	if !ok || !a.Long || !on.connection.isRoot(e.task.user(on)) || on.keeper.cannot() != "" {
+	if !ok || !a.Long && a.Limit <= remote.DefaultLimit || !on.connection.isRoot(e.task.user(on)) || on.keeper.cannot() != "" {
 		return
 	}
 	limit := a.Limit

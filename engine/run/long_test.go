@@ -154,6 +154,18 @@ func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	}
 }
 
+// A command that may take longer than others is a long one, declared so or not.
+func TestLongLimit(t *testing.T) {
+	for minutes, want := range map[string]bool{"10": false, "11": true} {
+		s := newStage("a")
+		s.hosts["a"].cuts = 1 // under a long command only
+		s.play(t, strings.Replace(longPlay, "long  = true", "minutes = "+minutes, 1))
+		if long := s.hosts["a"].cuts == 0; long != want {
+			t.Errorf("a command that may take %s minutes is a long one: %t, want %t", minutes, long, want)
+		}
+	}
+}
+
 // What a module declares long costs no flight more.
 func TestLongCommandsCostNoFlight(t *testing.T) {
 	flights := func(source string) (n int) {

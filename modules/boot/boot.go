@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -159,7 +158,7 @@ func (l loader) step() modules.Step {
 	return modules.Step{
 		Risk:    modules.CostsQuorum, // a node that does not come up again with it
 		Summary: "refresh the boot loader (" + strings.Join(l.refresh, " ") + ")",
-		Action:  modules.Run{Argv: l.refresh, Limit: 10 * time.Minute},
+		Action:  modules.Run{Argv: l.refresh, Long: true},
 		Exact:   true,
 	}
 }

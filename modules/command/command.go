@@ -261,7 +261,7 @@ func (c *Command) expect(ctx context.Context, h modules.Host) []observe.Expectat
 }
 
 func (c *Command) step() modules.Step {
-	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, Long: c.Limit > remote.DefaultLimit, OK: c.OK, Shows: true}
+	run := modules.Run{Argv: c.argv(), Env: c.Env, Dir: c.Dir, Limit: c.Limit, OK: c.OK, Shows: true}
 	if c.Stdin != "" {
 		run.Stdin = []byte(c.Stdin)
 	}

@@ -282,7 +282,7 @@ func (m *Module) planInitramfs(ctx context.Context, h modules.Host, changed bool
 	}
 	return []modules.Step{{
 		Summary: "build the initramfs images of all kernels anew",
-		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute, Long: true},
+		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
 		Expect:  []observe.Expectation{observe.StaleInitramfs.Expect(OptionsFile, false)},
 	}}, nil
 }
