@@ -94,8 +94,7 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
 	size := number(s.conf.Global("osd_pool_default_size"), 3)
 	minSize := number(s.conf.Global("osd_pool_default_min_size"), 2)
 	rule := ceph.CrushRule{Root: "default", FailureDomain: "host"}
-	count, hosts := places(osds, rule)
-	if err := fits(data, size, rule, count, hosts); err != nil {
+	if err := fits(data, size, rule, osds); err != nil {
 		return nil, err
 	}
 	if err := s.budget(pools, data, (f.PGNum+f.metadataPGs())*size, osds); err != nil {

@@ -130,8 +130,7 @@ func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.O
 		if pool.Erasure {
 			continue
 		}
-		count, hosts := places(rest, rules[pool.Rule])
-		if err := fits(name, pool.Size, rules[pool.Rule], count, hosts); err != nil {
+		if err := fits(name, pool.Size, rules[pool.Rule], rest); err != nil {
 			return fmt.Errorf("without %s its copies have no place among the OSDs that are up and in: %w; add an OSD first", osd(o.ID), err)
 		}
 	}

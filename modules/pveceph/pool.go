@@ -33,7 +33,7 @@ type Pool struct {
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
 
 func (p *Pool) validate() error {
-	if err := ceph.CheckName("pool.name", p.Name); err != nil {
+	if err := ceph.CheckName("pool.name", strings.TrimPrefix(p.Name, ".")); err != nil {
 		return err
 	}
 	if p.Size != nil || p.MinSize != nil {
@@ -85,6 +85,10 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	have, exists := pools[p.Name]
+	awaited := !exists && strings.HasPrefix(p.Name, ".")
+	if awaited {
+		have, exists = s.ownPool(), true
+	}
 	want := p.wanted(have, exists)
 	if text := tight(p.Name, want); text != "" {
 		s.note("%s", text)
@@ -94,7 +98,7 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if changes, err = p.changes(have, want); err != nil {
 			return modules.Plan{}, err
 		}
-		if len(changes) == 0 {
+		if len(changes) == 0 && !awaited {
 			plan := s.plan()
 			plan.Data = p.data(have)
 			return plan, nil
@@ -107,7 +111,13 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	steps := []modules.Step{p.create(want)}
-	if exists {
+	switch {
+	case awaited:
+		steps = []modules.Step{p.await()}
+		if len(changes) > 0 {
+			steps = append(steps, p.set(changes, have)...)
+		}
+	case exists:
 		if err := p.checkMoved(have, want); err != nil {
 			return modules.Plan{}, err
 		}
@@ -233,45 +243,13 @@ func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, h
 	if err != nil {
 		return err
 	}
-	inOSDs, hosts := places(osds, rule)
 	if have.Size != want.Size || have.Rule != want.Rule {
-		if err := fits(p.Name, want.Size, rule, inOSDs, hosts); err != nil {
+		if err := fits(p.Name, want.Size, rule, osds); err != nil {
 			return err
 		}
 	}
 	if want.PGs*want.Size > have.PGs*have.Size {
 		return s.budget(pools, p.Name, want.PGs*want.Size, osds)
-	}
-	return nil
-}
-
-// places counts the OSDs that a rule can choose, and the hosts that have them.
-func places(osds map[string][]ceph.OSD, rule ceph.CrushRule) (count, hosts int) {
-	for _, list := range osds {
-		here := 0
-		for _, osd := range list {
-			if osd.In && (rule.Class == "" || rule.Class == osd.Class) {
-				here++
-			}
-		}
-		count += here
-		if here > 0 {
-			hosts++
-		}
-	}
-	return count, hosts
-}
-
-// fits refuses more copies than there are places for: Ceph accepts them, and the placement groups stay
-// undersized for ever.
-func fits(pool string, size int, rule ceph.CrushRule, osds, hosts int) error {
-	switch {
-	case rule.Custom:
-		return nil
-	case size > osds:
-		return fmt.Errorf("pool %s: %d copies need as many OSDs, and the rule can choose from %d", pool, size, osds)
-	case rule.FailureDomain == "host" && size > hosts:
-		return fmt.Errorf("pool %s: %d copies with failure domain host need as many hosts with OSDs, and there are %d: fewer copies, or a rule with failure domain osd", pool, size, hosts)
 	}
 	return nil
 }

@@ -77,8 +77,9 @@ of pveceph prove nothing.
   on a disk is refused by name. Nothing is ever wiped.
 - **pool** never runs ` + "`pool create`" + ` on a pool that exists, which would reset it; it sets what differs, the size
   together with min_size. It refuses min_size 1, more copies than there are places for them, and more placement groups than
-  the OSDs may carry. The plan says how much data a change moves at most, and max_moved bounds it.
-- **rule** compares the whole rule: a rule cannot be changed in place.
+  the OSDs may carry. A pool whose name begins with a dot is Ceph's own (.mgr): it is waited for, and never created. The plan says how much data a change moves at most, and max_moved bounds it.
+- **rule** compares the whole rule: a rule cannot be changed in place. One with per_domain above 1 is added to the CRUSH map itself, which is
+  tried with crushtool first, set only if nobody has changed it in between, and kept as it was in /var/backups.
 - **clean** judges by the states of the placement groups, not by health, which is late by a minute.
 - **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
   waits for what passes by itself and fails at once on what somebody has set. **clean** says the same in notes, and fails on none of it.

@@ -42,6 +42,7 @@ func node(more ...observe.Expectation) *observe.Host {
 		ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": existingPool()}),
 		ceph.CrushRules.Expect("", map[string]ceph.CrushRule{
 			"replicated_rule": {Root: "default", FailureDomain: "host"}, "by-osd": {Root: "default", FailureDomain: "osd"}, "odd": {Custom: true},
+			"pairs": {Root: "default", FailureDomain: "host", PerDomain: 2},
 		}),
 		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
@@ -170,6 +171,11 @@ func TestPlans(t *testing.T) {
 
 		{"rule", Module{Rule: &Rule{Name: "hdd", FailureDomain: "host", DeviceClass: "hdd"}}, node(),
 			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd crush rule create-replicated hdd default host hdd", ""},
+		{"rule of two copies a host", Module{Rule: &Rule{Name: "two", FailureDomain: "host", PerDomain: 2, DeviceClass: "hdd"}}, node(),
+			"sh -c " + insert + " sh /etc/pve/ceph.conf two default class hdd host 2 5 /var/backups/ceph-crushmap-", ""},
+		{"rule of two copies a host there", Module{Rule: &Rule{Name: "pairs", FailureDomain: "host", PerDomain: 2}}, node(), "", ""},
+		{"pool of five copies on three hosts", Module{Pool: &Pool{Name: "p", Size: n(5), MinSize: n(3), PGNum: n(32), CrushRule: "pairs"}}, node(),
+			"pveceph pool create p --size 5 --min_size 3 --pg_num 32 --pg_autoscale_mode warn --crush_rule pairs --application rbd", ""},
 		{"rule there", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "osd"}}, node(), "", ""},
 
 		{"pool", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2), PGNum: n(64), CrushRule: "by-osd"}}, node(),
@@ -209,6 +215,30 @@ func TestPlans(t *testing.T) {
 				t.Errorf("notes %q, want %q", notes, test.note)
 			}
 		})
+	}
+}
+
+// Ceph makes .mgr by itself, some time after the first OSDs: it is waited for, and then changed.
+func TestPoolOfCephItself(t *testing.T) {
+	m := &Module{Pool: &Pool{Name: ".mgr", Size: n(5), MinSize: n(3), CrushRule: "by-osd"}}
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan := modulestest.Converges(t, m, node())
+	if len(plan.Steps) != 2 || !strings.Contains(plan.Steps[0].Summary, "wait until Ceph has made its pool .mgr") {
+		t.Fatalf("steps:\n%s", modulestest.Summaries(plan))
+	}
+	want := "pveceph pool set .mgr --crush_rule by-osd --size 5 --min_size 3"
+	if run, ok := plan.Steps[1].Action.(modules.Run); !ok || strings.Join(run.Argv, " ") != want {
+		t.Errorf("then %+v, want %s", plan.Steps[1].Action, want)
+	}
+	there := ceph.Pool{ID: 1, Size: 3, MinSize: 2, PGs: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr"}}
+	plan = modulestest.Converges(t, m, node(ceph.Pools.Expect("", map[string]ceph.Pool{".mgr": there})))
+	if got := command(t, plan); got != want {
+		t.Errorf("once it is there: %q, want %q", got, want)
+	}
+	if err := (&Module{Pool: &Pool{Name: "..", Size: n(3)}}).Validate(); err == nil {
+		t.Error("a name of dots is accepted")
 	}
 }
 
@@ -278,6 +308,9 @@ func TestRefusals(t *testing.T) {
 		{"all faults of a check at once", Module{Disks: &Disks{Devices: []string{"/dev/sda", "/dev/sde", "/dev/sdb"}}}, node(), []string{"/dev/sda", "/dev/sde"}},
 
 		{"rule differs", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "host"}}, node(), []string{"failure domain osd", "failure domain host", "another name"}},
+		{"rule of one copy a host", Module{Rule: &Rule{Name: "pairs", FailureDomain: "host"}}, node(), []string{"failure domain host with up to 2 copies each, the task says root default, failure domain host;"}},
+		{"pool of more copies than two a host", Module{Pool: &Pool{Name: "p", Size: n(5), CrushRule: "pairs"}}, node(ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 4, Up: true, In: true}}), ceph.OSDs.Expect("pve2", []ceph.OSD{{ID: 2, Up: true, In: true}, {ID: 3, Up: true}}),
+			ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, Up: true, In: true}, {ID: 1, Up: true, In: true}, {ID: 5, Up: true, In: true}})), []string{"5 copies do not fit: the rule puts at most 2 on a host", "room for 4"}},
 		{"rule made by hand", Module{Rule: &Rule{Name: "odd", FailureDomain: "host"}}, node(), []string{"hand-made"}},
 		{"class that nobody has", Module{Rule: &Rule{Name: "fast", FailureDomain: "host", DeviceClass: "nvme"}}, node(), []string{"no OSD has class nvme", "hdd"}},
 
@@ -285,7 +318,7 @@ func TestRefusals(t *testing.T) {
 		{"more copies than OSDs", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(2), CrushRule: "by-osd"}}, node(lessOSDs...), []string{"3 copies", "2"}},
 		{"too many placement groups", Module{Pool: &Pool{Name: "p", Size: n(3), PGNum: n(512)}}, node(), []string{"mon_max_pg_per_osd", "250"}},
 		{"more moves than is allowed", Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd", MaxMoved: "50%"}}, node(), []string{"up to 100.0 % of its data", "pool.max_moved is 50.0 %"}},
-		{"unknown rule", Module{Pool: &Pool{Name: "p", CrushRule: "nosuch"}}, node(), []string{"no rule nosuch", "by-osd, odd, replicated_rule"}},
+		{"unknown rule", Module{Pool: &Pool{Name: "p", CrushRule: "nosuch"}}, node(), []string{"no rule nosuch", "by-osd, odd, pairs, replicated_rule"}},
 		{"erasure-coded", Module{Pool: &Pool{Name: "vm-disks", Size: n(3)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": erasure})), []string{"erasure-coded"}},
 		{"another application's", Module{Pool: &Pool{Name: "vm-disks", Application: "rbd"}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": cephfs})), []string{"application cephfs"}},
 
@@ -324,6 +357,8 @@ func TestValidate(t *testing.T) {
 		"small database":         {Module{OSD: &OSD{Device: "/dev/sdb", DBDevice: "/dev/sdc", DBSize: &size}}, "osd.db_size"},
 		"empty rule name":        {Module{Rule: &Rule{FailureDomain: "osd"}}, "rule.name"},
 		"empty domain":           {Module{Rule: &Rule{Name: "r"}}, "rule.failure_domain"},
+		"no copy":                {Module{Rule: &Rule{Name: "r", FailureDomain: "host", PerDomain: -1}}, "rule.per_domain"},
+		"two copies an OSD":      {Module{Rule: &Rule{Name: "r", FailureDomain: "osd", PerDomain: 2}}, "rule.per_domain"},
 		"min_size 1":             {Module{Pool: &Pool{Name: "p", Size: n(2), MinSize: n(1)}}, "pool.min_size"},
 		"min_size over size":     {Module{Pool: &Pool{Name: "p", Size: n(2), MinSize: n(3)}}, "pool.min_size"},
 		"size 1":                 {Module{Pool: &Pool{Name: "p", Size: n(1)}}, "pool.size"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type Rule struct {
 	Root          string `hcl:"root,optional" default:"default" doc:"The CRUSH root that it takes from."`
 	FailureDomain string `hcl:"failure_domain" doc:"What no two copies share: host, osd, rack, …. With osd all copies may lie on one host."`
 	DeviceClass   string `hcl:"device_class,optional" doc:"Only OSDs of this class. All if not given."`
+	PerDomain     int    `hcl:"per_domain,optional" default:"1" doc:"How many copies may share a failure domain, each on an OSD of its own. With 2 and failure domain host, five copies lie on three hosts as 2, 2 and 1."`
 }
 
 func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
@@ -28,6 +30,12 @@ func (r *Rule) validate() error {
 		if err := ceph.CheckName(argument, name); err != nil {
 			return err
 		}
+	}
+	if r.PerDomain < 0 || r.PerDomain > 5 {
+		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: strconv.Itoa(r.PerDomain), Want: "1 to 5"}
+	}
+	if r.PerDomain > 1 && r.FailureDomain == "osd" {
+		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: "an OSD holds one copy", Want: "1, or failure_domain host or above"}
 	}
 	if r.DeviceClass != "" {
 		return ceph.CheckDeviceClass("rule.device_class", r.DeviceClass)
@@ -45,6 +53,9 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	want := ceph.CrushRule{Root: r.Root, FailureDomain: r.FailureDomain, Class: r.DeviceClass}
+	if r.PerDomain > 1 {
+		want.PerDomain = r.PerDomain
+	}
 	if have, exists := rules[r.Name]; exists {
 		if have != want {
 			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists and is different: it is %s, the task says %s; a rule cannot be changed in place: give the new one another name and move the pools to it",
@@ -63,6 +74,13 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	after := map[string]ceph.CrushRule{r.Name: want}
 	for name, rule := range rules {
 		after[name] = rule
+	}
+	if r.PerDomain > 1 {
+		osds, err := s.osds(ctx)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		return s.plan(r.insert(h, want, after, len(places(osds, want)))), nil
 	}
 	args := []string{"osd", "crush", "rule", "create-replicated", r.Name, r.Root, r.FailureDomain}
 	if r.DeviceClass != "" {
@@ -115,6 +133,9 @@ func describeRule(r ceph.CrushRule) string {
 		return "hand-made"
 	}
 	text := "root " + r.Root + ", failure domain " + r.FailureDomain
+	if r.PerDomain > 1 {
+		text += fmt.Sprintf(" with up to %d copies each", r.PerDomain)
+	}
 	if r.Class != "" {
 		text += ", class " + r.Class
 	}

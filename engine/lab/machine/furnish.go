@@ -37,7 +37,7 @@ func buildBase(t *tree, r release) {
 		"/etc/apt/preferences.d", "/etc/apt/apt.conf.d", "/etc/apt/trusted.gpg.d", "/etc/apt/keyrings", "/etc/modprobe.d", "/etc/modules-load.d",
 		"/etc/sysctl.d", "/usr/lib/sysctl.d", "/etc/default", "/etc/network/interfaces.d", "/etc/ssh/sshd_config.d", "/etc/sudoers.d",
 		"/etc/systemd/system/multi-user.target.wants", "/etc/cron.d", "/etc/kernel", "/etc/grub.d", "/etc/ssl/certs", "/var/lib/dpkg/info", "/var/lib/apt/lists",
-		"/var/lib/apt/periodic", "/var/cache/apt/archives", "/var/log", "/var/tmp", "/home", "/mnt", "/media", "/opt", "/srv", "/boot/grub", "/dev/disk", "/dev/shm",
+		"/var/lib/apt/periodic", "/var/cache/apt/archives", "/var/backups", "/var/log", "/var/tmp", "/home", "/mnt", "/media", "/opt", "/srv", "/boot/grub", "/dev/disk", "/dev/shm",
 		"/dev/pts", "/run/lock", "/tmp", "/sys/class/net", "/sys/kernel", "/sys/module", "/sys/kernel/iommu_groups", "/proc/sys"} {
 		t.mkdirAll(dir, 0o755)
 	}

@@ -83,6 +83,9 @@ func (c *Ceph) ruleValue(r *Rule) object {
 		op = "choose_firstn"
 	}
 	steps := []object{take, obj("op", op, "num", 0, "type", r.Domain), obj("op", "emit")}
+	if r.PerDomain > 0 {
+		steps = []object{take, obj("op", "choose_firstn", "num", 0, "type", r.Domain), obj("op", "chooseleaf_firstn", "num", r.PerDomain, "type", "osd"), obj("op", "emit")}
+	}
 	value := obj("rule_id", r.ID, "rule_name", r.Name)
 	if c.major() < 17 {
 		value = append(value, member{"ruleset", r.ID})

@@ -63,12 +63,18 @@ func setCrushMap(v *view, c *Ceph, args []string) reply {
 	return reply{note: fmt.Sprint(c.CrushVersion), changed: true}
 }
 
-// simpleRules returns the rules of a map if they have the one form that the simulated cluster supports.
+// simpleRules returns the rules of a map if they have one of the two forms that the simulated cluster supports: choose as many as there are
+// copies, or first domains and then a number of OSDs in each.
 func (m *crushMap) simpleRules() ([]*Rule, string) {
 	var rules []*Rule
 	for _, r := range m.Rules {
 		rule := &Rule{ID: r.ID, Name: r.Name}
-		ok := len(r.Steps) == 3 && r.Steps[2] == "emit"
+		last := len(r.Steps) - 1
+		ok := (last == 2 || last == 3) && r.Steps[last] == "emit"
+		if ok && last == 3 {
+			_, err := fmt.Sscanf(r.Steps[2], "chooseleaf firstn %d type osd", &rule.PerDomain)
+			ok = err == nil && rule.PerDomain > 0 && strings.HasPrefix(r.Steps[1], "choose firstn 0 type ")
+		}
 		if ok {
 			take, choose := strings.Fields(r.Steps[0]), strings.Fields(r.Steps[1])
 			ok = take[0] == "take" && (len(take) == 2 || len(take) == 4 && take[2] == "class") && len(choose) == 5 && choose[1] == "firstn"
@@ -80,7 +86,7 @@ func (m *crushMap) simpleRules() ([]*Rule, string) {
 			}
 		}
 		if !ok {
-			return nil, fmt.Sprintf("the simulated Ceph follows rules of one take, one choose firstn and one emit only, not rule '%s'", r.Name)
+			return nil, fmt.Sprintf("the simulated Ceph follows rules of one take, one choose firstn and one emit only, with a chooseleaf of OSDs between them at most, not rule '%s'", r.Name)
 		}
 		rules = append(rules, rule)
 	}

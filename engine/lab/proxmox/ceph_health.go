@@ -128,7 +128,7 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting returns the OSDs that hold a PG, one per failure domain. The number of the PG rotates the domains and the
+// acting returns the OSDs that hold a PG, one per failure domain unless the rule has more. The number of the PG rotates the domains and the
 // OSDs in them.
 func (c *Ceph) acting(p *Pool, pg int) []int {
 	rule := c.ruleByID(p.Rule)
@@ -150,12 +150,14 @@ func (c *Ceph) acting(p *Pool, pg int) []int {
 		}
 		within[domain] = append(within[domain], o.ID)
 	}
-	ids := make([]int, min(p.Size, len(domains)))
-	for i := range ids {
+	var ids []int
+	for i := range domains {
 		osds := within[domains[(i+pg)%len(domains)]]
-		ids[i] = osds[pg/len(domains)%len(osds)]
+		for n := range min(max(rule.PerDomain, 1), len(osds)) {
+			ids = append(ids, osds[(pg/len(domains)+n)%len(osds)])
+		}
 	}
-	return ids
+	return ids[:min(p.Size, len(ids))]
 }
 
 // ageText formats a duration as Ceph does.

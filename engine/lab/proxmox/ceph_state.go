@@ -116,6 +116,7 @@ type Pool struct {
 type Rule struct {
 	ID                        int
 	Name, Root, Domain, Class string
+	PerDomain                 int // OSDs that it chooses in each domain; 0 is one leaf
 }
 
 // FileSystem is a CephFS.
@@ -262,16 +263,16 @@ func (c *Ceph) addPool(name string, size, minSize, pgs, rule int, autoscale stri
 	return p
 }
 
-// domains returns the number of failure domains that a rule can place copies on.
+// domains returns the number of places that a rule has for copies.
 func (c *Ceph) domains(r *Rule) int {
-	hosts := map[string]bool{}
+	hosts := map[string]int{}
 	osds := 0
 	for _, o := range c.OSDs {
 		if !o.Up || !o.In || o.Weight == 0 || r.Class != "" && o.Class != r.Class {
 			continue
 		}
 		osds++
-		hosts[o.Host] = true
+		hosts[o.Host]++
 	}
 	switch r.Domain {
 	case "osd":
@@ -279,7 +280,11 @@ func (c *Ceph) domains(r *Rule) int {
 	case "root":
 		return min(osds, 1)
 	}
-	return len(hosts)
+	places := 0
+	for _, n := range hosts {
+		places += min(n, max(r.PerDomain, 1))
+	}
+	return places
 }
 
 // pgState returns the state of a pool's PGs and since when they are in it.

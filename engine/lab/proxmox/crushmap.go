@@ -107,7 +107,11 @@ func (c *Ceph) crushMap() *crushMap {
 		if r.Domain == "osd" {
 			choose = "choose firstn 0 type osd"
 		}
-		m.Rules = append(m.Rules, crushRule{ID: r.ID, Name: r.Name, Type: "replicated", Steps: []string{take, choose, "emit"}})
+		steps := []string{take, choose, "emit"}
+		if r.PerDomain > 0 {
+			steps = []string{take, "choose firstn 0 type " + r.Domain, fmt.Sprintf("chooseleaf firstn %d type osd", r.PerDomain), "emit"}
+		}
+		m.Rules = append(m.Rules, crushRule{ID: r.ID, Name: r.Name, Type: "replicated", Steps: steps})
 	}
 	return m
 }

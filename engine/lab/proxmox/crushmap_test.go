@@ -74,3 +74,31 @@ func FuzzCompileCrush(f *testing.F) {
 		}
 	})
 }
+
+// A rule that chooses hosts and then OSDs in each is followed: five copies find their places on three hosts.
+func TestCrushRuleOfTwoCopiesAHost(t *testing.T) {
+	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
+	recordedCluster(6)(l)
+	const rule = `rule pairs {\n\tid 7\n\ttype replicated\n\tstep take default\n\tstep choose firstn 0 type host\n\tstep chooseleaf firstn 2 type osd\n\tstep emit\n}`
+	if r := l.sh("pve1", "cd /tmp && ceph osd getcrushmap -o cm && crushtool -d cm -o cm.txt && printf '"+rule+`\n' >>cm.txt && crushtool -c cm.txt -o cm.new`); r.code != 0 {
+		t.Fatalf("the map is not edited: %+v", r)
+	}
+	if got := l.ok("pve1", "crushtool", "-i", "/tmp/cm.new", "--test", "--show-bad-mappings", "--rule", "7", "--num-rep", "5"); got != "" {
+		t.Errorf("five copies do not find their places: %s", got)
+	}
+	if got := l.ok("pve1", "crushtool", "-i", "/tmp/cm.new", "--test", "--show-bad-mappings", "--rule", "7", "--num-rep", "7", "--max-x", "0"); !strings.Contains(got, "bad mapping rule 7 x 0 num_rep 7 result [") {
+		t.Errorf("seven copies on six OSDs: %q", got)
+	}
+	l.ok("pve1", "ceph", "osd", "setcrushmap", "-i", "/tmp/cm.new")
+	if got := l.ok("pve1", "ceph", "osd", "crush", "rule", "dump", "pairs", "-f", "json"); !strings.Contains(got, `{"op":"choose_firstn","num":0,"type":"host"},{"op":"chooseleaf_firstn","num":2,"type":"osd"},{"op":"emit"}`) {
+		t.Errorf("the rule is %s", got)
+	}
+	if got := l.sh("pve1", "ceph osd getcrushmap -o /tmp/again && crushtool -d /tmp/again").stdout; !strings.Contains(got, "step chooseleaf firstn 2 type osd") {
+		t.Errorf("the map does not keep the rule:\n%s", got)
+	}
+	l.ok("pve1", "pveceph", "pool", "create", "five", "--size", "5", "--min_size", "3", "--pg_num", "32", "--crush_rule", "pairs")
+	l.clock.Advance(time.Minute)
+	if got := l.ok("pve1", "ceph", "-s"); strings.Contains(got, "undersized") {
+		t.Errorf("five copies on three hosts of two OSDs:\n%s", got)
+	}
+}

@@ -249,15 +249,21 @@ func (c *Command) compareCrush(m, other *crushMap) int {
 // place chooses as many OSDs for an input as requested, each in a different failure domain.
 func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []int {
 	var root, class, domain string
+	per := 1
 	for _, step := range r.Steps {
 		switch f := strings.Fields(step); {
 		case f[0] == "take" && len(f) > 1:
 			if root = f[1]; len(f) == 4 {
 				class = f[3]
 			}
+		case strings.HasPrefix(f[0], "choose") && len(f) == 5 && domain != "":
+			per, _ = strconv.Atoi(f[2]) // 0 is refused when it is set
 		case strings.HasPrefix(f[0], "choose") && len(f) == 5:
 			domain = f[4]
 		}
+	}
+	if per > 1 {
+		return m.placeWithin(r, root, class, domain, x, reps, per, weights)
 	}
 	var chosen []int
 	taken := map[string]bool{}
@@ -272,6 +278,28 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 		}
 	}
 	return chosen
+}
+
+// placeWithin chooses domains first, and then a number of OSDs in each.
+func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, reps, per int, weights map[int]float64) []int {
+	var chosen []int
+	taken := map[string]bool{}
+	for rep := range reps {
+		for try := range 50 {
+			inside, id := m.descend(root, class, domain, x, rep+try, weights)
+			if id < 0 || taken[inside] {
+				continue
+			}
+			taken[inside] = true
+			within := crushRule{ID: r.ID, Steps: []string{"take " + inside, "choose firstn 0 type osd"}}
+			if class != "" {
+				within.Steps[0] += " class " + class
+			}
+			chosen = append(chosen, m.place(within, x, per, weights)...)
+			break
+		}
+	}
+	return chosen[:min(reps, len(chosen))]
 }
 
 // descend draws straws from a bucket down to a device; domain is the bucket of the given type on the way.

@@ -123,6 +123,8 @@ type CrushRule struct {
 	// Root, FailureDomain and Class are what create-replicated makes a rule of. Class is empty for a rule
 	// that takes every device.
 	Root, FailureDomain, Class string
+	// PerDomain is how many copies may share a failure domain, each on an OSD of its own; 0 is one.
+	PerDomain int
 	// Custom says that the rule is not of that form (hand-made, or erasure-coded): the other fields
 	// then mean nothing.
 	Custom bool
@@ -171,16 +173,26 @@ func parseCrushRules(s monitorsAnswer) (map[string]CrushRule, error) {
 	return rules, nil
 }
 
-// meaning reads the three steps that create-replicated writes: take, choose (leaf) all, emit.
+// meaning reads the three steps that create-replicated writes: take, choose (leaf) all, emit. Between the last two there may be one
+// more, that chooses OSDs within each failure domain.
 func (r ruleDump) meaning() CrushRule {
-	if r.Type != 1 || len(r.Steps) != 3 {
+	last := len(r.Steps) - 1
+	if r.Type != 1 || last < 2 || last > 3 || r.Steps[0].Op != "take" || r.Steps[1].Num != 0 || r.Steps[last].Op != "emit" {
 		return CrushRule{Custom: true}
 	}
-	take, choose, emit := r.Steps[0], r.Steps[1], r.Steps[2]
-	chooses := choose.Op == "chooseleaf_firstn" || choose.Op == "choose_firstn" && choose.Type == "osd"
-	if take.Op != "take" || !chooses || choose.Num != 0 || emit.Op != "emit" {
-		return CrushRule{Custom: true}
+	choose := r.Steps[1]
+	root, class, _ := strings.Cut(r.Steps[0].Item, "~")
+	rule := CrushRule{Root: root, FailureDomain: choose.Type, Class: class}
+	leaves := choose.Op == "chooseleaf_firstn" || choose.Op == "choose_firstn" && choose.Type == "osd"
+	if last == 2 && leaves {
+		return rule
 	}
-	root, class, _ := strings.Cut(take.Item, "~")
-	return CrushRule{Root: root, FailureDomain: choose.Type, Class: class}
+	if last == 3 && choose.Op == "choose_firstn" && choose.Type != "osd" {
+		within := r.Steps[2]
+		rule.PerDomain = within.Num
+		if strings.HasSuffix(within.Op, "_firstn") && within.Type == "osd" && within.Num > 1 {
+			return rule
+		}
+	}
+	return CrushRule{Custom: true}
 }

@@ -207,9 +207,20 @@ func TestCrushRules(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	custom := `{"crushmap":{"rules":[{"rule_id":3,"rule_name":"two","type":1,"steps":[{"op":"take","item_name":"default"},{"op":"choose_firstn","num":0,"type":"host"},{"op":"chooseleaf_firstn","num":2,"type":"osd"},{"op":"emit"}]}]}}`
-	if got := modulestest.Parsed(t, CrushRules, []string{""}, askedOf(custom))[""]; !got["two"].Custom {
-		t.Errorf("a hand-made rule is read as %+v", got["two"])
+	for steps, want := range map[string]CrushRule{
+		`{"op":"choose_firstn","num":0,"type":"host"},{"op":"chooseleaf_firstn","num":2,"type":"osd"}`:    {Root: "default", FailureDomain: "host", Class: "ssd", PerDomain: 2},
+		`{"op":"choose_firstn","num":0,"type":"rack"},{"op":"choose_firstn","num":3,"type":"osd"}`:        {Root: "default", FailureDomain: "rack", Class: "ssd", PerDomain: 3},
+		`{"op":"choose_firstn","num":3,"type":"host"},{"op":"chooseleaf_firstn","num":2,"type":"osd"}`:    {Custom: true},
+		`{"op":"choose_firstn","num":0,"type":"rack"},{"op":"chooseleaf_firstn","num":2,"type":"host"}`:   {Custom: true},
+		`{"op":"choose_firstn","num":0,"type":"host"},{"op":"chooseleaf_indep","num":2,"type":"osd"}`:     {Custom: true},
+		`{"op":"chooseleaf_firstn","num":0,"type":"host"},{"op":"choose_firstn","num":2,"type":"osd"}`:    {Custom: true},
+		`{"op":"choose_firstn","num":0,"type":"host"}`:                                                    {Custom: true},
+		`{"op":"set_chooseleaf_tries","num":5,"type":""},{"op":"chooseleaf_firstn","num":0,"type":"osd"}`: {Custom: true},
+	} {
+		dump := `{"crushmap":{"rules":[{"rule_id":3,"rule_name":"two","type":1,"steps":[{"op":"take","item_name":"default~ssd"},` + steps + `,{"op":"emit"}]}]}}`
+		if got := modulestest.Parsed(t, CrushRules, []string{""}, askedOf(dump))[""]["two"]; got != want {
+			t.Errorf("%s is read as %+v, want %+v", steps, got, want)
+		}
 	}
 }
 
