@@ -20,11 +20,12 @@ import (
 // Module is one virtual machine.
 type Module struct {
 	ID      int               `hcl:"id" doc:"VM id, 100 or greater, unique in the cluster."`
-	Node    string            `hcl:"node" doc:"Inventory name of the host to create it on. A later migration is not undone."`
-	Name    string            `hcl:"name" doc:"Name of letters, digits, hyphens and dots."`
-	Memory  int               `hcl:"memory,optional" default:"512" doc:"Memory in MiB."`
-	Cores   int               `hcl:"cores,optional" default:"1" doc:"CPU cores."`
+	Node    string            `hcl:"node,optional" doc:"Inventory name of the host to create it on, needed for that only. A later migration is not undone."`
+	Name    string            `hcl:"name,optional" doc:"Name of letters, digits, hyphens and dots. Without it the machine must exist."`
+	Memory  *int              `hcl:"memory,optional" doc:"Memory in MiB. 512 for a new machine."`
+	Cores   *int              `hcl:"cores,optional" doc:"CPU cores. 1 for a new machine."`
 	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by slot: scsi0 = \"STORAGE:GIB\" allocates one; anything else is passed to qm(1)."`
+	Move    map[string]string `hcl:"move,optional" doc:"Storages on which disks of a machine that exists are to lie, by slot: scsi0 = \"ha-disks\"."`
 	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
@@ -44,6 +45,10 @@ var Spec = modules.Spec{
 	Doc: `The machine is created on the named host if no guest of the cluster has its id. A machine of that id that exists
 is recognised by its name; a difference in memory, cores or anything else that the task says is a note and is never
 repaired here, because a running guest depends on it. A guest of the same id with another name is refused.
+
+**move** moves disks to other storages, on the node that the machine is on, and while it runs. What a disk was copied from stays with the
+machine as an unused disk; a note says how to remove it. A machine that is only moved needs its id and nothing else.
+
 Nothing is ever destroyed.`,
 	Example: `task "a virtual machine" {
   qm {
@@ -81,17 +86,28 @@ func (m *Module) Validate() error {
 	if m.ID < 100 || m.ID > 999999999 {
 		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}
 	}
-	if !guestName.MatchString(m.Name) {
+	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0) {
+		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "the machine's name; only move does without"}
+	}
+	if m.Name != "" && !guestName.MatchString(m.Name) {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "a DNS name: letters, digits, hyphens and dots"}
 	}
-	if m.Node == "" {
+	if m.Node == "" && m.Name != "" && len(m.Move) == 0 {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "the inventory name of a host"}
 	}
-	if m.Memory < 16 {
-		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(m.Memory), Want: "at least 16 MiB"}
+	if m.Memory != nil && *m.Memory < 16 {
+		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(*m.Memory), Want: "at least 16 MiB"}
 	}
-	if m.Cores < 1 {
-		return &modules.ArgumentError{Argument: "cores", Problem: strconv.Itoa(m.Cores), Want: "at least 1"}
+	if m.Cores != nil && *m.Cores < 1 {
+		return &modules.ArgumentError{Argument: "cores", Problem: strconv.Itoa(*m.Cores), Want: "at least 1"}
+	}
+	for _, slot := range slices.Sorted(maps.Keys(m.Move)) {
+		if err := pve.CheckStorageID("move."+slot, m.Move[slot]); err != nil {
+			return err
+		}
+		if _, both := m.Disks[slot]; both {
+			return &modules.ArgumentError{Argument: "move." + slot, Problem: "disks says where the same disk lies", Want: "one of them"}
+		}
 	}
 	for _, group := range []struct {
 		argument string
@@ -100,6 +116,7 @@ func (m *Module) Validate() error {
 		want     string
 	}{
 		{"disks", m.Disks, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},
+		{"move", m.Move, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},
 		{"net", m.Net, netSlot, "a slot such as net0"},
 		{"options", m.Options, optionKey, "an option of qm without dashes in front"},
 	} {
@@ -126,7 +143,16 @@ func (m *Module) Validate() error {
 
 // wanted are the lines of the configuration that the task says.
 func (m *Module) wanted() map[string]string {
-	want := map[string]string{"name": m.Name, "memory": strconv.Itoa(m.Memory), "cores": strconv.Itoa(m.Cores)}
+	want := map[string]string{}
+	if m.Name != "" {
+		want["name"] = m.Name
+	}
+	if m.Memory != nil {
+		want["memory"] = strconv.Itoa(*m.Memory)
+	}
+	if m.Cores != nil {
+		want["cores"] = strconv.Itoa(*m.Cores)
+	}
 	maps.Copy(want, m.Options)
 	maps.Copy(want, m.Net)
 	maps.Copy(want, m.Disks)
@@ -146,26 +172,36 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	if have.Exists {
-		return m.existing(have)
+		return m.existing(ctx, h, have)
 	}
 	if guest, listed := guests[m.ID]; listed {
 		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s but its configuration cannot be found: is that node's configuration damaged?", m.ID, guest.Node)
+	}
+	switch {
+	case m.Name == "":
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only moves disks", m.ID)
+	case m.Node == "":
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not say on which node to create it", m.ID)
 	}
 	return m.create(ctx, h, guests)
 }
 
 // existing judges a guest that has the id.
-func (m *Module) existing(have pve.GuestConfig) (modules.Plan, error) {
+func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestConfig) (modules.Plan, error) {
 	if have.Type != "qemu" {
 		return modules.Plan{}, fmt.Errorf("id %d belongs to container %s on %s: choose another id", m.ID, have.Title(), have.Node)
 	}
-	if have.Title() != m.Name {
+	if m.Name != "" && have.Title() != m.Name {
 		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task says %q: choose another id, or rename the machine (qm set %d --name %s)",
 			m.ID, have.Title(), have.Node, m.Name, m.ID, m.Name)
 	}
-	plan := modules.Plan{Data: data(m.ID, have.Node)}
+	steps, err := m.moveDisks(ctx, h, have)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: data(m.ID, have.Node), Steps: steps, Notes: m.leftBehind(have)}
 	if drift := m.drift(have); len(drift) > 0 {
-		plan.Notes = []string{fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; "))}
+		plan.Notes = append(plan.Notes, fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; ")))
 	}
 	return plan, nil
 }
@@ -191,6 +227,14 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 		return modules.Plan{}, err
 	}
 	want := m.wanted()
+	memory, cores := 512, 1
+	if m.Memory != nil {
+		memory = *m.Memory
+	}
+	if m.Cores != nil {
+		cores = *m.Cores
+	}
+	want["memory"], want["cores"] = strconv.Itoa(memory), strconv.Itoa(cores)
 	argv := []string{"qm", "create", strconv.Itoa(m.ID)}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		if want[key] != "" { // qm refuses an empty value; what is to be empty is not there yet
@@ -212,7 +256,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	}
 	return modules.Plan{
 		Steps: []modules.Step{{
-			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, m.Memory, m.Cores, m.diskText()),
+			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, memory, cores, m.diskText()),
 			Action:  run,
 			Expect:  pve.Everywhere(h, pve.GuestLists.Expect("", all), pve.GuestConfigs.Expect(strconv.Itoa(m.ID), config)),
 			Settle:  20 * time.Second,
@@ -241,25 +285,33 @@ func (m *Module) diskText() string {
 
 // checkStorages refuses disks on storages that do not exist, or not on that node, or not for disks.
 func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
-	storages, err := pve.Storages.Observe(ctx, h, "")
-	if err != nil {
-		return err
-	}
 	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
 		parts := newVolume.FindStringSubmatch(m.Disks[slot])
 		if parts == nil {
 			continue // an existing volume, an image, or none
 		}
-		storage, ok := storages[parts[1]]
-		if !ok {
-			return fmt.Errorf("disks.%s: there is no storage %s; there are: %s", slot, parts[1], strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
+		if err := checkStorage(ctx, h, "disks."+slot, parts[1], node); err != nil {
+			return err
 		}
-		if nodes := storage.Options["nodes"]; nodes != "" && !pve.List(nodes)[node] {
-			return fmt.Errorf("disks.%s: storage %s is not on node %s (it is on %s)", slot, parts[1], node, nodes)
-		}
-		if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
-			return fmt.Errorf("disks.%s: storage %s holds no disks of virtual machines (content %s)", slot, parts[1], content)
-		}
+	}
+	return nil
+}
+
+// checkStorage refuses a storage that does not exist, or not on that node, or not for disks.
+func checkStorage(ctx context.Context, h modules.Host, argument, name, node string) error {
+	storages, err := pve.Storages.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	storage, ok := storages[name]
+	if !ok {
+		return fmt.Errorf("%s: there is no storage %s; there are: %s", argument, name, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
+	}
+	if nodes := storage.Options["nodes"]; nodes != "" && !pve.List(nodes)[node] {
+		return fmt.Errorf("%s: storage %s is not on node %s (it is on %s)", argument, name, node, nodes)
+	}
+	if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
+		return fmt.Errorf("%s: storage %s holds no disks of virtual machines (content %s)", argument, name, content)
 	}
 	return nil
 }

@@ -28,8 +28,9 @@ func host(name string, config pve.GuestConfig) *observe.Host {
 }
 
 func module() *Module {
+	memory, cores := 2048, 2
 	return &Module{
-		ID: 100, Node: "pve2", Name: "sso", Memory: 2048, Cores: 2,
+		ID: 100, Node: "pve2", Name: "sso", Memory: &memory, Cores: &cores,
 		Disks: map[string]string{"scsi0": "vm-disks:32,discard=on"}, Net: map[string]string{"net0": "virtio,bridge=vmbr0"},
 	}
 }
@@ -74,7 +75,7 @@ func TestExisting(t *testing.T) {
 		t.Errorf("the machine is there, wherever it runs now: %v, notes %v, %v", modulestest.Summaries(plan), plan.Notes, err)
 	}
 	m := module()
-	m.Memory = 4096
+	*m.Memory = 4096
 	m.Disks = map[string]string{"scsi0": "local:32"}
 	plan, err = m.Plan(context.Background(), host("pve1", existing("sso")))
 	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "memory") || !strings.Contains(plan.Notes[0], "scsi0") {
@@ -185,15 +186,20 @@ func TestValidate(t *testing.T) {
 		change   func(*Module)
 		argument string
 	}{
-		"id":       {func(m *Module) { m.ID = 99 }, "id"},
-		"name":     {func(m *Module) { m.Name = "my_vm" }, "name"},
-		"node":     {func(m *Module) { m.Node = "" }, "node"},
-		"memory":   {func(m *Module) { m.Memory = 8 }, "memory"},
-		"slot":     {func(m *Module) { m.Disks = map[string]string{"scsi31": "a:1"} }, "disks.scsi31"},
-		"net":      {func(m *Module) { m.Net = map[string]string{"eth0": "virtio"} }, "net.eth0"},
-		"dashes":   {func(m *Module) { m.Options = map[string]string{"--force": "1"} }, "options.--force"},
-		"password": {func(m *Module) { m.Options = map[string]string{"cipassword": "x"} }, "options.cipassword"},
-		"line":     {func(m *Module) { m.Options = map[string]string{"args": "a\nb"} }, "options.args"},
+		"id":             {func(m *Module) { m.ID = 99 }, "id"},
+		"name":           {func(m *Module) { m.Name = "my_vm" }, "name"},
+		"node":           {func(m *Module) { m.Node = "" }, "node"},
+		"memory":         {func(m *Module) { *m.Memory = 8 }, "memory"},
+		"slot":           {func(m *Module) { m.Disks = map[string]string{"scsi31": "a:1"} }, "disks.scsi31"},
+		"net":            {func(m *Module) { m.Net = map[string]string{"eth0": "virtio"} }, "net.eth0"},
+		"dashes":         {func(m *Module) { m.Options = map[string]string{"--force": "1"} }, "options.--force"},
+		"password":       {func(m *Module) { m.Options = map[string]string{"cipassword": "x"} }, "options.cipassword"},
+		"only an id":     {func(m *Module) { *m = Module{ID: 100} }, "name"},
+		"no name":        {func(m *Module) { m.Name = "" }, "name"},
+		"moved and said": {func(m *Module) { m.Move = map[string]string{"scsi0": "vm-disks"} }, "move.scsi0"},
+		"moved nowhere":  {func(m *Module) { m.Move = map[string]string{"scsi1": ""} }, "move.scsi1"},
+		"no slot":        {func(m *Module) { m.Move = map[string]string{"net0": "vm-disks"} }, "move.net0"},
+		"line":           {func(m *Module) { m.Options = map[string]string{"args": "a\nb"} }, "options.args"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

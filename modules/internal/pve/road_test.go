@@ -169,7 +169,7 @@ var stages = []road{
 	}, 1},
 	{"clean", func(*observe.Host, int) modules.Module { return &pveceph.Module{Clean: &pveceph.Clean{}} }, 0},
 	{"guest", func(*observe.Host, int) modules.Module {
-		return &qm.Module{ID: 100, Node: "pve1", Name: "sso", Memory: 2048, Disks: map[string]string{"scsi0": "ha-disks:32"}, Net: map[string]string{"net0": "virtio,bridge=vmbr0"}}
+		return &qm.Module{ID: 100, Node: "pve1", Name: "sso", Memory: number(2048), Disks: map[string]string{"scsi0": "ha-disks:32"}, Net: map[string]string{"net0": "virtio,bridge=vmbr0"}}
 	}, 1},
 	{"resource", func(*observe.Host, int) modules.Module {
 		return &ha.Module{Resource: &ha.Resource{SID: "vm:100", MaxRestart: number(1), MaxRelocate: number(1)}}

@@ -1,0 +1,112 @@
+package qm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// moveDisks plans the moves of the disks of a machine that exists.
+func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestConfig) ([]modules.Step, error) {
+	var steps []modules.Step
+	config := have
+	for _, slot := range slices.Sorted(maps.Keys(m.Move)) {
+		target := m.Move[slot]
+		disk, ok := have.Options[slot]
+		if !ok {
+			return nil, fmt.Errorf("move.%s: virtual machine %d has no such disk; it has: %s", slot, m.ID, strings.Join(disksOf(have), ", "))
+		}
+		parts := pve.PropertiesOf(disk, "file")
+		storage, _, onStorage := strings.Cut(parts["file"], ":")
+		switch {
+		case onStorage && storage == target:
+			continue
+		case parts["media"] == "cdrom":
+			return nil, fmt.Errorf("move.%s: it is a CD drive of virtual machine %d (%s), and those are not moved", slot, m.ID, disk)
+		case !onStorage || strings.HasPrefix(parts["file"], "/"):
+			return nil, fmt.Errorf("move.%s: virtual machine %d has a device of %s there (%s), which lies on no storage", slot, m.ID, have.Node, disk)
+		case have.Options["lock"] != "":
+			return nil, fmt.Errorf("virtual machine %d is locked (%s): let that end, or look at it by hand, and run again", m.ID, have.Options["lock"])
+		}
+		if err := checkStorage(ctx, h, "move."+slot, target, have.Node); err != nil {
+			return nil, err
+		}
+		on, err := h.Peer(have.Node)
+		if err != nil {
+			return nil, fmt.Errorf("virtual machine %d is on %s, where its disks would be moved: %w", m.ID, have.Node, err)
+		}
+		if err := pve.Writable(ctx, on); err != nil {
+			return nil, err
+		}
+		config.Options = maps.Clone(config.Options)
+		config.Options[slot] = moved(disk, target)
+		steps = append(steps, m.moveDisk(h, on, slot, disk, config))
+	}
+	return steps, nil
+}
+
+// moveDisk is the step that moves one disk. What it was copied from stays with the machine as an unused disk, so that a copy that turns
+// out to be bad is not the only one.
+func (m *Module) moveDisk(h, on modules.Host, slot, disk string, after pve.GuestConfig) modules.Step {
+	return modules.Step{
+		Risk:    modules.MovesData,
+		Summary: fmt.Sprintf("move %s of virtual machine %d (%s) to storage %s; the source stays as an unused disk", slot, m.ID, disk, m.Move[slot]),
+		Action: modules.Run{
+			Argv: []string{"qm", "disk", "move", strconv.Itoa(m.ID), slot, m.Move[slot]}, Dir: "/root", Limit: 24 * time.Hour,
+			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
+		},
+		Expect: pve.Everywhere(h, pve.GuestConfigs.Expect(strconv.Itoa(m.ID), after)),
+		Settle: 20 * time.Second,
+		Await:  fmt.Sprintf("%s of virtual machine %d on %s", slot, m.ID, m.Move[slot]),
+		Wide:   true,
+		On:     elsewhere(h, on),
+	}
+}
+
+// moved is a disk as it is written when it lies on another storage, which chooses the name of its volume.
+func moved(disk, target string) string {
+	_, options, _ := strings.Cut(disk, ",")
+	size, _ := strconv.ParseFloat(pve.PropertiesOf(disk, "file")["size"], 64) // none is nothing
+	gib := max(1, int(math.Ceil(size/(1<<30))))
+	if options != "" {
+		options = "," + options
+	}
+	return fmt.Sprintf("%s:%d%s", target, gib, options)
+}
+
+// leftBehind are notes on what is left of disks that were moved.
+func (m *Module) leftBehind(have pve.GuestConfig) []string {
+	if len(m.Move) == 0 {
+		return nil
+	}
+	var notes []string
+	for _, key := range slices.Sorted(maps.Keys(have.Options)) {
+		if strings.HasPrefix(key, "unused") {
+			notes = append(notes, fmt.Sprintf("virtual machine %d has an unused disk %s: once the machine runs well from the new one, remove it: qm disk unlink %d --idlist %s --force 1",
+				m.ID, have.Options[key], m.ID, key))
+		}
+	}
+	return notes
+}
+
+// disksOf are the disks of a machine.
+func disksOf(have pve.GuestConfig) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(have.Options)) {
+		if diskSlot.MatchString(key) {
+			all = append(all, key+" "+have.Options[key])
+		}
+	}
+	if len(all) == 0 {
+		return []string{"none"}
+	}
+	return all
+}
