@@ -1,5 +1,5 @@
 // Package ha makes guests highly available: resources, and where they are placed. On Proxmox VE 8 a placement
-// is a group, from 9 on it is a node-affinity rule.
+// is a group, from 9 on it is a node-affinity rule, and resource-affinity rules keep guests together or apart.
 package ha
 
 import (
@@ -12,10 +12,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is a resource or a placement. Exactly one block is given.
+// Module is a resource, a placement or an affinity. Exactly one block is given.
 type Module struct {
 	Resource  *Resource  `hcl:"resource,block" doc:"A guest that is highly available."`
 	Placement *Placement `hcl:"placement,block" doc:"The nodes that resources prefer."`
+	Affinity  *Affinity  `hcl:"affinity,block" doc:"Resources that are kept together or apart. Proxmox VE 9."`
 }
 
 // Spec describes the module.
@@ -33,6 +34,10 @@ that state, which is the first step of its repair.
 **placement** says on which nodes resources prefer to run; a higher number wins. On Proxmox VE 8 that is a group to which
 the resources are assigned, on 9 a node-affinity rule. A resource can be in one placement only. A new placement can
 move running guests at once; a strict one stops guests when none of its nodes is online.
+
+**affinity** keeps resources together on one node, or apart on different ones: a resource-affinity rule, which Proxmox VE 8 does not
+have. What Proxmox VE would refuse, or accept and then ignore, is refused: resources whose nodes have different priorities, a rule that says
+the opposite, more resources to be kept apart than there are nodes. Guests can move at once.
 
 From the moment that a resource is active, a node that loses quorum for a minute is reset by its watchdog.`,
 	Example: `task "a resource" {
@@ -64,12 +69,14 @@ func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	switch {
-	case m.Resource != nil && m.Placement == nil:
+	case m.Resource != nil && m.Placement == nil && m.Affinity == nil:
 		return m.Resource.validate()
-	case m.Placement != nil && m.Resource == nil:
+	case m.Placement != nil && m.Resource == nil && m.Affinity == nil:
 		return m.Placement.validate()
+	case m.Affinity != nil && m.Resource == nil && m.Placement == nil:
+		return m.Affinity.validate()
 	}
-	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "exactly one of resource, placement"}
+	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "exactly one of resource, placement, affinity"}
 }
 
 // Plan is that of the block.
@@ -81,8 +88,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if m.Resource != nil {
+	switch {
+	case m.Resource != nil:
 		return m.Resource.plan(ctx, s)
+	case m.Affinity != nil:
+		return m.Affinity.plan(s)
 	}
 	return m.Placement.plan(s)
 }

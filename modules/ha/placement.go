@@ -67,8 +67,10 @@ func (p *Placement) nodeList() string {
 
 func names[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-func (p *Placement) sids() []string {
-	sorted := slices.Clone(p.Resources)
+func (p *Placement) sids() []string { return sortedOnce(p.Resources) }
+
+func sortedOnce(sids []string) []string {
+	sorted := slices.Clone(sids)
 	slices.Sort(sorted)
 	return slices.Compact(sorted)
 }
@@ -79,10 +81,8 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 			return modules.Plan{}, fmt.Errorf("placement.nodes: cluster %s has no node %s (it has %s)", s.cluster.Name, node, strings.Join(s.cluster.Names(), ", "))
 		}
 	}
-	for _, sid := range p.sids() {
-		if _, ok := s.ha.Resources[sid]; !ok {
-			return modules.Plan{}, fmt.Errorf("placement.resources: %s is not highly available yet: a task with ha { resource { … } } comes before", sid)
-		}
+	if err := s.managed("placement.resources", p.sids()); err != nil {
+		return modules.Plan{}, err
 	}
 	if s.major == 8 {
 		return p.group(s)
@@ -90,8 +90,18 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 	return p.rule(s)
 }
 
+// managed refuses guests that are not highly available.
+func (s *scene) managed(argument string, sids []string) error {
+	for _, sid := range sids {
+		if _, ok := s.ha.Resources[sid]; !ok {
+			return fmt.Errorf("%s: %s is not highly available yet: a task with ha { resource { … } } comes before", argument, sid)
+		}
+	}
+	return nil
+}
+
 // step is one change of the configuration, which shows at once.
-func (p *Placement) step(s *scene, summary string, after pve.HA, args ...string) modules.Step {
+func (s *scene) step(summary string, after pve.HA, args ...string) modules.Step {
 	return modules.Step{
 		Risk:    modules.Restarts, // guests move to where they belong now
 		Summary: summary,
@@ -117,10 +127,10 @@ func (p *Placement) group(s *scene) (modules.Plan, error) {
 	after.Groups[p.Name] = want
 	switch {
 	case !exists:
-		steps = append(steps, p.step(s, fmt.Sprintf("create HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("create HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
 			append([]string{"groupadd", p.Name}, args...)...))
 	case !maps.Equal(have.Nodes, want.Nodes) || have.Restricted != want.Restricted || have.NoFailback != want.NoFailback:
-		steps = append(steps, p.step(s, fmt.Sprintf("change HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("change HA group %s (%s%s)", p.Name, p.nodeList(), p.strictText()), after,
 			append([]string{"groupset", p.Name}, args...)...))
 	}
 	for _, sid := range p.sids() {
@@ -133,7 +143,7 @@ func (p *Placement) group(s *scene) (modules.Plan, error) {
 		}
 		resource.Group = p.Name
 		after.Resources[sid] = resource
-		steps = append(steps, p.step(s, fmt.Sprintf("put %s into HA group %s", sid, p.Name), after, "set", sid, "--group", p.Name))
+		steps = append(steps, s.step(fmt.Sprintf("put %s into HA group %s", sid, p.Name), after, "set", sid, "--group", p.Name))
 	}
 	return s.plan(steps...), nil
 }
@@ -164,13 +174,13 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 	var steps []modules.Step
 	switch {
 	case !exists:
-		steps = append(steps, p.step(s, fmt.Sprintf("create node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("create node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
 			append([]string{"rules", "add"}, args...)...))
 	case !maps.Equal(have.Nodes, want.Nodes) || !maps.Equal(have.Resources, want.Resources) || have.Strict != want.Strict || have.Disabled:
 		if have.Disabled {
 			args = append(args, "--delete", "disable")
 		}
-		steps = append(steps, p.step(s, fmt.Sprintf("change node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("change node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
 			append([]string{"rules", "set"}, args...)...))
 	}
 	if p.NoFailback != nil {
@@ -181,7 +191,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 			}
 			resource.Failback = !*p.NoFailback
 			after.Resources[sid] = resource
-			steps = append(steps, p.step(s, fmt.Sprintf("set failback of %s to %s", sid, pve.Flag(resource.Failback)), after, "set", sid, "--failback", pve.Flag(resource.Failback)))
+			steps = append(steps, s.step(fmt.Sprintf("set failback of %s to %s", sid, pve.Flag(resource.Failback)), after, "set", sid, "--failback", pve.Flag(resource.Failback)))
 		}
 	}
 	return s.plan(steps...), nil
@@ -189,10 +199,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 
 // conflicts refuses what Proxmox VE would refuse, or silently ignore later.
 func (p *Placement) conflicts(s *scene) error {
-	priorities := map[int]bool{}
-	for _, priority := range p.nodes() {
-		priorities[priority] = true
-	}
+	priorities := prioritiesOf(p.nodes())
 	for _, id := range names(s.ha.Rules) {
 		rule := s.ha.Rules[id]
 		if id == p.Name || rule.Disabled {
@@ -209,4 +216,13 @@ func (p *Placement) conflicts(s *scene) error {
 		}
 	}
 	return nil
+}
+
+// prioritiesOf are the different priorities of nodes.
+func prioritiesOf(nodes map[string]int) map[int]bool {
+	priorities := map[int]bool{}
+	for _, priority := range nodes {
+		priorities[priority] = true
+	}
+	return priorities
 }
