@@ -1,0 +1,86 @@
+# Day two of a living Ceph: its settings, and how much data its OSDs hold. What moves data says how much, and is refused above max_moved.
+#
+#   hlplay run playbooks/day2.hcl -i inventory -e @vars.hcl --check --diff
+#
+# Everything is off until it is named: without variables the playbook only judges the cluster's health.
+
+variable "allowed" {
+  description = "Health checks and flags that are known and accepted, such as noout."
+  type        = list(string)
+  default     = []
+}
+
+variable "settings" {
+  description = "Settings in [global] of ceph.conf: { mon_osd_down_out_interval = 300 }. Daemons read them when they start."
+  type        = map(string)
+  default     = {}
+}
+
+variable "reweight" {
+  description = "Overrides of OSDs, for a while: { \"osd.3\" = 0.9 } gives it nine tenths of what its weight says."
+  type        = map(number)
+  default     = {}
+}
+
+variable "crush_weight" {
+  description = "Weights of OSDs in the CRUSH map, for good: capacities in TiB, not shares: { \"osd.3\" = 1.8 }."
+  type        = map(number)
+  default     = {}
+}
+
+variable "max_moved" {
+  description = "How much of the data of a device class one change may move."
+  type        = string
+  default     = "10%"
+}
+
+play "day two of Ceph" {
+  hosts = "pve"
+
+  task "G1.37 G1.38 G1.39 nothing is down, out or nearly full" {
+    pveceph {
+      health {
+        allow = var.allowed
+      }
+    }
+  }
+
+  task "G2.5 settings in ceph.conf" {
+    when = length(var.settings) > 0
+    pveceph {
+      conf {
+        settings = var.settings
+      }
+    }
+  }
+
+  task "G1.42 weigh OSDs for a while" {
+    for_each = var.reweight
+    pveceph {
+      weight {
+        osd       = each.key
+        reweight  = each.value
+        max_moved = var.max_moved
+      }
+    }
+  }
+
+  task "G1.43 weigh OSDs by what they can hold" {
+    for_each = var.crush_weight
+    pveceph {
+      weight {
+        osd       = each.key
+        crush     = each.value
+        max_moved = var.max_moved
+      }
+    }
+  }
+
+  task "G1.37 all placement groups are active and clean" {
+    pveceph {
+      clean {
+        timeout = "12h"
+      }
+    }
+  }
+}
