@@ -37,6 +37,7 @@ var exact = map[string]struct {
 	"ha.Resource.plan":              {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
 	"hostname.hostname.Plan":        {false, "sudo, and all that asks for the host's own name, sees it"},
+	"mapping.PCI.step":              {true, "one file of the cluster"},
 	"modprobe.Module.planInitramfs": {false, "hooks of packages run"},
 	"modprobe.Module.planLoad":      {false, "devices and settings appear, and what udev does of them"},
 	"mount.reload":                  {true, "units of mounts, which nobody observes by a name of their own"},

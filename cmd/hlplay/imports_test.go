@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
+	"modules/mapping":           {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},
 	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},

@@ -16,6 +16,7 @@ import (
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
 	"hlplay/modules/http"
+	"hlplay/modules/mapping"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
 	"hlplay/modules/network"
@@ -43,6 +44,7 @@ var all = []modules.Spec{
 	ha.Spec,
 	hostname.Spec,
 	http.Spec,
+	mapping.Spec,
 	modprobe.Spec,
 	mount.Spec,
 	network.Spec,

@@ -14,15 +14,34 @@ import (
 // mappingFolder holds a file for each kind of mapped devices.
 const mappingFolder = "/etc/pve/mapping/"
 
-// Mappings observes the nodes that a mapped device is on, by "pci/ID" or "usb/ID"; its only name is "".
-var Mappings = &observe.Kind[map[string][]string]{
+// Mapping is a device that guests name by the mapping's id, whatever it is on a node.
+type Mapping struct {
+	// Devices are the lines of the mapping, parsed; each has a node. The order is that of the file.
+	Devices []map[string]string
+	// Options are the others: description, mdev, live-migration-capable.
+	Options map[string]string
+}
+
+// Nodes are the nodes that have the device, in the mapping's order.
+func (m Mapping) Nodes() []string {
+	var nodes []string
+	for _, device := range m.Devices {
+		if node := device["node"]; node != "" && !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// Mappings observes the mapped devices, by "pci/ID" or "usb/ID"; its only name is "".
+var Mappings = &observe.Kind[map[string]Mapping]{
 	Name: "pve-mappings", What: "the mapped devices",
 	Shared: observe.Always,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{readFile(mappingFolder + "pci.cfg"), readFile(mappingFolder + "usb.cfg")}
 	},
-	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string][]string, error)) {
-		all := map[string][]string{}
+	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Mapping, error)) {
+		all := map[string]Mapping{}
 		var failed error
 		for i, kind := range []string{"pci", "usb"} {
 			file := path.Join(mappingFolder, kind+".cfg")
@@ -44,7 +63,7 @@ var Mappings = &observe.Kind[map[string][]string]{
 }
 
 // readMappings reads a file of mappings: a section's header is the id alone, and there is a line "map node=…,…" for each device.
-func readMappings(content []byte, kind string, into map[string][]string) error {
+func readMappings(content []byte, kind string, into map[string]Mapping) error {
 	id, number := "", 0
 	for line := range bytes.Lines(content) {
 		number++
@@ -54,17 +73,23 @@ func readMappings(content []byte, kind string, into map[string][]string) error {
 		case text == "", strings.HasPrefix(property, "#"):
 		case property == text:
 			id = kind + "/" + text
-			into[id] = nil
+			into[id] = Mapping{Options: map[string]string{}}
 		case id == "":
 			return fmt.Errorf("line %d: %q belongs to no mapping", number, property)
 		default:
-			devices, ok := strings.CutPrefix(property, "map ")
-			for part := range strings.SplitSeq(devices, ",") {
-				node, is := strings.CutPrefix(strings.TrimSpace(part), "node=")
-				if ok && is && !slices.Contains(into[id], node) {
-					into[id] = append(into[id], node)
-				}
+			m := into[id]
+			key, value, _ := strings.Cut(property, " ")
+			if key != "map" {
+				m.Options[key] = decodeText(strings.TrimSpace(value))
+				break
 			}
+			device := map[string]string{}
+			for part := range strings.SplitSeq(value, ",") {
+				name, is, _ := strings.Cut(strings.TrimSpace(part), "=")
+				device[name] = is
+			}
+			m.Devices = append(m.Devices, device)
+			into[id] = m
 		}
 	}
 	return nil

@@ -164,7 +164,7 @@ var (
 var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
 
 // tied says what keeps a guest from starting on another node, or on which nodes it can.
-func tied(config pve.GuestConfig, storages map[string]pve.Storage, mappings map[string][]string) (bound string, only []string) {
+func tied(config pve.GuestConfig, storages map[string]pve.Storage, mappings map[string]pve.Mapping) (bound string, only []string) {
 	narrow := func(nodes []string) {
 		if only == nil {
 			only = append([]string{}, nodes...) // not nil, even if it is none
@@ -180,7 +180,7 @@ func tied(config pve.GuestConfig, storages map[string]pve.Storage, mappings map[
 		case device.MatchString(key):
 			kind := strings.TrimPrefix(strings.TrimRight(key, "0123456789"), "host")
 			if id, ok := mapped(config.Options[key]); ok {
-				narrow(mappings[kind+"/"+id])
+				narrow(mappings[kind+"/"+id].Nodes())
 			} else if first != "spice" && first != "host=spice" {
 				return fmt.Sprintf("%s is a device of %s", key, config.Node), nil
 			}

@@ -12,7 +12,7 @@ func TestTied(t *testing.T) {
 		"local": {Type: "dir"}, "shared-dir": {Type: "dir", Options: map[string]string{"shared": "1"}},
 		"ceph": {Type: "rbd"}, "nfs": {Type: "nfs", Options: map[string]string{"nodes": "pve1,pve2"}},
 	}
-	mappings := map[string][]string{"pci/gpu": {"pve1", "pve3"}, "usb/key": {"pve2"}}
+	mappings := map[string]pve.Mapping{"pci/gpu": {Devices: []map[string]string{{"node": "pve1"}, {"node": "pve3"}}}, "usb/key": {Devices: []map[string]string{{"node": "pve2"}}}}
 	for _, test := range []struct {
 		name    string
 		options map[string]string

@@ -1,0 +1,284 @@
+// Package mapping names devices of a Proxmox VE cluster by what they are, so that a guest may run on any node that has one.
+package mapping
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// Module is a mapping.
+type Module struct {
+	PCI *PCI `hcl:"pci,block" doc:"A PCI device of each node."`
+}
+
+// PCI is a PCI device that every node named has one of.
+type PCI struct {
+	ID          string            `hcl:"id" doc:"The name of the mapping, which guests use: hostpci0 = \"mapping=gpu\"."`
+	Devices     map[string]string `hcl:"devices" doc:"The device of each node, by the node's name: { pve1 = \"0000:01:00.0\", pve2 = \"0000:41:00.0\" }. Without a function all functions are meant: \"0000:01:00\"."`
+	Description string            `hcl:"description,optional" doc:"What a person reads beside it."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:      "mapping",
+	Vital:     []string{"/etc/pve/mapping/*"},
+	Rewritten: []string{"/etc/pve/mapping/pci.cfg"},
+	Summary:   "Devices of the nodes under one name, for guests",
+	Doc: `**pci** maps a device of each node under one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
+group) is read on each host, so all nodes must be hosts of the inventory, and a host without the device is refused with those that it has.
+Devices of nodes that the task does not name stay in the mapping.
+
+A guest that uses the mapping cannot start on a node without one: notes name those nodes, and ` + "`ha { placement { strict = true } }`" + ` keeps it
+away from them. Nodes whose devices differ, or that have no IOMMU, are noted too.`,
+	Example: `task "one name for the graphics cards" {
+  mapping {
+    pci {
+      id      = "gpu"
+      devices = { pve1 = "0000:01:00.0", pve2 = "0000:41:00.0" }
+    }
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+var address = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}(\.[0-7])?$`)
+
+// Scope implements modules.Scoped: a mapping is the cluster's.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	p := m.PCI
+	if p == nil {
+		return &modules.ArgumentError{Argument: "mapping", Problem: "needs one block", Want: "pci"}
+	}
+	if err := pve.CheckConfigID("pci.id", p.ID); err != nil {
+		return err
+	}
+	if len(p.Devices) == 0 {
+		return &modules.ArgumentError{Argument: "pci.devices", Problem: "empty", Want: "the device of each node"}
+	}
+	for _, node := range slices.Sorted(maps.Keys(p.Devices)) {
+		if err := pve.CheckNodeName("pci.devices", node); err != nil {
+			return err
+		}
+		if !address.MatchString(p.Devices[node]) {
+			return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", p.Devices[node]), Want: "as lspci -D prints it, in lower case: 0000:01:00.0"}
+		}
+	}
+	if strings.ContainsAny(p.Description, "\n\r\x00") {
+		return &modules.ArgumentError{Argument: "pci.description", Problem: "has a line break", Want: "one line"}
+	}
+	return nil
+}
+
+// Plan makes the mapping, or changes it.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	p := m.PCI
+	pve.Clusters.Want(h, "")
+	all, err := pve.Mappings.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	have, exists := all["pci/"+p.ID]
+	want := pve.Mapping{Options: maps.Clone(have.Options)}
+	if want.Options == nil {
+		want.Options = map[string]string{}
+	}
+	if p.Description != "" {
+		want.Options["description"] = p.Description
+	}
+	for _, device := range have.Devices {
+		if _, named := p.Devices[device["node"]]; !named {
+			want.Devices = append(want.Devices, device)
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(p.Devices)) {
+		if cluster.Name != "" && !slices.Contains(cluster.Names(), node) {
+			return modules.Plan{}, fmt.Errorf("pci.devices: cluster %s has no node %s (it has %s)", cluster.Name, node, strings.Join(cluster.Names(), ", "))
+		}
+		device, err := p.device(ctx, h, node)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		want.Devices = append(want.Devices, device)
+	}
+	plan := modules.Plan{Notes: p.notes(cluster, want)}
+	if exists && same(have, want) {
+		return plan, nil
+	}
+	if err := pve.Writable(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
+	plan.Steps = []modules.Step{p.step(h, all, have, want, exists)}
+	return plan, nil
+}
+
+// device is the device of a node as Proxmox VE compares it when a guest starts.
+func (p *PCI) device(ctx context.Context, h modules.Host, node string) (map[string]string, error) {
+	on, err := h.Peer(node)
+	if err != nil {
+		return nil, fmt.Errorf("pci.devices: %w", err)
+	}
+	where := p.Devices[node]
+	first := where
+	if !strings.Contains(where, ".") {
+		first += ".0"
+	}
+	folder := "/sys/bus/pci/devices/" + first + "/"
+	observe.PCIUses.Want(on, "")
+	observe.Files.Want(on, folder+"subsystem_vendor", folder+"subsystem_device")
+	devices, err := observe.PCIDevices.Observe(ctx, on, "")
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(devices, func(d observe.PCIDevice) bool { return d.Address == first })
+	if at < 0 {
+		return nil, fmt.Errorf("pci.devices: %s has no device %s; it has: %s", node, where, list(devices))
+	}
+	uses, err := observe.PCIUses.Observe(ctx, on, "")
+	if err != nil {
+		return nil, err
+	}
+	files, err := observe.Files.ObserveAll(ctx, on, []string{folder + "subsystem_vendor", folder + "subsystem_device"})
+	if err != nil {
+		return nil, err
+	}
+	device := map[string]string{"id": devices[at].ID, "iommugroup": "-1", "node": node, "path": where}
+	if _, err := strconv.Atoi(uses[first].Group); err == nil {
+		device["iommugroup"] = uses[first].Group
+	}
+	vendor, model := hexOf(files[folder+"subsystem_vendor"]), hexOf(files[folder+"subsystem_device"])
+	if vendor != "" && model != "" {
+		device["subsystem-id"] = vendor + ":" + model
+	}
+	return device, nil
+}
+
+// hexOf is the number in a file of sysfs without its 0x; empty if there is no such file.
+func hexOf(f observe.File) string {
+	return strings.TrimPrefix(strings.TrimSpace(string(f.Content)), "0x")
+}
+
+// list names devices that guests get: all but bridges.
+func list(devices []observe.PCIDevice) string {
+	var all []string
+	for _, d := range devices {
+		if !strings.HasPrefix(d.Class, "06") {
+			all = append(all, d.Address+" ("+d.ID+")")
+		}
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
+}
+
+// line is a device as it is written: the keys in alphabetical order, as the web interface sends them.
+func line(device map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(device)) {
+		parts = append(parts, key+"="+device[key])
+	}
+	return strings.Join(parts, ",")
+}
+
+func lines(m pve.Mapping) []string {
+	var all []string
+	for _, device := range m.Devices {
+		all = append(all, line(device))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// same reports whether two mappings have the same devices and options, in whatever order.
+func same(a, b pve.Mapping) bool {
+	return slices.Equal(lines(a), lines(b)) && maps.Equal(a.Options, b.Options)
+}
+
+// step writes the mapping. The whole list of devices is given: what is left out would be removed.
+func (p *PCI) step(h modules.Host, all map[string]pve.Mapping, have, want pve.Mapping, exists bool) modules.Step {
+	after := maps.Clone(all)
+	if after == nil {
+		after = map[string]pve.Mapping{}
+	}
+	after["pci/"+p.ID] = want
+	argv, verb := []string{"pvesh", "create", "/cluster/mapping/pci", "--id", p.ID}, "map"
+	if exists {
+		argv, verb = []string{"pvesh", "set", "/cluster/mapping/pci/" + p.ID}, "change the mapping"
+	}
+	for _, device := range want.Devices {
+		argv = append(argv, "--map", line(device))
+	}
+	if p.Description != "" {
+		argv = append(argv, "--description", p.Description)
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("%s %s to PCI devices of %s", verb, p.ID, strings.Join(want.Nodes(), ", ")),
+		Action: modules.Run{
+			Argv: argv, Dir: "/root", Limit: time.Minute,
+			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
+		},
+		Diff:   &modules.Diff{Subject: "mapping " + p.ID, Before: text(have), After: text(want)},
+		Expect: pve.Everywhere(h, pve.Mappings.Expect("", after)),
+		Settle: 20 * time.Second,
+		Await:  "the mapping in /etc/pve/mapping",
+		Wide:   true,
+		Exact:  true,
+	}
+}
+
+func text(m pve.Mapping) string {
+	var b strings.Builder
+	for _, device := range m.Devices {
+		b.WriteString(line(device) + "\n")
+	}
+	return b.String()
+}
+
+// notes say where a guest with the device could not start.
+func (p *PCI) notes(cluster pve.Cluster, want pve.Mapping) []string {
+	var notes []string
+	nodes := want.Nodes()
+	lacking := slices.DeleteFunc(cluster.Names(), func(node string) bool { return slices.Contains(nodes, node) })
+	if len(lacking) > 0 {
+		notes = append(notes, fmt.Sprintf("mapping %s has no device of %s: keep guests that use it on %s with a strict placement", p.ID, strings.Join(lacking, ", "), strings.Join(nodes, ", ")))
+	}
+	ids := map[string][]string{}
+	var off []string
+	for _, device := range want.Devices {
+		if !slices.Contains(ids[device["id"]], device["node"]) {
+			ids[device["id"]] = append(ids[device["id"]], device["node"])
+		}
+		if device["iommugroup"] == "-1" {
+			off = append(off, device["node"])
+		}
+	}
+	if len(ids) > 1 {
+		var said []string
+		for _, id := range slices.Sorted(maps.Keys(ids)) {
+			said = append(said, id+" on "+strings.Join(ids[id], ", "))
+		}
+		notes = append(notes, fmt.Sprintf("mapping %s has different devices (%s): a guest that moves finds another one", p.ID, strings.Join(said, "; ")))
+	}
+	if len(off) > 0 {
+		notes = append(notes, fmt.Sprintf("mapping %s: no IOMMU group on %s: a guest cannot start with the device there until the IOMMU is on (passthrough)", p.ID, strings.Join(off, ", ")))
+	}
+	return notes
+}
