@@ -19,10 +19,10 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// hclBlock is how a line of an inventory in HCL begins.
+// hclBlock matches the first line of a block in an HCL inventory.
 var hclBlock = regexp.MustCompile(`(?m)^\s*(defaults|group|host|host_variable)\b[^\[=]*\{`)
 
-// ansibleFiles are the inventory files of Ansible that a path means; none if it means an inventory in HCL, or nothing that is there.
+// ansibleFiles returns the files of an Ansible inventory at a path. It returns none if the path is an HCL inventory or does not exist.
 func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 	if len(files) > 0 && len(others) > 0 {
 		diags = append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
-			Detail: fmt.Sprintf("Of directories below %s, group_vars and host_vars are read, and not %s: name it with another -i.", path, strings.Join(others, ", ")),
+			Detail: fmt.Sprintf("Below %s, only the directories group_vars and host_vars are read, not %s: name it with another -i.", path, strings.Join(others, ", ")),
 		})
 	}
 	return files, diags
@@ -79,7 +79,7 @@ func executable(path string, info os.FileInfo) hcl.Diagnostics {
 	}}
 }
 
-// ofAnsible reports whether a file is an inventory of Ansible: by its name, or by what stands in it.
+// ofAnsible reports whether a file is an Ansible inventory, judging by its name or its content.
 func ofAnsible(path string) bool {
 	switch filepath.Ext(path) {
 	case ".ini", ".yaml", ".yml", ".json":
@@ -91,7 +91,7 @@ func ofAnsible(path string) bool {
 	return err == nil && len(src) > 0 && !hclBlock.Match(src) && hclfile.Check(src, path) == nil
 }
 
-// ansible declares what inventories of Ansible say.
+// ansible declares the hosts, groups and variables of Ansible inventories.
 func (d *declarations) ansible(inv *Inventory, files []string) {
 	read := func(path string) ([]byte, error) {
 		src, err := hclfile.Read(path)
@@ -118,7 +118,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 			decl.children = append(decl.children, member{child, at})
 		}
 		if slices.ContainsFunc(d.groups, func(o *groupDecl) bool { return o.name == g.Name }) {
-			d.errorf(at, "Duplicate group", "There is a group %q in an inventory in HCL, too.", g.Name)
+			d.errorf(at, "Duplicate group", "The HCL inventory has a group %q, too.", g.Name)
 			continue
 		}
 		d.groups = append(d.groups, decl)
@@ -128,10 +128,10 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 		at := lineRange(h.File, h.Line)
 		switch {
 		case !hostName.MatchString(h.Name):
-			d.errorf(at, "Invalid host name", "%q is not a host's name: that has letters, digits, \".\", \"_\" and \"-\", and begins with a letter, a digit or \"_\".", h.Name)
+			d.errorf(at, "Invalid host name", "%q is not a host name. Host names consist of letters, digits, \".\", \"_\" and \"-\", and begin with a letter, a digit or \"_\".", h.Name)
 			continue
 		case slices.ContainsFunc(d.hosts, func(o *hostDecl) bool { return o.name == h.Name }):
-			d.errorf(at, "Duplicate host", "There is a host %q in an inventory in HCL, too.", h.Name)
+			d.errorf(at, "Duplicate host", "The HCL inventory has a host %q, too.", h.Name)
 			continue
 		}
 		decl := &hostDecl{name: h.Name, at: at}
@@ -156,7 +156,7 @@ func lineRange(file string, line int) hcl.Range {
 	return hcl.Range{Filename: file, Start: pos, End: pos}
 }
 
-// ansibleError reports what ended the reading. Lines of files of variables are not shown: they may hold a password.
+// ansibleError reports the error that stopped the reading. It does not show lines of variable files, which may contain passwords.
 func (d *declarations) ansibleError(err error, files []string) {
 	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Inventory of Ansible cannot be read", Detail: err.Error()}
 	var at *ansible.Error
@@ -166,19 +166,19 @@ func (d *declarations) ansibleError(err error, files []string) {
 	d.diags = append(d.diags, diag)
 }
 
-// quiet are variables of Ansible that mean nothing to hlplay, and that nobody misses.
+// quiet are Ansible's variables that hlplay ignores without a warning, because nobody would miss them.
 var quiet = []string{"ansible_python_interpreter", "ansible_become_method", "ansible_shell_type"}
 
-// connection takes over how Ansible reaches a host.
+// connection translates how Ansible reaches a host.
 func (d *declarations) connection(decl *hostDecl, h *ansible.Host, unused map[string]bool) {
 	text := func(name string, value cty.Value) *string {
 		if value.IsMarked() || !value.IsKnown() || value.IsNull() {
-			d.errorf(decl.at, "Unusable variable", "%s of %s is secret or null; hlplay wants it in plain.", name, h.Name)
+			d.errorf(decl.at, "Unusable variable", "%s of %s is null or encrypted; hlplay needs a plain value.", name, h.Name)
 			return nil
 		}
 		s, err := convert.Convert(value, cty.String)
 		if err != nil || strings.Contains(s.AsString(), "{{") {
-			d.errorf(decl.at, "Unusable variable", "%s of %s is no plain value; templates are not evaluated in inventories of Ansible.", name, h.Name)
+			d.errorf(decl.at, "Unusable variable", "%s of %s is not a plain value. hlplay does not evaluate templates in Ansible inventories.", name, h.Name)
 			return nil
 		}
 		plain := s.AsString()

@@ -15,7 +15,7 @@ const (
 	groupUngrouped = "ungrouped"
 )
 
-// declarations are the blocks of an inventory before groups and hosts are brought together.
+// declarations are the decoded blocks of an inventory, before hosts inherit from groups.
 type declarations struct {
 	decoder
 	defaults   settings
@@ -38,7 +38,7 @@ type groupDecl struct {
 	at              hcl.Range
 }
 
-// member is a name in a group's list, and where it stands.
+// member is a name in a group's list and its place in the source.
 type member struct {
 	name string
 	at   hcl.Range
@@ -51,7 +51,7 @@ func (d *declarations) file(file *hcl.File) {
 		return
 	}
 	for _, attr := range attributes(body) {
-		d.errorf(attr.NameRange, "Unknown attribute", "An inventory has blocks only: defaults, group \"name\", host \"name\" and host_variable \"name\".")
+		d.errorf(attr.NameRange, "Unknown attribute", "An inventory consists of blocks: defaults, group \"name\", host \"name\" and host_variable \"name\".")
 	}
 	for _, block := range body.Blocks {
 		switch block.Type {
@@ -72,7 +72,7 @@ func (d *declarations) file(file *hcl.File) {
 func (d *declarations) addDefaults(block *hclsyntax.Block) {
 	at := block.DefRange()
 	if len(block.Labels) != 0 {
-		d.errorf(at, "Name not expected", "The defaults block has no name; it is for all hosts.")
+		d.errorf(at, "Name not expected", "The defaults block has no name: it applies to all hosts.")
 	}
 	if d.defaultsAt != nil {
 		d.errorf(at, "Duplicate defaults", "There is a defaults block already, at %s.", d.defaultsAt)
@@ -87,7 +87,7 @@ func (d *declarations) addDefaults(block *hclsyntax.Block) {
 	d.blocks(block, &d.defaults, "The defaults block", nil)
 }
 
-// hostName is a name that can stand in a pattern and cannot be taken for an option of a program.
+// hostName matches names that can be used in patterns and cannot be mistaken for an option of a program.
 var hostName = regexp.MustCompile(`^[\pL\pN_][\pL\pN\pM_.-]*$`)
 
 func (d *declarations) addHost(block *hclsyntax.Block) (member, bool) {
@@ -96,12 +96,12 @@ func (d *declarations) addHost(block *hclsyntax.Block) (member, bool) {
 		return member{}, false
 	}
 	if !hostName.MatchString(name) {
-		d.errorf(block.LabelRanges[0], "Invalid host name", "%q is not a host's name: that has letters, digits, \".\", \"_\" and \"-\", and begins with a letter, a digit or \"_\".", name)
+		d.errorf(block.LabelRanges[0], "Invalid host name", "%q is not a host name. Host names consist of letters, digits, \".\", \"_\" and \"-\", and begin with a letter, a digit or \"_\".", name)
 		return member{}, false
 	}
 	for _, other := range d.hosts {
 		if other.name == name {
-			d.errorf(block.DefRange(), "Duplicate host", "There is a host %q already, at %s. To put a host into several groups, name it in their hosts.", name, other.at)
+			d.errorf(block.DefRange(), "Duplicate host", "The host %q is declared at %s already. To put a host into several groups, list it in their hosts.", name, other.at)
 			return member{}, false
 		}
 	}
@@ -124,10 +124,10 @@ func (d *declarations) addGroup(block *hclsyntax.Block) {
 	at := block.DefRange()
 	switch {
 	case !hclsyntax.ValidIdentifier(name):
-		d.errorf(block.LabelRanges[0], "Invalid group name", "%q is not an identifier, as which playbooks use it (groups.name): letters, digits, \"_\" and \"-\", and a letter first.", name)
+		d.errorf(block.LabelRanges[0], "Invalid group name", "%q is not an identifier, which playbooks need (groups.NAME): letters, digits, \"_\" and \"-\", beginning with a letter.", name)
 		return
 	case name == groupUngrouped:
-		d.errorf(block.LabelRanges[0], "Reserved group name", "The group %q exists by itself: it holds the hosts that are in no other group.", name)
+		d.errorf(block.LabelRanges[0], "Reserved group name", "The group %q is implicit: it contains the hosts that are in no other group.", name)
 		return
 	}
 	for _, other := range d.groups {
@@ -142,7 +142,7 @@ func (d *declarations) addGroup(block *hclsyntax.Block) {
 		isList := attr.Name == "hosts" || attr.Name == "children"
 		switch {
 		case isList && name == groupAll:
-			d.errorf(attr.NameRange, "Unknown attribute", "The group \"all\" has every host by itself, and so no %s.", attr.Name)
+			d.errorf(attr.NameRange, "Unknown attribute", "The group \"all\" contains every host, so it cannot have %s.", attr.Name)
 		case attr.Name == "hosts":
 			group.hosts = append(group.hosts, d.members(attr)...)
 		case attr.Name == "children":
@@ -161,14 +161,14 @@ func (d *declarations) addGroup(block *hclsyntax.Block) {
 	})
 }
 
-// blocks decodes the blocks within a block: at most one rehearsal, and what else may stand there.
+// blocks decodes the blocks within a block: at most one rehearsal block, and those of the given types.
 func (d *declarations) blocks(block *hclsyntax.Block, s *settings, where string, others map[string]func(*hclsyntax.Block)) {
 	known := append([]string{"rehearsal"}, slices.Sorted(maps.Keys(others))...)
 	seen := false
 	for _, inner := range block.Body.Blocks {
 		switch {
 		case inner.Type == "rehearsal" && seen:
-			d.errorf(inner.DefRange(), "Duplicate rehearsal", "%s has one rehearsal block at most.", where)
+			d.errorf(inner.DefRange(), "Duplicate rehearsal", "%s can have only one rehearsal block.", where)
 		case inner.Type == "rehearsal":
 			s.rehearsal, seen = d.rehearsal(inner), true
 		case others[inner.Type] != nil:

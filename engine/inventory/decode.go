@@ -16,8 +16,8 @@ import (
 	"hlplay/engine/secret"
 )
 
-// decoder reads attributes and collects what is wrong with them. Its methods return nil for an
-// attribute that is null, which is the same as not given, or wrong, which is reported.
+// decoder decodes attributes and collects diagnostics. Its methods return nil for an attribute that is null, which counts as not
+// set, and for one that is wrong, which they report.
 type decoder struct {
 	diags   hcl.Diagnostics
 	secrets *secret.Keyring
@@ -71,14 +71,14 @@ func (d *decoder) unknownAttribute(attr *hclsyntax.Attribute, where string, know
 
 func (d *decoder) unknownBlock(block *hclsyntax.Block, where string, known []string) {
 	if len(known) == 0 {
-		d.errorf(block.TypeRange, "Unknown block", "%s has no blocks, and so no %q.", where, block.Type)
+		d.errorf(block.TypeRange, "Unknown block", "%s cannot contain blocks such as %q.", where, block.Type)
 		return
 	}
 	d.errorf(block.TypeRange, "Unknown block", "%s has no block %q%s", where, block.Type, suggestion(block.Type, known))
 }
 
-// label returns the one label of a block, normalised as strings in lists are, or false after reporting that
-// there is not exactly one.
+// label returns the only label of a block, normalized as the strings in lists are. If the number of labels is not one, it reports
+// that and returns false.
 func (d *decoder) label(block *hclsyntax.Block, what string) (string, bool) {
 	if len(block.Labels) != 1 {
 		d.errorf(block.DefRange(), "Wrong number of names", "A %s block has one name: %s \"name\" { … }.", what, block.Type)
@@ -87,13 +87,13 @@ func (d *decoder) label(block *hclsyntax.Block, what string) (string, bool) {
 	return cty.NormalizeString(block.Labels[0]), true
 }
 
-// value evaluates an attribute; false means that it is null, or wrong.
+// value evaluates an attribute. It returns false if the attribute is null or wrong.
 func (d *decoder) value(attr *hclsyntax.Attribute) (cty.Value, bool) {
 	value, diags := attr.Expr.Value(nil)
 	for _, diag := range diags {
 		switch diag.Summary {
 		case "Variables not allowed", "Function calls not allowed":
-			diag.Detail = "An inventory holds plain values, without references or functions. A name stands in quotes: \"pve1\"."
+			diag.Detail = "An inventory contains plain values, without references or functions. Strings must be quoted: \"pve1\"."
 		}
 	}
 	d.diags = append(d.diags, diags...)
@@ -119,7 +119,7 @@ func (d *decoder) string(attr *hclsyntax.Attribute) *string {
 func (d *decoder) nonEmpty(attr *hclsyntax.Attribute) *string {
 	s := d.string(attr)
 	if s != nil && *s == "" {
-		d.errorf(attr.Expr.Range(), "Empty value", "%s is empty; leave the attribute out if it is not needed.", attr.Name)
+		d.errorf(attr.Expr.Range(), "Empty value", "%s is empty; omit the attribute if it is not needed.", attr.Name)
 		return nil
 	}
 	return s
@@ -159,7 +159,7 @@ func (d *decoder) strings(attr *hclsyntax.Attribute) *[]string {
 	return &list
 }
 
-// elementRange is where an element of a list stands, as closely as the source tells.
+// elementRange returns the place of a list's element, as precisely as the source allows.
 func elementRange(expr hclsyntax.Expression, i int) hcl.Range {
 	if tuple, ok := expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
 		return tuple.Exprs[i].Range()
@@ -198,7 +198,7 @@ func (d *decoder) port(attr *hclsyntax.Attribute) *int {
 	return &port
 }
 
-// loginName is what useradd(8) accepts, in the wide sense of other systems and of directory services.
+// loginName matches user names, including those of other systems and directory services that useradd(8) would refuse.
 var loginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
 
 func (d *decoder) login(attr *hclsyntax.Attribute) *string {
@@ -210,7 +210,7 @@ func (d *decoder) login(attr *hclsyntax.Attribute) *string {
 	return s
 }
 
-// hostLabel is one label of a name in DNS, in the wide sense of RFC 2181 that allows an underscore.
+// hostLabel matches a label of a DNS name, with underscores as RFC 2181 permits.
 var hostLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 
 func (d *decoder) address(attr *hclsyntax.Attribute) *string {
@@ -219,25 +219,25 @@ func (d *decoder) address(attr *hclsyntax.Attribute) *string {
 		return nil
 	}
 	if problem := addressProblem(*s); problem != "" {
-		d.errorf(attr.Expr.Range(), "Invalid address", "%q is not a name or an IP address: %s.", *s, problem)
+		d.errorf(attr.Expr.Range(), "Invalid address", "%q is neither a host name nor an IP address: %s.", *s, problem)
 		return nil
 	}
 	return s
 }
 
-// addressProblem says what is wrong with an address, or nothing.
+// addressProblem returns what is wrong with an address, or "".
 func addressProblem(s string) string {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return ""
 	}
 	if prefix, err := netip.ParsePrefix(s); err == nil {
-		return fmt.Sprintf("leave out the prefix length: %q", prefix.Addr())
+		return fmt.Sprintf("omit the prefix length: %q", prefix.Addr())
 	}
 	if _, err := netip.ParseAddrPort(s); err == nil {
-		return "write the port as an attribute of its own, port"
+		return "the port belongs in the attribute port"
 	}
 	if user, host, ok := strings.Cut(s, "@"); ok {
-		return fmt.Sprintf("write the user as an attribute of its own: user = %q, and here %q", user, host)
+		return fmt.Sprintf("the user belongs in the attribute user: write user = %q, and %q here", user, host)
 	}
 	if len(s) > 253 {
 		return "it is longer than 253 characters"
@@ -245,11 +245,11 @@ func addressProblem(s string) string {
 	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
 	for _, label := range labels {
 		if !hostLabel.MatchString(label) {
-			return "a name has letters, digits and hyphens between its dots"
+			return "the labels of a name consist of letters, digits and hyphens"
 		}
 	}
 	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
-		return "an IPv4 address has four numbers from 0 to 255"
+		return "an IPv4 address consists of four numbers from 0 to 255"
 	}
 	return ""
 }

@@ -16,7 +16,7 @@ type declared struct {
 	group string
 }
 
-// Variables returns the variables that the inventory declares, and the group of each, in the order of the source.
+// Variables returns the variables that the inventory declares, each with its group, in the order of the source.
 func (inv *Inventory) Variables() (vars []*hostvar.Variable, groups []string) {
 	for _, v := range inv.declared {
 		vars, groups = append(vars, v.Variable), append(groups, v.group)
@@ -33,14 +33,14 @@ func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
 	}
 	for _, other := range d.vars {
 		if other.Name == v.Name && other.group == group {
-			d.errorf(v.Range, "Duplicate host variable", "There is a host_variable %q for these hosts already, at %s.", v.Name, other.Range)
+			d.errorf(v.Range, "Duplicate host variable", "host_variable %q is declared for these hosts at %s already.", v.Name, other.Range)
 			return
 		}
 	}
 	d.vars = append(d.vars, &declared{v, group})
 }
 
-// give gives hosts the variable: their own value as one of its type, or the default.
+// give sets the variable of hosts: their own value converted to its type, or the default.
 func (v *declared) give(hosts []*Host) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	reported := map[hcl.Range]bool{} // a value of a group is wrong once
@@ -94,7 +94,7 @@ func missing(v *declared, h *Host) *hcl.Diagnostic {
 	}
 }
 
-// Validate judges the values of the declared variables by the validations of their declarations.
+// Validate checks the values of the declared variables against the validations of their declarations.
 func (inv *Inventory) Validate(evaluate hostvar.Evaluate) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, v := range inv.declared {
@@ -120,8 +120,8 @@ func (v *declared) validate(hosts []*Host, evaluate hostvar.Evaluate) hcl.Diagno
 	return diags
 }
 
-// Declare gives the named hosts the variables that a playbook declares, over what the inventory itself says of them. It changes
-// the inventory.
+// Declare applies a playbook's declarations of host variables to the named hosts, in addition to the inventory's own declarations.
+// It changes the inventory.
 func (inv *Inventory) Declare(vars []*hostvar.Variable, names []string, evaluate hostvar.Evaluate) hcl.Diagnostics {
 	var hosts []*Host
 	for _, name := range names {
@@ -143,7 +143,7 @@ func (inv *Inventory) Declare(vars []*hostvar.Variable, names []string, evaluate
 	return diags
 }
 
-// secret reports whether a variable of that name is declared to be sensitive.
+// secret reports whether a variable is declared as sensitive.
 func (inv *Inventory) secret(name string) bool {
 	for _, v := range inv.declared {
 		if v.Name == name && v.Sensitive {
@@ -153,7 +153,7 @@ func (inv *Inventory) secret(name string) bool {
 	return false
 }
 
-// shown are variables as they are printed.
+// shown returns variables in the form in which they are printed.
 func (inv *Inventory) shown(vars map[string]cty.Value) map[string]cty.Value {
 	shown := merged(vars, nil)
 	for name := range shown {

@@ -1,4 +1,5 @@
-// Package inventory says which hosts there are: hosts, groups, variables, and patterns over them.
+// Package inventory reads inventories: hosts, groups and variables. It resolves what groups give to their hosts, and matches
+// patterns of names.
 package inventory
 
 import (
@@ -6,53 +7,51 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Inventory is all hosts and groups of one or several HCL files.
+// Inventory holds the hosts and groups of one or more files.
 type Inventory struct {
-	// Path is what was given on the command line, a file or a directory whose .hcl files are read; several have
-	// ", " between them.
+	// Path is the path on the command line: a file, or a directory whose .hcl files are read. Several are joined by ", ".
 	Path string
 	// Hosts are in the order of the source.
 	Hosts []*Host
 	// Groups are "all", then the declared groups in the order of the source, then "ungrouped".
 	Groups []*Group
-	// Files are all sources by file name, as hcl.NewDiagnosticTextWriter wants them.
+	// Files are the parsed files by name, for hcl.NewDiagnosticTextWriter.
 	Files map[string]*hcl.File
 
 	declared []*declared
 }
 
-// Host is one host with everything its groups give it: precedence is documented at Load.
+// Host is a host with the settings that it inherits. Load documents the precedence.
 type Host struct {
 	Name string
 	// Address is the host's own address on the LAN, a name or an IP address; the host's name if the
 	// inventory gives none. Expressions see it as host.address.
 	Address string
-	// SSHAddress is where SSH connects if that is not Address (a NAT, a rehearsal); empty means Address.
+	// SSHAddress is the address that SSH connects to if it is not Address, as behind NAT or in a rehearsal.
 	SSHAddress string
-	// MovedTo is where the host answers since a run gave it another address; it is known, and its key is checked, by the
-	// address that it had. Empty means that it has not moved.
+	// MovedTo is the host's new address if the run has changed it. The host is still known by its old address, which its key
+	// is checked against.
 	MovedTo string
-	// Forwards are TCP ports of the host that the controller reaches elsewhere (a NAT, a rehearsal), as ADDRESS:PORT. SSH does not
-	// go by them.
+	// Forwards are the ADDRESS:PORT at which the controller reaches TCP ports of the host that it cannot reach directly, as behind
+	// NAT or in a rehearsal. SSH does not use them.
 	Forwards map[int]string
-	// Port is zero for "as ~/.ssh/config says, or 22".
+	// Port is 0 to use the one in ~/.ssh/config, or else 22.
 	Port int
-	// User is empty for "as ~/.ssh/config says, or the controller's user".
+	// User is empty to use the one in ~/.ssh/config, or else the user on the controller.
 	User string
-	// Keys are paths of private keys to try before the agent's and the default ones. "~/" is already
-	// expanded, and relative paths are relative to the inventory file's directory.
+	// Keys are the absolute paths of private keys to try before those of the agent and the default ones.
 	Keys []string
-	// KnownHosts is a path of a known_hosts file to use in place of the user's; empty for that.
+	// KnownHosts is the path of a known_hosts file to use instead of the user's.
 	KnownHosts string
 	// Connection is "ssh" or "local".
 	Connection string
-	// Become says that commands run as BecomeUser (root if empty) through sudo.
+	// Become makes commands run through sudo, as BecomeUser or, if that is empty, as root.
 	Become     bool
 	BecomeUser string
-	// Vars are the host's variables with those of its groups; expressions see them as host.vars.
+	// Vars are the variables of the host and its groups. Expressions see them as host.vars.
 	Vars map[string]cty.Value
-	// Groups are the names of all groups the host is in, directly or through child groups: "all" first,
-	// then in the order of their precedence, or "ungrouped" for a host that is in no other.
+	// Groups are the names of the host's groups, parents of its groups included: "all", then the others in the order of
+	// precedence, or "ungrouped" if there are none.
 	Groups []string
 	// Rehearsal describes the simulated node that stands in for this host.
 	Rehearsal Rehearsal
@@ -65,37 +64,37 @@ type Host struct {
 // Group is a named set of hosts.
 type Group struct {
 	Name string
-	// Hosts are all members, those of child groups included, in the inventory's order.
+	// Hosts are the members, including those of child groups, in the inventory's order.
 	Hosts []*Host
-	// Children are the names of the groups directly below this one.
+	// Children are the names of the direct child groups.
 	Children []string
-	// Vars are the variables that the group itself gives its hosts; those of "all" include those of the
-	// `defaults` block. A host's own Vars hold them too, unless something of higher precedence gives another value.
+	// Vars are the variables set in the group itself; those of "all" include the `defaults` block. Host.Vars includes them
+	// unless a setting of higher precedence overrides them.
 	Vars  map[string]cty.Value
 	Range hcl.Range
-	// varsAt is where each of Vars stands.
+	// varsAt is where each of Vars is set.
 	varsAt map[string]hcl.Range
 }
 
 // implicit reports whether the group exists without being declared.
 func (g *Group) implicit() bool { return g.Name == groupAll || g.Name == groupUngrouped }
 
-// Rehearsal is what a `rehearsal` block says of the simulated node; real runs ignore it.
+// Rehearsal is a `rehearsal` block, which describes a simulated node. Real runs ignore it.
 type Rehearsal struct {
 	// Debian is the release's code name; empty means trixie.
 	Debian string
-	// Disks beside the system disk; none given means two blank ones of 1 TB, sdb and sdc.
+	// Disks are the disks beside the system disk. The default is two blank disks of 1 TB, sdb and sdc.
 	Disks []Disk
-	// Packages are offered to all simulated nodes, beside those that hlplay itself knows.
+	// Packages are available to all simulated nodes, in addition to those that hlplay knows.
 	Packages []Package
-	// Addresses are further interface addresses in CIDR form, beside the host's own.
+	// Addresses are additional interface addresses in CIDR notation.
 	Addresses []string
-	// Guests are virtual machines and containers that exist on the node already: id to "vm" or "ct".
+	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node already, by their ids.
 	Guests map[string]string
-	// BootLoader is "systemd-boot" or "boot-tool-grub" where a tool keeps the partitions that the node boots from; empty means Debian's
+	// BootLoader is "systemd-boot" or "boot-tool-grub" if proxmox-boot-tool manages the boot partitions. The default is Debian's
 	// GRUB.
 	BootLoader string
-	// IOMMU says that the firmware has its IOMMU switched on, PCI are the PCI devices.
+	// IOMMU means that the firmware has the IOMMU enabled.
 	IOMMU bool
 	PCI   []PCIDevice
 }
@@ -105,9 +104,9 @@ type PCIDevice struct {
 	Address string // "0000:01:00.0"
 	ID      string // vendor and device: "10de:2204"
 	Class   string // "0300"
-	// Drivers are the kernel modules that can drive it, the one that does first.
+	// Drivers are the kernel modules that can drive the device. The first one is in use.
 	Drivers []string
-	Group   int // of the IOMMU
+	Group   int // IOMMU group
 }
 
 // Package is a package of the simulated archive.
@@ -115,9 +114,9 @@ type Package struct {
 	Name    string
 	Version string // empty means 1.0-1
 	Depends []string
-	// Units are the full names of the units that it brings, which are enabled and started.
+	// Units are the full names of the units that the package installs, enables and starts.
 	Units []string
-	// Files are what else it brings: contents by absolute path. Those below /etc are its configuration files.
+	// Files are the contents of its other files by absolute path. Files below /etc are configuration files.
 	Files map[string]string
 }
 
@@ -128,7 +127,7 @@ type Disk struct {
 	Serial     string // empty: derived from host and name
 	Model      string
 	Rotational bool
-	// Use is empty for a blank disk, or what is on it: "ext4", "LVM2_member", "partitions".
+	// Use is what the disk contains, such as "ext4", "LVM2_member" or "partitions". A blank disk has "".
 	Use string
 	// Partitions are the sizes of blank partitions on it, in bytes.
 	Partitions []int64

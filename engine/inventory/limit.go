@@ -8,18 +8,18 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// largestLimitFile bounds a file of patterns, in bytes.
+// largestLimitFile is the size limit of a file of patterns, in bytes.
 const largestLimitFile = 16 << 20
 
-// Limit returns the patterns that an argument of --limit means: itself, or of @FILE the lines of that file. Empty lines, and what
-// follows a "#" at the beginning of a line or behind a space, say nothing.
+// Limit returns the patterns of an argument of --limit: the argument itself, or the lines of the file for @FILE. Empty lines are
+// skipped, and so are comments, which begin with a "#" at the beginning of a line or after a space.
 func Limit(argument string) ([]string, error) {
 	name, ok := strings.CutPrefix(argument, "@")
 	if !ok {
 		return []string{argument}, nil
 	}
 	if name == "" {
-		return nil, errors.New("name a file of patterns behind the @")
+		return nil, errors.New("the @ must be followed by the name of a file of patterns")
 	}
 	text, err := localfile.Read(name, largestLimitFile)
 	if err != nil {

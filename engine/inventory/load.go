@@ -20,12 +20,12 @@ type source struct {
 	text []byte
 }
 
-// Load reads an inventory: an HCL file, or all files of a directory whose names end in .hcl, in the
-// order of their names; or one of Ansible, in INI or YAML, as package ansible reads it. Several paths are one inventory in several parts, as the files of a directory are: each
-// host, each group and the defaults are declared in one of them only. It reports everything that is wrong at once. The inventory it returns is never nil
-// and always has Files, so that diagnostics can show the source; it is complete only without errors.
+// Load reads an inventory: an HCL file, the .hcl files of a directory in the order of their names, or an inventory of Ansible in INI
+// or YAML. Several paths are parts of one inventory, as the files of a directory are: each host, each group and the defaults are
+// declared in one part only. Load reports all errors at once. The inventory that it returns is never nil and always has Files, so
+// that diagnostics can show the source, but it is complete only if there are no errors.
 //
-// What a host is given by several blocks has this precedence, the last one wins:
+// A host inherits settings with this precedence, from lowest to highest:
 //
 //  1. the `defaults` block
 //  2. group "all"
@@ -33,11 +33,11 @@ type source struct {
 //     without parents), groups of the same depth in the order of the source
 //  4. the host's own block
 //
-// This holds for each attribute, for each variable by its name, and for each part of `rehearsal` (the disks
-// of a block being one part). An attribute that is null is as if not given.
+// The precedence applies to each attribute, to each variable, and to each part of `rehearsal`; the disks of a block are one part.
+// A null attribute counts as not set.
 func Load(paths ...string) (*Inventory, hcl.Diagnostics) { return LoadWith(nil, paths...) }
 
-// LoadWith is Load with the keys of secrets in variables. Without them secrets are unknown values.
+// LoadWith is Load with the keys that decrypt secrets in variables. Without keys, secrets are unknown values.
 func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
 	var sources []source
 	var ansibles []string
@@ -63,7 +63,7 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	return inv, append(diags, more...)
 }
 
-// readTwice reports a file that several paths name: it would declare everything twice.
+// readTwice reports a file that is named more than once, which would declare everything twice.
 func readTwice(sources []source) *hcl.Diagnostic {
 	seen := make(map[string]string, len(sources))
 	for _, s := range sources {
@@ -71,7 +71,7 @@ func readTwice(sources []source) *hcl.Diagnostic {
 		if err == nil {
 			file, err = filepath.Abs(file)
 		}
-		if err != nil { // it has been read
+		if err != nil { // the file was read, so this tells nothing
 			continue
 		}
 		if earlier, ok := seen[file]; ok {
@@ -85,7 +85,7 @@ func readTwice(sources []source) *hcl.Diagnostic {
 	return nil
 }
 
-// read reads the files that a path means.
+// read reads a file, or the inventory files of a directory.
 func read(path string) ([]source, hcl.Diagnostics) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -137,7 +137,7 @@ func read(path string) ([]source, hcl.Diagnostics) {
 	return sources, ignored(path, others)
 }
 
-// ignored says what of a directory is not read, but for what nobody takes for an inventory.
+// ignored warns of the entries of a directory that are not read, except those that are obviously no inventory.
 func ignored(path string, others []fs.DirEntry) hcl.Diagnostics {
 	var names []string
 	for _, entry := range others {
@@ -154,7 +154,7 @@ func ignored(path string, others []fs.DirEntry) hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{{
 		Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
-		Detail: fmt.Sprintf("An inventory in HCL is the files of a directory whose names end in .hcl; in %s there is also %s.", path, strings.Join(names, ", ")),
+		Detail: fmt.Sprintf("hlplay reads only those files of a directory whose names end in .hcl; %s also contains %s.", path, strings.Join(names, ", ")),
 	}}
 }
 
@@ -162,9 +162,9 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Inventory cannot be read"}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && path == "":
-		diag.Detail = "No inventory is given; name a file or a directory of .hcl files with -i."
+		diag.Detail = "No inventory was given: name a file or a directory of .hcl files with -i."
 	case errors.Is(err, fs.ErrNotExist) && strings.Contains(path, ","):
-		diag.Detail = fmt.Sprintf("There is no file or directory %s; -i names one inventory, and is repeated for several. Hosts are declared in it, not on the command line.", path)
+		diag.Detail = fmt.Sprintf("There is no file or directory %s. -i names one inventory; repeat it for several. Hosts are declared in the inventory, not on the command line.", path)
 	case errors.Is(err, fs.ErrNotExist):
 		diag.Detail = fmt.Sprintf("There is no file or directory %s; -i names the inventory.", path)
 	case errors.Is(err, fs.ErrPermission):
@@ -175,7 +175,7 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 	return diag
 }
 
-// parse makes an inventory of its sources.
+// parse parses the sources of an inventory.
 func parse(path string, sources []source, ansibles []string, keys *secret.Keyring) (*Inventory, hcl.Diagnostics) {
 	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}}
 	d := &declarations{decoder: decoder{secrets: keys}}

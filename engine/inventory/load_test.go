@@ -247,7 +247,7 @@ func TestDirectory(t *testing.T) {
 	if diags.HasErrors() || len(inv.Hosts) != 2 || inv.Hosts[0].Name != "a" {
 		t.Errorf("%v %v", inv.Hosts, diags)
 	}
-	if len(diags) != 1 || !strings.Contains(diags.Error(), "there is also notes.txt, sub.hcl/.") {
+	if len(diags) != 1 || !strings.Contains(diags.Error(), "also contains notes.txt, sub.hcl/.") {
 		t.Errorf("what is not read is not told: %v", diags)
 	}
 }
@@ -403,13 +403,13 @@ func TestLoadSeveral(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		{[]string{one, write("again.hcl", `host "pve1" { address = "192.0.2.9" }`)}, `There is a host "pve1" already, at ` + one},
+		{[]string{one, write("again.hcl", `host "pve1" { address = "192.0.2.9" }`)}, `The host "pve1" is declared at ` + one},
 		{[]string{two, write("group.hcl", `group "pve" {}`)}, `There is a group "pve" already, at ` + two},
 		{[]string{one, one}, "are the same file"},
 		{[]string{dir, one}, "are the same file"},
 		{[]string{one, link}, "are the same file"},
 		{[]string{one, filepath.Join(dir, "nosuch.hcl")}, "There is no file or directory"},
-		{[]string{"pve1,pve2"}, "Hosts are declared in it, not on the command line"},
+		{[]string{"pve1,pve2"}, "Hosts are declared in the inventory, not on the command line"},
 	} {
 		if _, diags := Load(test.paths...); !strings.Contains(diags.Error(), test.want) {
 			t.Errorf("%v: %v, want %q", test.paths, diags, test.want)

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// slice is a term with positions.
+// slice matches a term with positions.
 var slice = regexp.MustCompile(`^(.+)\[(-?[0-9]*):(-?[0-9]*)\]$`)
 
-// terms are the terms of a pattern. The ":" and "," within brackets belong to a term.
+// terms splits a pattern into its terms. A ":" or "," within brackets is part of a term.
 func terms(pattern string) []string {
 	var all []string
 	depth, begin := 0, 0
@@ -62,20 +62,18 @@ func (inv *Inventory) Group(name string) *Group {
 	return nil
 }
 
-// Match returns the hosts that a pattern means, in the inventory's order.
+// Match returns the hosts that match a pattern, in the inventory's order.
 //
-// A pattern is terms with ":" or "," between them. A term is the name of a group or of a host, or a glob
-// over both ("pve*", "pve[12]"; see path.Match). A glob matches neither "all" nor "ungrouped", which nobody
-// declared: "al*" is not every host. Plain terms add up; a term that begins with "&" leaves
-// only hosts that it means too; one that begins with "!" takes away those that it means, wherever it
-// stands. A pattern of "&" and "!" alone starts from all hosts.
+// A pattern is a list of terms separated by ":" or ",". A term is the name of a group or host, or a glob for either ("pve*",
+// "pve[12]"; see path.Match). Globs do not match "all" and "ungrouped", which are not declared: "al*" is not every host. The
+// pattern matches the union of its plain terms, restricted to the hosts of each term that begins with "&", without the hosts of
+// each term that begins with "!", wherever that stands. A pattern without plain terms starts from all hosts.
 //
-// "~" in front makes a term a regular expression (RE2), which matches from the beginning of a name: "~pve[0-9]+$".
-// NAME[a:b] are the hosts of a name or glob from the a-th to the b-th, which count from 0, or from -1 at the end, and may be
-// left out.
+// A term that begins with "~" is a regular expression (RE2), anchored at the beginning of a name: "~pve[0-9]+$". NAME[a:b] is the
+// range from the a-th to the b-th host of a name or glob. Positions count from 0, or from -1 at the end, and may be omitted.
 //
-// A name that does not exist is an error, with the nearest one that does; so is a plain glob that no name
-// matches. An existing group without hosts is none.
+// A name that does not exist is an error, which suggests the nearest one; so is a plain glob that matches nothing. An empty group
+// is not an error.
 func (inv *Inventory) Match(pattern string) ([]*Host, error) {
 	if strings.TrimSpace(pattern) == "" {
 		return nil, errors.New("the pattern of hosts is empty; \"all\" means all hosts")
@@ -116,7 +114,7 @@ func (inv *Inventory) Match(pattern string) ([]*Host, error) {
 	return matched, nil
 }
 
-// Names are the names of the hosts that a pattern means; see Match.
+// Names returns the names of the hosts that match a pattern; see Match.
 func (inv *Inventory) Names(pattern string) ([]string, error) {
 	hosts, err := inv.Match(pattern)
 	names := make([]string, len(hosts))
@@ -126,7 +124,7 @@ func (inv *Inventory) Names(pattern string) ([]string, error) {
 	return names, err
 }
 
-// term is the hosts that one name or glob means.
+// term returns the hosts that match one term.
 func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) {
 	if term == "" {
 		return nil, errors.New("a name is missing")
@@ -156,7 +154,7 @@ func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) 
 		return nil, fmt.Errorf("there is no host or group %q in the inventory%s", term, strings.TrimSuffix(suggestion(term, inv.names()), "."))
 	}
 	if _, err := path.Match(term, ""); err != nil {
-		return nil, fmt.Errorf("%q is not a valid glob; it has \"*\", \"?\" and \"[…]\"", term)
+		return nil, fmt.Errorf("%q is not a valid glob; the wildcards are \"*\", \"?\" and \"[…]\"", term)
 	}
 	return inv.matching(term, mustMatch, func(name string) bool {
 		ok, _ := path.Match(term, name)
@@ -164,7 +162,7 @@ func (inv *Inventory) term(term string, mustMatch bool) (map[*Host]bool, error) 
 	})
 }
 
-// syntaxProblem is why a regular expression is none, without what was put around it.
+// syntaxProblem returns what is wrong with a regular expression, without quoting the anchored form.
 func syntaxProblem(err error) string {
 	if e := (*syntax.Error)(nil); errors.As(err, &e) {
 		return string(e.Code)
@@ -172,7 +170,7 @@ func syntaxProblem(err error) string {
 	return err.Error()
 }
 
-// matching are the hosts of the declared groups and the hosts whose names match.
+// matching returns the hosts whose names, or the names of whose declared groups, match.
 func (inv *Inventory) matching(term string, mustMatch bool, match func(name string) bool) (map[*Host]bool, error) {
 	hosts := map[*Host]bool{}
 	found := false
@@ -193,7 +191,7 @@ func (inv *Inventory) matching(term string, mustMatch bool, match func(name stri
 	if !found && mustMatch {
 		for _, group := range inv.Groups {
 			if match(group.Name) {
-				return nil, fmt.Errorf("no host or declared group matches %q; the group %q exists by itself and is meant by its whole name only", term, group.Name)
+				return nil, fmt.Errorf("no host or declared group matches %q; the implicit group %q must be named in full", term, group.Name)
 			}
 		}
 		return nil, fmt.Errorf("no host or group matches %q%s", term, strings.TrimSuffix(suggestion(term, inv.names()), "."))
@@ -201,7 +199,7 @@ func (inv *Inventory) matching(term string, mustMatch bool, match func(name stri
 	return hosts, nil
 }
 
-// slice are the hosts of a term from one position to another.
+// slice returns the hosts of a term between two positions.
 func (inv *Inventory) slice(term, from, to string, mustMatch bool) (map[*Host]bool, error) {
 	set, err := inv.term(term, mustMatch)
 	if err != nil {
@@ -226,7 +224,7 @@ func (inv *Inventory) slice(term, from, to string, mustMatch bool) (map[*Host]bo
 	first, last := max(position(from, 0), 0), min(position(to, len(hosts)-1), len(hosts)-1)
 	if first > last {
 		if mustMatch {
-			return nil, fmt.Errorf("%s[%s:%s] is empty: %q has %d hosts, which count from 0", term, from, to, term, len(hosts))
+			return nil, fmt.Errorf("%s[%s:%s] is empty: %q matches %d hosts, counted from 0", term, from, to, term, len(hosts))
 		}
 		return nil, nil
 	}
@@ -237,7 +235,7 @@ func (inv *Inventory) slice(term, from, to string, mustMatch bool) (map[*Host]bo
 	return part, nil
 }
 
-// names are those of all groups and hosts.
+// names returns the names of all groups and hosts.
 func (inv *Inventory) names() []string {
 	var names []string
 	for _, group := range inv.Groups {

@@ -56,9 +56,9 @@ func TestMatchErrors(t *testing.T) {
 		"Backups":   `did you mean "backup"?`,
 		"zzzzzz":    "; there are all, datacentre, ",
 		"web*":      `no host or group matches "web*"`,
-		"al*":       `no host or declared group matches "al*"; the group "all" exists by itself`,
-		"a[l]l":     `the group "all" exists by itself`,
-		"pve:un*d":  `the group "ungrouped" exists by itself`,
+		"al*":       `no host or declared group matches "al*"; the implicit group "all" must be named in full`,
+		"a[l]l":     `the implicit group "all" must be named in full`,
+		"pve:un*d":  `the implicit group "ungrouped" must be named in full`,
 		"pve[1":     `"pve[1" is not a valid glob`,
 	} {
 		if _, err := inv.Match(pattern); err == nil || !strings.Contains(err.Error(), want) {

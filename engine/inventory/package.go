@@ -12,16 +12,16 @@ import (
 )
 
 var (
-	// packageName and packageVersion are Debian's (Policy, 5.6.7 and 5.6.12).
+	// packageName and packageVersion match those of Debian packages (Debian Policy, 5.6.7 and 5.6.12).
 	packageName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	packageVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~:-]*$`)
-	// unitName is a unit of a type that packages bring.
+	// unitName matches units of the types that packages install.
 	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target|path)$`)
 )
 
 var packageNames = []string{"version", "depends", "units", "files"}
 
-// declaredPackage decodes a package that the simulated archive is to offer, beside those before it.
+// declaredPackage decodes a package of the simulated archive. before are the packages of the block that precede it.
 func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Package, bool) {
 	name, ok := d.label(block, "package")
 	if !ok {
@@ -59,7 +59,7 @@ func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Pac
 func (d *decoder) matching(attr *hclsyntax.Attribute, form *regexp.Regexp, example string) *string {
 	s := d.string(attr)
 	if s != nil && !form.MatchString(*s) {
-		d.errorf(attr.Expr.Range(), "Invalid package", "%s cannot be %q; an example is %q.", attr.Name, *s, example)
+		d.errorf(attr.Expr.Range(), "Invalid package", "%s cannot be %q; a valid example is %q.", attr.Name, *s, example)
 		return nil
 	}
 	return s
@@ -72,14 +72,14 @@ func (d *decoder) allMatching(attr *hclsyntax.Attribute, form *regexp.Regexp, ex
 	}
 	for i, s := range *list {
 		if !form.MatchString(s) {
-			d.errorf(elementRange(attr.Expr, i), "Invalid package", "%s cannot have %q; an example is %q.", attr.Name, s, example)
+			d.errorf(elementRange(attr.Expr, i), "Invalid package", "%s cannot contain %q; a valid example is %q.", attr.Name, s, example)
 			return nil
 		}
 	}
 	return *list
 }
 
-// files are contents by path.
+// files decodes the contents of files by path.
 func (d *decoder) files(attr *hclsyntax.Attribute) map[string]string {
 	value, ok := d.value(attr)
 	if !ok {

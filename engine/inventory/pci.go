@@ -17,14 +17,14 @@ var (
 	pciClass   = regexp.MustCompile(`^[0-9a-f]{4}$`)
 )
 
-// pci reads a block that describes a PCI device; before are those of the same rehearsal block.
+// pci decodes a block that describes a PCI device. before are the devices of the block that precede it.
 func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bool) {
 	address, ok := d.label(block, "PCI device")
 	if !ok {
 		return PCIDevice{}, false
 	}
 	if !pciAddress.MatchString(address) {
-		d.errorf(block.LabelRanges[0], "Invalid PCI device", "%q is not an address such as \"0000:01:00.0\": domain, bus, device and function in small hexadecimal digits.", address)
+		d.errorf(block.LabelRanges[0], "Invalid PCI device", "%q is not an address such as \"0000:01:00.0\": domain, bus, device and function in lower-case hexadecimal digits.", address)
 		return PCIDevice{}, false
 	}
 	if slices.ContainsFunc(before, func(other PCIDevice) bool { return other.Address == address }) {
@@ -58,17 +58,17 @@ func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bo
 	return device, true
 }
 
-// digits reads a text of a form.
+// digits decodes a string that must match a form.
 func (d *decoder) digits(attr *hclsyntax.Attribute, form *regexp.Regexp, what string) *string {
 	text := d.string(attr)
 	if text != nil && !form.MatchString(*text) {
-		d.errorf(attr.Expr.Range(), "Invalid PCI device", "%q is not %s, in small hexadecimal digits.", *text, what)
+		d.errorf(attr.Expr.Range(), "Invalid PCI device", "%q is not %s, in lower-case hexadecimal digits.", *text, what)
 		return nil
 	}
 	return text
 }
 
-// group reads the number of an IOMMU group.
+// group decodes the number of an IOMMU group.
 func (d *decoder) group(attr *hclsyntax.Attribute) *int {
 	value, ok := d.value(attr)
 	if !ok {

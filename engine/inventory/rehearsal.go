@@ -12,7 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// rehearsalSettings is what one `rehearsal` block says; a nil field is not given there.
+// rehearsalSettings are the settings of one `rehearsal` block. A nil field is not set.
 type rehearsalSettings struct {
 	debian    *string
 	addresses *[]string
@@ -24,7 +24,7 @@ type rehearsalSettings struct {
 	packages  []Package
 }
 
-// apply lays the settings over a rehearsal: each attribute for itself, the disks, PCI devices and packages as a whole.
+// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices and packages as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -54,7 +54,7 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 	}
 }
 
-// SystemDisk is the disk of a simulated node that holds its system.
+// SystemDisk is the system disk of a simulated node.
 const SystemDisk = "sda"
 
 var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "iommu"}
@@ -62,13 +62,13 @@ var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "i
 // bootLoaders are the boot loaders of simulated nodes, the default first.
 var bootLoaders = []string{"grub", "systemd-boot", "boot-tool-grub"}
 
-// debianReleases are the code names that can be told apart from a misspelling.
+// debianReleases are the code names that are accepted.
 var debianReleases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
 
 func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 	var s rehearsalSettings
 	if len(block.Labels) != 0 {
-		d.errorf(block.DefRange(), "Name not expected", "A rehearsal block has no name; it stands in the block of the host.")
+		d.errorf(block.DefRange(), "Name not expected", "A rehearsal block has no name: it belongs to the block that contains it.")
 	}
 	for _, attr := range attributes(block.Body) {
 		switch attr.Name {
@@ -109,7 +109,7 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			continue
 		}
 		if disk.Name == SystemDisk {
-			d.errorf(inner.DefRange(), "Invalid disk", "Every simulated node has its system on %s; disk blocks are for disks beside it, such as \"sdb\".", SystemDisk)
+			d.errorf(inner.DefRange(), "Invalid disk", "%s is the system disk of every simulated node; disk blocks declare additional disks, such as \"sdb\".", SystemDisk)
 			continue
 		}
 		if seen[disk.Name] {
@@ -136,7 +136,7 @@ func (d *decoder) prefixes(attr *hclsyntax.Attribute) *[]string {
 	return list
 }
 
-// guestID is what a node accepts as the id of a guest.
+// guestID matches the ids that Proxmox VE accepts for guests.
 var guestID = regexp.MustCompile(`^[1-9][0-9]{2,8}$`)
 
 func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
@@ -165,7 +165,7 @@ func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
 
 var diskNames = []string{"size", "serial", "model", "rotational", "use", "partitions"}
 
-// diskName is a name as the kernel gives it, without /dev/.
+// diskName matches the kernel's names of disks, without /dev/.
 var diskName = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
 
 func (d *decoder) disk(block *hclsyntax.Block) (Disk, bool) {
@@ -174,7 +174,7 @@ func (d *decoder) disk(block *hclsyntax.Block) (Disk, bool) {
 		return Disk{}, false
 	}
 	if !diskName.MatchString(name) {
-		d.errorf(block.LabelRanges[0], "Invalid disk", "%q is not a disk's name as the kernel gives it, such as \"sdb\" or \"nvme0n1\".", name)
+		d.errorf(block.LabelRanges[0], "Invalid disk", "%q is not the kernel's name of a disk, such as \"sdb\" or \"nvme0n1\".", name)
 		return Disk{}, false
 	}
 	disk := Disk{Name: name}
@@ -253,7 +253,7 @@ var units = []struct {
 
 var sizeForm = regexp.MustCompile(`^([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)$`)
 
-// parseSize reads "1TB"; it returns 0 for what is not a size of at least one byte.
+// parseSize parses a size such as "1TB". It returns 0 if the text is not a size of at least one byte.
 func parseSize(s string) int64 {
 	parts := sizeForm.FindStringSubmatch(s)
 	if parts == nil {
@@ -275,7 +275,7 @@ func parseSize(s string) int64 {
 	return 0
 }
 
-// formatSize is the inverse of parseSize, with the largest unit that leaves a whole number.
+// formatSize is the inverse of parseSize. It uses the largest unit that gives an integer.
 func formatSize(size int64) string {
 	best := units[len(units)-1]
 	for _, unit := range units {

@@ -50,7 +50,7 @@ func TestDeclaredPackages(t *testing.T) {
 	for text, want := range map[string]string{
 		`package "Nginx" {}`:                           `"Nginx" is not the name of a Debian package`,
 		"package \"a1\" {}\n package \"a1\" {}":        `has a package "a1" already`,
-		`package "nginx" { units = ["nginx"] }`:        `units cannot have "nginx"; an example is "nginx.service"`,
+		`package "nginx" { units = ["nginx"] }`:        `units cannot contain "nginx"; a valid example is "nginx.service"`,
 		`package "nginx" { files = { "etc/x" = "" } }`: `"etc/x" is not the absolute path of a file`,
 		`package "nginx" { files = { "/etc/x" = 1 } }`: "The content of /etc/x must be a string",
 		`package "nginx" { version = "new" }`:          `version cannot be "new"`,
@@ -64,7 +64,7 @@ func TestDeclaredPackages(t *testing.T) {
 }
 
 func TestTheSystemDiskIsNotDeclaredAgain(t *testing.T) {
-	for disk, want := range map[string]string{"sda": "has its system on sda", "sdb": "", "nvme0n1": ""} {
+	for disk, want := range map[string]string{"sda": "sda is the system disk", "sdb": "", "nvme0n1": ""} {
 		_, got := loadText(t, "host \"n\" {\n  rehearsal {\n    disk \""+disk+"\" {}\n  }\n}\n")
 		if !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("disk %q: %q, want %q", disk, got, want)

@@ -9,7 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// resolve brings hosts and groups together.
+// resolve fills the inventory: it assigns hosts to groups and applies what they inherit.
 func (d *declarations) resolve(inv *Inventory) {
 	all, declared := d.splitGroups()
 	d.checkNames(declared)
@@ -22,7 +22,7 @@ func (d *declarations) resolve(inv *Inventory) {
 	}
 	members := memberships(declared)
 
-	// Parents before children; a stable sort keeps the order of the source among equals.
+	// Parents come before children; the stable sort keeps the order of the source among groups of the same depth.
 	ordered := slices.Clone(declared)
 	slices.SortStableFunc(ordered, func(a, b *groupDecl) int { return cmp.Compare(depth[a.name], depth[b.name]) })
 
@@ -72,12 +72,12 @@ func (d *declarations) resolve(inv *Inventory) {
 	}
 }
 
-// splitGroups takes the block of group "all", if there is one, from among the others.
+// splitGroups separates the block of group "all", if there is one, from the others.
 func (d *declarations) splitGroups() (all *groupDecl, others []*groupDecl) {
 	all = &groupDecl{name: groupAll}
 	for _, group := range d.groups {
 		if group.name == groupAll {
-			// Its host blocks make hosts; that they are in "all" goes without saying.
+			// Its host blocks declare hosts, which are in "all" anyway.
 			all = &groupDecl{name: groupAll, settings: group.settings, at: group.at}
 		} else {
 			others = append(others, group)
@@ -86,7 +86,7 @@ func (d *declarations) splitGroups() (all *groupDecl, others []*groupDecl) {
 	return all, others
 }
 
-// checkNames reports members that do not exist, and names that stand for two things.
+// checkNames reports members that do not exist and names that are ambiguous.
 func (d *declarations) checkNames(groups []*groupDecl) {
 	var hostNames, groupNames []string
 	for _, host := range d.hosts {
@@ -97,7 +97,7 @@ func (d *declarations) checkNames(groups []*groupDecl) {
 	}
 	for _, host := range d.hosts {
 		if host.name == groupAll || host.name == groupUngrouped || slices.Contains(groupNames, host.name) {
-			d.errorf(host.at, "Ambiguous name", "%q is the name of a group, so that a pattern could mean either; a host needs another name.", host.name)
+			d.errorf(host.at, "Ambiguous name", "%q is also the name of a group, so patterns could mean either; give the host another name.", host.name)
 		}
 	}
 	for _, group := range groups {
@@ -105,7 +105,7 @@ func (d *declarations) checkNames(groups []*groupDecl) {
 			switch {
 			case slices.Contains(hostNames, m.name):
 			case slices.Contains(groupNames, m.name):
-				d.errorf(m.at, "Unknown host", "%q is a group, not a host; groups within a group stand in children.", m.name)
+				d.errorf(m.at, "Unknown host", "%q is a group, not a host; list child groups in children.", m.name)
 			default:
 				d.errorf(m.at, "Unknown host", "There is no host %q in the inventory%s", m.name, suggestion(m.name, hostNames))
 			}
@@ -114,9 +114,9 @@ func (d *declarations) checkNames(groups []*groupDecl) {
 			switch {
 			case slices.Contains(groupNames, m.name):
 			case slices.Contains(hostNames, m.name):
-				d.errorf(m.at, "Unknown group", "%q is a host, not a group; hosts of a group stand in hosts.", m.name)
+				d.errorf(m.at, "Unknown group", "%q is a host, not a group; list hosts in hosts.", m.name)
 			case m.name == groupAll || m.name == groupUngrouped:
-				d.errorf(m.at, "Unknown group", "The group %q cannot be within another one.", m.name)
+				d.errorf(m.at, "Unknown group", "The group %q cannot be the child of another one.", m.name)
 			default:
 				d.errorf(m.at, "Unknown group", "There is no group %q in the inventory%s", m.name, suggestion(m.name, groupNames))
 			}
@@ -124,8 +124,8 @@ func (d *declarations) checkNames(groups []*groupDecl) {
 	}
 }
 
-// depths are the lengths of each group's longest way down from a group without parents. A group that is
-// within itself is reported.
+// depths returns the length of the longest path to each group from a group without parents. It reports groups that contain
+// themselves.
 func (d *declarations) depths(groups []*groupDecl) map[string]int {
 	children := map[string][]member{}
 	parents := map[string]int{} // those not yet visited
@@ -166,7 +166,7 @@ func (d *declarations) depths(groups []*groupDecl) map[string]int {
 	return depth
 }
 
-// cycle finds the way from a group back to itself, if there is one, and where its first step stands.
+// cycle returns the path from a group back to itself, if there is one, and the place of its first step.
 func cycle(start *groupDecl, children map[string][]member) ([]string, hcl.Range) {
 	seen := map[string]bool{}
 	var search func(name string) []string
@@ -193,7 +193,7 @@ func cycle(start *groupDecl, children map[string][]member) ([]string, hcl.Range)
 	return nil, hcl.Range{}
 }
 
-// memberships are the names of the hosts of each group, those of child groups included. There are no cycles.
+// memberships returns the names of the hosts of each group, including those of child groups. There must be no cycles.
 func memberships(groups []*groupDecl) map[string]map[string]bool {
 	byName := map[string]*groupDecl{}
 	for _, group := range groups {
@@ -223,8 +223,7 @@ func memberships(groups []*groupDecl) map[string]map[string]bool {
 	return members
 }
 
-// checkEndpoints reports hosts that are one and the same machine: tasks that run on both at the same time
-// would be in each other's way.
+// checkEndpoints reports hosts that are the same machine, where tasks that run on both at once would interfere.
 func (d *declarations) checkEndpoints(hosts []*Host) {
 	type endpoint struct {
 		address string
@@ -233,7 +232,7 @@ func (d *declarations) checkEndpoints(hosts []*Host) {
 	reached, addressed := map[endpoint]*Host{}, map[string]*Host{}
 	for _, host := range hosts {
 		if problem := addressProblem(host.Address); problem != "" && host.Connection == "ssh" && host.SSHAddress == "" {
-			d.errorf(host.Range, "No usable address", "The host has no address of its own, and its name %q is none: %s. Give it an address.", host.Name, problem)
+			d.errorf(host.Range, "No usable address", "The host has no address, and its name %q cannot serve as one: %s. Set its address.", host.Name, problem)
 			continue
 		}
 		if host.Connection != "ssh" {

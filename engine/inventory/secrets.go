@@ -15,7 +15,7 @@ import (
 	"hlplay/engine/secret"
 )
 
-// withSecrets evaluates an attribute whose values may be encrypted; false means that it is null, or wrong.
+// withSecrets evaluates an attribute whose values may be encrypted. It returns false if the attribute is null or wrong.
 func (d *decoder) withSecrets(attr *hclsyntax.Attribute) (cty.Value, bool) {
 	dir := filepath.Dir(attr.SrcRange.Filename)
 	read := func(path string) ([]byte, error) {
@@ -28,7 +28,7 @@ func (d *decoder) withSecrets(attr *hclsyntax.Attribute) (cty.Value, bool) {
 	for _, diag := range diags {
 		switch diag.Summary {
 		case "Variables not allowed", "Call to unknown function":
-			diag.Detail = "An inventory holds plain values, without references; of functions, vars may call secret and secret_file. A name stands in quotes: \"pve1\"."
+			diag.Detail = "An inventory contains plain values, without references. The only functions are secret and secret_file, in vars. Strings must be quoted: \"pve1\"."
 		}
 		diag.Expression, diag.EvalContext = nil, nil // what stands there may be secret
 	}
@@ -40,7 +40,7 @@ func (d *decoder) withSecrets(attr *hclsyntax.Attribute) (cty.Value, bool) {
 	return value, true
 }
 
-// masked is a value as it is shown: what is marked in it is not.
+// masked returns the value to show, with marked parts replaced.
 func masked(value cty.Value) cty.Value {
 	switch {
 	case !value.ContainsMarked():
@@ -63,8 +63,8 @@ func masked(value cty.Value) cty.Value {
 	return cty.TupleVal(all)
 }
 
-// anchored is the source of an expression with the paths of encrypted files made absolute, so that it can stand in a file elsewhere. dir
-// is what they are relative to.
+// anchored returns the source of an expression with the paths of encrypted files made absolute, so that it can be written to a file in
+// another directory. Relative paths are relative to dir.
 func anchored(src []byte, dir string) []byte {
 	expr, diags := hclsyntax.ParseExpression(src, "", hcl.InitialPos)
 	dir, err := filepath.Abs(dir)
@@ -88,7 +88,7 @@ func anchored(src []byte, dir string) []byte {
 	return append(out, src[done:]...)
 }
 
-// setVars writes variables. One that holds a secret is written as it stands in the source, where it is encrypted.
+// setVars writes variables. One that contains a secret is copied from the source, where it is encrypted.
 func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at map[string]hcl.Range) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(vars)), cty.Value.ContainsMarked) {
 		body.SetAttributeValue("vars", cty.ObjectVal(vars))
@@ -101,7 +101,7 @@ func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at
 			place := at[name]
 			file := inv.Files[place.Filename]
 			if file == nil || place.Empty() {
-				return fmt.Errorf("writing the inventory: it is not known how variable %q, which is secret, stands in the source", name)
+				return fmt.Errorf("writing the inventory: the source of the secret variable %q is not known", name)
 			}
 			tokens = hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: anchored(place.SliceBytes(file.Bytes), filepath.Dir(place.Filename))}}
 		}

@@ -11,8 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// settings is what one block says about hosts: the block of a host, of a group, or `defaults`.
-// A nil field is not given there.
+// settings are the settings of one block: that of a host, of a group, or `defaults`. A nil field is not set.
 type settings struct {
 	address, sshAddress *string
 	port                *int
@@ -28,12 +27,12 @@ type settings struct {
 	rehearsal           rehearsalSettings
 }
 
-// settingNames are the attributes that settings has, in the order in which messages list them.
+// settingNames are the names of the settings, in the order in which messages list them.
 var settingNames = []string{
 	"address", "ssh_address", "port", "user", "keys", "known_hosts", "forwards", "connection", "become", "become_user", "vars",
 }
 
-// set decodes one attribute. It reports whether there is a setting of that name.
+// set decodes one attribute. It returns false if no setting has that name.
 func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
 	switch attr.Name {
 	case "address":
@@ -73,7 +72,7 @@ func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
 	return true
 }
 
-// apply lays the settings over a host.
+// apply overrides the settings of a host.
 func (s *settings) apply(h *Host) {
 	set(&h.Address, s.address)
 	set(&h.SSHAddress, s.sshAddress)
@@ -102,8 +101,8 @@ func set[T any](target *T, value *T) {
 	}
 }
 
-// expandPath makes "~/" the home directory, and a relative path relative to the inventory file that
-// names it, so that an inventory means the same wherever hlplay is started. The result is absolute.
+// expandPath returns an absolute path. It replaces "~/" by the home directory, and resolves a relative path against the directory of
+// the inventory file, so that the working directory does not matter.
 func expandPath(path, inventoryFile string) string {
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
@@ -139,14 +138,14 @@ func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
 	}
 	for name, v := range vars {
 		if problem := unprintable(v); problem != "" {
-			d.errorf(attr.Expr.Range(), "Unusable variable", "The variable %q holds %s.", name, problem)
+			d.errorf(attr.Expr.Range(), "Unusable variable", "The variable %q contains %s.", name, problem)
 			delete(vars, name)
 		}
 	}
 	return vars
 }
 
-// varRanges are where the variables of an object stand.
+// varRanges returns the places of the variables of an object.
 func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
 	ranges := map[string]hcl.Range{}
 	object, ok := attr.Expr.(*hclsyntax.ObjectConsExpr)
@@ -161,7 +160,7 @@ func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
 	return ranges
 }
 
-// unprintable says what in a value cannot be written down as a decimal number of bounded length.
+// unprintable describes a number in a value that has no decimal form of bounded length.
 func unprintable(value cty.Value) string {
 	var problem string
 	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
@@ -169,7 +168,7 @@ func unprintable(value cty.Value) string {
 			return true, nil
 		}
 		if f := v.AsBigFloat(); f.IsInf() || f.MantExp(nil) > 1024 || f.MantExp(nil) < -1074 {
-			// The number itself is not shown: to write it down in decimal could take minutes.
+			// The number is not shown: formatting it could take minutes.
 			problem = "a number that is out of range; the largest is about 1.8e308"
 		}
 		return true, nil

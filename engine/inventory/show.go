@@ -14,8 +14,8 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// Tree prints groups and hosts as a tree, with addresses and variables. A host stands in the innermost of
-// its groups; of its variables it shows those that its groups do not already show with the same value.
+// Tree prints groups and hosts as a tree, with addresses and variables. A host is listed under its innermost groups, with the
+// variables that its groups do not show with the same value.
 func (inv *Inventory) Tree(w io.Writer) error {
 	all := inv.Group(groupAll)
 	if all == nil {
@@ -55,7 +55,7 @@ func (inv *Inventory) branch(group *Group) *tree.Tree {
 	return branch
 }
 
-// where is the host's address, and how it is reached where that says more.
+// where returns the host's address, and how the host is reached if that differs.
 func (h *Host) where() string {
 	if h.Connection == "local" {
 		return "(this machine)"
@@ -71,7 +71,7 @@ func (h *Host) where() string {
 	return s
 }
 
-// label is a node of the tree: a heading, and a line or more for each variable.
+// label returns the text of a node: a heading, then the variables on lines of their own.
 func label(heading string, vars map[string]cty.Value) string {
 	var b strings.Builder
 	b.WriteString(heading)
@@ -108,8 +108,8 @@ type groupJSON struct {
 	Vars     map[string]json.RawMessage `json:"vars"`
 }
 
-// JSON is the inventory as data: an object with "hosts" and "groups", both by name. Hosts have the values
-// that precedence leaves them with; the lists of hosts are in the inventory's order.
+// JSON returns the inventory as an object with "hosts" and "groups", both by name. The values of hosts are the effective ones. Lists
+// of hosts are in the inventory's order.
 func (inv *Inventory) JSON() ([]byte, error) {
 	hosts, groups := map[string]hostJSON{}, map[string]groupJSON{}
 	for _, host := range inv.Hosts {

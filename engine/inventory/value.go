@@ -6,8 +6,8 @@ import (
 	"hlplay/engine/hostvar"
 )
 
-// Value is what expressions see as `host`: an object with name, address, port (22 if the inventory names
-// none), user (empty if it names none), groups (a list of names) and vars (an object).
+// Value returns `host` in expressions: an object with name, address, port (by default 22), user (by default empty), groups (a list of
+// names) and vars (an object).
 func (h *Host) Value() cty.Value {
 	port := h.Port
 	if port == 0 {
@@ -32,7 +32,7 @@ func (h *Host) Value() cty.Value {
 	})
 }
 
-// HostsValue is what expressions see as `hosts`: an object of the hosts' values by name.
+// HostsValue returns `hosts` in expressions: an object of the hosts' values by name.
 func (inv *Inventory) HostsValue() cty.Value {
 	hosts := make(map[string]cty.Value, len(inv.Hosts))
 	for _, host := range inv.Hosts {
@@ -41,8 +41,8 @@ func (inv *Inventory) HostsValue() cty.Value {
 	return cty.ObjectVal(hosts)
 }
 
-// GroupsValue is what expressions see as `groups`: an object of lists of host names, each in the
-// inventory's order, by the groups' names.
+// GroupsValue returns `groups` in expressions: an object of the lists of host names, in the inventory's order, by the names of the
+// groups.
 func (inv *Inventory) GroupsValue() cty.Value {
 	groups := make(map[string]cty.Value, len(inv.Groups))
 	for _, group := range inv.Groups {

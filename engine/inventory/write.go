@@ -8,9 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Write renders an inventory as HCL that Load reads back as the same hosts and groups. Each host says all
-// that concerns its connection itself; variables stay with the groups that give them. A variable that a
-// group gives cannot be withdrawn from a host by deleting it from Host.Vars.
+// Write renders an inventory as HCL that Load reads back as the same hosts and groups. The connection settings are written with each
+// host, the variables with the groups that set them. Deleting an inherited variable from Host.Vars has no effect.
 func Write(w io.Writer, inv *Inventory) error {
 	file := hclwrite.NewEmptyFile()
 	body := file.Body()
@@ -131,7 +130,7 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	}
 }
 
-// own are the host's variables that its groups do not give it, or give it with another value.
+// own returns the host's variables that its groups do not set, or set to another value.
 func (inv *Inventory) own(host *Host) map[string]cty.Value {
 	given := map[string]cty.Value{}
 	for _, name := range host.Groups {
@@ -148,7 +147,7 @@ func (inv *Inventory) own(host *Host) map[string]cty.Value {
 	return own
 }
 
-// direct are the names of a group's hosts that are in none of its child groups.
+// direct returns the names of a group's hosts that are in none of its child groups.
 func (inv *Inventory) direct(group *Group) []string {
 	below := map[*Host]bool{}
 	for _, name := range group.Children {

@@ -179,18 +179,18 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 		"RevokedHostKeys ~/revoked":                "@revoked",
 		"KnownHostsCommand /bin/keys %H":           "write the keys into known_hosts",
 		"StrictHostKeyChecking maybe":              "want yes, ask, accept-new or no",
-		"CertificateFile ~/.ssh/%C-cert.pub":       "%C is not known here",
+		"CertificateFile ~/.ssh/%C-cert.pub":       "%C is not a token here",
 		"Port 70000":                               "from 1 to 65535",
 		"AddressFamily ipv6":                       "any, inet or inet6",
-		"HostName %p":                              "%p is not known here",
-		"IdentityFile ~/.ssh/%C":                   "%C is not known here",
+		"HostName %p":                              "%p is not a token here",
+		"IdentityFile ~/.ssh/%C":                   "%C is not a token here",
 		"UserKnownHostsFile ${NONESUCH_VARIABLE}":  "no such variable",
-		"ProxyCommand nc %h %z":                    "%z is not known here",
+		"ProxyCommand nc %h %z":                    "%z is not a token here",
 		"ProxyJump a:b":                            `port "b"`,
-		"Match host":                               "nothing stands behind it",
+		"Match host":                               "Match host needs an argument",
 		"Match all host n1":                        "cannot be combined",
-		"IdentityFile 'open":                       "a quote is not closed",
-		"Port":                                     "nothing stands behind Port",
+		"IdentityFile 'open":                       "the closing quote is missing",
+		"Port":                                     "Port needs a value",
 		"Host n1\n  ProxyJump n1":                  "does a host jump through itself",
 		"Include ~nonesuch-user-of-this-host/conf": "nonesuch-user",
 	} {
@@ -314,8 +314,8 @@ func TestBlocksThatAreNotJudged(t *testing.T) {
 		lines = append(lines, note)
 	}
 	says := "hlplay does not evaluate Match "
-	want := []string{"config:1: " + says + "exec: the block concerns no host", "config:3: " + says + "exec: the block concerns no host",
-		"config:7: " + says + "sessiontype: the block concerns no host", "config:11: " + says + "newword: the block concerns no host"}
+	want := []string{"config:1: " + says + "exec: the block is skipped", "config:3: " + says + "exec: the block is skipped",
+		"config:7: " + says + "sessiontype: the block is skipped", "config:11: " + says + "newword: the block is skipped"}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
@@ -340,7 +340,7 @@ func TestIncludes(t *testing.T) {
 	if err := os.Chmod(included, 0o620); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := resolved(t, Target{Name: "n1"}); err == nil || !strings.Contains(err.Error(), "can be written to by others") {
+	if _, err := resolved(t, Target{Name: "n1"}); err == nil || !strings.Contains(err.Error(), "is writable by others") {
 		t.Errorf("a file that others write to: error %v", err)
 	}
 	if err := os.Remove(included); err != nil {

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// Query is what is asked for: the settings of a host.
+// Query names the host whose settings are wanted, and the users that criteria may ask about.
 type Query struct {
-	// Host is the name as it was given, an alias or an address.
+	// Host is the name that the user gave: an alias, a host name or an address.
 	Host string
-	// User is the login user if something beside the configuration names it, and LocalUser who asks.
+	// User is the login user if it does not come from the configuration; LocalUser is the user on this machine.
 	User, LocalUser string
 }
 
-// Setting is a value with the line that gives it.
+// Setting is the value of a keyword and the line that sets it.
 type Setting struct {
 	Place
-	// Args are the words of the value; Text is all of it, with its quotes.
+	// Args are the words of the value, and Text is the whole value with its quotes.
 	Args []string
 	Text string
 }
 
-// Value is the first word; empty if there is none.
+// Value returns the first word, or "" if there is none.
 func (s Setting) Value() string {
 	if len(s.Args) == 0 {
 		return ""
@@ -30,38 +30,38 @@ func (s Setting) Value() string {
 	return s.Args[0]
 }
 
-// Set says whether there is such a setting at all.
+// Set reports whether the keyword is set.
 func (s Setting) Set() bool { return s.Line > 0 }
 
-// Note is a block that could not be judged, and which therefore concerns nobody.
+// Note is a block with a criterion that is not evaluated. Such a block applies to no host.
 type Note struct {
 	Place
 	Criterion string
 }
 
 func (n Note) String() string {
-	return n.Place.String() + ": hlplay does not evaluate " + n.Criterion + ": the block concerns no host"
+	return n.Place.String() + ": hlplay does not evaluate " + n.Criterion + ": the block is skipped"
 }
 
-// Settings are those of one host.
+// Settings are the settings of one host.
 type Settings struct {
 	first map[string]Setting
-	// keys and certificates are of all lines that apply.
+	// keys and certificates collect every line that applies, not only the first.
 	keys, certificates []Setting
-	// Notes are the blocks that might concern the host, if they could be judged.
+	// Notes are the blocks that were skipped although they might apply to the host.
 	Notes []Note
 }
 
-// Get returns the setting of a keyword, in whatever case; of several lines the first that applies counts.
+// Get returns the setting of a keyword, whose case does not matter. The first line that applies wins.
 func (s *Settings) Get(keyword string) Setting { return s.first[strings.ToLower(keyword)] }
 
-// IdentityFiles are the keys of all lines that apply.
+// IdentityFiles returns the keys of all lines that apply.
 func (s *Settings) IdentityFiles() []Setting { return s.keys }
 
-// CertificateFiles are the certificates of all lines that apply.
+// CertificateFiles returns the certificates of all lines that apply.
 func (s *Settings) CertificateFiles() []Setting { return s.certificates }
 
-// hostName is what HostName says so far, or the name asked for.
+// hostName returns the HostName set so far, or the name in the query.
 func (s *Settings) hostName(q Query) (string, error) {
 	set := s.first["hostname"]
 	if !set.Set() {
@@ -70,8 +70,7 @@ func (s *Settings) hostName(q Query) (string, error) {
 	return set.Expand(set.Value(), map[byte]string{'h': q.Host})
 }
 
-// For evaluates the configuration for a host; a nil Config has no settings. Beside the settings it returns the name or
-// address to connect to.
+// For evaluates the configuration for a host. It also returns the name or address to connect to. A nil Config has no settings.
 func (c *Config) For(q Query) (*Settings, string, error) {
 	s := &Settings{first: map[string]Setting{}}
 	if c == nil {
@@ -97,7 +96,7 @@ func (c *Config) For(q Query) (*Settings, string, error) {
 	return s, name, nil
 }
 
-// evaluation is one under way.
+// evaluation is the state of evaluating a configuration for one host.
 type evaluation struct {
 	Query
 	*Settings
@@ -105,7 +104,7 @@ type evaluation struct {
 	final string // the host's name when it is
 }
 
-// lines applies lines to the host. With never, no block is entered.
+// lines applies lines to the host. If never is set, every block is skipped.
 func (e *evaluation) lines(lines []line, active, never bool) error {
 	was := active
 	for _, l := range lines {
@@ -133,7 +132,7 @@ func (e *evaluation) lines(lines []line, active, never bool) error {
 	return nil
 }
 
-// host says whether the patterns of a Host line name the host.
+// host reports whether the patterns of a Host line match the host.
 func (e *evaluation) host(patterns []string) bool {
 	name := e.Host
 	if e.final != "" {
@@ -153,7 +152,7 @@ func (e *evaluation) host(patterns []string) bool {
 	return found
 }
 
-// apply takes a setting if there is none of its keyword yet.
+// apply takes a setting unless its keyword is set already.
 func (e *evaluation) apply(l line) {
 	s := Setting{l.Place, l.args, l.rest}
 	switch l.keyword {
@@ -167,7 +166,7 @@ func (e *evaluation) apply(l line) {
 		}
 		return
 	case "proxycommand", "proxyjump":
-		// Whichever comes first counts, and be it "none".
+		// Whichever of the two comes first wins, even if its value is "none".
 		if e.first["proxycommand"].Set() || e.first["proxyjump"].Set() {
 			return
 		}

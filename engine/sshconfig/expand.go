@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Expand fills in the tokens of a value of the setting: %h and its like, and %% for a percent sign.
+// Expand replaces the tokens in a value of the setting, such as %h, and %% by a percent sign.
 func (s Setting) Expand(value string, tokens map[byte]string) (string, error) {
 	var out strings.Builder
 	for i := 0; i < len(value); i++ {
@@ -21,20 +21,20 @@ func (s Setting) Expand(value string, tokens map[byte]string) (string, error) {
 		case value[i] == '%':
 			text = "%"
 		case !ok:
-			return "", s.Errorf("%q: %%%c is not known here; write %%%% for a percent sign", value, value[i])
+			return "", s.Errorf("%q: %%%c is not a token here; write %%%% for a percent sign", value, value[i])
 		}
 		out.WriteString(text)
 	}
 	return out.String(), nil
 }
 
-// Path is a file that the setting names: with ~, tokens, and ${NAME} of the environment filled in.
+// Path returns a path that the setting names, with ~, tokens and ${NAME} of the environment replaced.
 func (s Setting) Path(value, home string, tokens map[byte]string) (string, error) {
 	value, err := Tilde(value, home)
 	if err != nil {
 		return "", s.Errorf("%s: %v", value, err)
 	}
-	// First the environment, so that nothing of what a token stands for is looked up there.
+	// The environment comes first, so that the value of a token is never expanded again.
 	if value, err = s.environment(value); err != nil {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func (s Setting) environment(value string) (string, error) {
 		}
 		name, after, ok := strings.Cut(rest, "}")
 		if !ok {
-			return "", s.Errorf("${%s: the brace is not closed", rest)
+			return "", s.Errorf("${%s: the closing brace is missing", rest)
 		}
 		text, ok := os.LookupEnv(name)
 		if !ok {

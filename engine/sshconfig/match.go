@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// criterion is one of a Match line.
+// criterion is one criterion of a Match line.
 type criterion struct {
 	name, arg string
 	negated   bool
 }
 
-// Criteria that take no argument, those that are evaluated, and those that ssh knows beside them.
+// The criteria that take no argument, those that are evaluated, and the others that ssh knows.
 var (
 	bare      = []string{"all", "canonical", "final"}
 	evaluated = []string{"host", "originalhost", "user", "localuser", "tagged"}
 	foreign   = []string{"exec", "localnetwork", "version", "sessiontype", "command"}
 )
 
-// criteria takes a Match line apart.
+// criteria parses a Match line.
 func criteria(l line) ([]criterion, error) {
 	var all []criterion
 	args := l.args
@@ -34,7 +34,7 @@ func criteria(l line) ([]criterion, error) {
 			continue
 		}
 		if !slices.Contains(evaluated, c.name) && !slices.Contains(foreign, c.name) {
-			// What ssh will know one day, with whatever arguments.
+			// A criterion of a later ssh, whose arguments are not known.
 			return append(all, c), nil
 		}
 		if !given || arg == "" {
@@ -42,18 +42,18 @@ func criteria(l line) ([]criterion, error) {
 				args = args[1:]
 			}
 			if len(args) == 0 {
-				return nil, l.Errorf("Match %s: nothing stands behind it; write Match %s PATTERN", name, name)
+				return nil, l.Errorf("Match %s needs an argument: write Match %s PATTERN", name, name)
 			}
 			arg, args = strings.TrimPrefix(args[0], "="), args[1:]
 		}
 		c.arg = arg
 		if c.arg == "" && c.name != "tagged" && c.name != "command" {
-			return nil, l.Errorf("Match %s: an empty pattern", name)
+			return nil, l.Errorf("Match %s: the pattern is empty", name)
 		}
 		all = append(all, c)
 	}
 	if len(all) == 0 {
-		return nil, l.Errorf("Match: no criterion; write Match host PATTERN, or Match all")
+		return nil, l.Errorf("Match needs a criterion: write Match host PATTERN, or Match all")
 	}
 	if at := slices.IndexFunc(all, func(c criterion) bool { return c.name == "all" }); at >= 0 {
 		if at != len(all)-1 || at > 1 { // ssh takes one before it, such as "final"
@@ -63,7 +63,7 @@ func criteria(l line) ([]criterion, error) {
 	return all, nil
 }
 
-// holds says whether all criteria of a Match line do. One that does not decides, even if others cannot be evaluated.
+// holds reports whether all criteria of a Match line hold. One that does not hold is decisive, even if others cannot be evaluated.
 func (e *evaluation) holds(l line) (bool, error) {
 	host := e.final
 	if host == "" {
@@ -85,7 +85,7 @@ func (e *evaluation) holds(l line) (bool, error) {
 		case "all":
 			is = true
 		case "canonical", "final":
-			// Names are never made canonical here; what asks for the final reading gets it.
+			// Host names are never canonicalized, so the only pass is the final one.
 			e.again = e.again || c.name == "final" && !c.negated
 			is = e.final != ""
 		case "host":
@@ -119,8 +119,8 @@ func (e *evaluation) holds(l line) (bool, error) {
 	return false, nil
 }
 
-// list says whether a list of patterns with commas between them names a text: one of them does, and none that begins
-// with "!".
+// list reports whether a comma-separated list of patterns matches a text: at least one pattern does, and none that is negated by
+// "!".
 func list(patterns, text string) bool {
 	found := false
 	for pattern := range strings.SplitSeq(patterns, ",") {
@@ -136,7 +136,7 @@ func list(patterns, text string) bool {
 	return found
 }
 
-// glob says whether a pattern, in which * stands for any text and ? for any character, is a whole text.
+// glob reports whether a pattern matches the whole text: * is any text, ? any character.
 func glob(pattern, text string) bool {
 	star, from := -1, 0
 	p, t := 0, 0
@@ -158,8 +158,7 @@ func glob(pattern, text string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// Matches says whether a list of patterns with commas between them names a host, in whatever case, as in Match host
-// and in known_hosts.
+// Matches reports whether a comma-separated list of patterns matches a host, ignoring case, as in Match host and in known_hosts.
 func Matches(patterns, host string) bool {
 	return list(strings.ToLower(patterns), strings.ToLower(host))
 }

@@ -1,8 +1,7 @@
 // Package sshconfig reads ssh_config(5) files and evaluates them for a host as ssh(1) does: Host and Match blocks, Include,
-// and for each keyword the first value that applies.
+// and the first value that applies to each keyword.
 //
-// There is no library that evaluates the criteria of Match, or that says where a value stands: ssh itself is what the
-// tests compare with, by ssh -G.
+// No library evaluates the criteria of Match or tells where a value was set. The tests compare the results with those of ssh -G.
 package sshconfig
 
 import (
@@ -18,7 +17,7 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// Place is a line of a file.
+// Place is a line in a file.
 type Place struct {
 	File string
 	Line int
@@ -26,7 +25,7 @@ type Place struct {
 
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// Error is what is wrong with a line.
+// Error is a problem with a line of a file.
 type Error struct {
 	Place
 	Problem string
@@ -34,39 +33,39 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Place.String() + ": " + e.Problem }
 
-// Errorf makes an Error of a line.
+// Errorf returns an Error about the line.
 func (p Place) Errorf(format string, args ...any) error {
 	return &Error{p, fmt.Sprintf(format, args...)}
 }
 
 const (
-	// largest bounds a file.
+	// largest is the size limit of a file.
 	largest = 4 << 20
-	// deepest is how many files may include each other, as in ssh.
+	// deepest is the limit to nested includes, the same as ssh's.
 	deepest = 16
-	// mostLines bounds what all included files have together: files that include each other twice over double with
-	// each level.
+	// mostLines limits the lines of all included files together: two files that include each other twice double the
+	// number with each level.
 	mostLines = 100_000
 )
 
-// Config is a configuration as it was read. The zero value has no settings.
+// Config is a parsed configuration. The zero value has no settings.
 type Config struct {
 	path  string
 	lines []line
 }
 
-// line is one with a keyword.
+// line is a line that has a keyword.
 type line struct {
 	Place
-	// keyword is in lower case; rest is all that stands behind it, args the words of that, without quotes.
+	// keyword is in lower case. rest is the text after it, and args are the words of rest without their quotes.
 	keyword, rest string
 	args          []string
 	match         []criterion // of Match
 	included      []line      // of Include, each file's lines followed by one without a keyword
 }
 
-// Load reads a file with all that it includes. Below ~ is home. With checked nobody but its owner, who is the user or
-// root, may be able to write to the file, as ssh demands of ~/.ssh/config and of all that is included.
+// Load reads a file and the files that it includes; ~ is home. If checked is set, files must belong to the user or root and must
+// not be writable by others, as ssh demands of ~/.ssh/config and everything that it includes.
 func Load(path, home string, checked bool) (*Config, error) {
 	r := &reader{home: home}
 	lines, err := r.file(path, checked, nil)
@@ -81,7 +80,7 @@ type reader struct {
 	count int
 }
 
-// file reads one file; trail is the files on the way to it.
+// file reads one file. trail lists the files that led to it by Include.
 func (r *reader) file(path string, checked bool, trail []string) ([]line, error) {
 	if len(trail) > deepest {
 		return nil, fmt.Errorf("%s: more than %d files include each other; does one include itself?", path, deepest)
@@ -93,9 +92,9 @@ func (r *reader) file(path string, checked bool, trail []string) ([]line, error)
 	if owner, ok := info.Sys().(*syscall.Stat_t); checked && ok {
 		switch {
 		case owner.Uid != 0 && int(owner.Uid) != os.Getuid():
-			return nil, fmt.Errorf("%s belongs to neither you nor root, and ssh refuses it too: whoever it belongs to says where you connect", path)
+			return nil, fmt.Errorf("%s belongs neither to you nor to root: its owner could redirect your connections, and ssh refuses it too", path)
 		case info.Mode().Perm()&0o022 != 0:
-			return nil, fmt.Errorf("%s can be written to by others (mode %04o), and ssh refuses it too: chmod go-w %s", path, info.Mode().Perm(), path)
+			return nil, fmt.Errorf("%s is writable by others (mode %04o), and ssh refuses it too: run chmod go-w %s", path, info.Mode().Perm(), path)
 		}
 	}
 	text, err := localfile.Read(path, largest)
@@ -112,7 +111,7 @@ func (r *reader) file(path string, checked bool, trail []string) ([]line, error)
 			continue
 		}
 		if r.count++; r.count > mostLines {
-			return nil, l.Errorf("the files that are included have more than %d lines; does one include itself?", mostLines)
+			return nil, l.Errorf("the included files have more than %d lines; does one include itself?", mostLines)
 		}
 		switch l.keyword {
 		case "match":
@@ -128,7 +127,7 @@ func (r *reader) file(path string, checked bool, trail []string) ([]line, error)
 	return lines, nil
 }
 
-// include reads the files that an Include names. What is not there is left out, as by ssh.
+// include reads the files that an Include names. Like ssh, it skips those that do not exist.
 func (r *reader) include(l line, trail []string) ([]line, error) {
 	var all []line
 	for _, pattern := range l.args {
@@ -166,7 +165,7 @@ func (r *reader) include(l line, trail []string) ([]line, error) {
 
 const blank = " \t\r\n"
 
-// split takes a line apart; one without a keyword is empty or a comment.
+// split parses a line. The result has no keyword if the line is empty or a comment.
 func split(src string, at Place) (line, error) {
 	src = strings.TrimRight(src, blank+"\f")
 	src = strings.TrimLeft(src, blank)
@@ -182,20 +181,20 @@ func split(src string, at Place) (line, error) {
 		}
 	}
 	if l.keyword == "" {
-		return line{}, at.Errorf("a line begins with a keyword, and this one with %q", src[:1])
+		return line{}, at.Errorf("a line must begin with a keyword, not with %q", src[:1])
 	}
 	if l.rest == "" {
-		return line{}, at.Errorf("nothing stands behind %s", l.keyword)
+		return line{}, at.Errorf("%s needs a value", l.keyword)
 	}
 	l.keyword = strings.ToLower(l.keyword)
 	var ok bool
 	if l.args, ok = words(l.rest); !ok {
-		return line{}, at.Errorf("a quote is not closed")
+		return line{}, at.Errorf("the closing quote is missing")
 	}
 	return l, nil
 }
 
-// words splits a text at blanks that stand in no quotes, up to a word that begins with #.
+// words splits a text at blanks outside quotes, up to a word that begins with #.
 func words(text string) (all []string, ok bool) {
 	for i := 0; i < len(text); {
 		if text[i] == ' ' || text[i] == '\t' {
@@ -234,7 +233,7 @@ func words(text string) (all []string, ok bool) {
 	return all, true
 }
 
-// Tilde replaces a ~ at the beginning of a path by home, and ~name by the home of that user.
+// Tilde replaces a leading ~ in a path by home, and ~name by that user's home.
 func Tilde(path, home string) (string, error) {
 	if !strings.HasPrefix(path, "~") {
 		return path, nil
