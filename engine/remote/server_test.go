@@ -2,28 +2,18 @@ package remote
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"mvdan.cc/sh/v3/expand"
-	"mvdan.cc/sh/v3/interp"
-	"mvdan.cc/sh/v3/syntax"
 )
 
 // server is an SSH server in this process that really runs what it is told to.
@@ -47,66 +37,6 @@ type server struct {
 	conns   []net.Conn
 	lines   []string
 	forward []string // what direct-tcpip was asked for
-}
-
-// credentials are a client's key, as a file and as the line that admits it.
-type credentials struct {
-	path   string
-	public ssh.PublicKey
-}
-
-func newSigner(t *testing.T) ssh.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// newKey writes a private key, encrypted if passphrase is not empty.
-func newKey(t *testing.T, name, passphrase string) credentials {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writeKey(t, name, passphrase, private)
-}
-
-func newRSAKey(t *testing.T, name, passphrase string) credentials {
-	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writeKey(t, name, passphrase, private)
-}
-
-func writeKey(t *testing.T, name, passphrase string, private any) credentials {
-	t.Helper()
-	block, err := ssh.MarshalPrivateKey(private, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if passphrase != "" { // by OpenSSH itself, with one round of key derivation instead of 24: opening it is cheap
-		if out, err := exec.Command("ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", path).CombinedOutput(); err != nil {
-			t.Fatalf("ssh-keygen: %v\n%s", err, out)
-		}
-	}
-	return credentials{path, signer.PublicKey()}
 }
 
 // newServer starts a server that admits a key, on a free port of the loopback.
@@ -291,108 +221,6 @@ func (s *server) seen() []string {
 	return append([]string(nil), s.lines...)
 }
 
-// runSh runs a line as sshd does, with sh for the login shell.
-func runSh(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cmd := exec.Command("/bin/sh", "-c", line)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, stdout, stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return 255
-	}
-	if err := cmd.Start(); err != nil {
-		return 255
-	}
-	go func() {
-		_, _ = io.Copy(in, stdin)
-		in.Close()
-	}()
-	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code >= 0 {
-		return code
-	}
-	return 255
-}
-
-// runInterp runs a line with the shell interpreter that simulated hosts have, which starts itself
-// for sh and real programs for the rest.
-func runInterp(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	r, w, err := os.Pipe() // a file, so that programs do not read further than they need
-	if err != nil {
-		return 255
-	}
-	defer r.Close()
-	go func() {
-		_, _ = io.Copy(w, stdin)
-		w.Close()
-	}()
-	return interpret(context.Background(), line, nil, expand.ListEnviron(env...), "/", r, stdout, stderr)
-}
-
-// interpret runs a script, or what comes on the standard input if there is none.
-func interpret(ctx context.Context, script string, params []string, env expand.Environ, dir string, stdin io.Reader, stdout, stderr io.Writer) int {
-	sh := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
-		return func(ctx context.Context, args []string) error {
-			for args[0] == "timeout" && len(args) > 4 { // timeout [-v] -k 2 N program
-				if args[1] == "-v" {
-					args = args[1:]
-				}
-				args = args[4:]
-			}
-			if args[0] != "sh" || len(args) == 2 || len(args) > 2 && args[1] != "-c" {
-				return next(ctx, args)
-			}
-			h := interp.HandlerCtx(ctx)
-			args = append(args, "", "")
-			if exit := interpret(ctx, args[2], args[min(4, len(args)-2):len(args)-2], h.Env, h.Dir, h.Stdin, h.Stdout, h.Stderr); exit != 0 {
-				return interp.ExitStatus(exit)
-			}
-			return nil
-		}
-	}
-	call := func(_ context.Context, args []string) ([]string, error) {
-		if args[0] == "cd" && len(args) == 4 { // cd -P -- DIR, whose options the interpreter does not know
-			return []string{"cd", args[3]}, nil
-		}
-		return args, nil
-	}
-	runner, err := interp.New(interp.Env(env), interp.Dir(dir), interp.StdIO(stdin, stdout, stderr),
-		interp.CallHandler(call), interp.ExecHandlers(sh), interp.Params(append([]string{"--"}, params...)...))
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 255
-	}
-	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
-	input := stdin
-	if script != "" {
-		input = strings.NewReader(script + "\n")
-	}
-	for commands, bad := range parser.InteractiveSeq(input) {
-		if bad != nil {
-			fmt.Fprintln(stderr, bad)
-			return 2
-		}
-		if parser.Incomplete() {
-			continue
-		}
-		for _, command := range commands {
-			if err = runner.Run(ctx, command); runner.Exited() {
-				break
-			}
-		}
-		if runner.Exited() {
-			break
-		}
-	}
-	if err == nil {
-		return 0
-	}
-	if status, ok := err.(interp.ExitStatus); ok {
-		return int(status)
-	}
-	fmt.Fprintln(stderr, err)
-	return 255
-}
-
 // plain are options that depend on nothing of who runs the tests.
 func plain() Options {
 	return Options{SSHConfig: None, Agent: None}
@@ -424,115 +252,4 @@ func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// openSSH serves each connection with a real sshd, started as inetd would.
-type openSSH struct {
-	listener net.Listener
-	hostKey  credentials
-	login    string
-}
-
-func newOpenSSH(t *testing.T, key credentials, more ...string) *openSSH {
-	t.Helper()
-	const sshd = "/usr/sbin/sshd"
-	if _, err := os.Stat(sshd); err != nil {
-		t.Fatalf("these tests need a real sshd: install the package openssh-server (%v)", err)
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if me.Uid == "0" {
-		// What the unit's RuntimeDirectory= makes where sshd runs as a service.
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := t.TempDir()
-	s := &openSSH{hostKey: newKey(t, "ssh_host_ed25519_key", ""), login: me.Username}
-	write := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	keys := write("authorized_keys", string(ssh.MarshalAuthorizedKey(key.public)))
-	config := write("sshd_config", strings.Join(append([]string{
-		"HostKey " + s.hostKey.path, "AuthorizedKeysFile " + keys, "StrictModes no", "UsePAM no", "PidFile none",
-		"PermitRootLogin yes", "PasswordAuthentication no", "Subsystem sftp internal-sftp",
-	}, more...), "\n")+"\n")
-	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	log := filepath.Join(dir, "log")
-	go func() {
-		for {
-			c, err := s.listener.Accept()
-			if err != nil {
-				return
-			}
-			f, err := c.(*net.TCPConn).File()
-			c.Close()
-			if err != nil {
-				return
-			}
-			cmd := exec.Command(sshd, "-i", "-f", config, "-E", log)
-			cmd.Stdin, cmd.Stdout = f, f
-			if err := cmd.Start(); err == nil {
-				go func() { _ = cmd.Wait() }()
-			}
-			f.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		s.listener.Close()
-		if text, err := os.ReadFile(log); err == nil && t.Failed() {
-			t.Logf("sshd said:\n%s", text)
-		}
-	})
-	return s
-}
-
-func (s *openSSH) target(t *testing.T, key credentials) Target {
-	port := s.listener.Addr().(*net.TCPAddr).Port
-	return Target{
-		Name: "node", Address: "127.0.0.1", Port: port, User: s.login, Keys: []string{key.path},
-		KnownHosts: writeKnownHosts(t, port, s.hostKey.public),
-	}
-}
-
-// everywhere runs a test over every kind of connection.
-func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
-	t.Run("sh", func(t *testing.T) {
-		key := newKey(t, "id", "")
-		test(t, mustDial(t, newServer(t, key).target("root", key), plain()))
-	})
-	t.Run("bash", func(t *testing.T) { // as sh, which administrators and other distributions have
-		bin, key := t.TempDir(), newKey(t, "id", "")
-		if err := os.Symlink("/bin/bash", filepath.Join(bin, "sh")); err != nil {
-			t.Fatal(err)
-		}
-		s := newServer(t, key, func(s *server) {
-			s.run = func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-				return runSh(line, append(env, "PATH="+bin+":"+os.Getenv("PATH")), stdin, stdout, stderr)
-			}
-		})
-		test(t, mustDial(t, s.target("root", key), plain()))
-	})
-	t.Run("interpreter", func(t *testing.T) {
-		key := newKey(t, "id", "")
-		s := newServer(t, key, func(s *server) { s.run = runInterp })
-		test(t, mustDial(t, s.target("root", key), plain()))
-	})
-	t.Run("openssh", func(t *testing.T) {
-		key := newKey(t, "id", "")
-		test(t, mustDial(t, newOpenSSH(t, key).target(t, key), plain()))
-	})
-	t.Run("local", func(t *testing.T) {
-		c := local()
-		t.Cleanup(func() { c.Close() })
-		test(t, c)
-	})
 }

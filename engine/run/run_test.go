@@ -1,17 +1,13 @@
 package run_test
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
@@ -496,107 +492,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestInterruptStartsNothingMore(t *testing.T) {
-	s := newStage("a")
-	ctx, cancel := context.WithCancel(t.Context())
-	s.ctx, s.onAct = ctx, func(string) { cancel() }
-	r := s.play(t, `
-play "p" {
-  hosts = "all"
-  task "t" {
-    setting {
-      name  = "x"
-      value = "1"
-    }
-    notify = ["h"]
-  }
-  task "u" {
-    setting {
-      name  = "y"
-      value = "1"
-    }
-  }
-  handler "h" {
-    setting {
-      name  = "h"
-      value = "1"
-    }
-  }
-}`)
-	if want := []string{"a: set x 1"}; !slices.Equal(s.acts, want) {
-		t.Errorf("acts: %v, want %v", s.acts, want)
-	}
-	recap, ok := r.Recap()
-	if !ok || !recap.Interrupted {
-		t.Errorf("the recap does not say that the run was interrupted: %+v", recap)
-	}
-	if got := r.Results(); len(got) != 1 || got[0].Task != "t" || got[0].Message != "interrupted" {
-		t.Errorf("results: %+v, want that task t was interrupted", got)
-	}
-	// Its change is made, so that the next run will not notify the handler.
-	if !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, `not run: "h" on a`) }) {
-		t.Errorf("no note names the handler that was lost: %v", r.Notes())
-	}
-}
-
-// Whatever the run is at when it is interrupted, it ends, leaves nothing running, starts nothing more and
-// says what was interrupted.
-func TestInterruptAtAnyMoment(t *testing.T) {
-	playbook := "play \"p\" {\n hosts = \"all\"\n" + lines(`
-	  task "before" { `+set("w", "1")+` }
-	  group "g" {
-	    task "t" { `+set("x", "1", "settles = 9")+` throttle = 1; register = "r"; retries = 2 }
-	    rescue { task "rescue" { `+set("y", "1")+` } }
-	    always { task "always" { `+set("y", "2")+` } }
-	  }
-	  task "joins" { `+set("z", "1", `scope = "one_by_one"`)+` }
-	  task "after" { `+set("v", "1")+` }`) + "\n}"
-	// How many events of any sort there are, for the interruption to come at each.
-	whole := newStage("a", "b", "c")
-	events := 0
-	whole.onEvent = func(context.Context) { events++ }
-	synctest.Test(t, func(t *testing.T) {
-		whole.play(t, playbook)
-		synctest.Wait()
-	})
-	if events < 20 {
-		t.Fatalf("only %d events: too few to be a run of this playbook", events)
-	}
-	for at := range events {
-		synctest.Test(t, func(t *testing.T) {
-			s := newStage("a", "b", "c")
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			s.ctx = ctx
-			n, acts := 0, 0
-			s.onEvent = func(ctx context.Context) {
-				if n++; n == at+1 {
-					acts = len(s.acts)
-					cancel()
-				}
-			}
-			r := s.play(t, playbook)
-			synctest.Wait()
-			if n <= at {
-				return // this run took fewer
-			}
-			// What is under way on each host may end.
-			if more := len(s.acts) - acts; more > 3 {
-				t.Errorf("interrupted at event %d: %d more commands: %v", at, more, s.acts[acts:])
-			}
-			recap, _ := r.Recap()
-			if !recap.Interrupted {
-				t.Errorf("interrupted at event %d: the recap does not say so", at)
-			}
-			for _, result := range r.Results() {
-				if result.Status == report.Failed && result.Message != "interrupted" {
-					t.Errorf("interrupted at event %d: %s on %s says %q", at, result.Task, result.Host, result.Message)
-				}
-			}
-		})
-	}
-}
-
 // set is a setting block, in the notation of lines.
 func set(name, value string, more ...string) string {
 	all := append([]string{`name = "` + name + `"`, `value = "` + value + `"`}, more...)
@@ -606,85 +501,4 @@ func set(name, value string, more ...string) string {
 // lines turns a notation with blocks on one line into HCL: a semicolon ends an attribute.
 func lines(s string) string {
 	return strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(s)
-}
-
-// Time that passes between a look and the look at the clock, as when the controller was suspended, is no
-// failure of the host: it is looked at once more.
-func TestPatienceEndsWithALastLook(t *testing.T) {
-	for name, task := range map[string]string{
-		"what settles": set("x", "1", "settles = 20"),
-		"a lock":       set("x", "1", "busy = 20"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStage("a")
-			answers := 0
-			s.onAnswer = func() {
-				if len(s.acts) > 0 {
-					answers++
-				}
-				if answers == 3 {
-					s.now = s.now.Add(time.Hour)
-				}
-			}
-			r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+task+` } }`))
-			if diff := cmp.Diff([]string{"a t: changed"}, outcomes(r)); diff != "" {
-				t.Errorf("(-want +got):\n%s\n%s", diff, r.Results()[0].Message)
-			}
-		})
-	}
-}
-
-// A state that waiting does not change ends the wait, however long the step may take to settle.
-func TestAFinalErrorEndsTheWait(t *testing.T) {
-	s := newStage("a")
-	began := s.Now()
-	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "doomed = true", "settles = 20")+` } }`))
-	if diff := cmp.Diff([]string{"a t: failed"}, outcomes(r)); diff != "" {
-		t.Fatalf("(-want +got):\n%s", diff)
-	}
-	if message := r.Results()[0].Message; !strings.Contains(message, "x is broken for good") {
-		t.Errorf("the message is %q", message)
-	}
-	if waited := s.Now().Sub(began); waited > time.Minute {
-		t.Errorf("waited %s of the twenty minutes, want the end at once", waited)
-	}
-}
-
-// Hosts that do not answer for a long time keep nobody else waiting: more of them than are connected to at a
-// time stand before the others in the inventory, and those have been read long before the silent ones are
-// given up.
-func TestSilentHostsHoldNobodyBack(t *testing.T) {
-	const silent, others, patience = 100, 30, 15 * time.Second
-	synctest.Test(t, func(t *testing.T) {
-		var names []string
-		for i := range silent {
-			names = append(names, fmt.Sprintf("a%03d", i))
-		}
-		for i := range others {
-			names = append(names, fmt.Sprintf("b%03d", i))
-		}
-		s := newStage(names...)
-		s.onConnect = func(host string) error {
-			if host[0] == 'a' {
-				time.Sleep(patience)
-				return &remote.UnreachableError{Host: host, Reason: "no answer"}
-			}
-			return nil
-		}
-		began := time.Now()
-		var read []time.Duration
-		s.onEvent = func(context.Context) { read = append(read, time.Since(began)) }
-		s.play(t, manyTasks(5))
-		if took := time.Since(began); took > patience+5*time.Second {
-			t.Errorf("the run took %s, although all silent hosts are given up after %s", took, patience)
-		}
-		for i, at := range read[:min(others, len(read))] {
-			if at >= patience {
-				t.Fatalf("the %d. of %d flights to hosts that answer left after %s, when the silent ones were given up", i+1, others, at)
-			}
-		}
-		if len(s.acts) != 4*others {
-			t.Errorf("%d commands, want four on each host that answers", len(s.acts))
-		}
-	})
 }

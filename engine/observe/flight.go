@@ -1,0 +1,165 @@
+package observe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/defect"
+	"hlplay/engine/remote"
+)
+
+// flushLocked sends all that is pending if every planner of the host waits, and one of them for some of it.
+func (h *Host) flushLocked() {
+	if h.running > 0 || h.flying || !slices.ContainsFunc(h.pending, func(e *entry) bool { return len(e.waiters) > 0 }) {
+		return
+	}
+	batch := h.pending
+	h.pending = nil
+	h.flying = true
+	h.flights++
+	h.reads += len(batch)
+	for _, e := range batch {
+		e.sent = true
+	}
+	go h.fly(batch)
+}
+
+// fly fetches a batch and delivers it.
+func (h *Host) fly(batch []*entry) {
+	results, err := h.fetch(batch)
+	h.mu.Lock()
+	var woken []*waiter
+	for _, e := range batch {
+		o, told := results[e]
+		switch {
+		case err != nil:
+			e.err = err
+			if h.memory[e.key] == e { // a failed flight is not a memory
+				delete(h.memory, e.key)
+			}
+		default:
+			h.settleLocked(e, o, told)
+		}
+		e.done = true
+		for w := range e.waiters {
+			woken = append(woken, w)
+			delete(e.waiters, w)
+		}
+	}
+	h.mu.Unlock()
+	wake(woken)
+	h.mu.Lock()
+	h.flying = false
+	h.flushLocked()
+	h.mu.Unlock()
+}
+
+// settleLocked gives an entry what came for it.
+func (h *Host) settleLocked(e *entry, o result, told bool) {
+	e.value, e.err, e.done = o.value, o.err, true
+	if !told {
+		e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
+	}
+}
+
+// result is what a flight brought for one entry.
+type result struct {
+	value any
+	err   error
+}
+
+// fetch asks for a batch, kind by kind, and tells what came. A panic is an error of the flight.
+func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = defect.Recovered("observing "+h.hostName, p)
+		}
+	}()
+	requests := requestsFor(batch)
+	var queries []remote.Query
+	for _, r := range requests {
+		queries = append(queries, r.queries...)
+	}
+	answers, err := h.send(queries)
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != len(queries) {
+		return nil, fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
+	}
+	results = make(map[*entry]result, len(batch))
+	for _, r := range requests {
+		r.tell(answers[:len(r.queries)], results)
+		answers = answers[len(r.queries):]
+	}
+	return results, nil
+}
+
+// request is what is asked of one kind.
+type request struct {
+	kind    kind
+	names   []string
+	entries map[string]*entry
+	queries []remote.Query
+	defect  error // of a kind that panicked
+}
+
+// requestsFor are those that fetch a batch, in the order of the kinds' names.
+func requestsFor(batch []*entry) []*request {
+	byKind := map[string]*request{}
+	var all []*request
+	for _, e := range batch {
+		r := byKind[e.key.Kind]
+		if r == nil {
+			r = &request{kind: e.kind, entries: map[string]*entry{}}
+			byKind[e.key.Kind] = r
+			all = append(all, r)
+		}
+		r.names = append(r.names, e.key.Name)
+		r.entries[e.key.Name] = e
+	}
+	slices.SortFunc(all, func(a, b *request) int { return strings.Compare(a.kind.name(), b.kind.name()) })
+	for _, r := range all {
+		slices.Sort(r.names)
+		r.ask()
+	}
+	return all
+}
+
+func (r *request) ask() {
+	defer r.catch()
+	r.queries = r.kind.ask(r.names)
+}
+
+// catch, deferred, turns a panic of the kind into an error of its own observations: a defect in one module must not keep others
+// from acting, nor leave other hosts in the middle of a step.
+func (r *request) catch() {
+	if p := recover(); p != nil {
+		r.defect = defect.Recovered("observing "+r.kind.name(), p)
+	}
+}
+
+// tell puts what the answers say into results.
+func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
+	if r.defect == nil {
+		r.parse(answers, results)
+	}
+	if r.defect == nil {
+		return
+	}
+	for _, e := range r.entries {
+		if _, told := results[e]; !told {
+			results[e] = result{err: r.defect}
+		}
+	}
+}
+
+func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
+	defer r.catch()
+	r.kind.parse(r.names, answers, func(name string, value any, err error) {
+		if e := r.entries[name]; e != nil {
+			results[e] = result{value, err}
+		}
+	})
+}

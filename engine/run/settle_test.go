@@ -1,0 +1,95 @@
+package run_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/remote"
+)
+
+// Time that passes between a look and the look at the clock, as when the controller was suspended, is no
+// failure of the host: it is looked at once more.
+func TestPatienceEndsWithALastLook(t *testing.T) {
+	for name, task := range map[string]string{
+		"what settles": set("x", "1", "settles = 20"),
+		"a lock":       set("x", "1", "busy = 20"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a")
+			answers := 0
+			s.onAnswer = func() {
+				if len(s.acts) > 0 {
+					answers++
+				}
+				if answers == 3 {
+					s.now = s.now.Add(time.Hour)
+				}
+			}
+			r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+task+` } }`))
+			if diff := cmp.Diff([]string{"a t: changed"}, outcomes(r)); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, r.Results()[0].Message)
+			}
+		})
+	}
+}
+
+// A state that waiting does not change ends the wait, however long the step may take to settle.
+func TestAFinalErrorEndsTheWait(t *testing.T) {
+	s := newStage("a")
+	began := s.Now()
+	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "doomed = true", "settles = 20")+` } }`))
+	if diff := cmp.Diff([]string{"a t: failed"}, outcomes(r)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	if message := r.Results()[0].Message; !strings.Contains(message, "x is broken for good") {
+		t.Errorf("the message is %q", message)
+	}
+	if waited := s.Now().Sub(began); waited > time.Minute {
+		t.Errorf("waited %s of the twenty minutes, want the end at once", waited)
+	}
+}
+
+// Hosts that do not answer for a long time keep nobody else waiting: more of them than are connected to at a
+// time stand before the others in the inventory, and those have been read long before the silent ones are
+// given up.
+func TestSilentHostsHoldNobodyBack(t *testing.T) {
+	const silent, others, patience = 100, 30, 15 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for i := range silent {
+			names = append(names, fmt.Sprintf("a%03d", i))
+		}
+		for i := range others {
+			names = append(names, fmt.Sprintf("b%03d", i))
+		}
+		s := newStage(names...)
+		s.onConnect = func(host string) error {
+			if host[0] == 'a' {
+				time.Sleep(patience)
+				return &remote.UnreachableError{Host: host, Reason: "no answer"}
+			}
+			return nil
+		}
+		began := time.Now()
+		var read []time.Duration
+		s.onEvent = func(context.Context) { read = append(read, time.Since(began)) }
+		s.play(t, manyTasks(5))
+		if took := time.Since(began); took > patience+5*time.Second {
+			t.Errorf("the run took %s, although all silent hosts are given up after %s", took, patience)
+		}
+		for i, at := range read[:min(others, len(read))] {
+			if at >= patience {
+				t.Fatalf("the %d. of %d flights to hosts that answer left after %s, when the silent ones were given up", i+1, others, at)
+			}
+		}
+		if len(s.acts) != 4*others {
+			t.Errorf("%d commands, want four on each host that answers", len(s.acts))
+		}
+	})
+}
