@@ -59,8 +59,8 @@ func (s *site) script(i int) ([]byte, error) {
 	return script.Bytes(), nil
 }
 
-// changes is a program that does nothing but run each host's script, of which the names are those of the nodes in their order, on all
-// hosts at the same time. Its arguments are those of floor, and its working directory holds the scripts.
+// changes is a program that does nothing but run each node's script on it, on all nodes at the same time. Its
+// arguments are those of floor. The scripts, pve1.sh to pve3.sh, are in its working directory.
 func changes(args []string) error {
 	return onEach(args, func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error {
 		script, err := os.ReadFile(fmt.Sprintf("pve%d.sh", i+1))

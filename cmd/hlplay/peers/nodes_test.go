@@ -174,7 +174,7 @@ func (s *site) counts() (all delay.Counts) {
 	return all
 }
 
-// lastProcesses are the numbers of the last process or thread that each node has started. Asking starts one.
+// lastProcesses returns, for each node, the number of the last process or thread that it started. Asking starts one.
 func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
 	for _, node := range s.List {
 		text, err := node.Exec(ctx, "cat", "/proc/sys/kernel/ns_last_pid")
@@ -190,7 +190,7 @@ func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
 	return all, nil
 }
 
-// started is how many processes and threads a node has started between two lastProcesses.
+// started returns how many processes and threads a node started between two calls of lastProcesses, on average.
 func (s *site) started(ctx context.Context, before, after []int) (int, error) {
 	text, err := s.List[0].Exec(ctx, "cat", "/proc/sys/kernel/pid_max")
 	if err != nil {
