@@ -9,8 +9,8 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// NewAnswers returns a Reporter for a command that is run on many hosts: when it is closed it writes what the command printed, once
-// for all hosts on which that is the same.
+// NewAnswers returns a Reporter for one command that runs on many hosts. On Close it writes the output of the command, once for all
+// hosts with the same output.
 func NewAnswers(w io.Writer, o Options) Reporter {
 	return &answers{w: w, look: newPalette(o.Color)}
 }
@@ -34,13 +34,13 @@ func (a *answers) Report(e Event) {
 	}
 }
 
-// answer is what hosts agree on.
+// answer is an output and the hosts that gave it.
 type answer struct {
 	status      Status
 	head, lines string
 }
 
-// Close writes the answers in the order of the first hosts that gave them.
+// Close writes the answers, ordered by the first host of each.
 func (a *answers) Close() error {
 	slices.SortStableFunc(a.results, func(x, y TaskResult) int { return slices.Index(a.order, x.Host) - slices.Index(a.order, y.Host) })
 	hosts := map[answer][]string{}
@@ -70,12 +70,12 @@ func (a *answers) Close() error {
 	return err
 }
 
-// answerOf is what a host says: all that the command printed if that is registered, else its end.
+// answerOf returns the output of a command: all of it if it was registered, otherwise its end.
 func answerOf(r TaskResult) answer {
 	one := answer{status: r.Status, lines: r.Output}
 	switch r.Status {
 	case Changed:
-		one.status = OK // a command counts as a change, and is none for the reader
+		one.status = OK // a command counts as a change, but the reader asked a question
 	case OK:
 	default:
 		one.head = strings.TrimSpace(string(r.Status) + ": " + r.Message)
@@ -92,7 +92,7 @@ func answerOf(r TaskResult) answer {
 	return one
 }
 
-// textOf is an attribute that is text, or empty.
+// textOf returns an attribute that is a string, or "".
 func textOf(object cty.Value, name string) string {
 	if !object.Type().HasAttribute(name) {
 		return ""

@@ -3,9 +3,9 @@ package report
 import "slices"
 
 // automaton finds many texts in another one in a single pass, by the algorithm of Aho and Corasick (Efficient string
-// matching, CACM 18, 1975). A state is a beginning of one of the texts, the root is none. The children of a state are
-// a list and no table: a table of states, which the libraries have, takes a hundred times the texts' memory, and
-// secrets of thousands of lines would take minutes to build one for.
+// matching, CACM 18, 1975). A state is a prefix of one of the texts; the root is the empty prefix. The children of a state are a
+// list instead of a table: the tables of existing libraries take a hundred times the memory of the texts, and minutes to build
+// for secrets of thousands of lines.
 type automaton struct {
 	texts []string
 	bytes int // of all texts
@@ -15,14 +15,14 @@ type automaton struct {
 
 type node struct {
 	child, sibling int32
-	// fail is the state of the longest end of this one that is a beginning of a text too.
+	// fail is the state of the longest proper suffix that is also a prefix of a text.
 	fail int32
-	// found is the length of the longest text that ends here; 0 if none does.
+	// found is the length of the longest text that ends here, or 0.
 	found int32
 	label byte
 }
 
-// newAutomaton takes texts of which none is empty.
+// newAutomaton returns an automaton for texts, none of which may be empty.
 func newAutomaton(texts []string) *automaton {
 	slices.Sort(texts)
 	a := &automaton{texts: slices.Compact(texts)}
@@ -38,8 +38,8 @@ func newAutomaton(texts []string) *automaton {
 	return a
 }
 
-// add is quick because the texts come in order: what one shares with those before it, it shares with the last, whose
-// states are the first of their lists.
+// add relies on the order of the texts: the prefix that a text shares with earlier ones it shares with the last one, whose states are
+// the first of their lists.
 func (a *automaton) add(text string) {
 	state := int32(0)
 	for i := range len(text) {
@@ -55,7 +55,7 @@ func (a *automaton) add(text string) {
 	a.nodes[state].found = int32(len(text))
 }
 
-// link finds the states to fail to, the short ones first.
+// link sets the fail states, breadth first.
 func (a *automaton) link() {
 	queue := make([]int32, 0, len(a.nodes))
 	for n := a.nodes[0].child; n != 0; n = a.nodes[n].sibling {
@@ -76,7 +76,7 @@ func (a *automaton) link() {
 	}
 }
 
-// next is the state behind a byte.
+// next returns the state after a byte.
 func (a *automaton) next(state int32, c byte) int32 {
 	for state != 0 {
 		for n := a.nodes[state].child; n != 0; n = a.nodes[n].sibling {
@@ -89,7 +89,7 @@ func (a *automaton) next(state int32, c byte) int32 {
 	return a.root[c]
 }
 
-// find tells where texts are in s: for each place where any ends, the longest.
+// find reports where texts occur in s: for each position where any text ends, the longest one.
 func (a *automaton) find(s string, tell func(from, to int)) {
 	state := int32(0)
 	for i := range len(s) {
@@ -101,8 +101,7 @@ func (a *automaton) find(s string, tell func(from, to int)) {
 	}
 }
 
-// automata are several ones, so that a text more need not build one of all that are known: each is at least twice as
-// large as the one behind it.
+// automata are automata of which each is at least twice as large as the next, so that adding a text does not rebuild all of them.
 type automata []*automaton
 
 func (all automata) with(texts []string) automata {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Tee returns a Reporter that passes every event on to all of reporters, in their order.
+// Tee returns a Reporter that passes every event to all reporters, in their order.
 func Tee(reporters ...Reporter) Reporter { return tee(reporters) }
 
 type tee []Reporter
@@ -25,7 +25,7 @@ func (t tee) Close() error {
 	return errors.Join(errs...)
 }
 
-// Suspend passes on to all reporters.
+// Suspend suspends all reporters.
 func (t tee) Suspend(fn func()) {
 	for _, r := range t {
 		inner := fn
@@ -34,8 +34,7 @@ func (t tee) Suspend(fn func()) {
 	fn()
 }
 
-// Recorder is a Reporter that keeps events. Its zero value is ready for use, and its methods may be called
-// from many goroutines.
+// Recorder is a Reporter that keeps events. Its zero value is ready to use. Its methods are safe for concurrent use.
 type Recorder struct {
 	mu     sync.Mutex
 	events []Event
@@ -51,20 +50,20 @@ func (r *Recorder) Report(e Event) {
 // Close does nothing.
 func (r *Recorder) Close() error { return nil }
 
-// Events are all events so far.
+// Events returns the events so far.
 func (r *Recorder) Events() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
 }
 
-// Results are the task results so far.
+// Results returns the task results so far.
 func (r *Recorder) Results() []TaskResult { return kept[TaskResult](r) }
 
-// Notes are the notes so far.
+// Notes returns the notes so far.
 func (r *Recorder) Notes() []Note { return kept[Note](r) }
 
-// Recap is the last recap, and whether there was one.
+// Recap returns the last recap, and whether there was one.
 func (r *Recorder) Recap() (Recap, bool) {
 	recaps := kept[Recap](r)
 	if len(recaps) == 0 {
@@ -83,8 +82,8 @@ func kept[T Event](r *Recorder) []T {
 	return list
 }
 
-// Suspend runs fn while a Reporter leaves the terminal alone: fn may ask for a password there. It is to be
-// used around everything that reads from or writes to the terminal during a run.
+// Suspend runs fn while a Reporter leaves the terminal alone, so that fn may ask for a password there. Everything that reads from
+// or writes to the terminal during a run must be wrapped in it.
 func Suspend(r Reporter, fn func()) {
 	if s, ok := r.(interface{ Suspend(func()) }); ok {
 		s.Suspend(fn)

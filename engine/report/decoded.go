@@ -1,17 +1,16 @@
 package report
 
-// Beyond the forms that are looked for as they are, secrets hide in base64 and hexadecimal digits. What can be read as
-// such is read, from each place where it may have begun, and the secrets are looked for in what it stands for: so they are
-// found wherever they stand in it and however it is broken into lines.
+// Secrets also hide in base64 and hexadecimal digits. Text that can be decoded is decoded from each possible beginning, and secrets
+// are looked for in the result, so that they are found at any position and however the digits are broken into lines.
 
-// run is a part of a text that may be read as digits: the places of the characters and what they stand for. What is
-// between them, such as the end of a line, does not count.
+// run is a part of a text that may be digits: the positions of the characters and their values, without what separates them, such
+// as the ends of lines.
 type run struct {
 	at     []int
 	digits []byte
 }
 
-// noDigit is a character that stands for nothing.
+// noDigit marks a character that is not a digit.
 const noDigit = 0xff
 
 var (
@@ -19,7 +18,7 @@ var (
 	hexDigits    = digits("0123456789abcdef", "ABCDEF")
 )
 
-// digits is a table of an alphabet; more is another way to write its last characters.
+// digits returns the table of an alphabet; more is an alternative for its last characters.
 func digits(alphabet, more string) *[256]byte {
 	var table [256]byte
 	for i := range table {
@@ -34,8 +33,8 @@ func digits(alphabet, more string) *[256]byte {
 	return &table
 }
 
-// base64Gap is the length of what stands between two lines of base64, at the beginning of s: the end of a line, as it
-// is or as "\n", and white space around it; and the backslash in "\/". Zero is the end of the digits.
+// base64Gap returns the length of the separator at the beginning of s, between two lines of base64: the end of a line, literal or as
+// "\n", with white space around it, or the backslash in "\/". Zero means that the digits end.
 func base64Gap(s string) int {
 	i, ended := 0, false
 	for i < len(s) {
@@ -60,7 +59,7 @@ func base64Gap(s string) int {
 	return 0
 }
 
-// hexGap is the length of what stands between two digits: white space, and the marks of "de:ad", "%de%ad", "\xde\xad",
+// hexGap returns the length of the separator between two digits: white space, and the marks of "de:ad", "%de%ad", "\xde\xad" and
 // "0xde, 0xad".
 func hexGap(s string) int {
 	i := 0
@@ -81,7 +80,7 @@ func hexGap(s string) int {
 	return i
 }
 
-// next fills the run from s at a place on, and returns the place behind it.
+// next fills the run from a position of s on, and returns the position after it.
 func (r *run) next(s string, from int, table *[256]byte, gap func(string) int) int {
 	r.at, r.digits = r.at[:0], r.digits[:0]
 	for i := from; i < len(s); {
@@ -107,8 +106,8 @@ func (r *run) next(s string, from int, table *[256]byte, gap func(string) int) i
 	return len(s)
 }
 
-// find tells where the texts of the automaton are in what the digits stand for, each of so many bits, read from the
-// first digit on, from the second, and so on.
+// find reports where the texts of the automaton occur in the decoded digits, of the given number of bits each, decoded from the first
+// digit on, from the second, and so on.
 func (r *run) find(a *automaton, bits int, tell func(from, to int)) {
 	phases := 8 / bits // hexadecimal: 2
 	if bits == 6 {

@@ -10,10 +10,9 @@ import (
 	"hlplay/modules"
 )
 
-// Unified renders a diff as a person reads it, ending in a line break: "subject: before → after" where both
-// sides have one line, else a unified diff with three lines of context, in which an absent side is
-// /dev/null and a missing line break at the end is said where it is a difference. A carriage return is shown as \r: it
-// may be all that differs.
+// Unified renders a diff for people, ending in a newline: "subject: before → after" if both sides have one line, otherwise a unified
+// diff with three lines of context. A side that does not exist is /dev/null. A missing newline at the end is mentioned if it is a
+// difference, and a carriage return is shown as \r, because it may be the only one.
 func Unified(d modules.Diff) string {
 	subject := OneLine(d.Subject)
 	switch {
@@ -35,7 +34,7 @@ func Unified(d modules.Diff) string {
 	}
 	before, after := d.Before, d.After
 	if before != "" && after != "" && !strings.HasSuffix(before, "\n") && !strings.HasSuffix(after, "\n") {
-		before, after = before+"\n", after+"\n" // no difference, and lists of settings have none
+		before, after = before+"\n", after+"\n" // not a difference: lists of settings have no newline at the end
 	}
 	return printable(showReturns(udiff.Unified(from, to, before, after)))
 }
@@ -56,7 +55,7 @@ func showReturns(s string) string { return strings.ReplaceAll(s, "\r", `\r`) }
 
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// OneLine is foreign text that must not begin a new line.
+// OneLine returns foreign text in a single line.
 func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(printable(s), func(c rune) bool { return c == '\n' }), " ")
 }

@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// NewDrift returns a Reporter for a run in check mode that says, when it is closed, how the hosts differ from the playbook: for a
-// mail, or for a monitoring system. Its first line is a summary, and nothing follows where nothing differs. With asJSON it is one
-// object:
+// NewDrift returns a Reporter for a run in check mode that writes, on Close, how the hosts differ from the playbook, for a mail or a
+// monitoring system. The first line is a summary; nothing follows if nothing differs. With asJSON the output is one object:
 //
 //	{"playbook":"site.hcl","drifted":true,"hosts":{"pve1":{"status":"drifted","tasks":[
 //	 {"task":"…","play":"…","status":"changed","steps":["…"],"message":"…","file":"site.hcl","line":12,
 //	  "diffs":[{"subject":"…","before":"…","after":"…"}]}]}}}
 //
-// The status of a host is "ok", "drifted", "failed" or "unreachable"; diffs are there if Options.Diff is set.
+// The status of a host is "ok", "drifted", "failed" or "unreachable"; diffs are included if Options.Diff is set.
 func NewDrift(w io.Writer, asJSON bool, o Options) Reporter {
 	return &drift{w: w, json: asJSON, o: o, hosts: map[string][]TaskResult{}}
 }
@@ -81,7 +80,7 @@ func (d *drift) Close() error {
 	return err
 }
 
-// ending says more of a task that did not simply turn out to differ.
+// ending returns the status and message of a task that did not merely differ.
 func (d *drift) ending(r TaskResult) string {
 	switch r.Status {
 	case Uncertain:
@@ -92,7 +91,7 @@ func (d *drift) ending(r TaskResult) string {
 	return ""
 }
 
-// status is how a host stands.
+// status returns the status of a host.
 func (d *drift) status(host string) string {
 	c := d.recap.Hosts[host]
 	switch {
@@ -106,7 +105,7 @@ func (d *drift) status(host string) string {
 	return string(OK)
 }
 
-// summary is one line for a subject, or for a monitoring system.
+// summary returns one line for the subject of a mail, or for a monitoring system.
 func (d *drift) summary() string {
 	var drifted, failed, unreachable []string
 	changes := 0

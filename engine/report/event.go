@@ -1,4 +1,4 @@
-// Package report shows what a run does: events to a terminal, to plain lines, to JSON.
+// Package report shows the events of a run: on a terminal, as plain lines, or as JSON.
 package report
 
 import (
@@ -20,18 +20,18 @@ const (
 	Unreachable Status = "unreachable"
 )
 
-// Event is one of the types below. Events of one run come from one goroutine at a time. The tags are for the journal of a run,
-// which keeps events as they are; NewJSON has a form of its own.
+// Event is one of the types below. The events of a run come from one goroutine at a time. The tags are for the journal of a run, which
+// keeps events unchanged; NewJSON has a format of its own.
 type Event interface{ event() }
 
-// RunStarted opens a run.
+// RunStarted begins a run.
 type RunStarted struct {
 	Playbook, Inventory string
 	Check, Rehearse     bool
 	Hosts               []string
 }
 
-// PlayStarted opens a play, or a batch of it.
+// PlayStarted begins a play, or one of its batches.
 type PlayStarted struct {
 	Play  string   `json:"play"`
 	Hosts []string `json:"hosts"`
@@ -40,20 +40,19 @@ type PlayStarted struct {
 	Batches int `json:"batches"`
 }
 
-// TaskStarted says that a task's turn has come; hosts then report on their own.
+// TaskStarted begins a task. Its hosts then report one by one.
 type TaskStarted struct {
 	Play    string `json:"play"`
 	Task    string `json:"task"`
 	Handler bool   `json:"handler,omitempty"`
 }
 
-// Progress says what is happening on a host now, for people who watch: a command that runs, a
-// state that is awaited. What is empty when it is over.
+// Progress is what a host is doing now: running a command, or waiting for a state. What is empty when that is over.
 type Progress struct {
 	Host string `json:"host"`
 	Task string `json:"task"`
 	What string `json:"what"`
-	// Awaits is set where the host waits for a state to settle; Limit is how long it may.
+	// Awaits is set if the host waits for a state to settle. Limit bounds the wait.
 	Awaits bool          `json:"awaits,omitempty"`
 	Limit  time.Duration `json:"limit,omitempty"`
 }
@@ -66,34 +65,34 @@ type TaskResult struct {
 	Module  string `json:"module,omitempty"`
 	Handler bool   `json:"handler,omitempty"`
 	Status  Status `json:"status"`
-	// Steps are the summaries of what was done, or in check mode would be.
+	// Steps are the summaries of the steps done or, in check mode, to be done.
 	Steps []string `json:"steps,omitempty"`
 	// Risks are the classes of Steps, in their order.
 	Risks []modules.Risk `json:"risks,omitempty"`
-	// Unfinished are those that were begun and not completed: the step failed, was cut off, or had no effect. They may have
+	// Unfinished are the steps that were begun and not completed: they failed, were cut off, or had no effect. They may have
 	// changed something.
 	Unfinished []string       `json:"unfinished,omitempty"`
 	Diffs      []modules.Diff `json:"-"`
 	// Notes are remarks of the module.
 	Notes []string `json:"notes,omitempty"`
-	// Message says why: the reason of a skip or of uncertainty, the error of a failure.
+	// Message is the reason for a skip or for uncertainty, or the error of a failure.
 	Message string `json:"message,omitempty"`
-	// Output is the end of what a failed command has printed, or one that is run for what it prints.
+	// Output is the end of the output of a command that failed, or that is run for its output.
 	Output string `json:"output,omitempty"`
-	// Hint says what to do about a failure.
+	// Hint is what to do about a failure.
 	Hint string `json:"hint,omitempty"`
-	// Ignored is set on a failure that the playbook ignores (ignore_errors), Rescued on one after which the
-	// rescue part of the task's group takes over.
+	// Ignored marks a failure that the playbook ignores (ignore_errors), Rescued one that the rescue part of the task's group
+	// handles.
 	Ignored bool `json:"ignored,omitempty"`
 	Rescued bool `json:"rescued,omitempty"`
-	// File and Line are where the task stands in the playbook.
+	// File and Line are the task's place in the playbook.
 	File     string        `json:"file,omitempty"`
 	Line     int           `json:"line,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"`
-	// Registered is the result that the task registers, as JSON with its type; nil if it registers none, or one that is not to be
-	// kept: it is sensitive, or large.
+	// Registered is the result that the task registers, as JSON with its type. It is nil if the task registers none, or one that
+	// must not be kept because it is sensitive or large.
 	Registered json.RawMessage `json:"registered,omitempty"`
-	// Items are the parts of a task with for_each; Status is then their worst.
+	// Items are the rounds of a task with for_each; Status is then the worst of theirs.
 	Items []ItemResult `json:"items,omitempty"`
 }
 
@@ -103,27 +102,27 @@ type ItemResult struct {
 	Status  Status   `json:"status"`
 	Steps   []string `json:"steps,omitempty"`
 	Message string   `json:"message,omitempty"`
-	// Output is the end of what a command has printed that is run for that.
+	// Output is the end of the output of a command that is run for its output.
 	Output string `json:"output,omitempty"`
 }
 
 // Note is a remark about the run as a whole.
 type Note struct{ Text string }
 
-// Counts are the results of a host, in tasks.
+// Counts are the numbers of a host's tasks by result.
 type Counts struct {
 	OK int `json:"ok"`
-	// Changed counts all tasks that changed something. Those that failed or lost the host afterwards count there as well.
+	// Changed counts all tasks that changed something, including those that then failed or lost the host.
 	Changed     int `json:"changed"`
 	Skipped     int `json:"skipped"`
 	Uncertain   int `json:"uncertain"`
 	Failed      int `json:"failed"`
 	Unreachable int `json:"unreachable"`
-	// Unfinished counts tasks of which a step was begun and not completed.
+	// Unfinished counts tasks with a step that was begun and not completed.
 	Unfinished int `json:"unfinished"`
 }
 
-// Cost is what a host's connection has cost.
+// Cost is the traffic of a host's connection.
 type Cost struct {
 	RoundTrips, Flights int
 	Sent, Received      int64
@@ -131,17 +130,17 @@ type Cost struct {
 
 // Recap ends a run.
 type Recap struct {
-	// Order is the hosts in the inventory's order.
+	// Order lists the hosts in the inventory's order.
 	Order    []string
 	Hosts    map[string]Counts
 	Costs    map[string]Cost
 	Check    bool
 	Duration time.Duration
-	// Interrupted is set where the run was ended by the user.
+	// Interrupted means that the user ended the run.
 	Interrupted bool
 }
 
-// Differs reports whether something was changed, or in check mode would be or may be.
+// Differs reports whether something was changed or, in check mode, would or might be.
 func (r Recap) Differs() bool {
 	for _, c := range r.Hosts {
 		if c.Changed+c.Uncertain+c.Unfinished > 0 {
@@ -162,6 +161,6 @@ func (Recap) event()       {}
 // Reporter shows events.
 type Reporter interface {
 	Report(Event)
-	// Close flushes what is still to be shown.
+	// Close shows what is still pending.
 	Close() error
 }

@@ -14,19 +14,18 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shortestSecret is the length in bytes of the shortest secret that is replaced, and shortestLine that of the shortest
-// line of a secret of several lines that is replaced on its own: shorter ones would deface text that only looks like
-// them.
+// shortestSecret is the minimum length in bytes of a secret that is replaced, and shortestLine that of a line that is replaced on its
+// own, of a secret of several lines. Shorter ones would match unrelated text.
 const (
 	shortestSecret = 3
 	shortestLine   = 6
 )
 
-// longestWhole is how long a secret of several lines may be to be looked for as a whole in every form. Of a longer one
-// each line is, and the whole only as it is and as it is quoted.
+// longestWhole is the maximum length of a secret of several lines that is looked for as a whole in every form. For a longer one only
+// its lines are; the whole is looked for literally and quoted.
 const longestWhole = 64 << 10
 
-// parts are the texts that make a secret known: itself, and its lines, because diffs and logs show lines on their own.
+// parts returns the texts that reveal a secret: itself, and its lines, because diffs and logs show single lines.
 func parts(secret string) []string {
 	all := []string{secret, strings.TrimSpace(secret)}
 	if lines := strings.FieldsFunc(secret, func(c rune) bool { return c == '\n' || c == '\r' }); len(lines) > 1 {
@@ -41,18 +40,18 @@ func parts(secret string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return len(s) < shortestSecret })
 }
 
-// unquotable are texts that are the same in every form.
+// unquotable matches texts that are the same in every form.
 var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// forms are those in which a text turns up in others: as it is, and as it is written within JSON, YAML, HCL, XML, CSV,
-// quoted strings, words of a shell, URLs, and titles of one line. Base64 and hexadecimal digits are read: see run.
+// forms returns the forms in which a text occurs in other texts: literally, and as written in JSON, YAML, HCL, XML, CSV, quoted
+// strings, shell words, URLs and one-line titles. Base64 and hexadecimal digits are decoded instead: see run.
 func forms(text string) []string {
 	if unquotable.MatchString(text) {
 		return []string{text}
 	}
 	all := []string{text}
 	add := func(s string) {
-		if len(s) >= shortestSecret && !strings.Contains(s, text) { // else it is found as it is
+		if len(s) >= shortestSecret && !strings.Contains(s, text) { // otherwise the literal form finds it
 			all = append(all, s)
 		}
 	}
@@ -104,7 +103,7 @@ func forms(text string) []string {
 	return all
 }
 
-// inner is a quoted text without its quotes.
+// inner returns a quoted text without its quotes.
 func inner(s string) string {
 	if len(s) < 2 {
 		return s
@@ -112,7 +111,7 @@ func inner(s string) string {
 	return s[1 : len(s)-1]
 }
 
-// asciiJSON is a text in a JSON string that has only ASCII.
+// asciiJSON returns a text as in a JSON string of ASCII characters only.
 func asciiJSON(s string) string {
 	var b strings.Builder
 	for _, c := range s {
@@ -135,7 +134,7 @@ func asciiJSON(s string) string {
 	return b.String()
 }
 
-// escaped is a text with a backslash doubled, and each byte that is no printable ASCII character by a format.
+// escaped returns a text with backslashes doubled, and each byte that is not printable ASCII in the given format.
 func escaped(s, format string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -151,7 +150,7 @@ func escaped(s, format string) string {
 	return b.String()
 }
 
-// lowerEscapes is an escaped part of a URL with %2f in the place of %2F.
+// lowerEscapes returns an escaped part of a URL with lower-case escapes: %2f for %2F.
 func lowerEscapes(s string) string {
 	b := []byte(s)
 	for i := 0; i+2 < len(b); i++ {

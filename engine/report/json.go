@@ -10,10 +10,10 @@ import (
 	"hlplay/modules"
 )
 
-// NewJSON returns a Reporter that writes one JSON object a line, for programs.
+// NewJSON returns a Reporter for programs, which writes one JSON object per line.
 //
-// Each object has a "type". "run", "play" and "note" are what RunStarted, PlayStarted and Note say; "task" is
-// a TaskResult, with its diffs if Options.Diff is set; "recap" comes last, when the Reporter is closed:
+// Each object has a "type": "run" is a RunStarted, "play" a PlayStarted, "note" a Note, and "task" a TaskResult, with its diffs if
+// Options.Diff is set. "recap" comes last, on Close:
 //
 //	{"type":"task","play":"…","task":"…","host":"pve1","status":"changed","handler":false,"module":"file",
 //	 "steps":["…"],"diffs":[{"subject":"…","before":"…","after":"…"}],
@@ -21,14 +21,14 @@ import (
 //	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0,"unfinished":0}},
 //	 "check":false,"interrupted":false,"costs":{"pve1":{"round_trips":9,"flights":3,"sent":5120,"received":9000}}}
 //
-// "unfinished" (steps), "notes", "message", "output", "hint", "ignored" and "rescued" are there where they say something. In check mode the
-// status "changed" means would change. What is in progress is not written.
+// "unfinished" (steps), "notes", "message", "output", "hint", "ignored" and "rescued" are omitted if they are empty. In
+// check mode the status "changed" means would change. Progress is not written.
 func NewJSON(w io.Writer, o Options) Reporter { return &jsonReporter{w: w, diff: o.Diff} }
 
 type jsonReporter struct {
 	w     io.Writer
 	diff  bool
-	recap *Recap // held back so that it is the last line
+	recap *Recap // kept for the last line
 	err   error
 }
 
@@ -143,7 +143,7 @@ func diffOf(d modules.Diff) diffJSON { return diffJSON{d.Subject, d.Before, d.Af
 
 func milliseconds(d time.Duration) int64 { return d.Milliseconds() }
 
-// list is never null in JSON.
+// list returns a slice that is never null in JSON.
 func list(s []string) []string {
 	if s == nil {
 		return []string{}

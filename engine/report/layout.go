@@ -8,12 +8,12 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// narrowest is the fewest columns that text is laid out for.
+// narrowest is the minimum width for laying out text, in columns.
 const narrowest = 24
 
 func width(s string) int { return ansi.StringWidth(s) }
 
-// pad fills a text with spaces on the right.
+// pad pads a text with spaces on the right.
 func pad(s string, columns int) string {
 	if missing := columns - width(s); missing > 0 {
 		return s + strings.Repeat(" ", missing)
@@ -21,7 +21,7 @@ func pad(s string, columns int) string {
 	return s
 }
 
-// wrap breaks foreign text into lines of at most columns; zero means as many as it takes.
+// wrap breaks foreign text into lines of at most columns; zero means no limit.
 func wrap(s string, columns int) []string {
 	s = strings.TrimRight(printable(s), "\n")
 	if columns > 0 {
@@ -30,10 +30,10 @@ func wrap(s string, columns int) []string {
 	return strings.Split(s, "\n")
 }
 
-// cut shortens a line to columns.
+// cut truncates a line to columns.
 func cut(s string, columns int) string { return ansi.Truncate(s, columns, "…") }
 
-// hostNames are names for people to read.
+// hostNames formats names for people.
 func hostNames(hosts []string) string { return OneLine(strings.Join(hosts, " ")) }
 
 func plural(n int, noun string) string {
@@ -43,7 +43,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// span is a duration for people: "0.3s", "42s", "3m02s", "1h04m".
+// span formats a duration for people: "0.3s", "42s", "3m02s", "1h04m".
 func span(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
@@ -56,7 +56,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// clock is a span in whole seconds, for what is redrawn all the time.
+// clock formats a duration in whole seconds, for lines that are redrawn all the time.
 func clock(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%ds", int(max(d, 0).Seconds()))
@@ -64,7 +64,7 @@ func clock(d time.Duration) string {
 	return span(d)
 }
 
-// bytesOf is a number of bytes for people: "950 B", "5.1 KB", "11.0 MB".
+// bytesOf formats a number of bytes for people: "950 B", "5.1 KB", "11.0 MB".
 func bytesOf(n int64) string {
 	switch {
 	case n < 1000:

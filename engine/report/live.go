@@ -11,12 +11,12 @@ import (
 // redrawEvery is how often the live lines move.
 const redrawEvery = 120 * time.Millisecond
 
-// mostLive is how many hosts the live lines show; more are counted.
+// mostLive is how many hosts the live lines show; the others are only counted.
 const mostLive = 8
 
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
-// live is what is happening now. Its methods do nothing on nil, which is a report without live lines.
+// live is the state of the live lines. A nil live is a report without them, and its methods do nothing.
 type live struct {
 	now     func() time.Time
 	stop    chan struct{}
@@ -50,7 +50,7 @@ func (l *live) finish() {
 	}
 }
 
-// settle says that a host has reported.
+// settle records that a host has reported.
 func (l *live) settle(host string) {
 	if l == nil {
 		return
@@ -92,8 +92,8 @@ func (l *live) close() {
 	l.stopped.Wait()
 }
 
-// erase takes the live lines off a terminal of so many columns: to their beginning, and all below it away.
-// Terminals break lines anew when they become narrower, so a line may be several by now.
+// erase removes the live lines from a terminal of the given width: it returns to their beginning and clears everything below.
+// Terminals rewrap lines when they become narrower, so a line may take several rows by now.
 func (l *live) erase(columns int) string {
 	if l == nil || len(l.drawn) == 0 {
 		return ""
@@ -121,7 +121,7 @@ func (t *textReporter) keepTime(stop <-chan struct{}) {
 	}
 }
 
-// tick redraws the live lines one frame on.
+// tick redraws the live lines with the next frame.
 func (t *textReporter) tick() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -133,18 +133,18 @@ func (t *textReporter) tick() {
 	t.emit("")
 }
 
-// room is how many lines there is room for beside the task's: what is scrolled off a terminal cannot be erased.
+// room returns how many lines fit below the task's: lines that scroll off the terminal cannot be erased.
 func (t *textReporter) room() int {
 	if t.o.Rows != nil {
 		if rows := t.o.Rows(); rows > 0 {
-			// One is for the task, one for the cursor, and one stays: terminals keep a screen that is erased as a whole.
+			// One row is for the task, one for the cursor, and one is spare: terminals keep a screen that is erased as a whole.
 			return rows - 3
 		}
 	}
 	return mostLive + 1
 }
 
-// drawLive draws the live lines. Each fits on one line of the terminal, or erasing would miscount them.
+// drawLive draws the live lines. Each must fit on one row of the terminal, or erasing would miscount them.
 func (t *textReporter) drawLive() string {
 	l := t.live
 	if l == nil || l.task == nil && len(l.hosts) == 0 {
@@ -210,7 +210,7 @@ func (l *live) tally(hosts int, now time.Time) string {
 	return s
 }
 
-// liveHost is one host's line. The time stays visible, whatever has to be cut.
+// liveHost returns the line of a host. Truncation never removes the time.
 func (t *textReporter) liveHost(h liveHost, now time.Time, nameColumns, columns int) string {
 	what, elapsed := OneLine(h.What), clock(now.Sub(h.since))
 	if h.Awaits {

@@ -12,8 +12,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// printable is foreign text with control characters made visible ("^[") and what reorders text, or is not seen, escaped
-// ("\u202e"), so that a host cannot move the cursor of a terminal or hide what it says. Line breaks and tabs stay.
+// printable returns foreign text with control characters made visible ("^["), and invisible characters and those that reorder text
+// escaped ("\u202e"), so that a host can neither move the cursor of a terminal nor hide text. Newlines and tabs are kept.
 func printable(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	clean := true
@@ -49,8 +49,8 @@ func printable(s string) string {
 	return b.String()
 }
 
-// unseen reports whether a character changes how others are shown, or is not seen itself: Unicode's format characters
-// (U+202E and its like, zero-width ones, tags), its separators of lines, and letters that are empty.
+// unseen reports whether a character is invisible or changes how others are shown: Unicode's format characters (such as U+202E,
+// zero-width characters and tags), line separators, and blank letters.
 func unseen(c rune) bool {
 	switch c {
 	case 0x2028, 0x2029, 0x115f, 0x1160, 0x3164, 0xffa0, 0x034f:
@@ -59,7 +59,7 @@ func unseen(c rune) bool {
 	return unicode.Is(unicode.Cf, c)
 }
 
-// escape is a character as JSON escapes it.
+// escape returns a character as JSON escapes it.
 func escape(c rune) string {
 	if c >= 0x10000 {
 		high, low := utf16.EncodeRune(c)
@@ -68,7 +68,7 @@ func escape(c rune) string {
 	return fmt.Sprintf(`\u%04x`, c)
 }
 
-// escapeUnseen is a JSON text in which what terminals would obey, or not show, is escaped: it stands in strings only.
+// escapeUnseen escapes characters in a JSON text that terminals would obey or not show. They occur in strings only.
 func escapeUnseen(text []byte) []byte {
 	hidden := func(c rune) bool { return unseen(c) || c >= 0x7f && c < 0xa0 }
 	if !bytes.ContainsFunc(text, hidden) {
@@ -85,8 +85,8 @@ func escapeUnseen(text []byte) []byte {
 	return escaped
 }
 
-// plainText is a program's output without its colours and cursor movements, and of a line that was
-// overwritten (a progress bar) what was left at the end.
+// plainText returns a program's output without colours and cursor movements. Of a line that was overwritten, as by a progress bar, it
+// keeps the final state.
 func plainText(s string) string {
 	lines := strings.Split(strings.ReplaceAll(ansi.Strip(s), "\r\n", "\n"), "\n")
 	for i, line := range lines {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// recap is the table of hosts and one sentence that says how the run ended.
+// recap returns the table of hosts and a sentence about how the run ended.
 func (t *textReporter) recap(e Recap) string {
 	hosts := slices.Clone(e.Order)
 	var others []string
@@ -49,7 +49,7 @@ func (c Counts) of(s Status) int {
 	return c.Unreachable
 }
 
-// cell is a piece of a table and its colour.
+// cell is a cell of a table and its colour.
 type cell struct {
 	text  string
 	color paint
@@ -95,7 +95,7 @@ func (t *textReporter) costs(hosts []string, e Recap) string {
 	return "\n" + t.table(rows)
 }
 
-// table sets rows in columns, numbers to the right; where that is too wide, each row becomes a few lines.
+// table formats rows in columns, with numbers aligned to the right. If that is too wide, each row becomes a few lines.
 func (t *textReporter) table(rows [][]cell) string {
 	widths := make([]int, len(rows[0]))
 	total := 2
@@ -133,7 +133,7 @@ func (t *textReporter) table(rows [][]cell) string {
 	return b.String()
 }
 
-// verdict is how the run ended.
+// verdict returns the sentence about how the run ended.
 func (t *textReporter) verdict(hosts []string, e Recap) string {
 	var failed, unreachable, begun []string
 	changes, uncertain, touched, unfinished := 0, 0, 0, 0

@@ -10,25 +10,24 @@ import (
 	"hlplay/modules"
 )
 
-// Redacted stands where a secret was.
+// Redacted replaces a secret.
 const Redacted = "(sensitive)"
 
-// Redactor replaces secrets in text by Redacted. It knows a secret in the forms in which it turns up in text (see
-// forms), and in base64 and hexadecimal digits, at any place in them and however they are broken into lines. What it
-// costs grows with the length of the text and with that of all secrets, but not with their product. It may be used
-// from many goroutines.
+// Redactor replaces secrets in text by Redacted. It finds a secret in the usual notations (see forms), and in base64 and hexadecimal
+// digits, at any position and however they are broken into lines. Its cost is linear in the length of the text and in that of all
+// secrets, not in their product. It is safe for concurrent use.
 type Redactor struct {
 	mu    sync.RWMutex
 	known map[string]bool
-	fresh []string // forms that no automaton has yet
+	fresh []string // forms that are in no automaton yet
 	built automata
 }
 
 // NewRedactor returns a Redactor that knows no secrets yet.
 func NewRedactor() *Redactor { return &Redactor{known: map[string]bool{}} }
 
-// Add makes secrets known. One of less than shortestSecret bytes is ignored. Of a secret of several lines each line
-// of at least six bytes is a secret too, because diffs and logs show lines on their own.
+// Add adds secrets. Those shorter than shortestSecret bytes are ignored. Each line of at least six bytes of a secret of several lines
+// is a secret too, because diffs and logs show single lines.
 func (r *Redactor) Add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +47,7 @@ func (r *Redactor) Add(secrets ...string) {
 	}
 }
 
-// automata are those that know all secrets.
+// automata returns automata that know all secrets.
 func (r *Redactor) automata() automata {
 	r.mu.RLock()
 	all, fresh := r.built, len(r.fresh)
@@ -67,7 +66,7 @@ func (r *Redactor) automata() automata {
 // stretch is a part of a text.
 type stretch struct{ from, to int }
 
-// String is s with every known secret replaced by Redacted. Secrets that overlap or touch are replaced as one.
+// String returns s with every known secret replaced by Redacted. Secrets that overlap or touch are replaced as one.
 func (r *Redactor) String(s string) string {
 	found := r.automata().secrets(s)
 	if len(found) == 0 {
@@ -89,10 +88,10 @@ func (r *Redactor) String(s string) string {
 	return b.String()
 }
 
-// runs are kept, so that short texts cost no memory.
+// runs are reused, so that short texts cost no memory.
 var runs = sync.Pool{New: func() any { return &run{} }}
 
-// secrets are the parts of a text that must not be shown, in no order.
+// secrets returns the parts of a text that must not be shown, in no particular order.
 func (all automata) secrets(s string) []stretch {
 	if len(all) == 0 {
 		return nil
@@ -136,8 +135,8 @@ func (r *Redactor) Bytes(b []byte) []byte {
 	return b
 }
 
-// Redact returns a Reporter that passes events on to another one with every secret replaced, in everything
-// but the names of hosts and the statuses, which the readers of JSON look up.
+// Redact returns a Reporter that replaces every secret in events and passes them to another one. It leaves host names and statuses
+// alone, which readers of JSON look up.
 func Redact(to Reporter, r *Redactor) Reporter { return &redacting{to, r} }
 
 type redacting struct {
@@ -149,10 +148,10 @@ func (x *redacting) Close() error { return x.to.Close() }
 
 func (x *redacting) Report(e Event) { x.to.Report(x.r.event(e)) }
 
-// Suspend passes on to the Reporter behind.
+// Suspend suspends the underlying Reporter.
 func (x *redacting) Suspend(fn func()) { Suspend(x.to, fn) }
 
-// event is a copy of an event without secrets.
+// event returns a copy of an event without secrets.
 func (r *Redactor) event(e Event) Event {
 	switch e := e.(type) {
 	case RunStarted:
@@ -198,12 +197,11 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 	return e
 }
 
-// longestOutputLine is how many bytes are shown of a line of output.
+// longestOutputLine is how many bytes of a line of output are shown.
 const longestOutputLine = 4000
 
-// shortened is an output with the ends of its long lines only. It is done to what has no secrets any more: a cut within
-// one would leave a part that nobody knows. What was cut from a stream before is cut from a line that is much longer than
-// what stays of it.
+// shortened returns an output with only the ends of its long lines. Secrets must have been replaced before: a cut within one would
+// leave a part that is not recognized. Whatever was cut from the stream earlier belongs to a line much longer than what is kept.
 func shortened(output string) string {
 	if len(output) <= longestOutputLine {
 		return output

@@ -4,11 +4,11 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// paint colours a piece of one line.
+// paint colours part of a line.
 type paint func(string) string
 
-// palette is the colours of a report. They are the sixteen of the terminal's own scheme, so that they are
-// readable on whatever background the user has chosen.
+// palette holds the colours of a report. They are among the sixteen of the terminal's own scheme, so that they are readable on the
+// user's background.
 type palette struct {
 	heading, dim, spinner paint
 	added, removed, hunk  paint
@@ -52,5 +52,5 @@ var worstFirst = []Status{Failed, Unreachable, Changed, Uncertain, OK, Skipped}
 
 var glyphs = map[Status]string{OK: "✓", Changed: "●", Skipped: "–", Uncertain: "?", Failed: "✗", Unreachable: "✗"}
 
-// ignoredGlyph stands before a task whose only failures are ignored ones.
+// ignoredGlyph marks a task whose only failures are ignored.
 const ignoredGlyph = "!"

@@ -70,7 +70,7 @@ func (t *textReporter) task(task *openTask) string {
 
 func bad(s Status) bool { return s == Failed || s == Unreachable }
 
-// word is a status for people.
+// word returns a status as people read it.
 func (t *textReporter) word(r TaskResult) string {
 	switch {
 	case r.Status == Changed && t.check:
@@ -83,8 +83,7 @@ func (t *textReporter) word(r TaskResult) string {
 	return string(r.Status)
 }
 
-// suffix is the reason of a skip that all skipped hosts share, and how long the slowest host took where
-// that is worth saying.
+// suffix returns the reason that all skipped hosts share, and how long the slowest host took if that is worth mentioning.
 func (t *textReporter) suffix(results []TaskResult) string {
 	var reasons []string
 	var longest time.Duration
@@ -104,8 +103,8 @@ func (t *textReporter) suffix(results []TaskResult) string {
 	return strings.TrimSpace(s)
 }
 
-// statuses is "changed pve1 pve2 · ok pve3", with numbers in place of names where there is no room, in
-// lines of at most columns less indent unless a single status is wider.
+// statuses returns "changed pve1 pve2 · ok pve3", with numbers instead of names if there is no room, in lines of at most columns less
+// indent unless a single status is wider.
 func (t *textReporter) statuses(results []TaskResult, columns, indent int) []string {
 	hosts := map[string][]string{}
 	colors := map[string]paint{}
@@ -144,7 +143,7 @@ func (t *textReporter) statuses(results []TaskResult, columns, indent int) []str
 	return lines
 }
 
-// flow sets pieces side by side, and the suffix behind them, in lines of at most columns.
+// flow joins pieces and then the suffix into lines of at most columns.
 func flow(pieces []string, suffix string, columns int, dim paint) []string {
 	const between = " · "
 	lines := pieces[:1:1]
@@ -167,11 +166,11 @@ func flow(pieces []string, suffix string, columns int, dim paint) []string {
 	return lines
 }
 
-// forgiven says that a failure does not take its host out of the run.
+// forgiven reports whether a failure leaves its host in the run.
 func (r TaskResult) forgiven() bool { return r.Ignored || r.Rescued }
 
-// details tells what hosts have to tell. Hosts that tell the same share it; which hosts they are is said
-// unless the line above says it.
+// details returns the details of hosts. Hosts with the same details share them; their names are added unless the line above lists
+// them.
 func (t *textReporter) details(results []TaskResult) string {
 	type block struct {
 		hosts []string
@@ -234,7 +233,7 @@ func (t *textReporter) details(results []TaskResult) string {
 	return b.String()
 }
 
-// plainWhose says that hosts are all those of one status, which the line of statuses lists.
+// plainWhose reports whether hosts are exactly those of one status, which the line of statuses lists.
 func (t *textReporter) plainWhose(results []TaskResult, hosts []string) bool {
 	word := ""
 	for _, r := range results {
@@ -250,7 +249,7 @@ func (t *textReporter) plainWhose(results []TaskResult, hosts []string) bool {
 	})
 }
 
-// tells is what one result has to tell, in lines of at most columns (zero: unbounded); diffs keep theirs.
+// tells returns the details of a result in lines of at most columns (zero: unbounded). Lines of diffs are not wrapped.
 func (t *textReporter) tells(r TaskResult, columns int) []string {
 	d := &detail{columns: columns}
 	switch {
@@ -277,8 +276,7 @@ func (t *textReporter) tells(r TaskResult, columns int) []string {
 	return d.lines
 }
 
-// work is the steps, item by item where there are items, and the messages of items that the message of the
-// task does not already hold.
+// work adds the steps, item by item if there are items, and the messages of items that the task's message does not contain.
 func (t *textReporter) work(d *detail, r TaskResult) {
 	told := false
 	for _, item := range r.Items {
@@ -306,7 +304,7 @@ func (t *textReporter) work(d *detail, r TaskResult) {
 	}
 }
 
-// names reports whether a step says which item it is for, so that the key need not be put before it.
+// names reports whether a step mentions its item, so that the key need not precede it.
 func names(step, key string) bool { return slices.Contains(strings.Fields(step), key) }
 
 func (t *textReporter) failure(d *detail, r TaskResult) {
@@ -332,7 +330,7 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 	}
 }
 
-// under adds what fn writes, indented, below a heading of its own; nothing where that is nothing.
+// under adds what fn writes, indented below a heading, or nothing if fn writes nothing.
 func (t *textReporter) under(d *detail, heading string, fn func(*detail)) {
 	below := &detail{columns: less(d.columns, 2)}
 	fn(below)
@@ -344,7 +342,7 @@ func (t *textReporter) under(d *detail, heading string, fn func(*detail)) {
 	}
 }
 
-// output adds the end of what a command has printed.
+// output adds the end of a command's output.
 func (t *textReporter) output(d *detail, text string) {
 	text = strings.Trim(text, "\r\n")
 	if strings.TrimSpace(text) == "" {
@@ -359,7 +357,7 @@ func (t *textReporter) output(d *detail, text string) {
 	}
 }
 
-// diff is a rendered diff with its colours.
+// diff returns the lines of a rendered diff in colour.
 func (t *textReporter) diff(text string) []string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for i, line := range lines {
@@ -383,7 +381,7 @@ type detail struct {
 	lines   []string
 }
 
-// paragraph adds a text, with prefix before its first line and as much space before the others.
+// paragraph adds a text with prefix before its first line and the same width of spaces before the others.
 func (d *detail) paragraph(prefix, text string, color paint) {
 	if strings.TrimSpace(text) == "" {
 		return

@@ -9,30 +9,29 @@ import (
 	"time"
 )
 
-// Options is how a report looks.
+// Options control the form of a report.
 type Options struct {
 	// Color allows colours; plain text never has any.
 	Color bool
-	// Width is the terminal's columns; zero means 80. Plain text is not broken into lines.
+	// Width is the width of the terminal in columns; zero means 80. Plain text is not wrapped.
 	Width int
-	// Resized, if set, is asked for the columns whenever something is written; zero means Width.
+	// Resized, if set, returns the current width whenever something is written; zero means Width.
 	Resized func() int
-	// Rows, if set, is asked for the terminal's rows whenever something is written; zero means that they are not known.
+	// Rows, if set, returns the current height of the terminal whenever something is written; zero means unknown.
 	Rows func() int
-	// Still, if set, is told when live lines are on the terminal, and when they are gone: what is typed meanwhile must not
-	// show, or its line ends would move them.
+	// Still, if set, is told when live lines appear and disappear: meanwhile keys must not be echoed, or newlines would move
+	// the live lines.
 	Still func(still bool)
-	// Diff shows what changes in files and settings.
+	// Diff shows the changes in files and settings.
 	Diff bool
-	// Verbose shows durations, reasons and what the connections have cost.
+	// Verbose shows durations, reasons and the cost of the connections.
 	Verbose bool
-	// Check says that the run is a check before its first event does: "would change".
+	// Check tells before the first event that the run is a check, for words such as "would change".
 	Check bool
 }
 
-// NewTerminal returns a Reporter for people at a terminal: finished tasks, and below them a few live lines
-// that say what is happening on which host. Suspend leaves the terminal to others for a while. Close ends the
-// live lines.
+// NewTerminal returns a Reporter for people at a terminal: finished tasks and, below them, a few live lines about what each host is
+// doing. Suspend leaves the terminal to others for a while. Close removes the live lines.
 func NewTerminal(w io.Writer, o Options) Reporter {
 	if o.Width <= 0 {
 		o.Width = 80
@@ -45,9 +44,8 @@ func NewTerminal(w io.Writer, o Options) Reporter {
 	return r
 }
 
-// NewPlain returns a Reporter for logs and pipes: the same content as on a terminal, without colours and
-// without live lines. The text depends on what happened only, not on how long it took or in which order
-// hosts were ready, unless Options.Verbose is set.
+// NewPlain returns a Reporter for logs and pipes: the same content as on a terminal, without colours and live lines. Unless
+// Options.Verbose is set, the text depends only on what happened, not on how long it took or in which order hosts finished.
 func NewPlain(w io.Writer, o Options) Reporter {
 	o.Color, o.Width, o.Resized, o.Rows, o.Still = false, 0, nil, nil, nil
 	return newText(w, o)
@@ -62,7 +60,7 @@ type textReporter struct {
 	w        io.Writer
 	err      error
 	check    bool
-	rehearse bool // times are those of simulated nodes
+	rehearse bool // durations are in simulated time
 	ignored  int  // failures so far, on all hosts
 	rescued  int
 	play     PlayStarted
@@ -73,7 +71,7 @@ type textReporter struct {
 	away     int // how many Suspend calls are under way
 }
 
-// openTask is a task whose results come in.
+// openTask is a task whose results are not complete.
 type openTask struct {
 	TaskStarted
 	results []TaskResult
@@ -125,7 +123,7 @@ func (t *textReporter) Report(e Event) {
 	t.emit(out.String())
 }
 
-// measure takes a new width of the terminal.
+// measure adopts the current width of the terminal.
 func (t *textReporter) measure() {
 	if t.o.Resized != nil {
 		if now := t.o.Resized(); now > 0 {
@@ -134,7 +132,7 @@ func (t *textReporter) measure() {
 	}
 }
 
-// Close prints what is still open, and ends the live lines.
+// Close prints what is still open and removes the live lines.
 func (t *textReporter) Close() error {
 	t.live.close()
 	t.mu.Lock()
@@ -145,7 +143,7 @@ func (t *textReporter) Close() error {
 	return t.err
 }
 
-// Suspend runs fn while nothing is written; what is reported meanwhile comes afterwards.
+// Suspend runs fn while nothing is written. What is reported meanwhile is written afterwards.
 func (t *textReporter) Suspend(fn func()) {
 	t.mu.Lock()
 	t.print(t.live.erase(t.o.Width))
@@ -161,7 +159,7 @@ func (t *textReporter) Suspend(fn func()) {
 	fn()
 }
 
-// begin makes a task the current one. Its heading comes with its results.
+// begin makes a task the current one. Its heading is printed with its results.
 func (t *textReporter) begin(started TaskStarted) string {
 	if t.current != nil && t.current.TaskStarted == started {
 		return ""
@@ -195,7 +193,7 @@ func (t *textReporter) finishTask() string {
 	return out.String()
 }
 
-// place is a host's position in the play; hosts of other plays come last.
+// place returns a host's position in the play. Hosts of other plays come last.
 func (t *textReporter) place(host string) int {
 	if i := slices.Index(t.play.Hosts, host); i >= 0 {
 		return i
@@ -237,7 +235,7 @@ func (t *textReporter) playHeading() string {
 	return "\n" + t.titledLines("── "+OneLine(t.play.Play), text)
 }
 
-// titledLines is a title and, dimmed, what there is to say about it, on the same line if there is room.
+// titledLines returns a title and a dimmed text about it, on the same line if there is room.
 func (t *textReporter) titledLines(title, text string) string {
 	if t.o.Width > 0 && width(title)+2+width(text) > t.o.Width {
 		var b strings.Builder
@@ -281,7 +279,7 @@ func (t *textReporter) emit(s string) {
 	}
 }
 
-// still says whether there are live lines on the terminal.
+// still tells Options.Still whether there are live lines on the terminal.
 func (t *textReporter) still(still bool) {
 	if t.o.Still != nil && t.live != nil && still != t.live.still {
 		t.live.still = still
@@ -289,7 +287,7 @@ func (t *textReporter) still(still bool) {
 	}
 }
 
-// print writes in one piece, and remembers the first error for Close.
+// print writes text at once and remembers the first error for Close.
 func (t *textReporter) print(s string) {
 	if s == "" || t.err != nil {
 		return
@@ -299,7 +297,7 @@ func (t *textReporter) print(s string) {
 	}
 }
 
-// less is a width reduced; zero, which is unbounded, stays.
+// less returns a reduced width. Zero, which is unbounded, stays zero.
 func less(columns, by int) int {
 	if columns == 0 {
 		return 0

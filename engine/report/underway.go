@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// Underway is a Reporter that knows what the hosts are at. Its zero value is ready for use, and its methods may be
-// called from many goroutines.
+// Underway is a Reporter that knows what each host is doing. Its zero value is ready to use. Its methods are safe for concurrent use.
 type Underway struct {
 	mu    sync.Mutex
 	order []string // of the hosts, as the inventory has them
@@ -14,7 +13,7 @@ type Underway struct {
 	ended bool
 }
 
-// Report keeps what happens on a host now.
+// Report keeps what each host is doing.
 func (u *Underway) Report(e Event) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -37,14 +36,14 @@ func (u *Underway) Report(e Event) {
 // Close does nothing.
 func (u *Underway) Close() error { return nil }
 
-// Running reports whether a run has begun and not ended.
+// Running reports whether a run is in progress.
 func (u *Underway) Running() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.at != nil && !u.ended
 }
 
-// Lines say what is under way, a line for each host that is at something.
+// Lines returns a line for each host that is doing something.
 func (u *Underway) Lines() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
