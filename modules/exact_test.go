@@ -17,6 +17,7 @@ var exact = map[string]struct {
 	exact bool
 	why   string
 }{
+	"accounts.AddGroup":             {true, "the files of accounts"},
 	"apt.Key.planDownload":          {true, "one new file"},
 	"apt.Key.planDownload#3":        {true, "a file gets another name"},
 	"apt.Module.planAutoremove":     {false, "a package's scripts do what they want"},
@@ -33,6 +34,7 @@ var exact = map[string]struct {
 	"file.File.guarded":             {false, "only the author knows what the command applies"},
 	"filesystem.filesystem.make":    {true, "what is on a device, and its names below /dev/disk"},
 	"filesystem.filesystem.wipe":    {true, "what is on a device and its partitions"},
+	"group.group.remove":            {true, "the files of accounts"},
 	"ha.scene.step":                 {false, "guests start, stop and move"},
 	"ha.Resource.plan":              {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":            {false, "guests start, stop and move"},
@@ -82,7 +84,6 @@ var exact = map[string]struct {
 	"service.planner.do":            {false, "what a service does when it starts or stops"},
 	"sysctl.planNow":                {true, "kernel settings, and those that they reset"},
 	"user.User.create":              {false, "a home with what /etc/skel holds"},
-	"user.User.makeGroups":          {true, "the files of accounts"},
 	"user.User.modify":              {false, "a home may move, and groups are left"},
 	"user.User.remove":              {false, "a home goes with all that others have looked at in it"},
 	"user.User.setPassword":         {true, "the files of accounts"},

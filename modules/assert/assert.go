@@ -32,7 +32,7 @@ type Condition struct {
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "assert",
-	Aliases: []string{"debug", "fail"},
+	Aliases: []string{"fail"},
 	Summary: "Fails with a message unless all conditions are true",
 	Doc: `All conditions are evaluated, and every false one is reported. Nothing is ever changed. In check mode a condition is
 uncertain if it depends on something that cannot be known because of an earlier change.`,

@@ -11,8 +11,11 @@ import (
 	"hlplay/modules/assert"
 	"hlplay/modules/boot"
 	"hlplay/modules/command"
+	"hlplay/modules/cron"
+	"hlplay/modules/debug"
 	"hlplay/modules/file"
 	"hlplay/modules/filesystem"
+	"hlplay/modules/group"
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
 	"hlplay/modules/http"
@@ -39,8 +42,11 @@ var all = []modules.Spec{
 	assert.Spec,
 	boot.Spec,
 	command.Spec,
+	cron.Spec,
+	debug.Spec,
 	file.Spec,
 	filesystem.Spec,
+	group.Spec,
 	ha.Spec,
 	hostname.Spec,
 	http.Spec,

@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/accounts"
 )
 
 // Plan implements modules.Module.
@@ -93,16 +94,7 @@ func (u *User) makeGroups(ctx context.Context, h modules.Host) (steps []modules.
 			continue
 		}
 		missing = append(missing, name)
-		argv := []string{"groupadd"}
-		if u.System {
-			argv = append(argv, "--system")
-		}
-		steps = append(steps, modules.Step{
-			Summary: "make group " + name,
-			Action:  modules.Run{Argv: append(argv, name), Brief: true},
-			Expect:  append(accountFiles("the group "+name+" is about to be made"), observe.Groups.Expect(name, observe.Group{Name: name, GID: -1})),
-			Exact:   true,
-		})
+		steps = append(steps, accounts.AddGroup(name, nil, u.System))
 	}
 	return steps, missing, nil
 }
@@ -250,17 +242,9 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 	return []modules.Step{{
 		Summary: "set the password of " + u.Name,
 		Action:  modules.Run{Argv: []string{"chpasswd", "--encrypted"}, Stdin: []byte(u.Name + ":" + u.Password + "\n")},
-		Expect:  append(accountFiles("the password of "+u.Name+" is about to be set"), observe.Passwords.Expect(u.Name, u.Password)),
+		Expect:  append(accounts.Files("the password of "+u.Name+" is about to be set"), observe.Passwords.Expect(u.Name, u.Password)),
 		Exact:   true,
 	}}, nil
-}
-
-// accountFiles says of the files that hold accounts that they are about to change; each has its copy of before.
-func accountFiles(because string) (expect []observe.Expectation) {
-	for _, file := range []string{"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"} {
-		expect = append(expect, observe.Files.Unknown(file, because), observe.Files.Unknown(file+"-", because))
-	}
-	return expect
 }
 
 func (u *User) remove(h modules.Host, now observe.User) []modules.Step {

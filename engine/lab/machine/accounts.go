@@ -190,3 +190,14 @@ func (m *Machine) idOf(name string, group bool) int {
 	}
 	return -1
 }
+
+// primaryUser is the first user whose primary group this is; empty if it is that of none.
+func (m *Machine) primaryUser(name string) string {
+	g, ok := m.group(name)
+	for _, a := range m.accounts() {
+		if ok && a.gid == g.gid {
+			return a.name
+		}
+	}
+	return ""
+}

@@ -48,6 +48,10 @@ func groupdel(_ context.Context, c *Call) int {
 	if c.User != "root" {
 		return c.locked("/etc/group")
 	}
+	if user := c.Machine.primaryUser(name); user != "" {
+		c.Errorf("cannot remove the primary group of user '%s'", user)
+		return 8
+	}
 	if err := c.edit("/etc/group", func(f []string) ([]string, bool) { return f, f[0] != name }); err != nil {
 		return c.Errorf("%s", errText(err))
 	}

@@ -1,0 +1,145 @@
+// Package cron manages jobs in /etc/cron.d.
+package cron
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "cron",
+	Summary: "A job in /etc/cron.d",
+	Doc: `Each job is a file of its own. Cron notices it by itself. On a host without a cron service the file waits for one, which the task
+says; a timer of systemd needs no further package.
+
+Cron takes a % in a command for the end of a line: it must be written as \\% in HCL. Cron reads only files that belong to root and that nobody else
+can write to.`,
+	Example: `task "scrub the pool on the first of each month" {
+  cron {
+    name        = "scrub"
+    schedule    = "30 3 1 * *"
+    command     = "zpool scrub rpool"
+    environment = { MAILTO = "root" }
+  }
+}`,
+	New: func() modules.Module { return &cron{} },
+}
+
+// cron is the module's arguments.
+type cron struct {
+	Name        string            `hcl:"name" doc:"Name of the file in /etc/cron.d: letters, digits, hyphens and underscores; cron ignores others."`
+	State       string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
+	Schedule    string            `hcl:"schedule,optional" doc:"Minute, hour, day of the month, month and day of the week, as in crontab(5), or @hourly, @daily, @weekly, @monthly, @yearly or @reboot."`
+	User        string            `hcl:"user,optional" default:"root" doc:"Who runs the command."`
+	Command     string            `hcl:"command,optional" doc:"One line for the shell."`
+	Environment map[string]string `hcl:"environment,optional" doc:"Variables of the job. Without PATH it is cron's: /usr/bin:/bin."`
+}
+
+const (
+	dir     = "/etc/cron.d/"
+	absent  = "absent"
+	service = "cron.service"
+)
+
+var (
+	fileName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron take
+	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// percent is one that no backslash escapes.
+	percent = regexp.MustCompile(`(^|[^\\])%`)
+)
+
+// Validate refuses what cron would ignore, or take for something else.
+func (m *cron) Validate() error {
+	fault := func(argument, problem, want string) error {
+		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
+	}
+	if !fileName.MatchString(m.Name) {
+		return fault("name", fmt.Sprintf("cron ignores a file of the name %q", m.Name), "expected letters, digits, hyphens and underscores")
+	}
+	if m.State == absent {
+		return nil
+	}
+	if err := observe.CheckKnownName(m.User); err != nil || strings.ContainsAny(m.User, " \t") {
+		return fault("user", fmt.Sprintf("%q is not the name of a user that cron can read", m.User), "")
+	}
+	switch {
+	case m.Schedule == "":
+		return fault("schedule", "it is not given", `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
+	case m.Command == "" || strings.TrimSpace(m.Command) != m.Command || strings.ContainsAny(m.Command, "\n\r\x00"):
+		return fault("command", "it is not one line", "expected a command for the shell; put several into a script")
+	case percent.MatchString(m.Command):
+		return fault("command", "cron takes % for the end of a line", `write \\%`)
+	}
+	if problem := schedule(m.Schedule); problem != "" {
+		return fault("schedule", problem, `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Environment)) {
+		if value := m.Environment[name]; !variable.MatchString(name) || strings.ContainsAny(value, "\n\r\x00\"") {
+			return fault("environment", fmt.Sprintf("cron cannot set %s", name), "expected a name of letters, digits and underscores, and a value of one line without double quotes")
+		}
+	}
+	return nil
+}
+
+// path is the job's file.
+func (m *cron) path() string { return dir + m.Name }
+
+// Want announces what Plan reads.
+func (m *cron) Want(h modules.Host) {
+	if !fileName.MatchString(m.Name) {
+		return
+	}
+	observe.Files.Want(h, m.path())
+	if m.State != absent {
+		observe.Units.Want(h, service)
+	}
+}
+
+// text is the file's content.
+func (m *cron) text() string {
+	var b strings.Builder
+	b.WriteString("# Written by hlplay: changes made here are lost.\n")
+	for _, name := range slices.Sorted(maps.Keys(m.Environment)) {
+		fmt.Fprintf(&b, "%s=\"%s\"\n", name, m.Environment[name])
+	}
+	fmt.Fprintf(&b, "%s %s %s\n", strings.Join(strings.Fields(m.Schedule), " "), m.User, m.Command)
+	return b.String()
+}
+
+// Plan compares the file with what it should be.
+func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if m.State == absent {
+		steps, err := conffile.Remove(ctx, h, m.path(), "remove the job "+m.Name)
+		return modules.Plan{Steps: steps}, err
+	}
+	file, err := observe.Files.Observe(ctx, h, m.path())
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if file.Exists() && (file.Type != observe.Regular || file.Owner != "root" || file.Mode&0o022 != 0) {
+		return modules.Plan{}, fmt.Errorf("cron does not read %s: it is a %s of %s with mode %04o, and must be a file of root that nobody else can write to; see who made it, and remove it or mend it", m.path(), file.Type, file.Owner, file.Mode)
+	}
+	steps, err := conffile.Write(ctx, h, m.path(), m.text(), fmt.Sprintf("write the job %s (%s)", m.Name, m.Schedule))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Steps: steps}
+	unit, err := observe.Units.Observe(ctx, h, service)
+	switch {
+	case observe.IsUnknown(err): // a package is about to be installed
+	case err != nil:
+		return modules.Plan{}, err
+	case !unit.Exists():
+		plan.Notes = []string{"the host has no " + service + ": install the package cron, or nothing runs the job"}
+	}
+	return plan, nil
+}

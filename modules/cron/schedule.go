@@ -1,0 +1,77 @@
+package cron
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// words are the schedules that have a name.
+var words = []string{"@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
+
+// field is one of a schedule: its values, and the names of those from first on.
+type field struct {
+	name        string
+	first, last int
+	names       []string
+}
+
+// fields are those of a schedule, in their order.
+var fields = []field{
+	{"minute", 0, 59, nil},
+	{"hour", 0, 23, nil},
+	{"day of the month", 1, 31, nil},
+	{"month", 1, 12, []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}},
+	{"day of the week", 0, 7, []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
+}
+
+// schedule returns what is wrong with a schedule of crontab(5); empty if nothing is.
+func schedule(text string) string {
+	if strings.HasPrefix(text, "@") {
+		if !slices.Contains(words, text) {
+			return fmt.Sprintf("%q is not one of %s", text, strings.Join(words, ", "))
+		}
+		return ""
+	}
+	parts := strings.Fields(text)
+	if len(parts) != len(fields) || strings.ContainsAny(text, "\n\r") {
+		return fmt.Sprintf("%q has %d fields", text, len(parts))
+	}
+	for i, part := range parts {
+		f := fields[i]
+		for element := range strings.SplitSeq(part, ",") {
+			span, step, stepped := strings.Cut(element, "/")
+			if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1 || n > f.last) {
+				return fmt.Sprintf("the %s %q has no such step", f.name, element)
+			}
+			if span == "*" {
+				continue
+			}
+			from, to, ranged := strings.Cut(span, "-")
+			first, ok := f.value(from)
+			last, also := first, true
+			if ranged {
+				last, also = f.value(to)
+			}
+			switch {
+			case !ok || !also:
+				return fmt.Sprintf("the %s %q is not from %d to %d", f.name, element, f.first, f.last)
+			case first > last:
+				return fmt.Sprintf("the %s %q goes backwards", f.name, element)
+			case stepped && !ranged:
+				return fmt.Sprintf("the %s %q has a step without a range", f.name, element)
+			}
+		}
+	}
+	return ""
+}
+
+// value reads a number or a name.
+func (f field) value(text string) (n int, ok bool) {
+	if i := slices.Index(f.names, strings.ToLower(text)); i >= 0 {
+		return f.first + i, true
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= f.first && n <= f.last && text[0] != '+'
+}

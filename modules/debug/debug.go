@@ -1,0 +1,59 @@
+// Package debug shows messages and values.
+package debug
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/modules"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "debug",
+	Summary: "Shows a message or a value",
+	Doc: `The message and the value are shown as a note of the task, on each host, in check mode too, where a value that an earlier change makes
+unknowable is uncertain. Nothing is changed. What is sensitive is shown as (sensitive).`,
+	Example: `task "what the host is" {
+  debug {
+    message = "runs ${facts.distribution.pretty}"
+    value   = host.vars
+  }
+}`,
+	New: func() modules.Module { return &debug{} },
+}
+
+// debug is the module's arguments.
+type debug struct {
+	Message string    `hcl:"message,optional" doc:"A text."`
+	Value   cty.Value `hcl:"value,optional" doc:"A value of any type, shown as an expression."`
+}
+
+// Validate refuses a task that shows nothing.
+func (m *debug) Validate() error {
+	if m.Message == "" && !m.given() {
+		return &modules.ArgumentError{Argument: "message", Problem: "nothing is shown", Want: "give message, value or both"}
+	}
+	return nil
+}
+
+func (m *debug) given() bool { return m.Value != cty.NilVal && !m.Value.IsNull() }
+
+// OnlyReads implements modules.Reader.
+func (m *debug) OnlyReads() bool { return true }
+
+// Plan shows what is asked for.
+func (m *debug) Plan(context.Context, modules.Host) (modules.Plan, error) {
+	var notes []string
+	if m.Message != "" {
+		notes = append(notes, strings.TrimSuffix(m.Message, "\n"))
+	}
+	if m.given() {
+		value, _ := m.Value.UnmarkDeep()
+		notes = append(notes, string(hclwrite.Format(hclwrite.TokensForValue(value).Bytes())))
+	}
+	return modules.Plan{Notes: notes}, nil
+}
