@@ -136,7 +136,7 @@ func (d *decoder) prefixes(attr *hclsyntax.Attribute) *[]string {
 	return list
 }
 
-// guestID matches the ids that Proxmox VE accepts for guests.
+// guestID matches the ids of guests: 100 to 999999999.
 var guestID = regexp.MustCompile(`^[1-9][0-9]{2,8}$`)
 
 func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
