@@ -183,8 +183,9 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	if o.Connect = f.reached; o.Connect == nil {
 		o.Connect = f.connect(func(fn func()) { report.Suspend(out, fn) })
 	}
-	defer tells(ctx, underway, out)()
+	ended := tells(ctx, underway, out)
 	recap, err := run.Run(ctx, pb, inv, o)
+	ended()
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr
 	}

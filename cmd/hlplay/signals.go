@@ -43,9 +43,12 @@ type interrupts struct {
 	exit    func(code int)
 	stderr  io.Writer
 
-	mu  sync.Mutex
-	run *report.Underway
-	out report.Reporter // what writes to the terminal
+	mu   sync.Mutex
+	run  *report.Underway
+	out  report.Reporter // what writes to the terminal
+	over chan struct{}   // closed when the run has ended
+	// asking is a question on the terminal that is open.
+	asking sync.WaitGroup
 }
 
 type interruptsKey struct{}
@@ -77,13 +80,15 @@ func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop
 		return func() {}
 	}
 	i.mu.Lock()
-	i.run, i.out = run, out
+	i.run, i.out, i.over = run, out, make(chan struct{})
 	i.mu.Unlock()
-	return func() {
+	return sync.OnceFunc(func() {
 		i.mu.Lock()
+		close(i.over)
 		i.run, i.out = nil, nil
 		i.mu.Unlock()
-	}
+		i.asking.Wait()
+	})
 }
 
 // errUnread is why a run has ended whose output nobody reads any more.
@@ -118,9 +123,7 @@ func (i *interrupts) watch() {
 		switch {
 		case first:
 			first = false
-			text := i.running(signaled{got}.name()+": nothing more is started", "Ctrl-C again ends at once, and leaves it as it stands")
-			i.cancel(signaled{got})
-			i.say(text)
+			i.interrupt(signaled{got})
 		case got == os.Interrupt, got == syscall.SIGQUIT:
 			i.say("ended at once by " + signaled{got}.name() + i.left())
 			i.exit(exitInterrupted)
@@ -129,39 +132,74 @@ func (i *interrupts) watch() {
 	}
 }
 
-// running is a text with what the hosts are at and what can be done about it; empty where no run is under way.
-func (i *interrupts) running(text, then string) string {
-	switch lines, running := i.underWay(); {
-	case !running:
-		return ""
-	case len(lines) == 0:
-		return text
-	default:
-		return text + "; under way, and asked to end (long commands are left running):\n  " + strings.Join(lines, "\n  ") + "\n" + then
+// interrupt ends the context. Whoever typed Ctrl-C is asked what becomes of long commands; after other signals, and where there
+// is no terminal, they are left running.
+func (i *interrupts) interrupt(by signaled) {
+	bound, detached, running := i.underWay()
+	var tty *os.File
+	if by.signal == os.Interrupt && len(detached) > 0 {
+		tty = terminalToAskOn()
 	}
+	text := by.name() + ": nothing more is started"
+	if len(bound) > 0 {
+		text += "; under way, and asked to end:" + indented(bound)
+	}
+	switch {
+	case tty != nil:
+		asked := &interruption{signaled: by, chosen: make(chan struct{})}
+		i.asking.Add(1)
+		i.cancel(asked)
+		go func() {
+			defer i.asking.Done()
+			defer tty.Close()
+			i.ask(tty, asked, text+"; long commands are under way:"+indented(detached))
+		}()
+		return
+	case len(detached) > 0:
+		text += "; left running, and waited for by the next run:" + indented(detached)
+	}
+	i.cancel(by)
+	if !running {
+		return
+	}
+	if len(bound)+len(detached) > 0 {
+		text += "\nCtrl-C again ends at once, and leaves it as it stands"
+	}
+	i.say(text)
 }
 
 // left is what the end of the program leaves behind.
 func (i *interrupts) left() string {
-	switch lines, running := i.underWay(); {
+	switch bound, detached, running := i.underWay(); {
 	case !running:
 		return ""
-	case len(lines) == 0:
+	case len(bound)+len(detached) == 0:
 		return "; nothing was under way"
 	default:
-		return "; this was under way, and may go on there:\n  " + strings.Join(lines, "\n  ") + "\nrun again to converge: what is done is found done"
+		text := ";"
+		if len(bound) > 0 {
+			text += " this was under way, and may go on there:" + indented(bound)
+		}
+		if len(detached) > 0 {
+			text += " this is left running, and waited for by the next run:" + indented(detached)
+		}
+		return text + "\nrun again to converge: what is done is found done"
 	}
 }
 
-// underWay is what the hosts are at, a line each; running reports whether there is a run.
-func (i *interrupts) underWay() (lines []string, running bool) {
+// indented puts each on a line of its own.
+func indented(lines []string) string { return "\n  " + strings.Join(lines, "\n  ") }
+
+// underWay is what the hosts are at, a line each (see report.Underway.Lines); running reports whether there is a run.
+func (i *interrupts) underWay() (bound, detached []string, running bool) {
 	i.mu.Lock()
 	run := i.run
 	i.mu.Unlock()
 	if run == nil || !run.Running() {
-		return nil, false
+		return nil, nil, false
 	}
-	return run.Lines(), true
+	bound, detached = run.Lines()
+	return bound, detached, true
 }
 
 // say writes beside the lines that move, or over them where a terminal takes nothing: nobody waits for that.

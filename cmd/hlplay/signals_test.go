@@ -124,7 +124,7 @@ func TestSignalsInterruptARun(t *testing.T) {
 			if err := p.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			p.until(t, unix.SignalName(signal)+": nothing more is started; under way, and asked to end (long commands are left running):\n  here: ")
+			p.until(t, unix.SignalName(signal)+": nothing more is started; under way, and asked to end:\n  here: ")
 			if code, said := p.ended(t); code != exitInterrupted {
 				t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
 			}

@@ -72,7 +72,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	first := a.Commands[0]
 	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // it needs the shell
 		if err := s.act.enter(ctx); err != nil {
-			return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, first.Argv[0], err)
+			return nil, nil, &UnstartedError{Host: s.conn.name, Program: first.Argv[0], Err: err}
 		}
 	} else if !s.act.tryEnter() {
 		return nil, nil, errNoActing
@@ -108,6 +108,8 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		return results, a.answers(answers), nil
 	case under == nil: // the queries alone are not answered: whoever asks again is told why
 		return results, nil, nil
+	case run.awaited != nil && run.awaited != under:
+		return results, nil, &UnstartedError{Host: s.conn.name, Program: under.Argv[0], Err: context.Cause(bounded)}
 	case bounded.Err() != nil && err == nil:
 		return results, nil, s.abandoned(bounded, *under, "it has ended since")
 	case bounded.Err() != nil:
@@ -195,7 +197,8 @@ type running struct {
 	// then it had ended before. late is the last that has come since.
 	given     bool
 	late      *Result
-	complaint error // why a command was not started
+	awaited   *Command // by whom was interrupted
+	complaint error    // why a command was not started
 }
 
 // ended takes the next piece that the shell has answered.
@@ -246,12 +249,22 @@ func (r *running) ended(i int, a Answer) {
 	}
 }
 
-// giveUp says that nobody waits any more for the command under way, which it returns.
-func (r *running) giveUp() *Command {
+// await returns the command under way if it may be waited for though the context has ended: see Choice. What is behind it is then not
+// started.
+func (r *running) await(ctx context.Context) *Command {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if detached(ctx, r.under) {
+		r.awaited = r.under
+	}
+	return r.awaited
+}
+
+// giveUp says that nobody waits any more for the command under way.
+func (r *running) giveUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.given = true
-	return r.under
 }
 
 func (r *running) so() ([]Result, *Command, error) {
@@ -302,12 +315,26 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 	select {
 	case e = <-ended:
 	case <-ctx.Done():
-		if leaves(ctx, run.giveUp()) {
+		if run.await(ctx) != nil {
 			s.interrupt(ctx, interruptActing, sh.dir, first, "leave")
-			giveUp()
-			e = <-ended
-			break
+			made, choice := chosen(ctx)
+			select {
+			case e = <-ended:
+				return e.answers, e.err
+			case <-made:
+			}
+			switch choice() {
+			case Await:
+				e = <-ended
+				return e.answers, e.err
+			case Leave:
+				run.giveUp()
+				giveUp()
+				e = <-ended
+				return e.answers, e.err
+			}
 		}
+		run.giveUp()
 		s.interrupt(ctx, interruptActing, sh.dir, first)
 		select {
 		case e = <-ended:

@@ -212,7 +212,7 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, nil, fmt.Errorf("%s: %s was not started: %w", s.conn.name, a.Commands[0].Argv[0], context.Cause(ctx))
+		return nil, nil, &UnstartedError{Host: s.conn.name, Program: a.Commands[0].Argv[0], Err: context.Cause(ctx)}
 	}
 	results, answers, err := s.runInShell(ctx, a)
 	if !errors.Is(err, errNoActing) {
@@ -360,24 +360,6 @@ func (s *session) noDirectory(c Command, complaint string) error {
 }
 
 const mayRun = "it may still run on the host"
-
-// LeftError says that a command was left running on its host, because who waited for it was interrupted.
-type LeftError struct {
-	// Host is the name in the inventory, Program what runs there.
-	Host, Program string
-	Err           error
-}
-
-func (e *LeftError) Error() string {
-	return fmt.Sprintf("%s: %s was left running on the host: %s", e.Host, e.Program, e.Err)
-}
-
-func (e *LeftError) Unwrap() error { return e.Err }
-
-// leaves reports whether a command is left running when the context has ended.
-func leaves(ctx context.Context, c *Command) bool {
-	return c != nil && c.Via.Script != "" && errors.Is(context.Cause(ctx), context.Canceled)
-}
 
 // abandoned is the error of a command that was given up.
 func (s *session) abandoned(ctx context.Context, c Command, fate string) error {

@@ -55,6 +55,8 @@ type Progress struct {
 	// Awaits is set if the host waits for a state to settle. Limit bounds the wait.
 	Awaits bool          `json:"awaits,omitempty"`
 	Limit  time.Duration `json:"limit,omitempty"`
+	// Detached is set while a command runs that the host carries through if the run ends.
+	Detached bool `json:"detached,omitempty"`
 }
 
 // TaskResult is how a task ended on a host.

@@ -43,11 +43,11 @@ func (u *Underway) Running() bool {
 	return u.at != nil && !u.ended
 }
 
-// Lines returns a line for each host that is doing something.
-func (u *Underway) Lines() []string {
+// Lines returns a line for each host that is doing something: bound are those that end with the run, detached those whose
+// host carries the command through.
+func (u *Underway) Lines() (bound, detached []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var all []string
 	for _, host := range u.order {
 		p, ok := u.at[host]
 		if !ok {
@@ -60,7 +60,11 @@ func (u *Underway) Lines() []string {
 		if p.Task != "" {
 			line += fmt.Sprintf(" (task %q)", p.Task)
 		}
-		all = append(all, line)
+		if p.Detached {
+			detached = append(detached, line)
+		} else {
+			bound = append(bound, line)
+		}
 	}
-	return all
+	return bound, detached
 }

@@ -62,7 +62,7 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 		}
 		if err == nil {
 			e.report(report.Note{Text: fmt.Sprintf("%s: the connection was lost while %q ran there; it went on, and is waited for over another one", on.Name, c.step.Summary)})
-			e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: c.step.Summary})
+			e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: c.step.Summary, Detached: true})
 			var r remote.Result
 			if r, err = e.attach(ctx, on, c, state.Lock); err == nil {
 				return r, nil

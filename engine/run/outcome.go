@@ -59,9 +59,9 @@ func (o *outcome) class(summary string, risk modules.Risk) {
 }
 
 // unbegun takes back that a step was begun, if the error says that the host was asked for a privilege first and
-// refused it, that another run has locked it, or that what was to be replaced is not what was seen.
+// refused it, that another run has locked it, that the run was interrupted before, or that what was to be replaced is not what was seen.
 func (o *outcome) unbegun(step modules.Step, err error) {
-	if !errors.As(err, new(*remote.BecomeError)) && !errors.As(err, new(*lockedError)) && stale(err) == "" {
+	if !errors.As(err, new(*remote.BecomeError)) && !errors.As(err, new(*lockedError)) && !errors.As(err, new(*remote.UnstartedError)) && stale(err) == "" {
 		return
 	}
 	if i := slices.Index(o.open, step.Summary); i >= 0 {

@@ -142,9 +142,11 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			e.changed(c.step)
 		}
 	}()
+	told := -1
 	progress := func(i int) {
-		if i < len(commands) {
-			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: commands[i].step.Summary})
+		if i > told && i < len(commands) {
+			told = i
+			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: commands[i].step.Summary, Detached: commands[i].long.ID != ""})
 		}
 	}
 	begin := func(i int) {
@@ -155,7 +157,6 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 		}
 	}
 	begin(0)
-	progress(0)
 	var queries []remote.Query
 	var where []int
 	if readback != nil {
@@ -177,6 +178,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			e.detach(on, &commands[at+i])
 			actions.Commands = append(actions.Commands, commands[at+i].Command)
 		}
+		progress(at)
 		var results []remote.Result
 		var answered []remote.Answer
 		results, answered, err = session.RunAll(ctx, actions)

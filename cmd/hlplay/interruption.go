@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+)
+
+// interruption is a Ctrl-C whose author is asked what becomes of long commands: see remote.Interruption.
+type interruption struct {
+	signaled
+
+	once   sync.Once
+	chosen chan struct{}
+	choice remote.Choice
+}
+
+func (i *interruption) Chosen() <-chan struct{} { return i.chosen }
+
+func (i *interruption) Choice() remote.Choice {
+	<-i.chosen
+	return i.choice
+}
+
+func (i *interruption) choose(c remote.Choice) {
+	i.once.Do(func() {
+		i.choice = c
+		close(i.chosen)
+	})
+}
+
+// terminalToAskOn opens the terminal that hlplay runs in if it is in the foreground there; else it returns nil.
+func terminalToAskOn() *os.File {
+	tty, err := openTerminal()
+	if err != nil {
+		return nil
+	}
+	if !foreground(tty) {
+		tty.Close()
+		return nil
+	}
+	return tty
+}
+
+const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again ends at once, and leaves them: "
+
+// ask asks until there is an answer, or the run has ended as the commands have.
+func (i *interrupts) ask(tty *os.File, asked *interruption, text string) {
+	i.mu.Lock()
+	out, over := i.out, i.over
+	i.mu.Unlock()
+	defer asked.choose(remote.Leave)
+	report.Suspend(out, func() {
+		fmt.Fprintf(tty, "hlplay: %s\n%s", text, question)
+		answers := make(chan string)
+		go lines(tty, answers, asked.chosen)
+		for {
+			select {
+			case <-over:
+				fmt.Fprintln(tty, "\nhlplay: they have ended")
+				return
+			case answer, more := <-answers:
+				choice, ok := choices[strings.ToLower(strings.TrimSpace(answer))]
+				switch {
+				case ok:
+					asked.choose(choice)
+					return
+				case !more:
+					return
+				}
+				fmt.Fprint(tty, question)
+			}
+		}
+	})
+}
+
+var choices = map[string]remote.Choice{
+	"w": remote.Await, "wait": remote.Await, "s": remote.Stop, "stop": remote.Stop, "l": remote.Leave, "leave": remote.Leave,
+}
+
+// lines sends the lines of a terminal until somebody has chosen.
+func lines(tty *os.File, to chan<- string, chosen <-chan struct{}) {
+	defer close(to)
+	for s := bufio.NewScanner(tty); s.Scan(); {
+		select {
+		case to <- s.Text():
+		case <-chosen:
+			return
+		}
+	}
+}
