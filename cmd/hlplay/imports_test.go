@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes
 	"engine/lab/machine":        {},
 	"modules":                   {"engine/observe", "engine/remote"},
-	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/conffile", "modules/internal/uuid", "modules/internal/wrongform"},
+	"modules/...":               {"engine/localfile", "engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/conffile", "modules/internal/uuid", "modules/internal/wrongform"},
 	"modules/file":              {"engine/localfile", "engine/observe", "engine/remote", "modules", "modules/apt", "modules/internal/conffile", "modules/internal/wrongform"},
 	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"modules/mapping":           {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},
-	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
+	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "modules", "modules/internal/pve"},

@@ -40,7 +40,7 @@ type BlockDevice struct {
 	// Children are its partitions, and the volumes that hold it open.
 	Children []BlockDevice
 	// Links are the stable names of the device below /dev/disk: by-id first, then by-partlabel, by-partuuid
-	// and by-path.
+	// and by-path; and that of an array below /dev/md.
 	Links []string
 }
 
@@ -214,7 +214,7 @@ var Disks = &Kind[[]BlockDevice]{
 		return []remote.Query{
 			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
 			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,PARTLABEL,MOUNTPOINTS`},
-			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
+			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/* /dev/md/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
@@ -247,6 +247,7 @@ func parseDeviceLinks(out []byte) map[string][]string {
 
 // completeDevices leaves out the UUID of a device that is expected to become LVM's, and which logical volumes there are on it: both are
 // made up then. What its table says a partition is for, whoever gives it to LVM changes or not.
+// Of an array it leaves out how much of its members it keeps for itself, and the names that udev gives it beside those that are expected.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
@@ -260,6 +261,12 @@ func completeDevices(expected, found []BlockDevice) []BlockDevice {
 		}
 		if at >= 0 && e.Filesystem == "LVM2_member" && e.UUID == "" {
 			all[i].UUID, all[i].PartitionType = found[at].UUID, found[at].PartitionType
+		}
+		if at >= 0 && strings.HasPrefix(e.Type, "raid") && e.Type == found[at].Type {
+			all[i].Size = found[at].Size
+			if !slices.ContainsFunc(e.Links, func(link string) bool { return !slices.Contains(found[at].Links, link) }) {
+				all[i].Links = found[at].Links
+			}
 		}
 	}
 	return all

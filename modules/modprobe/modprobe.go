@@ -127,9 +127,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	rebuilt, err := m.planInitramfs(ctx, h, len(configured) > 0)
-	if err != nil {
-		return modules.Plan{}, err
+	var rebuilt []modules.Step
+	if len(m.optionLines()) > 0 {
+		if rebuilt, err = conffile.RebuildInitramfs(ctx, h, len(configured) > 0, OptionsFile); err != nil {
+			return modules.Plan{}, err
+		}
 	}
 	var loaded []modules.Step
 	if !absent {
@@ -262,29 +264,6 @@ func missing(ctx context.Context, h modules.Host, name string) error {
 		return fmt.Errorf("%s: kernel %s has no module %s: %s", h.Name(), kernel.Release, name, why)
 	}
 	return fmt.Errorf("%s: kernel %s has no module %s: expected it in /lib/modules/%s/modules.dep; check the name, or reboot if another kernel was installed since the last boot", h.Name(), kernel.Release, name, kernel.Release)
-}
-
-// planInitramfs plans the rebuild that a changed options file, or an earlier run that was
-// interrupted before its rebuild, makes due.
-func (m *Module) planInitramfs(ctx context.Context, h modules.Host, changed bool) ([]modules.Step, error) {
-	if len(m.optionLines()) == 0 {
-		return nil, nil
-	}
-	if !changed {
-		stale, err := observe.StaleInitramfs.Observe(ctx, h, OptionsFile)
-		if err != nil || !stale {
-			return nil, err
-		}
-	}
-	// A container has no kernel of its own and no image; update-initramfs is not even installed there.
-	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(kernels) == 0 {
-		return nil, nil
-	}
-	return []modules.Step{{
-		Summary: "build the initramfs images of all kernels anew",
-		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
-		Expect:  []observe.Expectation{observe.StaleInitramfs.Expect(OptionsFile, false)},
-	}}, nil
 }
 
 // pending are remarks about what waits for the module to be loaded anew, or for the next boot.

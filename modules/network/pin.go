@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/network/interfaces"
@@ -39,26 +37,9 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) ([]module
 		steps = append(steps, written...)
 		files = append(files, linkFile(w.name))
 	}
-	stale := len(steps) > 0
-	if !stale && len(files) > 0 {
-		all, err := observe.StaleInitramfs.ObserveAll(ctx, h, files)
-		if err != nil {
-			return nil, err
-		}
-		for _, old := range all {
-			stale = stale || old
-		}
+	if len(files) == 0 {
+		return nil, nil
 	}
-	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err != nil || !stale || len(kernels) == 0 {
-		return steps, err // a container has no kernel of its own
-	}
-	expect := make([]observe.Expectation, len(files))
-	for i, name := range files {
-		expect[i] = observe.StaleInitramfs.Expect(name, false)
-	}
-	return append(steps, modules.Step{
-		Summary: "build the initramfs images of all kernels anew",
-		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
-		Expect:  expect,
-	}), nil
+	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(steps) > 0, files...)
+	return append(steps, rebuilt...), err
 }

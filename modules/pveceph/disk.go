@@ -8,6 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/blank"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
@@ -229,20 +230,13 @@ func (d *Disks) onlyReads() bool { return true }
 func (d *Disks) validate() error {
 	seen := map[string]bool{}
 	for _, device := range d.Devices {
-		if err := checkDevice("disks.devices", device); err != nil {
+		if err := blank.CheckDevice("disks.devices", device); err != nil {
 			return err
 		}
 		if seen[device] {
 			return &modules.ArgumentError{Argument: "disks.devices", Problem: device + " is named twice", Want: "each device once"}
 		}
 		seen[device] = true
-	}
-	return nil
-}
-
-func checkDevice(argument, device string) error {
-	if !strings.HasPrefix(device, "/dev/") || strings.ContainsAny(device, " \t\n") || strings.Contains(device, "/../") {
-		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the path of a device", device), Want: "/dev/disk/by-id/…, or /dev/sdb"}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/blank"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
@@ -35,7 +36,7 @@ func (o *OSD) validate() error {
 		if pair[1] == "" && pair[0] != "osd.device" {
 			continue
 		}
-		if err := checkDevice(pair[0], pair[1]); err != nil {
+		if err := blank.CheckDevice(pair[0], pair[1]); err != nil {
 			return err
 		}
 		if other, twice := seen[pair[1]]; twice {

@@ -29,6 +29,7 @@ import (
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
 	"hlplay/modules/qm"
+	"hlplay/modules/raid"
 	"hlplay/modules/reboot"
 	"hlplay/modules/service"
 	"hlplay/modules/sysctl"
@@ -60,6 +61,7 @@ var all = []modules.Spec{
 	pvecm.Spec,
 	pvesm.Spec,
 	qm.Spec,
+	raid.Spec,
 	reboot.Spec,
 	service.Spec,
 	sysctl.Spec,

@@ -5,6 +5,7 @@ import "strings"
 // block is a disk, a partition or a logical volume as lsblk sees it.
 type block struct {
 	disk, part, volume *Disk
+	array              *raid // whose disk this is
 	number             string
 }
 
@@ -62,6 +63,13 @@ func (b block) value(column string, bytes bool) (any, bool) {
 				return b.part.Name, true
 			}
 			return b.disk.Name, true
+		}
+	} else if b.array != nil {
+		switch column {
+		case "TYPE":
+			return "raid" + b.array.level, true
+		case "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "STATE", "PKNAME":
+			return nil, true
 		}
 	} else if b.part != nil {
 		partOf, partUUID = b.disk.Name, text(b.part.PartUUID)

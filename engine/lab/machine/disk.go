@@ -24,6 +24,8 @@ type Disk struct {
 	UUID, PartUUID, PartType, PartLabel string
 	// Start is the first sector of a partition; zero means behind the one before it.
 	Start int64
+	// share is how much of each of its members an array stores.
+	share int64
 }
 
 // complete fills in what a manufacturer would have printed on a disk, the same in every run.

@@ -35,6 +35,9 @@ func (m *Machine) Disk(device string) (*Disk, bool) {
 			}
 		}
 	}
+	if r := m.raidNamed(name); r != nil {
+		return &r.disk, true
+	}
 	return nil, false
 }
 
@@ -110,6 +113,7 @@ func (m *Machine) linkDisks() {
 			}
 		}
 	}
+	m.linkRaids()
 }
 
 // mappedNumbers returns the device numbers of logical volumes by name. A volume keeps its number for as long as it

@@ -86,8 +86,7 @@ func wipefs(_ context.Context, c *Call) int {
 			c.printf("DEVICE OFFSET TYPE UUID LABEL\n%-6s 0x0    %s %s\n", d.Name, signature, d.UUID)
 			continue
 		}
-		inUse := func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 }
-		if !o.has("f", "force") && (inUse(*d) || slices.ContainsFunc(d.Partitions, inUse)) {
+		if !o.has("f", "force") && c.Machine.inUse(d) {
 			return c.Errorf("error: %s: probing initialization failed: Device or resource busy", device)
 		}
 		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.Volumes = "", "", nil, nil }); err != nil {

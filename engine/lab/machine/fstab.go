@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -17,7 +18,11 @@ func (m *Machine) mountedDisks() []Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []Disk
-	for _, d := range m.disks {
+	disks := slices.Clone(m.disks)
+	for _, r := range m.raids {
+		disks = append(disks, &r.disk)
+	}
+	for _, d := range disks {
 		for _, each := range append([]Disk{*d}, d.Partitions...) {
 			if strings.HasPrefix(each.Mountpoint, "/") && each.Mountpoint != "/" {
 				all = append(all, each)

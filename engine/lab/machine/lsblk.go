@@ -43,7 +43,7 @@ func lsblk(_ context.Context, c *Call) int {
 	mapped := m.mappedNumbers(disks)
 	children := func(b block) []block {
 		var all []block
-		if b.volume != nil || o.has("d", "nodeps") {
+		if b.volume != nil || b.array != nil || o.has("d", "nodeps") {
 			return nil
 		}
 		if b.part == nil {
@@ -54,6 +54,9 @@ func lsblk(_ context.Context, c *Call) int {
 		volumes := b.self().Volumes
 		for i := range volumes {
 			all = append(all, block{disk: b.disk, part: b.part, volume: &volumes[i], number: mapped[volumes[i].Name]})
+		}
+		if r := m.raidOf(b.self().Name); r != nil {
+			all = append(all, block{disk: &r.disk, array: r, number: "9:" + strings.TrimPrefix(r.disk.Name, "md")})
 		}
 		return all
 	}

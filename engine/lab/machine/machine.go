@@ -51,6 +51,8 @@ type Machine struct {
 	espCmdline string
 	installed  map[string]Program // by path
 	disks      []*Disk
+	raids      []*raid
+	stopped    []*raid           // arrays whose members are there, and that do not run
 	mapped     map[string]string // device numbers of logical volumes, by name
 	writes     []Write
 	modules    map[string]bool

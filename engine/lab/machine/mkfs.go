@@ -35,7 +35,7 @@ func mkfs(kind string) Program {
 			return c.Errorf("The file %s does not exist and no size was specified.", device)
 		case c.User != "root":
 			return c.Errorf("Permission denied while trying to determine filesystem size")
-		case d.Mountpoint != "" || len(d.Volumes) > 0:
+		case c.Machine.inUse(d):
 			return c.Errorf("%s is apparently in use by the system; will not make a filesystem here!", device)
 		}
 		there := d.Use

@@ -1,0 +1,210 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// raid is an array of the kernel's (md). What lies on it is on its disk.
+type raid struct {
+	disk    Disk
+	title   string // below /dev/md
+	level   string // "6"
+	uuid    string // with hyphens
+	slots   int
+	members []raidMember
+	// action is what it does until the time.
+	action string
+	until  time.Time
+}
+
+// raidMember is a disk or partition, by the kernel's name, in a slot; -1 is that of a spare.
+type raidMember struct {
+	device          string
+	slot            int
+	rebuilt         bool
+	failed, leaving bool
+}
+
+const (
+	raidSignature = "linux_raid_member"
+	// syncTime is how long an array takes to synchronize or to be reshaped.
+	syncTime = 10 * time.Minute
+)
+
+// raidNamed returns the array with a kernel name or a name below /dev/md. The caller holds m.mu.
+func (m *Machine) raidNamed(name string) *raid {
+	for _, r := range m.raids {
+		if r.disk.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// raidOf returns the array that has a member of that name. The caller holds m.mu.
+func (m *Machine) raidOf(device string) *raid {
+	for _, r := range m.raids {
+		if slices.ContainsFunc(r.members, func(member raidMember) bool { return member.device == device }) {
+			return r
+		}
+	}
+	return nil
+}
+
+// busy is what the array does now. What is over has its effect.
+func (r *raid) busy(now time.Time) string {
+	if r.action == "" || now.Before(r.until) {
+		return cmpOr(r.action, "idle")
+	}
+	if r.action == "reshape" || r.action == "recover" || r.action == "resync" {
+		for i := range r.members {
+			member := &r.members[i]
+			if member.leaving {
+				member.leaving, member.failed, member.slot = false, true, -1
+			}
+			member.rebuilt = member.rebuilt || member.slot >= 0
+		}
+	}
+	r.action = ""
+	r.disk.Size = r.capacity()
+	return "idle"
+}
+
+// start begins what takes its time.
+func (r *raid) start(action string, now time.Time) { r.action, r.until = action, now.Add(syncTime) }
+
+// capacity is how much the array stores when it is idle. Members of one array have the size of its first one here.
+func (r *raid) capacity() int64 {
+	share := r.disk.share
+	switch r.level {
+	case "1":
+		return share
+	case "5":
+		return share * int64(r.slots-1)
+	case "6":
+		return share * int64(r.slots-2)
+	}
+	return share * int64(r.slots) / 2
+}
+
+// degraded is how many slots no rebuilt member has.
+func (r *raid) degraded() int {
+	whole := map[int]bool{}
+	for _, member := range r.members {
+		if member.slot >= 0 && member.rebuilt && !member.failed {
+			whole[member.slot] = true
+		}
+	}
+	return r.slots - len(whole)
+}
+
+// tolerates is how many members the level can lose.
+func (r *raid) tolerates() int {
+	switch r.level {
+	case "5":
+		return 1
+	case "6":
+		return 2
+	case "10":
+		return 1
+	}
+	return r.slots - 1
+}
+
+// vacancy is the first slot without a member that works, -1 if there is none.
+func (r *raid) vacancy() int {
+	for slot := range r.slots {
+		if !slices.ContainsFunc(r.members, func(member raidMember) bool { return member.slot == slot && !member.failed }) {
+			return slot
+		}
+	}
+	return -1
+}
+
+// state is a member's in the words of /sys.
+func (member raidMember) state() string {
+	switch {
+	case member.failed:
+		return "faulty"
+	case member.leaving:
+		return "in_sync,want_replacement"
+	case member.rebuilt:
+		return "in_sync"
+	}
+	return "spare"
+}
+
+// linkRaids makes what udev and the kernel make of arrays. The caller holds the locks of the tree and of the machine.
+func (m *Machine) linkRaids() {
+	t := m.tree
+	_ = t.drop("/dev/md") // it need not be there
+	for name := range t.lookup("/sys/block").children {
+		if strings.HasPrefix(name, "md") {
+			_ = t.drop("/sys/block/" + name)
+		}
+	}
+	for _, r := range m.raids {
+		name := r.disk.Name
+		minor := 0
+		fmt.Sscanf(name, "md%d", &minor)
+		t.block(name, 9, minor)
+		t.link("/dev/md/"+r.title, "../"+name)
+		t.link("/dev/disk/by-id/md-name-"+m.name+":"+r.title, "../../"+name)
+		t.link("/dev/disk/by-id/md-uuid-"+mdUUID(r.uuid), "../../"+name)
+		if r.disk.UUID != "" {
+			t.link("/dev/disk/by-uuid/"+r.disk.UUID, "../../"+name)
+		}
+		sys := "/sys/block/" + name + "/md/"
+		read := func(file string, value func(r *raid) string) {
+			t.computed(sys+file, 0o444, func(m *Machine) []byte {
+				now := m.clock.Now()
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				r := m.raidNamed(name)
+				if r == nil {
+					return nil
+				}
+				r.busy(now)
+				return []byte(value(r) + "\n")
+			})
+		}
+		read("level", func(r *raid) string { return "raid" + r.level })
+		read("array_state", func(*raid) string { return "clean" })
+		read("raid_disks", func(r *raid) string {
+			if r.action == "reshape" {
+				return fmt.Sprintf("%d (%d)", r.slots, r.slots-1)
+			}
+			return fmt.Sprint(r.slots)
+		})
+		read("degraded", func(r *raid) string { return fmt.Sprint(r.degraded()) })
+		read("sync_action", func(r *raid) string { return cmpOr(r.action, "idle") })
+		for _, member := range r.members {
+			of := func(value func(member raidMember) string) func(r *raid) string {
+				return func(r *raid) string {
+					for _, now := range r.members {
+						if now.device == member.device {
+							return value(now)
+						}
+					}
+					return ""
+				}
+			}
+			read("dev-"+member.device+"/state", of(raidMember.state))
+			read("dev-"+member.device+"/slot", of(func(member raidMember) string {
+				if member.slot < 0 {
+					return "none"
+				}
+				return fmt.Sprint(member.slot)
+			}))
+		}
+	}
+}
+
+// mdUUID is a UUID as mdadm writes it.
+func mdUUID(uuid string) string {
+	digits := strings.ReplaceAll(uuid, "-", "")
+	return digits[:8] + ":" + digits[8:16] + ":" + digits[16:24] + ":" + digits[24:]
+}

@@ -1,0 +1,150 @@
+// Package blank guards what is made on devices: only where nothing is, or where the playbook repeats the serial of the disk.
+package blank
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Target is a device that something is to be made on.
+type Target struct {
+	// Name is how the playbook names it.
+	Name   string
+	Device observe.BlockDevice
+	// Serial is that of the disk; empty if it tells none.
+	Serial string
+}
+
+// Settle bounds how long udev takes to see what is on a device.
+const Settle = 15 * time.Second
+
+// Eligible returns why nothing is to be made on the target, or nil: it must be blank, or its serial among those of wipe. What is in use,
+// or holds the system, is refused in any case.
+func (t Target) Eligible(h modules.Host, wipe ...string) error {
+	d := t.Device
+	var mounted, held []string
+	d.Walk(func(below observe.BlockDevice) {
+		mounted = append(mounted, below.Mountpoints...)
+		if below.Name != d.Name && below.Type != "part" {
+			held = append(held, below.Type+" "+below.Path)
+		}
+	})
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%s on %s %s", t.Name, h.Name(), fmt.Sprintf(format, args...))
+	}
+	wipe = slices.DeleteFunc(slices.Clone(wipe), func(serial string) bool { return serial == "" })
+	switch {
+	case d.HoldsSystem():
+		return refuse("holds the system that the host boots and runs from: nothing is ever made there; name another device")
+	case d.Volume() != "":
+		return refuse("is a %s: expected a disk, a partition, a logical volume or an array; name another device", d.Volume())
+	case d.ReadOnly:
+		return refuse("is read-only; name another device")
+	case len(mounted) > 0:
+		return refuse("is in use, mounted at %s; unmount it first, or name another device", strings.Join(mounted, ", "))
+	case len(held) > 0:
+		return refuse("is held by %s; take that down first, or name another device", strings.Join(held, ", "))
+	case d.Blank():
+		return nil
+	case t.Serial == "":
+		return refuse("is not blank (%s), and has no serial that wipe could repeat: wipe it by hand, or name another device", d.Use())
+	case len(wipe) == 0:
+		return refuse("is not blank (%s), and nothing on it is destroyed: name another device, or repeat the serial of the disk, %s, in wipe", d.Use(), t.Serial)
+	case len(wipe) == 1 && wipe[0] != t.Serial:
+		return refuse("is not blank (%s), and wipe = %q is not the serial of the disk, which is %q: nothing is destroyed", d.Use(), wipe[0], t.Serial)
+	case !slices.Contains(wipe, t.Serial):
+		return refuse("is not blank (%s), and wipe (%s) does not have the serial of the disk, %q: nothing is destroyed", d.Use(), strings.Join(wipe, ", "), t.Serial)
+	}
+	return nil
+}
+
+// Wipe is the step that wipes the target, and the devices as they are then.
+func (t Target) Wipe(devices []observe.BlockDevice) (modules.Step, []observe.BlockDevice) {
+	argv := []string{"wipefs", "--all"}
+	for _, child := range t.Device.Children {
+		argv = append(argv, child.Path)
+	}
+	devices = observe.ChangeDevices(devices, Named(t.Device.Name), func(d *observe.BlockDevice) {
+		d.Filesystem, d.UUID, d.Children = "", "", nil
+		if d.Type != "part" {
+			d.PartitionTable = ""
+		}
+	})
+	return modules.Step{
+		Risk:    modules.Destroys,
+		Summary: fmt.Sprintf("wipe %s (%s, serial %s): %s", t.Name, t.Device.Path, t.Serial, t.Device.Use()),
+		Action:  modules.Run{Argv: append(argv, t.Path()), Limit: 2 * time.Minute},
+		Expect:  []observe.Expectation{observe.Disks.Expect("", devices)},
+		Settle:  Settle,
+		Exact:   true,
+	}, devices
+}
+
+// Path is how the target is named to programs: by what does not change from one boot to the next, if there is such a name.
+func (t Target) Path() string {
+	if ids := t.Device.ByID(); len(ids) > 0 {
+		return ids[0]
+	}
+	return t.Device.Path
+}
+
+// check refuses the devices "$1" to "$n" that are not blank. blkid(8) ends with 2 if it finds nothing, and also, without a word, if it
+// cannot read the device: signatures are at its beginning and at its end.
+const check = `n=$1; shift
+while [ "$n" -gt 0 ]; do
+d=$1; shift; n=$((n-1))
+head -c 2097152 -- "$d" >/dev/null && tail -c 1048576 -- "$d" >/dev/null || { echo "whether $d is blank cannot be told" >&2; exit 1; }
+found=$(blkid -p -- "$d"); rc=$?
+if [ "$rc" != 2 ]; then echo "$d is not blank any more: $found" >&2; exit 1; fi
+done
+exec "$@"`
+
+// Guarded is the command line that runs argv if, right before, the targets are still blank.
+func Guarded(targets []Target, argv ...string) []string {
+	guarded := []string{"sh", "-c", check, "sh", fmt.Sprint(len(targets))}
+	for _, t := range targets {
+		guarded = append(guarded, t.Path())
+	}
+	return append(guarded, argv...)
+}
+
+// Named matches the device of that kernel name.
+func Named(name string) func(observe.BlockDevice) bool {
+	return func(d observe.BlockDevice) bool { return d.Name == name }
+}
+
+// List lists devices, by names that last, and what is on them.
+func List(devices []observe.BlockDevice) string {
+	var all []string
+	for _, d := range devices {
+		d.Walk(func(d observe.BlockDevice) {
+			name, use := d.Path, d.Use()
+			if len(d.Links) > 0 {
+				name = d.Links[0]
+			}
+			if use == "" {
+				use = "blank"
+			}
+			if text := fmt.Sprintf("%s (%s)", name, use); !slices.Contains(all, text) { // an array stands below each of its members
+				all = append(all, text)
+			}
+		})
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
+}
+
+// CheckDevice returns what is wrong with the path of a device as an argument.
+func CheckDevice(argument, device string) error {
+	if !strings.HasPrefix(device, "/dev/") || strings.ContainsAny(device, " \t\n") || strings.Contains(device, "/../") {
+		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the path of a device", device), Want: "/dev/disk/by-id/…, or /dev/sdb"}
+	}
+	return nil
+}

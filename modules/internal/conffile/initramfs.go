@@ -1,0 +1,35 @@
+package conffile
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// RebuildInitramfs plans to build the images of all kernels, which hold copies of the files: if these have changed, or are newer than an
+// image, because an earlier run was interrupted.
+func RebuildInitramfs(ctx context.Context, h modules.Host, changed bool, files ...string) ([]modules.Step, error) {
+	if !changed {
+		all, err := observe.StaleInitramfs.ObserveAll(ctx, h, files)
+		if err != nil || !slices.Contains(slices.Collect(maps.Values(all)), true) {
+			return nil, err
+		}
+	}
+	// A container has no kernel of its own and no image; update-initramfs is not even installed there.
+	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(kernels) == 0 {
+		return nil, nil
+	}
+	expect := make([]observe.Expectation, len(files))
+	for i, name := range files {
+		expect[i] = observe.StaleInitramfs.Expect(name, false)
+	}
+	return []modules.Step{{
+		Summary: "build the initramfs images of all kernels anew",
+		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
+		Expect:  expect,
+	}}, nil
+}

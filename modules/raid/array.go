@@ -1,0 +1,143 @@
+package raid
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// array is a software RAID as the kernel tells it.
+type array struct {
+	// Name is the kernel's name: "md127".
+	Name string
+	// Level is as lsblk tells it too: "raid6".
+	Level string
+	// State is "clean", "active", …; "inactive" is one that does not run.
+	State string
+	// Disks is how many active members it is to have, Degraded how many of these are missing or not yet rebuilt.
+	Disks, Degraded int
+	// Sync is what it does at the moment: "idle", "resync", "recover", "reshape", "check".
+	Sync    string
+	Members []member
+}
+
+// member is a device of an array.
+type member struct {
+	// Device is the kernel's name: "sdb".
+	Device string
+	// Slot is the place that it takes in the array, -1 for a spare and for what has failed.
+	Slot int
+	// Failed says that the kernel has given it up, Leaving that a spare takes its place.
+	Failed, Leaving bool
+}
+
+// vacant is how many slots no member takes.
+func (a array) vacant() int {
+	taken := map[int]bool{}
+	for _, m := range a.Members {
+		if m.Slot >= 0 && !m.Failed {
+			taken[m.Slot] = true
+		}
+	}
+	return a.Disks - len(taken)
+}
+
+// arrays observes the software RAIDs of a host, in the order of their names, under the empty name.
+var arrays = &observe.Kind[[]array]{
+	Name: "arrays", What: "the software RAIDs",
+	Ask: func([]string) []remote.Query {
+		// A host without any, or whose arrays change meanwhile, is no error; an array that lsblk lists and this does not is one of the plan's.
+		return []remote.Query{{Script: `grep -sH '' /dev/null /sys/block/md*/md/level /sys/block/md*/md/array_state /sys/block/md*/md/raid_disks /sys/block/md*/md/degraded /sys/block/md*/md/sync_action /sys/block/md*/md/dev-*/state /sys/block/md*/md/dev-*/slot; true`, Inline: true}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []array, error)) {
+		all := parseArrays(string(answers[0].Stdout))
+		for _, name := range names {
+			tell(name, all, nil)
+		}
+	},
+	Complete: complete,
+}
+
+var attributeForm = regexp.MustCompile(`^/sys/block/([^/:]+)/md/(?:dev-([^/:]+)/)?([a-z_]+):(.*)$`)
+
+// parseArrays reads lines of a path in /sys, a colon, and what stands there.
+func parseArrays(text string) []array {
+	found := map[string]*array{}
+	members := map[string]map[string]*member{}
+	for line := range strings.Lines(text) {
+		f := attributeForm.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if f == nil {
+			continue
+		}
+		name, device, attribute, value := f[1], strings.ReplaceAll(f[2], "!", "/"), f[3], f[4]
+		if found[name] == nil {
+			found[name], members[name] = &array{Name: name}, map[string]*member{}
+		}
+		a := found[name]
+		number, _ := strconv.Atoi(value)
+		switch {
+		case device != "":
+			m := members[name][device]
+			if m == nil {
+				m = &member{Device: path.Base(device), Slot: -1}
+				members[name][device] = m
+			}
+			switch attribute {
+			case "slot":
+				if slot, err := strconv.Atoi(value); err == nil {
+					m.Slot = slot
+				}
+			case "state":
+				states := strings.Split(value, ",")
+				m.Failed = slices.Contains(states, "faulty")
+				m.Leaving = slices.Contains(states, "want_replacement")
+			}
+		case attribute == "level":
+			a.Level = value
+		case attribute == "array_state":
+			a.State = value
+		case attribute == "raid_disks": // in a reshape the old number follows: "5 (4)"
+			a.Disks, _ = strconv.Atoi(strings.Fields(value + " 0")[0])
+		case attribute == "degraded":
+			a.Degraded = number
+		case attribute == "sync_action":
+			a.Sync = value
+		}
+	}
+	var all []array
+	for name, a := range found {
+		for _, m := range members[name] {
+			a.Members = append(a.Members, *m)
+		}
+		slices.SortFunc(a.Members, func(a, b member) int { return cmp.Compare(a.Device, b.Device) })
+		all = append(all, *a)
+	}
+	slices.SortFunc(all, func(a, b array) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// complete leaves to the kernel which member takes which slot, and when it does what.
+func complete(expected, found []array) []array {
+	all := slices.Clone(expected)
+	for i := range all {
+		at := slices.IndexFunc(found, func(a array) bool { return a.Name == all[i].Name })
+		if at < 0 {
+			continue
+		}
+		f := found[at]
+		all[i].State, all[i].Degraded, all[i].Sync = f.State, f.Degraded, f.Sync
+		all[i].Members = slices.Clone(all[i].Members)
+		for j, m := range all[i].Members {
+			if at := slices.IndexFunc(f.Members, func(other member) bool { return other.Device == m.Device }); at >= 0 {
+				all[i].Members[j].Slot = f.Members[at].Slot
+			}
+		}
+	}
+	return all
+}

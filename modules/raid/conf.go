@@ -1,0 +1,101 @@
+package raid
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// confFile is where mdadm(8) and the initramfs learn the names of arrays, and whom to tell of a failed disk: mdadm.conf(5).
+const confFile = "/etc/mdadm/mdadm.conf"
+
+// listed returns the text of mdadm.conf with the array in it, under its name and with its UUID, and with the address if there is one.
+// All else stays as it is.
+func listed(text, name, uuid, mail string) string {
+	line := fmt.Sprintf("ARRAY %s metadata=1.2 UUID=%s\n", device(name), mdForm(uuid))
+	text = edit(text, line, "array", func(words []string) (ours, right bool) {
+		var id string
+		for _, word := range words {
+			if key, value, ok := strings.Cut(word, "="); ok && strings.EqualFold(key, "uuid") {
+				id = strings.ToLower(value)
+			}
+		}
+		named := slices.Contains([]string{device(name), name}, first(words))
+		return named || id == mdForm(uuid), named && id == mdForm(uuid)
+	})
+	if mail != "" {
+		text = edit(text, "MAILADDR "+mail+"\n", "mailaddr", func(words []string) (ours, right bool) { return true, first(words) == mail })
+	}
+	return text
+}
+
+// edit puts a line in place of those with the keyword that are ours, unless one of them is right; at the end if there are none.
+func edit(text, line, keyword string, look func(words []string) (ours, right bool)) string {
+	var out strings.Builder
+	done := false
+	for _, old := range statements(text) {
+		words := strings.Fields(old)
+		if !isKeyword(first(words), keyword) {
+			out.WriteString(old)
+			continue
+		}
+		switch ours, right := look(words[1:]); {
+		case !ours:
+			out.WriteString(old)
+		case done: // a second one
+		case right:
+			out.WriteString(old)
+			done = true
+		default:
+			out.WriteString(line)
+			done = true
+		}
+	}
+	if !done {
+		if s := out.String(); s != "" && !strings.HasSuffix(s, "\n") {
+			out.WriteString("\n")
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+// statements are the lines of mdadm.conf, each with the lines that continue it: those begin with a blank.
+func statements(text string) []string {
+	var all []string
+	for line := range strings.Lines(text) {
+		continues := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
+		if continues && strings.TrimSpace(line) != "" && len(all) > 0 && isStatement(all[len(all)-1]) {
+			all[len(all)-1] += line
+		} else {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func isStatement(text string) bool {
+	text = strings.TrimSpace(text)
+	return text != "" && !strings.HasPrefix(text, "#")
+}
+
+// isKeyword reports whether a word is the keyword: three letters of it are enough, in either case.
+func isKeyword(word, keyword string) bool {
+	return len(word) >= 3 && strings.HasPrefix(keyword, strings.ToLower(word))
+}
+
+func first(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
+}
+
+// mdForm is a UUID as mdadm writes it: four groups of eight digits.
+func mdForm(uuid string) string {
+	digits := strings.ToLower(strings.ReplaceAll(uuid, "-", ""))
+	if len(digits) != 32 {
+		return uuid
+	}
+	return digits[:8] + ":" + digits[8:16] + ":" + digits[16:24] + ":" + digits[24:]
+}

@@ -1,0 +1,241 @@
+package raid
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/blank"
+)
+
+// roll is who of the disks and members is what.
+type roll struct {
+	// fresh are disks that are no members yet; failed members that the playbook names, and that have failed.
+	fresh, failed []blank.Target
+	// strangers are members that the playbook does not name, dead those of them that have failed.
+	strangers, dead []member
+}
+
+// existing makes an array whole that is there.
+func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []string) (modules.Plan, error) {
+	a, known := s.array(md.Name)
+	switch {
+	case !known:
+		return modules.Plan{}, fmt.Errorf("%s lists the array %s, of which /sys/block/%s/md tells nothing: look there by hand", s.host.Name(), device(s.Name), md.Name)
+	case a.State == "inactive" || a.Level == "":
+		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is inactive: look at cat /proc/mdstat and mdadm --examine on its members; mdadm --run starts it without those that are missing", device(s.Name), md.Path, s.host.Name())
+	case a.Level != "raid"+s.Level:
+		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is %s, expected RAID %s: the level of an array is not changed", device(s.Name), md.Path, s.host.Name(), a.Level, s.Level)
+	}
+	for _, top := range s.devices {
+		top.Walk(func(d observe.BlockDevice) {
+			if d.Filesystem == signature && slices.ContainsFunc(d.Children, func(c observe.BlockDevice) bool { return c.Name == md.Name }) {
+				s.uuid = d.UUID
+			}
+		})
+	}
+	r := s.callRoll(a, disks)
+	var lost []string
+	for _, t := range r.failed {
+		lost = append(lost, fmt.Sprintf("%s (%s) has failed", t.Name, t.Device.Path))
+	}
+	for _, name := range missing {
+		lost = append(lost, name+" is not there")
+	}
+	switch {
+	case len(lost) > 0:
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s of %s: %s; put another disk in, and name that one in its place in disks", device(s.Name), s.host.Name(), strings.Join(lost, ", "))}
+	case len(disks) < a.Disks:
+		return modules.Plan{}, fmt.Errorf("%s of %s has %d disks, and disks names %d: no array is made smaller; it has: %s", device(s.Name), s.host.Name(), a.Disks, len(disks), s.members(a))
+	}
+	steps, err := s.guard(s.foreign(r.fresh))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Steps: steps}
+	if len(r.dead) > 0 {
+		a = s.drop(&plan, md, a, r.dead)
+	}
+	switch vacant := a.vacant(); {
+	case len(r.fresh) == 0:
+	case len(disks) > a.Disks && (vacant > 0 || len(r.strangers) > len(r.dead)):
+		return modules.Plan{}, fmt.Errorf("%s of %s is to be grown to %d disks while disks of it are replaced: name %d disks first, and the others when these are rebuilt; it has: %s",
+			device(s.Name), s.host.Name(), len(disks), a.Disks, s.members(a))
+	case len(disks) > a.Disks:
+		if a.Sync != "idle" {
+			return modules.Plan{}, fmt.Errorf("%s of %s is busy (%s): it is grown to %d disks when that is over; run this again then", device(s.Name), s.host.Name(), a.Sync, len(disks))
+		}
+		s.grow(&plan, md, a, r.fresh)
+	case vacant >= len(r.fresh):
+		s.add(&plan, md, a, r.fresh)
+	default:
+		s.exchange(&plan, md, a, r)
+	}
+	plan.Notes = append(plan.Notes, s.notes(a, r)...)
+	return plan, nil
+}
+
+func (s *site) callRoll(a array, disks []blank.Target) roll {
+	var r roll
+	named := map[string]bool{}
+	for _, t := range disks {
+		named[t.Device.Name] = true
+		switch at := slices.IndexFunc(a.Members, func(m member) bool { return m.Device == t.Device.Name }); {
+		case at < 0:
+			r.fresh = append(r.fresh, t)
+		case a.Members[at].Failed:
+			r.failed = append(r.failed, t)
+		}
+	}
+	for _, m := range a.Members {
+		if !named[m.Device] {
+			r.strangers = append(r.strangers, m)
+			if m.Failed {
+				r.dead = append(r.dead, m)
+			}
+		}
+	}
+	return r
+}
+
+// foreign are those of the disks that carry nothing of this array: one that was in it before may come back as it is.
+func (s *site) foreign(disks []blank.Target) []blank.Target {
+	return slices.DeleteFunc(slices.Clone(disks), func(t blank.Target) bool {
+		return t.Device.Filesystem == signature && t.Device.UUID == s.uuid && len(t.Device.Children) == 0
+	})
+}
+
+// drop takes out what has failed.
+func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []member) array {
+	argv := []string{"mdadm", "--manage", device(s.Name)}
+	var gone []string
+	for _, m := range dead {
+		argv = append(argv, "--remove", "/dev/"+m.Device)
+		gone = append(gone, m.Device)
+	}
+	a.Members = slices.DeleteFunc(slices.Clone(a.Members), func(m member) bool { return slices.Contains(gone, m.Device) })
+	s.devices = observe.ChangeDevices(s.devices, func(d observe.BlockDevice) bool { return slices.Contains(gone, d.Name) }, func(d *observe.BlockDevice) {
+		d.Children = slices.DeleteFunc(slices.Clone(d.Children), func(c observe.BlockDevice) bool { return c.Name == md.Name })
+	})
+	plan.Steps = append(plan.Steps, modules.Step{
+		Summary: fmt.Sprintf("take %s, which has failed, out of %s", strings.Join(gone, ", "), device(s.Name)),
+		Action:  modules.Run{Argv: argv, Limit: time.Minute},
+		Expect:  s.expect(a, s.devices),
+		Settle:  blank.Settle,
+		Exact:   true,
+	})
+	return a
+}
+
+// add fills vacant slots.
+func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
+	a.Members = slices.Clone(a.Members)
+	for _, t := range disks {
+		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.freeSlot()})
+	}
+	s.manage(plan, fmt.Sprintf("add %s to %s, in place of what it lacks", names(disks), device(s.Name)), md, a, disks,
+		append([]string{"mdadm", "--manage", device(s.Name), "--add"}, paths(disks)...)...)
+}
+
+// exchange has new disks take over from healthy ones.
+func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
+	a.Members = slices.Clone(a.Members)
+	argv := []string{"mdadm", "--manage", device(s.Name), "--add"}
+	argv = append(argv, paths(r.fresh)...)
+	var leaving []string
+	fresh := r.fresh
+	for i, m := range a.Members {
+		if len(fresh) == 0 || m.Failed || m.Leaving || !slices.Contains(r.strangers, m) {
+			continue
+		}
+		a.Members[i].Leaving = true
+		a.Members = append(a.Members, member{Device: fresh[0].Device.Name, Slot: m.Slot})
+		argv = append(argv, "--replace", "/dev/"+m.Device, "--with", fresh[0].Path())
+		leaving = append(leaving, m.Device)
+		fresh = fresh[1:]
+	}
+	s.manage(plan, fmt.Sprintf("have %s take over from %s in %s", names(r.fresh), strings.Join(leaving, ", "), device(s.Name)), md, a, r.fresh, argv...)
+}
+
+// grow reshapes the array over more disks.
+func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
+	a.Members = slices.Clone(a.Members)
+	for i, t := range disks {
+		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.Disks + i})
+	}
+	a.Disks += len(disks)
+	s.manage(plan, fmt.Sprintf("grow %s to %d disks: %s", device(s.Name), a.Disks, names(disks)), md, a, disks,
+		append([]string{"mdadm", "--grow", device(s.Name), "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, paths(disks)...)...)
+}
+
+// manage is a step after which disks are members of the array.
+func (s *site) manage(plan *modules.Plan, summary string, md observe.BlockDevice, a array, disks []blank.Target, argv ...string) {
+	plan.Steps = append(plan.Steps, modules.Step{
+		Risk:    modules.MovesData,
+		Summary: summary,
+		Action:  modules.Run{Argv: blank.Guarded(s.foreign(disks), argv...), Limit: 5 * time.Minute},
+		Expect:  s.expect(a, s.joined(s.devices, md, disks)),
+		Settle:  blank.Settle,
+		Exact:   true,
+	})
+	// What is small or empty is copied before the plan is made again: what it replaces can go then.
+	plan.Partial = true
+}
+
+func (a array) freeSlot() int {
+	for slot := 0; ; slot++ {
+		if !slices.ContainsFunc(a.Members, func(m member) bool { return m.Slot == slot && !m.Failed }) {
+			return slot
+		}
+	}
+}
+
+// notes are remarks about what is under way.
+func (s *site) notes(a array, r roll) []string {
+	var notes []string
+	for _, m := range r.strangers {
+		switch {
+		case m.Failed:
+		case m.Leaving:
+			notes = append(notes, fmt.Sprintf("%s is being replaced in %s; the run after that takes it out", m.Device, device(s.Name)))
+		case len(r.fresh) == 0:
+			notes = append(notes, fmt.Sprintf("%s is in %s too, and disks does not name it: it stays", m.Device, device(s.Name)))
+		}
+	}
+	if a.Degraded > 0 && a.Sync != "reshape" {
+		notes = append(notes, fmt.Sprintf("%s lacks %d of %d disks at the moment (%s)", device(s.Name), a.Degraded, a.Disks, a.Sync))
+	}
+	if len(s.Wipe) > 0 && len(r.fresh) == 0 {
+		notes = append(notes, "wipe has no use any more: take it out of the task, so that nothing that is put on a disk later is destroyed")
+	}
+	return notes
+}
+
+// members are the array's, in the order of their slots.
+func (s *site) members(a array) string {
+	var all []string
+	for _, m := range a.Members {
+		d, _ := observe.FindDevice(s.devices, m.Device)
+		text := "/dev/" + m.Device
+		if serial := observe.Above(s.devices, d).Serial; serial != "" {
+			text += " (" + serial + ")"
+		}
+		if m.Failed {
+			text += ", failed"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func paths(disks []blank.Target) []string {
+	var all []string
+	for _, t := range disks {
+		all = append(all, t.Path())
+	}
+	return all
+}

@@ -1,0 +1,179 @@
+// Package raid makes software RAIDs of the kernel, and keeps them whole.
+package raid
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/blank"
+	"hlplay/modules/internal/conffile"
+)
+
+// Spec is the module as the registry knows it.
+var Spec = modules.Spec{
+	Name:    "raid",
+	Aliases: []string{"mdadm"},
+	Summary: "A software RAID over disks, kept whole",
+	Doc: `Makes an array of the kernel (md) with mdadm, lists it in /etc/mdadm/mdadm.conf, and builds the initramfs images anew, so that it
+has its name at every boot. Its device is /dev/md/NAME. The first synchronization is not waited for: the array can be used meanwhile.
+
+Every disk must be blank, and right before the array is made the host looks again. A disk that is not blank is refused with what is on
+it, unless its serial is in ` + "`wipe`" + `. Nothing is wiped that is mounted or held by something else, and nothing ever from which the host
+boots or runs. An array that exists but was not started, because the host was installed anew, is started instead.
+
+What ` + "`disks`" + ` says later is brought about, too:
+
+- A new disk in place of one that has failed, or is gone, is added, and rebuilt.
+- A new disk in place of a healthy one takes over its content first, and the array keeps its redundancy meanwhile. The next run takes the
+  old disk out.
+- With a disk more, the array is reshaped over all of them. That takes as long as writing all disks; growing the file system is the next
+  step, when it is over.
+
+A disk that has failed, or is gone, and has no successor fails the task. No array is shrunk, changed to another level, or removed. The
+result has ` + "`device`, `uuid`, `degraded` and `sync`" + `, what the array does at the moment: idle, resync, recover, reshape, check.`,
+	Example: `task "an array for bulk data" {
+  raid {
+    name  = "bulk"
+    level = 6
+    disks = ["ata-WDC_WD80EFZX_VK0EXAMPLE1", "ata-WDC_WD80EFZX_VK0EXAMPLE2", "ata-WDC_WD80EFZX_VK0EXAMPLE3", "ata-WDC_WD80EFZX_VK0EXAMPLE4"]
+    mail  = "admin@example.org"
+  }
+}`,
+	Packages: []modules.Package{{Name: "mdadm", Files: []string{program}, Installed: func(context.Context, modules.Host) ([]observe.Expectation, error) {
+		return []observe.Expectation{observe.Paths.Expect(program, true)}, nil
+	}}},
+	Result: Result{},
+	New:    func() modules.Module { return &raid{} },
+}
+
+const program = "/usr/sbin/mdadm"
+
+// Result is what a task registers.
+type Result struct {
+	Device   string `cty:"device" doc:"The path of the array: /dev/md/NAME."`
+	UUID     string `cty:"uuid" doc:"Its UUID, as lsblk tells it of the members."`
+	Degraded int    `cty:"degraded" doc:"How many disks it lacks, or still rebuilds."`
+	Sync     string `cty:"sync" doc:"What it does: idle, resync, recover, reshape, check; empty before it is made."`
+}
+
+// raid is the module's arguments.
+type raid struct {
+	Name  string   `hcl:"name" doc:"The name of the array, below /dev/md."`
+	Level string   `hcl:"level" enum:"1,5,6,10" doc:"The level: 1 (mirror), 5 (one disk may fail), 6 (two may) or 10 (mirrors, striped)."`
+	Disks []string `hcl:"disks" doc:"Its disks: serials, names in /dev/disk/by-id, or paths. Other names than these may change."`
+	Wipe  []string `hcl:"wipe,optional" doc:"The serials of disks whose content is to be destroyed."`
+	Mail  string   `hcl:"mail,optional" doc:"Who is told of a failed disk: MAILADDR in mdadm.conf, one for all arrays of the host. Not given, it stays as it is."`
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,31}$`)
+	mailForm = regexp.MustCompile(`^[^\s#"]+$`)
+	// fewest is how many disks a level has at least.
+	fewest = map[string]int{"1": 2, "5": 3, "6": 4, "10": 2}
+)
+
+func (m *raid) Validate() error {
+	switch {
+	case !nameForm.MatchString(m.Name):
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q cannot be the name of an array", m.Name), Want: "a letter, and at most 31 letters, digits, underscores, dots and hyphens"}
+	case len(m.Disks) < fewest[m.Level]:
+		return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%d disks are too few for level %s", len(m.Disks), m.Level), Want: fmt.Sprintf("at least %d", fewest[m.Level])}
+	case m.Mail != "" && !mailForm.MatchString(m.Mail):
+		return &modules.ArgumentError{Argument: "mail", Problem: fmt.Sprintf("%q is not an address", m.Mail), Want: "write it as in admin@example.org, or root"}
+	}
+	seen := map[string]bool{}
+	for _, name := range m.Disks {
+		if strings.HasPrefix(name, "/") {
+			if err := blank.CheckDevice("disks", name); err != nil {
+				return err
+			}
+		}
+		if seen[name] || name == "" {
+			return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%q is there twice, or empty", name), Want: "each disk once"}
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// device is the path of the array of that name.
+func device(name string) string { return "/dev/md/" + name }
+
+// Want announces what the plan reads first.
+func (m *raid) Want(h modules.Host) {
+	observe.Disks.Want(h, "")
+	arrays.Want(h, "")
+	observe.Files.Want(h, confFile, program)
+	observe.StaleInitramfs.Want(h, confFile)
+}
+
+// Plan makes the array, or makes it whole.
+func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	m.Want(h)
+	if there, err := observe.Exists(ctx, h, program); err != nil {
+		return modules.Plan{}, err
+	} else if !there {
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install the package mdadm first", h.Name(), program)
+	}
+	s := &site{raid: m, host: h}
+	var err error
+	if s.devices, err = observe.Disks.Observe(ctx, h, ""); err != nil {
+		return modules.Plan{}, err
+	}
+	if s.arrays, err = arrays.Observe(ctx, h, ""); err != nil {
+		return modules.Plan{}, err
+	}
+	plan, err := s.plan()
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	conf, err := m.list(ctx, h, s.uuid)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(conf) > 0, confFile)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan.Steps = slices.Concat(plan.Steps, conf, rebuilt)
+	plan.Data = m.result(s)
+	return plan, nil
+}
+
+// list plans to list the array in mdadm.conf. In check mode the file that the package makes is not known, but that the array is not in it.
+func (m *raid) list(ctx context.Context, h modules.Host, uuid string) ([]modules.Step, error) {
+	summary := fmt.Sprintf("list %s in %s", device(m.Name), confFile)
+	text, _, err := observe.Text(ctx, h, confFile)
+	if observe.IsUnknown(err) {
+		content := listed("", m.Name, uuid, m.Mail)
+		return []modules.Step{{
+			Summary: summary,
+			Action:  modules.WriteFile{Path: confFile, Content: []byte(content)},
+			Expect: observe.Placed(h, confFile, observe.File{
+				Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content),
+			}),
+		}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	after := conffile.EditLines(text, func(text string) string { return listed(text, m.Name, uuid, m.Mail) })
+	return conffile.Write(ctx, h, confFile, after, summary)
+}
+
+func (m *raid) result(s *site) cty.Value {
+	r := Result{Device: device(m.Name), UUID: s.uuid}
+	if d, found := s.find(); found {
+		if a, found := s.array(d.Name); found {
+			r.Degraded, r.Sync = a.Degraded, a.Sync
+		}
+	}
+	return modules.Data(r)
+}

@@ -1,0 +1,235 @@
+package raid
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/blank"
+	"hlplay/modules/internal/uuid"
+)
+
+// signature is what lsblk calls the superblock of an array on its members.
+const signature = "linux_raid_member"
+
+// site is the host as it is found.
+type site struct {
+	*raid
+	host    modules.Host
+	devices []observe.BlockDevice
+	arrays  []array
+	// uuid is the array's. That of a new one follows from host and name, so that check mode knows it.
+	uuid string
+}
+
+// plan are the steps on the disks.
+func (s *site) plan() (modules.Plan, error) {
+	disks, missing, err := s.disks()
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	s.uuid = uuid.Derived("raid", s.host.Name(), s.Name)
+	if d, found := s.find(); found {
+		return s.existing(d, disks, missing)
+	}
+	if len(missing) > 0 {
+		return modules.Plan{}, fmt.Errorf("%s has no disk %s; it has: %s", s.host.Name(), strings.Join(missing, ", "), blank.List(s.devices))
+	}
+	if id := disks[0].Device.UUID; disks[0].Device.Filesystem == signature && !slices.ContainsFunc(disks, func(t blank.Target) bool {
+		return t.Device.Filesystem != signature || t.Device.UUID != id || len(t.Device.Children) > 0
+	}) && !slices.Contains(s.Wipe, disks[0].Serial) {
+		s.uuid = id
+		return s.assemble(disks), nil
+	}
+	return s.create(disks)
+}
+
+// disks are the devices that the argument names, and the names of which there is none.
+func (s *site) disks() (found []blank.Target, missing []string, err error) {
+	names := map[string]string{}
+	for _, name := range s.Disks {
+		d, ok := observe.FindDevice(s.devices, name)
+		for _, top := range s.devices {
+			if !ok && top.Serial == name {
+				d, ok = top, true
+			} else if ok && top.Serial == name && top.Name != d.Name {
+				return nil, nil, fmt.Errorf("%s on %s has the serial of both %s and %s: name it as in /dev/disk/by-id", name, s.host.Name(), d.Path, top.Path)
+			}
+		}
+		if !ok {
+			missing = append(missing, name)
+			continue
+		}
+		if other := names[d.Name]; other != "" {
+			return nil, nil, fmt.Errorf("%s and %s are the same disk of %s, %s", other, name, s.host.Name(), d.Path)
+		}
+		if d.Type != "disk" && d.Type != "part" {
+			return nil, nil, fmt.Errorf("%s on %s is a %s: expected a disk or a partition", name, s.host.Name(), d.Type)
+		}
+		names[d.Name] = name
+		found = append(found, blank.Target{Name: name, Device: d, Serial: observe.Above(s.devices, d).Serial})
+	}
+	return found, missing, nil
+}
+
+// find is the array: what has its name, or has members with the UUID that it was made with.
+func (s *site) find() (found observe.BlockDevice, ok bool) {
+	for _, top := range s.devices {
+		top.Walk(func(d observe.BlockDevice) {
+			for _, child := range d.Children {
+				if isArray(child) && (slices.Contains(child.Links, device(s.Name)) || d.Filesystem == signature && d.UUID == s.uuid) {
+					found, ok = child, true
+				}
+			}
+		})
+	}
+	return found, ok
+}
+
+func isArray(d observe.BlockDevice) bool { return strings.HasPrefix(d.Type, "raid") }
+
+func (s *site) array(name string) (array, bool) {
+	at := slices.IndexFunc(s.arrays, func(a array) bool { return a.Name == name })
+	if at < 0 {
+		return array{}, false
+	}
+	return s.arrays[at], true
+}
+
+// guard wipes the disks that are to be wiped, and refuses others that are not blank.
+func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
+	var steps []modules.Step
+	for _, t := range disks {
+		if err := t.Eligible(s.host, s.Wipe...); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range disks {
+		if !t.Device.Blank() {
+			var wiped modules.Step
+			wiped, s.devices = t.Wipe(s.devices)
+			steps = append(steps, wiped)
+		}
+	}
+	return steps, nil
+}
+
+// create makes the array.
+func (s *site) create(disks []blank.Target) (modules.Plan, error) {
+	steps, err := s.guard(disks)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	argv := []string{"mdadm", "--create", device(s.Name), "--run", "--metadata=1.2", "--name=" + s.Name, "--uuid=" + mdForm(s.uuid),
+		"--level=" + s.Level, "--bitmap=internal", "--raid-devices=" + strconv.Itoa(len(disks))}
+	a := array{Name: s.free(), Level: "raid" + s.Level, State: "active", Disks: len(disks), Sync: "resync"}
+	smallest := disks[0].Device.Size
+	rotates := false
+	for i, t := range disks {
+		argv = append(argv, t.Path())
+		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: i})
+		smallest = min(smallest, t.Device.Size)
+		rotates = rotates || t.Device.Rotational
+	}
+	md := observe.BlockDevice{Name: a.Name, Path: "/dev/" + a.Name, Type: a.Level, Size: s.capacity(smallest, len(disks)), Rotational: rotates, Links: []string{device(s.Name)}}
+	return modules.Plan{Steps: append(steps, modules.Step{
+		Summary: fmt.Sprintf("make RAID %s %s of %d disks: %s", s.Level, device(s.Name), len(disks), names(disks)),
+		Action:  modules.Run{Argv: blank.Guarded(disks, argv...), Limit: 5 * time.Minute},
+		Expect:  s.expect(a, s.joined(s.devices, md, disks)),
+		Settle:  blank.Settle,
+		Exact:   true,
+	})}, nil
+}
+
+// assemble starts an array that is there.
+func (s *site) assemble(disks []blank.Target) modules.Plan {
+	argv := []string{"mdadm", "--assemble", device(s.Name), "--uuid=" + mdForm(s.uuid)}
+	a := array{Name: s.free(), Level: "raid" + s.Level, State: "active", Disks: len(disks), Sync: "idle"}
+	smallest := disks[0].Device.Size
+	for i, t := range disks {
+		argv = append(argv, t.Path())
+		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: i})
+		smallest = min(smallest, t.Device.Size)
+	}
+	return modules.Plan{Partial: true, Steps: []modules.Step{{
+		Summary: fmt.Sprintf("start the RAID that is on %s as %s", names(disks), device(s.Name)),
+		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute},
+		Expect: append(s.expect(a, nil), observe.Expectation{
+			Match: func(k observe.Key) bool { return k == observe.Disks.Key("") }, Unknown: "what is on " + device(s.Name) + " shows when it is started",
+		}),
+		Settle: blank.Settle,
+	}}}
+}
+
+// free is the name that the kernel gives the next array: the last one that is not taken.
+func (s *site) free() string {
+	for n := 127; ; n-- {
+		name := fmt.Sprintf("md%d", n)
+		if _, taken := s.array(name); !taken {
+			return name
+		}
+	}
+}
+
+// reserved is what mdadm keeps free at the beginning of a member for its superblock, bitmap and later reshapes, and chunk what a
+// member's share is a multiple of; both are mdadm's own choice, for disks of 128 GiB and more.
+const (
+	reserved = 129 << 20
+	chunk    = 512 << 10
+)
+
+// capacity is how much an array of n disks stores, in bytes.
+func (s *site) capacity(smallest int64, n int) int64 {
+	share := (smallest - reserved) / chunk * chunk
+	switch s.Level {
+	case "1":
+		return share
+	case "5":
+		return share * int64(n-1)
+	case "6":
+		return share * int64(n-2)
+	}
+	return share * int64(n) / 2
+}
+
+// joined are the devices when the disks are members of the array.
+func (s *site) joined(devices []observe.BlockDevice, md observe.BlockDevice, disks []blank.Target) []observe.BlockDevice {
+	return observe.ChangeDevices(devices, among(disks), func(d *observe.BlockDevice) {
+		d.Filesystem, d.UUID, d.Children = signature, s.uuid, []observe.BlockDevice{md}
+	})
+}
+
+func among(disks []blank.Target) func(observe.BlockDevice) bool {
+	return func(d observe.BlockDevice) bool {
+		return slices.ContainsFunc(disks, func(t blank.Target) bool { return t.Device.Name == d.Name })
+	}
+}
+
+// expect is what is observed when the array is as given, and the devices, unless they are nil.
+func (s *site) expect(a array, devices []observe.BlockDevice) []observe.Expectation {
+	all := slices.DeleteFunc(slices.Clone(s.arrays), func(other array) bool { return other.Name == a.Name })
+	all = append(all, a)
+	slices.SortFunc(all, func(a, b array) int { return strings.Compare(a.Name, b.Name) })
+	expect := []observe.Expectation{arrays.Expect("", all)}
+	if devices != nil {
+		expect = append(expect, observe.Disks.Expect("", devices))
+	}
+	return expect
+}
+
+// names are the disks with their serials.
+func names(disks []blank.Target) string {
+	var all []string
+	for _, t := range disks {
+		name := t.Device.Path
+		if t.Serial != "" {
+			name += " (" + t.Serial + ")"
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
+}
