@@ -101,7 +101,7 @@ POSIX shell. It reads first and changes only what differs; --check says what wou
 	cmd.SetHelpCommand(helpCommand())
 	cmd.AddCommand(
 		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), doCommand(), fmtCommand(), consoleCommand(),
-		inventoryCommand(), factsCommand(), statusCommand(), proveCommand(),
+		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
 		secretCommand(), docCommand(), labCommand(),
 	)

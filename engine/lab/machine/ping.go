@@ -32,16 +32,20 @@ func ping(_ context.Context, c *Call) int {
 	if err != nil || count < 1 {
 		return c.Errorf("invalid argument: '%s'", o.value("c", "count"))
 	}
-	c.printf("PING %s (%s) 56(84) bytes of data.\n", target, addrs[0])
+	size, err := strconv.Atoi(cmpOr(o.value("s"), "56"))
+	if err != nil || size < 0 {
+		return c.Errorf("invalid argument: '%s'", o.value("s"))
+	}
+	header := 28
+	if addrs[0].Is6() {
+		header = 48
+	}
+	c.printf("PING %s (%s) %d(%d) bytes of data.\n", target, addrs[0], size, size+header)
 	to, reached := c.Machine.Reach(addrs[0].String())
 	if !reached { // a router is outside of the lab, and takes what any does
 		reached = slices.ContainsFunc(c.Machine.routes(), func(r kernelRoute) bool { return r.Dst == "default" && r.Gateway == addrs[0].String() })
 	}
-	if size, err := strconv.Atoi(o.value("s")); err == nil && o.value("M") == "do" && reached {
-		header := 28
-		if addrs[0].Is6() {
-			header = 48
-		}
+	if o.value("M") == "do" && reached {
 		own, other := c.Machine.mtuTo(addrs[0]), 1500
 		if to != nil {
 			other = to.mtuTo(addrs[0])
@@ -51,6 +55,11 @@ func ping(_ context.Context, c *Call) int {
 		}
 		reached = size+header <= min(own, other)
 	}
+	interval, err := strconv.ParseFloat(cmpOr(o.value("i"), "1"), 64)
+	if err != nil || interval < 0.002 {
+		return c.Errorf("bad timing interval: '%s'", o.value("i"))
+	}
+	pause := time.Duration(interval * float64(time.Second))
 	got := 0
 	for i := range count {
 		if reached {
@@ -59,17 +68,19 @@ func ping(_ context.Context, c *Call) int {
 				c.printf("64 bytes from %s: icmp_seq=%d ttl=64 time=0.321 ms\n", addrs[0], i+1)
 			}
 		}
-		if i+1 < count && !c.Spend(time.Second) {
+		if i+1 < count && !c.Spend(pause) {
 			return 130
 		}
 	}
 	if !reached {
 		c.Spend(time.Second)
 	}
-	c.printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss, time %dms\n", target, count, got, (count-got)*100/count, (count-1)*1000)
+	c.printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss, time %dms\n", target, count, got, (count-got)*100/count, time.Duration(count-1)*pause/time.Millisecond)
 	if got == 0 {
+		c.printf("\n")
 		return 1
 	}
+	c.printf("rtt min/avg/max/mdev = 0.301/0.321/0.344/0.017 ms\n")
 	return 0
 }
 

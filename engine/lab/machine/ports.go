@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -46,16 +47,30 @@ func (m *Machine) openPorts() []int {
 	return slices.DeleteFunc(open, func(port int) bool { return !m.Open(port) })
 }
 
+// listeners are the programs that have ports of simulated nodes.
+var listeners = map[int]string{22: "sshd", 8006: "pveproxy"}
+
 func ss(_ context.Context, c *Call) int {
 	o, ok := c.options("tlnupaH46", "tcp", "listening", "numeric", "processes", "no-header")
 	if !ok {
 		return 2
 	}
+	protocol := ""
+	if o.has("t", "tcp") && o.has("u") {
+		protocol = "tcp   "
+	}
 	if !o.has("H", "no-header") {
+		if protocol != "" {
+			c.printf("Netid ")
+		}
 		c.printf("State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n")
 	}
 	for _, port := range c.Machine.openPorts() {
-		c.printf("LISTEN 0      128          0.0.0.0:%d       0.0.0.0:*\n", port)
+		program := ""
+		if name, known := listeners[port]; known && o.has("p", "processes") && c.User == "root" {
+			program = fmt.Sprintf(" users:((%q,pid=%d,fd=6))", name, 600+port%100)
+		}
+		c.printf("%sLISTEN 0      128          0.0.0.0:%d       0.0.0.0:*%s\n", protocol, port, program)
 	}
 	return 0
 }

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lab"
+	"hlplay/engine/lang"
+	"hlplay/engine/observe"
+	"hlplay/engine/run"
+	"hlplay/modules/preflight"
+)
+
+// preflightFlags are the flags of `hlplay preflight`.
+type preflightFlags struct {
+	inputFlags
+	connectFlags
+	rehearse, json bool
+}
+
+func preflightCommand() *cobra.Command {
+	f := &preflightFlags{}
+	cmd := &cobra.Command{
+		Use:   "preflight PLAYBOOK -i INVENTORY",
+		Short: "Say what of the hosts is in the way of a cluster, before anything is changed",
+		Long: `Preflight reads the hosts of a playbook, changes nothing, and prints them as a table, with what is wrong and how to mend it: names,
+releases, clocks against each other, machine ids used twice, processors, memory for the OSDs, network cards, disks, firmware,
+IOMMU, ports that corosync, Ceph and Proxmox VE need, and from each host to each address of the others whether packets as large
+as the MTU arrive, and after how long.
+
+The addresses of a host are the one that the inventory gives it, and those in variables whose names end in "address", such as
+ceph_address. Its OSDs are counted by the variable osd_devices.
+
+Exit codes: 0 nothing is in the way (there may be warnings); 1 bad input; 2 something is, or a host cannot be read.`,
+		Example: `  hlplay preflight playbooks/cluster.hcl -i inventory
+  hlplay preflight playbooks/cluster.hcl -i inventory --json && hlplay run playbooks/cluster.hcl -i inventory`,
+		Args: onePlaybook,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
+	}
+	f.inputFlags.add(cmd)
+	f.connectFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func (f *preflightFlags) run(ctx context.Context, path string) error {
+	pb, inv, err := f.load(ctx, path, true, selectFlags{})
+	if err != nil {
+		return err
+	}
+	now := time.Now
+	if f.rehearse {
+		stage, err := lab.Start(ctx, inv, lab.Options{})
+		if err != nil {
+			return err
+		}
+		defer stage.Close()
+		inv, f.rehearsal, now = stage.Inventory(), true, stage.Clock().Now
+	}
+	hosts, err := playHosts(pb, inv)
+	if err != nil {
+		return err
+	}
+	if err := f.prepareAloud(hosts); err != nil {
+		return err
+	}
+	report := preflight.Judge(f.gather(ctx, hosts, now))
+	if f.json {
+		var text []byte
+		if text, err = json.MarshalIndent(report, "", "  "); err == nil {
+			_, err = os.Stdout.Write(append(text, '\n'))
+		}
+	} else {
+		err = preflight.Print(os.Stdout, report)
+	}
+	if err == nil && report.Stops() {
+		return &exitError{code: exitFailed}
+	}
+	return err
+}
+
+// playHosts are the hosts of all plays, but for the controller itself, in the inventory's order.
+func playHosts(pb *lang.Playbook, inv *inventory.Inventory) ([]*inventory.Host, error) {
+	named := map[*inventory.Host]bool{}
+	for _, play := range pb.Plays {
+		matched, err := inv.Match(play.Hosts)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range matched {
+			named[h] = h.Connection != "local"
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(inv.Hosts), func(h *inventory.Host) bool { return !named[h] }), nil
+}
+
+// gather reads all hosts side by side, and at last their clocks.
+func (f *preflightFlags) gather(ctx context.Context, hosts []*inventory.Host, now func() time.Time) []preflight.Machine {
+	machines := make([]preflight.Machine, len(hosts))
+	for i, h := range hosts {
+		machines[i] = preflight.Machine{Host: h.Name, Address: h.Address, Addresses: addressesOf(h), OSDs: osdsOf(h)}
+	}
+	targets := func(of int) (all []preflight.Target) {
+		for i, m := range machines {
+			for _, address := range m.Addresses {
+				if i != of {
+					all = append(all, preflight.Target{Host: m.Host, Address: address})
+				}
+			}
+		}
+		return all
+	}
+	aims := make([][]preflight.Target, len(hosts))
+	for i := range hosts {
+		aims[i] = targets(i)
+	}
+	var gathered sync.WaitGroup
+	gathered.Add(len(hosts))
+	errs := run.Read(ctx, hosts, f.connect(func(fn func()) { fn() }), func(ctx context.Context, i int, h *observe.Host) error {
+		err := preflight.Gather(ctx, h, &machines[i], aims[i])
+		gathered.Done()
+		if err != nil {
+			return err
+		}
+		gathered.Wait()
+		return preflight.GatherClock(ctx, h, &machines[i], now)
+	})
+	for i, err := range errs {
+		if err != nil {
+			m := &machines[i]
+			*m = preflight.Machine{Host: m.Host, Address: m.Address, Addresses: m.Addresses, OSDs: m.OSDs, Unread: err.Error()}
+		}
+	}
+	return machines
+}
+
+// addressesOf are the addresses that the inventory gives a host.
+func addressesOf(h *inventory.Host) []string {
+	var all []string
+	add := func(address string) {
+		if _, err := netip.ParseAddr(address); err == nil && !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	add(h.Address)
+	var names []string
+	for name := range h.Vars {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if v, _ := h.Vars[name].Unmark(); strings.HasSuffix(name, "address") && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+			add(v.AsString())
+		}
+	}
+	return all
+}
+
+// osdsOf is how many disks the inventory gives Ceph on a host.
+func osdsOf(h *inventory.Host) int {
+	v, _ := h.Vars["osd_devices"].Unmark()
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.CanIterateElements() {
+		return 0
+	}
+	return v.LengthInt()
+}

@@ -1,0 +1,179 @@
+package preflight
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+)
+
+// Target is an address of another host that a machine must reach.
+type Target struct{ Host, Address string }
+
+// Gather reads what a host tells, but for its clock, into m, whose Host, Address, Addresses and OSDs are known. What cannot be read is an error: of
+// nothing it is assumed that it is well.
+func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) error {
+	names := []string{"boot", "cpu", "disks", "distribution", "hostname", "interfaces", "iommu", "kernel", "memory", "name_addresses"}
+	facts := make(map[string]cty.Value, len(names))
+	var mu sync.Mutex
+	var errs []error
+	keep := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var id, processors string
+	reads := []func(context.Context){
+		func(ctx context.Context) {
+			var err error
+			id, _, err = observe.Text(ctx, h, "/etc/machine-id")
+			keep(err)
+		},
+		func(ctx context.Context) {
+			var err error
+			processors, _, err = observe.Text(ctx, h, "/proc/cpuinfo")
+			keep(err)
+		},
+		func(ctx context.Context) {
+			all, err := listening.Observe(ctx, h, "")
+			m.Taken = slices.DeleteFunc(slices.Clone(all), func(s Socket) bool { return !s.foreign() })
+			keep(err)
+		},
+	}
+	for _, name := range names {
+		reads = append(reads, func(ctx context.Context) {
+			value, err := observe.Fact(ctx, h, name)
+			keep(err)
+			mu.Lock()
+			defer mu.Unlock()
+			facts[name] = value
+		})
+	}
+	observe.Together(ctx, reads...)
+	if len(errs) > 0 {
+		return errs[0]
+	}
+	m.MachineID = strings.TrimSpace(id)
+	m.KVM = virtualizes(processors)
+	m.take(facts)
+	return m.reach(ctx, h, targets)
+}
+
+// GatherClock reads the clock of a host into m. It is to be called when nothing else is read from the hosts: what travels with the
+// question makes the answer less exact. now is the controller's clock.
+func GatherClock(ctx context.Context, h *observe.Host, m *Machine, now func() time.Time) error {
+	asked := now()
+	there, err := clocks.Observe(ctx, h, asked.Format(time.RFC3339Nano))
+	half := now().Sub(asked) / 2
+	m.Ahead, m.Within = there.Sub(asked.Add(half)).Seconds(), half.Seconds()
+	return err
+}
+
+// take takes over facts.
+func (m *Machine) take(facts map[string]cty.Value) {
+	text := func(v cty.Value) string {
+		if v.IsNull() || !v.IsKnown() {
+			return ""
+		}
+		return v.AsString()
+	}
+	number := func(v cty.Value) int64 {
+		if v.IsNull() || !v.IsKnown() {
+			return 0
+		}
+		n, _ := v.AsBigFloat().Int64()
+		return n
+	}
+	texts := func(v cty.Value) (all []string) {
+		for _, e := range v.AsValueSlice() {
+			all = append(all, text(e))
+		}
+		return all
+	}
+	m.Hostname, m.Resolved = text(facts["hostname"]), texts(facts["name_addresses"])
+	m.Release = text(facts["distribution"].GetAttr("codename"))
+	m.Architecture = text(facts["kernel"].GetAttr("architecture"))
+	m.CPUs = int(number(facts["cpu"].GetAttr("count")))
+	m.Memory = number(facts["memory"].GetAttr("total"))
+	m.EFI = facts["boot"].GetAttr("efi").True()
+	m.IOMMU = facts["iommu"].GetAttr("enabled").True()
+	for _, d := range facts["disks"].AsValueSlice() {
+		m.Disks++
+		if text(d.GetAttr("use")) == "" {
+			m.Blank++
+		}
+	}
+	for name, i := range facts["interfaces"].AsValueMap() {
+		if addresses := texts(i.GetAttr("addresses")); name != "lo" && len(addresses) > 0 {
+			m.Links = append(m.Links, Link{name, addresses, int(number(i.GetAttr("mtu"))), int(number(i.GetAttr("speed")))})
+		}
+	}
+	slices.SortFunc(m.Links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// virtualizes reports whether /proc/cpuinfo has the flag of Intel's or of AMD's virtualization.
+func virtualizes(cpuinfo string) bool {
+	for line := range strings.Lines(cpuinfo) {
+		if name, flags, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "flags" {
+			return slices.ContainsFunc(strings.Fields(flags), func(f string) bool { return f == "vmx" || f == "svm" })
+		}
+	}
+	return false
+}
+
+// reach sends packets as large as they can be to all targets, and small ones to those that do not answer these.
+func (m *Machine) reach(ctx context.Context, h *observe.Host, targets []Target) error {
+	var full []string
+	for _, t := range targets {
+		full = append(full, pingName(t.Address, m.mtuTo(t.Address)))
+	}
+	answers, err := pings.ObserveAll(ctx, h, full)
+	if err != nil {
+		return err
+	}
+	var small []string
+	for i, t := range targets {
+		if !answers[full[i]].Answered {
+			small = append(small, pingName(t.Address, smallest))
+		}
+	}
+	again, err := pings.ObserveAll(ctx, h, small)
+	if err != nil {
+		return err
+	}
+	for i, t := range targets {
+		p := Path{To: t.Host, Address: t.Address, Size: m.mtuTo(t.Address)}
+		answer := answers[full[i]]
+		if !answer.Answered {
+			answer = again[pingName(t.Address, smallest)]
+			p.Lost, p.Cut = !answer.Answered, answer.Answered
+		}
+		p.Latency = answer.Mean
+		m.Paths = append(m.Paths, p)
+	}
+	return nil
+}
+
+// mtuTo is the MTU of the link in whose network an address is, or what every link carries.
+func (m *Machine) mtuTo(address string) int {
+	to, err := netip.ParseAddr(address)
+	if err != nil {
+		return smallest
+	}
+	for _, l := range m.Links {
+		for _, a := range l.Addresses {
+			if p, err := netip.ParsePrefix(a); err == nil && p.Contains(to) {
+				return l.MTU
+			}
+		}
+	}
+	return 1280 // the least that IPv6 has, and a road through any tunnel that a cluster could live in
+}

@@ -1,0 +1,190 @@
+package preflight
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// ping is what came of packets to an address.
+type ping struct {
+	Answered bool
+	// Mean is the time of an answer in milliseconds.
+	Mean float64
+}
+
+// smallest is the size of a packet that says only whether anybody answers.
+const smallest = 84
+
+// pingName names packets of a size, headers included.
+func pingName(address string, size int) string { return address + " " + strconv.Itoa(size) }
+
+// pings are observed by pingName.
+var pings = &observe.Kind[ping]{
+	Name: "preflight-ping", What: "whether packets to %s are answered",
+	Shared: observe.Always,
+	Ask: func(names []string) []remote.Query {
+		var queries []remote.Query
+		for _, name := range names {
+			if argv, err := pingCommand(name); err == nil {
+				queries = append(queries, remote.Argv(10*time.Second, argv...))
+			}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, ping, error)) {
+		for _, name := range names {
+			if _, err := pingCommand(name); err != nil {
+				tell(name, ping{}, err)
+				continue
+			}
+			p, err := parsePing(answers[0])
+			tell(name, p, err)
+			answers = answers[1:]
+		}
+	},
+}
+
+func pingCommand(name string) ([]string, error) {
+	address, size, _ := strings.Cut(name, " ")
+	to, err := netip.ParseAddr(address)
+	if err != nil {
+		return nil, err
+	}
+	headers := 20 + 8
+	if to.Is6() {
+		headers = 40 + 8
+	}
+	bytes, err := strconv.Atoi(size)
+	if err != nil || bytes < headers {
+		return nil, fmt.Errorf("%q is not the size of a packet", size)
+	}
+	return []string{"ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", strconv.Itoa(bytes - headers), to.String()}, nil
+}
+
+var pingTimes = regexp.MustCompile(`(?m)^(?:rtt|round-trip) \S+ = [0-9.]+/([0-9.]+)/`)
+
+// parsePing reads what iputils' ping prints. It ends with 1 if nothing was answered, and with 2 if it could not send.
+func parsePing(a remote.Answer) (ping, error) {
+	switch {
+	case a.Exit == 126 || a.Exit == 127:
+		return ping{}, fmt.Errorf("ping is missing (apt install iputils-ping): %s", observe.LastLine(a.Stderr))
+	case a.Exit == 1 || a.TimedOut(), a.Exit == 2 && bytes.Contains(a.Stderr, []byte("unreachable")):
+		return ping{}, nil
+	case a.Exit != 0:
+		return ping{}, fmt.Errorf("ping: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+	}
+	found := pingTimes.FindSubmatch(a.Stdout)
+	if found == nil {
+		return ping{}, fmt.Errorf("ping says no times: %q", observe.LastLine(a.Stdout))
+	}
+	mean, err := strconv.ParseFloat(string(found[1]), 64)
+	return ping{Answered: true, Mean: mean}, err
+}
+
+// clocks is what a host's clock says, under the time at which the controller asked: another question each time.
+var clocks = &observe.Kind[time.Time]{
+	Name: "preflight-clock", What: "the clock at %s",
+	Ask: func([]string) []remote.Query { return []remote.Query{{Script: `date +%s%N`, Inline: true}} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, time.Time, error)) {
+		there, err := parseClock(answers[0])
+		for _, name := range names {
+			tell(name, there, err)
+		}
+	},
+}
+
+func parseClock(a remote.Answer) (time.Time, error) {
+	if a.Exit != 0 {
+		return time.Time{}, fmt.Errorf("date: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+	}
+	ns, err := strconv.ParseInt(strings.TrimSpace(string(a.Stdout)), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("date +%%s%%N says %q", a.Stdout)
+	}
+	return time.Unix(0, ns), nil
+}
+
+// listening are the sockets that programs listen on, under the empty name.
+var listening = &observe.Kind[[]Socket]{
+	Name: "preflight-listening", What: "the ports that programs listen on",
+	Ask: func([]string) []remote.Query { return []remote.Query{remote.Argv(10*time.Second, "ss", "-Hlntup")} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, []Socket, error)) {
+		all, err := parseSockets(answers[0])
+		for _, name := range names {
+			tell(name, all, err)
+		}
+	},
+}
+
+var socketProgram = regexp.MustCompile(`users:\(\("([^"]+)"`)
+
+// parseSockets reads ss -Hlntup: protocol, state, two queues, the local address and the peer's, and for root the programs.
+func parseSockets(a remote.Answer) ([]Socket, error) {
+	if a.Exit != 0 {
+		return nil, fmt.Errorf("ss (apt install iproute2): %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+	}
+	var all []Socket
+	for line := range strings.Lines(string(a.Stdout)) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 {
+			return nil, fmt.Errorf("ss says %q, expected six columns", strings.TrimSpace(line))
+		}
+		port, err := strconv.Atoi(fields[4][strings.LastIndexByte(fields[4], ':')+1:])
+		if err != nil {
+			return nil, fmt.Errorf("ss says %q, where an address and a port were expected", fields[4])
+		}
+		s := Socket{Protocol: fields[0], Port: port}
+		if found := socketProgram.FindStringSubmatch(line); found != nil {
+			s.Program = found[1]
+		}
+		if !slices.Contains(all, s) { // once for IPv4, once for IPv6
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// needed are the ports that a cluster needs, and the names of the programs that have them there.
+var needed = []struct {
+	protocol    string
+	first, last int
+	what        string
+	programs    []string
+}{
+	{"udp", 5405, 5412, "corosync", []string{"corosync"}},
+	{"tcp", 3300, 3300, "Ceph", []string{"ceph-mon"}},
+	{"tcp", 6789, 6789, "Ceph", []string{"ceph-mon"}},
+	{"tcp", 6800, 7300, "Ceph", []string{"ceph-osd", "ceph-mgr", "ceph-mds"}},
+	{"tcp", 8006, 8006, "Proxmox VE", []string{"pveproxy", "pveproxy worker"}},
+	{"tcp", 3128, 3128, "Proxmox VE", []string{"spiceproxy", "spiceproxy work"}},
+	{"tcp", 85, 85, "Proxmox VE", []string{"pvedaemon", "pvedaemon worke"}},
+}
+
+// foreign reports whether a socket takes a port from a program of the cluster.
+func (s Socket) foreign() bool {
+	for _, n := range needed {
+		if s.Protocol == n.protocol && s.Port >= n.first && s.Port <= n.last {
+			return !slices.Contains(n.programs, s.Program)
+		}
+	}
+	return false
+}
+
+// ownerOf names the product that needs the port of a socket.
+func ownerOf(s Socket) string {
+	for _, n := range needed {
+		if s.Protocol == n.protocol && s.Port >= n.first && s.Port <= n.last {
+			return n.what
+		}
+	}
+	return ""
+}

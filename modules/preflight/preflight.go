@@ -1,0 +1,323 @@
+// Package preflight says what of hosts is in the way of a cluster, before anything is changed on them.
+package preflight
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Machine is what one host tells of itself.
+type Machine struct {
+	// Host is its name in the inventory, Address the one that its own name must resolve to, Addresses are those by which the other
+	// hosts must reach it.
+	Host      string   `json:"host"`
+	Address   string   `json:"address"`
+	Addresses []string `json:"addresses"`
+	// OSDs is how many disks the inventory gives Ceph.
+	OSDs int `json:"osds"`
+
+	// Unread is why the host could not be read; all that follows is then empty.
+	Unread string `json:"unread,omitempty"`
+
+	Hostname string `json:"hostname"`
+	// Resolved is what the hostname resolves to on the host.
+	Resolved []string `json:"resolved"`
+	// Release is the code name of the distribution.
+	Release      string `json:"release"`
+	Architecture string `json:"architecture"`
+	MachineID    string `json:"machine_id"`
+	// Ahead is by how many seconds its clock is ahead of the controller's; it was measured no better than within seconds.
+	Ahead  float64 `json:"clock_ahead"`
+	Within float64 `json:"clock_within"`
+	CPUs   int     `json:"cpus"`
+	// KVM reports whether the processor can run guests.
+	KVM bool `json:"kvm"`
+	// Memory is in bytes.
+	Memory int64  `json:"memory"`
+	Links  []Link `json:"links"`
+	// Blank is how many of Disks nothing is on.
+	Disks int  `json:"disks"`
+	Blank int  `json:"blank_disks"`
+	EFI   bool `json:"efi"`
+	IOMMU bool `json:"iommu"`
+	// Paths lead to the addresses of the other hosts.
+	Paths []Path `json:"paths"`
+	// Taken are the sockets that other programs have on ports of corosync, Ceph and Proxmox VE.
+	Taken []Socket `json:"taken"`
+}
+
+// Link is a network interface that has an address.
+type Link struct {
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`
+	MTU       int      `json:"mtu"`
+	// Speed is in Mbit/s, zero if the driver tells none.
+	Speed int `json:"speed"`
+}
+
+// Path is the way from a host to an address of another.
+type Path struct {
+	To      string `json:"to"`
+	Address string `json:"address"`
+	// Size is that of the packets in bytes, with their headers: the MTU of the link that they left by.
+	Size int `json:"size"`
+	// Lost says that not even small packets were answered, Cut that only small ones were.
+	Lost bool `json:"lost"`
+	Cut  bool `json:"cut"`
+	// Latency is the mean time in milliseconds that an answer took.
+	Latency float64 `json:"latency"`
+}
+
+// Socket is one that a program listens on.
+type Socket struct {
+	Protocol string `json:"protocol"`
+	Port     int    `json:"port"`
+	// Program is empty if only root may know it.
+	Program string `json:"program"`
+}
+
+// Report is what hosts tell, and what of it is wrong.
+type Report struct {
+	Machines []Machine `json:"hosts"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	Host string `json:"host"`
+	// About is the column of the table that it is about.
+	About string `json:"about"`
+	// Stops says that a cluster cannot be formed like this, or not be relied on.
+	Stops   bool   `json:"stops"`
+	Problem string `json:"problem"`
+	// Mend says what to do about it.
+	Mend string `json:"mend"`
+}
+
+// Stops reports whether a finding stops the road to a cluster.
+func (r Report) Stops() bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Stops })
+}
+
+// judge collects findings.
+type judge struct {
+	all      []Machine
+	findings []Finding
+}
+
+// The columns of the table that findings are about.
+const (
+	aboutHost     = "host"
+	aboutName     = "name"
+	aboutRelease  = "release"
+	aboutClock    = "clock"
+	aboutID       = "machine id"
+	aboutCPU      = "cpu"
+	aboutMemory   = "memory"
+	aboutNIC      = "nic"
+	aboutDisks    = "disks"
+	aboutFirmware = "firmware"
+	aboutPaths    = "paths"
+	aboutMTU      = "mtu"
+	aboutPorts    = "ports"
+)
+
+// Bounds of what is judged.
+const (
+	// A corosync whose packets take longer loses members; Proxmox VE asks for less than 5 ms.
+	slow = 5 * time.Millisecond
+	// Monitors of Ceph complain of 50 ms. Clocks are read over SSH, which is not as exact, and it is seconds that break a join.
+	clockApart = 500 * time.Millisecond
+	gib        = 1 << 30
+	// What the system and its guests' manager need, and each OSD at its default osd_memory_target.
+	systemMemory, osdMemory = 2 * gib, 4 * gib
+	// Mbit/s that Ceph needs to recover in time, as the guide and Proxmox VE ask for.
+	cephSpeed = 10_000
+)
+
+// releases are the code names of the Debian that Proxmox VE is made for.
+var releases = []string{"bookworm", "trixie"}
+
+// Judge says what is wrong with machines that are to become one cluster.
+func Judge(machines []Machine) Report {
+	j := &judge{all: machines}
+	for _, m := range machines {
+		if m.Unread != "" {
+			j.stop(m, aboutHost, "it cannot be read: "+m.Unread, "see that it is up, and that SSH lets hlplay in")
+			continue
+		}
+		j.name(m)
+		j.system(m)
+		j.hardware(m)
+		j.paths(m)
+		j.ports(m)
+	}
+	j.together()
+	return Report{Machines: machines, Findings: j.findings}
+}
+
+func (j *judge) stop(m Machine, about, problem, mend string) {
+	j.findings = append(j.findings, Finding{m.Host, about, true, problem, mend})
+}
+
+func (j *judge) warn(m Machine, about, problem, mend string) {
+	j.findings = append(j.findings, Finding{m.Host, about, false, problem, mend})
+}
+
+func (j *judge) name(m Machine) {
+	short, _, _ := strings.Cut(m.Hostname, ".")
+	if want, _, _ := strings.Cut(m.Host, "."); short != want {
+		j.stop(m, aboutName, fmt.Sprintf("the inventory says %s, the host calls itself %s", m.Host, m.Hostname), "name it so in the inventory, or rename it: hostnamectl set-hostname "+want)
+	}
+	if _, err := netip.ParseAddr(m.Address); err != nil {
+		j.stop(m, aboutName, fmt.Sprintf("the inventory gives it the address %q, which is a name", m.Address), "write its IP address on the LAN, and the name that SSH connects to as ssh_address")
+		return
+	}
+	loopback := slices.ContainsFunc(m.Resolved, func(a string) bool { return strings.HasPrefix(a, "127.") || a == "::1" })
+	if loopback || !slices.Contains(m.Resolved, m.Address) {
+		is := "nothing"
+		if len(m.Resolved) > 0 {
+			is = strings.Join(m.Resolved, ", ")
+		}
+		// The road mends this itself.
+		j.warn(m, aboutName, fmt.Sprintf("its name resolves to %s, not to %s alone", is, m.Address), "playbooks/cluster.hcl writes /etc/hosts (--tags hosts); by hand: its address in place of 127.0.1.1")
+	}
+}
+
+func (j *judge) system(m Machine) {
+	if !slices.Contains(releases, m.Release) {
+		j.stop(m, aboutRelease, fmt.Sprintf("it runs %q", m.Release), "Proxmox VE 8 needs Debian 12 (bookworm), Proxmox VE 9 Debian 13 (trixie)")
+	}
+	if m.Architecture != "x86_64" {
+		j.stop(m, aboutCPU, "it is "+m.Architecture, "Proxmox VE needs a 64-bit PC")
+	}
+}
+
+func (j *judge) hardware(m Machine) {
+	if !m.KVM {
+		j.stop(m, aboutCPU, "the processor offers no virtualization to the kernel", "switch on VT-x or AMD-V in the firmware; a virtual machine needs nested virtualization")
+	}
+	if m.CPUs < m.OSDs+1 {
+		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, osds(m.OSDs)), "allow one for each OSD besides those of the guests")
+	}
+	if need := int64(systemMemory + m.OSDs*osdMemory); m.Memory < need*9/10 { // the kernel keeps a part of what is built in
+		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, osds(m.OSDs), need>>30), "build in more, use fewer disks, or lower osd_memory_target")
+	}
+	for _, l := range m.Links {
+		if m.OSDs > 0 && l.Speed > 0 && l.Speed < cephSpeed && slices.ContainsFunc(l.Addresses, func(a string) bool { return slices.Contains(m.Addresses, bare(a)) }) {
+			j.warn(m, aboutNIC, fmt.Sprintf("%s runs at %d Mbit/s", l.Name, l.Speed), "Ceph needs 10 Gbit/s to recover in time")
+		}
+	}
+	if m.OSDs > m.Disks {
+		j.stop(m, aboutDisks, fmt.Sprintf("the inventory gives Ceph %d disks, and it has %d", m.OSDs, m.Disks), "see osd_devices, and hlplay facts "+m.Host+" disks")
+	}
+}
+
+func osds(n int) string {
+	if n == 1 {
+		return "1 OSD"
+	}
+	return fmt.Sprintf("%d OSDs", n)
+}
+
+// bare is an address without its prefix length.
+func bare(a string) string {
+	address, _, _ := strings.Cut(a, "/")
+	return address
+}
+
+func (j *judge) paths(m Machine) {
+	for _, p := range m.Paths {
+		to := p.To + " (" + p.Address + ")"
+		switch {
+		case p.Lost:
+			j.stop(m, aboutPaths, to+" does not answer", "see cables, VLANs, routes, and a packet filter that drops ICMP")
+		case p.Cut:
+			j.stop(m, aboutMTU, fmt.Sprintf("packets of %d bytes to %s are lost, and small ones are not", p.Size, to), "give both hosts and every switch between them the same MTU")
+		case time.Duration(p.Latency*float64(time.Millisecond)) > slow:
+			j.warn(m, aboutPaths, fmt.Sprintf("%s answers after %.1f ms", to, p.Latency), fmt.Sprintf("corosync wants less than %v", slow))
+		}
+	}
+}
+
+func (j *judge) ports(m Machine) {
+	for _, s := range m.Taken {
+		by := s.Program
+		if by == "" {
+			by = "a program that only root is told of"
+		}
+		j.stop(m, aboutPorts, fmt.Sprintf("%s has port %d (%s), which %s needs", by, s.Port, s.Protocol, ownerOf(s)), "stop it, or give it another port")
+	}
+}
+
+// together judges what hosts have to have in common.
+func (j *judge) together() {
+	var read []Machine
+	for _, m := range j.all {
+		if m.Unread == "" {
+			read = append(read, m)
+		}
+	}
+	if len(read) == 0 {
+		return
+	}
+	first := read[0]
+	named := map[string]Machine{}
+	early := first
+	for _, m := range read {
+		if m.Release != first.Release && slices.Contains(releases, m.Release) {
+			j.stop(m, aboutRelease, fmt.Sprintf("it runs %s, and %s runs %s", m.Release, first.Host, first.Release), "install the same release on all")
+		}
+		if other, twice := named[m.MachineID]; twice {
+			j.stop(m, aboutID, fmt.Sprintf("it has the machine id of %s: one is a copy of the other", other.Host), "rm /etc/machine-id && systemd-machine-id-setup on one of them, and reboot it")
+		}
+		named[m.MachineID] = m
+		if m.EFI != first.EFI {
+			j.warn(m, aboutFirmware, fmt.Sprintf("it boots by %s, and %s by %s", firmware(m), first.Host, firmware(first)), "that works; a boot loader is then mended in two ways")
+		}
+		if m.Ahead < early.Ahead {
+			early = m
+		}
+	}
+	for _, m := range read {
+		if apart := m.Ahead - m.Within - (early.Ahead + early.Within); apart > clockApart.Seconds() {
+			j.stop(m, aboutClock, fmt.Sprintf("its clock is %.1f s ahead of that of %s", m.Ahead-early.Ahead, early.Host), "apt install chrony, and see chronyc tracking on both")
+		}
+	}
+	j.mtus(read)
+}
+
+// mtus compares the links that are in the same network.
+func (j *judge) mtus(read []Machine) {
+	type seen struct {
+		host string
+		mtu  int
+	}
+	networks := map[netip.Prefix]seen{}
+	for _, m := range read {
+		for _, l := range m.Links {
+			for _, a := range l.Addresses {
+				p, err := netip.ParsePrefix(a)
+				if err != nil || !slices.Contains(m.Addresses, p.Addr().String()) {
+					continue
+				}
+				other, ok := networks[p.Masked()]
+				if !ok {
+					networks[p.Masked()] = seen{m.Host, l.MTU}
+				} else if other.mtu != l.MTU {
+					j.stop(m, aboutMTU, fmt.Sprintf("%s has MTU %d, and %s in the same network %d", l.Name, l.MTU, other.host, other.mtu), "give all hosts of "+p.Masked().String()+" the same")
+				}
+			}
+		}
+	}
+}
+
+func firmware(m Machine) string {
+	if m.EFI {
+		return "EFI"
+	}
+	return "BIOS"
+}
