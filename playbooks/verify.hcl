@@ -1,0 +1,45 @@
+# What a cluster is to be like once it is there. Nothing is changed, at any time of day:
+#
+#   hlplay run playbooks/verify.hcl -i inventory
+
+import "variables.hcl" {}
+
+play "verify" {
+  hosts = "pve"
+
+  task "G2.1 the same versions on all nodes" {
+    assert {
+      same_packages = ["pve-manager", "proxmox-ve", "ceph"]
+      message       = "upgrade node by node: playbooks/upgrade.hcl"
+    }
+  }
+
+  task "G1.11 no unit has failed" {
+    command {
+      shell = "failed=$(systemctl list-units --state=failed --no-legend --plain) || exit; [ -z \"$failed\" ] || { printf '%s\\n' \"$failed\" >&2; exit 1; }"
+      reads = true
+    }
+  }
+
+  task "G1.12 the web interface answers" {
+    http {
+      url         = "https://${host.address}:8006/"
+      from        = var.web_interface_from
+      certificate = var.web_interface_from == "controller" ? ["/etc/pve/local/pveproxy-ssl.pem", "/etc/pve/local/pve-ssl.pem"] : []
+      insecure    = var.web_interface_from == "host"
+    }
+  }
+
+  # Packets as large as the MTU of the card that has the address, which nobody on the way may take apart. The header of IPv4 and of
+  # ICMP is 28 bytes.
+  task "G1.17 packets of full size reach the others over Ceph's network" {
+    for_each = toset([for name in groups.pve : hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != ""])
+    command {
+      argv = ["ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s",
+        tostring(one([for i in values(facts.interfaces) : i.mtu if anytrue([for a in i.addresses : split("/", a)[0] == host.vars.ceph_address])]) - 28),
+        each.value,
+      ]
+      reads = true
+    }
+  }
+}
