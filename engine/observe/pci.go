@@ -103,6 +103,29 @@ done
 	},
 }
 
+// providers returns the PCI devices that provide what a path below /sys/devices leads to. The innermost address on the way is the
+// device: bridges come before it. In front of another root stands a controller with a bus of its own behind it (Intel VMD, whose NVMe
+// disks are in a domain of their own): who takes it takes them too.
+func providers(target string) []string {
+	var all []string
+	last := ""
+	for part := range strings.SplitSeq(target, "/") {
+		switch {
+		case pciAddress.MatchString(part):
+			last = part
+		case last != "" && pciRoot.MatchString(part):
+			all = append(all, last)
+		}
+	}
+	if last != "" {
+		all = append(all, last)
+	}
+	return all
+}
+
+// pciRoot is the name of the root of a tree of PCI buses.
+var pciRoot = regexp.MustCompile(`^pci[0-9a-f]{4,}:[0-9a-f]{2}$`)
+
 var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
 // parsePCIUses reads lines 'LINK' -> 'TARGET'. A device of which anything could not be asked is not taken for an unused one.
@@ -119,13 +142,7 @@ func parsePCIUses(a remote.Answer) (map[string]PCIUse, error) {
 		if !ok {
 			return nil, fmt.Errorf("stat printed %q, expected 'LINK' -> 'TARGET'", lines.Text())
 		}
-		// The innermost address on the way is the device: bridges come before it.
-		through := ""
-		for part := range strings.SplitSeq(target, "/") {
-			if pciAddress.MatchString(part) {
-				through = part
-			}
-		}
+		through := providers(target)
 		name := path.Base(link)
 		if device, isPCI := strings.CutPrefix(path.Dir(link), "/sys/bus/pci/devices/"); isPCI {
 			use := uses[device]
@@ -138,14 +155,12 @@ func parsePCIUses(a remote.Answer) (map[string]PCIUse, error) {
 			continue
 		}
 		if subsystem, ok := strings.CutPrefix(path.Dir(link), "/sys/class/nvme-subsystem/"); ok {
-			if through != "" { // a namespace has no address
-				subsystems[subsystem] = append(subsystems[subsystem], through)
-			}
+			subsystems[subsystem] = append(subsystems[subsystem], through...) // a namespace has no address
 			continue
 		}
 		holders := subsystems[path.Base(path.Dir(target))]
-		if through != "" {
-			holders = []string{through}
+		if len(through) > 0 {
+			holders = through
 		}
 		for _, holder := range holders {
 			use := uses[holder]

@@ -42,12 +42,18 @@ func TestPCIUses(t *testing.T) {
 '/sys/class/nvme-subsystem/nvme-subsys0/nvme1' -> '../../../pci0000:00/0000:00:1d.4/0000:06:00.0/nvme/nvme1'
 '/sys/block/nvme0n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1'
 `
+	// Behind a VMD controller, as drivers/pci/controller/vmd.c builds it: a root of its own below the controller, in domain 10000.
+	const vmd = `'/sys/block/nvme1n1' -> '../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme1/nvme1n1'
+'/sys/class/nvme-subsystem/nvme-subsys2/nvme2' -> '../../../pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:1d.0/10000:e2:00.0/nvme/nvme2'
+'/sys/block/nvme2n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys2/nvme2n1'
+`
 	want := map[string]PCIUse{
+		"0000:00:0e.0": {Disks: []string{"nvme1n1", "nvme2n1"}}, "10000:e1:00.0": {Disks: []string{"nvme1n1"}}, "10000:e2:00.0": {Disks: []string{"nvme2n1"}},
 		"0000:00:02.0": {Driver: "virtio-pci"}, "0000:01:00.0": {Driver: "vfio-pci", Group: "14"},
 		"0000:00:03.0": {Interfaces: []string{"eth0"}}, "0000:04:00.0": {Disks: []string{"sda"}},
 		"0000:05:00.0": {Disks: []string{"nvme0n1"}}, "0000:06:00.0": {Disks: []string{"nvme0n1"}},
 	}
-	got, err := parsePCIUses(remote.Answer{Stdout: []byte(out + multipath)})
+	got, err := parsePCIUses(remote.Answer{Stdout: []byte(out + multipath + vmd)})
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("the uses differ (-want +got), error %v:\n%s", err, diff)
 	}
