@@ -76,10 +76,20 @@ play "upgrade one node at a time" {
     timeout = "1h"
   }
 
-  # Proxmox's kernels leave no /run/reboot-required: the newest that is installed is compared with the one that runs.
+  # Proxmox's kernels leave no /run/reboot-required: what is to boot, the pinned kernel (proxmox-boot-tool kernel pin) or else the newest
+  # that is installed, is compared with what runs.
   task "whether the node has to be restarted" {
     command {
-      shell = "all=$(cd /boot && ls vmlinuz-*-pve) || exit; newest=$(printf '%s\\n' \"$all\" | sort -V | tail -n 1); if [ -e /run/reboot-required ] || [ \"$newest\" != \"vmlinuz-$(uname -r)\" ]; then echo restart; fi"
+      shell = <<-EOT
+        pin=/etc/kernel/proxmox-boot-pin
+        if [ -e "$pin" ]; then
+          boots=$(cat "$pin") || exit
+        else
+          all=$(cd /boot && ls vmlinuz-*-pve) || exit
+          boots=$(printf '%s\n' "$all" | sort -V | tail -n 1)
+        fi
+        if [ -e /run/reboot-required ] || [ "$${boots#vmlinuz-}" != "$(uname -r)" ]; then echo restart; fi
+      EOT
       reads = true
     }
     register = "kernel"
