@@ -21,7 +21,7 @@ var guideSteps = []guideStep{
 	{id: "G1.17", does: "MTU 9000", differs: "In `interfaces`: `ip link set` does not survive a reboot", tests: []string{"network", "verify"}},
 	{id: "G1.18", does: "Measure the throughput with iperf3"},
 	{id: "G1.19", does: "Check that the IOMMU is on", left: "A person turns the IOMMU on in the firmware", tests: []string{"passthrough", "boot"}},
-	{id: "G1.20", does: "Check interrupt remapping", left: "`allow_unsafe_interrupts` on request; the check: not yet", tests: []string{"passthrough"}},
+	{id: "G1.20", does: "Check interrupt remapping", differs: "`allow_unsafe_interrupts` on request alone", tests: []string{"passthrough"}},
 	{id: "G1.21", does: "Load the VFIO modules", differs: "`vfio_virqfd` no longer exists in current kernels", tests: []string{"settings", "passthrough"}},
 	{id: "G1.22", does: "Let KVM ignore unknown MSRs", tests: []string{"passthrough"}},
 	{id: "G1.23", does: "Blacklist the GPU drivers", differs: "A blacklist takes no globs: exact ids for `vfio-pci`, and it is loaded before the drivers", tests: []string{"passthrough"}},

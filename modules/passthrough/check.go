@@ -2,11 +2,13 @@ package passthrough
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 )
 
@@ -34,7 +36,7 @@ func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
 }
 
 // check refuses what could not work, and what the host would miss.
-func check(ctx context.Context, h modules.Host, devices, chosen []observe.PCIDevice, uses map[string]observe.PCIUse) error {
+func (m *Module) check(ctx context.Context, h modules.Host, devices, chosen []observe.PCIDevice, uses map[string]observe.PCIUse) error {
 	for _, d := range chosen {
 		if uses[d.Address].Group == "" {
 			return noIOMMU(ctx, h, d)
@@ -51,7 +53,38 @@ func check(ctx context.Context, h modules.Host, devices, chosen []observe.PCIDev
 			return err
 		}
 	}
-	return nil
+	return m.checkRemapping(ctx, h)
+}
+
+// remapping observes whether the kernel has the IOMMU remap interrupts, under the empty name. Its interrupts then have "IR-" in front of
+// the controller's name, long after what it said of it has left the ring buffer of dmesg.
+var remapping = &observe.Kind[bool]{
+	Name: "interrupt-remapping", What: "whether interrupts are remapped",
+	Lasting: true,
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: `grep -q ' IR-' /proc/interrupts`, Inline: true}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
+		var err error
+		if a := answers[0]; a.Exit > 1 {
+			err = fmt.Errorf("/proc/interrupts: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		}
+		for _, name := range names {
+			tell(name, answers[0].Exit == 0, err)
+		}
+	},
+}
+
+// checkRemapping refuses hardware on which vfio would refuse every guest its device.
+func (m *Module) checkRemapping(ctx context.Context, h modules.Host) error {
+	if m.AllowUnsafeInterrupts {
+		return nil
+	}
+	on, err := remapping.Observe(ctx, h, "")
+	if err == nil && !on {
+		err = errors.New("the IOMMU does not remap interrupts (no \"IR-\" in /proc/interrupts), and vfio gives no device to guests without it: switch on interrupt remapping or x2APIC in the firmware, and see that the kernel was not started with intremap=off; allow_unsafe_interrupts = true does without, and lets a guest disturb the host")
+	}
+	return err
 }
 
 // noIOMMU is the error of a device without an IOMMU group.

@@ -34,6 +34,7 @@ After that boot it fails if vfio-pci does not have the device.
 Nothing is changed, and the error says what to do,
 
 - where no IOMMU is on: VT-d or AMD-Vi in the firmware, and for Intel intel_iommu=on before kernel 6.8 (see boot);
+- where interrupts are not remapped, unless allow_unsafe_interrupts is set;
 - where a device shares its IOMMU group with one that the host uses;
 - where the host would lose its only display, unless only_display is set;
 - where the host uses the device: a network interface that is up, a disk that is not blank.
@@ -161,6 +162,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	observe.CommandLines.Want(h, "")
 	observe.Kernels.Want(h, "")
 	observe.RebootDemands.Want(h, "")
+	if !m.AllowUnsafeInterrupts {
+		remapping.Want(h, "")
+	}
 	observe.KernelModules.Want(h, vfioModules...)
 	observe.Files.Want(h, modprobe.LoadFile, modprobe.OptionsFile)
 	observe.StaleInitramfs.Want(h, modprobe.OptionsFile)
@@ -181,7 +185,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
 	}
 	if unknown == nil {
-		if err := check(ctx, h, devices, chosen, uses); err != nil {
+		if err := m.check(ctx, h, devices, chosen, uses); err != nil {
 			return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
 		}
 	}

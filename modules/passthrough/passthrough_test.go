@@ -43,6 +43,7 @@ func node(more ...observe.Expectation) modules.Host {
 		}),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.8.12-9-pve"}),
 		observe.CommandLines.Expect("", "BOOT_IMAGE=/boot/vmlinuz quiet"),
+		remapping.Expect("", true),
 		observe.RebootDemands.Expect("", observe.RebootDemand{}),
 		observe.StaleInitramfs.Expect(modprobe.OptionsFile, false),
 		observe.Files.Expect(modprobe.LoadFile, observe.File{}), observe.Files.Expect(modprobe.OptionsFile, observe.File{}),
@@ -190,4 +191,26 @@ func TestParseDrivers(t *testing.T) {
 	if _, err := parseDrivers(remote.Answer{Exit: 2, Stderr: []byte("modprobe: not found\n")}); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("expected modprobe's complaint, got %v", err)
 	}
+}
+
+func TestInterruptRemapping(t *testing.T) {
+	m := modulestest.Decoded(&Module{Devices: []string{"10de:*"}})
+	off := remapping.Expect("", false)
+	if _, err := m.Plan(t.Context(), node(off)); err == nil || !strings.Contains(err.Error(), "does not remap interrupts") {
+		t.Errorf("without interrupt remapping, the error is %v", err)
+	}
+	m.AllowUnsafeInterrupts = true
+	if plan, err := m.Plan(t.Context(), node(off)); err != nil || len(plan.Steps) == 0 {
+		t.Errorf("allowed without it, the plan is %+v (%v)", plan.Steps, err)
+	}
+	for exit, want := range map[int]bool{0: true, 1: false} {
+		if got := modulestest.Parsed(t, remapping, []string{""}, remote.Answer{Exit: exit})[""]; got != want {
+			t.Errorf("grep ends with %d: %v", exit, got)
+		}
+	}
+	remapping.Parse([]string{""}, []remote.Answer{{Exit: 2, Stderr: []byte("grep: /proc/interrupts: Permission denied\n")}}, func(_ string, _ bool, err error) {
+		if err == nil || !strings.Contains(err.Error(), "Permission denied") {
+			t.Errorf("a file that cannot be read: %v", err)
+		}
+	})
 }

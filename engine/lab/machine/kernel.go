@@ -39,6 +39,7 @@ func buildProc(t *tree) {
 			return fmt.Sprintf("MemTotal:       %8d kB\nMemFree:        %8d kB\nMemAvailable:   %8d kB\nSwapTotal:       1048572 kB\nSwapFree:        1048572 kB", kb, kb*8/10, kb*9/10)
 		},
 		"/proc/cpuinfo":     (*Machine).cpuinfo,
+		"/proc/interrupts":  (*Machine).interrupts,
 		"/proc/filesystems": func(*Machine) string { return "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n\text4\n\tvfat\nnodev\tfuse" },
 	} {
 		t.computed(file, 0o444, func(m *Machine) []byte { return []byte(read(m) + "\n") })
@@ -66,6 +67,29 @@ func buildProc(t *tree) {
 // kernelOwned reports whether only the kernel creates and removes files at a path.
 func (m *Machine) kernelOwned(p string) bool {
 	return strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/")
+}
+
+// interrupts has "IR-" in front of a controller's name where the IOMMU remaps its interrupts.
+func (m *Machine) interrupts() string {
+	remapped := ""
+	if m.iommuOn() {
+		remapped = "IR-"
+	}
+	var b strings.Builder
+	fmt.Fprint(&b, "    ")
+	for i := range m.cpus {
+		fmt.Fprintf(&b, "%11s", fmt.Sprintf("CPU%d", i))
+	}
+	row := func(name, controller string) {
+		fmt.Fprintf(&b, "\n%3s:", name)
+		for range m.cpus {
+			fmt.Fprintf(&b, "%11d", 0)
+		}
+		fmt.Fprintf(&b, "  %s", controller)
+	}
+	row("9", remapped+"IO-APIC   9-fasteoi   acpi")
+	row("25", remapped+"PCI-MSI-0000:00:1f.2   0-edge      ahci[0000:00:1f.2]")
+	return b.String()
 }
 
 func (m *Machine) cpuinfo() string {

@@ -16,8 +16,10 @@ func TestPassthrough(t *testing.T) {
 		m.PowerOff()
 		m.PowerOn()
 	}
+	expect(t, m, "grep ' IR-' /proc/interrupts", 1, `^$`)
 	expect(t, m, "sed -i 's/quiet/intel_iommu=on/' /etc/default/grub; update-grub", 0, `done`)
 	reboot()
+	expect(t, m, "grep -c ' IR-' /proc/interrupts", 0, `^2\n$`)
 	expect(t, m, "stat -c %N "+driver+" "+group, 0, `^'`+driver+`' -> '../../../bus/pci/drivers/nouveau'\n'`+group+`' -> '../../../kernel/iommu_groups/14'\n$`)
 	expect(t, m, "printf 'options vfio-pci ids=10de:2204\nsoftdep nouveau pre: vfio-pci\n' >/etc/modprobe.d/x.conf", 0, `^$`)
 	reboot()
