@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh/knownhosts"
 
@@ -38,6 +39,8 @@ type endpoint struct {
 	acceptNew bool
 	// keyName is what known_hosts calls the host, if it is another name.
 	keyName string
+	// dialTimeout is how long the configuration lets a dial take; zero means that it does not say.
+	dialTimeout time.Duration
 	// identitiesOnly says that only the named keys are offered, not all of the agent's.
 	identitiesOnly bool
 	agent          string // socket, empty for none
@@ -164,6 +167,9 @@ func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 		return nil, family.Errorf("AddressFamily %s: want any, inet or inet6", family.Value())
 	}
 	if err := r.trust(e, set.Get("StrictHostKeyChecking")); err != nil {
+		return nil, err
+	}
+	if e.dialTimeout, err = dialLimit(set.Get("ConnectTimeout")); err != nil {
 		return nil, err
 	}
 	e.from = set.Get("BindAddress").Value()

@@ -182,6 +182,9 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 		"AddressFamily ipv6":                       "any, inet or inet6",
 		"HostName %p":                              "%p is not a token here",
 		"IdentityFile ~/.ssh/%C":                   "%C is not a token here",
+		"ConnectTimeout soon":                      "want a time such as 60",
+		"ConnectTimeout 99999999999999999999":      "want a time such as 60",
+		"ConnectTimeout 9999999999999w":            "want a time such as 60",
 		"UserKnownHostsFile ${NONESUCH_VARIABLE}":  "no such variable",
 		"ProxyCommand nc %h %z":                    "%z is not a token here",
 		"ProxyJump a:b":                            `port "b"`,
@@ -198,7 +201,7 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 			t.Errorf("%s: error %v, want one with a line that says %q", config, err, want)
 		}
 	}
-	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "KnownHostsCommand none", "StrictHostKeyChecking yes", "StrictHostKeyChecking ask", "UserKnownHostsFile /dev/null", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
+	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "KnownHostsCommand none", "ConnectTimeout none", "ConnectTimeout 0", "ConnectTimeout 1h30M5", "StrictHostKeyChecking yes", "StrictHostKeyChecking ask", "UserKnownHostsFile /dev/null", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
 		settings(t, config+"\n")
 		if notes, err := Check([]Target{{Name: "node", Address: "n1"}}, Options{}); err != nil || len(notes) > 0 {
 			t.Errorf("%s: error %v, notes %q", config, err, notes)

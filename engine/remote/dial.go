@@ -54,7 +54,7 @@ type Options struct {
 	// Crowd is shared by the dials of a run; nil means that this is the only one.
 	Crowd *Crowd
 	// DialTimeout bounds each dial up to the end of the handshake, without the time in which the user
-	// is asked; zero means DefaultDialTimeout.
+	// is asked; zero means what ConnectTimeout of the configuration says or, without that, DefaultDialTimeout.
 	DialTimeout time.Duration
 	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life;
 	// without one for three times as long it counts as lost. Zero means DefaultKeepAlive.
@@ -71,9 +71,6 @@ const (
 // Dial connects to a host over SSH. The error is an *UnreachableError, except for a configuration
 // that cannot be read and a context that has ended.
 func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
-	if o.DialTimeout <= 0 {
-		o.DialTimeout = DefaultDialTimeout
-	}
 	if o.KeepAlive <= 0 {
 		o.KeepAlive = DefaultKeepAlive
 	}
@@ -98,7 +95,7 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 		if i > 0 {
 			through = clients[i-1]
 		}
-		client, counted, err := hop.inTurn(ctx, o, through)
+		client, counted, err := hop.inTurn(ctx, hop.patient(o), through)
 		if err != nil {
 			closeAll(clients)
 			if hop != e {

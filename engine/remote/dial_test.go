@@ -110,6 +110,10 @@ func TestDialSilentHost(t *testing.T) {
 	o.DialTimeout = 50 * time.Millisecond
 	unreachable(t, target, o, "no answer within 50ms")
 
+	settings(t, "ConnectTimeout 1\n")
+	o.SSHConfig, o.DialTimeout = "", 0
+	unreachable(t, target, o, "no answer within 1s")
+
 	ctx, cancel := context.WithCancel(bounded(t))
 	cancel()
 	if _, err := Dial(ctx, target, plain()); !errors.Is(err, context.Canceled) {
