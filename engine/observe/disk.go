@@ -171,9 +171,13 @@ func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change f
 	return all
 }
 
-// ByID are the links of the device in /dev/disk/by-id.
+// ByID are the links in /dev/disk/by-id that name the device itself. One that names what is written on it goes when that is wiped, and
+// leads to any of the devices that it was copied to.
 func (d BlockDevice) ByID() []string {
-	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool { return !strings.HasPrefix(link, byID) })
+	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool {
+		name, ok := strings.CutPrefix(link, byID)
+		return !ok || strings.HasPrefix(name, "lvm-pv-uuid-")
+	})
 }
 
 // Walk calls fn for the device and all below it.

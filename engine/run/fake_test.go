@@ -388,7 +388,6 @@ var (
 	forgets    = nodestate.Forgotten()
 
 	startsLong   = nodestate.Long{}.Start().Script
-	attachesLong = nodestate.Long{}.Attach().Script
 	awaitsLong   = nodestate.Long{}.Await(0).Script
 	discardsLong = nodestate.Discard().Script
 )

@@ -53,8 +53,8 @@ const (
 var (
 	fileName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron take
 	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// percent is one that no backslash escapes.
-	percent = regexp.MustCompile(`(^|[^\\])%`)
+	// percent is one that no backslash escapes; cron lets a backslash escape another.
+	percent = regexp.MustCompile(`^(?:[^\\%]|\\.)*%`)
 )
 
 // Validate refuses what cron would ignore, or take for something else.

@@ -90,6 +90,8 @@ func TestValidate(t *testing.T) {
 		{func(m *cron) { m.Schedule = "* * * *\n* root" }, "schedule"},
 		{func(m *cron) { m.Schedule = "" }, "schedule"},
 		{func(m *cron) { m.Command = "date +%F" }, "command"},
+		{func(m *cron) { m.Command = `date +\\%F` }, "command"}, // cron takes the first backslash to escape the second
+		{func(m *cron) { m.Command = `echo \% %` }, "command"},
 		{func(m *cron) { m.Command = "a\nb" }, "command"},
 		{func(m *cron) { m.Command = "" }, "command"},
 		{func(m *cron) { m.Name = "scrub.cron" }, "name"},

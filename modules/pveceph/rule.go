@@ -80,7 +80,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if err != nil {
 			return modules.Plan{}, err
 		}
-		return s.plan(r.insert(h, want, after, len(places(osds, want)))), nil
+		return s.plan(r.insert(h, want, after, places(osds, want))), nil
 	}
 	args := []string{"osd", "crush", "rule", "create-replicated", r.Name, r.Root, r.FailureDomain}
 	if r.DeviceClass != "" {

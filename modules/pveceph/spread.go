@@ -36,12 +36,14 @@ crushtool -c text -o new
 crushtool -i new --test --show-bad-mappings --rule "$id" --num-rep "$copies" >bad
 if [ -s bad ]; then echo "the rule finds no place for $copies copies: $(head -n 1 bad); nothing is changed" >&2; exit 1; fi
 crushtool -i map --compare new >compared || [ -s compared ]
+told=no
 while read -r _ rule _ share _; do
   case $share in
-  [0-9]*/[0-9]*) if [ "${share%/*}" -gt $((${share#*/}/100)) ]; then
+  [0-9]*/[0-9]*) told=yes; if [ "${share%/*}" -gt $((${share#*/}/100)) ]; then
     echo "rule $rule would choose other OSDs in $share cases, because the map loses precision as text; nothing is changed" >&2; exit 1; fi;;
   esac
 done <compared
+[ "$told" = yes ] || { echo "crushtool --compare tells nothing of the rules; nothing is changed" >&2; exit 1; }
 cp -- map "$kept$version"
 ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 `
@@ -50,13 +52,20 @@ ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 const keptMaps = "/var/backups/ceph-crushmap-"
 
 // insert is the step that adds a rule which lets copies share a failure domain.
-func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph.CrushRule, hosts int) modules.Step {
+func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph.CrushRule, places map[string]int) modules.Step {
 	take := r.Root
 	if r.DeviceClass != "" {
 		take += " class " + r.DeviceClass
 	}
-	// One copy less than the rule has places for: no failure domain is needed to the full.
-	copies := min(max(r.PerDomain*(hosts-1)+1, 2), 10)
+	// As many copies as the rule places if one host has room for a single one. How many racks and the like there are is not looked at.
+	copies := 2
+	if r.FailureDomain == "host" {
+		room := 0
+		for _, osds := range places {
+			room += min(osds, r.PerDomain)
+		}
+		copies = min(max(room-r.PerDomain+1, 2), 10)
+	}
 	run := modules.Run{
 		Argv: []string{"sh", "-c", insert, "sh", linkTarget, r.Name, take, r.FailureDomain, strconv.Itoa(r.PerDomain), strconv.Itoa(copies), keptMaps},
 		Env:  map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute,

@@ -90,8 +90,8 @@ func (m *Module) leftBehind(have pve.GuestConfig) []string {
 	var notes []string
 	for _, key := range slices.Sorted(maps.Keys(have.Options)) {
 		if strings.HasPrefix(key, "unused") {
-			notes = append(notes, fmt.Sprintf("virtual machine %d has an unused disk %s: once the machine runs well from the new one, remove it: qm disk unlink %d --idlist %s --force 1",
-				m.ID, have.Options[key], m.ID, key))
+			notes = append(notes, fmt.Sprintf("virtual machine %d has an unused disk %s (%s): if it is what a moved disk was copied from, and the machine runs well from the copy, this destroys it: qm disk unlink %d --idlist %s --force 1",
+				m.ID, key, have.Options[key], m.ID, key))
 		}
 	}
 	return notes

@@ -12,7 +12,7 @@ const confFile = "/etc/mdadm/mdadm.conf"
 // listed returns the text of mdadm.conf with the array in it, under its name and with its UUID, and with the address if there is one.
 // All else stays as it is.
 func listed(text, name, uuid, mail string) string {
-	line := fmt.Sprintf("ARRAY %s metadata=1.2 UUID=%s\n", device(name), mdForm(uuid))
+	line := fmt.Sprintf("ARRAY %s UUID=%s\n", device(name), mdForm(uuid))
 	text = edit(text, line, "array", func(words []string) (ours, right bool) {
 		var id string
 		for _, word := range words {

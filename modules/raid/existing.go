@@ -28,15 +28,22 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 		return modules.Plan{}, fmt.Errorf("%s lists the array %s, of which /sys/block/%s/md tells nothing: look there by hand", s.host.Name(), device(s.Name), md.Name)
 	case a.State == "inactive" || a.Level == "":
 		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is inactive: look at cat /proc/mdstat and mdadm --examine on its members; mdadm --run starts it without those that are missing", device(s.Name), md.Path, s.host.Name())
+	case a.Disks == 0:
+		return modules.Plan{}, fmt.Errorf("/sys/block/%s/md on %s does not tell how many disks %s has: look at mdadm --detail %s", md.Name, s.host.Name(), device(s.Name), md.Path)
 	case a.Level != "raid"+s.Level:
 		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is %s, expected RAID %s: the level of an array is not changed", device(s.Name), md.Path, s.host.Name(), a.Level, s.Level)
 	}
+	told := false
 	for _, top := range s.devices {
 		top.Walk(func(d observe.BlockDevice) {
-			if d.Filesystem == signature && slices.ContainsFunc(d.Children, func(c observe.BlockDevice) bool { return c.Name == md.Name }) {
-				s.uuid = d.UUID
+			if d.Filesystem == signature && d.UUID != "" && slices.ContainsFunc(d.Children, func(c observe.BlockDevice) bool { return c.Name == md.Name }) {
+				s.uuid, told = d.UUID, true
 			}
 		})
+	}
+	if !told {
+		return modules.Plan{}, fmt.Errorf("%s on %s: lsblk tells no UUID of the members of %s; compare mdadm --detail %s, and let udev look again: udevadm trigger --settle",
+			device(s.Name), s.host.Name(), md.Path, md.Path)
 	}
 	r := s.callRoll(a, disks)
 	var lost []string

@@ -126,6 +126,8 @@ func TestRefused(t *testing.T) {
 		"a volume":           {all(func(d *observe.BlockDevice) { d.Type = "lvm" }), nil, "S1 S2 S3 S4", "", "is a lvm: expected a disk or a partition"},
 		"unknown to /sys":    {members, nil, "S1 S2 S3 S4", "", "of which /sys/block/md127/md tells nothing"},
 		"inactive":           {members, []array{bulk(func(a *array) { a.State = "inactive" })}, "S1 S2 S3 S4", "", "is inactive"},
+		"no count":           {members, []array{bulk(func(a *array) { a.Disks = 0 })}, "S1 S2 S3 S4", "", "does not tell how many disks"},
+		"no UUID":            {[]observe.BlockDevice{disk(1, in), disk(2, in), disk(3, in), disk(4, func(d *observe.BlockDevice) { in(d); d.UUID = "" })}[3:], []array{bulk(nil)}, "S4", "", "lsblk tells no UUID of the members of /dev/md127"},
 		"another level":      {members, []array{bulk(func(a *array) { a.Level = "raid5" })}, "S1 S2 S3 S4", "", "is raid5, expected RAID 6"},
 		"failed":             {members, []array{bulk(func(a *array) { a.Members[1].Failed = true })}, "S1 S2 S3 S4", "", "S2 (/dev/sdc) has failed; put another disk in"},
 		"gone":               {members, []array{bulk(nil)}, "S1 S2 S3 S9", "", "S9 is not there; put another disk in"},
@@ -166,7 +168,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestListed(t *testing.T) {
-	const line = "ARRAY /dev/md/bulk metadata=1.2 UUID=0b7ba5e2:11112222:33334444:55556666\n"
+	const line = "ARRAY /dev/md/bulk UUID=0b7ba5e2:11112222:33334444:55556666\n"
 	for name, test := range map[string]struct{ text, mail, want string }{
 		"empty":        {"", "", line},
 		"other lines":  {"# x\nHOMEHOST <system>\nMAILADDR root", "", "# x\nHOMEHOST <system>\nMAILADDR root\n" + line},

@@ -67,7 +67,7 @@ func (t Target) Eligible(h modules.Host, wipe ...string) error {
 func (t Target) Wipe(devices []observe.BlockDevice) (modules.Step, []observe.BlockDevice) {
 	argv := []string{"wipefs", "--all"}
 	for _, child := range t.Device.Children {
-		argv = append(argv, child.Path)
+		argv = append(argv, Target{Device: child}.Path())
 	}
 	devices = observe.ChangeDevices(devices, Named(t.Device.Name), func(d *observe.BlockDevice) {
 		d.Filesystem, d.UUID, d.Children = "", "", nil

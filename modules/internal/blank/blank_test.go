@@ -1,0 +1,27 @@
+package blank
+
+import (
+	"slices"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// A device is named to programs by what is its own: a link made of what is written on it goes when that is wiped, and leads to
+// whichever device it was copied to.
+func TestWhatIsWipedIsNamedByItself(t *testing.T) {
+	target := Target{Name: "S1", Serial: "S1", Device: observe.BlockDevice{
+		Name: "nvme0n1", Path: "/dev/nvme0n1", Filesystem: "LVM2_member",
+		Links: []string{"/dev/disk/by-id/lvm-pv-uuid-3a", "/dev/disk/by-id/nvme-S1", "/dev/disk/by-path/pci-1"},
+		Children: []observe.BlockDevice{
+			{Name: "nvme0n1p1", Path: "/dev/nvme0n1p1", Links: []string{"/dev/disk/by-id/nvme-S1-part1", "/dev/disk/by-partlabel/a"}},
+			{Name: "nvme0n1p2", Path: "/dev/nvme0n1p2"},
+		},
+	}}
+	step, _ := target.Wipe([]observe.BlockDevice{target.Device})
+	want := []string{"wipefs", "--all", "/dev/disk/by-id/nvme-S1-part1", "/dev/nvme0n1p2", "/dev/disk/by-id/nvme-S1"}
+	if run := step.Action.(modules.Run); !slices.Equal(run.Argv, want) {
+		t.Errorf("it runs %q, want %q", run.Argv, want)
+	}
+}
