@@ -119,13 +119,17 @@ func (h Holder) Over() bool {
 	return here.Start != h.Seat.Start
 }
 
-// born tells when a process began, as the kernel counts: its number alone would be that of another process one day.
+// born tells when a process began, as the kernel counts, and which boot this is: its number alone would be that of another
+// process one day.
 const born = `_hl_born() {
 	_hl_s=
 	{ read -r _hl_s <"/proc/$1/stat"; } 2>/dev/null || :
 	set -- ${_hl_s##*) }
 	_hl_s=-
 	[ $# -lt 20 ] || _hl_s=${20}
+}
+_hl_booted() {
+	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
 }
 `
 
@@ -138,7 +142,7 @@ const holding = `_hl_v=` + Dir + `
 _hl_lives() {
 	set -- $_hl_l
 	[ $# = 5 ] || return 1
-	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
+	_hl_booted
 	[ "$3" = "$_hl_b" ] && kill -0 "$1" 2>/dev/null || return 1
 	_hl_born "$1"
 	[ "$_hl_s" = "$2" ] || return 1
@@ -185,7 +189,7 @@ case $_hl_l in
 esac
 if [ $_hl_mine = no ]; then
 	_hl_born "$_hl_p"
-	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
+	_hl_booted
 	printf '%s\n' "$_hl_p $_hl_s $_hl_b $_hl_h $1" "$2" >"$_hl_q" || { rm -f "$_hl_q"; _hl_note "$@"; return 0; }
 	for _hl_i in 1 2 3 4 5; do
 		ln "$_hl_q" "$_hl_v/lock" 2>/dev/null && break

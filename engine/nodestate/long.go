@@ -72,6 +72,10 @@ func (l Long) state() string {
 
 // detaching is what a shell knows that waits for a Long: its arguments begin with the ID. Its directory goes with the acting shell that has
 // sent the command's end, unless another has come to read it since.
+//
+// Its file "of" names the process that answers for it: the shell that starts it, then what carries it through. Where that one was
+// killed, the command itself, which "pid" names, may go on: as long as it does, it is not begun a second time. Who makes the
+// directory "begun" begins it, or sees to it that nobody does.
 const detaching = `_hl_r=` + Dir + `/running/$1
 _hl_k=${_hl_at%/*}
 _hl_ended() {
@@ -80,33 +84,43 @@ _hl_ended() {
 	done
 	return 1
 }
-_hl_working() {
-	{ read -r _hl_p _hl_x _hl_o _hl_u <"$_hl_r/of"; } 2>/dev/null || return 1
-	{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
-	[ "$_hl_o" = "$_hl_b" ] && kill -0 "$_hl_p" 2>/dev/null || return 1
+_hl_process() {
+	kill -0 "$_hl_p" 2>/dev/null || return 1
 	_hl_born "$_hl_p"
 	[ "$_hl_s" = "$_hl_x" ]
+}
+_hl_working() {
+	{ read -r _hl_p _hl_x _hl_o _hl_u <"$_hl_r/of"; } 2>/dev/null || { _hl_u=starting; return 1; }
+	_hl_booted
+	[ "$_hl_o" = "$_hl_b" ] || return 1
+	_hl_process || { { read -r _hl_p _hl_x <"$_hl_r/pid"; } 2>/dev/null && _hl_process; }
 }
 _hl_await() {
 	_hl_j=0
 	until _hl_ended; do
-		if _hl_working; then
+		if _hl_working && { [ "$_hl_u" != starting ] || [ "$_hl_p" != "$$" ]; }; then
 			$limited tail --pid="$_hl_p" -s 0.1 -f /dev/null 2>/dev/null || { [ -z "$limited" ] && sleep 1; } || return 1
-		elif [ -e "$_hl_r/of" ] || [ $_hl_j = 10 ]; then
+		elif [ "$_hl_u" != starting ] || [ $_hl_j = 10 ]; then
 			_hl_ended
-			return
+			return "$?"
 		else
 			_hl_j=$((_hl_j+1))
 			sleep 1
 		fi
 	done
 }
+_hl_unbegun() {
+	mkdir "$_hl_r/begun" 2>/dev/null || return 1
+	rm -rf "$_hl_r"
+	echo "hlplay: the command was not begun: nothing could be started for it that can write into $_hl_r" >&2
+}
 _hl_tell() {
 	printf '%s\n' "$_hl_k" >"$_hl_r/reader"
 	limited=
 	if ! _hl_await; then
+		! _hl_unbegun || return 126
 		cat "$_hl_r/out"
-		cat "$_hl_r/err" >&2
+		sed "/^timeout: sending signal /d" "$_hl_r/err" >&2
 		echo "hlplay: the command was killed, or the host was restarted: how it would have ended is not known" >&2
 		_hl_e=.137
 	else
@@ -125,18 +139,23 @@ const carrying = `_hl_r=$1
 mkdir "$_hl_r/begun" 2>/dev/null || exit 0
 . "$_hl_r/env"
 ` + born + `_hl_born "$$"
-{ read -r _hl_b </proc/sys/kernel/random/boot_id; } 2>/dev/null || _hl_b=-
-printf "%s\n" "$$ $_hl_s $_hl_b $3" >"$_hl_r/of"
+_hl_booted
+{ printf "%s\n" "$$ $_hl_s $_hl_b $3" >"$_hl_r/of.new" && mv -f "$_hl_r/of.new" "$_hl_r/of"; } 2>/dev/null || {
+	rmdir "$_hl_r/begun"
+	exit 1
+}
+rm -f "$_hl_r/env"
+_hl_c= _hl_x= _hl_stopped=
 _hl_stop() {
 	_hl_again=yes _hl_stopped=yes
-	read -r _hl_p <"$_hl_r/pid" && kill -TERM "$_hl_p"
+	[ -z "$_hl_c" ] || kill -TERM "$_hl_c" 2>/dev/null
 }
 trap _hl_stop TERM
 _hl_in=/dev/null
 [ ! -e "$_hl_r/in" ] || _hl_in=$_hl_r/in
 sh "$_hl_r/script" "$_hl_r/pid" "$2" <"$_hl_in" >"$_hl_r/out" 2>"$_hl_r/err" &
 _hl_c=$!
-_hl_x= _hl_stopped=
+[ -z "$_hl_stopped" ] || kill -TERM "$_hl_c"
 while :; do
 	_hl_again=
 	wait "$_hl_c"
@@ -149,19 +168,23 @@ if [ -n "$_hl_stopped" ]; then
 	mv -f "$_hl_r/told" "$_hl_r/err"
 	_hl_x=143
 fi
+rm -f "$_hl_r/script" "$_hl_r/in"
 true >"$_hl_r/exit.$_hl_x"`
 
 // heading is how the script of a Long begins, with the arguments that carrying gives it.
-const heading = `echo "$$" >"$1"
+const heading = born + `_hl_born "$$"
+{ echo "$$ $_hl_s" >"$1"; } 2>/dev/null || { echo "hlplay: the command was not begun: $1 cannot be written" >&2; exit 126; }
 { read -r _hl_f _hl_p <"$2" && echo "$_hl_f $$" >"$2"; } 2>/dev/null`
 
 // starting starts a Long and waits for its end: its arguments are the ID, what is to be known of it, and the seconds after
 // which systemd ends it if nobody else has. Its unit leaves alone what the command leaves behind, and gives it the signals and the
 // environment that it would have had from the shell. Where the directory cannot be made, the shell runs the command itself.
 const starting = born + detaching + `_hl_v=` + Dir + `
+_hl_born "$$"
+_hl_booted
 if ! {
 	{ [ -d "$_hl_v/running" ] || mkdir -m 700 "$_hl_v" "$_hl_v/running" || [ -d "$_hl_v/running" ]; } &&
-		[ ! -L "$_hl_v" ] && [ ! -L "$_hl_v/running" ] && mkdir -m 700 "$_hl_r" && printf '%s\n' "$2" >"$_hl_r/about" &&
+		[ ! -L "$_hl_v" ] && [ ! -L "$_hl_v/running" ] && mkdir -m 700 "$_hl_r" && printf '%s\n' "$$ $_hl_s $_hl_b starting" >"$_hl_r/of" && printf '%s\n' "$2" >"$_hl_r/about" &&
 		{ export -p && printf 'umask ' && umask; } >"$_hl_r/env" &&
 		printf '%s\n' '` + heading + `' "$_hl_command" >"$_hl_r/script" && printf '%s\n' '` + carrying + `' >"$_hl_r/carry" &&
 		{ [ ! -s "$_hl_k/in" ] || cp "$_hl_k/in" "$_hl_r/in"; }
@@ -179,6 +202,7 @@ if [ ! -e "$_hl_r/begun" ]; then
 	setsid sh "$_hl_r/carry" "$_hl_r" "$_hl_at" "" </dev/null >/dev/null 2>&1 &
 	wait "$!"
 fi
+! _hl_unbegun || return 126
 _hl_tell`
 
 // attaching waits for a Long that others have started.
@@ -186,7 +210,7 @@ const attaching = born + detaching + `if [ ! -d "$_hl_r" ]; then
 	echo "hlplay: nothing is known there of the command any more" >&2
 	return 137
 fi
-_hl_ended || { read -r _hl_p <"$_hl_r/pid" && read -r _hl_f _hl_x <"$_hl_at" && echo "$_hl_f $_hl_p" >"$_hl_at"; } 2>/dev/null
+_hl_ended || { read -r _hl_p _ <"$_hl_r/pid" && read -r _hl_f _hl_x <"$_hl_at" && echo "$_hl_f $_hl_p" >"$_hl_at"; } 2>/dev/null
 _hl_tell`
 
 // Start is what starts it in place of its shell: see remote.Command.Via.
@@ -208,9 +232,13 @@ func (l Long) Await(limit time.Duration) remote.Query {
 	return remote.Query{Script: "_hl_at=\n" + born + detaching + "_hl_await", Args: []string{l.ID}, Limit: limit}
 }
 
-// Discard removes what is kept of commands that do not run any more.
+// Discard removes what is kept of commands that do not run any more. One that runs after all stays.
 func Discard(all ...Long) remote.Query {
-	q := remote.Query{Script: `cd ` + Dir + `/running && exec rm -rf -- "$@"`}
+	q := remote.Query{Script: "_hl_at=\n" + born + detaching + `for _hl_i in "$@"; do
+	_hl_r=` + Dir + `/running/$_hl_i
+	_hl_ended || ! _hl_working || continue
+	rm -rf -- "$_hl_r" || exit
+done`}
 	for _, l := range all {
 		q.Args = append(q.Args, l.ID)
 	}
@@ -226,9 +254,10 @@ const reporting = `for _r in "$_v"/running/*; do
 	_f=lost _x=0 _hl_p=0 _hl_u=
 	if _hl_ended; then
 		_f=ended _x=${_hl_e##*.}
-	elif _hl_working || [ ! -e "$_r/of" ]; then
+	elif _hl_working; then
 		_f=alive
 	fi
+	[ "$_hl_u" != starting ] || _hl_u=
 	_t=
 	{ read -r _t <"$_r/about"; } 2>/dev/null || :
 	printf 'running %s %s %s %s %s %s\n' $_f $_x "${_r##*/}" "$_hl_p" "${_hl_u:--}" "$_t"

@@ -3,6 +3,7 @@ package nodestate
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -59,6 +60,7 @@ func TestLongIsACommand(t *testing.T) {
 	if diff := cmp.Diff([]Long{kept}, n.state().Running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
+	n.holdsNothing("it's one")
 	plain := n.long(upgrade, `cat; echo "$SECRET $LC_ALL"; pwd; umask; echo err >&2; exit 3`)
 	plain.Via = remote.Query{}
 	want, err := n.Run(context.Background(), plain)
@@ -117,6 +119,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	if diff := cmp.Diff([]Long{kept}, running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" || running[0].Process < 2 {
 		t.Fatalf("while it runs (-want +got):\n%s", diff)
 	}
+	n.ask(Discard(upgrade)) // by somebody who has looked before it was begun
 	n.ask(upgrade.Await(time.Second))
 	if running := n.state().Running; running[0].Fate != Alive {
 		t.Errorf("after a wait that was too short it is %s", running[0].Fate)
@@ -143,7 +146,81 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	}
 }
 
-// SIGTERM ends the command and not its watch; what is killed is not taken for what runs, nor waited for.
+// holdsNothing checks that a text is not left in what is kept of the command but for what it has printed.
+func (n *node) holdsNothing(text string) {
+	n.t.Helper()
+	dir := filepath.Join(n.dir, "running", upgrade.ID)
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) == 0 {
+		n.t.Errorf("%s holds %d files (%v)", dir, len(files), err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err == nil && f.Name() != "out" && strings.Contains(string(b), text) {
+			n.t.Errorf("when the command has ended, %s holds %q", f.Name(), text)
+		}
+	}
+}
+
+// A command whose start was cut off is neither waited for nor in anybody's way.
+func TestLongThatWasNeverBegun(t *testing.T) {
+	n := newNode(t)
+	dir := filepath.Join(n.dir, "running", upgrade.ID)
+	for name, of := range map[string]string{"nobody": "", "of another boot": "1 1 another starting\n", "of a process that is gone": "4194304 1 " + bootID(t) + " starting\n"} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(n.dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "of"), []byte(of), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if running := n.state().Running; len(running) != 1 || running[0].Fate != Lost {
+			t.Errorf("what a starter %s has left is %+v, want that it is lost", name, running)
+		}
+		n.ask(Discard(upgrade))
+		if running := n.state().Running; len(running) > 0 {
+			t.Errorf("what a starter %s has left stays: %+v", name, running)
+		}
+	}
+}
+
+func bootID(t *testing.T) string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// A command whose process cannot be recorded is not begun, as another run would begin it once more.
+func TestLongWithoutRoom(t *testing.T) {
+	mv, err := exec.LookPath("mv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := t.TempDir()
+	full := "#!/bin/sh\ncase $2 in */of.new) echo 'No space left on device' >&2; exit 1 ;; esac\nexec " + mv + ` "$@"` + "\n"
+	if err := os.WriteFile(filepath.Join(programs, "mv"), []byte(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	n := newNode(t)
+	begun := filepath.Join(t.TempDir(), "begun")
+	r, err := n.Run(context.Background(), n.long(upgrade, `: >"$1"`, begun))
+	if err != nil || r.Exit != 126 || !strings.Contains(string(r.Stderr), "the command was not begun") {
+		t.Errorf("it ended with %d, %q (%v); want that it was not begun", r.Exit, r.Stderr, err)
+	}
+	if _, err := os.Stat(begun); err == nil {
+		t.Error("it was begun")
+	}
+	if running := n.state().Running; len(running) > 0 {
+		t.Errorf("kept: %+v", running)
+	}
+}
+
+// SIGTERM ends the command and not its watch. Where the watch is killed, the command counts as running as long as it does.
 func TestLongThatIsEnded(t *testing.T) {
 	n := newNode(t)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -164,6 +241,24 @@ func TestLongThatIsEnded(t *testing.T) {
 		if err := syscall.Kill(process, signal); err != nil {
 			t.Fatal(err)
 		}
+		if signal == syscall.SIGKILL {
+			b, err := os.ReadFile(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			number, _, _ := strings.Cut(string(b), " ")
+			left, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.ask(Discard(upgrade))
+			if running := other.state().Running; len(running) != 1 || running[0].Fate != Alive || running[0].Process != left {
+				t.Errorf("a command without its watch is %+v, want that it is alive as process %d", running, left)
+			}
+			if err := syscall.Kill(left, syscall.SIGTERM); err != nil {
+				t.Errorf("it has not survived its watch: %v", err)
+			}
+		}
 		r := <-ended
 		if want := map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGKILL: 137}[signal]; r.Exit != want || r.Limit > 0 {
 			t.Errorf("%s: it ended with %d, want %d: %s", signal, r.Exit, want, r.Stderr)
@@ -174,13 +269,6 @@ func TestLongThatIsEnded(t *testing.T) {
 		}
 		if running := other.state().Running; running[0].Fate != Lost {
 			t.Errorf("what was killed is %s", running[0].Fate)
-		}
-		b, err := os.ReadFile(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if left, err := strconv.Atoi(strings.TrimSpace(string(b))); err != nil || syscall.Kill(left, syscall.SIGTERM) != nil {
-			t.Errorf("%q has not survived its watch (%v)", b, err)
 		}
 	}
 }

@@ -91,6 +91,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		text = append(prelude, text...)
 	}
 	sh := s.act.shell
+	sh.unheard = false
 	bounded, over := context.WithCancelCause(ctx)
 	defer over(nil)
 	run := &running{session: s, actions: a, mark: mark, since: time.Now(), under: &a.Commands[0]}
@@ -99,6 +100,8 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	answers, err := s.answer(bounded, sh, text, a.keeping(), run)
 	if err != nil {
 		s.act.drop()
+	} else {
+		sh.unheard = slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" })
 	}
 	results, under, complaint := run.so()
 	switch {
@@ -325,7 +328,13 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 			}
 			switch choice() {
 			case Await:
-				e = <-ended
+				select {
+				case e = <-ended:
+				case <-time.After(run.awaited.limit() + killAfter + slack): // the host does not end it
+					run.giveUp()
+					giveUp()
+					e = <-ended
+				}
 				return e.answers, e.err
 			case Leave:
 				run.giveUp()

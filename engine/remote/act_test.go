@@ -214,6 +214,45 @@ func TestActingShellThatDied(t *testing.T) {
 	}
 }
 
+// What a command has to be done once its answer has arrived is not done because the connection is gone: the answer may be lost.
+func TestActingKnowsWhatWasHeard(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	for _, test := range []struct {
+		what  string
+		after func(*conn)
+		want  bool
+	}{
+		{"the connection is cut", func(*conn) { s.cut() }, false},
+		{"it is closed", func(c *conn) { c.Close() }, true},
+		{"a command follows", func(c *conn) { run(t, c, Command{Argv: []string{"true"}}) }, true},
+	} {
+		c := mustDial(t, s.target("root", key), plain())
+		heard := filepath.Join(t.TempDir(), "heard")
+		r, err := c.Run(bounded(t), Command{Argv: []string{"echo", "x"}, Via: Query{
+			Script: `echo ": >'$1'" >>"${_hl_at%/*}/heard"; eval "$_hl_command"`, Args: []string{heard},
+		}})
+		if err != nil || string(r.Stdout) != "x\n" {
+			t.Fatalf("it printed %q (%v)", r.Stdout, err)
+		}
+		dir := ""
+		for _, place := range strings.Fields(actingPlaces) {
+			if _, err := os.Stat(filepath.Join(place, c.act.shell.dir)); err == nil {
+				dir = filepath.Join(place, c.act.shell.dir)
+			}
+		}
+		test.after(c)
+		if test.what != "a command follows" {
+			for _, err := os.Stat(dir); err == nil; _, err = os.Stat(dir) { // the shell removes it when it ends
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if _, err := os.Stat(heard); (err == nil) != test.want {
+			t.Errorf("%s: done is %t (%v), want %t", test.what, err == nil, err, test.want)
+		}
+	}
+}
+
 // The connection is lost while a command runs: it is not killed by the next line that it prints.
 func TestActingSurvivesALostConnection(t *testing.T) {
 	key := newKey(t, "id", "")

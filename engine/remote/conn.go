@@ -38,12 +38,16 @@ func newConn(t transport, name, address, login string) *conn {
 	return c
 }
 
+// sessions are those of all users.
+func (c *conn) sessions() []*session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(slices.Collect(maps.Values(c.users)), c.session)
+}
+
 // dropIdle closes the shells that nobody uses, and reports whether there were any.
 func (c *conn) dropIdle() (found bool) {
-	c.mu.Lock()
-	all := append(slices.Collect(maps.Values(c.users)), c.session)
-	c.mu.Unlock()
-	for _, s := range all {
+	for _, s := range c.sessions() {
 		for _, l := range []*lane{s.read, s.act} {
 			if l.tryEnter() {
 				found = found || l.shell != nil
@@ -92,7 +96,19 @@ func (c *conn) User() string { return c.login }
 func (c *conn) Done() <-chan struct{} { return c.transport.done() }
 
 // Close ends the connection and everything that waits for it.
-func (c *conn) Close() error { return c.transport.close() }
+func (c *conn) Close() error {
+	if c.transport.lost() == nil {
+		for _, s := range c.sessions() {
+			if s.act.tryEnter() {
+				if s.act.stands() {
+					s.act.shell.bye()
+				}
+				s.act.leave()
+			}
+		}
+	}
+	return c.transport.close()
+}
 
 // Stats counts what the connection has cost so far.
 func (c *conn) Stats() Stats {

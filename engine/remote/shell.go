@@ -122,9 +122,20 @@ type shell struct {
 	*spawned
 	outFrames, errFrames *unframer
 	next                 int
+	// unheard says that an acting shell that is idle does something once it knows that its last answer has arrived.
+	unheard bool
 	// dir is the name of the directory in which an acting shell keeps its files, free what gives back its place among those.
 	dir  string
 	free func()
+}
+
+// bye tells an acting shell that is idle that its last answer has arrived, and has it end. It reports whether the shell
+// waits to know that.
+func (sh *shell) bye() bool {
+	if sh.unheard {
+		_, _ = io.WriteString(sh.Stdin(), "0 0 bye\n") // where that fails, the answer counts as lost
+	}
+	return sh.unheard
 }
 
 // frame puts a script's length before it.
@@ -341,7 +352,9 @@ func (l *lane) leave() { <-l.turn }
 // drop closes the shell; the next to enter starts another.
 func (l *lane) drop() {
 	if l.shell != nil {
-		l.shell.Terminate()
+		if !l.shell.bye() {
+			l.shell.Terminate()
+		}
 		l.shell.Close()
 		if l.shell.free != nil {
 			l.shell.free()

@@ -107,7 +107,8 @@ const lookEvery = time.Minute
 // outlast waits for the end of a long command that an earlier run has begun on a host, as long as that may take. What has become
 // of it is of no interest but to who reads the report: what is to be done is planned from what is there then.
 func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
-	limit := max(time.Minute, l.Since.Add(time.Duration(l.Limit)*time.Second+time.Minute).Sub(b.clock.Now()))
+	longest := time.Duration(l.Limit)*time.Second + time.Minute
+	limit := min(longest, max(time.Minute, l.Since.Add(longest).Sub(b.clock.Now()))) // the clock of another controller
 	if l.Limit == 0 {
 		limit = remote.DefaultLimit
 	}
@@ -125,6 +126,11 @@ func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 			h.keeper.discard(now)
 			b.report(report.Note{Text: fmt.Sprintf("%s: %s", h.Name, now)})
 			return nil
+		}
+		if b.clock.Now().Sub(tried) < time.Second { // the host cannot wait for it
+			if err := b.clock.Sleep(ctx, 5*time.Second); err != nil {
+				return err
+			}
 		}
 	}
 	return &occupiedError{h.Name, l}

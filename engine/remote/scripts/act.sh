@@ -18,7 +18,7 @@
 # the beginning of a stream and of its end, at least 1 MiB. What a command has put into the directory as "end" is done
 # at the loop's end, whatever that is: see Command.Before.
 : "${_hl_d:?}" "${_hl_n:?}" "${_hl_half:?}"
-trap '[ $? != 0 ] || [ ! -s "$_hl_d/heard" ] || . "$_hl_d/heard"; [ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
+trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
 _hl_w=$PWD
 cd / || exit 1
@@ -50,7 +50,7 @@ _hl_x() {
 }
 
 # _hl_first begins with commands that were sent together. What a command has put into the directory as "heard" is done then, as its
-# answer has arrived.
+# answer has arrived. That is also known once the shell is told to end, by a frame of the kind "bye"; the end of its input tells nothing.
 _hl_first() {
 	_hl_go=yes _hl_c=$_hl_i
 	if [ -s "$_hl_d/heard" ]; then
@@ -145,6 +145,7 @@ _hl_send() {
 }
 
 while read -r _hl_l _hl_in _hl_k _hl_ok; do
+	if [ "$_hl_k" = bye ]; then _hl_first; exit 0; fi
 	if [ "$_hl_k" = first ]; then _hl_first; fi
 	if [ "$_hl_k" = block ]; then
 		hash -r
