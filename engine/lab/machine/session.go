@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -27,8 +26,6 @@ type session struct {
 }
 
 func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var running sync.WaitGroup
 	started := false
 	for r := range requests {
@@ -66,23 +63,9 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			running.Go(run)
 		}
 	}
-	ended := make(chan struct{})
-	go func() {
-		running.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	case <-time.After(lastWords):
-	}
-	cancel()
-	<-ended
+	// The client has left. What runs goes on until it ends, as under sshd, or until the machine or its link goes down.
+	running.Wait()
 }
-
-// lastWords is the time that what runs in a session has for its end when its client has left: a shell that reads commands
-// finds their end, and does what it has to.
-const lastWords = 5 * time.Second
 
 func (s *session) signal(name string) {
 	s.mu.Lock()
