@@ -30,13 +30,13 @@ play "verify" {
     }
   }
 
-  # Packets as large as the MTU of the card that has the address, which nobody on the way may take apart. The header of IPv4 and of
-  # ICMP is 28 bytes.
+  # Packets as large as the MTU of the card that has the address, which nobody on the way may take apart. The headers of IPv4 and
+  # ICMP have 28 bytes, those of IPv6 and ICMP 48.
   task "G1.17 packets of full size reach the others over Ceph's network" {
     for_each = toset([for name in groups.pve : hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != ""])
     command {
       argv = ["ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s",
-        tostring(one([for i in values(facts.interfaces) : i.mtu if anytrue([for a in i.addresses : split("/", a)[0] == host.vars.ceph_address])]) - 28),
+        tostring(one([for i in values(facts.interfaces) : i.mtu if anytrue([for a in i.addresses : split("/", a)[0] == host.vars.ceph_address])]) - (length(split(":", each.value)) > 1 ? 48 : 28)),
         each.value,
       ]
       reads = true

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"hlplay/engine/observe"
@@ -43,16 +44,18 @@ const requestTime = 10 * time.Second
 func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	var shown string
+	var shown atomic.Value // set while the transport connects, which may go on when the time is over
+	shown.Store("")
 	transport := &http.Transport{
 		DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 1 << 16,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			InsecureSkipVerify: q.Insecure || q.SHA256 != "", // what is pinned is compared below
 			VerifyConnection: func(s tls.ConnectionState) error {
-				shown = sumOf(s.PeerCertificates[0].Raw)
-				if q.SHA256 != "" && shown != q.SHA256 {
-					return fmt.Errorf("it shows the certificate %s, expected %s", fingerprint(shown), fingerprint(q.SHA256))
+				sum := sumOf(s.PeerCertificates[0].Raw)
+				shown.Store(sum)
+				if q.SHA256 != "" && sum != q.SHA256 {
+					return fmt.Errorf("it shows the certificate %s, expected %s", fingerprint(sum), fingerprint(q.SHA256))
 				}
 				return nil
 			},
@@ -66,11 +69,11 @@ func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 	request.Header.Set("User-Agent", "hlplay")
 	response, err := client.Do(request)
 	if err != nil {
-		return answer{Problem: "no answer: " + noAnswer(err), SHA256: shown}
+		return answer{Problem: "no answer: " + noAnswer(err), SHA256: shown.Load().(string)}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, most))
-	a := answer{Status: response.StatusCode, SHA256: shown}
+	a := answer{Status: response.StatusCode, SHA256: shown.Load().(string)}
 	if a.Problem = q.wrong(a.Status, body); a.Problem == "" && err != nil {
 		a.Problem = fmt.Sprintf("its answer ended after %d bytes: %v", len(body), err)
 	}

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,13 +34,20 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	var id, processors string
 	reads := []func(context.Context){
 		func(ctx context.Context) {
-			var err error
-			id, _, err = observe.Text(ctx, h, "/etc/machine-id")
+			text, _, err := observe.Text(ctx, h, "/etc/machine-id")
+			id = strings.TrimSpace(text)
+			if err == nil && (id == "" || id == "uninitialized") { // machine-id(5)
+				err = errors.New("/etc/machine-id is missing or empty, so that copies of a machine cannot be told apart: systemd-machine-id-setup makes it")
+			}
 			keep(err)
 		},
 		func(ctx context.Context) {
+			var exists bool
 			var err error
-			processors, _, err = observe.Text(ctx, h, "/proc/cpuinfo")
+			processors, exists, err = observe.Text(ctx, h, "/proc/cpuinfo")
+			if err == nil && !exists {
+				err = errors.New("there is no /proc/cpuinfo")
+			}
 			keep(err)
 		},
 		func(ctx context.Context) {
@@ -61,7 +69,7 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	if len(errs) > 0 {
 		return errs[0]
 	}
-	m.MachineID = strings.TrimSpace(id)
+	m.MachineID = id
 	m.KVM = virtualizes(processors)
 	m.take(facts)
 	return m.reach(ctx, h, targets)
