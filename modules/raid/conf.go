@@ -14,19 +14,42 @@ const confFile = "/etc/mdadm/mdadm.conf"
 func listed(text, name, uuid, mail string) string {
 	line := fmt.Sprintf("ARRAY %s UUID=%s\n", device(name), mdForm(uuid))
 	text = edit(text, line, "array", func(words []string) (ours, right bool) {
-		var id string
-		for _, word := range words {
-			if key, value, ok := strings.Cut(word, "="); ok && strings.EqualFold(key, "uuid") {
-				id = strings.ToLower(value)
-			}
-		}
-		named := slices.Contains([]string{device(name), name}, first(words))
+		named, id := isNamed(words, name), identity(words)
 		return named || id == mdForm(uuid), named && id == mdForm(uuid)
 	})
 	if mail != "" {
 		text = edit(text, "MAILADDR "+mail+"\n", "mailaddr", func(words []string) (ours, right bool) { return true, first(words) == mail })
 	}
 	return text
+}
+
+// isNamed reports whether an ARRAY line, without its keyword, is that of the array of that name.
+func isNamed(words []string, name string) bool {
+	return slices.Contains([]string{device(name), name}, first(words))
+}
+
+// identity returns the UUID in an ARRAY line as mdadm writes it, or an empty string.
+func identity(words []string) (id string) {
+	for _, word := range words {
+		if key, value, ok := strings.Cut(word, "="); ok && strings.EqualFold(key, "uuid") {
+			id = mdForm(value)
+		}
+	}
+	return id
+}
+
+// listedUUID returns the UUID of the array of that name in the text of mdadm.conf, as lsblk writes it, or an empty string.
+func listedUUID(text, name string) (id string) {
+	for _, statement := range statements(text) {
+		words := strings.Fields(statement)
+		if isKeyword(first(words), "array") && isNamed(words[1:], name) {
+			id = strings.ReplaceAll(identity(words[1:]), ":", "")
+		}
+	}
+	if len(id) != 32 {
+		return ""
+	}
+	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
 // edit puts a line in place of those with the keyword that are ours, unless one of them is right; at the end if there are none.
@@ -93,7 +116,7 @@ func first(words []string) string {
 
 // mdForm is a UUID as mdadm writes it: four groups of eight digits.
 func mdForm(uuid string) string {
-	digits := strings.ToLower(strings.ReplaceAll(uuid, "-", ""))
+	digits := strings.ToLower(strings.NewReplacer("-", "", ":", "").Replace(uuid))
 	if len(digits) != 32 {
 		return uuid
 	}

@@ -22,6 +22,7 @@ type roll struct {
 
 // existing makes an array whole that is there.
 func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []string) (modules.Plan, error) {
+	s.node = node(s.Name, md)
 	a, known := s.array(md.Name)
 	switch {
 	case !known:
@@ -116,12 +117,13 @@ func (s *site) foreign(disks []blank.Target) []blank.Target {
 	})
 }
 
-// drop takes out what has failed.
+// drop takes out what has failed. mdadm finds a bare kernel name among the members of the array, also if the disk is gone and has no node
+// in /dev any more.
 func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []member) array {
-	argv := []string{"mdadm", "--manage", device(s.Name)}
+	argv := []string{"mdadm", "--manage", s.node}
 	var gone []string
 	for _, m := range dead {
-		argv = append(argv, "--remove", "/dev/"+m.Device)
+		argv = append(argv, "--remove", m.Device)
 		gone = append(gone, m.Device)
 	}
 	a.Members = slices.DeleteFunc(slices.Clone(a.Members), func(m member) bool { return slices.Contains(gone, m.Device) })
@@ -145,13 +147,13 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.freeSlot()})
 	}
 	s.manage(plan, fmt.Sprintf("add %s to %s, in place of what it lacks", names(disks), device(s.Name)), md, a, disks,
-		append([]string{"mdadm", "--manage", device(s.Name), "--add"}, paths(disks)...)...)
+		append([]string{"mdadm", "--manage", s.node, "--add"}, paths(disks)...)...)
 }
 
 // exchange has new disks take over from healthy ones.
 func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
 	a.Members = slices.Clone(a.Members)
-	argv := []string{"mdadm", "--manage", device(s.Name), "--add"}
+	argv := []string{"mdadm", "--manage", s.node, "--add"}
 	argv = append(argv, paths(r.fresh)...)
 	var leaving []string
 	fresh := r.fresh
@@ -176,7 +178,7 @@ func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks [
 	}
 	a.Disks += len(disks)
 	s.manage(plan, fmt.Sprintf("grow %s to %d disks: %s", device(s.Name), a.Disks, names(disks)), md, a, disks,
-		append([]string{"mdadm", "--grow", device(s.Name), "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, paths(disks)...)...)
+		append([]string{"mdadm", "--grow", s.node, "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, paths(disks)...)...)
 }
 
 // manage is a step after which disks are members of the array.
@@ -204,6 +206,9 @@ func (a array) freeSlot() int {
 // notes are remarks about what is under way.
 func (s *site) notes(a array, r roll) []string {
 	var notes []string
+	if s.node != device(s.Name) {
+		notes = append(notes, fmt.Sprintf("%s runs as %s: it has its name when it is started the next time, at a boot for instance", device(s.Name), s.node))
+	}
 	for _, m := range r.strangers {
 		switch {
 		case m.Failed:

@@ -22,7 +22,8 @@ var Spec = modules.Spec{
 	Aliases: []string{"mdadm"},
 	Summary: "A software RAID over disks, kept whole",
 	Doc: `Makes an array of the kernel (md) with mdadm, lists it in /etc/mdadm/mdadm.conf, and builds the initramfs images anew, so that it
-has its name at every boot. Its device is /dev/md/NAME. The first synchronization is not waited for: the array can be used meanwhile.
+has its name at every boot. Its device is /dev/md/NAME; one that runs under another name already keeps that until it is started the next
+time, so that tasks which follow had better use the result's ` + "`device`" + `. The first synchronization is not waited for: the array can be used meanwhile.
 
 Every disk must be blank, and right before the array is made the host looks again. A disk that is not blank is refused with what is on
 it, unless its serial is in ` + "`wipe`" + `. Nothing is wiped that is mounted or held by something else, and nothing ever from which the host
@@ -57,7 +58,7 @@ const program = "/usr/sbin/mdadm"
 
 // Result is what a task registers.
 type Result struct {
-	Device   string `cty:"device" doc:"The path of the array: /dev/md/NAME."`
+	Device   string `cty:"device" doc:"The path of the array: /dev/md/NAME, or /dev/md127 while it runs without its name."`
 	UUID     string `cty:"uuid" doc:"Its UUID, as lsblk tells it of the members."`
 	Degraded int    `cty:"degraded" doc:"How many disks it lacks, or still rebuilds."`
 	Sync     string `cty:"sync" doc:"What it does: idle, resync, recover, reshape, check; empty before it is made."`
@@ -130,6 +131,11 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if s.arrays, err = arrays.Observe(ctx, h, ""); err != nil {
 		return modules.Plan{}, err
 	}
+	if text, _, err := observe.Text(ctx, h, confFile); err == nil {
+		s.listed = listedUUID(text, m.Name)
+	} else if !observe.IsUnknown(err) { // the package that makes it is about to be installed
+		return modules.Plan{}, err
+	}
 	plan, err := s.plan()
 	if err != nil {
 		return modules.Plan{}, err
@@ -170,7 +176,8 @@ func (m *raid) list(ctx context.Context, h modules.Host, uuid string) ([]modules
 
 func (m *raid) result(s *site) cty.Value {
 	r := Result{Device: device(m.Name), UUID: s.uuid}
-	if d, found := s.find(); found {
+	if d, found, _ := s.find(); found { // the plan has reported an error
+		r.Device = s.node
 		if a, found := s.array(d.Name); found {
 			r.Degraded, r.Sync = a.Degraded, a.Sync
 		}

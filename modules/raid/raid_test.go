@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,8 +76,9 @@ func TestPlan(t *testing.T) {
 			a.Members = append(a.Members, member{Device: "sdf", Slot: 3})
 			a.Members[3].Failed = true
 		})}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk"},
-		"one more":       {append(members[:4:4], disk(5, nil)), []array{bulk(nil)}, "S1 S2 S3 S4 S5", "", "grow /dev/md/bulk to 5 disks: /dev/sdf (S5)"},
-		"one comes back": {append(members[:3:3], disk(4, func(d *observe.BlockDevice) { d.Filesystem, d.UUID = signature, id })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S4", "", "add /dev/sde (S4) to /dev/md/bulk, in place of what it lacks"},
+		"a failed one's node is gone": {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
+		"one more":                    {append(members[:4:4], disk(5, nil)), []array{bulk(nil)}, "S1 S2 S3 S4 S5", "", "grow /dev/md/bulk to 5 disks: /dev/sdf (S5)"},
+		"one comes back":              {append(members[:3:3], disk(4, func(d *observe.BlockDevice) { d.Filesystem, d.UUID = signature, id })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S4", "", "add /dev/sde (S4) to /dev/md/bulk, in place of what it lacks"},
 		"wiped": {append(members[:3:3], disk(5, func(d *observe.BlockDevice) { d.Filesystem = "ext4" })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S5", "S5",
 			"wipe S5 (/dev/sdf, serial S5): ext4\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
 	} {
@@ -103,6 +105,44 @@ func TestStarted(t *testing.T) {
 	}
 }
 
+// TestOtherName has an array that runs without its name: it is known by the UUID in mdadm.conf, and mdadm is told the name that it has.
+func TestOtherName(t *testing.T) {
+	unnamed := func(d *observe.BlockDevice) { in(d); d.Children[0].Links = nil }
+	members := []observe.BlockDevice{disk(1, unnamed), disk(2, unnamed), disk(3, unnamed), disk(4, unnamed), disk(5, nil)}
+	failed := bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })
+	for name, test := range map[string]struct {
+		found array
+		disks string
+		want  []string
+	}{
+		"replaced":  {failed, "S1 S2 S3 S5", []string{"mdadm --manage /dev/md127 --remove sde", "mdadm --manage /dev/md127 --add /dev/disk/by-id/ata-S5"}},
+		"exchanged": {bulk(nil), "S1 S2 S3 S5", []string{"mdadm --manage /dev/md127 --add /dev/disk/by-id/ata-S5 --replace /dev/sde --with /dev/disk/by-id/ata-S5"}},
+		"grown":     {bulk(nil), "S1 S2 S3 S4 S5", []string{"mdadm --grow /dev/md127 --raid-devices=5 --add /dev/disk/by-id/ata-S5"}},
+		"whole":     {bulk(nil), "S1 S2 S3 S4", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := modulestest.Converges(t, &raid{Name: "bulk", Level: "6", Disks: strings.Fields(test.disks)}, host(members, test.found))
+			var got []string
+			for _, step := range plan.Steps {
+				argv := step.Action.(modules.Run).Argv
+				if at := slices.Index(argv, "mdadm"); at >= 0 {
+					argv = argv[at:]
+				}
+				got = append(got, strings.Join(argv, " "))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("commands (-want +got):\n%s", diff)
+			}
+			if device := plan.Data.GetAttr("device").AsString(); device != "/dev/md127" {
+				t.Errorf("the result's device is %s", device)
+			}
+			if !slices.ContainsFunc(plan.Notes, func(note string) bool { return strings.HasPrefix(note, "/dev/md/bulk runs as /dev/md127") }) {
+				t.Errorf("notes: %q", plan.Notes)
+			}
+		})
+	}
+}
+
 func TestRefused(t *testing.T) {
 	all := func(change func(*observe.BlockDevice)) []observe.BlockDevice {
 		return []observe.BlockDevice{disk(1, nil), disk(2, change), disk(3, nil), disk(4, nil)}
@@ -119,7 +159,7 @@ func TestRefused(t *testing.T) {
 		"others' serials":    {all(func(d *observe.BlockDevice) { d.Filesystem = "xfs" }), nil, "S1 S2 S3 S4", "S1 S3", `wipe (S1, S3) does not have the serial of the disk, "S2"`},
 		"mounted":            {all(func(d *observe.BlockDevice) { d.Filesystem, d.Mountpoints = "xfs", []string{"/srv"} }), nil, "S1 S2 S3 S4", "S2", "is in use, mounted at /srv"},
 		"the system":         {all(func(d *observe.BlockDevice) { d.Mountpoints = []string{"[SWAP]"} }), nil, "S1 S2 S3 S4", "S2", "holds the system"},
-		"another's member":   {all(func(d *observe.BlockDevice) { in(d); d.Children[0].Links = nil }), nil, "S1 S2 S3 S4", "S2", "is held by raid6 /dev/md127"},
+		"another's member":   {all(func(d *observe.BlockDevice) { in(d); d.UUID, d.Children[0].Links = "9", nil }), nil, "S1 S2 S3 S4", "S2", "is held by raid6 /dev/md127"},
 		"not there":          {all(nil), nil, "S1 S2 S3 S9", "", "has no disk S9; it has: /dev/disk/by-id/ata-S1 (blank)"},
 		"twice":              {all(nil), nil, "S1 /dev/sdb S3 S4", "", "S1 and /dev/sdb are the same disk of pve1"},
 		"one serial for two": {append(all(nil), disk(5, func(d *observe.BlockDevice) { d.Serial = "S1" })), nil, "S1 S2 S3 S4", "", "has the serial of both /dev/sdb and /dev/sdf"},
@@ -128,12 +168,18 @@ func TestRefused(t *testing.T) {
 		"inactive":           {members, []array{bulk(func(a *array) { a.State = "inactive" })}, "S1 S2 S3 S4", "", "is inactive"},
 		"no count":           {members, []array{bulk(func(a *array) { a.Disks = 0 })}, "S1 S2 S3 S4", "", "does not tell how many disks"},
 		"no UUID":            {[]observe.BlockDevice{disk(1, in), disk(2, in), disk(3, in), disk(4, func(d *observe.BlockDevice) { in(d); d.UUID = "" })}[3:], []array{bulk(nil)}, "S4", "", "lsblk tells no UUID of the members of /dev/md127"},
-		"another level":      {members, []array{bulk(func(a *array) { a.Level = "raid5" })}, "S1 S2 S3 S4", "", "is raid5, expected RAID 6"},
-		"failed":             {members, []array{bulk(func(a *array) { a.Members[1].Failed = true })}, "S1 S2 S3 S4", "", "S2 (/dev/sdc) has failed; put another disk in"},
-		"gone":               {members, []array{bulk(nil)}, "S1 S2 S3 S9", "", "S9 is not there; put another disk in"},
-		"fewer":              {members, []array{bulk(func(a *array) { a.Disks = 5 })}, "S1 S2 S3 S4", "", "no array is made smaller"},
-		"busy":               {members, []array{bulk(func(a *array) { a.Sync = "check" })}, "S1 S2 S3 S4 S5", "", "is busy (check): it is grown to 5 disks when that is over"},
-		"grown and mended":   {members[1:], []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[1:], 1 })}, "S2 S3 S4 S5 S6", "", "is to be grown to 5 disks while disks of it are replaced"},
+		"two of the name": {append(slices.Clone(members[:4]), disk(7, func(d *observe.BlockDevice) {
+			in(d)
+			d.UUID = "1"
+			d.Children[0].Name, d.Children[0].Path = "md126", "/dev/md126"
+		})),
+			[]array{bulk(nil)}, "S1 S2 S3 S4", "", "could be /dev/md127 or /dev/md126"},
+		"another level":    {members, []array{bulk(func(a *array) { a.Level = "raid5" })}, "S1 S2 S3 S4", "", "is raid5, expected RAID 6"},
+		"failed":           {members, []array{bulk(func(a *array) { a.Members[1].Failed = true })}, "S1 S2 S3 S4", "", "S2 (/dev/sdc) has failed; put another disk in"},
+		"gone":             {members, []array{bulk(nil)}, "S1 S2 S3 S9", "", "S9 is not there; put another disk in"},
+		"fewer":            {members, []array{bulk(func(a *array) { a.Disks = 5 })}, "S1 S2 S3 S4", "", "no array is made smaller"},
+		"busy":             {members, []array{bulk(func(a *array) { a.Sync = "check" })}, "S1 S2 S3 S4 S5", "", "is busy (check): it is grown to 5 disks when that is over"},
+		"grown and mended": {members[1:], []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[1:], 1 })}, "S2 S3 S4 S5 S6", "", "is to be grown to 5 disks while disks of it are replaced"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &raid{Name: "bulk", Level: "6", Disks: strings.Fields(test.disks), Wipe: strings.Fields(test.wipe)}

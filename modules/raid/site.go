@@ -24,6 +24,10 @@ type site struct {
 	arrays  []array
 	// uuid is the array's. That of a new one follows from host and name, so that check mode knows it.
 	uuid string
+	// listed is the UUID that mdadm.conf has for the name; empty if it has none.
+	listed string
+	// node is what mdadm is to call an array that runs.
+	node string
 }
 
 // plan are the steps on the disks.
@@ -33,7 +37,10 @@ func (s *site) plan() (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	s.uuid = uuid.Derived("raid", s.host.Name(), s.Name)
-	if d, found := s.find(); found {
+	switch d, found, err := s.find(); {
+	case err != nil:
+		return modules.Plan{}, err
+	case found:
 		return s.existing(d, disks, missing)
 	}
 	if len(missing) > 0 {
@@ -76,18 +83,33 @@ func (s *site) disks() (found []blank.Target, missing []string, err error) {
 	return found, missing, nil
 }
 
-// find is the array: what has its name, or has members with the UUID that it was made with.
-func (s *site) find() (found observe.BlockDevice, ok bool) {
+// find returns the array: the one that has its name, or members with the UUID that mdadm.conf has for the name or that it was made with.
+// Not every array that runs has its name: one that the initramfs started without mdadm.conf, or that was made under another host name,
+// is /dev/md127.
+func (s *site) find() (found observe.BlockDevice, ok bool, err error) {
 	for _, top := range s.devices {
 		top.Walk(func(d observe.BlockDevice) {
 			for _, child := range d.Children {
-				if isArray(child) && (slices.Contains(child.Links, device(s.Name)) || d.Filesystem == signature && d.UUID == s.uuid) {
-					found, ok = child, true
+				ours := d.Filesystem == signature && d.UUID != "" && (d.UUID == s.uuid || d.UUID == s.listed)
+				if !isArray(child) || !ours && !slices.Contains(child.Links, device(s.Name)) {
+					continue
 				}
+				if ok && child.Name != found.Name {
+					err = fmt.Errorf("%s on %s could be %s or %s: compare mdadm --detail of both with %s, and rename the task's array or the other", device(s.Name), s.host.Name(), found.Path, child.Path, confFile)
+				}
+				found, ok = child, true
 			}
 		})
 	}
-	return found, ok
+	return found, ok && err == nil, err
+}
+
+// node returns how mdadm is to call an array: by its name if udev has made a link of it, and else as the kernel does.
+func node(name string, md observe.BlockDevice) string {
+	if slices.Contains(md.Links, device(name)) {
+		return device(name)
+	}
+	return md.Path
 }
 
 func isArray(d observe.BlockDevice) bool { return strings.HasPrefix(d.Type, "raid") }

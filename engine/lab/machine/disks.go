@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // Disks returns the machine's block devices, the system disk first. The pointers stay valid; use ChangeDisk to change
@@ -54,6 +56,31 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	return nil
 }
 
+// detach takes a disk off the machine, as if it had been pulled out. An array that it is a member of has lost it, and keeps its name.
+func (m *Machine) detach(gone *Disk) error {
+	m.mu.Lock()
+	all := append([]Disk{*gone}, gone.Partitions...)
+	if slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 }) {
+		m.mu.Unlock()
+		return syscall.EOPNOTSUPP // what becomes of a file system whose disk is gone is not simulated
+	}
+	m.disks = slices.DeleteFunc(m.disks, func(d *Disk) bool { return d == gone })
+	for _, d := range all {
+		if r := m.raidOf(d.Name); r != nil {
+			r.lose(d.Name)
+		}
+	}
+	m.mu.Unlock()
+	m.tree.mu.Lock()
+	for _, d := range all {
+		_ = m.tree.drop("/dev/" + d.Name) // a disk that is there has its nodes
+	}
+	_ = m.tree.drop("/sys/block/" + gone.Name)
+	m.tree.mu.Unlock()
+	m.linkDisks()
+	return nil
+}
+
 // linkDisks creates the nodes and links below /dev and /sys/block, as udev does.
 func (m *Machine) linkDisks() {
 	t := m.tree
@@ -98,6 +125,9 @@ func (m *Machine) linkDisks() {
 		t.file(sys+"/removable", 0o444, "0\n")
 		t.file(sys+"/device/model", 0o444, d.Model+"\n")
 		t.file(sys+"/device/vendor", 0o444, "ATA     \n")
+		t.file(sys+"/device/delete", 0o200, "").written = func(m *Machine, _ []byte) error {
+			return m.detach(d)
+		}
 		for n, p := range d.Partitions {
 			t.block(p.Name, 8, i*16+n+1)
 			for _, id := range ids {

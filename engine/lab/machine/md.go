@@ -10,7 +10,8 @@ import (
 // raid is an array of the kernel's (md). What lies on it is on its disk.
 type raid struct {
 	disk    Disk
-	title   string // below /dev/md
+	name    string // in the superblocks
+	title   string // below /dev/md; empty for one that runs under the kernel's name alone
 	level   string // "6"
 	uuid    string // with hyphens
 	slots   int
@@ -114,6 +115,12 @@ func (r *raid) tolerates() int {
 	return r.slots - 1
 }
 
+// lose makes a member a failed one.
+func (r *raid) lose(device string) {
+	at := slices.IndexFunc(r.members, func(member raidMember) bool { return member.device == device })
+	r.members[at].failed, r.members[at].rebuilt, r.members[at].slot = true, false, -1
+}
+
 // vacancy is the first slot without a member that works, -1 if there is none.
 func (r *raid) vacancy() int {
 	for slot := range r.slots {
@@ -151,8 +158,10 @@ func (m *Machine) linkRaids() {
 		minor := 0
 		fmt.Sscanf(name, "md%d", &minor)
 		t.block(name, 9, minor)
-		t.link("/dev/md/"+r.title, "../"+name)
-		t.link("/dev/disk/by-id/md-name-"+m.name+":"+r.title, "../../"+name)
+		if r.title != "" {
+			t.link("/dev/md/"+r.title, "../"+name)
+		}
+		t.link("/dev/disk/by-id/md-name-"+m.name+":"+r.name, "../../"+name)
 		t.link("/dev/disk/by-id/md-uuid-"+mdUUID(r.uuid), "../../"+name)
 		if r.disk.UUID != "" {
 			t.link("/dev/disk/by-uuid/"+r.disk.UUID, "../../"+name)

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,8 +65,15 @@ func mdadm(_ context.Context, c *Call) int {
 	return notSimulated(c, m.mode)
 }
 
-// title is the array's name below /dev/md.
-func (m mdadmCall) title() string { return strings.TrimPrefix(m.array, "/dev/md/") }
+// title is the array's name below /dev/md, empty for one that is named as the kernel does.
+func (m mdadmCall) title() string {
+	if kernelArray.MatchString(m.array) {
+		return ""
+	}
+	return strings.TrimPrefix(m.array, "/dev/md/")
+}
+
+var kernelArray = regexp.MustCompile(`^/dev/md[0-9]+$`)
 
 // open calls fn with the array, under the machine's lock, and makes its nodes and links afterwards.
 func (m mdadmCall) open(fn func(r *raid) int) int {
@@ -127,7 +135,7 @@ func (m mdadmCall) create() int {
 	if uuid == "" {
 		uuid = newUUID()
 	}
-	r := &raid{title: m.title(), level: m.options["level"], uuid: dashed(uuid), slots: len(disks)}
+	r := &raid{name: cmpOr(m.options["name"], m.title()), title: m.title(), level: m.options["level"], uuid: dashed(uuid), slots: len(disks)}
 	for i, d := range disks {
 		r.members = append(r.members, raidMember{device: d.Name, slot: i, rebuilt: r.level != "5" || i < len(disks)-1})
 	}
@@ -178,7 +186,9 @@ func (m mdadmCall) assemble() int {
 	}
 	r := m.Machine.stopped[at]
 	m.Machine.stopped = slices.Delete(m.Machine.stopped, at, at+1)
-	r.title = m.title()
+	if r.title = m.title(); r.title == "" {
+		r.disk.Name = strings.TrimPrefix(m.array, "/dev/")
+	}
 	m.Machine.raids = append(m.Machine.raids, r)
 	m.Machine.mu.Unlock()
 	m.Machine.linkDisks()
@@ -249,8 +259,15 @@ func (m mdadmCall) manage() int {
 	}
 	names := map[string]string{}
 	for _, device := range m.devices {
-		if d, found := m.Machine.Disk(m.Path(device.path)); found {
+		if !strings.Contains(device.path, "/") {
+			if device.does != "remove" && device.does != "fail" {
+				return m.Errorf("%s only meaningful with -r or -f, not -%c", device.path, map[string]rune{"add": 'a', "replace": 'R', "with": 'W'}[device.does])
+			}
+			names[device.path] = device.path
+		} else if d, found := m.Machine.Disk(m.Path(device.path)); found {
 			names[device.path] = d.Name
+		} else {
+			return m.Errorf("Cannot find %s: No such file or directory", device.path)
 		}
 	}
 	now := m.Machine.clock.Now()
@@ -265,8 +282,12 @@ func (m mdadmCall) manage() int {
 				continue
 			}
 			at := slices.IndexFunc(r.members, func(member raidMember) bool { return member.device == names[device.path] })
-			if at < 0 {
-				return m.Errorf("Cannot find %s: No such file or directory", device.path)
+			switch {
+			case at >= 0:
+			case !strings.Contains(device.path, "/"):
+				return m.Errorf("%s does not appear to be a component of %s", device.path, m.array)
+			default:
+				return m.Errorf("hot remove failed for %s: No such device or address", device.path)
 			}
 			member := &r.members[at]
 			switch device.does {
@@ -274,7 +295,7 @@ func (m mdadmCall) manage() int {
 				if r.degraded() >= r.tolerates() {
 					return m.Errorf("Cannot remove %s from %s, array will be failed.", device.path, m.array)
 				}
-				member.failed, member.rebuilt, member.slot = true, false, -1
+				r.lose(member.device)
 				fmt.Fprintf(m.Stderr, "mdadm: set %s faulty in %s\n", device.path, m.array)
 			case "remove":
 				if member.slot >= 0 {
