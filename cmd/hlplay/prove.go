@@ -16,6 +16,7 @@ import (
 	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
 	"hlplay/engine/observe"
+	"hlplay/engine/plural"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 	"hlplay/modules/survival"
@@ -34,12 +35,12 @@ func proveCommand() *cobra.Command {
 	f := &proveFlags{}
 	cmd := &cobra.Command{
 		Use:   "prove PATTERN -i INVENTORY",
-		Short: "Say what a cluster still does after it has lost one node, or two",
-		Long: `Prove reads a cluster of Proxmox VE, with Ceph or without, and changes nothing. It says what each loss of one and of two nodes
-does to corosync's votes, the monitors, the pools, the metadata servers and the highly available guests, and what a QDevice would
-change. Pools are judged by the worst placement that their CRUSH rule permits.
+		Short: "Show what a cluster still does after losing one node, or two",
+		Long: `Prove examines a Proxmox VE cluster, with or without Ceph, and changes nothing. For every loss of one node and of two, it shows
+the effect on corosync's votes, the monitors, the pools, the metadata servers and the highly available guests, and what a QDevice
+would change. Pools are judged by the worst placement that their CRUSH rule permits.
 
-With --rehearse the cluster is the one that a playbook makes of simulated nodes: so a cluster can be judged before it is there.`,
+With --rehearse it examines the cluster that a playbook builds on simulated nodes, so a cluster can be judged before it exists.`,
 		Example: `  hlplay prove pve -i inventory
   hlplay prove pve -i inventory --rehearse playbooks/cluster.hcl`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -52,8 +53,8 @@ With --rehearse the cluster is the one that a playbook makes of simulated nodes:
 	}
 	f.inputFlags.add(cmd)
 	f.connectFlags.add(cmd)
-	cmd.Flags().StringVar(&f.playbook, "rehearse", "", "judge what the `PLAYBOOK` makes of simulated nodes")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&f.playbook, "rehearse", "", "judge the cluster that `PLAYBOOK` builds on simulated nodes")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
@@ -160,9 +161,9 @@ func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (surviva
 func printProof(w *os.File, r survival.Report) error {
 	device := "no QDevice"
 	if r.Device > 0 {
-		device = fmt.Sprintf("a QDevice of %d %s", r.Device, plural(r.Device, "vote"))
+		device = "a QDevice of " + plural.Of(r.Device, "vote")
 	}
-	fmt.Fprintf(w, "cluster %s: %d %s online, %s\n\n", r.Cluster, len(r.Nodes), plural(len(r.Nodes), "node"), device)
+	fmt.Fprintf(w, "cluster %s: %s online, %s\n\n", r.Cluster, plural.Of(len(r.Nodes), "node"), device)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "LOST\tCOROSYNC\tMONITORS\tPOOLS\tMETADATA\tHA GUESTS")
 	for _, l := range r.Losses {
@@ -183,13 +184,6 @@ func printProof(w *os.File, r survival.Report) error {
 	}
 	_, err := fmt.Fprintln(w)
 	return err
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
 }
 
 func standing(quorum bool, left, of int) string {

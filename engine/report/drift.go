@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"hlplay/engine/plural"
 )
 
 // NewDrift returns a Reporter for a run in check mode that writes, on Close, how the hosts differ from the playbook, for a mail or a
@@ -122,7 +124,7 @@ func (d *drift) summary() string {
 	}
 	var parts []string
 	if len(drifted) > 0 {
-		parts = append(parts, fmt.Sprintf("%s on %s", plural(changes, "difference"), hostNames(drifted)))
+		parts = append(parts, fmt.Sprintf("%s on %s", plural.Of(changes, "difference"), hostNames(drifted)))
 	}
 	if len(failed) > 0 {
 		parts = append(parts, "failed on "+hostNames(failed))
@@ -138,7 +140,7 @@ func (d *drift) summary() string {
 	case len(drifted) > 0:
 		return "DRIFT: " + d.playbook + ": " + strings.Join(parts, "; ")
 	}
-	return "OK: " + d.playbook + ": " + plural(len(d.order), "host") + " as declared"
+	return "OK: " + d.playbook + ": " + plural.Of(len(d.order), "host") + " as declared"
 }
 
 type driftJSON struct {

@@ -36,13 +36,6 @@ func cut(s string, columns int) string { return ansi.Truncate(s, columns, "…")
 // hostNames formats names for people.
 func hostNames(hosts []string) string { return OneLine(strings.Join(hosts, " ")) }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // span formats a duration for people: "0.3s", "42s", "3m02s", "1h04m".
 func span(d time.Duration) string {
 	switch {

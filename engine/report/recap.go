@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/plural"
 )
 
 // recap returns the table of hosts and a sentence about how the run ended.
@@ -159,9 +161,9 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 	var parts []string
 	switch {
 	case changes > 0 && check:
-		parts = append(parts, fmt.Sprintf("%s would be made on %s", plural(changes, "change"), plural(touched, "host")))
+		parts = append(parts, fmt.Sprintf("%s would be made on %s", plural.Of(changes, "change"), plural.Of(touched, "host")))
 	case changes > 0:
-		parts = append(parts, fmt.Sprintf("%s made on %s", plural(changes, "change"), plural(touched, "host")))
+		parts = append(parts, fmt.Sprintf("%s made on %s", plural.Of(changes, "change"), plural.Of(touched, "host")))
 	case check:
 		parts = append(parts, "nothing would change")
 	case unfinished > 0:
@@ -176,10 +178,10 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 		parts = append(parts, fmt.Sprintf("%d cannot be told before the run", uncertain))
 	}
 	if t.rescued > 0 {
-		parts = append(parts, plural(t.rescued, "failure")+" rescued")
+		parts = append(parts, plural.Of(t.rescued, "failure")+" rescued")
 	}
 	if t.ignored > 0 {
-		parts = append(parts, plural(t.ignored, "failure")+" ignored")
+		parts = append(parts, plural.Of(t.ignored, "failure")+" ignored")
 	}
 	if len(failed) > 0 {
 		parts = append(parts, "failed on "+hostNames(failed))

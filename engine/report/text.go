@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"hlplay/engine/plural"
 )
 
 // Options control the form of a report.
@@ -211,9 +213,9 @@ func (t *textReporter) runHeading(e RunStarted) string {
 	case e.Rehearse:
 		what = "Rehearsal"
 	}
-	text := fmt.Sprintf("%s on %s", OneLine(e.Playbook), plural(len(e.Hosts), "host"))
+	text := fmt.Sprintf("%s on %s", OneLine(e.Playbook), plural.Of(len(e.Hosts), "host"))
 	if e.Inventory != "" {
-		text = fmt.Sprintf("%s on %s of %s", OneLine(e.Playbook), plural(len(e.Hosts), "host"), OneLine(e.Inventory))
+		text = fmt.Sprintf("%s on %s of %s", OneLine(e.Playbook), plural.Of(len(e.Hosts), "host"), OneLine(e.Inventory))
 	}
 	if e.Rehearse {
 		text += ", simulated"
@@ -227,7 +229,7 @@ func (t *textReporter) runHeading(e RunStarted) string {
 func (t *textReporter) playHeading() string {
 	text := hostNames(t.play.Hosts)
 	if room := t.o.Width - width(OneLine(t.play.Play)) - 6; t.o.Width > 0 && width(text) > room {
-		text = plural(len(t.play.Hosts), "host")
+		text = plural.Of(len(t.play.Hosts), "host")
 	}
 	if t.play.Batches > 1 {
 		text += fmt.Sprintf(" (batch %d of %d)", t.play.Batch, t.play.Batches)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"hlplay/engine/plural"
 )
 
 // Machine is what one host tells of itself.
@@ -201,10 +203,10 @@ func (j *judge) hardware(m Machine) {
 		j.stop(m, aboutCPU, "the processor offers no virtualization to the kernel", "switch on VT-x or AMD-V in the firmware; a virtual machine needs nested virtualization")
 	}
 	if m.CPUs < m.OSDs+1 {
-		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, osds(m.OSDs)), "allow one for each OSD besides those of the guests")
+		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, plural.Of(m.OSDs, "OSD")), "allow one for each OSD besides those of the guests")
 	}
 	if need := int64(systemMemory + m.OSDs*osdMemory); m.Memory < need*9/10 { // the kernel keeps a part of what is built in
-		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, osds(m.OSDs), need>>30), "build in more, use fewer disks, or lower osd_memory_target")
+		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, plural.Of(m.OSDs, "OSD"), need>>30), "build in more, use fewer disks, or lower osd_memory_target")
 	}
 	for _, l := range m.Links {
 		if m.OSDs > 0 && l.Speed > 0 && l.Speed < cephSpeed && slices.ContainsFunc(l.Addresses, func(a string) bool { return slices.Contains(m.Addresses, bare(a)) }) {
@@ -214,13 +216,6 @@ func (j *judge) hardware(m Machine) {
 	if m.OSDs > m.Disks {
 		j.stop(m, aboutDisks, fmt.Sprintf("the inventory gives Ceph %d disks, and it has %d", m.OSDs, m.Disks), "see osd_devices, and hlplay facts "+m.Host+" disks")
 	}
-}
-
-func osds(n int) string {
-	if n == 1 {
-		return "1 OSD"
-	}
-	return fmt.Sprintf("%d OSDs", n)
 }
 
 // bare is an address without its prefix length.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/plural"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
@@ -262,7 +263,7 @@ func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 	}
 	return modules.Step{
 		Risk:    modules.Destroys,
-		Summary: fmt.Sprintf("delete %s from cluster %s, which then has %d nodes", r.Node, c.Name, len(c.Members)-1),
+		Summary: fmt.Sprintf("delete %s from cluster %s, which then has %s", r.Node, c.Name, plural.Of(len(c.Members)-1, "node")),
 		Action:  modules.Run{Argv: []string{"pvecm", "delnode", r.Node}, Dir: "/root", Limit: time.Minute, Explain: explain},
 		Expect:  expect,
 		Settle:  30 * time.Second,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -256,7 +257,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	}
 	return modules.Plan{
 		Steps: []modules.Step{{
-			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %d cores%s", m.ID, m.Name, node.Name, memory, cores, m.diskText()),
+			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %s%s", m.ID, m.Name, node.Name, memory, plural.Of(cores, "core"), m.diskText()),
 			Action:  run,
 			Expect:  pve.Everywhere(h, pve.GuestLists.Expect("", all), pve.GuestConfigs.Expect(strconv.Itoa(m.ID), config)),
 			Settle:  20 * time.Second,
