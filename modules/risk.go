@@ -5,40 +5,40 @@ import (
 	"strings"
 )
 
-// Risk is the class of what can go wrong when a step is carried out, from the least to the greatest.
+// Risk classifies what can go wrong when a step is carried out, from the least to the worst.
 type Risk int
 
 const (
-	// Harmless is the class of a step that says nothing else.
+	// Harmless is the default.
 	Harmless Risk = iota
-	// Unforeseen is that of a command of the playbook's author.
+	// Unforeseen marks a command from the playbook, whose effects hlplay cannot know.
 	Unforeseen
-	// Restarts is that of a step that restarts, stops or moves a service or a guest.
+	// Restarts marks a step that restarts, stops or moves a service or a guest.
 	Restarts
-	// CutsSSH is that of a step that can cut the connection, and is undone by the host itself if it does.
+	// CutsSSH marks a step that can cut the connection, and that the host undoes by itself if it does.
 	CutsSSH
-	// CostsQuorum is that of a step that can take a vote away from a cluster for a while.
+	// CostsQuorum marks a step that can cost a cluster a vote for a while.
 	CostsQuorum
-	// MovesData is that of a step after which a storage moves data between disks.
+	// MovesData marks a step after which a storage moves data between disks.
 	MovesData
-	// Destroys is that of a step that removes what cannot be brought back.
+	// Destroys marks a step that removes what cannot be brought back.
 	Destroys
 )
 
-// risks are the names and meanings of the classes.
+// risks holds the name and meaning of each class.
 var risks = [...]struct{ name, meaning string }{
 	Harmless:    {"harmless", "changes files or settings, or adds something"},
-	Unforeseen:  {"command", "runs a command of the playbook, and only its author knows what that changes"},
-	Restarts:    {"restart", "restarts, stops or moves a service or guest, or changes packages that may"},
-	CutsSSH:     {"ssh", "can cut the SSH connection; the host undoes it by itself unless it is proven"},
-	CostsQuorum: {"quorum", "can take a vote away from the cluster for a while: a reboot or what it will start, a change of membership"},
+	Unforeseen:  {"command", "runs a command from the playbook, whose effects only its author knows"},
+	Restarts:    {"restart", "restarts, stops or moves a service or guest, or changes packages that may do so"},
+	CutsSSH:     {"ssh", "can cut the SSH connection; the host undoes it unless a new connection succeeds"},
+	CostsQuorum: {"quorum", "can cost the cluster a vote for a while: a reboot, a change that a reboot will apply, a change of membership"},
 	MovesData:   {"data", "makes the storage move data between disks"},
-	Destroys:    {"destroy", "removes what cannot be brought back: files, or what is on a disk"},
+	Destroys:    {"destroy", "removes what cannot be brought back: files, or the contents of a disk"},
 }
 
 func (r Risk) String() string { return risks[r].name }
 
-// Meaning says in a few words what the class is.
+// Meaning describes the class in a few words.
 func (r Risk) Meaning() string { return risks[r].meaning }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -51,7 +51,7 @@ func (r *Risk) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Risks are all classes.
+// Risks returns all classes, from the least to the worst.
 func Risks() []Risk {
 	all := make([]Risk, len(risks))
 	for i := range risks {
@@ -60,7 +60,7 @@ func Risks() []Risk {
 	return all
 }
 
-// ParseRisk returns the class of that name.
+// ParseRisk returns the class called name.
 func ParseRisk(name string) (Risk, error) {
 	var names []string
 	for i, r := range risks {
@@ -69,11 +69,10 @@ func ParseRisk(name string) (Risk, error) {
 		}
 		names = append(names, r.name)
 	}
-	return 0, fmt.Errorf("there is no class of risk %q; there are %s", name, strings.Join(names, ", "))
+	return 0, fmt.Errorf("there is no risk class %q; the classes are %s", name, strings.Join(names, ", "))
 }
 
-// RiskOf returns the class of a step of the plan: the greatest of what the step says, what its action is, and what the plan's guard
-// says.
+// RiskOf returns the class of a step of the plan: the worst of what the step declares and what its action and the plan's guard imply.
 func (p Plan) RiskOf(s Step) Risk {
 	risk := s.Risk
 	switch s.Action.(type) {

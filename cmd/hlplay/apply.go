@@ -16,24 +16,24 @@ func applyCommand() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
-		Short: "Carry out a plan, and stop where it is no longer true",
-		Long: `Apply runs the playbook of a plan with the arguments of that plan. Each task is decided anew: it does what the plan has for it, and
-nothing else. At the first task that would do something else, less or more, nothing more is begun, and what differs is said. A task whose steps
-could not be told beforehand does what --allow allows.
+		Short: "Carry out a plan, and stop at the first difference",
+		Long: `Apply runs the playbook of a plan with the plan's arguments. Every task is planned anew and must arrive at the steps in the plan.
+At the first task that would do anything else, whether more or less, apply stops and says what differs. A task whose steps were
+uncertain may do what --allow permits.
 
-It refuses if the playbook, the inventory or a file that they read has changed since. Values of -e that may be secrets are not in the
-plan: they are asked for, or given with -e.
+Apply refuses if the playbook, the inventory or a file that they read has changed since. Values of -e that may be secret are not in
+the plan: give them again with -e, or hlplay asks for them.
 
-` + classes() + `
+` + riskClasses() + `
 
-Exit codes: as those of hlplay run; 2 also if the plan is no longer true.`,
+Exit codes: those of hlplay run; 2 also if the hosts have changed since the plan was made.`,
 		Example: `  hlplay apply cluster.plan
   hlplay apply cluster.plan --allow command,restart`,
 		Args: onePlan,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.apply(cmd.Context(), args[0]) },
 	}
 	f.keyFlags.add(cmd)
-	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "give a `name=value` that is not in the plan, because it may be a secret (repeatable)")
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a `name=value` that the plan leaves out because it may be secret (repeatable)")
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addForks(cmd)

@@ -27,11 +27,11 @@ func consoleCommand() *cobra.Command {
 	f := &consoleFlags{}
 	cmd := &cobra.Command{
 		Use:   "console HOST -i INVENTORY [EXPRESSION]",
-		Short: "Evaluate expressions as a task on a host would see them",
-		Long: `Console reads expressions, one on each line, and prints their values: host, hosts, groups, facts and all functions, and with
---playbook also var and local. The host is connected to when the first fact is read. Nothing is changed.
+		Short: "Evaluate expressions as a task on a host would",
+		Long: `Console reads expressions, one per line, and prints their values. They can use host, hosts, groups, facts and all functions,
+and with --playbook also var and local. hlplay connects to the host when the first fact is read. Nothing is changed.
 
-Exit codes: 0 done; 1 an expression has an error; 3 the host was unreachable.`,
+Exit codes: 0 success; 1 an expression has an error; 3 the host was unreachable.`,
 		Example: `  hlplay console pve1 -i inventory
   hlplay console pve1 -i inventory 'facts.memory.total / pow(1024, 3)'
   hlplay console pve1 -i inventory --playbook playbooks/cluster.hcl local.mons`,
@@ -45,8 +45,8 @@ Exit codes: 0 done; 1 an expression has an error; 3 the host was unreachable.`,
 	}
 	f.inputFlags.add(cmd)
 	f.connectFlags.add(cmd)
-	cmd.Flags().StringVarP(&f.playbook, "playbook", "p", "", "let expressions see the variables and locals of `PLAYBOOK`")
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of a simulated node")
+	cmd.Flags().StringVarP(&f.playbook, "playbook", "p", "", "make the variables and locals of `PLAYBOOK` available")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use a simulated node")
 	return cmd
 }
 

@@ -24,14 +24,14 @@ func doCommand() *cobra.Command {
 	f := &doFlags{}
 	cmd := &cobra.Command{
 		Use:   "do PATTERN -i INVENTORY (-- COMMAND... | TASK)",
-		Short: "Run a command, or one task, on hosts",
-		Long: `Do runs a command on the hosts that match a pattern, and prints what it printed once for all hosts that agree. A command
-in one argument with spaces is a script for sh.
+		Short: "Run a command or a single task on hosts",
+		Long: `Do runs a command on the hosts that match a pattern. Output that several hosts agree on is printed once. A command given as
+a single argument with spaces is a script for sh.
 
-In place of a command it takes a task as a playbook has it: the block of a module, and what else a task may say. It looks before it changes
-something, as hlplay run does.
+Instead of a command it accepts the body of a task as in a playbook: a module's block, and any other arguments of a task. Like hlplay
+run, it looks first and changes only what differs.
 
-Exit codes: as those of hlplay run.`,
+Exit codes: those of hlplay run.`,
 		Example: `  hlplay do pve -i inventory -- uptime
   hlplay do pve -i inventory -- 'df -h / | tail -1'
   hlplay do pve -i inventory --check --diff 'service { name = "chrony" state = "restarted" }'
@@ -49,14 +49,14 @@ Exit codes: as those of hlplay run.`,
 		},
 	}
 	f.inputFlags.add(cmd)
-	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or one of the patterns in @FILE (repeatable: they add up)")
-	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become another user: root, or that of --become-user")
+	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or a pattern in @FILE (repeatable, they add up)")
+	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become another user: root, or the one --become-user names")
 	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "on simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")
 	f.startGiven = func() bool { return false }
 	return cmd
 }

@@ -15,7 +15,7 @@ func docCommand() *cobra.Command {
 	var inventories []string
 	cmd := &cobra.Command{
 		Use:   "doc [MODULE | PLAYBOOK]",
-		Short: "List the modules, explain one, or tell the variables of a playbook and an inventory",
+		Short: "List the modules, explain one, or describe the variables of a playbook and an inventory",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -34,7 +34,7 @@ func docCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringArrayVarP(&inventories, "inventory", "i", nil, "tell what the inventory `PATH` declares of its hosts, too (repeatable)")
+	cmd.Flags().StringArrayVarP(&inventories, "inventory", "i", nil, "also describe the host variables that the inventory `PATH` declares (repeatable)")
 	_ = cmd.Flags().SetAnnotation("inventory", own, []string{})
 	return cmd
 }

@@ -19,9 +19,9 @@ func driftCommand() *cobra.Command {
 	f := &driftFlags{}
 	cmd := &cobra.Command{
 		Use:   "drift PLAYBOOK -i INVENTORY",
-		Short: "Say how hosts differ from a playbook that has been run, for mail or monitoring",
-		Long: `Drift runs a playbook in check mode and prints what differs: one line that sums it up and begins with OK, DRIFT or
-UNKNOWN, then each task that would change something on a host, and what. Nothing is changed.
+		Short: "Report how hosts differ from a playbook, for mail or monitoring",
+		Long: `Drift runs a playbook in check mode and prints what differs: a summary line that begins with OK, DRIFT or UNKNOWN, then
+each task that would change something on a host, and what it would change. Nothing is changed.
 
 Exit codes: 0 all hosts are as declared; 1 bad input; 2 a task failed; 3 a host was unreachable; 4 a host differs;
 130 interrupted.`,
@@ -35,8 +35,8 @@ Exit codes: 0 all hosts are as declared; 1 bad input; 2 a task failed; 3 a host 
 	f.selectFlags.add(cmd)
 	f.connectFlags.add(cmd)
 	f.addForks(cmd)
-	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show what differs in files and settings")
-	cmd.Flags().BoolVar(&f.asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show the diffs of files and settings")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
 

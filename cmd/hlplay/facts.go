@@ -22,7 +22,7 @@ func factsCommand() *cobra.Command {
 	f := &factsFlags{}
 	cmd := &cobra.Command{
 		Use:   "facts PATTERN -i INVENTORY [NAME...]",
-		Short: "Print the facts of hosts, all or the named ones, as JSON",
+		Short: "Print the facts of hosts as JSON, all or those named",
 		Example: `  hlplay facts pve -i inventory
   hlplay facts pve1 -i inventory disks memory`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func factsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1:]) },
 	}
 	f.addInventory(cmd)
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")
 	f.connectFlags.add(cmd)
 	return cmd
 }

@@ -27,18 +27,18 @@ func fmtCommand() *cobra.Command {
 	f := &fmtFlags{}
 	cmd := &cobra.Command{
 		Use:   "fmt [PATH...]",
-		Short: "Lay out playbooks and inventories as everybody does",
-		Long: `Fmt rewrites HCL files with the usual spaces, indentation and aligned equals signs, and names those that it changed. A
-directory means all .hcl files below it; without a path, the current directory is meant. "-" reads standard input and writes to standard
-output: the new text, or with --diff what changes.
+		Short: "Format playbooks and inventories",
+		Long: `Fmt rewrites HCL files in the canonical format and prints the names of those that it changed. A directory stands for all
+.hcl files below it; the default is the current directory. "-" reads standard input and writes the formatted text, or with --diff
+the difference, to standard output.
 
-Exit codes: 0 done; 1 a file could not be read or parsed; 4 with --check, a file is not laid out so.`,
+Exit codes: 0 success; 1 a file could not be read or parsed; 4 with --check, a file is not formatted.`,
 		Example: `  hlplay fmt
   hlplay fmt --check --diff playbooks inventory
   hlplay fmt - <site.hcl`,
 		RunE: func(_ *cobra.Command, args []string) error { return f.run(args) },
 	}
-	cmd.Flags().BoolVar(&f.check, "check", false, "change no file, and end with exit code 4 if one is not laid out so")
+	cmd.Flags().BoolVar(&f.check, "check", false, "change nothing, and exit with code 4 if a file is not formatted")
 	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show what changes")
 	return cmd
 }

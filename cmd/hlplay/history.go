@@ -26,12 +26,12 @@ func historyCommand() *cobra.Command {
 	f := &historyFlags{}
 	cmd := &cobra.Command{
 		Use:   "history [RUN]",
-		Short: "List the runs that were recorded here, or show what one did",
-		Long: `History lists the runs that were recorded, the latest first: when each began, who began it, which playbook, on how many
-hosts, and how it ended. Checks and rehearsals are not recorded.
+		Short: "List the recorded runs, or show what one did",
+		Long: `History lists the recorded runs, latest first: when each began, who started it, which playbook it ran on how many hosts,
+and how it ended. Checks and rehearsals are not recorded.
 
-With RUN, the beginning of an ID or "last", it shows what became of each host: what changed, failed, or was skipped, and
-which tasks it did not come to.`,
+With RUN, the start of an ID or "last", it shows what happened on each host: which tasks changed something, failed or were skipped,
+and which were not reached.`,
 		Example: `  hlplay history
   hlplay history last
   hlplay history 20261128-0903 --json`,
@@ -44,8 +44,8 @@ which tasks it did not come to.`,
 		},
 	}
 	f.addDir(cmd, "the `DIR` that runs are recorded in")
-	cmd.Flags().BoolVar(&f.json, "json", false, "one JSON object a line: a run in the list, an entry of the journal of one run")
-	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show also the tasks that were skipped or already right")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON, one object a line: the runs, or the journal of a single run")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show tasks that were skipped or had nothing to do")
 	cmd.ValidArgsFunction = f.completeRuns
 	return cmd
 }

@@ -30,6 +30,6 @@ func inventoryCommand() *cobra.Command {
 		},
 	}
 	f.addInventory(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

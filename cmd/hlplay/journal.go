@@ -30,7 +30,7 @@ const noJournal = "none"
 
 func (f *journalFlags) add(cmd *cobra.Command) {
 	f.addDir(cmd, "record the run below `DIR`, or nowhere: none")
-	cmd.Flags().IntVar(&f.keep, "keep-runs", journal.KeptRuns, "keep the records of the last `N` runs that changed something or had trouble, and of as many others")
+	cmd.Flags().IntVar(&f.keep, "keep-runs", journal.KeptRuns, "keep the records of the last `N` runs that changed something or failed, and of the last N others")
 }
 
 func (f *journalFlags) addDir(cmd *cobra.Command, usage string) {

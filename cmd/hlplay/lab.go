@@ -16,9 +16,9 @@ func labCommand() *cobra.Command {
 	dir := ""
 	cmd := &cobra.Command{
 		Use:   "lab -i INVENTORY --dir DIR",
-		Short: "Keep simulated nodes up until Ctrl-C, for hlplay and plain ssh",
-		Long: `Lab starts a simulated node for each host of the inventory, on loopback, and writes into DIR a key,
-a known_hosts file and an inventory:
+		Short: "Keep simulated nodes up until Ctrl-C, for hlplay and ssh",
+		Long: `Lab starts a simulated node on loopback for each host of the inventory, and writes a key, a
+known_hosts file and an inventory to DIR:
 
   hlplay run playbooks/cluster.hcl -i DIR/inventory
   ssh -i DIR/key -o UserKnownHostsFile=DIR/known_hosts -p PORT root@127.0.0.1`,
@@ -35,7 +35,7 @@ a known_hosts file and an inventory:
 		},
 	}
 	f.addInventory(cmd)
-	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` for the key, known_hosts and inventory; made if missing")
+	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` for the key, known_hosts and inventory; created if missing")
 	return cmd
 }
 

@@ -76,9 +76,9 @@ func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hlplay",
 		Short: "Bare Debian hosts to a highly available Proxmox VE + Ceph cluster, from a playbook",
-		Long: `hlplay runs playbooks in HCL against Debian hosts over SSH: it needs nothing on them but sshd and a
-POSIX shell. It reads first and changes only what differs; --check says what would change, and
---rehearse runs the same playbook against simulated nodes on this machine.`,
+		Long: `hlplay runs HCL playbooks on Debian hosts over SSH. The hosts need nothing but sshd and a POSIX shell.
+It looks first and changes only what differs. --check shows what would change, and --rehearse runs the
+same playbook on simulated nodes on this machine.`,
 		Version:           version(),
 		Args:              knownCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -24,14 +24,14 @@ func planCommand() *cobra.Command {
 	file := ""
 	cmd := &cobra.Command{
 		Use:   "plan PLAYBOOK -i INVENTORY -o FILE",
-		Short: "Write what a run would do into a file, to be approved and applied",
-		Long: `Plan runs a playbook in check mode and writes what would change into a file: each step with its host, its task, its class of
-risk, and what changes. hlplay show prints the file, hlplay apply carries out exactly that. The file holds no secret, but it shows the
-contents of files that are not declared as secret; only its user can read it.
+		Short: "Write what a run would do to a file, for approval",
+		Long: `Plan runs a playbook in check mode and writes what would change to a file: each step with its host, task, risk class and
+diff. hlplay show prints the file, and hlplay apply carries out exactly what it says. The file holds no secrets, but it shows the
+contents of files that are not declared secret, so only its owner can read it.
 
-` + classes() + `
+` + riskClasses() + `
 
-Exit codes: 0 done; 1 bad input; 2 a task failed; 3 a host was unreachable; 4 with --exit-on-change something would change.`,
+Exit codes: 0 success; 1 bad input; 2 a task failed; 3 a host was unreachable; 4 with --exit-on-change, something would change.`,
 		Example: `  hlplay plan playbooks/cluster.hcl -i inventory -o cluster.plan
   hlplay show cluster.plan
   hlplay apply cluster.plan`,
@@ -43,15 +43,15 @@ Exit codes: 0 done; 1 bad input; 2 a task failed; 3 a host was unreachable; 4 wi
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
 	f.addForks(cmd)
-	cmd.Flags().StringVarP(&file, "out", "o", "", "`FILE` to write the plan into")
-	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "end with exit code 4 if something would change or cannot be told")
+	cmd.Flags().StringVarP(&file, "out", "o", "", "write the plan to `FILE`")
+	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "exit with code 4 if anything would change, or if that is uncertain")
 	return cmd
 }
 
-// classes explains the classes of risk.
-func classes() string {
+// riskClasses explains the risk classes.
+func riskClasses() string {
 	var b strings.Builder
-	b.WriteString("Classes of risk, from the least to the greatest:")
+	b.WriteString("Risk classes, from the least to the worst:")
 	for _, r := range modules.Risks() {
 		fmt.Fprintf(&b, "\n  %-9s %s", r, r.Meaning())
 	}
@@ -59,7 +59,7 @@ func classes() string {
 }
 
 func (f *runFlags) addAllow(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of `CLASSES` of risk: restart,quorum (hlplay plan --help explains them); without it, all that the playbook names")
+	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum (see hlplay plan --help); default: all steps of the playbook")
 }
 
 func (f *runFlags) allowed() (plan.Allowed, error) {
@@ -147,7 +147,7 @@ func showCommand() *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "show FILE",
-		Short: "Print a plan that hlplay plan has written",
+		Short: "Print a plan written by hlplay plan",
 		Args:  onePlan,
 		RunE: func(_ *cobra.Command, args []string) error {
 			p, err := plan.Read(args[0])
@@ -163,7 +163,7 @@ func showCommand() *cobra.Command {
 			return encoder.Encode(p)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 

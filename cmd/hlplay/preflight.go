@@ -32,16 +32,16 @@ func preflightCommand() *cobra.Command {
 	f := &preflightFlags{}
 	cmd := &cobra.Command{
 		Use:   "preflight PLAYBOOK -i INVENTORY",
-		Short: "Say what of the hosts is in the way of a cluster, before anything is changed",
-		Long: `Preflight reads the hosts of a playbook, changes nothing, and prints them as a table, with what is wrong and how to mend it: names,
-releases, clocks against each other, machine ids used twice, processors, memory for the OSDs, network cards, disks, firmware,
-IOMMU, ports that corosync, Ceph and Proxmox VE need, and from each host to each address of the others whether packets as large
-as the MTU arrive, and after how long.
+		Short: "Check whether hosts are fit for a cluster, before anything changes",
+		Long: `Preflight examines the hosts of a playbook and prints a table of them, what is wrong, and how to fix it. It checks names,
+releases, clock differences, duplicate machine IDs, processors, memory for the OSDs, network cards, disks, firmware, IOMMU, and the
+ports that corosync, Ceph and Proxmox VE need. Between all hosts it measures the latency, and whether packets of the full MTU arrive.
+Nothing is changed.
 
-The addresses of a host are the one that the inventory gives it, and those in variables whose names end in "address", such as
-ceph_address. Its OSDs are counted by the variable osd_devices.
+The addresses of a host are its address in the inventory and the variables whose names end in "address", such as ceph_address.
+The variable osd_devices tells how many OSDs it will have.
 
-Exit codes: 0 nothing is in the way (there may be warnings); 1 bad input; 2 something is, or a host cannot be read.`,
+Exit codes: 0 the hosts are fit (there may be warnings); 1 bad input; 2 a host is not fit, or could not be examined.`,
 		Example: `  hlplay preflight playbooks/cluster.hcl -i inventory
   hlplay preflight playbooks/cluster.hcl -i inventory --json && hlplay run playbooks/cluster.hcl -i inventory`,
 		Args: onePlaybook,
@@ -49,8 +49,8 @@ Exit codes: 0 nothing is in the way (there may be warnings); 1 bad input; 2 some
 	}
 	f.inputFlags.add(cmd)
 	f.connectFlags.add(cmd)
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "of simulated nodes, one for each host of the inventory")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 

@@ -28,10 +28,10 @@ func rehearseCommand() *cobra.Command {
 	f := &rehearseFlags{}
 	cmd := &cobra.Command{
 		Use:   "rehearse PLAYBOOK -i INVENTORY",
-		Short: "Check, run and rerun a playbook on simulated nodes, and hold the three against each other",
+		Short: "Check, run and rerun a playbook on simulated nodes, and compare the three",
 		Long: `Rehearse starts a simulated node for each host of the inventory and runs the playbook three times:
-in check mode, for real, and again. It ends with a verdict: whether check mode foretold exactly what
-the run then changed, and whether the second run found nothing left to do.`,
+in check mode, for real, and again. It ends with a verdict: whether check mode predicted exactly what
+the run changed, and whether the second run found nothing left to do.`,
 		Args: onePlaybook,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
 	}

@@ -34,13 +34,13 @@ func restoreCommand() *cobra.Command {
 	f := &restoreFlags{}
 	cmd := &cobra.Command{
 		Use:   "restore RUN FILE",
-		Short: "Put back a file as it was before a run changed it",
-		Long: `Restore puts back one of the files that hold a host or a cluster together (corosync.conf, ceph.conf, what is in
-/etc/pve/ha, interfaces, the boot configuration, sshd_config, …) as it was before a recorded run changed it; hlplay history RUN lists them.
-RUN is the beginning of an ID, or "last". The hosts are reached as in that run.
+		Short: "Restore a file to what it was before a run changed it",
+		Long: `Restore brings back one of the files that hold a host or a cluster together (corosync.conf, ceph.conf, /etc/pve/ha/*,
+interfaces, the boot configuration, sshd_config, …) as it was before a recorded run changed it. hlplay history RUN lists them.
+RUN is the start of an ID, or "last". The hosts are reached as in that run.
 
-It shows what changes, and asks. It refuses if the file is no longer as the run has left it; --changed puts it back all
-the same. What is replaced is copied, too: the restoring is a run of its own.`,
+It shows the diff and asks. It refuses if the file has changed since the run; --changed restores it anyway. Restoring is a
+recorded run of its own and can itself be undone.`,
 		Example: `  hlplay restore last /etc/pve/corosync.conf --check
   hlplay restore 20261128-0903 /etc/network/interfaces --host pve2
   hlplay restore last /etc/pve/ceph.conf --yes`,
@@ -58,9 +58,9 @@ the same. What is replaced is copied, too: the restoring is a run of its own.`,
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
-	cmd.Flags().StringVar(&f.host, "host", "", "the `HOST` whose file is put back, where the run has changed it on several")
+	cmd.Flags().StringVar(&f.host, "host", "", "restore the file on `HOST`, if the run changed it on several hosts")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&f.changed, "changed", false, "put it back although it is no longer as the run has left it")
+	cmd.Flags().BoolVar(&f.changed, "changed", false, "restore the file even if it has changed since the run")
 	cmd.ValidArgsFunction = f.complete
 	return cmd
 }

@@ -23,27 +23,27 @@ func resumeCommand() *cobra.Command {
 	f := &resumeFlags{}
 	cmd := &cobra.Command{
 		Use:   "resume [RUN]",
-		Short: "Go on with a run that was broken off, at the first task that is not done",
-		Long: `Resume runs the playbook of a recorded run again: with the same inventory, limits, tags and variables, from the
-first task on that is not known to be done on all its hosts. RUN is the beginning of an ID that hlplay history lists, or
-"last", which is also meant without it. What the tasks before have registered is as it was; a task whose result is not recorded,
-because it holds a secret or is large, is done again if later tasks read it, with all behind it.
+		Short: "Continue an interrupted run at the first task that is not done",
+		Long: `Resume runs the playbook of a recorded run again, with the same inventory, limits, tags and variables, starting at the
+first task that is not known to be done on all its hosts. RUN is the start of an ID that hlplay history lists, or "last" (the
+default). Results registered by earlier tasks are restored. If a later task needs a result that was not recorded, because it holds a
+secret or is large, the run starts at the task that registers it.
 
-Values of -e that may be secrets, and passwords, are not recorded: they are asked for again, or given with -e.
+Passwords, and values of -e that may be secret, are not recorded: give them again with -e, or hlplay asks for them.
 
-It refuses if the playbook, the inventory or a file that they read is not as it was; --changed goes on all the same.`,
+Resume refuses if the playbook, the inventory or a file that they read has changed; --changed resumes anyway.`,
 		Example: `  hlplay resume
   hlplay resume 20261128-0903 --check --diff
   hlplay resume last -e token=…`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), word(args)) },
 	}
-	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "give a `name=value` that was not recorded, because it may be a secret (repeatable)")
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set a `name=value` that was not recorded because it may be secret (repeatable)")
 	f.keyFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
-	cmd.Flags().BoolVar(&f.changed, "changed", false, "go on although the playbook or the inventory has changed")
+	cmd.Flags().BoolVar(&f.changed, "changed", false, "resume even if the playbook or the inventory has changed")
 	cmd.ValidArgsFunction = f.completeRuns
 	f.startGiven = func() bool { return f.startAt != "" }
 	return cmd

@@ -42,7 +42,7 @@ type runFlags struct {
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
 	// shown, if it is not nil, is what is told of the run in place of what outputFlags say.
 	shown report.Reporter
-	// allow names the classes of risk that may be carried out; empty is all of them.
+	// allow names the risk classes that may be carried out; empty is all of them.
 	allow string
 	// ask shows what would change, and asks, before it is carried out.
 	ask bool
@@ -58,10 +58,10 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run PLAYBOOK -i INVENTORY",
 		Short: "Run a playbook",
-		Long: `Run checks the playbook and the inventory, connects, reads, and changes what differs.
+		Long: `Run checks the playbook and the inventory, connects to the hosts, looks at them, and changes what differs.
 
-Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host was unreachable;
-4 with --exit-on-change something was changed, or with --check would be; 130 interrupted.`,
+Exit codes: 0 success; 1 bad input, nothing was touched; 2 a task failed; 3 a host was unreachable;
+4 with --exit-on-change, something was changed or, with --check, would change; 130 interrupted.`,
 		Example: `  hlplay run playbooks/cluster.hcl -i inventory --check --diff
   hlplay run playbooks/cluster.hcl -i inventory
   hlplay run playbooks/cluster.hcl -i inventory --tags ceph --limit pve2`,
@@ -74,17 +74,17 @@ Exit codes: 0 done; 1 bad input, nothing was touched; 2 a task failed; 3 a host 
 	f.connectFlags.add(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "run against simulated nodes, one for each host of the inventory")
-	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "end with exit code 4 if something was changed, or with --check would be or cannot be told")
-	cmd.Flags().BoolVar(&f.ask, "ask", false, "show what would change and ask, before exactly that is carried out")
+	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")
+	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "exit with code 4 if anything was changed or, with --check, would change or is uncertain")
+	cmd.Flags().BoolVar(&f.ask, "ask", false, "show what would change, ask, and carry out exactly that")
 	f.lists.add(cmd)
 	return cmd
 }
 
 // addMode adds the flags that say how a run goes about it.
 func (f *runFlags) addMode(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "say what would change, and change nothing")
-	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait for another run that is changing a host, for at most `DURATION`; an hour without one")
+	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "show what would change, and change nothing")
+	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait at most `DURATION` for another run that is changing a host; without a value, an hour")
 	f.addForks(cmd)
 	f.addAllow(cmd)
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
@@ -99,7 +99,7 @@ func (f *runFlags) validateForks() error {
 }
 
 func (f *runFlags) addForks(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&f.forks, "forks", 0, "work on at most `N` hosts at a time (default: change all, and read ahead on 64)")
+	cmd.Flags().IntVar(&f.forks, "forks", 0, "work on at most `N` hosts at a time (default: change all, read ahead on 64)")
 }
 
 func (f *runFlags) run(ctx context.Context, path string) error {

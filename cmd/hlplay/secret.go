@@ -22,9 +22,9 @@ type keyFlags struct {
 }
 
 func (f *keyFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.identities, "identity", nil, "open secrets with the age or SSH key in `FILE` (repeatable; without it, with your usual keys)")
-	cmd.Flags().StringArrayVar(&f.passwordFiles, "vault-password-file", nil, "open secrets of Ansible Vault with the password in `FILE`, or that it prints if it is executable (repeatable)")
-	cmd.Flags().StringArrayVar(&f.vaultIDs, "vault-id", nil, "the password of a vault ID: `ID@FILE`, or ID@prompt to be asked for it (repeatable)")
+	cmd.Flags().StringArrayVar(&f.identities, "identity", nil, "decrypt secrets with the age or SSH key in `FILE` (repeatable; default: your usual keys)")
+	cmd.Flags().StringArrayVar(&f.passwordFiles, "vault-password-file", nil, "decrypt Ansible Vault secrets with the password in `FILE`, or printed by it if it is executable (repeatable)")
+	cmd.Flags().StringArrayVar(&f.vaultIDs, "vault-id", nil, "take the password of a vault ID from `ID@FILE`; ID@prompt asks for it (repeatable)")
 }
 
 // keyring opens secrets with the user's keys. A lenient one asks for no passphrase, and leaves unknown what it cannot open.
@@ -46,9 +46,9 @@ func secretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
 		Short: "Encrypt and edit secrets in playbooks and inventories",
-		Long: fmt.Sprintf(`Secrets are encrypted with age (age-encryption.org) for the public keys in the file %s, which lies
-beside the playbooks or above them and is committed with them. They are opened with your age or SSH key: one that
---identity names, or else
+		Long: fmt.Sprintf(`Secrets are encrypted with age (age-encryption.org) for the public keys in the file %s, in the directory
+of the playbooks or one above it, and committed with them. They are decrypted with your age or SSH key: the one that --identity
+names, or else
   %s
   %s
   %s
@@ -73,9 +73,9 @@ func anyList(list []string) []any {
 func secretEncryptCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "encrypt [FILE…]",
-		Short: "Encrypt files in place, or a value from the input",
-		Long: `Without a file, encrypt asks for a value, or reads it from the standard input where that is no terminal, and prints it
-as it stands in a playbook. Of a value of one line the newline at its end is dropped.`,
+		Short: "Encrypt files in place, or a value from standard input",
+		Long: `Without a file, encrypt asks for a value, or reads standard input if that is not a terminal, and prints the encrypted
+value as it goes into a playbook. The newline at the end of a single-line value is dropped.`,
 		Example: `  hlplay secret encrypt
   openssl rand -hex 20 | hlplay secret encrypt
   hlplay secret encrypt files/tls.key`,
@@ -173,9 +173,9 @@ func secretEditCommand() *cobra.Command {
 	f := &keyFlags{}
 	cmd := &cobra.Command{
 		Use:   "edit FILE[:LINE]",
-		Short: "Change an encrypted file or value with an editor",
-		Long: `Edit starts the editor that $VISUAL or $EDITOR names on a private copy in memory (on a tmpfs), and encrypts the result
-for the recipients. The copy is removed however the editor ends.`,
+		Short: "Edit an encrypted file or value",
+		Long: `Edit opens a private copy in memory (on a tmpfs) with $VISUAL or $EDITOR, and encrypts the result for the recipients. The
+copy is removed however the editor ends.`,
 		Args: onePlace,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			place, text, err := f.open(cmd.Context(), args[0])
@@ -207,9 +207,9 @@ func secretRekeyCommand() *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use:   "rekey [PATH…]",
-		Short: "Encrypt all secrets again, for changed recipients",
-		Long: fmt.Sprintf(`Rekey opens every secret in the named files and directories, by default in the directory of %s, and encrypts it for
-those who are listed there now. A recipient who was removed can still open what they have a copy of: change what they know.`, secret.RecipientsFile),
+		Short: "Encrypt all secrets again after the recipients have changed",
+		Long: fmt.Sprintf(`Rekey decrypts every secret in the named files and directories, by default in the directory of %s, and encrypts it
+for the recipients listed there now. A former recipient can still decrypt old copies, so change the secrets that they knew.`, secret.RecipientsFile),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			if len(paths) == 0 {
 				recipients, err := secret.FindRecipients(".")
@@ -229,6 +229,6 @@ those who are listed there now. A recipient who was removed can still open what 
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVarP(&check, "check", "C", false, "say which files have secrets, and change nothing")
+	cmd.Flags().BoolVarP(&check, "check", "C", false, "list the files that hold secrets, and change nothing")
 	return cmd
 }

@@ -24,10 +24,10 @@ type selectFlags struct {
 }
 
 func (f *selectFlags) add(cmd *cobra.Command) {
-	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or one of the patterns in @FILE (repeatable: they add up); the others are read where needed, never changed")
-	cmd.Flags().VarP((*tagList)(&f.tags), "tags", "t", "only tasks with one of these `TAGS`: a,b (repeatable)")
-	cmd.Flags().Var((*tagList)(&f.skipTags), "skip-tags", "no tasks with one of these `TAGS`: a,b (repeatable)")
-	cmd.Flags().StringVar(&f.startAt, "start-at-task", "", "begin at the task of that `NAME`")
+	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or a pattern in @FILE (repeatable, they add up); other hosts are read if needed but never changed")
+	cmd.Flags().VarP((*tagList)(&f.tags), "tags", "t", "run only tasks with one of these `TAGS`: a,b (repeatable)")
+	cmd.Flags().Var((*tagList)(&f.skipTags), "skip-tags", "skip tasks with one of these `TAGS`: a,b (repeatable)")
+	cmd.Flags().StringVar(&f.startAt, "start-at-task", "", "start at the task called `NAME`")
 	f.startGiven = func() bool { return cmd.Flags().Changed("start-at-task") }
 }
 
@@ -121,9 +121,9 @@ type listFlags struct {
 }
 
 func (f *listFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.tasks, "list-tasks", false, "list the tasks that would run, and stop")
-	cmd.Flags().BoolVar(&f.tags, "list-tags", false, "list the tags of the playbook, and stop")
-	cmd.Flags().BoolVar(&f.hosts, "list-hosts", false, "list the hosts of each play, and stop")
+	cmd.Flags().BoolVar(&f.tasks, "list-tasks", false, "list the tasks that would run, and exit")
+	cmd.Flags().BoolVar(&f.tags, "list-tags", false, "list the tags of the playbook, and exit")
+	cmd.Flags().BoolVar(&f.hosts, "list-hosts", false, "list the hosts of each play, and exit")
 }
 
 func (f *listFlags) asked() bool { return f.tasks || f.tags || f.hosts }

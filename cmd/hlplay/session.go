@@ -40,11 +40,11 @@ type inputFlags struct {
 func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
 	f.keyFlags.add(cmd)
-	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file with several (repeatable)")
+	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file (repeatable)")
 }
 
 func (f *inputFlags) addInventory(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&f.inventory, "inventory", "i", nil, "inventory `PATH`: an HCL file, or a directory of them (repeatable: they add up)")
+	cmd.Flags().StringArrayVarP(&f.inventory, "inventory", "i", nil, "inventory `PATH`: a file or a directory (repeatable, they add up)")
 }
 
 // noArguments is for commands that take flags only.
@@ -221,9 +221,9 @@ func (f *connectFlags) simulated(ctx context.Context, inv *inventory.Inventory, 
 func (f *connectFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.askPassword, "ask-pass", "k", false, "ask for the login password")
 	cmd.Flags().BoolVarP(&f.askSudo, "ask-become-pass", "K", false, "ask for the sudo password")
-	cmd.Flags().BoolVar(&f.acceptNew, "accept-new-host-keys", false, "record the keys of hosts seen for the first time; changed keys are refused all the same")
-	cmd.Flags().StringVar(&f.sshConfig, "ssh-config", "", "`FILE` to read in place of ~/.ssh/config")
-	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "`FILE` of host keys to use in place of the user's, for hosts whose inventory names none")
+	cmd.Flags().BoolVar(&f.acceptNew, "accept-new-host-keys", false, "record the keys of hosts seen for the first time; changed keys are still refused")
+	cmd.Flags().StringVar(&f.sshConfig, "ssh-config", "", "read `FILE` instead of ~/.ssh/config")
+	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "read host keys from `FILE` instead of your known_hosts, unless the inventory names another")
 }
 
 // connect returns how to open a connection to a host of the inventory. All hosts share the answers to
@@ -304,10 +304,10 @@ type outputFlags struct {
 }
 
 func (f *outputFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.output, "output", "auto", "`FORM`: auto (terminal or plain), terminal, plain, json")
-	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show what changes in files and settings")
-	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show also what is already right, times, and the round trips of each host")
-	cmd.Flags().BoolVar(&f.noColor, "no-color", false, "no colour")
+	cmd.Flags().StringVar(&f.output, "output", "auto", "output `FORMAT`: auto (terminal or plain), terminal, plain, json")
+	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show the diffs of files and settings")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show what is already as desired, times, and the round trips of each host")
+	cmd.Flags().BoolVar(&f.noColor, "no-color", false, "disable colours")
 }
 
 // reporter is where a run's events go: a file, which is written to by w.

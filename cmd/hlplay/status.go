@@ -27,14 +27,13 @@ func statusCommand() *cobra.Command {
 	f := &statusFlags{}
 	cmd := &cobra.Command{
 		Use:   "status PATTERN -i INVENTORY",
-		Short: "Say what is due and what runs on hosts, what they undo by themselves, and which run is changing them",
-		Long: `Status reads what hlplay keeps on hosts, in ` + nodestate.Dir + `: handlers that a task has notified and that
-have not run since, long commands that are running or whose end no run has read, changes that a host undoes by itself because
-nobody has proven them yet, and who holds the lock. The next run of their playbook runs those handlers, and waits for the end of
-a command that is running.
+		Short: "Show what is pending on hosts: due handlers, long commands, changes to undo, the lock",
+		Long: `Status shows what hlplay keeps on hosts, in ` + nodestate.Dir + `: handlers that were notified and have not run
+yet, long commands that are running or whose result no run has read, changes that the host will undo because nobody has confirmed
+them, and who holds the lock. The next run of the playbook runs those handlers, and waits for a command that is still running.
 
-With --clear and a reason it is forgotten: the handlers do not run, and what the host was to undo stays. The host's log says
-who did that, and why. While a command is running, nothing is forgotten.`,
+--clear with a reason forgets all of it: the handlers will not run, and unconfirmed changes stay. The host's log records who did
+that, and why. While a command is running, nothing is forgotten.`,
 		Example: `  hlplay status pve -i inventory
   hlplay status pve2 -i inventory --clear --reason "restarted by hand"`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -47,7 +46,7 @@ who did that, and why. While a command is running, nothing is forgotten.`,
 	}
 	f.addInventory(cmd)
 	f.connectFlags.add(cmd)
-	cmd.Flags().BoolVar(&f.clear, "clear", false, "forget what is due and who holds the lock; needs --reason")
+	cmd.Flags().BoolVar(&f.clear, "clear", false, "forget what is pending and who holds the lock; needs --reason")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY` it is forgotten, for the host's log")
 	return cmd
 }

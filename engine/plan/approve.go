@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// Allowed are the classes of risk that may be carried out.
+// Allowed are the risk classes that may be carried out.
 type Allowed []modules.Risk
 
 // ParseAllowed reads names of classes with commas between them. Harmless steps are always allowed.

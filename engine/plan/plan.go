@@ -50,7 +50,7 @@ type Task struct {
 	Message string `json:"message,omitempty"`
 }
 
-// Step is a step and its class of risk.
+// Step is a step and its risk class.
 type Step struct {
 	Summary string       `json:"summary"`
 	Risk    modules.Risk `json:"risk"`

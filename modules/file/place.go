@@ -52,7 +52,7 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 		}
 	}
 	return []modules.Step{{
-		Summary: "make directory " + missing[0],
+		Summary: "create directory " + missing[0],
 		Action:  modules.MakeDir{Path: missing[0], Mode: 0o755},
 		Expect:  expect,
 	}}, nil

@@ -124,7 +124,7 @@ func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Ste
 		return nil, err
 	}
 	return append(steps, modules.Step{
-		Summary: fmt.Sprintf("make directory %s (%04o %s:%s)", at, uint32(made.Mode), made.Owner, made.Group),
+		Summary: fmt.Sprintf("create directory %s (%04o %s:%s)", at, uint32(made.Mode), made.Owner, made.Group),
 		Action:  modules.MakeDir{Path: at, Mode: made.Mode, Owner: f.Owner, Group: f.Group},
 		Expect:  observe.Placed(h, at, made),
 	}), nil

@@ -23,9 +23,9 @@ func TestPlan(t *testing.T) {
 		want  string
 		argv  string
 	}{
-		"new":                {group{State: "present"}, observe.Group{}, "  make group web\n", "groupadd web"},
-		"new, of the system": {group{State: "present", System: true}, observe.Group{}, "  make group web\n", "groupadd --system web"},
-		"new, with an id":    {group{State: "present", GID: id(1234)}, observe.Group{}, "  make group web\n", "groupadd --gid 1234 web"},
+		"new":                {group{State: "present"}, observe.Group{}, "  create group web\n", "groupadd web"},
+		"new, of the system": {group{State: "present", System: true}, observe.Group{}, "  create group web\n", "groupadd --system web"},
+		"new, with an id":    {group{State: "present", GID: id(1234)}, observe.Group{}, "  create group web\n", "groupadd --gid 1234 web"},
 		"as wanted":          {group{State: "present"}, there, "", ""},
 		"that id":            {group{State: "present", GID: id(990)}, there, "", ""},
 		"an id to come":      {group{State: "present", GID: id(990)}, observe.Group{Name: "web", GID: -1}, "", ""},

@@ -38,7 +38,7 @@ var (
 func TestPlan(t *testing.T) {
 	passthrough := Module{Options: map[string]string{"kvm": "ignore_msrs=1"}, Blacklist: []string{"nouveau"}, Softdep: map[string]string{"nouveau": "pre: vfio-pci"}}
 	const configured = "blacklist nouveau\noptions kvm  ignore_msrs=1\nsoftdep nouveau pre: vfio-pci\n"
-	const rebuild = "build the initramfs images of all kernels anew"
+	const rebuild = "rebuild the initramfs images of all kernels"
 	for _, c := range []struct {
 		name   string
 		module Module

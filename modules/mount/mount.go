@@ -27,7 +27,7 @@ With ` + "`nofail`" + `, the default, a host boots without a file system that do
 mode without network.
 
 Changed options are applied with a remount. A directory where something else is mounted is an error. With ` + "`state = \"absent\"`" + ` the
-file system is unmounted, which fails while it is in use, and taken out of /etc/fstab; the directory stays.`,
+file system is unmounted, which fails while it is in use, and removed from /etc/fstab; the directory stays.`,
 	Example: `task "bulk data at /srv/bulk" {
   mount {
     path    = "/srv/bulk"
@@ -165,7 +165,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	default:
 		if !dir.Exists() {
 			steps = append(steps, modules.Step{
-				Summary: "make directory " + s.Path,
+				Summary: "create directory " + s.Path,
 				Action:  modules.MakeDir{Path: s.Path, Mode: 0o755, Owner: "root", Group: "root"},
 				Expect:  observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 			})
@@ -251,7 +251,7 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 		steps = append(steps, s.step("unmount", fmt.Sprintf("unmount %s from %s", s.mounted.Source, s.Path), []string{"umount", s.Path}, observe.Mount{}))
 	}
 	if content != table {
-		listed, err := conffile.Write(ctx, s.host, fstab, content, fmt.Sprintf("take %s out of %s", s.Path, fstab))
+		listed, err := conffile.Write(ctx, s.host, fstab, content, fmt.Sprintf("remove %s from %s", s.Path, fstab))
 		if err != nil {
 			return modules.Plan{}, err
 		}
@@ -300,7 +300,7 @@ func without(all []string, one string) []string {
 // reload makes systemd read fstab again, of which it makes the units that it mounts by.
 func reload() modules.Step {
 	return modules.Step{
-		Summary: "have systemd read " + fstab + " again",
+		Summary: "reload systemd for " + fstab,
 		Action:  modules.Run{Argv: []string{"systemctl", "daemon-reload"}, Limit: time.Minute},
 		Exact:   true,
 	}

@@ -93,7 +93,7 @@ func host(at string, listed bool) modules.Host {
 }
 
 func TestPlan(t *testing.T) {
-	list := "list UUID=1 at /srv/bulk in /etc/fstab\nhave systemd read /etc/fstab again\n"
+	list := "list UUID=1 at /srv/bulk in /etc/fstab\nreload systemd for /etc/fstab\n"
 	for name, test := range map[string]struct {
 		m    mount
 		host modules.Host
@@ -105,7 +105,7 @@ func TestPlan(t *testing.T) {
 		"not listed":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", false), "remount /srv/bulk with the options nofail\n" + strings.TrimSpace(list)},
 		"as desired":       {mount{Source: "/dev/sdb"}, host("/srv/bulk", true), ""},
 		"other options":    {mount{Source: "/dev/sdb", Options: []string{"ro"}}, host("/srv/bulk", true), "remount /srv/bulk with the options ro,nofail\n" + strings.TrimSpace(list)},
-		"absent":           {mount{State: "absent"}, host("/srv/bulk", true), "unmount /dev/sdb from /srv/bulk\ntake /srv/bulk out of /etc/fstab\nhave systemd read /etc/fstab again"},
+		"absent":           {mount{State: "absent"}, host("/srv/bulk", true), "unmount /dev/sdb from /srv/bulk\nremove /srv/bulk from /etc/fstab\nreload systemd for /etc/fstab"},
 		"absent, as it is": {mount{State: "absent"}, host("", false), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func TestGraphicsCard(t *testing.T) {
 		"announce it in /run/reboot-required", "register that a reboot is required",
 		"configure kernel modules kvm, nouveau, nvidiafb, snd_hda_intel, vfio-pci in " + modprobe.OptionsFile,
 		"load kernel module vfio", "load kernel module vfio_iommu_type1", "load kernel module vfio_pci",
-		"load vfio, vfio_iommu_type1, vfio_pci at boot", "build the initramfs images of all kernels anew",
+		"load vfio, vfio_iommu_type1, vfio_pci at boot", "rebuild the initramfs images of all kernels",
 	}
 	var got []string
 	for _, s := range plan.Steps {

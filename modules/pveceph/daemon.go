@@ -122,7 +122,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	what := "monitor"
 	if first {
 		// pveceph makes a manager beside the first monitor, and Ceph makes its default rule.
-		what = "first monitor, and manager,"
+		what = "the first monitor and manager"
 		units = append(units, ceph.DaemonUnit("mgr", name))
 		shared = append(shared, ceph.Managers.Expect(name, ceph.Manager{InMap: true}),
 			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // there are no pools, and so no placement groups

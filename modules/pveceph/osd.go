@@ -194,7 +194,7 @@ func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
 	}
 	what := o.Class
 	if what == "" {
-		what = "class by Ceph's judgement"
+		what = "device class chosen by Ceph"
 	}
 	osds := append(slices.Clone(b.osds), ceph.OSD{ID: -1, Up: true, In: true, Class: o.class(device), Devices: []string{device.Name}})
 	expect := append(pve.Everywhere(s.host, ceph.OSDs.Expect(b.node, osds)), s.linked(nil))

@@ -74,7 +74,7 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 		Explain: explain,
 	}
 	return modules.Step{
-		Summary: fmt.Sprintf("add CRUSH rule %s (%s), tried for %d copies; the map before stays at %sVERSION", r.Name, describeRule(want), copies, keptMaps),
+		Summary: fmt.Sprintf("add CRUSH rule %s (%s), tried for %d copies; the old map is kept in %sVERSION", r.Name, describeRule(want), copies, keptMaps),
 		Action:  run,
 		Diff: &modules.Diff{Subject: "CRUSH map", After: strings.Join([]string{
 			"rule " + r.Name + ": take " + take, "choose firstn 0 type " + r.FailureDomain, fmt.Sprintf("chooseleaf firstn %d type osd", r.PerDomain), "emit", "",

@@ -201,7 +201,7 @@ func (s *situation) trust(ctx context.Context, to door) (steps []modules.Step, p
 // makeKey makes root's RSA key, or its public half, the way pvecm itself would.
 func (s *situation) makeKey(t pve.Trust) modules.Step {
 	argv := []string{"sh", "-c", "umask 077 && mkdir -p /root/.ssh && exec ssh-keygen -q -t rsa -b 4096 -N '' -f /root/.ssh/id_rsa"}
-	what := "make root's SSH key"
+	what := "create root's SSH key"
 	if t.PrivateKey {
 		argv = []string{"sh", "-c", "umask 022 && ssh-keygen -y -f /root/.ssh/id_rsa >/root/.ssh/id_rsa.pub"}
 		what = "write the public half of root's SSH key"
@@ -234,7 +234,7 @@ func (s *situation) authorise(t pve.Trust, lines []string) modules.Step {
 		names = append(names, keyName(line))
 	}
 	return modules.Step{
-		Summary: fmt.Sprintf("authorise %s on %s, so that no access is lost with the join", strings.Join(names, ", "), s.founder.Name()),
+		Summary: fmt.Sprintf("authorise %s on %s, so that root keeps its access after the join", strings.Join(names, ", "), s.founder.Name()),
 		Action: modules.Run{
 			Argv: []string{"tee", "-a", "/root/.ssh/authorized_keys"}, Stdin: []byte(text), Dir: "/root", Limit: time.Minute,
 		},
@@ -273,7 +273,7 @@ func (s *situation) know(t pve.Trust, known string, to door) modules.Step {
 	after := t
 	after.Known = known
 	return modules.Step{
-		Summary: fmt.Sprintf("know %s's host keys under %s", to.name, to.address),
+		Summary: fmt.Sprintf("accept %s's host keys for %s", to.name, to.address),
 		Action:  modules.WriteFile{Path: "/root/.ssh/known_hosts", Content: []byte(known), Was: t.Known},
 		Diff:    &modules.Diff{Subject: "/root/.ssh/known_hosts", Before: t.Known, After: known},
 		Expect:  []observe.Expectation{pve.Trusts.Expect("", after).On(s.host)},

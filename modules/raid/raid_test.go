@@ -59,7 +59,7 @@ func bulk(change func(*array)) array {
 
 func TestPlan(t *testing.T) {
 	members := []observe.BlockDevice{disk(1, in), disk(2, in), disk(3, in), disk(4, in)}
-	listing := "list /dev/md/bulk in /etc/mdadm/mdadm.conf\n  build the initramfs images of all kernels anew"
+	listing := "list /dev/md/bulk in /etc/mdadm/mdadm.conf\n  rebuild the initramfs images of all kernels"
 	for name, test := range map[string]struct {
 		devices []observe.BlockDevice
 		arrays  []array
@@ -67,7 +67,7 @@ func TestPlan(t *testing.T) {
 		wipe    string
 		want    string
 	}{
-		"new":                {[]observe.BlockDevice{disk(1, nil), disk(2, nil), disk(3, nil), disk(4, nil)}, nil, "S1 ata-S2 /dev/disk/by-id/ata-S3 /dev/sde", "", "make RAID 6 /dev/md/bulk of 4 disks: /dev/sdb (S1), /dev/sdc (S2), /dev/sdd (S3), /dev/sde (S4)\n  " + listing},
+		"new":                {[]observe.BlockDevice{disk(1, nil), disk(2, nil), disk(3, nil), disk(4, nil)}, nil, "S1 ata-S2 /dev/disk/by-id/ata-S3 /dev/sde", "", "create RAID 6 /dev/md/bulk of 4 disks: /dev/sdb (S1), /dev/sdc (S2), /dev/sdd (S3), /dev/sde (S4)\n  " + listing},
 		"there":              {members, []array{bulk(nil)}, "S1 S2 S3 S4", "", ""},
 		"one is gone":        {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S5", "", "add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
 		"one has failed":     {append(members[:4:4], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},

@@ -159,7 +159,7 @@ func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	}
 	md := observe.BlockDevice{Name: a.Name, Path: "/dev/" + a.Name, Type: a.Level, Size: s.capacity(smallest, len(disks)), Rotational: rotates, Links: []string{device(s.Name)}}
 	return modules.Plan{Steps: append(steps, modules.Step{
-		Summary: fmt.Sprintf("make RAID %s %s of %d disks: %s", s.Level, device(s.Name), len(disks), names(disks)),
+		Summary: fmt.Sprintf("create RAID %s %s of %d disks: %s", s.Level, device(s.Name), len(disks), names(disks)),
 		Action:  modules.Run{Argv: blank.Guarded(disks, argv...), Limit: 5 * time.Minute},
 		Expect:  s.expect(a, s.joined(s.devices, md, disks)),
 		Settle:  blank.Settle,

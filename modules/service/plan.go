@@ -19,7 +19,7 @@ func (s *Service) plan(p *planner) error {
 	}
 	if s.DaemonReload && p.unit.Stale {
 		p.unit.Stale = false
-		p.do("have systemd read its unit files again", "systemctl", "daemon-reload")
+		p.do("reload systemd's unit files", "systemctl", "daemon-reload")
 	}
 	if s.Masked != nil {
 		p.mask(*s.Masked)

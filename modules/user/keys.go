@@ -94,7 +94,7 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 	}
 	made := observe.File{Type: observe.Directory, Mode: 0o700, Owner: account.Name, Group: account.Group}
 	return []modules.Step{{
-		Summary: "make directory " + dir,
+		Summary: "create directory " + dir,
 		Action:  modules.MakeDir{Path: dir, Mode: made.Mode, Owner: made.Owner, Group: made.Group},
 		Expect:  observe.Placed(h, dir, made),
 	}}, nil
@@ -145,7 +145,7 @@ func readable(at string, now observe.File, account observe.User) []modules.Step 
 	}
 	after := owned(now, account)
 	return []modules.Step{{
-		Summary: fmt.Sprintf("have sshd read %s (%04o %s:%s), which %s", at, uint32(after.Mode), after.Owner, after.Group, why),
+		Summary: fmt.Sprintf("let sshd read %s (%04o %s:%s), which %s", at, uint32(after.Mode), after.Owner, after.Group, why),
 		Action:  modules.SetAttributes{Path: at, Mode: &after.Mode, Owner: after.Owner, Group: after.Group},
 		Diff: &modules.Diff{
 			Subject: at, Before: fmt.Sprintf("%04o %s:%s", uint32(now.Mode), now.Owner, now.Group),

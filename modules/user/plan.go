@@ -153,7 +153,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 		}
 	}
 	return []modules.Step{{
-		Summary: fmt.Sprintf("make account %s (home %s, shell %s)", u.Name, account.Home, account.Shell),
+		Summary: fmt.Sprintf("create account %s (home %s, shell %s)", u.Name, account.Home, account.Shell),
 		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("useradd")},
 		Expect:  expect,
 	}}, account, nil

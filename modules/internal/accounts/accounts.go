@@ -26,7 +26,7 @@ func AddGroup(name string, gid *int, system bool) modules.Step {
 		argv, after.GID = append(argv, "--gid", strconv.Itoa(*gid)), *gid
 	}
 	return modules.Step{
-		Summary: "make group " + name,
+		Summary: "create group " + name,
 		Action:  modules.Run{Argv: append(argv, name), Brief: true},
 		Expect:  append(Files("the group "+name+" is about to be made"), observe.Groups.Expect(name, after)),
 		Exact:   true,

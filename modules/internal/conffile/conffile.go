@@ -67,7 +67,7 @@ func makeParent(ctx context.Context, h modules.Host, dir string) ([]modules.Step
 		return nil, nil
 	}
 	return []modules.Step{{
-		Summary: "make directory " + dir,
+		Summary: "create directory " + dir,
 		Action:  modules.MakeDir{Path: dir, Mode: 0o755, Owner: "root", Group: "root"},
 		Expect:  observe.Placed(h, dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 	}}, nil

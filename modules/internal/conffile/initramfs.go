@@ -28,7 +28,7 @@ func RebuildInitramfs(ctx context.Context, h modules.Host, changed bool, files .
 		expect[i] = observe.StaleInitramfs.Expect(name, false)
 	}
 	return []modules.Step{{
-		Summary: "build the initramfs images of all kernels anew",
+		Summary: "rebuild the initramfs images of all kernels",
 		Action:  modules.Run{Argv: []string{"update-initramfs", "-u", "-k", "all"}, Limit: 15 * time.Minute},
 		Expect:  expect,
 	}}, nil
