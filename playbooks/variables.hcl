@@ -1,4 +1,4 @@
-# What a cluster is made of. Give other values with -e name=value or -e @file.
+# The variables of the cluster. Set them with -e name=value or -e @file.
 
 variable "cluster_name" {
   description = "Name of the Proxmox VE cluster. It cannot be changed later."
@@ -11,7 +11,7 @@ variable "cluster_name" {
 }
 
 variable "repository" {
-  description = "Where Proxmox packages come from. Enterprise needs a subscription on every host, which is set once Proxmox VE is there (pvesubscription): install with no-subscription, then run again with enterprise."
+  description = "Repository of the Proxmox packages. Enterprise needs a subscription on every host, which can be set only once Proxmox VE is installed (pvesubscription): install with no-subscription, then run again with enterprise."
   type        = string
   default     = "no-subscription"
   validation {
@@ -21,7 +21,7 @@ variable "repository" {
 }
 
 variable "release_key" {
-  description = "The key that signs Proxmox's packages, by its address and its SHA-256 sum. Null is Proxmox's own; a mirror that signs with a key of its own has another."
+  description = "The key that signs the Proxmox packages: its URL and SHA-256 sum. The default, null, is Proxmox's own key; set it for a mirror that signs with another key."
   type = object({
     url    = string
     sha256 = string
@@ -30,7 +30,7 @@ variable "release_key" {
 }
 
 variable "web_interface_from" {
-  description = "Who sees whether the web interface of a node answers: the controller, or the node itself (host) where the controller reaches nodes through another machine alone."
+  description = "Where the web interface of a node is checked from: the controller, or the node itself (host) if the controller reaches the nodes only through a jump host."
   type        = string
   default     = "controller"
   validation {
@@ -40,7 +40,7 @@ variable "web_interface_from" {
 }
 
 variable "ceph_release" {
-  description = "Ceph's release, the same on all nodes. A release once installed is not changed by this playbook."
+  description = "Ceph release, the same on all nodes. This playbook does not change a release that is already installed."
   type        = string
   default     = "squid"
   validation {
@@ -50,7 +50,7 @@ variable "ceph_release" {
 }
 
 variable "public_network" {
-  description = "Ceph's public network: monitors and clients. Each host has its address in it as ceph_address."
+  description = "Ceph's public network, for monitors and clients. Each host's address in it is its ceph_address."
   type        = string
   default     = "10.10.10.0/24"
   validation {
@@ -60,7 +60,7 @@ variable "public_network" {
 }
 
 variable "cluster_network" {
-  description = "Ceph's cluster network, where OSDs replicate. May be the public one."
+  description = "Ceph's cluster network, for replication between OSDs. It may be the public network."
   type        = string
   default     = "10.10.10.0/24"
   validation {
@@ -70,12 +70,12 @@ variable "cluster_network" {
 }
 
 variable "monitors" {
-  description = "How many of the hosts, from the first on, carry a monitor. Odd, and at least 3."
+  description = "Number of monitors, on the first hosts of the group. Odd, and at least 3."
   type        = number
   default     = 3
   validation {
     condition     = var.monitors >= 3 && var.monitors % 2 == 1
-    error_message = "An odd number of monitors, at least 3: two stop when one is lost."
+    error_message = "Choose an odd number of monitors, at least 3: with two, the loss of either stops the cluster."
   }
 }
 
@@ -112,19 +112,19 @@ variable "pools" {
 }
 
 variable "pgs_per_osd" {
-  description = "How many placement groups an OSD should carry, copies counted."
+  description = "Target number of placement groups per OSD, counting all copies."
   type        = number
   default     = 100
 }
 
 variable "cephfs" {
-  description = "Name of the CephFS for images and backups, which keeps three copies on three hosts; \"\" for none."
+  description = "Name of the CephFS for images and backups, with three copies on three hosts; \"\" for none."
   type        = string
   default     = "cephfs"
 }
 
 variable "guests" {
-  description = "Virtual machines that are created if their id is free, by id. Their disk lies in the pool."
+  description = "Virtual machines to create if their ID is free, by ID. The disk is created in the pool."
   type = map(object({
     name   = string
     memory = number
@@ -141,7 +141,7 @@ variable "guests" {
 }
 
 variable "ha_resources" {
-  description = "What is highly available, by service id, and on which nodes it prefers to run (a higher number wins)."
+  description = "Highly available resources, by service ID, and the nodes they prefer to run on (a higher number wins)."
   type = map(object({
     nodes = map(number)
   }))
@@ -154,15 +154,15 @@ variable "ha_resources" {
   }
 }
 
-# What the inventory says of each host, in vars of the host or of its group.
+# What the inventory must say about each host, in vars of the host or of its group.
 
 host_variable "domain" {
-  description = "The domain of the host's name, such as example.org."
+  description = "The domain of the host's FQDN, such as example.org."
   type        = string
 }
 
 host_variable "ceph_address" {
-  description = "The host's own address in public_network, for its monitor. Without Ceph it is not needed."
+  description = "The host's own address in public_network, for its monitor. Not needed without Ceph."
   type        = string
   default     = ""
   validation {
@@ -172,7 +172,7 @@ host_variable "ceph_address" {
 }
 
 host_variable "osd_devices" {
-  description = "The disks that become OSDs, by paths that stay: /dev/disk/by-id/…."
+  description = "The disks that become OSDs, by stable paths: /dev/disk/by-id/…."
   type        = list(string)
   default     = []
 }
