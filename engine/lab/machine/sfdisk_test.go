@@ -27,7 +27,7 @@ func TestSfdisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath("sfdisk"); err != nil {
-		t.Skipf("there is no sfdisk to compare with: %v", err)
+		t.Fatal("there is no sfdisk to compare with: make setup installs it")
 	}
 	m := bare(t, func(c *Config) {
 		c.Disks = append(c.Disks, Disk{Name: "sdc", Size: 100 << 20, Partitions: []Disk{{Size: 10 << 20, PartLabel: "a", PartUUID: uuid + "1"}, {Size: 10 << 20, Start: 61440, PartUUID: uuid + "2"}}})
