@@ -19,6 +19,9 @@ func (m *Module) Advise() []modules.Advice {
 			all = append(all, wrongform.Source("repository.name", r.Name)...)
 		}
 	}
+	for _, uri := range m.DisableURIs {
+		all = append(all, wrongform.SourceURI("disable_uris", uri)...)
+	}
 	if m.Upgrade == "safe" && slices.ContainsFunc(m.Packages, proxmox) {
 		all = append(all, keptBack)
 	}

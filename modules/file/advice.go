@@ -14,6 +14,8 @@ func (f *File) Advise() []modules.Advice {
 	for _, l := range f.Lines {
 		if l.State != absent {
 			all = append(all, wrongform.Content("line.line", f.Path, l.Line)...)
+		} else {
+			all = append(all, wrongform.SourceLine("line.state", f.Path, l.Line+l.Regexp)...)
 		}
 	}
 	for _, b := range f.Blocks {

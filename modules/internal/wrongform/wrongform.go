@@ -2,6 +2,7 @@
 package wrongform
 
 import (
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -24,13 +25,13 @@ var everywhere = []form{
 		"an MTU set by a command is gone after a reboot or ifreload, and nothing checks the way", `Use the module network, which keeps it and proves it by full-size pings: network { mtu = 9000 … }`},
 	{modules.AdviceVirqfd, regexp.MustCompile(`\bvfio[_-]virqfd\b`),
 		"vfio_virqfd is part of vfio since kernel 6.2, and fails to load there", `Leave it out: passthrough { devices = […] } loads what the running kernel has`},
-	{modules.AdviceBlacklistGlob, regexp.MustCompile(`(?m)\bblacklist\s+[A-Za-z0-9_-]*[*?\[]`),
-		"a blacklist knows no patterns: the line has no effect", `Write each name of its own, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
+	{modules.AdviceBlacklistGlob, regexp.MustCompile(`(?m)\bblacklist(\s+|=(\S*,)?)[A-Za-z0-9_-]*[*?\[]`),
+		"a blacklist knows no patterns: it has no effect", `Write each name of its own, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
 }
 
 // scripts are wrong in a command, and in a file that holds commands.
 var scripts = []form{
-	{modules.AdviceNetworkingRestart, regexp.MustCompile(`\bsystemctl\s+(-\S+\s+)*(try-)?restart\s+([\w.@-]+\s+)*networking\b|(\bservice\s+|/etc/init\.d/)networking\s+(force-)?re(start|load)\b`),
+	{modules.AdviceNetworkingRestart, regexp.MustCompile(`\bsystemctl\s+(-\S+\s+)*((try-)?restart|stop)\s+([\w.@-]+\s+)*networking\b|(\bservice\s+|/etc/init\.d/)networking\s+((force-)?re(start|load)|stop)\b`),
 		networkingProblem, networkingWant},
 	{modules.AdviceEtcHost, regexp.MustCompile(`(^|[\s"'=>])/etc/host($|[\s"';|&])`), hostProblem, hostWant},
 }
@@ -43,7 +44,7 @@ var commands = []form{
 }
 
 const (
-	networkingProblem = "a restart of networking takes all interfaces down: guests lose their bridge, and the session to the host its way"
+	networkingProblem = "a restart or stop of networking takes all interfaces down: guests lose their bridge, and the session to the host its way"
 	networkingWant    = "Use the module network, which reloads what has changed (ifreload -a) and undoes it unless hlplay can connect anew"
 	hostProblem       = "nothing reads /etc/host"
 	hostWant          = "Write /etc/hosts"
@@ -56,10 +57,15 @@ func Command(argument, text string) []modules.Advice {
 	return find(argument, text, scripts, commands, everywhere)
 }
 
+// Job returns advice on the command of a job that is run again and again, such as that of a crontab. What it appends is a log.
+func Job(argument, text string) []modules.Advice {
+	return find(argument, text, scripts, everywhere)
+}
+
 // Content returns advice on what is written into a file.
 func Content(argument, file, text string) []modules.Advice {
 	if strings.HasPrefix(file, "/etc/cron") || strings.HasPrefix(file, "/var/spool/cron") || path.Ext(file) == ".sh" {
-		return find(argument, text, scripts, everywhere)
+		return Job(argument, text)
 	}
 	return find(argument, text, everywhere)
 }
@@ -93,12 +99,36 @@ func Path(argument, file string, absent bool) []modules.Advice {
 func Source(argument, name string) []modules.Advice {
 	switch name {
 	case "pve-install-repo", "proxmox", "pve-no-subscription":
-		return []modules.Advice{{Name: modules.AdviceNoSource, Argument: argument, Problem: sourceProblem, Want: sourceWant}}
+		return noSource(argument)
 	}
 	return nil
 }
 
-// Restart returns advice on a restart of a unit.
+// SourceLine returns advice on lines of apt's sources that are removed or disabled, by their text or an expression for it.
+func SourceLine(argument, file, text string) []modules.Advice {
+	if strings.HasPrefix(file, "/etc/apt/sources.list") && strings.Contains(text, "pve-no-subscription") {
+		return noSource(argument)
+	}
+	return nil
+}
+
+// SourceURI returns advice on sources that are disabled by their URI: Proxmox serves all without a subscription from one host.
+func SourceURI(argument, uri string) []modules.Advice {
+	u, err := url.Parse(uri)
+	if err != nil || u.Hostname() != "download.proxmox.com" {
+		return nil
+	}
+	if dir := strings.Trim(u.Path, "/"); dir != "" && dir != "debian" && dir != "debian/pve" {
+		return nil
+	}
+	return noSource(argument)
+}
+
+func noSource(argument string) []modules.Advice {
+	return []modules.Advice{{Name: modules.AdviceNoSource, Argument: argument, Problem: sourceProblem, Want: sourceWant}}
+}
+
+// Restart returns advice on a unit that is restarted or stopped.
 func Restart(argument, unit string) []modules.Advice {
 	if strings.TrimSuffix(unit, ".service") != "networking" {
 		return nil

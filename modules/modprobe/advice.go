@@ -1,0 +1,19 @@
+package modprobe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/wrongform"
+)
+
+// Advise implements modules.Adviser.
+func (m *Module) Advise() []modules.Advice {
+	if m.State == "absent" {
+		return nil
+	}
+	all := wrongform.Content("modules", LoadFile, strings.Join(m.Modules, "\n"))
+	return append(all, wrongform.Content("options", OptionsFile, strings.Join(slices.Sorted(maps.Keys(m.Options)), "\n"))...)
+}
