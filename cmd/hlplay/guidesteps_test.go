@@ -58,7 +58,7 @@ var guideSteps = []guideStep{
 	{id: "G1.54", does: "Add the other nodes' devices to the mapping"},
 	{id: "G1.55", does: "Use the mapping in the virtual machine", left: "A new machine takes it as an option of the module qm; in one that exists a person replaces the raw device"},
 	{id: "G1.56", does: "Restrict the guest to nodes with the device", differs: "A strict placement: a rule on Proxmox VE 9, a group on 8"},
-	{id: "G1.57", does: "RAID 6 over twelve disks, with Btrfs"},
+	{id: "G1.57", does: "RAID 6 over twelve disks, with Btrfs", differs: "Disks by serial, only if blank; mounted with `nofail`; read whole once a month", tests: []string{"raid", "raid_names"}},
 	{id: "G1.58", does: "Fetch the key of Proxmox Backup Server"},
 	{id: "G1.59", does: "Verify it"},
 	{id: "G1.60", does: "Add its repository"},

@@ -54,7 +54,10 @@ result has ` + "`device`, `uuid`, `degraded` and `sync`" + `, what the array doe
 	New:    func() modules.Module { return &raid{} },
 }
 
-const program = "/usr/sbin/mdadm"
+const (
+	program = "/usr/sbin/mdadm"
+	mailer  = "/usr/sbin/sendmail"
+)
 
 // Result is what a task registers.
 type Result struct {
@@ -112,6 +115,9 @@ func (m *raid) Want(h modules.Host) {
 	observe.Disks.Want(h, "")
 	arrays.Want(h, "")
 	observe.Files.Want(h, confFile, program)
+	if m.Mail != "" {
+		observe.Files.Want(h, mailer)
+	}
 	observe.StaleInitramfs.Want(h, confFile)
 }
 
@@ -149,6 +155,15 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	plan.Steps = slices.Concat(plan.Steps, conf, rebuilt)
+	if m.Mail != "" {
+		switch there, err := observe.Exists(ctx, h, mailer); {
+		case observe.IsUnknown(err): // a package that is about to be installed may bring it
+		case err != nil:
+			return modules.Plan{}, err
+		case !there:
+			plan.Notes = append(plan.Notes, fmt.Sprintf("%s learns nothing of a failed disk: %s has no %s by which mdadm sends mail; install a mail server, such as postfix", m.Mail, h.Name(), mailer))
+		}
+	}
 	plan.Data = m.result(s)
 	return plan, nil
 }

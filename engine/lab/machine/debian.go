@@ -184,7 +184,7 @@ func debianExtras() []Package {
 			Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf}, Programs: map[string]Program{"chronyc": chronyc},
 			Files: map[string]string{"/etc/chrony/conf.d/README": "", "/etc/chrony/sources.d/README": ""},
 			Units: []Unit{{Name: "chrony", Enabled: true, Active: true}}})
-		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix,
+		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix, Files: map[string]string{"/usr/sbin/sendmail": "#!/bin/false\n"},
 			Units: []Unit{{Name: "postfix", Enabled: true, Active: true, Exits: codename == "bookworm"}}})
 		add(Package{Name: "open-iscsi", Version: version("2.1.8-1", "2.1.11-1"), Files: map[string]string{"/etc/iscsi/iscsid.conf": "node.startup = manual\n"}, Units: []Unit{{Name: "open-iscsi", Enabled: true}, {Name: "iscsid"}}})
 		add(Package{Name: "ifupdown2", Version: version("3.2.0-1+deb12", "3.3.0-1"), Conflicts: []string{"ifupdown"}, Units: []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}},
@@ -193,9 +193,8 @@ func debianExtras() []Package {
 		add(Package{Name: "attr", Version: version("1:2.5.1-4", "1:2.5.2-3"), Programs: map[string]Program{"getfattr": getfattr, "setfattr": setfattr}})
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
 		add(Package{Name: "xfsprogs", Version: version("6.1.0-1", "6.13.0-2"), Programs: map[string]Program{"/usr/sbin/mkfs.xfs": mkfs("xfs")}})
-		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs")}})
-		add(Package{Name: "mdadm", Version: version("4.2-5", "4.4-11+deb13u1"), Programs: map[string]Program{"/usr/sbin/mdadm": mdadm}, Files: map[string]string{"/etc/mdadm/mdadm.conf": mdadmConf},
-			Units: []Unit{{Name: "mdmonitor", Static: true}, {Name: "mdcheck_start.timer"}, {Name: "mdcheck_continue.timer"}}})
+		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs"), "btrfs": btrfs}})
+		add(mdadmPackage(codename, version("4.2-5", "4.4-11+deb13u1")))
 		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
 			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})
 		}

@@ -338,6 +338,20 @@ func dashed(uuid string) string {
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
 
+// mdadmPackage is the package of mdadm. That of Debian 12 checks arrays by cron, that of Debian 13 by timers.
+func mdadmPackage(codename, version string) Package {
+	timers := codename != "bookworm"
+	files := map[string]string{"/etc/mdadm/mdadm.conf": mdadmConf}
+	if !timers {
+		files["/etc/cron.d/mdadm"] = "57 0 * * 0 root if [ -x /usr/share/mdadm/checkarray ] && [ $(date +\\%d) -le 7 ]; then /usr/share/mdadm/checkarray --cron --all --idle --quiet; fi\n"
+	}
+	return Package{Name: "mdadm", Version: version, Programs: map[string]Program{"/usr/sbin/mdadm": mdadm}, Files: files, Units: []Unit{
+		{Name: "mdmonitor", Static: true},
+		{Name: "mdcheck_start.timer", Enabled: timers, Active: timers},
+		{Name: "mdcheck_continue.timer", Enabled: timers, Active: timers},
+	}}
+}
+
 // mdadmConf is the configuration that the package makes when it is installed.
 const mdadmConf = `# mdadm.conf
 #
