@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -75,6 +77,8 @@ type decoder struct {
 	unknowns []string
 	standIn  func(Argument) cty.Value
 	secrets  secrets
+	// sensitive are the paths of the arguments that secrets are in.
+	sensitive []string
 }
 
 // module decodes and validates; complete says that nothing was unknown.
@@ -105,7 +109,21 @@ func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnos
 	}
 	hide := d.secrets.replacer()
 	summary, detail = hide.Replace(summary), hide.Replace(detail)
+	if argument != nil && d.quotesSecret(argument.Argument) {
+		summary = quotedText.ReplaceAllString(summary, "(sensitive)")
+	}
 	return fault(at, summary, detail)
+}
+
+// quotedText matches what a module quotes of an argument: in full, or the beginning of it.
+var quotedText = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|`[^`]*`")
+
+// quotesSecret reports whether an argument, named as by an ArgumentError, has a sensitive value. A module may then quote a part of it, which
+// no replacer knows.
+func (d *decoder) quotesSecret(argument string) bool {
+	return slices.ContainsFunc(d.sensitive, func(path string) bool {
+		return argument == path || strings.HasPrefix(argument, path+".")
+	})
 }
 
 // argumentRange is where an argument such as "pool.size" or "bridge.vmbr0.gateway" stands, or the nearest block around it.
@@ -206,6 +224,7 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 	if marked {
 		d.secrets.collect(v)
 		d.secrets.collectRead(expr, d.ctx)
+		d.sensitive = append(d.sensitive, within+a.Name)
 	}
 	v, _ = v.UnmarkDeep()
 	if hclfile.TooLarge(v) {

@@ -3,6 +3,7 @@ package lang
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -141,11 +142,14 @@ func (s secrets) list() []string {
 	return all
 }
 
-// replacer hides the texts of the set.
+// replacer hides the texts of the set, as they are and in Go's quotes.
 func (s secrets) replacer() *strings.Replacer {
 	var pairs []string
 	for _, text := range s.list() {
 		pairs = append(pairs, text, "(sensitive)")
+		for _, quoted := range []string{strconv.Quote(text), strconv.QuoteToASCII(text)} {
+			pairs = append(pairs, quoted[1:len(quoted)-1], "(sensitive)")
+		}
 	}
 	return strings.NewReplacer(pairs...)
 }
