@@ -126,16 +126,16 @@ func (r *Request) pinned(ctx context.Context, h modules.Host) (string, error) {
 		sum, _ := parseFingerprint(r.SHA256) // Validate has refused what is none
 		return sum, nil
 	}
-	files, err := observe.Files.ObserveAll(ctx, h, r.Certificate)
-	if err != nil {
-		return "", err
-	}
+	observe.Files.Want(h, r.Certificate...)
 	for _, name := range r.Certificate {
-		f := files[name]
-		if !f.Exists() {
+		text, exists, err := observe.Text(ctx, h, name)
+		if err != nil {
+			return "", err
+		}
+		if !exists {
 			continue
 		}
-		block, _ := pem.Decode(f.Content)
+		block, _ := pem.Decode([]byte(text))
 		if block == nil || block.Type != "CERTIFICATE" {
 			return "", &modules.FinalError{Err: fmt.Errorf("%s on %s does not begin with a certificate in PEM form", name, h.Name())}
 		}

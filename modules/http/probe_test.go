@@ -98,6 +98,18 @@ func TestPlanFromTheController(t *testing.T) {
 	if len(plan.Steps) > 0 || !plan.Data.GetAttr("sha256").RawEquals(cty.StringVal(pinned.SHA256)) {
 		t.Errorf("the server answers, but the plan is %+v", plan)
 	}
+	const live = "/etc/letsencrypt/archive/fullchain1.pem"
+	elsewhere := observe.Files.Expect(live, observe.File{Type: observe.Regular, Content: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})})
+	link := func(loose string) observe.Expectation {
+		return observe.Files.Expect(pveCertificate, observe.File{Type: observe.Symlink, Owner: "root", Target: live, Loose: loose})
+	}
+	answers := probes.Expect(pinned.key(), answer{AsExpected: true, Status: 200, SHA256: pinned.SHA256})
+	if plan, err := r().Plan(t.Context(), observe.NewRecorded("pve1", none, link(""), elsewhere, answers)); err != nil || len(plan.Steps) > 0 {
+		t.Errorf("a link to the certificate: %+v, %v", plan, err)
+	}
+	if _, err := r().Plan(t.Context(), observe.NewRecorded("pve1", none, link("alice"), elsewhere, answers)); err == nil || !strings.Contains(err.Error(), "alice may change it") {
+		t.Errorf("a link of alice's to the certificate: %v", err)
+	}
 	for name, certificate := range map[string]observe.Expectation{
 		"no file yet": file(""), "a file that an earlier task brings": observe.Files.Unknown(pveCertificate, "a package"),
 	} {

@@ -92,7 +92,7 @@ func (m *mount) device() bool { return strings.HasPrefix(m.Source, "/dev/") }
 func (m *mount) Want(h modules.Host) {
 	observe.Files.Want(h, fstab)
 	if m.Path != "" {
-		observe.Files.Want(h, m.Path)
+		observe.WantReplaceable(h, m.Path)
 		observe.Mounts.Want(h, m.Path)
 	}
 	observe.Disks.Want(h, "")
@@ -151,6 +151,11 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	if changed {
 		steps = append(steps, reload())
 	}
+	if changed || s.mounted.Source == "" {
+		if err := s.settled(ctx); err != nil {
+			return modules.Plan{}, err
+		}
+	}
 	dir, err := observe.Files.Observe(ctx, s.host, s.Path)
 	switch {
 	case err != nil:
@@ -177,6 +182,17 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 		steps = append(steps, s.step("mount", fmt.Sprintf("mount %s at %s", s.Source, s.Path), []string{"mount", s.Path}, after))
 	}
 	return modules.Plan{Steps: steps}, nil
+}
+
+// settled refuses a directory that another user could exchange: mount(8) would follow a link in its place, and mount over
+// what is the system's, or unmount that.
+func (s *site) settled(ctx context.Context) error {
+	by, err := observe.Replaceable(ctx, s.host, s.Path)
+	if err != nil || by == "" {
+		return err
+	}
+	return fmt.Errorf("%s may change what lies at %s on %s, and so what mount(8) would find there: name a directory that only root can replace",
+		by, s.Path, s.host.Name())
 }
 
 // entry is the line of fstab that is wanted, and the device that it is about; nil if the source is none that is known.
@@ -248,6 +264,9 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 	}
 	var steps []modules.Step
 	if s.mounted.Source != "" {
+		if err := s.settled(ctx); err != nil {
+			return modules.Plan{}, err
+		}
 		steps = append(steps, s.step("unmount", fmt.Sprintf("unmount %s from %s", s.mounted.Source, s.Path), []string{"umount", s.Path}, observe.Mount{}))
 	}
 	if content != table {

@@ -87,6 +87,8 @@ func host(at string, listed bool) modules.Host {
 		observe.Disks.Expect("", []observe.BlockDevice{d, other}),
 		observe.Mounts.Expect("/srv/bulk", mounted),
 		observe.Files.Expect("/srv/bulk", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		observe.Files.Expect("/", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.Files.Expect("/etc", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.Files.Expect(fstab, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(text), Size: int64(len(text))}),
 	)
@@ -164,6 +166,39 @@ func TestValidate(t *testing.T) {
 	} {
 		if err := test.m.Validate(); (err == nil) != test.ok {
 			t.Errorf("%+v: %v", test.m, err)
+		}
+	}
+}
+
+// A directory that another user can exchange for a link is not given to mount(8).
+func TestWhereOthersMayReplaceTheDirectory(t *testing.T) {
+	mounted := observe.Mount{Source: "/dev/sdb", Type: "ext4"}
+	for name, test := range map[string]struct {
+		m    mount
+		at   observe.Mount
+		line string
+		want string
+	}{
+		"mounted":       {mount{Source: "/dev/sdb", State: "mounted"}, observe.Mount{}, "", "alice may change what lies at /home/alice/bulk on pve1"},
+		"remounted":     {mount{Source: "/dev/sdb", State: "mounted", Options: []string{"ro"}}, mounted, "UUID=1 /home/alice/bulk ext4 defaults 0 2\n", "alice may change"},
+		"unmounted":     {mount{State: "absent"}, mounted, "", "alice may change"},
+		"as it is":      {mount{Source: "/dev/sdb", State: "mounted"}, mounted, "UUID=1 /home/alice/bulk ext4 defaults 0 2\n", ""},
+		"no longer due": {mount{State: "absent"}, observe.Mount{}, "", ""},
+	} {
+		directory := func(path, owner string) observe.Expectation {
+			return observe.Files.Expect(path, observe.File{Type: observe.Directory, Mode: 0o755, Owner: owner, Group: owner})
+		}
+		h := observe.NewRecorded("pve1",
+			observe.Disks.Expect("", []observe.BlockDevice{{Name: "sdb", Path: "/dev/sdb", Type: "disk", Filesystem: "ext4", UUID: "1"}}),
+			observe.Mounts.Expect("/home/alice/bulk", test.at),
+			directory("/", "root"), directory("/etc", "root"), directory("/home", "root"), directory("/home/alice", "alice"), directory("/home/alice/bulk", "root"),
+			observe.Files.Expect(fstab, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(test.line), Size: int64(len(test.line))}),
+		)
+		m := test.m
+		m.Path = "/home/alice/bulk"
+		plan, err := m.Plan(context.Background(), h)
+		if test.want == "" && (err != nil || len(plan.Steps) > 0) || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0) {
+			t.Errorf("%s: %d steps, %v; expected %q", name, len(plan.Steps), err, test.want)
 		}
 	}
 }

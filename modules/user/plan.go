@@ -143,6 +143,15 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 		expect = append(expect, observe.Groups.Expect(u.Name, observe.Group{Name: u.Name, GID: -1}))
 	}
 	if !u.System {
+		// useradd(8) makes the directory and gives it away by its name.
+		by, err := observe.Replaceable(ctx, h, account.Home)
+		if err != nil {
+			return nil, account, err
+		}
+		if by != "" {
+			return nil, account, fmt.Errorf("%s may change what lies at %s on %s, and useradd would give that to %s: choose a home in a directory that only root can write to",
+				by, account.Home, h.Name(), u.Name)
+		}
 		home, err := observe.Files.Observe(ctx, h, account.Home)
 		if err != nil {
 			return nil, account, err

@@ -87,6 +87,8 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Groups.Expect("kvm-ops", observe.Group{}),
 		observe.Passwords.Expect("ops", "!"),
 		observe.Passwords.Expect("new", ""),
+		observe.Files.Expect("/", owns("root", 0o755, directory())),
+		observe.Files.Expect("/home", owns("root", 0o755, directory())),
 		observe.Files.Expect("/home/new", observe.File{}),
 		observe.Files.Expect("/home/new/.ssh", observe.File{}),
 		observe.Files.Expect("/home/new/.ssh/authorized_keys", observe.File{}),
@@ -112,6 +114,21 @@ func acts(p modules.Plan) []string {
 		}
 	}
 	return all
+}
+
+// A home that another user could exchange for a link is not given away by its name.
+func TestAHomeWithinAnothersHome(t *testing.T) {
+	for home, want := range map[string]string{"/home/ops/new": "ops may change what lies at /home/ops/new", "/tmp/deep/new": "every user may change"} {
+		h := host(
+			observe.Files.Expect("/tmp", owns("root", 0o1777, directory())),
+			observe.Files.Expect("/tmp/deep", owns("ops", 0o755, directory())),
+			observe.Files.Expect(home, observe.File{}),
+		)
+		plan, err := (&User{Name: "new", Home: home, Group: "ops"}).Plan(t.Context(), h)
+		if err == nil || !strings.Contains(err.Error(), want) || len(plan.Steps) > 0 {
+			t.Errorf("%s: %d steps, %v; expected %q", home, len(plan.Steps), err, want)
+		}
+	}
 }
 
 func TestPlans(t *testing.T) {

@@ -104,6 +104,8 @@ func (c *Call) mountListed() int {
 		_, info, err := c.view().resolve(dir, true)
 		d, _ := c.Machine.Disk(device)
 		switch {
+		case !found && !strings.HasPrefix(f[0], "/dev/") && !strings.Contains(f[0], "="):
+			return notSimulated(c, "mounting "+f[0]+" ("+f[2]+")")
 		case !found:
 			return c.Errorf("%s: can't find %s.", dir, f[0])
 		case err != nil || info == nil:

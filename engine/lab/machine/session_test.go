@@ -186,3 +186,18 @@ func TestUnits(t *testing.T) {
 	expect(t, m, "systemctl is-system-running", 1, `degraded`)
 	expect(t, m, "systemctl --failed --no-legend; systemctl reset-failed; systemctl is-system-running", 0, `bad.service`, `running`)
 }
+
+// A login shell starts in its user's home; without a login, su stays where it is.
+func TestSuStartsInTheHome(t *testing.T) {
+	m := bare(t)
+	for line, want := range map[string]string{
+		"cd /tmp && su - admin -c pwd":         "/home/admin\n",
+		"cd /tmp && su --login admin -c pwd":   "/home/admin\n",
+		"cd /tmp && su admin -c pwd":           "/tmp\n",
+		"cd /tmp && runuser -l admin -c 'pwd'": "/home/admin\n",
+	} {
+		if stdout, stderr, code := runInput(t, m, "root", line, ""); stdout != want || code != 0 {
+			t.Errorf("%s: got %q, %q, %d; expected %q", line, stdout, stderr, code, want)
+		}
+	}
+}

@@ -20,10 +20,11 @@ func su(_ context.Context, c *Call) int {
 		return c.Errorf("Authentication failure")
 	}
 	user, rest := o.value("u", "user"), o.rest
+	login := o.has("l", "login")
 	if user == "" {
 		user = "root"
 		if len(rest) > 0 && rest[0] == "-" {
-			rest = rest[1:]
+			login, rest = true, rest[1:]
 		}
 		if len(rest) > 0 {
 			user, rest = rest[0], rest[1:]
@@ -39,6 +40,13 @@ func su(_ context.Context, c *Call) int {
 		return c.Errorf("user %s does not exist or the user entry does not contain all the required fields", user)
 	}
 	environ := withEnv(c.environ, "USER="+user, "LOGNAME="+user, "HOME="+a.home)
+	if login {
+		if info, err := c.view().Stat(a.home); err == nil && info.IsDir() {
+			c.Dir = a.home
+		} else {
+			c.Errorf("warning: cannot change directory to %s: No such file or directory", a.home)
+		}
+	}
 	if command := o.value("c", "command"); command != "" {
 		return c.run(user, environ, c.Stdin, []string{cmpOr(o.value("s", "shell"), a.shell), "-c", command})
 	}

@@ -1,0 +1,67 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"path"
+)
+
+// Replaceable returns who, besides root, could put something else at an absolute path: the owner of a directory on the way to it, or
+// whoever may write to that directory. It is empty if nobody could. What is root's in a directory of root's with the sticky bit stays
+// there, and so does what root makes there. Symbolic links on the way count with what they lead to.
+//
+// A program that resolves a path itself, such as mount(8), must not be given one that is replaceable: between an observation and the
+// program, whoever may replace it can lead the program elsewhere.
+func Replaceable(ctx context.Context, h *Host, name string) (by string, err error) {
+	WantReplaceable(h, name)
+	return replaceable(ctx, h, name, 0)
+}
+
+// WantReplaceable announces what Replaceable reads of a path.
+func WantReplaceable(h *Host, name string) { Files.Want(h, append(above([]string{name}), name)...) }
+
+func replaceable(ctx context.Context, h *Host, name string, links int) (by string, err error) {
+	if name == "/" {
+		return "", nil
+	}
+	if links > maxLinks {
+		return "", fmt.Errorf("%s: too many levels of symbolic links", name)
+	}
+	parent := path.Dir(name)
+	if by, err := replaceable(ctx, h, parent, links); err != nil || by != "" {
+		return by, err
+	}
+	_, dir, err := Follow(ctx, h, parent)
+	if err != nil {
+		return "", err
+	}
+	f, err := Files.Observe(ctx, h, name)
+	if err != nil {
+		return "", err
+	}
+	if by := dir.writers(); by != "" {
+		kept := dir.Owner == "root" && dir.Mode&0o1000 != 0 && (!f.Exists() || f.Owner == "root")
+		if !kept {
+			return by, nil
+		}
+	}
+	if f.Type == Symlink {
+		return replaceable(ctx, h, f.target(name), links+1)
+	}
+	return "", nil
+}
+
+// writers returns who besides root may change names in a directory, as text; it is empty if nobody may.
+func (f File) writers() string {
+	switch {
+	case f.Type != Directory:
+		return ""
+	case f.Owner != "root":
+		return f.Owner
+	case f.Mode&0o002 != 0:
+		return "every user"
+	case f.Mode&0o020 != 0:
+		return "the group " + f.Group
+	}
+	return ""
+}
