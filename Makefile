@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup e2e e2e-hold check lab-coverage fuzz bench bench-peers docs clean
+.PHONY: help build demo test setup e2e e2e-hold faults check lab-coverage fuzz bench bench-peers docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ e2e-hold: ## as root on Debian: e2e with a program that also holds what steps ex
 	@.ci/nodes
 	CGO_ENABLED=0 $(GO) build -tags hold -o bin/hlplay-hold ./cmd/hlplay
 	$(GO) test -tags e2e -count=1 -timeout 6h -v ./cmd/hlplay/e2e -hlplay $(CURDIR)/bin/hlplay-hold
+
+FAULTS ?= 1000
+SEED ?= 1
+faults: build ## as root on Debian: inject FAULTS faults from SEED on into runs on real nodes, and print what became of them
+	@.ci/nodes
+	$(GO) test -tags e2e -count=1 -timeout 48h -v -run TestFaults ./cmd/hlplay/e2e -faults $(FAULTS) -seed $(SEED)
 
 check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

@@ -1,0 +1,138 @@
+//go:build linux && e2e
+
+package e2e
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hlplay/engine/lab/nspawn"
+)
+
+// fault is one that is injected into a run.
+type fault struct {
+	*testing.T
+	campaign   *campaign
+	node       *nspawn.Node
+	generation string
+	process    *os.Process   // the program's
+	over       chan struct{} // closed when the run has ended
+	healed     chan struct{} // closed when nothing is broken any more
+	struck     bool          // the run had not ended when it came
+	rebooted   bool
+}
+
+// faultKind is a kind of fault: strike injects it and mends what it has broken, before or after the end of the run.
+type faultKind struct {
+	name   string
+	strike func(*fault)
+}
+
+var faultKinds = []faultKind{
+	{"kill -9", func(f *fault) { f.signal(syscall.SIGKILL) }},
+	{"INT", func(f *fault) { f.signal(syscall.SIGINT) }},
+	{"TERM", func(f *fault) { f.signal(syscall.SIGTERM) }},
+	{"HUP", func(f *fault) { f.signal(syscall.SIGHUP) }},
+	{"STOP, CONT", func(f *fault) {
+		f.signal(syscall.SIGSTOP)
+		f.pause()
+		f.signal(syscall.SIGCONT)
+	}},
+	{"link cut and healed", func(f *fault) {
+		f.must(f.node.CutLink(context.Background()))
+		f.pause()
+		f.must(f.node.RestoreLink(context.Background()))
+	}},
+	{"sshd killed", func(f *fault) { f.shell("pkill -KILL sshd; systemctl restart ssh") }},
+	{"shells of the run killed", func(f *fault) {
+		f.shell(`for p in $(pgrep -x sh); do
+	case $(ps -o comm= -p "$(ps -o ppid= -p "$p")") in sshd*|sudo|bash) kill -KILL "$p" ;; esac
+done`)
+	}},
+	{"disk full", func(f *fault) {
+		f.shell("dd if=/dev/zero of=/srv/faults/.fill bs=64k 2>/dev/null || :")
+		f.pause()
+		f.shell("rm -f /srv/faults/.fill")
+	}},
+	{"read-only", func(f *fault) {
+		f.shell("timeout 60 sh -c 'until mount -o remount,ro /srv/faults 2>/dev/null; do sleep 0.05; done'")
+		f.pause()
+		f.shell("mount -o remount,rw /srv/faults")
+	}},
+	{"reboot", func(f *fault) {
+		before, err := f.node.BootID(context.Background())
+		f.must(err)
+		f.rebooted = true
+		f.shell("systemctl --no-block reboot")
+		f.must(f.node.WaitBoot(context.Background(), before))
+	}},
+	{"lock of dpkg held", func(f *fault) {
+		f.shell(`perl -e 'use Fcntl; open F, ">>", "/var/lib/dpkg/lock-frontend" or die; fcntl(F, F_SETLKW, pack("ssx4qqlx4", F_WRLCK, 0, 0, 0, 0)) or die; sleep 2'`)
+	}},
+	{"an administrator edits", func(f *fault) {
+		mark := "by-hand-" + f.generation
+		f.shell("echo " + mark + " >>/srv/faults/shared")
+		f.campaign.known[f.node] += " " + mark
+	}},
+	{"two operators", func(f *fault) {
+		other := *f.campaign.runner
+		other.started = nil
+		second := &campaign{runner: &other, secret: f.campaign.secret}
+		if o := second.converge(f.T, f.generation); o.code != exitOK {
+			f.Logf("the second operator's run ended with exit code %d:\n%s", o.code, o.failures())
+		}
+	}},
+}
+
+// wait waits for the moment of the fault; false means that the run has ended before.
+func (f *fault) wait(moment time.Duration) bool {
+	select {
+	case <-time.After(moment):
+		return true
+	case <-f.over:
+		return false
+	}
+}
+
+// pause is how long what is broken stays so, at most: a run may wait longer than that for its end.
+func (f *fault) pause() {
+	select {
+	case <-time.After(time.Duration(f.campaign.random.IntN(3000)) * time.Millisecond):
+	case <-f.over:
+	}
+}
+
+func (f *fault) signal(s os.Signal) { _ = f.process.Signal(s) } // it may have ended
+
+func (f *fault) shell(script string) {
+	if _, err := f.node.Exec(context.Background(), "sh", "-c", script); err != nil {
+		f.Logf("%s: %v", f.node.Name, err)
+	}
+}
+
+func (f *fault) must(err error) {
+	if err != nil {
+		f.Error(err)
+	}
+}
+
+// searched are the files below a directory with a text in them.
+func searched(dir, text string) (found []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(b), text) {
+			found = append(found, path)
+		}
+		return err
+	})
+	return found, err
+}
