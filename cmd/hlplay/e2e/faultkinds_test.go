@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,13 +20,14 @@ import (
 type fault struct {
 	*testing.T
 	campaign   *campaign
+	random     *rand.Rand
 	node       *nspawn.Node
 	generation string
 	process    *os.Process   // the program's
 	over       chan struct{} // closed when the run has ended
 	healed     chan struct{} // closed when nothing is broken any more
 	struck     bool          // the run had not ended when it came
-	rebooted   bool
+	cutOff     bool          // it may have ended a long command
 }
 
 // faultKind is a kind of fault: strike injects it and mends what it has broken, before or after the end of the run.
@@ -36,7 +38,10 @@ type faultKind struct {
 
 var faultKinds = []faultKind{
 	{"kill -9", func(f *fault) { f.signal(syscall.SIGKILL) }},
-	{"INT", func(f *fault) { f.signal(syscall.SIGINT) }},
+	{"INT", func(f *fault) {
+		f.cutOff = f.campaign.choice == "s"
+		f.signal(syscall.SIGINT)
+	}},
 	{"TERM", func(f *fault) { f.signal(syscall.SIGTERM) }},
 	{"HUP", func(f *fault) { f.signal(syscall.SIGHUP) }},
 	{"STOP, CONT", func(f *fault) {
@@ -68,12 +73,12 @@ done`)
 	{"reboot", func(f *fault) {
 		before, err := f.node.BootID(context.Background())
 		f.must(err)
-		f.rebooted = true
+		f.cutOff = true
 		f.shell("systemctl --no-block reboot")
 		f.must(f.node.WaitBoot(context.Background(), before))
 	}},
 	{"lock of dpkg held", func(f *fault) {
-		f.shell(`perl -e 'use Fcntl; open F, ">>", "/var/lib/dpkg/lock-frontend" or die; fcntl(F, F_SETLKW, pack("ssx4qqlx4", F_WRLCK, 0, 0, 0, 0)) or die; sleep 2'`)
+		f.shell(`perl -e 'use Fcntl; open F, ">>", "/var/lib/dpkg/lock-frontend" or die; my $lock = pack("ssx4qqlx4", F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLKW, $lock) or die; sleep 2'`)
 	}},
 	{"an administrator edits", func(f *fault) {
 		mark := "by-hand-" + f.generation
@@ -83,10 +88,19 @@ done`)
 	{"two operators", func(f *fault) {
 		other := *f.campaign.runner
 		other.started = nil
-		second := &campaign{runner: &other, secret: f.campaign.secret}
-		if o := second.converge(f.T, f.generation); o.code != exitOK {
-			f.Logf("the second operator's run ended with exit code %d:\n%s", o.code, o.failures())
+		mark := "by-another-" + f.generation
+		if o := other.run(f.T, "operator.hcl", "-e", "mark="+mark, "--wait=10m"); o.code != exitOK {
+			f.Errorf("the second operator's run ended with exit code %d:\n%s", o.code, o.failures())
 		}
+		for _, node := range f.campaign.nodes {
+			f.campaign.known[node] += " " + mark
+		}
+	}},
+	{"clock", func(f *fault) {
+		days := []string{"+400d", "-400d"}[f.random.IntN(2)]
+		f.shell("echo " + days + " >/etc/faketimerc; ls /usr/lib/*/faketime/libfaketime.so.1 >/etc/ld.so.preload")
+		f.pause()
+		f.shell("rm /etc/ld.so.preload /etc/faketimerc")
 	}},
 }
 
@@ -103,7 +117,7 @@ func (f *fault) wait(moment time.Duration) bool {
 // pause is how long what is broken stays so, at most: a run may wait longer than that for its end.
 func (f *fault) pause() {
 	select {
-	case <-time.After(time.Duration(f.campaign.random.IntN(3000)) * time.Millisecond):
+	case <-time.After(time.Duration(f.random.IntN(3000)) * time.Millisecond):
 	case <-f.over:
 	}
 }

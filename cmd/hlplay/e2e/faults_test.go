@@ -18,7 +18,8 @@ import (
 
 var (
 	faultCount = flag.Int("faults", len(faultKinds), "how many faults TestFaults injects")
-	faultSeed  = flag.Uint64("seed", 1, "where the random order and moments of TestFaults begin")
+	faultFirst = flag.Int("first", 1, "the number of the first fault that TestFaults injects; those in front of it are left out")
+	faultSeed  = flag.Uint64("seed", 1, "what the order and the moments of the faults follow from")
 )
 
 // tally is what became of the faults of one kind.
@@ -27,20 +28,19 @@ type tally struct{ faults, struck, reruns, handlers, twice, updates, leftovers, 
 // campaign injects faults into runs of faults.hcl, each of which changes everything to another generation.
 type campaign struct {
 	*runner
-	nodes      []*nspawn.Node
-	random     *rand.Rand
-	secret     string
-	undisputed string // how a node is after an undisturbed run
-	duration   time.Duration
-	known      map[*nspawn.Node]string // lines that an administrator has written, and that must stay
+	nodes       []*nspawn.Node
+	secret      string
+	undisturbed string // how a node is after an undisturbed run
+	duration    time.Duration
+	known       map[*nspawn.Node]string // lines that an administrator has written, and that must stay
 }
 
 // TestFaults injects faults of every kind at random moments of a run, and compares how the nodes are after a rerun with how an
 // undisturbed run leaves them. The table that it prints is that of docs/reliability.md.
 func TestFaults(t *testing.T) {
-	n := startNodesWith(t, nspawn.Options{Names: []string{"node1", "node2"}, Disks: []int64{64 << 20}})
+	n := startNodesWith(t, nspawn.Options{Names: []string{"node1", "node2"}, Packages: []string{"libfaketime"}, Disks: []int64{64 << 20}})
 	c := &campaign{
-		runner: newRunner(t, n, nspawn.Admin), nodes: n.List, random: rand.New(rand.NewPCG(*faultSeed, 0)),
+		runner: newRunner(t, n, nspawn.Admin), nodes: n.List,
 		secret: "correct-horse-battery-staple", known: map[*nspawn.Node]string{},
 	}
 	for _, node := range c.nodes {
@@ -52,29 +52,43 @@ func TestFaults(t *testing.T) {
 		c.converge(t, generation).wantCode(t, "an undisturbed run", exitOK)
 		c.duration = time.Since(began)
 	}
-	c.undisputed = c.state(t, c.nodes[0], "undisturbed")
-	t.Logf("an undisturbed run takes %s, and leaves:\n%s", c.duration.Round(time.Millisecond), c.undisputed)
+	c.undisturbed = c.state(t, c.nodes[0], "undisturbed")
+	t.Logf("an undisturbed run takes %s, and leaves:\n%s", c.duration.Round(time.Millisecond), c.undisturbed)
 	tallies := map[string]*tally{}
-	var order []faultKind
-	for len(order) < *faultCount {
-		round := slices.Clone(faultKinds)
-		c.random.Shuffle(len(round), func(i, j int) { round[i], round[j] = round[j], round[i] })
-		order = append(order, round...)
-	}
-	for i, kind := range order[:*faultCount] {
+	for number := *faultFirst; number <= *faultCount; number++ {
+		round, place := (number-1)/len(faultKinds), (number-1)%len(faultKinds)
+		kind := faultKinds[chance(uint64(round), roundsOrder).Perm(len(faultKinds))[place]]
 		if tallies[kind.name] == nil {
 			tallies[kind.name] = &tally{}
 		}
-		c.inject(t, i+1, kind, tallies[kind.name])
+		c.inject(t, number, kind, tallies[kind.name])
+		if place == len(faultKinds)-1 || number == *faultCount {
+			t.Logf("%d faults, seed %d:\n%s", number-*faultFirst+1, *faultSeed, table(tallies))
+		}
 	}
-	t.Logf("%d faults, seed %d:\n%s", *faultCount, *faultSeed, table(tallies))
+}
+
+// Random numbers of a campaign have several sources, so that each fault can be repeated without those in front of it.
+const (
+	roundsOrder  = iota // the order of the kinds in a round
+	faultsMoment        // when and where a fault comes
+	faultsPause         // how long it lasts, what is answered
+)
+
+// chance is a source of random numbers: that of a round or a fault, for a purpose.
+func chance(number, purpose uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(*faultSeed, number<<8|purpose))
 }
 
 // furnish gives a node a small disk, which can be full or read-only, and the package that a run removes.
 func (c *campaign) furnish(t *testing.T, node *nspawn.Node) {
 	t.Helper()
 	disk := node.Disks()[0]
-	shell(t, node, "mkfs.ext4 -q "+disk+"; mkdir /srv/faults; echo '"+disk+" /srv/faults ext4 defaults 0 0' >>/etc/fstab; systemctl daemon-reload; mount /srv/faults")
+	// In a container, systemd does not mount what fstab says of devices.
+	shell(t, node, "mkfs.ext4 -q "+disk+`
+printf '%s\n' '[Mount]' What=`+disk+` Where=/srv/faults Type=ext4 '[Install]' WantedBy=local-fs.target >/etc/systemd/system/srv-faults.mount
+systemctl daemon-reload
+systemctl enable --quiet --now srv-faults.mount`)
 	content, err := os.ReadFile(debianPackage{name: "e2e-faults", version: "1.0", files: map[string]string{
 		"DEBIAN/prerm": "#!/bin/sh\nset -e\necho \"$1\" >>/srv/faults/package\n",
 	}}.build(t, node.Dir()))
@@ -102,7 +116,8 @@ func (c *campaign) converge(t *testing.T, generation string, flags ...string) ou
 // state is what a node has of a generation: the contents of the files, and how often everything was done.
 func (c *campaign) state(t *testing.T, node *nspawn.Node, generation string) string {
 	t.Helper()
-	said := on(t, node, "sh", "-euc", `cd /srv/faults
+	said := on(t, node, "sh", "-euc", `mountpoint -q /srv/faults
+cd /srv/faults
 for f in daemon.conf running.conf read secret kept last; do printf '%s (%s): ' "$f" "$(stat -c '%U %a' $f)"; cat "$f"; done
 grep '^generation' shared
 for f in short begun long; do echo "$f: $(grep -cx "$1" "$f" || :)"; done
@@ -117,9 +132,11 @@ func (c *campaign) inject(t *testing.T, number int, kind faultKind, tally *tally
 	t.Helper()
 	generation := fmt.Sprintf("g%d", number)
 	c.reset(t)
-	node := c.nodes[c.random.IntN(len(c.nodes))]
-	moment := time.Duration(c.random.Int64N(int64(c.duration)))
-	f := &fault{T: t, campaign: c, node: node, generation: generation, over: make(chan struct{}), healed: make(chan struct{})}
+	random := chance(uint64(number), faultsMoment)
+	node := c.nodes[random.IntN(len(c.nodes))]
+	moment := time.Duration(random.Float64() * float64(c.duration))
+	f := &fault{T: t, campaign: c, random: chance(uint64(number), faultsPause), node: node, generation: generation, over: make(chan struct{}), healed: make(chan struct{})}
+	c.choice = []string{"w", "l", "s"}[random.IntN(3)]
 	c.started = func(p *os.Process) {
 		defer close(f.healed)
 		f.process = p
@@ -131,7 +148,7 @@ func (c *campaign) inject(t *testing.T, number int, kind faultKind, tally *tally
 	o := c.converge(t, generation)
 	close(f.over)
 	<-f.healed
-	c.started = nil
+	c.started, c.choice = nil, ""
 	tally.faults++
 	if f.struck {
 		tally.struck++
@@ -161,12 +178,12 @@ func (c *campaign) judge(t *testing.T, what string, node *nspawn.Node, f *fault,
 		*count++
 		t.Errorf("%s: %s: %s", what, node.Name, fmt.Sprintf(format, args...))
 	}
-	want, got := strings.Split(c.undisputed, "\n"), strings.Split(c.state(t, node, f.generation), "\n")
+	want, got := strings.Split(c.undisturbed, "\n"), strings.Split(c.state(t, node, f.generation), "\n")
 	for i := range max(len(want), len(got)) {
 		w, g := line(want, i), line(got, i)
 		switch name, _, _ := strings.Cut(g, " "); {
 		case w == g:
-		case f.rebooted && strings.HasPrefix(g, "begun:"): // what a reboot has cut off is begun again
+		case f.cutOff && strings.HasPrefix(g, "begun:"): // it is begun again
 		case name == "running.conf" || name == "read" || name == "kept":
 			blame(&tally.handlers, "a handler was lost: %q, want %q", g, w)
 		case slices.Contains([]string{"short:", "begun:", "long:", "package:"}, name):

@@ -77,6 +77,8 @@ type runner struct {
 	vars      []string
 	// password is what the program is told where it asks on its terminal.
 	password string
+	// choice is what the program is told where it asks what becomes of long commands.
+	choice string
 	// started, if it is not nil, is told of the program's process.
 	started func(*os.Process)
 }
@@ -137,7 +139,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	if r.started != nil {
 		go r.started(cmd.Process)
 	}
-	terminal.answer(r.password)
+	terminal.answer(map[string]string{"assword: ": r.password, "leaves them: ": r.choice})
 	err = cmd.Wait()
 	terminal.close()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -252,8 +254,8 @@ func openTerminal(cmd *exec.Cmd) (*terminal, error) {
 	return &terminal{master, slave}, nil
 }
 
-// answer says the password whenever it is asked for.
-func (x *terminal) answer(password string) {
+// answer types an answer wherever the program asks a question that ends so. An empty answer is none.
+func (x *terminal) answer(answers map[string]string) {
 	x.slave.Close()
 	go func() {
 		var said []byte
@@ -264,9 +266,11 @@ func (x *terminal) answer(password string) {
 				return
 			}
 			said = append(said, buffer[:count]...)
-			if password != "" && bytes.Contains(said, []byte("assword")) && bytes.HasSuffix(said, []byte(": ")) {
-				said = nil
-				x.master.WriteString(password + "\n")
+			for question, answer := range answers {
+				if answer != "" && bytes.HasSuffix(said, []byte(question)) {
+					said = nil
+					x.master.WriteString(answer + "\n")
+				}
 			}
 		}
 	}()
