@@ -30,6 +30,7 @@ var exact = map[string]struct {
 	"apt.repairStep":              {false, "a package's scripts do what they want"},
 	"blank.Target.Wipe":           {true, "what is on a device and its partitions"},
 	"boot.loader.step":            {true, "the boot menu, and what is copied for it"},
+	"boot.Module.planEntries":     {true, "the entry of a kernel, and copies of its images on the EFI partition"},
 	"command.Command.step":        {false, "only the author knows"},
 	"conffile.RebuildInitramfs":   {false, "hooks of packages run"},
 	"file.File.check":             {true, "a validator writes nothing"},

@@ -91,8 +91,8 @@ type Rehearsal struct {
 	Addresses []string
 	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node already, by their ids.
 	Guests map[string]string
-	// BootLoader is "systemd-boot" or "boot-tool-grub" if a tool keeps it on each boot partition. The default is Debian's
-	// GRUB.
+	// BootLoader is "systemd-boot" or "boot-tool-grub" if a tool keeps it on each boot partition, "kernel-install" for the
+	// systemd-boot of Debian's package. The default is Debian's GRUB.
 	BootLoader string
 	// IOMMU means that the firmware has the IOMMU enabled.
 	IOMMU bool

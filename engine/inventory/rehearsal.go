@@ -60,7 +60,7 @@ const SystemDisk = "sda"
 var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "iommu"}
 
 // bootLoaders are the boot loaders of simulated nodes, the default first.
-var bootLoaders = []string{"grub", "systemd-boot", "boot-tool-grub"}
+var bootLoaders = []string{"grub", "systemd-boot", "boot-tool-grub", "kernel-install"}
 
 // debianReleases are the code names that are accepted.
 var debianReleases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}

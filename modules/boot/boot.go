@@ -25,6 +25,8 @@ Which boot loader has started the host is read from the host:
   The assignment that counts is the one that is changed. One whose value only running the script would tell is an error.
 - proxmox-boot-tool with GRUB: the same files, followed by proxmox-boot-tool refresh.
 - proxmox-boot-tool with systemd-boot: /etc/kernel/cmdline, followed by proxmox-boot-tool refresh.
+- systemd-boot as Debian's package installs it: /etc/kernel/cmdline, followed by kernel-install for each kernel whose entry lacks a
+  change. Without that file the command line is that of /usr/lib/kernel/cmdline or else of the running kernel, as for kernel-install.
 
 A host that was started otherwise is an error, and nothing is changed.
 
@@ -61,7 +63,7 @@ type Module struct {
 
 // Result is what the module registers.
 type Result struct {
-	Loader string `cty:"loader" doc:"The boot loader: \"GRUB\", \"GRUB, kept by proxmox-boot-tool\" or \"systemd-boot, kept by proxmox-boot-tool\"."`
+	Loader string `cty:"loader" doc:"The boot loader: \"GRUB\", \"systemd-boot\", \"GRUB, kept by proxmox-boot-tool\" or \"systemd-boot, kept by proxmox-boot-tool\"."`
 	Reboot bool   `cty:"reboot" doc:"Whether the running kernel was started with other parameters, so that the host has to be rebooted."`
 }
 
@@ -125,7 +127,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, fmt.Errorf("%s: %w", h.Name(), err)
 	}
-	written, err := m.planFiles(ctx, h, l)
+	written, refresh, err := m.planFiles(ctx, h, l, found.Line)
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -144,8 +146,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, unknown
 	}
 	plan := modules.Plan{Data: modules.Data(Result{Loader: l.name, Reboot: pending})}
-	if len(written)+len(demanded) > 0 {
-		plan.Steps = slices.Concat(written, []modules.Step{l.step()}, demanded)
+	if len(written)+len(refresh)+len(demanded) > 0 {
+		if len(l.refresh) > 0 {
+			refresh = []modules.Step{l.step()}
+		}
+		plan.Steps = slices.Concat(written, refresh, demanded)
 	}
 	if len(missing) > 0 {
 		plan.Notes = []string{fmt.Sprintf("the running kernel was started %s: that changes with the next boot", strings.Join(missing, ", "))}
@@ -172,11 +177,23 @@ func (m *Module) running(ctx context.Context, h modules.Host) ([]string, error) 
 	return m.missing(split(line)), nil
 }
 
-// planFiles plans the changes of the boot loader's files.
-func (m *Module) planFiles(ctx context.Context, h modules.Host, l loader) ([]modules.Step, error) {
-	if l.file == cmdlineFile {
-		return m.planCmdline(ctx, h)
+// planFiles plans the changes of the boot loader's files and, for one that has an entry for each kernel, of these. running is the
+// running kernel's command line.
+func (m *Module) planFiles(ctx context.Context, h modules.Host, l loader, running string) (written, refresh []modules.Step, err error) {
+	if l.file != cmdlineFile {
+		written, err = m.planGRUB(ctx, h)
+		return written, nil, err
 	}
+	line, written, err := m.planCmdline(ctx, h, l, running)
+	if err != nil || len(l.refresh) > 0 {
+		return written, nil, err
+	}
+	refresh, err = m.planEntries(ctx, h, line)
+	return written, refresh, err
+}
+
+// planGRUB plans the changes of the files that GRUB's menu is made from.
+func (m *Module) planGRUB(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	files, err := grubDefaults.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -205,25 +222,39 @@ func (m *Module) planFiles(ctx context.Context, h modules.Host, l loader) ([]mod
 	return steps, nil
 }
 
-// planCmdline plans the change of /etc/kernel/cmdline, which holds the command line in one line.
-func (m *Module) planCmdline(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+// planCmdline plans the change of /etc/kernel/cmdline, which holds the command line in one line, and returns the line.
+func (m *Module) planCmdline(ctx context.Context, h modules.Host, l loader, running string) (string, []modules.Step, error) {
 	text, exists, err := observe.Text(ctx, h, cmdlineFile)
 	if err != nil {
-		return nil, err
+		return "", nil, err
+	}
+	reader := "proxmox-boot-tool"
+	if len(l.refresh) == 0 {
+		reader = "kernel-install"
+		if !exists {
+			if text, exists, err = observe.Text(ctx, h, vendorCmdlineFile); err != nil {
+				return "", nil, err
+			}
+		}
+		if !exists {
+			text, exists = strings.Join(started(running), " "), true
+		}
 	}
 	line := split(text)
 	switch {
 	case !exists || len(named(line, "root")) == 0:
-		return nil, fmt.Errorf("%s: %s names no root file system (root=…), without which the host does not boot: expected the whole command line in it, as proxmox-boot-tool reads it; copy what is right from /proc/cmdline", h.Name(), cmdlineFile)
-	case strings.Contains(strings.TrimSpace(text), "\n"):
-		return nil, fmt.Errorf("%s: %s has several lines: expected the whole command line in one, as proxmox-boot-tool reads it", h.Name(), cmdlineFile)
+		return "", nil, fmt.Errorf("%s: %s names no root file system (root=…), without which the host does not boot: expected the whole command line in it, as %s reads it; copy what is right from /proc/cmdline", h.Name(), cmdlineFile, reader)
+	case strings.Contains(strings.TrimSpace(text), "\n") && len(l.refresh) > 0:
+		return "", nil, fmt.Errorf("%s: %s has several lines: expected the whole command line in one, as %s reads it", h.Name(), cmdlineFile, reader)
 	}
 	leave, added := m.differences(line)
 	if len(leave)+len(added) == 0 {
-		return nil, nil
+		return strings.Join(line, " "), nil, nil
 	}
 	line = slices.DeleteFunc(line, func(p string) bool { return slices.Contains(leave, nameOf(p)) })
-	return conffile.Write(ctx, h, cmdlineFile, strings.Join(append(line, added...), " ")+"\n", m.summary(cmdlineFile))
+	after := strings.Join(append(line, added...), " ")
+	steps, err := conffile.Write(ctx, h, cmdlineFile, after+"\n", m.summary(cmdlineFile))
+	return after, steps, err
 }
 
 // summary describes the change of a file.

@@ -174,7 +174,10 @@ func TestRefused(t *testing.T) {
 	}{
 		{"booted by QEMU", host("console=ttyS0 root=/dev/vda", defaults("")), "cannot be told"},
 		{"a container", host(byGRUB, defaults(""), loaders.Expect("", evidence{Line: byGRUB})), "has no /boot/grub/grub.cfg"},
-		{"the EFI stub", host(`initrd=\EFI\debian\initrd.img root=/dev/sda2`, defaults("")), "kernel-install"},
+		{"the EFI stub", host(`initrd=\EFI\debian\initrd.img root=/dev/sda2`, defaults("")), "not by systemd-boot with entries that kernel-install keeps"},
+		{"another loader of EFI", host(byKernelInstall, nil, loaders.Expect("", evidence{byKernelInstall, []string{kernelInstall}})), "expected /usr/bin/kernel-install, and systemd-boot as the loader's name"},
+		{"an EFI partition that is not mounted", kernelInstallHost(nil, map[string]entry{}), "see whether the EFI partition is mounted"},
+		{"a command line for kernel-install without a root", kernelInstallHost(map[string]string{cmdlineFile: "quiet\n"}, map[string]entry{}), "as kernel-install reads it"},
 		{"proxmox-boot-tool, started by hand", host("root=ZFS=rpool", map[string]string{partitionsFile: "x"}), "reboot by the boot menu first"},
 		{"no command line", host(bySystemdBoot, map[string]string{partitionsFile: "x"}), "names no root file system"},
 		{"a command line without a root", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "quiet\n"}), "names no root file system"},

@@ -13,15 +13,20 @@ import (
 type evidence struct {
 	// Line is the running kernel's command line, to which boot loaders add parameters of their own.
 	Line string
-	// Paths are those of evidencePaths that exist.
+	// Paths are those of partitionsFile, grubMenu, kernelInstall and loaderInfo that exist; the last only if it names systemd-boot.
 	Paths []string
 }
 
 const (
 	partitionsFile = "/etc/kernel/proxmox-boot-uuids"
 	cmdlineFile    = "/etc/kernel/cmdline"
-	grubFile       = "/etc/default/grub"
-	grubMenu       = "/boot/grub/grub.cfg"
+	// vendorCmdlineFile is what kernel-install reads where cmdlineFile is missing.
+	vendorCmdlineFile = "/usr/lib/kernel/cmdline"
+	grubFile          = "/etc/default/grub"
+	grubMenu          = "/boot/grub/grub.cfg"
+	kernelInstall     = "/usr/bin/kernel-install"
+	// loaderInfo is the EFI variable in which a boot loader leaves its name, in UTF-16.
+	loaderInfo = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 )
 
 // loaders observes how the running kernel was started. Its one observation has no name. It is another one
@@ -30,8 +35,10 @@ var loaders = &observe.Kind[evidence]{
 	Name: "boot-loader", What: "the boot loader",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{
-			Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"; for _f; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done; true`,
-			Args:   []string{partitionsFile, grubMenu}, Inline: true,
+			Script: `read -r _l </proc/cmdline && printf '%s\n' "$_l"; for _f; do [ -e "$_f" ] || continue
+case $_f in /sys/*) case $(tr -d '\000' <"$_f") in *systemd-boot*) ;; *) continue ;; esac ;; esac
+printf '%s\n' "$_f"; done; true`,
+			Args: []string{partitionsFile, grubMenu, kernelInstall, loaderInfo}, Inline: true,
 		}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, evidence, error)) {
@@ -46,7 +53,8 @@ var loaders = &observe.Kind[evidence]{
 	},
 }
 
-// loader is a boot loader: where it takes the kernel's command line from, and the command that puts a change of it into effect.
+// loader is a boot loader: where it takes the kernel's command line from, and the command that puts a change of it into effect. Without
+// a command, kernel-install does so for each kernel.
 type loader struct {
 	name    string
 	file    string
@@ -54,9 +62,10 @@ type loader struct {
 }
 
 var (
-	grub        = loader{"GRUB", grubFile, []string{"update-grub"}}
-	proxmoxGRUB = loader{"GRUB, kept by proxmox-boot-tool", grubFile, []string{"proxmox-boot-tool", "refresh"}}
-	systemdBoot = loader{"systemd-boot, kept by proxmox-boot-tool", cmdlineFile, []string{"proxmox-boot-tool", "refresh"}}
+	grub             = loader{"GRUB", grubFile, []string{"update-grub"}}
+	proxmoxGRUB      = loader{"GRUB, kept by proxmox-boot-tool", grubFile, []string{"proxmox-boot-tool", "refresh"}}
+	systemdBoot      = loader{"systemd-boot, kept by proxmox-boot-tool", cmdlineFile, []string{"proxmox-boot-tool", "refresh"}}
+	plainSystemdBoot = loader{"systemd-boot", cmdlineFile, nil}
 )
 
 // loader returns the boot loader that has started the running kernel. GRUB passes BOOT_IMAGE= to a kernel; systemd-boot
@@ -77,8 +86,10 @@ func (e evidence) loader() (loader, error) {
 		return grub, nil
 	case byGRUB:
 		return loader{}, fmt.Errorf("the running kernel was started by GRUB, but not by that of this system, which has no %s: in a container, set the parameters on its host; else install GRUB (grub-install, update-grub)", grubMenu)
+	case strings.Contains(initrd, `\`) && slices.Contains(e.Paths, loaderInfo) && slices.Contains(e.Paths, kernelInstall):
+		return plainSystemdBoot, nil
 	case strings.Contains(initrd, `\`):
-		return loader{}, fmt.Errorf("the running kernel was started from the EFI partition without proxmox-boot-tool (/proc/cmdline: %q): write the parameters into %s and run kernel-install for each kernel, by hand", e.Line, cmdlineFile)
+		return loader{}, fmt.Errorf("the running kernel was started from the EFI partition (/proc/cmdline: %q), but not by systemd-boot with entries that kernel-install keeps: expected %s, and systemd-boot as the loader's name in %s; set the parameters where that loader takes them from, by hand", e.Line, kernelInstall, loaderInfo)
 	}
 	return loader{}, fmt.Errorf("which boot loader has started the running kernel cannot be told: expected BOOT_IMAGE= (GRUB) or initrd=\\EFI\\proxmox\\ (systemd-boot) in /proc/cmdline, found %q; a host that is booted by the network, or by QEMU directly, takes its parameters from there", e.Line)
 }

@@ -21,6 +21,8 @@ const (
 	// for a root file system on ZFS, the first with UEFI.
 	SystemdBoot BootLoader = "systemd-boot"
 	ProxmoxGRUB BootLoader = "boot-tool-grub"
+	// KernelInstall is the systemd-boot of Debian's own package, whose entries kernel-install keeps.
+	KernelInstall BootLoader = "kernel-install"
 )
 
 const (
@@ -33,9 +35,13 @@ const (
 	defaultArguments = "ro quiet"
 )
 
-// furnishBootLoader adds the files of a boot loader that is kept by proxmox-boot-tool.
+// furnishBootLoader adds the files of a boot loader other than Debian's GRUB.
 func (m *Machine) furnishBootLoader() {
-	if m.loader == GRUB {
+	switch m.loader {
+	case GRUB:
+		return
+	case KernelInstall:
+		m.furnishKernelInstall()
 		return
 	}
 	m.tree.file(bootPartitions, 0o644, bootPartition+"\n")
@@ -50,6 +56,9 @@ func (m *Machine) furnishBootLoader() {
 
 // commandLine returns what the boot loader passes to a kernel.
 func (m *Machine) commandLine(release string) string {
+	if m.loader == KernelInstall {
+		return m.entryCommandLine(release)
+	}
 	if m.loader == SystemdBoot {
 		return `initrd=\EFI\proxmox\` + release + `\initrd.img-` + release + " " + m.espCmdline
 	}

@@ -44,6 +44,12 @@ func updateInitramfs(_ context.Context, c *Call) int {
 		if err := writeFile(c.view(), "/boot/initrd.img-"+release, "initrd "+release+" "+c.Machine.clock.Now().String()+"\n"+c.Machine.modprobeConfig(), 0o644); err != nil {
 			return c.Errorf("failed for /boot/initrd.img-%s: %s", release, errText(err))
 		}
+		if c.Machine.loader == KernelInstall { // /etc/initramfs/post-update.d/systemd-boot
+			c.printf("Updating kernel version %s in systemd-boot...\n", release)
+			if code := c.Run(kernelInstallProgram, "add", release, "/boot/vmlinuz-"+release); code != 0 {
+				return code
+			}
+		}
 	}
 	return 0
 }
