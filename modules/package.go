@@ -6,11 +6,16 @@ import (
 	"hlplay/engine/observe"
 )
 
-// Package is what is known of a Debian package before it is there, so that check mode sees past its installation on a bare host,
-// whose index may not even know it yet. It names what the package surely brings; whatever else may come with it is unknown until
-// it is installed.
+// Package is what is known about a Debian package before it is installed, so that check mode can look beyond the installation on a
+// bare host, whose index may not even list the package yet. It names what the package is certain to bring; anything else that may come
+// with it is unknown until it is installed.
 type Package struct {
 	Name string
+	// Archive is the domain of the product's own package archive, whose suites are named after Debian's releases: "example.com". It is
+	// empty for a package of Debian.
+	Archive string
+	// FullUpgrade says why a safe upgrade is not enough for the package's product; empty if it is.
+	FullUpgrade string
 	// Depends are packages that come with it, Recommends those that come unless recommended packages are declined, and
 	// DependsFrom13 those that come from Debian 13 on.
 	Depends, Recommends, DependsFrom13 []string

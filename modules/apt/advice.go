@@ -3,6 +3,7 @@ package apt
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -22,48 +23,73 @@ func (m *Module) Advise() []modules.Advice {
 	for _, uri := range m.DisableURIs {
 		all = append(all, wrongform.SourceURI("disable_uris", uri)...)
 	}
-	if m.Upgrade == "safe" && slices.ContainsFunc(m.Packages, proxmox) {
-		all = append(all, keptBack)
+	if m.Upgrade == "safe" {
+		for _, name := range m.Packages {
+			if why := known[name].FullUpgrade; why != "" {
+				return append(all, keptBack(why))
+			}
+		}
 	}
 	return all
 }
 
-// proxmox reports whether a package is one of Proxmox VE's, whose updates replace packages by others.
-func proxmox(name string) bool {
-	return name == "proxmox-ve" || strings.HasPrefix(name, "pve-") || strings.HasPrefix(name, "proxmox-")
+func keptBack(why string) modules.Advice {
+	return modules.Advice{Name: modules.AdviceUpgrade, Argument: "upgrade", Problem: why, Want: `Write upgrade = "full"`}
 }
 
-var keptBack = modules.Advice{
-	Name: modules.AdviceUpgrade, Argument: "upgrade", Problem: "Proxmox VE is upgraded with full-upgrade alone: a safe upgrade removes nothing, and leaves packages back whose parts no longer fit each other",
-	Want: `Write upgrade = "full"`,
+// fullUpgrades returns the known packages for which a safe upgrade is not enough, in alphabetical order.
+func fullUpgrades() []string {
+	var names []string
+	for name, p := range known {
+		if p.FullUpgrade != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
-// ofProxmox reports whether a repository is one of Proxmox's own.
-func (r *Repository) ofProxmox() bool {
-	return slices.ContainsFunc(r.URIs, func(uri string) bool { return strings.Contains(uri, ".proxmox.com/") })
+// ofProduct reports whether a repository is the archive of a product that is known, whose suites are named after Debian's releases.
+func (r *Repository) ofProduct() bool {
+	return slices.ContainsFunc(r.URIs, func(uri string) bool {
+		u, err := url.Parse(uri)
+		if err != nil {
+			return false
+		}
+		for _, p := range known {
+			if p.Archive != "" && (u.Hostname() == p.Archive || strings.HasSuffix(u.Hostname(), "."+p.Archive)) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // wantAdvice announces what advice reads.
 func (m *Module) wantAdvice(h modules.Host) {
 	if m.Upgrade == "safe" {
-		observe.Packages.Want(h, "pve-manager")
+		observe.Packages.Want(h, fullUpgrades()...)
 	}
-	if slices.ContainsFunc(m.Repositories, func(r Repository) bool { return r.ofProxmox() }) {
+	if slices.ContainsFunc(m.Repositories, func(r Repository) bool { return r.ofProduct() }) {
 		observe.Files.Want(h, "/etc/os-release", "/usr/lib/os-release")
 	}
 }
 
-// advice returns what only the host tells: that an upgrade is one of Proxmox VE, and that a suite of Proxmox is of another release.
+// advice returns advice that depends on the host: a safe upgrade of a product that needs a full one, and a product's suite for another
+// release of Debian.
 func (m *Module) advice(ctx context.Context, h modules.Host) []modules.Advice {
 	var all []modules.Advice
-	if m.Upgrade == "safe" && !slices.ContainsFunc(m.Packages, proxmox) {
-		if p, err := observe.Packages.Observe(ctx, h, "pve-manager"); err == nil && p.Installed() {
-			all = append(all, keptBack)
+	if m.Upgrade == "safe" && !slices.ContainsFunc(m.Packages, func(name string) bool { return known[name].FullUpgrade != "" }) {
+		for _, name := range fullUpgrades() {
+			if p, err := observe.Packages.Observe(ctx, h, name); err == nil && p.Installed() {
+				all = append(all, keptBack(known[name].FullUpgrade))
+				break
+			}
 		}
 	}
 	for i := range m.Repositories {
 		r := &m.Repositories[i]
-		if !r.ofProxmox() {
+		if !r.ofProduct() {
 			continue
 		}
 		if doubt, err := r.foreign(ctx, h); err == nil && doubt != nil {

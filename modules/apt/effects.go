@@ -264,7 +264,7 @@ func byPolicy(name, because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {
 			switch {
-			case strings.HasPrefix(k.Name, "/") && !strings.HasPrefix(k.Name, "/etc/pve/"):
+			case strings.HasPrefix(k.Name, "/") && !observe.OnSharedFileSystem(k.Name):
 				for component := range strings.SplitSeq(k.Name, "/") {
 					if component == name || strings.HasPrefix(component, name+".") {
 						return true
@@ -301,7 +301,7 @@ func anyUnit(because string) observe.Expectation {
 // packaged are the directories in which packages have files (policy 9.1), and notPackaged those below them in which they have none.
 var (
 	packaged    = []string{"/etc/", "/usr/", "/var/", "/lib", "/bin/", "/sbin/", "/boot/", "/opt/"}
-	notPackaged = []string{"/etc/pve/", "/usr/local/", "/var/tmp/"}
+	notPackaged = []string{"/usr/local/", "/var/tmp/"}
 )
 
 // anyPath says that files, directories, users and groups may come with a package that are not there, under whatever names.
@@ -311,7 +311,7 @@ func anyPath(because string) observe.Expectation {
 			below := func(dir string) bool { return strings.HasPrefix(k.Name, dir) }
 			switch k.Kind {
 			case observe.Files.Name:
-				return slices.ContainsFunc(packaged, below) && !slices.ContainsFunc(notPackaged, below)
+				return slices.ContainsFunc(packaged, below) && !slices.ContainsFunc(notPackaged, below) && !observe.OnSharedFileSystem(k.Name)
 			case observe.Users.Name, observe.Groups.Name:
 				return true
 			}

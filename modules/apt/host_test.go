@@ -15,7 +15,7 @@ import (
 
 // appliance is a product of which another module would tell.
 var appliance = []modules.Package{
-	{Name: "appliance", Depends: []string{"appliance-kernel", "appliance-ui"}, DependsFrom13: []string{"appliance-keyring"},
+	{Name: "appliance", Archive: "appliance.example", FullUpgrade: "its parts fit together in one version only", Depends: []string{"appliance-kernel", "appliance-ui"}, DependsFrom13: []string{"appliance-keyring"},
 		Protection: &modules.Protection{By: "its own apt hook", Mark: "(appliance-hook)", Advice: "remove it by hand", Cause: "look for a repository of the wrong release"}},
 	{Name: "appliance-ui", Recommends: []string{"ifupdown2"}, Running: []string{"appliance.service"}, Unconfigured: "mend /etc/appliance",
 		Installed: func(_ context.Context, h modules.Host) ([]observe.Expectation, error) {

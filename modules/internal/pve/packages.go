@@ -10,12 +10,20 @@ import (
 // notLoopback is what to do if the scripts of Proxmox VE's packages fail: all of them need pmxcfs.
 const notLoopback = "pve-cluster does not start unless the host's name resolves to an address that is not loopback: check `hostname --ip-address` and /etc/hosts, then `systemctl reset-failed pve-cluster`"
 
+// archive is the domain of Proxmox's package archives.
+const archive = "proxmox.com"
+
+// fullUpgrade says why Proxmox VE is upgraded with full-upgrade (G1.5).
+const fullUpgrade = "Proxmox VE needs a full upgrade: a safe one removes nothing and holds packages back, so that the installed ones may no longer fit together"
+
 // Packages returns those of Proxmox VE 8 and 9, from their control files and pve-manager's postinst. The tests of package registry
 // hold their units against a recording. Other packages read what more there is in /etc/pve.
 func Packages(more ...Content) []modules.Package {
 	return []modules.Package{
 		{
 			Name:          "proxmox-ve",
+			Archive:       archive,
+			FullUpgrade:   fullUpgrade,
 			Depends:       []string{"pve-manager", "proxmox-default-kernel", "qemu-server", "pve-container", "pve-ha-manager"},
 			Recommends:    []string{"ifupdown2"},
 			DependsFrom13: []string{"proxmox-archive-keyring"},
@@ -26,7 +34,9 @@ func Packages(more ...Content) []modules.Package {
 			},
 		},
 		{
-			Name: "pve-manager",
+			Name:        "pve-manager",
+			Archive:     archive,
+			FullUpgrade: fullUpgrade,
 			Depends: []string{
 				"pve-cluster", "pve-ha-manager", "pve-firewall", "pve-container", "qemu-server", "libpve-storage-perl",
 				"ceph-common", "ceph-fuse", "corosync", "proxmox-backup-client",
