@@ -32,6 +32,9 @@ var exact = map[string]struct {
 	"boot.loader.step":            {true, "the boot menu, and what is copied for it"},
 	"boot.Module.planEntries":     {true, "the entry of a kernel, and copies of its images on the EFI partition"},
 	"command.Command.step":        {false, "only the author knows"},
+	"conffile.ReloadUnits":        {true, "systemd's units, whose files the steps before have changed"},
+	"wireguard.wireguard.connect": {true, "an interface, and what its hosts reach by it"},
+	"wireguard.wireguard.makeKey": {true, "a file that nobody reads but WireGuard"},
 	"conffile.RebuildInitramfs":   {false, "hooks of packages run"},
 	"file.File.check":             {true, "a validator writes nothing"},
 	"file.File.guarded":           {false, "only the author knows what the command applies"},
@@ -43,7 +46,6 @@ var exact = map[string]struct {
 	"hostname.hostname.Plan":      {false, "sudo, and all that asks for the host's own name, sees it"},
 	"mapping.PCI.step":            {true, "one file of the cluster"},
 	"modprobe.Module.planLoad":    {false, "devices and settings appear, and what udev does of them"},
-	"mount.reload":                {true, "units of mounts, which nobody observes by a name of their own"},
 	"mount.site.step":             {true, "what is mounted, and what lies below"},
 	"network.site.reload":         {true, "the interfaces; what commands of other interfaces do they have done before"},
 	"partition.partition.add":     {true, "a partition, and its names below /dev/disk"},
@@ -97,7 +99,7 @@ var exact = map[string]struct {
 var bounded = map[string]bool{"WriteFile": true, "MakeDir": true, "Remove": true, "Link": true, "SetAttributes": true, "Wait": true}
 
 // written are steps whose action is such a one, made elsewhere.
-var written = map[string]bool{"conffile.Write": true, "file.File.planPresent": true, "user.User.authorize": true, "reboot.Module.step": true}
+var written = map[string]bool{"conffile.WriteMode": true, "file.File.planPresent": true, "user.User.authorize": true, "reboot.Module.step": true}
 
 func TestEveryStepIsExactOnPurpose(t *testing.T) {
 	var files []string

@@ -149,7 +149,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	}
 	changed := len(steps) > 0
 	if changed {
-		steps = append(steps, reload())
+		steps = append(steps, conffile.ReloadUnits(fstab))
 	}
 	if changed || s.mounted.Source == "" {
 		if err := s.settled(ctx); err != nil {
@@ -274,7 +274,7 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 		if err != nil {
 			return modules.Plan{}, err
 		}
-		steps = append(append(steps, listed...), reload())
+		steps = append(append(steps, listed...), conffile.ReloadUnits(fstab))
 	}
 	return modules.Plan{Steps: steps}, nil
 }
@@ -314,13 +314,4 @@ func mountedAt(devices []observe.BlockDevice, dir, before, after string) []obser
 
 func without(all []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(at string) bool { return at == one })
-}
-
-// reload makes systemd read fstab again, of which it makes the units that it mounts by.
-func reload() modules.Step {
-	return modules.Step{
-		Summary: "reload systemd for " + fstab,
-		Action:  modules.Run{Argv: []string{"systemctl", "daemon-reload"}, Limit: time.Minute},
-		Exact:   true,
-	}
 }

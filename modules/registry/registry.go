@@ -36,6 +36,7 @@ import (
 	"hlplay/modules/timezone"
 	"hlplay/modules/user"
 	"hlplay/modules/wait_for"
+	"hlplay/modules/wireguard"
 )
 
 var all = []modules.Spec{
@@ -68,6 +69,7 @@ var all = []modules.Spec{
 	timezone.Spec,
 	user.Spec,
 	wait_for.Spec,
+	wireguard.Spec,
 }
 
 // What modules know of their products counts for the language and for other modules as soon as they are in the program.

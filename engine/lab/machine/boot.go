@@ -110,6 +110,9 @@ func (m *Machine) PowerOn() {
 	m.on, m.bootID, m.bootedAt, m.kernel, m.cmdline = true, newUUID(), now, kernel, line
 	m.modules = map[string]bool{}
 	m.mu.Unlock()
+	for _, t := range m.tunnels() {
+		m.setTunnel(t.name, nil)
+	}
 	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()

@@ -194,6 +194,7 @@ func debianExtras() []Package {
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
 		add(Package{Name: "xfsprogs", Version: version("6.1.0-1", "6.13.0-2"), Programs: map[string]Program{"/usr/sbin/mkfs.xfs": mkfs("xfs")}})
 		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs"), "btrfs": btrfs}})
+		add(wireguardTools(version("1.0.20210914-1+b1", "1.0.20210914-3")))
 		add(mdadmPackage(codename, version("4.2-5", "4.4-11+deb13u1")))
 		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
 			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})

@@ -58,8 +58,16 @@ type ifaddr struct {
 
 const forever = 4294967295
 
-// interfaces returns those that ifreload has left, or else those that the machine was installed with.
+// interfaces returns those that ifreload has left, or else those that the machine was installed with, and tunnels.
 func (m *Machine) interfaces() []iface {
+	all := m.configured()
+	for _, t := range m.tunnels() {
+		all = append(all, t.iface(len(all)+1))
+	}
+	return all
+}
+
+func (m *Machine) configured() []iface {
 	if r, ok := m.Value(reloadedKey{}).(reloaded); ok {
 		all := slices.Clone(r.ifaces)
 		for i := range all {

@@ -70,6 +70,9 @@ func (m *Machine) Reach(name string) (*Machine, bool) {
 		if to, ok := m.network.Lookup(a.String()); ok && to.On() {
 			return to, true
 		}
+		if to, ok := m.beyond(a); ok {
+			return to, true
+		}
 	}
 	return nil, false
 }

@@ -72,6 +72,10 @@ func (u *Units) find(name string) *unitState {
 			if err != nil {
 				continue
 			}
+			if stem, instance, ok := strings.Cut(name, "@"); ok && stem == "wg-quick" {
+				u.Add(wgQuickUnit(strings.TrimSuffix(instance, ".service")))
+				return u.find(name)
+			}
 			return u.declare(name, declared(string(content)))
 		}
 	}

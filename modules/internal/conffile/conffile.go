@@ -4,6 +4,7 @@ package conffile
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 
 	"hlplay/engine/observe"
@@ -16,6 +17,11 @@ const mode = 0o644
 // Write plans the steps after which the file has the content: none if it has it already. Symbolic
 // links are followed, mode and ownership of what is there are kept, a missing directory is made.
 func Write(ctx context.Context, h modules.Host, name, content, summary string) ([]modules.Step, error) {
+	return WriteMode(ctx, h, name, content, summary, mode)
+}
+
+// WriteMode is Write with the mode that a new file gets.
+func WriteMode(ctx context.Context, h modules.Host, name, content, summary string, mode fs.FileMode) ([]modules.Step, error) {
 	parent := path.Dir(name)
 	observe.Files.Want(h, parent)
 	at, before, err := observe.Follow(ctx, h, name)

@@ -1,0 +1,128 @@
+package wireguard
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// tunnel is an interface of WireGuard on a host. Its private key is never read.
+type tunnel struct {
+	// Public is the public half of the key in /etc/wireguard; empty without one.
+	Public string
+	// Loose is what is wrong with who can read the key; empty if nothing is.
+	Loose string
+	// Up reports whether the interface exists; all that follows is the kernel's, and empty if it does not.
+	Up        bool
+	Key       string // the public half of the key that it uses
+	Port, MTU int
+	Addresses []string
+	// Allowed are the addresses of each peer, by public key.
+	Allowed map[string]string
+}
+
+// tunnels observes interfaces of WireGuard by their names.
+var tunnels = &observe.Kind[tunnel]{
+	Name: "wireguard", What: "the WireGuard interface %s",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{{Args: names, Script: `for i; do
+k=/etc/wireguard/$i.key
+printf 'interface %s\n' "$i"
+if [ -e "$k" ] || [ -L "$k" ]; then
+stat -c 'stat %a %U %F' -- "$k" || exit 1
+printf 'public '; wg pubkey <"$k" || exit 1
+fi
+if [ -e "/sys/class/net/$i" ]; then
+printf 'key '; wg show "$i" public-key || exit 1
+printf 'port '; wg show "$i" listen-port || exit 1
+printf 'mtu '; cat "/sys/class/net/$i/mtu" || exit 1
+printf 'addresses '; ip -br addr show dev "$i" || exit 1
+wg show "$i" allowed-ips || exit 1
+fi
+done`}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, tunnel, error)) {
+		all, err := parse(string(answers[0].Stdout))
+		if answers[0].Exit != 0 {
+			err = fmt.Errorf("asking for WireGuard's interfaces: %s", strings.TrimSpace(string(answers[0].Stderr)))
+		}
+		for _, name := range names {
+			tell(name, all[name], err)
+		}
+	},
+	// The key of a new interface, and of its peers, is known once it is made.
+	Complete: func(expected, found tunnel) tunnel {
+		if strings.HasPrefix(expected.Public, "made-on-") {
+			expected.Public = found.Public
+		}
+		return expected
+	},
+}
+
+// parse reads what the query prints: lines of a word and its value, and of peers with what they are allowed.
+func parse(text string) (map[string]tunnel, error) {
+	all := map[string]tunnel{}
+	name := ""
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			return nil, fmt.Errorf("unexpected line %q of WireGuard's interfaces", line)
+		}
+		t := all[name]
+		number := func(to *int) (err error) {
+			if *to, err = strconv.Atoi(f[1]); err != nil {
+				err = fmt.Errorf("unexpected line %q of WireGuard's interfaces", line)
+			}
+			return err
+		}
+		var err error
+		switch {
+		case f[0] == "interface":
+			name, t = f[1], tunnel{}
+		case f[0] == "stat":
+			if mode := f[1]; len(f) < 4 || mode != "600" && mode != "400" || f[2] != "root" || f[3] != "regular" {
+				t.Loose = strings.Join(f[1:], " ")
+			}
+		case f[0] == "public":
+			t.Public = f[1]
+		case f[0] == "key":
+			t.Up, t.Key = true, f[1]
+		case f[0] == "port":
+			err = number(&t.Port)
+		case f[0] == "mtu":
+			err = number(&t.MTU)
+		case f[0] == "addresses" && len(f) > 2: // the interface, its state, and its addresses
+			t.Addresses = f[3:]
+		default:
+			if t.Allowed == nil {
+				t.Allowed = map[string]string{}
+			}
+			t.Allowed[f[0]] = strings.Join(f[1:], " ")
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[name] = t
+	}
+	return all, nil
+}
+
+// peer is another host of the network.
+type peer struct {
+	name, public, allowed, endpoint string
+}
+
+func endpoint(at string, port int) string {
+	if a, err := netip.ParseAddr(at); err == nil && a.Is6() {
+		return netip.AddrPortFrom(a, uint16(port)).String()
+	}
+	return at + ":" + strconv.Itoa(port)
+}
+
+func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
