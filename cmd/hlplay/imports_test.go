@@ -47,8 +47,7 @@ var mayImport = map[string][]string{
 	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes
 	"engine/lab/machine":        {},
 	"modules":                   {"engine/observe", "engine/remote"},
-	"modules/...":               {"engine/localfile", "engine/observe", "engine/plural", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/conffile", "modules/internal/uuid", "modules/internal/wrongform"},
-	"modules/file":              {"engine/localfile", "engine/observe", "engine/remote", "modules", "modules/apt", "modules/internal/conffile", "modules/internal/wrongform"},
+	"modules/...":               {"engine/localfile", "engine/observe", "engine/plural", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/conffile", "modules/internal/required", "modules/internal/uuid", "modules/internal/wrongform"},
 	"modules/ha":                {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},

@@ -39,6 +39,7 @@ func Placed(h *Host, name string, f File) []Expectation {
 	} else if f.Type != Symlink {
 		expect = append(expect, Dirs.Expect(name, Listing{}))
 	}
+	expect = append(expect, placedProgram(name, f)...)
 	expect = append(expect, placedInDirectory(h, name, f.Exists())...)
 	for _, meaning := range meanings {
 		expect = append(expect, meaning(h, name, f)...)

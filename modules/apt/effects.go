@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // installed are the expectations of an installation: exactly what apt's simulation says, where it
@@ -130,7 +131,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	}
 	if len(added) > 0 {
 		p.expect(anyUnit(p.because), anyPath(p.because))
-		p.expect(coming.Expect("", append(comingNames(p.host), added...)))
+		p.expect(required.ExpectComing(p.host, added))
 	}
 	if err := p.kernels(ctx, names, gone); err != nil {
 		return nil, err
@@ -151,20 +152,6 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 		Unknown: "packages are about to change",
 	})
 	return p.all, nil
-}
-
-// coming are in check mode the names of the packages that earlier tasks install: patterns must match
-// them too. It is never fetched; a real host has nothing coming.
-var coming = &observe.Kind[[]string]{Name: "apt-coming"}
-
-// Coming reports whether, in check mode, an earlier task installs packages on h: what they bring beside
-// what they are known for, such as accounts, cannot be known.
-func Coming(h modules.Host) bool { return len(comingNames(h)) > 0 }
-
-func comingNames(h modules.Host) []string {
-	known, _ := h.Known(coming.Key(""))
-	names, _ := known.([]string)
-	return slices.Clone(names)
 }
 
 // arrival is what one new package brings. Of a package that is not known, Debian's policy says under

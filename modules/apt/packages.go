@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // planPackages plans installing or removing the packages. The doubt is that of modules.Plan.
@@ -230,7 +231,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 			continue
 		}
 		names = append(names, matches[name]...)
-		for _, new := range comingNames(h) {
+		for _, new := range required.Coming(h) {
 			if ok, _ := path.Match(name, new); ok {
 				names = append(names, new)
 			}

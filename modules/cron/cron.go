@@ -12,14 +12,16 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
+	"hlplay/modules/internal/required"
 )
 
 // Spec is the module as the registry knows it.
 var Spec = modules.Spec{
 	Name:    "cron",
 	Summary: "A job in /etc/cron.d",
-	Doc: `Each job is a file of its own. Cron notices it by itself. On a host without a cron service the file waits for one, which the task
-says; a timer of systemd needs no further package.
+	Doc: `Each job is a file of its own. Cron notices it by itself. Refused is a job whose user the host does not have, and one on a host without a
+cron service, where nothing would run it: install the package cron first. Of a service that does not run, or is not started at boot, the
+task says so.
 
 Cron takes a % in a command for the end of a line: it must be written as \\% in HCL. Cron reads only files that belong to root and that nobody else
 can write to.`,
@@ -45,9 +47,8 @@ type cron struct {
 }
 
 const (
-	dir     = "/etc/cron.d/"
-	absent  = "absent"
-	service = "cron.service"
+	dir    = "/etc/cron.d/"
+	absent = "absent"
 )
 
 var (
@@ -100,7 +101,8 @@ func (m *cron) Want(h modules.Host) {
 	}
 	observe.Files.Want(h, m.path())
 	if m.State != absent {
-		observe.Units.Want(h, service)
+		observe.Units.Want(h, daemons...)
+		required.WantAccount(h, m.User, "")
 	}
 }
 
@@ -121,6 +123,10 @@ func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		steps, err := conffile.Remove(ctx, h, m.path(), "remove the job "+m.Name)
 		return modules.Plan{Steps: steps}, err
 	}
+	m.Want(h)
+	if err := required.Account(ctx, h, "user", m.User, "", ""); err != nil {
+		return modules.Plan{}, err
+	}
 	file, err := observe.Files.Observe(ctx, h, m.path())
 	if err != nil {
 		return modules.Plan{}, err
@@ -132,14 +138,6 @@ func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan := modules.Plan{Steps: steps}
-	unit, err := observe.Units.Observe(ctx, h, service)
-	switch {
-	case observe.IsUnknown(err): // a package is about to be installed
-	case err != nil:
-		return modules.Plan{}, err
-	case !unit.Exists():
-		plan.Notes = []string{"the host has no " + service + ": install the package cron, or nothing runs the job"}
-	}
-	return plan, nil
+	notes, err := service(ctx, h)
+	return modules.Plan{Steps: steps, Notes: notes}, err
 }

@@ -19,14 +19,19 @@ func job() *cron {
 func host(file observe.File, unit observe.Unit) modules.Host {
 	return observe.NewRecorded("host",
 		observe.Files.Expect("/etc/cron.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
-		observe.Files.Expect("/etc/cron.d/scrub", file), observe.Units.Expect(service, unit))
+		observe.Files.Expect("/etc/cron.d/scrub", file), observe.Units.Expect("cron.service", unit),
+		observe.Units.Expect("cronie.service", missing), observe.Units.Expect("bcron.service", missing), observe.Units.Expect("cron.target", missing),
+		observe.Users.Expect("backup", observe.User{Name: "backup"}), observe.Users.Expect("bakcup", observe.User{}))
 }
 
 func regular(text, owner string, mode fs.FileMode) observe.File {
 	return observe.File{Type: observe.Regular, Mode: mode, Owner: owner, Group: "root", Size: int64(len(text)), Content: []byte(text)}
 }
 
-var running = observe.Unit{ID: service, LoadState: "loaded", ActiveState: "active"}
+var (
+	running = observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"}
+	missing = observe.Unit{LoadState: "not-found", ActiveState: "inactive"}
+)
 
 func TestPlan(t *testing.T) {
 	write, remove := "  write the job scrub ( 30 3  1 * *)\n", "  remove the job scrub\n"
@@ -57,9 +62,32 @@ func TestPlan(t *testing.T) {
 }
 
 func TestWhatCronDoesNotRun(t *testing.T) {
-	plan, err := job().Plan(t.Context(), host(regular(scrub, "root", 0o644), observe.Unit{LoadState: "not-found"}))
-	if err != nil || len(plan.Steps) > 0 || !strings.Contains(strings.Join(plan.Notes, ""), "install the package cron") {
-		t.Errorf("without cron: %v, %v, %v", plan.Steps, plan.Notes, err)
+	written := regular(scrub, "root", 0o644)
+	for name, test := range map[string]struct {
+		user string
+		unit observe.Unit
+		want string // of the error, or of the note
+		note bool
+	}{
+		"it runs":         {"backup", running, "", false},
+		"no such user":    {"bakcup", running, "user: there is no account bakcup", false},
+		"no cron":         {"root", missing, "install the package cron", false},
+		"stopped":         {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "failed", UnitFileState: "enabled"}, "cron.service is failed: nothing runs the job", true},
+		"masked":          {"root", observe.Unit{ID: "cron.service", LoadState: "masked", ActiveState: "inactive", UnitFileState: "masked"}, "cron.service is masked", true},
+		"not at the boot": {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "active", UnitFileState: "disabled"}, "cron.service is not started at boot", true},
+	} {
+		for state, file := range map[string]observe.File{"new": {}, "written": written} {
+			m := job()
+			m.User = test.user
+			plan, err := m.Plan(t.Context(), host(file, test.unit))
+			said := strings.Join(plan.Notes, "")
+			if !test.note && err != nil {
+				said = err.Error()
+			}
+			if (err != nil) != (test.want != "" && !test.note) || !strings.Contains(said, test.want) || test.want == "" && said != "" {
+				t.Errorf("%s, %s: it says %q (error %v), want %q", name, state, said, err, test.want)
+			}
+		}
 	}
 	for name, file := range map[string]observe.File{"another owner": regular(scrub, "www-data", 0o644), "writable": regular(scrub, "root", 0o664)} {
 		if _, err := job().Plan(t.Context(), host(file, running)); err == nil || !strings.Contains(err.Error(), "cron does not read /etc/cron.d/scrub") {

@@ -29,6 +29,8 @@ func text(s string) *string { return &s }
 // host has an /etc with some files in it.
 func host(more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
+		observe.Programs.Expect("visudo", true),
+		observe.Programs.Expect("no-such-checker", false),
 		observe.Files.Expect("/etc", dir()),
 		observe.Files.Expect("/etc/motd", regular("hello\n")),
 		observe.Files.Expect("/etc/new", observe.File{}),
@@ -148,6 +150,8 @@ func TestRefusals(t *testing.T) {
 		{"an owner that is not there", File{Path: "/etc/new", Content: text("x"), Owner: "nobody9"}, "owner: there is no account nobody9"},
 		{"a group that is not there", File{Path: "/etc/new", State: "directory", Owner: "ops", Group: "none9"}, "group: there is no group none9"},
 		{"the same for a file that is there", File{Path: "/etc/motd", Owner: "nobody9"}, "owner: there is no account nobody9"},
+		{"a program that is not there", File{Path: "/etc/motd", Content: text("x"), Checker: []string{"no-such-checker", "-"}}, "the new /etc/motd needs no-such-checker"},
+		{"a program of the guard", File{Path: "/etc/motd", Content: text("x"), Guard: &Guard{Apply: []string{"no-such-checker"}}}, "the new /etc/motd needs no-such-checker"},
 		{"a block without end", File{Path: "/etc/motd", Lines: []Line{{Line: "# BEGIN m"}}, Blocks: []Block{{Marker: "m"}}}, "by hand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

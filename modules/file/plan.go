@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // Plan implements modules.Module.
@@ -29,7 +30,7 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		steps, err = f.planPresent(ctx, h)
 	}
 	if err == nil && len(steps) > 0 && f.state() != absent {
-		err = f.checkOwners(ctx, h)
+		err = f.checkHost(ctx, h)
 	}
 	if err != nil {
 		steps = nil
@@ -45,6 +46,33 @@ func (f *File) Want(h modules.Host) {
 	if f.Path != "" {
 		observe.Files.Want(h, f.Path)
 	}
+	observe.Programs.Want(h, f.programs()...)
+}
+
+// programs are those that a change of the file runs.
+func (f *File) programs() []string {
+	var all []string
+	if len(f.Checker) > 0 {
+		all = append(all, f.Checker[0])
+	}
+	if f.Guard != nil {
+		for _, argv := range [][]string{f.Guard.Apply, f.Guard.Prove} {
+			if len(argv) > 0 {
+				all = append(all, argv[0])
+			}
+		}
+	}
+	return all
+}
+
+// checkHost refuses owners and programs that the host does not have.
+func (f *File) checkHost(ctx context.Context, h modules.Host) error {
+	for _, program := range f.programs() {
+		if err := required.Program(ctx, h, program, "", "the new "+f.Path); err != nil {
+			return err
+		}
+	}
+	return required.Account(ctx, h, "owner", f.Owner, "group", f.Group)
 }
 
 // ancestors are the directories above a path, the nearest first, without the root.

@@ -78,9 +78,15 @@ func (m *group) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	data := result{Name: m.Name}
 	switch {
 	case m.State == absent && now.Exists():
+		if err := m.checkMembers(ctx, h, now.GID); err != nil {
+			return modules.Plan{}, err
+		}
 		plan.Steps = []modules.Step{m.remove()}
 	case m.State == absent:
 	case !now.Exists():
+		if err := m.checkID(ctx, h); err != nil {
+			return modules.Plan{}, err
+		}
 		plan.Steps = []modules.Step{accounts.AddGroup(m.Name, m.GID, m.System)}
 		data.GID = m.GID
 	case m.GID != nil && now.GID >= 0 && now.GID != *m.GID:
@@ -90,6 +96,27 @@ func (m *group) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	}
 	plan.Data = modules.Data(data)
 	return plan, nil
+}
+
+// checkMembers refuses to remove a group that is the primary one of an account, as groupdel(8) does.
+func (m *group) checkMembers(ctx context.Context, h modules.Host, gid int) error {
+	users, err := accounts.WithID(ctx, h, accounts.Passwd, accounts.PrimaryGroup, gid)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s is the primary group of %s and is not removed; remove that account first, or give it another primary group, with user", m.Name, strings.Join(users, ", "))
+}
+
+// checkID refuses an id that another group has, as groupadd(8) does.
+func (m *group) checkID(ctx context.Context, h modules.Host) error {
+	if m.GID == nil {
+		return nil
+	}
+	groups, err := accounts.WithID(ctx, h, accounts.Group, accounts.ID, *m.GID)
+	if err != nil || len(groups) == 0 {
+		return err
+	}
+	return fmt.Errorf("gid: the group %s has the id %d already; choose another, or leave it out", strings.Join(groups, ", "), *m.GID)
 }
 
 func (m *group) remove() modules.Step {

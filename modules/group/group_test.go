@@ -12,7 +12,14 @@ import (
 func id(n int) *int { return &n }
 
 func host(g observe.Group) modules.Host {
-	return observe.NewRecorded("host", observe.Groups.Expect("web", g))
+	recorded := []observe.Expectation{observe.Groups.Expect("web", g)}
+	for name, text := range map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/sh\n",
+		"/etc/group":  "root:x:0:\nada:x:1000:\n",
+	} {
+		recorded = append(recorded, observe.Files.Expect(name, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(text)), Content: []byte(text)}))
+	}
+	return observe.NewRecorded("host", recorded...)
 }
 
 func TestPlan(t *testing.T) {
@@ -45,9 +52,23 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
-	_, err := (&group{Name: "web", State: "present", GID: id(1)}).Plan(t.Context(), host(there))
-	if err == nil || !strings.Contains(err.Error(), "has the id 990 and not 1") {
-		t.Errorf("another id: %v", err)
+}
+
+// What groupadd and groupdel would refuse is refused in the plan, so that check mode says it too.
+func TestRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		group group
+		now   observe.Group
+		want  string
+	}{
+		"another id":    {group{State: "present", GID: id(1)}, observe.Group{Name: "web", GID: 990}, "has the id 990 and not 1"},
+		"an id in use":  {group{State: "present", GID: id(1000)}, observe.Group{}, "gid: the group ada has the id 1000 already"},
+		"primary group": {group{State: "absent"}, observe.Group{Name: "web", GID: 1000}, "web is the primary group of ada"},
+	} {
+		test.group.Name = "web"
+		if _, err := test.group.Plan(t.Context(), host(test.now)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
 	}
 }
 

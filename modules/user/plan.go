@@ -20,6 +20,9 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if u.Password != "" {
 		observe.Passwords.Want(h, u.Name)
 	}
+	if u.Shell != "" {
+		observe.Programs.Want(h, u.Shell)
+	}
 	now, err := observe.Users.Observe(ctx, h, u.Name)
 	if err != nil {
 		return modules.Plan{}, err
@@ -29,6 +32,9 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return modules.Plan{Data: data(u.Name, "")}, observe.Users.MayAppear(h, u.Name)
 		}
 		return modules.Plan{Steps: u.remove(h, now), Data: data(u.Name, "")}, nil
+	}
+	if err := u.checkHost(ctx, h, now); err != nil {
+		return modules.Plan{}, err
 	}
 	steps, missing, err := u.makeGroups(ctx, h)
 	if err != nil {

@@ -85,6 +85,10 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Groups.Expect("ops", observe.Group{Name: "ops", GID: 1000}),
 		observe.Groups.Expect("new", observe.Group{}),
 		observe.Groups.Expect("kvm-ops", observe.Group{}),
+		observe.Programs.Expect("/bin/sh", true),
+		observe.Programs.Expect("/bin/bash", true),
+		observe.Programs.Expect("/bin/zsh", false),
+		observe.Files.Expect("/etc/passwd", regular("root:x:0:0:root:/root:/bin/bash\nops:x:1000:1000::/home/ops:/bin/sh\n")),
 		observe.Passwords.Expect("ops", "!"),
 		observe.Passwords.Expect("new", ""),
 		observe.Files.Expect("/", owns("root", 0o755, directory())),
@@ -127,6 +131,20 @@ func TestAHomeWithinAnothersHome(t *testing.T) {
 		plan, err := (&User{Name: "new", Home: home, Group: "ops"}).Plan(t.Context(), h)
 		if err == nil || !strings.Contains(err.Error(), want) || len(plan.Steps) > 0 {
 			t.Errorf("%s: %d steps, %v; expected %q", home, len(plan.Steps), err, want)
+		}
+	}
+}
+
+// What would leave an account that cannot log in, and what useradd would refuse, is refused in the plan.
+func TestWhatTheHostLacks(t *testing.T) {
+	taken := 1000
+	for want, u := range map[string]User{
+		"shell: to log in, ops needs /bin/zsh, which the host does not have": {Name: "ops", Shell: "/bin/zsh"},
+		"shell: to log in, new needs /bin/zsh, which the host does not have": {Name: "new", Shell: "/bin/zsh"},
+		"uid: the account ops has the id 1000 already":                       {Name: "new", UID: &taken},
+	} {
+		if _, err := modulestest.Decoded(&u).Plan(t.Context(), host()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

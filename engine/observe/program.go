@@ -1,0 +1,48 @@
+package observe
+
+import (
+	"path"
+
+	"hlplay/engine/remote"
+)
+
+// Programs is whether a command would be found: by its name in PATH, or at an absolute path, where it may be executed.
+var Programs = &Kind[bool]{
+	Name: "program", What: "whether the host has the program %s",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = remote.Query{Script: `command -v "$1" >/dev/null`, Args: []string{name}, Inline: true}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
+		for i, name := range names {
+			tell(name, answers[i].Exit == 0, answers[i].Err)
+		}
+	},
+}
+
+// programDirs are those that PATH has by default.
+var programDirs = map[string]bool{"/usr/local/sbin": true, "/usr/local/bin": true, "/usr/sbin": true, "/usr/bin": true, "/sbin": true, "/bin": true}
+
+// placedProgram is what f at name means to Programs.
+func placedProgram(name string, f File) []Expectation {
+	var expect []Expectation
+	state := func(program string) {
+		switch {
+		case f.Type == Regular && f.Mode&0o111 != 0:
+			expect = append(expect, Programs.Expect(program, true))
+		default: // PATH has other directories, and a link may lead to one
+			expect = append(expect, Programs.Unknown(program, name+" is about to change"))
+		}
+	}
+	inPath := programDirs[path.Dir(name)]
+	if inPath || f.Type == Regular && f.Mode&0o111 != 0 {
+		state(name)
+	}
+	if inPath {
+		state(path.Base(name))
+	}
+	return expect
+}

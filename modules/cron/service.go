@@ -1,0 +1,46 @@
+package cron
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// daemons are the units of Debian's packages that provide cron-daemon: cron, cronie, bcron and systemd-cron.
+var daemons = []string{"cron.service", "cronie.service", "bcron.service", "cron.target"}
+
+// service refuses a host where nothing runs jobs, and returns what is wrong with the service of one where something may.
+func service(ctx context.Context, h modules.Host) (notes []string, err error) {
+	units, err := observe.Units.ObserveAll(ctx, h, daemons)
+	if observe.IsUnknown(err) { // a package is about to be installed
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range daemons {
+		unit := units[name]
+		if !unit.Exists() {
+			continue
+		}
+		problem, mend := "", ""
+		switch {
+		case unit.Masked():
+			problem, mend = "is masked: nothing runs the job", "masked = false state = \"started\" enabled = true"
+		case !unit.Active():
+			problem, mend = "is "+unit.ActiveState+": nothing runs the job", "state = \"started\" enabled = true"
+		case unit.UnitFileState == "disabled":
+			problem, mend = "is not started at boot: nothing runs the job then", "enabled = true"
+		default: // whatever the others do, this one runs the job
+			return nil, nil
+		}
+		notes = append(notes, fmt.Sprintf("%s %s; mend it with service { name = %q %s }", name, problem, name, mend))
+	}
+	if len(notes) == 0 {
+		return nil, errors.New("the host has no cron service, and nothing would run the job: install the package cron in a task before this one, or use a timer of systemd")
+	}
+	return notes, nil
+}

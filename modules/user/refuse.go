@@ -1,0 +1,30 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/accounts"
+	"hlplay/modules/internal/required"
+)
+
+// checkHost refuses what useradd(8) would, and a shell that is not there, which useradd and usermod(8) give an account that then cannot
+// log in.
+func (u *User) checkHost(ctx context.Context, h modules.Host, now observe.User) error {
+	if u.Shell != "" {
+		if err := required.Program(ctx, h, u.Shell, "", "shell: to log in, "+u.Name); err != nil {
+			return err
+		}
+	}
+	if now.Exists() || u.UID == nil {
+		return nil
+	}
+	users, err := accounts.WithID(ctx, h, accounts.Passwd, accounts.ID, *u.UID)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	return fmt.Errorf("uid: the account %s has the id %d already; choose another, or leave it out", strings.Join(users, ", "), *u.UID)
+}
