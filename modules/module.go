@@ -233,6 +233,9 @@ type SetAttributes struct {
 type Remove struct {
 	Path      string
 	Recursive bool
+	// Lossless is that nothing is lost which the playbook, or another file, does not hold: an empty directory, a link, a file of
+	// settings that the module has written. It is then of class Harmless, unless the step says otherwise.
+	Lossless bool
 }
 
 // MakeDir makes a directory and its parents; Mode, Owner and Group are for the last one.

@@ -33,7 +33,7 @@ var risks = [...]struct{ name, meaning string }{
 	CutsSSH:     {"ssh", "can cut the SSH connection; the host undoes it unless a new connection succeeds"},
 	CostsQuorum: {"quorum", "can cost the cluster a vote for a while: a reboot, a change that a reboot will apply, a change of membership"},
 	MovesData:   {"data", "makes the storage move data between disks"},
-	Destroys:    {"destroy", "removes what cannot be brought back: files, or the contents of a disk"},
+	Destroys:    {"destroy", "removes what cannot be brought back: files, accounts, nodes, or the contents of a disk"},
 }
 
 func (r Risk) String() string { return risks[r].name }
@@ -75,11 +75,13 @@ func ParseRisk(name string) (Risk, error) {
 // RiskOf returns the class of a step of the plan: the worst of what the step declares and what its action and the plan's guard imply.
 func (p Plan) RiskOf(s Step) Risk {
 	risk := s.Risk
-	switch s.Action.(type) {
+	switch action := s.Action.(type) {
 	case Reboot:
 		risk = max(risk, CostsQuorum)
 	case Remove:
-		risk = max(risk, Destroys)
+		if !action.Lossless {
+			risk = max(risk, Destroys)
+		}
 	}
 	if s.Unknown {
 		risk = max(risk, Unforeseen)

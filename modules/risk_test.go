@@ -12,6 +12,7 @@ func TestRiskOf(t *testing.T) {
 		"a restart":               {Plan{}, Step{Action: Run{}, Risk: Restarts}, Restarts},
 		"an author's command":     {Plan{}, Step{Action: Run{}, Unknown: true}, Unforeseen},
 		"a removal":               {Plan{}, Step{Action: Remove{}}, Destroys},
+		"a removal without loss":  {Plan{}, Step{Action: Remove{Lossless: true}}, Harmless},
 		"a reboot":                {Plan{}, Step{Action: Reboot{}}, CostsQuorum},
 		"a guarded file":          {Plan{Guard: &Guard{}}, Step{Action: WriteFile{}}, CutsSSH},
 		"a guarded removal":       {Plan{Guard: &Guard{}}, Step{Action: Remove{}}, Destroys},

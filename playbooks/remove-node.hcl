@@ -3,7 +3,7 @@
 #   hlplay prove pve -i inventory                                                  what is left to lose afterwards
 #   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags leave    while it is on: it leaves Ceph
 #   switch it off for good, and erase its disks before it ever starts again
-#   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags remove   the others forget it
+#   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags remove --allow all   the others forget it
 #
 # Its guests must be gone before, and its OSDs destroyed one after the other: both are refused while they are there.
 # A node that is lost and cannot leave Ceph by itself is removed by the second run alone, which says what has to be done first.

@@ -19,8 +19,8 @@
 #     ]
 #   }
 #
-# A device that is not blank is refused, unless wipe repeats the serial of its disk. A disk that fails is replaced by naming the new one in
-# its place; one that is added to the list makes the array larger.
+# A device that is not blank is refused, unless wipe repeats the serial of its disk; to wipe it, the run needs --allow all too. A disk that
+# fails is replaced by naming the new one in its place; one that is added to the list makes the array larger.
 
 host_variable "bulk" {
   type = list(object({

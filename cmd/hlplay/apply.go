@@ -19,7 +19,7 @@ func applyCommand() *cobra.Command {
 		Short: "Carry out a plan, and stop at the first difference",
 		Long: `Apply runs the playbook of a plan with the plan's arguments. Every task is planned anew and must arrive at the steps in the plan.
 At the first task that would do anything else, whether more or less, apply stops and says what differs. A task whose steps were
-uncertain may do what --allow permits.
+uncertain may do what --allow permits. A plan that destroys something is refused unless --allow names destroy.
 
 Apply refuses if the playbook, the inventory or a file that they read has changed since. Values of -e that may be secret are not in
 the plan: give them again with -e, or hlplay asks for them.
@@ -50,6 +50,14 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 	if err := errors.Join(f.validateJournal(), f.validateForks()); err != nil {
 		return err
 	}
+	f.follow = p
+	allowed, err := f.allowed()
+	if err != nil {
+		return err
+	}
+	if err := p.Refused(allowed); err != nil {
+		return err
+	}
 	f.take(p.Run.Arguments)
 	if f.extra, err = f.values(ctx, p.Run.Arguments.Values); err != nil {
 		return err
@@ -64,6 +72,5 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 	if err := f.validate(pb); err != nil {
 		return err
 	}
-	f.follow = p
 	return f.carryOut(ctx, pb, inv)
 }

@@ -11,6 +11,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lab"
+	"hlplay/engine/plan"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
@@ -126,7 +127,7 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 	kept := &report.Recorder{}
 	connect := &connectFlags{rehearsal: true}
 	_, err = run.Run(t.Context(), pb, inv, run.Options{
-		Check: check, Reporter: kept, Clock: s.lab.Clock(), Unfulfilled: refuse(t), Connect: connect.connect(func(fn func()) { fn() }),
+		Check: check, Reporter: kept, Clock: s.lab.Clock(), Unfulfilled: refuse(t), Approve: plan.Default().Approve, Connect: connect.connect(func(fn func()) { fn() }),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -145,8 +145,16 @@ func (f *runFlags) wayOn(id string) {
 		return // the report has said how the run ended
 	}
 	if at, ok := record.Unfinished(); ok {
-		fmt.Fprintf(os.Stderr, "hlplay: to go on at task %s: hlplay resume %s%s\n", at, id, f.elsewhere())
+		fmt.Fprintf(os.Stderr, "hlplay: to go on at task %s: hlplay resume %s%s%s\n", at, id, f.permits(), f.elsewhere())
 	}
+}
+
+// permits is the flag of the classes that the run may carry out, if it was given.
+func (f *runFlags) permits() string {
+	if f.allow == "" {
+		return ""
+	}
+	return " --allow=" + strings.ReplaceAll(f.allow, " ", "")
 }
 
 // elsewhere is the flag that leads to the journal, where it is needed.

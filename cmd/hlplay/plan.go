@@ -59,12 +59,16 @@ func riskClasses() string {
 }
 
 func (f *runFlags) addAllow(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum (see hlplay plan --help); default: all steps of the playbook")
+	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum, or all (see hlplay plan --help); default: every class but destroy")
 }
 
+// allowed returns the classes that may be carried out; of a plan, those that its uncertain tasks may come to.
 func (f *runFlags) allowed() (plan.Allowed, error) {
-	if f.allow == "" {
+	switch {
+	case f.allow == "" && f.follow != nil:
 		return plan.Allowed{modules.Harmless}, nil
+	case f.allow == "":
+		return plan.Default(), nil
 	}
 	allowed, err := plan.ParseAllowed(f.allow)
 	if err != nil {
@@ -91,7 +95,11 @@ func (f *runFlags) plan(ctx context.Context, path, file string) error {
 	if err := p.Write(file); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "\n%s\nhlplay: the plan is in %s: hlplay show %s prints it, hlplay apply %s carries it out\n", p.Summary(), file, file, file)
+	allow := ""
+	if p.Refused(nil) != nil {
+		allow = " --allow=" + modules.Destroys.String()
+	}
+	fmt.Fprintf(os.Stderr, "\n%s\nhlplay: the plan is in %s: hlplay show %s prints it, hlplay apply %s%s carries it out\n", p.Summary(), file, file, file, allow)
 	if f.exitOnChange && len(p.Tasks) > 0 {
 		return &exitError{code: exitChanged}
 	}
@@ -130,16 +138,24 @@ func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.
 	if len(p.Tasks) == 0 {
 		return nil
 	}
+	f.follow = p
+	allowed, err := f.allowed()
+	if err == nil {
+		err = p.Refused(allowed)
+	}
+	if err != nil {
+		f.follow = nil
+		return err
+	}
 	fmt.Fprintf(tty, "\n%s\nCarry this out? [yes/no] ", p.Summary())
 	answer, err := readLine(ctx, tty)
 	if err != nil {
 		return err
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+		f.follow = nil
 		fmt.Fprintln(os.Stderr, "hlplay: nothing was changed")
-		return nil
 	}
-	f.follow = p
 	return nil
 }
 

@@ -133,6 +133,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	}
 	pb.Path = "restore " + file
 	f.restores, f.diff = id, f.diff || f.check || f.yes
+	f.allow = "all" // the user has named the file, and agreed
 	f.archive = func(a run.Archive, stop func(error)) run.Archive {
 		return &sentinel{a, journal.LeftOf(kept.Host, file, now), stop}
 	}

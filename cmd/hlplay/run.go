@@ -42,7 +42,7 @@ type runFlags struct {
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
 	// shown, if it is not nil, is what is told of the run in place of what outputFlags say.
 	shown report.Reporter
-	// allow names the risk classes that may be carried out; empty is all of them.
+	// allow names the risk classes that may be carried out; empty is all but the one that destroys.
 	allow string
 	// ask shows what would change, and asks, before it is carried out.
 	ask bool
@@ -145,12 +145,16 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	recorded := &journal.Writer{Redactor: o.Redactor}
 	told := []report.Reporter{underway, recorded, out}
 	var approval *plan.Approval
+	var refusals *plan.Refusals
 	switch {
 	case f.follow != nil:
 		approval = f.follow.Approve(o.Redactor, allowed, cancel)
 		o.Approve = approval.Approve
 		told = append(told, approval.Watch())
-	case f.allow != "":
+	case (f.check || f.rehearse) && f.allow == "":
+		refusals = plan.NewRefusals(allowed, o.Redactor)
+		o.Approve = refusals.Approve
+	default:
 		o.Approve = allowed.Approve
 	}
 	o.Reporter = report.Redact(report.Tee(told...), o.Redactor)
@@ -191,6 +195,11 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	}
 	if errors.Is(context.Cause(ctx), errUnread) {
 		fmt.Fprintln(os.Stderr, "hlplay: the run was ended: nobody reads its output any more")
+	}
+	if refusals != nil && f.shown == nil {
+		if text := refusals.Text(); text != "" {
+			fmt.Fprintln(os.Stderr, "hlplay: note:", text)
+		}
 	}
 	if closeErr := recorded.Close(); closeErr != nil {
 		fmt.Fprintln(os.Stderr, "hlplay:", closeErr)

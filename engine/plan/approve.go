@@ -14,8 +14,19 @@ import (
 // Allowed are the risk classes that may be carried out.
 type Allowed []modules.Risk
 
-// ParseAllowed reads names of classes with commas between them. Harmless steps are always allowed.
+// Default are the classes that a run may carry out if its user names none: all but the one that destroys.
+func Default() Allowed {
+	return slices.DeleteFunc(Allowed(modules.Risks()), func(r modules.Risk) bool { return r == modules.Destroys })
+}
+
+// everyClass allows every class.
+const everyClass = "all"
+
+// ParseAllowed reads names of classes with commas between them, or "all". Harmless steps are always allowed.
 func ParseAllowed(text string) (Allowed, error) {
+	if strings.TrimSpace(text) == everyClass {
+		return modules.Risks(), nil
+	}
 	allowed := Allowed{modules.Harmless}
 	for name := range strings.SplitSeq(text, ",") {
 		risk, err := modules.ParseRisk(strings.TrimSpace(name))
@@ -27,26 +38,61 @@ func ParseAllowed(text string) (Allowed, error) {
 	return allowed, nil
 }
 
-// Approve returns an error for a proposal with a step of a class that is not allowed.
+// Approve returns an error for a proposal with steps of a class that is not allowed.
 func (a Allowed) Approve(p run.Proposal) error {
+	var refused []run.ProposedStep
 	for _, s := range p.Steps {
 		if !slices.Contains(a, s.Risk) {
-			return &NotAllowedError{Step: s}
+			refused = append(refused, s)
 		}
 	}
-	return nil
+	if refused == nil {
+		return nil
+	}
+	return &NotAllowedError{Steps: refused, allowed: a}
 }
 
-// NotAllowedError is that a step is of a class that was not allowed.
-type NotAllowedError struct{ Step run.ProposedStep }
+// with returns the value of --allow that permits the classes of some steps too.
+func (a Allowed) with(steps []run.ProposedStep) string {
+	if a.allButDestroying() {
+		return everyClass
+	}
+	classes := slices.DeleteFunc(slices.Clone(a), func(r modules.Risk) bool { return r == modules.Harmless })
+	for _, s := range steps {
+		classes = append(classes, s.Risk)
+	}
+	slices.Sort(classes)
+	var names []string
+	for _, r := range slices.Compact(classes) {
+		names = append(names, r.String())
+	}
+	return strings.Join(names, ",")
+}
+
+func (a Allowed) allButDestroying() bool {
+	return !slices.ContainsFunc(Default(), func(r modules.Risk) bool { return !slices.Contains(a, r) })
+}
+
+// NotAllowedError is that steps are of a class that was not allowed.
+type NotAllowedError struct {
+	Steps   []run.ProposedStep
+	allowed Allowed
+}
 
 func (e *NotAllowedError) Error() string {
-	return fmt.Sprintf("not allowed, so not begun: %s (class %s: %s)", e.Step.Summary, e.Step.Risk, e.Step.Risk.Meaning())
+	worst := modules.Harmless
+	for _, s := range e.Steps {
+		worst = max(worst, s.Risk)
+	}
+	return fmt.Sprintf("not allowed, so not begun: %s (class %s: %s)", summaries(e.Steps), worst, worst.Meaning())
 }
 
 // Hint says how to allow it.
 func (e *NotAllowedError) Hint() string {
-	return fmt.Sprintf("--allow=%s allows that class", e.Step.Risk)
+	if value := e.allowed.with(e.Steps); value != everyClass {
+		return fmt.Sprintf("--allow=%s allows that class", value)
+	}
+	return "nothing is destroyed unless you allow it: --allow=all allows every class, --allow=destroy that class alone"
 }
 
 // Approval holds a run to a plan. Its methods may be called from many goroutines.

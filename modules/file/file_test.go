@@ -72,7 +72,7 @@ func TestPlans(t *testing.T) {
 		{"in place of a link", File{Path: "/etc/link", Content: text("bye\n"), Replace: true}, []modules.Action{
 			modules.WriteFile{Path: "/etc/link", Content: []byte("bye\n")}}},
 		{"in place of an empty directory", File{Path: "/etc/void", Content: text("x"), Replace: true}, []modules.Action{
-			modules.Remove{Path: "/etc/void"}, modules.WriteFile{Path: "/etc/void", Content: []byte("x")}}},
+			modules.Remove{Path: "/etc/void", Lossless: true}, modules.WriteFile{Path: "/etc/void", Content: []byte("x")}}},
 		{"mode and group", File{Path: "/etc/motd", Mode: fs.ModeSetuid | 0o755, Group: "adm"}, []modules.Action{
 			modules.SetAttributes{Path: "/etc/motd", Mode: mode(0o4755), Group: "adm"}}},
 		{"mode with other content", File{Path: "/etc/motd", Content: text("x"), Mode: 0o600}, []modules.Action{
@@ -98,8 +98,8 @@ func TestPlans(t *testing.T) {
 
 		{"absent already", File{Path: "/etc/new", State: "absent"}, nil},
 		{"remove a file", File{Path: "/etc/motd", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/motd"}}},
-		{"remove a link, not what it leads to", File{Path: "/etc/link", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/link"}}},
-		{"remove an empty directory", File{Path: "/etc/void", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/void"}}},
+		{"remove a link, not what it leads to", File{Path: "/etc/link", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/link", Lossless: true}}},
+		{"remove an empty directory", File{Path: "/etc/void", State: "absent"}, []modules.Action{modules.Remove{Path: "/etc/void", Lossless: true}}},
 		{"remove a tree", File{Path: "/etc/sub", State: "absent", Recursive: true}, []modules.Action{modules.Remove{Path: "/etc/sub", Recursive: true}}},
 
 		{"a line", File{Path: "/etc/motd", Lines: []Line{{Line: "world"}}}, []modules.Action{

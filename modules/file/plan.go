@@ -97,7 +97,7 @@ func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, 
 	}
 	return []modules.Step{{
 		Summary: fmt.Sprintf("remove %s %s", now.Type, at),
-		Action:  modules.Remove{Path: at},
+		Action:  modules.Remove{Path: at, Lossless: now.Type == observe.Symlink},
 		Diff:    contentDiff(at, now, observe.File{}),
 		Expect:  observe.Placed(h, at, observe.File{}),
 	}}, nil
@@ -123,7 +123,7 @@ func (f *File) removeDirectory(ctx context.Context, h modules.Host, at string, r
 	}
 	return []modules.Step{{
 		Summary: "remove empty directory " + at,
-		Action:  modules.Remove{Path: at},
+		Action:  modules.Remove{Path: at, Lossless: true},
 		Expect:  expect,
 	}}, nil
 }

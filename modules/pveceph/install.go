@@ -104,7 +104,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if major == 9 && files[old].Exists() {
 		plan.Steps = append(plan.Steps, modules.Step{
 			Summary: "remove " + old + ", which " + path + " replaces",
-			Action:  modules.Remove{Path: old},
+			Action:  modules.Remove{Path: old, Lossless: true},
 			Diff:    &modules.Diff{Subject: old, Before: string(files[old].Content)},
 			Expect:  on(h, observe.Placed(h, old, observe.File{})),
 		})

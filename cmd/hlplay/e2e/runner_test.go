@@ -108,7 +108,7 @@ type cost struct {
 // run runs a playbook of testdata/e2e.
 func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	t.Helper()
-	args := []string{"run", playbook, "-i", r.inventory, "--output", "json", "--journal", filepath.Join(r.dir, "journal")}
+	args := []string{"run", playbook, "-i", r.inventory, "--output", "json", "--allow", "all", "--journal", filepath.Join(r.dir, "journal")}
 	for _, v := range r.vars {
 		args = append(args, "-e", v)
 	}

@@ -79,7 +79,7 @@ func makeParent(ctx context.Context, h modules.Host, dir string) ([]modules.Step
 	}}, nil
 }
 
-// Remove plans the step after which the file is gone: none if it is not there. A symbolic link is
+// Remove plans the step after which the file, which the module has written, is gone: none if it is not there. A symbolic link is
 // removed itself.
 func Remove(ctx context.Context, h modules.Host, name, summary string) ([]modules.Step, error) {
 	before, err := observe.Files.Observe(ctx, h, name)
@@ -91,7 +91,7 @@ func Remove(ctx context.Context, h modules.Host, name, summary string) ([]module
 	}
 	return []modules.Step{{
 		Summary: summary,
-		Action:  modules.Remove{Path: name},
+		Action:  modules.Remove{Path: name, Lossless: true},
 		Diff:    &modules.Diff{Subject: name, Before: string(before.Content)},
 		Expect:  observe.Placed(h, name, observe.File{}),
 	}}, nil

@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/run"
+	"hlplay/modules"
+)
+
+// What is refused says which value of --allow would permit it beside what was allowed already.
+func TestARefusalNamesTheFlagThatPermitsIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		allow string // empty: the default
+		risks []modules.Risk
+		want  string // part of the hint; empty: it is approved
+	}{
+		"a restart by default":        {"", []modules.Risk{modules.Harmless, modules.Restarts, modules.MovesData}, ""},
+		"destruction by default":      {"", []modules.Risk{modules.Restarts, modules.Destroys}, "--allow=all "},
+		"destruction beside another":  {"quorum, restart", []modules.Risk{modules.Destroys}, "--allow=restart,quorum,destroy "},
+		"two classes":                 {"command", []modules.Risk{modules.Restarts, modules.Harmless, modules.CutsSSH}, "--allow=command,restart,ssh "},
+		"what is harmless":            {"command", []modules.Risk{modules.Harmless}, ""},
+		"destruction that is allowed": {"destroy", []modules.Risk{modules.Destroys}, ""},
+		"everything":                  {"all", modules.Risks(), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			allowed := Default()
+			if test.allow != "" {
+				var err error
+				if allowed, err = ParseAllowed(test.allow); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var p run.Proposal
+			for _, r := range test.risks {
+				p.Steps = append(p.Steps, run.ProposedStep{Summary: "do " + r.String(), Risk: r})
+			}
+			err := allowed.Approve(p)
+			if test.want == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			refused, ok := err.(*NotAllowedError)
+			if !ok {
+				t.Fatalf("error %v, want a refusal", err)
+			}
+			if !strings.Contains(refused.Hint(), test.want) {
+				t.Errorf("hint %q, want %q in it", refused.Hint(), test.want)
+			}
+		})
+	}
+}
