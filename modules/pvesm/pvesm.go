@@ -16,12 +16,13 @@ import (
 
 // Module is one storage of the cluster.
 type Module struct {
-	ID      string            `hcl:"id" doc:"Storage id."`
-	Type    string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
-	Pool    string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
-	Content []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
-	Nodes   []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
-	Options map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
+	ID       string            `hcl:"id" doc:"Storage id."`
+	Type     string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
+	Pool     string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
+	Content  []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
+	Nodes    []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
+	Password string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and shows in no process list."`
+	Options  map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
 }
 
 // Spec describes the module.
@@ -34,7 +35,10 @@ var Spec = modules.Spec{
 them (lists in any order, true and 1 alike) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
 server that a type cannot change, are refused when they differ: guests refer to the storage by its id.
 
-Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.`,
+Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.
+
+A storage with a ` + "`password`" + ` is defined disabled, gets its password, and is enabled then: whether the server takes it, pvesm status says. A note
+says so if that server is a node of the cluster itself, which takes the backups with it when it is lost.`,
 	Example: `task "a storage on a pool" {
   pvesm {
     id      = "vm-disks"
@@ -81,6 +85,9 @@ func (m *Module) Validate() error {
 	if m.Pool != "" && m.Type != "rbd" {
 		return &modules.ArgumentError{Argument: "pool", Problem: "type " + m.Type + " has no pool", Want: "only with type = \"rbd\""}
 	}
+	if m.Password != "" && (m.Type != "pbs" || strings.ContainsAny(m.Password, "\n\r\x00")) {
+		return &modules.ArgumentError{Argument: "password", Problem: "cannot be that of type " + m.Type + ", or has a line break", Want: "one line, and only with type = \"pbs\""}
+	}
 	for _, node := range m.Nodes {
 		if err := pve.CheckNodeName("nodes", node); err != nil {
 			return err
@@ -112,6 +119,9 @@ func (m *Module) wanted() map[string]string {
 	if m.Nodes != nil {
 		want["nodes"] = join(m.Nodes)
 	}
+	if _, said := want["disable"]; m.Password != "" && !said {
+		want["disable"] = "" // also where an earlier run has ended before it was enabled
+	}
 	return want
 }
 
@@ -128,47 +138,66 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	have, exists := storages[m.ID]
+	if exists && have.Type != m.Type {
+		return modules.Plan{}, fmt.Errorf("storage %s exists and is of type %s, not %s: guests refer to it by its id; choose another id", m.ID, have.Type, m.Type)
+	}
 	want := m.wanted()
 	if !exists {
-		maps.DeleteFunc(want, func(_, value string) bool { return value == "" })
-	}
-	var step modules.Step
-	after := pve.Storage{Type: m.Type, Options: map[string]string{}}
-	if exists {
-		if have.Type != m.Type {
-			return modules.Plan{}, fmt.Errorf("storage %s exists and is of type %s, not %s: guests refer to it by its id; choose another id", m.ID, have.Type, m.Type)
-		}
-		differing, err := m.differing(have, want)
-		if err != nil {
-			return modules.Plan{}, err
-		}
-		if len(differing) == 0 {
-			return modules.Plan{}, nil
-		}
-		maps.Copy(after.Options, have.Options)
-		step = m.set(have, want, differing)
-	} else {
 		if err := m.check(ctx, h); err != nil {
 			return modules.Plan{}, err
 		}
+		maps.DeleteFunc(want, func(_, value string) bool { return value == "" })
+	}
+	var plan modules.Plan
+	if plan.Notes, err = m.notes(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
+	secret, err := m.secret(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	all := maps.Clone(storages)
+	add := func(step modules.Step, after pve.Storage) {
+		maps.DeleteFunc(after.Options, func(key, value string) bool { return value == "" || same(key, value, "") })
+		all = maps.Clone(all)
+		all[m.ID] = after
+		have = after
+		step.Expect = pve.Everywhere(h, pve.Storages.Expect("", all))
+		step.Settle, step.Await, step.Wide = 10*time.Second, "storage "+m.ID+" in /etc/pve/storage.cfg", true
+		plan.Steps = append(plan.Steps, step)
+	}
+	if !exists {
+		options := maps.Clone(want)
+		if m.Password != "" { // it cannot be activated before it has its password
+			options["disable"] = "1"
+			want["disable"] = m.Options["disable"]
+		}
+		after := pve.Storage{Type: m.Type, Options: maps.Clone(options)}
 		if m.Type == "cephfs" && want["path"] == "" {
 			after.Options["path"] = "/mnt/pve/" + m.ID
 		}
-		step = modules.Step{
+		add(modules.Step{
 			Summary: fmt.Sprintf("add storage %s (%s%s)", m.ID, m.Type, suffix(want["content"])),
-			Action:  m.run("add", m.Type, m.ID, arguments(want, keys(want))),
+			Action:  m.run("add", m.Type, m.ID, arguments(options, keys(options))),
+		}, after)
+	}
+	plan.Steps = append(plan.Steps, secret...)
+	differing, err := m.differing(have, want)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if len(differing) > 0 {
+		after := pve.Storage{Type: m.Type, Options: maps.Clone(have.Options)}
+		step := m.set(have, want, differing)
+		maps.Copy(after.Options, want)
+		add(step, after)
+	}
+	if len(plan.Steps) > 0 {
+		if err := pve.Writable(ctx, h); err != nil {
+			return modules.Plan{}, fmt.Errorf("storage %s: %w", m.ID, err)
 		}
 	}
-	if err := pve.Writable(ctx, h); err != nil {
-		return modules.Plan{}, fmt.Errorf("storage %s: %w", m.ID, err)
-	}
-	maps.Copy(after.Options, want)
-	maps.DeleteFunc(after.Options, func(key, value string) bool { return value == "" || same(key, value, "") })
-	all := maps.Clone(storages)
-	all[m.ID] = after
-	step.Expect = pve.Everywhere(h, pve.Storages.Expect("", all))
-	step.Settle, step.Await, step.Wide = 10*time.Second, "storage "+m.ID+" in /etc/pve/storage.cfg", true
-	return modules.Plan{Steps: []modules.Step{step}}, nil
+	return plan, nil
 }
 
 func suffix(content string) string {

@@ -80,6 +80,64 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPassword: a password is in a file of root's and in no command line, and an earlier run that ended halfway is gone on with.
+func TestPassword(t *testing.T) {
+	file := func(content string) observe.Expectation {
+		f := observe.File{}
+		if content != "" {
+			f = observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Content: []byte(content), Size: int64(len(content))}
+		}
+		return observe.Files.Expect(secretDir+"/pbs1.pw", f)
+	}
+	folder := observe.Files.Expect(secretDir, observe.File{Type: observe.Directory})
+	storages := func(options ...string) observe.Expectation {
+		all := map[string]pve.Storage{"local": {Type: "dir", Options: map[string]string{"path": "/var/lib/vz"}}}
+		if len(options) > 0 {
+			all["pbs1"] = pve.Storage{Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "username": "u@pbs!t"}}
+			for _, key := range options[1:] {
+				all["pbs1"].Options[key] = "1"
+			}
+		}
+		return pve.Storages.Expect("", all)
+	}
+	const secret = "s3cr3t-of-the-token"
+	for name, test := range map[string]struct {
+		host *observe.Host
+		want string
+	}{
+		"new":         {host(storages(), file(""), folder), "add storage pbs1 (pbs: backup)\nset the password of storage pbs1\nchange storage pbs1: disable"},
+		"no folder":   {host(storages(), file(""), observe.Files.Expect(secretDir, observe.File{})), "add storage pbs1 (pbs: backup)\ncreate directory /etc/pve/priv/storage\nset the password of storage pbs1\nchange storage pbs1: disable"},
+		"as desired":  {host(storages("yes"), file(secret+"\n"), folder), "change storage pbs1: content"},
+		"another one": {host(storages("yes"), file("old\n"), folder), "set the password of storage pbs1\nchange storage pbs1: content"},
+		"halfway":     {host(storages("yes", "disable"), file(secret+"\n"), folder), "change storage pbs1: content, disable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &Module{ID: "pbs1", Type: "pbs", Content: []string{"backup"}, Password: secret, Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "username": "u@pbs!t"}}
+			plan := modulestest.Converges(t, m, test.host)
+			if got := strings.ReplaceAll(strings.TrimSpace(modulestest.Summaries(plan)), "\n  ", "\n"); got != test.want {
+				t.Errorf("steps:\n%s\nexpected:\n%s", got, test.want)
+			}
+			for _, step := range plan.Steps {
+				if run, ok := step.Action.(modules.Run); ok && strings.Contains(strings.Join(run.Argv, " "), secret) {
+					t.Errorf("the password is in the command line of %q", step.Summary)
+				}
+				if step.Diff != nil && strings.Contains(step.Diff.Before+step.Diff.After, secret) {
+					t.Errorf("the password is in the diff of %q", step.Summary)
+				}
+			}
+		})
+	}
+}
+
+// TestServerOnANode: backups on a node of the cluster are warned of.
+func TestServerOnANode(t *testing.T) {
+	h := host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream", Members: map[string]pve.Member{"pve2": {Online: true, Links: map[int]string{0: "192.0.2.9"}}}}))
+	plan, err := (&Module{ID: "pbs1", Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main"}}).Plan(context.Background(), h)
+	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "the server 192.0.2.9 is the node pve2") {
+		t.Errorf("%d steps, notes %q, %v", len(plan.Steps), plan.Notes, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	tests := []struct {
 		name string
@@ -118,6 +176,8 @@ func TestValidate(t *testing.T) {
 		"pool of dir":  {Module{ID: "ok", Type: "dir", Pool: "p"}, "pool"},
 		"node":         {Module{ID: "ok", Type: "dir", Nodes: []string{"a_b"}}, "nodes"},
 		"secret":       {Module{ID: "ok", Type: "cifs", Options: map[string]string{"password": "x"}}, "options.password"},
+		"no password":  {Module{ID: "ok", Type: "dir", Password: "x"}, "password"},
+		"two lines":    {Module{ID: "ok", Type: "pbs", Password: "x\ny"}, "password"},
 		"dashes":       {Module{ID: "ok", Type: "dir", Options: map[string]string{"--path": "/x"}}, "options.--path"},
 	}
 	for name, test := range tests {

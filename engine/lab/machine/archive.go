@@ -209,7 +209,10 @@ func knownRepositories() []Repository {
 			Suites: []string{"bookworm-security", "trixie-security"}},
 		{URI: "download.proxmox.com/debian/pve", Components: []string{"pve-no-subscription", "pve-test", "pvetest"}, Keyring: "proxmox-",
 			Suites: []string{"bookworm", "trixie"}},
+		{URI: "download.proxmox.com/debian/pbs", Components: []string{"pbs-no-subscription"}, Keyring: "proxmox-",
+			Suites: []string{"bookworm", "trixie"}},
 		{URI: "enterprise.proxmox.com/debian/pve", Components: []string{"pve-enterprise"}, Status: 401, Keyring: "proxmox-"},
+		{URI: "enterprise.proxmox.com/debian/pbs", Components: []string{"pbs-enterprise"}, Status: 401, Keyring: "proxmox-"},
 	}
 	repos = append(repos, Repository{URI: "ftp.debian.org/debian", Components: debian, Keyring: "debian-archive-", Suites: repos[0].Suites},
 		Repository{URI: "security.example.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},

@@ -44,10 +44,20 @@ func Packages(w *World, debian string) []machine.Package {
 			}
 		}
 	}
+	all = append(all, backupPackages(debian)...)
 	for i := range all {
 		all[i].Debian = debian
 	}
 	return all
+}
+
+// enterpriseSource is the file by which the packages of a product, pve or pbs, name its enterprise repository.
+func enterpriseSource(debian, product string) map[string]string {
+	if debian == "bookworm" {
+		return map[string]string{"/etc/apt/sources.list.d/" + product + "-enterprise.list": "deb https://enterprise.proxmox.com/debian/" + product + " bookworm " + product + "-enterprise\n"}
+	}
+	return map[string]string{"/etc/apt/sources.list.d/" + product + "-enterprise.sources": "Types: deb\nURIs: https://enterprise.proxmox.com/debian/" + product +
+		"\nSuites: trixie\nComponents: " + product + "-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"}
 }
 
 // programs returns machine programs by path.
@@ -70,10 +80,6 @@ func (w *World) units(names ...string) []machine.Unit {
 }
 
 func (w *World) pvePackages(debian string, e edition) []machine.Package {
-	enterprise := map[string]string{"/etc/apt/sources.list.d/pve-enterprise.sources": "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"}
-	if debian == "bookworm" {
-		enterprise = map[string]string{"/etc/apt/sources.list.d/pve-enterprise.list": "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"}
-	}
 	corosync := w.machineUnit("corosync.service", true, false)
 	watchdog := w.machineUnit("watchdog-mux.service", false, true)
 	watchdog.Static = true // pve-ha-crm and pve-ha-lrm pull it in
@@ -86,7 +92,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
-			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterprise,
+			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterpriseSource(debian, "pve"),
 			Units: append(w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), machine.Unit{Name: "pve-daily-update.service", Static: true}), Installed: installManager,
 			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
 		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),

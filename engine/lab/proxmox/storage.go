@@ -73,7 +73,11 @@ func (v *view) addStorage(db *Database, s Section) error {
 		}
 		setDefault(s.Keys, "content", "images,rootdir")
 	case "pbs":
-		// Backup servers are not simulated: one that does not answer cannot be added.
+		setDefault(s.Keys, "content", "backup")
+		if _, off := s.Keys["disable"]; off { // it is not activated
+			break
+		}
+		// What backup servers answer is not simulated: none can be added that is to be activated at once.
 		return fmt.Errorf("%s: error fetching datastores - 500 Can't connect to %s:%s (Connection refused)", s.ID, s.Keys["server"], or(s.Keys["port"], "8007"))
 	case "rbd":
 		setDefault(s.Keys, "content", "images")
@@ -205,6 +209,7 @@ func storageRemove(c *Command, a arguments) int {
 		}
 		db.Remove("priv/ceph/" + all[i].ID + ".keyring")
 		db.Remove("priv/ceph/" + all[i].ID + ".secret")
+		db.Remove("priv/storage/" + all[i].ID + ".pw")
 		v.writeStorages(db, slices.Delete(all, i, i+1))
 		return nil
 	})

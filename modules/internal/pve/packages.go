@@ -51,7 +51,7 @@ func Packages(more ...Content) []modules.Package {
 				if err != nil {
 					return nil, err
 				}
-				source, err := enterpriseSource(ctx, h)
+				source, err := enterpriseSource(ctx, h, "pve")
 				return append(expect, source...), err
 			},
 		},
@@ -77,23 +77,30 @@ func Packages(more ...Content) []modules.Package {
 		{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
 		{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
 		{Name: "proxmox-offline-mirror-helper"},
-		{Name: "proxmox-backup-server", Programs: []string{"proxmox-backup-manager"}},
+		{
+			Name:     "proxmox-backup-server",
+			Archive:  archive,
+			Programs: []string{"proxmox-backup-manager"},
+			Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
+				return enterpriseSource(ctx, h, "pbs")
+			},
+		},
 	}
 }
 
-// enterpriseSource is the source file that pve-manager brings, a configuration file of its own: one
+// enterpriseSource is the source file that the packages of a product, pve or pbs, bring, a configuration file of their own: one
 // that was deleted or edited before stays so, but on a host that never had the package it appears.
-func enterpriseSource(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
+func enterpriseSource(ctx context.Context, h *observe.Host, product string) ([]observe.Expectation, error) {
 	node, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
-	name := "/etc/apt/sources.list.d/pve-enterprise.list"
-	content := "deb https://enterprise.proxmox.com/debian/pve " + node.Codename + " pve-enterprise\n"
+	name := "/etc/apt/sources.list.d/" + product + "-enterprise.list"
+	content := "deb https://enterprise.proxmox.com/debian/" + product + " " + node.Codename + " " + product + "-enterprise\n"
 	if node.Codename != "bookworm" {
-		name = "/etc/apt/sources.list.d/pve-enterprise.sources"
-		content = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: " + node.Codename +
-			"\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
+		name = "/etc/apt/sources.list.d/" + product + "-enterprise.sources"
+		content = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/" + product + "\nSuites: " + node.Codename +
+			"\nComponents: " + product + "-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
 	}
 	before, err := observe.Files.Observe(ctx, h, name)
 	if err != nil || before.Exists() {

@@ -1,0 +1,66 @@
+package pvesm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// secretDir is where Proxmox VE keeps the passwords of storages: PVE::Storage::PBSPlugin.
+const secretDir = "/etc/pve/priv/storage"
+
+// secret plans the file that the password is kept in. pmxcfs gives all files below /etc/pve/priv their mode and owner.
+func (m *Module) secret(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	if m.Password == "" {
+		return nil, nil
+	}
+	name, content := secretDir+"/"+m.ID+".pw", m.Password+"\n"
+	files, err := observe.Files.ObserveAll(ctx, h, []string{name, secretDir})
+	if err != nil {
+		return nil, err
+	}
+	dir, before := files[secretDir], files[name]
+	switch {
+	case before.Exists() && before.Type != observe.Regular, dir.Exists() && dir.Type != observe.Directory:
+		return nil, fmt.Errorf("%s on %s is not a file in a directory: look there by hand", name, h.Name())
+	case string(before.Content) == content:
+		return nil, nil
+	}
+	var steps []modules.Step
+	if !dir.Exists() {
+		steps = append(steps, modules.Step{
+			Summary: "create directory " + secretDir,
+			Action:  modules.MakeDir{Path: secretDir},
+			Expect:  observe.Placed(h, secretDir, observe.File{Type: observe.Directory, Mode: 0o700, Owner: "root", Group: "www-data"}),
+		})
+	}
+	return append(steps, modules.Step{
+		Summary: "set the password of storage " + m.ID,
+		Action:  modules.WriteFile{Path: name, Content: []byte(content)},
+		Expect:  observe.Placed(h, name, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Size: int64(len(content)), Content: []byte(content)}),
+	}), nil
+}
+
+// notes warn of backups that go with what they are of.
+func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
+	server := m.Options["server"]
+	if m.Type != "pbs" || server == "" {
+		return nil, nil
+	}
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range cluster.Names() {
+		member := cluster.Members[name]
+		if server == name || slices.Contains(slices.Collect(maps.Values(member.Links)), server) {
+			return []string{fmt.Sprintf("storage %s: the server %s is the node %s: when it is lost, so are the backups of its guests, and what lies on Ceph is no backup of Ceph; keep them on a host of their own", m.ID, server, name)}, nil
+		}
+	}
+	return nil, nil
+}

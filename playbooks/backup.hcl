@@ -1,0 +1,143 @@
+# Backups of the cluster's guests: Proxmox Backup Server on a host of its own, and the storage by which the nodes reach it.
+#
+#   hlplay rehearse playbooks/backup.hcl -i inventory
+#   hlplay run playbooks/backup.hcl -i inventory --tags server
+#   hlplay run playbooks/backup.hcl -i inventory -e @backup.hcl
+#
+# The server is the host in the group backup, a bare Debian. Its datastore, user and token are made on it once, by a person: the server
+# prints the secret of a token a single time.
+#
+#   proxmox-backup-manager datastore create main /srv/backup --gc-schedule daily
+#   proxmox-backup-manager user create pve@pbs
+#   proxmox-backup-manager user generate-token pve@pbs cluster
+#   proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs
+#   proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id 'pve@pbs!cluster'
+#   proxmox-backup-manager cert info
+#
+# Give the secret as backup_secret, encrypted (hlplay secret encrypt), and the fingerprint of the certificate as backup_fingerprint.
+
+variable "backup_server" {
+  description = "Pattern of the host that becomes the backup server."
+  type        = string
+  default     = "backup"
+}
+
+variable "backup_storage" {
+  description = "The storage by which the cluster reaches it: id, the server's address, datastore, and the user or token."
+  type = object({
+    id        = string
+    server    = string
+    datastore = string
+    username  = string
+  })
+  default = null
+}
+
+variable "backup_secret" {
+  description = "The secret of the token, or the user's password."
+  type        = string
+  default     = ""
+  sensitive   = true
+}
+
+variable "backup_fingerprint" {
+  description = "The SHA-256 fingerprint of the server's certificate, as proxmox-backup-manager cert info prints it."
+  type        = string
+  default     = ""
+  validation {
+    condition     = var.backup_fingerprint == "" || can(regex("^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}$", var.backup_fingerprint))
+    error_message = "A fingerprint is 32 pairs of hexadecimal digits with colons between them."
+  }
+}
+
+play "backup server" {
+  hosts = var.backup_server
+  tags  = ["server"]
+
+  vars = {
+    trixie  = facts.distribution.codename == "trixie"
+    keyring = facts.distribution.codename == "trixie" ? "/usr/share/keyrings/proxmox-archive-keyring.gpg" : "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"
+  }
+
+  task "G1.58 G1.59 install the release key" {
+    apt {
+      key {
+        path           = vars.keyring
+        url            = "https://enterprise.proxmox.com/debian/${vars.trixie ? "proxmox-archive-keyring-trixie.gpg" : "proxmox-release-bookworm.gpg"}"
+        sha256         = vars.trixie ? "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45" : "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
+        unless_package = "proxmox-archive-keyring"
+      }
+    }
+  }
+
+  task "G1.60 add the repository" {
+    apt {
+      repository {
+        name       = "pbs"
+        uris       = ["http://download.proxmox.com/debian/pbs"]
+        suites     = [facts.distribution.codename]
+        components = ["pbs-no-subscription"]
+        signed_by  = vars.keyring
+      }
+    }
+  }
+
+  task "G1.61 G1.62 install Proxmox Backup Server, and its client" {
+    timeout = "1h"
+    apt {
+      packages = ["proxmox-backup-server", "proxmox-backup-client"]
+    }
+  }
+
+  task "G1.61 disable the enterprise repository" {
+    apt {
+      disable_uris = ["https://enterprise.proxmox.com"]
+    }
+  }
+
+  task "G1.61 start the services" {
+    for_each = toset(["proxmox-backup", "proxmox-backup-proxy"])
+    service {
+      name    = each.key
+      enabled = true
+      state   = "started"
+    }
+  }
+
+  task "G1.61 wait until it answers" {
+    wait_for {
+      port = 8007
+    }
+  }
+}
+
+play "backups of the cluster" {
+  hosts = "pve"
+  tags  = ["storage"]
+
+  task "G1.63 check that the storage is described whole" {
+    when = var.backup_storage != null
+    assert {
+      condition {
+        test    = var.backup_secret != "" && var.backup_fingerprint != ""
+        message = "backup_storage needs backup_secret and backup_fingerprint: the head of this playbook says where they come from"
+      }
+    }
+  }
+
+  task "G1.63 add the server as a storage" {
+    when = var.backup_storage != null
+    pvesm {
+      id       = var.backup_storage.id
+      type     = "pbs"
+      content  = ["backup"]
+      password = var.backup_secret
+      options = {
+        server      = var.backup_storage.server
+        datastore   = var.backup_storage.datastore
+        username    = var.backup_storage.username
+        fingerprint = var.backup_fingerprint
+      }
+    }
+  }
+}
