@@ -24,7 +24,7 @@ type Module struct {
 // PCI is a PCI device that every node named has one of.
 type PCI struct {
 	ID          string            `hcl:"id" doc:"The name of the mapping, which guests use: hostpci0 = \"mapping=gpu\"."`
-	Devices     map[string]string `hcl:"devices" doc:"The device of each node, by the node's name: { pve1 = \"0000:01:00.0\", pve2 = \"0000:41:00.0\" }. Without a function all functions are meant: \"0000:01:00\"."`
+	Devices     map[string]string `hcl:"devices" doc:"The device of each node, by the node's name: { pve1 = \"0000:01:00.0\", pve2 = \"0000:41:00.0\" }. Without a function all functions are meant: \"0000:01:00\". Several devices of a node, of which a guest gets one that is free, are separated by commas."`
 	Description string            `hcl:"description,optional" doc:"What a person reads beside it."`
 }
 
@@ -36,7 +36,8 @@ var Spec = modules.Spec{
 	Summary:   "Devices of the nodes under one name, for guests",
 	Doc: `**pci** maps a device of each node under one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
 group) is read on each host, so all nodes must be hosts of the inventory, and a host without the device is refused with those that it has.
-Devices of nodes that the task does not name stay in the mapping.
+Devices of nodes that the task does not name stay in the mapping. So do all devices of a node of which the mapping has more than the task
+names: then the task is refused.
 
 A guest that uses the mapping cannot start on a node without one: notes name those nodes, and ` + "`ha { placement { strict = true } }`" + ` keeps it
 away from them. Nodes whose devices differ, or that have no IOMMU, are noted too.`,
@@ -73,8 +74,15 @@ func (m *Module) Validate() error {
 		if err := pve.CheckNodeName("pci.devices", node); err != nil {
 			return err
 		}
-		if !address.MatchString(p.Devices[node]) {
-			return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", p.Devices[node]), Want: "as lspci -D prints it, in lower case: 0000:01:00.0"}
+		seen := map[string]bool{}
+		for _, at := range p.addresses(node) {
+			switch {
+			case !address.MatchString(at):
+				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", at), Want: "as lspci -D prints it, in lower case: 0000:01:00.0"}
+			case seen[at]:
+				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s twice", at), Want: "each device once"}
+			}
+			seen[at] = true
 		}
 	}
 	if strings.ContainsAny(p.Description, "\n\r\x00") {
@@ -83,7 +91,16 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// Plan makes the mapping, or changes it.
+// addresses returns the addresses of the node's devices.
+func (p *PCI) addresses(node string) []string {
+	all := strings.Split(p.Devices[node], ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
+
+// Plan creates the mapping, or changes it.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	p := m.PCI
 	pve.Clusters.Want(h, "")
@@ -112,11 +129,18 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		if cluster.Name != "" && !slices.Contains(cluster.Names(), node) {
 			return modules.Plan{}, fmt.Errorf("pci.devices: cluster %s has no node %s (it has %s)", cluster.Name, node, strings.Join(cluster.Names(), ", "))
 		}
-		device, err := p.device(ctx, h, node)
-		if err != nil {
-			return modules.Plan{}, err
+		named := p.addresses(node)
+		if mapped := mappedOn(have, node); len(mapped) > len(named) {
+			return modules.Plan{}, fmt.Errorf("pci.devices: mapping %s has %d devices of %s (%s), and the task names %s: name all of them, separated by commas, or remove the others from the mapping first (Datacenter, Resource Mappings)",
+				p.ID, len(mapped), node, strings.Join(mapped, ", "), strings.Join(named, ", "))
 		}
-		want.Devices = append(want.Devices, device)
+		for _, at := range named {
+			device, err := p.device(ctx, h, node, at)
+			if err != nil {
+				return modules.Plan{}, err
+			}
+			want.Devices = append(want.Devices, device)
+		}
 	}
 	plan := modules.Plan{Notes: p.notes(cluster, want)}
 	if exists && same(have, want) {
@@ -129,13 +153,23 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, nil
 }
 
-// device is the device of a node as Proxmox VE compares it when a guest starts.
-func (p *PCI) device(ctx context.Context, h modules.Host, node string) (map[string]string, error) {
+// mappedOn returns the addresses of the devices that a mapping has of a node. One entry may have several, separated by semicolons.
+func mappedOn(m pve.Mapping, node string) []string {
+	var all []string
+	for _, device := range m.Devices {
+		if device["node"] == node {
+			all = append(all, strings.Split(device["path"], ";")...)
+		}
+	}
+	return all
+}
+
+// device returns the device of a node as Proxmox VE compares it when a guest starts.
+func (p *PCI) device(ctx context.Context, h modules.Host, node, where string) (map[string]string, error) {
 	on, err := h.Peer(node)
 	if err != nil {
 		return nil, fmt.Errorf("pci.devices: %w", err)
 	}
-	where := p.Devices[node]
 	first := where
 	if !strings.Contains(where, ".") {
 		first += ".0"
@@ -266,7 +300,7 @@ func (p *PCI) notes(cluster pve.Cluster, want pve.Mapping) []string {
 		if !slices.Contains(ids[device["id"]], device["node"]) {
 			ids[device["id"]] = append(ids[device["id"]], device["node"])
 		}
-		if device["iommugroup"] == "-1" {
+		if device["iommugroup"] == "-1" && !slices.Contains(off, device["node"]) {
 			off = append(off, device["node"])
 		}
 	}

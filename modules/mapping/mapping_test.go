@@ -25,6 +25,7 @@ func node(name, at, id, group string, mappings map[string]pve.Mapping) *observe.
 		pve.Nodes.Expect("", pve.Node{Name: name}), pve.Clusters.Expect("", cluster), pve.Mappings.Expect("", mappings),
 		observe.PCIDevices.Expect("", []observe.PCIDevice{{Address: "0000:00:00.0", ID: "8086:1234", Class: "0600"}, {Address: at, ID: id, Class: "0300"}}),
 		observe.PCIUses.Expect("", map[string]observe.PCIUse{at: {Group: group}}),
+		observe.Files.Expect(sys+"0000:00:00.0/subsystem_vendor", observe.File{}), observe.Files.Expect(sys+"0000:00:00.0/subsystem_device", observe.File{}),
 		observe.Files.Expect(sys+at+"/subsystem_vendor", content("0x1043\n")), observe.Files.Expect(sys+at+"/subsystem_device", content("0x87b3\n")),
 	)
 }
@@ -109,6 +110,25 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Several devices of a node are an entry each. None is lost by naming fewer.
+func TestSeveralDevices(t *testing.T) {
+	const bridge = "id=8086:1234,iommugroup=-1,node=pve1,path=0000:00:00.0"
+	m := &Module{PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00, 0000:00:00.0"}}}
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan := modulestest.Converges(t, m, pair(mapped(first, second), "10de:2204", "20"))
+	want := "pvesh set /cluster/mapping/pci/gpu --map " + second + " --map " + first + " --map " + bridge
+	if got := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); got != want {
+		t.Errorf("command %q, want %q", got, want)
+	}
+	for _, have := range []map[string]pve.Mapping{mapped(first, bridge, second), mapped(strings.Replace(first, "0000:01:00", "0000:01:00;0000:00:00.0", 1))} {
+		if _, err := gpu().Plan(t.Context(), pair(have, "10de:2204", "20")); err == nil || !strings.Contains(err.Error(), "mapping gpu has 2 devices of pve1 (0000:01:00, 0000:00:00.0), and the task names 0000:01:00: name all of them") {
+			t.Errorf("of %v: error %v", have["pci/gpu"].Devices, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for want, devices := range map[string]map[string]string{
 		"pve1 has no device 0000:02:00.0; it has: 0000:01:00.0 (10de:2204)": {"pve1": "0000:02:00.0"},
@@ -131,6 +151,8 @@ func TestValidate(t *testing.T) {
 		"mapping: needs one block":    {},
 		"pci.devices: empty":          {PCI: &PCI{ID: "gpu"}},
 		"is not the address":          {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "01:00.0"}}},
+		"is not the address of a":     {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0,"}}},
+		"names 0000:01:00.0 twice":    {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0, 0000:01:00.0"}}},
 		"pci.description":             {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0"}, Description: "a\nb"}},
 		`pci.id: "g pu" is not valid`: {PCI: &PCI{ID: "g pu", Devices: map[string]string{"pve1": "0000:01:00.0"}}},
 		`"pve_1" is not valid`:        {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve_1": "0000:01:00.0"}}},
