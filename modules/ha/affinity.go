@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -48,18 +49,21 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 	if exists && have.Type != "resource-affinity" {
 		return modules.Plan{}, fmt.Errorf("affinity.name: HA rule %s exists and is a %s rule: choose another name", a.Name, have.Type)
 	}
-	if err := a.feasible(s); err != nil {
-		return modules.Plan{}, err
-	}
 	want := pve.Rule{Type: "resource-affinity", Affinity: affinities[a.Keep], Resources: map[string]bool{}, Comment: have.Comment}
 	for _, sid := range a.sids() {
 		want.Resources[sid] = true
 	}
+	after := s.ha.Clone()
+	after.Rules[a.Name] = want
+	if err := a.feasible(s); err != nil {
+		return modules.Plan{}, err
+	}
+	if err := a.consistent(after.Rules); err != nil {
+		return modules.Plan{}, err
+	}
 	if exists && have.Affinity == want.Affinity && maps.Equal(have.Resources, want.Resources) && !have.Disabled {
 		return s.plan(), nil
 	}
-	after := s.ha.Clone()
-	after.Rules[a.Name] = want
 	list := strings.Join(a.sids(), ",")
 	args := []string{"rules", "add", "resource-affinity", a.Name, "--resources", list, "--affinity", want.Affinity}
 	verb := "create"
@@ -70,6 +74,58 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 		args = append(args, "--delete", "disable")
 	}
 	return s.plan(s.step(fmt.Sprintf("%s resource-affinity rule %s: keep %s %s", verb, a.Name, strings.Join(a.sids(), ", "), a.Keep), after, args...)), nil
+}
+
+// togetherness groups resources that rules keep on one node, directly or through others: resources of a group have the same
+// representative. A resource that no rule keeps with another represents itself.
+type togetherness map[string]string
+
+func (t togetherness) representative(sid string) string {
+	for t[sid] != "" {
+		sid = t[sid]
+	}
+	return sid
+}
+
+func (t togetherness) join(sids []string) {
+	first := t.representative(sids[0])
+	for _, sid := range sids[1:] {
+		if other := t.representative(sid); other != first {
+			t[other] = first
+		}
+	}
+}
+
+// consistent refuses the rule if, among all of them, it keeps two resources together that another rule keeps apart, or the other way
+// round, through a third. Proxmox VE compares only two rules at a time, and would ignore one of them later.
+func (a *Affinity) consistent(rules map[string]pve.Rule) error {
+	groups := togetherness{}
+	enforced := slices.DeleteFunc(names(rules), func(id string) bool {
+		return rules[id].Type != "resource-affinity" || rules[id].Disabled || len(rules[id].Resources) == 0
+	})
+	for _, id := range enforced {
+		if rules[id].Affinity == affinities["together"] {
+			groups.join(names(rules[id].Resources))
+		}
+	}
+	for _, id := range enforced {
+		if rules[id].Affinity == affinities["together"] {
+			continue
+		}
+		own := groups.representative(a.sids()[0]) // of interest if the rule keeps together
+		of := map[string]string{}
+		for _, sid := range names(rules[id].Resources) {
+			group := groups.representative(sid)
+			if other := of[group]; other != "" && (id == a.Name || a.Keep == "together" && group == own) {
+				through := slices.DeleteFunc(slices.Clone(enforced), func(id string) bool {
+					return rules[id].Affinity != affinities["together"] || groups.representative(names(rules[id].Resources)[0]) != group
+				})
+				return fmt.Errorf("affinity.resources: rule %s keeps %s and %s apart, and %s together: change one of them first", id, other, sid, strings.Join(through, ", "))
+			}
+			of[group] = sid
+		}
+	}
+	return nil
 }
 
 // feasible refuses what Proxmox VE would refuse, or silently ignore later.
@@ -109,7 +165,7 @@ func (a *Affinity) feasible(s *scene) error {
 	case a.Keep == "together" && common != nil && len(common) == 0:
 		return fmt.Errorf("affinity.resources: strict node-affinity rules leave no node on which %s could all run", strings.Join(sids, ", "))
 	case a.Keep == "apart" && bound == len(sids) && len(allowed) < len(sids):
-		return fmt.Errorf("affinity.resources: strict node-affinity rules leave %d nodes (%s) for %d resources that are to be kept apart", len(allowed), strings.Join(names(allowed), ", "), len(sids))
+		return fmt.Errorf("affinity.resources: strict node-affinity rules leave %s (%s) for %d resources that are to be kept apart", plural.Of(len(allowed), "node"), strings.Join(names(allowed), ", "), len(sids))
 	}
 	return nil
 }

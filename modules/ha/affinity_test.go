@@ -2,6 +2,7 @@ package ha
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 
@@ -37,6 +38,29 @@ func twoGuests(rules map[string]pve.Rule) pve.HA {
 	})
 }
 
+func positive(sids ...string) pve.Rule {
+	return pve.Rule{Type: "resource-affinity", Affinity: "positive", Resources: only(sids...)}
+}
+
+func negative(sids ...string) pve.Rule {
+	return pve.Rule{Type: "resource-affinity", Affinity: "negative", Resources: only(sids...)}
+}
+
+// chain is rules a, b, … that each keep a resource together with the next.
+func chain(sids ...string) map[string]pve.Rule {
+	rules := map[string]pve.Rule{}
+	for i := range sids[1:] {
+		rules[string(rune('a'+i))] = positive(sids[i], sids[i+1])
+	}
+	return rules
+}
+
+func withRules(ha pve.HA, rules map[string]pve.Rule) pve.HA {
+	ha = ha.Clone()
+	maps.Copy(ha.Rules, rules)
+	return ha
+}
+
 func TestAffinity(t *testing.T) {
 	apart := pve.Rule{Type: "resource-affinity", Affinity: "negative", Resources: only("vm:100", "vm:101")}
 	disabled := apart
@@ -48,12 +72,14 @@ func TestAffinity(t *testing.T) {
 		rules map[string]pve.Rule
 		want  string
 	}{
-		"new":              {"apart", nil, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity negative"},
-		"together":         {"together", map[string]pve.Rule{"strict": elsewhere}, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity positive"},
-		"there":            {"apart", map[string]pve.Rule{"web": apart}, ""},
-		"turned":           {"together", map[string]pve.Rule{"web": apart}, "ha-manager rules set resource-affinity web --resources vm:100,vm:101 --affinity positive"},
-		"disabled":         {"apart", map[string]pve.Rule{"web": disabled}, "ha-manager rules set resource-affinity web --resources vm:100,vm:101 --affinity negative --delete disable"},
-		"opposite is off":  {"together", map[string]pve.Rule{"off": disabled}, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity positive"},
+		"new":             {"apart", nil, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity negative"},
+		"together":        {"together", map[string]pve.Rule{"strict": elsewhere}, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity positive"},
+		"there":           {"apart", map[string]pve.Rule{"web": apart}, ""},
+		"turned":          {"together", map[string]pve.Rule{"web": apart}, "ha-manager rules set resource-affinity web --resources vm:100,vm:101 --affinity positive"},
+		"disabled":        {"apart", map[string]pve.Rule{"web": disabled}, "ha-manager rules set resource-affinity web --resources vm:100,vm:101 --affinity negative --delete disable"},
+		"opposite is off": {"together", map[string]pve.Rule{"off": disabled}, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity positive"},
+		"contradiction of others": {"apart", map[string]pve.Rule{"a": positive("vm:102", "vm:103"), "b": negative("vm:102", "vm:103")},
+			"ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity negative"},
 		"same thing twice": {"apart", map[string]pve.Rule{"other": apart}, "ha-manager rules add resource-affinity web --resources vm:100,vm:101 --affinity negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,8 +123,12 @@ func TestAffinityRefused(t *testing.T) {
 		"the opposite":     {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"pair": together}), "rule pair says the opposite of vm:100, vm:101"},
 		"priorities":       {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"prefer": priorities}), "vm:100 is in node-affinity rule prefer, whose nodes have different priorities"},
 		"no common node":   {pair("together", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": first, "b": second}), "leave no node on which vm:100, vm:101 could all run"},
-		"one node for two": {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": both}), "leave 1 nodes (pve1) for 2 resources"},
-		"too many":         {many, 9, crowd, "4 resources cannot be kept apart on 3 nodes"},
+		"one node for two": {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": both}), "leave 1 node (pve1) for 2 resources"},
+		"apart, but together through a third": {pair("apart", "vm:101"), 9, withRules(crowd, chain("vm:100", "vm:102", "vm:103", "vm:101")),
+			"rule web keeps vm:100 and vm:101 apart, and a, b, c together"},
+		"together, and so with one that is kept apart": {pair("together", "vm:102"), 9, withRules(crowd, map[string]pve.Rule{"a": positive("vm:102", "vm:103"), "z": negative("vm:100", "vm:103")}),
+			"rule z keeps vm:100 and vm:103 apart, and a, web together"},
+		"too many": {many, 9, crowd, "4 resources cannot be kept apart on 3 nodes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := (&Module{Affinity: test.m}).Plan(context.Background(), host(test.major, test.ha)); err == nil || !strings.Contains(err.Error(), test.want) {

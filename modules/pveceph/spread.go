@@ -82,6 +82,7 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 		Expect: pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
 		Settle: 20 * time.Second,
 		Await:  "the new rule",
+		Risk:   modules.MovesData, // the map is set as a whole; that it moves little is compared, and bounded, on the host
 		Wide:   true,
 	}
 }
