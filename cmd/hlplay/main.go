@@ -100,11 +100,12 @@ same playbook on simulated nodes on this machine.`,
 	})
 	cmd.SetHelpCommand(helpCommand())
 	cmd.AddCommand(
-		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), doCommand(), fmtCommand(), consoleCommand(),
+		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), explainCommand(), doCommand(), fmtCommand(), consoleCommand(),
 		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
 		secretCommand(), docCommand(), labCommand(),
 	)
+	complete(cmd)
 	return cmd
 }
 

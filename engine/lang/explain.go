@@ -1,0 +1,170 @@
+package lang
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// guideStep matches the steps of a guide that the name of a task begins with: "G1.26 create the cluster".
+var guideStep = regexp.MustCompile(`^G\d+\.\d+(?: G\d+\.\d+)*\b`)
+
+// Find returns the tasks and handlers that a word means: those of that name, or else those whose name contains it in whatever case, or
+// has it as the number of its guide's step.
+func (p *Playbook) Find(word string) []*Task {
+	var exact, similar []*Task
+	for _, play := range p.Plays {
+		for _, t := range play.AllTasks() {
+			switch steps := strings.Fields(guideStep.FindString(t.Name)); {
+			case t.Name == word:
+				exact = append(exact, t)
+			case len(steps) > 0 && guideStep.FindString(word) == word: // G1.2 is not G1.20
+				for _, step := range steps {
+					if step == word {
+						similar = append(similar, t)
+						break
+					}
+				}
+			case strings.Contains(strings.ToLower(t.Name), strings.ToLower(word)):
+				similar = append(similar, t)
+			}
+		}
+	}
+	if exact != nil {
+		return exact
+	}
+	return similar
+}
+
+// Explain describes a task in a few lines: where it stands, why, which step of a guide it is, what it does and when, and how that is
+// verified.
+func (p *Playbook) Explain(t *Task) string {
+	var b strings.Builder
+	row := func(label, text string) {
+		for i, line := range strings.Split(text, "\n") {
+			if i > 0 {
+				label = ""
+			}
+			fmt.Fprintf(&b, "  %-10s%s\n", label, line)
+		}
+	}
+	kind := "task"
+	if t.handler {
+		kind = "handler"
+	}
+	fmt.Fprintf(&b, "%s %q\n", kind, t.Name)
+	row("where", fmt.Sprintf("%s, in play %q on %s", lineOf(t.Range), t.play.Name, t.play.Hosts))
+	if why := p.comment(t.Range); why != "" {
+		row("why", why)
+	}
+	if steps := guideStep.FindString(t.Name); steps != "" {
+		row("guide", strings.Join(strings.Fields(steps), ", ")+"; docs/coverage.md says where hlplay differs")
+	}
+	row("what", fmt.Sprintf("%s: %s (hlplay doc %s)", t.Module.Name, t.Module.Summary, t.Module.Name))
+	var groups []string
+	for g := t.group; g != nil; g = g.parent {
+		if g.When != nil {
+			groups = append(groups, fmt.Sprintf("group %q: when %s", g.Name, p.text(g.When.Range())))
+		}
+	}
+	for _, condition := range groups {
+		row("when", condition)
+	}
+	if t.When != nil {
+		row("when", p.text(t.When.Range()))
+	}
+	if t.ForEach != nil {
+		row("for each", p.text(t.ForEach.Range()))
+	}
+	if t.RunOnce {
+		row("runs", "once, on one host for all")
+	}
+	if len(t.Tags) > 0 {
+		row("tags", strings.Join(t.Tags, ", "))
+	}
+	if len(t.Notify) > 0 {
+		row("notifies", strings.Join(t.Notify, ", ")+", if it changes something")
+	}
+	if t.Register != "" {
+		row("registers", "result."+t.Register)
+	}
+	row("verified", "after its steps the host is read again and the task is planned anew; it fails if anything is left to do")
+	if t.Until != nil {
+		row("", "and until is true: "+p.text(t.Until.Range()))
+	}
+	if source := p.block(t.Range); source != "" {
+		b.WriteString("\n" + source + "\n")
+	}
+	return b.String()
+}
+
+// text is the source of a range, in one line.
+func (p *Playbook) text(r hcl.Range) string {
+	file := p.Files[r.Filename]
+	if file == nil || !r.CanSliceBytes(file.Bytes) {
+		return ""
+	}
+	return oneLine(string(r.SliceBytes(file.Bytes)))
+}
+
+// comment is the comment in the lines right above a block.
+func (p *Playbook) comment(r hcl.Range) string {
+	file := p.Files[r.Filename]
+	if file == nil {
+		return ""
+	}
+	lines := strings.Split(string(file.Bytes), "\n")
+	end := min(r.Start.Line-1, len(lines))
+	from := end
+	for from > 0 && marked(lines[from-1]) {
+		from--
+	}
+	var text []string
+	for _, line := range lines[from:end] {
+		text = append(text, strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "#/")))
+	}
+	return strings.Join(text, "\n")
+}
+
+// marked reports whether a line is a comment and nothing else.
+func marked(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//")
+}
+
+// block is the source of the block that begins with a header.
+func (p *Playbook) block(header hcl.Range) string {
+	file := p.Files[header.Filename]
+	if file == nil {
+		return ""
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return ""
+	}
+	found := blockAt(body, header)
+	if found == nil {
+		return ""
+	}
+	lines := strings.Split(strings.ReplaceAll(string(file.Bytes), "\r\n", "\n"), "\n")
+	r := found.Range()
+	if r.End.Line > len(lines) {
+		return ""
+	}
+	return strings.Join(lines[r.Start.Line-1:r.End.Line], "\n")
+}
+
+func blockAt(body *hclsyntax.Body, header hcl.Range) *hclsyntax.Block {
+	for _, block := range body.Blocks {
+		if block.DefRange() == header {
+			return block
+		}
+		if found := blockAt(block.Body, header); found != nil {
+			return found
+		}
+	}
+	return nil
+}
