@@ -278,6 +278,15 @@ type Run struct {
 	// Suspect looks at the output of a command whose exit code claims success and returns the failure
 	// that it gives away, so that nobody waits for what will not come; nil means none.
 	Suspect func(stdout, stderr []byte) error
+	// Stale, if it is not nil, is how the command says that what it was to change is no longer as the plan saw it: the task is
+	// then planned again.
+	Stale *Stale
+}
+
+// Stale is the refusal of a command that was given the version of a file that the plan saw, and found another one.
+type Stale struct {
+	// Path is the file, Says a text that the command then prints on standard error.
+	Path, Says string
 }
 
 // Reboot restarts the host and waits until it is back with a new boot id.

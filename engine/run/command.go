@@ -93,6 +93,9 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 		}
 		return nil
 	}
+	if a.Stale != nil && bytes.Contains(result.Stderr, []byte(a.Stale.Says)) {
+		return fmt.Errorf("%s: %w", summary, &remote.StaleError{Path: a.Stale.Path})
+	}
 	if a.Explain != nil {
 		if err := a.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {
 			return fmt.Errorf("%s: %w", summary, err)

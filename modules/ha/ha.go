@@ -104,6 +104,8 @@ type scene struct {
 	cluster pve.Cluster
 	ha      pve.HA
 	notes   []string
+	// written are the files that steps of the plan change.
+	written map[string]bool
 }
 
 func (s *scene) note(format string, args ...any) {
@@ -140,12 +142,25 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	if err := pve.Writable(ctx, h); err != nil {
 		return nil, err // without a quorum nothing that the manager wrote is its state either
 	}
-	return &scene{host: h, major: major, cluster: cluster, ha: ha}, nil
+	return &scene{host: h, major: major, cluster: cluster, ha: ha, written: map[string]bool{}}, nil
 }
 
+// versions are the files of which a call of ha-manager compares the version.
+var versions = map[string]string{"set": pve.ResourcesFile, "groupset": pve.GroupsFile, "rules set": pve.RulesFile}
+
 // manager runs one call of ha-manager.
-func manager(args ...string) modules.Run {
-	return modules.Run{
+func (s *scene) manager(args ...string) modules.Run {
+	call := args[0]
+	if call == "rules" {
+		call += " " + args[1]
+	}
+	file := versions[call]
+	digest := s.ha.Digests[file]
+	if s.written[file] {
+		digest = ""
+	}
+	s.written[file] = true
+	return pve.Versioned(modules.Run{
 		Argv: append([]string{"ha-manager"}, args...), Dir: "/root", Limit: time.Minute,
 		Retry: []string{
 			"got lock request timeout",
@@ -154,5 +169,5 @@ func manager(args ...string) modules.Run {
 		},
 		Patience: time.Minute,
 		Explain:  pve.Explain,
-	}
+	}, file, digest)
 }

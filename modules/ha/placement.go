@@ -105,7 +105,7 @@ func (s *scene) step(summary string, after pve.HA, args ...string) modules.Step 
 	return modules.Step{
 		Risk:    modules.Restarts, // guests move to where they belong now
 		Summary: summary,
-		Action:  manager(args...),
+		Action:  s.manager(args...),
 		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", after.Clone())),
 		Settle:  20 * time.Second,
 		Await:   "the change in /etc/pve/ha",

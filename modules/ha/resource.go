@@ -70,7 +70,7 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 		return s.plan(r.finish(s, after, modules.Step{
 			Risk:    moves(have, want),
 			Summary: fmt.Sprintf("change resource %s: %s", r.SID, strings.Join(changes, ", ")),
-			Action:  manager(append([]string{"set", r.SID}, r.options(have, want)...)...),
+			Action:  s.manager(append([]string{"set", r.SID}, r.options(have, want)...)...),
 		})), nil
 	}
 	if err := r.warn(ctx, s); err != nil {
@@ -83,7 +83,7 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 	return s.plan(r.finish(s, after, modules.Step{
 		Risk:    moves(pve.Resource{State: "ignored", Failback: want.Failback}, want), // nothing manages it yet
 		Summary: fmt.Sprintf("make %s highly available (%s)", r.SID, want.State),
-		Action:  manager(append([]string{"add", r.SID}, r.options(none, want)...)...),
+		Action:  s.manager(append([]string{"add", r.SID}, r.options(none, want)...)...),
 	})), nil
 }
 

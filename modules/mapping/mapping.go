@@ -32,7 +32,7 @@ type PCI struct {
 var Spec = modules.Spec{
 	Name:      "mapping",
 	Vital:     []string{"/etc/pve/mapping/*"},
-	Rewritten: []string{"/etc/pve/mapping/pci.cfg"},
+	Rewritten: []string{pve.PCIFile},
 	Summary:   "Devices of the nodes under one name, for guests",
 	Doc: `**pci** maps a device of each node under one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
 group) is read on each host, so all nodes must be hosts of the inventory, and a host without the device is refused with those that it has.
@@ -265,10 +265,10 @@ func (p *PCI) step(h modules.Host, all map[string]pve.Mapping, have, want pve.Ma
 	}
 	return modules.Step{
 		Summary: fmt.Sprintf("%s %s to PCI devices of %s", verb, p.ID, strings.Join(want.Nodes(), ", ")),
-		Action: modules.Run{
+		Action: pve.Versioned(modules.Run{
 			Argv: argv, Dir: "/root", Limit: time.Minute,
 			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
-		},
+		}, pve.PCIFile, have.Digest),
 		Diff:   &modules.Diff{Subject: "mapping " + p.ID, Before: text(have), After: text(want)},
 		Expect: pve.Everywhere(h, pve.Mappings.Expect("", after)),
 		Settle: 20 * time.Second,

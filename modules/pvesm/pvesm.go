@@ -275,7 +275,7 @@ func (m *Module) set(have pve.Storage, want map[string]string, differing []strin
 	}
 	return modules.Step{
 		Summary: fmt.Sprintf("change storage %s: %s", m.ID, strings.Join(differing, ", ")),
-		Action:  m.run("set", m.ID, "", arguments(want, differing)),
+		Action:  pve.Versioned(m.run("set", m.ID, "", arguments(want, differing)), pve.StorageFile, have.Digest),
 		Diff:    &diff,
 	}
 }

@@ -49,6 +49,7 @@ func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestCo
 		config.Options = maps.Clone(config.Options)
 		config.Options[slot] = moved(disk, target)
 		steps = append(steps, m.moveDisk(h, on, slot, disk, config))
+		config.Digest = "" // another one from now on
 	}
 	return steps, nil
 }
@@ -59,10 +60,10 @@ func (m *Module) moveDisk(h, on modules.Host, slot, disk string, after pve.Guest
 	return modules.Step{
 		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("move %s of virtual machine %d (%s) to storage %s; the source stays as an unused disk", slot, m.ID, disk, m.Move[slot]),
-		Action: modules.Run{
+		Action: pve.Versioned(modules.Run{
 			Argv: []string{"qm", "disk", "move", strconv.Itoa(m.ID), slot, m.Move[slot]}, Dir: "/root", Limit: 24 * time.Hour,
 			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
-		},
+		}, after.File, after.Digest),
 		Expect: pve.Everywhere(h, pve.GuestConfigs.Expect(strconv.Itoa(m.ID), after)),
 		Settle: 20 * time.Second,
 		Await:  fmt.Sprintf("%s of virtual machine %d on %s", slot, m.ID, m.Move[slot]),

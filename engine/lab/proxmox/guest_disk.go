@@ -116,6 +116,9 @@ func (c *Command) disk(db *Database, a arguments) (g guest, keys map[string]stri
 	if err = unlocked(keys); err != nil {
 		return g, keys, d, err
 	}
+	if a.has("digest") && a.get("digest") != digest(g.config) {
+		return g, keys, d, failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
+	}
 	value, ok := keys[a.get("disk")]
 	if !ok || !diskKey.MatchString(a.get("disk")) {
 		return g, keys, d, failed(exitDie, "disk '%s' does not exist", a.get("disk"))

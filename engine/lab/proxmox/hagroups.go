@@ -61,6 +61,9 @@ func haGroupset(c *Command, a arguments) int {
 		if i < 0 {
 			return fmt.Errorf("update ha group failed: no such ha group '%s'", a.get("group"))
 		}
+		if a.has("digest") && a.get("digest") != digest(db.Text(groupsFile)) {
+			return failed(exitDie, "update ha group failed: detected modified configuration - file changed by other user? Try again.")
+		}
 		groupKeys(a, all[i].Keys)
 		for _, key := range splitList(a.get("delete")) {
 			delete(all[i].Keys, key)

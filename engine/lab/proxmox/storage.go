@@ -183,6 +183,9 @@ func storageSet(c *Command, a arguments) int {
 		if i < 0 {
 			return fmt.Errorf("update storage failed: storage '%s' does not exist", a.get("storage"))
 		}
+		if a.has("digest") && a.get("digest") != digest(db.Text(storageFile)) {
+			return failed(exitDie, "update storage failed: detected modified configuration - file changed by other user? Try again.")
+		}
 		for key, value := range a.values {
 			switch {
 			case key == "storage" || key == "delete" || key == "digest":

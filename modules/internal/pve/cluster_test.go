@@ -224,7 +224,7 @@ func TestGuests(t *testing.T) {
 	config := parseGuestConfig([]byte("/etc/pve/nodes/pve2/qemu-server/100.conf\n#hello%3A world %C3%A4%C3%B6%C3%BC %2520 #1\n#  a second line\ncores: 2\nname: sso\nscsi0: vm-disks:vm-100-disk-0,size=32G\n\n[before]\nname: old\n"))
 	wantConfig := GuestConfig{Exists: true, Guest: Guest{"pve2", "qemu"}, Options: map[string]string{
 		"cores": "2", "name": "sso", "scsi0": "vm-disks:vm-100-disk-0,size=32G", "description": "hello: world äöü %20 #1\n  a second line",
-	}}
+	}, File: "/etc/pve/nodes/pve2/qemu-server/100.conf", Digest: "0a004272b7acbef356305c19fcc52cd770204416"}
 	if diff := cmp.Diff(wantConfig, config); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

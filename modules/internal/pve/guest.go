@@ -67,6 +67,8 @@ type GuestConfig struct {
 	// Options are the lines of the configuration as it is now, without snapshots and pending changes. The lines
 	// that begin with # are the description, decoded.
 	Options map[string]string
+	// File is where it was found, Digest its version (see Versioned). An expectation leaves both open.
+	File, Digest string
 }
 
 // GuestConfigs observes GuestConfig by the guest's id in decimal.
@@ -114,7 +116,7 @@ func parseGuestConfig(output []byte) GuestConfig {
 	if file == "" {
 		return GuestConfig{}
 	}
-	g := GuestConfig{Exists: true, Options: map[string]string{}}
+	g := GuestConfig{Exists: true, Options: map[string]string{}, File: file, Digest: digestOf([]byte(text))}
 	folder := path.Dir(file)
 	g.Type = "qemu"
 	if path.Base(folder) == "lxc" {
@@ -149,6 +151,7 @@ func (g GuestConfig) Title() string {
 var newDisk = regexp.MustCompile(`^([^:,]+:)[0-9.]+(,.*)?$`)
 
 func completeGuest(expected, found GuestConfig) GuestConfig {
+	expected.File, expected.Digest = found.File, found.Digest
 	options := maps.Clone(found.Options)
 	for name, value := range expected.Options {
 		is := found.Options[name]

@@ -3,6 +3,7 @@ package pve
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"strconv"
 
@@ -25,6 +26,8 @@ type HA struct {
 	Services map[string]Service
 	// Disarmed says that the managers have let go of all watchdogs, so that no node is fenced (Proxmox VE 9).
 	Disarmed bool
+	// Digests are the versions of ResourcesFile, GroupsFile and RulesFile (see Versioned), which an expectation leaves open.
+	Digests map[string]string
 }
 
 // Resource is one entry of resources.cfg, defaults filled in.
@@ -100,6 +103,7 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 var HAs = &observe.Kind[HA]{
 	Complete: func(expected, found HA) HA {
 		expected = expected.Clone()
+		expected.Digests = found.Digests
 		for sid, s := range expected.Services {
 			if s.State != "started" {
 				s.Failed = found.Services[sid].Failed
@@ -122,7 +126,7 @@ var HAs = &observe.Kind[HA]{
 func emptyHA() HA {
 	return HA{
 		Resources: map[string]Resource{}, Groups: map[string]Group{}, Rules: map[string]Rule{},
-		Nodes: map[string]string{}, Services: map[string]Service{},
+		Nodes: map[string]string{}, Services: map[string]Service{}, Digests: map[string]string{},
 	}
 }
 
@@ -132,7 +136,7 @@ func parseHA(files Files) (HA, error) {
 		path string
 		read func([]byte) error
 	}{
-		{resourcesFile, ha.readResources}, {groupsFile, ha.readGroups}, {rulesFile, ha.readRules}, {statusFile, ha.readStatus},
+		{ResourcesFile, ha.readResources}, {GroupsFile, ha.readGroups}, {RulesFile, ha.readRules}, {statusFile, ha.readStatus},
 	} {
 		content, _, err := files.Read(file.path)
 		if err != nil {
@@ -140,6 +144,9 @@ func parseHA(files Files) (HA, error) {
 		}
 		if err := file.read(content); err != nil {
 			return ha, &FileError{file.path, err}
+		}
+		if file.path != statusFile {
+			ha.Digests[file.path] = files.Digest(file.path)
 		}
 	}
 	return ha, nil
@@ -252,6 +259,7 @@ func decodeText(text string) string {
 func (ha HA) Clone() HA {
 	copied := emptyHA()
 	copied.Disarmed = ha.Disarmed
+	maps.Copy(copied.Digests, ha.Digests)
 	for k, v := range ha.Resources {
 		copied.Resources[k] = v
 	}

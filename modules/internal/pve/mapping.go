@@ -3,6 +3,7 @@ package pve
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -14,12 +15,17 @@ import (
 // mappingFolder holds a file for each kind of mapped devices.
 const mappingFolder = "/etc/pve/mapping/"
 
+// PCIFile holds the mapped PCI devices.
+const PCIFile = mappingFolder + "pci.cfg"
+
 // Mapping is a device that guests name by the mapping's id, whatever it is on a node.
 type Mapping struct {
 	// Devices are the lines of the mapping, parsed; each has a node. The order is that of the file.
 	Devices []map[string]string
 	// Options are the others: description, mdev, live-migration-capable.
 	Options map[string]string
+	// Digest is the version of its file (see Versioned), which an expectation leaves open.
+	Digest string
 }
 
 // Nodes are the nodes that have the device, in the mapping's order.
@@ -35,6 +41,14 @@ func (m Mapping) Nodes() []string {
 
 // Mappings observes the mapped devices, by "pci/ID" or "usb/ID"; its only name is "".
 var Mappings = &observe.Kind[map[string]Mapping]{
+	Complete: func(expected, found map[string]Mapping) map[string]Mapping {
+		expected = maps.Clone(expected)
+		for id, m := range expected {
+			m.Digest = found[id].Digest
+			expected[id] = m
+		}
+		return expected
+	},
 	Name: "pve-mappings", What: "the mapped devices",
 	Shared: observe.Always,
 	Ask: func([]string) []remote.Query {
@@ -50,6 +64,12 @@ var Mappings = &observe.Kind[map[string]Mapping]{
 				err = readMappings(content, kind, all)
 				if err != nil {
 					err = &FileError{file, err}
+				}
+			}
+			for id, m := range all {
+				if strings.HasPrefix(id, kind+"/") {
+					m.Digest = digestOf(content)
+					all[id] = m
 				}
 			}
 			if failed == nil {

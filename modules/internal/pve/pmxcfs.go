@@ -3,6 +3,7 @@ package pve
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -19,16 +20,20 @@ var ClusterFileSystem = observe.FileSystem{
 // CephConfFile is where Proxmox VE keeps the configuration of Ceph that all nodes share.
 const CephConfFile = "/etc/pve/ceph.conf"
 
+// Configuration files that commands of Proxmox VE change, in Proxmox VE's section format.
+const (
+	StorageFile   = "/etc/pve/storage.cfg"
+	ResourcesFile = "/etc/pve/ha/resources.cfg"
+	GroupsFile    = "/etc/pve/ha/groups.cfg"
+	RulesFile     = "/etc/pve/ha/rules.cfg"
+)
+
 // The other files of the cluster that are read.
 const (
-	membersFile   = "/etc/pve/.members"
-	guestsFile    = "/etc/pve/.vmlist"
-	corosyncFile  = "/etc/pve/corosync.conf"
-	storageFile   = "/etc/pve/storage.cfg"
-	resourcesFile = "/etc/pve/ha/resources.cfg"
-	groupsFile    = "/etc/pve/ha/groups.cfg"
-	rulesFile     = "/etc/pve/ha/rules.cfg"
-	statusFile    = "/etc/pve/ha/manager_status"
+	membersFile  = "/etc/pve/.members"
+	guestsFile   = "/etc/pve/.vmlist"
+	corosyncFile = "/etc/pve/corosync.conf"
+	statusFile   = "/etc/pve/ha/manager_status"
 )
 
 // Paths that are looked for and not read.
@@ -51,15 +56,16 @@ const (
 // /etc/pve is a FUSE mount that can hang while its daemon restarts, so that timeout(1) is around whatever
 // touches it. stat names what is there and must not be read: the node's own key. grep prints the path before each line:
 // whatever a file holds, it cannot be taken for another one, and no size needs to be known, which files
-// such as .members change from read to read.
+// such as .members change from read to read. A size tells whether the last line of a file whose version counts has an end, which grep
+// adds.
 //
 // A file that is missing while pmxcfs is away is not known to be missing. What pmxcfs alone has is looked for before the files,
 // the link, and after them, .members: where both were found it was there for all of them.
 var filesQuery = remote.Query{
 	Script: `for _f in ` + authKey + ` ` + PmxcfsProgram + `; do if [ -e "$_f" ]; then echo "$_f"; fi; done
-timeout 10 stat -c %n -- ` + LocalLink + ` ` + localKey + ` ` + CephFolder + ` 2>/dev/null
+timeout 10 stat -c '%s %n' -- ` + LocalLink + ` ` + localKey + ` ` + CephFolder + ` ` + StorageFile + ` ` + ResourcesFile + ` ` + GroupsFile + ` ` + RulesFile + ` 2>/dev/null
 timeout 10 grep -aH "" -- "$@"`,
-	Args:   []string{guestsFile, corosyncFile, CephConfFile, storageFile, resourcesFile, groupsFile, rulesFile, statusFile, membersFile},
+	Args:   []string{guestsFile, corosyncFile, CephConfFile, StorageFile, ResourcesFile, GroupsFile, RulesFile, statusFile, membersFile},
 	Inline: true,
 }
 
@@ -74,6 +80,7 @@ type Files struct {
 }
 
 type foundFile struct {
+	size    int
 	content []byte
 	exists  bool
 	err     error
@@ -91,6 +98,16 @@ func (c Files) Read(path string) (content []byte, exists bool, err error) {
 	return f.content, f.exists, f.err
 }
 
+// Digest is the version of one of the files as it was read: see Versioned.
+func (c Files) Digest(path string) string {
+	f := c.files[path]
+	content := f.content
+	if f.size == len(content)-1 {
+		content = bytes.TrimSuffix(content, []byte("\n"))
+	}
+	return digestOf(content)
+}
+
 // ParseFiles reads the answer to the query of AskFiles.
 func ParseFiles(a remote.Answer) Files {
 	c := Files{there: map[string]bool{}, files: map[string]*foundFile{}}
@@ -101,9 +118,17 @@ func ParseFiles(a remote.Answer) Files {
 		path, text, _ := bytes.Cut(line, []byte(":"))
 		if f := c.files[string(path)]; f != nil {
 			f.content = append(f.content, text...)
-		} else {
-			c.there[strings.TrimSpace(string(line))] = true
+			continue
 		}
+		name := strings.TrimSpace(string(line))
+		if size, sized, ok := strings.Cut(name, " "); ok {
+			name = sized
+			if f := c.files[name]; f != nil {
+				f.size, _ = strconv.Atoi(size)
+				continue
+			}
+		}
+		c.there[name] = true
 	}
 	messages := map[string]string{}
 	for line := range strings.Lines(string(a.Stderr)) {

@@ -24,10 +24,10 @@ func TestClusterFilesAreToldApart(t *testing.T) {
 		query.Args = append(query.Args, names[path])
 	}
 	contents := map[string]string{
-		CephConfFile: "[global]\n\n" + storageFile + ":dir: fake\n==> " + storageFile + " <==\n",
-		storageFile:  "dir: local\n\tpath /x\n",
+		CephConfFile: "[global]\n\n" + StorageFile + ":dir: fake\n==> " + StorageFile + " <==\n",
+		StorageFile:  "dir: local\n\tpath /x\n",
 		membersFile:  "{\xff\x00}\n",
-		rulesFile:    "",
+		RulesFile:    "",
 	}
 	for path, content := range contents {
 		if err := os.WriteFile(names[path], []byte(content), 0o600); err != nil {

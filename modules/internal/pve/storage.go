@@ -1,6 +1,8 @@
 package pve
 
 import (
+	"maps"
+
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
@@ -10,19 +12,34 @@ type Storage struct {
 	Type string
 	// Options are the properties as they are written; content and nodes are lists in any order.
 	Options map[string]string
+	// Digest is the version of storage.cfg (see Versioned), which an expectation leaves open.
+	Digest string
 }
 
 // Storages observes the storages of the cluster by their ids; its only name is "". The storage
 // "local" exists even where storage.cfg does not mention it.
 var Storages = &observe.Kind[map[string]Storage]{
+	Complete: func(expected, found map[string]Storage) map[string]Storage {
+		expected = maps.Clone(expected)
+		for id, s := range expected {
+			s.Digest = found[id].Digest
+			expected[id] = s
+		}
+		return expected
+	},
 	Name: "pve-storages", What: "the storages of the cluster",
 	Shared: observe.Always,
 	Ask:    AskFiles,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
-		content, _, err := ParseFiles(answers[0]).Read(storageFile)
+		files := ParseFiles(answers[0])
+		content, _, err := files.Read(StorageFile)
 		var storages map[string]Storage
 		if err == nil {
 			storages, err = parseStorages(content)
+		}
+		for id, s := range storages {
+			s.Digest = files.Digest(StorageFile)
+			storages[id] = s
 		}
 		for _, name := range names {
 			tell(name, storages, err)
@@ -33,7 +50,7 @@ var Storages = &observe.Kind[map[string]Storage]{
 func parseStorages(content []byte) (map[string]Storage, error) {
 	sections, err := parseSections(content)
 	if err != nil {
-		return nil, &FileError{storageFile, err}
+		return nil, &FileError{StorageFile, err}
 	}
 	storages := map[string]Storage{"local": implicitLocal()}
 	for _, s := range sections {
