@@ -27,7 +27,7 @@ type fault struct {
 	over       chan struct{} // closed when the run has ended
 	healed     chan struct{} // closed when nothing is broken any more
 	struck     bool          // the run had not ended when it came
-	cutOff     bool          // it may have ended a long command
+	mayFail    bool          // a long command may have failed of it
 }
 
 // faultKind is a kind of fault: strike injects it and mends what it has broken, before or after the end of the run.
@@ -39,7 +39,7 @@ type faultKind struct {
 var faultKinds = []faultKind{
 	{"kill -9", func(f *fault) { f.signal(syscall.SIGKILL) }},
 	{"INT", func(f *fault) {
-		f.cutOff = f.campaign.choice == "s"
+		f.mayFail = f.campaign.choice == "s"
 		f.signal(syscall.SIGINT)
 	}},
 	{"TERM", func(f *fault) { f.signal(syscall.SIGTERM) }},
@@ -61,11 +61,13 @@ var faultKinds = []faultKind{
 done`)
 	}},
 	{"disk full", func(f *fault) {
+		f.mayFail = true
 		f.shell("dd if=/dev/zero of=/srv/faults/.fill bs=64k 2>/dev/null || :")
 		f.pause()
 		f.shell("rm -f /srv/faults/.fill")
 	}},
 	{"read-only", func(f *fault) {
+		f.mayFail = true
 		f.shell("timeout 60 sh -c 'until mount -o remount,ro /srv/faults 2>/dev/null; do sleep 0.05; done'")
 		f.pause()
 		f.shell("mount -o remount,rw /srv/faults")
@@ -73,7 +75,7 @@ done`)
 	{"reboot", func(f *fault) {
 		before, err := f.node.BootID(context.Background())
 		f.must(err)
-		f.cutOff = true
+		f.mayFail = true
 		f.shell("systemctl --no-block reboot")
 		f.must(f.node.WaitBoot(context.Background(), before))
 	}},
