@@ -86,6 +86,8 @@ var exact = map[string]struct {
 	"raid.site.assemble":          {false, "what is on the array may be more than a file system"},
 	"raid.site.create":            {true, "the disks and the array, and their names below /dev"},
 	"raid.site.drop":              {true, "the disks and the array"},
+	"throughput.Module.measure":   {true, "nothing is changed"},
+	"throughput.Module.serve":     {true, "nothing is changed"},
 	"raid.site.manage":            {true, "the disks and the array"},
 	"service.planner.do":          {false, "what a service does when it starts or stops"},
 	"sysctl.planNow":              {true, "kernel settings, and those that they reset"},

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -76,35 +75,6 @@ func (s site) back() error {
 		family = "gateway6"
 	}
 	return fmt.Errorf("%s: the session to %s comes from %s, and no route would lead back there: give the %s", s.wants[len(s.wants)-1].block, s.host, client, family)
-}
-
-// armed is an error if high availability would have the node reset while it is cut off.
-func armed(ctx context.Context, h modules.Host) error {
-	const agent = "pve-ha-lrm.service"
-	observe.Units.Want(h, agent)
-	ha, err := pve.HAs.Observe(ctx, h, "")
-	if err != nil || ha.Disarmed {
-		return err
-	}
-	var active []string
-	for sid, r := range ha.Resources {
-		if r.State != "ignored" {
-			active = append(active, sid)
-		}
-	}
-	if len(active) == 0 {
-		return nil
-	}
-	unit, err := observe.Units.Observe(ctx, h, agent)
-	if err != nil || !unit.Active() {
-		return err
-	}
-	slices.Sort(active)
-	way := "stop the agents on all nodes (systemctl stop pve-ha-lrm), then the managers (systemctl stop pve-ha-crm), and start them again afterwards, managers last"
-	if major, err := pve.Major(ctx, h); err == nil && major >= 9 {
-		way = "`ha-manager crm-command disarm-ha freeze`, wait until `ha-manager status` says disarmed, and `ha-manager crm-command arm-ha` afterwards"
-	}
-	return fmt.Errorf("high availability is armed (%s): a node that is cut off for a minute is reset by its watchdog. Disarm it first: %s", strings.Join(active, ", "), way)
 }
 
 // corosync verifies that the cluster's links keep their addresses, and do not all lie on bonds.
@@ -218,7 +188,7 @@ func (s site) neighbour(w want, host string, n observe.Network) (neighbour, bool
 
 // safe is the first reason not to touch the host that it does not tell by itself; the plan then says nothing else.
 func safe(ctx context.Context, h modules.Host) error {
-	for _, check := range []func(context.Context, modules.Host) error{ready, waiting, managed, armed} {
+	for _, check := range []func(context.Context, modules.Host) error{ready, waiting, managed, pve.Disarmed} {
 		if err := check(ctx, h); err != nil {
 			return err
 		}

@@ -33,6 +33,7 @@ import (
 	"hlplay/modules/reboot"
 	"hlplay/modules/service"
 	"hlplay/modules/sysctl"
+	"hlplay/modules/throughput"
 	"hlplay/modules/timezone"
 	"hlplay/modules/user"
 	"hlplay/modules/wait_for"
@@ -66,6 +67,7 @@ var all = []modules.Spec{
 	reboot.Spec,
 	service.Spec,
 	sysctl.Spec,
+	throughput.Spec,
 	timezone.Spec,
 	user.Spec,
 	wait_for.Spec,
