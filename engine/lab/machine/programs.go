@@ -7,7 +7,7 @@ import "maps"
 var programs = map[string]Program{}
 
 func init() {
-	for _, set := range []map[string]Program{coreutils(), textPrograms(), processPrograms(), systemdPrograms(), kernelPrograms(),
+	for _, set := range []map[string]Program{unsimulatedPrograms(), coreutils(), textPrograms(), processPrograms(), systemdPrograms(), kernelPrograms(),
 		userPrograms(), packagePrograms(), networkPrograms(), diskPrograms(), sshPrograms()} {
 		for name, program := range maps.All(set) {
 			programs[programPath(name)] = program

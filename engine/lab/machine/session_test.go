@@ -201,3 +201,17 @@ func TestSuStartsInTheHome(t *testing.T) {
 		}
 	}
 }
+
+// A program that every Debian host has, and the lab does not simulate, is there and says so.
+func TestProgramsThatAreNotSimulated(t *testing.T) {
+	m := bare(t)
+	for _, line := range []string{"awk '{ print $1 }' /etc/fstab", "od -c /etc/fstab", "perl -e 1", "/usr/sbin/fstrim -a", "gzip -d x"} {
+		_, stderr, code := runInput(t, m, "root", "command -v "+strings.Fields(line)[0]+" >/dev/null && "+line, "")
+		if code == 0 || !strings.Contains(stderr, "not supported on simulated nodes") {
+			t.Errorf("%s: %q, exit code %d; expected that it is not simulated", line, stderr, code)
+		}
+	}
+	if _, stderr, code := runInput(t, m, "root", "no-such-program", ""); code != 127 || !strings.Contains(stderr, "not found") {
+		t.Errorf("a program of no package: %q, exit code %d", stderr, code)
+	}
+}
