@@ -121,6 +121,9 @@ func (m *cron) text() string {
 func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if m.State == absent {
 		steps, err := conffile.Remove(ctx, h, m.path(), "remove the job "+m.Name)
+		if err == nil && len(steps) == 0 {
+			err = observe.Files.MayAppear(h, m.path())
+		}
 		return modules.Plan{Steps: steps}, err
 	}
 	m.Want(h)

@@ -201,7 +201,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	switch now.Type {
 	case observe.Absent:
 		if f.onlyRemoves() {
-			return nil, nil
+			return nil, observe.Files.MayAppear(h, at)
 		}
 		if steps, err = f.parents(ctx, h, at); err != nil {
 			return nil, err

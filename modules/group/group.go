@@ -83,6 +83,9 @@ func (m *group) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		}
 		plan.Steps = []modules.Step{m.remove()}
 	case m.State == absent:
+		if err := observe.Groups.MayAppear(h, m.Name); err != nil {
+			return modules.Plan{}, err
+		}
 	case !now.Exists():
 		if err := m.checkID(ctx, h); err != nil {
 			return modules.Plan{}, err
