@@ -38,6 +38,7 @@ Exit codes: those of hlplay run; 2 also if the hosts have changed since the plan
 	f.journalFlags.add(cmd)
 	f.addForks(cmd)
 	f.addAllow(cmd)
+	f.reportFlags.add(cmd)
 	f.startGiven = func() bool { return f.startAt != "" }
 	return cmd
 }

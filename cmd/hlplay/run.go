@@ -28,6 +28,7 @@ type runFlags struct {
 	outputFlags
 	selectFlags
 	journalFlags
+	reportFlags
 	check, rehearse bool
 	wait            time.Duration
 	forks           int
@@ -87,6 +88,7 @@ func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait at most `DURATION` for another run that is changing a host; without a value, an hour")
 	f.addForks(cmd)
 	f.addAllow(cmd)
+	f.reportFlags.add(cmd)
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
@@ -143,7 +145,12 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	f.secrets.Hear(o.Redactor.Add)
 	underway := &report.Underway{}
 	recorded := &journal.Writer{Redactor: o.Redactor}
-	told := []report.Reporter{underway, recorded, out}
+	files, err := f.open(time.Now)
+	if err != nil {
+		return err
+	}
+	defer discard(files)
+	told := append([]report.Reporter{underway, recorded, out}, files...)
 	var approval *plan.Approval
 	var refusals *plan.Refusals
 	switch {
@@ -190,7 +197,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	ended := tells(ctx, underway, out)
 	recap, err := run.Run(ctx, pb, inv, o)
 	ended()
-	if closeErr := out.Close(); closeErr != nil && err == nil {
+	if closeErr := report.Tee(append(files, out)...).Close(); closeErr != nil && err == nil {
 		err = closeErr
 	}
 	if errors.Is(context.Cause(ctx), errUnread) {
