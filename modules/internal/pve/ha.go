@@ -99,7 +99,8 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 // HAs observes HA; its only name is "".
 //
 // An expectation does not claim where a service that is not started could not be started before: the manager keeps that
-// in some cases and clears it in others.
+// in some cases and clears it in others. Nor does it claim which further nodes the manager knows: it lists a node that has joined only
+// when it next looks.
 var HAs = &observe.Kind[HA]{
 	Complete: func(expected, found HA) HA {
 		expected = expected.Clone()
@@ -108,6 +109,11 @@ var HAs = &observe.Kind[HA]{
 			if s.State != "started" {
 				s.Failed = found.Services[sid].Failed
 				expected.Services[sid] = s
+			}
+		}
+		for node, state := range found.Nodes {
+			if _, claimed := expected.Nodes[node]; !claimed {
+				expected.Nodes[node] = state
 			}
 		}
 		return expected
