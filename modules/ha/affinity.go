@@ -55,10 +55,10 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 	}
 	after := s.ha.Clone()
 	after.Rules[a.Name] = want
-	if err := a.feasible(s); err != nil {
+	if err := a.conflicts(s); err != nil {
 		return modules.Plan{}, err
 	}
-	if err := a.consistent(after.Rules); err != nil {
+	if err := s.feasible("affinity.resources", after.Rules, a.sids()); err != nil {
 		return modules.Plan{}, err
 	}
 	if exists && have.Affinity == want.Affinity && maps.Equal(have.Resources, want.Resources) && !have.Disabled {
@@ -76,67 +76,12 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 	return s.plan(s.step(fmt.Sprintf("%s resource-affinity rule %s: keep %s %s", verb, a.Name, strings.Join(a.sids(), ", "), a.Keep), after, args...)), nil
 }
 
-// togetherness groups resources that rules keep on one node, directly or through others: resources of a group have the same
-// representative. A resource that no rule keeps with another represents itself.
-type togetherness map[string]string
-
-func (t togetherness) representative(sid string) string {
-	for t[sid] != "" {
-		sid = t[sid]
-	}
-	return sid
-}
-
-func (t togetherness) join(sids []string) {
-	first := t.representative(sids[0])
-	for _, sid := range sids[1:] {
-		if other := t.representative(sid); other != first {
-			t[other] = first
-		}
-	}
-}
-
-// consistent refuses the rule if, among all of them, it keeps two resources together that another rule keeps apart, or the other way
-// round, through a third. Proxmox VE compares only two rules at a time, and would ignore one of them later.
-func (a *Affinity) consistent(rules map[string]pve.Rule) error {
-	groups := togetherness{}
-	enforced := slices.DeleteFunc(names(rules), func(id string) bool {
-		return rules[id].Type != "resource-affinity" || rules[id].Disabled || len(rules[id].Resources) == 0
-	})
-	for _, id := range enforced {
-		if rules[id].Affinity == affinities["together"] {
-			groups.join(names(rules[id].Resources))
-		}
-	}
-	for _, id := range enforced {
-		if rules[id].Affinity == affinities["together"] {
-			continue
-		}
-		own := groups.representative(a.sids()[0]) // of interest if the rule keeps together
-		of := map[string]string{}
-		for _, sid := range names(rules[id].Resources) {
-			group := groups.representative(sid)
-			if other := of[group]; other != "" && (id == a.Name || a.Keep == "together" && group == own) {
-				through := slices.DeleteFunc(slices.Clone(enforced), func(id string) bool {
-					return rules[id].Affinity != affinities["together"] || groups.representative(names(rules[id].Resources)[0]) != group
-				})
-				return fmt.Errorf("affinity.resources: rule %s keeps %s and %s apart, and %s together: change one of them first", id, other, sid, strings.Join(through, ", "))
-			}
-			of[group] = sid
-		}
-	}
-	return nil
-}
-
-// feasible refuses what Proxmox VE would refuse, or silently ignore later.
-func (a *Affinity) feasible(s *scene) error {
+// conflicts refuses what Proxmox VE would refuse, or silently ignore later, because of one other rule.
+func (a *Affinity) conflicts(s *scene) error {
 	sids := a.sids()
 	if nodes := len(s.cluster.Members); a.Keep == "apart" && len(sids) > nodes {
-		return fmt.Errorf("affinity.resources: %d resources cannot be kept apart on %d nodes", len(sids), nodes)
+		return fmt.Errorf("affinity.resources: %d resources cannot be kept apart on %s", len(sids), plural.Of(nodes, "node"))
 	}
-	var common map[string]bool // nodes on which all of them may run; nil is any
-	allowed := map[string]bool{}
-	bound := 0
 	for _, id := range names(s.ha.Rules) {
 		rule := s.ha.Rules[id]
 		shared := slices.DeleteFunc(slices.Clone(sids), func(sid string) bool { return !rule.Resources[sid] })
@@ -147,25 +92,7 @@ func (a *Affinity) feasible(s *scene) error {
 		case rule.Type == "node-affinity" && len(prioritiesOf(rule.Nodes)) > 1:
 			return fmt.Errorf("affinity.resources: %s is in node-affinity rule %s, whose nodes have different priorities; Proxmox VE allows that only of resources without resource affinity: give its nodes one priority",
 				strings.Join(shared, ", "), id)
-		case rule.Type == "node-affinity" && rule.Strict:
-			bound += len(shared)
-			if common == nil {
-				common = map[string]bool{}
-				for node := range rule.Nodes {
-					common[node] = true
-				}
-			}
-			maps.DeleteFunc(common, func(node string, _ bool) bool { _, ok := rule.Nodes[node]; return !ok })
-			for node := range rule.Nodes {
-				allowed[node] = true
-			}
 		}
-	}
-	switch {
-	case a.Keep == "together" && common != nil && len(common) == 0:
-		return fmt.Errorf("affinity.resources: strict node-affinity rules leave no node on which %s could all run", strings.Join(sids, ", "))
-	case a.Keep == "apart" && bound == len(sids) && len(allowed) < len(sids):
-		return fmt.Errorf("affinity.resources: strict node-affinity rules leave %s (%s) for %d resources that are to be kept apart", plural.Of(len(allowed), "node"), strings.Join(names(allowed), ", "), len(sids))
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ move running guests at once; a strict one stops guests when none of its nodes is
 
 **affinity** keeps resources together on one node, or apart on different ones: a resource-affinity rule, which Proxmox VE 8 does not
 have. What Proxmox VE would refuse, or accept and then ignore, is refused: resources whose nodes have different priorities, a rule that says
-the opposite, more resources to be kept apart than there are nodes. Guests can move at once.
+the opposite, also by way of other resources, and resources to be kept apart for which too few nodes are left. Guests can move at once.
 
 From the moment that a resource is active, a node that loses quorum for a minute is reset by its watchdog.`,
 	Example: `task "a resource" {

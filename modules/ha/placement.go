@@ -170,6 +170,9 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 		want.Resources[sid] = true
 	}
 	after.Rules[p.Name] = want
+	if err := s.feasible("placement.resources", after.Rules, p.sids()); err != nil {
+		return modules.Plan{}, err
+	}
 	args := []string{"node-affinity", p.Name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", pve.Flag(p.Strict)}
 	var steps []modules.Step
 	switch {
