@@ -28,6 +28,7 @@ var exact = map[string]struct {
 	"apt.Module.planRemove":       {false, "a package's scripts do what they want"},
 	"apt.Module.planUpgrade":      {false, "a package's scripts do what they want"},
 	"apt.repairStep":              {false, "a package's scripts do what they want"},
+	"backup_job.Module.step":      {true, "one file of the cluster"},
 	"blank.Target.Wipe":           {true, "what is on a device and its partitions"},
 	"boot.loader.step":            {true, "the boot menu, and what is copied for it"},
 	"boot.Module.planEntries":     {true, "the entry of a kernel, and copies of its images on the EFI partition"},

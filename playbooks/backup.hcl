@@ -1,4 +1,5 @@
-# Backups of the cluster's guests: Proxmox Backup Server on a host of its own, and the storage by which the nodes reach it.
+# Backups of the cluster's guests: Proxmox Backup Server on a host of its own, the storage by which the nodes reach it, and
+# scheduled backups.
 #
 #   hlplay rehearse playbooks/backup.hcl -i inventory
 #   hlplay run playbooks/backup.hcl -i inventory --tags server
@@ -48,6 +49,16 @@ variable "backup_fingerprint" {
     condition     = var.backup_fingerprint == "" || can(regex("^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}$", var.backup_fingerprint))
     error_message = "A fingerprint is 32 pairs of hexadecimal digits with colons between them."
   }
+}
+
+variable "backup_jobs" {
+  description = "Scheduled backups by their ids: when they run, which guests (all, if none is named), and how many backups of each are kept."
+  type = map(object({
+    schedule = string
+    guests   = optional(list(number), [])
+    keep     = optional(map(number), { last = 3, daily = 7, weekly = 4, monthly = 6 })
+  }))
+  default = { nightly = { schedule = "02:30" } }
 }
 
 play "backup server" {
@@ -138,6 +149,18 @@ play "backups of the cluster" {
         username    = var.backup_storage.username
         fingerprint = var.backup_fingerprint
       }
+    }
+  }
+
+  task "G1.63 back up the guests by schedule" {
+    when     = var.backup_storage != null
+    for_each = var.backup_jobs
+    backup_job {
+      id       = each.key
+      schedule = each.value.schedule
+      storage  = var.backup_storage.id
+      guests   = each.value.guests
+      keep     = each.value.keep
     }
   }
 }

@@ -178,7 +178,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		}
 		add(modules.Step{
 			Summary: fmt.Sprintf("add storage %s (%s%s)", m.ID, m.Type, suffix(want["content"])),
-			Action:  m.run("add", m.Type, m.ID, arguments(options, keys(options))),
+			Action:  m.run("add", m.Type, m.ID, pve.Arguments(options, keys(options))),
 		}, after)
 	}
 	plan.Steps = append(plan.Steps, secret...)
@@ -275,28 +275,12 @@ func (m *Module) set(have pve.Storage, want map[string]string, differing []strin
 	}
 	return modules.Step{
 		Summary: fmt.Sprintf("change storage %s: %s", m.ID, strings.Join(differing, ", ")),
-		Action:  pve.Versioned(m.run("set", m.ID, "", arguments(want, differing)), pve.StorageFile, have.Digest),
+		Action:  pve.Versioned(m.run("set", m.ID, "", pve.Arguments(want, differing)), pve.StorageFile, have.Digest),
 		Diff:    &diff,
 	}
 }
 
 func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
-
-// arguments set the named options; those that shall not be there are deleted.
-func arguments(options map[string]string, names []string) []string {
-	var args, gone []string
-	for _, key := range names {
-		if options[key] == "" {
-			gone = append(gone, key)
-		} else {
-			args = append(args, "--"+key, options[key])
-		}
-	}
-	if len(gone) > 0 {
-		args = append(args, "--delete", strings.Join(gone, ","))
-	}
-	return args
-}
 
 // run is one call of pvesm; adding activates the storage, which can hang on a dead server.
 func (m *Module) run(command, first, second string, options []string) modules.Run {

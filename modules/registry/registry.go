@@ -9,6 +9,7 @@ import (
 	"hlplay/modules"
 	"hlplay/modules/apt"
 	"hlplay/modules/assert"
+	"hlplay/modules/backup_job"
 	"hlplay/modules/boot"
 	"hlplay/modules/command"
 	"hlplay/modules/cron"
@@ -43,6 +44,7 @@ import (
 var all = []modules.Spec{
 	apt.Spec,
 	assert.Spec,
+	backup_job.Spec,
 	boot.Spec,
 	command.Spec,
 	cron.Spec,

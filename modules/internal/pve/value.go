@@ -104,3 +104,19 @@ func PropertiesOf(text, fallback string) map[string]string {
 	}
 	return properties
 }
+
+// Arguments returns the command line options that set the named options, and delete those of them that have no value.
+func Arguments(options map[string]string, names []string) []string {
+	var args, gone []string
+	for _, key := range names {
+		if options[key] == "" {
+			gone = append(gone, key)
+		} else {
+			args = append(args, "--"+key, options[key])
+		}
+	}
+	if len(gone) > 0 {
+		args = append(args, "--delete", strings.Join(gone, ","))
+	}
+	return args
+}

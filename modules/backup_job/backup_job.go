@@ -1,0 +1,231 @@
+// Package backup_job schedules backups of a Proxmox VE cluster's guests.
+package backup_job
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// Module is one backup job.
+type Module struct {
+	ID       string         `hcl:"id" doc:"The id of the job."`
+	State    string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists. Backups that it has made stay when it goes."`
+	Schedule string         `hcl:"schedule,optional" doc:"When it runs, as a calendar event of Proxmox VE: 02:30, mon..fri 22:00, sun 01:00."`
+	Storage  string         `hcl:"storage,optional" doc:"The storage for the backups."`
+	Guests   []int          `hcl:"guests,optional" doc:"The guests that are backed up. Without it, all are, those that are created later too."`
+	Except   []int          `hcl:"except,optional" doc:"Guests that are not, where all others are."`
+	Mode     string         `hcl:"mode,optional" default:"snapshot" enum:"snapshot,suspend,stop" doc:"snapshot lets guests run meanwhile, suspend and stop do not."`
+	Keep     map[string]int `hcl:"keep,optional" doc:"How many backups of each guest are kept: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Without it, the storage's own setting decides."`
+	Notes    string         `hcl:"notes,optional" default:"\"{{guestname}}\"" doc:"What is written beside each backup, with {{cluster}}, {{guestname}}, {{node}} and {{vmid}}."`
+	Enabled  bool           `hcl:"enabled,optional" default:"true" doc:"Whether the schedule is followed."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:      "backup_job",
+	Rewritten: []string{"/etc/pve/jobs.cfg"},
+	Summary:   "A scheduled backup of the cluster's guests",
+	Doc: `The job is the cluster's: each node backs up the guests that it has at the time. The storage must exist and hold backups, and guests
+that are named must exist. Options of the job that the task does not name, such as mail or bandwidth, stay as they are.
+
+A note says so if the job keeps every backup for ever, because neither it nor its storage says how many are kept.`,
+	Example: `task "every night" {
+  backup_job {
+    id       = "nightly"
+    schedule = "02:30"
+    storage  = "pbs1"
+    keep     = { last = 3, daily = 7, weekly = 4 }
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// periods are what Keep may name.
+var periods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
+
+// Scope implements modules.Scoped: jobs.cfg is the cluster's.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if err := pve.CheckConfigID("id", m.ID); err != nil {
+		return err
+	}
+	if m.State == "absent" {
+		return nil
+	}
+	switch {
+	case m.Schedule == "" || strings.ContainsAny(m.Schedule, "\n\r\x00") || strings.HasPrefix(m.Schedule, "-"):
+		return &modules.ArgumentError{Argument: "schedule", Problem: fmt.Sprintf("%q is not a calendar event", m.Schedule), Want: "as in 02:30, or mon..fri 22:00"}
+	case m.Storage == "":
+		return &modules.ArgumentError{Argument: "storage", Problem: "missing", Want: "the id of a storage that holds backups"}
+	case len(m.Guests) > 0 && len(m.Except) > 0:
+		return &modules.ArgumentError{Argument: "except", Problem: "guests already names those that are backed up", Want: "one of the two"}
+	case strings.ContainsAny(m.Notes, "\n\r\x00") || strings.HasPrefix(m.Notes, "-"):
+		return &modules.ArgumentError{Argument: "notes", Problem: "has a line break, or begins with a hyphen", Want: "one line"}
+	}
+	for _, period := range slices.Sorted(maps.Keys(m.Keep)) {
+		if !slices.Contains(periods, period) || m.Keep[period] < 1 {
+			return &modules.ArgumentError{Argument: "keep." + period, Problem: fmt.Sprintf("%s = %d keeps nothing that Proxmox VE knows", period, m.Keep[period]), Want: "a number above 0 of: " + strings.Join(periods, ", ")}
+		}
+	}
+	return pve.CheckStorageID("storage", m.Storage)
+}
+
+// forms say how the options are compared; the others are texts.
+var forms = map[string]pve.Form{"vmid": pve.Set, "exclude": pve.Set, "prune-backups": pve.Properties, "schedule": pve.Text, "notes-template": pve.Text}
+
+// wanted are the options as jobs.cfg writes them; one with an empty value shall not be there.
+func (m *Module) wanted() map[string]string {
+	want := map[string]string{
+		"schedule": m.Schedule, "storage": m.Storage, "mode": m.Mode, "notes-template": m.Notes, "enabled": pve.Flag(m.Enabled),
+		"vmid": join(m.Guests), "exclude": join(m.Except), "pool": "", "all": "",
+	}
+	if len(m.Guests) == 0 {
+		want["all"] = "1"
+	}
+	var keep []string
+	for _, period := range slices.Sorted(maps.Keys(m.Keep)) {
+		keep = append(keep, fmt.Sprintf("keep-%s=%d", period, m.Keep[period]))
+	}
+	if len(keep) > 0 {
+		want["prune-backups"] = strings.Join(keep, ",")
+	}
+	return want
+}
+
+func join(ids []int) string {
+	var all []string
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		all = append(all, strconv.Itoa(id))
+	}
+	return strings.Join(all, ",")
+}
+
+// Want announces what the plan reads first.
+func (m *Module) Want(h modules.Host) {
+	pve.BackupJobs.Want(h, "")
+	pve.Storages.Want(h, "")
+	pve.GuestLists.Want(h, "")
+}
+
+// Plan makes the job, changes it, or removes it.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	jobs, err := pve.BackupJobs.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	have, exists := jobs[m.ID]
+	after := maps.Clone(jobs)
+	var step modules.Step
+	var plan modules.Plan
+	if m.State == "absent" {
+		if !exists {
+			return modules.Plan{}, nil
+		}
+		delete(after, m.ID)
+		step = m.step("remove backup job "+m.ID, nil, "delete", "/cluster/backup/"+m.ID)
+	} else {
+		if plan.Notes, err = m.check(ctx, h, have); err != nil {
+			return modules.Plan{}, err
+		}
+		want := m.wanted()
+		var differing []string
+		for _, key := range slices.Sorted(maps.Keys(want)) {
+			if !forms[key].Same(have[key], want[key]) {
+				differing = append(differing, key)
+			}
+		}
+		if exists && len(differing) == 0 {
+			return plan, nil
+		}
+		options := maps.Clone(have)
+		if options == nil {
+			options = map[string]string{}
+		}
+		maps.Copy(options, want)
+		maps.DeleteFunc(options, func(_, value string) bool { return value == "" })
+		after[m.ID] = options
+		if exists {
+			step = m.step(fmt.Sprintf("change backup job %s: %s", m.ID, strings.Join(differing, ", ")), pve.Arguments(want, differing), "set", "/cluster/backup/"+m.ID)
+			step.Diff = &modules.Diff{Subject: "backup job " + m.ID, Before: text(have), After: text(options)}
+		} else {
+			step = m.step(fmt.Sprintf("create backup job %s: %s to %s at %s", m.ID, m.which(), m.Storage, m.Schedule), pve.Arguments(options, slices.Sorted(maps.Keys(options))), "create", "/cluster/backup", "--id", m.ID)
+		}
+	}
+	if err := pve.Writable(ctx, h); err != nil {
+		return modules.Plan{}, fmt.Errorf("backup job %s: %w", m.ID, err)
+	}
+	step.Expect = pve.Everywhere(h, pve.BackupJobs.Expect("", after))
+	plan.Steps = []modules.Step{step}
+	return plan, nil
+}
+
+func (m *Module) which() string {
+	switch {
+	case len(m.Guests) > 0:
+		return "guests " + join(m.Guests)
+	case len(m.Except) > 0:
+		return "all guests but " + join(m.Except)
+	}
+	return "all guests"
+}
+
+// check refuses a job whose storage or guests do not exist, and notes when nothing is ever removed.
+func (m *Module) check(ctx context.Context, h modules.Host, have map[string]string) (notes []string, err error) {
+	storages, err := pve.Storages.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	storage, ok := storages[m.Storage]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("storage: the cluster has no storage %s; it has: %s", m.Storage, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
+	case !pve.List(storage.Options["content"])["backup"]:
+		return nil, fmt.Errorf("storage: %s holds %s, and no backups: add backup to its content, or name another storage", m.Storage, storage.Options["content"])
+	}
+	guests, err := pve.GuestLists.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range slices.Concat(m.Guests, m.Except) {
+		if _, ok := guests[id]; !ok {
+			return nil, fmt.Errorf("backup job %s: the cluster has no guest %d", m.ID, id)
+		}
+	}
+	if prune := storage.Options["prune-backups"]; len(m.Keep) == 0 && have["prune-backups"] == "" && (prune == "" || pve.Properties.Same(prune, "keep-all=1")) {
+		notes = append(notes, fmt.Sprintf("backup job %s: neither keep nor storage %s says how many backups are kept, so all are, until it is full; a backup server may prune by a job of its own", m.ID, m.Storage))
+	}
+	return notes, nil
+}
+
+func text(options map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(options)) {
+		fmt.Fprintf(&b, "%s %s\n", key, options[key])
+	}
+	return b.String()
+}
+
+func (m *Module) step(summary string, args []string, call ...string) modules.Step {
+	return modules.Step{
+		Summary: summary,
+		Action: modules.Run{
+			Argv: slices.Concat([]string{"pvesh"}, call, args), Dir: "/root", Limit: time.Minute,
+			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
+		},
+		Settle: 20 * time.Second,
+		Await:  "the job in /etc/pve/jobs.cfg",
+		Wide:   true,
+		Exact:  true,
+	}
+}
