@@ -20,6 +20,7 @@ var exact = map[string]struct {
 	"accounts.AddGroup":           {true, "the files of accounts"},
 	"apt.Key.planDownload":        {true, "one new file"},
 	"apt.Key.planDownload#3":      {true, "a file gets another name"},
+	"apt.Module.mark":             {true, "the selections of dpkg alone"},
 	"apt.Module.planAutoremove":   {false, "a package's scripts do what they want"},
 	"apt.Module.planDebconf":      {true, "debconf's own database"},
 	"apt.Module.planFinish":       {false, "a package's scripts do what they want"},

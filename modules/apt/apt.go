@@ -28,6 +28,8 @@ type Module struct {
 	Packages []string `hcl:"packages,optional" doc:"Names of packages; with state absent or purged also patterns of the shell, such as linux-image-6.1*."`
 	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
 
+	Hold *bool `hcl:"hold,optional" doc:"true: put the packages on hold, so that no upgrade changes or removes them. false: release them. By default it is left as it is."`
+
 	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
 
 	Upgrade    string `hcl:"upgrade,optional" enum:"full,safe" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
@@ -64,6 +66,9 @@ func (m *Module) Validate() error {
 			p := known[name].Protection
 			return &modules.ArgumentError{Argument: "packages", Problem: name + " is protected by " + p.By, Want: p.Advice}
 		}
+	}
+	if err := m.validateHold(); err != nil {
+		return err
 	}
 	for i := range m.Keys {
 		if err := m.Keys[i].validate(); err != nil {
@@ -129,6 +134,10 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if len(plan.Steps) > 0 {
 		plan.Partial = further || len(m.Repositories) > 1
 		return plan, nil
+	}
+	if plan.Steps, err = m.planRelease(ctx, h); err != nil || len(plan.Steps) > 0 {
+		plan.Partial = true
+		return plan, err
 	}
 	refresh, err := m.planRefresh(ctx, h)
 	if err != nil {

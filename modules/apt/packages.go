@@ -23,7 +23,12 @@ func (m *Module) planPackages(ctx context.Context, h modules.Host) (steps []modu
 		steps, err = m.planRemove(ctx, h)
 		return steps, nil, err
 	}
-	return m.planInstall(ctx, h)
+	steps, doubt, err = m.planInstall(ctx, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, err := m.planHold(ctx, h)
+	return append(steps, held...), doubt, err
 }
 
 func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
@@ -187,6 +192,8 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 		return nil, nil
 	case err != nil:
 		return nil, err
+	case strings.Contains(t.Problem, heldChanged):
+		return nil, fmt.Errorf("%s: `apt-get %s` would change a package that is on hold on this host: see `apt-mark showhold`, and release it with hold = false if that was not on purpose", h.Name(), command)
 	case t.Problem != "":
 		return nil, fmt.Errorf("%s: `apt-get %s` would fail: %s", h.Name(), command, oneLine(t.Problem))
 	}

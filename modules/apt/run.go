@@ -135,7 +135,7 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return fmt.Errorf("the host cannot resolve %s: check /etc/resolv.conf and the network, then run again", unresolved.FindStringSubmatch(text)[1])
 	case unconfigured.MatchString(text + "\n" + string(stdout)):
 		return unconfiguredError(text+"\n"+string(stdout), problem)
-	case strings.Contains(text, "Held packages were changed"):
+	case strings.Contains(text, heldChanged):
 		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if that was not on purpose")
 	case problem != "":
 		return fmt.Errorf("apt refuses: %s", oneLine(problem))

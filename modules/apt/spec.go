@@ -5,7 +5,7 @@ import "hlplay/modules"
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "apt",
-	Aliases: []string{"package", "yum", "dnf", "apt_repository", "apt_key", "deb822_repository"},
+	Aliases: []string{"package", "yum", "dnf", "apt_repository", "apt_key", "deb822_repository", "dpkg_selections"},
 	Summary: "Debian packages, and the repositories, keys and answers they need",
 	Doc: `Installs, upgrades and removes packages, keeps repositories and their keys, and answers packages' questions in advance.
 What one task asks for is done in this order: keys, repositories, package index, answers, packages, upgrade, autoremove.
