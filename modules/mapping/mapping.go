@@ -81,6 +81,8 @@ func (m *Module) Validate() error {
 				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", at), Want: "as lspci -D prints it, in lower case: 0000:01:00.0"}
 			case seen[at]:
 				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s twice", at), Want: "each device once"}
+			case slices.ContainsFunc(p.addresses(node), func(whole string) bool { return strings.HasPrefix(at, whole+".") }):
+				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s and the whole device that it belongs to", at), Want: "the whole device, or functions of it"}
 			}
 			seen[at] = true
 		}
@@ -139,6 +141,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			if err != nil {
 				return modules.Plan{}, err
 			}
+			if text := descriptionOf(have, node, at); text != "" {
+				device["description"] = text
+			}
 			want.Devices = append(want.Devices, device)
 		}
 	}
@@ -151,6 +156,16 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	plan.Steps = []modules.Step{p.step(h, all, have, want, exists)}
 	return plan, nil
+}
+
+// descriptionOf returns what a person wrote beside a device of a mapping; empty if nothing.
+func descriptionOf(m pve.Mapping, node, path string) string {
+	for _, device := range m.Devices {
+		if device["node"] == node && device["path"] == path {
+			return device["description"]
+		}
+	}
+	return ""
 }
 
 // mappedOn returns the addresses of the devices that a mapping has of a node. One entry may have several, separated by semicolons.

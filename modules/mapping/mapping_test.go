@@ -129,6 +129,18 @@ func TestSeveralDevices(t *testing.T) {
 	}
 }
 
+func TestDescriptionOfADeviceStays(t *testing.T) {
+	described := "description=left slot," + second
+	if plan := modulestest.Converges(t, gpu(), pair(mapped(first, described), "10de:2204", "20")); len(plan.Steps) > 0 {
+		t.Errorf("what a person wrote beside a device is a difference:\n%s", modulestest.Summaries(plan))
+	}
+	plan := modulestest.Converges(t, gpu(), pair(mapped(described), "10de:2204", "20"))
+	want := "--map " + first + " --map " + described
+	if got := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); !strings.Contains(got, want) {
+		t.Errorf("command %q, want one with %q", got, want)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for want, devices := range map[string]map[string]string{
 		"pve1 has no device 0000:02:00.0; it has: 0000:01:00.0 (10de:2204)": {"pve1": "0000:02:00.0"},
@@ -154,6 +166,8 @@ func TestValidate(t *testing.T) {
 		"is not the address of a":     {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0,"}}},
 		"names 0000:01:00.0 twice":    {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0, 0000:01:00.0"}}},
 		"pci.description":             {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00.0"}, Description: "a\nb"}},
+		"names 0000:01:00.1 and the":  {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00, 0000:01:00.1"}}},
+		"names 0000:02:00.0 and the":  {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:02:00.0, 0000:02:00"}}},
 		`pci.id: "g pu" is not valid`: {PCI: &PCI{ID: "g pu", Devices: map[string]string{"pve1": "0000:01:00.0"}}},
 		`"pve_1" is not valid`:        {PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve_1": "0000:01:00.0"}}},
 	} {
