@@ -8,16 +8,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Checksum is what a file's content hashes to, in lower-case hexadecimal. Both are empty for a file
-// that is absent; one is where check mode predicts a download of which only the other is given.
+// Checksum holds the checksums of a file's content in lower-case hexadecimal. Both are empty if the file is absent.
+// One is empty where check mode predicts a download for which only the other was given.
 type Checksum struct {
 	SHA256, SHA512 string
 }
 
-// Checksums observes regular files by path, as publishers of keys state their sums.
+// Checksums observes the checksums of regular files by path, in the two forms in which keys are published.
 var Checksums = &Kind[Checksum]{
 	Complete: func(expected, found Checksum) Checksum {
-		if expected.SHA256 != "" || expected.SHA512 != "" { // one of them is enough to know a file by
+		if expected.SHA256 != "" || expected.SHA512 != "" { // either one identifies the file
 			expected.SHA256 = cmp.Or(expected.SHA256, found.SHA256)
 			expected.SHA512 = cmp.Or(expected.SHA512, found.SHA512)
 		}

@@ -15,25 +15,25 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Reading is a command that only reads, with all that decides what it prints. In JSON it is the
-// name of an observation of Commands.
+// Reading is a command that only reads, together with everything that determines its output. Encoded as JSON, it is
+// the name of an observation of Commands.
 type Reading struct {
 	Argv []string `json:"argv"`
-	// User is who runs it; empty means the reading user of the host.
+	// User is the account that runs the command; empty means the account that reads the host.
 	User string `json:"user,omitempty"`
-	// Dir is the working directory; empty means wherever the host's shell is.
+	// Dir is the working directory; empty means wherever the host's shell happens to be.
 	Dir string            `json:"dir,omitempty"`
 	Env map[string]string `json:"env,omitempty"`
 	// Stdin is the whole standard input.
 	Stdin string `json:"stdin,omitempty"`
-	// Limit bounds it; zero means ReadLimit.
+	// Limit bounds how long the command may run; zero means ReadLimit.
 	Limit time.Duration `json:"limit,omitempty"`
 }
 
-// ReadLimit bounds a command that only reads, unless it says otherwise.
+// ReadLimit is the default time limit of a command that only reads.
 const ReadLimit = 30 * time.Second
 
-// Key is the name under which Commands observes the command.
+// Key returns the name under which Commands observes the command.
 func (r Reading) Key() string {
 	b, err := json.Marshal(r)
 	if err != nil { // strings, a map of strings and a number always marshal
@@ -42,14 +42,14 @@ func (r Reading) Key() string {
 	return string(b)
 }
 
-// Observe runs the command, together with whatever else is being read, unless its answer is
-// remembered or predicted. A non-zero exit is no error; reaching the limit is.
+// Observe runs the command, batched with whatever else is being read, unless its answer is remembered or predicted. A
+// non-zero exit status is not an error; exceeding the time limit is.
 func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 	return Commands.Observe(ctx, h, r.Key())
 }
 
-// readingScript changes directory and environment in a subshell of its own. The values are
-// parameters of the shell, so they show in no process's arguments.
+// readingScript changes directory and environment in a subshell of its own. The values are passed as parameters of the
+// shell, so they appear in no process's arguments.
 var readingScript = "(" + remote.Enter + `_d=$1 _i=$2 _n=$3; shift 3
 while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
 if [ -n "$_d" ]; then _hl_cd "$_d" 126; fi
@@ -76,7 +76,7 @@ func (r Reading) query() remote.Query {
 	return remote.Query{Script: readingScript, Args: append(args, r.Argv...), Limit: limit, User: r.User, Most: remote.MaxOutput}
 }
 
-// Commands are the answers of commands that modules read by, by Reading.Key.
+// Commands observes the answers of commands that modules use to read state, by Reading.Key.
 var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command says", Ask: askCommands, Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
 	parseCommands(names, answers, func(name string, a remote.Answer, err error) {
 		if err == nil && a.Cut > 0 {
@@ -86,13 +86,12 @@ var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command say
 	})
 }}
 
-// AuthorCommands are the answers of commands that the playbook's author wrote, by Reading.Key. What
-// they depend on is known to nobody else, so in check mode any change makes them unknown: see
-// AfterChange.
+// AuthorCommands observes the answers of commands that the playbook's author wrote, by Reading.Key. Only the author
+// knows what they depend on, so in check mode any change makes them unknown: see AfterChange.
 var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", What: "what the command says", Shared: Always, Ask: askCommands, Parse: parseCommands}
 
-// AfterChange is what any predicted change of a host does to what cannot be attributed to one:
-// commands of the playbook's author may print something else afterwards.
+// AfterChange returns the effect of any predicted change on observations that cannot be attributed to particular
+// changes: commands of the playbook's author may print something else afterwards.
 func AfterChange(summary string) Expectation {
 	return Expectation{
 		Match:   func(k Key) bool { return k.Kind == AuthorCommands.Name },
@@ -142,12 +141,12 @@ func parseReading(name string) (Reading, error) {
 	return r, nil
 }
 
-// Output runs a command that only reads, as the reading user of the host, bounded by ReadLimit.
+// Output runs a command that only reads as the account that reads the host, bounded by ReadLimit.
 func Output(ctx context.Context, h *Host, argv ...string) (remote.Answer, error) {
 	return OutputAs(ctx, h, "", argv...)
 }
 
-// OutputAs is Output as another user; empty means the reading user.
+// OutputAs is like Output but runs the command as the given user; empty means the account that reads the host.
 func OutputAs(ctx context.Context, h *Host, user string, argv ...string) (remote.Answer, error) {
 	return Reading{Argv: argv, User: user}.Observe(ctx, h)
 }

@@ -7,19 +7,19 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Asker sends queries to a host in one flight. remote.Session is one.
+// Asker sends queries to a host in one flight. It is implemented by remote.Session.
 type Asker interface {
 	Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error)
 }
 
-// connected is a way to the host that is being opened, and is there once ready is closed.
+// connected is a connection to the host. It is being opened until ready is closed; asker and err are valid after that.
 type connected struct {
 	ready chan struct{}
 	asker Asker
 	err   error
 }
 
-// connectLocked begins to connect, unless that is done or under way.
+// connectLocked starts connecting unless a connection exists or is being opened.
 func (h *Host) connectLocked() *connected {
 	if h.connected != nil {
 		return h.connected
@@ -38,8 +38,8 @@ func (h *Host) connectLocked() *connected {
 	return c
 }
 
-// Connect returns when the host is connected to, with the reason if it cannot be, or when ctx ends. Where an observation
-// has connected already it costs nothing.
+// Connect waits until the host is connected, the connection has failed or ctx ends, and returns the error if any. It
+// costs nothing if an observation has already connected.
 func (h *Host) Connect(ctx context.Context) error {
 	_, err := h.connect(ctx)
 	return err
@@ -72,19 +72,19 @@ func (h *Host) connect(ctx context.Context) (Asker, error) {
 	if c.err != nil {
 		h.mu.Lock()
 		if h.connected == c {
-			h.connected = nil // who asks next tries again
+			h.connected = nil // the next caller tries again
 		}
 		h.mu.Unlock()
 	}
 	return c.asker, c.err
 }
 
-// send asks when the host is connected.
+// send waits for the connection to the host and sends the queries.
 func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
 	if err := h.flightCtx.Err(); err != nil {
 		return nil, err
 	}
-	asker, err := h.connect(context.WithoutCancel(h.flightCtx)) // the dialling ends with flightCtx
+	asker, err := h.connect(context.WithoutCancel(h.flightCtx)) // dialling ends with flightCtx
 	if err != nil {
 		return nil, err
 	}

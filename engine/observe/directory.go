@@ -9,16 +9,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Listing is what is in a directory.
+// Listing is the content of a directory.
 type Listing struct {
-	// Exists is false where nothing lies at the path, or no directory.
+	// Exists is false if nothing is at the path, or something that is not a directory.
 	Exists bool
-	// Entries are the names in it, sorted, without "." and "..".
+	// Entries holds the sorted names in the directory, without "." and "..".
 	Entries []string
 }
 
-// Dirs are directories by absolute path. A symbolic link to a directory counts as one; one that another user could have
-// made is an error.
+// Dirs observes directories by absolute path. A symbolic link to a directory counts as a directory, but a link that
+// another user could have created is an error.
 var Dirs = &Kind[Listing]{
 	Name: "dir", What: "what is in the directory %s",
 	Shared: OnSharedFileSystem,
@@ -50,8 +50,9 @@ const (
 	exitDenied = 13
 )
 
-// dirScript lists by the shell's own globs, in the directory itself: no name is ever parsed, and no link of a stranger is
-// followed. A directory that may not be read matches nothing, which must not pass for an empty one.
+// dirScript lists a directory with the shell's own globs, from within the directory: no name is ever parsed, and no
+// link of another user is followed. Globs match nothing in a directory that may not be read, which must not be
+// mistaken for an empty one.
 const dirScript = `(if [ ! -d "$1" ]; then exit 2; fi
 if [ ! -r "$1" ] || [ ! -x "$1" ]; then exit 13; fi
 _hl_reach "$1" dir
@@ -61,8 +62,9 @@ case $_f in ./.|./..) continue;; esac
 if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi
 done; exit 0)`
 
-// Sums are the SHA-256 sums of regular files, in hexadecimal, through symbolic links but such as another user could
-// have made; empty if the file is absent. They are for files too large for Files.
+// Sums observes the SHA-256 checksums of regular files in hexadecimal; the checksum of an absent file is empty.
+// Symbolic links are followed, except those that another user could have created. Sums is for files too large for
+// Files.
 var Sums = &Kind[string]{
 	Name: "sha256", What: "the checksum of %s",
 	Shared: OnSharedFileSystem,
@@ -83,9 +85,9 @@ var Sums = &Kind[string]{
 	},
 }
 
-// sumScript has programs sum up a file. The content arrives on their standard input, so that the name is neither parsed
-// nor escaped. Only what is regular is opened: a named pipe would block. Where others may change names, it is opened
-// without following a link.
+// sumScript returns a script that runs the given checksum programs over a file. They read the content from standard
+// input, so that the name is neither parsed nor escaped. Only regular files are opened, because a named pipe would
+// block. Where others may change names, the file is opened without following a link.
 func sumScript(programs string) string {
 	return `(if [ ! -e "$1" ]; then exit 2; fi
 _hl_reach "$1" file
@@ -96,7 +98,7 @@ if [ $only = no ]; then dd if="./$name" iflag=nofollow,nonblock bs=1M status=non
 done)`
 }
 
-// eachPath is one query for each name that is an absolute path.
+// eachPath returns one query for each name that is an absolute path.
 func eachPath(names []string, script string) []remote.Query {
 	var queries []remote.Query
 	for _, name := range names {
@@ -120,7 +122,7 @@ func parseEachPath[T any](names []string, answers []remote.Answer, tell func(str
 	}
 }
 
-// nulTerminated splits what printf '%s\0' printed.
+// nulTerminated splits the output of printf '%s\0'.
 func nulTerminated(b []byte) []string {
 	all := strings.Split(string(b), "\x00")
 	return slices.Clip(all[:len(all)-1])

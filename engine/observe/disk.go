@@ -12,39 +12,40 @@ import (
 	"hlplay/engine/remote"
 )
 
-// BlockDevice is a block device as lsblk(8) tells it, with what is on it.
+// BlockDevice is a block device as reported by lsblk(8), including what it contains.
 type BlockDevice struct {
-	// Name is the kernel's name ("sdb", "dm-3"), Path its node ("/dev/sdb", "/dev/mapper/…").
+	// Name is the kernel's name ("sdb", "dm-3") and Path the device node ("/dev/sdb", "/dev/mapper/…").
 	Name, Path string
 	// Type is "disk", "part", "lvm", "crypt", "raid1", "mpath", "rom", "loop", ….
 	Type string
 	// Size is in bytes.
 	Size int64
-	// Model, Serial and WWN are empty where the device tells none.
+	// Model, Serial and WWN are empty if the device does not report them.
 	Model, Serial, WWN string
-	// Rotational is true for what spins, ReadOnly for what cannot be written.
+	// Rotational is true for spinning disks, ReadOnly for devices that cannot be written to.
 	Rotational, ReadOnly, Removable bool
-	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member",
-	// "zfs_member", "linux_raid_member", …; empty if none is.
+	// Filesystem is the signature found on the whole device: "ext4", "LVM2_member", "zfs_member", "linux_raid_member",
+	// …; empty if there is none.
 	Filesystem string
-	// UUID is that of the signature, as file systems are mounted by; empty if there is none.
+	// UUID is the UUID of the signature, as used to mount file systems; empty if there is none.
 	UUID string
-	// PartitionTable is "gpt" or "dos", empty if there is none. That of a partition is the table in
-	// which it stands.
+	// PartitionTable is "gpt" or "dos", or empty if there is none. For a partition it is the type of the table that
+	// contains it.
 	PartitionTable string
-	// PartitionType is what its table says that a partition is for: a GUID, or "0x83"; empty for what is none.
+	// PartitionType is the type of a partition in its table: a GUID, or a code such as "0x83"; empty for other
+	// devices.
 	PartitionType string
-	// PartitionName is the name that a partition has in its table; only a GPT has names.
+	// PartitionName is the name of a partition in its table; only GPT has names.
 	PartitionName string
 	Mountpoints   []string
-	// Children are its partitions, and the volumes that hold it open.
+	// Children holds the partitions of the device and the volumes that hold it open.
 	Children []BlockDevice
-	// Links are the stable names of the device below /dev/disk: by-id first, then by-partlabel, by-partuuid
-	// and by-path; and that of an array below /dev/md.
+	// Links holds the stable names of the device below /dev/disk (by-id first, then by-partlabel, by-partuuid and
+	// by-path) and those of an array below /dev/md.
 	Links []string
 }
 
-// reserved are partitions that are in use although no signature is on them, by their types.
+// reserved describes, by type, the partitions that are in use even without a signature on them.
 var reserved = map[string]string{
 	"21686148-6449-6e6f-744e-656564454649": "BIOS boot",
 	"c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
@@ -58,9 +59,9 @@ var reserved = map[string]string{
 	"0xef":                                 "EFI system",
 }
 
-// Use says in a word what a device is used for, and is empty only for a blank one: what it is if it is no disk
-// of the host, a file system or other signature, "partitions", what a partition is reserved for, the type of what holds it, "mounted" or
-// "read-only".
+// Use returns what the device is used for, in a word or two. It is empty only for a blank device. Otherwise it is the
+// kind of a device that is not one of the host's own disks (see Volume), the file system or other signature,
+// "partitions", what a partition is reserved for, the type of the device's first child, "mounted" or "read-only".
 func (d BlockDevice) Use() string {
 	switch {
 	case d.Volume() != "":
@@ -84,8 +85,8 @@ func (d BlockDevice) Use() string {
 	return ""
 }
 
-// volumes are block devices that lsblk calls disks and that are none of the host's own, by the kernel's names: something
-// keeps its data behind them, or they are gone with the next boot.
+// volumes lists, by the kernel's names, the block devices that lsblk calls disks but that are not disks of the host:
+// something else keeps its data behind them, or they are gone after the next boot.
 var volumes = []struct {
 	names *regexp.Regexp
 	what  string
@@ -106,8 +107,8 @@ var volumes = []struct {
 	{regexp.MustCompile(`^(mtdblock|ubiblock)\d`), "flash of the firmware"},
 }
 
-// Volume says in words what a device is that lsblk calls a disk and that is none of the host's, or what a partition
-// stands on. It is empty for others.
+// Volume describes a device that lsblk calls a disk but that is not a disk of the host, and a partition on such a
+// device. It is empty for all others.
 func (d BlockDevice) Volume() string {
 	if d.Type != "disk" && d.Type != "part" {
 		return ""
@@ -123,8 +124,8 @@ func (d BlockDevice) Volume() string {
 // Blank reports whether nothing was found on the device and nothing uses it.
 func (d BlockDevice) Blank() bool { return d.Use() == "" }
 
-// HoldsSystem reports whether the host boots or runs from the device or from something on it: a directory of the system is mounted
-// from it, it is swapped to, or a partition of it is what the firmware starts.
+// HoldsSystem reports whether the host boots or runs from the device or from something on it: a system directory is
+// mounted from it, it is used for swap, or the firmware boots from one of its partitions.
 func (d BlockDevice) HoldsSystem() bool {
 	holds := false
 	d.Walk(func(d BlockDevice) {
@@ -137,12 +138,12 @@ func (d BlockDevice) HoldsSystem() bool {
 	return holds
 }
 
-// IsSystemDirectory reports whether a directory is one that a host does not run without.
+// IsSystemDirectory reports whether path is a directory that the host cannot run without.
 func IsSystemDirectory(path string) bool { return slices.Contains(systemDirectories, path) }
 
 var systemDirectories = []string{"/", "/boot", "/boot/efi", "/boot/firmware", "/efi", "/etc", "/usr", "/var"}
 
-// Above returns what a device is a partition of, or the device itself if it is none.
+// Above returns the device that contains the partition d, or d itself if it is not a partition.
 func Above(devices []BlockDevice, d BlockDevice) BlockDevice {
 	if d.Type != "part" {
 		return d
@@ -158,8 +159,8 @@ func Above(devices []BlockDevice, d BlockDevice) BlockDevice {
 	return above
 }
 
-// ChangeDevices returns devices as they are when those that match, wherever they are in the tree, have changed. The devices that are
-// given stay as they are.
+// ChangeDevices returns a copy of devices in which change was applied to every matching device, at any depth. The
+// devices passed in are not modified.
 func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change func(*BlockDevice)) []BlockDevice {
 	all := slices.Clone(devices)
 	for i := range all {
@@ -171,8 +172,8 @@ func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change f
 	return all
 }
 
-// ByID are the links in /dev/disk/by-id that name the device itself. One that names what is written on it goes when that is wiped, and
-// leads to any of the devices that it was copied to.
+// ByID returns the links in /dev/disk/by-id that name the device itself. It leaves out links named after what is
+// written on the device: they disappear when the device is wiped, and can lead to any device with a copy of that data.
 func (d BlockDevice) ByID() []string {
 	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool {
 		name, ok := strings.CutPrefix(link, byID)
@@ -180,7 +181,7 @@ func (d BlockDevice) ByID() []string {
 	})
 }
 
-// Walk calls fn for the device and all below it.
+// Walk calls fn for the device and for every device below it.
 func (d BlockDevice) Walk(fn func(BlockDevice)) {
 	fn(d)
 	for _, child := range d.Children {
@@ -188,8 +189,8 @@ func (d BlockDevice) Walk(fn func(BlockDevice)) {
 	}
 }
 
-// FindDevice finds a device by its path ("/dev/sdb"), its kernel name, one of its links, or the name of
-// a link in /dev/disk/by-id.
+// FindDevice returns the device with the given path ("/dev/sdb"), kernel name, link, or name of a link in
+// /dev/disk/by-id.
 func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 	var found BlockDevice
 	var ok bool
@@ -209,14 +210,14 @@ func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 
 const byID = "/dev/disk/by-id/"
 
-// Disks are the block devices of a host, under the empty name: disks first level, in the order of
-// their names. Floppies, loop devices, RAM disks and what has no medium are left out.
+// Disks observes the block devices of a host, under the empty name. The top level holds the disks, sorted by name.
+// Floppy drives, loop devices, RAM disks, optical drives and devices without a medium are left out.
 var Disks = &Kind[[]BlockDevice]{
 	Complete: completeDevices,
 	Name:     "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
-			// Not quite -O: lsblk would look up much that nobody reads, differently in each release.
+			// Not simply -O: lsblk would look up much that nobody reads, and that differs between releases.
 			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,PARTLABEL,MOUNTPOINTS`},
 			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/* /dev/md/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
@@ -224,7 +225,7 @@ var Disks = &Kind[[]BlockDevice]{
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []BlockDevice, error)) {
 		var disks []BlockDevice
 		err := fmt.Errorf("lsblk: %s: %s", remote.Ending(answers[0].Exit), LastLine(answers[0].Stderr))
-		// lsblk(8): 64 means that some of the devices were found; without any it prints nothing.
+		// lsblk(8): 64 means that some of the devices were found; if there are none, it prints nothing.
 		if exit := answers[0].Exit; exit == 0 || exit == 64 {
 			disks, err = parseDisks(answers[0].Stdout, parseDeviceLinks(answers[1].Stdout))
 		}
@@ -234,7 +235,7 @@ var Disks = &Kind[[]BlockDevice]{
 	},
 }
 
-// parseDeviceLinks reads pairs of a link and its target, and returns the links by kernel name.
+// parseDeviceLinks parses pairs of a link and its target and returns the sorted links by kernel name.
 func parseDeviceLinks(out []byte) map[string][]string {
 	links := map[string][]string{}
 	pairs := nulTerminated(out)
@@ -249,9 +250,10 @@ func parseDeviceLinks(out []byte) map[string][]string {
 	return links
 }
 
-// completeDevices leaves out the UUID of a device that is expected to become LVM's, and which logical volumes there are on it: both are
-// made up then. What its table says a partition is for, whoever gives it to LVM changes or not.
-// Of an array it leaves out how much of its members it keeps for itself, and the names that udev gives it beside those that are expected.
+// completeDevices leaves unclaimed what is not known beforehand. For a device that is to become an LVM physical volume
+// this is the UUID, which is generated then, its logical volumes, and the partition type, which some tools change and
+// others do not. For an array it is the size, because the array reserves part of its members for itself, and any names
+// that udev adds to the expected ones.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
@@ -276,7 +278,7 @@ func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	return all
 }
 
-// lsblkDevice is one object of lsblk -J. Numbers and truths are strings in older releases.
+// lsblkDevice is one object of lsblk -J. Older releases print numbers and booleans as strings.
 type lsblkDevice struct {
 	Name        string        `json:"name"`
 	KName       string        `json:"kname"`
@@ -299,7 +301,7 @@ type lsblkDevice struct {
 	Children    []lsblkDevice `json:"children"`
 }
 
-// loose is a JSON number, truth or string, as text; null is empty.
+// loose is a JSON number, boolean or string, as text; null is empty.
 type loose string
 
 func (l *loose) UnmarshalJSON(b []byte) error {
@@ -332,7 +334,7 @@ func parseDisks(out []byte, links map[string][]string) ([]BlockDevice, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.Size == 0 { // a drive without a medium, or an nbd without a server
+		if d.Size == 0 { // a drive without a medium, or an nbd device without a server
 			continue
 		}
 		disks = append(disks, d)

@@ -50,7 +50,7 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	if part, ok := FindDevice(values[""], "ata-SYS-part1"); !ok || part.Filesystem != "ext4" {
 		t.Errorf("the partition was found as %+v", part)
 	}
-	// udev gives a partition the table that it stands in; that alone does not make it used.
+	// udev gives a partition the type of the table that contains it; that alone does not make it used.
 	if part, ok := FindDevice(values[""], "/dev/disk/by-partuuid/6f1c-03"); !ok || part.Name != "sda3" || !part.Blank() {
 		t.Errorf("the blank partition was found as %+v (use %q)", part, part.Use())
 	}
@@ -62,11 +62,11 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	}
 }
 
-// TestWhatIsADisk decides of each kind of block device whether it is among facts.disks, and as what it counts. Without a
-// use it is free to be taken.
+// TestWhatIsADisk checks for each kind of block device whether it is in facts.disks, and with which use. A disk
+// without a use is free to be taken.
 func TestWhatIsADisk(t *testing.T) {
 	for _, c := range []struct {
-		name, kind, extra string // extra are more properties in lsblk's JSON
+		name, kind, extra string // extra holds more properties in lsblk's JSON
 		listed            bool
 		use               string
 	}{
@@ -121,7 +121,7 @@ func TestWhatIsADisk(t *testing.T) {
 			t.Errorf("%s is told as %v (%v), expected nothing", left, devices, err)
 		}
 	}
-	for _, name := range []string{"sdz", "nbd0"} { // a card reader without a card, an nbd without a server
+	for _, name := range []string{"sdz", "nbd0"} { // a card reader without a card, an nbd device without a server
 		if devices, err := parseDisks([]byte(`{"blockdevices":[{"name":"`+name+`","kname":"`+name+`","type":"disk","size":0}]}`), nil); err != nil || len(devices) > 0 {
 			t.Errorf("%s without a medium is told as %v (%v), expected nothing", name, devices, err)
 		}

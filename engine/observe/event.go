@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// Event is something that planners wait for beside observations: another plan. It happens once; its
-// zero value has not happened yet.
+// Event is something other than an observation that planners wait for, such as another plan. It happens once. The zero
+// value has not happened yet.
 type Event struct {
 	mu       sync.Mutex
 	happened bool
 	waiters  map[*waiter]struct{}
 }
 
-// Wait returns when the event has happened, or with the context's error. A planner that waits does not
-// hold back its host's flights.
+// Wait returns nil once the event has happened, or the context's error. A planner that is waiting does not hold back
+// the flights of its host.
 func (e *Event) Wait(ctx context.Context) error {
 	e.mu.Lock()
 	if e.happened {
@@ -34,15 +34,15 @@ func (e *Event) Wait(ctx context.Context) error {
 	return w.await(ctx, &e.mu, e.waiters)
 }
 
-// Happened reports whether Happen was called.
+// Happened reports whether Happen has been called.
 func (e *Event) Happened() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.happened
 }
 
-// Happen wakes all that wait. A planner that calls it and then ends lets no flight go before those that
-// it woke have said what they read.
+// Happen wakes everyone who is waiting. If a planner calls it and then ends, no flight leaves before the planners that
+// it woke have asked for what they read.
 func (e *Event) Happen() {
 	e.mu.Lock()
 	e.happened = true

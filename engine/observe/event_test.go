@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// Planners that wait for another's plan read in the flight after that plan's, all of them.
+// Planners that wait for another planner's plan all read in the flight after that plan's.
 func TestEventsKeepFlightsTogether(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -31,7 +31,7 @@ func TestEventsKeepFlightsTogether(t *testing.T) {
 			reads(t, w.host, "a2", "b4"),
 		)
 		wantFlights(t, w, "a1 a2", "b1 b2 b3 b4")
-		follow("a1")(t.Context()) // what has happened is not waited for
+		follow("a1")(t.Context()) // an event that has happened is not waited for
 		if !planned.Happened() {
 			t.Error("an event that happened has not")
 		}

@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Paths is whether anything lies at an absolute path, be it a symbolic link that leads nowhere. Expect it of a step
-// that brings a file of which nothing more can be known, and ask with Exists.
+// Paths observes whether anything is at an absolute path, even a dangling symbolic link. Use Paths.Expect for a step
+// that creates a file of which nothing else can be known; use Exists to ask.
 var Paths = &Kind[bool]{
 	Name: "exists", What: "whether %s exists",
 	Shared: OnSharedFileSystem,
@@ -26,7 +26,7 @@ var Paths = &Kind[bool]{
 	},
 }
 
-// Exists reports whether anything lies at a path, also where check mode can say of a file only that
+// Exists reports whether anything is at a path. It also works where check mode knows nothing about a file except that
 // it will be there.
 func Exists(ctx context.Context, h *Host, name string) (bool, error) {
 	f, err := Files.Observe(ctx, h, name)
@@ -35,20 +35,20 @@ func Exists(ctx context.Context, h *Host, name string) (bool, error) {
 			return known.(bool), nil
 		}
 	}
-	if errors.Is(err, errChanged) { // there is something that grows
+	if errors.Is(err, errChanged) { // a file that keeps growing exists
 		return true, nil
 	}
 	return f.Exists(), err
 }
 
-// Pattern is a regular expression and the file that it is looked for in. In JSON it is the name of
-// an observation of Matches.
+// Pattern is a regular expression and the file that is searched for it. Encoded as JSON, it is the name of an
+// observation of Matches.
 type Pattern struct {
 	Path   string `json:"path"`
 	Regexp string `json:"regexp"`
 }
 
-// Key is the name under which Matches observes the pattern.
+// Key returns the name under which Matches observes the pattern.
 func (p Pattern) Key() string {
 	b, err := json.Marshal(p)
 	if err != nil { // two strings always marshal
@@ -57,9 +57,9 @@ func (p Pattern) Key() string {
 	return string(b)
 }
 
-// Observe reports whether the pattern (RE2, ^ and $ at every line) matches in its file; it does not
-// in one that is absent, or that changes while it is read. In check mode it looks at what is
-// predicted of the file, and if that is unknown, at what a step expects of the pattern itself.
+// Observe reports whether the pattern (RE2, with ^ and $ matching at every line) matches the file. It does not match a
+// file that is absent or that changes while it is read. In check mode the predicted content is searched; if that is
+// unknown, the answer is what a step expects of the pattern itself.
 func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 	re, err := regexp.Compile("(?m)" + p.Regexp)
 	if err != nil {
@@ -71,13 +71,13 @@ func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 			return known.(bool), nil
 		}
 	}
-	if errors.Is(err, errChanged) { // whoever waits for it looks again
+	if errors.Is(err, errChanged) { // whoever waits for the pattern tries again
 		return false, nil
 	}
 	return re.Match(f.Content) && err == nil, err
 }
 
-// Matches is whether a pattern matches within the first FileLimit bytes of a file, by Pattern.Key.
+// Matches observes whether a pattern matches within the first FileLimit bytes of a file, by Pattern.Key.
 var Matches = &Kind[bool]{
 	Name: "matches", What: "whether the text is in the file",
 	Ask: func(names []string) []remote.Query {

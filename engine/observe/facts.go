@@ -12,29 +12,30 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// FactDoc describes one fact: what expressions see as facts.NAME.
+// FactDoc describes one fact, which expressions refer to as facts.NAME.
 type FactDoc struct {
 	Name string
 	Type cty.Type
-	// Doc is a sentence or two, with the units.
+	// Doc is a sentence or two, including the units.
 	Doc string
 }
 
-// FactSpec is a fact and how it is read, from observations only, so that check mode predicts it. A name of two parts, such as
-// "kernel.flavour", is an attribute of another fact, which is an object: see AddFacts.
+// FactSpec is a fact and how to read it. It is read from observations only, so that check mode predicts it. A name of
+// two parts, such as "kernel.flavour", is an attribute of another fact that is an object: see AddFacts.
 type FactSpec struct {
 	FactDoc
-	// Read returns a value of the fact's type. What check mode cannot know, it returns as an error that IsUnknown reports, or
-	// as an unknown value.
+	// Read returns a value of the fact's type. If check mode cannot know the value, Read returns an error for which
+	// IsUnknown is true, or an unknown value.
 	Read func(ctx context.Context, h *Host) (cty.Value, error)
 }
 
-// facts are those of any Linux host, from the files facts_*.go, and those that AddFacts has added.
+// facts holds the facts of any Linux host, declared in the files facts_*.go, and those added by AddFacts.
 var facts = slices.Concat(hardwareFacts, networkFacts, softwareFacts)
 
-// AddFacts adds facts of products, and attributes to facts that are known already. An attribute that the fact has is the product's
-// wherever the product gives one that is not null. The registry of modules calls it while the program starts, before anything reads
-// facts; a name that is taken, or that has no fact to belong to, is a mistake of a programmer, and a panic.
+// AddFacts adds facts of products, and attributes to existing facts. If a fact already has an attribute, the product's
+// value replaces it unless it is null. The registry of modules calls AddFacts during initialization, before anything
+// reads facts. AddFacts panics if a name is taken, or if there is no fact for an attribute to belong to: both are
+// programming errors.
 func AddFacts(more ...FactSpec) {
 	for _, f := range more {
 		fact, attribute, isAttribute := strings.Cut(f.Name, ".")
@@ -52,7 +53,7 @@ func AddFacts(more ...FactSpec) {
 	}
 }
 
-// with is the fact with an attribute that a product gives it.
+// with returns the fact extended by an attribute that a product provides.
 func (f FactSpec) with(attribute string, of FactSpec) FactSpec {
 	types := maps.Clone(f.Type.AttributeTypes())
 	types[attribute] = of.Type
@@ -82,7 +83,7 @@ func (f FactSpec) with(attribute string, of FactSpec) FactSpec {
 	return extended
 }
 
-// Facts describes all facts in the order of their names.
+// Facts returns the descriptions of all facts, sorted by name.
 func Facts() []FactDoc {
 	docs := make([]FactDoc, 0, len(facts))
 	for _, f := range facts {
@@ -92,8 +93,8 @@ func Facts() []FactDoc {
 	return docs
 }
 
-// Fact is the value of one fact on a host; name is the first one behind `facts.`. Only what this fact
-// needs is read. What check mode cannot know is an unknown value of the fact's type, not an error.
+// Fact returns the value of one fact of a host; name is the part that directly follows `facts.`. Only what this fact
+// needs is read. A value that check mode cannot know is an unknown value of the fact's type, not an error.
 func Fact(ctx context.Context, h *Host, name string) (cty.Value, error) {
 	for _, f := range facts {
 		if f.Name != name {
@@ -118,7 +119,7 @@ func Fact(ctx context.Context, h *Host, name string) (cty.Value, error) {
 	return cty.NilVal, fmt.Errorf("there is no fact %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// optional is a string, or null where it is empty.
+// optional returns s as a string value, or null if s is empty.
 func optional(s string) cty.Value {
 	if s == "" {
 		return cty.NullVal(cty.String)
@@ -126,7 +127,7 @@ func optional(s string) cty.Value {
 	return cty.StringVal(s)
 }
 
-// listOf is a list of a type, which go-cty wants told for an empty one.
+// listOf returns a list of type t. go-cty needs to be told the type of an empty list.
 func listOf(t cty.Type, values []cty.Value) cty.Value {
 	if len(values) == 0 {
 		return cty.ListValEmpty(t)
@@ -142,7 +143,7 @@ func stringList(all []string) cty.Value {
 	return listOf(cty.String, values)
 }
 
-// needText is the content of a file that every Linux host has.
+// needText returns the content of a file that every Linux host has.
 func needText(ctx context.Context, h *Host, name string) (string, error) {
 	text, exists, err := Text(ctx, h, name)
 	if err == nil && !exists {

@@ -100,7 +100,7 @@ func readInterfaces(ctx context.Context, h *Host) (cty.Value, error) {
 	return cty.MapVal(all), nil
 }
 
-// hostnameFile is uname -n.
+// hostnameFile holds what uname -n prints.
 const hostnameFile = "/proc/sys/kernel/hostname"
 
 func readHostname(ctx context.Context, h *Host) (cty.Value, error) {
@@ -133,7 +133,7 @@ func readFQDN(ctx context.Context, h *Host) (cty.Value, error) {
 	return optional(strings.TrimSpace(string(a.Stdout))), nil
 }
 
-// canonicalName is the first name on the first line of a hosts file that knows name.
+// canonicalName returns the first name on the first line of a hosts file that contains name.
 func canonicalName(hosts, name string) string {
 	for line := range strings.Lines(hosts) {
 		line, _, _ = strings.Cut(line, "#")

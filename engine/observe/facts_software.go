@@ -58,9 +58,9 @@ func readDistribution(ctx context.Context, h *Host) (cty.Value, error) {
 	}), nil
 }
 
-// OSRelease returns the assignments of /etc/os-release (os-release(5)).
+// OSRelease returns the assignments in /etc/os-release (os-release(5)).
 func OSRelease(ctx context.Context, h *Host) (map[string]string, error) {
-	Files.Want(h, "/usr/lib/os-release") // where the other leads on Debian
+	Files.Want(h, "/usr/lib/os-release") // what /etc/os-release links to on Debian
 	text, err := needText(ctx, h, "/etc/os-release")
 	if err != nil {
 		return nil, err
@@ -68,8 +68,8 @@ func OSRelease(ctx context.Context, h *Host) (map[string]string, error) {
 	return parseOSRelease(text), nil
 }
 
-// parseOSRelease reads os-release(5): assignments in the shell's quoting, without any expansion.
-// Lines that are none are passed over, as the manual asks.
+// parseOSRelease parses os-release(5): assignments with shell quoting but without any expansion. Other lines are
+// ignored, as the manual asks.
 func parseOSRelease(text string) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(text) {

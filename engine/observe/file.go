@@ -14,11 +14,11 @@ import (
 	"hlplay/engine/remote"
 )
 
-// FileType is what lies at a path.
+// FileType is the type of whatever is at a path.
 type FileType int
 
 const (
-	// Absent is the zero value: nothing lies there, or a parent is missing or no directory.
+	// Absent is the zero value: nothing is at the path, or a parent is missing or not a directory.
 	Absent FileType = iota
 	Regular
 	Directory
@@ -42,36 +42,35 @@ func (t FileType) String() string {
 	}
 }
 
-// File is what lies at a path, as lstat(2) sees it: a symbolic link is not followed.
+// File describes what is at a path, as lstat(2) sees it: a symbolic link is not followed.
 type File struct {
 	Type FileType
-	// Mode is the permission bits as chmod(1) counts them, setuid, setgid and sticky included as
-	// 04000, 02000 and 01000.
+	// Mode holds the permission bits as in chmod(1), including setuid, setgid and sticky as 04000, 02000 and 01000.
 	Mode fs.FileMode
-	// Owner and Group are names, or "UNKNOWN" where the id has none.
+	// Owner and Group are names, or "UNKNOWN" if the id has no name.
 	Owner, Group string
-	// Size is in bytes. For files of /proc and /sys, whose size means nothing, it is len(Content).
+	// Size is in bytes. For files in /proc and /sys, whose reported size is meaningless, it is len(Content).
 	Size int64
-	// Target is where a symbolic link points, as it is written in the link.
+	// Target is the target of a symbolic link, exactly as stored in the link.
 	Target string
-	// Others is how many names a regular file has besides this one (hard links).
+	// Others is the number of other names (hard links) of a regular file.
 	Others int
-	// Loose, of a symbolic link, says who else than root and the user who reads could make it lead elsewhere: it
-	// is not to be followed. It is empty where nobody can.
+	// Loose is set for a symbolic link that must not be followed, because somebody other than root and the user who
+	// reads could redirect it. It names who could; it is empty if nobody could.
 	Loose string
-	// Stamp is the number of its inode and when that was last changed, as in "131:1732772200.123456789": what has the same
-	// stamp has the same content. It is empty of what is only predicted.
+	// Stamp is the inode number and its last change time, as in "131:1732772200.123456789": files with the same stamp
+	// have the same content. It is empty for a file that is only predicted.
 	Stamp string
-	// Content is what is in a regular file, up to FileLimit bytes. Truncated says that there is more.
+	// Content is the content of a regular file, up to FileLimit bytes. Truncated is set if there is more.
 	Content   []byte
 	Truncated bool
 }
 
-// Exists reports whether anything lies at the path.
+// Exists reports whether anything is at the path.
 func (f File) Exists() bool { return f.Type != Absent }
 
-// OthersKeep says of a file that is to be replaced what becomes of its other names, as the end of a summary; it is
-// empty if there are none.
+// OthersKeep describes what happens to the other names of a file that is to be replaced, as the end of a summary. It
+// is empty if there are none.
 func (f File) OthersKeep() string {
 	switch f.Others {
 	case 0:
@@ -82,13 +81,14 @@ func (f File) OthersKeep() string {
 	return fmt.Sprintf("; it has %d other names (hard links), which keep the old content", f.Others)
 }
 
-// FileLimit is how much of a file's content is observed, in bytes. Beyond it, compare Sums.
+// FileLimit is the maximum number of bytes of a file's content that is observed. Compare larger files by Sums.
 const FileLimit = 1 << 20
 
-// Files are what lies at absolute paths. The content of regular files comes along.
+// Files observes what is at absolute paths, including the content of regular files.
 var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: OnSharedFileSystem, Ask: askFiles, Parse: parseFiles, Complete: completeFile}
 
-// completeFile leaves out the size of a directory and where and when anything was written, which are the file system's own affair.
+// completeFile leaves unclaimed what the file system decides: the size of a directory, and the inode and change time
+// of anything written.
 func completeFile(expected, found File) File {
 	expected.Stamp = found.Stamp
 	if expected.Type == Directory {
@@ -100,11 +100,12 @@ func completeFile(expected, found File) File {
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000
 
-// unsizedScript reads alone a file whose size says nothing about its content, so that the split of the
-// others can be checked by their sizes.
+// unsizedScript reads a file whose size says nothing about its content. Such files are read one by one, so that the
+// splitting of all others can be checked against their sizes.
 const unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
 
-// fileBatch is the names of one stat: those whose contents come in one answer, and those that are read alone.
+// fileBatch holds the names passed to one stat: those whose contents come in one answer, and those that are read one
+// by one.
 type fileBatch struct{ sized, unsized []string }
 
 func (b fileBatch) names() []string { return slices.Concat(b.sized, b.unsized) }
@@ -125,7 +126,7 @@ func fileBatches(names []string) []fileBatch {
 	return batches
 }
 
-// checkPath refuses what cannot be a path of a host.
+// checkPath returns an error if name cannot be a path on a host.
 func checkPath(name string) error {
 	if !path.IsAbs(name) {
 		return fmt.Errorf("the path %q is not absolute", name)
@@ -168,13 +169,13 @@ func parseFiles(names []string, answers []remote.Answer, tell func(string, File,
 	}
 }
 
-// reading is a file, or why it could not be read.
+// reading is a file, or the reason why it could not be read.
 type reading struct {
 	file File
 	err  error
 }
 
-// typeOf is the file type of a raw st_mode.
+// typeOf returns the file type encoded in a raw st_mode.
 func typeOf(mode uint64) FileType {
 	switch mode & 0o170000 {
 	case 0o100000:
@@ -188,16 +189,16 @@ func typeOf(mode uint64) FileType {
 	}
 }
 
-// errChanged is that a file was written to between two of the commands that read it.
+// errChanged means that a file was modified between two of the commands that read it.
 var errChanged = errors.New("changed while it was read; run again")
 
 func changed(name string) error { return fmt.Errorf("%s %w", name, errChanged) }
 
-// parseHeads splits what is printed as head -v does, whose headers must stand where stat's sizes say. A file
-// that grew or shrank between the two is in error, not the others: the next header is then looked
-// for, and believed if it occurs once.
+// parseHeads splits output in the format of head -v, whose headers must be where the sizes reported by stat say. A
+// file that grew or shrank in between is an error, but the others are not affected: parsing resumes at the next header
+// that occurs exactly once.
 func parseHeads(names []string, files map[string]*reading, rest []byte, complaints []string) {
-	if !bytes.HasPrefix(rest, []byte("\n==> ")) { // head itself prints no empty line before the first
+	if !bytes.HasPrefix(rest, []byte("\n==> ")) { // head itself prints no empty line before the first header
 		rest = append([]byte{'\n'}, rest...)
 	}
 	for i, name := range names {
@@ -228,8 +229,7 @@ func parseHeads(names []string, files map[string]*reading, rest []byte, complain
 	}
 }
 
-// atHeader reports whether rest is the end of the output or begins with the header of one of the
-// names that follow.
+// atHeader reports whether rest is empty or begins with the header of one of the names that follow.
 func atHeader(rest []byte, names []string, files map[string]*reading) bool {
 	if len(rest) == 0 {
 		return true
@@ -242,7 +242,7 @@ func atHeader(rest []byte, names []string, files map[string]*reading) bool {
 	return false
 }
 
-// nextHeader is the output from the first of the following headers on that occurs exactly once.
+// nextHeader returns the output starting at the first of the following headers that occurs exactly once.
 func nextHeader(rest []byte, names []string, files map[string]*reading) []byte {
 	for _, name := range names {
 		if files[name].file.Type != Regular {
@@ -269,7 +269,7 @@ func parseUnsized(r *reading, a remote.Answer) {
 	r.file.Size = int64(len(a.Stdout))
 }
 
-// Lines returns the non-empty lines of a message stream.
+// Lines returns the non-empty lines of a program's output.
 func Lines(b []byte) []string {
 	var all []string
 	for line := range strings.Lines(string(b)) {
@@ -280,7 +280,7 @@ func Lines(b []byte) []string {
 	return all
 }
 
-// LastLine returns the last non-empty line of a message stream, where programs say what went wrong.
+// LastLine returns the last non-empty line of a program's error output, where programs say what went wrong.
 func LastLine(b []byte) string {
 	all := Lines(b)
 	if len(all) == 0 {
@@ -289,8 +289,8 @@ func LastLine(b []byte) string {
 	return all[len(all)-1]
 }
 
-// Text is the content of a regular file at an absolute path, through symbolic links, and whether it
-// exists. A directory there, or a file beyond FileLimit, is an error.
+// Text returns the content of a regular file at an absolute path and whether it exists, following symbolic links. A
+// directory or other special file, or a file larger than FileLimit, is an error.
 func Text(ctx context.Context, h *Host, name string) (text string, exists bool, err error) {
 	_, f, err := Follow(ctx, h, name)
 	switch {
@@ -306,7 +306,7 @@ func Text(ctx context.Context, h *Host, name string) (text string, exists bool, 
 	return string(f.Content), true, nil
 }
 
-// target is the path that a symbolic link at a path leads to.
+// target returns the path that a symbolic link at the given path leads to.
 func (f File) target(at string) string { return leadsTo(at, f.Target) }
 
 func leadsTo(at, target string) string {
@@ -316,31 +316,31 @@ func leadsTo(at, target string) string {
 	return path.Join(path.Dir(at), target)
 }
 
-// maxLinks is how many symbolic links are followed, as in the kernel.
+// maxLinks is the maximum number of symbolic links that are followed, the same as in the kernel.
 const maxLinks = 40
 
-// Follow observes what name leads to through symbolic links, and where that is. A link that leads nowhere yields an
-// absent file at the place it points to.
+// Follow observes what name leads to through symbolic links and returns the final path. A dangling link yields an
+// absent file at the path it points to.
 //
-// A link that a user other than root may change is an error, unless it is the one who acts (WithUser), and what it leads
-// to belongs to that user: reading is done as root, which is not to see more for a user than that user could.
+// A link that a user other than root may change is an error, unless that user is the acting user (WithUser) and owns
+// what the link leads to. Reading is done as root, and must not reveal more to a user than the user could see.
 func Follow(ctx context.Context, h *Host, name string) (at string, f File, err error) {
 	return follow(ctx, h, name, true)
 }
 
-// Look is like Follow, except that a link at name itself is not followed.
+// Look is like Follow, except that it does not follow a link at name itself.
 func Look(ctx context.Context, h *Host, name string) (at string, f File, err error) {
 	return follow(ctx, h, name, false)
 }
 
 func follow(ctx context.Context, h *Host, name string, last bool) (at string, f File, err error) {
 	at = name
-	var loose *looseLink // the last one that was followed because it is the acting user's
+	var loose *looseLink // the last link that was followed because it belongs to the acting user
 	for range maxLinks {
 		f, err = Files.Observe(ctx, h, at)
 		var stop *looseLink
 		switch {
-		case errors.As(err, &stop): // above
+		case errors.As(err, &stop): // a link in a directory above
 		case err == nil && f.Type == Symlink && last && f.Loose == "":
 			at = f.target(at)
 			continue
@@ -364,11 +364,11 @@ func follow(ctx context.Context, h *Host, name string, last bool) (at string, f 
 	return at, File{}, fmt.Errorf("%s: too many levels of symbolic links", name)
 }
 
-// looseLink is the error of a symbolic link that is not followed, because another user may change where it leads.
+// looseLink is the error for a symbolic link that is not followed because another user may change where it leads.
 type looseLink struct {
 	at, target string
 	by         string // who may change it
-	behind     string // the path that it stands in the way of; empty if it is the link's own
+	behind     string // the path that cannot be reached because of it; empty if that is the link itself
 }
 
 func (l *looseLink) Error() string {

@@ -17,7 +17,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// anyOwner leaves out who runs the test, and when.
+// anyOwner ignores who runs the test, and when.
 var anyOwner = cmpopts.IgnoreFields(File{}, "Owner", "Group", "Stamp")
 
 func TestFilesAreReadAsTheyAre(t *testing.T) {
@@ -102,15 +102,15 @@ func TestRelativePathsAreRefused(t *testing.T) {
 	}
 }
 
-// answersOf makes the answer of a reading of regular files.
+// answersOf returns the answer to reading regular files.
 func answersOf(stat, heads string) []remote.Answer {
 	return []remote.Answer{{Stdout: []byte(stat + rootRecord + "0\n\n" + heads)}}
 }
 
-// rootRecord is what is told of the directory above all.
+// rootRecord is the record of the root directory.
 const rootRecord = "drwxr-xr-x 0 41ed 4096 18 1:1.5:root:root: \"/\"\n"
 
-// recordOf is what is told of a regular file.
+// recordOf returns the record of a regular file.
 func recordOf(name string, size int) string {
 	quoted := ""
 	for _, b := range []byte(name) {
@@ -187,7 +187,7 @@ func TestFollowGoesThroughLinks(t *testing.T) {
 	}
 }
 
-// FuzzHeads checks that whatever is in files, and whatever they are called, they are told apart.
+// FuzzHeads checks that files are told apart whatever their contents and names.
 func FuzzHeads(f *testing.F) {
 	f.Add("a", "b", []byte("x\n"), []byte("y\n"), uint8(0))
 	f.Add("a", "b", []byte("\n==> /b <==\n"), []byte(""), uint8(0))
@@ -216,7 +216,7 @@ func FuzzHeads(f *testing.F) {
 	})
 }
 
-// FuzzStat checks that any answer of stat and head is told as something for each name.
+// FuzzStat checks that any output of stat and head yields a result for each name.
 func FuzzStat(f *testing.F) {
 	f.Add([]byte(recordOf("/a", 2)+"lrwxrwxrwx 0 a1ff 1 1 1:1.5:root:root: \"/b\" -> \"x\"\n0 1\n"), []byte("==> /a <==\nA\n"), []byte(""))
 	f.Add([]byte("-rw-r--r-- 0 zz -2 1 1:1.5:root:root: \"/a\"\n0 9\n"), []byte("==> "), []byte("stat: cannot statx '/b': Not a directory\n"))

@@ -12,15 +12,15 @@ import (
 	"hlplay/engine/remote"
 )
 
-// filesScript tells by one stat(1) what lies at some names and in the directories above them, and prints what is in the files.
-// Its first argument is of how many names the content is wanted, the second how many there are; behind
-// them stand the directories. In directories that are not root's or one's own alone, or that are reached through
-// a link, files are read without following one (see remote.Place); the others are handed to one process. That
-// list is built as text of parameter references for one eval, so that no name is ever parsed by the
-// shell. Only what is regular is opened: a named pipe would block.
+// filesScript runs one stat(1) on a list of names and the directories above them, and prints the contents of the
+// files. The first argument is the number of names whose content is wanted, the second the number of names; the names
+// follow, and after them the directories. In a directory that others than root and the reading user can write to, or
+// that is reached through a link, files are read one by one without following links (see remote.Place). All others are
+// passed to a single process. Their list is built as the text of parameter references for one eval, so that the shell
+// never parses a name. Only regular files are opened, because a named pipe would block.
 //
-// It prints a record for each name and directory that exists, a line with the user's id and the numbers of the names that are
-// read with care, and an empty line before the contents.
+// The output is a record for each existing name and directory, a line with the user's id and the numbers of the names
+// that are read one by one, an empty line, and the contents.
 const filesScript = `_k=$1 _j=$2; shift 2
 _nl='
 '
@@ -49,7 +49,7 @@ printf '%s%s%s\n\n' "$_s" "${_hl_me:-0}" "$_i"
 if [ -n "$_l" ]; then eval "head -v -c 1048576 -- $_l"; fi
 if [ -n "$_c" ]; then eval "for _f in $_c; do ( _hl_read \"\$_f\" 1048576 ); done"; fi`
 
-// above are the directories above some paths, each behind the ones above it.
+// above returns the directories above the given paths, each after its own parents.
 func above(names []string) []string {
 	seen := map[string]bool{}
 	var all []string
@@ -70,16 +70,17 @@ func above(names []string) []string {
 	return all
 }
 
-// record is what stat tells of one path.
+// record is what stat prints about one path.
 type record struct {
 	file     File
 	uid      string
-	writable string // by whom else, in words; empty if by nobody
+	writable string // who else may write to it, in words; empty if nobody
 	sticky   bool
 }
 
-// parseRecord reads one record: access, owner's id, raw mode, size, links and stamp, then, each behind a colon, owner and group,
-// whose names may hold blanks but no colon (passwd(5)), and the name in C's quotes with, for a link, where it leads to.
+// parseRecord parses one record: access rights, owner's id, raw mode, size, links and stamp; then, separated by
+// colons, owner and group, whose names may contain spaces but no colon (passwd(5)), and the name in C quotes with, for
+// a link, its target.
 func parseRecord(line string) (name string, r record, err error) {
 	parts := strings.SplitN(line, ":", 5)
 	fields := strings.Split(parts[0], " ")
@@ -94,7 +95,7 @@ func parseRecord(line string) (name string, r record, err error) {
 	if err := errors.Join(modeErr, sizeErr, linksErr, nameErr); err != nil || size < 0 {
 		return "", r, fmt.Errorf("stat printed %q", line)
 	}
-	name, _ = strconv.Unquote(quoted) // it is quoted, see above
+	name, _ = strconv.Unquote(quoted) // QuotedPrefix has checked it
 	r.uid = fields[1]
 	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: parts[2], Group: parts[3], Size: size, Stamp: fields[5] + ":" + parts[1]}
 	switch r.file.Type {
@@ -117,14 +118,13 @@ func parseRecord(line string) (name string, r record, err error) {
 	return name, r, nil
 }
 
-// isAbsence reports whether a message in the C locale says that there is no such file: ENOENT or
-// ENOTDIR.
+// isAbsence reports whether a message in the C locale says that a file does not exist: ENOENT or ENOTDIR.
 func isAbsence(message string) bool {
 	return strings.HasSuffix(message, ": No such file or directory") || strings.HasSuffix(message, ": Not a directory")
 }
 
-// parseBatch reads the answer to filesScript. Names without a record have one line of standard error each, in the
-// same order; a missing file is an observation, any other reason is an error.
+// parseBatch parses the answer to filesScript. Each name without a record has one line on standard error, in the same
+// order. A missing file is an observation; any other reason is an error.
 func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 	names := b.names()
 	head, contents, _ := bytes.Cut(a.Stdout, []byte("\n\n"))
@@ -195,7 +195,7 @@ func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 	return all
 }
 
-// judge refuses what lies behind a link that is not to be followed, and marks such a link itself.
+// judge rejects a file that is only reachable through a link that must not be followed, and marks such a link itself.
 func judge(name string, r *reading, found map[string]record, me string) {
 	mine := func(r record) bool { return r.uid == "0" || r.uid == me }
 	loose := ""
@@ -230,7 +230,7 @@ func judge(name string, r *reading, found map[string]record, me string) {
 	switch {
 	case !mine(found[name]):
 		r.file.Loose = r.file.Owner
-	case dir.sticky && mine(dir) && loose == dir.writable: // what is ours there stays
+	case dir.sticky && mine(dir) && loose == dir.writable: // the sticky bit protects our link there
 	default:
 		r.file.Loose = loose
 	}

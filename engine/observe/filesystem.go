@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// FileSystem is one whose files are not like others.
+// FileSystem describes a file system whose files behave differently from ordinary ones.
 type FileSystem struct {
-	// Root is the absolute path that it is mounted at, with a slash at its end.
+	// Root is the absolute path of the mount point, with a trailing slash.
 	Root string
-	// Shared says that several hosts see the same files: what one writes changes what the others read.
+	// Shared is set if several hosts see the same files: what one of them writes changes what the others read.
 	Shared bool
-	// Unsized reports whether the size that stat(2) tells of a file says nothing about what reading it yields, or changes from one
-	// call to the next. Nil is never.
+	// Unsized reports whether the size returned by stat(2) says nothing about what reading the file yields, or changes
+	// from one call to the next. Nil means that sizes are reliable.
 	Unsized func(name string) bool
 }
 
@@ -20,18 +20,18 @@ func (f FileSystem) has(name string) bool { return strings.HasPrefix(name, f.Roo
 
 func always(string) bool { return true }
 
-// fileSystems are those of any Linux host, and those that AddFileSystems has added.
+// fileSystems holds the file systems of any Linux host and those added by AddFileSystems.
 var fileSystems = []FileSystem{{Root: "/proc/", Unsized: always}, {Root: "/sys/", Unsized: always}}
 
-// AddFileSystems adds those of products. The registry of modules calls it while the program starts.
+// AddFileSystems adds file systems of products. The registry of modules calls it during initialization.
 func AddFileSystems(more ...FileSystem) { fileSystems = append(fileSystems, more...) }
 
-// OnSharedFileSystem reports whether a path is below the root of a file system that hosts share.
+// OnSharedFileSystem reports whether name is on a file system that hosts share.
 func OnSharedFileSystem(name string) bool {
 	return slices.ContainsFunc(fileSystems, func(f FileSystem) bool { return f.Shared && f.has(name) })
 }
 
-// unsized reports whether stat's size of a file is of no use.
+// unsized reports whether the size that stat returns for a file is meaningless.
 func unsized(name string) bool {
 	return slices.ContainsFunc(fileSystems, func(f FileSystem) bool { return f.Unsized != nil && f.has(name) && f.Unsized(name) })
 }

@@ -9,7 +9,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// flushLocked sends all that is pending if every planner of the host waits, and one of them for some of it.
+// flushLocked sends everything that is pending if all planners of the host are waiting, and something pending is being
+// waited for.
 func (h *Host) flushLocked() {
 	if h.running > 0 || h.flying || !slices.ContainsFunc(h.pending, func(e *entry) bool { return len(e.waiters) > 0 }) {
 		return
@@ -25,7 +26,7 @@ func (h *Host) flushLocked() {
 	go h.fly(batch)
 }
 
-// fly fetches a batch and delivers it.
+// fly fetches a batch and delivers the results.
 func (h *Host) fly(batch []*entry) {
 	results, err := h.fetch(batch)
 	h.mu.Lock()
@@ -35,7 +36,7 @@ func (h *Host) fly(batch []*entry) {
 		switch {
 		case err != nil:
 			e.err = err
-			if h.memory[e.key] == e { // a failed flight is not a memory
+			if h.memory[e.key] == e { // a failed flight is not remembered
 				delete(h.memory, e.key)
 			}
 		default:
@@ -55,7 +56,7 @@ func (h *Host) fly(batch []*entry) {
 	h.mu.Unlock()
 }
 
-// settleLocked gives an entry what came for it.
+// settleLocked stores the result in an entry.
 func (h *Host) settleLocked(e *entry, o result, told bool) {
 	e.value, e.err, e.done = o.value, o.err, true
 	if !told {
@@ -63,13 +64,13 @@ func (h *Host) settleLocked(e *entry, o result, told bool) {
 	}
 }
 
-// result is what a flight brought for one entry.
+// result is what a flight returned for one entry.
 type result struct {
 	value any
 	err   error
 }
 
-// fetch asks for a batch, kind by kind, and tells what came. A panic is an error of the flight.
+// fetch queries everything in a batch, kind by kind, and returns the results. A panic becomes an error of the flight.
 func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -96,16 +97,16 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	return results, nil
 }
 
-// request is what is asked of one kind.
+// request is the part of a batch that belongs to one kind.
 type request struct {
 	kind    kind
 	names   []string
 	entries map[string]*entry
 	queries []remote.Query
-	defect  error // of a kind that panicked
+	defect  error // set if the kind panicked
 }
 
-// requestsFor are those that fetch a batch, in the order of the kinds' names.
+// requestsFor returns the requests that fetch a batch, sorted by the kinds' names.
 func requestsFor(batch []*entry) []*request {
 	byKind := map[string]*request{}
 	var all []*request
@@ -132,15 +133,15 @@ func (r *request) ask() {
 	r.queries = r.kind.ask(r.names)
 }
 
-// catch, deferred, turns a panic of the kind into an error of its own observations: a defect in one module must not keep others
-// from acting, nor leave other hosts in the middle of a step.
+// catch is deferred. It turns a panic of the kind into an error of the kind's own observations: a defect in one module
+// must not keep others from acting, nor leave other hosts in the middle of a step.
 func (r *request) catch() {
 	if p := recover(); p != nil {
 		r.defect = defect.Recovered("observing "+r.kind.name(), p)
 	}
 }
 
-// tell puts what the answers say into results.
+// tell parses the answers into results.
 func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 	if r.defect == nil {
 		r.parse(answers, results)

@@ -21,7 +21,7 @@ func TestForgetDuringAFlight(t *testing.T) {
 		w.host.Forget()
 		w.host.Go(t.Context(), func(ctx context.Context) { after, _ = words.Observe(ctx, w.host, "x") })
 		synctest.Wait()
-		wantFlights(t, w, "x") // one flight in the air at a time
+		wantFlights(t, w, "x") // one flight at a time
 		close(w.hold)
 		synctest.Wait()
 		if before != "x 1" || after != "x 2" {
@@ -73,7 +73,7 @@ func TestFailedFlightsAreNotRemembered(t *testing.T) {
 		if w.dials != 3 {
 			t.Errorf("dialled %d times, want no more than needed: 3", w.dials)
 		}
-		// What a kind says of a name is remembered, be it an error.
+		// What a kind reports for a name is remembered, even if it is an error.
 		fails("bad", "bad word")
 		fails("bad", "bad word")
 		fails("untold", "observation word:untold on a: the answer does not mention it")
@@ -82,7 +82,7 @@ func TestFailedFlightsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A kind that panics fails its own observations, with value and stack; those that share its flight are read.
+// A kind that panics fails only its own observations, with value and stack; others in the same flight are read.
 func TestKindThatPanics(t *testing.T) {
 	unaskable := &Kind[int]{Name: "unaskable", Ask: func([]string) []remote.Query { panic("nothing to ask") }}
 	planner := func(w *wire, observe func(ctx context.Context) error, value, function string) func(ctx context.Context) {
@@ -132,6 +132,6 @@ func TestEndOfTheRunEndsFlights(t *testing.T) {
 		if !errors.Is(got, context.Canceled) {
 			t.Errorf("after the end: got %v, want that it was cancelled", got)
 		}
-		wantFlights(t, w, "x") // and nothing is sent any more
+		wantFlights(t, w, "x") // and nothing more is sent
 	})
 }

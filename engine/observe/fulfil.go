@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// Unfulfilled is an expectation that a host does not bear out.
+// Unfulfilled is an expectation that does not match what was observed on a host.
 type Unfulfilled struct {
-	// Host is the name of the host, Key what was expected there.
+	// Host is the name of the host, and Key the observation that was expected there.
 	Host string
 	Key  Key
-	// Difference is where what was found differs: "Version: found 2.0, expected 1.0".
+	// Difference says how the observed value differs: "Version: found 2.0, expected 1.0".
 	Difference string
-	// Err is why Key could not be observed; Difference is then empty.
+	// Err is the reason why Key could not be observed; Difference is empty in this case.
 	Err error
 }
 
@@ -28,9 +28,9 @@ func (u Unfulfilled) String() string {
 	return fmt.Sprintf("%s on %s: %s", u.Key, u.Host, u.Difference)
 }
 
-// Fulfil observes anew what expectations claim, on the host that each names or else on h, and returns what is
-// not as expected, ordered by host and key. As in a prediction, the last of several that name the same key counts.
-// What is unknown and what a pattern matches is no claim. What the hosts remember is neither used nor changed.
+// Fulfil observes anew what expectations claim, each on its own host or else on h, and returns the mismatches sorted
+// by host and key. If several expectations name the same key, the last one counts, as in a prediction. Unknown values
+// and patterns claim nothing. What the hosts remember is neither used nor changed.
 func (h *Host) Fulfil(ctx context.Context, expectations []Expectation) []Unfulfilled {
 	var mu sync.Mutex
 	var all []Unfulfilled
@@ -54,7 +54,7 @@ func (h *Host) Fulfil(ctx context.Context, expectations []Expectation) []Unfulfi
 	return all
 }
 
-// claimed are the expectations that say what will be observed, by host.
+// claimed returns, by host, the expectations that predict an actual value.
 func claimed(h *Host, expectations []Expectation) map[*Host]map[Key]Expectation {
 	all := map[*Host]map[Key]Expectation{}
 	for _, e := range expectations {
@@ -100,10 +100,11 @@ func (h *Host) fulfil(ctx context.Context, claims map[Key]Expectation) (all []Un
 	return all
 }
 
-// observed reports whether a host can be asked: a kind with neither Ask nor Probe is for notes between the steps of check mode.
+// observed reports whether a host can be asked: a kind with neither Ask nor Probe only carries notes between the steps
+// of check mode.
 func (k *Kind[T]) observed() bool { return k.Ask != nil || k.Probe != nil }
 
-// unfulfilled says where what was found is not what was expected; empty means nowhere.
+// unfulfilled describes how found differs from expected; it is empty if they match.
 func (k *Kind[T]) unfulfilled(found, expected any) string {
 	f, okF := found.(T)
 	e, okE := expected.(T)
@@ -116,7 +117,7 @@ func (k *Kind[T]) unfulfilled(found, expected any) string {
 	return strings.Join(differences("", reflect.ValueOf(&f).Elem(), reflect.ValueOf(&e).Elem()), "; ")
 }
 
-// differences are the places at which two values of one type differ.
+// differences returns the places where two values of the same type differ.
 func differences(at string, found, expected reflect.Value) []string {
 	differ := func(found, expected any) []string {
 		if at != "" {
@@ -176,7 +177,7 @@ func differences(at string, found, expected reflect.Value) []string {
 		}
 		return differences(at, found.Elem(), expected.Elem())
 	case reflect.Func, reflect.Chan:
-		return nil // no observation
+		return nil // not part of an observation
 	}
 	if found.Equal(expected) {
 		return nil
@@ -184,7 +185,7 @@ func differences(at string, found, expected reflect.Value) []string {
 	return differ(printable(found), printable(expected))
 }
 
-// printable is a value as a person reads it: text in quotes.
+// printable returns a value in a readable form, with text in quotes.
 func printable(v reflect.Value) any {
 	switch {
 	case v.Kind() == reflect.String:

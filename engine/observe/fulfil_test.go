@@ -38,7 +38,7 @@ func TestFulfil(t *testing.T) {
 	})
 }
 
-// An expectation claims what can be known beforehand, and all of that.
+// An expectation claims everything that can be known beforehand, and nothing else.
 func TestWhatAnExpectationClaims(t *testing.T) {
 	for name, test := range map[string]struct {
 		unfulfilled func() string
@@ -79,10 +79,10 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 	}
 }
 
-// textFiles are files that are read together.
+// textFiles observes a set of files that are read together.
 var textFiles = TextFiles("test-files", "/etc/test.d/*.conf")
 
-// The steps of one plan add up where each changes a part: two files that are new in one directory, and that are read together.
+// Steps of one plan that each change a part add up: two new files in one directory, which are read together.
 func TestPlacedFilesAddUp(t *testing.T) {
 	const dir = "/etc/test.d"
 	h := NewRecorded("a", Dirs.Expect(dir, Listing{Exists: true}), textFiles.Expect("", nil),

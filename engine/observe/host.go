@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Host is the read side of one host: what is remembered and predicted of it, and the flights that
-// fetch the rest. All its methods may be called from many goroutines.
+// Host is the read side of one host: what is remembered and predicted about it, and the flights that fetch the rest.
+// Its methods are safe for concurrent use.
 type Host struct {
 	hostName, address string
 	dial              func(context.Context) (Asker, error)
@@ -22,19 +22,19 @@ type Host struct {
 	mu        sync.Mutex
 	memory    map[Key]*entry
 	predicted map[Key]prediction
-	vague     []Expectation // those with Match
+	vague     []Expectation // the expectations with Match
 	pending   []*entry
-	running   int // planners of this host that are not waiting
+	running   int // number of this host's planners that are not waiting
 	flying    bool
-	connected *connected // from the first observation on
+	connected *connected // set by the first observation
 	flightCtx context.Context
 	flights   int
 	reads     int
-	forgotten int // how often
+	forgotten int // how often memory was forgotten
 }
 
-// NewHost returns a host of which nothing is known yet. dial is called when the first observation is
-// asked for, and again after it has failed; ctx bounds every flight.
+// NewHost returns a host about which nothing is known yet. dial is called on the first observation, and again after a
+// failure. ctx bounds every flight.
 func NewHost(ctx context.Context, name, address string, dial func(context.Context) (Asker, error)) *Host {
 	return &Host{
 		hostName: name, address: address, dial: dial, flightCtx: ctx,
@@ -42,8 +42,8 @@ func NewHost(ctx context.Context, name, address string, dial func(context.Contex
 	}
 }
 
-// NewRecorded returns a host of which exactly the given observations are known; asking for
-// another is an error that names the key. It is what table tests of plans run against.
+// NewRecorded returns a host about which exactly the given observations are known; asking for any other is an error
+// that names the key. It serves table tests of plans.
 func NewRecorded(name string, known ...Expectation) *Host {
 	h := NewHost(context.Background(), name, "192.0.2.1", func(context.Context) (Asker, error) {
 		return notRecorded{}, nil
@@ -58,19 +58,19 @@ func (notRecorded) Ask(_ context.Context, queries []remote.Query) ([]remote.Answ
 	return nil, errors.New("the observation is not recorded for this test")
 }
 
-// Name is the host's name in the inventory.
+// Name returns the host's name in the inventory.
 func (h *Host) Name() string { return h.hostName }
 
-// Address is where the inventory says that the host is; a name or an IP address.
+// Address returns the host's address from the inventory, a name or an IP address.
 func (h *Host) Address() string { return h.address }
 
-// SetPeers gives the host its view of the others: all is the hosts that the play names, in the
-// inventory's order and whatever --limit says; find looks up any host of the inventory.
+// SetPeers gives the host access to other hosts. all returns the hosts that the play names, in the order of the
+// inventory and regardless of --limit; find looks up any host of the inventory.
 func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error)) {
 	h.peers, h.peer = all, find
 }
 
-// Peers are the hosts of the play, this one included, in the inventory's order.
+// Peers returns the hosts of the play, including this one, in the order of the inventory.
 func (h *Host) Peers() []*Host {
 	if h.peers == nil {
 		return []*Host{h}
@@ -78,7 +78,7 @@ func (h *Host) Peers() []*Host {
 	return h.peers()
 }
 
-// Peer is another host of the inventory, or this one. It is connected to when first observed.
+// Peer returns a host of the inventory by name, possibly this one. It is connected to when it is first observed.
 func (h *Host) Peer(name string) (*Host, error) {
 	if name == h.hostName {
 		return h, nil
@@ -89,7 +89,7 @@ func (h *Host) Peer(name string) (*Host, error) {
 	return h.peer(name)
 }
 
-// Flights is the number of flights sent so far, and the number of observations they carried.
+// Flights returns the number of flights sent so far and the number of observations they carried.
 func (h *Host) Flights() (flights, observations int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +110,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 		t.add(h, home, Read{k, name})
 	}
 	h.mu.Lock()
-	if err := ctx.Err(); err != nil { // a plan that was dropped meanwhile asks for nothing more
+	if err := ctx.Err(); err != nil { // a plan that was dropped in the meantime asks for nothing more
 		h.mu.Unlock()
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Planners of two hosts that observe each other, in both directions at once.
+// Planners of two hosts observe each other, in both directions at once.
 func TestPeers(t *testing.T) {
 	in(t, func(t *testing.T) {
 		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
@@ -31,7 +31,7 @@ func TestPeers(t *testing.T) {
 		}
 		wg.Wait()
 		for _, w := range []*wire{a, b} {
-			if n := len(w.sent()); n > 10 { // the names there are: nothing travels twice
+			if n := len(w.sent()); n > 10 { // the number of names: nothing is sent twice
 				t.Errorf("%d flights to %s: %q", n, w.host.Name(), w.sent())
 			}
 			wantIdle(t, w)

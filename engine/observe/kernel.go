@@ -9,23 +9,23 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Kernel is the running kernel.
+// Kernel describes the running kernel.
 type Kernel struct {
-	// Release is `uname -r`, such as "6.1.0-28-amd64".
+	// Release is the output of `uname -r`, such as "6.1.0-28-amd64".
 	Release string
-	// Version is `uname -v`: build number, distribution and date. It is empty where check mode
-	// predicts a kernel that is not installed yet.
+	// Version is the output of `uname -v`: build number, distribution and date. It is empty where check mode predicts
+	// a kernel that is not installed yet.
 	Version string
-	// Architecture is `uname -m`: "x86_64", "aarch64".
+	// Architecture is the output of `uname -m`: "x86_64", "aarch64".
 	Architecture string
-	// BootID changes with every boot (/proc/sys/kernel/random/boot_id). It is empty where check mode
-	// predicts a reboot.
+	// BootID changes with every boot (/proc/sys/kernel/random/boot_id). It is empty where check mode predicts a
+	// reboot.
 	BootID string
 }
 
-// Kernels observes the running kernel. Its one observation has no name.
+// Kernels observes the running kernel, under the empty name.
 var Kernels = &Kind[Kernel]{
-	Complete: func(expected, found Kernel) Kernel { // a reboot makes a new id, and only the kernel itself tells its version
+	Complete: func(expected, found Kernel) Kernel { // a reboot makes a new boot id, and only the kernel itself knows its version
 		expected.Version = cmp.Or(expected.Version, found.Version)
 		expected.BootID = cmp.Or(expected.BootID, found.BootID)
 		return expected
@@ -44,7 +44,7 @@ var Kernels = &Kind[Kernel]{
 }
 
 func parseKernel(out []byte) (Kernel, error) {
-	// Of what uname prints, only the version has blanks in it.
+	// In the output of uname, only the version contains spaces.
 	bootID, names, ok := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")
 	release, rest, _ := strings.Cut(names, " ")
 	last := strings.LastIndexByte(rest, ' ')
@@ -54,7 +54,7 @@ func parseKernel(out []byte) (Kernel, error) {
 	return Kernel{Release: release, Version: rest[:last], Architecture: rest[last+1:], BootID: bootID}, nil
 }
 
-// CommandLines observes the command line that the running kernel was started with. Its one observation has no name.
+// CommandLines observes the command line that the running kernel was started with, under the empty name.
 var CommandLines = &Kind[string]{
 	Name: "kernel-command-line", What: "the command line of the running kernel",
 	Lasting: true,
@@ -72,8 +72,8 @@ var CommandLines = &Kind[string]{
 	},
 }
 
-// AfterReboot is what a reboot makes unknowable in check mode, whichever kernel runs: only the kernel that starts tells its command
-// line, and what it has made of the hardware's IOMMU.
+// AfterReboot returns what check mode cannot know after a reboot, whichever kernel runs: the kernel's command line,
+// and how it has set up the hardware's IOMMU.
 func AfterReboot() Expectation {
 	return Expectation{
 		Match: func(k Key) bool {
@@ -89,17 +89,17 @@ func AfterReboot() Expectation {
 	}
 }
 
-// RebootDemand says whether packages ask for a reboot.
+// RebootDemand records whether packages ask for a reboot.
 type RebootDemand struct {
-	// Required says that /run/reboot-required exists.
+	// Required is set if /run/reboot-required exists.
 	Required bool
-	// Packages are those that asked, if they said so, in their order.
+	// Packages holds the packages that asked for the reboot, in their original order, if they recorded it.
 	Packages []string
 }
 
-// RebootDemands observes what Debian's packages leave when only a reboot puts them into effect:
-// /run/reboot-required and /run/reboot-required.pkgs (written by unattended-upgrades' kernel hook
-// and update-notifier's notify-reboot-required). Its one observation has no name.
+// RebootDemands observes the files that Debian's packages leave when only a reboot puts them into effect:
+// /run/reboot-required and /run/reboot-required.pkgs (written by the kernel hook of unattended-upgrades and by
+// notify-reboot-required of update-notifier). The name is empty.
 var RebootDemands = &Kind[RebootDemand]{
 	Name: "reboot-required", What: "whether a package asks for a reboot",
 	Ask: func([]string) []remote.Query {
@@ -124,8 +124,8 @@ fi`, Inline: true}}
 	},
 }
 
-// InstalledKernels observes the releases of the kernels in /boot (vmlinuz-RELEASE), oldest version
-// first. Its one observation has no name.
+// InstalledKernels observes the releases of the kernels in /boot (vmlinuz-RELEASE), oldest version first, under the
+// empty name.
 var InstalledKernels = &Kind[[]string]{
 	Name: "kernels-installed", What: "the kernels in /boot",
 	Ask: func([]string) []remote.Query {
@@ -145,11 +145,12 @@ var InstalledKernels = &Kind[[]string]{
 	},
 }
 
-// ComingRelease stands in check mode for the release of a kernel of which only the meta package is known; flavour is the
-// end of its releases, such as "-amd64". It matches patterns of the flavour and sorts behind every real release.
+// ComingRelease returns a placeholder that check mode uses for the release of a kernel of which only the meta package
+// is known. flavour is the suffix of its releases, such as "-amd64". The placeholder matches patterns for the flavour
+// and sorts after every real release.
 func ComingRelease(flavour string) string { return coming + flavour }
 
-// IsComing reports whether a release is one that ComingRelease has made.
+// IsComing reports whether a release was made by ComingRelease.
 func IsComing(release string) bool { return strings.HasPrefix(release, coming) }
 
 const coming = "(new)"
@@ -159,7 +160,7 @@ func SortReleases(releases []string) {
 	slices.SortStableFunc(releases, compareReleases)
 }
 
-// compareReleases compares runs of digits as numbers and everything else as text; one that is coming is newest.
+// compareReleases compares runs of digits as numbers and everything else as text. A coming release is the newest.
 func compareReleases(a, b string) int {
 	if new := IsComing(a); new != IsComing(b) {
 		if new {
@@ -194,9 +195,9 @@ func cutDigits(s string) (digits, rest string) {
 	return s[:n], s[n:]
 }
 
-// StaleInitramfs observes, for a file of the configuration that initramfs images contain
-// (/etc/modprobe.d/…), whether an image in /boot is older than it, so that `update-initramfs -u -k
-// all` is due. It is false where the file or the images are absent.
+// StaleInitramfs observes whether an initramfs image in /boot is older than the given configuration file that such
+// images contain (/etc/modprobe.d/…), so that `update-initramfs -u -k all` is due. It is false if the file or the
+// images are absent.
 var StaleInitramfs = &Kind[bool]{
 	Name: "initramfs-stale", What: "whether the initramfs is up to date",
 	Ask: func(names []string) []remote.Query {
@@ -209,7 +210,7 @@ var StaleInitramfs = &Kind[bool]{
 			changed, exists := times[name]
 			for file, built := range times {
 				release, isImage := strings.CutPrefix(file, "/boot/initrd.img-")
-				// Copies such as initrd.img-6.1.0-28-amd64.old-dkms belong to no kernel; nothing renews them.
+				// Copies such as initrd.img-6.1.0-28-amd64.old-dkms belong to no kernel, and nothing renews them.
 				_, current := times["/boot/vmlinuz-"+release]
 				stale = stale || exists && isImage && current && changed.After(built)
 			}

@@ -103,7 +103,7 @@ func TestStaleInitramfs(t *testing.T) {
 	}
 }
 
-// These run the real scripts on the machine that the test runs on; they only read.
+// These tests run the real scripts, which only read, on the machine that runs the test.
 func TestKernelScripts(t *testing.T) {
 	s := fetch(t, Sysctls, "vm.swappiness", "net.ipv4.tcp_rmem", "no.such.setting")
 	if !s["vm.swappiness"].Exists || s["vm.swappiness"].Value == "" || s["no.such.setting"].Exists {
@@ -136,7 +136,7 @@ func FuzzKernel(f *testing.F) {
 	})
 }
 
-// FuzzSortReleases: the order is total, so that sorting does not depend on where it starts.
+// FuzzSortReleases checks that the order is total, so that sorting does not depend on the initial order.
 func FuzzSortReleases(f *testing.F) {
 	f.Add("6.8.12-9-pve", "6.8.12-10-pve")
 	f.Add("(new)-pve", "007")

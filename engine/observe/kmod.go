@@ -9,18 +9,18 @@ import (
 	"hlplay/engine/remote"
 )
 
-// KernelModule is a module of the running kernel.
+// KernelModule describes a module of the running kernel.
 type KernelModule struct {
-	// Loaded says that the module is in the kernel now: loaded or built in.
+	// Loaded is set if the module is in the kernel now, whether loaded or built in.
 	Loaded bool
-	// Builtin says that it is part of the kernel image and can be neither loaded nor removed.
+	// Builtin is set if the module is part of the kernel image and can be neither loaded nor removed.
 	Builtin bool
-	// Available says that modprobe can load it, or that it is loaded.
+	// Available is set if modprobe can load the module, or if it is loaded.
 	Available bool
 }
 
-// KernelModules observes modules of the running kernel by name. Dashes and underscores are the
-// same in such names, as for modprobe(8). Aliases are not resolved.
+// KernelModules observes modules of the running kernel by name. Dashes and underscores in names are equivalent, as for
+// modprobe(8). Aliases are not resolved.
 var KernelModules = &Kind[KernelModule]{
 	Name: "kmod", What: "whether the kernel module %s is loaded",
 	Ask: func(names []string) []remote.Query {
@@ -63,8 +63,8 @@ var KernelModules = &Kind[KernelModule]{
 	},
 }
 
-// moduleListsUnread is the error of a list that is there and cannot be read. One that is missing is empty: a kernel without modules,
-// and one whose package is gone. grep(1) ends with 1 where nothing matches.
+// moduleListsUnread returns an error if a list exists and cannot be read. A missing list counts as empty: the kernel
+// has no modules, or its package was removed. grep(1) exits with status 1 if nothing matches.
 func moduleListsUnread(answers []remote.Answer) error {
 	for i, a := range []remote.Answer{answers[0], answers[2], answers[3]} {
 		if i == 0 && a.Exit != 0 || a.Exit > 1 {
@@ -76,17 +76,17 @@ func moduleListsUnread(answers []remote.Answer) error {
 	return nil
 }
 
-// ModuleName is a module's name as the kernel writes it, with underscores.
+// ModuleName returns a module's name as the kernel writes it, with underscores.
 func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
-// modulePattern matches the line of a module in modules.builtin and modules.dep, whose file names
-// have dashes or underscores at will: "kernel/drivers/vfio/pci/vfio-pci.ko.zst: …".
+// modulePattern matches the line of a module in modules.builtin and modules.dep, where file names have dashes or
+// underscores at will: "kernel/drivers/vfio/pci/vfio-pci.ko.zst: …".
 func modulePattern(name string) string {
 	quoted := regexp.QuoteMeta(ModuleName(name))
 	return `^([^:]*/)?` + strings.ReplaceAll(quoted, "_", "[-_]") + `\.ko`
 }
 
-// moduleFiles are the names of the modules at the beginnings of the lines.
+// moduleFiles returns the names of the modules at the beginning of each line.
 func moduleFiles(out []byte) map[string]bool {
 	names := map[string]bool{}
 	for line := range strings.Lines(string(out)) {

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// thisMachine answers queries with the shell of the machine that the test runs on.
+// thisMachine answers queries with the shell of the machine that runs the test.
 type thisMachine struct{}
 
 func (thisMachine) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
@@ -31,13 +31,13 @@ func (thisMachine) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 	return answers, nil
 }
 
-// localHost is the machine that the test runs on.
+// localHost returns a Host for the machine that runs the test.
 func localHost(t *testing.T) *Host {
 	t.Helper()
 	return NewHost(t.Context(), "local", "127.0.0.1", func(context.Context) (Asker, error) { return thisMachine{}, nil })
 }
 
-// told collects what a Parse tells.
+// told collects what Parse reports.
 func told[T any](t *testing.T, k *Kind[T], names []string, answers []remote.Answer) (map[string]T, map[string]error) {
 	t.Helper()
 	values, errs := map[string]T{}, map[string]error{}
@@ -55,7 +55,7 @@ func told[T any](t *testing.T, k *Kind[T], names []string, answers []remote.Answ
 	return values, errs
 }
 
-// limited sets what a script runs its commands behind.
+// limited returns the assignment of the variable through which scripts limit their commands.
 func limited(q remote.Query) string {
 	if q.Limit == 0 {
 		return ""

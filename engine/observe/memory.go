@@ -1,6 +1,6 @@
 package observe
 
-// entry is one observation: waited for, in flight, or remembered.
+// entry is one observation: pending, in flight or remembered.
 type entry struct {
 	key     Key
 	kind    kind
@@ -11,22 +11,22 @@ type entry struct {
 	err     error
 }
 
-// Forget drops all that a step can have changed.
-// Predictions stay; they belong to check mode, in which nothing is applied.
+// Forget drops everything that a step may have changed. Predictions are kept: they belong to check mode, in which
+// nothing is applied.
 func (h *Host) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forgetLocked(false)
 }
 
-// ForgetAll drops all that is remembered: the host was rebooted.
+// ForgetAll drops everything that is remembered, because the host was rebooted.
 func (h *Host) ForgetAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forgetLocked(true)
 }
 
-// ForgetShared drops what a step on another host can have changed: see Kind.Shared.
+// ForgetShared drops what a step on another host may have changed: see Kind.Shared.
 func (h *Host) ForgetShared() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -40,13 +40,14 @@ func (h *Host) forgetLocked(lasting bool) {
 func (h *Host) forgetWhere(stale func(Key, *entry) bool) {
 	h.forgotten++
 	for key, e := range h.memory {
-		if e.sent && stale(key, e) { // what is not sent yet will be read after the step
+		if e.sent && stale(key, e) { // what has not been sent yet will be read after the step
 			delete(h.memory, key)
 		}
 	}
 }
 
-// foundLocked is what was observed under a name, and an error if that says nothing about when its turn comes.
+// foundLocked returns the observed value, or an error if it says nothing about the value at the time when the task
+// will run.
 func (h *Host) foundLocked(k kind, name string, e *entry) (any, error) {
 	if e.err != nil {
 		return e.value, e.err
@@ -57,7 +58,7 @@ func (h *Host) foundLocked(k kind, name string, e *entry) (any, error) {
 	return e.value, nil
 }
 
-// entryLocked returns the entry for a key, new and pending if there is none.
+// entryLocked returns the entry for a key. If there is none, it creates one and queues it or starts its probe.
 func (h *Host) entryLocked(k kind, name string) *entry {
 	key := Key{k.name(), name}
 	e, ok := h.memory[key]

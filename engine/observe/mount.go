@@ -7,15 +7,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Mount is what is mounted at a directory.
+// Mount describes what is mounted on a directory.
 type Mount struct {
-	// Source is the device or the remote directory, as the kernel tells it; empty if nothing is mounted there.
+	// Source is the device or remote directory as reported by the kernel; empty if nothing is mounted.
 	Source string
-	// Type is the type of the file system: "ext4", "nfs4", "tmpfs".
+	// Type is the file system type: "ext4", "nfs4", "tmpfs".
 	Type string
 }
 
-// Mounts observes what is mounted, by the absolute path of the directory. Of several mounts over each other it is the last.
+// Mounts observes what is mounted, by absolute path of the directory. If several mounts are stacked, it is the last
+// one.
 var Mounts = &Kind[Mount]{
 	Name: "mount", What: "what is mounted at %s",
 	Ask: func([]string) []remote.Query {
@@ -33,7 +34,7 @@ var Mounts = &Kind[Mount]{
 	},
 }
 
-// parseMounts reads proc_pid_mounts(5).
+// parseMounts parses /proc/self/mounts (proc_pid_mounts(5)).
 func parseMounts(text string) map[string]Mount {
 	mounted := map[string]Mount{}
 	for line := range strings.Lines(text) {
@@ -49,8 +50,8 @@ var (
 	mountUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#")
 )
 
-// EscapeMount is a path as it stands in a field of fstab(5).
+// EscapeMount escapes a path for use as a field of fstab(5).
 func EscapeMount(path string) string { return mountEscapes.Replace(path) }
 
-// UnescapeMount is the path that stands in a field of fstab(5).
+// UnescapeMount returns the path encoded in a field of fstab(5).
 func UnescapeMount(field string) string { return mountUnescapes.Replace(field) }

@@ -18,7 +18,7 @@ func TestParseMounts(t *testing.T) {
 	}
 }
 
-// TestHoldsSystem has disks with and without a part of the system somewhere on them.
+// TestHoldsSystem checks disks with and without a part of the system somewhere on them.
 func TestHoldsSystem(t *testing.T) {
 	on := func(d BlockDevice) BlockDevice {
 		return BlockDevice{Name: "sda", Type: "disk", Children: []BlockDevice{{Name: "sda1", Type: "part", Children: []BlockDevice{d}}}}

@@ -13,12 +13,12 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Network is the interfaces of a host and its default route.
+// Network describes the interfaces of a host and its default route.
 type Network struct {
-	// Interfaces are in the kernel's order, the loopback interface among them.
+	// Interfaces are in the kernel's order and include the loopback interface.
 	Interfaces []Interface
-	// Gateway and GatewayInterface are of the default route with the lowest metric, IPv4 before
-	// IPv6; the zero value and empty if there is none.
+	// Gateway and GatewayInterface belong to the default route with the lowest metric, IPv4 before IPv6. They are the
+	// zero value and empty if there is none.
 	Gateway          netip.Addr
 	GatewayInterface string
 }
@@ -26,17 +26,17 @@ type Network struct {
 // Interface is one network interface.
 type Interface struct {
 	Name string
-	// MAC is the link address, empty if there is none; State is the operational state in lower
-	// case: "up", "down", "unknown".
+	// MAC is the link address, empty if there is none. State is the operational state in lower case: "up", "down",
+	// "unknown".
 	MAC, State string
 	MTU        int
-	// Addresses are with their prefix lengths, in the kernel's order.
+	// Addresses include their prefix lengths and are in the kernel's order.
 	Addresses []netip.Prefix
-	// Speed is in Mbit/s as the driver tells it; 0 if it tells none.
+	// Speed is in Mbit/s as reported by the driver; 0 if it reports none.
 	Speed int
 }
 
-// complete fills in what is not claimed of an interface.
+// complete fills in the fields of an interface that an expectation does not claim.
 func (i *Interface) complete(found Interface) {
 	i.MAC, i.State = cmp.Or(i.MAC, found.MAC), cmp.Or(i.State, found.State)
 	i.Speed = cmp.Or(i.Speed, found.Speed)
@@ -49,7 +49,7 @@ func (i *Interface) complete(found Interface) {
 	i.Addresses = claimed
 }
 
-// Has reports whether an interface has the address.
+// Has reports whether any interface has the address.
 func (n Network) Has(address netip.Addr) bool {
 	for _, i := range n.Interfaces {
 		for _, prefix := range i.Addresses {
@@ -61,10 +61,11 @@ func (n Network) Has(address netip.Addr) bool {
 	return false
 }
 
-// Networks is the network of a host, under the empty name.
+// Networks observes the network of a host, under the empty name.
 //
-// An expectation does not claim the order of interfaces and of their addresses, the addresses that they give themselves, and, where it says
-// none, MAC, state and speed: nobody knows those of an interface that does not exist yet.
+// An expectation does not claim the order of interfaces and of their addresses, nor link-local addresses, which
+// interfaces assign to themselves. MAC, state and speed are claimed only if they are set: nobody knows them for an
+// interface that does not exist yet.
 var Networks = &Kind[Network]{
 	Name: "network", What: "the network",
 	Complete: func(expected, found Network) Network {
@@ -86,7 +87,7 @@ var Networks = &Kind[Network]{
 		return []remote.Query{
 			{Script: `ip -j addr show`, Inline: true},
 			{Script: `ip -j route show default && ip -j -6 route show default`, Inline: true},
-			// Reading the speed of an interface that is down is an error, which -s keeps quiet.
+			// Reading the speed of an interface that is down is an error, which -s suppresses.
 			{Script: `grep -sH '' /sys/class/net/*/speed; true`, Inline: true},
 		}
 	},
@@ -123,12 +124,12 @@ func parseNetwork(addrs, routes, speeds []byte) (Network, error) {
 	speed := map[string]int{}
 	for _, line := range Lines(speeds) {
 		file, value, _ := strings.Cut(line, ":")
-		if mbit, err := strconv.Atoi(value); err == nil && mbit > 0 { // -1 where the driver cannot tell
+		if mbit, err := strconv.Atoi(value); err == nil && mbit > 0 { // -1 if the driver cannot tell
 			speed[path.Base(path.Dir(file))] = mbit
 		}
 	}
 	for _, link := range links {
-		if link.IfName == "" { // ip prints {} for what its filters drop
+		if link.IfName == "" { // ip prints {} for links that its filters drop
 			continue
 		}
 		i := Interface{Name: link.IfName, MAC: link.Address, MTU: link.MTU,
@@ -147,8 +148,8 @@ func parseNetwork(addrs, routes, speeds []byte) (Network, error) {
 	return n, n.parseRoutes(routes)
 }
 
-// parseRoutes reads the two lists of default routes, IPv4's and IPv6's; a list may be missing where
-// the kernel has no such protocol.
+// parseRoutes parses the two lists of default routes, IPv4 and IPv6. A list may be missing if the kernel lacks the
+// protocol.
 func (n *Network) parseRoutes(out []byte) error {
 	type route struct {
 		Gateway string `json:"gateway"`
@@ -165,7 +166,7 @@ func (n *Network) parseRoutes(out []byte) error {
 		for _, r := range routes {
 			if n.GatewayInterface == "" && r.Dev != "" {
 				n.GatewayInterface = r.Dev
-				n.Gateway, _ = netip.ParseAddr(r.Gateway) // a point-to-point route has none
+				n.Gateway, _ = netip.ParseAddr(r.Gateway) // a point-to-point route has no gateway
 			}
 		}
 	}

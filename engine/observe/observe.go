@@ -1,9 +1,8 @@
-// Package observe holds what is known of hosts: typed, keyed observations.
+// Package observe holds what is known about hosts, as typed, keyed observations.
 //
-// Everything a module knows about a host it reads through a Kind. An observation is memoised
-// until a step may have changed it, fetched together with everything else that is waiting on the
-// same host (one flight; the idea of Haxl and DataLoader), and in check mode replaced by what a
-// step is expected to bring about.
+// Modules read everything they know about a host through a Kind. An observation is remembered until a step may have
+// changed it. It is fetched together with everything else that is waiting on the same host (one flight; the idea is
+// that of Haxl and DataLoader). In check mode it is replaced by what a step is expected to bring about.
 package observe
 
 import (
@@ -15,10 +14,10 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Key names one observation on a host: "file:/etc/hosts", "package:chrony", "kernel".
+// Key identifies one observation on a host: "file:/etc/hosts", "package:chrony", "kernel".
 type Key struct {
 	Kind string
-	// Name is empty for a kind of which a host has one only.
+	// Name is empty for a kind that has only one observation per host.
 	Name string
 }
 
@@ -29,42 +28,44 @@ func (k Key) String() string {
 	return k.Kind + ":" + k.Name
 }
 
-// Kind is a family of observations that are fetched together, however many tasks ask for them.
-// A Kind is declared once, as a package variable; its zero value is of no use.
+// Kind is a family of observations that are fetched together, however many tasks ask for them. A Kind is declared
+// once, as a package variable. Its zero value is not usable.
 type Kind[T any] struct {
-	// Name is the part of the key before the colon; it is unique in the program.
+	// Name is the part of the key before the colon. It is unique in the program.
 	Name string
-	// What says in words what is observed, %s being the name: "the version of package %s". Empty is the key.
+	// What describes the observation in words, with %s for the name: "the version of package %s". If it is empty, the
+	// key is shown instead.
 	What string
-	// Ask returns the queries that fetch all names. They only read.
+	// Ask returns the queries that fetch all names. Queries only read.
 	Ask func(names []string) []remote.Query
-	// Parse reads the answers to the queries of Ask(names) and tells the value of each name, or
-	// the error that reading it met. A name it does not tell is reported as a defect of the kind.
+	// Parse parses the answers to the queries of Ask(names) and calls tell with the value of each name, or with the
+	// error that occurred when reading it. A name that it leaves out is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
-	// Probe, in place of Ask and Parse, observes a name from the controller, without the connection to the host. It only reads,
-	// connects with dial alone, and bounds itself: what does not answer is a value and no error.
+	// Probe replaces Ask and Parse for observations made from the controller, without the connection to the host. It
+	// only reads, connects only with dial, and limits its own duration. Something that does not answer is a value, not
+	// an error.
 	Probe func(ctx context.Context, dial Dial, name string) (T, error)
-	// Lasting says that no step changes what is observed, but for a reboot: it is remembered from one to
-	// the next.
+	// Lasting is set if no step but a reboot changes what is observed, so that it is remembered across steps.
 	Lasting bool
-	// Shared reports whether a step on another host can change what is observed under a name, because it is the
-	// cluster's or the network's and not the host's own. Nil means that none can.
+	// Shared reports whether a step on another host can change what is observed under a name, because it belongs to
+	// the cluster or the network rather than to the host. Nil means that none can.
 	Shared func(name string) bool
-	// Complete fills in what a step does not claim when it expects a value, because nobody can know it beforehand (the
-	// id of a new account), from what was found once the step was done. Nil means that the whole value is claimed. What it
-	// returns and what was found are then to be equal; an empty slice or map equals none. It changes neither.
+	// Complete fills in, from the value found after a step, what the step did not claim when it expected a value,
+	// because nobody can know it beforehand (the id of a new account). The result and the value found must then be
+	// equal; an empty slice or map equals nil. Complete modifies neither argument. Nil means that the whole value is
+	// claimed.
 	Complete func(expected, found T) T
 }
 
-// Always is for Kind.Shared: all that a kind observes is shared.
+// Always is a value for Kind.Shared: everything that the kind observes is shared.
 func Always(string) bool { return true }
 
-// Key is the key of one observation of this kind.
+// Key returns the key of one observation of this kind.
 func (k *Kind[T]) Key(name string) Key { return Key{k.Name, name} }
 
-// Observe returns what is observed under name on host h: predicted, remembered, or fetched in the
-// next flight. It blocks until the value is there. Observing something unknowable in check mode
-// returns an *UnknownError; a lost or refused connection returns a *remote.UnreachableError.
+// Observe returns the value observed under name on host h: predicted, remembered, or fetched in the next flight. It
+// blocks until the value is available. If check mode cannot know the value, the error is an *UnknownError; if the
+// connection is lost or refused, it is a *remote.UnreachableError.
 func (k *Kind[T]) Observe(ctx context.Context, h *Host, name string) (T, error) {
 	value, err := h.observe(ctx, k, name)
 	if err != nil {
@@ -81,7 +82,7 @@ func (k *Kind[T]) Observe(ctx context.Context, h *Host, name string) (T, error) 
 	return typed, nil
 }
 
-// ObserveAll is Observe for names that are known together: they travel in one flight.
+// ObserveAll is Observe for several names, which are fetched in one flight.
 func (k *Kind[T]) ObserveAll(ctx context.Context, h *Host, names []string) (map[string]T, error) {
 	for _, name := range names {
 		h.want(k, name)
@@ -97,16 +98,16 @@ func (k *Kind[T]) ObserveAll(ctx context.Context, h *Host, names []string) (map[
 	return all, nil
 }
 
-// Want announces an observation without waiting for it, so that it travels in the same flight as
-// the next one that is waited for.
+// Want announces an observation without waiting for it, so that it is fetched in the same flight as the next one that
+// is waited for.
 func (k *Kind[T]) Want(h *Host, names ...string) {
 	for _, name := range names {
 		h.want(k, name)
 	}
 }
 
-// MayAppear is in check mode an *UnknownError if an earlier step may bring under name what is not there now, for those
-// who have nothing to do because it is not there; else nil.
+// MayAppear returns an *UnknownError if, in check mode, an earlier step may create what is not there now under name;
+// else nil. It is for callers that have nothing to do because it is not there.
 func (k *Kind[T]) MayAppear(h *Host, name string) error {
 	if because := h.mayAppear(k.Key(name)); because != "" {
 		return &UnknownError{h.hostName, k.Key(name), k.words(name), because}
@@ -114,7 +115,7 @@ func (k *Kind[T]) MayAppear(h *Host, name string) error {
 	return nil
 }
 
-// Expect says that value will be observed under name once a step is done.
+// Expect returns the expectation that value will be observed under name once a step is done.
 func (k *Kind[T]) Expect(name string, value T) Expectation {
 	return Expectation{Key: k.Key(name), Value: value, kind: k}
 }
@@ -126,12 +127,12 @@ func (k *Kind[T]) ExpectUpdate(name string, known T, update func(T) T) Expectati
 		if typed, ok := before.(T); ok {
 			return update(typed)
 		}
-		return before // Observe tells what is wrong with it
+		return before // Observe reports the wrong type
 	}
 	return e
 }
 
-// Unknown says that a step makes the observation under name unknowable before it is really done.
+// Unknown returns the expectation that a step makes the observation under name unknowable until it is really done.
 func (k *Kind[T]) Unknown(name, because string) Expectation {
 	return Expectation{Key: k.Key(name), Unknown: because, kind: k}
 }
@@ -149,7 +150,7 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(strin
 	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
 }
 
-// kind is a Kind without its type.
+// kind is a Kind without its type parameter.
 type kind interface {
 	name() string
 	lasting() bool
@@ -163,47 +164,48 @@ type kind interface {
 	unfulfilled(found, expected any) string
 }
 
-// Expectation is what will be observed once a step is done.
+// Expectation predicts what will be observed once a step is done.
 type Expectation struct {
-	// Host is where; nil means the host that the step is for.
+	// Host is the host that is observed; nil means the host that the step is for.
 	Host *Host
 	Key  Key
-	// Match, if set, takes the place of Key: all observations that it accepts and that no step
-	// expects exactly, later or earlier, become Unknown. Of two that accept the same, the later one counts.
+	// Match, if set, replaces Key: every observation that it accepts becomes Unknown, unless an earlier or later step
+	// expects it exactly. If two of them accept the same observation, the later one counts.
 	Match func(Key) bool
-	// Values, with Match, tells what will be observed instead of Unknown. What earlier steps expect of the same
-	// observations no longer counts.
+	// Values, used with Match, returns the value that will be observed instead of Unknown. What earlier steps expect
+	// of the same observations no longer counts.
 	Values func(Key) any
-	// Appears, with Match, leaves what is observed now as it is, and says only that something may be there that is not there
-	// now: see Kind.MayAppear.
+	// Appears, used with Match, does not affect what is observed now. It only says that something may appear that is
+	// not there now: see Kind.MayAppear.
 	Appears bool
-	// If, with Match, leaves what is observed now as it is, unless If accepts its value: a package may bring a unit that is
-	// not there.
+	// If, used with Match, affects what is observed now only if If accepts its value: a package may bring a unit that
+	// is not there.
 	If func(value any) bool
-	// Value is of the type of the key's kind.
+	// Value has the type of the key's kind.
 	Value any
-	// Update, if set, makes the value from the one that earlier steps expect, so that the steps of one plan add up
-	// where each changes a part (two files of one directory). Value is what it makes from what is known when it is planned.
+	// Update, if set, computes the value from the one that earlier steps expect, so that several steps of a plan that
+	// each change a part add up (two files in one directory). Value is the result of Update for what was known at
+	// planning time.
 	Update func(before any) any
-	// Unknown, if not empty, says why the value cannot be known before the step is really done.
+	// Unknown, if not empty, says why the value cannot be known until the step is really done.
 	Unknown string
 
-	kind kind // of Key; nil if it was not made by a Kind
+	kind kind // the kind of Key; nil if the expectation was not made by a Kind
 }
 
-// On is the same expectation on another host.
+// On returns the same expectation for another host.
 func (e Expectation) On(h *Host) Expectation {
 	e.Host = h
 	return e
 }
 
-// UnknownError is what observing yields in check mode where an earlier change makes the value
-// unknowable. A task whose plan meets it is reported as uncertain.
+// UnknownError is the error of an observation in check mode if an earlier change makes its value unknowable. A task
+// whose plan encounters it is reported as uncertain.
 type UnknownError struct {
-	// Host is whose observation it is; empty where that need not be said.
+	// Host is the host that was observed; it is empty if it need not be mentioned.
 	Host string
 	Key  Key
-	// What is the key in words; empty is the key itself.
+	// What describes the observation in words; if it is empty, the key is shown.
 	What    string
 	Because string
 }
@@ -219,7 +221,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%s cannot be known before the run: %s", what, e.Because)
 }
 
-// IsUnknown reports whether err comes from something unknowable in check mode.
+// IsUnknown reports whether err was caused by something that check mode cannot know.
 func IsUnknown(err error) bool {
 	var unknown *UnknownError
 	return errors.As(err, &unknown)

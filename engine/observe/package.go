@@ -9,25 +9,25 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Package is what dpkg knows of one package. The zero value is a package that dpkg has never
-// heard of, or has forgotten.
+// Package is what dpkg knows about one package. The zero value is a package that dpkg has never heard of, or has
+// forgotten.
 type Package struct {
-	// Status is dpkg's want, flag and state: "install ok installed", "deinstall ok config-files",
-	// "install reinstreq half-installed" (dpkg-query(1), db:Status).
+	// Status holds dpkg's want, error flag and state: "install ok installed", "deinstall ok config-files", "install
+	// reinstreq half-installed" (dpkg-query(1), db:Status).
 	Status string
-	// Version is the installed version. It is empty for an installed package only where check mode
-	// predicts an installation whose version it cannot know.
+	// Version is the installed version. For an installed package it is empty only where check mode predicts an
+	// installation and cannot know the version.
 	Version string
 }
 
-// InstalledStatus is the Status of a package that is unpacked, configured and not held.
+// InstalledStatus is the Status of a package that is unpacked, configured and not on hold.
 const InstalledStatus = "install ok installed"
 
-// state is the last word of the status.
+// state returns the last word of the status.
 func (p Package) state() string { return p.Status[strings.LastIndexByte(p.Status, ' ')+1:] }
 
-// Installed reports whether the package is unpacked and configured. A package that waits for
-// another one's trigger is.
+// Installed reports whether the package is unpacked and configured. This includes a package that is waiting for
+// triggers.
 func (p Package) Installed() bool {
 	switch p.state() {
 	case "installed", "triggers-awaited", "triggers-pending":
@@ -36,8 +36,8 @@ func (p Package) Installed() bool {
 	return false
 }
 
-// Broken reports whether an installation or a removal was begun and not finished: unpacked, but
-// not configured, or worse. `dpkg --configure -a` is due.
+// Broken reports whether an installation or removal was started and not finished: the package is unpacked but not
+// configured, or worse, and `dpkg --configure -a` is due.
 func (p Package) Broken() bool {
 	switch p.state() {
 	case "half-installed", "half-configured", "unpacked":
@@ -52,11 +52,11 @@ func (p Package) Held() bool { return strings.HasPrefix(p.Status, "hold ") }
 // ConfigFiles reports whether the package was removed but not purged.
 func (p Package) ConfigFiles() bool { return p.state() == "config-files" }
 
-// Packages observes packages by name, with or without an architecture ("libc6:i386"). All names
-// are answered by one dpkg-query.
+// Packages observes packages by name, with or without an architecture ("libc6:i386"). A single dpkg-query answers for
+// all names.
 //
-// Of a package that is to be removed, and not purged, it is not claimed whether anything remains: dpkg forgets one that has
-// neither configuration files nor a script for its purge.
+// If a package is to be removed without purging, an expectation does not claim whether anything remains of it: dpkg
+// forgets a package that has neither configuration files nor a purge script.
 var Packages = &Kind[Package]{
 	Complete: func(expected, found Package) Package {
 		switch {
@@ -91,8 +91,8 @@ var Packages = &Kind[Package]{
 	},
 }
 
-// PackageGlobs observes the names of the installed packages that match a shell pattern
-// ("linux-image-6.1*"), sorted. Packages that are removed but not purged are not among them.
+// PackageGlobs observes the sorted names of the installed packages that match a shell pattern ("linux-image-6.1*").
+// Packages that were removed but not purged are left out.
 var PackageGlobs = &Kind[[]string]{
 	Name: "packages", What: "which packages match %s",
 	Ask: func(patterns []string) []remote.Query {
@@ -113,7 +113,7 @@ var PackageGlobs = &Kind[[]string]{
 	},
 }
 
-// compact drops equal neighbours: a package may be installed for two architectures.
+// compact drops adjacent duplicates in place: a package may be installed for two architectures.
 func compact(sorted []string) []string {
 	kept := sorted[:0]
 	for i, s := range sorted {
@@ -124,8 +124,8 @@ func compact(sorted []string) []string {
 	return kept
 }
 
-// dpkgQuery asks for names or patterns. dpkg-query leaves out what it does not know and then ends
-// with exit code 1.
+// dpkgQuery returns the query for names or patterns. dpkg-query leaves out what it does not know and then exits with
+// status 1.
 func dpkgQuery(names []string) remote.Query {
 	return remote.Query{
 		Script: `dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' -- "$@"`,

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// runQueries answers queries by the shell of the machine that runs the test.
+// runQueries answers queries with the shell of the machine that runs the test.
 func runQueries(t *testing.T, queries []remote.Query) []remote.Answer {
 	t.Helper()
 	answers := make([]remote.Answer, len(queries))
@@ -35,7 +35,7 @@ func fetch[T any](t *testing.T, k *Kind[T], names ...string) map[string]T {
 	return parsed(t, k, names, runQueries(t, k.Ask(names))...)
 }
 
-// parsed observes names of a kind from given answers.
+// parsed observes names of a kind from the given answers.
 func parsed[T any](t *testing.T, k *Kind[T], names []string, answers ...remote.Answer) map[string]T {
 	t.Helper()
 	values := map[string]T{}
@@ -55,7 +55,7 @@ func parsed[T any](t *testing.T, k *Kind[T], names []string, answers ...remote.A
 
 func out(text string) remote.Answer { return remote.Answer{Stdout: []byte(text)} }
 
-// fuzzAnswer checks that a kind survives any output and tells every name.
+// fuzzAnswer checks that a kind survives any output and reports every name.
 func fuzzAnswer[T any](t *testing.T, k *Kind[T], names []string, stdout []byte, exit int) {
 	answers := make([]remote.Answer, len(k.Ask(names)))
 	for i := range answers {
@@ -137,7 +137,7 @@ func TestDpkgIsAbsent(t *testing.T) {
 	})
 }
 
-// These run the real commands of the Debian machine that the test runs on; they only read.
+// These tests run the real commands, which only read, on the Debian machine that runs the test.
 func TestPackageScripts(t *testing.T) {
 	if p := fetch(t, Packages, "dpkg", "no-such-package"); !p["dpkg"].Installed() || p["dpkg"].Version == "" || p["no-such-package"].Installed() {
 		t.Errorf("expected dpkg to be installed and no-such-package not to be, found %+v", p)

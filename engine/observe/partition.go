@@ -12,34 +12,34 @@ import (
 	"hlplay/engine/remote"
 )
 
-// PartitionTable is the partition table of a disk. All positions and sizes are in sectors.
+// PartitionTable is the partition table of a disk. All positions and sizes of partitions are in sectors.
 type PartitionTable struct {
-	// Label is "gpt" or "dos"; empty if there is no table.
+	// Label is "gpt" or "dos", or empty if there is no table.
 	Label string
 	// SectorSize is in bytes.
 	SectorSize int64
-	// First and Last are the first and the last sector that partitions may have; zero in a table that does not say.
+	// First and Last are the first and last sectors that partitions may use; zero if the table does not say.
 	First, Last int64
-	// Partitions are in the order of their numbers.
+	// Partitions are sorted by number.
 	Partitions []Partition
 }
 
-// Partition is one of a table. Name is empty in tables that have no names.
+// Partition is an entry of a partition table. Name is empty if the table has no names.
 type Partition struct {
 	Number           int
 	Start, Size      int64
 	Type, UUID, Name string
 }
 
-// alignment is what partitions are aligned to, in bytes: a multiple of every erase block and stripe that matters.
+// alignment is the alignment of partitions in bytes: a multiple of every erase block and stripe size that matters.
 const alignment = 1 << 20
 
-// Sectors returns how many sectors that many bytes are, rounded down to what partitions are aligned to.
+// Sectors converts bytes to sectors, rounded down to the alignment of partitions.
 func (t PartitionTable) Sectors(bytes int64) int64 {
 	return bytes / alignment * (alignment / t.SectorSize)
 }
 
-// Free returns the stretches of a GPT that no partition has, aligned, in their order on the disk: as partitions without a number.
+// Free returns the free areas of a GPT, aligned and in their order on the disk, as partitions without a number.
 func (t PartitionTable) Free() []Partition {
 	if t.Label != "gpt" || t.SectorSize <= 0 {
 		return nil
@@ -59,7 +59,7 @@ func (t PartitionTable) Free() []Partition {
 	return free
 }
 
-// Next returns the number that a new partition gets: the lowest that is free.
+// Next returns the number of the next new partition: the lowest that is free.
 func (t PartitionTable) Next() int {
 	for n := 1; ; n++ {
 		if !slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.Number == n }) {
@@ -68,7 +68,7 @@ func (t PartitionTable) Next() int {
 	}
 }
 
-// PartitionTables observes partition tables by the paths of their disks, which sfdisk(8) reads.
+// PartitionTables observes partition tables by disk path. It uses sfdisk(8).
 var PartitionTables = &Kind[PartitionTable]{
 	Name: "partition-table", What: "the partition table of %s",
 	Ask: func(names []string) []remote.Query {

@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// sfdiskTable is what sfdisk 2.38.1 prints of a disk whose third partition lies before its second.
+// sfdiskTable is what sfdisk 2.38.1 prints for a disk whose third partition is in front of its second.
 const sfdiskTable = `{
    "partitiontable": {
       "label": "gpt",

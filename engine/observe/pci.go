@@ -13,17 +13,17 @@ import (
 	"hlplay/engine/remote"
 )
 
-// PCIDevice is a function of a PCI device.
+// PCIDevice is one function of a PCI device.
 type PCIDevice struct {
-	// Address is its domain, bus, device and function: "0000:01:00.0".
+	// Address consists of domain, bus, device and function: "0000:01:00.0".
 	Address string
-	// ID is vendor and device, as lspci -n prints them: "10de:2204".
+	// ID consists of vendor and device, as printed by lspci -n: "10de:2204".
 	ID string
-	// Class is class and subclass: "0300" is a VGA controller.
+	// Class consists of class and subclass: "0300" is a VGA controller.
 	Class string
 }
 
-// PCIDevices observes the PCI devices in the order of their addresses. Its one observation has no name.
+// PCIDevices observes the PCI devices, sorted by address, under the empty name.
 var PCIDevices = &Kind[[]PCIDevice]{
 	Name: "pci-devices", What: "the PCI devices",
 	Lasting: true,
@@ -50,7 +50,7 @@ func parsePCIDevices(a remote.Answer) ([]PCIDevice, error) {
 	}
 	attributes := map[string]map[string]string{}
 	for line := range strings.Lines(string(a.Stdout)) {
-		// An address has colons, the name of an attribute has none.
+		// An address contains colons, but the name of an attribute does not.
 		address, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "/")
 		attribute, value, both := strings.Cut(rest, ":")
 		if !ok || !both {
@@ -72,17 +72,17 @@ func parsePCIDevices(a remote.Answer) ([]PCIDevice, error) {
 	return devices, nil
 }
 
-// PCIUse is what the kernel has made of a PCI device.
+// PCIUse describes how the kernel uses a PCI device.
 type PCIUse struct {
-	// Driver is the name of the driver that is bound to it; empty is none.
+	// Driver is the name of the bound driver; empty if there is none.
 	Driver string
-	// Group is the number of its IOMMU group; empty is none, because no IOMMU is on.
+	// Group is the number of the IOMMU group; empty if there is none because no IOMMU is enabled.
 	Group string
-	// Interfaces are the network interfaces, Disks the disks that it provides, by the kernel's names.
+	// Interfaces and Disks are the kernel's names of the network interfaces and disks that the device provides.
 	Interfaces, Disks []string
 }
 
-// PCIUses observes what the kernel makes of each PCI device, by address. Its one observation has no name.
+// PCIUses observes how the kernel uses each PCI device, by address. Its one observation has the empty name.
 var PCIUses = &Kind[map[string]PCIUse]{
 	Name: "pci-uses", What: "the drivers and IOMMU groups of the PCI devices",
 	Ask: func([]string) []remote.Query {
@@ -103,9 +103,10 @@ done
 	},
 }
 
-// providers returns the PCI devices that provide what a path below /sys/devices leads to. The innermost address on the way is the
-// device: bridges come before it. In front of another root stands a controller with a bus of its own behind it (Intel VMD, whose NVMe
-// disks are in a domain of their own): who takes it takes them too.
+// providers returns the PCI devices that provide whatever a path below /sys/devices leads to. The innermost address on
+// the path is the device itself, because bridges come before it. An address in front of another root is a controller
+// with a bus of its own (Intel VMD, whose NVMe disks are in a separate domain): whoever takes the controller takes the
+// disks too.
 func providers(target string) []string {
 	var all []string
 	last := ""
@@ -123,18 +124,19 @@ func providers(target string) []string {
 	return all
 }
 
-// pciRoot is the name of the root of a tree of PCI buses.
+// pciRoot matches the name of the root of a tree of PCI buses.
 var pciRoot = regexp.MustCompile(`^pci[0-9a-f]{4,}:[0-9a-f]{2}$`)
 
 var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
-// parsePCIUses reads lines 'LINK' -> 'TARGET'. A device of which anything could not be asked is not taken for an unused one.
+// parsePCIUses parses lines of the form 'LINK' -> 'TARGET'. If anything about a device could not be read, that is an
+// error, so that the device is not mistaken for an unused one.
 func parsePCIUses(a remote.Answer) (map[string]PCIUse, error) {
 	if a.Exit != 0 {
 		return nil, fmt.Errorf("what uses the PCI devices cannot be read: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
 	}
 	uses := map[string]PCIUse{}
-	// NVMe disks with several ways to them belong to a subsystem, which tells the controllers.
+	// NVMe disks with several paths belong to a subsystem, which lists the controllers.
 	subsystems := map[string][]string{}
 	lines := bufio.NewScanner(bytes.NewReader(a.Stdout))
 	for lines.Scan() {

@@ -29,7 +29,7 @@ func TestPCIDevices(t *testing.T) {
 }
 
 func TestPCIUses(t *testing.T) {
-	// As stat printed it on two machines.
+	// As printed by stat on two machines.
 	const out = `'/sys/bus/pci/devices/0000:00:02.0/driver' -> '../../../bus/pci/drivers/virtio-pci'
 '/sys/bus/pci/devices/0000:01:00.0/driver' -> '../../../../bus/pci/drivers/vfio-pci'
 '/sys/bus/pci/devices/0000:01:00.0/iommu_group' -> '../../../../kernel/iommu_groups/14'
@@ -37,12 +37,13 @@ func TestPCIUses(t *testing.T) {
 '/sys/class/net/lo' -> '../../devices/virtual/net/lo'
 '/sys/block/sda' -> '../devices/pci0000:00/0000:00:1d.0/0000:04:00.0/ata1/host0/target0:0:0/0:0:0:0/block/sda'
 `
-	// As the kernel names them where an NVMe disk can be reached through two controllers (drivers/nvme/host/core.c).
+	// As the kernel names them if an NVMe disk can be reached through two controllers (drivers/nvme/host/core.c).
 	const multipath = `'/sys/class/nvme-subsystem/nvme-subsys0/nvme0' -> '../../../pci0000:00/0000:00:1d.0/0000:05:00.0/nvme/nvme0'
 '/sys/class/nvme-subsystem/nvme-subsys0/nvme1' -> '../../../pci0000:00/0000:00:1d.4/0000:06:00.0/nvme/nvme1'
 '/sys/block/nvme0n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1'
 `
-	// Behind a VMD controller, as drivers/pci/controller/vmd.c builds it: a root of its own below the controller, in domain 10000.
+	// Behind a VMD controller, as built by drivers/pci/controller/vmd.c: a root of its own below the controller, in
+	// domain 10000.
 	const vmd = `'/sys/block/nvme1n1' -> '../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme1/nvme1n1'
 '/sys/class/nvme-subsystem/nvme-subsys2/nvme2' -> '../../../pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:1d.0/10000:e2:00.0/nvme/nvme2'
 '/sys/block/nvme2n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys2/nvme2n1'

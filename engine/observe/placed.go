@@ -9,18 +9,17 @@ import (
 	"strings"
 )
 
-// A Meaning says what else will be observed differently once f lies at name on h, because a product reads it.
+// Meaning returns what else will be observed differently once f is at name on h, because a product reads it.
 type Meaning func(h *Host, name string, f File) []Expectation
 
 var meanings []Meaning
 
-// AddMeanings adds what files mean to products. The registry of modules calls it while the program starts.
+// AddMeanings adds what files mean to products. The registry of modules calls it during initialization.
 func AddMeanings(more ...Meaning) { meanings = append(meanings, more...) }
 
-// Placed is everything that will be observed differently once f lies at name on h: the file, its
-// sum, its directory's entries, for a unit file its unit, for
-// /etc/hosts the names that it resolves, and what it means to products (see AddMeanings). Placing an absent file is removing what
-// is there.
+// Placed returns everything that will be observed differently once f is at name on h: the file, its checksum, the
+// entries of its directory, the program of that name, the unit of a unit file, the names in /etc/hosts, and what it
+// means to products (see AddMeanings). Placing an absent file means removing what is there.
 func Placed(h *Host, name string, f File) []Expectation {
 	expect := []Expectation{Files.Expect(name, f), Paths.Expect(name, f.Exists())}
 	switch {
@@ -29,7 +28,7 @@ func Placed(h *Host, name string, f File) []Expectation {
 		expect = append(expect, Sums.Expect(name, hex.EncodeToString(sum[:])))
 	case !f.Exists():
 		expect = append(expect, Sums.Expect(name, ""))
-	default: // only a regular file has one
+	default: // only a regular file has a checksum
 		expect = append(expect, Sums.Unknown(name, name+" is about to change"))
 	}
 	if f.Type == Directory {
@@ -53,8 +52,8 @@ func Placed(h *Host, name string, f File) []Expectation {
 	return expect
 }
 
-// TreeGone is that all beneath a directory goes with it, also what earlier steps were to put there. What is observed
-// differently about the directory itself, Placed tells.
+// TreeGone returns the expectation that everything below a directory disappears with it, including what earlier steps
+// were to put there. What changes about the directory itself is returned by Placed.
 func TreeGone(dir string) Expectation {
 	gone := map[string]any{
 		Files.Name: File{}, Paths.Name: false, Sums.Name: "", Dirs.Name: Listing{},
@@ -68,8 +67,8 @@ func TreeGone(dir string) Expectation {
 	}
 }
 
-// placedInDirectory keeps what is already known of the parent directory; what is not known of it
-// cannot be told from the change alone.
+// placedInDirectory updates the listing of the parent directory if it is known already; otherwise the listing cannot
+// be derived from the change alone.
 func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 	parent, base := path.Split(name)
 	parent = path.Clean(parent)
@@ -93,8 +92,8 @@ func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 	return expect
 }
 
-// resolved is what the names of a new hosts file resolve to. nsswitch.conf of Debian asks the file
-// first, and an answer from it is final.
+// resolved returns what the names in a new hosts file resolve to. Debian's nsswitch.conf consults the file first, and
+// its answer is final.
 func resolved(h *Host, f File) []Expectation {
 	var expect []Expectation
 	now := HostsFile(string(f.Content))
@@ -111,7 +110,7 @@ func resolved(h *Host, f File) []Expectation {
 	return expect
 }
 
-// HostsFile reads hosts(5): the addresses of each name and alias, sorted.
+// HostsFile parses hosts(5) and returns the sorted addresses of each name and alias.
 func HostsFile(text string) map[string][]netip.Addr {
 	names := map[string][]netip.Addr{}
 	for line := range strings.Lines(text) {

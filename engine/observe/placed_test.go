@@ -47,8 +47,8 @@ func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
 	}
 }
 
-// What goes with its tree is absent, whatever was remembered of it or predicted before; what is put there afterwards is
-// there.
+// Everything in a removed tree is absent, whatever was remembered or predicted about it before; what is put there
+// afterwards exists.
 func TestATreeGoesWithAllThatIsInIt(t *testing.T) {
 	const tree = "/srv/t"
 	h := NewRecorded("h")

@@ -8,14 +8,14 @@ import (
 	"hlplay/engine/defect"
 )
 
-// waiter is one goroutine that waits; home is the host whose planner it is, nil for none.
+// waiter is one waiting goroutine. home is the host whose planner it is, or nil.
 type waiter struct {
 	home *Host
 	wake chan struct{}
 }
 
-// await returns when w is woken, or when ctx ends. waiters are those that w is among until it is to be
-// woken, guarded by mu.
+// await returns when w is woken or ctx ends. waiters, guarded by mu, is the set that contains w until it is about to
+// be woken.
 func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]struct{}) error {
 	select {
 	case <-w.wake:
@@ -27,7 +27,7 @@ func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]
 	delete(waiters, w)
 	mu.Unlock()
 	switch {
-	case !still: // it is just being counted in and woken
+	case !still: // it is being counted in and woken right now
 		<-w.wake
 	case w.home != nil: // nobody else will count it in
 		w.home.arrive()
@@ -35,8 +35,8 @@ func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]
 	return ctx.Err()
 }
 
-// wake ends the waiting of all. Planners are counted in before they wake, and all before any: a planner
-// that finishes at once must not let a flight go that the others would still add to.
+// wake wakes all waiters. Planners are counted in before they wake, and all of them before the first one wakes: a
+// planner that finishes at once must not release a flight that the others would still add to.
 func wake(all []*waiter) {
 	for _, w := range all {
 		if w.home != nil {
@@ -50,9 +50,8 @@ func wake(all []*waiter) {
 
 type plannerKey struct{}
 
-// Go runs fn as a planner of this host: as long as one of a host's planners runs and does not
-// wait, the host's next flight is held back for what that planner may still ask. The context
-// given to fn must be the one that it observes with.
+// Go runs fn as a planner of this host. While any planner of a host is running and not waiting, the host's next flight
+// is held back for what that planner may still ask. fn must observe with the context that it is given.
 func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	h.arrive()
 	go func() {
@@ -61,8 +60,8 @@ func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	}()
 }
 
-// Together runs functions side by side as planners of the calling planner's host and returns when all
-// have ended, so that what they read travels together. A panic in one of them is the caller's.
+// Together runs functions concurrently as planners of the calling planner's host, so that what they read is fetched
+// together, and returns when all of them have ended. A panic in one of them is raised in the caller.
 func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	if len(fns) == 0 {
 		return
@@ -70,7 +69,7 @@ func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 	h, _ := ctx.Value(plannerKey{}).(*Host)
 	if h != nil {
 		h.mu.Lock()
-		h.running += len(fns) - 1 // the caller's own place goes to one of them
+		h.running += len(fns) - 1 // one of them takes over the caller's place
 		h.mu.Unlock()
 	}
 	var left atomic.Int64
@@ -84,7 +83,7 @@ func Together(ctx context.Context, fns ...func(ctx context.Context)) {
 					panicked.Store(defect.Recovered("reading", p))
 				}
 				switch {
-				case left.Add(-1) == 0: // its place goes back to the caller
+				case left.Add(-1) == 0: // the caller gets its place back
 					close(done)
 				case h != nil:
 					h.leave()

@@ -23,7 +23,7 @@ func TestPlannersTravelTogether(t *testing.T) {
 					t.Errorf("number n: %d, %v", n, err)
 				}
 			},
-			func(context.Context) {}, // one that reads nothing must not send the others early, nor keep them
+			func(context.Context) {}, // a function that reads nothing must neither release the flight early nor hold it back
 		)
 		wantFlights(t, w, "n |  | 1 4", "2 5", "3 6", "7")
 		if flights, observations := w.host.Flights(); flights != 4 || observations != 8 {
@@ -62,8 +62,8 @@ func TestObserveAllIsOneFlight(t *testing.T) {
 	})
 }
 
-// Together hands the caller's place over: as long as one of its functions runs nothing leaves, and
-// when all have ended the caller is counted again.
+// Together hands over the caller's place: nothing is sent while any of its functions is running, and the caller counts
+// again when all have ended.
 func TestTogether(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -113,7 +113,7 @@ func TestTogetherPanicsInItsCaller(t *testing.T) {
 	})
 }
 
-// A planner that waits elsewhere does not hold back its own host's flights; one that runs does.
+// A planner that waits elsewhere does not hold back its own host's flights; a planner that is running does.
 func TestWaitingOnAPeerHoldsNothingBack(t *testing.T) {
 	in(t, func(t *testing.T) {
 		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
@@ -162,7 +162,7 @@ func TestCancelledPlannerCounts(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		wantFlights(t, w) // the planner that gave up runs, and may still ask
+		wantFlights(t, w) // the planner that gave up is running and may still ask
 		close(goOn)
 		<-done
 		wantFlights(t, w, "1")
@@ -172,7 +172,7 @@ func TestCancelledPlannerCounts(t *testing.T) {
 	})
 }
 
-// Cancelling at the very moment of landing must count a planner once.
+// A planner that is cancelled at the very moment of landing must be counted once.
 func TestCancelAsTheFlightLands(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")

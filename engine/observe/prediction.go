@@ -10,7 +10,7 @@ type prediction struct {
 	unknown string
 }
 
-// Predict lays expectations over what is observed. Those for other hosts go there.
+// Predict overlays expectations on what is observed. Expectations for other hosts are stored there.
 func (h *Host) Predict(expectations []Expectation) {
 	for _, e := range expectations {
 		on := h
@@ -35,7 +35,7 @@ func (h *Host) Predict(expectations []Expectation) {
 	}
 }
 
-// expects reports whether a step expects something of exactly that key.
+// expects reports whether a step expects something of exactly that key. h.mu is held.
 func (h *Host) expects(key Key) bool {
 	_, ok := h.predicted[key]
 	return ok
@@ -54,7 +54,7 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
-// expectedLocked is what steps expect of a key.
+// expectedLocked returns what steps expect of a key.
 func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	if p, ok := h.predicted[key]; ok {
 		return p, true
@@ -71,7 +71,7 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	return prediction{}, false
 }
 
-// doubtLocked is why what was really observed may be different when its turn comes; empty where nothing says so.
+// doubtLocked returns why an observed value may be different when its task runs, or "" if nothing says so.
 func (h *Host) doubtLocked(key Key, value any) string {
 	for _, v := range slices.Backward(h.vague) {
 		if v.If != nil && v.Match(key) && v.If(value) {
@@ -81,7 +81,7 @@ func (h *Host) doubtLocked(key Key, value any) string {
 	return ""
 }
 
-// mayAppear is why something may be there when its turn comes that is not there now; empty where nothing says so.
+// mayAppear returns why something that is not there now may be there when its task runs, or "" if nothing says so.
 func (h *Host) mayAppear(key Key) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// What was seen is doubtful if a step may bring it only where its value says so, be it seen before or after the step.
+// An observed value is doubtful only if a step may change that value, whether it was observed before or after the
+// step.
 func TestAValueThatAStepMayChange(t *testing.T) {
 	small := Expectation{
 		Match: func(k Key) bool { return k.Kind == counts.Name }, If: func(value any) bool { return value.(int) < 2 }, Unknown: "it may grow",
@@ -42,7 +43,7 @@ func TestPredictions(t *testing.T) {
 			words.Expect("x", "there").On(b.host),
 			{Key: words.Key("typo"), Value: 7},
 		})
-		a.host.Forget() // predictions stay
+		a.host.Forget() // predictions are kept
 		tests := []struct {
 			on   *Host
 			name string
@@ -50,7 +51,7 @@ func TestPredictions(t *testing.T) {
 		}{
 			{a.host, "x", "predicted"},
 			{b.host, "x", "there"},
-			{a.host, "v-known", "also predicted"}, // what is expected exactly wins, earlier or later
+			{a.host, "v-known", "also predicted"}, // an exact expectation wins, whether it comes earlier or later
 			{a.host, "v-other", "!word:v-other on a cannot be known before the run: fog"},
 			{a.host, "y", "!word:y on a cannot be known before the run: who knows"},
 			{a.host, "typo", "!observation word:typo on a holds a int: a step expected a value of the wrong type"},
@@ -58,7 +59,7 @@ func TestPredictions(t *testing.T) {
 			{b.host, "v-other", "v-other 1"},
 		}
 		for _, test := range tests {
-			words.Want(test.on, test.name) // wanting what is predicted sends nothing
+			words.Want(test.on, test.name) // wanting something predicted sends nothing
 			planners(t.Context(), a.host, func(ctx context.Context) {
 				got, err := words.Observe(ctx, test.on, test.name)
 				if err != nil {
@@ -80,7 +81,7 @@ func TestPredictions(t *testing.T) {
 		if v, _ := a.host.Known(words.Key("x")); v != "predicted" {
 			t.Errorf("known under x: %v", v)
 		}
-		// What has become unknowable is not known from before.
+		// Something that has become unknown is not known from before either.
 		a.host.Predict([]Expectation{words.Unknown("z", "who knows")})
 		if v, ok := a.host.Known(words.Key("z")); ok {
 			t.Errorf("what has become unknowable is known to be %v", v)
@@ -88,7 +89,8 @@ func TestPredictions(t *testing.T) {
 	})
 }
 
-// What may come leaves what is there as it is, and what is not there in doubt; what a step is known to bring or to take is sure.
+// What may appear does not affect what is there, and casts doubt on what is not; what a step surely creates or removes
+// is certain.
 func TestWhatMayAppear(t *testing.T) {
 	h := NewRecorded("h", Files.Expect("/etc/there", File{Type: Regular}))
 	h.memory[Files.Key("/etc/absent")] = &entry{kind: Files, key: Files.Key("/etc/absent"), value: File{}, done: true}
@@ -113,7 +115,7 @@ func TestWhatMayAppear(t *testing.T) {
 	}
 }
 
-// counts are the number of the flight in which each was asked for.
+// counts observes the number of the flight in which each name was asked for.
 var counts = &Kind[int]{
 	Name: "test-count",
 	Ask:  func(names []string) []remote.Query { return []remote.Query{{Args: names}} },

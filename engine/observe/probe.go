@@ -8,14 +8,14 @@ import (
 	"hlplay/engine/defect"
 )
 
-// Dial connects the controller to a TCP address, as net.Dialer.DialContext does.
+// Dial connects the controller to a TCP address, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// SetDial says how probes of the host connect; without it they fail.
+// SetDial sets the function that probes of the host connect with. Without it they fail.
 func (h *Host) SetDial(dial Dial) { h.probeDial = dial }
 
-// probeLocked sends an observation that the controller makes itself. It waits for no flight, and none waits for it: a port
-// behind a packet filter answers after seconds, if at all.
+// probeLocked starts an observation that the controller makes itself. It does not wait for a flight, and no flight
+// waits for it: a port behind a packet filter takes seconds to answer, if it answers at all.
 func (h *Host) probeLocked(e *entry) {
 	e.sent = true
 	dial := h.probeDial
@@ -28,7 +28,7 @@ func (h *Host) probeLocked(e *entry) {
 		value, err := probe(h.flightCtx, e, dial)
 		h.mu.Lock()
 		h.settleLocked(e, result{value, err}, true)
-		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cut off, and has seen nothing
+		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cut off and has observed nothing
 			delete(h.memory, e.key)
 		}
 		woken := make([]*waiter, 0, len(e.waiters))

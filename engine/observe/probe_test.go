@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// probed is observed from the controller: its value is what came of connecting to it.
+// probed is observed from the controller; its value is the result of connecting.
 var probed = &Kind[string]{
 	Name: "probed",
 	Probe: func(ctx context.Context, dial Dial, name string) (string, error) {

@@ -6,7 +6,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Programs is whether a command would be found: by its name in PATH, or at an absolute path, where it may be executed.
+// Programs observes whether a command would be found: a name in PATH, or an absolute path that is executable.
 var Programs = &Kind[bool]{
 	Name: "program", What: "whether the host has the program %s",
 	Ask: func(names []string) []remote.Query {
@@ -23,17 +23,17 @@ var Programs = &Kind[bool]{
 	},
 }
 
-// programDirs are those that PATH has by default.
+// programDirs are the directories in the default PATH.
 var programDirs = map[string]bool{"/usr/local/sbin": true, "/usr/local/bin": true, "/usr/sbin": true, "/usr/bin": true, "/sbin": true, "/bin": true}
 
-// placedProgram is what f at name means to Programs.
+// placedProgram returns how placing f at name affects Programs.
 func placedProgram(name string, f File) []Expectation {
 	var expect []Expectation
 	state := func(program string) {
 		switch {
 		case f.Type == Regular && f.Mode&0o111 != 0:
 			expect = append(expect, Programs.Expect(program, true))
-		default: // PATH has other directories, and a link may lead to one
+		default: // PATH has other directories, and a link may lead to a program
 			expect = append(expect, Programs.Unknown(program, name+" is about to change"))
 		}
 	}

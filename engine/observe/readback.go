@@ -7,17 +7,17 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Readback is observations that travel with a step, to be read when it is done: those that verify it, and
+// Readback holds observations that travel with a step and are read once it is done: those that verify the step, and
 // those that are needed next.
 type Readback struct {
 	host      *Host
 	requests  []*request
 	queries   []remote.Query
-	forgotten int // of the host, when the readback began
+	forgotten int // Host.forgotten when the readback was prepared
 }
 
-// Readback prepares to read observations with the next step. Those whose queries do not pass are left out:
-// they are fetched when somebody asks for them.
+// Readback prepares to read observations along with the next step. Observations with a query that pass rejects are
+// left out; they are fetched when somebody asks for them.
 func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	readback := &Readback{host: h}
 	h.mu.Lock()
@@ -46,16 +46,16 @@ func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	return readback
 }
 
-// Queries are what is to be asked after the step.
+// Queries returns the queries to be asked after the step.
 func (r *Readback) Queries() []remote.Query { return r.queries }
 
-// Arrive forgets what the step can have changed, and remembers what the answers tell. Without answers
-// nothing is remembered, and nothing either if something else has changed the host meanwhile.
+// Arrive forgets what the step may have changed and remembers the answers. Nothing is remembered if there are no
+// answers, or if something else has changed the host in the meantime.
 func (r *Readback) Arrive(answers []remote.Answer) {
 	wake(r.land(r.results(answers)))
 }
 
-// land puts results into the host's memory, and returns who has waited for one of them.
+// land stores results in the host's memory and returns those who were waiting for one of them.
 func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()
@@ -70,7 +70,7 @@ func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 			if wanted.sent {
 				continue
 			}
-			e, wanted.sent = wanted, true // it need not leave any more
+			e, wanted.sent = wanted, true // it no longer needs to be sent
 		}
 		h.settleLocked(e, o, true)
 		h.memory[e.key] = e

@@ -15,7 +15,7 @@ var steady = &Kind[string]{Name: "steady", Lasting: true, Ask: words.Ask, Parse:
 
 func everything(remote.Query) bool { return true }
 
-// arrival is an answer that came with a step.
+// arrival returns answers that came with a step.
 func arrival(readback *Readback, text string) []remote.Answer {
 	answers := make([]remote.Answer, len(readback.Queries()))
 	for i := range answers {
@@ -24,7 +24,7 @@ func arrival(readback *Readback, text string) []remote.Answer {
 	return answers
 }
 
-// tracked is what a planner of a host read.
+// tracked returns what a planner of a host read.
 func tracked(t *testing.T, h *Host, names ...string) []Read {
 	t.Helper()
 	ctx, saw := Track(context.Background())
@@ -32,7 +32,7 @@ func tracked(t *testing.T, h *Host, names ...string) []Read {
 	return saw.Reads()
 }
 
-// What is read with a step is remembered from it on, and what was remembered before is forgotten.
+// What is read with a step is remembered from then on, and what was remembered before is forgotten.
 func TestReadback(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -61,8 +61,8 @@ func TestReadback(t *testing.T) {
 	})
 }
 
-// A readback that brings nothing, or during which something else has changed the host, leaves nothing behind:
-// what it would have told is read anew.
+// A readback that returns nothing, or during which something else has changed the host, leaves nothing behind: what it
+// would have reported is read again.
 func TestReadbackThatIsNotBelieved(t *testing.T) {
 	for name, land := range map[string]func(*Host, *Readback){
 		"no answers": func(_ *Host, r *Readback) { r.Arrive(nil) },
@@ -86,7 +86,7 @@ func TestReadbackThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Queries that do not pass are left out.
+// Observations with rejected queries are left out.
 func TestReadbackLeavesOut(t *testing.T) {
 	w := newWire(t.Context(), "a")
 	readback := w.host.Readback([]Read{{words, "one"}, {numbers, "two"}}, func(q remote.Query) bool { return q.Script == "word" })
@@ -95,7 +95,7 @@ func TestReadbackLeavesOut(t *testing.T) {
 	}
 }
 
-// What lasts is remembered until the host is rebooted, and need not be read back.
+// Lasting observations are remembered until the host is rebooted, and need not be read back.
 func TestLasting(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -119,7 +119,7 @@ func TestLasting(t *testing.T) {
 	})
 }
 
-// Nobody waits for what is only wanted: it makes no flight of its own.
+// Nobody waits for an observation that is only wanted: it does not start a flight.
 func TestWantAloneDoesNotFly(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")

@@ -6,18 +6,19 @@ import (
 	"path"
 )
 
-// Replaceable returns who, besides root, could put something else at an absolute path: the owner of a directory on the way to it, or
-// whoever may write to that directory. It is empty if nobody could. What is root's in a directory of root's with the sticky bit stays
-// there, and so does what root makes there. Symbolic links on the way count with what they lead to.
+// Replaceable returns who, besides root, could put something else at an absolute path: the owner of a directory on the
+// way to it, or whoever may write to that directory. It is empty if nobody could. Something that root owns in a
+// directory of root's with the sticky bit stays there, and so does what root creates there. Symbolic links on the way
+// count together with what they lead to.
 //
-// A program that resolves a path itself, such as mount(8), must not be given one that is replaceable: between an observation and the
-// program, whoever may replace it can lead the program elsewhere.
+// A program that resolves a path itself, such as mount(8), must not be given a replaceable path: between the
+// observation and the program, whoever may replace it can lead the program elsewhere.
 func Replaceable(ctx context.Context, h *Host, name string) (by string, err error) {
 	WantReplaceable(h, name)
 	return replaceable(ctx, h, name, 0)
 }
 
-// WantReplaceable announces what Replaceable reads of a path.
+// WantReplaceable announces what Replaceable reads for a path.
 func WantReplaceable(h *Host, name string) { Files.Want(h, append(above([]string{name}), name)...) }
 
 func replaceable(ctx context.Context, h *Host, name string, links int) (by string, err error) {
@@ -51,7 +52,7 @@ func replaceable(ctx context.Context, h *Host, name string, links int) (by strin
 	return "", nil
 }
 
-// writers returns who besides root may change names in a directory, as text; it is empty if nobody may.
+// writers returns who besides root may change names in a directory, in words; it is empty if nobody may.
 func (f File) writers() string {
 	switch {
 	case f.Type != Directory:

@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Resolves are the addresses that a name resolves to on the host itself (getent ahosts: the hosts
-// file, then DNS, as nsswitch.conf says), sorted and each once; none if it does not resolve.
+// Resolves observes the addresses that a name resolves to on the host itself, sorted and without duplicates (getent
+// ahosts: the hosts file, then DNS, as configured in nsswitch.conf). There are none if the name does not resolve.
 var Resolves = &Kind[[]netip.Addr]{
 	Name: "resolves", What: "what %s resolves to",
 	Ask: func(names []string) []remote.Query {
@@ -46,14 +46,13 @@ var Resolves = &Kind[[]netip.Addr]{
 	},
 }
 
-// resolveLimit outlasts the resolver's own patience with one dead name server (resolv.conf(5): two
-// attempts of five seconds).
+// resolveLimit exceeds the resolver's own timeout for one dead name server (resolv.conf(5): two attempts of five
+// seconds).
 const resolveLimit = 12 * time.Second
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$`)
 
-// parseAhosts reads the first column of getent ahosts, in which each address stands once for each
-// socket type.
+// parseAhosts parses the first column of getent ahosts, which repeats each address for each socket type.
 func parseAhosts(out string) []netip.Addr {
 	var addrs []netip.Addr
 	for line := range strings.Lines(out) {

@@ -9,11 +9,11 @@ import (
 	"hlplay/engine/remote"
 )
 
-// statTime is the form of stat's %y.
+// statTime is the layout of stat's %y.
 const statTime = "2006-01-02 15:04:05.999999999 -0700"
 
-// ParseTimes reads what `stat -c '%y %n'` prints: modification times by name. Of the files that it was asked for some may be missing, patterns that match
-// nothing among them; what it cannot tell for another reason is an error.
+// ParseTimes parses the output of `stat -c '%y %n'` and returns modification times by name. Some of the files may be
+// missing, including patterns that match nothing; any other complaint of stat is an error.
 func ParseTimes(a remote.Answer) (map[string]time.Time, error) {
 	complaints := Lines(a.Stderr)
 	for _, complaint := range complaints {

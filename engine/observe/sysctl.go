@@ -8,17 +8,17 @@ import (
 
 // Sysctl is a kernel setting.
 type Sysctl struct {
-	// Exists says that the running kernel has the setting. Some exist only while a module is loaded.
+	// Exists is set if the running kernel has the setting. Some settings exist only while a module is loaded.
 	Exists bool
-	// Value is the value in the form of NormalSysctl. It is empty for a setting that cannot be read.
+	// Value is normalized by NormalSysctl. It is empty for a setting that cannot be read.
 	Value string
-	// Hidden says that the setting cannot be read by who reads the host: nobody can read vm.compact_memory,
-	// writing which is an act. Fixed says that it cannot be written here.
+	// Hidden is set if the account that reads the host cannot read the setting: nobody can read vm.compact_memory,
+	// which is an action to be triggered by writing. Fixed is set if the setting cannot be written here.
 	Hidden, Fixed bool
 }
 
 // Sysctls observes kernel settings by name, in either form of sysctl(8): "net.ipv4.ip_forward",
-// "net/ipv4/conf/eth0.100/rp_filter". All are read by one grep.
+// "net/ipv4/conf/eth0.100/rp_filter". A single grep reads all of them.
 var Sysctls = &Kind[Sysctl]{
 	Name: "sysctl", What: "the kernel setting %s",
 	Ask: func(names []string) []remote.Query {
@@ -26,10 +26,10 @@ var Sysctls = &Kind[Sysctl]{
 		for i, name := range names {
 			paths[i] = SysctlPath(name)
 		}
-		// /dev/null makes sure that grep has a file to read even if names were empty.
+		// /dev/null ensures that grep has a file to read even if names is empty.
 		return []remote.Query{
 			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true},
-			// Below /proc/sys a file's mode holds for root too.
+			// Below /proc/sys a file's mode applies to root too.
 			{Script: `for _f; do if [ -f "$_f" ]; then
 _r=r _w=w
 if [ ! -r "$_f" ]; then _r=-; fi
@@ -58,9 +58,9 @@ fi; done`, Args: paths, Inline: true},
 	},
 }
 
-// SysctlPath is the file of a setting. As for sysctl(8), the first separator decides: after a dot,
-// dots separate and slashes stand for dots ("net.ipv4.conf.eth0/100.mtu"); after a slash, slashes
-// separate and dots are dots.
+// SysctlPath returns the file of a setting. As in sysctl(8), the first separator decides: if it is a dot, dots
+// separate and slashes stand for dots ("net.ipv4.conf.eth0/100.mtu"); if it is a slash, slashes separate and dots are
+// literal.
 func SysctlPath(name string) string {
 	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '.' {
 		name = strings.Map(func(r rune) rune {
@@ -76,16 +76,16 @@ func SysctlPath(name string) string {
 	return "/proc/sys/" + name
 }
 
-// NormalSysctl is a value as it is compared: the kernel separates the parts of a value by tabs
-// (net.ipv4.tcp_rmem), people by blanks.
+// NormalSysctl returns a value in the form in which values are compared: the kernel separates the parts of a value
+// with tabs (net.ipv4.tcp_rmem), people with spaces.
 func NormalSysctl(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// parseSysctls reads lines "PATH:VALUE"; a value of several lines comes as several.
+// parseSysctls parses lines of the form "PATH:VALUE". A value of several lines is spread over several of them.
 func parseSysctls(out []byte) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(string(out)) {
-		// A path below /proc/sys has colons only in the name of an interface alias ("eth0:1"), which
-		// the kernel refuses for new interfaces.
+		// A path below /proc/sys contains a colon only in the name of an interface alias ("eth0:1"), which the kernel
+		// rejects for new interfaces.
 		path, value, ok := strings.Cut(line, ":")
 		if !ok {
 			continue

@@ -17,10 +17,10 @@ type TextFile struct {
 	Path, Content string
 }
 
-// TextFiles returns the kind whose one observation, without a name, is all files that match patterns of
-// the shell, in the order of the patterns and then by name. The patterns are the kind's own text.
-// Names with unusual characters are left out, as the programs that read such directories do. A link to /dev/null,
-// which masks the files of its name in other directories, is an empty file.
+// TextFiles returns a kind with a single observation, under the empty name: all files that match the given shell
+// patterns, in the order of the patterns and then by name. The patterns are constants of the kind. Files with unusual
+// characters in their names are left out, as the programs that read such directories do. A link to /dev/null, which
+// masks files of the same name in other directories, is an empty file.
 func TextFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
@@ -43,7 +43,7 @@ elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(tex
 				tell(name, files, err)
 			}
 		},
-		Complete: func(expected, found []TextFile) []TextFile { // in which order they are read is no claim
+		Complete: func(expected, found []TextFile) []TextFile { // the order of reading is not claimed
 			at := map[string]int{}
 			for i, f := range found {
 				at[f.Path] = i
@@ -53,7 +53,8 @@ elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(tex
 	}
 }
 
-// directories are those of the patterns: one that may not be read matches nothing, which is not to pass for an empty one.
+// directories returns the directories of the patterns. They are checked separately because a directory that may not be
+// read matches nothing, which must not be mistaken for an empty one.
 func directories(patterns []string) []string {
 	var dirs []string
 	for _, pattern := range patterns {
@@ -64,11 +65,11 @@ func directories(patterns []string) []string {
 	return dirs
 }
 
-// textLimit is how long one of these files may be, in bytes.
+// textLimit is the maximum size of one of these files in bytes.
 const textLimit = 16 << 20
 
-// parseTextFiles reads what the script prints: the paths, one on a line, an empty line, then the files as head -v
-// prints them, each behind a header.
+// parseTextFiles parses the output of the script: the paths, one per line, an empty line, and the files as printed by
+// head -v, each after a header.
 func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	if a.Exit != 0 {
 		return nil, fmt.Errorf("reading files: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
@@ -83,7 +84,7 @@ func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	}
 	header := func(i int) []byte { return []byte("\n==> " + files[i].Path + " <==\n") }
 	rest = append([]byte("\n"), rest...)
-	headers := map[string]int{} // how often each stands there, also where a file has one for a line
+	headers := map[string]int{} // occurrences of each header, including lines of a file that look like one
 	for line := range bytes.Lines(rest) {
 		if name, ok := bytes.CutPrefix(line, []byte("==> ")); ok {
 			if name, ok = bytes.CutSuffix(name, []byte(" <==\n")); ok {
@@ -113,9 +114,9 @@ func parseTextFiles(a remote.Answer) ([]TextFile, error) {
 	return files, nil
 }
 
-// DropIns are the files of drop-in directories that count, in the order in which they are read: by name, whatever their
-// directory (sysctl.d(5), modprobe.d(5)). One in /etc hides those of its name in /run, these those in /usr/local/lib and
-// /usr/lib; so does an empty one, or one that is a link to /dev/null.
+// DropIns returns the files of drop-in directories that take effect, in the order in which they are read: by name,
+// whatever their directory (sysctl.d(5), modprobe.d(5)). A file in /etc hides those of the same name in /run, and
+// these hide those in /usr/local/lib and /usr/lib, even if it is empty or a link to /dev/null.
 func DropIns(files []TextFile) []TextFile {
 	prefixes := []string{"/etc/", "/run/", "/usr/local/lib/", "/usr/lib/", "/lib/"}
 	rank := func(f TextFile) int {
@@ -135,8 +136,8 @@ func DropIns(files []TextFile) []TextFile {
 	return counting
 }
 
-// withTextFile returns files after content was written to name; nil content takes the file away. The
-// order stays; a new file comes last.
+// withTextFile returns files as they are after content was written to name; nil content removes the file. The order is
+// kept, and a new file comes last.
 func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	var changed []TextFile
 	found := false
@@ -156,7 +157,7 @@ func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	return changed
 }
 
-// ExpectTextFile says what a kind of TextFiles, which reads it, will observe once f lies at name.
+// ExpectTextFile returns what kind, created by TextFiles and covering name, will observe once f is at name.
 func ExpectTextFile(h *Host, kind *Kind[[]TextFile], name string, f File) Expectation {
 	known, ok := h.Known(kind.Key(""))
 	if !ok {

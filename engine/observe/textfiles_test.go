@@ -57,7 +57,8 @@ func TestWithTextFile(t *testing.T) {
 	}
 }
 
-// FuzzTextFiles: what the script would print for any files is read back as it was, or refused if a header is in it.
+// FuzzTextFiles checks that what the script would print for any files is read back unchanged, or rejected if it
+// contains a header.
 func FuzzTextFiles(f *testing.F) {
 	f.Add("deb a b c\n", "")
 	f.Add("\n\nabc", "\n\n")

@@ -16,27 +16,27 @@ type Read struct {
 	name string
 }
 
-// ByAuthor says that it is a command of the playbook's author, which runs only where its task says so.
+// ByAuthor reports whether the observation is a command of the playbook's author, which runs only where its task says
+// so.
 func (r Read) ByAuthor() bool { return r.kind.name() == AuthorCommands.Name }
 
-// Key is the key of what was asked for.
+// Key returns the key of the observation.
 func (r Read) Key() Key { return Key{r.kind.name(), r.name} }
 
-// Lasts reports whether only a reboot changes what was asked for.
+// Lasts reports whether only a reboot changes the observation.
 func (r Read) Lasts() bool { return r.kind.lasting() }
 
-// Shared reports whether a step on another host can change what was asked for: see Kind.Shared.
+// Shared reports whether a step on another host can change the observation: see Kind.Shared.
 func (r Read) Shared() bool { return r.kind.shared(r.name) }
 
-// Want announces observations that a planner will ask for, as far as anybody can tell, so that they travel
-// together: see Kind.Want.
+// Want announces observations that a planner is likely to ask for, so that they are fetched together: see Kind.Want.
 func (h *Host) Want(reads []Read) {
 	for _, r := range reads {
 		h.want(r.kind, r.name)
 	}
 }
 
-// Tracker remembers what is observed under a context, on the planner's own host and on others.
+// Tracker records what is observed under a context, on the planner's own host and on others.
 type Tracker struct {
 	above  *Tracker
 	mu     sync.Mutex
@@ -54,7 +54,8 @@ type place struct {
 
 type trackerKey struct{}
 
-// Track returns a context under which observing is remembered, also by the trackers of the contexts above.
+// Track returns a context whose observations are recorded by the returned tracker, and by the trackers of the parent
+// contexts.
 func Track(ctx context.Context) (context.Context, *Tracker) {
 	t := &Tracker{}
 	t.above, _ = ctx.Value(trackerKey{}).(*Tracker)
@@ -76,7 +77,7 @@ func (t *Tracker) add(h, home *Host, r Read) {
 	}
 }
 
-// found remembers what files a plan is made from, as they were.
+// found records the files and checksums that a plan is based on, as they were observed.
 func (t *Tracker) found(h *Host, key Key, value any) {
 	for ; t != nil; t = t.above {
 		t.mu.Lock()
@@ -95,8 +96,8 @@ func (t *Tracker) found(h *Host, key Key, value any) {
 	}
 }
 
-// Seen is what was observed at a path of a host, for those who replace it; anything if nothing was. With follow it is what
-// symbolic links lead to.
+// Seen returns what was observed at a path of a host, for those who replace it; the zero value, which accepts
+// anything, if nothing was. With follow it describes what symbolic links lead to.
 func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,21 +122,21 @@ func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
 	return remote.Seen{Absent: !f.Exists()}
 }
 
-// Saw reports whether another host h than the planner's own was observed.
+// Saw reports whether the host h, other than the planner's own, was observed.
 func (t *Tracker) Saw(h *Host) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.others[h]) > 0
 }
 
-// Elsewhere are the observations of other hosts so far.
+// Elsewhere returns the observations of other hosts so far.
 func (t *Tracker) Elsewhere() map[*Host][]Read {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.others)
 }
 
-// Reads are the observations of the planner's own host so far, in order; one may stand there twice.
+// Reads returns the observations of the planner's own host so far, in order and possibly with duplicates.
 func (t *Tracker) Reads() []Read {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// What a plan saw is told as it was then, whatever is observed later.
+// What a plan has seen is reported as it was then, whatever is observed later.
 func TestSeenIsWhatThePlanSaw(t *testing.T) {
 	big := File{Type: Regular, Truncated: true, Stamp: "9:9.9", Content: []byte("x")}
 	h := NewRecorded("node",

@@ -10,34 +10,34 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Unit is a systemd unit as systemctl show tells it; the zero value is a unit that is not there.
+// Unit is a systemd unit as reported by systemctl show. The zero value is a unit that does not exist.
 type Unit struct {
-	// ID is the unit's own name, which differs from the name asked for where that is an alias.
+	// ID is the unit's own name, which differs from the name asked for if that is an alias.
 	ID string
 	// LoadState is "loaded", "not-found", "masked", "bad-setting" or "error".
 	LoadState string
-	// LoadError is why a unit that is neither loaded nor masked was not loaded.
+	// LoadError is the reason why a unit that is not masked could not be loaded.
 	LoadError string
 	// ActiveState is "active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating" or
 	// "maintenance".
 	ActiveState string
-	// SubState is the finer state of the unit's type: "running", "dead", "exited", "listening". It is
-	// empty where check mode predicts a state and cannot know it as finely.
+	// SubState is the state specific to the type of unit: "running", "dead", "exited", "listening". It is empty where
+	// check mode predicts a state but cannot know this detail.
 	SubState string
-	// UnitFileState is what systemctl is-enabled prints of the unit itself: "enabled", "enabled-runtime", "linked",
-	// "linked-runtime", "masked", "masked-runtime", "static", "indirect", "disabled", "generated", "transient" or "bad";
-	// empty without a file. Of a System V init script it is "enabled" or "disabled".
+	// UnitFileState is what systemctl is-enabled prints for the unit itself: "enabled", "enabled-runtime", "linked",
+	// "linked-runtime", "masked", "masked-runtime", "static", "indirect", "disabled", "generated", "transient" or
+	// "bad"; empty if there is no file. For a System V init script it is "enabled" or "disabled".
 	UnitFileState string
-	// Source is the file that a generated unit was made from: /etc/fstab, /etc/init.d/NAME.
+	// Source is the file from which a unit was generated: /etc/fstab, /etc/init.d/NAME.
 	Source string
-	// Stale is set where the unit's file has changed since systemd read it (NeedDaemonReload).
+	// Stale is set if the unit's file has changed since systemd read it (NeedDaemonReload).
 	Stale bool
 }
 
 // Exists reports whether systemd knows the unit, masked or not.
 func (u Unit) Exists() bool { return u.LoadState != "" && u.LoadState != "not-found" }
 
-// Active reports whether the unit runs, or has done its work and counts as active.
+// Active reports whether the unit is running, or has done its work and counts as active.
 func (u Unit) Active() bool {
 	switch u.ActiveState {
 	case "active", "reloading", "refreshing":
@@ -46,16 +46,16 @@ func (u Unit) Active() bool {
 	return false
 }
 
-// Masked reports whether the unit is linked to /dev/null, if only until the next boot.
+// Masked reports whether the unit is linked to /dev/null, even if only until the next boot.
 func (u Unit) Masked() bool {
 	return u.LoadState == "masked" || u.UnitFileState == "masked" || u.UnitFileState == "masked-runtime"
 }
 
-// Enabled reports whether the unit's install section has it started at every boot. What is enabled at runtime
-// is not: the next boot forgets it. A static unit cannot be enabled and is started by others.
+// Enabled reports whether the unit's install section makes it start at every boot. A unit enabled at runtime does not
+// count, because the next boot forgets it. A static unit cannot be enabled; other units start it.
 func (u Unit) Enabled() bool { return u.UnitFileState == "enabled" }
 
-// UnitName is the full name under which a unit is observed: "chrony" is "chrony.service".
+// UnitName returns the full name under which a unit is observed: "chrony" becomes "chrony.service".
 func UnitName(name string) string {
 	i := strings.LastIndexByte(name, '.')
 	if i >= 0 && unitTypes[name[i+1:]] {
@@ -69,11 +69,10 @@ var unitTypes = map[string]bool{
 	"swap": true, "timer": true, "path": true, "slice": true, "scope": true,
 }
 
-// unitPattern is systemd.unit(5)'s unit name, not a template and without globs, which systemctl
-// would expand.
+// unitPattern is a unit name of systemd.unit(5), but not a template, and without globs, which systemctl would expand.
 var unitPattern = regexp.MustCompile(`^[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\-]*(@[A-Za-z0-9:_.\\-]+)?\.[a-z]+$`)
 
-// CheckUnitName refuses what is not the full name of one unit (see UnitName).
+// CheckUnitName returns an error if name is not the full name of one unit (see UnitName).
 func CheckUnitName(name string) error {
 	if strings.Contains(name, "@.") {
 		return fmt.Errorf("%q is a template: name an instance of it, such as getty@tty1.service", name)
@@ -84,9 +83,9 @@ func CheckUnitName(name string) error {
 	return nil
 }
 
-// Units are systemd's units, by full name (see UnitName).
+// Units observes systemd units by full name (see UnitName).
 //
-// A step that does not know what kind of service it brings expects an empty SubState, which claims nothing.
+// A step that does not know what type of service it brings expects an empty SubState, which claims nothing.
 var Units = &Kind[Unit]{
 	Complete: func(expected, found Unit) Unit {
 		expected.SubState = cmp.Or(expected.SubState, found.SubState)
@@ -104,8 +103,8 @@ var Units = &Kind[Unit]{
 				Args:   valid,
 				Inline: true,
 			},
-			// Of an init script systemd knows only that a unit was generated from it. What starts it at boot are these links,
-			// where systemd-sysv-install looks too.
+			// All that systemd knows about an init script is that a unit was generated from it. These links start it
+			// at boot; systemd-sysv-install looks at them too.
 			{Script: `for _f in /etc/rc[S5].d/S[0-9][0-9]*; do if [ -e "$_f" ]; then printf '%s\n' "${_f#/etc/rc?.d/S??}"; fi; done`, Inline: true},
 		}
 	},
@@ -132,10 +131,10 @@ var Units = &Kind[Unit]{
 	},
 }
 
-// initScripts is where System V init scripts lie.
+// initScripts is the directory of System V init scripts.
 const initScripts = "/etc/init.d/"
 
-// ofScript is the unit with the state of the init script that it was generated from, if it was. enabled are the
+// ofScript returns the unit with the state of the init script that it was generated from, if any. enabled holds the
 // names of the scripts that are started at boot.
 func (u Unit) ofScript(enabled []string) Unit {
 	script, ok := strings.CutPrefix(u.Source, initScripts)
@@ -159,8 +158,8 @@ func unitNames(names []string) []string {
 	return valid
 }
 
-// parseUnits reads systemctl show's blocks of properties, one a unit in the order of the arguments,
-// with an empty line between.
+// parseUnits parses the blocks of properties printed by systemctl show, one block per unit in the order of the
+// arguments, separated by empty lines.
 func parseUnits(out string) []Unit {
 	var units []Unit
 	var u *Unit
@@ -183,7 +182,7 @@ func parseUnits(out string) []Unit {
 		case "LoadError": // org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."
 			_, message, _ := strings.Cut(value, " ")
 			if u.LoadError = strings.Trim(message, `"`); strings.HasPrefix(value, "org.freedesktop.systemd1.UnitMasked ") {
-				u.LoadError = "" // LoadState says so
+				u.LoadError = "" // LoadState already says so
 			}
 		case "SourcePath":
 			u.Source = value

@@ -49,7 +49,7 @@ func TestAMissingBlockIsAnErrorOfAllUnits(t *testing.T) {
 	}
 }
 
-// Of an init script systemd says only that its unit is generated (recorded with systemd 252).
+// All that systemd says about an init script is that its unit is generated (recorded with systemd 252).
 func TestAnInitScriptIsAsItsLinksSay(t *testing.T) {
 	const show = "Id=%s.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nSourcePath=%s\nUnitFileState=generated\nNeedDaemonReload=no\nLoadError=\n"
 	out := fmt.Sprintf(show, "data", "/etc/fstab") + "\n" + fmt.Sprintf(show, "off", "/etc/init.d/off") + "\n" + fmt.Sprintf(show, "on", "/etc/init.d/on")
@@ -69,7 +69,7 @@ func TestWhyAUnitIsNotLoaded(t *testing.T) {
 	}
 }
 
-// systemd 252 gives a masked unit an error, and LoadState says all of it.
+// systemd 252 reports an error for a masked unit, but LoadState says it all.
 func TestAMaskedUnitIsNoError(t *testing.T) {
 	const show = "Id=cron.service\nLoadState=masked\nUnitFileState=masked\nLoadError=org.freedesktop.systemd1.UnitMasked \"Unit cron.service is masked.\"\n"
 	values, _ := told(t, Units, []string{"cron.service"}, []remote.Answer{{Stdout: []byte(show)}, {}})

@@ -12,23 +12,23 @@ import (
 	"hlplay/engine/remote"
 )
 
-// User is an account as the name service switch tells it; the zero value is one that is not there.
+// User is an account as reported by the name service switch. The zero value is an account that does not exist.
 type User struct {
 	Name string
 	// UID and GID are -1 where check mode predicts an account whose ids it cannot know.
 	UID, GID int
 	// Comment is the GECOS field.
 	Comment, Home, Shell string
-	// Group is the name of the primary group, empty if GID has none.
+	// Group is the name of the primary group; empty if GID has no name.
 	Group string
-	// Groups are the groups that list the user as a member, sorted.
+	// Groups holds the sorted names of the groups that list the user as a member.
 	Groups []string
 }
 
-// Exists reports whether there is such an account.
+// Exists reports whether the account exists.
 func (u User) Exists() bool { return u.Name != "" }
 
-// Group is a group as the name service switch tells it; the zero value is one that is not there.
+// Group is a group as reported by the name service switch. The zero value is a group that does not exist.
 type Group struct {
 	Name string
 	// GID is -1 where check mode predicts a group whose id it cannot know.
@@ -36,14 +36,14 @@ type Group struct {
 	Members []string
 }
 
-// Exists reports whether there is such a group.
+// Exists reports whether the group exists.
 func (g Group) Exists() bool { return g.Name != "" }
 
-// accountPattern is what Debian's adduser(8) accepts as a name, and more than useradd(8) does. A
-// number would be looked up as an id.
+// accountPattern matches the names that Debian's adduser(8) accepts, which are more than useradd(8) accepts. A number
+// would be looked up as an id.
 var accountPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
-// CheckAccountName refuses what cannot be the name of a user or a group that is to be made.
+// CheckAccountName returns an error if name cannot be the name of a user or group that is to be created.
 func CheckAccountName(name string) error {
 	if !accountPattern.MatchString(name) || len(name) > 32 {
 		return fmt.Errorf("%q is not the name of a user or group: letters, digits, '_', '.' and '-', not beginning with a digit, at most 32", name)
@@ -51,11 +51,11 @@ func CheckAccountName(name string) error {
 	return nil
 }
 
-// foreignPattern is what a name may be that a host knows from elsewhere: those of a domain hold blanks, backslashes and '@'.
-// What begins with a '-' would be an option, and a number an id.
+// foreignPattern matches names that a host may know from elsewhere: names of a domain contain spaces, backslashes and
+// '@'. A leading '-' would be taken for an option, and a number for an id.
 var foreignPattern = regexp.MustCompile(`^[^-\s:,[:cntrl:]]([^:,[:cntrl:]]*[^\s:,[:cntrl:]])?$`)
 
-// CheckKnownName refuses what cannot be the name of a user or a group that a host knows.
+// CheckKnownName returns an error if name cannot be the name of a user or group that a host knows.
 func CheckKnownName(name string) error {
 	if _, err := strconv.ParseUint(name, 10, 64); err == nil || !foreignPattern.MatchString(name) || len(name) > 256 {
 		return fmt.Errorf("%q is not the name of a user or group: not a number, no ':', ',' nor control characters, no '-' or blank at the beginning, no blank at the end", name)
@@ -65,18 +65,19 @@ func CheckKnownName(name string) error {
 
 type actingUser struct{}
 
-// WithUser returns a context in which a task acts as a user. The empty name is the host's reader.
+// WithUser returns a context in which a task acts as the given user. The empty name is the account that reads the
+// host.
 func WithUser(ctx context.Context, user string) context.Context {
 	return context.WithValue(ctx, actingUser{}, user)
 }
 
-// ActingUser returns the user of WithUser. It is not always a name that the host knows: Whoami tells that.
+// ActingUser returns the user set by WithUser. The host may know the account under another name: see Whoami.
 func ActingUser(ctx context.Context) string {
 	user, _ := ctx.Value(actingUser{}).(string)
 	return user
 }
 
-// isActing reports whether the account with that name is the one that a task acts as.
+// isActing reports whether account is the name of the account that a task acts as.
 func isActing(ctx context.Context, h *Host, account string) (bool, error) {
 	user := ActingUser(ctx)
 	if user == "" || user == "root" {
@@ -86,7 +87,7 @@ func isActing(ctx context.Context, h *Host, account string) (bool, error) {
 	return who == account, err
 }
 
-// Whoami is the account that commands run as for a user of ActingUser.
+// Whoami observes the name of the account that commands run as for a user returned by ActingUser.
 var Whoami = &Kind[string]{
 	Name: "whoami", What: "the account of the acting user",
 	Lasting: true,
@@ -121,7 +122,7 @@ func accountNames(names []string) []string {
 	return valid
 }
 
-// Users are accounts by name.
+// Users observes accounts by name.
 var Users = &Kind[User]{
 	Complete: func(expected, found User) User {
 		if expected.UID < 0 {
@@ -147,7 +148,7 @@ var Users = &Kind[User]{
 	},
 }
 
-// Groups are groups by name.
+// Groups observes groups by name.
 var Groups = &Kind[Group]{
 	Complete: func(expected, found Group) Group {
 		if expected.GID < 0 {
@@ -174,9 +175,9 @@ var Groups = &Kind[Group]{
 	},
 }
 
-// Passwords are the password fields of /etc/shadow by user name: a crypt(5) hash, "!" or "*" before
-// it or alone where no password works, and "" where there is no account. Reading them takes root.
-// They are secrets: a module must compare them and never show them.
+// Passwords observes the password fields of /etc/shadow by user name: a crypt(5) hash, possibly preceded by "!" or
+// "*"; a "!" or "*" alone if no password works; or "" if there is no account. Reading them requires root. They are
+// secrets: a module must only compare them and never show them.
 var Passwords = &Kind[string]{
 	Name: "password", What: "the password of %s",
 	Ask: func(names []string) []remote.Query {
@@ -205,8 +206,8 @@ var Passwords = &Kind[string]{
 	},
 }
 
-// parseAccounts tells each valid name what parse found under it. getent ends with 2 if it found not
-// all of the names, which is an observation; anything else is an error.
+// parseAccounts reports for each valid name what parse found under it. getent exits with status 2 if it did not find
+// all of the names, which is an observation; any other failure is an error.
 func parseAccounts[T any](names []string, answers []remote.Answer, tell func(string, T, error), parse func() map[string]T) {
 	var zero T
 	var found map[string]T
@@ -227,7 +228,7 @@ func parseAccounts[T any](names []string, answers []remote.Answer, tell func(str
 	}
 }
 
-// parseGroups reads group(5) lines; those that are none are left out.
+// parseGroups parses lines of group(5) and ignores others.
 func parseGroups(out string) []Group {
 	var groups []Group
 	for line := range strings.Lines(out) {
@@ -248,7 +249,7 @@ func parseGroups(out string) []Group {
 	return groups
 }
 
-// parseUsers reads passwd(5) lines and joins them with the groups.
+// parseUsers parses lines of passwd(5) and combines them with the groups.
 func parseUsers(out string, groups []Group) map[string]User {
 	users := map[string]User{}
 	for line := range strings.Lines(out) {

@@ -13,10 +13,10 @@ import (
 	"hlplay/engine/remote"
 )
 
-// The tests run in bubbles of synctest: a lost wake-up ends a test at once, as a deadlock, and
-// "nothing more will happen by itself" is a state that a test can wait for.
+// The tests run in synctest bubbles: a lost wake-up ends a test at once, as a deadlock, and "nothing more will happen
+// by itself" is a state that a test can wait for.
 
-// words is observed of a wire: each value is the name and the flight that brought it.
+// words is observed over a wire: each value consists of the name and the flight that fetched it.
 var words = &Kind[string]{
 	Name: "word",
 	Ask:  func(names []string) []remote.Query { return []remote.Query{{Script: "word", Args: names}} },
@@ -35,7 +35,7 @@ var words = &Kind[string]{
 	},
 }
 
-// numbers is a second kind, asked with two queries.
+// numbers is a second kind, which asks two queries.
 var numbers = &Kind[int]{
 	Name: "number",
 	Ask: func(names []string) []remote.Query {
@@ -48,17 +48,17 @@ var numbers = &Kind[int]{
 	},
 }
 
-// wire is the way to a host of a test.
+// wire is the connection to a host in a test.
 type wire struct {
 	host *Host
 
 	mu      sync.Mutex
 	flights []string // "a b | c": the names asked for, by query
 	dials   int
-	dead    error         // what dialling meets
-	fails   error         // what asking meets
+	dead    error         // the error of dialling
+	fails   error         // the error of asking
 	short   bool          // answers are missing
-	hold    chan struct{} // flights wait for it to be closed
+	hold    chan struct{} // flights wait until it is closed
 }
 
 func newWire(ctx context.Context, name string) *wire {
@@ -104,8 +104,8 @@ func (w *wire) sent() []string {
 	return slices.Clone(w.flights)
 }
 
-// in runs a test's body many times over, each in a bubble of its own, for what depends on the order
-// in which goroutines happen to run.
+// in runs the body of a test many times, each time in a bubble of its own, to cover different orders in which
+// goroutines may run.
 func in(t *testing.T, body func(t *testing.T)) {
 	t.Helper()
 	for range 200 {
@@ -131,7 +131,7 @@ func planners(ctx context.Context, h *Host, fns ...func(ctx context.Context)) {
 	wg.Wait()
 }
 
-// reads is a planner that observes words one after another.
+// reads returns a planner that observes words one after another.
 func reads(t *testing.T, on *Host, names ...string) func(context.Context) {
 	return func(ctx context.Context) {
 		for _, name := range names {
@@ -155,7 +155,7 @@ func running(h *Host) int {
 	return h.running
 }
 
-// wantIdle says that every planner of a host has ended, or waits.
+// wantIdle checks that every planner of a host has ended or is waiting.
 func wantIdle(t *testing.T, w *wire) {
 	t.Helper()
 	synctest.Wait()
