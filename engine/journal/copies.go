@@ -15,23 +15,23 @@ import (
 
 const copiesDir = "copies"
 
-// Copy is what lay at a path of a host before the run changed it.
+// Copy describes what was at a path of a host before the run changed it.
 type Copy struct {
 	Host string `json:"host"`
 	Path string `json:"path"`
-	// Absent says that nothing lay there. Link is where a symbolic link led.
+	// Absent is set if nothing was there. Link is the target of a symbolic link.
 	Absent bool   `json:"absent,omitempty"`
 	Link   string `json:"link,omitempty"`
-	// File is where the content is, in the run's directory.
+	// File is the path of the content, relative to the run's directory.
 	File   string `json:"file,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
-	// Mode is in octal digits.
+	// Mode is written in octal.
 	Mode  string `json:"mode,omitempty"`
 	Owner string `json:"owner,omitempty"`
 	Group string `json:"group,omitempty"`
 }
 
-// Left is what lies at a path at the end of a run.
+// Left describes what is at a path at the end of a run.
 type Left struct {
 	Host   string `json:"host"`
 	Path   string `json:"path"`
@@ -40,7 +40,7 @@ type Left struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// LeftOf is an observation as the journal has it.
+// LeftOf converts an observation to its form in the journal.
 func LeftOf(host, name string, f observe.File) Left {
 	l := Left{Host: host, Path: name, Absent: !f.Exists(), Link: f.Target}
 	if f.Type == observe.Regular {
@@ -49,17 +49,17 @@ func LeftOf(host, name string, f observe.File) Left {
 	return l
 }
 
-// Same reports whether two are of the same content.
+// Same reports whether both describe the same content.
 func (l Left) Same(other Left) bool {
 	return l.Absent == other.Absent && l.Link == other.Link && l.SHA256 == other.SHA256
 }
 
-// Before implements run.Archive: it copies a file.
+// Before implements run.Archive: it records a copy of the file.
 func (w *Writer) Before(host, name string, f observe.File) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.file == nil {
-		return nil // that the run is not recorded has been said
+		return nil // the user has been told already that the run is not recorded
 	}
 	c := &Copy{Host: host, Path: name, Absent: !f.Exists(), Link: f.Target}
 	switch {
@@ -77,7 +77,7 @@ func (w *Writer) Before(host, name string, f observe.File) error {
 	return w.write(Entry{Copy: c})
 }
 
-// store writes the content of a copy; it is on the disk then.
+// store writes the content of a copy and syncs it to disk.
 func (w *Writer) store(c *Copy, content []byte) error {
 	w.copies++
 	if w.copies == 1 {
@@ -102,18 +102,18 @@ func (w *Writer) After(host, name string, f observe.File) {
 	_ = w.write(Entry{Left: &left})
 }
 
-// Kept is a copy, and what the run has left in its place; nil if that is not known.
+// Kept is a copy and what the run has left in its place; Left is nil if that is not known.
 type Kept struct {
 	Copy
 	Left *Left
 }
 
-// Changed reports whether the run has left something else there than it found, as far as it is known.
+// Changed reports whether the run has left something else at the path than it found. It is true if that is not known.
 func (k Kept) Changed() bool {
 	return k.Left == nil || !k.Left.Same(Left{Absent: k.Absent, Link: k.Link, SHA256: k.SHA256})
 }
 
-// Copies are those of a run, in the order of their paths and hosts.
+// Copies returns the copies of a run, sorted by path and host.
 func (r *Record) Copies() []Kept {
 	var all []Kept
 	for _, e := range r.Entries {
@@ -130,7 +130,7 @@ func (r *Record) Copies() []Kept {
 	return all
 }
 
-// Content reads the content of a copy of a run, and refuses one that is no longer what was copied.
+// Content reads the content of a copy of a run. It returns an error if the content is no longer what was copied.
 func (s Store) Content(id string, c Copy) ([]byte, error) {
 	root, err := os.OpenRoot(filepath.Join(s.dir, runsDir, id))
 	if err != nil {

@@ -6,24 +6,24 @@ import (
 	"hlplay/engine/report"
 )
 
-// Host is what became of one host in a run.
+// Host is the outcome of a run on one host.
 type Host struct {
 	Name    string
 	Counts  report.Counts
 	Results []Done
-	// Step was begun last, if nothing is known of its end.
+	// Step is the last step begun, if it is not known how it ended.
 	Step *report.Progress
-	// Ahead are the tasks of the plan that the host did not come to.
+	// Ahead holds the tasks of the plan that the host did not reach.
 	Ahead []Point
 }
 
-// Done is a result and when it was there.
+// Done is a result and the time at which it was recorded.
 type Done struct {
 	At time.Time
 	*Result
 }
 
-// Hosts are those of the plan, in its order.
+// Hosts returns the hosts of the plan, in the order of the plan.
 func (r *Record) Hosts() []Host {
 	of := map[string]*Host{}
 	var all []*Host
@@ -56,7 +56,7 @@ func (r *Record) Hosts() []Host {
 	for _, play := range r.Run.Plan {
 		for _, name := range play.Hosts {
 			for _, t := range play.Tasks {
-				// What one host did for all is begun, and has no result on the others.
+				// A task that one host did for all has begun, but has no result on the others.
 				elsewhere := begun[[2]string{play.Name, t.Name}] && !left[name]
 				if t.Rescues == "" && !elsewhere && !did[[3]string{play.Name, t.Name, name}] {
 					of[name].Ahead = append(of[name].Ahead, Point{play.Name, t})
@@ -74,7 +74,7 @@ func (r *Record) Hosts() []Host {
 	return hosts
 }
 
-// count counts a result, for runs that have not counted themselves.
+// count counts a result, for runs that did not record their own counts.
 func (h *Host) count(r *Result) {
 	if r.Status == report.Changed || len(r.Steps) > 0 {
 		h.Counts.Changed++
@@ -96,7 +96,7 @@ func (h *Host) count(r *Result) {
 	}
 }
 
-// Worth reports whether a result says more than that all was as desired.
+// Worth reports whether a result says more than that everything was as desired.
 func (d Done) Worth() bool {
 	return d.Status != report.OK && d.Status != report.Skipped || len(d.Notes) > 0
 }

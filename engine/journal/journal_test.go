@@ -17,7 +17,7 @@ import (
 	"hlplay/modules"
 )
 
-// plan is two plays on hosts a and b: tasks 1, 2 with its rescue, 3; and 4.
+// plan has two plays on hosts a and b: tasks 1, 2 with its rescue, and 3; and task 4.
 var plan = []Play{
 	{Name: "p", Hosts: []string{"a", "b"}, Tasks: []Task{
 		{Name: "1", File: "f", Line: 1}, {Name: "2", File: "f", Line: 2}, {Name: "2r", File: "f", Line: 3, Rescues: "2"}, {Name: "3", File: "f", Line: 4},
@@ -25,8 +25,8 @@ var plan = []Play{
 	{Name: "q", Hosts: []string{"a", "b"}, Tasks: []Task{{Name: "4", File: "f", Line: 5}}},
 }
 
-// events are those of a run in short: "p" begins a play, "p 1/2" a batch of it, "p.1" a task, "p.1 a failed" is a result, "p.+h" a
-// handler; and a State ends the run.
+// events expands a shorthand for the events of a run: "p" begins a play, "p 1/2" a batch of it, "p.1" a task, "p.1 a
+// failed" is a result, "p.+h" a handler, and a State ends the run.
 func events(short ...string) []report.Event {
 	var all []report.Event
 	for _, s := range short {
@@ -58,7 +58,7 @@ func events(short ...string) []report.Event {
 	return all
 }
 
-// recorded is a run with the plan and these events, as it is read back.
+// recorded records a run with the plan and these events, and reads it back.
 func recorded(t *testing.T, short ...string) *Record {
 	t.Helper()
 	store := At(filepath.Join(t.TempDir(), "j"))
@@ -126,7 +126,7 @@ func TestHosts(t *testing.T) {
 		}
 		got = append(got, h.Name+" "+strings.Join(ahead, ","))
 	}
-	// Task 3 had its turn: one host may do it for all.
+	// Task 3 was begun: one host may have done it for all.
 	if diff := cmp.Diff([]string{"a 4", "b 2,3,4"}, got); diff != "" {
 		t.Errorf("hosts and what they did not come to (-want +got):\n%s", diff)
 	}
@@ -135,7 +135,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestTorn cuts a journal at every byte: what was written before is read.
+// TestTorn cuts a journal at every byte and checks that the entries before the cut are read.
 func TestTorn(t *testing.T) {
 	store := At(filepath.Join(t.TempDir(), "j"))
 	w := &Writer{}
@@ -182,7 +182,7 @@ func TestTorn(t *testing.T) {
 	}
 }
 
-// FuzzDecode reads what follows whole entries: they are read whatever it is.
+// FuzzDecode appends arbitrary bytes to complete entries, which must be read nevertheless.
 func FuzzDecode(f *testing.F) {
 	const whole = `{"time":"2026-11-28T09:00:00Z","run":{"plan":[{"name":"p","hosts":["a"],"tasks":[{"name":"1"}]}]}}` + "\n" +
 		`{"time":"2026-11-28T09:00:01Z","result":{"play":"p","task":"1","host":"a","status":"failed"}}` + "\n"
@@ -224,7 +224,7 @@ func TestSecretsOfDiffs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The sum of a text with a secret would tell who guesses that the guess is right.
+	// The checksum of a text with a secret would confirm a correct guess of the secret.
 	if a, b := record.Entries[1].Result.Changes[0], record.Entries[2].Result.Changes[0]; a != b || a.After == "" {
 		t.Errorf("%+v, %+v", a, b)
 	}
@@ -285,7 +285,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestKept begins more runs than are kept; those that did nothing push out none that did.
+// TestKept begins more runs than are kept and checks that runs that did nothing displace none that did something.
 func TestKept(t *testing.T) {
 	store := At(filepath.Join(t.TempDir(), "j"))
 	now := time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
@@ -297,7 +297,7 @@ func TestKept(t *testing.T) {
 		for _, e := range events(end) {
 			w.Report(e)
 		}
-		now = now.Add(500 * time.Millisecond) // two a second
+		now = now.Add(500 * time.Millisecond) // two per second
 		return w
 	}
 	lives := begin("p")
@@ -309,7 +309,7 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// While the last one runs, it counts as neither.
+	// While the last run is running, it counts as neither.
 	want := []string{"20261128-090004", "20261128-090003-02", "20261128-090003", "20261128-090002-02", "20261128-090002", "20261128-090000"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)

@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/lang"
 )
 
-// Planned is what of a playbook a run with these arguments sets out to do: the plays that have hosts, with the tasks that are
-// selected, from the one to start at on.
+// Planned returns what a run of a playbook with these arguments plans to do: the plays that have hosts, with the
+// selected tasks, from StartAt on.
 func Planned(pb *lang.Playbook, inv *inventory.Inventory, a Arguments, limit string) ([]Play, error) {
 	limited := inv.Hosts
 	if limit != "" {
@@ -58,7 +58,7 @@ func Planned(pb *lang.Playbook, inv *inventory.Inventory, a Arguments, limit str
 	return plan, nil
 }
 
-// eachGroup visits groups, the outer before the inner ones.
+// eachGroup visits groups, outer ones before inner ones.
 func eachGroup(nodes []lang.Node, visit func(*lang.Group)) {
 	for _, n := range nodes {
 		if g, ok := n.(*lang.Group); ok {
@@ -70,7 +70,7 @@ func eachGroup(nodes []lang.Node, visit func(*lang.Group)) {
 	}
 }
 
-// Sources are the files that the playbook and the inventory were read from, in the order of their names.
+// Sources returns the files from which the playbook and the inventory were read, sorted by path.
 func Sources(pb *lang.Playbook, inv *inventory.Inventory) []Source {
 	sums := map[string]string{}
 	for path, f := range inv.Files {
@@ -81,7 +81,7 @@ func Sources(pb *lang.Playbook, inv *inventory.Inventory) []Source {
 	}
 	all := []Source{}
 	for path, s := range sums {
-		if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") { // a pipe, which has another name the next time
+		if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") { // a pipe, which has another name next time
 			continue
 		}
 		all = append(all, Source{filepath.ToSlash(path), s})

@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestLine bounds what is read as one entry: a task with many items and their output.
+// longestLine bounds the size of an entry: a task may have many items with output.
 const longestLine = 64 << 20
 
-// Glance is what the beginning and the end of a journal tell.
+// Glance holds what the first and last entries of a journal say.
 type Glance struct {
 	ID    string
 	Began time.Time
 	Run   Run
-	// End is nil for a run that has not come to its end.
+	// End is nil for a run that was not completed.
 	End   *End
 	State State
 }
 
-// Record is a journal that was read.
+// Record is the journal of a run in memory.
 type Record struct {
 	Glance
 	Entries []Entry
@@ -52,7 +52,7 @@ func (s Store) Read(id string) (*Record, error) {
 	return r, nil
 }
 
-// Glance reads only the beginning and the end of the journal of a run.
+// Glance reads only the first and last entries of the journal of a run.
 func (s Store) Glance(id string) (Glance, error) {
 	g := Glance{ID: id}
 	f, state, err := s.open(id)
@@ -82,7 +82,7 @@ func (s Store) Glance(id string) (Glance, error) {
 	return g, nil
 }
 
-// ended says how the run stands, by the last entry; state is Running for one that lives.
+// ended sets the state of the run according to its last entry; state is Running for a run that is still alive.
 func (g *Glance) ended(last Entry, state State) {
 	g.End, g.State = last.End, state
 	if last.End != nil {
@@ -90,7 +90,7 @@ func (g *Glance) ended(last Entry, state State) {
 	}
 }
 
-// open opens the journal of a run, and says whether the run lives.
+// open opens the journal of a run and reports whether the run is still alive.
 func (s Store) open(id string) (*os.File, State, error) {
 	f, err := os.Open(filepath.Join(s.dir, runsDir, id, journalFile))
 	if err != nil {
@@ -103,8 +103,8 @@ func (s Store) open(id string) (*os.File, State, error) {
 	return f, state, nil
 }
 
-// Decode reads entries. A line that was cut off, as the last one of a program that was killed may be, is left out, and so is
-// one that is no entry: of a power failure zeros may be left.
+// Decode reads entries. It skips an incomplete line, which a killed program may leave as the last one, and any line
+// that is not an entry: a power failure may leave zeros.
 func Decode(r io.Reader) ([]Entry, error) {
 	var all []Entry
 	in := bufio.NewReader(r)
@@ -123,7 +123,7 @@ func Decode(r io.Reader) ([]Entry, error) {
 	}
 }
 
-// readLine reads a whole line; io.EOF says that there is none.
+// readLine reads a complete line. It returns io.EOF if there is none.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
@@ -140,7 +140,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// lastLine is the last whole line of a file.
+// lastLine returns the last complete line of a file.
 func lastLine(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {

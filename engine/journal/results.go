@@ -7,20 +7,21 @@ import (
 	"hlplay/engine/lang"
 )
 
-// Results are what the tasks of a run have registered, and those of the runs that it goes on with.
+// Results holds what the tasks of a run have registered, and those of the runs that it continues.
 type Results struct {
 	values map[registration]cty.Value
-	hosts  map[string][]string // of a play
+	hosts  map[string][]string // by play
 }
 
 func newResults() *Results {
 	return &Results{values: map[registration]cty.Value{}, hosts: map[string][]string{}}
 }
 
-// registration is a task on a host.
+// registration identifies a task on a host.
 type registration struct{ play, task, host string }
 
-// Results reads what the tasks of a run have registered. What is not recorded, as it holds a secret or is large, is not there.
+// Results returns what the tasks of a run have registered. Results that were not recorded, because they contain a
+// secret or are large, are missing.
 func (s Store) Results(r *Record) *Results {
 	all := newResults()
 	var read func(*Record, int)
@@ -40,7 +41,7 @@ func (all *Results) add(r *Record) {
 	for _, play := range r.Run.Plan {
 		all.hosts[play.Name] = play.Hosts
 	}
-	leaders := map[registration]cty.Value{} // without a host
+	leaders := map[registration]cty.Value{} // by task: the host is empty
 	for _, e := range r.Entries {
 		if e.Result == nil {
 			continue
@@ -56,7 +57,7 @@ func (all *Results) add(r *Record) {
 			leaders[at] = value
 		}
 	}
-	// A task that one host does for all registers its result on all.
+	// A task that one host does for all registers its result on all hosts.
 	for at, value := range leaders {
 		for _, host := range all.hosts[at.play] {
 			at.host = host
@@ -67,13 +68,13 @@ func (all *Results) add(r *Record) {
 	}
 }
 
-// Of is what a task has registered on a host.
+// Of returns what a task has registered on a host.
 func (all *Results) Of(host, play, task string) (cty.Value, bool) {
 	v, ok := all.values[registration{play, task, host}]
 	return v, ok
 }
 
-// Known reports whether the result of a task is there for all hosts of its play.
+// Known reports whether the result of a task is recorded for all hosts of its play.
 func (all *Results) Known(t *lang.Task) bool {
 	hosts := all.hosts[t.Play().Name]
 	for _, host := range hosts {

@@ -9,20 +9,20 @@ import (
 	"hlplay/engine/report"
 )
 
-// Point is a task of a run's plan.
+// Point is a task in a run's plan.
 type Point struct {
 	Play string
 	Task
 }
 
-// String is the task and where it stands.
+// String returns the task and its position in the source.
 func (p Point) String() string { return fmt.Sprintf("%q (%s:%d)", p.Name, p.File, p.Line) }
 
-// Unfinished is the first task of the run's plan that is not known to be done on every host that it is for; false if there is
-// none.
+// Unfinished returns the first task of the run's plan that is not known to be done on every host it is for, or false
+// if there is none.
 //
-// Tasks take turns, so those before the one at which a run was cut off are done, on the hosts that were still in the run. A host
-// that left it did so at a task that failed or did not reach it.
+// Tasks run one after another. If a run was cut off at a task, the tasks before it are done on the hosts that were
+// still in the run. A host that dropped out did so at a task that failed or could not reach it.
 func (r *Record) Unfinished() (Point, bool) {
 	if r.State == OK || r.Run.Restores != "" {
 		return Point{}, false
@@ -39,7 +39,7 @@ func (r *Record) Unfinished() (Point, bool) {
 	at := func(play, task string) int {
 		return slices.IndexFunc(plan, func(p Point) bool { return p.Play == play && p.Name == task })
 	}
-	// A handler that has not come to its end is due on its host, and runs behind the last task of its play.
+	// A handler that did not finish is due on its host. It runs after the last task of its play.
 	turn := func(play, task string, handler bool) int {
 		if !handler {
 			return at(play, task)
@@ -85,12 +85,12 @@ func (r *Record) Unfinished() (Point, bool) {
 	return plan[first], true
 }
 
-// broken reports whether a result has taken its host out of the run.
+// broken reports whether a result has removed its host from the run.
 func broken(r *Result) bool {
 	return r.Status == report.Unreachable || r.Status == report.Failed && !r.Ignored && !r.Rescued
 }
 
-// cut are the plays of which batches of hosts were not begun.
+// cut returns the plays that still have batches of hosts that were not begun.
 func (r *Record) cut() []string {
 	begun := map[string]*report.PlayStarted{}
 	var order []string
@@ -106,8 +106,9 @@ func (r *Record) cut() []string {
 	return slices.DeleteFunc(order, func(name string) bool { return begun[name].Batch >= begun[name].Batches })
 }
 
-// Start is the task to start a playbook at so that it goes on at a point: that one, or an earlier one whose result it or those
-// behind it read, unless that is recorded. It returns the results that are why, by their names.
+// Start returns the task at which to start a playbook so that it continues at a point: that task, or an earlier one if
+// its result is needed by a task that will run and is not recorded. results names the results that required the
+// earlier start.
 func Start(pb *lang.Playbook, at Point, a Arguments, recorded *Results) (task string, results []string, err error) {
 	task = at.Name
 	for {
@@ -120,8 +121,8 @@ func Start(pb *lang.Playbook, at Point, a Arguments, recorded *Results) (task st
 	}
 }
 
-// Forgotten are the tasks in front of a start whose results are not recorded and yet read by tasks behind it, which can do without:
-// Start begins no earlier for them.
+// Forgotten returns the tasks before start whose results are not recorded although later tasks refer to them in a way
+// that works without them: Start does not begin earlier because of them.
 func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) (all []*lang.Task) {
 	front := map[string]*lang.Task{}
 	waiting := true
@@ -147,7 +148,8 @@ func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) 
 	return all
 }
 
-// Differences say how the sources of a run differ from those of now, a line each; none if they are the same.
+// Differences describes, one per line, how the sources of a run differ from the current ones; there are none if they
+// are the same.
 func Differences(then, now []Source) []string {
 	sums := map[string]string{}
 	for _, s := range now {

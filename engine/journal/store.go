@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Dir is where a project's runs are recorded unless the user says otherwise, in the working directory.
+// Dir is the default directory, relative to the working directory, in which the runs of a project are recorded.
 const Dir = ".hlplay"
 
-// KeptRuns is how many runs are kept unless the user says otherwise.
+// KeptRuns is the default number of runs that are kept.
 const KeptRuns = 50
 
 const (
@@ -24,19 +24,20 @@ const (
 	journalFile = "journal.jsonl"
 )
 
-// Store is where the runs of a project are recorded: below a directory of the user's own.
+// Store is where the runs of a project are recorded: a directory that belongs to the user.
 type Store struct{ dir string }
 
-// At is the store in a directory, which need not exist yet.
+// At returns the store in a directory, which need not exist yet.
 func At(dir string) Store { return Store{dir} }
 
-// String is the directory.
+// String returns the directory.
 func (s Store) String() string { return s.dir }
 
-// ids are the names of runs: when they began, in UTC; those behind the first of a second are numbered.
+// ids matches the IDs of runs: the time at which the run began, in UTC, with a number if it is not the first in that
+// second.
 var ids = regexp.MustCompile(`^\d{8}-\d{6}(-\d{2,})?$`)
 
-// newID is the name of the n-th run of a second.
+// newID returns the ID of the n-th run in a second.
 func newID(began time.Time, n int) string {
 	id := began.UTC().Format("20060102-150405")
 	if n > 1 {
@@ -45,8 +46,8 @@ func newID(began time.Time, n int) string {
 	return id
 }
 
-// prepare makes the directory of runs, and opens it. What is there already must be the user's, and nobody else's to write to: it
-// could lead elsewhere, or hold runs that never were.
+// prepare creates and opens the directory of runs. Existing directories must belong to the user, and nobody else may
+// be able to write to them: they could lead elsewhere, or contain runs that never happened.
 func (s Store) prepare() (*os.Root, error) {
 	made := false
 	for _, dir := range []string{s.dir, filepath.Join(s.dir, runsDir)} {
@@ -60,13 +61,13 @@ func (s Store) prepare() (*os.Root, error) {
 			return nil, err
 		}
 	}
-	if made { // git leaves out what is in here
+	if made { // makes git ignore the directory
 		_ = os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600)
 	}
 	return os.OpenRoot(filepath.Join(s.dir, runsDir))
 }
 
-// own returns an error unless a directory is the user's alone to write to.
+// own returns an error unless the directory belongs to the user and nobody else can write to it.
 func own(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -84,7 +85,7 @@ func own(dir string) error {
 	return nil
 }
 
-// IDs are the recorded runs, the latest first.
+// IDs returns the IDs of the recorded runs, latest first.
 func (s Store) IDs() ([]string, error) {
 	dir := filepath.Join(s.dir, runsDir)
 	entries, err := os.ReadDir(dir)
@@ -108,7 +109,7 @@ func (s Store) IDs() ([]string, error) {
 	return all, nil
 }
 
-// Find is the run that a word means: the beginning of its ID, or "last".
+// Find returns the ID of the run that word refers to: the beginning of its ID, or "last".
 func (s Store) Find(word string) (string, error) {
 	all, err := s.IDs()
 	if err != nil {
@@ -138,8 +139,8 @@ func (s Store) Find(word string) (string, error) {
 	return "", fmt.Errorf("%q is the beginning of %d runs, %s to %s: give more of the ID", word, len(found), found[len(found)-1], found[0])
 }
 
-// prune removes the oldest runs beyond those that are kept. Runs that have changed nothing and had no trouble are counted apart:
-// however many there are, they push out no run that somebody may want to look at.
+// prune removes the oldest runs beyond the number to keep. Runs that changed nothing and had no trouble are counted
+// separately, so that they never displace runs that somebody may want to look at.
 func (s Store) prune(root *os.Root, keep int) error {
 	all, err := s.IDs()
 	if err != nil {

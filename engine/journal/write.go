@@ -17,27 +17,27 @@ import (
 	"hlplay/engine/report"
 )
 
-// Writer is a report.Reporter that records a run. It must be told events without secrets: see report.Redact. What happens
-// before Begin it does not record. Its methods may be called from many goroutines.
+// Writer is a report.Reporter that records a run. The events it receives must not contain secrets: see report.Redact.
+// It does not record what happens before Begin. Its methods are safe for concurrent use.
 type Writer struct {
-	// Redactor tells which files hold a secret: they are not copied. Nil knows of none.
+	// Redactor detects files that contain a secret, which are not copied. Nil detects none.
 	Redactor *report.Redactor
 
 	mu     sync.Mutex
 	id     string
 	dir    *os.Root // of the run
 	copies int
-	file   *os.File // nil before Begin, and when the journal has ended
+	file   *os.File // nil before Begin, and after the journal has ended
 	err    error
 	now    func() time.Time
 
-	// unsynced has an element when something that matters is on its way to the disk.
+	// unsynced has an element while something that matters is waiting to be synced to disk.
 	unsynced chan struct{}
 	synced   sync.WaitGroup
 }
 
-// Begin records a run in a store from now on, and removes the oldest runs of it beyond those to keep (see Store). Where it fails
-// the run is not recorded.
+// Begin starts recording a run in a store, and removes the store's oldest runs beyond the number to keep (see prune).
+// If it fails, the run is not recorded.
 func (w *Writer) Begin(s Store, run Run, keep int) error {
 	root, err := s.prepare()
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *Writer) Begin(s Store, run Run, keep int) error {
 	}
 	w.file, err = w.dir.OpenFile(journalFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err == nil {
-		_ = unix.Flock(int(w.file.Fd()), unix.LOCK_EX) // where there is no locking, nobody can tell that the run lives
+		_ = unix.Flock(int(w.file.Fd()), unix.LOCK_EX) // without file locking nobody can tell that the run is alive
 		w.unsynced = make(chan struct{}, 1)
 		w.synced.Add(1)
 		go w.sync(w.file)
@@ -73,11 +73,11 @@ func (w *Writer) Begin(s Store, run Run, keep int) error {
 		_ = root.RemoveAll(w.id)
 		return err
 	}
-	_ = s.prune(root, keep) // what cannot be removed now, the next run tries to
+	_ = s.prune(root, keep) // the next run will try again to remove what is left
 	return nil
 }
 
-// ID is the run's; empty if it is not recorded.
+// ID returns the run's ID; empty if the run is not recorded.
 func (w *Writer) ID() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,7 +87,7 @@ func (w *Writer) ID() string {
 	return w.id
 }
 
-// Err is why the journal has ended before its run; nil if it has not.
+// Err returns the reason why the journal ended before its run, or nil.
 func (w *Writer) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,7 +124,7 @@ func (w *Writer) Report(e report.Event) {
 	}
 }
 
-// sum is the SHA-256 of a text; empty for no text.
+// sum returns the SHA-256 of a text in hexadecimal, or "" if the text is empty.
 func sum[T string | []byte](text T) string {
 	if len(text) == 0 {
 		return ""
@@ -133,7 +133,8 @@ func sum[T string | []byte](text T) string {
 	return hex.EncodeToString(s[:])
 }
 
-// write appends an entry. After the first error nothing more is written: what comes behind a gap would mislead.
+// write appends an entry. After the first error nothing more is written, because entries after a gap would be
+// misleading.
 func (w *Writer) write(e Entry) error {
 	if w.file == nil {
 		return w.err
@@ -160,15 +161,15 @@ func (w *Writer) write(e Entry) error {
 	return nil
 }
 
-// sync brings to the disk what matters, as fast as the disk is; the run does not wait for it.
+// sync syncs what matters to disk, as fast as the disk allows. The run does not wait for it.
 func (w *Writer) sync(f *os.File) {
 	defer w.synced.Done()
 	for range w.unsynced {
-		_ = f.Sync() // the last one tells
+		_ = f.Sync() // the final Sync in end reports an error
 	}
 }
 
-// end closes the journal. The file is on the disk then.
+// end closes the journal after syncing it to disk.
 func (w *Writer) end() error {
 	if w.file == nil {
 		return nil
@@ -180,7 +181,7 @@ func (w *Writer) end() error {
 	return errors.Join(f.Sync(), f.Close(), w.dir.Close())
 }
 
-// Close ends the journal. A run that has not come to its end is then one that was killed.
+// Close ends the journal. A run that was not completed then counts as killed.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
