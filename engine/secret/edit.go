@@ -27,8 +27,8 @@ type Place struct {
 	sealed  Sealed
 }
 
-// Locate returns the place that a user names: FILE for a file that is encrypted as a whole or holds one encrypted value, FILE:LINE for
-// the value on a line.
+// Locate returns the place that a user names: FILE for a file that is encrypted as a whole or contains a single
+// encrypted value, FILE:LINE for the value on a line.
 func Locate(name string) (*Place, error) {
 	path, line := name, 0
 	if file, number, ok := cutLast(name, ":"); ok {
@@ -87,7 +87,7 @@ func lines(all []Sealed) string {
 	return "lines " + strings.Join(numbers, ", ")
 }
 
-// String names the place as Locate takes it.
+// String returns the name of the place in the form that Locate accepts.
 func (p *Place) String() string {
 	if p.whole {
 		return p.Path
@@ -104,7 +104,7 @@ func (p *Place) Open(k *Keyring) ([]byte, error) {
 	return text, nil
 }
 
-// Replace encrypts another secret in place of the one that was opened.
+// Replace encrypts text and stores it in place of the current secret.
 func (p *Place) Replace(text []byte) error {
 	if vault.Is(p.sealed.Text) {
 		return fmt.Errorf("%s is encrypted with Ansible Vault, which hlplay reads and does not write: change it with ansible-vault, or decrypt it and encrypt its text with `hlplay secret encrypt`", p)
@@ -120,7 +120,7 @@ func (p *Place) Replace(text []byte) error {
 	return localfile.Replace(p.Path, p.content, bytes.Join([][]byte{p.content[:p.sealed.Start], sealed, p.content[p.sealed.End:]}, nil))
 }
 
-// EncryptFile encrypts a file as a whole, in its place.
+// EncryptFile encrypts a whole file in place.
 func EncryptFile(path string) error {
 	content, err := localfile.Read(path, largestFile)
 	if err != nil {
@@ -140,9 +140,9 @@ func EncryptFile(path string) error {
 	return localfile.Replace(path, content, sealed)
 }
 
-// Edit lets the user change a text with an editor, a command line for the shell. The file that the editor is given is readable by
-// its owner alone, lies in memory where the system has a file system there, and is removed however the editor ends. tell says what
-// the user should know.
+// Edit lets the user change a text with an editor, which is a command line for the shell. The editor is given a
+// temporary file that only its owner can read. The file is stored in memory if the system has a file system there, and
+// is removed however the editor ends. tell is called with anything that the user should know.
 func Edit(ctx context.Context, editor string, text []byte, tell func(string)) (edited []byte, err error) {
 	dir, inMemory, err := privateDir()
 	if err != nil {
@@ -167,13 +167,13 @@ func Edit(ctx context.Context, editor string, text []byte, tell func(string)) (e
 	if err != nil {
 		return nil, fmt.Errorf("the editor %s left no file to read, and nothing was changed: %w", editor, err)
 	}
-	if !bytes.HasSuffix(text, []byte("\n")) { // editors add one
+	if !bytes.HasSuffix(text, []byte("\n")) { // editors append one
 		edited = bytes.TrimSuffix(edited, []byte("\n"))
 	}
 	return edited, nil
 }
 
-// privateDir makes a directory that only its owner may enter.
+// privateDir creates a directory that only its owner may enter.
 func privateDir() (dir string, inMemory bool, err error) {
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		if base == "" || !isMemory(base) {

@@ -11,14 +11,15 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// The names of the functions that open secrets. Their errors tell nothing of a secret.
+// The names of the functions that decrypt secrets. Their errors reveal nothing about a secret.
 const (
 	ValueFunction = "secret"
 	FileFunction  = "secret_file"
 )
 
-// Functions returns the functions secret(text) and secret_file(path). What they return is marked as sensitive; a lenient Keyring
-// makes it unknown if no key opens it. read returns the content of a file whose path is given to secret_file.
+// Functions returns the functions secret(text) and secret_file(path). Their results are marked as sensitive. A lenient
+// Keyring returns an unknown value if no key opens the secret. read returns the content of the file passed to
+// secret_file.
 func (k *Keyring) Functions(read func(path string) ([]byte, error)) map[string]function.Function {
 	return map[string]function.Function{
 		ValueFunction: k.function("encrypted", func(text string) (string, []byte, error) { return "the secret", []byte(text), nil }),
@@ -43,8 +44,8 @@ func (k *Keyring) function(parameter string, sealed func(argument string) (what 
 	})
 }
 
-// Unopened returns a warning for each secret in a piece of HCL that a lenient Keyring has no key for; a nil one has nothing to say. dir is what the paths of
-// secret_file are relative to.
+// Unopened returns a warning for each secret in a piece of HCL for which a lenient Keyring has no key; a nil Keyring
+// returns none. dir is the directory to which the paths of secret_file are relative.
 func (k *Keyring) Unopened(node hclsyntax.Node, dir string, read func(path string) ([]byte, error)) hcl.Diagnostics {
 	if k == nil || !k.options.Lenient {
 		return nil

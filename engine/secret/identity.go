@@ -20,7 +20,7 @@ import (
 // largestIdentity is the size limit of a file with keys.
 const largestIdentity = 1 << 20
 
-// UsualIdentities returns where keys are looked for when none are named.
+// UsualIdentities returns the files in which keys are looked for if none are named.
 func UsualIdentities() []string {
 	var files []string
 	if dir, err := os.UserConfigDir(); err == nil {
@@ -32,9 +32,9 @@ func UsualIdentities() []string {
 	return files
 }
 
-// keys are those of the user.
+// keys holds the user's keys.
 type keys struct {
-	// plain need no passphrase, asking may need one.
+	// plain need no passphrase; asking may need one.
 	plain, asking []age.Identity
 	files         []string
 
@@ -42,12 +42,12 @@ type keys struct {
 	woes []string // why some of them could not be used
 }
 
-// identities are all keys, those that may need a question last.
+// identities returns all keys, with those that may ask for a passphrase last.
 func (k *keys) identities() []age.Identity {
 	return append(append([]age.Identity{}, k.plain...), k.asking...)
 }
 
-// tried tells why no key opens a secret.
+// tried explains why no key opens a secret.
 func (k *keys) tried() string {
 	if len(k.files) == 0 {
 		return fmt.Sprintf("you have no key to open it with: put your age key into %s, or name its file with --identity", UsualIdentities()[0])
@@ -92,7 +92,7 @@ func readKeys(o Options) (*keys, error) {
 	return k, nil
 }
 
-// add adds the keys of a file. What it reports says nothing of the content.
+// add adds the keys in a file. Its errors reveal nothing about the content.
 func (k *keys) add(file string, content []byte, o Options) error {
 	switch {
 	case IsFile(content):
@@ -120,7 +120,7 @@ func (k *keys) addSSH(file string, content []byte, o Options) error {
 		return errors.New("it is not a private SSH key of type Ed25519 or RSA")
 	}
 	public := locked.PublicKey
-	if public == nil { // the old format does not tell it
+	if public == nil { // the old format does not contain it
 		line, err := localfile.Read(file+".pub", largestIdentity)
 		if err == nil {
 			public, _, _, _, err = ssh.ParseAuthorizedKey(line)
@@ -143,7 +143,7 @@ func (k *keys) addSSH(file string, content []byte, o Options) error {
 	return nil
 }
 
-// asker asks for the passphrase of a file, once.
+// asker returns a function that asks for the passphrase of a file, but only once.
 func asker(o Options, file string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		if o.Ask == nil {
@@ -157,7 +157,7 @@ func asker(o Options, file string) func() (string, error) {
 	})
 }
 
-// encryptedSSH is a private SSH key with a passphrase. One that cannot be used does not keep others from being tried.
+// encryptedSSH is a private SSH key with a passphrase. If it cannot be used, other keys are still tried.
 type encryptedSSH struct {
 	keys       *keys
 	file       string

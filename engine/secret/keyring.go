@@ -1,9 +1,9 @@
 // Package secret opens and seals secrets that are kept in a repository: values and files encrypted with age
-// (age-encryption.org/v1), in armor or as Base64 in one line. It also opens what ansible-vault has encrypted. What is opened stays in
-// memory.
+// (age-encryption.org/v1), either armored or as Base64 on one line. It also opens secrets encrypted with
+// ansible-vault. Opened secrets stay in memory.
 //
-// Secrets are sealed for the recipients in a file that is part of the repository (see FindRecipients), and opened with the age or
-// SSH keys of the user (see Options.Identities).
+// Secrets are sealed for the recipients listed in a file of the repository (see FindRecipients), and opened with the
+// age or SSH keys of the user (see Options.Identities).
 package secret
 
 import (
@@ -21,22 +21,23 @@ import (
 	"hlplay/engine/vault"
 )
 
-// Options say with what a Keyring opens secrets.
+// Options configures how a Keyring opens secrets.
 type Options struct {
-	// Identities are files with keys: age's, which age-keygen makes, also encrypted with a passphrase, or private SSH keys of type
-	// Ed25519 or RSA. Without any, the files of UsualIdentities are used, as far as they exist.
+	// Identities are files with keys: age keys made by age-keygen, possibly encrypted with a passphrase, or private
+	// SSH keys of type Ed25519 or RSA. If it is empty, the existing files of UsualIdentities are used.
 	Identities []string
-	// VaultPasswords open what is encrypted with Ansible Vault.
+	// VaultPasswords open secrets encrypted with Ansible Vault.
 	VaultPasswords []VaultPassword
 	// Ask asks the user for a passphrase or password, once for each. Nil means that nobody can be asked.
 	Ask func(ctx context.Context, prompt string) (string, error)
-	// Context ends questions. Nil means that nothing does.
+	// Context bounds the time for questions. Nil means that nothing does.
 	Context context.Context
 	// Lenient makes Functions return unknown values for secrets that no key opens.
 	Lenient bool
 }
 
-// Keyring opens secrets. Each is opened once. It may be used from many goroutines. A nil Keyring is lenient and has no keys.
+// Keyring opens secrets. Each secret is opened only once. A Keyring is safe for concurrent use. A nil Keyring is
+// lenient and has no keys.
 type Keyring struct {
 	options   Options
 	keys      func() (*keys, error)
@@ -63,12 +64,12 @@ func NewKeyring(o Options) *Keyring {
 	return k
 }
 
-// LockedError is returned for a secret that is well formed and that no key at hand opens.
+// LockedError is returned for a well-formed secret that no available key opens.
 type LockedError struct{ Reason string }
 
 func (e *LockedError) Error() string { return e.Reason }
 
-// Hear calls f with each secret that was opened before and that will be.
+// Hear calls f with every secret opened so far, and later with each secret when it is opened.
 func (k *Keyring) Hear(f func(texts ...string)) {
 	if k == nil {
 		return
@@ -79,10 +80,10 @@ func (k *Keyring) Hear(f func(texts ...string)) {
 	k.hear = f
 }
 
-// Lenient reports whether a secret that no key opens is an unknown value rather than an error.
+// Lenient reports whether a secret that no key opens becomes an unknown value rather than an error.
 func (k *Keyring) Lenient() bool { return k == nil || k.options.Lenient }
 
-// Open returns the secret that a text or a file holds in encrypted form. The error is a *LockedError if no key opens it.
+// Open decrypts a secret, given as the text or the content of a file. The error is a *LockedError if no key opens it.
 func (k *Keyring) Open(sealed []byte) ([]byte, error) {
 	raw, decrypt := sealed, (*Keyring).openVault
 	if !vault.Is(sealed) {
@@ -117,7 +118,7 @@ func (k *Keyring) decrypt(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// With no identity age does not read the header.
+	// Without any identity, age would not read the header.
 	plain, err := age.Decrypt(bytes.NewReader(raw), append(keys.identities(), nobody{})...)
 	var none *age.NoIdentityMatchError
 	switch {
@@ -133,7 +134,7 @@ func (k *Keyring) decrypt(raw []byte) ([]byte, error) {
 	return text, nil
 }
 
-// trimmed is an error of the library without what it puts in front.
+// trimmed returns the text of an error of the age library without its prefixes.
 func trimmed(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"failed to read header: ", "parsing age header: "} {
@@ -142,7 +143,7 @@ func trimmed(err error) string {
 	return text
 }
 
-// nobody opens nothing.
+// nobody is an identity that opens nothing.
 type nobody struct{}
 
 func (nobody) Unwrap([]*age.Stanza) ([]byte, error) { return nil, age.ErrIncorrectIdentity }

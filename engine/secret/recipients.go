@@ -15,11 +15,11 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// RecipientsFile is the name of the file that lists for whom secrets are encrypted: public age or SSH keys, one a line.
+// RecipientsFile is the name of the file that lists the recipients of secrets: public age or SSH keys, one per line.
 const RecipientsFile = ".age-recipients"
 
-// FindRecipients returns the file of recipients that holds for a directory: its own, or that of the nearest directory above it.
-// The search ends at the root of a Git repository.
+// FindRecipients returns the file of recipients that applies to a directory: its own, or that of the nearest parent
+// directory. The search ends at the root of a Git repository.
 func FindRecipients(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -67,7 +67,7 @@ func ReadRecipients(file string) ([]age.Recipient, error) {
 	return all, nil
 }
 
-// parseRecipient reads a public key. Its errors do not quote it: it may be a private one by mistake.
+// parseRecipient parses a public key. Its errors do not quote the key: it may be a private key by mistake.
 func parseRecipient(text string) (age.Recipient, error) {
 	switch {
 	case strings.HasPrefix(text, "AGE-SECRET-KEY-"), strings.HasPrefix(text, "-----BEGIN"):

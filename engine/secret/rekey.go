@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// recipientsOf are the recipients that hold for a file.
+// recipientsOf returns the recipients that apply to a file.
 func recipientsOf(path string) ([]age.Recipient, error) {
 	file, err := FindRecipients(filepath.Dir(path))
 	if err != nil {
@@ -24,15 +24,16 @@ func recipientsOf(path string) ([]age.Recipient, error) {
 // Rekeyed is a file whose secrets were encrypted for other recipients.
 type Rekeyed struct {
 	Path string
-	// Secrets are how many there are in the file, or 1 if it is encrypted as a whole.
+	// Secrets is the number of secrets in the file, or 1 if the file is encrypted as a whole.
 	Secrets    int
 	Recipients int
 
 	before, after []byte
 }
 
-// Rekey encrypts all secrets in files, and in those below directories, for the recipients that hold for each file. It opens all of them
-// before it changes the first. Directories named .git and .hlplay are left out. With check it changes nothing.
+// Rekey encrypts all secrets in the given files, and in the files below the given directories, for the recipients that
+// apply to each file. It opens all of them before it changes the first file. Directories named .git and .hlplay are
+// skipped. If check is set, nothing is changed.
 func Rekey(k *Keyring, paths []string, check bool) ([]Rekeyed, error) {
 	var all []Rekeyed
 	var failed []error
@@ -76,7 +77,7 @@ func Rekey(k *Keyring, paths []string, check bool) ([]Rekeyed, error) {
 	return all, nil
 }
 
-// rekeyed is a file with its secrets encrypted anew, nil if it has none.
+// rekeyed returns a file with its secrets encrypted anew, or nil if it has none.
 func rekeyed(k *Keyring, path string) (*Rekeyed, error) {
 	content, err := localfile.Read(path, largestFile)
 	if err != nil {
@@ -107,7 +108,7 @@ func rekeyed(k *Keyring, path string) (*Rekeyed, error) {
 	return &Rekeyed{path, len(secrets), len(to), content, append(after, content[done:]...)}, nil
 }
 
-// String is a line about the file.
+// String describes the file on one line.
 func (r Rekeyed) String() string {
 	plural := func(n int, noun string) string {
 		return fmt.Sprintf("%d %s%s", n, noun, strings.Repeat("s", min(n-1, 1)))

@@ -15,13 +15,13 @@ import (
 	"hlplay/engine/vault"
 )
 
-// intro begins every file of age.
+// intro is the beginning of every age file.
 const intro = "age-encryption.org/v1\n"
 
-// introBase64 begins every secret in one line: it is the Base64 of intro without the newline.
+// introBase64 is the beginning of every secret on one line: the Base64 of intro without the newline.
 const introBase64 = "YWdlLWVuY3J5cHRpb24ub3JnL3Yx"
 
-// decode returns the file of age that a text holds: as it is, in armor, or in Base64.
+// decode returns the age file that a text contains: as it is, armored, or in Base64.
 func decode(sealed []byte) ([]byte, error) {
 	if bytes.HasPrefix(sealed, []byte(intro)) {
 		return sealed, nil
@@ -46,7 +46,7 @@ func decode(sealed []byte) ([]byte, error) {
 	return nil, fmt.Errorf("it is not encrypted with age or ansible-vault; expected what `hlplay secret encrypt` prints: text that begins with %q or %q", introBase64, armor.Header)
 }
 
-// outdented is a text without the space at the ends of its lines.
+// outdented returns a text without the space at both ends of its lines.
 func outdented(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -60,13 +60,13 @@ func IsFile(content []byte) bool {
 	return bytes.HasPrefix(content, []byte(intro)) || bytes.HasPrefix(bytes.TrimSpace(content), []byte(armor.Header)) || vault.Is(content)
 }
 
-// SealValue encrypts a secret and returns it in one line.
+// SealValue encrypts a secret and returns it on one line.
 func SealValue(text []byte, to []age.Recipient) (string, error) {
 	raw, err := encrypt(text, to)
 	return base64.StdEncoding.EncodeToString(raw), err
 }
 
-// SealFile encrypts the content of a file, in armor.
+// SealFile encrypts the content of a file and returns it armored.
 func SealFile(text []byte, to []age.Recipient) ([]byte, error) {
 	raw, err := encrypt(text, to)
 	if err != nil {
@@ -98,9 +98,9 @@ func encrypt(text []byte, to []age.Recipient) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Sealed is a secret in the text of a file.
+// Sealed is an encrypted secret within the text of a file.
 type Sealed struct {
-	// Start and End are offsets in the text, in bytes.
+	// Start and End are byte offsets in the text.
 	Start, End int
 	// Line and LastLine count from 1.
 	Line, LastLine int
@@ -110,7 +110,7 @@ type Sealed struct {
 
 var sealedText = regexp.MustCompile(`-----BEGIN AGE ENCRYPTED FILE-----[A-Za-z0-9+/=\s]*-----END AGE ENCRYPTED FILE-----|` + introBase64 + `[A-Za-z0-9+/]*={0,2}`)
 
-// Find returns all secrets in the content of a file, whatever its format is.
+// Find returns all secrets in the content of a file of any format.
 func Find(content []byte) []Sealed {
 	if bytes.HasPrefix(content, []byte(intro)) {
 		return []Sealed{{End: len(content), Line: 1, LastLine: 1, Text: content}}
@@ -124,8 +124,8 @@ func Find(content []byte) []Sealed {
 	return all
 }
 
-// again encrypts a text in the form in which a secret stands in a file: its first line behind what is in front of it, the others
-// indented as they are.
+// again encrypts a text in the form that the secret s has in its file: the first line follows what precedes s, and the
+// other lines are indented like those of s.
 func (s Sealed) again(text []byte, to []age.Recipient) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(s.Text, []byte(intro)):

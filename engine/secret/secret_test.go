@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// write makes a file in a directory of the test.
+// write creates a file in a directory of the test.
 func write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -26,7 +26,7 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
-// native is a key of age in a file.
+// native creates a file with an age key.
 func native(t *testing.T) (file string, to age.Recipient) {
 	t.Helper()
 	key, err := age.GenerateX25519Identity()
@@ -38,7 +38,7 @@ func native(t *testing.T) (file string, to age.Recipient) {
 
 const passphrase = "open sesame"
 
-// sshKey is a private SSH key, with a passphrase unless that is empty.
+// sshKey creates a private SSH key, with a passphrase unless that is empty.
 func sshKey(t *testing.T, passphrase string) (file string, to age.Recipient) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -65,7 +65,7 @@ func sshKey(t *testing.T, passphrase string) (file string, to age.Recipient) {
 	return write(t, "id_ed25519", string(pem.EncodeToMemory(block))), to
 }
 
-// encryptedKeys is a key of age in a file with a passphrase.
+// encryptedKeys creates a file with an age key that is protected by a passphrase.
 func encryptedKeys(t *testing.T) (file string, to age.Recipient) {
 	t.Helper()
 	key, err := age.GenerateX25519Identity()
@@ -84,8 +84,8 @@ func encryptedKeys(t *testing.T) (file string, to age.Recipient) {
 	return write(t, "keys.age", string(sealed)), key.Recipient()
 }
 
-// TestOpen seals secrets of several shapes, as a value and as a file, and opens them with keys of each kind. A passphrase is asked
-// for once.
+// TestOpen seals secrets of several shapes, as values and as files, and opens them with keys of each kind. Each
+// passphrase is asked for only once.
 func TestOpen(t *testing.T) {
 	keys := map[string]func(*testing.T) (string, age.Recipient){
 		"age":                   native,
@@ -133,7 +133,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestLocked has secrets that no key opens: the error says which keys were tried and why each is of no use.
+// TestLocked checks secrets that no key opens: the error says which keys were tried and why each is of no use.
 func TestLocked(t *testing.T) {
 	mine, _ := native(t)
 	other, to := native(t)
@@ -163,7 +163,7 @@ func TestLocked(t *testing.T) {
 			t.Errorf("%v\nexpected %q", err, test.want)
 		}
 	}
-	// A key that cannot be used keeps no other from being tried.
+	// A key that cannot be used does not keep others from being tried.
 	sealed, err := SealValue([]byte("text"), []age.Recipient{toLocked, to})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestDamaged has what is no secret: that is an error of its own, with or without keys.
+// TestDamaged checks input that is not a secret: the error is a different one, with or without keys.
 func TestDamaged(t *testing.T) {
 	file, to := native(t)
 	value, err := SealValue([]byte("text"), []age.Recipient{to})
@@ -253,7 +253,8 @@ func TestReadRecipients(t *testing.T) {
 	}
 }
 
-// FuzzFind: what is found in a file lies in it, in order, and whatever is there can be taken for a secret without a panic.
+// FuzzFind checks that everything found is within the file and in order, and that opening it never panics, whatever it
+// is.
 func FuzzFind(f *testing.F) {
 	for _, s := range []string{"", introBase64 + "AAAA==", "a = \"" + introBase64 + "\"\n" + introBase64, intro + "-> X25519 a\n", "  -----BEGIN AGE ENCRYPTED FILE-----\n  YQ==\n  -----END AGE ENCRYPTED FILE-----"} {
 		f.Add([]byte(s))

@@ -20,15 +20,16 @@ import (
 	"hlplay/engine/vault"
 )
 
-// VaultPassword says where a password of Ansible Vault comes from.
+// VaultPassword is the source of an Ansible Vault password.
 type VaultPassword struct {
-	// ID is the vault ID, empty if it has none. A password is tried on secrets of other IDs too, after those of the ID.
+	// ID is the vault ID, or empty. A password is also tried on secrets with other IDs, after the passwords for their
+	// own ID.
 	ID string
-	// File holds the password. One that is executable is run, and prints it. Empty means that the password is asked for.
+	// File contains the password. An executable file is run and prints it. If File is empty, the user is asked.
 	File string
 }
 
-// ParseVaultID reads a vault ID as ansible-vault takes it: [ID@]FILE or [ID@]prompt.
+// ParseVaultID parses a vault ID in the form that ansible-vault accepts: [ID@]FILE or [ID@]prompt.
 func ParseVaultID(s string) VaultPassword {
 	id, file, ok := cutLast(s, "@")
 	if !ok {
@@ -92,7 +93,7 @@ func (p VaultPassword) run(o Options) ([]byte, error) {
 	}
 	var args []string
 	if name := filepath.Base(path); strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "-client") && p.ID != "" {
-		args = []string{"--vault-id", p.ID} // as ansible-vault calls it
+		args = []string{"--vault-id", p.ID} // the same arguments as ansible-vault
 	}
 	ctx, cancel := context.WithTimeout(o.Context, scriptTime)
 	defer cancel()
@@ -105,7 +106,7 @@ func (p VaultPassword) run(o Options) ([]byte, error) {
 	return out, nil
 }
 
-// String names where the password comes from.
+// String returns the source of the password.
 func (p VaultPassword) String() string {
 	name := p.File
 	if name == "" {
@@ -117,7 +118,7 @@ func (p VaultPassword) String() string {
 	return name
 }
 
-// openVault opens a secret of Ansible Vault.
+// openVault opens a secret encrypted with Ansible Vault.
 func (k *Keyring) openVault(sealed []byte) ([]byte, error) {
 	s, err := vault.Parse(sealed)
 	if err != nil {
@@ -151,8 +152,8 @@ func (k *Keyring) openVault(sealed []byte) ([]byte, error) {
 	return nil, &LockedError{what + ", and no password opens it (" + strings.Join(tried, "; ") + ")"}
 }
 
-// OpenValues opens all strings in a value that are encrypted with Ansible Vault, and marks them as sensitive. A lenient Keyring makes
-// those unknown that it cannot open. A path of an error leads to its string.
+// OpenValues opens all strings in a value that are encrypted with Ansible Vault, and marks them as sensitive. If a
+// lenient Keyring cannot open one, it becomes unknown. The path of an error leads to the string concerned.
 func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 	return cty.Transform(v, func(path cty.Path, v cty.Value) (cty.Value, error) {
 		if v.Type() != cty.String || v.IsNull() || !v.IsKnown() || v.IsMarked() || !vault.Is([]byte(v.AsString())) {
@@ -166,8 +167,8 @@ func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 	})
 }
 
-// Value opens a secret, and returns it as the language sees it: marked as sensitive. A lenient Keyring makes it unknown if no key opens
-// it. Errors name it as what says.
+// Value opens a secret and returns it as a value of the language, marked as sensitive. A lenient Keyring returns an
+// unknown value if no key opens the secret. Errors call the secret what.
 func (k *Keyring) Value(what string, sealed []byte) (cty.Value, error) {
 	text, err := k.Open(sealed)
 	var locked *LockedError
