@@ -1,4 +1,4 @@
-// Package vault opens what ansible-vault has encrypted: files and values in the formats 1.1 and 1.2 with AES256.
+// Package vault opens what ansible-vault has encrypted: files and values in formats 1.1 and 1.2 with AES256.
 package vault
 
 import (
@@ -15,31 +15,32 @@ import (
 	"strings"
 )
 
-// magic begins all that ansible-vault has encrypted.
+// magic is the beginning of everything encrypted with ansible-vault.
 const magic = "$ANSIBLE_VAULT;"
 
-// Is reports whether a text, or the content of a file, is encrypted with ansible-vault.
+// Is reports whether content is encrypted with ansible-vault.
 func Is(content []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(content), []byte(magic)) }
 
-// ErrPassword is returned for a password that does not open a secret. Whether the secret is damaged instead cannot be told.
+// ErrPassword is returned for a password that does not open a secret. A damaged secret cannot be distinguished from a
+// wrong password.
 var ErrPassword = errors.New("the password is wrong, or the secret is damaged")
 
 // Sealed is an encrypted secret.
 type Sealed struct {
-	// ID is the vault ID, the name of the password; empty if the secret names none.
+	// ID is the vault ID, which names the password; empty if the secret has none.
 	ID string
 
 	salt, sum, text []byte
 }
 
-// The parameters of AES256 in the formats 1.1 and 1.2.
+// The parameters of AES256 in formats 1.1 and 1.2.
 const (
 	rounds  = 10000
 	keySize = 32
 	ivSize  = aes.BlockSize
 )
 
-// Parse reads an encrypted secret.
+// Parse parses an encrypted secret.
 func Parse(content []byte) (*Sealed, error) {
 	header, body, _ := strings.Cut(strings.TrimSpace(string(content)), "\n")
 	fields := strings.Split(strings.TrimSpace(header), ";")
@@ -78,7 +79,7 @@ func Parse(content []byte) (*Sealed, error) {
 
 var errDamaged = errors.New("it is damaged: expected lines of hexadecimal digits below its header, as ansible-vault writes them")
 
-// Open returns the secret, or ErrPassword.
+// Open returns the decrypted secret, or ErrPassword.
 func (s *Sealed) Open(password []byte) ([]byte, error) {
 	derived, err := pbkdf2.Key(sha256.New, string(password), s.salt, rounds, 2*keySize+ivSize)
 	if err != nil {
@@ -104,8 +105,8 @@ func (s *Sealed) Open(password []byte) ([]byte, error) {
 
 var tagged = regexp.MustCompile(`!vault(-encrypted)?([ \t]*[|>][0-9+-]*[ \t]*\r?\n[ \t]*|[ \t]+["'])\$ANSIBLE_VAULT;`)
 
-// Untag returns YAML with the tags !vault in front of encrypted values blanked out, so that they are strings to a reader that does not
-// know the tag. Places in the text stay what they are.
+// Untag blanks out the !vault tags of encrypted values in YAML, so that they are strings to a parser that does not
+// know the tag. Positions in the text do not change.
 func Untag(yaml []byte) []byte {
 	return tagged.ReplaceAllFunc(yaml, func(match []byte) []byte {
 		tag := bytes.IndexAny(match, " \t|>")

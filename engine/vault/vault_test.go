@@ -11,8 +11,8 @@ import (
 	yaml "github.com/zclconf/go-cty-yaml"
 )
 
-// The recordings in testdata were made by ansible-vault of ansible-core 2.14.18, with the password "correct horse", and with "other"
-// for the vault ID "prod".
+// The recordings in testdata were made with ansible-vault of ansible-core 2.14.18, with the password "correct horse",
+// and "other" for the vault ID "prod".
 const (
 	password     = "correct horse"
 	prodPassword = "other"
@@ -71,7 +71,7 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
-// TestUntag reads values as `ansible-vault encrypt_string` writes them.
+// TestUntag reads values as printed by `ansible-vault encrypt_string`.
 func TestUntag(t *testing.T) {
 	src := Untag(recording(t, "values.yaml"))
 	if len(src) != len(recording(t, "values.yaml")) {
@@ -104,7 +104,7 @@ func TestUntag(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever a secret is, it is read or refused, and a password opens it or not, without a panic.
+// FuzzParse checks that any secret is parsed or rejected, and opened with a password or not, without a panic.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"vars.vault", "prod.vault", "empty.vault", "values.yaml"} {
 		f.Add(recording(f, name))
