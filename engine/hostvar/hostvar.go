@@ -1,5 +1,4 @@
-// Package hostvar is the declaration of a variable of hosts: a `host_variable` block, which stands in an inventory or in
-// a playbook.
+// Package hostvar implements the declaration of host variables: `host_variable` blocks in an inventory or a playbook.
 package hostvar
 
 import (
@@ -19,12 +18,12 @@ const Sensitive = mark("sensitive")
 
 type mark string
 
-// Variable is a declared variable of hosts. A declaration checks and converts the values that hosts have; what is not declared
-// is left as it is.
+// Variable is a declared host variable. A declaration validates and converts the values of hosts; undeclared variables
+// are left as they are.
 type Variable struct {
 	Name, Description string
 	Type              cty.Type
-	Default           cty.Value // cty.NilVal if there is none: each host that it concerns needs a value
+	Default           cty.Value // cty.NilVal if there is none: each host concerned needs a value
 	Sensitive         bool
 	Range             hcl.Range
 
@@ -35,7 +34,7 @@ type Variable struct {
 // validation is a `validation` block.
 type validation struct{ condition, message hcl.Expression }
 
-// Evaluate returns the value of an expression that sees these names, and functions.
+// Evaluate returns the value of an expression that may refer to the given names and to functions.
 type Evaluate func(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics)
 
 var (
@@ -103,7 +102,7 @@ func Parse(block *hclsyntax.Block) (*Variable, hcl.Diagnostics) {
 	return v, diags
 }
 
-// unknown reports what a body has beside these attributes, and blocks of one type.
+// unknown reports everything in a body other than the given attributes and blocks of one type.
 func unknown(body *hclsyntax.Body, where string, attributes []string, blocks string) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	known := make(map[string]bool, len(attributes))
@@ -131,7 +130,7 @@ func unknown(body *hclsyntax.Body, where string, attributes []string, blocks str
 	return diags
 }
 
-// plain is the value of an attribute that can refer to nothing.
+// plain returns the value of an attribute that may not refer to anything.
 func plain(attr *hclsyntax.Attribute) (cty.Value, hcl.Diagnostics) {
 	value, diags := attr.Expr.Value(nil)
 	for _, d := range diags {
@@ -143,7 +142,7 @@ func plain(attr *hclsyntax.Attribute) (cty.Value, hcl.Diagnostics) {
 	return value, diags
 }
 
-// constant is an attribute of a type, or cty.NilVal if it is not given.
+// constant returns the value of an attribute of the given type, or cty.NilVal if it is not set.
 func constant(body *hclsyntax.Body, name string, ty cty.Type) (cty.Value, hcl.Diagnostics) {
 	attr := body.Attributes[name]
 	if attr == nil {

@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestFaults has one fault a declaration: what is said of it, and where.
+// TestFaults checks declarations with one error each: the diagnostic and its position.
 func TestFaults(t *testing.T) {
 	for src, want := range map[string]string{
 		`host_variable {}`:                                                          "1: A host_variable block has one name",
@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestConvert brings values to the types of declarations; want is what is to be written in place of one that does not fit.
+// TestConvert converts values to the types of declarations; want is the suggestion for a value that does not fit.
 func TestConvert(t *testing.T) {
 	at := hcl.Range{Filename: "hosts.hcl", Start: hcl.Pos{Line: 7}}
 	text := cty.StringVal
@@ -154,8 +154,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever a declaration is, it is read or refused with a place, a value is converted or refused, and neither
-// panics. A default that is accepted fits again.
+// FuzzParse checks that any declaration is parsed or rejected with a position, and that a value is converted or
+// rejected, without a panic. A default that is accepted also fits when it is converted again.
 func FuzzParse(f *testing.F) {
 	for _, src := range []string{
 		`host_variable "a" { type = list(string) default = ["x"] }`,

@@ -13,8 +13,8 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// Convert brings a value to the type of the variable, or reports at its place that it does not fit. whose names the value:
-// "its default".
+// Convert converts a value to the type of the variable, or reports at the given range that it does not fit. whose
+// names the value in the diagnostic: "its default".
 func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Value, *hcl.Diagnostic) {
 	if hclfile.TooLarge(value) {
 		return cty.NilVal, fault(at, fmt.Sprintf("The number for host variable %q is too large", v.Name), "%s", hclfile.TooLargeDetail)
@@ -30,7 +30,7 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 	problem, want := err.Error(), example(v.Type)
 	switch path, ok := err.(cty.PathError); {
 	case v.Sensitive:
-		at = v.Range // the source line of the value would show it
+		at = v.Range // quoting the line of the value would reveal it
 	case ok && len(path.Path) > 0:
 		problem = "at " + place(path.Path) + ", " + problem
 	case v.Type == cty.List(cty.String) || v.Type == cty.Set(cty.String):
@@ -43,7 +43,7 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 		typeexpr.TypeString(v.Type), v.Range.Filename, v.Range.Start.Line, whose, problem, v.Name, want)
 }
 
-// example is a value of a type, as it is written.
+// example returns a sample value of a type, in HCL syntax.
 func example(ty cty.Type) string {
 	switch {
 	case ty == cty.String:
@@ -75,7 +75,7 @@ func example(ty cty.Type) string {
 	return "…"
 }
 
-// place is a path within a value, as it is written.
+// place returns a path within a value, in HCL syntax.
 func place(path cty.Path) string {
 	var b strings.Builder
 	for _, step := range path {
@@ -96,7 +96,8 @@ func place(path cty.Path) string {
 	return b.String()
 }
 
-// Validate judges the variable of a host, which its validations see as `host`. at is where the value stands.
+// Validate checks the variable of a host against its validations, which see the host as `host`. at is the range of the
+// value.
 func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate Evaluate) hcl.Diagnostics {
 	names := map[string]cty.Value{"host": host}
 	for _, check := range v.validations {
