@@ -1,4 +1,5 @@
-// Package project reads the defaults of a project: the file .hlplay.hcl in the directory that hlplay is started in.
+// Package project reads the defaults of a project from the file .hlplay.hcl in the directory that hlplay is started
+// in.
 package project
 
 import (
@@ -25,15 +26,15 @@ import (
 // File is the name of the file.
 const File = ".hlplay.hcl"
 
-// Default is the value of a flag that is not given on the command line.
+// Default is the value of a flag that was not given on the command line.
 type Default struct {
 	Flag string
-	// Values are the arguments of the flag, once each.
+	// Values holds the flag's arguments; a flag with several is repeated.
 	Values []string
 	Range  hcl.Range
 }
 
-// kind is what an attribute holds.
+// kind is the kind of value that an attribute holds.
 type kind int
 
 const (
@@ -42,7 +43,7 @@ const (
 	number
 )
 
-// attributes are those of the file, each with the flag that it is the default of.
+// attributes lists the attributes of the file, each with the flag whose default it sets.
 var attributes = []struct {
 	name, flag string
 	kind       kind
@@ -53,8 +54,9 @@ var attributes = []struct {
 	{"forks", "forks", number},
 }
 
-// Load returns the defaults in the file of a directory, none if there is no such file, and the file for diagnostics to quote. It
-// rejects a file that another user may have written: what it names decides which hosts are trusted and how they are reached.
+// Load returns the defaults in the file of a directory, and the file for diagnostics to quote. There are no defaults
+// if there is no such file. Load rejects a file that another user may have written: its content decides which hosts
+// are trusted and how they are reached.
 func Load(dir string) ([]Default, *hcl.File, hcl.Diagnostics) {
 	name := filepath.Join(dir, File)
 	info, err := os.Stat(name)
@@ -124,7 +126,7 @@ func decode(body *hclsyntax.Body, dir string) (defaults []Default, diags hcl.Dia
 	return defaults, diags
 }
 
-// values are the arguments that a value means, or what was expected instead.
+// values returns the flag arguments for a value, or a description of what was expected instead.
 func (k kind) values(value cty.Value, dir string) (values []string, want string) {
 	switch k {
 	case number:
