@@ -8,12 +8,12 @@ import (
 	"hlplay/modules"
 )
 
-// What is refused says which value of --allow would permit it beside what was allowed already.
+// A refusal names the value of --allow that would permit it, in addition to what was allowed already.
 func TestARefusalNamesTheFlagThatPermitsIt(t *testing.T) {
 	for name, test := range map[string]struct {
-		allow string // empty: the default
+		allow string // empty means the default
 		risks []modules.Risk
-		want  string // part of the hint; empty: it is approved
+		want  string // part of the hint; empty if it is approved
 	}{
 		"a restart by default":        {"", []modules.Risk{modules.Harmless, modules.Restarts, modules.MovesData}, ""},
 		"destruction by default":      {"", []modules.Risk{modules.Restarts, modules.Destroys}, "--allow=all "},

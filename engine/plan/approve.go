@@ -11,18 +11,18 @@ import (
 	"hlplay/modules"
 )
 
-// Allowed are the risk classes that may be carried out.
+// Allowed lists the risk classes that may be carried out.
 type Allowed []modules.Risk
 
-// Default are the classes that a run may carry out if its user names none: all but the one that destroys.
+// Default returns the classes that a run may carry out unless its user names others: all except Destroys.
 func Default() Allowed {
 	return slices.DeleteFunc(Allowed(modules.Risks()), func(r modules.Risk) bool { return r == modules.Destroys })
 }
 
-// everyClass allows every class.
+// everyClass is the value that allows every class.
 const everyClass = "all"
 
-// ParseAllowed reads names of classes with commas between them, or "all". Harmless steps are always allowed.
+// ParseAllowed parses a comma-separated list of class names, or "all". Harmless steps are always allowed.
 func ParseAllowed(text string) (Allowed, error) {
 	if strings.TrimSpace(text) == everyClass {
 		return modules.Risks(), nil
@@ -38,7 +38,7 @@ func ParseAllowed(text string) (Allowed, error) {
 	return allowed, nil
 }
 
-// Approve returns an error for a proposal with steps of a class that is not allowed.
+// Approve returns an error if a proposal has steps of a class that is not allowed.
 func (a Allowed) Approve(p run.Proposal) error {
 	var refused []run.ProposedStep
 	for _, s := range p.Steps {
@@ -52,7 +52,7 @@ func (a Allowed) Approve(p run.Proposal) error {
 	return &NotAllowedError{Steps: refused, allowed: a}
 }
 
-// with returns the value of --allow that permits the classes of some steps too.
+// with returns the value of --allow that also permits the classes of the given steps.
 func (a Allowed) with(steps []run.ProposedStep) string {
 	if a.allButDestroying() {
 		return everyClass
@@ -73,7 +73,7 @@ func (a Allowed) allButDestroying() bool {
 	return !slices.ContainsFunc(Default(), func(r modules.Risk) bool { return !slices.Contains(a, r) })
 }
 
-// NotAllowedError is that steps are of a class that was not allowed.
+// NotAllowedError is returned for steps of a class that is not allowed.
 type NotAllowedError struct {
 	Steps   []run.ProposedStep
 	allowed Allowed
@@ -87,7 +87,7 @@ func (e *NotAllowedError) Error() string {
 	return fmt.Sprintf("not allowed, so not begun: %s (class %s: %s)", summaries(e.Steps), worst, worst.Meaning())
 }
 
-// Hint says how to allow it.
+// Hint says how to allow the steps.
 func (e *NotAllowedError) Hint() string {
 	if value := e.allowed.with(e.Steps); value != everyClass {
 		return fmt.Sprintf("--allow=%s allows that class", value)
@@ -95,7 +95,7 @@ func (e *NotAllowedError) Hint() string {
 	return "nothing is destroyed unless you allow it: --allow=all allows every class, --allow=destroy that class alone"
 }
 
-// Approval holds a run to a plan. Its methods may be called from many goroutines.
+// Approval holds a run to a plan. Its methods are safe for concurrent use.
 type Approval struct {
 	redactor *report.Redactor
 	allowed  Allowed
@@ -103,22 +103,24 @@ type Approval struct {
 
 	mu    sync.Mutex
 	tasks map[place]*approved
-	// first is the first difference. Nothing begins after it; what is under way, where a package manager may be at work, ends.
+	// first is the first difference. Nothing begins after it, but tasks under way, in which a package manager may be
+	// at work, are completed.
 	first *DifferenceError
 	under map[place]bool
 }
 
-// place is a task on a host.
+// place identifies a task on a host.
 type place struct{ play, task, host string }
 
 // approved is a task of the plan.
 type approved struct {
 	Task
-	done map[string]bool // the summaries of steps
+	done map[string]bool // by the summaries of steps
 }
 
-// Approve returns what holds a run to the plan. A task of which the plan could not tell what it does may do what is allowed. stop is
-// called with the first difference once nothing of the plan is under way any more, and ends the run.
+// Approve returns an Approval that holds a run to the plan. A task that was uncertain in the plan may take steps of
+// the allowed classes. stop is called with the first difference as soon as nothing of the plan is under way, and must
+// end the run.
 func (p *Plan) Approve(r *report.Redactor, allowed Allowed, stop func(error)) *Approval {
 	a := &Approval{redactor: r, allowed: allowed, stop: stop, tasks: map[place]*approved{}, under: map[place]bool{}}
 	for _, t := range p.Tasks {
@@ -127,7 +129,7 @@ func (p *Plan) Approve(r *report.Redactor, allowed Allowed, stop func(error)) *A
 	return a
 }
 
-// DifferenceError is that a run would not do what was approved.
+// DifferenceError is returned if a run would do something other than what was approved.
 type DifferenceError struct{ text string }
 
 func (e *DifferenceError) Error() string { return e.text }
@@ -172,7 +174,7 @@ func (a *Approval) Approve(p run.Proposal) error {
 	return nil
 }
 
-// since shows what a planned change began with, and what is there now.
+// since shows how the current state differs from the one that a planned change started from.
 func (a *Approval) since(t *approved, now Diff) string {
 	for _, d := range t.Diffs {
 		if d.Subject == now.Subject && d.Before != now.Before {
@@ -182,7 +184,7 @@ func (a *Approval) since(t *approved, now Diff) string {
 	return report.Unified(modules.Diff(now))
 }
 
-// Ended judges how a task ended: what was planned for it must be done.
+// Ended checks the result of a task: what was planned for it must have been done.
 func (a *Approval) Ended(r report.TaskResult) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -201,7 +203,7 @@ func (a *Approval) Ended(r report.TaskResult) {
 	}
 }
 
-// Stopped returns the difference that has stopped the run, nil if none has.
+// Stopped returns the difference that has stopped the run, or nil.
 func (a *Approval) Stopped() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -211,7 +213,7 @@ func (a *Approval) Stopped() error {
 	return a.first
 }
 
-// Left returns an error if something of the plan was not come to.
+// Left returns an error if parts of the plan were not reached.
 func (a *Approval) Left() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -239,7 +241,7 @@ func (a *Approval) differs(format string, args ...any) error {
 	return err
 }
 
-// end ends a run that is to stop, once nothing of the plan is under way.
+// end ends a run that is to stop, as soon as nothing of the plan is under way.
 func (a *Approval) end() {
 	if a.first != nil && len(a.under) == 0 {
 		a.stop(a.first)
@@ -265,7 +267,7 @@ func summaries(steps []run.ProposedStep) string {
 	return strings.Join(all, "; ")
 }
 
-// Watch returns a Reporter that tells an approval how tasks ended.
+// Watch returns a Reporter that tells the Approval how tasks ended.
 func (a *Approval) Watch() report.Reporter { return watcher{a} }
 
 type watcher struct{ a *Approval }

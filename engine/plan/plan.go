@@ -1,4 +1,4 @@
-// Package plan keeps what check mode found as a file that is shown, approved and carried out.
+// Package plan stores what check mode found in a file that can be shown, approved and carried out.
 package plan
 
 import (
@@ -16,19 +16,20 @@ import (
 	"hlplay/modules"
 )
 
-// version is that of the form of the file.
+// version is the version of the file format.
 const version = 1
 
-// largest bounds a file, in bytes.
+// largest bounds the size of a plan file, in bytes.
 const largest = 256 << 20
 
-// Plan is what a run would do. It holds no secret: what reports hide is hidden in it.
+// Plan is what a run would do. It contains no secrets: what is hidden in reports is hidden in plans too.
 type Plan struct {
 	Version int       `json:"version"`
 	Made    time.Time `json:"made"`
-	// Run is what was run in check mode: the playbook, the arguments, and the sources of both.
+	// Run describes the run in check mode: the playbook, the arguments, and the sources of both.
 	Run journal.Run `json:"run"`
-	// Tasks are those that would change something, or of which that cannot be known, each on one host, in the order of the run.
+	// Tasks holds the tasks that would change something, or for which that is not known, each on one host, in the
+	// order of the run.
 	Tasks []Task `json:"tasks"`
 }
 
@@ -46,7 +47,7 @@ type Task struct {
 	Diffs   []Diff        `json:"diffs,omitempty"`
 	// Notes are remarks of the module.
 	Notes []string `json:"notes,omitempty"`
-	// Message says why it cannot be known what the task would do.
+	// Message says why it is not known what the task would do.
 	Message string `json:"message,omitempty"`
 }
 
@@ -63,7 +64,7 @@ type Diff struct {
 	After   string `json:"after"`
 }
 
-// New makes a plan of the results of a run in check mode.
+// New returns a plan made from the results of a run in check mode.
 func New(made time.Time, run journal.Run, results []report.TaskResult) *Plan {
 	p := &Plan{Version: version, Made: made, Run: run, Tasks: []Task{}}
 	for _, r := range results {
@@ -86,7 +87,7 @@ func New(made time.Time, run journal.Run, results []report.TaskResult) *Plan {
 	return p
 }
 
-// sort puts the hosts of each task in the order of its play, whichever was ready first.
+// sort puts the hosts of each task in the order of its play, whichever of them finished first.
 func (p *Plan) sort() {
 	order := map[string]int{}
 	for _, play := range p.Run.Plan {
@@ -106,7 +107,7 @@ func (p *Plan) sort() {
 	}
 }
 
-// Steps is the number of steps of each class.
+// Steps returns the number of steps of each class.
 func (p *Plan) Steps() map[modules.Risk]int {
 	counts := map[modules.Risk]int{}
 	for _, t := range p.Tasks {
@@ -117,13 +118,13 @@ func (p *Plan) Steps() map[modules.Risk]int {
 	return counts
 }
 
-// Write puts the plan into a file that only its user can read: diffs show the contents of files.
+// Write writes the plan to a file that only its owner can read, because diffs show the contents of files.
 func (p *Plan) Write(path string) (err error) {
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".hlplay-plan-*") // of mode 0600
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".hlplay-plan-*") // has mode 0600
 	if err != nil {
 		return err
 	}

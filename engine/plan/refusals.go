@@ -11,7 +11,8 @@ import (
 	"hlplay/modules"
 )
 
-// Refusals notes, in check mode, what a run with the same classes would refuse. Its methods may be called from many goroutines.
+// Refusals records, in check mode, what a run with the same classes would refuse. Its methods are safe for concurrent
+// use.
 type Refusals struct {
 	allowed  Allowed
 	redactor *report.Redactor
@@ -21,12 +22,12 @@ type Refusals struct {
 	hint    string
 }
 
-// NewRefusals returns what notes the refusals of a run that may carry out the allowed classes.
+// NewRefusals returns Refusals for a run that may carry out the allowed classes.
 func NewRefusals(allowed Allowed, r *report.Redactor) *Refusals {
 	return &Refusals{allowed: allowed, redactor: r}
 }
 
-// Approve implements run.Options.Approve. It approves of everything.
+// Approve implements run.Options.Approve. It approves everything.
 func (r *Refusals) Approve(p run.Proposal) error {
 	err, refused := r.allowed.Approve(p).(*NotAllowedError)
 	if !refused {
@@ -39,7 +40,7 @@ func (r *Refusals) Approve(p run.Proposal) error {
 	return nil
 }
 
-// Text lists what was noted, a task on a host a line; it is empty if nothing was.
+// Text lists what was recorded, one line per task and host; it is empty if there is nothing.
 func (r *Refusals) Text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,8 +51,8 @@ func (r *Refusals) Text() string {
 	return "a run would refuse to begin\n  " + strings.Join(r.refused, "\n  ") + "\n" + r.hint
 }
 
-// Refused returns an error if steps of the plan destroy, and the classes do not allow that. Whoever reads a plan has approved of
-// every other class in it.
+// Refused returns an error if the plan contains steps that destroy and the allowed classes do not include that.
+// Whoever has read a plan has approved every other class in it.
 func (p *Plan) Refused(allowed Allowed) error {
 	if slices.Contains(allowed, modules.Destroys) {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"hlplay/modules"
 )
 
-// Text is the plan as a person reads it: each task with the hosts on which it would do the same, its steps with their classes, what
-// changes, and a summary.
+// Text returns the plan for a person to read: each task with the hosts on which it would do the same, its steps with
+// their classes, what changes, and a summary.
 func (p *Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", report.OneLine(p.Run.Playbook), p.Made.Local().Format("2006-01-02 15:04"), report.OneLine(p.Run.By))
@@ -58,7 +58,7 @@ func (t Task) text() string {
 	return b.String()
 }
 
-// Summary is the number of steps by class, and what the classes mean that are more than harmless.
+// Summary returns the number of steps by class, and the meaning of every class above harmless that occurs.
 func (p *Plan) Summary() string {
 	hosts := map[string]bool{}
 	uncertain := 0

@@ -10,7 +10,8 @@ import (
 	"hlplay/modules"
 )
 
-// What a module says of a step is part of what is approved, and nothing in a plan reaches the terminal as a control sequence.
+// What a module says about a step is part of what is approved, and nothing in a plan reaches the terminal as a control
+// sequence.
 func TestText(t *testing.T) {
 	p := New(time.Unix(0, 0), journal.Run{Playbook: "site\x1b[2J.hcl", By: "me\x1b[2J"}, []report.TaskResult{{
 		Play: "p", Task: "t\x1b[2J", Host: "n1", Status: report.Changed, File: "a\x1b[2J.hcl", Line: 3,
