@@ -1,4 +1,4 @@
-// Package suggest finds the name that was probably meant by an unknown one: "did you mean".
+// Package suggest finds the name that an unknown name was probably meant to be, for "did you mean".
 package suggest
 
 import (
