@@ -1,5 +1,5 @@
-// Package defect describes faults of hlplay itself: panics that are caught so that one of them does not leave other hosts in
-// the middle of a step.
+// Package defect describes faults of hlplay itself: panics that are caught so that one of them does not leave other
+// hosts in the middle of a step.
 package defect
 
 import (
@@ -8,22 +8,23 @@ import (
 	"strings"
 )
 
-// shownFrames bounds the frames in a message: enough to see which module called what.
+// shownFrames bounds the number of frames in a message: enough to see which module called what.
 const shownFrames = 12
 
-// Error is a caught panic. It does not unwrap to a panic's value that is an error itself: a defect must never pass for a lost
-// host or a missing file.
+// Error is a caught panic. It does not unwrap, even if the panic's value is an error: a defect must never be mistaken
+// for a lost host or a missing file.
 type Error struct {
 	// Doing says what panicked, as the subject of a sentence: "the module", "observing pve1".
 	Doing string
 	// Value is what was passed to panic.
 	Value any
-	// Stack is the panicking goroutine's, from the function that panicked outwards; the runtime's own frames are left out.
+	// Stack is the stack of the panicking goroutine, starting at the function that panicked, without the runtime's own
+	// frames.
 	Stack []runtime.Frame
 }
 
-// Recovered returns the error of a panic. It must be called by the deferred function that recovered value. A value that is
-// an *Error, panicked with again in another goroutine, keeps its first value and stack.
+// Recovered returns the error for a panic. It must be called by the deferred function that recovered value. If value
+// is an *Error that was raised again in another goroutine, its original value and stack are kept.
 func Recovered(doing string, value any) *Error {
 	if again, ok := value.(*Error); ok {
 		return &Error{Doing: doing, Value: again.Value, Stack: again.Stack}
@@ -31,7 +32,7 @@ func Recovered(doing string, value any) *Error {
 	return &Error{Doing: doing, Value: value, Stack: stack()}
 }
 
-// Error tells the value and, a line each, the innermost frames.
+// Error returns the panic's value and, one per line, the innermost frames.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s panicked: %v; this is a defect of hlplay", e.Doing, e.Value)
