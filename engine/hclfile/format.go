@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
-// Format returns a file in the canonical layout: as Terraform's fmt lays it out, with LF at the ends of lines. A file that does not
-// parse is not formatted, and comes with the reason.
+// Format returns a file in canonical form: the layout of terraform fmt, with LF line endings. If the file does not
+// parse, Format returns the diagnostics instead.
 func Format(src []byte, name string) ([]byte, *hcl.File, hcl.Diagnostics) {
 	file, diags := Parse(src, name)
 	if diags.HasErrors() {
@@ -21,8 +21,9 @@ func Format(src []byte, name string) ([]byte, *hcl.File, hcl.Diagnostics) {
 	return hclwrite.Format(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))), file, diags
 }
 
-// Find returns the files that paths mean, in their order: files as they are, and of a directory those below it whose names end in
-// .hcl. Below a directory, what begins with a dot is left out but for .hlplay.hcl, and links to directories are not followed.
+// Find returns the sorted files denoted by paths. A file denotes itself; a directory denotes the files below it whose
+// names end in .hcl. Below a directory, names that begin with a dot are skipped except .hlplay.hcl, and links to
+// directories are not followed.
 func Find(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// The forms that hands used to YAML, Ansible or the shell write.
+// Forms written by people who are used to YAML, Ansible or the shell.
 var (
 	yamlStart  = regexp.MustCompile(`^(---|- |-$|[A-Za-z_][\w-]*:(\s|$))`)
 	colonForm  = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?:(?:\s+(.*?))?\s*$`)
@@ -25,7 +25,7 @@ var (
 	singleForm = regexp.MustCompile(`'([^'"]*)'`)
 )
 
-// explain says of errors of syntax that come from a habit what the right form is.
+// explain replaces syntax errors caused by such a habit with a diagnostic that shows the right form.
 func explain(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError || d.Subject == nil {
@@ -38,7 +38,7 @@ func explain(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	return diags
 }
 
-// habit is what to say of an error of syntax; empty if it is of no known habit.
+// habit returns the diagnostic for a syntax error, or empty strings if it is caused by no known habit.
 func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 	at := d.Subject.Start
 	begin := bytes.LastIndexByte(src[:min(at.Byte, len(src))], '\n') + 1
@@ -78,7 +78,7 @@ func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 	return "", ""
 }
 
-// bareValue is what to say of an argument whose value is no expression.
+// bareValue returns the diagnostic for an argument whose value is not an expression.
 func bareValue(name, value string) (summary, detail string) {
 	if m := isDefined.FindStringSubmatch(value); m != nil {
 		negation := ""
@@ -91,15 +91,15 @@ func bareValue(name, value string) (summary, detail string) {
 		return "and, or and not are no operators", "Write && for and, || for or, ! for not."
 	}
 	if _, diags := hclsyntax.ParseExpression([]byte(value), "", hcl.InitialPos); !diags.HasErrors() {
-		return "", "" // the fault is elsewhere
+		return "", "" // the error is elsewhere
 	}
 	if strings.ContainsAny(value, "?=!&|+*(") {
-		return "", "" // more than a word
+		return "", "" // more than a single word
 	}
 	return "text stands in quotes", fmt.Sprintf("Write %s = %s.", name, shown(name, value))
 }
 
-// shown is a value as it is to be written, or "…" if it may be secret.
+// shown returns a value as it should be written, or "…" if it may be secret.
 func shown(name, value string) string {
 	if secretName.MatchString(name) {
 		return `"…"`
@@ -107,7 +107,7 @@ func shown(name, value string) string {
 	return quoted(value)
 }
 
-// quoted is a value as HCL has it: text in quotes, what is an expression already as it is.
+// quoted returns a value as it is written in HCL: text in quotes, expressions unchanged.
 func quoted(value string) string {
 	switch value = strings.TrimSuffix(strings.TrimSpace(value), ";"); strings.ToLower(value) {
 	case "yes", "on", "true":
@@ -130,7 +130,7 @@ func quoted(value string) string {
 	return fmt.Sprintf("%q", value)
 }
 
-// uncommented is a source without empty lines and comments; nil if nothing is left.
+// uncommented returns a source without empty lines and comments, or nil if nothing is left.
 func uncommented(src []byte) []byte {
 	var left []byte
 	for line := range bytes.Lines(src) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each habit of other tools gets one diagnostic, at its line, with the right form.
+// Each habit from other tools yields a single diagnostic, at the right line and with the right form.
 func TestHabits(t *testing.T) {
 	for name, test := range map[string]struct {
 		src, summary, detail string

@@ -162,7 +162,7 @@ func mayBeDeep(src []byte) bool {
 // tooDeep returns the range of the first token that exceeds the limits, or nil.
 func tooDeep(tokens hclsyntax.Tokens) *hcl.Range {
 	type level struct {
-		lines bool // the end of a line ends what is written there
+		lines bool // the end of a line ends the expression
 		chain int
 	}
 	levels := []level{{lines: true}}

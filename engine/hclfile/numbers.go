@@ -8,17 +8,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// largestExponent bounds the numbers that are written out in digits: "1e100000000" is eleven
-// characters in a source, but a hundred million and many minutes as text.
+// largestExponent bounds the numbers that are written out in digits: "1e100000000" takes eleven characters in a
+// source, but a hundred million digits, and many minutes, as text.
 const largestExponent = 4096
 
-// TooLargeDetail says what is wrong with a number for which TooLarge is true.
+// TooLargeDetail describes the problem with a number for which TooLarge is true.
 const TooLargeDetail = "It has more than a thousand digits before or behind the point. Expected a number of a sensible size."
 
-// TooLarge reports whether a value has a number in it that cannot be written out in digits.
+// TooLarge reports whether a value contains a number that cannot be written out in digits.
 func TooLarge(v cty.Value) bool {
 	found := false
-	// The callback has no errors, so neither has the walk.
+	// The callback never returns an error, so neither does Walk.
 	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
 		v, _ = v.Unmark()
 		if v.Type() == cty.Number && v.IsKnown() && !v.IsNull() && !writable(v.AsBigFloat()) {
@@ -34,8 +34,8 @@ func writable(n *big.Float) bool {
 	return !n.IsInf() && -largestExponent <= exponent && exponent <= largestExponent
 }
 
-// largeNumbers reports the numbers of a source that cannot be written out. Evaluating an expression with one may already take
-// minutes.
+// largeNumbers reports the numbers in a source that cannot be written out. Merely evaluating an expression that
+// contains one may take minutes.
 func largeNumbers(node hclsyntax.Node) hcl.Diagnostics {
 	return hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		literal, ok := n.(*hclsyntax.LiteralValueExpr)
