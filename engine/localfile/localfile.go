@@ -1,5 +1,5 @@
-// Package localfile reads files on the controller whose paths users give. Reading never blocks: what could keep its reader waiting
-// forever, such as a FIFO or a device, is rejected at once.
+// Package localfile reads files on the controller whose paths are given by users. Reading never blocks: whatever could
+// make the reader wait forever, such as a FIFO or a device, is rejected at once.
 package localfile
 
 import (
@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// patience bounds the reading of a kernel file that has no data for now (/proc/kmsg).
+// patience bounds the time spent reading a kernel file that has no data at the moment (/proc/kmsg).
 const patience = 5 * time.Second
 
-// Open opens a regular file, /dev/null, or a pipe that this process inherited, such as the /dev/fd/63 of a shell's <(command).
-// Errors are of type *fs.PathError.
+// Open opens a regular file, /dev/null, or a pipe that this process inherited, such as the /dev/fd/63 of a shell's
+// <(command). Errors are of type *fs.PathError.
 func Open(path string) (*os.File, error) {
 	// Opening a device can have side effects.
 	info, err := os.Stat(path)
@@ -30,7 +30,7 @@ func Open(path string) (*os.File, error) {
 	if err := refuse(path, info); err != nil {
 		return nil, err
 	}
-	// It may have become a FIFO since; O_NONBLOCK keeps the open from blocking.
+	// The file may have become a FIFO since; O_NONBLOCK keeps the open from blocking.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -43,12 +43,12 @@ func Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() {
-		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files support no deadline, and need none
+		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files do not support deadlines, and do not need one
 	}
 	return f, nil
 }
 
-// Read returns the content of a file of at most most bytes.
+// Read returns the content of a file, which must not be longer than most bytes.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -71,7 +71,7 @@ func Read(path string, most int64) ([]byte, error) {
 // ReadAll returns the content of a file of any size.
 func ReadAll(path string) ([]byte, error) { return Read(path, math.MaxInt64-1) }
 
-// refuse returns why a file is rejected, or nil.
+// refuse returns an error if the file is rejected.
 func refuse(path string, info fs.FileInfo) error {
 	what := ""
 	switch mode := info.Mode(); {
@@ -94,7 +94,7 @@ func refuse(path string, info fs.FileInfo) error {
 	return refusal(path, "it is "+what+", and reading it could block forever; name a regular file")
 }
 
-// inherited reports whether a path is a descriptor that this process was started with, other than the three standard ones.
+// inherited reports whether path is a file descriptor that this process was started with, other than the three standard ones.
 func inherited(path string) bool {
 	for _, dir := range []string{"/dev/fd", "/proc/self/fd"} {
 		if rest, ok := strings.CutPrefix(filepath.Clean(path), dir+"/"); ok {

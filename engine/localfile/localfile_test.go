@@ -53,7 +53,7 @@ func TestReadReadsFiles(t *testing.T) {
 	if src, err := Read(os.DevNull, 7); len(src) != 0 || err != nil {
 		t.Errorf("/dev/null: read %q, %v", src, err)
 	}
-	// What <(command) of a shell is.
+	// This is what a shell passes for <(command).
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 )
 
-// ErrChanged is returned for a file that is not as it was when it was read.
+// ErrChanged is returned for a file whose content is no longer what was read before.
 var ErrChanged = errors.New("somebody else has changed it meanwhile")
 
-// Replace replaces the content of a regular file atomically and keeps its mode. It leaves a file alone whose content is no longer
-// seen. A symbolic link stays, and what it points to is replaced.
+// Replace atomically replaces the content of a regular file, keeping its mode. It changes nothing and returns
+// ErrChanged if the current content is not equal to seen. If path is a symbolic link, the link is kept and its target
+// replaced.
 func Replace(path string, seen, content []byte) (err error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return err
