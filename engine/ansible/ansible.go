@@ -1,4 +1,5 @@
-// Package ansible reads inventories of Ansible as Ansible does: INI and YAML files, ranges of names, group_vars and host_vars.
+// Package ansible reads Ansible inventories the way Ansible does: INI and YAML files, ranges of names, group_vars and
+// host_vars.
 package ansible
 
 import (
@@ -14,44 +15,44 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Inventory is what inventory files say.
+// Inventory is the content of inventory files.
 type Inventory struct {
-	// Hosts and Groups are in the order of the source; "all" and "ungrouped" are not among Groups.
+	// Hosts and Groups are in the order of the source. Groups does not contain "all" and "ungrouped".
 	Hosts  []*Host
 	Groups []*Group
-	// All are the variables of the group "all" itself.
+	// All holds the variables of the group "all" itself.
 	All map[string]cty.Value
 
-	all map[string]cty.Value // in inventory files
+	all map[string]cty.Value // those set in inventory files
 }
 
-// Host is a host.
+// Host is a host of an inventory.
 type Host struct {
 	Name string
-	// Vars are all variables of the host, with those of its groups, by Ansible's precedence.
+	// Vars holds all variables of the host, including those of its groups, resolved by Ansible's precedence.
 	Vars map[string]cty.Value
 	own  map[string]cty.Value
-	// File and Line are where it is first named.
+	// File and Line are the place where the host is first named.
 	File string
 	Line int
 }
 
-// Group is a group.
+// Group is a group of an inventory.
 type Group struct {
 	Name            string
 	Hosts, Children []string
-	// Vars are those of the group itself.
+	// Vars holds the variables of the group itself.
 	Vars map[string]cty.Value
 	File string
 	Line int
 
-	own map[string]cty.Value // in inventory files
+	own map[string]cty.Value // those set in inventory files
 }
 
-// Error is a fault in a file.
+// Error is an error in a file.
 type Error struct {
 	File    string
-	Line    int // zero is the file as a whole
+	Line    int // zero for the file as a whole
 	Problem string
 }
 
@@ -62,18 +63,18 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem)
 }
 
-// Opener opens what is encrypted with ansible-vault, and returns the value, which is marked.
+// Opener decrypts a value encrypted with ansible-vault. The value it returns is marked.
 type Opener func(sealed []byte) (cty.Value, error)
 
-// ignored are ends of the names of files that Ansible does not read in an inventory directory.
+// ignored lists suffixes of the files that Ansible does not read in an inventory directory.
 var ignored = []string{".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry"}
 
-// Ignored reports whether Ansible does not read a file of that name in an inventory directory.
+// Ignored reports whether Ansible ignores a file of that name in an inventory directory.
 func Ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// Load reads inventory files, and the group_vars and host_vars beside each. read reads a file; every file that is read is read by it.
+// Load reads inventory files, and the group_vars and host_vars next to each. All files are read by calling read.
 func Load(files []string, read func(string) ([]byte, error), open Opener) (*Inventory, error) {
 	inv := &Inventory{all: map[string]cty.Value{}}
 	var dirs []string
@@ -97,7 +98,7 @@ func Load(files []string, read func(string) ([]byte, error), open Opener) (*Inve
 	return inv, inv.settle(dirs, read, open)
 }
 
-// isYAML reports whether a file is YAML: by its name, or by its beginning.
+// isYAML reports whether a file is YAML, by its name or by its beginning.
 func isYAML(file string, text []byte) bool {
 	switch filepath.Ext(file) {
 	case ".yml", ".yaml", ".json":
@@ -130,10 +131,10 @@ func (inv *Inventory) group(name, file string, line int) *Group {
 	return g
 }
 
-// implicit reports whether every inventory has the group.
+// implicit reports whether the group exists in every inventory.
 func implicit(name string) bool { return name == "all" || name == "ungrouped" }
 
-// put puts a host into a group.
+// put adds a host to a group.
 func (inv *Inventory) put(host, group, file string, line int) {
 	if implicit(group) {
 		return
@@ -143,7 +144,7 @@ func (inv *Inventory) put(host, group, file string, line int) {
 	}
 }
 
-// nest puts a group into another.
+// nest adds a group to another group.
 func (inv *Inventory) nest(child, parent, file string, line int) {
 	inv.group(child, file, line)
 	if implicit(parent) {
@@ -154,8 +155,9 @@ func (inv *Inventory) nest(child, parent, file string, line int) {
 	}
 }
 
-// settle gives hosts their variables. The last one wins: those of "all" and of groups in inventory files, parents before children;
-// then group_vars/all and the other group_vars; then those of the host in inventory files, and host_vars.
+// settle computes the variables of hosts. In order of increasing precedence these are: the variables of "all" and of
+// groups in inventory files, parents before children; group_vars/all and the other group_vars; the host's own
+// variables in inventory files; and host_vars.
 func (inv *Inventory) settle(dirs []string, read func(string) ([]byte, error), open Opener) error {
 	vars := func(kind, name string) (map[string]cty.Value, error) {
 		all := map[string]cty.Value{}
@@ -227,7 +229,7 @@ func merge(into map[string]cty.Value, more ...map[string]cty.Value) {
 	}
 }
 
-// has reports whether a host is in a group or in one below it.
+// has reports whether a host is in a group or in one of its descendants.
 func (inv *Inventory) has(g *Group, host string, depth int) bool {
 	if slices.Contains(g.Hosts, host) {
 		return true
@@ -240,7 +242,8 @@ func (inv *Inventory) has(g *Group, host string, depth int) bool {
 	return false
 }
 
-// depths are the lengths of each group's longest way down from a group without parents. A loop, which is reported elsewhere, ends.
+// depths returns the length of the longest path to each group from a group without parents. It terminates even if
+// groups form a loop, which is reported elsewhere.
 func (inv *Inventory) depths() map[string]int {
 	depth := map[string]int{}
 	for range inv.Groups {
@@ -253,7 +256,8 @@ func (inv *Inventory) depths() map[string]int {
 	return depth
 }
 
-// varsOf reads DIR/NAME, DIR/NAME.yml, .yaml and .json, or the files below the directory DIR/NAME, which is then the only one.
+// varsOf reads the first that exists of DIR/NAME, DIR/NAME.yml, .yaml and .json. If it is a directory, all files below
+// it are read.
 func varsOf(dir, name string, read func(string) ([]byte, error), open Opener) (map[string]cty.Value, error) {
 	all := map[string]cty.Value{}
 	base := filepath.Join(dir, name)
@@ -262,7 +266,7 @@ func varsOf(dir, name string, read func(string) ([]byte, error), open Opener) (m
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil { // what cannot be looked at may have variables
+		if err != nil { // something that cannot be examined may contain variables
 			return nil, err
 		}
 		var files []string
@@ -291,7 +295,7 @@ func varsOf(dir, name string, read func(string) ([]byte, error), open Opener) (m
 			}
 			merge(all, vars)
 		}
-		break // Ansible takes the first
+		break // Ansible uses only the first
 	}
 	return all, nil
 }

@@ -12,7 +12,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// TestLoad holds inventories against what ansible-inventory --list of ansible-core 2.14 says of them.
+// TestLoad compares inventories with the output of ansible-inventory --list of ansible-core 2.14.
 func TestLoad(t *testing.T) {
 	for _, file := range []string{"testdata/ini/hosts.ini", "testdata/yaml/hosts.yml"} {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestLoad(t *testing.T) {
 
 func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
 
-// plain is variables as encoding/json decodes them.
+// plain returns variables as encoding/json would decode them.
 func plain(t *testing.T, vars map[string]cty.Value) map[string]any {
 	t.Helper()
 	value := cty.ObjectVal(vars)

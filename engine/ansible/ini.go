@@ -8,7 +8,7 @@ import (
 
 var section = regexp.MustCompile(`^\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?$`)
 
-// ini reads a file in INI.
+// ini reads a file in INI format.
 func (inv *Inventory) ini(file, text string) error {
 	group, kind := "ungrouped", "hosts"
 	number := 0
@@ -87,7 +87,7 @@ func (inv *Inventory) ini(file, text string) error {
 	return nil
 }
 
-// split splits a line into words as a shell does: quotes join, and "#" begins a comment, also within a word.
+// split splits a line into words like a shell: quotes join, and "#" begins a comment, even within a word.
 func split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

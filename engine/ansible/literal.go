@@ -13,7 +13,7 @@ var (
 	floating = regexp.MustCompile(`^[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][+-]?[0-9]+)?$`)
 )
 
-// literal is a value in INI: what Python takes for a literal, else the text.
+// literal returns the value of a text in an INI file: a Python literal if it is one, else a string.
 func literal(text string) cty.Value {
 	trimmed := strings.TrimSpace(text)
 	p := &python{text: trimmed}
@@ -23,13 +23,13 @@ func literal(text string) cty.Value {
 	return cty.StringVal(trimmed)
 }
 
-// python reads literals of Python.
+// python parses Python literals.
 type python struct {
 	text string
 	at   int
 }
 
-// deepest is how deep lists may be nested.
+// deepest is the maximum nesting depth of values.
 const deepest = 50
 
 func (p *python) space() {
@@ -38,7 +38,7 @@ func (p *python) space() {
 	}
 }
 
-// atEnd reports whether nothing is left but a comment.
+// atEnd reports whether nothing but a comment is left.
 func (p *python) atEnd() bool {
 	p.space()
 	return p.at == len(p.text) || p.text[p.at] == '#'

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// mostHosts bounds what a range stands for.
+// mostHosts bounds the number of names that a range expands to.
 const mostHosts = 100_000
 
 var (
 	hostPort = regexp.MustCompile(`^(.*[^:]):([0-9]+)$`)
-	// span is a range in a name: [01:50], [a:f], [1:10:2].
+	// span matches a range in a name: [01:50], [a:f], [1:10:2].
 	span = regexp.MustCompile(`\[([0-9]*|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]`)
 )
 
-// hostNames are the names that a name with ranges stands for, and the port behind it.
+// hostNames expands the ranges in a name and splits off the port that may follow.
 func hostNames(pattern string) (names []string, port string, err error) {
 	if m := hostPort.FindStringSubmatch(pattern); m != nil && strings.Count(m[1], "[") == strings.Count(m[1], "]") && !strings.Contains(span.ReplaceAllString(m[1], ""), ":") {
 		pattern, port = m[1], m[2]
@@ -59,7 +59,7 @@ func expand(pattern string) ([]string, error) {
 	return all, nil
 }
 
-// sequence is from first to last, with both.
+// sequence returns the elements from first to last, both included.
 func sequence(first, last, step string) ([]string, error) {
 	by := 1
 	if step != "" {

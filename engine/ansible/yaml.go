@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/vault"
 )
 
-// yaml reads a file in YAML, or in JSON, which is YAML.
+// yaml reads a file in YAML, or in JSON, which is a subset of it.
 func (inv *Inventory) yaml(file string, text []byte, open Opener) error {
 	d := &document{file: file, open: open}
 	root, err := d.parse(text)
@@ -33,7 +33,7 @@ func varsFile(file string, text []byte, open Opener) (map[string]cty.Value, erro
 			return nil, err
 		}
 		plain, _ := opened.Unmark()
-		if !plain.IsKnown() { // it cannot be opened, and the caller has said so
+		if !plain.IsKnown() { // it could not be decrypted, and the caller has already reported that
 			return nil, nil
 		}
 		text, d.marks = []byte(plain.AsString()), opened
@@ -45,16 +45,16 @@ func varsFile(file string, text []byte, open Opener) (map[string]cty.Value, erro
 	return d.vars(root)
 }
 
-// document is a file in YAML.
+// document is a YAML file.
 type document struct {
 	file string
 	open Opener
-	// marks, if it is set, has the marks of all values.
+	// marks, if set, carries the marks to be applied to all values.
 	marks cty.Value
 	nodes int
 }
 
-// mostNodes bounds what aliases make of a file.
+// mostNodes bounds the size to which aliases can expand a file.
 const mostNodes = 1_000_000
 
 func (d *document) fail(line int, format string, args ...any) error {
@@ -73,7 +73,7 @@ func (d *document) parse(text []byte) (*yaml.Node, error) {
 	return doc.Content[0], nil
 }
 
-// each visits the entries of a mapping; null has none.
+// each calls visit for each entry of a mapping. Null counts as an empty mapping.
 func (d *document) each(node *yaml.Node, what string, visit func(name string, key, value *yaml.Node) error) error {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -160,7 +160,7 @@ func (d *document) vars(node *yaml.Node) (map[string]cty.Value, error) {
 	return all, err
 }
 
-// value is a node as Ansible's YAML, which is that of version 1.1, has it.
+// value converts a node as Ansible does, which uses YAML 1.1.
 func (d *document) value(node *yaml.Node, depth int) (cty.Value, error) {
 	if d.nodes++; d.nodes > mostNodes || depth > deepest {
 		return cty.NilVal, d.fail(node.Line, "the value is too large or nested too deeply")
@@ -188,7 +188,7 @@ func (d *document) value(node *yaml.Node, depth int) (cty.Value, error) {
 				all[node.Content[i].Value] = v
 				continue
 			}
-			if v.Type().IsObjectType() { // "<<" gives what is not given beside it
+			if v.Type().IsObjectType() { // "<<" supplies only what is not given next to it
 				for name, inherited := range v.AsValueMap() {
 					if _, own := all[name]; !own {
 						all[name] = inherited
