@@ -9,24 +9,25 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// AdHocName stands for the file of a playbook that AdHoc makes.
+// AdHocName is used as the file name of a playbook made by AdHoc.
 const AdHocName = "task"
 
-// AdHoc is one task that is given on a command line.
+// AdHoc is a single task given on a command line.
 type AdHoc struct {
-	// Hosts is a pattern.
+	// Hosts is a host pattern.
 	Hosts string
-	// Command is a program with its arguments, or one argument with spaces, which is a script for sh; nil if Task is set.
+	// Command is a program with its arguments, or a single argument with spaces, which is a script for sh; nil if Task
+	// is set.
 	Command []string
-	// Task is what stands in a task block: the block of a module, and other arguments of a task. Arguments of blocks may stand on
-	// one line.
+	// Task is the content of a task block: the block of a module and any other task arguments. The arguments of blocks
+	// may be on one line.
 	Task string
-	// Become says that the task becomes BecomeUser, or root if that is empty.
+	// Become is set if the task runs as BecomeUser, or as root if that is empty.
 	Become     bool
 	BecomeUser string
 }
 
-// Source returns a playbook with that task.
+// Source returns the source of a playbook with that task.
 func (a AdHoc) Source() []byte {
 	var b bytes.Buffer
 	text := func(s string) []byte { return hclwrite.TokensForValue(cty.StringVal(s)).Bytes() }
@@ -54,7 +55,7 @@ func (a AdHoc) Source() []byte {
 	return b.Bytes()
 }
 
-// title is the name of the play and of its task.
+// title returns the name of the play and of its task.
 func (a AdHoc) title() string {
 	words := strings.Fields(a.Task)
 	if a.Command != nil {

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules"
 )
 
-// allow reads the reasons why a task may have forms that are warned of otherwise.
+// allow decodes the reasons why a task may use forms that are otherwise warned about.
 func (d *playDecoder) allow(body *hclsyntax.Body) map[string]string {
 	v, ok := d.value(body, "allow", cty.DynamicPseudoType, d.static)
 	if !ok {
@@ -37,7 +37,7 @@ func (d *playDecoder) allow(body *hclsyntax.Body) map[string]string {
 	return reasons
 }
 
-// advise returns warnings of what a module knows to be seldom right, unless the task allows it.
+// advise returns warnings about forms that a module considers rarely right, unless the task allows them.
 func advise(m modules.Module, t *Task, body *hclsyntax.Body) hcl.Diagnostics {
 	adviser, ok := m.(modules.Adviser)
 	if !ok {
@@ -55,12 +55,12 @@ func advise(m modules.Module, t *Task, body *hclsyntax.Body) hcl.Diagnostics {
 	return diags
 }
 
-// Advised says what advice recommends, and how a task silences it.
+// Advised returns what the advice recommends, and how a task silences it.
 func Advised(a modules.Advice) string {
 	return fmt.Sprintf("%s. Where the form is meant, say why at the task: allow = { %s = \"…\" }.", a.Want, a.Name)
 }
 
-// new returns the diagnostics without the warnings that have been reported already, for another item or host.
+// new returns the diagnostics without warnings that have already been reported, for another item or host.
 func (l *loader) new(diags hcl.Diagnostics) hcl.Diagnostics {
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
 		return d.Severity == hcl.DiagWarning && slices.ContainsFunc(l.diags, func(other *hcl.Diagnostic) bool {

@@ -12,8 +12,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// assign puts a value into a field. The value is known, not null, without marks, and of the type
-// that fieldType says. Errors say what was expected, and never show the value.
+// assign sets a field to a value. The value is known, not null, without marks, and of the type returned by fieldType.
+// Errors say what was expected, and never show the value.
 func assign(field reflect.Value, v cty.Value) error {
 	if field.Kind() == reflect.Pointer {
 		target := reflect.New(field.Type().Elem())
@@ -112,8 +112,8 @@ func assignNumber(field reflect.Value, n *big.Float) error {
 	return nil
 }
 
-// parseMode reads a mode as chmod does, up to "7777". The bits stay as chmod and stat count them, the
-// three high ones too, which is how observations and actions hold them.
+// parseMode parses a mode as chmod does, up to "7777". All bits, including the three high ones, keep the positions
+// that chmod and stat use, which is also how observations and actions hold them.
 func parseMode(s string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || bits > 0o7777 {

@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// withNames makes diagnostics about attributes that are not there name those that are.
+// withNames makes diagnostics about missing attributes list the attributes that exist.
 func withNames(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
 	for i, d := range diags {
 		if d.Summary != "Unsupported attribute" || d.Subject == nil {
@@ -22,7 +22,8 @@ func withNames(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext)
 	return diags
 }
 
-// unsupported is the diagnostic of the attribute that an expression names at a place; nil if none is found there.
+// unsupported returns the diagnostic for the attribute that an expression refers to at a range, or nil if there is
+// none.
 func unsupported(at hcl.Range, expr hcl.Expression, ctx *hcl.EvalContext) *hcl.Diagnostic {
 	for _, traversal := range expr.Variables() {
 		for i, step := range traversal {

@@ -15,8 +15,8 @@ type Become struct {
 
 // becoming holds the become arguments of a play, group or task.
 type becoming struct {
-	same *Become // on all hosts; nil if nothing is said
-	// on is what is said on each host, where that differs.
+	same *Become // on all hosts; nil if not set
+	// on holds the value for each host, if it differs between hosts.
 	on map[string]*Become
 }
 
@@ -27,9 +27,9 @@ func (b becoming) of(host string) *Become {
 	return b.same
 }
 
-// Become returns the account that the task's commands run as on a host. The task's own arguments win over those of the
-// innermost group that has some, and those over the play's; they are not merged. Nil means that the playbook gives none, and
-// the inventory decides.
+// Become returns the account that the task's commands run as on a host. The task's own arguments take precedence over
+// those of the innermost group that has any, and those over the play's; they are not merged. Nil means that the
+// playbook sets none, and the inventory decides.
 func (t *Task) Become(host string) *Become {
 	if b := t.become.of(host); b != nil {
 		return b
@@ -42,8 +42,8 @@ func (t *Task) Become(host string) *Become {
 	return t.play.become.of(host)
 }
 
-// becoming reads become and become_user of a play, group or task. Hosts are connected to as that user, so the values are needed
-// before anything is read there.
+// becoming decodes become and become_user of a play, group or task. The connection to a host is made as that user, so
+// the values are needed before anything is read from the host.
 func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becoming {
 	p.roots = append(p.roots[:len(p.roots):len(p.roots)], "host")
 	p.why = "It is decided before a host is connected to, so only var, local, host, hosts, groups and play can be used."
@@ -71,7 +71,7 @@ func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becomin
 		if len(faults) == 0 {
 			continue
 		}
-		if !limited[name] { // nothing is done there
+		if !limited[name] { // nothing is done on this host
 			l.diags = l.diags[:before]
 			continue
 		}
@@ -83,7 +83,7 @@ func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becomin
 	return b
 }
 
-// become returns what a body says for a host; nil if it says nothing. A become_user alone switches become on.
+// become returns what a body specifies for a host, or nil if it specifies nothing. A become_user alone enables become.
 func (l *loader) become(body *hclsyntax.Body, p place) *Become {
 	enabled, hasEnabled := l.value(body, "become", cty.Bool, p)
 	user, hasUser := l.text(body, "become_user", p)

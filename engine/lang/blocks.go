@@ -17,13 +17,13 @@ import (
 
 // shape lists the attributes and blocks that a block may have.
 type shape struct {
-	what               string // with its article: "a play"
+	what               string // with an article: "a play"
 	attributes, blocks []string
-	// otherBlocks says that blocks not listed are judged elsewhere: the module blocks of a task.
+	// otherBlocks is set if other blocks are checked elsewhere: the module blocks of a task.
 	otherBlocks bool
 }
 
-// check reports the arguments and blocks of a body that its shape does not have.
+// check reports the arguments and blocks of a body that its shape does not allow.
 func (l *loader) check(body *hclsyntax.Body, s shape) {
 	for _, attr := range attributes(body) {
 		switch {
@@ -66,7 +66,7 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 	}
 }
 
-// attributes are those of a body in the order of the source.
+// attributes returns the attributes of a body in source order.
 func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	all := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
 	for _, attr := range body.Attributes {
@@ -85,7 +85,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// label is the one label that a block must have; meaning says what it stands for.
+// label returns the single label that a block must have. meaning says what the label is.
 func (l *loader) label(block *hclsyntax.Block, meaning string) (string, bool) {
 	if len(block.Labels) != 1 || strings.TrimSpace(block.Labels[0]) == "" {
 		l.report(fault(block.DefRange(), fmt.Sprintf("%s block needs one label", block.Type),
@@ -95,7 +95,7 @@ func (l *loader) label(block *hclsyntax.Block, meaning string) (string, bool) {
 	return block.Labels[0], true
 }
 
-// noLabels reports labels of a block that has none.
+// noLabels reports labels of a block that must not have any.
 func (l *loader) noLabels(block *hclsyntax.Block) {
 	if len(block.Labels) > 0 {
 		l.report(fault(block.LabelRanges[0], fmt.Sprintf("%s block has no label", block.Type),
@@ -103,39 +103,39 @@ func (l *loader) noLabels(block *hclsyntax.Block) {
 	}
 }
 
-// place is where an expression stands: what it may refer to and the values it is judged with.
+// place describes the context of an expression: what it may refer to, and the values it is evaluated with.
 type place struct {
-	// what names the expression's argument in messages: "serial".
+	// what names the argument in messages: "serial".
 	what  string
 	roots []string
-	// why says why other roots are not there.
+	// why explains why other roots are not available.
 	why string
 	ctx *hcl.EvalContext
-	// results are the names of results that are there; registers those of all results of the
-	// playbook with where they are registered.
+	// results lists the available results. registers holds all results of the playbook with the place where they are
+	// registered.
 	results   []string
 	registers map[string]hcl.Range
-	// anyResult says that results are judged elsewhere.
+	// anyResult is set if references to results are checked elsewhere.
 	anyResult bool
-	// space is whose variables, locals and results these are; nil is that of the file which is being read.
+	// space is the namespace of the variables, locals and results; nil is that of the file being read.
 	space *namespace
 }
 
-// constants is for expressions that are evaluated before any variable has a value.
+// constants returns the place of expressions that are evaluated before any variable has a value.
 func (l *loader) constants(dir string) place {
 	return place{why: "It is read before any variable has a value, so it must be constant.",
 		ctx: &hcl.EvalContext{Functions: l.space.functions[dir]}}
 }
 
-// static is for expressions that are evaluated before any host is known.
+// static returns the place of expressions that are evaluated before any host is known.
 func (l *loader) static(dir string) place {
 	return place{roots: []string{"var", "local"},
 		why: "It is decided before any host is asked, so only var and local can be used.",
 		ctx: l.space.context(dir, nil)}
 }
 
-// inventory is for expressions of a play that are evaluated before any host is connected to, when it is known which hosts there
-// are.
+// inventory returns the place of expressions of a play that are evaluated when the hosts are known, but before any of
+// them is connected to.
 func (l *loader) inventory(dir, play string, hosts []string) place {
 	values := Scope{"hosts": cty.DynamicVal, "groups": cty.DynamicVal}
 	all, selected := cty.UnknownVal(cty.List(cty.String)), cty.UnknownVal(cty.List(cty.String))
@@ -149,7 +149,7 @@ func (l *loader) inventory(dir, play string, hosts []string) place {
 		ctx: l.space.context(dir, values)}
 }
 
-// withVariable is a context with one variable more.
+// withVariable returns a copy of a context with one more variable.
 func withVariable(ctx *hcl.EvalContext, name string, value cty.Value) *hcl.EvalContext {
 	more := *ctx
 	more.Variables = maps.Clone(ctx.Variables)
@@ -157,7 +157,7 @@ func withVariable(ctx *hcl.EvalContext, name string, value cty.Value) *hcl.EvalC
 	return &more
 }
 
-// stringValues is a list of strings as expressions see it.
+// stringValues returns a list of strings as expressions see it.
 func stringValues(all []string) cty.Value {
 	if len(all) == 0 {
 		return cty.ListValEmpty(cty.String)
@@ -169,8 +169,8 @@ func stringValues(all []string) cty.Value {
 	return cty.ListVal(values)
 }
 
-// value evaluates one argument of a block and converts it; ok is false if it is not given, null,
-// not known because of an earlier fault, or faulty.
+// value evaluates and converts an argument of a block. ok is false if the argument is not set, null, unknown because
+// of an earlier error, or wrong.
 func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place) (cty.Value, bool) {
 	attr := body.Attributes[name]
 	if attr == nil {
@@ -218,7 +218,7 @@ func (l *loader) flag(body *hclsyntax.Body, name string, p place) bool {
 	return ok && v.True()
 }
 
-// stringList is a list of strings, or one string for a list of one.
+// stringList returns a list of strings. A single string is a list of one.
 func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string {
 	v, ok := l.value(body, name, cty.DynamicPseudoType, p)
 	if !ok {
@@ -244,7 +244,7 @@ func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string
 	return all
 }
 
-// tags is a list of tags, each of which --tags can name.
+// tags returns a list of tags, each of which can be named in --tags.
 func (l *loader) tags(body *hclsyntax.Body, p place) []string {
 	tags := l.stringList(body, "tags", p)
 	for _, tag := range tags {

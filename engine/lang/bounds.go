@@ -15,26 +15,27 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// A few lines can ask for a value that no memory holds: a local of another local twice, forty times over; loops in
-// loops; a width of a billion. So much text and so many elements are what an expression may make.
+// A few lines can ask for a value that does not fit into any memory: a chain of forty locals that each double the
+// previous one, nested loops, a width of a billion. These limits bound the text and the number of elements that an
+// expression may produce.
 const (
 	mostText     = 64 << 20
 	mostElements = 1 << 20
-	// mostHeld is the text of all locals together.
+	// mostHeld bounds the text of all locals together.
 	mostHeld = 4 * mostText
-	// mostData is what decoding takes: a value takes a hundred times the memory of its text.
+	// mostData bounds what is decoded: a value takes a hundred times the memory of its text.
 	mostData = 4 << 20
-	// widest is how wide a format makes a value.
+	// widest is the largest width in a format.
 	widest = 1 << 16
 )
 
 const tooMuchDetail = "Nobody needs a value of that size: is something doubled with each step, or a loop within a loop?"
 
-// errTooMuch is returned for an expression whose value exceeds the bounds.
+// errTooMuch is returned for an expression whose value exceeds the limits.
 var errTooMuch = fmt.Errorf("it makes more than %d MiB of text or %d elements", mostText>>20, mostElements)
 
-// weight is how much text a value holds; ok reports whether that, and how many elements it has, is within bounds. The
-// parts of a value may be the same many times over, so that there is no end of walking through it.
+// weight returns how much text a value holds; ok reports whether the text and the number of elements are within the
+// limits. A value may contain the same part many times over, so a complete walk might never end.
 func weight(v cty.Value) (text int, ok bool) {
 	elements := 0
 	err := cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
@@ -50,7 +51,8 @@ func weight(v cty.Value) (text int, ok bool) {
 	return text, err == nil
 }
 
-// meter puts into what was parsed what counts: what a loop makes in each round, and a template of each of its parts.
+// meter instruments a parsed node so that the results of each round of a loop, and of each part of a template, are
+// counted.
 func meter(node hclsyntax.Node) {
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		switch n := n.(type) {
@@ -67,8 +69,8 @@ func meter(node hclsyntax.Node) {
 	})
 }
 
-// metered counts the values of an expression. Whoever walks through expressions comes to the one in it: it is the only
-// child of the parentheses.
+// metered counts the values of an expression. It wraps the expression in parentheses, so that code that walks through
+// expressions still reaches it, as their only child.
 type metered struct{ hclsyntax.Expression }
 
 func throughMeter(expr hclsyntax.Expression) hclsyntax.Expression {
@@ -78,8 +80,8 @@ func throughMeter(expr hclsyntax.Expression) hclsyntax.Expression {
 	return metered{&hclsyntax.ParenthesesExpr{Expression: expr, SrcRange: expr.Range()}}
 }
 
-// Value implements hclsyntax.Expression. Once too much was made, it ends the whole evaluation by a panic: a loop would
-// otherwise go on through all its rounds.
+// Value implements hclsyntax.Expression. When the limit is exceeded, it ends the whole evaluation with a panic,
+// because a loop would otherwise go through all of its remaining rounds.
 func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags := e.Expression.Value(ctx)
 	for ; ctx != nil; ctx = ctx.Parent() {
@@ -91,15 +93,15 @@ func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// meterName is the name of a variable that no source can read: the counter of an evaluation.
+// meterName is the name of the variable that holds the counter of an evaluation. No source can refer to it.
 const meterName = "(meter)"
 
 var counterType = cty.Capsule("counter", reflect.TypeFor[counter]())
 
-// counter counts what an evaluation makes.
+// counter counts what an evaluation produces.
 type counter struct {
 	text, rounds int
-	// full is where too much was made, nil before that.
+	// full is where the limit was exceeded, or nil.
 	full *hcl.Range
 }
 
@@ -116,8 +118,8 @@ func (c *counter) count(v cty.Value, at hcl.Range) {
 	}
 }
 
-// measured evaluates an expression that may make no more than a value should. Functions are known to it beside those of
-// the context. The error is errTooMuch, with a diagnostic of its own.
+// measured evaluates an expression whose intermediate values are subject to the same limits. functions are available
+// in addition to those of the context. If a limit is exceeded, the error is errTooMuch, with a diagnostic of its own.
 func measured(expr hcl.Expression, ctx *hcl.EvalContext, functions map[string]function.Function) (v cty.Value, diags hcl.Diagnostics, err error) {
 	c := &counter{}
 	inner := ctx.NewChild()
@@ -134,7 +136,7 @@ func measured(expr hcl.Expression, ctx *hcl.EvalContext, functions map[string]fu
 		}()
 		v, diags = expr.Value(inner)
 	}()
-	if c.full != nil { // whatever a try() made of it
+	if c.full != nil { // even if a try() has hidden it
 		return tooMuch(*c.full)
 	}
 	for _, d := range diags {
@@ -152,7 +154,7 @@ func measured(expr hcl.Expression, ctx *hcl.EvalContext, functions map[string]fu
 	return v, diags, nil
 }
 
-// guarded is a function that looks at its arguments, where they are known, before it does anything with them.
+// guarded returns a function that checks its arguments, if they are known, before it does anything with them.
 func guarded(f function.Function, check func(args []cty.Value) error) function.Function {
 	judge := func(args []cty.Value) error {
 		plain := make([]cty.Value, len(args))
@@ -166,7 +168,7 @@ func guarded(f function.Function, check func(args []cty.Value) error) function.F
 	return function.New(&function.Spec{
 		Description: f.Description(), Params: f.Params(), VarParam: f.VarParam(),
 		Type: func(args []cty.Value) (cty.Type, error) {
-			if err := judge(args); err != nil { // some decode to know the type
+			if err := judge(args); err != nil { // some functions decode to determine the type
 				return cty.NilType, err
 			}
 			return f.ReturnTypeForValues(args)
@@ -175,7 +177,7 @@ func guarded(f function.Function, check func(args []cty.Value) error) function.F
 	})
 }
 
-// data bounds a text that is decoded.
+// data limits the size of a text that is decoded.
 func data(f function.Function, check func(src []byte) error) function.Function {
 	return guarded(f, func(args []cty.Value) error {
 		src := []byte(args[0].AsString())
@@ -189,7 +191,7 @@ func data(f function.Function, check func(src []byte) error) function.Function {
 	})
 }
 
-// shallow refuses what is nested too deeply to be decoded.
+// shallow rejects text that is nested too deeply to be decoded.
 func shallow(src []byte) error {
 	if nesting(src) > deepestData {
 		return fmt.Errorf("it is nested more than %d deep", deepestData)
@@ -197,7 +199,7 @@ func shallow(src []byte) error {
 	return nil
 }
 
-// fewAliases refuses YAML whose aliases may multiply.
+// fewAliases rejects YAML whose aliases may multiply.
 func fewAliases(src []byte) error {
 	if n := len(yamlAlias.FindAllIndex(src, mostAliases+1)); n > mostAliases {
 		return fmt.Errorf("it has more than %d aliases (*name), and they can stand for a value that no memory holds: write the values out", mostAliases)
@@ -205,12 +207,12 @@ func fewAliases(src []byte) error {
 	return shallow(src)
 }
 
-// formatWidth finds the widths and precisions of a format.
+// formatWidth matches the widths and precisions of a format.
 var formatWidth = regexp.MustCompile(`%[^a-zA-Z%]*`)
 
 var formatDigits = regexp.MustCompile(`[0-9]+`)
 
-// narrow bounds the widths of a format.
+// narrow limits the widths of a format.
 func narrow(f function.Function) function.Function {
 	return guarded(f, func(args []cty.Value) error {
 		for _, verb := range formatWidth.FindAllString(args[0].AsString(), -1) {
@@ -224,7 +226,7 @@ func narrow(f function.Function) function.Function {
 	})
 }
 
-// count is the number of elements of a list or set; 0 for what is none.
+// count returns the number of elements of a list or set, or 0 for anything else.
 func count(v cty.Value) int {
 	if !v.CanIterateElements() {
 		return 0
@@ -232,7 +234,7 @@ func count(v cty.Value) int {
 	return v.LengthInt()
 }
 
-// bounds refuses where the product of two numbers is more than what may be.
+// bounds returns an error if the product of two numbers exceeds the limit.
 func bounds(n, each, most int) error {
 	if n > 0 && each > most/n {
 		return errTooMuch
@@ -284,9 +286,9 @@ var (
 		if strings.HasPrefix(old, "/") && strings.HasSuffix(old, "/") && len(old) > 1 {
 			re, err := regexp.Compile(old[1 : len(old)-1])
 			if err != nil {
-				return nil // replace tells
+				return nil // replace itself reports the error
 			}
-			// What $1 stands for comes again with each time that it is named.
+			// What $1 stands for is repeated each time it is used.
 			n = 0
 			for _, at := range re.FindAllStringIndex(text, mostElements) {
 				n++

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// What asks for a value that no memory holds is refused at its line, before the memory is gone.
+// An expression whose value would exceed any memory is rejected at its line, before memory runs out.
 func TestValuesThatGrowWithoutEndAreRefused(t *testing.T) {
-	// With this the test ends rather than the machine.
+	// The limit makes the test fail rather than the machine.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(2 << 30))
 	doubling := func(step string) string {
 		var b strings.Builder
@@ -75,7 +75,7 @@ func TestValuesThatGrowWithoutEndAreRefused(t *testing.T) {
 	}
 }
 
-// Nor do values from a command line and its files grow, and what is of a size that people have is not refused.
+// Values on a command line and in its files cannot grow either, and values of a usual size are not rejected.
 func TestBoundsOfValues(t *testing.T) {
 	bomb := "[for a in range(1000) : a]" // a function
 	nested := `[for a in [` + strings.Repeat("1,", 1000) + `] : [for b in [` + strings.Repeat("1,", 1000) + `] : [for c in [` + strings.Repeat("1,", 1000) + `] : c]]]`

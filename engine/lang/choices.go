@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// wrongChoice returns the first text of a known value that is none of the argument's choices, if there is one.
+// wrongChoice returns the first text of a known value that is not among the argument's choices, if there is one.
 func (a Argument) wrongChoice(value cty.Value) (string, bool) {
 	if len(a.Choices) == 0 {
 		return "", false
@@ -22,7 +22,7 @@ func (a Argument) wrongChoice(value cty.Value) (string, bool) {
 	}
 	for _, text := range texts {
 		if text.IsNull() {
-			continue // assign refuses it
+			continue // assign rejects it
 		}
 		if s := text.AsString(); !slices.Contains(a.Choices, s) {
 			return s, true
@@ -31,7 +31,7 @@ func (a Argument) wrongChoice(value cty.Value) (string, bool) {
 	return "", false
 }
 
-// choiceFault is the diagnostic of a value that is none of the choices.
+// choiceFault returns the diagnostic for a value that is not among the choices.
 func (a Argument) choiceFault(wrong string, at hcl.Range) *hcl.Diagnostic {
 	detail := ""
 	if near := suggest.Nearest(wrong, a.Choices); near != "" {

@@ -13,8 +13,8 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// InlineValues reads an object of values by name that is written on a command line, in JSON or in HCL. Its errors quote nothing of
-// it, because any value may be secret.
+// InlineValues parses an object of values by name, written on a command line in JSON or HCL. Its errors do not quote
+// the text, because any value may be secret.
 func InlineValues(text string) (map[string]cty.Value, error) {
 	src := []byte(text)
 	if nesting(src) > deepestData {
@@ -44,7 +44,7 @@ func InlineValues(text string) (map[string]cty.Value, error) {
 	return value.AsValueMap(), nil
 }
 
-// inlineValues are the values of Options.Inline; a later object wins over an earlier one.
+// inlineValues adds the values of Options.Inline. Later objects override earlier ones.
 func (l *loader) inlineValues(all map[string]given) {
 	for _, text := range l.options.Inline {
 		values, err := InlineValues(text)
@@ -61,8 +61,8 @@ func (l *loader) inlineValues(all map[string]given) {
 	}
 }
 
-// environmentValues are the values of Options.Environment. A name that the playbook does not declare is another playbook's, unless it
-// looks like a misspelling.
+// environmentValues adds the values of Options.Environment. An undeclared name is assumed to belong to another
+// playbook, unless it looks like a misspelling.
 func (l *loader) environmentValues(all map[string]given) {
 	for _, name := range sortedKeys(l.options.Environment) {
 		if v, ok := l.space.variables[name]; ok {
@@ -85,11 +85,11 @@ func (l *loader) environmentValues(all map[string]given) {
 	}
 }
 
-// EnvironmentPrefix is how the name of an environment variable begins that sets a variable.
+// EnvironmentPrefix is the prefix of environment variables that set variables.
 const EnvironmentPrefix = "HLPLAY_VAR_"
 
-// textValue is a value that was given as text: the text itself for a variable of a primitive type or of no type, else an HCL
-// expression. source says where it was given.
+// textValue converts a value given as text: the text itself for a variable of a primitive type or without a type, else
+// an HCL expression. source says where it was given.
 func (l *loader) textValue(v *Variable, text, source string) cty.Value {
 	value := cty.StringVal(text)
 	if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
@@ -98,7 +98,7 @@ func (l *loader) textValue(v *Variable, text, source string) cty.Value {
 			value, diags = constant(expr)
 		}
 		if diags.HasErrors() {
-			// The diagnostics of HCL could show the value.
+			// HCL's own diagnostics could show the value.
 			l.report(fault(v.Range, fmt.Sprintf("invalid value for variable %q", v.Name), fmt.Sprintf(
 				"The variable is %s, so %s=… must be an HCL expression such as %s.", article(words(v.Type)), source, example(v.Type))))
 			return cty.UnknownVal(v.Type)

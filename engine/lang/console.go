@@ -11,14 +11,15 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// Console evaluates expressions one by one, outside of a playbook's tasks.
+// Console evaluates individual expressions outside the tasks of a playbook.
 type Console struct {
 	loader *loader
 	dir    string
 }
 
-// NewConsole returns a console whose expressions see the variables and locals of a playbook, or none if path is empty. Files are
-// relative to the playbook's directory, or to the working directory. The playbook is for diagnostics to quote.
+// NewConsole returns a console whose expressions see the variables and locals of a playbook, or none if path is empty.
+// Paths of files are relative to the playbook's directory, or else to the working directory. The returned playbook is
+// for diagnostics to quote.
 func NewConsole(path string, o Options) (*Console, *Playbook, hcl.Diagnostics) {
 	l := newLoader(path, o, hclfile.Read)
 	c := &Console{loader: l, dir: "."}
@@ -36,19 +37,19 @@ func NewConsole(path string, o Options) (*Console, *Playbook, hcl.Diagnostics) {
 	return c, l.playbook, arrange(l.diags, l.order)
 }
 
-// consoleFile stands for the file of an expression.
+// consoleFile is used as the file name of an expression.
 const consoleFile = "expression"
 
-// Question is an expression that was parsed.
+// Question is a parsed expression.
 type Question struct {
 	console *Console
 	expr    hcl.Expression
-	// Facts are those that it reads; AllFacts says that it reads them all.
+	// Facts lists the facts that it reads; AllFacts is set if it reads all of them.
 	Facts    []string
 	AllFacts bool
 }
 
-// Ask parses an expression, and judges the names in it. The file is for diagnostics to quote.
+// Ask parses an expression and checks the names in it. The returned file is for diagnostics to quote.
 func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	file := &hcl.File{Bytes: []byte(text)}
 	expr, diags := hclfile.ParseExpression(file.Bytes, consoleFile)
@@ -67,7 +68,7 @@ func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	return &Question{console: c, expr: expr, Facts: names(r.facts), AllFacts: r.allFacts}, file, c.loader.diags
 }
 
-// Answer evaluates the expression, and returns its value as HCL. What is sensitive in it is not shown.
+// Answer evaluates the expression and returns its value as HCL. Sensitive parts are not shown.
 func (q *Question) Answer(s Scope) (string, hcl.Diagnostics) {
 	value, diags := evaluate(q.expr, q.console.loader.playbook.space.context(q.console.dir, s))
 	if diags.HasErrors() {

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// Sources with Windows' line ends mean what they mean with others; what they read by file() and templatefile() is
-// content, and stays as it is.
+// Sources with Windows line endings mean the same as others. What they read with file() and templatefile() is content,
+// and is not changed.
 func TestCRLF(t *testing.T) {
 	const name = `-- site.hcl --
 variable "text" {}

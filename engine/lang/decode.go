@@ -18,11 +18,10 @@ import (
 	"hlplay/modules"
 )
 
-// Decode fills in the task's module: arguments evaluated and converted, defaults applied. An
-// argument that is null counts as not given. The strings are all sensitive texts that went in, the
-// longest first: they must not be shown wherever they surface. Decode also validates the module; it
-// returns an *EvalError for what is wrong and an *UnknownError for what check mode cannot know. It
-// may be called from several goroutines.
+// Decode returns the task's module with all arguments evaluated, converted and validated, and defaults applied. An
+// argument that is null counts as not set. The strings are all sensitive texts that were used, longest first: they
+// must not be shown, wherever they appear. The error is an *EvalError if something is wrong, and an *UnknownError if
+// something cannot be known in check mode. Decode is safe for concurrent use.
 func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil {
@@ -44,8 +43,8 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	return module, d.secrets.list(), nil
 }
 
-// Foresee is the task's module as far as it is known where the scope leaves something unknown; nil if the task is
-// known not to be done, or cannot be decoded, which Decode then says. A task with for_each is not foreseen.
+// Foresee returns the task's module as far as it is known, even if the scope leaves something unknown. It returns nil
+// if the task is known to be skipped, if it has for_each, or if it cannot be decoded, which Decode reports.
 func (t *Task) Foresee(s Scope) modules.Module {
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil || t.ForEach != nil {
@@ -66,22 +65,22 @@ func (t *Task) Foresee(s Scope) modules.Module {
 	return module
 }
 
-// decoder fills in one module. Whatever is not known is left out, so that Load can use it too.
+// decoder decodes one module. It leaves out everything unknown, so that Load can use it too.
 type decoder struct {
-	dir     string // that relative paths of files on the controller are relative to
+	dir     string // base of relative paths of files on the controller
 	ctx     *hcl.EvalContext
 	diags   hcl.Diagnostics
-	unknown *UnknownError // the first one
-	// unknowns are the paths of all arguments that are unknown, as an ArgumentError names them; standIn, if there is
-	// one, gives each a value, or cty.NilVal for none.
+	unknown *UnknownError // the first one found
+	// unknowns holds the paths of all unknown arguments, in the form of an ArgumentError. standIn, if set, supplies a
+	// value for each of them, or cty.NilVal for none.
 	unknowns []string
 	standIn  func(Argument) cty.Value
 	secrets  secrets
-	// sensitive are the paths of the arguments that secrets are in.
+	// sensitive holds the paths of the arguments that contain secrets.
 	sensitive []string
 }
 
-// module decodes and validates; complete says that nothing was unknown.
+// module decodes and validates a module; complete reports whether everything was known.
 func (d *decoder) module(t *Task, body *hclsyntax.Body) (m modules.Module, complete bool) {
 	m = t.schema.spec.New()
 	d.body(body, t.schema.Body, "", t.ModuleRange, reflect.ValueOf(m).Elem())
@@ -98,7 +97,7 @@ func (d *decoder) module(t *Task, body *hclsyntax.Body) (m modules.Module, compl
 	return m, true
 }
 
-// invalid is the diagnostic of a module's Validate, at the argument that it names.
+// invalid converts an error of a module's Validate to a diagnostic at the argument that it names.
 func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnostic {
 	at, summary, detail := t.ModuleRange, fmt.Sprintf("invalid arguments of %s", t.Module.Name), sentence(err.Error())
 	var argument *modules.ArgumentError
@@ -115,18 +114,19 @@ func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnos
 	return fault(at, summary, detail)
 }
 
-// quotedText matches what a module quotes of an argument: in full, or the beginning of it.
+// quotedText matches quotations of an argument in a module's message, complete or truncated.
 var quotedText = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|`[^`]*`")
 
-// quotesSecret reports whether an argument, named as by an ArgumentError, has a sensitive value. A module may then quote a part of it, which
-// no replacer knows.
+// quotesSecret reports whether an argument, in the form of an ArgumentError, has a sensitive value. The module's
+// message may then quote a part of the value, which no replacer knows.
 func (d *decoder) quotesSecret(argument string) bool {
 	return slices.ContainsFunc(d.sensitive, func(path string) bool {
 		return argument == path || strings.HasPrefix(argument, path+".")
 	})
 }
 
-// argumentRange is where an argument such as "pool.size" or "bridge.vmbr0.gateway" stands, or the nearest block around it.
+// argumentRange returns the range of an argument such as "pool.size" or "bridge.vmbr0.gateway", or else of the
+// innermost block around it.
 func argumentRange(body *hclsyntax.Body, path string, at hcl.Range) hcl.Range {
 	name, rest, nested := strings.Cut(path, ".")
 	if attr := body.Attributes[name]; attr != nil && !nested {
@@ -138,7 +138,7 @@ func argumentRange(body *hclsyntax.Body, path string, at hcl.Range) hcl.Range {
 		if block.Type != name {
 			continue
 		}
-		of := strings.Join(block.Labels, ".") // which may have full stops of its own: vlan.bond0.20.address
+		of := strings.Join(block.Labels, ".") // labels may contain dots themselves: vlan.bond0.20.address
 		if inner == nil && of == "" || of != "" && len(of) > len(label) && strings.HasPrefix(rest+".", of+".") {
 			inner, label = block, of
 		}
@@ -156,8 +156,8 @@ func (d *decoder) fault(at hcl.Range, summary, detail string) {
 	d.diags = append(d.diags, fault(at, summary, detail))
 }
 
-// body fills in a struct; at is where its block begins, and within the names of the blocks around its arguments,
-// with a full stop behind each.
+// body decodes a struct. at is the start of its block. within holds the names of the blocks around its arguments, each
+// followed by a dot.
 func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, at hcl.Range, into reflect.Value) {
 	schema.setDefaults(into)
 	for _, a := range schema.Arguments {
@@ -182,7 +182,8 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, a
 	}
 }
 
-// set assigns the value of an argument to its field; cty.NilVal, which is null, leaves the default.
+// set assigns the value of an argument to its field. If the value is cty.NilVal, which stands for null, the field
+// keeps its default.
 func (d *decoder) set(field reflect.Value, a Argument, value cty.Value, at hcl.Range) {
 	if value == cty.NilVal {
 		if a.Required {
@@ -199,7 +200,7 @@ func (d *decoder) set(field reflect.Value, a Argument, value cty.Value, at hcl.R
 	}
 }
 
-// nested makes room for one more block in a field and returns the struct to fill in.
+// nested adds another block to a field and returns the struct to decode into.
 func nested(field reflect.Value) reflect.Value {
 	switch field.Kind() {
 	case reflect.Slice:
@@ -212,8 +213,8 @@ func nested(field reflect.Value) reflect.Value {
 	return field
 }
 
-// argument evaluates and converts. The value is cty.NilVal if it is null; known is false if it is
-// unknown or faulty.
+// argument evaluates and converts an argument. The value is cty.NilVal if it is null; known is false if it is unknown
+// or wrong.
 func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (value cty.Value, known bool) {
 	v, diags := evaluate(expr, d.ctx)
 	d.diags = append(d.diags, diags...)

@@ -14,8 +14,8 @@ import (
 	"hlplay/modules"
 )
 
-// Defaults sets every argument of a module that has its zero value to its default, in nested blocks too. Decode does so for
-// arguments that a playbook leaves out; Defaults is for modules that are built in Go.
+// Defaults sets every argument of a module that has its zero value to its default, including those in nested blocks.
+// It is for modules that are built in Go; Decode applies the defaults itself.
 func Defaults(m modules.Module) {
 	schema := Schema(modules.Spec{New: func() modules.Module { return m }})
 	schema.Body.complete(reflect.ValueOf(m).Elem())
@@ -52,18 +52,18 @@ func (b BodySchema) setDefaults(into reflect.Value) {
 
 func (a Argument) setDefault(field reflect.Value) {
 	if a.value != cty.NilVal {
-		_ = assign(field, a.value) // readDefault has assigned it to a field of the same type
+		_ = assign(field, a.value) // readDefault has assigned it to a field of the same type before
 	}
 }
 
-// notGiven reports whether a value counts as not given: null, or the empty string for an argument that has a default or choices.
-// Expressions then leave an argument out under a condition.
+// notGiven reports whether a value counts as not set: null, or an empty string for an argument that has a default or
+// choices. This lets expressions set an argument conditionally.
 func (a Argument) notGiven(value cty.Value) bool {
 	return value.IsNull() ||
 		(len(a.Choices) > 0 || a.value != cty.NilVal) && value.Type() == cty.String && value.AsString() == ""
 }
 
-// readDefault reads the default tag of the argument's field.
+// readDefault parses the default tag of the argument's field.
 func (a *Argument) readDefault(field reflect.StructField) error {
 	text, given := field.Tag.Lookup("default")
 	switch {
@@ -89,7 +89,7 @@ func (a *Argument) readDefault(field reflect.StructField) error {
 	return nil
 }
 
-// defaultValue reads a default in HCL's form; a string may also stand without quotes.
+// defaultValue parses a default written in HCL. A string may also be written without quotes.
 func defaultValue(text string, want cty.Type) (cty.Value, error) {
 	if want == cty.String && !strings.HasPrefix(text, `"`) {
 		return cty.StringVal(text), nil

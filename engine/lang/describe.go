@@ -10,8 +10,8 @@ import (
 	"hlplay/modules"
 )
 
-// Describe is the documentation of a module as Markdown: what it does, its arguments and blocks with
-// types and defaults, and its example.
+// Describe returns the documentation of a module as Markdown: what it does, its arguments and blocks with types and
+// defaults, and its example.
 func Describe(spec modules.Spec) string {
 	schema := Schema(spec)
 	var b strings.Builder
@@ -33,7 +33,7 @@ func Describe(spec modules.Spec) string {
 }
 
 func describeBody(b *strings.Builder, name string, body BodySchema) {
-	column := func(string) string { return "" } // of choices, where an argument has some
+	column := func(string) string { return "" } // the column of choices, if any argument has some
 	if slices.ContainsFunc(body.Arguments, func(a Argument) bool { return len(a.Choices) > 0 }) {
 		column = func(cell string) string { return " " + cell + " |" }
 	}
@@ -72,7 +72,7 @@ func describeBody(b *strings.Builder, name string, body BodySchema) {
 	}
 }
 
-// choices are an argument's choices as code.
+// choices formats an argument's choices as code.
 func choices(a Argument) string {
 	if len(a.Choices) == 0 {
 		return ""
@@ -90,10 +90,10 @@ func DescribeFunctions(specs []modules.Spec) string {
 	return b.String()
 }
 
-// cell is text that does not end a cell of a table.
+// cell returns text that does not break a table cell.
 func cell(s string) string { return strings.ReplaceAll(oneLine(s), "|", `\|`) }
 
-// CheckExample judges a module's example, which is one task or several, as Load judges a playbook.
+// CheckExample checks a module's example, which consists of one or more tasks, as Load checks a playbook.
 func CheckExample(spec modules.Spec, o Options) hcl.Diagnostics {
 	src := fmt.Sprintf("play %q {\nhosts = \"all\"\n%s\n}\n", "example of "+spec.Name, spec.Example)
 	_, diags := LoadSource("example of "+spec.Name+".hcl", []byte(src), o)

@@ -12,13 +12,13 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// fault is an error at a place in a source. The summary says what is wrong, the detail what was
-// expected and what to do.
+// fault returns an error at a range of a source. The summary says what is wrong; the detail says what was expected and
+// what to do.
 func fault(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
 }
 
-// sentence begins text with a capital and ends it with a full stop, if it has no end of its own.
+// sentence capitalizes text and adds a full stop unless it already ends in punctuation.
 func sentence(text string) string {
 	text = upperFirst(strings.TrimSpace(text))
 	if text == "" || strings.ContainsAny(text[len(text)-1:], ".?!") {
@@ -27,7 +27,7 @@ func sentence(text string) string {
 	return text + "."
 }
 
-// didYouMean is " Did you mean …?" with the nearest candidate, or else the list of all of them.
+// didYouMean returns " Did you mean …?" with the nearest candidate, or else the list of all candidates.
 func didYouMean(name string, candidates []string) string {
 	if near := suggest.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf(" Did you mean %q?", near)
@@ -35,8 +35,8 @@ func didYouMean(name string, candidates []string) string {
 	return " " + oneOf(candidates)
 }
 
-// Suggestion ends a message about an unknown name: `; did you mean "…"?` with the nearest candidate, or
-// `; ` and what else is said if none is near.
+// Suggestion returns the end of a message about an unknown name: `; did you mean "…"?` with the nearest candidate, or
+// `; ` followed by otherwise if none is near.
 func Suggestion(name string, candidates []string, otherwise string) string {
 	if near := suggest.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
@@ -44,7 +44,7 @@ func Suggestion(name string, candidates []string, otherwise string) string {
 	return "; " + otherwise
 }
 
-// oneOf lists what would be right.
+// oneOf lists the candidates.
 func oneOf(candidates []string) string {
 	switch len(candidates) {
 	case 0:
@@ -73,7 +73,7 @@ func sortedKeys[V any](m map[string]V) []string {
 	return names
 }
 
-// article puts "a" or "an" before a type in HCL's words.
+// article adds "a" or "an" to the HCL name of a type.
 func article(words string) string {
 	if words == "bool" {
 		return "true or false"
@@ -101,8 +101,8 @@ func found(v cty.Value) string {
 	return article(v.Type().FriendlyName())
 }
 
-// arrange puts diagnostics in the order of the sources, file by file as they were read, and drops
-// repetitions, which arise where one expression is evaluated for several items.
+// arrange sorts diagnostics by file, in the order in which files were read, and by position, and drops duplicates,
+// which occur if an expression is evaluated for several items.
 func arrange(diags hcl.Diagnostics, files []string) hcl.Diagnostics {
 	order := make(map[string]int, len(files))
 	for i, name := range files {

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// UnknownError is returned for an expression that depends on something check mode cannot know.
+// UnknownError is returned for an expression that depends on something that check mode cannot know.
 type UnknownError struct {
 	Task  string
 	Range hcl.Range
@@ -23,7 +23,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%s: %s of task %q cannot be known before the run", lineOf(e.Range), e.What, e.Task)
 }
 
-// EvalError is returned for an expression that has no value, or one of a wrong type. Its text is one line;
+// EvalError is returned for an expression that has no value, or a value of the wrong type. Its text is a single line;
 // WriteDiagnostics shows Diags with their source lines.
 type EvalError struct {
 	Task  string
@@ -48,7 +48,7 @@ func (e *EvalError) Error() string {
 	return oneLine(text)
 }
 
-// evaluate is the value of an expression. Its diagnostics do not show sensitive values.
+// evaluate returns the value of an expression. Its diagnostics do not show sensitive values.
 func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags, err := measured(expr, ctx, nil)
 	if err != nil {
@@ -60,11 +60,11 @@ func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnos
 	return v, nil
 }
 
-// WhenTrue reports whether the task is to be done: its own `when` and those of all groups around it
-// hold. One that is known not to hold decides, even if others are unknown.
+// WhenTrue reports whether the task is to be done: whether its own `when` and those of all groups around it are true.
+// If one of them is known to be false, the result is false even if others are unknown.
 //
-// A `when` that reads `each` (see WhenPerItem) is judged only where the scope has it: the engine asks
-// once for the task, before Items, and then once for each item.
+// A `when` that reads `each` (see WhenPerItem) is evaluated only if the scope has it: the engine calls WhenTrue once
+// for the task, before Items, and then once for each item.
 func (t *Task) WhenTrue(s Scope) (bool, error) {
 	var unknown error
 	for g := t.group; g != nil; g = g.parent {
@@ -95,8 +95,8 @@ func (t *Task) WhenTrue(s Scope) (bool, error) {
 	return unknown == nil, unknown
 }
 
-// WhenPerItem reports whether the task's `when` reads `each`, so that it is evaluated for each item
-// and not once for the task.
+// WhenPerItem reports whether the task's `when` reads `each`, so that it is evaluated for each item rather than once
+// for the task.
 func (t *Task) WhenPerItem() bool {
 	if t.When == nil {
 		return false
@@ -104,7 +104,7 @@ func (t *Task) WhenPerItem() bool {
 	return reads(t.When, "each") || reads(t.When, "vars") && t.Vars != nil && reads(t.Vars, "each")
 }
 
-// UntilTrue reports whether `until` holds; it does if there is none. The scope has the task's own result.
+// UntilTrue reports whether `until` is true or absent. The scope contains the task's own result.
 func (t *Task) UntilTrue(s Scope) (bool, error) {
 	if t.Until == nil {
 		return true, nil
@@ -120,7 +120,7 @@ func (t *Task) ownCondition(expr hcl.Expression, what string, s Scope) (bool, er
 	return t.condition(expr, what, t.space.context(t.Dir, s))
 }
 
-// condition is true or false, never null: a task must not run, or not run, by accident.
+// condition evaluates to true or false, never null: a task must not run, or be skipped, by accident.
 func (t *Task) condition(expr hcl.Expression, what string, ctx *hcl.EvalContext) (bool, error) {
 	v, diags := evaluate(expr, ctx)
 	if diags.HasErrors() {
@@ -147,7 +147,7 @@ func truth(v cty.Value, expr hcl.Expression, what string) (cty.Value, *hcl.Diagn
 	return b, nil
 }
 
-// unquoteCondition is the advice to somebody who wrote a condition as text.
+// unquoteCondition returns advice for somebody who wrote a condition as text.
 func unquoteCondition(v cty.Value) string {
 	if v.Type() == cty.String {
 		return " A condition stands without quotes."
@@ -155,8 +155,8 @@ func unquoteCondition(v cty.Value) string {
 	return ""
 }
 
-// Items are the rounds of `for_each`, in the order of a list or of the sorted keys; nil if there is
-// no for_each, and not nil but empty if there is nothing to be done.
+// Items returns the rounds of `for_each`, in the order of a list or of the sorted keys. It returns nil if there is no
+// for_each, and an empty slice that is not nil if there is nothing to do.
 func (t *Task) Items(s Scope) ([]Item, error) {
 	if t.ForEach == nil {
 		return nil, nil
@@ -179,7 +179,7 @@ func (t *Task) Items(s Scope) ([]Item, error) {
 	return all, nil
 }
 
-// items splits the value of a for_each. The keys are shown, so they must not be sensitive.
+// items splits the value of a for_each. Keys are shown, so they must not be sensitive.
 func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Diagnostic) {
 	v, marks := v.Unmark()
 	ty := v.Type()
@@ -228,8 +228,8 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	return all, true, nil
 }
 
-// around is what expressions of the task see on a host outside of the task's own vars: with those of the play if vars is set, which in a role
-// are none, and with the role's variables and locals if values is.
+// around returns what the task's expressions see on a host apart from the task's own vars. It includes the vars of the
+// play, of which a role sees none, if vars is set, and the role's variables and locals if values is set.
 func (t *Task) around(s Scope, vars, values bool) (Scope, hcl.Diagnostics) {
 	if t.space.role != nil {
 		return t.space.enter(s, values)
@@ -237,7 +237,7 @@ func (t *Task) around(s Scope, vars, values bool) (Scope, hcl.Diagnostics) {
 	return t.play.around(s, vars)
 }
 
-// around adds the play's vars to a scope, if they are wanted.
+// around adds the play's vars to a scope if vars is set.
 func (p *Play) around(s Scope, vars bool) (Scope, hcl.Diagnostics) {
 	if !vars {
 		return s, nil
@@ -250,7 +250,7 @@ func (p *Play) around(s Scope, vars bool) (Scope, hcl.Diagnostics) {
 	return s.with("vars", value), diags
 }
 
-// scope is what the group's When sees on a host.
+// scope returns what the group's When sees on a host.
 func (g *Group) scope(p *Play, s Scope) (Scope, hcl.Diagnostics) {
 	switch {
 	case g.role != nil:
@@ -261,9 +261,9 @@ func (g *Group) scope(p *Play, s Scope) (Scope, hcl.Diagnostics) {
 	return p.around(s, g.When != nil && reads(g.When, "vars"))
 }
 
-// EvalVars is the object that expressions of the task see as `vars`: the vars of the play with those
-// of the task over them, which see the play's. `for_each` and the conditions of groups see only the
-// play's. Where the task's vars read `each` and the scope has none, only the play's are there. In a role there are only the task's.
+// EvalVars returns the object that the task's expressions see as `vars`: the task's vars merged over the play's. The
+// task's vars can refer to the play's; `for_each` and the conditions of groups see only the play's. If the task's vars
+// read `each` and the scope does not have it, only the play's are included. In a role there are only the task's.
 func (t *Task) EvalVars(s Scope) (cty.Value, error) {
 	in, diags := t.around(s, true, readsValues(t.Vars))
 	if diags.HasErrors() {
@@ -279,7 +279,7 @@ func (t *Task) EvalVars(s Scope) (cty.Value, error) {
 	return vars, nil
 }
 
-// evaluateVars is the object of a `vars` argument laid over outer.
+// evaluateVars returns the object of a `vars` argument merged over outer.
 func evaluateVars(expr hcl.Expression, ctx *hcl.EvalContext, outer cty.Value) (cty.Value, hcl.Diagnostics) {
 	v, diags := evaluate(expr, ctx)
 	if diags.HasErrors() {
@@ -306,7 +306,7 @@ func evaluateVars(expr hcl.Expression, ctx *hcl.EvalContext, outer cty.Value) (c
 	return cty.ObjectVal(all).WithMarks(marks, more), nil
 }
 
-// with is the scope and one root more.
+// with returns the scope with one more root.
 func (s Scope) with(name string, v cty.Value) Scope {
 	all := make(Scope, len(s)+1)
 	for k, value := range s {
@@ -316,7 +316,7 @@ func (s Scope) with(name string, v cty.Value) Scope {
 	return all
 }
 
-// withVars is what expressions of the task see on a host, with `vars` if one of them reads it.
+// withVars returns what the task's expressions see on a host, including `vars` if one of exprs reads it.
 func (t *Task) withVars(s Scope, exprs ...hcl.Expression) (Scope, error) {
 	vars := anyReads(exprs, "vars")
 	in, diags := t.around(s, false, readsValues(exprs...) || vars && readsValues(t.Vars))

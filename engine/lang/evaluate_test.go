@@ -12,7 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// inPlay loads a playbook with one play of the lines given.
+// inPlay loads a playbook with one play that consists of the given lines.
 func inPlay(t *testing.T, head, lines string) *Playbook {
 	t.Helper()
 	return mustLoad(t, head+"\nplay \"p\" {\nhosts = \"all\"\n"+lines+"\n}\n", testOptions)
@@ -213,7 +213,7 @@ task "wrong" {
 	}
 }
 
-// Whatever a value is, decoding it into any field ends in a value or in an error.
+// Decoding any value into any field yields a value or an error.
 func TestDecodeAnyValueIntoAnyField(t *testing.T) {
 	values := map[string]cty.Value{
 		"unknown": cty.DynamicVal, "unknown string": cty.UnknownVal(cty.String), "null": cty.NullVal(cty.DynamicPseudoType),
@@ -384,7 +384,7 @@ func TestUntilTrue(t *testing.T) {
 	}
 }
 
-// What a function makes of a secret is one too, even where only more than that is an argument.
+// The result of a function applied to a secret is a secret too, even if the argument contains more than that.
 func TestDecodeDerivedSecrets(t *testing.T) {
 	p := mustLoad(t, `
 variable "password" {

@@ -9,11 +9,11 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// guideStep matches the steps of a guide that the name of a task begins with: "G1.26 create the cluster".
+// guideStep matches the guide's step numbers at the beginning of a task name: "G1.26 create the cluster".
 var guideStep = regexp.MustCompile(`^G\d+\.\d+(?: G\d+\.\d+)*\b`)
 
-// Find returns the tasks and handlers that a word means: those of that name, or else those whose name contains it in whatever case, or
-// has it as the number of its guide's step.
+// Find returns the tasks and handlers that word refers to: those with that name, or else those whose name contains it,
+// ignoring case, or that implement the step of a guide with that number.
 func (p *Playbook) Find(word string) []*Task {
 	var exact, similar []*Task
 	for _, play := range p.Plays {
@@ -39,8 +39,8 @@ func (p *Playbook) Find(word string) []*Task {
 	return similar
 }
 
-// Explain describes a task in a few lines: where it stands, why, which step of a guide it is, what it does and when, and how that is
-// verified.
+// Explain describes a task in a few lines: where it is, why it is there, which step of a guide it is, what it does and
+// when, and how that is verified.
 func (p *Playbook) Explain(t *Task) string {
 	var b strings.Builder
 	row := func(label, text string) {
@@ -101,7 +101,7 @@ func (p *Playbook) Explain(t *Task) string {
 	return b.String()
 }
 
-// text is the source of a range, in one line.
+// text returns the source of a range on one line.
 func (p *Playbook) text(r hcl.Range) string {
 	file := p.Files[r.Filename]
 	if file == nil || !r.CanSliceBytes(file.Bytes) {
@@ -110,7 +110,7 @@ func (p *Playbook) text(r hcl.Range) string {
 	return oneLine(string(r.SliceBytes(file.Bytes)))
 }
 
-// comment is the comment in the lines right above a block.
+// comment returns the comment directly above a block.
 func (p *Playbook) comment(r hcl.Range) string {
 	file := p.Files[r.Filename]
 	if file == nil {
@@ -129,13 +129,13 @@ func (p *Playbook) comment(r hcl.Range) string {
 	return strings.Join(text, "\n")
 }
 
-// marked reports whether a line is a comment and nothing else.
+// marked reports whether a line consists of a comment only.
 func marked(line string) bool {
 	line = strings.TrimSpace(line)
 	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//")
 }
 
-// block is the source of the block that begins with a header.
+// block returns the source of the block with the given header.
 func (p *Playbook) block(header hcl.Range) string {
 	file := p.Files[header.Filename]
 	if file == nil {

@@ -12,15 +12,15 @@ import (
 	"hlplay/modules"
 )
 
-// reader reads a file of the controller.
+// reader reads a file on the controller.
 type reader func(path string) ([]byte, error)
 
-// files are those of the controller that expressions read. Each is read and parsed once: all hosts are
-// given the same, which is what Load has checked, and no host waits for what another has done.
+// files holds the files on the controller that expressions read. Each is read and parsed only once: all hosts get the
+// same content, which is the content that Load has checked, and no host waits for another.
 type files struct {
 	read    reader
 	secrets *secret.Keyring
-	// contributed are the functions that modules add.
+	// contributed holds the functions that modules add.
 	contributed []definition
 
 	mu     sync.Mutex
@@ -28,7 +28,7 @@ type files struct {
 	called map[caller]map[string]function.Function
 }
 
-// caller is from where functions are called: the directory of the file, and how many templates are being
+// caller identifies where functions are called from: the directory of the file, and the number of templates being
 // rendered around the call.
 type caller struct {
 	dir   string
@@ -39,7 +39,7 @@ func newFiles(read reader, specs []modules.Spec, secrets *secret.Keyring) *files
 	return &files{read: read, secrets: secrets, contributed: contributed(specs), opened: map[string]*file{}, called: map[caller]map[string]function.Function{}}
 }
 
-// file is one of them; what of it is wanted is made when it is first wanted.
+// file is a file whose content and template are produced when they are first needed.
 type file struct {
 	content  func() ([]byte, error)
 	template func() (hclsyntax.Expression, hcl.Diagnostics)
@@ -54,7 +54,7 @@ func (f *files) open(path string) *file {
 	opened := &file{content: sync.OnceValues(func() ([]byte, error) { return f.read(path) })}
 	opened.template = sync.OnceValues(func() (hclsyntax.Expression, hcl.Diagnostics) {
 		src, err := opened.content()
-		if err != nil { // whoever asks has read it
+		if err != nil { // the caller has seen the error already
 			return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 		}
 		expr, diags := hclfile.ParseTemplate(src, path)
@@ -67,7 +67,7 @@ func (f *files) open(path string) *file {
 	return opened
 }
 
-// functions are those that expressions call in a file of a directory.
+// functions returns the functions that expressions can call in a file of a directory.
 func (f *files) functions(from caller) map[string]function.Function {
 	f.mu.Lock()
 	defer f.mu.Unlock()

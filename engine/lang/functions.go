@@ -16,22 +16,21 @@ import (
 // FunctionDoc documents one function of the language.
 type FunctionDoc struct {
 	Name string
-	// Signature is how it is called: "join(separator, lists…)".
+	// Signature shows how the function is called: "join(separator, lists…)".
 	Signature string
-	// Doc is one line.
+	// Doc is a single line.
 	Doc string
 }
 
-// definition is a function with what is said of it.
+// definition is a function with its documentation.
 type definition struct {
 	name, doc string
-	// args replaces the names of the parameters in the signature, where those of the library say
-	// little; empty means that they say enough.
+	// args replaces the names of the parameters in the signature if those of the library say little; empty keeps them.
 	args string
 	f    function.Function
 }
 
-// Functions documents all functions by name, those that modules add included.
+// Functions documents all functions by name, including those added by modules.
 func Functions(specs []modules.Spec) []FunctionDoc {
 	var docs []FunctionDoc
 	for _, d := range definitions(caller{dir: "."}, newFiles(nil, specs, nil)) {
@@ -64,17 +63,17 @@ func functionMap(all []definition) map[string]function.Function {
 	return m
 }
 
-// definitions are all functions as they are called from somewhere.
+// definitions returns all functions as they are called from a given place.
 func definitions(from caller, read *files) []definition {
 	return slices.Concat(pureFunctions(), read.contributed, fileFunctions(from, read))
 }
 
-// pureFunctions are the language's own ones that read no files.
+// pureFunctions returns the language's own functions that read no files.
 func pureFunctions() []definition {
 	return slices.Concat(numberFunctions, textFunctions, collectionFunctions, codecFunctions)
 }
 
-// contributed are the functions that modules add.
+// contributed returns the functions that modules add.
 func contributed(specs []modules.Spec) []definition {
 	var all []definition
 	for _, spec := range specs {

@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// lengthFunc counts what a reader would count: elements, or characters of a string.
+// lengthFunc counts what a reader would count: elements, or the characters of a string.
 var lengthFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true}},
 	Type:   function.StaticReturnType(cty.Number),
@@ -29,7 +29,7 @@ var lengthFunc = function.New(&function.Spec{
 	},
 })
 
-// indexFunc is not the library's, which looks an element up.
+// indexFunc differs from the library's function of that name, which looks up an element.
 var indexFunc = function.New(&function.Spec{
 	Params: []function.Parameter{
 		{Name: "list", Type: cty.DynamicPseudoType},
@@ -111,7 +111,7 @@ var sumFunc = function.New(&function.Spec{
 	},
 })
 
-// fold is a function over a list of bools: it starts with start and ends at the first that differs.
+// fold returns a function over a list of bools. The result is start unless an element differs from it.
 func fold(start bool) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "list", Type: cty.List(cty.Bool)}},
@@ -141,7 +141,7 @@ var (
 	anyTrueFunc = fold(false)
 )
 
-// remark is a function that returns its argument with other marks.
+// remark returns a function that returns its argument with different marks.
 func remark(f func(cty.Value) cty.Value) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{
@@ -161,8 +161,9 @@ var (
 	})
 )
 
-// toCollection is stdlib.MakeToFunc for lists and sets. A tuple of which all elements are of one primitive type is made a list
-// first: how that takes the elements of a tuple to a common type grows with the square of their number.
+// toCollection is stdlib.MakeToFunc for lists and sets. A tuple whose elements all have the same primitive type is
+// converted to a list first, because finding a common type for the elements of a tuple takes time quadratic in their
+// number.
 func toCollection(to cty.Type) function.Function {
 	base := stdlib.MakeToFunc(to)
 	alike := func(args []cty.Value) []cty.Value {

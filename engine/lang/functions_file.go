@@ -19,10 +19,11 @@ import (
 	"hlplay/engine/secret"
 )
 
-// deepest is how many templates may render each other: more is taken for a circle.
+// deepest is the maximum depth of templates that render each other; a greater depth is taken for a cycle.
 const deepest = 16
 
-// fileFunctions read the controller: files relative to the directory of the caller, and the environment.
+// fileFunctions returns the functions that read the controller: files relative to the directory of the caller, and the
+// environment.
 func fileFunctions(from caller, read *files) []definition {
 	at := from.path
 	text := func(name string) (string, error) { return read.text(at(name)) }
@@ -62,7 +63,7 @@ func fileFunctions(from caller, read *files) []definition {
 	}
 }
 
-// path is a path that stands in the caller's file.
+// path resolves a path that is used in the caller's file.
 func (c caller) path(name string) string {
 	if filepath.IsAbs(name) {
 		return filepath.Clean(name)
@@ -70,7 +71,7 @@ func (c caller) path(name string) string {
 	return filepath.Join(c.dir, name)
 }
 
-// encrypted is the content of a file that holds a secret.
+// encrypted returns the content of a file that contains a secret.
 func (f *files) encrypted(path string) ([]byte, error) {
 	src, err := f.open(path).content()
 	if err != nil {
@@ -79,7 +80,7 @@ func (f *files) encrypted(path string) ([]byte, error) {
 	return src, nil
 }
 
-// text is the content of a file that a function has as its first argument.
+// text returns the content of the file that is the first argument of a function.
 func (f *files) text(path string) (string, error) {
 	src, err := f.open(path).content()
 	if err != nil {
@@ -91,13 +92,14 @@ func (f *files) text(path string) (string, error) {
 	return string(src), nil
 }
 
-// mostTemplates is how many templates one template may render, those that they render included.
+// mostTemplates is the maximum number of templates that one template may render, directly or indirectly.
 const mostTemplates = 10_000
 
 // rendering counts what the templates of one call have produced so far.
 type rendering struct{ text, templates int }
 
-// templateFunction renders templates, as part of a rendering that is under way or, without one, of its own.
+// templateFunction returns a function that renders templates, as part of a rendering under way, or of its own if under
+// is nil.
 func templateFunction(from caller, read *files, under *rendering) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
@@ -127,14 +129,14 @@ func templateFunction(from caller, read *files, under *rendering) function.Funct
 				all.text += len(text.AsString())
 			}
 			if errors.Is(err, errTooMuch) {
-				all.text = mostText + 1 // nothing is rendered after that
+				all.text = mostText + 1 // nothing more is rendered after that
 			}
 			return v, err
 		},
 	})
 }
 
-// render fills in a template, in which templates are rendered by a function of its own.
+// render evaluates a template, in which the given function renders further templates.
 func render(name string, expr hclsyntax.Expression, vars cty.Value, functions map[string]function.Function, template function.Function) (cty.Value, error) {
 	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() {
 		return cty.NilVal, function.NewArgError(1, fmt.Errorf("expected an object { NAME = VALUE, … }, found %s", found(vars)))
@@ -163,7 +165,7 @@ func render(name string, expr hclsyntax.Expression, vars cty.Value, functions ma
 	return v, nil
 }
 
-// templateProblem is the first error in a template, with the template's line.
+// templateProblem returns the first error in a template, with its line.
 func templateProblem(diags hcl.Diagnostics) error {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError && d.Subject != nil {

@@ -20,7 +20,7 @@ func prefix(v cty.Value) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// offset is the address that is n addresses behind the first one of a network.
+// offset returns the address n addresses after the first one of a network.
 func offset(p netip.Prefix, n *big.Int) netip.Addr {
 	raw := p.Addr().AsSlice()
 	sum := new(big.Int).Add(new(big.Int).SetBytes(raw), n)

@@ -12,7 +12,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// eval is the JSON of an expression's value, or "error: " and what is wrong.
+// eval returns the value of an expression as JSON, or "error: " and what is wrong.
 func eval(src string) string {
 	files := map[string]string{
 		"dir/a.txt":       "text",
@@ -56,7 +56,7 @@ func eval(src string) string {
 func TestFunctionValues(t *testing.T) {
 	t.Setenv("HLPLAY_TEST", "set")
 	for _, c := range [][2]string{
-		// Terraform's names where the library differs.
+		// Terraform's names where the library's differ.
 		{`length("naïve")`, `5`},
 		{`length({ a = 1 })`, `1`},
 		{`index(["a", "b"], "b")`, `1`},
@@ -95,7 +95,7 @@ func TestFunctionValues(t *testing.T) {
 		{`upper(sensitive("x"))`, `sensitive`},
 		{`templatefile("hello.tpl", { name = sensitive("x"), hosts = [] })`, `sensitive`},
 		{`nonsensitive(sensitive("x"))`, `"x"`},
-		// Files are relative to the file that calls.
+		// Files are relative to the calling file.
 		{`file("a.txt")`, `"text"`},
 		{`file("./sub/../a.txt")`, `"text"`},
 		{`filebase64("binary")`, `"//4="`},
@@ -124,7 +124,7 @@ func TestFunctionValues(t *testing.T) {
 	}
 }
 
-// No function panics, whatever it is given.
+// No function panics, whatever its arguments.
 func TestFunctionsTakeAnything(t *testing.T) {
 	args := []string{`null`, `""`, `"x"`, `-1`, `0.5`, `1e40`, `true`, `[]`, `["a"]`, `[null]`, `{}`, `{ a = null }`, `unknown`,
 		`[unknown]`, `toset([])`, `sensitive("x")`, `[sensitive("x")]`, `sensitive(["x"])`, `tomap({})`}

@@ -14,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// textFunction is a function of strings.
+// textFunction returns a function whose parameters are strings.
 func textFunction(want cty.Type, f func(args []string) (cty.Value, error), names ...string) function.Function {
 	params := make([]function.Parameter, len(names))
 	for i, name := range names {
@@ -33,7 +33,7 @@ func textFunction(want cty.Type, f func(args []string) (cty.Value, error), names
 	})
 }
 
-// predicate is a function that compares two strings.
+// predicate returns a function that compares two strings.
 func predicate(holds func(s, other string) bool, other string) function.Function {
 	return textFunction(cty.Bool, func(a []string) (cty.Value, error) {
 		return cty.BoolVal(holds(a[0], a[1])), nil

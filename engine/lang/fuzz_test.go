@@ -11,7 +11,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// onlyFile is a reader of nothing but one source.
+// onlyFile returns a reader of a single source.
 func onlyFile(name string, src []byte) reader {
 	return func(path string) ([]byte, error) {
 		if path == name {
@@ -21,7 +21,7 @@ func onlyFile(name string, src []byte) reader {
 	}
 }
 
-// FuzzLoad: whatever a playbook is, loading it ends in a playbook or in diagnostics that can be shown.
+// FuzzLoad checks that loading any playbook yields a playbook, or diagnostics that can be shown.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(wholePlaybook))
 	paths, _ := filepath.Glob("testdata/diagnostics/*.txtar")
@@ -54,7 +54,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzDecode: whatever value an argument gets, decoding ends in a module or in an error.
+// FuzzDecode checks that decoding any value of an argument yields a module or an error.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`"x"`, `[1, null]`, `{"a": {"b": []}}`, `1e400`, `null`, `-0.5`, `"90s"`, `"0644"`} {
 		f.Add([]byte(seed), true)
@@ -93,7 +93,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzRender: whatever range a diagnostic has, it can be shown.
+// FuzzRender checks that a diagnostic with any range can be shown.
 func FuzzRender(f *testing.F) {
 	f.Add([]byte("a = \"é\"\tx\r\n"), 4, 7, 30)
 	f.Fuzz(func(t *testing.T, src []byte, start, end, width int) {

@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// What hands used to Ansible write, and what they mean here. The texts end a sentence of their own.
+// Words that Ansible users write, and their equivalents here. Each text is the end of a message.
 
 var argumentHabits = map[string]string{
 	"with_items": "loop", "with_list": "loop", "with_dict": "loop", "loop": "loop", "with_fileglob": "loop", "with_sequence": "loop",
@@ -63,7 +63,7 @@ var nameHabits = map[string]string{
 	"None": "Write null.", "none": "Write null.", "lookup": "A file of the controller is read by file(\"PATH\").",
 }
 
-// argumentHabit returns advice for an argument name that Ansible users write; empty if there is none.
+// argumentHabit returns advice for an argument name that Ansible users write, or "" if there is none.
 func argumentHabit(name string) string {
 	if text := argumentHabits[name]; text != "loop" {
 		return text
@@ -71,7 +71,7 @@ func argumentHabit(name string) string {
 	return loopHabit
 }
 
-// nameHabit returns advice for a name that Ansible users write in expressions; empty if there is none.
+// nameHabit returns advice for a name that Ansible users write in expressions, or "" if there is none.
 func nameHabit(name string) string {
 	if text, ok := nameHabits[name]; ok {
 		return text
@@ -82,10 +82,10 @@ func nameHabit(name string) string {
 	return ""
 }
 
-// foreign is a template of Ansible's that names something of a playbook.
+// foreign matches an Ansible template that names something in a playbook.
 var foreign = regexp.MustCompile(`\{\{-?\s*((?:host|hosts|groups|facts|var|vars|result|each|play|hostvars)[.\[][\w.\[\]"'-]*|item\b[\w.]*|inventory_hostname|ansible_\w+)\s*-?\}\}`)
 
-// foreignTemplate warns of text such as "{{ host.name }}", which nothing fills in.
+// foreignTemplate warns about text such as "{{ host.name }}", which nothing substitutes.
 func (l *loader) foreignTemplate(expr hcl.Expression) {
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/hostvar"
 )
 
-// hostVariable declares a variable that the playbook reads of its hosts.
+// hostVariable declares a host variable that the playbook reads.
 func (l *loader) hostVariable(block *hclsyntax.Block) {
 	v, diags := hostvar.Parse(block)
 	l.report(diags...)
@@ -28,12 +28,13 @@ func (l *loader) hostVariable(block *hclsyntax.Block) {
 	l.playbook.HostVariables = append(l.playbook.HostVariables, v)
 }
 
-// declareHostVariables gives the hosts of all plays what the playbook declares, before anything reads it.
+// declareHostVariables passes the playbook's declarations to the hosts of all plays, before anything reads the
+// variables.
 func (l *loader) declareHostVariables() {
 	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
 		return
 	}
-	var hosts []string // also those outside of a limit: a task may read the variables of any host
+	var hosts []string // includes hosts outside a limit: a task may read the variables of any host
 	for _, pb := range l.plays {
 		for _, name := range l.matched(pb.hosts) {
 			if !slices.Contains(hosts, name) {
@@ -44,7 +45,8 @@ func (l *loader) declareHostVariables() {
 	l.report(l.options.Inventory.Declare(l.playbook.HostVariables, hosts, EvaluateHostVariable)...)
 }
 
-// EvaluateHostVariable is how validations of host variables are evaluated: with the language's functions but those that read files.
+// EvaluateHostVariable evaluates the validations of host variables, with all functions of the language except those
+// that read files.
 func EvaluateHostVariable(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
 	return evaluate(expr, &hcl.EvalContext{Variables: names, Functions: functionMap(pureFunctions())})
 }

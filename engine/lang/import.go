@@ -12,16 +12,16 @@ import (
 // source is one file of a playbook.
 type source struct {
 	broken bool
-	// plays says that the file, or one that it imports, has plays.
+	// plays is set if the file, or a file that it imports, has plays.
 	plays bool
 }
 
-// playBlock is a play that is not decoded yet, with what its imports add to it.
+// playBlock is a play that has not been decoded yet, with what its imports add to it.
 type playBlock struct {
 	block *hclsyntax.Block
 	dir   string
 	tags  []string
-	hosts string // pattern
+	hosts string // a pattern
 }
 
 var playbookShape = shape{
@@ -31,8 +31,8 @@ var playbookShape = shape{
 
 var importShape = shape{what: "an import", attributes: []string{"tags"}}
 
-// include reads a file into the playbook's one namespace: its variables and locals, and its plays
-// in the order of the source. The trail is the files on the way to it.
+// include reads a file into the playbook's namespace: its variables and locals, and its plays in source order. trail
+// lists the files that lead to it.
 func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *source {
 	for i, earlier := range trail {
 		if earlier == path {
@@ -43,7 +43,7 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 		}
 	}
 	if s, ok := l.sources[path]; ok {
-		// Files of variables and locals may be imported wherever they are needed.
+		// A file with only variables and locals may be imported wherever it is needed.
 		if s.plays {
 			l.report(fault(*from, fmt.Sprintf("%s is imported twice", path),
 				"Its plays would run twice under the same names. Import a file that has plays only once."))
@@ -96,7 +96,7 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 	return l.include(filepath.Clean(path), &at, union(tags, own), trail)
 }
 
-// union is all strings of both lists, each once, in order.
+// union returns the distinct strings of all lists, in order.
 func union(lists ...[]string) []string {
 	var all []string
 	seen := make(map[string]bool)

@@ -13,16 +13,16 @@ import (
 	"hlplay/engine/hostvar"
 )
 
-// Inputs reads what a playbook and its imports declare: Variables and HostVariables. It needs no values for them, and judges
-// nothing else; Load does.
+// Inputs reads what a playbook and its imports declare: Variables and HostVariables. It needs no values for them and,
+// unlike Load, checks nothing else.
 func Inputs(path string, o Options) (*Playbook, hcl.Diagnostics) {
 	l := newLoader(path, o, hclfile.Read)
 	l.include(filepath.Clean(path), nil, nil, nil)
 	return l.playbook, arrange(l.diags, l.order)
 }
 
-// DescribeInputs returns the documentation of variables as Markdown, in the form of Describe. Groups of hosts that a variable is
-// declared for are named by the caller; a playbook's are for all of its hosts.
+// DescribeInputs returns the documentation of variables as Markdown, in the form of Describe. The caller names the
+// groups of hosts for which a variable is declared; the variables of a playbook apply to all of its hosts.
 func DescribeInputs(title string, variables []*Variable, ofHosts []HostInput) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", title)
@@ -44,7 +44,7 @@ func DescribeInputs(title string, variables []*Variable, ofHosts []HostInput) st
 	return b.String()
 }
 
-// HostInput is a variable of hosts, and which hosts it is declared for.
+// HostInput is a host variable and the hosts that it is declared for.
 type HostInput struct {
 	*hostvar.Variable
 	Hosts string
@@ -52,14 +52,14 @@ type HostInput struct {
 
 func typeName(ty cty.Type) string { return strings.Replace(words(ty), "value of any type", "any", 1) }
 
-// shownDefault is a default as it is written, in a cell of a table.
+// shownDefault formats a default for a table cell.
 func shownDefault(v cty.Value, sensitive bool) string {
 	switch {
 	case v == cty.NilVal:
 		return "required"
 	case sensitive:
 		return "(sensitive)"
-	case !v.IsWhollyKnown(): // it has a fault, which was reported
+	case !v.IsWhollyKnown(): // it is wrong, which was reported
 		return ""
 	}
 	v, _ = v.UnmarkDeep()

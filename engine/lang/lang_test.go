@@ -19,7 +19,7 @@ import (
 	"hlplay/modules"
 )
 
-// probe has a field of every type that the contract names.
+// probe has a field of every supported type.
 type probe struct {
 	modules.Module
 	Name     string            `hcl:"name" doc:"What it is called."`
@@ -78,7 +78,7 @@ type probeResult struct {
 	Members []string `cty:"members" doc:"Who is in it."`
 }
 
-// setting is a second module, for nearest names.
+// setting is a second module, for tests of suggestions.
 type setting struct {
 	modules.Module
 	Key   string `hcl:"key"`
@@ -96,8 +96,8 @@ var (
 	}
 )
 
-// testInventory has the hosts pve1 and pve2 in a group pve. Both have the variables data_dir and disks, and pve2 alone
-// has extra.
+// testInventory has the hosts pve1 and pve2 in a group pve. Both have the variables data_dir and disks; only pve2 has
+// extra.
 type testInventory struct{}
 
 func (testInventory) Names(pattern string) ([]string, error) {
@@ -133,7 +133,7 @@ func (testInventory) GroupsValue() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"all": both, "pve": both})
 }
 
-// loadArchive loads site.hcl of an archive of files in memory.
+// loadArchive loads site.hcl from an archive of files in memory.
 func loadArchive(src string, o Options) (*Playbook, hcl.Diagnostics) {
 	files := make(map[string][]byte)
 	for _, f := range txtar.Parse([]byte(src)).Files {
@@ -147,7 +147,7 @@ func loadArchive(src string, o Options) (*Playbook, hcl.Diagnostics) {
 	})
 }
 
-// crlf is an archive whose files have Windows' line ends.
+// crlf converts the files of an archive to Windows line endings.
 func crlf(src string) string {
 	archive := txtar.Parse([]byte(src))
 	for i, f := range archive.Files {
@@ -156,7 +156,7 @@ func crlf(src string) string {
 	return string(txtar.Format(archive))
 }
 
-// mustLoad loads a playbook that has no faults.
+// mustLoad loads a playbook without errors.
 func mustLoad(t *testing.T, src string, o Options) *Playbook {
 	t.Helper()
 	if !strings.Contains(src, "-- site.hcl --") {
@@ -192,5 +192,5 @@ func task(t *testing.T, p *Playbook, name string) *Task {
 	return found
 }
 
-// update rewrites the expected diagnostics: go test ./engine/lang -run Diagnostics with UPDATE=1.
+// update reports whether to rewrite the expected diagnostics: go test ./engine/lang -run Diagnostics with UPDATE=1.
 func update() bool { return os.Getenv("UPDATE") != "" }

@@ -20,56 +20,55 @@ import (
 	"hlplay/modules"
 )
 
-// Options are the inputs of Load beside the sources.
+// Options are the inputs of Load other than the sources.
 type Options struct {
-	// Modules are those that tasks may use.
+	// Modules are the modules that tasks may use.
 	Modules []modules.Spec
-	// Values are values of variables as given on a command line (`-e name=value`): text for a
-	// variable of a primitive type or of no type, an HCL expression for any other. They win over
-	// Inline, those over ValueFiles, those over Environment, and those over defaults.
+	// Values are values of variables as given on a command line (`-e name=value`): text for a variable of a primitive
+	// type or without a type, an HCL expression for any other. Values takes precedence over Inline, Inline over
+	// ValueFiles, ValueFiles over Environment, and Environment over defaults.
 	Values map[string]string
-	// Inline are objects of values, in JSON or HCL; see InlineValues. A later one wins over an earlier one.
+	// Inline holds objects of values, in JSON or HCL; see InlineValues. Later objects override earlier ones.
 	Inline []string
-	// ValueFiles are files of values (`-e @file`): JSON or YAML by their extension, else HCL
-	// attributes. A later file wins over an earlier one.
+	// ValueFiles lists files of values (`-e @file`): JSON or YAML according to their extension, else HCL attributes.
+	// Later files override earlier ones.
 	ValueFiles []string
-	// Environment are values in the form of Values, without EnvironmentPrefix. Names that are not declared are ignored.
+	// Environment holds values in the form of Values, by name without EnvironmentPrefix. Undeclared names are ignored.
 	Environment map[string]string
-	// Inventory has the hosts that the playbook is judged for; nil if none is known: then patterns of hosts,
-	// `hosts["name"]`, `groups.NAME` and what depends on a host are not judged.
+	// Inventory contains the hosts that the playbook is checked for. If it is nil, patterns of hosts, `hosts["name"]`,
+	// `groups.NAME` and whatever depends on a host are not checked.
 	Inventory Inventory
-	// Limit is a pattern of hosts: what depends on a host is judged for those that match; empty means all. Tags and
-	// SkipTags select tasks in the same way.
+	// Limit is a host pattern: what depends on a host is checked only for the hosts that match; empty means all. Tags
+	// and SkipTags select tasks in the same way.
 	Limit          string
 	Tags, SkipTags []string
-	// Facts are the names and types of what expressions see as facts.NAME. Nil means that none is
-	// known: then `facts` is not judged.
+	// Facts maps the names of facts, which expressions see as facts.NAME, to their types. If it is nil, references to
+	// `facts` are not checked.
 	Facts map[string]cty.Type
-	// Secrets opens what secret() and secret_file() are given. Nil opens nothing: then secrets are unknown values.
+	// Secrets decrypts the arguments of secret() and secret_file(). If it is nil, secrets are unknown values.
 	Secrets *secret.Keyring
 }
 
 // Inventory is the part of an inventory that Load uses.
 type Inventory interface {
-	// Names are the hosts that a pattern means, in the inventory's order, or what is wrong with it.
+	// Names returns the hosts that match a pattern, in the inventory's order, or an error if the pattern is wrong.
 	Names(pattern string) ([]string, error)
-	// HostsValue and GroupsValue are what expressions see as `hosts` and `groups`.
+	// HostsValue and GroupsValue return what expressions see as `hosts` and `groups`.
 	HostsValue() cty.Value
 	GroupsValue() cty.Value
-	// Declare gives hosts the variables that the playbook declares, or reports what is wrong with theirs.
+	// Declare applies the playbook's declarations to the variables of hosts, and reports what is wrong with them.
 	Declare(vars []*hostvar.Variable, hosts []string, evaluate hostvar.Evaluate) hcl.Diagnostics
 }
 
-// Load reads a playbook with all that it imports and judges whatever can be judged without a
-// host. It reports as many faults as it can find, in the order of the sources. The playbook is never
-// nil, so that its Files can show the lines of the diagnostics, but it is of no other use if they
-// contain an error.
+// Load reads a playbook with everything it imports, and checks whatever can be checked without a host. It reports as
+// many errors as it can find, in source order. The playbook is never nil, so that its Files can show the lines of the
+// diagnostics, but it must not be used for anything else if they contain an error.
 func Load(path string, o Options) (*Playbook, hcl.Diagnostics) {
 	return load(path, o, hclfile.Read)
 }
 
-// LoadSource is Load for a playbook that is not in a file; name stands for it in diagnostics.
-// Imports and files are relative to the directory of name.
+// LoadSource is like Load for a playbook that is not in a file; diagnostics use name as its file name. Imports and
+// files are relative to the directory of name.
 func LoadSource(name string, src []byte, o Options) (*Playbook, hcl.Diagnostics) {
 	name = filepath.Clean(name)
 	return load(name, o, func(path string) ([]byte, error) {
@@ -106,7 +105,7 @@ func newLoader(path string, o Options, read reader) *loader {
 	}
 }
 
-// loader carries what is known while a playbook is being read.
+// loader holds the state while a playbook is being read.
 type loader struct {
 	options  Options
 	read     reader
@@ -115,17 +114,17 @@ type loader struct {
 	diags    hcl.Diagnostics
 	schemas  map[string]*ModuleSchema
 
-	// sources are the files read, by path; order is the order in which they were read.
+	// sources holds the files read, by path; order is the order in which they were read.
 	sources map[string]*source
 	order   []string
 
-	// bodies are those of the files of roles, by path; nil for one that is broken.
+	// bodies holds the contents of role files by path; nil for a file with errors.
 	bodies map[string]*hclsyntax.Body
 
-	// space is that of the file which is being read.
+	// space is the namespace of the file being read.
 	space  *namespace
-	held   int  // bytes of text of all locals
-	locked bool // a file of values is encrypted, and its values are unknown
+	held   int  // bytes of text in all locals
+	locked bool // a file of values is encrypted, so its values are unknown
 	plays  []playBlock
 }
 
@@ -155,8 +154,8 @@ func (l *loader) load(path string) {
 	l.validate()
 }
 
-// broken reports whether a source could not be read or parsed: what else could be said about the others
-// would mostly follow from that.
+// broken reports whether a source could not be read or parsed. Most of what could be said about other sources would
+// follow from that.
 func (l *loader) broken() bool {
 	for _, s := range l.sources {
 		if s.broken {
@@ -170,8 +169,8 @@ func (l *loader) report(diags ...*hcl.Diagnostic) {
 	l.diags = append(l.diags, diags...)
 }
 
-// parse reads one file of HCL. Where it cannot be read, the diagnostic is at from, or at the file's
-// beginning if nothing refers to it.
+// parse reads an HCL file. If it cannot be read, the diagnostic is at from, or at the beginning of the file if nothing
+// refers to it.
 func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 	src, ok := l.readFile(path, from)
 	if !ok {
@@ -198,7 +197,7 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	src, err := l.read(path)
 	if err != nil {
 		problem := readProblem(err)
-		if from == nil { // the user named it
+		if from == nil { // the user named the file
 			problem = strings.Replace(problem, relative, "", 1)
 		}
 		l.report(fault(at, fmt.Sprintf("cannot read %s", path), sentence(problem)))
@@ -211,10 +210,10 @@ func (l *loader) readFile(path string, from *hcl.Range) ([]byte, bool) {
 	return src, true
 }
 
-// relative is the explanation for a path that stands in a file.
+// relative is an explanation for a path that is used in a file.
 const relative = ", which is relative to the directory of the file that names it"
 
-// readProblem says why a file could not be read, and what to do.
+// readProblem returns why a file could not be read, and what to do.
 func readProblem(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

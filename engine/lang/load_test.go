@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// Each archive in testdata/diagnostics has a playbook with faults and, under "want", what Load says.
-// A file "values" holds -e name=value, one a line; "valuefiles" the names of files of values.
+// Each archive in testdata/diagnostics has a playbook with errors and, in the file "want", the output of Load. A file
+// "values" holds -e name=value, one per line; "valuefiles" the names of files of values.
 func TestDiagnostics(t *testing.T) {
 	paths, err := filepath.Glob("testdata/diagnostics/*.txtar")
 	if err != nil || len(paths) == 0 {
@@ -294,8 +294,8 @@ c: yaml
 	}
 }
 
-// A condition that is known to be false keeps arguments from being judged with the values that it
-// is there to exclude.
+// A condition that is known to be false keeps arguments from being checked with the values that it is there to
+// exclude.
 func TestArgumentsBehindAFalseCondition(t *testing.T) {
 	mustLoad(t, `
 variable "spare" {

@@ -9,13 +9,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// local is one definition of a `locals` block.
+// local is a definition in a `locals` block.
 type local struct {
 	name string
 	expr hcl.Expression
 	at   hcl.Range
 	dir  string
-	// value is cty.NilVal until it is evaluated; busy is set while that is under way.
+	// value is cty.NilVal until it is evaluated; busy is set during the evaluation.
 	value cty.Value
 	busy  bool
 }
@@ -35,7 +35,7 @@ func (l *loader) localsBlock(block *hclsyntax.Block, dir string) {
 	}
 }
 
-// resolveLocals evaluates all locals in the order of their dependencies and builds `local`.
+// resolveLocals evaluates all locals in dependency order and builds `local`.
 func (l *loader) resolveLocals() {
 	values := make(map[string]cty.Value, len(l.space.locals))
 	for _, name := range sortedKeys(l.space.locals) {
@@ -44,8 +44,8 @@ func (l *loader) resolveLocals() {
 	l.space.localObject = cty.ObjectVal(values)
 }
 
-// resolveLocal evaluates one local; the trail is the locals that need it. A local that cannot be
-// evaluated is unknown, so that what depends on it is not reported too.
+// resolveLocal evaluates a local; trail lists the locals that need it. A local that cannot be evaluated is unknown, so
+// that what depends on it is not reported as well.
 func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 	if x.value != cty.NilVal {
 		return x.value
@@ -97,7 +97,7 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 	return value
 }
 
-// second is the name behind the root of a traversal: "pve" of groups.pve and of groups["pve"].
+// second returns the name after the root of a traversal: "pve" for groups.pve and for groups["pve"].
 func second(traversal hcl.Traversal) (string, bool) {
 	if len(traversal) < 2 {
 		return "", false

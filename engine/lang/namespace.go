@@ -10,18 +10,18 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// namespace is that of a playbook with all of its files, or of one import of a role: its variables and locals.
+// namespace holds the variables and locals of a playbook with all its files, or of one import of a role.
 type namespace struct {
 	variables map[string]*Variable
 	locals    map[string]*local
-	// declared are the variables in the order of the source, evaluated the locals in the order of their dependencies.
+	// declared holds the variables in source order, evaluated the locals in dependency order.
 	declared  []*Variable
 	evaluated []*local
-	// varObject and localObject are what expressions see as `var` and `local`; sensitive values carry the Sensitive mark. In a role
-	// to which values are given that differ from host to host, these are unknown here, and enter knows them.
+	// varObject and localObject are what expressions see as `var` and `local`; sensitive values carry the Sensitive
+	// mark. In a role whose values differ between hosts, these values are unknown here; enter determines them.
 	varObject, localObject cty.Value
-	// functions are the functions of each directory that has a source: `file` and `templatefile`
-	// read relative to the file that calls them. Complete after Load, and only read from then on.
+	// functions holds the functions for each directory that has a source: `file` and `templatefile` read relative to
+	// the file that calls them. It is complete after Load and not modified from then on.
 	functions map[string]map[string]function.Function
 	// role is nil for the playbook itself.
 	role *role
@@ -44,7 +44,7 @@ func (sp *namespace) context(dir string, s Scope) *hcl.EvalContext {
 	return &hcl.EvalContext{Variables: variables, Functions: sp.functions[dir]}
 }
 
-// named is the full name of a task or handler: within its play, that of its role stands in front.
+// named returns the full name of a task or handler. Within a play, it is prefixed with the name of its role.
 func (sp *namespace) named(name string) string { return sp.namePrefix() + name }
 
 func (sp *namespace) namePrefix() string {
@@ -54,7 +54,7 @@ func (sp *namespace) namePrefix() string {
 	return sp.role.name + ": "
 }
 
-// result is the full name of a result that tasks of the space call by a name of their own.
+// result returns the full name of a result, given the name that tasks in the namespace use.
 func (sp *namespace) result(name string) string {
 	if sp.role == nil || name == "" {
 		return name
@@ -62,7 +62,7 @@ func (sp *namespace) result(name string) string {
 	return sp.role.name + "/" + name
 }
 
-// ownResults are those of full names that belong to the space, as it calls them.
+// ownResults returns those of the full names that belong to the namespace, as tasks in it use them.
 func (sp *namespace) ownResults(names []string) []string {
 	if sp.role == nil {
 		return names
@@ -76,10 +76,10 @@ func (sp *namespace) ownResults(names []string) []string {
 	return own
 }
 
-// varies reports whether `var` and `local` may differ from host to host.
+// varies reports whether `var` and `local` may differ between hosts.
 func (sp *namespace) varies() bool { return sp.role != nil && sp.role.varies }
 
-// imported says of faults with the values that a role was given where it is imported.
+// imported adds the place where the role is imported to diagnostics caused by the values that it was given.
 func (sp *namespace) imported(diags hcl.Diagnostics) hcl.Diagnostics {
 	if sp.role == nil {
 		return diags
@@ -90,7 +90,7 @@ func (sp *namespace) imported(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// anyValues is `var` with unknown values of the declared types.
+// anyValues returns `var` with unknown values of the declared types.
 func (sp *namespace) anyValues() cty.Value {
 	values := make(map[string]cty.Value, len(sp.variables))
 	for name, variable := range sp.variables {
@@ -99,9 +99,10 @@ func (sp *namespace) anyValues() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// enter returns what expressions of the space see, given what those of the playbook see on a host: a role has its own `var`, `local` and
-// `result`, and no `vars` of the play. The values of `var` and `local` that differ from host to host are there only if they are wanted: they
-// may be made of facts and results that nobody has asked for. With an error in them they are unknown.
+// enter converts what expressions of the playbook see on a host to what expressions in the namespace see: a role has
+// its own `var`, `local` and `result`, and does not see the play's `vars`. Values of `var` and `local` that differ
+// between hosts are included only if values is set, because they may depend on facts and results that nobody has asked
+// for. If they cannot be evaluated, they are unknown.
 func (sp *namespace) enter(s Scope, values bool) (Scope, hcl.Diagnostics) {
 	r := sp.role
 	if r == nil {

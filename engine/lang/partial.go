@@ -15,8 +15,8 @@ import (
 	"hlplay/modules"
 )
 
-// judge decodes a task's module block with what is known, and returns what is wrong with it. Where arguments are
-// unknown, a module's own faults with the others count as far as the unknown ones cannot mend them.
+// judge decodes a task's module block with what is known, and returns what is wrong with it. If arguments are unknown,
+// an error that the module finds in the others counts only if the unknown arguments cannot make it go away.
 func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics {
 	d := &decoder{dir: t.Dir, ctx: ctx, secrets: make(secrets)}
 	m, _ := d.module(t, body)
@@ -31,8 +31,8 @@ func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics 
 	return d.diags
 }
 
-// certainFault returns the fault that a module's Validate finds in a known argument, if it is the same whatever is
-// tried in the place of the arguments that are not.
+// certainFault returns the error that a module's Validate finds in a known argument, if it is the same whatever is
+// substituted for the unknown arguments.
 func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) *modules.ArgumentError {
 	var found *modules.ArgumentError
 	times := 0
@@ -42,7 +42,7 @@ func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) 
 			m = t.schema.spec.New()
 			other.body(body, t.schema.Body, "", t.ModuleRange, reflect.ValueOf(m).Elem())
 			if other.diags.HasErrors() {
-				continue // it cannot stand in here
+				continue // the value does not fit here
 			}
 		}
 		v, ok := m.(modules.Validator)
@@ -54,7 +54,7 @@ func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) 
 			return nil
 		}
 		switch {
-		case slices.Contains(d.unknowns, fault.Argument): // it may hide a fault of another
+		case slices.Contains(d.unknowns, fault.Argument): // it may hide an error in another argument
 		case d.speaksOfUnknown(fault), found != nil && *found != *fault:
 			return nil
 		default:
@@ -68,7 +68,7 @@ func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) 
 	return found
 }
 
-// speaksOfUnknown reports whether a fault names an argument that is unknown, which may then decide about it.
+// speaksOfUnknown reports whether an error mentions an unknown argument, which may then decide whether it is an error.
 func (d *decoder) speaksOfUnknown(fault *modules.ArgumentError) bool {
 	return slices.ContainsFunc(d.unknowns, func(path string) bool {
 		name := path[strings.LastIndexByte(path, '.')+1:]
@@ -76,10 +76,10 @@ func (d *decoder) speaksOfUnknown(fault *modules.ArgumentError) bool {
 	})
 }
 
-// standIns are values of many kinds that an argument of which nothing is known might have.
+// standIns holds sample values of many kinds for an argument whose value is not known.
 var standIns = []string{"x", "/x", "192.0.2.1", "1", "0", "3", "64", "true", "false", "90s", "0644", "10G", "present", "absent", "1000000", "/dev/sdb"}
 
-// standIn is the i-th value for an argument; cty.NilVal, which is none, if it is of another kind.
+// standIn returns the i-th value for an argument, or cty.NilVal, which means none, if it has the wrong type.
 func standIn(a Argument, i int) cty.Value {
 	text := standIns[i]
 	one := func(ty cty.Type) cty.Value {

@@ -19,7 +19,7 @@ var playShape = shape{
 	blocks: []string{"task", "group", "import", "flush_handlers", "handler"},
 }
 
-// play decodes one play; names are those of the plays before it.
+// play decodes a play; names holds the names of the plays before it.
 func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 	name, ok := l.label(pb.block, "a name")
 	if !ok {
@@ -67,7 +67,7 @@ func expression(body *hclsyntax.Body, name string) hcl.Expression {
 	return nil
 }
 
-// hosts reads the pattern of a play's hosts.
+// hosts returns the host pattern of a play.
 func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
 	at := l.static(dir)
 	if l.options.Inventory == nil {
@@ -99,7 +99,8 @@ func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
 	return pattern
 }
 
-// matched returns the hosts of a pattern; none if there is no inventory, or if it has a fault, which hosts reports.
+// matched returns the hosts that match a pattern; none if there is no inventory, or if the pattern is wrong, which
+// hosts reports.
 func (l *loader) matched(pattern string) []string {
 	if l.options.Inventory == nil || pattern == "" {
 		return nil
@@ -111,19 +112,19 @@ func (l *loader) matched(pattern string) []string {
 	return hosts
 }
 
-// limited returns those of some hosts that the limit leaves.
+// limited returns those of the given hosts that the limit includes.
 func (l *loader) limited(hosts []string) []string {
 	if l.options.Limit == "" || len(hosts) == 0 {
 		return hosts
 	}
 	limit, err := l.options.Inventory.Names(l.options.Limit)
-	if err != nil { // whoever gave it reports it
+	if err != nil { // reported by whoever supplied it
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(limit, name) })
 }
 
-// serial is a number, a percentage, or a list of them.
+// serial returns batch sizes: a number, a percentage, or a list of them.
 func (l *loader) serial(body *hclsyntax.Body, at place) []string {
 	sizes := l.serialList(body, at)
 	for _, size := range sizes {

@@ -1,8 +1,8 @@
-// Package lang turns HCL into a checked playbook: decoding, functions, expressions, and
-// diagnostics that show the source line and what would be right.
+// Package lang turns HCL into a checked playbook: decoding, functions, expressions, and diagnostics that show the
+// source line and what would be right.
 //
-// Nothing here connects to anything. What a playbook says that can be judged without a host is
-// judged by Load; the rest is evaluated by the engine, host by host, through the methods of Task.
+// The package does not connect to anything. Load checks everything in a playbook that can be checked without a host.
+// The engine evaluates the rest, host by host, through the methods of Task.
 package lang
 
 import (
@@ -14,15 +14,15 @@ import (
 	"hlplay/modules"
 )
 
-// Playbook is a checked playbook: a file and all that it imports.
+// Playbook is a checked playbook: a file and everything it imports.
 type Playbook struct {
 	Path      string
 	Variables []*Variable
-	// HostVariables are those that the playbook declares of its hosts.
+	// HostVariables are the variables that the playbook declares for its hosts.
 	HostVariables []*hostvar.Variable
-	// Plays are in the order in which they run, those of imported files in the place of the import.
+	// Plays are in the order in which they run; those of imported files take the place of the import.
 	Plays []*Play
-	// Files are all sources by file name, those of values included, as WriteDiagnostics wants them.
+	// Files holds all sources by file name, including files of values, in the form that WriteDiagnostics expects.
 	Files map[string]*hcl.File
 
 	space *namespace
@@ -39,7 +39,7 @@ type Variable struct {
 	Type              cty.Type
 	Default           cty.Value // cty.NilVal if there is none: the variable is required
 	Sensitive         bool
-	// FromEnvironment is set where the value comes from Options.Environment.
+	// FromEnvironment is set if the value comes from Options.Environment.
 	FromEnvironment bool
 	Range           hcl.Range
 
@@ -51,13 +51,13 @@ type Variable struct {
 // Play maps tasks to hosts.
 type Play struct {
 	Name string
-	// Hosts is the pattern of hosts: "pve", "pve:!pve3", "all".
+	// Hosts is a host pattern: "pve", "pve:!pve3", "all".
 	Hosts string
-	// Serial is the sizes of the batches, each a number or a percentage ("1", "30%"); the last one
-	// repeats. Empty means all hosts at once.
+	// Serial holds the sizes of the batches, each a number or a percentage ("1", "30%"); the last one repeats. Empty
+	// means all hosts at once.
 	Serial []string
-	// AnyErrorsFatal ends the play for all hosts when one fails; MaxFailPercentage when more than
-	// that share of a batch has failed (nil: never).
+	// AnyErrorsFatal ends the play for all hosts if one fails. MaxFailPercentage ends it if more than that share of a
+	// batch has failed; nil means never.
 	AnyErrorsFatal    bool
 	MaxFailPercentage *float64
 	Vars              hcl.Expression // an object, evaluated per host; nil if there is none
@@ -74,20 +74,20 @@ type Play struct {
 // Node is a *Task or a *Group.
 type Node interface{ node() }
 
-// Group is tasks that share conditions, and what happens when one of them fails.
+// Group is a set of tasks that share conditions, and what happens if one of them fails.
 type Group struct {
 	Name  string
 	When  hcl.Expression // nil if there is none
 	Tags  []string
 	Tasks []Node
-	// Rescue runs on a host on which a task of the group failed, and then the host has not failed.
-	// Always runs on every host afterwards.
+	// Rescue runs on hosts on which a task of the group failed; such a host then does not count as failed. Always runs
+	// on every host afterwards.
 	Rescue, Always []Node
 	Range          hcl.Range
 
 	parent *Group
 	become becoming
-	// space and dir are those of When; role is set for the tasks of an import.
+	// space and dir belong to When; role is set for the tasks of an import.
 	space *namespace
 	dir   string
 	role  *role
@@ -96,21 +96,21 @@ type Group struct {
 // Task is one task or handler.
 type Task struct {
 	Name string
-	// Module is the module of the task's module block, ModuleRange where that block begins.
+	// Module is the module of the task's module block, and ModuleRange the start of that block.
 	Module      modules.Spec
 	ModuleRange hcl.Range
 	Body        hcl.Body
-	// When, ForEach, Until and Vars are nil if not given.
+	// When, ForEach, Until and Vars are nil if not set.
 	When, ForEach, Until, Vars hcl.Expression
-	// Tags are the task's own and those of its groups, play and imports.
+	// Tags includes the tags of the task's groups, play and imports.
 	Tags     []string
 	Notify   []string
 	Register string
-	// Allow are the reasons for forms that are otherwise warned of, by the names of their advice.
+	// Allow holds the reasons for forms that are otherwise warned about, by the name of the advice.
 	Allow map[string]string
-	// RunOnce tasks run on one host for all.
+	// RunOnce is set for a task that runs on one host on behalf of all.
 	RunOnce bool
-	// Dir is the directory of the file that the task stands in: relative paths are relative to it.
+	// Dir is the directory of the file that contains the task; relative paths are relative to it.
 	Dir   string
 	Range hcl.Range
 
@@ -120,17 +120,17 @@ type Task struct {
 	handler bool
 	schema  *ModuleSchema
 	become  becoming
-	// known are the settings that are the same on all hosts, computed the others.
+	// known holds the settings that are the same on all hosts, computed the others.
 	known    Settings
 	computed []computed
-	// notifyAt is where the task says what it notifies.
+	// notifyAt is the range of the task's notify argument.
 	notifyAt hcl.Range
 }
 
-// Play is the play that the task or handler belongs to.
+// Play returns the play that the task or handler belongs to.
 func (t *Task) Play() *Play { return t.play }
 
-// Group is the innermost group around the task; nil if there is none.
+// Group returns the innermost group around the task, or nil if there is none.
 func (t *Task) Group() *Group { return t.group }
 
 // IsHandler reports whether the task is a handler.
@@ -139,33 +139,33 @@ func (t *Task) IsHandler() bool { return t.handler }
 func (*Task) node()  {}
 func (*Group) node() {}
 
-// Scope holds the variables of expressions beside `var` and `local`: the roots host, hosts, groups, facts,
-// result, each and play, as far as they exist where the expression stands.
+// Scope holds the variables of expressions other than `var` and `local`: the roots host, hosts, groups, facts, result,
+// each and play, as far as they exist in the context of the expression.
 //
-// The engine does not fill in vars: the methods of Task evaluate those of the play and of the task
-// wherever an expression reads them.
+// The engine does not supply vars: the methods of Task evaluate those of the play and of the task wherever an
+// expression reads them.
 type Scope map[string]cty.Value
 
 // Item is one round of for_each: `each.key` and `each.value`.
 type Item struct {
-	// Key is the key of a map or an object, the member of a set of strings, or the index in a list.
+	// Key is the key of a map or object, the member of a set of strings, or the index in a list.
 	Key   string
 	Value cty.Value
 }
 
-// Object is the item as expressions see it: `each`.
+// Object returns the item as expressions see it: `each`.
 func (i Item) Object() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(i.Key), "value": i.Value})
 }
 
 // References lists the facts and results that a task's expressions read.
 type References struct {
-	// Facts are the first names behind `facts.`: "pve" for facts.pve.version. AllFacts is set where
-	// an expression uses facts as a whole.
+	// Facts holds the first names after `facts.`: "pve" for facts.pve.version. AllFacts is set if an expression uses
+	// facts as a whole.
 	Facts    []string
 	AllFacts bool
-	// Results are the names behind `result.`. AllResults is set where an expression uses result as a
-	// whole, or by a name that it computes.
+	// Results holds the names after `result.`. AllResults is set if an expression uses result as a whole, or with a
+	// computed name.
 	Results    []string
 	AllResults bool
 }

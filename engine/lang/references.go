@@ -12,10 +12,9 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// References returns the facts and results that must be known before the task's expressions can be evaluated: the names
-// that its `when` with those of its groups, `for_each`, `until`, `vars`, its settings, the play's vars where
-// they are read, and its module block read from facts and result. The task's own result, which `until`
-// may read, is not among them.
+// References returns the facts and results that must be known before the task's expressions can be evaluated: those
+// that are read by its `when` and those of its groups, `for_each`, `until`, `vars`, its settings, the play's vars if
+// they are read, and its module block. The task's own result, which `until` may read, is not included.
 func (t *Task) References() References {
 	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
 	if t.Until != nil {
@@ -34,7 +33,7 @@ func (t *Task) References() References {
 	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
 }
 
-// expressions are those of the task's module block, for_each, vars and settings.
+// expressions returns the expressions in the task's module block, for_each, vars and settings.
 func (t *Task) expressions() []hcl.Expression {
 	exprs := append(bodyExpressions(t.Body), present([]hcl.Expression{t.ForEach, t.Vars})...)
 	for _, c := range t.computed {
@@ -43,13 +42,13 @@ func (t *Task) expressions() []hcl.Expression {
 	return exprs
 }
 
-// placed is an expression with the space that it stands in.
+// placed is an expression with its namespace.
 type placed struct {
 	hcl.Expression
 	space *namespace
 }
 
-// conditions are the task's own `when` and those of its groups, the nearest first.
+// conditions returns the task's own `when` and those of its groups, innermost first.
 func (t *Task) conditions() []placed {
 	conditions := []placed{{t.When, t.space}}
 	for g := t.group; g != nil; g = g.parent {
@@ -72,7 +71,8 @@ func readsValues(exprs ...hcl.Expression) bool {
 	return slices.ContainsFunc(exprs, func(expr hcl.Expression) bool { return expr != nil && (reads(expr, "var") || reads(expr, "local")) })
 }
 
-// behind is what expressions of a space read through: the vars of the play, or what is given to their role.
+// behind returns what expressions of a namespace read indirectly: the vars of the play, or what is given to their
+// role.
 func (t *Task) behind(sp *namespace, exprs ...hcl.Expression) []placed {
 	switch {
 	case sp.role == nil && t.play != nil && t.play.Vars != nil && anyReads(exprs, "vars"):
@@ -112,7 +112,7 @@ func names(set map[string]bool) []string {
 	return sortedKeys(set)
 }
 
-// bodyExpressions are all expressions in a block and the blocks in it.
+// bodyExpressions returns all expressions in a block and its nested blocks.
 func bodyExpressions(body hcl.Body) []hcl.Expression {
 	b, ok := body.(*hclsyntax.Body)
 	if !ok || b == nil {
@@ -142,7 +142,7 @@ func anyReads(exprs []hcl.Expression, root string) bool {
 	return slices.ContainsFunc(exprs, func(expr hcl.Expression) bool { return reads(expr, root) })
 }
 
-// references reports what an expression refers to that is not there.
+// references reports references in an expression to anything that is not available.
 func (l *loader) references(expr hcl.Expression, p place) bool {
 	ok := true
 	for _, traversal := range expr.Variables() {
@@ -165,7 +165,7 @@ func (l *loader) references(expr hcl.Expression, p place) bool {
 	return ok
 }
 
-// allRoots are the names that exist in some expression, and what makes each available.
+// allRoots maps the names that exist in some expressions to what makes them available.
 var allRoots = map[string]string{
 	"var": "", "local": "", "host": "", "hosts": "", "groups": "", "facts": "", "result": "", "play": "", "vars": "",
 	"each": "each exists only in a task with for_each.",
@@ -231,7 +231,7 @@ func (l *loader) reference(traversal hcl.Traversal, p place) *hcl.Diagnostic {
 	return fault(at, fmt.Sprintf("there is no %s %q", what, name), detail)
 }
 
-// result judges a reference to the result of an earlier task.
+// result checks a reference to the result of an earlier task.
 func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
 	if p.anyResult || slices.Contains(p.results, p.space.result(name)) {
 		return nil
@@ -275,5 +275,5 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 	return fault(at, fmt.Sprintf("undefined name %q", root), hint)
 }
 
-// attributeNames are the names of an object's attributes, sorted.
+// attributeNames returns the sorted names of an object's attributes.
 func attributeNames(object cty.Value) []string { return sortedKeys(object.Type().AttributeTypes()) }

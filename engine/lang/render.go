@@ -14,18 +14,18 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// How much of what is foreign a diagnostic shows: names and lines can be of any length.
+// Limits on how much text that is not ours a diagnostic shows: names and lines can be of any length.
 const (
 	mostDiagnostics = 20
 	longestSummary  = 300
 	longestDetail   = 2000
-	longestLine     = 200 // where the width is not bounded
+	longestLine     = 200 // if the width is not bounded
 )
 
-// WriteDiagnostics writes diagnostics as people read them: what is wrong, where, the source line
-// with the fault underlined, what was expected. Text is wrapped at width columns, or not at all if
-// width is below 40. Values that the expression read are shown unless they are sensitive. Of very many
-// diagnostics the first ones are shown.
+// WriteDiagnostics writes diagnostics for people to read: what is wrong, where, the source line with the error
+// underlined, and what was expected. Text is wrapped at width columns, or not at all if width is below 40. Values that
+// the expression read are shown unless they are sensitive. If there are very many diagnostics, only the first ones are
+// shown.
 func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, color bool, width int) {
 	r := renderer{files: files, width: width}
 	if color {
@@ -44,7 +44,7 @@ func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnos
 		}
 		r.diagnostic(d)
 	}
-	// The writer's own error is its owner's: there is nowhere else to report to.
+	// A write error is the caller's concern: there is nowhere else to report it.
 	_, _ = io.WriteString(w, r.b.String())
 }
 
@@ -83,8 +83,8 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	}
 }
 
-// lowerFirst lowers the first letter of a word that is not an abbreviation: the summaries of HCL begin
-// with a capital, ours do not.
+// lowerFirst lowers the first letter unless the word is an abbreviation: HCL's summaries begin with a capital letter,
+// ours do not.
 func lowerFirst(s string) string {
 	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
 		return strings.ToLower(s[:1]) + s[1:]
@@ -92,7 +92,7 @@ func lowerFirst(s string) string {
 	return s
 }
 
-// snippet writes where the range is, its first line, and marks under it.
+// snippet writes where the range is and its first line, with the range marked below it.
 func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	file := r.files[at.Filename]
 	if file == nil || at.Start.Byte > len(file.Bytes) || len(file.Bytes) == 0 {
@@ -132,15 +132,15 @@ func (r *renderer) snippet(at hcl.Range, style lipgloss.Style) {
 	r.b.WriteString(r.faint.Render(pad) + strings.Repeat(" ", ansi.StringWidth(before)) + style.Render(marks) + "\n")
 }
 
-// veiled reports whether the line of a range is not to be shown.
+// veiled reports whether the line of a range must not be shown.
 func (r *renderer) veiled(at hcl.Range) bool {
 	file := r.files[at.Filename]
 	return file != nil && at.Start.Byte <= len(file.Bytes) && secretLine(file.Bytes, at.Start.Byte)
 }
 
-// window cuts a line to so many columns, with the marked part in view.
+// window cuts a line to the given number of columns, keeping the marked part in view.
 func window(before, marked, after string, columns int) (string, string, string) {
-	const behind = 12 // so much of what follows stays in view
+	const behind = 12 // how much of what follows stays in view
 	extra := ansi.StringWidth(before) + min(ansi.StringWidth(marked), columns/2) + min(ansi.StringWidth(after), behind) - columns
 	if extra > 0 {
 		before = ansi.TruncateLeft(before, extra+1, "…")
@@ -150,7 +150,7 @@ func window(before, marked, after string, columns int) (string, string, string) 
 	return before, marked, after
 }
 
-// visible is text of several lines without what a terminal would obey.
+// visible returns text of several lines without anything that a terminal would interpret.
 func visible(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -159,7 +159,7 @@ func visible(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// plain is a line of text without what a terminal would obey.
+// plain returns a line of text without anything that a terminal would interpret.
 func plain(src []byte) string {
 	return strings.Map(func(c rune) rune {
 		switch {
@@ -167,14 +167,14 @@ func plain(src []byte) string {
 			return ' '
 		case c == '\r':
 			return -1
-		case c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0, unicode.Is(unicode.Cf, c): // controls, and what reorders text
+		case c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0, unicode.Is(unicode.Cf, c): // control characters, and those that reorder text
 			return '�'
 		}
 		return c
 	}, string(src))
 }
 
-// within says in which play, group and task the range is.
+// within says which play, group and task contain the range.
 func within(file *hcl.File, at hcl.Range) string {
 	if file.Body == nil {
 		return ""
@@ -191,7 +191,7 @@ func within(file *hcl.File, at hcl.Range) string {
 	return ", in " + strings.Join(names, ", ")
 }
 
-// values are what the diagnostic's expression reads, as far as it is simple and may be shown.
+// values returns the values that the diagnostic's expression reads, if they are simple and may be shown.
 func (r *renderer) values(d *hcl.Diagnostic) []string {
 	if d.Expression == nil || d.EvalContext == nil {
 		return nil
@@ -215,7 +215,7 @@ func (r *renderer) values(d *hcl.Diagnostic) []string {
 	return lines
 }
 
-// rootContext is the context with the roots: the one given may be that of a for expression.
+// rootContext returns the context that holds the roots: ctx may be that of a for expression.
 func rootContext(ctx *hcl.EvalContext) *hcl.EvalContext {
 	for ctx.Parent() != nil {
 		ctx = ctx.Parent()
@@ -236,10 +236,10 @@ func traversalText(traversal hcl.Traversal) string {
 	return text
 }
 
-// longest is how much of a string is shown.
+// longest is the maximum length of a string that is shown.
 const longest = 60
 
-// show is a simple value; empty if it is not simple.
+// show formats a simple value; it returns "" if the value is not simple.
 func show(v cty.Value) string {
 	if v.ContainsMarked() {
 		return "(sensitive)"

@@ -8,7 +8,7 @@ import (
 	"hlplay/modules"
 )
 
-// resultShapes is `result` with an unknown value of the type that each registered result has.
+// resultShapes returns `result` with an unknown value of the right type for each registered result.
 func (v *validator) resultShapes() cty.Value {
 	shapes := make(map[string]cty.Type)
 	for _, p := range v.playbook.Plays {
@@ -18,7 +18,7 @@ func (v *validator) resultShapes() cty.Value {
 			}
 			shape := t.resultShape()
 			if earlier, ok := shapes[t.Register]; ok && !earlier.Equals(shape) {
-				shape = cty.DynamicPseudoType // that of either task
+				shape = cty.DynamicPseudoType // it may be that of either task
 			}
 			shapes[t.Register] = shape
 		})
@@ -30,8 +30,8 @@ func (v *validator) resultShapes() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// resultShape is the type of the task's result with all attributes that it can have; which of them it has depends on
-// how the task ended.
+// resultShape returns the type of the task's result, with all attributes that it can have. Which of them it has
+// depends on how the task ends.
 func (t *Task) resultShape() cty.Type {
 	if t.schema == nil {
 		return cty.DynamicPseudoType

@@ -12,18 +12,18 @@ import (
 
 // role is one import of a role into a play.
 type role struct {
-	// name tells the import from others of its play.
+	// name distinguishes the import from others in the same play.
 	name string
-	// file is that of the role, dir the directory of the file with the import.
+	// file is the file of the role, dir the directory of the file that contains the import.
 	file, dir    string
 	inner, outer *namespace
 	play         *Play
 	at           hcl.Range
-	// vars is what is given to the role's variables; nil if nothing is.
+	// vars holds what is given to the role's variables; nil if nothing is.
 	vars hcl.Expression
 	// each is what vars and when of the import see as `each`; cty.NilVal without for_each.
 	each cty.Value
-	// varies says that what vars gives may differ from host to host.
+	// varies is set if what vars gives may differ between hosts.
 	varies bool
 }
 
@@ -41,7 +41,8 @@ var (
 	}
 )
 
-// imported decodes an import in a play: a group of tasks for each of its rounds. Handlers of the role become those of the play.
+// imported decodes an import in a play: a group of tasks for each round. Handlers of the role become handlers of the
+// play.
 func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []string) []Node {
 	path, ok := d.label(block, "the directory of a role")
 	if !ok {
@@ -92,7 +93,7 @@ func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []str
 	return nodes
 }
 
-// importRounds are the items of an import's for_each; known is false if they are not known without an inventory.
+// importRounds returns the items of an import's for_each; known is false if they are not known without an inventory.
 func (d *playDecoder) importRounds(expr hcl.Expression) (all []Item, known bool) {
 	p := d.inventory
 	p.what, p.why = "for_each", "The for_each of an import decides which tasks there are, for all hosts together, so only var, local, hosts, groups and play can be used."
@@ -116,7 +117,7 @@ func (d *playDecoder) importRounds(expr hcl.Expression) (all []Item, known bool)
 	return all, known
 }
 
-// perHost reports an argument that is the same on all hosts, and depends on what differs.
+// perHost reports an argument that must be the same on all hosts but depends on something that differs.
 func (l *loader) perHost(expr hcl.Expression, what string) *hcl.Diagnostic {
 	return fault(expr.Range(), fmt.Sprintf("%s depends on the host", what), fmt.Sprintf(
 		"It is the same on all hosts, and what the import at %s gives to the role may differ: give it as another variable, from var, local or a constant.", lineOf(l.space.role.at)))
@@ -164,7 +165,7 @@ func (d *playDecoder) round(of *Group, body *hclsyntax.Body, path string, block 
 	return []Node{&g}
 }
 
-// roleBody reads the file of a role, once; nil if it cannot be read or parsed.
+// roleBody reads the file of a role, but only once. It returns nil if the file cannot be read or parsed.
 func (l *loader) roleBody(path string, from *hcl.Range) *hclsyntax.Body {
 	if body, ok := l.bodies[path]; ok {
 		return body
@@ -187,7 +188,8 @@ func (l *loader) roleBody(path string, from *hcl.Range) *hclsyntax.Body {
 	return body
 }
 
-// give gives the variables of a role their values, as far as they are known without a host, and reports what does not fit.
+// give sets the variables of a role, as far as their values are known without a host, and reports values that do not
+// fit.
 func (l *loader) give(r *role) {
 	l.space.varObject = l.space.anyValues()
 	given := cty.EmptyObjectVal
@@ -211,7 +213,7 @@ func (l *loader) give(r *role) {
 	}
 }
 
-// givenReferences judges the names in what is given to a role.
+// givenReferences checks the names in what is given to a role.
 func (l *loader) givenReferences(r *role, p place) bool {
 	p.what, p.space, p.roots = "vars", r.outer, hostRoots
 	if r.each != cty.NilVal {
@@ -221,7 +223,7 @@ func (l *loader) givenReferences(r *role, p place) bool {
 	return l.references(r.vars, p)
 }
 
-// given evaluates what is given to the role on a host, an object.
+// given evaluates the object that is given to the role on a host.
 func (r *role) given(s Scope) (cty.Value, hcl.Diagnostics) {
 	if r.vars == nil {
 		return cty.EmptyObjectVal, nil
@@ -233,7 +235,7 @@ func (r *role) given(s Scope) (cty.Value, hcl.Diagnostics) {
 	return evaluateVars(r.vars, r.outer.context(r.dir, scope), cty.EmptyObjectVal)
 }
 
-// scope is what an expression of the import sees on a host.
+// scope returns what an expression of the import sees on a host.
 func (r *role) scope(s Scope, expr hcl.Expression) (Scope, hcl.Diagnostics) {
 	scope, diags := r.outer.enter(s, readsValues(expr))
 	if diags.HasErrors() {
@@ -249,7 +251,7 @@ func (r *role) scope(s Scope, expr hcl.Expression) (Scope, hcl.Diagnostics) {
 	return scope, nil
 }
 
-// bind returns the role's `var` with what is given, or what does not fit. What is given may be unknown.
+// bind returns the role's `var` with what is given, and reports what does not fit. given may be unknown.
 func (r *role) bind(given cty.Value) (cty.Value, hcl.Diagnostics) {
 	given, marks := given.Unmark()
 	if !given.IsKnown() {
@@ -300,7 +302,8 @@ func (r *role) bind(given cty.Value) (cty.Value, hcl.Diagnostics) {
 	return object, diags
 }
 
-// shownAt is where a value is given to a variable, or for a sensitive one, whose source line would show it, where the role is imported.
+// shownAt returns the range of the value given to a variable, or for a sensitive variable, whose source line would
+// reveal it, the range of the import.
 func (r *role) shownAt(v *Variable) *hcl.Range {
 	at := r.givenAt(v.Name)
 	if v.Sensitive {
@@ -309,7 +312,7 @@ func (r *role) shownAt(v *Variable) *hcl.Range {
 	return &at
 }
 
-// givenAt is where a value is given to a variable of the role.
+// givenAt returns the range of the value given to a variable of the role.
 func (r *role) givenAt(name string) hcl.Range {
 	if r.vars == nil {
 		return r.at

@@ -15,7 +15,7 @@ import (
 	"hlplay/modules"
 )
 
-// ModuleSchema describes a module's block, as read from the struct of the module.
+// ModuleSchema describes a module's block, derived from the struct of the module.
 type ModuleSchema struct {
 	Name, Summary string
 	Body          BodySchema
@@ -24,12 +24,12 @@ type ModuleSchema struct {
 	problems []error
 }
 
-// Err returns what is wrong with the struct of the module: a defect of the program, not of a playbook.
+// Err returns what is wrong with the struct of the module. That is a defect of the program, not of a playbook.
 func (s ModuleSchema) Err() error { return errors.Join(s.problems...) }
 
 // BodySchema lists the arguments and blocks of a block, in the order of the struct's fields.
 type BodySchema struct {
-	// Label is what a nested block's label stands for; nil if it has none.
+	// Label describes a nested block's label; nil if it has none.
 	Label     *Label
 	Arguments []Argument
 	Blocks    []BlockSchema
@@ -38,16 +38,16 @@ type BodySchema struct {
 // Argument is one attribute of a module's block.
 type Argument struct {
 	Name string
-	// Type is in HCL's words: "string", "list(string)", "duration".
+	// Type is the name of the type in HCL: "string", "list(string)", "duration".
 	Type     string
 	Required bool
-	// Default is in HCL's form; empty if there is none.
+	// Default is written in HCL; empty if there is none.
 	Default string
 	Doc     string
-	// Choices are the values that it, or each of its elements, can have; empty if they are not listed.
+	// Choices lists the values that the argument, or each of its elements, can have; empty if they are not enumerated.
 	Choices []string
-	// Controller says that it is the path of a file on the controller: a relative one is relative to the
-	// file that the task stands in.
+	// Controller is set if the argument is the path of a file on the controller. A relative path is relative to the
+	// file that contains the task.
 	Controller bool
 
 	index []int
@@ -55,8 +55,8 @@ type Argument struct {
 	value cty.Value // of Default; cty.NilVal if there is none
 }
 
-// form is what a value of the argument's type looks like, where that is not plain from the name of the type; a text that was given
-// in place of a list is shown in one.
+// form shows what a value of the argument's type looks like, if that is not obvious from the name of the type. If text
+// was given instead of a list, the form is a list with that text.
 func (a Argument) form(given cty.Value) string {
 	switch {
 	case a.want.IsListType() && a.want.ElementType() == cty.String && given.Type() == cty.String && given.IsKnown() && !given.IsNull() && len(given.AsString()) < 60:
@@ -71,7 +71,7 @@ func (a Argument) form(given cty.Value) string {
 	return ""
 }
 
-// Label is the label of a nested block: bridge "vmbr0" { … }. No two blocks of a kind have the same.
+// Label is the label of a nested block: bridge "vmbr0" { … }. Labels are unique among blocks of a kind.
 type Label struct {
 	Name, Doc string
 
@@ -81,7 +81,7 @@ type Label struct {
 // BlockSchema is a nested block.
 type BlockSchema struct {
 	Name, Doc string
-	// Required says that the block must be there, Repeated that there may be several.
+	// Required is set if the block must be present, Repeated if there may be several.
 	Required, Repeated bool
 	Body               BodySchema
 
@@ -94,7 +94,7 @@ var (
 	ctyValueType = reflect.TypeFor[cty.Value]()
 )
 
-// Schema reads the schema of a module from the tags of its struct.
+// Schema derives the schema of a module from the tags of its struct.
 func Schema(spec modules.Spec) ModuleSchema {
 	s := ModuleSchema{Name: spec.Name, Summary: spec.Summary, spec: spec}
 	if spec.New == nil {
@@ -110,7 +110,7 @@ func Schema(spec modules.Spec) ModuleSchema {
 	return s
 }
 
-// body reads the fields of a struct; within are the structs around it, which it must not contain.
+// body reads the fields of a struct. within lists the structs around it, which it must not contain.
 func (s *ModuleSchema) body(t reflect.Type, within []reflect.Type) BodySchema {
 	var b BodySchema
 	for _, outer := range within {
@@ -162,7 +162,7 @@ func (s *ModuleSchema) body(t reflect.Type, within []reflect.Type) BodySchema {
 	return b
 }
 
-// fields are those with an hcl tag, with those of embedded structs in their place.
+// fields returns the fields that have an hcl tag, with those of embedded structs in their place.
 func fields(t reflect.Type) []reflect.StructField {
 	var all []reflect.StructField
 	for i := range t.NumField() {
@@ -202,7 +202,7 @@ func argument(name, option string, field reflect.StructField) (Argument, error) 
 	return a, a.readDefault(field)
 }
 
-// fieldType is the type of values that a field takes, and its name in HCL's words.
+// fieldType returns the type of the values that a field takes, and its name in HCL.
 func fieldType(t reflect.Type) (cty.Type, string, bool) {
 	switch t {
 	case durationType:

@@ -14,8 +14,8 @@ import (
 	"hlplay/engine/secret"
 )
 
-// Sensitive texts (as report.Redactor has it), lines of them, and sensitive numbers are hidden from these lengths on:
-// hiding shorter ones would make output unreadable and keep no secret.
+// The minimum lengths at which sensitive texts (see report.Redactor), lines of such texts, and sensitive numbers are
+// hidden. Hiding shorter ones would make output unreadable without protecting a secret.
 const (
 	shortestSecret = 3
 	shortestLine   = 8
@@ -37,8 +37,8 @@ func (s secrets) collect(v cty.Value) bool {
 	})
 }
 
-// eachSensitive visits the strings and numbers below sensitive marks, or all of them where what is around them is
-// sensitive. It reports whether anything is.
+// eachSensitive visits the strings and numbers below sensitive marks, or all of them if sensitive is set. It reports
+// whether anything is sensitive.
 func eachSensitive(v cty.Value, sensitive bool, visit func(text string, number bool)) bool {
 	if v.HasMark(Sensitive) {
 		sensitive = true
@@ -71,8 +71,8 @@ func eachSensitive(v cty.Value, sensitive bool, visit func(text string, number b
 	return sensitive
 }
 
-// tooShort warns of a sensitive value that cannot be hidden, because text of so few characters is everywhere. Of what
-// an expression makes, numbers do not count: most of them are lengths and places of something sensitive.
+// tooShort warns about a sensitive value that cannot be hidden because such a short text is everywhere. Numbers in the
+// result of an expression do not count: most of them are lengths and positions of something sensitive.
 func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) {
 	short := false
 	eachSensitive(v, false, func(text string, number bool) {
@@ -91,8 +91,8 @@ func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) 
 	l.report(d)
 }
 
-// shortLiterals warns of literals in calls of sensitive(), and of encrypted secrets, that are too short to be hidden. Those of
-// locals are judged with the locals' values.
+// shortLiterals warns about encrypted secrets, and literals in calls of sensitive(), that are too short to be hidden.
+// Those in locals are checked with the values of the locals.
 func (l *loader) shortLiterals(body *hclsyntax.Body) {
 	for _, attr := range body.Attributes {
 		visitCalls(attr.Expr, func(call *hclsyntax.FunctionCallExpr) {
@@ -135,14 +135,14 @@ func (s secrets) add(text string) {
 	}
 }
 
-// list is the set, the longest text first, so that hiding one does not leave a part of another.
+// list returns the texts of the set, longest first, so that hiding one does not leave a part of another.
 func (s secrets) list() []string {
 	all := sortedKeys(s)
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all
 }
 
-// replacer hides the texts of the set, as they are and in Go's quotes.
+// replacer returns a Replacer that hides the texts of the set, as they are and in Go quotes.
 func (s secrets) replacer() *strings.Replacer {
 	var pairs []string
 	for _, text := range s.list() {
@@ -154,13 +154,13 @@ func (s secrets) replacer() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// collectRead adds what the expression reads from sensitive values, and what functions within it make of them, which may
-// be shown without what is around it. It reports whether it reads or makes any.
+// collectRead adds what the expression reads from sensitive values, and the results of functions in it, which may be
+// shown without their context. It reports whether there are any.
 func (s secrets) collectRead(expr hcl.Expression, ctx *hcl.EvalContext) bool {
 	tainted := calls(expr, "sensitive")
 	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
 		if call.Name != "nonsensitive" {
-			// One within a for expression has no value on its own; the expression's has what it makes.
+			// A call inside a for expression has no value of its own; the result of the for expression covers it.
 			if v, diags := call.Value(ctx); !diags.HasErrors() {
 				s.collect(v)
 			}
@@ -181,8 +181,8 @@ func (s secrets) collectRead(expr hcl.Expression, ctx *hcl.EvalContext) bool {
 	return tainted
 }
 
-// redact takes sensitive values out of the diagnostics of an expression. What a function says of
-// a sensitive argument is left out as a whole, as it may be derived from it.
+// redact removes sensitive values from the diagnostics of an expression. Messages of a function about a sensitive
+// argument are removed as a whole, because they may be derived from it.
 func redact(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
 	hidden := make(secrets)
 	if !hidden.collectRead(expr, ctx) {
@@ -206,7 +206,7 @@ func redact(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.EvalContext) hc
 	return out
 }
 
-// opens reports whether a function opens secrets. What it says of one that it cannot open may be shown.
+// opens reports whether a function decrypts secrets. Its messages about a secret that it cannot decrypt may be shown.
 func opens(function string) bool {
 	return function == secret.ValueFunction || function == secret.FileFunction
 }

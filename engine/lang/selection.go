@@ -9,10 +9,10 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// CheckResults returns an error if a task that is to be done reads what only a task that is left out could tell:
-// one before startAt, or one that tags and skip do not select. The result of a task that is left out is that of
-// a skipped one; a task whose `when` reads that result, or that reads it in try or can, is taken to know that. known, if it is not
-// nil, reports whether the result of a task before startAt is there all the same.
+// CheckResults returns an error if a selected task reads something that only an omitted task could supply: a task
+// before startAt, or one that tags and skip do not select. The result of an omitted task is that of a skipped one. A
+// task whose `when` reads that result, or that reads it in try or can, is assumed to handle this. known, if not nil,
+// reports whether the result of a task before startAt is available nevertheless.
 func (p *Playbook) CheckResults(startAt string, tags, skip []string, known func(*Task) bool) error {
 	left := make(map[string]omission) // by the name of the result
 	waiting := startAt != ""
@@ -43,16 +43,16 @@ func (p *Playbook) CheckResults(startAt string, tags, skip []string, known func(
 	return nil
 }
 
-// omission is a task that registers a result and is left out.
+// omission is an omitted task that registers a result.
 type omission struct {
 	task    *Task
-	early   bool // it stands before the task to start at
+	early   bool // it comes before the task to start at
 	startAt string
 }
 
-// OmittedError is that a task reads a result of one that stands before the task to start at.
+// OmittedError is returned if a task reads the result of a task that comes before the task to start at.
 type OmittedError struct {
-	// Task is the one that is left out.
+	// Task is the omitted task.
 	Task *Task
 	text string
 }
@@ -71,7 +71,7 @@ func (o omission) err(reader *Task, at hcl.Range) error {
 	return fmt.Errorf("--tags, --skip-tags: %s; it is tagged %s", text, strings.Join(o.task.Tags, ", "))
 }
 
-// always are the attributes of every result, also of a task that was skipped.
+// always lists the attributes of every result, even that of a skipped task.
 var always = []string{"status", "changed", "failed", "skipped", "message"}
 
 func (t *Task) checkResults(left map[string]omission) error {
@@ -107,7 +107,7 @@ func (t *Task) checkResults(left map[string]omission) error {
 	return nil
 }
 
-// checkReads reports the first attribute of a result that is not there because its task is left out.
+// checkReads reports the first attribute of a result that is missing because its task is omitted.
 func checkReads(t *Task, expr placed, left map[string]omission, guarded map[string]bool) error {
 	for _, traversal := range certainReads(expr.Expression) {
 		name, ok := second(traversal)
@@ -123,8 +123,8 @@ func checkReads(t *Task, expr placed, left map[string]omission, guarded map[stri
 	return nil
 }
 
-// certainReads are the traversals of an expression that must be there for it to have a value: not those within
-// try and can, nor those that a condition decides about.
+// certainReads returns the traversals that an expression needs to have a value: not those inside try and can, nor
+// those that depend on a condition.
 func certainReads(expr hcl.Expression) []hcl.Traversal {
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {
@@ -135,7 +135,7 @@ func certainReads(expr hcl.Expression) []hcl.Traversal {
 	return w.reads
 }
 
-// certainWalk collects traversals, and counts how deep it is within what may do without them.
+// certainWalk collects traversals. depth counts the nesting within expressions that can do without them.
 type certainWalk struct {
 	reads   []hcl.Traversal
 	answers map[hclsyntax.Expression]bool

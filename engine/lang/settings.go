@@ -15,31 +15,31 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// Settings say how a task is carried out on a host.
+// Settings determine how a task is carried out on a host.
 type Settings struct {
-	// Retries is how often the task is tried again after a failure, Repeats how often while its until does not hold, each time
-	// after Delay.
+	// Retries is the number of further attempts after a failure, and Repeats the number of further attempts while
+	// until is false, each after Delay.
 	Retries, Repeats int
 	Delay            time.Duration
-	// Timeout bounds the task on the host, its retries included; zero means no bound of its own.
+	// Timeout bounds the time for the task on the host, including retries; zero means that it has no bound of its own.
 	Timeout time.Duration
-	// Throttle bounds on how many hosts the task makes changes at a time; zero means no bound.
+	// Throttle bounds the number of hosts on which the task makes changes at the same time; zero means no bound.
 	Throttle     int
 	IgnoreErrors bool
 }
 
-// usual are the settings of a task that gives none.
+// usual are the settings of a task that sets none.
 var usual = Settings{Repeats: 3, Delay: 5 * time.Second}
 
-// taskSetting is an argument of a task that makes a part of its Settings.
+// taskSetting is an argument of a task that determines a part of its Settings.
 type taskSetting struct {
 	name string
 	want cty.Type
-	// set takes over a value of the type that is known and not null.
+	// set applies a value, which has the right type, is known and not null.
 	set func(*Settings, cty.Value) *misfit
 }
 
-// misfit is why a value of the right type does not do.
+// misfit says why a value of the right type is not acceptable.
 type misfit struct{ problem, want string }
 
 var taskSettings = []taskSetting{
@@ -66,7 +66,7 @@ var taskSettings = []taskSetting{
 	}},
 }
 
-// wholeNumber reads a whole number of at least least.
+// wholeNumber converts a whole number that must be at least least.
 func wholeNumber(v cty.Value, least int64) (int, *misfit) {
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != big.Exact || n < least || n > 1<<30 {
@@ -79,7 +79,7 @@ func wholeNumber(v cty.Value, least int64) (int, *misfit) {
 	return int(n), nil
 }
 
-// positiveDuration reads a time such as "90s".
+// positiveDuration parses a duration such as "90s".
 func positiveDuration(v cty.Value) (time.Duration, *misfit) {
 	d, err := time.ParseDuration(v.AsString())
 	if err != nil || d <= 0 {
@@ -88,14 +88,14 @@ func positiveDuration(v cty.Value) (time.Duration, *misfit) {
 	return d, nil
 }
 
-// computed is a setting whose value may differ from host to host.
+// computed is a setting whose value may differ between hosts.
 type computed struct {
 	taskSetting
 	expr hcl.Expression
 }
 
-// Settings returns how the task is carried out on a host. With an error it returns the settings that are known nevertheless: an
-// *EvalError is about a value that is wrong, an *UnknownError about one that the scope leaves unknown.
+// Settings returns how the task is carried out on a host. If there is an error, the settings that are known are
+// returned with it: an *EvalError means that a value is wrong, an *UnknownError that the scope leaves it unknown.
 func (t *Task) Settings(s Scope) (Settings, error) {
 	settings, unknown, diags := t.settle(s)
 	switch {
@@ -121,7 +121,7 @@ func (t *Task) settle(s Scope) (settings Settings, unknown *UnknownError, diags 
 	return settings, unknown, diags
 }
 
-// take evaluates one setting.
+// take evaluates and applies one setting.
 func (t *Task) take(settings *Settings, c computed, s Scope) (known bool, diags hcl.Diagnostics) {
 	s, err := t.withVars(s, c.expr)
 	if fault := (*EvalError)(nil); errors.As(err, &fault) {
@@ -143,7 +143,7 @@ func (t *Task) take(settings *Settings, c computed, s Scope) (known bool, diags 
 	return known, nil
 }
 
-// convert brings the value of an expression to the type of the setting. It returns cty.NilVal for null.
+// convert converts the value of an expression to the type of the setting. It returns cty.NilVal for null.
 func (s taskSetting) convert(v cty.Value, expr hcl.Expression) (value cty.Value, known bool, d *hcl.Diagnostic) {
 	marked := v.ContainsMarked()
 	v, _ = v.UnmarkDeep()
@@ -164,7 +164,7 @@ func (s taskSetting) convert(v cty.Value, expr hcl.Expression) (value cty.Value,
 	return converted, true, nil
 }
 
-// apply sets what the value says; null leaves what is usual.
+// apply sets the value; null keeps the default.
 func (s taskSetting) apply(to *Settings, value cty.Value, expr hcl.Expression) *hcl.Diagnostic {
 	if value == cty.NilVal {
 		return nil
@@ -186,7 +186,7 @@ func (s taskSetting) apply(to *Settings, value cty.Value, expr hcl.Expression) *
 	return fault(expr.Range(), s.name+" "+wrong.problem, fmt.Sprintf("Found %s, expected %s.", is, wrong.want))
 }
 
-// settings reads the settings of a task. Those that depend on variables and locals alone are known from now on.
+// settings decodes the settings of a task. Those that depend only on variables and locals are evaluated now.
 func (d *playDecoder) settings(t *Task, body *hclsyntax.Body) {
 	t.known = usual
 	for _, s := range taskSettings {
@@ -208,7 +208,7 @@ func (d *playDecoder) settings(t *Task, body *hclsyntax.Body) {
 	}
 }
 
-// readsOnly reports whether an expression reads no other roots than these.
+// readsOnly reports whether an expression reads no roots other than the given ones.
 func readsOnly(expr hcl.Expression, roots ...string) bool {
 	for _, traversal := range expr.Variables() {
 		if !slices.Contains(roots, traversal.RootName()) {
@@ -218,7 +218,8 @@ func readsOnly(expr hcl.Expression, roots ...string) bool {
 	return true
 }
 
-// settingsFit judges the settings of a task that depend on its host, with what the scope knows; inside is what they see of it.
+// settingsFit checks the settings of a task that depend on its host, with what the scope knows. inside is the scope
+// that the settings see.
 func (v *validator) settingsFit(t *Task, inside, s Scope) {
 	for _, c := range t.computed {
 		p := v.place(t.space, c.name, t.Dir, inside)

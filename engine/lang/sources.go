@@ -9,13 +9,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// sums are the files of the controller that were read for a playbook, by path, with the SHA-256 of what was read.
+// sums holds the files on the controller that were read for a playbook, by path, with the SHA-256 of their content.
 type sums struct {
 	mu sync.Mutex
 	of map[string][sha256.Size]byte
 }
 
-// noting returns a reader that notes what it reads.
+// noting returns a reader that records what it reads.
 func (s *sums) noting(read reader) reader {
 	return func(path string) ([]byte, error) {
 		src, err := read(path)
@@ -28,17 +28,17 @@ func (s *sums) noting(read reader) reader {
 	}
 }
 
-// Sources are the files of the controller that have been read for the playbook so far, by path, with the SHA-256 of what was
-// read: its own, those that it imports, those of values, and what functions such as templatefile have read. What a module copies
-// to hosts is not among them.
+// Sources returns the files on the controller that have been read for the playbook so far, by path, with the SHA-256
+// of their content: its own files, imported ones, files of values, and files read by functions such as templatefile.
+// Files that modules copy to hosts are not included.
 func (p *Playbook) Sources() map[string][sha256.Size]byte {
 	p.sums.mu.Lock()
 	defer p.sums.mu.Unlock()
 	return maps.Clone(p.sums.of)
 }
 
-// MayBeSensitive reports whether a value of a variable may be a secret: it is declared sensitive, or sensitive() may be given
-// it somewhere. In doubt it says yes.
+// MayBeSensitive reports whether the value of a variable may be a secret: it is declared sensitive, or may be passed
+// to sensitive() somewhere. In case of doubt it returns true.
 func (p *Playbook) MayBeSensitive(variable string) bool {
 	for _, v := range p.Variables {
 		if v.Name == variable && v.Sensitive {
@@ -56,8 +56,8 @@ func (p *Playbook) MayBeSensitive(variable string) bool {
 	return false
 }
 
-// givesAway reports whether a variable may be given to a role, while roles keep secrets: which of their variables it ends in is not
-// followed.
+// givesAway reports whether a variable may be passed to a role while any role has secrets. Which of the role's
+// variables it ends up in is not traced.
 func (p *Playbook) givesAway(variable string) bool {
 	keep, given := false, false
 	for _, r := range p.roles {
@@ -91,10 +91,10 @@ func callsSensitive(body *hclsyntax.Body) bool {
 	return false
 }
 
-// harmless are the roots of expressions by which no value of a variable comes.
+// harmless lists the roots of expressions through which the value of a variable cannot be obtained.
 var harmless = map[string]bool{"host": true, "hosts": true, "groups": true, "facts": true, "play": true}
 
-// confides reports whether sensitive() is called anywhere in a body with what may come from a variable.
+// confides reports whether sensitive() is called anywhere in a body with something that may come from a variable.
 func confides(body *hclsyntax.Body, variable string) bool {
 	found := false
 	for _, attr := range body.Attributes {
@@ -108,7 +108,7 @@ func confides(body *hclsyntax.Body, variable string) bool {
 				case harmless[root]:
 				case root == "var" && known:
 					found = found || name == variable
-				default: // a local, for one, may be made of any
+				default: // a local, for example, may be made from any variable
 					found = true
 				}
 			}
@@ -120,8 +120,8 @@ func confides(body *hclsyntax.Body, variable string) bool {
 	return found
 }
 
-// SensitiveTexts are all texts below sensitive marks in variables and locals of the playbook and of its roles, the longest first: they must
-// not be shown wherever they surface.
+// SensitiveTexts returns all texts below sensitive marks in variables and locals of the playbook and of its roles,
+// longest first. They must not be shown, wherever they appear.
 func (p *Playbook) SensitiveTexts() []string {
 	all := make(secrets)
 	for _, v := range []cty.Value{p.space.varObject, p.space.localObject} {

@@ -7,16 +7,17 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// spread puts each argument and block of HCL that may be written on one line on a line of its own, which is what HCL wants:
-// `service { name = "chrony" state = "restarted" }` has two arguments. What is no HCL stays as it is, and is reported by its parser.
+// spread puts each argument and block of HCL written on one line on a line of its own, as HCL requires:
+// `service { name = "chrony" state = "restarted" }` has two arguments. Text that is not HCL is left unchanged and
+// reported by the parser.
 func spread(text string) string {
 	tokens, diags := hclsyntax.LexConfig([]byte(text), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return text
 	}
 	var b strings.Builder
-	at := 0 // the byte up to which text is written
-	// blocks says of each open bracket whether it is that of a block.
+	at := 0 // end of the text written so far, in bytes
+	// blocks records for each open bracket whether it opens a block.
 	var blocks []bool
 	inBlock := func() bool { return len(blocks) == 0 || blocks[len(blocks)-1] }
 	breakBefore := func(t hclsyntax.Token) {
@@ -24,7 +25,7 @@ func spread(text string) string {
 		b.WriteByte('\n')
 		at = t.Range.Start.Byte
 	}
-	value := false // the tokens are those of a value
+	value := false // the current tokens belong to a value
 	for i, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenNewline:
@@ -63,7 +64,7 @@ func spread(text string) string {
 	return b.String()
 }
 
-// begins reports whether tokens are the beginning of an argument or a block.
+// begins reports whether the tokens begin an argument or a block.
 func begins(tokens hclsyntax.Tokens) bool {
 	if len(tokens) < 2 {
 		return false
@@ -75,7 +76,7 @@ func begins(tokens hclsyntax.Tokens) bool {
 	return false
 }
 
-// blockHead reports whether tokens end with the label or the opening of a block, or with the beginning of a line.
+// blockHead reports whether the tokens end with the opening of a block or with a newline.
 func blockHead(tokens hclsyntax.Tokens) bool {
 	switch tokens[len(tokens)-1].Type {
 	case hclsyntax.TokenOBrace, hclsyntax.TokenNewline:

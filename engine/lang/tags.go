@@ -6,20 +6,19 @@ import (
 	"slices"
 )
 
-// Selected reports whether a task is to be done, given the tags of --tags and --skip-tags, by the
-// rules of Ansible.
+// Selected reports whether a task is to be done, given the tags of --tags and --skip-tags, by the rules of Ansible.
 //
-// No tags mean all tasks but those tagged `never`. Tags select the tasks that have one of them, and
-// those tagged `always`; `tagged` and `untagged` select those that have any tag or none, and `all`
-// every one; what is tagged `never` is selected only by one of its own tags. What is to be skipped
-// wins over what is selected; only if `always` itself is to be skipped does `all` skip tasks
-// tagged `always`.
+// Without tags, all tasks except those tagged `never` are selected. Tags select the tasks that have one of them, and
+// those tagged `always`; `tagged` and `untagged` select tasks with any tag or without tags, and `all` selects every
+// task. A task tagged `never` is selected only by one of its own tags. Skipping takes precedence over selection.
+// Skipping `all` skips tasks tagged `always` only if `always` itself is skipped too.
 func Selected(t *Task, tags, skip []string) bool {
 	return wanted(t.Tags, tags) && !skipped(t.Tags, skip)
 }
 
-// CheckTags returns an error about the first of the tags that no task has and that has no meaning of its own: it
-// is misspelt, and would select nothing, or fail to skip what is to be skipped. flag is where it was given.
+// CheckTags returns an error for the first of the tags that no task has and that has no special meaning: it is
+// misspelled, and would select nothing, or fail to skip what should be skipped. flag is the flag that it was given
+// with.
 func (p *Playbook) CheckTags(flag string, tags []string) error {
 	known := p.Tags()
 	for _, tag := range tags {
@@ -30,7 +29,7 @@ func (p *Playbook) CheckTags(flag string, tags []string) error {
 	return nil
 }
 
-// Tags are all tags of the playbook's tasks and handlers, sorted.
+// Tags returns all tags of the playbook's tasks and handlers, sorted.
 func (p *Playbook) Tags() []string {
 	known := map[string]bool{}
 	for _, play := range p.Plays {
@@ -43,8 +42,8 @@ func (p *Playbook) Tags() []string {
 	return slices.Sorted(maps.Keys(known))
 }
 
-// CheckStart returns an error if no task that tags and skip select has the name: a run that begins there would
-// do nothing. Handlers are no tasks to begin at.
+// CheckStart returns an error if no task selected by tags and skip has the name: a run that starts there would do
+// nothing. A run cannot start at a handler.
 func (p *Playbook) CheckStart(name string, tags, skip []string) error {
 	var names []string
 	for _, play := range p.Plays {

@@ -27,20 +27,21 @@ var (
 	flushShape = shape{what: "a flush_handlers block"}
 )
 
-// playDecoder decodes the tasks of one play, or of a role that is imported into it.
+// playDecoder decodes the tasks of a play, or of a role imported into it.
 type playDecoder struct {
 	*loader
 	play  *Play
 	dir   string   // of the file
 	hosts []string // of the play
-	// static is where arguments stand that depend on variables alone, inventory where the hosts and groups are known too.
+	// static is the place of arguments that depend only on variables, inventory the place of those that may also
+	// depend on the hosts and groups.
 	static, inventory place
-	// names are the full ones of tasks and handlers, roles those of imports, registered those of the space's own results.
+	// names holds the full names of tasks and handlers, roles the names of imports, and registered the names of the
+	// namespace's own results.
 	names, registered, roles map[string]hcl.Range
 }
 
-// nodes decodes the tasks and groups of a body in the order of the source; blocks of the types in
-// others are left to the caller.
+// nodes decodes the tasks and groups of a body in source order. Blocks of the types in others are left to the caller.
 func (d *playDecoder) nodes(body *hclsyntax.Body, parent *Group, tags []string, others ...string) []Node {
 	var nodes []Node
 	for _, block := range body.Blocks {
@@ -106,7 +107,7 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 	return g
 }
 
-// task decodes a task or a handler, all but what depends on a host.
+// task decodes a task or handler, except for what depends on a host.
 func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string) *Task {
 	name, ok := d.label(block, "a name")
 	if !ok {
@@ -152,7 +153,7 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	return t
 }
 
-// notified are the full names of the handlers that a task notifies.
+// notified returns the full names of the handlers that a task notifies.
 func (d *playDecoder) notified(body *hclsyntax.Body, at place) []string {
 	all := union(d.stringList(body, "notify", at))
 	for i, name := range all {
@@ -161,7 +162,7 @@ func (d *playDecoder) notified(body *hclsyntax.Body, at place) []string {
 	return all
 }
 
-// register is the name of a result.
+// register returns the name of a result.
 func (d *playDecoder) register(body *hclsyntax.Body, at place) string {
 	name, ok := d.text(body, "register", at)
 	if !ok {
@@ -181,7 +182,7 @@ func (d *playDecoder) register(body *hclsyntax.Body, at place) string {
 	return name
 }
 
-// module finds the one module block of a task.
+// module finds the single module block of a task.
 func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
 	what := block.Type // "task" or "handler"
 	var first *hclsyntax.Block

@@ -1,12 +1,12 @@
 package lang
 
-// AllTasks are the tasks of a play in the order of the source: those of groups with their rescue and
-// always parts in place, then the handlers.
+// AllTasks returns the tasks of a play in source order, including those of groups with their rescue and always parts,
+// followed by the handlers.
 func (p *Play) AllTasks() []*Task {
 	return append(TasksOf(p.Tasks), p.Handlers...)
 }
 
-// TasksOf are the tasks among nodes in the order of the source: those of groups with their rescue and always parts in place.
+// TasksOf returns the tasks among nodes in source order, including those of groups with their rescue and always parts.
 func TasksOf(nodes []Node) []*Task {
 	var all []*Task
 	for _, n := range nodes {
@@ -22,8 +22,8 @@ func TasksOf(nodes []Node) []*Task {
 	return all
 }
 
-// Notified are the handlers of a play that the tasks notify, and those that these notify, in the order in which
-// they run.
+// Notified returns the handlers of a play that the tasks notify, directly or through other handlers, in the order in
+// which they run.
 func (p *Play) Notified(tasks []*Task) []*Task {
 	names := make(map[string]bool)
 	var follow func(t *Task)

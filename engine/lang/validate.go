@@ -10,8 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// validate judges what the tasks of all plays say, with unknown values in the place of those that
-// only a host can tell.
+// validate checks the tasks of all plays, with unknown values for everything that only a host can tell.
 func (l *loader) validate() {
 	v := &validator{loader: l, registers: make(map[string]hcl.Range)}
 	for _, p := range l.playbook.Plays {
@@ -47,7 +46,7 @@ func walk(p *Play, f func(*Task)) {
 	}
 }
 
-// validator goes through the plays in order, and knows which results are there.
+// validator goes through the plays in order and keeps track of the available results.
 type validator struct {
 	*loader
 	results   []string
@@ -56,7 +55,7 @@ type validator struct {
 
 var hostRoots = []string{"var", "local", "host", "hosts", "groups", "facts", "result", "play", "vars"}
 
-// place is where an expression of a space stands, with or without `each`.
+// place returns the place of an expression in a namespace; it includes `each` if the scope has it.
 func (v *validator) place(sp *namespace, what, dir string, s Scope) place {
 	roots := hostRoots
 	if _, ok := s["each"]; ok {
@@ -81,7 +80,7 @@ func (v *validator) play(p *Play) {
 			if g.role != nil && g.role.vars != nil {
 				v.givenReferences(g.role, place{results: v.results, registers: v.registers})
 			}
-			in, _ := g.scope(p, scope) // what is wrong with it is reported with what is given to the role
+			in, _ := g.scope(p, scope) // errors in it are reported with what is given to the role
 			v.condition(g.space, g.When, "when", g.dir, in)
 		}
 		v.notify(t, handlers)
@@ -97,7 +96,7 @@ func (v *validator) play(p *Play) {
 	v.forHosts(p, sound, scope)
 }
 
-// errors is how many have been reported.
+// errors returns the number of errors reported so far.
 func (v *validator) errors() int {
 	n := 0
 	for _, d := range v.diags {
@@ -111,7 +110,7 @@ func (v *validator) errors() int {
 // scope returns the variables of expressions as far as they are known without a host.
 func (v *validator) scope(p *Play) Scope { return v.unknownScope(p).with("result", v.resultShapes()) }
 
-// unknownScope is the scope without results.
+// unknownScope returns the scope without results.
 func (l *loader) unknownScope(p *Play) Scope {
 	facts := cty.DynamicVal
 	if l.options.Facts != nil {
@@ -136,7 +135,7 @@ func (l *loader) unknownScope(p *Play) Scope {
 	return s
 }
 
-// unknownHost is `host` where it may be any.
+// unknownHost is `host` if it may be any host.
 var unknownHost = cty.ObjectVal(map[string]cty.Value{
 	"name":    cty.UnknownVal(cty.String),
 	"address": cty.UnknownVal(cty.String),
@@ -146,7 +145,7 @@ var unknownHost = cty.ObjectVal(map[string]cty.Value{
 	"vars":    cty.DynamicVal,
 })
 
-// objectOf is an object with the same value under all names.
+// objectOf returns an object with the same value for all names.
 func objectOf(names []string, value cty.Value) cty.Value {
 	all := make(map[string]cty.Value, len(names))
 	for _, name := range names {
@@ -155,7 +154,7 @@ func objectOf(names []string, value cty.Value) cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// vars is the value of a `vars` argument over the outer ones, unknown if it is faulty.
+// vars returns the value of a `vars` argument merged over the outer ones, unknown if it is wrong.
 func (v *validator) vars(sp *namespace, expr hcl.Expression, dir string, s Scope, outer cty.Value) cty.Value {
 	if expr == nil {
 		return outer
@@ -169,7 +168,7 @@ func (v *validator) vars(sp *namespace, expr hcl.Expression, dir string, s Scope
 	return all
 }
 
-// condition judges a condition and returns its value, unknown if it has a fault or there is none.
+// condition checks a condition and returns its value, unknown if it is wrong or absent.
 func (v *validator) condition(sp *namespace, expr hcl.Expression, what, dir string, s Scope) cty.Value {
 	unknown := cty.UnknownVal(cty.Bool)
 	if expr == nil {
@@ -211,7 +210,7 @@ func (v *validator) notify(t *Task, handlers []string) {
 	}
 }
 
-// notifyCycles reports handlers that notify each other in a circle: they would never end.
+// notifyCycles reports handlers that notify each other in a cycle, which would never end.
 func (v *validator) notifyCycles(p *Play) {
 	byName := make(map[string]*Task, len(p.Handlers))
 	for _, h := range p.Handlers {
@@ -240,10 +239,10 @@ func (v *validator) notifyCycles(p *Play) {
 	}
 }
 
-// task judges a task's expressions and its module block.
+// task checks a task's expressions and its module block.
 func (v *validator) task(t *Task, scope Scope) {
 	raw := scope
-	scope, _ = t.around(scope, false, true) // what is wrong with it is reported with what is given to the role
+	scope, _ = t.around(scope, false, true) // errors in it are reported with what is given to the role
 	rounds, inner := v.rounds(t, scope)
 	if t.ForEach != nil {
 		inner = inner.with("each", unknownItem)
@@ -267,8 +266,8 @@ func (v *validator) task(t *Task, scope Scope) {
 		return
 	}
 	if v.off(t, when, raw) {
-		// The task will not be done with these values, and its arguments may rely on that; only
-		// what is wrong with any values is a fault.
+		// The task will not be done with these values, and its arguments may rely on that; only what is wrong with any
+		// values is an error.
 		rounds = []cty.Value{unknownItem}
 		inner["var"], inner["local"] = t.space.anyValues(), cty.DynamicVal
 	}
@@ -286,10 +285,10 @@ func (v *validator) task(t *Task, scope Scope) {
 	}
 }
 
-// unknownItem is `each` where the items are not known.
+// unknownItem is `each` if the items are not known.
 var unknownItem = cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal})
 
-// rounds are the values of `each`, as far as they are known, or one unknown.
+// rounds returns the values of `each`, as far as they are known, or a single unknown one.
 func (v *validator) rounds(t *Task, scope Scope) ([]cty.Value, Scope) {
 	unknown, inner := []cty.Value{unknownItem}, scope.with("vars", scope["vars"])
 	if t.ForEach == nil {
@@ -318,7 +317,7 @@ func (v *validator) rounds(t *Task, scope Scope) ([]cty.Value, Scope) {
 	return rounds, inner
 }
 
-// until sees the task's own result too.
+// until checks the task's until, which also sees the task's own result.
 func (v *validator) until(t *Task, s Scope) {
 	if t.Register != "" {
 		results := v.results
@@ -349,7 +348,7 @@ func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
 	return false
 }
 
-// body judges which arguments and blocks a module block has.
+// body checks which arguments and blocks a module block has.
 func (v *validator) body(body *hclsyntax.Body, schema BodySchema, what string, at hcl.Range) bool {
 	before := len(v.diags)
 	s := shape{what: "module " + what}

@@ -9,12 +9,12 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// mostRounds bounds for how many rounds of for_each a task is judged on all hosts together.
+// mostRounds bounds the rounds of for_each that are checked, counted over all hosts.
 const mostRounds = 10_000
 
-// forHosts judges what the tasks of a play say with the values of each host of the inventory. The tasks are those
-// that have no fault with the values of an unknown host. A fault counts if the task is sure to be done on the host, or
-// if every host has it: else a condition on facts may know better.
+// forHosts checks the tasks of a play with the values of each host of the inventory. tasks are those that have no
+// error with the values of an unknown host. An error counts if the task is certain to be done on the host, or if all
+// hosts have the error: otherwise a condition on facts may exclude it.
 func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	hosts := v.limited(v.matched(p.Hosts))
 	var dependent []*Task
@@ -59,7 +59,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	}
 }
 
-// few lists names, and of many the first ones.
+// few lists names; if there are many, only the first ones.
 func few(names []string) string {
 	const most = 5
 	if len(names) > most+1 {
@@ -68,8 +68,8 @@ func few(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// dependsOnHost reports whether an expression of the task has another value on another host although it reads no
-// facts and no results, or reads what only the inventory tells.
+// dependsOnHost reports whether an expression of the task may have a different value on another host even though it
+// reads no facts and no results, or reads something that only the inventory knows.
 func (t *Task) dependsOnHost() bool {
 	exprs := append(t.expressions(), present([]hcl.Expression{t.Until})...)
 	varies := t.space.varies()
@@ -91,30 +91,30 @@ func (t *Task) dependsOnHost() bool {
 	return false
 }
 
-// hostJudge collects the faults of tasks on one host after the other.
+// hostJudge collects the errors of tasks, host by host.
 type hostJudge struct {
 	*validator
 	name    string // of the host
-	certain bool   // that the task is done on it
+	certain bool   // whether the task is done on it
 	found   map[string]*hostFault
 	order   []string
 	rounds  int
 }
 
-// hostFault is a fault and the hosts that have it.
+// hostFault is an error and the hosts that have it.
 type hostFault struct {
 	*hcl.Diagnostic
 	hosts   []string
 	certain bool
 }
 
-// note adds the faults of a task on the host.
+// note records errors of a task on the host.
 func (j *hostJudge) note(diags ...*hcl.Diagnostic) {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError {
 			continue
 		}
-		key := d.Summary // the detail may name what this host has
+		key := d.Summary // the detail may mention something specific to this host
 		if d.Subject != nil {
 			key += "\x00" + d.Subject.String()
 		}
@@ -131,7 +131,7 @@ func (j *hostJudge) note(diags ...*hcl.Diagnostic) {
 	}
 }
 
-// task judges a task on the host.
+// task checks a task on the host.
 func (j *hostJudge) task(t *Task, scope Scope) {
 	j.certain = true
 	for g := t.group; g != nil; g = g.parent {
@@ -177,7 +177,7 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 	}
 }
 
-// settings judges how the task is to be carried out on the host, unless it is known not to be.
+// settings checks how the task is to be carried out on the host, unless it is known to be skipped.
 func (j *hostJudge) settings(t *Task, scope, raw Scope) {
 	if len(t.computed) == 0 {
 		return
@@ -191,7 +191,7 @@ func (j *hostJudge) settings(t *Task, scope, raw Scope) {
 	j.certain = sure
 }
 
-// round judges a task, or one round of it, with all that is known of it.
+// round checks a task, or one round of it, with everything that is known.
 func (j *hostJudge) round(t *Task, scope Scope) {
 	scope = scope.with("vars", j.vars(t.space, t.Vars, t.Dir, scope, scope["vars"]))
 	if !j.holds(t.space, t.When, "when", t.Dir, scope) {
@@ -205,7 +205,7 @@ func (j *hostJudge) round(t *Task, scope Scope) {
 	}
 }
 
-// holds reports whether a condition may hold on the host; where that is not known, what depends on it is not certain.
+// holds reports whether a condition may be true on the host. If it is unknown, what depends on it is not certain.
 func (j *hostJudge) holds(sp *namespace, expr hcl.Expression, what, dir string, scope Scope) bool {
 	if expr == nil {
 		return true
@@ -227,7 +227,7 @@ func (j *hostJudge) holds(sp *namespace, expr hcl.Expression, what, dir string, 
 	return truth.True()
 }
 
-// vars is the value of a `vars` argument on the host over the outer ones, unknown if it is faulty.
+// vars returns the value of a `vars` argument on the host merged over the outer ones, unknown if it is wrong.
 func (j *hostJudge) vars(sp *namespace, expr hcl.Expression, dir string, scope Scope, outer cty.Value) cty.Value {
 	if expr == nil {
 		return outer

@@ -21,15 +21,15 @@ import (
 	"hlplay/engine/vault"
 )
 
-// given is the value of a variable and where it was given.
+// given is the value of a variable and the place where it was given.
 type given struct {
 	value cty.Value
 	at    hcl.Range
-	// environment is set on a value of the environment.
+	// environment is set if the value comes from the environment.
 	environment bool
 }
 
-// givenValues are the values that the environment, files and the command line give to variables, converted.
+// givenValues returns the converted values that the environment, files and the command line give to variables.
 func (l *loader) givenValues() map[string]given {
 	all := make(map[string]given)
 	l.environmentValues(all)
@@ -54,7 +54,7 @@ func (l *loader) givenValues() map[string]given {
 	return all
 }
 
-// constant is the value of an expression that uses neither variables nor functions.
+// constant returns the value of an expression that uses neither variables nor functions.
 func constant(expr hclsyntax.Expression) (cty.Value, hcl.Diagnostics) { return measuredWith(expr, nil) }
 
 func measuredWith(expr hclsyntax.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
@@ -63,7 +63,7 @@ func measuredWith(expr hclsyntax.Expression, ctx *hcl.EvalContext) (cty.Value, h
 	return v, diags
 }
 
-// opening has the functions that a file of values may call.
+// opening returns the context with the functions that a file of values may call.
 func (l *loader) opening(file string) *hcl.EvalContext {
 	from := caller{dir: filepath.Dir(file)}
 	return &hcl.EvalContext{Functions: l.options.Secrets.Functions(func(name string) ([]byte, error) {
@@ -71,7 +71,7 @@ func (l *loader) opening(file string) *hcl.EvalContext {
 	})}
 }
 
-// notConstant reports a value that cannot be read, and nothing of it.
+// notConstant reports a value that cannot be evaluated, without showing any of it.
 func notConstant(attr *hclsyntax.Attribute, why *hcl.Diagnostic) *hcl.Diagnostic {
 	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](why); ok && opens(extra.CalledFunctionName()) {
 		return fault(attr.NameRange, fmt.Sprintf("the value of %q cannot be read", attr.Name), why.Detail)
@@ -80,7 +80,7 @@ func notConstant(attr *hclsyntax.Attribute, why *hcl.Diagnostic) *hcl.Diagnostic
 		"A file of values can use no variables, and of functions only secret and secret_file: write the value itself, text in quotes.")
 }
 
-// commandLine is a range for something that stands in no file.
+// commandLine returns a range for something that is not in a file.
 func commandLine(name string) hcl.Range {
 	return hcl.Range{Filename: "-e " + name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
@@ -97,7 +97,7 @@ func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
 	return v, ok
 }
 
-// example is a value of a type as it would be written on a command line.
+// example returns a sample value of a type, as written on a command line.
 func example(ty cty.Type) string {
 	switch {
 	case ty.IsListType() || ty.IsSetType() || ty.IsTupleType():
@@ -160,7 +160,7 @@ func (l *loader) valueFile(path string) []fileValue {
 	return all
 }
 
-// values parses a file of values in HCL. Its diagnostics quote nothing of it.
+// values parses a file of values in HCL. Its diagnostics quote nothing from the file.
 func (l *loader) values(path string) (body *hclsyntax.Body, secrets, ok bool) {
 	src, secrets, ok := l.readValues(path)
 	if !ok {
@@ -174,8 +174,8 @@ func (l *loader) values(path string) (body *hclsyntax.Body, secrets, ok bool) {
 	return body, secrets, ok && !diags.HasErrors()
 }
 
-// readValues reads a file of values, of which no line is ever shown: any may hold a secret, whatever its variable says. If the
-// file is encrypted, all of its values are secrets.
+// readValues reads a file of values. None of its lines is ever shown, because any may contain a secret, whatever its
+// variable says. If the file is encrypted, all of its values are secrets.
 func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
 	src, ok = l.readFile(path, nil)
 	if !ok {
@@ -198,15 +198,15 @@ func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
 	return nil, true, false
 }
 
-// Aliases of aliases in YAML multiply: with so few of them, what they stand for stays small.
+// Aliases of aliases in YAML multiply. With so few of them, what they expand to stays small.
 const mostAliases = 20
 
 var yamlAlias = regexp.MustCompile(`(?m)(^|[\s\[{,:-])\*[^\s,\]}]`)
 
-// deepestData is how deep brackets may be nested in a file of values: decoding goes as deep.
+// deepestData is the maximum nesting of brackets in a file of values, because decoding recurses as deeply.
 const deepestData = 200
 
-// nesting is how deep brackets outside of double quotes are nested.
+// nesting returns how deeply brackets outside double quotes are nested.
 func nesting(src []byte) int {
 	deepest, depth, quoted := 0, 0, false
 	for i := 0; i < len(src); i++ {
@@ -226,7 +226,7 @@ func nesting(src []byte) int {
 	return deepest
 }
 
-// malformed describes a syntax error in a file of values, and its place.
+// malformed describes a syntax error in a file of values, and its position.
 func malformed(src []byte, err error) string {
 	text := unquoted(err.Error())
 	var syntax *json.SyntaxError
@@ -238,7 +238,8 @@ func malformed(src []byte, err error) string {
 	return sentence(text)
 }
 
-// sealedAt is where the secret stands in a file that could not be opened: its first line below the header is found again.
+// sealedAt returns the position of a secret in a file that could not be decrypted, found by the first line after its
+// header.
 func sealedAt(src []byte, file string, value cty.Value, err error) hcl.Range {
 	at := hcl.Range{Filename: file, Start: hcl.InitialPos, End: hcl.InitialPos}
 	var where cty.PathError
@@ -258,7 +259,7 @@ func sealedAt(src []byte, file string, value cty.Value, err error) hcl.Range {
 	return at
 }
 
-// dataFile reads a file that holds one object, the values by name.
+// dataFile reads a file that contains one object, which holds the values by name.
 func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, error)) []fileValue {
 	src, secrets, ok := l.readValues(path)
 	if !ok {

@@ -28,7 +28,7 @@ var (
 	validationShape = shape{what: "a validation", attributes: []string{"condition", "error_message"}}
 )
 
-// variable declares a variable; it gets its value when all files are read.
+// variable declares a variable. It gets its value after all files have been read.
 func (l *loader) variable(block *hclsyntax.Block, dir string) {
 	name, ok := l.label(block, "its name")
 	if !ok {
@@ -88,11 +88,11 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 	}
 }
 
-// lineOf is a range as people write it: "file:line".
+// lineOf formats a range for people: "file:line".
 func lineOf(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
-// convertVariable brings a value to the type of its variable. A value that does not fit is reported,
-// and is then unknown, so that what depends on it is not reported too.
+// convertVariable converts a value to the type of its variable. A value that does not fit is reported and becomes
+// unknown, so that what depends on it is not reported as well.
 func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, origin string) cty.Value {
 	converted, d := v.convert(value, at, origin)
 	if d != nil {
@@ -101,10 +101,10 @@ func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, ori
 	return converted
 }
 
-// convert brings a value to the type of the variable; one that does not fit is unknown.
+// convert converts a value to the type of the variable; a value that does not fit becomes unknown.
 func (v *Variable) convert(value cty.Value, at hcl.Range, origin string) (cty.Value, *hcl.Diagnostic) {
 	if v.Sensitive {
-		at = v.Range // the source line of the value would show it
+		at = v.Range // the source line of the value would reveal it
 	}
 	raw, marks := value.UnmarkDeep()
 	if hclfile.TooLarge(raw) {
@@ -129,7 +129,7 @@ func (v *Variable) convert(value cty.Value, at hcl.Range, origin string) (cty.Va
 	return converted.WithMarks(marks), nil
 }
 
-// conversionProblem is why a conversion failed, with the place within a nested value.
+// conversionProblem returns why a conversion failed, with the place within a nested value.
 func conversionProblem(err error) string {
 	if path, ok := err.(cty.PathError); ok && len(path.Path) > 0 {
 		return "at " + pathText(path.Path) + ", " + path.Error()
@@ -160,7 +160,7 @@ func pathText(path cty.Path) string {
 	return text
 }
 
-// words are a type in HCL's words: "list(string)".
+// words returns the name of a type in HCL: "list(string)".
 func words(ty cty.Type) string {
 	if ty == cty.DynamicPseudoType {
 		return "value of any type"
@@ -168,7 +168,7 @@ func words(ty cty.Type) string {
 	return typeexpr.TypeString(ty)
 }
 
-// resolveVariables gives every variable its value and builds `var`.
+// resolveVariables determines the values of all variables and builds `var`.
 func (l *loader) resolveVariables() {
 	given := l.givenValues()
 	values := make(map[string]cty.Value, len(l.space.variables))
@@ -205,7 +205,7 @@ func (l *loader) validateVariable(v *Variable, check validation) {
 	l.report(v.validate(check, l.space.context(v.dir, nil))...)
 }
 
-// checkValidation judges the names in a validation.
+// checkValidation checks the names in a validation.
 func (l *loader) checkValidation(v *Variable, check validation) bool {
 	p := place{what: "condition", roots: []string{"var"},
 		why: "A validation judges values of variables, so only var can be used.", ctx: l.space.context(v.dir, nil)}
@@ -216,7 +216,7 @@ func (l *loader) checkValidation(v *Variable, check validation) bool {
 	return l.references(check.message, p)
 }
 
-// validate reports what a validation says of the values in a context.
+// validate reports whether a validation rejects the values in a context.
 func (v *Variable) validate(check validation, ctx *hcl.EvalContext) hcl.Diagnostics {
 	holds, diags := evaluate(check.condition, ctx)
 	if diags.HasErrors() {

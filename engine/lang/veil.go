@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// withheld stands in a diagnostic where HCL's own words could quote a secret.
+// withheld is used in a diagnostic where HCL's own text could quote a secret.
 const withheld = "The line is not shown, because a file of values may hold secrets. Expected lines of the form name = value, with text in quotes."
 
 var (
@@ -21,12 +21,12 @@ var (
 	quotation       = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`")
 )
 
-// unquoted returns a message without the text that it quotes.
+// unquoted removes quoted text from a message.
 func unquoted(said string) string { return quotation.ReplaceAllString(said, "(not shown)") }
 
-// secretLine reports whether the line of a source around a byte may hold what is sensitive: the default of a
-// sensitive variable, or what stands in a call of sensitive(). It reads the text and not what the parser makes of
-// it, because lines are shown above all where that could make nothing of them; in doubt it says yes.
+// secretLine reports whether the line of a source that contains a byte may hold something sensitive: the default of a
+// sensitive variable, or the argument of sensitive(). It examines the text rather than the parser's result, because
+// lines are shown mostly when the parser failed. In case of doubt it returns true.
 func secretLine(src []byte, at int) bool {
 	begin := bytes.LastIndexByte(src[:at], '\n') + 1
 	end := len(src)
@@ -36,8 +36,8 @@ func secretLine(src []byte, at int) bool {
 	return sensitiveCall.Match(src[begin:end]) || inSensitiveDefault(src, begin, end) || inSensitiveCall(src, begin, end)
 }
 
-// inSensitiveDefault takes a variable to reach from its first line to the next block, and its default to reach to
-// the end of it, or to its validations: where a quote or a bracket is missing nobody knows better.
+// inSensitiveDefault assumes that a variable extends from its first line to the next block, and its default to the end
+// of the variable or to its validations: if a quote or a bracket is missing, nobody knows better.
 func inSensitiveDefault(src []byte, begin, end int) bool {
 	for _, block := range variableBegins.FindAllIndex(src[:end], -1) {
 		last := len(src)

@@ -7,14 +7,14 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// A secret may stand in a file of values, in the default of a sensitive variable or in a call of sensitive(). Whatever
-// is wrong with it or beside it, what Load says does not show it, and says where it is.
+// A secret may be in a file of values, in the default of a sensitive variable or in a call of sensitive(). Whatever is
+// wrong with it or next to it, the output of Load says where the problem is, and does not show the secret.
 func TestDiagnosticsShowNoSecret(t *testing.T) {
 	const secret = "hunter2-tr0ub4dor"
 	const variable = "-- site.hcl --\nvariable \"password\" {\n  type      = string\n  sensitive = true\n}\n"
 	for name, c := range map[string]struct {
 		files  string // SECRET stands for the secret
-		values string // the file of values, if there is one
+		values string // the file of values, if any
 		at     string
 	}{
 		"HCL, a quote is missing":       {variable + "-- v.hcl --\npassword = \"SECRET\n", "v.hcl", "v.hcl:1"},
@@ -83,7 +83,7 @@ func TestDiagnosticsShowNoSecret(t *testing.T) {
 	}
 }
 
-// Only what is secret is withheld.
+// Only secrets are withheld.
 func TestLinesBesideSecretsAreShown(t *testing.T) {
 	p, diags := loadArchive(`-- site.hcl --
 variable "password" {
@@ -108,7 +108,7 @@ locals {
 	}
 }
 
-// What is too short to be hidden is said when the playbook is read, with its place.
+// A secret that is too short to be hidden is reported with its place when the playbook is read.
 func TestTooShortToBeHidden(t *testing.T) {
 	for name, c := range map[string]struct{ files, want string }{
 		"default":          {"variable \"pin\" {\n  default   = \"ab\"\n  sensitive = true\n}\n", "site.hcl:1"},
