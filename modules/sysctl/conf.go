@@ -7,12 +7,12 @@ import (
 	"hlplay/engine/observe"
 )
 
-// header begins a file that this module creates.
+// header is the beginning of a file that this module creates.
 const header = "# Kernel settings kept by hlplay, in the order of their names. Other lines are left alone.\n"
 
-// assignment reads a line of sysctl.d(5): "name = value", "-name = value" where failures are
-// ignored; comments begin with # or ;. A name that is a pattern is none of a setting: what is named without one is
-// left alone by patterns, in whatever file.
+// assignment parses a line of sysctl.d(5): "name = value", or "-name = value" if failures are ignored. Comments begin
+// with # or ;. A name that is a pattern does not count: patterns, in any file, do not affect settings that are also
+// named without one.
 func assignment(line string) (name, value string, ok bool) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' || line[0] == ';' {
@@ -25,7 +25,7 @@ func assignment(line string) (name, value string, ok bool) {
 
 func same(a, b string) bool { return observe.SysctlPath(a) == observe.SysctlPath(b) }
 
-// get is the value that a file gives a setting: that of the last line.
+// get returns the value that a file gives to a setting, which is that of the last line.
 func get(text, name string) (value string, ok bool) {
 	for line := range strings.Lines(text) {
 		if n, v, is := assignment(line); is && same(n, name) {
@@ -35,11 +35,11 @@ func get(text, name string) (value string, ok bool) {
 	return value, ok
 }
 
-// resetting are the settings that change others when they are written, by the beginning of their paths, those first that
-// reset the others too (ip-sysctl in the kernel's documentation).
+// resetting lists, by the beginnings of their paths, the settings that change others when they are written. Those that
+// also reset others in the list come first (ip-sysctl in the kernel's documentation).
 var resetting = []string{"net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/", "net/ipv6/conf/all/", "net/ipv4/conf/default/", "net/ipv6/conf/default/"}
 
-// rank is where in a file or a command a setting belongs: behind those that reset it.
+// rank returns where in a file or command a setting belongs: after those that reset it.
 func rank(name string) int {
 	p := strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/")
 	for i, prefix := range resetting {
@@ -55,8 +55,8 @@ func order(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strin
 
 func before(a, b string) bool { return order(a, b) < 0 }
 
-// set is the text with the setting in exactly one line: the first that has it, or a new one before
-// the first setting whose name sorts behind it.
+// set returns the text with the setting in exactly one line: the first that has it, or a new line before the first
+// setting that sorts after it.
 func set(text, name, value string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -94,7 +94,7 @@ func set(text, name, value string) string {
 	return out.String()
 }
 
-// ordered is the text with no setting behind one that it resets, as far as names says.
+// ordered returns the text with the named settings moved so that none of them comes after one that it resets.
 func ordered(text string, names []string, settings map[string]string) string {
 	for _, name := range names {
 		for line := range strings.Lines(text) {
@@ -111,7 +111,7 @@ func ordered(text string, names []string, settings map[string]string) string {
 	return text
 }
 
-// unset is the text without the lines of the setting.
+// unset returns the text without the lines of the setting.
 func unset(text, name string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {

@@ -7,8 +7,8 @@ import (
 	"hlplay/modules"
 )
 
-// bootFiles observes the files from which systemd-sysctl sets the kernel at boot (sysctl.d(5)), those that are
-// masked as empty ones. Its one observation has no name.
+// bootFiles observes the files from which systemd-sysctl configures the kernel at boot (sysctl.d(5)), under the empty
+// name. Masked files are empty.
 var bootFiles = observe.TextFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")
 
 // placed returns what a file means to the kernel at the next boot.

@@ -1,4 +1,4 @@
-// Package sysctl is the module for kernel settings, now and at boot.
+// Package sysctl implements the module for kernel settings, now and at boot.
 package sysctl
 
 import (
@@ -56,7 +56,7 @@ type Module struct {
 	State    string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines from the file."`
 }
 
-// namePattern leaves out what sysctl(8) and sysctl.d(5) take for a pattern, a flag or a separator.
+// namePattern excludes what sysctl(8) and sysctl.d(5) treat as a pattern, a flag or a separator.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,/:@+-]*$`)
 
 // Validate implements modules.Validator.
@@ -94,14 +94,14 @@ func (m *Module) Validate() error {
 	return m.contradiction()
 }
 
-// counterparts are settings of which the kernel makes one zero when the other is set.
+// counterparts lists pairs of settings: when one of them is set, the kernel sets the other one to zero.
 var counterparts = [][2]string{
 	{"vm.dirty_bytes", "vm.dirty_ratio"},
 	{"vm.dirty_background_bytes", "vm.dirty_background_ratio"},
 	{"vm.overcommit_kbytes", "vm.overcommit_ratio"},
 }
 
-// contradiction is two settings that cannot both hold.
+// contradiction returns an error if two settings cannot both hold.
 func (m *Module) contradiction() error {
 	values := map[string]string{}
 	for name, value := range m.all() {
@@ -116,7 +116,7 @@ func (m *Module) contradiction() error {
 	return nil
 }
 
-// all are the settings in one map, their values as they are written.
+// all returns the settings in a single map, with the values in the form in which they are written.
 func (m *Module) all() map[string]string {
 	all := map[string]string{}
 	for name, value := range m.Settings {
@@ -175,17 +175,17 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	return modules.Plan{
-		// First the kernel: a value that it refuses must not stay in a file that is read at boot.
+		// First the kernel: a value that it rejects must not remain in a file that is read at boot.
 		Steps: append(now, written...),
 		Notes: overrides(ctx, h, file, settings),
-		// One that was set may have reset another.
+		// One setting may have reset another.
 		Partial: several,
 	}, nil
 }
 
-// planNow plans one sysctl -w for all settings that the running kernel has otherwise. Where an
-// earlier change of check mode makes a value unknowable, it counts as different if the task is known
-// to change something anyhow. several says that the command sets more than one.
+// planNow plans a single sysctl -w for all settings that differ in the running kernel. If, in check mode, an earlier
+// change makes a value unknowable, it counts as different if the task is known to change something anyway. several
+// reports whether the command sets more than one.
 func planNow(ctx context.Context, h modules.Host, settings map[string]string, names []string, changes bool) (steps []modules.Step, several bool, err error) {
 	argv := []string{"sysctl", "-w"}
 	var before, after, changed, kept []string
@@ -233,7 +233,7 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 	}}, len(changed) > 1, nil
 }
 
-// reset are the settings that others change when they are set.
+// reset returns the settings that change when others are set.
 func reset(changed []string) []observe.Expectation {
 	var expect []observe.Expectation
 	for _, assignment := range changed {
@@ -252,7 +252,7 @@ func reset(changed []string) []observe.Expectation {
 	return expect
 }
 
-// explain names the setting that the kernel refused.
+// explain names the setting that the kernel rejected.
 func explain(_ int, _, stderr []byte) error {
 	for line := range strings.Lines(string(stderr)) {
 		line = strings.TrimSpace(line)
@@ -266,7 +266,7 @@ func explain(_ int, _, stderr []byte) error {
 	return nil
 }
 
-// providers are the kernel modules that bring settings, by the beginning of their names.
+// providers lists the kernel modules that provide settings, by the beginnings of their names.
 var providers = []struct{ prefix, module string }{
 	{"net/bridge/", "br_netfilter"},
 	{"net/netfilter/", "nf_conntrack"},
@@ -315,11 +315,11 @@ func planAbsent(ctx context.Context, h modules.Host, file string, names []string
 	return modules.Plan{Steps: steps}, err
 }
 
-// overrides are the other files that set one of the settings to another value, and are read after
-// file: of all directories, files are read in the order of their names alone (sysctl.d(5)).
+// overrides returns the other files that set one of the settings to a different value and are read after file: files
+// from all directories are read in the order of their names alone (sysctl.d(5)).
 func overrides(ctx context.Context, h modules.Host, file string, settings map[string]string) []string {
 	files, err := bootFiles.Observe(ctx, h, "")
-	if err != nil { // what cannot be read, or is about to change, gives no remark
+	if err != nil { // files that cannot be read, or are about to change, yield no remark
 		return nil
 	}
 	var notes []string

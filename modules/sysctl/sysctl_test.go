@@ -115,7 +115,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// TestForms are values as people write them and as the kernel shows them (seen with Linux 6), which are the same.
+// TestForms compares values as people write them with the same values as the kernel shows them (seen with Linux 6).
 func TestForms(t *testing.T) {
 	for _, c := range []struct {
 		name, want, is string
@@ -155,7 +155,8 @@ func TestATextKeepsItsBlanks(t *testing.T) {
 	}
 }
 
-// What resets others comes first, in the command, in the file and in one that somebody wrote otherwise.
+// Settings that reset others come first: in the command, in the file, and in a file that somebody has written in a
+// different order.
 func TestWhatResetsOthersComesFirst(t *testing.T) {
 	m := &Module{Settings: map[string]string{"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.rp_filter": "1"}}
 	before := text("net.ipv4.conf.all.accept_redirects = 0\nnet.ipv4.ip_forward = 1\nvm.swappiness = 1\n")
@@ -195,7 +196,7 @@ func TestWhatIsNoState(t *testing.T) {
 			t.Errorf("%s: the error is %v, expected one with %q", name, err, c.want)
 		}
 	}
-	// One that cannot be written but is as desired needs not be.
+	// A setting that cannot be written but has the desired value need not be written.
 	h := recorded(text("kernel.ostype = Linux\n"), observe.Sysctls.Expect("kernel.ostype", observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}))
 	if plan := modulestest.Converges(t, &Module{Name: "kernel.ostype", Value: value("Linux")}, h); len(plan.Steps) > 0 {
 		t.Errorf("there is something to do: %s", modulestest.Summaries(plan))
@@ -256,8 +257,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzSet: a setting that was set is read back, once, and setting it again changes nothing; unsetting
-// it leaves the lines of others.
+// FuzzSet checks that a setting that was set is read back, exactly once, that setting it again changes nothing, and
+// that unsetting it keeps the lines of other settings.
 func FuzzSet(f *testing.F) {
 	f.Add("# c\nvm.swappiness = 60\n", "vm.swappiness", "10")
 	f.Add("a.b=1\r\n;x\n-vm.x = 2", "vm/x", "1 2")

@@ -9,7 +9,8 @@ import (
 	"hlplay/engine/observe"
 )
 
-// written is a value as it is written: of numbers, one blank stands between two; a text keeps its blanks.
+// written returns a value in the form in which it is written: numbers are separated by single spaces, text keeps its
+// spaces.
 func written(value string) string {
 	fields := strings.Fields(value)
 	for _, f := range fields {
@@ -20,13 +21,15 @@ func written(value string) string {
 	return strings.Join(fields, " ")
 }
 
-// equal reports whether the kernel, which has is for a setting, would have it after want was written.
+// equal reports whether the kernel, which currently has is for a setting, would have the same value after want was
+// written.
 func equal(name, want, is string) bool {
 	want, is = observe.NormalSysctl(want), observe.NormalSysctl(is)
 	return want == is || sameNumbers(want, is) || sameRanges(want, is) || strings.Contains(name, "bitmap") && sameBits(want, is)
 }
 
-// sameNumbers compares numbers in the forms of C. Those of which the kernel is given fewer than it has stay.
+// sameNumbers compares numbers in the notations of C. If fewer numbers are written than the kernel has, the others do
+// not change.
 func sameNumbers(want, is string) bool {
 	wanted, have := strings.Fields(want), strings.Fields(is)
 	if len(wanted) == 0 || len(wanted) > len(have) {
@@ -47,8 +50,8 @@ func sameNumbers(want, is string) bool {
 	return true
 }
 
-// kernelForm is how the kernel, which has is for a setting, will show it after want was written: numbers in decimal, with those that
-// were not given behind them, and ranges sorted and joined.
+// kernelForm returns how the kernel, which currently has is for a setting, will show it after want was written:
+// numbers in decimal, followed by those that were not given, and ranges sorted and joined.
 func kernelForm(want, is string) string {
 	if joined, ok := ranges(want); ok && strings.ContainsAny(want, ",-") {
 		var all []string
@@ -80,9 +83,10 @@ func kernelForm(want, is string) string {
 	return strings.Join(wanted, " ")
 }
 
-// number reads a whole number: 0x10, 010 or 16, a negative one as the kernel keeps it where it has no sign.
+// number parses a whole number: 0x10, 010 or 16. A negative number is returned in the unsigned form in which the
+// kernel keeps it.
 func number(text string) (uint64, bool) {
-	if strings.Contains(text, "_") { // Go's own form
+	if strings.Contains(text, "_") { // allowed only by Go
 		return 0, false
 	}
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
@@ -99,7 +103,7 @@ func sameRanges(want, is string) bool {
 	return ok && good && slices.Equal(a, b)
 }
 
-// ranges are those of a list, sorted, those that touch as one.
+// ranges returns the sorted ranges of a list; adjacent ranges are joined.
 func ranges(list string) (joined [][2]uint64, ok bool) {
 	var all [][2]uint64
 	for part := range strings.SplitSeq(list, ",") {
@@ -125,7 +129,7 @@ func ranges(list string) (joined [][2]uint64, ok bool) {
 	return joined, true
 }
 
-// sameBits compares bitmaps of the kernel: hexadecimal, in groups of eight digits that commas separate.
+// sameBits compares bitmaps of the kernel: hexadecimal, in groups of eight digits separated by commas.
 func sameBits(want, is string) bool {
 	bits := func(text string) (string, bool) {
 		text = strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(text, "0x"), ",", ""))
