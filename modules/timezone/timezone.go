@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "timezone",
 	Summary: "The host's time zone",
@@ -25,7 +25,7 @@ should, so that their logs can be read side by side. Running services keep the o
 	New: func() modules.Module { return &timezone{} },
 }
 
-// timezone is the module's arguments.
+// timezone holds the module's arguments.
 type timezone struct {
 	Name string `hcl:"name" doc:"Name of the zone below /usr/share/zoneinfo: Europe/Berlin, Etc/UTC."`
 }
@@ -35,7 +35,7 @@ const (
 	zones     = "/usr/share/zoneinfo/"
 )
 
-// Validate refuses names that are not below the tz database.
+// Validate rejects names that are not below the tz database.
 func (m *timezone) Validate() error {
 	if m.Name == "" || path.Clean("/"+m.Name) != "/"+m.Name || strings.HasSuffix(m.Name, "/") {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of a time zone", m.Name), Want: "write it as in Europe/Berlin"}
@@ -43,7 +43,7 @@ func (m *timezone) Validate() error {
 	return nil
 }
 
-// Plan compares the link with the wanted zone.
+// Plan compares the link with the desired zone.
 func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	zone := zones + m.Name
 	files, err := observe.Files.ObserveAll(ctx, h, []string{localtime, zone})

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// host has a zone set and two to choose from.
+// host returns a host with one zone set and two to choose from.
 func host(link string) modules.Host {
 	return observe.NewRecorded("pve1",
 		observe.Files.Expect("/etc/localtime", observe.File{Type: observe.Symlink, Target: link}),
