@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "hostname",
 	Summary: "The host's name, now and after a reboot",
@@ -29,7 +29,7 @@ the certificates know it by that name.`,
 	New: func() modules.Module { return &hostname{} },
 }
 
-// hostname is the module's arguments.
+// hostname holds the module's arguments.
 type hostname struct {
 	Name string `hcl:"name" doc:"The name without a domain: lower-case letters, digits and hyphens, such as pve1."`
 }
@@ -39,10 +39,10 @@ const (
 	running = "/proc/sys/kernel/hostname" // uname -n
 )
 
-// label is a host name as RFC 1123 has it, in the form in which it is compared.
+// label matches a host name as defined in RFC 1123, in the normalized form used for comparison.
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// Validate refuses names that are not a single label.
+// Validate rejects names that are not a single label.
 func (m *hostname) Validate() error {
 	if !label.MatchString(m.Name) {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not a host name without a domain", m.Name),
@@ -54,7 +54,7 @@ func (m *hostname) Validate() error {
 // Want announces what Plan reads.
 func (m *hostname) Want(h modules.Host) { observe.Files.Want(h, static, running) }
 
-// Plan compares the name of the next boot and the kernel's with the wanted one.
+// Plan compares the names set for the next boot and in the kernel with the desired one.
 func (m *hostname) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	files, err := observe.Files.ObserveAll(ctx, h, []string{static, running})
 	if err != nil {
@@ -82,19 +82,19 @@ func (m *hostname) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	return modules.Plan{Steps: steps}, m.renamable(ctx, h, is)
 }
 
-// persist plans the name that the host has after a reboot. What Debian writes there by hand may have blanks and comments.
+// persist plans the name that the host has after a reboot. A file written by hand may contain spaces and comments.
 func (m *hostname) persist(ctx context.Context, h modules.Host, file observe.File) ([]modules.Step, error) {
 	for line := range strings.Lines(string(file.Content)) {
 		if line = strings.TrimSpace(line); line == m.Name {
 			return nil, nil
 		} else if line != "" && !strings.HasPrefix(line, "#") {
-			break // hostname(5): the first line that says anything counts
+			break // hostname(5): the first line that is neither empty nor a comment counts
 		}
 	}
 	return conffile.Write(ctx, h, static, m.Name+"\n", "keep the host name "+m.Name+" in "+static)
 }
 
-// renamable refuses to rename a node of Proxmox VE.
+// renamable returns an error if the host is a node of Proxmox VE, which cannot be renamed.
 func (m *hostname) renamable(ctx context.Context, h modules.Host, is string) error {
 	pve, err := observe.Packages.Observe(ctx, h, "pve-cluster")
 	if err != nil {

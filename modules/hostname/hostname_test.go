@@ -13,7 +13,7 @@ func file(text string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(text)), Content: []byte(text)}
 }
 
-// host has a name for the next boot and one that its kernel knows.
+// host returns a host with one name set for the next boot and one in the kernel.
 func host(static, running string, more ...observe.Expectation) modules.Host {
 	all := []observe.Expectation{
 		observe.Files.Expect("/etc", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
