@@ -137,9 +137,9 @@ func truths(list cty.Value) ([]cty.Value, error) {
 	return all, nil
 }
 
-// different returns which packages differ between the hosts of the play. A version that check mode cannot know makes the answer
-// unknown, unless the known ones already differ. An unreachable host is left out, with a note: if it takes part in the run, its
-// own task fails.
+// different returns the packages that differ between the hosts of the play. If check mode cannot know a version, the
+// result is unknown, unless the known versions already differ. An unreachable host is left out, with a note: if it
+// takes part in the run, its own task fails.
 func (a *Assert) different(ctx context.Context, h modules.Host) (failed, notes []string, err error) {
 	if len(a.SamePackages) == 0 {
 		return nil, nil, nil

@@ -13,7 +13,7 @@ import (
 
 func conditions(values ...cty.Value) cty.Value { return cty.TupleVal(values) }
 
-// cluster is two hosts of a play with their versions of one package.
+// cluster returns one of two hosts of a play, each with its version of a package.
 func cluster(first, second observe.Expectation) modules.Host {
 	a, b := observe.NewRecorded("pve1", first), observe.NewRecorded("pve2", second)
 	a.SetPeers(func() []*observe.Host { return []*observe.Host{a, b} }, nil)
