@@ -16,7 +16,7 @@ import (
 	"hlplay/modules"
 )
 
-// Command is a program to run, and how to know that it need not run.
+// Command is a program to run, and the conditions under which it need not run.
 type Command struct {
 	Argv  []string `hcl:"argv,optional" doc:"Program and arguments, which no shell interprets."`
 	Shell string   `hcl:"shell,optional" doc:"Script for sh -c in place of argv, for pipes and redirections."`
@@ -43,7 +43,7 @@ type result struct {
 	Lines  []string `cty:"stdout_lines" doc:"Lines of standard output."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "command",
 	Aliases: []string{"shell", "raw", "script", "win_command"},
@@ -142,7 +142,7 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	return modules.Plan{Steps: []modules.Step{step}, Data: toBeRun}, nil
 }
 
-// checkDir refuses a working directory that the command could not be started in.
+// checkDir returns an error if the command could not be started in its working directory.
 func (c *Command) checkDir(ctx context.Context, h modules.Host) error {
 	if c.Dir == "" {
 		return nil
@@ -184,12 +184,12 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 	return modules.Plan{Data: printed(a)}, nil
 }
 
-// guard is a command that only reads, in the surroundings of the command itself.
+// guard returns a read-only command that runs with the user, directory and environment of the command itself.
 func (c *Command) guard(ctx context.Context, argv []string) observe.Reading {
 	return observe.Reading{Argv: argv, User: observe.ActingUser(ctx), Dir: c.Dir, Env: c.Env}
 }
 
-// due reports whether no guard says that the work is done. All guards travel together.
+// due reports whether the command has to run: no guard says that its work is done. All guards are read in one flight.
 func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 	for _, p := range []string{c.Creates, c.Removes} {
 		if p != "" {
@@ -230,7 +230,7 @@ func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if a.Exit == 126 || a.Exit == 127 || a.Exit > 128 && a.Exit <= 128+64 { // a guard that a signal ended has said nothing
+		if a.Exit == 126 || a.Exit == 127 || a.Exit > 128 && a.Exit <= 128+64 { // a guard that was killed by a signal has no answer
 			return false, fmt.Errorf("the guard %s gave no answer: %s: %s", title(g.argv), remote.Ending(a.Exit), lastLines(a))
 		}
 		if (a.Exit == 0) == g.done {
@@ -268,7 +268,7 @@ func (c *Command) step() modules.Step {
 	return modules.Step{Summary: "run " + title(c.argv()), Action: run, Unknown: true}
 }
 
-// title is a command as one line that a person reads; a program for a shell is only its first line.
+// title returns a command on one line for people to read; a script for a shell is represented by its first line.
 func title(argv []string) string {
 	if len(argv) == 3 && argv[0] == "sh" && argv[1] == "-c" {
 		line, _, more := strings.Cut(strings.TrimSpace(argv[2]), "\n")
@@ -298,8 +298,8 @@ func printed(a remote.Answer) cty.Value {
 	return cty.ObjectVal(modules.Printed(a.Exit, a.Stdout, a.Stderr))
 }
 
-// notRun and toBeRun are what register exposes of a command that does not run, and of one before it has run: what it prints
-// takes their place.
+// notRun and toBeRun are what register exposes for a command that does not run, and for one that has yet to run, until
+// its output replaces them.
 var (
 	notRun  = modules.Data(result{})
 	toBeRun = cty.ObjectVal(map[string]cty.Value{
