@@ -16,7 +16,7 @@ import (
 	"hlplay/modules"
 )
 
-// WaitFor is the condition to wait for: one of a port, a path, a unit and a command.
+// WaitFor is the condition to wait for: a port, a path, a unit or a command.
 type WaitFor struct {
 	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections from the host itself."`
 	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address to connect to."`
@@ -30,7 +30,7 @@ type WaitFor struct {
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait before the task fails."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "wait_for",
 	Summary: "Waits until a port answers, a path is there, a unit is active or a command succeeds",
