@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "debug",
 	Summary: "Shows a message or a value",
@@ -26,13 +26,13 @@ unknowable is uncertain. Nothing is changed. What is sensitive is shown as (sens
 	New: func() modules.Module { return &debug{} },
 }
 
-// debug is the module's arguments.
+// debug holds the module's arguments.
 type debug struct {
 	Message string    `hcl:"message,optional" doc:"A text."`
 	Value   cty.Value `hcl:"value,optional" doc:"A value of any type, shown as an expression."`
 }
 
-// Validate refuses a task that shows nothing.
+// Validate rejects a task that shows nothing.
 func (m *debug) Validate() error {
 	if m.Message == "" && !m.given() {
 		return &modules.ArgumentError{Argument: "message", Problem: "nothing is shown", Want: "give message, value or both"}
