@@ -29,7 +29,7 @@ func (w wanted) size() int64 {
 	return int64(len(w.content))
 }
 
-// sum is the SHA-256 sum, in hexadecimal.
+// sum returns the SHA-256 checksum in hexadecimal.
 func (w wanted) sum() string {
 	s := sha256.Sum256(w.content)
 	if w.source != nil {
@@ -38,7 +38,7 @@ func (w wanted) sum() string {
 	return hex.EncodeToString(s[:])
 }
 
-// written is the action that writes it.
+// written returns the action that writes the content.
 func (w wanted) written(a modules.WriteFile) modules.WriteFile {
 	if w.source != nil {
 		a.Source = w.source
@@ -48,7 +48,8 @@ func (w wanted) written(a modules.WriteFile) modules.WriteFile {
 	return a
 }
 
-// read returns the content of a file of the controller; of a large one only the beginning is kept, unless a validator needs all of it.
+// read returns the content of a file on the controller. Of a large file only the beginning is kept, unless edits or a
+// validator need all of it.
 func (f *File) read(edits bool) (wanted, error) {
 	file, err := localfile.Open(f.Source)
 	if err != nil {

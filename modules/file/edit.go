@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// beginning is the place before the first line.
+// beginning stands for the place before the first line.
 const beginning = "BOF"
 
 func (b Block) begin() string { return b.line("BEGIN") }
@@ -20,8 +20,8 @@ func (b Block) line(mark string) string {
 	return b.Comment + " " + mark + " " + b.Marker
 }
 
-// edited is the text with all lines and blocks as asked for. Each of them finds nothing to do in the
-// result, so that editing that changes nothing; a line that a later one undoes is an error.
+// edited returns the text with all lines and blocks applied. Editing is idempotent: applied to the result, each of
+// them has nothing to do. A line that is undone by a later one is an error.
 func (f *File) edited(text string) (string, error) {
 	var failed error
 	after := conffile.EditLines(text, func(text string) string {
@@ -39,7 +39,7 @@ func (f *File) edited(text string) (string, error) {
 			}
 		}
 		if slices.Equal(lines, before) {
-			return text // the last line may lack its end, which is no reason to write
+			return text // the last line may lack its newline, which is no reason to write
 		}
 		return joinLines(lines)
 	})
@@ -48,7 +48,7 @@ func (f *File) edited(text string) (string, error) {
 
 // edit is a Line or a Block.
 type edit interface {
-	// edit is the lines, without their ends, with what is asked for in them.
+	// edit applies the edit to lines, which do not include their line ends.
 	edit(lines []string) ([]string, error)
 	String() string
 }
@@ -67,7 +67,7 @@ func (f *File) edits() []edit {
 func (l Line) String() string  { return fmt.Sprintf("the line %q", cmp.Or(l.Line, l.Regexp)) }
 func (b Block) String() string { return fmt.Sprintf("the block %q", b.begin()) }
 
-// splitLines are the lines of a text without their line feeds.
+// splitLines returns the lines of a text without their newlines.
 func splitLines(text string) []string {
 	if text == "" {
 		return nil
@@ -110,7 +110,7 @@ func (l Line) edit(lines []string) ([]string, error) {
 	return append(edited, slices.DeleteFunc(slices.Clone(lines[first+1:]), is)...), nil
 }
 
-// insert puts new lines where insert_after or insert_before says.
+// insert adds new lines at the place given by insert_after or insert_before.
 func insert(lines []string, after, before string, added ...string) ([]string, error) {
 	at := len(lines)
 	switch {
@@ -160,8 +160,8 @@ func (b Block) edit(lines []string) ([]string, error) {
 	return slices.Replace(slices.Clone(lines), from, to, block...), nil
 }
 
-// find is where the block stands with its markers; from is negative if it is not there. A marker
-// without its partner is an error: where the block ends is then anybody's guess.
+// find returns the range of the block including its markers; from is negative if there is none. A marker without its
+// partner is an error, because nobody knows where the block ends.
 func (b Block) find(lines []string) (from, to int, err error) {
 	begins, ends := 0, 0
 	from = -1

@@ -95,7 +95,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// FuzzEdit checks that the edited text is edited to itself, and that no other line is lost.
+// FuzzEdit checks that editing is idempotent and that no other line is lost.
 func FuzzEdit(f *testing.F) {
 	f.Add("a\n#Port 1\nb", "Port 22", "^#?Port ", "^a", "x\ny", "m")
 	f.Add("", "x", "", "", "", "")

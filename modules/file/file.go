@@ -25,7 +25,7 @@ type File struct {
 	Owner string      `hcl:"owner,optional" doc:"Name of the owner. By default the owner is kept; a new file belongs to the acting user."`
 	Group string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
 
-	// Checker is named after what it does, because a Validator's method has the name of the argument.
+	// Checker is named after its purpose, because its argument's name is taken by the method of Validator.
 	Checker []string `hcl:"validate,optional" doc:"A command that gets the new content on standard input; unless it exits with 0, nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
 
 	MakeParents bool `hcl:"make_parents,optional" doc:"Create missing parent directories (0755)."`
@@ -48,7 +48,7 @@ type Line struct {
 	InsertBefore string `hcl:"insert_before,optional" doc:"Regular expression: a new line is added before the first match, or at the end without a match. BOF is the beginning of the file."`
 }
 
-// Block is lines within a file, between two marker lines.
+// Block is a block of lines within a file, between two marker lines.
 type Block struct {
 	Content      string `hcl:"content,optional" doc:"The lines between the markers."`
 	Marker       string `hcl:"marker,optional" default:"hlplay managed block" doc:"Text of the marker lines: # BEGIN marker, # END marker. Several blocks in one file need different markers."`
@@ -72,7 +72,7 @@ type result struct {
 	State string `cty:"state" doc:"State of the task: present, directory, link or absent."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "file",
 	Aliases: []string{"copy", "template", "lineinfile", "blockinfile", "replace", "slurp"},
@@ -136,8 +136,7 @@ task "root logs in by key only" {
 	New:    func() modules.Module { return &File{} },
 }
 
-// mode is the permission bits as chmod(1) counts them; in arguments the three high bits may come as
-// those of Go.
+// mode returns the permission bits as in chmod(1). In arguments, the three high bits may also be those of Go.
 func (f *File) mode() fs.FileMode {
 	bits := f.Mode & 0o7777
 	for high, bit := range map[fs.FileMode]fs.FileMode{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -148,7 +147,7 @@ func (f *File) mode() fs.FileMode {
 	return bits
 }
 
-// state is the state asked for; without one, target tells whether a link is wanted.
+// state returns the desired state. If it is not given, target decides whether a link is wanted.
 func (f *File) state() string {
 	switch {
 	case f.State != "":
@@ -197,7 +196,7 @@ func (f *File) checkPath() error {
 	return nil
 }
 
-// checkState refuses arguments that mean nothing in the state asked for.
+// checkState rejects arguments that are meaningless in the desired state.
 func (f *File) checkState() error {
 	content := f.Content != nil || f.Source != "" || len(f.Lines)+len(f.Blocks) > 0
 	attributes := f.Mode != 0 || f.Owner != "" || f.Group != ""

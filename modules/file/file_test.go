@@ -26,7 +26,7 @@ func dir() observe.File {
 
 func text(s string) *string { return &s }
 
-// host has an /etc with some files in it.
+// host returns a host with some files in /etc.
 func host(more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Programs.Expect("visudo", true),

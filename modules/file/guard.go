@@ -8,8 +8,8 @@ import (
 	"hlplay/modules"
 )
 
-// Guard makes a change of the file and the command that makes it count one transaction, which the host undoes by itself unless it
-// can be logged in to anew.
+// Guard combines a change of the file and the command that puts it into effect into one transaction, which the host
+// undoes by itself unless a new login succeeds.
 type Guard struct {
 	Apply  []string      `hcl:"apply" doc:"The command that makes the new content count: [\"systemctl\", \"reload\", \"ssh\"]. Where the change is undone, it is run again."`
 	Within time.Duration `hcl:"within,optional" default:"90s" doc:"The host undoes the change after this time unless hlplay has logged in to it anew."`
@@ -41,7 +41,7 @@ func (f *File) validateGuard() error {
 	return nil
 }
 
-// guarded adds to the steps that change the file the one that makes it count, under a guard.
+// guarded appends to the steps that change the file the one that puts it into effect, and adds the guard.
 func (f *File) guarded(plan modules.Plan) modules.Plan {
 	g := f.Guard
 	if g == nil || len(plan.Steps) == 0 {

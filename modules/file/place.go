@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// parents makes the missing directories above a path, or refuses.
+// parents plans to create the missing directories above a path, or returns an error.
 func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modules.Step, error) {
 	observe.Files.Want(h, ancestors(name)...)
 	var missing []string
@@ -47,7 +47,7 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 	var expect []observe.Expectation
 	for i, dir := range missing {
 		expect = append(expect, observe.Placed(h, dir, made)...)
-		if i > 0 { // a new directory holds the next one and nothing else
+		if i > 0 { // a new directory contains only the next one
 			expect = append(expect, observe.Dirs.Expect(dir, observe.Listing{Exists: true, Entries: []string{path.Base(missing[i-1])}}))
 		}
 	}
@@ -58,8 +58,8 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 	}}, nil
 }
 
-// made is a file as it will be once it is made: with the mode and ownership asked for, else those
-// that f has already, else those of the acting user, but the group of a directory with the setgid bit.
+// made completes a file as it will be created: with the given mode and ownership, else with those that it already has,
+// else with those of the acting user, except that the group comes from a directory with the setgid bit.
 func (f *File) made(ctx context.Context, h modules.Host, at string, file observe.File) (observe.File, error) {
 	if inClusterFS(at) {
 		if err := f.checkClusterFS(at); err != nil {
@@ -102,11 +102,11 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 	return file, err
 }
 
-// setgid is the bit of a directory's mode that hands its group down, as chmod(1) counts it.
+// setgid is the bit of a directory's mode that passes on its group, as in chmod(1).
 const setgid = 0o2000
 
-// inheritedGroup returns the group that what is made at a path gets from the nearest directory above that is there, if that has
-// the setgid bit: inode(7). Else it is empty.
+// inheritedGroup returns the group that something created at a path inherits from the nearest existing directory above
+// it, if that directory has the setgid bit (inode(7)), and "" otherwise.
 func inheritedGroup(ctx context.Context, h modules.Host, name string) (string, error) {
 	for _, dir := range ancestors(name) {
 		_, above, err := observe.Follow(ctx, h, dir)
@@ -122,7 +122,7 @@ func inheritedGroup(ctx context.Context, h modules.Host, name string) (string, e
 	return "", nil
 }
 
-// actor is the acting user and its primary group, to whom new files belong.
+// actor returns the acting user and its primary group, which own new files.
 func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
 	if observe.ActingUser(ctx) == "root" {
 		return "root", "root", nil
@@ -143,9 +143,9 @@ func actor(ctx context.Context, h modules.Host) (owner, group string, err error)
 	return owner, user.Group, nil
 }
 
-// inClusterFS reports whether a path is in /etc/pve, the mount of Proxmox VE's cluster file system.
-// It keeps no modes and owners of its own (pmxcfs(8)): all belongs to root:www-data, and only root
-// reads what is private.
+// inClusterFS reports whether a path is in /etc/pve, the mount of Proxmox VE's cluster file system. That file system
+// does not store modes and owners (pmxcfs(8)): everything belongs to root:www-data, and only root can read what is
+// private.
 func inClusterFS(at string) bool { return strings.HasPrefix(at, "/etc/pve/") }
 
 func clusterMode(at string, t observe.FileType) fs.FileMode {
@@ -163,7 +163,7 @@ func clusterMode(at string, t observe.FileType) fs.FileMode {
 	return 0o640
 }
 
-// checkClusterFS refuses attributes that the cluster file system would ignore.
+// checkClusterFS rejects attributes that the cluster file system would ignore.
 func (f *File) checkClusterFS(at string) error {
 	if !inClusterFS(at) || f.mode() == 0 && f.Owner == "" && f.Group == "" {
 		return nil

@@ -49,7 +49,7 @@ func (f *File) Want(h modules.Host) {
 	observe.Programs.Want(h, f.programs()...)
 }
 
-// programs are those that a change of the file runs.
+// programs returns the programs that are run when the file changes.
 func (f *File) programs() []string {
 	var all []string
 	if len(f.Checker) > 0 {
@@ -65,7 +65,7 @@ func (f *File) programs() []string {
 	return all
 }
 
-// checkHost refuses owners and programs that the host does not have.
+// checkHost returns an error if the host lacks an owner, group or program.
 func (f *File) checkHost(ctx context.Context, h modules.Host) error {
 	for _, program := range f.programs() {
 		if err := required.Program(ctx, h, program, "", "the new "+f.Path); err != nil {
@@ -75,7 +75,7 @@ func (f *File) checkHost(ctx context.Context, h modules.Host) error {
 	return required.Account(ctx, h, "owner", f.Owner, "group", f.Group)
 }
 
-// ancestors are the directories above a path, the nearest first, without the root.
+// ancestors returns the directories above a path, nearest first, without the root.
 func ancestors(name string) []string {
 	var all []string
 	for dir := path.Dir(name); dir != "/" && dir != "."; dir = path.Dir(dir) {
@@ -103,8 +103,8 @@ func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, 
 	}}, nil
 }
 
-// removeDirectory removes the directory at the path. Without recursive it must be empty, which
-// rmdir(1) makes sure of at the moment of removal too.
+// removeDirectory removes the directory at the path. Unless recursive is set, it must be empty; rmdir(1) ensures that
+// at the moment of removal too.
 func (f *File) removeDirectory(ctx context.Context, h modules.Host, at string, recursive bool, hint string) ([]modules.Step, error) {
 	expect := append(observe.Placed(h, at, observe.File{}), observe.Dirs.Expect(at, observe.Listing{}))
 	if recursive {
@@ -238,7 +238,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	after.Content = w.content[:min(len(w.content), observe.FileLimit)]
 	after.Others = 0
 	expect := observe.Placed(h, at, after)
-	if after.Truncated { // the later one counts
+	if after.Truncated { // the later expectation counts
 		expect = append(expect, observe.Sums.Expect(at, w.sum()))
 	}
 	verb := "create"
@@ -256,7 +256,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	}), nil
 }
 
-// check is the step that has a program look at the content before any of it is put in place.
+// check returns the step that validates the content with a program before any of it is put in place.
 func (f *File) check(at string, content []byte) modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("have %s look at the new %s", f.Checker[0], at),
@@ -271,8 +271,8 @@ func (f *File) check(at string, content []byte) modules.Step {
 	}
 }
 
-// written is where content is to be written, and what lies there: through symbolic links, unless
-// they are to be replaced.
+// written returns where content is to be written and what is there now, following symbolic links unless they are to be
+// replaced.
 func (f *File) written(ctx context.Context, h modules.Host) (string, observe.File, error) {
 	if !f.Replace {
 		return observe.Follow(ctx, h, f.Path)
@@ -280,7 +280,7 @@ func (f *File) written(ctx context.Context, h modules.Host) (string, observe.Fil
 	return observe.Look(ctx, h, f.Path)
 }
 
-// onlyRemoves reports whether all that is asked for are edits that an absent file satisfies.
+// onlyRemoves reports whether the task only asks for edits that an absent file satisfies.
 func (f *File) onlyRemoves() bool {
 	if f.Content != nil || f.Source != "" || f.Create || len(f.Lines)+len(f.Blocks) == 0 {
 		return false
@@ -298,7 +298,7 @@ func (f *File) onlyRemoves() bool {
 	return true
 }
 
-// attributes is the step that sets mode and ownership where they differ.
+// attributes returns the step that sets mode and ownership if they differ.
 func (f *File) attributes(at string, now observe.File, h modules.Host) ([]modules.Step, error) {
 	if !now.Exists() {
 		return nil, nil
@@ -349,7 +349,7 @@ func size(n int) string {
 	return fmt.Sprintf("%d MB", n/1_000_000)
 }
 
-// contentDiff shows texts as they are and anything else by its size and sum.
+// contentDiff shows text as it is, and anything else by its size and checksum.
 func contentDiff(name string, before, after observe.File) *modules.Diff {
 	return &modules.Diff{Subject: name, Before: shown(before), After: shown(after)}
 }
