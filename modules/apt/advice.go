@@ -49,7 +49,8 @@ func fullUpgrades() []string {
 	return names
 }
 
-// ofProduct reports whether a repository is the archive of a product that is known, whose suites are named after Debian's releases.
+// ofProduct reports whether the repository is the archive of a known product, whose suites are named after Debian
+// releases.
 func (r *Repository) ofProduct() bool {
 	return slices.ContainsFunc(r.URIs, func(uri string) bool {
 		u, err := url.Parse(uri)
@@ -65,7 +66,7 @@ func (r *Repository) ofProduct() bool {
 	})
 }
 
-// wantAdvice announces what advice reads.
+// wantAdvice announces the observations that advice reads.
 func (m *Module) wantAdvice(h modules.Host) {
 	if m.Upgrade == "safe" {
 		observe.Packages.Want(h, fullUpgrades()...)
@@ -75,8 +76,8 @@ func (m *Module) wantAdvice(h modules.Host) {
 	}
 }
 
-// advice returns advice that depends on the host: a safe upgrade of a product that needs a full one, and a product's suite for another
-// release of Debian.
+// advice returns advice that depends on the host: a safe upgrade of a product that needs a full one, and a product's
+// suite for a different Debian release.
 func (m *Module) advice(ctx context.Context, h modules.Host) []modules.Advice {
 	var all []modules.Advice
 	if m.Upgrade == "safe" && !slices.ContainsFunc(m.Packages, func(name string) bool { return known[name].FullUpgrade != "" }) {

@@ -1,4 +1,4 @@
-// Package apt is the module for Debian's packages and where they come from.
+// Package apt implements the module for Debian packages and their sources.
 package apt
 
 import (
@@ -12,8 +12,8 @@ import (
 	"hlplay/modules"
 )
 
-// Module is the desired state of a host's packages. What one task asks for is done in the order of
-// the fields: keys, repositories, index, answers, packages, upgrade.
+// Module is the desired state of a host's packages. A task is done in the order of the fields: keys, repositories,
+// index, answers, packages, upgrade.
 type Module struct {
 	Keys         []Key        `hcl:"key,block" doc:"A key that repositories are signed with."`
 	Repositories []Repository `hcl:"repository,block" doc:"A repository: a file of /etc/apt/sources.list.d."`
@@ -41,7 +41,7 @@ type Module struct {
 func (m *Module) removes() bool { return m.State == "absent" || m.State == "purged" }
 
 var (
-	// packagePattern is Debian policy 5.6.1, with an architecture.
+	// packagePattern matches a package name (Debian policy 5.6.1), optionally with an architecture.
 	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
 	globPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.*?\[\]-]*$`)
 )
@@ -89,8 +89,8 @@ func (m *Module) Validate() error {
 	return err
 }
 
-// Plan implements modules.Module. It is made in stages: where an earlier stage changes what a later
-// one reads (a new repository, a fresh index), the plan is partial and made again afterwards.
+// Plan implements modules.Module. It plans in stages: if an earlier stage changes what a later one reads (a new
+// repository, a fresh index), the plan is partial and is made again afterwards.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
@@ -157,7 +157,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	plan.Steps, plan.Doubt = append(answers, packages...), doubt
 	if m.Upgrade == "" && (!m.Autoremove || len(packages) > 0) {
-		return plan, nil // the steps that install and remove do autoremove on their way
+		return plan, nil // the steps that install and remove already run autoremove
 	}
 	if len(plan.Steps) > 0 {
 		plan.Partial = true
@@ -175,7 +175,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, err
 }
 
-// Want implements modules.Announcer: it is what any plan of this task reads.
+// Want implements modules.Announcer: it announces what every plan of this task reads.
 func (m *Module) Want(h modules.Host) {
 	if len(m.Repositories)+len(m.DisableURIs) > 0 {
 		SourceFiles.Want(h, "")

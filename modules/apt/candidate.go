@@ -10,22 +10,23 @@ import (
 	"hlplay/engine/remote"
 )
 
-// queryLimit bounds one read-only run of apt, which may have to rebuild its cache first.
+// queryLimit bounds a read-only run of apt, which may have to rebuild its cache first.
 const queryLimit = 2 * time.Minute
 
-// Candidate is what apt would install of a package.
+// Candidate is what apt would install for a package.
 type Candidate struct {
 	// Version is the candidate's version; empty if no source offers the package.
 	Version string
 	// Installed is the installed version; empty if there is none.
 	Installed string
-	// Listed says that a source has a version of it. If it is no candidate, it is pinned below zero.
+	// Listed is set if a source has a version of the package. If there is no candidate nevertheless, the package is
+	// pinned below zero.
 	Listed bool
-	// Remark is what apt says of a package that no source offers, beyond that; mostly nothing.
+	// Remark is anything else that apt says about a package that no source offers; usually empty.
 	Remark string
 }
 
-// Candidates observes by `apt-cache policy` what apt would install of packages.
+// Candidates observes, with `apt-cache policy`, what apt would install for packages.
 var Candidates = &observe.Kind[Candidate]{
 	Name: "apt-candidate", What: "whether and in which version a source offers package %s",
 	Ask: func(names []string) []remote.Query {
@@ -46,7 +47,7 @@ var Candidates = &observe.Kind[Candidate]{
 	},
 }
 
-// remark is the note ("N: …") of apt that names a package and says more than that it cannot be located.
+// remark returns apt's note ("N: …") that mentions a package, if it says more than that the package cannot be located.
 func remark(name string, stderr []byte) string {
 	for _, line := range observe.Lines(stderr) {
 		if note, ok := strings.CutPrefix(line, "N: "); ok && !strings.HasPrefix(note, "Unable to locate package") && slices.Contains(strings.FieldsFunc(note, func(r rune) bool {
@@ -58,8 +59,8 @@ func remark(name string, stderr []byte) string {
 	return ""
 }
 
-// parsePolicy reads blocks of the form "NAME:\n  Installed: V\n  Candidate: V\n  Version table:…".
-// apt leaves out a package that it has never heard of.
+// parsePolicy parses blocks of the form "NAME:\n Installed: V\n Candidate: V\n Version table:…". apt omits packages
+// that it does not know at all.
 func parsePolicy(out []byte) map[string]Candidate {
 	policies := map[string]Candidate{}
 	name := ""
@@ -94,9 +95,9 @@ func parsePolicy(out []byte) map[string]Candidate {
 	return policies
 }
 
-// QueryError is a failure of a command of apt that reads.
+// QueryError is the failure of an apt command that reads.
 type QueryError struct {
-	// Command is what was run, Problem what it said: its "E:" lines.
+	// Command is the command that was run; Problem is what it reported: its "E:" lines.
 	Command, Problem string
 	Exit             int
 }
@@ -113,8 +114,8 @@ func queryError(command string, a remote.Answer) error {
 	return &QueryError{Command: command, Exit: a.Exit, Problem: problem}
 }
 
-// Providers observes which packages provide a virtual one, sorted: what `apt-cache showpkg` lists under "Reverse
-// Provides".
+// Providers observes the sorted names of the packages that provide a virtual package, which `apt-cache showpkg` lists
+// under "Reverse Provides".
 var Providers = &observe.Kind[[]string]{
 	Name: "apt-providers", What: "which packages provide %s",
 	Ask: func(names []string) []remote.Query {

@@ -17,10 +17,10 @@ type answer struct {
 	owner, question, kind, value string
 }
 
-// questionKinds are debconf's types of questions that have an answer (debconf-devel(7)).
+// questionKinds lists debconf's types of questions that have an answer (debconf-devel(7)).
 var questionKinds = []string{"string", "boolean", "select", "multiselect", "password", "text"}
 
-// answers reads the argument debconf, sorted by question.
+// answers parses the debconf argument; the result is sorted by question.
 func (m *Module) answers() ([]answer, error) {
 	var all []answer
 	for _, key := range slices.Sorted(maps.Keys(m.Debconf)) {
@@ -53,8 +53,8 @@ func (m *Module) answers() ([]answer, error) {
 	return all, nil
 }
 
-// given reports whether debconf has the answer already. debconf never shows a password: one that is
-// set at all counts as given.
+// given reports whether debconf already has the answer. debconf never shows a password, so any password that is set
+// counts.
 func (a answer) given(selections map[string]string) bool {
 	value, ok := selections[a.question]
 	if a.kind == "password" {
@@ -63,8 +63,8 @@ func (a answer) given(selections map[string]string) bool {
 	return ok && value == a.value
 }
 
-// planDebconf plans one debconf-set-selections for all answers that differ. They travel on standard
-// input: some are secrets.
+// planDebconf plans a single debconf-set-selections for all answers that differ. They are passed on standard input
+// because some of them are secrets.
 func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	answers, err := m.answers()
 	if err != nil {

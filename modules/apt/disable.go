@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// planDisable disables what stands at DisableURIs, file by file.
+// planDisable disables the sources at DisableURIs, file by file.
 func (m *Module) planDisable(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	if len(m.DisableURIs) == 0 {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// sourceFiles are source files as both kinds of observation have them.
+// sourceFiles returns source files in both of the kinds of observation that contain them.
 func sourceFiles(files ...observe.TextFile) []observe.Expectation {
 	expect := []observe.Expectation{SourceFiles.Expect("", files)}
 	for _, f := range files {
@@ -18,8 +18,8 @@ func sourceFiles(files ...observe.TextFile) []observe.Expectation {
 	return expect
 }
 
-// Proxmox's own installer leaves enterprise sources for Proxmox VE and for Ceph; without a subscription each
-// makes apt-get update fail.
+// Proxmox's installer sets up enterprise sources for Proxmox VE and Ceph. Without a subscription, each makes apt-get
+// update fail.
 func TestEnterpriseSourcesAreDisabledInWhateverFile(t *testing.T) {
 	const ceph = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/ceph-squid\nSuites: trixie\nComponents: enterprise\nSigned-By: /k\n"
 	const both = "# mine\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\ndeb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"

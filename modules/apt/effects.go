@@ -13,8 +13,8 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// installed are the expectations of an installation: exactly what apt's simulation says, where it
-// could be asked, and what is known of the packages.
+// installed returns the expectations of an installation: exactly what apt's simulation says, if it could be run, and
+// what is known about the packages.
 func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may come with " + join(targets), versions: map[string]string{}}
 	p.answers, _ = m.answers() // Validate has checked them
@@ -43,7 +43,7 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 	return p.done(ctx)
 }
 
-// removed are the expectations of a removal.
+// removed returns the expectations of a removal.
 func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may go with " + join(targets), versions: map[string]string{}, purge: m.State == "purged"}
 	p.removed = slices.Clone(targets)
@@ -59,22 +59,22 @@ func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, 
 	return p.done(ctx)
 }
 
-// changed are the expectations of an upgrade, which is known package by package.
+// changed returns the expectations of an upgrade, which is known package by package.
 func (m *Module) changed(ctx context.Context, h modules.Host, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may come with the upgrade", versions: map[string]string{}}
 	p.take(changes)
 	return p.done(ctx)
 }
 
-// prediction collects what changing packages changes of what is observed.
+// prediction collects the effects of package changes on observations.
 type prediction struct {
 	host    modules.Host
 	because string
-	// versions are the packages that will be installed; an empty version is not known.
+	// versions holds the packages that will be installed; an empty version is unknown.
 	versions map[string]string
 	removed  []string
 	purge    bool
-	// answers are those that the same task gives debconf before the installation.
+	// answers holds the debconf answers that the same task sets before the installation.
 	answers []answer
 	all     []observe.Expectation
 }
@@ -91,7 +91,7 @@ func (p *prediction) take(changes []PackageChange) {
 	}
 }
 
-// done observes what is there now and says what will be.
+// done observes the current state and returns the expectations.
 func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	slices.Sort(p.removed)
 	p.removed = slices.Compact(p.removed)
@@ -154,8 +154,8 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	return p.all, nil
 }
 
-// arrival is what one new package brings. Of a package that is not known, Debian's policy says under
-// which names it may bring something.
+// arrival adds what a new package brings. For an unknown package, Debian policy says under which names it may bring
+// something.
 func (p *prediction) arrival(name string) {
 	e, listed := known[name]
 	if !listed {
@@ -183,7 +183,7 @@ func (p *prediction) arrival(name string) {
 		)
 	}
 	for _, file := range e.Files {
-		// What an earlier task wrote is kept by dpkg (confold): an exact expectation stays as it is.
+		// dpkg keeps what an earlier task wrote (confold): an exact expectation is left as it is.
 		if _, ok := p.host.Known(observe.Files.Key(file)); ok && p.exists(file) {
 			continue
 		}
@@ -200,12 +200,13 @@ func (p *prediction) exists(file string) bool {
 	return ok && isFile && f.Exists()
 }
 
-// activeUnit is an enabled unit that runs. Whether a service stays or has done its work is not claimed.
+// activeUnit returns an enabled unit that is running. It does not claim whether a service keeps running or has
+// completed.
 func activeUnit(name string) observe.Unit {
 	return observe.Unit{ID: name, LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"}
 }
 
-// postfix is its unit: with the answer "No configuration" there is no main.cf, and the unit does not
+// postfix returns the unit of postfix. With the answer "No configuration" there is no main.cf, and the unit does not
 // start (ConditionPathExists).
 func (p *prediction) postfix() observe.Unit {
 	u := activeUnit("postfix.service")
@@ -223,7 +224,7 @@ func (p *prediction) postfix() observe.Unit {
 	return u
 }
 
-// departure is what goes with a package. Configuration files stay unless it is purged.
+// departure adds what disappears with a package. Configuration files are kept unless it is purged.
 func (p *prediction) departure(name string) {
 	e, listed := known[name]
 	for _, unit := range slices.Concat(e.Running, e.Static, e.Waiting) {
@@ -242,9 +243,9 @@ func (p *prediction) departure(name string) {
 	}
 }
 
-// byPolicy is what an unlisted package may change, by the names that Debian's policy makes it use
-// (policy 9.1, 9.3, 10.7): files with a path component that is the package's name, units and users
-// of that name, and commands that mention it.
+// byPolicy returns what an unlisted package may change, by the names that Debian policy makes it use (policy 9.1, 9.3,
+// 10.7): files with the package's name as a path component, units and users of that name, and commands that mention
+// it.
 func byPolicy(name, because string) observe.Expectation {
 	name, _, _ = strings.Cut(name, ":")
 	mention := mentions([]string{name})
@@ -272,8 +273,8 @@ func byPolicy(name, because string) observe.Expectation {
 	}
 }
 
-// anyUnit says that a unit that is not there may come with a package: its name need not be the package's, as that of
-// docker.io's is docker.service.
+// anyUnit says that a package may bring units that do not exist yet. Their names may differ from the package's:
+// docker.io brings docker.service.
 func anyUnit(because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool { return k.Kind == observe.Units.Name },
@@ -285,13 +286,14 @@ func anyUnit(because string) observe.Expectation {
 	}
 }
 
-// packaged are the directories in which packages have files (policy 9.1), and notPackaged those below them in which they have none.
+// packaged lists the directories in which packages have files (policy 9.1), and notPackaged the directories below them
+// in which they have none.
 var (
 	packaged    = []string{"/etc/", "/usr/", "/var/", "/lib", "/bin/", "/sbin/", "/boot/", "/opt/"}
 	notPackaged = []string{"/usr/local/", "/var/tmp/"}
 )
 
-// anyPath says that files, directories, users and groups may come with a package that are not there, under whatever names.
+// anyPath says that a package may bring files, directories, users and groups that do not exist yet, under any name.
 func anyPath(because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {
@@ -309,7 +311,7 @@ func anyPath(because string) observe.Expectation {
 	}
 }
 
-// commandsNaming are the readings of commands in which one of the programs occurs.
+// commandsNaming matches the readings of commands that mention one of the programs.
 func commandsNaming(programs []string, because string) observe.Expectation {
 	mention := mentions(programs)
 	return observe.Expectation{
@@ -318,7 +320,7 @@ func commandsNaming(programs []string, because string) observe.Expectation {
 	}
 }
 
-// mentions matches text in which one of the names stands as a word of a command line.
+// mentions returns a pattern for text in which one of the names is a word of a command line.
 func mentions(names []string) *regexp.Regexp {
 	quoted := make([]string, len(names))
 	for i, name := range names {
@@ -327,8 +329,8 @@ func mentions(names []string) *regexp.Regexp {
 	return regexp.MustCompile(`(^|[^A-Za-z0-9_.+-])(` + strings.Join(quoted, "|") + `)($|[^A-Za-z0-9_.+-])`)
 }
 
-// kernels predicts /boot. A package that depends on the newest kernel brings one of which only the newest index knows the
-// release.
+// kernels predicts /boot. A package that depends on the newest kernel brings one whose release only the newest index
+// knows.
 func (p *prediction) kernels(ctx context.Context, names, gone []string) error {
 	var added, removed, flavours []string
 	for _, name := range names {

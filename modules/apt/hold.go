@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// heldStatus is that of an installed package on hold.
+	// heldStatus is the status of an installed package on hold.
 	heldStatus = "hold ok installed"
-	// heldChanged is what apt-get says where a transaction would touch one.
+	// heldChanged is what apt-get says if a transaction would change a held package.
 	heldChanged = "Held packages were changed"
 )
 
@@ -32,7 +32,8 @@ func (m *Module) validateHold() error {
 	return nil
 }
 
-// planRelease plans to release the packages from hold, before anything else is asked of apt, which refuses to change them until then.
+// planRelease plans to release the packages from hold. This comes before anything else, because apt refuses to change
+// held packages.
 func (m *Module) planRelease(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	if m.Hold == nil || *m.Hold {
 		return nil, nil
@@ -40,7 +41,7 @@ func (m *Module) planRelease(ctx context.Context, h modules.Host) ([]modules.Ste
 	return m.mark(ctx, h, "unhold", "release ", " from hold", observe.InstalledStatus)
 }
 
-// planHold plans to put the packages on hold, once they are installed.
+// planHold plans to put the packages on hold after they are installed.
 func (m *Module) planHold(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	if m.Hold == nil || !*m.Hold {
 		return nil, nil
@@ -48,7 +49,7 @@ func (m *Module) planHold(ctx context.Context, h modules.Host) ([]modules.Step, 
 	return m.mark(ctx, h, "hold", "put ", " on hold", heldStatus)
 }
 
-// mark plans the apt-mark that gives the packages the status, where they have it not.
+// mark plans an apt-mark for the packages that do not have the status yet.
 func (m *Module) mark(ctx context.Context, h modules.Host, verb, before, behind, status string) ([]modules.Step, error) {
 	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// held is a package on hold.
+// held returns a package on hold.
 func held(name, version string) []observe.Expectation {
 	return []observe.Expectation{observe.Packages.Expect(name, observe.Package{Status: "hold ok installed", Version: version})}
 }
@@ -19,7 +19,7 @@ func TestHold(t *testing.T) {
 	for name, test := range map[string]struct {
 		hold *bool
 		now  []observe.Expectation
-		want string // the command, after the steps before it
+		want string // the command, preceded by the steps before it
 	}{
 		"put on hold":       {&yes, installed("bash", "5.2"), "apt-mark hold bash"},
 		"held already":      {&yes, held("bash", "5.2"), ""},

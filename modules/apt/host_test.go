@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// appliance is a product of which another module would tell.
+// appliance is a product that another module would describe.
 var appliance = []modules.Package{
 	{Name: "appliance", Archive: "appliance.example", FullUpgrade: "its parts fit together in one version only", Depends: []string{"appliance-kernel", "appliance-ui"}, DependsFrom13: []string{"appliance-keyring"},
 		Protection: &modules.Protection{By: "its own apt hook", Mark: "(appliance-hook)", Advice: "remove it by hand", Cause: "look for a repository of the wrong release"}},
@@ -39,7 +39,7 @@ const (
 	trixie   = "VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n"
 )
 
-// installed is a package that is there; offered one that is not, but could be.
+// installed returns a package that is installed; offered returns one that is not, but could be.
 func installed(name, version string) []observe.Expectation {
 	return []observe.Expectation{
 		observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: version}),
@@ -54,7 +54,7 @@ func offered(name, version string) []observe.Expectation {
 	}
 }
 
-// recorded is a Debian host with a fresh index and a Debian kernel, of which more is known.
+// recorded returns a Debian host with a fresh index and a Debian kernel, and with the given observations.
 func recorded(release string, more ...[]observe.Expectation) modules.Host {
 	codename := "bookworm"
 	if release == trixie {
@@ -87,7 +87,7 @@ func transaction(command string, changes ...PackageChange) []observe.Expectation
 
 func one(e ...observe.Expectation) []observe.Expectation { return e }
 
-// absent are the packages that the table of effects looks at, none of which is there.
+// absent returns the packages in the table of effects, none of which is installed.
 func absent() []observe.Expectation {
 	var all []observe.Expectation
 	for name, e := range known {
@@ -106,7 +106,7 @@ func summaries(plan modules.Plan) []string {
 	return all
 }
 
-// plans checks the first plan's steps, and that what they predict leaves nothing to do.
+// plans checks the steps of the first plan, and that nothing is left to do after what they predict.
 func plans(t *testing.T, m *Module, h modules.Host, want ...string) modules.Plan {
 	t.Helper()
 	plan := modulestest.Converges(t, m, h)

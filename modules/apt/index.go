@@ -11,24 +11,24 @@ import (
 	"hlplay/modules"
 )
 
-// refreshScript is one apt-get update that counts only if every index was fetched, and then says so
-// in the stamp by which the age is told (stampFile).
+// refreshScript runs an apt-get update that only succeeds if every index was fetched, and then touches the file from
+// which the age is determined (stampFile).
 const refreshScript = `apt-get "$@" && mkdir -p ` + stampDir + ` && touch ` + stampFile
 
 const stampDir = "/var/lib/apt/periodic"
 
-// updateCommand is the argument vector that fetches the package index with apt-get update, and notes when it did.
+// updateCommand returns the argument vector that fetches the package index with apt-get update and records the time.
 func updateCommand(lockOption string) []string {
 	return []string{"sh", "-c", refreshScript, "sh", "-q", "-o", "APT::Update::Error-Mode=any", "-o", lockOption, "update"}
 }
 
-// planRefresh plans fetching the package index, where this task needs it newer than it is.
+// planRefresh plans to fetch the package index if this task needs a newer one.
 func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	why, err := m.refreshReason(ctx, h)
 	if err != nil || why == "" {
 		return nil, err
 	}
-	// An error of apt names a URI only; the files that define it are for the message.
+	// apt's errors mention only URIs; the message is to name the files that define them.
 	SourceFiles.Want(h, "")
 	expect, err := m.refreshed(ctx, h)
 	if err != nil {
@@ -41,7 +41,7 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 	return []modules.Step{{Summary: "fetch the package index: " + why, Action: m.update(sources), Expect: expect, Refresh: true}}, nil
 }
 
-// refreshReason is why the index is to be fetched; empty if it is not.
+// refreshReason returns why the index is to be fetched, or "" if it is not.
 func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, error) {
 	byAge := m.Update || m.Upgrade != "" || m.State == "latest" && len(m.Packages) > 0
 	if !byAge {
@@ -49,7 +49,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 		if err != nil || len(missing) == 0 {
 			return "", err
 		}
-		// Something is to be installed: the index must be there, and know the package.
+		// Something is to be installed: the index must exist and contain the package.
 		Candidates.Want(h, missing...)
 		index, err := PackageIndex.Observe(ctx, h, "")
 		if err != nil {
@@ -66,7 +66,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 			if err != nil {
 				return "", err
 			}
-			// A fresh index that does not know the package will not learn of it by being fetched again.
+			// Fetching a fresh index again does not make it contain the package.
 			if c.Version == "" && index.Age >= time.Minute {
 				return "it offers no " + name, nil
 			}
@@ -80,7 +80,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 	return outdated(index, m.CacheAge), nil
 }
 
-// outdated says in what way an index is too old; an age of zero means that any will do.
+// outdated says why an index is too old; an age of zero accepts any.
 func outdated(index Index, age time.Duration) string {
 	switch {
 	case !index.Exists:
@@ -93,9 +93,9 @@ func outdated(index Index, age time.Duration) string {
 	return ""
 }
 
-// refreshed are the expectations of a fetched index. What apt offers may then be more than now: a
-// package that it does not know, or an upgrade where there is none yet, cannot be known before. What
-// it offers already it will still offer.
+// refreshed returns the expectations of fetching the index. apt may offer more afterwards: whether it then knows a
+// package that it does not know now, or has an upgrade where there is none yet, cannot be known before. Whatever it
+// offers now it will still offer.
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	const because = "the package index will be fetched first"
 	expect := []observe.Expectation{PackageIndex.Expect("", Index{Exists: true})}
@@ -105,7 +105,7 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 		if err != nil && !observe.IsUnknown(err) {
 			return nil, err
 		}
-		// What can be upgraded already will still be there to be upgraded.
+		// What can be upgraded now can still be upgraded afterwards.
 		if err != nil || len(t.Changes) == 0 {
 			expect = append(expect, Transactions.Unknown(command, because))
 		}
@@ -136,7 +136,7 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 	}), nil
 }
 
-// missing are the packages that are wanted and not installed; none if they are to be removed.
+// missing returns the packages that are wanted and not installed; none if they are to be removed.
 func (m *Module) missing(ctx context.Context, h modules.Host) ([]string, error) {
 	if m.removes() {
 		return nil, nil
@@ -154,7 +154,7 @@ func (m *Module) missing(ctx context.Context, h modules.Host) ([]string, error) 
 	return missing, nil
 }
 
-// join lists names for a summary, the first few by name.
+// join lists names for a summary; if there are many, only the first few.
 func join(names []string) string {
 	const shown = 8
 	if len(names) <= shown {

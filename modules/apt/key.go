@@ -30,7 +30,8 @@ type Key struct {
 	UnlessPackage string `hcl:"unless_package,optional" doc:"Leave the file alone once this package is installed, because it then owns it: proxmox-archive-keyring."`
 }
 
-// apt downloads files by this program, with the transports and proxies that it is configured for.
+// aptHelper is the program with which apt downloads files, using the transports and proxies that apt is configured
+// for.
 const aptHelper = "/usr/lib/apt/apt-helper"
 
 func (k *Key) validate() error {
@@ -68,7 +69,7 @@ func (k *Key) validate() error {
 	return nil
 }
 
-// verify compares a key with the sums that are given.
+// verify checks a key against the checksums given.
 func (k *Key) verify(key []byte) error {
 	for _, check := range []struct{ name, want, is string }{
 		{"SHA-256", k.SHA256, sum256(key)},
@@ -102,8 +103,8 @@ func (k *Key) plan(ctx context.Context, h modules.Host) ([]modules.Step, error) 
 	return conffile.Write(ctx, h, k.Path, string(key), "install key "+k.Path)
 }
 
-// bytes is the key from the controller, verified. Base64 is decoded where that is what the checksum
-// is of, or where nothing else makes sense.
+// bytes returns the verified key from the controller. Base64 is decoded if the checksum is that of the decoded key, or
+// if nothing else makes sense.
 func (k *Key) bytes() ([]byte, error) {
 	if k.Source != "" {
 		key, err := localfile.ReadAll(k.Source)
@@ -123,7 +124,7 @@ func (k *Key) bytes() ([]byte, error) {
 	return binary, k.verify(binary)
 }
 
-// planDownload has the host download the key beside its place, check its sum, and only then move it
+// planDownload makes the host download the key next to its destination, check its checksum, and only then move it
 // there: a wrong key is never where apt looks.
 func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	fresh := k.Path + ".download"
@@ -135,7 +136,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	if k.matches(now) {
 		return nil, nil
 	}
-	// What an interrupted run left would be taken for the beginning of the download.
+	// A file left by an interrupted run would be taken for the beginning of the download.
 	steps, err := conffile.Remove(ctx, h, fresh, "remove "+fresh+", left by an interrupted download")
 	if err != nil {
 		return nil, err
@@ -175,7 +176,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	), nil
 }
 
-// matches reports whether a file has all sums that are given.
+// matches reports whether a file has all the checksums given.
 func (k *Key) matches(now observe.Checksum) bool {
 	return now != observe.Checksum{} &&
 		(k.SHA256 == "" || strings.EqualFold(now.SHA256, k.SHA256)) &&

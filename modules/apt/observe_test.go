@@ -90,7 +90,7 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
-// Recorded with apt 2.6: pinned below zero, virtual, named by another package only.
+// Recorded with apt 2.6: pinned below zero, virtual, mentioned only by another package.
 func TestWhyThereIsNoCandidate(t *testing.T) {
 	got := modulestest.Parsed(t, Candidates, []string{"ghost", "pinned", "virt"}, out(`virt:
   Installed: (none)
@@ -158,7 +158,7 @@ func TestPackageIndex(t *testing.T) {
 	}
 }
 
-// A step that makes the index stale claims it of one that exists.
+// A step that makes the index stale only claims that for an index that exists.
 func TestAnIndexThatWasNeverFetchedIsNotStale(t *testing.T) {
 	expected := Index{Exists: true, Stale: true}
 	if got := PackageIndex.Complete(expected, Index{}); got != (Index{}) {
@@ -206,7 +206,7 @@ func FuzzApt(f *testing.F) {
 	})
 }
 
-// What check mode cannot know is said in words that a person understands, not by the key.
+// What check mode cannot know is described in words, not by the key.
 func TestUnknownIsSaidInWords(t *testing.T) {
 	h := observe.NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
 	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
@@ -216,7 +216,7 @@ func TestUnknownIsSaidInWords(t *testing.T) {
 	}
 }
 
-// These run the real commands of the Debian machine that the test runs on; they only read.
+// These tests run the real commands, which only read, on the Debian machine that runs the test.
 func TestAptScripts(t *testing.T) {
 	if c := modulestest.Fetch(t, Candidates, "dpkg", "no-such-package"); c["dpkg"].Installed == "" || c["no-such-package"] != (Candidate{}) {
 		t.Errorf("expected apt to know the installed version of dpkg, and nothing of no-such-package, found %+v", c)

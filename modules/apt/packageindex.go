@@ -10,29 +10,28 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Index is the state of a host's package index, /var/lib/apt/lists.
+// Index is the state of a host's package index in /var/lib/apt/lists.
 type Index struct {
-	// Exists says that an index was fetched at all, be it that no source has one.
+	// Exists is set if an index has been fetched at all, even if no source has one.
 	Exists bool
-	// Age is the time since the index was last brought up to date, by the host's own clock.
+	// Age is the time since the index was last updated, by the host's own clock.
 	Age time.Duration
-	// Stale says that a source or a key was changed since.
+	// Stale is set if a source or a key has changed since then.
 	Stale bool
 }
 
-// stampFile is the file whose modification time says when the index was last brought up to date
-// completely. Debian's update-notifier, and people's cron jobs, know it under this name; hlplay
-// touches it after each apt-get update that succeeds, because apt gives the files in
-// /var/lib/apt/lists the server's times and leaves them alone when nothing is new.
+// stampFile is the file whose modification time records when the index was last completely updated. Debian's
+// update-notifier and people's cron jobs use the same name. hlplay touches it after each successful apt-get update,
+// because apt gives the files in /var/lib/apt/lists the server's times, and does not touch them if nothing is new.
 const stampFile = "/var/lib/apt/periodic/update-success-stamp"
 
 // listsDir is the directory of the index.
 const listsDir = "/var/lib/apt/lists"
 
-// PackageIndex observes the package index. Its one observation has no name.
+// PackageIndex observes the package index, under the empty name.
 var PackageIndex = &observe.Kind[Index]{
 	Complete: func(expected, found Index) Index {
-		if expected.Stale && !found.Exists { // what was never fetched need not grow stale to be fetched
+		if expected.Stale && !found.Exists { // an index that was never fetched is fetched without being stale
 			return found
 		}
 		expected.Age = found.Age // time passes
@@ -70,7 +69,7 @@ func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	var index Index
 	var newest, newestSource time.Time
 	for name, t := range fetched {
-		// A trusted source without a Release file has its list of packages only.
+		// A trusted source without a Release file has only its list of packages.
 		if strings.HasSuffix(name, "Release") || strings.Contains(name, "_Packages") {
 			index.Exists = true
 		}
@@ -80,7 +79,8 @@ func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	}
 	if stamp, ok := fetched[stampFile]; ok {
 		newest = stamp
-		// Where no source is enabled, there is nothing to fetch. Somebody who empties the directory changes it later.
+		// If no source is enabled, there is nothing to fetch. If somebody empties the directory, its time is later
+		// than the stamp.
 		dir, there := fetched[listsDir]
 		index.Exists = index.Exists || there && !dir.After(stamp)
 	}

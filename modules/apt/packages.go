@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// planPackages plans installing or removing the packages. The doubt is that of modules.Plan.
+// planPackages plans to install or remove the packages. doubt is the one of modules.Plan.
 func (m *Module) planPackages(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
 	if len(m.Packages) == 0 {
 		return nil, nil, nil
@@ -79,7 +79,7 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 	}), doubt, nil
 }
 
-// repairStep finishes what an earlier run of dpkg, of ours or of anybody, left half done.
+// repairStep completes what an earlier run of dpkg, by hlplay or anybody else, left half done.
 func repairStep(m *Module, packages map[string]observe.Package) []modules.Step {
 	var broken []string
 	for name, p := range packages {
@@ -91,12 +91,12 @@ func repairStep(m *Module, packages map[string]observe.Package) []modules.Step {
 		return nil
 	}
 	run := m.configure()
-	// What dpkg cannot configure yet, because a dependency is missing, apt-get install goes on with.
+	// What dpkg cannot configure yet because a dependency is missing is completed by apt-get install.
 	run.OK = []int{0, 1}
 	return []modules.Step{{Summary: finishing(broken), Action: run}}
 }
 
-// configure has dpkg configure what is unpacked.
+// configure returns the command that makes dpkg configure what is unpacked.
 func (m *Module) configure() modules.Run {
 	return m.run(nil, []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"})
 }
@@ -106,7 +106,7 @@ func finishing(broken []string) string {
 	return "finish the interrupted installation of " + join(broken)
 }
 
-// outdatedPackages are the installed packages of which a newer version is offered, for state latest.
+// outdatedPackages returns, for state latest, the installed packages for which a newer version is offered.
 func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages map[string]observe.Package) ([]string, error) {
 	if m.State != "latest" {
 		return nil, nil
@@ -128,9 +128,9 @@ func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages 
 	return outdated, nil
 }
 
-// offered reports whether apt is known to offer all packages. That one is not offered is an error. That check
-// mode cannot know, because the index is yet to be fetched, leaves a doubt, but for the packages of which the
-// effects are known, as they exist.
+// offered reports whether apt is known to offer all packages. It is an error if one is not offered. If check mode
+// cannot know, because the index has yet to be fetched, there is a doubt, except for packages whose effects are known,
+// because these exist.
 func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (all bool, doubt, err error) {
 	Candidates.Want(h, names...)
 	all = true
@@ -153,7 +153,7 @@ func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (a
 	return all, doubt, nil
 }
 
-// notOffered says why apt would install no version of a package.
+// notOffered returns an error that explains why apt would not install any version of a package.
 func notOffered(ctx context.Context, h modules.Host, name string, c Candidate) error {
 	if c.Listed {
 		return fmt.Errorf("every version of the package %s that a source offers is pinned below 0, so that apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
@@ -168,7 +168,7 @@ func notOffered(ctx context.Context, h modules.Host, name string, c Candidate) e
 	return fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %[1]s`)", name)
 }
 
-// command is an apt-get command line without what makes it act, as Transactions has it.
+// command returns an apt-get command line in the form of Transactions, without the flags that make it act.
 func (m *Module) command(verb string, names []string) string {
 	var args []string
 	if !*m.InstallRecommends {
@@ -180,8 +180,8 @@ func (m *Module) command(verb string, names []string) string {
 	return strings.Join(append(append(args, verb), names...), " ")
 }
 
-// simulate is what apt says that the command would do; nil where that cannot be known yet. It is an
-// error if apt would refuse, or would take a protected package away.
+// simulate returns what apt says that the command would do, or nil if that cannot be known yet. It is an error if apt
+// would refuse, or would remove a protected package.
 func simulate(ctx context.Context, h modules.Host, command string, offered bool, named []string) ([]PackageChange, error) {
 	if !offered {
 		return nil, nil
@@ -205,7 +205,7 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 	return t.Changes, nil
 }
 
-// beside says in a summary what a command removes that nobody named.
+// beside says, for a summary, what a command removes that nobody named.
 func beside(changes []PackageChange, named []string) string {
 	var removed []string
 	for _, c := range changes {
@@ -219,7 +219,7 @@ func beside(changes []PackageChange, named []string) string {
 	return " (removes " + join(removed) + ")"
 }
 
-// planRemove plans removing packages, those that match patterns included.
+// planRemove plans to remove packages, including those that match patterns.
 func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	var globs []string
 	for _, name := range m.Packages {
@@ -289,8 +289,8 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}}, nil
 }
 
-// keepsRunningKernel refuses to remove the package of the kernel that runs: without it a host that
-// has no other kernel does not boot again, and one that has loses the modules of the running one.
+// keepsRunningKernel returns an error if the package of the running kernel would be removed: a host without another
+// kernel would not boot again, and one with another kernel would lose the modules of the running one.
 func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) error {
 	removed := slices.Clone(targets)
 	for _, c := range changes {
@@ -313,12 +313,12 @@ func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, c
 	return nil
 }
 
-// kernelPackage is the name of the package of one kernel, such as linux-image-6.1.0-28-amd64: of its release, the first part is
-// a number and a flavour follows.
+// kernelPackage matches the name of the package of a particular kernel, such as linux-image-6.1.0-28-amd64. The first
+// part of its release is a number, and a flavour follows.
 var kernelPackage = regexp.MustCompile(`^[a-z]+-(?:image|kernel)-(\d[^:-]*-[^:]+?)(?:-signed|-unsigned)?(?:-dbg)?(?::[a-z0-9-]+)?$`)
 
-// kernelRelease is the release of the kernel in an image package; empty for other packages, such as those that depend on the
-// newest kernel or on the newest one of a series.
+// kernelRelease returns the release of the kernel in an image package. It is empty for other packages, including those
+// that depend on the newest kernel or on the newest one of a series.
 func kernelRelease(name string) string {
 	if m := kernelPackage.FindStringSubmatch(name); m != nil {
 		return m[1]
@@ -326,7 +326,7 @@ func kernelRelease(name string) string {
 	return ""
 }
 
-// knownSources are the source files for messages; none where they are about to change.
+// knownSources returns the source files for use in messages; none if they are about to change.
 func knownSources(ctx context.Context, h modules.Host) ([]observe.TextFile, error) {
 	sources, err := SourceFiles.Observe(ctx, h, "")
 	if observe.IsUnknown(err) {

@@ -44,7 +44,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// A key that a package owns is left to it.
+// A key that belongs to a package is left to that package.
 func TestRerunChangesNothing(t *testing.T) {
 	const key = "/usr/share/keyrings/appliance-keyring.gpg"
 	h := recorded(trixie, installed("appliance-keyring", "4.0"), installed("appliance", "9.1.0"), installed("postfix", "3.10"),
@@ -121,7 +121,7 @@ func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 	}
 }
 
-// A bare host, in check mode: the index is yet to be fetched, so that apt knows none of the packages.
+// On a bare host in check mode, the index has yet to be fetched, so apt knows none of the packages.
 func TestProductOnABareHost(t *testing.T) {
 	h := recorded(trixie, absent(), offered("appliance", ""), installed("ifupdown", "0.8"),
 		one(observe.Files.Expect("/etc/appliance", observe.File{}), observe.Dirs.Expect("/etc", observe.Listing{Exists: true}), observe.Files.Expect("/usr/share/keyrings/appliance.gpg", observe.File{})))
@@ -301,7 +301,7 @@ func TestAnUpgradeFinishesWhatIsHalfConfigured(t *testing.T) {
 	}
 }
 
-// dpkg itself waits for nobody; its words are those of dpkg 1.21 and 1.22.
+// dpkg itself never waits. The messages are those of dpkg 1.21 and 1.22.
 func TestDpkgWaitsForTheLock(t *testing.T) {
 	const refusal = "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\nNote: removing the lock file is always wrong\n"
 	run := modulestest.Decoded(&Module{}).configure()

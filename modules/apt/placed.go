@@ -7,9 +7,8 @@ import (
 	"hlplay/modules"
 )
 
-// SourceFiles observes /etc/apt/sources.list and the *.list and *.sources files of
-// /etc/apt/sources.list.d, in that order. Its one observation has no name. Files whose names apt
-// itself would ignore are left out (sources.list(5)).
+// SourceFiles observes /etc/apt/sources.list and the *.list and *.sources files in /etc/apt/sources.list.d, in that
+// order, under the empty name. Files whose names apt itself would ignore are left out (sources.list(5)).
 var SourceFiles = observe.TextFiles("apt-sources", "/etc/apt/sources.list", sourcesDir+"*.list", sourcesDir+"*.sources")
 
 // placed returns what a file means to apt: a source or a key makes the index stale.

@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// Repository is the desired state of a file of /etc/apt/sources.list.d.
+// Repository is the desired state of a file in /etc/apt/sources.list.d.
 type Repository struct {
 	Name          string   `hcl:"name" doc:"The file's name without its extension: pve-enterprise for pve-enterprise.sources or pve-enterprise.list."`
 	Format        string   `hcl:"format,optional" default:"auto" enum:"auto,deb822,list" doc:"deb822 writes NAME.sources, list NAME.list; auto keeps the form of an existing file, and else writes deb822 from Debian 13 on."`
@@ -30,7 +30,7 @@ type Repository struct {
 
 const sourcesDir = "/etc/apt/sources.list.d/"
 
-// sourceName is what apt accepts as the name of a source file (sources.list(5)).
+// sourceName matches the names that apt accepts for a source file (sources.list(5)).
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 
 func (r *Repository) validate() error {
@@ -101,7 +101,7 @@ func (r *Repository) plan(ctx context.Context, h modules.Host) (steps []modules.
 	return r.planDefinition(ctx, h)
 }
 
-// mayAppear is why one of two files may be there when its turn comes although none is now.
+// mayAppear returns why one of the files may exist when the task runs although none exists now.
 func mayAppear(ctx context.Context, h modules.Host, names ...string) error {
 	files, err := observe.Files.ObserveAll(ctx, h, names)
 	if err != nil || slices.ContainsFunc(names, func(name string) bool { return files[name].Exists() }) {
@@ -115,7 +115,7 @@ func mayAppear(ctx context.Context, h modules.Host, names ...string) error {
 	return nil
 }
 
-// planSwitch enables or disables what is defined in a file that is there.
+// planSwitch enables or disables the definitions in an existing file.
 func (r *Repository) planSwitch(ctx context.Context, h modules.Host, name string) ([]modules.Step, error) {
 	text, exists, err := observe.Text(ctx, h, name)
 	if err != nil || !exists {
@@ -128,7 +128,7 @@ func (r *Repository) planSwitch(ctx context.Context, h modules.Host, name string
 	return conffile.Write(ctx, h, name, switched(name, text, *r.Enabled), verb+" repository "+r.Name+" in "+name)
 }
 
-// planDefinition makes one file define the repository.
+// planDefinition makes a single file define the repository.
 func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps []modules.Step, notes []string, err error) {
 	format, err := r.format(ctx, h)
 	if err != nil {
@@ -166,8 +166,8 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 	return append(steps, removed...), nil, err
 }
 
-// asWanted compares what two files mean, not their text: order, comments and spelling are a person's
-// own.
+// asWanted compares the meaning of two files rather than their text: order, comments and spelling are up to the person
+// who wrote them.
 func (r *Repository) asWanted(is, want observe.TextFile) bool {
 	if *r.Enabled {
 		return slices.Equal(enabledSources(is), enabledSources(want))
@@ -179,7 +179,7 @@ func (r *Repository) asWanted(is, want observe.TextFile) bool {
 	return slices.Equal(enabledSources(is), enabledSources(want))
 }
 
-// format is the form of the file to be written.
+// format returns the format of the file to be written.
 func (r *Repository) format(ctx context.Context, h modules.Host) (string, error) {
 	if r.Format == "deb822" || r.Format == "list" {
 		return r.Format, nil
@@ -204,11 +204,12 @@ func (r *Repository) format(ctx context.Context, h modules.Host) (string, error)
 	return "list", nil
 }
 
-// codenames are Debian's releases, as suites are named after them.
+// codenames lists Debian's releases, after which suites are named.
 var codenames = []string{"buster", "bullseye", "bookworm", "trixie", "forky", "duke"}
 
-// foreign is why it is doubtful that the host can use the repository, before that was tried: it is for another release
-// of Debian, which may be signed with another key and depend on packages that are not there. Nil means that it is not.
+// foreign returns why it is doubtful, before it is tried, that the host can use the repository: it is for a different
+// Debian release, which may be signed with a different key and depend on packages that are not available. Nil means
+// that there is no such doubt.
 func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err error) {
 	if !*r.Enabled || r.State == "absent" {
 		return nil, nil
@@ -227,7 +228,7 @@ func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err er
 	return nil, nil
 }
 
-// codename is VERSION_CODENAME of os-release(5).
+// codename returns VERSION_CODENAME of os-release(5).
 func codename(release string) string {
 	for line := range strings.Lines(release) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
@@ -237,7 +238,7 @@ func codename(release string) string {
 	return ""
 }
 
-// debianVersion is VERSION_ID of os-release(5); testing and unstable have none and count as new.
+// debianVersion returns VERSION_ID of os-release(5). Testing and unstable have none and count as newest.
 func debianVersion(release string) int {
 	for line := range strings.Lines(release) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_ID="); ok {
@@ -250,7 +251,7 @@ func debianVersion(release string) int {
 	return 99
 }
 
-// render is the content of the file.
+// render returns the content of the file.
 func (r *Repository) render(format string) string {
 	if format == "deb822" {
 		return r.renderDeb822()
@@ -300,10 +301,10 @@ func (r *Repository) renderDeb822() string {
 	return out.String()
 }
 
-// elsewhere is the other file, if any, that defines all that is wanted already, whatever key it names: then
-// nothing needs to be written, and a person, or Proxmox's web interface, may have put it there. A file that
-// defines some of it under another key is an error if there is, or has to be, a file of our own: apt refuses to
-// work with two (`Conflicting values set for option Signed-By`).
+// elsewhere returns the other file, if any, that already defines everything that is wanted, whichever key it names.
+// Nothing needs to be written then; the file may have been created by a person or by Proxmox's web interface. A file
+// that defines a part of it with a different key is an error if a file of our own exists or has to be written: apt
+// fails if there are two (`Conflicting values set for option Signed-By`).
 func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted observe.TextFile, exists bool, own ...string) (string, error) {
 	files, err := SourceFiles.Observe(ctx, h, "")
 	if observe.IsUnknown(err) {

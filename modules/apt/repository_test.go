@@ -164,7 +164,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%q is explained as %v, expected %q in it", c.stderr, err, c.want)
 		}
 	}
-	// As Debian 12's apt-get 2.6.1 -q -o DPkg::Lock::Timeout=3 prints it while unattended-upgrades is at work.
+	// As printed by Debian 12's apt-get 2.6.1 -q -o DPkg::Lock::Timeout=3 while unattended-upgrades is running.
 	waiting := strings.Repeat("Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 93 (unattended-upgr)...\n", 3)
 	refusal := []byte("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n")
 	for _, c := range []struct{ stdout, want string }{
@@ -208,8 +208,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzSources: any file is read; disabling leaves nothing enabled, twice is as once, and what is
-// enabled afterwards again is at least what was.
+// FuzzSources checks that any file can be read, that disabling leaves nothing enabled and is idempotent, and that
+// enabling afterwards enables at least what was enabled before.
 func FuzzSources(f *testing.F) {
 	f.Add(asDeb822, true)
 	f.Add(asList, false)
@@ -243,7 +243,7 @@ func FuzzSources(f *testing.F) {
 	})
 }
 
-// Proxmox's web interface puts the no-subscription repository of version 8 into sources.list, without a key.
+// Proxmox's web interface adds the no-subscription repository of version 8 to sources.list, without a key.
 func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.T) {
 	r := Repository{Name: "pve-install-repo", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"bookworm"},
 		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}

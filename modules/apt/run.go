@@ -11,21 +11,20 @@ import (
 	"hlplay/modules"
 )
 
-// runLimit bounds one apt-get: a product may be 1 GB of packages over whatever line there
-// is. Waiting for a lock comes on top.
+// runLimit bounds one apt-get: a product may be 1 GB of packages over a slow line. Waiting for a lock is added to it.
 const runLimit = 45 * time.Minute
 
-// environment keeps apt and the packages' scripts from asking anybody.
+// environment keeps apt and the packages' scripts from asking questions.
 func environment() map[string]string {
 	return map[string]string{
 		"DEBIAN_FRONTEND":          "noninteractive",
 		"APT_LISTCHANGES_FRONTEND": "none",
-		"NEEDRESTART_MODE":         "l", // it lists what it would restart: no service goes down unasked
+		"NEEDRESTART_MODE":         "l", // only list what needs a restart: no service goes down unasked
 		"LC_ALL":                   "C",
 	}
 }
 
-// aptGet is one apt-get that acts. Configuration files that somebody edited are kept, the others
+// aptGet returns an apt-get command that acts. Configuration files that somebody has edited are kept; the others
 // follow the package (dpkg's confdef and confold).
 func (m *Module) aptGet(sources []observe.TextFile, args ...string) modules.Run {
 	argv := []string{
@@ -38,8 +37,9 @@ func (m *Module) aptGet(sources []observe.TextFile, args ...string) modules.Run 
 	return run
 }
 
-// Update returns the command that fetches the package index, as a task of this module runs it: for modules that install
-// their product's packages. Errors are explained with the sources, which are those that the caller knows of.
+// Update returns the command that fetches the package index, as a task of this module would run it. It is for modules
+// that install the packages of their product. Errors are explained in terms of sources, the source files that the
+// caller knows.
 func Update(sources []observe.TextFile) modules.Run {
 	return new(Module).update(sources)
 }
@@ -50,13 +50,13 @@ func (m *Module) update(sources []observe.TextFile) modules.Run {
 	return run
 }
 
-// Install returns the command that installs packages without those that they only recommend, for such modules too.
+// Install returns the command that installs packages without recommended ones. It is for the same modules as Update.
 func Install(sources []observe.TextFile, names []string) modules.Run {
 	return new(Module).aptGet(sources, append([]string{"--no-install-recommends", "install", "--"}, names...)...)
 }
 
-// lockOption makes apt wait for the locks of dpkg. It does not cover the lock of the index and that
-// of the downloads; for these the command is run again (Run.Retry).
+// lockOption makes apt wait for the locks of dpkg. It does not cover the locks of the index and of the downloads; for
+// these the command is run again (Run.Retry).
 func (m *Module) lockOption() string {
 	return fmt.Sprintf("DPkg::Lock::Timeout=%.0f", m.LockTimeout.Seconds())
 }
@@ -86,14 +86,14 @@ var (
 	unconfigured = regexp.MustCompile(`(?m)^dpkg: error processing package (\S+) \(--configure\)`)
 )
 
-// explain turns apt's own words into what is wrong and what to do. It returns nil if there is
-// nothing to say beyond the usual report.
+// explain translates apt's messages into what is wrong and what to do. It returns nil if there is nothing to add to
+// the usual report.
 func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []byte) error {
 	text := string(stderr)
 	problem := problemOf(stdout, stderr)
 	locked := text
 	if lockRefused.MatchString(text) {
-		// An apt that has waited says who holds the lock while it waits, on its standard output, and no more at the end.
+		// An apt that waits for the lock says on standard output who holds it, and does not repeat that at the end.
 		locked += string(stdout)
 	}
 	switch {
@@ -147,8 +147,8 @@ func signedTwice(uri, suite string, sources []observe.TextFile) error {
 	return fmt.Errorf("%s %s is defined in two files with different Signed-By: remove or disable one of %s", uri, suite, strings.Join(filesOf(sources, uri), ", "))
 }
 
-// explained is an error of reading, with the files that define the repository that apt complains of: apt names only
-// those in which it cannot read a line.
+// explained adds to the error of a query the files that define the repository that apt complains about: apt itself
+// names a file only if it cannot parse a line of it.
 func explained(ctx context.Context, h modules.Host, err error) error {
 	f := conflict.FindStringSubmatch(fmt.Sprint(err))
 	if err == nil || f == nil {
@@ -161,7 +161,7 @@ func explained(ctx context.Context, h modules.Host, err error) error {
 	return signedTwice(f[1], f[2], sources)
 }
 
-// protectedIn is the package whose protection has stopped apt, by what apt printed; nil is none.
+// protectedIn returns the package whose protection has stopped apt, according to apt's output, or nil.
 func protectedIn(text string) *modules.Package {
 	for _, p := range known {
 		if p.Protection != nil && strings.Contains(text, p.Protection.Mark) {
@@ -171,7 +171,8 @@ func protectedIn(text string) *modules.Package {
 	return nil
 }
 
-// unconfiguredError names the packages whose installation scripts failed, and what the first of which anything is known needs.
+// unconfiguredError names the packages whose installation scripts failed, and what to do about the first one for which
+// advice is known.
 func unconfiguredError(text, problem string) error {
 	var names []string
 	for _, f := range unconfigured.FindAllStringSubmatch(text, -1) {
@@ -187,7 +188,7 @@ func unconfiguredError(text, problem string) error {
 	return fmt.Errorf("%s: unpacked, but not configured: %s, and run again: it continues where it ended; apt says: %s", strings.Join(names, ", "), hint, oneLine(problem))
 }
 
-// first is the first line of text that contains one of the words.
+// first returns the first line of text that contains one of the words.
 func first(text string, words ...string) string {
 	for line := range strings.Lines(text) {
 		for _, w := range words {
@@ -203,7 +204,7 @@ func oneLine(text string) string {
 	return strings.Join(strings.Split(strings.TrimSpace(text), "\n"), "; ")
 }
 
-// host is the host of a URI.
+// host returns the host of a URI.
 func host(uri string) string {
 	_, rest, _ := strings.Cut(uri, "://")
 	name, _, _ := strings.Cut(rest, "/")

@@ -8,8 +8,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Debconf observes the answers to a package's debconf questions, as `debconf-show PACKAGE` lists
-// them: question ("postfix/main_mailer_type") to value. Passwords are left out by debconf itself.
+// Debconf observes the answers to a package's debconf questions, as listed by `debconf-show PACKAGE`: a map from
+// question ("postfix/main_mailer_type") to value. debconf itself leaves out passwords.
 var Debconf = &observe.Kind[map[string]string]{
 	Name: "debconf", What: "the debconf answers of package %s",
 	Ask: func(names []string) []remote.Query {
@@ -30,8 +30,8 @@ var Debconf = &observe.Kind[map[string]string]{
 	},
 }
 
-// parseDebconf reads lines of the form "* postfix/mailname: pve1.example.org"; the star, or two
-// blanks, says whether the question was seen.
+// parseDebconf parses lines of the form "* postfix/mailname: pve1.example.org". The star, or a space in its place,
+// says whether the question was seen.
 func parseDebconf(out []byte) map[string]string {
 	selections := map[string]string{}
 	for line := range strings.Lines(string(out)) {

@@ -8,8 +8,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// stanza is one definition of a repository: a deb822 stanza, or a line of the one-line form
-// (sources.list(5)).
+// stanza is one definition of a repository: a deb822 stanza, or a line in the one-line format (sources.list(5)).
 type stanza struct {
 	types, uris, suites, components []string
 	architectures                   []string
@@ -17,7 +16,7 @@ type stanza struct {
 	enabled                         bool
 }
 
-// parseSources reads a file of either form, told by its name as apt does.
+// parseSources parses a file of either format, which depends on its name, as for apt.
 func parseSources(f observe.TextFile) []stanza {
 	if path.Ext(f.Path) == ".sources" {
 		return parseDeb822(f.Content)
@@ -25,8 +24,8 @@ func parseSources(f observe.TextFile) []stanza {
 	return parseLines(f.Content)
 }
 
-// parseDeb822 reads stanzas separated by empty lines. Field names know no case; a line that begins
-// with a blank continues a field; one that begins with # is a comment, also within a field.
+// parseDeb822 parses stanzas separated by empty lines. Field names are case-insensitive. A line that begins with a
+// space or tab continues a field; a line that begins with # is a comment, even within a field.
 func parseDeb822(text string) []stanza {
 	var all []stanza
 	fields := map[string]string{}
@@ -75,7 +74,7 @@ func deb822Stanza(fields map[string]string) stanza {
 	return s
 }
 
-// isYes reads a boolean as apt does (StringToBool): anything it does not know counts as given, true.
+// isYes parses a boolean like apt (StringToBool): a value that it does not know counts as true.
 func isYes(value string) bool {
 	switch strings.ToLower(value) {
 	case "no", "false", "without", "off", "disable", "0":
@@ -84,7 +83,7 @@ func isYes(value string) bool {
 	return true
 }
 
-// parseLines reads lines "deb [option=value …] URI SUITE COMPONENT…".
+// parseLines parses lines of the form "deb [option=value …] URI SUITE COMPONENT…".
 func parseLines(text string) []stanza {
 	var all []stanza
 	for line := range strings.Lines(text) {
@@ -128,13 +127,12 @@ func parseLine(line string) (stanza, bool) {
 	return s, true
 }
 
-// source is the smallest unit: one type, URI, suite and component.
+// source is the smallest unit: a type, URI, suite and component.
 type source struct {
 	kind, uri, suite, component string
 }
 
-// sources are what a stanza stands for. A suite that ends in a slash is a flat repository and has no
-// components.
+// sources returns what a stanza stands for. A suite that ends in a slash is a flat repository and has no components.
 func (s stanza) sources() []source {
 	var all []source
 	for _, kind := range s.types {
@@ -152,11 +150,10 @@ func (s stanza) sources() []source {
 	return all
 }
 
-// canonical is a URI as apt compares it: with a final slash.
+// canonical returns a URI in the form in which apt compares it: with a trailing slash.
 func canonical(uri string) string { return strings.TrimRight(uri, "/") + "/" }
 
-// enabledSources are the sources that a file enables, sorted, with what they are signed by and for
-// which architectures they are.
+// enabledSources returns the sources that a file enables, sorted, with their keys and architectures.
 func enabledSources(f observe.TextFile) []signedSource {
 	var all []signedSource
 	for _, s := range parseSources(f) {
@@ -182,7 +179,7 @@ func (s signedSource) text() string {
 	return strings.Join([]string{s.kind, s.uri, s.suite, s.component, s.signedBy, s.architectures}, " ")
 }
 
-// fileOf is the file in which the repository is enabled that serves uri; empty if there is none.
+// fileOf returns the file that enables the repository that serves uri, or "" if there is none.
 func fileOf(files []observe.TextFile, uri string) string {
 	for _, f := range files {
 		for _, s := range enabledSources(f) {
@@ -194,7 +191,7 @@ func fileOf(files []observe.TextFile, uri string) string {
 	return ""
 }
 
-// filesOf are the files in which the repository at uri is enabled.
+// filesOf returns the files that enable the repository at uri.
 func filesOf(files []observe.TextFile, uri string) []string {
 	var all []string
 	for _, f := range files {
@@ -208,7 +205,7 @@ func filesOf(files []observe.TextFile, uri string) []string {
 	return all
 }
 
-// stem is a file's name without directory and extension: a repository's name.
+// stem returns a file name without directory and extension: the name of a repository.
 func stem(name string) string {
 	return strings.TrimSuffix(path.Base(name), path.Ext(name))
 }

@@ -7,14 +7,14 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// switched is the text of a source file with all its repositories enabled or disabled in place, as
-// a person would: by the field Enabled of deb822, by a comment sign before a line. A file that is
-// switched in place survives the upgrade of the package that it belongs to.
+// switched returns the text of a source file with all of its repositories enabled or disabled in place, the way a
+// person would do it: with the field Enabled in deb822, or by commenting out a line. A file that is switched in place
+// survives upgrades of the package that it belongs to.
 func switched(name, text string, enabled bool) string {
 	return switchedWhere(name, text, enabled, func(stanza) bool { return true })
 }
 
-// switchedWhere is switched for those repositories that match accepts.
+// switchedWhere is switched for the repositories that match accepts.
 func switchedWhere(name, text string, enabled bool, match func(stanza) bool) string {
 	return conffile.EditLines(text, func(text string) string {
 		if path.Ext(name) == ".sources" {
@@ -24,8 +24,8 @@ func switchedWhere(name, text string, enabled bool, match func(stanza) bool) str
 	})
 }
 
-// switchDeb822 sets the field Enabled of every stanza that has it otherwise, or has none and is to
-// be disabled.
+// switchDeb822 sets the field Enabled of every stanza that has a different value, or that has none and is to be
+// disabled.
 func switchDeb822(text string, enabled bool, match func(stanza) bool) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -58,7 +58,7 @@ func switchDeb822(text string, enabled bool, match func(stanza) bool) string {
 	return out.String()
 }
 
-// deb822Field is the name of the field that a line begins, in lower case.
+// deb822Field returns the name of the field that a line begins, in lower case.
 func deb822Field(line string) string {
 	if line == "" || strings.ContainsAny(line[:1], "# \t\r\n") {
 		return ""
@@ -76,7 +76,7 @@ func switchStanza(text string, enabled bool) string {
 	for line := range strings.Lines(text) {
 		name := deb822Field(line)
 		if name == "" && skipping && strings.ContainsAny(line[:1], " \t") {
-			continue // what continued the old value
+			continue // a continuation of the old value
 		}
 		skipping = false
 		if name == "enabled" {
@@ -106,7 +106,7 @@ func enabledLine(enabled bool) string {
 	return "Enabled: no\n"
 }
 
-// withFirstField puts a field before the first one, behind leading comments.
+// withFirstField inserts a field before the first one, after leading comments.
 func withFirstField(stanza, field string) string {
 	var out strings.Builder
 	placed := false
@@ -120,8 +120,7 @@ func withFirstField(stanza, field string) string {
 	return out.String()
 }
 
-// switchLines puts "# " before the lines that define repositories, or takes it away from those that
-// would define one without it.
+// switchLines comments out the lines that define repositories, or uncomments those that would define one.
 func switchLines(text string, enabled bool, match func(stanza) bool) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {

@@ -6,8 +6,8 @@ import (
 	"hlplay/modules"
 )
 
-// debian are packages of Debian that nearly every cluster needs. Units, commands and directories are held against recordings
-// (testdata).
+// debian lists packages of Debian that nearly every cluster needs. Their units, commands and directories are checked
+// against recordings (testdata).
 var debian = []modules.Package{
 	{
 		Name:     "ifupdown2",
@@ -42,11 +42,12 @@ var debian = []modules.Package{
 	{Name: "os-prober", Files: []string{"/etc/grub.d/30_os-prober"}, Programs: []string{"os-prober"}},
 }
 
-// known are the packages that AddPackages has added, by name.
+// known holds the packages added by AddPackages, by name.
 var known = map[string]modules.Package{}
 
-// AddPackages adds packages of which something is known. The registry calls it with those of all modules while the program
-// starts, before anything is planned; a name that is taken is a mistake of a programmer, and a panic.
+// AddPackages adds packages about which something is known. The registry calls it with the packages of all modules
+// during initialization, before anything is planned. AddPackages panics if a name is taken, which is a programming
+// error.
 func AddPackages(more ...modules.Package) {
 	for _, p := range more {
 		if _, taken := known[p.Name]; taken {

@@ -6,7 +6,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// A package may bring units of any name; those that are there already are as they are.
+// A package may bring units of any name; units that already exist are not affected.
 func TestUnitsThatAPackageMayBringAreUnknown(t *testing.T) {
 	for _, name := range []string{"docker.io", "chrony"} { // one that is not listed, and one that is
 		h := recorded(bookworm, offered(name, "1"), transaction("install "+name, PackageChange{Name: name, To: "1"}),

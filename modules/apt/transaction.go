@@ -9,31 +9,31 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Transaction is what one call of apt-get would do.
+// Transaction is what a call of apt-get would do.
 type Transaction struct {
 	Changes []PackageChange
-	// Unfinished are packages beside those that an earlier run has left unconfigured, which it would configure.
+	// Unfinished holds further packages that an earlier run left unconfigured, and that the call would configure.
 	Unfinished []string
-	// Problem is what apt-get says if it would refuse, its "E:" lines and the dependencies that it
-	// names; empty otherwise.
+	// Problem is what apt-get says if it would refuse: its "E:" lines and the dependencies that it names. It is empty
+	// otherwise.
 	Problem string
 }
 
-// PackageChange is what happens to one package in a transaction.
+// PackageChange is the change of one package in a transaction.
 type PackageChange struct {
 	Name string
-	// From is the version before; empty for a package that is new.
+	// From is the version before the change; empty for a new package.
 	From string
-	// To is the version afterwards; empty for a package that is removed.
+	// To is the version after the change; empty for a removed package.
 	To string
 }
 
-// Removed reports whether the package goes away.
+// Removed reports whether the package is removed.
 func (c PackageChange) Removed() bool { return c.To == "" }
 
-// Transactions observes by `apt-get --simulate` what a call of apt-get would do. The name is the
-// command and its arguments separated by spaces: "full-upgrade", "install chrony postfix",
-// "--no-install-recommends install gdisk". No lock is taken, and what -y refuses is refused.
+// Transactions observes, with `apt-get --simulate`, what a call of apt-get would do. The name is the command with its
+// arguments, separated by spaces: "full-upgrade", "install chrony postfix", "--no-install-recommends install gdisk".
+// No lock is taken, and whatever -y refuses is refused.
 var Transactions = &observe.Kind[Transaction]{
 	Name: "apt-transaction", What: "what `apt-get %s` will do",
 	Ask: func(names []string) []remote.Query {
@@ -51,8 +51,8 @@ var Transactions = &observe.Kind[Transaction]{
 	},
 }
 
-// parseTransaction reads the lines "Inst NAME [OLD] (NEW ORIGIN [ARCH]) …", "Remv NAME [OLD]" and
-// "Purg NAME [OLD]"; a "Conf" line without an "Inst" is of a package that was left unconfigured.
+// parseTransaction parses the lines "Inst NAME [OLD] (NEW ORIGIN [ARCH]) …", "Remv NAME [OLD]" and "Purg NAME [OLD]".
+// A "Conf" line without an "Inst" line is for a package that was left unconfigured.
 func parseTransaction(a remote.Answer) (Transaction, error) {
 	var t Transaction
 	var configured []string
@@ -102,8 +102,8 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 	return t, nil
 }
 
-// problemOf is what apt-get says about a failure: the dependencies that it lists as unmet, then
-// its "E:" lines, one problem a line. It is empty if there is neither.
+// problemOf returns what apt-get says about a failure, one problem per line: the unmet dependencies that it lists,
+// then its "E:" lines. It is empty if there are neither.
 func problemOf(stdout, stderr []byte) string {
 	var problem []string
 	unmet := false

@@ -23,7 +23,7 @@ func (m *Module) upgradeCommand() string {
 	return fullUpgrade
 }
 
-// planUpgrade plans the upgrade that apt's own simulation finds to be due.
+// planUpgrade plans the upgrade that apt's own simulation considers due.
 func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	command := m.upgradeCommand()
 	t, err := Transactions.Observe(ctx, h, command)
@@ -68,7 +68,7 @@ func (m *Module) planUpgrade(ctx context.Context, h modules.Host) ([]modules.Ste
 	}}, nil
 }
 
-// planFinish plans what is left of an upgrade that only has packages to configure.
+// planFinish plans the rest of an upgrade that only has packages to configure.
 func (m *Module) planFinish(command string, t Transaction) []modules.Step {
 	if len(t.Unfinished) == 0 {
 		return nil
@@ -104,7 +104,7 @@ func summarize(changes []PackageChange) string {
 	return strings.Join(parts, "; ")
 }
 
-// versions shows each package with its version before and after.
+// versions shows each package with its version before and after the change.
 func versions(changes []PackageChange) *modules.Diff {
 	sorted := slices.Clone(changes)
 	slices.SortFunc(sorted, func(a, b PackageChange) int { return strings.Compare(a.Name, b.Name) })
@@ -120,7 +120,7 @@ func versions(changes []PackageChange) *modules.Diff {
 	return &modules.Diff{Subject: "packages", Before: before.String(), After: after.String()}
 }
 
-// autoremove is the transaction that removes what nothing needs any more.
+// autoremove is the transaction that removes what is no longer needed.
 const autoremove = "autoremove"
 
 func (m *Module) planAutoremove(ctx context.Context, h modules.Host) ([]modules.Step, error) {
