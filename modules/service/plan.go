@@ -55,8 +55,8 @@ func (s *Service) plan(p *planner) error {
 	return nil
 }
 
-// stopped reports whether a unit in the state has no process and will not get one by itself. One that activates may
-// be about to be started again after it failed.
+// stopped reports whether a unit in the given state has no process and will not get one by itself. A unit that is
+// activating may be about to be started again after a failure.
 func stopped(state string) bool {
 	switch state {
 	case "inactive", "failed", "maintenance":
@@ -65,21 +65,21 @@ func stopped(state string) bool {
 	return false
 }
 
-// needsUnit reports whether what is asked for cannot be true of a unit that is not there.
+// needsUnit reports whether the desired state is impossible for a unit that does not exist.
 func (s *Service) needsUnit() bool {
 	return s.Enabled != nil && *s.Enabled || s.State != "" && s.State != "stopped"
 }
 
-// planner gathers steps and keeps the unit as it will be after them.
+// planner collects steps and tracks the state of the unit after them.
 type planner struct {
 	name    string
 	unit    observe.Unit
-	hidden  bool // a mask was taken off: what is enabled behind it is not known
+	hidden  bool // a mask was removed: whether the unit is enabled behind it is unknown
 	steps   []modules.Step
 	repeats bool
 }
 
-// file is the name that systemctl changes a unit's files by: it refuses aliases.
+// file returns the name under which systemctl changes a unit's files: it rejects aliases.
 func (p *planner) file() string {
 	if p.unit.ID != "" {
 		return p.unit.ID
@@ -87,7 +87,7 @@ func (p *planner) file() string {
 	return p.name
 }
 
-// readable is an error for a unit whose file systemd cannot use.
+// readable returns an error if systemd cannot use the unit's file.
 func (p *planner) readable() error {
 	switch {
 	case p.unit.LoadState == "bad-setting", p.unit.LoadState == "error", p.unit.UnitFileState == "bad":
@@ -154,7 +154,7 @@ func (p *planner) source() string {
 	return p.unit.Source
 }
 
-// start makes the unit run by a verb of systemctl, and looks whether it stays.
+// start plans to start the unit with a verb of systemctl, and to check that it keeps running.
 func (p *planner) start(verb string) {
 	p.unit.ActiveState, p.unit.SubState = "active", ""
 	p.do(strings.ReplaceAll(verb, "-", " ")+" "+p.name, "sh", "-c", startScript, "sh", verb, p.name)
@@ -185,7 +185,7 @@ func (p *planner) do(summary string, argv ...string) {
 	p.steps = append(p.steps, step)
 }
 
-// expect is the unit as it will be, under its own name and the one that it was asked for by.
+// expect returns the expected unit, under its own name and under the name that was asked for.
 func (p *planner) expect() []observe.Expectation {
 	names := []string{p.name}
 	if p.file() != p.name {
@@ -202,10 +202,10 @@ func (p *planner) expect() []observe.Expectation {
 	return expect
 }
 
-// unitDir is where administrators keep unit files, and where a mask would lie.
+// unitDir is where administrators keep unit files, and where a mask would be.
 const unitDir = "/etc/systemd/system"
 
-// explain says what to do about a change of a unit's files or state that systemctl refused.
+// explain says what to do if systemctl refuses to change a unit's files or state.
 func explain(name, verb string) func(int, []byte, []byte) error {
 	return func(exit int, _, stderr []byte) error {
 		message := strings.TrimSpace(string(stderr))

@@ -1,4 +1,4 @@
-// Package service keeps systemd units started, stopped, enabled or masked.
+// Package service starts, stops, enables and masks systemd units.
 package service
 
 import (
@@ -9,18 +9,17 @@ import (
 	"hlplay/modules"
 )
 
-// Service is how a unit should be.
+// Service is the desired state of a unit.
 type Service struct {
 	Name    string `hcl:"name" doc:"Name of the unit; .service is the default suffix."`
 	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"restarted and reloaded act every time the task runs, which is meant for handlers. By default the unit is left as it is."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
-	// DaemonReload is a state too: systemd says of each unit whether its file is newer than what it read.
+	// DaemonReload is a state too: systemd knows for each unit whether its file is newer than what it has read.
 	DaemonReload bool `hcl:"daemon_reload,optional" doc:"Reload systemd's unit files if the unit's own has changed."`
 }
 
-// settle bounds how long a unit may take from the end of systemctl to the state asked for: it may
-// still activate.
+// settle bounds the time between the end of systemctl and the desired state: the unit may still be activating.
 const settle = 15 * time.Second
 
 // result is the registered result.
@@ -30,7 +29,7 @@ type result struct {
 	Enabled bool   `cty:"enabled" doc:"Whether it starts at boot."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "service",
 	Aliases: []string{"systemd", "systemd_service"},

@@ -18,12 +18,12 @@ func unit(load, active, file string) observe.Unit {
 	return observe.Unit{ID: "x.service", LoadState: load, ActiveState: active, SubState: "running", UnitFileState: file}
 }
 
-// argvs are the commands of a plan, each as one line.
+// argvs returns the commands of a plan, one line each.
 func argvs(p modules.Plan) []string {
 	var all []string
 	for _, step := range p.Steps {
 		argv := step.Action.(modules.Run).Argv
-		if argv[0] == "sh" { // the script that looks whether the unit stays
+		if argv[0] == "sh" { // the script that checks that the unit keeps running
 			argv = append([]string{"systemctl"}, argv[4], "--", argv[5])
 		}
 		all = append(all, strings.Join(argv, " "))
@@ -99,8 +99,8 @@ func TestUnknownUnitsStayUnknown(t *testing.T) {
 	}
 }
 
-// TestEveryState decides what each state of systemd means for each state that can be asked for: "" is nothing to do,
-// an error begins with an exclamation mark.
+// TestEveryState checks what each state of systemd means for each desired state: "" is nothing to do, and an error
+// begins with an exclamation mark.
 func TestEveryState(t *testing.T) {
 	disable, enable := "systemctl disable -- x.service", "systemctl enable -- x.service"
 	mask, unmask := "systemctl mask -- x.service", "systemctl unmask -- x.service"
@@ -180,7 +180,7 @@ func decided(t *testing.T, what string, s Service, u observe.Unit, want string) 
 	}
 }
 
-// systemctl refuses to enable or mask by an alias.
+// systemctl refuses to enable or mask a unit by an alias.
 func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
 	u := unit("loaded", "active", "enabled")
 	u.ID = "ssh.service"
@@ -194,7 +194,7 @@ func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
 	}
 }
 
-// What is enabled behind a mask, nobody knows while it is there.
+// While a unit is masked, nobody knows whether it is enabled behind the mask.
 func TestWhatAMaskHidesIsUnknown(t *testing.T) {
 	h := observe.NewRecorded("pve1", observe.Units.Expect("x.service", unit("masked", "inactive", "masked")))
 	plan, err := (&Service{Name: "x", Masked: yes(false), State: "started"}).Plan(t.Context(), h)

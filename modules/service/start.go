@@ -11,7 +11,7 @@ import (
 //go:embed start.sh
 var startScript string
 
-// StartError is a unit that did not start, or ended as soon as it had.
+// StartError is returned for a unit that did not start, or that ended right after it had started.
 type StartError struct {
 	Unit, Verb string
 	// Reason is what systemd says about it.
@@ -24,15 +24,15 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("systemctl %s %s: %s", e.Verb, e.Unit, e.Reason)
 }
 
-// Hint says where more is to be found.
+// Hint says where to find more.
 func (e *StartError) Hint() string {
 	return "journalctl -u " + e.Unit + " --no-pager has the rest of its journal"
 }
 
-// Output is what to show beside the message.
+// Output returns what to show in addition to the message.
 func (e *StartError) Output() string { return e.Journal }
 
-// explainStart reads what startScript printed.
+// explainStart parses the output of startScript.
 func explainStart(name, verb string) func(int, []byte, []byte) error {
 	return func(exit int, stdout, stderr []byte) error {
 		shown, journal, _ := strings.Cut(string(stdout), "\n\n")
@@ -49,7 +49,7 @@ func explainStart(name, verb string) func(int, []byte, []byte) error {
 	}
 }
 
-// ending says in words how a unit ended of which systemctl says that it was started.
+// ending describes how a unit ended even though systemctl says that it was started.
 func ending(properties map[string]string) string {
 	how := "with exit status " + properties["ExecMainStatus"]
 	if result := properties["Result"]; result != "success" && result != "exit-code" {
