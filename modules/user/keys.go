@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// authorize plans the account's authorized_keys, at the file that ~/.ssh/authorized_keys leads to.
+// authorize plans the account's authorized_keys, in the file that ~/.ssh/authorized_keys leads to.
 func (u *User) authorize(ctx context.Context, h modules.Host, account observe.User) ([]modules.Step, error) {
 	wanted := u.keys()
 	if len(wanted) == 0 && !u.KeysExclusive {
@@ -55,7 +55,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 		}
 	case now.Exists():
 		file.Mode, file.Owner, file.Group = now.Mode, now.Owner, now.Group
-	case shared: // the cluster file system decides on mode and owner
+	case shared: // the cluster file system determines mode and owner
 		file.Group = "www-data"
 	default:
 		write.Mode, write.Owner, write.Group = file.Mode, file.Owner, file.Group
@@ -70,7 +70,8 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	}), nil
 }
 
-// sshDirectory makes ~/.ssh where it is missing. A link that leads elsewhere needs its place to exist.
+// sshDirectory creates ~/.ssh if it is missing. If authorized_keys is a link that leads elsewhere, the target's
+// directory must exist.
 func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string, account observe.User) ([]modules.Step, error) {
 	if path.Dir(at) != dir {
 		_, place, err := observe.Follow(ctx, h, path.Dir(at))
@@ -100,9 +101,9 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 	}}, nil
 }
 
-// strict is why sshd does not use what lies there: it belongs to somebody else than root and the account, others may
-// write to it (StrictModes of sshd_config(5)), or the account, as which sshd reads, may not read it. It is empty if
-// sshd does.
+// strict returns why sshd does not use the file or directory: it belongs to somebody other than root and the account,
+// others may write to it (StrictModes of sshd_config(5)), or the account, as which sshd reads, may not read it. It is
+// empty if sshd does use it.
 func strict(f observe.File, account observe.User) string {
 	switch {
 	case f.Owner != account.Name && f.Owner != "root":
@@ -110,7 +111,7 @@ func strict(f observe.File, account observe.User) string {
 	case f.Mode&0o022 != 0:
 		return fmt.Sprintf("has mode %04o", uint32(f.Mode))
 	}
-	need, who := fs.FileMode(0o4), 0 // to read a file, to enter a directory
+	need, who := fs.FileMode(0o4), 0 // to read a file, or to enter a directory
 	if f.Type == observe.Directory {
 		need = 0o1
 	}
@@ -128,7 +129,7 @@ func strict(f observe.File, account observe.User) string {
 	return ""
 }
 
-// owned returns the file as one that sshd accepts as the account's own.
+// owned returns the file with attributes that sshd accepts as the account's own.
 func owned(f observe.File, account observe.User) observe.File {
 	f.Mode, f.Owner, f.Group = f.Mode&^0o022|0o600, account.Name, account.Group
 	if f.Type == observe.Directory {
@@ -137,7 +138,7 @@ func owned(f observe.File, account observe.User) observe.File {
 	return f
 }
 
-// readable makes sshd use a file or directory.
+// readable plans to make a file or directory acceptable to sshd.
 func readable(at string, now observe.File, account observe.User) []modules.Step {
 	why := strict(now, account)
 	if why == "" {
@@ -155,8 +156,8 @@ func readable(at string, now observe.File, account observe.User) []modules.Step 
 	}}
 }
 
-// homeNote explains that sshd refuses the keys of an account because of its home, which is not changed: other programs
-// may need it as it is. It is empty if sshd does not, or if that is not known.
+// homeNote explains that sshd rejects the account's keys because of its home directory, which is not changed because
+// other programs may need it as it is. It is empty if sshd accepts them, or if that is not known.
 func (u *User) homeNote(ctx context.Context, h modules.Host, account observe.User) (string, error) {
 	if len(u.keys()) == 0 {
 		return "", nil
@@ -174,9 +175,9 @@ func (u *User) homeNote(ctx context.Context, h modules.Host, account observe.Use
 	return "", nil
 }
 
-// editKeys is the content of authorized_keys with the keys as asked for. The first line of a key
-// becomes the line asked for, where it stands; further lines of the same key go. Comments and what
-// is no key stay.
+// editKeys returns the content of authorized_keys with the keys as desired. The first line of a key is replaced by the
+// desired line, in place; further lines with the same key are removed. Comments, and lines that are not keys, are
+// kept.
 func editKeys(text string, wanted []wantedKey, exclusive bool) string {
 	byID := map[string]wantedKey{}
 	for _, k := range wanted {

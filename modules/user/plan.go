@@ -78,7 +78,7 @@ func data(name, home string) cty.Value {
 	return modules.Data(r)
 }
 
-// groups are all groups that must be there.
+// groups returns all groups that must exist.
 func (u *User) groups() []string {
 	all := slices.Clone(u.Groups)
 	if u.Group != "" {
@@ -88,8 +88,8 @@ func (u *User) groups() []string {
 	return slices.Compact(all)
 }
 
-// makeGroups makes the groups that are missing, and tells which those are. A primary group that bears the name of a
-// new account is made by useradd itself.
+// makeGroups plans to create missing groups, and returns their names. A primary group with the name of a new account
+// is created by useradd itself.
 func (u *User) makeGroups(ctx context.Context, h modules.Host) (steps []modules.Step, missing []string, err error) {
 	found, err := observe.Groups.ObserveAll(ctx, h, u.groups())
 	if err != nil {
@@ -105,7 +105,7 @@ func (u *User) makeGroups(ctx context.Context, h modules.Host) (steps []modules.
 	return steps, missing, nil
 }
 
-// create makes the account, and tells what it will be.
+// create plans to create the account, and returns what it will be.
 func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, observe.User, error) {
 	account := observe.User{
 		Name: u.Name, UID: -1, GID: -1, Comment: u.Comment, Home: u.Home, Shell: u.Shell, Group: u.Group,
@@ -122,7 +122,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}
 	if u.Group != "" {
 		argv = append(argv, "--gid", u.Group)
-	} else { // of its own, whatever login.defs says
+	} else { // a group of its own, whatever login.defs says
 		account.Group = u.Name
 		argv = append(argv, "--user-group")
 	}
@@ -143,13 +143,13 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}
 	expect := []observe.Expectation{
 		observe.Users.Expect(u.Name, account),
-		observe.Passwords.Expect(u.Name, "!"), // useradd(8): locked until one is set
+		observe.Passwords.Expect(u.Name, "!"), // useradd(8): locked until a password is set
 	}
 	if u.Group == "" {
 		expect = append(expect, observe.Groups.Expect(u.Name, observe.Group{Name: u.Name, GID: -1}))
 	}
 	if !u.System {
-		// useradd(8) makes the directory and gives it away by its name.
+		// useradd(8) creates the directory and changes its owner by name.
 		by, err := observe.Replaceable(ctx, h, account.Home)
 		if err != nil {
 			return nil, account, err
@@ -174,7 +174,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}}, account, nil
 }
 
-// modify changes what differs of an account that is there.
+// modify plans to change what differs in an existing account.
 func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe.User, error) {
 	if u.UID != nil && *u.UID != now.UID && now.UID >= 0 {
 		return nil, now, fmt.Errorf("the account %s has the id %d, not %d; it is not changed, because the files of the old id would be left behind", u.Name, now.UID, *u.UID)
@@ -204,7 +204,7 @@ func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe
 	if !u.GroupsExclusive {
 		groups = sorted(append(groups, now.Groups...))
 	}
-	// Where the group is the primary one, being listed as its member adds nothing.
+	// If the group is the primary one, listing the account as its member adds nothing.
 	groups = slices.DeleteFunc(groups, func(g string) bool { return g == after.Group && !slices.Contains(now.Groups, g) })
 	if !slices.Equal(groups, sorted(now.Groups)) {
 		what = append(what, "groups "+strings.Join(groups, ","))
@@ -223,8 +223,8 @@ func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe
 	}}, after, nil
 }
 
-// expectMembers adds to the last step what it does to the groups that the account joins: their new
-// members where the old ones are known.
+// expectMembers adds to the last step its effect on the groups that the account joins: their new members, if the old
+// ones are known.
 func (u *User) expectMembers(h modules.Host, steps []modules.Step, account observe.User, missing []string) {
 	if len(steps) == 0 {
 		return
@@ -287,7 +287,7 @@ func (u *User) remove(h modules.Host, now observe.User) []modules.Step {
 	}}
 }
 
-// explain names the exit codes of useradd(8), usermod(8) and userdel(8) that a person can do something about.
+// explain describes the exit codes of useradd(8), usermod(8) and userdel(8) that people can do something about.
 func explain(program string) func(int, []byte, []byte) error {
 	return func(exit int, _, stderr []byte) error {
 		message := strings.TrimSpace(string(stderr))

@@ -11,8 +11,8 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// checkHost refuses what useradd(8) would, and a shell that is not there, which useradd and usermod(8) give an account that then cannot
-// log in.
+// checkHost returns an error for what useradd(8) would refuse, and for a missing shell: useradd and usermod(8) accept
+// it, but the account could not log in.
 func (u *User) checkHost(ctx context.Context, h modules.Host, now observe.User) error {
 	if u.Shell != "" {
 		if err := required.Program(ctx, h, u.Shell, "", "shell: to log in, "+u.Name); err != nil {

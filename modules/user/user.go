@@ -13,7 +13,7 @@ import (
 	"hlplay/modules"
 )
 
-// User is an account as it should be.
+// User is the desired state of an account.
 type User struct {
 	Name    string `hcl:"name" doc:"Name of the account."`
 	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the account exists."`
@@ -53,7 +53,7 @@ type result struct {
 	Home *string `cty:"home" doc:"Home directory; null if the account is absent."`
 }
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "user",
 	Aliases: []string{"authorized_key"},
@@ -80,8 +80,8 @@ The account root is never removed.`,
 	New:    func() modules.Module { return &User{} },
 }
 
-// hashPattern is crypt(5)'s modern form, possibly locked, or no password at all. chpasswd -e would
-// store anything else as it is: a plain password in /etc/shadow.
+// hashPattern matches the modern form of crypt(5), possibly locked, or no password at all. chpasswd -e would store
+// anything else unchanged: a plain-text password in /etc/shadow.
 var hashPattern = regexp.MustCompile(`^(!{0,2}\$[0-9a-z]+\$[^:\n]+|[!*]{1,2})$`)
 
 // Validate implements modules.Validator.
@@ -160,7 +160,7 @@ func (u *User) checkKeys() error {
 	return nil
 }
 
-// wantedKey is a line of authorized_keys that is asked for; item says by a block of its own.
+// wantedKey is a desired line of authorized_keys; item is set if it has a block of its own.
 type wantedKey struct {
 	line, state string
 	item        bool
@@ -177,8 +177,8 @@ func (u *User) keys() []wantedKey {
 	return all
 }
 
-// keyID is type and data of the key on a line of authorized_keys, the same whatever its comment and
-// options are; empty for a comment and for what is no key.
+// keyID returns the type and data of the key on a line of authorized_keys, regardless of its comment and options. It
+// is empty for comments and lines that are not keys.
 func keyID(line string) string {
 	if strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return ""

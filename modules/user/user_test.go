@@ -35,8 +35,8 @@ func owns(name string, mode fs.FileMode, f observe.File) observe.File {
 	return f
 }
 
-// sshd does not use keys that it may not read, or that others could have written: that is repaired, and of the home
-// it is said.
+// sshd does not use keys that it may not read, or that others could have written. Such files are repaired; a problem
+// with the home directory is only reported.
 func TestKeysThatSshdDoesNotRead(t *testing.T) {
 	const dir, keys = "/home/ops/.ssh", "/home/ops/.ssh/authorized_keys"
 	there := regular(key2 + "\n")
@@ -74,7 +74,7 @@ func TestKeysThatSshdDoesNotRead(t *testing.T) {
 	}
 }
 
-// host knows root and ops; the account new is not there.
+// host returns a host with root and ops, but without the account new.
 func host(more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Users.Expect("root", observe.User{Name: "root", Home: "/root", Shell: "/bin/bash", Group: "root"}),
@@ -102,7 +102,7 @@ func host(more ...observe.Expectation) modules.Host {
 	}, more...)...)
 }
 
-// acts are the actions of a plan, each as one line.
+// acts returns the actions of a plan, one line each.
 func acts(p modules.Plan) []string {
 	var all []string
 	for _, step := range p.Steps {
@@ -120,7 +120,7 @@ func acts(p modules.Plan) []string {
 	return all
 }
 
-// A home that another user could exchange for a link is not given away by its name.
+// A home directory that another user could replace by a link is not given away by name.
 func TestAHomeWithinAnothersHome(t *testing.T) {
 	for home, want := range map[string]string{"/home/ops/new": "ops may change what lies at /home/ops/new", "/tmp/deep/new": "every user may change"} {
 		h := host(
@@ -135,7 +135,7 @@ func TestAHomeWithinAnothersHome(t *testing.T) {
 	}
 }
 
-// What would leave an account that cannot log in, and what useradd would refuse, is refused in the plan.
+// The plan rejects what would yield an account that cannot log in, and what useradd would refuse.
 func TestWhatTheHostLacks(t *testing.T) {
 	taken := 1000
 	for want, u := range map[string]User{
@@ -281,7 +281,7 @@ func TestKeysAreEdited(t *testing.T) {
 	}
 }
 
-// FuzzKeys checks that edited keys are edited to themselves, and that the wanted one is there once.
+// FuzzKeys checks that editing keys is idempotent, and that the wanted key is present exactly once.
 func FuzzKeys(f *testing.F) {
 	f.Add("# c\n"+key2+"\n"+key1, true)
 	f.Add("from=\"x\" "+key1+"\r\n\n", false)
