@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "cron",
 	Summary: "A job in /etc/cron.d",
@@ -36,7 +36,7 @@ can write to.`,
 	New: func() modules.Module { return &cron{} },
 }
 
-// cron is the module's arguments.
+// cron holds the module's arguments.
 type cron struct {
 	Name        string            `hcl:"name" doc:"Name of the file in /etc/cron.d: letters, digits, hyphens and underscores; cron ignores others."`
 	State       string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
@@ -52,13 +52,13 @@ const (
 )
 
 var (
-	fileName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron take
+	fileName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron accept
 	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// percent is one that no backslash escapes; cron lets a backslash escape another.
+	// percent matches an unescaped percent sign; to cron, a backslash also escapes another backslash.
 	percent = regexp.MustCompile(`^(?:[^\\%]|\\.)*%`)
 )
 
-// Validate refuses what cron would ignore, or take for something else.
+// Validate rejects what cron would ignore or misinterpret.
 func (m *cron) Validate() error {
 	fault := func(argument, problem, want string) error {
 		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
@@ -91,7 +91,7 @@ func (m *cron) Validate() error {
 	return nil
 }
 
-// path is the job's file.
+// path returns the path of the job's file.
 func (m *cron) path() string { return dir + m.Name }
 
 // Want announces what Plan reads.
@@ -106,7 +106,7 @@ func (m *cron) Want(h modules.Host) {
 	}
 }
 
-// text is the file's content.
+// text returns the content of the file.
 func (m *cron) text() string {
 	var b strings.Builder
 	b.WriteString("# Written by hlplay: changes made here are lost.\n")

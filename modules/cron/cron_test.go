@@ -66,7 +66,7 @@ func TestWhatCronDoesNotRun(t *testing.T) {
 	for name, test := range map[string]struct {
 		user string
 		unit observe.Unit
-		want string // of the error, or of the note
+		want string // in the error, or in the note
 		note bool
 	}{
 		"it runs":         {"backup", running, "", false},
@@ -99,7 +99,7 @@ func TestWhatCronDoesNotRun(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		change func(*cron)
-		want   string // empty if it is right
+		want   string // empty if it is valid
 	}{
 		{func(*cron) {}, ""},
 		{func(m *cron) { m.Schedule = "@daily" }, ""},
@@ -118,7 +118,7 @@ func TestValidate(t *testing.T) {
 		{func(m *cron) { m.Schedule = "* * * *\n* root" }, "schedule"},
 		{func(m *cron) { m.Schedule = "" }, "schedule"},
 		{func(m *cron) { m.Command = "date +%F" }, "command"},
-		{func(m *cron) { m.Command = `date +\\%F` }, "command"}, // cron takes the first backslash to escape the second
+		{func(m *cron) { m.Command = `date +\\%F` }, "command"}, // to cron, the first backslash escapes the second
 		{func(m *cron) { m.Command = `echo \% %` }, "command"},
 		{func(m *cron) { m.Command = "a\nb" }, "command"},
 		{func(m *cron) { m.Command = "" }, "command"},

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// words are the schedules that have a name.
+// words lists the named schedules.
 var words = []string{"@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
 
-// field is one of a schedule: its values, and the names of those from first on.
+// field is a field of a schedule: the range of its values, and the names of the values starting at first.
 type field struct {
 	name        string
 	first, last int
 	names       []string
 }
 
-// fields are those of a schedule, in their order.
+// fields lists the fields of a schedule in order.
 var fields = []field{
 	{"minute", 0, 59, nil},
 	{"hour", 0, 23, nil},
@@ -26,7 +26,7 @@ var fields = []field{
 	{"day of the week", 0, 7, []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
 }
 
-// schedule returns what is wrong with a schedule of crontab(5); empty if nothing is.
+// schedule returns what is wrong with a schedule of crontab(5), or "".
 func schedule(text string) string {
 	if strings.HasPrefix(text, "@") {
 		if !slices.Contains(words, text) {
@@ -67,7 +67,7 @@ func schedule(text string) string {
 	return ""
 }
 
-// value reads a number or a name.
+// value parses a number or a name.
 func (f field) value(text string) (n int, ok bool) {
 	if i := slices.Index(f.names, strings.ToLower(text)); i >= 0 {
 		return f.first + i, true

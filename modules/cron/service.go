@@ -9,10 +9,11 @@ import (
 	"hlplay/modules"
 )
 
-// daemons are the units of Debian's packages that provide cron-daemon: cron, cronie, bcron and systemd-cron.
+// daemons lists the units of the Debian packages that provide cron-daemon: cron, cronie, bcron and systemd-cron.
 var daemons = []string{"cron.service", "cronie.service", "bcron.service", "cron.target"}
 
-// service refuses a host where nothing runs jobs, and returns what is wrong with the service of one where something may.
+// service returns an error if nothing on the host would run jobs, and notes about what is wrong with the services that
+// could.
 func service(ctx context.Context, h modules.Host) (notes []string, err error) {
 	units, err := observe.Units.ObserveAll(ctx, h, daemons)
 	if observe.IsUnknown(err) { // a package is about to be installed
@@ -34,7 +35,7 @@ func service(ctx context.Context, h modules.Host) (notes []string, err error) {
 			problem, mend = "is "+unit.ActiveState+": nothing runs the job", "state = \"started\" enabled = true"
 		case unit.UnitFileState == "disabled":
 			problem, mend = "is not started at boot: nothing runs the job then", "enabled = true"
-		default: // whatever the others do, this one runs the job
+		default: // this one runs the job, whatever the state of the others
 			return nil, nil
 		}
 		notes = append(notes, fmt.Sprintf("%s %s; mend it with service { name = %q %s }", name, problem, name, mend))
