@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/accounts"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "group",
 	Summary: "A group of users, with an id of its own",
@@ -27,7 +27,7 @@ group that is the primary one of a user is not removed.`,
 	New:    func() modules.Module { return &group{} },
 }
 
-// group is the module's arguments.
+// group holds the module's arguments.
 type group struct {
 	Name   string `hcl:"name" doc:"Name of the group."`
 	State  string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the group exists."`
@@ -45,7 +45,7 @@ const absent = "absent"
 // highestID is the highest id that is not reserved: (gid_t)-1 means none.
 const highestID = 1<<32 - 2
 
-// Validate refuses names and ids that a group cannot have.
+// Validate rejects names and ids that a group cannot have.
 func (m *group) Validate() error {
 	if err := observe.CheckAccountName(m.Name); err != nil {
 		return &modules.ArgumentError{Argument: "name", Problem: err.Error()}
@@ -101,7 +101,8 @@ func (m *group) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	return plan, nil
 }
 
-// checkMembers refuses to remove a group that is the primary one of an account, as groupdel(8) does.
+// checkMembers returns an error if the group is the primary group of an account, which groupdel(8) would refuse to
+// remove.
 func (m *group) checkMembers(ctx context.Context, h modules.Host, gid int) error {
 	users, err := accounts.WithID(ctx, h, accounts.Passwd, accounts.PrimaryGroup, gid)
 	if err != nil || len(users) == 0 {
@@ -110,7 +111,7 @@ func (m *group) checkMembers(ctx context.Context, h modules.Host, gid int) error
 	return fmt.Errorf("%s is the primary group of %s and is not removed; remove that account first, or give it another primary group, with user", m.Name, strings.Join(users, ", "))
 }
 
-// checkID refuses an id that another group has, as groupadd(8) does.
+// checkID returns an error if another group has the id, which groupadd(8) would refuse.
 func (m *group) checkID(ctx context.Context, h modules.Host) error {
 	if m.GID == nil {
 		return nil
@@ -128,12 +129,12 @@ func (m *group) remove() modules.Step {
 		Summary: "remove group " + m.Name,
 		Action:  modules.Run{Argv: []string{"groupdel", m.Name}, Brief: true, Explain: explain(m.Name)},
 		Expect:  append(accounts.Files(because), observe.Groups.Expect(m.Name, observe.Group{})),
-		Risk:    modules.Destroys, // members and files keep no more than its number
+		Risk:    modules.Destroys, // members and files keep only its number
 		Exact:   true,
 	}
 }
 
-// explain says what groupdel(8) refuses.
+// explain adds what to do if groupdel(8) refuses.
 func explain(name string) func(int, []byte, []byte) error {
 	return func(exit int, _, stderr []byte) error {
 		if exit != 8 {

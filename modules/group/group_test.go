@@ -54,7 +54,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// What groupadd and groupdel would refuse is refused in the plan, so that check mode says it too.
+// The plan rejects what groupadd and groupdel would reject, so that check mode reports it too.
 func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		group group
