@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// exact are the steps of all modules that run a program, by package and function, and whether what they expect is all that
-// they change: then check mode doubts nothing else because of them. A step behind another of the same function has a number.
+// exact lists the steps of all modules that run a program, by package and function, and whether they change only what
+// they expect. If so, check mode does not cast doubt on anything else because of them. Further steps in the same
+// function are numbered.
 var exact = map[string]struct {
 	exact bool
 	why   string
@@ -99,10 +100,10 @@ var exact = map[string]struct {
 	"user.User.setPassword":       {true, "the files of accounts"},
 }
 
-// bounded are actions that change what they name and nothing else, or nothing.
+// bounded lists actions that change what they name and nothing else, or nothing at all.
 var bounded = map[string]bool{"WriteFile": true, "MakeDir": true, "Remove": true, "Link": true, "SetAttributes": true, "Wait": true}
 
-// written are steps whose action is such a one, made elsewhere.
+// written lists steps with such an action that is constructed elsewhere.
 var written = map[string]bool{"conffile.WriteMode": true, "file.File.planPresent": true, "user.User.authorize": true, "reboot.Module.step": true}
 
 func TestEveryStepIsExactOnPurpose(t *testing.T) {
@@ -161,7 +162,7 @@ func TestEveryStepIsExactOnPurpose(t *testing.T) {
 	}
 }
 
-// receiver is the type whose method a function is, with a dot, empty for other functions.
+// receiver returns the receiver type of a method followed by a dot, or "" for other functions.
 func receiver(fn *ast.FuncDecl) string {
 	if fn.Recv == nil || len(fn.Recv.List) == 0 {
 		return ""
@@ -176,7 +177,7 @@ func receiver(fn *ast.FuncDecl) string {
 	return ""
 }
 
-// stepFields are the fields of a literal of modules.Step, nil if the node is none.
+// stepFields returns the fields of a composite literal of modules.Step, or nil for any other node.
 func stepFields(n ast.Node) map[string]ast.Expr {
 	lit, ok := n.(*ast.CompositeLit)
 	if !ok {
@@ -196,7 +197,7 @@ func stepFields(n ast.Node) map[string]ast.Expr {
 	return fields
 }
 
-// actionOf is the name of an action that is written where the step is, empty for others.
+// actionOf returns the name of an action that is written as a literal in the step, or "" for others.
 func actionOf(e ast.Expr) string {
 	if lit, ok := e.(*ast.CompositeLit); ok {
 		if selector, ok := lit.Type.(*ast.SelectorExpr); ok {

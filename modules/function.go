@@ -11,16 +11,16 @@ import (
 
 // Function is a function that a module adds to the language, because it knows the arithmetic of its product.
 type Function struct {
-	// Name is what expressions call it by; no other function may have it.
+	// Name is the name in expressions; it must be unique.
 	Name string
-	// Doc is one line.
+	// Doc is a single line.
 	Doc string
-	// Arguments are the names in its signature ("osds, size, pools, target"); empty means those of its parameters.
+	// Arguments lists the parameter names in the signature ("osds, size, pools, target"); empty means those of Func.
 	Arguments string
 	Func      function.Function
 }
 
-// WholeNumber returns an argument of a function that must be a whole number; index is the argument's.
+// WholeNumber converts an argument of a function that must be a whole number; index is the argument's position.
 func WholeNumber(v cty.Value, index int) (*big.Int, error) {
 	n := v.AsBigFloat()
 	if n.IsInf() || n.MantExp(nil) > 256 || !n.IsInt() {
@@ -30,7 +30,7 @@ func WholeNumber(v cty.Value, index int) (*big.Int, error) {
 	return i, nil
 }
 
-// PositiveNumber returns an argument of a function that must be a whole number of at least 1.
+// PositiveNumber converts an argument of a function that must be a whole number of at least 1.
 func PositiveNumber(v cty.Value, index int) (*big.Int, error) {
 	n, err := WholeNumber(v, index)
 	if err != nil || n.Sign() < 1 {
@@ -39,7 +39,7 @@ func PositiveNumber(v cty.Value, index int) (*big.Int, error) {
 	return n, nil
 }
 
-// Numbers returns the elements of a list of numbers, of which some may be unknown.
+// Numbers returns the elements of a list of numbers, some of which may be unknown.
 func Numbers(v cty.Value) ([]cty.Value, error) {
 	list, err := convert.Convert(v, cty.List(cty.Number))
 	if err != nil {

@@ -16,9 +16,10 @@ type ResultField struct {
 
 var valueType = reflect.TypeFor[cty.Value]()
 
-// ResultFields are the attributes that a Spec's Result declares: its fields with a tag `cty:"name"`, in their order.
-// A field is a string, a bool, an int, a []string, a pointer to one of the first three (null where it is nil), or a
-// cty.Value, which may be unknown; `type:"number"` or "string" says what it holds, otherwise it can be anything.
+// ResultFields returns the attributes that a Spec's Result declares: its fields with a tag `cty:"name"`, in order. A
+// field is a string, a bool, an int, a []string, a pointer to one of the first three (null if it is nil), or a
+// cty.Value, which may be unknown. `type:"number"` or "string" is the type of a cty.Value; without it, the type can be
+// any.
 func ResultFields(result any) []ResultField {
 	if result == nil {
 		return nil
@@ -61,7 +62,7 @@ func resultType(field reflect.StructField) cty.Type {
 	panic(fmt.Sprintf("modules: a result has a field %s of type %v", field.Name, field.Type))
 }
 
-// Data is a Result with its values, as Plan.Data wants it.
+// Data returns a Result's values in the form of Plan.Data.
 func Data(result any) cty.Value {
 	all := make(map[string]cty.Value)
 	v := reflect.ValueOf(result)

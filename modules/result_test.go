@@ -6,7 +6,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// What Data makes of a result has the types that ResultFields declare, null and unknown values included.
+// What Data returns has the types that ResultFields declares, even for null and unknown values.
 func TestDataHasTheDeclaredTypes(t *testing.T) {
 	type result struct {
 		Name   string    `cty:"name"`
