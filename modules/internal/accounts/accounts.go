@@ -1,4 +1,4 @@
-// Package accounts has what modules share that manage users and groups.
+// Package accounts contains what the modules that manage users and groups share.
 package accounts
 
 import (
@@ -8,7 +8,7 @@ import (
 	"hlplay/modules"
 )
 
-// Files says of the files that hold accounts that they are about to change; each has its copy of before.
+// Files returns the expectation that the files that hold accounts, and the backup of each, are about to change.
 func Files(because string) (expect []observe.Expectation) {
 	for _, file := range []string{"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"} {
 		expect = append(expect, observe.Files.Unknown(file, because), observe.Files.Unknown(file+"-", because))
@@ -16,7 +16,7 @@ func Files(because string) (expect []observe.Expectation) {
 	return expect
 }
 
-// AddGroup is the step that makes a group, with an id of the host's choice if gid is nil.
+// AddGroup returns the step that creates a group. If gid is nil, the host chooses the id.
 func AddGroup(name string, gid *int, system bool) modules.Step {
 	argv, after := []string{"groupadd"}, observe.Group{Name: name, GID: -1}
 	if system {

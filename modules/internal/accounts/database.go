@@ -10,19 +10,19 @@ import (
 	"hlplay/modules"
 )
 
-// The files in which the programs that make and remove accounts look before they do, and the fields of their lines.
+// The files that the programs that create and remove accounts examine first, and the fields of their lines.
 const (
 	Passwd = "/etc/passwd"
 	Group  = "/etc/group"
 
-	// ID is the field with the line's own id, in both files.
+	// ID is the field with the id of the entry itself, in both files.
 	ID = 2
 	// PrimaryGroup is the field of Passwd with the id of the primary group.
 	PrimaryGroup = 3
 )
 
-// WithID returns the names on those lines of a file that have the id in a field: none also where an earlier step is about to change
-// the file.
+// WithID returns the names on those lines of a file that have the given id in a field. It returns none if an earlier
+// step is about to change the file.
 func WithID(ctx context.Context, h modules.Host, file string, field, id int) (names []string, err error) {
 	text, _, err := observe.Text(ctx, h, file)
 	if observe.IsUnknown(err) {
