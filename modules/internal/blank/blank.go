@@ -1,4 +1,5 @@
-// Package blank guards what is made on devices: only where nothing is, or where the playbook repeats the serial of the disk.
+// Package blank guards what is created on devices: only if there is nothing on them, or if the playbook repeats the
+// serial number of the disk.
 package blank
 
 import (
@@ -11,20 +12,20 @@ import (
 	"hlplay/modules"
 )
 
-// Target is a device that something is to be made on.
+// Target is a device on which something is to be created.
 type Target struct {
-	// Name is how the playbook names it.
+	// Name is the device's name in the playbook.
 	Name   string
 	Device observe.BlockDevice
-	// Serial is that of the disk; empty if it tells none.
+	// Serial is the serial number of the disk; empty if it reports none.
 	Serial string
 }
 
-// Settle bounds how long udev takes to see what is on a device.
+// Settle bounds the time until udev notices what is on a device.
 const Settle = 15 * time.Second
 
-// Eligible returns why nothing is to be made on the target, or nil: it must be blank, or its serial among those of wipe. What is in use,
-// or holds the system, is refused in any case.
+// Eligible returns nil if something may be created on the target: it must be blank, or its serial number must be in
+// wipe. A device that is in use, or that holds the system, is refused in any case.
 func (t Target) Eligible(h modules.Host, wipe ...string) error {
 	d := t.Device
 	var mounted, held []string
@@ -63,7 +64,7 @@ func (t Target) Eligible(h modules.Host, wipe ...string) error {
 	return nil
 }
 
-// Wipe is the step that wipes the target, and the devices as they are then.
+// Wipe returns the step that wipes the target, and the devices as they are afterwards.
 func (t Target) Wipe(devices []observe.BlockDevice) (modules.Step, []observe.BlockDevice) {
 	argv := []string{"wipefs", "--all"}
 	for _, child := range t.Device.Children {
@@ -85,7 +86,7 @@ func (t Target) Wipe(devices []observe.BlockDevice) (modules.Step, []observe.Blo
 	}, devices
 }
 
-// Path is how the target is named to programs: by what does not change from one boot to the next, if there is such a name.
+// Path returns the name of the target to pass to programs: one that does not change between boots, if there is one.
 func (t Target) Path() string {
 	if ids := t.Device.ByID(); len(ids) > 0 {
 		return ids[0]
@@ -93,8 +94,8 @@ func (t Target) Path() string {
 	return t.Device.Path
 }
 
-// check refuses the devices "$1" to "$n" that are not blank. blkid(8) ends with 2 if it finds nothing, and also, without a word, if it
-// cannot read the device: signatures are at its beginning and at its end.
+// check fails if any of the devices "$1" to "$n" is not blank. blkid(8) exits with status 2 if it finds nothing, but
+// also, silently, if it cannot read the device, so the beginning and the end, where signatures are, are read first.
 const check = `n=$1; shift
 while [ "$n" -gt 0 ]; do
 d=$1; shift; n=$((n-1))
@@ -104,7 +105,7 @@ if [ "$rc" != 2 ]; then echo "$d is not blank any more: $found" >&2; exit 1; fi
 done
 exec "$@"`
 
-// Guarded is the command line that runs argv if, right before, the targets are still blank.
+// Guarded returns the command line that runs argv if the targets are still blank right before.
 func Guarded(targets []Target, argv ...string) []string {
 	guarded := []string{"sh", "-c", check, "sh", fmt.Sprint(len(targets))}
 	for _, t := range targets {
@@ -113,12 +114,12 @@ func Guarded(targets []Target, argv ...string) []string {
 	return append(guarded, argv...)
 }
 
-// Named matches the device of that kernel name.
+// Named matches the device with a kernel name.
 func Named(name string) func(observe.BlockDevice) bool {
 	return func(d observe.BlockDevice) bool { return d.Name == name }
 }
 
-// List lists devices, by names that last, and what is on them.
+// List describes devices, by stable names, and what is on them.
 func List(devices []observe.BlockDevice) string {
 	var all []string
 	for _, d := range devices {
@@ -130,7 +131,7 @@ func List(devices []observe.BlockDevice) string {
 			if use == "" {
 				use = "blank"
 			}
-			if text := fmt.Sprintf("%s (%s)", name, use); !slices.Contains(all, text) { // an array stands below each of its members
+			if text := fmt.Sprintf("%s (%s)", name, use); !slices.Contains(all, text) { // an array is below each of its members
 				all = append(all, text)
 			}
 		})
@@ -141,7 +142,7 @@ func List(devices []observe.BlockDevice) string {
 	return strings.Join(all, ", ")
 }
 
-// CheckDevice returns what is wrong with the path of a device as an argument.
+// CheckDevice returns an error if an argument is not the path of a device.
 func CheckDevice(argument, device string) error {
 	if !strings.HasPrefix(device, "/dev/") || strings.ContainsAny(device, " \t\n") || strings.Contains(device, "/../") {
 		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the path of a device", device), Want: "/dev/disk/by-id/…, or /dev/sdb"}

@@ -8,8 +8,8 @@ import (
 	"hlplay/modules"
 )
 
-// A device is named to programs by what is its own: a link made of what is written on it goes when that is wiped, and leads to
-// whichever device it was copied to.
+// A device is passed to programs by a name of its own: a link derived from what is written on it disappears when it is
+// wiped, and leads to whichever device has a copy.
 func TestWhatIsWipedIsNamedByItself(t *testing.T) {
 	target := Target{Name: "S1", Serial: "S1", Device: observe.BlockDevice{
 		Name: "nvme0n1", Path: "/dev/nvme0n1", Filesystem: "LVM2_member",
