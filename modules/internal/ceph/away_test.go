@@ -11,9 +11,10 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// TestWhatCannotBeAskedIsNoEmptyAnswer runs the queries on /etc/pve in a real shell, on a host without Proxmox VE, on one whose
-// pve-cluster is stopped (live-9.2/pve-cluster-stopped.txt: an empty directory, and links into it that lead nowhere), and on a
-// standalone one. Of an OSD's disk, "no cluster" makes a foreign disk, and of a guest's id a free one.
+// TestWhatCannotBeAskedIsNoEmptyAnswer runs the queries on /etc/pve in a real shell: on a host without Proxmox VE, on
+// one whose pve-cluster is stopped (live-9.2/pve-cluster-stopped.txt: an empty directory, and dangling links into it),
+// and on a standalone one. A wrong "no cluster" would turn an OSD's disk into a foreign disk, and a guest's id into a
+// free one.
 func TestWhatCannotBeAskedIsNoEmptyAnswer(t *testing.T) {
 	kinds := map[string]func(root string) error{
 		"OSDs":           func(root string) error { return ask(t, root, ceph.OSDs, "pve1") },
@@ -43,7 +44,7 @@ func TestWhatCannotBeAskedIsNoEmptyAnswer(t *testing.T) {
 		for kind, ask := range kinds {
 			err := ask(root)
 			if kind == "authorized key" && test.files["/root/.ssh/authorized_keys"] == "" {
-				continue // a file that is no link is there or not
+				continue // a file that is not a link either exists or not
 			}
 			if away := errors.Is(err, pve.ErrNotMounted); away != test.away || err != nil && !away {
 				t.Errorf("%s: %s: error %v, want %v for the cluster file system being away", host, kind, err, test.away)
@@ -56,7 +57,7 @@ func TestWhatCannotBeAskedIsNoEmptyAnswer(t *testing.T) {
 func ask[T any](t *testing.T, root string, kind *observe.Kind[T], name string) error {
 	_, err := modulestest.FetchBelow(t, kind, root, []string{"/etc/pve", pve.PmxcfsProgram, "/root/.ssh"}, name)
 	if err != nil && strings.Contains(err.Error(), pve.ErrNotMounted.Error()) {
-		return pve.ErrNotMounted // some say it through the shell
+		return pve.ErrNotMounted // some report it through the shell
 	}
 	return err
 }

@@ -11,25 +11,26 @@ import (
 
 // Conf is /etc/pve/ceph.conf, which all nodes of a cluster share.
 type Conf struct {
-	// Exists says that the file is there, Folder that /etc/pve/ceph is: together they are what
-	// Proxmox VE takes for "initialised".
+	// Exists is set if the file exists, Folder if /etc/pve/ceph exists: with both, Proxmox VE considers Ceph
+	// initialised.
 	Exists, Folder bool
-	// Sections by name ("global", "mon.pve1") with their settings. Keys are spelt with "_".
+	// Sections maps names ("global", "mon.pve1") to settings. Keys are spelt with "_".
 	Sections map[string]map[string]string
 }
 
-// Global is one setting of [global]; empty if it is not set.
+// Global returns a setting in [global], or "" if it is not set.
 func (c Conf) Global(key string) string { return c.Sections["global"][key] }
 
-// Initialised says that pveceph init has run.
+// Initialised reports whether pveceph init has run.
 func (c Conf) Initialised() bool { return c.Exists && c.Folder && c.Sections["global"] != nil }
 
-// MonHosts are the addresses in mon_host: commas and blanks separate them, and it can begin with blanks.
+// MonHosts returns the addresses in mon_host. They are separated by commas and spaces, and the value may begin with
+// spaces.
 func (c Conf) MonHosts() []string {
 	return strings.FieldsFunc(c.Global("mon_host"), func(r rune) bool { return strings.ContainsRune(", \t;", r) })
 }
 
-// Monitors are the ids of the [mon.ID] sections, sorted.
+// Monitors returns the ids of the [mon.ID] sections, sorted.
 func (c Conf) Monitors() []string {
 	var ids []string
 	for name := range c.Sections {
@@ -41,7 +42,7 @@ func (c Conf) Monitors() []string {
 	return ids
 }
 
-// With is the file with one setting more, or another one.
+// With returns the configuration with a setting added or changed.
 func (c Conf) With(section, key, value string) Conf {
 	sections := make(map[string]map[string]string, len(c.Sections)+1)
 	for name, settings := range c.Sections {
@@ -59,9 +60,9 @@ func (c Conf) With(section, key, value string) Conf {
 	return c
 }
 
-// Confs observes Conf; its only name is "".
+// Confs observes Conf, under the empty name.
 //
-// An expectation claims the settings that it names: pveceph writes some of its own beside them.
+// An expectation claims only the settings that it names: pveceph writes others as well.
 var Confs = &observe.Kind[Conf]{
 	Complete: func(expected, found Conf) Conf {
 		for section, settings := range found.Sections {
@@ -86,8 +87,8 @@ var Confs = &observe.Kind[Conf]{
 	},
 }
 
-// parseConf reads a ceph.conf. Blanks, "-" and "_" in keys are the same to Ceph; lines that are
-// no setting are ignored, as Ceph does.
+// parseConf parses a ceph.conf. Spaces, "-" and "_" in keys are equivalent, as for Ceph, and lines that are not
+// settings are ignored, as Ceph does.
 func parseConf(content []byte) map[string]map[string]string {
 	sections := map[string]map[string]string{}
 	var current map[string]string

@@ -19,7 +19,7 @@ func TestConf(t *testing.T) {
 		public   string
 	}{
 		{"cat-ceph.conf.after-init.txt", nil, nil, "10.99.0.0/24"},
-		// After the first monitor mon_host begins with two blanks.
+		// After the first monitor was created, mon_host begins with two spaces.
 		{"cat-ceph.conf.after-mon.txt", []string{"10.77.0.11"}, []string{"pve1"}, "10.77.0.0/24"},
 		{"cat-ceph.conf.2mon.txt", []string{"10.77.0.11", "10.77.0.13"}, []string{"pve1", "pve3"}, "10.77.0.0/24"},
 	}

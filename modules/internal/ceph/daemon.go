@@ -12,11 +12,11 @@ import (
 // Monitor is a monitor in the cluster's monitor map.
 type Monitor struct {
 	InMap, InQuorum bool
-	// Address is the public address without port.
+	// Address is the public address without the port.
 	Address string
 }
 
-// Monitors observes Monitor by the monitor's id, which is the node's name.
+// Monitors observes monitors by id, which is the name of the node.
 var Monitors = &observe.Kind[Monitor]{
 	Name: "ceph-mon", What: "monitor %s",
 	Shared: observe.Always,
@@ -24,10 +24,10 @@ var Monitors = &observe.Kind[Monitor]{
 	Parse:  parseEach(parseMonitors),
 }
 
-// Manager says whether the cluster's manager map has a daemon, active or standing by.
+// Manager records whether the cluster's manager map contains a daemon, active or standby.
 type Manager struct{ InMap bool }
 
-// Managers observes Manager by the daemon's id, which is the node's name.
+// Managers observes managers by id, which is the name of the node.
 var Managers = &observe.Kind[Manager]{
 	Name: "ceph-mgr", What: "manager %s",
 	Shared: observe.Always,
@@ -35,11 +35,11 @@ var Managers = &observe.Kind[Manager]{
 	Parse:  parseEach(parseManagers),
 }
 
-// MetadataServer is an MDS in the cluster's map; State is "up:active", "up:standby", …, and empty
-// if the map does not have it.
+// MetadataServer is an MDS in the cluster's map. State is "up:active", "up:standby", …, or empty if the map does not
+// contain it.
 type MetadataServer struct{ State string }
 
-// MetadataServers observes MetadataServer by the daemon's id, which is the node's name.
+// MetadataServers observes metadata servers by id, which is the name of the node.
 var MetadataServers = &observe.Kind[MetadataServer]{
 	Name: "ceph-mds", What: "metadata server %s",
 	Shared: observe.Always,
@@ -49,11 +49,11 @@ var MetadataServers = &observe.Kind[MetadataServer]{
 
 // FileSystem is a CephFS.
 type FileSystem struct {
-	// Active says that a metadata server serves it.
+	// Active is set if a metadata server serves the file system.
 	Active bool
 }
 
-// FileSystems observes the file systems of the cluster by name; its only name is "".
+// FileSystems observes the file systems of the cluster by name, under the empty name.
 var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Name: "ceph-fs", What: "the CephFS file systems",
 	Shared: observe.Always,
@@ -87,7 +87,7 @@ func parseMonitors(s monitorsAnswer) (map[string]Monitor, error) {
 	return all, nil
 }
 
-// stripPort reads "10.10.10.11:6789/0" and "[fd00::1]:6789/0".
+// stripPort returns the address in "10.10.10.11:6789/0" or "[fd00::1]:6789/0".
 func stripPort(address string) string {
 	address, _, _ = strings.Cut(address, "/")
 	if at := strings.LastIndexByte(address, ':'); at >= 0 {
@@ -113,7 +113,7 @@ func parseManagers(s monitorsAnswer) (map[string]Manager, error) {
 	return all, nil
 }
 
-// mdsDaemon is one entry of the file system map.
+// mdsDaemon is an entry of the file system map.
 type mdsDaemon struct {
 	Name  string `json:"name"`
 	State string `json:"state"`

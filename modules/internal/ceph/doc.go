@@ -1,10 +1,10 @@
-// Package ceph holds the observations of a Ceph cluster of Proxmox VE that several modules share.
+// Package ceph contains the observations of a Ceph cluster on Proxmox VE that several modules share.
 //
-// Whatever the monitors know is read in one bounded start of ceph, from which each kind takes its part. The configuration is read
-// with the other files of /etc/pve, and the state of one node by its shell.
+// Everything that the monitors know is read by starting ceph once, with a time limit; each kind takes its part of the
+// output. The configuration is read together with the other files in /etc/pve, and the state of a node by its shell.
 //
-// State that several nodes change at the same time (OSDs, managers) is keyed by node, so that the predictions of plans made at the
-// same time never overwrite each other.
+// State that several nodes change at the same time (OSDs, managers) is keyed by node, so that predictions of plans
+// made at the same time never overwrite each other.
 package ceph
 
 import ()

@@ -10,8 +10,8 @@ import (
 // Content is Ceph's configuration in /etc/pve.
 var Content = pve.ContentOf(Confs, Conf{})
 
-// InstalledExpectations returns what is observed once Ceph's packages are installed, of the release that pveceph installs by
-// default, and nothing is set up. Where Ceph is installed already, nothing is expected.
+// InstalledExpectations returns what is observed once Ceph's packages are installed, in the release that pveceph
+// installs by default, and nothing is set up. It returns nothing if Ceph is installed already.
 func InstalledExpectations(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
 	n, err := Nodes.Observe(ctx, h, "")
 	if err != nil || n.Installed {
@@ -21,8 +21,9 @@ func InstalledExpectations(ctx context.Context, h *observe.Host) ([]observe.Expe
 	return []observe.Expectation{Nodes.Expect("", n)}, nil
 }
 
-// Shared returns what a node observes of Ceph once it has joined a cluster, as one node of it does: the configuration and, where
-// there are monitors, what they know. Nodes are the names of all members, the new one included.
+// Shared returns what a node observes about Ceph once it has joined a cluster, based on what a member observes: the
+// configuration and, if there are monitors, what they know. nodes holds the names of all members, including the new
+// one.
 func Shared(ctx context.Context, from, to *observe.Host, nodes []string) ([]observe.Expectation, error) {
 	conf, err := Confs.Observe(ctx, from, "")
 	if err != nil {

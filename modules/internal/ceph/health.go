@@ -9,33 +9,34 @@ import (
 	"hlplay/engine/observe"
 )
 
-// Health is what Ceph says about itself.
+// Health is Ceph's own assessment of the cluster.
 type Health struct {
-	// Status is HEALTH_OK, HEALTH_WARN or HEALTH_ERR; empty where there is no cluster.
+	// Status is HEALTH_OK, HEALTH_WARN or HEALTH_ERR; empty if there is no cluster.
 	Status string
-	// Checks are those that fail, by their codes: "OSD_DOWN". Those that are muted are not among them.
+	// Checks holds the failing checks by code: "OSD_DOWN". Muted checks are left out.
 	Checks map[string]Check
-	// Flags are those of the OSD map that an administrator sets, sorted: "noout".
+	// Flags holds the flags of the OSD map that administrators set, sorted: "noout".
 	Flags []string
-	// Down and Out are the OSDs that are down, and out of the distribution of data: the number and the node, empty if no node has it.
+	// Down and Out hold the OSDs that are down, and those excluded from the distribution of data: a map from number to
+	// node, which is empty if no node has the OSD.
 	Down, Out map[int]string
-	// Awaited is set in a prediction only: what is wrong now, and waited for.
+	// Awaited is only set in a prediction: what is wrong now, and is waited for.
 	Awaited string
 }
 
-// Check is a health check that fails.
+// Check is a failing health check.
 type Check struct {
 	// Severity is HEALTH_WARN or HEALTH_ERR.
 	Severity string
-	// Message is Ceph's own: "1 osds down".
+	// Message is Ceph's message: "1 osds down".
 	Message string
-	// Detail says it for each daemon or placement group.
+	// Detail has a line for each daemon or placement group concerned.
 	Detail []string
 }
 
-// Healths observes Health; its only name is "".
+// Healths observes Health, under the empty name.
 //
-// An expectation claims the flags and the check for them: other checks come and go.
+// An expectation claims only the flags and the check for them: other checks come and go.
 var Healths = &observe.Kind[Health]{
 	Complete: func(expected, found Health) Health {
 		found.Flags = expected.Flags
@@ -55,13 +56,13 @@ var Healths = &observe.Kind[Health]{
 // flagsCheck is the health check for flags of the OSD map.
 const flagsCheck = "OSDMAP_FLAGS"
 
-// OSDFlags are the flags of the OSD map that an administrator can set, in the order of Ceph's documentation. pauserd and pausewr
-// are set together, as "pause".
+// OSDFlags lists the flags of the OSD map that an administrator can set, in the order of Ceph's documentation. pauserd
+// and pausewr are set together, as "pause".
 var OSDFlags = []string{
 	"pause", "noup", "nodown", "noin", "noout", "nobackfill", "norebalance", "norecover", "noscrub", "nodeep-scrub", "notieragent", "nosnaptrim",
 }
 
-// WithFlags returns the health once the flags of the OSD map are others.
+// WithFlags returns the health with different flags of the OSD map.
 func (c Health) WithFlags(flags []string) Health {
 	c.Flags = slices.Sorted(slices.Values(flags))
 	c.Checks = maps.Clone(c.Checks)
@@ -75,7 +76,7 @@ func (c Health) WithFlags(flags []string) Health {
 	return c
 }
 
-// flagsMessage is Ceph's message about flags, in the order of the bits of OSDMap.
+// flagsMessage returns Ceph's message about flags, in the order of the bits of OSDMap.
 func flagsMessage(flags []string) string {
 	var set []string
 	for _, flag := range OSDFlags {

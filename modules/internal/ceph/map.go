@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// MonitorMaps observes all monitors by id; its only name is "".
+// MonitorMaps observes all monitors by id, under the empty name.
 var MonitorMaps = &observe.Kind[map[string]Monitor]{
 	Name: "ceph-mons", What: "the monitors",
 	Shared: observe.Always,
@@ -16,7 +16,7 @@ var MonitorMaps = &observe.Kind[map[string]Monitor]{
 	Parse:  parseWhole(parseMonitors),
 }
 
-// MetadataServerMaps observes all metadata servers by id; its only name is "".
+// MetadataServerMaps observes all metadata servers by id, under the empty name.
 var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 	Name: "ceph-mdss", What: "the metadata servers",
 	Shared: observe.Always,
@@ -24,7 +24,7 @@ var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 	Parse:  parseWhole(parseMetadataServers),
 }
 
-// OSDMaps observes all OSDs by node; its only name is "".
+// OSDMaps observes all OSDs by node, under the empty name.
 var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Name: "ceph-osds", What: "the OSDs",
 	Shared: observe.Always,
@@ -32,7 +32,7 @@ var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Parse:  parseWhole(parseOSDs),
 }
 
-// CrushHosts observes the host buckets of the CRUSH map by name, those without OSDs too.
+// CrushHosts observes the host buckets of the CRUSH map by name, including those without OSDs.
 var CrushHosts = &observe.Kind[bool]{
 	Name: "ceph-host", What: "whether the CRUSH map has host %s",
 	Shared: observe.Always,
@@ -50,16 +50,16 @@ var CrushHosts = &observe.Kind[bool]{
 	}),
 }
 
-// Spread is where a CRUSH rule puts the copies of a placement group.
+// Spread describes where a CRUSH rule puts the copies of a placement group.
 type Spread struct {
-	// PerHost is how many copies one host gets at most; 0 is any number.
+	// PerHost is the maximum number of copies on one host; 0 means any number.
 	PerHost int
 	Class   string
-	// Unknown says why it cannot be told; empty if it can.
+	// Unknown says why this cannot be determined; empty if it can.
 	Unknown string
 }
 
-// Spreads observes the CRUSH rules, hand-made ones too, by name; its only name is "".
+// Spreads observes the CRUSH rules by name, including hand-made ones, under the empty name.
 var Spreads = &observe.Kind[map[string]Spread]{
 	Name: "ceph-spreads", What: "the CRUSH rules",
 	Shared: observe.Always,
@@ -74,14 +74,14 @@ var Spreads = &observe.Kind[map[string]Spread]{
 	}),
 }
 
-// aboveHost are the types of CRUSH buckets that hold hosts, from near to far.
+// aboveHost lists the types of CRUSH buckets that contain hosts, from near to far.
 var aboveHost = []string{"chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root"}
 
-// spread follows the steps of a rule: how many OSDs of one host it can come to. A bucket is chosen once at most, so that a step that
-// chooses hosts, or one leaf below each bucket above them, has each host once.
+// spread follows the steps of a rule to determine how many OSDs of one host it can choose. A bucket is chosen at most
+// once, so a step that chooses hosts, or one leaf below each bucket above them, contains each host once.
 func (r ruleDump) spread() Spread {
 	s := Spread{PerHost: -1}
-	perHost := 0 // any number, as long as no step has chosen hosts
+	perHost := 0 // any number, until a step has chosen hosts
 	for _, step := range r.Steps {
 		choose, leaf := strings.CutPrefix(step.Op, "chooseleaf_")
 		if !leaf {

@@ -9,25 +9,25 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Node is the Ceph software and the daemons of one node.
+// Node describes the Ceph software and daemons of a node.
 type Node struct {
-	// Installed says that the server binaries are there (and ceph-volume, which makes OSDs).
+	// Installed is set if the server binaries are present (and ceph-volume, which creates OSDs).
 	Installed bool
-	// Release is the major version of the server packages: 19 is squid. Zero if not installed.
+	// Release is the major version of the server packages: 19 is squid. It is zero if they are not installed.
 	Release int
-	// Installing says that /run/pve-ceph-install-flag exists: pveceph install runs, or was killed and
-	// left it, and every other pveceph command claims that binaries are missing.
+	// Installing is set if /run/pve-ceph-install-flag exists: pveceph install is running, or was killed and left the
+	// file. Every other pveceph command then claims that binaries are missing.
 	Installing bool
-	// Conf is where the symbolic link /etc/ceph/ceph.conf points; empty if it is not a link.
+	// Conf is the target of the symbolic link /etc/ceph/ceph.conf; empty if it is not a link.
 	Conf string
-	// ForeignConf says that /etc/ceph/ceph.conf is a file of its own, which pveceph refuses.
+	// ForeignConf is set if /etc/ceph/ceph.conf is a file of its own, which pveceph refuses.
 	ForeignConf bool
-	// Mon, Mgr and MDS say that the daemon of this node (its id is the node's name) has a directory
-	// below /var/lib/ceph.
+	// Mon, Mgr and MDS are set if the daemon of this node, whose id is the name of the node, has a directory below
+	// /var/lib/ceph.
 	Mon, Mgr, MDS bool
 }
 
-// Nodes observes Node; its only name is "".
+// Nodes observes Node, under the empty name.
 var Nodes = &observe.Kind[Node]{
 	Name: "ceph-node", What: "the installation of Ceph",
 	Ask: func([]string) []remote.Query { return []remote.Query{nodeQuery} },
@@ -39,7 +39,7 @@ var Nodes = &observe.Kind[Node]{
 	},
 }
 
-// nodeQuery asks what a host has of Ceph. Apart from dpkg-query and readlink all is the shell's own work.
+// nodeQuery asks which parts of Ceph a host has. Apart from dpkg-query and readlink, the shell does everything itself.
 var nodeQuery = remote.Query{Script: `read -r _n </proc/sys/kernel/hostname
 [ -x /usr/bin/ceph-mon ] && [ -x /usr/bin/ceph-osd ] && [ -x /usr/sbin/ceph-volume ] && echo installed
 [ -e /run/pve-ceph-install-flag ] && echo installing
@@ -48,7 +48,7 @@ elif [ -e /etc/ceph/ceph.conf ]; then echo foreign; fi
 for _d in mon mgr mds; do [ -d "/var/lib/ceph/$_d/ceph-${_n%%.*}" ] && echo "$_d"; done
 dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' ceph-mon`, Inline: true}
 
-// packageVersion is the version of a Debian package of Ceph: an epoch may precede it.
+// packageVersion matches the version of a Debian package of Ceph, which may have an epoch.
 var packageVersion = regexp.MustCompile(`^(?:\d+:)?(\d+)\.`)
 
 func parseNode(a remote.Answer) (Node, error) {
@@ -66,7 +66,7 @@ func parseNode(a remote.Answer) (Node, error) {
 	return n, err
 }
 
-// releases are the major versions by code name, those that Proxmox VE 8 and 9 offer.
+// releases maps the code names that Proxmox VE 8 and 9 offer to major versions.
 var releases = map[string]int{"quincy": 17, "reef": 18, "squid": 19, "tentacle": 20}
 
 // Release returns the major version of a code name, or 0 if hlplay does not know the name.

@@ -11,24 +11,23 @@ import (
 
 // OSD is one object storage daemon.
 type OSD struct {
-	// ID is -1 in a prediction: the cluster gives the number.
+	// ID is -1 in a prediction, because the cluster assigns the number.
 	ID     int
 	Up, In bool
-	// Class is the device class in the CRUSH map; empty if it has none.
+	// Class is the device class in the CRUSH map; empty if there is none.
 	Class string
-	// UUID is the OSD's fsid. ceph-volume names the logical volume after it ("osd-block-UUID"), which is
-	// what proves that a disk is this OSD's, whatever kernel name it has today.
+	// UUID is the OSD's fsid. ceph-volume names the logical volume after it ("osd-block-UUID"), which proves that a
+	// disk belongs to this OSD, whatever its kernel name is today.
 	UUID string
-	// Devices are the kernel names of the disks under its data, as the daemon reported them when it
-	// started last.
+	// Devices holds the kernel names of the disks under its data, as reported by the daemon when it last started.
 	Devices []string
 }
 
-// OSDs observes the OSDs of each node by the node's name.
+// OSDs observes the OSDs of each node, by the name of the node.
 //
-// The CRUSH map says which node and class, the OSD map up, in and the UUID, also of an OSD that never started;
-// the daemons' own metadata have the disks as each saw them when it started. ceph-volume lvm list (Python, scans
-// LVM) would cost a second on every node and says nothing about up and in.
+// The CRUSH map contains node and class, and the OSD map up, in and the UUID, even of an OSD that never started. The
+// daemons' own metadata contain the disks as each daemon saw them when it started. ceph-volume lvm list (Python, scans
+// LVM) would take a second on every node and does not know up and in.
 var OSDs = &observe.Kind[[]OSD]{
 	Complete: completeOSDs,
 	Name:     "ceph-osd", What: "the OSDs of node %s",
@@ -37,8 +36,8 @@ var OSDs = &observe.Kind[[]OSD]{
 	Parse:  parseEach(parseOSDs),
 }
 
-// completeOSDs leaves out the id and UUID of a new OSD, and that an OSD on a partition reports the whole disk: it is one that is not
-// expected otherwise, on a device that its own is or is a part of.
+// completeOSDs leaves the id and UUID of a new OSD unclaimed, and accepts that an OSD on a partition reports the whole
+// disk. The new OSD is the one that is not expected otherwise, on a device that is, or contains, the expected one.
 func completeOSDs(expected, found []OSD) []OSD {
 	all := slices.Clone(expected)
 	for i, o := range all {
@@ -70,7 +69,7 @@ type osdReport struct {
 	Metadata []struct {
 		ID       int    `json:"id"`
 		Hostname string `json:"hostname"`
-		// Data are the disks under the data alone, Devices also those under the database.
+		// Data holds only the disks under the data, Devices also those under the database.
 		Data    string `json:"bluestore_bdev_devices"`
 		Devices string `json:"devices"`
 	} `json:"osd_metadata"`
@@ -117,12 +116,12 @@ func parseOSDs(s monitorsAnswer) (map[string][]OSD, error) {
 	return all, nil
 }
 
-// hosts are the nodes of the OSDs: the host buckets that hold them, or, for those in none, where they last
-// started.
+// hosts returns the nodes of the OSDs: the host buckets that contain them or, for OSDs in none, the host where they
+// last started.
 func (r osdReport) hosts() map[int]string {
 	host := map[int]string{}
 	for _, bucket := range r.Crush.Buckets {
-		// "pve1~hdd" is pve1 narrowed to a class.
+		// "pve1~hdd" is pve1 restricted to a class.
 		if bucket.Type != "host" || strings.Contains(bucket.Name, "~") {
 			continue
 		}
@@ -138,5 +137,5 @@ func (r osdReport) hosts() map[int]string {
 	return host
 }
 
-// ErrNoCeph says that a plan needs a running Ceph cluster and there is none.
+// ErrNoCeph is returned if a plan needs a running Ceph cluster and there is none.
 var ErrNoCeph = errors.New("there is no Ceph cluster yet: pveceph { init { … } } and a first monitor come before")

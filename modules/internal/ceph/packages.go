@@ -4,9 +4,9 @@ import (
 	"hlplay/modules"
 )
 
-// Packages are those of Ceph. What depends on what differs: monitors, managers and metadata servers of Debian 13 depend on
-// ceph-common, those of Debian 12 and of Proxmox on ceph-base, which has it. A host that has monitors alone is none where OSDs can be
-// made, so that it does not count as one with Ceph.
+// Packages are the packages of Ceph. Their dependencies differ: monitors, managers and metadata servers depend on
+// ceph-common in Debian 13, but in Debian 12 and Proxmox on ceph-base, which depends on it. A host that has only
+// monitors does not count as a host with Ceph, because OSDs cannot be created there.
 var Packages = []modules.Package{
 	{Name: "ceph", Depends: []string{"ceph-mon", "ceph-mgr", "ceph-osd"}, Installed: InstalledExpectations},
 	{Name: "ceph-mon", Depends: []string{"ceph-common"}, Running: []string{"ceph-mon.target"}, Programs: []string{"ceph-mon"}},

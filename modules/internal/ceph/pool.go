@@ -10,32 +10,32 @@ import (
 	"hlplay/engine/observe"
 )
 
-// Pool is one pool of the cluster.
+// Pool is a pool of the cluster.
 type Pool struct {
-	// ID is -1 in a prediction: the cluster gives the number.
+	// ID is -1 in a prediction, because the cluster assigns the number.
 	ID   int
 	Size int
-	// MinSize is the number of copies that must be there for the pool to serve.
+	// MinSize is the number of copies that must be available for the pool to serve requests.
 	MinSize int
-	// PGs is the number of placement groups that is aimed at: a change is gradual.
+	// PGs is the target number of placement groups; it is approached gradually.
 	PGs int
-	// PGsNow is the number there is at present; 0 is not known.
+	// PGsNow is the current number; 0 means unknown.
 	PGsNow int
-	// PGsMin is the autoscaler's lower bound; 0 is none.
+	// PGsMin is the autoscaler's lower bound; 0 means none.
 	PGsMin int
 	// Rule is the name of the CRUSH rule.
 	Rule string
 	// Autoscale is "on", "off" or "warn".
 	Autoscale string
-	// TargetRatio is the share of the capacity that the autoscaler plans with; 0 is none.
+	// TargetRatio is the share of the capacity that the autoscaler assumes; 0 means none.
 	TargetRatio float64
-	// Applications are sorted: "rbd", "cephfs".
+	// Applications is sorted: "rbd", "cephfs".
 	Applications []string
-	// Erasure says that the pool is erasure-coded; its size follows from its profile.
+	// Erasure is set if the pool is erasure-coded; its size then follows from its profile.
 	Erasure bool
 }
 
-// Pools observes the pools by name; its only name is "".
+// Pools observes the pools by name, under the empty name.
 var Pools = &observe.Kind[map[string]Pool]{
 	Complete: completePools,
 	Name:     "ceph-pools", What: "Ceph's pools",
@@ -44,7 +44,8 @@ var Pools = &observe.Kind[map[string]Pool]{
 	Parse:  parseWhole(parsePools),
 }
 
-// completePools leaves out the ids of new pools, and how many placement groups there are while their number changes.
+// completePools leaves unclaimed the ids of new pools, and the current number of placement groups while it is
+// changing.
 func completePools(expected, found map[string]Pool) map[string]Pool {
 	all := maps.Clone(expected)
 	for name, p := range all {
@@ -118,19 +119,19 @@ func (n *flexInt) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// CrushRule is what a CRUSH rule does.
+// CrushRule describes what a CRUSH rule does.
 type CrushRule struct {
-	// Root, FailureDomain and Class are what create-replicated makes a rule of. Class is empty for a rule
-	// that takes every device.
+	// Root, FailureDomain and Class are the parameters of create-replicated. Class is empty for a rule that uses all
+	// devices.
 	Root, FailureDomain, Class string
-	// PerDomain is how many copies may share a failure domain, each on an OSD of its own; 0 is one.
+	// PerDomain is the number of copies that may share a failure domain, each on an OSD of its own; 0 means one.
 	PerDomain int
-	// Custom says that the rule is not of that form (hand-made, or erasure-coded): the other fields
-	// then mean nothing.
+	// Custom is set if the rule does not have this form (hand-made, or erasure-coded); the other fields are
+	// meaningless then.
 	Custom bool
 }
 
-// CrushRules observes the CRUSH rules by name; its only name is "".
+// CrushRules observes the CRUSH rules by name, under the empty name.
 var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name: "ceph-rules", What: "the CRUSH rules",
 	Shared: observe.Always,
@@ -138,7 +139,7 @@ var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Parse:  parseWhole(parseCrushRules),
 }
 
-// ruleDump is one rule of the CRUSH map.
+// ruleDump is a rule of the CRUSH map.
 type ruleDump struct {
 	ID    int    `json:"rule_id"`
 	Name  string `json:"rule_name"`
@@ -173,8 +174,8 @@ func parseCrushRules(s monitorsAnswer) (map[string]CrushRule, error) {
 	return rules, nil
 }
 
-// meaning reads the three steps that create-replicated writes: take, choose (leaf) all, emit. Between the last two there may be one
-// more, that chooses OSDs within each failure domain.
+// meaning interprets the three steps that create-replicated writes: take, choose (leaf) all, emit. There may be
+// another step before the last one, which chooses OSDs within each failure domain.
 func (r ruleDump) meaning() CrushRule {
 	last := len(r.Steps) - 1
 	if r.Type != 1 || last < 2 || last > 3 || r.Steps[0].Op != "take" || r.Steps[1].Num != 0 || r.Steps[last].Op != "emit" {

@@ -15,26 +15,27 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// monitorsQuery asks the monitors for all that the kinds of this package need to know, in one start of the
-// program: it is Python, and a start costs 0.2 to 0.6 s. Kinds that travel together ask the same query, which
-// is sent once, and each reads its part.
+// monitorsQuery asks the monitors everything that the kinds of this package need, by starting the program only once:
+// it is written in Python, and a start takes 0.2 to 0.6 s. Kinds that are fetched together ask the same query, which
+// is sent once, and each of them takes its part of the answer.
 //
-//   - report has the monitors and their quorum, the OSD map with the pools, what the OSDs tell of their hosts, the
-//     CRUSH map, the file systems with their metadata servers, and the states of the placement groups;
-//     monitors answer it, so that it needs no manager;
-//   - mgr metadata has the managers by name, active and standing by, which are in no report.
+//   - report contains the monitors and their quorum, the OSD map with the pools, what the OSDs report about their hosts, the
+//     CRUSH map, the file systems with their metadata servers, and the states of the placement groups. Monitors answer it,
+//     so no manager is needed.
+//   - mgr metadata contains the managers by name, active and standby, which no report contains.
 //
-// Without a command ceph reads commands from its standard input and prints the answers one after the other;
-// it then ends with 0 whatever they were, so that only an answer that is there counts. Recorded with Ceph 16;
-// the sections and keys that are read are older than that, and 17 to 20 are expected to have them.
+// Without a command, ceph reads commands from its standard input and prints one answer after the other. It then always
+// exits with status 0, so only an answer that is present counts. This was recorded with Ceph 16; the sections and keys
+// used here are older than that, and 17 to 20 are expected to have them.
 //
-// Nothing is asked as long as ceph.conf names no monitor: the command would wait for one, for minutes. The cluster's
-// own file is named, so that nodes whose /etc/ceph/ceph.conf is not linked yet can ask, too. --connect-timeout
-// bounds the connection only, hence timeout(1).
+// Nothing is asked as long as ceph.conf does not name a monitor: the command would wait for one for minutes. The
+// cluster's own file is passed, so that nodes whose /etc/ceph/ceph.conf is not linked yet can ask too.
+// --connect-timeout only bounds the connection, hence timeout(1).
 //
-// That there is no cluster to ask is a finding, "none", and never what is left when nothing could be read: a ceph.conf that
-// names no monitor, no pmxcfs on the host, or a listing of /etc/pve, which is one look and not two, that has pmxcfs' own link
-// and no ceph.conf. While pmxcfs is away, an OSD's disk would pass for a foreign one.
+// That there is no cluster to ask is a finding of its own, "none", and never inferred from a failure to read: it
+// requires a ceph.conf that does not name a monitor, a host without pmxcfs, or a listing of /etc/pve (a single look
+// rather than two) that contains pmxcfs's own link and no ceph.conf. Otherwise, while pmxcfs is away, an OSD's disk
+// would be mistaken for a foreign one.
 var monitorsQuery = remote.Query{Script: `_m=$(timeout 10 grep -Em1 '^[[:space:]]*mon[-_ ](host|addr)[[:space:]]*=[[:space:]]*[^[:space:]]' ` + pve.CephConfFile + `)
 case $? in
 0) ;;
@@ -52,10 +53,11 @@ printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + pve.CephConfFile + ` --
 // askMonitors is the Ask of the kinds that read what the monitors know.
 func askMonitors([]string) []remote.Query { return []remote.Query{monitorsQuery} }
 
-// monitorsAnswer is the answer to monitorsQuery. Where there is no cluster to ask, asked is false and all is empty.
+// monitorsAnswer is the answer to monitorsQuery. If there is no cluster to ask, asked is false and everything else is
+// empty.
 type monitorsAnswer struct {
 	asked bool
-	// report and managers are JSON. Only managers can be missing: then noManagers says why.
+	// report and managers are JSON. Only managers may be missing; noManagers then says why.
 	report, managers []byte
 	noManagers       error
 }
@@ -115,8 +117,8 @@ func parseMonitorsAnswer(a remote.Answer) (monitorsAnswer, error) {
 	return s, nil
 }
 
-// noConf reads a listing of /etc/pve that was made because ceph.conf could not be read: nil if it is not there, and
-// pmxcfs is.
+// noConf interprets a listing of /etc/pve that was made because ceph.conf could not be read. It returns nil if
+// ceph.conf does not exist and pmxcfs is mounted.
 func noConf(a remote.Answer, listing string) error {
 	names := strings.Split(listing, "\n")
 	switch {
@@ -128,7 +130,7 @@ func noConf(a remote.Answer, listing string) error {
 	return nil
 }
 
-// notJSON matches tokens that ceph prints for undefined numbers although JSON has none.
+// notJSON matches tokens that ceph prints for undefined numbers although they are not valid JSON.
 var notJSON = regexp.MustCompile(`:\s*-?(nan|inf)\b`)
 
 // clean makes ceph's output valid JSON.
@@ -136,7 +138,7 @@ func clean(body []byte) []byte {
 	return notJSON.ReplaceAll(bytes.TrimSpace(body), []byte(":null"))
 }
 
-// readReport reads a part of the report into a struct.
+// readReport decodes a part of the report into a struct.
 func readReport(s monitorsAnswer, into any) error {
 	if err := json.Unmarshal(s.report, into); err != nil {
 		return fmt.Errorf("ceph report: %w", err)
@@ -144,8 +146,8 @@ func readReport(s monitorsAnswer, into any) error {
 	return nil
 }
 
-// parseEach makes the Parse of a kind of which one answer holds all names; a name that it does not
-// hold has the zero value, as all have where there is no cluster.
+// parseEach returns the Parse of a kind whose names are all contained in one answer. A name that is missing has the
+// zero value, as have all names if there is no cluster.
 func parseEach[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]string, []remote.Answer, func(string, T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
 		var all map[string]T
@@ -159,8 +161,8 @@ func parseEach[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]s
 	}
 }
 
-// parseWhole makes the Parse of a kind whose only name is "" and whose value is the whole map; it is
-// empty where there is no cluster.
+// parseWhole returns the Parse of a kind that has only the empty name and whose value is the whole map, which is empty
+// if there is no cluster.
 func parseWhole[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]string, []remote.Answer, func(string, map[string]T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, map[string]T, error)) {
 		all := map[string]T{}
@@ -174,7 +176,8 @@ func parseWhole[T any](parse func(monitorsAnswer) (map[string]T, error)) func([]
 	}
 }
 
-// parseOnly makes the Parse of a kind whose only name is ""; the value is the zero one where there is no cluster.
+// parseOnly returns the Parse of a kind that has only the empty name. The value is the zero value if there is no
+// cluster.
 func parseOnly[T any](parse func(monitorsAnswer) (T, error)) func([]string, []remote.Answer, func(string, T, error)) {
 	return func(names []string, answers []remote.Answer, tell func(string, T, error)) {
 		var value T

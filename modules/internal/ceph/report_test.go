@@ -11,20 +11,20 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// askedOf is the answer to monitorsQuery where the monitors printed that.
+// askedOf returns the answer to monitorsQuery if the monitors printed the given text.
 func askedOf(printed string) remote.Answer {
 	return text("asked pve1 mon_host = 10.10.10.11 10.10.10.12\n" + printed)
 }
 
 func text(s string) remote.Answer { return remote.Answer{Stdout: []byte(s)} }
 
-// report is the recorded answer of three monitors, two managers and six OSDs.
+// report is the recorded answer of a cluster with three monitors, two managers and six OSDs.
 func report(t testing.TB) string {
 	t.Helper()
 	return string(modulestest.Recorded(t, "report.txt").Stdout)
 }
 
-// part is a report of which only one section is there, with what another recorded command printed.
+// part returns a report that contains only one section, with what another recorded command printed.
 func part(t testing.TB, format, file string) remote.Answer {
 	t.Helper()
 	return askedOf(fmt.Sprintf(format, modulestest.Recorded(t, file).Stdout))
@@ -54,7 +54,7 @@ func TestNoClusterIsNoError(t *testing.T) {
 	}
 }
 
-// asking is a recording as the query answers it once it has decided to ask.
+// asking returns a recording in the form in which the query returns it once it has decided to ask.
 func asking(a remote.Answer) remote.Answer {
 	a.Stdout = append(askedOf("").Stdout, a.Stdout...)
 	return a
@@ -106,7 +106,7 @@ func TestManagers(t *testing.T) {
 	}
 }
 
-// TestOnlyTheManagersAreMissing is a report whose second answer did not come: the rest is known.
+// TestOnlyTheManagersAreMissing uses a report whose second answer is missing: the rest is known.
 func TestOnlyTheManagersAreMissing(t *testing.T) {
 	answer := asking(modulestest.Recorded(t, "interactive-refused.txt"))
 	if got := modulestest.Parsed(t, Monitors, []string{"pve1"}, answer)["pve1"]; !got.InQuorum {
@@ -154,7 +154,7 @@ func TestOSDs(t *testing.T) {
 	if osds := out["pve3"]; len(osds) != 2 || !osds[0].In || osds[1].In || !osds[1].Up {
 		t.Errorf("with osd.5 out: %+v", osds)
 	}
-	// An OSD that is in no host's bucket is where it last started; one that never started is nowhere.
+	// An OSD that is in no host bucket is where it last started; one that never started is nowhere.
 	astray := modulestest.Parsed(t, OSDs, []string{"pve2", ""}, askedOf(`{"osdmap":{"osds":[{"osd":7,"uuid":"u7","up":1,"in":1},{"osd":8,"uuid":"u8","up":0,"in":0}]},
 		"osd_metadata":[{"id":7,"hostname":"pve2.example.org","devices":"sdb,sdc"},{"id":8}],"crushmap":{"buckets":[{"name":"pve2~hdd","type_name":"host","items":[{"id":8}]}]}}`))
 	wantAstray := map[string][]OSD{"pve2": {{ID: 7, Up: true, In: true, UUID: "u7", Devices: []string{"sdb", "sdc"}}}, "": {{ID: 8, UUID: "u8", Devices: []string{}}}}
@@ -163,8 +163,8 @@ func TestOSDs(t *testing.T) {
 	}
 }
 
-// withPools is a report with what osd pool ls detail and osd crush rule dump printed; only there a
-// pool's id is called pool_id.
+// withPools returns a report with the output of osd pool ls detail and osd crush rule dump. Only there is the id of a
+// pool called pool_id.
 func withPools(t *testing.T, detail string) remote.Answer {
 	t.Helper()
 	return askedOf(fmt.Sprintf(`{"osdmap":{"pools":%s},"crushmap":{"rules":%s}}`,
@@ -238,9 +238,10 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// FuzzReport feeds every parser of the report: none may panic, and a map that is told without an error is there.
+// FuzzReport feeds every parser of the report: none may panic, and a map that is returned without an error must not be
+// nil.
 func FuzzReport(f *testing.F) {
-	// The recorded reports are long for a seed; this one has each section in short.
+	// The recorded reports are too long for a seed; this one has a short form of each section.
 	f.Add([]byte(`asked pve1 mon_host = 10.10.10.11
 {"monmap":{"mons":[{"rank":0,"name":"a","public_addr":"[fd00::1]:6789/0"}]},"quorum":[0],"osdmap":{"pools":[{"pool":1,"pool_name":"p","crush_rule":"0","pg_num":8,
 "options":{"target_size_ratio":.5},"application_metadata":{"rbd":{}}}],"osds":[{"osd":0,"uuid":"u","up":1,"in":1}]},"osd_metadata":[{"id":0,"hostname":"a.b","devices":"sda,sdb"}],

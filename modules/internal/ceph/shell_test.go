@@ -6,8 +6,8 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// TestQueriesOnAPlainHost runs every query in a real shell, where there is no Ceph: all must be answered,
-// and nothing be found.
+// TestQueriesOnAPlainHost runs every query in a real shell, without Ceph: all of them must be answered, and find
+// nothing.
 func TestQueriesOnAPlainHost(t *testing.T) {
 	if n := modulestest.Fetch(t, Nodes, "")[""]; n.Mon || n.Installing {
 		t.Errorf("Ceph %+v", n)

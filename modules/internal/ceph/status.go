@@ -8,16 +8,17 @@ import (
 
 // Status is the state of the placement groups.
 type Status struct {
-	// PGs is how many there are, Clean how many of them are active and clean (scrubbing ones are).
+	// PGs is the number of placement groups, Clean the number of those that are active and clean (including those
+	// being scrubbed).
 	PGs, Clean int
-	// Others are the states of the rest with their counts: "active+undersized".
+	// Others counts the states of the rest: "active+undersized".
 	Others map[string]int
 }
 
-// Statuses observes Status; its only name is "". Health is not looked at: it says HEALTH_OK for a
-// minute while placement groups are undersized.
+// Statuses observes Status, under the empty name. Health is not used: it is HEALTH_OK for a minute while placement
+// groups are undersized.
 //
-// An expectation that not all are clean claims no states: they change by the second.
+// An expectation that not all of them are clean claims no states, because they change by the second.
 var Statuses = &observe.Kind[Status]{
 	Complete: func(expected, found Status) Status {
 		if expected.Clean < expected.PGs {

@@ -9,16 +9,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// DaemonUnit is the systemd unit of one of Ceph's daemons: DaemonUnit("osd", "3") is "ceph-osd@3.service".
+// DaemonUnit returns the systemd unit of a Ceph daemon: DaemonUnit("osd", "3") is "ceph-osd@3.service".
 func DaemonUnit(kind, id string) string { return "ceph-" + kind + "@" + id + ".service" }
 
-// Units observes the states of the units of Ceph's daemons on one host ("active", "failed", "activating") by the unit's name;
-// its only name is "". A unit that systemd has not loaded, because it was stopped or never started, is missing.
+// Units observes the states of the units of Ceph's daemons on a host ("active", "failed", "activating"), by unit name,
+// under the empty name. A unit that systemd has not loaded, because it was stopped or never started, is missing.
 //
-// Ceph's maps are late: a manager that was stopped, or a daemon whose host lost its power, stays in them for half a minute and
-// more. That a daemon of this host runs, its unit says.
+// Ceph's maps lag behind: a manager that was stopped, or a daemon whose host lost power, stays in them for half a
+// minute or longer. Whether a daemon of this host is running is known from its unit.
 //
-// An expectation does not claim whether systemd still has the unit of a daemon that does not run.
+// An expectation does not claim whether systemd still has the unit of a daemon that is not running.
 var Units = &observe.Kind[map[string]string]{
 	Complete: func(expected, found map[string]string) map[string]string {
 		all := WithUnits(expected)
@@ -63,7 +63,7 @@ func parseUnits(a remote.Answer) (map[string]string, error) {
 	return units, nil
 }
 
-// WithUnits is units once those of the names run, too.
+// WithUnits returns units with the named ones running in addition.
 func WithUnits(units map[string]string, names ...string) map[string]string {
 	after := maps.Clone(units)
 	if after == nil {

@@ -9,21 +9,21 @@ import (
 	"hlplay/engine/observe"
 )
 
-// Distribution is how Ceph distributes data among the OSDs.
+// Distribution describes how Ceph distributes data among the OSDs.
 type Distribution struct {
-	// Weights are those of the OSDs in the CRUSH map, by number.
+	// Weights holds the weights of the OSDs in the CRUSH map, by number.
 	Weights map[int]OSDWeight
-	// Usages are the capacities of the device classes; an OSD without a class counts for "".
+	// Usages holds the capacities of the device classes; OSDs without a class count under "".
 	Usages map[string]Usage
-	// Nearfull is the share of an OSD's capacity above which Ceph warns: 0.85 unless somebody has changed it.
+	// Nearfull is the share of an OSD's capacity above which Ceph warns: 0.85 by default.
 	Nearfull float64
 }
 
-// OSDWeight is what decides how much data an OSD gets.
+// OSDWeight determines how much data an OSD gets.
 type OSDWeight struct {
 	// Crush is the weight in the CRUSH map: by default the capacity in TiB.
 	Crush float64
-	// Reweight is the override, 0 to 1; an OSD that is out has 0.
+	// Reweight is the override, from 0 to 1; it is 0 for an OSD that is out.
 	Reweight float64
 	Class    string
 }
@@ -31,9 +31,9 @@ type OSDWeight struct {
 // Usage is the raw capacity of OSDs in KiB.
 type Usage struct{ Total, Used int64 }
 
-// Distributions observes Distribution; its only name is "".
+// Distributions observes Distribution, under the empty name.
 //
-// An expectation claims the weights. Weights are multiples of 1/65536, and compared as such.
+// An expectation claims only the weights. They are multiples of 1/65536, and compared as such.
 var Distributions = &observe.Kind[Distribution]{
 	Complete: func(expected, found Distribution) Distribution {
 		weights := maps.Clone(expected.Weights)
@@ -51,7 +51,7 @@ var Distributions = &observe.Kind[Distribution]{
 	Parse:  parseOnly(parseDistribution),
 }
 
-// SameWeight reports whether two weights are the same to Ceph, which keeps multiples of 1/65536.
+// SameWeight reports whether two weights are equal for Ceph, which stores multiples of 1/65536.
 func SameWeight(a, b float64) bool {
 	return int64(a*65536+0.5) == int64(b*65536+0.5) || math.Abs(a-b) < 1.0/65536
 }
@@ -98,7 +98,7 @@ func parseDistribution(s monitorsAnswer) (Distribution, error) {
 		class[device.ID] = device.Class
 	}
 	for _, bucket := range report.Crush.Buckets {
-		if strings.Contains(bucket.Name, "~") { // the same bucket, narrowed to a class
+		if strings.Contains(bucket.Name, "~") { // the same bucket, restricted to a class
 			continue
 		}
 		for _, item := range bucket.Items {
@@ -127,7 +127,7 @@ func (d Distribution) Without(id int) Distribution {
 	return d
 }
 
-// Share returns the share of the data of its device class that an OSD is to hold, 0 to 1.
+// Share returns the share of the data of its device class that an OSD should hold, from 0 to 1.
 func (d Distribution) Share(id int) float64 {
 	own, ok := d.Weights[id]
 	if !ok {
