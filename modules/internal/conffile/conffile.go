@@ -1,4 +1,4 @@
-// Package conffile plans changes of the small configuration files that modules keep below /etc.
+// Package conffile plans changes to the small configuration files that modules manage below /etc.
 package conffile
 
 import (
@@ -11,11 +11,11 @@ import (
 	"hlplay/modules"
 )
 
-// mode is that of a new file, in octal 0644: what is in these files is no secret.
+// mode is the mode of a new file: these files contain no secrets.
 const mode = 0o644
 
-// Write plans the steps after which the file has the content: none if it has it already. Symbolic
-// links are followed, mode and ownership of what is there are kept, a missing directory is made.
+// Write plans the steps after which the file has the content; none if it has it already. Symbolic links are followed,
+// the mode and ownership of an existing file are kept, and a missing directory is created.
 func Write(ctx context.Context, h modules.Host, name, content, summary string) ([]modules.Step, error) {
 	return WriteMode(ctx, h, name, content, summary, mode)
 }
@@ -79,8 +79,8 @@ func makeParent(ctx context.Context, h modules.Host, dir string) ([]modules.Step
 	}}, nil
 }
 
-// Remove plans the step after which the file, which the module has written, is gone: none if it is not there. A symbolic link is
-// removed itself.
+// Remove plans the step that removes a file written by the module; none if it does not exist. A symbolic link is
+// itself removed.
 func Remove(ctx context.Context, h modules.Host, name, summary string) ([]modules.Step, error) {
 	before, err := observe.Files.Observe(ctx, h, name)
 	if err != nil || !before.Exists() {

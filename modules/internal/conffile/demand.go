@@ -14,8 +14,8 @@ const (
 	demandList = demandFile + ".pkgs"
 )
 
-// DemandReboot plans to register that a reboot is required, as Debian's packages do: none if that is done. By is what stands in the
-// list of those who require it, where packages stand. /run is empty after a boot.
+// DemandReboot plans to register that a reboot is required, as Debian's packages do; none if that is done already. by
+// is listed among those that require the reboot, where packages are listed. /run is empty after a boot.
 func DemandReboot(ctx context.Context, h modules.Host, by string) ([]modules.Step, error) {
 	demand, unknown := observe.RebootDemands.Observe(ctx, h, "")
 	if unknown != nil && !observe.IsUnknown(unknown) || slices.Contains(demand.Packages, by) {
@@ -48,7 +48,7 @@ func DemandReboot(ctx context.Context, h modules.Host, by string) ([]modules.Ste
 		return observe.RebootDemand{Required: true, Packages: append(slices.Clone(d.Packages), by)}
 	}
 	expect := observe.RebootDemands.ExpectUpdate("", demand, with)
-	if unknown != nil { // whatever else there will be, this is among it
+	if unknown != nil { // whatever else will be listed, this will be
 		expect = observe.RebootDemands.Expect("", with(demand))
 	}
 	if len(steps) > 0 {

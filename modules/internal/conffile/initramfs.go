@@ -10,8 +10,8 @@ import (
 	"hlplay/modules"
 )
 
-// RebuildInitramfs plans to build the images of all kernels, which hold copies of the files: if these have changed, or are newer than an
-// image, because an earlier run was interrupted.
+// RebuildInitramfs plans to rebuild the images of all kernels, which contain copies of the files, if the files have
+// changed or are newer than an image because an earlier run was interrupted.
 func RebuildInitramfs(ctx context.Context, h modules.Host, changed bool, files ...string) ([]modules.Step, error) {
 	if !changed {
 		all, err := observe.StaleInitramfs.ObserveAll(ctx, h, files)
@@ -19,7 +19,7 @@ func RebuildInitramfs(ctx context.Context, h modules.Host, changed bool, files .
 			return nil, err
 		}
 	}
-	// A container has no kernel of its own and no image; update-initramfs is not even installed there.
+	// A container has neither a kernel of its own nor images; update-initramfs is not even installed there.
 	if kernels, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(kernels) == 0 {
 		return nil, nil
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// EditLines is a text after an edit that neither sees nor makes carriage returns before line feeds. Lines that stay keep
-// their ends, and new ones end as most lines of the text do.
+// EditLines edits a text, hiding carriage returns before line feeds from edit. Lines that are kept keep their line
+// endings, and new ones get the ending of most lines in the text.
 func EditLines(text string, edit func(text string) string) string {
 	before := strings.SplitAfter(text, "\n")
 	bare := make([]string, len(before))
@@ -28,7 +28,7 @@ func EditLines(text string, edit func(text string) string) string {
 	for line := range strings.Lines(edited) {
 		line = withoutReturn(line)
 		whole := strings.TrimSuffix(line, "\n") + end
-		if at := slices.Index(bare[next:], line); at >= 0 && 0 < returns && returns < len(before)-1 { // of a text with both ends
+		if at := slices.Index(bare[next:], line); at >= 0 && 0 < returns && returns < len(before)-1 { // in a text with both endings
 			whole = before[next+at]
 			next += at + 1
 		} else if !strings.HasSuffix(line, "\n") {
@@ -39,7 +39,7 @@ func EditLines(text string, edit func(text string) string) string {
 	return out.String()
 }
 
-// withoutReturn is a line, with its line feed if it has one, without the carriage return before.
+// withoutReturn returns a line, including its line feed if it has one, without the carriage return before it.
 func withoutReturn(line string) string {
 	if bare, ok := strings.CutSuffix(line, "\r\n"); ok {
 		return bare + "\n"
@@ -47,7 +47,7 @@ func withoutReturn(line string) string {
 	return strings.TrimSuffix(line, "\r")
 }
 
-// LineEnd is how most lines of a text end: "\r\n" or "\n".
+// LineEnd returns the ending of most lines of a text: "\r\n" or "\n".
 func LineEnd(text string) string {
 	if 2*strings.Count(text, "\r\n") > strings.Count(text, "\n") {
 		return "\r\n"

@@ -41,7 +41,8 @@ func TestEditLines(t *testing.T) {
 	}
 }
 
-// FuzzEditLines holds that an edit of nothing but line ends is none, and that an edit is seen whatever the ends are.
+// FuzzEditLines checks that an edit that only affects line endings changes nothing, and that any other edit takes
+// effect whatever the endings are.
 func FuzzEditLines(f *testing.F) {
 	f.Add("a\r\nb\nc\r")
 	f.Add("\r\n\r\n")

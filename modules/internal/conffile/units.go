@@ -6,7 +6,8 @@ import (
 	"hlplay/modules"
 )
 
-// ReloadUnits is the step that makes systemd read its units again, after a change of a file that it makes them of.
+// ReloadUnits returns the step that makes systemd reload its units after a change of a file that units are generated
+// from.
 func ReloadUnits(file string) modules.Step {
 	return modules.Step{
 		Summary: "reload systemd for " + file,
