@@ -1,4 +1,4 @@
-// Package modulestest is what the tests of modules share.
+// Package modulestest contains what the tests of modules share.
 package modulestest
 
 import (
@@ -9,22 +9,23 @@ import (
 	"hlplay/modules"
 )
 
-// rounds bounds how often a plan may call itself partial.
+// rounds bounds the number of partial plans.
 const rounds = 10
 
-// Decoded returns m with the defaults of its arguments, as the decoder leaves it for a playbook that does not give them.
+// Decoded returns m with the defaults of its arguments, as the decoder would return it for a playbook that does not
+// set them.
 func Decoded[M modules.Module](m M) M {
 	lang.Defaults(m)
 	return m
 }
 
-// Converges plans m, with the defaults of its arguments, on h, predicts what the steps say they bring about, and plans again. The test
-// fails unless that finds nothing left to do, which is what check mode relies on and what the
-// engine demands after a real run. It returns the first plan. The predictions stay on h (and on
-// the hosts that expectations name), so that a test can look at them.
+// Converges plans m, with the defaults of its arguments, on h, predicts what the steps are expected to bring about,
+// and plans again. The test fails unless nothing is left to do then: check mode relies on this, and the engine demands
+// it after a real run. Converges returns the first plan. The predictions stay on h, and on the hosts that expectations
+// name, so that a test can examine them.
 //
-// A plan that says Repeats is planned again but may find its steps anew; one that says Partial is
-// followed until it is complete.
+// A plan with Repeats is planned again but may yield its steps again. A plan with Partial is followed until it is
+// complete.
 func Converges(t *testing.T, m modules.Module, h modules.Host) modules.Plan {
 	t.Helper()
 	return ConvergesIn(t, context.Background(), m, h)
@@ -66,7 +67,7 @@ func ConvergesIn(t *testing.T, ctx context.Context, m modules.Module, h modules.
 	return first
 }
 
-// Summaries are the plan's step summaries, one a line, indented.
+// Summaries returns the summaries of the plan's steps, one per line, indented.
 func Summaries(p modules.Plan) string {
 	var s string
 	for _, step := range p.Steps {

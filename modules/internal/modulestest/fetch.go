@@ -15,13 +15,14 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Fetch observes names of a kind on the machine that the test runs on, in a POSIX shell as the long-lived one of a host.
+// Fetch observes names of a kind on the machine that runs the test, in a POSIX shell like the long-lived one of a
+// host.
 func Fetch[T any](t *testing.T, k *observe.Kind[T], names ...string) map[string]T {
 	t.Helper()
 	return Parsed(t, k, names, Answers(t, k.Ask(names))...)
 }
 
-// Answers runs queries on the machine that the test runs on.
+// Answers runs queries on the machine that runs the test.
 func Answers(t *testing.T, queries []remote.Query) []remote.Answer {
 	t.Helper()
 	var answers []remote.Answer
@@ -39,7 +40,7 @@ func Answers(t *testing.T, queries []remote.Query) []remote.Answer {
 	return answers
 }
 
-// Parsed observes names of a kind from given answers; the test fails if one is in error.
+// Parsed observes names of a kind from the given answers; the test fails if one of them is an error.
 func Parsed[T any](t *testing.T, k *observe.Kind[T], names []string, answers ...remote.Answer) map[string]T {
 	t.Helper()
 	values := map[string]T{}
@@ -57,7 +58,7 @@ func Parsed[T any](t *testing.T, k *observe.Kind[T], names []string, answers ...
 	return values
 }
 
-// FuzzAnswer checks that a kind survives any output and tells every name.
+// FuzzAnswer checks that a kind survives any output and reports every name.
 func FuzzAnswer[T any](t *testing.T, k *observe.Kind[T], names []string, stdout []byte, exit int) {
 	answers := make([]remote.Answer, len(k.Ask(names)))
 	for i := range answers {
@@ -72,7 +73,7 @@ func FuzzAnswer[T any](t *testing.T, k *observe.Kind[T], names []string, stdout 
 	}
 }
 
-// FetchBelow observes one name of a kind as Fetch does, but looks for the given absolute paths below root.
+// FetchBelow is like Fetch for a single name, but looks for the given absolute paths below root.
 func FetchBelow[T any](t *testing.T, k *observe.Kind[T], root string, paths []string, name string) (value T, err error) {
 	t.Helper()
 	var pairs []string
@@ -97,8 +98,8 @@ func FetchBelow[T any](t *testing.T, k *observe.Kind[T], root string, paths []st
 	return value, err
 }
 
-// Place makes files below root by their absolute paths: a path that ends in a slash is a directory, a content of the form "-> X" a
-// symbolic link to X.
+// Place creates files below root, given by absolute path. A path that ends in a slash is a directory; content of the
+// form "-> X" makes a symbolic link to X.
 func Place(t *testing.T, root string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
@@ -120,7 +121,7 @@ func Place(t *testing.T, root string, files map[string]string) {
 	}
 }
 
-// Recorded returns the answer of a recording in testdata, as a query would have got it.
+// Recorded returns the answer of a recording in testdata, as a query would have received it.
 func Recorded(t testing.TB, file string) remote.Answer {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))

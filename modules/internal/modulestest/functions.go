@@ -13,9 +13,9 @@ import (
 	"hlplay/modules"
 )
 
-// Functions evaluates expressions with the functions that a module adds to the language, and compares their values: JSON,
-// "unknown", or "error: " and what is wrong. In an expression `unknown` is a value that is not known yet. It then gives each
-// function arguments of all kinds: none may panic.
+// Functions evaluates expressions with the functions that a module adds to the language, and compares their values:
+// JSON, "unknown", or "error: " and what is wrong. In an expression, `unknown` is a value that is not known yet. It
+// then calls each function with arguments of all kinds: none may panic.
 func Functions(t *testing.T, spec modules.Spec, values [][2]string) {
 	t.Helper()
 	ctx := &hcl.EvalContext{Functions: map[string]function.Function{}, Variables: map[string]cty.Value{"unknown": cty.DynamicVal}}
