@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// clusterAnswer is the answer to filesQuery where those paths and the files are there, and no other.
+// clusterAnswer returns the answer to filesQuery if the given paths and files exist, and no others.
 func clusterAnswer(there []string, files map[string]string) remote.Answer {
 	var a remote.Answer
 	for _, path := range there {
@@ -26,7 +26,7 @@ func clusterAnswer(there []string, files map[string]string) remote.Answer {
 	return a
 }
 
-// mountedAnswer is the answer of a node that serves those files and no other of the cluster.
+// mountedAnswer returns the answer of a node that serves the given files and no other files of the cluster.
 func mountedAnswer(files map[string]string) remote.Answer {
 	all := map[string]string{membersFile: "{}\n"}
 	maps.Copy(all, files)

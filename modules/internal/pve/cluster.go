@@ -9,38 +9,38 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Cluster is the cluster as one node sees it.
+// Cluster is the cluster as seen by one node.
 type Cluster struct {
-	// Mounted says that pmxcfs serves /etc/pve. If it does not, nothing else here is known.
+	// Mounted is set if pmxcfs serves /etc/pve. Otherwise nothing else here is known.
 	Mounted bool
-	// Name of the cluster; empty on a standalone node.
+	// Name is the name of the cluster; empty on a standalone node.
 	Name string
-	// ConfigVersion is corosync's config_version; it grows with each change.
+	// ConfigVersion is corosync's config_version; it increases with each change.
 	ConfigVersion int
-	// Quorate says whether /etc/pve can be written. A standalone node always is.
+	// Quorate is set if /etc/pve can be written, which is always true on a standalone node.
 	Quorate bool
-	// Members are the nodes of the cluster by name; empty on a standalone node.
+	// Members holds the nodes of the cluster by name; empty on a standalone node.
 	Members map[string]Member
-	// DeviceVotes are the votes of the QDevice; 0 is none.
+	// DeviceVotes is the number of votes of the QDevice; 0 means none.
 	DeviceVotes int
-	// AuthKey says that /etc/corosync/authkey exists: on a standalone node a left-over of an earlier
-	// create or join, which pvecm add refuses.
+	// AuthKey is set if /etc/corosync/authkey exists. On a standalone node it was left by an earlier create or join,
+	// and pvecm add refuses it.
 	AuthKey bool
-	// Certificate says that the node's own key, /etc/pve/local/pve-ssl.key, exists. It is missing after
-	// a join that died half-way.
+	// Certificate is set if the node's own key, /etc/pve/local/pve-ssl.key, exists. It is missing after a join that
+	// died halfway.
 	Certificate bool
 }
 
-// Member is one node of a cluster.
+// Member is a node of a cluster.
 type Member struct {
 	ID     int
 	Votes  int
 	Online bool
-	// Links are the addresses of the knet links by number, as corosync.conf has them.
+	// Links holds the addresses of the knet links by number, from corosync.conf.
 	Links map[int]string
 }
 
-// Online are the names of the members that are online, sorted.
+// Online returns the names of the members that are online, sorted.
 func (c Cluster) Online() []string {
 	var names []string
 	for name, m := range c.Members {
@@ -52,13 +52,13 @@ func (c Cluster) Online() []string {
 	return names
 }
 
-// Offline are the names of the members that are not, sorted.
+// Offline returns the names of the members that are not online, sorted.
 func (c Cluster) Offline() []string {
 	online := c.Online()
 	return slices.DeleteFunc(c.Names(), func(name string) bool { return slices.Contains(online, name) })
 }
 
-// Names are the names of all members, sorted.
+// Names returns the names of all members, sorted.
 func (c Cluster) Names() []string {
 	names := make([]string, 0, len(c.Members))
 	for name := range c.Members {
@@ -68,7 +68,7 @@ func (c Cluster) Names() []string {
 	return names
 }
 
-// With is the cluster with one more member, as every member will see it once the node has joined.
+// With returns the cluster with another member, as every member will see it once the node has joined.
 func (c Cluster) With(name string, m Member) Cluster {
 	members := make(map[string]Member, len(c.Members)+1)
 	for n, old := range c.Members {
@@ -83,7 +83,7 @@ func (c Cluster) With(name string, m Member) Cluster {
 	return c
 }
 
-// lowestFree is the node id that corosync's configuration gives to the next member.
+// lowestFree returns the node id that the next member gets in corosync's configuration.
 func lowestFree(members map[string]Member) int {
 	used := map[int]bool{}
 	for _, m := range members {
@@ -96,10 +96,10 @@ func lowestFree(members map[string]Member) int {
 	return id
 }
 
-// Clusters observes Cluster; its only name is "".
+// Clusters observes Cluster, under the empty name.
 //
-// /etc/pve/.members is what pmxcfs itself knows (names, online, quorum), corosync.conf adds votes and
-// link addresses. Whether /etc/pve/corosync.conf exists is what Proxmox VE takes for being in a cluster.
+// /etc/pve/.members contains what pmxcfs itself knows (names, online, quorum); corosync.conf adds votes and link
+// addresses. Proxmox VE considers a node to be in a cluster if /etc/pve/corosync.conf exists.
 var Clusters = &observe.Kind[Cluster]{
 	Name: "pve-cluster", What: "the membership in the cluster",
 	Shared: observe.Always,

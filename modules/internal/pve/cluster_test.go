@@ -176,7 +176,7 @@ func TestNodesAndMajor(t *testing.T) {
 	}
 }
 
-// The sample that Debian's package corosync brings has no version; a node without an id is named.
+// The sample configuration in Debian's corosync package has no version. A node without an id is reported by name.
 func TestCorosyncWithoutAVersion(t *testing.T) {
 	sample := "totem {\n\tversion: 2\n\tcluster_name: debian\n\tcrypto_cipher: none\n\tcrypto_hash: none\n}\nquorum {\n\tprovider: corosync_votequorum\n}\nnodelist {\n\tnode {\n\t\t# a comment\n\t\tname: node1\n\t\tnodeid: 1\n\t\tring0_addr: 127.0.0.1\n\t}\n}\n"
 	conf, err := parseCorosync([]byte(sample))
@@ -199,7 +199,7 @@ func TestQDevice(t *testing.T) {
 	}
 }
 
-// Members without a quorum, as recorded: who is online is known, and that nothing can be written.
+// Members without a quorum, as recorded: it is known who is online, and that nothing can be written.
 func TestMembersWithoutQuorum(t *testing.T) {
 	members, _, _ := strings.Cut(string(modulestest.Recorded(t, "members.no-quorum.txt").Stdout), "Cluster information")
 	live, err := parseMembers([]byte(members))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// corosyncConf is what hlplay needs of a corosync.conf.
+// corosyncConf is the part of a corosync.conf that hlplay needs.
 type corosyncConf struct {
 	name    string
 	version int
@@ -14,7 +14,7 @@ type corosyncConf struct {
 	device  int // the votes of the QDevice
 }
 
-// block is one section of a corosync.conf.
+// block is a section of a corosync.conf.
 type block struct {
 	values map[string]string
 	blocks map[string][]*block
@@ -22,7 +22,7 @@ type block struct {
 
 func newBlock() *block { return &block{map[string]string{}, map[string][]*block{}} }
 
-// first is the first sub-section of that name, or an empty one.
+// first returns the first subsection with that name, or an empty one.
 func (b *block) first(name string) *block {
 	if all := b.blocks[name]; len(all) > 0 {
 		return all[0]
@@ -30,8 +30,8 @@ func (b *block) first(name string) *block {
 	return newBlock()
 }
 
-// parseCorosync reads a corosync.conf as PVE's own parser does: comments up to the end of the line,
-// words, "key:" "value", "name {" … "}".
+// parseCorosync parses a corosync.conf like PVE's own parser: comments to the end of the line, words, "key:" "value",
+// "name {" … "}".
 func parseCorosync(content []byte) (corosyncConf, error) {
 	root, err := parseBlocks(content)
 	if err != nil {
@@ -42,7 +42,7 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 	if conf.name == "" {
 		return conf, fmt.Errorf("no totem.cluster_name")
 	}
-	// corosync takes a configuration without a version for version 0; the sample that Debian's package brings has none.
+	// corosync treats a configuration without a version as version 0; the sample in Debian's package has none.
 	if version, ok := totem.values["config_version"]; ok {
 		if conf.version, err = number(version); err != nil {
 			return conf, fmt.Errorf("totem.config_version: %w", err)

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestDisarmed reads what the manager of Proxmox VE 9 says once it has let go of the watchdogs, and before.
+// TestDisarmed parses the status of the manager of Proxmox VE 9 before and after it has released the watchdogs.
 func TestDisarmed(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"node_status":{"pve1":"online"}}`:                    false,

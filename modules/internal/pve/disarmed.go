@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// Disarmed is an error if high availability would have the node reset while it is cut off from the others.
+// Disarmed returns an error if high availability would reset the node while it is cut off from the others.
 func Disarmed(ctx context.Context, h modules.Host) error {
 	const agent = "pve-ha-lrm.service"
 	observe.Units.Want(h, agent)

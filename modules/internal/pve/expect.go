@@ -6,16 +6,16 @@ import (
 	"hlplay/engine/observe"
 )
 
-// database is where pmxcfs keeps what it shows at /etc/pve. Removing the packages leaves it.
+// database is where pmxcfs stores what it shows at /etc/pve. It stays when the packages are removed.
 const database = "/var/lib/pve-cluster/config.db"
 
-// Content is a kind whose only name is "" and whose value lies in /etc/pve.
+// Content is a kind that has only the empty name and whose value is stored in /etc/pve.
 type Content struct {
 	fresh   observe.Expectation
 	unknown func(because string) observe.Expectation
 }
 
-// ContentOf returns the Content of a kind that observes fresh on a standalone node that was just installed.
+// ContentOf returns the Content for a kind whose value on a freshly installed standalone node is fresh.
 func ContentOf[T any](kind *observe.Kind[T], fresh T) Content {
 	return Content{
 		fresh:   kind.Expect("", fresh),
@@ -23,9 +23,9 @@ func ContentOf[T any](kind *observe.Kind[T], fresh T) Content {
 	}
 }
 
-// InstalledExpectations returns what is observed once Proxmox VE is installed on a bare host: a standalone node with its local
-// storage, no guests and no HA. Where a database of pmxcfs has outlived an earlier installation, its content is unknown. Where
-// Proxmox VE is installed already, nothing is expected. Other packages read what more there is in /etc/pve.
+// InstalledExpectations returns what is observed once Proxmox VE is installed on a bare host: a standalone node with
+// its local storage, no guests and no HA. If pmxcfs's database has survived from an earlier installation, its content
+// is unknown. Nothing is expected if Proxmox VE is installed already. more is what other packages read in /etc/pve.
 func InstalledExpectations(ctx context.Context, h *observe.Host, more ...Content) ([]observe.Expectation, error) {
 	observe.Files.Want(h, database)
 	n, err := Nodes.Observe(ctx, h, "")
@@ -64,7 +64,8 @@ func InstalledExpectations(ctx context.Context, h *observe.Host, more ...Content
 	return expect, nil
 }
 
-// Everywhere returns expectations on every host of the play: what changes is state that the nodes of the cluster share.
+// Everywhere returns the expectations for every host of the play, for changes of state that the nodes of the cluster
+// share.
 func Everywhere(h *observe.Host, expectations ...observe.Expectation) []observe.Expectation {
 	var all []observe.Expectation
 	for _, peer := range h.Peers() {
@@ -75,8 +76,8 @@ func Everywhere(h *observe.Host, expectations ...observe.Expectation) []observe.
 	return all
 }
 
-// Shared returns what a node observes once it has joined: the kinds whose values all nodes of a cluster have in common, as one
-// node has them.
+// Shared returns what a node observes once it has joined: the kinds whose values are the same on all nodes of a
+// cluster, with the values of a member.
 func Shared(ctx context.Context, from, to *observe.Host) ([]observe.Expectation, error) {
 	GuestLists.Want(from, "")
 	Storages.Want(from, "")

@@ -31,7 +31,7 @@ var KernelFact = observe.FactSpec{
 // kernelFlavour is the end of the releases of Proxmox's kernels.
 const kernelFlavour = "-pve"
 
-// BootFact is facts.boot.loader where proxmox-boot-tool(8) keeps the list of its partitions.
+// BootFact supplies facts.boot.loader if proxmox-boot-tool(8) has a list of partitions.
 var BootFact = observe.FactSpec{
 	FactDoc: observe.FactDoc{Name: "boot.loader", Type: cty.String, Doc: "The loader is `proxmox-boot-tool` where that keeps the partitions that the host boots from."},
 	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
@@ -59,7 +59,8 @@ func readFact(ctx context.Context, h *observe.Host) (cty.Value, error) {
 	return cty.ObjectVal(map[string]cty.Value{"version": PackageVersion(p), "major": major}), nil
 }
 
-// PackageVersion returns the version of an installed package: unknown where check mode predicts the package and not its version.
+// PackageVersion returns the version of an installed package; it is unknown if check mode predicts the package without
+// its version.
 func PackageVersion(p observe.Package) cty.Value {
 	if p.Version == "" {
 		return cty.UnknownVal(cty.String).RefineNotNull()
@@ -67,7 +68,7 @@ func PackageVersion(p observe.Package) cty.Value {
 	return cty.StringVal(p.Version)
 }
 
-// factMajor is the major version; of an installation that is only predicted, that of the Debian release.
+// factMajor returns the major version. For a predicted installation it is derived from the Debian release.
 func factMajor(ctx context.Context, h *observe.Host, version string) (cty.Value, error) {
 	if version != "" {
 		text, _, _ := strings.Cut(version, ".")

@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// factHost is Debian 12 with packages as given.
+// factHost returns a Debian 12 host with the given packages.
 func factHost(packages ...observe.Expectation) *observe.Host {
 	text := []byte("ID=debian\nVERSION_CODENAME=bookworm\n")
 	known := []observe.Expectation{observe.Files.Expect("/usr/lib/os-release", observe.File{})}

@@ -53,10 +53,10 @@ func TestHA(t *testing.T) {
 	}
 }
 
-// otherThanDigests leaves out what TestDigests looks at.
+// otherThanDigests ignores what TestDigests checks.
 var otherThanDigests = cmpopts.IgnoreFields(HA{}, "Digests")
 
-// The states of a service as a living manager wrote them: what only tries to start is not running.
+// The states of a service as written by a real manager: a service that is only trying to start is not running.
 func TestServicesOfALivingManager(t *testing.T) {
 	for name, want := range map[string]map[string]Service{
 		"starting-locked": {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "started"}},
@@ -114,7 +114,7 @@ func TestStorages(t *testing.T) {
 	}
 }
 
-// hashName is a host name as ssh-keygen -H writes it.
+// hashName returns a host name as written by ssh-keygen -H.
 func hashName(name, salt string) string {
 	raw, err := base64.StdEncoding.DecodeString(salt)
 	if err != nil {
@@ -126,7 +126,7 @@ func hashName(name, salt string) string {
 }
 
 func TestTrust(t *testing.T) {
-	// ssh-keygen -H writes names like the second line: HMAC-SHA1 of the name under a salt.
+	// ssh-keygen -H writes names like the second line: HMAC-SHA1 of the name with a salt.
 	hashed := hashName("10.0.0.11", "c2FsdHNhbHRzYWx0c2FsdHM=")
 	known := "pve9 ssh-rsa AAAAnine\n10.0.0.11 ssh-rsa AAAAold\n" + hashed + " ssh-ed25519 AAAAed\n"
 	trust, err := parseTrust([]remote.Answer{
@@ -182,7 +182,7 @@ func TestInstalledExpectations(t *testing.T) {
 	}
 }
 
-// A database that an earlier installation has left is read again: what it holds is unknown.
+// A database left by an earlier installation is used again: its content is unknown.
 func TestInstalledExpectationsWithADatabase(t *testing.T) {
 	h := observe.NewRecorded("pve1", Nodes.Expect("", Node{Name: "pve1", Codename: "trixie"}),
 		observe.Files.Expect(database, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "root"}))

@@ -22,7 +22,7 @@ type Guest struct {
 	Type string `json:"type"`
 }
 
-// GuestLists observes all guests of the cluster by their ids; its only name is "".
+// GuestLists observes all guests of the cluster by id, under the empty name.
 var GuestLists = &observe.Kind[map[int]Guest]{
 	Name: "pve-guests", What: "the guests of the cluster",
 	Shared: observe.Always,
@@ -60,24 +60,26 @@ func parseGuests(content []byte) (map[int]Guest, error) {
 	return guests, nil
 }
 
-// GuestConfig is the configuration of one guest.
+// GuestConfig is the configuration of a guest.
 type GuestConfig struct {
 	Exists bool
 	Guest
-	// Options are the lines of the configuration as it is now, without snapshots and pending changes. The lines
-	// that begin with # are the description, decoded.
+	// Options holds the current configuration, without snapshots and pending changes. The lines that begin with # are
+	// the description, which is decoded.
 	Options map[string]string
-	// File is where it was found, Digest its version (see Versioned). An expectation leaves both open.
+	// File is where the configuration was found, and Digest its version (see Versioned). An expectation claims
+	// neither.
 	File, Digest string
 }
 
-// GuestConfigs observes GuestConfig by the guest's id in decimal.
+// GuestConfigs observes guest configurations by the guest's id in decimal.
 //
-// That none is found counts only where pmxcfs was there before and after the look, or is not installed; and a guest that is
-// just being migrated, whose file was seen at one node and is gone from there, exists.
+// That a guest does not exist is believed only if pmxcfs was present both before and after looking, or is not
+// installed. A guest that is just being migrated, whose file was seen at one node and has disappeared from there,
+// exists.
 //
-// An expectation claims the options that it names; Proxmox VE sets more of its own. A new disk ("STORAGE:SIZE in GiB") becomes a
-// volume whose name the storage chooses.
+// An expectation claims only the options that it names; Proxmox VE sets others. A new disk ("STORAGE:SIZE in GiB")
+// becomes a volume whose name the storage chooses.
 var GuestConfigs = &observe.Kind[GuestConfig]{
 	Complete: completeGuest,
 	Name:     "pve-guest", What: "the configuration of guest %s",
@@ -140,7 +142,7 @@ func parseGuestConfig(output []byte) GuestConfig {
 	return g
 }
 
-// Title is the guest's name: a virtual machine's name, a container's host name.
+// Title returns the guest's name: the name of a virtual machine, the host name of a container.
 func (g GuestConfig) Title() string {
 	if g.Type == "lxc" {
 		return g.Options["hostname"]
@@ -169,8 +171,8 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 	return expected
 }
 
-// bearsOut reports whether an option is what was written, part for part, as Proxmox VE reads it. It may have more parts, and a
-// part more to it: the "virtio" of a network card gets an address.
+// bearsOut reports whether an option has the written value, compared part by part as Proxmox VE interprets it. It may
+// have further parts, and a part may be extended: the "virtio" of a network card gets an address.
 func bearsOut(is, written string) bool {
 	parts := strings.Split(is, ",")
 	for part := range strings.SplitSeq(written, ",") {

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// What Proxmox VE writes of an option is compared with what was asked for as Proxmox VE reads it.
+// What Proxmox VE stores for an option is compared with what was written as Proxmox VE interprets it.
 func TestOptionsAreBornOut(t *testing.T) {
 	tests := []struct {
 		is, written string

@@ -13,43 +13,44 @@ import (
 
 // HA is the configuration and the state of high availability.
 type HA struct {
-	// Resources by their service id, "vm:100".
+	// Resources holds the resources by service id, "vm:100".
 	Resources map[string]Resource
-	// Groups by name; Proxmox VE 8 only.
+	// Groups holds the groups by name; only in Proxmox VE 8.
 	Groups map[string]Group
-	// Rules by id; Proxmox VE 9 only. Those that are not about node affinity are here too.
+	// Rules holds the rules by id, including those that are not about node affinity; only in Proxmox VE 9.
 	Rules map[string]Rule
-	// Nodes are the states that the active manager knows ("online", "maintenance", …); empty until the
-	// first resource has made a manager active.
+	// Nodes holds the states of nodes that the active manager knows ("online", "maintenance", …). It is empty until
+	// the first resource has made a manager active.
 	Nodes map[string]string
-	// Services are the states of the resources: "started", "stopped", "queued", "error", ….
+	// Services holds the states of the resources: "started", "stopped", "queued", "error", ….
 	Services map[string]Service
-	// Disarmed says that the managers have let go of all watchdogs, so that no node is fenced (Proxmox VE 9).
+	// Disarmed is set if the managers have released all watchdogs, so that no node is fenced (Proxmox VE 9).
 	Disarmed bool
-	// Digests are the versions of ResourcesFile, GroupsFile and RulesFile (see Versioned), which an expectation leaves open.
+	// Digests holds the versions of ResourcesFile, GroupsFile and RulesFile (see Versioned). An expectation does not
+	// claim them.
 	Digests map[string]string
 }
 
-// Resource is one entry of resources.cfg, defaults filled in.
+// Resource is an entry of resources.cfg, with defaults filled in.
 type Resource struct {
-	// State is the requested one: started, stopped, disabled or ignored ("enabled" is started).
+	// State is the requested state: started, stopped, disabled or ignored ("enabled" means started).
 	State                   string
 	MaxRestart, MaxRelocate int
-	// Failback is Proxmox VE 9 only, Group 8 only.
+	// Failback exists only in Proxmox VE 9, Group only in 8.
 	Failback bool
 	Group    string
 	Comment  string
 }
 
-// Group is one entry of groups.cfg.
+// Group is an entry of groups.cfg.
 type Group struct {
-	// Nodes and their priorities; 0 where none is given.
+	// Nodes maps nodes to priorities; 0 if none is given.
 	Nodes                  map[string]int
 	Restricted, NoFailback bool
 	Comment                string
 }
 
-// Rule is one entry of rules.cfg.
+// Rule is an entry of rules.cfg.
 type Rule struct {
 	// Type is "node-affinity" or "resource-affinity".
 	Type      string
@@ -62,18 +63,18 @@ type Rule struct {
 	Comment  string
 }
 
-// Service is the state of a resource as the manager last wrote it.
+// Service is the state of a resource as last written by the manager.
 type Service struct {
 	Node  string
 	State string
-	// Running says that the guest runs. A service that is only being started is in state "started" without it, for
-	// some 45 seconds, until it runs or is in error.
+	// Running is set if the guest is running. A service that is only being started has the state "started" without it
+	// for some 45 seconds, until it runs or is in error.
 	Running bool
-	// Failed are the nodes on which it could not be started.
+	// Failed lists the nodes on which it could not be started.
 	Failed []string
 }
 
-// UnmarshalJSON reads an entry of service_status. Perl writes a number as it was last used: 1 or "1".
+// UnmarshalJSON decodes an entry of service_status. Perl writes a number as it was last used: 1 or "1".
 func (s *Service) UnmarshalJSON(text []byte) error {
 	var entry struct {
 		Node    string   `json:"node"`
@@ -96,11 +97,11 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// HAs observes HA; its only name is "".
+// HAs observes HA, under the empty name.
 //
-// An expectation does not claim where a service that is not started could not be started before: the manager keeps that
-// in some cases and clears it in others. Nor does it claim which further nodes the manager knows: it lists a node that has joined only
-// when it next looks.
+// An expectation does not claim on which nodes a service that is not started could not be started before: in some
+// cases the manager keeps that, in others it clears it. Nor does it claim which other nodes the manager knows: it
+// lists a node that has joined only when it looks again.
 var HAs = &observe.Kind[HA]{
 	Complete: func(expected, found HA) HA {
 		expected = expected.Clone()
@@ -229,7 +230,7 @@ func (ha *HA) readStatus(content []byte) error {
 	return nil
 }
 
-// ParsePriorities reads "pve1:2,pve2" as nodes and priorities; a node without one has 0.
+// ParsePriorities parses "pve1:2,pve2" into nodes and priorities; a node without a priority has 0.
 func ParsePriorities(text string) map[string]int {
 	nodes := map[string]int{}
 	for item := range List(text) {
@@ -247,13 +248,13 @@ func ParsePriorities(text string) map[string]int {
 	return nodes
 }
 
-// truth reads a boolean of a section: 1, or a bare key.
+// truth parses a boolean in a section: 1, or a bare key.
 func truth(text string) bool {
 	on, _ := Truth(text)
 	return on
 }
 
-// decodeText undoes the percent-encoding of comments.
+// decodeText decodes the percent-encoding of comments.
 func decodeText(text string) string {
 	if decoded, err := url.PathUnescape(text); err == nil {
 		return decoded
@@ -261,7 +262,7 @@ func decodeText(text string) string {
 	return text
 }
 
-// Clone is a copy whose maps can be changed.
+// Clone returns a copy whose maps can be modified.
 func (ha HA) Clone() HA {
 	copied := emptyHA()
 	copied.Disarmed = ha.Disarmed

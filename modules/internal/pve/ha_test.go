@@ -2,7 +2,7 @@ package pve
 
 import "testing"
 
-// A node that has joined is listed when the manager next looks: nobody expects it at a certain moment.
+// A node that has joined is listed when the manager looks again: nobody expects that at a certain moment.
 func TestNodesOfTheManagerAreNotClaimed(t *testing.T) {
 	expected, found := emptyHA(), emptyHA()
 	expected.Nodes["pve1"] = "online"

@@ -8,7 +8,7 @@ import (
 // jobsFile has a section for each scheduled job: vzdump for backups, realm-sync for users.
 const jobsFile = "/etc/pve/jobs.cfg"
 
-// BackupJobs observes the options of the cluster's backup jobs by the jobs' ids; its only name is "".
+// BackupJobs observes the options of the cluster's backup jobs by job id, under the empty name.
 var BackupJobs = &observe.Kind[map[string]map[string]string]{
 	Name: "pve-backup-jobs", What: "the backup jobs of the cluster",
 	Shared: observe.Always,

@@ -12,23 +12,23 @@ import (
 	"hlplay/engine/remote"
 )
 
-// mappingFolder holds a file for each kind of mapped devices.
+// mappingFolder contains a file for each kind of mapped device.
 const mappingFolder = "/etc/pve/mapping/"
 
-// PCIFile holds the mapped PCI devices.
+// PCIFile contains the mapped PCI devices.
 const PCIFile = mappingFolder + "pci.cfg"
 
-// Mapping is a device that guests name by the mapping's id, whatever it is on a node.
+// Mapping is a device that guests refer to by the id of the mapping, whatever the device is on each node.
 type Mapping struct {
-	// Devices are the lines of the mapping, parsed; each has a node. The order is that of the file.
+	// Devices holds the parsed lines of the mapping, in the order of the file; each has a node.
 	Devices []map[string]string
-	// Options are the others: description, mdev, live-migration-capable.
+	// Options holds the other properties: description, mdev, live-migration-capable.
 	Options map[string]string
-	// Digest is the version of its file (see Versioned), which an expectation leaves open.
+	// Digest is the version of its file (see Versioned). An expectation does not claim it.
 	Digest string
 }
 
-// Nodes are the nodes that have the device, in the mapping's order.
+// Nodes returns the nodes that have the device, in the mapping's order.
 func (m Mapping) Nodes() []string {
 	var nodes []string
 	for _, device := range m.Devices {
@@ -39,7 +39,7 @@ func (m Mapping) Nodes() []string {
 	return nodes
 }
 
-// Mappings observes the mapped devices, by "pci/ID" or "usb/ID"; its only name is "".
+// Mappings observes the mapped devices by "pci/ID" or "usb/ID", under the empty name.
 var Mappings = &observe.Kind[map[string]Mapping]{
 	Complete: func(expected, found map[string]Mapping) map[string]Mapping {
 		expected = maps.Clone(expected)
@@ -82,7 +82,8 @@ var Mappings = &observe.Kind[map[string]Mapping]{
 	},
 }
 
-// readMappings reads a file of mappings: a section's header is the id alone, and there is a line "map node=…,…" for each device.
+// readMappings parses a file of mappings: the header of a section is just the id, and there is a line "map node=…,…"
+// for each device.
 func readMappings(content []byte, kind string, into map[string]Mapping) error {
 	id, number := "", 0
 	for line := range bytes.Lines(content) {

@@ -16,7 +16,7 @@ var (
 	serviceID = regexp.MustCompile(`^(vm|ct):([1-9][0-9]{2,8})$`)
 )
 
-// CheckNodeName checks a node's or a cluster's name against PVE's format pve-node.
+// CheckNodeName checks the name of a node or cluster against PVE's format pve-node.
 func CheckNodeName(argument, name string) error {
 	return CheckForm(nodeName, argument, name, "letters, digits and inner hyphens")
 }
@@ -36,7 +36,7 @@ func CheckServiceID(argument, sid string) error {
 	return CheckForm(serviceID, argument, sid, "vm:ID or ct:ID with an id of 100 or more")
 }
 
-// CheckForm checks an argument against the form that it must have; want describes the form.
+// CheckForm checks an argument against its required form, which want describes.
 func CheckForm(form *regexp.Regexp, argument, text, want string) error {
 	if form.MatchString(text) {
 		return nil
@@ -44,7 +44,7 @@ func CheckForm(form *regexp.Regexp, argument, text, want string) error {
 	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not valid", text), Want: "expected " + want}
 }
 
-// SplitServiceID reads a service id that CheckServiceID accepts; kind is "qemu" or "lxc".
+// SplitServiceID parses a service id that CheckServiceID accepts; kind is "qemu" or "lxc".
 func SplitServiceID(sid string) (kind string, id int) {
 	kind, text, _ := strings.Cut(sid, ":")
 	id, _ = strconv.Atoi(text)

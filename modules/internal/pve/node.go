@@ -11,20 +11,19 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Node is what a host is to Proxmox VE, apart from any cluster.
+// Node describes Proxmox VE on a host, apart from any cluster.
 type Node struct {
 	// Name is the node name: uname -n up to the first dot. It cannot change once a cluster exists.
 	Name string
-	// Codename is VERSION_CODENAME of /etc/os-release: bookworm, trixie.
+	// Codename is VERSION_CODENAME in /etc/os-release: bookworm, trixie.
 	Codename string
-	// Installed says that package pve-manager is installed and configured.
+	// Installed is set if the package pve-manager is installed and configured.
 	Installed bool
-	// Version is pve-manager's version ("9.2.11"), empty if it is not installed, or is
-	// predicted to be.
+	// Version is pve-manager's version ("9.2.11"); empty if it is not installed, or only predicted to be.
 	Version string
 }
 
-// Nodes observes Node; its only name is "".
+// Nodes observes Node, under the empty name.
 var Nodes = &observe.Kind[Node]{
 	Complete: func(expected, found Node) Node {
 		expected.Version = cmp.Or(expected.Version, found.Version)
@@ -53,9 +52,9 @@ func parseNode(a remote.Answer) (Node, error) {
 	return n, nil
 }
 
-// Major is the major version of Proxmox VE on a host, 8 or 9: from pve-manager's version, or, where
-// that is not known yet, from the Debian release that it goes with. Any other is an error: hlplay
-// knows how these two behave and guesses at no third.
+// Major returns the major version of Proxmox VE on a host, 8 or 9: from pve-manager's version or, if that is not known
+// yet, from the matching Debian release. Any other version is an error: hlplay knows how these two behave and does not
+// guess about others.
 func Major(ctx context.Context, h *observe.Host) (int, error) {
 	n, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
@@ -64,7 +63,7 @@ func Major(ctx context.Context, h *observe.Host) (int, error) {
 	return n.major(h.Name())
 }
 
-// majorOfDebian are the major versions of Proxmox VE by the code name of the Debian release that each is built for.
+// majorOfDebian maps the code names of Debian releases to the major versions of Proxmox VE built for them.
 var majorOfDebian = map[string]int{"bullseye": 7, "bookworm": 8, "trixie": 9}
 
 // supported reports whether hlplay knows how a major version behaves.

@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// nodeQuery asks what a host is by itself. Apart from dpkg-query all is the shell's own work.
+// nodeQuery asks about the host itself. Apart from dpkg-query, the shell does everything itself.
 var nodeQuery = remote.Query{Script: `read -r _n </proc/sys/kernel/hostname
 echo "name ${_n%%.*}"
 while read -r _line; do
@@ -16,11 +16,11 @@ while read -r _line; do
 done </etc/os-release
 dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' pve-manager`, Inline: true}
 
-// Findings is what a script found, which prints a word and its value on each line, and asks dpkg-query(1) last:
+// Findings is the output of a script that prints a word and its value on each line and runs dpkg-query(1) last:
 // "name", "package ceph-mon".
 type Findings map[string]string
 
-// ParseFindings reads the answer of such a script. dpkg-query ends with 1 where it does not know a package.
+// ParseFindings parses the answer of such a script. dpkg-query exits with status 1 if it does not know a package.
 func ParseFindings(a remote.Answer) (Findings, error) {
 	if a.Exit > 1 {
 		return nil, fmt.Errorf("dpkg-query, asked which packages are installed: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))

@@ -13,11 +13,11 @@ const notLoopback = "pve-cluster does not start unless the host's name resolves 
 // archive is the domain of Proxmox's package archives.
 const archive = "proxmox.com"
 
-// fullUpgrade says why Proxmox VE is upgraded with full-upgrade (G1.5).
+// fullUpgrade is the reason why Proxmox VE is upgraded with full-upgrade (G1.5).
 const fullUpgrade = "Proxmox VE needs a full upgrade: a safe one removes nothing and holds packages back, so that the installed ones may no longer fit together"
 
-// Packages returns those of Proxmox VE 8 and 9, from their control files and pve-manager's postinst. The tests of package registry
-// hold their units against a recording. Other packages read what more there is in /etc/pve.
+// Packages returns the packages of Proxmox VE 8 and 9, according to their control files and pve-manager's postinst.
+// The tests of package registry compare their units with a recording. more is what other packages read in /etc/pve.
 func Packages(more ...Content) []modules.Package {
 	return []modules.Package{
 		{
@@ -88,8 +88,8 @@ func Packages(more ...Content) []modules.Package {
 	}
 }
 
-// enterpriseSource is the source file that the packages of a product, pve or pbs, bring, a configuration file of their own: one
-// that was deleted or edited before stays so, but on a host that never had the package it appears.
+// enterpriseSource returns the source file that the packages of a product, pve or pbs, bring. It is a configuration
+// file: if it was deleted or edited before, it stays that way, but it appears on a host that never had the package.
 func enterpriseSource(ctx context.Context, h *observe.Host, product string) ([]observe.Expectation, error) {
 	node, err := Nodes.Observe(ctx, h, "")
 	if err != nil {

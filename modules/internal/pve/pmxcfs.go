@@ -10,17 +10,17 @@ import (
 	"hlplay/engine/remote"
 )
 
-// ClusterFileSystem is pmxcfs, which all members of a cluster see alike. It makes the files whose names begin with a dot when
-// they are read.
+// ClusterFileSystem is pmxcfs, which looks the same to all members of a cluster. It generates the files whose names
+// begin with a dot when they are read.
 var ClusterFileSystem = observe.FileSystem{
 	Root: "/etc/pve/", Shared: true,
 	Unsized: func(name string) bool { return strings.HasPrefix(name, "/etc/pve/.") },
 }
 
-// CephConfFile is where Proxmox VE keeps the configuration of Ceph that all nodes share.
+// CephConfFile is where Proxmox VE stores the Ceph configuration that all nodes share.
 const CephConfFile = "/etc/pve/ceph.conf"
 
-// Configuration files that commands of Proxmox VE change, in Proxmox VE's section format.
+// Configuration files in Proxmox VE's section format that are changed by its commands.
 const (
 	StorageFile   = "/etc/pve/storage.cfg"
 	ResourcesFile = "/etc/pve/ha/resources.cfg"
@@ -36,31 +36,31 @@ const (
 	statusFile   = "/etc/pve/ha/manager_status"
 )
 
-// Paths that are looked for and not read.
+// Paths whose existence is checked without reading them.
 const (
 	// LocalLink exists whenever pmxcfs is mounted.
 	LocalLink = "/etc/pve/local"
-	// PmxcfsProgram is the program of pmxcfs: where it is installed, pmxcfs should be mounted.
+	// PmxcfsProgram is the program of pmxcfs: if it is installed, pmxcfs should be mounted.
 	PmxcfsProgram = "/usr/bin/pmxcfs"
-	// CephFolder is made by pveceph init.
+	// CephFolder is created by pveceph init.
 	CephFolder = "/etc/pve/ceph"
 
 	authKey = "/etc/corosync/authkey"
-	// localKey is missing after a join that died half-way.
+	// localKey is missing after a join that died halfway.
 	localKey = "/etc/pve/local/pve-ssl.key"
 )
 
-// filesQuery reads all of them at once, however many kinds ask: kinds that travel together ask the same
-// query, and the same query of a flight is sent once.
+// filesQuery reads all of them at once, however many kinds ask: kinds that are fetched together ask the same query,
+// and a query is sent only once per flight.
 //
-// /etc/pve is a FUSE mount that can hang while its daemon restarts, so that timeout(1) is around whatever
-// touches it. stat names what is there and must not be read: the node's own key. grep prints the path before each line:
-// whatever a file holds, it cannot be taken for another one, and no size needs to be known, which files
-// such as .members change from read to read. A size tells whether the last line of a file whose version counts has an end, which grep
-// adds.
+// /etc/pve is a FUSE mount that can hang while its daemon restarts, so timeout(1) wraps whatever touches it. stat
+// names what exists but must not be read: the node's own key. grep prints the path before each line: no content of a
+// file can be mistaken for another file, and no sizes need to be known, which for files such as .members change from
+// one read to the next. For files whose version counts, the size tells whether the last line ends in a newline, which
+// grep adds.
 //
-// A file that is missing while pmxcfs is away is not known to be missing. What pmxcfs alone has is looked for before the files,
-// the link, and after them, .members: where both were found it was there for all of them.
+// A file that is missing while pmxcfs is away is not known to be missing. What only pmxcfs has is looked for before
+// the files (the link) and after them (.members): if both were found, it was present for all of them.
 var filesQuery = remote.Query{
 	Script: `for _f in ` + authKey + ` ` + PmxcfsProgram + `; do if [ -e "$_f" ]; then echo "$_f"; fi; done
 timeout 10 stat -c '%s %n' -- ` + LocalLink + ` ` + localKey + ` ` + CephFolder + ` ` + StorageFile + ` ` + ResourcesFile + ` ` + GroupsFile + ` ` + RulesFile + ` 2>/dev/null
@@ -72,9 +72,9 @@ timeout 10 grep -aH "" -- "$@"`,
 // AskFiles is the Ask of the kinds that read files of the cluster.
 func AskFiles([]string) []remote.Query { return []remote.Query{filesQuery} }
 
-// Files are the files of the cluster, as filesQuery found them.
+// Files holds the files of the cluster, as filesQuery found them.
 type Files struct {
-	// there are those of authKey, PmxcfsProgram, LocalLink, localKey and CephFolder that exist.
+	// there holds those of authKey, PmxcfsProgram, LocalLink, localKey and CephFolder that exist.
 	there map[string]bool
 	files map[string]*foundFile
 }
@@ -86,10 +86,10 @@ type foundFile struct {
 	err     error
 }
 
-// Has reports whether a path exists that is looked for and not read, such as CephFolder.
+// Has reports whether a path such as CephFolder, which is not read, exists.
 func (c Files) Has(path string) bool { return c.there[path] }
 
-// Read returns the content of one of the files. A missing file is no error.
+// Read returns the content of one of the files. A missing file is not an error.
 func (c Files) Read(path string) (content []byte, exists bool, err error) {
 	f := c.files[path]
 	if f == nil {
@@ -98,7 +98,7 @@ func (c Files) Read(path string) (content []byte, exists bool, err error) {
 	return f.content, f.exists, f.err
 }
 
-// Digest is the version of one of the files as it was read: see Versioned.
+// Digest returns the version of one of the files as it was read: see Versioned.
 func (c Files) Digest(path string) string {
 	f := c.files[path]
 	content := f.content
@@ -108,7 +108,7 @@ func (c Files) Digest(path string) string {
 	return digestOf(content)
 }
 
-// ParseFiles reads the answer to the query of AskFiles.
+// ParseFiles parses the answer to the query of AskFiles.
 func ParseFiles(a remote.Answer) Files {
 	c := Files{there: map[string]bool{}, files: map[string]*foundFile{}}
 	for _, path := range filesQuery.Args {
@@ -144,7 +144,7 @@ func ParseFiles(a remote.Answer) Files {
 			*f = foundFile{err: fmt.Errorf("%s: %w", path, ErrNotMounted)}
 		case ok:
 			*f = foundFile{err: complaint(path, message, a.Exit)}
-		case a.Exit > 2, a.Exit == 2 && len(messages) == 0: // not one of grep's, or not about a file
+		case a.Exit > 2, a.Exit == 2 && len(messages) == 0: // not a message of grep's, or not about a file
 			*f = foundFile{err: complaint(path, string(a.Stderr), a.Exit)}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestClusterFilesAreToldApart runs the query in a real shell on files of which one is empty, one is missing and one
-// holds what looks like the beginning of another.
+// contains what looks like the beginning of another.
 func TestClusterFilesAreToldApart(t *testing.T) {
 	dir := t.TempDir()
 	query := filesQuery

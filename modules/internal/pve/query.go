@@ -9,19 +9,19 @@ import (
 	"hlplay/engine/remote"
 )
 
-// readFile asks for the content of one file that may lie on, or be a link into, /etc/pve: a FUSE mount that
-// can hang while its daemon restarts, so even a cat is bounded. A link that leads nowhere while the daemon is away is told
-// apart from a file that is not there.
+// readFile asks for the content of a file that may be on, or a link into, /etc/pve: a FUSE mount that can hang while
+// its daemon restarts, so even cat is bounded. A link that is dangling while the daemon is away is distinguished from
+// a missing file.
 func readFile(path string) remote.Query {
 	return remote.Query{Script: `timeout 10 cat -- "$1" || { _r=$?
 if [ -L "$1" ] && [ -e ` + PmxcfsProgram + ` ] && ! timeout 10 test -L ` + LocalLink + `; then echo '` + ErrNotMounted.Error() + `' >&2; fi
 (exit "$_r"); }`, Args: []string{path}, Inline: true}
 }
 
-// ErrNotMounted says that /etc/pve has no daemon behind it at this moment.
+// ErrNotMounted means that no daemon is serving /etc/pve at the moment.
 var ErrNotMounted = errors.New("the cluster file system does not answer: see why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
 
-// fileContent reads the answer to readFile. A missing file is no error.
+// fileContent parses the answer to readFile. A missing file is not an error.
 func fileContent(path string, a remote.Answer) (content []byte, exists bool, err error) {
 	switch {
 	case a.Exit == 0:
@@ -32,7 +32,7 @@ func fileContent(path string, a remote.Answer) (content []byte, exists bool, err
 	return nil, false, complaint(path, string(a.Stderr), a.Exit)
 }
 
-// complaint is what a program's message about a file means; nil if the file is not there.
+// complaint interprets a program's message about a file; it returns nil if the file does not exist.
 func complaint(path, message string, exit int) error {
 	switch {
 	case strings.Contains(message, ErrNotMounted.Error()), strings.Contains(message, "Transport endpoint is not connected"):

@@ -4,12 +4,12 @@ import (
 	"strings"
 )
 
-// Refusal is an error that a command of Proxmox VE printed, which tells what to do where the cluster's file system was
-// lost while the command was under way: Writable is asked before it begins.
+// Refusal is an error printed by a command of Proxmox VE. It has advice if the cluster file system was lost while the
+// command was running: Writable is checked before it begins.
 type Refusal struct{ text string }
 
-// Refused is the failure of a command of Proxmox VE that printed a text on standard error, in one line; nil if it printed
-// nothing.
+// Refused returns the failure of a command of Proxmox VE that printed text on standard error, on one line. It returns
+// nil if the command printed nothing.
 func Refused(text string) error {
 	if text == "" {
 		return nil
@@ -41,7 +41,7 @@ func (e *Refusal) Hint() string {
 	return ""
 }
 
-// noQuorum is what commands print without a quorum, noCluster what they print where nothing serves /etc/pve.
+// noQuorum lists what commands print without a quorum, noCluster what they print if nothing serves /etc/pve.
 var (
 	noQuorum  = []string{"no quorum"}
 	noCluster = []string{"ipcc_send_rec[", "Unable to load access control list: Connection refused", "Transport endpoint is not connected"}

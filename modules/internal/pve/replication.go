@@ -10,11 +10,12 @@ const replicationFile = "/etc/pve/replication.cfg"
 
 // Replication is a job of storage replication.
 type Replication struct {
-	// Target is the node that is copied to, Source the one that the guest was on when the job was written last.
+	// Target is the node that the guest is copied to. Source is the node that the guest was on when the job was last
+	// written.
 	Target, Source string
 }
 
-// Replications observes the jobs by their ids, "100-0"; its only name is "".
+// Replications observes the jobs by id, "100-0", under the empty name.
 var Replications = &observe.Kind[map[string]Replication]{
 	Name: "pve-replication", What: "the replication jobs",
 	Shared: observe.Always,

@@ -22,7 +22,7 @@ import (
 
 var cephPackages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
 
-// bareHost is what a Debian without Proxmox VE answers to all that the road asks.
+// bareHost returns a host with the answers of a Debian without Proxmox VE to everything that the tasks ask.
 func bareHost(n int, codename string) *observe.Host {
 	name := fmt.Sprintf("pve%d", n)
 	known := []observe.Expectation{
@@ -64,7 +64,7 @@ func bareHost(n int, codename string) *observe.Host {
 	return observe.NewRecorded(name, known...)
 }
 
-// site is three hosts that know each other.
+// site returns three hosts that know each other.
 func site(codename string) []*observe.Host {
 	var hosts []*observe.Host
 	for n := 1; n <= 3; n++ {
@@ -83,7 +83,7 @@ func site(codename string) []*observe.Host {
 	return hosts
 }
 
-// foresee plans and predicts as check mode does, until nothing is left; it returns the summaries.
+// foresee plans and predicts as check mode does until nothing is left, and returns the summaries.
 func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
 	t.Helper()
 	modulestest.Decoded(m)
@@ -116,11 +116,11 @@ func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
 	}
 }
 
-// road is one stage: a task on all hosts, or on one for all.
+// road is one stage: a task on all hosts, or on one on behalf of all.
 type road struct {
 	task  string
 	build func(h *observe.Host, n int) modules.Module
-	// changed are how many hosts change.
+	// changed is the number of hosts that change.
 	changed int
 }
 
@@ -179,8 +179,8 @@ var stages = []road{
 	}, 1},
 }
 
-// TestTheWholeRoadIsForeseen is check mode on three bare hosts: every task of the road is predicted, none is
-// uncertain, and planned again, on any host, each finds nothing left to do.
+// TestTheWholeRoadIsForeseen runs check mode on three bare hosts: every task is predicted, none is uncertain, and
+// planning each of them again on any host finds nothing left to do.
 func TestTheWholeRoadIsForeseen(t *testing.T) {
 	for _, codename := range []string{"bookworm", "trixie"} {
 		t.Run(codename, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestTheWholeRoadIsForeseen(t *testing.T) {
 						t.Logf("%s on %s:\n  %s", stage.task, h.Name(), strings.Join(done, "\n  "))
 					}
 				}
-				// A task that is done once for the cluster is seen to be done on the other hosts, too.
+				// A task that is done once for the cluster is seen to be done on the other hosts too.
 				if changed != stage.changed {
 					t.Errorf("%s would change %d hosts, want %d", stage.task, changed, stage.changed)
 				}
@@ -222,8 +222,8 @@ func TestTheWholeRoadIsForeseen(t *testing.T) {
 	}
 }
 
-// TestOSDsOfManyHostsAreForeseenTogether plans on all hosts before any prediction is made, as check mode does
-// with a task that hosts carry out side by side: no prediction may overwrite another's.
+// TestOSDsOfManyHostsAreForeseenTogether plans on all hosts before any prediction is made, as check mode does for a
+// task that hosts carry out concurrently: no prediction may overwrite another one.
 func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
 	hosts := site("trixie")
 	for _, stage := range stages[:6] {

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Section is one entry of a file in Proxmox VE's section format (storage.cfg, ha/*.cfg): a line
-// "TYPE: ID", and an indented "key value" line for each property.
+// Section is an entry of a file in Proxmox VE's section format (storage.cfg, ha/*.cfg): a line "TYPE: ID", and an
+// indented "key value" line for each property.
 type Section struct {
 	Type, ID string
-	// Options are the properties; a bare key has the value "1".
+	// Options holds the properties; a bare key has the value "1".
 	Options map[string]string
 }
 
-// parseSections reads such a file. The order is that of the file.
+// parseSections parses such a file. The result is in the order of the file.
 func parseSections(content []byte) ([]Section, error) {
 	var sections []Section
 	open := false
@@ -54,7 +54,7 @@ func splitProperty(line string) (key, value string, bare bool) {
 	return line[:at], strings.TrimLeft(line[at:], " \t"), false
 }
 
-// List is a comma-separated property as a set: Proxmox VE writes such lists in any order.
+// List returns a comma-separated property as a set: Proxmox VE writes such lists in any order.
 func List(text string) map[string]bool {
 	set := map[string]bool{}
 	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {

@@ -6,8 +6,8 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// TestQueriesOnAPlainHost runs every query in a real shell, where there is no Proxmox VE: all must be answered,
-// and nothing be found.
+// TestQueriesOnAPlainHost runs every query in a real shell, without Proxmox VE: all of them must be answered, and find
+// nothing.
 func TestQueriesOnAPlainHost(t *testing.T) {
 	if c := modulestest.Fetch(t, Clusters, "")[""]; c.Mounted || c.Name != "" {
 		t.Errorf("cluster %+v", c)

@@ -7,17 +7,17 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Storage is one entry of storage.cfg.
+// Storage is an entry of storage.cfg.
 type Storage struct {
 	Type string
-	// Options are the properties as they are written; content and nodes are lists in any order.
+	// Options holds the properties as they are written; content and nodes are lists in any order.
 	Options map[string]string
-	// Digest is the version of storage.cfg (see Versioned), which an expectation leaves open.
+	// Digest is the version of storage.cfg (see Versioned). An expectation does not claim it.
 	Digest string
 }
 
-// Storages observes the storages of the cluster by their ids; its only name is "". The storage
-// "local" exists even where storage.cfg does not mention it.
+// Storages observes the storages of the cluster by id, under the empty name. The storage "local" exists even if
+// storage.cfg does not mention it.
 var Storages = &observe.Kind[map[string]Storage]{
 	Complete: func(expected, found map[string]Storage) map[string]Storage {
 		expected = maps.Clone(expected)
@@ -59,7 +59,7 @@ func parseStorages(content []byte) (map[string]Storage, error) {
 	return storages, nil
 }
 
-// implicitLocal is the storage that Proxmox VE adds when storage.cfg has no "local".
+// implicitLocal returns the storage that Proxmox VE adds if storage.cfg has no "local".
 func implicitLocal() Storage {
 	return Storage{Type: "dir", Options: map[string]string{
 		"path":          "/var/lib/vz",
@@ -68,7 +68,7 @@ func implicitLocal() Storage {
 	}}
 }
 
-// FileError says that a file of a host cannot be made sense of.
+// FileError is returned for a file on a host that cannot be parsed.
 type FileError struct {
 	Path string
 	Err  error

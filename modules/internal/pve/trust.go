@@ -14,21 +14,20 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// Trust is what root's SSH knows and accepts on a host.
+// Trust describes what root's SSH knows and accepts on a host.
 type Trust struct {
-	// PublicKey is the line of /root/.ssh/id_rsa.pub, which pvecm add --use_ssh logs in with; empty if
-	// there is none.
+	// PublicKey is the line in /root/.ssh/id_rsa.pub, with which pvecm add --use_ssh logs in; empty if there is none.
 	PublicKey string
-	// PrivateKey says that /root/.ssh/id_rsa exists.
+	// PrivateKey is set if /root/.ssh/id_rsa exists.
 	PrivateKey bool
-	// Authorized are the lines of /root/.ssh/authorized_keys without blanks and comments.
+	// Authorized holds the lines of /root/.ssh/authorized_keys without empty lines and comments.
 	Authorized []string
-	// AuthorizedOpen says that the file does not end in a newline, AuthorizedEnd how most of its lines end.
+	// AuthorizedOpen is set if the file does not end in a newline. AuthorizedEnd is the ending of most of its lines.
 	AuthorizedOpen bool
 	AuthorizedEnd  string
 	// Known is the content of /root/.ssh/known_hosts.
 	Known string
-	// HostKeys are the host's public keys, "ssh-ed25519 AAAA…" without comment, sorted.
+	// HostKeys holds the host's public keys, "ssh-ed25519 AAAA…" without comment, sorted.
 	HostKeys []string
 }
 
@@ -38,7 +37,7 @@ const (
 	knownHostsFile = "/root/.ssh/known_hosts"
 )
 
-// Trusts observes Trust; its only name is "".
+// Trusts observes Trust, under the empty name.
 var Trusts = &observe.Kind[Trust]{
 	Name: "pve-trust", What: "root's SSH keys",
 	Shared: observe.Always,
@@ -86,8 +85,8 @@ func parseTrust(answers []remote.Answer) (Trust, error) {
 	return t, errors.Join(err, err2, err3, err4)
 }
 
-// KeyOf is the part of a line of authorized_keys that tells one key from another: its base64 text.
-// Options and comment do not matter. A line that holds no key is its own key.
+// KeyOf returns the part of a line of authorized_keys that distinguishes keys: the base64 text. Options and comment do
+// not matter. A line without a key stands for itself.
 func KeyOf(line string) string {
 	fields := strings.Fields(line)
 	for i, field := range fields {
@@ -98,7 +97,7 @@ func KeyOf(line string) string {
 	return line
 }
 
-// Missing are the lines of wanted whose keys t does not accept, each once.
+// Missing returns the lines of wanted whose keys t does not accept, without duplicates.
 func (t Trust) Missing(wanted []string) []string {
 	have := map[string]bool{}
 	for _, line := range t.Authorized {
@@ -114,8 +113,8 @@ func (t Trust) Missing(wanted []string) []string {
 	return missing
 }
 
-// Knowing is the content of known_hosts in which address has exactly the given host keys: lines that
-// name another key for it are dropped, missing keys are added, all else stays.
+// Knowing returns the content of known_hosts in which address has exactly the given host keys: lines that assign
+// another key to it are dropped, missing keys are added, and everything else is kept.
 func (t Trust) Knowing(address string, keys []string) string {
 	return conffile.EditLines(t.Known, func(known string) string { return knowing(known, address, keys) })
 }

@@ -9,22 +9,23 @@ import (
 	"strings"
 )
 
-// Form is how Proxmox VE reads the value of an option, and so when two values of it are the same. The zero value is
-// a Scalar.
+// Form is how Proxmox VE interprets the value of an option, which determines whether two values are the same. The zero
+// value is Scalar.
 type Form int
 
 const (
-	// Scalar is one value: a text, or what is written in more than one way (1, on, yes, true; 32G, 32768M).
+	// Scalar is a single value: text, or something that can be written in several ways (1, on, yes, true; 32G,
+	// 32768M).
 	Scalar Form = iota
-	// Text is compared letter by letter.
+	// Text is compared byte by byte.
 	Text
-	// Fold is a text in which upper and lower case are the same: fingerprints, tags of guests.
+	// Fold is text in which case does not matter: fingerprints, tags of guests.
 	Fold
 	// Set is a list whose order does not matter.
 	Set
-	// Properties are a property string: key=value pairs in any order.
+	// Properties is a property string: key=value pairs in any order.
 	Properties
-	// Path is a path of files.
+	// Path is a file path.
 	Path
 )
 
@@ -45,7 +46,7 @@ func (f Form) Same(a, b string) bool {
 	return CanonicalScalar(a) == CanonicalScalar(b)
 }
 
-// Truth reads a boolean as Proxmox VE does (PVE::JSONSchema::parse_boolean); ok is false where it is none.
+// Truth parses a boolean like Proxmox VE (PVE::JSONSchema::parse_boolean); ok is false if the text is not a boolean.
 func Truth(text string) (on, ok bool) {
 	text = strings.ToLower(text)
 	switch {
@@ -57,7 +58,7 @@ func Truth(text string) (on, ok bool) {
 	return false, false
 }
 
-// Flag is a boolean as Proxmox VE writes it.
+// Flag returns a boolean as Proxmox VE writes it.
 func Flag(on bool) string {
 	if on {
 		return "1"
@@ -65,7 +66,8 @@ func Flag(on bool) string {
 	return "0"
 }
 
-// CanonicalScalar is the one spelling of a scalar: 1 and 0 of booleans, bytes of sizes, numbers without leading zeros.
+// CanonicalScalar returns the canonical spelling of a scalar: 1 and 0 for booleans, bytes for sizes, numbers without
+// leading zeros.
 func CanonicalScalar(text string) string {
 	if on, ok := Truth(text); ok {
 		return Flag(on)
@@ -78,7 +80,7 @@ func CanonicalScalar(text string) string {
 
 var sizeForm = regexp.MustCompile(`^([0-9]{1,15})(\.[0-9]{1,3})?([KMGT]?)$`)
 
-// Size is a size in bytes (PVE::JSONSchema::parse_size): a number, with K, M, G or T for powers of 1024.
+// Size parses a size in bytes (PVE::JSONSchema::parse_size): a number with K, M, G or T for powers of 1024.
 func Size(text string) (bytes int64, ok bool) {
 	parts := sizeForm.FindStringSubmatch(strings.ToUpper(text))
 	if parts == nil || parts[2] != "" && parts[3] == "" {
@@ -89,7 +91,7 @@ func Size(text string) (bytes int64, ok bool) {
 	return int64(n * unit), err == nil && n*unit < 1<<62
 }
 
-// PropertiesOf reads a property string, the values in their canonical spelling. A value without a key belongs to
+// PropertiesOf parses a property string into values in their canonical spelling. A value without a key is stored under
 // fallback, the format's default key.
 func PropertiesOf(text, fallback string) map[string]string {
 	properties := map[string]string{}
@@ -105,7 +107,8 @@ func PropertiesOf(text, fallback string) map[string]string {
 	return properties
 }
 
-// Arguments returns the command line options that set the named options, and delete those of them that have no value.
+// Arguments returns the command line options that set the named options, and that delete those of them without a
+// value.
 func Arguments(options map[string]string, names []string) []string {
 	var args, gone []string
 	for _, key := range names {

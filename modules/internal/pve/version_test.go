@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// TestDigests compares the version of a file with that which Proxmox VE 9.2 gave of the same one, as recorded.
+// TestDigests compares the version of a file with the one that Proxmox VE 9.2 reported for the same file, as recorded.
 func TestDigests(t *testing.T) {
 	var storages []struct{ Digest string }
 	if err := json.Unmarshal(modulestest.Recorded(t, "pvesh-get-storage.txt").Stdout, &storages); err != nil {
@@ -24,7 +24,7 @@ func TestDigests(t *testing.T) {
 	if err := json.Unmarshal(modulestest.Recorded(t, "pvesh-get-cluster-ha-rules.txt").Stdout, &rules); err != nil {
 		t.Fatal(err)
 	}
-	// rules.cfg as Proxmox VE had written it then.
+	// rules.cfg as written by Proxmox VE at the time.
 	content := "node-affinity: keep-on-12\n\tnodes pve1:2,pve2:1\n\tresources vm:100\n\n"
 	ha, err := parseHA(ParseFiles(mountedAnswer(map[string]string{RulesFile: content})))
 	if err != nil {
@@ -35,7 +35,8 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestDigestOfARealFile reads files with the query in a real shell: one whose last line has no end is another one than with it.
+// TestDigestOfARealFile reads files with the query in a real shell: a file whose last line lacks a newline differs
+// from the same file with it.
 func TestDigestOfARealFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, content := range []string{"", "\n", "dir: local\n\tpath /x", "dir: local\n\tpath /x\n", "dir: local\n\tpath /x\n\n"} {

@@ -8,8 +8,8 @@ import (
 	"hlplay/engine/observe"
 )
 
-// Writable refuses a change of what lies in /etc/pve where it could not be written: without pmxcfs, or without the
-// quorum, for which the commands of Proxmox VE wait in vain.
+// Writable returns an error if /etc/pve could not be written: without pmxcfs, or without a quorum, which the commands
+// of Proxmox VE would wait for in vain.
 func Writable(ctx context.Context, h *observe.Host) error {
 	c, err := Clusters.Observe(ctx, h, "")
 	switch {
@@ -31,8 +31,8 @@ func names(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// Complaint is what a command of Proxmox VE printed on standard error, in one line. That it tried again for a lock
-// is said once.
+// Complaint returns what a command of Proxmox VE printed on standard error, on one line. Repeated attempts to get a
+// lock are mentioned only once.
 func Complaint(stderr []byte) string {
 	var lines []string
 	for line := range strings.Lines(string(stderr)) {
