@@ -8,8 +8,8 @@ import (
 	"hlplay/modules"
 )
 
-// Account refuses the name of an account or of a group that the host does not have. Both may be empty, and root is always there. The
-// arguments are those that name them.
+// Account returns an error if the host lacks an account or a group. Either name may be empty, and root always exists.
+// userArgument and groupArgument are the arguments that name them.
 func Account(ctx context.Context, h modules.Host, userArgument, user, groupArgument, group string) error {
 	WantAccount(h, user, group)
 	if named(user) {

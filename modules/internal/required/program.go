@@ -9,8 +9,8 @@ import (
 	"hlplay/modules"
 )
 
-// Program refuses a host without the program. Use says what needs it. Of a package that an earlier task installs it is known that it
-// brings the program if it is the one named, which may be empty.
+// Program returns an error if the host lacks a program. use says what needs it. If an earlier task installs packages,
+// the program is known to come only with pkg, the package that provides it, which may be empty.
 func Program(ctx context.Context, h modules.Host, program, pkg, use string) error {
 	there, err := observe.Programs.Observe(ctx, h, program)
 	if err != nil || there {

@@ -1,5 +1,6 @@
-// Package required refuses what a task needs and its host does not have, before anything is changed, so that check mode says it too.
-// What a package brings that an earlier task installs cannot be known in check mode: it is then reported as unknown.
+// Package required rejects, before anything is changed, what a task needs and its host does not have, so that check
+// mode reports it too. In check mode it cannot be known what a package that an earlier task installs will bring: this
+// is then reported as unknown.
 package required
 
 import (
@@ -9,8 +10,8 @@ import (
 	"hlplay/modules"
 )
 
-// coming are in check mode the names of the packages that earlier tasks install. It is never fetched; a real host has nothing
-// coming.
+// coming holds, in check mode, the names of the packages that earlier tasks install. It is never fetched; for a real
+// host nothing is coming.
 var coming = &observe.Kind[[]string]{Name: "apt-coming"}
 
 // Coming returns the names of the packages that, in check mode, earlier tasks install on h.
@@ -20,12 +21,12 @@ func Coming(h modules.Host) []string {
 	return slices.Clone(names)
 }
 
-// ExpectComing says of a step that it installs packages beside those that are coming already.
+// ExpectComing returns the expectation that a step installs packages in addition to those that are already coming.
 func ExpectComing(h modules.Host, names []string) observe.Expectation {
 	return coming.Expect("", append(Coming(h), names...))
 }
 
-// unknown is the error of what a package that is coming may bring.
+// unknown returns the error for something that a coming package may bring.
 func unknown(h modules.Host, key observe.Key, what string) error {
 	return &observe.UnknownError{Host: h.Name(), Key: key, What: what, Because: "a package that an earlier task installs may bring it"}
 }

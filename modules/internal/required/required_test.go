@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// What the package that is coming is known to bring is taken to be there; of anything else it cannot be known.
+// What a coming package is known to bring is assumed to be present; nothing else can be known.
 func TestWhatIsComing(t *testing.T) {
 	h := observe.NewRecorded("n1", observe.Programs.Expect("git", false), observe.Users.Expect("ada", observe.User{}))
 	if err := Program(t.Context(), h, "git", "git", "the checkout"); err == nil || !strings.Contains(err.Error(), "the checkout needs git, which the host does not have: install the package git") {
