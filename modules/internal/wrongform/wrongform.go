@@ -1,4 +1,4 @@
-// Package wrongform recognizes forms of guides that are out of date or do not do what they seem to.
+// Package wrongform recognizes forms from guides that are out of date or do not do what they seem to do.
 package wrongform
 
 import (
@@ -10,14 +10,14 @@ import (
 	"hlplay/modules"
 )
 
-// form is a wrong form that a text shows.
+// form is a wrong form that can be recognized in text.
 type form struct {
 	name          string
 	pattern       *regexp.Regexp
 	problem, want string
 }
 
-// everywhere are wrong in the text of a command and in that of a file.
+// everywhere lists forms that are wrong both in a command and in a file.
 var everywhere = []form{
 	{modules.AdviceHashPolicy, regexp.MustCompile(`\bencap(2\+3|3\+4)\b`),
 		"encap2+3 and encap3+4 are hash policies for tunnels, which Proxmox VE does not offer", `Write layer3+4 or layer2+3, as in network { bond "bond0" { mode = "802.3ad" hash = "layer3+4" … } }`},
@@ -29,14 +29,14 @@ var everywhere = []form{
 		"a blacklist knows no patterns: it has no effect", `Write each name of its own, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
 }
 
-// scripts are wrong in a command, and in a file that holds commands.
+// scripts lists forms that are wrong in a command, and in a file that contains commands.
 var scripts = []form{
 	{modules.AdviceNetworkingRestart, regexp.MustCompile(`\bsystemctl\s+(-\S+\s+)*((try-)?restart|stop)\s+([\w.@-]+\s+)*networking\b|(\bservice\s+|/etc/init\.d/)networking\s+((force-)?re(start|load)|stop)\b`),
 		networkingProblem, networkingWant},
 	{modules.AdviceEtcHost, regexp.MustCompile(`(^|[\s"'=>])/etc/host($|[\s"';|&])`), hostProblem, hostWant},
 }
 
-// commands are wrong in a command alone.
+// commands lists forms that are wrong only in a command.
 var commands = []form{
 	{modules.AdviceAppend, regexp.MustCompile(`>>`),
 		"a line that is appended by >> is there once more after each run", `Use file { path = "/etc/…" line { line = "…" } }, which adds it once`},
@@ -52,17 +52,18 @@ const (
 	sourceWant        = `Disable the source that needs a subscription instead: apt { disable_uris = ["https://enterprise.proxmox.com"] }`
 )
 
-// Command returns advice on the text of a command, or of a shell script.
+// Command returns advice on the text of a command or shell script.
 func Command(argument, text string) []modules.Advice {
 	return find(argument, text, scripts, commands, everywhere)
 }
 
-// Job returns advice on the command of a job that is run again and again, such as that of a crontab. What it appends is a log.
+// Job returns advice on the command of a recurring job, such as one in a crontab. A job that appends to a file is
+// assumed to write a log.
 func Job(argument, text string) []modules.Advice {
 	return find(argument, text, scripts, everywhere)
 }
 
-// Content returns advice on what is written into a file.
+// Content returns advice on text that is written to a file.
 func Content(argument, file, text string) []modules.Advice {
 	if strings.HasPrefix(file, "/etc/cron") || strings.HasPrefix(file, "/var/spool/cron") || path.Ext(file) == ".sh" {
 		return Job(argument, text)
@@ -82,7 +83,7 @@ func find(argument, text string, lists ...[]form) []modules.Advice {
 	return all
 }
 
-// Path returns advice on a file that is written or, with absent, removed.
+// Path returns advice on a file that is written or, if absent is set, removed.
 func Path(argument, file string, absent bool) []modules.Advice {
 	dir, base := path.Split(path.Clean("/" + file))
 	name := strings.TrimSuffix(base, path.Ext(base))
@@ -95,7 +96,7 @@ func Path(argument, file string, absent bool) []modules.Advice {
 	return nil
 }
 
-// Source returns advice on a source of apt that is removed or disabled, by the name of its file.
+// Source returns advice on an apt source that is removed or disabled, by the name of its file.
 func Source(argument, name string) []modules.Advice {
 	switch name {
 	case "pve-install-repo", "proxmox", "pve-no-subscription":
@@ -104,7 +105,8 @@ func Source(argument, name string) []modules.Advice {
 	return nil
 }
 
-// SourceLine returns advice on lines of apt's sources that are removed or disabled, by their text or an expression for it.
+// SourceLine returns advice on lines of apt sources that are removed or disabled, by their text or an expression for
+// it.
 func SourceLine(argument, file, text string) []modules.Advice {
 	if strings.HasPrefix(file, "/etc/apt/sources.list") && strings.Contains(text, "pve-no-subscription") {
 		return noSource(argument)
@@ -112,7 +114,8 @@ func SourceLine(argument, file, text string) []modules.Advice {
 	return nil
 }
 
-// SourceURI returns advice on sources that are disabled by their URI: Proxmox serves all without a subscription from one host.
+// SourceURI returns advice on sources that are disabled by their URI: Proxmox serves everything without a subscription
+// from one host.
 func SourceURI(argument, uri string) []modules.Advice {
 	u, err := url.Parse(uri)
 	if err != nil || u.Hostname() != "download.proxmox.com" {
