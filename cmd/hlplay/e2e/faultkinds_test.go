@@ -58,7 +58,8 @@ var faultKinds = []faultKind{
 	{"shells of the run killed", func(f *fault) {
 		f.shell(`for p in $(pgrep -x sh); do
 	case $(ps -o comm= -p "$(ps -o ppid= -p "$p")") in sshd*|sudo|bash) kill -KILL "$p" ;; esac
-done`)
+done
+true`) // one may have ended meanwhile
 	}},
 	{"disk full", func(f *fault) {
 		f.mayFail = true
@@ -126,9 +127,10 @@ func (f *fault) pause() {
 
 func (f *fault) signal(s os.Signal) { _ = f.process.Signal(s) } // it may have ended
 
+// shell runs a script on the node. A fault that cannot be injected, or mended, fails the campaign.
 func (f *fault) shell(script string) {
 	if _, err := f.node.Exec(context.Background(), "sh", "-c", script); err != nil {
-		f.Logf("%s: %v", f.node.Name, err)
+		f.Errorf("%s: %s: %v", f.node.Name, script, err)
 	}
 }
 

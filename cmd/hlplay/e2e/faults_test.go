@@ -209,8 +209,15 @@ func (c *campaign) judge(t *testing.T, what string, node *nspawn.Node, f *fault,
 	if left := shell(t, node, leftovers); left != "" {
 		blame(&tally.leftovers, "left behind: %s", left)
 	}
-	if found := shell(t, node, "sync; grep -rlF "+c.secret+" /etc /tmp /var /dev/shm /run /root /home /srv 2>/dev/null | grep -vx -e /srv/faults/secret -e /srv/faults/kept || :"); found != "" {
-		blame(&tally.secrets, "the secret is in %s", found)
+	found := strings.Fields(shell(t, node, "sync; grep -rlF "+c.secret+" /etc /tmp /var /dev/shm /run /root /home /srv 2>/dev/null || :"))
+	known := []string{"/srv/faults/secret", "/srv/faults/kept"} // a search that does not find these finds nothing
+	for _, file := range known {
+		if !slices.Contains(found, file) {
+			blame(&tally.other, "the search for the secret has not found %s", file)
+		}
+	}
+	if found = slices.DeleteFunc(found, func(file string) bool { return slices.Contains(known, file) }); len(found) > 0 {
+		blame(&tally.secrets, "the secret is in %s", strings.Join(found, ", "))
 	}
 	if found, err := searched(c.dir, c.secret); err != nil || len(found) > 0 {
 		blame(&tally.secrets, "the secret is on the controller in %q (%v)", found, err)
