@@ -4,7 +4,7 @@
 #   hlplay run playbooks/add-node.hcl -i inventory -e node=pve4 --check --diff      what would change, on the others too
 #   hlplay run playbooks/add-node.hcl -i inventory -e node=pve4
 #
-# The cluster has to be healthy before anything changes. Then cluster.hcl does the rest: it makes the node known to the others, installs
+# Ceph has to be healthy before anything changes. Then cluster.hcl does the rest: it makes the node known to the others, installs
 # Proxmox VE and Ceph, and lets it join. Its OSDs take over data from the others as soon as they exist; Ceph does that in the
 # background, and the run waits for it.
 
@@ -17,18 +17,9 @@ variable "node" {
   }
 }
 
-play "the cluster is healthy" {
+play "Ceph is healthy" {
   hosts            = "pve:!${var.node}"
   any_errors_fatal = true
-
-  task "all other nodes are members, and quorate" {
-    pvecm {
-      cluster = var.cluster_name
-      founder = groups.pve[0]
-      link0   = host.address
-    }
-    register = "membership"
-  }
 
   task "G1.37 G1.38 G1.39 nothing is down, out or nearly full" {
     pveceph {
