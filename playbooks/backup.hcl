@@ -17,6 +17,8 @@
 #
 # Give the secret as backup_secret, encrypted (hlplay secret encrypt), and the fingerprint of the certificate as backup_fingerprint.
 
+import "release-keys.hcl" {}
+
 variable "backup_server" {
   description = "Pattern of the host that becomes the backup server."
   type        = string
@@ -66,16 +68,15 @@ play "backup server" {
   tags  = ["server"]
 
   vars = {
-    trixie  = facts.distribution.codename == "trixie"
-    keyring = facts.distribution.codename == "trixie" ? "/usr/share/keyrings/proxmox-archive-keyring.gpg" : "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"
+    key = local.release_keys[facts.distribution.codename]
   }
 
   task "G1.58 G1.59 install the release key" {
     apt {
       key {
-        path           = vars.keyring
-        url            = "https://enterprise.proxmox.com/debian/${vars.trixie ? "proxmox-archive-keyring-trixie.gpg" : "proxmox-release-bookworm.gpg"}"
-        sha256         = vars.trixie ? "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45" : "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
+        path           = vars.key.path
+        url            = var.release_key == null ? vars.key.url : var.release_key.url
+        sha256         = var.release_key == null ? vars.key.sha256 : var.release_key.sha256
         unless_package = "proxmox-archive-keyring"
       }
     }
@@ -88,7 +89,7 @@ play "backup server" {
         uris       = ["http://download.proxmox.com/debian/pbs"]
         suites     = [facts.distribution.codename]
         components = ["pbs-no-subscription"]
-        signed_by  = vars.keyring
+        signed_by  = vars.key.path
       }
     }
   }

@@ -5,8 +5,9 @@
 #   hlplay run playbooks/stretched.hcl -i inventory -e @vars.hcl --check --diff
 #   hlplay run playbooks/stretched.hcl -i inventory -e @vars.hcl --allow all
 #
-# A new partition destroys what a deleted one may have left in the free space: hence --allow. The servers reach each other over a network of their own (G2.3), which is a person's to make, and have joined (playbooks/cluster.hcl
-# --tags hosts,packages,cluster, or by hand). Slices are made in free space: what is on a disk is neither shrunk nor moved.
+# The servers reach each other over a network of their own (G2.3; playbooks/overlay.hcl makes one) and have joined (playbooks/cluster.hcl
+# --tags hosts,packages,cluster, or by hand). Slices are made in free space: what is on a disk is neither shrunk nor moved. A new
+# partition destroys what a deleted one may have left there, hence --allow.
 #
 # Copies lie two on a host, two on the next and one on the third, by a rule that chooses hosts first and OSDs in each then. So any one
 # host may be lost: three copies are left, as many as min_size asks for. With the guide's own rule, failure domain osd, nothing says

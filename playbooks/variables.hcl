@@ -1,5 +1,7 @@
 # The variables of the cluster. Set them with -e name=value or -e @file.
 
+import "release-keys.hcl" {}
+
 variable "cluster_name" {
   description = "Name of the Proxmox VE cluster. It cannot be changed later."
   type        = string
@@ -18,15 +20,6 @@ variable "repository" {
     condition     = contains(["no-subscription", "enterprise"], var.repository)
     error_message = "Choose \"no-subscription\" or \"enterprise\"."
   }
-}
-
-variable "release_key" {
-  description = "The key that signs the Proxmox packages: its URL and SHA-256 sum. The default, null, is Proxmox's own key; set it for a mirror that signs with another key."
-  type = object({
-    url    = string
-    sha256 = string
-  })
-  default = null
 }
 
 variable "web_interface_from" {

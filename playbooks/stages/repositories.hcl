@@ -2,24 +2,17 @@ play "repositories" {
   hosts = "pve"
 
   vars = {
-    trixie  = facts.distribution.codename == "trixie"
-    host    = var.repository == "enterprise" ? "https://enterprise.proxmox.com" : "http://download.proxmox.com"
-    keyring = facts.distribution.codename == "trixie" ? "/usr/share/keyrings/proxmox-archive-keyring.gpg" : "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"
-    key = coalesce(var.release_key, facts.distribution.codename == "trixie" ? {
-      url    = "https://enterprise.proxmox.com/debian/proxmox-archive-keyring-trixie.gpg"
-      sha256 = "136673be77aba35dcce385b28737689ad64fd785a797e57897589aed08db6e45"
-      } : {
-      url    = "https://enterprise.proxmox.com/debian/proxmox-release-bookworm.gpg"
-      sha256 = "13a87cec79f2d05f40f125629e4b509080a5c0286608bea273e36be9809ecaba"
-    })
+    trixie = facts.distribution.codename == "trixie"
+    host   = var.repository == "enterprise" ? "https://enterprise.proxmox.com" : "http://download.proxmox.com"
+    key    = local.release_keys[facts.distribution.codename]
   }
 
   task "G1.4 install the release key" {
     apt {
       key {
-        path   = vars.keyring
-        url    = vars.key.url
-        sha256 = vars.key.sha256
+        path   = vars.key.path
+        url    = var.release_key == null ? vars.key.url : var.release_key.url
+        sha256 = var.release_key == null ? vars.key.sha256 : var.release_key.sha256
         # Once the package owns the file, its content may change.
         unless_package = "proxmox-archive-keyring"
       }
@@ -33,7 +26,7 @@ play "repositories" {
         uris       = ["${vars.host}/debian/pve"]
         suites     = [facts.distribution.codename]
         components = ["pve-${var.repository}"]
-        signed_by  = vars.keyring
+        signed_by  = vars.key.path
       }
     }
   }
