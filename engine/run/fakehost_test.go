@@ -1,0 +1,292 @@
+package run_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/nodestate"
+	"hlplay/engine/remote"
+)
+
+type fakeHost struct {
+	settings map[string]string
+	pending  map[string]pendingSetting
+	dead     bool
+	// refuses is that the user who acts cannot be become.
+	refuses bool
+	// freeAt is when a lock is gone.
+	freeAt time.Time
+	// due is what is kept on the node, by its ID.
+	due map[string]string
+	// undo is what the host undoes by itself; nil if nothing.
+	undo *fakeUndo
+	// long are the long commands of which something is kept there, cuts how often the connection is lost under the next ones.
+	long map[string]*fakeLong
+	cuts int
+}
+
+// fakeLong is a long command: what is known of it, whether it has ended, and how. then is what it does at its end.
+type fakeLong struct {
+	about  string
+	ended  bool
+	result remote.Result
+	then   func()
+}
+
+// fakeUndo is a change that a host undoes by itself.
+type fakeUndo struct {
+	id, what string
+	at       time.Time
+	before   map[string]string
+	done     bool
+}
+
+// now undoes it.
+func (h *fakeHost) undoNow() {
+	h.settings, h.undo.done = h.undo.before, true
+}
+
+// cut reports whether nobody reaches the host.
+func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" }
+
+type pendingSetting struct {
+	value string
+	at    time.Time
+}
+
+// What is kept on a node is read and cleared by these scripts.
+var (
+	readsKept  = nodestate.States.Ask([]string{""})[0].Script
+	clearsKept = nodestate.Clear().Script
+	arms, _    = nodestate.Undo{}.Arm()
+	undoes     = nodestate.Undo{}.Now()
+	forgets    = nodestate.Forgotten()
+
+	startsLong   = nodestate.Long{}.Start().Script
+	awaitsLong   = nodestate.Long{}.Await(0).Script
+	discardsLong = nodestate.Discard().Script
+)
+
+type fakeConn struct {
+	stage *stage
+	name  string
+	host  *fakeHost
+	done  chan struct{}
+}
+
+func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	if c.host.cut() {
+		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	c.stage.event(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	c.stage.asks[c.name]++
+	defer c.stage.answered()
+	return c.answer(queries)
+}
+
+func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
+	answers := make([]remote.Answer, len(queries))
+	for i, q := range queries {
+		switch q.Script {
+		case readsKept:
+			var text strings.Builder
+			for _, id := range slices.Sorted(maps.Keys(c.host.due)) {
+				fmt.Fprintf(&text, "due %s %s\n", id, c.host.due[id])
+			}
+			if u := c.host.undo; u != nil && u.done {
+				fmt.Fprintf(&text, "undo undone %s yes %s\n", u.id, u.what)
+			} else if u != nil {
+				fmt.Fprintf(&text, "undo armed %s %d %s\n", u.id, int(u.at.Sub(c.stage.now).Seconds()), u.what)
+			}
+			for _, id := range slices.Sorted(maps.Keys(c.host.long)) {
+				l := c.host.long[id]
+				fate := "alive"
+				if l.ended {
+					fate = "ended"
+				}
+				fmt.Fprintf(&text, "running %s %d %s 7 hlplay-%s.service %s\n", fate, l.result.Exit, id, id, l.about)
+			}
+			answers[i].Stdout = []byte(text.String())
+			continue
+		case arms.Script:
+			seconds, _ := strconv.Atoi(q.Args[1])
+			c.host.undo = &fakeUndo{id: q.Args[0], what: q.Args[2], at: c.stage.now.Add(time.Duration(seconds) * time.Second), before: maps.Clone(c.host.settings)}
+			continue
+		case undoes.Script:
+			if !c.host.undo.done {
+				c.host.undoNow()
+			}
+			answers[i].Stdout = fmt.Appendf(nil, "undo undone %s yes %s\n", c.host.undo.id, c.host.undo.what)
+			continue
+		case forgets.Script:
+			c.host.undo = nil
+			continue
+		case awaitsLong:
+			l := c.host.long[q.Args[0]]
+			l.ended = true
+			if l.then != nil {
+				l.then()
+			}
+			continue
+		case discardsLong:
+			for _, id := range q.Args {
+				delete(c.host.long, id)
+			}
+			continue
+		case clearsKept:
+			for _, id := range q.Args {
+				delete(c.host.due, id)
+			}
+			continue
+		case "get":
+		default:
+			if u := c.host.undo; u != nil && q.Script == (nodestate.Undo{ID: u.id}).Disarm().Script {
+				if c.host.undo = nil; u.done {
+					answers[i].Exit = 77
+				}
+				continue
+			}
+			return nil, fmt.Errorf("unexpected query %q", q.Script)
+		}
+		var values []string
+		for _, name := range q.Args {
+			if p, ok := c.host.pending[name]; ok && !c.stage.now.Before(p.at) {
+				c.host.settings[name] = p.value
+				delete(c.host.pending, name)
+			}
+			values = append(values, c.host.settings[name])
+		}
+		answers[i].Stdout = []byte(strings.Join(values, "\n"))
+	}
+	return answers, nil
+}
+
+func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	s := c.stage
+	s.mu.Lock()
+	s.event(ctx)
+	if ctx.Err() != nil {
+		s.mu.Unlock()
+		return remote.Result{}, ctx.Err()
+	}
+	s.busy++
+	s.most = max(s.most, s.busy)
+	onAct := s.onAct
+	s.mu.Unlock()
+	if onAct != nil {
+		onAct(c.name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy--
+	if c.host.cut() {
+		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	if before := cmd.Before.Args; len(before) > 3 { // behind who locks the node
+		for i := 3; i < len(before); i += 2 {
+			c.host.due[before[i]] = before[i+1]
+		}
+	}
+	if cmd.Argv[0] == "true" {
+		return remote.Result{}, nil
+	}
+	if cmd.Via.Script == "" {
+		return c.run(cmd)
+	}
+	id := cmd.Via.Args[0]
+	if cmd.Via.Script == startsLong {
+		r, err := c.run(cmd)
+		if err != nil {
+			return r, err
+		}
+		c.host.long[id] = &fakeLong{about: cmd.Via.Args[1], ended: true, result: r}
+	}
+	if c.host.cuts > 0 {
+		c.host.cuts--
+		close(c.done)
+		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	r := c.host.long[id].result
+	delete(c.host.long, id) // whoever has read its end removes it
+	return r, nil
+}
+
+// run carries a command out.
+func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
+	s := c.stage
+	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
+	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))
+	defer s.answered()
+	switch {
+	case strings.HasPrefix(verb, "busy-"):
+		var seconds int
+		fmt.Sscanf(verb, "busy-%d", &seconds)
+		if c.host.freeAt.IsZero() {
+			c.host.freeAt = s.now.Add(time.Duration(seconds) * time.Second)
+		}
+		if s.now.Before(c.host.freeAt) {
+			return remote.Result{Exit: 1, Stderr: []byte("locked\n")}, nil
+		}
+		c.host.settings[name] = value
+	case verb == "set":
+		c.host.settings[name] = value
+		delete(c.host.pending, name)
+		if c.host.cut() {
+			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+		}
+	case verb == "prove":
+		if c.host.settings[name] != value {
+			return remote.Result{Exit: 1, Stderr: []byte("no answer\n")}, nil
+		}
+	case verb == "pretend":
+		return remote.Result{Stderr: []byte("it is not my day\n")}, nil
+	case verb == "fail":
+		return remote.Result{Exit: 1, Stderr: []byte("no such luck\n")}, nil
+	case strings.HasPrefix(verb, "settle-"):
+		var seconds int
+		fmt.Sscanf(verb, "settle-%d", &seconds)
+		c.host.pending[name] = pendingSetting{value, s.now.Add(time.Duration(seconds) * time.Second)}
+	}
+	return remote.Result{Stdout: []byte(verb + "\n")}, nil
+}
+
+func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remote.Result, answers []remote.Answer, err error) {
+	if c.host.refuses {
+		return nil, nil, &remote.BecomeError{Host: c.name, Login: "admin", User: "root", Reason: "sudo does not accept the password"}
+	}
+	for i, cmd := range a.Commands {
+		r, err := c.Run(ctx, cmd)
+		if err != nil {
+			return results, nil, err
+		}
+		results = append(results, r)
+		if a.Ended != nil {
+			a.Ended(i, r)
+		}
+		if r.Exit != 0 {
+			return results, nil, nil
+		}
+	}
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	answers, err = c.answer(a.Then)
+	return results, answers, err
+}
+
+func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }
+func (c *fakeConn) As(string) remote.Session                     { return c }
+func (c *fakeConn) User() string                                 { return "root" }
+func (c *fakeConn) Stats() remote.Stats                          { return remote.Stats{} }
+func (c *fakeConn) Done() <-chan struct{}                        { return c.done }
+func (c *fakeConn) Close() error                                 { return nil }

@@ -1,0 +1,188 @@
+package run_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+)
+
+// settings observes one setting.
+var settings = &observe.Kind[string]{
+	Name: "setting",
+	Ask: func(names []string) []remote.Query {
+		return []remote.Query{{Script: "get", Args: names}}
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		lines := strings.Split(string(answers[0].Stdout), "\n")
+		for i, name := range names {
+			tell(name, lines[i], nil)
+		}
+	},
+}
+
+// setting is the module under which tests change hosts.
+type setting struct {
+	Name  string `hcl:"name" doc:"Which setting."`
+	Value string `hcl:"value" doc:"What it shall be."`
+	// How it misbehaves.
+	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
+	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
+	Doomed    bool   `hcl:"doomed,optional" doc:"Never shows, and that can be seen at once."`
+	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
+	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
+	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
+	Panics    bool   `hcl:"panics,optional" doc:"The module is defective."`
+	Scope_    string `hcl:"scope,optional" doc:"one_by_one or cluster."`
+	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
+	Clouds    string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
+	On        string `hcl:"on,optional" doc:"The host that is changed instead."`
+	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
+	NeedsOf   string `hcl:"needs_of,optional" doc:"The host whose setting that is."`
+	Exact     bool   `hcl:"exact,optional" doc:"Nothing but the setting changes."`
+	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
+	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
+	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
+	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
+	Minutes   int    `hcl:"minutes,optional" doc:"How long the command may take."`
+	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
+}
+
+func (m *setting) Scope() modules.Scope {
+	switch m.Scope_ {
+	case "one_by_one":
+		return modules.OneByOne
+	case "cluster":
+		return modules.OncePerCluster
+	}
+	return modules.EachHost
+}
+
+func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if m.Panics {
+		panic("out of its depth")
+	}
+	if m.Needs != "" {
+		of := h
+		if m.NeedsOf != "" {
+			peer, err := h.Peer(m.NeedsOf)
+			if err != nil {
+				return modules.Plan{}, err
+			}
+			of = peer
+		}
+		if needed, err := settings.Observe(ctx, of, m.Needs); err != nil || needed == "" {
+			return modules.Plan{}, cmp.Or(err, fmt.Errorf("there is no %s", m.Needs))
+		}
+	}
+	value := m.Value
+	if m.AlsoFrom != "" {
+		peer, err := h.Peer(m.AlsoFrom)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		theirs, err := settings.Observe(ctx, peer, m.Name)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		value += theirs
+	}
+	on := h
+	if m.On != "" {
+		peer, err := h.Peer(m.On)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		on = peer
+	}
+	is, err := settings.Observe(ctx, on, m.Name)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"was": cty.StringVal(is)}), Repeats: m.Repeats}
+	if is == value && !m.Repeats {
+		return plan, nil
+	}
+	if m.Doomed && is != "" {
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s is %s for good", m.Name, is)}
+	}
+	verb := "set"
+	switch {
+	case m.Doomed:
+		value = "broken"
+	case m.Lies:
+		verb = "pretend"
+	case m.Fails:
+		verb = "fail"
+	case m.Busy > 0:
+		verb = fmt.Sprintf("busy-%d", m.Busy)
+	case m.Settles > 0:
+		verb = fmt.Sprintf("settle-%d", m.Settles)
+	}
+	step := modules.Step{
+		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
+		Action: modules.Run{Argv: []string{verb, m.Name, value},
+			Long: m.Long, Limit: time.Duration(m.Minutes) * time.Minute, Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
+		Diff:   &modules.Diff{Subject: m.Name, Before: is, After: value},
+		Expect: []observe.Expectation{settings.Expect(m.Name, value).On(on)},
+		// Hosts that wait at the same time advance the one clock all the more.
+		Settle: time.Duration(m.Settles) * time.Minute,
+		Await:  m.Name,
+		Wide:   m.Scope_ != "",
+		Exact:  m.Exact,
+	}
+	if on != h {
+		step.On = on
+	}
+	if m.Impatient {
+		step.Settle = 0
+	}
+	if m.Clouds != "" {
+		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
+	}
+	if m.Claims != "" {
+		step.Expect = append(step.Expect, settings.Expect(m.Claims, ""))
+	}
+	plan.Steps = append(plan.Steps, step)
+	if m.Guard != "" {
+		within, err := time.ParseDuration(m.Guard)
+		if err != nil {
+			return plan, err
+		}
+		plan.Guard = &modules.Guard{Within: within, Files: []string{"/etc/settings"}, Proofs: []modules.Proof{{Summary: "the gateway answers", Argv: []string{"prove", "gateway", "up"}}}}
+	}
+	if m.ThenFails {
+		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Action: modules.Run{Argv: []string{"fail", m.Name, value}}})
+	}
+	return plan, nil
+}
+
+// still is a module that reads nothing and does nothing, or refuses.
+type still struct {
+	Refuses string `hcl:"refuses,optional" doc:"Why."`
+}
+
+func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
+	if m.Refuses != "" {
+		return modules.Plan{}, errors.New(m.Refuses)
+	}
+	return modules.Plan{}, nil
+}
+
+func (m *still) OnlyReads() bool { return true }
+
+var settingSpec = modules.Spec{
+	Name: "setting", Summary: "A setting of a test's host",
+	Result: struct {
+		Was string `cty:"was" doc:"What it was before."`
+	}{},
+	New: func() modules.Module { return &setting{} },
+}

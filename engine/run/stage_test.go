@@ -1,0 +1,191 @@
+package run_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+	"hlplay/modules"
+)
+
+// The tests run the engine against hosts that are a map of settings each, with a module of their own:
+// what is under test is scheduling, prediction and verification, not any real module.
+
+// stage is the hosts of a test.
+type stage struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers map[*timer]bool
+	hosts  map[string]*fakeHost
+	// acts are all commands that were run, "host: verb name value", in order.
+	acts []string
+	// asks are the flights, by host.
+	asks map[string]int
+	// onAct, if set, is called before each command.
+	onAct func(host string)
+	// onConnect, if set, is called before a connection is made; its error is that of the connection.
+	onConnect func(host string) error
+	// onEvent, if set, is called at each flight, command and sleep, one at a time.
+	onEvent func(ctx context.Context)
+	// onAnswer, if set, is called behind each flight and command.
+	onAnswer func()
+	// ctx, if set, is what the run goes under.
+	ctx  context.Context
+	busy int // commands under way, and the most there were
+	most int
+}
+
+func newStage(names ...string) *stage {
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for _, name := range names {
+		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
+	}
+	return s
+}
+
+// clone is another stage with hosts as they are now.
+func (s *stage) clone() *stage {
+	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
+	c.now = s.now
+	for name, h := range s.hosts {
+		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due), long: maps.Clone(h.long)}
+	}
+	return c
+}
+
+func (s *stage) Now() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.now }
+
+func (s *stage) Sleep(ctx context.Context, d time.Duration) error {
+	s.mu.Lock()
+	s.event(ctx)
+	s.passLocked(d)
+	s.mu.Unlock()
+	return ctx.Err()
+}
+
+// passLocked lets time pass.
+func (s *stage) passLocked(d time.Duration) {
+	s.now = s.now.Add(d)
+	for _, h := range s.hosts {
+		if h.undo != nil && !h.undo.done && !s.now.Before(h.undo.at) {
+			h.undoNow()
+		}
+	}
+	for t := range s.timers {
+		if !s.now.Before(t.at) {
+			delete(s.timers, t)
+			t.fn()
+		}
+	}
+}
+
+// timer is what is to be done at a time.
+type timer struct {
+	at time.Time
+	fn func()
+}
+
+func (s *stage) AfterFunc(d time.Duration, fn func()) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &timer{s.now.Add(d), fn}
+	s.timers[t] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.timers, t)
+	}
+}
+
+func (s *stage) event(ctx context.Context) {
+	if s.onEvent != nil {
+		s.onEvent(ctx)
+	}
+}
+
+func (s *stage) answered() {
+	if s.onAnswer != nil {
+		s.onAnswer()
+	}
+}
+
+// state is what the hosts have become.
+func (s *stage) state() map[string]map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]map[string]string{}
+	for name, h := range s.hosts {
+		all[name] = maps.Clone(h.settings)
+	}
+	return all
+}
+
+func (s *stage) inventory() *inventory.Inventory {
+	names := slices.Sorted(maps.Keys(s.hosts))
+	inv := &inventory.Inventory{Path: "test"}
+	for _, name := range names {
+		inv.Hosts = append(inv.Hosts, &inventory.Host{Name: name, Address: name, Connection: "ssh", Groups: []string{"all"}})
+	}
+	inv.Groups = []*inventory.Group{{Name: "all", Hosts: inv.Hosts}}
+	return inv
+}
+
+func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, error) {
+	if s.onConnect != nil {
+		if err := s.onConnect(h.Name); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts[h.Name].cut() {
+		return nil, &remote.UnreachableError{Host: h.Name, Address: h.Address, Reason: "nobody answers"}
+	}
+	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
+}
+
+// play runs a playbook on the stage and returns what was reported.
+func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) *report.Recorder {
+	t.Helper()
+	inv := s.inventory()
+	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
+		Modules:   []modules.Spec{settingSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{} }}},
+		Inventory: inv,
+	})
+	if diags.HasErrors() {
+		t.Fatalf("the test's playbook: %v", diags)
+	}
+	recorder := &report.Recorder{}
+	o := run.Options{Reporter: recorder, Connect: s.connect, Clock: s}
+	for _, c := range change {
+		c(&o)
+	}
+	ctx := s.ctx
+	if ctx == nil {
+		ctx = t.Context()
+	}
+	if _, err := run.Run(ctx, pb, inv, o); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("Run: %v", err)
+	}
+	return recorder
+}
+
+// outcomes are the results as "host task: status", sorted by task order as reported, hosts sorted.
+func outcomes(r *report.Recorder) []string {
+	var all []string
+	for _, result := range r.Results() {
+		all = append(all, fmt.Sprintf("%s %s: %s", result.Host, result.Task, result.Status))
+	}
+	slices.Sort(all)
+	return all
+}
