@@ -93,7 +93,7 @@ func New(c Config) *Machine {
 	}
 	m.addresses = prefixes(append([]string{c.Address}, c.Addresses...))
 	m.hostKey = newHostKey()
-	m.units = &Units{m: m, states: map[string]*unitState{}}
+	m.units = &Units{m: m, states: map[string]*unitState{}, templates: map[string]func(string) Unit{}}
 	m.packages = newPackages(m)
 	m.furnish(c)
 	m.network.add(m)

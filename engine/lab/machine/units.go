@@ -18,6 +18,15 @@ type Units struct {
 	mu     sync.Mutex
 	states map[string]*unitState
 	order  []string
+	// templates make the units of a template, such as wg-quick@.service, that do more than their file tells the lab.
+	templates map[string]func(instance string) Unit
+}
+
+// Template sets how units are made of a template, by what is in front of the @ in their names.
+func (u *Units) Template(stem string, unit func(instance string) Unit) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.templates[stem] = unit
 }
 
 // Add adds a unit, replacing one of the same name. It is started if it is Active.
@@ -72,8 +81,8 @@ func (u *Units) find(name string) *unitState {
 			if err != nil {
 				continue
 			}
-			if stem, instance, ok := strings.Cut(name, "@"); ok && stem == "wg-quick" {
-				u.Add(wgQuickUnit(strings.TrimSuffix(instance, ".service")))
+			if unit := u.fromTemplate(name); unit != nil {
+				u.Add(*unit)
 				return u.find(name)
 			}
 			return u.declare(name, declared(string(content)))
@@ -83,6 +92,19 @@ func (u *Units) find(name string) *unitState {
 		return u.declare(name, declaration{kind: "forking", script: script})
 	}
 	return nil
+}
+
+// fromTemplate returns the unit if Template has set how it is made.
+func (u *Units) fromTemplate(name string) *Unit {
+	stem, instance, _ := strings.Cut(name, "@")
+	u.mu.Lock()
+	make := u.templates[stem]
+	u.mu.Unlock()
+	if make == nil || instance == "" {
+		return nil
+	}
+	unit := make(strings.TrimSuffix(instance, path.Ext(name)))
+	return &unit
 }
 
 func (u *Units) declare(name string, d declaration) *unitState {

@@ -323,6 +323,7 @@ WantedBy=multi-user.target
 			m.tree.mu.Lock()
 			m.tree.mkdirAll("/etc/wireguard", 0o700)
 			m.tree.mu.Unlock()
+			m.Units().Template("wg-quick", wgQuickUnit)
 			return nil
 		}}
 }
