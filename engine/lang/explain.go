@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/modules"
 )
 
 // guideStep matches the guide's step numbers at the beginning of a task name: "G1.26 create the cluster".
@@ -91,7 +93,7 @@ func (p *Playbook) Explain(t *Task) string {
 	if t.Register != "" {
 		row("registers", "result."+t.Register)
 	}
-	row("verified", "after its steps the host is read again and the task is planned anew; it fails if anything is left to do")
+	row("verified", verified(t))
 	if t.Until != nil {
 		row("", "and until is true: "+p.text(t.Until.Range()))
 	}
@@ -99,6 +101,18 @@ func (p *Playbook) Explain(t *Task) string {
 		b.WriteString("\n" + source + "\n")
 	}
 	return b.String()
+}
+
+// verified says how the engine knows that a task is done. The arguments of the task are not looked at.
+func verified(t *Task) string {
+	module := t.Module.New()
+	if m, ok := module.(modules.Reader); ok && m.OnlyReads() {
+		return "nothing is changed; the task fails if what it reads is not as it asks"
+	}
+	if _, ok := module.(modules.Opaque); ok {
+		return "by the exit code of the program, and by creates, removes, unless or only_if if the task has one of them"
+	}
+	return "after its steps the host is read again and the task is planned anew; it fails if anything is left to do"
 }
 
 // text returns the source of a range on one line.
