@@ -51,8 +51,7 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 	if err := errors.Join(f.validateJournal(), f.validateForks()); err != nil {
 		return err
 	}
-	f.follow = p
-	allowed, err := f.allowed()
+	allowed, err := f.allowed(true)
 	if err != nil {
 		return err
 	}
@@ -73,5 +72,6 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 	if err := f.validate(pb); err != nil {
 		return err
 	}
+	f.follow = p
 	return f.carryOut(ctx, pb, inv)
 }

@@ -62,10 +62,11 @@ func (f *runFlags) addAllow(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum, or all (see hlplay plan --help); default: every class but destroy")
 }
 
-// allowed returns the classes that may be carried out; of a plan, those that its uncertain tasks may come to.
-func (f *runFlags) allowed() (plan.Allowed, error) {
+// allowed returns the classes that may be carried out. When a plan is followed, they are those of its uncertain tasks: its other steps
+// have been approved.
+func (f *runFlags) allowed(following bool) (plan.Allowed, error) {
 	switch {
-	case f.allow == "" && f.follow != nil:
+	case f.allow == "" && following:
 		return plan.Allowed{modules.Harmless}, nil
 	case f.allow == "":
 		return plan.Default(), nil
@@ -138,13 +139,11 @@ func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.
 	if len(p.Tasks) == 0 {
 		return nil
 	}
-	f.follow = p
-	allowed, err := f.allowed()
-	if err == nil {
-		err = p.Refused(allowed)
-	}
+	allowed, err := f.allowed(true)
 	if err != nil {
-		f.follow = nil
+		return err
+	}
+	if err := p.Refused(allowed); err != nil {
 		return err
 	}
 	fmt.Fprintf(tty, "\n%s\nCarry this out? [yes/no] ", p.Summary())
@@ -153,9 +152,10 @@ func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.
 		return err
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
-		f.follow = nil
 		fmt.Fprintln(os.Stderr, "hlplay: nothing was changed")
+		return nil
 	}
+	f.follow = p
 	return nil
 }
 

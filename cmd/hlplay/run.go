@@ -134,7 +134,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 			return err
 		}
 	}
-	allowed, err := f.allowed()
+	allowed, err := f.allowed(f.follow != nil)
 	if err != nil {
 		return err
 	}
