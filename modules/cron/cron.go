@@ -19,11 +19,10 @@ import (
 var Spec = modules.Spec{
 	Name:    "cron",
 	Summary: "A job in /etc/cron.d",
-	Doc: `Each job is a file of its own. Cron notices it by itself. Refused is a job whose user the host does not have, and one on a host without a
-cron service, where nothing would run it: install the package cron first. Of a service that does not run, or is not started at boot, the
-task says so.
+	Doc: `Each job is a file of its own. Cron notices it by itself. A job is rejected if the host lacks its user, or has no cron service to run it: install
+the package cron first. The task notes a cron service that is not running or not started at boot.
 
-Cron takes a % in a command for the end of a line: it must be written as \\% in HCL. Cron reads only files that belong to root and that nobody else
+Cron treats % in a command as a line break; write it as \\% in HCL. Cron reads only files that belong to root and that nobody else
 can write to.`,
 	Example: `task "scrub the pool on the first of each month" {
   cron {
@@ -41,7 +40,7 @@ type cron struct {
 	Name        string            `hcl:"name" doc:"Name of the file in /etc/cron.d: letters, digits, hyphens and underscores; cron ignores others."`
 	State       string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
 	Schedule    string            `hcl:"schedule,optional" doc:"Minute, hour, day of the month, month and day of the week, as in crontab(5), or @hourly, @daily, @weekly, @monthly, @yearly or @reboot."`
-	User        string            `hcl:"user,optional" default:"root" doc:"Who runs the command."`
+	User        string            `hcl:"user,optional" default:"root" doc:"Account that runs the command."`
 	Command     string            `hcl:"command,optional" doc:"One line for the shell."`
 	Environment map[string]string `hcl:"environment,optional" doc:"Variables of the job. Without PATH it is cron's: /usr/bin:/bin."`
 }

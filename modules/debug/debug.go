@@ -15,8 +15,8 @@ import (
 var Spec = modules.Spec{
 	Name:    "debug",
 	Summary: "Shows a message or a value",
-	Doc: `The message and the value are shown as a note of the task, on each host, in check mode too, where a value that an earlier change makes
-unknowable is uncertain. Nothing is changed. What is sensitive is shown as (sensitive).`,
+	Doc: `The message and the value are shown as a note on each host, also in check mode; there, a value that depends on an earlier change
+is uncertain. Nothing is changed. Sensitive values are shown as (sensitive).`,
 	Example: `task "what the host is" {
   debug {
     message = "runs ${facts.distribution.pretty}"

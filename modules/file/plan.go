@@ -68,7 +68,7 @@ func (f *File) programs() []string {
 // checkHost returns an error if the host lacks an owner, group or program.
 func (f *File) checkHost(ctx context.Context, h modules.Host) error {
 	for _, program := range f.programs() {
-		if err := required.Program(ctx, h, program, "", "the new "+f.Path); err != nil {
+		if err := required.Program(ctx, h, program, "the new "+f.Path); err != nil {
 			return err
 		}
 	}

@@ -23,10 +23,10 @@ that type is left as it is. ` + "`mount`" + ` mounts it.
 
 A device is blank if lsblk finds neither a signature nor partitions on it and nothing uses it, and right before the file system is made
 the host looks again. On one that is not blank the task fails, unless ` + "`wipe`" + ` repeats the serial of the disk: then its
-signatures are wiped first, those of its partitions too. Nothing is wiped that is mounted or held by something else, and nothing ever from
-which the host boots or runs. Take ` + "`wipe`" + ` out again once the file system is made.
+signatures are wiped first, those of its partitions too. A device that is mounted or in use is never wiped, nor one
+that the host boots or runs from. Take ` + "`wipe`" + ` out again once the file system is made.
 
-The UUID of the file system follows from the host, the device and the type, so that check mode knows it.`,
+The UUID is derived from the host, the device and the type, so that check mode can predict it.`,
 	Example: `task "a file system for bulk data" {
   filesystem {
     device = "/dev/disk/by-id/ata-WDC_WD80EFZX_VK0EXAMPLE"

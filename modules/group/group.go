@@ -15,8 +15,8 @@ import (
 var Spec = modules.Spec{
 	Name:    "group",
 	Summary: "A group of users, with an id of its own",
-	Doc: `Who is in a group is said by the module user. The id of a group that exists is not changed, because its files would be left behind; a
-group that is the primary one of a user is not removed.`,
+	Doc: `Membership is managed by the module user. The id of an existing group is not changed, because its files would be left behind, and
+a user's primary group is not removed.`,
 	Example: `task "who may read the backups" {
   group {
     name   = "backup-readers"

@@ -22,17 +22,17 @@ var Spec = modules.Spec{
 	Name:    "http",
 	Aliases: []string{"uri", "get_url"},
 	Summary: "Asks a web server, from the host or the controller, until it answers as expected",
-	Doc: `Sends a GET request, from the host or from the controller, and again until the answer has one of the statuses, and a body that matches. It changes
-nothing and never counts as a change. Redirects are not followed: expect 301 or 302 where there is one.
+	Doc: `Repeats a GET request, from the host or from the controller, until the response has an expected status and a matching body. It
+changes nothing and never counts as a change. Redirects are not followed: expect 301 or 302 where there is one.
 
 In check mode an answer that is not as expected yet is taken to be so afterwards.
 
-From the host it is sent with curl, which must be installed there. From the controller hlplay sends it, without a proxy, and to where
-forwards of the inventory lead; a rehearsal reaches port 8006 of simulated nodes and nothing else.
+From the host it is sent with curl, which must be installed there. From the controller hlplay sends it, without a proxy, and
+uses the inventory's port forwards; a rehearsal reaches port 8006 of simulated nodes and nothing else.
 
 The certificate of a server must be one that the asking machine trusts. That of a node of Proxmox VE is signed by an authority of its
-own: have the controller compare it with a fingerprint, or with the file on the host, which comes over SSH. Whoever is pinned in
-this way is not judged by name, authority and dates.`,
+own: have the controller compare it with a fingerprint, or with the file on the host, which comes over SSH. For a certificate
+that is pinned in this way, name, issuer and dates are not checked.`,
 	Example: `task "the web interface answers the controller" {
   http {
     url         = "https://${host.address}:8006/"

@@ -75,7 +75,7 @@ type Addressing struct {
 	Addresses  []string          `hcl:"addresses,optional" doc:"Several addresses, IPv4 and IPv6; the first of each family is its main one. An empty list takes all away."`
 	Gateway    string            `hcl:"gateway,optional" doc:"Gateway of the IPv4 default route."`
 	Gateway6   string            `hcl:"gateway6,optional" doc:"Gateway of the IPv6 default route."`
-	GatewayMTU int               `hcl:"gateway_mtu,optional" doc:"How large a packet the gateways take, if that is less than the MTU: it is what the proof sends them."`
+	GatewayMTU int               `hcl:"gateway_mtu,optional" doc:"Largest packet that the gateways accept, if smaller than the MTU; the proof sends them packets of this size."`
 	Routes     map[string]string `hcl:"routes,optional" doc:"Gateways by destination: { \"10.0.0.0/8\" = \"192.168.1.254\" }."`
 	MTU        int               `hcl:"mtu,optional" doc:"Its MTU."`
 }

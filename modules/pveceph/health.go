@@ -21,7 +21,7 @@ import (
 // Health is a gate on the health of Ceph.
 type Health struct {
 	Allow   []string      `hcl:"allow,optional" doc:"What may be: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
-	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait at most for what passes by itself. What somebody has set (flags, OSDs that are out, maintenance mode) is not waited for."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"Time limit for waiting for temporary problems. What an administrator has set (flags, OSDs that are out, maintenance mode) is not waited for."`
 }
 
 func (m *Health) scope() modules.Scope { return modules.OncePerCluster }

@@ -23,13 +23,13 @@ var Spec = modules.Spec{
 	Summary: "A software RAID over disks, kept whole",
 	Doc: `Makes an array of the kernel (md) with mdadm, lists it in /etc/mdadm/mdadm.conf, and builds the initramfs images anew, so that it
 has its name at every boot. Its device is /dev/md/NAME; one that runs under another name already keeps that until it is started the next
-time, so that tasks which follow had better use the result's ` + "`device`" + `. The first synchronization is not waited for: the array can be used meanwhile.
+time, so later tasks should use the result's ` + "`device`" + `. The first synchronization is not waited for: the array can be used meanwhile.
 
 Every disk must be blank, and right before the array is made the host looks again. A disk that is not blank is refused with what is on
-it, unless its serial is in ` + "`wipe`" + `. Nothing is wiped that is mounted or held by something else, and nothing ever from which the host
-boots or runs. An array that exists but was not started, because the host was installed anew, is started instead.
+it, unless its serial is in ` + "`wipe`" + `. A device that is mounted or in use is never wiped, nor one that the host boots
+or runs from. An array that exists but was not started, because the host was installed anew, is started instead.
 
-What ` + "`disks`" + ` says later is brought about, too:
+Later changes of ` + "`disks`" + ` are applied too:
 
 - A new disk in place of one that has failed, or is gone, is added, and rebuilt.
 - A new disk in place of a healthy one takes over its content first, and the array keeps its redundancy meanwhile. The next run takes the
@@ -73,7 +73,7 @@ type raid struct {
 	Level string   `hcl:"level" enum:"1,5,6,10" doc:"The level: 1 (mirror), 5 (one disk may fail), 6 (two may) or 10 (mirrors, striped)."`
 	Disks []string `hcl:"disks" doc:"Its disks: serials, names in /dev/disk/by-id, or paths. Other names than these may change."`
 	Wipe  []string `hcl:"wipe,optional" doc:"The serials of disks whose content is to be destroyed."`
-	Mail  string   `hcl:"mail,optional" doc:"Who is told of a failed disk: MAILADDR in mdadm.conf, one for all arrays of the host. Not given, it stays as it is."`
+	Mail  string   `hcl:"mail,optional" doc:"Recipient of mail about failed disks (MAILADDR in mdadm.conf, shared by all arrays). By default it is left unchanged."`
 }
 
 var (

@@ -20,8 +20,8 @@ measurement below floor percent of the link fails the task, with the figures. Ho
 two disturb each other. Nothing is changed, but the links are full meanwhile, a few seconds for each pair and direction; check mode
 measures nothing. With ` + "`-v`" + ` the report shows what iperf3 prints.
 
-The speed of a link is the lower of those that the drivers of both ends tell; of a virtual network card they tell none, or one that means
-nothing: give speed then. Over a bond a single stream takes one of the cards: give single_floor.
+The speed of a link is the lower of the speeds reported by the drivers at both ends. Virtual network cards report none, or a meaningless
+one: give speed then. Over a bond a single stream takes one of the cards: give single_floor.
 
 For each measurement an iperf3 server is started on the other host, on the address that is measured alone. It ends after the measurement,
 or by itself after a minute.

@@ -15,7 +15,7 @@ import (
 // it, but the account could not log in.
 func (u *User) checkHost(ctx context.Context, h modules.Host, now observe.User) error {
 	if u.Shell != "" {
-		if err := required.Program(ctx, h, u.Shell, "", "shell: to log in, "+u.Name); err != nil {
+		if err := required.Program(ctx, h, u.Shell, "shell: to log in, "+u.Name); err != nil {
 			return err
 		}
 	}

@@ -7,17 +7,14 @@ import (
 	"hlplay/engine/observe"
 )
 
-// What a coming package is known to bring is assumed to be present; nothing else can be known.
+// What a coming package brings cannot be known.
 func TestWhatIsComing(t *testing.T) {
 	h := observe.NewRecorded("n1", observe.Programs.Expect("git", false), observe.Users.Expect("ada", observe.User{}))
-	if err := Program(t.Context(), h, "git", "git", "the checkout"); err == nil || !strings.Contains(err.Error(), "the checkout needs git, which the host does not have: install the package git") {
+	if err := Program(t.Context(), h, "git", "the checkout"); err == nil || !strings.Contains(err.Error(), "the checkout needs git, which the host does not have: install the package that brings it") {
 		t.Errorf("without the package: %v", err)
 	}
 	h.Predict([]observe.Expectation{ExpectComing(h, []string{"git"})})
-	if err := Program(t.Context(), h, "git", "git", "the checkout"); err != nil {
-		t.Errorf("the package itself is coming: %v", err)
-	}
-	if err := Program(t.Context(), h, "git", "", "the checkout"); !observe.IsUnknown(err) {
+	if err := Program(t.Context(), h, "git", "the checkout"); !observe.IsUnknown(err) {
 		t.Errorf("some package is coming: %v, want that it is not known", err)
 	}
 	if err := Account(t.Context(), h, "user", "ada", "", ""); !observe.IsUnknown(err) {
