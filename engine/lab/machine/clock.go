@@ -75,20 +75,29 @@ func (c *VirtualClock) After(d time.Duration, fn func()) { c.AfterFunc(d, fn) }
 func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	c.mu.Lock()
 	c.catchUpLocked()
-	c.seq++
-	t := &timer{at: c.now.Add(d), seq: c.seq, fn: fn}
-	heap.Push(&c.timers, t)
-	speed := c.speed
+	t := c.setLocked(d, fn)
 	c.mu.Unlock()
-	if speed > 0 {
-		time.AfterFunc(time.Duration(float64(d)/speed)+time.Microsecond, func() { c.Advance(0) })
-	}
+	c.arm(d)
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if i := slices.Index(c.timers, t); i >= 0 {
 			heap.Remove(&c.timers, i)
 		}
+	}
+}
+
+func (c *VirtualClock) setLocked(d time.Duration, fn func()) *timer {
+	c.seq++
+	t := &timer{at: c.now.Add(d), seq: c.seq, fn: fn}
+	heap.Push(&c.timers, t)
+	return t
+}
+
+// arm has a running clock look after its timers in d.
+func (c *VirtualClock) arm(d time.Duration) {
+	if c.speed > 0 {
+		time.AfterFunc(time.Duration(float64(d)/c.speed)+time.Microsecond, func() { c.Advance(0) })
 	}
 }
 
@@ -129,7 +138,9 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	woken := make(chan struct{})
 	c.mu.Lock()
 	c.catchUpLocked()
-	until := c.now.Add(d)
+	// The timer is set for the very time that the sleeper is counted under. If the clock could move between the two, no
+	// sleeper would ever move it as far as the timer, and all of them would wait for this one.
+	until := c.setLocked(d, func() { close(woken) }).at
 	if c.sleepers == nil {
 		c.sleepers = map[time.Time]int{}
 	}
@@ -144,7 +155,7 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 			delete(c.sleepers, until)
 		}
 	}()
-	c.After(d, func() { close(woken) })
+	c.arm(d)
 	timer := time.NewTimer(Grace)
 	defer timer.Stop()
 	for {

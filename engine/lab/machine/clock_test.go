@@ -40,6 +40,33 @@ func TestSleepersShareTheClock(t *testing.T) {
 	})
 }
 
+// A clock that others move while somebody falls asleep still comes to the time at which that one wakes up. (It did not, and the
+// sleeper hung until its command's limit of 15 minutes, with all others behind it.)
+func TestFallingAsleepWhileTheClockMoves(t *testing.T) {
+	c := NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	ctx, end := context.WithCancel(t.Context())
+	var moving, sleeping sync.WaitGroup
+	for range 4 {
+		moving.Go(func() {
+			for ctx.Err() == nil {
+				c.Advance(time.Nanosecond)
+			}
+		})
+	}
+	for range 16 {
+		sleeping.Go(func() {
+			for range 50 {
+				if err := c.Sleep(ctx, time.Hour); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sleeping.Wait()
+	end()
+	moving.Wait()
+}
+
 func TestSleepEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
