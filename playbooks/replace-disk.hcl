@@ -35,6 +35,12 @@ variable "wipe" {
   default     = false
 }
 
+variable "serial" {
+  description = "Serial number of the new disk, if it is not blank and is to be wiped."
+  type        = string
+  default     = ""
+}
+
 play "replace the disk of an OSD" {
   hosts = "pve"
 
@@ -56,6 +62,7 @@ play "replace the disk of an OSD" {
     pveceph {
       osd {
         device = var.device
+        wipe   = compact([var.serial])
       }
     }
   }

@@ -169,3 +169,9 @@ host_variable "osd_devices" {
   type        = list(string)
   default     = []
 }
+
+host_variable "osd_wipe" {
+  description = "Serial numbers of disks in osd_devices that are not blank, and are wiped for good (with --allow all)."
+  type        = list(string)
+  default     = []
+}

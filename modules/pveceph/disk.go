@@ -3,6 +3,7 @@ package pveceph
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,10 +20,12 @@ type bay struct {
 	node    string
 	devices []observe.BlockDevice
 	osds    []ceph.OSD
+	// elsewhere are the OSDs of the cluster's other nodes. They are read only where something may be wiped.
+	elsewhere map[string][]ceph.OSD
 }
 
 // openBay reads them. It works on a host without Ceph, too.
-func openBay(ctx context.Context, h modules.Host) (*bay, error) {
+func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	observe.Disks.Want(h, "")
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
@@ -37,7 +40,17 @@ func openBay(ctx context.Context, h modules.Host) (*bay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bay{h, node.Name, devices, osds}, nil
+	b := &bay{host: h, node: node.Name, devices: devices, osds: osds}
+	if len(wipe.serials) == 0 {
+		return b, nil
+	}
+	cluster, err := pve.Clusters.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(cluster.Members)), func(name string) bool { return name == node.Name })
+	b.elsewhere, err = ceph.OSDs.ObserveAll(ctx, h, others)
+	return b, err
 }
 
 // find is the device of that name.
@@ -173,8 +186,8 @@ func (b *bay) describe(d observe.BlockDevice) string {
 	return strings.Join(parts, "; ")
 }
 
-// usable says which OSD a device already carries (nil for a blank one), and refuses anything else.
-func (b *bay) usable(argument, name string) (observe.BlockDevice, *ceph.OSD, error) {
+// usable says which OSD a device already carries (nil for a blank one, and for one that wipe covers), and refuses anything else.
+func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *ceph.OSD, error) {
 	d, err := b.find(argument, name)
 	if err != nil {
 		return d, nil, err
@@ -183,7 +196,7 @@ func (b *bay) usable(argument, name string) (observe.BlockDevice, *ceph.OSD, err
 		return d, &osd, nil
 	}
 	if !d.Blank() {
-		return d, nil, fmt.Errorf("%s: %s on %s is not blank: %s; hlplay wipes nothing: %s", argument, name, b.host.Name(), b.describe(d), b.advice(d))
+		return d, nil, b.wipeable(argument, name, d, wipe)
 	}
 	for _, osd := range b.osds {
 		if osd.ID >= 0 && slices.Contains(osd.Devices, d.Name) {
@@ -194,33 +207,11 @@ func (b *bay) usable(argument, name string) (observe.BlockDevice, *ceph.OSD, err
 	return d, nil, nil
 }
 
-// advice is what to do about a device that is not blank. It names no command that wipes, because the owner of what is found is
-// never known for sure.
-func (b *bay) advice(d observe.BlockDevice) string {
-	var mounted []string
-	held, ours := false, false
-	d.Walk(func(below observe.BlockDevice) {
-		mounted = append(mounted, below.Mountpoints...)
-		held = held || below.Name != d.Name && below.Type != "part"
-		_, owned := b.volumeOwner(below)
-		ours = ours || owned
-	})
-	switch {
-	case ours:
-		return "an OSD of this cluster is on it; name another disk"
-	case len(mounted) > 0:
-		return fmt.Sprintf("it is in use (%s); name another disk", strings.Join(mounted, ", "))
-	case carriesCeph(d) || b.namesVolumes(d):
-		return "find out whose data this is (ceph-volume lvm list, on the node, names the cluster and the OSD), or name another disk"
-	case held || d.ReadOnly:
-		return "it is in use; name another disk"
-	}
-	return "if nothing on it is needed any more, wipe it by hand, or name another disk"
-}
-
 // Disks is a check of devices before anything is done to them.
 type Disks struct {
-	Devices []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, or carry an OSD of this cluster."`
+	Devices  []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, carry an OSD of this cluster, or be covered by wipe."`
+	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped: those of the tasks that make OSDs."`
+	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"How many disks of a host may be wiped at most."`
 }
 
 func (d *Disks) scope() modules.Scope { return modules.EachHost }
@@ -238,21 +229,23 @@ func (d *Disks) validate() error {
 		}
 		seen[device] = true
 	}
-	return nil
+	return d.wiping().validate("disks")
 }
+
+func (d *Disks) wiping() wiping { return wiping{d.Wipe, d.MaxWiped} }
 
 func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if len(d.Devices) == 0 {
 		return modules.Plan{}, nil
 	}
-	b, err := openBay(ctx, h)
+	b, err := openBay(ctx, h, d.wiping())
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	var problems, notes []string
 	real := map[string]string{}
 	for _, name := range d.Devices {
-		device, _, err := b.usable("disks.devices", name)
+		device, _, err := b.usable("disks.devices", name, d.wiping())
 		if err != nil {
 			problems = append(problems, err.Error())
 			continue

@@ -19,18 +19,25 @@ import (
 
 // OSD is an OSD on a disk of a node.
 type OSD struct {
-	Device    string   `hcl:"device" doc:"The disk or partition, by-id path preferred. It must be blank."`
+	Device    string   `hcl:"device" doc:"The disk or partition, by-id path preferred. It must be blank, or covered by wipe."`
 	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). Ceph's own judgement if not given."`
 	DBDevice  string   `hcl:"db_device,optional" doc:"A faster device for the database: blank, or one that already serves as such."`
 	DBSize    *float64 `hcl:"db_size,optional" doc:"Size of the database in GiB, at least 1. A tenth of the OSD if not given."`
 	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed beside db_device."`
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
+	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
+	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"How many disks of a host may be wiped at most: with more of wipe to be wiped on a host, none is."`
 }
+
+func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
 
 // On one host OSDs are made one after the other, as the rounds of a task are; hosts work in parallel.
 func (o *OSD) scope() modules.Scope { return modules.EachHost }
 
 func (o *OSD) validate() error {
+	if err := o.wiping().validate("osd"); err != nil {
+		return err
+	}
 	seen := map[string]string{}
 	for _, pair := range [][2]string{{"osd.device", o.Device}, {"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
 		if pair[1] == "" && pair[0] != "osd.device" {
@@ -60,30 +67,43 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	b, err := openBay(ctx, h)
+	b, err := openBay(ctx, h, o.wiping())
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	device, osd, err := b.usable("osd.device", o.Device)
+	device, osd, err := b.usable("osd.device", o.Device, o.wiping())
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	if osd != nil {
-		return o.existing(s, b, *osd), nil
-	}
-	for _, pair := range [][2]string{{"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
-		if err := b.sharable(pair[0], pair[1], device); err != nil {
-			return modules.Plan{}, err
-		}
+		return o.existing(s, b, device, *osd), nil
 	}
 	if err := o.checkNetwork(ctx, s); err != nil {
 		return modules.Plan{}, err
 	}
-	return s.plan(o.create(s, b, device)), nil
+	var steps []modules.Step
+	used := []observe.BlockDevice{device}
+	if !device.Blank() {
+		steps = append(steps, b.wipe(o.Device, device))
+	}
+	for _, pair := range [][2]string{{"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
+		if pair[1] == "" {
+			continue
+		}
+		shared, toWipe, err := b.sharable(pair[0], pair[1], device, o.wiping())
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if toWipe {
+			steps = append(steps, b.wipe(pair[1], shared))
+		}
+		used = append(used, shared)
+	}
+	return s.plan(append(steps, o.create(s, b, used))...), nil
 }
 
 // existing judges an OSD that is there.
-func (o *OSD) existing(s *site, b *bay, osd ceph.OSD) modules.Plan {
+func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD) modules.Plan {
 	id := cty.UnknownVal(cty.Number)
 	if osd.ID >= 0 {
 		id = cty.NumberIntVal(int64(osd.ID))
@@ -94,6 +114,9 @@ func (o *OSD) existing(s *site, b *bay, osd ceph.OSD) modules.Plan {
 	}
 	if !osd.In && osd.Up {
 		s.note("osd.%d is out: somebody took its data away from it; bring it back with ceph osd in %d", osd.ID, osd.ID)
+	}
+	if serial := b.target(o.Device, device).Serial; serial != "" && slices.Contains(o.Wipe, serial) {
+		s.note("osd.device: wipe names the disk of an OSD, %s; take it out of the task, so that nothing is wiped once the OSD is gone", serial)
 	}
 	var steps []modules.Step
 	// One that is predicted has no number yet, and runs.
@@ -122,17 +145,14 @@ func (o *OSD) existing(s *site, b *bay, osd ceph.OSD) modules.Plan {
 // settleOSD bounds how long a new OSD may take to be up: it formats, starts, and peers.
 const settleOSD = 90 * time.Second
 
-// sharable refuses a database or log device that is neither blank nor one that already serves OSDs.
-func (b *bay) sharable(argument, name string, data observe.BlockDevice) error {
-	if name == "" {
-		return nil
-	}
+// sharable finds a database or log device, and refuses one that is neither blank, nor serves OSDs already, nor may be wiped.
+func (b *bay) sharable(argument, name string, data observe.BlockDevice, wipe wiping) (found observe.BlockDevice, toWipe bool, err error) {
 	d, err := b.find(argument, name)
 	if err != nil {
-		return err
+		return d, false, err
 	}
 	if d.Name == data.Name {
-		return fmt.Errorf("%s: %s is the OSD's own disk %s", argument, name, data.Path)
+		return d, false, fmt.Errorf("%s: %s is the OSD's own disk %s", argument, name, data.Path)
 	}
 	volumes, others := 0, 0
 	for _, child := range d.Children {
@@ -142,10 +162,12 @@ func (b *bay) sharable(argument, name string, data observe.BlockDevice) error {
 			others++
 		}
 	}
-	if !d.Blank() && (volumes == 0 || others > 0) {
-		return fmt.Errorf("%s: %s on %s is neither blank nor a database device of Ceph: %s", argument, name, b.host.Name(), b.describe(d))
+	// A prediction knows neither the volumes nor the UUID of what LVM will have made.
+	predicted := d.Filesystem == "LVM2_member" && d.UUID == "" && len(d.Children) == 0
+	if d.Blank() || predicted || volumes > 0 && others == 0 {
+		return d, false, nil
 	}
-	return nil
+	return d, true, b.wipeable(argument, name, d, wipe)
 }
 
 // checkNetwork refuses a node without an address for replication: its OSDs would not be made.
@@ -175,7 +197,9 @@ func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
 }
 
-func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
+// create makes the OSD: used are the disk, and those of its database and its log.
+func (o *OSD) create(s *site, b *bay, used []observe.BlockDevice) modules.Step {
+	device := used[0]
 	args := []string{"osd", "create", o.Device}
 	if o.Class != "" {
 		args = append(args, "--crush-device-class", o.Class)
@@ -202,7 +226,7 @@ func (o *OSD) create(s *site, b *bay, device observe.BlockDevice) modules.Step {
 		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)", o.Device, device.Path, size(device.Size), what),
 		Action:  pveceph(10*time.Minute, args...),
-		Expect:  append(expect, observe.Disks.Expect("", b.taken(device)).On(s.host)),
+		Expect:  append(expect, observe.Disks.Expect("", b.taken(used)).On(s.host)),
 		Settle:  settleOSD,
 		Await:   "the new OSD on " + device.Path + " up and in",
 		Wide:    true,
@@ -221,10 +245,11 @@ func (o *OSD) class(d observe.BlockDevice) string {
 	return "ssd"
 }
 
-// taken is the host's disks once an OSD is on the device.
-func (b *bay) taken(device observe.BlockDevice) []observe.BlockDevice {
-	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool { return d.Name == device.Name },
-		func(d *observe.BlockDevice) { d.Filesystem = "LVM2_member" })
+// taken is the host's disks once an OSD is on them. Which volumes there are then is not known.
+func (b *bay) taken(used []observe.BlockDevice) []observe.BlockDevice {
+	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {
+		return slices.ContainsFunc(used, func(u observe.BlockDevice) bool { return u.Name == d.Name })
+	}, func(d *observe.BlockDevice) { d.Filesystem, d.UUID, d.Children = "LVM2_member", "", nil })
 }
 
 // size is a disk's size in the units that are printed on it.

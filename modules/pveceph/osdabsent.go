@@ -198,7 +198,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int
 	delete(units, unit)
 	expect := []observe.Expectation{ceph.Units.Expect("", units).On(s.host)}
 	if o.Wipe {
-		b, err := openBay(ctx, s.host)
+		b, err := openBay(ctx, s.host, wiping{})
 		if err != nil {
 			return modules.Plan{}, err
 		}

@@ -25,8 +25,8 @@ type Module struct {
 	Mon       *Mon       `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
 	Mgr       *Mgr       `hcl:"mgr,block" doc:"A manager on this node."`
 	MDS       *MDS       `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
-	Disks     *Disks     `hcl:"disks,block" doc:"A check: the disks exist and are blank, or carry OSDs of this cluster already."`
-	OSD       *OSD       `hcl:"osd,block" doc:"An OSD on a blank disk of this node."`
+	Disks     *Disks     `hcl:"disks,block" doc:"A check: the disks exist and are blank, carry OSDs of this cluster already, or may be wiped."`
+	OSD       *OSD       `hcl:"osd,block" doc:"An OSD on a disk of this node."`
 	Rule      *Rule      `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
 	Pool      *Pool      `hcl:"pool,block" doc:"A replicated pool, once."`
 	FS        *FS        `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
@@ -73,8 +73,9 @@ of pveceph prove nothing.
 - **init** runs only where there is no configuration. Networks that differ are refused: a second
   ` + "`pveceph init`" + ` would rewrite the networks of a running cluster, silently.
 - **mon** and **mds** take turns, node by node; **mgr** need not. A daemon that exists and does not run is started.
-- **osd** takes blank disks only. A disk that carries one of this cluster's OSDs is done; anything else
-  on a disk is refused by name. Nothing is ever wiped.
+- **osd** takes blank disks. A disk that carries one of this cluster's OSDs is done; anything else on a disk is refused by name, unless
+  ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), as long as nothing uses it, and no more than
+  ` + "`max_wiped`" + ` disks of the host are.
 - **pool** never runs ` + "`pool create`" + ` on a pool that exists, which would reset it; it sets what differs, the size
   together with min_size. It refuses min_size 1, more copies than there are places for them, and more placement groups than
   the OSDs may carry. A pool whose name begins with a dot is Ceph's own (.mgr): it is waited for, and never created. The plan says how much data a change moves at most, and max_moved bounds it.

@@ -297,7 +297,7 @@ func TestRefusals(t *testing.T) {
 			Sections: map[string]map[string]string{"global": {"public_network": "10.10.10.0/24"}}})), []string{"10.99.0.1", "10.10.10.11"}},
 		{"section of a metadata server", Module{MDS: &MDS{}}, node(ceph.Confs.Expect("", runningConf().With("mds.pve1", "host", "pve1"))), []string{"pveceph mds destroy pve1"}},
 
-		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "wipes nothing"}},
+		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "holds the system"}},
 		{"a disk of ZFS", Module{OSD: &OSD{Device: "/dev/sde"}}, node(), []string{"zfs_member"}},
 		{"another cluster's OSD", Module{OSD: &OSD{Device: "/dev/sdd"}}, node(), []string{"an OSD that this cluster does not know"}},
 		{"a blank disk that an OSD claims", Module{OSD: &OSD{Device: "/dev/sdx"}}, node(), []string{"blank, but osd.0 last ran on sdx"}},

@@ -39,7 +39,9 @@ play "Ceph" {
     for_each = toset(host.vars.osd_devices)
     pveceph {
       osd {
-        device = each.value
+        device    = each.value
+        wipe      = host.vars.osd_wipe
+        max_wiped = length(host.vars.osd_wipe)
       }
     }
     register = "osds"

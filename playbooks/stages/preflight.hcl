@@ -73,7 +73,9 @@ play "preflight" {
   task "G1.36 check that OSD disks exist, and are blank or ours" {
     pveceph {
       disks {
-        devices = host.vars.osd_devices
+        devices   = host.vars.osd_devices
+        wipe      = host.vars.osd_wipe
+        max_wiped = length(host.vars.osd_wipe)
       }
     }
   }

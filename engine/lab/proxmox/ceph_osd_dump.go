@@ -92,11 +92,19 @@ func (v *view) osdMeta(c *Ceph, o *OSD) object {
 	device := or(d.Parent, o.Device)
 	id := fmt.Sprintf("%s=%s_%s", device, strings.ReplaceAll(d.Model, " ", "_"), d.Serial)
 	distro, description := debianOf(v.world.node(o.Host))
-	return obj("id", o.ID, "arch", "x86_64", "back_addr", addr(2), "back_iface", "", "bluefs", "1", "bluefs_dedicated_db", "0", "bluefs_dedicated_wal", "0", "bluefs_single_shared_device", "1",
+	all, dedicated := []string{device}, map[string]string{"db": "0", "wal": "0"}
+	for _, kind := range sharedDevices {
+		if shared, ok := o.Shared[kind]; ok {
+			dedicated[kind] = "1"
+			all = append(all, shared.Device)
+		}
+	}
+	slices.Sort(all)
+	return obj("id", o.ID, "arch", "x86_64", "back_addr", addr(2), "back_iface", "", "bluefs", "1", "bluefs_dedicated_db", dedicated["db"], "bluefs_dedicated_wal", dedicated["wal"], "bluefs_single_shared_device", map[bool]string{true: "1", false: "0"}[len(all) == 1],
 		"bluestore_bdev_access_mode", "blk", "bluestore_bdev_block_size", "4096", "bluestore_bdev_dev_node", "/dev/dm-"+fmt.Sprint(o.ID), "bluestore_bdev_devices", device, "bluestore_bdev_driver", "KernelDevice",
 		"bluestore_bdev_path", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d/block", o.ID), "bluestore_bdev_rotational", rotational, "bluestore_bdev_size", fmt.Sprint(o.Size), "bluestore_bdev_support_discard", "1", "bluestore_bdev_type", kind,
 		"bluestore_min_alloc_size", "4096", "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version), "ceph_version_short", c.Version, "ceph_version_when_created", versionLine(c.Version), "cpu", "Intel(R) Xeon(R) Processor",
-		"created_at", o.Created.UTC().Format("2006-01-02T15:04:05.000000Z"), "default_device_class", kind, "device_ids", id, "device_paths", device+"=/dev/disk/by-path/pci-0000:00:05.0-"+device, "devices", device,
+		"created_at", o.Created.UTC().Format("2006-01-02T15:04:05.000000Z"), "default_device_class", kind, "device_ids", id, "device_paths", device+"=/dev/disk/by-path/pci-0000:00:05.0-"+device, "devices", strings.Join(all, ","),
 		"distro", "debian", "distro_description", description, "distro_version", distro, "front_addr", addr(0), "front_iface", "", "hb_back_addr", addr(6), "hb_front_addr", addr(4), "hostname", o.Host,
 		"journal_rotational", rotational, "kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", v.world.node(o.Host).Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024),
 		"network_numa_unknown_ifaces", "back_iface,front_iface", "objectstore_numa_unknown_devices", device, "os", "Linux", "osd_data", fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", o.ID), "osd_objectstore", "bluestore", "osdspec_affinity", "", "rotational", rotational)

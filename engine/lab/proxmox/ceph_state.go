@@ -86,7 +86,13 @@ type OSD struct {
 	Flags            []string // of this OSD only
 	VG, LV           string
 	Created          time.Time
+	// Shared are the volumes for its database ("db") and write-ahead log ("wal") on other disks.
+	Shared    map[string]SharedVolume
+	Encrypted bool
 }
+
+// SharedVolume is a logical volume of an OSD on a disk that other OSDs may share.
+type SharedVolume struct{ Device, VG, LV string }
 
 // Pool is a pool.
 type Pool struct {

@@ -64,6 +64,17 @@ func osdCreate(c *Command, a arguments) int {
 	if err != nil {
 		return c.report(err)
 	}
+	shared := map[string]Disk{}
+	for _, kind := range sharedDevices {
+		if !a.has(kind + "_dev") {
+			continue
+		}
+		other, err := c.sharedDevice(kind, a.get(kind+"_dev"), d, shared)
+		if err != nil {
+			return c.report(err)
+		}
+		shared[kind] = other
+	}
 	free := func() error {
 		for _, disk := range c.Node.Disks() {
 			if disk.Name == d.Name && diskUse(disk) != "" {
@@ -82,7 +93,7 @@ func osdCreate(c *Command, a arguments) int {
 		if err := free(); err != nil {
 			return err
 		}
-		return createOSD(c, d, a, out)
+		return createOSD(c, d, shared, a, out)
 	})
 	if !ok {
 		return exitDie
@@ -107,8 +118,59 @@ func (c *Command) clusterAddress() error {
 	return failed(exitDie, "No address from ceph cluster network (%s) found on node '%s'. Check your network config.", network, c.Node.Name())
 }
 
-func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
+// sharedDevices are the kinds of devices that OSDs may share.
+var sharedDevices = []string{"db", "wal"}
+
+// sharedDevice returns the disk for databases or logs: an empty one, or one with a volume group of Ceph's.
+func (c *Command) sharedDevice(kind, dev string, data Disk, taken map[string]Disk) (Disk, error) {
+	d, err := c.device(dev)
+	if err != nil {
+		return d, err
+	}
+	twice := d.Name == data.Name
+	for _, other := range taken {
+		twice = twice || other.Name == d.Name
+	}
+	if twice {
+		return d, failed(exitENOENT, "400 Parameter verification failed.\n%s_dev: cannot chose '/dev/%s' for more than one type.", kind, d.Name)
+	}
+	switch use := diskUse(d); {
+	case use == "" || use == "LVM" && len(c.sharedVolumes(d.Name)) > 0:
+		return d, nil
+	case use == "LVM" || len(d.Partitions) == 0:
+		return d, failed(exitDie, "device '/dev/%s' is already in use and has no LVM on it", d.Name)
+	}
+	return d, failed(exitDie, "device '/dev/%s' is not GPT partitioned", d.Name)
+}
+
+// sharedVolumes returns the volumes with databases and logs on a disk of the node, in device-mapper's spelling.
+func (c *Command) sharedVolumes(disk string) []string {
+	var volumes []string
+	c.World.at(func(v *view) {
+		if ceph := v.cephOf(c.Node.Name()); ceph != nil {
+			for _, o := range ceph.OSDs {
+				for _, kind := range sharedDevices {
+					if s, ok := o.Shared[kind]; ok && o.Host == c.Node.Name() && s.Device == disk {
+						volumes = append(volumes, mapperName(s.VG)+"-"+mapperName(s.LV))
+					}
+				}
+			}
+		}
+	})
+	return volumes
+}
+
+func createOSD(c *Command, d Disk, shared map[string]Disk, a arguments, out io.Writer) error {
 	fmt.Fprintf(out, "create OSD on /dev/%s (bluestore)\n", d.Name)
+	volumeOf := map[string]SharedVolume{}
+	for _, kind := range sharedDevices {
+		if other, ok := shared[kind]; ok {
+			seed := c.Node.Name() + "/" + other.Name
+			volume := SharedVolume{Device: other.Name, VG: "ceph-" + uuid(seed, 0), LV: fmt.Sprintf("osd-%s-%s", kind, uuid(seed+"/"+d.Name, 1))}
+			volumeOf[kind] = volume
+			fmt.Fprintf(out, "creating block.%s on '/dev/%s'\nusing '%s/%s' for block.%s\n", kind, other.Name, volume.VG, volume.LV, kind)
+		}
+	}
 	if len(d.Partitions) > 0 {
 		fmt.Fprintf(out, "found child partitions to wipe: /dev/%s\n", strings.Join(d.Partitions, ", /dev/"))
 	}
@@ -134,7 +196,7 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 				id++
 			}
 			n := v.next()
-			o := &OSD{ID: id, UUID: uuid(ceph.FSID+"/osd", n), Host: c.Node.Name(), Device: d.Name, Size: d.Size / int64(count), Class: class, Reweight: 65536, In: true, InSince: v.now, Created: v.now}
+			o := &OSD{ID: id, UUID: uuid(ceph.FSID+"/osd", n), Host: c.Node.Name(), Device: d.Name, Size: d.Size / int64(count), Class: class, Reweight: 65536, In: true, InSince: v.now, Created: v.now, Shared: volumeOf, Encrypted: a.bool("encrypted")}
 			o.Weight = crushWeight(o.Size)
 			o.VG, o.LV = "ceph-"+uuid(ceph.FSID+"/vg", n), "osd-block-"+o.UUID
 			ceph.OSDs = append(ceph.OSDs, o)
@@ -149,6 +211,9 @@ func createOSD(c *Command, d Disk, a arguments, out io.Writer) error {
 		volumes = append(volumes, mapperName(o.VG)+"-"+mapperName(o.LV))
 	}
 	c.Node.SetDiskUse(d.Name, "LVM2_member", volumes...)
+	for _, other := range shared {
+		c.Node.SetDiskUse(other.Name, "LVM2_member", c.sharedVolumes(other.Name)...)
+	}
 	for _, o := range osds {
 		fmt.Fprintf(out, "Running command: /usr/bin/ceph-authtool --gen-print-key\nRunning command: /usr/bin/ceph --cluster ceph --name client.bootstrap-osd --keyring /var/lib/ceph/bootstrap-osd/ceph.keyring -i - osd new %s\n", o.UUID)
 		fmt.Fprintf(out, "Running command: vgcreate --force --yes %s /dev/%s\n stdout: Physical volume \"/dev/%s\" successfully created.\n stdout: Volume group \"%s\" successfully created\n", o.VG, d.Name, d.Name, o.VG)
@@ -217,6 +282,18 @@ func osdRemove(c *Command, a arguments) int {
 		if a.bool("cleanup") {
 			fmt.Fprintf(out, "--> Zapping: /dev/%s/%s\n--> Zapping successful for: <LV: /dev/%s/%s>\n", o.VG, o.LV, o.VG, o.LV)
 			c.Node.SetDiskUse(o.Device, "")
+			for _, kind := range sharedDevices {
+				shared, ok := o.Shared[kind]
+				if !ok {
+					continue
+				}
+				fmt.Fprintf(out, "--> Zapping: /dev/%s/%s\n--> Zapping successful for: <LV: /dev/%s/%s>\n", shared.VG, shared.LV, shared.VG, shared.LV)
+				if volumes := c.sharedVolumes(shared.Device); len(volumes) > 0 {
+					c.Node.SetDiskUse(shared.Device, "LVM2_member", volumes...)
+				} else {
+					c.Node.SetDiskUse(shared.Device, "")
+				}
+			}
 		}
 		return c.Node.Remove(dir)
 	})
@@ -314,7 +391,7 @@ func cephVolume(c *Command) int {
 				path := "/dev/" + o.VG + "/" + o.LV
 				lvUUID := uuid(o.UUID, 1)
 				tags := obj("ceph.block_device", path, "ceph.block_uuid", lvUUID, "ceph.cephx_lockbox_secret", "", "ceph.cluster_fsid", ceph.FSID, "ceph.cluster_name", "ceph", "ceph.crush_device_class", o.Class,
-					"ceph.encrypted", "0", "ceph.osd_fsid", o.UUID, "ceph.osd_id", strconv.Itoa(o.ID), "ceph.osdspec_affinity", "", "ceph.type", "block", "ceph.vdo", "0", "ceph.with_tpm", "0")
+					"ceph.encrypted", map[bool]string{false: "0", true: "1"}[o.Encrypted], "ceph.osd_fsid", o.UUID, "ceph.osd_id", strconv.Itoa(o.ID), "ceph.osdspec_affinity", "", "ceph.type", "block", "ceph.vdo", "0", "ceph.with_tpm", "0")
 				var flat []string
 				for _, m := range tags {
 					flat = append(flat, fmt.Sprintf("%s=%v", m.key, m.value))

@@ -1,0 +1,166 @@
+package pveceph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/blank"
+	"hlplay/modules/internal/ceph"
+)
+
+// wiping is what a playbook allows to be wiped: disks by their serial numbers, and how many on a host.
+type wiping struct {
+	serials []string
+	most    int
+}
+
+func (w wiping) validate(block string) error {
+	for i, serial := range w.serials {
+		if strings.TrimSpace(serial) != serial || serial == "" {
+			return &modules.ArgumentError{Argument: block + ".wipe", Problem: fmt.Sprintf("%q is not a serial number", serial), Want: "what lsblk -o NAME,SERIAL prints"}
+		}
+		if slices.Contains(w.serials[:i], serial) {
+			return &modules.ArgumentError{Argument: block + ".wipe", Problem: serial + " is named twice", Want: "each serial number once"}
+		}
+	}
+	if w.most < 0 {
+		return &modules.ArgumentError{Argument: block + ".max_wiped", Problem: fmt.Sprintf("%d is not a number of disks", w.most), Want: "0 or more"}
+	}
+	return nil
+}
+
+// target is a device as something that can be wiped.
+func (b *bay) target(name string, d observe.BlockDevice) blank.Target {
+	return blank.Target{Name: name, Device: d, Serial: observe.Above(b.devices, d).Serial}
+}
+
+// wipeable returns nil if a device that is not blank may be wiped: it is not in use, carries no OSD of the cluster, and its serial
+// number is repeated. The volumes of an OSD that the cluster does not know hold the disk open, and go with ceph-volume.
+func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping) error {
+	t := b.target(name, d)
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%s: %s on %s is not blank: %s; %s", argument, name, b.host.Name(), b.describe(d), fmt.Sprintf(format, args...))
+	}
+	if why := b.inUse(d); why != "" {
+		return refuse("%s; name another disk", why)
+	}
+	if osd := b.foundIn(d); osd != "" {
+		return refuse("%s is on it; name another disk", osd)
+	}
+	repeat := fmt.Sprintf("repeat its serial number, %s, in wipe", t.Serial)
+	if t.Serial == "" {
+		repeat = "wipe it by hand: it has no serial number that wipe could repeat"
+	}
+	switch covered := slices.Contains(wipe.serials, t.Serial) && t.Serial != ""; {
+	case !covered && (carriesCeph(d) || b.namesVolumes(d)):
+		return refuse("find out whose data this is (ceph-volume lvm list, on the node, names the cluster and the OSD), or name another disk; only if nobody needs it, %s", repeat)
+	case !covered:
+		return refuse("name another disk or, if nothing on it is needed any more, %s", repeat)
+	}
+	if doomed := b.doomed(wipe.serials); len(doomed) > wipe.most {
+		return fmt.Errorf("%s: wipe would have so many disks of %s wiped: %d (%s), and max_wiped allows %d: name fewer disks, or raise it",
+			argument, b.host.Name(), len(doomed), strings.Join(doomed, ", "), wipe.most)
+	}
+	return nil
+}
+
+// inUse says why a device that is not blank can never be wiped; empty if it can.
+func (b *bay) inUse(d observe.BlockDevice) string {
+	var mounted, held []string
+	ours := false
+	d.Walk(func(below observe.BlockDevice) {
+		mounted = append(mounted, below.Mountpoints...)
+		if below.Name != d.Name && below.Type != "part" {
+			held = append(held, below.Type+" "+below.Path)
+		}
+		_, owned := b.volumeOwner(below)
+		ours = ours || owned
+	})
+	switch {
+	case ours:
+		return "an OSD of this cluster is on it"
+	case d.HoldsSystem():
+		return "it holds the system that the host boots and runs from"
+	case len(mounted) > 0:
+		return fmt.Sprintf("it is in use (%s)", strings.Join(mounted, ", "))
+	case d.ReadOnly:
+		return "it is read-only"
+	case len(held) > 0 && !onlyCeph(d):
+		return "it is in use by " + strings.Join(held, ", ")
+	case serves(d, b.osds):
+		return "it has databases or logs of OSDs, which may be those of this node"
+	}
+	return ""
+}
+
+// foundIn is the OSD of another node of the cluster that a volume on the device is named after, in words; empty if there is none.
+func (b *bay) foundIn(d observe.BlockDevice) string {
+	for name, osds := range b.elsewhere {
+		if osd, found := (&bay{osds: osds}).volumeOwner(d); found {
+			return fmt.Sprintf("osd.%d of %s", osd.ID, name)
+		}
+	}
+	return ""
+}
+
+// onlyCeph reports whether all that holds a device open are volumes of ceph-volume directly on it.
+func onlyCeph(d observe.BlockDevice) bool {
+	for _, child := range d.Children {
+		if child.Type == "part" || len(child.Children) > 0 || !strings.Contains(child.Path, "/ceph--") {
+			return false
+		}
+	}
+	return len(d.Children) > 0
+}
+
+// serves reports whether a device with databases or logs may belong to OSDs of the node: the names of such volumes do not say whose
+// they are, so that with OSDs on the node nobody can tell.
+func serves(d observe.BlockDevice, osds []ceph.OSD) bool {
+	shares := false
+	d.Walk(func(below observe.BlockDevice) {
+		shares = shares || strings.Contains(below.Path, "-osd--db--") || strings.Contains(below.Path, "-osd--wal--")
+	})
+	return shares && len(osds) > 0
+}
+
+// doomed are the disks of the host that are not blank and whose serial numbers are among those: what is wiped sooner or later.
+func (b *bay) doomed(serials []string) []string {
+	var names []string
+	for _, d := range b.devices {
+		if slices.Contains(serials, d.Serial) && !d.Blank() && !b.holdsOurs(d) {
+			names = append(names, stable(d))
+		}
+	}
+	return names
+}
+
+// holdsOurs reports whether an OSD of the cluster is on the device or on a part of it.
+func (b *bay) holdsOurs(d observe.BlockDevice) bool {
+	ours := false
+	d.Walk(func(below observe.BlockDevice) {
+		_, owned := b.owner(below)
+		ours = ours || owned
+	})
+	return ours
+}
+
+// wipe is the step that wipes a device that may be wiped. The bay's devices are those after it.
+func (b *bay) wipe(name string, d observe.BlockDevice) modules.Step {
+	what := b.describe(d)
+	t := b.target(name, d)
+	step, after := t.Wipe(b.devices)
+	step.Summary = fmt.Sprintf("wipe %s (%s, serial %s): %s", name, d.Path, t.Serial, what)
+	if onlyCeph(d) {
+		step.Action = modules.Run{Argv: []string{"sh", "-c", zap, "sh", t.Path()}, Limit: 10 * time.Minute}
+	}
+	b.devices = after
+	return step
+}
+
+// zap wipes a disk with the volumes that ceph-volume has made on it. udev would remember them otherwise, and pveceph take the disk
+// for one in use.
+const zap = `ceph-volume lvm zap --destroy -- "$1" && udevadm trigger --settle -- "$1"`
