@@ -11,7 +11,7 @@ import (
 
 func systemdPrograms() map[string]Program {
 	return map[string]Program{"systemctl": systemctl, "systemd-run": systemdRun, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
-		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": accept("", "")}
+		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": systemdAnalyze}
 }
 
 func systemctl(ctx context.Context, c *Call) int {
@@ -32,7 +32,11 @@ func systemctl(ctx context.Context, c *Call) int {
 	}
 	switch verb {
 	case "start", "stop", "restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart", "condrestart":
-		return c.unitJob(verb, c.expandUnits(names))
+		if len(names) == 0 {
+			fmt.Fprintln(c.Stderr, "Too few arguments.")
+			return 1
+		}
+		return c.unitJob(verb, c.expandUnits(names)) // a pattern that matches nothing is no error
 	case "enable", "disable", "mask", "unmask", "reenable", "preset":
 		return c.unitFile(verb, names, unitFileOptions{now: o.has("now"), quiet: o.has("q", "quiet"), runtime: o.has("runtime")})
 	case "is-active", "is-failed", "is-enabled":
@@ -42,6 +46,7 @@ func systemctl(ctx context.Context, c *Call) int {
 	case "status":
 		return c.unitStatus(names)
 	case "daemon-reload", "daemon-reexec":
+		u.reload()
 		return 0
 	case "reset-failed":
 		if len(names) == 0 {
@@ -106,10 +111,6 @@ func (c *Call) expandUnits(names []string) []string {
 
 func (c *Call) unitJob(verb string, names []string) int {
 	u := c.Machine.units
-	if len(names) == 0 {
-		fmt.Fprintln(c.Stderr, "Too few arguments.")
-		return 1
-	}
 	code := 0
 	for _, name := range names {
 		status, known := u.Get(name)

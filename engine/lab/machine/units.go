@@ -39,6 +39,7 @@ func (u *Units) Add(unit Unit) {
 	s := &unitState{unit: unit, enabled: unit.Enabled, since: u.m.clock.Now()}
 	u.states[unit.Name] = s
 	u.mu.Unlock()
+	u.read(unit.Name)
 	if unit.Active {
 		_ = u.Start(unit.Name) // if it does not start, its status is failed
 	}
@@ -65,6 +66,7 @@ var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/lib/
 // find returns the state of a unit, which it adds if only a unit file declares it.
 func (u *Units) find(name string) *unitState {
 	name = UnitName(name)
+	u.unload(name)
 	u.mu.Lock()
 	s := u.states[name]
 	u.mu.Unlock()
@@ -112,7 +114,7 @@ func (u *Units) declare(name string, d declaration) *unitState {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.states[name]
-	s.file = d
+	s.file, s.declared = d, true
 	return s
 }
 
@@ -368,10 +370,14 @@ func (u *Units) properties(name string) ([]string, map[string]string) {
 	case !known:
 		loadError = "org.freedesktop.systemd1.NoSuchUnit \"Unit " + s.Name + " not found.\""
 	}
+	stale := "no"
+	if u.stale(s.Name) {
+		stale = "yes"
+	}
 	return order, map[string]string{
 		"Type": s.Type, "SourcePath": s.SourcePath, "Restart": "no", "Result": s.Result, "NRestarts": "0", "MainPID": pid, "ExecMainPID": pid, "ExecMainStatus": status, "Id": s.Name, "Names": s.Name, "Description": s.Name,
 		"LoadState": s.LoadState, "ActiveState": s.ActiveState, "SubState": s.SubState, "FragmentPath": path, "UnitFileState": s.UnitFileState, "UnitFilePreset": preset,
-		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": "no", "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
+		"StateChangeTimestamp": stamp(s.Since), "ActiveEnterTimestamp": since, "InactiveEnterTimestamp": "", "NeedDaemonReload": stale, "CanStart": map[bool]string{true: "yes", false: "no"}[known], "CanReload": "no", "DropInPaths": "", "LoadError": loadError,
 	}
 }
 

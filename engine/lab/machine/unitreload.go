@@ -1,0 +1,102 @@
+package machine
+
+import (
+	"path"
+
+	"github.com/spf13/afero"
+)
+
+// adminUnits is where administrators keep unit files and drop-ins.
+const adminUnits = "/etc/systemd/system"
+
+// written returns what administrators have written about a unit: its file and its drop-ins.
+func (u *Units) written(name string) string {
+	files := view{m: u.m}
+	text := ""
+	for _, unit := range []string{name, templateFile(name)} {
+		if unit == "" {
+			continue
+		}
+		drops, _ := afero.Glob(files, path.Join(adminUnits, unit+".d", "*.conf")) // the only error is a bad pattern
+		for _, file := range append([]string{path.Join(adminUnits, unit)}, drops...) {
+			if content, err := afero.ReadFile(files, file); err == nil {
+				text += file + "\n" + string(content) + "\n"
+			}
+		}
+	}
+	return text
+}
+
+func templateFile(name string) string {
+	template, _ := templateOf(name)
+	return template
+}
+
+// read has systemd read the unit's files.
+func (u *Units) read(name string) {
+	text := u.written(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s := u.states[name]; s != nil {
+		s.text = text
+	}
+}
+
+// stale reports whether a unit's files have changed since systemd read them.
+func (u *Units) stale(name string) bool {
+	text := u.written(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.states[name]
+	return s != nil && s.text != text
+}
+
+// unload forgets a unit that only a changed file tells of, as systemd forgets what neither runs nor is referred to: it
+// is read again when somebody asks for it.
+func (u *Units) unload(name string) {
+	u.mu.Lock()
+	s := u.states[name]
+	idle := s != nil && s.declared && !s.active && !s.failed && !s.enabled && !s.masked && !s.maskedRuntime
+	u.mu.Unlock()
+	if idle && u.stale(name) {
+		u.forget(name)
+	}
+}
+
+func (u *Units) forget(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.states, name)
+	for i, n := range u.order {
+		if n == name {
+			u.order = append(u.order[:i:i], u.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// reload reads all unit files anew.
+func (u *Units) reload() {
+	for _, name := range u.names() {
+		if !u.stale(name) {
+			continue
+		}
+		u.mu.Lock()
+		before := u.states[name]
+		u.mu.Unlock()
+		if before == nil || !before.declared {
+			u.read(name)
+			continue
+		}
+		u.forget(name)
+		after := u.find(name)
+		u.mu.Lock()
+		if after == nil && before.active { // it runs without a file until somebody stops it
+			u.states[name], u.order = before, append(u.order, name)
+		} else if after != nil {
+			after.enabled, after.masked, after.enabledRuntime, after.maskedRuntime = before.enabled, before.masked, before.enabledRuntime, before.maskedRuntime
+			after.active, after.failed, after.reason, after.since, after.starts = before.active, before.failed, before.reason, before.since, before.starts
+		}
+		u.mu.Unlock()
+	}
+}
