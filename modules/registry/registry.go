@@ -34,6 +34,7 @@ import (
 	"hlplay/modules/reboot"
 	"hlplay/modules/service"
 	"hlplay/modules/sysctl"
+	"hlplay/modules/systemd_unit"
 	"hlplay/modules/throughput"
 	"hlplay/modules/timezone"
 	"hlplay/modules/user"
@@ -69,6 +70,7 @@ var all = []modules.Spec{
 	reboot.Spec,
 	service.Spec,
 	sysctl.Spec,
+	systemd_unit.Spec,
 	throughput.Spec,
 	timezone.Spec,
 	user.Spec,

@@ -1,0 +1,136 @@
+package systemd_unit
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"hlplay/engine/observe"
+)
+
+// install is the [Install] section of a unit file.
+type install struct {
+	// links are the symbolic links that systemctl enable makes.
+	links []string
+	// other is set if there is more to it than WantedBy=, RequiredBy= and UpheldBy=.
+	other bool
+}
+
+// installOf reads the [Install] section of a unit file, as described in systemd.unit(5).
+func installOf(name, text string) install {
+	var in install
+	section := ""
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if section != "[Install]" || !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue
+		}
+		dir, known := map[string]string{"WantedBy": "wants", "RequiredBy": "requires", "UpheldBy": "upholds"}[strings.TrimSpace(key)]
+		if !known || strings.Contains(value, "%") {
+			in.other = true
+			continue
+		}
+		for target := range strings.FieldsSeq(value) {
+			in.links = append(in.links, path.Join(units, target+"."+dir, name))
+		}
+	}
+	return in
+}
+
+// loaded returns what is expected of the unit once systemd has read the file.
+func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
+	switch {
+	case s.template():
+		return s.instances("its template has changed"), nil
+	case s.DropIn != "" && strings.Contains(s.Content, "[Install]"):
+		return observe.Units.Unknown(s.Name, "a drop-in changes its install section"), nil
+	case s.DropIn != "":
+		after := s.now
+		after.Stale = false
+		return observe.Units.Expect(s.Name, after), nil
+	case s.doubt != nil:
+		return observe.Units.Unknown(s.Name, "its state before cannot be known"), nil
+	}
+	in := installOf(s.Name, s.Content)
+	after := s.now
+	if !after.Exists() {
+		after = observe.Unit{ID: s.Name, ActiveState: "inactive", SubState: "dead"}
+	}
+	after.LoadState, after.LoadError, after.Source, after.Stale = "loaded", "", "", false
+	if !strings.HasPrefix(after.UnitFileState, "enabled") {
+		links, err := observe.Files.ObserveAll(ctx, s.host, in.links)
+		if err != nil {
+			return observe.Expectation{}, err
+		}
+		after.UnitFileState = "static"
+		if len(links) > 0 {
+			after.UnitFileState = "disabled"
+		}
+		for _, link := range links { // left by a unit of the same name
+			if link.Exists() {
+				after.UnitFileState = "enabled"
+			}
+		}
+		if in.other {
+			return observe.Units.Unknown(s.Name, "its install section has more than the targets that want it"), nil
+		}
+	}
+	return observe.Units.Expect(s.Name, after), nil
+}
+
+// withoutDropIn returns what is expected of the unit once the drop-in is gone.
+func (s *site) withoutDropIn() observe.Expectation {
+	switch {
+	case s.template():
+		return s.instances("a drop-in of its template is gone")
+	case strings.Contains(string(s.file.Content), "[Install]") || !s.now.Exists():
+		return observe.Units.Unknown(s.Name, "a drop-in is gone")
+	}
+	after := s.now
+	after.Stale = false
+	return observe.Units.Expect(s.Name, after)
+}
+
+// gone returns what is expected of the unit once its file is gone. A file of a package's may take its place.
+func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
+	if s.template() {
+		return s.instances("its template is gone"), nil
+	}
+	var others []string
+	for _, dir := range []string{"/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/etc/init.d"} {
+		name := s.Name
+		if dir == "/etc/init.d" {
+			name = strings.TrimSuffix(name, ".service")
+		}
+		others = append(others, path.Join(dir, name))
+	}
+	found, err := observe.Paths.ObserveAll(ctx, s.host, others)
+	if err != nil {
+		return observe.Expectation{}, err
+	}
+	for _, name := range others {
+		if found[name] {
+			return observe.Units.Unknown(s.Name, "systemd will use "+name+" instead"), nil
+		}
+	}
+	return observe.Units.Expect(s.Name, observe.Unit{
+		ID: s.Name, LoadState: "not-found", LoadError: fmt.Sprintf("Unit %s not found.", s.Name), ActiveState: "inactive", SubState: "dead",
+	}), nil
+}
+
+// instances returns that nothing is known of a template's instances.
+func (s *site) instances(because string) observe.Expectation {
+	stem, kind, _ := strings.Cut(s.Name, "@")
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return k.Kind == observe.Units.Name && strings.HasPrefix(k.Name, stem+"@") && strings.HasSuffix(k.Name, kind)
+		},
+		Unknown: because,
+	}
+}
