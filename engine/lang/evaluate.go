@@ -71,7 +71,7 @@ func (t *Task) WhenTrue(s Scope) (bool, error) {
 		if g.When == nil {
 			continue
 		}
-		scope, diags := g.scope(t.play, s)
+		scope, diags := g.scope(t.play, s, g.When)
 		if diags.HasErrors() {
 			return false, t.fail(diags...)
 		}
@@ -250,15 +250,15 @@ func (p *Play) around(s Scope, vars bool) (Scope, hcl.Diagnostics) {
 	return s.with("vars", value), diags
 }
 
-// scope returns what the group's When sees on a host.
-func (g *Group) scope(p *Play, s Scope) (Scope, hcl.Diagnostics) {
+// scope returns what an expression of the group, which may be nil, sees on a host.
+func (g *Group) scope(p *Play, s Scope, expr hcl.Expression) (Scope, hcl.Diagnostics) {
 	switch {
 	case g.role != nil:
-		return g.role.scope(s, g.When)
+		return g.role.scope(s, expr)
 	case g.space.role != nil:
-		return g.space.enter(s, readsValues(g.When))
+		return g.space.enter(s, readsValues(expr))
 	}
-	return p.around(s, g.When != nil && reads(g.When, "vars"))
+	return p.around(s, expr != nil && reads(expr, "vars"))
 }
 
 // EvalVars returns the object that the task's expressions see as `vars`: the task's vars merged over the play's. The

@@ -15,7 +15,7 @@ import (
 var playShape = shape{
 	what: "a play",
 	attributes: []string{"hosts", "serial", "any_errors_fatal", "max_fail_percentage", "become",
-		"become_user", "vars", "tags"},
+		"become_user", "vars", "environment", "tags"},
 	blocks: []string{"task", "group", "import", "flush_handlers", "handler"},
 }
 
@@ -41,6 +41,7 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 		AnyErrorsFatal:    l.flag(body, "any_errors_fatal", inventory),
 		MaxFailPercentage: l.percentage(body, "max_fail_percentage", inventory),
 		Vars:              expression(body, "vars"),
+		Environment:       expression(body, "environment"),
 		Tags:              union(pb.tags, l.tags(body, static)),
 		Range:             pb.block.DefRange(),
 		space:             l.space,

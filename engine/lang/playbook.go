@@ -61,6 +61,7 @@ type Play struct {
 	AnyErrorsFatal    bool
 	MaxFailPercentage *float64
 	Vars              hcl.Expression // an object, evaluated per host; nil if there is none
+	Environment       hcl.Expression // of the commands of its tasks; an object, evaluated per host; nil if there is none
 	Tags              []string
 	Tasks             []Node
 	Handlers          []*Task
@@ -76,10 +77,12 @@ type Node interface{ node() }
 
 // Group is a set of tasks that share conditions, and what happens if one of them fails.
 type Group struct {
-	Name  string
-	When  hcl.Expression // nil if there is none
-	Tags  []string
-	Tasks []Node
+	Name string
+	When hcl.Expression // nil if there is none
+	// Environment is the environment of the commands of the group's tasks; nil if there is none.
+	Environment hcl.Expression
+	Tags        []string
+	Tasks       []Node
 	// Rescue runs on hosts on which a task of the group failed; such a host then does not count as failed. Always runs
 	// on every host afterwards.
 	Rescue, Always []Node
@@ -87,7 +90,7 @@ type Group struct {
 
 	parent *Group
 	become becoming
-	// space and dir belong to When; role is set for the tasks of an import.
+	// space and dir belong to When and Environment; role is set for the tasks of an import.
 	space *namespace
 	dir   string
 	role  *role
@@ -100,8 +103,8 @@ type Task struct {
 	Module      modules.Spec
 	ModuleRange hcl.Range
 	Body        hcl.Body
-	// When, ForEach, Until and Vars are nil if not set.
-	When, ForEach, Until, Vars hcl.Expression
+	// When, ForEach, Until, Vars and Environment are nil if not set.
+	When, ForEach, Until, Vars, Environment hcl.Expression
 	// Tags includes the tags of the task's groups, play and imports.
 	Tags     []string
 	Notify   []string

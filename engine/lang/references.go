@@ -13,8 +13,8 @@ import (
 )
 
 // References returns the facts and results that must be known before the task's expressions can be evaluated: those
-// that are read by its `when` and those of its groups, `for_each`, `until`, `vars`, its settings, the play's vars if
-// they are read, and its module block. The task's own result, which `until` may read, is not included.
+// that are read by its `when` and `environment` and those around it, `for_each`, `until`, `vars`, its settings, the
+// play's vars if they are read, and its module block. The task's own result, which `until` may read, is not included.
 func (t *Task) References() References {
 	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
 	if t.Until != nil {
@@ -29,6 +29,10 @@ func (t *Task) References() References {
 	for _, c := range t.conditions() {
 		r.read(c)
 		r.read(t.behind(c.space, c.Expression)...)
+	}
+	for _, e := range t.environments() {
+		r.read(e.placed)
+		r.read(t.behind(e.space, e.Expression)...)
 	}
 	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
 }

@@ -317,14 +317,7 @@ func (r *role) givenAt(name string) hcl.Range {
 	if r.vars == nil {
 		return r.at
 	}
-	if object, ok := r.vars.(*hclsyntax.ObjectConsExpr); ok {
-		for _, item := range object.Items {
-			if hcl.ExprAsKeyword(item.KeyExpr) == name || isLiteral(item.KeyExpr, name) {
-				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
-			}
-		}
-	}
-	return r.vars.Range()
+	return itemRange(r.vars, name)
 }
 
 func isLiteral(expr hcl.Expression, text string) bool {

@@ -88,6 +88,9 @@ func (t *Task) checkResults(left map[string]omission) error {
 		all = append(all, placed{expr, t.space})
 	}
 	all = append(all, t.behind(t.space, own...)...)
+	for _, e := range t.environments() {
+		all = append(append(all, e.placed), t.behind(e.space, e.Expression)...)
+	}
 	for _, when := range t.conditions() {
 		all = append(all, t.behind(when.space, when.Expression)...)
 		if err := checkReads(t, when, left, guarded); err != nil {

@@ -15,12 +15,12 @@ var (
 	taskShape = shape{
 		what: "a task",
 		attributes: []string{"when", "for_each", "tags", "notify", "register", "retries", "delay", "until",
-			"ignore_errors", "run_once", "throttle", "become", "become_user", "timeout", "vars", "allow"},
+			"ignore_errors", "run_once", "throttle", "become", "become_user", "timeout", "vars", "environment", "allow"},
 		otherBlocks: true,
 	}
 	groupShape = shape{
 		what:       "a group",
-		attributes: []string{"when", "tags", "become", "become_user"},
+		attributes: []string{"when", "tags", "become", "become_user", "environment"},
 		blocks:     []string{"task", "group", "import", "flush_handlers", "rescue", "always"},
 	}
 	partShape  = shape{blocks: []string{"task", "group", "import", "flush_handlers"}}
@@ -73,14 +73,15 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 	}
 	d.check(block.Body, groupShape)
 	g := &Group{
-		Name:   name,
-		When:   expression(block.Body, "when"),
-		Tags:   union(tags, d.tags(block.Body, d.static)),
-		Range:  block.DefRange(),
-		parent: parent,
-		become: d.becoming(block.Body, d.inventory, d.hosts),
-		space:  d.space,
-		dir:    d.dir,
+		Name:        name,
+		When:        expression(block.Body, "when"),
+		Environment: expression(block.Body, "environment"),
+		Tags:        union(tags, d.tags(block.Body, d.static)),
+		Range:       block.DefRange(),
+		parent:      parent,
+		become:      d.becoming(block.Body, d.inventory, d.hosts),
+		space:       d.space,
+		dir:         d.dir,
 	}
 	g.Tasks = d.nodes(block.Body, g, g.Tags, "rescue", "always")
 	parts := make(map[string]bool)
@@ -127,22 +128,23 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	d.check(block.Body, s)
 	body, at := block.Body, d.static
 	t := &Task{
-		Name:     full,
-		When:     expression(body, "when"),
-		ForEach:  expression(body, "for_each"),
-		Until:    expression(body, "until"),
-		Vars:     expression(body, "vars"),
-		Tags:     union(tags, d.tags(body, at)),
-		Notify:   d.notified(body, at),
-		Register: d.space.result(d.register(body, at)),
-		RunOnce:  d.flag(body, "run_once", d.inventory),
-		Dir:      d.dir,
-		Range:    block.DefRange(),
-		space:    d.space,
-		play:     d.play,
-		group:    parent,
-		handler:  handler,
-		become:   d.becoming(body, d.inventory, d.hosts),
+		Name:        full,
+		When:        expression(body, "when"),
+		ForEach:     expression(body, "for_each"),
+		Until:       expression(body, "until"),
+		Vars:        expression(body, "vars"),
+		Environment: expression(body, "environment"),
+		Tags:        union(tags, d.tags(body, at)),
+		Notify:      d.notified(body, at),
+		Register:    d.space.result(d.register(body, at)),
+		RunOnce:     d.flag(body, "run_once", d.inventory),
+		Dir:         d.dir,
+		Range:       block.DefRange(),
+		space:       d.space,
+		play:        d.play,
+		group:       parent,
+		handler:     handler,
+		become:      d.becoming(body, d.inventory, d.hosts),
 	}
 	t.Allow = d.allow(body)
 	d.settings(t, body)

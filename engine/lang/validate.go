@@ -67,6 +67,7 @@ func (v *validator) place(sp *namespace, what, dir string, s Scope) place {
 func (v *validator) play(p *Play) {
 	scope := v.scope(p)
 	scope["vars"] = v.vars(p.space, p.Vars, p.dir, scope, cty.EmptyObjectVal)
+	v.environment(p.space, p.Environment, p.dir, scope)
 	handlers := make([]string, 0, len(p.Handlers))
 	for _, h := range p.Handlers {
 		handlers = append(handlers, h.Name)
@@ -80,8 +81,10 @@ func (v *validator) play(p *Play) {
 			if g.role != nil && g.role.vars != nil {
 				v.givenReferences(g.role, place{results: v.results, registers: v.registers})
 			}
-			in, _ := g.scope(p, scope) // errors in it are reported with what is given to the role
+			in, _ := g.scope(p, scope, g.When) // errors in it are reported with what is given to the role
 			v.condition(g.space, g.When, "when", g.dir, in)
+			in, _ = g.scope(p, scope, g.Environment)
+			v.environment(g.space, g.Environment, g.dir, in)
 		}
 		v.notify(t, handlers)
 		v.task(t, scope)
@@ -250,6 +253,7 @@ func (v *validator) task(t *Task, scope Scope) {
 	inner["vars"] = v.vars(t.space, t.Vars, t.Dir, inner, scope["vars"])
 	when := v.condition(t.space, t.When, "when", t.Dir, inner)
 	v.until(t, inner)
+	v.environment(t.space, t.Environment, t.Dir, inner)
 	v.settingsFit(t, scope, raw)
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil {
@@ -336,7 +340,7 @@ func (v *validator) off(t *Task, when cty.Value, scope Scope) bool {
 		if g.When == nil {
 			continue
 		}
-		in, _ := g.scope(t.play, scope)
+		in, _ := g.scope(t.play, scope, g.When)
 		value, diags := evaluate(g.When, g.space.context(g.dir, in))
 		if diags.HasErrors() {
 			continue

@@ -77,6 +77,10 @@ func (t *Task) dependsOnHost() bool {
 		exprs = append(exprs, c.Expression)
 		varies = varies || c.space.varies()
 	}
+	for _, e := range t.environments() {
+		exprs = append(exprs, e.Expression)
+		varies = varies || e.space.varies()
+	}
 	if varies {
 		return true
 	}
@@ -135,7 +139,7 @@ func (j *hostJudge) note(diags ...*hcl.Diagnostic) {
 func (j *hostJudge) task(t *Task, scope Scope) {
 	j.certain = true
 	for g := t.group; g != nil; g = g.parent {
-		in, diags := g.scope(t.play, scope)
+		in, diags := g.scope(t.play, scope, g.When)
 		j.note(diags...)
 		if diags.HasErrors() || !j.holds(g.space, g.When, "when", g.dir, in) {
 			return
@@ -149,7 +153,7 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 	}
 	j.settings(t, scope, raw)
 	if t.ForEach == nil {
-		j.round(t, scope)
+		j.round(t, scope, raw)
 		return
 	}
 	value, diags := evaluate(t.ForEach, t.space.context(t.Dir, scope))
@@ -164,7 +168,7 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 	}
 	if !known {
 		j.certain = false
-		j.round(t, scope.with("each", unknownItem))
+		j.round(t, scope.with("each", unknownItem), raw.with("each", unknownItem))
 		return
 	}
 	sure := j.certain
@@ -173,7 +177,7 @@ func (j *hostJudge) task(t *Task, scope Scope) {
 			return
 		}
 		j.certain = sure
-		j.round(t, scope.with("each", item.Object()))
+		j.round(t, scope.with("each", item.Object()), raw.with("each", item.Object()))
 	}
 }
 
@@ -191,8 +195,8 @@ func (j *hostJudge) settings(t *Task, scope, raw Scope) {
 	j.certain = sure
 }
 
-// round checks a task, or one round of it, with everything that is known.
-func (j *hostJudge) round(t *Task, scope Scope) {
+// round checks a task, or one round of it, with everything that is known. raw is what the engine supplies.
+func (j *hostJudge) round(t *Task, scope, raw Scope) {
 	scope = scope.with("vars", j.vars(t.space, t.Vars, t.Dir, scope, scope["vars"]))
 	if !j.holds(t.space, t.When, "when", t.Dir, scope) {
 		return
@@ -200,6 +204,8 @@ func (j *hostJudge) round(t *Task, scope Scope) {
 	if t.Until != nil {
 		j.holds(t.space, t.Until, "until", t.Dir, scope)
 	}
+	_, _, _, diags := t.environment(raw)
+	j.note(t.space.imported(diags)...)
 	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
 		j.note(j.new(t.space.imported(judge(t, body, t.space.context(t.Dir, scope))))...)
 	}

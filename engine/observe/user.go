@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -75,6 +76,28 @@ func WithUser(ctx context.Context, user string) context.Context {
 func ActingUser(ctx context.Context) string {
 	user, _ := ctx.Value(actingUser{}).(string)
 	return user
+}
+
+type environment struct{}
+
+// WithEnvironment returns a context in which the commands that the playbook's author reads with, like those that a
+// task starts, get additional environment variables.
+func WithEnvironment(ctx context.Context, env map[string]string) context.Context {
+	if len(env) == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, environment{}, env)
+}
+
+// ActingEnvironment returns own merged over the environment set by WithEnvironment; nil if both are empty.
+func ActingEnvironment(ctx context.Context, own map[string]string) map[string]string {
+	env, _ := ctx.Value(environment{}).(map[string]string)
+	if len(env) == 0 {
+		return own
+	}
+	all := maps.Clone(env)
+	maps.Copy(all, own)
+	return all
 }
 
 // isActing reports whether account is the name of the account that a task acts as.

@@ -38,9 +38,11 @@ type itemPlan struct {
 	// secret, and no diff is shown.
 	secret bool
 	from   *decision
-	module modules.Module
-	plan   modules.Plan
-	err    error
+	// environment is added to that of the commands that it starts.
+	environment map[string]string
+	module      modules.Module
+	plan        modules.Plan
+	err         error
 	// saw is what it was planned from; nil before it is planned.
 	saw *observe.Tracker
 }
@@ -137,6 +139,12 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 		module, secrets, err := t.Decode(here)
 		p.redactor.Add(secrets...)
 		it.secret = len(secrets) > 0
+		if err == nil {
+			if it.environment, secrets, err = t.EnvironmentOf(here); err != nil {
+				module = nil
+			}
+			p.redactor.Add(secrets...)
+		}
 		it.module, it.err = module, err
 		if scoped, ok := module.(modules.Scoped); ok && err == nil {
 			d.scope = max(d.scope, scoped.Scope())
@@ -180,7 +188,22 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 		h.observed.Want(it.saw.Reads())
 	}
 	ctx, it.saw = observe.Track(ctx)
-	it.plan, it.err = planSafely(ctx, it.module, h.observed)
+	it.plan, it.err = planSafely(observe.WithEnvironment(ctx, it.environment), it.module, h.observed)
+	surround(it.plan.Steps, it.environment)
+}
+
+// surround adds an environment to the commands of steps. What a module sets itself takes precedence.
+func surround(steps []modules.Step, env map[string]string) {
+	for i, step := range steps {
+		run, ok := step.Action.(modules.Run)
+		if !ok || len(env) == 0 {
+			continue
+		}
+		own := run.Env
+		run.Env = maps.Clone(env)
+		maps.Copy(run.Env, own)
+		steps[i].Action = run
+	}
 }
 
 // planSafely turns a panic of a module into an error of its task: a defect in one module must not

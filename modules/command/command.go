@@ -186,7 +186,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 
 // guard returns a read-only command that runs with the user, directory and environment of the command itself.
 func (c *Command) guard(ctx context.Context, argv []string) observe.Reading {
-	return observe.Reading{Argv: argv, User: observe.ActingUser(ctx), Dir: c.Dir, Env: c.Env}
+	return observe.Reading{Argv: argv, User: observe.ActingUser(ctx), Dir: c.Dir, Env: observe.ActingEnvironment(ctx, c.Env)}
 }
 
 // due reports whether the command has to run: no guard says that its work is done. All guards are read in one flight.

@@ -168,7 +168,7 @@ func (w *WaitFor) unit(ctx context.Context, h modules.Host) condition {
 }
 
 func (w *WaitFor) command(ctx context.Context, h modules.Host) condition {
-	key := observe.Reading{Argv: w.Command, User: observe.ActingUser(ctx)}.Key()
+	key := observe.Reading{Argv: w.Command, User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, nil)}.Key()
 	return condition{
 		what: strings.Join(w.Command, " ") + " to succeed",
 		holds: func() (bool, error) {
