@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -13,6 +14,8 @@ type Mount struct {
 	Source string
 	// Type is the file system type: "ext4", "nfs4", "tmpfs".
 	Type string
+	// ReadOnly reports whether nothing can be written to it. A file system becomes so by itself after errors (errors=remount-ro).
+	ReadOnly bool
 }
 
 // Mounts observes what is mounted, by absolute path of the directory. If several mounts are stacked, it is the last
@@ -38,9 +41,12 @@ var Mounts = &Kind[Mount]{
 func parseMounts(text string) map[string]Mount {
 	mounted := map[string]Mount{}
 	for line := range strings.Lines(text) {
-		if fields := strings.Fields(line); len(fields) >= 3 {
-			mounted[UnescapeMount(fields[1])] = Mount{UnescapeMount(fields[0]), fields[2]}
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
 		}
+		readOnly := len(fields) > 3 && slices.Contains(strings.Split(fields[3], ","), "ro")
+		mounted[UnescapeMount(fields[1])] = Mount{UnescapeMount(fields[0]), fields[2], readOnly}
 	}
 	return mounted
 }

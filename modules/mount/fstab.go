@@ -2,6 +2,7 @@ package mount
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -15,13 +16,13 @@ type entry struct {
 	source, path, kind, options, dump, pass string
 }
 
-// parse reads a line; ok is false for a comment and for an empty line.
+// parse reads a line; ok is false for a comment and for an empty line. A slash at the end of the directory does not count: mount(8) ignores it too.
 func parse(line string) (e entry, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 2 || strings.HasPrefix(fields[0], "#") {
 		return entry{}, false
 	}
-	e = entry{observe.UnescapeMount(fields[0]), observe.UnescapeMount(fields[1]), "auto", "defaults", "0", "0"}
+	e = entry{observe.UnescapeMount(fields[0]), path.Clean(observe.UnescapeMount(fields[1])), "auto", "defaults", "0", "0"}
 	for i, to := range []*string{&e.kind, &e.options, &e.dump, &e.pass} {
 		if len(fields) > i+2 {
 			*to = fields[i+2]
@@ -41,24 +42,24 @@ func (e entry) put(text string) (string, error) {
 }
 
 // take returns the text without the entry for a directory.
-func take(text, path string) (string, error) {
-	return edit(text, path, "", func(entry) bool { return false })
+func take(text, dir string) (string, error) {
+	return edit(text, dir, "", func(entry) bool { return false })
 }
 
 // edit replaces the line for a directory, unless it is good.
-func edit(text, path, line string, good func(entry) bool) (string, error) {
+func edit(text, dir, line string, good func(entry) bool) (string, error) {
 	var out strings.Builder
 	found := 0
 	number := 0
 	for old := range strings.Lines(text) {
 		number++
 		e, ok := parse(old)
-		if !ok || e.path != path {
+		if !ok || e.path != dir {
 			out.WriteString(old)
 			continue
 		}
 		if found > 0 {
-			return "", fmt.Errorf("%s mounts something at %s twice, on lines %d and %d: remove one of them", fstab, path, found, number)
+			return "", fmt.Errorf("%s mounts something at %s twice, on lines %d and %d: remove one of them", fstab, dir, found, number)
 		}
 		found = number
 		if good(e) {

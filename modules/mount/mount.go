@@ -26,8 +26,9 @@ in what order the kernel finds the disks. All other lines of /etc/fstab stay as 
 With ` + "`nofail`" + `, the default, a host boots without a file system that does not appear; otherwise it waits, and ends in emergency
 mode without network.
 
-Changed options are applied with a remount. A directory where something else is mounted is an error. With ` + "`state = \"absent\"`" + ` the
-file system is unmounted, which fails while it is in use, and removed from /etc/fstab; the directory stays.`,
+Changed options are applied with a remount. A file system that became read-only by itself, after errors, fails the task. So does a
+directory where something else is mounted. With ` + "`state = \"absent\"`" + ` the file system is unmounted, which fails while it is in use, and
+removed from /etc/fstab; the directory stays.`,
 	Example: `task "bulk data at /srv/bulk" {
   mount {
     path    = "/srv/bulk"
@@ -53,6 +54,8 @@ var (
 	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
 	// kernels are directories where the system itself mounts what it needs.
 	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
+	// binds are the options with which mount(8) mounts no file system.
+	binds = map[string]bool{"bind": true, "rbind": true, "move": true}
 )
 
 func (m *mount) Validate() error {
@@ -77,6 +80,9 @@ func (m *mount) Validate() error {
 	for _, o := range m.Options {
 		if !optionForm.MatchString(o) {
 			return &modules.ArgumentError{Argument: "options", Problem: fmt.Sprintf("%q is not one option", o), Want: "each option as an element of its own"}
+		}
+		if binds[o] {
+			return &modules.ArgumentError{Argument: "options", Problem: o + " shows a directory at a second place, and the kernel does not tell which one is there", Want: "a mount unit of systemd, written with the module file"}
 		}
 		if o == "nofail" {
 			return &modules.ArgumentError{Argument: "options", Problem: "nofail is an argument of its own", Want: "leave it out here"}
@@ -157,13 +163,21 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 		}
 	}
 	dir, err := observe.Files.Observe(ctx, s.host, s.Path)
+	readOnly := slices.Contains(s.Options, "ro")
 	switch {
 	case err != nil:
 		return modules.Plan{}, err
-	case s.mounted.Source != "" && changed:
+	case s.mounted.ReadOnly && !readOnly && !changed:
+		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, and neither the task nor %s says so: the kernel does that after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted anew",
+			s.Path, s.host.Name(), fstab)
+	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly):
 		// The line in fstab says to the next run that this is done. With source and directory, mount(8) takes no options from there.
-		argv := []string{"mount", "-o", "remount," + e.options, s.mounted.Source, s.Path}
-		steps = append([]modules.Step{s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, e.options), argv, s.mounted)}, steps...)
+		options, after := e.options, s.mounted
+		if after.ReadOnly = readOnly; s.mounted.ReadOnly && !readOnly {
+			options = "rw," + options // what is read-only stays so where no option says otherwise
+		}
+		argv := []string{"mount", "-o", "remount," + options, s.mounted.Source, s.Path}
+		steps = append([]modules.Step{s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, options), argv, after)}, steps...)
 	case s.mounted.Source != "":
 	case dir.Exists() && dir.Type != observe.Directory:
 		return modules.Plan{}, fmt.Errorf("%s is a %s on %s: expected a directory, or nothing", s.Path, dir.Type, s.host.Name())
@@ -175,7 +189,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 				Expect:  observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 			})
 		}
-		after := observe.Mount{Source: e.source, Type: e.kind}
+		after := observe.Mount{Source: e.source, Type: e.kind, ReadOnly: readOnly}
 		if on != nil {
 			after.Source = on.Path
 		}
@@ -251,11 +265,14 @@ func orBlank(use string) string {
 // same reports whether what is mounted is what is wanted.
 func (s *site) same(e entry, on *observe.BlockDevice) bool {
 	if on == nil {
-		return s.mounted.Source == e.source
+		return withoutSlash(s.mounted.Source) == withoutSlash(e.source)
 	}
 	d, ok := observe.FindDevice(s.devices, s.mounted.Source)
 	return s.mounted.Source == on.Path || ok && d.UUID == on.UUID
 }
+
+// withoutSlash returns a source without slashes at its end, which the programs that mount from servers may drop: nas:/export/.
+func withoutSlash(source string) string { return strings.TrimRight(source, "/") }
 
 func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 	content, err := take(table, s.Path)

@@ -24,6 +24,8 @@ func TestEdit(t *testing.T) {
 		"empty":               {"", bulk, line},
 		"no line end":         {"# x", bulk, "# x\n" + line},
 		"replaced":            {"/dev/sdb /srv/bulk ext4 defaults 0 0\n" + table, bulk, line + table},
+		"slash at its end":    {"/dev/sdb /srv/bulk/ ext4 defaults 0 0\n" + table, bulk, line + table},
+		"slash, as it is":     {"UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table, bulk, "UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table},
 		"as it is":            {"UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table, bulk, "UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table},
 		"short":               {"/dev/sdb /srv/bulk\n", bulk, line},
 		"escaped":             {table, entry{"/dev/sdz", "/with blank", "xfs", "defaults", "0", "0"}, table},
@@ -162,10 +164,61 @@ func TestValidate(t *testing.T) {
 		{mount{Path: "/srv/x", Source: "/dev/sdb", Options: []string{"nofail"}, State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "/dev/sdb\n/dev/sdc /", State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "x", Type: "a b", State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "/srv/y", Type: "none", Options: []string{"bind"}, State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "LABEL=bulk", Type: "ext4", State: "mounted"}, false},
 	} {
 		if err := test.m.Validate(); (err == nil) != test.ok {
 			t.Errorf("%+v: %v", test.m, err)
+		}
+	}
+}
+
+// TestReadOnly has what the kernel made read-only, or read-write, against what the task says.
+func TestReadOnly(t *testing.T) {
+	const line = "UUID=1 /srv/bulk ext4 nofail 0 2\n"
+	for name, test := range map[string]struct {
+		options []string
+		listed  string
+		is      bool
+		want    string // the first step, or part of the error
+	}{
+		"after errors":       {nil, line, true, "mounted read-only on pve1, and neither the task nor /etc/fstab says so"},
+		"as desired":         {[]string{"ro"}, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", true, ""},
+		"no longer":          {nil, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", true, "remount /srv/bulk with the options rw,nofail"},
+		"made writable":      {[]string{"ro"}, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", false, "remount /srv/bulk with the options ro,nofail"},
+		"from now on":        {[]string{"ro"}, line, false, "remount /srv/bulk with the options ro,nofail"},
+		"other options only": {[]string{"noatime"}, line, false, "remount /srv/bulk with the options noatime,nofail"},
+	} {
+		h := observe.NewRecorded("pve1",
+			observe.Disks.Expect("", []observe.BlockDevice{{Name: "sdb", Path: "/dev/sdb", Type: "disk", Filesystem: "ext4", UUID: "1", Mountpoints: []string{"/srv/bulk"}}}),
+			observe.Mounts.Expect("/srv/bulk", observe.Mount{Source: "/dev/sdb", Type: "ext4", ReadOnly: test.is}),
+			observe.Files.Expect("/srv/bulk", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			observe.Files.Expect("/", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			observe.Files.Expect("/etc", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+			observe.Files.Expect(fstab, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(test.listed), Size: int64(len(test.listed))}),
+		)
+		m := &mount{Path: "/srv/bulk", Source: "/dev/sdb", Options: test.options, Nofail: true, State: "mounted"}
+		plan, err := m.Plan(t.Context(), h)
+		said := ""
+		if err != nil {
+			said = err.Error()
+		} else if len(plan.Steps) > 0 {
+			said = plan.Steps[0].Summary
+			modulestest.Converges(t, m, h)
+		}
+		if !strings.Contains(said, test.want) || test.want == "" && said != "" {
+			t.Errorf("%s: %q, want %q", name, said, test.want)
+		}
+	}
+}
+
+// A server's directory is the same with a slash at its end, which the kernel does not always show.
+func TestSlashOfSource(t *testing.T) {
+	for _, source := range []string{"//nas/share/", "//nas/share"} {
+		s := &site{mount: &mount{Source: source}, mounted: observe.Mount{Source: "//nas/share"}}
+		if !s.same(entry{source: source}, nil) {
+			t.Errorf("%s is not taken for the mounted %s", source, s.mounted.Source)
 		}
 	}
 }

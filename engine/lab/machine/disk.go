@@ -19,6 +19,8 @@ type Disk struct {
 	// Volumes are the logical volumes on it; only their Name (in device-mapper's spelling), Size and Use matter.
 	Volumes    []Disk
 	Mountpoint string
+	// ReadOnly reports whether it is mounted so that nothing can be written to it.
+	ReadOnly bool
 	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
 	// system. PartLabel is the partition's name.
 	UUID, PartUUID, PartType, PartLabel string

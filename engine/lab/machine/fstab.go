@@ -70,9 +70,19 @@ func (m *Machine) mountAtBoot() {
 			continue
 		}
 		if device, found := m.source(f[0]); found {
-			_ = m.ChangeDisk(device, func(d *Disk) { d.Mountpoint = f[1] })
+			_ = m.ChangeDisk(device, func(d *Disk) { d.Mountpoint, d.ReadOnly = f[1], readOnly(f[3], false) })
 		}
 	}
+}
+
+// readOnly reports whether a file system with these options is read-only, if it is so without them or not.
+func readOnly(options string, without bool) bool {
+	for option := range strings.SplitSeq(options, ",") {
+		if option == "ro" || option == "rw" {
+			without = option == "ro"
+		}
+	}
+	return without
 }
 
 // mountListed mounts what fstab lists for a directory. The files of the file system are those that the directory has.
@@ -82,7 +92,7 @@ func (c *Call) mountListed() int {
 		return 1
 	}
 	remount := strings.HasPrefix(o.value("o", "options"), "remount,")
-	if remount != (len(o.rest) == 2) || !remount && (len(o.rest) != 1 || o.has("o", "options")) {
+	if len(o.rest) != 1 && !(remount && len(o.rest) == 2) || !remount && o.has("o", "options") {
 		return notSimulated(c, strings.Join(c.Argv[1:], " "))
 	}
 	dir := c.Path(o.rest[len(o.rest)-1])
@@ -90,11 +100,17 @@ func (c *Call) mountListed() int {
 		return c.Errorf("%s: must be superuser to use mount.", dir)
 	}
 	if remount {
-		if d, found := c.Machine.Disk(c.Path(o.rest[0])); !found || d.Mountpoint != dir {
-			c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
-			return 32
+		for _, d := range c.Machine.mountedDisks() {
+			if named, found := c.Machine.Disk(c.Path(o.rest[0])); d.Mountpoint != dir || len(o.rest) == 2 && (!found || named.Name != d.Name) {
+				continue
+			}
+			if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.ReadOnly = readOnly(o.value("o", "options"), d.ReadOnly) }); err != nil {
+				return c.Errorf("%v", err)
+			}
+			return 0
 		}
-		return 0
+		c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
+		return 32
 	}
 	for _, f := range c.Machine.listed() {
 		if f[1] != dir {
@@ -118,7 +134,7 @@ func (c *Call) mountListed() int {
 			c.Errorf("%s: /dev/%s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name, dir)
 			return 32
 		}
-		if err := c.Machine.ChangeDisk(device, func(d *Disk) { d.Mountpoint = dir }); err != nil {
+		if err := c.Machine.ChangeDisk(device, func(d *Disk) { d.Mountpoint, d.ReadOnly = dir, readOnly(f[3], false) }); err != nil {
 			return c.Errorf("%v", err)
 		}
 		c.Machine.Record("mount", "mount /dev/"+d.Name+" at "+dir)

@@ -166,7 +166,11 @@ func (m *Machine) mountTable() string {
 	var b strings.Builder
 	b.WriteString("sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime 0 0\n/dev/sda2 / ext4 rw,relatime,errors=remount-ro 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n")
 	for _, d := range m.mountedDisks() {
-		fmt.Fprintf(&b, "/dev/%s %s %s rw,relatime 0 0\n", d.Name, fstabEscapes.Replace(d.Mountpoint), d.Use)
+		access := "rw"
+		if d.ReadOnly {
+			access = "ro"
+		}
+		fmt.Fprintf(&b, "/dev/%s %s %s %s,relatime 0 0\n", d.Name, fstabEscapes.Replace(d.Mountpoint), d.Use, access)
 	}
 	m.mounts.mu.RLock()
 	defer m.mounts.mu.RUnlock()
