@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/required"
@@ -46,8 +47,10 @@ type cron struct {
 }
 
 const (
-	dir    = "/etc/cron.d/"
-	absent = "absent"
+	dir = "/etc/cron.d/"
+	// longest is the maximum length in bytes of a command, and of a variable's line: MAX_COMMAND and MAX_ENVSTR of cron.
+	longest = 998
+	absent  = "absent"
 )
 
 var (
@@ -76,6 +79,8 @@ func (m *cron) Validate() error {
 		return fault("schedule", "it is not given", `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
 	case m.Command == "" || strings.TrimSpace(m.Command) != m.Command || strings.ContainsAny(m.Command, "\n\r\x00"):
 		return fault("command", "it is not one line", "expected a command for the shell; put several into a script")
+	case len(m.Command) > longest:
+		return fault("command", fmt.Sprintf("it has %d bytes, and cron reads no file with a command above %d", len(m.Command), longest), "put it into a script")
 	case percent.MatchString(m.Command):
 		return fault("command", "cron takes % for the end of a line", `write \\%`)
 	}
@@ -85,6 +90,10 @@ func (m *cron) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(m.Environment)) {
 		if value := m.Environment[name]; !variable.MatchString(name) || strings.ContainsAny(value, "\n\r\x00\"") {
 			return fault("environment", fmt.Sprintf("cron cannot set %s", name), "expected a name of letters, digits and underscores, and a value of one line without double quotes")
+		} else if len(name)+len(value)+len(`=""`) > longest {
+			return fault("environment", fmt.Sprintf("the line that sets %s has more than %d bytes, and cron cuts it off", name, longest), "set it in a script")
+		} else if name == "PATH" && strings.ContainsAny(value, "$~") {
+			return fault("environment", fmt.Sprintf("cron takes %q as it is: it does not expand variables, nor ~", value), "write out all directories: /usr/local/bin:/usr/bin:/bin")
 		}
 	}
 	return nil
@@ -135,6 +144,9 @@ func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	if file.Exists() && (file.Type != observe.Regular || file.Owner != "root" || file.Mode&0o022 != 0) {
 		return modules.Plan{}, fmt.Errorf("cron does not read %s: it is a %s of %s with mode %04o, and must be a file of root that nobody else can write to; see who made it, and remove it or mend it", m.path(), file.Type, file.Owner, file.Mode)
+	}
+	if file.Others > 0 && string(file.Content) == m.text() {
+		return modules.Plan{}, fmt.Errorf("cron does not read %s: the file has other names (%s); remove them (find / -xdev -samefile %[1]s)", m.path(), plural.Of(file.Others, "hard link"))
 	}
 	steps, err := conffile.Write(ctx, h, m.path(), m.text(), fmt.Sprintf("write the job %s (%s)", m.Name, m.Schedule))
 	if err != nil {

@@ -89,6 +89,11 @@ func TestWhatCronDoesNotRun(t *testing.T) {
 			}
 		}
 	}
+	linked := written
+	linked.Others = 1
+	if _, err := job().Plan(t.Context(), host(linked, running)); err == nil || !strings.Contains(err.Error(), "the file has other names (1 hard link)") {
+		t.Errorf("a hard link: %v", err)
+	}
 	for name, file := range map[string]observe.File{"another owner": regular(scrub, "www-data", 0o644), "writable": regular(scrub, "root", 0o664)} {
 		if _, err := job().Plan(t.Context(), host(file, running)); err == nil || !strings.Contains(err.Error(), "cron does not read /etc/cron.d/scrub") {
 			t.Errorf("%s: %v", name, err)
@@ -125,6 +130,16 @@ func TestValidate(t *testing.T) {
 		{func(m *cron) { m.Name = "scrub.cron" }, "name"},
 		{func(m *cron) { m.Name = "../x" }, "name"},
 		{func(m *cron) { m.User = "a b" }, "user"},
+		{func(m *cron) { m.Command = strings.Repeat("x", 998) }, ""},
+		{func(m *cron) { m.Command = strings.Repeat("x", 999) }, "command"},
+		{func(m *cron) { m.Schedule = "0 0 30 2 *" }, "schedule"},
+		{func(m *cron) { m.Schedule = "0 0 31 apr,jun,sep-nov/2 *" }, ""},
+		{func(m *cron) { m.Schedule = "0 0 31 apr,jun *" }, "schedule"},
+		{func(m *cron) { m.Schedule = "0 0 29-31 2 *" }, ""},
+		{func(m *cron) { m.Schedule = "0 0 30 2 fri" }, ""},
+		{func(m *cron) { m.Environment = map[string]string{"A": strings.Repeat("x", 1000)} }, "environment"},
+		{func(m *cron) { m.Environment = map[string]string{"PATH": "$PATH:/usr/local/bin"} }, "environment"},
+		{func(m *cron) { m.Environment = map[string]string{"A": "$5 ~"} }, ""},
 		{func(m *cron) { m.Environment = map[string]string{"A B": "x"} }, "environment"},
 		{func(m *cron) { m.Environment = map[string]string{"A": "x\ny"} }, "environment"},
 	} {

@@ -64,6 +64,37 @@ func schedule(text string) string {
 			}
 		}
 	}
+	return never(parts[2], parts[3], parts[4])
+}
+
+// longestMonths are the lengths of the months, February's in a leap year.
+var longestMonths = [...]int{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+// never returns what is wrong with a day that no month has, such as 30 February. With a day of the week as well, either
+// suffices.
+func never(day, month, weekday string) string {
+	if strings.HasPrefix(day, "*") || strings.HasPrefix(month, "*") || weekday != "*" {
+		return ""
+	}
+	least, most := 31, 0
+	for element := range strings.SplitSeq(day, ",") {
+		first, _, _ := strings.Cut(element, "-")
+		n, _ := fields[2].value(first)
+		least = min(least, n)
+	}
+	for element := range strings.SplitSeq(month, ",") {
+		span, _, _ := strings.Cut(element, "/")
+		from, to, ranged := strings.Cut(span, "-")
+		first, _ := fields[3].value(from)
+		last := first
+		if ranged {
+			last, _ = fields[3].value(to)
+		}
+		most = max(most, slices.Max(longestMonths[first-1:last]))
+	}
+	if least > most {
+		return fmt.Sprintf("the day of the month %q never comes in the month %q", day, month)
+	}
 	return ""
 }
 
