@@ -94,8 +94,9 @@ func complete(expected, found answer) answer {
 const most = 1 << 20
 
 // askScript prints the beginning of the body, and as the last line of standard error the status and how curl ended.
+// Without --globoff, curl would make several URLs of one with braces or brackets.
 var askScript = `command -v curl >/dev/null || exit 127
-curl --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code} %{exitcode}\n' "$@" | head -c ` + strconv.Itoa(most)
+curl --globoff --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code} %{exitcode}\n' "$@" | head -c ` + strconv.Itoa(most)
 
 // judge compares an answer with what the question expects.
 func (q question) judge(a remote.Answer) answer {

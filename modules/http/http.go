@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -76,8 +77,8 @@ type Request struct {
 func (r *Request) Validate() error {
 	at, err := url.Parse(r.URL)
 	switch {
-	case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https":
-		return &modules.ArgumentError{Argument: "url", Problem: fmt.Sprintf("%q is not the URL of a web server", r.URL), Want: `http://HOST/… or https://HOST:PORT/…`}
+	case err != nil || at.Hostname() == "" || at.Scheme != "http" && at.Scheme != "https" || strings.ContainsFunc(r.URL, unsendable) || !isPort(at.Port()):
+		return &modules.ArgumentError{Argument: "url", Problem: fmt.Sprintf("%q is not the URL of a web server", r.URL), Want: "a URL such as https://192.0.2.1:8006/ (a blank in it is written %20)"}
 	case at.User != nil:
 		return &modules.ArgumentError{Argument: "url", Problem: "it holds a user", Want: "a URL without one: it would be seen in the process list of the host"}
 	case len(r.Status) == 0:
@@ -92,6 +93,15 @@ func (r *Request) Validate() error {
 		return &modules.ArgumentError{Argument: "body", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
 	}
 	return r.validateCertificate(at.Scheme)
+}
+
+// unsendable reports whether a character cannot be part of a request: curl refuses a URL with one.
+func unsendable(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }
+
+// isPort reports whether the port of a URL is one; without a port it is the scheme's.
+func isPort(text string) bool {
+	port, err := strconv.Atoi(text)
+	return text == "" || err == nil && port > 0 && port <= 65535
 }
 
 func (r *Request) validateCertificate(scheme string) error {

@@ -2,7 +2,11 @@ package http
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +66,23 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestOneRequest: the host's curl sends one request, also for a URL with what curl takes for a pattern.
+func TestOneRequest(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("this machine has no curl")
+	}
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer server.Close()
+	for _, path := range []string{"/{a,b}", "/[1-3]", "/?name[]=x"} {
+		asked.Store(0)
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", askScript, "sh", server.URL+path).CombinedOutput()
+		if err != nil || asked.Load() != 1 {
+			t.Errorf("%s: %d requests, %v: %s", path, asked.Load(), err, out)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		argument string
@@ -70,6 +91,10 @@ func TestValidate(t *testing.T) {
 		{"url", Request{URL: "pve1:8006"}},
 		{"url", Request{URL: "file:///etc/shadow"}},
 		{"url", Request{URL: "--output=/etc/x"}},
+		{"url", Request{URL: "http://:8006/"}},
+		{"url", Request{URL: "http://pve1:99999/"}},
+		{"url", Request{URL: "http://pve1/a b"}},
+		{"url", Request{URL: "http://pve1/\u00a0"}},
 		{"url", Request{URL: "https://root:secret@pve1/"}},
 		{"status", Request{URL: "https://pve1/", Status: []int{2000}}},
 		{"body", Request{URL: "https://pve1/", Body: "("}},

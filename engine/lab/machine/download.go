@@ -37,7 +37,7 @@ func (c *Call) fetchURL(url string) (content []byte, status int, err error) {
 }
 
 func curl(_ context.Context, c *Call) int {
-	o, ok := c.options("fsSLkOo:w:m:X:H:Iv", "fail", "silent", "show-error", "location", "insecure", "remote-name", "output=", "write-out=", "max-time=", "connect-timeout=", "retry=", "request=", "proto=", "tlsv1.2")
+	o, ok := c.options("fgsSLkOo:w:m:X:H:Iv", "fail", "globoff", "silent", "show-error", "location", "insecure", "remote-name", "output=", "write-out=", "max-time=", "connect-timeout=", "retry=", "request=", "proto=", "tlsv1.2")
 	if !ok {
 		return 2
 	}
