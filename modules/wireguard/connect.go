@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 
 // wanted is the interface when it is up.
 func (m *wireguard) wanted(host string, own tunnel, peers []peer) tunnel {
-	own.Up, own.Key, own.Port, own.MTU, own.Addresses = true, own.Public, m.Port, m.MTU, []string{m.Addresses[host]}
+	own.Up, own.Key, own.Port, own.MTU, own.Addresses = true, own.Public, m.Port, m.MTU, []string{m.address(host).String()}
 	own.Allowed = map[string]string{}
 	for _, p := range peers {
 		own.Allowed[p.public] = p.allowed
@@ -78,11 +79,16 @@ func (m *wireguard) wanted(host string, own tunnel, peers []peer) tunnel {
 	return own
 }
 
+// address returns the address of a host in the network as the kernel writes it: IPv6 in lower case, and zeros left out.
+func (m *wireguard) address(host string) netip.Prefix {
+	return netip.MustParsePrefix(m.Addresses[host])
+}
+
 // render is the configuration for wg-quick(8). It has no secret in it: the interface gets its key from the file of its own.
 func (m *wireguard) render(host string, peers []peer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Kept by hlplay. The private key is in %s.\n[Interface]\nAddress = %s\nListenPort = %d\nMTU = %d\nPostUp = wg set %%i private-key %s/%%i.key\n",
-		m.key(), m.Addresses[host], m.Port, m.MTU, dir)
+		m.key(), m.address(host), m.Port, m.MTU, dir)
 	for _, p := range peers {
 		fmt.Fprintf(&b, "\n[Peer]\n# %s\nPublicKey = %s\nAllowedIPs = %s\n", p.name, p.public, p.allowed)
 		if p.endpoint != "" {

@@ -96,7 +96,9 @@ func (m *wireguard) Validate() error {
 		if _, ok := m.Addresses[name]; !ok {
 			return &modules.ArgumentError{Argument: "endpoints", Problem: name + " is not among addresses", Want: "hosts of the network alone"}
 		}
-		if !endpointForm.MatchString(m.Endpoints[name]) {
+		if at, err := netip.ParseAddr(m.Endpoints[name]); err == nil && owner[at.Unmap()] != "" {
+			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%s of %s is an address in the network itself, which is not reached before the network is up", at, name), Want: "the address under which the host is reached without it"}
+		} else if err != nil && !endpointForm.MatchString(m.Endpoints[name]) {
 			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%q of %s is not an address or a name", m.Endpoints[name], name), Want: "192.0.2.1 or host.example.org, without a port"}
 		}
 	}
@@ -108,7 +110,7 @@ func (m *wireguard) Validate() error {
 	return nil
 }
 
-var endpointForm = regexp.MustCompile(`^[A-Za-z0-9.:-]+$`)
+var endpointForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // a name; what is an address has been parsed
 
 func (m *wireguard) conf() string   { return dir + "/" + m.Interface + ".conf" }
 func (m *wireguard) key() string    { return dir + "/" + m.Interface + ".key" }

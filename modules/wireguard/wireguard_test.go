@@ -110,6 +110,16 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// An address that is written otherwise than the kernel writes it is the same address.
+func TestAddressInAnotherForm(t *testing.T) {
+	m := network()
+	m.Addresses["pve1"] = "FD00:0:0::1/64"
+	host := pair(up(func(t *tunnel) { t.Addresses = []string{"fd00::1/64"} }), tunnel{Public: "TWO="}, true, strings.Replace(conf, "10.42.0.1/24", "fd00::1/64", 1))
+	if plan := modulestest.Converges(t, m, host); len(plan.Steps) > 0 {
+		t.Errorf("steps: %s", modulestest.Summaries(plan))
+	}
+}
+
 func TestRefused(t *testing.T) {
 	two := tunnel{Public: "TWO="}
 	third := network()
@@ -149,6 +159,10 @@ func TestValidate(t *testing.T) {
 		"no prefix":         {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.1" }, "addresses"},
 		"one address twice": {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.2/24" }, "addresses"},
 		"endpoint":          {func(m *wireguard) { m.Endpoints["pve2"] = "a b" }, "endpoints"},
+		"endpoint, a port":  {func(m *wireguard) { m.Endpoints["pve1"] = "192.0.2.1:51820" }, "endpoints"},
+		"an option":         {func(m *wireguard) { m.Endpoints["pve1"] = "-x" }, "endpoints"},
+		"inside itself":     {func(m *wireguard) { m.Endpoints["pve1"] = "10.42.0.2" }, "endpoints"},
+		"a name":            {func(m *wireguard) { m.Endpoints["pve1"] = "gate.example.org" }, ""},
 		"endpoint of none":  {func(m *wireguard) { m.Endpoints["pve9"] = "192.0.2.9" }, "endpoints"},
 		"before":            {func(m *wireguard) { m.Before = []string{"a b"} }, "before"},
 	} {
