@@ -111,7 +111,7 @@ func ifreload(_ context.Context, c *Call) int {
 	}
 	m := c.Machine
 	names, all := m.stanzas()
-	r := reloaded{ifaces: m.interfaces(), routes: m.routes()}
+	r := reloaded{ifaces: m.configured(), routes: m.routes()}
 	if before, ok := m.Value(reloadedKey{}).(reloaded); ok {
 		for _, name := range before.made {
 			if all[name] == nil {
