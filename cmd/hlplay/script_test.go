@@ -33,6 +33,9 @@ import (
 //	signal NAME               send a signal to the commands in the background
 //	await NODE PROGRAM        wait until the node has started a program of that name
 //	writes NODE               what was written on a node so far, as the output; and forget it
+//	plant FILE                secrets, as a JSON object of texts, that must not show from now on
+//	hidden PATH…              no file there shows a planted secret in any form, nor does a process on this machine; FILE's directory may
+//	hidden-on NODE [PATH…]    no file of the node does, but those named, nor anything that was started or written there
 //
 // What a step expects and its host does not show after a run ends hlplay with exitDefect: see holdExpectations. A script in which
 // somebody else changes what was just made says HOLD=off.
@@ -57,6 +60,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal,
+			"plant": scriptPlant, "hidden": scriptHidden, "hidden-on": scriptHiddenOn,
 			"writes": func(ts *testscript.TestScript, neg bool, args []string) { scriptWrites(bounded, ts, neg, args) },
 		},
 		RequireUniqueNames: true,

@@ -19,7 +19,7 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	if err != nil {
 		return notFound(c, err)
 	}
-	m.starts.count(file)
+	m.starts.count(file, c.Argv)
 	parent := c.process
 	ctx, p := m.processes.start(ctx, m, parent, c.User, c.Argv)
 	defer m.processes.finish(p)

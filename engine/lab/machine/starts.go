@@ -10,11 +10,15 @@ import (
 type starts struct {
 	mu     sync.Mutex
 	byName map[string]int
+	watch  func(argv []string)
 }
 
-func (s *starts) count(file string) {
+func (s *starts) count(file string, argv []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.watch != nil {
+		s.watch(argv)
+	}
 	if s.byName == nil {
 		s.byName = map[string]int{}
 	}
@@ -28,4 +32,12 @@ func (m *Machine) Starts() map[string]int {
 	counted := maps.Clone(m.starts.byName)
 	clear(m.starts.byName)
 	return counted
+}
+
+// WatchStarts has the arguments of every program told to watch as it starts, which is what a process list shows. A watch that was set
+// before is replaced; nil ends it.
+func (m *Machine) WatchStarts(watch func(argv []string)) {
+	m.starts.mu.Lock()
+	defer m.starts.mu.Unlock()
+	m.starts.watch = watch
 }
