@@ -8,8 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"unicode/utf8"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -45,6 +47,13 @@ func fileFunctions(from caller, read *files) []definition {
 		}
 		return cty.BoolVal(err == nil), nil
 	}, "path")
+	fileset := textFunction(cty.List(cty.String), func(a []string) (cty.Value, error) {
+		names, err := matching(at(a[0]), a[1])
+		if err != nil || len(names) == 0 {
+			return cty.ListValEmpty(cty.String), err
+		}
+		return cty.ListVal(names), nil
+	}, "directory", "pattern")
 	opening := read.secrets.Functions(func(name string) ([]byte, error) { return read.encrypted(at(name)) })
 	return []definition{
 		{"basename", "The last element of a path.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
@@ -57,10 +66,33 @@ func fileFunctions(from caller, read *files) []definition {
 		{"file", "The text of a file of the controller, which is read once a run. Here and below, a path is relative to the file that calls the function.", "", file},
 		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
 		{"fileexists", "Whether the controller has a file.", "", exists},
+		{"fileset", "The sorted paths of the files below a directory of the controller that match a pattern, such as `**/*.tmpl`; they are relative to the directory.", "", fileset},
 		{secret.ValueFunction, "The text of an encrypted secret, as `hlplay secret encrypt` prints it; it is sensitive.", "", opening[secret.ValueFunction]},
 		{secret.FileFunction, "The text of a file of the controller that is encrypted as a whole; it is sensitive. The other functions see such a file as it is.", "", opening[secret.FileFunction]},
 		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", templateFunction(from, read, nil)},
 	}
+}
+
+// matching returns the regular files below a directory that match a pattern, in which ** stands for any number of
+// directories.
+func matching(dir, pattern string) ([]cty.Value, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, function.NewArgError(0, fmt.Errorf("cannot read %s: %s", dir, readProblem(err)))
+	case !info.IsDir():
+		return nil, function.NewArgError(0, fmt.Errorf("%s is not a directory", dir))
+	}
+	names, err := doublestar.Glob(os.DirFS(dir), pattern, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
+	if err != nil {
+		return nil, function.NewArgError(1, fmt.Errorf("%q below %s: %w", pattern, dir, err))
+	}
+	slices.Sort(names)
+	var all []cty.Value
+	for _, name := range names {
+		all = append(all, cty.StringVal(name))
+	}
+	return all, nil
 }
 
 // path resolves a path that is used in the caller's file.

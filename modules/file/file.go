@@ -16,14 +16,18 @@ import (
 // File is the desired state of a path.
 type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
-	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path is. The default is link if target is given, else present."`
+	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path is. The default is link if target is given, directory if tree or files are, else present."`
 	Content *string `hcl:"content,optional" doc:"The whole content of the file. Without content and source, existing content is kept and a missing file is created empty."`
 	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller to copy, text or binary. A relative path is relative to the playbook's file."`
-	Target  string  `hcl:"target,optional" doc:"Target of the symbolic link, exactly as written into it."`
+	// Tree and Files are what a directory holds at least.
+	Tree   string            `hcl:"tree,optional" path:"controller" doc:"A directory on the controller whose files are copied into this one, with all directories below it. Templates (*.tmpl) are rendered in files."`
+	Files  map[string]string `hcl:"files,optional" doc:"More files for the directory, by their path in it: { \"conf.d/a.conf\" = \"…\" }."`
+	Target string            `hcl:"target,optional" doc:"Target of the symbolic link, exactly as written into it."`
 
-	Mode  fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. By default they are kept; a new file gets 0644, a new directory 0755."`
-	Owner string      `hcl:"owner,optional" doc:"Name of the owner. By default the owner is kept; a new file belongs to the acting user."`
-	Group string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
+	Mode     fs.FileMode `hcl:"mode,optional" doc:"Permission bits in octal, such as 0644 or 2755. By default they are kept; a new file gets 0644, a new directory 0755."`
+	FileMode fs.FileMode `hcl:"file_mode,optional" doc:"With tree or files: permission bits of the files. The default is 0644, or 0755 for a file of the tree that is executable."`
+	Owner    string      `hcl:"owner,optional" doc:"Name of the owner. By default the owner is kept; a new file belongs to the acting user."`
+	Group    string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
 
 	// Checker is named after its purpose, because its argument's name is taken by the method of Validator.
 	Checker []string `hcl:"validate,optional" doc:"A command that gets the new content on standard input; unless it exits with 0, nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
@@ -34,6 +38,9 @@ type File struct {
 	Create      bool `hcl:"create,optional" doc:"Create a missing file for its lines and blocks."`
 
 	Guard *Guard `hcl:"guard,block" doc:"For a file that decides whether the host can be reached: its change is undone unless hlplay can log in anew."`
+
+	// coming holds the directories that earlier steps of the same plan make.
+	coming map[string]bool
 
 	Lines  []Line  `hcl:"line,block" doc:"A line in the file."`
 	Blocks []Block `hcl:"block,block" doc:"A block of lines in the file, between two marker lines."`
@@ -97,6 +104,9 @@ Refused: to remove a directory that is not empty without ` + "`recursive = true`
 to replace a directory that is not empty by anything else, to edit a line of a file that is absent without
 ` + "`create = true`" + `, and a block whose end marker is missing.
 
+` + "`tree`" + ` copies a directory of the controller, and ` + "`files`" + ` adds content from the playbook, such as templates. Both only add and change:
+what else is in the directory stays. ` + "`mode`" + ` is then that of the directories.
+
 A ` + "`guard`" + ` is for configuration that can lock you out: sshd's, a packet filter's. Where the file changes, the host is first told to put
 the old one back by itself once the time is over, then the file is written and ` + "`apply`" + ` is run, and hlplay logs in anew. Only if
 that works, and ` + "`prove`" + ` succeeds, the change stays. Whatever cuts the run off, the host is as it was after that time.
@@ -114,6 +124,13 @@ task "the issue text" {
     path    = "/etc/issue.net"
     content = "Authorised use only.\n"
     mode    = "0644"
+  }
+}
+
+task "a site with its templates" {
+  file {
+    path  = "/srv/site"
+    files = { for name in ["index.html", "about.html"] : name => "<h1>${host.name}</h1>\n" }
   }
 }
 
@@ -154,13 +171,15 @@ func (f *File) state() string {
 		return f.State
 	case f.Target != "":
 		return link
+	case f.copies():
+		return directory
 	}
 	return present
 }
 
 // Validate implements modules.Validator.
 func (f *File) Validate() error {
-	for _, check := range []func() error{f.checkPath, f.checkState, f.checkAttributes, f.checkSource, f.validateGuard} {
+	for _, check := range []func() error{f.checkPath, f.checkState, f.checkAttributes, f.checkSource, f.checkTree, f.validateGuard} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -209,20 +228,22 @@ func (f *File) checkState() error {
 		"create":                         f.Create,
 		"make_parents":                   f.MakeParents,
 		"replace":                        f.Replace,
+		"tree":                           f.Tree != "",
+		"files":                          len(f.Files) > 0,
 	}
 	var useless []string
 	switch f.state() {
 	case present:
-		useless = []string{"target", "recursive"}
+		useless = []string{"target", "recursive", "tree", "files"}
 	case directory:
 		useless = []string{"content, source, line or block", "target", "validate", "recursive", "create"}
 	case link:
 		if f.Target == "" {
 			return &modules.ArgumentError{Argument: "target", Problem: "is missing", Want: "say where the link points"}
 		}
-		useless = []string{"content, source, line or block", "mode, owner or group", "validate", "recursive", "create"}
+		useless = []string{"content, source, line or block", "mode, owner or group", "validate", "recursive", "create", "tree", "files"}
 	case absent:
-		useless = []string{"content, source, line or block", "mode, owner or group", "target", "validate", "create", "make_parents", "replace"}
+		useless = []string{"content, source, line or block", "mode, owner or group", "target", "validate", "create", "make_parents", "replace", "tree", "files"}
 	}
 	for _, name := range useless {
 		if given[name] {
@@ -232,6 +253,9 @@ func (f *File) checkState() error {
 	if f.Checker != nil && (len(f.Checker) == 0 || f.Checker[0] == "") {
 		return &modules.ArgumentError{Argument: "validate", Problem: "it names no program", Want: `write it as in ["visudo", "-cf", "-"]`}
 	}
+	if f.FileMode != 0 && !f.copies() {
+		return &modules.ArgumentError{Argument: "file_mode", Problem: "there is neither tree nor files", Want: "mode is that of a single file or directory"}
+	}
 	if f.Content != nil && f.Source != "" {
 		return &modules.ArgumentError{Argument: "source", Problem: "content is given too", Want: "give one of them"}
 	}
@@ -239,8 +263,10 @@ func (f *File) checkState() error {
 }
 
 func (f *File) checkAttributes() error {
-	if f.Mode&^(0o7777|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
-		return &modules.ArgumentError{Argument: "mode", Problem: fmt.Sprintf("%o has more than permission bits", uint32(f.Mode)), Want: "at most 7777"}
+	for argument, mode := range map[string]fs.FileMode{"mode": f.Mode, "file_mode": f.FileMode} {
+		if mode&^(0o7777|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%o has more than permission bits", uint32(mode)), Want: "at most 7777"}
+		}
 	}
 	for argument, name := range map[string]string{"owner": f.Owner, "group": f.Group} {
 		if name == "" {

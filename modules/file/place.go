@@ -16,6 +16,9 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 	observe.Files.Want(h, ancestors(name)...)
 	var missing []string
 	for _, dir := range ancestors(name) {
+		if f.coming[dir] {
+			break
+		}
 		at, now, err := observe.Follow(ctx, h, dir)
 		if err != nil {
 			return nil, err

@@ -23,7 +23,7 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	case absent:
 		steps, err = f.planAbsent(ctx, h)
 	case directory:
-		steps, err = f.planDirectory(ctx, h)
+		steps, err = f.planTree(ctx, h)
 	case link:
 		steps, err = f.planLink(ctx, h)
 	default:
@@ -45,6 +45,9 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 func (f *File) Want(h modules.Host) {
 	if f.Path != "" {
 		observe.Files.Want(h, f.Path)
+	}
+	if f.Path != "" && f.copies() {
+		f.wantTree(h)
 	}
 	observe.Programs.Want(h, f.programs()...)
 }

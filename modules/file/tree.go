@@ -1,0 +1,192 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// mostEntries bounds a tree, so that a path which is wrong does not copy the controller's disk.
+const mostEntries = 10_000
+
+// executable is the mode of a file that its owner may run on the controller.
+const executable = 0o755
+
+// entry is a file or directory of a tree. Its name is relative to the tree, with slashes.
+type entry struct {
+	name      string
+	directory bool
+	source    string // the file on the controller; empty for content from the playbook
+	mode      fs.FileMode
+}
+
+// copies reports whether the directory is given what is to be in it.
+func (f *File) copies() bool { return f.Tree != "" || len(f.Files) > 0 }
+
+// entries returns what belongs in the directory, each directory before what is in it.
+func (f *File) entries() ([]entry, error) {
+	all := map[string]entry{}
+	if f.Tree != "" {
+		if err := f.walk(all); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Files)) {
+		if e, ok := all[name]; ok {
+			return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s also comes from %s", name, cmp.Or(e.source, f.Tree)), Want: "give it once"}
+		}
+		all[name] = entry{name: name, mode: 0o644}
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if e, ok := all[dir]; ok && !e.directory {
+				return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s is a file, and %s would be in it", dir, name)}
+			}
+			all[dir] = entry{name: dir, directory: true}
+		}
+	}
+	sorted := slices.SortedFunc(maps.Values(all), func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	return sorted, nil
+}
+
+// walk adds what is below the tree on the controller. A symbolic link to a file stands for that file.
+func (f *File) walk(all map[string]entry) error {
+	fault := func(problem, want string) error {
+		return &modules.ArgumentError{Argument: "tree", Problem: problem, Want: want}
+	}
+	root, err := os.Stat(f.Tree)
+	switch {
+	case err != nil:
+		return fault(err.Error(), "name a directory on the controller")
+	case !root.IsDir():
+		return fault(f.Tree+" is not a directory", "source copies a single file")
+	}
+	tree, err := filepath.EvalSymlinks(f.Tree)
+	if err != nil {
+		return fault(err.Error(), "name a directory on the controller")
+	}
+	return filepath.WalkDir(tree, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || at == tree {
+			return err
+		}
+		name, err := filepath.Rel(tree, at)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		if d.IsDir() {
+			all[name] = entry{name: name, directory: true}
+			return nil
+		}
+		if strings.HasSuffix(name, ".tmpl") {
+			if _, given := f.Files[strings.TrimSuffix(name, ".tmpl")]; given {
+				return nil
+			}
+			return fault(at+" is a template, which is not copied as it is",
+				`give its content in files, as in files = { for t in fileset("DIRECTORY", "**/*.tmpl") : trimsuffix(t, ".tmpl") => templatefile("DIRECTORY/${t}", { … }) }, or rename it`)
+		}
+		info, err := os.Stat(at)
+		switch {
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return fault(at+" is neither a file nor a directory", "remove it from the tree; a link to a directory is not followed")
+		case len(all) >= mostEntries:
+			return fault(fmt.Sprintf("%s holds more than %d files", f.Tree, mostEntries), "check the path; a package or an archive carries that many better")
+		}
+		e := entry{name: name, source: at, mode: 0o644}
+		if info.Mode()&0o100 != 0 {
+			e.mode = executable
+		}
+		all[name] = e
+		return nil
+	})
+}
+
+// checkTree rejects a tree that cannot be copied.
+func (f *File) checkTree() error {
+	for _, name := range slices.Sorted(maps.Keys(f.Files)) {
+		if name == "" || path.IsAbs(name) || path.Clean(name) != name || name == "." || strings.HasPrefix(name, "../") || name == ".." || strings.ContainsRune(name, 0) {
+			return &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%q is not a path within the directory", name), Want: "as in conf.d/site.conf"}
+		}
+	}
+	_, err := f.entries()
+	return err
+}
+
+// wantTree announces what a tree is compared with.
+func (f *File) wantTree(h modules.Host) {
+	entries, err := f.entries()
+	if err != nil {
+		return // Plan reports it
+	}
+	for _, e := range entries {
+		observe.Files.Want(h, path.Join(f.Path, e.name))
+	}
+}
+
+// planTree plans the directory and all that belongs in it. What else is in it stays.
+func (f *File) planTree(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	entries, err := f.entries()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := f.planDirectory(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	at, now, err := observe.Follow(ctx, h, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	coming := map[string]bool{}
+	if !now.Exists() {
+		coming[at] = true
+	}
+	for _, e := range entries {
+		part := f.part(at, e, coming)
+		more, err := part.planPart(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		if e.directory && len(more) > 0 {
+			if _, making := more[0].Action.(modules.MakeDir); making {
+				coming[part.Path] = true
+			}
+		}
+		steps = append(steps, more...)
+	}
+	return steps, nil
+}
+
+// part returns the desired state of an entry of a tree whose directory is at a path.
+func (f *File) part(at string, e entry, coming map[string]bool) *File {
+	part := &File{Path: path.Join(at, e.name), Owner: f.Owner, Group: f.Group, coming: coming}
+	switch {
+	case e.directory:
+		part.State, part.Mode = directory, f.Mode
+		return part
+	case e.source != "":
+		part.Source = e.source
+	default:
+		content := f.Files[e.name]
+		part.Content = &content
+	}
+	part.Mode = cmp.Or(f.FileMode, e.mode)
+	return part
+}
+
+func (f *File) planPart(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	if f.State == directory {
+		return f.planDirectory(ctx, h)
+	}
+	return f.planPresent(ctx, h)
+}
