@@ -39,6 +39,8 @@ var exact = map[string]struct {
 	"wireguard.wireguard.connect": {true, "an interface, and what its hosts reach by it"},
 	"wireguard.wireguard.makeKey": {true, "a file that nobody reads but WireGuard"},
 	"conffile.RebuildInitramfs":   {false, "hooks of packages run"},
+	"evacuate.Module.maintenance": {false, "guests move, and where to is not known"},
+	"evacuate.move.step":          {false, "a guest moves, and a container is restarted"},
 	"file.File.check":             {true, "a validator writes nothing"},
 	"file.File.guarded":           {false, "only the author knows what the command applies"},
 	"filesystem.filesystem.make":  {true, "what is on a device, and its names below /dev/disk"},

@@ -5,7 +5,8 @@
 #   switch it off for good, and erase its disks before it ever starts again
 #   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags remove --allow all   the others forget it
 #
-# Its guests must be gone before, and its OSDs destroyed one after the other: both are refused while they are there.
+# The first run moves its guests to other nodes; it stays in maintenance mode, so that none comes back. Its OSDs must be destroyed one
+# after the other before (replace-disk.hcl --tags remove): the second run is refused while they are there.
 # A node that is lost and cannot leave Ceph by itself is removed by the second run alone, which says what has to be done first.
 
 variable "node" {
@@ -13,8 +14,23 @@ variable "node" {
   type        = string
 }
 
+variable "local_disks" {
+  description = "Copy disks that lie on the node itself to the nodes that its guests move to."
+  type        = bool
+  default     = false
+}
+
 play "leave Ceph" {
   hosts = var.node
+
+  task "G1.30 move its guests away" {
+    tags = ["leave"]
+    evacuate {
+      local_disks = var.local_disks
+      stopped     = true
+    }
+    timeout = "12h"
+  }
 
   task "all placement groups are active and clean" {
     tags = ["leave"]

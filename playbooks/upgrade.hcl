@@ -5,12 +5,13 @@
 #   hlplay run playbooks/upgrade.hcl -i inventory --check --diff    what would be upgraded
 #   hlplay run playbooks/upgrade.hcl -i inventory
 #
-# For a restart, noout is set for the OSDs of the node and the node put in maintenance mode, so that highly available guests move
-# away. Handlers undo both. A handler that is due is never lost: a node that failed, or a run that was killed, has them undone when
-# the host is reached next, before the next run judges anything.
+# For a restart, noout is set for the OSDs of the node and the node is evacuated: maintenance mode moves highly available guests away,
+# and others are migrated to where there is memory for them; those stay there. Handlers undo noout and maintenance mode. A handler that
+# is due is never lost: a node that failed, or a run that was killed, has them undone when the host is reached next, before the next run
+# judges anything.
 
 variable "tries" {
-  description = "How often it is looked whether the guests have left a node, and whether it has a quorum again."
+  description = "How often it is looked whether a node has a quorum again."
   type        = number
   default     = 90
 }
@@ -19,6 +20,18 @@ variable "pause" {
   description = "The time between two looks."
   type        = string
   default     = "10s"
+}
+
+variable "evacuation" {
+  description = "How long to wait at most until the highly available guests have left a node."
+  type        = string
+  default     = "15m"
+}
+
+variable "local_disks" {
+  description = "Copy disks that lie on a node itself to the one that its guest moves to, which takes long; such a guest stops the run otherwise."
+  type        = bool
+  default     = false
 }
 
 # All nodes answer, and what an earlier run has left on any of them is undone before anything is judged.
@@ -116,27 +129,13 @@ play "upgrade one node at a time" {
       notify = ["let its OSDs be marked out again"]
     }
 
-    task "move its highly available guests away" {
-      command {
-        argv   = ["ha-manager", "crm-command", "node-maintenance", "enable", host.name]
-        always = true
+    task "move its guests away" {
+      evacuate {
+        local_disks = var.local_disks
+        timeout     = var.evacuation
       }
-      notify = ["leave maintenance mode"]
-    }
-
-    task "wait until no guest runs on it" {
-      command {
-        shell = <<-EOT
-          vms=$(qm list) && cts=$(pct list) || exit
-          printf '%s\n' "$vms" | while read -r id name status rest; do [ "$status" != running ] || echo "$id"; done
-          printf '%s\n' "$cts" | while read -r id status rest; do [ "$status" != running ] || echo "$id"; done
-        EOT
-        reads = true
-      }
-      register = "guests"
-      until    = result.guests.stdout == ""
-      retries  = var.tries
-      delay    = var.pause
+      notify  = ["leave maintenance mode"]
+      timeout = "12h"
     }
 
     task "restart" {
@@ -177,6 +176,7 @@ play "upgrade one node at a time" {
     command {
       shell  = <<-EOT
         ha-manager crm-command node-maintenance disable "$NODE" || exit
+        [ -e /etc/pve/ha/manager_status ] || exit 0 # nothing is highly available
         for i in $(seq 12); do
           sleep 5
           grep -q "\"$NODE\":\"maintenance\"" /etc/pve/ha/manager_status

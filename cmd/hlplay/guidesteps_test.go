@@ -31,7 +31,7 @@ var guideSteps = []guideStep{
 	{id: "G1.27", does: "Join the other nodes, one at a time", differs: "Verified on both sides; the exit code proves nothing"},
 	{id: "G1.28", does: "Check quorum", tests: []string{"pmxcfs_away"}},
 	{id: "G1.29", does: "Check the members"},
-	{id: "G1.30", does: "Remove a node", left: "A person moves its guests, destroys its OSDs, switches it off and erases its disks; each is refused as long as it is not done"},
+	{id: "G1.30", does: "Remove a node", left: "A person destroys its OSDs, switches it off and erases its disks; each is refused as long as it is not done"},
 	{id: "G1.31", does: "Install Ceph"},
 	{id: "G1.32", does: "Check CPU, memory and network for Ceph", tests: []string{"preflight_table"}},
 	{id: "G1.33", does: "Initialize Ceph with its networks"},

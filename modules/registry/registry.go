@@ -14,6 +14,7 @@ import (
 	"hlplay/modules/command"
 	"hlplay/modules/cron"
 	"hlplay/modules/debug"
+	"hlplay/modules/evacuate"
 	"hlplay/modules/file"
 	"hlplay/modules/filesystem"
 	"hlplay/modules/group"
@@ -50,6 +51,7 @@ var all = []modules.Spec{
 	command.Spec,
 	cron.Spec,
 	debug.Spec,
+	evacuate.Spec,
 	file.Spec,
 	filesystem.Spec,
 	group.Spec,

@@ -12,6 +12,8 @@ import (
 
 // Command: qm migrate, which moves a virtual machine to another node.
 
+var containerVolume = regexp.MustCompile(`^(rootfs|mp\d+)$`)
+
 var passedThrough = regexp.MustCompile(`^(hostpci|usb)\d+$`)
 
 func qmMigrateCommand(vmid map[string]check) perlCommand {
@@ -21,8 +23,18 @@ func qmMigrateCommand(vmid map[string]check) perlCommand {
 		checks: map[string]check{"vmid": vmid["vmid"], "target": isNodeName}}
 }
 
+// pctMigrateCommand is pct migrate. A running container is stopped and started again on the other node (PVE::API2::LXC).
+func pctMigrateCommand() perlCommand {
+	return perlCommand{name: "migrate", args: []string{"vmid", "target"}, usage: "<vmid> <target> [OPTIONS]", run: qmMigrate,
+		options: map[string]check{"online": boolean, "restart": boolean, "timeout": integer(0, 0), "target-storage": anyText, "bwlimit": integer(0, 0)},
+		checks:  map[string]check{"target": isNodeName}}
+}
+
 // migration is one migration of a guest.
 type migration struct {
+	// kind is "VM" or "CT".
+	kind string
+
 	id, target, address string
 	running             bool
 	// local are the disks on storages that are not shared, blocker is the reason why the task fails.
@@ -32,9 +44,13 @@ type migration struct {
 
 func qmMigrate(c *Command, a arguments) int {
 	if a.get("target") == c.Node.Name() {
-		return c.die(exitDie, "400 Parameter verification failed.\ntarget: target is local node.\nqm migrate <vmid> <target> [OPTIONS]")
+		return c.die(exitDie, "400 Parameter verification failed.\ntarget: target is local node.\n"+c.Argv[0]+" migrate <vmid> <target> [OPTIONS]")
 	}
-	var m migration
+	container := c.Argv[0] == "pct"
+	m := migration{kind: "VM"}
+	if container {
+		m.kind = "CT"
+	}
 	managed := false
 	if code := c.change(func(v *view, db *Database) error {
 		if conf := db.corosync(); conf == nil || conf.node(a.get("target")) == nil {
@@ -48,8 +64,11 @@ func qmMigrate(c *Command, a arguments) int {
 		if err := unlocked(keys); err != nil {
 			return err
 		}
-		m = migration{id: g.id, target: a.get("target"), running: db.guestState(g.id).Running, address: v.nodeState(a.get("target")).IP}
+		m.id, m.target, m.running, m.address = g.id, a.get("target"), db.guestState(g.id).Running, v.nodeState(a.get("target")).IP
 		switch {
+		case container && m.running && !a.bool("online") && !a.bool("restart"):
+			return failed(exitDie, "can't migrate running container without --online or --restart")
+		case container:
 		case m.running && !a.bool("online"):
 			return failed(exitDie, "can't migrate running VM without --online")
 		case !m.running && a.bool("online"):
@@ -61,7 +80,7 @@ func qmMigrate(c *Command, a arguments) int {
 		all := db.resources()
 		if i := section(all, g.id); i >= 0 && all[i].Keys["state"] != "ignored" {
 			managed = true
-			v.queue(db, "migrate vm:%s %s", g.id, m.target)
+			v.queue(db, "migrate %s:%s %s", strings.ToLower(m.kind), g.id, m.target)
 			return nil
 		}
 		m.blocker = m.blocked(v, db, keys, a)
@@ -70,10 +89,10 @@ func qmMigrate(c *Command, a arguments) int {
 		return code
 	}
 	if managed {
-		c.printf("Requesting HA migration for VM %s to node %s\n", m.id, m.target)
+		c.printf("Requesting HA migration for %s %s to node %s\n", m.kind, m.id, m.target)
 		return 0
 	}
-	if !c.task("qmigrate", m.id, func(out io.Writer) error { return c.migrate(m, out) }) {
+	if !c.task(map[bool]string{false: "qmigrate", true: "vzmigrate"}[container], m.id, func(out io.Writer) error { return c.migrate(m, out) }) {
 		return exitDie
 	}
 	return 0
@@ -84,7 +103,7 @@ func (m *migration) storages(db *Database, keys map[string]string) error {
 	all := db.storages()
 	for _, key := range sortedKeys(keys) {
 		d, ok := parseDrive(keys[key])
-		if !ok || !diskKey.MatchString(key) && !strings.HasPrefix(key, "unused") {
+		if !ok || !diskKey.MatchString(key) && !containerVolume.MatchString(key) && !strings.HasPrefix(key, "unused") {
 			continue
 		}
 		i := section(all, d.storage)
@@ -131,7 +150,7 @@ func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arg
 		return fmt.Sprintf("can't migrate to '%s': missing mapped devices %s", m.target, strings.Join(missing, ", "))
 	case m.running && len(mapped) > 0:
 		return "can't live migrate running VM which uses following mapped devices: " + strings.Join(mapped, ", ")
-	case m.running && len(m.local) > 0 && !a.bool("with-local-disks"):
+	case m.kind == "VM" && m.running && len(m.local) > 0 && !a.bool("with-local-disks"):
 		return "can't live migrate attached local disks without with-local-disks option"
 	case !v.up[m.target]:
 		return "Can't connect to destination address using public key"
@@ -145,7 +164,7 @@ func (c *Command) migrate(m migration, out io.Writer) error {
 	log := func(format string, args ...any) {
 		fmt.Fprintf(out, c.World.clock.Now().UTC().Format(time.DateTime)+" "+format+"\n", args...)
 	}
-	log("starting migration of VM %s to node '%s' (%s)", m.id, m.target, m.address)
+	log("starting migration of %s %s to node '%s' (%s)", m.kind, m.id, m.target, m.address)
 	if m.blocker != "" {
 		log("ERROR: migration aborted (duration 00:00:00): %s", m.blocker)
 		return errors.New("migration aborted")
@@ -156,7 +175,7 @@ func (c *Command) migrate(m migration, out io.Writer) error {
 	if len(m.local) > 0 {
 		log("copying local disk images")
 	}
-	if m.running {
+	if m.running && m.kind == "VM" {
 		log("starting VM %s on remote node '%s'", m.id, m.target)
 		log("start remote tunnel")
 		log("starting online/live migration on unix:/run/qemu-server/%s.migrate", m.id)

@@ -33,6 +33,7 @@ func pctCommands() []perlCommand {
 		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", run: guestUnlock},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("start", true)},
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("stop", false)},
+		pctMigrateCommand(),
 	}
 }
 

@@ -22,8 +22,19 @@ type Guest struct {
 	Type string `json:"type"`
 }
 
-// GuestLists observes all guests of the cluster by id, under the empty name.
+// GuestLists observes all guests of the cluster by id, under the empty name. An expectation with a guest on no node leaves open where
+// it is: the manager of high availability chooses.
 var GuestLists = &observe.Kind[map[int]Guest]{
+	Complete: func(expected, found map[int]Guest) map[int]Guest {
+		expected = maps.Clone(expected)
+		for id, guest := range expected {
+			if guest.Node == "" {
+				guest.Node = found[id].Node
+				expected[id] = guest
+			}
+		}
+		return expected
+	},
 	Name: "pve-guests", What: "the guests of the cluster",
 	Shared: observe.Always,
 	Ask:    AskFiles,

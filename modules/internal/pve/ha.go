@@ -107,6 +107,10 @@ var HAs = &observe.Kind[HA]{
 		expected = expected.Clone()
 		expected.Digests = found.Digests
 		for sid, s := range expected.Services {
+			if s.Node == "" { // the manager chooses
+				expected.Services[sid] = found.Services[sid]
+				continue
+			}
 			if s.State != "started" {
 				s.Failed = found.Services[sid].Failed
 				expected.Services[sid] = s

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/modules/internal/ceph"
@@ -117,8 +115,9 @@ func (r *reader) guests(c *survival.Cluster, ha pve.HA) {
 		if config, r.err = pve.GuestConfigs.Observe(r.ctx, r.host, strconv.Itoa(id)); r.err != nil {
 			return
 		}
-		g := survival.Guest{ID: sid, Node: guest.Node, Memory: memoryOf(config)}
-		g.Bound, g.Only = tied(config, storages, mappings)
+		g := survival.Guest{ID: sid, Node: guest.Node, Memory: config.Memory()}
+		tie := pve.TieOf(config, storages, mappings)
+		g.Bound, g.Only = tie.Bound, tie.Only
 		c.Guests = append(c.Guests, g)
 	}
 	for _, name := range slices.Sorted(maps.Keys(ha.Rules)) {
@@ -143,70 +142,4 @@ func ruleOf(name string, rule pve.Rule) survival.Rule {
 		r.Apart = true
 	}
 	return r
-}
-
-// memoryOf is what a guest may take, in bytes; without a setting Proxmox VE gives it 512 MiB.
-func memoryOf(config pve.GuestConfig) uint64 {
-	text := strings.TrimPrefix(config.Options["memory"], "current=")
-	text, _, _ = strings.Cut(text, ",")
-	if mib, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return mib << 20
-	}
-	return 512 << 20
-}
-
-var (
-	volume = regexp.MustCompile(`^(scsi|virtio|ide|sata|efidisk|tpmstate|mp|unused)\d+$|^rootfs$`)
-	device = regexp.MustCompile(`^(hostpci|usb|dev)\d+$`)
-)
-
-// networked are the types of storages that all nodes reach.
-var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
-
-// tied says what keeps a guest from starting on another node, or on which nodes it can.
-func tied(config pve.GuestConfig, storages map[string]pve.Storage, mappings map[string]pve.Mapping) (bound string, only []string) {
-	narrow := func(nodes []string) {
-		if only == nil {
-			only = append([]string{}, nodes...) // not nil, even if it is none
-			slices.Sort(only)
-			return
-		}
-		only = slices.DeleteFunc(only, func(node string) bool { return !slices.Contains(nodes, node) })
-	}
-	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
-		first, _, _ := strings.Cut(config.Options[key], ",")
-		first = strings.TrimPrefix(first, "file=")
-		switch {
-		case device.MatchString(key):
-			kind := strings.TrimPrefix(strings.TrimRight(key, "0123456789"), "host")
-			if id, ok := mapped(config.Options[key]); ok {
-				narrow(mappings[kind+"/"+id].Nodes())
-			} else if first != "spice" && first != "host=spice" {
-				return fmt.Sprintf("%s is a device of %s", key, config.Node), nil
-			}
-		case !volume.MatchString(key), strings.HasPrefix(key, "unused"), first == "none", strings.Contains(first, "cloudinit"):
-		case strings.HasPrefix(first, "/"), first == "cdrom":
-			return fmt.Sprintf("%s is %s of %s", key, first, config.Node), nil
-		default:
-			id, _, _ := strings.Cut(first, ":")
-			storage := storages[id]
-			if !slices.Contains(networked, storage.Type) && storage.Options["shared"] != "1" {
-				return fmt.Sprintf("%s lies on %s of %s, which other nodes do not reach", key, id, config.Node), nil
-			}
-			if nodes := pve.List(storage.Options["nodes"]); len(nodes) > 0 {
-				narrow(slices.Collect(maps.Keys(nodes)))
-			}
-		}
-	}
-	return "", only
-}
-
-// mapped is the id of the mapping that a device is of.
-func mapped(value string) (id string, ok bool) {
-	for part := range strings.SplitSeq(value, ",") {
-		if id, ok = strings.CutPrefix(part, "mapping="); ok {
-			return id, true
-		}
-	}
-	return "", false
 }

@@ -1,18 +1,16 @@
-package living
+package pve
 
 import (
 	"slices"
 	"testing"
-
-	"hlplay/modules/internal/pve"
 )
 
 func TestTied(t *testing.T) {
-	storages := map[string]pve.Storage{
+	storages := map[string]Storage{
 		"local": {Type: "dir"}, "shared-dir": {Type: "dir", Options: map[string]string{"shared": "1"}},
 		"ceph": {Type: "rbd"}, "nfs": {Type: "nfs", Options: map[string]string{"nodes": "pve1,pve2"}},
 	}
-	mappings := map[string]pve.Mapping{"pci/gpu": {Devices: []map[string]string{{"node": "pve1"}, {"node": "pve3"}}}, "usb/key": {Devices: []map[string]string{{"node": "pve2"}}}}
+	mappings := map[string]Mapping{"pci/gpu": {Devices: []map[string]string{{"node": "pve1"}, {"node": "pve3"}}}, "usb/key": {Devices: []map[string]string{{"node": "pve2"}}}}
 	for _, test := range []struct {
 		name    string
 		options map[string]string
@@ -37,7 +35,8 @@ func TestTied(t *testing.T) {
 		{"a device of the viewer", map[string]string{"usb0": "spice"}, "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bound, only := tied(pve.GuestConfig{Guest: pve.Guest{Node: "pve1"}, Options: test.options}, storages, mappings)
+			tie := TieOf(GuestConfig{Guest: Guest{Node: "pve1"}, Options: test.options}, storages, mappings)
+			bound, only := tie.Bound, tie.Only
 			if bound != test.bound || !slices.Equal(only, test.only) || (only == nil) != (test.only == nil) {
 				t.Errorf("got %q and %#v, want %q and %#v", bound, only, test.bound, test.only)
 			}
@@ -47,7 +46,7 @@ func TestTied(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	for text, want := range map[string]uint64{"": 512 << 20, "2048": 2 << 30, "current=4096": 4 << 30, "current=1024,x=y": 1 << 30} {
-		if got := memoryOf(pve.GuestConfig{Options: map[string]string{"memory": text}}); got != want {
+		if got := (GuestConfig{Options: map[string]string{"memory": text}}).Memory(); got != want {
 			t.Errorf("%q: %d bytes, want %d", text, got, want)
 		}
 	}

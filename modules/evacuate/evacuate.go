@@ -1,0 +1,221 @@
+// Package evacuate empties a node of a Proxmox VE cluster of its guests.
+package evacuate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// Module is a node that is to have no guests.
+type Module struct {
+	LocalDisks bool          `hcl:"local_disks,optional" default:"false" doc:"Copy disks that lie on storages of the node to storages of the same name on the other one. It takes as long as it takes to copy them."`
+	Stopped    bool          `hcl:"stopped,optional" default:"false" doc:"Move guests that do not run, too, as before a node is removed. Highly available ones are refused then: maintenance mode leaves them."`
+	Timeout    time.Duration `hcl:"timeout,optional" default:"\"15m\"" doc:"How long to wait at most until the highly available guests have left."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "evacuate",
+	Summary: "A node of a Proxmox VE cluster without running guests, before it is restarted or removed",
+	Doc: `The guests of the host move to other nodes:
+
+- **highly available** ones by maintenance mode (` + "`ha-manager crm-command node-maintenance`" + `): the manager chooses where they go, and
+  brings them back when the mode ends. The module does not end it: notify a handler that does, as playbooks/upgrade.hcl does.
+- **others** one by one (` + "`qm migrate`, `pct migrate`" + `), the largest first, each to the node with the most free memory that has what it needs.
+  Virtual machines move while they run; containers are restarted. They do not come back by themselves.
+
+If any guest cannot move, none is moved, and the task says which and why: a raw device or a disk of the node, a lock, a mapped device that
+no other node has, a strict rule, no memory. Nodes that are offline, in maintenance mode, or not in the inventory, take no guests.`,
+	Example: `task "no guest runs here" {
+  evacuate {}
+  notify = ["leave maintenance mode"]
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// Scope implements modules.Scoped: two nodes that are emptied at once would send each other their guests.
+func (m *Module) Scope() modules.Scope { return modules.OneByOne }
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if m.Timeout < 0 {
+		return &modules.ArgumentError{Argument: "timeout", Problem: "negative", Want: "a duration, such as \"15m\""}
+	}
+	return nil
+}
+
+// scene holds the observations that a plan is made from.
+type scene struct {
+	host     modules.Host
+	node     string
+	cluster  pve.Cluster
+	ha       pve.HA
+	guests   map[int]pve.Guest
+	configs  map[string]pve.GuestConfig // of the guests here
+	running  map[int]bool
+	storages map[string]pve.Storage
+	mappings map[string]pve.Mapping
+}
+
+func survey(ctx context.Context, h modules.Host) (*scene, error) {
+	pve.Clusters.Want(h, "")
+	pve.HAs.Want(h, "")
+	pve.GuestLists.Want(h, "")
+	pve.Running.Want(h, "")
+	s := &scene{host: h}
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	s.node = node.Name
+	if !node.Installed {
+		return nil, fmt.Errorf("%s has no Proxmox VE: it has no guests to move", h.Name())
+	}
+	if s.cluster, err = pve.Clusters.Observe(ctx, h, ""); err != nil {
+		return nil, err
+	}
+	if err := pve.Writable(ctx, h); err != nil {
+		return nil, err
+	}
+	if s.cluster.Name == "" {
+		return nil, fmt.Errorf("%s is in no cluster: there is no other node for its guests", h.Name())
+	}
+	if s.ha, err = pve.HAs.Observe(ctx, h, ""); err != nil {
+		return nil, err
+	}
+	if s.guests, err = pve.GuestLists.Observe(ctx, h, ""); err != nil {
+		return nil, err
+	}
+	if s.running, err = pve.Running.Observe(ctx, h, ""); err != nil {
+		return nil, err
+	}
+	var here []string
+	for _, id := range slices.Sorted(maps.Keys(s.guests)) {
+		if s.guests[id].Node == s.node {
+			here = append(here, strconv.Itoa(id))
+		}
+	}
+	pve.Storages.Want(h, "")
+	pve.Mappings.Want(h, "")
+	if s.configs, err = pve.GuestConfigs.ObserveAll(ctx, h, here); err != nil {
+		return nil, err
+	}
+	if s.storages, err = pve.Storages.Observe(ctx, h, ""); err != nil {
+		return nil, err
+	}
+	s.mappings, err = pve.Mappings.Observe(ctx, h, "")
+	return s, err
+}
+
+// managed reports whether the manager of high availability moves a guest.
+func (s *scene) managed(id int) bool {
+	resource, ok := s.ha.Resources[s.sid(id)]
+	return ok && resource.State != "ignored"
+}
+
+func (s *scene) sid(id int) string {
+	return map[string]string{"qemu": "vm", "lxc": "ct"}[s.guests[id].Type] + ":" + strconv.Itoa(id)
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	s, err := survey(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var managed, others []int
+	for _, id := range slices.Sorted(maps.Keys(s.guests)) {
+		switch {
+		case s.guests[id].Node != s.node:
+		case s.managed(id) && (s.moves(id) || m.Stopped):
+			managed = append(managed, id)
+		case !s.managed(id) && (s.running[id] || m.Stopped):
+			others = append(others, id)
+		}
+	}
+	targets, problems := s.targets(ctx)
+	if len(managed)+len(others) > 0 && len(targets) == 0 {
+		return modules.Plan{}, fmt.Errorf("the guests of %s (%s) have nowhere to go: %s", s.node, s.list(append(managed, others...)), strings.Join(problems, "; "))
+	}
+	problems = nil
+	for _, id := range managed {
+		if why := s.stuck(id, targets, m.Stopped); why != "" {
+			problems = append(problems, s.title(id)+": "+why)
+		}
+	}
+	moves, stuck := m.assign(s, others, targets)
+	problems = append(problems, stuck...)
+	if len(problems) > 0 {
+		return modules.Plan{}, fmt.Errorf("nothing is moved from %s, because not all of its guests can move:\n%s", s.node, strings.Join(problems, "\n"))
+	}
+	var steps []modules.Step
+	// Without any resource there is no manager that would hear of it.
+	if len(s.ha.Resources) > 0 && (s.ha.Nodes[s.node] != "maintenance" || len(managed) > 0) {
+		steps = append(steps, m.maintenance(s, managed))
+	}
+	for _, move := range moves {
+		steps = append(steps, move.step(s))
+	}
+	return modules.Plan{Steps: steps}, nil
+}
+
+// moves reports whether maintenance mode moves a highly available guest: not one that is to stand still.
+func (s *scene) moves(id int) bool {
+	state := s.ha.Resources[s.sid(id)].State
+	return state == "started" || s.running[id]
+}
+
+// title is a guest in words.
+func (s *scene) title(id int) string {
+	kind := map[string]string{"qemu": "virtual machine", "lxc": "container"}[s.guests[id].Type]
+	if name := s.configs[strconv.Itoa(id)].Title(); name != "" {
+		return fmt.Sprintf("%s %d (%s)", kind, id, name)
+	}
+	return fmt.Sprintf("%s %d", kind, id)
+}
+
+func (s *scene) list(ids []int) string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, strconv.Itoa(id))
+	}
+	return strings.Join(all, ", ")
+}
+
+// maintenance is the step that has the manager move its guests. Which nodes they go to is not known.
+func (m *Module) maintenance(s *scene, managed []int) modules.Step {
+	after, guests, running := s.ha.Clone(), maps.Clone(s.guests), maps.Clone(s.running)
+	after.Nodes[s.node] = "maintenance"
+	for _, id := range managed {
+		service := after.Services[s.sid(id)]
+		service.Node = ""
+		after.Services[s.sid(id)] = service
+		guests[id] = pve.Guest{Type: guests[id].Type}
+		delete(running, id)
+	}
+	s.ha, s.guests, s.running = after, guests, running
+	summary := fmt.Sprintf("put %s into maintenance mode", s.node)
+	if len(managed) > 0 {
+		summary += ": its highly available guests move (" + s.list(managed) + ")"
+	}
+	return modules.Step{
+		Risk:    modules.Restarts,
+		Summary: summary,
+		Action: modules.Run{Argv: []string{"ha-manager", "crm-command", "node-maintenance", "enable", s.node}, Dir: "/root", Limit: time.Minute,
+			Retry: []string{"got lock request timeout"}, Patience: time.Minute, Explain: pve.Explain},
+		Expect: append(pve.Everywhere(s.host, pve.HAs.Expect("", after), pve.GuestLists.Expect("", guests)), pve.Running.Expect("", running)),
+		Settle: m.Timeout,
+		Await:  fmt.Sprintf("%s in maintenance mode, and without highly available guests (ha-manager status)", s.node),
+		Unmet:  "the manager has not moved all of them: ha-manager status says what it is doing, and journalctl -u pve-ha-crm on its master why",
+		Wide:   true,
+	}
+}

@@ -1,0 +1,98 @@
+package pve
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Memory returns what the guest may take, in bytes; without a setting Proxmox VE gives it 512 MiB.
+func (g GuestConfig) Memory() uint64 {
+	text := strings.TrimPrefix(g.Options["memory"], "current=")
+	text, _, _ = strings.Cut(text, ",")
+	if mib, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return mib << 20
+	}
+	return 512 << 20
+}
+
+// Tie is what ties a guest to its node.
+type Tie struct {
+	// Bound says what keeps the guest from being started on any other node; empty if nothing does.
+	Bound string
+	// Local is set if only disks on storages of the node do, and these can be copied.
+	Local bool
+	// Only lists the nodes that have what the guest needs; nil if that is all of them.
+	Only []string
+	// Devices lists its mapped devices that Proxmox VE does not migrate while the guest runs.
+	Devices []string
+}
+
+var (
+	guestVolume = regexp.MustCompile(`^(scsi|virtio|ide|sata|efidisk|tpmstate|mp|unused)\d+$|^rootfs$`)
+	guestDevice = regexp.MustCompile(`^(hostpci|usb|dev)\d+$`)
+)
+
+// networked are the types of storages that all nodes reach.
+var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
+
+// TieOf returns what ties a guest to its node, given the cluster's storages and mapped devices.
+func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]Mapping) Tie {
+	var tie Tie
+	narrow := func(nodes []string) {
+		if tie.Only == nil {
+			tie.Only = append([]string{}, nodes...) // not nil, even if it is none
+			slices.Sort(tie.Only)
+			return
+		}
+		tie.Only = slices.DeleteFunc(tie.Only, func(node string) bool { return !slices.Contains(nodes, node) })
+	}
+	bind := func(local bool, format string, args ...any) {
+		if tie.Bound == "" || tie.Local && !local {
+			tie.Bound, tie.Local = fmt.Sprintf(format, args...), local
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
+		first, rest, _ := strings.Cut(config.Options[key], ",")
+		first = strings.TrimPrefix(first, "file=")
+		switch {
+		case guestDevice.MatchString(key):
+			kind := strings.TrimPrefix(strings.TrimRight(key, "0123456789"), "host")
+			if id, ok := mapped(config.Options[key]); ok {
+				mapping := mappings[kind+"/"+id]
+				narrow(mapping.Nodes())
+				if live, _ := Truth(mapping.Options["live-migration-capable"]); !live {
+					tie.Devices = append(tie.Devices, key)
+				}
+			} else if first != "spice" && first != "host=spice" {
+				bind(false, "%s is a device of %s", key, config.Node)
+			}
+		case !guestVolume.MatchString(key), strings.HasPrefix(key, "unused"), first == "none", strings.Contains(first, "cloudinit"):
+		case strings.HasPrefix(first, "/"), first == "cdrom":
+			bind(false, "%s is %s of %s", key, first, config.Node)
+		default:
+			id, _, _ := strings.Cut(first, ":")
+			storage := storages[id]
+			if !slices.Contains(networked, storage.Type) && storage.Options["shared"] != "1" {
+				bind(!strings.Contains(rest, "media=cdrom"), "%s lies on %s of %s, which other nodes do not reach", key, id, config.Node)
+			}
+			if nodes := List(storage.Options["nodes"]); len(nodes) > 0 {
+				narrow(slices.Collect(maps.Keys(nodes)))
+			}
+		}
+	}
+	return tie
+}
+
+// mapped is the id of the mapping that a device is of.
+func mapped(value string) (id string, ok bool) {
+	for part := range strings.SplitSeq(value, ",") {
+		if id, ok = strings.CutPrefix(part, "mapping="); ok {
+			return id, true
+		}
+	}
+	return "", false
+}
