@@ -54,10 +54,10 @@ variable "backup_fingerprint" {
 }
 
 variable "backup_jobs" {
-  description = "Scheduled backups by their ids: when they run, which guests (all, if none is named), and how many backups of each are kept."
+  description = "Scheduled backups by their ids: when they run, which guests (all, if left out), and how many backups of each are kept."
   type = map(object({
     schedule = string
-    guests   = optional(list(number), [])
+    guests   = optional(list(number))
     keep     = optional(map(number), { last = 3, daily = 7, weekly = 4, monthly = 6 })
   }))
   default = { nightly = { schedule = "02:30" } }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ type Module struct {
 	State    string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists. Backups that it has made stay when it goes."`
 	Schedule string         `hcl:"schedule,optional" doc:"When it runs, as a calendar event of Proxmox VE: 02:30, mon..fri 22:00, sun 01:00."`
 	Storage  string         `hcl:"storage,optional" doc:"The storage for the backups."`
-	Guests   []int          `hcl:"guests,optional" doc:"The guests that are backed up. Without it, all are, those that are created later too."`
+	Guests   []int          `hcl:"guests,optional" doc:"The guests that are backed up. Without it, all are, those that are created later too; an empty list is an error."`
 	Except   []int          `hcl:"except,optional" doc:"Guests that are not, where all others are."`
 	Mode     string         `hcl:"mode,optional" default:"snapshot" enum:"snapshot,suspend,stop" doc:"snapshot lets guests run meanwhile, suspend and stop do not."`
 	Keep     map[string]int `hcl:"keep,optional" doc:"How many backups of each guest are kept: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Without it, the storage's own setting decides."`
@@ -52,6 +53,12 @@ A note says so if the job keeps every backup for ever, because neither it nor it
 // periods are what Keep may name.
 var periods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
 
+// placeholders are what notes may hold in double braces: vzdump(1), notes-template.
+var (
+	placeholders = []string{"cluster", "guestname", "node", "vmid"}
+	placeholder  = regexp.MustCompile(`\{\{([^{}\s]*)\}\}`)
+)
+
 // Scope implements modules.Scoped: jobs.cfg is the cluster's.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
@@ -64,14 +71,24 @@ func (m *Module) Validate() error {
 		return nil
 	}
 	switch {
-	case m.Schedule == "" || strings.ContainsAny(m.Schedule, "\n\r\x00") || strings.HasPrefix(m.Schedule, "-"):
+	case !isEvent(m.Schedule):
 		return &modules.ArgumentError{Argument: "schedule", Problem: fmt.Sprintf("%q is not a calendar event", m.Schedule), Want: "as in 02:30, or mon..fri 22:00"}
+	case m.Guests != nil && len(m.Guests) == 0:
+		return &modules.ArgumentError{Argument: "guests", Problem: "is empty, and a job without guests backs up all of them", Want: "name guests, or leave it out (null) if all are meant"}
 	case m.Storage == "":
 		return &modules.ArgumentError{Argument: "storage", Problem: "missing", Want: "the id of a storage that holds backups"}
 	case len(m.Guests) > 0 && len(m.Except) > 0:
 		return &modules.ArgumentError{Argument: "except", Problem: "guests already names those that are backed up", Want: "one of the two"}
-	case strings.ContainsAny(m.Notes, "\n\r\x00") || strings.HasPrefix(m.Notes, "-"):
-		return &modules.ArgumentError{Argument: "notes", Problem: "has a line break, or begins with a hyphen", Want: "one line"}
+	case strings.HasPrefix(m.Notes, "-"):
+		return &modules.ArgumentError{Argument: "notes", Problem: "begins with a hyphen", Want: "one line"}
+	}
+	if err := pve.CheckText("notes", m.Notes); err != nil {
+		return err
+	}
+	for _, name := range placeholder.FindAllStringSubmatch(m.Notes, -1) {
+		if !slices.Contains(placeholders, name[1]) {
+			return &modules.ArgumentError{Argument: "notes", Problem: fmt.Sprintf("Proxmox VE knows no {{%s}}, and would leave out the notes", name[1]), Want: "{{" + strings.Join(placeholders, "}}, {{") + "}}"}
+		}
 	}
 	for _, period := range slices.Sorted(maps.Keys(m.Keep)) {
 		if !slices.Contains(periods, period) || m.Keep[period] < 1 {

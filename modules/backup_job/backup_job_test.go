@@ -92,6 +92,23 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestSchedule has the examples of Proxmox VE's admin guide ("Calendar Events"), and what is none.
+func TestSchedule(t *testing.T) {
+	for _, text := range []string{
+		"mon,tue,wed,thu,fri", "sat,sun", "mon..fri", "12:05", "*/5", "mon..wed 30/10", "mon..fri 8..17,22:0/15", "fri 12..13:5/20", "12,14,16,18,20,22:5", "*",
+		"sat *-1..7 15:00", "2015-10-21", "*-*-1 02:00", "02:30", "2:30:15", "Sunday 01:00", "daily", "0/2:00",
+	} {
+		if !isEvent(text) {
+			t.Errorf("%q is refused", text)
+		}
+	}
+	for _, text := range []string{"", "every tuesday at noon", "mon-fri 22:00", "25:00", "12:60", "61", "02:30 ", "mon  02:30", "@daily", "30 2 * * *", "-02:30", "02:30\n", "mon..fri 22:00 23:00", "moon 1:00"} {
+		if isEvent(text) {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
 // TestKeptForEver: that nothing is ever removed is noted, unless the storage removes it.
 func TestKeptForEver(t *testing.T) {
 	for storage, noted := range map[string]int{"pbs1": 1, "kept": 0} {
@@ -108,6 +125,7 @@ func TestValidate(t *testing.T) {
 		"schedule":   func(m *Module) { m.Schedule = "" },
 		"storage":    func(m *Module) { m.Storage = "" },
 		"except":     func(m *Module) { m.Guests, m.Except = []int{100}, []int{101} },
+		"guests":     func(m *Module) { m.Guests = []int{} },
 		"notes":      func(m *Module) { m.Notes = "a\nb" },
 		"keep.often": func(m *Module) { m.Keep = map[string]int{"often": 1} },
 		"keep.last":  func(m *Module) { m.Keep = map[string]int{"last": 0} },
@@ -115,6 +133,11 @@ func TestValidate(t *testing.T) {
 		var fault *modules.ArgumentError
 		if err := nightly(change).Validate(); !errors.As(err, &fault) || fault.Argument != argument {
 			t.Errorf("%v, want a fault in %s", err, argument)
+		}
+	}
+	for _, notes := range []string{"a ", " a", "{{guest}}", "{{vmid}} {{}}", "-x"} {
+		if err := nightly(func(m *Module) { m.Notes = notes }).Validate(); err == nil {
+			t.Errorf("notes %q are accepted", notes)
 		}
 	}
 	if got := nightly(func(m *Module) { m.Enabled = false }).wanted()["enabled"]; got != "0" {

@@ -87,10 +87,7 @@ func (m *Module) Validate() error {
 			seen[at] = true
 		}
 	}
-	if strings.ContainsAny(p.Description, "\n\r\x00") {
-		return &modules.ArgumentError{Argument: "pci.description", Problem: "has a line break", Want: "one line"}
-	}
-	return nil
+	return pve.CheckText("pci.description", p.Description)
 }
 
 // addresses returns the addresses of the node's devices.

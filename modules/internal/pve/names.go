@@ -44,6 +44,18 @@ func CheckForm(form *regexp.Regexp, argument, text, want string) error {
 	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not valid", text), Want: "expected " + want}
 }
 
+// CheckText checks a text that Proxmox VE keeps as the rest of a line of a configuration file, where blanks at either end are lost
+// (PVE::SectionConfig). Such a text would never be found as it was written.
+func CheckText(argument, text string) error {
+	switch {
+	case strings.ContainsAny(text, "\n\r\x00"):
+		return &modules.ArgumentError{Argument: argument, Problem: "has a line break", Want: "one line"}
+	case strings.TrimSpace(text) != text:
+		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE does not keep", text), Want: "leave it out, with trimspace() if it is computed"}
+	}
+	return nil
+}
+
 // SplitServiceID parses a service id that CheckServiceID accepts; kind is "qemu" or "lxc".
 func SplitServiceID(sid string) (kind string, id int) {
 	kind, text, _ := strings.Cut(sid, ":")

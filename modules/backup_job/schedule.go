@@ -1,0 +1,58 @@
+package backup_job
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// words are the calendar events that have a name (Proxmox VE 9, admin guide, "Calendar Events").
+var words = []string{"minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "semi-annually", "yearly", "annually"}
+
+var (
+	weekday  = `(?:mon|monday|tue|tuesday|wed|wednesday|thu|thursday|fri|friday|sat|saturday|sun|sunday)`
+	weekdays = regexp.MustCompile(`^(?i:` + weekday + `(?:\.\.` + weekday + `)?(?:,` + weekday + `(?:\.\.` + weekday + `)?)*)$`)
+	numbers  = `(?:\*|[0-9]+(?:\.\.[0-9]+)?)(?:/[0-9]+)?(?:,(?:\*|[0-9]+(?:\.\.[0-9]+)?)(?:/[0-9]+)?)*`
+	date     = regexp.MustCompile(`^(?:` + numbers + `-)?` + numbers + `-` + numbers + `$`)
+	clock    = regexp.MustCompile(`^` + numbers + `(?::` + numbers + `){0,2}$`)
+	number   = regexp.MustCompile(`[0-9]+`)
+)
+
+// isEvent reports whether a text has the form of a calendar event: [WEEKDAYS] [[YEARS-]MONTHS-DAYS] [HOURS:]MINUTES[:SECONDS].
+func isEvent(text string) bool {
+	if slices.Contains(words, strings.ToLower(text)) {
+		return true
+	}
+	parts := strings.Split(text, " ")
+	given := len(parts)
+	if weekdays.MatchString(parts[0]) {
+		parts = parts[1:]
+	}
+	if len(parts) > 0 && date.MatchString(parts[0]) {
+		parts = parts[1:]
+	}
+	if len(parts) == 1 && isClock(parts[0]) {
+		parts = nil
+	}
+	return given > 0 && len(parts) == 0
+}
+
+// isClock reports whether a text is a time of the day, or times of it. A single number is a minute.
+func isClock(text string) bool {
+	if !clock.MatchString(text) {
+		return false
+	}
+	fields := strings.Split(text, ":")
+	for i, field := range fields {
+		for element := range strings.SplitSeq(field, ",") {
+			span, _, _ := strings.Cut(element, "/")
+			for _, digits := range number.FindAllString(span, -1) {
+				if n, err := strconv.Atoi(digits); err != nil || n > 59 || i == 0 && len(fields) > 1 && n > 23 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
