@@ -218,7 +218,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	minus := -1
+	minus, blank := -1, "a comment "
 	tests := map[string]struct {
 		m        *Module
 		argument string
@@ -227,6 +227,7 @@ func TestValidate(t *testing.T) {
 		"two blocks": {&Module{Resource: &Resource{SID: "vm:100"}, Placement: &Placement{}}, "ha"},
 		"sid":        {resource(func(r *Resource) { r.SID = "100" }), "resource.sid"},
 		"restart":    {resource(func(r *Resource) { r.MaxRestart = &minus }), "resource.max_restart"},
+		"comment":    {resource(func(r *Resource) { r.Comment = &blank }), "resource.comment"},
 		"name":       {placement(func(p *Placement) { p.Name = "1st" }), "placement.name"},
 		"no nodes":   {placement(func(p *Placement) { p.Nodes = nil }), "placement.nodes"},
 		"priority":   {placement(func(p *Placement) { p.Nodes = map[string]string{"pve1": "high"} }), "placement.nodes.pve1"},

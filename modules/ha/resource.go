@@ -31,6 +31,9 @@ func (r *Resource) validate() error {
 			return &modules.ArgumentError{Argument: argument, Problem: "negative", Want: "0 or more"}
 		}
 	}
+	if r.Comment != nil && strings.Trim(*r.Comment, " \t") != *r.Comment {
+		return &modules.ArgumentError{Argument: "resource.comment", Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE does not keep", *r.Comment), Want: "leave it out"}
+	}
 	if r.Group != nil && *r.Group != "" {
 		return pve.CheckConfigID("resource.group", *r.Group)
 	}
