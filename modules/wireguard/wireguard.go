@@ -81,6 +81,9 @@ func (m *wireguard) Validate() error {
 	case m.Keepalive < 0 || m.Keepalive > 65535:
 		return &modules.ArgumentError{Argument: "keepalive", Problem: fmt.Sprintf("%d is out of range", m.Keepalive), Want: "0 to 65535 seconds"}
 	}
+	if m.Addresses != nil && len(m.Addresses) == 0 {
+		return &modules.ArgumentError{Argument: "addresses", Problem: "is empty: no host would be connected with another", Want: "all hosts of the network, or leave it out (null) to make the key alone"}
+	}
 	owner := map[netip.Addr]string{}
 	for _, name := range sorted(m.Addresses) {
 		p, err := netip.ParsePrefix(m.Addresses[name])

@@ -157,6 +157,7 @@ func TestValidate(t *testing.T) {
 		"port":              {func(m *wireguard) { m.Port = 0 }, "port"},
 		"mtu":               {func(m *wireguard) { m.MTU = 500 }, "mtu"},
 		"no prefix":         {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.1" }, "addresses"},
+		"no host":           {func(m *wireguard) { m.Addresses, m.Endpoints = map[string]string{}, nil }, "addresses"},
 		"one address twice": {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.2/24" }, "addresses"},
 		"endpoint":          {func(m *wireguard) { m.Endpoints["pve2"] = "a b" }, "endpoints"},
 		"endpoint, a port":  {func(m *wireguard) { m.Endpoints["pve1"] = "192.0.2.1:51820" }, "endpoints"},
