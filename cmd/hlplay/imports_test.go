@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"engine/report":    {"engine/plural", "modules"},
 	"engine/run":       {"engine/defect", "engine/inventory", "engine/lang", "engine/nodestate", "engine/observe", "engine/remote", "engine/report", "engine/suggest", "modules"},
 	"engine/secret":    {"engine/hostvar", "engine/localfile", "engine/vault"},
-	"engine/sshconfig": {"engine/localfile"},
+	"engine/sshconfig": {"engine/localfile", "engine/suggest"},
 	"engine/suggest":   {},
 	"engine/vault":     {},
 

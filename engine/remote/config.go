@@ -206,7 +206,7 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 		{"RevokedHostKeys", "none", "hlplay does not read such a list: write its keys into known_hosts, marked with @revoked"},
 	} {
 		s := set.Get(no.keyword)
-		if !s.Set() || strings.EqualFold(s.Value(), no.harmless) || strings.HasPrefix(no.keyword, "Canonicalize") && notAddress == nil {
+		if !s.Set() || strings.EqualFold(s.Value(), no.harmless) || no.harmless == "no" && strings.EqualFold(s.Value(), "false") || strings.HasPrefix(no.keyword, "Canonicalize") && notAddress == nil {
 			continue
 		}
 		return s.Errorf("%s %s: %s", no.keyword, s.Text, no.why)
@@ -275,7 +275,11 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 		e.certificates = append(e.certificates, path)
 	}
 	e.noDefaults = e.noDefaults || len(e.keys) > 0
-	e.identitiesOnly = strings.EqualFold(set.Get("IdentitiesOnly").Value(), "yes")
+	only := set.Get("IdentitiesOnly")
+	if e.identitiesOnly = slices.Contains([]string{"yes", "true"}, strings.ToLower(only.Value())); !e.identitiesOnly && only.Set() &&
+		!slices.Contains([]string{"no", "false"}, strings.ToLower(only.Value())) {
+		return only.Errorf("IdentitiesOnly %s: want yes or no", only.Text)
+	}
 	if socket := set.Get("IdentityAgent"); r.anyAgent && socket.Set() {
 		switch name, variable := strings.CutPrefix(socket.Value(), "$"); {
 		case strings.EqualFold(socket.Value(), None):

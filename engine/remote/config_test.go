@@ -192,6 +192,10 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 		"Match all host n1":                        "cannot be combined",
 		"IdentityFile 'open":                       "the closing quote is missing",
 		"Port":                                     "Port needs a value",
+		"HostNme 10.0.0.9":                         "ssh knows no option hostnme: did you mean hostname?",
+		"Host other\n  ProxyJmp gate":              "did you mean proxyjump?",
+		"IgnoreUnknown a*\nZzzzzzzz 1":             "write IgnoreUnknown zzzzzzzz above it",
+		"IdentitiesOnly maybe":                     "want yes or no",
 		"Host n1\n  ProxyJump n1":                  "does a host jump through itself",
 		"Include ~nonesuch-user-of-this-host/conf": "nonesuch-user",
 	} {
@@ -201,7 +205,7 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 			t.Errorf("%s: error %v, want one with a line that says %q", config, err, want)
 		}
 	}
-	for _, config := range []string{"CanonicalizeHostname no", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "KnownHostsCommand none", "ConnectTimeout none", "ConnectTimeout 0", "ConnectTimeout 1h30M5", "StrictHostKeyChecking yes", "StrictHostKeyChecking ask", "UserKnownHostsFile /dev/null", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
+	for _, config := range []string{"CanonicalizeHostname no", "CanonicalizeHostname false", "ProxyUseFdpass false", "IdentitiesOnly true", "UseRoaming no", "IgnoreUnknown Zz*\nZzz 1", "BindInterface none", "RevokedHostKeys none", "ProxyUseFdpass no", "KnownHostsCommand none", "ConnectTimeout none", "ConnectTimeout 0", "ConnectTimeout 1h30M5", "StrictHostKeyChecking yes", "StrictHostKeyChecking ask", "UserKnownHostsFile /dev/null", "Ciphers x\nServerAliveInterval 7\nControlPath ~/c-%C"} {
 		settings(t, config+"\n")
 		if notes, err := Check([]Target{{Name: "node", Address: "n1"}}, Options{}); err != nil || len(notes) > 0 {
 			t.Errorf("%s: error %v, notes %q", config, err, notes)

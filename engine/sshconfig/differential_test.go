@@ -316,6 +316,15 @@ func TestAsSSHOnPurpose(t *testing.T) {
 		"doubled equals sign":   "User==a\n",
 		"canonical is no":       "CanonicalizeHostname no\nAddressFamily inet6\n",
 		"address in upper case": "HostName FE80::1\n",
+		"canonical address":     "HostName 10.0.0.1\nCanonicalizeHostname yes\nMatch canonical\n  Port 2222\n",
+		"always canonical":      "HostName 10.0.0.1\nCanonicalizeHostname always\nMatch host 10.*\n  Port 2222\nMatch final\n  User late\n",
+		"unknown":               "Prx 1\n",
+		"unknown, elsewhere":    "Host z\n  Prx 1\n",
+		"unknown, ignored":      "IgnoreUnknown pR*,x\nPrx 1\nPort 4\n",
+		"ignored too late":      "Prx 1\nIgnoreUnknown Pr*\n",
+		"ignored for another":   "Host z\n  IgnoreUnknown Pr*\nHost *\n  Prx 1\n",
+		"ignored, second":       "IgnoreUnknown a\nIgnoreUnknown Pr*\nPrx 1\n",
+		"former options":        "UseRoaming no\nProtocol 2\nCipher x\nFallBackToRsh no\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, filepath.Join(t.TempDir(), "config"), text)
@@ -323,5 +332,19 @@ func TestAsSSHOnPurpose(t *testing.T) {
 				compare(t, path, q, defaults)
 			}
 		})
+	}
+}
+
+// TestKeywords: what the ssh of this machine prints of its options is known.
+func TestKeywords(t *testing.T) {
+	needSSH(t)
+	all, err := oracle(t, os.DevNull, Query{Host: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for keyword := range all {
+		if keyword != "" && !slices.Contains(keywords, strings.ToLower(keyword)) {
+			t.Errorf("%s is not among the keywords", keyword)
+		}
 	}
 }

@@ -87,7 +87,9 @@ func (c *Config) For(q Query) (*Settings, string, error) {
 	if _, err := netip.ParseAddr(name); err != nil {
 		name = strings.ToLower(name)
 	}
-	if e.again {
+	// Where ssh would make names canonical it reads the whole a second time, even for an address, which has no canonical name.
+	canonicalize := strings.ToLower(s.first["canonicalizehostname"].Value())
+	if e.again || canonicalize == "yes" || canonicalize == "true" || canonicalize == "always" {
 		e.final = name
 		if err := e.lines(c.lines, true, false); err != nil {
 			return nil, "", err
@@ -124,6 +126,9 @@ func (e *evaluation) lines(lines []line, active, never bool) error {
 				return err
 			}
 		default:
+			if err := e.known(l); err != nil {
+				return err
+			}
 			if active {
 				e.apply(l)
 			}

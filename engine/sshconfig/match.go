@@ -85,7 +85,7 @@ func (e *evaluation) holds(l line) (bool, error) {
 		case "all":
 			is = true
 		case "canonical", "final":
-			// Host names are never canonicalized, so the only pass is the final one.
+			// Names are never made canonical, so the only second pass is the final one.
 			e.again = e.again || c.name == "final" && !c.negated
 			is = e.final != ""
 		case "host":
