@@ -53,7 +53,7 @@ var guideSteps = []guideStep{
 	{id: "G1.49", does: `"Create an LRM"`, differs: "Nothing to create: it runs on every node", left: "There is nothing to do"},
 	{id: "G1.50", does: "Say where a guest prefers to run", differs: "Affinity rules on Proxmox VE 9, groups on 8", tests: []string{"proxmox", "ha_affinity"}},
 	{id: "G1.51", does: "Make a guest highly available", tests: []string{"proxmox"}},
-	{id: "G1.52", does: "Test by pulling a cable", left: "A person pulls the cable; a drill that loses a node: not yet"},
+	{id: "G1.52", does: "Test by pulling a cable", left: "A person who wants to see it pulls the cable"},
 	{id: "G1.53", does: "Map a PCI or USB device", differs: "What Proxmox VE compares is read on each host", left: "USB devices: not yet"},
 	{id: "G1.54", does: "Add the other nodes' devices to the mapping"},
 	{id: "G1.55", does: "Use the mapping in the virtual machine", left: "A new machine takes it as an option of the module qm; in one that exists a person replaces the raw device"},
@@ -80,5 +80,5 @@ var guideSteps = []guideStep{
 	{id: "G2.13", does: "Check the service from outside"},
 	{id: "G2.14", does: "Move the virtual machine's disks to Ceph", differs: "The source is kept until a person has seen the machine run"},
 	{id: "G2.15", does: "Make it highly available", tests: []string{"clusters"}},
-	{id: "G2.16", does: "Confirm restart and relocation", left: "A person pulls the cable; a drill that loses a node: not yet"},
+	{id: "G2.16", does: "Confirm restart and relocation", left: "A person who wants to see it pulls the cable"},
 }

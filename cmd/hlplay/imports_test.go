@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"modules":                   {"engine/observe", "engine/remote"},
 	"modules/...":               {"engine/localfile", "engine/observe", "engine/plural", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/conffile", "modules/internal/required", "modules/internal/uuid", "modules/internal/wrongform"},
 	"modules/backup_job":        {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/drill":             {"modules", "modules/internal/ceph", "modules/internal/pve", "modules/survival", "modules/survival/living"},
 	"modules/evacuate":          {"modules", "modules/internal/pve"},
 	"modules/ha":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},

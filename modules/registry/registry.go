@@ -14,6 +14,7 @@ import (
 	"hlplay/modules/command"
 	"hlplay/modules/cron"
 	"hlplay/modules/debug"
+	"hlplay/modules/drill"
 	"hlplay/modules/evacuate"
 	"hlplay/modules/file"
 	"hlplay/modules/filesystem"
@@ -51,6 +52,7 @@ var all = []modules.Spec{
 	command.Spec,
 	cron.Spec,
 	debug.Spec,
+	drill.Spec,
 	evacuate.Spec,
 	file.Spec,
 	filesystem.Spec,

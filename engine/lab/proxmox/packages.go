@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -205,10 +206,35 @@ kernel/drivers/gpu/drm/nouveau/nouveau.ko:
 kernel/drivers/gpu/drm/i915/i915.ko:
 `
 
+// cephTarget starts the daemons that are enabled, and stops all.
+var cephTarget = machine.Unit{Name: "ceph.target", Enabled: true, Active: true,
+	Start: func(m *machine.Machine) error {
+		var failed error
+		for _, u := range m.Units().List() {
+			if isDaemon(u.Name) && m.Units().Enabled(u.Name) {
+				failed = errors.Join(failed, m.Units().Start(u.Name))
+			}
+		}
+		return failed
+	},
+	Stop: func(m *machine.Machine) {
+		for _, u := range m.Units().List() {
+			if isDaemon(u.Name) {
+				_ = m.Units().Stop(u.Name) // one that is listed is known
+			}
+		}
+	},
+}
+
+// isDaemon reports whether a unit is a daemon of Ceph.
+func isDaemon(unit string) bool {
+	return strings.HasPrefix(unit, "ceph-") && strings.Contains(unit, "@")
+}
+
 // clientPackages returns Ceph's client packages, which Proxmox VE depends on.
 func (w *World) clientPackages(version string) []machine.Package {
 	return []machine.Package{
-		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Units: []machine.Unit{{Name: "ceph.target", Enabled: true, Active: true}}, Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
+		{Name: "ceph-common", Version: version, Programs: w.programs("/usr/bin/ceph"), Units: []machine.Unit{cephTarget}, Files: map[string]string{"/etc/ceph/rbdmap": "# RbdDevice\t\tParameters\n", "/usr/bin/rados": "\x7fELF", "/usr/bin/rbd": "\x7fELF"}},
 		{Name: "ceph-fuse", Version: version, Files: map[string]string{"/usr/bin/ceph-fuse": "\x7fELF"}},
 	}
 }

@@ -1,0 +1,292 @@
+// Package drill loses a node of a Proxmox VE cluster on purpose, to see that its guests run again elsewhere.
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/pve"
+	"hlplay/modules/survival"
+	"hlplay/modules/survival/living"
+)
+
+// Module is one drill.
+type Module struct {
+	Lose    string        `hcl:"lose" doc:"Inventory name of the node that is lost. It is not the host that watches: the play needs another host."`
+	Guests  []string      `hcl:"guests,optional" doc:"Highly available guests of the node that must run on another one in time: [\"vm:100\"]. All that run there if not given."`
+	Within  time.Duration `hcl:"within,optional" default:"\"4m\"" doc:"How long it may take until they run. The manager waits for two minutes before it takes a node for lost."`
+	Away    time.Duration `hcl:"away,optional" default:"\"6m\"" doc:"When the node's own timer brings it back. More than within."`
+	Returns time.Duration `hcl:"returns,optional" default:"\"30m\"" doc:"How long it may take from then on until all is as before: members, guests, placement groups."`
+}
+
+// Spec describes the module.
+var Spec = modules.Spec{
+	Name:    "drill",
+	Summary: "Lose a node of a Proxmox VE cluster on purpose, and see its guests run elsewhere",
+	Doc: `On the node corosync and the daemons of Ceph are stopped, after a timer of the node's own was started that starts them again: it does not
+need hlplay, nor a connection. The rest of the cluster sees a node that does not answer. **A node with highly available guests is reset
+by its watchdog after a minute;** its start brings it back, too, and sooner than the timer if it is fast.
+
+Another host watches. The task fails if a guest does not run on another node in time, and if not everything is as before afterwards.
+
+It is refused, before anything is stopped, where ` + "`hlplay prove`" + ` says that the loss of the node would stop something: the quorum, the
+monitors, a pool, CephFS, or a guest that could not run anywhere else. And as long as anything is wrong already: a node that is offline or
+in maintenance mode, placement groups that are not clean, a guest in state error. Guests of the node that are not highly available are
+refused, too, while they run: nothing would start them elsewhere.
+
+The task does the same each time that it is run.`,
+	Example: `task "lose pve1" {
+  when = host.name == "pve2"
+  drill {
+    lose   = "pve1"
+    guests = ["vm:100"]
+    within = "3m"
+  }
+}
+`,
+	New: func() modules.Module { return &Module{} },
+}
+
+// Scope implements modules.Scoped.
+func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
+
+// Validate implements modules.Validator.
+func (m *Module) Validate() error {
+	if m.Lose == "" {
+		return &modules.ArgumentError{Argument: "lose", Problem: "empty", Want: "the inventory name of a node"}
+	}
+	for _, sid := range m.Guests {
+		if err := pve.CheckServiceID("guests", sid); err != nil {
+			return err
+		}
+	}
+	if m.Within < time.Minute || m.Away < m.Within {
+		return &modules.ArgumentError{Argument: "within", Problem: fmt.Sprintf("%s, and the node is back after %s", m.Within, m.Away), Want: "a minute or more, and not more than away"}
+	}
+	return nil
+}
+
+// Plan implements modules.Module.
+func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	c, err := living.Read(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	ha, err := pve.HAs.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	lost, err := h.Peer(m.Lose)
+	if err != nil {
+		return modules.Plan{}, fmt.Errorf("lose: %w", err)
+	}
+	node, err := pve.Nodes.Observe(ctx, lost, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if lost == h {
+		return modules.Plan{}, fmt.Errorf("lose: %s is the host that would watch: let another host of the cluster run the task", m.Lose)
+	}
+	running, err := pve.Running.Observe(ctx, lost, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	problems := Against(c, node.Name)
+	hasCeph := len(c.Monitors) > 0
+	if hasCeph {
+		status, err := ceph.Statuses.Observe(ctx, h, "")
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if status.Clean < status.PGs {
+			problems = append(problems, fmt.Sprintf("%d of %d placement groups are not active and clean: another loss is not to be tried now", status.PGs-status.Clean, status.PGs))
+		}
+	}
+	guests, more := m.guests(ha, node.Name, running)
+	if problems = append(problems, more...); len(problems) > 0 {
+		return modules.Plan{}, errors.New("no drill with " + node.Name + ":\n" + strings.Join(problems, "\n"))
+	}
+	return modules.Plan{Repeats: true, Steps: []modules.Step{m.lose(lost, node.Name, hasCeph), m.watch(node.Name, guests), m.back(node.Name, hasCeph)}}, nil
+}
+
+// Against lists what speaks against losing a node: what is wrong already, and what the loss would stop.
+func Against(c survival.Cluster, node string) []string {
+	var all []string
+	known := false
+	for _, n := range c.Nodes {
+		known = known || n.Name == node
+		switch {
+		case !n.Online:
+			all = append(all, n.Name+" is offline already")
+		case n.Maintenance:
+			all = append(all, n.Name+" is in maintenance mode, and takes no guests")
+		}
+	}
+	if !known {
+		return append(all, fmt.Sprintf("cluster %s has no node %s", c.Name, node))
+	}
+	l := survival.Lose(c, node)
+	if !l.Quorate {
+		all = append(all, fmt.Sprintf("the quorum would end: %d of %d votes would be left, and %d are needed", l.Votes, l.VotesOf, l.VotesNeeded))
+	}
+	if l.MonitorsOf > 0 && !l.MonitorQuorum {
+		all = append(all, fmt.Sprintf("the monitors would lose their quorum: %d of %d would be left, and %d are needed", l.Monitors, l.MonitorsOf, l.MonitorsNeeded))
+	}
+	for _, p := range l.Pools {
+		if !p.Writes {
+			all = append(all, fmt.Sprintf("pool %s would stop, or may: %s", p.Name, p.Why))
+		}
+	}
+	if !l.FileSystems {
+		all = append(all, fmt.Sprintf("CephFS would have %d metadata servers for %d file systems", l.MetadataServers, len(c.FileSystems)))
+	}
+	for _, g := range l.Guests {
+		if g.To == "" && l.Quorate {
+			all = append(all, fmt.Sprintf("%s would run nowhere: %s", g.Guest, g.Why))
+		}
+	}
+	return all
+}
+
+// guests are the guests to watch, and what is wrong with those of the node.
+func (m *Module) guests(ha pve.HA, node string, running map[int]bool) (watched, problems []string) {
+	managed := map[int]bool{}
+	for sid, service := range ha.Services {
+		_, id := pve.SplitServiceID(sid)
+		if service.State == "error" {
+			problems = append(problems, sid+" is in state error")
+		}
+		if service.Node != node {
+			continue
+		}
+		managed[id] = true
+		if ha.Resources[sid].State == "started" && service.Running {
+			watched = append(watched, sid)
+		}
+	}
+	for id := range running {
+		if !managed[id] {
+			problems = append(problems, fmt.Sprintf("guest %d runs on %s and is not highly available: nothing would start it elsewhere; stop it, or move it away", id, node))
+		}
+	}
+	slices.Sort(watched)
+	for _, sid := range m.Guests {
+		if !slices.Contains(watched, sid) {
+			problems = append(problems, fmt.Sprintf("%s does not run on %s as a highly available guest", sid, node))
+		}
+	}
+	slices.Sort(problems)
+	if len(m.Guests) > 0 {
+		watched = m.Guests
+	}
+	return watched, problems
+}
+
+// timer is the unit on the node that brings it back.
+const timer = "hlplay-drill"
+
+// units are the units that are stopped. Whatever starts when the node does is not restarted by them.
+func units(hasCeph bool) string {
+	if hasCeph {
+		return "ceph.target corosync.service"
+	}
+	return "corosync.service"
+}
+
+// lose is the step that stops the node's part in the cluster.
+func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step {
+	return modules.Step{
+		Risk:    modules.CostsQuorum,
+		Summary: fmt.Sprintf("lose %s: stop %s there; a timer of its own starts them again after %s", node, units(hasCeph), short(m.Away)),
+		Action: modules.Run{Argv: []string{"sh", "-c", stop, "sh", timer, strconv.Itoa(int(m.Away.Seconds())) + "s", units(hasCeph)},
+			Dir: "/root", Limit: 2 * time.Minute},
+		Wide: true,
+		On:   lost,
+	}
+}
+
+// stop arms the timer before it stops anything. Where the timer cannot be started nothing is stopped.
+const stop = `systemd-run --quiet --unit="$1" --on-active="$2" systemctl start $3 && exec systemctl stop $3`
+
+// watch is the step that waits until the guests run elsewhere.
+func (m *Module) watch(node string, guests []string) modules.Step {
+	summary := fmt.Sprintf("wait until %s %s on another node, for at most %s", strings.Join(guests, ", "), map[bool]string{true: "runs", false: "run"}[len(guests) == 1], short(m.Within))
+	if len(guests) == 0 {
+		summary = fmt.Sprintf("wait until the cluster has noticed, for at most %s: no highly available guest runs on %s", short(m.Within), node)
+	}
+	return modules.Step{
+		Risk:    modules.Restarts,
+		Summary: summary,
+		Action: modules.Run{Argv: append([]string{"sh", "-c", elsewhere, "sh", node, strconv.Itoa(int(m.Within.Seconds()) / 5)}, guests...),
+			Dir: "/root", Limit: 2*m.Within + time.Minute},
+		Wide: true,
+	}
+}
+
+// elsewhere looks every five seconds, first whether the node is gone, then where the guests are. "$1" is the node, "$2" how often it
+// looks, the rest are guests.
+const elsewhere = `node=$1; n=$2; shift 2; gone=
+while :; do
+	waits=
+	member=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members) || { echo "/etc/pve/.members does not name $node" >&2; exit 1; }
+	case $member in *'"online": 0'*) gone=1 ;; esac
+	[ -n "$gone" ] || waits=" $node is online still"
+	status=$(ha-manager status) || exit
+	for sid; do
+		line=$(printf '%s\n' "$status" | grep "^service $sid (")
+		case $line in *"($node,"*) waits="$waits; $line" ;; *", started)") ;; *) waits="$waits; ${line:-$sid is not known}" ;; esac
+	done
+	[ -n "$waits" ] || exit 0
+	n=$((n-1))
+	[ "$n" -gt 0 ] || { echo "not in time:${waits#;}" >&2; exit 1; }
+	sleep 5
+done`
+
+// back is the step that waits until all is as before.
+func (m *Module) back(node string, hasCeph bool) modules.Step {
+	what := "a member again"
+	if hasCeph {
+		what += ", and all placement groups active and clean"
+	}
+	return modules.Step{
+		Summary: fmt.Sprintf("wait until %s is %s, for at most %s", node, what, short(m.Returns+m.Away)),
+		Action: modules.Run{Argv: []string{"sh", "-c", returned, "sh", node, strconv.Itoa(int((m.Returns + m.Away).Seconds()) / 10), pve.Flag(hasCeph)},
+			Dir: "/root", Limit: 2*(m.Returns+m.Away) + time.Minute},
+		Wide: true,
+	}
+}
+
+// returned looks every ten seconds. "$1" is the node, "$2" how often, "$3" whether there is Ceph.
+const returned = `node=$1; n=$2; ceph=$3
+while :; do
+	waits=
+	online=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members)
+	case $online in *'"online": 1'*) ;; *) waits=" $node is not online" ;; esac
+	if [ "$ceph" = 1 ]; then
+		status=$(ceph --connect-timeout 10 health detail) || waits="$waits; ceph health does not answer"
+		case $status in *OSD_DOWN* | *PG_* | *MON_DOWN*) waits="$waits; $(printf '%s\n' "$status" | head -n 1)" ;; esac
+	fi
+	[ -n "$waits" ] || exit 0
+	n=$((n-1))
+	[ "$n" -gt 0 ] || { echo "not as before:${waits#;}" >&2; exit 1; }
+	sleep 10
+done`
+
+// short is a duration without the zeros at its end: "6m" for "6m0s".
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
