@@ -87,6 +87,8 @@ type Rehearsal struct {
 	Disks []Disk
 	// Packages are available to all simulated nodes, in addition to those that hlplay knows.
 	Packages []Package
+	// Downloads are what all simulated nodes can download.
+	Downloads []Download
 	// Addresses are additional interface addresses in CIDR notation.
 	Addresses []string
 	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node already, by their ids.
@@ -107,6 +109,17 @@ type PCIDevice struct {
 	// Drivers are the kernel modules that can drive the device. The first one is in use.
 	Drivers []string
 	Group   int // IOMMU group
+}
+
+// Download is what simulated nodes find at a URL.
+type Download struct {
+	URL string
+	// SHA256 is the checksum that it has on simulated nodes, where it stands in for the real file; empty means that of
+	// Content.
+	SHA256  string
+	Content string
+	// Files are the contents of the files of an archive, by their paths in it; nil for what is no archive.
+	Files map[string]string
 }
 
 // Package is a package of the simulated archive.

@@ -45,7 +45,7 @@ func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Pac
 		case "units":
 			p.Units = d.allMatching(attr, unitName, "nginx.service")
 		case "files":
-			p.Files = d.files(attr)
+			p.Files = d.files(attr, "Invalid package", absolutePath)
 		default:
 			d.unknownAttribute(attr, "A package block", packageNames)
 		}
@@ -79,8 +79,15 @@ func (d *decoder) allMatching(attr *hclsyntax.Attribute, form *regexp.Regexp, ex
 	return *list
 }
 
-// files decodes the contents of files by path.
-func (d *decoder) files(attr *hclsyntax.Attribute) map[string]string {
+func absolutePath(name string) string {
+	if !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
+		return "is not the absolute path of a file"
+	}
+	return ""
+}
+
+// files decodes the contents of files by path. wrong returns what is wrong with a path, if anything.
+func (d *decoder) files(attr *hclsyntax.Attribute, summary string, wrong func(string) string) map[string]string {
 	value, ok := d.value(attr)
 	if !ok {
 		return nil
@@ -91,12 +98,12 @@ func (d *decoder) files(attr *hclsyntax.Attribute) map[string]string {
 	}
 	files := map[string]string{}
 	for name, content := range value.AsValueMap() {
-		if !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
-			d.errorf(attr.Expr.Range(), "Invalid package", "%q is not the absolute path of a file.", name)
+		if problem := wrong(name); problem != "" {
+			d.errorf(attr.Expr.Range(), summary, "%q %s.", name, problem)
 			return nil
 		}
 		if content.IsNull() || content.Type() != cty.String {
-			d.errorf(attr.Expr.Range(), "Invalid package", "The content of %s must be a string.", name)
+			d.errorf(attr.Expr.Range(), summary, "The content of %s must be a string.", name)
 			return nil
 		}
 		files[name] = content.AsString()
@@ -114,11 +121,16 @@ func writePackage(body *hclwrite.Body, p Package) {
 	if len(p.Units) > 0 {
 		body.SetAttributeValue("units", stringList(p.Units))
 	}
-	if len(p.Files) > 0 {
-		files := map[string]cty.Value{}
-		for _, name := range slices.Sorted(maps.Keys(p.Files)) {
-			files[name] = cty.StringVal(p.Files[name])
-		}
-		body.SetAttributeValue("files", cty.ObjectVal(files))
+	writeFiles(body, p.Files)
+}
+
+func writeFiles(body *hclwrite.Body, contents map[string]string) {
+	if len(contents) == 0 {
+		return
 	}
+	files := map[string]cty.Value{}
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		files[name] = cty.StringVal(contents[name])
+	}
+	body.SetAttributeValue("files", cty.ObjectVal(files))
 }

@@ -22,9 +22,10 @@ type rehearsalSettings struct {
 	pci       []PCIDevice
 	disks     []Disk
 	packages  []Package
+	downloads []Download
 }
 
-// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices and packages as a whole.
+// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices, packages and downloads as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -51,6 +52,9 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 	}
 	if s.packages != nil {
 		r.Packages = append([]Package(nil), s.packages...)
+	}
+	if s.downloads != nil {
+		r.Downloads = append([]Download(nil), s.downloads...)
 	}
 }
 
@@ -94,6 +98,12 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			}
 			continue
 		}
+		if inner.Type == "download" {
+			if dl, ok := d.download(inner, s.downloads); ok {
+				s.downloads = append(s.downloads, dl)
+			}
+			continue
+		}
 		if inner.Type == "pci" {
 			if p, ok := d.pci(inner, s.pci); ok {
 				s.pci = append(s.pci, p)
@@ -101,7 +111,7 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			continue
 		}
 		if inner.Type != "disk" {
-			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "package", "pci"})
+			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "download", "package", "pci"})
 			continue
 		}
 		disk, ok := d.disk(inner)

@@ -78,7 +78,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && len(r.Downloads) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -103,6 +103,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	}
 	for _, p := range r.Packages {
 		writePackage(block.AppendNewBlock("package", []string{p.Name}).Body(), p)
+	}
+	for _, d := range r.Downloads {
+		writeDownload(block.AppendNewBlock("download", []string{d.URL}).Body(), d)
 	}
 	for _, d := range r.PCI {
 		writePCI(block.AppendNewBlock("pci", []string{d.Address}).Body(), d)

@@ -108,6 +108,13 @@ func (l *Lab) declare(inv *inventory.Inventory) error {
 	}
 	seen := map[string]declared{}
 	for _, h := range inv.Hosts {
+		for _, dl := range h.Rehearsal.Downloads {
+			content, err := machine.Downloadable(dl.Content, dl.SHA256, dl.Files)
+			if err != nil {
+				return fmt.Errorf("the download %s that %s declares: %w", dl.URL, h.Name, err)
+			}
+			l.archive.Publish(dl.URL, content)
+		}
 		for _, p := range h.Rehearsal.Packages {
 			if before, again := seen[p.Name]; again {
 				if !reflect.DeepEqual(before.Package, p) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +39,7 @@ func (c *Call) fetchURL(url string) (content []byte, status int, err error) {
 }
 
 func curl(_ context.Context, c *Call) int {
+	c.configured()
 	o, ok := c.options("fgsSLkOo:w:m:X:H:Iv", "fail", "globoff", "silent", "show-error", "location", "insecure", "remote-name", "output=", "write-out=", "max-time=", "connect-timeout=", "retry=", "request=", "proto=", "tlsv1.2")
 	if !ok {
 		return 2
@@ -87,6 +90,22 @@ func curl(_ context.Context, c *Call) int {
 	return 0
 }
 
+// configured adds the URL that curl is given by --config to its arguments.
+func (c *Call) configured() {
+	i := slices.Index(c.Argv, "--config")
+	if i < 0 || i+1 >= len(c.Argv) || c.Argv[i+1] != "-" {
+		return
+	}
+	argv := slices.Delete(slices.Clone(c.Argv), i, i+2)
+	text, _ := io.ReadAll(c.Stdin) // a stream that breaks off has no URL
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "url = "); ok {
+			argv = append(argv, strings.Trim(value, `"`))
+		}
+	}
+	c.Argv = argv
+}
+
 // errUntrusted is what curl says of a certificate that nobody whom the machine trusts has signed.
 var errUntrusted = plainError("SSL certificate problem: unable to get local issuer certificate")
 
@@ -111,6 +130,10 @@ func (c *Call) deliver(file string, content []byte) int {
 }
 
 func wget(_ context.Context, c *Call) int {
+	if i := slices.Index(c.Argv, "--input-file=-"); i > 0 {
+		urls, _ := io.ReadAll(c.Stdin) // a stream that breaks off has no URL
+		c.Argv = append(slices.Delete(slices.Clone(c.Argv), i, i+1), strings.Fields(string(urls))...)
+	}
 	o, ok := c.options("qO:nvT:t:", "quiet", "output-document=", "no-verbose", "timeout=", "tries=", "no-check-certificate", "spider")
 	if !ok {
 		return 2

@@ -10,7 +10,7 @@ import (
 )
 
 func networkPrograms() map[string]Program {
-	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "/usr/sbin/ifreload": ifreload,
+	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "tar": tar, "/usr/sbin/ifreload": ifreload,
 		"/usr/sbin/ifup": accept("", ""), "openssl": openssl}
 }
 

@@ -12,7 +12,7 @@ const (
 	lsns mawk mesg mkfifo mknod more namei networkctl nl nsenter nstat numfmt od partx paste pathchk perl pidof pinky pmap
 	pr printenv prlimit ptx rdma renice reset rev rgrep run-parts runcon sdiff setarch setpriv sg sha224sum sha384sum
 	shred shuf split stty sum systemd-cat systemd-cgls systemd-cgtop systemd-delta systemd-detect-virt systemd-escape
-	systemd-machine-id-setup systemd-mount systemd-notify systemd-path systemd-sysusers systemd-umount tac tar taskset top
+	systemd-machine-id-setup systemd-mount systemd-notify systemd-path systemd-sysusers systemd-umount tac taskset top
 	tsort tty unexpand unlink unshare users vdir vmstat wall watch whereis who zcat zgrep zless zmore`
 	unsimulatedSbin = `
 	add-shell addgroup adduser badblocks blkdiscard blkzone blockdev bridge chroot debugfs delgroup deluser dumpe2fs
