@@ -39,6 +39,7 @@ var exact = map[string]struct {
 	"wireguard.wireguard.connect": {true, "an interface, and what its hosts reach by it"},
 	"wireguard.wireguard.makeKey": {true, "a file that nobody reads but WireGuard"},
 	"conffile.RebuildInitramfs":   {false, "hooks of packages run"},
+	"download.site.fetch":         {true, "one file, or one new directory"},
 	"drill.Module.back":           {false, "nothing but time passes, and the node comes back"},
 	"drill.Module.lose":           {false, "a node goes"},
 	"drill.Module.watch":          {false, "guests are started elsewhere"},

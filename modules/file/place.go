@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // parents plans to create the missing directories above a path, or returns an error.
@@ -37,7 +38,7 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 	if !f.MakeParents {
 		return nil, fmt.Errorf("the directory %s does not exist; set make_parents = true to make it", missing[0])
 	}
-	owner, group, err := actor(ctx, h)
+	owner, group, err := required.Actor(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 	if file.Owner != "" && file.Group != "" {
 		return file, nil
 	}
-	owner, group, err := actor(ctx, h)
+	owner, group, err := required.Actor(ctx, h)
 	if file.Owner == "" {
 		file.Owner = owner
 	}
@@ -123,27 +124,6 @@ func inheritedGroup(ctx context.Context, h modules.Host, name string) (string, e
 		}
 	}
 	return "", nil
-}
-
-// actor returns the acting user and its primary group, which own new files.
-func actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
-	if observe.ActingUser(ctx) == "root" {
-		return "root", "root", nil
-	}
-	if owner, err = observe.Whoami.Observe(ctx, h, observe.ActingUser(ctx)); err != nil {
-		return "", "", err
-	}
-	if owner == "root" {
-		return owner, owner, nil
-	}
-	user, err := observe.Users.Observe(ctx, h, owner)
-	if err != nil {
-		return "", "", err
-	}
-	if !user.Exists() {
-		return "", "", fmt.Errorf("the acting user %s has no account", owner)
-	}
-	return owner, user.Group, nil
 }
 
 // inClusterFS reports whether a path is in /etc/pve, the mount of Proxmox VE's cluster file system. That file system

@@ -14,6 +14,7 @@ import (
 	"hlplay/modules/command"
 	"hlplay/modules/cron"
 	"hlplay/modules/debug"
+	"hlplay/modules/download"
 	"hlplay/modules/drill"
 	"hlplay/modules/evacuate"
 	"hlplay/modules/file"
@@ -52,6 +53,7 @@ var all = []modules.Spec{
 	command.Spec,
 	cron.Spec,
 	debug.Spec,
+	download.Spec,
 	drill.Spec,
 	evacuate.Spec,
 	file.Spec,

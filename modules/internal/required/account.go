@@ -51,3 +51,24 @@ func missing(h modules.Host, argument string, key observe.Key, what, module stri
 	}
 	return fmt.Errorf("%s: there is no %s: make it in a task before this one, with %s, or install the package that brings it", argument, what, module)
 }
+
+// Actor returns the acting user and its primary group, which own what a task makes.
+func Actor(ctx context.Context, h modules.Host) (owner, group string, err error) {
+	if observe.ActingUser(ctx) == "root" {
+		return "root", "root", nil
+	}
+	if owner, err = observe.Whoami.Observe(ctx, h, observe.ActingUser(ctx)); err != nil {
+		return "", "", err
+	}
+	if owner == "root" {
+		return owner, owner, nil
+	}
+	user, err := observe.Users.Observe(ctx, h, owner)
+	if err != nil {
+		return "", "", err
+	}
+	if !user.Exists() {
+		return "", "", fmt.Errorf("the acting user %s has no account", owner)
+	}
+	return owner, user.Group, nil
+}

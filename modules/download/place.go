@@ -1,0 +1,73 @@
+package download
+
+import (
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+)
+
+// place is what lies at a path, without its content: downloads are large. The zero value is nothing.
+type place struct {
+	Type         observe.FileType
+	Mode         fs.FileMode // the permission bits as in chmod(1)
+	Owner, Group string
+}
+
+// places observes what lies at absolute paths, as lstat(2) sees it.
+var places = &observe.Kind[place]{
+	Name: "place", What: "what lies at %s",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			queries[i] = remote.Query{Script: `if [ -e "$1" ] || [ -L "$1" ]; then stat -c '%f %U %G' -- "$1"; fi`, Args: []string{name}, Inline: true}
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, place, error)) {
+		for i, name := range names {
+			p, err := parsePlace(answers[i])
+			if err != nil {
+				err = fmt.Errorf("stat of %s: %w", name, err)
+			}
+			tell(name, p, err)
+		}
+	},
+	Complete: func(expected, found place) place {
+		if expected.Owner == "" {
+			expected.Owner = found.Owner
+		}
+		if expected.Group == "" {
+			expected.Group = found.Group
+		}
+		return expected
+	},
+}
+
+// fileTypes are the types in the mode of stat(2).
+var fileTypes = map[uint64]observe.FileType{0o100000: observe.Regular, 0o040000: observe.Directory, 0o120000: observe.Symlink}
+
+func parsePlace(a remote.Answer) (place, error) {
+	if a.Err != nil {
+		return place{}, a.Err
+	}
+	fields := strings.Fields(string(a.Stdout))
+	if a.Exit == 0 && len(fields) == 0 {
+		return place{}, nil
+	}
+	if a.Exit != 0 || len(fields) != 3 {
+		return place{}, fmt.Errorf("%s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+	}
+	mode, err := strconv.ParseUint(fields[0], 16, 32)
+	if err != nil {
+		return place{}, fmt.Errorf("the mode is %q", fields[0])
+	}
+	p := place{Type: observe.Other, Mode: fs.FileMode(mode & 0o7777), Owner: fields[1], Group: fields[2]}
+	if t, ok := fileTypes[mode&0o170000]; ok {
+		p.Type = t
+	}
+	return p, nil
+}

@@ -1,0 +1,239 @@
+package download
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/required"
+)
+
+// limit bounds the time for a download.
+const limit = time.Hour
+
+// site is the path as it is on a host.
+type site struct {
+	*download
+	host modules.Host
+	now  place
+}
+
+func (s *site) file(ctx context.Context) ([]modules.Step, error) {
+	switch s.now.Type {
+	case observe.Directory:
+		return nil, fmt.Errorf("%s is a directory on %s, where the file is wanted: name the file in it, or unpack an archive with unpack = true", s.Path, s.host.Name())
+	case observe.Symlink:
+		return nil, fmt.Errorf("%s is a symbolic link on %s: name the path that it leads to, or remove it", s.Path, s.host.Name())
+	case observe.Other:
+		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) on %s, where a regular file is wanted", s.Path, s.host.Name())
+	}
+	is, err := observe.Checksums.Observe(ctx, s.host, s.Path)
+	if err != nil {
+		return nil, err
+	}
+	if s.matches(is) {
+		return s.attributes(ctx)
+	}
+	// What is only known in check mode is the checksum and the attributes.
+	coming := "the host has yet to download it"
+	after := observe.File{Type: observe.Regular, Mode: s.Mode}
+	expect := append(observe.Placed(s.host, s.Path, after),
+		observe.Files.Unknown(s.Path, coming), observe.Sums.Unknown(s.Path, coming),
+		observe.Checksums.Expect(s.Path, observe.Checksum{SHA256: strings.ToLower(s.SHA256), SHA512: strings.ToLower(s.SHA512)}),
+		places.Expect(s.Path, place{Type: observe.Regular, Mode: s.Mode, Owner: s.Owner, Group: s.Group}))
+	verb := "download"
+	if s.now.Type == observe.Regular {
+		verb = "replace what is there: download"
+	}
+	return s.fetch(ctx, fmt.Sprintf("%s %s to %s", verb, s.URL, s.Path), 0, expect)
+}
+
+// attributes returns the step that sets mode and ownership if they differ.
+func (s *site) attributes(ctx context.Context) ([]modules.Step, error) {
+	after := s.now
+	var mode *fs.FileMode
+	var what []string
+	if s.Mode != s.now.Mode {
+		mode, after.Mode = &s.Mode, s.Mode
+		what = append(what, fmt.Sprintf("mode %04o", uint32(s.Mode)))
+	}
+	if s.Owner != "" && s.Owner != s.now.Owner && s.now.Owner != "" {
+		after.Owner = s.Owner
+		what = append(what, "owner "+s.Owner)
+	}
+	if s.Group != "" && s.Group != s.now.Group && s.now.Group != "" {
+		after.Group = s.Group
+		what = append(what, "group "+s.Group)
+	}
+	if len(what) == 0 {
+		return nil, nil
+	}
+	if err := required.Account(ctx, s.host, "owner", s.Owner, "group", s.Group); err != nil {
+		return nil, err
+	}
+	return []modules.Step{{
+		Summary: fmt.Sprintf("set %s of %s", strings.Join(what, ", "), s.Path),
+		Action:  modules.SetAttributes{Path: s.Path, Mode: mode, Owner: s.Owner, Group: s.Group},
+		Expect:  []observe.Expectation{places.Expect(s.Path, after), observe.Files.Unknown(s.Path, "its mode or owner is about to change")},
+	}}, nil
+}
+
+func (s *site) directory(ctx context.Context) ([]modules.Step, error) {
+	tag := path.Join(s.Path, marker)
+	file, err := observe.Files.Observe(ctx, s.host, tag)
+	if err != nil {
+		return nil, err
+	}
+	sum, _ := s.sum()
+	content := fmt.Sprintf("%s %d\n", sum, s.Strip)
+	var risk modules.Risk
+	summary := fmt.Sprintf("download %s and unpack it to %s", s.URL, s.Path)
+	switch {
+	case s.now.Type == observe.Absent:
+	case s.now.Type != observe.Directory:
+		return nil, fmt.Errorf("%s is a %s on %s, where the directory of the archive is wanted: remove it, or name another path", s.Path, s.now.Type, s.host.Name())
+	case file.Type != observe.Regular:
+		return nil, fmt.Errorf("%s exists on %s and does not come from a download (it has no %s): name another directory, or remove this one", s.Path, s.host.Name(), marker)
+	case string(file.Content) == content:
+		return nil, nil
+	default:
+		risk = modules.Destroys
+		summary = fmt.Sprintf("replace all of %s by what %s unpacks to", s.Path, s.URL)
+	}
+	owner, group, err := s.owners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	below := s.Path + "/"
+	coming := "what the archive holds shows when it is unpacked"
+	expect := append(observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755}),
+		observe.Files.Unknown(s.Path, coming), observe.Dirs.Unknown(s.Path, coming),
+		observe.Expectation{Match: func(k observe.Key) bool { return strings.HasPrefix(k.Name, below) }, Unknown: coming},
+		observe.Files.Expect(tag, observe.File{Type: observe.Regular, Mode: 0o644, Owner: owner, Group: group, Size: int64(len(content)), Content: []byte(content)}),
+		places.Expect(s.Path, place{Type: observe.Directory, Mode: 0o755, Owner: s.Owner, Group: s.Group}))
+	return s.fetch(ctx, summary, risk, expect)
+}
+
+// owners returns to whom it will belong.
+func (s *site) owners(ctx context.Context) (owner, group string, err error) {
+	owner, group = s.Owner, s.Group
+	if owner != "" && group != "" {
+		return owner, group, nil
+	}
+	actor, primary, err := required.Actor(ctx, s.host)
+	return cmp.Or(owner, actor), cmp.Or(group, primary), err
+}
+
+// fetchScript fetches, verifies and places; see there.
+//
+//go:embed fetch.sh
+var fetchScript string
+
+// fetch returns the step that runs fetchScript.
+func (s *site) fetch(ctx context.Context, summary string, risk modules.Risk, expect []observe.Expectation) ([]modules.Step, error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, err
+	}
+	client, err := s.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := required.Account(ctx, s.host, "owner", s.Owner, "group", s.Group); err != nil {
+		return nil, err
+	}
+	stdin := s.URL + "\n"
+	if client == "curl" {
+		stdin = fmt.Sprintf("url = %q\n", s.URL)
+	}
+	unpack := "no"
+	if s.Unpack {
+		unpack = "tar"
+		if s.zipped() {
+			unpack = "zip"
+		}
+		program := map[string]string{"tar": "tar", "zip": "unzip"}[unpack]
+		if err := required.Program(ctx, s.host, program, "unpacking "+s.Path); err != nil {
+			return nil, err
+		}
+	}
+	owner := s.Owner
+	if s.Group != "" {
+		owner += ":" + s.Group
+	}
+	sum, program := s.sum()
+	return []modules.Step{{
+		Summary: summary,
+		Risk:    risk,
+		Action: modules.Run{
+			Argv:  []string{"sh", "-c", fetchScript, "sh", client, s.Path, program, sum, fmt.Sprintf("%04o", uint32(s.Mode)), owner, unpack, strconv.Itoa(s.Strip)},
+			Stdin: []byte(stdin), Limit: limit, Explain: s.explain,
+		},
+		Expect: expect,
+		Exact:  true,
+	}}, nil
+}
+
+// settled refuses a directory in which another user could exchange what is fetched.
+func (s *site) settled(ctx context.Context) error {
+	dir := path.Dir(s.Path)
+	_, there, err := observe.Follow(ctx, s.host, dir)
+	switch {
+	case err != nil:
+		return err
+	case !there.Exists():
+		return fmt.Errorf("%s has no directory %s: make it in a task before this one, with file { state = \"directory\" }", s.host.Name(), dir)
+	case there.Type != observe.Directory:
+		return fmt.Errorf("%s is a %s on %s, not a directory", dir, there.Type, s.host.Name())
+	}
+	by, err := observe.Replaceable(ctx, s.host, s.probe())
+	if err != nil || by == "" {
+		return err
+	}
+	if actor, _, err := required.Actor(ctx, s.host); err != nil || by == actor {
+		return err
+	}
+	return fmt.Errorf("%s may change what lies in %s on %s, and so what root would put there: name a directory that only root can change, or let the task act as that user",
+		by, dir, s.host.Name())
+}
+
+// client returns the program with which the host downloads.
+func (s *site) client(ctx context.Context) (string, error) {
+	observe.Programs.Want(s.host, "curl", "wget")
+	for _, name := range []string{"curl", "wget"} {
+		there, err := observe.Programs.Observe(ctx, s.host, name)
+		if err != nil || there {
+			return name, err
+		}
+	}
+	if err := required.Program(ctx, s.host, "curl", "the download"); observe.IsUnknown(err) {
+		return "", err
+	}
+	return "", fmt.Errorf("%s has neither curl nor wget to download with: install one in a task before this one, apt { packages = [\"curl\"] }", s.host.Name())
+}
+
+// explain says why nothing was put in place.
+func (s *site) explain(exit int, _, stderr []byte) error {
+	said := strings.TrimSpace(string(stderr))
+	sum, program := s.sum()
+	switch {
+	case exit == 65 && strings.Contains(said, "hlplay: checksum "):
+		_, is, _ := strings.Cut(observe.LastLine(stderr), "checksum ")
+		return fmt.Errorf("what %s gives has the %s sum %s, expected %s: it is not the file that the playbook means; nothing was put in place", s.URL, map[string]string{"sha256sum": "SHA-256", "sha512sum": "SHA-512"}[program], is, sum)
+	case exit == 66 && strings.HasSuffix(said, "hlplay: empty"):
+		return errors.New("nothing is left of the archive: strip leaves out too many directories; nothing was put in place")
+	case strings.Contains(said, "ertificate"):
+		return fmt.Errorf("the host does not trust the certificate of %s: is ca-certificates installed, and the clock right? %s", s.URL, observe.LastLine(stderr))
+	case said == "":
+		return fmt.Errorf("downloading %s ended with exit code %d and no message; nothing was put in place", s.URL, exit)
+	}
+	return fmt.Errorf("%s; nothing was put in place at %s", said, s.Path)
+}
