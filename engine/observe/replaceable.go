@@ -66,3 +66,16 @@ func (f File) writers() string {
 	}
 	return ""
 }
+
+// CheckNames returns an error if mode and owner of a file must not be changed, because somebody could have made one of its
+// several names (hard links) for a file that is not meant. The host refuses it too, when it is to be done.
+func CheckNames(ctx context.Context, h *Host, name string, f File) error {
+	if f.Type != Regular || f.Others == 0 {
+		return nil
+	}
+	by, err := Replaceable(ctx, h, name)
+	if err != nil || by == "" {
+		return err
+	}
+	return fmt.Errorf("%s on %s has further names (hard links), and %s may have made it one of a file that is not meant: its mode and owner are not changed; remove it, or let the task act as that user", name, h.Name(), by)
+}

@@ -163,6 +163,29 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestNameThatSomebodyMade: mode and owner of a file with a second name are refused where another user could have made the name,
+// in check mode too; with one name, and where only root makes names, they are set.
+func TestNameThatSomebodyMade(t *testing.T) {
+	linked := regular("x")
+	linked.Others = 1
+	homes := []observe.Expectation{observe.Files.Expect("/", dir()), observe.Files.Expect("/home", dir()), observe.Files.Expect("/home/ops", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "ops", Group: "ops"})}
+	for _, test := range []struct {
+		path string
+		file observe.File
+		want string
+	}{
+		{"/home/ops/app.conf", linked, "/home/ops/app.conf on pve1 has further names (hard links), and ops may have made it"},
+		{"/home/ops/app.conf", regular("x"), ""},
+		{"/etc/app.conf", linked, ""},
+	} {
+		f := File{Path: test.path, Owner: "ops", Mode: 0o600}
+		plan, err := modulestest.Decoded(&f).Plan(t.Context(), host(append(homes, observe.Files.Expect(test.path, test.file))...))
+		if test.want == "" && (err != nil || len(plan.Steps) != 1) || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s with %d other names: %d steps, %v", test.path, test.file.Others, len(plan.Steps), err)
+		}
+	}
+}
+
 func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
 	f := File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}
 	plan, err := f.Plan(t.Context(), host())

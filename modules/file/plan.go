@@ -142,7 +142,7 @@ func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Ste
 	}
 	switch {
 	case now.Type == observe.Directory:
-		return f.attributes(at, now, h)
+		return f.attributes(ctx, at, now, h)
 	case now.Exists() || at != there:
 		return nil, fmt.Errorf("%s is a %s where a directory is wanted; remove it first (state = \"absent\")", at, now.Type)
 	}
@@ -227,7 +227,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 		return nil, err
 	}
 	if same {
-		return f.attributes(at, now, h)
+		return f.attributes(ctx, at, now, h)
 	}
 	after := observe.File{Type: observe.Regular, Mode: 0o644}
 	if now.Exists() {
@@ -302,7 +302,7 @@ func (f *File) onlyRemoves() bool {
 }
 
 // attributes returns the step that sets mode and ownership if they differ.
-func (f *File) attributes(at string, now observe.File, h modules.Host) ([]modules.Step, error) {
+func (f *File) attributes(ctx context.Context, at string, now observe.File, h modules.Host) ([]modules.Step, error) {
 	if !now.Exists() {
 		return nil, nil
 	}
@@ -326,6 +326,9 @@ func (f *File) attributes(at string, now observe.File, h modules.Host) ([]module
 		return nil, nil
 	}
 	if err := f.checkClusterFS(at); err != nil {
+		return nil, err
+	}
+	if err := observe.CheckNames(ctx, h, at, now); err != nil {
 		return nil, err
 	}
 	return []modules.Step{{

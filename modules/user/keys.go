@@ -38,10 +38,16 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	}
 	text := conffile.EditLines(string(now.Content), func(text string) string { return editKeys(text, wanted, u.KeysExclusive) })
 	if text == string(now.Content) {
-		if now.Exists() && !shared {
-			steps = append(steps, readable(at, now, account)...)
+		if !now.Exists() || shared {
+			return steps, nil
 		}
-		return steps, nil
+		mended := readable(at, now, account)
+		if len(mended) > 0 {
+			if err := observe.CheckNames(ctx, h, at, now); err != nil {
+				return nil, err
+			}
+		}
+		return append(steps, mended...), nil
 	}
 	file := observe.File{Type: observe.Regular, Mode: 0o600, Owner: account.Name, Group: account.Group}
 	write := modules.WriteFile{Path: at, Content: []byte(text)}
