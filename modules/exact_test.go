@@ -74,6 +74,7 @@ var exact = map[string]struct {
 	"pveceph.Pool.await":          {true, "nothing but time passes"},
 	"pveceph.Pool.create":         {false, "the whole of Ceph sees it"},
 	"pveceph.Pool.step":           {false, "the whole of Ceph sees it"},
+	"pveceph.Reweight.steps":      {false, "data moves"},
 	"pveceph.Rule.insert":         {false, "the whole of Ceph sees it"},
 	"pveceph.Rule.plan":           {false, "the whole of Ceph sees it"},
 	"pveceph.Weight.step":         {false, "data moves"},

@@ -22,6 +22,16 @@ variable "reweight" {
   default     = {}
 }
 
+variable "reweight_by" {
+  description = "Reweight the OSDs that hold too much by one bounded step: of data (utilization), or of placement groups (pg). The balancer must be off."
+  type        = string
+  default     = ""
+  validation {
+    condition     = contains(["", "utilization", "pg"], var.reweight_by)
+    error_message = "utilization, pg, or nothing."
+  }
+}
+
 variable "crush_weight" {
   description = "Weights of OSDs in the CRUSH map, for good: capacities in TiB, not shares: { \"osd.3\" = 1.8 }."
   type        = map(number)
@@ -71,6 +81,16 @@ play "day two of Ceph" {
       weight {
         osd       = each.key
         crush     = each.value
+        max_moved = var.max_moved
+      }
+    }
+  }
+
+  task "G1.44 G1.45 reweight OSDs that hold too much" {
+    when = var.reweight_by != ""
+    pveceph {
+      reweight {
+        by        = var.reweight_by
         max_moved = var.max_moved
       }
     }

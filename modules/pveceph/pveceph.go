@@ -35,6 +35,7 @@ type Module struct {
 	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
 	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
 	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
+	Reweight  *Reweight  `hcl:"reweight,block" doc:"OSDs that hold too much get less, as Ceph's own dry run says."`
 	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
@@ -90,6 +91,8 @@ of pveceph prove nothing.
   full, and where a flag keeps the data from moving.
 - **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan says how much data moves, and it is refused above
   max_moved. A CRUSH weight that looks like a share is refused, too: it is a capacity.
+- **reweight** asks Ceph's test-reweight-by-utilization or -by-pg, shows what it says, and sets those overrides. One run goes one bounded step;
+  nothing is done while data moves, where the placement groups would not be spread better, above max_moved, or while the balancer is on.
 - **conf** sets what it names in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
 
 Nothing else is destroyed by this module.`,
@@ -152,6 +155,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "flags", m.Flags)
 	given(all, "osd_absent", m.OSDAbsent)
 	given(all, "weight", m.Weight)
+	given(all, "reweight", m.Reweight)
 	given(all, "conf", m.Conf)
 	return all
 }
@@ -184,7 +188,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, conf"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, conf"}
 }
 
 // Validate checks what needs no host.

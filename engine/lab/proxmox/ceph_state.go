@@ -13,9 +13,11 @@ import (
 
 // Ceph is a Ceph cluster: its maps, and the state of its daemons.
 type Ceph struct {
-	FSID    string
-	Version string // of the packages that created the first monitor: "19.2.3"
-	Created time.Time
+	// Unbalanced is set while the balancer is off.
+	Unbalanced bool
+	FSID       string
+	Version    string // of the packages that created the first monitor: "19.2.3"
+	Created    time.Time
 
 	Mons        []Mon
 	MonEpoch    int
