@@ -3,6 +3,8 @@ package apt
 import (
 	"context"
 	"maps"
+	"net"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -35,6 +37,9 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 				p.versions[name] = ""
 			}
 			p.removed = append(p.removed, known[name].Removes...)
+		}
+		if slices.ContainsFunc(targets, func(name string) bool { _, listed := known[name]; return !listed }) {
+			p.expect(anyPackage(p.because))
 		}
 	}
 	if m.Autoremove {
@@ -293,7 +298,19 @@ var (
 	notPackaged = []string{"/usr/local/", "/var/tmp/"}
 )
 
-// anyPath says that a package may bring files, directories, users and groups that do not exist yet, under any name.
+// anyPackage says that packages may come as dependencies of one that apt has yet to learn of.
+func anyPackage(because string) observe.Expectation {
+	return observe.Expectation{
+		Match: func(k observe.Key) bool {
+			return k.Kind == observe.Packages.Name || k.Kind == observe.PackageGlobs.Name
+		},
+		Appears: true,
+		Unknown: because,
+	}
+}
+
+// anyPath says that a package may bring files, directories, users and groups that do not exist yet, under any name, and
+// services that listen.
 func anyPath(because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {
@@ -303,6 +320,10 @@ func anyPath(because string) observe.Expectation {
 				return slices.ContainsFunc(packaged, below) && !slices.ContainsFunc(notPackaged, below) && !observe.OnSharedFileSystem(k.Name)
 			case observe.Users.Name, observe.Groups.Name:
 				return true
+			case observe.Ports.Name:
+				host, _, err := net.SplitHostPort(k.Name)
+				address, _ := netip.ParseAddr(host)
+				return err == nil && (host == "localhost" || address.IsLoopback())
 			}
 			return false
 		},

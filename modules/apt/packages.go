@@ -257,7 +257,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 		}
 	}
 	if len(targets) == 0 {
-		return nil, nil
+		return nil, m.mayAppear(h)
 	}
 	verb := "remove"
 	if m.State == "purged" {
@@ -287,6 +287,21 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 		Expect:  expect,
 		Risk:    risk,
 	}}, nil
+}
+
+// mayAppear returns an *observe.UnknownError if, in check mode, a package that is to be absent may come with one that an
+// earlier task installs.
+func (m *Module) mayAppear(h modules.Host) error {
+	for _, name := range m.Packages {
+		kind := observe.Packages.MayAppear
+		if isGlob(name) {
+			kind = observe.PackageGlobs.MayAppear
+		}
+		if err := kind(h, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepsRunningKernel returns an error if the package of the running kernel would be removed: a host without another

@@ -35,7 +35,7 @@ var Spec = modules.Spec{
 	Name:    "wait_for",
 	Summary: "Waits until a port answers, a path is there, a unit is active or a command succeeds",
 	Doc: `Waiting changes nothing and never counts as a change. In check mode nothing is waited for: a condition that
-does not hold yet is taken to hold afterwards.`,
+does not hold yet is taken to hold afterwards. Whether what a package may bring is absent is uncertain.`,
 	Example: `task "the web interface answers" {
   wait_for {
     port    = 8006
@@ -98,7 +98,11 @@ func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if holds || err != nil && !observe.IsUnknown(err) {
 		return modules.Plan{}, err
 	}
-	return modules.Plan{Steps: []modules.Step{{
+	var doubt error
+	if w.absent() { // what may appear until then may never disappear
+		doubt = err
+	}
+	return modules.Plan{Doubt: doubt, Steps: []modules.Step{{
 		Summary: "wait for " + c.what,
 		Action:  modules.Wait{},
 		Expect:  c.expect(),
@@ -139,6 +143,9 @@ func (w *WaitFor) port(ctx context.Context, h modules.Host) condition {
 		what: what,
 		holds: func() (bool, error) {
 			open, err := observe.Ports.Observe(ctx, h, name)
+			if err == nil && !open && w.absent() {
+				err = observe.Ports.MayAppear(h, name)
+			}
 			return open != w.absent() && err == nil, err
 		},
 		expect: func() []observe.Expectation {
