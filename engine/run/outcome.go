@@ -30,6 +30,7 @@ type outcome struct {
 	items    []report.ItemResult
 	data     cty.Value
 	last     *remote.Result // of the last command that was run
+	runs     bool           // in check mode, a command would be run: nobody knows what it prints
 	unknown  bool           // the result cannot be known in check mode
 	foretold bool           // the result is only predicted
 	behind   causeList      // in check mode, the tasks that may change first what the result tells
@@ -211,7 +212,7 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 func (o outcome) with(end outcome) outcome {
 	end.classes = o.classes
 	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
-	end.sure, end.effect, end.foretold, end.halts = o.sure, o.effect, o.foretold, o.halts
+	end.sure, end.effect, end.foretold, end.halts, end.runs = o.sure, o.effect, o.foretold, o.halts, o.runs
 	if end.last == nil {
 		end.last = o.last
 	}
@@ -323,8 +324,13 @@ func (o outcome) value() cty.Value {
 			v[name] = value
 		}
 	}
-	if o.last != nil {
+	switch {
+	case o.last != nil:
 		maps.Copy(v, modules.Printed(o.last.Exit, o.last.Stdout, o.last.Stderr))
+	case o.runs:
+		for name, value := range modules.Printed(0, nil, nil) {
+			v[name] = cty.UnknownVal(value.Type())
+		}
 	}
 	return cty.ObjectVal(v)
 }

@@ -31,6 +31,9 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		if e.check {
 			e.predict(on, steps[0])
 			o.end(steps[0])
+			if _, runs := steps[0].Action.(modules.Run); runs {
+				o.runs = true
+			}
 			steps = steps[1:]
 			continue
 		}
