@@ -137,7 +137,8 @@ func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) 
 				}
 				continue
 			}
-			for _, name := range t.References().Results {
+			read := t.References()
+			for _, name := range slices.Concat(read.Results, read.Peers.Results) {
 				if front[name] != nil {
 					all = append(all, front[name])
 					delete(front, name)

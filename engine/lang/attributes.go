@@ -54,6 +54,9 @@ func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range
 		}
 		return fault(at, fmt.Sprintf("the inventory gives %s no variable %q", of, name),
 			fmt.Sprintf("%s For one that only some hosts have, write try(%s.%s, DEFAULT).", detail, subject, name))
+	case path.RootName() == "hosts" && len(path) == 3 && strings.HasSuffix(subject, ".result"):
+		return fault(at, fmt.Sprintf("%s has no result %q", strings.TrimSuffix(subject, ".result"), name),
+			fmt.Sprintf("The task that registers it has not run there. If that may be, write try(%s.%s, DEFAULT).", subject, name))
 	case len(names) == 0:
 		detail = "It has no attributes."
 	}

@@ -115,6 +115,8 @@ type place struct {
 	// registered.
 	results   []string
 	registers map[string]hcl.Range
+	// onlyOwn, if not empty, explains why hosts[…].facts and hosts[…].result are not available although facts are.
+	onlyOwn string
 	// anyResult is set if references to results are checked elsewhere.
 	anyResult bool
 	// space is the namespace of the variables, locals and results; nil is that of the file being read.

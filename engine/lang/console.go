@@ -60,10 +60,11 @@ func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	c.loader.diags = nil
 	c.loader.references(expr, place{
 		what: "the console", roots: []string{"var", "local", "host", "hosts", "groups", "facts"},
-		why: "An expression of the console belongs to no task and no play.",
-		ctx: c.loader.playbook.space.context(c.dir, nil),
+		why:     "An expression of the console belongs to no task and no play.",
+		onlyOwn: "The console is connected to one host: facts.NAME are those of that one. Start it with another to read its facts.",
+		ctx:     c.loader.playbook.space.context(c.dir, nil),
 	})
-	r := references{facts: map[string]bool{}, results: map[string]bool{}}
+	r := newReferences()
 	r.read(placed{expr, c.loader.space})
 	return &Question{console: c, expr: expr, Facts: names(r.facts), AllFacts: r.allFacts}, file, c.loader.diags
 }

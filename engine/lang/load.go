@@ -184,6 +184,7 @@ func (l *loader) parse(path string, from *hcl.Range) (*hclsyntax.Body, bool) {
 		return nil, false
 	}
 	meter(body)
+	watchPeers(body)
 	l.shortLiterals(body)
 	l.report(l.options.Secrets.Unopened(body, filepath.Dir(path), l.read)...)
 	return body, true

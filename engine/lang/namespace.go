@@ -76,6 +76,18 @@ func (sp *namespace) ownResults(names []string) []string {
 	return own
 }
 
+// ownResult converts `result` to what expressions in the namespace see.
+func (sp *namespace) ownResult(results cty.Value) cty.Value {
+	if !results.IsKnown() || !results.Type().IsObjectType() {
+		return results
+	}
+	own := make(map[string]cty.Value)
+	for _, name := range sp.ownResults(attributeNames(results)) {
+		own[name] = results.GetAttr(sp.result(name))
+	}
+	return cty.ObjectVal(own)
+}
+
 // varies reports whether `var` and `local` may differ between hosts.
 func (sp *namespace) varies() bool { return sp.role != nil && sp.role.varies }
 
@@ -110,12 +122,11 @@ func (sp *namespace) enter(s Scope, values bool) (Scope, hcl.Diagnostics) {
 	}
 	in := s.with("vars", cty.EmptyObjectVal)
 	in["var"], in["local"] = sp.varObject, sp.localObject
-	if results, ok := s["result"]; ok && results.IsKnown() && results.Type().IsObjectType() {
-		own := make(map[string]cty.Value)
-		for _, name := range sp.ownResults(attributeNames(results)) {
-			own[name] = results.GetAttr(sp.result(name))
-		}
-		in["result"] = cty.ObjectVal(own)
+	if results, ok := s["result"]; ok {
+		in["result"] = sp.ownResult(results)
+	}
+	if hosts, ok := s["hosts"]; ok {
+		in["hosts"] = sp.ownPeers(hosts)
 	}
 	if !r.varies || !values {
 		return in, nil

@@ -171,4 +171,6 @@ type References struct {
 	// computed name.
 	Results    []string
 	AllResults bool
+	// Peers is what they read of hosts by name.
+	Peers Peers
 }

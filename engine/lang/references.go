@@ -16,7 +16,7 @@ import (
 // that are read by its `when` and `environment` and those around it, `for_each`, `until`, `vars`, its settings, the
 // play's vars if they are read, and its module block. The task's own result, which `until` may read, is not included.
 func (t *Task) References() References {
-	r := references{facts: make(map[string]bool), results: make(map[string]bool)}
+	r := newReferences()
 	if t.Until != nil {
 		r.read(placed{t.Until, t.space})
 		delete(r.results, t.Register)
@@ -34,7 +34,9 @@ func (t *Task) References() References {
 		r.read(e.placed)
 		r.read(t.behind(e.space, e.Expression)...)
 	}
-	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults}
+	return References{Facts: names(r.facts), AllFacts: r.allFacts, Results: names(r.results), AllResults: r.allResults, Peers: Peers{
+		Hosts: names(r.of.hosts), Facts: names(r.of.facts), AllFacts: r.of.allFacts, Results: names(r.of.results), AllResults: r.of.allResults,
+	}}
 }
 
 // expressions returns the expressions in the task's module block, for_each, vars and settings.
@@ -68,6 +70,17 @@ func present(exprs []hcl.Expression) []hcl.Expression {
 type references struct {
 	facts, results       map[string]bool
 	allFacts, allResults bool
+	// of is what is read of hosts by name.
+	of struct {
+		hosts, facts, results map[string]bool
+		allFacts, allResults  bool
+	}
+}
+
+func newReferences() *references {
+	r := &references{facts: make(map[string]bool), results: make(map[string]bool)}
+	r.of.hosts, r.of.facts, r.of.results = make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	return r
 }
 
 // readsValues reports whether any of the expressions, which may be nil, reads variables or locals.
@@ -94,6 +107,7 @@ func (r *references) read(exprs ...placed) {
 }
 
 func (r *references) readOne(expr placed) {
+	r.peers(expr)
 	for _, traversal := range expr.Variables() {
 		name, ok := second(traversal)
 		switch root := traversal.RootName(); {
@@ -155,6 +169,7 @@ func (l *loader) references(expr hcl.Expression, p place) bool {
 			ok = false
 		}
 	}
+	ok = l.peerReferences(expr, p) && ok
 	visitCalls(expr, func(call *hclsyntax.FunctionCallExpr) {
 		if _, known := p.ctx.Functions[call.Name]; !known {
 			near := suggest.Nearest(call.Name, sortedKeys(p.ctx.Functions))

@@ -113,12 +113,18 @@ func (t *Task) checkResults(left map[string]omission) error {
 // checkReads reports the first attribute of a result that is missing because its task is omitted.
 func checkReads(t *Task, expr placed, left map[string]omission, guarded map[string]bool) error {
 	for _, traversal := range certainReads(expr.Expression) {
-		name, ok := second(traversal)
-		name = expr.space.result(name)
-		if !ok || traversal.RootName() != "result" || guarded[name] || len(traversal) < 3 {
+		path := traversal
+		if of, ok := second(path[min(1, len(path)-1):]); ok && path.RootName() == "hosts" && of == "result" {
+			path = path[2:] // of whichever host
+		} else if path.RootName() != "result" {
 			continue
 		}
-		attr, ok := traversal[2].(hcl.TraverseAttr)
+		name, ok := second(path)
+		name = expr.space.result(name)
+		if !ok || guarded[name] || len(path) < 3 {
+			continue
+		}
+		attr, ok := path[2].(hcl.TraverseAttr)
 		if o, out := left[name]; out && ok && !slices.Contains(always, attr.Name) {
 			return o.err(t, traversal.SourceRange())
 		}

@@ -111,7 +111,16 @@ func (v *validator) errors() int {
 }
 
 // scope returns the variables of expressions as far as they are known without a host.
-func (v *validator) scope(p *Play) Scope { return v.unknownScope(p).with("result", v.resultShapes()) }
+func (v *validator) scope(p *Play) Scope {
+	s := v.unknownScope(p).with("result", v.resultShapes())
+	s["hosts"] = v.withPeers(p, s, s["hosts"])
+	return s
+}
+
+// withPeers adds what the tasks of a play read of any host to `hosts`, with the facts and results of a scope.
+func (v *validator) withPeers(p *Play, s Scope, hosts cty.Value) cty.Value {
+	return WithPeers(hosts, p.readsPeers(), func(string) cty.Value { return s["facts"] }, func(string) cty.Value { return s["result"] })
+}
 
 // unknownScope returns the scope without results.
 func (l *loader) unknownScope(p *Play) Scope {
@@ -132,7 +141,7 @@ func (l *loader) unknownScope(p *Play) Scope {
 		}),
 	}
 	if l.options.Inventory != nil {
-		s["hosts"] = objectOf(attributeNames(l.options.Inventory.HostsValue()), unknownHost)
+		s["hosts"] = objectOf(attributeNames(l.options.Inventory.HostsValue()), unknownPeer)
 		s["groups"] = objectOf(attributeNames(l.options.Inventory.GroupsValue()), cty.UnknownVal(cty.List(cty.String)))
 	}
 	return s
@@ -147,6 +156,13 @@ var unknownHost = cty.ObjectVal(map[string]cty.Value{
 	"groups":  cty.UnknownVal(cty.List(cty.String)),
 	"vars":    cty.DynamicVal,
 })
+
+// unknownPeer is any host in `hosts` if nothing is known of it.
+var unknownPeer = func() cty.Value {
+	attributes := unknownHost.AsValueMap()
+	attributes["facts"], attributes["result"] = cty.DynamicVal, cty.DynamicVal
+	return cty.ObjectVal(attributes)
+}()
 
 // objectOf returns an object with the same value for all names.
 func objectOf(names []string, value cty.Value) cty.Value {

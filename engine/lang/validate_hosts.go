@@ -32,7 +32,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	for i, name := range hosts {
 		names[i] = cty.StringVal(name)
 	}
-	scope = scope.with("hosts", all).with("groups", v.options.Inventory.GroupsValue())
+	scope = scope.with("hosts", v.withPeers(p, scope, all)).with("groups", v.options.Inventory.GroupsValue())
 	scope["play"] = cty.ObjectVal(map[string]cty.Value{
 		"name": cty.StringVal(p.Name), "hosts": cty.ListVal(names), "selected": cty.UnknownVal(cty.List(cty.String)),
 	})

@@ -223,7 +223,7 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 	if !e.check {
 		return nil
 	}
-	found := e.host.foretoldBy(d.results)
+	found := append(e.host.foretoldBy(d.results), d.peers.foretold()...)
 	found = append(found, e.causes.behind(e.host.observed, append(saw, d.saw)...)...)
 	if d.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task && c.host != e.host.Name })

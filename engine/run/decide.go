@@ -29,6 +29,8 @@ type decision struct {
 	saw *observe.Tracker
 	// results are those of earlier tasks that it was made from.
 	results map[string]cty.Value
+	// peers is what it was made from that belongs to hosts by name.
+	peers *peers
 }
 
 // itemPlan is the plan of a task, or of one round of its for_each.
@@ -89,7 +91,7 @@ func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Va
 	return d
 }
 
-// plan is decide; what its expressions read of the host is read under the context facts.
+// plan is decide; what its expressions read of hosts is read under the context facts.
 func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]cty.Value) *decision {
 	ctx = observe.WithUser(ctx, t.observer(p.host))
 	if t.RunOnce && !p.hosts.leads(p.host) {
@@ -99,6 +101,39 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	if err != nil {
 		return &decision{err: err}
 	}
+	peers := p.expressions.peersOf(t, p.hosts)
+	d := p.evaluate(t, peers.in(scope))
+	for d.skipped == "" {
+		more, err := peers.more(facts)
+		if err != nil {
+			return &decision{err: err, peers: peers}
+		}
+		if !more {
+			break
+		}
+		d = p.evaluate(t, peers.in(scope))
+	}
+	d.peers = peers
+	if d.err != nil || d.skipped != "" {
+		return d
+	}
+	if d.scope == modules.OncePerCluster && !p.hosts.leads(p.host) {
+		return &decision{elsewhere: true}
+	}
+	if len(d.items) == 1 {
+		d.items[0].replan(ctx, p.host)
+		return d
+	}
+	rounds := make([]func(context.Context), len(d.items))
+	for i, it := range d.items {
+		rounds[i] = func(ctx context.Context) { it.replan(ctx, p.host) }
+	}
+	observe.Together(ctx, rounds...)
+	return d
+}
+
+// evaluate is what a task's expressions come to on the planner's host, before any of its items is planned.
+func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 	ok, err := t.WhenTrue(scope)
 	if err != nil {
 		return &decision{err: err}
@@ -154,18 +189,6 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	if len(d.items) == 0 {
 		return &decision{skipped: "its condition is false for every item"}
 	}
-	if d.scope == modules.OncePerCluster && !p.hosts.leads(p.host) {
-		return &decision{elsewhere: true}
-	}
-	if len(d.items) == 1 {
-		d.items[0].replan(ctx, p.host)
-		return d
-	}
-	rounds := make([]func(context.Context), len(d.items))
-	for i, it := range d.items {
-		rounds[i] = func(ctx context.Context) { it.replan(ctx, p.host) }
-	}
-	observe.Together(ctx, rounds...)
 	return d
 }
 

@@ -101,7 +101,15 @@ func (e *execution) until(ctx context.Context) (reached bool, err error) {
 			err = scopeErr
 			return
 		}
-		reached, err = e.task.UntilTrue(scope)
+		peers := e.expressions.peersOf(e.task, e.hosts)
+		for more := true; more; {
+			reached, err = e.task.UntilTrue(peers.in(scope))
+			var readErr error
+			if more, readErr = peers.more(ctx); readErr != nil {
+				err = readErr
+				return
+			}
+		}
 	})
 	<-done
 	return reached, err

@@ -34,7 +34,7 @@ func (x *expressions) scope(ctx context.Context, h *host, t *task, results map[s
 	scope := x.unread(h, t)
 	scope["result"] = cty.ObjectVal(results)
 	var err error
-	scope["facts"], err = facts(ctx, h, t.references)
+	scope["facts"], err = facts(ctx, h.observed, t.references)
 	return scope, err
 }
 
@@ -47,6 +47,8 @@ func (x *expressions) unread(h *host, t *task) lang.Scope {
 func (x *expressions) foreseen(h *host, t *task) lang.Scope {
 	scope := x.unread(h, t)
 	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal
+	unknown := func(string) cty.Value { return cty.DynamicVal }
+	scope["hosts"] = lang.WithPeers(x.hosts, t.references.Peers, unknown, unknown)
 	return scope
 }
 
@@ -82,7 +84,7 @@ func nameList(all []string) cty.Value {
 }
 
 // facts observes those that a task's expressions mention.
-func facts(ctx context.Context, h *host, refs lang.References) (cty.Value, error) {
+func facts(ctx context.Context, h *observe.Host, refs lang.References) (cty.Value, error) {
 	names := refs.Facts
 	if refs.AllFacts {
 		names = nil
@@ -90,5 +92,5 @@ func facts(ctx context.Context, h *host, refs lang.References) (cty.Value, error
 			names = append(names, f.Name)
 		}
 	}
-	return readFacts(ctx, h.observed, names)
+	return readFacts(ctx, h, names)
 }

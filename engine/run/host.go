@@ -136,18 +136,24 @@ func (h *host) hasResults(names []string) bool {
 
 // readResults returns the registered results that a task's expressions read; those given take precedence.
 func (h *host) readResults(t *task, given map[string]cty.Value) map[string]cty.Value {
+	read := h.readNamed(t.references.Results, t.references.AllResults)
+	maps.Copy(read, given)
+	return read
+}
+
+// readNamed returns registered results by name, or all of them.
+func (h *host) readNamed(names []string, all bool) map[string]cty.Value {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	read := map[string]cty.Value{}
-	if t.references.AllResults {
+	if all {
 		maps.Copy(read, h.results)
 	}
-	for _, name := range t.references.Results {
+	for _, name := range names {
 		if v, ok := h.results[name]; ok {
 			read[name] = v
 		}
 	}
-	maps.Copy(read, given)
 	return read
 }
 
@@ -262,6 +268,13 @@ func (a *hosts) get(ih *inventory.Host) *host {
 	return h
 }
 
+// known returns the run's view of a host if it was met, else nil.
+func (a *hosts) known(name string) *host {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.met[name]
+}
+
 // all returns the hosts that were met, in the inventory's order.
 func (a *hosts) all() []*host {
 	a.mu.Lock()
@@ -286,11 +299,7 @@ func (a *hosts) observed() []*observe.Host {
 }
 
 // behind returns the host behind a module's view of it.
-func (a *hosts) behind(o *observe.Host) *host {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.met[o.Name()]
-}
+func (a *hosts) behind(o *observe.Host) *host { return a.known(o.Name()) }
 
 func (a *hosts) setPeers(peers []*inventory.Host) {
 	a.mu.Lock()

@@ -87,7 +87,7 @@ func (p *planner) upcomingLocked() []int {
 // if a result is missing that none of them registers.
 func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	t := p.upcoming.tasks[i]
-	if t.references.AllResults {
+	if t.references.AllResults || t.references.Peers.ReadsResults() { // those of other hosts are there at its turn
 		return nil, false
 	}
 	var others []string
