@@ -19,6 +19,7 @@ func kernelPrograms() map[string]Program {
 	return map[string]Program{
 		"/usr/sbin/sysctl": sysctl, "/usr/sbin/modprobe": modprobe, "lsmod": lsmod, "/usr/sbin/lsmod": lsmod, "uname": uname, "free": memoryProgram,
 		"/usr/sbin/depmod": accept("depmod", ""), "/usr/sbin/update-initramfs": updateInitramfs, "/usr/sbin/update-grub": updateGrub,
+		"locale": locale, "/usr/sbin/locale-gen": localeGen,
 		"nproc": nproc, "lscpu": lscpu, "/usr/sbin/reboot": rebootProgram, "/usr/sbin/poweroff": rebootProgram, "/usr/sbin/halt": rebootProgram, "/usr/sbin/shutdown": rebootProgram,
 		"uptime": uptime, "/usr/sbin/grub-mkconfig": updateGrub,
 	}
