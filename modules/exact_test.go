@@ -53,6 +53,7 @@ var exact = map[string]struct {
 	"ha.Resource.plan":            {false, "guests start, stop and move"},
 	"ha.Resource.plan#2":          {false, "guests start, stop and move"},
 	"hostname.hostname.Plan":      {false, "sudo, and all that asks for the host's own name, sees it"},
+	"locale.locale.make":          {true, "the locales"},
 	"mapping.PCI.step":            {true, "one file of the cluster"},
 	"modprobe.Module.planLoad":    {false, "devices and settings appear, and what udev does of them"},
 	"mount.site.step":             {true, "what is mounted, and what lies below"},

@@ -23,6 +23,7 @@ import (
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
 	"hlplay/modules/http"
+	"hlplay/modules/locale"
 	"hlplay/modules/mapping"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
@@ -62,6 +63,7 @@ var all = []modules.Spec{
 	ha.Spec,
 	hostname.Spec,
 	http.Spec,
+	locale.Spec,
 	mapping.Spec,
 	modprobe.Spec,
 	mount.Spec,
