@@ -31,7 +31,8 @@ func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if !now.Exists() {
 			return modules.Plan{Data: data(u.Name, "")}, observe.Users.MayAppear(h, u.Name)
 		}
-		return modules.Plan{Steps: u.remove(h, now), Data: data(u.Name, "")}, nil
+		steps, err := u.remove(ctx, h, now)
+		return modules.Plan{Steps: steps, Data: data(u.Name, "")}, err
 	}
 	if err := u.checkHost(ctx, h, now); err != nil {
 		return modules.Plan{}, err
@@ -260,31 +261,6 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 		Expect:  append(accounts.Files("the password of "+u.Name+" is about to be set"), observe.Passwords.Expect(u.Name, u.Password)),
 		Exact:   true,
 	}}, nil
-}
-
-func (u *User) remove(h modules.Host, now observe.User) []modules.Step {
-	argv, summary := []string{"userdel"}, "remove account "+u.Name
-	expect := []observe.Expectation{observe.Users.Expect(u.Name, observe.User{}), observe.Passwords.Expect(u.Name, "")}
-	because := "the account " + u.Name + " is about to be removed"
-	for _, group := range append(slices.Clone(now.Groups), now.Group) {
-		expect = append(expect, observe.Groups.Unknown(group, because))
-	}
-	if u.RemoveHome {
-		argv, summary = append(argv, "--remove"), summary+" and "+now.Home
-		expect = append(expect, observe.Placed(h, now.Home, observe.File{})...)
-		expect = append(expect, observe.Expectation{
-			Match: func(k observe.Key) bool {
-				return k.Kind == observe.Files.Name && strings.HasPrefix(k.Name, now.Home+"/")
-			},
-			Unknown: because,
-		})
-	}
-	return []modules.Step{{
-		Risk:    modules.Destroys,
-		Summary: summary,
-		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("userdel")},
-		Expect:  expect,
-	}}
 }
 
 // explain describes the exit codes of useradd(8), usermod(8) and userdel(8) that people can do something about.

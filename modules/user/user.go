@@ -33,7 +33,7 @@ type User struct {
 	AuthorizedKeyItems []Key    `hcl:"authorized_key,block" doc:"One line of authorized_keys, present or absent."`
 	KeysExclusive      bool     `hcl:"keys_exclusive,optional" doc:"Remove all keys that are not listed. Refused for a file in /etc/pve, where the nodes keep theirs."`
 
-	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: also remove the home directory and the mail spool."`
+	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: also remove the home directory and the mail spool. Refused if the home belongs to somebody else, or holds that of another account."`
 }
 
 // Key is one line of authorized_keys.

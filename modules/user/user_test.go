@@ -190,6 +190,22 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// A home that is not the account's alone is not removed, and neither is the account.
+func TestHomesThatStay(t *testing.T) {
+	for want, more := range map[string][]observe.Expectation{
+		"belongs to root":                      {observe.Files.Expect("/home/ops", directory())},
+		"is a symbolic link":                   {observe.Files.Expect("/home/ops", observe.File{Type: observe.Symlink, Owner: "ops", Target: "/srv/ops"})},
+		"holds that of guest, /home/ops/guest": {observe.Files.Expect("/etc/passwd", regular("ops:x:1000:1000::/home/ops:/bin/sh\nguest:x:1001:1001::/home/ops/guest:/bin/sh\n"))},
+		"is a directory of the system":         {observe.Users.Expect("ops", observe.User{Name: "ops", Home: "/", Group: "ops"})},
+	} {
+		u := User{Name: "ops", State: "absent", RemoveHome: true}
+		plan, err := modulestest.Decoded(&u).Plan(t.Context(), host(more...))
+		if err == nil || !strings.Contains(err.Error(), want) || len(plan.Steps) > 0 {
+			t.Errorf("%d steps, %v; expected that the home %s", len(plan.Steps), err, want)
+		}
+	}
+}
+
 func TestThePasswordShowsNowhere(t *testing.T) {
 	u := User{Name: "ops", Password: hash}
 	plan, err := modulestest.Decoded(&u).Plan(t.Context(), host())

@@ -1,0 +1,74 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// remove plans to remove the account.
+func (u *User) remove(ctx context.Context, h modules.Host, now observe.User) ([]modules.Step, error) {
+	argv, summary := []string{"userdel"}, "remove account "+u.Name
+	expect := []observe.Expectation{observe.Users.Expect(u.Name, observe.User{}), observe.Passwords.Expect(u.Name, "")}
+	because := "the account " + u.Name + " is about to be removed"
+	for _, group := range append(slices.Clone(now.Groups), now.Group) {
+		expect = append(expect, observe.Groups.Unknown(group, because))
+	}
+	if u.RemoveHome {
+		if err := u.removableHome(ctx, h, now); err != nil {
+			return nil, err
+		}
+		argv, summary = append(argv, "--remove"), summary+" and "+now.Home
+		expect = append(expect, observe.Placed(h, now.Home, observe.File{})...)
+		expect = append(expect, observe.Expectation{
+			Match: func(k observe.Key) bool {
+				return k.Kind == observe.Files.Name && strings.HasPrefix(k.Name, now.Home+"/")
+			},
+			Unknown: because,
+		})
+	}
+	return []modules.Step{{
+		Risk:    modules.Destroys,
+		Summary: summary,
+		Action:  modules.Run{Argv: append(argv, u.Name), Brief: true, Explain: explain("userdel")},
+		Expect:  expect,
+	}}, nil
+}
+
+// removableHome returns an error if the home of an account must not be removed. userdel(8) removes the account, leaves a home
+// that belongs to somebody else, and fails; but it takes other accounts' homes along that lie in it.
+func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.User) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("remove_home: the home %s of %s on %s %s: nothing is removed; leave remove_home out", now.Home, u.Name, h.Name(), fmt.Sprintf(format, args...))
+	}
+	home, err := observe.Files.Observe(ctx, h, now.Home)
+	switch {
+	case err != nil:
+		return err
+	case observe.IsSystemDirectory(now.Home):
+		return refuse("is a directory of the system")
+	case !home.Exists():
+		return nil
+	case home.Type != observe.Directory:
+		return refuse("is a %s, not a directory", home.Type)
+	case home.Owner != u.Name:
+		return refuse("belongs to %s", home.Owner)
+	}
+	accounts, _, err := observe.Text(ctx, h, "/etc/passwd")
+	if observe.IsUnknown(err) { // an earlier task changes accounts
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for line := range strings.Lines(accounts) {
+		f := strings.Split(line, ":")
+		if len(f) > 5 && f[0] != u.Name && strings.HasPrefix(f[5]+"/", now.Home+"/") {
+			return refuse("holds that of %s, %s", f[0], f[5])
+		}
+	}
+	return nil
+}
