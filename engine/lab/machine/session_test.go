@@ -172,6 +172,10 @@ func TestUsers(t *testing.T) {
 	expect(t, m, `printf 'eve:$6$x$y\n' | chpasswd -e && getent shadow eve`, 0, `eve:\$6\$x\$y:`)
 	expect(t, m, "groupadd -g 4000 team && gpasswd -a eve team && getent group team", 0, `team:x:4000:eve`)
 	expect(t, m, "userdel -r eve; id eve; ls /home/eve", 2, `no such user`)
+	expect(t, m, "useradd -d /usr/lib x1; userdel -r x1", 12, `userdel: /usr/lib not owned by x1, not removing`)
+	expect(t, m, "useradd -d /home/none x2; userdel -r x2", 0, `userdel: x2 home directory \(/home/none\) not found`)
+	expect(t, m, "useradd -m -d /home/x3 x3; useradd -m -d /home/x3/x4 x4; userdel -r x3; ls -d /home/x3/x4", 2, `cannot access '/home/x3/x4'`)
+	expect(t, m, "useradd -m x5; mv /home/x5 /srv/x5; ln -s /srv/x5 /home/x5; userdel -r x5", 12, `userdel: error removing directory /home/x5`)
 }
 
 func TestUnits(t *testing.T) {

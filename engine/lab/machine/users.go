@@ -268,12 +268,32 @@ func userdel(_ context.Context, c *Call) int {
 		}
 		return f, f[0] != name || f[2] != strconv.Itoa(a.gid)
 	}))
-	if err == nil && o.has("r", "remove") {
-		err = c.view().RemoveAll(a.home)
-	}
 	if err != nil {
 		return c.Errorf("%s", errText(err))
 	}
 	c.Machine.Record("userdel", "delete user "+name)
+	if o.has("r", "remove") {
+		return c.removeHome(a, o.has("f", "force"))
+	}
+	return 0
+}
+
+// removeHome removes the home of an account that is gone, unless it belongs to somebody else. It takes along whatever lies in it.
+func (c *Call) removeHome(a account, force bool) int {
+	const kept = 12 // E_HOMEDIR
+	c.Errorf("%s mail spool (/var/mail/%s) not found", a.name, a.name)
+	_, info, err := c.view().resolve(a.home, true)
+	if err != nil || info == nil {
+		c.Errorf("%s home directory (%s) not found", a.name, a.home)
+		return 0
+	}
+	if uid, _ := owner(info); uid != a.uid && !force {
+		c.Errorf("%s not owned by %s, not removing", a.home, a.name)
+		return kept
+	}
+	if at, err := c.view().lstat(a.home); err != nil || !at.IsDir() || c.view().RemoveAll(a.home) != nil {
+		c.Errorf("error removing directory %s", a.home)
+		return kept
+	}
 	return 0
 }
