@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -88,11 +89,18 @@ func (l *loader) environmentValues(all map[string]given) {
 // EnvironmentPrefix is the prefix of environment variables that set variables.
 const EnvironmentPrefix = "HLPLAY_VAR_"
 
-// textValue converts a value given as text: the text itself for a variable of a primitive type or without a type, else
-// an HCL expression. source says where it was given.
+// textValue converts a value given as text: the text itself for a variable of a primitive type, else an HCL expression,
+// which JSON is too. For a variable without a type, only a list or an object is read as an expression. source says
+// where it was given.
 func (l *loader) textValue(v *Variable, text, source string) cty.Value {
 	value := cty.StringVal(text)
-	if !v.Type.IsPrimitiveType() && v.Type != cty.DynamicPseudoType {
+	switch {
+	case v.Type.IsPrimitiveType():
+	case v.Type == cty.DynamicPseudoType:
+		if collection, ok := collection(text); ok {
+			value = collection
+		}
+	default:
 		expr, diags := hclfile.ParseExpression([]byte(text), source)
 		if !diags.HasErrors() {
 			value, diags = constant(expr)
@@ -105,4 +113,18 @@ func (l *loader) textValue(v *Variable, text, source string) cty.Value {
 		}
 	}
 	return l.convertVariable(v, value, v.Range, "the value of "+source)
+}
+
+// collection returns the list or object that a text is in HCL or JSON; ok is false if it is other text.
+func collection(text string) (value cty.Value, ok bool) {
+	text = strings.TrimSpace(text)
+	if text == "" || text[0] != '[' && text[0] != '{' || nesting([]byte(text)) > deepestData {
+		return cty.NilVal, false
+	}
+	expr, diags := hclfile.ParseExpression([]byte(text), "-e")
+	if diags.HasErrors() {
+		return cty.NilVal, false
+	}
+	value, diags = constant(expr)
+	return value, !diags.HasErrors()
 }
