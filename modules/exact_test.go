@@ -106,6 +106,7 @@ var exact = map[string]struct {
 	"systemd_unit.site.ended#2":   {false, "instances that nobody has looked at"},
 	"systemd_unit.site.ended#3":   {false, "what a unit does when it stops"},
 	"systemd_unit.site.verify":    {true, "a validator writes nothing"},
+	"wait_for.WaitFor.pause":      {true, "nothing but time passes"},
 	"user.User.create":            {false, "a home with what /etc/skel holds"},
 	"user.User.modify":            {false, "a home may move, and groups are left"},
 	"user.User.remove":            {false, "a home goes with all that others have looked at in it"},

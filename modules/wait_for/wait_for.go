@@ -16,7 +16,7 @@ import (
 	"hlplay/modules"
 )
 
-// WaitFor is the condition to wait for: a port, a path, a unit or a command.
+// WaitFor is the condition to wait for: a port, a path, a unit, a command or the time alone.
 type WaitFor struct {
 	Port    int    `hcl:"port,optional" doc:"TCP port that must accept connections from the host itself."`
 	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address to connect to."`
@@ -27,12 +27,14 @@ type WaitFor struct {
 
 	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
 	Command []string      `hcl:"command,optional" doc:"A read-only command that must exit with 0."`
+	Time    time.Duration `hcl:"time,optional" doc:"Wait for that long, and for nothing else: for what shows in no other way that it is done."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait before the task fails."`
 }
 
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "wait_for",
+	Aliases: []string{"pause"},
 	Summary: "Waits until a port answers, a path is there, a unit is active or a command succeeds",
 	Doc: `Waiting changes nothing and never counts as a change. In check mode nothing is waited for: a condition that
 does not hold yet is taken to hold afterwards. Whether what a package may bring is absent is uncertain.`,
@@ -55,13 +57,13 @@ task "the cluster file system is mounted" {
 // Validate implements modules.Validator.
 func (w *WaitFor) Validate() error {
 	given := 0
-	for _, is := range []bool{w.Port != 0, w.Path != "", w.Unit != "", len(w.Command) > 0} {
+	for _, is := range []bool{w.Port != 0, w.Path != "", w.Unit != "", len(w.Command) > 0, w.Time != 0} {
 		if is {
 			given++
 		}
 	}
 	if given != 1 {
-		return &modules.ArgumentError{Argument: "wait_for", Problem: fmt.Sprintf("%d conditions are given", given), Want: "give exactly one of port, path, unit and command"}
+		return &modules.ArgumentError{Argument: "wait_for", Problem: fmt.Sprintf("%d conditions are given", given), Want: "give exactly one of port, path, unit, command and time"}
 	}
 	switch {
 	case w.Port < 0 || w.Port > 65535:
@@ -70,6 +72,8 @@ func (w *WaitFor) Validate() error {
 		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not an absolute path", w.Path)}
 	case w.Contains != "" && (w.Path == "" || w.absent()):
 		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that is there", Want: "give path, and leave out state"}
+	case w.Time < 0 || w.Time > longest:
+		return &modules.ArgumentError{Argument: "time", Problem: fmt.Sprintf("%s is not a time to wait", w.Time), Want: "up to " + longest.String()}
 	case w.absent() && w.Path == "" && w.Port == 0:
 		return &modules.ArgumentError{Argument: "state", Problem: "absent is for a path or a port"}
 	case len(w.Command) > 0 && w.Command[0] == "":
@@ -86,6 +90,19 @@ func (w *WaitFor) Validate() error {
 	return nil
 }
 
+// longest bounds the time that is waited for nothing.
+const longest = time.Hour
+
+// pause waits without a condition.
+func (w *WaitFor) pause() modules.Plan {
+	return modules.Plan{Repeats: true, Steps: []modules.Step{{
+		Summary: "wait " + w.Time.String(),
+		Action:  modules.Run{Argv: []string{"sleep", strconv.FormatFloat(w.Time.Seconds(), 'f', -1, 64)}, Limit: w.Time + time.Minute, Brief: true},
+		Refresh: true,
+		Exact:   true,
+	}}}
+}
+
 func (w *WaitFor) absent() bool { return w.State == "absent" }
 
 // OnlyReads implements modules.Reader.
@@ -93,6 +110,9 @@ func (w *WaitFor) OnlyReads() bool { return true }
 
 // Plan implements modules.Module.
 func (w *WaitFor) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if w.Time != 0 {
+		return w.pause(), nil
+	}
 	c := w.condition(ctx, h)
 	holds, err := c.holds()
 	if holds || err != nil && !observe.IsUnknown(err) {

@@ -102,3 +102,23 @@ func TestFaultsInArguments(t *testing.T) {
 		}
 	}
 }
+
+// Time passes on every run, which is no change.
+func TestWaitingForNothing(t *testing.T) {
+	w := modulestest.Decoded(&WaitFor{Time: 90 * time.Second})
+	if err := w.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan := modulestest.Converges(t, w, observe.NewRecorded("pve1"))
+	if len(plan.Steps) != 1 || !plan.Repeats || !plan.Steps[0].Refresh {
+		t.Fatalf("the plan is %+v, expected one step that repeats and is no change", plan)
+	}
+	if run := plan.Steps[0].Action.(modules.Run); run.Argv[0] != "sleep" || run.Argv[1] != "90" || run.Limit <= w.Time {
+		t.Errorf("the command is %q within %s, expected to sleep for 90 seconds within more than that", run.Argv, run.Limit)
+	}
+	for _, bad := range []*WaitFor{{Time: -time.Second}, {Time: 2 * time.Hour}, {Time: time.Second, Port: 22}} {
+		if modulestest.Decoded(bad).Validate() == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
