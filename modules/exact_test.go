@@ -54,7 +54,7 @@ var exact = map[string]struct {
 	"ha.Resource.plan#2":          {false, "guests start, stop and move"},
 	"hostname.hostname.Plan":      {false, "sudo, and all that asks for the host's own name, sees it"},
 	"locale.locale.make":          {true, "the locales"},
-	"mapping.PCI.step":            {true, "one file of the cluster"},
+	"mapping.request.step":        {true, "one file of the cluster"},
 	"modprobe.Module.planLoad":    {false, "devices and settings appear, and what udev does of them"},
 	"mount.site.step":             {true, "what is mounted, and what lies below"},
 	"network.site.reload":         {true, "the interfaces; what commands of other interfaces do they have done before"},

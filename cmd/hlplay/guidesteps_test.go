@@ -54,7 +54,7 @@ var guideSteps = []guideStep{
 	{id: "G1.50", does: "Say where a guest prefers to run", differs: "Affinity rules on Proxmox VE 9, groups on 8", tests: []string{"proxmox", "ha_affinity"}},
 	{id: "G1.51", does: "Make a guest highly available", tests: []string{"proxmox"}},
 	{id: "G1.52", does: "Test by pulling a cable", left: "A person who wants to see it pulls the cable"},
-	{id: "G1.53", does: "Map a PCI or USB device", differs: "What Proxmox VE compares is read on each host", left: "USB devices: not yet"},
+	{id: "G1.53", does: "Map a PCI or USB device", differs: "What Proxmox VE compares is read on each host"},
 	{id: "G1.54", does: "Add the other nodes' devices to the mapping"},
 	{id: "G1.55", does: "Use the mapping in the virtual machine", left: "A new machine takes it as an option of the module qm; in one that exists a person replaces the raw device"},
 	{id: "G1.56", does: "Restrict the guest to nodes with the device", differs: "A strict placement: a rule on Proxmox VE 9, a group on 8"},

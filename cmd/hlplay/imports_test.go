@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"modules/ha":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
-	"modules/mapping":           {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/mapping":           {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},

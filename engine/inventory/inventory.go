@@ -99,6 +99,8 @@ type Rehearsal struct {
 	// IOMMU means that the firmware has the IOMMU enabled.
 	IOMMU bool
 	PCI   []PCIDevice
+	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
+	USB map[string]string
 }
 
 // PCIDevice is a PCI device of a simulated node.

@@ -173,19 +173,21 @@ group "pve" {
   rehearsal {
     debian = "bookworm"
     guests = { "100" = "ct" }
+    usb    = { "1-2.3" = "0781:5567" }
     disk "sdb" {}
   }
   host "a" {}
   host "b" {
     rehearsal {
       guests = {}
+      usb    = {}
       disk "sdc" { size = 5 }
     }
   }
 }
 `)
 	want := []Rehearsal{
-		{Debian: "bookworm", Guests: map[string]string{"100": "ct"}, Disks: []Disk{{Name: "sdb"}}},
+		{Debian: "bookworm", Guests: map[string]string{"100": "ct"}, USB: map[string]string{"1-2.3": "0781:5567"}, Disks: []Disk{{Name: "sdb"}}},
 		{Debian: "bookworm", Disks: []Disk{{Name: "sdc", Size: 5}}},
 	}
 	if diff := cmp.Diff(want, []Rehearsal{inv.Hosts[0].Rehearsal, inv.Hosts[1].Rehearsal}); diff != "" {

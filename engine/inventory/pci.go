@@ -94,3 +94,27 @@ func writePCI(body *hclwrite.Body, d PCIDevice) {
 		body.SetAttributeValue("group", cty.NumberIntVal(int64(d.Group)))
 	}
 }
+
+// usbPort matches the ports of USB devices as the kernel names them.
+var usbPort = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
+
+// usb decodes the USB devices of a node.
+func (d *decoder) usb(attr *hclsyntax.Attribute) map[string]string {
+	value, ok := d.value(attr)
+	if !ok {
+		return nil
+	}
+	if !value.Type().IsObjectType() {
+		d.wrongType(attr, "an object of USB devices, such as { \"1-2\" = \"0781:5567\" }", value)
+		return nil
+	}
+	devices := map[string]string{}
+	for port, id := range value.AsValueMap() {
+		if !usbPort.MatchString(port) || id.IsNull() || id.Type() != cty.String || !pciID.MatchString(id.AsString()) {
+			d.errorf(attr.Expr.Range(), "Invalid USB device", "%q is expected to be a port such as \"1-2.3\", with vendor and product in lower-case hexadecimal digits: \"0781:5567\".", port)
+			return nil
+		}
+		devices[port] = id.AsString()
+	}
+	return devices
+}

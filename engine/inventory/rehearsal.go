@@ -17,6 +17,7 @@ type rehearsalSettings struct {
 	debian    *string
 	addresses *[]string
 	guests    map[string]string
+	usb       map[string]string
 	loader    *string
 	iommu     *bool
 	pci       []PCIDevice
@@ -35,6 +36,12 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 		r.Guests = nil
 		if len(s.guests) > 0 {
 			r.Guests = maps.Clone(s.guests)
+		}
+	}
+	if s.usb != nil {
+		r.USB = nil
+		if len(s.usb) > 0 {
+			r.USB = maps.Clone(s.usb)
 		}
 	}
 	if s.loader != nil {
@@ -61,7 +68,7 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 // SystemDisk is the system disk of a simulated node.
 const SystemDisk = "sda"
 
-var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "iommu"}
+var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "iommu", "usb"}
 
 // bootLoaders are the boot loaders of simulated nodes, the default first.
 var bootLoaders = []string{"grub", "systemd-boot", "boot-tool-grub", "kernel-install"}
@@ -86,6 +93,8 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			s.loader = d.oneOf(attr, bootLoaders...)
 		case "iommu":
 			s.iommu = d.bool(attr)
+		case "usb":
+			s.usb = d.usb(attr)
 		default:
 			d.unknownAttribute(attr, "A rehearsal block", rehearsalNames)
 		}

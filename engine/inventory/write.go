@@ -78,7 +78,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && len(r.Downloads) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && len(r.Downloads) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 && len(r.USB) == 0 {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -94,13 +94,8 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	if r.IOMMU {
 		block.SetAttributeValue("iommu", cty.True)
 	}
-	if len(r.Guests) > 0 {
-		guests := make(map[string]cty.Value, len(r.Guests))
-		for id, kind := range r.Guests {
-			guests[id] = cty.StringVal(kind)
-		}
-		block.SetAttributeValue("guests", cty.ObjectVal(guests))
-	}
+	setTexts(block, "guests", r.Guests)
+	setTexts(block, "usb", r.USB)
 	for _, p := range r.Packages {
 		writePackage(block.AppendNewBlock("package", []string{p.Name}).Body(), p)
 	}
@@ -167,4 +162,16 @@ func (inv *Inventory) direct(group *Group) []string {
 		}
 	}
 	return names
+}
+
+// setTexts writes an object of strings, if there are any.
+func setTexts(body *hclwrite.Body, name string, texts map[string]string) {
+	if len(texts) == 0 {
+		return
+	}
+	values := make(map[string]cty.Value, len(texts))
+	for key, text := range texts {
+		values[key] = cty.StringVal(text)
+	}
+	body.SetAttributeValue(name, cty.ObjectVal(values))
 }

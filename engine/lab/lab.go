@@ -158,7 +158,7 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 		Name: name, Domain: domain, Address: address, Addresses: h.Rehearsal.Addresses, Debian: h.Rehearsal.Debian,
 		BootLoader: machine.BootLoader(h.Rehearsal.BootLoader), Clock: l.clock, Archive: l.archive, Network: l.network, AuthorizedKeys: []string{public},
 	}
-	c.IOMMU = h.Rehearsal.IOMMU
+	c.IOMMU, c.USB = h.Rehearsal.IOMMU, h.Rehearsal.USB
 	for _, d := range h.Rehearsal.PCI {
 		c.PCI = append(c.PCI, machine.PCIDevice{Address: d.Address, ID: d.ID, Class: d.Class, Drivers: d.Drivers, Group: d.Group})
 	}

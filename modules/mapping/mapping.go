@@ -19,6 +19,27 @@ import (
 // Module is a mapping.
 type Module struct {
 	PCI *PCI `hcl:"pci,block" doc:"A PCI device of each node."`
+	USB *USB `hcl:"usb,block" doc:"A USB device of each node."`
+}
+
+// request is a mapping of either kind.
+type request struct {
+	// kind is "pci" or "usb", file where mappings of it are.
+	kind, file      string
+	id, description string
+	// nodes are those that the task names.
+	nodes []string
+	// named are the devices of a node as the task names them, and find reads one on its host.
+	named func(node string) []string
+	find  func(ctx context.Context, h modules.Host, node, name string) (map[string]string, error)
+}
+
+func (m *Module) request() request {
+	if u := m.USB; u != nil {
+		return request{"usb", pve.USBFile, u.ID, u.Description, slices.Sorted(maps.Keys(u.Devices)), u.names, u.device}
+	}
+	p := m.PCI
+	return request{"pci", pve.PCIFile, p.ID, p.Description, slices.Sorted(maps.Keys(p.Devices)), p.addresses, p.device}
 }
 
 // PCI is a PCI device that every node named has one of.
@@ -32,12 +53,14 @@ type PCI struct {
 var Spec = modules.Spec{
 	Name:      "mapping",
 	Vital:     []string{"/etc/pve/mapping/*"},
-	Rewritten: []string{pve.PCIFile},
+	Rewritten: []string{pve.PCIFile, pve.USBFile},
 	Summary:   "Devices of the nodes under one name, for guests",
 	Doc: `**pci** maps a device of each node under one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
 group) is read on each host, so all nodes must be hosts of the inventory, and a host without the device is refused with those that it has.
 Devices of nodes that the task does not name stay in the mapping. So do all devices of a node of which the mapping has more than the task
 names: then the task is refused.
+
+**usb** does the same for USB devices: by vendor and product, wherever it is plugged in, or by the port.
 
 A guest that uses the mapping cannot start on a node without one: notes name those nodes, and ` + "`ha { placement { strict = true } }`" + ` keeps it
 away from them. Nodes whose devices differ, or that have no IOMMU, are noted too.`,
@@ -60,10 +83,16 @@ func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
-	p := m.PCI
-	if p == nil {
-		return &modules.ArgumentError{Argument: "mapping", Problem: "needs one block", Want: "pci"}
+	switch {
+	case m.PCI != nil && m.USB == nil:
+		return m.PCI.validate()
+	case m.USB != nil && m.PCI == nil:
+		return m.USB.validate()
 	}
+	return &modules.ArgumentError{Argument: "mapping", Problem: "needs one block", Want: "pci or usb"}
+}
+
+func (p *PCI) validate() error {
 	if err := pve.CheckConfigID("pci.id", p.ID); err != nil {
 		return err
 	}
@@ -101,7 +130,7 @@ func (p *PCI) addresses(node string) []string {
 
 // Plan creates the mapping, or changes it.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	p := m.PCI
+	p := m.request()
 	pve.Clusters.Want(h, "")
 	all, err := pve.Mappings.Observe(ctx, h, "")
 	if err != nil {
@@ -111,34 +140,34 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	have, exists := all["pci/"+p.ID]
+	have, exists := all[p.kind+"/"+p.id]
 	want := pve.Mapping{Options: maps.Clone(have.Options)}
 	if want.Options == nil {
 		want.Options = map[string]string{}
 	}
-	if p.Description != "" {
-		want.Options["description"] = p.Description
+	if p.description != "" {
+		want.Options["description"] = p.description
 	}
 	for _, device := range have.Devices {
-		if _, named := p.Devices[device["node"]]; !named {
+		if !slices.Contains(p.nodes, device["node"]) {
 			want.Devices = append(want.Devices, device)
 		}
 	}
-	for _, node := range slices.Sorted(maps.Keys(p.Devices)) {
+	for _, node := range p.nodes {
 		if cluster.Name != "" && !slices.Contains(cluster.Names(), node) {
-			return modules.Plan{}, fmt.Errorf("pci.devices: cluster %s has no node %s (it has %s)", cluster.Name, node, strings.Join(cluster.Names(), ", "))
+			return modules.Plan{}, fmt.Errorf("%s.devices: cluster %s has no node %s (it has %s)", p.kind, cluster.Name, node, strings.Join(cluster.Names(), ", "))
 		}
-		named := p.addresses(node)
+		named := p.named(node)
 		if mapped := mappedOn(have, node); len(mapped) > len(named) {
-			return modules.Plan{}, fmt.Errorf("pci.devices: mapping %s has %d devices of %s (%s), and the task names %s: name all of them, separated by commas, or remove the others from the mapping first (Datacenter, Resource Mappings)",
-				p.ID, len(mapped), node, strings.Join(mapped, ", "), strings.Join(named, ", "))
+			return modules.Plan{}, fmt.Errorf("%s.devices: mapping %s has %d devices of %s (%s), and the task names %s: name all of them, separated by commas, or remove the others from the mapping first (Datacenter, Resource Mappings)",
+				p.kind, p.id, len(mapped), node, strings.Join(mapped, ", "), strings.Join(named, ", "))
 		}
 		for _, at := range named {
-			device, err := p.device(ctx, h, node, at)
+			device, err := p.find(ctx, h, node, at)
 			if err != nil {
 				return modules.Plan{}, err
 			}
-			if text := descriptionOf(have, node, at); text != "" {
+			if text := descriptionOf(have, device); text != "" {
 				device["description"] = text
 			}
 			want.Devices = append(want.Devices, device)
@@ -156,10 +185,10 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 }
 
 // descriptionOf returns what a person wrote beside a device of a mapping; empty if nothing.
-func descriptionOf(m pve.Mapping, node, path string) string {
-	for _, device := range m.Devices {
-		if device["node"] == node && device["path"] == path {
-			return device["description"]
+func descriptionOf(m pve.Mapping, device map[string]string) string {
+	for _, other := range m.Devices {
+		if other["node"] == device["node"] && other["path"] == device["path"] && (device["path"] != "" || other["id"] == device["id"]) {
+			return other["description"]
 		}
 	}
 	return ""
@@ -170,7 +199,11 @@ func mappedOn(m pve.Mapping, node string) []string {
 	var all []string
 	for _, device := range m.Devices {
 		if device["node"] == node {
-			all = append(all, strings.Split(device["path"], ";")...)
+			name := device["path"]
+			if name == "" {
+				name = device["id"] // a USB device, wherever it is plugged in
+			}
+			all = append(all, strings.Split(name, ";")...)
 		}
 	}
 	return all
@@ -259,29 +292,29 @@ func same(a, b pve.Mapping) bool {
 }
 
 // step writes the mapping. The whole list of devices is given: what is left out would be removed.
-func (p *PCI) step(h modules.Host, all map[string]pve.Mapping, have, want pve.Mapping, exists bool) modules.Step {
+func (p request) step(h modules.Host, all map[string]pve.Mapping, have, want pve.Mapping, exists bool) modules.Step {
 	after := maps.Clone(all)
 	if after == nil {
 		after = map[string]pve.Mapping{}
 	}
-	after["pci/"+p.ID] = want
-	argv, verb := []string{"pvesh", "create", "/cluster/mapping/pci", "--id", p.ID}, "map"
+	after[p.kind+"/"+p.id] = want
+	argv, verb := []string{"pvesh", "create", "/cluster/mapping/" + p.kind, "--id", p.id}, "map"
 	if exists {
-		argv, verb = []string{"pvesh", "set", "/cluster/mapping/pci/" + p.ID}, "change the mapping"
+		argv, verb = []string{"pvesh", "set", "/cluster/mapping/" + p.kind + "/" + p.id}, "change the mapping"
 	}
 	for _, device := range want.Devices {
 		argv = append(argv, "--map", line(device))
 	}
-	if p.Description != "" {
-		argv = append(argv, "--description", p.Description)
+	if p.description != "" {
+		argv = append(argv, "--description", p.description)
 	}
 	return modules.Step{
-		Summary: fmt.Sprintf("%s %s to PCI devices of %s", verb, p.ID, strings.Join(want.Nodes(), ", ")),
+		Summary: fmt.Sprintf("%s %s to %s devices of %s", verb, p.id, strings.ToUpper(p.kind), strings.Join(want.Nodes(), ", ")),
 		Action: pve.Versioned(modules.Run{
 			Argv: argv, Dir: "/root", Limit: time.Minute,
 			Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute, Explain: pve.Explain,
-		}, pve.PCIFile, have.Digest),
-		Diff:   &modules.Diff{Subject: "mapping " + p.ID, Before: text(have), After: text(want)},
+		}, p.file, have.Digest),
+		Diff:   &modules.Diff{Subject: "mapping " + p.id, Before: text(have), After: text(want)},
 		Expect: pve.Everywhere(h, pve.Mappings.Expect("", after)),
 		Settle: 20 * time.Second,
 		Await:  "the mapping in /etc/pve/mapping",
@@ -299,12 +332,12 @@ func text(m pve.Mapping) string {
 }
 
 // notes say where a guest with the device could not start.
-func (p *PCI) notes(cluster pve.Cluster, want pve.Mapping) []string {
+func (p request) notes(cluster pve.Cluster, want pve.Mapping) []string {
 	var notes []string
 	nodes := want.Nodes()
 	lacking := slices.DeleteFunc(cluster.Names(), func(node string) bool { return slices.Contains(nodes, node) })
 	if len(lacking) > 0 {
-		notes = append(notes, fmt.Sprintf("mapping %s has no device of %s: keep guests that use it on %s with a strict placement", p.ID, strings.Join(lacking, ", "), strings.Join(nodes, ", ")))
+		notes = append(notes, fmt.Sprintf("mapping %s has no device of %s: keep guests that use it on %s with a strict placement", p.id, strings.Join(lacking, ", "), strings.Join(nodes, ", ")))
 	}
 	ids := map[string][]string{}
 	var off []string
@@ -321,10 +354,10 @@ func (p *PCI) notes(cluster pve.Cluster, want pve.Mapping) []string {
 		for _, id := range slices.Sorted(maps.Keys(ids)) {
 			said = append(said, id+" on "+strings.Join(ids[id], ", "))
 		}
-		notes = append(notes, fmt.Sprintf("mapping %s has different devices (%s): a guest that moves finds another one", p.ID, strings.Join(said, "; ")))
+		notes = append(notes, fmt.Sprintf("mapping %s has different devices (%s): a guest that moves finds another one", p.id, strings.Join(said, "; ")))
 	}
 	if len(off) > 0 {
-		notes = append(notes, fmt.Sprintf("mapping %s: no IOMMU group on %s: a guest cannot start with the device there until the IOMMU is on (passthrough)", p.ID, strings.Join(off, ", ")))
+		notes = append(notes, fmt.Sprintf("mapping %s: no IOMMU group on %s: a guest cannot start with the device there until the IOMMU is on (passthrough)", p.id, strings.Join(off, ", ")))
 	}
 	return notes
 }

@@ -19,7 +19,9 @@ type Config struct {
 	// BootLoader is what the installer set up.
 	BootLoader BootLoader
 	// PCI are the PCI devices, and IOMMU is whether the firmware has its IOMMU switched on.
-	PCI   []PCIDevice
+	PCI []PCIDevice
+	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
+	USB   map[string]string
 	IOMMU bool
 	// Disks are the disks besides the system disk sda, which every machine has.
 	Disks []Disk

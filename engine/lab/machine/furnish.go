@@ -176,6 +176,7 @@ func (m *Machine) furnish(c Config) {
 	m.linkDisks()
 	m.furnishBootLoader()
 	m.furnishPCI()
+	m.furnishUSB()
 	for _, p := range basePackages(m.debian) {
 		m.packages.place(p)
 	}

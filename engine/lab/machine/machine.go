@@ -30,6 +30,7 @@ type Machine struct {
 	loader               BootLoader
 	iommu                bool
 	pci                  []PCIDevice
+	usb                  map[string]string
 
 	tree      *tree
 	mounts    mounts
@@ -64,7 +65,7 @@ type Machine struct {
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
-		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, iommu: c.IOMMU, pci: c.PCI, on: true,
+		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, iommu: c.IOMMU, pci: c.PCI, usb: c.USB, on: true,
 		installed: map[string]Program{}, modules: map[string]bool{}, debconf: map[string]string{}, values: map[any]any{},
 	}
 	if m.domain == "" {

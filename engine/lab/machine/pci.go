@@ -47,6 +47,16 @@ func (m *Machine) furnishPCI() {
 	}
 }
 
+// furnishUSB adds the USB devices.
+func (m *Machine) furnishUSB() {
+	for port, id := range m.usb {
+		vendor, product, _ := strings.Cut(id, ":")
+		m.tree.mkdirAll("/sys/bus/usb/devices/"+port, 0o755)
+		m.tree.file("/sys/bus/usb/devices/"+port+"/idVendor", 0o444, vendor+"\n")
+		m.tree.file("/sys/bus/usb/devices/"+port+"/idProduct", 0o444, product+"\n")
+	}
+}
+
 // bindPCI does what the kernel does with the PCI devices when it boots.
 func (m *Machine) bindPCI() {
 	config := m.initramfsConfig()

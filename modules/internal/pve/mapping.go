@@ -15,8 +15,11 @@ import (
 // mappingFolder contains a file for each kind of mapped device.
 const mappingFolder = "/etc/pve/mapping/"
 
-// PCIFile contains the mapped PCI devices.
-const PCIFile = mappingFolder + "pci.cfg"
+// PCIFile contains the mapped PCI devices, USBFile the mapped USB devices.
+const (
+	PCIFile = mappingFolder + "pci.cfg"
+	USBFile = mappingFolder + "usb.cfg"
+)
 
 // Mapping is a device that guests refer to by the id of the mapping, whatever the device is on each node.
 type Mapping struct {
