@@ -160,7 +160,7 @@ func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.
 }
 
 func showCommand() *cobra.Command {
-	asJSON := false
+	asJSON, asHTML := false, false
 	cmd := &cobra.Command{
 		Use:   "show FILE",
 		Short: "Print a plan written by hlplay plan",
@@ -170,7 +170,10 @@ func showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !asJSON {
+			switch {
+			case asHTML:
+				return p.WriteHTML(os.Stdout)
+			case !asJSON:
 				_, err = fmt.Print(p.Text())
 				return err
 			}
@@ -180,6 +183,8 @@ func showCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asHTML, "html", false, "print a self-contained page of HTML")
+	cmd.MarkFlagsMutuallyExclusive("json", "html")
 	return cmd
 }
 

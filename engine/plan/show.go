@@ -14,29 +14,34 @@ import (
 func (p *Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", report.OneLine(p.Run.Playbook), p.Made.Local().Format("2006-01-02 15:04"), report.OneLine(p.Run.By))
-	type group struct {
-		Task
-		hosts []string
-		text  string
+	for _, g := range p.groups() {
+		what := ""
+		if g.Handler {
+			what = "handler: "
+		}
+		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), report.OneLine(g.File), g.Line, report.OneLine(strings.Join(g.Hosts, " ")), g.text)
 	}
-	var groups []*group
+	b.WriteString("\n" + p.Summary() + "\n")
+	return b.String()
+}
+
+// group is a task with the hosts on which it would do the same.
+type group struct {
+	Task
+	Hosts []string
+	text  string
+}
+
+func (p *Plan) groups() (groups []*group) {
 	for _, t := range p.Tasks {
 		text := t.text()
 		at := slices.IndexFunc(groups, func(g *group) bool { return g.Play == t.Play && g.Task.Task == t.Task && g.text == text })
 		if at < 0 {
 			at, groups = len(groups), append(groups, &group{Task: t, text: text})
 		}
-		groups[at].hosts = append(groups[at].hosts, t.Host)
+		groups[at].Hosts = append(groups[at].Hosts, t.Host)
 	}
-	for _, g := range groups {
-		what := ""
-		if g.Handler {
-			what = "handler: "
-		}
-		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), report.OneLine(g.File), g.Line, report.OneLine(strings.Join(g.hosts, " ")), g.text)
-	}
-	b.WriteString("\n" + p.Summary() + "\n")
-	return b.String()
+	return groups
 }
 
 func (t Task) text() string {
