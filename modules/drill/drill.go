@@ -192,7 +192,7 @@ func (m *Module) guests(ha pve.HA, node string, running map[int]bool) (watched, 
 // timer is the unit on the node that brings it back.
 const timer = "hlplay-drill"
 
-// units are the units that are stopped. Whatever starts when the node does is not restarted by them.
+// units are the units that are stopped. All of them are enabled, so that a node that is reset starts them itself.
 func units(hasCeph bool) string {
 	if hasCeph {
 		return "ceph.target corosync.service"
@@ -212,8 +212,9 @@ func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step
 	}
 }
 
-// stop arms the timer before it stops anything. Where the timer cannot be started nothing is stopped.
-const stop = `systemd-run --quiet --unit="$1" --on-active="$2" systemctl start $3 && exec systemctl stop $3`
+// stop arms the timer before it stops anything. Where the timer cannot be started nothing is stopped. A unit that failed is collected: it
+// would be in the way of the next drill.
+const stop = `systemd-run --quiet --collect --unit="$1" --on-active="$2" systemctl start $3 && exec systemctl stop $3`
 
 // watch is the step that waits until the guests run elsewhere.
 func (m *Module) watch(node string, guests []string) modules.Step {
