@@ -88,6 +88,8 @@ func (m *Module) Validate() error {
 		switch {
 		case strings.ContainsAny(p, " \t\n"):
 			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not one parameter", p), Want: `each of its own: ["intel_iommu=on", "iommu=pt"]`}
+		case strings.HasPrefix(p, "-"):
+			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is no parameter of the kernel, which gives all that is behind -- to init", p), Want: "a name, or name=value"}
 		case !parameterPattern.MatchString(p):
 			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not a parameter that can be written into the files of all boot loaders", p), Want: `a name, or name=value without quotes, dollar signs and backslashes`}
 		}
@@ -203,6 +205,9 @@ func (m *Module) planGRUB(ctx context.Context, h modules.Host) ([]modules.Step, 
 		return nil, fmt.Errorf("%s: %w", h.Name(), err)
 	}
 	leave, added := m.differences(line.parameters())
+	if err := beforeInit(h, line.parameters(), added); err != nil {
+		return nil, err
+	}
 	line.edit(leave, added)
 	var steps []modules.Step
 	for _, f := range line.changes() {
@@ -250,6 +255,9 @@ func (m *Module) planCmdline(ctx context.Context, h modules.Host, l loader, runn
 	leave, added := m.differences(line)
 	if len(leave)+len(added) == 0 {
 		return strings.Join(line, " "), nil, nil
+	}
+	if err := beforeInit(h, line, added); err != nil {
+		return "", nil, err
 	}
 	line = slices.DeleteFunc(line, func(p string) bool { return slices.Contains(leave, nameOf(p)) })
 	after := strings.Join(append(line, added...), " ")

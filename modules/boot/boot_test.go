@@ -186,6 +186,8 @@ func TestRefused(t *testing.T) {
 		{"a command", host(byGRUB, defaults("GRUB_CMDLINE_LINUX=\"$(cat /x)\"\n")), grubFile + ":1: "},
 		{"an addition that no POSIX shell knows", host(byGRUB, defaults("GRUB_CMDLINE_LINUX+=\" quiet\"\n")), grubFile + ":1: "},
 		{"an export", host(byGRUB, defaults("export GRUB_CMDLINE_LINUX=quiet\n")), grubFile + ":1: "},
+		{"for init in GRUB's files", host(byGRUB, defaults("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet -- single\"\n")), "the kernel would not take iommu=pt behind it"},
+		{"for init in the command line", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "root=ZFS=a -- 3\n"}), "write it before the -- by hand"},
 		{"no script", host(byGRUB, defaults("GRUB_CMDLINE_LINUX=\"quiet\n")), "mend it by hand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -215,6 +217,7 @@ func TestValidate(t *testing.T) {
 		{"cmdline", Module{}},
 		{"cmdline", Module{Cmdline: []string{"intel_iommu=on iommu=pt"}}},
 		{"cmdline", Module{Cmdline: []string{`dyndbg="x"`}}},
+		{"cmdline", Module{Cmdline: []string{"a=1", "--"}}},
 		{"cmdline", Module{Cmdline: []string{"a=$(reboot)"}}},
 		{"cmdline", Module{Cmdline: []string{"a=\xca"}}},
 		{"cmdline", Module{Cmdline: []string{"root=/dev/sda"}}},

@@ -1,9 +1,12 @@
 package boot
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
+
+	"hlplay/modules"
 )
 
 // split returns the parameters of a kernel command line. As for the kernel, double quotes keep blanks together.
@@ -82,4 +85,13 @@ func (m *Module) missing(running []string) []string {
 		}
 	}
 	return all
+}
+
+// beforeInit returns an error if parameters would be appended behind the "--" of a command line: the kernel gives all that is there to
+// init (kernel-parameters documentation), and takes none of it.
+func beforeInit(h modules.Host, line, added []string) error {
+	if len(added) == 0 || !slices.Contains(line, "--") {
+		return nil
+	}
+	return fmt.Errorf("the command line of %s has --, and the kernel would not take %s behind it: write it before the -- by hand", h.Name(), strings.Join(added, " "))
 }
