@@ -73,9 +73,9 @@ func (m *Module) Validate() error {
 	}
 	seen := map[string]string{}
 	for name, value := range m.all() {
-		argument := "settings"
+		argument, valued := "settings", "settings"
 		if name == m.Name {
-			argument = "name"
+			argument, valued = "name", "value"
 		}
 		if !namePattern.MatchString(name) || strings.Contains(observe.SysctlPath(name), "/../") {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a setting", name), Want: "one name without patterns, such as vm.swappiness"}
@@ -85,10 +85,10 @@ func (m *Module) Validate() error {
 		}
 		seen[observe.SysctlPath(name)] = name
 		if strings.ContainsAny(value, "\n\x00") {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the value of %s has more than one line", name), Want: "one line"}
+			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s has more than one line", name), Want: "one line"}
 		}
 		if m.State != "absent" && observe.NormalSysctl(value) == "" {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "a value as sysctl prints it"}
+			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "a value as sysctl prints it"}
 		}
 	}
 	return m.contradiction()

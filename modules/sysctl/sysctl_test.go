@@ -1,6 +1,7 @@
 package sysctl
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -253,6 +254,13 @@ func TestValidate(t *testing.T) {
 		err, ok := modulestest.Decoded(&m).Validate().(*modules.ArgumentError)
 		if !ok || err.Argument != argument {
 			t.Errorf("%+v: expected a fault in %s, got %v", m, argument, modulestest.Decoded(&m).Validate())
+		}
+	}
+	for _, of := range []string{"core\n%p", "", " \t"} {
+		var fault *modules.ArgumentError
+		m := Module{Name: "vm.swappiness", Value: value(of)}
+		if err := modulestest.Decoded(&m).Validate(); !errors.As(err, &fault) || fault.Argument != "value" {
+			t.Errorf("value %q: %v, expected a fault in value", of, err)
 		}
 	}
 }

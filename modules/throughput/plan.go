@@ -78,7 +78,12 @@ func peerNamed(h modules.Host, name string) (modules.Host, error) {
 		if peer.Name() == name && name != h.Name() {
 			return peer, nil
 		}
-		names = append(names, peer.Name())
+		if peer.Name() != h.Name() {
+			names = append(names, peer.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("to names %q, and the play has no host besides %s", name, h.Name())
 	}
 	return nil, fmt.Errorf("to names %q, which is no other host of the play: expected one of %s", name, strings.Join(names, ", "))
 }

@@ -105,7 +105,7 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{"a stranger", map[string]string{"pve9": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12"), `to names "pve9"`},
-		{"itself", map[string]string{"pve1": "10.10.10.11"}, node("pve1", "11"), node("pve2", "12"), `to names "pve1", which is no other host`},
+		{"itself", map[string]string{"pve1": "10.10.10.11"}, node("pve1", "11"), node("pve2", "12"), `to names "pve1", which is no other host of the play: expected one of pve2`},
 		{"another's address", map[string]string{"pve2": "10.10.10.13"}, node("pve1", "11"), node("pve2", "12"), "10.10.10.13 is no address of pve2"},
 		{"behind a router", map[string]string{"pve2": "172.16.0.1"}, node("pve1", "11"), node("pve2", "12"), "would cross a router"},
 		{"no iperf3", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12", none), "iperf3 is not installed on pve2"},
