@@ -57,7 +57,7 @@ task "which runs every night" {
   }
 }
 
-task "the web server may open many files" {
+task "sshd may open many files" {
   systemd_unit {
     name    = "ssh.service"
     drop_in = "limits"
