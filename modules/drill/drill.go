@@ -225,15 +225,20 @@ func (m *Module) watch(node string, guests []string) modules.Step {
 	return modules.Step{
 		Risk:    modules.Restarts,
 		Summary: summary,
-		Action: modules.Run{Argv: append([]string{"sh", "-c", elsewhere, "sh", node, strconv.Itoa(int(m.Within.Seconds()) / 5)}, guests...),
+		Action: modules.Run{Argv: append([]string{"sh", "-c", elsewhere, "sh", node, seconds(m.Within)}, guests...),
 			Dir: "/root", Limit: 2*m.Within + time.Minute},
 		Wide: true,
 	}
 }
 
-// elsewhere looks every five seconds, first whether the node is gone, then where the guests are. "$1" is the node, "$2" how often it
-// looks, the rest are guests.
-const elsewhere = `node=$1; n=$2; shift 2; gone=
+// timed is a function that succeeds as long as fewer seconds have passed than "$2" says, whatever the time of day does meanwhile.
+const timed = `read -r up _ </proc/uptime; end=$((${up%.*} + $2))
+early() { read -r up _ </proc/uptime; [ "${up%.*}" -lt "$end" ]; }
+`
+
+// elsewhere looks every five seconds, first whether the node is gone, then where the guests are. "$1" is the node, "$2" for how many
+// seconds it looks, the rest are guests.
+const elsewhere = timed + `node=$1; shift 2; gone=
 while :; do
 	waits=
 	member=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members) || { echo "/etc/pve/.members does not name $node" >&2; exit 1; }
@@ -245,9 +250,7 @@ while :; do
 		case $line in *"($node,"*) waits="$waits; $line" ;; *", started)") ;; *) waits="$waits; ${line:-$sid is not known}" ;; esac
 	done
 	[ -n "$waits" ] || exit 0
-	n=$((n-1))
-	[ "$n" -gt 0 ] || { echo "not in time:${waits#;}" >&2; exit 1; }
-	sleep 5
+	early && sleep 5 && early || { echo "not in time:${waits#;}" >&2; exit 1; }
 done`
 
 // back is the step that waits until all is as before.
@@ -258,14 +261,14 @@ func (m *Module) back(node string, hasCeph bool) modules.Step {
 	}
 	return modules.Step{
 		Summary: fmt.Sprintf("wait until %s is %s, for at most %s", node, what, short(m.Returns+m.Away)),
-		Action: modules.Run{Argv: []string{"sh", "-c", returned, "sh", node, strconv.Itoa(int((m.Returns + m.Away).Seconds()) / 10), pve.Flag(hasCeph)},
+		Action: modules.Run{Argv: []string{"sh", "-c", returned, "sh", node, seconds(m.Returns + m.Away), pve.Flag(hasCeph)},
 			Dir: "/root", Limit: 2*(m.Returns+m.Away) + time.Minute},
 		Wide: true,
 	}
 }
 
-// returned looks every ten seconds. "$1" is the node, "$2" how often, "$3" whether there is Ceph.
-const returned = `node=$1; n=$2; ceph=$3
+// returned looks every ten seconds. "$1" is the node, "$2" for how many seconds it looks, "$3" whether there is Ceph.
+const returned = timed + `node=$1; ceph=$3
 while :; do
 	waits=
 	online=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members)
@@ -275,10 +278,10 @@ while :; do
 		case $status in *OSD_DOWN* | *PG_* | *MON_DOWN*) waits="$waits; $(printf '%s\n' "$status" | head -n 1)" ;; esac
 	fi
 	[ -n "$waits" ] || exit 0
-	n=$((n-1))
-	[ "$n" -gt 0 ] || { echo "not as before:${waits#;}" >&2; exit 1; }
-	sleep 10
+	early && sleep 10 && early || { echo "not as before:${waits#;}" >&2; exit 1; }
 done`
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // short is a duration without the zeros at its end: "6m" for "6m0s".
 func short(d time.Duration) string {

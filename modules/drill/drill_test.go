@@ -1,6 +1,9 @@
 package drill
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -95,5 +98,40 @@ func TestTimesThatMakeNoSense(t *testing.T) {
 		if err := m.Validate(); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// What the watching host sees when the time is over fails the drill, and says what is missing. The scripts run in a real shell.
+func TestNotInTime(t *testing.T) {
+	dir := t.TempDir()
+	members := filepath.Join(dir, "members")
+	for name, c := range map[string]struct {
+		script, online, manager string
+		args                    []string
+		want                    string // empty where the script succeeds
+	}{
+		"moved":     {elsewhere, "0", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, ""},
+		"not moved": {elsewhere, "0", "service vm:100 (pve1, started)", []string{"pve1", "0", "vm:100"}, "not in time: service vm:100 (pve1, started)"},
+		"starting":  {elsewhere, "0", "service vm:100 (pve2, starting)", []string{"pve1", "0", "vm:100"}, "not in time: service vm:100 (pve2, starting)"},
+		"not gone":  {elsewhere, "1", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, "not in time: pve1 is online still"},
+		"back":      {returned, "1", "", []string{"pve1", "0", "0"}, ""},
+		"not back":  {returned, "0", "", []string{"pve1", "0", "0"}, "not as before: pve1 is not online"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for path, text := range map[string]string{
+				members:                          `{"nodelist": {"pve1": {"id": 1, "online": ` + c.online + `}}}`,
+				filepath.Join(dir, "ha-manager"): "#!/bin/sh\necho '" + c.manager + "'\n",
+			} {
+				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.Command("sh", append([]string{"-c", strings.ReplaceAll(c.script, "/etc/pve/.members", members), "sh"}, c.args...)...)
+			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+			out, err := cmd.CombinedOutput()
+			if got := strings.TrimSpace(string(out)); got != c.want || (err == nil) != (c.want == "") {
+				t.Errorf("it says %q and ends with %v, want %q", got, err, c.want)
+			}
+		})
 	}
 }
