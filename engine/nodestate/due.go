@@ -1,9 +1,11 @@
-// Package nodestate is what hlplay keeps on a node from one run to the next: which handlers are due there, which
-// long commands are running, and who is changing it. It says nothing of how the node is; that is observed.
+// Package nodestate keeps hlplay's own records on a node between runs: the handlers that are due there, the long commands
+// that are running, the run that is changing the node, and the changes that the node is to undo. It records nothing about
+// the node's configuration, which is observed.
 //
-// It lies in a directory of root's alone, in one small file a thing, and a directory a command. A shell makes and removes each file with no process of its own, in
-// the flight of the step that makes it true, so that no fault between two flights loses it. A file's name says all that
-// is needed: whatever a power failure leaves of the content.
+// The records are small files, one per item, and one directory per command, below a directory that only root can enter. The
+// shell writes and removes them with builtins, in the same flight as the step that they describe, so that a fault between
+// two flights cannot lose one. File names alone carry what is essential, because a power failure may leave a file without
+// its content.
 package nodestate
 
 import (
@@ -16,28 +18,28 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Dir is where it lies on a node.
+// Dir is the directory of the records on a node.
 const Dir = "/var/lib/hlplay"
 
-// Due is a handler that is to run on a node, because a task that notifies it has begun to change the node.
+// Due is a handler that has to run on a node because a task that notifies it has started to change the node.
 type Due struct {
-	// ID is the name of its file: see Name.
+	// ID is the name of the handler's file: see Name.
 	ID string `json:"-"`
-	// Play and Handler are its name. They are empty where a fault has left nothing of the content.
+	// Play and Handler identify the handler. They are empty if a fault has lost the file's content.
 	Play    string `json:"play"`
 	Handler string `json:"handler"`
-	// Task is the task that has notified it, at File and Line of a playbook.
+	// Task is the task that notified the handler, at File and Line of a playbook.
 	Task     string `json:"task"`
 	File     string `json:"file"`
 	Line     int    `json:"line"`
 	Playbook string `json:"playbook"`
-	// Run is the run in which that was, By the person and the controller, as in "ada@desk".
+	// Run is the run that the task belonged to, and By the person and the controller, as in "ada@desk".
 	Run   string    `json:"run"`
 	By    string    `json:"by"`
 	Since time.Time `json:"since"`
 }
 
-// Name is the ID of the handler of a play.
+// Name returns the ID of a play's handler.
 func Name(play, handler string) string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(play+"\x00"+handler)))[:32]
 }
@@ -53,16 +55,16 @@ func (d Due) String() string {
 	return fmt.Sprintf("handler %q of play %q is due since %s: %s", d.Handler, d.Play, moment(d.Since), d.Why())
 }
 
-// Why says which task has made the handler due.
+// Why says which task made the handler due.
 func (d Due) Why() string {
 	return fmt.Sprintf("task %q (%s:%d) began to change something in a run of %s that did not come to it", d.Task, d.File, d.Line, d.By)
 }
 
-// moment is a time as a person reads it.
+// moment formats a time for people.
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
-// making is what a shell knows that keeps something on a node: root's directories are made, and are not followed anywhere.
-// Whose they are is seen before anything in them is believed (see States).
+// making is the shell code for writing records: it makes the directories and rejects them if they are symbolic links. Their
+// owner and mode are checked before anything in them is trusted (see States).
 const making = `_hl_v=` + Dir + `
 _hl_own() {
 	[ -d "$_hl_v/due" ] || mkdir -m 700 "$_hl_v" "$_hl_v/due" || [ -d "$_hl_v/due" ]
@@ -70,16 +72,16 @@ _hl_own() {
 }
 `
 
-// text is the content of its file, one line of ASCII.
+// text returns the content of the handler's file, one line of ASCII.
 func (d Due) text() string {
 	b, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // it is made of texts, a number and a time
+		panic(err) // only strings, a number and a time
 	}
 	return ascii(b)
 }
 
-// ascii is JSON with what is not printable ASCII as escapes, so that any program can read it back byte by byte.
+// ascii escapes everything but printable ASCII in JSON, so that any program can read it back byte by byte.
 func ascii(b []byte) string {
 	var s strings.Builder
 	for _, r := range string(b) {
@@ -96,8 +98,8 @@ func ascii(b []byte) string {
 	return s.String()
 }
 
-// Clear is what is to be done when handlers have run: they are no longer due. What is not there is cleared; what cannot be
-// looked at is not.
+// Clear returns the query that removes the records of handlers that have run. It succeeds if there are none, and fails if
+// the directory cannot be read.
 func Clear(ids ...string) remote.Query {
 	return remote.Query{Script: `[ -e ` + Dir + `/due ] || exit 0; cd ` + Dir + `/due && exec rm -f -- "$@"`, Args: ids}
 }

@@ -14,36 +14,36 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Holder is a run that is changing a node: it holds the node's lock. No other run begins to change it meanwhile.
+// Holder is a run that holds a node's lock while it changes the node. No other run starts to change the node meanwhile.
 type Holder struct {
-	// Run is which run it is, By the person and the controller, as in "ada@desk".
+	// Run is the ID of the run, and By the person and the controller, as in "ada@desk".
 	Run      string    `json:"run"`
 	By       string    `json:"by"`
 	Playbook string    `json:"playbook"`
 	Since    time.Time `json:"since"`
 	Seat     Seat      `json:"seat"`
 
-	// Process is the process on the node that stands for the run: the shell that acts, or what it has begun and not ended
-	// when its connection was lost. Alive reports whether it lives, Busy whether a command of the run goes on there.
+	// Process is the process on the node that stands for the run: the acting shell, or the command that was still running
+	// when the connection was lost. Alive reports whether it is running, Busy whether a command of the run is.
 	Process int  `json:"-"`
 	Alive   bool `json:"-"`
 	Busy    bool `json:"-"`
-	// mark is the first line of the lock, which no other has.
+	// mark is the first line of the lock file, which is unique.
 	mark string
 }
 
-// Seat is the process of a controller that a run is.
+// Seat identifies the controller's process that carries out a run.
 type Seat struct {
-	// Boot and PIDs say where the number counts: the kernel's boot id and the namespace. They are empty where that cannot be
-	// known.
+	// Boot is the kernel's boot ID and PIDs the PID namespace, within which Process is unique. They are empty if they cannot
+	// be read.
 	Boot string `json:"boot,omitempty"`
 	PIDs string `json:"pids,omitempty"`
-	// Process is its number and Start when it began, as the kernel counts.
+	// Process is the process ID, and Start the start time in the kernel's clock ticks since boot.
 	Process int    `json:"process"`
 	Start   string `json:"start,omitempty"`
 }
 
-// String says who it is.
+// String says who holds the lock.
 func (h Holder) String() string {
 	if h.By == "" {
 		return fmt.Sprintf("locked by a run of which nothing more is known (process %d on the host)", h.Process)
@@ -55,16 +55,16 @@ func (h Holder) String() string {
 	return text
 }
 
-// living are the runs of this very process.
+// living holds the runs of this process, by ID.
 var living sync.Map
 
-// Begin makes a run of this process known, and returns it as a Holder.
+// Begin registers a run of this process and returns it as a Holder.
 func Begin(run, playbook string, now time.Time) Holder {
 	living.Store(run, true)
 	return Holder{Run: run, By: By(), Playbook: playbook, Since: now.UTC().Truncate(time.Second), Seat: seat(os.Getpid())}
 }
 
-// By is the person and the controller, as in "ada@desk".
+// By returns the person and the controller, as in "ada@desk".
 func By() string {
 	by := "?"
 	if u, err := user.Current(); err == nil {
@@ -76,7 +76,7 @@ func By() string {
 	return by
 }
 
-// End says that the run is over.
+// End unregisters the run.
 func (h Holder) End() { living.Delete(h.Run) }
 
 func seat(pid int) Seat {
@@ -88,7 +88,7 @@ func seat(pid int) Seat {
 	return Seat{Boot: strings.TrimSpace(string(boot)), PIDs: pids, Process: pid, Start: started(pid)}
 }
 
-// started is when a process of this machine began; empty if there is none.
+// started returns the start time of a process of this machine, or "" if there is no such process.
 func started(pid int) string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -101,12 +101,12 @@ func started(pid int) string {
 	return fields[19]
 }
 
-// Gone reports whether the run is known to be over: it was one of this machine, and its process is no more. Its shell on
-// the node may not have heard of that yet, as a link that was cut may stand there for hours. Where a command of it goes on,
-// that is not over.
+// Gone reports whether the lock may be broken: nothing on the node stands for the run any more, or the run is over and none
+// of its commands is still running there. The node's shell may outlive the run by hours if the connection was cut.
 func (h Holder) Gone() bool { return !h.Alive || !h.Busy && h.Over() }
 
-// Over reports whether the run itself is known to be over, whatever goes on on the node.
+// Over reports whether the run itself is known to be over, that is, whether it was a run of this machine and its process has
+// ended. Its commands may still be running on the node.
 func (h Holder) Over() bool {
 	here := seat(h.Seat.Process)
 	if here.Boot == "" || here.Boot != h.Seat.Boot || here.PIDs != h.Seat.PIDs {
@@ -119,8 +119,8 @@ func (h Holder) Over() bool {
 	return here.Start != h.Seat.Start
 }
 
-// born tells when a process began, as the kernel counts, and which boot this is: its number alone would be that of another
-// process one day.
+// born is the shell code that reads a process's start time and the boot ID. The process ID alone is not enough, because it
+// is reused.
 const born = `_hl_born() {
 	_hl_s=
 	{ read -r _hl_s <"/proc/$1/stat"; } 2>/dev/null || :
@@ -133,7 +133,7 @@ _hl_booted() {
 }
 `
 
-// holding tells whether who holds the lock lives: the process that it names, of this boot.
+// holding is the shell code that reads a lock and tests whether its holder, a process of the current boot, is alive.
 const holding = `_hl_v=` + Dir + `
 ` + born + `_hl_who() {
 	_hl_l= _hl_t=
@@ -153,11 +153,13 @@ _hl_lives() {
 }
 `
 
-// taking takes the lock for the acting shell, or for the command itself where there is none, unless the run has it: its
-// arguments are the run, the text of the Holder and the mark of a lock that is to be broken; behind them stands what is to be
-// recorded. A file that is whole gets a second name, which only one can have. Who breaks a lock has another one meanwhile, so that
-// nobody takes that of somebody who was faster for the broken one; and what is broken is looked at once more when it is
-// moved away.
+// taking is the shell code that takes the lock, unless the run has it already, for the acting shell or, without one, for the
+// command itself. Its arguments are the run, the text of the Holder, the mark of a lock to break, and then the records to
+// write.
+//
+// A lock is a hard link to a complete file, which only one process can make. Whoever breaks a lock holds a second lock
+// meanwhile, so that nobody removes the new lock of a faster run in place of the stale one, and compares the mark again
+// after moving the stale lock away.
 const taking = holding + making + `_hl_note() {
 	shift 3
 	while [ $# -gt 1 ]; do
@@ -225,13 +227,13 @@ if [ $_hl_mine = no ]; then
 fi
 _hl_note "$@"`
 
-// Act is what is to be done before a step: the node is locked for the run, and from then on the handlers that the step notifies
-// are due. broken, if not nil, is a Holder that is Gone, whose lock is broken. If another holds the lock the step is
-// not begun: see HeldBy. Where nothing can be kept, the step goes on without it.
+// Act returns the query that runs before a step: it locks the node for the run and records the handlers that the step
+// notifies as due. broken, if not nil, is a Holder that is Gone and whose lock is broken. If another run holds the lock, the
+// step is not started: see HeldBy. If nothing can be written to the node, the step runs without lock and records.
 func (h Holder) Act(broken *Holder, all ...Due) remote.Query {
 	b, err := json.Marshal(h)
 	if err != nil {
-		panic(err) // it is made of texts, a number and a time
+		panic(err) // only strings, a number and a time
 	}
 	q := remote.Query{Script: taking, Args: []string{h.Run, ascii(b), ""}}
 	if broken != nil {
@@ -243,10 +245,10 @@ func (h Holder) Act(broken *Holder, all ...Due) remote.Query {
 	return q
 }
 
-// HeldBy is who holds the lock, of a step that was not begun; nil if it says nothing of that.
+// HeldBy returns the holder of the lock that prevented a step, or nil if the error names none.
 func HeldBy(prevented *remote.PreventedError) *Holder { return parse(prevented.Said).Lock }
 
-// lock reads two lines: how the process does and the first line of the lock, and the text of the Holder.
+// lock reads the holder's state and the first line of the lock; holder reads the line that follows, the text of the Holder.
 func (s *State) lock(rest string) {
 	how, mark, _ := strings.Cut(rest, " ")
 	h := Holder{Alive: how == "idle" || how == "busy", Busy: how == "busy", mark: mark}

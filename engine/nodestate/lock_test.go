@@ -17,14 +17,14 @@ import (
 	"hlplay/engine/remote"
 )
 
-// other is another connection to the node.
+// other returns the node over another connection.
 func (n *node) other() *node {
 	o := &node{t: n.t, dir: n.dir, Conn: remote.Local("node")}
 	n.t.Cleanup(func() { o.Conn.Close() })
 	return o
 }
 
-// take tries to take the lock and tells who holds it instead; nil is that it was taken.
+// take tries to take the lock and returns the run that holds it instead, or nil.
 func (n *node) take(h Holder, broken *Holder) *Holder {
 	n.t.Helper()
 	r, err := n.Run(context.Background(), remote.Command{Argv: []string{"true"}, Before: n.here(h.Act(broken))})
@@ -42,8 +42,8 @@ func (n *node) take(h Holder, broken *Holder) *Holder {
 	return held
 }
 
-// A run holds a node as long as its connection stands: another is told who it is, and takes over when it is over, whatever
-// ended it.
+// A run holds the lock as long as its connection stands. Another run learns who holds it, and takes it once the first run
+// has ended for whatever reason.
 func TestOneRunAtATime(t *testing.T) {
 	n := newNode(t)
 	ada := Holder{Run: "ada's", By: "ada@desk", Playbook: "it's a play.hcl", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC), Seat: Seat{Boot: "elsewhere", Process: 7}}
@@ -77,7 +77,7 @@ func TestOneRunAtATime(t *testing.T) {
 	}
 }
 
-// A lock that names a process which is no more, or another one of the same number, is nobody's.
+// A lock is stale if the process that it names has ended or its process ID was reused.
 func TestStaleLocks(t *testing.T) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -116,7 +116,7 @@ func TestStaleLocks(t *testing.T) {
 				if held.By != "eve@desk" {
 					t.Errorf("held by %+v", held)
 				}
-				if held := n.take(Holder{Run: "new"}, held); held != nil { // its controller is known to be gone
+				if held := n.take(Holder{Run: "new"}, held); held != nil { // its controller is known to have ended
 					t.Errorf("the lock was to be broken and is held by %+v", held)
 				}
 			}
@@ -130,7 +130,7 @@ func TestStaleLocks(t *testing.T) {
 	}
 }
 
-// Of many who take the lock of a dead run at once, one has it.
+// If many runs take a stale lock at once, exactly one gets it.
 func TestARaceHasOneWinner(t *testing.T) {
 	for range 3 {
 		n := newNode(t)
@@ -164,7 +164,7 @@ func TestARaceHasOneWinner(t *testing.T) {
 	}
 }
 
-// Whether a run is over is known of this machine alone.
+// Whether a run is over can only be known for runs of this machine.
 func TestGone(t *testing.T) {
 	h := Begin("mine", "play.hcl", time.Now())
 	if h.Alive = true; h.Seat.Boot == "" {

@@ -11,45 +11,45 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Long is a command that takes its time, and that a node carries through whatever becomes of the connection and of the run that
-// has begun it. It has a directory of root's alone, running/ID, with its script, its input, what it prints and how it ends.
+// Long is a long-running command that the node completes even if the connection or the run that started it is lost. Its
+// script, input, output and exit code are kept in running/ID, a directory that only root can read.
 type Long struct {
-	// ID is the name of its directory, and part of the name of its unit.
+	// ID is the name of the command's directory, and part of the name of its unit.
 	ID string `json:"-"`
-	// What says what it does, in one line. It is empty where a fault has left nothing of the content.
+	// What describes the command in one line. It is empty if a fault has lost the file's content.
 	What string `json:"what"`
-	// Task is the task that it belongs to, at File and Line of a playbook.
+	// Task is the task that the command belongs to, at File and Line of a playbook.
 	Task     string `json:"task"`
 	File     string `json:"file"`
 	Line     int    `json:"line"`
 	Playbook string `json:"playbook"`
-	// Run is the run that has begun it, By the person and the controller, as in "ada@desk".
+	// Run is the run that started the command, and By the person and the controller, as in "ada@desk".
 	Run   string    `json:"run"`
 	By    string    `json:"by"`
 	Since time.Time `json:"since"`
-	// Limit is how many seconds it may take.
+	// Limit is the command's time limit in seconds.
 	Limit int `json:"limit"`
 
-	// Fate is how it does, Exit its exit code if it has ended.
+	// Fate says what became of the command. Exit is its exit code if it has ended.
 	Fate Fate `json:"-"`
 	Exit int  `json:"-"`
-	// Process is the process on the node that carries it through, Unit its transient unit; empty where systemd is not the
+	// Process is the process on the node that runs the command, and Unit its transient unit, empty if systemd is not the
 	// node's init.
 	Process int    `json:"-"`
 	Unit    string `json:"-"`
 }
 
-// Fate is what has become of a Long.
+// Fate says what became of a Long.
 type Fate string
 
-// The fates of a Long.
+// The values of Fate.
 const (
 	Alive Fate = "alive" // it is running
 	Ended Fate = "ended" // it has ended with an exit code
 	Lost  Fate = "lost"  // it was killed, or the node was restarted
 )
 
-// String says what it is, since when, who has begun it and how it does.
+// String says what the command is, who started it and when, and what became of it.
 func (l Long) String() string {
 	if l.What == "" {
 		return "a command " + l.state() + "; what it is, a fault has lost (" + l.ID + ")"
@@ -70,12 +70,12 @@ func (l Long) state() string {
 	return "was cut off"
 }
 
-// detaching is what a shell knows that waits for a Long: its arguments begin with the ID. Its directory goes with the acting shell that has
-// sent the command's end, unless another has come to read it since.
+// detaching is the shell code for waiting for a Long, whose ID is its first argument. The acting shell that has delivered
+// the command's end removes the directory, unless another shell has started to read it since.
 //
-// Its file "of" names the process that answers for it: the shell that starts it, then what carries it through. Where that one was
-// killed, the command itself, which "pid" names, may go on: as long as it does, it is not begun a second time. Who makes the
-// directory "begun" begins it, or sees to it that nobody does.
+// The file "of" names the process in charge: first the shell that starts the command, then the one that runs carrying. If
+// that process was killed, the command itself, named in "pid", may still be running, and is not started again as long as it
+// is. Making the directory "begun" claims the start of the command: only its maker may start it, or give it up.
 const detaching = `_hl_r=` + Dir + `/running/$1
 _hl_k=${_hl_at%/*}
 _hl_ended() {
@@ -132,9 +132,10 @@ _hl_tell() {
 }
 `
 
-// carrying is what carries a Long through: its arguments are the directory, the file in which an acting shell looks for
-// the process of its command, and the unit. Only one of those who are started for it does. SIGTERM, as of systemctl stop, ends the command, and
-// it still says how that ended. It has no single quotes in it.
+// carrying is the script that runs a Long. Its arguments are the command's directory, the file in which an acting shell
+// looks for the process of its command, and the unit. Of several instances started for one command only one runs it.
+// SIGTERM, which systemctl stop sends, ends the command, and its end is still recorded. The script must not contain single
+// quotes.
 const carrying = `_hl_r=$1
 mkdir "$_hl_r/begun" 2>/dev/null || exit 0
 . "$_hl_r/env"
@@ -171,14 +172,15 @@ fi
 rm -f "$_hl_r/script" "$_hl_r/in"
 true >"$_hl_r/exit.$_hl_x"`
 
-// heading is how the script of a Long begins, with the arguments that carrying gives it.
+// heading is the beginning of a Long's script. Its arguments come from carrying.
 const heading = born + `_hl_born "$$"
 { echo "$$ $_hl_s" >"$1"; } 2>/dev/null || { echo "hlplay: the command was not begun: $1 cannot be written" >&2; exit 126; }
 { read -r _hl_f _hl_p <"$2" && echo "$_hl_f $$" >"$2"; } 2>/dev/null`
 
-// starting starts a Long and waits for its end: its arguments are the ID, what is to be known of it, and the seconds after
-// which systemd ends it if nobody else has. Its unit leaves alone what the command leaves behind, and gives it the signals and the
-// environment that it would have had from the shell. Where the directory cannot be made, the shell runs the command itself.
+// starting is the shell code that starts a Long and waits for its end. Its arguments are the ID, the description, and the
+// seconds after which systemd ends the command if nothing else has. The unit does not kill processes that the command leaves
+// behind, and runs the command with the signals and the environment that the shell would have given it. If the directory
+// cannot be made, the shell runs the command itself.
 const starting = born + detaching + `_hl_v=` + Dir + `
 _hl_born "$$"
 _hl_booted
@@ -205,7 +207,7 @@ fi
 ! _hl_unbegun || return 126
 _hl_tell`
 
-// attaching waits for a Long that others have started.
+// attaching is the shell code that waits for a Long which another shell has started.
 const attaching = born + detaching + `if [ ! -d "$_hl_r" ]; then
 	echo "hlplay: nothing is known there of the command any more" >&2
 	return 137
@@ -213,26 +215,27 @@ fi
 _hl_ended || { read -r _hl_p _ <"$_hl_r/pid" && read -r _hl_f _hl_x <"$_hl_at" && echo "$_hl_f $_hl_p" >"$_hl_at"; } 2>/dev/null
 _hl_tell`
 
-// Start is what starts it in place of its shell: see remote.Command.Via.
+// Start returns the query that starts the command in place of its shell: see remote.Command.Via.
 func (l Long) Start() remote.Query {
 	b, err := json.Marshal(l)
 	if err != nil {
-		panic(err) // it is made of texts, numbers and a time
+		panic(err) // only strings, numbers and a time
 	}
 	return remote.Query{Script: starting, Args: []string{l.ID, ascii(b), strconv.Itoa(l.Limit + 60)}}
 }
 
-// Attach is what waits for it and tells what it has printed, as Start does.
+// Attach returns the query that waits for the command and prints its output, as Start does.
 func (l Long) Attach() remote.Query {
 	return remote.Query{Script: attaching, Args: []string{l.ID}}
 }
 
-// Await waits for its end on the node, for as long as a limit. Whether it came shows in what is kept there.
+// Await returns the query that waits on the node for the command's end, up to a limit. Whether the command has ended is seen
+// in the node's State.
 func (l Long) Await(limit time.Duration) remote.Query {
 	return remote.Query{Script: "_hl_at=\n" + born + detaching + "_hl_await", Args: []string{l.ID}, Limit: limit}
 }
 
-// Discard removes what is kept of commands that do not run any more. One that runs after all stays.
+// Discard returns the query that removes the directories of commands, except of those that are still running.
 func Discard(all ...Long) remote.Query {
 	q := remote.Query{Script: "_hl_at=\n" + born + detaching + `for _hl_i in "$@"; do
 	_hl_r=` + Dir + `/running/$_hl_i
@@ -245,7 +248,7 @@ done`}
 	return q
 }
 
-// reporting prints what is known of the commands that a node keeps something of; it stands behind holding.
+// reporting is the shell code that prints the commands that a node has records of. It relies on holding.
 const reporting = `for _r in "$_v"/running/*; do
 	[ -d "$_r" ] && [ ! -L "$_r" ] || continue
 	[ -n "$_u" ] || stat -c 'of %u %a %F' "$_v" "$_v/running"
@@ -280,5 +283,5 @@ func (s *State) running(rest string) {
 	s.Running = append(s.Running, l)
 }
 
-// longID is what a Long may be called.
+// longID matches the ID of a Long.
 var longID = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)

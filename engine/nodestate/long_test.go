@@ -22,7 +22,7 @@ var upgrade = Long{
 	Run: "r1", By: "ada@desk", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC), Limit: 60,
 }
 
-// long is a shell script as a long command that the node carries through.
+// long returns a shell script as a long command.
 func (n *node) long(l Long, script string, args ...string) remote.Command {
 	return remote.Command{
 		Argv: append([]string{"sh", "-c", script, "sh"}, args...), Env: map[string]string{"SECRET": "it's one"}, Stdin: []byte("in\n"),
@@ -39,7 +39,7 @@ func (n *node) attach(l Long) remote.Result {
 	return r
 }
 
-// await waits until a file is there, as long as the test may take.
+// await waits until a file exists, up to the test's deadline.
 func await(t *testing.T, path string) {
 	t.Helper()
 	for _, err := os.Stat(path); err != nil; _, err = os.Stat(path) {
@@ -47,8 +47,8 @@ func await(t *testing.T, path string) {
 	}
 }
 
-// What a long command reads, prints and ends with is what any other does, and what is kept of it goes with the shell that
-// has read its end.
+// A long command has input, output and exit code like any other. Its directory is removed by the shell that has read its
+// end.
 func TestLongIsACommand(t *testing.T) {
 	n := newNode(t)
 	r, err := n.Run(context.Background(), n.long(upgrade, `cat; echo "$SECRET $LC_ALL"; pwd; umask; echo err >&2; exit 3`))
@@ -95,7 +95,8 @@ func TestLongIsACommand(t *testing.T) {
 	}
 }
 
-// A long command goes on without its connection; another one finds it, waits for it and reads its end, and it was begun once.
+// A long command outlives its connection. Another connection finds it, waits for it and reads its end, and the command was
+// started once.
 func TestLongOutlivesItsConnection(t *testing.T) {
 	n := newNode(t)
 	dir := t.TempDir()
@@ -119,7 +120,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	if diff := cmp.Diff([]Long{kept}, running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" || running[0].Process < 2 {
 		t.Fatalf("while it runs (-want +got):\n%s", diff)
 	}
-	n.ask(Discard(upgrade)) // by somebody who has looked before it was begun
+	n.ask(Discard(upgrade)) // of a run that looked before the command was started
 	n.ask(upgrade.Await(time.Second))
 	if running := n.state().Running; running[0].Fate != Alive {
 		t.Errorf("after a wait that was too short it is %s", running[0].Fate)
@@ -146,7 +147,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	}
 }
 
-// holdsNothing checks that a text is not left in what is kept of the command but for what it has printed.
+// holdsNothing checks that a text is in none of the command's files but its output.
 func (n *node) holdsNothing(text string) {
 	n.t.Helper()
 	dir := filepath.Join(n.dir, "running", upgrade.ID)
@@ -162,7 +163,7 @@ func (n *node) holdsNothing(text string) {
 	}
 }
 
-// A command whose start was cut off is neither waited for nor in anybody's way.
+// A command whose start was cut off is not waited for and blocks nothing.
 func TestLongThatWasNeverBegun(t *testing.T) {
 	n := newNode(t)
 	dir := filepath.Join(n.dir, "running", upgrade.ID)
@@ -194,7 +195,7 @@ func bootID(t *testing.T) string {
 	return strings.TrimSpace(string(b))
 }
 
-// A command whose process cannot be recorded is not begun, as another run would begin it once more.
+// A command whose process cannot be recorded is not started, as another run would start it again.
 func TestLongWithoutRoom(t *testing.T) {
 	mv, err := exec.LookPath("mv")
 	if err != nil {
@@ -220,7 +221,8 @@ func TestLongWithoutRoom(t *testing.T) {
 	}
 }
 
-// SIGTERM ends the command and not its watch. Where the watch is killed, the command counts as running as long as it does.
+// SIGTERM ends the command but not the script that runs it. If that script is killed, the command counts as running as long
+// as it is.
 func TestLongThatIsEnded(t *testing.T) {
 	n := newNode(t)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {

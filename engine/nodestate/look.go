@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Look reads what is kept on a node.
+// Look reads a node's State.
 func Look(ctx context.Context, node observe.Asker) (s State, err error) {
 	names := []string{""}
 	answers, err := node.Ask(ctx, States.Ask(names))
@@ -20,8 +20,8 @@ func Look(ctx context.Context, node observe.Asker) (s State, err error) {
 	return s, err
 }
 
-// forgetting removes the handlers that its arguments name behind the mark of a lock, and the lock if it has that mark; what it says
-// of that stands in the node's log.
+// forgetting is the shell code that removes records of handlers, and the lock if its mark is still the given one. Its
+// arguments are the mark, the text for the node's log, and the IDs of the handlers.
 const forgetting = holding + `_hl_m=$1 _hl_w=$2
 shift 2
 if [ -e "$_hl_v/due" ]; then cd "$_hl_v/due" && rm -f -- "$@" || exit 1; fi
@@ -32,19 +32,19 @@ if [ -n "$_hl_m" ] && [ "$_hl_l" = "$_hl_m" ]; then
 fi
 ! command -v logger >/dev/null || logger -t hlplay -- "$_hl_w" || :`
 
-// ErrBusy says that a command of the run goes on that holds a node's lock.
+// ErrBusy reports that a command of the run that holds a node's lock is still running.
 var ErrBusy = errors.New("a command of the run that holds its lock goes on there: wait for its end")
 
-// RunningError says that a long command is running on a node, of which nothing may be forgotten.
+// RunningError reports that nothing was forgotten because a long command is running on the node.
 type RunningError struct{ Long Long }
 
 func (e *RunningError) Error() string {
 	return e.Long.String() + ": wait for its end, or end it there"
 }
 
-// Forget makes a node forget what it keeps: no handler is due any more, nobody holds its lock, and what was to be undone stays. The
-// node's log says so, with who did that and why. What is not in s stays, as it has come since. It forgets nothing while a long
-// command is running there.
+// Forget removes what s lists from a node: due handlers, the lock, ended commands and undone changes. Changes that are
+// still armed are disarmed and so become permanent. The node's log records who did that and why. Anything that is not in
+// s is newer and stays. Forget fails without removing anything while a long command is running there.
 func Forget(ctx context.Context, node observe.Asker, s State, by, reason string) error {
 	if s.Refused != "" {
 		return errors.New(s.Refused)

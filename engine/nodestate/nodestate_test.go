@@ -14,7 +14,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// node is a node of which only the state matters: a real shell, with a directory in place of /var/lib.
+// node is a real shell with a directory in place of /var/lib/hlplay.
 type node struct {
 	t   *testing.T
 	dir string // in place of Dir
@@ -30,7 +30,7 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-// here is a query about the node's own directory.
+// here makes a query use the node's own directory.
 func (n *node) here(q remote.Query) remote.Query {
 	here := strings.NewReplacer(Dir, n.dir, "/var/lib", filepath.Dir(n.dir), "/run/systemd/system", n.dir+"/no-systemd")
 	q.Script = here.Replace(q.Script)
@@ -42,7 +42,7 @@ func (n *node) here(q remote.Query) remote.Query {
 	return q
 }
 
-// again connects anew; what the old connection was at has ended.
+// again replaces the connection, and returns once the commands of the old one have ended.
 func (n *node) again() {
 	n.t.Helper()
 	n.Conn.Close()
@@ -72,7 +72,7 @@ func (n *node) state() State {
 	return parse(text)
 }
 
-// act is what comes before a step of a run that does not matter.
+// act is the query before a step of some run.
 func act(all ...Due) remote.Query { return Holder{Run: "r1"}.Act(nil, all...) }
 
 func (n *node) run(before remote.Query, argv ...string) remote.Result {
@@ -89,7 +89,7 @@ var chrony = Due{
 	Playbook: "play.hcl", Run: "r1", By: "ada@desk", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC),
 }
 
-// What is recorded before a command is there when the command has run, whatever its fate, and until it is cleared.
+// A record that is made before a command stays after it, however the command ends, until it is cleared.
 func TestDueUntilCleared(t *testing.T) {
 	n := newNode(t)
 	if s := n.state(); !cmp.Equal(s, State{}) {
@@ -109,7 +109,7 @@ func TestDueUntilCleared(t *testing.T) {
 	if diff := cmp.Diff([]Due{other, chrony}, n.state().Due); diff != "" {
 		t.Errorf("due (-want +got):\n%s", diff)
 	}
-	n.run(act(chrony), "true") // again
+	n.run(act(chrony), "true")
 	n.ask(Clear(other.ID))
 	n.ask(Clear(other.ID))
 	if diff := cmp.Diff([]Due{chrony}, n.state().Due); diff != "" {
@@ -127,7 +127,7 @@ func TestDueUntilCleared(t *testing.T) {
 	}
 }
 
-// What cannot be looked at is not cleared, and nobody may think so.
+// If the directory cannot be read, Clear fails and removes nothing.
 func TestWhatCannotBeCleared(t *testing.T) {
 	n := newNode(t)
 	for _, dir := range []string{n.dir, filepath.Join(n.dir, "due")} {
@@ -152,7 +152,7 @@ func TestWhatCannotBeCleared(t *testing.T) {
 	}
 }
 
-// A file whose content a power failure has lost still says which handler is due.
+// A file that has lost its content in a power failure still says which handler is due.
 func TestContentThatIsLost(t *testing.T) {
 	n := newNode(t)
 	n.run(act(chrony), "true")
@@ -179,7 +179,7 @@ func TestContentThatIsLost(t *testing.T) {
 	}
 }
 
-// What is not root's alone is not believed, and what cannot be kept is said.
+// Records that others than root could have made are not trusted, and a directory that cannot be written to is reported.
 func TestWhatIsNotBelieved(t *testing.T) {
 	for name, spoil := range map[string]func(n *node) error{
 		"its mode is 755":           func(n *node) error { return os.Chmod(n.dir, 0o755) },
@@ -211,7 +211,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// elsewhere puts a link in the place of a directory.
+// elsewhere replaces a directory with a symbolic link.
 func elsewhere(dir string) error {
 	if err := os.Rename(dir, dir+".moved"); err != nil {
 		return err

@@ -11,23 +11,24 @@ import (
 	"hlplay/engine/remote"
 )
 
-// State is what hlplay keeps on a node.
+// State is everything that hlplay keeps on a node.
 type State struct {
-	// Due are the handlers that are due, the longest first.
+	// Due are the handlers that are due, in the order in which they became due.
 	Due []Due
-	// Running are the long commands that are running there, or whose end nobody has read, the oldest first.
+	// Running are the long commands that are running or whose end was not read yet, the oldest first.
 	Running []Long
-	// Lock is who holds the lock, or has held it and not given it back; nil if nobody does.
+	// Lock is the run that holds the node's lock, even if it has ended without releasing it. It is nil if there is no lock.
 	Lock *Holder
-	// Undo are changes that the node takes back by itself, or has taken back.
+	// Undo are the changes that the node will undo, or has undone.
 	Undo []Undo
-	// Refused says why nothing there is believed, or nothing can be read; empty if that is not so.
+	// Refused says why the records are not trusted or cannot be read. If it is set, the other fields but Unwritable are
+	// empty.
 	Refused string
-	// Unwritable says why nothing can be kept there; empty if that is not known.
+	// Unwritable says why nothing can be recorded on the node; empty if no reason is known.
 	Unwritable string
 }
 
-// reading prints what is kept. Where nothing is, and on a node that hlplay has never changed, it starts no program.
+// reading is the shell code that prints the records. It starts no program if there are none.
 const reading = holding + `_hl_at=
 ` + detaching + `_v=` + Dir + `
 if [ -L "$_v" ] || { [ -e "$_v" ] && [ ! -d "$_v" ]; }; then
@@ -74,11 +75,11 @@ else
 	fi
 fi`
 
-// States are what is kept on a node, under the empty name.
+// States observes a node's State, under the empty name.
 var States = &observe.Kind[State]{
 	Name: "nodestate",
 	What: "what hlplay keeps in " + Dir,
-	// What this run itself keeps, it knows.
+	// The run knows of its own records without asking again.
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: reading, Inline: true}}
@@ -94,16 +95,16 @@ var States = &observe.Kind[State]{
 	},
 }
 
-// undoID is what names an Undo.
+// undoID matches the ID of an Undo.
 var undoID = regexp.MustCompile(`^[0-9A-Z]{26}$`)
 
-// id is what Name makes.
+// id matches what Name returns.
 var id = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Read reads the answer to a query that prints a State.
 func Read(a remote.Answer) State { return parse(string(a.Stdout)) }
 
-// parse reads what reading prints.
+// parse reads the output of reading.
 func parse(text string) State {
 	var s State
 	for line := range strings.Lines(text) {
@@ -146,7 +147,8 @@ func parse(text string) State {
 	return s
 }
 
-// loose says why a directory is not root's alone, by its owner's id, its mode and its type; empty if it is.
+// loose says why others than root could have written to a directory, judging by its owner's ID, its mode and its type. It
+// returns "" if they could not.
 func loose(record string) string {
 	fields := strings.SplitN(record, " ", 3)
 	switch {

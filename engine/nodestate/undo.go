@@ -11,11 +11,11 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Undo is a change that a node takes back by itself unless somebody disarms it in time.
+// Undo is a change that a node undoes by itself unless it is disarmed in time.
 type Undo struct {
-	// ID is the name of its directory, 26 letters and digits that no other has.
+	// ID is the name of the change's directory, 26 letters and digits, unique.
 	ID string `json:"-"`
-	// Task is the task that is changing the node, at File and Line of a playbook.
+	// Task is the task that changes the node, at File and Line of a playbook.
 	Task     string    `json:"task"`
 	File     string    `json:"file"`
 	Line     int       `json:"line"`
@@ -23,25 +23,25 @@ type Undo struct {
 	Run      string    `json:"run"`
 	By       string    `json:"by"`
 	Since    time.Time `json:"since"`
-	// Within is the time from arming until the node takes the change back.
+	// Within is the time between arming and undoing.
 	Within time.Duration `json:"within"`
-	// Files are put back as they are when it is armed, with what guards them; those that do not exist are removed. Links
-	// are followed: they are the task's, and it writes through them.
+	// Files are restored, with owner, mode and attributes, to what they are when the Undo is armed. Files that do not exist
+	// then are removed. Symbolic links are followed, because the task writes through them as well.
 	Files []string `json:"files"`
-	// Commands are run, in order, once the files are back. They are not run if the node was restarted meanwhile: then the
-	// files are back before the network starts.
+	// Commands are run in order once the files are restored. After a restart of the node they are not run, since the files
+	// are restored before the network starts.
 	Commands [][]string `json:"commands"`
 
-	// Left is the time until the node takes the change back, as it was read; zero once it has begun to.
+	// Left is the time left when the State was read; zero once undoing has started.
 	Left time.Duration `json:"-"`
-	// Undone reports whether the node has begun to take the change back, Ended whether it has ended that; Failed says what went
-	// wrong then.
+	// Undone reports whether the node has started to undo the change, Ended whether it has finished. Failed says what went
+	// wrong.
 	Undone bool   `json:"-"`
 	Ended  bool   `json:"-"`
 	Failed string `json:"-"`
 }
 
-// String says what is taken back, and when.
+// String says what is undone, and when.
 func (u Undo) String() string {
 	what := "a change"
 	if u.Task != "" {
@@ -58,12 +58,13 @@ func (u Undo) String() string {
 	return fmt.Sprintf("%s is not proven yet: the host undoes it in %s", what, u.Left)
 }
 
-// unit is the name of the timer and the service of systemd that undo it; the service of the node's next start has "-boot" behind it.
+// unit returns the name of the systemd timer and service that undo the change. The service that does so at boot has the
+// suffix "-boot".
 func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
 
-// script is what undoes the change, by dash. It is begun once: who renames its directory first decides whether it is undone or
-// disarmed. A node that was restarted in the middle of it begins once more. Where the directory cannot be renamed although it is
-// there, nobody can disarm the change either: it is undone all the same.
+// script returns the shell script that undoes the change. Renaming the change's directory decides between undoing and
+// disarming, so that only one happens, once. A node that was restarted halfway through starts over. If the directory exists
+// but cannot be renamed, nobody can disarm the change either, and it is undone.
 func (u Undo) script() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
@@ -103,7 +104,8 @@ put() {
 	return s.String(), nil
 }
 
-// stop ends the waiting for the end of the time; dir is where the directory is by then.
+// stop returns the shell code that stops the timer, or the process that waits in its place. dir is the directory's current
+// name.
 func (u Undo) stop(dir string) string {
 	return fmt.Sprintf(`{
 	if [ -d /run/systemd/system ]; then
@@ -115,15 +117,15 @@ func (u Undo) stop(dir string) string {
 `, u.unit(), dir)
 }
 
-// unhook removes what makes a node undo the change when it starts.
+// unhook returns the shell code that removes the service which undoes the change at boot.
 func (u Undo) unhook() string {
 	return fmt.Sprintf("rm -f /etc/systemd/system/sysinit.target.wants/%[1]s-boot.service /etc/systemd/system/%[1]s-boot.service\n", u.unit())
 }
 
-// arming keeps what is there and starts the time. Its arguments are the ID, the seconds, what the Undo says of itself, the script, the
-// unit that a start of the node takes, and the files. Nothing of it is left if a part of it fails; what is cut off counts for
-// nothing, as it has another name until all of it is there. Without systemd a process waits, which ends if the change was disarmed,
-// and the directory renamed, before it could write its number there.
+// arming is the shell code that saves the files and starts the timer. Its arguments are the ID, the seconds, the description
+// of the Undo, the script, the unit for boot, and the files. If a part fails, everything is removed again. The directory
+// gets its name once it is complete, so that one that was cut off has no effect. Without systemd a process waits instead. It
+// exits if its directory was renamed, that is disarmed, before it could write its process ID there.
 const arming = making + `_hl_arm() {
 	_hl_u=$_hl_v/undo
 	[ -d "$_hl_u" ] || mkdir -m 700 "$_hl_u" || return 1
@@ -165,7 +167,7 @@ _hl_arm "$@" || {
 	exit 1
 }`
 
-// Arm is what makes the node take back by itself what is done behind it.
+// Arm returns the query that makes the node undo whatever is changed after it.
 func (u Undo) Arm() (remote.Query, error) {
 	for _, file := range u.Files {
 		if strings.ContainsRune(file, '\n') {
@@ -197,13 +199,13 @@ ExecStart=-/bin/sh -c 'cd %s/undo && for d in %[2]s %[2]s.undone; do [ ! -e $$d/
 	return remote.Query{Script: arming, Args: args}, nil
 }
 
-// exitUndone is how Disarm exits if the node has begun to take the change back.
+// exitUndone is the exit code of Disarm if undoing has started.
 const exitUndone = 77
 
-// ErrUndone says that a node has taken a change back, or is about to.
+// ErrUndone reports that a node has undone a change or is about to.
 var ErrUndone = errors.New("the host has undone it")
 
-// Disarm is what makes a change last: see Disarmed.
+// Disarm returns the query that makes the change permanent. Disarmed reads its answer.
 func (u Undo) Disarm() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
 [ -d "$1" ] || exit %[2]d
@@ -211,7 +213,7 @@ mv -T "$1" "$1.kept" || { [ -d "$1" ] && exit 1; exit %[2]d; }
 %[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook()), Args: []string{u.ID}}
 }
 
-// Disarmed reads the answer to Disarm. The error is ErrUndone if it came too late.
+// Disarmed reads the answer to Disarm. It returns ErrUndone if Disarm came too late.
 func Disarmed(a remote.Answer) error {
 	switch {
 	case a.Err != nil:
@@ -224,21 +226,21 @@ func Disarmed(a remote.Answer) error {
 	return nil
 }
 
-// Now takes a change back at once, and prints what Undone reads.
+// Now returns the query that undoes the change at once. Its answer is a State: see Read.
 func (u Undo) Now() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`[ ! -e %[1]s/undo/"$1"/script ] || /bin/sh %[1]s/undo/"$1"/script now
 `, Dir) + reading, Args: []string{u.ID}}
 }
 
-// Forgotten is what is to be done once a person was told that changes were taken back. What is not there is forgotten; what
-// cannot be looked at is not.
+// Forgotten returns the query that removes the records of undone changes once a person was told. It succeeds if there are
+// none, and fails if the directory cannot be read.
 func Forgotten(ids ...string) remote.Query {
 	return remote.Query{Script: `[ -e ` + Dir + `/undo ] || { [ ! -e ` + Dir + ` ] || [ -x ` + Dir + ` ]; exit; }
 cd ` + Dir + `/undo || exit 1
 for i; do rm -rf "./$i.undone" || exit 1; done`, Args: ids}
 }
 
-// undo reads a line: "armed ID LEFT WHAT" or "undone ID END WHAT".
+// undo reads "armed ID LEFT WHAT" or "undone ID END WHAT".
 func (s *State) undo(rest string) {
 	how, rest, _ := strings.Cut(rest, " ")
 	id, rest, _ := strings.Cut(rest, " ")

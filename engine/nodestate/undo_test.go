@@ -18,7 +18,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// change is a change of files that is to be undone: one is replaced, one is removed, one is new, one is behind a link.
+// change is a set of file changes to undo: one file is replaced, one removed, one created, one changed through a symbolic
+// link.
 type change struct {
 	*node
 	dir string
@@ -57,7 +58,7 @@ func (c *change) arm() {
 	}
 }
 
-// waits is the process that waits for the end of the time.
+// waits returns the process that waits for the time to elapse.
 func (c *change) waits() string {
 	for { // bounded by the test's own deadline
 		if b, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid")); err == nil && len(b) > 0 {
@@ -67,7 +68,7 @@ func (c *change) waits() string {
 	}
 }
 
-// gone returns once a process is no more.
+// gone returns once a process has ended.
 func (c *change) gone(pid string) {
 	for { // bounded by the test's own deadline
 		if _, err := os.Stat("/proc/" + pid); err != nil {
@@ -89,7 +90,7 @@ func (h here) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer,
 	return h.Conn.Ask(ctx, queries)
 }
 
-// reap ends what waits for the end of the time, as a restart does.
+// reap ends the process that waits, as a restart does.
 func (c *change) reap() {
 	c.t.Helper()
 	pid, err := strconv.Atoi(c.waits())
@@ -101,7 +102,6 @@ func (c *change) reap() {
 	}
 }
 
-// make changes the files.
 func (c *change) make() {
 	c.t.Helper()
 	for _, name := range []string{"replaced it's", "new", "link"} {
@@ -114,7 +114,7 @@ func (c *change) make() {
 	}
 }
 
-// files are the contents of what lies in the directory.
+// files returns the contents of the files in the directory.
 func (c *change) files() map[string]string {
 	c.t.Helper()
 	entries, err := os.ReadDir(c.dir)
@@ -137,13 +137,13 @@ var (
 	changed  = map[string]string{"replaced it's": "changed\n", "new": "changed\n", "target": "changed\n", "link": "changed\n"}
 )
 
-// A node undoes by itself what nobody has disarmed, and tells the next who asks.
+// A node undoes what was not disarmed, and tells the next run.
 func TestUndoneByItself(t *testing.T) {
 	c := newChange(t, time.Second)
 	c.arm()
 	want := c.Undo
 	c.make()
-	c.again()                                                  // nobody is there
+	c.again()                                                  // the controller is gone
 	for len(c.state().Undo) != 1 || !c.state().Undo[0].Ended { // bounded by the test's own deadline
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -205,7 +205,7 @@ func TestUndoneAtOnce(t *testing.T) {
 	}
 }
 
-// A node that starts anew has the files back before its network starts, and runs no commands.
+// At boot, a node restores the files before its network starts, and runs no commands.
 func TestUndoneAtBoot(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
@@ -225,7 +225,7 @@ func TestUndoneAtBoot(t *testing.T) {
 	}
 }
 
-// A node that is restarted while it undoes a change begins once more.
+// A node that is restarted while it undoes a change starts over.
 func TestUndoneAtBootAfterAll(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
@@ -238,7 +238,7 @@ func TestUndoneAtBootAfterAll(t *testing.T) {
 	if s := c.state(); os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Undone || s.Undo[0].Ended) {
 		t.Errorf("in the middle of it, it tells %+v", s)
 	}
-	for _, want := range []string{"old\n", "since then\n"} { // once it has ended, it is over
+	for _, want := range []string{"old\n", "since then\n"} { // the second time, undoing has ended
 		if _, err := c.node.Run(context.Background(), remote.Command{Argv: []string{"sh", filepath.Join(undone, "script"), "boot"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestUndoneAtBootAfterAll(t *testing.T) {
 	}
 }
 
-// What cannot be renamed is undone all the same, and is not taken for undone when it is to be disarmed.
+// A change whose directory cannot be renamed is undone nevertheless, and disarming it does not report it as undone.
 func TestUndoneWhereNothingCanBeRenamed(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()
@@ -278,7 +278,7 @@ func TestUndoneWhereNothingCanBeRenamed(t *testing.T) {
 	}
 }
 
-// A person lets a change stay, and what was undone is forgotten.
+// A person can keep a change, and a change that was undone is forgotten.
 func TestForgetUndo(t *testing.T) {
 	armed, undone := newChange(t, time.Hour), newChange(t, time.Hour)
 	armed.arm()
@@ -300,7 +300,7 @@ func TestForgetUndo(t *testing.T) {
 	}
 }
 
-// What was cut off while it was armed counts for nothing, and goes with the next.
+// Arming that was cut off has no effect, and the next one removes what is left of it.
 func TestArmingIsCutOff(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.run(act(), "true")
@@ -321,7 +321,7 @@ func TestArmingIsCutOff(t *testing.T) {
 	c.ask(c.Disarm())
 }
 
-// What goes wrong is told, with where to look.
+// A failure to undo is reported, with the place to look.
 func TestUndoingFails(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.Commands = append([][]string{{"sh", "-c", "echo no such device; exit 3"}}, c.Commands...)
@@ -341,7 +341,7 @@ func TestUndoingFails(t *testing.T) {
 	}
 }
 
-// Where it cannot be armed, nothing is left of it, and it says so.
+// If arming fails, nothing is left of it, and it returns an error.
 func TestWhatCannotBeArmed(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.Files = append(c.Files, filepath.Join(c.dir, "target", "below a file"))
