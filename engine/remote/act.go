@@ -12,25 +12,26 @@ import (
 	"time"
 )
 
-// maxActing is how many acting shells a connection has. Each keeps one of the places for sessions,
-// and half of those must stay free for what cannot use a shell.
+// maxActing is the number of acting shells of a connection. Each occupies one session, and half of the sessions must stay
+// free for what cannot use a shell.
 const maxActing = maxSessions / 2
 
-// actingLoop runs one command after another; above it stands how.
+// actingLoop is the loop of the acting shell: see scripts/act.sh.
 var actingLoop = script("act")
 
-// gathered is what actingLoop is told besides: of how many bytes it keeps the beginning and the end of a stream each.
+// gathered sets how many bytes actingLoop keeps of the beginning and of the end of each stream.
 var gathered = fmt.Sprintf("_hl_half=%d\n", MaxOutput/2)
 
-// leftOut is the code of what was not run because of what came before it.
+// leftOut is the code of a command or query that was skipped because of one before it.
 const leftOut = 300
 
-// actingPlaces are where an acting shell may keep its files: in memory first, so that a full disk does not cost an answer.
+// actingPlaces are the directories for the acting shells' files. Memory comes first, so that a full disk does not lose an
+// answer.
 const actingPlaces = "/dev/shm /tmp /var/tmp"
 
-// actingDir makes the directory of a name in which the loop keeps a command's script and streams, in the first of the
-// places that has room for them: it costs no process to see that. It comes before the shell's first word: without a
-// directory there is no acting shell, and nothing was run.
+// actingDir returns the shell code that makes the loop's directory for a command's script and streams, in the first of the
+// places with room for them. It starts no process to check that. It runs before the shell's first word: if it fails, there
+// is no acting shell, and nothing was run.
 func actingDir(places, name string) string {
 	return "for _hl_o in " + places + `; do
 	_hl_d=$_hl_o/` + name + `
@@ -42,10 +43,10 @@ done
 `
 }
 
-// sweep removes the directories of acting shells that were killed: they hold scripts, environments and inputs. Every
-// shell begins with it, and without such a directory it costs no process. One is removed only if it is this user's own,
-// 0700 and no link, so that nobody else has put anything there, and if the shell that it names is not in /proc. That of
-// another process which has its number by now stays until the next time.
+// sweep removes the directories that killed acting shells have left, with scripts, environments and inputs. Every shell
+// starts with it; it starts no process if there are none. A directory is removed only if nobody else can have written to it
+// (owned by this user, mode 0700, no symbolic link) and the shell that it names is not in /proc. If the process ID was
+// reused, the directory stays until another time.
 const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.* /var/tmp/hlplay.*; do
 	[ -d "$_hl_o" ] && [ ! -L "$_hl_o" ] && [ -d "/proc/$$" ] || continue
 	[ "$(stat -c '%u %a' "$_hl_o")" = "$(id -u) 700" ] && [ -s "$_hl_o/shell" ] || continue
@@ -53,24 +54,26 @@ const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.* /var/tmp/hlplay.*; d
 done
 `
 
-// notePid tells the loop's directory which process the command is, and the number of the first that was sent with it.
+// notePid records the command's process ID in the loop's directory, with the number of the first command that was sent with
+// it.
 const notePid = `echo "$2 $$" >"$1"` + "\n"
 
-// interruptActing ends the command of the acting shell whose directory has a name, or leaves it running if that is its third
-// argument, and lets none of those behind it begin that were sent with it. Its second argument is the number of the first of them.
+// interruptActing stops the command of an acting shell, or leaves it running if the third argument is "leave", and keeps the
+// commands sent with it from starting. The first argument is the name of the shell's directory, the second the number of the
+// first of these commands.
 const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1" "/var/tmp/$1"; do
 	[ -d "$d" ] || continue
 	: >"$d/stop.$2"
 	[ "${3-}" = leave ] || { read -r first pid <"$d/pid" && [ "$first" = "$2" ] && kill -TERM "$pid"; }
 done`
 
-// errNoActing says that a command is to be run in a session of its own: nothing was sent yet.
+// errNoActing reports that a command has to run in a session of its own. Nothing was sent.
 var errNoActing = errors.New("there is no acting shell to be had")
 
-// runInShell carries out actions in the acting shell of the user. After errNoActing nothing has been run.
+// runInShell carries out actions in the user's acting shell. If it returns errNoActing, nothing was run.
 func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	first := a.Commands[0]
-	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // it needs the shell
+	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // only the shell can do it
 		if err := s.act.enter(ctx); err != nil {
 			return nil, nil, &UnstartedError{Host: s.conn.name, Program: first.Argv[0], Err: err}
 		}
@@ -109,7 +112,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		return results, nil, complaint
 	case under == nil && err == nil:
 		return results, a.answers(answers), nil
-	case under == nil: // the queries alone are not answered: whoever asks again is told why
+	case under == nil: // only the queries were not answered, and whoever asks again learns why
 		return results, nil, nil
 	case run.awaited != nil && run.awaited != under:
 		return results, nil, &UnstartedError{Host: s.conn.name, Program: under.Argv[0], Err: context.Cause(bounded)}
@@ -124,7 +127,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	return results, nil, fmt.Errorf("%s: whether it ended is not known: %w", under.Argv[0], s.explain(sh.spawned, err))
 }
 
-// frames is what the acting shell is sent: brief commands that follow one another, and the queries behind them, in one frame.
+// frames returns what is sent to the acting shell. Consecutive brief commands, and the queries after them, share a frame.
 func (a Actions) frames(mark, user string) ([]byte, error) {
 	var text, block bytes.Buffer
 	flush := func() {
@@ -168,12 +171,12 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// keeping is how much is kept of what the commands print, and of the answers to the queries.
+// keeping returns how many bytes are kept of each stream, by command and query.
 func (a Actions) keeping() []int {
 	return append(slices.Repeat([]int{MaxOutput}, len(a.Commands)), keeping(a.Then)...)
 }
 
-// answers are those to the queries, nil if they were left out.
+// answers returns the answers to the queries, or nil if the queries were skipped.
 func (a Actions) answers(all []Answer) []Answer {
 	answers := all[len(a.Commands):]
 	for _, answer := range answers {
@@ -184,7 +187,7 @@ func (a Actions) answers(all []Answer) []Answer {
 	return answers
 }
 
-// running is actions that are under way in the acting shell.
+// running holds the state of actions in the acting shell.
 type running struct {
 	session *session
 	actions Actions
@@ -194,17 +197,17 @@ type running struct {
 	mu      sync.Mutex
 	since   time.Time
 	results []Result
-	// under is the command under way; nil when there is none left to be run.
+	// under is the running command, or nil after the last.
 	under *Command
-	// given says that what is under way is given up: how it ends is no result, unless what is behind it was begun, for
-	// then it had ended before. late is the last that has come since.
+	// given is set once nobody waits for the running command any more. Its result then counts only if a later command was
+	// started, which proves that it had ended before. late is the latest result since.
 	given     bool
 	late      *Result
-	awaited   *Command // by whom was interrupted
-	complaint error    // why a command was not started
+	awaited   *Command // the command that an interrupted caller waits for
+	complaint error    // why a command did not start
 }
 
-// ended takes the next piece that the shell has answered.
+// ended takes the next answer of the shell.
 func (r *running) ended(i int, a Answer) {
 	commands := r.actions.Commands
 	if i >= len(commands) || a.Exit == leftOut {
@@ -234,11 +237,11 @@ func (r *running) ended(i int, a Answer) {
 	switch {
 	case err != nil:
 		r.complaint = err
-		r.timer.Reset(silenceLimit) // for what is behind it
+		r.timer.Reset(silenceLimit) // for the rest
 	default:
 		r.results = append(r.results, result)
 		if !commands[i].accepts(result.Exit) {
-			r.timer.Reset(silenceLimit) // for what is left out
+			r.timer.Reset(silenceLimit) // for the skipped ones
 		} else if i+1 < len(commands) {
 			r.under = &commands[i+1]
 			r.timer.Reset(r.under.limit() + killAfter + slack)
@@ -252,8 +255,8 @@ func (r *running) ended(i int, a Answer) {
 	}
 }
 
-// await returns the command under way if it may be waited for though the context has ended: see Choice. What is behind it is then not
-// started.
+// await returns the running command if it may be waited for although the context has ended: see Choice. No later command is
+// then started.
 func (r *running) await(ctx context.Context) *Command {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -263,7 +266,7 @@ func (r *running) await(ctx context.Context) *Command {
 	return r.awaited
 }
 
-// giveUp says that nobody waits any more for the command under way.
+// giveUp records that nobody waits for the running command any more.
 func (r *running) giveUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -276,7 +279,7 @@ func (r *running) so() ([]Result, *Command, error) {
 	return r.results, r.under, r.complaint
 }
 
-// startActing starts the user's acting shell and returns what is to be sent to it first.
+// startActing starts the user's acting shell and returns what has to be sent to it first.
 func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	if s.act.barred {
 		return nil, errNoActing
@@ -298,9 +301,9 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	return frame([]byte(opening + gathered + Place + placeFunctions + actingLoop)), nil
 }
 
-// answer sends frames to the acting shell and waits for the answers, of which most is kept; run is told of each as it comes. If the
-// context ends before, the command under way is sent SIGTERM and has a moment to end, and what is behind
-// it is left out: the answers then come with no error.
+// answer sends frames to the acting shell and waits for the answers. most is as in exchange; run receives each answer as it
+// comes. If the context ends, the running command gets SIGTERM and a moment to end, and later ones are skipped; the answers
+// are then returned without an error.
 func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int, run *running) ([]Answer, error) {
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -330,7 +333,7 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 			case Await:
 				select {
 				case e = <-ended:
-				case <-time.After(run.awaited.limit() + killAfter + slack): // the host does not end it
+				case <-time.After(run.awaited.limit() + killAfter + slack): // the host does not stop it
 					run.giveUp()
 					giveUp()
 					e = <-ended
@@ -355,13 +358,13 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 	return e.answers, e.err
 }
 
-// result is what the command itself has printed: all that stands behind its mark.
+// result returns the result of the command itself, whose output starts after its mark.
 func (s *session) result(c Command, mark string, a Answer) (Result, error) {
 	out := newSkipper(bytes.NewReader(a.Stdout), mark)
 	errs := newSkipper(bytes.NewReader(a.Stderr), mark)
 	stdout, err := io.ReadAll(out)
 	stderr, err2 := io.ReadAll(errs)
-	switch { // one of them may have found no room on the host
+	switch { // the host may have had no room for one of them
 	case err == nil && err2 != nil:
 		stderr, err2 = a.Stderr, nil
 	case err != nil && err2 == nil:

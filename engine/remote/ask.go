@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// reading is what a shell that reads knows: a script calls _hl_q once a query, or _hl_x for one that is
-// inline, with the query's script and arguments as quoted words, so that it is well-formed whatever they are. The
-// subshell keeps one query's variables, directory, options, exit and syntax errors (for which dash
-// leaves the shell) from the others; a query that reads its input sees its end, not the next script.
+// reading defines the functions of a reading shell. A script calls _hl_q for each query, or _hl_x for an inline one, with
+// the query's script and arguments as quoted words, so that the calling script is well-formed whatever they contain. The
+// subshell isolates a query's variables, directory, options, exit and syntax errors (on which dash exits) from other
+// queries. A query that reads its input gets end of file, not the next script.
 const reading = `_hl_end() {
 	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"
 	printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1" >&2
@@ -29,16 +29,14 @@ _hl_x() {
 }
 `
 
-// afresh is the beginning of a script for a shell that has run others: where it has found a program before, another
-// may stand in its way by now.
+// afresh starts a script for a shell that has run others: the path of a program may have changed since the shell hashed it.
 const afresh = "hash -r\n"
 
-// company asks several queries of one limit under one timeout(1), which costs a host two processes, not
-// one for each query: in a shell of their own, whose script is in its environment, where no other user
-// sees it. The first argument is the limit, the second how many there are, the third what asks them. If
-// the limit is reached, it ends one of them before its time: what was not answered is asked again, each
-// under a limit of its own. The shell waits for the query that it was ended in, so that timeout
-// is there to kill what ignores SIGTERM.
+// company asks several queries with the same limit under one timeout(1), which costs the host two processes in total rather
+// than two per query. They run in one more shell, whose script is in its environment, hidden from other users. The arguments
+// are the limit, the number of queries, and the script that asks them. If the limit is reached, a query may be cut off
+// before its own time, so what has no answer is asked again under its own limit. The shell waits for the query that it was
+// interrupted in, so that timeout is still there to kill a process that ignores SIGTERM.
 const company = `_hl_c() {
 	_hl_t="unset _hl_t; trap 'exit 124' TERM 2>/dev/null; limited= _hl_n=$_hl_n _hl_i=$_hl_i
 $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
@@ -48,21 +46,20 @@ $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
 }
 `
 
-// Codes that no process has: cutOff is of a query that was not answered in company, tooMuch of one that printed more than is
-// kept of it.
+// Codes that no process exits with: cutOff if a query was not answered in company, tooMuch if it printed more than is kept.
 const (
 	cutOff  = 301
 	tooMuch = 302
 )
 
-// Queries of one limit keep company from this many on, up to this many bytes of their script: the kernel takes
-// no more than 128 KiB of one variable of the environment (MAX_ARG_STRLEN of execve(2)).
+// At least fewest queries with one limit are asked in company, with at most longest bytes of script: the kernel limits an
+// environment variable to 128 KiB (MAX_ARG_STRLEN of execve(2)).
 const (
 	fewest  = 4
 	longest = 64 << 10
 )
 
-// call is a line that asks a query.
+// call returns the line that asks a query.
 func (q Query) call() (string, error) {
 	line, err := quoteAll(append([]string{q.Script}, q.Args...))
 	if q.Inline {
@@ -78,10 +75,10 @@ func (q Query) seconds() int {
 	return max(1, int(q.Limit.Round(time.Second)/time.Second))
 }
 
-// question is a script in the making that asks queries, each under the limit of its own.
+// question builds a script that asks queries, each under its own limit.
 type question struct {
 	bytes.Buffer
-	limit int // of the last one, in seconds; -1 before the first
+	limit int // of the last query, in seconds; -1 before the first
 }
 
 func newQuestion() *question { return &question{limit: -1} }
@@ -99,14 +96,14 @@ func (s *question) add(q Query, call string) {
 	s.WriteString(call)
 }
 
-// end is the whole script, which ends well: an acting shell that cannot read one ends, and does not leave its queries without
-// an answer.
+// end returns the script. It ends with true: an acting shell that cannot parse a script exits, rather than leave its queries
+// unanswered.
 func (s *question) end() []byte {
 	s.WriteString("true\n")
 	return s.Bytes()
 }
 
-// calls is a script that asks queries, each under the limit of its own.
+// calls returns a script that asks queries, each under its own limit.
 func calls(queries []Query) ([]byte, error) {
 	script := newQuestion()
 	for i, q := range queries {
@@ -119,9 +116,8 @@ func calls(queries []Query) ([]byte, error) {
 	return script.end(), nil
 }
 
-// inCompany is a script that asks queries, those of them last and together that have the same limit, if that
-// saves something. order says which query is answered in which place; behind all stands one answer more if
-// there is a company.
+// inCompany returns a script that asks queries and, if that saves processes, asks those with the most common limit together
+// at the end. order lists the queries in the order of their answers. If company is set, one more answer follows.
 func inCompany(queries []Query) (script []byte, order []int, company bool, err error) {
 	all := make([]string, len(queries))
 	for i, q := range queries {
@@ -152,7 +148,7 @@ func inCompany(queries []Query) (script []byte, order []int, company bool, err e
 	return apart.end(), append(order, together...), len(together) > 0, nil
 }
 
-// commonLimit is the limit that most queries have, in seconds; 0 if they are too few for a company.
+// commonLimit returns the limit that most queries have, in seconds, or 0 if too few have one.
 func commonLimit(queries []Query) int {
 	count := map[int]int{}
 	limit := 0
@@ -168,7 +164,7 @@ func commonLimit(queries []Query) int {
 	return limit
 }
 
-// Ask sends all queries in one flight; those of other users fly at the same time.
+// Ask sends all queries in one flight. Queries of other users are sent at the same time.
 func (s *session) Ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	type share struct {
 		session *session
@@ -214,7 +210,7 @@ func (s *session) Ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	return answers, nil
 }
 
-// ask sends the user's own queries.
+// ask sends queries that run as the session's user.
 func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	script, order, company, err := inCompany(queries)
 	if err != nil {
@@ -236,7 +232,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	var again []int
 	for i, place := range order {
 		answers[place] = answered[i]
-		// One that ended by a signal may have been ended with the company.
+		// A signal may have been meant for the whole company.
 		if exit := answered[i].Exit; exit == cutOff || broken && exit > 128 {
 			again = append(again, place)
 		}
@@ -261,7 +257,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	return answers, nil
 }
 
-// keeping is how much is kept of the answers to some queries.
+// keeping returns how many bytes are kept of each query's streams.
 func keeping(queries []Query) []int {
 	most := make([]int, len(queries))
 	for i, q := range queries {
@@ -270,7 +266,7 @@ func keeping(queries []Query) []int {
 	return most
 }
 
-// allowed is how long a shell may say nothing that is asked queries.
+// allowed returns how long a shell may be silent while it answers queries.
 func allowed(queries []Query) time.Duration {
 	limit := silenceLimit
 	for _, q := range queries {
@@ -281,8 +277,8 @@ func allowed(queries []Query) time.Duration {
 	return limit
 }
 
-// exchange has the reading shell, which is started if there is none, run a script that gives answers; most, gaps
-// and limit are as in shell.exchange.
+// exchange runs a script that gives answers in the reading shell, which it starts if there is none. most, gaps and limit are
+// as in shell.exchange.
 func (s *session) exchange(ctx context.Context, script []byte, most []int, gaps bool, limit time.Duration) ([]Answer, error) {
 	if err := s.read.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
@@ -295,7 +291,7 @@ func (s *session) exchange(ctx context.Context, script []byte, most []int, gaps 
 	if s.read.stands() {
 		text = whole(append([]byte(afresh), script...))
 	} else {
-		// There is no waiting for the shell to say that it is there.
+		// The script is sent without waiting for the shell's first word.
 		var err error
 		if text, err = s.startReading(ctx, script); err != nil {
 			return nil, err
@@ -308,15 +304,15 @@ func (s *session) exchange(ctx context.Context, script []byte, most []int, gaps 
 	if err == nil {
 		return answers, nil
 	}
-	s.read.drop() // the next query starts another
+	s.read.drop() // the next query starts a new shell
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: the queries were given up: %w", s.conn.name, err)
 	}
 	return nil, s.explain(sh.spawned, err)
 }
 
-// startReading starts the user's reading shell, and returns what it is to be sent first, with a script in it that
-// asks the first queries.
+// startReading starts the user's reading shell and returns the first script for it, which contains a script that asks the
+// first queries.
 func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error) {
 	sh, opening, err := s.shell(ctx, sourced, false, "")
 	if err != nil {

@@ -17,22 +17,22 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// Secrets remembers what the user was asked for in a run: passphrases and passwords. Hosts whose
-// Options share one ask once. The zero value is ready for use.
+// Secrets remembers the passphrases and passwords that the user gave during a run. Hosts whose Options share one ask once.
+// The zero value is ready to use.
 type Secrets struct {
 	mu      sync.Mutex
 	answers map[string]*secret
 }
 
 type secret struct {
-	turn  chan struct{} // held by who asks
+	turn  chan struct{} // held while asking
 	known bool
 	value any
 	err   error
 }
 
-// remember returns what is known under a key, or finds it out, once for all who want it. That the
-// context of the one who asked ended is not remembered: the next one asks.
+// remember returns the value under a key, calling find once for all callers that want it. If find fails because its caller's
+// context has ended, the next caller tries again.
 func (s *Secrets) remember(ctx context.Context, key string, find func() (any, error)) (any, error) {
 	s.mu.Lock()
 	if s.answers == nil {
@@ -60,11 +60,11 @@ func (s *Secrets) remember(ctx context.Context, key string, find func() (any, er
 	return k.value, k.err
 }
 
-// prompter asks the user what is not yet remembered.
+// prompter asks the user for what is not remembered yet.
 type prompter struct {
 	*Secrets
 	question func(ctx context.Context, prompt string) (string, error)
-	// waiting and done are called around the time in which a person may be typing.
+	// waiting and done are called before and after the user may be typing.
 	waiting, done func()
 }
 
@@ -75,7 +75,7 @@ func (p *prompter) prompt(ctx context.Context, prompt string) (string, error) {
 	return p.question(ctx, prompt)
 }
 
-// pause stops the clock of whoever waits for an answer, and returns what starts it again.
+// pause stops the caller's clock and returns the function that restarts it.
 func (p *prompter) pause() func() {
 	if p.waiting == nil {
 		return func() {}
@@ -94,10 +94,10 @@ func (p *prompter) ask(ctx context.Context, key, prompt string) (string, error) 
 	return value.(string), nil
 }
 
-// attempts is how often a passphrase is asked for when what was given is wrong.
+// attempts is how many times a passphrase is asked for.
 const attempts = 3
 
-// decrypt opens an encrypted key with a passphrase that it asks for, once.
+// decrypt decrypts a key, asking for its passphrase once.
 func (p *prompter) decrypt(ctx context.Context, path string, pem []byte) (ssh.Signer, error) {
 	defer p.pause()()
 	value, err := p.remember(ctx, "key "+path, func() (any, error) {
@@ -121,8 +121,8 @@ func (p *prompter) decrypt(ctx context.Context, path string, pem []byte) (ssh.Si
 	return value.(ssh.Signer), nil
 }
 
-// lockedKey is an encrypted key whose public part is known. It asks for its passphrase only when
-// a host has said that it would accept the key.
+// lockedKey is an encrypted key with a known public part. It asks for the passphrase only once a host has said that it would
+// accept the key.
 type lockedKey struct {
 	public ssh.PublicKey
 	unlock func() (ssh.Signer, error)
@@ -134,7 +134,7 @@ func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 	return k.SignWithAlgorithm(rand, data, "")
 }
 
-// SignWithAlgorithm signs as the host wants it: an RSA key has three algorithms.
+// SignWithAlgorithm signs with the algorithm that the host wants. RSA keys have three.
 func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	signer, err := k.unlock()
 	if err != nil {
@@ -149,18 +149,18 @@ func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 // defaultKeys are the names that ssh(1) tries in ~/.ssh.
 var defaultKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
 
-// keyring is the keys for one host, in the order in which they are offered.
+// keyring holds the keys for one host, in the order in which they are offered.
 type keyring struct {
 	signers []ssh.Signer
-	// tried names them for the error that none was accepted; problems says which could not be used.
+	// tried names them for the error that none was accepted. problems says which keys could not be used and why.
 	tried, problems []string
-	// remarks are about keys that are used all the same.
+	// remarks are about keys that are used nevertheless.
 	remarks []string
 }
 
-// keyring collects the keys of a host: those that it names, then the agent's, then the default
-// ones if it names none, each behind its certificates. A key that the agent holds is used through the agent. done closes the
-// agent's connection.
+// keyring collects the keys for a host: those that it names, the agent's, then the default ones if it names none. Each is
+// preceded by its certificates. A key that the agent holds is used through the agent. done closes the connection to the
+// agent.
 func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done func()) {
 	done = func() {}
 	var held []ssh.Signer
@@ -169,7 +169,7 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 		if c, err := d.DialContext(ctx, "unix", e.agent); err != nil {
 			k.problems = append(k.problems, "agent: "+err.Error())
 		} else {
-			// An agent that does not answer is given up with the dial.
+			// The context of the dial also bounds an agent that does not answer.
 			release := context.AfterFunc(ctx, func() { c.Close() })
 			done = func() {
 				release()
@@ -240,16 +240,16 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 	return k, done
 }
 
-// userCertificate is what a certificate authority has signed of a key.
+// userCertificate is a certificate for a user's key, with the path of its file.
 type userCertificate struct {
 	*ssh.Certificate
 	path string
 }
 
-// userCertificates are by the key that they are of, as it is marshalled.
+// userCertificates maps marshalled public keys to their certificates.
 type userCertificates map[string][]userCertificate
 
-// load adds the certificate of a file.
+// load adds the certificate in a file.
 func (c userCertificates) load(path string) error {
 	text, err := localfile.Read(path, largestKey)
 	if err != nil {
@@ -268,11 +268,11 @@ func (c userCertificates) load(path string) error {
 	return nil
 }
 
-// largestKey bounds the file of a key.
+// largestKey is the size limit of a key file.
 const largestKey = 1 << 20
 
-// loadKey reads a private key. An encrypted one asks for its passphrase when it is first used, or
-// at once if nothing says what its public part is.
+// loadKey reads a private key. The passphrase of an encrypted key is asked for when the key is first used, or at once if its
+// public part is not known.
 func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error) {
 	pem, err := localfile.Read(path, largestKey)
 	if err != nil {
@@ -287,7 +287,7 @@ func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error
 		return nil, fmt.Errorf("key %s: it is not a private key that can be read: %w", path, err)
 	}
 	public := locked.PublicKey
-	if public == nil { // the old PEM form keeps it in a file of its own
+	if public == nil { // the old PEM format keeps it in a separate file
 		if text, err := localfile.Read(path+".pub", largestKey); err == nil {
 			public, _, _, _, _ = ssh.ParseAuthorizedKey(text)
 		}

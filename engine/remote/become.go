@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// BecomeError says that the login user could not become another user: sudo is missing, does not
-// allow it, or wants a password that is not known or wrong.
+// BecomeError reports that the login user could not become another user: sudo is missing, does not allow it, or wants a
+// password that is unknown or wrong.
 type BecomeError struct {
-	// Host is the name in the inventory, User who was to become, Login who tried.
+	// Host is the name in the inventory, User the user to become, Login the login user.
 	Host, User, Login string
-	// Reason is one sentence; Hint is what the user can do.
+	// Reason is one sentence. Hint says what the user can do.
 	Reason, Hint string
 }
 
@@ -23,13 +23,12 @@ func (e *BecomeError) Error() string {
 	return s
 }
 
-// asRoot becomes a user from root, where sudo may not be installed (a bare Debian that was given a
-// root password): runuser(1) is part of util-linux. Unlike sudo it needs to be told a shell for
-// users who have none.
+// asRoot switches from root to a user. It falls back to runuser(1) of util-linux, because a bare Debian installed with a
+// root password has no sudo. Unlike sudo, runuser needs an explicit shell for users who have none.
 const asRoot = `command -v sudo >/dev/null 2>&1 && exec sudo -n -H -u "$1" -- sh -c "$2"; exec runuser -s /bin/sh -c "$2" "$1"`
 
-// spawn starts a shell as the session's user by a script, which is boot or sourced and says what must be written to
-// its standard input. brief is as in transport.start.
+// spawn starts a shell as the session's user. script is boot or sourced, and determines what has to be written to the
+// shell's standard input. brief is as in transport.start.
 func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawned, error) {
 	line, prompt, hello, err := s.line(script)
 	if err != nil {
@@ -56,8 +55,8 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 	return sp, nil
 }
 
-// line is what the login shell is given, so that a shell of the session's user runs a script. If sudo may ask for a
-// password, prompt is how it asks, and hello what the shell says on its standard error when it is there.
+// line returns the line for the login shell that makes a shell of the session's user run a script. If sudo may ask for a
+// password, prompt is its prompt, and hello is what the shell prints on standard error once it runs.
 func (s *session) line(script string) (line, prompt, hello string, err error) {
 	if s.user == "" {
 		if script == sourced { // a login shell can do that itself
@@ -75,13 +74,13 @@ func (s *session) line(script string) (line, prompt, hello string, err error) {
 	if !s.conn.askSudo {
 		return "exec sudo -n -H -u " + user + " -- sh -c '" + script + "'", "", "", nil
 	}
-	// Random, so that no lecture or PAM message is mistaken for them.
+	// Random, so that no lecture or PAM message can be mistaken for them.
 	prompt, hello = "hlplay-"+nonce(), nonce()
 	return "exec sudo -S -p " + prompt + " -H -u " + user + " -- sh -c 'echo " + hello + " >&2; " + script + "'", prompt, hello, nil
 }
 
-// answerPrompt gives sudo the password if it asks for one, and waits until the shell is there:
-// what is sent before would be read as the password.
+// answerPrompt gives sudo the password if it asks for one, and waits until the shell runs. Anything sent earlier would be
+// read as the password.
 func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello string) error {
 	texts := [][]byte{[]byte(hello + "\n"), []byte(prompt)}
 	tried := false
@@ -103,7 +102,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 			}
 		}
 		tried = true
-		p.timer.Stop() // a person types
+		p.timer.Stop() // a person is typing
 		password, err := s.conn.ask.ask(ctx, "sudo", "sudo password: ")
 		if err != nil {
 			return &BecomeError{
@@ -118,7 +117,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 	}
 }
 
-// wait calls fn and gives it up, not ends it, when the context ends or it is too late.
+// wait calls fn. If the context ends or it is too late, it returns without stopping fn.
 func wait[T any](ctx context.Context, late <-chan struct{}, fn func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -140,7 +139,7 @@ func wait[T any](ctx context.Context, late <-chan struct{}, fn func() (T, error)
 	}
 }
 
-// refused explains why no shell of the user came to be, by what was printed instead of it.
+// refused explains why the user's shell did not start, from what was printed instead.
 func (s *session) refused(complaint string) error {
 	e := &BecomeError{Host: s.conn.name, User: s.user, Login: s.conn.login, Reason: orNothing(complaint)}
 	switch {

@@ -19,61 +19,61 @@ import (
 	"hlplay/engine/sshconfig"
 )
 
-// endpoint is a host as it is to be dialled: a Target with what ~/.ssh/config and the defaults add.
+// endpoint is a host to dial: a Target completed from ~/.ssh/config and the defaults.
 type endpoint struct {
-	name string // for people
+	name string // for messages
 	host string
 	port int
 	user string
-	// network is tcp, or tcp4 or tcp6 only; from is the address to connect from, empty for any.
+	// network is tcp, tcp4 or tcp6. from is the address to connect from, empty for any.
 	network, from string
 	keys          []string
-	// certificates are files with what a certificate authority has signed of keys.
+	// certificates are files with certificates for user keys.
 	certificates []string
-	// noDefaults says that the keys with the usual names are not offered.
+	// noDefaults turns off the keys with the usual names.
 	noDefaults bool
 	knownHosts []string
-	// newKeys is the known_hosts file that keys of hosts seen for the first time are added to.
+	// newKeys is the known_hosts file that the keys of new hosts are added to.
 	newKeys string
-	// acceptNew says that the configuration has them added without a question.
+	// acceptNew is set if the configuration says that keys of new hosts are added without asking.
 	acceptNew bool
-	// keyName is what known_hosts calls the host, if it is another name.
+	// keyName is the host's name in known_hosts, if it differs.
 	keyName string
-	// dialTimeout is how long the configuration lets a dial take; zero means that it does not say.
+	// dialTimeout is the time limit that the configuration sets for a dial, or zero.
 	dialTimeout time.Duration
 	// identitiesOnly says that only the named keys are offered, not all of the agent's.
 	identitiesOnly bool
-	agent          string // socket, empty for none
+	agent          string // path of its socket, or empty
 	home           string
-	// via is the hosts to jump through, the nearest first.
+	// via lists the jump hosts, the nearest first.
 	via []*endpoint
-	// proxy is the command to connect through; nil if there is none.
+	// proxy is the command to connect through, or nil.
 	proxy *proxyCommand
 }
 
-// address is what is dialled.
+// address returns the address to dial.
 func (e *endpoint) address() string { return net.JoinHostPort(e.host, strconv.Itoa(e.port)) }
 
-// None as a path means that there is to be no such file or socket.
+// None as a path means no file or socket.
 const None = "none"
 
-// maxJumps bounds a chain of ProxyJump, which a configuration can make endless.
+// maxJumps limits the length of a ProxyJump chain, which a configuration can make endless.
 const maxJumps = 8
 
-// resolver finds endpoints.
+// resolver turns Targets into endpoints.
 type resolver struct {
 	config *sshconfig.Config
 	home   string
-	local  string // who runs hlplay
-	agent  string // as the options or the environment say it
-	// anyAgent says that the configuration may name another.
+	local  string // the user who runs hlplay
+	agent  string // from the options or the environment
+	// anyAgent is set if the configuration may name another agent.
 	anyAgent bool
 	notes    []string
 }
 
-// newResolver reads the configuration. Only the user's own file is read, not /etc/ssh/ssh_config.
+// newResolver reads the configuration. /etc/ssh/ssh_config is not read, only the user's own file.
 func newResolver(o Options) (*resolver, error) {
-	home, _ := os.UserHomeDir() // empty: no defaults below it
+	home, _ := os.UserHomeDir() // if empty, there are no defaults below it
 	r := &resolver{home: home, local: "root", agent: o.Agent, anyAgent: o.Agent == ""}
 	if u, err := user.Current(); err == nil {
 		r.local = u.Username
@@ -102,8 +102,7 @@ func newResolver(o Options) (*resolver, error) {
 	return r, nil
 }
 
-// resolve finds how a target is to be dialled. What the target says comes before what the
-// configuration says.
+// resolve returns the endpoint of a target. The target overrides the configuration.
 func (r *resolver) resolve(t Target) (*endpoint, error) {
 	e, err := r.find(t, true, 0)
 	if err != nil {
@@ -118,7 +117,7 @@ func (r *resolver) resolve(t Target) (*endpoint, error) {
 	return e, nil
 }
 
-// find does that for a host of a chain; jumps says whether its own ProxyJump or ProxyCommand counts.
+// find returns the endpoint of a host in a chain. jumps says whether the host's own ProxyJump or ProxyCommand applies.
 func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	alias := t.Address
 	if alias == "" {
@@ -194,7 +193,7 @@ func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	return e, nil
 }
 
-// refuseUnsupported refuses what would lead elsewhere than ssh goes, or trust a key that ssh does not.
+// refuseUnsupported rejects options that would make ssh connect elsewhere, or distrust a key that hlplay trusts.
 func refuseUnsupported(set *sshconfig.Settings, host string) error {
 	_, notAddress := netip.ParseAddr(host)
 	for _, no := range []struct{ keyword, harmless, why string }{
@@ -214,12 +213,12 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 	return nil
 }
 
-// trust takes over what is to be done about a host that is seen for the first time, and says so where that is less than to
-// refuse it. A key that has changed is refused whatever the configuration says.
+// trust applies StrictHostKeyChecking, and adds a note if it is less strict than refusing hosts that are seen for the first
+// time. A changed key is refused in any case.
 func (r *resolver) trust(e *endpoint, checking sshconfig.Setting) error {
 	note := "%s: StrictHostKeyChecking %s: the key of a host that is seen for the first time is trusted and recorded"
 	switch value := strings.ToLower(checking.Value()); value {
-	case "", "yes", "true", "ask": // there is no asking: who it is about has to see the key
+	case "", "yes", "true", "ask": // hlplay does not ask during a run: somebody has to look at the key
 		return nil
 	case "accept-new":
 	case "no", "false", "off":
@@ -234,9 +233,9 @@ func (r *resolver) trust(e *endpoint, checking sshconfig.Setting) error {
 	return nil
 }
 
-// tokens are what %h and its like stand for.
+// tokens returns the values of %h and the other tokens.
 func (r *resolver) tokens(e *endpoint, alias string) map[byte]string {
-	local, _ := os.Hostname() // empty, like its tokens
+	local, _ := os.Hostname() // if empty, so are its tokens
 	short, _, _ := strings.Cut(local, ".")
 	key := e.keyName
 	if key == "" {
@@ -248,7 +247,7 @@ func (r *resolver) tokens(e *endpoint, alias string) map[byte]string {
 	}
 }
 
-// files finds the keys, the agent and the known_hosts files of an endpoint.
+// files sets the keys, the agent and the known_hosts files of an endpoint.
 func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens map[byte]string) error {
 	for _, key := range t.Keys {
 		if rest, ok := strings.CutPrefix(key, "~/"); ok {
@@ -327,8 +326,8 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 	return nil
 }
 
-// chain resolves "[user@]host[:port],…". As with ssh(1), only the first host of a chain may itself
-// have a ProxyJump in the configuration: the others are reached through the one before.
+// chain resolves "[user@]host[:port],…". As with ssh(1), only the first host of a chain may itself have a ProxyJump in the
+// configuration; each of the others is reached through the one before it.
 func (r *resolver) chain(jump sshconfig.Setting, knownHosts string, depth int) ([]*endpoint, error) {
 	list, _, _ := strings.Cut(jump.Text, "#")
 	list = strings.TrimSpace(list)
@@ -355,7 +354,7 @@ func (r *resolver) chain(jump sshconfig.Setting, knownHosts string, depth int) (
 	return via, nil
 }
 
-// parseJump reads "[ssh://][user@]host[:port]", an IPv6 address in brackets if a port follows.
+// parseJump parses "[ssh://][user@]host[:port]". An IPv6 address with a port is in brackets.
 func parseJump(text string) (Target, error) {
 	var t Target
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "ssh://"), "/")
@@ -379,8 +378,8 @@ func parseJump(text string) (Target, error) {
 	return t, nil
 }
 
-// Check finds out how each target would be dialled, without dialling it. The error says what the configuration has that
-// cannot be followed, with its line; notes are what is left out of it and of the known_hosts files.
+// Check resolves each target without dialling it. The error names a line of the configuration that cannot be followed. notes
+// list what is ignored in the configuration and in the known_hosts files.
 func Check(targets []Target, o Options) (notes []string, err error) {
 	r, err := newResolver(o)
 	if err != nil {

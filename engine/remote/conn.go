@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// conn is a Conn over any transport.
+// conn implements Conn over any transport.
 type conn struct {
 	*session  // the login user's
 	name      string
@@ -18,10 +18,10 @@ type conn struct {
 	login     string
 	transport transport
 	ask       *prompter
-	// askSudo says that sudo may ask for a password, which the user is then asked for.
+	// askSudo is set if sudo may ask for a password. The user is then asked for it.
 	askSudo bool
 	flights atomic.Int64
-	// acting has a place for each acting shell.
+	// acting limits the number of acting shells.
 	acting chan struct{}
 	waits  waits
 
@@ -38,14 +38,14 @@ func newConn(t transport, name, address, login string) *conn {
 	return c
 }
 
-// sessions are those of all users.
+// sessions returns the sessions of all users.
 func (c *conn) sessions() []*session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append(slices.Collect(maps.Values(c.users)), c.session)
 }
 
-// dropIdle closes the shells that nobody uses, and reports whether there were any.
+// dropIdle closes the shells that are not in use, and reports whether there were any.
 func (c *conn) dropIdle() (found bool) {
 	for _, s := range c.sessions() {
 		for _, l := range []*lane{s.read, s.act} {
@@ -59,7 +59,7 @@ func (c *conn) dropIdle() (found bool) {
 	return found
 }
 
-// use takes what the options say of sudo.
+// use applies the options about sudo.
 func (c *conn) use(o Options) {
 	c.ask, c.askSudo = &prompter{Secrets: o.Secrets, question: o.Ask}, o.AskSudoPassword
 	if o.Secrets == nil {
@@ -89,10 +89,10 @@ func (c *conn) as(user string) *session {
 	return s
 }
 
-// User is the login user.
+// User returns the login user.
 func (c *conn) User() string { return c.login }
 
-// Done is closed when the connection is lost or closed.
+// Done returns a channel that is closed when the connection is lost or closed.
 func (c *conn) Done() <-chan struct{} { return c.transport.done() }
 
 // Close ends the connection and everything that waits for it.
@@ -110,15 +110,15 @@ func (c *conn) Close() error {
 	return c.transport.close()
 }
 
-// Stats counts what the connection has cost so far.
+// Stats returns what the connection has cost so far.
 func (c *conn) Stats() Stats {
 	s := c.transport.stats()
 	s.Flights = int(c.flights.Load())
 	return s
 }
 
-// gone is the error of a lost connection, nil if it stands. What failed on a connection may have failed a moment
-// before that is known to be lost: the host is asked.
+// gone returns the error of a lost connection, or nil if the connection stands. It probes the host, because an operation may
+// fail a moment before the loss of its connection is noticed.
 func (c *conn) gone() error {
 	c.transport.probe()
 	if err := c.transport.lost(); err != nil {
@@ -139,7 +139,7 @@ func (c *conn) unreachable(err error) error {
 	}
 }
 
-// session acts and asks as one user.
+// session implements Session for one user.
 type session struct {
 	conn *conn
 	user string // empty for the login user
@@ -151,7 +151,7 @@ func newSession(c *conn, user string) *session {
 	return &session{conn: c, user: user, read: newLane(), act: newLane()}
 }
 
-// who is the user's name.
+// who returns the user's name.
 func (s *session) who() string {
 	if s.user == "" {
 		return s.conn.login
@@ -159,8 +159,8 @@ func (s *session) who() string {
 	return s.user
 }
 
-// shell starts a long-lived shell, and returns the beginning of the script that is to be its first: what
-// it does before it says its first word, up to that word. script and brief are as in spawn.
+// shell starts a long-lived shell and returns the beginning of its first script, up to and including the first word; before
+// is run ahead of that word. script and brief are as in spawn.
 func (s *session) shell(ctx context.Context, script string, brief bool, before string) (*shell, string, error) {
 	p, err := s.spawn(ctx, script, brief)
 	if err != nil {
@@ -170,8 +170,8 @@ func (s *session) shell(ctx context.Context, script string, brief bool, before s
 	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + marks, nil
 }
 
-// explain turns the error of a shell or command into what is to be told: that the connection is
-// lost, that the user could not be become, or that the shell failed.
+// explain turns an error of a shell or command into the error for the user: the connection is lost, the user could not be
+// become, or the shell failed.
 func (s *session) explain(p *spawned, err error) error {
 	if lost := s.conn.gone(); lost != nil {
 		return lost

@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// Crowd keeps the dials of a run from flooding one sshd, such as that of a ProxyJump host which all of them
-// pass: from the tenth connection on that has not logged in yet it drops some at random (MaxStartups 10:30:100,
-// sshd_config(5)). The zero value is ready.
+// Crowd keeps the dials of a run from flooding one sshd, such as that of a shared ProxyJump host: from the tenth connection
+// that has not logged in yet, sshd drops some at random (MaxStartups 10:30:100, sshd_config(5)). The zero value is ready to
+// use.
 type Crowd struct {
 	mu    sync.Mutex
 	doors map[string]*door
 }
 
-// atOneDoor is how many dials go to one sshd at the same time: others may connect to it too.
+// atOneDoor is the number of concurrent dials to one sshd. It leaves room for other clients.
 const atOneDoor = 8
 
-// stagger is how far apart dials to one sshd begin at most, so that they do not come in step.
+// stagger is the maximum delay of a dial to an sshd that others dial too, so that they do not start in step.
 const stagger = 20 * time.Millisecond
 
-// door is an address while somebody dials it.
+// door is an address that is being dialled.
 type door struct {
 	places chan struct{}
 	users  int // guarded by Crowd.mu
-	// dead is closed when one was not answered, why is then set: the others need not find that out one after
+	// dead is closed, with why set, when a dial was not answered, so that the others do not have to find out one after
 	// another.
 	dead chan struct{}
 	why  error
 }
 
-// enter waits for a place at an address; leave gives it back and tells how the dial ended. The error is that
-// of a dial that nobody answered, or of the context.
+// enter waits for a place at an address. leave gives the place back and is passed the error of the dial. enter returns the
+// error of a dial that got no answer, or of the context.
 func (c *Crowd) enter(ctx context.Context, address string) (leave func(error), err error) {
 	d, alone := c.approach(address)
 	select {
@@ -74,7 +74,7 @@ func (c *Crowd) enter(ctx context.Context, address string) (leave func(error), e
 	}
 }
 
-// approach counts in one who wants to dial; alone says that nobody else does.
+// approach counts another dial to an address. alone reports whether it is the only one.
 func (c *Crowd) approach(address string) (d *door, alone bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

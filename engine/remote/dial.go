@@ -13,63 +13,62 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Target is a host to connect to. What it leaves empty comes from ~/.ssh/config, looked up under
-// Address, and then from the defaults of ssh(1).
+// Target is a host to connect to. Empty fields are taken from ~/.ssh/config, looked up under Address, and then from the
+// defaults of ssh(1).
 type Target struct {
-	// Name is the name in the inventory, for messages. Address is where the host is, a name, an IP
-	// address or an alias of ~/.ssh/config; empty means Name.
+	// Name is the name in the inventory, for messages. Address is a host name, an IP address or an alias of ~/.ssh/config;
+	// empty means Name.
 	Name, Address string
-	// MovedTo, if it is not empty, is the address that is dialled. Configuration, jump hosts and the host's key remain those of
-	// Address, which the host had when the run began.
+	// MovedTo, if not empty, is the address to dial. Configuration, jump hosts and host key remain those of Address, which
+	// the host had when the run started.
 	MovedTo string
-	// Port is 22 if zero and the configuration gives none.
+	// Port is 22 if it is zero and the configuration sets none.
 	Port int
-	// User is the login user; the controller's user if empty and the configuration gives none.
+	// User is the login user. If it is empty and the configuration sets none, it is the user who runs hlplay.
 	User string
-	// Keys are paths of private keys, offered before any other.
+	// Keys are paths of private keys, which are offered before any others.
 	Keys []string
-	// KnownHosts is a known_hosts file to use in place of the user's and the system's.
+	// KnownHosts is a known_hosts file that replaces the user's and the system's.
 	KnownHosts string
 }
 
-// Options are the same for all hosts of a run.
+// Options apply to all hosts of a run.
 type Options struct {
-	// HostKeys says what is done about hosts whose key is not known.
+	// HostKeys says what to do about hosts with an unknown key.
 	HostKeys HostKeyPolicy
-	// SSHConfig is the path of the configuration; empty means ~/.ssh/config if there is one, None
-	// means none.
+	// SSHConfig is the path of the configuration. Empty means ~/.ssh/config if it exists, None means no configuration.
 	SSHConfig string
-	// Agent is the path of the agent's socket; empty means $SSH_AUTH_SOCK, None means no agent.
+	// Agent is the path of the agent's socket. Empty means $SSH_AUTH_SOCK, None means no agent.
 	Agent string
-	// AskPassword asks for the login user's password, once a run, if no key is accepted.
+	// AskPassword asks for the login user's password, once per run, if no key is accepted.
 	AskPassword bool
-	// AskSudoPassword asks for the login user's password for sudo, once a run, if a host's sudo wants it.
+	// AskSudoPassword asks for the login user's password for sudo, once per run, if sudo on a host wants it.
 	AskSudoPassword bool
-	// Ask asks the user for something secret; nil means that there is nobody to ask.
+	// Ask asks the user for a secret; nil means that there is nobody to ask.
 	Ask func(ctx context.Context, prompt string) (string, error)
-	// Remark is told what should be mended although it stops nothing, once for each host; nil tells nobody.
+	// Remark, if not nil, is called for each host with what should be corrected although it prevents nothing.
 	Remark func(text string)
-	// Secrets remembers the answers; nil means that they are remembered for one connection only.
+	// Secrets remembers the user's answers; nil remembers them for one connection only.
 	Secrets *Secrets
 	// Crowd is shared by the dials of a run; nil means that this is the only one.
 	Crowd *Crowd
-	// DialTimeout bounds each dial up to the end of the handshake, without the time in which the user
-	// is asked; zero means what ConnectTimeout of the configuration says or, without that, DefaultDialTimeout.
+	// DialTimeout limits each dial up to the end of the handshake, not counting the time in which the user is asked. Zero
+	// means ConnectTimeout of the configuration or, without that, DefaultDialTimeout.
 	DialTimeout time.Duration
-	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life;
-	// without one for three times as long it counts as lost. Zero means DefaultKeepAlive.
+	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life. Without one for three
+	// times as long, the connection counts as lost. Zero means DefaultKeepAlive.
 	KeepAlive time.Duration
 }
 
 const (
-	// DefaultDialTimeout bounds a dial.
+	// DefaultDialTimeout is the default limit of a dial.
 	DefaultDialTimeout = 15 * time.Second
-	// DefaultKeepAlive makes a host that vanished without a word count as lost after 20 seconds.
+	// DefaultKeepAlive makes a host that vanished without closing its connections count as lost after 20 seconds.
 	DefaultKeepAlive = 5 * time.Second
 )
 
-// Dial connects to a host over SSH. The error is an *UnreachableError, except for a configuration
-// that cannot be read and a context that has ended.
+// Dial connects to a host over SSH. The error is an *UnreachableError unless the configuration cannot be read or the context
+// has ended.
 func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 	if o.KeepAlive <= 0 {
 		o.KeepAlive = DefaultKeepAlive
@@ -117,7 +116,7 @@ func closeAll(clients []*ssh.Client) {
 	}
 }
 
-// throughJump tells the error of a host on the way.
+// throughJump wraps the error of a jump host.
 func (e *endpoint) throughJump(hop *endpoint, err error) error {
 	var u *UnreachableError
 	if !errors.As(err, &u) {
@@ -130,11 +129,11 @@ func (e *endpoint) throughJump(hop *endpoint, err error) error {
 	}
 }
 
-// inTurn dials when there is room at the host.
+// inTurn dials once there is a place at the host.
 func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
 	leave, err := o.Crowd.enter(ctx, e.address())
 	switch {
-	case errors.Is(err, errDialTimeout): // of another who wanted the same
+	case errors.Is(err, errDialTimeout): // of another dial to the same address
 		return nil, nil, err
 	case err != nil:
 		return nil, nil, fmt.Errorf("%s: the dial was given up: %w", e.name, err)
@@ -144,10 +143,10 @@ func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (
 	return client, count, err
 }
 
-// errDialTimeout is why a dial that took too long was ended.
+// errDialTimeout is the cause of a context whose dial took too long.
 var errDialTimeout = errors.New("dial timeout")
 
-// dial connects to one host, through another if that is given.
+// dial connects to one host, through another if through is not nil.
 func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
 	keys, err := e.loadHostKeys(o.HostKeys)
 	if err != nil {
@@ -170,7 +169,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	}
 	proxy, _ := conn.(*proxied)
 	count := newCountingConn(conn)
-	// The handshake has no context: closing what it reads from ends it.
+	// The handshake takes no context, so the context closes the connection.
 	release := context.AfterFunc(ctx, func() { conn.Close() })
 	config := &ssh.ClientConfig{
 		User:              e.user,
@@ -198,7 +197,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 			}))
 	}
 	c, channels, requests, err := ssh.NewClientConn(count, e.address(), config)
-	if !release() && err == nil { // the context ended at the very end
+	if !release() && err == nil { // the context ended at the last moment
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -222,7 +221,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	return ssh.NewClient(c, channels, requests), count, nil
 }
 
-// connect makes the connection that SSH is to be spoken over.
+// connect makes the connection that carries SSH.
 func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, error) {
 	switch {
 	case through != nil:
@@ -256,7 +255,7 @@ func (e *endpoint) unreachable(reason, hint string, err error) error {
 	return &UnreachableError{Host: e.name, Address: e.address(), Reason: reason, Hint: hint, NoAnswer: e.proxy == nil && notTaken(err), Err: err}
 }
 
-// notTaken reports whether an error is that of a connection which nothing has taken.
+// notTaken reports whether an error means that nothing accepted the connection.
 func notTaken(err error) bool {
 	var dial *net.OpError
 	var dns *net.DNSError
@@ -270,11 +269,11 @@ func notTaken(err error) bool {
 	return errors.As(err, &dial) && dial.Op == "dial"
 }
 
-// rootHints are what AddRootHints has added.
+// rootHints are the hints of AddRootHints.
 var rootHints []string
 
-// AddRootHints adds what there is to know of hosts with a product that do not accept root's key although they did before: the rest
-// of a hint, such as "if …, start …". The registry of modules calls it while the program starts.
+// AddRootHints adds hints for hosts that stop accepting root's key, which products cause: the rest of a sentence, such as
+// "if …, start …". The registry of modules calls it when the program starts.
 func AddRootHints(more ...string) { rootHints = append(rootHints, more...) }
 
 // explain says why a dial failed and what can be done.
@@ -338,8 +337,8 @@ func (e *endpoint) refusal(o Options, ring keyring, err error) string {
 	return strings.Join(parts, "; ")
 }
 
-// locked is what was wrong with an encrypted key; empty if nothing was. An error while signing is inside what
-// x/crypto/ssh returns, as text.
+// locked returns what was wrong with an encrypted key, or "". x/crypto/ssh returns an error of signing as text within its
+// own.
 func locked(err error) string {
 	for _, sign := range []string{"is encrypted", "the passphrase was wrong"} {
 		if i := strings.Index(err.Error(), "key "); i >= 0 && strings.Contains(err.Error(), sign) {
@@ -349,7 +348,7 @@ func locked(err error) string {
 	return ""
 }
 
-// clock bounds a dial without counting the time in which a person is asked.
+// clock limits a dial without counting the time in which the user is asked.
 type clock struct {
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -368,7 +367,7 @@ func newClock(ctx context.Context, limit time.Duration) (*clock, context.Context
 	}
 }
 
-// prompter asks a person while the clock stands.
+// prompter returns a prompter that stops the clock while it asks.
 func (c *clock) prompter(o Options) *prompter {
 	return &prompter{Secrets: o.Secrets, question: o.Ask, waiting: c.pause, done: c.resume}
 }

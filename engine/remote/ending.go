@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Ending says in words how a process ended whose exit code is not zero: by the conventions of shells and of
-// timeout(1), 126 and 127 are of a program that was not run, and what is above 128 of one that a signal ended.
+// Ending describes a non-zero exit code in words, by the conventions of shells and of timeout(1): 126 and 127 mean that the
+// program was not run, and more than 128 that a signal ended it.
 func Ending(exit int) string {
 	switch exit {
 	case 126:
@@ -25,23 +25,23 @@ func Ending(exit int) string {
 	return fmt.Sprintf("exit code %d", exit)
 }
 
-// timeoutWord is how timeout(1) says, with -v, that a limit was reached; its exit codes are those of the command, too: 124
-// may be the command's own, and 137 is that of a command that somebody else has killed.
+// timeoutWord starts the message of timeout -v that a limit was reached. Exit codes alone do not tell: 124 may be the
+// command's own, and 137 means that anybody has killed it.
 const timeoutWord = "timeout: sending signal "
 
-// exitLimit is the exit code of timeout(1) for a command that it has ended.
+// exitLimit is the exit code of timeout(1) if it stopped the command.
 const exitLimit = 124
 
-// TimedOut reports whether timeout(1) ended what answered.
+// TimedOut reports whether timeout(1) stopped the query's command.
 func (a Answer) TimedOut() bool {
 	return a.Exit == exitLimit || a.Exit == 137 && bytes.Contains(a.Stderr, []byte(timeoutWord+"KILL "))
 }
 
-// Overran is TimedOut of a query made by Argv, whose command may use exit code 124 for something else.
+// Overran is TimedOut for a query made by Argv, whose command may itself exit with 124.
 func (a Answer) Overran() bool { return a.TimedOut() && bytes.Contains(a.Stderr, []byte(timeoutWord)) }
 
-// limited takes from what a command printed what timeout(1) said of it, and sets Limit where that, or the time that it took,
-// shows that the limit has ended it.
+// limited removes the messages of timeout(1) from a command's output, and sets Limit if they, or the command's duration,
+// show that the limit stopped it.
 func (r Result) limited(limit time.Duration) Result {
 	for {
 		at := bytes.Index(r.Stderr, []byte(timeoutWord))
@@ -54,7 +54,7 @@ func (r Result) limited(limit time.Duration) Result {
 		}
 		r.Stderr, r.Limit = append(bytes.Clone(r.Stderr[:at]), rest...), limit
 	}
-	// In another language its word is not known.
+	// The message may be in another language.
 	if r.Limit == 0 && r.Duration >= limit && (r.Exit == exitLimit || r.Exit == 137) {
 		r.Limit = limit
 	}

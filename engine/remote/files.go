@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// small is the size up to which a file's content travels with the command that puts it in place, among others in the
-// acting shell. A larger one is streamed to a session of its own.
+// small is the size up to which a file's content travels with the command that writes it, in the acting shell among others.
+// Larger content is streamed to a session of its own.
 const small = 64 << 10
 
-// WriteFile replaces a file atomically: the content goes to a file of mode 0600 beside it, named
-// .NAME.hlplay-RANDOM.PROCESS, which is given its mode and owner, brought to the disk, and renamed. Where others than root and
-// the user who acts may change names, that file lies in a directory of that name. If Path
-// is a symbolic link that nobody else could have made, the file that it points to is replaced, and the link stays;
-// any other is an error. On an error
-// nothing of it is left behind, unless it is killed or the host itself is lost at that moment: that goes when the path is next
-// written.
+// WriteFile replaces a file atomically. The content is written to a file of mode 0600 in the same directory, named
+// .NAME.hlplay-RANDOM.PROCESS, which gets its mode and owner, is synced to disk, and renamed. If others than root and the
+// acting user can rename files there, the temporary file is in a directory of that name. If Path is a symbolic link that
+// nobody else could have made, the file that it points to is replaced; any other link is an error.
+//
+// After an error nothing is left behind, unless the command is killed or the host fails at that moment. What is left then is
+// removed when the path is next written.
 func (s *session) WriteFile(ctx context.Context, f File) error {
 	if !f.writable() {
 		return fmt.Errorf("%s: write %q: want an absolute path of a file", s.conn.name, f.Path)
@@ -42,10 +42,11 @@ func (s *session) WriteFile(ctx context.Context, f File) error {
 	return nil
 }
 
-// slowest is how many bytes a second a connection carries at least, or a command that reads them is given up.
+// slowest is the lowest acceptable speed of a transfer in bytes per second. It determines the limit of the command that
+// reads it.
 const slowest = 1 << 18
 
-// stream runs the command that writes a file in a session of its own, while the content is read.
+// stream runs the command that writes a file in a session of its own, reading the content meanwhile.
 func (s *session) stream(ctx context.Context, c Command, f File) (Result, error) {
 	c.Limit = DefaultLimit + time.Duration(f.size()/slowest)*time.Second
 	if f.Source == nil {
@@ -73,21 +74,21 @@ func (f File) size() int64 {
 	return int64(len(f.Content))
 }
 
-// Small says whether one command can write the file, whose content then travels with it.
+// Small reports whether the content is small enough to travel with the command that writes the file.
 func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Content) <= small }
 
-// Command is the command by which WriteFile writes a small file, for those who have more to do in the
-// same flight; Failure says what it means that it did not end with 0.
+// Command returns the command that WriteFile uses for a small file, so that it can share a flight with others. Failure
+// explains a non-zero exit code of it.
 func (f File) Command() Command {
 	c := placing("_hl_write", f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
 	c.Stdin, c.Before = f.Content, f.Before
 	return c
 }
 
-// errnos are the failures that callers ask for with errors.Is, by their text in the C locale.
+// errnos are the errors that callers look for with errors.Is, found by their text in the C locale.
 var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM}
 
-// errnoIn is the failure that a message tells; nil if it tells none of them.
+// errnoIn returns the error that a message is about, or nil.
 func errnoIn(text string) error {
 	text = strings.ToLower(text)
 	for _, errno := range errnos {

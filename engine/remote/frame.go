@@ -12,30 +12,30 @@ import (
 	"sync"
 )
 
-// nonce is 128 random bits in hexadecimal, which no output contains by chance.
+// nonce returns 128 random bits in hexadecimal, which no output contains by chance.
 func nonce() string {
 	b := make([]byte, 16)
 	rand.Read(b) // never fails: see crypto/rand
 	return hex.EncodeToString(b)
 }
 
-// piece is what one query printed on one stream.
+// piece is the output of one query on one stream.
 type piece struct {
 	id, exit int
 	data     []byte
-	// out is how many bytes of it were left out.
+	// out is the number of bytes left out.
 	out int64
 }
 
-// unframer cuts a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n": not a
-// length before it, because nothing is then stored on the host and output streams as it is made. In a piece,
-// "\n<nonce> gap <bytes>\n" stands where the host has left something out.
+// unframer splits a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n", rather than start with a
+// length, so that output streams as it is produced and the host stores nothing. Within a piece, "\n<nonce> gap <bytes>\n"
+// stands for output that the host has left out.
 type unframer struct {
 	mark []byte // "\n<nonce> "
-	// rest is what may be the beginning of a mark.
+	// rest may be the beginning of a mark.
 	rest []byte
 	kept keeper
-	// most are how much is kept of the pieces to come, the next one first; zero is maxAnswer.
+	// most says how many bytes are kept of the following pieces; zero means maxAnswer.
 	most []int
 }
 
@@ -43,13 +43,13 @@ func newUnframer(nonce string) *unframer {
 	return &unframer{mark: []byte("\n" + nonce + " "), kept: keeper{limit: maxAnswer}}
 }
 
-// expect says how much is kept of the pieces that follow.
+// expect sets how many bytes are kept of the following pieces.
 func (u *unframer) expect(most []int) {
 	u.most = most
 	u.begin()
 }
 
-// begin begins a piece.
+// begin starts a piece.
 func (u *unframer) begin() {
 	u.kept = keeper{limit: maxAnswer}
 	if len(u.most) > 0 {
@@ -58,7 +58,7 @@ func (u *unframer) begin() {
 	}
 }
 
-// feed takes the next bytes of the stream and returns the pieces that end in them.
+// feed consumes bytes of the stream and returns the pieces that end in them.
 func (u *unframer) feed(p []byte) ([]piece, error) {
 	u.rest = append(u.rest, p...)
 	rest := u.rest
@@ -102,7 +102,7 @@ func (u *unframer) feed(p []byte) ([]piece, error) {
 	}
 }
 
-// parseMark reads "<id> <exit>".
+// parseMark parses "<id> <exit>".
 func parseMark(b []byte) (id, exit int, err error) {
 	first, second, ok := bytes.Cut(b, []byte(" "))
 	if ok {
@@ -116,33 +116,32 @@ func parseMark(b []byte) (id, exit int, err error) {
 	return id, exit, nil
 }
 
-// maxNoise bounds what a host may print before a shell answers: banners, and whatever a
-// .bashrc says.
+// maxNoise limits what a host may print before a shell answers, such as banners and the output of a .bashrc.
 const maxNoise = 1 << 20
 
-// skipper is a stream whose beginning, up to a line that begins with a mark, is noise.
+// skipper reads a stream, skipping the noise before a line that starts with a mark.
 type skipper struct {
 	r    io.Reader
 	mark []byte
 	rest []byte
-	// said is the line after the mark, once open.
+	// said is the rest of the mark's line, once it was read.
 	said string
 	open bool
 	err  error
 
 	mu sync.Mutex
-	// noise is what came before the mark, for error messages of others than the reader.
+	// noise is the text before the mark, for error messages. Other goroutines than the reader use it.
 	noise []byte
 }
 
-// errNoMark says that the stream ended before the mark.
+// errNoMark reports that the stream ended before the mark.
 var errNoMark = errors.New("the shell ended before it answered")
 
 func newSkipper(r io.Reader, nonce string) *skipper {
 	return &skipper{r: r, mark: []byte("\n" + nonce + " ")}
 }
 
-// until reads up to the first of some texts, drops everything up to its end, and says which it was.
+// until reads up to and including the first of several texts, drops everything read, and returns the index of the text.
 func (s *skipper) until(texts ...[]byte) (int, error) {
 	pooled := chunks.Get().(*[]byte)
 	defer chunks.Put(pooled)
@@ -175,7 +174,7 @@ func (s *skipper) until(texts ...[]byte) (int, error) {
 	}
 }
 
-// drop makes noise of the next n bytes.
+// drop moves the next n bytes to the noise.
 func (s *skipper) drop(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +182,7 @@ func (s *skipper) drop(n int) {
 	s.rest = s.rest[n:]
 }
 
-// dropped is what was noise so far.
+// dropped returns the noise so far.
 func (s *skipper) dropped() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

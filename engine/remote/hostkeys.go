@@ -13,30 +13,30 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// HostKeyPolicy says what is done about a host whose key is in no known_hosts file. A key that
-// differs from the one that is there is refused under every policy.
+// HostKeyPolicy says what to do about a host whose key is in no known_hosts file. A key that differs from the known one is
+// always refused.
 type HostKeyPolicy int
 
 const (
-	// Verify refuses a host that is not known. The default.
+	// Verify refuses unknown hosts. It is the default.
 	Verify HostKeyPolicy = iota
-	// AcceptNew adds the key of a host that is not known to the first known_hosts file.
+	// AcceptNew adds the key of an unknown host to the first known_hosts file.
 	AcceptNew
 )
 
-// hostKeys is what known_hosts files say of one host.
+// hostKeys holds what the known_hosts files say about one host.
 type hostKeys struct {
-	// name is how the files call the host, and plain without its port, if that is not the usual one: ssh takes a key
-	// that is known under it.
+	// name is the host's name in the files. plain, if the port is not the usual one, is the name without port, under which
+	// ssh accepts a key too.
 	name, plain string
 	files       []string
-	// added is the file that new keys are added to; empty if there is none.
+	// added is the file that new keys are added to, or empty.
 	added  string
 	policy HostKeyPolicy
 	known  *knownKeys
 }
 
-// loadHostKeys reads what is known of an endpoint's keys.
+// loadHostKeys reads the known keys of an endpoint.
 func (e *endpoint) loadHostKeys(policy HostKeyPolicy) (*hostKeys, error) {
 	known, err := knownHosts.load(e.knownHosts)
 	if err != nil {
@@ -55,7 +55,7 @@ func (e *endpoint) loadHostKeys(policy HostKeyPolicy) (*hostKeys, error) {
 	return k, nil
 }
 
-// lines are those about the host.
+// lines returns the lines about the host.
 func (k *hostKeys) lines() []knownLine {
 	lines := k.known.of(k.name)
 	if len(lines) == 0 && k.plain != "" {
@@ -64,12 +64,12 @@ func (k *hostKeys) lines() []knownLine {
 	return lines
 }
 
-// hostKeyError is a host key that is not trusted.
+// hostKeyError reports a host key that is not trusted.
 type hostKeyError struct{ reason, hint string }
 
 func (e *hostKeyError) Error() string { return e.reason }
 
-// check is an ssh.HostKeyCallback.
+// check implements ssh.HostKeyCallback.
 func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	offered := key.Type() + " " + ssh.FingerprintSHA256(key)
 	keys := []ssh.PublicKey{key}
@@ -106,7 +106,7 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	return &hostKeyError{"the host's certificate is not accepted: " + err.Error(), "give the host a new certificate"}
 }
 
-// plainKey checks a key that is no certificate.
+// plainKey checks a key that is not a certificate.
 func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string) error {
 	has := func(l knownLine) bool { return l.marker == "" && sameKey(l.key, key) }
 	if slices.ContainsFunc(lines, has) {
@@ -140,7 +140,7 @@ func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string
 	}
 }
 
-// hostKeyFile is where Debian's sshd has the key that it showed.
+// hostKeyFile returns the path where Debian's sshd keeps its public key of this type.
 func hostKeyFile(key ssh.PublicKey) string {
 	kind := "*"
 	switch t := key.Type(); {
@@ -154,7 +154,7 @@ func hostKeyFile(key ssh.PublicKey) string {
 	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
-// algorithms are those of host keys that are asked for: of the keys that are known, or else the one first whose
+// algorithms returns the algorithms to ask the host for: those of the known keys or, without any, first the one whose
 // fingerprint people compare.
 func (k *hostKeys) algorithms() []string {
 	if known := algorithms(k.lines()); len(known) > 0 {
@@ -163,7 +163,7 @@ func (k *hostKeys) algorithms() []string {
 	return []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 }
 
-// add appends a host's key in one write, so that hosts added at the same time do not mix.
+// add appends a host's key with a single write, so that concurrent additions do not mix.
 func (k *hostKeys) add(name string, key ssh.PublicKey) error {
 	if k.added == "" {
 		return &hostKeyError{"there is no known_hosts file to add the host key to", "name one, or set HOME"}

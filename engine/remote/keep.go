@@ -5,20 +5,21 @@ import (
 	"slices"
 )
 
-// MaxOutput is how much is kept of what a command prints on one stream, in bytes: of more, the first and the last half.
+// MaxOutput is how many bytes are kept of a command's output on one stream. If it prints more, the first and the last half
+// are kept.
 const MaxOutput = 16 << 20
 
-// maxAnswer is how much a query of ours may print on one stream, in bytes.
+// maxAnswer is how many bytes one of hlplay's own queries may print on one stream.
 const maxAnswer = 256 << 20
 
-// keeper keeps of a stream what fits into its limit: of a longer one the beginning and the end.
+// keeper keeps a stream up to a limit. Of a longer stream it keeps the beginning and the end.
 type keeper struct {
 	limit int
 	head  []byte
-	// ring are the last bytes behind the head; once it is full, the oldest of them is at oldest.
+	// ring holds the last bytes after the head. Once it is full, the oldest of them is at index oldest.
 	ring   []byte
 	oldest int
-	// out is how many bytes between them were left out.
+	// out is the number of bytes left out in between.
 	out int64
 }
 
@@ -41,13 +42,13 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// skip counts bytes that nobody has kept. They come behind as many as the keeper keeps of the beginning, or more.
+// skip counts bytes that were not transferred. At least as many bytes as the keeper keeps of the beginning come before them.
 func (k *keeper) skip(n int64) {
 	k.out += n + int64(len(k.ring))
 	k.ring, k.oldest = k.ring[:0], 0
 }
 
-// bytes is what was kept, with a line where something was left out. It does not change with what is written later.
+// bytes returns what was kept, with a line in place of what was left out. Later writes do not change it.
 func (k *keeper) bytes() []byte {
 	if len(k.ring) == 0 && k.out == 0 {
 		return slices.Clip(k.head)

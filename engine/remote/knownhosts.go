@@ -19,34 +19,34 @@ import (
 	"hlplay/engine/sshconfig"
 )
 
-// Markers of known_hosts; see sshd(8).
+// The markers of known_hosts; see sshd(8).
 const (
 	authority = "@cert-authority"
 	revoked   = "@revoked"
 )
 
-// largestKnownHosts bounds a known_hosts file.
+// largestKnownHosts is the size limit of a known_hosts file.
 const largestKnownHosts = 64 << 20
 
 // knownLine is a line of a known_hosts file.
 type knownLine struct {
 	place  sshconfig.Place
 	marker string
-	// hosts are patterns with commas between them, or one name that is hashed.
+	// hosts is a comma-separated list of patterns, or one hashed name.
 	hosts string
-	// key is nil for a line with a marker that may revoke a key which cannot be read.
+	// key is nil if the line may revoke a key that cannot be parsed.
 	key ssh.PublicKey
 }
 
-// knownKeys is what known_hosts files say.
+// knownKeys holds the lines of known_hosts files.
 type knownKeys struct {
 	lines []knownLine
-	// notes say which lines are skipped.
+	// notes say which lines are ignored.
 	notes []string
 }
 
-// parseKnownHosts reads the text of a file. A line that does not parse is skipped, as by ssh, unless it may revoke a
-// key: then nobody knows which one, and no host that it names is trusted.
+// parse reads the text of a file. A line that cannot be parsed is ignored, as ssh does, unless it may revoke a key: the key
+// is then unknown, and no host that the line names is trusted.
 func (k *knownKeys) parse(file string, text []byte) {
 	var first string
 	skipped := 0
@@ -81,10 +81,10 @@ func (k *knownKeys) parse(file string, text []byte) {
 	}
 }
 
-// errForeignKey is a key of a kind that no connection of ours is made with.
+// errForeignKey reports a type of key that hlplay makes no connection with.
 var errForeignKey = errors.New("a kind of key that hlplay does not know")
 
-// parseKnownLine reads the words of a line. After an error the marker and the hosts are there as far as they were read.
+// parseKnownLine parses the fields of a line. After an error, l has the marker and the hosts as far as they were read.
 func parseKnownLine(fields []string) (l knownLine, err error) {
 	if strings.HasPrefix(fields[0], "@") {
 		l.marker, fields = fields[0], fields[1:]
@@ -125,7 +125,7 @@ func parseKnownLine(fields []string) (l knownLine, err error) {
 	return l, nil
 }
 
-// keyKind is the kind of key that a blob says it is.
+// keyKind returns the type of key that a blob claims to be.
 func keyKind(blob []byte) (string, bool) {
 	if len(blob) < 4 {
 		return "", false
@@ -137,7 +137,7 @@ func keyKind(blob []byte) (string, bool) {
 	return string(blob[4 : 4+n]), true
 }
 
-// hashed takes "|1|salt|hash" apart.
+// hashed splits "|1|salt|hash".
 func hashed(hosts string) (salt, sum []byte, err error) {
 	parts := strings.Split(hosts, "|")
 	if len(parts) == 4 && parts[1] == "1" {
@@ -151,7 +151,7 @@ func hashed(hosts string) (salt, sum []byte, err error) {
 	return nil, nil, errors.New("its hashed name is not of the form |1|SALT|HASH")
 }
 
-// names says whether the line is about a host of this name.
+// names reports whether the line is about a host of this name.
 func (l knownLine) names(host string) bool {
 	if !strings.HasPrefix(l.hosts, "|") {
 		return sshconfig.Matches(l.hosts, host)
@@ -165,7 +165,7 @@ func (l knownLine) names(host string) bool {
 	return hmac.Equal(mac.Sum(nil), sum)
 }
 
-// of are the lines about a host.
+// of returns the lines about a host.
 func (k *knownKeys) of(host string) []knownLine {
 	var found []knownLine
 	for _, l := range k.lines {
@@ -176,8 +176,8 @@ func (k *knownKeys) of(host string) []knownLine {
 	return found
 }
 
-// revokes is the line that revokes a key, or one that might: it names the host, and its key cannot be read. A key that
-// is revoked for one host is trusted for none.
+// revokes returns the line that revokes one of the keys, or might: it names the host, and its key cannot be parsed. A key
+// that is revoked for one host is trusted for none.
 func (k *knownKeys) revokes(host string, keys ...ssh.PublicKey) (knownLine, bool) {
 	for _, l := range k.lines {
 		switch {
@@ -195,7 +195,7 @@ func (k *knownKeys) revokes(host string, keys ...ssh.PublicKey) (knownLine, bool
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
-// algorithms are those that ask a host for the kinds of keys that lines have; none if there are no lines.
+// algorithms returns the host key algorithms for the types of key in lines, or nil if there are no lines.
 func algorithms(lines []knownLine) []string {
 	var all []string
 	add := func(l knownLine, name string) {
@@ -207,7 +207,7 @@ func algorithms(lines []knownLine) []string {
 		}
 	}
 	for _, l := range lines {
-		if l.key.Type() == ssh.KeyAlgoRSA { // one kind of key, three algorithms
+		if l.key.Type() == ssh.KeyAlgoRSA { // one type of key, three algorithms
 			add(l, ssh.KeyAlgoRSASHA512)
 			add(l, ssh.KeyAlgoRSASHA256)
 		}
@@ -216,18 +216,18 @@ func algorithms(lines []knownLine) []string {
 	return all
 }
 
-// certificates are the algorithms of certificates that a key of a kind signs for hosts with keys of the same kind.
+// certificates maps a type of key to the algorithm of host certificates for keys of that type.
 var certificates = map[string]string{
 	ssh.KeyAlgoRSA: ssh.CertAlgoRSAv01, ssh.KeyAlgoRSASHA256: ssh.CertAlgoRSASHA256v01, ssh.KeyAlgoRSASHA512: ssh.CertAlgoRSASHA512v01,
 	ssh.KeyAlgoECDSA256: ssh.CertAlgoECDSA256v01, ssh.KeyAlgoECDSA384: ssh.CertAlgoECDSA384v01, ssh.KeyAlgoECDSA521: ssh.CertAlgoECDSA521v01,
 	ssh.KeyAlgoED25519: ssh.CertAlgoED25519v01, ssh.KeyAlgoSKECDSA256: ssh.CertAlgoSKECDSA256v01, ssh.KeyAlgoSKED25519: ssh.CertAlgoSKED25519v01,
 }
 
-// readOnce keeps what was read from known_hosts files as long as they do not change: a thousand hosts have a
-// thousand lines, which each of them would otherwise read, and hold on to.
+// readOnce caches known_hosts files as long as they do not change. Otherwise each of a thousand hosts would read, and keep,
+// the lines of all thousand.
 type readOnce struct {
 	mu   sync.Mutex
-	read map[string]readFiles // by the files' names
+	read map[string]readFiles // by the names of the files
 }
 
 type readFiles struct {
@@ -237,12 +237,12 @@ type readFiles struct {
 
 var knownHosts = &readOnce{read: map[string]readFiles{}}
 
-// load reads those of the files that are there.
+// load reads those of the files that exist.
 func (k *readOnce) load(files []string) (*knownKeys, error) {
 	var there []string
 	var infos []os.FileInfo
 	for _, f := range files {
-		if f == os.DevNull { // how people say that there is none
+		if f == os.DevNull { // the usual way to name no file
 			continue
 		}
 		if info, err := os.Stat(f); err == nil {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// LeftError says that a command was left running on its host, because who waited for it was interrupted.
+// LeftError reports that a command was left running on its host because its caller was interrupted.
 type LeftError struct {
-	// Host is the name in the inventory, Program what runs there.
+	// Host is the name in the inventory, Program the command that is running.
 	Host, Program string
 	Err           error
 }
@@ -19,7 +19,7 @@ func (e *LeftError) Error() string {
 
 func (e *LeftError) Unwrap() error { return e.Err }
 
-// UnstartedError says that a command was not started, because who wanted it was interrupted before.
+// UnstartedError reports that a command was not started because its caller was interrupted before.
 type UnstartedError struct {
 	Host, Program string
 	Err           error
@@ -31,32 +31,33 @@ func (e *UnstartedError) Error() string {
 
 func (e *UnstartedError) Unwrap() error { return e.Err }
 
-// Choice is what becomes of commands with Via that are under way when whoever waits for them is interrupted.
+// Choice says what becomes of running commands with Via when their caller is interrupted.
 type Choice int
 
-// The choices. Whichever it is, no command behind them is started.
+// The choices. In any case no later command is started.
 const (
 	Leave Choice = iota // they are left running
 	Await               // they are waited for
-	Stop                // they are stopped, as other commands are
+	Stop                // they are stopped, like other commands
 )
 
-// Interruption is the cause of a context that a person has ended, who may be asked for a Choice. Until it is made, the commands
-// go on and are waited for. With another cause they are left running.
+// Interruption is the cause of a context that a person has ended, and who may be asked for a Choice. Until it is made, the
+// commands keep running and are waited for. With another cause they are left running.
 type Interruption interface {
 	error
-	// Chosen is closed when the choice is made.
+	// Chosen returns a channel that is closed when the choice is made.
 	Chosen() <-chan struct{}
-	// Choice returns it.
+	// Choice returns the choice.
 	Choice() Choice
 }
 
-// detached reports whether an interruption was what ended the context, and the command would go on without its connection.
+// detached reports whether an interruption ended the context and the command runs on without its connection.
 func detached(ctx context.Context, c *Command) bool {
 	return c != nil && c.Via.Script != "" && errors.Is(context.Cause(ctx), context.Canceled)
 }
 
-// chosen returns a channel that is closed when the choice of a context that has ended is made, and what then returns it.
+// chosen returns a channel that is closed when the choice for an ended context is made, and the function that then returns
+// it.
 func chosen(ctx context.Context) (<-chan struct{}, func() Choice) {
 	if i := Interruption(nil); errors.As(context.Cause(ctx), &i) {
 		return i.Chosen(), i.Choice
@@ -66,7 +67,7 @@ func chosen(ctx context.Context) (<-chan struct{}, func() Choice) {
 	return now, func() Choice { return Leave }
 }
 
-// leaves reports whether a command that was given up is left running.
+// leaves reports whether an abandoned command is left running.
 func leaves(ctx context.Context, c *Command) bool {
 	_, choice := chosen(ctx)
 	return detached(ctx, c) && choice() != Stop

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Local is the controller itself behind the same interface: commands are run by its own sh.
-// name is the host's name in the inventory.
+// Local returns a Conn to the controller itself, which runs commands with its own sh. name is the host's name in the
+// inventory.
 func Local(name string) Conn { return LocalWith(name, Options{}) }
 
-// LocalWith is Local with those of the options that say how sudo may ask for a password.
+// LocalWith is Local with the options about sudo's password.
 func LocalWith(name string, o Options) Conn {
 	login := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
@@ -39,8 +39,7 @@ func (t *localTransport) start(_ context.Context, line string, _ bool) (process,
 	if err := t.lost(); err != nil {
 		return nil, err
 	}
-	// Pipes of our own: those of os/exec are closed as soon as the process has ended, whether or not
-	// its output was read.
+	// The pipes of os/exec are closed as soon as the process has ended, whether or not its output was read.
 	var pipes []*os.File
 	closeAll := func() {
 		for _, f := range pipes {
@@ -66,7 +65,7 @@ func (t *localTransport) start(_ context.Context, line string, _ bool) (process,
 	pipes[5].Close()
 	p := &localProcess{cmd: cmd, stdin: pipes[1], stdout: pipes[2], stderr: pipes[4], exited: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // ProcessState says it all
+		_ = cmd.Wait() // ProcessState has the result
 		close(p.exited)
 	}()
 	go func() {
@@ -74,7 +73,7 @@ func (t *localTransport) start(_ context.Context, line string, _ bool) (process,
 		case <-t.gone:
 			p.stdin.Close()
 			select {
-			case <-p.exited: // a shell that waits for more ends by itself
+			case <-p.exited: // a shell that waits for input exits by itself
 			case <-time.After(100 * time.Millisecond):
 				p.Terminate()
 			}

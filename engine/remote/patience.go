@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/sshconfig"
 )
 
-// dialLimit returns how long the configuration lets a dial take. Zero means that it sets no limit, as "0" and "none" do for ssh.
+// dialLimit returns the ConnectTimeout of the configuration. Zero means no limit, as "0" and "none" do for ssh.
 func dialLimit(timeout sshconfig.Setting) (time.Duration, error) {
 	if !timeout.Set() || strings.EqualFold(timeout.Value(), None) {
 		return 0, nil
@@ -21,10 +21,10 @@ func dialLimit(timeout sshconfig.Setting) (time.Duration, error) {
 	return limit, nil
 }
 
-// maxTime bounds a time, so that its nanoseconds fit.
+// maxTime is the largest accepted time, so that its nanoseconds fit.
 const maxTime = 100 * 365 * 24 * time.Hour
 
-// parseTime reads a time such as 90, 90s or 1h30m (TIME FORMATS in sshd_config(5)).
+// parseTime parses a time such as 90, 90s or 1h30m (TIME FORMATS in sshd_config(5)).
 func parseTime(text string) (total time.Duration, ok bool) {
 	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	for rest := strings.ToLower(text); rest != ""; {
@@ -42,7 +42,7 @@ func parseTime(text string) (total time.Duration, ok bool) {
 	return total, text != ""
 }
 
-// patient returns options with the time that a dial to this host may take.
+// patient returns the options with the time limit of a dial to this host.
 func (e *endpoint) patient(o Options) Options {
 	o.DialTimeout = cmp.Or(o.DialTimeout, e.dialTimeout, DefaultDialTimeout)
 	return o

@@ -12,7 +12,7 @@ import (
 //go:embed scripts/*.sh
 var scripts embed.FS
 
-// script is a script of ours, without the comments.
+// script returns an embedded script without its comments.
 func script(name string) string {
 	text, err := scripts.ReadFile("scripts/" + name + ".sh")
 	if err != nil {
@@ -27,24 +27,23 @@ func script(name string) string {
 	return code.String()
 }
 
-// Place is what every shell that reads knows, so that what another user controls is not followed: the function
-// `_hl_read PATH LIMIT`, which is called in a subshell, prints the beginning of a regular file. Above all
-// of place.sh stands what is trusted.
+// Place defines the functions that keep a reading shell from following what another user controls, among them `_hl_read PATH
+// LIMIT`, which is called in a subshell and prints the beginning of a regular file. place.sh says what is trusted.
 var Place = script("place")
 
-// Enter is the function `_hl_cd PATH CODE`, which makes a directory the working directory as Place does: PATH is absolute and
-// clean (path.Clean). If it cannot, it says why and ends the shell with the code. It needs Place only where a
-// symbolic link lies on the way, and starts no process elsewhere.
+// Enter defines the function `_hl_cd PATH CODE`, which changes the working directory under the same rules as Place. PATH is
+// absolute and clean (path.Clean). If that fails, the function says why and exits the shell with the code. It needs Place
+// only if there is a symbolic link on the way, and otherwise starts no process.
 var Enter = script("enter")
 
-// entering is Enter for a shell that may not have Place.
+// entering is Enter for a shell that may lack Place.
 var entering = Place + Enter
 
-// same is what those scripts call that replace something only if it is what was seen.
+// same defines the check that what a script is about to replace is what was seen.
 var same = script("same")
 
-// placeScripts are those that make, change or remove what lies at a path, by the names that they have as functions of the
-// acting shell.
+// placeScripts are the scripts that create, change or remove what is at a path, by the names of the acting shell's functions
+// for them.
 var placeScripts = map[string]string{
 	"_hl_write":      script("write"),
 	"_hl_makedir":    script("makedir"),
@@ -53,7 +52,7 @@ var placeScripts = map[string]string{
 	"_hl_link":       script("link"),
 }
 
-// placeFunctions defines them. The acting shell calls each in a subshell, which it may end.
+// placeFunctions defines these functions. The acting shell calls each in a subshell, so that it may exit.
 var placeFunctions = func() string {
 	text := strings.Builder{}
 	text.WriteString(same)
@@ -63,7 +62,7 @@ var placeFunctions = func() string {
 	return text.String()
 }()
 
-// own is a command of ours that the acting shell has as a function.
+// own is a command that the acting shell has as a function.
 type own struct {
 	name string
 	args []string
@@ -74,10 +73,10 @@ func placing(name string, args ...string) Command {
 	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name, args}}
 }
 
-// word is what tells the temporary files of one command from those of any other.
+// word returns a random word that makes the names of a command's temporary files unique.
 func word() string { return nonce()[:12] }
 
-// octal is a mode as chmod(1) reads it; zero is empty.
+// octal formats a mode for chmod(1); zero is empty.
 func octal(m fs.FileMode) string {
 	if m == 0 {
 		return ""
@@ -85,7 +84,7 @@ func octal(m fs.FileMode) string {
 	return fmt.Sprintf("%o", modeBits(m))
 }
 
-// modeBits are the permission bits as chmod(1) counts them.
+// modeBits returns the permission bits as chmod(1) counts them.
 func modeBits(m fs.FileMode) uint32 {
 	bits := uint32(m & 0o7777)
 	for special, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -96,7 +95,7 @@ func modeBits(m fs.FileMode) uint32 {
 	return bits
 }
 
-// ownership is what chown(1) reads.
+// ownership formats owner and group for chown(1).
 func ownership(owner, group string) string {
 	if group == "" {
 		return owner
@@ -104,15 +103,15 @@ func ownership(owner, group string) string {
 	return owner + ":" + group
 }
 
-// MakeDir is the command that makes a directory and its parents, or gives one that is there its mode and owner. A zero
-// mode and empty names leave each as it is; a new directory has 0755. Nothing follows a link that
-// belongs to another user, or that another user could have put there.
+// MakeDir returns the command that makes a directory and its parents, or sets mode and owner of an existing one. A zero mode
+// and empty names change nothing; a new directory gets 0755. No symbolic link is followed that belongs to another user, or
+// that another user could have made.
 func MakeDir(path string, mode fs.FileMode, owner, group string) Command {
 	return placing("_hl_makedir", path, word(), octal(mode), ownership(owner, group))
 }
 
-// SetAttributes is the command that changes mode and ownership of what is there, without following a symbolic link.
-// A nil mode and empty names leave each as it is.
+// SetAttributes returns the command that changes mode and owner of an existing path without following a symbolic link. A nil
+// mode and empty names change nothing.
 func SetAttributes(path string, mode *fs.FileMode, owner, group string) Command {
 	m := ""
 	if mode != nil {
@@ -121,14 +120,14 @@ func SetAttributes(path string, mode *fs.FileMode, owner, group string) Command 
 	return placing("_hl_attributes", path, word(), m, ownership(owner, group))
 }
 
-// Remove is the command that removes a file, a link, or a directory: an empty one or, if it is to be recursive, with
-// what is in it. It succeeds if nothing is there. A file or a link is removed only if it is what was seen.
+// Remove returns the command that removes a file, a symbolic link, or a directory, which must be empty unless recursive is
+// set. It succeeds if nothing is there. A file or link is removed only if it is what was seen.
 func Remove(path string, recursive bool, over Seen) Command {
 	return placing("_hl_remove", path, map[bool]string{true: "-r"}[recursive], over.word())
 }
 
-// Link is the command that makes a symbolic link, or atomically replaces what is there by one unless that is a directory
-// or not what was seen.
+// Link returns the command that makes a symbolic link. It atomically replaces what is there, unless that is a directory or
+// not what was seen.
 func Link(path, target string, over Seen) Command {
 	return placing("_hl_link", path, word(), target, over.word())
 }

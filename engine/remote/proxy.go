@@ -16,19 +16,19 @@ import (
 	"hlplay/engine/sshconfig"
 )
 
-// proxyCommand is a command of the user's configuration whose standard streams are the connection to a host.
+// proxyCommand is a ProxyCommand, whose standard streams are the connection to a host.
 type proxyCommand struct {
 	sshconfig.Place
 	line string
 }
 
-// newProxyCommand fills in the tokens of a command. The user's shell will read them, so that they must be nothing but
-// names.
+// newProxyCommand expands the tokens of a command. Their values must be plain names, because the user's shell will read
+// them.
 func newProxyCommand(s sshconfig.Setting, e *endpoint, tokens map[byte]string) (*proxyCommand, error) {
 	known := map[byte]string{}
 	for _, token := range []byte("hknpr") {
 		known[token] = tokens[token]
-		// ssh takes no other hosts and users either.
+		// ssh rejects such hosts and users too.
 		if text := tokens[token]; strings.HasPrefix(text, "-") || strings.ContainsAny(text, "'`\"$\\;&<>|(){}\n\r\t ") {
 			return nil, s.Errorf("ProxyCommand: %q has a character that a shell would obey; correct the name of %s", text, e.name)
 		}
@@ -49,11 +49,11 @@ type proxied struct {
 	once    sync.Once
 	ended   chan struct{}
 	endErr  error // valid once ended is closed
-	// patient says that the process may still have something to say after its streams were closed.
+	// patient is set while the process may still print something after its streams were closed.
 	patient atomic.Bool
 }
 
-// start runs the command as ssh does, by the user's shell.
+// start runs the command with the user's shell, as ssh does.
 func (p *proxyCommand) start(address string) (*proxied, error) {
 	shell := os.Getenv("SHELL")
 	if shell == "" {
@@ -73,7 +73,7 @@ func (p *proxyCommand) start(address string) (*proxied, error) {
 	c.patient.Store(true)
 	c.cmd = exec.Command(shell, "-c", "exec "+p.line)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, c.said
-	c.cmd.WaitDelay = proxyGrace // for what keeps its standard error open
+	c.cmd.WaitDelay = proxyGrace // in case something keeps its standard error open
 	err = c.cmd.Start()
 	theirIn.Close()
 	theirOut.Close()
@@ -89,13 +89,13 @@ func (p *proxyCommand) start(address string) (*proxied, error) {
 	return c, nil
 }
 
-// proxyGrace is what a proxy has from the end of its streams to its own, and then again before it is killed.
+// proxyGrace is the time that a proxy has to exit after its streams have ended, and again before it is killed.
 const proxyGrace = time.Second
 
 func (c *proxied) Read(p []byte) (int, error)  { return c.out.Read(p) }
 func (c *proxied) Write(p []byte) (int, error) { return c.in.Write(p) }
 
-// Close ends the streams and the process, which it does not wait for.
+// Close closes the streams and ends the process, without waiting for it.
 func (c *proxied) Close() error {
 	c.once.Do(func() {
 		c.in.Close()
@@ -117,14 +117,14 @@ func (c *proxied) Close() error {
 	return nil
 }
 
-// hangUp sends the process SIGHUP, as ssh does; it may have ended.
+// hangUp sends the process SIGHUP, as ssh does. The process may have ended.
 func (c *proxied) hangUp() { _ = c.cmd.Process.Signal(syscall.SIGHUP) }
 
-// complaint is how the process ended and what it said; empty while it runs.
+// complaint says how the process ended and what it printed. It is empty while the process runs.
 func (c *proxied) complaint() string {
 	select {
 	case <-c.ended:
-	case <-time.After(proxyGrace): // its end comes a little after that of its streams
+	case <-time.After(proxyGrace): // its end follows that of its streams
 		return lastLines(c.said.bytes(), 3)
 	}
 	text := "it ended"
@@ -145,7 +145,7 @@ func (c *proxied) SetDeadline(t time.Time) error {
 func (c *proxied) SetReadDeadline(t time.Time) error  { return c.out.SetReadDeadline(t) }
 func (c *proxied) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
 
-// proxyAddress is an address that only a proxy knows how to reach.
+// proxyAddress is an address that only a proxy can reach.
 type proxyAddress string
 
 func (a proxyAddress) Network() string { return "proxy" }
@@ -175,7 +175,7 @@ func (t *tail) bytes() []byte {
 	return bytes.Clone(t.kept)
 }
 
-// proxyFailed tells that a proxy did not bring a connection about.
+// proxyFailed reports that a proxy did not connect.
 func (e *endpoint) proxyFailed(err error, complaint string) error {
 	if complaint == "" {
 		complaint = err.Error()

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quickAck returns what acknowledges the bytes that c has received; nothing for what is not TCP.
+// quickAck returns a function that acknowledges the bytes c has received. It does nothing if c is not a TCP connection.
 func quickAck(c net.Conn) func() {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -19,7 +19,7 @@ func quickAck(c net.Conn) func() {
 		return func() {}
 	}
 	return func() {
-		// Without it everything works, only later.
+		// Best effort: without it, connections are only slower.
 		_ = raw.Control(func(fd uintptr) {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
 		})

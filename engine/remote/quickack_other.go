@@ -4,5 +4,5 @@ package remote
 
 import "net"
 
-// quickAck does nothing: only Linux can be told to acknowledge at once.
+// quickAck does nothing: only Linux has TCP_QUICKACK.
 func quickAck(net.Conn) func() { return func() {} }

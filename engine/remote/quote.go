@@ -9,8 +9,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// quote makes one word of s for a POSIX shell. Only a NUL byte cannot be quoted: no argument or
-// environment variable of a Unix process can hold one.
+// quote quotes s as one word of a POSIX shell. Only NUL bytes cannot be quoted; no argument or environment variable of a
+// Unix process can contain one.
 func quote(s string) (string, error) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return "", errors.New("a NUL byte cannot be part of an argument or an environment variable")
@@ -18,15 +18,15 @@ func quote(s string) (string, error) {
 	if word, err := syntax.Quote(s, syntax.LangPOSIX); err == nil {
 		return word, nil
 	}
-	// The library declines what POSIX has no escape for: control characters and bytes that are not
-	// UTF-8. The shells read these unchanged between single quotes.
+	// The library rejects what POSIX has no escape for: control characters and bytes that are not UTF-8. Between single
+	// quotes the shells read these unchanged.
 	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'", nil
 }
 
-// Quote makes a line of words for a POSIX shell.
+// Quote quotes words as a line for a POSIX shell.
 func Quote(words []string) (string, error) { return quoteAll(words) }
 
-// quoteAll makes a line of words.
+// quoteAll quotes words as a line.
 func quoteAll(words []string) (string, error) {
 	var line strings.Builder
 	for i, s := range words {
@@ -42,7 +42,7 @@ func quoteAll(words []string) (string, error) {
 	return line.String(), nil
 }
 
-// exports sets environment variables, in the order of their names.
+// exports returns the lines that set environment variables, sorted by name.
 func exports(env map[string]string) (string, error) {
 	names := make([]string, 0, len(env))
 	for name := range env {
@@ -63,7 +63,7 @@ func exports(env map[string]string) (string, error) {
 	return script.String(), nil
 }
 
-// isName reports whether s is a name in the sense of POSIX, "3.230 Name".
+// isName reports whether s is a name as POSIX defines it, "3.230 Name".
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
@@ -74,13 +74,13 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// isProgram reports whether a shell that is given the name as the first word of a command looks for a program: it is
-// neither built into dash or bash, which Debian has as sh, nor a function of ours.
+// isProgram reports whether a shell looks for a program if the name is the first word of a command: it is neither a builtin
+// of dash or bash, which Debian has as sh, nor one of hlplay's functions.
 func isProgram(name string) bool {
 	return name != "" && !builtins[name] && !strings.HasPrefix(name, "_hl_")
 }
 
-// builtins are the words that dash (0.5.12) or bash (5.2), in its POSIX mode, carries out itself.
+// builtins are the builtins and reserved words of dash (0.5.12) and bash (5.2) in POSIX mode.
 var builtins = map[string]bool{
 	".": true, ":": true, "[": true, "alias": true, "bg": true, "bind": true, "break": true, "builtin": true,
 	"caller": true, "cd": true, "chdir": true, "command": true, "compgen": true, "complete": true, "compopt": true,

@@ -17,18 +17,17 @@ import (
 	"unicode/utf8"
 )
 
-// slack is what a command has beyond its limit to be ended by timeout(1) on the host, before the
-// controller gives it up.
+// slack is the time beyond a command's limit that timeout(1) has to stop it before the controller gives it up.
 const slack = 10 * time.Second
 
-// killAfter is what a command has between SIGTERM and SIGKILL.
+// killAfter is the time between SIGTERM and SIGKILL.
 const killAfter = 2 * time.Second
 
-// script is what the command's shell reads: an environment, a directory, the mark that ends the
-// noise, and the command, which takes the shell's place. As one compound command it is run whole or,
-// if the connection is cut within it, not at all: "rm -rf /srv/old" must not become "rm -rf /srv".
+// script returns what the command's shell reads: environment, directory, the mark that ends the noise, and the command,
+// which replaces the shell. It is a single compound command, so that a connection that is cut within it runs nothing: "rm
+// -rf /srv/old" must not become "rm -rf /srv".
 //
-// opening comes before the environment of the command.
+// opening comes before the command's environment.
 func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	words, err := quoteAll(c.Argv)
 	if err != nil {
@@ -54,12 +53,12 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	return c.around(nonce, user, opening, marks, "_hl_command="+own+"\n"+via)
 }
 
-// timeout begins the line that runs the command for no longer than its limit.
+// timeout returns the beginning of the line that runs the command within its limit.
 func (c Command) timeout() string {
 	return fmt.Sprintf("exec timeout -v -k %d %d ", int(killAfter.Seconds()), int(math.Ceil(c.limit().Seconds())))
 }
 
-// around is a script that prepares for the command, says so, and ends with a line that runs it.
+// around returns a script that prepares for the command, prints the mark, and ends with the line run.
 func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) {
 	env, cd, err := c.surroundings(user)
 	if err != nil {
@@ -72,7 +71,7 @@ func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) 
 	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%s%s\n}\n", opening, before, nonce, env, cd, word, run), nil
 }
 
-// surroundings are the lines that export the command's environment, and those that enter its directory.
+// surroundings returns the lines that export the command's environment, and those that enter its directory.
 func (c Command) surroundings(user string) (env, cd string, err error) {
 	if env, err = exports(c.Env); err != nil {
 		return "", "", err
@@ -94,7 +93,7 @@ func (c Command) surroundings(user string) (env, cd string, err error) {
 	return env, cd, nil
 }
 
-// inBlock reports whether the acting shell carries the command out by a call.
+// inBlock reports whether the acting shell can run the command by a call of _hl_do.
 func (c Command) inBlock() bool {
 	switch {
 	case c.input != nil || c.Via.Script != "":
@@ -106,7 +105,7 @@ func (c Command) inBlock() bool {
 	return !bytes.ContainsAny(c.Stdin, "\x00\r") && utf8.Valid(c.Stdin)
 }
 
-// call is a line that has the acting shell carry out the command.
+// call returns the line by which the acting shell runs the command.
 func (c Command) call(nonce, user string) (string, error) {
 	run := ""
 	if c.own.name == "" {
@@ -137,13 +136,13 @@ func (c Command) call(nonce, user string) (string, error) {
 	return "_hl_do " + words + "\n", err
 }
 
-// ExitPrevented is how a Command's Before exits that prevents it.
+// ExitPrevented is the exit code by which a Command's Before prevents the command.
 const ExitPrevented = 76
 
-// PreventedError says that a Command was not run, because what was to come before it has prevented that.
+// PreventedError reports that a Command was not run because its Before prevented it.
 type PreventedError struct {
 	Host string
-	// Said is what it printed on its standard error.
+	// Said is what Before printed on standard error.
 	Said string
 }
 
@@ -151,7 +150,7 @@ func (e *PreventedError) Error() string {
 	return e.Host + ": nothing was begun: " + strings.TrimSpace(e.Said)
 }
 
-// before is what comes before the command; it does not touch its input.
+// before returns what runs before the command. It does not read the command's input.
 func (c Command) before() (string, error) {
 	const at = "_hl_at=${1-}\n"
 	switch {
@@ -164,7 +163,7 @@ func (c Command) before() (string, error) {
 	return "", nil
 }
 
-// function defines a function of a name whose body is the script, and calls it without an input.
+// function returns the lines that define the script as a function and call it with empty input.
 func (q Query) function(name string) (string, error) {
 	args, err := quoteAll(q.Args)
 	return name + "() {\n" + q.Script + "\n}\n" + name + " " + args + " </dev/null\n", err
@@ -184,7 +183,7 @@ func (c Command) limit() time.Duration {
 	return c.Limit
 }
 
-// errOverLimit says that not even the host ended a command at its limit.
+// errOverLimit reports that the host did not stop a command at its limit.
 var errOverLimit = errors.New("it did not end at its limit")
 
 // Run runs one command; see RunAll.
@@ -196,9 +195,8 @@ func (s *session) Run(ctx context.Context, c Command) (Result, error) {
 	return results[0], err
 }
 
-// RunAll runs commands in the user's acting shell or, where that is busy or not to be had, each in an
-// exec session of its own; the queries are then not asked. Commands see LC_ALL=C unless their Env says
-// otherwise.
+// RunAll runs commands in the user's acting shell or, if that is busy or cannot be started, each in a session of its own,
+// and then asks no queries. Commands get LC_ALL=C unless Env sets it.
 func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	if len(a.Commands) == 0 {
 		return nil, nil, fmt.Errorf("%s: no command to run", s.conn.name)
@@ -245,7 +243,7 @@ func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error
 	return s.runAlone(bounded, c)
 }
 
-// accepted are the exit codes that count as success.
+// accepted returns the exit codes that count as success.
 func (c Command) accepted() []int {
 	if c.OK == nil {
 		return []int{0}
@@ -253,7 +251,7 @@ func (c Command) accepted() []int {
 	return c.OK
 }
 
-// codes are the accepted exit codes as words.
+// codes returns the accepted exit codes as words.
 func (c Command) codes() string {
 	words := make([]string, 0, 1)
 	for _, code := range c.accepted() {
@@ -280,7 +278,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
 	}
 	go func() {
-		// A command need not read its input: an error here is none.
+		// A command need not read its input, so this error is not reported.
 		if _, err := p.Stdin().Write(frame(script)); err == nil {
 			_, _ = io.Copy(p.Stdin(), c.stdin())
 		}
@@ -311,10 +309,10 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 			if ok {
 				s.interrupt(ctx, `kill -TERM "$1"`, id)
 			}
-		case <-time.After(s.conn.waits.interrupt): // it has not come to the command, or its word is on the way
+		case <-time.After(s.conn.waits.interrupt): // the command has not started, or its first word is on the way
 		}
 		p.Terminate()
-		// Its streams stay open meanwhile: closing them could kill it in the middle of its own tidying.
+		// Its streams stay open: closing them could kill it while it cleans up.
 		select {
 		case <-p.Exited():
 			if _, err := p.Status(); err == nil {
@@ -326,7 +324,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	}
 	exit, statusErr := p.Status()
 	drain(ctx, &moves, out, errs)
-	if err := out.failure(); err != nil { // it never came to the command
+	if err := out.failure(); err != nil { // the command never started
 		return result(), s.notStarted(p, c, err)
 	}
 	if statusErr != nil {
@@ -340,7 +338,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	return r.limited(c.limit()), nil
 }
 
-// notStarted explains why a command did not come to run.
+// notStarted explains why a command did not start.
 func (s *session) notStarted(p *spawned, c Command, err error) error {
 	if c.Before.Script != "" && errors.Is(err, errNoMark) {
 		if exit, statusErr := p.Status(); statusErr == nil && exit == ExitPrevented {
@@ -361,7 +359,7 @@ func (s *session) noDirectory(c Command, complaint string) error {
 
 const mayRun = "it may still run on the host"
 
-// abandoned is the error of a command that was given up.
+// abandoned returns the error of a command that was given up.
 func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	cause := context.Cause(ctx)
 	if fate == mayRun && leaves(ctx, &c) {
@@ -373,17 +371,17 @@ func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	return fmt.Errorf("%s: %s was given up and sent SIGTERM; %s: %w", s.conn.name, c.Argv[0], fate, cause)
 }
 
-// waits bound what is done at the end of a command that is given up.
+// waits are the time limits for ending a command that is given up.
 type waits struct {
-	// interrupt bounds the attempt to send it SIGTERM, end the time from then until it has ended.
+	// interrupt limits the attempt to send SIGTERM, end the time from then until the command has ended.
 	interrupt, end time.Duration
 }
 
-// usualWaits leave a command until it is sent SIGKILL.
+// usualWaits last until the command gets SIGKILL.
 var usualWaits = waits{interrupt: 2 * time.Second, end: killAfter + time.Second}
 
-// interrupt ends a command through the reading shell, which has the right to: sshd itself passes no
-// signal on to what runs as root or through sudo.
+// interrupt stops a command through the reading shell, which may signal it. sshd passes no signals on to processes of root
+// or of sudo.
 func (s *session) interrupt(ctx context.Context, script string, args ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.conn.waits.interrupt)
 	defer cancel()
@@ -391,10 +389,10 @@ func (s *session) interrupt(ctx context.Context, script string, args ...string) 
 	_, _ = s.ask(ctx, []Query{{Script: script, Args: args}})
 }
 
-// collector gathers a stream, as far as it is kept.
+// collector reads a stream into a keeper.
 type collector struct {
 	r     *skipper
-	moves *atomic.Int64 // counts what comes in, to see that a stream is silent
+	moves *atomic.Int64 // counts reads, to notice a silent stream
 	done  chan struct{}
 
 	mu   sync.Mutex
@@ -431,16 +429,15 @@ func (c *collector) bytes() []byte {
 	return c.kept.bytes()
 }
 
-// failure is the error that ended the stream before its end.
+// failure returns the error that cut the stream short.
 func (c *collector) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// A command that has ended may have left a child that holds its output open for ever. What the
-// command itself wrote is on its way: it is waited for until nothing has come for silence, and no
-// longer than patience.
+// A command that has ended may have left a child that holds its output open for ever. The command's own output is still on
+// its way: drain waits until nothing has come for silence, and no longer than patience.
 const (
 	silence  = 2 * time.Second
 	patience = time.Minute

@@ -12,55 +12,54 @@ import (
 	"time"
 )
 
-// startLimit bounds the time from the start of a shell to its first word, and that which a host takes to open a session.
+// startLimit limits the time from the start of a shell to its first word, and the time that a host takes to open a session.
 const startLimit = 30 * time.Second
 
-// silenceLimit is how long a shell that is asked may say nothing, beside what its queries' own limits allow, and
-// answerLimit how long it may answer.
+// silenceLimit is how long a shell that was asked may be silent, on top of its queries' own limits. answerLimit is how long
+// it may take to answer.
 const (
 	silenceLimit = 2 * time.Minute
 	answerLimit  = 30 * time.Minute
 )
 
-// boot and sourced are what shells are started with. They read their real scripts from their standard input, so
-// that nothing of them is seen in the host's process list and the login shell has nothing to
-// misread. There is no quote, backslash or newline in them: a login shell that knows words and single
-// quotes hands them on unchanged.
+// boot and sourced start a shell that reads its real script from standard input, so that the script is not in the host's
+// process list and the login shell cannot misread it. They contain no quote, backslash or newline, so that any login shell
+// that knows words and single quotes passes them on unchanged.
 //
-// With boot one script comes as a frame, and what is behind it is left for what the script starts. A connection that
-// is cut in its length runs nothing.
+// With boot, one script is sent with its length before it, and the rest of the input is left for what the script starts. A
+// connection that is cut within the length runs nothing.
 const boot = `read -r _n && eval "$(head -c "$_n")"`
 
-// With sourced the shell itself reads its input, maybe more of it than it runs, and runs each command once it is whole.
-// A host is spared a process for each script: dash (0.5.12) reads blocks of 8 KiB, which costs less than a program that
-// does; bash reads byte by byte, 1.5 µs each.
+// With sourced, the shell itself reads its input, possibly more than it runs, and runs each command once it is complete.
+// That saves the host a process per script: dash (0.5.12) reads blocks of 8 KiB, which costs less than a program would; bash
+// reads byte by byte at 1.5 µs each.
 const sourced = "exec sh"
 
-// environment is the beginning of every script. LC_ALL makes messages comparable. The system
-// directories are not in the PATH that sshd gives to an ordinary user of Debian.
+// environment starts every script. LC_ALL makes messages comparable. The PATH that sshd gives to ordinary users of Debian
+// lacks the sbin directories.
 const environment = "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\n"
 
 // marks prints the first words of a script on both streams: whatever came before them is noise.
 const marks = `printf '\n%s %s\n' "$_hl_n" "$$"; printf '\n%s %s\n' "$_hl_n" "$$" >&2` + "\n"
 
-// spawned is a process whose streams begin behind the noise of its start.
+// spawned is a process whose streams start after the noise of its start.
 type spawned struct {
 	process
 	nonce     string
 	out, errs *skipper
 	timer     *time.Timer
-	// late is closed when the process has not said its first word in time. Closing its streams need not end them: a host
-	// may go on with what a .bashrc waits for.
+	// late is closed when the process has not printed its first word in time. Closing its streams may not end them: a
+	// .bashrc may be waiting on the host.
 	late chan struct{}
 }
 
-// errNoWord says that a process has not said its first word in time.
+// errNoWord reports that a process has not printed its first word in time.
 var errNoWord = errors.New("it did not say its first word in time")
 
-// errSilent says that a shell that was asked has stopped answering.
+// errSilent reports that a shell has stopped answering.
 var errSilent = errors.New("the shell has stopped answering")
 
-// watch closes the process if it has not said its first word in time.
+// watch closes the process if it has not printed its first word in time.
 func (p *spawned) watch() {
 	p.late = make(chan struct{})
 	p.timer = time.AfterFunc(startLimit, func() {
@@ -69,7 +68,7 @@ func (p *spawned) watch() {
 	})
 }
 
-// overdue says whether the first word has not come in time.
+// overdue reports whether the first word was late.
 func (p *spawned) overdue() bool {
 	select {
 	case <-p.late:
@@ -79,7 +78,7 @@ func (p *spawned) overdue() bool {
 	}
 }
 
-// started waits for the first word of the process, and returns what stands behind it: its id.
+// started waits for the first word of the process and returns the process ID that follows it.
 func (p *spawned) started() (string, error) {
 	if err := p.out.skip(); err != nil {
 		return "", err
@@ -88,7 +87,7 @@ func (p *spawned) started() (string, error) {
 	return p.out.said, nil
 }
 
-// Close lets go of the process and of its timer.
+// Close closes the process and stops its timer.
 func (p *spawned) Close() {
 	if p.timer != nil {
 		p.timer.Stop()
@@ -96,7 +95,7 @@ func (p *spawned) Close() {
 	p.process.Close()
 }
 
-// complaint is the last lines that the process printed before it was to say its first word.
+// complaint returns the last lines that the process printed before its first word.
 func (p *spawned) complaint() string {
 	text := lastLines(p.errs.dropped(), 3)
 	if text == "" {
@@ -105,7 +104,7 @@ func (p *spawned) complaint() string {
 	return text
 }
 
-// lastLines is the end of what a command printed, as one line for an error message.
+// lastLines returns the end of a command's output as one line for an error message.
 func lastLines(b []byte, n int) string {
 	lines := strings.FieldsFunc(strings.ToValidUTF8(string(b), "?"), func(r rune) bool { return r == '\n' || r == '\r' })
 	kept := lines[:0]
@@ -122,18 +121,18 @@ type shell struct {
 	*spawned
 	outFrames, errFrames *unframer
 	next                 int
-	// unheard says that an acting shell that is idle does something once it knows that its last answer has arrived.
+	// unheard is set if an idle acting shell acts on learning that its last answer has arrived.
 	unheard bool
-	// dir is the name of the directory in which an acting shell keeps its files, free what gives back its place among those.
+	// dir is the name of the directory of an acting shell. free releases the acting shell's place.
 	dir  string
 	free func()
 }
 
-// bye tells an acting shell that is idle that its last answer has arrived, and has it end. It reports whether the shell
-// waits to know that.
+// bye tells an idle acting shell that its last answer has arrived, and ends it. It reports whether the shell was waiting for
+// that.
 func (sh *shell) bye() bool {
 	if sh.unheard {
-		_, _ = io.WriteString(sh.Stdin(), "0 0 bye\n") // where that fails, the answer counts as lost
+		_, _ = io.WriteString(sh.Stdin(), "0 0 bye\n") // if that fails, the answer counts as lost
 	}
 	return sh.unheard
 }
@@ -143,17 +142,16 @@ func frame(script []byte) []byte {
 	return append(fmt.Appendf(nil, "%d\n", len(script)), script...)
 }
 
-// whole makes one command of a script for a shell that was started with sourced: it runs all of it, or nothing if
-// the connection is cut in it.
+// whole turns a script into a single command for a shell that was started with sourced, which runs all of it, or nothing if
+// the connection is cut within it.
 func whole(script []byte) []byte {
 	return slices.Concat([]byte("{\n"), script, []byte("}\n"))
 }
 
-// errShellEnded says that the shell ended while it was asked.
+// errShellEnded reports that the shell ended before it had answered.
 var errShellEnded = errors.New("the shell ended before it had answered")
 
-// gather reads the pieces of a stream from the one with the number next to the one with the number last, and calls moved
-// when something has come.
+// gather reads the pieces of a stream from number next to number last, and calls moved for everything that arrives.
 func gather(r io.Reader, u *unframer, next, last int, moved func(), each func(piece) error) error {
 	chunk := chunks.Get().(*[]byte)
 	defer chunks.Put(chunk)
@@ -180,14 +178,14 @@ func gather(r io.Reader, u *unframer, next, last int, moved func(), each func(pi
 	return nil
 }
 
-// chunks are what streams are read through.
+// chunks are the buffers that streams are read through.
 var chunks = sync.Pool{New: func() any { chunk := make([]byte, 16<<10); return &chunk }}
 
-// pairs puts together what the two streams bring, which are read side by side.
+// pairs matches the pieces of the two streams, which are read concurrently.
 type pairs struct {
 	mu        sync.Mutex
-	next      int // the number of the first
-	last      int // the number of the last
+	next      int // number of the first
+	last      int // number of the last
 	gaps      bool
 	most      []int
 	out, errs []piece
@@ -195,7 +193,7 @@ type pairs struct {
 	each      func(int, Answer)
 }
 
-// take adds a piece to one of the streams, and tells the answer that it completes.
+// take returns a function that adds a piece to one of the streams and reports the answer that it completes.
 func (p *pairs) take(stream *[]piece) func(piece) error {
 	return func(one piece) error {
 		p.mu.Lock()
@@ -230,12 +228,12 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 	return nil
 }
 
-// exchange writes a text and reads the answers to it, as many as most has numbers, which say how many bytes are kept of
-// each stream, zero for a query of ours; each, if it is not nil, is told every one as it
-// comes, in order. The text is written while the answers are read, and both streams are read at the
-// same time: each may fill its window. After an error the shell is of no use any more, and its streams
-// may still be read from: close it. With gaps, what is missing right before the last answer is one with the code
-// cutOff. With a limit, the shell may not be silent for longer.
+// exchange writes a text and reads the answers to it, one for each number in most, which says how many bytes are kept of
+// each stream (zero for hlplay's own queries). each, if not nil, is called with the answers in order as they come. The text
+// is written while the answers are read, and both streams are read concurrently, because each may fill its window.
+//
+// After an error the shell must be closed; its streams may still be read from. With gaps, answers missing before the last
+// one get the code cutOff. With a limit, the shell may not be silent for longer.
 func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps bool, limit time.Duration, each func(int, Answer)) ([]Answer, error) {
 	n := len(most)
 	wrote := make(chan error, 1)
@@ -300,7 +298,7 @@ func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps boo
 		switch {
 		case err == nil:
 		case errors.Is(err, errShellEnded), errors.Is(err, errNoMark):
-			if grace == nil { // what the other stream says may tell why
+			if grace == nil { // the other stream may say why
 				grace = time.After(time.Second)
 			}
 		default:
@@ -317,11 +315,11 @@ func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps boo
 	return p.answers, nil
 }
 
-// lane is where one shell runs at a time, and is asked one thing at a time.
+// lane holds at most one shell and lets one caller at a time use it.
 type lane struct {
 	turn  chan struct{}
 	shell *shell
-	// barred says that the host has no room for such a shell.
+	// barred is set if the host has no room for such a shell.
 	barred bool
 }
 
@@ -337,7 +335,7 @@ func (l *lane) enter(ctx context.Context) error {
 	}
 }
 
-// tryEnter enters the lane if nobody is in it.
+// tryEnter enters the lane if it is free, and reports whether it was.
 func (l *lane) tryEnter() bool {
 	select {
 	case l.turn <- struct{}{}:
@@ -349,7 +347,7 @@ func (l *lane) tryEnter() bool {
 
 func (l *lane) leave() { <-l.turn }
 
-// drop closes the shell; the next to enter starts another.
+// drop closes the shell; the next caller starts another.
 func (l *lane) drop() {
 	if l.shell != nil {
 		if !l.shell.bye() {
@@ -363,7 +361,7 @@ func (l *lane) drop() {
 	}
 }
 
-// stands says whether the lane has a shell that has not ended.
+// stands reports whether the lane has a shell that has not ended.
 func (l *lane) stands() bool {
 	if l.shell == nil {
 		return false

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxSessions is how many sessions for commands and files a connection has at the same time, beside
-// its long-lived shells. sshd's MaxSessions is 10, and it refuses more now and then before that.
+// maxSessions is the number of concurrent sessions of a connection for commands and files, besides its long-lived shells.
+// sshd's MaxSessions is 10, and it sometimes refuses sessions before that.
 const maxSessions = 4
 
 // sshTransport starts command lines over an SSH connection.
 type sshTransport struct {
 	client *ssh.Client
-	chain  []*ssh.Client // all of a ProxyJump, client last
+	chain  []*ssh.Client // all clients of a ProxyJump chain, client last
 	count  *countingConn
 	places chan struct{}
-	// open is how many sessions are open, and narrow that the host has refused more. idle closes those that nobody uses, and
-	// reports whether there were any: shells are started again where they are needed.
+	// open is the number of open sessions. narrow is set once the host has refused one. idle closes unused shells, which are
+	// started again when they are needed, and reports whether there were any.
 	open   atomic.Int64
 	narrow atomic.Bool
 	idle   func() bool
@@ -49,7 +49,7 @@ func newSSHTransport(chain []*ssh.Client, count *countingConn, keepAlive time.Du
 	return t
 }
 
-// end closes the connection for a reason; the first one counts.
+// end closes the connection for a reason, of which the first counts.
 func (t *sshTransport) end(err error) {
 	t.once.Do(func() {
 		t.goneErr = err
@@ -79,8 +79,8 @@ func (t *sshTransport) stats() Stats { return t.count.stats() }
 // missable is how many signs of life may be missing before a connection counts as lost.
 const missable = 3
 
-// keepAlive asks a silent host for a sign of life. Any byte counts as one: the answer to the
-// question may stand behind megabytes of output.
+// keepAlive asks a silent host for a sign of life. Any byte counts as one, since the reply may queue behind megabytes of
+// output.
 func (t *sshTransport) keepAlive(every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -111,7 +111,7 @@ func (t *sshTransport) keepAlive(every time.Duration) {
 	}
 }
 
-// probe asks the host for a sign of life. Without one, keepAlive ends the connection at last.
+// probe asks the host for a sign of life. If none comes, keepAlive ends the connection.
 func (t *sshTransport) probe() {
 	answered := make(chan struct{})
 	go func() {
@@ -125,22 +125,22 @@ func (t *sshTransport) probe() {
 	}
 }
 
-// openAttempts bounds how often a session that the host refuses is asked for again; the waiting
-// times double from firstPause and make 1.6 seconds. Where others of the connection hold sessions, it is asked for until one of them
-// has given its own back, no more often than every longestPause.
+// openAttempts limits how often a refused session is asked for again. The pauses double from firstPause and add up to 1.6
+// seconds. If other sessions of the connection are open, it is asked for until one of them is closed, with pauses of at most
+// longestPause.
 const (
 	openAttempts = 6
 	firstPause   = 50 * time.Millisecond
 	longestPause = 500 * time.Millisecond
-	// patientAttempts are how many refusals may have another reason than that the host allows very few sessions.
+	// patientAttempts is how many refusals are tolerated before concluding that the host allows very few sessions.
 	patientAttempts = 2
 )
 
-// errRefused says that a host opens no further session for now.
+// errRefused reports that a host opens no further session for now.
 var errRefused = errors.New("the host refused a session")
 
-// channel opens a session. A host that has just closed one may refuse the next for a moment; one that allows fewer than are
-// wanted (MaxSessions) refuses it until another is closed.
+// channel opens a session. A host that has just closed one may refuse the next for a moment. A host with a low MaxSessions
+// refuses it until another is closed.
 func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
 	pause, attempts := firstPause, 0
 	for {
@@ -161,7 +161,7 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 			pause = firstPause
 		}
 		switch {
-		case shared && t.narrow.Load(): // it is given back one day
+		case shared && t.narrow.Load(): // another session will be closed eventually
 			attempts = 0
 		case attempts == openAttempts:
 			return nil, nil, fmt.Errorf("%w %d times (is MaxSessions in its sshd_config very low?): %w", errRefused, attempts, refused)
@@ -177,7 +177,7 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 	}
 }
 
-// errNoSession says that a host has not answered whether it opens a session.
+// errNoSession reports that a host did not answer the request to open a session.
 var errNoSession = fmt.Errorf("the host opened no session within %s", startLimit)
 
 // openChannel asks for a session once.
@@ -190,7 +190,7 @@ func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ss
 	}
 	result := make(chan error, 1)
 	var o opened
-	var given atomic.Bool // who comes second closes the channel
+	var given atomic.Bool // the second to set it closes the channel
 	go func() {
 		ch, requests, err := t.client.OpenChannel("session", nil)
 		o = opened{ch, requests}
@@ -215,7 +215,7 @@ func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ss
 	return o.ch, o.requests, nil
 }
 
-// reserve takes one of the places for sessions and returns what gives it back.
+// reserve takes one of the places for sessions and returns the function that releases it.
 func (t *sshTransport) reserve(ctx context.Context, brief bool) (func(), error) {
 	if !brief {
 		return func() {}, nil
@@ -273,7 +273,7 @@ type sshProcess struct {
 	err     error
 }
 
-// listen waits for how the process ended.
+// listen waits for the end of the process.
 func (p *sshProcess) listen(requests <-chan *ssh.Request) {
 	ended := false
 	for r := range requests {

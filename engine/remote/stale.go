@@ -2,22 +2,22 @@ package remote
 
 import "fmt"
 
-// Seen is what somebody has seen at a path who then decided to change it: so that a plan does not undo what others have
-// done since it was made. The zero value is anything.
+// Seen is what was at a path when a change to it was planned, so that the change does not undo what others have done since.
+// The zero value matches anything.
 type Seen struct {
-	// Absent says that nothing lay there.
+	// Absent says that nothing was there.
 	Absent bool
-	// Stamp is the number of the inode and when that was last changed, as stat(1) prints "%i:%.9Z": it tells at no cost that
-	// nothing has changed. Empty is not known.
+	// Stamp is the inode number and its change time, as stat(1) prints "%i:%.9Z". An equal stamp shows cheaply that nothing
+	// has changed. Empty means unknown.
 	Stamp string
-	// Sum is the SHA-256 sum of a regular file's content in hexadecimal, which counts where the stamp is another one. Empty is
-	// not known: another stamp is then another content.
+	// Sum is the SHA-256 sum of a regular file's content in hexadecimal, which decides if the stamp differs. Empty means
+	// unknown: a different stamp then means different content.
 	Sum string
-	// Target is where a symbolic link leads to; empty of what is none.
+	// Target is the target of a symbolic link; empty for anything else.
 	Target string
 }
 
-// word is what the scripts are given.
+// word returns the argument for the scripts.
 func (s Seen) word() string {
 	switch {
 	case s.Absent:
@@ -30,17 +30,17 @@ func (s Seen) word() string {
 	return ""
 }
 
-// StaleError says that what was to be replaced is no longer what was seen there. It was left as it is.
+// StaleError reports that the path is no longer what was seen there. It was left as it is.
 type StaleError struct{ Path string }
 
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("%s was changed by somebody else meanwhile; it was left as it is", e.Path)
 }
 
-// exitStale is how the scripts end then: EX_TEMPFAIL of sysexits(3).
+// exitStale is the exit code of the scripts in that case: EX_TEMPFAIL of sysexits(3).
 const exitStale = 75
 
-// Stale is the *StaleError of the command that was to change what lies at a path; nil if it ended otherwise.
+// Stale returns a *StaleError if the command found the path changed, otherwise nil.
 func Stale(path string, r Result) error {
 	if r.Exit != exitStale {
 		return nil

@@ -1,22 +1,22 @@
-# The acting shell runs one command after another, each for one round trip; a session of its own costs three, and through
-# sudo another sudo. A frame is "<length> <input> <kind> <accepted codes>\n", the script, the command's input, and a last
-# line: of a connection that is cut in them, nothing is run. Where they cannot be kept, the shell says why and ends,
-# for the rest of them would be taken for the next frame. The kind is "first", or "next" for a command that runs only if
-# the one before it ended with a code that it accepts. A frame of the kind "block" has no input and no last line, and its script is
-# one compound command that this shell evaluates: any number of calls of _hl_do for brief commands, and of queries behind
-# them, which are answered under the same condition. Whatever is left out is answered with a code that no process has, so that
-# answers can be counted.
+# The acting shell runs commands one after another, each for one round trip. A session of its own would cost three, and with
+# sudo another sudo.
 #
-# A command has pipes of its own for its output, with a reader each that ends behind the mark that follows the command's last
-# word: what a child in the background prints later reaches nobody. What the readers have kept is sent when the
-# command is over, and before the next begins: the shell of a connection that is known to be lost begins nothing more. A
-# connection that is lost meanwhile does not break the pipes, so that no package manager dies half-way of having
-# printed a line; nor does a command that prints more than is kept. All of that takes nine processes. A brief command takes one,
-# and prints into files.
+# A frame is "<length> <input> <kind> <accepted codes>\n", the script, the command's input, and a last line. If the
+# connection is cut within a frame, nothing of it is run. If a frame cannot be stored, the shell says why and exits, because
+# the rest of the frame would be taken for the next one. The kind is "first", or "next" for a command that runs only if the
+# one before it exited with a code that it accepts. A frame of the kind "block" has no input and no last line. Its script is
+# one compound command that this shell evaluates: calls of _hl_do for brief commands, then queries, which are answered under
+# the same condition. Whatever is skipped is answered with a code that no process has, so that answers can be counted.
 #
-# $_hl_d is a directory of the shell's own, $_hl_n the word that marks begin with, and $_hl_half how many bytes are kept of
-# the beginning of a stream and of its end, at least 1 MiB. What a command has put into the directory as "end" is done
-# at the loop's end, whatever that is: see Command.Before.
+# A command has pipes of its own for its output. Their readers stop at the mark that follows the command's last output, so
+# output that a child in the background prints later is dropped. The output is sent once the command has ended and before
+# the next one starts, so that the shell of a lost connection starts nothing more. A connection that is lost meanwhile does
+# not break the pipes, nor does output beyond what is kept, so that no package manager dies halfway because it printed a
+# line. All of that takes nine processes. A brief command takes one, and prints into files.
+#
+# $_hl_d is the shell's own directory, $_hl_n the word that starts marks, and $_hl_half how many bytes are kept of the
+# beginning and of the end of a stream, at least 1 MiB. What a command has put into the directory as "end" is run when the
+# loop ends, for whatever reason: see Command.Before.
 : "${_hl_d:?}" "${_hl_n:?}" "${_hl_half:?}"
 trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
@@ -49,8 +49,9 @@ _hl_x() {
 	cd / || exit 1
 }
 
-# _hl_first begins with commands that were sent together. What a command has put into the directory as "heard" is done then, as its
-# answer has arrived. That is also known once the shell is told to end, by a frame of the kind "bye"; the end of its input tells nothing.
+# _hl_first starts commands that were sent together. It first runs what a command has put into the directory as "heard",
+# because a new frame shows that the command's answer has arrived. So does a frame of the kind "bye", which ends the shell;
+# the end of input does not.
 _hl_first() {
 	_hl_go=yes _hl_c=$_hl_i
 	if [ -s "$_hl_d/heard" ]; then
@@ -59,8 +60,8 @@ _hl_first() {
 	fi
 }
 
-# _hl_do ACCEPTED-CODES SCRIPT runs a brief command. The script writes a word into the file "began" when it comes to the command
-# itself. $$ would be this shell.
+# _hl_do ACCEPTED-CODES SCRIPT runs a brief command. The script writes a word into the file "began" right before the command
+# itself. In it, $$ would be this shell.
 _hl_do() {
 	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
@@ -81,7 +82,7 @@ _hl_do() {
 		printf '\n%s %s\n' "$_hl_m" "$$"
 		printf '\n%s %s\n' "$_hl_m" "$$" >&2
 	fi
-	# A child in the background may still write there: no other command's output goes to the same file.
+	# A child in the background may still write there, so no other command's output goes to the same file.
 	if [ -s "$_hl_d/out.$_hl_i" ]; then
 		cat "$_hl_d/out.$_hl_i"
 		true >"$_hl_d/out.$_hl_i"
@@ -98,10 +99,10 @@ _hl_keep() {
 	head -c "$1" >"$2" || { _hl_end 1; exit 1; }
 }
 
-# _hl_gather STREAM keeps of its input the first $_hl_half bytes in the file of that name, and at least as many of the last
-# in two others that take turns, which it counts. It reads in pieces that _hl_over fills up, and so needs no end of its input,
-# which a child in the background can hold open. STREAM.open is empty once the mark was read, STREAM.read once it reads no more:
-# a file can be emptied where there is no room for another.
+# _hl_gather STREAM copies the first $_hl_half bytes of its input to the file of that name, and at least as many of the last
+# to two files in turn, counting the turns. It reads fixed sizes that _hl_over fills up, so that it needs no end of input,
+# which a child in the background can delay. STREAM.open is emptied once the mark was read, STREAM.read once nothing more is
+# read: a file can be emptied even if there is no room for another.
 _hl_gather() {
 	_hl_g=$_hl_d/$1 _hl_t=0
 	for _hl_p in 81920 655360 $((_hl_half-737280)); do
@@ -111,13 +112,13 @@ _hl_gather() {
 	while [ $_hl_t != none ] && [ -s "$_hl_g.open" ]; do
 		if head -c "$_hl_half" >"$_hl_g.$((_hl_t%2))"; then _hl_t=$((_hl_t+1)); else _hl_t=none; fi
 	done
-	# It is read to its end where there is no room for it, too.
+	# The stream is read to its end even if there is no room for it.
 	while [ -s "$_hl_g.open" ]; do head -c 81920 >/dev/null; done
 	[ $_hl_t = 0 ] || echo "$_hl_t" >"$_hl_g.turns"
 	true >"$_hl_g.read"
 }
 
-# _hl_over STREAM CODE ends what _hl_gather reads. A pipe holds 64 KiB: when as much stands behind the mark, the mark was read.
+# _hl_over STREAM CODE ends _hl_gather. A pipe holds 64 KiB: once that much was written after the mark, the mark was read.
 _hl_over() {
 	_hl_mark "$2"
 	printf %65536s ''
@@ -125,7 +126,7 @@ _hl_over() {
 	while [ -s "$_hl_d/$1.read" ] && printf %8192s ''; do :; done
 }
 
-# _hl_send STREAM prints what was kept, up to the mark, and says how much is left out.
+# _hl_send STREAM prints what was kept, up to the mark, and says how much was left out.
 _hl_send() {
 	_hl_g=$_hl_d/$1 _hl_t=0 _hl_s="/^$_hl_n $_hl_i /q9"
 	[ ! -s "$_hl_g.turns" ] || read -r _hl_t <"$_hl_g.turns"

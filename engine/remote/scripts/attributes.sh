@@ -1,7 +1,7 @@
-# PATH WORD MODE OWNER: gives what is there its mode and owner. Of a symbolic link, the owner is its own.
+# PATH WORD MODE OWNER: sets mode and owner of an existing path. Of a symbolic link, the owner of the link itself is set.
 #
-# Where others may change names, a second name in a directory of ours holds on to a file, as the working directory
-# does to a directory. One that had a second name already may be a file of somebody else.
+# Where others may rename files, a second name in a directory of our own pins a file, as the working directory pins a
+# directory. A file that already had a second name may belong to somebody else.
 _hl_reach "$1" name
 mode=$3 owner=$4 file=./${name:-.}
 [ "$rest" = "$name" ] || _hl_die "$path does not exist"

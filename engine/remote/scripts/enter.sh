@@ -1,6 +1,7 @@
-# _hl_cd PATH CODE enters a directory, or ends the shell with a code: CODE belongs to no command that ran there.
+# _hl_cd PATH CODE enters a directory, or exits the shell with a code that is not that of any command.
 #
-# The shell asks the kernel where cd -P has led, whatever becomes of the names. If that is the path itself, no link was followed.
+# After cd -P the kernel reports where it led, whatever becomes of the names. If that is the path itself, no link was
+# followed.
 _hl_cd() {
 	cd -P -- "$1" || exit "$2"
 	[ "$PWD" != "$1" ] || return 0

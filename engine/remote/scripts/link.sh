@@ -1,4 +1,4 @@
-# PATH WORD TARGET SEEN: makes a symbolic link, or replaces what is there by one unless that is a directory.
+# PATH WORD TARGET SEEN: makes a symbolic link, replacing what is there unless that is a directory.
 _hl_reach "$1" name
 _hl_absent
 _hl_fresh "$2"

@@ -1,5 +1,5 @@
-# PATH WORD MODE OWNER: makes a directory and its parents, or gives one that is there its mode and owner; the
-# cluster file system gives its own. What is missing appears at once, with all that is below it.
+# PATH WORD MODE OWNER: makes a directory and its parents, or sets mode and owner of an existing one; the cluster file
+# system sets its own. Missing directories appear at once, with everything below them.
 _hl_reach "$1" dir
 word=$2 mode=$3 owner=$4 dir=.
 case $at/ in /etc/pve/*) mode='' owner='' ;; esac

@@ -1,28 +1,27 @@
-# What a script knows that makes, changes or reads what lies at a path, so that nobody but root and the user
-# who acts decides where that is. Comments are not sent to hosts.
+# Functions for the scripts that create, change or read what is at a path, so that nobody but root and the acting user
+# decides where that is. Comments are not sent to hosts.
 #
-# A name is *sure* if nobody else can make it mean something else: it lies in directories that belong to
-# root or to the user who acts, and that only those can write to. In a directory with the sticky bit that
-# holds for what is theirs. Links among sure names are followed, as root's authorized_keys on a Proxmox VE
-# node is one into /etc/pve. One stat(1) tells how far a path is sure: whoever cannot change the first
-# directory cannot change what the second name means, and so on, whenever one looks. A group that may write counts as
-# somebody else: its members are not known, and an access control list shows itself as one.
+# A name is *sure* if nobody else can make it mean something else: it is in directories that belong to root or to the acting
+# user, and that only those can write to. In a directory with the sticky bit that is true of what belongs to them. Links
+# among sure names are followed, such as root's authorized_keys on a Proxmox VE node, which points into /etc/pve. A single
+# stat(1) shows how far a path is sure, no matter when: who cannot change the first directory cannot change what the second
+# name means, and so on. A group that may write counts as somebody else, because its members are not known and an access
+# control list shows as a group.
 #
-# Beyond that, no name is trusted twice, and no link is followed. The shell's own working directory holds on to a
-# directory whatever becomes of its name; that no link was followed on the way into it is proven behind
-# it. What is new is made in a directory of ours that nobody else can enter, and comes to its place by rename(2),
-# which follows no link.
+# Beyond the sure names, no name is trusted twice, and no link is followed. The shell's working directory pins a directory
+# whatever becomes of its name; that no link was followed into it is verified afterwards. New files are made in a directory
+# of our own that nobody else can enter, and moved into place by rename(2), which follows no link.
 
 _hl_die() {
 	printf '%s\n' "${about-}$1" >&2
 	exit 1
 }
 
-# _hl_walk PATH LAST STOP goes down a path by its names, and leaves in $at the directory that it has come to
-# (empty for /), in $rest what is behind it. LAST is what becomes of the last name: a "file" is looked for through links, a
-# "name" is not, a "dir" is entered. It stops behind the STOP-th name; if that is 0, it goes on, and $seen
-# tells of each name that it has passed, and of none if one of them is gone since: what stands behind a link would
-# else be told in its place. What it finds beyond the sure names counts for nothing.
+# _hl_walk PATH LAST STOP walks a path name by name. It sets $at to the directory that it has reached (empty for /) and
+# $rest to the remaining path. LAST says how to treat the last name: for a "file" links are followed, for a "name" they are
+# not, and a "dir" is entered. It stops after STOP names. If STOP is 0, it walks on and sets $seen to the stat of each name
+# that it passed, or to nothing if one of them has gone since: the target of a link would otherwise be reported in its
+# place. What it finds beyond the sure names is not used.
 _hl_walk() {
 	rest=$1 last=$2 stop=$3 at='' links=0
 	set -- /
@@ -41,7 +40,7 @@ _hl_walk() {
 			break
 		elif [ -L "$at/$name" ]; then
 			links=$((links + 1))
-			# Nothing stands behind a break: a simulated node's shell would go on there to the end of the branch.
+			# Nothing may follow a break: the shell of the simulated nodes would run on to the end of the branch.
 			if [ $links -gt 40 ] || ! to=$(readlink -- "$at/$name" && echo /); then
 				break
 			else
@@ -62,17 +61,17 @@ _hl_walk() {
 	[ "$stop" != 0 ] || seen=$(stat --printf '%A\n%u\n%U\n%G\n%d:%i\n' -- "$@" 2>/dev/null) || seen=''
 }
 
-# _hl_mine UID reports whether it is the id of root or of the user who acts.
+# _hl_mine UID reports whether it is the ID of root or of the acting user.
 _hl_mine() {
 	[ "$1" = 0 ] || [ "$1" = "${_hl_me:=$(id -u)}" ]
 }
 
-# _hl_survey finds with what _hl_walk has seen how many names are sure; the last of them is a directory, of which $here
-# is the identity. $only says whether no other can change the names in it, $by else who. It fails if
-# there are more names than the sure ones, or if nothing was seen.
+# _hl_survey counts in what _hl_walk has seen how many names are sure. The last of them is a directory, whose device and
+# inode are $here. $only says whether nobody else can change the names in it, and $by who can. It fails if there are more
+# names than the sure ones, or if nothing was seen.
 _hl_survey() {
 	sure=0 n=0 only=no by='' here=''
-	# Names of users and groups may hold blanks, and characters that the shell would look for files with.
+	# Names of users and groups may contain blanks and globbing characters.
 	set -f
 	IFS='
 '
@@ -88,7 +87,7 @@ _hl_survey() {
 			[ $mine = yes ] || _hl_die "$path leads through a symbolic link that belongs to $3: it is not followed; $advice"
 			;;
 		d*)
-			# What is not ours in a directory with the sticky bit, its owner renames.
+			# In a directory with the sticky bit, owners can rename what is theirs.
 			[ $mine = yes ] || [ $only = yes ] || [ $sure = 0 ] || return 1
 			sure=$n here=$5 only=no
 			case $mine$1 in
@@ -106,8 +105,8 @@ _hl_survey() {
 	[ $# = 0 ] && [ $sure -gt 0 ]
 }
 
-# _hl_reach PATH LAST makes the directory of a path the working directory: $name is the last name, and $rest more than
-# that if directories are missing. With the LAST "dir" it is the directory itself, and $name is empty, if it exists.
+# _hl_reach PATH LAST enters the directory of a path. $name is the last name, and $rest is longer than that if directories
+# are missing. If LAST is "dir" and the path exists, it enters the directory itself, and $name is empty.
 _hl_reach() {
 	path=$1 advice='let the task act as that user, or name in it the path that is meant'
 	_hl_walk "$1" "$2" 0
@@ -128,13 +127,13 @@ _hl_reach() {
 	if [ $only = no ] && [ "$2" != name ]; then _hl_plain "$name"; fi
 }
 
-# _hl_plain NAME refuses a link in the working directory, where others may put one.
+# _hl_plain NAME rejects a link in the working directory, where others may put one.
 _hl_plain() {
 	[ ! -L "./$1" ] ||
 		_hl_die "${at:-}/$1 is a symbolic link, and $by may change what lies in ${at:-/}: it is not followed; $advice"
 }
 
-# _hl_enter NAME makes a directory in the working directory the working directory.
+# _hl_enter NAME enters a directory of the working directory.
 _hl_enter() {
 	case $1 in .|..) _hl_die "$path leads through $1 in ${at:-/}, where $by may change names; $advice" ;; esac
 	_hl_plain "$1"
@@ -146,15 +145,15 @@ _hl_enter() {
 	here=$4 at=$at/$1
 }
 
-# _hl_absent refuses a last name whose directory is not there, or that is none.
+# _hl_absent fails unless the path is a last name in an existing directory.
 _hl_absent() {
 	[ -n "$name" ] || _hl_die "$path is a directory"
 	[ "$rest" = "$name" ] || _hl_die "its directory $at/${rest%/*} does not exist"
 }
 
-# _hl_fresh WORD chooses $new, under which something is made that is to have the last name, and $to, what it is renamed
-# to. Where others may change names, the working directory becomes one of ours. Whatever the script ends
-# with, nothing of it is left behind; what one has left that was killed goes.
+# _hl_fresh WORD sets $new, the temporary name, and $to, the name to rename it to. Where others may rename files, it makes
+# and enters a directory of our own. Nothing is left behind however the script exits, and what a killed script has left is
+# removed.
 _hl_fresh() {
 	new=$name inner=''
 	while [ ${#new} -gt 200 ]; do new=${new%?}; done
@@ -176,8 +175,8 @@ _hl_fresh() {
 	to=../$name
 }
 
-# _hl_sweep PREFIX removes what bears the number of a process that is no more behind a word: a script that was killed
-# has made that. Where others may change names, it is to be a directory of ours.
+# _hl_sweep PREFIX removes what killed scripts have left: names that end in the ID of a process that has ended. Where others
+# may rename files, it must be a directory of our own.
 _hl_sweep() {
 	for old in "$1"*.*; do
 		dead=${old##*.}
@@ -188,7 +187,7 @@ _hl_sweep() {
 	done
 }
 
-# _hl_place renames what was made. Where nothing is to lie ($over), the kernel sees to it.
+# _hl_place moves the new file into place. If $over is "absent", the kernel makes sure that nothing is there.
 _hl_place() {
 	if [ "${over-}" = absent ]; then
 		mv -nT -- "./$new" "$to" 2>/dev/null

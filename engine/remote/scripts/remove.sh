@@ -1,4 +1,4 @@
-# PATH -r SEEN: removes a file, an empty directory or, with -r, a directory with what is in it.
+# PATH -r SEEN: removes a file, an empty directory or, with -r, a directory and everything in it.
 _hl_reach "$1" name
 [ -n "$name" ] || _hl_die "$path is not removed"
 [ "$rest" = "$name" ] || exit 0

@@ -1,6 +1,6 @@
-# _hl_same SEEN FILE STAMP ends the script with a code of its own unless SEEN tells what lies at FILE, whose stamp is STAMP:
-# "absent", or a stamp and the sum of the content, or a stamp and where a link leads to. Another stamp can be of the same
-# content. Of a file system that counts seconds only, the same stamp proves nothing.
+# _hl_same SEEN FILE STAMP exits with code 75 unless FILE, whose stamp is STAMP, is what was SEEN: "absent", or a stamp and
+# the sum of the content, or a stamp and the target of a link. With a different stamp the content may still be the same. On
+# a file system that counts whole seconds, an equal stamp proves nothing.
 _hl_same() {
 	was=${1#* }
 	case $1 in

@@ -1,22 +1,22 @@
-# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by $_hl_text or, if that is not set, by the standard input, which has
-# SIZE bytes, if it is what was SEEN (see same.sh). An empty MODE, OWNER and GROUP are as before. The size is compared because a
-# connection that is cut looks like the end of the content.
+# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by $_hl_text or, if that is not set, by the standard input of SIZE
+# bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
+# because a connection that is cut looks like the end of the content.
 _hl_reach "$1" file
 _hl_absent
 [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
 [ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
 size=$3 mode=$4 user=$5 group=$6 over=$7
 _hl_fresh "$2"
-# Mode and owner are changed only where they differ: that costs a process each, and in /etc/pve (pmxcfs), where they are fixed,
-# chmod and chown are errors. A new file there keeps what pmxcfs gives it.
+# Mode and owner are changed only where they differ: each change costs a process and, in /etc/pve (pmxcfs), where they are
+# fixed, is an error. A new file there keeps what pmxcfs gives it.
 if [ ! -e "$to" ]; then
-	# The group that may read it is that of the directory until it is changed.
+	# Until it is changed, the group that may read the file is the directory's.
 	case ${mode:-644}:$group in 644:*) umask 022 ;; 640:) umask 027 ;; esac
 fi
 if [ -z "${_hl_text+set}" ]; then
 	head -c "$size" >"./$new" || exit 1
 elif ! { printf %s "$_hl_text" >"./$new"; } 2>/dev/null; then
-	# The shell does not say why, and a program does.
+	# A program says why writing failed, the shell does not.
 	printf %s "$_hl_text" | head -c "$size" >"./$new" || exit 1
 fi
 
@@ -31,7 +31,7 @@ case $at/ in
 	fi
 	;;
 esac
-# It is on the disk before one looks whether the file is what was seen: what is changed behind that would be lost.
+# Sync first and compare afterwards: a change that somebody makes after the comparison would be lost.
 synced=no stamp=''
 if [ -f "$to" ]; then
 	sync -- "./$new" 2>/dev/null
@@ -49,7 +49,7 @@ is=$2 uid=$3 owner=$4 gid=$5 of=$6
 if [ $# -gt 7 ]; then
 	kept=$9
 	shift 9
-	# Setuid and setgid were for another owner's program, and that owner may have set them.
+	# Setuid and setgid were meant for the previous owner's program, and that owner may have set them.
 	[ -z "$user" ] || [ "$user" = "$1" ] || [ "$user" = "$2" ] || kept=${kept#"${kept%???}"}
 	mode=${mode:-$kept} user=${user:-$1} group=${group:-$3} stamp=$5
 fi
