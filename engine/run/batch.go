@@ -15,20 +15,20 @@ import (
 	"hlplay/modules"
 )
 
-// batch is a play being carried out on one batch of its hosts.
+// batch carries out a play on one batch of its hosts.
 type batch struct {
 	*conductor
 	play    *lang.Play
 	tasks   map[*lang.Task]*task
 	members []*host
 	rolling bool   // one of several batches
-	fatal   string // why the run must end after the current task
+	fatal   string // why the run has to end after the current task
 	shut    bool   // another run is changing one of the hosts: handlers do not run either
-	// rescuable counts the groups with a rescue part that the current task stands in.
+	// rescuable is the number of groups with a rescue part around the current task.
 	rescuable int
 }
 
-// nodes runs tasks and groups in order and returns the hosts that came through.
+// nodes runs tasks and groups in order and returns the hosts that have not failed.
 func (b *batch) nodes(nodes []lang.Node, hosts []*host) []*host {
 	for _, n := range nodes {
 		if b.over() || len(hosts) == 0 {
@@ -49,8 +49,7 @@ func (b *batch) nodes(nodes []lang.Node, hosts []*host) []*host {
 
 func (b *batch) over() bool { return b.fatal != "" || b.ctx.Err() != nil }
 
-// group runs a group's tasks; a host on which one fails takes the rescue part, and every host takes
-// the always part.
+// group runs the tasks of a group. A host on which one fails takes the rescue part, and every host takes the always part.
 func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	if len(g.Rescue) > 0 {
 		b.rescuable++
@@ -64,7 +63,7 @@ func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	if len(g.Always) == 0 {
 		return came
 	}
-	// It runs although a task before it has failed, or has even ended the play.
+	// It runs even if an earlier task has failed or ended the play.
 	fatal := b.fatal
 	b.fatal = ""
 	var through []*host
@@ -76,7 +75,7 @@ func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	return both(came, through)
 }
 
-// despite calls fn with hosts that have failed before taken along; they stay failed whatever it does.
+// despite calls fn with the hosts that have failed included again. They stay failed whatever fn does.
 func despite(hosts []*host, fn func()) {
 	var failed []*host
 	for _, h := range hosts {
@@ -90,7 +89,7 @@ func despite(hosts []*host, fn func()) {
 	}
 }
 
-// rescue runs the rescue part of a group on hosts that failed inside it.
+// rescue runs the rescue part of a group on the hosts that failed inside it.
 func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
 	again := reachable(failed)
 	if len(again) == 0 {
@@ -102,10 +101,10 @@ func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
 	return b.nodes(g.Rescue, again)
 }
 
-// task gives a task its turn: every host decides and acts side by side, and the next task begins
-// when all are done, so that what a later task changes never overtakes an earlier one elsewhere.
+// task runs a task on all hosts in parallel. The next task starts when all have finished, so that the change of a later task
+// never overtakes that of an earlier one on another host.
 func (b *batch) task(t *task, hosts []*host) []*host {
-	// Who selects a task selects what it notifies.
+	// Selecting a task selects the handlers that it notifies.
 	switch {
 	case t.handler:
 	case !b.selected(t.Task):
@@ -128,7 +127,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 		go func(before <-chan struct{}) {
 			defer wg.Done()
 			ended[i] = b.onHost(t, h, all, before)
-			<-before // a host that skips must not let the next one overtake those before it
+			<-before // a host that skips the task must not let the next one overtake those before it
 			close(mine)
 		}(previous)
 		previous = mine
@@ -144,19 +143,18 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	return came
 }
 
-// everywhere is what the hosts share on which a task has its turn.
+// everywhere is what the hosts of a task share while it runs.
 type everywhere struct {
 	throttle throttle
 	gate     *gate
-	halted   atomic.Pointer[host] // on which a guarded change failed
+	halted   atomic.Pointer[host] // a host on which a guarded change failed
 }
 
-// elsewhere is how a task ends on a host for which another one does it.
+// elsewhere is the status of a task on a host for which another host runs it.
 const elsewhere report.Status = ""
 
-// forAll ends a task that one host does for all. A leader that is lost makes room for the next host, and
-// so does one on which a cluster-wide change has its condition false; where the leader fails, the hosts
-// that rely on it have failed with it.
+// forAll ends a task that one host runs for all. If that host is lost, or the condition of a cluster-wide change is false
+// there, the next host takes over. If the task fails there, it has failed on the hosts that rely on it.
 func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 	leader, status := hosts[0], ended[0]
 	var others []*host
@@ -187,8 +185,8 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 	b.report(report.Note{Text: fmt.Sprintf("task %q failed on %s, which runs it for all: %s cannot go on either", t.Name, leader.Name, strings.Join(names(others), ", "))})
 }
 
-// onHost carries out a task on one host and reports it, unless another host does it for all. before is closed when the host's
-// predecessor is done: tasks that may not run on two hosts at once wait for it.
+// onHost runs a task on one host and reports it, unless another host runs it for all. before is closed when the host's
+// predecessor has finished; tasks that must not run on two hosts at once wait for it.
 func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}) report.Status {
 	begun := b.clock.Now()
 	settings := b.settings(t, h)
@@ -204,7 +202,7 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 	arrive := all.gate.arrive()
 	defer arrive()
 	d := h.planner.decision(ctx, t)
-	if err := h.planner.reach(ctx); err != nil { // nothing was to be read
+	if err := h.planner.reach(ctx); err != nil { // the host was not read from
 		return finish(failure(h, err))
 	}
 	if !h.reached {
@@ -245,7 +243,7 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 		case <-before:
 		case <-ctx.Done():
 		}
-		d = h.planner.decision(ctx, t) // what the hosts before changed has dropped the plan
+		d = h.planner.decision(ctx, t) // a change on earlier hosts has dropped the plan
 		if failed := all.halted.Load(); failed != nil && d.acts() {
 			return finish(outcome{status: report.Failed, message: "not begun: it went wrong on " + failed.Name + ", the host before", held: true})
 		}
@@ -265,17 +263,17 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 	return finish(o)
 }
 
-// settings returns how a task is carried out on a host, as far as that is known before anything is read there.
+// settings returns the task's settings on a host, as far as they are known without reading the host.
 func (b *batch) settings(t *task, h *host) lang.Settings {
 	var scope lang.Scope
 	if t.SettingsVary() {
 		scope = b.expressions.foreseen(h, t)
 	}
-	settings, _ := t.Settings(scope) // the plan says what is wrong with them
+	settings, _ := t.Settings(scope) // planning reports the error
 	return settings
 }
 
-// bounded is a context for the timeout of a task that has begun; zero means no bound.
+// bounded returns a context with the rest of the timeout of a task that has started; zero sets no limit.
 func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout == 0 {
 		return context.WithCancel(b.ctx)
@@ -286,7 +284,7 @@ func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context
 // judge decides after a task whether the play goes on.
 func (b *batch) judge(t *task, before, after []*host) {
 	rest := inRun
-	if b.rescuable > 0 { // nothing rescues a host that is lost
+	if b.rescuable > 0 { // a lost host is not rescued
 		rest, after = reachable, reachable(before)
 	}
 	lost := len(before) - len(after)
@@ -304,7 +302,7 @@ func (b *batch) judge(t *task, before, after []*host) {
 	}
 }
 
-// beforeStart reports whether a task stands before the one that --start-at-task names.
+// beforeStart reports whether a task comes before the one that --start-at-task names.
 func (b *batch) beforeStart(t *task) bool {
 	if b.waitingToStart && t.Name == b.options.StartAt {
 		b.waitingToStart = false

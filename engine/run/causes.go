@@ -14,39 +14,39 @@ import (
 	"hlplay/modules"
 )
 
-// causes are what the tasks so far would change, as far as check mode can tell. A plan that fails on what one of
-// them may change first does not foretell that the run fails there.
+// causes are the changes that the tasks so far would make, as far as check mode can tell. If planning fails on something
+// that one of them may change first, the failure does not predict one of the run.
 type causes struct {
 	mu    sync.Mutex
 	hosts map[*observe.Host]*changes
-	// opaque is of steps of which only the playbook's author knows what they change, in their order.
+	// opaque are the tasks with steps whose effects only the author of the playbook knows, in order.
 	opaque []cause
 }
 
-// changes are what tasks would change of one host.
+// changes are what tasks would change on one host.
 type changes struct {
-	keys    map[observe.Key]cause // what a step names
-	since   map[observe.Key]int   // how many steps were opaque before that one: what they may change, it has settled
+	keys    map[observe.Key]cause // what steps name
+	since   map[observe.Key]int   // number of opaque steps before the step that names a key, and whose effect on it is therefore settled
 	matches []match
-	// local is of steps whose effects nobody can list: anything may be different behind them but for what lasts. boot is of
-	// those behind which even that is. elsewhere is of such steps on other hosts: they reach what the hosts share.
+	// local are tasks with steps whose effects nobody can list: everything but lasting facts may differ afterwards. After
+	// those in boot even these may. elsewhere are such tasks on other hosts, which may change what the hosts share.
 	local, boot, elsewhere causeList
 }
 
-// match is what a step names by a pattern.
+// match is a pattern by which a step names observations.
 type match struct {
 	of    func(observe.Key) bool
 	since int
 	cause
 }
 
-// cause is a task that would change something, on a host.
+// cause is a task that would change something on a host.
 type cause struct {
 	task *task
 	host string
 }
 
-// causeList is tasks in the order in which they were met; each stands there once.
+// causeList is a list of tasks in the order in which they were met, without duplicates.
 type causeList []cause
 
 func (l *causeList) add(c cause) {
@@ -65,7 +65,8 @@ func (c *causes) of(h *observe.Host) *changes {
 	return c.hosts[h]
 }
 
-// step adds a step that a task would carry out on a host, among all hosts, with what it expects, each with its host.
+// step adds a step that a task would carry out on a host. all are all hosts, and expect the step's expectations with their
+// hosts.
 func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modules.Step, expect []observe.Expectation) {
 	by := cause{t, on.Name()}
 	c.mu.Lock()
@@ -88,7 +89,7 @@ func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modul
 	}
 }
 
-// anything adds a task of which nobody can list what it would change of a host and, if it is wide, of others.
+// anything adds a task whose effects on a host, and if wide also on other hosts, nobody can list.
 func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,15 +105,15 @@ func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide 
 	}
 }
 
-// anythingShared adds a task of which only the playbook's author knows what it would change, if anything.
+// anythingShared adds a task of which only the author of the playbook knows what it would change, if anything.
 func (c *causes) anythingShared(by cause) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opaque = append(c.opaque, by)
 }
 
-// obscured are the tasks of which only the playbook's author knows what they change, if something was read that hosts share and
-// that no step behind them has settled. Commands of the author are not counted: see observe.AfterChange.
+// obscured returns the tasks whose effects only the author of the playbook knows, if something was read that hosts share and
+// that no later step has settled. The author's own commands that read are not counted: see observe.AfterChange.
 func (c *causes) obscured(h *observe.Host, saw ...*observe.Tracker) (found causeList) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,7 +140,7 @@ func (c *causes) obscured(h *observe.Host, saw ...*observe.Tracker) (found cause
 	return found
 }
 
-// settled is how many opaque steps came before the last step that names an observation.
+// settled returns the number of opaque steps before the last step that names an observation.
 func (c *changes) settled(key observe.Key) int {
 	if c == nil {
 		return 0
@@ -153,7 +154,7 @@ func (c *changes) settled(key observe.Key) int {
 	return since
 }
 
-// behind are the tasks that may change first what was read, on the planner's own host h and elsewhere.
+// behind returns the tasks that may first change what was read, on the planner's own host h and elsewhere.
 func (c *causes) behind(h *observe.Host, saw ...*observe.Tracker) (found causeList) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +170,7 @@ func (c *causes) behind(h *observe.Host, saw ...*observe.Tracker) (found causeLi
 	return found
 }
 
-// behind are the tasks that may change one of some observations; those that name it come last.
+// behind returns the tasks that may change one of the observations. Those that name it come last.
 func (c *changes) behind(reads []observe.Read) (found causeList) {
 	if c == nil || len(reads) == 0 {
 		return nil
@@ -199,14 +200,14 @@ func (c *changes) behind(reads []observe.Read) (found causeList) {
 	return append(found, named...)
 }
 
-// reads reports whether a module of a task may change nothing, whatever it comes to.
+// reads reports whether a task's module may turn out to change nothing.
 func reads(m modules.Module) bool {
 	reader, ok := m.(modules.Reader)
 	return ok && reader.OnlyReads()
 }
 
-// doubt is in check mode why it cannot be known whether an error will come about, or nil if it will: it was found in
-// what tasks that come first may change.
+// doubt returns, in check mode, why it is uncertain that an error will occur in the run, namely that earlier tasks may
+// change what it was found in. It returns nil if the error is certain.
 func (e *execution) doubt(d *decision, err error, saw ...*observe.Tracker) error {
 	if !e.check || !circumstantial(err) {
 		return nil
@@ -218,31 +219,31 @@ func (e *execution) doubt(d *decision, err error, saw ...*observe.Tracker) error
 	return &doubtfulError{err, e.task, e.host.Name, found}
 }
 
-// behind are in check mode the tasks that may change first what a decision was made of, and what was seen since.
+// behind returns, in check mode, the tasks that may first change what a decision was based on, and what was read since.
 func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 	if !e.check {
 		return nil
 	}
 	found := append(e.host.foretoldBy(d.results), d.peers.foretold()...)
 	found = append(found, e.causes.behind(e.host.observed, append(saw, d.saw)...)...)
-	if d.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
+	if d.scope == modules.EachHost { // other hosts run the same task at the same time
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task && c.host != e.host.Name })
 	}
 	return found
 }
 
-// errSatisfied says that a host is as an item wants it.
+// errSatisfied reports that a host is as an item wants it.
 var errSatisfied = errors.New("nothing is to be done")
 
-// obscured is in check mode why it cannot be known that an item has nothing to do, or nil if it is known: a command of the
-// playbook's author that comes first may have changed what hosts share by then, such as a cluster. A module that only reads has
-// nothing to do in any case.
+// obscured returns, in check mode, why it is uncertain that an item has nothing to do: an earlier command of the playbook's
+// author may change what hosts share, such as a cluster. It returns nil if it is certain, as it is for modules that only
+// read.
 func (e *execution) obscured(it *itemPlan) error {
 	if !e.check || reads(it.module) {
 		return nil
 	}
 	found := e.causes.obscured(e.host.observed, it.from.saw, it.saw)
-	if it.from.scope == modules.EachHost { // what other hosts do with the same task, they do at the same time
+	if it.from.scope == modules.EachHost { // other hosts run the same task at the same time
 		found = slices.DeleteFunc(found, func(c cause) bool { return c.task == e.task })
 	}
 	if len(found) == 0 {
@@ -251,7 +252,7 @@ func (e *execution) obscured(it *itemPlan) error {
 	return &doubtfulError{errSatisfied, e.task, e.host.Name, found}
 }
 
-// told are in check mode the tasks that may change first what an item's result tells, if it is registered.
+// told returns, in check mode, the tasks that may first change what an item's registered result contains.
 func (e *execution) told(it *itemPlan) causeList {
 	if e.task.Register == "" {
 		return nil
@@ -259,8 +260,8 @@ func (e *execution) told(it *itemPlan) causeList {
 	return e.behind(it.from, it.saw)
 }
 
-// circumstantial reports whether an error may have its reason in how a host is. A file of the controller that cannot be read,
-// a host that does not answer, a defect and an end of time are no such errors.
+// circumstantial reports whether an error may be caused by the state of a host. An unreadable file of the controller, a host
+// that does not answer, a defect and a timeout are not.
 func circumstantial(err error) bool {
 	var file *fs.PathError
 	var lost *remote.UnreachableError
@@ -269,10 +270,10 @@ func circumstantial(err error) bool {
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// doubtfulError is a failure in check mode of which only the run can tell whether it comes about.
+// doubtfulError is a failure in check mode that may not occur in the run.
 type doubtfulError struct {
 	err    error
-	task   *task // that it is of, on host
+	task   *task // the task that failed, on host
 	host   string
 	causes causeList
 }

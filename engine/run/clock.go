@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Clock is what waiting goes by. A rehearsal's clock is the lab's own: sleeping advances it, so that
-// what takes minutes on real hosts is rehearsed at once.
+// Clock is the clock for all waiting. A rehearsal uses the clock of the lab, which sleeping advances, so that what takes
+// minutes on real hosts is rehearsed at once.
 type Clock interface {
 	Now() time.Time
-	// Sleep returns early with the context's error.
+	// Sleep returns the context's error as soon as the context ends.
 	Sleep(ctx context.Context, d time.Duration) error
-	// AfterFunc calls fn, which does not block, once d has passed, unless stop is called before.
+	// AfterFunc calls fn, which must not block, after d unless stop is called before.
 	AfterFunc(d time.Duration, fn func()) (stop func())
 }
 
-// withTimeout ends a context with cause once d has passed by the clock.
+// withTimeout returns a context that ends with cause after d on the clock.
 func withTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := c.AfterFunc(d, func() { cancel(cause) })
@@ -25,7 +25,7 @@ func withTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (co
 	}
 }
 
-// RealClock is the clock on the wall.
+// RealClock is the wall clock.
 type RealClock struct{}
 
 // Now is time.Now.

@@ -14,19 +14,19 @@ import (
 	"hlplay/modules"
 )
 
-// command is a step as one command, so that several can travel together.
+// command is a step that is a single command, so that several can share a flight.
 type command struct {
 	step modules.Step
 	remote.Command
-	// judge says what it means how the command ended. The result that it returns is what `register` sees.
+	// judge interprets how the command ended. The result that it returns is what `register` sees.
 	judge func(remote.Result) (*remote.Result, error)
-	// begun is when it was first run.
+	// begun is when the command was first run.
 	begun time.Time
-	// long is the record of a try that the host carries through; its ID is empty if the shell runs the command itself.
+	// long is the record of a try as a long command. Its ID is empty if the shell runs the command itself.
 	long nodestate.Long
 }
 
-// asCommand makes one command of a step, which replaces only what was seen; ok is false for a step that takes more than that.
+// asCommand returns a step as one command, which replaces only what was seen. ok is false if the step takes more than one.
 func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	c.step = step
 	placing := func(path string, do remote.Command) (command, bool) {
@@ -76,8 +76,8 @@ func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	return c, false
 }
 
-// suspicious reports whether more than its exit code decides whether a command has succeeded: what is behind
-// it waits for the controller's verdict.
+// suspicious reports whether more than the exit code decides whether the command has succeeded. Later commands then wait for
+// the controller's verdict.
 func (c command) suspicious() bool {
 	a, ok := c.step.Action.(modules.Run)
 	return ok && a.Suspect != nil
@@ -104,8 +104,8 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 	return &commandError{summary: summary, argv: a.Argv, result: result}
 }
 
-// patient reports whether a command that was tried at a time and ended so is to be run again, while somebody
-// else's lock is in the way. What was tried before the time was over does not count: there is always a try after.
+// patient reports whether a command is run again because it found somebody else's lock. tried is when the try started: there
+// is always one after the waiting time is over.
 func (c command) patient(tried time.Time, result remote.Result) bool {
 	a, ok := c.step.Action.(modules.Run)
 	if !ok || result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
@@ -114,7 +114,7 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 	return tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
 }
 
-// act carries out a step that is not one command; begin is called when the host may begin with it.
+// act carries out a step that is not a single command. It calls begin when the host may start to change.
 func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *sight, before remote.Query, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:

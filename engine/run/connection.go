@@ -12,29 +12,29 @@ import (
 	"hlplay/engine/remote"
 )
 
-// connection is the way to one host, made when first needed, and made anew after a reboot, or when it was lost under
+// connection connects to one host when that is first needed, and again after a reboot or when the connection was lost during
 // a long command.
 type connection struct {
 	host    *inventory.Host
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
-	// reader is the user that observes; empty means the login user.
+	// reader is the user that reads; empty means the login user.
 	reader string
-	// busy is told what is waited for, and an empty text when that is over; nil tells nobody.
+	// busy is called with what is being waited for, and with an empty text afterwards. It may be nil.
 	busy func(what string)
 
 	mu     sync.Mutex
 	conn   remote.Conn
-	moved  string       // the address that it answers at now; empty for the inventory's
-	failed error        // why there is no connection and none will be tried
-	spent  remote.Stats // by connections that are gone
+	moved  string       // the current address; empty for the inventory's
+	failed error        // why there is no connection; final
+	spent  remote.Stats // by closed connections
 }
 
 func newConnection(h *inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error), reader string) *connection {
 	return &connection{host: h, connect: connect, reader: reader}
 }
 
-// open returns the connection. The first failure is final: the host has left the run, and everybody
-// who asks again is told the same at once.
+// open returns the connection. The first failure is final: the host has left the run, and later callers get the same error
+// at once.
 func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,21 +69,21 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 	return conn, nil
 }
 
-// move has the host be reached by another address from now on; empty is the inventory's.
+// move sets the address for later connections; empty means the inventory's.
 func (c *connection) move(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.moved = address
 }
 
-// hasMoved reports whether move was called last with an address.
+// hasMoved reports whether such an address is set.
 func (c *connection) hasMoved() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.moved != ""
 }
 
-// targetLocked is the host as it is to be connected to.
+// targetLocked returns the host with its current address.
 func (c *connection) targetLocked() *inventory.Host {
 	if c.moved == "" {
 		return c.host
@@ -93,7 +93,7 @@ func (c *connection) targetLocked() *inventory.Host {
 	return &target
 }
 
-// where is the address that people know the way by.
+// where returns the address to show to people.
 func (c *connection) where() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,7 @@ func (c *connection) whereLocked() string {
 	return c.host.Address
 }
 
-// reopen replaces the connection after a reboot, or when it was lost; a failure is not final.
+// reopen replaces the connection after a reboot or a loss. A failure is not final.
 func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	c.drop()
 	c.mu.Lock()
@@ -126,7 +126,7 @@ func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	return conn, nil
 }
 
-// fail makes the failure to come back final.
+// fail makes the failure to reconnect final.
 func (c *connection) fail(err error) {
 	c.drop()
 	c.mu.Lock()
@@ -144,11 +144,11 @@ func (c *connection) drop() {
 	}
 }
 
-// loginUser stands for the login user where the empty name means the reader.
+// loginUser stands for the login user where an empty name means the reader.
 const loginUser = "(login user)"
 
-// readsAs is the user that observes; empty means the login user. It is root where root logs in, whomever the
-// playbook becomes.
+// readsAs returns the user that reads; empty means the login user. If root logs in, it is root, whatever users the playbook
+// becomes.
 func (c *connection) readsAs() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,7 +162,7 @@ func (c *connection) readsAsLocked() string {
 	return c.reader
 }
 
-// session is the host as the given user; empty means the login user.
+// session returns a session of the given user; empty means the login user.
 func (c *connection) session(ctx context.Context, user string) (remote.Session, error) {
 	conn, err := c.open(ctx)
 	if err != nil {
@@ -174,7 +174,7 @@ func (c *connection) session(ctx context.Context, user string) (remote.Session, 
 	return conn.As(user), nil
 }
 
-// dial makes the connection the asker of an observed host.
+// dial connects for observe.NewHost.
 func (c *connection) dial(ctx context.Context) (observe.Asker, error) {
 	if _, err := c.open(ctx); err != nil {
 		return nil, err
@@ -182,8 +182,8 @@ func (c *connection) dial(ctx context.Context) (observe.Asker, error) {
 	return c, nil
 }
 
-// asReader says whether a user who acts is the one who reads, so that queries can travel with what is done;
-// nil if not. It tells which queries are the reader's.
+// asReader returns a function that tells which queries are the reader's, if user is the user that reads, so that these can
+// travel with what is done. Otherwise it returns nil.
 func (c *connection) asReader(user string) func(remote.Query) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,7 +204,7 @@ func (c *connection) asReader(user string) func(remote.Query) bool {
 	return func(q remote.Query) bool { return q.User == "" || name(q.User) == reader }
 }
 
-// asRoot returns the host as root, nil if the run does not become root there.
+// asRoot returns a session of root, or nil if the run does not become root on the host.
 func (c *connection) asRoot() remote.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -229,8 +229,8 @@ func (c *connection) isRoot(user string) bool {
 	return user == "root"
 }
 
-// Ask sends the queries in one flight for each user that they name: all but a few name none. What several
-// observations ask alike is asked once. That a user cannot be become concerns those alone that name him.
+// Ask sends the queries in one flight for each user that they name; most name none. Identical queries are sent once. Failing
+// to become a user only affects queries that name the user.
 func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	type flight struct {
 		queries []remote.Query
@@ -286,7 +286,7 @@ func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.
 	return answers, nil
 }
 
-// distinct are queries without repetition, and where each of them stands there.
+// distinct returns the queries without duplicates, and the index of each original one among them.
 func distinct(queries []remote.Query) (once []remote.Query, where []int) {
 	asked := make(map[string]int, len(queries))
 	where = make([]int, len(queries))
@@ -328,7 +328,7 @@ func add(a, b remote.Stats) remote.Stats {
 	}
 }
 
-// unreachable reports whether err says that this very host cannot be reached.
+// unreachable reports whether err says that this host cannot be reached.
 func unreachable(h *host, err error) bool {
 	var u *remote.UnreachableError
 	return errors.As(err, &u) && u.Host == h.Name

@@ -12,21 +12,21 @@ import (
 	"hlplay/modules"
 )
 
-// Archive keeps copies of vital files (modules.Spec.Vital). Its methods may be called from many goroutines.
+// Archive keeps copies of vital files (modules.Spec.Vital). Its methods may be called concurrently.
 type Archive interface {
-	// Before is given what lies at a path of a host before a step of the run that may change it is carried out, once a run. An
-	// error is why it was not kept.
+	// Before is called, once per run, with what is at a path of a host before a step is carried out that may change it. The
+	// error says why no copy was kept.
 	Before(host, path string, f observe.File) error
-	// After is given what lies there at the end of the run.
+	// After is called with what is at the path at the end of the run.
 	After(host, path string, f observe.File)
 }
 
-// copies hands what steps may change of vital files to the archive.
+// copies passes to the archive which vital files steps may change.
 type copies struct {
 	archive Archive // nil keeps nothing
 	vital   []string
 
-	// mu is held while a copy is being made, so that nobody else changes what it is of.
+	// mu is held while a copy is made, so that nothing changes the file meanwhile.
 	mu    sync.Mutex
 	taken map[*host]map[string]bool
 }
@@ -65,8 +65,8 @@ func (c *copies) of(step modules.Step, module modules.Spec) []string {
 	return nil
 }
 
-// copy has the archive keep what the steps may change of vital files, on the host that they are carried out on and, of steps that
-// change what others observe, on all. A run goes on without copies, and says so.
+// copy has the archive keep the vital files that the steps may change: on the host that carries them out and, for steps that
+// change what others observe, on all hosts. If that fails, the run says so and goes on.
 func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	c := e.copies
 	if c.archive == nil || e.check {
@@ -110,7 +110,8 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	wg.Wait()
 }
 
-// read hands over what lies at paths of a host, from memory where it was read. It returns of which it could not, and why.
+// read passes on the files at some paths of a host, from the observations if they were read already. It returns which could
+// not be read, and why.
 func (c *copies) read(ctx context.Context, h *host, names []string) (failed []string) {
 	give := func(name string, f observe.File, err error) {
 		if err == nil {
@@ -137,7 +138,7 @@ func (c *copies) read(ctx context.Context, h *host, names []string) (failed []st
 	return failed
 }
 
-// ask reads files of a host past what is remembered of it.
+// ask reads files of a host without using earlier observations.
 func ask(ctx context.Context, h *host, names []string, tell func(string, observe.File, error)) error {
 	answers, err := h.connection.Ask(ctx, observe.Files.Ask(names))
 	if err == nil {
@@ -146,7 +147,7 @@ func ask(ctx context.Context, h *host, names []string, tell func(string, observe
 	return err
 }
 
-// left tells the archive what the run has left of the files that it keeps copies of.
+// left tells the archive what the run has left of the files that it has copies of.
 func (c *conductor) left() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
 	defer cancel()

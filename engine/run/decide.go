@@ -14,42 +14,42 @@ import (
 	"hlplay/modules"
 )
 
-// decision is what planning a task on a host came to.
+// decision is the result of planning a task on a host.
 type decision struct {
-	// skipped says why the task does not run here; elsewhere is set where another host runs it for all.
+	// skipped says why the task does not run here. elsewhere is set if another host runs it for all.
 	skipped   string
 	elsewhere bool
 	scope     modules.Scope
 	items     []*itemPlan
-	// err is why there is no plan: a fault, or in check mode something unknowable.
+	// err is why there is no plan: an error or, in check mode, something that cannot be known.
 	err error
-	// settings say how the task is carried out here, as far as that is known; nil if it was not asked for.
+	// settings are the task's settings here as far as they are known, or nil if they were not needed.
 	settings *lang.Settings
-	// saw is the facts that it was made from.
+	// saw tracks the facts that the decision was based on.
 	saw *observe.Tracker
-	// results are those of earlier tasks that it was made from.
+	// results are the results of earlier tasks that the decision was based on.
 	results map[string]cty.Value
-	// peers is what it was made from that belongs to hosts by name.
+	// peers are the facts and results of hosts by name that the decision was based on.
 	peers *peers
 }
 
-// itemPlan is the plan of a task, or of one round of its for_each.
+// itemPlan is the plan of a task, or of one item of its for_each.
 type itemPlan struct {
 	key string // empty without for_each
-	// secret says that sensitive values went into the module's arguments: then what they replace is as
-	// secret, and no diff is shown.
+	// secret is set if the module's arguments contain sensitive values. What they replace is then secret too, and no diff is
+	// shown.
 	secret bool
 	from   *decision
-	// environment is added to that of the commands that it starts.
+	// environment is added to that of the steps' commands.
 	environment map[string]string
 	module      modules.Module
 	plan        modules.Plan
 	err         error
-	// saw is what it was planned from; nil before it is planned.
+	// saw tracks what the item was planned from; nil before it is planned.
 	saw *observe.Tracker
 }
 
-// acts reports whether anything is to be done, as far as is known.
+// acts reports whether there is anything to do, as far as is known.
 func (d *decision) acts() bool {
 	for _, it := range d.items {
 		if it.err != nil || len(it.plan.Steps) > 0 {
@@ -59,13 +59,12 @@ func (d *decision) acts() bool {
 	return d.err != nil
 }
 
-// foreseeable reports whether a decision leaves nothing to do, so that the task's result is known before
-// its turn.
+// foreseeable reports whether a decision leaves nothing to do, so that the task's result is known before its turn.
 func (d *decision) foreseeable(t *task) bool {
 	return !d.elsewhere && !d.acts() && t.Until == nil
 }
 
-// nothingToDo is the outcome of a task that a decision leaves nothing to do for.
+// nothingToDo returns the outcome of a task with nothing to do.
 func (d *decision) nothingToDo(t *task) outcome {
 	if d.skipped != "" {
 		return outcome{status: report.Skipped, message: d.skipped}
@@ -83,7 +82,7 @@ func (d *decision) nothingToDo(t *task) outcome {
 	return total.of(rounds)
 }
 
-// decide plans a task on the planner's host, with what it reads of the results of others. It only reads.
+// decide plans a task on the planner's host. results are the results of other tasks that it reads. It changes nothing.
 func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Value) *decision {
 	facts, saw := observe.Track(ctx)
 	d := p.plan(ctx, facts, t, results)
@@ -91,7 +90,7 @@ func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Va
 	return d
 }
 
-// plan is decide; what its expressions read of hosts is read under the context facts.
+// plan implements decide. The expressions read hosts under the context facts.
 func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]cty.Value) *decision {
 	ctx = observe.WithUser(ctx, t.observer(p.host))
 	if t.RunOnce && !p.hosts.leads(p.host) {
@@ -132,7 +131,7 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	return d
 }
 
-// evaluate is what a task's expressions come to on the planner's host, before any of its items is planned.
+// evaluate evaluates a task's expressions on the planner's host, before any of its items is planned.
 func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 	ok, err := t.WhenTrue(scope)
 	if err != nil {
@@ -192,7 +191,7 @@ func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 	return d
 }
 
-// announce has what a task reads travel with the facts that its expressions wait for.
+// announce makes the observations that a task needs travel with the facts that its expressions wait for.
 func (p *planner) announce(t *task) {
 	if !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
 		return
@@ -202,7 +201,7 @@ func (p *planner) announce(t *task) {
 	}
 }
 
-// replan plans an item anew, unless its arguments could not even be decoded.
+// replan plans an item again, unless its arguments could not be decoded.
 func (it *itemPlan) replan(ctx context.Context, h *host) {
 	if it.module == nil {
 		return
@@ -215,7 +214,7 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 	surround(it.plan.Steps, it.environment)
 }
 
-// surround adds an environment to the commands of steps. What a module sets itself takes precedence.
+// surround adds an environment to the commands of steps. Variables that a module sets itself take precedence.
 func surround(steps []modules.Step, env map[string]string) {
 	for i, step := range steps {
 		run, ok := step.Action.(modules.Run)
@@ -229,8 +228,8 @@ func surround(steps []modules.Step, env map[string]string) {
 	}
 }
 
-// planSafely turns a panic of a module into an error of its task: a defect in one module must not
-// leave other hosts in the middle of a step.
+// planSafely turns a panic of a module into an error of its task, so that a defect in one module does not stop other hosts
+// in the middle of a step.
 func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan modules.Plan, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -240,7 +239,7 @@ func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan mod
 	return m.Plan(ctx, h)
 }
 
-// unknowable reports whether an error means only that check mode cannot know.
+// unknowable reports whether an error only means that check mode cannot know.
 func unknowable(err error) bool {
 	var unknown *lang.UnknownError
 	return errors.As(err, &unknown) || observe.IsUnknown(err)

@@ -18,16 +18,16 @@ import (
 	"hlplay/modules"
 )
 
-// mostRounds bounds how often a partial plan may find more to do.
+// mostRounds limits how often a partial plan may find more to do.
 const mostRounds = 20
 
-// executor carries out, on hosts, what their planners have decided.
+// executor carries out on hosts what their planners have decided.
 type executor struct {
 	ctx         context.Context // of the run
 	playbook    *lang.Playbook
 	check       bool
 	clock       Clock
-	holder      *nodestate.Holder    // the run, as other runs meet it
+	holder      *nodestate.Holder    // the run, as other runs see it
 	unfulfilled func(Unfulfilled)    // see Options.Unfulfilled
 	approve     func(Proposal) error // see Options.Approve
 	redact      func(string) string
@@ -35,10 +35,10 @@ type executor struct {
 	hosts       *hosts
 	expressions *expressions
 	copies      *copies
-	causes      causes // of what check mode meets
+	causes      causes // of what check mode finds
 }
 
-// execution is a task being carried out on a host.
+// execution carries out one task on one host.
 type execution struct {
 	*executor
 	task *task
@@ -47,7 +47,7 @@ type execution struct {
 
 func (x *executor) execution(t *task, h *host) *execution { return &execution{x, t, h} }
 
-// attempts carries out a decision, again after a delay where the task says so.
+// attempts carries out a decision, with the retries that the task asks for.
 func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Settings) outcome {
 	var o outcome
 	for try := 1; ; try++ {
@@ -115,7 +115,7 @@ func (e *execution) until(ctx context.Context) (reached bool, err error) {
 	return reached, err
 }
 
-// withOwnResult is what until reads: its task's own result among the others.
+// withOwnResult returns what until reads: the other results and the task's own.
 func (e *execution) withOwnResult() map[string]cty.Value {
 	results := e.host.readResults(e.task, nil)
 	if own, ok := e.host.result(e.task.Register); ok {
@@ -124,7 +124,7 @@ func (e *execution) withOwnResult() map[string]cty.Value {
 	return results
 }
 
-// carryOut turns a decision into an outcome: item by item, each verified before the next.
+// carryOut carries out a decision item by item, verifying each before the next.
 func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	switch {
 	case d.err != nil:
@@ -141,7 +141,7 @@ func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	total := outcome{status: report.OK}
 	rounds := map[string]cty.Value{}
 	for i, it := range d.items {
-		if !e.host.planner.current(e.task, d) { // an item before it, or another host, changed what it was planned from
+		if !e.host.planner.current(e.task, d) { // an earlier item, or another host, has changed what it was planned from
 			e.alone(ctx, it)
 		}
 		o := e.item(ctx, it, d.items[i+1:])
@@ -157,12 +157,11 @@ func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	return total.of(rounds)
 }
 
-// item carries out one plan: steps, then planning again until nothing is left to do. rest are the task's
-// items behind it.
+// item carries out one plan, and plans again until there is nothing left to do. rest are the task's later items.
 func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) outcome {
 	o := outcome{status: report.OK}
-	var doubt error        // of what check mode has predicted
-	var meanwhile []string // what others have changed
+	var doubt error        // from what check mode has predicted
+	var meanwhile []string // paths that others have changed
 	var done []modules.Step
 	for round := 1; ; round++ {
 		if it.err != nil {
@@ -200,7 +199,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			}
 			o.halts = plan.Guard != nil
 			var lost *remote.UnreachableError
-			// Without an answer, the step may be done.
+			// Without an answer, the step may have been carried out.
 			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))
 			return o.with(failure(e.host, err))
 		}
@@ -215,7 +214,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			e.verify(ctx, it)
 		}
 		if e.check && o.status == report.Changed && it.err != nil && unknowable(it.err) {
-			o.unknown = true // it changes something; what that leads to cannot be known
+			o.unknown = true // it changes something, with unknown consequences
 			return o.doubted(e.host, doubt)
 		}
 		if plan.Partial || it.err == nil && len(it.plan.Steps) == 0 {
@@ -236,7 +235,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 	}
 }
 
-// alone plans an item anew, with nothing planned ahead beside it.
+// alone plans an item again without planning other tasks ahead.
 func (e *execution) alone(ctx context.Context, it *itemPlan) {
 	done := make(chan struct{})
 	e.host.observed.Go(observe.WithUser(ctx, e.task.observer(e.host)), func(ctx context.Context) {
@@ -246,13 +245,13 @@ func (e *execution) alone(ctx context.Context, it *itemPlan) {
 	<-done
 }
 
-// verify plans an item anew together with the tasks behind it, so that the reads that verify a step
-// and the reads of the next task travel together.
+// verify plans an item again together with the tasks after it, so that the reads that verify a step travel with those of the
+// next task.
 func (e *execution) verify(ctx context.Context, it *itemPlan) {
 	done := make(chan struct{})
 	e.host.planner.alongside(func(planner context.Context) {
 		defer close(done)
-		// The planner's context says whose planner it is; the task's own bounds it.
+		// The planner's context identifies the planner; the task's own context bounds it.
 		planner, cancel := context.WithCancelCause(planner)
 		defer cancel(nil)
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
@@ -262,8 +261,8 @@ func (e *execution) verify(ctx context.Context, it *itemPlan) {
 	<-done
 }
 
-// fault makes an error of planning the outcome of a task. In check mode it may be one that comes about only without
-// what earlier tasks do.
+// fault returns the outcome of a task that could not be planned. In check mode the error may be one that earlier tasks of
+// the run would prevent.
 func (e *execution) fault(d *decision, err error, saw ...*observe.Tracker) outcome {
 	if unknowable(err) {
 		return uncertain(e.host, err)

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// expressions are the values that a task's expressions see on a host.
+// expressions provides the values that a task's expressions see on a host.
 type expressions struct {
 	hosts, groups cty.Value
 	// limited are the names of the hosts that --limit selects.
@@ -19,7 +19,7 @@ type expressions struct {
 
 	mu    sync.Mutex
 	peers []*inventory.Host
-	plays map[*lang.Play]cty.Value // made of peers
+	plays map[*lang.Play]cty.Value // built from peers
 }
 
 // setPeers sets the hosts that `play` shows from now on.
@@ -29,7 +29,7 @@ func (x *expressions) setPeers(peers []*inventory.Host) {
 	x.peers, x.plays = peers, map[*lang.Play]cty.Value{}
 }
 
-// scope returns all that a task's expressions see on a host. Only the facts that they mention are observed.
+// scope returns everything that a task's expressions see on a host. Only the facts that they mention are observed.
 func (x *expressions) scope(ctx context.Context, h *host, t *task, results map[string]cty.Value) (lang.Scope, error) {
 	scope := x.unread(h, t)
 	scope["result"] = cty.ObjectVal(results)
@@ -38,12 +38,12 @@ func (x *expressions) scope(ctx context.Context, h *host, t *task, results map[s
 	return scope, err
 }
 
-// unread returns what a task's expressions see on a host before anything is read there.
+// unread returns what a task's expressions see on a host before anything was read from it.
 func (x *expressions) unread(h *host, t *task) lang.Scope {
 	return lang.Scope{"host": h.value, "hosts": x.hosts, "groups": x.groups, "play": x.play(t.play)}
 }
 
-// foreseen is unread with facts and results that are not known yet.
+// foreseen is unread with unknown facts and results.
 func (x *expressions) foreseen(h *host, t *task) lang.Scope {
 	scope := x.unread(h, t)
 	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal
@@ -52,7 +52,7 @@ func (x *expressions) foreseen(h *host, t *task) lang.Scope {
 	return scope
 }
 
-// play is what expressions see as `play`.
+// play returns the value of `play`.
 func (x *expressions) play(play *lang.Play) cty.Value {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -83,7 +83,7 @@ func nameList(all []string) cty.Value {
 	return cty.ListVal(values)
 }
 
-// facts observes those that a task's expressions mention.
+// facts observes the facts that a task's expressions mention.
 func facts(ctx context.Context, h *observe.Host, refs lang.References) (cty.Value, error) {
 	names := refs.Facts
 	if refs.AllFacts {

@@ -16,16 +16,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// FactSheet is what Facts found.
+// FactSheet is the result of Facts.
 type FactSheet struct {
-	// JSON is an object by host name, indented.
+	// JSON is an indented object by host name.
 	JSON []byte
-	// Failures are of hosts that could not be read, in the inventory's order.
+	// Failures are the errors of hosts that could not be read, in the inventory's order.
 	Failures []error
 }
 
-// Facts reads facts of the hosts that match a pattern, all facts if names is empty. The error is
-// about the request; hosts that cannot be reached are among the failures.
+// Facts reads facts of the hosts that match a pattern; no names means all facts. The error is about the request. Hosts that
+// cannot be reached are among the failures.
 func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names []string,
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)) (FactSheet, error) {
 	hosts, err := inv.Match(pattern)
@@ -66,7 +66,7 @@ func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names 
 	return sheet, err
 }
 
-// Read observes hosts beside each other, outside of a run. What it calls for each gets the host's index; the errors are in the
+// Read observes hosts in parallel, outside of a run. The callback gets the index of its host, and the errors are in the
 // order of the hosts.
 func Read(ctx context.Context, hosts []*inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error),
 	read func(ctx context.Context, index int, h *observe.Host) error) []error {
@@ -90,7 +90,7 @@ func Read(ctx context.Context, hosts []*inventory.Host, connect func(context.Con
 	return errs
 }
 
-// readFacts observes facts side by side; the object that it returns has one attribute each.
+// readFacts observes facts concurrently and returns an object with one attribute for each.
 func readFacts(ctx context.Context, h *observe.Host, names []string) (cty.Value, error) {
 	values := make([]cty.Value, len(names))
 	errs := make([]error, len(names))

@@ -11,9 +11,9 @@ import (
 	"hlplay/modules"
 )
 
-// finish counts, registers, notifies and reports what became of a task on a host.
+// finish counts, registers and reports the outcome of a task on a host, and notifies its handlers.
 func (b *batch) finish(t *task, h *host, o outcome) {
-	// What an interruption ended is neither: nothing comes after it.
+	// An interrupted task is neither: nothing follows it.
 	failed := o.status == report.Failed && b.ctx.Err() == nil
 	ignored := failed && o.forgiven
 	rescued := failed && !ignored && b.rescuable > 0
@@ -44,7 +44,7 @@ func (b *batch) finish(t *task, h *host, o outcome) {
 	})
 }
 
-// risks are the classes of the steps of an outcome, in their order.
+// risks returns the risk classes of an outcome's steps, in order.
 func risks(o outcome) []modules.Risk {
 	all := make([]modules.Risk, len(o.steps))
 	for i, step := range o.steps {
@@ -53,7 +53,7 @@ func risks(o outcome) []modules.Risk {
 	return all
 }
 
-// share gives hosts for which a task ran elsewhere the result of the host that it ran on.
+// share gives the result of a task to the hosts that another host ran it for.
 func share(t *task, leader *host, others []*host) {
 	if t.Register == "" {
 		return
@@ -63,10 +63,10 @@ func share(t *task, leader *host, others []*host) {
 	}
 }
 
-// largestRecorded is how large a result may be, in bytes, that is kept for a run that goes on with this one.
+// largestRecorded is the size limit, in bytes, of a result that is kept for a later run that goes on with this one.
 const largestRecorded = 64 << 10
 
-// recordable is a result as JSON with its type; nil if it is sensitive, or too large to be kept.
+// recordable returns a result as JSON with its type, or nil if it is sensitive or too large.
 func recordable(result cty.Value) json.RawMessage {
 	if result.ContainsMarked() || !result.IsWhollyKnown() {
 		return nil
@@ -78,7 +78,8 @@ func recordable(result cty.Value) json.RawMessage {
 	return text
 }
 
-// recall registers a task in front of the one to start at as an earlier run has it; without one it is as if not selected.
+// recall registers the result that an earlier run has of a task before the first one to run. Without one, the task counts as
+// not selected.
 func (b *batch) recall(t *task, hosts []*host) {
 	for _, h := range hosts {
 		value, ok := cty.NilVal, false
@@ -93,8 +94,7 @@ func (b *batch) recall(t *task, hosts []*host) {
 	}
 }
 
-// leaveOut registers a task that is not selected, so that what reads its result sees a task
-// that was skipped and not a missing name.
+// leaveOut registers a task that is not selected as skipped, so that expressions that read its result find the name.
 func leaveOut(t *task, hosts []*host) {
 	for _, h := range hosts {
 		h.register(t, outcome{status: report.Skipped, message: "not selected"})

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules"
 )
 
-// Unfulfilled is an expectation of a task's step that a host does not bear out.
+// Unfulfilled is an expectation of a task's step that does not match the host.
 type Unfulfilled struct {
 	// Host is the host that the task ran for.
 	Host, Task, Module string
@@ -23,7 +23,7 @@ func (u Unfulfilled) String() string {
 	return fmt.Sprintf("%s: task %q: module %s said what would be observed, and it is not so: %s", u.Host, u.Task, u.Module, u.Unfulfilled)
 }
 
-// fulfil holds what an item's steps expect against the hosts. An effect may take as long to show as a step says.
+// fulfil compares what an item's steps expect with the hosts. An effect may take as long to show as its step says.
 func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
 	if e.unfulfilled == nil || e.check || len(done) == 0 {
 		return
@@ -45,7 +45,7 @@ func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
 			continue
 		}
 		for _, u := range found {
-			if ctx.Err() == nil { // else nobody can tell
+			if ctx.Err() == nil { // otherwise nobody can tell
 				e.unfulfilled(Unfulfilled{e.host.Name, e.task.Name, e.task.Module.Name, u})
 			}
 		}

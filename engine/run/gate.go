@@ -11,19 +11,19 @@ import (
 	"hlplay/engine/report"
 )
 
-// gate is where the hosts of a task wait before the first of them begins to change anything: another run may hold the lock of one
-// of them, and then none begins.
+// gate holds the hosts of a task until all are ready to change something: if another run holds the lock of one of them, none
+// starts.
 type gate struct {
 	batch   *batch
 	hosts   []*host
 	arrived sync.WaitGroup
 	once    sync.Once
-	// locked are the hosts that another run holds, waited says that one was waited for.
+	// locked are the hosts that another run holds. waited says that a lock was waited for.
 	locked map[*host]error
 	waited bool
 }
 
-// gate is the gate of a task, nil if its hosts have passed one before or nothing is changed.
+// gate returns the gate of a task, or nil if its hosts have passed one before or nothing is changed.
 func (b *batch) gate(hosts []*host) *gate {
 	if b.check {
 		return nil
@@ -40,7 +40,7 @@ func (b *batch) gate(hosts []*host) *gate {
 	return g
 }
 
-// arrive returns what is to be called once a host has read what it reads first, or is lost.
+// arrive returns the function to call once a host has done its first reads, or is lost.
 func (g *gate) arrive() func() {
 	if g == nil {
 		return func() {}
@@ -48,7 +48,7 @@ func (g *gate) arrive() func() {
 	return sync.OnceFunc(g.arrived.Done)
 }
 
-// pass returns when all hosts have arrived, and nil if a host may begin. again says that it is to decide anew.
+// pass waits until all hosts have arrived. It returns nil if the host may start; again says that it has to decide again.
 func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
 	if g == nil {
 		return false, nil
@@ -61,7 +61,7 @@ func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
 	return g.waited, g.locked[h]
 }
 
-// open looks at the locks of all hosts, and waits for those that others hold as long as that may take.
+// open checks the locks of all hosts, and waits for those that others hold within the time allowed.
 func (g *gate) open(ctx context.Context) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -86,7 +86,7 @@ func (g *gate) open(ctx context.Context) {
 	}
 }
 
-// shut is behind a task why the run must end; empty if it goes on. Hosts that are locked have failed, whatever they had to do.
+// shut returns, after a task, why the run must end, or "". Locked hosts have then failed, even if they had nothing to do.
 func (g *gate) shut() string {
 	if g == nil || len(g.locked) == 0 {
 		return ""
@@ -97,7 +97,7 @@ func (g *gate) shut() string {
 	return (&shutError{g.locked}).Error()
 }
 
-// shutError is that a host does not begin because others are locked.
+// shutError reports that a host did not start because others are locked.
 type shutError struct{ locked map[*host]error }
 
 func (e *shutError) Error() string {
@@ -115,13 +115,13 @@ func (e *shutError) Error() string {
 	return "the run ends before it changes anything more: " + why
 }
 
-// grace is how long a lock is looked at again without --wait: a run that has just ended takes a moment to give it back.
+// grace is how long a lock is retried without --wait: a run that has just ended takes a moment to release it.
 const grace = 3 * time.Second
 
-// await waits until no other run holds a host's lock. What was read while one did is forgotten.
+// await waits until no other run holds a host's lock. It then forgets what was read under the lock.
 func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	if err := h.keeper.look(ctx); err != nil {
-		return false, nil // its own task says so
+		return false, nil // the host's own task reports it
 	}
 	begun := b.clock.Now()
 	pause := grace / 6

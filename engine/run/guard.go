@@ -15,7 +15,7 @@ import (
 	"hlplay/modules"
 )
 
-// guarded is steps under a guard: the host undoes them by itself unless they are proven over a new connection.
+// guarded carries out steps under a guard: the host undoes them unless they are proven over a new connection.
 func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	guard := it.plan.Guard
 	if guard == nil || e.check {
@@ -33,7 +33,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 	case err != nil && !errors.As(err, &lost):
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
-	// What the old connection has begun lives or dies with it.
+	// What was started over the old connection may end with it.
 	if err := e.prove(ctx, guard, armed); err != nil {
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
@@ -48,7 +48,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 	if err != nil {
 		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("it was proven, and could not be made to last: %w", err))
 	}
-	for _, step := range it.plan.Steps { // the answer to one that cut the connection was lost, and its effect is proven
+	for _, step := range it.plan.Steps { // the answer of a step that cut the connection was lost, and its effect is proven
 		if slices.Contains(o.open, step.Summary) {
 			o.end(step)
 		}
@@ -92,8 +92,8 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	return u, armed, nil
 }
 
-// prove connects anew and runs the proofs, again until they succeed or the time is nearly over: what is left of it is for
-// telling the host.
+// prove reconnects and runs the proofs, again until they succeed or the time is nearly over. The rest of the time is for
+// disarming.
 func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.Time) error {
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
@@ -123,7 +123,7 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.
 	}
 }
 
-// errReconnected is how the acting shells of a connection ended that was made anew, errUnproven why the proofs end.
+// errReconnected ends the acting shells of a connection that was replaced. errUnproven ends the proofs.
 var (
 	errReconnected = errors.New("the host was connected to anew")
 	errUnproven    = errors.New("the time for the proofs is over")
@@ -145,11 +145,11 @@ func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
 	return err
 }
 
-// untilUndone is how long a host is waited for that is to have undone a change.
+// untilUndone is how long to wait for a host that should have undone a change.
 const untilUndone = 2 * time.Minute
 
-// takeBack undoes a change at once where the host can be reached, or waits until the host has undone it by itself. The error
-// that it returns says why, and what came of it.
+// takeBack undoes a change at once if the host can be reached, or waits until the host has undone it. It returns an error
+// that says why, and with what result.
 func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate.Undo, armed time.Time, o *outcome, why error) error {
 	q := u.Now()
 	deadline := armed.Add(u.Within + untilUndone)
@@ -168,7 +168,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 		if e.clock.Sleep(ctx, pause) != nil {
 			break
 		}
-		if last != nil && e.host.connection.hasMoved() { // one of both is right
+		if last != nil && e.host.connection.hasMoved() { // one of the two addresses is right
 			e.host.connection.move("")
 		}
 	}
@@ -186,7 +186,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 	}
 }
 
-// undo has the host take a change back now, over a connection that stands or a new one, and returns how far that is.
+// undo tells the host to undo a change now, over the connection or a new one, and returns the state of the undoing.
 func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) (*nodestate.Undo, error) {
 	bounded, cancel := withTimeout(ctx, e.clock, 20*time.Second, errUnproven)
 	defer cancel()
@@ -202,7 +202,7 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 	}
 	answers, err := root.Ask(bounded, []remote.Query{q})
 	if err != nil {
-		e.host.connection.drop() // what undoes it may have cut it
+		e.host.connection.drop() // undoing may have cut the connection
 		return nil, err
 	}
 	if answers[0].Exit != 0 {
@@ -211,7 +211,7 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 	for _, found := range nodestate.Read(answers[0]).Undo {
 		if found.ID == u.ID {
 			if found.Ended {
-				_, _ = root.Ask(bounded, []remote.Query{nodestate.Forgotten(u.ID)}) // a next run says it again
+				_, _ = root.Ask(bounded, []remote.Query{nodestate.Forgotten(u.ID)}) // the next run would repeat the message
 			}
 			return &found, nil
 		}
@@ -219,13 +219,13 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 	return nil, errors.New("it knows nothing of the change any more")
 }
 
-// undoneError is that a host is as it was before a change that went wrong.
+// undoneError reports that a host is as it was before a change that went wrong.
 type undoneError struct {
 	why    error
-	failed string // what went wrong when it was undone
+	failed string // what went wrong while undoing
 }
 
-// Unwrap returns why, unless that is that the host could not be reached: now it can.
+// Unwrap returns the cause, unless it is that the host could not be reached, since now it can.
 func (e *undoneError) Unwrap() error {
 	if errors.As(e.why, new(*remote.UnreachableError)) {
 		return nil
@@ -240,7 +240,7 @@ func (e *undoneError) Error() string {
 	return fmt.Sprintf("%v; the host has undone the change and is as before", e.why)
 }
 
-// armedError is that a run ended while a host waits for a proof.
+// armedError reports that a run ended while a host waits for a proof.
 type armedError struct {
 	why  error
 	host string
@@ -255,11 +255,11 @@ func (e *armedError) Hint() string {
 	return fmt.Sprintf("%s undoes it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
 }
 
-// awaitUndo waits until a host has undone what an earlier run changed and did not prove, and says what that was: what is seen
-// there until then does not last. Check mode only says it.
+// awaitUndo waits until a host has undone what an earlier run changed and did not prove, and says what that was, because
+// what is read before that does not last. Check mode only says it.
 func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error) {
 	if err := h.keeper.look(ctx); err != nil {
-		return false, nil // its own task says so
+		return false, nil // the host's own task reports it
 	}
 	var last error
 	for begun, pause := b.clock.Now(), time.Second; ; pause = min(2*pause, 5*time.Second) {

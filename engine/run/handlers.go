@@ -5,9 +5,8 @@ import (
 	"hlplay/engine/report"
 )
 
-// handlers runs what was notified, in the order in which the play declares the handlers, once each. A
-// host that failed after it notified runs them too: the next run would find its task done and never
-// notify again.
+// handlers runs the notified handlers, once each, in the order in which the play declares them. A host that failed after
+// notifying runs them too: the next run would find its task done and not notify again.
 func (b *batch) handlers() {
 	if b.shut {
 		return
@@ -33,8 +32,8 @@ func (b *batch) handlers() {
 	}
 }
 
-// takeOver notifies the handlers of the play that earlier runs have left due on the batch's hosts, and says why. A host on which no
-// task was selected is not connected to for that.
+// takeOver notifies the play's handlers that earlier runs have left due on the batch's hosts, and says why. It does not
+// connect to hosts on which no task was selected.
 func (b *batch) takeOver() {
 	declared := map[string]*task{}
 	for _, t := range b.play.Handlers {

@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// host is what a run knows of one host.
+// host is the run's state of one host.
 type host struct {
 	*inventory.Host
 	value      cty.Value // what expressions see as `host`
@@ -20,19 +20,19 @@ type host struct {
 	observed   *observe.Host
 	planner    *planner
 	keeper     *keeper
-	// admitted says that no other run held its lock when this run began to change it: see gate.
+	// admitted is set once no other run held the host's lock when this run started to change it: see gate.
 	admitted bool
-	// reached says that a task has had its turn on it.
+	// reached is set once a task has had its turn on the host.
 	reached bool
 
-	mu sync.Mutex // guards what follows
-	// results are the registered results; foretold tells of those that check mode has only predicted which task they are of.
+	mu sync.Mutex // guards the fields below
+	// results are the registered results. foretold maps those that check mode has only predicted to their tasks.
 	results  map[string]cty.Value
 	foretold map[string]cause
 	counts   report.Counts
 	// failed and unreachable hosts leave the run.
 	failed, unreachable bool
-	// clouded reports whether check mode has changed something here: see observe.AfterChange.
+	// clouded is set once check mode has changed something here: see observe.AfterChange.
 	clouded bool
 }
 
@@ -91,7 +91,7 @@ func (h *host) register(t *task, o outcome) {
 	}
 }
 
-// recall registers a result that is known from an earlier run.
+// recall registers a result of an earlier run.
 func (h *host) recall(name string, value cty.Value) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +99,7 @@ func (h *host) recall(name string, value cty.Value) {
 	delete(h.foretold, name)
 }
 
-// adopt registers a task's result as another host has it, which ran the task for all.
+// adopt registers the result that another host has of a task that it ran for all.
 func (h *host) adopt(t *task, leader *host) {
 	leader.mu.Lock()
 	value := leader.results[t.Register]
@@ -134,7 +134,7 @@ func (h *host) hasResults(names []string) bool {
 	return true
 }
 
-// readResults returns the registered results that a task's expressions read; those given take precedence.
+// readResults returns the registered results that a task's expressions read. Those in given take precedence.
 func (h *host) readResults(t *task, given map[string]cty.Value) map[string]cty.Value {
 	read := h.readNamed(t.references.Results, t.references.AllResults)
 	maps.Copy(read, given)
@@ -157,7 +157,7 @@ func (h *host) readNamed(names []string, all bool) map[string]cty.Value {
 	return read
 }
 
-// foretoldBy returns the tasks that results are of which check mode has only predicted.
+// foretoldBy returns the tasks of those results that check mode has only predicted.
 func (h *host) foretoldBy(results map[string]cty.Value) (found causeList) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -181,7 +181,7 @@ func (h *host) sameResults(read map[string]cty.Value) bool {
 	return true
 }
 
-// forgetAll drops what is remembered of a host and of its peers: what is waited for may happen there.
+// forgetAll forgets all observations of the host and of its peers, where something that is waited for may happen.
 func (h *host) forgetAll() {
 	h.observed.Forget()
 	for _, peer := range h.observed.Peers() {
@@ -189,7 +189,7 @@ func (h *host) forgetAll() {
 	}
 }
 
-// fail takes a host out of the run that no task of its own has failed on.
+// fail takes a host out of the run although no task of its own has failed there.
 func (h *host) fail() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -226,7 +226,7 @@ func reachable(hosts []*host) (in []*host) {
 	return in
 }
 
-// setFailed marks a host as failed or not, and returns what it was.
+// setFailed sets whether a host has failed, and returns the previous value.
 func (h *host) setFailed(failed bool) (was bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -234,7 +234,7 @@ func (h *host) setFailed(failed bool) (was bool) {
 	return was
 }
 
-// cloud notes that check mode has changed something on a host, and reports whether it was known before.
+// cloud records that check mode has changed something on a host, and returns the previous value.
 func (h *host) cloud() (before bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -242,11 +242,11 @@ func (h *host) cloud() (before bool) {
 	return before
 }
 
-// hosts are the hosts that a run has met so far, and what of them changes from task to task: whose peers they are, and which
-// of them runs what runs once.
+// hosts are the hosts that a run has met so far, together with what changes from task to task: the current peers, and the
+// host that runs what runs once.
 type hosts struct {
 	inventory *inventory.Inventory
-	// add makes the run's view of a host that is met for the first time.
+	// add creates the run's state of a host that is met for the first time.
 	add func(*inventory.Host) *host
 
 	mu     sync.Mutex
@@ -255,8 +255,8 @@ type hosts struct {
 	leader string
 }
 
-// get returns the run's view of a host, made on first use: a peer that no play names is only connected to if
-// somebody observes it.
+// get returns the run's state of a host, creating it on first use. A peer that no play names is only connected to if it is
+// observed.
 func (a *hosts) get(ih *inventory.Host) *host {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -268,7 +268,7 @@ func (a *hosts) get(ih *inventory.Host) *host {
 	return h
 }
 
-// known returns the run's view of a host if it was met, else nil.
+// known returns the run's state of a host, or nil if the run has not met it.
 func (a *hosts) known(name string) *host {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -298,7 +298,7 @@ func (a *hosts) observed() []*observe.Host {
 	return views
 }
 
-// behind returns the host behind a module's view of it.
+// behind returns the host that belongs to a module's view.
 func (a *hosts) behind(o *observe.Host) *host { return a.known(o.Name()) }
 
 func (a *hosts) setPeers(peers []*inventory.Host) {
@@ -307,7 +307,7 @@ func (a *hosts) setPeers(peers []*inventory.Host) {
 	a.peers = peers
 }
 
-// observedPeers are the hosts of the current play, whatever --limit leaves of them.
+// observedPeers returns the hosts of the current play, regardless of --limit.
 func (a *hosts) observedPeers() []*observe.Host {
 	a.mu.Lock()
 	peers := a.peers
@@ -327,8 +327,8 @@ func (a *hosts) observedPeer(name string) (*observe.Host, error) {
 	return a.get(ih).observed, nil
 }
 
-// lead makes h the host that runs what runs once. A new leader has planned such tasks as not its own,
-// and the old one as its own.
+// lead makes h the host that runs what runs once, and drops the plans of the old and the new leader, which were made for the
+// other role.
 func (a *hosts) lead(h *host) {
 	a.mu.Lock()
 	was := a.met[a.leader]
@@ -340,7 +340,7 @@ func (a *hosts) lead(h *host) {
 	}
 }
 
-// leads reports whether h is the host that run_once tasks and cluster-wide changes run on.
+// leads reports whether h is the host that runs run_once tasks and cluster-wide changes.
 func (a *hosts) leads(h *host) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

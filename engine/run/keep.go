@@ -11,8 +11,8 @@ import (
 	"hlplay/modules"
 )
 
-// keep does what is to be done on nodes before a step that is carried out on a host: its lock is taken, and what the task
-// notifies is due. What it returns is to be done by the step's own shell.
+// keep prepares a host's node for a step: it takes the lock and records the handlers that the task notifies as due. The
+// returned query has to run in the step's own shell.
 func (e *execution) keep(ctx context.Context, on *host) (remote.Query, error) {
 	var notifies []nodestate.Due
 	for _, name := range e.task.Notify {
@@ -46,8 +46,8 @@ func (e *execution) keep(ctx context.Context, on *host) (remote.Query, error) {
 	return q, nil
 }
 
-// clears are the handlers that are no longer due when the last steps of an item have succeeded: the handler itself, if it
-// asks for an act, which the exit code alone proves.
+// clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is
+// running, if the exit code alone proves its success.
 func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
 	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
 		return nil
@@ -55,9 +55,9 @@ func clears(t *task, plan modules.Plan, last bool, commands []command) []string 
 	return []string{nodestate.Name(t.play.Name, t.Name)}
 }
 
-// judgeKept decides behind a task what of what it notifies stays due. A handler that has succeeded is no longer due; what a
-// task has announced never was if nothing was begun. A command that failed may have made its change all the same, and the next
-// run would find it made.
+// judgeKept decides after a task which handlers stay due. A handler that has succeeded does not, nor what a task has
+// announced if nothing was started. A failed command may have made its change, which the next run would find made, so what
+// it notifies stays due.
 func (b *batch) judgeKept(t *task, h *host, o outcome) {
 	if b.check {
 		return
@@ -75,7 +75,7 @@ func (b *batch) judgeKept(t *task, h *host, o outcome) {
 	}
 }
 
-// finished reports whether a handler that ended so need not run again.
+// finished reports whether a handler with this status need not run again.
 func finished(status report.Status) bool {
 	return status == report.OK || status == report.Changed || status == report.Skipped
 }

@@ -14,30 +14,30 @@ import (
 	"hlplay/engine/remote"
 )
 
-// keeper keeps on a host's node what must outlast the run: which handlers are due there, and that this run is changing it.
-// Everything travels with what is sent anyhow: what is kept is read with the first flight, recorded before a step by the
-// step's own shell, and cleared behind the handler's.
+// keeper keeps on a host's node what must outlast the run: the handlers that are due there, and that this run is changing
+// it. That costs no flights of its own: the state is read with the first flight, recorded by the shell of a step before the
+// step, and cleared after the handler.
 type keeper struct {
 	connection *connection
 	observed   *observe.Host
 	holder     *nodestate.Holder // this run
 	note       func(text string)
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	state nodestate.State
-	// read reports whether the state was read, off why nothing can be kept.
+	// read is set once the state was read. off says why nothing can be kept.
 	read bool
 	off  string
-	// due are the handlers that are due on the node, ours those that this run has made due; cleared are no longer due,
-	// which the node is yet to be told.
+	// due are the handlers that are due on the node, and ours those of them that this run has made due. cleared are no
+	// longer due, but still recorded on the node.
 	due     map[string]nodestate.Due
 	ours    map[string]bool
 	cleared map[string]bool
 	said    bool // that nothing can be kept
-	// ended are commands of earlier runs that have ended, which the node is yet to forget.
+	// ended are the ended commands of earlier runs that are still recorded on the node.
 	ended       []nodestate.Long
 	toldRunning bool // that commands of earlier runs are running
-	// taken says that the acting shell on the node holds the lock, as far as that is known.
+	// taken is set while the acting shell on the node holds the lock, as far as is known.
 	taken bool
 }
 
@@ -46,7 +46,7 @@ func newKeeper(c *connection, o *observe.Host, holder *nodestate.Holder, note fu
 		due: map[string]nodestate.Due{}, ours: map[string]bool{}, cleared: map[string]bool{}}
 }
 
-// look reads what is kept on the node, with what else is read first.
+// look reads the node's state, together with the other first reads.
 func (k *keeper) look(ctx context.Context) error {
 	k.mu.Lock()
 	read := k.read
@@ -66,7 +66,7 @@ func (k *keeper) look(ctx context.Context) error {
 	if errors.As(err, &lost) || ctx.Err() != nil {
 		return err
 	}
-	if err != nil { // of such a host nothing is kept, and everything else goes on
+	if err != nil { // nothing is kept on such a host, and everything else goes on
 		state = nodestate.State{Refused: err.Error()}
 	}
 	k.mu.Lock()
@@ -87,8 +87,8 @@ func (k *keeper) look(ctx context.Context) error {
 	return nil
 }
 
-// occupied returns a long command that an earlier run has begun and that is still running. While that run holds the node
-// itself, the lock says so.
+// occupied returns a long command of an earlier run that is still running. If that run still holds the node's lock, the lock
+// is reported instead.
 func (k *keeper) occupied() (l nodestate.Long, is bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +102,8 @@ func (k *keeper) occupied() (l nodestate.Long, is bool) {
 	return l, false
 }
 
-// tellRunning says, once, what runs on the node that this run has not waited for, as it had nothing to change there.
+// tellRunning says, once, which commands are running on the node that this run did not wait for because it changed nothing
+// there.
 func (k *keeper) tellRunning() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -117,7 +118,7 @@ func (k *keeper) tellRunning() {
 	}
 }
 
-// fate returns a long command as it was last seen.
+// fate returns the last known state of a long command.
 func (k *keeper) fate(l nodestate.Long) nodestate.Long {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -130,14 +131,14 @@ func (k *keeper) fate(l nodestate.Long) nodestate.Long {
 	return l
 }
 
-// discard says that a long command has ended and nobody needs what is kept of it.
+// discard records that a long command has ended and that its files are no longer needed.
 func (k *keeper) discard(l nodestate.Long) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ended = append(k.ended, l)
 }
 
-// retake is what takes the lock for the shell of another connection, after that of the run was lost.
+// retake returns the query that takes the lock for the shell of a new connection after the run's connection was lost.
 func (k *keeper) retake(lock *nodestate.Holder) remote.Query {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -147,7 +148,7 @@ func (k *keeper) retake(lock *nodestate.Holder) remote.Query {
 	return k.holder.Act(lock)
 }
 
-// overdue are the handlers that earlier runs have left, the longest due first.
+// overdue returns the handlers that earlier runs have left due, the oldest first.
 func (k *keeper) overdue() (all []nodestate.Due) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -159,7 +160,7 @@ func (k *keeper) overdue() (all []nodestate.Due) {
 	return all
 }
 
-// all are the handlers that are due on the node, the longest due first.
+// all returns the handlers that are due on the node, the oldest first.
 func (k *keeper) all() []nodestate.Due {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -173,7 +174,7 @@ func (k *keeper) all() []nodestate.Due {
 	return all
 }
 
-// armed is a change that the node takes back by itself, of another run than this one; nil if there is none.
+// armed returns a change of another run that the node will undo, or nil.
 func (k *keeper) armed() *nodestate.Undo {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -185,7 +186,7 @@ func (k *keeper) armed() *nodestate.Undo {
 	return nil
 }
 
-// undone returns the changes of earlier runs that the node has taken back.
+// undone returns the changes of earlier runs that the node has undone.
 func (k *keeper) undone() (all []nodestate.Undo) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -197,7 +198,7 @@ func (k *keeper) undone() (all []nodestate.Undo) {
 	return all
 }
 
-// lockedError is that another run is changing a node.
+// lockedError reports that another run is changing a node.
 type lockedError struct {
 	host string
 	by   nodestate.Holder
@@ -209,7 +210,7 @@ func (e *lockedError) Hint() string {
 	return "let that run end, or run with --wait; hlplay status " + e.host + " shows who it is, and with --clear forgets it"
 }
 
-// locked is the error that another run holds the lock; nil if none does that is known to live.
+// locked returns an error if another run holds the lock that is not known to have ended.
 func (k *keeper) locked() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -219,7 +220,7 @@ func (k *keeper) locked() error {
 	return nil
 }
 
-// lookAgain reads anew who holds the lock, and what the node undoes.
+// lookAgain reads again who holds the lock and what the node will undo.
 func (k *keeper) lookAgain(ctx context.Context) error {
 	state, err := nodestate.Look(ctx, k.connection)
 	if err != nil {
@@ -231,8 +232,8 @@ func (k *keeper) lookAgain(ctx context.Context) error {
 	return nil
 }
 
-// before is what is to be done on the node before a step of a task: it is locked, and what the task notifies is due. It is
-// empty where nothing can be kept. notifies is nil for a step that is carried out for another host.
+// before returns the query that locks the node and records what a task notifies, to run before a step. It is empty if
+// nothing can be kept. notifies is nil for a step on behalf of another host.
 func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -257,14 +258,15 @@ func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 	return k.holder.Act(broken, fresh...)
 }
 
-// took notes how what is sent to an acting shell went, and what came before it: a shell that has failed is replaced.
+// took records the result of what was sent to an acting shell, with the query before it. A shell that has failed is replaced
+// and no longer holds the lock.
 func (k *keeper) took(before remote.Query, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.taken = err == nil && (k.taken || before.Script != "")
 }
 
-// unkept says, once, that what a task notifies is not remembered on the node.
+// unkept says, once, that handlers that a task notifies are not recorded on the node.
 func (k *keeper) unkept(why string) {
 	k.mu.Lock()
 	said := k.said
@@ -275,8 +277,8 @@ func (k *keeper) unkept(why string) {
 	}
 }
 
-// prevented is the error of a step that was not begun because another run holds the lock; err itself if it says
-// something else.
+// prevented returns the error of a step that did not start because another run holds the lock, and err itself if it is a
+// different error.
 func (k *keeper) prevented(err error) error {
 	var prevented *remote.PreventedError
 	if !errors.As(err, &prevented) {
@@ -292,7 +294,7 @@ func (k *keeper) prevented(err error) error {
 	return &lockedError{k.connection.host.Name, *by}
 }
 
-// clear says that handlers are no longer due. The node is told with the next that is sent to it.
+// clear marks handlers as no longer due. The node is told with the next thing that is sent to it.
 func (k *keeper) clear(ids ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -305,7 +307,7 @@ func (k *keeper) clear(ids ...string) {
 	}
 }
 
-// withdraw says that a handler is not due, if it was this run that said so.
+// withdraw removes a handler that this run has made due.
 func (k *keeper) withdraw(id string) {
 	k.mu.Lock()
 	ours := k.ours[id]
@@ -315,8 +317,8 @@ func (k *keeper) withdraw(id string) {
 	}
 }
 
-// clearing is what tells the node which handlers are no longer due, and also, once what is sent before it has succeeded; ids
-// is nil if there is nothing to tell.
+// clearing returns the query that clears handlers on the node, including also, once what is sent before it has succeeded.
+// ids is nil if there is nothing to clear.
 func (k *keeper) clearing(also ...string) (q remote.Query, ids []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -332,7 +334,7 @@ func (k *keeper) clearing(also ...string) (q remote.Query, ids []string) {
 	return nodestate.Clear(ids...), ids
 }
 
-// told says that the node knows.
+// told records that the node has cleared handlers.
 func (k *keeper) told(ids []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -343,7 +345,7 @@ func (k *keeper) told(ids []string) {
 	}
 }
 
-// flush tells the node what it was not told yet, and to forget what the run tells a person.
+// flush sends the node what it was not told yet, and makes it forget what the run tells the user.
 func (k *keeper) flush(ctx context.Context) error {
 	var queries []remote.Query
 	q, ids := k.clearing()
@@ -375,7 +377,7 @@ func (k *keeper) flush(ctx context.Context) error {
 	return err
 }
 
-// remembers reports whether the node knows that a handler is due.
+// remembers reports whether a handler is recorded on the node as due.
 func (k *keeper) remembers(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -383,7 +385,7 @@ func (k *keeper) remembers(id string) bool {
 	return is && k.off == "" && k.state.Unwritable == ""
 }
 
-// cannot says why nothing can be kept on the node; empty if it can.
+// cannot returns why nothing can be kept on the node, or "".
 func (k *keeper) cannot() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -393,7 +395,7 @@ func (k *keeper) cannot() string {
 	return k.state.Unwritable
 }
 
-// apart does in a flight of its own what a step cannot do itself, because another user or another host carries it out.
+// apart records in a flight of its own, for a step that another user or another host carries out.
 func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 	if err := k.look(ctx); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// flushKept tells the nodes what they were not told yet: it goes with what is sent to them otherwise.
+// flushKept tells the nodes what was not sent along with anything else.
 func (c *conductor) flushKept() {
 	if c.check {
 		return
@@ -27,13 +27,13 @@ func (c *conductor) flushKept() {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			_ = h.keeper.flush(ctx) // what is due once too often runs once too often
+			_ = h.keeper.flush(ctx) // at worst, a handler stays due and runs once more
 		}()
 	}
 	wg.Wait()
 }
 
-// reportLeftovers names what hosts have undone, the handlers that were notified and could not run, as their hosts were lost or the
+// reportLeftovers lists what hosts have undone, the notified handlers that did not run because their hosts were lost or the
 // run was interrupted, and what is still due on the hosts.
 func (c *conductor) reportLeftovers() {
 	known := map[string]handlerKey{}
@@ -97,7 +97,7 @@ func onHosts(byHandler map[string][]string) string {
 	return strings.Join(all, "; ")
 }
 
-// advice says what to do about a handler that is due and that the playbook does not have.
+// advice says what to do about a due handler that the playbook does not have.
 func advice(d nodestate.Due, playbook, host string) string {
 	how := "run a playbook that has it"
 	if d.Playbook != "" && d.Playbook != playbook {

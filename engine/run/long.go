@@ -14,11 +14,11 @@ import (
 	"hlplay/modules"
 )
 
-// reattachLimit is how long a connection that was lost under a long command is tried to be made anew.
+// reattachLimit is how long to try to reconnect after the connection was lost during a long command.
 const reattachLimit = 2 * time.Minute
 
-// detach has the host carry a command through that its module declares long, if root runs it and the host can keep something
-// of it. Each try is a command of its own.
+// detach turns a command that its module declares long into a nodestate.Long, if root runs it and the host can keep records.
+// Each try is a command of its own.
 func (e *execution) detach(on *host, c *command) {
 	a, ok := c.step.Action.(modules.Run)
 	if !ok || !a.Long && a.Limit <= remote.DefaultLimit || !on.connection.isRoot(e.task.user(on)) || on.keeper.cannot() != "" {
@@ -35,8 +35,8 @@ func (e *execution) detach(on *host, c *command) {
 	c.Via = c.long.Start()
 }
 
-// reattach comes back to a long command whose connection was lost, waits for its end, and returns that as if nothing had
-// happened. The error of a host that does not come back is final.
+// reattach reconnects to a long command, waits for its end and returns its result as if nothing had happened. If the host
+// does not come back, the error is final.
 func (e *execution) reattach(ctx context.Context, on *host, c command, lost error) (remote.Result, error) {
 	left := func() error {
 		return &remote.LeftError{Host: on.Name, Program: c.Argv[0], Err: context.Cause(ctx)}
@@ -86,7 +86,7 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 	return remote.Result{}, err
 }
 
-// attach waits for the end of a long command over a new connection, whose shell takes the lock from the old one.
+// attach waits for the end of a long command over a new connection, whose shell takes over the lock.
 func (e *execution) attach(ctx context.Context, on *host, c command, lock *nodestate.Holder) (remote.Result, error) {
 	session, err := on.connection.session(ctx, e.task.user(on))
 	if err != nil {
@@ -101,14 +101,14 @@ func (e *execution) attach(ctx context.Context, on *host, c command, lock *nodes
 	return results[0], nil
 }
 
-// lookEvery is how long a host waits for the end of a long command before it is asked anew.
+// lookEvery is how long a host waits for the end of a long command before it is asked again.
 const lookEvery = time.Minute
 
-// outlast waits for the end of a long command that an earlier run has begun on a host, as long as that may take. What has become
-// of it is of no interest but to who reads the report: what is to be done is planned from what is there then.
+// outlast waits for the end of a long command that an earlier run started, within its limit. Its result is only reported:
+// the task is planned from the state of the host afterwards.
 func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 	longest := time.Duration(l.Limit)*time.Second + time.Minute
-	limit := min(longest, max(time.Minute, l.Since.Add(longest).Sub(b.clock.Now()))) // the clock of another controller
+	limit := min(longest, max(time.Minute, l.Since.Add(longest).Sub(b.clock.Now()))) // another controller's clock
 	if l.Limit == 0 {
 		limit = remote.DefaultLimit
 	}
@@ -136,7 +136,7 @@ func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 	return &occupiedError{h.Name, l}
 }
 
-// occupiedError is that a long command of an earlier run does not end.
+// occupiedError reports that a long command of an earlier run does not end.
 type occupiedError struct {
 	host string
 	by   nodestate.Long

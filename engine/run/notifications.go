@@ -6,34 +6,34 @@ import (
 	"sync"
 )
 
-// handlerKey is a handler that was notified on a host.
+// handlerKey identifies a handler that was notified on a host.
 type handlerKey struct{ play, handler, host string }
 
-// notice is how sure it is that a handler is to run on a host. The surest of its tasks decides.
+// notice says how certain it is that a handler has to run on a host. The most certain of its tasks counts.
 type notice int
 
 const (
-	// missed is of a task that failed and yet may have made its change: to act on it would be
-	// rash, but the next run can find the task done and not notify again, so a person must know.
+	// missed: the task failed and yet may have made its change. The handler is not run, but the next run may find the task
+	// done and not notify, so the user is told.
 	missed notice = 1 + iota
-	// doubtful is of a task of which check mode cannot know whether it changes anything.
+	// doubtful: check mode cannot know whether the task changes anything.
 	doubtful
-	// due is of a task that changed something.
+	// due: the task changed something.
 	due
 )
 
-// notifications are the handlers that were notified and have not run yet.
+// notifications are the notified handlers that have not run yet.
 type notifications struct {
 	mu      sync.Mutex
 	pending map[handlerKey]notice
-	overdue map[handlerKey]bool // that were found due from earlier runs
+	overdue map[handlerKey]bool // those left due by earlier runs
 }
 
 func newNotifications() *notifications {
 	return &notifications{pending: map[handlerKey]notice{}, overdue: map[handlerKey]bool{}}
 }
 
-// add notes the handlers that a task notifies.
+// add records the handlers that a task notifies.
 func (n *notifications) add(t *task, h *host, sure notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,7 +43,7 @@ func (n *notifications) add(t *task, h *host, sure notice) {
 	}
 }
 
-// takeOver notes a handler that an earlier run has left due, and reports whether that was new.
+// takeOver records a handler that an earlier run has left due, and reports whether that is new.
 func (n *notifications) takeOver(handler *task, h *host) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -63,7 +63,7 @@ func (n *notifications) has(key handlerKey) bool {
 	return has
 }
 
-// take returns how sure it is that a handler is to run on a host, and forgets it if it is to be run or shown.
+// take returns how certain it is that a handler has to run on a host, and removes it if it will be run or shown.
 func (n *notifications) take(handler *task, h *host) notice {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -16,12 +16,12 @@ import (
 	"hlplay/modules"
 )
 
-// outcome is how a task, or one round of it, ended on a host.
+// outcome is how a task, or one item of it, ended on a host.
 type outcome struct {
 	status   report.Status
-	steps    []string                // done, or in check mode predicted
-	open     []string                // begun, and not known to be done: they failed, or were cut off
-	classes  map[string]modules.Risk // of steps, by their summaries
+	steps    []string                // done or, in check mode, predicted
+	open     []string                // started and not known to be done: they failed or were cut off
+	classes  map[string]modules.Risk // by the summaries of steps
 	diffs    []modules.Diff
 	notes    []string
 	message  string
@@ -30,26 +30,26 @@ type outcome struct {
 	items    []report.ItemResult
 	data     cty.Value
 	last     *remote.Result // of the last command that was run
-	runs     bool           // in check mode, a command would be run: nobody knows what it prints
-	unknown  bool           // the result cannot be known in check mode
+	runs     bool           // check mode would run a command, whose output is unknown
+	unknown  bool           // check mode cannot know the result
 	foretold bool           // the result is only predicted
-	behind   causeList      // in check mode, the tasks that may change first what the result tells
-	sure     bool           // something was changed, or in check mode surely would be, whatever came after it
-	held     bool           // nothing was begun, because another run is changing a host
+	behind   causeList      // in check mode, the tasks that may first change what the result contains
+	sure     bool           // something was changed or, in check mode, certainly would be, whatever came after it
+	held     bool           // nothing was started, because another run is changing a host
 	forgiven bool           // its failure does not take the host out of the run
-	effect   bool           // something may have been changed that is not known to be
-	halts    bool           // a guarded change failed: hosts that come one after another do not begin it
+	effect   bool           // something may have been changed, but that is not known
+	halts    bool           // a guarded change failed: the hosts after this one do not start it
 	duration time.Duration
 }
 
-// begin notes that a host may have begun with a step.
+// begin records that a host may have started a step.
 func (o *outcome) begin(step modules.Step) {
 	if !step.Refresh {
 		o.open = append(o.open, step.Summary)
 	}
 }
 
-// class notes the risk of a step.
+// class records the risk of a step.
 func (o *outcome) class(summary string, risk modules.Risk) {
 	classes := maps.Clone(o.classes)
 	if classes == nil {
@@ -59,8 +59,8 @@ func (o *outcome) class(summary string, risk modules.Risk) {
 	o.classes = classes
 }
 
-// unbegun takes back that a step was begun, if the error says that the host was asked for a privilege first and
-// refused it, that another run has locked it, that the run was interrupted before, or that what was to be replaced is not what was seen.
+// unbegun removes a step from those started if the error shows that the host had not started it: a privilege was refused,
+// another run holds the lock, the run was interrupted before, or the path to replace is not what was seen.
 func (o *outcome) unbegun(step modules.Step, err error) {
 	if !errors.As(err, new(*remote.BecomeError)) && !errors.As(err, new(*lockedError)) && !errors.As(err, new(*remote.UnstartedError)) && stale(err) == "" {
 		return
@@ -70,7 +70,7 @@ func (o *outcome) unbegun(step modules.Step, err error) {
 	}
 }
 
-// end notes that a step is done. It counts from then on, whatever comes after it.
+// end records that a step is done. It counts from then on, whatever comes after it.
 func (o *outcome) end(step modules.Step) {
 	if step.Refresh {
 		return
@@ -85,7 +85,7 @@ func (o *outcome) end(step modules.Step) {
 	}
 }
 
-// refuted takes back steps that are found to do again; all of them if none of those is among them.
+// refuted removes the steps that turn out to be still necessary, or all steps if those are not among them.
 func (o *outcome) refuted(steps, again []modules.Step) {
 	if len(again) == 0 {
 		return
@@ -105,7 +105,7 @@ func (o *outcome) refuted(steps, again []modules.Step) {
 	o.sure = len(o.steps) > 0
 }
 
-// takenBack notes that steps were undone. If that went wrong, nobody knows what of them is left.
+// takenBack records that steps were undone. If that went wrong, it is unknown what is left of them.
 func (o *outcome) takenBack(steps []modules.Step, clean bool) {
 	undone := func(summary string) bool {
 		return slices.ContainsFunc(steps, func(s modules.Step) bool { return s.Summary == summary })
@@ -130,10 +130,10 @@ func (o *outcome) takenBack(steps []modules.Step, clean bool) {
 	o.sure, o.effect = len(o.steps) > 0, o.effect || len(o.open) > 0
 }
 
-// after is the outcome of a later try: what an earlier one has done counts.
+// after returns the outcome of a later try, including what the earlier one has done.
 func (o outcome) after(earlier outcome) outcome {
 	done := o.status == report.OK || o.status == report.Changed
-	if done { // nothing is left to do
+	if done { // there is nothing left to do
 		earlier.steps, earlier.open = union(earlier.steps, earlier.open), nil
 	}
 	o.steps = union(earlier.steps, o.steps)
@@ -159,13 +159,13 @@ func (o outcome) after(earlier outcome) outcome {
 	return o
 }
 
-// of gives the outcome of a for_each its rounds: result.NAME.items["key"] is the round's own result.
+// of adds the outcomes of a for_each's items: result.NAME.items["key"] is the result of one item.
 func (o outcome) of(rounds map[string]cty.Value) outcome {
 	o.data = cty.ObjectVal(map[string]cty.Value{"items": cty.ObjectVal(rounds)})
 	return o
 }
 
-// plus adds one round of a for_each to the task's outcome.
+// plus adds one item of a for_each to the task's outcome.
 func (o outcome) plus(key string, item outcome) outcome {
 	o.status = worst(o.status, item.status)
 	for _, step := range item.steps {
@@ -183,7 +183,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 		o.message = key + ": " + item.message
 	}
 	shown := item.output
-	if item.status == report.Failed || item.status == report.Unreachable { // the task ends with it
+	if item.status == report.Failed || item.status == report.Unreachable { // the task ends here
 		o.output, shown = item.output, ""
 	}
 	if item.hint != "" {
@@ -199,7 +199,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 	return o
 }
 
-// doubted is an outcome of which check mode does not know whether it can come about; nil means that it does.
+// doubted returns the outcome as uncertain if doubt, in check mode, says why it may not come about.
 func (o outcome) doubted(h *host, doubt error) outcome {
 	if doubt == nil {
 		return o
@@ -208,7 +208,7 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 	return o.with(uncertain(h, doubt))
 }
 
-// with replaces the end of an outcome, and keeps what was done before it.
+// with replaces the end of an outcome, keeping what was done before it.
 func (o outcome) with(end outcome) outcome {
 	end.classes = o.classes
 	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items
@@ -217,13 +217,13 @@ func (o outcome) with(end outcome) outcome {
 		end.last = o.last
 	}
 	if end.output == "" && end.status == report.Failed && o.last != nil {
-		// There are commands that exit 0 and say on standard error why they did nothing.
+		// Some commands exit with 0 and print on standard error why they did nothing.
 		end.output = printed(*o.last, 5, 10)
 	}
 	return end
 }
 
-// union is a and what of b is not in it.
+// union returns a and the elements of b that are not in a.
 func union[T comparable](a, b []T) []T {
 	if len(a) == 0 {
 		return b
@@ -241,7 +241,7 @@ func union[T comparable](a, b []T) []T {
 	return all
 }
 
-// worst is the status of a task whose rounds ended differently.
+// worst returns the status of a task whose items ended differently.
 func worst(a, b report.Status) report.Status {
 	rank := map[report.Status]int{
 		report.Skipped: 0, report.OK: 1, report.Changed: 2, report.Uncertain: 3, report.Failed: 4, report.Unreachable: 5,
@@ -252,13 +252,13 @@ func worst(a, b report.Status) report.Status {
 	return a
 }
 
-// hinter is an error that knows what the user can do.
+// hinter is an error with a hint for the user.
 type hinter interface{ Hint() string }
 
-// witness is an error with lines to show beside it: the end of a journal.
+// witness is an error with lines to show below it, such as the end of a journal.
 type witness interface{ Output() string }
 
-// failure makes an error the outcome of a task.
+// failure returns the outcome of a task that failed with an error.
 func failure(h *host, err error) outcome {
 	o := outcome{status: report.Failed, message: err.Error()}
 	if errors.Is(err, context.Canceled) {
@@ -290,12 +290,12 @@ func failure(h *host, err error) outcome {
 	return o
 }
 
-// uncertain makes something unknowable the outcome of a task in check mode.
+// uncertain returns the outcome of a task in check mode that depends on something unknown.
 func uncertain(h *host, err error) outcome {
 	o := outcome{status: report.Uncertain, message: err.Error(), unknown: true}
 	var unknown *observe.UnknownError
 	if errors.As(err, &unknown) && unknown.Host == h.Name {
-		// The report says of which host it speaks, and hosts that say the same share a line.
+		// The report names the host, and hosts with the same message share a line.
 		own := *unknown
 		own.Host = ""
 		o.message = strings.ReplaceAll(o.message, unknown.Error(), own.Error())
@@ -303,8 +303,8 @@ func uncertain(h *host, err error) outcome {
 	return o
 }
 
-// value is the outcome as expressions see it: changed, failed, skipped, status, the module's own
-// data, and how the last command ended and what it printed, where one was run.
+// value returns the outcome as expressions see it: changed, failed, skipped, status, the module's own data and, if a command
+// was run, the exit code and output of the last one.
 func (o outcome) value() cty.Value {
 	if o.unknown {
 		return cty.DynamicVal

@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// commandError is a command that ended in a way that the module does not accept.
+// commandError reports that a command ended in a way that the module does not accept.
 type commandError struct {
 	summary string
 	argv    []string
@@ -21,7 +21,7 @@ func (e *commandError) Error() string {
 		what = "ended by its time limit of " + e.result.Limit.String()
 	}
 	argv := e.argv
-	if len(argv) == 3 && argv[1] == "-c" { // a shell's text
+	if len(argv) == 3 && argv[1] == "-c" { // shell text
 		argv = argv[2:]
 	}
 	if command := strings.Join(argv, " "); !strings.Contains(e.summary, command) {
@@ -30,7 +30,7 @@ func (e *commandError) Error() string {
 	return fmt.Sprintf("%s: %s", e.summary, what)
 }
 
-// Hint says who kills commands.
+// Hint says what may have killed the command.
 func (e *commandError) Hint() string {
 	if e.result.Exit != 137 {
 		return ""
@@ -38,21 +38,21 @@ func (e *commandError) Hint() string {
 	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
 }
 
-// output is the end of what the command printed.
+// output returns the end of the command's output.
 func (e *commandError) output() string { return printed(e.result, 10, 10) }
 
-// longestShown is how many lines of each stream are shown of a command that is run for what it prints.
+// longestShown is how many lines of each stream are shown of a command that is run for its output.
 const longestShown = 40
 
-// printed is the last lines that a command printed, errors last.
+// printed returns the last lines that a command printed, with standard error last.
 func printed(r remote.Result, stdout, stderr int) string {
 	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
 }
 
-// mostShown is how many bytes of each stream are shown at most; see report.shortened for what is long about one line.
+// mostShown is how many bytes of each stream are shown at most. report.shortened shortens long lines.
 const mostShown = 64 << 10
 
-// tail is the last lines of an output of any length, in as much memory as they have.
+// tail returns the last lines of an output, using only as much memory as they need.
 func tail(b []byte, lines int) string {
 	b = bytes.TrimRight(b, "\n")
 	from := len(b)

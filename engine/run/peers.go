@@ -13,8 +13,8 @@ import (
 	"hlplay/engine/observe"
 )
 
-// peers is what a task's expressions read of hosts by name: hosts["x"].facts and hosts["x"].result. What is named is
-// read at once; hosts with a computed name are found by evaluating the expressions with unknown facts first.
+// peers is what a task's expressions read of hosts by name: hosts["x"].facts and hosts["x"].result. Hosts that are named are
+// read at once. Hosts with a computed name are found by first evaluating the expressions with unknown facts.
 type peers struct {
 	hosts *hosts
 	plain cty.Value // hosts as the inventory describes them
@@ -25,7 +25,7 @@ type peers struct {
 	facts map[string]cty.Value // by host, as far as they were read
 }
 
-// peersOf returns what a task's expressions read of hosts by name; nil if they read nothing of that kind.
+// peersOf returns what a task's expressions read of hosts by name, or nil if they read nothing of that kind.
 func (x *expressions) peersOf(t *task, all *hosts) *peers {
 	if !t.references.Peers.Any() {
 		return nil
@@ -50,7 +50,7 @@ func (p *peers) in(scope lang.Scope) lang.Scope {
 	return scope
 }
 
-// results are those of a host that are read. A host that the run has not met has none.
+// results returns the results of a host that are read. A host that the run has not met has none.
 func (p *peers) results(host string) map[string]cty.Value {
 	if h := p.hosts.known(host); h != nil {
 		return h.readNamed(p.read.Results, p.read.AllResults)
@@ -58,7 +58,8 @@ func (p *peers) results(host string) map[string]cty.Value {
 	return map[string]cty.Value{}
 }
 
-// more reads the facts of hosts that were named or asked for since, side by side, and reports whether there were any.
+// more reads, concurrently, the facts of hosts that were named or asked for since the last call, and reports whether there
+// were any.
 func (p *peers) more(ctx context.Context) (bool, error) {
 	if p == nil || !p.read.ReadsFacts() {
 		return false, nil
@@ -93,7 +94,7 @@ func (p *peers) readFacts(ctx context.Context, host string) error {
 	return nil
 }
 
-// foretold are the tasks that results are of which were read and which check mode has only predicted.
+// foretold returns the tasks of the results read that check mode has only predicted.
 func (p *peers) foretold() (found causeList) {
 	if p == nil || !p.read.ReadsResults() {
 		return nil

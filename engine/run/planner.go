@@ -13,44 +13,44 @@ import (
 // widest is how many tasks are planned ahead at most while nothing changes.
 const widest = 1000
 
-// hostsAtOnce is on how many hosts tasks are planned ahead at a time. Each of them connects, and has a
-// goroutine for each task meanwhile; what is planned needs little.
+// hostsAtOnce limits how many hosts are planned ahead at a time. Each of them connects, and meanwhile has a goroutine per
+// task; finished plans need little.
 const hostsAtOnce = 64
 
-// slowHost is how long a host that is slow, or does not answer at all, keeps its place among those.
+// slowHost is how long a slow or silent host keeps its place among those.
 const slowHost = 4 * time.Second
 
-// planning is what the planners of a run share.
+// planning is the state that the planners of a run share.
 type planning struct {
 	ctx         context.Context // of the run
 	hosts       *hosts
 	expressions *expressions
 	redactor    *report.Redactor
 	readAhead   bool
-	// room is for the hosts that are planned ahead at a time.
+	// room has a place for each host that is planned ahead at a time.
 	room chan struct{}
 }
 
-// planner plans a host's tasks, the upcoming ones before their turn, as a processor executes past a branch. While
-// nothing changes, all plans are there when they are wanted, from two or three flights. When a step
-// is applied the plans behind it are dropped, and the window shrinks, for a host that changes once
-// will likely change again; each task that turns out unchanged doubles it.
+// planner plans a host's tasks, the upcoming ones ahead of their turn, as a processor executes past a branch. While nothing
+// changes, all plans are ready when they are wanted, after two or three flights. When a step is applied, the plans after it
+// are dropped and the window shrinks, because a host that changes once will probably change again. Each task that turns out
+// unchanged doubles the window.
 //
-// A task that reads the result of one before it is planned with the result that the other will have if
-// its plan says that there is nothing to do; otherwise it waits for its turn.
+// A task that reads the result of an earlier one is planned ahead if the plan of the other says that there is nothing to do,
+// with the result that follows from that. Otherwise it waits for its turn.
 type planner struct {
 	*planning
 	host *host
 
 	mu       sync.Mutex
 	upcoming *upcoming
-	at       int // the task whose turn it is
+	at       int // index of the task whose turn it is
 	window   int
-	// next is the first task that was not yet considered, held those behind that could not be begun.
+	// next is the first task that was not considered yet. held are earlier ones that could not be started.
 	next    int
 	held    []int
 	futures map[*task]*future
-	// reads are what each task was planned from when it was last planned.
+	// reads are what each task was last planned from.
 	reads map[*task][]observe.Read
 }
 
@@ -62,7 +62,7 @@ func newPlanner(shared *planning, h *host) *planner {
 	return p
 }
 
-// begin sets what lies ahead at the beginning of a play, and plans it.
+// begin sets the upcoming tasks at the beginning of a play, and plans them.
 func (p *planner) begin(ahead *upcoming) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,8 +71,8 @@ func (p *planner) begin(ahead *upcoming) {
 	p.at = 0
 }
 
-// decision returns the decision for a task whose turn has come. What changes drops it, so a decision
-// that is taken holds until the next change; taken again after one, it is made anew.
+// decision returns the decision for a task whose turn has come. Changes drop plans, so that a decision holds until the next
+// change; called again after one, it plans again.
 func (p *planner) decision(ctx context.Context, t *task) *decision {
 	for {
 		p.mu.Lock()
@@ -91,8 +91,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 		p.mu.Lock()
 		if p.futures[t] == f {
 			if current {
-				// If it acts, what were planned behind it now would be dropped: that is planned with its
-				// verification.
+				// If it acts, what was planned after it now would be dropped; that is planned with its verification.
 				if !f.decision.acts() {
 					p.startLocked(nil, nil)
 				}
@@ -105,7 +104,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 	}
 }
 
-// current reports whether a decision that was taken is still current: nothing that it saw has changed since.
+// current reports whether nothing that a decision was based on has changed since.
 func (p *planner) current(t *task, d *decision) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +112,7 @@ func (p *planner) current(t *task, d *decision) bool {
 	return f != nil && f.ready.Happened() && f.decision == d
 }
 
-// done ends a task's turn. One that needed nothing widens the window.
+// done ends a task's turn. A task with nothing to do widens the window.
 func (p *planner) done(t *task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,15 +124,15 @@ func (p *planner) done(t *task) {
 	}
 }
 
-// alongside runs fn as a planner of the host together with what the window allows, so that what they
-// read travels in one flight.
+// alongside runs fn as a planner of the host, together with the tasks that the window allows, so that their reads share
+// flights.
 func (p *planner) alongside(fn func(ctx context.Context)) {
 	p.mu.Lock()
 	p.startLocked(nil, fn)
 	p.mu.Unlock()
 }
 
-// invalidate drops all plans: a step was applied, or predicted, that they have not seen.
+// invalidate drops all plans, because a step was applied or predicted that they have not seen.
 func (p *planner) invalidate() {
 	p.drop()
 	p.mu.Lock()
@@ -141,7 +140,7 @@ func (p *planner) invalidate() {
 	p.window = min(p.window, 2)
 }
 
-// peerChanged drops the plans that looked at another host, which a step has touched.
+// peerChanged drops the plans that have observed another host, which a step has changed.
 func (p *planner) peerChanged(peer *observe.Host) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +151,7 @@ func (p *planner) peerChanged(peer *observe.Host) {
 	}
 }
 
-// sharedChanged drops the plans that looked at what the hosts share, which a step on another host may have changed.
+// sharedChanged drops the plans that have observed what hosts share, which a step on another host may have changed.
 func (p *planner) sharedChanged() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +177,7 @@ func (p *planner) drop() {
 	p.next, p.held = p.at+1, nil
 }
 
-// reach connects to the host if nothing has been read of it yet: what is not there is not done for it.
+// reach connects to the host if nothing was read from it yet, so that no task succeeds on an unreachable host.
 func (p *planner) reach(ctx context.Context) (err error) {
 	if p.host.observed.Connected() {
 		return nil
@@ -195,12 +194,12 @@ func (p *planner) reach(ctx context.Context) (err error) {
 	return err
 }
 
-// admit starts work on a host when there is room for one more, and returns when it has ended or the host is slow.
+// admit starts work on a host once there is room for it. It returns when the work has ended or the host is slow.
 func (p *planning) admit(start func() (ended <-chan struct{})) {
 	select {
 	case p.room <- struct{}{}:
 		defer func() { <-p.room }()
-	case <-p.ctx.Done(): // the work finds that for itself
+	case <-p.ctx.Done(): // the work notices that itself
 	}
 	patience := time.NewTimer(slowHost)
 	defer patience.Stop()

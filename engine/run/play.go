@@ -21,7 +21,7 @@ func (c *conductor) play(p plannedPlay) {
 		return
 	}
 	batches, err := batches(alive, p.play.Serial)
-	if err != nil { // validated by lang; a defect if it comes here
+	if err != nil { // lang has validated it, so this is a defect
 		c.report(report.Note{Text: fmt.Sprintf("play %q: serial: %v", p.play.Name, err)})
 		return
 	}
@@ -42,8 +42,9 @@ func (c *conductor) play(p plannedPlay) {
 	}
 }
 
-// leftDue runs the handlers that earlier runs have left due on hosts of a rolling play, before its first batch: what they undo on
-// the last host may be what a task of the first one stumbles over. Hosts that no play before has reached wait for their batch.
+// leftDue runs, before the first batch of a rolling play, the handlers that earlier runs have left due on its hosts: a task
+// of the first batch may depend on what they do on the last host. Hosts that no earlier play has reached wait for their
+// batch.
 func (c *conductor) leftDue(p plannedPlay, hosts []*host) {
 	declared := map[string]bool{}
 	for _, t := range p.play.Handlers {
@@ -61,8 +62,7 @@ func (c *conductor) leftDue(p plannedPlay, hosts []*host) {
 	}
 }
 
-// batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end
-// here, or "".
+// batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end, or "".
 func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
 	b := c.begin(p, members, rolling)
 	b.nodes(p.play.Tasks, members)
@@ -75,7 +75,7 @@ func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
 	return b.fatal
 }
 
-// begin makes the hosts ready for a play.
+// begin prepares the hosts for a play.
 func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	c.hosts.setPeers(p.peers)
 	c.expressions.setPeers(p.peers)
@@ -89,7 +89,7 @@ func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	return b
 }
 
-// tasks returns the tasks of a play, made once however many batches it has.
+// tasks returns the tasks of a play. They are created once, for all batches.
 func (c *conductor) tasks(play *lang.Play) map[*lang.Task]*task {
 	if known := c.tasksOf[play]; known != nil {
 		return known
@@ -102,7 +102,7 @@ func (c *conductor) tasks(play *lang.Play) map[*lang.Task]*task {
 	return tasks
 }
 
-// upcoming returns what lies ahead from a play on.
+// upcoming returns the upcoming tasks from a play on.
 func (c *conductor) upcoming(play *lang.Play) *upcoming {
 	ahead := &upcoming{index: map[*task]int{}}
 	behind := false
@@ -120,7 +120,7 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 	return ahead
 }
 
-// selected reports whether tags and skip-tags let a task run.
+// selected reports whether --tags and --skip-tags let a task run.
 func (c *conductor) selected(t *lang.Task) bool {
 	return lang.Selected(t, c.options.Tags, c.options.SkipTags)
 }
@@ -133,7 +133,7 @@ func names(hosts []*host) []string {
 	return all
 }
 
-// batches cuts hosts by the sizes of serial, each a number or a percentage of all; the last repeats.
+// batches splits hosts by the sizes of serial, each a number or a percentage of all hosts. The last size repeats.
 func batches(hosts []*host, serial []string) ([][]*host, error) {
 	if len(serial) == 0 {
 		return [][]*host{hosts}, nil
@@ -151,7 +151,7 @@ func batches(hosts []*host, serial []string) ([][]*host, error) {
 	return all, nil
 }
 
-// batchSize is the number of hosts that "2" or "30%" means among all; at least one.
+// batchSize returns the number of hosts that "2" or "30%" means, at least one.
 func batchSize(s string, all int) (int, error) {
 	if percent, ok := strings.CutSuffix(s, "%"); ok {
 		p, err := strconv.ParseFloat(percent, 64)

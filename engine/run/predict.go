@@ -5,8 +5,8 @@ import (
 	"hlplay/modules"
 )
 
-// predict lays over the observations what a step would bring about. What commands of the playbook's
-// author would print after it cannot be known.
+// predict overlays the observations with the expectations of a step. The output that commands of the playbook's author would
+// then have is unknown.
 func (e *execution) predict(on *host, step modules.Step) {
 	expect := bind(step.Expect, e.host.observed)
 	e.host.observed.Predict(expect)
@@ -21,7 +21,7 @@ func (e *execution) predict(on *host, step modules.Step) {
 	e.changed(step)
 }
 
-// obscure notes in check mode that nobody can tell what a task would do, if anything.
+// obscure records in check mode that nobody can tell what a task would do, if anything.
 func (e *execution) obscure() {
 	module := e.task.Foresee(e.expressions.foreseen(e.host, e.task))
 	if reads(module) {
@@ -41,7 +41,7 @@ func (e *execution) obscure() {
 	e.cloud(all, e.task.Name)
 }
 
-// cloud makes unknown what commands of the playbook's author say on some hosts, for something changes there.
+// cloud makes the output of the author's commands unknown on some hosts, because something changes there.
 func (e *execution) cloud(hosts []*observe.Host, what string) {
 	for _, o := range hosts {
 		h := e.hosts.behind(o)
@@ -52,7 +52,7 @@ func (e *execution) cloud(hosts []*observe.Host, what string) {
 	}
 }
 
-// bind gives expectations that name no host the host that was planned for.
+// bind sets the host of expectations that name none.
 func bind(expectations []observe.Expectation, h *observe.Host) []observe.Expectation {
 	all := make([]observe.Expectation, len(expectations))
 	for i, e := range expectations {

@@ -10,18 +10,18 @@ import (
 	"hlplay/engine/observe"
 )
 
-// future is a decision being made.
+// future is a decision that is being made.
 type future struct {
 	cancel   context.CancelFunc
 	saw      *observe.Tracker
 	ready    observe.Event
 	decision *decision // nil if it could not be made ahead
-	// result is what the task will register if nothing is to be done; nil if that is not so.
+	// result is what the task will register if it has nothing to do, otherwise nil.
 	result *cty.Value
 }
 
-// startLocked starts planning t (if not nil) and what the window allows behind the task whose turn it
-// is, all held until each has said what it reads first.
+// startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are held
+// until each has announced its first reads.
 func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	var begin []func(done func())
 	var first *future
@@ -70,8 +70,8 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	return first
 }
 
-// upcomingLocked takes out the tasks that may be begun now, in order: those held back and those that the
-// window has reached.
+// upcomingLocked removes and returns the tasks that may be started now, in order: those held back and those that the window
+// has reached.
 func (p *planner) upcomingLocked() []int {
 	upcoming := p.held
 	p.held = nil
@@ -82,12 +82,11 @@ func (p *planner) upcomingLocked() []int {
 	return upcoming
 }
 
-// producersLocked finds the plans that must say that there is nothing to do before a task can be planned
-// with the results that they foretell; ok is false if one of them is not there or says otherwise, or
-// if a result is missing that none of them registers.
+// producersLocked returns the plans that must have nothing to do before a task can be planned with the results that they
+// predict. ok is false if one of them is missing or has something to do, or if nothing registers a result that is missing.
 func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	t := p.upcoming.tasks[i]
-	if t.references.AllResults || t.references.Peers.ReadsResults() { // those of other hosts are there at its turn
+	if t.references.AllResults || t.references.Peers.ReadsResults() { // results of other hosts are available at its turn
 		return nil, false
 	}
 	var others []string
@@ -109,7 +108,7 @@ func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	return from, p.host.hasResults(others)
 }
 
-// futureLocked makes the future of a task; calling what it adds to begin sets it to work.
+// futureLocked creates the future of a task. Calling what it appends to begin starts it.
 func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(done func())) *future {
 	ctx, cancel := context.WithCancel(p.ctx)
 	ctx, saw := observe.Track(ctx)
@@ -139,18 +138,18 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	return f
 }
 
-// noteLocked remembers what a task was planned from, or as much as is known of that.
+// noteLocked records what a task was planned from, as far as is known.
 func (p *planner) noteLocked(t *task, f *future) {
 	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(p.reads[t]) {
 		p.reads[t] = reads
 	}
 }
 
-// widestReadback is for how many tasks at most what they read travels with a step before them.
+// widestReadback is the number of following tasks whose reads travel with a step.
 const widestReadback = 2
 
-// coming is what the tasks behind one will probably read if it changes the host. A handler stands before the
-// tasks behind the one whose turn it was.
+// coming returns what the next tasks will probably read if a task changes the host. After a handler come the tasks after the
+// one whose turn it was.
 func (p *planner) coming(t *task) []observe.Read {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,9 +167,8 @@ func (p *planner) coming(t *task) []observe.Read {
 	return all
 }
 
-// likelyLocked is what a task was planned from when it was last planned: it will probably read the same
-// again. Commands of its author are left out if facts or results may decide otherwise now whether they
-// are to run.
+// likelyLocked returns what a task was last planned from, which it will probably read again. It omits commands of the
+// playbook's author if facts or results may now decide that they do not run.
 func (p *planner) likelyLocked(t *task) []observe.Read {
 	if f := p.futures[t]; f != nil {
 		p.noteLocked(t, f)
@@ -183,7 +181,7 @@ func (p *planner) likelyLocked(t *task) []observe.Read {
 	return slices.DeleteFunc(slices.Clone(reads), observe.Read.ByAuthor)
 }
 
-// foresee is the results that a task reads, some as they will be if other plans have nothing to do.
+// foresee returns the results that a task reads, including those predicted by plans that have nothing to do.
 func (p *planner) foresee(ctx context.Context, t *task, from map[string]*future) (map[string]cty.Value, bool) {
 	foreseen := map[string]cty.Value{}
 	for name, f := range from {
@@ -195,7 +193,7 @@ func (p *planner) foresee(ctx context.Context, t *task, from map[string]*future)
 	return p.host.readResults(t, foreseen), true
 }
 
-// hold puts a task back that could not be planned ahead.
+// hold puts back a task that could not be planned ahead.
 func (p *planner) hold(t *task, f *future) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

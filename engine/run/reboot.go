@@ -14,7 +14,7 @@ import (
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
-// reboot restarts a host and proves by the kernel's boot id that it did.
+// reboot restarts a host and verifies by the kernel's boot ID that it did.
 func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
 	limit := a.Limit
 	if limit == 0 {
@@ -72,7 +72,7 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 	}
 }
 
-// errRebooted is how the acting shells of a host that was rebooted ended.
+// errRebooted ends the acting shells of a host that was rebooted.
 var errRebooted = errors.New("the host was rebooted")
 
 func bootID(ctx context.Context, h *host) (string, error) {

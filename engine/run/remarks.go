@@ -7,7 +7,7 @@ import (
 	"hlplay/modules"
 )
 
-// remarks returns what a person should read about a plan: its notes, and the advice that the task does not allow to be passed over.
+// remarks returns what the user should read about a plan: its notes, and the advice that the task's allow does not name.
 func remarks(t *task, p modules.Plan) []string {
 	all := p.Notes
 	for _, a := range p.Advice {

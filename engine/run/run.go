@@ -1,17 +1,16 @@
-// Package run carries out a playbook: plays, hosts, tasks, handlers.
+// Package run carries out playbooks: plays, hosts, tasks, handlers.
 //
-// It plans upcoming tasks of every host ahead of their turn, so that what they read travels
-// together; it alone acts on hosts, step by step, and after each task plans again to see that
-// nothing is left to do. In check mode it lays the steps' expectations over the observations
-// instead of acting.
+// It plans the upcoming tasks of every host ahead of their turn, so that their reads travel together. It alone acts on
+// hosts, step by step, and plans again after each task to verify that nothing is left to do. In check mode it overlays the
+// observations with the steps' expectations instead of acting.
 //
-// Four types share the work, and each calls only those behind it:
+// Four types share the work. Each calls only those after it:
 //
-//   - the conductor takes plays, batches of hosts, tasks and handlers in their order (run.go, play.go, batch.go,
+//   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
 //     handlers.go, gate.go, finish.go, leftover.go);
 //   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode
 //     prediction (execute.go, steps.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
-//   - a host's planner decides what a task needs there, the upcoming ones ahead (planner.go, readahead.go, decide.go,
+//   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, decide.go,
 //     upcoming.go, expressions.go);
 //   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
 //     connection.go, keeper.go).
@@ -37,50 +36,51 @@ import (
 	"hlplay/modules"
 )
 
-// Options say how a playbook is run.
+// Options say how to run a playbook.
 type Options struct {
 	// Check predicts and does not act.
 	Check bool
-	// Limit is a pattern of hosts; hosts outside it are read where a task needs them as peers, and
-	// never changed. Empty means all.
+	// Limit is a pattern of hosts. Hosts outside of it are read if a task needs them as peers, and never changed. Empty
+	// means all.
 	Limit string
 	// Tags and SkipTags select tasks; see lang.Selected.
 	Tags, SkipTags []string
-	// StartAt is the name of the first task to run; empty means the first.
+	// StartAt is the name of the first task to run; empty means the first of the playbook.
 	StartAt string
-	// Earlier, if it is not nil, returns what a task in front of StartAt has registered on a host, in the run that this one goes
-	// on with.
+	// Earlier, if not nil, returns the result that a task before StartAt has registered on a host in the run that this one
+	// resumes.
 	Earlier func(host, play, task string) (result cty.Value, ok bool)
 	// Connect opens a connection to a host of the inventory.
 	Connect func(ctx context.Context, h *inventory.Host) (remote.Conn, error)
-	// Prepare, if it is not nil, judges how the hosts of the run are to be reached, before one is. Its notes are
-	// reported; its error ends the run before it began.
+	// Prepare, if not nil, checks before the first connection how the hosts of the run are reached. Its notes are reported;
+	// its error ends the run before it starts.
 	Prepare func(hosts []*inventory.Host) (notes []string, err error)
-	// Reporter is told what happens; Redactor keeps secrets out of it.
+	// Reporter receives events. Redactor removes secrets from them.
 	Reporter report.Reporter
 	Redactor *report.Redactor
-	// Forks is on how many hosts is worked at a time; zero means that changes are made on all of them, and that reading ahead
-	// is done on a number that suits the controller.
+	// Forks limits how many hosts are worked on at a time. Zero changes all hosts at once, and reads ahead on as many as
+	// suits the controller.
 	Forks int
-	// Approve, if it is not nil, is asked before steps are carried out, or predicted. Its error is the failure of the task.
+	// Approve, if not nil, is asked before steps are carried out or predicted. Its error fails the task.
 	Approve func(Proposal) error
-	// Clock is what waiting goes by; nil means the real one.
+	// Clock is the clock for waiting; nil means RealClock.
 	Clock Clock
-	// NoReadAhead plans each task only when its turn has come. Results are the same, slower.
+	// NoReadAhead plans each task only when its turn has come. The results are the same, only slower.
 	NoReadAhead bool
-	// Wait is how long to wait for another run that is changing a host; zero is not at all.
+	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
-	// Unfulfilled, if it is not nil, is told what steps that were carried out had said would be observed (Step.Expect),
-	// and is not, once their task has settled: a defect of their module. Tests set it. Without it nothing is asked.
+	// Unfulfilled, if not nil, is called with expectations (Step.Expect) of steps that were carried out that do not match
+	// the host once their task has settled, which is a defect of the module. Tests set it. If it is nil, nothing is observed
+	// for it.
 	Unfulfilled func(Unfulfilled)
-	// Archive, if it is not nil, keeps what the run changes of the vital files of Modules.
+	// Archive, if not nil, keeps copies of the vital files of Modules that the run changes.
 	Archive Archive
 	Modules []modules.Spec
-	// Rehearse says that the hosts are simulated: probes of the controller reach nothing else.
+	// Rehearse says that the hosts are simulated, so that probes of the controller reach nothing else.
 	Rehearse bool
 }
 
-// ahead is on how many hosts tasks are planned ahead at a time.
+// ahead returns how many hosts are planned ahead at a time.
 func (o Options) ahead() int {
 	if o.Forks == 0 {
 		return hostsAtOnce
@@ -88,8 +88,8 @@ func (o Options) ahead() int {
 	return min(o.Forks, hostsAtOnce)
 }
 
-// Run carries out the playbook and returns what became of each host. The error is about the run as a
-// whole (a pattern that matches nothing, an interruption); hosts and tasks that failed are in the recap.
+// Run carries out the playbook and returns what became of each host. The error is about the run as a whole, such as a
+// pattern that matches nothing or an interruption. Hosts and tasks that failed are in the recap.
 func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Options) (report.Recap, error) {
 	if o.Clock == nil {
 		o.Clock = RealClock{}
@@ -175,8 +175,8 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	return recap, nil
 }
 
-// conductor is one run: it takes plays, batches, tasks and handlers in their order. What each host needs is decided by the
-// host's planner, and done by the executor.
+// conductor is one run. It takes plays, batches, tasks and handlers in order, while the planner of each host decides what
+// the host needs and the executor does it.
 type conductor struct {
 	*executor
 	options       Options
@@ -184,7 +184,7 @@ type conductor struct {
 	started       time.Time
 	notifications *notifications
 	forks         throttle // of Options.Forks
-	// waitingToStart is true until the task has come that --start-at-task names.
+	// waitingToStart is set until the task that --start-at-task names has come.
 	waitingToStart bool
 	tasksOf        map[*lang.Play]map[*lang.Task]*task
 }
@@ -227,7 +227,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	return c
 }
 
-// reporting makes events that happen side by side one stream; a nil reporter is told nothing.
+// reporting serializes concurrent events. A nil reporter gets none.
 func reporting(r report.Reporter) func(report.Event) {
 	if r == nil {
 		return func(report.Event) {}
@@ -260,8 +260,8 @@ func (c *conductor) recap(order []string) report.Recap {
 	return recap
 }
 
-// readers says as which user each host is read: the most privileged one that the playbook becomes
-// there, so that one set of observations serves all tasks; empty means the login user.
+// readers returns the user that reads each host: the most privileged one that the playbook becomes there, so that one set of
+// observations serves all tasks. Empty means the login user.
 func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 	users := map[string]string{}
 	for _, h := range inv.Hosts {

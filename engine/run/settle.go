@@ -22,14 +22,14 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 	if await == "" {
 		await = "the change to show"
 	}
-	// What was planned ahead together with the first verification has not seen the change either.
+	// What was planned together with the first verification has not seen the change either.
 	defer func() {
 		for _, step := range done.Steps {
 			e.changed(step)
 		}
 	}()
 	begun := e.clock.Now()
-	looked := begun // what was seen before the time was over is no proof: there is always a look after
+	looked := begun // what was seen before the time was over proves nothing, so there is always a look after it
 	pause := 250 * time.Millisecond
 	for {
 		if it.err == nil && len(it.plan.Steps) == 0 {

@@ -10,15 +10,15 @@ import (
 	"hlplay/modules"
 )
 
-// mostStale is how often a task is planned again because somebody else changes what it is to replace.
+// mostStale is how often a task is planned again because somebody else has changed what it replaces.
 const mostStale = 5
 
-// sight is what the steps of a plan replace: what the plan saw, unless a step before it has changed that.
+// sight is what the steps of a plan replace: what the plan saw, unless an earlier step has changed it.
 type sight struct {
 	saw *observe.Tracker
 	// changed are the paths that steps of the plan change.
 	changed map[*host]map[string]remote.Seen
-	// last says that what is to be removed is removed as it is, after it was changed so often meanwhile.
+	// last removes what is there as it is, after it has changed too often.
 	last bool
 }
 
@@ -26,7 +26,7 @@ func newSight(it *itemPlan, last bool) *sight {
 	return &sight{saw: it.saw, changed: map[*host]map[string]remote.Seen{}, last: last}
 }
 
-// over is what lay at a path when it was planned to replace it, for a step that comes next.
+// over returns what was at a path when its replacement was planned, for the next step.
 func (v *sight) over(on *host, action modules.Action) remote.Seen {
 	name, follow, after := "", false, remote.Seen{}
 	switch a := action.(type) {
@@ -55,7 +55,7 @@ func (v *sight) over(on *host, action modules.Action) remote.Seen {
 	return seen
 }
 
-// restlessError is that somebody changes a file whenever it is to be replaced.
+// restlessError reports that somebody changes a file whenever it is about to be replaced.
 type restlessError struct{ error }
 
 func (e *restlessError) Unwrap() error { return e.error }
@@ -64,7 +64,7 @@ func (e *restlessError) Hint() string {
 	return fmt.Sprintf("it was planned again %d times: see what else writes to it, then run again", mostStale)
 }
 
-// stale is the path that somebody else has changed since a step was planned; empty if the error says something else.
+// stale returns the path that somebody else has changed since a step was planned, or "" for a different error.
 func stale(err error) string {
 	var e *remote.StaleError
 	if errors.As(err, &e) {

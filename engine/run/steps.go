@@ -11,12 +11,12 @@ import (
 	"hlplay/modules"
 )
 
-// steps carries out the steps of an item's plan, or predicts them in check mode. Nothing is begun after a
-// step that failed.
+// steps carries out the steps of an item's plan, or predicts them in check mode. Nothing is started after a step that
+// failed.
 //
-// Steps that are one command each travel in one flight, and with the last of them what will be read when
-// they are done: what verifies them, and what the items and tasks behind them read. A host decides by exit
-// codes whether it goes on with the next; a command that nobody trusts that much travels alone.
+// Steps that are one command each share a flight, and the last of them travels with the reads that follow: those that verify
+// the steps, and those of the next items and tasks. The host decides by exit codes whether it goes on with the next command.
+// A command whose exit code is not enough travels alone.
 func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
 	steps := it.visible()
@@ -73,7 +73,7 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 	return nil
 }
 
-// visible are the steps of an item's plan with diffs that may be shown.
+// visible returns the steps of an item's plan with diffs that may be shown.
 func (it *itemPlan) visible() []modules.Step {
 	if !it.secret {
 		return it.plan.Steps
@@ -86,7 +86,7 @@ func (it *itemPlan) visible() []modules.Step {
 	return steps
 }
 
-// together are the first of some steps as commands that travel in one flight.
+// together returns the first of some steps as commands that can share a flight.
 func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	var all []command
 	for _, step := range steps {
@@ -105,7 +105,7 @@ func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	return all
 }
 
-// readback is what is read with the last steps of an item; nil if nothing can be.
+// readback returns what is read with the last steps of an item, or nil if nothing can be.
 func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
 	pass := e.host.connection.asReader(e.task.user(e.host))
 	if pass == nil {
@@ -130,8 +130,7 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
 	return readback
 }
 
-// flight carries out commands, again while somebody else's lock is in the way of one, and then reads what
-// rides with them.
+// flight carries out commands, repeating one that finds somebody else's lock, and then the reads that travel with them.
 func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
@@ -220,7 +219,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			err = on.keeper.prevented(err)
 			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
-		case !again && at < len(commands): // the connection was lost, and the rest is yet to be sent
+		case !again && at < len(commands): // the connection was lost, and the rest is still to be sent
 			continue
 		case !again:
 			if len(answered) != len(queries) {
@@ -241,8 +240,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	}
 }
 
-// forget drops what is remembered of the hosts that a step was carried out for and on, and remembers what
-// was read behind it.
+// forget drops the observations of the hosts that a step was carried out for and on, and records what was read after it.
 func (e *execution) forget(on *host, readback *observe.Readback, answers []remote.Answer) {
 	if readback != nil {
 		readback.Arrive(answers)
@@ -254,7 +252,7 @@ func (e *execution) forget(on *host, readback *observe.Readback, answers []remot
 	}
 }
 
-// changed drops what was planned ahead on every host that a step can have touched.
+// changed drops what was planned ahead on every host that a step may have changed.
 func (e *execution) changed(step modules.Step) {
 	touched := map[*host]bool{e.host: true}
 	if step.On != nil {
@@ -293,8 +291,8 @@ func (e *execution) changed(step modules.Step) {
 	}
 }
 
-// veiled is a diff that says only that something sensitive changes: what is replaced may be the secret of
-// yesterday, which nobody has marked.
+// veiled returns a diff that only says that something sensitive changes. What is replaced may be an old secret that nothing
+// marks as one.
 func veiled(d *modules.Diff) *modules.Diff {
 	if d == nil {
 		return nil

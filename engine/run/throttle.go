@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// throttle bounds on how many hosts a task makes changes at a time. Each host has a bound of its own: it begins once fewer hosts
-// than that are at it.
+// throttle limits how many hosts a task changes at a time. Each host has a limit of its own: it starts once fewer hosts than
+// that have started.
 type throttle struct {
 	mu     sync.Mutex
 	inside int
-	left   chan struct{} // closed, and made anew, when a host leaves
+	left   chan struct{} // closed and replaced when a host leaves
 }
 
-// enter waits until fewer than most hosts are inside, and returns what lets the host leave. Where most is zero there is no bound,
-// and the host does not count.
+// enter waits until fewer than most hosts are inside, and returns the function that lets the host leave. If most is zero,
+// there is no limit and the host does not count.
 func (t *throttle) enter(ctx context.Context, most int) (leave func()) {
 	if most == 0 {
 		return func() {}

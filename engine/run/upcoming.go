@@ -2,13 +2,13 @@ package run
 
 import "hlplay/engine/lang"
 
-// upcoming is the tasks that a batch of hosts will meet if nothing fails: those of its play and of the plays
-// behind it that run on the same hosts, all at once. Read-ahead follows it.
+// upcoming are the tasks that a batch of hosts will meet if nothing fails: those of its play, and of the plays after it that
+// run on the same hosts, all at once. Read-ahead follows it.
 type upcoming struct {
 	tasks []*task
 	index map[*task]int
-	// producers are, for each task, the results that its expressions read and that are registered
-	// before it, by name: the index of the last task that registers it.
+	// producers map, for each task, the names of the results that its expressions read to the index of the last earlier task
+	// that registers it.
 	producers []map[string]int
 }
 
@@ -28,7 +28,7 @@ func (u *upcoming) add(nodes []lang.Node, placed map[*lang.Task]*task, selected 
 	}
 }
 
-// findProducers finds, for each task, who registers what it reads.
+// findProducers finds which task registers what each task reads.
 func (u *upcoming) findProducers() {
 	u.producers = make([]map[string]int, len(u.tasks))
 	registers := map[string]int{}
