@@ -13,13 +13,13 @@ import (
 	"hlplay/modules/registry"
 )
 
-// completer completes a word behind the arguments in front of it.
+// completer completes a word, given the arguments before it.
 type completer = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
 
 const noFiles = cobra.ShellCompDirectiveNoFileComp
 
-// complete gives commands what completes their flags and arguments, as far as they do not have it. Completing asks for nothing, connects
-// to nothing and prints nothing: what cannot be read has no completion.
+// complete adds completion to the flags and arguments of commands that have none. Completion asks for nothing, connects to
+// nothing and prints nothing. What cannot be read has no completions.
 func complete(cmd *cobra.Command) {
 	for flag, of := range map[string]completer{
 		"limit": ofHosts, "tags": ofTags, "skip-tags": ofTags, "start-at-task": ofTasks,
@@ -27,7 +27,7 @@ func complete(cmd *cobra.Command) {
 		"output": each([]string{"auto", "terminal", "plain", "json"}),
 	} {
 		if _, taken := cmd.GetFlagCompletionFunc(flag); !taken && cmd.Flags().Lookup(flag) != nil {
-			_ = cmd.RegisterFlagCompletionFunc(flag, of) // of a flag that there is, and that has none
+			_ = cmd.RegisterFlagCompletionFunc(flag, of) // of an existing flag without completion
 		}
 	}
 	if cmd.ValidArgsFunction == nil {
@@ -70,14 +70,14 @@ func classes() []string {
 	return names
 }
 
-// each completes the last of several words with commas between them.
+// each completes the last of several comma-separated words.
 func each(words []string) completer {
 	return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		return behind(word, ",", words), noFiles | cobra.ShellCompDirectiveNoSpace
 	}
 }
 
-// behind puts in front of words what stands in front of the last separator of what has been typed.
+// behind prefixes words with what was typed up to and including the last separator.
 func behind(typed, separators string, words []string) []string {
 	front := typed[:strings.LastIndexAny(typed, separators)+1]
 	var all []string
@@ -103,7 +103,7 @@ func ofModules(_ *cobra.Command, _ []string, word string) ([]string, cobra.Shell
 	return names, cobra.ShellCompDirectiveDefault // the file of a playbook is an argument too
 }
 
-// ofAdHoc completes the body of a task: the module, and then its arguments and blocks.
+// ofAdHoc completes the body of a task: the module, then its arguments and blocks.
 func ofAdHoc(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 	const directive = noFiles | cobra.ShellCompDirectiveNoSpace
 	name, body, inside := strings.Cut(word, "{")
@@ -168,9 +168,9 @@ func ofTasks(cmd *cobra.Command, args []string, word string) ([]string, cobra.Sh
 	return behind(word, "", taskNames(pb)), noFiles
 }
 
-// inventoryOf reads the inventory of the command line that is completed; nil if that cannot be.
+// inventoryOf reads the inventory of the command line that is being completed, or returns nil.
 func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
-	_ = projectDefaults(cmd, nil) // what is wrong with them, the command says
+	_ = projectDefaults(cmd, nil) // the command itself reports errors
 	paths, err := cmd.Flags().GetStringArray("inventory")
 	if err != nil || len(paths) == 0 || slices.Contains(paths, "") {
 		return nil
@@ -181,7 +181,7 @@ func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
 	return inv
 }
 
-// playbookOfArguments reads the playbook of the command line that is completed, as far as it can be read.
+// playbookOfArguments reads the playbook of the command line that is being completed, as far as it can be read.
 func playbookOfArguments(cmd *cobra.Command, args []string) *lang.Playbook {
 	if len(args) == 0 {
 		return nil

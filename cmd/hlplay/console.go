@@ -120,11 +120,11 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 	return nil
 }
 
-// longestExpression bounds a line of standard input, in bytes.
+// longestExpression is the longest line of standard input, in bytes.
 const longestExpression = 1 << 20
 
-// reader returns the expressions: those that are given, or else the lines of standard input, without empty ones and up to "exit". failed
-// returns why reading ended, nil at the end of the input.
+// reader returns the given expressions or, without any, the non-empty lines of standard input up to "exit". failed returns
+// why reading ended, or nil at the end of input.
 func (f *consoleFlags) reader(host string, given []string) (next func() (string, bool), failed func() error) {
 	if len(given) > 0 {
 		return func() (string, bool) {

@@ -61,7 +61,7 @@ Exit codes: those of hlplay run.`,
 	return cmd
 }
 
-// adHoc is what the arguments of `hlplay do` ask for; dash is how many stand before "--", or -1.
+// adHoc parses the arguments of `hlplay do`. dash is the number of arguments before "--", or -1.
 func adHoc(args []string, dash int) (lang.AdHoc, error) {
 	switch {
 	case len(args) == 0 || dash == 0:

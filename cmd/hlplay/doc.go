@@ -52,7 +52,7 @@ func docModule(name string) error {
 	return nil
 }
 
-// docInputs tells what a playbook, if one is named, and inventories declare.
+// docInputs prints the declarations of a playbook, if one is named, and of inventories.
 func docInputs(playbook string, inventories []string) error {
 	if playbook != "" {
 		pb, diags := lang.Inputs(playbook, lang.Options{Modules: registry.All()})

@@ -7,18 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echo is whether the terminal that hlplay runs in shows what is typed on it.
+// echo controls whether hlplay's terminal shows what is typed.
 type echo struct {
 	mu     sync.Mutex
-	hidden *os.File // the terminal, while it does not
+	hidden *os.File // the terminal while it shows nothing
 	over   bool
 }
 
-// typing is that of this process.
+// typing is the echo of this process.
 var typing echo
 
-// still has the terminal show nothing of what is typed, and show it again. Where hlplay is in the background, or the terminal
-// shows nothing anyway, it stays as it is. What is typed is not lost: whoever reads next gets it.
+// still turns echo off and on again. It does nothing if hlplay is in the background or the terminal shows nothing anyway.
+// What is typed is not lost: the next reader gets it.
 func (e *echo) still(still bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,7 @@ func (e *echo) still(still bool) {
 		}
 		e.hidden = tty
 	case !still && e.hidden != nil:
-		if foreground(e.hidden) { // else it is the shell's by now
+		if foreground(e.hidden) { // otherwise it is the shell's by now
 			setEcho(e.hidden, true)
 		}
 		e.hidden.Close()
@@ -42,7 +42,7 @@ func (e *echo) still(still bool) {
 	}
 }
 
-// end gives the terminal back for good.
+// end restores the terminal for good.
 func (e *echo) end() {
 	e.mu.Lock()
 	e.over = true
@@ -50,13 +50,13 @@ func (e *echo) end() {
 	e.still(false)
 }
 
-// foreground reports whether this process may change a terminal: one in the background would be stopped for it.
+// foreground reports whether this process may change a terminal. A background process would be stopped for it.
 func foreground(tty *os.File) bool {
 	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }
 
-// setEcho reports whether the terminal was otherwise, and could be set.
+// setEcho sets echo, and reports whether that changed it.
 func setEcho(tty *os.File, on bool) bool {
 	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	if err != nil || on == (state.Lflag&unix.ECHO != 0) {

@@ -2,7 +2,7 @@
 
 package main
 
-// echo is whether the terminal that hlplay runs in shows what is typed on it; elsewhere than on Linux it stays as it is.
+// echo controls whether hlplay's terminal shows what is typed. On systems other than Linux it does nothing.
 type echo struct{}
 
 var typing echo

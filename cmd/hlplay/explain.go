@@ -50,7 +50,7 @@ a name. It connects to nothing. The reason is the comment above the task.`,
 	return cmd
 }
 
-// taskNames are the names of all tasks and handlers.
+// taskNames returns the names of all tasks and handlers.
 func taskNames(pb *lang.Playbook) []string {
 	var names []string
 	for _, play := range pb.Plays {

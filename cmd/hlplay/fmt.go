@@ -75,7 +75,7 @@ func (f *fmtFlags) run(args []string) error {
 	return nil
 }
 
-// input lays out standard input.
+// input formats standard input.
 func (f *fmtFlags) input() error {
 	const name = "standard input"
 	src, err := io.ReadAll(io.LimitReader(os.Stdin, hclfile.Largest+1))
@@ -103,7 +103,7 @@ func (f *fmtFlags) input() error {
 	return nil
 }
 
-// file lays out one file, and reports whether that changes it.
+// file formats one file, and reports whether that changes it.
 func (f *fmtFlags) file(name string) (bool, error) {
 	src, err := hclfile.Read(name)
 	if err != nil || secret.IsFile(src) {

@@ -6,12 +6,12 @@ import (
 	"runtime/debug"
 )
 
-// A run on a few hosts is over before the program takes this much memory, and the garbage collector, which would take a tenth of
-// its processor time, never runs.
+// uncollected is the memory up to which no garbage is collected. A run on a few hosts ends before it needs that much, and
+// so never pays for the garbage collector, which would take a tenth of its processor time.
 const uncollected = 96 << 20
 
-// collectLate puts the first garbage collection off until the program takes more than uncollected bytes. From then on less
-// garbage than Go's default is kept, so that a run on a thousand hosts stays small.
+// collectLate delays the first garbage collection until the program takes more than uncollected bytes. After that, less
+// garbage is kept than by Go's default, so that a run on a thousand hosts stays small.
 func collectLate() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(uncollected)

@@ -50,7 +50,7 @@ and which were not reached.`,
 	return cmd
 }
 
-// listed is a run in the list, as JSON.
+// listed is a run in the JSON list.
 type listed struct {
 	ID       string        `json:"id"`
 	Began    time.Time     `json:"began"`
@@ -96,7 +96,7 @@ func (f *historyFlags) list(w io.Writer) error {
 	return table.Flush()
 }
 
-// hostsOf are the hosts of a run, in its order.
+// hostsOf returns the hosts of a run in its order.
 func hostsOf(g journal.Glance) []string {
 	hosts := []string{}
 	for _, play := range g.Run.Plan {
@@ -169,7 +169,7 @@ func (f *historyFlags) show(w io.Writer, word string) error {
 	return err
 }
 
-// text is what became of each host.
+// text says what became of each host.
 func (f *historyFlags) text(r *journal.Record) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { b.WriteString(report.OneLine(fmt.Sprintf(format, args...)) + "\n") }
@@ -215,7 +215,7 @@ func (f *historyFlags) text(r *journal.Record) string {
 	return b.String()
 }
 
-// copies lists the files that can be put back.
+// copies lists the files that can be restored.
 func (f *historyFlags) copies(r *journal.Record) string {
 	var b strings.Builder
 	for _, k := range r.Copies() {
@@ -234,7 +234,7 @@ func (f *historyFlags) copies(r *journal.Record) string {
 	return b.String()
 }
 
-// told is a result, in a few lines.
+// told formats a result in a few lines.
 func told(d journal.Done) string {
 	var b strings.Builder
 	kind := "task"
@@ -267,7 +267,7 @@ func told(d journal.Done) string {
 	return b.String()
 }
 
-// counted are counts that are not zero.
+// counted formats the counts that are not zero.
 func counted(c report.Counts) string {
 	var parts []string
 	for _, part := range []struct {
@@ -286,7 +286,7 @@ func counted(c report.Counts) string {
 	return strings.Join(parts, ", ")
 }
 
-// mostAhead is how many tasks are named that a host did not come to.
+// mostAhead limits how many of the tasks that a host did not reach are named.
 const mostAhead = 5
 
 func ahead(points []journal.Point) string {

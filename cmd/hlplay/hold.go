@@ -8,12 +8,12 @@ import (
 	"hlplay/engine/run"
 )
 
-// holdExpectations makes every run hold against its hosts what its steps said would be observed. Each difference is told on standard
-// error, and the program ends with exitDefect. It is on in the script tests and, by the build tag "hold" (make e2e-hold), in a program
-// that the end-to-end tests run; never in what users have.
+// holdExpectations compares, in every run, what steps said would be observed with the hosts. Differences are printed on
+// standard error, and the program exits with exitDefect. It is set in the script tests and, by the build tag "hold" (make
+// e2e-hold), in a program for the end-to-end tests; never in what users have.
 var holdExpectations bool
 
-// exitDefect is the exit code of a program whose steps expected what did not come true.
+// exitDefect is the exit code if a step's expectation was not met.
 const exitDefect = 70
 
 var unfulfilled atomic.Bool

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// interruption is a Ctrl-C whose author is asked what becomes of long commands: see remote.Interruption.
+// interruption is a Ctrl-C after which the user is asked what to do with long commands: see remote.Interruption.
 type interruption struct {
 	signaled
 
@@ -34,7 +34,7 @@ func (i *interruption) choose(c remote.Choice) {
 	})
 }
 
-// terminalToAskOn opens the terminal that hlplay runs in if it is in the foreground there; else it returns nil.
+// terminalToAskOn opens hlplay's terminal, or returns nil if hlplay is not in its foreground.
 func terminalToAskOn() *os.File {
 	tty, err := openTerminal()
 	if err != nil {
@@ -49,7 +49,7 @@ func terminalToAskOn() *os.File {
 
 const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again ends at once, and leaves them: "
 
-// ask asks until there is an answer, or the run has ended as the commands have.
+// ask asks until there is an answer, or until the commands and with them the run have ended.
 func (i *interrupts) ask(tty *os.File, asked *interruption, text string) {
 	i.mu.Lock()
 	out, over := i.out, i.over
@@ -83,7 +83,7 @@ var choices = map[string]remote.Choice{
 	"w": remote.Await, "wait": remote.Await, "s": remote.Stop, "stop": remote.Stop, "l": remote.Leave, "leave": remote.Leave,
 }
 
-// lines sends the lines of a terminal until somebody has chosen.
+// lines sends the lines of a terminal until the choice was made.
 func lines(tty *os.File, to chan<- string, chosen <-chan struct{}) {
 	defer close(to)
 	for s := bufio.NewScanner(tty); s.Scan(); {

@@ -25,7 +25,7 @@ type journalFlags struct {
 	keep    int
 }
 
-// noJournal is the directory that says that runs are not recorded.
+// noJournal in place of a directory turns recording off.
 const noJournal = "none"
 
 func (f *journalFlags) add(cmd *cobra.Command) {
@@ -37,7 +37,7 @@ func (f *journalFlags) addDir(cmd *cobra.Command, usage string) {
 	cmd.Flags().StringVar(&f.journal, "journal", journal.Dir, usage)
 }
 
-// validate refuses what an empty variable of a script would leave.
+// validateJournal rejects an empty directory, which an empty variable of a script would cause.
 func (f *journalFlags) validateJournal() error {
 	switch {
 	case f.journal == "":
@@ -48,7 +48,7 @@ func (f *journalFlags) validateJournal() error {
 	return nil
 }
 
-// store is where runs are recorded; it is for commands that need one.
+// store returns the journal for commands that need one.
 func (f *journalFlags) store() (journal.Store, error) {
 	if f.journal == "" || f.journal == noJournal {
 		return journal.Store{}, fmt.Errorf("--journal %s: name the directory that the runs are recorded in", f.journal)
@@ -56,8 +56,8 @@ func (f *journalFlags) store() (journal.Store, error) {
 	return journal.At(f.journal), nil
 }
 
-// recording begins the journal when the run is about to: then it is known that the run is going to be, and what in it is a secret. A run
-// that cannot be recorded goes on, and says so.
+// recording starts the journal when the run is about to start: it is then certain that there will be a run, and what is
+// secret in it. If that fails, the run says so and goes on.
 func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) func([]*inventory.Host) ([]string, error) {
 	return func(hosts []*inventory.Host) ([]string, error) {
 		notes, err := f.prepare(hosts)
@@ -76,7 +76,7 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 	}
 }
 
-// record is what is recorded of the run before it begins.
+// record returns what is recorded of the run before it starts.
 func (f *runFlags) record(pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) (journal.Run, error) {
 	a := f.arguments(pb, r)
 	plan, err := journal.Planned(pb, inv, a, f.limit())
@@ -86,7 +86,7 @@ func (f *runFlags) record(pb *lang.Playbook, inv *inventory.Inventory, r *report
 	}, err
 }
 
-// arguments are the flags of the run as they are recorded: without secrets.
+// arguments returns the flags of the run without secrets, as they are recorded.
 func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Arguments {
 	a := journal.Arguments{
 		Inventory: f.inventory, Limits: f.limits, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt,
@@ -94,7 +94,7 @@ func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Argu
 	}
 	secret := func(name, text string) bool { return pb.MayBeSensitive(name) || r.String(text) != text }
 	for _, v := range pb.Variables {
-		if v.FromEnvironment { // it may be another one when the run is resumed
+		if v.FromEnvironment { // it may differ when the run is resumed
 			text := os.Getenv(lang.EnvironmentPrefix + v.Name)
 			a.Values = append(a.Values, value(v.Name, text, secret(v.Name, text)))
 		}
@@ -105,7 +105,7 @@ func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Argu
 			continue
 		}
 		if inline(e) {
-			values, _ := lang.InlineValues(e) // it has been read
+			values, _ := lang.InlineValues(e) // it was read before
 			for _, name := range slices.Sorted(maps.Keys(values)) {
 				text, err := ctyjson.Marshal(values[name], values[name].Type())
 				v := value(name, string(text), err != nil || secret(name, string(text)))
@@ -121,7 +121,7 @@ func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Argu
 	return a
 }
 
-// value is a variable as it is recorded.
+// value returns a variable as it is recorded.
 func value(name, text string, secret bool) journal.Value {
 	if secret {
 		text = ""
@@ -129,13 +129,13 @@ func value(name, text string, secret bool) journal.Value {
 	return journal.Value{Name: name, Text: text, Secret: secret}
 }
 
-// regular reports whether a path is that of a file that can be read a second time.
+// regular reports whether a path is a file that can be read a second time.
 func regular(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
 }
 
-// wayOn says how to go on with a run that was broken off.
+// wayOn says how to resume a run that was interrupted.
 func (f *runFlags) wayOn(id string) {
 	if id == "" || f.source != nil {
 		return
@@ -149,7 +149,7 @@ func (f *runFlags) wayOn(id string) {
 	}
 }
 
-// permits is the flag of the classes that the run may carry out, if it was given.
+// permits returns the flag with the risk classes that the run may carry out, if it was given.
 func (f *runFlags) permits() string {
 	if f.allow == "" {
 		return ""
@@ -157,7 +157,7 @@ func (f *runFlags) permits() string {
 	return " --allow=" + strings.ReplaceAll(f.allow, " ", "")
 }
 
-// elsewhere is the flag that leads to the journal, where it is needed.
+// elsewhere returns the flag with the directory of the journal, if it is needed.
 func (f *journalFlags) elsewhere() string {
 	if f.journal == journal.Dir {
 		return ""
@@ -169,7 +169,7 @@ func (f *journalFlags) elsewhere() string {
 	return " --journal " + word
 }
 
-// oneRun is for commands that take a recorded run, or mean the last one.
+// oneRun is for commands that take a recorded run, by default the last one.
 func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return fmt.Errorf("one run is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))

@@ -15,13 +15,13 @@ import (
 	"hlplay/engine/lang"
 )
 
-// Exit codes; the README documents them.
+// The exit codes, which the README documents.
 const (
 	exitOK          = 0
-	exitInput       = 1 // bad input, nothing was touched
+	exitInput       = 1 // invalid input; nothing was touched
 	exitFailed      = 2 // a task failed
 	exitUnreachable = 3 // a host was unreachable
-	exitChanged     = 4 // with --exit-on-change: something was changed, or would be
+	exitChanged     = 4 // with --exit-on-change: something was changed or would be
 	exitInterrupted = 130
 )
 
@@ -34,7 +34,7 @@ func main() {
 	os.Exit(code)
 }
 
-// Main runs the command line and returns the exit code; the script tests call it in their own process.
+// Main runs the command line and returns the exit code. The script tests call it in their own process.
 func Main() int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
@@ -57,7 +57,7 @@ func Main() int {
 	}
 }
 
-// exitError ends the program with a code of its own; err is nil where all has been said.
+// exitError ends the program with an exit code. err is nil if there is nothing left to print.
 type exitError struct {
 	code int
 	err  error
@@ -109,13 +109,13 @@ same playbook on simulated nodes on this machine.`,
 	return cmd
 }
 
-// helpCommand is cobra's, but for a word that is no command, which is an error.
+// helpCommand is cobra's, except that an unknown command is an error.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Help about any command",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			of, rest, _ := cmd.Root().Find(args) // what it does not find, it leaves over
+			of, rest, _ := cmd.Root().Find(args) // rest is what it did not find
 			switch {
 			case len(rest) > 0 && of.HasAvailableSubCommands():
 				return knownCommand(of, rest)
@@ -128,7 +128,7 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// knownCommand refuses a word that is no command of hlplay.
+// knownCommand rejects a word that is not a command.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

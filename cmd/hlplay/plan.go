@@ -62,8 +62,8 @@ func (f *runFlags) addAllow(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum, or all (see hlplay plan --help); default: every class but destroy")
 }
 
-// allowed returns the classes that may be carried out. When a plan is followed, they are those of its uncertain tasks: its other steps
-// have been approved.
+// allowed returns the risk classes that may be carried out. When a plan is followed, they apply to its uncertain tasks; its
+// other steps were approved.
 func (f *runFlags) allowed(following bool) (plan.Allowed, error) {
 	switch {
 	case f.allow == "" && following:
@@ -107,7 +107,7 @@ func (f *runFlags) plan(ctx context.Context, path, file string) error {
 	return nil
 }
 
-// foreseen runs the playbook in check mode, which is reported, and returns what it would do.
+// foreseen runs the playbook in check mode, reporting it, and returns what it would do.
 func (f *runFlags) foreseen(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) (*plan.Plan, error) {
 	out, err := f.reporter(os.Stdout, os.Stdout)
 	if err != nil {
@@ -125,7 +125,7 @@ func (f *runFlags) foreseen(ctx context.Context, pb *lang.Playbook, inv *invento
 	return plan.New(time.Now(), begun, kept.Results()), nil
 }
 
-// agree shows what would change and asks whether it is to be carried out: then follow is set.
+// agree shows what would change and asks whether to carry it out. If so, it sets follow.
 func (f *runFlags) agree(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
 	tty, err := openTerminal()
 	if err != nil {

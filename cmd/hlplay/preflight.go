@@ -90,7 +90,7 @@ func (f *preflightFlags) run(ctx context.Context, path string) error {
 	return err
 }
 
-// playHosts are the hosts of all plays, but for the controller itself, in the inventory's order.
+// playHosts returns the hosts of all plays except the controller itself, in the inventory's order.
 func playHosts(pb *lang.Playbook, inv *inventory.Inventory) ([]*inventory.Host, error) {
 	named := map[*inventory.Host]bool{}
 	for _, play := range pb.Plays {
@@ -105,7 +105,7 @@ func playHosts(pb *lang.Playbook, inv *inventory.Inventory) ([]*inventory.Host, 
 	return slices.DeleteFunc(slices.Clone(inv.Hosts), func(h *inventory.Host) bool { return !named[h] }), nil
 }
 
-// gather reads all hosts side by side, and at last their clocks.
+// gather reads all hosts concurrently, and their clocks last.
 func (f *preflightFlags) gather(ctx context.Context, hosts []*inventory.Host, now func() time.Time) []preflight.Machine {
 	machines := make([]preflight.Machine, len(hosts))
 	for i, h := range hosts {
@@ -145,7 +145,7 @@ func (f *preflightFlags) gather(ctx context.Context, hosts []*inventory.Host, no
 	return machines
 }
 
-// addressesOf are the addresses that the inventory gives a host.
+// addressesOf returns the addresses that the inventory gives a host.
 func addressesOf(h *inventory.Host) []string {
 	var all []string
 	add := func(address string) {
@@ -167,7 +167,7 @@ func addressesOf(h *inventory.Host) []string {
 	return all
 }
 
-// osdsOf is how many disks the inventory gives Ceph on a host.
+// osdsOf returns the number of disks that the inventory gives to Ceph on a host.
 func osdsOf(h *inventory.Host) int {
 	v, _ := h.Vars["osd_devices"].Unmark()
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.CanIterateElements() {

@@ -10,10 +10,10 @@ import (
 	"hlplay/engine/project"
 )
 
-// own is the annotation of a flag that takes its default from elsewhere than the project.
+// own annotates a flag whose default does not come from the project.
 const own = "own default"
 
-// projectDefaults sets the flags of a command that the user has not set to the defaults of the project.
+// projectDefaults sets the flags that the user has not set to the defaults of the project.
 func projectDefaults(cmd *cobra.Command, _ []string) error {
 	defaults, file, diags := project.Load(".")
 	if err := diagnosed(map[string]*hcl.File{project.File: file}, diags); err != nil {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// prompter asks on the terminal, one question at a time, without echo.
+// prompter returns a function that asks on the terminal, one question at a time, without echo.
 func prompter(suspend func(func())) func(ctx context.Context, prompt string) (string, error) {
 	var mu sync.Mutex
 	return func(ctx context.Context, prompt string) (answer string, err error) {
@@ -36,7 +36,7 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 	}
 }
 
-// openTerminal opens the terminal that hlplay runs in, wherever its input and output go.
+// openTerminal opens hlplay's terminal, even if input and output are redirected.
 func openTerminal() (*os.File, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -45,7 +45,7 @@ func openTerminal() (*os.File, error) {
 	return tty, nil
 }
 
-// remarker says each remark once, past the report.
+// remarker returns a function that prints each remark once, outside of the report.
 func remarker(suspend func(func())) func(string) {
 	var said sync.Map
 	return func(text string) {
@@ -55,7 +55,7 @@ func remarker(suspend func(func())) func(string) {
 	}
 }
 
-// readLine reads a line, without the space around it. It returns when the context ends; what is typed afterwards is read by nobody.
+// readLine reads a line and trims it. It returns when the context ends; nothing reads what is typed afterwards.
 func readLine(ctx context.Context, tty *os.File) (string, error) {
 	type line struct {
 		text string
@@ -74,7 +74,7 @@ func readLine(ctx context.Context, tty *os.File) (string, error) {
 	}
 }
 
-// readSecret reads a line without echo. Where the context ends first, the terminal is as it was before.
+// readSecret reads a line without echo. If the context ends first, it restores the terminal.
 func readSecret(ctx context.Context, tty *os.File) (string, error) {
 	fd := int(tty.Fd())
 	state, err := term.GetState(fd)
@@ -85,8 +85,8 @@ func readSecret(ctx context.Context, tty *os.File) (string, error) {
 		text []byte
 		err  error
 	}
-	// Nothing but a line ends the read, so it may outlive tty. A descriptor of its own keeps it from setting whatever
-	// is opened next under tty's number.
+	// Only a line ends the read, so it may outlive tty. With a descriptor of its own it cannot change whatever is opened
+	// next under tty's number.
 	own, err := unix.FcntlInt(tty.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return "", err

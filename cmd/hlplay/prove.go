@@ -120,7 +120,7 @@ func (f *proveFlags) rehearseFirst(ctx context.Context) (*lab.Lab, error) {
 	return stage, nil
 }
 
-// read reads the cluster from the first host that can tell, and from all how much memory they have.
+// read reads the cluster from the first host that can describe it, and the memory of all hosts.
 func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (survival.Cluster, error) {
 	connect := f.connect(func(fn func()) { fn() })
 	found := make([]struct {
@@ -157,7 +157,7 @@ func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (surviva
 	return c, nil
 }
 
-// printProof prints a report as a table, and its sentences.
+// printProof prints a report as a table and sentences.
 func printProof(w *os.File, r survival.Report) error {
 	device := "no QDevice"
 	if r.Device > 0 {
@@ -175,7 +175,7 @@ func printProof(w *os.File, r survival.Report) error {
 	}
 	for _, finding := range r.Findings {
 		text := "- " + finding
-		if isTerminal(w) { // elsewhere a line that is searched for stays whole
+		if isTerminal(w) { // when searched, a line must not be wrapped
 			text = ansi.Wordwrap(text, width(w), "")
 		}
 		if _, err := fmt.Fprintf(w, "\n%s", text); err != nil {
@@ -200,7 +200,7 @@ func monitorCell(l survival.Loss) string {
 	return standing(l.MonitorQuorum, l.Monitors, l.MonitorsOf)
 }
 
-// poolCell names the pools that stop, and those of which no copy may be left.
+// poolCell names the pools that stop, and those that may lose all copies.
 func poolCell(l survival.Loss) string {
 	if len(l.Pools) == 0 {
 		return "-"
@@ -241,7 +241,7 @@ func metadataCell(l survival.Loss) string {
 	return fmt.Sprintf("%d/%d", l.MetadataServers, l.MetadataServersOf)
 }
 
-// guestCell says where guests go, those together that go nowhere.
+// guestCell says where guests go, grouping those that go nowhere.
 func guestCell(l survival.Loss) string {
 	if len(l.Guests) == 0 {
 		return "-"

@@ -106,7 +106,7 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 	return statuses, nil
 }
 
-// verdict holds the three runs against each other.
+// verdict compares the three runs.
 func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status) error {
 	var wrong []string
 	changed, right, uncertain := 0, 0, 0
@@ -141,7 +141,7 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 	}
 	if f.output != "json" {
 		text := fmt.Sprintf("The rehearsal holds: the run changed %d tasks on hosts, of which check mode foretold %d; it called %d uncertain and was wrong of none. The second run changed nothing.", changed, right, uncertain)
-		if term.IsTerminal(int(os.Stdout.Fd())) { // elsewhere a line that is searched for stays whole
+		if term.IsTerminal(int(os.Stdout.Fd())) { // when searched, a line must not be wrapped
 			text = ansi.Wordwrap(text, width(os.Stdout), "")
 		}
 		fmt.Println("\n" + text)

@@ -14,17 +14,17 @@ import (
 	"hlplay/engine/report"
 )
 
-// reportKinds are the endings of files that --report writes.
+// reportKinds are the file extensions that --report accepts.
 var reportKinds = []string{".html", ".log", ".xml"}
 
-// reportFlags name files that a run is reported to beside the terminal.
+// reportFlags name files that receive reports in addition to the terminal.
 type reportFlags struct{ reports []string }
 
 func (f *reportFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.reports, "report", nil, "also report the run to `FILE`: a page (.html), JUnit (.xml) or a log (.log) (repeatable)")
 }
 
-// open returns the reporter of each file. A directory in which nothing can be written is an error before the run.
+// open returns the reporter of each file. A directory that cannot be written to is an error before the run.
 func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 	var all []report.Reporter
 	for _, path := range f.reports {
@@ -51,7 +51,7 @@ func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 	return all, nil
 }
 
-// fileReport puts a report in the place of its file when the run has ended.
+// fileReport replaces its file by the report when the run has ended.
 type fileReport struct {
 	report.Reporter
 	text bytes.Buffer
@@ -59,7 +59,7 @@ type fileReport struct {
 	file *os.File
 }
 
-// discard removes what reports that were not closed have left.
+// discard removes the temporary files of reports that were not closed.
 func discard(reports []report.Reporter) {
 	for _, r := range reports {
 		r := r.(*fileReport)

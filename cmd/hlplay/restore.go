@@ -140,7 +140,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	return f.carryOut(ctx, pb, inv)
 }
 
-// choose finds the copy that is meant.
+// choose returns the copy that the user means.
 func (f *restoreFlags) choose(record *journal.Record, file string) (journal.Kept, error) {
 	var found []journal.Kept
 	var files, hosts []string
@@ -164,7 +164,7 @@ func (f *restoreFlags) choose(record *journal.Record, file string) (journal.Kept
 	case len(found) > 1 && !observe.Files.Shared(file):
 		return journal.Kept{}, fmt.Errorf("run %s has copies of %s of several hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 	}
-	for _, k := range found[1:] { // the same file, as several members of a cluster saw it
+	for _, k := range found[1:] { // the same file, seen by several members of a cluster
 		if k.Absent != found[0].Absent || k.SHA256 != found[0].SHA256 {
 			return journal.Kept{}, fmt.Errorf("run %s found %s not alike on all hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 		}
@@ -201,7 +201,7 @@ func (f *restoreFlags) look(ctx context.Context, host *inventory.Host, file stri
 	return now, nil
 }
 
-// expected refuses a file that is not as the run has left it.
+// expected returns an error if the file is not as the run has left it.
 func (f *restoreFlags) expected(record *journal.Record, k journal.Kept, now journal.Left) error {
 	asCopied := now.Absent == k.Absent && now.SHA256 == k.SHA256 && now.Link == k.Link
 	if f.changed || asCopied || k.Left != nil && k.Left.Same(now) {
@@ -214,7 +214,7 @@ func (f *restoreFlags) expected(record *journal.Record, k journal.Kept, now jour
 	return fmt.Errorf("%s: %s %s; see with --changed --check what would be put back, and with --changed put it back", k.Host, k.Path, what)
 }
 
-// reinstated asks the module that knows the file what is to be put back.
+// reinstated asks the module that knows the file which content to restore.
 func reinstated(file string, kept, now []byte) ([]byte, error) {
 	for _, spec := range registry.All() {
 		if spec.Reinstate != nil && slices.Contains(spec.Rewritten, file) {
@@ -224,7 +224,7 @@ func reinstated(file string, kept, now []byte) ([]byte, error) {
 	return kept, nil
 }
 
-// playbookOf is the playbook that puts a copy back.
+// playbookOf returns the playbook that restores a copy.
 func playbookOf(c journal.Copy, content []byte) []byte {
 	file := hclwrite.NewEmptyFile()
 	play := file.Body().AppendNewBlock("play", []string{"restore"}).Body()
@@ -245,7 +245,7 @@ func playbookOf(c journal.Copy, content []byte) []byte {
 	return file.Bytes()
 }
 
-// sentinel stops the run if what is about to be replaced is not what the user was asked about.
+// sentinel stops the run if the content to replace is not what the user was asked about.
 type sentinel struct {
 	run.Archive
 	asked journal.Left
@@ -260,7 +260,7 @@ func (s *sentinel) Before(host, path string, f observe.File) error {
 	return s.Archive.Before(host, path, f)
 }
 
-// stoppedError is why a run was stopped that nobody has interrupted.
+// stoppedError is the reason of a run that was stopped, but not by the user.
 type stoppedError struct{ text string }
 
 func (e *stoppedError) Error() string { return e.text }
@@ -289,7 +289,7 @@ func confirm(ctx context.Context, question string) error {
 	}
 }
 
-// complete completes runs, and then the files of which one has copies.
+// complete completes runs, and then the files that the run has copies of.
 func (f *restoreFlags) complete(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return f.completeRuns(cmd, args, word)

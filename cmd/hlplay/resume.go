@@ -49,7 +49,7 @@ Resume refuses if the playbook, the inventory or a file that they read has chang
 	return cmd
 }
 
-// word is the run that the arguments name, or the last one.
+// word returns the run that the arguments name, or the last one.
 func word(args []string) string {
 	if len(args) == 0 {
 		return "last"
@@ -96,13 +96,13 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 	return f.carryOut(ctx, pb, inv)
 }
 
-// take sets the flags of a run to recorded arguments, but for values.
+// take sets the flags of a run from recorded arguments, except for values.
 func (f *runFlags) take(a journal.Arguments) {
 	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
 	f.knownHosts, f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.KnownHosts, a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
 }
 
-// because says why a run goes on at a task before the one that is not done.
+// because says why a run starts at a task before the first unfinished one.
 func because(at journal.Point, start string, results []string) string {
 	if start == at.Name {
 		return ""
@@ -110,7 +110,7 @@ func because(at journal.Point, start string, results []string) string {
 	return fmt.Sprintf(": what is behind it reads result %s; %s is not done", strings.Join(results, ", "), at)
 }
 
-// broken reads a run that has not come to a good end.
+// broken reads a run that has not ended well.
 func (f *resumeFlags) broken(run string) (*journal.Record, error) {
 	store, err := f.store()
 	if err != nil {
@@ -153,7 +153,7 @@ func (f *resumeFlags) another(store journal.Store) string {
 	return ""
 }
 
-// values are those of the command line, with those that were not recorded given or asked for again.
+// values returns the values of the command line, and asks for those that were not recorded and are not given again.
 func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
 	given, file := map[string]bool{}, false
 	for _, e := range f.extra {
@@ -196,7 +196,7 @@ func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]stri
 	return append(all, f.extra...), nil
 }
 
-// same refuses to go on with another playbook or inventory than the run had.
+// same returns an error if the playbook or inventory is not the one that the run had.
 func (f *resumeFlags) same(record *journal.Record, pb *lang.Playbook, inv *inventory.Inventory) error {
 	differences := journal.Differences(record.Run.Sources, journal.Sources(pb, inv))
 	if len(differences) == 0 {

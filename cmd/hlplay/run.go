@@ -35,22 +35,23 @@ type runFlags struct {
 	// exitOnChange ends a run that changed something, or a check that would, with exitChanged.
 	exitOnChange bool
 	lists        listFlags
-	// resumes is the run that this one goes on with, restores the one of which it puts back a copy; empty if there is none.
+	// resumes is the ID of the run that this one resumes, and restores that of the run whose copy it restores. Both may be
+	// empty.
 	resumes, restores string
-	// earlier, if it is not nil, is what tasks in front of the one to start at have registered in the run that is resumed.
+	// earlier, if not nil, returns what tasks before the first one have registered in the run that is resumed.
 	earlier func(host, play, task string) (cty.Value, bool)
-	// reached, if it is not nil, is how hosts are reached.
+	// reached, if not nil, connects to hosts.
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
-	// shown, if it is not nil, is what is told of the run in place of what outputFlags say.
+	// shown, if not nil, replaces the reporter of outputFlags.
 	shown report.Reporter
-	// allow names the risk classes that may be carried out; empty is all but the one that destroys.
+	// allow lists the risk classes that may be carried out. Empty means all but the one that destroys.
 	allow string
-	// ask shows what would change, and asks, before it is carried out.
+	// ask shows what would change, and asks before carrying it out.
 	ask bool
-	// foresee, if it is not nil, is told what a check begins with; follow is the plan that a run is held to.
+	// foresee, if not nil, is called at the start of a check. follow is the plan that the run must not exceed.
 	foresee func(journal.Run)
 	follow  *plan.Plan
-	// archive, if it is not nil, is what sees what is copied before it is; it may stop the run.
+	// archive, if not nil, wraps the archive, so that it sees what is about to be copied. It may stop the run.
 	archive func(a run.Archive, stop func(error)) run.Archive
 }
 
@@ -82,7 +83,7 @@ Exit codes: 0 success; 1 bad input, nothing was touched; 2 a task failed; 3 a ho
 	return cmd
 }
 
-// addMode adds the flags that say how a run goes about it.
+// addMode adds the flags about how a run proceeds.
 func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.check, "check", "C", false, "show what would change, and change nothing")
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "wait at most `DURATION` for another run that is changing a host; without a value, an hour")
@@ -92,7 +93,7 @@ func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
-// validateForks refuses a number of hosts on which nothing could be done.
+// validateForks rejects a number of hosts that would allow nothing.
 func (f *runFlags) validateForks() error {
 	if f.forks < 0 {
 		return fmt.Errorf("--forks %d: expected a number of hosts of at least 1", f.forks)
@@ -123,7 +124,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	return f.carryOut(ctx, pb, inv)
 }
 
-// carryOut runs a playbook that was loaded and judged.
+// carryOut runs a playbook that was loaded and checked.
 func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

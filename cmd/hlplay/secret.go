@@ -16,7 +16,7 @@ import (
 	"hlplay/engine/secret"
 )
 
-// keyFlags name what opens secrets.
+// keyFlags name the keys that decrypt secrets.
 type keyFlags struct {
 	identities, passwordFiles, vaultIDs []string
 }
@@ -27,7 +27,8 @@ func (f *keyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.vaultIDs, "vault-id", nil, "take the password of a vault ID from `ID@FILE`; ID@prompt asks for it (repeatable)")
 }
 
-// keyring opens secrets with the user's keys. A lenient one asks for no passphrase, and leaves unknown what it cannot open.
+// keyring decrypts secrets with the user's keys. A lenient one asks for no passphrase, and treats what it cannot decrypt as
+// unknown.
 func (f *keyFlags) keyring(ctx context.Context, lenient bool) *secret.Keyring {
 	o := secret.Options{Identities: f.identities, Context: ctx, Lenient: lenient}
 	for _, file := range f.passwordFiles {
@@ -137,7 +138,7 @@ func onePlace(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// open returns the place that a user names, and the secret there.
+// open returns the place that the user names, and the secret there.
 func (f *keyFlags) open(ctx context.Context, name string) (*secret.Place, []byte, error) {
 	place, err := secret.Locate(name)
 	if err != nil {

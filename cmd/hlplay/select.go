@@ -13,13 +13,13 @@ import (
 	"hlplay/engine/run"
 )
 
-// selectFlags say which part of a playbook runs where.
+// selectFlags select the part of a playbook to run, and the hosts.
 type selectFlags struct {
 	limits         []string
 	tags, skipTags []string
 	startAt        string
 	startGiven     func() bool
-	// known, if it is not nil, reports whether the result of a task before startAt is there all the same.
+	// known, if not nil, reports whether the result of a task before startAt is available nevertheless.
 	known func(*lang.Task) bool
 }
 
@@ -39,11 +39,10 @@ func (f *selectFlags) options() run.Options {
 	return o
 }
 
-// limit is the limits as one pattern: the terms of all of them add up, and what one takes away or requires holds
-// for all.
+// limit joins the limits into one pattern. Their terms add up, and exclusions and requirements apply to all.
 func (f *selectFlags) limit() string { return strings.Join(f.limits, ",") }
 
-// limitList is a flag of patterns of hosts.
+// limitList is a flag whose values are patterns of hosts.
 type limitList []string
 
 // Set implements pflag.Value.
@@ -58,8 +57,8 @@ func (l *limitList) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *limitList) Type() string { return "pattern" }
 
-// tagList is a flag of tags with commas between them. An empty tag is most likely an empty variable of a script:
-// it is refused, since no tags would be every task.
+// tagList is a flag with comma-separated tags. An empty tag, most likely an empty variable of a script, is rejected, because
+// no tags would select every task.
 type tagList []string
 
 // Set implements pflag.Value.
@@ -78,8 +77,8 @@ func (l *tagList) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *tagList) Type() string { return "tags" }
 
-// validate refuses what would select nothing, or not what was meant: an empty limit, which in a script is
-// most likely an empty variable; names that the playbook does not have; tags that leave no task.
+// validate rejects what would select nothing or something unintended: an empty limit, most likely an empty variable of a
+// script; names that the playbook does not have; and tags that select no task.
 func (f *selectFlags) validate(pb *lang.Playbook) error {
 	if slices.ContainsFunc(f.limits, func(limit string) bool { return strings.TrimSpace(limit) == "" }) {
 		return errors.New("--limit is empty: name hosts, or leave it out to run on all of them")
@@ -104,7 +103,7 @@ func (f *selectFlags) validate(pb *lang.Playbook) error {
 	return nil
 }
 
-// tasks are those of a play that tags select, in order, without handlers.
+// tasks returns the tasks of a play that the tags select, in order and without handlers.
 func (f *selectFlags) tasks(play *lang.Play) []*lang.Task {
 	var all []*lang.Task
 	for _, t := range play.AllTasks() {
@@ -115,7 +114,7 @@ func (f *selectFlags) tasks(play *lang.Play) []*lang.Task {
 	return all
 }
 
-// listFlags ask for a list in place of a run.
+// listFlags ask for a list instead of a run.
 type listFlags struct {
 	tasks, tags, hosts bool
 }
@@ -128,7 +127,7 @@ func (f *listFlags) add(cmd *cobra.Command) {
 
 func (f *listFlags) asked() bool { return f.tasks || f.tags || f.hosts }
 
-// list prints what was asked for.
+// list prints the list that was asked for.
 func (f *listFlags) list(pb *lang.Playbook, inv *inventory.Inventory, chosen selectFlags) error {
 	limit := inv.Hosts
 	if len(chosen.limits) > 0 {

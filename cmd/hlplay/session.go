@@ -31,7 +31,7 @@ type inputFlags struct {
 	keyFlags
 	inventory []string
 	extra     []string
-	// source, if it is not nil, is the text of the playbook, in place of its file.
+	// source, if not nil, is the text of the playbook, replacing its file.
 	source []byte
 
 	secrets *secret.Keyring
@@ -66,8 +66,8 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("one playbook is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
 }
 
-// load reads the inventory, if one is named or needed, and the playbook, and checks what is chosen of it. Nothing is touched meanwhile, so
-// an interruption ends it at once, whatever is being read.
+// load reads the inventory, if one is named or needed, and the playbook, and checks the selection. Nothing was touched yet,
+// so an interruption ends the program at once.
 func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, chosen selectFlags) (*lang.Playbook, *inventory.Inventory, error) {
 	f.secrets = f.keyring(ctx, !needInventory)
 	type loaded struct {
@@ -110,7 +110,7 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	return inv, diagnosed(files, diags)
 }
 
-// loadPlaybook reads and checks a playbook. inv may be nil: then nothing is checked that depends on it.
+// loadPlaybook reads and checks a playbook. Without inv, what depends on it is not checked.
 func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen selectFlags) (*lang.Playbook, error) {
 	o, err := f.languageOptions(inv)
 	if err != nil {
@@ -123,7 +123,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	}
 	pb, diags := read()
 	files := maps.Clone(pb.Files)
-	if inv != nil { // what a playbook declares of its hosts, the inventory may have wrong
+	if inv != nil { // the inventory may violate what a playbook declares about its hosts
 		maps.Copy(files, inv.Files)
 	}
 	if err := diagnosed(files, diags); err != nil {
@@ -135,7 +135,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	return pb, nil
 }
 
-// languageOptions are the inputs of a playbook beside its sources.
+// languageOptions returns the inputs of a playbook besides its sources.
 func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, error) {
 	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets}
 	for _, f := range observe.Facts() {
@@ -172,7 +172,7 @@ func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, er
 // inline reports whether an argument of -e is an object of variables.
 func inline(e string) bool { return strings.HasPrefix(strings.TrimSpace(e), "{") }
 
-// environment is the variables of playbooks that the environment sets, by their names.
+// environment returns the variables of playbooks that are set in the environment, by name.
 func environment() map[string]string {
 	values := map[string]string{}
 	for _, setting := range os.Environ() {
@@ -184,8 +184,7 @@ func environment() map[string]string {
 	return values
 }
 
-// diagnosed writes diagnostics with their source lines. If there is an error among them, so is what it returns, which
-// says no more.
+// diagnosed prints diagnostics with their source lines. If one is an error, it returns an error without further text.
 func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
 	lang.WriteDiagnostics(os.Stderr, files, diags, colored(os.Stderr), width(os.Stderr))
 	if !diags.HasErrors() {
@@ -194,18 +193,19 @@ func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
 	return &exitError{code: exitInput}
 }
 
-// connectFlags say how hosts are reached.
+// connectFlags say how to connect to hosts.
 type connectFlags struct {
 	askPassword, askSudo bool
 	acceptNew            bool
 	sshConfig            string
-	// knownHosts is what the inventory leaves to the user's configuration.
+	// knownHosts is the known_hosts file of hosts for which the inventory sets none.
 	knownHosts string
-	// rehearsal is set for simulated nodes: the user's own configuration and agent have no say there.
+	// rehearsal is set for simulated nodes, which the user's own configuration and agent do not apply to.
 	rehearsal bool
 }
 
-// simulated returns the inventory of simulated nodes, one for each host, and what ends them, if hosts are to be simulated; else inv.
+// simulated returns an inventory of simulated nodes, one per host, and the function that ends them, if hosts are to be
+// simulated. Otherwise it returns inv.
 func (f *connectFlags) simulated(ctx context.Context, inv *inventory.Inventory, simulate bool) (of *inventory.Inventory, end func(), err error) {
 	if !simulate {
 		return inv, func() {}, nil
@@ -226,8 +226,7 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "read host keys from `FILE` instead of your known_hosts, unless the inventory names another")
 }
 
-// connect returns how to open a connection to a host of the inventory. All hosts share the answers to
-// questions.
+// connect returns the function that connects to a host of the inventory. All hosts share the user's answers.
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
 	o := f.reach()
 	o.AskPassword, o.AskSudoPassword = f.askPassword, f.askSudo
@@ -243,7 +242,7 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 	}
 }
 
-// reach says where hosts are looked for.
+// reach returns the options for connecting.
 func (f *connectFlags) reach() remote.Options {
 	if f.rehearsal {
 		return remote.Options{SSHConfig: remote.None, Agent: remote.None}
@@ -251,7 +250,7 @@ func (f *connectFlags) reach() remote.Options {
 	return remote.Options{SSHConfig: f.sshConfig}
 }
 
-// prepareAloud is prepare for a command without a report: it says the notes itself.
+// prepareAloud is prepare for a command without a report: it prints the notes itself.
 func (f *connectFlags) prepareAloud(hosts []*inventory.Host) error {
 	notes, err := f.prepare(hosts)
 	for _, note := range notes {
@@ -260,8 +259,7 @@ func (f *connectFlags) prepareAloud(hosts []*inventory.Host) error {
 	return err
 }
 
-// prepare judges how hosts are to be reached, so that the user's configuration of SSH is wrong before the run and not in
-// it.
+// prepare checks how hosts will be reached, so that errors in the user's SSH configuration are found before the run.
 func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	var targets []remote.Target
 	for _, h := range hosts {
@@ -282,7 +280,7 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	return remote.Check(targets, f.reach())
 }
 
-// target is a host as it is looked for.
+// target returns a host as a remote.Target.
 func (f *connectFlags) target(h *inventory.Host) remote.Target {
 	address := h.SSHAddress
 	if address == "" {
@@ -295,7 +293,7 @@ func (f *connectFlags) target(h *inventory.Host) remote.Target {
 	return remote.Target{Name: h.Name, Address: address, MovedTo: h.MovedTo, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: knownHosts}
 }
 
-// outputFlags say how a run is shown.
+// outputFlags say how to show a run.
 type outputFlags struct {
 	output  string
 	diff    bool
@@ -310,7 +308,7 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noColor, "no-color", false, "disable colours")
 }
 
-// reporter is where a run's events go: a file, which is written to by w.
+// reporter returns the reporter for a run's events. w writes to file.
 func (f *outputFlags) reporter(file *os.File, w io.Writer) (report.Reporter, error) {
 	o := report.Options{
 		Color: !f.noColor && colored(file), Width: width(file), Resized: func() int { return width(file) },
@@ -333,7 +331,7 @@ func (f *outputFlags) reporter(file *os.File, w io.Writer) (report.Reporter, err
 	return nil, fmt.Errorf("--output %s: expected auto, terminal, plain or json", f.output)
 }
 
-// isTerminal says that w is a terminal that can move its cursor.
+// isTerminal reports whether w is a terminal that can move its cursor.
 func isTerminal(w *os.File) bool {
 	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(w.Fd()))
 }
@@ -349,7 +347,7 @@ func width(w io.Writer) int {
 	return 100
 }
 
-// height is zero where it is not known.
+// height returns the height of the terminal, or zero if it is unknown.
 func height(f *os.File) int {
 	_, rows, err := term.GetSize(int(f.Fd()))
 	if err != nil {

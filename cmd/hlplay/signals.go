@@ -16,16 +16,16 @@ import (
 	"hlplay/engine/report"
 )
 
-// endings are the signals that ask a program to end. A terminal that is closed sends SIGHUP, which is no reason to leave
-// everything as it stands.
+// endings are the signals that ask a program to end. Closing a terminal sends SIGHUP, which is no reason to stop without
+// cleaning up.
 var endings = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
 
-// signaled is why a context has ended.
+// signaled is the cause of a context that a signal has ended.
 type signaled struct{ signal os.Signal }
 
 func (s signaled) Error() string { return "interrupted by " + s.name() }
 
-// Is reports that whoever worked was interrupted.
+// Is makes the error match context.Canceled.
 func (s signaled) Is(target error) bool { return target == context.Canceled }
 
 func (s signaled) name() string {
@@ -35,7 +35,7 @@ func (s signaled) name() string {
 	return names[s.signal]
 }
 
-// interrupts ends the program in two steps: the first signal ends a context, and whoever works under it tidies up; a second
+// interrupts ends the program in two steps. The first signal ends a context, so that work under it can clean up. A second
 // one from the keyboard ends the program at once.
 type interrupts struct {
 	signals chan os.Signal
@@ -47,14 +47,14 @@ type interrupts struct {
 	run  *report.Underway
 	out  report.Reporter // what writes to the terminal
 	over chan struct{}   // closed when the run has ended
-	// asking is a question on the terminal that is open.
+	// asking waits for an open question on the terminal.
 	asking sync.WaitGroup
 }
 
 type interruptsKey struct{}
 
-// interruptible returns a context that signals end, until stop is called. One that was ignored when the program
-// was started (by nohup) stays so.
+// interruptible returns a context that signals end until stop is called. A signal that was ignored when the program started,
+// as by nohup, stays ignored.
 func interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	i := &interrupts{signals: make(chan os.Signal, 4), cancel: cancel, exit: exitAtOnce, stderr: os.Stderr}
@@ -67,13 +67,13 @@ func interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	}
 }
 
-// exitAtOnce ends the program; the terminal shows again what is typed.
+// exitAtOnce ends the program after turning echo on again.
 func exitAtOnce(code int) {
 	typing.end()
 	os.Exit(code)
 }
 
-// tells has a run under the context say what it is at when it is interrupted, until stop is called.
+// tells makes an interruption print what the run under the context is doing, until stop is called.
 func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop func()) {
 	i, ok := ctx.Value(interruptsKey{}).(*interrupts)
 	if !ok {
@@ -91,19 +91,19 @@ func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop
 	})
 }
 
-// errUnread is why a run has ended whose output nobody reads any more.
+// errUnread is the cause of a run that ended because nobody reads its output any more.
 var errUnread = fmt.Errorf("nobody reads its output any more: %w", context.Canceled)
 
-// readership writes to a file until nobody reads it any more, which gone is told: SIGPIPE would kill the program in the
+// readership writes to a file until nobody reads it any more, and then calls gone. SIGPIPE would kill the program in the
 // middle of a task.
 type readership struct {
 	file *os.File
 	gone func()
 }
 
-// read has fn called when nobody reads a file any more.
+// read calls fn once nobody reads a file any more.
 func read(f *os.File, fn func()) *readership {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignored, it would be ignored by the programs that are started
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignoring it would be inherited by child processes
 	return &readership{f, fn}
 }
 
@@ -115,8 +115,8 @@ func (r *readership) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// watch ends the context, and then the program. A terminal that is closed may send SIGHUP more than once, and
-// timeout(1) sends SIGTERM twice: neither is somebody who has lost patience.
+// watch ends the context, and then the program. Closing a terminal may send SIGHUP more than once, and timeout(1) sends
+// SIGTERM twice; neither means an impatient user.
 func (i *interrupts) watch() {
 	first := true
 	for got := range i.signals {
@@ -132,8 +132,8 @@ func (i *interrupts) watch() {
 	}
 }
 
-// interrupt ends the context. Whoever typed Ctrl-C is asked what becomes of long commands; after other signals, and where there
-// is no terminal, they are left running.
+// interrupt ends the context. After Ctrl-C the user is asked what to do with long commands. After other signals, and without
+// a terminal, they are left running.
 func (i *interrupts) interrupt(by signaled) {
 	bound, detached, running := i.underWay()
 	var tty *os.File
@@ -168,7 +168,7 @@ func (i *interrupts) interrupt(by signaled) {
 	i.say(text)
 }
 
-// left is what the end of the program leaves behind.
+// left says what the end of the program leaves behind.
 func (i *interrupts) left() string {
 	switch bound, detached, running := i.underWay(); {
 	case !running:
@@ -187,10 +187,11 @@ func (i *interrupts) left() string {
 	}
 }
 
-// indented puts each on a line of its own.
+// indented puts each line on an indented line of its own.
 func indented(lines []string) string { return "\n  " + strings.Join(lines, "\n  ") }
 
-// underWay is what the hosts are at, a line each (see report.Underway.Lines); running reports whether there is a run.
+// underWay returns what the hosts are doing, one line each (see report.Underway.Lines). running reports whether there is a
+// run.
 func (i *interrupts) underWay() (bound, detached []string, running bool) {
 	i.mu.Lock()
 	run := i.run
@@ -202,7 +203,7 @@ func (i *interrupts) underWay() (bound, detached []string, running bool) {
 	return bound, detached, true
 }
 
-// say writes beside the lines that move, or over them where a terminal takes nothing: nobody waits for that.
+// say prints next to the live lines, or over them if the terminal does not accept output: nothing waits for it.
 func (i *interrupts) say(text string) {
 	if text == "" {
 		return

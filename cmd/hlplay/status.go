@@ -51,7 +51,7 @@ that, and why. While a command is running, nothing is forgotten.`,
 	return cmd
 }
 
-// hostStatus is what is known of one host.
+// hostStatus is what is known about one host.
 type hostStatus struct {
 	state   nodestate.State
 	cleared bool
@@ -102,7 +102,7 @@ func (f *statusFlags) run(ctx context.Context, pattern string) error {
 	return nil
 }
 
-// host looks at one host as root, and forgets what is there if that is asked for.
+// host reads one host's state as root, and forgets it if asked to.
 func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *inventory.Host) (remote.Conn, error), h *inventory.Host) (s hostStatus) {
 	conn, err := connect(ctx, h)
 	if err != nil {
@@ -122,7 +122,7 @@ func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *i
 	return s
 }
 
-// text is what is said of a host.
+// text describes the state of a host.
 func (s hostStatus) text(host string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, host+": "+format+"\n", args...) }

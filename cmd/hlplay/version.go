@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// release names a build that has no version control to ask: go build -ldflags "-X main.release=1.2".
+// release names a build without version control: go build -ldflags "-X main.release=1.2".
 var release string
 
 func version() string {
@@ -16,7 +16,7 @@ func version() string {
 	return describeBuild(release, info)
 }
 
-// describeBuild names a build: its release or revision, when that was committed, and the compiler.
+// describeBuild describes a build by its release or revision, the time of the commit, and the compiler.
 func describeBuild(release string, info *debug.BuildInfo) string {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
