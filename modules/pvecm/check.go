@@ -10,13 +10,13 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Check asks for the refusals alone: what creating or joining would refuse is found before anything is
-// touched, on hosts without Proxmox VE too.
+// Check only checks: it finds what would prevent creating or joining before anything is changed, also on hosts without
+// Proxmox VE.
 type Check struct {
 	Hosts []string `hcl:"hosts" doc:"Names of the hosts of this run, play.selected: a founder that has no cluster yet must be among them."`
 }
 
-// check refuses and plans nothing.
+// check returns an error for what is wrong, and plans nothing.
 func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host) error {
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
@@ -53,8 +53,8 @@ func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host
 	return s.checkFounder(ctx)
 }
 
-// oneRelease refuses a host of another Debian release than the founder's: each goes with a major version of
-// Proxmox VE, and a cluster has one. A founder that cannot be asked is another task's failure.
+// oneRelease rejects a host whose Debian release differs from the founder's: each release belongs to a major version of
+// Proxmox VE, and a cluster has one. If the founder cannot be asked, its own task fails.
 func (s *situation) oneRelease(ctx context.Context) error {
 	founder, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err != nil || founder.Codename == s.node.Codename {
@@ -64,8 +64,8 @@ func (s *situation) oneRelease(ctx context.Context) error {
 		s.host.Name(), s.node.Codename, s.founder.Name(), founder.Codename)
 }
 
-// checkFounder demands a cluster on a founder that this run does nothing to, and that a cluster which is there
-// has no member of this name yet, and the same links.
+// checkFounder requires a cluster on a founder that this run does not change, and requires that an existing cluster has no
+// member of this name yet and the same links.
 func (s *situation) checkFounder(ctx context.Context) error {
 	there := pve.Cluster{}
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")
@@ -76,7 +76,7 @@ func (s *situation) checkFounder(ctx context.Context) error {
 	switch name := s.founder.Name(); {
 	case err != nil && ctx.Err() != nil:
 		return err
-	case err != nil && takesPart: // it fails there itself
+	case err != nil && takesPart: // it fails on the founder itself
 		return nil
 	case err != nil:
 		return fmt.Errorf("%s is to join cluster %s through founder %s, which is not among the hosts of this run and cannot be asked: %w", s.host.Name(), s.m.Cluster, name, err)
@@ -93,7 +93,7 @@ func (s *situation) checkFounder(ctx context.Context) error {
 	return s.checkLinks(ctx, there)
 }
 
-// discards refuses what a join would discard on the joining node.
+// discards rejects a join that would discard something on the joining node.
 func (s *situation) discards(ctx context.Context) error {
 	if s.cluster.AuthKey {
 		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is in no cluster, move the file away, and run again", s.host.Name())

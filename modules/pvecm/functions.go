@@ -9,7 +9,7 @@ import (
 	"hlplay/modules"
 )
 
-// functions are corosync's arithmetic, which is also that of Ceph's monitors.
+// functions are the arithmetic of corosync's quorum, which also applies to Ceph's monitors.
 var functions = []modules.Function{
 	{Name: "vote_threshold", Doc: "The votes that a cluster of nodes needs for a quorum: more than half.", Func: voteThresholdFunc},
 }

@@ -12,17 +12,16 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// A cluster's name does not say which cluster it is: what does is who its members are.
+// A cluster's name does not identify the cluster; its members do.
 
-// apart reports whether two nodes that say that they are in clusters of one name are in two. Of one cluster, at least
-// one node lists the other: while a join is on its way, the founder lists the new node. A node that went on without a
-// member which it knows offline, and which is quorate without it, has parted from it too. And two nodes that hold the
-// same version of one corosync.conf hold the same members.
+// apart reports whether two nodes that name the same cluster are in two different ones. In one cluster, at least one node
+// lists the other: during a join, the founder lists the new node. A node that knows a member as offline, and is quorate
+// without it, has parted from it as well. Two nodes with the same version of one corosync.conf have the same members.
 func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
 	self, listed := theirs.Members[me]
 	other, known := mine.Members[peer]
 	switch {
-	case me == peer: // two machines of one name are no two members of one cluster
+	case me == peer: // two machines of one name cannot be members of one cluster
 		return true
 	case !listed && !known:
 		return true
@@ -34,8 +33,8 @@ func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
 	return false
 }
 
-// founderSide refuses a node whose cluster has the wanted name and is not the founder's. It is false where the founder
-// could not be asked.
+// founderSide rejects a node whose cluster has the wanted name but is not the founder's. asked is false if the founder could
+// not be asked.
 func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 	if s.founder == s.host {
 		return true, nil
@@ -43,7 +42,7 @@ func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 	pve.Clusters.Want(s.founder, "")
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err != nil {
-		return false, ctx.Err() // the founder fails by itself
+		return false, ctx.Err() // the founder's own task fails
 	}
 	there, err := pve.Clusters.Observe(ctx, s.founder, "")
 	if err != nil || there.Name != s.cluster.Name {
@@ -55,17 +54,17 @@ func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 	return true, nil
 }
 
-// twoClusters says that a node and the founder are in two clusters of one name, and what can be done.
+// twoClusters says that a node and the founder are in two clusters of one name, and what to do.
 func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
 	return fmt.Errorf("%s and founder %s are in two clusters, both named %q: %s is in one of %s, %s in one of %s; two clusters cannot be merged: "+
 		"take %s out of this playbook, or back its guests up, install it anew and run again; if its cluster is the right one, name one of its members as the founder",
 		s.host.Name(), s.founder.Name(), s.cluster.Name, s.node.Name, strings.Join(s.cluster.Names(), ", "), founder, strings.Join(theirs.Names(), ", "), s.host.Name())
 }
 
-// stock is the name in the corosync.conf that Debian's package brings; pmxcfs takes a file over that is there when it first starts.
+// stock is the cluster name in the corosync.conf of Debian's package. pmxcfs imports an existing file when it first starts.
 const stock = "debian"
 
-// otherCluster is the refusal of a node that is in another cluster.
+// otherCluster returns the error for a node that is in another cluster.
 func (s *situation) otherCluster() error {
 	if _, member := s.cluster.Members[s.node.Name]; s.cluster.Name == stock && !member {
 		return fmt.Errorf("%s is in no cluster: its /etc/pve/corosync.conf is the sample that Debian's package corosync brings (cluster %q of %s), taken over when pve-cluster first started. Take it away: systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
@@ -75,13 +74,13 @@ func (s *situation) otherCluster() error {
 		s.host.Name(), s.cluster.Name, s.m.Cluster)
 }
 
-// corosync.service carries the membership, pve-cluster.service the files.
+// corosync.service provides the membership, pve-cluster.service the files.
 const (
 	corosyncUnit = "corosync.service"
 	pmxcfsUnit   = "pve-cluster.service"
 )
 
-// running refuses hosts on which a unit has stopped: nothing that is waited for comes before somebody starts it.
+// running rejects hosts on which a unit has stopped: waiting is useless until somebody starts it.
 func running(ctx context.Context, unit string, hosts ...modules.Host) error {
 	for _, h := range hosts {
 		observe.Units.Want(h, unit)
@@ -103,8 +102,8 @@ func running(ctx context.Context, unit string, hosts ...modules.Host) error {
 		unit, strings.Join(stopped, ", "), unit, unit)
 }
 
-// checkName refuses a node whose own name does not resolve to one of its addresses: pvecm looks it up, whatever links are
-// given, and pmxcfs does not start with a loopback address. A name that does not resolve is left to pvecm.
+// checkName rejects a node whose own name does not resolve to one of its addresses: pvecm looks it up even if links are
+// given, and pmxcfs does not start with a loopback address. A name that does not resolve at all is left to pvecm.
 func (s *situation) checkName(ctx context.Context) error {
 	observe.Networks.Want(s.host, "")
 	found, err := observe.Resolves.Observe(ctx, s.host, s.node.Name)

@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// join plans the way of a standalone node into the cluster.
+// join plans how a standalone node joins the cluster.
 func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	cluster, err := s.founderCluster(ctx)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	return s.plan(append(steps, step)...), nil
 }
 
-// founderCluster is the cluster as the founder sees it, fit to be joined.
+// founderCluster returns the cluster as the founder sees it, if it can be joined.
 func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	c, err := pve.Clusters.Observe(ctx, s.founder, "")
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	return c, nil
 }
 
-// checkNode refuses what a join would lose or stumble over on the joining node.
+// checkNode rejects what a join would lose, or fail on, on the joining node.
 func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	if err := s.discards(ctx); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	return s.checkVersions(ctx)
 }
 
-// notListed refuses a node whose name the cluster has already.
+// notListed rejects a node whose name is already in the cluster.
 func (s *situation) notListed(cluster pve.Cluster) error {
 	member, listed := cluster.Members[s.node.Name]
 	switch {
@@ -106,7 +106,7 @@ func (s *situation) notListed(cluster pve.Cluster) error {
 		cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
 }
 
-// ids are the ids of guests for a message.
+// ids lists the IDs of guests for a message.
 func ids(guests map[int]pve.Guest) string {
 	var numbers []int
 	for id := range guests {
@@ -131,8 +131,7 @@ func (s *situation) checkVersions(ctx context.Context) error {
 	return nil
 }
 
-// checkLinks demands exactly the links that the cluster has, on addresses that are this host's and
-// nobody else's.
+// checkLinks requires exactly the links that the cluster has, on addresses that belong to this host and to no other.
 func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 	wanted := s.m.links()
 	for _, name := range cluster.Names() {
@@ -156,7 +155,7 @@ func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 	return s.checkAddresses(ctx)
 }
 
-// door is the member through which the node joins, and the address to reach it under.
+// door is the member through which the node joins, and its address.
 type door struct{ name, address string }
 
 func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error) {
@@ -171,8 +170,8 @@ func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error)
 	return door{node.Name, address}, nil
 }
 
-// trust plans what the join needs of SSH: a key of root's, accepted by the founder, whose host key
-// is known. partial says that the rest of the plan needs these steps done first.
+// trust plans the SSH setup that the join needs: a key of root's that the founder accepts, and the founder's host key.
+// partial says that the rest of the plan needs these steps done first.
 func (s *situation) trust(ctx context.Context, to door) (steps []modules.Step, partial bool, err error) {
 	pve.Trusts.Want(s.founder, "")
 	mine, err := pve.Trusts.Observe(ctx, s.host, "")
@@ -198,7 +197,7 @@ func (s *situation) trust(ctx context.Context, to door) (steps []modules.Step, p
 	return steps, false, nil
 }
 
-// makeKey makes root's RSA key, or its public half, the way pvecm itself would.
+// makeKey creates root's RSA key, or its public half, as pvecm itself would.
 func (s *situation) makeKey(t pve.Trust) modules.Step {
 	argv := []string{"sh", "-c", "umask 077 && mkdir -p /root/.ssh && exec ssh-keygen -q -t rsa -b 4096 -N '' -f /root/.ssh/id_rsa"}
 	what := "create root's SSH key"
@@ -207,7 +206,7 @@ func (s *situation) makeKey(t pve.Trust) modules.Step {
 		what = "write the public half of root's SSH key"
 	}
 	t.PrivateKey = true
-	// Only check mode ever sees this: a real run reads the key.
+	// Only check mode uses this: a real run reads the key.
 	t.PublicKey = "ssh-rsa AAAA(made-on-" + s.node.Name + ") root@" + s.node.Name
 	return modules.Step{
 		Summary: what,
@@ -218,8 +217,8 @@ func (s *situation) makeKey(t pve.Trust) modules.Step {
 	}
 }
 
-// authorise lets the joining node's keys in on the founder. Its authorized_keys is a link into /etc/pve,
-// which a rename would replace by a file: so the lines are appended.
+// authorise adds the joining node's keys to the founder's authorized_keys. The lines are appended, because the file is a
+// link into /etc/pve, which a rename would replace by a file.
 func (s *situation) authorise(t pve.Trust, lines []string) modules.Step {
 	end := cmp.Or(t.AuthorizedEnd, "\n")
 	text := strings.Join(lines, end) + end
@@ -251,7 +250,7 @@ func file(lines []string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// keyName is the comment of a key, or its type where it has none.
+// keyName returns the comment of a key, or its type if it has none.
 func keyName(line string) string {
 	fields := strings.Fields(line)
 	for i, field := range fields {
@@ -267,8 +266,8 @@ func keyName(line string) string {
 	return "a key"
 }
 
-// know writes the founder's host keys, as read over the connection that is already trusted, into the
-// joining node's known_hosts: nobody scans the network for them.
+// know adds the founder's host keys to the joining node's known_hosts. They are read over the trusted connection, so that
+// nothing scans the network for them.
 func (s *situation) know(t pve.Trust, known string, to door) modules.Step {
 	after := t
 	after.Known = known
@@ -311,7 +310,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 			Argv: append([]string{"pvecm", "add", to.address, "--use_ssh"}, s.m.options()...),
 			// pvecm refuses to run below /etc/pve, which it is about to replace.
 			Dir: "/root",
-			// It waits for quorum without end.
+			// It waits for quorum without a limit.
 			Limit:   4 * time.Minute,
 			Long:    true,
 			Explain: explain,

@@ -13,11 +13,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// settleJoin bounds how long a membership may take to show everywhere. corosync's token and consensus
-// timeouts add up to some 15 s; other nodes reload within seconds.
+// settleJoin limits how long a membership may take to show everywhere. corosync's token and consensus timeouts add up to
+// about 15 s; other nodes reload within seconds.
 const settleJoin = 90 * time.Second
 
-// member judges a node that says it is in the wanted cluster.
+// member checks a node that says it is in the wanted cluster.
 func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 	self, listed := s.cluster.Members[s.node.Name]
 	if !listed {
@@ -44,7 +44,7 @@ func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 	return s.plan(), nil
 }
 
-// unproven lists what still speaks against the node being a member in good standing.
+// unproven lists what still speaks against the node's membership being complete.
 func (s *situation) unproven(ctx context.Context) ([]string, error) {
 	var missing []string
 	if !s.cluster.Quorate {
@@ -85,7 +85,7 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 				return nil, err
 			}
 			if apart(s.cluster, s.node.Name, c, node.Name) {
-				continue // another cluster of this name: it is refused on that host
+				continue // another cluster of this name, rejected on that host
 			}
 			s.peers = append(s.peers, peer)
 			member, listed := c.Members[s.node.Name]
@@ -100,8 +100,8 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 	return missing, nil
 }
 
-// concerned are the hosts whose corosync decides whether this node is a member in good standing: its own, and without a
-// quorum those of all the others.
+// concerned returns the hosts whose corosync decides about the node's membership: its own and, without a quorum, those of
+// all others.
 func (s *situation) concerned() []modules.Host {
 	if s.cluster.Quorate {
 		return []modules.Host{s.host}
@@ -109,7 +109,7 @@ func (s *situation) concerned() []modules.Host {
 	return append([]modules.Host{s.host}, s.peers...)
 }
 
-// proof waits for what is not proven.
+// proof returns a step that waits for what is not proven yet.
 func (s *situation) proof(missing []string) modules.Step {
 	after := s.seen(s.cluster)
 	after.Quorate = true
@@ -130,7 +130,7 @@ func (s *situation) proof(missing []string) modules.Step {
 	}
 }
 
-// seen is a cluster that lists this node, online.
+// seen returns a cluster that lists this node as online.
 func (s *situation) seen(c pve.Cluster) pve.Cluster {
 	c.Members = maps.Clone(c.Members)
 	self, listed := c.Members[s.node.Name]
@@ -146,8 +146,8 @@ func (s *situation) awaitJoin() string {
 	return s.node.Name + " online and quorate, as every member sees it (journalctl -u corosync -u pve-cluster)"
 }
 
-// certificate repairs a join that died after the membership and before the node's files: the node is in
-// the cluster, but has no key of its own.
+// certificate repairs a join that stopped between membership and the node's files: the node is in the cluster, but has no
+// key of its own.
 func (s *situation) certificate() modules.Step {
 	after := s.cluster
 	after.Certificate = true
@@ -160,7 +160,7 @@ func (s *situation) certificate() modules.Step {
 	}
 }
 
-// drift notes differences that only a careful edit of corosync.conf may repair.
+// drift notes differences that only a careful edit of corosync.conf can repair.
 func (s *situation) drift(self pve.Member) {
 	var wrong []string
 	for number, address := range s.m.links() {

@@ -1,7 +1,7 @@
 // Package pvecm creates a Proxmox VE cluster and joins nodes to it, one at a time.
 //
-// What pvecm itself does is described in pvecm(1) and in PVE::CLI::pvecm: it exits 0 when a creation or a
-// join has failed, so that membership is proven on both sides and nothing else counts.
+// pvecm(1) and PVE::CLI::pvecm describe what pvecm itself does. It exits with 0 even if creating or joining has failed, so
+// the module verifies the membership on both sides and relies on nothing else.
 package pvecm
 
 import (
@@ -22,7 +22,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is a node's desired membership.
+// Module is the desired cluster membership of a node.
 type Module struct {
 	Cluster string  `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
 	Founder string  `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
@@ -36,7 +36,7 @@ type Module struct {
 	Check   *Check  `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	Cluster string   `cty:"cluster" doc:"Name of the cluster."`
 	Nodes   []string `cty:"nodes" doc:"Names of the nodes that it has."`
@@ -96,7 +96,7 @@ task "a node that is switched off for good" {
 	New:    func() modules.Module { return &Module{} },
 }
 
-// Scope implements modules.Scoped: two joins at the same time collide, and a node is removed once.
+// Scope implements modules.Scoped. Two joins at the same time collide, and a node is removed once.
 func (m *Module) Scope() modules.Scope {
 	switch {
 	case m.Check != nil:
@@ -107,7 +107,7 @@ func (m *Module) Scope() modules.Scope {
 	return modules.OneByOne
 }
 
-// Validate checks what needs no host.
+// Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if m.Remove != nil {
 		return m.validateRemove()
@@ -138,7 +138,7 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// links are the wanted addresses by link number.
+// links returns the wanted addresses by link number.
 func (m *Module) links() map[int]string {
 	links := map[int]string{}
 	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
@@ -149,7 +149,7 @@ func (m *Module) links() map[int]string {
 	return links
 }
 
-// member is this node as the cluster will list it.
+// member returns this node as the cluster will list it.
 func (m *Module) member() pve.Member {
 	member := pve.Member{Votes: m.Votes, Online: true, Links: m.links()}
 	if m.NodeID != nil {
@@ -158,7 +158,7 @@ func (m *Module) member() pve.Member {
 	return member
 }
 
-// options are the arguments that create and add have in common.
+// options returns the arguments that create and add have in common.
 func (m *Module) options() []string {
 	var args []string
 	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
@@ -218,14 +218,14 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return s.join(ctx)
 }
 
-// situation is what a plan is made from.
+// situation holds the observations that a plan is made from.
 type situation struct {
 	m       *Module
 	host    modules.Host
 	founder modules.Host
 	node    pve.Node
 	cluster pve.Cluster
-	// peers are the other hosts of this run that are in the same cluster, once they have been asked.
+	// peers are the other hosts of this run in the same cluster, once they were asked.
 	peers []modules.Host
 	notes []string
 }
@@ -234,7 +234,7 @@ func (s *situation) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// unasked notes that a host could not be asked. Why one cannot be reached, and what to do, is said once: where it fails.
+// unasked notes that a host could not be asked. The reason, and what to do, is reported once, by the failure of that host.
 func (s *situation) unasked(peer modules.Host, what string, err error) {
 	var unreachable *remote.UnreachableError
 	if errors.As(err, &unreachable) {
@@ -244,7 +244,7 @@ func (s *situation) unasked(peer modules.Host, what string, err error) {
 	s.note("%s could not be asked %s: %v", peer.Name(), what, err)
 }
 
-// data is what register exposes.
+// data returns the registered result.
 func (s *situation) data() cty.Value {
 	return modules.Data(result{Cluster: s.cluster.Name, Nodes: s.cluster.Names(), Quorate: s.cluster.Quorate})
 }
@@ -253,7 +253,7 @@ func (s *situation) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Data: s.data(), Notes: s.notes}
 }
 
-// waitForMount waits for /etc/pve, which is away for seconds while a cluster is created or joined.
+// waitForMount waits for /etc/pve, which disappears for seconds while a cluster is created or joined.
 func waitForMount(h modules.Host) modules.Plan {
 	return modules.Plan{Steps: []modules.Step{{
 		Summary: "wait for the cluster file system /etc/pve",
@@ -264,8 +264,8 @@ func waitForMount(h modules.Host) modules.Plan {
 	}}}
 }
 
-// checkAddresses refuses a link address that this host does not have: pvecm create accepts it, and the
-// cluster is then of no use and cannot be left.
+// checkAddresses rejects a link address that this host does not have: pvecm create accepts it, but the resulting cluster is
+// useless and cannot be left.
 func (s *situation) checkAddresses(ctx context.Context) error {
 	network, err := observe.Networks.Observe(ctx, s.host, "")
 	if err != nil {
@@ -274,7 +274,7 @@ func (s *situation) checkAddresses(ctx context.Context) error {
 	for number, text := range s.m.links() {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			continue // a name: corosync resolves it
+			continue // a name, which corosync resolves
 		}
 		if !network.Has(address) {
 			return fmt.Errorf("link%d: %s is no address of %s: give one that an interface of this host has", number, text, s.host.Name())
@@ -313,7 +313,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 	}), nil
 }
 
-// noOtherCluster makes sure that no host of the play is in a cluster yet: two clusters cannot be merged.
+// noOtherCluster requires that no host of the play is in a cluster yet, because two clusters cannot be merged.
 func (s *situation) noOtherCluster(ctx context.Context) error {
 	peers := s.host.Peers()
 	for _, peer := range peers {
@@ -339,11 +339,11 @@ func (s *situation) noOtherCluster(ctx context.Context) error {
 	return nil
 }
 
-// suspect finds the failure of a create or add that exits 0: their worker prints its error, and nothing
-// else, on standard error (PVE/CLI/pvecm.pm, recorded with 9.2 and 8.4).
+// suspect detects a create or add that failed and exited with 0: its worker prints the error, and nothing else, on standard
+// error (PVE/CLI/pvecm.pm, recorded with 9.2 and 8.4).
 func suspect(_, stderr []byte) error { return explain(0, nil, stderr) }
 
-// explain turns a failure of pvecm into its last words: exit codes mean nothing.
+// explain returns the last words of a failed pvecm, whose exit codes mean nothing.
 func explain(exit int, stdout, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
 	switch {

@@ -9,8 +9,7 @@ import (
 
 var configVersion = regexp.MustCompile(`(?m)^([ \t]*config_version[ \t]*:[ \t]*)([0-9]+)[ \t]*$`)
 
-// reinstate gives an older corosync.conf the version that follows the present one: pmxcfs hands none to corosync that is not
-// newer than what it has.
+// reinstate gives an older corosync.conf the version after the current one: pmxcfs passes only newer ones to corosync.
 func reinstate(path string, kept, now []byte) ([]byte, error) {
 	version, err := versionOf(now)
 	if err != nil {
@@ -25,7 +24,7 @@ func reinstate(path string, kept, now []byte) ([]byte, error) {
 	return configVersion.ReplaceAll(kept, []byte("${1}"+strconv.FormatUint(version+1, 10))), nil
 }
 
-// versionOf is the config_version of a corosync.conf.
+// versionOf returns the config_version of a corosync.conf.
 func versionOf(conf []byte) (uint64, error) {
 	found := configVersion.FindAllSubmatch(conf, -1)
 	if len(found) != 1 {

@@ -18,12 +18,12 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Remove is a node that is to be in the cluster no more.
+// Remove removes a node from the cluster.
 type Remove struct {
 	Node string `hcl:"node" doc:"Name of the node. It must be switched off, and must not hold anything any more."`
 }
 
-// What the cluster knows of its nodes: keys that its roots accept, and host keys as older releases kept them.
+// The cluster's files about its nodes: keys that root accepts on all of them, and host keys as older releases kept them.
 const (
 	clusterKeys  = "/etc/pve/priv/authorized_keys"
 	clusterHosts = "/etc/pve/priv/known_hosts"
@@ -37,7 +37,7 @@ func (m *Module) validateRemove() error {
 	return pve.CheckNodeName("remove.node", m.Remove.Node)
 }
 
-// plan removes the node, or refuses with all that stands against it.
+// plan removes the node, or returns an error with everything that prevents it.
 func (r *Remove) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	r.want(h)
 	c, err := pve.Clusters.Observe(ctx, h, "")
@@ -91,8 +91,8 @@ func (r *Remove) want(h modules.Host) {
 	}
 }
 
-// obstacles are what has to be done before, in its order. What the node holds counts also when it is deleted already: an earlier
-// deletion may have been somebody else's.
+// obstacles lists what has to be done first, in order. What the node holds counts even after it was deleted, because
+// somebody else may have deleted it.
 func (r *Remove) obstacles(ctx context.Context, h modules.Host, c pve.Cluster) ([]string, error) {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -138,7 +138,7 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(names, func(n string) bool { return n == name })
 }
 
-// answers says how the node still answers; empty means that it does not, as far as anybody can tell.
+// answers says how the node still answers, or returns "" if it seems not to.
 func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member) (string, error) {
 	if member.Online {
 		return "the cluster sees it online", nil
@@ -148,7 +148,7 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 		peer, err = h.Peers()[at], nil
 	}
 	if err != nil {
-		return "", nil // it is in the inventory no more
+		return "", nil // it is not in the inventory any more
 	}
 	var unreachable *remote.UnreachableError
 	switch _, err := pve.Nodes.Observe(ctx, peer, ""); {
@@ -163,7 +163,7 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 	}
 }
 
-// guests adds the guests that the node still has, and what names it for guests.
+// guests adds the guests that the node still has, and what refers to it for guests.
 func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ...any)) error {
 	guests, err := pve.GuestLists.Observe(ctx, h, "")
 	if err != nil {
@@ -212,7 +212,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 	return nil
 }
 
-// ceph adds what the node still is in Ceph.
+// ceph adds what the node still does in Ceph.
 func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...any)) error {
 	osds, err := ceph.OSDs.Observe(ctx, h, r.Node)
 	if err != nil {
@@ -249,7 +249,8 @@ func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...a
 	return nil
 }
 
-// delnode deletes the node from corosync's configuration. That it cannot be killed, being off, is printed and no failure.
+// delnode deletes the node from corosync's configuration. pvecm prints that it could not kill the node, which is off; that
+// is not a failure.
 func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 	var expect []observe.Expectation
 	for _, peer := range h.Peers() {
@@ -272,8 +273,8 @@ func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 	}
 }
 
-// rest removes what Proxmox VE leaves of a node that is deleted. Its folder comes last: it is what a run that was broken off
-// finds again.
+// rest removes what Proxmox VE leaves of a deleted node. The node's folder comes last, because a run after an interruption
+// finds the node by it.
 func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	var steps []modules.Step
 	bucket, err := ceph.CrushHosts.Observe(ctx, h, r.Node)
@@ -327,15 +328,15 @@ func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, erro
 	}), nil
 }
 
-// withoutKeys is an authorized_keys without the lines that Proxmox VE wrote for root of a node: a key without options, with the
-// comment root@NODE.
+// withoutKeys returns an authorized_keys without the lines that Proxmox VE wrote for root of a node: keys without options
+// and with the comment root@NODE.
 func withoutKeys(text, node string) string {
 	return keepLines(text, func(fields []string) bool {
 		return len(fields) != 3 || !strings.HasPrefix(fields[1], "AAAA") || fields[2] != "root@"+node
 	})
 }
 
-// withoutHost is a known_hosts without the keys of a node, under whichever names: a key that is listed under the node's name is
+// withoutHost returns a known_hosts without the keys of a node under any name: a key that is listed under the node's name is
 // the node's under its addresses too.
 func withoutHost(text, node string) string {
 	its := map[string]bool{}
@@ -347,7 +348,7 @@ func withoutHost(text, node string) string {
 	return keepLines(text, func(fields []string) bool { return len(fields) < 3 || !its[fields[2]] })
 }
 
-// keepLines keeps the lines of whose words something holds.
+// keepLines keeps the lines for whose fields keep returns true.
 func keepLines(text string, keep func(fields []string) bool) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
