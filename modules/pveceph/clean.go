@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Clean is a gate on the placement groups.
+// Clean waits for clean placement groups.
 type Clean struct {
 	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"How long to wait at most."`
 }
@@ -55,8 +55,8 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	}), nil
 }
 
-// notes says what somebody may have forgotten, such as a flag, once all placement groups are clean: what is uncertain in check mode
-// is not said.
+// notes adds what somebody may have forgotten, such as a flag, once all placement groups are clean. It does not add what is
+// uncertain in check mode.
 func (c *Clean) notes(ctx context.Context, s *site, status ceph.Status) error {
 	health, err := ceph.Healths.Observe(ctx, s.host, "")
 	if err == nil {

@@ -8,7 +8,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// pveceph runs one of its commands, none of which may be started twice. Locks of other nodes are waited for.
+// pveceph returns a call of pveceph. It must not be started twice. It waits for locks of other nodes.
 func pveceph(limit time.Duration, args ...string) modules.Run {
 	return modules.Run{
 		Argv:     append([]string{"pveceph"}, args...),
@@ -21,10 +21,10 @@ func pveceph(limit time.Duration, args ...string) modules.Run {
 	}
 }
 
-// explain turns a failure into pveceph's own words; its exit codes mean nothing.
+// explain returns pveceph's own message for a failure; its exit codes mean nothing.
 func explain(exit int, _, stderr []byte) error {
 	switch exit {
-	case 124, 137, 143: // its limit, or somebody else, ended it
+	case 124, 137, 143: // its limit, or something else, ended it
 		return nil
 	}
 	var lines []string
@@ -40,7 +40,7 @@ func explain(exit int, _, stderr []byte) error {
 	return pve.Refused(strings.Join(lines, "; "))
 }
 
-// cephCommand runs a command of ceph itself that changes something. It reports success on standard error, too.
+// cephCommand returns a call of ceph that changes something. ceph reports success on standard error, too.
 func cephCommand(args ...string) modules.Run {
 	return modules.Run{
 		Argv:    append([]string{"ceph", "-c", linkTarget, "--connect-timeout", "10"}, args...),

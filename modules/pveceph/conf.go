@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Conf is settings in a section of the cluster's ceph.conf.
+// Conf sets settings in a section of the cluster's ceph.conf.
 type Conf struct {
 	Section  string            `hcl:"section,optional" default:"global" doc:"The section: global, mon, mgr, osd, mds, client, or one of a daemon, such as osd.3."`
 	Settings map[string]string `hcl:"settings" doc:"Settings by name. Others, and comments, stay as they are."`
@@ -28,7 +28,7 @@ var (
 	confKey     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// ofOthers are settings that other parts make, and that no running cluster survives a change of.
+// ofOthers are settings that other parts make, and whose change no running cluster survives.
 var ofOthers = []string{"fsid", "mon_host", "public_network", "cluster_network", "public_addr"}
 
 func (c *Conf) validate() error {
@@ -114,7 +114,7 @@ func editConf(text, section, key, value string) string {
 				out = append(out, line)
 				done, end = true, len(out)
 			}
-			continue // said twice, the last one would count
+			continue // a duplicate, of which the last one would count
 		}
 		out = append(out, old)
 		if inside && trimmed != "" {
@@ -134,7 +134,7 @@ func editConf(text, section, key, value string) string {
 	return strings.Join(out, "")
 }
 
-// confName is the name of a setting as Ceph compares it: blanks, "-" and "_" are the same.
+// confName returns the name of a setting as Ceph compares it: blanks, "-" and "_" are equivalent.
 func confName(name string) string {
 	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), "_")
 }

@@ -15,14 +15,14 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// placedLink is what the file observations will see of the link.
+// placedLink returns what observing the link will find.
 func placedLink(h modules.Host) []observe.Expectation {
 	return observe.Placed(h, "/etc/ceph/ceph.conf", observe.File{
 		Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Size: int64(len(linkTarget)), Target: linkTarget,
 	})
 }
 
-// Mon is a monitor on a node; its id is the node's name.
+// Mon is a monitor on a node. Its ID is the node's name.
 type Mon struct {
 	Address string `hcl:"address,optional" doc:"Address of the monitor, one of this host's in the public network. The only such address if not given."`
 }
@@ -81,8 +81,8 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return m.create(ctx, s, await)
 }
 
-// firstManager makes sure of the manager that pveceph makes beside the first monitor: it is in the map only
-// seconds later, and a later task would take it for stopped.
+// firstManager waits for the manager that pveceph creates with the first monitor. It enters the map only seconds later, and
+// until then a task would consider it stopped.
 func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
 	if !s.local.Mgr || len(s.conf.MonHosts()) != 1 {
 		return nil, nil
@@ -121,16 +121,16 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	}
 	what := "monitor"
 	if first {
-		// pveceph makes a manager beside the first monitor, and Ceph makes its default rule.
+		// pveceph creates a manager with the first monitor, and Ceph its default rule.
 		what = "the first monitor and manager"
 		units = append(units, ceph.DaemonUnit("mgr", name))
 		shared = append(shared, ceph.Managers.Expect(name, ceph.Manager{InMap: true}),
-			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // there are no pools, and so no placement groups
+			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // there are no pools, hence no placement groups
 			ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
 	if first {
-		// A node can still broadcast a monitor that was removed a moment ago.
+		// A node may still announce a monitor that was removed a moment ago.
 		run.Retry = append(run.Retry, "Could not connect to ceph cluster despite configured monitors")
 	}
 	return s.plan(modules.Step{
@@ -146,7 +146,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 	}), nil
 }
 
-// address is where the monitor will listen.
+// address returns the address that the monitor will listen on.
 func (m *Mon) address(ctx context.Context, s *site) (string, error) {
 	public, err := networks(s.conf.Global("public_network"))
 	if err != nil {
@@ -185,7 +185,7 @@ func orNone(text string) string {
 	return text
 }
 
-// Mgr is a manager on a node; its id is the node's name.
+// Mgr is a manager on a node. Its ID is the node's name.
 type Mgr struct{}
 
 func (m *Mgr) scope() modules.Scope { return modules.EachHost }
@@ -220,10 +220,10 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	})...), nil
 }
 
-// MDS is a metadata server on a node; its id is the node's name.
+// MDS is a metadata server on a node. Its ID is the node's name.
 type MDS struct{}
 
-// Nothing locks ceph.conf while a metadata server is made: two at the same time lose one's section.
+// ceph.conf is not locked while a metadata server is created: of two at the same time, one would lose its section.
 func (m *MDS) scope() modules.Scope { return modules.OneByOne }
 func (m *MDS) validate() error      { return nil }
 

@@ -14,17 +14,17 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// bay is the disks of a node and the OSDs that it has.
+// bay holds the disks and the OSDs of a node.
 type bay struct {
 	host    modules.Host
 	node    string
 	devices []observe.BlockDevice
 	osds    []ceph.OSD
-	// elsewhere are the OSDs of the cluster's other nodes. They are read only where something may be wiped.
+	// elsewhere are the OSDs of the cluster's other nodes, which are read only if something may be wiped.
 	elsewhere map[string][]ceph.OSD
 }
 
-// openBay reads them. It works on a host without Ceph, too.
+// openBay reads them, also on a host without Ceph.
 func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	observe.Disks.Want(h, "")
 	node, err := pve.Nodes.Observe(ctx, h, "")
@@ -53,7 +53,7 @@ func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	return b, err
 }
 
-// find is the device of that name.
+// find returns the device of a name.
 func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 	d, ok := observe.FindDevice(b.devices, name)
 	if !ok {
@@ -76,7 +76,7 @@ func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 	return d, nil
 }
 
-// stable is the name of a device that will be the same tomorrow.
+// stable returns a name of a device that does not change.
 func stable(d observe.BlockDevice) string {
 	if len(d.Links) > 0 {
 		return d.Links[0]
@@ -84,9 +84,9 @@ func stable(d observe.BlockDevice) string {
 	return d.Path
 }
 
-// owner is the OSD of this cluster whose data is on the device. The proof is the name of the logical
-// volume on it, which holds the OSD's UUID. Where the name tells nothing (an old or a foreign layout),
-// it is what the daemon reported, if the device does carry something of Ceph's.
+// owner returns the OSD of this cluster whose data is on the device. The name of the logical volume proves it, because it
+// contains the OSD's UUID. If the name says nothing (an old or foreign layout), owner relies on what the daemon reported,
+// provided that the device carries something of Ceph's.
 func (b *bay) owner(d observe.BlockDevice) (ceph.OSD, bool) {
 	if osd, found := b.volumeOwner(d); found {
 		return osd, true
@@ -102,10 +102,10 @@ func (b *bay) owner(d observe.BlockDevice) (ceph.OSD, bool) {
 	return ceph.OSD{}, false
 }
 
-// volumeOwner is the OSD that a volume on the device is named after. What is on its partitions is theirs.
+// volumeOwner returns the OSD that a volume on the device is named after. Volumes on partitions belong to the partitions.
 func (b *bay) volumeOwner(d observe.BlockDevice) (ceph.OSD, bool) {
 	for _, osd := range b.osds {
-		// device-mapper doubles the hyphens of a volume's name.
+		// device-mapper doubles the hyphens in the name of a volume.
 		volume := "osd--block--" + strings.ReplaceAll(osd.UUID, "-", "--")
 		if osd.UUID != "" && (strings.HasSuffix(d.Path, volume) || strings.HasSuffix(d.Name, volume)) {
 			return osd, true
@@ -122,7 +122,7 @@ func (b *bay) volumeOwner(d observe.BlockDevice) (ceph.OSD, bool) {
 	return ceph.OSD{}, false
 }
 
-// namesVolumes reports whether the device has a volume named after an OSD: then the name decides.
+// namesVolumes reports whether the device has a volume named after an OSD, so that the name decides.
 func (b *bay) namesVolumes(d observe.BlockDevice) bool {
 	named := false
 	d.Walk(func(below observe.BlockDevice) { named = named || strings.Contains(below.Path, "-osd--block--") })
@@ -186,7 +186,8 @@ func (b *bay) describe(d observe.BlockDevice) string {
 	return strings.Join(parts, "; ")
 }
 
-// usable says which OSD a device already carries (nil for a blank one, and for one that wipe covers), and refuses anything else.
+// usable returns the OSD that a device already carries, or nil if the device is blank or may be wiped. Any other device is
+// an error.
 func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *ceph.OSD, error) {
 	d, err := b.find(argument, name)
 	if err != nil {
@@ -207,7 +208,7 @@ func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *
 	return d, nil, nil
 }
 
-// Disks is a check of devices before anything is done to them.
+// Disks checks devices before anything is done to them.
 type Disks struct {
 	Devices  []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, carry an OSD of this cluster, or be covered by wipe."`
 	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped: those of the tasks that make OSDs."`

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Flags are flags of the OSD map.
+// Flags sets flags of the OSD map.
 type Flags struct {
 	Set   []string `hcl:"set,optional" doc:"Flags that are to be set, such as noout and norebalance."`
 	Unset []string `hcl:"unset,optional" doc:"Flags that are to be unset. Flags that are in neither list are left as they are."`
@@ -69,10 +69,10 @@ func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	return s.plan(steps...), nil
 }
 
-// setFlag sets a flag or unsets it.
+// setFlag sets or unsets a flag.
 func (s *site) setFlag(verb, flag string, after ceph.Health) modules.Step {
 	risk := modules.Harmless
-	if verb == "unset" { // the data moves that the flag has held back
+	if verb == "unset" { // the data that the flag has held back moves
 		risk = modules.MovesData
 	}
 	return modules.Step{

@@ -66,10 +66,10 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// metadataPGs is pveceph's choice for the metadata pool.
+// metadataPGs returns what pveceph chooses for the metadata pool.
 func (f *FS) metadataPGs() int { return max(8, f.PGNum/4) }
 
-// check refuses what pveceph would, and returns the pools as they will be.
+// check rejects what pveceph would reject, and returns the pools as they will be.
 func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
 	if err := s.writable(ctx); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
 	}
 	pool := ceph.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.PGNum, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
 	after[data] = pool
-	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the bound
+	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the minimum
 	after[metadata] = pool
 	return after, nil
 }
@@ -118,7 +118,7 @@ func number(text string, otherwise int) int {
 	return otherwise
 }
 
-// standby makes sure that a metadata server stands by for the file system.
+// standby requires a metadata server that stands by for the file system.
 func (f *FS) standby(ctx context.Context, s *site) error {
 	members, err := s.members(ctx)
 	if err != nil {

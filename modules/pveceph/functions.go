@@ -10,13 +10,13 @@ import (
 	"hlplay/modules"
 )
 
-// functions are the arithmetic of Ceph that people do with pencil and paper: placement groups and usable capacity.
+// functions are the arithmetic of Ceph that people would do by hand: placement groups and usable capacity.
 var functions = []modules.Function{
 	{Name: "pg_count", Doc: "The placement groups for each pool: the power of two that is nearest to (osds × target) / (pools × size); pools is 1 and target 100 PGs for each OSD if not given.", Arguments: "osds, size, pools, target", Func: pgCountFunc},
 	{Name: "usable_capacity", Doc: "What a replicated pool can hold, in the unit of osd_sizes: their sum divided by the size of the pool, rounded down.", Func: usableCapacityFunc},
 }
 
-// defaultTarget is the placement groups that an OSD should hold.
+// defaultTarget is the number of placement groups that an OSD should hold.
 const defaultTarget = 100
 
 var pgCountFunc = function.New(&function.Spec{
@@ -46,8 +46,8 @@ var pgCountFunc = function.New(&function.Spec{
 	},
 })
 
-// nearestPower is the power of two that is nearest to a positive number, at least 1, and of two
-// that are equally near the greater one.
+// nearestPower returns the power of two, at least 1, that is nearest to a positive number. Of two equally near ones it
+// returns the greater.
 func nearestPower(want *big.Rat) *big.Int {
 	lower := big.NewInt(1)
 	for {

@@ -18,7 +18,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Health is a gate on the health of Ceph.
+// Health waits for Ceph to be healthy.
 type Health struct {
 	Allow   []string      `hcl:"allow,optional" doc:"What may be: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"Time limit for waiting for temporary problems. What an administrator has set (flags, OSDs that are out, maintenance mode) is not waited for."`
@@ -51,9 +51,9 @@ func (m *Health) validate() error {
 	return nil
 }
 
-// fault is one thing that is wrong, or not as usual.
+// fault is one thing that is wrong or unusual.
 type fault struct {
-	// names are those that allow it.
+	// names are the names in allow that accept it.
 	names []string
 	text  string
 	// set says that somebody has set it, so that it does not pass by itself.
@@ -123,7 +123,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}), nil
 }
 
-// checkNodes refuses names in allow that nothing has.
+// checkNodes rejects names in allow that nothing has.
 func (m *Health) checkNodes(ctx context.Context, s *site) error {
 	for _, name := range m.Allow {
 		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
@@ -141,7 +141,7 @@ func (m *Health) checkNodes(ctx context.Context, s *site) error {
 	return nil
 }
 
-// faults returns what is wrong with Ceph, and what somebody has set that he may have forgotten.
+// faults returns what is wrong with Ceph, and what somebody has set and may have forgotten.
 func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Status) ([]fault, error) {
 	ha, err := pve.HAs.Observe(ctx, s.host, "")
 	if err != nil {
@@ -150,13 +150,13 @@ func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Statu
 	var all []fault
 	for _, code := range slices.Sorted(maps.Keys(health.Checks)) {
 		if code == "OSDMAP_FLAGS" || downCheck.MatchString(code) && len(health.Down) > 0 {
-			continue // said below, for each flag and each OSD
+			continue // covered below, for each flag and each OSD
 		}
 		all = append(all, fault{names: []string{code}, text: describeCheck(code, health.Checks[code])})
 	}
 	for _, id := range slices.Sorted(maps.Keys(health.Down)) {
 		f := fault{names: []string{osd(id), "OSD_DOWN"}, text: osdOn(id, health.Down[id]) + " is down"}
-		if _, out := health.Out[id]; out { // one that starts again is taken in again
+		if _, out := health.Out[id]; out { // an OSD that starts again is taken in again
 			f = fault{names: []string{osd(id), "OSD_OUT"}, text: osdOn(id, health.Down[id]) + " is down and out"}
 		}
 		all = append(all, f)
@@ -186,7 +186,7 @@ func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Statu
 	return all, nil
 }
 
-// downCheck matches the codes about OSDs that are down: OSD_DOWN, and OSD_HOST_DOWN for all of a host.
+// downCheck matches the codes about OSDs that are down: OSD_DOWN, or OSD_HOST_DOWN for all OSDs of a host.
 var downCheck = regexp.MustCompile(`^OSD_([A-Z]+_)?DOWN$`)
 
 // flagMeaning says what a flag of the OSD map prevents.
@@ -197,7 +197,7 @@ var flagMeaning = map[string]string{
 	"nodeep-scrub": "no data is scrubbed deeply", "notieragent": "no cache tier is flushed", "nosnaptrim": "no snapshot is trimmed",
 }
 
-// describeCheck says a failing check with its first details.
+// describeCheck describes a failing check with its first details.
 func describeCheck(code string, c ceph.Check) string {
 	text := code + ": " + c.Message
 	const most = 3
@@ -211,7 +211,7 @@ func describeCheck(code string, c ceph.Check) string {
 	return text
 }
 
-// unwell says which placement groups are in a state that a health check is about. Ceph warns only after a minute.
+// unwell says which placement groups are in a state that a health check is about. Ceph itself warns only after a minute.
 func unwell(status ceph.Status, code string) string {
 	var states []string
 	for _, state := range slices.Sorted(maps.Keys(status.Others)) {
@@ -230,7 +230,7 @@ func unwell(status ceph.Status, code string) string {
 
 func osd(id int) string { return "osd." + strconv.Itoa(id) }
 
-// osdOn is an OSD and its node.
+// osdOn formats an OSD and its node.
 func osdOn(id int, node string) string {
 	if node == "" {
 		return osd(id)

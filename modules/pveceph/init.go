@@ -35,8 +35,7 @@ func (i *Init) validate() error {
 	return sizes("init", i.Size, i.MinSize)
 }
 
-// sizes checks a pair of size and min_size. With min_size 1 a single disk may hold the only copy
-// of what was just written.
+// sizes checks size and min_size together. With min_size 1 a single disk may hold the only copy of recent data.
 func sizes(block string, size, minSize int) error {
 	switch {
 	case size < 2 || size > 7:
@@ -102,7 +101,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// existing compares a configuration that is there. Nothing of it is ever changed.
+// existing compares an existing configuration, of which nothing is ever changed.
 func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 	public, cluster := s.conf.Global("public_network"), s.conf.Global("cluster_network")
 	if cluster == "" {
@@ -134,7 +133,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 		after := s.conf
 		after.Folder = true
 		plan = s.plan(modules.Step{
-			// Without --network init leaves the networks alone.
+			// Without --network, init does not change the networks.
 			Summary: "make the missing /etc/pve/ceph",
 			Action:  pveceph(2*time.Minute, "init"),
 			Expect:  append(pve.Everywhere(s.host, ceph.Confs.Expect("", after)), s.linked(nil)),
@@ -148,7 +147,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 	return plan, nil
 }
 
-// sameNetworks compares as sets of networks: they are stored as typed, "10.10.10.11/24" for instance.
+// sameNetworks compares sets of networks. They are stored as typed, such as "10.10.10.11/24".
 func sameNetworks(have, want string) (bool, error) {
 	a, err := networks(have)
 	if err != nil {
@@ -169,7 +168,7 @@ func sameNetworks(have, want string) (bool, error) {
 	return true, nil
 }
 
-// Link is the node's way to the cluster's configuration.
+// Link is the node's link to the cluster's configuration.
 type Link struct{}
 
 func (l *Link) scope() modules.Scope { return modules.EachHost }
@@ -183,8 +182,7 @@ func (l *Link) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(s.link()...), nil
 }
 
-// link makes /etc/ceph/ceph.conf, which managers and metadata servers read and their create commands
-// do not make.
+// link creates /etc/ceph/ceph.conf, which managers and metadata servers read but their create commands do not create.
 func (s *site) link() []modules.Step {
 	if s.local.Conf == linkTarget {
 		return nil

@@ -14,17 +14,17 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Install is Ceph's packages on a node.
+// Install installs Ceph's packages on a node.
 type Install struct {
 	Version    string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Release by its code name. Proxmox VE 8 has quincy, reef and squid, 9 has squid and tentacle."`
 	Repository string `hcl:"repository,optional" default:"no-subscription" enum:"no-subscription,enterprise,test" doc:"Repository of Proxmox; enterprise needs a subscription."`
 	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
 }
 
-// packages are those that pveceph install installs (PVE::CLI::pveceph).
+// packages are what pveceph install installs (PVE::CLI::pveceph).
 var packages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
 
-// offered are the releases that each major version of Proxmox VE has.
+// offered are the Ceph releases for each major version of Proxmox VE.
 var offered = map[int][]string{
 	8: {"quincy", "reef", "squid"},
 	9: {"squid", "tentacle"},
@@ -39,7 +39,7 @@ func (i *Install) validate() error {
 	return nil
 }
 
-// source is the file that pveceph install would write, and its content.
+// source returns the file that pveceph install would write, and its content.
 func (i *Install) source(major int) (path, content string) {
 	base := strings.TrimSuffix(i.Mirror, "/")
 	if base == "" {
@@ -72,7 +72,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, err
 	}
 	path, content := i.source(major)
-	old := "/etc/apt/sources.list.d/ceph.list" // left beside ceph.sources by an upgrade from 8
+	old := "/etc/apt/sources.list.d/ceph.list" // left next to ceph.sources by an upgrade from 8
 	files, err := observe.Files.ObserveAll(ctx, h, []string{path, old})
 	if err != nil {
 		return modules.Plan{}, err
@@ -81,7 +81,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if err != nil && (local.Installed || !observe.IsUnknown(err)) {
 		return modules.Plan{}, err
 	}
-	// Where check mode cannot tell of one (Proxmox VE brings some of them), the servers still are not there.
+	// If check mode cannot tell about one, because Proxmox VE brings some of them, the servers are still missing.
 	var missing []string
 	for _, name := range packages {
 		if !installed[name].Installed() {
@@ -89,8 +89,8 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		}
 	}
 	if !local.Installed {
-		// As pveceph does, all are named: the client packages that Proxmox VE brought in another release then
-		// come from the same source as the servers.
+		// Like pveceph, name all of them: the client packages of another release that came with Proxmox VE are then updated
+		// from the same source as the servers.
 		missing = packages
 	}
 	if !slices.Contains(offered[major], i.Version) {
@@ -118,7 +118,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	return plan, nil
 }
 
-// check refuses what an installation would break, and returns the major version of Proxmox VE.
+// check rejects what an installation would break, and returns the major version of Proxmox VE.
 func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (int, error) {
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
@@ -145,8 +145,7 @@ func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (i
 	return major, nil
 }
 
-// keep leaves a release as it is that is installed although this Proxmox VE has no source of it, such as that of
-// a node whose Proxmox VE was upgraded first.
+// keep leaves an installed release that this Proxmox VE has no source for, as on a node whose Proxmox VE was upgraded first.
 func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Plan, error) {
 	if len(missing) > 0 {
 		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, of which %s is missing, and Proxmox VE %d has no source of it: it has %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
@@ -168,7 +167,7 @@ func (i *Install) writeSource(h modules.Host, path, content string, before obser
 	}
 }
 
-// on places expectations on h: a step of check mode could be judged elsewhere.
+// on sets the host of expectations to h, because check mode could evaluate a step elsewhere.
 func on(h modules.Host, expectations []observe.Expectation) []observe.Expectation {
 	for n := range expectations {
 		if expectations[n].Host == nil {
@@ -178,7 +177,7 @@ func on(h modules.Host, expectations []observe.Expectation) []observe.Expectatio
 	return expectations
 }
 
-// aptUnknown makes unknowable what apt would say.
+// aptUnknown makes apt's answers unknown.
 func aptUnknown(because string) observe.Expectation {
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {
@@ -213,7 +212,7 @@ func (i *Install) install(h modules.Host, source observe.TextFile, local ceph.No
 	}
 }
 
-// brought accepts what Ceph's packages bring to a host.
+// brought reports whether Ceph's packages bring the key to a host.
 func brought(k observe.Key) bool {
 	switch k.Kind {
 	case observe.Units.Name:

@@ -31,7 +31,7 @@ type OSD struct {
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
 
-// On one host OSDs are made one after the other, as the rounds of a task are; hosts work in parallel.
+// On one host OSDs are created one after another, as items of a task; hosts work in parallel.
 func (o *OSD) scope() modules.Scope { return modules.EachHost }
 
 func (o *OSD) validate() error {
@@ -102,7 +102,7 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return s.plan(append(steps, o.create(s, b, used))...), nil
 }
 
-// existing judges an OSD that is there.
+// existing checks an existing OSD.
 func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD) modules.Plan {
 	id := cty.UnknownVal(cty.Number)
 	if osd.ID >= 0 {
@@ -119,7 +119,7 @@ func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD
 		s.note("osd.device: wipe names the disk of an OSD, %s; take it out of the task, so that nothing is wiped once the OSD is gone", serial)
 	}
 	var steps []modules.Step
-	// One that is predicted has no number yet, and runs.
+	// A predicted OSD has no number yet, and is running.
 	if !osd.Up || osd.ID >= 0 && !s.runs("osd", strconv.Itoa(osd.ID)) {
 		up := slices.Clone(b.osds)
 		for i := range up {
@@ -142,10 +142,10 @@ func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD
 	return plan
 }
 
-// settleOSD bounds how long a new OSD may take to be up: it formats, starts, and peers.
+// settleOSD limits how long a new OSD may take to be up: it formats, starts, and peers.
 const settleOSD = 90 * time.Second
 
-// sharable finds a database or log device, and refuses one that is neither blank, nor serves OSDs already, nor may be wiped.
+// sharable returns a database or log device, which must be blank, serve OSDs already, or be allowed to be wiped.
 func (b *bay) sharable(argument, name string, data observe.BlockDevice, wipe wiping) (found observe.BlockDevice, toWipe bool, err error) {
 	d, err := b.find(argument, name)
 	if err != nil {
@@ -162,7 +162,7 @@ func (b *bay) sharable(argument, name string, data observe.BlockDevice, wipe wip
 			others++
 		}
 	}
-	// A prediction knows neither the volumes nor the UUID of what LVM will have made.
+	// A prediction knows neither the volumes nor the UUID that LVM will create.
 	predicted := d.Filesystem == "LVM2_member" && d.UUID == "" && len(d.Children) == 0
 	if d.Blank() || predicted || volumes > 0 && others == 0 {
 		return d, false, nil
@@ -170,7 +170,7 @@ func (b *bay) sharable(argument, name string, data observe.BlockDevice, wipe wip
 	return d, true, b.wipeable(argument, name, d, wipe)
 }
 
-// checkNetwork refuses a node without an address for replication: its OSDs would not be made.
+// checkNetwork rejects a node without an address for replication, on which no OSD can be created.
 func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 	which := "cluster_network"
 	text := s.conf.Global(which)
@@ -197,7 +197,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
 }
 
-// create makes the OSD: used are the disk, and those of its database and its log.
+// create creates the OSD. used are its disk and the devices for its database and log.
 func (o *OSD) create(s *site, b *bay, used []observe.BlockDevice) modules.Step {
 	device := used[0]
 	args := []string{"osd", "create", o.Device}
@@ -233,8 +233,8 @@ func (o *OSD) create(s *site, b *bay, used []observe.BlockDevice) modules.Step {
 	}
 }
 
-// class is the device class that the OSD will have. Left alone, Ceph takes what spins for hdd and all else for ssd, NVMe included
-// (KernelDevice::collect_metadata of Ceph).
+// class returns the device class that the OSD will have. By default Ceph uses hdd for rotating disks and ssd for all others,
+// including NVMe (KernelDevice::collect_metadata of Ceph).
 func (o *OSD) class(d observe.BlockDevice) string {
 	switch {
 	case o.Class != "":
@@ -245,14 +245,14 @@ func (o *OSD) class(d observe.BlockDevice) string {
 	return "ssd"
 }
 
-// taken is the host's disks once an OSD is on them. Which volumes there are then is not known.
+// taken returns the host's disks once an OSD is on them. Their volumes are then unknown.
 func (b *bay) taken(used []observe.BlockDevice) []observe.BlockDevice {
 	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {
 		return slices.ContainsFunc(used, func(u observe.BlockDevice) bool { return u.Name == d.Name })
 	}, func(d *observe.BlockDevice) { d.Filesystem, d.UUID, d.Children = "LVM2_member", "", nil })
 }
 
-// size is a disk's size in the units that are printed on it.
+// size formats a disk's size in the units of its label.
 func size(bytes int64) string {
 	switch {
 	case bytes >= 1e12:

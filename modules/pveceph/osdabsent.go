@@ -17,7 +17,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// OSDAbsent is an OSD that is to be removed.
+// OSDAbsent removes an OSD.
 type OSDAbsent struct {
 	ID      int           `hcl:"id" doc:"Number of the OSD."`
 	FSID    string        `hcl:"fsid" doc:"The OSD's own UUID, as ceph osd dump prints it at the end of its line: a new OSD that gets the same number is another one, and left alone."`
@@ -25,7 +25,7 @@ type OSDAbsent struct {
 	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"How long to wait at most until its data is elsewhere."`
 }
 
-// pveceph destroys an OSD on its own node; on the others there is nothing to do.
+// pveceph destroys an OSD on the OSD's own node; other nodes have nothing to do.
 func (o *OSDAbsent) scope() modules.Scope { return modules.EachHost }
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -81,7 +81,7 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	return o.remove(ctx, s, osds[node], at)
 }
 
-// locate finds an OSD by its number; at is -1 if there is none.
+// locate finds an OSD by its number. at is -1 if there is none.
 func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 	for name, list := range osds {
 		if i := slices.IndexFunc(list, func(o ceph.OSD) bool { return o.ID == id }); i >= 0 {
@@ -91,7 +91,7 @@ func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 	return "", -1
 }
 
-// elsewhere refuses the OSD if Ceph has it on a host that is no member of the cluster; members are those that are.
+// elsewhere rejects the OSD if Ceph has it on a host that is not in members, the nodes of the cluster.
 func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]ceph.OSD) error {
 	all, err := ceph.OSDMaps.Observe(ctx, s.host, "")
 	if err != nil {
@@ -107,7 +107,7 @@ func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][
 		osd(o.ID), orNone(node), o.ID, o.ID)
 }
 
-// check refuses what would leave a pool without places for its copies, or would never end.
+// check rejects a removal that would leave a pool without places for its copies, or would never finish.
 func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.OSD) error {
 	pools, err := ceph.Pools.Observe(ctx, s.host, "")
 	if err != nil {
@@ -142,7 +142,7 @@ func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.O
 	return o.room(ctx, s)
 }
 
-// room refuses what would make the other OSDs nearly full.
+// room rejects a removal that would make the other OSDs nearly full.
 func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
@@ -160,7 +160,7 @@ func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 	return nil
 }
 
-// remove plans the way of an OSD out of the cluster, from wherever on it a run that was interrupted has left it.
+// remove plans the removal of an OSD, resuming one that was interrupted at any point.
 func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int) (modules.Plan, error) {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
@@ -216,7 +216,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int
 	return s.plan(steps...), nil
 }
 
-// wait asks until Ceph says that nothing depends on the OSD any more.
+// wait waits until Ceph says that nothing depends on the OSD any more.
 func (o *OSDAbsent) wait() modules.Run {
 	run := cephCommand("osd", "safe-to-destroy", strconv.Itoa(o.ID))
 	run.Retry = []string{"pgs currently mapped to them", "not all PGs are active+clean"}
@@ -233,7 +233,7 @@ func (o *OSDAbsent) wait() modules.Run {
 	return run
 }
 
-// wiped is the host's disks once the volume of an OSD is wiped: the device that it alone is on is blank.
+// wiped returns the host's disks once the volume of an OSD is wiped, which leaves a device that it alone was on blank.
 func (b *bay) wiped(o ceph.OSD) []observe.BlockDevice {
 	alone := &bay{host: b.host, node: b.node, osds: []ceph.OSD{o}}
 	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {

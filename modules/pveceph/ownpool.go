@@ -8,7 +8,7 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// ownPool is a pool as Ceph makes it for itself: .mgr, once there are a manager and enough OSDs.
+// ownPool returns the pool that Ceph creates for itself: .mgr, once there are a manager and enough OSDs.
 func (s *site) ownPool() ceph.Pool {
 	return ceph.Pool{
 		ID: -1, Size: number(s.conf.Global("osd_pool_default_size"), 3), MinSize: number(s.conf.Global("osd_pool_default_min_size"), 2),
@@ -16,7 +16,7 @@ func (s *site) ownPool() ceph.Pool {
 	}
 }
 
-// untilThere asks for a pool until it is there, for two minutes at most.
+// untilThere waits for a pool for two minutes at most.
 const untilThere = `n=0
 until ceph -c "$1" --connect-timeout 10 osd pool get "$2" size; do
   n=$((n+1))
@@ -24,7 +24,7 @@ until ceph -c "$1" --connect-timeout 10 osd pool get "$2" size; do
   sleep 2
 done`
 
-// await is the step that waits for a pool of Ceph's own, which nobody else is to make.
+// await returns the step that waits for a pool of Ceph's own, which nobody else should create.
 func (p *Pool) await() modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("wait until Ceph has made its pool %s, for at most 3m", p.Name),

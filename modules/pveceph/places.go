@@ -6,7 +6,7 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// places counts the OSDs that a rule can choose by their hosts. OSDs that are out are not chosen.
+// places counts, by host, the OSDs that a rule can choose. OSDs that are out are not chosen.
 func places(osds map[string][]ceph.OSD, rule ceph.CrushRule) map[string]int {
 	places := map[string]int{}
 	for host, list := range osds {
@@ -19,8 +19,7 @@ func places(osds map[string][]ceph.OSD, rule ceph.CrushRule) map[string]int {
 	return places
 }
 
-// fits refuses more copies than there are places for: Ceph accepts them, and the placement groups stay
-// undersized for ever.
+// fits rejects more copies than there are places: Ceph accepts them, and the placement groups stay undersized for ever.
 func fits(pool string, size int, rule ceph.CrushRule, osds map[string][]ceph.OSD) error {
 	count, spread := 0, 0
 	per := max(rule.PerDomain, 1)

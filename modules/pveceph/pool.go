@@ -150,7 +150,7 @@ func (p *Pool) data(pool ceph.Pool) cty.Value {
 	return modules.Data(result{ID: id, PGs: &pool.PGs})
 }
 
-// wanted is the pool as it shall be; what the task does not say stays, or is pveceph's default.
+// wanted returns the pool as it should be. What the task does not set stays, or is pveceph's default.
 func (p *Pool) wanted(have ceph.Pool, exists bool) ceph.Pool {
 	want := have
 	if !exists {
@@ -180,10 +180,10 @@ func (p *Pool) wanted(have ceph.Pool, exists bool) ceph.Pool {
 	return want
 }
 
-// change is one setting of a pool that differs, as pveceph names it.
+// change is a setting of a pool that differs, as pveceph names it.
 type change struct{ option, before, after string }
 
-// changes compares a pool that exists.
+// changes compares an existing pool.
 func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 	if have.Erasure {
 		return nil, fmt.Errorf("pool %s exists and is erasure-coded: this module manages replicated pools", p.Name)
@@ -207,7 +207,7 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 	text("crush_rule", have.Rule, want.Rule)
 	number("size", have.Size, want.Size)
 	if have.Size != want.Size || have.MinSize != want.MinSize {
-		// Ceph resets min_size when size changes: both travel together.
+		// Ceph resets min_size when size changes, so both are set together.
 		all = append(all, change{"min_size", strconv.Itoa(have.MinSize), strconv.Itoa(want.MinSize)})
 	}
 	number("pg_num", have.PGs, want.PGs)
@@ -221,7 +221,7 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// check refuses what Ceph would accept and never be able to serve, and what it would refuse.
+// check rejects what Ceph would accept but could never serve, and what it would reject.
 func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
 		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
@@ -254,7 +254,7 @@ func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, h
 	return nil
 }
 
-// budget refuses more placement groups, copies counted, than the OSDs may carry.
+// budget rejects more placement groups, multiplied by copies, than the OSDs may carry.
 func (s *site) budget(pools map[string]ceph.Pool, name string, copies int, osds map[string][]ceph.OSD) error {
 	count := 0
 	for _, list := range osds {
@@ -283,7 +283,7 @@ func (s *site) budget(pools map[string]ceph.Pool, name string, copies int, osds 
 	return nil
 }
 
-// create makes the pool with every setting said, so that nothing depends on defaults.
+// create creates the pool with every setting given, so that nothing depends on defaults.
 func (p *Pool) create(want ceph.Pool) modules.Step {
 	args := []string{
 		"pool", "create", p.Name,
@@ -303,10 +303,10 @@ func (p *Pool) create(want ceph.Pool) modules.Step {
 	}
 }
 
-// set changes what differs, and nothing else: a repeated setting costs a new map.
+// set changes what differs, and nothing else: setting a value again costs a new map.
 //
-// pveceph skips a setting that "did not change" (recorded in 8.4 and 9), and so a number of placement groups that is
-// just being left by and by: of that one Ceph itself is told.
+// pveceph skips a setting that "did not change" (recorded in 8.4 and 9), and that includes the target of a number of
+// placement groups that is still being changed gradually. That setting is therefore made through ceph itself.
 func (p *Pool) set(changes []change, have ceph.Pool) []modules.Step {
 	var steps []modules.Step
 	var by []change
@@ -327,7 +327,7 @@ func (p *Pool) set(changes []change, have ceph.Pool) []modules.Step {
 	return append(steps, p.step(by, pveceph(5*time.Minute, args...)))
 }
 
-// step makes changes by a command.
+// step returns a step that makes changes with a command.
 func (p *Pool) step(changes []change, command modules.Run) modules.Step {
 	var said []string
 	diff := modules.Diff{Subject: "pool " + p.Name}

@@ -6,23 +6,23 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// poolMoved returns how much data a change of a pool moves at most, as a share of what the pool holds now with its copies. It can be
-// more than 1. What really moves depends on the CRUSH map: another rule may choose the OSDs that have the data already.
+// poolMoved returns how much data a change of a pool moves at most, as a share of what the pool and its copies hold now. It
+// may exceed 1. How much really moves depends on the CRUSH map: another rule may choose the OSDs that have the data already.
 func poolMoved(have, want ceph.Pool) float64 {
 	share := 0.0
 	if have.Size > 0 && want.Size > have.Size {
-		share = float64(want.Size-have.Size) / float64(have.Size) // a copy more is written
+		share = float64(want.Size-have.Size) / float64(have.Size) // additional copies are written
 	}
 	switch few, many := float64(min(have.PGs, want.PGs)), float64(max(have.PGs, want.PGs)); {
 	case have.Rule != want.Rule:
 		return share + 1
 	case many > few:
-		return share + 1 - few/many // what is in a placement group that is split or merged gets another place
+		return share + 1 - few/many // data in placement groups that are split or merged gets another place
 	}
 	return share
 }
 
-// checkMoved refuses a change that moves more than the task allows.
+// checkMoved rejects a change that moves more than the task allows.
 func (p *Pool) checkMoved(have, want ceph.Pool) error {
 	if p.MaxMoved == "" {
 		return nil
@@ -37,7 +37,8 @@ func (p *Pool) checkMoved(have, want ceph.Pool) error {
 	return nil
 }
 
-// tight says that a pool stops when any OSD of a placement group is lost, and which min_size is better; empty if it does not.
+// tight returns a warning, with a better min_size, if a pool stops as soon as any OSD of a placement group is lost;
+// otherwise "".
 func tight(name string, pool ceph.Pool) string {
 	if pool.Erasure || pool.MinSize < pool.Size {
 		return ""

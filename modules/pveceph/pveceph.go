@@ -1,8 +1,8 @@
 // Package pveceph sets up Ceph on the nodes of a Proxmox VE cluster, one part at a time.
 //
-// What pveceph itself does is described in pveceph(1) and in PVE::CLI::pveceph. Several of its commands exit
-// 0 when they failed, reset what exists already, or silently keep old values: so that state is observed
-// before and after, and a command only runs where something is missing.
+// pveceph(1) and PVE::CLI::pveceph describe what pveceph itself does. Some of its commands exit with 0 when they failed,
+// reset what exists already, or silently keep old values. The module therefore observes the state before and after, and runs
+// a command only if something is missing.
 package pveceph
 
 import (
@@ -17,7 +17,7 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// Module is one part of a Ceph cluster. Exactly one block is given.
+// Module is one part of a Ceph cluster. Exactly one block is set.
 type Module struct {
 	Install   *Install   `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
 	Init      *Init      `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
@@ -39,14 +39,14 @@ type Module struct {
 	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
-// part is what each block is.
+// part is implemented by each block.
 type part interface {
 	validate() error
 	scope() modules.Scope
 	plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 }
 
-// result is what the module registers.
+// result is the registered result.
 type result struct {
 	ID      cty.Value `cty:"id" doc:"Identity of what was made: a number for an OSD and a pool, a name for other daemons."`
 	Address *string   `cty:"address" doc:"Address of the monitor."`
@@ -136,7 +136,7 @@ task "a pool" {
 	New:    func() modules.Module { return &Module{} },
 }
 
-// parts are the blocks that are given, by name.
+// parts returns the blocks that are set, by name.
 func (m *Module) parts() map[string]part {
 	all := map[string]part{}
 	given(all, "install", m.Install)
@@ -170,7 +170,7 @@ func given[T any, P interface {
 	}
 }
 
-// part is the one block that is given.
+// part returns the one block that is set.
 func (m *Module) part() (part, error) {
 	all := m.parts()
 	if len(all) == 1 {
@@ -191,7 +191,7 @@ func (m *Module) part() (part, error) {
 		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, conf"}
 }
 
-// Validate checks what needs no host.
+// Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	p, err := m.part()
 	if err != nil {
@@ -200,7 +200,7 @@ func (m *Module) Validate() error {
 	return p.validate()
 }
 
-// Scope is that of the part.
+// Scope implements modules.Scoped.
 func (m *Module) Scope() modules.Scope {
 	p, err := m.part()
 	if err != nil {
@@ -209,7 +209,7 @@ func (m *Module) Scope() modules.Scope {
 	return p.scope()
 }
 
-// OnlyReads reports whether the part is a gate or a check.
+// OnlyReads reports whether the part only waits or checks.
 func (m *Module) OnlyReads() bool {
 	p, err := m.part()
 	if err != nil {
@@ -219,7 +219,7 @@ func (m *Module) OnlyReads() bool {
 	return ok && reader.onlyReads()
 }
 
-// Plan is that of the part.
+// Plan plans the part.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	p, err := m.part()
 	if err != nil {

@@ -46,7 +46,7 @@ func (r *Reweight) validate() error {
 	return err
 }
 
-// words are the arguments of Ceph's command behind its name, which says "by".
+// words returns the kind and the arguments of Ceph's reweight-by-KIND command.
 func (r *Reweight) words() string {
 	return strings.Join(append([]string{r.By, strconv.Itoa(r.Overload), float(r.MaxChange), strconv.Itoa(r.MaxOSDs)}, r.Pools...), " ")
 }
@@ -96,7 +96,7 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 			r.text(d, is), is.Moved, is.Total, percent(moved), percent(most))
 	}
 	plan := s.plan(r.steps(s, d, is, moved)...)
-	plan.Repeats = true // Ceph goes a bounded step each time; only once the data has moved can the next one be judged
+	plan.Repeats = true // Ceph takes a bounded step each time; the next one can be judged only once the data has moved
 	return plan, nil
 }
 
@@ -109,7 +109,8 @@ func (r *Reweight) text(d ceph.Distribution, is ceph.Reweighting) string {
 	return strings.Join(all, ", ")
 }
 
-// steps set the overrides that the dry run has shown, one by one: Ceph's own command would calculate anew, and might do something else.
+// steps set the overrides that the dry run has shown, one by one. Ceph's own command would calculate again, and might do
+// something else.
 func (r *Reweight) steps(s *site, d ceph.Distribution, is ceph.Reweighting, moved float64) []modules.Step {
 	var steps []modules.Step
 	for i, id := range slices.Sorted(maps.Keys(is.Weights)) {

@@ -25,7 +25,7 @@ type Rule struct {
 func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
 
 func (r *Rule) validate() error {
-	// An empty name in this command aborts the leading monitor, and then the next one.
+	// An empty name in this command crashes the leading monitor, and then the next one.
 	for argument, name := range map[string]string{"rule.name": r.Name, "rule.root": r.Root, "rule.failure_domain": r.FailureDomain} {
 		if err := ceph.CheckName(argument, name); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// checkClass refuses a class that no OSD has: Ceph would.
+// checkClass rejects a class that no OSD has, as Ceph would.
 func (r *Rule) checkClass(ctx context.Context, s *site) error {
 	osds, err := s.osds(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *Rule) checkClass(ctx context.Context, s *site) error {
 	return fmt.Errorf("rule.device_class: no OSD has class %s; there are: %s", r.DeviceClass, orNone(strings.Join(names, ", ")))
 }
 
-// osds are the OSDs of all nodes by the node's name.
+// osds returns the OSDs of all nodes by node name.
 func (s *site) osds(ctx context.Context) (map[string][]ceph.OSD, error) {
 	members, err := s.members(ctx)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// site is what most parts start from.
+// site holds the observations that most parts start from.
 type site struct {
 	host  modules.Host
 	node  pve.Node
 	local ceph.Node
 	conf  ceph.Conf
-	// units are the states of the units of the daemons on this node.
+	// units are the states of the daemons' units on this node.
 	units map[string]string
 	notes []string
 }
@@ -32,7 +32,7 @@ func (s *site) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Notes: s.notes}
 }
 
-// survey reads a node on which Ceph is installed and can be used.
+// survey reads a node that has Ceph installed and usable.
 func survey(ctx context.Context, h modules.Host) (*site, error) {
 	ceph.Nodes.Want(h, "")
 	ceph.Confs.Want(h, "")
@@ -64,10 +64,10 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	return &site{host: h, node: node, local: local, conf: conf, units: units}, nil
 }
 
-// runs reports whether a daemon of this node runs, whatever Ceph's maps still say.
+// runs reports whether a daemon of this node is running, regardless of Ceph's maps.
 func (s *site) runs(kind, id string) bool { return s.units[ceph.DaemonUnit(kind, id)] == "active" }
 
-// started is what is observed of the units once those of daemons of this node run.
+// started returns the expectation that units of this node's daemons are running.
 func (s *site) started(units ...string) observe.Expectation {
 	return ceph.Units.Expect("", ceph.WithUnits(s.units, units...)).On(s.host)
 }
@@ -85,7 +85,7 @@ func running(ctx context.Context, h modules.Host) (*site, error) {
 	return s, err
 }
 
-// members are the names of the nodes of the Proxmox VE cluster.
+// members returns the names of the nodes of the Proxmox VE cluster.
 func (s *site) members(ctx context.Context) ([]string, error) {
 	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *site) members(ctx context.Context) ([]string, error) {
 	return cluster.Names(), nil
 }
 
-// writable refuses where /etc/pve cannot be written.
+// writable returns an error if /etc/pve is not writable.
 func (s *site) writable(ctx context.Context) error {
 	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
 	if err != nil {
@@ -112,10 +112,11 @@ func (s *site) writable(ctx context.Context) error {
 	return nil
 }
 
-// linkTarget is what /etc/ceph/ceph.conf points to on every node of a Ceph cluster of Proxmox VE.
+// linkTarget is the target of /etc/ceph/ceph.conf on every node of a Ceph cluster of Proxmox VE.
 const linkTarget = "/etc/pve/ceph.conf"
 
-// linked is the node's local state with one more change, and the link that monitors, OSDs and init make.
+// linked returns the expectation of the node's local state with a change and with the link, which monitors, OSDs and init
+// create.
 func (s *site) linked(change func(*ceph.Node)) observe.Expectation {
 	local := s.local
 	local.Conf = linkTarget
@@ -125,7 +126,7 @@ func (s *site) linked(change func(*ceph.Node)) observe.Expectation {
 	return ceph.Nodes.Expect("", local).On(s.host)
 }
 
-// addressesIn are the host's addresses in a network.
+// addressesIn returns the host's addresses in a network.
 func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]string, error) {
 	n, err := observe.Networks.Observe(ctx, h, "")
 	if err != nil {
@@ -142,7 +143,7 @@ func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]s
 	return found, nil
 }
 
-// networks reads a list of networks as ceph.conf has them; each is masked, because they are stored as typed.
+// networks parses a list of networks from ceph.conf and masks each, because they are stored as typed.
 func networks(text string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -155,11 +156,11 @@ func networks(text string) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// settleDaemon bounds how long a daemon may take until the cluster knows it. A manager loads some thirty Python modules
-// first, which takes a busy machine more than a minute.
+// settleDaemon limits how long the cluster may take to know a daemon. A manager first loads some thirty Python modules,
+// which takes more than a minute on a busy machine.
 const settleDaemon = 3 * time.Minute
 
-// startUnit starts a daemon that exists and does not run.
+// startUnit starts a daemon that exists but is not running.
 func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,

@@ -11,12 +11,12 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// insert adds a rule to the CRUSH map, which ceph itself makes only of the simple form. Its arguments: Ceph's configuration, the name of the
-// rule, what it takes, the type of its failure domain, how many OSDs it chooses in each, for how many copies it is tried, and where the
-// map before it is kept.
+// insert adds a rule to the CRUSH map, for which ceph itself only knows the simple form. Its arguments are Ceph's
+// configuration, the name of the rule, what it takes, the type of its failure domain, how many OSDs it chooses in each, the
+// number of copies to test it with, and where to keep the previous map.
 //
-// The map is changed as text, which keeps weights to a few decimals only: the new map is compared with the old one before it is set,
-// and set only if the old one is still the cluster's.
+// The map is changed as text, which keeps only a few decimals of the weights. The new map is therefore compared with the old
+// one, and set only if the old one is still the cluster's.
 const insert = `set -eu
 umask 077
 conf=$1 name=$2 take=$3 domain=$4 per=$5 copies=$6 kept=$7
@@ -48,16 +48,17 @@ cp -- map "$kept$version"
 ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 `
 
-// keptMaps is where the CRUSH map is kept before it is changed; its version is appended.
+// keptMaps is the prefix of the files that keep CRUSH maps before a change, followed by their version.
 const keptMaps = "/var/backups/ceph-crushmap-"
 
-// insert is the step that adds a rule which lets copies share a failure domain.
+// insert returns the step that adds a rule which lets copies share a failure domain.
 func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph.CrushRule, places map[string]int) modules.Step {
 	take := r.Root
 	if r.DeviceClass != "" {
 		take += " class " + r.DeviceClass
 	}
-	// As many copies as the rule places if one host has room for a single one. How many racks and the like there are is not looked at.
+	// Test with as many copies as the rule places if one host has room for a single one. The numbers of racks and other
+	// buckets are not considered.
 	copies := 2
 	if r.FailureDomain == "host" {
 		room := 0
@@ -82,7 +83,7 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 		Expect: pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
 		Settle: 20 * time.Second,
 		Await:  "the new rule",
-		Risk:   modules.MovesData, // the map is set as a whole; that it moves little is compared, and bounded, on the host
+		Risk:   modules.MovesData, // the map is set as a whole; the host compares it first, and limits how much moves
 		Wide:   true,
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Weight is how much data an OSD gets.
+// Weight sets how much data an OSD gets.
 type Weight struct {
 	OSD      string   `hcl:"osd" doc:"The OSD: osd.3."`
 	Crush    *float64 `hcl:"crush,optional" doc:"Its weight in the CRUSH map, which is a capacity: TiB, unless a cluster counts otherwise."`
@@ -40,7 +40,7 @@ func (w *Weight) validate() error {
 	return nil
 }
 
-// percentage reads "10%" as 0.1.
+// percentage parses "10%" as 0.1.
 func percentage(argument, text string) (float64, error) {
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
 	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
@@ -105,9 +105,9 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return s.plan(steps...), nil
 }
 
-// looksLikeRatio refuses a CRUSH weight that was meant as a share: "1" on a disk of 4 TB cuts its data to about a quarter.
+// looksLikeRatio rejects a CRUSH weight that was meant as a share: "1" on a disk of 4 TB cuts its data to about a quarter.
 func (w *Weight) looksLikeRatio(is, want ceph.OSDWeight) error {
-	small := is.Crush <= 1 && want.Crush < is.Crush // a share of what is a share anyhow
+	small := is.Crush <= 1 && want.Crush < is.Crush // a share of a weight that is itself at most 1
 	if want.Crush == is.Crush || want.Crush > 1 || is.Crush == 0 || want.Crush == 0 || small {
 		return nil
 	}
@@ -118,8 +118,8 @@ func (w *Weight) looksLikeRatio(is, want ceph.OSDWeight) error {
 		float(want.Crush), w.OSD, weightText(is.Crush), float(want.Crush), float(want.Crush))
 }
 
-// movedBy returns the share of the data of its class that moves when an OSD gets another weight: what it holds more or less afterwards.
-// CRUSH moves little more than that.
+// movedBy returns the share of the data of its class that moves when an OSD gets another weight, which is the change in what
+// it holds. CRUSH moves little more than that.
 func movedBy(d ceph.Distribution, id int, want ceph.OSDWeight) float64 {
 	return math.Abs(d.With(id, want).Share(id) - d.Share(id))
 }
@@ -146,7 +146,7 @@ func describeWeight(w ceph.OSDWeight) string {
 	return text
 }
 
-// weightText is a weight as ceph osd tree prints it.
+// weightText formats a weight as ceph osd tree prints it.
 func weightText(f float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(f, 'f', 5, 64), "0"), ".")
 }

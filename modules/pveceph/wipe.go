@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// wiping is what a playbook allows to be wiped: disks by their serial numbers, and how many on a host.
+// wiping is what a playbook allows to be wiped: disks by serial number, and how many of them on a host.
 type wiping struct {
 	serials []string
 	most    int
@@ -33,13 +33,14 @@ func (w wiping) validate(block string) error {
 	return nil
 }
 
-// target is a device as something that can be wiped.
+// target returns a device as a target for wiping.
 func (b *bay) target(name string, d observe.BlockDevice) blank.Target {
 	return blank.Target{Name: name, Device: d, Serial: observe.Above(b.devices, d).Serial}
 }
 
-// wipeable returns nil if a device that is not blank may be wiped: it is not in use, carries no OSD of the cluster, and its serial
-// number is repeated. The volumes of an OSD that the cluster does not know hold the disk open, and go with ceph-volume.
+// wipeable returns nil if a device that is not blank may be wiped: it is not in use, carries no OSD of the cluster, and the
+// playbook repeats its serial number. Volumes of an OSD that the cluster does not know keep the disk open, and are removed
+// with ceph-volume.
 func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping) error {
 	t := b.target(name, d)
 	refuse := func(format string, args ...any) error {
@@ -68,7 +69,7 @@ func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping
 	return nil
 }
 
-// inUse says why a device that is not blank can never be wiped; empty if it can.
+// inUse says why a device that is not blank can never be wiped, or returns "".
 func (b *bay) inUse(d observe.BlockDevice) string {
 	var mounted, held []string
 	ours := false
@@ -97,7 +98,7 @@ func (b *bay) inUse(d observe.BlockDevice) string {
 	return ""
 }
 
-// foundIn is the OSD of another node of the cluster that a volume on the device is named after, in words; empty if there is none.
+// foundIn describes the OSD of another node of the cluster that a volume on the device is named after, or returns "".
 func (b *bay) foundIn(d observe.BlockDevice) string {
 	for name, osds := range b.elsewhere {
 		if osd, found := (&bay{osds: osds}).volumeOwner(d); found {
@@ -107,7 +108,7 @@ func (b *bay) foundIn(d observe.BlockDevice) string {
 	return ""
 }
 
-// onlyCeph reports whether all that holds a device open are volumes of ceph-volume directly on it.
+// onlyCeph reports whether a device is kept open only by volumes of ceph-volume directly on it.
 func onlyCeph(d observe.BlockDevice) bool {
 	for _, child := range d.Children {
 		if child.Type == "part" || len(child.Children) > 0 || !strings.Contains(child.Path, "/ceph--") {
@@ -117,8 +118,8 @@ func onlyCeph(d observe.BlockDevice) bool {
 	return len(d.Children) > 0
 }
 
-// serves reports whether a device with databases or logs may belong to OSDs of the node: the names of such volumes do not say whose
-// they are, so that with OSDs on the node nobody can tell.
+// serves reports whether a device with databases or logs may belong to OSDs of the node. The names of such volumes do not
+// say which OSD they belong to, so it returns true if there are OSDs on the node.
 func serves(d observe.BlockDevice, osds []ceph.OSD) bool {
 	shares := false
 	d.Walk(func(below observe.BlockDevice) {
@@ -127,7 +128,7 @@ func serves(d observe.BlockDevice, osds []ceph.OSD) bool {
 	return shares && len(osds) > 0
 }
 
-// doomed are the disks of the host that are not blank and whose serial numbers are among those: what is wiped sooner or later.
+// doomed returns the disks of the host that are not blank and have one of the serial numbers, and so will be wiped.
 func (b *bay) doomed(serials []string) []string {
 	var names []string
 	for _, d := range b.devices {
@@ -148,7 +149,7 @@ func (b *bay) holdsOurs(d observe.BlockDevice) bool {
 	return ours
 }
 
-// wipe is the step that wipes a device that may be wiped. The bay's devices are those after it.
+// wipe returns the step that wipes a device that may be wiped, and updates the bay's devices.
 func (b *bay) wipe(name string, d observe.BlockDevice) modules.Step {
 	what := b.describe(d)
 	t := b.target(name, d)
@@ -161,6 +162,6 @@ func (b *bay) wipe(name string, d observe.BlockDevice) modules.Step {
 	return step
 }
 
-// zap wipes a disk with the volumes that ceph-volume has made on it. udev would remember them otherwise, and pveceph take the disk
-// for one in use.
+// zap wipes a disk with the volumes that ceph-volume has made on it. Without udevadm, udev would remember them, and pveceph
+// would consider the disk in use.
 const zap = `ceph-volume lvm zap --destroy -- "$1" && udevadm trigger --settle -- "$1"`
