@@ -35,7 +35,7 @@ func (a *Affinity) validate() error {
 
 func (a *Affinity) sids() []string { return sortedOnce(a.Resources) }
 
-// affinities are Proxmox VE's words.
+// affinities maps the arguments to Proxmox VE's words.
 var affinities = map[string]string{"together": "positive", "apart": "negative"}
 
 func (a *Affinity) plan(s *scene) (modules.Plan, error) {
@@ -76,7 +76,7 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 	return s.plan(s.step(fmt.Sprintf("%s resource-affinity rule %s: keep %s %s", verb, a.Name, strings.Join(a.sids(), ", "), a.Keep), after, args...)), nil
 }
 
-// conflicts refuses what Proxmox VE would refuse, or silently ignore later, because of one other rule.
+// conflicts rejects what Proxmox VE would reject, or silently ignore later, because of one other rule.
 func (a *Affinity) conflicts(s *scene) error {
 	sids := a.sids()
 	if nodes := len(s.cluster.Members); a.Keep == "apart" && len(sids) > nodes {

@@ -9,10 +9,10 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// mostTries bounds the search for a placement. Rules that are still undecided then are left to Proxmox VE.
+// mostTries limits the search for a placement. Rules that are undecided by then are left to Proxmox VE.
 const mostTries = 100_000
 
-// unit is the resources that rules keep on one node: a single one, if no rule keeps it together with another.
+// unit is a set of resources that rules keep on one node, or a single resource.
 type unit struct {
 	sids  []string
 	nodes map[string]bool // where all of them may run
@@ -22,8 +22,8 @@ type unit struct {
 
 func (u *unit) String() string { return strings.Join(u.sids, ", ") }
 
-// feasible refuses rules that cannot all be followed, as far as they concern the resources named, directly or through others.
-// Proxmox VE compares rules in pairs: it accepts three that contradict each other, and drops one of them later.
+// feasible rejects rules that cannot all be followed, as far as they concern the given resources, directly or through
+// others. Proxmox VE compares rules in pairs: it accepts three that contradict each other, and drops one of them later.
 func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []string) error {
 	units, err := s.units(rules, sids)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []stri
 			limits = append(limits, fmt.Sprintf("%s on %s", u, strings.Join(names(u.nodes), " or ")))
 		}
 	}
-	// Those with the fewest nodes are placed first.
+	// Units with the fewest nodes are placed first.
 	slices.SortStableFunc(all, func(a, b *unit) int { return len(a.nodes) - len(b.nodes) })
 	tries := 0
 	if !placeable(all, map[*unit]string{}, &tries) {
@@ -53,8 +53,8 @@ func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []stri
 	return nil
 }
 
-// units joins the resources that rules keep together, and tells which of them rules keep apart. It has all that a chain of
-// resource-affinity rules leads to from the resources named.
+// units groups the resources that rules keep together, and records which groups are kept apart. It follows chains of
+// resource-affinity rules from the given resources.
 func (s *scene) units(rules map[string]pve.Rule, sids []string) (map[string]*unit, error) {
 	units := map[string]*unit{}
 	for waiting := slices.Clone(sids); len(waiting) > 0; waiting = waiting[1:] {
@@ -100,7 +100,8 @@ func (s *scene) units(rules map[string]pve.Rule, sids []string) (map[string]*uni
 	return units, nil
 }
 
-// chains returns the resources that rules keep together with one, which is among them, each with the names of the rules on the shortest way to it.
+// chains returns the resources that rules keep together with one, including itself, each with the names of the rules on the
+// shortest way to it.
 func chains(rules map[string]pve.Rule, from string) map[string][]string {
 	ways := map[string][]string{from: nil}
 	for waiting := []string{from}; len(waiting) > 0; waiting = waiting[1:] {
@@ -121,8 +122,8 @@ func chains(rules map[string]pve.Rule, from string) map[string][]string {
 	return ways
 }
 
-// placeable reports whether each unit finds a node on which none is that it must be apart from, given the nodes of those placed already.
-// It is true as well if that takes too many tries to tell.
+// placeable reports whether every unit can be placed on a node without the units that it must be apart from, given the units
+// already placed. It returns true if that takes too many tries to decide.
 func placeable(units []*unit, placed map[*unit]string, tries *int) bool {
 	if len(units) == 0 {
 		return true

@@ -1,5 +1,5 @@
-// Package ha makes guests highly available: resources, and where they are placed. On Proxmox VE 8 a placement
-// is a group, from 9 on it is a node-affinity rule, and resource-affinity rules keep guests together or apart.
+// Package ha makes guests highly available, and places them. On Proxmox VE 8 a placement is a group; from 9 on it is a
+// node-affinity rule, and resource-affinity rules keep guests together or apart.
 package ha
 
 import (
@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is a resource, a placement or an affinity. Exactly one block is given.
+// Module is a resource, a placement or an affinity. Exactly one block is set.
 type Module struct {
 	Resource  *Resource  `hcl:"resource,block" doc:"A guest that is highly available."`
 	Placement *Placement `hcl:"placement,block" doc:"The nodes that resources prefer."`
@@ -79,7 +79,7 @@ func (m *Module) Validate() error {
 	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "exactly one of resource, placement, affinity"}
 }
 
-// Plan is that of the block.
+// Plan plans the block.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
@@ -104,7 +104,7 @@ type scene struct {
 	cluster pve.Cluster
 	ha      pve.HA
 	notes   []string
-	// written are the files that steps of the plan change.
+	// written are the files that the plan's steps change.
 	written map[string]bool
 }
 
@@ -140,15 +140,15 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 			cluster.Name, strings.Join(names(ha.Groups), ", "))
 	}
 	if err := pve.Writable(ctx, h); err != nil {
-		return nil, err // without a quorum nothing that the manager wrote is its state either
+		return nil, err // without a quorum, the manager's status is outdated as well
 	}
 	return &scene{host: h, major: major, cluster: cluster, ha: ha, written: map[string]bool{}}, nil
 }
 
-// versions are the files of which a call of ha-manager compares the version.
+// versions are the files whose version ha-manager checks, by its command.
 var versions = map[string]string{"set": pve.ResourcesFile, "groupset": pve.GroupsFile, "rules set": pve.RulesFile}
 
-// manager runs one call of ha-manager.
+// manager returns a call of ha-manager.
 func (s *scene) manager(args ...string) modules.Run {
 	call := args[0]
 	if call == "rules" {
@@ -164,7 +164,7 @@ func (s *scene) manager(args ...string) modules.Run {
 		Argv: append([]string{"ha-manager"}, args...), Dir: "/root", Limit: time.Minute,
 		Retry: []string{
 			"got lock request timeout",
-			// The manager has not listed its nodes yet: it does within seconds of the first resource.
+			// The manager has not listed its nodes yet, which it does within seconds of the first resource.
 			"rule defines more resources than available nodes",
 		},
 		Patience: time.Minute,

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Placement is the nodes on which resources prefer to run.
+// Placement sets the nodes on which resources prefer to run.
 type Placement struct {
 	Name       string            `hcl:"name" doc:"Name of the group (Proxmox VE 8) or rule (9)."`
 	Nodes      map[string]string `hcl:"nodes" doc:"Node names and their priorities: { pve1 = 2, pve2 = 1 }. Higher wins."`
@@ -47,7 +47,7 @@ func (p *Placement) validate() error {
 	return nil
 }
 
-// nodes are the nodes with their priorities.
+// nodes returns the nodes with their priorities.
 func (p *Placement) nodes() map[string]int {
 	nodes := make(map[string]int, len(p.Nodes))
 	for name, text := range p.Nodes {
@@ -56,7 +56,7 @@ func (p *Placement) nodes() map[string]int {
 	return nodes
 }
 
-// nodeList is the nodes as ha-manager takes them.
+// nodeList formats the nodes for ha-manager.
 func (p *Placement) nodeList() string {
 	var items []string
 	for _, name := range slices.Sorted(maps.Keys(p.Nodes)) {
@@ -90,7 +90,7 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 	return p.rule(s)
 }
 
-// managed refuses guests that are not highly available.
+// managed rejects guests that are not highly available.
 func (s *scene) managed(argument string, sids []string) error {
 	for _, sid := range sids {
 		if _, ok := s.ha.Resources[sid]; !ok {
@@ -100,10 +100,10 @@ func (s *scene) managed(argument string, sids []string) error {
 	return nil
 }
 
-// step is one change of the configuration, which shows at once.
+// step returns a change of the configuration, which shows at once.
 func (s *scene) step(summary string, after pve.HA, args ...string) modules.Step {
 	return modules.Step{
-		Risk:    modules.Restarts, // guests move to where they belong now
+		Risk:    modules.Restarts, // guests move to the nodes where they belong now
 		Summary: summary,
 		Action:  s.manager(args...),
 		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", after.Clone())),
@@ -200,7 +200,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 	return s.plan(steps...), nil
 }
 
-// conflicts refuses what Proxmox VE would refuse, or silently ignore later.
+// conflicts rejects what Proxmox VE would reject, or silently ignore later.
 func (p *Placement) conflicts(s *scene) error {
 	priorities := prioritiesOf(p.nodes())
 	for _, id := range names(s.ha.Rules) {
@@ -221,7 +221,7 @@ func (p *Placement) conflicts(s *scene) error {
 	return nil
 }
 
-// prioritiesOf are the different priorities of nodes.
+// prioritiesOf returns the distinct priorities of nodes.
 func prioritiesOf(nodes map[string]int) map[int]bool {
 	priorities := map[int]bool{}
 	for _, priority := range nodes {

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Resource is a guest that is highly available.
+// Resource is a highly available guest.
 type Resource struct {
 	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
 	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"Requested state."`
@@ -40,8 +40,8 @@ func (r *Resource) validate() error {
 	return nil
 }
 
-// settleService bounds how long a service may take to be where it shall be: the manager and the nodes look
-// every ten seconds, and the first resource of a cluster waits for a master.
+// settleService limits how long a service may take to reach its state: the manager and the nodes act every ten seconds, and
+// the first resource of a cluster waits for a master.
 const settleService = 2 * time.Minute
 
 func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
@@ -90,8 +90,8 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 	})), nil
 }
 
-// moves is the class of a change of a resource: one of its state, of where it may run, or of whether it goes back there, starts, stops or
-// moves the guest.
+// moves returns the risk of a change of a resource. Changing its state, where it may run, or whether it fails back can
+// start, stop or move the guest.
 func moves(have, want pve.Resource) modules.Risk {
 	if have.State != want.State || have.Group != want.Group || have.Failback != want.Failback {
 		return modules.Restarts
@@ -99,7 +99,7 @@ func moves(have, want pve.Resource) modules.Risk {
 	return modules.Harmless
 }
 
-// guest refuses an id without a guest, or with a guest of the other type.
+// guest returns the guest, or an error if there is none of this ID or its type differs.
 func (r *Resource) guest(ctx context.Context, s *scene) (pve.Guest, error) {
 	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *Resource) guest(ctx context.Context, s *scene) (pve.Guest, error) {
 	return guest, nil
 }
 
-// wanted is the resource as it shall be; what the task does not say stays.
+// wanted returns the resource as it should be. What the task does not set stays.
 func (r *Resource) wanted(have pve.Resource, exists bool) pve.Resource {
 	want := have
 	if !exists {
@@ -157,7 +157,7 @@ func (r *Resource) changes(have, want pve.Resource) []string {
 	return all
 }
 
-// options are the arguments that turn have into want.
+// options returns the arguments that turn have into want.
 func (r *Resource) options(have, want pve.Resource) []string {
 	var args, gone []string
 	add := func(differs bool, key, value string) {
@@ -180,7 +180,7 @@ func (r *Resource) options(have, want pve.Resource) []string {
 	return args
 }
 
-// expected is high availability once the manager has done its part.
+// expected returns the HA state once the manager has acted.
 func (r *Resource) expected(s *scene, want pve.Resource, guest pve.Guest) pve.HA {
 	after := s.ha.Clone()
 	after.Resources[r.SID] = want

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// finish adds to a step what it brings about.
+// finish adds to a step what it causes.
 func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
 	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
 	step.Settle = settleService
@@ -20,7 +20,7 @@ func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Ste
 	return step
 }
 
-// goal is the requested state in words.
+// goal describes the requested state.
 func (r *Resource) goal() string {
 	switch r.State {
 	case "started":
@@ -31,7 +31,7 @@ func (r *Resource) goal() string {
 	return r.State
 }
 
-// shown is a service's state as ha-manager status shows it.
+// shown formats a service's state as ha-manager status does.
 func shown(service pve.Service) string {
 	switch {
 	case service.State == "":
@@ -42,13 +42,13 @@ func shown(service pve.Service) string {
 	return service.State
 }
 
-// arrived reports whether a service is where its resource is to be.
+// arrived reports whether a service is in the requested state.
 func (r *Resource) arrived(service pve.Service) bool {
 	switch r.State {
 	case "ignored":
 		return true
 	case "started":
-		// A service that is being moved, or stands still for maintenance, is the manager's business.
+		// While a service is being moved, or stopped for maintenance, the manager is in charge.
 		return service.State == "started" && service.Running || slices.Contains([]string{"migrate", "relocate", "freeze"}, service.State)
 	}
 	return service.State == "stopped"
@@ -76,7 +76,7 @@ func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules
 	})), nil
 }
 
-// inError says why a resource is in state error, as far as it can be seen, and how it gets out of it.
+// inError says why a resource is in state error, as far as can be seen, and how to get it out of it.
 func (r *Resource) inError(ctx context.Context, s *scene) error {
 	obstacle, err := r.obstacle(ctx, s)
 	if err != nil {
@@ -101,7 +101,7 @@ func orUnknown(node string) string {
 	return node
 }
 
-// obstacle returns why the guest cannot be started; empty if no reason is known.
+// obstacle returns why the guest cannot be started, or "" if no reason is known.
 func (r *Resource) obstacle(ctx context.Context, s *scene) (string, error) {
 	_, id := pve.SplitServiceID(r.SID)
 	guest, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))

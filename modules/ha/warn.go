@@ -10,10 +10,10 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// sharedTypes are the types of storage whose volumes every node reaches.
+// sharedTypes are the types of storage that every node can reach.
 var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
 
-// warn notes what will keep the guest from being recovered elsewhere.
+// warn notes what would prevent the guest from being recovered on another node.
 func (r *Resource) warn(ctx context.Context, s *scene) error {
 	votes := 0
 	for _, member := range s.cluster.Members {
@@ -53,7 +53,7 @@ func (r *Resource) warn(ctx context.Context, s *scene) error {
 	return nil
 }
 
-// volume reports whether a line of a guest's configuration is a disk.
+// volume reports whether an option of a guest's configuration is a disk.
 func volume(key string) bool {
 	for _, prefix := range []string{"scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "rootfs", "mp"} {
 		if rest, ok := strings.CutPrefix(key, prefix); ok && strings.Trim(rest, "0123456789") == "" {
