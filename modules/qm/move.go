@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// moveDisks plans the moves of the disks of a machine that exists.
+// moveDisks plans to move disks of an existing machine.
 func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestConfig) ([]modules.Step, error) {
 	var steps []modules.Step
 	config := have
@@ -49,13 +49,13 @@ func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestCo
 		config.Options = maps.Clone(config.Options)
 		config.Options[slot] = moved(disk, target)
 		steps = append(steps, m.moveDisk(h, on, slot, disk, config))
-		config.Digest = "" // another one from now on
+		config.Digest = "" // a different one from now on
 	}
 	return steps, nil
 }
 
-// moveDisk is the step that moves one disk. What it was copied from stays with the machine as an unused disk, so that a copy that turns
-// out to be bad is not the only one.
+// moveDisk returns the step that moves one disk. The source remains as an unused disk of the machine, in case the copy turns
+// out to be bad.
 func (m *Module) moveDisk(h, on modules.Host, slot, disk string, after pve.GuestConfig) modules.Step {
 	return modules.Step{
 		Risk:    modules.MovesData,
@@ -72,10 +72,10 @@ func (m *Module) moveDisk(h, on modules.Host, slot, disk string, after pve.Guest
 	}
 }
 
-// moved is a disk as it is written when it lies on another storage, which chooses the name of its volume.
+// moved returns the value of a disk after a move to another storage, which chooses the name of the volume.
 func moved(disk, target string) string {
 	_, options, _ := strings.Cut(disk, ",")
-	size, _ := strconv.ParseFloat(pve.PropertiesOf(disk, "file")["size"], 64) // none is nothing
+	size, _ := strconv.ParseFloat(pve.PropertiesOf(disk, "file")["size"], 64) // no size is zero
 	gib := max(1, int(math.Ceil(size/(1<<30))))
 	if options != "" {
 		options = "," + options
@@ -83,7 +83,7 @@ func moved(disk, target string) string {
 	return fmt.Sprintf("%s:%d%s", target, gib, options)
 }
 
-// leftBehind are notes on what is left of disks that were moved.
+// leftBehind returns notes about what is left of moved disks.
 func (m *Module) leftBehind(have pve.GuestConfig) []string {
 	if len(m.Move) == 0 {
 		return nil
@@ -98,7 +98,7 @@ func (m *Module) leftBehind(have pve.GuestConfig) []string {
 	return notes
 }
 
-// disksOf are the disks of a machine.
+// disksOf returns the disks of a machine.
 func disksOf(have pve.GuestConfig) []string {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(have.Options)) {

@@ -11,28 +11,28 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// defaults are the values of options that are not written (PVE::QemuServer).
+// defaults are the values of options that are not set (PVE::QemuServer).
 var defaults = map[string]string{
 	"cores": "1", "sockets": "1", "memory": "512", "bios": "seabios", "ostype": "other", "scsihw": "lsi",
 	"acpi": "1", "kvm": "1", "tablet": "1", "reboot": "1", "ciupgrade": "1",
 	"onboot": "0", "numa": "0", "protection": "0", "autostart": "0", "freeze": "0", "tdf": "0", "template": "0", "agent": "0",
 }
 
-// defaultKeys are those of the options whose value is a property string.
+// defaultKeys are the default keys of the options whose value is a property string.
 var defaultKeys = map[string]string{
 	"agent": "enabled", "audio": "device", "boot": "legacy", "cpu": "cputype", "hostpci": "host", "ipconfig": "", "machine": "type",
 	"memory": "current", "numa": "", "parallel": "", "rng": "source", "smbios": "uuid", "spice_enhancements": "", "startup": "order",
 	"usb": "host", "vga": "type", "virtiofs": "dirid", "watchdog": "model",
 }
 
-// sets are the options that are lists in any order; Proxmox VE writes tags in lower case.
+// sets are the options that are lists in any order. Proxmox VE writes tags in lower case.
 var sets = []string{"tags", "hotplug"}
 
-// cardForm is a network device's model, which is a key where a MAC address follows it.
+// cardForm matches the model of a network device, which becomes a key if a MAC address follows it.
 var cardForm = regexp.MustCompile(`^(virtio|vmxnet3|rtl8139|pcnet|ne2k_(isa|pci)|i8255[0-9a-z]+|e1000[0-9a-z-]*)(=|$)`)
 
-// differs reports whether one line of a machine's configuration is another than the task's. Of a disk and of a network
-// device only what is said is compared: a MAC address, a volume's name and the like are Proxmox VE's to write.
+// differs reports whether an option of a machine differs from the task's. Of disks and network devices only the properties
+// that the task sets are compared, because Proxmox VE chooses MAC addresses, names of volumes and the like.
 func differs(key, have, want string) bool {
 	kind := strings.TrimRight(key, "0123456789")
 	switch {
@@ -55,7 +55,7 @@ func differs(key, have, want string) bool {
 	return !pve.Scalar.Same(have, want)
 }
 
-// lacks reports whether a property that is wanted is another one; off is what is not written.
+// lacks reports whether a wanted property differs. off is the value of properties that are not set.
 func lacks(have, want map[string]string) bool {
 	for key, value := range want {
 		now, written := have[key]
@@ -80,7 +80,7 @@ func cardOf(text string) map[string]string {
 	return card
 }
 
-// atCreation are the properties of a disk that say how it is made, and are not written.
+// atCreation are the properties of a disk that say how to create it, and that are not stored.
 var atCreation = []string{"file", "import-from", "format", "size"}
 
 func diskDiffers(key, have, want string) bool {
@@ -91,7 +91,7 @@ func diskDiffers(key, have, want string) bool {
 		return true
 	}
 	if parts := newVolume.FindStringSubmatch(want); parts != nil && is["size"] != "" && key != "efidisk0" && key != "tpmstate0" {
-		// What Proxmox VE allocates is rounded up by the storage; these two kinds have a size of their own.
+		// Storages round up the size of what Proxmox VE allocates; these two kinds have a size of their own.
 		gib, _ := strconv.ParseFloat(parts[2], 64)
 		size, _ := strconv.ParseFloat(is["size"], 64)
 		if wanted := gib * (1 << 30); size < wanted || size >= wanted+1<<30 {
@@ -104,7 +104,7 @@ func diskDiffers(key, have, want string) bool {
 	return lacks(is, shall)
 }
 
-// drift says in what a machine differs from the task.
+// drift lists how a machine differs from the task.
 func (m *Module) drift(have pve.GuestConfig) []string {
 	var drift []string
 	want := m.wanted()

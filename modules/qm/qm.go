@@ -18,7 +18,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is one virtual machine.
+// Module is a virtual machine.
 type Module struct {
 	ID      int               `hcl:"id" doc:"VM id, 100 or greater, unique in the cluster."`
 	Node    string            `hcl:"node,optional" doc:"Inventory name of the host to create it on, needed for that only. A later migration is not undone."`
@@ -79,7 +79,7 @@ var (
 	newVolume = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
 )
 
-// Scope implements modules.Scoped: ids are unique in the cluster.
+// Scope implements modules.Scoped. IDs are unique in the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
 // Validate implements modules.Validator.
@@ -142,7 +142,7 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// wanted are the lines of the configuration that the task says.
+// wanted returns the options of the configuration that the task sets.
 func (m *Module) wanted() map[string]string {
 	want := map[string]string{}
 	if m.Name != "" {
@@ -160,7 +160,7 @@ func (m *Module) wanted() map[string]string {
 	return want
 }
 
-// Plan creates the machine if its id is free.
+// Plan creates the machine if its ID is free.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	id := strconv.Itoa(m.ID)
 	pve.GuestLists.Want(h, "")
@@ -187,7 +187,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return m.create(ctx, h, guests)
 }
 
-// existing judges a guest that has the id.
+// existing checks a guest that has the ID.
 func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestConfig) (modules.Plan, error) {
 	if have.Type != "qemu" {
 		return modules.Plan{}, fmt.Errorf("id %d belongs to container %s on %s: choose another id", m.ID, have.Title(), have.Node)
@@ -238,7 +238,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	want["memory"], want["cores"] = strconv.Itoa(memory), strconv.Itoa(cores)
 	argv := []string{"qm", "create", strconv.Itoa(m.ID)}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		if want[key] != "" { // qm refuses an empty value; what is to be empty is not there yet
+		if want[key] != "" { // qm rejects an empty value, and the option is unset already
 			argv = append(argv, "--"+key, want[key])
 		}
 	}
@@ -248,7 +248,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	guest := pve.Guest{Node: node.Name, Type: "qemu"}
 	all := maps.Clone(guests)
 	all[m.ID] = guest
-	// Volumes get their names from Proxmox; what is compared of them is the storage.
+	// Proxmox VE names the volumes, so only their storage is compared.
 	config := pve.GuestConfig{Exists: true, Guest: guest, Options: want}
 	run := modules.Run{
 		Argv: argv, Dir: "/root", Limit: 10 * time.Minute, Long: true,
@@ -284,7 +284,7 @@ func (m *Module) diskText() string {
 	return text
 }
 
-// checkStorages refuses disks on storages that do not exist, or not on that node, or not for disks.
+// checkStorages rejects disks on storages that do not exist, are not on that node or do not hold disks.
 func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
 	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
 		parts := newVolume.FindStringSubmatch(m.Disks[slot])
@@ -298,7 +298,7 @@ func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string)
 	return nil
 }
 
-// checkStorage refuses a storage that does not exist, or not on that node, or not for disks.
+// checkStorage rejects a storage that does not exist, is not on that node or does not hold disks.
 func checkStorage(ctx context.Context, h modules.Host, argument, name, node string) error {
 	storages, err := pve.Storages.Observe(ctx, h, "")
 	if err != nil {
