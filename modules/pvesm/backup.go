@@ -11,10 +11,10 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// secretDir is where Proxmox VE keeps the passwords of storages: PVE::Storage::PBSPlugin.
+// secretDir is where Proxmox VE keeps the passwords of storages (PVE::Storage::PBSPlugin).
 const secretDir = "/etc/pve/priv/storage"
 
-// secret plans the file that the password is kept in. pmxcfs gives all files below /etc/pve/priv their mode and owner.
+// secret plans the password file. pmxcfs sets mode and owner of all files below /etc/pve/priv.
 func (m *Module) secret(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	if m.Password == "" {
 		return nil, nil
@@ -46,7 +46,7 @@ func (m *Module) secret(ctx context.Context, h modules.Host) ([]modules.Step, er
 	}), nil
 }
 
-// notes warn of backups that go with what they are of.
+// notes warns about backups that would be lost together with what they back up.
 func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	server := m.Options["server"]
 	if m.Type != "pbs" || server == "" {

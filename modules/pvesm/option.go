@@ -6,7 +6,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// forms say how the values of options are read (PVE::Storage::Plugin and its kind); those that are not here are scalars.
+// forms are the forms of options that are not scalars (PVE::Storage::Plugin and its subclasses).
 var forms = map[string]pve.Form{
 	"content": pve.Set, "nodes": pve.Set, "monhost": pve.Set,
 	"prune-backups": pve.Properties, "bwlimit": pve.Properties, "content-dirs": pve.Properties,
@@ -16,7 +16,7 @@ var forms = map[string]pve.Form{
 	"vgname": pve.Text, "thinpool": pve.Text, "share": pve.Text, "options": pve.Text,
 }
 
-// flags are the options that are booleans and off where they are not written; onByDefault those that are on.
+// flags are the boolean options that are off if they are not set, and onByDefault those that are on.
 var (
 	flags = []string{
 		"disable", "shared", "krbd", "fuse", "sparse", "saferemove", "nocow", "tagged_only", "nowritecache",
@@ -25,7 +25,7 @@ var (
 	onByDefault = []string{"mkdir", "create-base-path", "create-subdirs"}
 )
 
-// written is a value as storage.cfg holds it: a boolean is 1 or 0, however it was said.
+// written returns a value as storage.cfg holds it: a boolean is 1 or 0, however the task writes it.
 func written(key, value string) string {
 	if on, ok := pve.Truth(value); ok && (slices.Contains(flags, key) || slices.Contains(onByDefault, key)) {
 		return pve.Flag(on)
@@ -33,7 +33,7 @@ func written(key, value string) string {
 	return value
 }
 
-// same reports whether two values of an option mean the same; an empty one is that of an option that is not written.
+// same reports whether two values of an option are equivalent. An empty one means that the option is not set.
 func same(key, a, b string) bool {
 	return forms[key].Same(orDefault(key, a), orDefault(key, b))
 }

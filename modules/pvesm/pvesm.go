@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is one storage of the cluster.
+// Module is a storage of the cluster.
 type Module struct {
 	ID       string            `hcl:"id" doc:"Storage id."`
 	Type     string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
@@ -62,7 +62,7 @@ var fixed = map[string][]string{
 	"lvm":    {"vgname"},
 }
 
-// secrets are options that would stand in the process list.
+// secrets are options that would show in the process list.
 var secrets = []string{"password", "keyring", "encryption-key", "master-pubkey"}
 
 // Scope implements modules.Scoped: storage.cfg is shared by the cluster.
@@ -104,7 +104,7 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// wanted are the options as storage.cfg names and writes them; one with an empty value shall not be there.
+// wanted returns the options as storage.cfg names and writes them. An empty value means that the option must not be set.
 func (m *Module) wanted() map[string]string {
 	want := map[string]string{}
 	for key, value := range m.Options {
@@ -120,7 +120,7 @@ func (m *Module) wanted() map[string]string {
 		want["nodes"] = join(m.Nodes)
 	}
 	if _, said := want["disable"]; m.Password != "" && !said {
-		want["disable"] = "" // also where an earlier run has ended before it was enabled
+		want["disable"] = "" // even if an earlier run ended before enabling it
 	}
 	return want
 }
@@ -168,7 +168,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	if !exists {
 		options := maps.Clone(want)
-		if m.Password != "" { // it cannot be activated before it has its password
+		if m.Password != "" { // it cannot be activated without its password
 			options["disable"] = "1"
 			want["disable"] = m.Options["disable"]
 		}
@@ -207,7 +207,7 @@ func suffix(content string) string {
 	return ": " + content
 }
 
-// differing are the options that differ, sorted; a fixed one is an error.
+// differing returns the options that differ, sorted. It is an error if one of them is fixed.
 func (m *Module) differing(have pve.Storage, want map[string]string) ([]string, error) {
 	var differing []string
 	for _, key := range keys(want) {
@@ -223,7 +223,7 @@ func (m *Module) differing(have pve.Storage, want map[string]string) ([]string, 
 	return differing, nil
 }
 
-// check refuses a storage whose pool or file system does not exist: pvesm would add the first all the same.
+// check rejects a storage whose pool or file system does not exist. pvesm would add one without its pool.
 func (m *Module) check(ctx context.Context, h modules.Host) error {
 	if m.Options["monhost"] != "" || (m.Type != "rbd" && m.Type != "cephfs") {
 		return nil
@@ -282,7 +282,7 @@ func (m *Module) set(have pve.Storage, want map[string]string, differing []strin
 
 func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-// run is one call of pvesm; adding activates the storage, which can hang on a dead server.
+// run returns a call of pvesm. Adding activates the storage, which can hang on a dead server.
 func (m *Module) run(command, first, second string, options []string) modules.Run {
 	argv := []string{"pvesm", command, first}
 	if second != "" {
