@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// findings are sentences about what may come as a surprise, the gravest first.
+// findings returns sentences about what may come as a surprise, the most serious first.
 func findings(c Cluster, r Report) []string {
 	var all []string
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -21,7 +21,7 @@ func findings(c Cluster, r Report) []string {
 	r.monitors(c, say)
 	for i, pool := range c.Pools {
 		same := func(p Pool) bool { return p.Size == pool.Size && p.MinSize == pool.MinSize && p.Spread == pool.Spread }
-		if slices.IndexFunc(c.Pools, same) == i { // those that are alike are judged together
+		if slices.IndexFunc(c.Pools, same) == i { // pools that are alike are judged together
 			var names []string
 			for _, p := range c.Pools {
 				if same(p) {
@@ -36,7 +36,7 @@ func findings(c Cluster, r Report) []string {
 	return all
 }
 
-// quorum is about votes, and what a QDevice changes.
+// quorum adds sentences about votes, and about what a QDevice changes.
 func (r Report) quorum(c Cluster, say func(string, ...any)) {
 	for _, count := range []int{1, 2} {
 		ending := r.where(count, func(l Loss) bool { return !l.Quorate })
@@ -78,7 +78,7 @@ func stops(l Loss) bool {
 	return l.MonitorsOf > 0 && !l.MonitorQuorum || slices.ContainsFunc(l.Pools, func(p PoolState) bool { return p.Copies >= 0 && !p.Writes })
 }
 
-// monitors is about the monitors' quorum.
+// monitors adds sentences about the monitors' quorum.
 func (r Report) monitors(c Cluster, say func(string, ...any)) {
 	n := len(c.Monitors)
 	if n == 0 {
@@ -96,7 +96,7 @@ func (r Report) monitors(c Cluster, say func(string, ...any)) {
 	}
 }
 
-// pool is about pools that are alike.
+// pool adds sentences about pools that are alike.
 func (r Report) pool(i int, p Pool, now PoolState, names []string, say func(string, ...any)) {
 	subject, plural := "Pool "+names[0], false
 	if plural = len(names) > 1; plural {
@@ -133,7 +133,7 @@ func (r Report) pool(i int, p Pool, now PoolState, names []string, say func(stri
 	}
 }
 
-// metadata is about CephFS.
+// metadata adds sentences about CephFS.
 func (r Report) metadata(c Cluster, say func(string, ...any)) {
 	if len(c.FileSystems) == 0 {
 		return
@@ -145,7 +145,7 @@ func (r Report) metadata(c Cluster, say func(string, ...any)) {
 	}
 }
 
-// guests is about highly available guests that do not run again although there is a quorum, and about memory.
+// guests adds sentences about highly available guests that are not restarted despite a quorum, and about memory.
 func (r Report) guests(c Cluster, say func(string, ...any)) {
 	for _, count := range []int{1, 2} {
 		for _, l := range sized(r.Losses, count) {
@@ -167,19 +167,19 @@ func (r Report) guests(c Cluster, say func(string, ...any)) {
 	}
 }
 
-// saidOfOne reports whether the same was said of the loss of one of the nodes.
+// saidOfOne reports whether the same was already said about the loss of one of the nodes.
 func (r Report) saidOfOne(m Move, lost []string) bool {
 	return slices.ContainsFunc(sized(r.Losses, 1), func(l Loss) bool { return slices.Contains(lost, l.Lost[0]) && slices.Contains(l.Guests, m) })
 }
 
 func gib(bytes uint64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
 
-// where are the losses of so many nodes of which something holds.
+// where returns the losses of count nodes for which something holds.
 func (r Report) where(count int, holds func(Loss) bool) []Loss {
 	return slices.DeleteFunc(sized(r.Losses, count), func(l Loss) bool { return !holds(l) })
 }
 
-// sized are the losses of so many nodes.
+// sized returns the losses of count nodes.
 func sized(losses []Loss, count int) []Loss {
 	return slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return len(l.Lost) != count })
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// relocate says where the guests of the nodes that are gone run next. The manager takes, of the nodes with the highest
-// priority, the one with the fewest guests.
+// relocate returns where the guests of lost nodes run next. Of the nodes with the highest priority the manager takes the one
+// with the fewest guests.
 func relocate(c Cluster, gone map[string]bool, quorate bool) []Move {
 	at := map[string]string{}
 	var displaced []Guest
@@ -30,7 +30,7 @@ func relocate(c Cluster, gone map[string]bool, quorate bool) []Move {
 	return moves
 }
 
-// compareIDs orders service ids by type, then by number.
+// compareIDs orders service IDs by type, then by number.
 func compareIDs(a, b string) int {
 	if len(a) != len(b) {
 		return len(a) - len(b)
@@ -87,7 +87,7 @@ func (c Cluster) place(g Guest, gone map[string]bool, at map[string]string) (nod
 			ok = keep(fmt.Sprintf("rule %s keeps it with guests on %s, where it cannot run", rule.Name, list(others)), func(node string) bool { return slices.Contains(others, node) })
 		case rule.Priorities != nil:
 			ok = rule.Strict || slices.ContainsFunc(candidates, func(node string) bool { _, in := rule.Priorities[node]; return in })
-			if !ok { // none is left, and it may run anywhere
+			if !ok { // no preferred node is left, and it may run anywhere
 				ok = true
 				break
 			}
@@ -100,7 +100,7 @@ func (c Cluster) place(g Guest, gone map[string]bool, at map[string]string) (nod
 	return c.best(g, candidates, at), ""
 }
 
-// best is, of the nodes that the guest prefers, the one with the fewest guests.
+// best returns, of the nodes that the guest prefers, the one with the fewest guests.
 func (c Cluster) best(g Guest, candidates []string, at map[string]string) string {
 	priority := func(node string) int {
 		for _, rule := range c.Rules {
@@ -122,7 +122,7 @@ func (c Cluster) best(g Guest, candidates []string, at map[string]string) string
 	})
 }
 
-// load is what the guests may take on each node, in bytes, after moves.
+// load returns the memory that guests may use on each node after moves, in bytes.
 func (c Cluster) load(moves []Move) map[string]uint64 {
 	at := map[string]string{}
 	for _, g := range c.Guests {

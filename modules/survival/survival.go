@@ -1,9 +1,9 @@
-// Package survival calculates what a cluster of Proxmox VE and Ceph still does after it has lost nodes: votes of
-// corosync, monitors, pools, metadata servers, and where highly available guests go. It reads nothing: a Cluster comes from
-// elsewhere, and the same Cluster always gives the same Report.
+// Package survival calculates what a cluster of Proxmox VE and Ceph still does after losing nodes: corosync's votes,
+// monitors, pools, metadata servers, and where highly available guests go. It reads nothing: the caller provides a Cluster,
+// and the same Cluster always gives the same Report.
 //
-// Pools are judged by the worst placement that their CRUSH rule permits, not by where the copies lie today: any later
-// change may move them there.
+// Pools are judged by the worst placement that their CRUSH rule permits, not by where copies are today, because any later
+// change may move them.
 package survival
 
 import (
@@ -11,21 +11,21 @@ import (
 	"strings"
 )
 
-// Cluster is what is judged.
+// Cluster is the input of the calculation.
 type Cluster struct {
 	Name  string
 	Nodes []Node
-	// DeviceVotes are the votes of a QDevice; 0 is none.
+	// DeviceVotes are the votes of a QDevice; 0 means none.
 	DeviceVotes int
-	// Monitors are those in the monitor map, by name; empty without Ceph.
+	// Monitors are the monitors in the monitor map; empty without Ceph.
 	Monitors []Daemon
-	// OSDs are those that are in: what is out holds no copy any more.
+	// OSDs are those that are in. An OSD that is out holds no copies.
 	OSDs  []OSD
 	Pools []Pool
 	// MetadataServers serve FileSystems, one for each file system.
 	MetadataServers []Daemon
 	FileSystems     []string
-	// Guests are those that are to be kept running.
+	// Guests are those that have to keep running.
 	Guests []Guest
 	Rules  []Rule
 }
@@ -33,22 +33,22 @@ type Cluster struct {
 // Quorate reports whether the cluster has a quorum with the nodes that are online.
 func (c Cluster) Quorate() bool { return Lose(c).Quorate }
 
-// Node is a member.
+// Node is a member of the cluster.
 type Node struct {
 	Name  string
 	Votes int
-	// Online says that it is there. One that is not counts as lost in every case.
+	// Online is false for a node that counts as lost in every case.
 	Online bool
 	// Maintenance says that no guest is started there.
 	Maintenance bool
-	// Memory is what the machine has, in bytes; 0 is not known.
+	// Memory is the size of the machine's memory in bytes; 0 means unknown.
 	Memory uint64
 }
 
 // Daemon is a monitor or metadata server.
 type Daemon struct {
 	Node string
-	// Down says that it does not take part although its node may be there.
+	// Down says that it does not work, although its node may be up.
 	Down bool
 }
 
@@ -59,32 +59,32 @@ type OSD struct {
 	Up    bool
 }
 
-// Pool is a pool of copies, or of chunks if it is erasure-coded.
+// Pool is a pool of copies or, if it is erasure-coded, of chunks.
 type Pool struct {
 	Name          string
 	Size, MinSize int
 	Spread        Spread
 }
 
-// Spread is where a CRUSH rule puts the copies of a placement group.
+// Spread says where a CRUSH rule puts the copies of a placement group.
 type Spread struct {
-	// PerHost is how many copies one host gets at most; 0 is any number.
+	// PerHost is the maximum number of copies on one host; 0 means any number.
 	PerHost int
-	// Class restricts the copies to OSDs of a class; empty is any.
+	// Class restricts the copies to OSDs of a class; empty means any.
 	Class string
-	// Unknown says why it cannot be told; empty if it can.
+	// Unknown says why the spread is not known; empty if it is.
 	Unknown string
 }
 
-// Guest is a highly available guest, by its service id ("vm:100").
+// Guest is a highly available guest, by its service ID ("vm:100").
 type Guest struct {
 	ID   string
 	Node string
-	// Memory is what it may take, in bytes; 0 is not known.
+	// Memory is the memory that it may use in bytes; 0 means unknown.
 	Memory uint64
-	// Bound says what keeps it from starting on any other node; empty if nothing does.
+	// Bound says what prevents it from starting on any other node; empty if nothing does.
 	Bound string
-	// Only are the nodes that it can be started on for what it needs there, such as mapped devices; nil is all.
+	// Only lists the nodes that have what it needs, such as mapped devices; nil means all.
 	Only []string
 }
 
@@ -92,76 +92,76 @@ type Guest struct {
 type Rule struct {
 	Name   string
 	Guests []string
-	// Priorities are the nodes that the guests prefer; a higher number wins. Nil in a rule about guests.
+	// Priorities are the nodes that the guests prefer; higher numbers win. It is nil in a rule about guests.
 	Priorities map[string]int
 	// Strict says that the guests run nowhere else.
 	Strict bool
-	// Apart and Together are about guests.
+	// Apart and Together are set in rules about guests.
 	Apart, Together bool
 }
 
-// Loss is what becomes of the cluster when nodes are lost at once.
+// Loss says what becomes of the cluster when nodes are lost at once.
 type Loss struct {
-	// Lost are the nodes, those aside that are offline already.
+	// Lost are the lost nodes, without those that are offline already.
 	Lost []string `json:"lost"`
-	// Votes are those left, of VotesOf; VotesNeeded are a quorum.
+	// Votes are the remaining votes of VotesOf. VotesNeeded are a quorum.
 	Votes       int  `json:"votes"`
 	VotesOf     int  `json:"votes_of"`
 	VotesNeeded int  `json:"votes_needed"`
 	Quorate     bool `json:"quorate"`
-	// Monitors are those left, of MonitorsOf.
+	// Monitors are the remaining monitors of MonitorsOf.
 	Monitors       int  `json:"monitors"`
 	MonitorsOf     int  `json:"monitors_of"`
 	MonitorsNeeded int  `json:"monitors_needed"`
 	MonitorQuorum  bool `json:"monitor_quorum"`
 
 	Pools []PoolState `json:"pools"`
-	// MetadataServers are those left, of MetadataServersOf; FileSystems says whether there are enough.
+	// MetadataServers are the remaining ones of MetadataServersOf. FileSystems reports whether they are enough.
 	MetadataServers   int  `json:"metadata_servers"`
 	MetadataServersOf int  `json:"metadata_servers_of"`
 	FileSystems       bool `json:"file_systems_served"`
-	// Guests are those that ran on the lost nodes. Without a quorum they are all.
+	// Guests are the guests that ran on the lost nodes or, without a quorum, all guests.
 	Guests []Move `json:"guests"`
 }
 
 // PoolState is what is left of a pool in the worst case.
 type PoolState struct {
 	Name string `json:"name"`
-	// Copies are those left of a placement group that is hit worst. -1 is not known.
+	// Copies is the number of copies left of the placement group that is hit worst; -1 means unknown.
 	Copies  int  `json:"copies"`
 	MinSize int  `json:"min_size"`
 	Reads   bool `json:"reads"`
 	Writes  bool `json:"writes"`
-	// Why says what stops it; empty if nothing does.
+	// Why says what stops the pool; empty if nothing does.
 	Why string `json:"why,omitempty"`
 }
 
-// Move is where a guest goes.
+// Move says where a guest goes.
 type Move struct {
 	Guest string `json:"guest"`
 	From  string `json:"from"`
-	// To is empty if it does not run any more, and Why says why.
+	// To is empty if the guest does not run any more; Why then says why.
 	To  string `json:"to,omitempty"`
 	Why string `json:"why,omitempty"`
 }
 
-// Report is what every loss of one and of two nodes does.
+// Report says what each loss of one and of two nodes does.
 type Report struct {
 	Cluster string `json:"cluster"`
-	// Nodes are those that are there; Offline those that are lost already.
+	// Nodes are online; Offline are lost already.
 	Nodes   []string `json:"nodes"`
 	Offline []string `json:"offline,omitempty"`
-	// Device are the votes of the QDevice that the cluster has.
+	// Device are the votes of the cluster's QDevice.
 	Device int    `json:"qdevice_votes"`
 	Losses []Loss `json:"losses"`
-	// WithDevice are the losses that end otherwise if the cluster gets a QDevice with one vote; empty where that does not
-	// help, or where Proxmox VE does not support one: for an odd number of nodes.
+	// WithDevice are the losses that end differently if the cluster gets a QDevice with one vote. It is empty if that does
+	// not help, or if Proxmox VE does not support one, as for an odd number of nodes.
 	WithDevice []Loss `json:"with_qdevice,omitempty"`
-	// Findings has a sentence for each thing that may come as a surprise.
+	// Findings has a sentence for everything that may come as a surprise.
 	Findings []string `json:"findings"`
 }
 
-// Judge calculates what every loss of one and of two nodes does.
+// Judge calculates what each loss of one and of two nodes does.
 func Judge(c Cluster) Report {
 	r := Report{Cluster: c.Name, Device: c.DeviceVotes}
 	for _, n := range c.Nodes {
@@ -188,7 +188,7 @@ func Judge(c Cluster) Report {
 	return r
 }
 
-// losses are the sets of one node and of two.
+// losses returns the sets of one and of two nodes.
 func losses(nodes []string) [][]string {
 	var sets [][]string
 	for _, name := range nodes {
@@ -233,7 +233,7 @@ func Lose(c Cluster, lost ...string) Loss {
 	return l
 }
 
-// left is how many daemons are left.
+// left returns the number of remaining daemons.
 func left(daemons []Daemon, gone map[string]bool) int {
 	n := 0
 	for _, d := range daemons {
@@ -244,8 +244,8 @@ func left(daemons []Daemon, gone map[string]bool) int {
 	return n
 }
 
-// after is what is left of a pool. A placement group has at most capacity copies on each host. In the worst case as
-// many as fit lie on what is lost.
+// after returns what is left of a pool. A placement group has at most capacity copies on each host. In the worst case, the
+// lost hosts hold as many copies as fit.
 func (p Pool) after(osds []OSD, gone map[string]bool, monitors bool) PoolState {
 	s := PoolState{Name: p.Name, MinSize: p.MinSize}
 	if p.Spread.Unknown != "" {
@@ -282,7 +282,7 @@ func (p Pool) after(osds []OSD, gone map[string]bool, monitors bool) PoolState {
 	return s
 }
 
-// capacity is how many copies of a placement group can lie on so many OSDs of a host.
+// capacity returns how many copies of a placement group fit on the given number of OSDs of a host.
 func (p Pool) capacity(osds int) int {
 	if p.Spread.PerHost > 0 {
 		return min(p.Spread.PerHost, osds)
