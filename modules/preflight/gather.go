@@ -17,8 +17,8 @@ import (
 // Target is an address of another host that a machine must reach.
 type Target struct{ Host, Address string }
 
-// Gather reads what a host tells, but for its clock, into m, whose Host, Address, Addresses and OSDs are known. What cannot be read is an error: of
-// nothing it is assumed that it is well.
+// Gather reads everything about a host except its clock into m, whose Host, Address, Addresses and OSDs are set. What cannot
+// be read is an error: nothing is assumed to be in order.
 func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) error {
 	names := []string{"boot", "cpu", "disks", "distribution", "hostname", "interfaces", "iommu", "kernel", "memory", "name_addresses"}
 	facts := make(map[string]cty.Value, len(names))
@@ -75,8 +75,8 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	return m.reach(ctx, h, targets)
 }
 
-// GatherClock reads the clock of a host into m. It is to be called when nothing else is read from the hosts: what travels with the
-// question makes the answer less exact. now is the controller's clock.
+// GatherClock reads the clock of a host into m. Call it while nothing else is read from the hosts: other traffic makes the
+// answer less exact. now is the controller's clock.
 func GatherClock(ctx context.Context, h *observe.Host, m *Machine, now func() time.Time) error {
 	asked := now()
 	there, err := clocks.Observe(ctx, h, asked.Format(time.RFC3339Nano))
@@ -85,7 +85,7 @@ func GatherClock(ctx context.Context, h *observe.Host, m *Machine, now func() ti
 	return err
 }
 
-// take takes over facts.
+// take copies facts into m.
 func (m *Machine) take(facts map[string]cty.Value) {
 	text := func(v cty.Value) string {
 		if v.IsNull() || !v.IsKnown() {
@@ -137,7 +137,7 @@ func virtualizes(cpuinfo string) bool {
 	return false
 }
 
-// reach sends packets as large as they can be to all targets, and small ones to those that do not answer these.
+// reach sends packets of the maximum size to all targets, and small ones to those that do not answer.
 func (m *Machine) reach(ctx context.Context, h *observe.Host, targets []Target) error {
 	var full []string
 	for _, t := range targets {
@@ -170,7 +170,7 @@ func (m *Machine) reach(ctx context.Context, h *observe.Host, targets []Target) 
 	return nil
 }
 
-// mtuTo is the MTU of the link in whose network an address is, or what every link carries.
+// mtuTo returns the MTU of the link in whose network an address is, or a size that every link carries.
 func (m *Machine) mtuTo(address string) int {
 	to, err := netip.ParseAddr(address)
 	if err != nil {
@@ -183,5 +183,5 @@ func (m *Machine) mtuTo(address string) int {
 			}
 		}
 	}
-	return 1280 // the least that IPv6 has, and a road through any tunnel that a cluster could live in
+	return 1280 // the minimum of IPv6, which fits through any tunnel that a cluster could use
 }

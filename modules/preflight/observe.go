@@ -14,20 +14,20 @@ import (
 	"hlplay/engine/remote"
 )
 
-// ping is what came of packets to an address.
+// ping is the result of sending packets to an address.
 type ping struct {
 	Answered bool
-	// Mean is the time of an answer in milliseconds.
+	// Mean is the mean round-trip time in milliseconds.
 	Mean float64
 }
 
-// smallest is the size of a packet that says only whether anybody answers.
+// smallest is the size of a packet that only shows whether anything answers.
 const smallest = 84
 
-// pingName names packets of a size, headers included.
+// pingName returns the name for packets of a size, including headers, to an address.
 func pingName(address string, size int) string { return address + " " + strconv.Itoa(size) }
 
-// pings are observed by pingName.
+// pings observes the results by pingName.
 var pings = &observe.Kind[ping]{
 	Name: "preflight-ping", What: "whether packets to %s are answered",
 	Shared: observe.Always,
@@ -72,7 +72,7 @@ func pingCommand(name string) ([]string, error) {
 
 var pingTimes = regexp.MustCompile(`(?m)^(?:rtt|round-trip) \S+ = [0-9.]+/([0-9.]+)/`)
 
-// parsePing reads what iputils' ping prints. It ends with 1 if nothing was answered, and with 2 if it could not send.
+// parsePing parses the output of iputils' ping, which exits with 1 if nothing answered, and with 2 if it could not send.
 func parsePing(a remote.Answer) (ping, error) {
 	switch {
 	case a.Exit == 126 || a.Exit == 127:
@@ -90,7 +90,7 @@ func parsePing(a remote.Answer) (ping, error) {
 	return ping{Answered: true, Mean: mean}, err
 }
 
-// clocks is what a host's clock says, under the time at which the controller asked: another question each time.
+// clocks observes a host's clock. The name is the time at which the controller asked, so that each question is new.
 var clocks = &observe.Kind[time.Time]{
 	Name: "preflight-clock", What: "the clock at %s",
 	Ask: func([]string) []remote.Query { return []remote.Query{{Script: `date +%s%N`, Inline: true}} },
@@ -113,7 +113,7 @@ func parseClock(a remote.Answer) (time.Time, error) {
 	return time.Unix(0, ns), nil
 }
 
-// listening are the sockets that programs listen on, under the empty name.
+// listening observes the sockets that programs listen on, under the empty name.
 var listening = &observe.Kind[[]Socket]{
 	Name: "preflight-listening", What: "the ports that programs listen on",
 	Ask: func([]string) []remote.Query { return []remote.Query{remote.Argv(10*time.Second, "ss", "-Hlntup")} },
@@ -127,7 +127,7 @@ var listening = &observe.Kind[[]Socket]{
 
 var socketProgram = regexp.MustCompile(`users:\(\("([^"]+)"`)
 
-// parseSockets reads ss -Hlntup: protocol, state, two queues, the local address and the peer's, and for root the programs.
+// parseSockets parses ss -Hlntup: protocol, state, two queues, the local and the peer's address, and for root the programs.
 func parseSockets(a remote.Answer) ([]Socket, error) {
 	if a.Exit != 0 {
 		return nil, fmt.Errorf("ss (apt install iproute2): %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
@@ -153,7 +153,7 @@ func parseSockets(a remote.Answer) ([]Socket, error) {
 	return all, nil
 }
 
-// needed are the ports that a cluster needs, and the names of the programs that have them there.
+// needed are the ports that a cluster needs, and the names of its programs that use them.
 var needed = []struct {
 	protocol    string
 	first, last int
@@ -169,7 +169,7 @@ var needed = []struct {
 	{"tcp", 85, 85, "Proxmox VE", []string{"pvedaemon", "pvedaemon worke"}},
 }
 
-// foreign reports whether a socket takes a port from a program of the cluster.
+// foreign reports whether another program uses a port of the cluster.
 func (s Socket) foreign() bool {
 	for _, n := range needed {
 		if s.Protocol == n.protocol && s.Port >= n.first && s.Port <= n.last {
@@ -179,7 +179,7 @@ func (s Socket) foreign() bool {
 	return false
 }
 
-// ownerOf names the product that needs the port of a socket.
+// ownerOf returns the product that needs the port of a socket.
 func ownerOf(s Socket) string {
 	for _, n := range needed {
 		if s.Protocol == n.protocol && s.Port >= n.first && s.Port <= n.last {

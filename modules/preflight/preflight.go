@@ -1,4 +1,4 @@
-// Package preflight says what of hosts is in the way of a cluster, before anything is changed on them.
+// Package preflight finds what prevents hosts from forming a cluster, before anything is changed on them.
 package preflight
 
 import (
@@ -11,27 +11,27 @@ import (
 	"hlplay/engine/plural"
 )
 
-// Machine is what one host tells of itself.
+// Machine is what was read from one host.
 type Machine struct {
-	// Host is its name in the inventory, Address the one that its own name must resolve to, Addresses are those by which the other
-	// hosts must reach it.
+	// Host is the name in the inventory, Address the address that the host's own name must resolve to, and Addresses those
+	// at which the other hosts must reach it.
 	Host      string   `json:"host"`
 	Address   string   `json:"address"`
 	Addresses []string `json:"addresses"`
-	// OSDs is how many disks the inventory gives Ceph.
+	// OSDs is the number of disks that the inventory gives to Ceph.
 	OSDs int `json:"osds"`
 
-	// Unread is why the host could not be read; all that follows is then empty.
+	// Unread says why the host could not be read; the following fields are then empty.
 	Unread string `json:"unread,omitempty"`
 
 	Hostname string `json:"hostname"`
-	// Resolved is what the hostname resolves to on the host.
+	// Resolved are the addresses that the host resolves its own name to.
 	Resolved []string `json:"resolved"`
 	// Release is the code name of the distribution.
 	Release      string `json:"release"`
 	Architecture string `json:"architecture"`
 	MachineID    string `json:"machine_id"`
-	// Ahead is by how many seconds its clock is ahead of the controller's; it was measured no better than within seconds.
+	// Ahead is the number of seconds by which the host's clock is ahead of the controller's, give or take Within seconds.
 	Ahead  float64 `json:"clock_ahead"`
 	Within float64 `json:"clock_within"`
 	CPUs   int     `json:"cpus"`
@@ -40,14 +40,14 @@ type Machine struct {
 	// Memory is in bytes.
 	Memory int64  `json:"memory"`
 	Links  []Link `json:"links"`
-	// Blank is how many of Disks nothing is on.
+	// Blank is the number of Disks with nothing on them.
 	Disks int  `json:"disks"`
 	Blank int  `json:"blank_disks"`
 	EFI   bool `json:"efi"`
 	IOMMU bool `json:"iommu"`
 	// Paths lead to the addresses of the other hosts.
 	Paths []Path `json:"paths"`
-	// Taken are the sockets that other programs have on ports of corosync, Ceph and Proxmox VE.
+	// Taken are ports of corosync, Ceph and Proxmox VE that other programs listen on.
 	Taken []Socket `json:"taken"`
 }
 
@@ -56,7 +56,7 @@ type Link struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
 	MTU       int      `json:"mtu"`
-	// Speed is in Mbit/s, zero if the driver tells none.
+	// Speed is in Mbit/s, or zero if the driver does not report it.
 	Speed int `json:"speed"`
 }
 
@@ -64,16 +64,16 @@ type Link struct {
 type Path struct {
 	To      string `json:"to"`
 	Address string `json:"address"`
-	// Size is that of the packets in bytes, with their headers: the MTU of the link that they left by.
+	// Size is the size of the packets in bytes, including headers. It is the MTU of the link that they left by.
 	Size int `json:"size"`
 	// Lost says that not even small packets were answered, Cut that only small ones were.
 	Lost bool `json:"lost"`
 	Cut  bool `json:"cut"`
-	// Latency is the mean time in milliseconds that an answer took.
+	// Latency is the mean round-trip time in milliseconds.
 	Latency float64 `json:"latency"`
 }
 
-// Socket is one that a program listens on.
+// Socket is a socket that a program listens on.
 type Socket struct {
 	Protocol string `json:"protocol"`
 	Port     int    `json:"port"`
@@ -81,7 +81,7 @@ type Socket struct {
 	Program string `json:"program"`
 }
 
-// Report is what hosts tell, and what of it is wrong.
+// Report is what was read from the hosts, and what is wrong with it.
 type Report struct {
 	Machines []Machine `json:"hosts"`
 	Findings []Finding `json:"findings"`
@@ -90,16 +90,16 @@ type Report struct {
 // Finding is one thing that is wrong.
 type Finding struct {
 	Host string `json:"host"`
-	// About is the column of the table that it is about.
+	// About is the column of the table that it belongs to.
 	About string `json:"about"`
-	// Stops says that a cluster cannot be formed like this, or not be relied on.
+	// Stops says that the hosts cannot form a cluster, or not a reliable one.
 	Stops   bool   `json:"stops"`
 	Problem string `json:"problem"`
-	// Mend says what to do about it.
+	// Mend says how to correct it.
 	Mend string `json:"mend"`
 }
 
-// Stops reports whether a finding stops the road to a cluster.
+// Stops reports whether a finding prevents a cluster.
 func (r Report) Stops() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Stops })
 }
@@ -110,7 +110,7 @@ type judge struct {
 	findings []Finding
 }
 
-// The columns of the table that findings are about.
+// The columns of the table that findings belong to.
 const (
 	aboutHost     = "host"
 	aboutName     = "name"
@@ -127,23 +127,24 @@ const (
 	aboutPorts    = "ports"
 )
 
-// Bounds of what is judged.
+// The limits for findings.
 const (
-	// A corosync whose packets take longer loses members; Proxmox VE asks for less than 5 ms.
+	// With a higher latency corosync loses members; Proxmox VE asks for less than 5 ms.
 	slow = 5 * time.Millisecond
-	// Monitors of Ceph complain of 50 ms. Clocks are read over SSH, which is not as exact, and it is seconds that break a join.
+	// Ceph's monitors complain about 50 ms. Clocks are read over SSH, which is less exact, and it takes seconds to break a
+	// join.
 	clockApart = 500 * time.Millisecond
 	gib        = 1 << 30
-	// What the system and its guests' manager need, and each OSD at its default osd_memory_target.
+	// The needs of the system and its guests' manager, and of each OSD at the default osd_memory_target.
 	systemMemory, osdMemory = 2 * gib, 4 * gib
-	// Mbit/s that Ceph needs to recover in time, as the guide and Proxmox VE ask for.
+	// The Mbit/s that Ceph needs to recover in time, which the guide and Proxmox VE ask for.
 	cephSpeed = 10_000
 )
 
-// releases are the code names of the Debian that Proxmox VE is made for.
+// releases are the code names of the Debian releases that Proxmox VE runs on.
 var releases = []string{"bookworm", "trixie"}
 
-// Judge says what is wrong with machines that are to become one cluster.
+// Judge finds what is wrong with machines that should form a cluster.
 func Judge(machines []Machine) Report {
 	j := &judge{all: machines}
 	for _, m := range machines {
@@ -184,7 +185,7 @@ func (j *judge) name(m Machine) {
 		if len(m.Resolved) > 0 {
 			is = strings.Join(m.Resolved, ", ")
 		}
-		// The road mends this itself.
+		// playbooks/cluster.hcl corrects this itself.
 		j.warn(m, aboutName, fmt.Sprintf("its name resolves to %s, not to %s alone", is, m.Address), "playbooks/cluster.hcl writes /etc/hosts (--tags hosts); by hand: its address in place of 127.0.1.1")
 	}
 }
@@ -205,7 +206,7 @@ func (j *judge) hardware(m Machine) {
 	if m.CPUs < m.OSDs+1 {
 		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, plural.Of(m.OSDs, "OSD")), "allow one for each OSD besides those of the guests")
 	}
-	if need := int64(systemMemory + m.OSDs*osdMemory); m.Memory < need*9/10 { // the kernel keeps a part of what is built in
+	if need := int64(systemMemory + m.OSDs*osdMemory); m.Memory < need*9/10 { // the kernel reserves a part of the installed memory
 		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, plural.Of(m.OSDs, "OSD"), need>>30), "build in more, use fewer disks, or lower osd_memory_target")
 	}
 	for _, l := range m.Links {
@@ -218,7 +219,7 @@ func (j *judge) hardware(m Machine) {
 	}
 }
 
-// bare is an address without its prefix length.
+// bare returns an address without its prefix length.
 func bare(a string) string {
 	address, _, _ := strings.Cut(a, "/")
 	return address
@@ -248,7 +249,7 @@ func (j *judge) ports(m Machine) {
 	}
 }
 
-// together judges what hosts have to have in common.
+// together judges what hosts must have in common.
 func (j *judge) together() {
 	var read []Machine
 	for _, m := range j.all {
@@ -285,7 +286,7 @@ func (j *judge) together() {
 	j.mtus(read)
 }
 
-// mtus compares the links that are in the same network.
+// mtus compares the links in the same network.
 func (j *judge) mtus(read []Machine) {
 	type seen struct {
 		host string

@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 )
 
-// Print prints a report: a table of the hosts, one of the ways between them, and what to do. A cell of which something is said
-// below ends with an exclamation mark.
+// Print prints a report: a table of the hosts, one of the paths between them, and what to do. A cell that a finding is about
+// ends with an exclamation mark.
 func Print(w io.Writer, r Report) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tRELEASE\tNAME\tCLOCK\tCPU\tMEMORY\tNIC\tDISKS\tFIRMWARE\tIOMMU\tPORTS")
@@ -89,7 +89,8 @@ func (m Machine) pathTo(address string) string {
 	return "-"
 }
 
-// ahead is by how many seconds a clock is ahead of that of the first host that was read: the controller's is nothing to a cluster.
+// ahead returns the seconds by which a clock is ahead of that of the first host that was read. The controller's clock does
+// not matter to a cluster.
 func (r Report) ahead(m Machine) float64 {
 	for _, first := range r.Machines {
 		if first.Unread == "" {
