@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup e2e e2e-hold faults check lab-coverage fuzz bench bench-peers docs clean
+.PHONY: help build demo test setup e2e e2e-hold e2e-machines faults check lab-coverage fuzz bench bench-peers docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ e2e-hold: ## as root on Debian: e2e with a program that also holds what steps ex
 	@.ci/nodes
 	CGO_ENABLED=0 $(GO) build -tags hold -o bin/hlplay-hold ./cmd/hlplay
 	$(GO) test -tags e2e -count=1 -timeout 6h -v ./cmd/hlplay/e2e -hlplay $(CURDIR)/bin/hlplay-hold
+
+e2e-machines: build ## as root on Debian: run the built program on emulated machines with a kernel of their own (QEMU; slow)
+	@.ci/nodes qemu-system-x86 e2fsprogs fdisk
+	$(GO) test -tags machines -count=1 -p 1 -timeout 6h -v ./engine/lab/qemu ./cmd/hlplay/e2e
 
 FAULTS ?= 1000
 SEED ?= 1

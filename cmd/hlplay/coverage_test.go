@@ -27,6 +27,8 @@ var coverage = []struct {
 	{test: "TestGuides", file: "guides_test.go", machines: "rehearsal", playbooks: []string{"cluster.hcl"}},
 	{test: "TestCluster", file: "e2e/proxmox_test.go", machines: "Debian", playbooks: []string{"cluster.hcl"}},
 	{test: "TestCeph", file: "e2e/ceph_test.go", machines: "Ceph", playbooks: []string{"stages/ceph.hcl", "stages/pools.hcl"}, except: "G1.31 G2.4 install Ceph"},
+	{test: "TestArray", file: "e2e/array_test.go", machines: "machine", playbooks: []string{"storage.hcl"}},
+	{test: "TestPassthrough", file: "e2e/passthrough_test.go", machines: "machine", playbooks: []string{"stages/passthrough.hcl"}},
 }
 
 const coverageIntroduction = `# The two guides, and what covers their steps
@@ -44,12 +46,13 @@ step 26 of the first guide, ` + "`G2.14`" + ` step 14 of the second.
 Neither guide numbers its steps; the numbers below are ours, and they do not change. Where a guide is wrong or out of date, hlplay
 does the corrected form, and the third column says so.
 
-The tests run on three kinds of machines:
+The tests run on four kinds of machines:
 
 - *rehearsal*: simulated nodes. TestGuides runs the whole of playbooks/cluster.hcl; the others are scripts in testdata/scripts.
 - *Debian*: real Debian nodes (systemd-nspawn). TestCluster runs playbooks/cluster.hcl there. Proxmox VE, Ceph, the kernel, the boot
   loader and the disks are stand-ins.
 - *Ceph*: real Ceph on real Debian nodes, with stand-ins for the Proxmox programs (TestCeph).
+- *machine*: real Debian machines with a kernel, a boot loader and disks of their own (QEMU; ` + "`make e2e-machines`" + `, not part of CI).
 `
 
 // TestCoverage holds docs/coverage.md to the playbooks and the tests, and each step that a playbook names to the guides.
@@ -156,7 +159,7 @@ func testCell(t *testing.T, step guideStep, tasks []playbookTask) string {
 		add("rehearsal", test)
 	}
 	var cells []string
-	for _, machines := range []string{"rehearsal", "Debian", "Ceph"} {
+	for _, machines := range []string{"rehearsal", "Debian", "Ceph", "machine"} {
 		if tests := on[machines]; len(tests) > 0 {
 			cells = append(cells, fmt.Sprintf("*%s*: %s", machines, strings.Join(tests, ", ")))
 		}

@@ -1,0 +1,47 @@
+//go:build linux && machines
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/lab/qemu"
+)
+
+// TestPassthrough reserves a PCI device for guests with a kernel, GRUB and initramfs of its own (G1.19 to G1.24): the command line
+// and vfio-pci are there after real reboots, and a second run finds nothing to do.
+func TestPassthrough(t *testing.T) {
+	ms := startMachines(t, qemu.Options{PCI: []string{"qemu-xhci"}})
+	m := ms.List[0]
+	r := machineRunner(t, ms, map[string]string{m.Name: `{
+    passthrough_devices           = ["1b36:000d"]
+    passthrough_unsafe_interrupts = true
+  }`})
+	playbook := playbook("stages/passthrough.hcl")
+	before, err := m.BootID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	check := r.run(t, playbook, "--check")
+	check.wantCode(t, "check mode", exitOK)
+	first := r.run(t, playbook)
+	first.wantCode(t, "the first run", exitOK)
+	if after, err := m.BootID(t.Context()); err != nil || after == before {
+		t.Errorf("the machine has not been rebooted (%v)", err)
+	}
+	wantOn(t, m, "grep -o iommu=pt /proc/cmdline; basename $(readlink /sys/bus/pci/devices/*/driver | grep -m1 vfio)", "iommu=pt\nvfio-pci")
+	wantOn(t, m, "lsinitramfs /boot/initrd.img-$(uname -r) | grep -o modprobe.d/hlplay.conf", "modprobe.d/hlplay.conf")
+	second := r.run(t, playbook)
+	second.wantUnchanged(t, "the second run")
+
+	// What the kernel lacks is said, and nothing is changed.
+	r.setVars(t, ms, map[string]string{m.Name: `{ passthrough_devices = ["10de:*"] }`})
+	none := r.run(t, playbook)
+	none.wantCode(t, "a device that is not there", exitFailed)
+	if !strings.Contains(none.failures(), "10de:*") {
+		t.Errorf("the failure does not name the device:\n%s", none.failures())
+	}
+	t.Logf("first run: %s", first.summary())
+}

@@ -1,0 +1,222 @@
+//go:build linux
+
+// Package qemu boots Debian machines with a kernel and a boot loader of their own, for what containers do not have: md,
+// device-mapper, bonding, VLANs, loadable modules, kernel command lines and reboots. QEMU emulates them without KVM, about ten
+// times slower than the host: tests that need no kernel of their own use package nspawn.
+//
+// As there, nothing is visible outside: the machines are killed with the thread that started them, and their network is in a
+// namespace. What they write to their system disk is in an unnamed file. A test that is killed leaves a temporary directory with
+// keys and blank disks behind.
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hlplay/engine/lab/login"
+	"hlplay/engine/lab/namespace"
+)
+
+// Options configure machines.
+type Options struct {
+	// Cache is the directory of base images; see rootfs.CacheDir.
+	Cache string
+	// Names are the host names of the machines; empty means m1.
+	Names []string
+	// Packages are Debian packages besides the usual ones. Each set has its own base image.
+	Packages []string
+	// Disks are the blank disks of each machine.
+	Disks []Disk
+	// Cables are cables between two machines, with an interface at each end: eth1, eth2, … in the order in which a machine's
+	// name occurs here. eth0 leads to the test.
+	Cables []Cable
+	// PCI are further PCI devices of each machine, as QEMU names them: "qemu-xhci". With any, the machines have an Intel IOMMU.
+	PCI []string
+	// Memory of each machine in MiB; zero means 768.
+	Memory int
+	// Log is called when something takes time: building an image, booting. It may be nil.
+	Log func(format string, args ...any)
+}
+
+// Disk is a blank disk.
+type Disk struct {
+	// Serial is found again in /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_SERIAL; it has at most 20 letters and digits.
+	Serial string
+	Bytes  int64
+}
+
+// Cable connects two machines, by name.
+type Cable struct{ From, To string }
+
+const (
+	// Controller is the address of the test in the machines' network.
+	Controller = "10.78.0.1"
+	subnet     = "10.78.0.0/24"
+	firstHost  = 11
+	bridge     = "machines"
+)
+
+// bootLimit limits how long machines may take until their sshd answers, even on a busy machine.
+const bootLimit = 20 * time.Minute
+
+// Machines are booted machines.
+type Machines struct {
+	*namespace.Inside // their network, in which programs talk to them
+
+	// Dir holds keys, known_hosts files, disks and console logs; Close removes it.
+	Dir  string
+	List []*Machine
+
+	key    string // path of the private key for logging in as root
+	cables []Cable
+}
+
+// needed are the programs that this package runs, and the Debian packages that have them.
+var needed = []struct{ program, debian string }{
+	{"mmdebstrap", "mmdebstrap"},
+	{"qemu-system-x86_64", "qemu-system-x86"},
+	{"mke2fs", "e2fsprogs"},
+	{"sfdisk", "fdisk"},
+	{"tar", "tar"},
+	{"ip", "iproute2"},
+	{"ssh", "openssh-client"},
+}
+
+// Check reports whether machines can run here; its error says what is missing and how to get it.
+func Check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("machines need root (namespaces, tap devices, mmdebstrap): run the tests as root")
+	}
+	var programs, packages []string
+	for _, n := range needed {
+		if _, err := exec.LookPath(n.program); err != nil {
+			programs, packages = append(programs, n.program), append(packages, n.debian)
+		}
+	}
+	if len(programs) > 0 {
+		return fmt.Errorf("machines need %s; on Debian: apt-get install --no-install-recommends %s", strings.Join(programs, ", "), strings.Join(packages, " "))
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return fmt.Errorf("machines need tap devices: %w (modprobe tun)", err)
+	}
+	return nil
+}
+
+// Start boots machines and returns when each has booted and its sshd answers. The first time, it builds the base image from
+// the host's own apt sources, which takes some minutes. Close ends the machines; so does the end of ctx while Start is running.
+func Start(ctx context.Context, o Options) (_ *Machines, err error) {
+	if err := Check(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if len(o.Names) == 0 {
+		o.Names = []string{"m1"}
+	}
+	if o.Memory == 0 {
+		o.Memory = 768
+	}
+	base, err := image(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	ms := &Machines{cables: o.Cables}
+	if ms.Dir, err = os.MkdirTemp("", "hlplay-machines-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ms.Close())
+		}
+	}()
+	ms.key = filepath.Join(ms.Dir, "key")
+	if err := login.MakeKey(ctx, ms.key); err != nil {
+		return nil, err
+	}
+	if ms.Inside, err = namespace.Enter(); err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{
+		{"link", "set", "lo", "up"},
+		{"link", "add", bridge, "address", "02:00:00:00:00:02", "type", "bridge"},
+		{"address", "add", Controller + "/24", "dev", bridge},
+		{"link", "set", bridge, "up"},
+	} {
+		if err := ms.IP(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	address := netip.MustParsePrefix(subnet).Addr().As4()
+	for i, name := range o.Names {
+		address[3] = byte(firstHost + i)
+		m := &Machine{Name: name, Address: netip.AddrFrom4(address), all: ms, number: i}
+		ms.List = append(ms.List, m)
+		if err := m.start(ctx, base, o); err != nil {
+			return nil, fmt.Errorf("machine %s: %w", name, err)
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	for _, m := range ms.List {
+		if err := m.WaitUp(bounded); err != nil {
+			return nil, err
+		}
+	}
+	o.Log("%d machines are up after %s", len(ms.List), time.Since(began).Round(time.Second))
+	return ms, nil
+}
+
+// Close ends the machines at once, as pulling the plug does, and removes everything that was made for them except the base
+// image. It is called once.
+func (ms *Machines) Close() error {
+	for _, m := range ms.List {
+		m.kill()
+	}
+	if ms.Inside != nil {
+		ms.Leave()
+	}
+	return os.RemoveAll(ms.Dir)
+}
+
+// Machine returns the machine with a name.
+func (ms *Machines) Machine(name string) *Machine {
+	for _, m := range ms.List {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// Cut unplugs one of the Options' cables: neither end has a carrier any more. Plug plugs it in again.
+func (ms *Machines) Cut(cable int) error { return ms.setLink(cable, "off") }
+
+// Plug plugs in what Cut has unplugged.
+func (ms *Machines) Plug(cable int) error { return ms.setLink(cable, "on") }
+
+func (ms *Machines) setLink(cable int, state string) error {
+	for _, name := range []string{ms.cables[cable].From, ms.cables[cable].To} {
+		if err := ms.Machine(name).monitor("set_link " + cableID(cable) + " " + state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Inventory writes an inventory of the machines, for logging in as root, and returns its path. All are in group "nodes".
+func (ms *Machines) Inventory() (string, error) {
+	var hosts []login.Host
+	for _, m := range ms.List {
+		hosts = append(hosts, login.Host{Name: m.Name, Address: m.Address, HostKey: m.hostKey})
+	}
+	return login.Inventory(ms.Dir, ms.key, "root", hosts)
+}
