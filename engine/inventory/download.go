@@ -1,8 +1,9 @@
 package inventory
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,10 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var (
-	downloadNames = []string{"sha256", "content", "files"}
-	sha256Form    = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
-)
+var downloadNames = []string{"sha256", "content", "files"}
 
 // download decodes what simulated nodes find at a URL. before are the downloads of the block that precede it.
 func (d *decoder) download(block *hclsyntax.Block, before []Download) (Download, bool) {
@@ -35,7 +33,10 @@ func (d *decoder) download(block *hclsyntax.Block, before []Download) (Download,
 		switch attr.Name {
 		case "sha256":
 			sum := d.string(attr)
-			if sum != nil && !sha256Form.MatchString(*sum) {
+			if sum == nil {
+				continue
+			}
+			if raw, err := hex.DecodeString(*sum); err != nil || len(raw) != sha256.Size {
 				d.errorf(attr.Expr.Range(), "Invalid download", "%q is no SHA-256 sum: expected 64 hexadecimal digits.", *sum)
 				sum = nil
 			}

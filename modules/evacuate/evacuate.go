@@ -36,7 +36,6 @@ If any guest cannot move, none is moved, and the task says which and why: a raw 
 no other node has, a strict rule, no memory. Nodes that are offline, in maintenance mode, or not in the inventory, take no guests.`,
 	Example: `task "no guest runs here" {
   evacuate {}
-  notify = ["leave maintenance mode"]
 }
 `,
 	New: func() modules.Module { return &Module{} },
