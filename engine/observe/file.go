@@ -175,8 +175,8 @@ type reading struct {
 	err  error
 }
 
-// typeOf returns the file type encoded in a raw st_mode.
-func typeOf(mode uint64) FileType {
+// TypeOf returns the file type encoded in a raw st_mode, as stat -c %f prints it in hexadecimal (inode(7)).
+func TypeOf(mode uint64) FileType {
 	switch mode & 0o170000 {
 	case 0o100000:
 		return Regular

@@ -97,7 +97,7 @@ func parseRecord(line string) (name string, r record, err error) {
 	}
 	name, _ = strconv.Unquote(quoted) // QuotedPrefix has checked it
 	r.uid = fields[1]
-	r.file = File{Type: typeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: parts[2], Group: parts[3], Size: size, Stamp: fields[5] + ":" + parts[1]}
+	r.file = File{Type: TypeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: parts[2], Group: parts[3], Size: size, Stamp: fields[5] + ":" + parts[1]}
 	switch r.file.Type {
 	case Symlink:
 		target, ok := strings.CutPrefix(shown[len(quoted):], " -> ")

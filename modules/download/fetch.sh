@@ -27,6 +27,8 @@ else
 fi
 [ -z "$owner" ] || chown -hR -- "$owner" "$new" || exit
 [ "$unpack" != no ] || chmod -- "$mode" "$new" || exit
+# From here on nothing interrupts it: what was there must not go with the temporary directory.
+trap '' HUP INT TERM
 if [ "$unpack" != no ] && [ -d "$path" ]; then
 	mv -T -- "$path" "$t/old" || exit
 	mv -T -- "$new" "$path" || { rc=$?; mv -T -- "$t/old" "$path"; exit "$rc"; }

@@ -47,9 +47,6 @@ var places = &observe.Kind[place]{
 	},
 }
 
-// fileTypes are the types in the mode of stat(2).
-var fileTypes = map[uint64]observe.FileType{0o100000: observe.Regular, 0o040000: observe.Directory, 0o120000: observe.Symlink}
-
 func parsePlace(a remote.Answer) (place, error) {
 	if a.Err != nil {
 		return place{}, a.Err
@@ -65,9 +62,5 @@ func parsePlace(a remote.Answer) (place, error) {
 	if err != nil {
 		return place{}, fmt.Errorf("the mode is %q", fields[0])
 	}
-	p := place{Type: observe.Other, Mode: fs.FileMode(mode & 0o7777), Owner: fields[1], Group: fields[2]}
-	if t, ok := fileTypes[mode&0o170000]; ok {
-		p.Type = t
-	}
-	return p, nil
+	return place{Type: observe.TypeOf(mode), Mode: fs.FileMode(mode & 0o7777), Owner: fields[1], Group: fields[2]}, nil
 }

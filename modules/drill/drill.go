@@ -22,8 +22,8 @@ type Module struct {
 	Lose    string        `hcl:"lose" doc:"Inventory name of the node that is lost. It is not the host that watches: the play needs another host."`
 	Guests  []string      `hcl:"guests,optional" doc:"Highly available guests of the node that must run on another one in time: [\"vm:100\"]. All that run there if not given."`
 	Within  time.Duration `hcl:"within,optional" default:"\"4m\"" doc:"How long it may take until they run. The manager waits for two minutes before it takes a node for lost."`
-	Away    time.Duration `hcl:"away,optional" default:"\"6m\"" doc:"When the node's own timer brings it back. More than within."`
-	Returns time.Duration `hcl:"returns,optional" default:"\"30m\"" doc:"How long it may take from then on until all is as before: members, guests, placement groups."`
+	Away    time.Duration `hcl:"away,optional" default:"\"6m\"" doc:"When the node's own timer brings it back. Not less than within."`
+	Returns time.Duration `hcl:"returns,optional" default:"\"30m\"" doc:"How long it may take from then on until the node is a member again and all placement groups are active and clean."`
 }
 
 // Spec describes the module.
@@ -34,7 +34,8 @@ var Spec = modules.Spec{
 need hlplay, nor a connection. The rest of the cluster sees a node that does not answer. **A node with highly available guests is reset
 by its watchdog after a minute;** its start brings it back, too, and sooner than the timer if it is fast.
 
-Another host watches. The task fails if a guest does not run on another node in time, and if not everything is as before afterwards.
+Another host watches. The task fails if a guest does not run on another node in time, and if the node or its placement groups do not come
+back afterwards.
 
 It is refused, before anything is stopped, where ` + "`hlplay prove`" + ` says that the loss of the node would stop something: the quorum, the
 monitors, a pool, CephFS, or a guest that could not run anywhere else. And as long as anything is wrong already: a node that is offline or

@@ -197,9 +197,6 @@ func TestFaultsInArguments(t *testing.T) {
 
 // The real systemd-analyze is asked, as on a host.
 func TestVerified(t *testing.T) {
-	if _, err := exec.LookPath(analyze); err != nil {
-		t.Skip("this machine has no systemd-analyze")
-	}
 	for _, test := range []struct{ name, content, want string }{
 		{"x.service", text, ""},
 		{"x@.service", "[Service]\nExecStart=/bin/echo %i\n", ""},

@@ -69,7 +69,9 @@ func TestArray(t *testing.T) {
 	again := r.run(t, playbook("storage.hcl"))
 	again.wantUnchanged(t, "the run after the repair")
 
-	reboot(t, m)
+	if err := m.Reboot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	wantOn(t, m, "sha256sum --quiet -c /root/sum && cmp /srv/bulk/media/film /srv/bulk/media/again && cat /sys/block/md*/md/degraded && findmnt -no FSTYPE /srv/bulk", "0\nbtrfs")
 	after := r.run(t, playbook("storage.hcl"))
 	after.wantUnchanged(t, "the run after the reboot")

@@ -136,3 +136,14 @@ func wantBase(t *testing.T, node *nspawn.Node) {
 		wantOn(t, node, want.script, want.output)
 	}
 }
+
+// with are the tasks of that status.
+func (o outcome) with(status string) []string {
+	var all []string
+	for _, task := range o.tasks {
+		if task.Status == status {
+			all = append(all, task.Host+": "+task.Task)
+		}
+	}
+	return all
+}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"hlplay/engine/lab/qemu"
 )
@@ -73,23 +72,4 @@ func orEmpty(vars string) string {
 		return "{}"
 	}
 	return vars
-}
-
-// reboot reboots a machine by other means than hlplay, and waits for it.
-func reboot(t *testing.T, m *qemu.Machine) {
-	t.Helper()
-	before, err := m.BootID(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = m.Exec(t.Context(), "systemctl", "reboot") // the connection may break before it has answered
-	for {                                             // bounded by the test's own deadline
-		time.Sleep(time.Second)
-		if after, err := m.BootID(t.Context()); err == nil && after != before {
-			break
-		}
-	}
-	if err := m.WaitUp(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -177,17 +177,6 @@ func (o *outcome) parse(text []byte) error {
 	return scan.Err()
 }
 
-// with are the tasks of that status.
-func (o outcome) with(status string) []string {
-	var all []string
-	for _, task := range o.tasks {
-		if task.Status == status {
-			all = append(all, task.Host+": "+task.Task)
-		}
-	}
-	return all
-}
-
 // summary is the cost of a run, for the log.
 func (o outcome) summary() string {
 	s := fmt.Sprintf("%d results in %s", len(o.tasks), o.took.Round(time.Millisecond))

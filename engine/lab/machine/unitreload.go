@@ -2,6 +2,7 @@ package machine
 
 import (
 	"path"
+	"slices"
 
 	"github.com/spf13/afero"
 )
@@ -67,12 +68,7 @@ func (u *Units) forget(name string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.states, name)
-	for i, n := range u.order {
-		if n == name {
-			u.order = append(u.order[:i:i], u.order[i+1:]...)
-			break
-		}
-	}
+	u.order = slices.DeleteFunc(u.order, func(n string) bool { return n == name })
 }
 
 // reload reads all unit files anew.

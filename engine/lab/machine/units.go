@@ -49,15 +49,7 @@ func (u *Units) Add(unit Unit) {
 func (u *Units) Remove(name string) {
 	name = UnitName(name)
 	_ = u.Stop(name)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.states, name)
-	for i, n := range u.order {
-		if n == name {
-			u.order = append(u.order[:i:i], u.order[i+1:]...)
-			break
-		}
-	}
+	u.forget(name)
 }
 
 // unitDirs are the directories of unit files.

@@ -107,6 +107,23 @@ func (in *Inside) IP(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// Bridge creates a bridge with an address, such as 10.77.0.1/24, and brings it and the loopback interface up. Without an
+// Ethernet address of its own, a bridge has the lowest of its ports', which changes when a node reboots; the other nodes would
+// use the old one for another minute.
+func (in *Inside) Bridge(ctx context.Context, name, ethernet, address string) error {
+	for _, args := range [][]string{
+		{"link", "set", "lo", "up"},
+		{"link", "add", name, "address", ethernet, "type", "bridge"},
+		{"address", "add", address, "dev", name},
+		{"link", "set", name, "up"},
+	} {
+		if err := in.IP(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dialLimit limits one attempt to connect.
 const dialLimit = time.Second
 

@@ -15,23 +15,6 @@ import (
 // bridgeAddress is the Ethernet address of the bridge, from the range for local use.
 const bridgeAddress = "02:00:00:00:00:01"
 
-// makeNetwork creates the bridge that the nodes are plugged into.
-func (n *Nodes) makeNetwork(ctx context.Context) error {
-	for _, args := range [][]string{
-		{"link", "set", "lo", "up"},
-		// A bridge without an address of its own takes the lowest of its ports', which changes when a node reboots;
-		// the other nodes would use the old one for another minute.
-		{"link", "add", bridge, "address", bridgeAddress, "type", "bridge"},
-		{"address", "add", Controller + "/24", "dev", bridge},
-		{"link", "set", bridge, "up"},
-	} {
-		if err := n.IP(ctx, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Listen opens a TCP listener in the nodes' network at Controller's address; port 0 means any.
 func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
 	err = n.Do(func() (err error) {

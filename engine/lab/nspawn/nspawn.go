@@ -121,7 +121,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if n.Inside, err = namespace.Enter(); err != nil {
 		return nil, err
 	}
-	if err := n.makeNetwork(ctx); err != nil {
+	if err := n.Bridge(ctx, bridge, bridgeAddress, Controller+"/24"); err != nil {
 		return nil, err
 	}
 	disk, err := n.makeDisk(o.Shared != "")

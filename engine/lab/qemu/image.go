@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,12 +44,11 @@ const installLimit = 20 * time.Minute
 
 // image returns the path of a disk image that boots by itself, which it builds unless it is cached.
 func image(ctx context.Context, o Options) (string, error) {
-	cache, err := rootfs.CacheDir(o.Cache)
+	cache, err := rootfs.CacheDir("")
 	if err != nil {
 		return "", err
 	}
-	all := append(slices.Clone(packages), o.Packages...)
-	ingredients := []string{rootfs.Suite, strings.Join(all, ","), recipe, bootable}
+	ingredients := []string{rootfs.Suite, strings.Join(packages, ","), recipe, bootable}
 	return rootfs.Cached(cache, "machine-"+rootfs.Suite, ingredients, func(path string) error {
 		began := time.Now()
 		o.Log("building the image %s (Debian %s, with a kernel); this happens once", path, rootfs.Suite)
@@ -59,7 +57,7 @@ func image(ctx context.Context, o Options) (string, error) {
 		if err := os.RemoveAll(root); err != nil {
 			return err
 		}
-		if err := rootfs.Build(ctx, root, all, recipe); err != nil {
+		if err := rootfs.Build(ctx, root, packages, recipe); err != nil {
 			return err
 		}
 		if err := makeBootable(ctx, path, root); err != nil {
@@ -101,7 +99,7 @@ func makeBootable(ctx context.Context, path, root string) error {
 		return err
 	}
 	console := &bytes.Buffer{}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(emulation(1024),
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(emulation(),
 		"-no-reboot", "-serial", "stdio", "-monitor", "none", "-kernel", kernel, "-initrd", initrd,
 		"-append", "root=/dev/vda1 rw console=ttyS0 net.ifnames=0 quiet panic=1 init=/bootable",
 		"-drive", "file="+path+",format=raw,if=virtio,cache=unsafe")...)
@@ -118,9 +116,12 @@ func makeBootable(ctx context.Context, path, root string) error {
 // installed is what bootable.sh says when it has done its work.
 const installed = "hlplay: the boot loader is installed"
 
-// emulation are QEMU's arguments for a processor and memory in MiB, and for nothing that is not asked for.
-func emulation(memory int) []string {
-	return []string{"-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", fmt.Sprint(memory)}
+// memory of a machine in MiB.
+const memory = "1024"
+
+// emulation returns QEMU's arguments for a processor and memory, and for nothing that is not asked for.
+func emulation() []string {
+	return []string{"-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", memory}
 }
 
 // only returns the one path that a pattern matches.

@@ -54,7 +54,7 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 			return err
 		}
 	}
-	args := emulation(o.Memory)
+	args := emulation()
 	if len(o.PCI) > 0 { // it has only what comes after it
 		args = append(args, "-device", "intel-iommu,intremap=on")
 	}
@@ -148,6 +148,9 @@ func (m *Machine) identify(ctx context.Context) error {
 		return err
 	}
 	m.hostKey = strings.TrimSpace(string(public))
+	if err := os.WriteFile(m.path("known_hosts"), []byte(m.Address.String()+" "+m.hostKey+"\n"), 0o600); err != nil {
+		return err
+	}
 	var b bytes.Buffer
 	archive := tar.NewWriter(&b)
 	for _, f := range []struct {
@@ -195,11 +198,7 @@ func (m *Machine) Exec(ctx context.Context, argv ...string) (string, error) {
 		}
 		words[i] = word
 	}
-	known := m.path("known_hosts")
-	if err := os.WriteFile(known, []byte(m.Address.String()+" "+m.hostKey+"\n"), 0o600); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", m.all.key, "-o", "UserKnownHostsFile="+known, "-o", "BatchMode=yes",
+	cmd := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", m.all.key, "-o", "UserKnownHostsFile="+m.path("known_hosts"), "-o", "BatchMode=yes",
 		"-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "root@"+m.Address.String(), strings.Join(words, " "))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -214,6 +213,29 @@ func (m *Machine) Exec(ctx context.Context, argv ...string) (string, error) {
 func (m *Machine) BootID(ctx context.Context) (string, error) {
 	id, err := m.Exec(ctx, "cat", "/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(id), err
+}
+
+// Reboot reboots the machine, and returns when it has booted again.
+func (m *Machine) Reboot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	before, err := m.BootID(ctx)
+	if err != nil {
+		return err
+	}
+	_, _ = m.Exec(ctx, "systemctl", "reboot") // the connection may break before it has answered
+	for {
+		if after, err := m.BootID(ctx); err == nil && after != before {
+			return m.WaitUp(ctx)
+		}
+		select {
+		case <-m.ended:
+			return fmt.Errorf("machine %s ended instead of booting:\n%s", m.Name, m.said())
+		case <-ctx.Done():
+			return fmt.Errorf("machine %s has not booted again: %w:\n%s", m.Name, ctx.Err(), m.said())
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // WaitUp returns when systemd reports that the machine has booted and its sshd accepts logins.

@@ -15,23 +15,18 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"hlplay/engine/lab/login"
 	"hlplay/engine/lab/namespace"
+	"hlplay/engine/lab/rootfs"
 )
 
 // Options configure machines.
 type Options struct {
-	// Cache is the directory of base images; see rootfs.CacheDir.
-	Cache string
 	// Names are the host names of the machines; empty means m1.
 	Names []string
-	// Packages are Debian packages besides the usual ones. Each set has its own base image.
-	Packages []string
 	// Disks are the blank disks of each machine.
 	Disks []Disk
 	// Cables are cables between two machines, with an interface at each end: eth1, eth2, … in the order in which a machine's
@@ -39,8 +34,6 @@ type Options struct {
 	Cables []Cable
 	// PCI are further PCI devices of each machine, as QEMU names them: "qemu-xhci". With any, the machines have an Intel IOMMU.
 	PCI []string
-	// Memory of each machine in MiB; zero means 768.
-	Memory int
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
 }
@@ -78,15 +71,15 @@ type Machines struct {
 	cables []Cable
 }
 
-// needed are the programs that this package runs, and the Debian packages that have them.
-var needed = []struct{ program, debian string }{
-	{"mmdebstrap", "mmdebstrap"},
-	{"qemu-system-x86_64", "qemu-system-x86"},
-	{"mke2fs", "e2fsprogs"},
-	{"sfdisk", "fdisk"},
-	{"tar", "tar"},
-	{"ip", "iproute2"},
-	{"ssh", "openssh-client"},
+// needed holds the programs that this package runs, and the Debian packages that have them.
+var needed = map[string]string{
+	"mmdebstrap":         "mmdebstrap",
+	"qemu-system-x86_64": "qemu-system-x86",
+	"mke2fs":             "e2fsprogs",
+	"sfdisk":             "fdisk",
+	"tar":                "tar",
+	"ip":                 "iproute2",
+	"ssh":                "openssh-client",
 }
 
 // Check reports whether machines can run here; its error says what is missing and how to get it.
@@ -94,14 +87,8 @@ func Check() error {
 	if os.Geteuid() != 0 {
 		return errors.New("machines need root (namespaces, tap devices, mmdebstrap): run the tests as root")
 	}
-	var programs, packages []string
-	for _, n := range needed {
-		if _, err := exec.LookPath(n.program); err != nil {
-			programs, packages = append(programs, n.program), append(packages, n.debian)
-		}
-	}
-	if len(programs) > 0 {
-		return fmt.Errorf("machines need %s; on Debian: apt-get install --no-install-recommends %s", strings.Join(programs, ", "), strings.Join(packages, " "))
+	if err := rootfs.Missing(needed); err != nil {
+		return err
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return fmt.Errorf("machines need tap devices: %w (modprobe tun)", err)
@@ -120,9 +107,6 @@ func Start(ctx context.Context, o Options) (_ *Machines, err error) {
 	}
 	if len(o.Names) == 0 {
 		o.Names = []string{"m1"}
-	}
-	if o.Memory == 0 {
-		o.Memory = 768
 	}
 	base, err := image(ctx, o)
 	if err != nil {
@@ -145,15 +129,8 @@ func Start(ctx context.Context, o Options) (_ *Machines, err error) {
 	if ms.Inside, err = namespace.Enter(); err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{
-		{"link", "set", "lo", "up"},
-		{"link", "add", bridge, "address", "02:00:00:00:00:02", "type", "bridge"},
-		{"address", "add", Controller + "/24", "dev", bridge},
-		{"link", "set", bridge, "up"},
-	} {
-		if err := ms.IP(ctx, args...); err != nil {
-			return nil, err
-		}
+	if err := ms.Bridge(ctx, bridge, "02:00:00:00:00:02", Controller+"/24"); err != nil {
+		return nil, err
 	}
 	address := netip.MustParsePrefix(subnet).Addr().As4()
 	for i, name := range o.Names {
