@@ -13,7 +13,8 @@ import (
 // site is what the checks look at before anything is touched.
 type site struct {
 	host          string
-	wants         []want // with ports and members
+	wants         []want   // with ports and members
+	absent        []string // interfaces that are not to be there
 	before, after interfaces.Config
 	net           observe.Network
 	links         links
@@ -33,11 +34,11 @@ func (s site) sound() error {
 func (s site) below() error {
 	for _, w := range s.wants {
 		if w.kind == interfaces.Plain && !w.port && !s.exists(w.name) {
-			return s.absent(w.block, w.name)
+			return s.missing(w.block, w.name)
 		}
 		for _, lower := range w.lower {
 			if !s.exists(lower) {
-				return s.absent(w.block, lower)
+				return s.missing(w.block, lower)
 			}
 			if w.kind == interfaces.VLAN {
 				continue
@@ -58,6 +59,9 @@ func (s site) below() error {
 
 // exists reports whether there is, or will be, an interface.
 func (s site) exists(name string) bool {
+	if slices.Contains(s.absent, name) {
+		return false
+	}
 	if i, ok := s.after.Find(name); ok && i.Kind != interfaces.Plain {
 		return true
 	}
@@ -65,7 +69,7 @@ func (s site) exists(name string) bool {
 	return ok
 }
 
-func (s site) absent(block, name string) error {
+func (s site) missing(block, name string) error {
 	cards := s.links.cards()
 	return fmt.Errorf("%s: %s has no interface %s; %sits network cards are %s", block, s.host, name, didYouMean(name, cards), strings.Join(cards, ", "))
 }
@@ -102,7 +106,7 @@ func (s site) mtus() error {
 				continue
 			}
 			above, below := s.mtu(upper.Name), s.mtu(lower)
-			block := blockOf(s.wants, upper.Name, lower)
+			block := s.blockOf(upper.Name, lower)
 			switch {
 			case upper.Kind == interfaces.VLAN && above > below:
 				return fmt.Errorf("%s: %s would carry %d bytes, more than %s below it with %d: give %s an mtu of at least %d, or %s one of at most %d", block, upper.Name, above, lower, below, lower, above, upper.Name, below)
@@ -129,7 +133,7 @@ func (s site) saysMTU(name string) string {
 // concerns reports whether the task changes an interface.
 func (s site) concerns(name string) bool {
 	_, ok := find(s.wants, name)
-	return ok
+	return ok || slices.Contains(s.absent, name)
 }
 
 // cards verifies that network cards can do what is asked of them.
@@ -150,7 +154,7 @@ func (s site) cards() error {
 func (s site) gateways() error {
 	for _, i := range s.after {
 		for _, g := range i.Gateways {
-			block := blockOf(s.wants, i.Name)
+			block := s.blockOf(i.Name)
 			on := slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Contains(g) })
 			switch {
 			case !s.concerns(i.Name):
@@ -164,7 +168,7 @@ func (s site) gateways() error {
 				for _, o := range other.Gateways {
 					if (s.concerns(i.Name) || s.concerns(other.Name)) && o.Is4() == g.Is4() && (o != g || other.Name != i.Name) {
 						return fmt.Errorf("%s: %s would have two default gateways of one protocol, %s on %s (%s:%d) and %s on %s (%s:%d): keep one; for single networks there are routes",
-							blockOf(s.wants, i.Name, other.Name), s.host, g, i.Name, i.Path, i.Line, o, other.Name, other.Path, other.Line)
+							s.blockOf(i.Name, other.Name), s.host, g, i.Name, i.Path, i.Line, o, other.Name, other.Path, other.Line)
 					}
 				}
 			}
@@ -200,6 +204,9 @@ func (s site) addresses(name string) []netip.Prefix {
 	i, known := s.after.Find(name)
 	card, _ := interfaceOf(s.net, name)
 	now := global(card.Addresses)
+	if slices.Contains(s.absent, name) {
+		return nil
+	}
 	if !known {
 		return now
 	}
@@ -240,7 +247,7 @@ func (s site) addressesOnce() error {
 		for _, p := range s.addresses(w.name) {
 			for _, other := range s.names() {
 				if other != w.name && slices.ContainsFunc(s.addresses(other), func(o netip.Prefix) bool { return o.Addr() == p.Addr() }) {
-					return fmt.Errorf("%s: %s would be on %s and on %s: give each interface its own", blockOf(s.wants, w.name, other), p.Addr(), w.name, other)
+					return fmt.Errorf("%s: %s would be on %s and on %s: give each interface its own", s.blockOf(w.name, other), p.Addr(), w.name, other)
 				}
 			}
 			if n := slices.IndexFunc(s.addresses(w.name), func(o netip.Prefix) bool { return o.Addr() == p.Addr() && o != p }); n >= 0 {

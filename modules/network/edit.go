@@ -11,8 +11,9 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// edited is the text of /etc/network/interfaces with all that is wanted; others are the files that it has read.
-func edited(text string, others []interfaces.Named, wants []want) (string, error) {
+// edited is the text of /etc/network/interfaces with all that is wanted and without the interfaces in absent; others are the
+// files that it has read.
+func edited(text string, others []interfaces.Named, wants []want, absent []string) (string, error) {
 	var failed error
 	after := conffile.EditLines(text, func(text string) string {
 		for _, w := range wants {
@@ -24,6 +25,9 @@ func edited(text string, others []interfaces.Named, wants []want) (string, error
 			}
 			w.edit(f, now)
 			text = f.String()
+		}
+		for _, name := range absent {
+			text = remove(text, name)
 		}
 		return text
 	})

@@ -145,6 +145,9 @@ iface storage inet manual
 			"auto eno1\niface eno1 inet dhcp\niface eno1 inet6 auto\n", "auto eno1\niface eno1 inet static\n\taddress 10.0.0.1/24\niface eno1 inet6 auto\n"},
 		{"lines that end as on Windows", &Module{Interfaces: []Interface{{Name: "eno1", Addressing: Addressing{Address: "10.0.0.1/24"}}}},
 			"auto eno1\r\niface eno1 inet static\r\n\taddress 10.0.0.2/24\r\n# mine\r\n", "auto eno1\r\niface eno1 inet static\r\n\taddress 10.0.0.1/24\r\n# mine\r\n"},
+		{"what is to be absent goes whole: stanzas, aliases, names", &Module{Absent: []string{"vmbr1", "bond0.20"}},
+			"auto eno1 vmbr1 bond0.20\niface eno1 inet manual\n\n# guests\nallow-hotplug vmbr1\niface vmbr1 inet static\n\taddress 10.0.0.1/24\n\t# inside\n\tbridge-ports none\n\nauto vmbr1:1\niface vmbr1:1 inet static\n\taddress 10.0.0.2/24\n\niface vmbr1 inet6 manual\n\nauto bond0.20\niface bond0.20\n\tmtu 1400\n\n# mine\nauto vmbr10\niface vmbr10 inet manual\n\tbridge-ports none\n",
+			"auto eno1\niface eno1 inet manual\n\n# guests\n# mine\nauto vmbr10\niface vmbr10 inet manual\n\tbridge-ports none\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.module.Validate(); err != nil {
@@ -153,20 +156,20 @@ iface storage inet manual
 			if c.want == "" {
 				c.want = c.before
 			}
-			got, err := edited(c.before, nil, c.module.all())
+			got, err := edited(c.before, nil, c.module.all(), c.module.Absent)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("the file differs (-want +got):\n%s", diff)
 			}
-			again, err := edited(got, nil, c.module.all())
+			again, err := edited(got, nil, c.module.all(), c.module.Absent)
 			if diff := cmp.Diff(got, again); diff != "" || err != nil {
 				t.Errorf("once more it changes again (-once +twice), %v:\n%s", err, diff)
 			}
 		})
 	}
-	if _, err := edited(installed, []interfaces.Named{{Path: "/etc/network/interfaces.d/x", File: interfaces.Parse("\niface x inet static\n\taddress y\n")}}, bonded().all()); err == nil || err.Error() != `/etc/network/interfaces.d/x:2: x: address "y" is none` {
+	if _, err := edited(installed, []interfaces.Named{{Path: "/etc/network/interfaces.d/x", File: interfaces.Parse("\niface x inet static\n\taddress y\n")}}, bonded().all(), nil); err == nil || err.Error() != `/etc/network/interfaces.d/x:2: x: address "y" is none` {
 		t.Errorf("got %v of a file that makes no sense", err)
 	}
 }

@@ -94,10 +94,13 @@ func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string
 }
 
 // declaredElsewhere is an error if another file declares an interface that the task would.
-func declaredElsewhere(others []interfaces.Named, wants []want) error {
+func declaredElsewhere(others []interfaces.Named, wants []want, absent []string) error {
 	for _, f := range others {
 		for _, s := range f.Stanzas() {
 			w, ok := find(wants, s.Device())
+			if slices.Contains(absent, s.Device()) {
+				return fmt.Errorf("absent: %s:%d declares %s: take its lines out there, or name the file in a file task with state = \"absent\"", f.Path, s.Line, s.Name)
+			}
 			if !ok {
 				continue
 			}
@@ -154,10 +157,13 @@ func ready(ctx context.Context, h modules.Host) error {
 }
 
 // blockOf is the block of the task that names one of the interfaces, for errors.
-func blockOf(wants []want, names ...string) string {
+func (s site) blockOf(names ...string) string {
 	for _, name := range names {
-		if at := slices.IndexFunc(wants, func(w want) bool { return w.name == name }); at >= 0 {
-			return wants[at].block
+		if slices.Contains(s.absent, name) {
+			return "absent"
+		}
+		if at := slices.IndexFunc(s.wants, func(w want) bool { return w.name == name }); at >= 0 {
+			return s.wants[at].block
 		}
 	}
 	return "network"

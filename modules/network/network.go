@@ -32,6 +32,9 @@ Nothing is touched unless all of this holds:
 - high availability is not armed: a node that is cut off from the others is reset by its watchdog;
 - corosync keeps its addresses, and not on bonds alone, unless corosync_on_bond says that this is meant.
 
+Interfaces named in absent must have been declared in /etc/network/interfaces, with nothing on them: no other interface, and no
+network card of a guest, running or not.
+
 What is not given stays as it is in the file: an MTU, a gateway, the addresses of a block with neither address nor addresses.
 Routes are commands behind ` + "`up`" + `; one that is no longer named stays.`,
 	Example: `task "G1.14 G1.15 G1.17 bridge on a bond, jumbo frames" {
@@ -61,6 +64,8 @@ type Module struct {
 	Bridges    []Bridge    `hcl:"bridge,block" doc:"A bridge, to which guests are plugged."`
 	VLANs      []VLAN      `hcl:"vlan,block" doc:"An interface for one VLAN of another."`
 	Interfaces []Interface `hcl:"interface,block" doc:"A network card, or another interface that exists, with addresses of its own. Ports and members need no block."`
+
+	Absent []string `hcl:"absent,optional" doc:"Bonds, bridges and VLANs that are not to be there: their lines are taken out of the file, and the interfaces removed."`
 
 	MTU            int           `hcl:"mtu,optional" doc:"MTU of all interfaces that are named, ports and members included, where their block says none."`
 	Rollback       time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"When the host takes the change back if it is not proven by then. It must allow for the reload, a new connection and the proofs."`

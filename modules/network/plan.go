@@ -28,7 +28,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	m.Want(h)
-	s := site{host: h.Name(), wants: m.all()}
+	s := site{host: h.Name(), wants: m.all(), absent: m.Absent}
 	text, _, err := observe.Text(ctx, h, interfaces.Path)
 	if err != nil {
 		return modules.Plan{}, err
@@ -37,10 +37,10 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := declaredElsewhere(others, s.wants); err != nil {
+	if err := declaredElsewhere(others, s.wants, m.Absent); err != nil {
 		return modules.Plan{}, err
 	}
-	after, err := edited(text, others, s.wants)
+	after, err := edited(text, others, s.wants, m.Absent)
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -76,6 +76,9 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	if err := s.sound(); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.removable(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
 	address, note, err := s.reach(h.Address(), m.ReachableAt)
 	if err != nil {
 		return modules.Plan{}, err
@@ -97,15 +100,27 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	if len(pins) > 0 { // they need no guard, and building images takes longer than one lasts
 		return modules.Plan{Steps: pins, Partial: true}, nil
 	}
-	var names []string
-	for _, w := range s.wants {
-		names = append(names, w.name)
-	}
-	steps, err := conffile.Write(ctx, h, interfaces.Path, after, "write "+strings.Join(names, ", ")+" to "+interfaces.Path)
+	steps, err := conffile.Write(ctx, h, interfaces.Path, after, s.summary())
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	return modules.Plan{Steps: append(steps, s.reload(drift)), Guard: m.guard(s, address, neighbours), Notes: notes}, nil
+}
+
+// summary says what is done to the file.
+func (s site) summary() string {
+	var names []string
+	for _, w := range s.wants {
+		names = append(names, w.name)
+	}
+	written, gone := "write "+strings.Join(names, ", ")+" to "+interfaces.Path, strings.Join(s.removed(), ", ")
+	switch {
+	case gone == "":
+		return written
+	case len(names) == 0:
+		return "remove " + gone + " from " + interfaces.Path
+	}
+	return written + ", and remove " + gone
 }
 
 // drift is what a reload changes.
@@ -115,14 +130,22 @@ func (s site) drift() []difference {
 		file, _ := s.after.Find(w.name)
 		all = append(all, running{w, file, s.net, s.links}.drift()...)
 	}
+	for _, name := range s.absent {
+		if _, there := s.links.ByName[name]; there {
+			all = append(all, difference{name, "there", "not there"})
+		}
+	}
 	return all
 }
 
 // lost are notes of addresses that no interface has any more.
 func (s site) lost() []string {
 	var notes []string
-	for _, w := range s.wants {
-		card, _ := interfaceOf(s.net, w.name)
+	for _, name := range s.names() {
+		if !s.concerns(name) {
+			continue
+		}
+		card, _ := interfaceOf(s.net, name)
 		for _, p := range global(card.Addresses) {
 			stays := slices.ContainsFunc(s.names(), func(name string) bool {
 				return slices.ContainsFunc(s.addresses(name), func(o netip.Prefix) bool { return o.Addr() == p.Addr() })

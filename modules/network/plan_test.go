@@ -164,3 +164,27 @@ func TestPins(t *testing.T) {
 		t.Errorf("the link file is %q", got)
 	}
 }
+
+// TestAbsent removes a bridge with its addresses, and leaves its port alone.
+func TestAbsent(t *testing.T) {
+	m := &Module{Absent: []string{"vmbr1", "vmbr9"}}
+	l := installedLinks()
+	l.ByName["vmbr1"], l.ByName["ens19"] = link{Kind: "bridge"}, link{Master: "vmbr1", MostMTU: 9710}
+	l.Routes = append(l.Routes, route{prefix("10.0.0.0/24"), netip.Addr{}, "vmbr1"})
+	n := installedNet()
+	n.Interfaces = append(n.Interfaces, card("vmbr1", 1500, "10.0.0.1/24"))
+	h := host(strings.Replace(second, "bridge-ports none", "bridge-ports ens19", 1), allLinks.Expect("", l), observe.Networks.Expect("", n))
+	plan := modulestest.Converges(t, m, h)
+	if diff := cmp.Diff([]string{"remove vmbr1 from /etc/network/interfaces", "put /etc/network/interfaces into effect (ifreload -a)"}, summaries(plan)); diff != "" {
+		t.Errorf("the steps differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&modules.Diff{Subject: "network", Before: "vmbr1: there", After: "vmbr1: not there"}, plan.Steps[1].Diff); diff != "" {
+		t.Errorf("what the reload changes differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"10.0.0.1 is no address of pve1 any more"}, plan.Notes); diff != "" {
+		t.Errorf("the notes differ (-want +got):\n%s", diff)
+	}
+	if plan.Guard == nil {
+		t.Error("the removal is not guarded")
+	}
+}

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -12,8 +11,7 @@ import (
 
 // predictedNetwork is what ip(8) will show: interfaces that come are behind those that there are.
 func (s site) predictedNetwork() observe.Network {
-	n := s.net
-	n.Interfaces = slices.Clone(n.Interfaces)
+	n, _ := predictedWithout(s.absent, s.net, s.links)
 	for _, w := range s.wants {
 		at := slices.IndexFunc(n.Interfaces, func(i observe.Interface) bool { return i.Name == w.name })
 		if at < 0 {
@@ -47,8 +45,7 @@ func (s site) predictedNetwork() observe.Network {
 
 // predictedLinks is what the kernel will know of the interfaces.
 func (s site) predictedLinks() links {
-	all := s.links
-	all.ByName = maps.Clone(all.ByName)
+	_, all := predictedWithout(s.absent, s.net, s.links)
 	change := func(name string, set func(*link)) {
 		l := all.ByName[name]
 		set(&l)

@@ -10,6 +10,9 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
+// second is the file of a host with a second bridge.
+const second = installed + "\nauto vmbr1\niface vmbr1 inet static\n\taddress 10.0.0.1/24\n\tbridge-ports none\n"
+
 // TestRefusals are changes that would cut the host off, or that cannot be, each with what the error must say.
 func TestRefusals(t *testing.T) {
 	with := func(change func(*Module)) *Module {
@@ -81,6 +84,25 @@ func TestRefusals(t *testing.T) {
 			observe.Files.Expect(dropIns+"/50-cloud-init", text("\niface ens18 inet dhcp\n"))), "bond.bond0.members: /etc/network/interfaces.d/50-cloud-init:2 declares ens18 too, and what two files say of an interface adds up: cloud-init writes this file"},
 		{"a pattern that only a shell knows", bonded(), host("source /etc/network/*/more\n"), `/etc/network/interfaces:1: which files "/etc/network/*/more" stands for is for the shell`},
 		{"a file that makes no sense", bonded(), host("iface ens18 inet static\n\taddress here\n"), `/etc/network/interfaces:1: ens18: address "here" is none`},
+		{"a card is to be absent", &Module{Absent: []string{"ens19"}}, host(installed), "absent: ens19 is a network card, which no file can remove; to take its addresses away: interface \"ens19\" { addresses = [] }"},
+		{"what is of another kind", &Module{Absent: []string{"wg0"}}, host(installed, linked(func(l *links) { l.ByName["wg0"] = link{Kind: "wireguard"} })), "wg0 is of kind wireguard"},
+		{"a bridge that no file declares", &Module{Absent: []string{"docker0"}}, host(installed, linked(func(l *links) { l.ByName["docker0"] = link{Kind: "bridge"} })), "no file of /etc/network declares it"},
+		{"what another interface lies on", &Module{Absent: []string{"bond1"}}, host(installed + "\nauto bond1\niface bond1 inet manual\n\tbond-slaves ens19\n\nauto vmbr1\niface vmbr1 inet manual\n\tbridge-ports bond1\n"),
+			"absent: vmbr1 (/etc/network/interfaces:18) needs bond1"},
+		{"a bridge with a guest on it", &Module{Absent: []string{"vmbr1"}}, host(second, linked(func(l *links) {
+			l.ByName["vmbr1"] = link{Kind: "bridge"}
+			l.ByName["tap100i0"] = link{Kind: "tun", Master: "vmbr1"}
+		})),
+			"tap100i0 is on vmbr1"},
+		{"a bridge that a guest needs to start", &Module{Absent: []string{"vmbr1"}}, host(second, pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true}),
+			pve.GuestLists.Expect("", map[int]pve.Guest{100: {Node: "pve1", Type: "qemu"}, 101: {Node: "pve2", Type: "qemu"}}),
+			pve.GuestConfigs.Expect("100", pve.GuestConfig{Exists: true, Options: map[string]string{"name": "web", "net1": "virtio=BC:24:11:00:00:01,bridge=vmbr1,firewall=1"}})),
+			"absent: net1 of guest 100 (web) is on vmbr1, without which the guest does not start"},
+		{"the bridge of the session", &Module{Absent: []string{"vmbr1"}}, host(second, linked(func(l *links) { l.Server = addr("10.0.0.1"); l.ByName["vmbr1"] = link{Kind: "bridge"} }),
+			observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("vmbr1", 1500, "10.0.0.1/24")}})),
+			"absent: the session to pve1 comes in by 10.0.0.1 on vmbr1"},
+		{"absent in another file", &Module{Absent: []string{"vmbr1"}}, host("source interfaces.d/*\n"+installed, observe.Dirs.Expect(dropIns, observe.Listing{Exists: true, Entries: []string{"guests"}}),
+			observe.Files.Expect(dropIns+"/guests", text("iface vmbr1 inet manual\n\tbridge-ports none\n"))), "absent: /etc/network/interfaces.d/guests:1 declares vmbr1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.module.Plan(t.Context(), c.host)
@@ -169,6 +191,11 @@ func TestValidate(t *testing.T) {
 		{plain(Addressing{Address: "10.0.0.1/24", Gateway: "2001:db8::1"}), "gateway is for IPv4, gateway6 for IPv6"},
 		{plain(Addressing{Routes: map[string]string{"10.0.0.1/8": "10.0.0.2"}}), `"10.0.0.1/8" is no network`},
 		{plain(Addressing{Routes: map[string]string{"0.0.0.0/0": "10.0.0.2"}}), "is the default route"},
+		{&Module{Absent: []string{"a"}, Bridges: []Bridge{{Name: "a"}}}, "absent: a is declared by the block bridge.a"},
+		{&Module{Absent: []string{"a"}, Bridges: []Bridge{{Name: "b", Ports: []string{"a"}}}}, "absent: a is needed by the block bridge.b"},
+		{&Module{Absent: []string{"a", "a"}}, "absent: a is named twice"},
+		{&Module{Absent: []string{"lo"}}, "absent: lo is a name with a meaning of its own"},
+		{&Module{Absent: []string{"tap100i0"}}, "absent: Proxmox VE makes and removes tap100i0 with a guest"},
 		{plain(Addressing{GatewayMTU: 1500}), "belongs to no gateway"},
 		{&Module{Bonds: []Bond{{Name: "bond0", Mode: "802.3ad", Members: []string{"a"}}, {Name: "bond1", Mode: "802.3ad", Members: []string{"a"}}}}, "bond.bond1.members: a is in bond0 too"},
 		{&Module{Bonds: []Bond{{Name: "bond0", Mode: "802.3ad", Members: []string{"a"}}}, Interfaces: []Interface{{Name: "a", Addressing: Addressing{Address: "10.0.0.1/24"}}}}, "interface.a: a has addresses or a gateway, and is in bond0"},

@@ -39,7 +39,7 @@ func (s site) reach(inventory, reachableAt string) (address, note string, err er
 			}
 		}
 		return "", "", fmt.Errorf("%s: the session to %s comes in by %s on %s, which no interface would have any more: give it to the one that takes its place, or say with reachable_at where the host is found afterwards",
-			blockOf(s.wants, on), s.host, server, on)
+			s.blockOf(on), s.host, server, on)
 	}
 	return reachableAt, "", s.back()
 }
@@ -74,7 +74,15 @@ func (s site) back() error {
 	if client.Is6() {
 		family = "gateway6"
 	}
-	return fmt.Errorf("%s: the session to %s comes from %s, and no route would lead back there: give the %s", s.wants[len(s.wants)-1].block, s.host, client, family)
+	return fmt.Errorf("%s: the session to %s comes from %s, and no route would lead back there: give the %s", s.lastBlock(), s.host, client, family)
+}
+
+// lastBlock names what a fault of the whole task is told of.
+func (s site) lastBlock() string {
+	if len(s.wants) == 0 {
+		return "absent"
+	}
+	return s.wants[len(s.wants)-1].block
 }
 
 // corosync verifies that the cluster's links keep their addresses, and do not all lie on bonds.

@@ -42,8 +42,8 @@ func (m *Module) Validate() error {
 		}
 		seen[w.name] = w.block
 	}
-	if len(seen) == 0 {
-		return fault("bridge", "add a block bond, bridge, vlan or interface", "no interface is named")
+	if len(seen) == 0 && len(m.Absent) == 0 {
+		return fault("bridge", "add a block bond, bridge, vlan or interface, or name some in absent", "no interface is named")
 	}
 	if m.Rollback != 0 && (m.Rollback < leastRollback || m.Rollback > mostRollback) {
 		return fault("rollback", fmt.Sprintf("write %s to %s: the reload, a new connection and the proofs must fit into it", leastRollback, mostRollback), "%s is no time in which a change can be proven", m.Rollback)
@@ -60,7 +60,7 @@ func (m *Module) Validate() error {
 	if err := m.validMTU("mtu", m.MTU); err != nil {
 		return err
 	}
-	for _, validate := range []func() error{m.validVLANs, m.validNames, m.validBonds, m.validBridges} {
+	for _, validate := range []func() error{m.validVLANs, m.validNames, m.validBonds, m.validBridges, m.validAbsent} {
 		if err := validate(); err != nil {
 			return err
 		}

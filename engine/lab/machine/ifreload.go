@@ -116,6 +116,7 @@ func ifreload(_ context.Context, c *Call) int {
 		for _, name := range before.made {
 			if all[name] == nil {
 				r.ifaces = slices.DeleteFunc(r.ifaces, func(i iface) bool { return i.Name == name })
+				r.routes = slices.DeleteFunc(r.routes, func(k kernelRoute) bool { return k.Dev == name })
 			} else {
 				r.made = append(r.made, name)
 			}

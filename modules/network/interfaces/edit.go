@@ -25,6 +25,21 @@ func (f *File) SetAuto(name string) {
 	f.insert(at, "auto "+name)
 }
 
+// Remove takes an interface out of the file: its stanzas, those of its aliases, and its name where it is brought up. Comments
+// stay, but for those inside of a stanza.
+func (f *File) Remove(name string) {
+	for index := 0; index < len(f.Stanzas()); index++ {
+		if s := f.Stanzas()[index]; s.Device() == name {
+			f.lines = slices.Delete(f.lines, s.at+1, s.end)
+			f.removeStanza(f.Stanzas()[index])
+			index--
+		}
+	}
+	for _, keyword := range []string{"auto", "allow-auto", "allow-hotplug"} {
+		f.dropName(keyword, name)
+	}
+}
+
 // dropName takes a name out of the lines that begin with a keyword, and the lines away that are left without one.
 func (f *File) dropName(keyword, name string) {
 	f.lines = slices.DeleteFunc(f.lines, func(l line) bool {

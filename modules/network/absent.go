@@ -1,0 +1,134 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+	"hlplay/modules/network/interfaces"
+)
+
+// validAbsent verifies that no interface is both declared and absent.
+func (m *Module) validAbsent() error {
+	blocks := m.wants()
+	for i, name := range m.Absent {
+		if err := validName("absent", name); err != nil {
+			return err
+		}
+		if slices.Contains(m.Absent[:i], name) {
+			return fault("absent", "name it once", "%s is named twice", name)
+		}
+		if slices.ContainsFunc(reserved, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			return fault("absent", "remove the guest's network card instead", "Proxmox VE makes and removes %s with a guest", name)
+		}
+		for _, w := range blocks {
+			if w.name == name {
+				return fault("absent", "remove the block, or the name from absent", "%s is declared by the block %s", name, w.block)
+			}
+			if slices.Contains(w.lower, name) {
+				return fault("absent", "remove the name from absent, or from "+w.block+"."+w.lowerArgument(), "%s is needed by the block %s", name, w.block)
+			}
+		}
+	}
+	return nil
+}
+
+// removed returns the names in absent that the kernel or the files still have.
+func (s site) removed() []string {
+	return slices.DeleteFunc(slices.Clone(s.absent), func(name string) bool {
+		_, declared := s.before.Find(name)
+		_, there := s.links.ByName[name]
+		return !declared && !there
+	})
+}
+
+// removable verifies that the interfaces that go are ifupdown2's to remove, and that nothing uses them any more. ifreload removes
+// what it has made itself; what the file never named could not be brought back either, should the change be undone.
+func (s site) removable(ctx context.Context, h modules.Host) error {
+	for _, name := range s.removed() {
+		is, there := s.links.ByName[name]
+		was, declared := s.before.Find(name)
+		switch {
+		case there && (is.Kind == "" || is.Kind == "veth"):
+			return fmt.Errorf("absent: %s is a network card, which no file can remove; to take its addresses away: interface %q { addresses = [] }", name, name)
+		case !slices.Contains([]string{"", "bond", "bridge", "vlan"}, is.Kind):
+			return fmt.Errorf("absent: %s is of kind %s; only bonds, bridges and VLANs are removed here", name, is.Kind)
+		case there && !declared:
+			return fmt.Errorf("absent: %s is there, but no file of /etc/network declares it: something else made it, and would make it again. Remove it there, or with ip link delete %s", name, name)
+		}
+		for _, upper := range s.after.Uppers(name) {
+			return fmt.Errorf("absent: %s (%s:%d) needs %s: name it in absent too, or declare it on something else", upper.Name, upper.Path, upper.Line, name)
+		}
+		for _, other := range slices.Sorted(maps.Keys(s.links.ByName)) {
+			on := s.links.ByName[other]
+			if on.Parent == name && !slices.Contains(s.absent, other) || on.Master == name && !slices.Contains(was.Lower, other) {
+				return fmt.Errorf("absent: %s is on %s: if it belongs to a guest, stop the guest or give it another bridge first", other, name)
+			}
+		}
+	}
+	return s.unplugged(ctx, h)
+}
+
+// unplugged verifies that no guest of the host has a network card on a bridge that goes: it could not be started any more.
+func (s site) unplugged(ctx context.Context, h modules.Host) error {
+	gone := s.removed()
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil || !node.Installed || len(gone) == 0 {
+		return err
+	}
+	guests, err := pve.GuestLists.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(guests)) {
+		if guests[id].Node == node.Name {
+			ids = append(ids, strconv.Itoa(id))
+		}
+	}
+	configs, err := pve.GuestConfigs.ObserveAll(ctx, h, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		for _, option := range slices.Sorted(maps.Keys(configs[id].Options)) {
+			if !strings.HasPrefix(option, "net") {
+				continue
+			}
+			for part := range strings.SplitSeq(configs[id].Options[option], ",") {
+				if bridge, ok := strings.CutPrefix(part, "bridge="); ok && slices.Contains(gone, bridge) {
+					return fmt.Errorf("absent: %s of guest %s (%s) is on %s, without which the guest does not start: give it another bridge first", option, id, configs[id].Title(), bridge)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// predictedWithout is what is known of the host's network once interfaces are removed.
+func predictedWithout(gone []string, n observe.Network, l links) (observe.Network, links) {
+	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(gone, i.Name) })
+	l.ByName = maps.Clone(l.ByName)
+	maps.DeleteFunc(l.ByName, func(name string, _ link) bool { return slices.Contains(gone, name) })
+	for name, is := range l.ByName {
+		if slices.Contains(gone, is.Master) {
+			is.Master = ""
+			l.ByName[name] = is
+		}
+	}
+	l.Routes = slices.DeleteFunc(slices.Clone(l.Routes), func(r route) bool { return slices.Contains(gone, r.Dev) })
+	return n, l
+}
+
+// remove takes an interface out of the file.
+func remove(text, name string) string {
+	f := interfaces.Parse(text)
+	f.Remove(name)
+	return f.String()
+}
