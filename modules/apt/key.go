@@ -17,6 +17,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
+	"hlplay/modules/internal/required"
 )
 
 // Key is the desired state of a file with the keys that sign a repository.
@@ -135,6 +136,9 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	}
 	if k.matches(now) {
 		return nil, nil
+	}
+	if err := required.Settled(ctx, h, k.Path, "and so where root would write the key", "choose a path such as /usr/share/keyrings/NAME.gpg"); err != nil {
+		return nil, err
 	}
 	// A file left by an interrupted run would be taken for the beginning of the download.
 	steps, err := conffile.Remove(ctx, h, fresh, "remove "+fresh+", left by an interrupted download")

@@ -117,7 +117,14 @@ func TestKey(t *testing.T) {
 	if err := os.WriteFile(file, binary, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	folder := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 	missing := one(observe.Files.Expect(path, observe.File{}), observe.Files.Expect(path+".download", observe.File{}), observe.Checksums.Expect(path, observe.Checksum{}))
+	for at := filepath.Dir(path); ; at = filepath.Dir(at) {
+		missing = append(missing, observe.Files.Expect(at, folder))
+		if at == "/" {
+			break
+		}
+	}
 	for _, c := range []struct {
 		name  string
 		key   Key
@@ -139,6 +146,12 @@ func TestKey(t *testing.T) {
 	_, err := modulestest.Decoded(&Module{Keys: []Key{{Path: path, Source: file, SHA256: sum256([]byte("other"))}}}).Plan(t.Context(), recorded(trixie, missing))
 	if err == nil || !strings.Contains(err.Error(), "nothing is written") {
 		t.Errorf("a key with the wrong sum was planned to be written: %v", err)
+	}
+	folder.Owner = "ops"
+	loose := recorded(trixie, append(missing, observe.Files.Expect(filepath.Dir(path), folder)))
+	_, err = modulestest.Decoded(&Module{Keys: []Key{{Path: path, URL: "https://example.org/k.gpg", SHA256: sum256(binary)}}}).Plan(t.Context(), loose)
+	if err == nil || !strings.Contains(err.Error(), "ops may change what lies at "+path) {
+		t.Errorf("a key was planned to be downloaded where another user could put a link: %v", err)
 	}
 }
 

@@ -186,6 +186,35 @@ func TestNameThatSomebodyMade(t *testing.T) {
 	}
 }
 
+// What the host saves to undo a change, it restores by name: nobody else may be able to exchange what has that name.
+func TestGuardWhereOthersMakeNames(t *testing.T) {
+	ops := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "ops", Group: "ops"}
+	every := observe.File{Type: observe.Directory, Mode: 0o1777, Owner: "root", Group: "root"}
+	known := []observe.Expectation{
+		observe.Files.Expect("/", dir()), observe.Files.Expect("/home", dir()), observe.Files.Expect("/home/ops", ops),
+		observe.Files.Expect("/home/ops/app.conf", regular("x")), observe.Files.Expect("/tmp", every), observe.Files.Expect("/tmp/app.conf", owned(regular("x"), "ops")),
+		observe.Files.Expect("/etc/app.conf", observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Target: "/home/ops/app.conf"}),
+		observe.Programs.Expect("true", true),
+	}
+	for at, want := range map[string]string{
+		"/home/ops/app.conf": "ops may change what lies at /home/ops/app.conf",
+		"/tmp/app.conf":      "every user may change what lies at /tmp/app.conf",
+		"/etc/app.conf":      "ops may change what lies at /etc/app.conf",
+		"/etc/motd":          "",
+	} {
+		f := File{Path: at, Content: text("new\n"), Guard: &Guard{Apply: []string{"true"}}}
+		plan, err := modulestest.Decoded(&f).Plan(t.Context(), host(known...))
+		if want == "" && (err != nil || plan.Guard == nil) || want != "" && (err == nil || len(plan.Steps) > 0 || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %d steps, guard %v, %v; want %q", at, len(plan.Steps), plan.Guard, err, want)
+		}
+	}
+}
+
+func owned(f observe.File, by string) observe.File {
+	f.Owner, f.Group = by, by
+	return f
+}
+
 func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
 	f := File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}
 	plan, err := f.Plan(t.Context(), host())

@@ -1,11 +1,13 @@
 package file
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // Guard combines a change of the file and the command that puts it into effect into one transaction, which the host
@@ -41,11 +43,16 @@ func (f *File) validateGuard() error {
 	return nil
 }
 
-// guarded appends to the steps that change the file the one that puts it into effect, and adds the guard.
-func (f *File) guarded(plan modules.Plan) modules.Plan {
+// guarded appends to the steps that change the file the one that puts it into effect, and adds the guard. The host saves
+// the file and restores it by name, and so must find the same file there both times.
+func (f *File) guarded(ctx context.Context, h modules.Host, plan modules.Plan) (modules.Plan, error) {
 	g := f.Guard
 	if g == nil || len(plan.Steps) == 0 {
-		return plan
+		return plan, nil
+	}
+	if err := required.Settled(ctx, h, f.Path, "and so what the guard would save and restore", "leave out the guard, or keep the file where only root can write"); err != nil {
+		plan.Steps = nil
+		return plan, err
 	}
 	plan.Steps = append(plan.Steps, modules.Step{
 		Summary: "apply " + strings.Join(g.Apply, " "), Action: modules.Run{Argv: g.Apply}, Unknown: true,
@@ -54,5 +61,5 @@ func (f *File) guarded(plan modules.Plan) modules.Plan {
 	if len(g.Prove) > 0 {
 		plan.Guard.Proofs = []modules.Proof{{Summary: "prove " + strings.Join(g.Prove, " "), Argv: g.Prove}}
 	}
-	return plan
+	return plan, nil
 }

@@ -32,13 +32,12 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err == nil && len(steps) > 0 && f.state() != absent {
 		err = f.checkHost(ctx, h)
 	}
+	plan := modules.Plan{Data: modules.Data(result{Path: f.Path, State: f.state()})}
 	if err != nil {
-		steps = nil
+		return plan, err
 	}
-	return f.guarded(modules.Plan{
-		Steps: steps,
-		Data:  modules.Data(result{Path: f.Path, State: f.state()}),
-	}), err
+	plan.Steps = steps
+	return f.guarded(ctx, h, plan)
 }
 
 // Want implements modules.Announcer.

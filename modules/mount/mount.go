@@ -13,6 +13,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
+	"hlplay/modules/internal/required"
 )
 
 // Spec is the module as the registry knows it.
@@ -201,12 +202,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 // settled refuses a directory that another user could exchange: mount(8) would follow a link in its place, and mount over
 // what is the system's, or unmount that.
 func (s *site) settled(ctx context.Context) error {
-	by, err := observe.Replaceable(ctx, s.host, s.Path)
-	if err != nil || by == "" {
-		return err
-	}
-	return fmt.Errorf("%s may change what lies at %s on %s, and so what mount(8) would find there: name a directory that only root can replace",
-		by, s.Path, s.host.Name())
+	return required.Settled(ctx, s.host, s.Path, "and so what mount(8) would find there", "name a directory that only root can replace")
 }
 
 // entry is the line of fstab that is wanted, and the device that it is about; nil if the source is none that is known.

@@ -12,6 +12,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/accounts"
+	"hlplay/modules/internal/required"
 )
 
 // Plan implements modules.Module.
@@ -151,13 +152,8 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}
 	if !u.System {
 		// useradd(8) creates the directory and changes its owner by name.
-		by, err := observe.Replaceable(ctx, h, account.Home)
-		if err != nil {
+		if err := required.Settled(ctx, h, account.Home, "and useradd would give that to "+u.Name, "choose a home in a directory that only root can write to"); err != nil {
 			return nil, account, err
-		}
-		if by != "" {
-			return nil, account, fmt.Errorf("%s may change what lies at %s on %s, and useradd would give that to %s: choose a home in a directory that only root can write to",
-				by, account.Home, h.Name(), u.Name)
 		}
 		home, err := observe.Files.Observe(ctx, h, account.Home)
 		if err != nil {

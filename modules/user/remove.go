@@ -8,6 +8,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/required"
 )
 
 // remove plans to remove the account.
@@ -57,6 +58,10 @@ func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.Us
 		return refuse("is a %s, not a directory", home.Type)
 	case home.Owner != u.Name:
 		return refuse("belongs to %s", home.Owner)
+	}
+	// userdel(8) looks at the directory and then removes it, by name both times.
+	if err := required.Settled(ctx, h, now.Home, "and so what userdel would remove", "leave remove_home out"); err != nil {
+		return err
 	}
 	accounts, _, err := observe.Text(ctx, h, "/etc/passwd")
 	if observe.IsUnknown(err) { // an earlier task changes accounts

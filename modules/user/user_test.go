@@ -204,6 +204,11 @@ func TestHomesThatStay(t *testing.T) {
 			t.Errorf("%d steps, %v; expected that the home %s", len(plan.Steps), err, want)
 		}
 	}
+	u := User{Name: "ops", State: "absent", RemoveHome: true}
+	_, err := modulestest.Decoded(&u).Plan(t.Context(), host(observe.Files.Expect("/home", owns("mallory", 0o755, directory()))))
+	if err == nil || !strings.Contains(err.Error(), "mallory may change what lies at /home/ops") {
+		t.Errorf("a home that somebody else could exchange: %v", err)
+	}
 }
 
 func TestThePasswordShowsNowhere(t *testing.T) {
