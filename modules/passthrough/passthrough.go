@@ -4,6 +4,7 @@ package passthrough
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -39,6 +40,10 @@ Nothing is changed, and the error says what to do,
 - where the host would lose its only display, unless only_display is set;
 - where the host uses the device: a network interface that is up, a disk that is not blank.
 
+With state = "absent", the devices are the host's again after the next boot: their ids go, with the soft dependencies and the
+blacklist of drivers that no reserved device has. Once no id is left, the vfio modules and their options go too. What kvm was told
+(ignore_msrs) stays: see the module modprobe.
+
 Addresses of PCI devices change when cards are added; ids do not.`,
 	Example: `task "graphics cards for guests" {
   passthrough {
@@ -62,6 +67,7 @@ type Module struct {
 	AllowUnsafeInterrupts bool     `hcl:"allow_unsafe_interrupts,optional" default:"false" doc:"Allow passthrough on hardware without interrupt remapping. A guest can then disturb the host."`
 	Blacklist             bool     `hcl:"blacklist,optional" default:"false" doc:"Also blacklist the drivers of the display devices, by their exact names. Other cards lose these drivers too."`
 	DisableVGA            bool     `hcl:"disable_vga,optional" default:"false" doc:"Keep vfio-pci from claiming legacy VGA resources."`
+	State                 string   `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent gives the devices back to the host."`
 	OnlyDisplay           bool     `hcl:"only_display,optional" default:"false" doc:"Take the only display of the host too, which then has no local console."`
 }
 
@@ -93,8 +99,17 @@ func (m *Module) Validate() error {
 			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is every device of the host", pattern), Want: `a vendor or a class, such as "10de:*"`}
 		}
 	}
+	given := map[string]bool{"ignore_msrs": m.IgnoreMSRs, "allow_unsafe_interrupts": m.AllowUnsafeInterrupts, "blacklist": m.Blacklist, "disable_vga": m.DisableVGA, "only_display": m.OnlyDisplay}
+	for _, argument := range slices.Sorted(maps.Keys(given)) {
+		if given[argument] && m.State == absent {
+			return &modules.ArgumentError{Argument: argument, Problem: "it says how devices are reserved, and these are to be given back", Want: "remove it"}
+		}
+	}
 	return nil
 }
+
+// absent is the state in which the host has the devices.
+const absent = "absent"
 
 // patterns returns the patterns as they are matched: in small letters.
 func (m *Module) patterns() []string {
@@ -105,19 +120,23 @@ func (m *Module) patterns() []string {
 	return all
 }
 
+// matches reports whether a pattern, in small letters, matches a device.
+func matches(pattern string, d observe.PCIDevice) bool {
+	subject := d.ID
+	if strings.HasPrefix(pattern, "class:") {
+		subject = "class:" + d.Class
+	}
+	ok, err := path.Match(pattern, subject)
+	return ok && err == nil
+}
+
 // chosen returns the devices that a pattern matches.
 func (m *Module) chosen(devices []observe.PCIDevice) ([]observe.PCIDevice, error) {
 	var all []observe.PCIDevice
 	for _, pattern := range m.patterns() {
 		found := false
 		for _, d := range devices {
-			subject := d.ID
-			if strings.HasPrefix(pattern, "class:") {
-				subject = "class:" + d.Class
-			}
-			if ok, err := path.Match(pattern, subject); err != nil {
-				return nil, err
-			} else if !ok {
+			if !matches(pattern, d) {
 				continue
 			}
 			found = true
@@ -159,16 +178,19 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	observe.PCIUses.Want(h, "")
+	observe.RebootDemands.Want(h, "")
+	observe.Files.Want(h, modprobe.LoadFile, modprobe.OptionsFile)
+	observe.StaleInitramfs.Want(h, modprobe.OptionsFile)
+	drivers.Want(h, strings.Join(m.patterns(), " "))
+	if m.State == absent {
+		return m.release(ctx, h)
+	}
 	observe.CommandLines.Want(h, "")
 	observe.Kernels.Want(h, "")
-	observe.RebootDemands.Want(h, "")
 	if !m.AllowUnsafeInterrupts {
 		remapping.Want(h, "")
 	}
 	observe.KernelModules.Want(h, vfioModules...)
-	observe.Files.Want(h, modprobe.LoadFile, modprobe.OptionsFile)
-	observe.StaleInitramfs.Want(h, modprobe.OptionsFile)
-	drivers.Want(h, strings.Join(m.patterns(), " "))
 	devices, err := observe.PCIDevices.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
@@ -211,11 +233,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		plan.Steps = append(demanded, plan.Steps...)
 		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": vfio-pci takes over with the next boot")
 	}
-	result := Result{Reboot: len(held) > 0, IDs: ids(chosen)}
-	for _, d := range chosen {
-		result.Addresses = append(result.Addresses, d.Address)
-	}
-	plan.Data = modules.Data(result)
+	plan.Data = modules.Data(Result{Reboot: len(held) > 0, IDs: ids(chosen), Addresses: addresses(chosen)})
 	return plan, nil
 }
 
@@ -239,6 +257,14 @@ func heldByOthers(chosen []observe.PCIDevice, uses map[string]observe.PCIUse) []
 		}
 	}
 	return held
+}
+
+func addresses(devices []observe.PCIDevice) []string {
+	var all []string
+	for _, d := range devices {
+		all = append(all, d.Address)
+	}
+	return all
 }
 
 // ids returns the ids of devices, each once.

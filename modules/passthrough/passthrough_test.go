@@ -214,3 +214,51 @@ func TestInterruptRemapping(t *testing.T) {
 		}
 	})
 }
+
+// given is a host on which the card is reserved, and vfio-pci has it.
+func given(options string, more ...observe.Expectation) modules.Host {
+	taken := changed(func(uses map[string]observe.PCIUse) {
+		uses[card.Address], uses[audio.Address] = observe.PCIUse{Driver: vfio, Group: "1"}, observe.PCIUse{Driver: vfio, Group: "1"}
+	})
+	return configured(append([]observe.Expectation{taken, observe.Files.Expect(modprobe.OptionsFile, text(options))}, more...)...)
+}
+
+func TestAbsent(t *testing.T) {
+	m := &Module{Devices: []string{"10de:*"}, State: "absent"}
+	const reserved = "options vfio-pci ids=10de:2204,10de:1aef,10de:ffff\noptions kvm ignore_msrs=1\nblacklist nouveau\nsoftdep nouveau pre: vfio-pci\nsoftdep nvidiafb pre: vfio-pci\nsoftdep snd_hda_intel pre: vfio-pci\n"
+	for _, c := range []struct {
+		name, options string
+		files         map[string]string // what is written; "" for a removed file
+		steps         int
+		notes         []string
+	}{
+		{"the last devices, one of which was taken out", reserved, map[string]string{modprobe.OptionsFile: "options kvm ignore_msrs=1\n", modprobe.LoadFile: ""}, 5,
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over with the next boot"}},
+		{"another card stays, with a driver of this one", strings.Replace(reserved, "10de:ffff", "15b3:1015", 1),
+			map[string]string{modprobe.OptionsFile: "options vfio-pci ids=15b3:1015\noptions kvm ignore_msrs=1\nsoftdep snd_hda_intel pre: vfio-pci\n"}, 4,
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over with the next boot"}},
+		{"nothing is reserved, and a guest has the card", "options kvm nested=1\n", nil, 0,
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): vfio-pci has it, although nothing in /etc/modprobe.d/hlplay.conf reserves it: a guest uses it, or another file of modprobe.d reserves it"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := given(c.options, drivers.Expect("15b3:1015", map[string][]string{"0000:04:00.0": {"snd_hda_intel"}}))
+			plan := modulestest.Converges(t, m, h)
+			for name, want := range c.files {
+				f, err := observe.Files.Observe(t.Context(), h, name)
+				if got := string(f.Content); err != nil || got != want || f.Exists() != (want != "") {
+					t.Errorf("%s is %q (%v), expected %q", name, got, err, want)
+				}
+			}
+			if diff := cmp.Diff(c.notes, plan.Notes); diff != "" {
+				t.Errorf("the notes differ (-want +got):\n%s", diff)
+			}
+			if len(plan.Steps) != c.steps {
+				t.Errorf("the steps are:\n%s", modulestest.Summaries(plan))
+			}
+		})
+	}
+	m.IgnoreMSRs = true
+	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "ignore_msrs") {
+		t.Errorf("how to reserve what is given back: %v", err)
+	}
+}

@@ -63,5 +63,14 @@ func TestMachineNetwork(t *testing.T) {
 	}
 	last := r.run(t, "bond.hcl", "-e", "mtu=9000")
 	last.wantUnchanged(t, "the run after all that")
+
+	// Bridge, VLAN and bond are removed again, and the cards are left.
+	gone := r.run(t, "gone.hcl")
+	gone.wantCode(t, "removing the bond", exitOK)
+	for _, m := range ms.List {
+		wantOn(t, m, "ls /sys/class/net | tr '\\n' ' '; grep -c -e bond -e vmbr /etc/network/interfaces || true", "bonding_masters eth0 eth1 eth2 lo 0")
+	}
+	again := r.run(t, "gone.hcl")
+	again.wantUnchanged(t, "removing it once more")
 	t.Logf("first run: %s", first.summary())
 }
