@@ -24,7 +24,7 @@ func (m *Module) Advise() []modules.Advice {
 		all = append(all, wrongform.SourceURI("disable_uris", uri)...)
 	}
 	if m.Upgrade == "safe" {
-		for _, name := range m.Packages {
+		for _, name := range m.names() {
 			if why := known[name].FullUpgrade; why != "" {
 				return append(all, keptBack(why))
 			}
@@ -80,7 +80,7 @@ func (m *Module) wantAdvice(h modules.Host) {
 // suite for a different Debian release.
 func (m *Module) advice(ctx context.Context, h modules.Host) []modules.Advice {
 	var all []modules.Advice
-	if m.Upgrade == "safe" && !slices.ContainsFunc(m.Packages, func(name string) bool { return known[name].FullUpgrade != "" }) {
+	if m.Upgrade == "safe" && !slices.ContainsFunc(m.names(), func(name string) bool { return known[name].FullUpgrade != "" }) {
 		for _, name := range fullUpgrades() {
 			if p, err := observe.Packages.Observe(ctx, h, name); err == nil && p.Installed() {
 				all = append(all, keptBack(known[name].FullUpgrade))

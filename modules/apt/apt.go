@@ -25,10 +25,12 @@ type Module struct {
 
 	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to questions of packages, as debconf-set-selections takes them: { \"postfix/main_mailer_type\" = \"select No configuration\" }. Where the owner is not the part before the slash, put it in front: \"grub-pc grub2/linux_cmdline\"."`
 
-	Packages []string `hcl:"packages,optional" doc:"Names of packages; with state absent or purged also patterns of the shell, such as linux-image-6.1*."`
-	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers. absent: removed. purged: removed with its configuration."`
+	Packages []string `hcl:"packages,optional" doc:"Names of packages, with a version where it matters, as apt-get takes them: nginx=1.22.1-9, or nginx=1.22* for any version that begins so. With state absent or purged also patterns of the shell, such as linux-image-6.1*."`
+	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers, of those that packages allows. absent: removed. purged: removed with its configuration."`
 
-	Hold *bool `hcl:"hold,optional" doc:"true: put the packages on hold, so that no upgrade changes or removes them. false: release them. By default it is left as it is."`
+	AllowDowngrade bool `hcl:"allow_downgrade,optional" default:"false" doc:"Install a version that is older than the installed one, if packages or a pin of the host asks for it. Otherwise such a task fails."`
+
+	Hold *bool `hcl:"hold,optional" doc:"true: put the packages on hold, so that no upgrade changes or removes them. A task that asks for another version of them releases them while it installs that. false: release them. By default it is left as it is."`
 
 	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
 
@@ -56,16 +58,19 @@ func (m *Module) Validate() error {
 	if m.CacheAge == 0 {
 		return &modules.ArgumentError{Argument: "cache_age", Problem: "is zero", Want: `a duration such as "1h"`}
 	}
-	for _, name := range m.Packages {
+	for _, name := range m.names() {
 		switch {
 		case isGlob(name) && !m.removes():
 			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is a pattern", name), Want: "exact names; patterns are for state absent and purged, where they are matched against what is installed"}
 		case isGlob(name) && !globPattern.MatchString(name), !isGlob(name) && !packagePattern.MatchString(name):
-			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "a name such as open-iscsi, without a version"}
+			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "a name such as open-iscsi, with or without a version: nginx=1.22*"}
 		case m.removes() && known[name].Protection != nil:
 			p := known[name].Protection
 			return &modules.ArgumentError{Argument: "packages", Problem: name + " is protected by " + p.By, Want: p.Advice}
 		}
+	}
+	if err := m.validateVersions(); err != nil {
+		return err
 	}
 	if err := m.validateHold(); err != nil {
 		return err
@@ -147,6 +152,10 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		plan.Steps, plan.Partial = refresh, len(m.Packages)+len(m.Debconf) > 0 || m.Upgrade != "" || m.Autoremove
 		return plan, nil
 	}
+	if plan.Steps, err = m.planExchange(ctx, h); err != nil || len(plan.Steps) > 0 {
+		plan.Partial = true
+		return plan, err
+	}
 	answers, err := m.planDebconf(ctx, h)
 	if err != nil {
 		return modules.Plan{}, err
@@ -183,7 +192,7 @@ func (m *Module) Want(h modules.Host) {
 	if m.Update || m.Upgrade != "" || m.State == "latest" {
 		PackageIndex.Want(h, "")
 	}
-	for _, name := range m.Packages {
+	for _, name := range m.names() {
 		if isGlob(name) {
 			observe.PackageGlobs.Want(h, name)
 		} else {
@@ -192,7 +201,7 @@ func (m *Module) Want(h modules.Host) {
 	}
 	m.wantAdvice(h)
 	if m.State == "latest" {
-		Candidates.Want(h, m.Packages...)
+		Candidates.Want(h, m.names()...)
 	}
 	if answers, err := m.answers(); err == nil {
 		for _, a := range answers {

@@ -22,6 +22,8 @@ type Candidate struct {
 	// Listed is set if a source has a version of the package. If there is no candidate nevertheless, the package is
 	// pinned below zero.
 	Listed bool
+	// Versions are the versions that the sources have and the installed one, newest first.
+	Versions []string
 	// Remark is anything else that apt says about a package that no source offers; usually empty.
 	Remark string
 }
@@ -71,6 +73,12 @@ func parsePolicy(out []byte) map[string]Candidate {
 			policies[name] = Candidate{}
 			continue
 		}
+		if version, ok := tableVersion(line); ok && name != "" {
+			c := policies[name]
+			c.Versions = append(c.Versions, version)
+			policies[name] = c
+			continue
+		}
 		label, version, ok := strings.Cut(strings.TrimSpace(line), ": ")
 		if !ok && name != "" && strings.HasSuffix(line, " Packages") {
 			c := policies[name]
@@ -93,6 +101,20 @@ func parsePolicy(out []byte) map[string]Candidate {
 		policies[name] = c
 	}
 	return policies
+}
+
+// tableVersion returns the version in a line of the form " *** VERSION PRIORITY" or "     VERSION PRIORITY". The lines of
+// sources are indented further.
+func tableVersion(line string) (string, bool) {
+	rest, ok := strings.CutPrefix(line, "     ")
+	if !ok {
+		rest, ok = strings.CutPrefix(line, " *** ")
+	}
+	fields := strings.Fields(rest)
+	if !ok || len(fields) != 2 || rest[0] == ' ' {
+		return "", false
+	}
+	return fields[0], true
 }
 
 // QueryError is the failure of an apt command that reads.

@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -17,13 +18,14 @@ import (
 
 // installed returns the expectations of an installation: exactly what apt's simulation says, if it could be run, and
 // what is known about the packages.
-func (m *Module) installed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
-	p := prediction{host: h, because: "it may come with " + join(targets), versions: map[string]string{}}
+func (m *Module) installed(ctx context.Context, h modules.Host, targets []target, changes []PackageChange) ([]observe.Expectation, error) {
+	names := namesOf(targets)
+	p := prediction{host: h, because: "it may come with " + join(names), versions: map[string]string{}}
 	p.answers, _ = m.answers() // Validate has checked them
-	for _, name := range targets {
-		p.versions[name] = ""
-		if c, err := Candidates.Observe(ctx, h, name); err == nil {
-			p.versions[name] = c.Version
+	for _, t := range targets {
+		p.versions[t.name] = ""
+		if c, err := Candidates.Observe(ctx, h, t.name); err == nil {
+			p.versions[t.name] = cmp.Or(t.version, c.Version)
 		}
 	}
 	p.take(changes)
@@ -32,13 +34,13 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []string
 		if err != nil {
 			return nil, err
 		}
-		for name := range closure(targets, *m.InstallRecommends, debianVersion(release) >= 13) {
+		for name := range closure(names, *m.InstallRecommends, debianVersion(release) >= 13) {
 			if _, told := p.versions[name]; !told {
 				p.versions[name] = ""
 			}
 			p.removed = append(p.removed, known[name].Removes...)
 		}
-		if slices.ContainsFunc(targets, func(name string) bool { _, listed := known[name]; return !listed }) {
+		if slices.ContainsFunc(names, func(name string) bool { _, listed := known[name]; return !listed }) {
 			p.expect(anyPackage(p.because))
 		}
 	}

@@ -2,6 +2,7 @@ package apt
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -13,6 +14,8 @@ const (
 	heldStatus = "hold ok installed"
 	// heldChanged is what apt-get says if a transaction would change a held package.
 	heldChanged = "Held packages were changed"
+	// downgraded is what it says if a transaction would install an older version and may not.
+	downgraded = "Packages were downgraded"
 )
 
 func (m *Module) validateHold() error {
@@ -38,47 +41,100 @@ func (m *Module) planRelease(ctx context.Context, h modules.Host) ([]modules.Ste
 	if m.Hold == nil || *m.Hold {
 		return nil, nil
 	}
-	return m.mark(ctx, h, "unhold", "release ", " from hold", observe.InstalledStatus)
-}
-
-// planHold plans to put the packages on hold after they are installed.
-func (m *Module) planHold(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	if m.Hold == nil || !*m.Hold {
-		return nil, nil
-	}
-	return m.mark(ctx, h, "hold", "put ", " on hold", heldStatus)
-}
-
-// mark plans an apt-mark for the packages that do not have the status yet.
-func (m *Module) mark(ctx context.Context, h modules.Host, verb, before, behind, status string) ([]modules.Step, error) {
-	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
+	packages, err := observe.Packages.ObserveAll(ctx, h, m.names())
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	return m.mark(m.names(), packages, false), nil
+}
+
+// planExchange plans to release held packages of which the task, which holds them, asks for another version. It holds them
+// again once that is installed. If apt cannot install it, nothing is released.
+func (m *Module) planExchange(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	if m.Hold == nil || !*m.Hold {
+		return nil, nil
+	}
+	packages, err := observe.Packages.ObserveAll(ctx, h, m.names())
+	if err != nil {
+		return nil, err
+	}
+	targets, offered, _, err := m.targets(ctx, h, packages)
+	if err != nil {
+		return nil, err
+	}
+	var held []string
+	for _, t := range targets {
+		if packages[t.name].Held() && packages[t.name].Installed() {
+			held = append(held, t.name)
+		}
+	}
+	if len(held) == 0 {
+		return nil, nil
+	}
+	command := m.command("install", argumentsOf(targets))
+	if offered {
+		t, err := Transactions.Observe(ctx, h, command)
+		if err != nil && !observe.IsUnknown(err) {
+			return nil, err
+		}
+		if !strings.Contains(t.Problem, heldChanged) {
+			if _, err := simulate(ctx, h, command, true, m.names()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return m.mark(held, packages, false), nil
+}
+
+// planHold plans to put the packages on hold after the steps that install them.
+func (m *Module) planHold(ctx context.Context, h modules.Host, install []modules.Step) ([]modules.Step, error) {
+	if m.Hold == nil || !*m.Hold {
+		return nil, nil
+	}
+	packages, err := observe.Packages.ObserveAll(ctx, h, m.names())
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range install {
+		for _, e := range step.Expect {
+			if p, ok := e.Value.(observe.Package); ok && e.Key.Kind == observe.Packages.Name {
+				packages[e.Key.Name] = p
+			}
+		}
+	}
+	return m.mark(m.names(), packages, true), nil
+}
+
+// mark plans an apt-mark that puts packages on hold or releases them, for those where that is not done yet.
+func (m *Module) mark(names []string, packages map[string]observe.Package, hold bool) []modules.Step {
+	verb, summary, status := "unhold", "release %s from hold", observe.InstalledStatus
+	if hold {
+		verb, summary, status = "hold", "put %s on hold", heldStatus
+	}
 	expect := []observe.Expectation{{
 		Match:   func(k observe.Key) bool { return k.Kind == Transactions.Name },
 		Unknown: "what is on hold is about to change",
 	}}
-	for _, name := range m.Packages {
+	var marked []string
+	for _, name := range names {
 		p := packages[name]
-		if p.Held() == *m.Hold || !*m.Hold && !p.Installed() {
+		if p.Held() == hold || !hold && !p.Installed() {
 			continue
 		}
-		names = append(names, name)
+		marked = append(marked, name)
 		after := observe.Package{Status: status}
 		if p.Installed() {
 			after.Version = p.Version
 		}
 		expect = append(expect, observe.Packages.Expect(name, after))
 	}
-	if len(names) == 0 {
-		return nil, nil
+	if len(marked) == 0 {
+		return nil
 	}
 	return []modules.Step{{
-		Summary: before + strings.Join(names, ", ") + behind,
-		Action:  m.run(nil, append([]string{"apt-mark", verb}, names...)),
+		Summary: fmt.Sprintf(summary, strings.Join(marked, ", ")),
+		Action:  m.run(nil, append([]string{"apt-mark", verb}, marked...)),
 		Expect:  expect,
 		Exact:   true,
-	}}, nil
+	}}
 }

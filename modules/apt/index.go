@@ -45,12 +45,18 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, error) {
 	byAge := m.Update || m.Upgrade != "" || m.State == "latest" && len(m.Packages) > 0
 	if !byAge {
-		missing, err := m.missing(ctx, h)
+		if m.removes() {
+			return "", nil
+		}
+		packages, err := observe.Packages.ObserveAll(ctx, h, m.names())
+		missing := unmet(m.requests(), packages)
 		if err != nil || len(missing) == 0 {
 			return "", err
 		}
 		// Something is to be installed: the index must exist and contain the package.
-		Candidates.Want(h, missing...)
+		for _, r := range missing {
+			Candidates.Want(h, r.name)
+		}
 		index, err := PackageIndex.Observe(ctx, h, "")
 		if err != nil {
 			return "", err
@@ -58,8 +64,8 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 		if why := outdated(index, 0); why != "" {
 			return why, nil
 		}
-		for _, name := range missing {
-			c, err := Candidates.Observe(ctx, h, name)
+		for _, r := range missing {
+			c, err := Candidates.Observe(ctx, h, r.name)
 			if observe.IsUnknown(err) {
 				continue
 			}
@@ -67,8 +73,8 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 				return "", err
 			}
 			// Fetching a fresh index again does not make it contain the package.
-			if c.Version == "" && index.Age >= time.Minute {
-				return "it offers no " + name, nil
+			if !r.offered(c) && index.Age >= time.Minute {
+				return "it offers no " + r.String(), nil
 			}
 		}
 		return "", nil
@@ -111,17 +117,15 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 		}
 	}
 	if !m.removes() {
-		Candidates.Want(h, m.Packages...)
-		for _, name := range m.Packages {
-			if isGlob(name) {
-				continue
-			}
+		Candidates.Want(h, m.names()...)
+		for _, r := range m.requests() {
+			name := r.name
 			c, err := Candidates.Observe(ctx, h, name)
 			switch {
 			case observe.IsUnknown(err):
 			case err != nil:
 				return nil, err
-			case c.Version != "" && (m.State != "latest" || c.Version != c.Installed):
+			case r.offered(c) && (m.State != "latest" || r.version == "" && c.Version != c.Installed):
 				expect = append(expect, Candidates.Expect(name, c))
 			default:
 				expect = append(expect, Candidates.Unknown(name, because))
@@ -134,24 +138,6 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 		},
 		Unknown: because,
 	}), nil
-}
-
-// missing returns the packages that are wanted and not installed; none if they are to be removed.
-func (m *Module) missing(ctx context.Context, h modules.Host) ([]string, error) {
-	if m.removes() {
-		return nil, nil
-	}
-	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
-	if err != nil {
-		return nil, err
-	}
-	var missing []string
-	for _, name := range m.Packages {
-		if !packages[name].Installed() && !slices.Contains(missing, name) {
-			missing = append(missing, name)
-		}
-	}
-	return missing, nil
 }
 
 // join lists names for a summary; if there are many, only the first few.

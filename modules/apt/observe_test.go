@@ -32,8 +32,8 @@ os-prober:
   Version table:
 `))
 	want := map[string]Candidate{
-		"bash":      {Version: "5.2.15-2+b13", Installed: "5.2.15-2+b8", Listed: true},
-		"chrony":    {Version: "4.3-2+deb12u3"},
+		"bash":      {Version: "5.2.15-2+b13", Installed: "5.2.15-2+b8", Listed: true, Versions: []string{"5.2.15-2+b13", "5.2.15-2+b8"}},
+		"chrony":    {Version: "4.3-2+deb12u3", Versions: []string{"4.3-2+deb12u3"}},
 		"nosuch":    {},
 		"os-prober": {},
 	}
@@ -107,7 +107,7 @@ ghost:
   Candidate: (none)
   Version table:
 `))
-	if diff := cmp.Diff(map[string]Candidate{"ghost": {}, "pinned": {Listed: true}, "virt": {}}, got); diff != "" {
+	if diff := cmp.Diff(map[string]Candidate{"ghost": {}, "pinned": {Listed: true, Versions: []string{"1"}}, "virt": {}}, got); diff != "" {
 		t.Errorf("candidates differ (-want +got):\n%s", diff)
 	}
 	providers := modulestest.Parsed(t, Providers, []string{"ghost", "virt"}, out("Package: virt\nVersions: \n\nReverse Depends: \nDependencies: \nProvides: \nReverse Provides: \nprov2 1 (= )\nprov1 1 (= )\nprov1 2 (= )\nPackage: ghost\nVersions: \n\nReverse Depends: \n  dep,ghost\nDependencies: \nProvides: \nReverse Provides: \n"))
@@ -218,7 +218,7 @@ func TestUnknownIsSaidInWords(t *testing.T) {
 
 // These tests run the real commands, which only read, on the Debian machine that runs the test.
 func TestAptScripts(t *testing.T) {
-	if c := modulestest.Fetch(t, Candidates, "dpkg", "no-such-package"); c["dpkg"].Installed == "" || c["no-such-package"] != (Candidate{}) {
+	if c := modulestest.Fetch(t, Candidates, "dpkg", "no-such-package"); c["dpkg"].Installed == "" || c["no-such-package"].Version != "" {
 		t.Errorf("expected apt to know the installed version of dpkg, and nothing of no-such-package, found %+v", c)
 	}
 	if tr := modulestest.Fetch(t, Transactions, "install dpkg", "install no-such-package"); tr["install no-such-package"].Problem != "E: Unable to locate package no-such-package" {

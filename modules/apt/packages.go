@@ -27,34 +27,25 @@ func (m *Module) planPackages(ctx context.Context, h modules.Host) (steps []modu
 	if err != nil {
 		return nil, nil, err
 	}
-	held, err := m.planHold(ctx, h)
+	held, err := m.planHold(ctx, h, steps)
 	return append(steps, held...), doubt, err
 }
 
 func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
-	packages, err := observe.Packages.ObserveAll(ctx, h, m.Packages)
+	packages, err := observe.Packages.ObserveAll(ctx, h, m.names())
 	if err != nil {
 		return nil, nil, err
 	}
 	repair := repairStep(m, packages)
-	wanted, err := m.missing(ctx, h)
+	targets, offered, doubt, err := m.targets(ctx, h, packages)
 	if err != nil {
 		return nil, nil, err
 	}
-	outdated, err := m.outdatedPackages(ctx, h, packages)
-	if err != nil {
-		return nil, nil, err
-	}
-	targets := append(slices.Clone(wanted), outdated...)
 	if len(targets) == 0 {
 		return repair, nil, nil
 	}
-	offered, doubt, err := m.offered(ctx, h, targets)
-	if err != nil {
-		return nil, nil, err
-	}
-	command := m.command("install", targets)
-	changes, err := simulate(ctx, h, command, offered, m.Packages)
+	command := m.command("install", argumentsOf(targets))
+	changes, err := simulate(ctx, h, command, offered, m.names())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -62,18 +53,15 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 	if err != nil {
 		return nil, nil, err
 	}
-	verb := "install "
-	risk := modules.Harmless
-	if len(wanted) == 0 {
-		verb, risk = "upgrade ", modules.Restarts
-	}
+	verb, risk := verb(targets)
 	sources, err := knownSources(ctx, h)
 	if err != nil {
 		return nil, nil, err
 	}
 	return append(repair, modules.Step{
-		Summary: verb + join(targets) + beside(changes, targets),
+		Summary: verb + join(argumentsOf(targets)) + beside(changes, namesOf(targets)),
 		Action:  m.aptGet(sources, strings.Fields(command)...),
+		Diff:    versionDiff(targets, offered, changes),
 		Expect:  expect,
 		Risk:    risk,
 	}), doubt, nil
@@ -106,55 +94,15 @@ func finishing(broken []string) string {
 	return "finish the interrupted installation of " + join(broken)
 }
 
-// outdatedPackages returns, for state latest, the installed packages for which a newer version is offered.
-func (m *Module) outdatedPackages(ctx context.Context, h modules.Host, packages map[string]observe.Package) ([]string, error) {
-	if m.State != "latest" {
-		return nil, nil
-	}
-	var outdated []string
-	for _, name := range m.Packages {
-		p := packages[name]
-		if !p.Installed() || p.Version == "" { // what is about to be installed comes in the latest version
-			continue
-		}
-		c, err := Candidates.Observe(ctx, h, name)
-		if err != nil {
-			return nil, err
-		}
-		if c.Version != "" && c.Version != p.Version {
-			outdated = append(outdated, name)
-		}
-	}
-	return outdated, nil
-}
-
-// offered reports whether apt is known to offer all packages. It is an error if one is not offered. If check mode
-// cannot know, because the index has yet to be fetched, there is a doubt, except for packages whose effects are known,
-// because these exist.
-func (m *Module) offered(ctx context.Context, h modules.Host, names []string) (all bool, doubt, err error) {
-	Candidates.Want(h, names...)
-	all = true
-	for _, name := range names {
-		c, err := Candidates.Observe(ctx, h, name)
-		switch {
-		case observe.IsUnknown(err):
-			if _, exists := known[name]; !exists && doubt == nil {
-				doubt = err
-			}
-			all = false
-		case err != nil:
-			return false, nil, err
-		case c.Version == "" && c.Remark != "":
-			return false, nil, fmt.Errorf("no source offers the package %s: %s", name, c.Remark)
-		case c.Version == "":
-			return false, nil, notOffered(ctx, h, name, c)
-		}
-	}
-	return all, doubt, nil
-}
-
 // notOffered returns an error that explains why apt would not install any version of a package.
-func notOffered(ctx context.Context, h modules.Host, name string, c Candidate) error {
+func notOffered(ctx context.Context, h modules.Host, r request, c Candidate) error {
+	name := r.name
+	if r.version != "" && len(c.Versions) > 0 {
+		return otherVersions(r, c)
+	}
+	if c.Remark != "" {
+		return fmt.Errorf("no source offers the package %s: %s", name, c.Remark)
+	}
 	if c.Listed {
 		return fmt.Errorf("every version of the package %s that a source offers is pinned below 0, so that apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
 	}
@@ -177,6 +125,9 @@ func (m *Module) command(verb string, names []string) string {
 	if m.Autoremove {
 		args = append(args, "--auto-remove")
 	}
+	if m.AllowDowngrade {
+		args = append(args, "--allow-downgrades")
+	}
 	return strings.Join(append(append(args, verb), names...), " ")
 }
 
@@ -194,6 +145,8 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 		return nil, err
 	case strings.Contains(t.Problem, heldChanged):
 		return nil, fmt.Errorf("%s: `apt-get %s` would change a package that is on hold on this host: see `apt-mark showhold`, and release it with hold = false if that was not on purpose", h.Name(), command)
+	case strings.Contains(t.Problem, downgraded):
+		return nil, fmt.Errorf("%s: `apt-get %s` would install an older version of a package, as a pin on this host asks: see /etc/apt/preferences and /etc/apt/preferences.d, or name the package in packages with allow_downgrade = true", h.Name(), command)
 	case t.Problem != "":
 		return nil, fmt.Errorf("%s: `apt-get %s` would fail: %s", h.Name(), command, oneLine(t.Problem))
 	}

@@ -17,6 +17,11 @@ func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	switch dir, base := path.Split(name); {
 	case name == "/etc/apt/sources.list", dir == sourcesDir && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
 		return []observe.Expectation{observe.ExpectTextFile(h, SourceFiles, name, f), stale}
+	case name == "/etc/apt/preferences", dir == "/etc/apt/preferences.d/":
+		return []observe.Expectation{{
+			Match:   func(k observe.Key) bool { return k.Kind == Candidates.Name || k.Kind == Transactions.Name },
+			Unknown: "a pin is about to change",
+		}}
 	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
 		return []observe.Expectation{stale}
 	}

@@ -137,6 +137,8 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		return unconfiguredError(text+"\n"+string(stdout), problem)
 	case strings.Contains(text, heldChanged):
 		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if that was not on purpose")
+	case strings.Contains(text, downgraded):
+		return fmt.Errorf("a package would be downgraded: allow_downgrade = true permits it")
 	case problem != "":
 		return fmt.Errorf("apt refuses: %s", oneLine(problem))
 	}

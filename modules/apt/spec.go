@@ -16,6 +16,13 @@ uses the package manager the task waits, for at most lock_timeout, and then says
 The package index is fetched when something is to be installed and a source or a key changed since it was last fetched,
 or when update or upgrade ask for an index no older than cache_age. Fetching it does not count as a change.
 
+A package may be asked for in a version, as of apt-get: nginx=1.22.1-9+deb12u1, or nginx=1.22* for whatever begins so, of
+which the newest is installed. If the installed version is one of those it is left alone, or with state = "latest" brought to
+the newest of them. The version counts with its epoch. Nothing is downgraded unless allow_downgrade is set. An upgrade
+replaces the version again if it may: hold = true prevents that, and so does a pin in a file below /etc/apt/preferences.d,
+which apt's choice of versions follows here too. A dependency that must have the same version is named beside the package.
+A virtual package is not installed: the error names the packages that provide it.
+
 The kernel that runs is never removed. A task that would take a protected package away, such as proxmox-ve, is refused, and the
 apt hook that protects it on the host is left alone.
 
@@ -57,6 +64,13 @@ task "Proxmox VE" {
   apt {
     debconf  = { "postfix/main_mailer_type" = "select No configuration" }
     packages = ["proxmox-ve", "postfix", "open-iscsi", "chrony"]
+  }
+}
+
+task "nginx 1.22" {
+  apt {
+    packages = ["nginx=1.22*", "nginx-common=1.22*"]
+    hold     = true
   }
 }
 

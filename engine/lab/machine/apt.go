@@ -206,9 +206,6 @@ func (a *aptCall) planInstall(names []string, again bool) (transaction, error) {
 			wanted = slices.DeleteFunc(slices.Clone(wanted), func(n string) bool { return n == name })
 			continue
 		}
-		if have && version != "" && CompareVersions(version, installed) < 0 && !a.o.has("allow-downgrades") {
-			return plan, saying("The following packages will be DOWNGRADED:\n  %s\nE: Packages were downgraded and -y was used without --allow-downgrades.", bare)
-		}
 		if have && version == "" {
 			versions := p.visible(bare)
 			if len(versions) == 0 || CompareVersions(versions[0].Version, installed) <= 0 {
@@ -216,7 +213,7 @@ func (a *aptCall) planInstall(names []string, again bool) (transaction, error) {
 			}
 		}
 	}
-	plan, err := p.resolve(p.visible, wanted, remove)
+	plan, err := p.resolve(p.visibleOrInstalled, wanted, remove)
 	if err == nil && again {
 		for _, name := range wanted {
 			i, have := p.get(name)
@@ -268,12 +265,20 @@ func (a *aptCall) section(title string, names []string) {
 
 func (a *aptCall) carryOut(plan transaction, kept []string) int {
 	p := a.Machine.packages
-	var fresh, upgraded, removed []string
+	var fresh, upgraded, downgraded, removed, held []string
 	for _, pkg := range plan.install {
-		if i, have := p.get(pkg.Name); have && i.status != statusConfigFiles {
-			upgraded = append(upgraded, pkg.Name)
-		} else {
+		switch i, have := p.get(pkg.Name); {
+		case !have || i.status == statusConfigFiles:
 			fresh = append(fresh, pkg.Name)
+		case CompareVersions(pkg.Version, i.pkg.Version) < 0:
+			downgraded = append(downgraded, pkg.Name)
+		default:
+			upgraded = append(upgraded, pkg.Name)
+		}
+	}
+	for _, name := range slices.Concat(upgraded, downgraded, plan.remove) {
+		if i, _ := p.get(name); i.hold {
+			held = append(held, name)
 		}
 	}
 	for _, name := range plan.remove {
@@ -286,15 +291,24 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 	a.section("The following packages will be REMOVED:", slices.Clone(removed))
 	a.section("The following NEW packages will be installed:", slices.Clone(fresh))
 	a.section("The following packages have been kept back:", slices.Clone(kept))
+	a.section("The following held packages will be changed:", held)
 	a.section("The following packages will be upgraded:", slices.Clone(upgraded))
-	a.printf("%d upgraded, %d newly installed, %d to remove and %d not upgraded.\n", len(upgraded), len(fresh), len(removed), len(kept))
+	a.section("The following packages will be DOWNGRADED:", downgraded)
+	older := ""
+	if len(downgraded) > 0 {
+		older = fmt.Sprintf("%d downgraded, ", len(downgraded))
+	}
+	a.printf("%d upgraded, %d newly installed, %s%d to remove and %d not upgraded.\n", len(upgraded), len(fresh), older, len(removed), len(kept))
 	unfinished := p.unfinished(plan)
 	if len(unfinished) > 0 {
 		a.printf("%d not fully installed or removed.\n", len(unfinished))
 	}
-	held := slices.ContainsFunc(append(slices.Clone(upgraded), plan.remove...), func(name string) bool { i, _ := p.get(name); return i.hold })
-	if held && a.o.has("y", "yes", "assume-yes") && !a.o.has("allow-change-held-packages") {
+	yes := a.o.has("y", "yes", "assume-yes")
+	if len(held) > 0 && yes && !a.o.has("allow-change-held-packages") {
 		return a.fail("E: Held packages were changed and -y was used without --allow-change-held-packages.")
+	}
+	if len(downgraded) > 0 && yes && !a.o.has("allow-downgrades") {
+		return a.fail("E: Packages were downgraded and -y was used without --allow-downgrades.")
 	}
 	if len(removed) > 0 && a.o.has("no-remove") {
 		return a.fail("E: Packages need to be removed but remove is disabled.")
@@ -309,7 +323,7 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 	if plan.empty() {
 		return 0
 	}
-	additions := len(fresh) + len(upgraded) + len(removed)
+	additions := len(fresh) + len(upgraded) + len(downgraded) + len(removed)
 	if !a.o.has("y", "yes", "assume-yes", "force-yes") && additions > len(plan.asked)-a.present(plan.asked) {
 		a.printf("Do you want to continue? [Y/n] ")
 		if answer, err := readLine(a.Stdin); a.o.has("assume-no") || err != nil && answer == "" || answer != "" && !strings.HasPrefix(strings.ToLower(answer), "y") {

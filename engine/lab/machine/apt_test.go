@@ -67,6 +67,31 @@ func TestAptUpgrade(t *testing.T) {
 	expect(t, m, "uname -r", 0, `6\.12\.48`)
 }
 
+// As recorded with Debian 12's apt 2.6.1.
+func TestAptVersions(t *testing.T) {
+	m := bare(t)
+	m.Archive().Add(
+		Package{Name: "tool", Version: "1.20-1"}, Package{Name: "tool", Version: "1.22-1"}, Package{Name: "tool", Version: "1.22-2"}, Package{Name: "tool", Version: "1:0.9-1"},
+		Package{Name: "prov1", Version: "1", Provides: []string{"virt"}}, Package{Name: "prov2", Version: "1", Provides: []string{"virt"}},
+		Package{Name: "lone", Version: "1", Provides: []string{"single"}})
+	expect(t, m, "apt-get -q update", 0)
+	for request, want := range map[string]string{"tool=1.22*": "1.22-2", "tool=1.22-1": "1.22-1", "tool=1.22-1*": "1.22-1", "tool=1*": "1:0.9-1", "tool=1:0*": "1:0.9-1"} {
+		expect(t, m, "apt-get -s -y install '"+request+"'", 0, `(?m)^Inst tool \(`+regexp.QuoteMeta(want)+` `)
+	}
+	expect(t, m, "apt-get -s -y install 'tool=0.9*'", 100, `E: Version '0\.9\*' for 'tool' was not found`)
+	expect(t, m, "apt-get -s -y install virt", 100, `Package virt is a virtual package provided by:\n  prov1 1\n  prov2 1\n\nE: Package 'virt' has no installation candidate`)
+	expect(t, m, "apt-get -s -y install 'single=1*'", 100, `Package single is a virtual package provided by:\n  lone 1\n\nE: Version '1\*' for 'single' was not found`)
+	expect(t, m, "apt-get -s -y install single", 0, `(?m)^Inst lone \(1 `)
+
+	expect(t, m, "apt-get -y install tool", 0)
+	expect(t, m, "apt-cache policy tool", 0, ` \*\*\* 1:0\.9-1 500\n.*\n        100 /var/lib/dpkg/status\n     1\.22-2 500\n`)
+	expect(t, m, "apt-get -y install 'tool=1.20*'", 100, `The following packages will be DOWNGRADED:\n  tool\n0 upgraded, 0 newly installed, 1 downgraded, 0 to remove and`, `E: Packages were downgraded and -y was used without --allow-downgrades\.`)
+	expect(t, m, "apt-get -s -y --allow-downgrades install 'tool=1.20*'", 0, `Inst tool \[1:0\.9-1\] \(1\.20-1 `)
+	expect(t, m, "apt-get -y --allow-downgrades install 'tool=1.20*' && dpkg-query -W tool", 0, "tool\t1\\.20-1\n")
+	expect(t, m, "apt-get -y install 'tool=1.2*'", 0, `1 upgraded`)
+	expect(t, m, "apt-mark hold tool && apt-get -y install tool", 100, `The following held packages will be changed:\n  tool\n`, `E: Held packages were changed and -y was used without --allow-change-held-packages\.`)
+}
+
 func TestAptSources(t *testing.T) {
 	const pve = "Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-no-subscription\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
 	for _, tc := range []struct {

@@ -40,19 +40,22 @@ func aptCache(_ context.Context, c *Call) int {
 				candidate = versions[0].Version
 			}
 			c.printf("%s:\n  Installed: %s\n  Candidate: %s\n  Version table:\n", name, cmpOr(installed, "(none)"), candidate)
-			listed := false
-			for _, v := range versions {
-				mark := "    "
+			for _, v := range p.visibleOrInstalled(name) {
+				mark, priority := "    ", 500
+				listed := slices.ContainsFunc(versions, func(other Package) bool { return other.Version == v.Version })
 				if v.Version == installed {
-					mark, listed = "*** ", true
+					mark = "*** "
 				}
-				c.printf(" %s%s 500\n        500 http://deb.example.org/debian %s/%s amd64 Packages\n", mark, v.Version, c.Machine.debian, v.Component)
+				if !listed {
+					priority = 100
+				}
+				c.printf(" %s%s %d\n", mark, v.Version, priority)
+				if listed {
+					c.printf("        500 http://deb.example.org/debian %s/%s amd64 Packages\n", c.Machine.debian, v.Component)
+				}
 				if v.Version == installed {
 					c.printf("        100 /var/lib/dpkg/status\n")
 				}
-			}
-			if have && !listed {
-				c.printf(" *** %s 100\n        100 /var/lib/dpkg/status\n", installed)
 			}
 		}
 		return 0

@@ -97,6 +97,18 @@ func (p *Packages) visible(name string) []Package {
 	return p.m.archive.visible(name, p.m.debian, components, generation)
 }
 
+// visibleOrInstalled returns the visible versions of a package and the one that is installed, newest first.
+func (p *Packages) visibleOrInstalled(name string) []Package {
+	versions := p.visible(name)
+	i, have := p.get(name)
+	if !have || i.status != statusInstalled || slices.ContainsFunc(versions, func(v Package) bool { return v.Version == i.pkg.Version }) {
+		return versions
+	}
+	versions = append(versions, i.pkg)
+	slices.SortStableFunc(versions, func(a, b Package) int { return CompareVersions(b.Version, a.Version) })
+	return versions
+}
+
 func cmpOr(values ...string) string {
 	for _, v := range values {
 		if v != "" {

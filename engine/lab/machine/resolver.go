@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A missingError reports that a package is not available.
@@ -36,7 +37,7 @@ func (r *resolver) want(name, version, neededBy, text string) error {
 	}
 	var candidate *Package
 	for _, v := range r.versions(name) {
-		if version == "" || v.Version == version {
+		if versionAllowed(version, v.Version) {
 			candidate = &v
 			break
 		}
@@ -47,17 +48,24 @@ func (r *resolver) want(name, version, neededBy, text string) error {
 		if have && version == "" {
 			return nil
 		}
+		var providers []string
 		for _, provider := range r.p.m.archive.providers(name) {
-			if len(r.versions(provider)) > 0 {
-				return r.want(provider, "", neededBy, text)
+			if versions := r.versions(provider); len(versions) > 0 {
+				providers = append(providers, provider)
 			}
+		}
+		switch {
+		case len(providers) == 1 && version == "", len(providers) > 0 && neededBy != "":
+			return r.want(providers[0], "", neededBy, text)
+		case len(providers) > 0:
+			return r.virtual(name, version, providers)
 		}
 		return &missingError{name: name, neededBy: neededBy, wanted: cmpOr(text, version)}
 	}
 	r.seen[name] = true
 	if have {
 		older := CompareVersions(candidate.Version, installed.pkg.Version) <= 0
-		if version == "" && older || version == installed.pkg.Version {
+		if version == "" && older || candidate.Version == installed.pkg.Version {
 			return nil
 		}
 	}
@@ -73,6 +81,27 @@ func (r *resolver) want(name, version, neededBy, text string) error {
 	}
 	r.plan.install = append(r.plan.install, *candidate)
 	return nil
+}
+
+// virtual returns what apt says of a virtual package that several packages provide, or of a version of one.
+func (r *resolver) virtual(name, version string, providers []string) error {
+	text := fmt.Sprintf("Package %s is a virtual package provided by:\n", name)
+	for _, provider := range providers {
+		text += fmt.Sprintf("  %s %s\n", provider, r.versions(provider)[0].Version)
+	}
+	if version != "" {
+		return saying("%s\nE: Version '%s' for '%s' was not found", text, version, name)
+	}
+	return saying("%s\nE: Package '%s' has no installation candidate", text, name)
+}
+
+// versionAllowed reports whether apt takes a version for what stands behind the = of a request: a version, or the beginning
+// of one with a star; nothing is any version.
+func versionAllowed(wanted, version string) bool {
+	if beginning, ok := strings.CutSuffix(wanted, "*"); ok {
+		return strings.HasPrefix(version, beginning)
+	}
+	return wanted == "" || wanted == version
 }
 
 func (r *resolver) depend(of Package, text string) error {
