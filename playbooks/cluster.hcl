@@ -5,6 +5,7 @@
 #   hlplay run playbooks/cluster.hcl -i inventory --check --diff  show what would change on your hosts
 #   hlplay run playbooks/cluster.hcl -i inventory                 do it
 #   hlplay run playbooks/cluster.hcl -i inventory --tags ceph     only the tasks for Ceph
+#   hlplay run playbooks/verify.hcl -i inventory                  verify the cluster, whenever you like
 #
 # G1.x and G2.x in task names are steps of the two guides: see docs/coverage.md.
 
@@ -24,6 +25,12 @@ import "stages/kernel.hcl" {
 }
 import "stages/proxmox.hcl" {
   tags = ["proxmox", "packages"]
+}
+import "stages/network.hcl" {
+  tags = ["network"]
+}
+import "stages/passthrough.hcl" {
+  tags = ["passthrough"]
 }
 import "stages/tuning.hcl" {
   tags = ["tuning"]

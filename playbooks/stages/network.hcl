@@ -1,5 +1,5 @@
-# G1.13–G1.17: the bridge of the guests on a network card, or on a bond of several. It is not part of cluster.hcl, and does
-# nothing on a host whose network_ports the inventory does not give:
+# G1.13–G1.17: the bridge of the guests on a network card, or on a bond of several. Nothing is done on a host whose network_ports
+# the inventory does not give. The stage can be run alone:
 #
 #   hlplay run playbooks/stages/network.hcl -i inventory --check --diff
 #   hlplay run playbooks/stages/network.hcl -i inventory

@@ -1,5 +1,5 @@
-# G1.19–G1.24: PCI devices reserved for guests. It is not part of cluster.hcl, and does nothing on a host whose
-# passthrough_devices the inventory does not give:
+# G1.19–G1.24: PCI devices reserved for guests. Nothing is done on a host whose passthrough_devices the inventory does not give.
+# The stage can be run alone:
 #
 #   hlplay run playbooks/stages/passthrough.hcl -i inventory --check --diff
 #   hlplay run playbooks/stages/passthrough.hcl -i inventory
@@ -32,7 +32,7 @@ host_variable "passthrough_unsafe_interrupts" {
 
 play "PCI passthrough" {
   hosts  = "pve"
-  serial = 1
+  serial = anytrue([for name in groups.pve : length(hosts[name].vars.passthrough_devices) > 0]) ? 1 : null
 
   # An AMD kernel switches the IOMMU on by itself; an Intel one does so since 6.8.
   task "G1.19 ask the kernel for the IOMMU" {
