@@ -34,7 +34,7 @@ func (h *Host) ForgetShared() {
 }
 
 func (h *Host) forgetLocked(lasting bool) {
-	h.forgetWhere(func(_ Key, e *entry) bool { return lasting || !e.kind.lasting() })
+	h.forgetWhere(func(_ Key, e *entry) bool { return lasting || !e.kind.lasting() || e.err != nil })
 }
 
 func (h *Host) forgetWhere(stale func(Key, *entry) bool) {

@@ -46,6 +46,7 @@ type Kind[T any] struct {
 	// an error.
 	Probe func(ctx context.Context, dial Dial, name string) (T, error)
 	// Lasting is set if no step but a reboot changes what is observed, so that it is remembered across steps.
+	// An error is not.
 	Lasting bool
 	// Shared reports whether a step on another host can change what is observed under a name, because it belongs to
 	// the cluster or the network rather than to the host. Nil means that none can.

@@ -95,13 +95,22 @@ func TestReadbackLeavesOut(t *testing.T) {
 	}
 }
 
-// Lasting observations are remembered until the host is rebooted, and need not be read back.
+// Lasting observations are remembered until the host is rebooted, and need not be read back. One that failed may succeed
+// after a step.
 func TestLasting(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
-		look := func() {
-			planners(t.Context(), w.host, func(ctx context.Context) { _, _ = steady.Observe(ctx, w.host, "name") })
+		lookAt := func(name string) {
+			planners(t.Context(), w.host, func(ctx context.Context) { _, _ = steady.Observe(ctx, w.host, name) })
 		}
+		look := func() { lookAt("name") }
+		lookAt("bad")
+		w.host.Forget()
+		lookAt("bad")
+		if n := len(w.sent()); n != 2 {
+			t.Errorf("%d flights for what failed, want 2", n)
+		}
+		w = newWire(t.Context(), "a")
 		look()
 		w.host.Forget()
 		look()

@@ -27,8 +27,11 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 		if now.Type == observe.Directory {
 			break
 		}
-		if now.Exists() || at != dir {
+		switch {
+		case now.Exists():
 			return nil, fmt.Errorf("%s cannot be made: %s is a %s, not a directory", name, at, now.Type)
+		case at != dir:
+			return nil, fmt.Errorf("%s cannot be made: %s is a symbolic link to %s, which does not exist", name, dir, at)
 		}
 		missing = append(missing, dir)
 	}

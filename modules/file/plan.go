@@ -142,8 +142,10 @@ func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Ste
 	switch {
 	case now.Type == observe.Directory:
 		return f.attributes(ctx, at, now, h)
-	case now.Exists() || at != there:
+	case now.Exists():
 		return nil, fmt.Errorf("%s is a %s where a directory is wanted; remove it first (state = \"absent\")", at, now.Type)
+	case at != there:
+		return nil, fmt.Errorf("%s is a symbolic link to %s, which does not exist; make that directory first, or remove the link (state = \"absent\")", there, at)
 	}
 	steps, err := f.parents(ctx, h, at)
 	if err != nil {
