@@ -124,13 +124,14 @@ func useradd(_ context.Context, c *Call) int {
 	if code := c.join(name, o.value("G", "groups"), true); code != 0 {
 		return code
 	}
-	if o.has("m", "create-home") {
-		v := c.view()
-		if err := v.MkdirAll(home, 0o755); err != nil {
+	if v := c.view(); o.has("m", "create-home") {
+		if _, err := v.Stat(home); err == nil {
+			c.Errorf("warning: the home directory %s already exists.", home)
+			c.Errorf("Not copying any file from skel directory into it.")
+		} else if err := v.MkdirAll(home, 0o755); err != nil {
 			c.Errorf("cannot create directory %s", home)
 			return 12
-		}
-		if err := errors.Join(v.Chmod(home, 0o700), v.Chown(home, uid, gid)); err != nil {
+		} else if err := errors.Join(v.Chmod(home, 0o700), v.Chown(home, uid, gid)); err != nil {
 			return c.Errorf("%s", errText(err))
 		}
 	}
