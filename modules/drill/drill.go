@@ -268,15 +268,20 @@ func (m *Module) back(node string, hasCeph bool) modules.Step {
 	}
 }
 
-// returned looks every ten seconds. "$1" is the node, "$2" for how many seconds it looks, "$3" whether there is Ceph.
+// returned looks every ten seconds. "$1" is the node, "$2" for how many seconds it looks, "$3" whether there is Ceph. The health
+// does not tell whether placement groups are clean: it is HEALTH_OK for a minute while they are undersized, and warns of some that
+// were not scrubbed for long. Without a manager "ceph pg stat" waits for ever.
 const returned = timed + `node=$1; ceph=$3
 while :; do
 	waits=
 	online=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members)
 	case $online in *'"online": 1'*) ;; *) waits=" $node is not online" ;; esac
 	if [ "$ceph" = 1 ]; then
-		status=$(ceph --connect-timeout 10 health detail) || waits="$waits; ceph health does not answer"
-		case $status in *OSD_DOWN* | *PG_* | *MON_DOWN*) waits="$waits; $(printf '%s\n' "$status" | head -n 1)" ;; esac
+		status=$(timeout 20 ceph --connect-timeout 10 health detail) && pgs=$(timeout 20 ceph --connect-timeout 10 pg stat) || { waits="$waits; ceph does not answer"; pgs=; }
+		case $status in *OSD_DOWN* | *MON_DOWN*) waits="$waits; $(printf '%s\n' "$status" | head -n 1)" ;; esac
+		pgs=${pgs#*pgs: }
+		pgs=${pgs%%;*}
+		case $(printf '%s\n' "$pgs" | tr , '\n' | grep -v active+clean) in '') ;; *) waits="$waits; placement groups are $pgs" ;; esac
 	fi
 	[ -n "$waits" ] || exit 0
 	early && sleep 10 && early || { echo "not as before:${waits#;}" >&2; exit 1; }

@@ -116,11 +116,16 @@ func TestNotInTime(t *testing.T) {
 		"not gone":  {elsewhere, "1", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, "not in time: pve1 is online still"},
 		"back":      {returned, "1", "", []string{"pve1", "0", "0"}, ""},
 		"not back":  {returned, "0", "", []string{"pve1", "0", "0"}, "not as before: pve1 is not online"},
+		"clean":     {returned, "1", "33 pgs: 1 active+clean+scrubbing, 32 active+clean; 144 MiB data", []string{"pve1", "0", "1"}, ""},
+		"no pools":  {returned, "1", "0 pgs: ; 0 B data, 0 B used", []string{"pve1", "0", "1"}, ""},
+		"not clean": {returned, "1", "97 pgs: 32 active+undersized, 65 active+clean; 0 B data", []string{"pve1", "0", "1"}, "not as before: placement groups are 32 active+undersized, 65 active+clean"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for path, text := range map[string]string{
 				members:                          `{"nodelist": {"pve1": {"id": 1, "online": ` + c.online + `}}}`,
 				filepath.Join(dir, "ha-manager"): "#!/bin/sh\necho '" + c.manager + "'\n",
+				// Warnings that have nothing to do with the node do not keep it away.
+				filepath.Join(dir, "ceph"): "#!/bin/sh\ncase $* in *health*) printf '%s\\n' 'HEALTH_WARN 2 pgs not deep-scrubbed in time' '[WRN] PG_NOT_DEEP_SCRUBBED: 2 pgs' ;; *) echo '" + c.manager + "' ;; esac\n",
 			} {
 				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 					t.Fatal(err)
