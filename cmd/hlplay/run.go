@@ -48,6 +48,8 @@ type runFlags struct {
 	allow string
 	// ask shows what would change, and asks before carrying it out.
 	ask bool
+	// step asks task by task.
+	step bool
 	// foresee, if not nil, is called at the start of a check. follow is the plan that the run must not exceed.
 	foresee func(journal.Run)
 	follow  *plan.Plan
@@ -79,6 +81,7 @@ Exit codes: 0 success; 1 bad input, nothing was touched; 2 a task failed; 3 a ho
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")
 	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "exit with code 4 if anything was changed or, with --check, would change or is uncertain")
 	cmd.Flags().BoolVar(&f.ask, "ask", false, "show what would change, ask, and carry out exactly that")
+	cmd.Flags().BoolVar(&f.step, "step", false, "ask before each task that has something to change: yes, no, or all that follows")
 	f.lists.add(cmd)
 	return cmd
 }
@@ -110,7 +113,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.validate(pb), f.validateJournal(), f.validateForks()); err != nil {
+	if err := errors.Join(f.validate(pb), f.validateJournal(), f.validateForks(), f.validateStep()); err != nil {
 		return err
 	}
 	if f.lists.asked() {
@@ -164,6 +167,9 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 		o.Approve = refusals.Approve
 	default:
 		o.Approve = allowed.Approve
+	}
+	if f.step {
+		o.Ask = f.stepper(out, o.Redactor)
 	}
 	o.Reporter = report.Redact(report.Tee(told...), o.Redactor)
 	o.Prepare = f.prepare

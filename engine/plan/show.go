@@ -15,11 +15,7 @@ func (p *Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan for %s, made %s by %s\n", report.OneLine(p.Run.Playbook), p.Made.Local().Format("2006-01-02 15:04"), report.OneLine(p.Run.By))
 	for _, g := range p.groups() {
-		what := ""
-		if g.Handler {
-			what = "handler: "
-		}
-		fmt.Fprintf(&b, "\n%s%s (%s:%d) on %s\n%s", what, report.OneLine(g.Task.Task), report.OneLine(g.File), g.Line, report.OneLine(strings.Join(g.Hosts, " ")), g.text)
+		fmt.Fprintf(&b, "\n%s (%s:%d) on %s\n%s", g.name(), report.OneLine(g.File), g.Line, report.OneLine(strings.Join(g.Hosts, " ")), g.text)
 	}
 	b.WriteString("\n" + p.Summary() + "\n")
 	return b.String()
@@ -30,6 +26,15 @@ type group struct {
 	Task
 	Hosts []string
 	text  string
+}
+
+// name returns the name of the task, and says if it is a handler.
+func (g *group) name() string {
+	name := report.OneLine(g.Task.Task)
+	if g.Handler {
+		return "handler: " + name
+	}
+	return name
 }
 
 func (p *Plan) groups() (groups []*group) {
@@ -78,22 +83,30 @@ func (p *Plan) Summary() string {
 	}
 	counts := p.Steps()
 	total := 0
-	var parts, meanings []string
+	var parts []string
 	for _, risk := range modules.Risks() {
 		n := counts[risk]
 		if total += n; n == 0 {
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, risk))
-		if risk > modules.Harmless {
-			meanings = append(meanings, fmt.Sprintf("%s: %s.", risk, risk.Meaning()))
-		}
 	}
 	text := fmt.Sprintf("%s on %s: %s.", number(total, "step"), number(len(hosts), "host"), strings.Join(parts, ", "))
 	if uncertain > 0 {
 		text += fmt.Sprintf(" What %s would do cannot be told before the run.", number(uncertain, "task"))
 	}
-	return strings.Join(append([]string{text}, meanings...), "\n")
+	return strings.Join(append([]string{text}, p.meanings()...), "\n")
+}
+
+// meanings returns the meaning of every class above harmless that occurs.
+func (p *Plan) meanings() (all []string) {
+	counts := p.Steps()
+	for _, risk := range modules.Risks() {
+		if risk > modules.Harmless && counts[risk] > 0 {
+			all = append(all, fmt.Sprintf("%s: %s.", risk, risk.Meaning()))
+		}
+	}
+	return all
 }
 
 func number(n int, noun string) string {

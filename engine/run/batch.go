@@ -116,7 +116,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
 	b.hosts.lead(hosts[0])
-	all := &everywhere{gate: b.gate(hosts)}
+	all := &everywhere{gate: b.gate(hosts), consent: newConsent(hosts)}
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
@@ -126,7 +126,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 		wg.Add(1)
 		go func(before <-chan struct{}) {
 			defer wg.Done()
-			ended[i] = b.onHost(t, h, all, before)
+			ended[i] = b.onHost(t, h, i, all, before)
 			<-before // a host that skips the task must not let the next one overtake those before it
 			close(mine)
 		}(previous)
@@ -137,7 +137,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 		b.fatal, b.shut = why, true
 		return nil
 	}
-	b.forAll(t, hosts, ended)
+	b.forAll(t, hosts, ended, all.left.Load())
 	came := inRun(hosts)
 	b.judge(t, hosts, came)
 	return came
@@ -147,6 +147,8 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 type everywhere struct {
 	throttle throttle
 	gate     *gate
+	consent  *consent
+	left     atomic.Bool          // by the answer to a question
 	halted   atomic.Pointer[host] // a host on which a guarded change failed
 }
 
@@ -154,8 +156,9 @@ type everywhere struct {
 const elsewhere report.Status = ""
 
 // forAll ends a task that one host runs for all. If that host is lost, or the condition of a cluster-wide change is false
-// there, the next host takes over. If the task fails there, it has failed on the hosts that rely on it.
-func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
+// there, the next host takes over. If the task fails there, it has failed on the hosts that rely on it. left says that it was
+// left out because of an answer.
+func (b *batch) forAll(t *task, hosts []*host, ended []report.Status, left bool) {
 	leader, status := hosts[0], ended[0]
 	var others []*host
 	for i, h := range hosts {
@@ -165,13 +168,15 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 	}
 	first := make(chan struct{})
 	close(first)
-	for len(others) > 0 && b.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !t.RunOnce) {
+	for !left && len(others) > 0 && b.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !t.RunOnce) {
 		leader, others = others[0], others[1:]
 		b.hosts.lead(leader)
-		status = b.onHost(t, leader, &everywhere{}, first)
+		all := &everywhere{}
+		status = b.onHost(t, leader, 0, all, first)
+		left = all.left.Load()
 	}
 	share(t, leader, others)
-	if t.handler && finished(status) {
+	if t.handler && finished(status) && !left {
 		for _, h := range others {
 			h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
 		}
@@ -187,7 +192,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status) {
 
 // onHost runs a task on one host and reports it, unless another host runs it for all. before is closed when the host's
 // predecessor has finished; tasks that must not run on two hosts at once wait for it.
-func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}) report.Status {
+func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-chan struct{}) report.Status {
 	begun := b.clock.Now()
 	settings := b.settings(t, h)
 	ctx, cancel := b.bounded(begun, settings.Timeout)
@@ -199,8 +204,9 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 		return o.status
 	}
 	defer h.planner.done(t)
-	arrive := all.gate.arrive()
+	arrive, arrived := all.gate.arrive(), all.consent.arrive()
 	defer arrive()
+	defer arrived()
 	d := h.planner.decision(ctx, t)
 	if err := h.planner.reach(ctx); err != nil { // the host was not read from
 		return finish(failure(h, err))
@@ -238,6 +244,23 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 			d = h.planner.decision(ctx, t)
 		}
 	}
+	e := b.execution(t, h)
+	if b.asking != nil && !b.check && d.acts() {
+		var err error
+		d, err = e.consents(b.ctx, d, all.consent, order, arrived)
+		if errors.Is(err, errLeft) {
+			all.left.Store(true)
+			return finish(leftOut())
+		}
+		if err != nil {
+			return finish(failure(h, err))
+		}
+		// Whoever was asked may have thought for longer than the task may take.
+		begun = b.clock.Now()
+		ctx, cancel = b.bounded(begun, settings.Timeout)
+		defer cancel()
+	}
+	arrived()
 	if d.scope == modules.OneByOne {
 		select {
 		case <-before:
@@ -256,7 +279,7 @@ func (b *batch) onHost(t *task, h *host, all *everywhere, before <-chan struct{}
 		defer b.forks.enter(ctx, b.options.Forks)()
 		d = h.planner.decision(ctx, t)
 	}
-	o := b.execution(t, h).attempts(ctx, d, settings)
+	o := e.attempts(ctx, d, settings)
 	if o.halts {
 		all.halted.Store(h)
 	}

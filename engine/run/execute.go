@@ -30,6 +30,7 @@ type executor struct {
 	holder      *nodestate.Holder    // the run, as other runs see it
 	unfulfilled func(Unfulfilled)    // see Options.Unfulfilled
 	approve     func(Proposal) error // see Options.Approve
+	asking      *asking              // see Options.Ask
 	redact      func(string) string
 	report      func(report.Event)
 	hosts       *hosts
@@ -43,9 +44,13 @@ type execution struct {
 	*executor
 	task *task
 	host *host
+	// agreed is set once somebody has agreed to the task here.
+	agreed bool
 }
 
-func (x *executor) execution(t *task, h *host) *execution { return &execution{x, t, h} }
+func (x *executor) execution(t *task, h *host) *execution {
+	return &execution{executor: x, task: t, host: h}
+}
 
 // attempts carries out a decision, with the retries that the task asks for.
 func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Settings) outcome {
@@ -185,7 +190,10 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
 		o.foretold = e.check
-		if err := e.propose(it, &o); err != nil {
+		switch err := e.propose(it, &o); {
+		case errors.Is(err, errLeft):
+			return o.with(leftOut())
+		case err != nil:
 			return o.with(failure(e.host, err))
 		}
 		if err := e.guarded(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {

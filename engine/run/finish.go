@@ -29,6 +29,9 @@ func (b *batch) finish(t *task, h *host, o outcome) {
 	case o.effect && !b.check:
 		b.notifications.add(t, h, missed)
 	}
+	if t.handler && o.left {
+		b.notifications.leave(t, h)
+	}
 	b.judgeKept(t, h, o)
 	h.register(t, o)
 	var registered json.RawMessage

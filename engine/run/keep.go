@@ -62,7 +62,7 @@ func (b *batch) judgeKept(t *task, h *host, o outcome) {
 	if b.check {
 		return
 	}
-	if t.handler && finished(o.status) && !o.held {
+	if t.handler && finished(o.status) && !o.held && !o.left {
 		h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
 	}
 	if o.sure || o.effect || len(o.open) > 0 {

@@ -14,7 +14,7 @@ type notice int
 
 const (
 	// missed: the task failed and yet may have made its change. The handler is not run, but the next run may find the task
-	// done and not notify, so the user is told.
+	// done and not notify, so the user is told. So he is of a handler that somebody has left out.
 	missed notice = 1 + iota
 	// doubtful: check mode cannot know whether the task changes anything.
 	doubtful
@@ -53,6 +53,14 @@ func (n *notifications) takeOver(handler *task, h *host) bool {
 	}
 	n.overdue[key], n.pending[key] = true, due
 	return true
+}
+
+// leave records that a handler was left out, so that it still has to run.
+func (n *notifications) leave(handler *task, h *host) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := handlerKey{handler.play.Name, handler.Name, h.Name}
+	n.pending[key] = max(missed, n.pending[key])
 }
 
 // has reports whether a handler was notified on a host and has not run yet.

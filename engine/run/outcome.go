@@ -36,6 +36,7 @@ type outcome struct {
 	behind   causeList      // in check mode, the tasks that may first change what the result contains
 	sure     bool           // something was changed or, in check mode, certainly would be, whatever came after it
 	held     bool           // nothing was started, because another run is changing a host
+	left     bool           // it was left out because of an answer: see Options.Ask
 	forgiven bool           // its failure does not take the host out of the run
 	effect   bool           // something may have been changed, but that is not known
 	halts    bool           // a guarded change failed: the hosts after this one do not start it
@@ -195,6 +196,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 	o.sure = o.sure || item.sure
 	o.effect = o.effect || item.effect
 	o.halts = o.halts || item.halts
+	o.left = o.left || item.left
 	o.items = append(o.items, report.ItemResult{Key: key, Status: item.status, Steps: item.steps, Message: item.message, Output: shown})
 	return o
 }
@@ -289,6 +291,9 @@ func failure(h *host, err error) outcome {
 	}
 	return o
 }
+
+// leftOut returns the outcome of a task that somebody has left out.
+func leftOut() outcome { return outcome{status: report.Skipped, message: errLeft.Error(), left: true} }
 
 // uncertain returns the outcome of a task in check mode that depends on something unknown.
 func uncertain(h *host, err error) outcome {

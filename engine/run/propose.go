@@ -13,8 +13,9 @@ type Proposal struct {
 	// Line is the position of the task: "site.hcl:12".
 	Line string
 	// Steps are those of the task, or of one item of its for_each.
-	Steps []ProposedStep
-	Check bool
+	Steps          []ProposedStep
+	Handler, Check bool
+	order          int // of the host
 }
 
 // ProposedStep is a step with its risk class.
@@ -25,23 +26,52 @@ type ProposedStep struct {
 	Diff    *modules.Diff
 }
 
-// propose records the risk classes of an item's steps, and asks whether they may be carried out.
-func (e *execution) propose(it *itemPlan, o *outcome) error {
-	p := Proposal{Host: e.host.Name, Play: e.task.play.Name, Task: e.task.Name, Line: fmt.Sprintf("%s:%d", filepath.ToSlash(e.task.Range.Filename), e.task.Range.Start.Line), Check: e.check}
-	for _, step := range it.visible() {
-		if step.Refresh {
+func (s ProposedStep) same(other ProposedStep) bool {
+	same := s.Summary == other.Summary && s.Risk == other.Risk && (s.Diff == nil) == (other.Diff == nil)
+	return same && (s.Diff == nil || *s.Diff == *other.Diff)
+}
+
+// proposal returns what items are about to do. Fetching what only refreshes is left out unless asked for: it is no change.
+func (e *execution) proposal(items []*itemPlan, refresh bool) Proposal {
+	p := Proposal{
+		Host: e.host.Name, Play: e.task.play.Name, Task: e.task.Name, Handler: e.task.handler, Check: e.check,
+		Line: fmt.Sprintf("%s:%d", filepath.ToSlash(e.task.Range.Filename), e.task.Range.Start.Line),
+	}
+	for _, it := range items {
+		if it.err != nil {
 			continue
 		}
-		risk := it.plan.RiskOf(step)
-		o.class(step.Summary, risk)
-		summary := step.Summary
-		if e.task.ForEach != nil {
-			summary = it.key + ": " + summary
+		for _, step := range it.visible() {
+			if step.Refresh && !refresh {
+				continue
+			}
+			summary := step.Summary
+			if e.task.ForEach != nil {
+				summary = it.key + ": " + summary
+			}
+			p.Steps = append(p.Steps, ProposedStep{Summary: summary, Risk: it.plan.RiskOf(step), Diff: step.Diff})
 		}
-		p.Steps = append(p.Steps, ProposedStep{Summary: summary, Risk: risk, Diff: step.Diff})
 	}
-	if e.approve == nil || len(p.Steps) == 0 {
+	return p
+}
+
+// propose records the risk classes of an item's steps, and asks whether they may be carried out. Whoever watches the run is
+// asked here only about what no host needed when the task began.
+func (e *execution) propose(it *itemPlan, o *outcome) error {
+	for _, step := range it.plan.Steps {
+		if !step.Refresh {
+			o.class(step.Summary, it.plan.RiskOf(step))
+		}
+	}
+	if p := e.proposal([]*itemPlan{it}, false); e.approve != nil && len(p.Steps) > 0 {
+		if err := e.approve(p); err != nil {
+			return err
+		}
+	}
+	if e.agreed || e.check {
 		return nil
 	}
-	return e.approve(p)
+	_, err := e.asking.put(e.ctx, []Proposal{e.proposal([]*itemPlan{it}, true)})
+	e.agreed = err == nil
+	return err
 }

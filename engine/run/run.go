@@ -7,7 +7,7 @@
 // Four types share the work. Each calls only those after it:
 //
 //   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
-//     handlers.go, gate.go, finish.go, leftover.go);
+//     handlers.go, gate.go, consent.go, finish.go, leftover.go);
 //   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode
 //     prediction (execute.go, steps.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
 //   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, decide.go,
@@ -63,6 +63,9 @@ type Options struct {
 	Forks int
 	// Approve, if not nil, is asked before steps are carried out or predicted. Its error fails the task.
 	Approve func(Proposal) error
+	// Ask, if not nil, is asked before a task changes anything, once for all hosts where it has something to do. A task that
+	// is left out counts as skipped there, and a handler stays due. Its error fails the task.
+	Ask func(ctx context.Context, proposals []Proposal) (Answer, error)
 	// Clock is the clock for waiting; nil means RealClock.
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. The results are the same, only slower.
@@ -207,6 +210,9 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		notifications:  newNotifications(),
 		waitingToStart: o.StartAt != "",
 		tasksOf:        map[*lang.Play]map[*lang.Task]*task{},
+	}
+	if o.Ask != nil {
+		c.asking = &asking{ask: o.Ask}
 	}
 	shared := &planning{
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
