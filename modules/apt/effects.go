@@ -25,7 +25,11 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []target
 	for _, t := range targets {
 		p.versions[t.name] = ""
 		if c, err := Candidates.Observe(ctx, h, t.name); err == nil {
-			p.versions[t.name] = cmp.Or(t.version, c.Version)
+			c.Installed = cmp.Or(t.version, c.Version)
+			p.versions[t.name] = c.Installed
+			if c.Version != "" {
+				p.expect(Candidates.Expect(t.name, c))
+			}
 		}
 	}
 	p.take(changes)

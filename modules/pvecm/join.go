@@ -1,7 +1,6 @@
 package pvecm
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,7 +32,9 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	steps, partial, err := s.trust(ctx, door)
+	// Whatever may log in on the node is authorised, so that root keeps its access after the join.
+	login := login{from: s.host, to: s.founder, node: s.node.Name, name: door.name, address: door.address, reason: "so that root keeps its access after the join"}
+	steps, partial, err := login.plan(ctx, func(mine pve.Trust) []string { return append([]string{mine.PublicKey}, mine.Authorized...) })
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -66,6 +67,9 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	case !c.Quorate:
 		return c, fmt.Errorf("founder %s has no quorum (online: %s of %s): bring the members back before %s joins",
 			name, strings.Join(c.Online(), ", "), strings.Join(c.Names(), ", "), s.host.Name())
+	}
+	if c.Device != "" {
+		return c, fmt.Errorf("cluster %s has a QDevice, with which no node may join: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
 	}
 	if offline := len(c.Members) - len(c.Online()); offline > 0 {
 		s.note("%d members of cluster %s are offline while %s joins", offline, c.Name, s.node.Name)
@@ -168,115 +172,6 @@ func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error)
 		return door{}, fmt.Errorf("cluster %s lists no link0 address for founder %s: is it still a member?", cluster.Name, node.Name)
 	}
 	return door{node.Name, address}, nil
-}
-
-// trust plans the SSH setup that the join needs: a key of root's that the founder accepts, and the founder's host key.
-// partial says that the rest of the plan needs these steps done first.
-func (s *situation) trust(ctx context.Context, to door) (steps []modules.Step, partial bool, err error) {
-	pve.Trusts.Want(s.founder, "")
-	mine, err := pve.Trusts.Observe(ctx, s.host, "")
-	if err != nil {
-		return nil, false, err
-	}
-	if mine.PublicKey == "" {
-		return []modules.Step{s.makeKey(mine)}, true, nil
-	}
-	theirs, err := pve.Trusts.Observe(ctx, s.founder, "")
-	if err != nil {
-		return nil, false, err
-	}
-	if len(theirs.HostKeys) == 0 {
-		return nil, false, fmt.Errorf("founder %s has no host keys in /etc/ssh: is its SSH server OpenSSH?", s.founder.Name())
-	}
-	if missing := theirs.Missing(append([]string{mine.PublicKey}, mine.Authorized...)); len(missing) > 0 {
-		steps = append(steps, s.authorise(theirs, missing))
-	}
-	if known := mine.Knowing(to.address, theirs.HostKeys); known != mine.Known {
-		steps = append(steps, s.know(mine, known, to))
-	}
-	return steps, false, nil
-}
-
-// makeKey creates root's RSA key, or its public half, as pvecm itself would.
-func (s *situation) makeKey(t pve.Trust) modules.Step {
-	argv := []string{"sh", "-c", "umask 077 && mkdir -p /root/.ssh && exec ssh-keygen -q -t rsa -b 4096 -N '' -f /root/.ssh/id_rsa"}
-	what := "create root's SSH key"
-	if t.PrivateKey {
-		argv = []string{"sh", "-c", "umask 022 && ssh-keygen -y -f /root/.ssh/id_rsa >/root/.ssh/id_rsa.pub"}
-		what = "write the public half of root's SSH key"
-	}
-	t.PrivateKey = true
-	// Only check mode uses this: a real run reads the key.
-	t.PublicKey = "ssh-rsa AAAA(made-on-" + s.node.Name + ") root@" + s.node.Name
-	return modules.Step{
-		Summary: what,
-		Action:  modules.Run{Argv: argv, Dir: "/root", Limit: 2 * time.Minute},
-		Expect: []observe.Expectation{pve.Trusts.Expect("", t).On(s.host),
-			observe.Files.Unknown("/root/.ssh/id_rsa", what).On(s.host), observe.Files.Unknown("/root/.ssh/id_rsa.pub", what).On(s.host)},
-		Exact: true,
-	}
-}
-
-// authorise adds the joining node's keys to the founder's authorized_keys. The lines are appended, because the file is a
-// link into /etc/pve, which a rename would replace by a file.
-func (s *situation) authorise(t pve.Trust, lines []string) modules.Step {
-	end := cmp.Or(t.AuthorizedEnd, "\n")
-	text := strings.Join(lines, end) + end
-	if t.AuthorizedOpen {
-		text = end + text
-	}
-	after := t
-	after.AuthorizedOpen = false
-	after.Authorized = append(append([]string{}, t.Authorized...), lines...)
-	var names []string
-	for _, line := range lines {
-		names = append(names, keyName(line))
-	}
-	return modules.Step{
-		Summary: fmt.Sprintf("authorise %s on %s, so that root keeps its access after the join", strings.Join(names, ", "), s.founder.Name()),
-		Action: modules.Run{
-			Argv: []string{"tee", "-a", "/root/.ssh/authorized_keys"}, Stdin: []byte(text), Dir: "/root", Limit: time.Minute,
-		},
-		Diff:   &modules.Diff{Subject: "/root/.ssh/authorized_keys on " + s.founder.Name(), Before: file(t.Authorized), After: file(after.Authorized)},
-		Expect: []observe.Expectation{pve.Trusts.Expect("", after).On(s.founder)},
-		On:     s.founder,
-	}
-}
-
-func file(lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	return strings.Join(lines, "\n") + "\n"
-}
-
-// keyName returns the comment of a key, or its type if it has none.
-func keyName(line string) string {
-	fields := strings.Fields(line)
-	for i, field := range fields {
-		if strings.HasPrefix(field, "AAAA") {
-			if i+1 < len(fields) {
-				return "key " + strings.Join(fields[i+1:], " ")
-			}
-			if i > 0 {
-				return fields[i-1] + " key"
-			}
-		}
-	}
-	return "a key"
-}
-
-// know adds the founder's host keys to the joining node's known_hosts. They are read over the trusted connection, so that
-// nothing scans the network for them.
-func (s *situation) know(t pve.Trust, known string, to door) modules.Step {
-	after := t
-	after.Known = known
-	return modules.Step{
-		Summary: fmt.Sprintf("accept %s's host keys for %s", to.name, to.address),
-		Action:  modules.WriteFile{Path: "/root/.ssh/known_hosts", Content: []byte(known), Was: t.Known},
-		Diff:    &modules.Diff{Subject: "/root/.ssh/known_hosts", Before: t.Known, After: known},
-		Expect:  []observe.Expectation{pve.Trusts.Expect("", after).On(s.host)},
-	}
 }
 
 // add joins the cluster.

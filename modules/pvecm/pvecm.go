@@ -24,16 +24,17 @@ import (
 
 // Module is the desired cluster membership of a node.
 type Module struct {
-	Cluster string  `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
-	Founder string  `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
-	Link0   string  `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
-	Link1   string  `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
-	Link2   string  `hcl:"link2,optional" doc:"This node's address for a third link."`
-	Link3   string  `hcl:"link3,optional" doc:"This node's address for a fourth link."`
-	Votes   int     `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
-	NodeID  *int    `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
-	Remove  *Remove `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
-	Check   *Check  `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
+	Cluster string   `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
+	Founder string   `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
+	Link0   string   `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
+	Link1   string   `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
+	Link2   string   `hcl:"link2,optional" doc:"This node's address for a third link."`
+	Link3   string   `hcl:"link3,optional" doc:"This node's address for a fourth link."`
+	Votes   int      `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
+	NodeID  *int     `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
+	Remove  *Remove  `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
+	QDevice *QDevice `hcl:"qdevice,block" doc:"The cluster has a QDevice, which votes from a host outside of it, or has none, in place of all the above."`
+	Check   *Check   `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
 // result is the registered result.
@@ -71,6 +72,12 @@ order, while the node answers or still has guests, HA rules, replication jobs, O
 there is a QDevice; and where the nodes that are online would be no quorum. **The removed machine must never start again with its old
 installation in the same network:** erase its disks first.
 
+**qdevice** gives a cluster of an even number of nodes one vote more, by corosync-qnetd on a host outside of it: two nodes then survive the loss of one, and
+` + "`hlplay prove`" + ` shows what it changes. Packages corosync-qnetd on that host and corosync-qdevice on all nodes must be installed. Root's key of one node is
+authorised on the host, over which ` + "`pvecm qdevice setup`" + ` exchanges certificates; it may be taken away again afterwards. The task is done when every node that is
+online reports that the device is alive. An odd number of nodes is refused, as Proxmox advises against it: the device would have as many votes as all nodes but one
+together, and without it no node more could fail. It must be removed before a node joins or leaves.
+
 **Access.** After a join root's ` + "`authorized_keys`" + ` is the cluster's. Every key that may log in on the joining
 node is therefore authorised on the founder first (and so on all members); the joining node's own key is
 among them, because the join itself runs over SSH with verified host keys and needs no password.
@@ -91,6 +98,15 @@ task "a node that is switched off for good" {
     }
   }
 }
+
+task "a fifth vote for four nodes" {
+  pvecm {
+    qdevice {
+      host    = "witness"
+      address = "192.168.1.20"
+    }
+  }
+}
 `,
 	Result: result{},
 	New:    func() modules.Module { return &Module{} },
@@ -101,7 +117,7 @@ func (m *Module) Scope() modules.Scope {
 	switch {
 	case m.Check != nil:
 		return modules.EachHost
-	case m.Remove != nil:
+	case m.Remove != nil, m.QDevice != nil:
 		return modules.OncePerCluster
 	}
 	return modules.OneByOne
@@ -111,6 +127,9 @@ func (m *Module) Scope() modules.Scope {
 func (m *Module) Validate() error {
 	if m.Remove != nil {
 		return m.validateRemove()
+	}
+	if m.QDevice != nil {
+		return m.validateQDevice()
 	}
 	if err := pve.CheckNodeName("cluster", m.Cluster); err != nil {
 		return err
@@ -179,6 +198,9 @@ func (m *Module) options() []string {
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if m.Remove != nil {
 		return m.Remove.plan(ctx, h)
+	}
+	if m.QDevice != nil {
+		return m.QDevice.plan(ctx, h)
 	}
 	founder, err := h.Peer(m.Founder)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 )
 
 func (m *Module) validateRemove() error {
-	if m.Cluster != "" || m.Founder != "" || m.Link0 != "" || m.Check != nil {
+	if m.Cluster != "" || m.Founder != "" || m.Link0 != "" || m.Check != nil || m.QDevice != nil {
 		return &modules.ArgumentError{Argument: "remove", Problem: "another node is removed, or this one made a member", Want: "give remove alone"}
 	}
 	return pve.CheckNodeName("remove.node", m.Remove.Node)
@@ -106,8 +106,8 @@ func (r *Remove) obstacles(ctx context.Context, h modules.Host, c pve.Cluster) (
 	if !listed {
 		return all, nil
 	}
-	if c.DeviceVotes > 0 {
-		add("remove the QDevice (pvecm qdevice remove), and set it up again afterwards where the number of nodes is even")
+	if c.Device != "" {
+		add("remove the QDevice (%s), and set it up again afterwards if the number of nodes is even", deviceAbsent)
 	}
 	answers, err := r.answers(ctx, h, member)
 	if err != nil {
@@ -252,25 +252,32 @@ func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...a
 // delnode deletes the node from corosync's configuration. pvecm prints that it could not kill the node, which is off; that
 // is not a failure.
 func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
-	var expect []observe.Expectation
-	for _, peer := range h.Peers() {
-		known, ok := peer.Known(pve.Clusters.Key(""))
-		if seen, _ := known.(pve.Cluster); ok && seen.Name == c.Name {
-			seen.Members = maps.Clone(seen.Members)
-			delete(seen.Members, r.Node)
-			seen.ConfigVersion = c.ConfigVersion + 1
-			expect = append(expect, pve.Clusters.Expect("", seen).On(peer))
-		}
-	}
 	return modules.Step{
 		Risk:    modules.Destroys,
 		Summary: fmt.Sprintf("delete %s from cluster %s, which then has %s", r.Node, c.Name, plural.Of(len(c.Members)-1, "node")),
 		Action:  modules.Run{Argv: []string{"pvecm", "delnode", r.Node}, Dir: "/root", Limit: time.Minute, Explain: explain},
-		Expect:  expect,
-		Settle:  30 * time.Second,
-		Await:   "every member to list the cluster without " + r.Node,
-		Wide:    true,
+		Expect: onMembers(h, c, func(seen *pve.Cluster) {
+			seen.Members = maps.Clone(seen.Members)
+			delete(seen.Members, r.Node)
+		}),
+		Settle: 30 * time.Second,
+		Await:  "every member to list the cluster without " + r.Node,
+		Wide:   true,
 	}
+}
+
+// onMembers returns what the hosts of the run that are in cluster c will see of it after one change of its configuration.
+func onMembers(h modules.Host, c pve.Cluster, change func(seen *pve.Cluster)) []observe.Expectation {
+	var expect []observe.Expectation
+	for _, peer := range h.Peers() {
+		known, ok := peer.Known(pve.Clusters.Key(""))
+		if seen, _ := known.(pve.Cluster); ok && seen.Name == c.Name {
+			seen.ConfigVersion = c.ConfigVersion + 1
+			change(&seen)
+			expect = append(expect, pve.Clusters.Expect("", seen).On(peer))
+		}
+	}
+	return expect
 }
 
 // rest removes what Proxmox VE leaves of a deleted node. The node's folder comes last, because a run after an interruption

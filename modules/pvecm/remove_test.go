@@ -61,7 +61,7 @@ func TestRemoveRefuses(t *testing.T) {
 		return off(cluster("pve1", "pve2", "pve3", "pve4"), offline...)
 	}
 	device := four("pve4")
-	device.DeviceVotes = 1
+	device.Device, device.DeviceVotes = "10.0.0.9", 1
 	gone := cluster("pve1", "pve2", "pve3")
 	for _, test := range []struct {
 		name string

@@ -66,7 +66,12 @@ func clusterEndpoints() []endpoint {
 			}
 			return totem(conf), nil
 		}),
-		get("cluster/config/qdevice", func(*Command, *view, *Database, []string, arguments) (any, error) { return map[string]any{}, nil }),
+		get("cluster/config/qdevice", func(_ *Command, v *view, db *Database, _ []string, _ arguments) (any, error) {
+			if conf := db.corosync(); conf != nil && conf.Device != nil {
+				return nil, failed(exitDie, "what a QDevice answers here is not simulated: see corosync-quorumtool -s")
+			}
+			return map[string]any{}, nil
+		}),
 		get("cluster/config/join", apiJoin),
 		{verb: "create", path: "cluster/config", silent: true, run: func(c *Command, _ []string, a arguments) (any, error) {
 			var exists bool

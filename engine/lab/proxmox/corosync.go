@@ -15,6 +15,26 @@ type Corosync struct {
 	Links   []CorosyncLink
 	// Totem are the other settings of the totem section.
 	Totem map[string]string
+	// Device is the QDevice; nil means none.
+	Device *CorosyncDevice
+}
+
+// CorosyncDevice is a QDevice of the model net.
+type CorosyncDevice struct {
+	Host, Algorithm string
+	// Votes is 0 if the configuration has none: corosync then gives it one vote fewer than there are nodes.
+	Votes int
+}
+
+// deviceVotes returns the votes of the QDevice, cast or not.
+func (c *Corosync) deviceVotes() int {
+	switch {
+	case c.Device == nil:
+		return 0
+	case c.Device.Votes == 0:
+		return len(c.Nodes) - 1
+	}
+	return c.Device.Votes
 }
 
 // CorosyncNode is an entry of the nodelist.
@@ -52,7 +72,15 @@ func (c *Corosync) String() string {
 		}
 		b.WriteString("  }\n")
 	}
-	b.WriteString("}\n\nquorum {\n  provider: corosync_votequorum\n}\n\ntotem {\n")
+	b.WriteString("}\n\nquorum {\n")
+	if d := c.Device; d != nil {
+		fmt.Fprintf(&b, "  device {\n    model: net\n    net {\n      algorithm: %s\n      host: %s\n      tls: on\n    }\n", d.Algorithm, d.Host)
+		if d.Votes > 0 {
+			fmt.Fprintf(&b, "    votes: %d\n", d.Votes)
+		}
+		b.WriteString("  }\n")
+	}
+	b.WriteString("  provider: corosync_votequorum\n}\n\ntotem {\n")
 	lines := map[string]string{
 		"cluster_name":   fmt.Sprintf("  cluster_name: %s\n", c.Name),
 		"config_version": fmt.Sprintf("  config_version: %d\n", c.Version),
@@ -97,6 +125,8 @@ func ParseCorosync(text string) (*Corosync, error) {
 				node = &CorosyncNode{Votes: 1, Links: map[int]string{}}
 			case "totem/interface":
 				link = &CorosyncLink{}
+			case "quorum/device":
+				c.Device = &CorosyncDevice{}
 			}
 		case line == "}":
 			if len(stack) == 0 {
@@ -133,6 +163,21 @@ func ParseCorosync(text string) (*Corosync, error) {
 					link.Number = n
 				case "knet_link_priority":
 					link.Priority = n
+				}
+			case "quorum/device":
+				if key == "votes" {
+					n, err := strconv.Atoi(value)
+					if err != nil {
+						return nil, fmt.Errorf("line %d: votes: expected a number, found %q", number+1, value)
+					}
+					c.Device.Votes = n
+				}
+			case "quorum/device/net":
+				switch key {
+				case "host":
+					c.Device.Host = value
+				case "algorithm":
+					c.Device.Algorithm = value
 				}
 			case "totem":
 				switch key {

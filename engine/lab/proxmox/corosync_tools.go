@@ -59,8 +59,8 @@ func quorumtool(c *Command, flags string) int {
 }
 
 func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node, flags string) int {
-	q, code := db.quorum(conf), 0
-	members := db.Ring.Members
+	q, code := v.quorum(db, conf, node), 0
+	members, registered := db.Ring.Members, v.deviceRegistered(conf, node)
 	if !v.member(db, node) { // its own ring, until the others have admitted it
 		members = []int{conf.node(node).ID}
 		q.Total = conf.votes(members)
@@ -71,8 +71,11 @@ func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node
 	}
 	if !strings.Contains(flags, "l") || strings.Contains(flags, "s") {
 		quorate, needed, words := "Yes", fmt.Sprintf("%d  ", q.Needed), "Quorate "
+		if registered {
+			words += "Qdevice "
+		}
 		if !q.Quorate {
-			quorate, needed, words = "No", fmt.Sprintf("%d Activity blocked", q.Needed), ""
+			quorate, needed, words = "No", fmt.Sprintf("%d Activity blocked", q.Needed), strings.TrimPrefix(words, "Quorate ")
 		}
 		id := conf.node(node).ID
 		idText := fmt.Sprint(id)
@@ -93,7 +96,11 @@ func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node
 	} else {
 		code = 0
 	}
-	b.WriteString("\nMembership information\n----------------------\n    Nodeid      Votes Name\n")
+	header := "Name"
+	if registered {
+		header = "   Qdevice Name"
+	}
+	fmt.Fprintf(b, "\nMembership information\n----------------------\n    Nodeid      Votes %s\n", header)
 	ordered := append([]CorosyncNode(nil), conf.Nodes...)
 	slices.SortFunc(ordered, func(a, b CorosyncNode) int { return a.ID - b.ID })
 	for _, n := range ordered {
@@ -110,7 +117,20 @@ func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node
 		if n.Name == node {
 			name += " (local)"
 		}
+		if registered {
+			name = fmt.Sprintf("%10s %s", v.deviceFlags(db, conf, n.Name), name)
+		}
 		fmt.Fprintf(b, "%10s %10d %s\n", id, n.Votes, name)
+	}
+	if registered {
+		id, votes, more := "0", conf.deviceVotes(), ""
+		if strings.Contains(flags, "H") {
+			id = "0x00000000"
+		}
+		if !v.deviceAlive(db, conf, node) {
+			votes, more = 0, fmt.Sprintf(" (votes %d)", votes)
+		}
+		fmt.Fprintf(b, "%10s %10d %10s Qdevice%s\n", id, votes, "", more)
 	}
 	return code
 }

@@ -21,6 +21,8 @@ type Database struct {
 	Accepted string
 	// Guests is the power state of guests by ID.
 	Guests map[string]*GuestState
+	// Witness is the node with corosync-qnetd that has signed the cluster's certificate; empty without a QDevice.
+	Witness string
 	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
 	LockedUntil time.Time
 }

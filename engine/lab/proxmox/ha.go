@@ -102,7 +102,7 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 				members = []string{n.Name}
 			}
 		}
-	} else if !db.quorum(conf).Quorate {
+	} else if !slices.ContainsFunc(members, v.quorate) {
 		return // without a quorum nobody holds the manager's lock
 	}
 	for _, name := range members {

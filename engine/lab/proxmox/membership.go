@@ -88,14 +88,19 @@ type Quorum struct {
 	Quorate                 bool
 }
 
-func (db *Database) quorum(conf *Corosync) Quorum {
+// quorum returns the quorum as a member sees it: the QDevice votes for a node through that node's own daemon.
+func (v *view) quorum(db *Database, conf *Corosync, node string) Quorum {
 	q := Quorum{Expected: db.Ring.Expected}
 	if q.Expected == 0 {
+		q.Expected = conf.deviceVotes()
 		for _, n := range conf.Nodes {
 			q.Expected += n.Votes
 		}
 	}
 	q.Total = conf.votes(db.Ring.Members)
+	if v.deviceAlive(db, conf, node) {
+		q.Total += conf.deviceVotes()
+	}
 	q.Needed = q.Expected/2 + 1
 	q.Quorate = q.Total >= q.Needed
 	return q
@@ -111,7 +116,7 @@ func (v *view) quorate(node string) bool {
 	if conf == nil {
 		return true
 	}
-	return v.member(db, node) && db.quorum(conf).Quorate
+	return v.member(db, node) && v.quorum(db, conf, node).Quorate
 }
 
 // online reports whether a cluster considers a node online.

@@ -46,6 +46,7 @@ func Packages(w *World, debian string) []machine.Package {
 		}
 	}
 	all = append(all, backupPackages(debian)...)
+	all = append(all, w.qdevicePackages(debian)...)
 	for i := range all {
 		all[i].Debian = debian
 	}
@@ -115,6 +116,25 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 	}
 	// On trixie the package owns the keyring's file, which is there already wherever the repository is configured.
 	return append(packages, machine.Package{Name: "proxmox-archive-keyring", Version: "4.0"})
+}
+
+// qdevicePackages returns the packages of a QDevice, which are Debian's.
+func (w *World) qdevicePackages(debian string) []machine.Package {
+	version := map[string]string{"bookworm": "3.0.3-1", "trixie": "3.0.3-2"}[debian]
+	tools := func(names ...string) map[string]string {
+		files := map[string]string{}
+		for _, name := range names {
+			files[name] = "\x7fELF"
+		}
+		return files
+	}
+	return []machine.Package{
+		{Name: "corosync-qdevice", Version: version, Component: "main", Depends: []string{"corosync"}, Units: []machine.Unit{w.machineUnit(qdeviceUnit, false, false)},
+			Files: tools("/usr/sbin/corosync-qdevice", "/usr/sbin/corosync-qdevice-net-certutil", "/usr/sbin/corosync-qdevice-tool")},
+		// Its script creates the certificate authority.
+		{Name: "corosync-qnetd", Version: version, Component: "main", Units: w.units("corosync-qnetd"),
+			Files: tools("/usr/bin/corosync-qnetd", "/usr/bin/corosync-qnetd-certutil", "/usr/bin/corosync-qnetd-tool", qnetdStore+"/qnetd-cacert.crt")},
+	}
 }
 
 // protect is the apt hook that protects proxmox-ve.

@@ -48,6 +48,9 @@ func pvecmCommands() []perlCommand {
 			checks: map[string]check{"expected": atLeast(1)}, run: named(pvecmExpected)},
 		{name: "updatecerts", usage: "[OPTIONS]", options: map[string]check{"force": boolean, "silent": boolean,
 			"unmerge-known-hosts": boolean}, run: named(pvecmUpdatecerts)},
+		{name: "qdevice setup", args: []string{"address"}, usage: "<address> [OPTIONS]", options: map[string]check{"force": boolean, "network": cidr},
+			checks: map[string]check{"address": address}, run: named(qdeviceSetup)},
+		{name: "qdevice remove", run: named(qdeviceRemove)},
 		{name: "apiver", run: func(c *Command, _ arguments) int { c.printf("1\n"); return 0 }},
 	}
 }

@@ -22,7 +22,7 @@ func (w *World) Cluster(name string) (c ClusterView, ok bool) {
 				continue
 			}
 			ok = true
-			c = ClusterView{Name: name, Version: conf.Version, Online: db.onlineNodes(), Quorate: db.quorum(conf).Quorate}
+			c = ClusterView{Name: name, Version: conf.Version, Online: db.onlineNodes(), Quorate: slices.ContainsFunc(db.onlineNodes(), v.quorate)}
 			for _, n := range conf.Nodes {
 				c.Members = append(c.Members, n.Name)
 			}

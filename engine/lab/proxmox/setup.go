@@ -54,6 +54,12 @@ func (w *World) unitStarted(n Node, unit string) error {
 		if !configured {
 			return nil // ConditionPathExists: the unit is skipped without an error
 		}
+	case qdeviceUnit:
+		var conf *Corosync
+		w.at(func(v *view) { conf = clusterOf(v.database(n.Name())) })
+		if conf == nil || conf.Device == nil {
+			return failed(1, "Can't read quorum.device.model cmap key.")
+		}
 	}
 	w.update(func(s *State) { s.node(n.Name()).started(unit, w.clock.Now()) })
 	return nil

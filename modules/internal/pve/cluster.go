@@ -21,7 +21,8 @@ type Cluster struct {
 	Quorate bool
 	// Members holds the nodes of the cluster by name; empty on a standalone node.
 	Members map[string]Member
-	// DeviceVotes is the number of votes of the QDevice; 0 means none.
+	// Device is the address of the host of the QDevice; empty without a QDevice. DeviceVotes is the number of its votes.
+	Device      string
 	DeviceVotes int
 	// AuthKey is set if /etc/corosync/authkey exists. On a standalone node it was left by an earlier create or join,
 	// and pvecm add refuses it.
@@ -143,7 +144,7 @@ func (c *Cluster) fill(members, conf []byte) error {
 		return &FileError{membersFile, err}
 	}
 	c.Name, c.ConfigVersion = corosync.name, corosync.version
-	c.Members, c.DeviceVotes = corosync.nodes, corosync.device
+	c.Members, c.Device, c.DeviceVotes = corosync.nodes, corosync.device, corosync.deviceVotes
 	c.Quorate = live.Cluster.Quorate == 1
 	for name, m := range c.Members {
 		m.Online = live.Nodes[name].Online == 1

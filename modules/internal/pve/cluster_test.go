@@ -191,11 +191,35 @@ func TestCorosyncWithoutAVersion(t *testing.T) {
 	}
 }
 
-func TestQDevice(t *testing.T) {
-	conf := "totem {\n  cluster_name: lab\n}\nquorum {\n  device {\n    model: net\n    net {\n      algorithm: ffsplit\n      host: 10.0.0.9\n      tls: on\n    }\n    votes: 1\n  }\n  provider: corosync_votequorum\n}\n"
-	c, err := parseCorosync([]byte(conf))
-	if err != nil || c.device != 1 {
-		t.Errorf("%d votes of the QDevice (%v), want 1", c.device, err)
+// Without votes of its own, which is what pvecm sets up for an odd number of nodes, a QDevice has one fewer than there are nodes.
+func TestQDeviceInCorosyncConf(t *testing.T) {
+	conf := "totem {\n  cluster_name: lab\n}\nnodelist {\n  node {\n    name: a\n    nodeid: 1\n  }\n  node {\n    name: b\n    nodeid: 2\n  }\n  node {\n    name: c\n    nodeid: 3\n  }\n}\n" +
+		"quorum {\n  device {\n    model: net\n    net {\n      algorithm: ffsplit\n      host: 10.0.0.9\n      tls: on\n    }\n    votes: 1\n  }\n  provider: corosync_votequorum\n}\n"
+	for votes, want := range map[string]int{"    votes: 1\n": 1, "": 2} {
+		c, err := parseCorosync([]byte(strings.Replace(conf, "    votes: 1\n", votes, 1)))
+		if err != nil || c.device != "10.0.0.9" || c.deviceVotes != want {
+			t.Errorf("a QDevice on %q with %d votes (%v), want one on 10.0.0.9 with %d", c.device, c.deviceVotes, err, want)
+		}
+	}
+}
+
+// The lines are those of the example in Proxmox's documentation, with the names of corosync-quorumtool -s.
+func TestQDeviceState(t *testing.T) {
+	const head = "Flags:            Quorate Qdevice \n\nMembership information\n----------------------\n    Nodeid      Votes    Qdevice Name\n"
+	for _, test := range []struct {
+		text string
+		want QDevice
+	}{
+		{"", QDevice{}},
+		{"certificates\nMembership information\n----------------------\n    Nodeid      Votes Name\n         1          1 pve1 (local)\n", QDevice{Certificates: true}},
+		{"certificates\n" + head + "         1          1    A,V,NMW pve1 (local)\n         2          1         NR pve2\n         0          1            Qdevice\n", QDevice{true, true, true, true}},
+		{head + "         1          1    A,V,NMW pve1\n         2          1  NA,NV,NMW pve2 (local)\n         0          0            Qdevice (votes 1)\n", QDevice{Registered: true}},
+		{head + "         1          1   A,NV,NMW pve1 (local)\n", QDevice{Registered: true, Alive: true}},
+		{head + "         1          1         NR pve1 (local)\n", QDevice{}},
+	} {
+		if got := parseQDevice(test.text); got != test.want {
+			t.Errorf("%+v, want %+v, in\n%s", got, test.want, test.text)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +12,9 @@ type corosyncConf struct {
 	name    string
 	version int
 	nodes   map[string]Member
-	device  int // the votes of the QDevice
+	// device is the address of the QDevice's host, deviceVotes its votes.
+	device      string
+	deviceVotes int
 }
 
 // block is a section of a corosync.conf.
@@ -48,9 +51,13 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 			return conf, fmt.Errorf("totem.config_version: %w", err)
 		}
 	}
-	if devices := root.first("quorum").blocks["device"]; len(devices) > 0 {
-		if conf.device, err = number(devices[0].values["votes"]); err != nil {
-			return conf, fmt.Errorf("quorum.device.votes: %w", err)
+	devices := root.first("quorum").blocks["device"]
+	if len(devices) > 0 {
+		conf.device = cmp.Or(devices[0].first("net").values["host"], "an unnamed host")
+		if votes, ok := devices[0].values["votes"]; ok {
+			if conf.deviceVotes, err = number(votes); err != nil {
+				return conf, fmt.Errorf("quorum.device.votes: %w", err)
+			}
 		}
 	}
 	for _, node := range root.first("nodelist").blocks["node"] {
@@ -77,6 +84,10 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 			}
 		}
 		conf.nodes[name] = m
+	}
+	// Without votes of its own, as pvecm sets it up for an odd number of nodes, it has one fewer than there are nodes.
+	if len(devices) > 0 && devices[0].values["votes"] == "" {
+		conf.deviceVotes = len(conf.nodes) - 1
 	}
 	return conf, nil
 }

@@ -73,6 +73,8 @@ func Packages(more ...Content) []modules.Package {
 			Directories: []string{"/etc/corosync"},
 			Programs:    []string{"corosync-cfgtool", "corosync-quorumtool"},
 		},
+		{Name: "corosync-qdevice", Programs: []string{"corosync-qdevice-net-certutil", "corosync-qdevice-tool"}},
+		{Name: "corosync-qnetd", Running: []string{"corosync-qnetd.service"}, Programs: []string{"corosync-qnetd-certutil", "corosync-qnetd-tool"}},
 		{Name: "proxmox-default-kernel", KernelFlavour: kernelFlavour},
 		{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
 		{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
