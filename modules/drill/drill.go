@@ -207,7 +207,8 @@ func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step
 		Risk:    modules.CostsQuorum,
 		Summary: fmt.Sprintf("lose %s: stop %s there; a timer of its own starts them again after %s", node, units(hasCeph), short(m.Away)),
 		Action: modules.Run{Argv: []string{"sh", "-c", stop, "sh", timer, strconv.Itoa(int(m.Away.Seconds())) + "s", units(hasCeph)},
-			Dir: "/root", Limit: 2 * time.Minute},
+			Dir: "/root", Limit: 2 * time.Minute,
+			Explain: explain(node+" could not be stopped", "what is stopped there is started again after "+short(m.Away)+", if "+timer+".timer is listed by systemctl list-timers")},
 		Wide: true,
 		On:   lost,
 	}
@@ -227,7 +228,8 @@ func (m *Module) watch(node string, guests []string) modules.Step {
 		Risk:    modules.Restarts,
 		Summary: summary,
 		Action: modules.Run{Argv: append([]string{"sh", "-c", elsewhere, "sh", node, seconds(m.Within)}, guests...),
-			Dir: "/root", Limit: 2*m.Within + time.Minute},
+			Dir: "/root", Limit: 2*m.Within + time.Minute,
+			Explain: explain("the drill has failed", "the timer on "+node+" starts again what was stopped there, "+short(m.Away)+" after it was stopped")},
 		Wide: true,
 	}
 }
@@ -263,8 +265,21 @@ func (m *Module) back(node string, hasCeph bool) modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("wait until %s is %s, for at most %s", node, what, short(m.Returns+m.Away)),
 		Action: modules.Run{Argv: []string{"sh", "-c", returned, "sh", node, seconds(m.Returns + m.Away), pve.Flag(hasCeph)},
-			Dir: "/root", Limit: 2*(m.Returns+m.Away) + time.Minute},
+			Dir: "/root", Limit: 2*(m.Returns+m.Away) + time.Minute,
+			Explain: explain(node+" is not back", "see systemctl status "+units(hasCeph)+" there, and ceph health detail if there is Ceph")},
 		Wide: true,
+	}
+}
+
+// explain returns the Explain of a step: what is wrong, what its script said about it, and what happens or is to be done now. It
+// returns nil, for the usual report, if the script said nothing.
+func explain(wrong, now string) func(exit int, stdout, stderr []byte) error {
+	return func(_ int, _, stderr []byte) error {
+		said := pve.Complaint(stderr)
+		if said == "" {
+			return nil
+		}
+		return fmt.Errorf("%s: %s; %s", wrong, said, now)
 	}
 }
 

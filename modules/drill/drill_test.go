@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/survival"
 )
@@ -138,5 +140,29 @@ func TestNotInTime(t *testing.T) {
 				t.Errorf("it says %q and ends with %v, want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A failure says what is wrong and what happens now, and not which script was run.
+func TestFailures(t *testing.T) {
+	m := &Module{Within: 4 * time.Minute, Away: 6 * time.Minute, Returns: 10 * time.Minute}
+	for said, test := range map[string]struct {
+		step modules.Step
+		want string
+	}{
+		"Failed to start transient timer unit: Unit hlplay-drill.timer was already loaded.\n": {m.lose(nil, "pve1", true),
+			"pve1 could not be stopped: Failed to start transient timer unit: Unit hlplay-drill.timer was already loaded.; what is stopped there is started again after 6m, if hlplay-drill.timer"},
+		"not in time: service vm:100 (pve1, started)\n": {m.watch("pve1", []string{"vm:100"}),
+			"the drill has failed: not in time: service vm:100 (pve1, started); the timer on pve1 starts again what was stopped there, 6m after it was stopped"},
+		"not as before: pve1 is not online\n": {m.back("pve1", false),
+			"pve1 is not back: not as before: pve1 is not online; see systemctl status corosync.service there"},
+	} {
+		explain := test.step.Action.(modules.Run).Explain
+		if err := explain(1, nil, []byte(said)); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%q is explained as %v, want %q", said, err, test.want)
+		}
+		if err := explain(1, nil, nil); err != nil {
+			t.Errorf("a script that says nothing is explained as %v", err)
+		}
 	}
 }
