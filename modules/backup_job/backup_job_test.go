@@ -102,7 +102,7 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%q is refused", text)
 		}
 	}
-	for _, text := range []string{"", "every tuesday at noon", "mon-fri 22:00", "25:00", "12:60", "61", "02:30 ", "mon  02:30", "@daily", "30 2 * * *", "-02:30", "02:30\n", "mon..fri 22:00 23:00", "moon 1:00"} {
+	for _, text := range []string{"", "every tuesday at noon", "mon-fri 22:00", "25:00", "12:60", "61", "02:30 ", "mon  02:30", "@daily", "30 2 * * *", "-02:30", "02:30\n", "mon..fri 22:00 23:00", "moon 1:00", "*/90", "*/0", "0/24:00", "17..8:00", "30..10"} {
 		if isEvent(text) {
 			t.Errorf("%q is accepted", text)
 		}

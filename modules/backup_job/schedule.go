@@ -47,19 +47,30 @@ func isEvent(text string) bool {
 	return given > 0 && len(parts) == 0
 }
 
-// isClock reports whether a text is a time of the day, or times of it. A single number is a minute.
+// isClock reports whether a text is a time of the day, or times of it. A single number is a minute. Each number is below the
+// 24 hours or the 60 minutes and seconds, the steps of a repetition too, and a range begins with the lower number.
 func isClock(text string) bool {
 	if !clock().MatchString(text) {
 		return false
 	}
 	fields := strings.Split(text, ":")
 	for i, field := range fields {
+		most := 59
+		if i == 0 && len(fields) > 1 {
+			most = 23
+		}
 		for element := range strings.SplitSeq(field, ",") {
-			span, _, _ := strings.Cut(element, "/")
+			span, step, repeats := strings.Cut(element, "/")
+			least := 0
 			for _, digits := range number().FindAllString(span, -1) {
-				if n, err := strconv.Atoi(digits); err != nil || n > 59 || i == 0 && len(fields) > 1 && n > 23 {
+				n, err := strconv.Atoi(digits)
+				if err != nil || n < least || n > most {
 					return false
 				}
+				least = n
+			}
+			if n, err := strconv.Atoi(step); repeats && (err != nil || n < 1 || n > most) {
+				return false
 			}
 		}
 	}

@@ -229,7 +229,7 @@ func (f *File) checkState() error {
 		"make_parents":                   f.MakeParents,
 		"replace":                        f.Replace,
 		"tree":                           f.Tree != "",
-		"files":                          len(f.Files) > 0,
+		"files":                          f.Files != nil,
 	}
 	var useless []string
 	switch f.state() {

@@ -30,8 +30,8 @@ type entry struct {
 	mode      fs.FileMode
 }
 
-// copies reports whether the directory is given what is to be in it.
-func (f *File) copies() bool { return f.Tree != "" || len(f.Files) > 0 }
+// copies reports whether the directory is given what is to be in it, even if that is nothing.
+func (f *File) copies() bool { return f.Tree != "" || f.Files != nil }
 
 // entries returns what belongs in the directory, each directory before what is in it.
 func (f *File) entries() ([]entry, error) {

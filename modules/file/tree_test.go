@@ -63,6 +63,12 @@ func TestTrees(t *testing.T) {
 		t.Errorf("one file of the tree differs, and the steps are %q", got)
 	}
 
+	// A computed map that is empty still asks for a directory.
+	none := &File{Path: "/etc/app", Files: map[string]string{}}
+	if got := summaries(modulestest.Converges(t, none, treeHost(nil))); len(got) != 1 || got[0] != "create directory /etc/app (0755 root:root)" {
+		t.Errorf("with no files the steps are %q", got)
+	}
+
 	modes := &File{Path: "/etc/app", Files: map[string]string{"d/f": "1"}, Mode: 0o750, FileMode: 0o640}
 	got := summaries(modulestest.Converges(t, modes, treeHost([]string{"d", "d/f"})))
 	if want := []string{"create directory /etc/app (0750 root:root)", "create directory /etc/app/d (0750 root:root)", "create /etc/app/d/f (1 byte, 0640 root:root)"}; !cmp.Equal(got, want) {

@@ -73,9 +73,12 @@ func cardOf(text string) map[string]string {
 			delete(card, key)
 			card["model"] = key
 			if value != "" {
-				card["macaddr"] = strings.ToUpper(value)
+				card["macaddr"] = value
 			}
 		}
+	}
+	if mac, given := card["macaddr"]; given { // in whatever form; it is stored in upper case
+		card["macaddr"] = strings.ToUpper(mac)
 	}
 	return card
 }

@@ -57,6 +57,9 @@ func (m *Module) Validate() error {
 	fault := func(argument, problem, want string) error {
 		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
 	}
+	if len(m.To) == 0 {
+		return fault("to", "it names no host: nothing would be measured", "the addresses of the other hosts; where there may be none, give the task a when")
+	}
 	for _, host := range slices.Sorted(maps.Keys(m.To)) {
 		if a, err := netip.ParseAddr(m.To[host]); err != nil || a.Zone() != "" {
 			return fault("to", fmt.Sprintf("%q, for %s, is no IP address", m.To[host], host), "an address without a prefix length, as in 10.10.10.12")

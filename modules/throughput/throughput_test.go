@@ -127,18 +127,23 @@ func TestRefused(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for argument, m := range map[string]*Module{
-		"to":           {To: map[string]string{"pve2": "10.10.10.12/24"}},
-		"floor":        {Floor: 101},
-		"single_floor": {SingleFloor: -1},
-		"streams":      {Streams: 1},
-		"seconds":      {Seconds: 301},
-		"speed":        {Speed: -1},
-		"port":         {Port: 80},
+	to := map[string]string{"pve2": "10.10.10.12"}
+	for _, test := range []struct {
+		argument string
+		m        *Module
+	}{
+		{"to", &Module{To: map[string]string{}}},
+		{"to", &Module{To: map[string]string{"pve2": "10.10.10.12/24"}}},
+		{"floor", &Module{To: to, Floor: 101}},
+		{"single_floor", &Module{To: to, SingleFloor: -1}},
+		{"streams", &Module{To: to, Streams: 1}},
+		{"seconds", &Module{To: to, Seconds: 301}},
+		{"speed", &Module{To: to, Speed: -1}},
+		{"port", &Module{To: to, Port: 80}},
 	} {
 		var fault *modules.ArgumentError
-		if err := modulestest.Decoded(m).Validate(); !errors.As(err, &fault) || fault.Argument != argument {
-			t.Errorf("%+v: the fault is %v, expected one in %s", m, err, argument)
+		if err := modulestest.Decoded(test.m).Validate(); !errors.As(err, &fault) || fault.Argument != test.argument {
+			t.Errorf("%+v: the fault is %v, expected one in %s", test.m, err, test.argument)
 		}
 	}
 }
