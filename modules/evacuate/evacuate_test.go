@@ -50,8 +50,8 @@ func cluster(guests map[int]machine, more ...observe.Expectation) *observe.Host 
 	h := observe.NewRecorded("pve1", append(known, more...)...)
 	hosts := map[string]*observe.Host{
 		"pve1": h,
-		"pve2": observe.NewRecorded("pve2", pve.FreeMemory.Expect("", 8<<30)),
-		"pve3": observe.NewRecorded("pve3", pve.FreeMemory.Expect("", 16<<30)),
+		"pve2": observe.NewRecorded("pve2", pve.Nodes.Expect("", pve.Node{Name: "pve2"}), pve.FreeMemory.Expect("", 8<<30)),
+		"pve3": observe.NewRecorded("pve3", pve.Nodes.Expect("", pve.Node{Name: "pve3"}), pve.FreeMemory.Expect("", 16<<30)),
 	}
 	h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(name string) (*observe.Host, error) { return hosts[name], nil })
 	return h

@@ -22,7 +22,7 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 			continue
 		}
 		why := ""
-		peer, err := s.host.Peer(name)
+		peer, err := pve.Listed(s.host, name)
 		switch {
 		case !s.cluster.Members[name].Online:
 			why = "is offline"
@@ -31,8 +31,12 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 		case err != nil:
 			why = "is not in the inventory"
 		default:
+			pve.FreeMemory.Want(peer, "")
 			var memory uint64
-			if memory, err = pve.FreeMemory.Observe(ctx, peer, ""); err != nil {
+			if peer, err = pve.HostOf(ctx, s.host, name); err == nil {
+				memory, err = pve.FreeMemory.Observe(ctx, peer, "")
+			}
+			if err != nil {
 				why = fmt.Sprintf("does not say how much memory is free: %v", err)
 			} else {
 				free[name] = memory

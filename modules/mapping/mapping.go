@@ -211,15 +211,18 @@ func mappedOn(m pve.Mapping, node string) []string {
 
 // device returns the device of a node as Proxmox VE compares it when a guest starts.
 func (p *PCI) device(ctx context.Context, h modules.Host, node, where string) (map[string]string, error) {
-	on, err := h.Peer(node)
-	if err != nil {
-		return nil, fmt.Errorf("pci.devices: %w", err)
-	}
 	first := where
 	if !strings.Contains(where, ".") {
 		first += ".0"
 	}
 	folder := "/sys/bus/pci/devices/" + first + "/"
+	if on, err := pve.Listed(h, node); err == nil {
+		observe.PCIDevices.Want(on, "")
+	}
+	on, err := pve.HostOf(ctx, h, node)
+	if err != nil {
+		return nil, fmt.Errorf("pci.devices: %w", err)
+	}
 	observe.PCIUses.Want(on, "")
 	observe.Files.Want(on, folder+"subsystem_vendor", folder+"subsystem_device")
 	devices, err := observe.PCIDevices.Observe(ctx, on, "")

@@ -94,7 +94,10 @@ func parseUSB(a remote.Answer) (map[string]string, error) {
 
 // device returns the device of a node as Proxmox VE writes it.
 func (u *USB) device(ctx context.Context, h modules.Host, node, name string) (map[string]string, error) {
-	on, err := h.Peer(node)
+	if on, err := pve.Listed(h, node); err == nil {
+		usbDevices.Want(on, "")
+	}
+	on, err := pve.HostOf(ctx, h, node)
 	if err != nil {
 		return nil, fmt.Errorf("usb.devices: %w", err)
 	}

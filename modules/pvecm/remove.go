@@ -143,10 +143,7 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 	if member.Online {
 		return "the cluster sees it online", nil
 	}
-	peer, err := h.Peer(r.Node)
-	if at := slices.IndexFunc(h.Peers(), func(p modules.Host) bool { return strings.HasPrefix(p.Name(), r.Node+".") }); err != nil && at >= 0 {
-		peer, err = h.Peers()[at], nil
-	}
+	peer, err := pve.Listed(h, r.Node)
 	if err != nil {
 		return "", nil // it is not in the inventory any more
 	}

@@ -39,7 +39,7 @@ func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestCo
 		if err := checkStorage(ctx, h, "move."+slot, target, have.Node); err != nil {
 			return nil, err
 		}
-		on, err := h.Peer(have.Node)
+		on, err := pve.HostOf(ctx, h, have.Node)
 		if err != nil {
 			return nil, fmt.Errorf("virtual machine %d is on %s, where its disks would be moved: %w", m.ID, have.Node, err)
 		}

@@ -39,6 +39,37 @@ var Nodes = &observe.Kind[Node]{
 	},
 }
 
+// Listed returns the host that the inventory lists under the name of a node, or under a domain name that begins with it.
+func Listed(h *observe.Host, node string) (*observe.Host, error) {
+	host, err := h.Peer(node)
+	if err == nil {
+		return host, nil
+	}
+	for _, peer := range h.Peers() {
+		if strings.HasPrefix(peer.Name(), node+".") {
+			return peer, nil
+		}
+	}
+	return nil, err
+}
+
+// HostOf is Listed for what is to be read or done on the node: a host that is another node is an error, whatever the
+// inventory calls it.
+func HostOf(ctx context.Context, h *observe.Host, node string) (*observe.Host, error) {
+	host, err := Listed(h, node)
+	if err != nil {
+		return nil, err
+	}
+	is, err := Nodes.Observe(ctx, host, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case is.Name != node:
+		return nil, fmt.Errorf("the inventory's host %s is node %s, not %s: correct its address or its name in the inventory", host.Name(), is.Name, node)
+	}
+	return host, nil
+}
+
 func parseNode(a remote.Answer) (Node, error) {
 	found, err := ParseFindings(a)
 	n := Node{Name: found["name"], Codename: found["codename"]}
