@@ -5,7 +5,6 @@ package ha
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"hlplay/modules"
@@ -34,6 +33,10 @@ that state, which is the first step of its repair.
 **placement** says on which nodes resources prefer to run; a higher number wins. On Proxmox VE 8 that is a group to which
 the resources are assigned, on 9 a node-affinity rule. A resource can be in one placement only. A new placement can
 move running guests at once; a strict one stops guests when none of its nodes is online.
+
+When a cluster has been upgraded from 8 to 9, Proxmox VE turns groups into rules by itself, as soon as all nodes run 9 and are online.
+The task waits for that, and says what prevents it. A rule that was made so, ha-group-NAME, is the placement NAME: a playbook that was
+written for 8 goes on as it is.
 
 **affinity** keeps resources together on one node, or apart on different ones: a resource-affinity rule, which Proxmox VE 8 does not
 have. What Proxmox VE would refuse, or accept and then ignore, is refused: resources whose nodes have different priorities, a rule that says
@@ -89,6 +92,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	switch {
+	case s.major == 9 && len(s.ha.Groups) > 0:
+		return s.migration(ctx)
 	case m.Resource != nil:
 		return m.Resource.plan(ctx, s)
 	case m.Affinity != nil:
@@ -135,9 +140,8 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	switch {
 	case cluster.Name == "":
 		return nil, fmt.Errorf("%s is in no cluster: high availability needs one, of three nodes or more", h.Name())
-	case major == 9 && len(ha.Groups) > 0:
-		return nil, fmt.Errorf("cluster %s still has HA groups (%s): Proxmox VE 9 turns them into rules once all nodes run it and are online; wait for that, then run again",
-			cluster.Name, strings.Join(names(ha.Groups), ", "))
+	case major == 9 && len(ha.Resources) == 0:
+		ha.Groups = map[string]pve.Group{} // they vanish with the first resource
 	}
 	if err := pve.Writable(ctx, h); err != nil {
 		return nil, err // without a quorum, the manager's status is outdated as well

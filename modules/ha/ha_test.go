@@ -194,7 +194,8 @@ func TestRefusals(t *testing.T) {
 		{"in error", resource(nil), host(9, with(func(ha *pve.HA) { ha.Services["vm:100"] = pve.Service{State: "error"} })), "state error"},
 		{"in error, with what is known of the reason", resource(nil), host(9, with(inError), locked("100", "backup")), "could not be started on pve1, pve2; guest 100 is locked (backup)"},
 		{"ignoring is no repair", resource(func(r *Resource) { r.State = "ignored" }), host(9, with(inError)), "--state disabled"},
-		{"groups on 9", placement(nil), host(9, with(func(ha *pve.HA) { ha.Groups["old"] = pve.Group{} })), "still has HA groups (old)"},
+		{"groups on 9 while a node is in maintenance", placement(nil), host(9, with(func(ha *pve.HA) { ha.Groups["old"] = pve.Group{}; ha.Nodes["pve2"] = "maintenance" })),
+			"still has HA groups (old), which Proxmox VE 9 turns into rules by itself, but not as long as pve2 is in state maintenance"},
 		{"not managed", placement(func(p *Placement) { p.Resources = []string{"vm:101"} }), host(9, scenery()), "vm:101 is not highly available yet"},
 		{"unknown node", placement(func(p *Placement) { p.Nodes = map[string]string{"pve9": "1"} }), host(8, scenery()), "no node pve9"},
 		{"in another rule", placement(nil), host(9, with(func(ha *pve.HA) {

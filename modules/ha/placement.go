@@ -157,11 +157,12 @@ func (p *Placement) strictText() string {
 
 // rule plans a node-affinity rule of Proxmox VE 9.
 func (p *Placement) rule(s *scene) (modules.Plan, error) {
-	have, exists := s.ha.Rules[p.Name]
+	name := p.ruleName(s.ha.Rules)
+	have, exists := s.ha.Rules[name]
 	if exists && have.Type != "node-affinity" {
-		return modules.Plan{}, fmt.Errorf("placement.name: HA rule %s exists and is a %s rule: choose another name", p.Name, have.Type)
+		return modules.Plan{}, fmt.Errorf("placement.name: HA rule %s exists and is a %s rule: choose another name", name, have.Type)
 	}
-	if err := p.conflicts(s); err != nil {
+	if err := p.conflicts(s, name); err != nil {
 		return modules.Plan{}, err
 	}
 	after := s.ha.Clone()
@@ -169,21 +170,21 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 	for _, sid := range p.sids() {
 		want.Resources[sid] = true
 	}
-	after.Rules[p.Name] = want
+	after.Rules[name] = want
 	if err := s.feasible("placement.resources", after.Rules, p.sids()); err != nil {
 		return modules.Plan{}, err
 	}
-	args := []string{"node-affinity", p.Name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", pve.Flag(p.Strict)}
+	args := []string{"node-affinity", name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", pve.Flag(p.Strict)}
 	var steps []modules.Step
 	switch {
 	case !exists:
-		steps = append(steps, s.step(fmt.Sprintf("create node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("create node-affinity rule %s: %s on %s%s", name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
 			append([]string{"rules", "add"}, args...)...))
 	case !maps.Equal(have.Nodes, want.Nodes) || !maps.Equal(have.Resources, want.Resources) || have.Strict != want.Strict || have.Disabled:
 		if have.Disabled {
 			args = append(args, "--delete", "disable")
 		}
-		steps = append(steps, s.step(fmt.Sprintf("change node-affinity rule %s: %s on %s%s", p.Name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
+		steps = append(steps, s.step(fmt.Sprintf("change node-affinity rule %s: %s on %s%s", name, strings.Join(p.sids(), ", "), p.nodeList(), p.strictText()), after,
 			append([]string{"rules", "set"}, args...)...))
 	}
 	if p.NoFailback != nil {
@@ -201,11 +202,11 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 }
 
 // conflicts rejects what Proxmox VE would reject, or silently ignore later.
-func (p *Placement) conflicts(s *scene) error {
+func (p *Placement) conflicts(s *scene, name string) error {
 	priorities := prioritiesOf(p.nodes())
 	for _, id := range names(s.ha.Rules) {
 		rule := s.ha.Rules[id]
-		if id == p.Name || rule.Disabled {
+		if id == name || rule.Disabled {
 			continue
 		}
 		for _, sid := range p.sids() {

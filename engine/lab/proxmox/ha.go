@@ -27,6 +27,8 @@ type HA struct {
 	Disarmed string
 	// Maintenance are the nodes in maintenance mode.
 	Maintenance []string
+	// Cooldown is how many loops the CRM still waits before it tries again to turn groups into rules.
+	Cooldown int
 }
 
 // LRM is the state of a local resource manager.
@@ -136,6 +138,7 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 			ha.Nodes[name] = "unknown"
 		}
 	}
+	v.migrateGroups(db, members)
 	v.crmCommands(db)
 	v.crmServices(db, now, members)
 	for _, name := range members {

@@ -111,3 +111,51 @@ func haGroupconfig(c *Command, _ arguments) int {
 	c.printf("%s", out.String())
 	return code
 }
+
+// migrateGroups turns groups into rules as the CRM of PVE 9 does (PVE::HA::Manager of pve-ha-manager 5): every sixth loop, as soon
+// as all nodes are online with an LRM at work and run PVE 9.
+func (v *view) migrateGroups(db *Database, members []string) {
+	ha := &db.HA
+	groups := ParseSections(db.Text(groupsFile))
+	if len(groups) == 0 || v.world.node(ha.Master).Debian() == "bookworm" {
+		return
+	}
+	if ha.Cooldown--; ha.Cooldown > 0 {
+		return
+	}
+	ha.Cooldown = 6
+	for _, n := range db.corosync().Nodes {
+		if !slices.Contains(members, n.Name) || ha.Nodes[n.Name] != "online" || !v.runs(n.Name, "pve-ha-lrm.service", 0) || ha.lrm(n.Name).Waiting ||
+			v.world.node(n.Name).Debian() == "bookworm" {
+			return
+		}
+	}
+	rules, resources := db.rules(), db.resources()
+	for _, g := range groups {
+		var sids []string
+		for i, r := range resources {
+			if r.Keys["group"] != g.ID {
+				continue
+			}
+			sids = append(sids, r.Type+":"+r.ID)
+			delete(resources[i].Keys, "group")
+			resources[i].Keys["failback"] = fmt.Sprint(number(g.Keys["nofailback"] != "1"))
+		}
+		if len(sids) == 0 {
+			continue // a group without resources vanishes
+		}
+		slices.Sort(sids)
+		rule := Section{Type: "node-affinity", ID: "ha-group-" + g.ID, Keys: map[string]string{"nodes": g.Keys["nodes"], "resources": strings.Join(sids, ","),
+			"comment": g.Keys["comment"]}}
+		if rule.Keys["comment"] == "" {
+			rule.Keys["comment"] = "Generated from HA group '" + g.ID + "'."
+		}
+		if g.Keys["restricted"] == "1" {
+			rule.Keys["strict"] = "1"
+		}
+		rules = append(rules, rule)
+	}
+	v.writeRules(db, rules)
+	v.writeResources(db, resources)
+	db.Remove(groupsFile)
+}

@@ -1,0 +1,106 @@
+package ha
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/internal/pve"
+)
+
+// migratedPrefix is how the names of rules begin that Proxmox VE has made of groups.
+const migratedPrefix = "ha-group-"
+
+// migration waits until Proxmox VE 9 has turned the groups of an upgraded cluster into rules, which its manager tries every minute; no
+// rule can be changed before (PVE::HA::Manager and PVE::HA::Groups of pve-ha-manager 5).
+func (s *scene) migration(ctx context.Context) (modules.Plan, error) {
+	obstacles, err := s.obstacles(ctx)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	groups := strings.Join(names(s.ha.Groups), ", ")
+	if len(obstacles) > 0 {
+		return modules.Plan{}, fmt.Errorf("cluster %s still has HA groups (%s), which Proxmox VE 9 turns into rules by itself, but not as long as %s",
+			s.cluster.Name, groups, strings.Join(obstacles, ", and "))
+	}
+	plan := s.plan(modules.Step{
+		Summary: "wait until Proxmox VE has turned its HA groups into rules: " + groups,
+		Action:  modules.Wait{},
+		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", migrated(s.ha))),
+		Settle:  5 * time.Minute,
+		Await:   "rules in place of the groups (journalctl -u pve-ha-crm on the master says what prevents it)",
+		Wide:    true,
+	})
+	plan.Partial = true
+	return plan, nil
+}
+
+// obstacles lists what keeps the manager from the migration.
+func (s *scene) obstacles(ctx context.Context) ([]string, error) {
+	var all []string
+	if offline := s.cluster.Offline(); len(offline) > 0 {
+		all = append(all, strings.Join(offline, ", ")+" is offline")
+	}
+	for _, name := range names(s.ha.Nodes) {
+		if state := s.ha.Nodes[name]; state != "online" && s.cluster.Members[name].Online {
+			all = append(all, fmt.Sprintf("%s is in state %s for high availability", name, state))
+		}
+	}
+	for _, peer := range s.host.Peers() {
+		pve.Nodes.Want(peer, "")
+	}
+	for _, peer := range s.host.Peers() {
+		node, err := pve.Nodes.Observe(ctx, peer, "")
+		var unreachable *remote.UnreachableError
+		switch {
+		case errors.As(err, &unreachable) && ctx.Err() == nil:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if _, member := s.cluster.Members[node.Name]; member && strings.HasPrefix(node.Version, "8.") {
+			all = append(all, fmt.Sprintf("%s runs Proxmox VE %s", node.Name, node.Version))
+		}
+	}
+	return all, nil
+}
+
+// migrated returns what becomes of high availability: a rule for each group that a resource is in, and none for the others.
+func migrated(ha pve.HA) pve.HA {
+	after := ha.Clone()
+	clear(after.Groups)
+	for sid, resource := range ha.Resources {
+		group, exists := ha.Groups[resource.Group]
+		if !exists {
+			continue
+		}
+		name := migratedPrefix + resource.Group
+		rule, made := after.Rules[name]
+		if !made {
+			rule = pve.Rule{Type: "node-affinity", Nodes: group.Nodes, Resources: map[string]bool{}, Strict: group.Restricted, Comment: group.Comment}
+			if rule.Comment == "" {
+				rule.Comment = "Generated from HA group '" + resource.Group + "'."
+			}
+			after.Rules[name] = rule
+		}
+		rule.Resources[sid] = true
+		resource.Group, resource.Failback = "", !group.NoFailback
+		after.Resources[sid] = resource
+	}
+	return after
+}
+
+// ruleName returns the name of the placement's rule, which Proxmox VE may have made of a group.
+func (p *Placement) ruleName(rules map[string]pve.Rule) string {
+	if rule, made := rules[migratedPrefix+p.Name]; made && rule.Type == "node-affinity" {
+		if _, own := rules[p.Name]; !own && slices.ContainsFunc(p.Resources, func(sid string) bool { return rule.Resources[sid] }) {
+			return migratedPrefix + p.Name
+		}
+	}
+	return p.Name
+}
