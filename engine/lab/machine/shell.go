@@ -95,7 +95,10 @@ func (s *shell) runText(ctx context.Context, text, dollarZero string, params []s
 
 func (s *shell) syntaxError(dollarZero string, err error) int {
 	var parse syntax.ParseError
-	if errors.As(err, &parse) {
+	var lacking unsimulatedError
+	if errors.As(err, &lacking) {
+		fmt.Fprintf(s.c.Stderr, "%s: %v\n", s.name, lacking)
+	} else if errors.As(err, &parse) {
 		fmt.Fprintf(s.c.Stderr, "%s: %d: Syntax error: %s\n", dollarZero, parse.Pos.Line(), parse.Text)
 	} else {
 		fmt.Fprintf(s.c.Stderr, "%s: 1: Syntax error: %v\n", dollarZero, err)

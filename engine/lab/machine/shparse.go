@@ -69,6 +69,9 @@ func parse(src shText) parsed {
 	if err != nil {
 		return parsed{err: err}
 	}
+	if err := unsimulatedSyntax(file); err != nil {
+		return parsed{err: err}
+	}
 	rewrite(file, src.dash)
 	script := parsed{file: file, text: src.text}
 	if rewritten(src) {
@@ -128,23 +131,87 @@ func manyDigits(n *syntax.ParamExp) {
 }
 
 func openOnce(stmt *syntax.Stmt) {
-	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	if !ok || len(call.Args) != 1 || call.Args[0].Lit() != "exec" || len(stmt.Redirs) != 1 {
+	if !opensOnly(stmt) {
 		return
 	}
-	r := stmt.Redirs[0]
-	if r.N == nil || r.N.Value < "3" || r.Word == nil {
-		return
-	}
+	call, r := stmt.Cmd.(*syntax.CallExpr), stmt.Redirs[0]
 	switch r.Op {
-	case syntax.RdrInOut, syntax.RdrIn, syntax.RdrOut, syntax.AppOut:
-		call.Args = []*syntax.Word{word("__open"), word(r.Op.String()), r.Word}
 	case syntax.DplIn, syntax.DplOut:
 		call.Args = []*syntax.Word{word("true")}
 	default:
-		return
+		call.Args = []*syntax.Word{word("__open"), word(r.Op.String()), r.Word}
 	}
 	stmt.Redirs = nil
+}
+
+// opensOnly reports whether a statement does nothing but open or close one descriptor above the standard ones.
+func opensOnly(stmt *syntax.Stmt) bool {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) != 1 || call.Args[0].Lit() != "exec" || len(stmt.Redirs) != 1 {
+		return false
+	}
+	r := stmt.Redirs[0]
+	switch r.Op {
+	case syntax.RdrInOut, syntax.RdrIn, syntax.RdrOut, syntax.AppOut, syntax.DplIn, syntax.DplOut:
+		return r.N != nil && r.N.Value >= "3" && r.Word != nil
+	}
+	return false
+}
+
+// unsimulatedError is what a script asks for that the interpreter would silently leave out.
+type unsimulatedError string
+
+func (e unsimulatedError) Error() string { return "not supported on simulated nodes: " + string(e) }
+
+// unsimulatedSyntax returns an error for a script that uses descriptors above the standard ones, or has a subshell do
+// something when it ends: the interpreter would go on without either.
+func unsimulatedSyntax(file *syntax.File) error {
+	var err error
+	found := func(what string) {
+		if err == nil {
+			err = unsimulatedError(what)
+		}
+	}
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Stmt:
+			for _, r := range n.Redirs {
+				switch {
+				case opensOnly(n):
+				case r.N != nil && r.N.Value >= "3":
+					found("file descriptor " + r.N.Value)
+				case (r.Op == syntax.DplIn || r.Op == syntax.DplOut) && r.Word.Lit() >= "3" && r.Word.Lit() <= "9":
+					found("file descriptor " + r.Word.Lit())
+				}
+			}
+		case *syntax.Subshell:
+			if trapsExit(n) {
+				found("a trap of EXIT in a subshell")
+			}
+		case *syntax.CmdSubst:
+			if trapsExit(n) {
+				found("a trap of EXIT in a command substitution")
+			}
+		}
+		return err == nil
+	})
+	return err
+}
+
+// trapsExit reports whether a part of a script sets a trap of EXIT, other than in a function.
+func trapsExit(part syntax.Node) bool {
+	traps := false
+	syntax.Walk(part, func(n syntax.Node) bool {
+		call, ok := n.(*syntax.CallExpr)
+		if ok && len(call.Args) > 2 && call.Args[0].Lit() == "trap" && call.Args[1].Lit() != "-" {
+			for _, signal := range call.Args[2:] {
+				traps = traps || signal.Lit() == "EXIT" || signal.Lit() == "0"
+			}
+		}
+		_, function := n.(*syntax.FuncDecl)
+		return !function
+	})
+	return traps
 }
 
 func literal(text string) *syntax.Word {

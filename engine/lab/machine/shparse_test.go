@@ -8,6 +8,32 @@ import (
 )
 
 // What was parsed is found again, by the text and the shell that it is for, and no more is kept than the limit says.
+// What the interpreter would leave out without a word is refused before anything of the script runs.
+func TestUnsimulatedSyntax(t *testing.T) {
+	m := bare(t)
+	for script, lacks := range map[string]string{
+		"echo a; exec 3>/srv/f; echo x >&3":             "file descriptor 3",
+		"exec 4</etc/hostname; read a <&4; echo \"$a\"": "file descriptor 4",
+		"{ echo a; echo b >&2; } 3>&1 1>&2 2>&3":        "file descriptor 3",
+		"echo a; (trap 'echo b' EXIT; echo c)":          "a trap of EXIT in a subshell",
+		"x=$(trap 'echo b' 0; echo c); echo $x":         "a trap of EXIT in a command substitution",
+	} {
+		out, errs, code := run(t, m, "root", script)
+		if want := "sh: not supported on simulated nodes: " + lacks + "\n"; out != "" || errs != want || code != 2 {
+			t.Errorf("%s: prints %q and %q, and ends with %d; expected %q", script, out, errs, code, want)
+		}
+	}
+	for script, want := range map[string]string{
+		"exec 3<>/srv/lock; echo a >&2; exec 3>&-; echo b 2>&1":           "b\n",
+		"f() { trap 'echo gone' EXIT; }; (trap '' TERM; echo a); f; echo": "a\n\ngone\n",
+		"(trap - EXIT; echo a)": "a\n",
+	} {
+		if out, errs, code := run(t, m, "root", script); out != want || code != 0 {
+			t.Errorf("%s: prints %q and %q, and ends with %d; expected %q", script, out, errs, code, want)
+		}
+	}
+}
+
 func TestParsedScriptsAreKept(t *testing.T) {
 	p := &parsedScripts{limit: 1600}
 	script := shText{"echo $$", true}
