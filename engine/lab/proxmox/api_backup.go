@@ -2,8 +2,10 @@ package proxmox
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Backup jobs of the cluster are stored and shown, but never run.
@@ -74,6 +76,29 @@ func jobValue(job Section) map[string]any {
 	return value
 }
 
+// calendarEvent is the form of a schedule: a word, or weekdays, date and time.
+var calendarEvent = sync.OnceValue(func() *regexp.Regexp {
+	list := func(element string) string { return element + `(?:,` + element + `)*` }
+	values := func(number string) string {
+		return list(`(?:\*|` + number + `(?:\.\.` + number + `)?)(?:/` + number + `)?`)
+	}
+	const day = `(?:mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)`
+	hour, minute := values(`(?:[01]?[0-9]|2[0-3])`), values(`[0-5]?[0-9]`)
+	days := list(day + `(?:\.\.` + day + `)?`)
+	date := `(?:` + values(`[0-9]{4}`) + `-)?` + values(`(?:0?[1-9]|1[0-2])`) + `-` + values(`(?:0?[1-9]|[12][0-9]|3[01])`)
+	clock := `(?:` + hour + `:` + minute + `(?::` + minute + `)?|` + minute + `)`
+	return regexp.MustCompile(`^(?i:minutely|hourly|daily|weekly|monthly|quarterly|semi-?annually|yearly|annually|` + days + `(?: ` + date + `)?(?: ` + clock + `)?|` + date + `(?: ` + clock + `)?|` + clock + `)$`)
+})
+
+// checkSchedule refuses a schedule that is no calendar event. What Proxmox VE says of the place where its parser stopped is not
+// recorded.
+func checkSchedule(usage string, a arguments) error {
+	if text := a.get("schedule"); a.has("schedule") && !calendarEvent().MatchString(text) {
+		return unverified(usage, fmt.Sprintf("schedule: invalid format - invalid calendar event '%s' - unable to parse calendar event", text))
+	}
+	return nil
+}
+
 // jobKeys returns the properties of a job that a call sets, with booleans in their stored form.
 func jobKeys(a arguments, keys map[string]string) {
 	for key, value := range a.values {
@@ -99,6 +124,9 @@ func jobCreate(_ *Command, v *view, db *Database, _ []string, a arguments) error
 	case !a.bool("all") && !a.has("vmid") && !a.has("pool"):
 		return unverified(usage, "vmid: property is missing and it is not optional")
 	}
+	if err := checkSchedule(usage, a); err != nil {
+		return err
+	}
 	id := a.get("id")
 	if id == "" {
 		id = "backup-" + uuid("job", v.next())[:8] + "-0000"
@@ -123,6 +151,9 @@ func jobSet(_ *Command, v *view, db *Database, parts []string, a arguments) erro
 	i := section(all, parts[0])
 	if i < 0 {
 		return noSuchJob("set", parts[0])
+	}
+	if err := checkSchedule("set <api_path>", a); err != nil {
+		return err
 	}
 	before := len(a.values)
 	jobKeys(a, all[i].Keys)

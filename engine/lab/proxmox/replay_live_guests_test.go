@@ -105,6 +105,9 @@ func TestGuestsMove(t *testing.T) {
 		t.Errorf("after a live migration: %q", got)
 	}
 	for _, step := range []struct{ line, want string }{
+		{"pvesh create /cluster/backup --id nightly --schedule 25:00 --all 1", "schedule: invalid format - invalid calendar event '25:00'"},
+		{"pvesh create /cluster/backup --id nightly --schedule 'mon..fri 22:00' --all 1", ""},
+		{"pvesh set /cluster/backup/nightly --schedule weekdays", "invalid calendar event 'weekdays'"},
 		{"pvesh create /cluster/mapping/pci --id gpu --map node=pve2,path=0000:01:00,id=10de:1eb8", ""},
 		{"qm stop 100", ""},
 		{"qm set 100 --hostpci0 0000:01:00", "update VM"},
