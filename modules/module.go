@@ -128,6 +128,9 @@ type Plan struct {
 	Guard *Guard
 	// Advice is advice that depends on the host: see Adviser.
 	Advice []Advice
+	// Secrets are secrets that the plan has read on a host. Whatever the run shows or records holds them back, as it does with
+	// sensitive values of the playbook.
+	Secrets []string
 	// Notes are remarks for people to read about things that are not acted on, such as drift that is too dangerous to
 	// repair.
 	Notes []string

@@ -3,19 +3,14 @@
 #
 #   hlplay rehearse playbooks/backup.hcl -i inventory
 #   hlplay run playbooks/backup.hcl -i inventory --tags server
-#   hlplay run playbooks/backup.hcl -i inventory -e @backup.hcl
+#   hlplay run playbooks/backup.hcl -i inventory -e 'backup_storage={id="pbs1"}'
 #
-# The server is the host in the group backup, a bare Debian. Its datastore, user and token are made on it once, by a person: the server
-# prints the secret of a token a single time.
+# The server is the host in the group backup, a bare Debian. It gets a datastore, and a token with which the cluster can make and restore
+# backups, but remove none: that is what the server's own prune job does. The token's secret goes from the server's host to the cluster, and is
+# neither shown nor recorded.
 #
-#   proxmox-backup-manager datastore create main /srv/backup --gc-schedule daily
-#   proxmox-backup-manager user create pve@pbs
-#   proxmox-backup-manager user generate-token pve@pbs cluster
-#   proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs
-#   proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id 'pve@pbs!cluster'
-#   proxmox-backup-manager cert info
-#
-# Give the secret as backup_secret, encrypted (hlplay secret encrypt), and the fingerprint of the certificate as backup_fingerprint.
+# For a server that the inventory does not have, give backup_secret, encrypted (hlplay secret encrypt), and backup_fingerprint, as
+# proxmox-backup-manager cert info prints it there.
 
 import "release-keys.hcl" {}
 
@@ -25,26 +20,51 @@ variable "backup_server" {
   default     = "backup"
 }
 
+variable "backup_datastore" {
+  description = "The datastore on the server: its name, its directory, on a file system that is large enough, and when garbage is collected."
+  type = object({
+    name        = optional(string, "main")
+    path        = optional(string, "/srv/backup/main")
+    gc_schedule = optional(string, "daily")
+  })
+  default = {}
+}
+
+variable "backup_token" {
+  description = "The token that the cluster uses: its user and its name."
+  type = object({
+    user = optional(string, "pve@pbs")
+    name = optional(string, "cluster")
+  })
+  default = {}
+}
+
+variable "backup_keep" {
+  description = "How many backups of each guest the server keeps."
+  type        = map(number)
+  default     = { last = 3, daily = 7, weekly = 4, monthly = 6 }
+}
+
 variable "backup_storage" {
-  description = "The storage by which the cluster reaches it: id, the server's address, datastore, and the user or token."
+  description = "The storage by which the cluster reaches the server: its id, and the server's address, datastore and token, if they are not those of the inventory and of the variables above."
   type = object({
     id        = string
-    server    = string
-    datastore = string
-    username  = string
+    server    = optional(string)
+    datastore = optional(string)
+    username  = optional(string)
   })
   default = null
 }
 
 variable "backup_secret" {
-  description = "The secret of the token, or the user's password."
+  description = "The secret of the token, or the user's password, of a server that the inventory does not have."
   type        = string
   default     = ""
   sensitive   = true
 }
 
 variable "backup_fingerprint" {
-  description = "The SHA-256 fingerprint of the server's certificate, as proxmox-backup-manager cert info prints it."
+  description = "The SHA-256 fingerprint of that server's certificate."
   type        = string
   default     = ""
   validation {
@@ -54,11 +74,11 @@ variable "backup_fingerprint" {
 }
 
 variable "backup_jobs" {
-  description = "Scheduled backups by their ids: when they run, which guests (all, if left out), and how many backups of each are kept."
+  description = "Scheduled backups by their ids: when they run, which guests (all, if left out), and how many backups of each the cluster keeps itself, with a token that may remove them."
   type = map(object({
     schedule = string
     guests   = optional(list(number))
-    keep     = optional(map(number), { last = 3, daily = 7, weekly = 4, monthly = 6 })
+    keep     = optional(map(number))
   }))
   default = { nightly = { schedule = "02:30" } }
 }
@@ -121,18 +141,60 @@ play "backup server" {
       port = 8007
     }
   }
+
+  task "G1.63 make the datastore" {
+    pbs {
+      datastore {
+        name        = var.backup_datastore.name
+        path        = var.backup_datastore.path
+        gc_schedule = var.backup_datastore.gc_schedule
+      }
+    }
+  }
+
+  task "G1.63 forget old backups" {
+    pbs {
+      prune_job {
+        id        = "${var.backup_datastore.name}-prune"
+        datastore = var.backup_datastore.name
+        keep      = var.backup_keep
+      }
+    }
+  }
+
+  task "G1.63 read the backups again" {
+    pbs {
+      verify_job {
+        id        = "${var.backup_datastore.name}-verify"
+        datastore = var.backup_datastore.name
+      }
+    }
+  }
+
+  task "G1.63 make a token for the cluster" {
+    pbs {
+      token {
+        user      = var.backup_token.user
+        name      = var.backup_token.name
+        datastore = var.backup_datastore.name
+      }
+    }
+  }
 }
 
 play "backups of the cluster" {
   hosts = "pve"
   tags  = ["storage"]
 
-  task "G1.63 check that the storage is described whole" {
-    when = var.backup_storage != null
+  vars = {
+    server = try(groups[var.backup_server][0], var.backup_server)
+  }
+
+  task "G1.63 check that the server is described whole" {
     assert {
       condition {
-        test    = var.backup_secret != "" && var.backup_fingerprint != ""
-        message = "backup_storage needs backup_secret and backup_fingerprint: the head of this playbook says where they come from"
+        test    = (var.backup_secret == "") == (var.backup_fingerprint == "")
+        message = "backup_secret and backup_fingerprint belong together: a server that the inventory does not have needs both, one that it has needs neither"
       }
     }
   }
@@ -140,16 +202,17 @@ play "backups of the cluster" {
   task "G1.63 add the server as a storage" {
     when = var.backup_storage != null
     pvesm {
-      id       = var.backup_storage.id
-      type     = "pbs"
-      content  = ["backup"]
-      password = var.backup_secret
-      options = {
-        server      = var.backup_storage.server
-        datastore   = var.backup_storage.datastore
-        username    = var.backup_storage.username
-        fingerprint = var.backup_fingerprint
-      }
+      id            = var.backup_storage.id
+      type          = "pbs"
+      content       = ["backup"]
+      backup_server = var.backup_fingerprint == "" ? vars.server : null
+      password      = var.backup_fingerprint == "" ? null : var.backup_secret
+      options = merge({
+        server        = var.backup_storage.server == null ? hosts[vars.server].address : var.backup_storage.server
+        datastore     = var.backup_storage.datastore == null ? var.backup_datastore.name : var.backup_storage.datastore
+        username      = var.backup_storage.username == null ? "${var.backup_token.user}!${var.backup_token.name}" : var.backup_storage.username
+        prune-backups = "keep-all=1" # the server prunes
+      }, var.backup_fingerprint == "" ? {} : { fingerprint = var.backup_fingerprint })
     }
   }
 

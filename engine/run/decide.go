@@ -36,10 +36,11 @@ type decision struct {
 // itemPlan is the plan of a task, or of one item of its for_each.
 type itemPlan struct {
 	key string // empty without for_each
-	// secret is set if the module's arguments contain sensitive values. What they replace is then secret too, and no diff is
-	// shown.
-	secret bool
-	from   *decision
+	// secret is set if the module's arguments contain sensitive values, or its plan has read some. What they replace is then
+	// secret too, and no diff is shown.
+	secret   bool
+	redactor *report.Redactor
+	from     *decision
 	// environment is added to that of the steps' commands.
 	environment map[string]string
 	module      modules.Module
@@ -155,7 +156,7 @@ func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 		return &decision{skipped: "for_each is empty here"}
 	}
 	for _, item := range items {
-		it := &itemPlan{key: item.Key, from: d}
+		it := &itemPlan{key: item.Key, from: d, redactor: p.redactor}
 		here := scope
 		if t.ForEach != nil {
 			here = maps.Clone(scope)
@@ -211,6 +212,8 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 	}
 	ctx, it.saw = observe.Track(ctx)
 	it.plan, it.err = planSafely(observe.WithEnvironment(ctx, it.environment), it.module, h.observed)
+	it.redactor.Add(it.plan.Secrets...)
+	it.secret = it.secret || len(it.plan.Secrets) > 0
 	surround(it.plan.Steps, it.environment)
 }
 

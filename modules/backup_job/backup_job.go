@@ -37,7 +37,8 @@ var Spec = modules.Spec{
 	Doc: `The job is the cluster's: each node backs up the guests that it has at the time. The storage must exist and hold backups, and guests
 that are named must exist. Options of the job that the task does not name, such as mail or bandwidth, stay as they are.
 
-A note says so if the job keeps every backup for ever, because neither it nor its storage says how many are kept.`,
+A note says so if the job keeps every backup for ever, because neither it nor its storage says how many are kept. Of a backup server that
+prunes by a job of its own, say so with ` + "`prune-backups = \"keep-all=1\"`" + ` in the options of its storage.`,
 	Example: `task "every night" {
   backup_job {
     id       = "nightly"
@@ -71,7 +72,7 @@ func (m *Module) Validate() error {
 		return nil
 	}
 	switch {
-	case !isEvent(m.Schedule):
+	case !pve.IsEvent(m.Schedule):
 		return &modules.ArgumentError{Argument: "schedule", Problem: fmt.Sprintf("%q is not a calendar event", m.Schedule), Want: "as in 02:30, or mon..fri 22:00"}
 	case m.Guests != nil && len(m.Guests) == 0:
 		return &modules.ArgumentError{Argument: "guests", Problem: "is empty, and a job without guests backs up all of them", Want: "name guests, or leave it out (null) if all are meant"}
@@ -219,7 +220,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, have map[string]stri
 			return nil, fmt.Errorf("backup job %s: the cluster has no guest %d", m.ID, id)
 		}
 	}
-	if prune := storage.Options["prune-backups"]; len(m.Keep) == 0 && have["prune-backups"] == "" && (prune == "" || pve.Properties.Same(prune, "keep-all=1")) {
+	if prune := storage.Options["prune-backups"]; len(m.Keep) == 0 && have["prune-backups"] == "" && (prune == "" || storage.Type != "pbs" && pve.Properties.Same(prune, "keep-all=1")) {
 		notes = append(notes, fmt.Sprintf("backup job %s: neither keep nor storage %s says how many backups are kept, so all are, until it is full; a backup server may prune by a job of its own", m.ID, m.Storage))
 	}
 	return notes, nil

@@ -98,12 +98,12 @@ func TestSchedule(t *testing.T) {
 		"mon,tue,wed,thu,fri", "sat,sun", "mon..fri", "12:05", "*/5", "mon..wed 30/10", "mon..fri 8..17,22:0/15", "fri 12..13:5/20", "12,14,16,18,20,22:5", "*",
 		"sat *-1..7 15:00", "2015-10-21", "*-*-1 02:00", "02:30", "2:30:15", "Sunday 01:00", "daily", "0/2:00",
 	} {
-		if !isEvent(text) {
+		if !pve.IsEvent(text) {
 			t.Errorf("%q is refused", text)
 		}
 	}
 	for _, text := range []string{"", "every tuesday at noon", "mon-fri 22:00", "25:00", "12:60", "61", "02:30 ", "mon  02:30", "@daily", "30 2 * * *", "-02:30", "02:30\n", "mon..fri 22:00 23:00", "moon 1:00", "*/90", "*/0", "0/24:00", "17..8:00", "30..10"} {
-		if isEvent(text) {
+		if pve.IsEvent(text) {
 			t.Errorf("%q is accepted", text)
 		}
 	}

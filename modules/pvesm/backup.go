@@ -2,25 +2,66 @@ package pvesm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/pbs"
 	"hlplay/modules/internal/pve"
 )
 
 // secretDir is where Proxmox VE keeps the passwords of storages (PVE::Storage::PBSPlugin).
 const secretDir = "/etc/pve/priv/storage"
 
+// fromServer returns the storage with the password and the fingerprint that it takes from its backup server. If check mode cannot know
+// the password, because the token is still to be generated, unread is the reason.
+func (m *Module) fromServer(ctx context.Context, h modules.Host) (own *Module, unread error, err error) {
+	if m.BackupServer == "" {
+		return m, nil, nil
+	}
+	server, err := h.Peer(m.BackupServer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("backup_server: %w", err)
+	}
+	token := m.Options["username"]
+	pbs.Servers.Want(server, "")
+	observe.Files.Want(server, pbs.SecretFile(token))
+	config, err := pbs.Servers.Observe(ctx, server, "")
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case config.Fingerprint == "":
+		return nil, nil, fmt.Errorf("backup_server: %s has no certificate of Proxmox Backup Server: install the package proxmox-backup-server there first", server.Name())
+	}
+	copied := *m
+	copied.Options = maps.Clone(m.Options)
+	if copied.Options["fingerprint"] == "" {
+		copied.Options["fingerprint"] = config.Fingerprint
+	}
+	copied.Password, err = pbs.Secret(ctx, server, token)
+	switch {
+	case errors.Is(err, pbs.ErrNoSecret):
+		return nil, nil, fmt.Errorf("backup_server: %w; the module pbs generates the token, and keeps its secret there", err)
+	case observe.IsUnknown(err):
+		copied.Password = "not known yet" // only check mode sees it
+		return &copied, err, nil
+	}
+	return &copied, nil, err
+}
+
 // secret plans the password file. pmxcfs sets mode and owner of all files below /etc/pve/priv.
-func (m *Module) secret(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+func (m *Module) secret(ctx context.Context, h modules.Host, unread error) ([]modules.Step, error) {
 	if m.Password == "" {
 		return nil, nil
 	}
 	name, content := secretDir+"/"+m.ID+".pw", m.Password+"\n"
 	files, err := observe.Files.ObserveAll(ctx, h, []string{name, secretDir})
+	if unread != nil && observe.IsUnknown(err) { // it has been set, in check mode
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -39,10 +80,14 @@ func (m *Module) secret(ctx context.Context, h modules.Host) ([]modules.Step, er
 			Expect:  observe.Placed(h, secretDir, observe.File{Type: observe.Directory, Mode: 0o700, Owner: "root", Group: "www-data"}),
 		})
 	}
+	expect := observe.Placed(h, name, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Size: int64(len(content)), Content: []byte(content)})
+	if unread != nil {
+		expect = []observe.Expectation{observe.Paths.Expect(name, true), observe.Files.Unknown(name, "the token is still to be generated")}
+	}
 	return append(steps, modules.Step{
 		Summary: "set the password of storage " + m.ID,
 		Action:  modules.WriteFile{Path: name, Content: []byte(content)},
-		Expect:  observe.Placed(h, name, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Size: int64(len(content)), Content: []byte(content)}),
+		Expect:  expect,
 	}), nil
 }
 
@@ -58,7 +103,7 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	}
 	for _, name := range cluster.Names() {
 		member := cluster.Members[name]
-		if server == name || slices.Contains(slices.Collect(maps.Values(member.Links)), server) {
+		if server == name || m.BackupServer == name || slices.Contains(slices.Collect(maps.Values(member.Links)), server) {
 			return []string{fmt.Sprintf("storage %s: the server %s is the node %s: when it is lost, so are the backups of its guests, and what lies on Ceph is no backup of Ceph; keep them on a host of their own", m.ID, server, name)}, nil
 		}
 	}

@@ -16,13 +16,14 @@ import (
 
 // Module is a storage of the cluster.
 type Module struct {
-	ID       string            `hcl:"id" doc:"Storage id."`
-	Type     string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
-	Pool     string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
-	Content  []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
-	Nodes    []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
-	Password string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and shows in no process list."`
-	Options  map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
+	ID           string            `hcl:"id" doc:"Storage id."`
+	Type         string            `hcl:"type" doc:"Storage type: rbd, cephfs, dir or another that pvesm knows. It cannot be changed later."`
+	Pool         string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
+	Content      []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
+	Nodes        []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
+	Password     string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and shows in no process list."`
+	BackupServer string            `hcl:"backup_server,optional" doc:"The host of the inventory that is the server of a pbs storage. The secret of the token that username names is read there, where the module pbs keeps it, and so is the certificate's fingerprint, unless options give it."`
+	Options      map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
 }
 
 // Spec describes the module.
@@ -37,7 +38,10 @@ server that a type cannot change, are refused when they differ: guests refer to 
 
 Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.
 
-A storage with a ` + "`password`" + ` is defined disabled, gets its password, and is enabled then: whether the server takes it, pvesm status says. A note
+The storage of a Proxmox Backup Server that the inventory has takes its secret and fingerprint from there (` + "`backup_server`" + `): neither has to be
+copied by a person.
+
+A storage with a password is defined disabled, gets its password, and is enabled then: whether the server takes it, pvesm status says. A note
 says so if that server is a node of the cluster itself, which takes the backups with it when it is lost.`,
 	Example: `task "a storage on a pool" {
   pvesm {
@@ -88,6 +92,14 @@ func (m *Module) Validate() error {
 	if m.Password != "" && (m.Type != "pbs" || strings.ContainsAny(m.Password, "\n\r\x00")) {
 		return &modules.ArgumentError{Argument: "password", Problem: "cannot be that of type " + m.Type + ", or has a line break", Want: "one line, and only with type = \"pbs\""}
 	}
+	if m.BackupServer != "" {
+		switch {
+		case m.Type != "pbs" || m.Password != "":
+			return &modules.ArgumentError{Argument: "backup_server", Problem: "cannot be that of type " + m.Type + ", or a password is given as well", Want: "only with type = \"pbs\", and without password"}
+		case !strings.Contains(m.Options["username"], "!"):
+			return &modules.ArgumentError{Argument: "options.username", Problem: fmt.Sprintf("%q names no token, and a user's password is kept nowhere", m.Options["username"]), Want: "USER!TOKEN, as in pve@pbs!cluster"}
+		}
+	}
 	for _, node := range m.Nodes {
 		if err := pve.CheckNodeName("nodes", node); err != nil {
 			return err
@@ -133,6 +145,18 @@ func join(items []string) string {
 
 // Plan compares the storage with storage.cfg.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	own, unread, err := m.fromServer(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan, err := own.plan(ctx, h, unread)
+	if own != m && unread == nil {
+		plan.Secrets = []string{own.Password}
+	}
+	return plan, err
+}
+
+func (m *Module) plan(ctx context.Context, h modules.Host, unread error) (modules.Plan, error) {
 	storages, err := pve.Storages.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
@@ -152,7 +176,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if plan.Notes, err = m.notes(ctx, h); err != nil {
 		return modules.Plan{}, err
 	}
-	secret, err := m.secret(ctx, h)
+	secret, err := m.secret(ctx, h, unread)
 	if err != nil {
 		return modules.Plan{}, err
 	}

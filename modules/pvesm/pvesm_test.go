@@ -10,6 +10,7 @@ import (
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pbs"
 	"hlplay/modules/internal/pve"
 )
 
@@ -129,6 +130,53 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// TestBackupServer: secret and fingerprint are read on the server's host, and the run learns that the secret is one.
+func TestBackupServer(t *testing.T) {
+	const token, secret = "pve@pbs!cluster", "d63e505a-e3ec-449a-9bc7-1da610d4ccde"
+	kept := observe.Files.Expect(pbs.SecretFile(token), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Content: []byte("Result: {\n\"tokenid\": \"" + token + "\", \"value\": \"" + secret + "\"}\n")})
+	unread := observe.Files.Unknown(pbs.SecretFile(token), "the secret is not known before the token is generated")
+	gone := observe.Files.Expect(pbs.SecretFile(token), observe.File{})
+	installed := pbs.Servers.Expect("", pbs.Server{Fingerprint: "09:54:ef"})
+	const first = "add storage new (pbs)\nset the password of storage new\nchange storage new: disable"
+	for name, test := range map[string]struct {
+		server  []observe.Expectation
+		want    string // the steps, or the error
+		secrets int
+	}{
+		"the secret is kept":        {[]observe.Expectation{installed, kept}, first, 1},
+		"the token is not made yet": {[]observe.Expectation{installed, unread}, first, 0},
+		"the secret is lost":        {[]observe.Expectation{installed, gone}, "the module pbs generates the token", 0},
+		"no server":                 {[]observe.Expectation{pbs.Servers.Expect("", pbs.Server{}), kept}, "pbs has no certificate of Proxmox Backup Server", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := observe.NewRecorded("pbs", test.server...)
+			server.Predict(test.server)
+			h := host(observe.Files.Expect(secretDir, observe.File{Type: observe.Directory}), observe.Files.Expect(secretDir+"/new.pw", observe.File{}))
+			h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(string) (*observe.Host, error) { return server, nil })
+			m := &Module{ID: "new", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "username": token}}
+			if err := m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan, err := m.Plan(context.Background(), h)
+			if err != nil {
+				if !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%v, expected %q", err, test.want)
+				}
+				return
+			}
+			if got := strings.ReplaceAll(strings.TrimSpace(modulestest.Summaries(modulestest.Converges(t, m, h))), "\n  ", "\n"); got != test.want {
+				t.Errorf("steps:\n%s\nexpected:\n%s", got, test.want)
+			}
+			if len(plan.Secrets) != test.secrets || test.secrets > 0 && plan.Secrets[0] != secret {
+				t.Errorf("secrets %q", plan.Secrets)
+			}
+			if argv := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); !strings.Contains(argv, "--fingerprint 09:54:ef") || strings.Contains(argv, secret) {
+				t.Errorf("command %q", argv)
+			}
+		})
+	}
+}
+
 // TestServerOnANode: backups on a node of the cluster are warned of.
 func TestServerOnANode(t *testing.T) {
 	h := host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream", Members: map[string]pve.Member{"pve2": {Online: true, Links: map[int]string{0: "192.0.2.9"}}}}))
@@ -169,16 +217,18 @@ func TestValidate(t *testing.T) {
 		m        Module
 		argument string
 	}{
-		"id":           {Module{ID: "1", Type: "dir"}, "id"},
-		"type":         {Module{ID: "ok", Type: ""}, "type"},
-		"cephfs disks": {Module{ID: "ok", Type: "cephfs", Content: []string{"images"}}, "content"},
-		"no pool":      {Module{ID: "ok", Type: "rbd"}, "pool"},
-		"pool of dir":  {Module{ID: "ok", Type: "dir", Pool: "p"}, "pool"},
-		"node":         {Module{ID: "ok", Type: "dir", Nodes: []string{"a_b"}}, "nodes"},
-		"secret":       {Module{ID: "ok", Type: "cifs", Options: map[string]string{"password": "x"}}, "options.password"},
-		"no password":  {Module{ID: "ok", Type: "dir", Password: "x"}, "password"},
-		"two lines":    {Module{ID: "ok", Type: "pbs", Password: "x\ny"}, "password"},
-		"dashes":       {Module{ID: "ok", Type: "dir", Options: map[string]string{"--path": "/x"}}, "options.--path"},
+		"id":                  {Module{ID: "1", Type: "dir"}, "id"},
+		"type":                {Module{ID: "ok", Type: ""}, "type"},
+		"cephfs disks":        {Module{ID: "ok", Type: "cephfs", Content: []string{"images"}}, "content"},
+		"no pool":             {Module{ID: "ok", Type: "rbd"}, "pool"},
+		"pool of dir":         {Module{ID: "ok", Type: "dir", Pool: "p"}, "pool"},
+		"node":                {Module{ID: "ok", Type: "dir", Nodes: []string{"a_b"}}, "nodes"},
+		"secret":              {Module{ID: "ok", Type: "cifs", Options: map[string]string{"password": "x"}}, "options.password"},
+		"no password":         {Module{ID: "ok", Type: "dir", Password: "x"}, "password"},
+		"server and password": {Module{ID: "ok", Type: "pbs", Password: "x", BackupServer: "pbs"}, "backup_server"},
+		"no token":            {Module{ID: "ok", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"username": "pve@pbs"}}, "options.username"},
+		"two lines":           {Module{ID: "ok", Type: "pbs", Password: "x\ny"}, "password"},
+		"dashes":              {Module{ID: "ok", Type: "dir", Options: map[string]string{"--path": "/x"}}, "options.--path"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -30,6 +30,7 @@ import (
 	"hlplay/modules/network"
 	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
+	"hlplay/modules/pbs"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
@@ -70,6 +71,7 @@ var all = []modules.Spec{
 	network.Spec,
 	partition.Spec,
 	passthrough.Spec,
+	pbs.Spec,
 	pveceph.Spec,
 	pvecm.Spec,
 	pvesm.Spec,

@@ -9,18 +9,18 @@ import (
 // backupPort is where a Proxmox Backup Server answers.
 const backupPort = 8007
 
-// backupPackages are those of Proxmox Backup Server. Its programs are not simulated.
+// backupPackages are those of Proxmox Backup Server. What its services answer is not simulated.
 func backupPackages(debian string) []machine.Package {
 	version := map[string]string{"bookworm": "3.2.4-1", "trixie": "4.0.11-2"}[debian]
 	client := machine.Package{Name: "proxmox-backup-client", Version: version, Files: map[string]string{"/usr/bin/proxmox-backup-client": "\x7fELF"}}
 	server := machine.Package{
 		Name: "proxmox-backup-server", Version: version, Component: "pbs-no-subscription", Depends: []string{"proxmox-backup-client"},
-		Files:     map[string]string{"/usr/sbin/proxmox-backup-manager": "\x7fELF"},
+		Programs:  map[string]machine.Program{"/usr/sbin/proxmox-backup-manager": backupManager},
 		Conffiles: enterpriseSource(debian, "pbs"),
 		Units:     []machine.Unit{{Name: "proxmox-backup", Enabled: true, Active: true}, {Name: "proxmox-backup-proxy", Enabled: true, Active: true}},
 		Installed: func(m *machine.Machine, _ io.Writer) error {
 			m.Serve(backupPort, func() bool { return m.Units().Active("proxmox-backup-proxy") })
-			return nil
+			return backupSetup(m)
 		},
 	}
 	all := []machine.Package{server}

@@ -203,7 +203,7 @@ func FuzzSections(f *testing.F) {
 	f.Add([]byte("dir: local\n\tpath /var/lib/vz\n\n"))
 	f.Add([]byte("node-affinity: a\n\tdisable\n\tnodes pve1:2,pve2\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		sections, err := parseSections(content)
+		sections, err := ParseSections(content)
 		if err != nil {
 			return
 		}

@@ -164,7 +164,7 @@ func parseHA(files Files) (HA, error) {
 }
 
 func (ha HA) readResources(content []byte) error {
-	sections, err := parseSections(content)
+	sections, err := ParseSections(content)
 	for _, s := range sections {
 		r := Resource{
 			State: s.Options["state"], MaxRestart: 1, MaxRelocate: 1, Failback: true,
@@ -188,7 +188,7 @@ func (ha HA) readResources(content []byte) error {
 }
 
 func (ha HA) readGroups(content []byte) error {
-	sections, err := parseSections(content)
+	sections, err := ParseSections(content)
 	for _, s := range sections {
 		ha.Groups[s.ID] = Group{
 			Nodes: ParsePriorities(s.Options["nodes"]), Restricted: truth(s.Options["restricted"]),
@@ -199,7 +199,7 @@ func (ha HA) readGroups(content []byte) error {
 }
 
 func (ha HA) readRules(content []byte) error {
-	sections, err := parseSections(content)
+	sections, err := ParseSections(content)
 	for _, s := range sections {
 		ha.Rules[s.ID] = Rule{
 			Type: s.Type, Nodes: ParsePriorities(s.Options["nodes"]), Resources: List(s.Options["resources"]),

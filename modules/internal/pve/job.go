@@ -18,7 +18,7 @@ var BackupJobs = &observe.Kind[map[string]map[string]string]{
 		jobs := map[string]map[string]string{}
 		if err == nil {
 			var sections []Section
-			if sections, err = parseSections(content); err != nil {
+			if sections, err = ParseSections(content); err != nil {
 				err = &FileError{jobsFile, err}
 			}
 			for _, s := range sections {

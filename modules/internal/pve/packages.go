@@ -10,8 +10,8 @@ import (
 // notLoopback is what to do if the scripts of Proxmox VE's packages fail: all of them need pmxcfs.
 const notLoopback = "pve-cluster does not start unless the host's name resolves to an address that is not loopback: check `hostname --ip-address` and /etc/hosts, then `systemctl reset-failed pve-cluster`"
 
-// archive is the domain of Proxmox's package archives.
-const archive = "proxmox.com"
+// Archive is the domain of Proxmox's package archives.
+const Archive = "proxmox.com"
 
 // fullUpgrade is the reason why Proxmox VE is upgraded with full-upgrade (G1.5).
 const fullUpgrade = "Proxmox VE needs a full upgrade: a safe one removes nothing and holds packages back, so that the installed ones may no longer fit together"
@@ -22,7 +22,7 @@ func Packages(more ...Content) []modules.Package {
 	return []modules.Package{
 		{
 			Name:          "proxmox-ve",
-			Archive:       archive,
+			Archive:       Archive,
 			FullUpgrade:   fullUpgrade,
 			Depends:       []string{"pve-manager", "proxmox-default-kernel", "qemu-server", "pve-container", "pve-ha-manager"},
 			Recommends:    []string{"ifupdown2"},
@@ -35,7 +35,7 @@ func Packages(more ...Content) []modules.Package {
 		},
 		{
 			Name:        "pve-manager",
-			Archive:     archive,
+			Archive:     Archive,
 			FullUpgrade: fullUpgrade,
 			Depends: []string{
 				"pve-cluster", "pve-ha-manager", "pve-firewall", "pve-container", "qemu-server", "libpve-storage-perl",
@@ -51,7 +51,7 @@ func Packages(more ...Content) []modules.Package {
 				if err != nil {
 					return nil, err
 				}
-				source, err := enterpriseSource(ctx, h, "pve")
+				source, err := EnterpriseSource(ctx, h, "pve")
 				return append(expect, source...), err
 			},
 		},
@@ -79,20 +79,12 @@ func Packages(more ...Content) []modules.Package {
 		{Name: "proxmox-archive-keyring", Files: []string{"/usr/share/keyrings/proxmox-archive-keyring.gpg"}},
 		{Name: "proxmox-backup-client", Programs: []string{"proxmox-backup-client"}},
 		{Name: "proxmox-offline-mirror-helper"},
-		{
-			Name:     "proxmox-backup-server",
-			Archive:  archive,
-			Programs: []string{"proxmox-backup-manager"},
-			Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
-				return enterpriseSource(ctx, h, "pbs")
-			},
-		},
 	}
 }
 
-// enterpriseSource returns the source file that the packages of a product, pve or pbs, bring. It is a configuration
+// EnterpriseSource returns the source file that the packages of a product, pve or pbs, bring. It is a configuration
 // file: if it was deleted or edited before, it stays that way, but it appears on a host that never had the package.
-func enterpriseSource(ctx context.Context, h *observe.Host, product string) ([]observe.Expectation, error) {
+func EnterpriseSource(ctx context.Context, h *observe.Host, product string) ([]observe.Expectation, error) {
 	node, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ var Replications = &observe.Kind[map[string]Replication]{
 		jobs := map[string]Replication{}
 		if err == nil {
 			var sections []Section
-			if sections, err = parseSections(content); err != nil {
+			if sections, err = ParseSections(content); err != nil {
 				err = &FileError{replicationFile, err}
 			}
 			for _, s := range sections {

@@ -13,8 +13,8 @@ type Section struct {
 	Options map[string]string
 }
 
-// parseSections parses such a file. The result is in the order of the file.
-func parseSections(content []byte) ([]Section, error) {
+// ParseSections parses such a file, also of Proxmox Backup Server. The result is in the order of the file.
+func ParseSections(content []byte) ([]Section, error) {
 	var sections []Section
 	open := false
 	for number, line := range strings.Split(string(content), "\n") {

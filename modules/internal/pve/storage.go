@@ -48,7 +48,7 @@ var Storages = &observe.Kind[map[string]Storage]{
 }
 
 func parseStorages(content []byte) (map[string]Storage, error) {
-	sections, err := parseSections(content)
+	sections, err := ParseSections(content)
 	if err != nil {
 		return nil, &FileError{StorageFile, err}
 	}

@@ -1,4 +1,4 @@
-package backup_job
+package pve
 
 import (
 	"regexp"
@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// words are the calendar events that have a name (Proxmox VE 9, admin guide, "Calendar Events").
-var words = []string{"minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "semi-annually", "yearly", "annually"}
+// namedEvents are the calendar events that have a name (Proxmox VE 9, admin guide, "Calendar Events").
+var namedEvents = []string{"minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "semi-annually", "yearly", "annually"}
 
 const (
 	weekday = `(?:mon|monday|tue|tuesday|wed|wednesday|thu|thursday|fri|friday|sat|saturday|sun|sunday)`
@@ -19,18 +19,18 @@ const (
 // Each is compiled when it is first needed: together they would take a tenth of the memory that the program starts with.
 var (
 	weekdays = compiled(`^(?i:` + weekday + `(?:\.\.` + weekday + `)?(?:,` + weekday + `(?:\.\.` + weekday + `)?)*)$`)
-	date     = compiled(`^(?:` + numbers + `-)?` + numbers + `-` + numbers + `$`)
+	monthday = compiled(`^(?:` + numbers + `-)?` + numbers + `-` + numbers + `$`)
 	clock    = compiled(`^` + numbers + `(?::` + numbers + `){0,2}$`)
-	number   = compiled(`[0-9]+`)
+	numeral  = compiled(`[0-9]+`)
 )
 
 func compiled(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
-// isEvent reports whether a text has the form of a calendar event: [WEEKDAYS] [[YEARS-]MONTHS-DAYS] [HOURS:]MINUTES[:SECONDS].
-func isEvent(text string) bool {
-	if slices.Contains(words, strings.ToLower(text)) {
+// IsEvent reports whether a text has the form of a calendar event: [WEEKDAYS] [[YEARS-]MONTHS-DAYS] [HOURS:]MINUTES[:SECONDS].
+func IsEvent(text string) bool {
+	if slices.Contains(namedEvents, strings.ToLower(text)) {
 		return true
 	}
 	parts := strings.Split(text, " ")
@@ -38,7 +38,7 @@ func isEvent(text string) bool {
 	if weekdays().MatchString(parts[0]) {
 		parts = parts[1:]
 	}
-	if len(parts) > 0 && date().MatchString(parts[0]) {
+	if len(parts) > 0 && monthday().MatchString(parts[0]) {
 		parts = parts[1:]
 	}
 	if len(parts) == 1 && isClock(parts[0]) {
@@ -62,7 +62,7 @@ func isClock(text string) bool {
 		for element := range strings.SplitSeq(field, ",") {
 			span, step, repeats := strings.Cut(element, "/")
 			least := 0
-			for _, digits := range number().FindAllString(span, -1) {
+			for _, digits := range numeral().FindAllString(span, -1) {
 				n, err := strconv.Atoi(digits)
 				if err != nil || n < least || n > most {
 					return false

@@ -1,0 +1,153 @@
+package pbs
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/pbs"
+	"hlplay/modules/internal/pve"
+)
+
+// Datastore is a directory that keeps backups.
+type Datastore struct {
+	Name       string `hcl:"name" doc:"Its name."`
+	Path       string `hcl:"path" doc:"Its directory, which is empty or does not exist yet. It cannot be changed later."`
+	GCSchedule string `hcl:"gc_schedule,optional" default:"\"daily\"" doc:"When garbage is collected, as a calendar event: daily, sat 03:00."`
+	VerifyNew  *bool  `hcl:"verify_new,optional" doc:"Whether each backup is verified right after it was made."`
+}
+
+func (d *Datastore) validate() error {
+	if err := checkName("datastore.name", d.Name); err != nil {
+		return err
+	}
+	switch {
+	case !path.IsAbs(d.Path) || path.Clean(d.Path) != d.Path || d.Path == "/":
+		return &modules.ArgumentError{Argument: "datastore.path", Problem: fmt.Sprintf("%q cannot be the directory of a datastore", d.Path), Want: "an absolute path, as in /srv/backup/main"}
+	case strings.ContainsAny(d.Path, "\n\r\x00"):
+		return &modules.ArgumentError{Argument: "datastore.path", Problem: "has a line break"}
+	}
+	return checkSchedule("datastore.gc_schedule", d.GCSchedule)
+}
+
+func checkSchedule(argument, schedule string) error {
+	if !pve.IsEvent(schedule) {
+		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a calendar event", schedule), Want: "as in daily, 02:30 or sat 03:00"}
+	}
+	return nil
+}
+
+func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (modules.Plan, error) {
+	notes, err := d.notes(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Notes: notes}
+	want := map[string]string{"path": d.Path, "gc-schedule": d.GCSchedule}
+	if d.VerifyNew != nil {
+		want["verify-new"] = strconv.FormatBool(*d.VerifyNew)
+	}
+	is, exists := have.Datastores[d.Name]
+	after := have.Clone()
+	after.Datastores[d.Name] = merged(is, want)
+	step := modules.Step{Expect: []observe.Expectation{pbs.Servers.Expect("", after)}, Exact: true}
+	if exists {
+		if !pve.Path.Same(is["path"], d.Path) {
+			return modules.Plan{}, fmt.Errorf("datastore.path: datastore %s of %s is in %s, and cannot be moved: choose another name, or give that path", d.Name, h.Name(), is["path"])
+		}
+		delete(want, "path")
+		keys := differing(is, want)
+		if len(keys) == 0 {
+			return plan, nil
+		}
+		step.Summary = fmt.Sprintf("change datastore %s: %s", d.Name, strings.Join(keys, ", "))
+		step.Action = run(slices.Concat([]string{"datastore", "update", d.Name}, options(want, keys))...)
+		step.Diff = &modules.Diff{Subject: "datastore " + d.Name, Before: lines(is), After: lines(after.Datastores[d.Name])}
+		plan.Steps = []modules.Step{step}
+		return plan, nil
+	}
+	for other, section := range have.Datastores {
+		if pve.Path.Same(section["path"], d.Path) {
+			return modules.Plan{}, fmt.Errorf("datastore.path: %s on %s is the directory of datastore %s", d.Path, h.Name(), other)
+		}
+	}
+	made, err := d.directory(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	delete(want, "path")
+	create := run(slices.Concat([]string{"datastore", "create", d.Name, d.Path}, options(want, differing(nil, want)))...)
+	// It makes 65,536 directories, and a second one would fail because of them.
+	create.Limit, create.Long = 30*time.Minute, true
+	step.Summary, step.Action, step.Expect = fmt.Sprintf("create datastore %s in %s", d.Name, d.Path), create, append(step.Expect, made...)
+	plan.Steps = []modules.Step{step}
+	return plan, nil
+}
+
+// directory refuses a directory that holds something, and returns what will be observed of it.
+func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
+	observe.Dirs.Want(h, d.Path)
+	f, err := observe.Files.Observe(ctx, h, d.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Exists() && f.Type != observe.Directory:
+		return nil, fmt.Errorf("datastore.path: %s on %s is a %s: name a directory", d.Path, h.Name(), f.Type)
+	}
+	listing, err := observe.Dirs.Observe(ctx, h, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(listing.Entries, ".chunks") {
+		return nil, fmt.Errorf("datastore.path: %s on %s has the chunks of a datastore that the server does not know: take it over by hand (proxmox-backup-manager datastore create %s %s --reuse-datastore true, from Proxmox Backup Server 3.3 on), or name an empty directory",
+			d.Path, h.Name(), d.Name, d.Path)
+	}
+	if others := slices.DeleteFunc(slices.Clone(listing.Entries), func(name string) bool { return name == "lost+found" }); len(others) > 0 {
+		return nil, fmt.Errorf("datastore.path: %s on %s holds %s and perhaps more: name an empty directory, or one that does not exist", d.Path, h.Name(), others[0])
+	}
+	mode := f.Mode
+	if !f.Exists() {
+		mode = 0o755
+	}
+	listing.Exists, listing.Entries = true, append(slices.Clone(listing.Entries), ".chunks", ".lock")
+	slices.Sort(listing.Entries)
+	return append(observe.Placed(h, d.Path, observe.File{Type: observe.Directory, Mode: mode, Owner: "backup", Group: "backup"}), observe.Dirs.Expect(d.Path, listing)), nil
+}
+
+// notes warns of a datastore that is lost together with what it keeps.
+func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error) {
+	pve.Nodes.Want(h, "")
+	var above []string // the directory and those above it, the lowest first
+	for dir := d.Path; dir != "/"; dir = path.Dir(dir) {
+		above = append(above, dir)
+	}
+	mounts, err := observe.Mounts.ObserveAll(ctx, h, above)
+	if err != nil {
+		return nil, err
+	}
+	var notes []string
+	for _, dir := range above {
+		mount := mounts[dir]
+		if mount.Source == "" {
+			continue
+		}
+		if mount.Type == "ceph" || mount.Type == "fuse.ceph-fuse" || strings.HasPrefix(mount.Source, "/dev/rbd") {
+			notes = append(notes, fmt.Sprintf("datastore %s: %s lies on Ceph (%s at %s), and backups of guests whose disks are there are lost together with them; keep them on disks of the server's own", d.Name, d.Path, mount.Source, dir))
+		}
+		break
+	}
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	if node.Installed {
+		notes = append(notes, fmt.Sprintf("datastore %s: %s is a node of Proxmox VE: when it is lost, so are the backups of its guests; keep them on a host of their own", d.Name, h.Name()))
+	}
+	return notes, nil
+}

@@ -1,0 +1,191 @@
+package pbs
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pbs"
+	"hlplay/modules/internal/pve"
+)
+
+// host has a server with a datastore, its jobs, and a token, as change leaves them; more is what else is known.
+func host(change func(*pbs.Server), more ...observe.Expectation) *observe.Host {
+	both := map[pbs.Grant]bool{{Path: "/datastore/main", Account: "pve@pbs", Role: "DatastoreBackup"}: true, {Path: "/datastore/main", Account: "pve@pbs!cluster", Role: "DatastoreBackup"}: true}
+	server := pbs.Server{
+		Datastores: map[string]map[string]string{"main": {"path": "/srv/backup/main", "gc-schedule": "daily", "comment": "ours"}},
+		PruneJobs:  map[string]map[string]string{"main-prune": {"store": "main", "schedule": "daily", "keep-last": "3", "keep-daily": "7", "comment": "mine"}},
+		VerifyJobs: map[string]map[string]string{"main-verify": {"store": "main", "schedule": "daily", "outdated-after": "30", "ignore-verified": "true"}},
+		Accounts:   map[string]map[string]string{"pve@pbs": {}, "pve@pbs!cluster": {}},
+		Grants:     both,
+	}
+	if change != nil {
+		change(&server)
+	}
+	dir := func(name string, f observe.File, entries ...string) []observe.Expectation {
+		return []observe.Expectation{observe.Files.Expect(name, f), observe.Dirs.Expect(name, observe.Listing{Exists: f.Exists(), Entries: entries})}
+	}
+	secret := "Result: {\n  \"tokenid\": \"pve@pbs!cluster\",\n  \"value\": \"d63e505a-e3ec-449a-9bc7-1da610d4ccde\"\n}\n"
+	known := []observe.Expectation{
+		pbs.Servers.Expect("", server), pve.Nodes.Expect("", pve.Node{Name: "pbs", Codename: "trixie"}),
+		observe.Files.Expect(pbs.Program, observe.File{Type: observe.Regular, Mode: 0o755}),
+		observe.Files.Expect(pbs.SecretDir, observe.File{Type: observe.Directory, Mode: 0o700, Owner: "root", Group: "root"}),
+		observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Content: []byte(secret)}),
+	}
+	for _, p := range []string{"/srv", "/srv/backup", "/srv/backup/main", "/srv/new", "/srv/full", "/srv/old", "/srv/disk"} {
+		known = append(known, observe.Mounts.Expect(p, observe.Mount{}))
+	}
+	known = append(known, dir("/srv/new", observe.File{})...)
+	known = append(known, dir("/srv/full", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root"}, "music")...)
+	known = append(known, dir("/srv/old", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "backup"}, ".chunks", ".lock", "vm")...)
+	known = append(known, dir("/srv/disk", observe.File{Type: observe.Directory, Mode: 0o700, Owner: "root"}, "lost+found")...)
+	return observe.NewRecorded("pbs", append(known, more...)...)
+}
+
+func datastore(name, path string) *Module {
+	return &Module{Datastore: &Datastore{Name: name, Path: path}}
+}
+func token() *Module {
+	return &Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "main"}}
+}
+func prune(keep map[string]int) *Module {
+	return &Module{PruneJob: &PruneJob{ID: "main-prune", Datastore: "main", Keep: keep}}
+}
+
+func TestPlan(t *testing.T) {
+	for name, test := range map[string]struct {
+		m    *Module
+		host *observe.Host
+		want string
+	}{
+		"datastore as desired": {datastore("main", "/srv/backup/main"), host(nil), ""},
+		"new datastore":        {datastore("second", "/srv/new"), host(nil), "create datastore second in /srv/new: proxmox-backup-manager datastore create second /srv/new --gc-schedule daily"},
+		"on a disk of its own": {datastore("second", "/srv/disk"), host(nil), "create datastore second in /srv/disk: proxmox-backup-manager datastore create second /srv/disk --gc-schedule daily"},
+		"no garbage collection": {datastore("main", "/srv/backup/main"), host(func(s *pbs.Server) { delete(s.Datastores["main"], "gc-schedule") }),
+			"change datastore main: gc-schedule: proxmox-backup-manager datastore update main --gc-schedule daily"},
+		"token as desired": {token(), host(nil), ""},
+		"no user": {token(), host(func(s *pbs.Server) { s.Accounts, s.Grants = nil, nil }), `create user pve@pbs: proxmox-backup-manager user create pve@pbs
+remove the secret of an earlier token pve@pbs!cluster: remove
+generate token pve@pbs!cluster: sh /etc/hlplay/pbs-tokens/pve@pbs!cluster pve@pbs cluster
+let pve@pbs be DatastoreBackup of datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs
+let pve@pbs!cluster be DatastoreBackup of datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs!cluster`},
+		"another role": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "main", Role: "DatastorePowerUser"}}, host(nil), `let pve@pbs be DatastorePowerUser of datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs
+let pve@pbs!cluster be DatastorePowerUser of datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs!cluster`},
+		"prune job as desired":  {prune(map[string]int{"last": 3, "daily": 7}), host(nil), ""},
+		"keeps something else":  {prune(map[string]int{"last": 3, "weekly": 4}), host(nil), "change prune job main-prune: keep-daily, keep-weekly: proxmox-backup-manager prune-job update main-prune --delete keep-daily --keep-weekly 4"},
+		"new prune job":         {prune(map[string]int{"last": 3}), host(func(s *pbs.Server) { s.PruneJobs = nil }), "create prune job main-prune: datastore main, daily: proxmox-backup-manager prune-job create main-prune --keep-last 3 --schedule daily --store main"},
+		"no prune job any more": {&Module{PruneJob: &PruneJob{ID: "main-prune", State: "absent"}}, host(nil), "remove prune job main-prune: proxmox-backup-manager prune-job remove main-prune"},
+		"verify job as desired": {&Module{VerifyJob: &VerifyJob{ID: "main-verify", Datastore: "main"}}, host(nil), ""},
+		"verified less often": {&Module{VerifyJob: &VerifyJob{ID: "main-verify", Datastore: "main", Schedule: "sat 03:00", OutdatedAfter: 60}}, host(nil),
+			"change verify job main-verify: outdated-after, schedule: proxmox-backup-manager verify-job update main-verify --outdated-after 60 --schedule sat 03:00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			modulestest.Decoded(test.m)
+			if err := test.m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, step := range modulestest.Converges(t, test.m, test.host).Steps {
+				does := "remove"
+				if run, ok := step.Action.(modules.Run); ok {
+					does = strings.Join(run.Argv, " ")
+					if run.Argv[0] == "sh" {
+						does = "sh " + strings.Join(run.Argv[4:], " ")
+					}
+				}
+				got = append(got, step.Summary+": "+does)
+			}
+			if strings.Join(got, "\n") != test.want {
+				t.Errorf("steps:\n%s\nexpected:\n%s", strings.Join(got, "\n"), test.want)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	open := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root"})
+	gone := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{})
+	half := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root"})
+	for name, test := range map[string]struct {
+		m    *Module
+		host *observe.Host
+		want string
+	}{
+		"moved":        {datastore("main", "/srv/new"), host(nil), "datastore main of pbs is in /srv/backup/main, and cannot be moved"},
+		"shared":       {datastore("second", "/srv/backup/main"), host(nil), "is the directory of datastore main"},
+		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs holds music"},
+		"earlier one":  {datastore("second", "/srv/old"), host(nil), "has the chunks of a datastore that the server does not know"},
+		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
+		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
+		"secret open":  {token(), host(nil, open), "expected a regular file that only root can read"},
+		"half written": {token(), host(nil, half), "does not hold what proxmox-backup-manager prints"},
+		"no server":    {token(), host(nil, observe.Files.Expect(pbs.Program, observe.File{})), "install the package proxmox-backup-server first"},
+	} {
+		plan, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host)
+		if err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0 {
+			t.Errorf("%s: %d steps, %v; expected %q", name, len(plan.Steps), err, test.want)
+		}
+	}
+}
+
+// TestNotes: where backups go with what they keep, and rights that nobody has asked for.
+func TestNotes(t *testing.T) {
+	admin := func(s *pbs.Server) {
+		s.Grants[pbs.Grant{Path: "/", Account: "pve@pbs!cluster", Role: "Admin"}] = true
+		s.Accounts["pve@pbs"] = map[string]string{"enable": "false"}
+	}
+	for name, test := range map[string]struct {
+		m    *Module
+		host *observe.Host
+		want []string
+	}{
+		"nothing":    {datastore("main", "/srv/backup/main"), host(nil), nil},
+		"a node":     {datastore("main", "/srv/backup/main"), host(nil, pve.Nodes.Expect("", pve.Node{Name: "pbs", Installed: true})), []string{"pbs is a node of Proxmox VE"}},
+		"CephFS":     {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"lies on Ceph (10.0.0.1:/ at /srv/backup)"}},
+		"RBD":        {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "/dev/rbd0", Type: "ext4"})), []string{"lies on Ceph (/dev/rbd0 at /srv)"}},
+		"disk below": {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "x", Type: "ceph"}), observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "/dev/sdb", Type: "ext4"})), nil},
+		"rights":     {token(), host(admin), []string{"pve@pbs is disabled on pbs", "pve@pbs!cluster is also Admin of /"}},
+	} {
+		plan, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host)
+		if err != nil || len(plan.Notes) != len(test.want) {
+			t.Errorf("%s: notes %q, %v", name, plan.Notes, err)
+			continue
+		}
+		for i, want := range test.want {
+			if !strings.Contains(plan.Notes[i], want) {
+				t.Errorf("%s: note %q, expected %q", name, plan.Notes[i], want)
+			}
+		}
+	}
+}
+
+// TestSecretIsHeldBack: the run learns the secret, and no step has it.
+func TestSecretIsHeldBack(t *testing.T) {
+	plan, err := modulestest.Decoded(token()).Plan(context.Background(), host(nil))
+	if err != nil || len(plan.Secrets) != 1 || plan.Secrets[0] != "d63e505a-e3ec-449a-9bc7-1da610d4ccde" {
+		t.Errorf("secrets %q, %v", plan.Secrets, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for want, m := range map[string]*Module{
+		"datastore":             {},
+		"datastore.name":        datastore("ab", "/srv/x"),
+		"datastore.path":        datastore("main", "srv"),
+		"datastore.gc_schedule": {Datastore: &Datastore{Name: "main", Path: "/srv/x", GCSchedule: "now and then"}},
+		"token.user":            {Token: &Token{User: "root@pam", Name: "x", Datastore: "main"}},
+		"token.name":            {Token: &Token{User: "pve@pbs", Name: "../x", Datastore: "main"}},
+		"token.datastore":       {Token: &Token{User: "pve@pbs", Name: "x", Datastore: "-"}},
+		"prune_job.keep":        prune(nil),
+		"verify_job.datastore":  {VerifyJob: &VerifyJob{ID: "abc"}},
+	} {
+		var fault *modules.ArgumentError
+		if err := modulestest.Decoded(m).Validate(); !errors.As(err, &fault) || fault.Argument != want {
+			t.Errorf("%v, expected a fault in %s", err, want)
+		}
+	}
+}
