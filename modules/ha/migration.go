@@ -2,13 +2,12 @@ package ha
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"hlplay/engine/remote"
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -56,12 +55,11 @@ func (s *scene) obstacles(ctx context.Context) ([]string, error) {
 	}
 	for _, peer := range s.host.Peers() {
 		node, err := pve.Nodes.Observe(ctx, peer, "")
-		var unreachable *remote.UnreachableError
 		switch {
-		case errors.As(err, &unreachable) && ctx.Err() == nil:
-			continue
-		case err != nil:
+		case err != nil && (ctx.Err() != nil || observe.IsUnknown(err)):
 			return nil, err
+		case err != nil: // a node that cannot be asked is offline, or its own tasks say why
+			continue
 		}
 		if _, member := s.cluster.Members[node.Name]; member && strings.HasPrefix(node.Version, "8.") {
 			all = append(all, fmt.Sprintf("%s runs Proxmox VE %s", node.Name, node.Version))
