@@ -168,7 +168,7 @@ func ofTasks(cmd *cobra.Command, args []string, word string) ([]string, cobra.Sh
 	return behind(word, "", taskNames(pb)), noFiles
 }
 
-// inventoryOf reads the inventory of the command line that is being completed, or returns nil.
+// inventoryOf reads the inventory of the command line that is being completed, or returns nil. A key does not start programs.
 func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
 	_ = projectDefaults(cmd, nil) // the command itself reports errors
 	paths, err := cmd.Flags().GetStringArray("inventory")
@@ -177,7 +177,7 @@ func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
 	}
 	slices.Sort(paths) // cobra may have parsed the flags twice
 	paths = slices.Compact(paths)
-	inv, _ := inventory.LoadWith(secret.NewKeyring(secret.Options{Context: cmd.Context(), Lenient: true}), paths...)
+	inv, _ := inventory.LoadStill(secret.NewKeyring(secret.Options{Context: cmd.Context(), Lenient: true}), paths...)
 	return inv
 }
 

@@ -1,5 +1,5 @@
 // Package ansible reads Ansible inventories the way Ansible does: INI and YAML files, ranges of names, group_vars and
-// host_vars.
+// host_vars, and the answers of programs.
 package ansible
 
 import (
@@ -74,21 +74,13 @@ func Ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// Load reads inventory files, and the group_vars and host_vars next to each. All files are read by calling read.
-func Load(files []string, read func(string) ([]byte, error), open Opener) (*Inventory, error) {
+// Load reads inventory files, and the group_vars and host_vars next to each. All files are read by calling read, except those
+// that run says are programs.
+func Load(files []string, read func(string) ([]byte, error), run Runner, open Opener) (*Inventory, error) {
 	inv := &Inventory{all: map[string]cty.Value{}}
 	var dirs []string
 	for _, file := range files {
-		text, err := read(file)
-		if err != nil {
-			return nil, err
-		}
-		if isYAML(file, text) {
-			err = inv.yaml(file, text, open)
-		} else {
-			err = inv.ini(file, string(text))
-		}
-		if err != nil {
+		if err := inv.load(file, read, run, open); err != nil {
 			return nil, err
 		}
 		if dir := filepath.Dir(file); !slices.Contains(dirs, dir) {
@@ -96,6 +88,26 @@ func Load(files []string, read func(string) ([]byte, error), open Opener) (*Inve
 		}
 	}
 	return inv, inv.settle(dirs, read, open)
+}
+
+func (inv *Inventory) load(file string, read func(string) ([]byte, error), run Runner, open Opener) error {
+	text, program, err := run(file, "--list")
+	switch {
+	case err != nil:
+		return err
+	case program:
+		return inv.answer(file, text, func(name string) ([]byte, error) {
+			text, _, err := run(file, "--host", name)
+			return text, err
+		}, open)
+	}
+	if text, err = read(file); err != nil {
+		return err
+	}
+	if isYAML(file, text) {
+		return inv.yaml(file, text, open)
+	}
+	return inv.ini(file, string(text))
 }
 
 // isYAML reports whether a file is YAML, by its name or by its beginning.
@@ -146,6 +158,9 @@ func (inv *Inventory) put(host, group, file string, line int) {
 
 // nest adds a group to another group.
 func (inv *Inventory) nest(child, parent, file string, line int) {
+	if implicit(child) {
+		return
+	}
 	inv.group(child, file, line)
 	if implicit(parent) {
 		return

@@ -3,6 +3,7 @@ package ansible
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -14,9 +15,9 @@ import (
 
 // TestLoad compares inventories with the output of ansible-inventory --list of ansible-core 2.14.
 func TestLoad(t *testing.T) {
-	for _, file := range []string{"testdata/ini/hosts.ini", "testdata/yaml/hosts.yml"} {
+	for _, file := range []string{"testdata/ini/hosts.ini", "testdata/yaml/hosts.yml", "testdata/program/hosts", "testdata/old/hosts"} {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
-			inv, err := Load([]string{file}, os.ReadFile, nil)
+			inv, err := Load([]string{file}, os.ReadFile, runFile, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,6 +72,63 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// runFile runs a file without an extension, and noProgram says that there are no programs.
+func runFile(file string, args ...string) ([]byte, bool, error) {
+	if filepath.Ext(file) != "" {
+		return nil, false, nil
+	}
+	answer, err := exec.Command(file, args...).Output()
+	return answer, true, err
+}
+
+func noProgram(string, ...string) ([]byte, bool, error) { return nil, false, nil }
+
+// answers returns a Runner that has one answer for every question.
+func answers(text string) Runner {
+	return func(string, ...string) ([]byte, bool, error) { return []byte(text), true, nil }
+}
+
+func TestAnswerFaults(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                                       `hosts --list:1: expected JSON: it ends too early`,
+		`[]`:                                     `hosts --list:1: expected a JSON object`,
+		"{\n\"a\": [}":                           `hosts --list:2: expected JSON: invalid character '}' looking for beginning of value`,
+		`{} {}`:                                  `hosts --list:1: expected one JSON object, and nothing behind it`,
+		`{"web": 1}`:                             `hosts --list:1: expected a mapping for group web`,
+		"{\n\"web\": {\n\"hosts\": {}}}":         `hosts --list:3: expected a list for the hosts of web`,
+		`{"web": [1]}`:                           `hosts --list:1: expected names for the hosts of web`,
+		`{"web": {"children": "db"}}`:            `hosts --list:1: expected a list for the children of web`,
+		`{"web": {"vars": []}}`:                  `hosts --list:1: expected a mapping for variables`,
+		`{"ungrouped": {"vars": {"a": 1}}}`:      `hosts --list:1: variables of the group ungrouped are not supported`,
+		`{"a": ["b"], "_meta": {"hostvars": 1}}`: `hosts --list:1: expected a mapping for _meta.hostvars`,
+		`{"a": {"vars": {"b": 1e999}}}`:          `hosts --list:1: 1e999 is too large for a number`,
+	} {
+		_, err := Load([]string{"hosts"}, os.ReadFile, answers(text), nil)
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestWrappedValues(t *testing.T) {
+	open := func(sealed []byte) (cty.Value, error) { return cty.StringVal("opened " + string(sealed)), nil }
+	inv, err := Load([]string{"hosts"}, os.ReadFile, answers(`{"_meta": {"hostvars": {"a": {"v": {"__ansible_vault": "$ANSIBLE"}, "u": {"__ansible_unsafe": "{{ x }}"}}}}, "all": {"hosts": ["a"]}}`), open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"v": "opened $ANSIBLE", "u": "{{ x }}"}, plain(t, inv.Hosts[0].Vars)); diff != "" {
+		t.Errorf("the variables differ (-want +got):\n%s", diff)
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(`{"_meta": {"hostvars": {"a": {"b": [1, 1.5, null, "\ud83d"]}}}, "g": ["a"], "h": {"children": ["g", "h"]}, "i": {"x": {}}}`)
+	f.Add(`{"web": {"hosts": ["web1"], "vars": {"__ansible_vault": "x"}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		_, _ = Load([]string{"hosts"}, func(string) ([]byte, error) { return nil, os.ErrNotExist }, answers(text), nil)
+	})
+}
+
 func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
 
 // plain returns variables as encoding/json would decode them.
@@ -100,7 +158,7 @@ func TestFaults(t *testing.T) {
 		"web name='open\n":     `hosts.ini:1: a quote ' is not closed`,
 		"web ansible_host = 1": `hosts.ini:1: "ansible_host" is no name=value`,
 	} {
-		_, err := Load([]string{"hosts.ini"}, func(string) ([]byte, error) { return []byte(text), nil }, nil)
+		_, err := Load([]string{"hosts.ini"}, func(string) ([]byte, error) { return []byte(text), nil }, noProgram, nil)
 		if err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
@@ -115,6 +173,6 @@ func FuzzLoad(f *testing.F) {
 		if ini {
 			name = "fuzz.ini"
 		}
-		_, _ = Load([]string{name}, func(string) ([]byte, error) { return []byte(text), nil }, nil)
+		_, _ = Load([]string{name}, func(string) ([]byte, error) { return []byte(text), nil }, noProgram, nil)
 	})
 }

@@ -52,6 +52,8 @@ type document struct {
 	// marks, if set, carries the marks to be applied to all values.
 	marks cty.Value
 	nodes int
+	// json is set for the answer of a program.
+	json bool
 }
 
 // mostNodes bounds the size to which aliases can expand a file.
@@ -178,6 +180,12 @@ func (d *document) value(node *yaml.Node, depth int) (cty.Value, error) {
 		}
 		return cty.TupleVal(all), nil
 	case yaml.MappingNode:
+		if name, value, ok := wrapped(node); ok && d.json {
+			if name == "__ansible_vault" {
+				return d.opened([]byte(value.Value), node.Line)
+			}
+			return d.value(value, depth+1)
+		}
 		all := map[string]cty.Value{}
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			v, err := d.value(node.Content[i+1], depth+1)

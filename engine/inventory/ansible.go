@@ -32,14 +32,13 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 		if !ofAnsible(path) {
 			return nil, nil
 		}
-		return []string{path}, executable(path, info)
+		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, nil
 	}
 	var files, others []string
-	var diags hcl.Diagnostics
 	for _, entry := range entries {
 		name := entry.Name()
 		file := filepath.Join(path, name)
@@ -55,27 +54,14 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 			others = append(others, name+"/")
 		default:
 			files = append(files, file)
-			diags = append(diags, executable(file, info)...)
 		}
 	}
-	if len(files) > 0 && len(others) > 0 {
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
-			Detail: fmt.Sprintf("Below %s, only the directories group_vars and host_vars are read, not %s: name it with another -i.", path, strings.Join(others, ", ")),
-		})
+	if len(files) == 0 || len(others) == 0 {
+		return files, nil
 	}
-	return files, diags
-}
-
-// executable rejects a program: Ansible would run it.
-func executable(path string, info os.FileInfo) hcl.Diagnostics {
-	src, err := hclfile.Read(path)
-	if err != nil || info.Mode()&0o111 == 0 || !strings.HasPrefix(string(src), "#!") {
-		return nil
-	}
-	return hcl.Diagnostics{{
-		Severity: hcl.DiagError, Summary: "The inventory is a program",
-		Detail: fmt.Sprintf("hlplay does not run %s: write its answer into a file, as with ansible-inventory -i %s --list --yaml --output hosts.yml.", path, path),
+	return files, hcl.Diagnostics{{
+		Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
+		Detail: fmt.Sprintf("Below %s, only the directories group_vars and host_vars are read, not %s: name it with another -i.", path, strings.Join(others, ", ")),
 	}}
 }
 
@@ -86,6 +72,9 @@ func ofAnsible(path string) bool {
 		return true
 	case ".hcl":
 		return false
+	}
+	if isProgram(path) {
+		return true
 	}
 	src, err := hclfile.Read(path)
 	return err == nil && len(src) > 0 && !hclBlock.Match(src) && hclfile.Check(src, path) == nil
@@ -100,10 +89,18 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 		}
 		return src, err
 	}
-	found, err := ansible.Load(files, read, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
+	programs := &programs{inv: inv}
+	run := programs.run
+	if d.still {
+		run = func(path string, _ ...string) ([]byte, bool, error) { return []byte("{}"), isProgram(path), nil }
+	}
+	found, err := ansible.Load(files, read, run, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
 	if err != nil {
 		d.ansibleError(err, files)
 		return
+	}
+	for _, words := range programs.said {
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "The inventory program has something to say", Detail: words})
 	}
 	if len(found.All) > 0 {
 		d.groups = append(d.groups, &groupDecl{name: groupAll, settings: settings{vars: found.All}})

@@ -18,6 +18,7 @@ const (
 // declarations are the decoded blocks of an inventory, before hosts inherit from groups.
 type declarations struct {
 	decoder
+	still      bool // runs no programs
 	defaults   settings
 	defaultsAt *hcl.Range
 	hosts      []*hostDecl

@@ -17,6 +17,8 @@ type Inventory struct {
 	Groups []*Group
 	// Files are the parsed files by name, for hcl.NewDiagnosticTextWriter.
 	Files map[string]*hcl.File
+	// Answers are what programs have printed, by their names and arguments. They may contain passwords.
+	Answers map[string][]byte
 
 	declared []*declared
 }

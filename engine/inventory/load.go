@@ -21,7 +21,7 @@ type source struct {
 }
 
 // Load reads an inventory: an HCL file, the .hcl files of a directory in the order of their names, or an inventory of Ansible in INI
-// or YAML. Several paths are parts of one inventory, as the files of a directory are: each host, each group and the defaults are
+// or YAML, or as a program, which is run. Several paths are parts of one inventory, as the files of a directory are: each host, each group and the defaults are
 // declared in one part only. Load reports all errors at once. The inventory that it returns is never nil and always has Files, so
 // that diagnostics can show the source, but it is complete only if there are no errors.
 //
@@ -39,6 +39,15 @@ func Load(paths ...string) (*Inventory, hcl.Diagnostics) { return LoadWith(nil, 
 
 // LoadWith is Load with the keys that decrypt secrets in variables. Without keys, secrets are unknown values.
 func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
+	return (&declarations{decoder: decoder{secrets: keys}}).load(paths)
+}
+
+// LoadStill is LoadWith without running programs, whose hosts are then missing.
+func LoadStill(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
+	return (&declarations{decoder: decoder{secrets: keys}, still: true}).load(paths)
+}
+
+func (d *declarations) load(paths []string) (*Inventory, hcl.Diagnostics) {
 	var sources []source
 	var ansibles []string
 	var diags hcl.Diagnostics
@@ -59,7 +68,7 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	if diags.HasErrors() {
 		return &Inventory{Path: path, Files: map[string]*hcl.File{}}, diags
 	}
-	inv, more := parse(path, sources, ansibles, keys)
+	inv, more := d.parse(path, sources, ansibles)
 	return inv, append(diags, more...)
 }
 
@@ -176,9 +185,8 @@ func unreadable(path string, err error) *hcl.Diagnostic {
 }
 
 // parse parses the sources of an inventory.
-func parse(path string, sources []source, ansibles []string, keys *secret.Keyring) (*Inventory, hcl.Diagnostics) {
-	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}}
-	d := &declarations{decoder: decoder{secrets: keys}}
+func (d *declarations) parse(path string, sources []source, ansibles []string) (*Inventory, hcl.Diagnostics) {
+	inv := &Inventory{Path: path, Files: map[string]*hcl.File{}, Answers: map[string][]byte{}}
 	for _, source := range sources {
 		file, diags := hclfile.Parse(source.text, source.name)
 		d.diags = append(d.diags, diags...)

@@ -39,7 +39,7 @@ var values = cmp.Comparer(func(a, b cty.Value) bool { return a.RawEquals(b) })
 // load reads an inventory from a text that must be right.
 func load(t *testing.T, text string) *Inventory {
 	t.Helper()
-	inv, diags := parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil, nil)
+	inv, diags := new(declarations).parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil)
 	if diags.HasErrors() {
 		t.Fatalf("unexpected: %v", diags)
 	}
@@ -284,7 +284,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		inv, diags := parse("x", []source{{"/lab/x.hcl", []byte(text)}}, nil, nil)
+		inv, diags := new(declarations).parse("x", []source{{"/lab/x.hcl", []byte(text)}}, nil)
 		if diags.HasErrors() {
 			return
 		}
@@ -310,7 +310,7 @@ func roundTrip(t *testing.T, inv *Inventory) string {
 	if err := Write(&out, inv); err != nil {
 		t.Fatal(err)
 	}
-	again, diags := parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}}, nil, nil)
+	again, diags := new(declarations).parse(inv.Path, []source{{"/other/place.hcl", out.Bytes()}}, nil)
 	if diags.HasErrors() {
 		t.Fatalf("what was written is not an inventory: %v\n%s", diags, out.String())
 	}

@@ -70,11 +70,14 @@ func eachGroup(nodes []lang.Node, visit func(*lang.Group)) {
 	}
 }
 
-// Sources returns the files from which the playbook and the inventory were read, sorted by path.
+// Sources returns the files from which the playbook and the inventory were read, and the programs, sorted by path.
 func Sources(pb *lang.Playbook, inv *inventory.Inventory) []Source {
 	sums := map[string]string{}
 	for path, f := range inv.Files {
 		sums[path] = sum(f.Bytes)
+	}
+	for name, answer := range inv.Answers {
+		sums[name] = sum(answer)
 	}
 	for path, s := range pb.Sources() {
 		sums[path] = hex.EncodeToString(s[:])

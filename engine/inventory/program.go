@@ -1,0 +1,116 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hlplay/engine/hclfile"
+	"hlplay/engine/localfile"
+)
+
+// programTime bounds the time that an inventory program may take for all of its answers. A variable, for tests.
+var programTime = 2 * time.Minute
+
+// mostSaid bounds what is kept of what a program prints on standard error, in bytes.
+const mostSaid = 4 << 10
+
+// isProgram reports whether Ansible would run an inventory file: one that is executable and says by what, or is a binary.
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return false
+	}
+	f, err := localfile.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	begin := make([]byte, 4)
+	n, _ := io.ReadFull(f, begin) // what is shorter is no program
+	return bytes.HasPrefix(begin[:n], []byte("#!")) || bytes.HasPrefix(begin[:n], []byte("\x7fELF"))
+}
+
+// programs runs inventory programs.
+type programs struct {
+	inv *Inventory
+	// until is when the time of each program is over.
+	until map[string]time.Time
+	// said are warnings about what programs print on standard error.
+	said []string
+}
+
+// run implements ansible.Runner.
+func (p *programs) run(path string, args ...string) (answer []byte, program bool, err error) {
+	if !isProgram(path) {
+		return nil, false, nil
+	}
+	name := path + " " + strings.Join(args, " ")
+	why, err := localfile.Entrusted(path)
+	switch {
+	case err != nil:
+		return nil, true, err
+	case why != "":
+		return nil, true, fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", path, why)
+	}
+	full, err := filepath.Abs(path) // without a slash, it would be looked for in PATH
+	if err != nil {
+		return nil, true, err
+	}
+	if p.until == nil {
+		p.until = map[string]time.Time{}
+	}
+	if p.until[path].IsZero() {
+		p.until[path] = time.Now().Add(programTime)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), p.until[path])
+	defer cancel()
+	cmd := exec.CommandContext(ctx, full, args...)
+	out, said := &bounded{most: hclfile.Largest, full: cancel}, &bounded{most: mostSaid}
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, said, time.Second
+	err = cmd.Run()
+	words := strings.TrimSpace(string(said.kept))
+	switch {
+	case out.over:
+		return nil, true, fmt.Errorf("%s: its answer is larger than %d MiB, the limit for an inventory", name, hclfile.Largest>>20)
+	case ctx.Err() != nil:
+		return nil, true, fmt.Errorf("%s: it did not end within %s", path, programTime)
+	case err != nil && words != "":
+		return nil, true, fmt.Errorf("%s: %w; it says: %s", name, err, words)
+	case errors.Is(err, os.ErrNotExist): // the interpreter in its first line
+		return nil, true, fmt.Errorf("%s: %w (is the program in its first line installed?)", name, err)
+	case err != nil:
+		return nil, true, fmt.Errorf("%s: %w", name, err)
+	case words != "":
+		p.said = append(p.said, fmt.Sprintf("%s says: %s", name, words))
+	}
+	p.inv.Answers[name] = out.kept
+	return out.kept, true, nil
+}
+
+// bounded is a writer that keeps as much as fits.
+type bounded struct {
+	kept []byte
+	most int
+	full func() // called when something did not fit; may be nil
+	over bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	fits := min(len(p), b.most-len(b.kept))
+	b.kept = append(b.kept, p[:fits]...)
+	if fits < len(p) && !b.over {
+		b.over = true
+		if b.full != nil {
+			b.full()
+		}
+	}
+	return len(p), nil
+}
