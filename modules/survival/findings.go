@@ -56,6 +56,7 @@ func (r Report) quorum(c Cluster, say func(string, ...any)) {
 			say("%s would have copies enough after losing %s, which is no help: the nodes have no quorum.", list(enough), r.describe(count, ending))
 		}
 	}
+	r.deviceAway(c, say)
 	if len(r.WithDevice) == 0 {
 		return
 	}
@@ -71,6 +72,26 @@ func (r Report) quorum(c Cluster, say func(string, ...any)) {
 		}
 		say("%s", text)
 	}
+}
+
+// deviceAway adds a sentence about the loss of one node while the QDevice does not vote.
+func (r Report) deviceAway(c Cluster, say func(string, ...any)) {
+	if c.DeviceVotes == 0 {
+		return
+	}
+	without := c
+	without.DeviceVotes = 0
+	ending := r.where(1, func(l Loss) bool { return l.Quorate && l.Votes-c.DeviceVotes < l.VotesNeeded })
+	if len(ending) == 0 {
+		return
+	}
+	l := ending[0]
+	text := fmt.Sprintf("While the QDevice does not vote, because its host is down or not reached, losing %s ends the quorum: %d of %d votes are left, and %d are needed.",
+		r.describe(1, ending), l.Votes-c.DeviceVotes, l.VotesOf, l.VotesNeeded)
+	if Lose(without, l.Lost...).Quorate {
+		text += " Without any QDevice it would be kept: one helps an even number of nodes."
+	}
+	say("%s", text)
 }
 
 // stops reports whether a pool or the monitors stop.

@@ -141,6 +141,29 @@ func TestFourNodesDoNotSurviveTwoLosses(t *testing.T) {
 	}
 }
 
+// A QDevice that does not vote leaves two nodes as they were without it, and three nodes worse off.
+func TestQDeviceAway(t *testing.T) {
+	for _, test := range []struct {
+		nodes, votes int
+		want         string
+	}{
+		{2, 1, "While the QDevice does not vote, because its host is down or not reached, losing any node ends the quorum: 1 of 3 votes are left, and 2 are needed."},
+		{3, 2, "While the QDevice does not vote, because its host is down or not reached, losing any node ends the quorum: 2 of 5 votes are left, and 3 are needed. Without any QDevice it would be kept: one helps an even number of nodes."},
+		{4, 1, ""},
+		{3, 0, ""},
+	} {
+		var got string
+		for _, finding := range Judge(Cluster{Nodes: nodes(test.nodes), DeviceVotes: test.votes}).Findings {
+			if strings.HasPrefix(finding, "While the QDevice") {
+				got = finding
+			}
+		}
+		if got != test.want {
+			t.Errorf("%d nodes, a QDevice of %d votes: %q, want %q", test.nodes, test.votes, got, test.want)
+		}
+	}
+}
+
 func TestFindings(t *testing.T) {
 	three := func(change func(*Cluster)) Cluster {
 		c := Cluster{
