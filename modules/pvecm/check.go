@@ -90,6 +90,9 @@ func (s *situation) checkFounder(ctx context.Context) error {
 	if err := s.notListed(there); err != nil {
 		return err
 	}
+	if err := withoutDevice(there); err != nil {
+		return err
+	}
 	return s.checkLinks(ctx, there)
 }
 

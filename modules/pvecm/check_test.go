@@ -36,6 +36,7 @@ func TestCheckRefusesWhatAJoinWould(t *testing.T) {
 		{"a member, without the founder", bare("pve1"), host("pve2", cluster("pve1", "pve2")), []string{"pve2"}, ""},
 		{"installed anew", host("pve1", cluster("pve1", "pve3", "pve4")), host("pve2", standalone, pve.Nodes.Expect("", pve.Node{Name: "pve3", Codename: "trixie", Installed: true, Version: "9.2.11"})), []string{"pve1", "pve2"}, "has a member pve3 that is online"},
 		{"a cluster with other links", host("pve1", twoLinks()), bare("pve2"), []string{"pve1", "pve2"}, "cluster dream has link1"},
+		{"a QDevice", host("pve1", withDevice(cluster("pve1", "pve3"))), bare("pve2"), []string{"pve1", "pve2"}, "has a QDevice, with which no node may join"},
 		{"standalone and empty", host("pve1", standalone), host("pve2", standalone), []string{"pve1", "pve2"}, ""},
 		{"guests", bare("pve1"), host("pve2", standalone, pve.GuestLists.Expect("", map[int]pve.Guest{200: {Node: "pve2", Type: "qemu"}})), []string{"pve1", "pve2"}, "pve2 has guests (200)"},
 		{"Ceph of its own", bare("pve1"), host("pve2", standalone, ceph.Confs.Expect("", ceph.Conf{Exists: true})), []string{"pve1", "pve2"}, "Ceph configuration of its own"},

@@ -68,8 +68,8 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 		return c, fmt.Errorf("founder %s has no quorum (online: %s of %s): bring the members back before %s joins",
 			name, strings.Join(c.Online(), ", "), strings.Join(c.Names(), ", "), s.host.Name())
 	}
-	if c.Device != "" {
-		return c, fmt.Errorf("cluster %s has a QDevice, with which no node may join: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
+	if err := withoutDevice(c); err != nil {
+		return c, err
 	}
 	if offline := len(c.Members) - len(c.Online()); offline > 0 {
 		s.note("%d members of cluster %s are offline while %s joins", offline, c.Name, s.node.Name)

@@ -132,6 +132,15 @@ func (d *device) look(ctx context.Context) error {
 	return nil
 }
 
+// withoutDevice rejects a join while there is a QDevice, as Proxmox's documentation asks
+// for: the new node would have no certificate for it, and an odd number of nodes is not to have one.
+func withoutDevice(c pve.Cluster) error {
+	if c.Device == "" {
+		return nil
+	}
+	return fmt.Errorf("cluster %s has a QDevice, with which no node may join: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
+}
+
 // complete requires that all nodes are online, as pvecm does.
 func (d *device) complete() error {
 	if offline := d.cluster.Offline(); len(offline) > 0 {
