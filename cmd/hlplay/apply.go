@@ -17,8 +17,8 @@ func applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Carry out a plan, and stop at the first difference",
-		Long: `Apply runs the playbook of a plan with the plan's arguments. Every task is planned anew and must arrive at the steps in the plan.
-At the first task that would do anything else, whether more or less, apply stops and says what differs. A task whose steps were
+		Long: `Apply runs the playbook of a plan with the plan's arguments. Every task is planned again and must result in the same steps.
+Apply stops at the first task that would do anything else, more or less, and says what differs. A task whose steps were
 uncertain may do what --allow permits. A plan that destroys something is refused unless --allow names destroy.
 
 Apply refuses if the playbook, the inventory or a file that they read has changed since. Values of -e that may be secret are not in
@@ -67,7 +67,7 @@ func (f *runFlags) apply(ctx context.Context, file string) error {
 		return err
 	}
 	if differences := journal.Differences(p.Run.Sources, journal.Sources(pb, inv)); len(differences) > 0 {
-		return fmt.Errorf("since the plan was made:\n  %s\nit was approved for what stood there then: make a new one with hlplay plan", strings.Join(differences, "\n  "))
+		return fmt.Errorf("since the plan was made:\n  %s\nthe plan was approved for the earlier state: make a new one with hlplay plan", strings.Join(differences, "\n  "))
 	}
 	if err := f.validate(pb); err != nil {
 		return err

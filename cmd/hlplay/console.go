@@ -66,7 +66,7 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 		return err
 	}
 	if len(hosts) != 1 {
-		return fmt.Errorf("%q means %d hosts, and an expression is evaluated for one: name it", name, len(hosts))
+		return fmt.Errorf("%q matches %d hosts, but an expression is evaluated for a single one: name it", name, len(hosts))
 	}
 	o, err := f.languageOptions(inv)
 	if err != nil {

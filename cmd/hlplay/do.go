@@ -67,13 +67,13 @@ func adHoc(args []string, dash int) (lang.AdHoc, error) {
 	case len(args) == 0 || dash == 0:
 		return lang.AdHoc{}, errors.New("no hosts given: name a host, a group or all, as in hlplay do all -i INVENTORY -- uptime")
 	case len(args) == 1:
-		return lang.AdHoc{}, errors.New("nothing to do given: a command behind --, as in hlplay do all -i INVENTORY -- uptime, or a task in quotes")
+		return lang.AdHoc{}, errors.New("nothing to do given: a command after --, as in hlplay do all -i INVENTORY -- uptime, or a task in quotes")
 	case dash == 1:
 		return lang.AdHoc{Hosts: args[0], Command: args[1:]}, nil
 	case dash == -1 && len(args) == 2 && strings.Contains(args[1], "{"):
 		return lang.AdHoc{Hosts: args[0], Task: args[1]}, nil
 	}
-	return lang.AdHoc{}, fmt.Errorf("expected a pattern of hosts and then a command behind --, or one task in quotes, and found %s", strings.Join(args[1:], " "))
+	return lang.AdHoc{}, fmt.Errorf("expected a pattern of hosts and then a command after --, or one task in quotes, but found %s", strings.Join(args[1:], " "))
 }
 
 func (f *doFlags) run(ctx context.Context, task lang.AdHoc) error {

@@ -22,7 +22,7 @@ func docCommand() *cobra.Command {
 			case len(args) == 1 && filepath.Ext(args[0]) == ".hcl":
 				return docInputs(args[0], inventories)
 			case len(inventories) > 0 && len(args) == 1:
-				return fmt.Errorf("-i goes with a playbook, which is a file that ends in .hcl, and %q is none", args[0])
+				return fmt.Errorf("-i needs a playbook, which is a file that ends in .hcl; %q is not one", args[0])
 			case len(inventories) > 0:
 				return docInputs("", inventories)
 			case len(args) == 1:

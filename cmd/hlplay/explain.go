@@ -24,7 +24,7 @@ a name. It connects to nothing. The reason is the comment above the task.`,
 			case len(args) == 2 && strings.TrimSpace(args[1]) != "":
 				return nil
 			case len(args) > 2:
-				return fmt.Errorf("a playbook and one task are expected, and there are %d arguments: put the name of the task in quotes", len(args))
+				return fmt.Errorf("expected a playbook and one task, but got %d arguments: put the name of the task in quotes", len(args))
 			}
 			return errors.New("name a playbook and a task, as in hlplay explain playbooks/cluster.hcl G1.26")
 		},

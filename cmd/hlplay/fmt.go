@@ -55,7 +55,7 @@ func (f *fmtFlags) run(args []string) error {
 		return err
 	}
 	if len(files) == 0 {
-		return errors.New("no file whose name ends in .hcl there")
+		return errors.New("no files whose names end in .hcl")
 	}
 	changed, failed := false, false
 	for _, name := range files {

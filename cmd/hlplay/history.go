@@ -174,12 +174,12 @@ func (f *historyFlags) text(r *journal.Record) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { b.WriteString(report.OneLine(fmt.Sprintf(format, args...)) + "\n") }
 	line("run %s: %s, inventory %s", r.ID, r.Run.Playbook, strings.Join(r.Run.Arguments.Inventory, ", "))
-	line("begun %s by %s", r.Began.Local().Format("2006-01-02 15:04:05 MST"), r.Run.By)
+	line("started %s by %s", r.Began.Local().Format("2006-01-02 15:04:05 MST"), r.Run.By)
 	if r.Run.Resumes != "" {
-		line("goes on with run %s", r.Run.Resumes)
+		line("continues run %s", r.Run.Resumes)
 	}
 	if r.Run.Restores != "" {
-		line("puts back a file as run %s found it", r.Run.Restores)
+		line("restores a file to what it was before run %s", r.Run.Restores)
 	}
 	line("%s", ending(r.Glance))
 	for _, h := range r.Hosts() {
@@ -191,10 +191,10 @@ func (f *historyFlags) text(r *journal.Record) string {
 			}
 		}
 		if h.Step != nil {
-			b.WriteString("  " + report.OneLine(fmt.Sprintf("under way: %s (task %q)", h.Step.What, h.Step.Task)) + "\n")
+			b.WriteString("  " + report.OneLine(fmt.Sprintf("running: %s (task %q)", h.Step.What, h.Step.Task)) + "\n")
 		}
 		if len(h.Ahead) > 0 {
-			b.WriteString("  not come to: " + report.OneLine(ahead(h.Ahead)) + "\n")
+			b.WriteString("  not reached: " + report.OneLine(ahead(h.Ahead)) + "\n")
 		}
 	}
 	notes := false
@@ -210,7 +210,7 @@ func (f *historyFlags) text(r *journal.Record) string {
 	b.WriteString(f.copies(r))
 	if at, ok := r.Unfinished(); ok && r.State != journal.Running {
 		b.WriteString("\n")
-		line("to go on at task %s: hlplay resume %s%s", at, r.ID, f.elsewhere())
+		line("to continue at task %s: hlplay resume %s%s", at, r.ID, f.elsewhere())
 	}
 	return b.String()
 }
@@ -223,7 +223,7 @@ func (f *historyFlags) copies(r *journal.Record) string {
 			continue
 		}
 		if b.Len() == 0 {
-			fmt.Fprintf(&b, "\nas they were before, hlplay restore %s FILE%s puts back:\n", r.ID, f.elsewhere())
+			fmt.Fprintf(&b, "\nhlplay restore %s FILE%s restores these files to what they were before:\n", r.ID, f.elsewhere())
 		}
 		was := ""
 		if k.Absent {

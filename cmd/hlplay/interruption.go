@@ -47,7 +47,7 @@ func terminalToAskOn() *os.File {
 	return tty
 }
 
-const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again ends at once, and leaves them: "
+const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again quits at once and leaves them running: "
 
 // ask asks until there is an answer, or until the commands and with them the run have ended.
 func (i *interrupts) ask(tty *os.File, asked *interruption, text string) {
@@ -62,7 +62,7 @@ func (i *interrupts) ask(tty *os.File, asked *interruption, text string) {
 		for {
 			select {
 			case <-over:
-				fmt.Fprintln(tty, "\nhlplay: they have ended")
+				fmt.Fprintln(tty, "\nhlplay: the commands have ended")
 				return
 			case answer, more := <-answers:
 				choice, ok := choices[strings.ToLower(strings.TrimSpace(answer))]

@@ -119,7 +119,7 @@ func TestCtrlCUnderALongCommand(t *testing.T) {
 		{"leave", func(keyboard *os.File, _ *display) { keyboard.WriteString("l\n") }, true,
 			[]string{"Interrupted", "the command was left running there", "the next run waits for its end"}, ended},
 		{"again", func(keyboard *os.File, _ *display) { keyboard.WriteString("\x03") }, true,
-			[]string{"ended at once by SIGINT; this is left running, and waited for by the next run:\n  again: "}, ended},
+			[]string{"stopped at once by SIGINT; this is left running, and the next run waits for it:\n  again: "}, ended},
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			console := func(script string) string {
@@ -143,7 +143,7 @@ func TestCtrlCUnderALongCommand(t *testing.T) {
 			console("until [ -e /srv/begun ]; do sleep 1; done")
 			keyboard.WriteString("\x03")
 			said := d.until(t, question, 1)
-			if want := "SIGINT: nothing more is started; long commands are under way:\n  " + c.host + ": run echo begun"; !strings.Contains(said, want) {
+			if want := "SIGINT: nothing more is started; long commands are running:\n  " + c.host + ": run echo begun"; !strings.Contains(said, want) {
 				t.Errorf("it is not said what is under way:\n%s", said)
 			}
 			c.answer(keyboard, d)

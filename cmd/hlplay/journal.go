@@ -70,7 +70,7 @@ func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventor
 		}
 		err = w.Begin(journal.At(f.journal), record, f.keep)
 		if err != nil {
-			notes = append(notes, fmt.Sprintf("this run is not recorded, and cannot be resumed by hlplay resume: %v", err))
+			notes = append(notes, fmt.Sprintf("this run is not recorded and cannot be resumed with hlplay resume: %v", err))
 		}
 		return notes, nil
 	}
@@ -145,7 +145,7 @@ func (f *runFlags) wayOn(id string) {
 		return // the report has said how the run ended
 	}
 	if at, ok := record.Unfinished(); ok {
-		fmt.Fprintf(os.Stderr, "hlplay: to go on at task %s: hlplay resume %s%s%s\n", at, id, f.permits(), f.elsewhere())
+		fmt.Fprintf(os.Stderr, "hlplay: to continue at task %s: hlplay resume %s%s%s\n", at, id, f.permits(), f.elsewhere())
 	}
 }
 
@@ -172,7 +172,7 @@ func (f *journalFlags) elsewhere() string {
 // oneRun is for commands that take a recorded run, by default the last one.
 func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fmt.Errorf("one run is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
+		return fmt.Errorf("expected one run, but got %d arguments: %s", len(args), strings.Join(args, " "))
 	}
 	return nil
 }

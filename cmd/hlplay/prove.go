@@ -45,7 +45,7 @@ With --rehearse it examines the cluster that a playbook builds on simulated node
   hlplay prove pve -i inventory --rehearse playbooks/cluster.hcl`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("one pattern of hosts is expected: name the nodes of a cluster, as in hlplay prove pve -i INVENTORY")
+				return errors.New("expected one pattern of hosts: name the nodes of a cluster, as in hlplay prove pve -i INVENTORY")
 			}
 			return nil
 		},
@@ -110,7 +110,7 @@ func (f *proveFlags) rehearseFirst(ctx context.Context) (*lab.Lab, error) {
 	})
 	for _, r := range slices.SortedStableFunc(slices.Values(kept.Results()), func(a, b report.TaskResult) int { return strings.Compare(a.Host, b.Host) }) {
 		if err == nil && (r.Status == report.Failed || r.Status == report.Unreachable) {
-			err = &exitError{code: exitFailed, err: fmt.Errorf("%s does not come to its end on simulated nodes: %s: %s (%s:%d): %s", f.playbook, r.Host, r.Task, r.File, r.Line, r.Message)}
+			err = &exitError{code: exitFailed, err: fmt.Errorf("%s does not finish on simulated nodes: %s: %s (%s:%d): %s", f.playbook, r.Host, r.Task, r.File, r.Line, r.Message)}
 		}
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (surviva
 		memory[found[i].node] = found[i].memory
 	}
 	if c.Name == "" {
-		return c, &exitError{code: exitUnreachable, err: errors.New("no host could tell of its cluster")}
+		return c, &exitError{code: exitUnreachable, err: errors.New("no host could describe its cluster")}
 	}
 	for i := range c.Nodes {
 		c.Nodes[i].Memory = memory[c.Nodes[i].Name]

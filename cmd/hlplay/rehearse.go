@@ -122,12 +122,12 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 			}
 		}
 		if foretold != report.Uncertain && (foretold == report.Changed) != (status == report.Changed) {
-			wrong = append(wrong, fmt.Sprintf("%s: check mode said %s, the run %s", task, orNothing(foretold), status))
+			wrong = append(wrong, fmt.Sprintf("%s: check mode said %s, the run said %s", task, orNothing(foretold), status))
 		}
 	}
 	for task, status := range predicted {
 		if _, ok := made[task]; !ok && status == report.Changed {
-			wrong = append(wrong, fmt.Sprintf("%s: check mode said changed, the run did not come to it", task))
+			wrong = append(wrong, fmt.Sprintf("%s: check mode said changed, the run did not reach it", task))
 		}
 	}
 	for task, status := range again {
@@ -137,10 +137,10 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 	}
 	slices.Sort(wrong)
 	if len(wrong) > 0 {
-		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal does not hold:\n  %s", strings.Join(wrong, "\n  "))}
+		return &exitError{code: exitFailed, err: fmt.Errorf("the rehearsal failed:\n  %s", strings.Join(wrong, "\n  "))}
 	}
 	if f.output != "json" {
-		text := fmt.Sprintf("The rehearsal holds: the run changed %d tasks on hosts, of which check mode foretold %d; it called %d uncertain and was wrong of none. The second run changed nothing.", changed, right, uncertain)
+		text := fmt.Sprintf("The rehearsal succeeded: the run changed %d tasks on hosts. Check mode predicted %d of them, called %d uncertain and was never wrong. The second run changed nothing.", changed, right, uncertain)
 		if term.IsTerminal(int(os.Stdout.Fd())) { // when searched, a line must not be wrapped
 			text = ansi.Wordwrap(text, width(os.Stdout), "")
 		}

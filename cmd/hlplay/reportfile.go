@@ -30,7 +30,7 @@ func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 	for _, path := range f.reports {
 		kind := filepath.Ext(path)
 		if !slices.Contains(reportKinds, kind) {
-			return nil, fmt.Errorf("--report %s: the ending says what is written: expected .html, .xml (JUnit) or .log", path)
+			return nil, fmt.Errorf("--report %s: the extension selects the format: expected .html, .xml (JUnit) or .log", path)
 		}
 		file, err := os.CreateTemp(filepath.Dir(path), ".hlplay-report-*") // of mode 0600: diffs show the contents of files
 		if err != nil {

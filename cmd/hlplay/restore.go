@@ -46,7 +46,7 @@ recorded run of its own and can itself be undone.`,
   hlplay restore last /etc/pve/ceph.conf --yes`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return errors.New("a run and a file are expected, as in hlplay restore last /etc/pve/corosync.conf; hlplay history RUN lists the files")
+				return errors.New("expected a run and a file, as in hlplay restore last /etc/pve/corosync.conf; hlplay history RUN lists the files")
 			}
 			return nil
 		},
@@ -99,7 +99,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	}
 	host := inv.Host(kept.Host)
 	if host == nil {
-		return fmt.Errorf("the run has changed %s on %s, which the inventory %s does not have: name the inventory with -i", file, kept.Host, inv.Path)
+		return fmt.Errorf("the run changed %s on %s, which is not in the inventory %s: name the inventory with -i", file, kept.Host, inv.Path)
 	}
 	f.reached = f.connect(func(fn func()) { fn() })
 	now, err := f.look(ctx, host, file)
@@ -115,15 +115,15 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 			content, err = reinstated(file, content, now.Content)
 		}
 		if err == nil && !utf8.Valid(content) {
-			err = errors.New("it is no text")
+			err = errors.New("it is not text")
 		}
 		if err != nil {
-			return fmt.Errorf("%s cannot be put back: %w", file, err)
+			return fmt.Errorf("%s cannot be restored: %w", file, err)
 		}
 	}
 	if !f.check && !f.yes {
 		fmt.Print(report.Unified(modules.Diff{Subject: kept.Host + ": " + file, Before: string(now.Content), After: string(content)}))
-		if err := confirm(ctx, "Put it back? [y/N] "); err != nil {
+		if err := confirm(ctx, "Restore it? [y/N] "); err != nil {
 			return err
 		}
 	}
@@ -156,21 +156,21 @@ func (f *restoreFlags) choose(record *journal.Record, file string) (journal.Kept
 	}
 	switch {
 	case len(files) == 0:
-		return journal.Kept{}, fmt.Errorf("run %s has changed no file of which a copy is kept", record.ID)
+		return journal.Kept{}, fmt.Errorf("run %s changed no files that copies are kept of", record.ID)
 	case len(hosts) == 0:
 		return journal.Kept{}, fmt.Errorf("run %s has no copy of %s; it has %s", record.ID, file, strings.Join(files, ", "))
 	case len(found) == 0:
-		return journal.Kept{}, fmt.Errorf("run %s has a copy of %s of %s, not of %s", record.ID, file, strings.Join(hosts, ", "), f.host)
+		return journal.Kept{}, fmt.Errorf("run %s has a copy of %s from %s, not from %s", record.ID, file, strings.Join(hosts, ", "), f.host)
 	case len(found) > 1 && !observe.Files.Shared(file):
-		return journal.Kept{}, fmt.Errorf("run %s has copies of %s of several hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
+		return journal.Kept{}, fmt.Errorf("run %s has copies of %s from several hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 	}
 	for _, k := range found[1:] { // the same file, seen by several members of a cluster
 		if k.Absent != found[0].Absent || k.SHA256 != found[0].SHA256 {
-			return journal.Kept{}, fmt.Errorf("run %s found %s not alike on all hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
+			return journal.Kept{}, fmt.Errorf("run %s found different versions of %s on the hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 		}
 	}
 	if found[0].Link != "" {
-		return journal.Kept{}, fmt.Errorf("%s was a symbolic link to %s: restore puts back files", file, found[0].Link)
+		return journal.Kept{}, fmt.Errorf("%s was a symbolic link to %s: restore only restores files", file, found[0].Link)
 	}
 	return found[0], nil
 }
@@ -194,7 +194,7 @@ func (f *restoreFlags) look(ctx context.Context, host *inventory.Host, file stri
 	case err != nil:
 		return now, fmt.Errorf("%s: %w", host.Name, err)
 	case now.Exists() && now.Type != observe.Regular:
-		return now, fmt.Errorf("%s: %s is a %s now, and no file that could be put back", host.Name, file, now.Type)
+		return now, fmt.Errorf("%s: %s is now a %s, not a file that could be restored", host.Name, file, now.Type)
 	case now.Truncated:
 		return now, fmt.Errorf("%s: %s is larger than %d bytes now", host.Name, file, observe.FileLimit)
 	}
@@ -209,9 +209,9 @@ func (f *restoreFlags) expected(record *journal.Record, k journal.Kept, now jour
 	}
 	what := "was changed since run " + record.ID
 	if k.Left == nil {
-		what = "may have been changed since: run " + record.ID + " did not come to its end, and what it left there is not known"
+		what = "may have been changed since: run " + record.ID + " did not finish, and what it left there is unknown"
 	}
-	return fmt.Errorf("%s: %s %s; see with --changed --check what would be put back, and with --changed put it back", k.Host, k.Path, what)
+	return fmt.Errorf("%s: %s %s; --changed --check shows what would be restored, and --changed restores it", k.Host, k.Path, what)
 }
 
 // reinstated asks the module that knows the file which content to restore.
@@ -230,7 +230,7 @@ func playbookOf(c journal.Copy, content []byte) []byte {
 	play := file.Body().AppendNewBlock("play", []string{"restore"}).Body()
 	play.SetAttributeValue("hosts", cty.StringVal(c.Host))
 	play.SetAttributeValue("become", cty.True)
-	task := play.AppendNewBlock("task", []string{"put back " + c.Path}).Body().AppendNewBlock("file", nil).Body()
+	task := play.AppendNewBlock("task", []string{"restore " + c.Path}).Body().AppendNewBlock("file", nil).Body()
 	task.SetAttributeValue("path", cty.StringVal(c.Path))
 	if c.Absent {
 		task.SetAttributeValue("state", cty.StringVal("absent"))
@@ -255,7 +255,7 @@ type sentinel struct {
 // Before implements run.Archive.
 func (s *sentinel) Before(host, path string, f observe.File) error {
 	if !s.asked.Same(journal.LeftOf(host, path, f)) {
-		s.stop(&stoppedError{fmt.Sprintf("%s: %s was changed meanwhile: nothing was put back", host, path)})
+		s.stop(&stoppedError{fmt.Sprintf("%s: %s was changed meanwhile: nothing was restored", host, path)})
 	}
 	return s.Archive.Before(host, path, f)
 }
@@ -269,7 +269,7 @@ func (e *stoppedError) Error() string { return e.text }
 func confirm(ctx context.Context, question string) error {
 	tty, err := openTerminal()
 	if err != nil {
-		return errors.New("there is no terminal to ask on: say --yes, or --check to see what would be put back")
+		return errors.New("there is no terminal to ask on: use --yes, or --check to see what would be restored")
 	}
 	defer tty.Close()
 	fmt.Fprint(tty, question)
@@ -283,7 +283,7 @@ func confirm(ctx context.Context, question string) error {
 		if a == "y" || a == "yes" {
 			return nil
 		}
-		return errors.New("nothing was put back")
+		return errors.New("nothing was restored")
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -86,9 +86,9 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 		}
 		f.startAt, f.known, f.earlier = start, recorded.Known, recorded.Of
 		for _, t := range journal.Forgotten(pb, start, a, recorded) {
-			fmt.Fprintf(os.Stderr, "hlplay: note: what task %q has registered was not recorded: tasks behind it that ask whether it changed something see it as skipped\n", t.Name)
+			fmt.Fprintf(os.Stderr, "hlplay: note: the result of task %q was not recorded: later tasks that ask whether it changed something see it as skipped\n", t.Name)
 		}
-		fmt.Fprintf(os.Stderr, "hlplay: goes on with run %s at task %q%s\n", record.ID, start, because(at, start, results))
+		fmt.Fprintf(os.Stderr, "hlplay: continuing run %s at task %q%s\n", record.ID, start, because(at, start, results))
 	}
 	if err := f.validate(pb); err != nil {
 		return err
@@ -107,7 +107,7 @@ func because(at journal.Point, start string, results []string) string {
 	if start == at.Name {
 		return ""
 	}
-	return fmt.Sprintf(": what is behind it reads result %s; %s is not done", strings.Join(results, ", "), at)
+	return fmt.Sprintf(": later tasks read result %s; %s is not done", strings.Join(results, ", "), at)
 }
 
 // broken reads a run that has not ended well.
@@ -125,16 +125,16 @@ func (f *resumeFlags) broken(run string) (*journal.Record, error) {
 		return nil, err
 	}
 	if record.Run.Restores != "" {
-		return nil, fmt.Errorf("run %s put back a file, and is not resumed: see hlplay restore", id)
+		return nil, fmt.Errorf("run %s restored a file, and cannot be resumed: see hlplay restore", id)
 	}
 	if record.Run.AdHoc {
-		return nil, fmt.Errorf("run %s was a task of hlplay do, and is not resumed: give it again", id)
+		return nil, fmt.Errorf("run %s was a task of hlplay do, and cannot be resumed: give the task again", id)
 	}
 	switch record.State {
 	case journal.OK:
 		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", id, record.Run.Playbook, f.another(store))
 	case journal.Running:
-		return nil, fmt.Errorf("run %s of %s, which %s began, is still under way", id, record.Run.Playbook, record.Run.By)
+		return nil, fmt.Errorf("run %s of %s, which %s started, is still running", id, record.Run.Playbook, record.Run.By)
 	}
 	return record, nil
 }
@@ -202,10 +202,10 @@ func (f *resumeFlags) same(record *journal.Record, pb *lang.Playbook, inv *inven
 	if len(differences) == 0 {
 		return nil
 	}
-	said := "since run " + record.ID + " began:\n  " + strings.Join(differences, "\n  ")
+	said := "since run " + record.ID + " started:\n  " + strings.Join(differences, "\n  ")
 	if f.changed {
 		fmt.Fprintln(os.Stderr, "hlplay: note:", said)
 		return nil
 	}
-	return fmt.Errorf("%s\nwhat was done was done by what stood there then: run the playbook from its beginning, or go on with hlplay resume %s --changed%s", said, record.ID, f.elsewhere())
+	return fmt.Errorf("%s\nthe tasks that are done were done by the earlier version: run the playbook from the start, or continue with hlplay resume %s --changed%s", said, record.ID, f.elsewhere())
 }

@@ -208,7 +208,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 		err = closeErr
 	}
 	if errors.Is(context.Cause(ctx), errUnread) {
-		fmt.Fprintln(os.Stderr, "hlplay: the run was ended: nobody reads its output any more")
+		fmt.Fprintln(os.Stderr, "hlplay: the run was stopped: its output is no longer read")
 	}
 	if refusals != nil && f.shown == nil {
 		if text := refusals.Text(); text != "" {

@@ -122,7 +122,7 @@ func secretInput(ctx context.Context) ([]byte, error) {
 	}
 	text, err := io.ReadAll(os.Stdin)
 	if err == nil && len(text) == 0 {
-		err = errors.New("the standard input is empty, and was to be encrypted")
+		err = errors.New("standard input is empty: there is nothing to encrypt")
 	}
 	if bytes.Count(text, []byte("\n")) == 1 {
 		text = bytes.TrimSuffix(text, []byte("\n"))
@@ -195,7 +195,7 @@ copy is removed however the editor ends.`,
 			if err := place.Replace(edited); err != nil {
 				return err
 			}
-			fmt.Printf("%s is encrypted anew\n", place)
+			fmt.Printf("%s is encrypted again\n", place)
 			return nil
 		},
 	}

@@ -50,7 +50,7 @@ func (f *inputFlags) addInventory(cmd *cobra.Command) {
 // noArguments is for commands that take flags only.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments, and there is %q", cmd.CommandPath(), args[0])
+		return fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 	case 1:
 		return nil
 	}
-	return fmt.Errorf("one playbook is expected, and there are %d arguments: %s", len(args), strings.Join(args, " "))
+	return fmt.Errorf("expected one playbook, but got %d arguments: %s", len(args), strings.Join(args, " "))
 }
 
 // load reads the inventory, if one is named or needed, and the playbook, and checks the selection. Nothing was touched yet,
@@ -130,7 +130,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 		return nil, err
 	}
 	if len(pb.Plays) == 0 {
-		return nil, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
+		return nil, fmt.Errorf("%s has no plays: add one, such as play \"…\" { hosts = \"…\" }", pb.Path)
 	}
 	return pb, nil
 }
@@ -148,7 +148,7 @@ func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, er
 	for _, e := range f.extra {
 		if file, ok := strings.CutPrefix(e, "@"); ok {
 			if file == "" {
-				return o, errors.New("-e @: name a file of values behind the @")
+				return o, errors.New("-e @: name a file of values after the @")
 			}
 			o.ValueFiles = append(o.ValueFiles, file)
 			continue
@@ -159,7 +159,7 @@ func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, er
 		}
 		name, value, ok := strings.Cut(e, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return o, errors.New("-e: expected name=value, an object in JSON, or @file, and this one has no name with = behind it")
+			return o, errors.New("-e: expected name=value, an object in JSON, or @file, but this one does not start with a name and =")
 		}
 		if o.Values == nil {
 			o.Values = map[string]string{}

@@ -92,7 +92,7 @@ func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop
 }
 
 // errUnread is the cause of a run that ended because nobody reads its output any more.
-var errUnread = fmt.Errorf("nobody reads its output any more: %w", context.Canceled)
+var errUnread = fmt.Errorf("its output is no longer read: %w", context.Canceled)
 
 // readership writes to a file until nobody reads it any more, and then calls gone. SIGPIPE would kill the program in the
 // middle of a task.
@@ -125,7 +125,7 @@ func (i *interrupts) watch() {
 			first = false
 			i.interrupt(signaled{got})
 		case got == os.Interrupt, got == syscall.SIGQUIT:
-			i.say("ended at once by " + signaled{got}.name() + i.left())
+			i.say("stopped at once by " + signaled{got}.name() + i.left())
 			i.exit(exitInterrupted)
 			return
 		}
@@ -142,7 +142,7 @@ func (i *interrupts) interrupt(by signaled) {
 	}
 	text := by.name() + ": nothing more is started"
 	if len(bound) > 0 {
-		text += "; under way, and asked to end:" + indented(bound)
+		text += "; running, and asked to end:" + indented(bound)
 	}
 	switch {
 	case tty != nil:
@@ -152,18 +152,18 @@ func (i *interrupts) interrupt(by signaled) {
 		go func() {
 			defer i.asking.Done()
 			defer tty.Close()
-			i.ask(tty, asked, text+"; long commands are under way:"+indented(detached))
+			i.ask(tty, asked, text+"; long commands are running:"+indented(detached))
 		}()
 		return
 	case len(detached) > 0:
-		text += "; left running, and waited for by the next run:" + indented(detached)
+		text += "; left running, and the next run waits for it:" + indented(detached)
 	}
 	i.cancel(by)
 	if !running {
 		return
 	}
 	if len(bound)+len(detached) > 0 {
-		text += "\nCtrl-C again ends at once, and leaves it as it stands"
+		text += "\nCtrl-C again quits at once and leaves everything as it is"
 	}
 	i.say(text)
 }
@@ -174,16 +174,16 @@ func (i *interrupts) left() string {
 	case !running:
 		return ""
 	case len(bound)+len(detached) == 0:
-		return "; nothing was under way"
+		return "; nothing was running"
 	default:
 		text := ";"
 		if len(bound) > 0 {
-			text += " this was under way, and may go on there:" + indented(bound)
+			text += " this was running and may continue on the host:" + indented(bound)
 		}
 		if len(detached) > 0 {
-			text += " this is left running, and waited for by the next run:" + indented(detached)
+			text += " this is left running, and the next run waits for it:" + indented(detached)
 		}
-		return text + "\nrun again to converge: what is done is found done"
+		return text + "\nrun again to converge: steps that are done are not repeated"
 	}
 }
 

@@ -124,7 +124,7 @@ func TestSignalsInterruptARun(t *testing.T) {
 			if err := p.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			p.until(t, unix.SignalName(signal)+": nothing more is started; under way, and asked to end:\n  here: ")
+			p.until(t, unix.SignalName(signal)+": nothing more is started; running, and asked to end:\n  here: ")
 			if code, said := p.ended(t); code != exitInterrupted {
 				t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
 			}
@@ -174,7 +174,7 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	send(syscall.SIGTERM)
 	send(syscall.SIGHUP)
 	send(syscall.SIGINT)
-	p.until(t, "ended at once by SIGINT")
+	p.until(t, "stopped at once by SIGINT")
 	if code, _ := p.ended(t); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
@@ -190,7 +190,7 @@ func TestARunThatNobodyReadsIsInterrupted(t *testing.T) {
 	w.Close()
 	r.Close()
 	p.ends.Close() // it has something to say
-	p.until(t, "the run was ended: nobody reads its output any more")
+	p.until(t, "the run was stopped: its output is no longer read")
 	if code, said := p.ended(t); code != exitInterrupted {
 		t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
 	}

@@ -38,7 +38,7 @@ that, and why. While a command is running, nothing is forgotten.`,
   hlplay status pve2 -i inventory --clear --reason "restarted by hand"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("one pattern of hosts is expected: name a host, a group or all, as in hlplay status all -i INVENTORY")
+				return errors.New("expected one pattern of hosts: name a host, a group or all, as in hlplay status all -i INVENTORY")
 			}
 			return nil
 		},
@@ -134,7 +134,7 @@ func (s hostStatus) text(host string) string {
 	case s.state.Refused != "":
 		line("%s", s.state.Refused)
 	case s.state.Unwritable != "":
-		line("%s: what is due cannot be remembered there", s.state.Unwritable)
+		line("%s: due handlers cannot be recorded there", s.state.Unwritable)
 	}
 	for _, d := range s.state.Due {
 		line("%s%s", verb, d)
@@ -150,7 +150,7 @@ func (s hostStatus) text(host string) string {
 	case s.cleared:
 		line("forgotten: %s", l)
 	case l.Gone():
-		line("%s, which is over: the next run takes its place", l)
+		line("%s; that run has ended, and the next run takes the lock", l)
 	default:
 		line("%s", l)
 	}

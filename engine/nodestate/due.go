@@ -47,17 +47,17 @@ func Name(play, handler string) string {
 // String says which handler is due, since when and why.
 func (d Due) String() string {
 	if d.Handler == "" {
-		return "a handler is due whose name a fault has lost (" + d.ID + ")"
+		return "a handler is due, but its record is damaged and does not name it (" + d.ID + ")"
 	}
 	if d.Task == "" {
-		return fmt.Sprintf("handler %q of play %q is due; since when and why, a fault has lost", d.Handler, d.Play)
+		return fmt.Sprintf("handler %q of play %q is due; its record is damaged and does not say since when or why", d.Handler, d.Play)
 	}
 	return fmt.Sprintf("handler %q of play %q is due since %s: %s", d.Handler, d.Play, moment(d.Since), d.Why())
 }
 
 // Why says which task made the handler due.
 func (d Due) Why() string {
-	return fmt.Sprintf("task %q (%s:%d) began to change something in a run of %s that did not come to it", d.Task, d.File, d.Line, d.By)
+	return fmt.Sprintf("task %q (%s:%d) started a change in a run by %s that ended before the handler ran", d.Task, d.File, d.Line, d.By)
 }
 
 // moment formats a time for people.

@@ -46,11 +46,11 @@ type Seat struct {
 // String says who holds the lock.
 func (h Holder) String() string {
 	if h.By == "" {
-		return fmt.Sprintf("locked by a run of which nothing more is known (process %d on the host)", h.Process)
+		return fmt.Sprintf("locked by an unknown run (process %d on the host)", h.Process)
 	}
-	text := fmt.Sprintf("locked by %s, who runs %s since %s (process %d on the host)", h.By, h.Playbook, moment(h.Since), h.Process)
+	text := fmt.Sprintf("locked by %s, running %s since %s (process %d on the host)", h.By, h.Playbook, moment(h.Since), h.Process)
 	if h.Busy {
-		text += "; a command of that run goes on there"
+		text += "; a command of that run is still running there"
 	}
 	return text
 }

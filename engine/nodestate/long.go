@@ -52,9 +52,9 @@ const (
 // String says what the command is, who started it and when, and what became of it.
 func (l Long) String() string {
 	if l.What == "" {
-		return "a command " + l.state() + "; what it is, a fault has lost (" + l.ID + ")"
+		return "a command " + l.state() + "; its record is damaged and does not say which one (" + l.ID + ")"
 	}
-	return fmt.Sprintf("%q %s, begun %s by %s, who ran %s (task %q, %s:%d)", l.What, l.state(), moment(l.Since), l.By, l.Playbook, l.Task, l.File, l.Line)
+	return fmt.Sprintf("%q %s, started %s by %s in a run of %s (task %q, %s:%d)", l.What, l.state(), moment(l.Since), l.By, l.Playbook, l.Task, l.File, l.Line)
 }
 
 func (l Long) state() string {
@@ -67,7 +67,7 @@ func (l Long) state() string {
 	case Ended:
 		return fmt.Sprintf("has ended with exit code %d", l.Exit)
 	}
-	return "was cut off"
+	return "was interrupted"
 }
 
 // detaching is the shell code for waiting for a Long, whose ID is its first argument. The acting shell that has delivered
@@ -112,7 +112,7 @@ _hl_await() {
 _hl_unbegun() {
 	mkdir "$_hl_r/begun" 2>/dev/null || return 1
 	rm -rf "$_hl_r"
-	echo "hlplay: the command was not begun: nothing could be started for it that can write into $_hl_r" >&2
+	echo "hlplay: the command was not started: no process for it could write to $_hl_r" >&2
 }
 _hl_tell() {
 	printf '%s\n' "$_hl_k" >"$_hl_r/reader"
@@ -121,7 +121,7 @@ _hl_tell() {
 		! _hl_unbegun || return 126
 		cat "$_hl_r/out"
 		sed "/^timeout: sending signal /d" "$_hl_r/err" >&2
-		echo "hlplay: the command was killed, or the host was restarted: how it would have ended is not known" >&2
+		echo "hlplay: the command was killed or the host was restarted; its exit code is unknown" >&2
 		_hl_e=.137
 	else
 		cat "$_hl_r/out"
@@ -174,7 +174,7 @@ true >"$_hl_r/exit.$_hl_x"`
 
 // heading is the beginning of a Long's script. Its arguments come from carrying.
 const heading = born + `_hl_born "$$"
-{ echo "$$ $_hl_s" >"$1"; } 2>/dev/null || { echo "hlplay: the command was not begun: $1 cannot be written" >&2; exit 126; }
+{ echo "$$ $_hl_s" >"$1"; } 2>/dev/null || { echo "hlplay: the command was not started: $1 cannot be written" >&2; exit 126; }
 { read -r _hl_f _hl_p <"$2" && echo "$_hl_f $$" >"$2"; } 2>/dev/null`
 
 // starting is the shell code that starts a Long and waits for its end. Its arguments are the ID, the description, and the
@@ -196,7 +196,7 @@ if ! {
 	eval "$_hl_command"
 fi
 if [ -d /run/systemd/system ]; then
-	systemd-run --quiet --collect --unit="hlplay-$1" --description="a command of hlplay: see hlplay status" \
+	systemd-run --quiet --collect --unit="hlplay-$1" --description="hlplay command: see hlplay status" \
 		--property=Type=oneshot --property=KillMode=process --property=IgnoreSIGPIPE=no --property=OOMPolicy=continue \
 		--property=TimeoutStartSec="$3" /bin/sh "$_hl_r/carry" "$_hl_r" "$_hl_at" "hlplay-$1.service" </dev/null >/dev/null 2>&1
 fi
@@ -209,7 +209,7 @@ _hl_tell`
 
 // attaching is the shell code that waits for a Long which another shell has started.
 const attaching = born + detaching + `if [ ! -d "$_hl_r" ]; then
-	echo "hlplay: nothing is known there of the command any more" >&2
+	echo "hlplay: the host has no record of the command any more" >&2
 	return 137
 fi
 _hl_ended || { read -r _hl_p _ <"$_hl_r/pid" && read -r _hl_f _hl_x <"$_hl_at" && echo "$_hl_f $_hl_p" >"$_hl_at"; } 2>/dev/null

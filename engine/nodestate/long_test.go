@@ -139,7 +139,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	if running := n.state().Running; len(running) > 0 {
 		t.Errorf("after it is discarded: %+v", running)
 	}
-	if r := n.attach(upgrade); r.Exit != 137 || !strings.Contains(string(r.Stderr), "nothing is known") {
+	if r := n.attach(upgrade); r.Exit != 137 || !strings.Contains(string(r.Stderr), "no record of the command") {
 		t.Errorf("who waits for nothing reads %q and %d", r.Stderr, r.Exit)
 	}
 	if begun, err := os.ReadFile(filepath.Join(dir, "begun")); err != nil || string(begun) != "begun\n" {
@@ -210,8 +210,8 @@ func TestLongWithoutRoom(t *testing.T) {
 	n := newNode(t)
 	begun := filepath.Join(t.TempDir(), "begun")
 	r, err := n.Run(context.Background(), n.long(upgrade, `: >"$1"`, begun))
-	if err != nil || r.Exit != 126 || !strings.Contains(string(r.Stderr), "the command was not begun") {
-		t.Errorf("it ended with %d, %q (%v); want that it was not begun", r.Exit, r.Stderr, err)
+	if err != nil || r.Exit != 126 || !strings.Contains(string(r.Stderr), "the command was not started") {
+		t.Errorf("it ended with %d, %q (%v); want that it was not started", r.Exit, r.Stderr, err)
 	}
 	if _, err := os.Stat(begun); err == nil {
 		t.Error("it was begun")

@@ -33,13 +33,13 @@ fi
 ! command -v logger >/dev/null || logger -t hlplay -- "$_hl_w" || :`
 
 // ErrBusy reports that a command of the run that holds a node's lock is still running.
-var ErrBusy = errors.New("a command of the run that holds its lock goes on there: wait for its end")
+var ErrBusy = errors.New("a command of the run that holds the lock is still running there: wait until it ends")
 
 // RunningError reports that nothing was forgotten because a long command is running on the node.
 type RunningError struct{ Long Long }
 
 func (e *RunningError) Error() string {
-	return e.Long.String() + ": wait for its end, or end it there"
+	return e.Long.String() + ": wait until it ends, or stop it there"
 }
 
 // Forget removes what s lists from a node: due handlers, the lock, ended commands and undone changes. Changes that are
@@ -63,10 +63,10 @@ func Forget(ctx context.Context, node observe.Asker, s State, by, reason string)
 	}
 	for _, u := range s.Undo {
 		if u.Undone && !u.Ended {
-			return fmt.Errorf("%s; if it has stopped half-way, %s/undo/%s.undone holds the files as they were: put them back, then remove it", u, Dir, u.ID)
+			return fmt.Errorf("%s; if it stopped halfway, restore the files from %s/undo/%s.undone, then remove that directory", u, Dir, u.ID)
 		}
 	}
-	args := []string{mark, fmt.Sprintf("%s has forgotten %d due handlers, %d ended commands and %d changes to undo: %s", by, len(s.Due), len(s.Running), len(s.Undo), reason)}
+	args := []string{mark, fmt.Sprintf("%s cleared %d due handlers, %d ended commands and %d changes to undo: %s", by, len(s.Due), len(s.Running), len(s.Undo), reason)}
 	for _, d := range s.Due {
 		args = append(args, d.ID)
 	}

@@ -184,8 +184,8 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	for name, spoil := range map[string]func(n *node) error{
 		"its mode is 755":           func(n *node) error { return os.Chmod(n.dir, 0o755) },
 		"its mode is 770":           func(n *node) error { return os.Chmod(filepath.Join(n.dir, "due"), 0o770) },
-		"it is no directory":        func(n *node) error { return elsewhere(n.dir) },
-		"a part of it is a symboli": func(n *node) error { return elsewhere(filepath.Join(n.dir, "due")) },
+		"it is not a directory":     func(n *node) error { return elsewhere(n.dir) },
+		"it contains a symbolic li": func(n *node) error { return elsewhere(filepath.Join(n.dir, "due")) },
 	} {
 		n := newNode(t)
 		n.run(act(chrony), "true")
@@ -196,7 +196,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
-	if got := loose("1000 700 directory"); !strings.Contains(got, "belongs to the user with the id 1000") {
+	if got := loose("1000 700 directory"); !strings.Contains(got, "owned by UID 1000") {
 		t.Errorf("the directory of a user: %q", got)
 	}
 	n := newNode(t)

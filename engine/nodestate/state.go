@@ -32,7 +32,7 @@ type State struct {
 const reading = holding + `_hl_at=
 ` + detaching + `_v=` + Dir + `
 if [ -L "$_v" ] || { [ -e "$_v" ] && [ ! -d "$_v" ]; }; then
-	echo "refused it is no directory"
+	echo "refused it is not a directory"
 elif [ ! -d "$_v" ]; then
 	[ -d /var/lib ] && [ -w /var/lib ] || echo "unwritable /var/lib cannot be written to"
 elif [ ! -r "$_v" ] || [ ! -x "$_v" ]; then
@@ -78,7 +78,7 @@ fi`
 // States observes a node's State, under the empty name.
 var States = &observe.Kind[State]{
 	Name: "nodestate",
-	What: "what hlplay keeps in " + Dir,
+	What: "hlplay's records in " + Dir,
 	// The run knows of its own records without asking again.
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
@@ -116,7 +116,7 @@ func parse(text string) State {
 			s.Unwritable = Dir + ": " + rest
 		case "of":
 			if why := loose(rest); why != "" {
-				s.Refused = fmt.Sprintf("%s: %s; nothing in it is believed, see who made it", Dir, why)
+				s.Refused = fmt.Sprintf("%s: %s; nothing in it is trusted, find out who created it", Dir, why)
 			}
 		case "undo":
 			s.undo(rest)
@@ -155,11 +155,11 @@ func loose(record string) string {
 	case len(fields) != 3:
 		return "stat printed " + record
 	case fields[2] != "directory":
-		return "a part of it is a " + fields[2]
+		return "it contains a " + fields[2]
 	case fields[0] != "0":
-		return "it belongs to the user with the id " + fields[0] + " and not to root"
+		return "it is owned by UID " + fields[0] + ", not by root"
 	case fields[1] != "700":
-		return "its mode is " + fields[1] + " and not 700"
+		return "its mode is " + fields[1] + ", not 700"
 	}
 	return ""
 }

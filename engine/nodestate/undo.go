@@ -45,17 +45,17 @@ type Undo struct {
 func (u Undo) String() string {
 	what := "a change"
 	if u.Task != "" {
-		what = fmt.Sprintf("what task %q (%s:%d) changed in a run of %s at %s", u.Task, u.File, u.Line, u.By, moment(u.Since))
+		what = fmt.Sprintf("the change by task %q (%s:%d) in a run by %s at %s", u.Task, u.File, u.Line, u.By, moment(u.Since))
 	}
 	switch {
 	case u.Failed != "":
-		return what + " was to be undone, and that went wrong: " + u.Failed
+		return what + " could not be undone: " + u.Failed
 	case u.Undone && !u.Ended:
 		return what + " is being undone by the host"
 	case u.Undone:
-		return what + " has been undone, because nobody proved in time that the host can still be reached"
+		return what + " was undone, because no run confirmed in time that the host is still reachable"
 	}
-	return fmt.Sprintf("%s is not proven yet: the host undoes it in %s", what, u.Left)
+	return fmt.Sprintf("%s is not confirmed yet: the host will undo it in %s", what, u.Left)
 }
 
 // unit returns the name of the systemd timer and service that undo the change. The service that does so at boot has the
@@ -161,7 +161,7 @@ const arming = making + `_hl_arm() {
 		setsid sh -c 'echo $$ >"$2/pid" || exit; sleep "$1"; exec /bin/sh "$2/script"' sh "$_hl_w" "$_hl_e" </dev/null >/dev/null 2>&1 &
 	fi
 }
-_hl_own || { echo "$_hl_v cannot be made" >&2; exit 1; }
+_hl_own || { echo "$_hl_v cannot be created" >&2; exit 1; }
 _hl_arm "$@" || {
 	rm -rf "$_hl_v/undo/new.$1" "$_hl_v/undo/$1" "/etc/systemd/system/hlplay-undo-$1-boot.service" "/etc/systemd/system/sysinit.target.wants/hlplay-undo-$1-boot.service"
 	exit 1
@@ -171,7 +171,7 @@ _hl_arm "$@" || {
 func (u Undo) Arm() (remote.Query, error) {
 	for _, file := range u.Files {
 		if strings.ContainsRune(file, '\n') {
-			return remote.Query{}, fmt.Errorf("%q: a path with a line break cannot be put back", file)
+			return remote.Query{}, fmt.Errorf("%q: a path with a line break cannot be restored", file)
 		}
 	}
 	b, err := json.Marshal(u)
@@ -183,7 +183,7 @@ func (u Undo) Arm() (remote.Query, error) {
 		return remote.Query{}, err
 	}
 	atBoot := fmt.Sprintf(`[Unit]
-Description=Undo what hlplay changed and could not prove before this host was restarted
+Description=Undo changes by hlplay that were not confirmed before the restart
 DefaultDependencies=no
 After=local-fs.target
 Before=network-pre.target sysinit.target shutdown.target
@@ -261,9 +261,9 @@ func (s *State) undo(rest string) {
 		log := fmt.Sprintf("see %s/undo/%s.undone/log on the host", Dir, id)
 		switch end {
 		case "no":
-			u.Failed = "not all files are as before: " + log
+			u.Failed = "not all files were restored: " + log
 		case "commands":
-			u.Failed = "the files are as before, but a command that is to make them count failed: " + log
+			u.Failed = "the files were restored, but a command that applies them failed: " + log
 		}
 	}
 	s.Undo = append(s.Undo, u)

@@ -84,7 +84,7 @@ func (e *NotAllowedError) Error() string {
 	for _, s := range e.Steps {
 		worst = max(worst, s.Risk)
 	}
-	return fmt.Sprintf("not allowed, so not begun: %s (class %s: %s)", summaries(e.Steps), worst, worst.Meaning())
+	return fmt.Sprintf("not allowed, so not started: %s (class %s: %s)", summaries(e.Steps), worst, worst.Meaning())
 }
 
 // Hint says how to allow the steps.
@@ -143,7 +143,7 @@ func (a *Approval) Approve(p run.Proposal) error {
 	t := a.tasks[at]
 	where := r.String(fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line))
 	if a.first != nil {
-		return &DifferenceError{where + " was not begun, because the run stops: it is no longer as planned"}
+		return &DifferenceError{where + " was not started, because the run stops: it is no longer as planned"}
 	}
 	if t == nil {
 		return a.differs("%s would now %s, and the plan has nothing for it there", where, r.String(summaries(p.Steps)))

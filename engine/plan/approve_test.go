@@ -31,7 +31,7 @@ func TestWhatIsUnderWayEndsBeforeTheRunIsStopped(t *testing.T) {
 		t.Errorf("the run was stopped (%v) while host a was at work", stopped)
 	}
 	a.Ended(report.TaskResult{Play: "p", Task: "install", Host: "b", Status: report.Failed})
-	if err := propose("next", "a", "install x"); err == nil || !strings.Contains(err.Error(), "was not begun") {
+	if err := propose("next", "a", "install x"); err == nil || !strings.Contains(err.Error(), "was not started") {
 		t.Errorf("error %v of what was to begin after the difference, want a refusal", err)
 	}
 	if stopped != nil {

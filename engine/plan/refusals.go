@@ -68,6 +68,6 @@ func (p *Plan) Refused(allowed Allowed) error {
 	if destroying == nil {
 		return nil
 	}
-	return fmt.Errorf("not allowed, so nothing was begun (class %s: %s):\n  %s\n--allow=%s allows it", modules.Destroys, modules.Destroys.Meaning(),
+	return fmt.Errorf("not allowed, so nothing was started (class %s: %s):\n  %s\n--allow=%s allows it", modules.Destroys, modules.Destroys.Meaning(),
 		strings.Join(destroying, "\n  "), modules.Destroys)
 }

@@ -187,7 +187,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status, left bool)
 	for _, h := range others {
 		h.setFailed(true)
 	}
-	b.report(report.Note{Text: fmt.Sprintf("task %q failed on %s, which runs it for all: %s cannot go on either", t.Name, leader.Name, strings.Join(names(others), ", "))})
+	b.report(report.Note{Text: fmt.Sprintf("task %q failed on %s, which runs it for all hosts: %s cannot continue either", t.Name, leader.Name, strings.Join(names(others), ", "))})
 }
 
 // onHost runs a task on one host and reports it, unless another host runs it for all. before is closed when the host's
@@ -268,7 +268,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 		}
 		d = h.planner.decision(ctx, t) // a change on earlier hosts has dropped the plan
 		if failed := all.halted.Load(); failed != nil && d.acts() {
-			return finish(outcome{status: report.Failed, message: "not begun: it went wrong on " + failed.Name + ", the host before", held: true})
+			return finish(outcome{status: report.Failed, message: "not started: it failed on " + failed.Name + ", the previous host", held: true})
 		}
 	}
 	if settings.Throttle > 0 && d.acts() {
@@ -301,7 +301,7 @@ func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context
 	if timeout == 0 {
 		return context.WithCancel(b.ctx)
 	}
-	return withTimeout(b.ctx, b.clock, timeout-b.clock.Now().Sub(begun), fmt.Errorf("the task's timeout of %s is over", timeout))
+	return withTimeout(b.ctx, b.clock, timeout-b.clock.Now().Sub(begun), fmt.Errorf("the task timed out after %s", timeout))
 }
 
 // judge decides after a task whether the play goes on.
@@ -321,7 +321,7 @@ func (b *batch) judge(t *task, before, after []*host) {
 	case b.play.MaxFailPercentage != nil && float64(failed)*100 > *b.play.MaxFailPercentage*float64(len(b.members)):
 		b.fatal = fmt.Sprintf("play %q ends: %d of %d hosts have failed, more than max_fail_percentage = %g", b.play.Name, failed, len(b.members), *b.play.MaxFailPercentage)
 	case b.rolling && failed == len(b.members):
-		b.fatal = fmt.Sprintf("play %q ends: all hosts of this batch have failed, so the next batch is not touched", b.play.Name)
+		b.fatal = fmt.Sprintf("play %q ends: all hosts of this batch have failed, so the next batch is not started", b.play.Name)
 	}
 }
 

@@ -233,7 +233,7 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 }
 
 // errSatisfied reports that a host is as an item wants it.
-var errSatisfied = errors.New("nothing is to be done")
+var errSatisfied = errors.New("nothing to do")
 
 // obscured returns, in check mode, why it is uncertain that an item has nothing to do: an earlier command of the playbook's
 // author may change what hosts share, such as a cluster. It returns nil if it is certain, as it is for modules that only
@@ -284,7 +284,7 @@ func (e *doubtfulError) Error() string {
 	last := e.causes[len(e.causes)-1]
 	what := fmt.Sprintf("task %q", last.task.Name)
 	if last == (cause{e.task, e.host}) {
-		what = "what this task does first"
+		what = "an earlier step of this task"
 	}
 	if last.host != e.host {
 		what += " on " + last.host
@@ -297,9 +297,9 @@ func (e *doubtfulError) Error() string {
 	}
 	switch n := len(others); {
 	case n == 1:
-		what += " or another task before it"
+		what += " or another earlier task"
 	case n > 1:
-		what += fmt.Sprintf(" or one of %d tasks before it", n)
+		what += fmt.Sprintf(" or one of %d earlier tasks", n)
 	}
-	return fmt.Sprintf("%s; so it is now, and %s may change that", e.err, what)
+	return fmt.Sprintf("%s; this is the present state, which %s may change", e.err, what)
 }

@@ -137,7 +137,7 @@ func (e *execution) act(ctx context.Context, h *host, user string, step modules.
 		}
 		return nil
 	}
-	return fmt.Errorf("%s: %T is not an action that the engine knows", step.Summary, step.Action)
+	return fmt.Errorf("%s: the engine has no action %T", step.Summary, step.Action)
 }
 
 func remoteFile(a modules.WriteFile) remote.File {

@@ -47,7 +47,7 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 			c.failed = &remote.UnreachableError{
 				Host: c.host.Name, Address: c.host.Address,
 				Reason: "the connection was lost",
-				Hint:   "see whether the host is up, then run again: what was done is found done",
+				Hint:   "check that the host is up, then run again: steps that are done are not repeated",
 			}
 			return nil, c.failed
 		default:

@@ -103,7 +103,7 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	for h, names := range want {
 		wg.Go(func() {
 			for _, why := range c.read(ctx, h, names) {
-				e.report(report.Note{Text: h.Name + ": no copy is kept of " + why})
+				e.report(report.Note{Text: h.Name + ": no copy was kept of " + why})
 			}
 		})
 	}

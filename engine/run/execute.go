@@ -201,7 +201,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 				if len(meanwhile) == mostStale {
 					return o.with(failure(e.host, &restlessError{err}))
 				}
-				meanwhile = append(meanwhile, path+" was changed by somebody else while this task was under way; planned again")
+				meanwhile = append(meanwhile, path+" was changed by somebody else while this task was running; planned again")
 				e.alone(ctx, it)
 				continue
 			}
@@ -232,7 +232,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			if it.err != nil {
 				continue
 			}
-			return o.with(uncertain(e.host, fmt.Errorf("module %s did not foresee the effect of its own steps: %s", e.task.Module.Name, summaries(it.plan.Steps))))
+			return o.with(uncertain(e.host, fmt.Errorf("module %s did not predict the effect of its own steps: %s", e.task.Module.Name, summaries(it.plan.Steps))))
 		}
 		if err := e.settle(ctx, it, plan); err != nil {
 			if it.err == nil {

@@ -20,7 +20,7 @@ type Unfulfilled struct {
 }
 
 func (u Unfulfilled) String() string {
-	return fmt.Sprintf("%s: task %q: module %s said what would be observed, and it is not so: %s", u.Host, u.Task, u.Module, u.Unfulfilled)
+	return fmt.Sprintf("%s: task %q: module %s expected something else than was observed: %s", u.Host, u.Task, u.Module, u.Unfulfilled)
 }
 
 // fulfil compares what an item's steps expect with the hosts. An effect may take as long to show as its step says.

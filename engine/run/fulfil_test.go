@@ -13,7 +13,7 @@ import (
 // What a step that was carried out has said would be observed, on the host that it named, is held against the host when its task
 // has settled, and a difference is told. Setting c of both hosts is "1".
 func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
-	const told = `a: task "t": module setting said what would be observed, and it is not so: setting:c on a: found "1", expected ""`
+	const told = `a: task "t": module setting expected something else than was observed: setting:c on a: found "1", expected ""`
 	tests := map[string]struct {
 		task string
 		want []string
@@ -24,7 +24,7 @@ func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
 		"of two, the last step counts":    {`for_each = toset(["x", "y"]); setting { name = each.key; value = host.name; claims = each.key == "y" && host.name == "a" ? "c" : null }`, []string{told}},
 		"an act that repeats":             {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "repeats = true"), []string{told}},
 		"on another host":                 {`when = host.name == "a"; ` + set("x", "1", `on = "b"`), nil},
-		"nothing is to be done":           {`when = host.name == "a"; ` + set("c", "1", `claims = "c"`), nil},
+		"nothing to do":           {`when = host.name == "a"; ` + set("c", "1", `claims = "c"`), nil},
 		"nobody can know":                 {`when = host.name == "a"; ` + set("x", "1", `clouds = "c"`), nil},
 		"it failed":                       {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "fails = true"), nil},
 	}

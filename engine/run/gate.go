@@ -112,7 +112,7 @@ func (e *shutError) Error() string {
 	if len(hosts) > 1 {
 		why += fmt.Sprintf(" (and %d more hosts)", len(hosts)-1)
 	}
-	return "the run ends before it changes anything more: " + why
+	return "the run stops before it changes anything else: " + why
 }
 
 // grace is how long a lock is retried without --wait: a run that has just ended takes a moment to release it.
@@ -141,7 +141,7 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 		}
 		waited = true
 		if b.options.Wait > 0 {
-			what := strings.TrimSuffix(err.Error(), "; nothing was begun on it")
+			what := strings.TrimSuffix(err.Error(), "; nothing was started there")
 			b.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: b.options.Wait})
 		}
 		if sleepErr := b.clock.Sleep(ctx, pause); sleepErr != nil {

@@ -46,7 +46,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		err = nodestate.Disarmed(answers[0])
 	}
 	if err != nil {
-		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("it was proven, and could not be made to last: %w", err))
+		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("the change was confirmed, but the host could not be told to keep it: %w", err))
 	}
 	for _, step := range it.plan.Steps { // the answer of a step that cut the connection was lost, and its effect is proven
 		if slices.Contains(o.open, step.Summary) {
@@ -67,7 +67,7 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	guard := plan.Guard
 	root := e.host.connection.asRoot()
 	if root == nil {
-		return u, armed, errors.New("only root can have the host undo this by itself: let the task become root")
+		return u, armed, errors.New("the host can undo this by itself only as root: let the task become root")
 	}
 	if err := e.host.keeper.apart(ctx, nil); err != nil { // nobody else changes the host meanwhile
 		return u, armed, err
@@ -87,7 +87,7 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 		err = fmt.Errorf("exit code %d: %s", answers[0].Exit, firstLine(answers[0].Stderr))
 	}
 	if err != nil {
-		return u, armed, fmt.Errorf("nothing was begun, because the host cannot be told how to undo it: %w", err)
+		return u, armed, fmt.Errorf("nothing was started, because the host could not be told how to undo it: %w", err)
 	}
 	return u, armed, nil
 }
@@ -125,8 +125,8 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.
 
 // errReconnected ends the acting shells of a connection that was replaced. errUnproven ends the proofs.
 var (
-	errReconnected = errors.New("the host was connected to anew")
-	errUnproven    = errors.New("the time for the proofs is over")
+	errReconnected = errors.New("the host was reconnected")
+	errUnproven    = errors.New("the time for the proofs has run out")
 )
 
 func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
@@ -177,12 +177,12 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 		return &armedError{context.Cause(ctx), e.host.Name, u.Within - e.clock.Now().Sub(armed)}
 	}
 	if last == nil {
-		last = errors.New("it has not come to the end of that")
+		last = errors.New("it has not finished")
 	}
 	return &remote.UnreachableError{
 		Host: e.host.Name, Address: e.host.Address, Err: last,
-		Reason: fmt.Sprintf("%v; the host was to undo the change by itself after %s, and cannot be asked whether it did: %v", why, u.Within, last),
-		Hint:   "look at its console: " + nodestate.Dir + "/undo holds the files as they were, and a log",
+		Reason: fmt.Sprintf("%v; the host should have undone the change by itself after %s, but cannot be asked whether it did: %v", why, u.Within, last),
+		Hint:   "look at its console: " + nodestate.Dir + "/undo holds the original files and a log",
 	}
 }
 
@@ -216,7 +216,7 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 			return &found, nil
 		}
 	}
-	return nil, errors.New("it knows nothing of the change any more")
+	return nil, errors.New("it has no record of the change any more")
 }
 
 // undoneError reports that a host is as it was before a change that went wrong.
@@ -235,9 +235,9 @@ func (e *undoneError) Unwrap() error {
 
 func (e *undoneError) Error() string {
 	if e.failed != "" {
-		return fmt.Sprintf("%v; the host was to undo the change, and that went wrong: %s", e.why, e.failed)
+		return fmt.Sprintf("%v; the host could not undo the change: %s", e.why, e.failed)
 	}
-	return fmt.Sprintf("%v; the host has undone the change and is as before", e.why)
+	return fmt.Sprintf("%v; the host has undone the change", e.why)
 }
 
 // armedError reports that a run ended while a host waits for a proof.
@@ -249,10 +249,10 @@ type armedError struct {
 
 func (e *armedError) Unwrap() error { return e.why }
 
-func (e *armedError) Error() string { return "interrupted before the change was proven" }
+func (e *armedError) Error() string { return "interrupted before the change was confirmed" }
 
 func (e *armedError) Hint() string {
-	return fmt.Sprintf("%s undoes it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
+	return fmt.Sprintf("%s will undo it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
 }
 
 // awaitUndo waits until a host has undone what an earlier run changed and did not prove, and says what that was, because
@@ -276,9 +276,9 @@ func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error)
 		}
 		waited = true
 		if b.clock.Now().Sub(begun) > u.Within+untilUndone {
-			return waited, fmt.Errorf("%s; that time is over, and the host has not done it: see %s/undo on it, or let the change stay with hlplay status %s --clear --reason WHY (%v)", u, nodestate.Dir, h.Name, last)
+			return waited, fmt.Errorf("%s; the time is up, but the host has not undone it: see %s/undo there, or keep the change with hlplay status %s --clear --reason WHY (%v)", u, nodestate.Dir, h.Name, last)
 		}
-		b.report(report.Progress{Host: h.Name, What: "the host to undo what was not proven", Awaits: true, Limit: u.Within})
+		b.report(report.Progress{Host: h.Name, What: "the host to undo the unconfirmed change", Awaits: true, Limit: u.Within})
 		if err := b.clock.Sleep(ctx, pause); err != nil {
 			return waited, err
 		}

@@ -69,7 +69,7 @@ func TestAGuardedChangeThatFailsIsUndone(t *testing.T) {
 		within time.Duration
 	}{
 		"the connection is cut": {`name = "link"
-value = "cut"`, "the host has undone the change and is as before", 3 * time.Minute},
+value = "cut"`, "the host has undone the change", 3 * time.Minute},
 		"a proof fails": {`name = "gateway"
 value = "down"`, "the gateway answers: prove gateway up: exit code 1", 89 * time.Second},
 		"a command fails": {`name = "mtu"
@@ -90,7 +90,7 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 			if a := results[0]; !strings.Contains(a.Message, test.message) || len(a.Steps)+len(a.Unfinished) > 0 {
 				t.Errorf("a: %q, done %q, not known to be done %q; want it to say %q", a.Message, a.Steps, a.Unfinished, test.message)
 			}
-			if b := results[1]; b.Message != "not begun: it went wrong on a, the host before" {
+			if b := results[1]; b.Message != "not started: it failed on a, the previous host" {
 				t.Errorf("b: %q", b.Message)
 			}
 			if passed := s.now.Sub(begun); passed > test.within {
@@ -117,7 +117,7 @@ func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
 value = "9000"`)
 	r := s.play(t, source)
 	first := r.Results()[0]
-	if first.Status != report.Failed || first.Hint != "a undoes it by itself within 1m30s; run again after that" {
+	if first.Status != report.Failed || first.Hint != "a will undo it by itself within 1m30s; run again after that" {
 		t.Errorf("interrupted: %s, %q, hint %q", first.Status, first.Message, first.Hint)
 	}
 	if s.hosts["a"].undo == nil || s.hosts["a"].settings["mtu"] != "9000" {
@@ -139,7 +139,7 @@ value = "9000"`)
 		}
 	}
 	text := strings.Join(notes, "\n")
-	for _, want := range []string{`a: what task "address" (test.hcl:3) changed in a run of `, "the host undoes it in 1m30s; waiting for that", "has been undone, because nobody proved in time that the host can still be reached"} {
+	for _, want := range []string{`a: the change by task "address" (test.hcl:3) in a run by `, "the host will undo it in 1m30s; waiting for that", "was undone, because no run confirmed in time that the host is still reachable"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the notes do not say %q:\n%s", want, text)
 		}

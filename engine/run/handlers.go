@@ -23,7 +23,7 @@ func (b *batch) handlers() {
 			case due:
 				sure = append(sure, h)
 			case doubtful:
-				b.finish(t, h, outcome{status: report.Uncertain, message: "it is not known whether a task notifies it"})
+				b.finish(t, h, outcome{status: report.Uncertain, message: "whether a task notifies it is unknown"})
 			}
 		}
 		if len(sure) > 0 { // failed hosts stay failed whatever it does

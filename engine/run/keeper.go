@@ -81,7 +81,7 @@ func (k *keeper) look(ctx context.Context) error {
 	for _, l := range state.Running {
 		if l.Fate != nodestate.Alive {
 			k.ended = append(k.ended, l)
-			k.note(k.connection.host.Name + ": " + l.String() + "; nobody has waited for its end")
+			k.note(k.connection.host.Name + ": " + l.String() + "; no run has read its result")
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func (k *keeper) tellRunning() {
 	k.toldRunning = true
 	for _, l := range k.state.Running {
 		if l.Fate == nodestate.Alive && l.Run != k.holder.Run {
-			k.note(k.connection.host.Name + ": " + l.String() + "; what was read meanwhile may be out of date")
+			k.note(k.connection.host.Name + ": " + l.String() + "; what was read from the host meanwhile may be out of date")
 		}
 	}
 }
@@ -204,10 +204,10 @@ type lockedError struct {
 	by   nodestate.Holder
 }
 
-func (e *lockedError) Error() string { return e.by.String() + "; nothing was begun on it" }
+func (e *lockedError) Error() string { return e.by.String() + "; nothing was started there" }
 
 func (e *lockedError) Hint() string {
-	return "let that run end, or run with --wait; hlplay status " + e.host + " shows who it is, and with --clear forgets it"
+	return "wait until that run ends, or run with --wait; hlplay status " + e.host + " shows who holds the lock, and --clear removes it"
 }
 
 // locked returns an error if another run holds the lock that is not known to have ended.
@@ -273,7 +273,7 @@ func (k *keeper) unkept(why string) {
 	k.said = true
 	k.mu.Unlock()
 	if !said {
-		k.note(fmt.Sprintf("%s: what is notified there is not remembered on the host if this run is cut off: %s", k.connection.host.Name, why))
+		k.note(fmt.Sprintf("%s: notifications cannot be recorded on the host and are lost if this run is interrupted: %s", k.connection.host.Name, why))
 	}
 }
 
@@ -403,7 +403,7 @@ func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 	root := k.connection.asRoot()
 	if root == nil {
 		if len(notifies) > 0 {
-			k.unkept("only root can keep something there, and the playbook does not become root on it")
+			k.unkept("only root can write there, and the playbook does not become root on this host")
 		}
 		return nil
 	}

@@ -76,8 +76,8 @@ func (c *conductor) reportLeftovers() {
 			c.report(report.Note{Text: start + onHosts(handlers) + "; " + end})
 		}
 	}
-	note("notified but not run: ", kept, "due from now on: the next run of this playbook runs them")
-	note("notified but not run: ", lost, "run them by hand, for the next run may find their tasks done and not notify them")
+	note("notified but not run: ", kept, "the next run of this playbook runs them")
+	note("notified but not run: ", lost, "run them by hand: the next run may find their tasks already done and not notify them")
 	if !c.check {
 		note("still due: ", still, "the next run of this playbook runs them")
 	}
@@ -103,5 +103,5 @@ func advice(d nodestate.Due, playbook, host string) string {
 	if d.Playbook != "" && d.Playbook != playbook {
 		how = "run " + d.Playbook
 	}
-	return fmt.Sprintf("this playbook has no such handler: %s, or forget it with hlplay status %s --clear --reason WHY", how, host)
+	return fmt.Sprintf("this playbook has no such handler: %s, or clear it with hlplay status %s --clear --reason WHY", how, host)
 }

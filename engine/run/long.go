@@ -56,12 +56,12 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 		}
 		state, err := nodestate.Look(ctx, on.connection)
 		if err == nil && !slices.ContainsFunc(state.Running, func(l nodestate.Long) bool { return l.ID == c.long.ID }) {
-			err = fmt.Errorf("the connection was lost, and came back, and whether the command was begun is not known: %w", lost)
+			err = fmt.Errorf("the connection was lost and restored, and whether the command was started is unknown: %w", lost)
 			on.connection.fail(err)
 			return remote.Result{}, err
 		}
 		if err == nil {
-			e.report(report.Note{Text: fmt.Sprintf("%s: the connection was lost while %q ran there; it went on, and is waited for over another one", on.Name, c.step.Summary)})
+			e.report(report.Note{Text: fmt.Sprintf("%s: the connection was lost while %q was running there; hlplay waits for it over a new connection", on.Name, c.step.Summary)})
 			e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: c.step.Summary, Detached: true})
 			var r remote.Result
 			if r, err = e.attach(ctx, on, c, state.Lock); err == nil {
@@ -79,8 +79,8 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 	}
 	err := &remote.UnreachableError{
 		Host: on.Name, Address: on.Address, Err: lost,
-		Reason: fmt.Sprintf("the connection was lost while %q ran there, and did not come back within %s", c.step.Summary, reattachLimit),
-		Hint:   "it goes on there: hlplay status " + on.Name + " shows it, and the next run waits for it",
+		Reason: fmt.Sprintf("the connection was lost while %q was running there, and was not restored within %s", c.step.Summary, reattachLimit),
+		Hint:   "the command is still running there: hlplay status " + on.Name + " shows it, and the next run waits for it",
 	}
 	on.connection.fail(err)
 	return remote.Result{}, err
@@ -112,10 +112,10 @@ func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 	if l.Limit == 0 {
 		limit = remote.DefaultLimit
 	}
-	b.report(report.Note{Text: fmt.Sprintf("%s: %s; this run waits for its end", h.Name, l)})
+	b.report(report.Note{Text: fmt.Sprintf("%s: %s; this run waits for it to end", h.Name, l)})
 	begun := b.clock.Now()
 	for tried := begun; tried.Sub(begun) < limit; tried = b.clock.Now() {
-		b.report(report.Progress{Host: h.Name, What: fmt.Sprintf("the end of %q, which an earlier run has begun", l.What), Awaits: true, Limit: limit})
+		b.report(report.Progress{Host: h.Name, What: fmt.Sprintf("%q, which an earlier run started, to end", l.What), Awaits: true, Limit: limit})
 		if _, err := h.connection.Ask(ctx, []remote.Query{l.Await(min(lookEvery, limit))}); err != nil {
 			return err
 		}
@@ -143,9 +143,9 @@ type occupiedError struct {
 }
 
 func (e *occupiedError) Error() string {
-	return e.by.String() + ", and does not end; nothing was begun"
+	return e.by.String() + ", and has not ended; nothing was started"
 }
 
 func (e *occupiedError) Hint() string {
-	return "see on the host what it waits for, end it there if it is of no use, and run again"
+	return "find out on the host what it is waiting for, stop it if it is not needed, and run again"
 }

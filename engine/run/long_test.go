@@ -55,7 +55,7 @@ func TestLongCommandOutlivesTheConnection(t *testing.T) {
 				t.Errorf("%d cuts: %s", cuts, line)
 			}
 		}
-		if n := strings.Count(noted(r), `a: the connection was lost while "set x to 1" ran there; it went on`); n != cuts {
+		if n := strings.Count(noted(r), `a: the connection was lost while "set x to 1" was running there; hlplay waits for it`); n != cuts {
 			t.Errorf("%d cuts: %d of them are told:\n%s", cuts, n, noted(r))
 		}
 		if left := slices.Collect(maps.Keys(s.hosts["a"].long)); len(left) > 0 {
@@ -100,7 +100,7 @@ func TestLongCommandOnALostHost(t *testing.T) {
 			unreachable = append(unreachable, result)
 		}
 	}
-	if len(unreachable) != 1 || unreachable[0].Host != "a" || !strings.Contains(unreachable[0].Message, "did not come back within 2m0s") ||
+	if len(unreachable) != 1 || unreachable[0].Host != "a" || !strings.Contains(unreachable[0].Message, "was not restored within 2m0s") ||
 		!strings.Contains(unreachable[0].Hint, "hlplay status a shows it") {
 		t.Errorf("unreachable: %+v", unreachable)
 	}
@@ -110,7 +110,7 @@ func TestLongCommandOnALostHost(t *testing.T) {
 	// The next run finds it ended.
 	s.onConnect = nil
 	r = s.play(t, longPlay)
-	if notes := noted(r); !strings.Contains(notes, `a: "set x to 1" has ended with exit code 0, begun`) || !strings.Contains(notes, "nobody has waited for its end") {
+	if notes := noted(r); !strings.Contains(notes, `a: "set x to 1" has ended with exit code 0, started`) || !strings.Contains(notes, "no run has read its result") {
 		t.Errorf("the next run says:\n%s", notes)
 	}
 	if len(s.hosts["a"].long) > 0 {
@@ -137,8 +137,8 @@ func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	}
 	notes := noted(r)
 	for _, want := range []string{
-		`a: "set x to 1" is running as hlplay-old1.service, begun `, `by ada@desk, who ran test.hcl (task "takes its time", test.hcl:3); this run waits for its end`,
-		`a: "set x to 1" has ended with exit code 0, begun `,
+		`a: "set x to 1" is running as hlplay-old1.service, started `, `by ada@desk in a run of test.hcl (task "takes its time", test.hcl:3); this run waits for it to end`,
+		`a: "set x to 1" has ended with exit code 0, started `,
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("%q is not said:\n%s", want, notes)
@@ -149,7 +149,7 @@ func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	}
 
 	earlier(s)
-	if r = s.play(t, longPlay); !strings.Contains(noted(r), "what was read meanwhile may be out of date") || len(s.hosts["a"].long) != 1 {
+	if r = s.play(t, longPlay); !strings.Contains(noted(r), "what was read from the host meanwhile may be out of date") || len(s.hosts["a"].long) != 1 {
 		t.Errorf("who has nothing to do says:\n%s", noted(r))
 	}
 }

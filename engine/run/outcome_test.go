@@ -14,7 +14,7 @@ func TestHowACommandEnded(t *testing.T) {
 		hint   bool
 	}{
 		"failed":          {remote.Result{Exit: 2}, "make it: prog -x: exit code 2", false},
-		"at its limit":    {remote.Result{Exit: 124, Limit: 16 * time.Second, Duration: 18 * time.Second}, "make it: prog -x: ended by its time limit of 16s", false},
+		"at its limit":    {remote.Result{Exit: 124, Limit: 16 * time.Second, Duration: 18 * time.Second}, "make it: prog -x: stopped at its time limit of 16s", false},
 		"its own 124":     {remote.Result{Exit: 124, Duration: 16 * time.Second}, "make it: prog -x: exit code 124", false},
 		"killed":          {remote.Result{Exit: 137, Duration: 16 * time.Second}, "make it: prog -x: killed by signal 9 (SIGKILL)", true},
 		"terminated":      {remote.Result{Exit: 143}, "make it: prog -x: killed by signal 15 (SIGTERM)", false},

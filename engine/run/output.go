@@ -18,7 +18,7 @@ type commandError struct {
 func (e *commandError) Error() string {
 	what := remote.Ending(e.result.Exit)
 	if e.result.Limit > 0 {
-		what = "ended by its time limit of " + e.result.Limit.String()
+		what = "stopped at its time limit of " + e.result.Limit.String()
 	}
 	argv := e.argv
 	if len(argv) == 3 && argv[1] == "-c" { // shell text
@@ -35,7 +35,7 @@ func (e *commandError) Hint() string {
 	if e.result.Exit != 137 {
 		return ""
 	}
-	return "if nobody killed it, the kernel did, for want of memory: journalctl -k says so"
+	return "unless somebody killed it, the kernel ran out of memory: see journalctl -k"
 }
 
 // output returns the end of the command's output.

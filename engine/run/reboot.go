@@ -22,7 +22,7 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 	}
 	before, err := bootID(ctx, h)
 	if err != nil {
-		return fmt.Errorf("reboot: the boot id cannot be read beforehand, so a reboot could not be proven: %w", err)
+		return fmt.Errorf("reboot: cannot read the boot ID, so a reboot could not be verified: %w", err)
 	}
 	session, err := h.connection.session(ctx, h.connection.readsAs())
 	if err != nil {
@@ -68,7 +68,7 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 	}
 	return &remote.UnreachableError{
 		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
-		Hint: "look at its console: a new kernel can have renamed the network interface; then run again",
+		Hint: "look at its console: a new kernel may have renamed the network interface; then run again",
 	}
 }
 

@@ -145,7 +145,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	}
 	switch {
 	case len(pb.Plays) == 0:
-		return report.Recap{}, fmt.Errorf("%s has no play, and nothing to do: begin with play \"…\" { hosts = \"…\" }", pb.Path)
+		return report.Recap{}, fmt.Errorf("%s has no plays: add one, such as play \"…\" { hosts = \"…\" }", pb.Path)
 	case len(order) == 0:
 		return report.Recap{}, errors.New("no host matches the playbook's patterns and --limit: nothing to do")
 	}

@@ -250,7 +250,7 @@ func TestRun(t *testing.T) {
 			tasks: `task "t" { ` + set("x", "1", "fails = true") + ` }`,
 			all:   true,
 			want:  []string{"a t: failed"},
-			notes: "the next batch is not touched",
+			notes: "the next batch is not started",
 		},
 		{
 			name:    "a dead host does not hold the others",
@@ -339,7 +339,7 @@ func TestRun(t *testing.T) {
 			tasks: `task "t" { ` + set("x", "1", "fails = true") + ` run_once = true } task "u" { ` + set("y", "1") + ` }`,
 			all:   true,
 			want:  []string{"a t: failed"},
-			notes: `task "t" failed on a, which runs it for all: b, c cannot go on either`,
+			notes: `task "t" failed on a, which runs it for all hosts: b, c cannot continue either`,
 		},
 		{
 			name: "who failed for all can be rescued for all",
@@ -389,7 +389,7 @@ func TestRun(t *testing.T) {
 			name:    "a task's own time runs out",
 			tasks:   `task "t" { ` + set("x", "1", "settles = 100") + ` timeout = "20s"; retries = 3 }`,
 			want:    []string{"t: failed"},
-			message: "the task's timeout of 20s is over",
+			message: "the task timed out after 20s",
 		},
 		{
 			name:     "a result says how many act at a time",
@@ -419,7 +419,7 @@ func TestRun(t *testing.T) {
 			name:    "a result says how long a task may take, from its beginning on",
 			tasks:   `task "pre" { ` + set("w", "20") + ` register = "r" } task "t" { ` + set("x", "1", "settles = 100") + ` timeout = result.r.changed ? "15s" : "1s" }`,
 			want:    []string{"pre: changed", "t: failed"},
-			message: "the task's timeout of 15s is over",
+			message: "the task timed out after 15s",
 		},
 		{
 			name:    "a setting that a host gets wrong fails the task there, at its line, before anything is done",

@@ -35,7 +35,7 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 		"a step whose effects nobody can list": {
 			first() + needs("unit"),
 			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: changed", "b second: uncertain", "b third: changed"},
-			`there is no unit; so it is now, and task "first" may change that`,
+			`there is no unit; this is the present state, which task "first" may change`,
 		},
 		"a step that changes only something else": {
 			first("exact = true") + needs("unit"),
@@ -43,7 +43,7 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 		},
 		"a step that changes what is looked at": {
 			`task "first" { ` + set("unit", "", "exact = true") + ` } ` + needs("unit"),
-			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: ok", "b second: failed"}, `task "first" may change that`,
+			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: ok", "b second: failed"}, `which task "first" may change`,
 		},
 		"on another host": {
 			`task "first" { when = host.name == "b"; ` + set("x", "1") + ` } ` + needs("unit"),
@@ -52,16 +52,16 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 		"on another host, where it is looked at": {
 			`task "first" { when = host.name == "b"; ` + set("x", "1") + ` } ` + needs("unit", `needs_of = "b"`),
 			[]string{"a first: skipped", "a second: uncertain", "a third: changed", "b first: changed", "b second: uncertain", "b third: changed"},
-			`task "first" on b may change that`,
+			`which task "first" on b may change`,
 		},
 		"for the whole cluster": {
 			`task "first" { ` + set("x", "1", `scope = "cluster"`) + ` } ` + needs("unit"),
-			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, `task "first" may change that`,
+			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, `which task "first" may change`,
 		},
 		"a task of which nobody knows what it will do": {
 			first("exact = true", `clouds = "c"`) + `task "unknown" { ` + set("c", "1", "exact = true") + ` } ` + needs("unit"),
 			[]string{"a first: changed", "a second: uncertain", "a third: changed", "a unknown: uncertain",
-				"b first: changed", "b second: uncertain", "b third: changed", "b unknown: uncertain"}, `task "unknown" may change that`,
+				"b first: changed", "b second: uncertain", "b third: changed", "b unknown: uncertain"}, `which task "unknown" may change`,
 		},
 		"arguments are refused whatever comes before": {
 			first() + `task "second" { still { refuses = "no such thing" } } task "third" { ` + set("z", "1") + ` }`,
@@ -70,17 +70,17 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 		"arguments made of a result that is only foretold": {
 			`task "first" { ` + set("x", "1", "exact = true") + ` register = "r" }
 			 task "second" { still { refuses = result.r.changed ? "changed" : null } } task "third" { ` + set("z", "1") + ` }`,
-			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: changed", "b second: uncertain", "b third: changed"}, `task "first" may change that`,
+			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b first: changed", "b second: uncertain", "b third: changed"}, `which task "first" may change`,
 		},
 		"arguments made of a result that was read behind a change": {
 			first() + `task "seen" { ` + set("y", "") + ` register = "r" }
 			 task "second" { still { refuses = result.r.changed ? null : "as it was" } } task "third" { ` + set("z", "1") + ` }`,
 			[]string{"a first: changed", "a second: uncertain", "a seen: ok", "a third: changed", "b first: changed", "b second: uncertain", "b seen: ok", "b third: changed"},
-			`as it was; so it is now, and task "first" may change that`,
+			`as it was; this is the present state, which task "first" may change`,
 		},
 		"an earlier round of the same task": {
 			`task "second" { for_each = toset(["u", "v"]); setting { name = each.key; value = "1"; needs = each.key == "v" ? "unit" : null } } task "third" { ` + set("z", "1") + ` }`,
-			[]string{"a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, "what this task does first may change that",
+			[]string{"a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, "which an earlier step of this task may change",
 		},
 		"a defect": {
 			first() + `task "second" { ` + set("y", "1", "panics = true") + ` }`,

@@ -48,8 +48,8 @@ func (s site) removed() []string {
 	})
 }
 
-// removable verifies that the interfaces that go are ifupdown2's to remove, and that nothing uses them any more. ifreload removes
-// what it has made itself; what the file never named could not be brought back either, should the change be undone.
+// removable verifies that the removed interfaces belong to ifupdown2 and that nothing uses them any more. ifreload only
+// removes what it created itself, and a guard could not restore an interface that the file never named.
 func (s site) removable(ctx context.Context, h modules.Host) error {
 	for _, name := range s.removed() {
 		is, there := s.links.ByName[name]
@@ -75,7 +75,8 @@ func (s site) removable(ctx context.Context, h modules.Host) error {
 	return s.unplugged(ctx, h)
 }
 
-// unplugged verifies that no guest of the host has a network card on a bridge that goes: it could not be started any more.
+// unplugged verifies that no guest of the host has a network card on a removed bridge, without which the guest would not
+// start.
 func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	gone := s.removed()
 	node, err := pve.Nodes.Observe(ctx, h, "")
@@ -111,7 +112,7 @@ func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	return nil
 }
 
-// predictedWithout is what is known of the host's network once interfaces are removed.
+// predictedWithout returns what will be known about the host's network without the removed interfaces.
 func predictedWithout(gone []string, n observe.Network, l links) (observe.Network, links) {
 	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(gone, i.Name) })
 	l.ByName = maps.Clone(l.ByName)
@@ -126,7 +127,7 @@ func predictedWithout(gone []string, n observe.Network, l links) (observe.Networ
 	return n, l
 }
 
-// remove takes an interface out of the file.
+// remove returns the text without an interface.
 func remove(text, name string) string {
 	f := interfaces.Parse(text)
 	f.Remove(name)

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// site is what the checks look at before anything is touched.
+// site is what the checks examine before anything is changed.
 type site struct {
 	host          string
 	wants         []want   // with ports and members
@@ -20,7 +20,7 @@ type site struct {
 	links         links
 }
 
-// sound is the first fault that the files and the kernel tell by themselves.
+// sound returns the first fault that shows in the files and the kernel's state alone.
 func (s site) sound() error {
 	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.addressesOnce} {
 		if err := check(); err != nil {
@@ -30,7 +30,7 @@ func (s site) sound() error {
 	return nil
 }
 
-// below verifies that ports, members and parents exist and are in nothing else.
+// below verifies that ports, members and parents exist and belong to nothing else.
 func (s site) below() error {
 	for _, w := range s.wants {
 		if w.kind == interfaces.Plain && !w.port && !s.exists(w.name) {
@@ -45,19 +45,19 @@ func (s site) below() error {
 			}
 			for _, other := range s.after.Uppers(lower) {
 				if other.Name != w.name && other.Kind != interfaces.VLAN {
-					return fmt.Errorf("%s: %s is in %s too (%s:%d): take it out there, or name %s in this task with what it is to have", w.block, lower, other.Name, other.Path, other.Line, other.Name)
+					return fmt.Errorf("%s: %s is also in %s (%s:%d): remove it there, or declare %s in this task too", w.block, lower, other.Name, other.Path, other.Line, other.Name)
 				}
 			}
 			master := s.links.ByName[lower].Master
 			if _, known := s.before.Find(master); master != "" && master != w.name && !known {
-				return fmt.Errorf("%s: %s is in %s, of which no file of /etc/network says anything: take it out there first (ip link set %s nomaster)", w.block, lower, master, lower)
+				return fmt.Errorf("%s: %s is in %s, which no file in /etc/network mentions: remove it there first (ip link set %s nomaster)", w.block, lower, master, lower)
 			}
 		}
 	}
 	return nil
 }
 
-// exists reports whether there is, or will be, an interface.
+// exists reports whether an interface exists or will exist.
 func (s site) exists(name string) bool {
 	if slices.Contains(s.absent, name) {
 		return false
@@ -74,7 +74,7 @@ func (s site) missing(block, name string) error {
 	return fmt.Errorf("%s: %s has no interface %s; %sits network cards are %s", block, s.host, name, didYouMean(name, cards), strings.Join(cards, ", "))
 }
 
-// mtu is what an interface will have: ifupdown2 resets those of which the file says nothing.
+// mtu returns the MTU that an interface will have. ifupdown2 resets the MTU of interfaces that the file gives none.
 func (s site) mtu(name string) int {
 	i, ok := s.after.Find(name)
 	if !ok || !i.Auto {
@@ -88,17 +88,17 @@ func (s site) mtu(name string) int {
 		return s.mtu(i.Lower[0])
 	}
 	for _, upper := range s.after.Uppers(name) {
-		if upper.Kind == interfaces.Bond { // which gives its own to its members
+		if upper.Kind == interfaces.Bond { // a bond passes its own MTU on to its members
 			return s.mtu(upper.Name)
 		}
 	}
 	return ethernetMTU
 }
 
-// ethernetMTU is that of an interface of which nobody says anything.
+// ethernetMTU is the MTU of an interface that nothing configures.
 const ethernetMTU = 1500
 
-// mtus verifies that all of one path agree.
+// mtus verifies that the MTUs along each path agree.
 func (s site) mtus() error {
 	for _, upper := range s.after {
 		for _, lower := range upper.Lower {
@@ -109,25 +109,25 @@ func (s site) mtus() error {
 			block := s.blockOf(upper.Name, lower)
 			switch {
 			case upper.Kind == interfaces.VLAN && above > below:
-				return fmt.Errorf("%s: %s would carry %d bytes, more than %s below it with %d: give %s an mtu of at least %d, or %s one of at most %d", block, upper.Name, above, lower, below, lower, above, upper.Name, below)
+				return fmt.Errorf("%s: %s would have an MTU of %d, larger than that of %s below it, which is %d: give %s an mtu of at least %d, or %s one of at most %d", block, upper.Name, above, lower, below, lower, above, upper.Name, below)
 			case upper.Kind != interfaces.VLAN && above != below:
-				return fmt.Errorf("%s: %s would carry %d bytes and %s on it %d, and what is larger is dropped without a word: give both the same mtu (%s has %s)", block, upper.Name, above, lower, below, lower, s.saysMTU(lower))
+				return fmt.Errorf("%s: %s would have an MTU of %d and %s on it one of %d, and larger packets are silently dropped: give both the same mtu (that of %s is %s)", block, upper.Name, above, lower, below, lower, s.saysMTU(lower))
 			}
 		}
 	}
 	return nil
 }
 
-// saysMTU is where the MTU of an interface comes from.
+// saysMTU says where the MTU of an interface comes from.
 func (s site) saysMTU(name string) string {
 	i, ok := s.after.Find(name)
 	switch {
 	case ok && i.MTU != 0:
-		return fmt.Sprintf("its from %s:%d", i.Path, i.Line)
+		return fmt.Sprintf("set in %s:%d", i.Path, i.Line)
 	case ok:
-		return "none in " + i.Path + ", which stands for 1500"
+		return "not set in " + i.Path + ", so 1500"
 	}
-	return "its from who made it"
+	return "set by whatever created it"
 }
 
 // concerns reports whether the task changes an interface.
@@ -136,21 +136,21 @@ func (s site) concerns(name string) bool {
 	return ok || slices.Contains(s.absent, name)
 }
 
-// cards verifies that network cards can do what is asked of them.
+// cards verifies that the network cards support what is asked of them.
 func (s site) cards() error {
 	for _, w := range s.wants {
 		most := s.links.ByName[w.name].MostMTU
 		if mtu := s.mtu(w.name); most > 0 && mtu > most {
-			return fmt.Errorf("%s: %s can do an MTU of %d at most, and is to have %d: give a smaller mtu, to all on its path", w.block, w.name, most, mtu)
+			return fmt.Errorf("%s: %s supports an MTU of at most %d, not %d: choose a smaller mtu for everything on its path", w.block, w.name, most, mtu)
 		}
 		if mtu := s.mtu(w.name); mtu < 1280 && slices.ContainsFunc(s.addresses(w.name), func(p netip.Prefix) bool { return p.Addr().Is6() }) {
-			return fmt.Errorf("%s: IPv6 needs an MTU of 1280, and %s is to have %d", w.block, w.name, mtu)
+			return fmt.Errorf("%s: IPv6 needs an MTU of at least 1280, and %s would have %d", w.block, w.name, mtu)
 		}
 	}
 	return nil
 }
 
-// gateways verifies that each lies in a subnet of its interface, and that there is one of each protocol.
+// gateways verifies that each gateway lies in a subnet of its interface, and that there is at most one per protocol.
 func (s site) gateways() error {
 	for _, i := range s.after {
 		for _, g := range i.Gateways {
@@ -160,20 +160,20 @@ func (s site) gateways() error {
 			case !s.concerns(i.Name):
 			case i.Methods[familyOf(g)] == "dhcp":
 			case !on && !g.IsLinkLocalUnicast():
-				return fmt.Errorf("%s: the gateway %s lies in no subnet of %s, which has %s: it cannot be reached", block, g, i.Name, words(i.Addresses))
+				return fmt.Errorf("%s: the gateway %s is in no subnet of %s, which has %s: it would be unreachable", block, g, i.Name, words(i.Addresses))
 			case slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == g }):
 				return fmt.Errorf("%s: the gateway %s is the address of %s itself", block, g, i.Name)
 			}
 			for _, other := range s.after {
 				for _, o := range other.Gateways {
 					if (s.concerns(i.Name) || s.concerns(other.Name)) && o.Is4() == g.Is4() && (o != g || other.Name != i.Name) {
-						return fmt.Errorf("%s: %s would have two default gateways of one protocol, %s on %s (%s:%d) and %s on %s (%s:%d): keep one; for single networks there are routes",
+						return fmt.Errorf("%s: %s would have two default gateways for one protocol, %s on %s (%s:%d) and %s on %s (%s:%d): keep one, and use routes for individual networks",
 							s.blockOf(i.Name, other.Name), s.host, g, i.Name, i.Path, i.Line, o, other.Name, other.Path, other.Line)
 					}
 				}
 			}
 			if other, via, ok := s.foreignDefault(i.Name, g); ok && s.concerns(i.Name) {
-				return fmt.Errorf("%s: %s has a default route via %s on %s, of which the file says nothing (DHCP, or a router): with %s on %s there would be two", block, s.host, via, other, g, i.Name)
+				return fmt.Errorf("%s: %s has a default route via %s on %s, which is not from the file (DHCP, or a router): with %s on %s there would be two", block, s.host, via, other, g, i.Name)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func familyOf(a netip.Addr) string {
 	return "inet6"
 }
 
-// foreignDefault is a default route that stays and that no file speaks of, on another interface.
+// foreignDefault returns a default route on another interface that stays and that no file mentions.
 func (s site) foreignDefault(name string, gateway netip.Addr) (dev string, via netip.Addr, ok bool) {
 	for _, r := range s.links.Routes {
 		if r.To == defaultOf(gateway) && r.Dev != name && !s.concerns(r.Dev) && r.Via.IsValid() && !r.Via.IsLinkLocalUnicast() {
@@ -199,7 +199,7 @@ func (s site) foreignDefault(name string, gateway netip.Addr) (dev string, via n
 	return "", netip.Addr{}, false
 }
 
-// addresses are those that an interface will have, without those that it gives itself.
+// addresses returns the addresses that an interface will have, without link-local ones.
 func (s site) addresses(name string) []netip.Prefix {
 	i, known := s.after.Find(name)
 	card, _ := interfaceOf(s.net, name)
@@ -227,7 +227,7 @@ func (s site) addresses(name string) []netip.Prefix {
 	return all
 }
 
-// names are the interfaces that there are, and those that there will be.
+// names returns the names of the interfaces that exist or will exist.
 func (s site) names() []string {
 	var all []string
 	for _, i := range s.net.Interfaces {
@@ -241,7 +241,7 @@ func (s site) names() []string {
 	return all
 }
 
-// addressesOnce verifies that no interface gets an address that another has.
+// addressesOnce verifies that no interface gets an address that another one has.
 func (s site) addressesOnce() error {
 	for _, w := range s.wants {
 		for _, p := range s.addresses(w.name) {

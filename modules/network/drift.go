@@ -11,10 +11,10 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// difference is something that runs otherwise than the file says, in words: "MTU of vmbr0".
+// difference is a setting, such as "MTU of vmbr0", whose running value differs from that in the file.
 type difference struct{ what, is, want string }
 
-// running compares what the kernel has of an interface with what the file says of it once it is edited.
+// running compares an interface as the kernel has it with what the edited file says.
 type running struct {
 	want
 	file  interfaces.Interface
@@ -22,7 +22,7 @@ type running struct {
 	links links
 }
 
-// drift is what a reload is to change; none means that the file is in effect.
+// drift returns what a reload has to change. None means that the file is in effect.
 func (r running) drift() []difference {
 	card, there := interfaceOf(r.net, r.name)
 	is := r.links.ByName[r.name]
@@ -65,7 +65,7 @@ func (r running) drift() []difference {
 	return append(all, r.options(is)...)
 }
 
-// below compares what the interface lies on.
+// below compares the ports, the members or the parent.
 func (r running) below(is link) []difference {
 	var all []difference
 	switch r.kind {
@@ -83,7 +83,7 @@ func (r running) below(is link) []difference {
 	return all
 }
 
-// options compares what is said of a bond or a bridge.
+// options compares the options of a bond or a bridge.
 func (r running) options(is link) []difference {
 	if is.Kind != string(r.kind) {
 		return nil
@@ -126,7 +126,7 @@ func (r running) routes(to netip.Prefix, via netip.Addr) bool {
 	return slices.Contains(r.links.Routes, route{to, via, r.name})
 }
 
-// way is how the kernel sends what is for a network.
+// way says how the kernel routes packets to a network.
 func (r running) way(to netip.Prefix) string {
 	for _, other := range r.links.Routes {
 		if other.To == to {
@@ -136,7 +136,7 @@ func (r running) way(to netip.Prefix) string {
 	return "none"
 }
 
-// defaultOf is the destination of the default route of a gateway's protocol.
+// defaultOf returns the destination of the default route of a gateway's protocol.
 func defaultOf(gateway netip.Addr) netip.Prefix {
 	if gateway.Is4() {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
@@ -151,12 +151,12 @@ func interfaceOf(n observe.Network, name string) (observe.Interface, bool) {
 	return observe.Interface{}, false
 }
 
-// global are addresses without those that an interface gives itself.
+// global returns the addresses that are not link-local.
 func global(all []netip.Prefix) []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(all), func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
 }
 
-// words are addresses as people write them.
+// words formats addresses for people.
 func words(all []netip.Prefix) string {
 	if len(all) == 0 {
 		return "none"

@@ -11,8 +11,8 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// edited is the text of /etc/network/interfaces with all that is wanted and without the interfaces in absent; others are the
-// files that it has read.
+// edited returns the text of /etc/network/interfaces with everything that is wanted and without the interfaces in absent.
+// others are the files that it includes.
 func edited(text string, others []interfaces.Named, wants []want, absent []string) (string, error) {
 	var failed error
 	after := conffile.EditLines(text, func(text string) string {
@@ -34,15 +34,15 @@ func edited(text string, others []interfaces.Named, wants []want, absent []strin
 	return after, failed
 }
 
-// subnet are the options that place an interface in subnets.
+// subnet are the options that place an interface in a subnet.
 var subnet = []string{"address", "netmask", "broadcast", "network", "gateway", "pointopoint"}
 
-// edit brings the file to what is wanted of one interface; now is what it says with the other files. Where it says that
-// already, in whatever words, nothing changes.
+// edit changes the file to say what is wanted of one interface. now is what it says together with the other files. If that
+// is equivalent already, in whatever wording, nothing changes.
 func (w want) edit(f *interfaces.File, now interfaces.Config) {
 	is, _ := now.Find(w.name)
 	e := editing{want: w, is: is, main: "inet"}
-	for _, s := range f.Stanzas() { // that which has the options of the link, or else the first
+	for _, s := range f.Stanzas() { // the stanza with the link's options, or else the first one
 		if s.Name == w.name && (e.stanza == nil || w.speaksOf(s) && !w.speaksOf(*e.stanza)) {
 			e.stanza, e.main = &s, cmp.Or(s.Family, "inet")
 		}
@@ -53,7 +53,7 @@ func (w want) edit(f *interfaces.File, now interfaces.Config) {
 	f.SetAuto(w.name)
 }
 
-// speaksOf reports whether a stanza has options of the link, which are said once and not for each family.
+// speaksOf reports whether a stanza has options of the link, which are given once and not for each family.
 func (w want) speaksOf(s interfaces.Stanza) bool {
 	return slices.ContainsFunc(w.options, func(o interfaces.Option) bool { _, ok := s.Get(o.Key); return ok })
 }
@@ -66,7 +66,7 @@ type editing struct {
 	stanza *interfaces.Stanza
 }
 
-// wanted are the addresses and gateways that the interface is to have, which may be those that it has.
+// wanted returns the addresses and gateways that the interface has to have, which may be the present ones.
 func (e editing) wanted() (addresses []netip.Prefix, gateways []netip.Addr) {
 	if e.port {
 		return nil, nil
@@ -83,7 +83,7 @@ func (e editing) wanted() (addresses []netip.Prefix, gateways []netip.Addr) {
 	return addresses, gateways
 }
 
-// addressed reports whether the file says of addresses and gateways what is wanted.
+// addressed reports whether the addresses and gateways in the file are the wanted ones.
 func (e editing) addressed() bool {
 	addresses, gateways := e.wanted()
 	for _, family := range []string{"inet", "inet6"} {
@@ -98,7 +98,7 @@ func (e editing) addressed() bool {
 	return slices.Equal(sorted(addresses), sorted(e.is.Addresses)) && sameSet(gateways, e.is.Gateways) && e.is.Option("bond-master") == ""
 }
 
-// in reports whether an address or a prefix is of a family.
+// in returns a function that reports whether an address or a prefix belongs to a family.
 func in[T netip.Addr | netip.Prefix](family string) func(T) bool {
 	return func(v T) bool {
 		switch v := any(v).(type) {
@@ -111,7 +111,7 @@ func in[T netip.Addr | netip.Prefix](family string) func(T) bool {
 	}
 }
 
-// sorted are IPv4 addresses before those of IPv6, each in their order, of which the first is the main one.
+// sorted puts IPv4 addresses before IPv6 ones, and otherwise keeps the order: the first one of each is the main address.
 func sorted(all []netip.Prefix) []netip.Prefix {
 	return slices.SortedStableFunc(slices.Values(all), func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
 }
@@ -120,7 +120,7 @@ func sameSet[T comparable](a, b []T) bool {
 	return !slices.ContainsFunc(a, func(v T) bool { return !slices.Contains(b, v) }) && !slices.ContainsFunc(b, func(v T) bool { return !slices.Contains(a, v) })
 }
 
-// linked reports whether the file says of the link what is wanted.
+// linked reports whether the options of the link in the file are the wanted ones.
 func (e editing) linked() bool {
 	for _, o := range e.links() {
 		if !slices.Contains(e.is.Options[o.Key], o.Value) {
@@ -131,7 +131,7 @@ func (e editing) linked() bool {
 		slices.Equal(e.ups(), e.is.Options["up"])
 }
 
-// links are the options of the link, with the values that mean the same in the file as they stand there.
+// links returns the options of the link. A value that means the same as the one in the file is written as it is there.
 func (e editing) links() []interfaces.Option {
 	all := slices.Clone(e.options)
 	for _, o := range e.defaults {
@@ -150,7 +150,7 @@ func (e editing) links() []interfaces.Option {
 	return all
 }
 
-// sameValue reports whether ifupdown2 makes the same of two values.
+// sameValue reports whether ifupdown2 takes two values to mean the same.
 func sameValue(key, a, b string) bool {
 	switch key {
 	case "bond-slaves", "bridge-ports":
@@ -165,13 +165,13 @@ func sameValue(key, a, b string) bool {
 	return a == b
 }
 
-// modes and rates are those of bonds by their numbers in the kernel.
+// modes and rates are the modes and LACP rates of bonds, at their numbers in the kernel.
 var (
 	modes = []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}
 	rates = []string{"slow", "fast"}
 )
 
-// number is the place of a name in a list, or the number that stands for it.
+// number returns the index of a name in a list, or the number that text is.
 func number(names []string, text string) int {
 	if i := slices.Index(names, text); i >= 0 {
 		return i
@@ -184,8 +184,8 @@ func number(names []string, text string) int {
 
 func truth(text string) bool { return slices.Contains([]string{"yes", "on", "true", "1"}, text) }
 
-// ups are the commands that are run once the interface is up: those that stand there, that of a destination which is to have another
-// gateway in its place, and the routes that are missing.
+// ups returns the commands that run once the interface is up: the present ones, with the routes whose gateway changes
+// replaced and missing routes added.
 func (e editing) ups() []string {
 	all := slices.Clone(e.is.Options["up"])
 	for _, r := range e.routes {
@@ -206,10 +206,10 @@ func (e editing) ups() []string {
 	return all
 }
 
-// stanzas are what the file is to have of the interface.
+// stanzas returns the stanzas that the file has to have for the interface.
 func (e editing) stanzas() []interfaces.Stanza {
 	addresses, gateways := e.wanted()
-	keep := e.addressed() // the lines as they are
+	keep := e.addressed() // the lines stay as they are
 	var all []interfaces.Stanza
 	for _, family := range []string{"inet", "inet6"} {
 		s := interfaces.Stanza{Name: e.name, Family: family, Method: e.is.Methods[family]}
@@ -223,7 +223,7 @@ func (e editing) stanzas() []interfaces.Stanza {
 		}
 		if family != e.main && (!there || keep) {
 			if s.Method != "" && !there && !keep && s.Method != "manual" {
-				all = append(all, s) // IPv6 by itself
+				all = append(all, s) // IPv6 is configured by the host itself
 			} else if keep && s.Method != "" {
 				all = append(all, s)
 			}
@@ -251,7 +251,7 @@ func (e editing) stanzas() []interfaces.Stanza {
 	return all
 }
 
-// owned are the options of the interface that go where they are not wanted.
+// owned reports whether the module removes an option of the interface that is not wanted.
 func (e editing) owned(_, key string) bool {
 	return slices.Contains(e.odd, key) || !e.addressed() && (slices.Contains(subnet, key) || key == "bond-master")
 }

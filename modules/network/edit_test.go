@@ -169,7 +169,7 @@ iface storage inet manual
 			}
 		})
 	}
-	if _, err := edited(installed, []interfaces.Named{{Path: "/etc/network/interfaces.d/x", File: interfaces.Parse("\niface x inet static\n\taddress y\n")}}, bonded().all(), nil); err == nil || err.Error() != `/etc/network/interfaces.d/x:2: x: address "y" is none` {
+	if _, err := edited(installed, []interfaces.Named{{Path: "/etc/network/interfaces.d/x", File: interfaces.Parse("\niface x inet static\n\taddress y\n")}}, bonded().all(), nil); err == nil || err.Error() != `/etc/network/interfaces.d/x:2: x: "y" is not an address` {
 		t.Errorf("got %v of a file that makes no sense", err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// staged is where Proxmox VE's web interface keeps changes until somebody applies them: it takes the place of interfaces then.
+// staged is where Proxmox VE's web interface keeps pending changes. Applying them replaces /etc/network/interfaces with it.
 const staged = "/etc/network/interfaces.new"
 
-// dropIns is where most hosts keep other files.
+// dropIns is the usual directory for further files.
 const dropIns = "/etc/network/interfaces.d"
 
-// readOthers are the files that the text of /etc/network/interfaces has read, and those that these do, in the order in
-// which they are.
+// readOthers returns the files that the text of /etc/network/interfaces includes, directly or indirectly, in the order in
+// which they are read.
 func readOthers(ctx context.Context, h modules.Host, text string) ([]interfaces.Named, error) {
 	seen := map[string]bool{interfaces.Path: true}
 	var all []interfaces.Named
@@ -56,10 +56,10 @@ func readOthers(ctx context.Context, h modules.Host, text string) ([]interfaces.
 	return all, read(interfaces.Named{Path: interfaces.Path, File: interfaces.Parse(text)})
 }
 
-// directoryName is what a file must be called that source-directory has read.
+// directoryName matches the names of the files that source-directory includes.
 var directoryName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// matches are the files that a line has read.
+// matches returns the files that a source line includes.
 func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string, error) {
 	pattern := s.Pattern
 	if !path.IsAbs(pattern) {
@@ -71,7 +71,7 @@ func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string
 	}
 	const special = `*?[{$~`
 	if strings.ContainsAny(dir, special) || strings.ContainsAny(base, "{$~") {
-		return nil, fmt.Errorf("which files %q stands for is for the shell of the host to say: name them one by one, or by a pattern in the last part alone", s.Pattern)
+		return nil, fmt.Errorf("only the host's shell can expand %q: name the files one by one, or use a pattern in the last part of the path only", s.Pattern)
 	}
 	if !strings.ContainsAny(base, special) {
 		return []string{path.Join(dir, base)}, nil
@@ -84,7 +84,7 @@ func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string
 	for _, name := range there.Entries {
 		matched, err := path.Match(base, name)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no pattern: %w", s.Pattern, err)
+			return nil, fmt.Errorf("%q is not a pattern: %w", s.Pattern, err)
 		}
 		if matched && !strings.HasPrefix(name, ".") && (!s.Directory || directoryName.MatchString(name)) {
 			names = append(names, path.Join(dir, name))
@@ -93,7 +93,7 @@ func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string
 	return names, nil
 }
 
-// declaredElsewhere is an error if another file declares an interface that the task would.
+// declaredElsewhere returns an error if another file declares an interface of the task.
 func declaredElsewhere(others []interfaces.Named, wants []want, absent []string) error {
 	for _, f := range others {
 		for _, s := range f.Stanzas() {
@@ -104,32 +104,32 @@ func declaredElsewhere(others []interfaces.Named, wants []want, absent []string)
 			if !ok {
 				continue
 			}
-			way := fmt.Sprintf("move its lines to %s, or take them out", interfaces.Path)
+			way := fmt.Sprintf("move its lines to %s, or remove them", interfaces.Path)
 			if strings.Contains(path.Base(f.Path), "cloud-init") {
-				way = "cloud-init writes this file: write `network: {config: disabled}` to /etc/cloud/cloud.cfg.d/99-network.cfg, and take its lines out"
+				way = "cloud-init writes this file: write `network: {config: disabled}` to /etc/cloud/cloud.cfg.d/99-network.cfg, and remove its lines"
 			}
-			return fmt.Errorf("%s: %s:%d declares %s too, and what two files say of an interface adds up: %s", w.block, f.Path, s.Line, s.Name, way)
+			return fmt.Errorf("%s: %s:%d also declares %s, and ifupdown2 merges what several files say about an interface: %s", w.block, f.Path, s.Line, s.Name, way)
 		}
 	}
 	return nil
 }
 
-// waiting is an error if changes wait that somebody made in the web interface.
+// waiting returns an error if the web interface has pending changes.
 func waiting(ctx context.Context, h modules.Host) error {
 	f, err := observe.Files.Observe(ctx, h, staged)
 	if err != nil || !f.Exists() {
 		return err
 	}
-	return fmt.Errorf("%s holds changes that somebody made in the web interface and has not applied: whoever applies them there, or restarts the host, undoes this task's. Apply them, or drop them: pvesh delete /nodes/%s/network", staged, h.Name())
+	return fmt.Errorf("%s holds changes made in the web interface that are not applied yet: applying them, or restarting the host, would undo this task's. Apply them or discard them: pvesh delete /nodes/%s/network", staged, h.Name())
 }
 
-// managers are what else configures networks, by the unit that does.
+// managers are units that configure networks too.
 var managers = []struct{ unit, way string }{
 	{"NetworkManager.service", "it takes interfaces away from ifupdown2: systemctl disable --now NetworkManager.service"},
-	{"systemd-networkd.service", "where it has a file for an interface it sets it otherwise: move its files of /etc/systemd/network to " + interfaces.Path + ", then systemctl disable --now systemd-networkd.service systemd-networkd.socket"},
+	{"systemd-networkd.service", "it configures every interface that it has a file for: move its files from /etc/systemd/network to " + interfaces.Path + ", then systemctl disable --now systemd-networkd.service systemd-networkd.socket"},
 }
 
-// managed is an error if something else than ifupdown2 configures the network.
+// managed returns an error if something other than ifupdown2 configures the network.
 func managed(ctx context.Context, h modules.Host) error {
 	var units []string
 	for _, m := range managers {
@@ -141,22 +141,22 @@ func managed(ctx context.Context, h modules.Host) error {
 	}
 	for _, m := range managers {
 		if all[m.unit].Active() {
-			return fmt.Errorf("%s runs: %s", m.unit, m.way)
+			return fmt.Errorf("%s is running: %s", m.unit, m.way)
 		}
 	}
 	return nil
 }
 
-// ready is an error if the host cannot reload its network.
+// ready returns an error if the host cannot reload its network.
 func ready(ctx context.Context, h modules.Host) error {
 	p, err := observe.Packages.Observe(ctx, h, "ifupdown2")
 	if err != nil || p.Installed() {
 		return err
 	}
-	return fmt.Errorf("ifupdown2 is not installed, and without its ifreload a change takes all of the network down first: install it in a task before this one (apt { packages = [\"ifupdown2\"] }); Proxmox VE brings it along")
+	return fmt.Errorf("ifupdown2 is not installed, and without its ifreload every change takes the whole network down first: install it in an earlier task (apt { packages = [\"ifupdown2\"] }); Proxmox VE brings it along")
 }
 
-// blockOf is the block of the task that names one of the interfaces, for errors.
+// blockOf returns the block of the task that declares one of the interfaces, for errors.
 func (s site) blockOf(names ...string) string {
 	for _, name := range names {
 		if slices.Contains(s.absent, name) {

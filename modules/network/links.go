@@ -12,44 +12,41 @@ import (
 	"hlplay/engine/remote"
 )
 
-// links is what the kernel knows of interfaces beyond what observe.Network tells, and how this session reaches the host.
+// links is what the kernel knows about interfaces beyond observe.Network, and how this session reaches the host.
 type links struct {
-	// ByName are the interfaces.
 	ByName map[string]link
-	// Routes are those of the main table, default routes among them.
+	// Routes are the routes of the main table, including the default routes.
 	Routes []route
-	// Client and Server are the ends of the SSH session: where it comes from and the address that it comes in by; the zero values
-	// where no SSH session is behind it.
+	// Client and Server are the addresses of the SSH session: where it comes from, and the address of the host that it came
+	// in on. They are the zero value without an SSH session.
 	Client, Server netip.Addr
 }
 
-// link is one interface.
 type link struct {
-	// Kind is "bridge", "bond", "vlan", "veth", …; empty for a network card.
+	// Kind is "bridge", "bond", "vlan", "veth" and so on, or "" for a network card.
 	Kind string
-	// Master is the bridge or the bond that it is in, Parent what a VLAN is on; empty if there is none.
+	// Master is the bridge or the bond that it is in, and Parent the interface under a VLAN; "" if there is none.
 	Master, Parent string
 	VLAN           int
-	// MAC is the one that a network card was made with, whatever bond it is in.
+	// MAC is a network card's permanent address, also while it is in a bond.
 	MAC string
-	// MostMTU is the largest that the driver takes; 0 if it tells none.
+	// MostMTU is the largest MTU that the driver supports; 0 if it reports none.
 	MostMTU int
-	// VLANAware is of a bridge; what follows is of a bond, with the delays in milliseconds.
+	// VLANAware belongs to a bridge. The rest belongs to a bond, with the delays in milliseconds.
 	VLANAware                  bool
 	Mode, Hash, Rate, Primary  string
 	MIIMon, UpDelay, DownDelay int
 }
 
-// route is a route of the main table.
 type route struct {
 	// To is 0.0.0.0/0 or ::/0 for a default route.
 	To  netip.Prefix
-	Via netip.Addr // the zero value if it is on the link
+	Via netip.Addr // the zero value if the destination is on the link
 	Dev string
 }
 
-// sessionScript prints SSH_CONNECTION: from the shell's own environment, or, behind sudo, from that of the first process
-// above it that has one.
+// sessionScript prints SSH_CONNECTION from the shell's own environment or, under sudo, from that of the nearest ancestor
+// that has it.
 const sessionScript = `_c=${SSH_CONNECTION-}
 _p=$$
 while [ -z "$_c" ] && [ "$_p" -gt 1 ] 2>/dev/null; do
@@ -58,9 +55,9 @@ _p=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$_p/status" 2>/dev/null)
 done
 printf '%s\n' "$_c"`
 
-// allLinks observes links; its only name is "".
+// allLinks observes links. Its only name is "".
 //
-// Of a new interface nobody knows beforehand what its driver tells, and none of the session is claimed.
+// What the driver of a new interface will report cannot be known beforehand, and neither can the session.
 var allLinks = &observe.Kind[links]{
 	Name: "links", What: "the kinds of the network interfaces",
 	Complete: func(expected, found links) links {
@@ -69,13 +66,13 @@ var allLinks = &observe.Kind[links]{
 		for name, is := range found.ByName {
 			if l, ok := expected.ByName[name]; ok {
 				l.MAC, l.MostMTU = is.MAC, is.MostMTU
-				if l.Kind == "bond" { // what is not given the kernel chooses
+				if l.Kind == "bond" { // the kernel chooses what is not given
 					l.Hash, l.Rate, l.Primary = or(l.Hash, is.Hash), or(l.Rate, is.Rate), or(l.Primary, is.Primary)
 				}
 				expected.ByName[name] = l
 			}
 		}
-		expected.Routes = found.Routes // only those of the task are its claim; the plan looks at them
+		expected.Routes = found.Routes // the task predicts only its own routes, which the plan checks
 		return expected
 	},
 	Ask: func([]string) []remote.Query {
@@ -108,10 +105,10 @@ func parseLinks(answers []remote.Answer) (links, error) {
 		}
 	}
 	if err := all.readLinks(answers[0].Stdout); err != nil {
-		return all, fmt.Errorf("ip -j -d link show printed what is not its JSON: %w", err)
+		return all, fmt.Errorf("ip -j -d link show printed invalid JSON: %w", err)
 	}
 	if err := all.readRoutes(string(answers[1].Stdout)); err != nil {
-		return all, fmt.Errorf("ip -j route show printed what is not its JSON: %w", err)
+		return all, fmt.Errorf("ip -j route show printed invalid JSON: %w", err)
 	}
 	if words := strings.Fields(string(answers[2].Stdout)); len(words) == 4 { // client, its port, server, its port
 		all.Client, _ = netip.ParseAddr(words[0])
@@ -167,7 +164,7 @@ func (l *links) readLinks(out []byte) error {
 	return nil
 }
 
-// readRoutes reads the lists of IPv4 and IPv6; the second may be missing where the kernel has no such protocol.
+// readRoutes reads the lists of IPv4 and IPv6 routes. The second is missing if the kernel has no IPv6.
 func (l *links) readRoutes(out string) error {
 	decoder := json.NewDecoder(strings.NewReader(out))
 	for six := false; decoder.More(); six = true {
@@ -188,7 +185,7 @@ func (l *links) readRoutes(out string) error {
 				to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 			case s.To == "default":
 				to = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			case err != nil: // a route to one host has no length
+			case err != nil: // a route to a single host has no prefix length
 				a, err := netip.ParseAddr(s.To)
 				if err != nil {
 					continue
@@ -202,7 +199,7 @@ func (l *links) readRoutes(out string) error {
 	return nil
 }
 
-// cards are the names of the network cards, sorted.
+// cards returns the names of the network cards, sorted.
 func (l links) cards() []string {
 	var names []string
 	for name, is := range l.ByName {

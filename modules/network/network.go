@@ -11,32 +11,32 @@ import (
 var Spec = modules.Spec{
 	Name:    "network",
 	Summary: "Bridges, bonds, VLANs, addresses and MTU, changed as a transaction",
-	Doc: `Writes the interfaces that it names to /etc/network/interfaces and puts them into effect with one ` + "`ifreload -a`" + ` of
-ifupdown2, which leaves what did not change, and the guests on a bridge, alone. Other interfaces, comments, the order of the
-lines and options that it does not know stay as they are. Ports and members lose their addresses and are brought up.
+	Doc: `Writes the named interfaces to /etc/network/interfaces and applies them with a single ` + "`ifreload -a`" + ` of
+ifupdown2, which leaves unchanged interfaces and the guests on a bridge alone. Other interfaces, comments, the order of the
+lines and unknown options are kept. Ports and members lose their addresses and are brought up.
 
-The change is guarded: before it is made, the host is told to put the old file back and reload once rollback is over. Then hlplay
-must come in over a new connection, and the gateway and the other hosts of the play that are on the same subnets must answer
-packets of the full MTU that may not be taken apart. Only then the change stays. Whatever cuts the run off meanwhile, the host is
-back as it was. Hosts are changed one by one.
+The change is guarded: before it is made, the host is told to restore the old file and reload after the rollback time. Then hlplay
+must log in over a new connection, and the gateway and the play's other hosts on the same subnets must answer
+packets of the full MTU sent without fragmentation. Only then does the change stay. Whatever interrupts the run, the host returns
+to its former state. Hosts are changed one at a time.
 
-Nothing is touched unless all of this holds:
+Nothing is changed unless all of these hold:
 
-- ifupdown2 is there, nothing waits in /etc/network/interfaces.new, and NetworkManager does not run;
-- ports and members exist, and are in no other bond or bridge; no interface that is named is declared in another file;
-- a bridge has the MTU of its ports, a bond that of its members, a VLAN at most that of its parent, none more than the card can do;
-- a gateway lies in a subnet of its interface, and there is one for IPv4 and one for IPv6 at most;
-- no address is given twice: here, on another interface, or on another host of the play;
-- the address that this session comes in by stays, or reachable_at says where the host is found afterwards; and the road back to
-  the controller is still there;
-- high availability is not armed: a node that is cut off from the others is reset by its watchdog;
-- corosync keeps its addresses, and not on bonds alone, unless corosync_on_bond says that this is meant.
+- ifupdown2 is installed, /etc/network/interfaces.new holds no pending changes, and NetworkManager is not running;
+- ports and members exist and are in no other bond or bridge; no named interface is declared in another file;
+- a bridge has the MTU of its ports, a bond that of its members, a VLAN at most that of its parent, and none more than the card supports;
+- a gateway is in a subnet of its interface, and there is at most one each for IPv4 and IPv6;
+- no address is used twice: in the task, on another interface, or on another host of the play;
+- the address that this session came in on stays, or reachable_at gives the new one; and there is still a route back to
+  the controller;
+- high availability is not armed, because the watchdog resets a node that loses the others;
+- corosync keeps its addresses, and not only on bonds, unless corosync_on_bond is set.
 
 Interfaces named in absent must have been declared in /etc/network/interfaces, with nothing on them: no other interface, and no
 network card of a guest, running or not.
 
-What is not given stays as it is in the file: an MTU, a gateway, the addresses of a block with neither address nor addresses.
-Routes are commands behind ` + "`up`" + `; one that is no longer named stays.`,
+Arguments that are left out keep what the file says: an MTU, a gateway, or the addresses of a block that gives none.
+Routes are written as ` + "`up`" + ` commands; a route that is no longer named stays.`,
 	Example: `task "G1.14 G1.15 G1.17 bridge on a bond, jumbo frames" {
   network {
     bond "bond0" {
@@ -60,68 +60,64 @@ Routes are commands behind ` + "`up`" + `; one that is no longer named stays.`,
 
 // Module is the desired state of some interfaces of a host.
 type Module struct {
-	Bonds      []Bond      `hcl:"bond,block" doc:"A bond: several network cards as one."`
-	Bridges    []Bridge    `hcl:"bridge,block" doc:"A bridge, to which guests are plugged."`
-	VLANs      []VLAN      `hcl:"vlan,block" doc:"An interface for one VLAN of another."`
-	Interfaces []Interface `hcl:"interface,block" doc:"A network card, or another interface that exists, with addresses of its own. Ports and members need no block."`
+	Bonds      []Bond      `hcl:"bond,block" doc:"A bond: several network cards used as one."`
+	Bridges    []Bridge    `hcl:"bridge,block" doc:"A bridge, which guests are connected to."`
+	VLANs      []VLAN      `hcl:"vlan,block" doc:"A VLAN on another interface."`
+	Interfaces []Interface `hcl:"interface,block" doc:"A network card or another existing interface, with addresses of its own. Ports and members need no block."`
 
-	Absent []string `hcl:"absent,optional" doc:"Bonds, bridges and VLANs that are not to be there: their lines are taken out of the file, and the interfaces removed."`
+	Absent []string `hcl:"absent,optional" doc:"Bonds, bridges and VLANs to remove: their lines are removed from the file, and the interfaces from the host."`
 
-	MTU            int           `hcl:"mtu,optional" doc:"MTU of all interfaces that are named, ports and members included, where their block says none."`
-	Rollback       time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"When the host takes the change back if it is not proven by then. It must allow for the reload, a new connection and the proofs."`
-	ReachableAt    string        `hcl:"reachable_at,optional" doc:"The IP address at which the host is connected to once it is changed, if that is another one than now. Write it into the inventory then."`
-	Pin            bool          `hcl:"pin,optional" doc:"Keep the names of the network cards named, ports and members included, by their MAC addresses in /etc/systemd/network/10-NAME.link, whatever a new kernel would call them."`
-	CorosyncOnBond bool          `hcl:"corosync_on_bond,optional" doc:"Take it that corosync has no link but on bonds."`
+	MTU            int           `hcl:"mtu,optional" doc:"MTU of all named interfaces, including ports and members, unless their block gives one."`
+	Rollback       time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"Time after which the host undoes the change unless it was confirmed. It must be long enough for the reload, a new connection and the proofs."`
+	ReachableAt    string        `hcl:"reachable_at,optional" doc:"The IP address to connect to after the change, if it is a new one. Write it into the inventory then."`
+	Pin            bool          `hcl:"pin,optional" doc:"Pin the names of the named network cards, including ports and members, to their MAC addresses in /etc/systemd/network/10-NAME.link, so that a new kernel cannot rename them."`
+	CorosyncOnBond bool          `hcl:"corosync_on_bond,optional" doc:"Accept that all of corosync's links are on bonds."`
 }
 
-// Addressing is what all blocks have that may carry addresses.
+// Addressing holds the arguments of all blocks that may have addresses.
 type Addressing struct {
-	Address    string            `hcl:"address,optional" doc:"Its address with the length of the subnet's prefix: 192.168.1.10/24."`
-	Addresses  []string          `hcl:"addresses,optional" doc:"Several addresses, IPv4 and IPv6; the first of each family is its main one. An empty list takes all away."`
+	Address    string            `hcl:"address,optional" doc:"Address with the prefix length of its subnet: 192.168.1.10/24."`
+	Addresses  []string          `hcl:"addresses,optional" doc:"Several addresses, IPv4 and IPv6; the first of each family is its main one. An empty list removes all."`
 	Gateway    string            `hcl:"gateway,optional" doc:"Gateway of the IPv4 default route."`
 	Gateway6   string            `hcl:"gateway6,optional" doc:"Gateway of the IPv6 default route."`
-	GatewayMTU int               `hcl:"gateway_mtu,optional" doc:"Largest packet that the gateways accept, if smaller than the MTU; the proof sends them packets of this size."`
+	GatewayMTU int               `hcl:"gateway_mtu,optional" doc:"Largest packet that the gateways accept, if smaller than the MTU. The proof pings them with packets of this size."`
 	Routes     map[string]string `hcl:"routes,optional" doc:"Gateways by destination: { \"10.0.0.0/8\" = \"192.168.1.254\" }."`
-	MTU        int               `hcl:"mtu,optional" doc:"Its MTU."`
+	MTU        int               `hcl:"mtu,optional" doc:"MTU of the interface."`
 }
 
-// Bond is several network cards as one.
 type Bond struct {
 	Name     string   `hcl:"name,label" doc:"the name of the bond"`
 	Members  []string `hcl:"members" doc:"The network cards."`
-	Mode     string   `hcl:"mode" enum:"802.3ad,active-backup,balance-xor,balance-rr,balance-tlb,balance-alb,broadcast" doc:"How they share the load. 802.3ad (LACP) needs the switch to know of it."`
-	Hash     string   `hcl:"hash,optional" doc:"What chooses the card for a packet, with 802.3ad and balance-xor: layer2, layer2+3 or layer3+4."`
-	LACPRate string   `hcl:"lacp_rate,optional" enum:"slow,fast" doc:"How often LACP speaks to the switch, with 802.3ad: every 30 seconds or every second, which notices a dead link sooner."`
-	Primary  string   `hcl:"primary,optional" doc:"The member that carries all as long as it can, with active-backup."`
-	// What follows is in milliseconds, as the kernel counts it.
-	MIIMon    *int `hcl:"miimon,optional" doc:"How often the links are looked at, in milliseconds; 100 in a new bond."`
+	Mode     string   `hcl:"mode" enum:"802.3ad,active-backup,balance-xor,balance-rr,balance-tlb,balance-alb,broadcast" doc:"How they share the load. 802.3ad (LACP) must also be configured on the switch."`
+	Hash     string   `hcl:"hash,optional" doc:"What selects the card for a packet, with 802.3ad and balance-xor: layer2, layer2+3 or layer3+4."`
+	LACPRate string   `hcl:"lacp_rate,optional" enum:"slow,fast" doc:"How often the switch sends LACP packets, with 802.3ad: every 30 seconds, or every second, which detects a dead link sooner."`
+	Primary  string   `hcl:"primary,optional" doc:"The member that is used whenever it is up, with active-backup."`
+	// The following are in milliseconds, as in the kernel.
+	MIIMon    *int `hcl:"miimon,optional" doc:"How often the links are checked, in milliseconds; 100 in a new bond."`
 	UpDelay   *int `hcl:"updelay,optional" doc:"How long a link must be up before it is used, in milliseconds: a multiple of miimon."`
-	DownDelay *int `hcl:"downdelay,optional" doc:"How long a link must be down before it is given up, in milliseconds: a multiple of miimon."`
+	DownDelay *int `hcl:"downdelay,optional" doc:"How long a link must be down before it is disabled, in milliseconds: a multiple of miimon."`
 	Addressing
 }
 
-// Bridge is a switch in the kernel.
 type Bridge struct {
 	Name      string   `hcl:"name,label" doc:"the name of the bridge"`
-	Ports     []string `hcl:"ports" doc:"The interfaces on it: a bond, a network card, a VLAN; an empty list for a bridge of guests alone."`
-	VLANAware *bool    `hcl:"vlan_aware,optional" doc:"Whether guests may choose their VLAN."`
-	VIDs      string   `hcl:"vids,optional" doc:"The VLANs of a bridge that is aware of them: 2-4094."`
+	Ports     []string `hcl:"ports" doc:"Its ports: a bond, a network card or a VLAN; an empty list for a bridge that only guests use."`
+	VLANAware *bool    `hcl:"vlan_aware,optional" doc:"Whether the bridge is VLAN-aware, so that each guest can have its own VLAN."`
+	VIDs      string   `hcl:"vids,optional" doc:"The VLANs of a VLAN-aware bridge: 2-4094."`
 	Addressing
 }
 
-// VLAN is an interface for one VLAN of another.
 type VLAN struct {
 	Name   string `hcl:"name,label" doc:"the name of the interface, as in bond0.20"`
-	Parent string `hcl:"parent,optional" doc:"The interface that carries it. Its name says it: bond0.20 is on bond0."`
-	ID     int    `hcl:"id,optional" doc:"Number of the VLAN, 1 to 4094. Its name says it: bond0.20 is VLAN 20."`
+	Parent string `hcl:"parent,optional" doc:"The interface that carries it. The default comes from the name: bond0.20 is on bond0."`
+	ID     int    `hcl:"id,optional" doc:"VLAN ID, 1 to 4094. The default comes from the name: bond0.20 is VLAN 20."`
 	Addressing
 }
 
-// Interface is a network card, or another interface that exists.
 type Interface struct {
 	Name string `hcl:"name,label" doc:"the name of the interface"`
 	Addressing
 }
 
-// Scope implements modules.Scoped: a mistake is to cut off one host, and not all.
+// Scope implements modules.Scoped. A mistake should cut off one host and not all of them.
 func (m *Module) Scope() modules.Scope { return modules.OneByOne }

@@ -10,11 +10,11 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// linkFile is where systemd-udevd reads how a network card is called (systemd.link(5)).
+// linkFile returns the path of the file from which systemd-udevd takes the name of a network card (systemd.link(5)).
 func linkFile(name string) string { return "/etc/systemd/network/10-" + name + ".link" }
 
-// planPins plans the files that keep the names of the network cards, and the images from which the kernel is started: cards are
-// named there already.
+// planPins plans the files that pin the names of the network cards, and the update of the initramfs images, where cards are
+// already renamed.
 func (m *Module) planPins(ctx context.Context, h modules.Host, s site) ([]modules.Step, error) {
 	if !m.Pin {
 		return nil, nil
@@ -27,10 +27,10 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) ([]module
 			continue
 		}
 		if len(card.MAC) != len("00:00:00:00:00:00") || strings.Trim(card.MAC, "0:") == "" {
-			return nil, fmt.Errorf("%s: %s has no MAC address by which its name could be kept: leave pin out", w.block, w.name)
+			return nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: leave pin out", w.block, w.name)
 		}
 		text := fmt.Sprintf("# Kept by hlplay.\n[Match]\nMACAddress=%s\nType=ether\n\n[Link]\nName=%s\n", card.MAC, w.name)
-		written, err := conffile.Write(ctx, h, linkFile(w.name), text, "keep the name of "+w.name+", "+card.MAC)
+		written, err := conffile.Write(ctx, h, linkFile(w.name), text, "pin the name of "+w.name+", "+card.MAC)
 		if err != nil {
 			return nil, err
 		}

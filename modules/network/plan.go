@@ -71,7 +71,7 @@ func read(text string, others []interfaces.Named) (interfaces.Config, error) {
 	return interfaces.Read(append([]interfaces.Named{{Path: interfaces.Path, File: interfaces.Parse(text)}}, others...))
 }
 
-// change plans what was found to be done, if nothing speaks against it.
+// change plans the changes, after all safety checks.
 func (m *Module) change(ctx context.Context, h modules.Host, s site, after string, drift []difference, pins []modules.Step) (modules.Plan, error) {
 	if err := s.sound(); err != nil {
 		return modules.Plan{}, err
@@ -97,7 +97,7 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 		notes = append(notes, note)
 	}
 	notes = append(notes, s.lost()...)
-	if len(pins) > 0 { // they need no guard, and building images takes longer than one lasts
+	if len(pins) > 0 { // they need no guard, and building the images may take longer than one lasts
 		return modules.Plan{Steps: pins, Partial: true}, nil
 	}
 	steps, err := conffile.Write(ctx, h, interfaces.Path, after, s.summary())
@@ -107,7 +107,7 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	return modules.Plan{Steps: append(steps, s.reload(drift)), Guard: m.guard(s, address, neighbours), Notes: notes}, nil
 }
 
-// summary says what is done to the file.
+// summary describes the change of the file.
 func (s site) summary() string {
 	var names []string
 	for _, w := range s.wants {
@@ -123,7 +123,7 @@ func (s site) summary() string {
 	return written + ", and remove " + gone
 }
 
-// drift is what a reload changes.
+// drift returns what a reload would change.
 func (s site) drift() []difference {
 	var all []difference
 	for _, w := range s.wants {
@@ -138,7 +138,7 @@ func (s site) drift() []difference {
 	return all
 }
 
-// lost are notes of addresses that no interface has any more.
+// lost returns notes about addresses that no interface will have any more.
 func (s site) lost() []string {
 	var notes []string
 	for _, name := range s.names() {
@@ -151,17 +151,17 @@ func (s site) lost() []string {
 				return slices.ContainsFunc(s.addresses(name), func(o netip.Prefix) bool { return o.Addr() == p.Addr() })
 			})
 			if !stays {
-				notes = append(notes, fmt.Sprintf("%s is no address of %s any more", p.Addr(), s.host))
+				notes = append(notes, fmt.Sprintf("%s is no longer an address of %s", p.Addr(), s.host))
 			}
 		}
 	}
 	return notes
 }
 
-// reloadLimit bounds the reload: a bond may wait for its switch.
+// reloadLimit limits the reload, since a bond may wait for its switch.
 const reloadLimit = 2 * time.Minute
 
-// reload puts the file into effect.
+// reload applies the file.
 func (s site) reload(drift []difference) modules.Step {
 	var before, after []string
 	for _, d := range drift {
@@ -169,13 +169,13 @@ func (s site) reload(drift []difference) modules.Step {
 		after = append(after, d.what+": "+d.want)
 	}
 	step := modules.Step{
-		Summary: "put " + interfaces.Path + " into effect (ifreload -a)",
+		Summary: "apply " + interfaces.Path + " (ifreload -a)",
 		Action:  modules.Run{Argv: []string{"ifreload", "-a"}, Limit: reloadLimit, Explain: explain},
 		Expect: []observe.Expectation{
 			observe.Networks.Expect("", s.predictedNetwork()), allLinks.Expect("", s.predictedLinks()),
 		},
 		Settle: 20 * time.Second, Await: "the interfaces",
-		Unmet: "ifreload ended well, but did not bring this about: see what it says (ifreload -a -v, ifquery --check -a)",
+		Unmet: "ifreload succeeded, but had no such effect: see the output of ifreload -a -v and ifquery --check -a",
 		Exact: true,
 	}
 	if len(drift) > 0 {
@@ -184,7 +184,7 @@ func (s site) reload(drift []difference) modules.Step {
 	return step
 }
 
-// explain names what ifreload complains about.
+// explain extracts the errors from ifreload's output.
 func explain(exit int, _, stderr []byte) error {
 	var said []string
 	for line := range strings.Lines(string(stderr)) {
@@ -195,10 +195,10 @@ func explain(exit int, _, stderr []byte) error {
 	if len(said) == 0 {
 		return nil
 	}
-	return fmt.Errorf("ifreload could not put the network into effect (exit code %d): %s", exit, strings.Join(said, "; "))
+	return fmt.Errorf("ifreload could not apply the configuration (exit code %d): %s", exit, strings.Join(said, "; "))
 }
 
-// guard is how the change is taken back unless it is proven.
+// guard returns the guard that undoes the change unless it is confirmed.
 func (m *Module) guard(s site, address string, neighbours []neighbour) *modules.Guard {
 	g := &modules.Guard{
 		Within: m.Rollback, Files: []string{interfaces.Path}, Undo: [][]string{{"ifreload", "-a"}}, Address: address,
@@ -212,7 +212,7 @@ func (m *Module) guard(s site, address string, neighbours []neighbour) *modules.
 			if w.given.GatewayMTU != 0 {
 				most = min(most, w.given.GatewayMTU)
 			}
-			g.Proofs = append(g.Proofs, ping(gateway, most, "the gateway of "+w.name+"; if it takes no more than 1500, say gateway_mtu = 1500"))
+			g.Proofs = append(g.Proofs, ping(gateway, most, "the gateway of "+w.name+"; if it accepts no more than 1500, set gateway_mtu = 1500"))
 		}
 	}
 	for _, n := range neighbours {

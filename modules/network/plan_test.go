@@ -70,7 +70,7 @@ func summaries(p modules.Plan) []string {
 
 func TestPlan(t *testing.T) {
 	plan := modulestest.Converges(t, bonded(), host(installed))
-	want := []string{"write ens18, ens19, bond0, vmbr0 to /etc/network/interfaces", "put /etc/network/interfaces into effect (ifreload -a)"}
+	want := []string{"write ens18, ens19, bond0, vmbr0 to /etc/network/interfaces", "apply /etc/network/interfaces (ifreload -a)"}
 	if diff := cmp.Diff(want, summaries(plan)); diff != "" {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
 	}
@@ -109,7 +109,7 @@ func TestDrift(t *testing.T) {
 	l.ByName["bond0"] = bond
 	h.Predict([]observe.Expectation{observe.Networks.Expect("", n), allLinks.Expect("", l)})
 	plan := modulestest.Converges(t, m, h)
-	if diff := cmp.Diff([]string{"put /etc/network/interfaces into effect (ifreload -a)"}, summaries(plan)); diff != "" {
+	if diff := cmp.Diff([]string{"apply /etc/network/interfaces (ifreload -a)"}, summaries(plan)); diff != "" {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff("bond-xmit-hash-policy of bond0: layer2\nMTU of vmbr0: 1500", plan.Steps[0].Diff.Before); diff != "" {
@@ -157,7 +157,7 @@ func TestPins(t *testing.T) {
 	dir := "/etc/systemd/network"
 	h := host(installed, observe.Files.Expect(linkFile("ens19"), observe.File{}), observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}))
 	plan := modulestest.Converges(t, m, h)
-	if diff := cmp.Diff([]string{"keep the name of ens19, 52:54:00:00:00:19", "rebuild the initramfs images of all kernels"}, summaries(plan)); diff != "" || !plan.Partial || plan.Guard != nil {
+	if diff := cmp.Diff([]string{"pin the name of ens19, 52:54:00:00:00:19", "rebuild the initramfs images of all kernels"}, summaries(plan)); diff != "" || !plan.Partial || plan.Guard != nil {
 		t.Errorf("the steps that pin differ, or are guarded (-want +got):\n%s", diff)
 	}
 	if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "MACAddress=52:54:00:00:00:19\nType=ether\n\n[Link]\nName=ens19\n") {
@@ -175,13 +175,13 @@ func TestAbsent(t *testing.T) {
 	n.Interfaces = append(n.Interfaces, card("vmbr1", 1500, "10.0.0.1/24"))
 	h := host(strings.Replace(second, "bridge-ports none", "bridge-ports ens19", 1), allLinks.Expect("", l), observe.Networks.Expect("", n))
 	plan := modulestest.Converges(t, m, h)
-	if diff := cmp.Diff([]string{"remove vmbr1 from /etc/network/interfaces", "put /etc/network/interfaces into effect (ifreload -a)"}, summaries(plan)); diff != "" {
+	if diff := cmp.Diff([]string{"remove vmbr1 from /etc/network/interfaces", "apply /etc/network/interfaces (ifreload -a)"}, summaries(plan)); diff != "" {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(&modules.Diff{Subject: "network", Before: "vmbr1: there", After: "vmbr1: not there"}, plan.Steps[1].Diff); diff != "" {
 		t.Errorf("what the reload changes differs (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"10.0.0.1 is no address of pve1 any more"}, plan.Notes); diff != "" {
+	if diff := cmp.Diff([]string{"10.0.0.1 is no longer an address of pve1"}, plan.Notes); diff != "" {
 		t.Errorf("the notes differ (-want +got):\n%s", diff)
 	}
 	if plan.Guard == nil {

@@ -9,7 +9,7 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// predictedNetwork is what ip(8) will show: interfaces that come are behind those that there are.
+// predictedNetwork returns what ip(8) will show. New interfaces come after the existing ones.
 func (s site) predictedNetwork() observe.Network {
 	n, _ := predictedWithout(s.absent, s.net, s.links)
 	for _, w := range s.wants {
@@ -19,7 +19,7 @@ func (s site) predictedNetwork() observe.Network {
 			n.Interfaces = append(n.Interfaces, observe.Interface{Name: w.name})
 		}
 		i := &n.Interfaces[at]
-		if i.State != "up" { // what carries nothing yet may come up later
+		if i.State != "up" { // an interface that is not up yet may come up later
 			i.State = ""
 		}
 		i.MTU = s.mtu(w.name)
@@ -43,7 +43,7 @@ func (s site) predictedNetwork() observe.Network {
 	return n
 }
 
-// predictedLinks is what the kernel will know of the interfaces.
+// predictedLinks returns what the kernel will know about the interfaces.
 func (s site) predictedLinks() links {
 	_, all := predictedWithout(s.absent, s.net, s.links)
 	change := func(name string, set func(*link)) {
@@ -79,7 +79,7 @@ func (s site) predictedLinks() links {
 	return all
 }
 
-// predict is what will be known of one interface itself.
+// predict sets what will be known about one interface.
 func (w want) predict(l *link) {
 	number := func(text string) int {
 		n, _ := strconv.Atoi(text)

@@ -9,13 +9,13 @@ import (
 	"hlplay/modules"
 )
 
-// What IPv4 and IPv6 with ICMP's own header take of a packet.
+// The length of the IPv4 and IPv6 headers, each with that of ICMP.
 const (
 	overhead4 = 20 + 8
 	overhead6 = 40 + 8
 )
 
-// ping proves that a packet of the full size arrives in one piece.
+// ping proves that a packet of the full size arrives unfragmented.
 func ping(to netip.Addr, mtu int, whose string) modules.Proof {
 	overhead := overhead4
 	if to.Is6() {

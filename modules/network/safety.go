@@ -13,15 +13,15 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// reach verifies that whoever is connected will come in again, and returns the address to connect to if that is another one than
-// now. Without an SSH session, or with one whose end is translated on the way, the inventory's address counts.
+// reach verifies that a new connection can be made after the change. address is the one to connect to if it is new. Without
+// an SSH session, or if NAT hides the address that it came in on, the inventory's address counts.
 func (s site) reach(inventory, reachableAt string) (address, note string, err error) {
 	server := s.links.Server
 	if !server.IsValid() || server.IsLoopback() || !s.net.Has(server) {
 		server, _ = netip.ParseAddr(inventory)
 	}
 	if !server.IsValid() || !s.net.Has(server) {
-		return reachableAt, "by which address this session comes in cannot be told, so that nothing but the proof of the change says whether it stays", s.back()
+		return reachableAt, "the address that this session came in on is unknown, so only the proof after the change shows whether the host can still be reached", s.back()
 	}
 	for _, name := range s.names() {
 		if slices.ContainsFunc(s.addresses(name), func(p netip.Prefix) bool { return p.Addr() == server }) {
@@ -38,13 +38,13 @@ func (s site) reach(inventory, reachableAt string) (address, note string, err er
 				on = i.Name
 			}
 		}
-		return "", "", fmt.Errorf("%s: the session to %s comes in by %s on %s, which no interface would have any more: give it to the one that takes its place, or say with reachable_at where the host is found afterwards",
+		return "", "", fmt.Errorf("%s: the session to %s came in on %s of %s, which no interface would have any more: give the address to another interface, or set reachable_at to the new one",
 			s.blockOf(on), s.host, server, on)
 	}
 	return reachableAt, "", s.back()
 }
 
-// back verifies that there is a road back to where the session comes from.
+// back verifies that there is a route back to the client of the session.
 func (s site) back() error {
 	client := s.links.Client
 	if !client.IsValid() || client.IsLoopback() || client.IsLinkLocalUnicast() {
@@ -74,10 +74,10 @@ func (s site) back() error {
 	if client.Is6() {
 		family = "gateway6"
 	}
-	return fmt.Errorf("%s: the session to %s comes from %s, and no route would lead back there: give the %s", s.lastBlock(), s.host, client, family)
+	return fmt.Errorf("%s: the session to %s comes from %s, which no route would lead back to: set the %s", s.lastBlock(), s.host, client, family)
 }
 
-// lastBlock names what a fault of the whole task is told of.
+// lastBlock returns the block to name in an error about the whole task.
 func (s site) lastBlock() string {
 	if len(s.wants) == 0 {
 		return "absent"
@@ -85,7 +85,7 @@ func (s site) lastBlock() string {
 	return s.wants[len(s.wants)-1].block
 }
 
-// corosync verifies that the cluster's links keep their addresses, and do not all lie on bonds.
+// corosync verifies that the cluster's links keep their addresses and are not all on bonds.
 func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 	pve.Nodes.Want(h, "")
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
@@ -110,7 +110,7 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 			a = found[0]
 		}
 		if !s.net.Has(a) {
-			continue // it is down already, and not by this task
+			continue // it is down already, and not because of this task
 		}
 		at := slices.IndexFunc(s.names(), func(name string) bool {
 			return slices.ContainsFunc(s.addresses(name), func(p netip.Prefix) bool { return p.Addr() == a })
@@ -123,27 +123,27 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 		}
 	}
 	if bonded > 0 && bonded == len(all) && !told && slices.ContainsFunc(s.wants, func(w want) bool { return w.kind == interfaces.Bond }) {
-		return fmt.Errorf("all links of corosync on %s (%d) would lie on bonds: a bond that waits for its switch is a cluster without quorum. Give corosync a link on a network card of its own, or say corosync_on_bond = true", node.Name, bonded)
+		return fmt.Errorf("all links of corosync on %s (%d) would be on bonds: while a bond waits for its switch, the cluster has no quorum. Give corosync a link on a network card of its own, or set corosync_on_bond = true", node.Name, bonded)
 	}
 	return nil
 }
 
-// onBond reports whether an interface is a bond, or lies on one.
+// onBond reports whether an interface is a bond or on top of one.
 func (s site) onBond(name string, depth int) bool {
 	i, ok := s.after.Find(name)
 	return ok && depth < 8 && (i.Kind == interfaces.Bond || slices.ContainsFunc(i.Lower, func(lower string) bool { return s.onBond(lower, depth+1) }))
 }
 
-// neighbour is another host of the play that answers to an address on a subnet of this one.
+// neighbour is another host of the play with an address in one of this host's subnets.
 type neighbour struct {
 	host string
 	addr netip.Addr
-	// most is the largest packet that both ends carry.
+	// most is the largest packet that both ends accept.
 	most int
 }
 
-// neighbours asks the other hosts of the play for their addresses: what is given twice is an error, and those on a subnet of
-// the task's can prove it. A host that does not answer is no reason to change nothing, but it is told.
+// neighbours asks the play's other hosts for their addresses. An address that is used twice is an error. A host on the
+// task's subnets can serve as a proof. One that does not answer does not prevent the change, but is noted.
 func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, notes []string, err error) {
 	var others []modules.Host
 	for _, peer := range h.Peers() {
@@ -163,7 +163,7 @@ func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, 
 			if ctx.Err() != nil {
 				return nil, nil, errs[i]
 			}
-			notes = append(notes, fmt.Sprintf("%s could not be asked whether it has one of these addresses: %v", peer.Name(), errs[i]))
+			notes = append(notes, fmt.Sprintf("%s could not be asked whether it uses one of these addresses: %v", peer.Name(), errs[i]))
 			continue
 		}
 		for _, w := range s.wants {
@@ -180,7 +180,7 @@ func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, 
 	return all, notes, nil
 }
 
-// neighbour is the first address of another host on a subnet of an interface of the task.
+// neighbour returns the first address of another host in a subnet of an interface of the task.
 func (s site) neighbour(w want, host string, n observe.Network) (neighbour, bool) {
 	for _, p := range s.addresses(w.name) {
 		for _, i := range n.Interfaces {
@@ -194,7 +194,7 @@ func (s site) neighbour(w want, host string, n observe.Network) (neighbour, bool
 	return neighbour{}, false
 }
 
-// safe is the first reason not to touch the host that it does not tell by itself; the plan then says nothing else.
+// safe returns the first reason not to change the host. The plan then reports nothing else.
 func safe(ctx context.Context, h modules.Host) error {
 	for _, check := range []func(context.Context, modules.Host) error{ready, waiting, managed, pve.Disarmed} {
 		if err := check(ctx, h); err != nil {

@@ -14,16 +14,16 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// longestName is IFNAMSIZ without the zero byte at its end.
+// longestName is IFNAMSIZ without the terminating zero byte.
 const longestName = 15
 
-// namePattern is what the kernel, ifupdown2 and Proxmox VE take for the name of an interface.
+// namePattern matches the interface names that the kernel, ifupdown2 and Proxmox VE all accept.
 var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 
-// reserved begin the names that Proxmox VE gives to the interfaces of guests.
+// reserved are the prefixes of the names that Proxmox VE gives to the interfaces of guests.
 var reserved = []string{"tap", "veth", "fwbr", "fwln", "fwpr"}
 
-// leastRollback leaves time for a reload and a new connection, mostRollback bounds how long a host is cut off.
+// leastRollback leaves time for a reload and a new connection; mostRollback limits how long a host may be cut off.
 const (
 	leastRollback = 30 * time.Second
 	mostRollback  = time.Hour
@@ -38,7 +38,7 @@ func (m *Module) Validate() error {
 	seen := map[string]string{}
 	for _, w := range m.wants() {
 		if other, twice := seen[w.name]; twice {
-			return fault(w.block, "declare each interface once", "%s is declared as %s too", w.name, other)
+			return fault(w.block, "declare each interface once", "%s is also declared as %s", w.name, other)
 		}
 		seen[w.name] = w.block
 	}
@@ -46,11 +46,11 @@ func (m *Module) Validate() error {
 		return fault("bridge", "add a block bond, bridge, vlan or interface, or name some in absent", "no interface is named")
 	}
 	if m.Rollback != 0 && (m.Rollback < leastRollback || m.Rollback > mostRollback) {
-		return fault("rollback", fmt.Sprintf("write %s to %s: the reload, a new connection and the proofs must fit into it", leastRollback, mostRollback), "%s is no time in which a change can be proven", m.Rollback)
+		return fault("rollback", fmt.Sprintf("choose %s to %s: long enough for the reload, a new connection and the proofs", leastRollback, mostRollback), "a change cannot be confirmed within %s", m.Rollback)
 	}
 	if m.ReachableAt != "" {
 		if a, err := netip.ParseAddr(m.ReachableAt); err != nil {
-			return fault("reachable_at", "write an IP address as in 192.168.1.20", "%q is no IP address", m.ReachableAt)
+			return fault("reachable_at", "write an IP address as in 192.168.1.20", "%q is not an IP address", m.ReachableAt)
 		} else if !slices.ContainsFunc(m.wants(), func(w want) bool {
 			return slices.ContainsFunc(w.addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 		}) && m.addressesParse() {
@@ -75,7 +75,7 @@ func (m *Module) Validate() error {
 
 func (m *Module) validMTU(argument string, mtu int) error {
 	if mtu != 0 && (mtu < 576 || mtu > 65520) {
-		return fault(argument, "write 1500, or 9000 for jumbo frames", "%d bytes are no MTU for an Ethernet", mtu)
+		return fault(argument, "write 1500, or 9000 for jumbo frames", "%d is not an MTU for Ethernet", mtu)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (m *Module) validNames() error {
 			return err
 		}
 		if w.kind != interfaces.Plain && slices.ContainsFunc(reserved, func(p string) bool { return strings.HasPrefix(w.name, p) }) {
-			return fault(w.block, "choose another, such as vmbr0 or bond0", "names such as %s are those of the interfaces of guests", w.name)
+			return fault(w.block, "choose another, such as vmbr0 or bond0", "names such as %s are reserved for the interfaces of guests", w.name)
 		}
 		for _, lower := range w.lower {
 			if err := validName(w.block+"."+w.lowerArgument(), lower); err != nil {
@@ -100,16 +100,16 @@ func (m *Module) validNames() error {
 func validName(argument, name string) error {
 	switch {
 	case len(name) > longestName:
-		return fault(argument, fmt.Sprintf("choose one of at most %d", longestName), "the name %s has %d characters, more than the kernel takes", name, len(name))
+		return fault(argument, fmt.Sprintf("use at most %d characters", longestName), "the name %s has %d characters, more than the kernel allows", name, len(name))
 	case !namePattern.MatchString(name):
-		return fault(argument, "use letters, digits, dots, dashes and underscores", "%q is no name for an interface", name)
+		return fault(argument, "use letters, digits, dots, dashes and underscores", "%q is not a name for an interface", name)
 	case slices.Contains([]string{"lo", "all", "default", "none", "bonding_masters"}, name):
-		return fault(argument, "name another interface", "%s is a name with a meaning of its own", name)
+		return fault(argument, "name another interface", "%s is a reserved word", name)
 	}
 	return nil
 }
 
-// hashes are the policies that Proxmox VE knows.
+// hashes are the hash policies that Proxmox VE supports.
 var hashes = []string{"layer2", "layer2+3", "layer3+4"}
 
 func (m *Module) validBonds() error {
@@ -121,22 +121,22 @@ func (m *Module) validBonds() error {
 		case len(b.Members) == 0:
 			return fault(at+"members", "name the network cards", "a bond without members carries nothing")
 		case strings.HasPrefix(b.Hash, "encap") || b.Hash == "vlan+srcmac":
-			return fault(at+"hash", `did you mean "layer3+4"? The choices are `+strings.Join(hashes, ", "), "%s is a policy of the kernel that Proxmox VE neither offers nor edits", b.Hash)
+			return fault(at+"hash", `did you mean "layer3+4"? The choices are `+strings.Join(hashes, ", "), "the kernel has the policy %s, but Proxmox VE does not support it", b.Hash)
 		case b.Hash != "" && !slices.Contains(hashes, b.Hash):
 			return fault(at+"hash", didYouMean(b.Hash, hashes)+"the choices are "+strings.Join(hashes, ", "), "there is no policy %q", b.Hash)
 		case b.Hash != "" && !hashed:
-			return fault(at+"hash", `leave it out, or write mode = "802.3ad"`, "mode %s does not choose by a hash", b.Mode)
+			return fault(at+"hash", `leave it out, or write mode = "802.3ad"`, "mode %s does not use a hash", b.Mode)
 		case b.LACPRate != "" && !lacp:
-			return fault(at+"lacp_rate", `leave it out, or write mode = "802.3ad"`, "mode %s does not speak LACP", b.Mode)
+			return fault(at+"lacp_rate", `leave it out, or write mode = "802.3ad"`, "mode %s does not use LACP", b.Mode)
 		case b.Primary != "" && !slices.Contains([]string{"active-backup", "balance-tlb", "balance-alb"}, b.Mode):
 			return fault(at+"primary", `leave it out, or write mode = "active-backup"`, "mode %s has no primary member", b.Mode)
 		case b.Primary != "" && !slices.Contains(b.Members, b.Primary):
-			return fault(at+"primary", "choose one of "+strings.Join(b.Members, ", "), "%s is no member", b.Primary)
+			return fault(at+"primary", "choose one of "+strings.Join(b.Members, ", "), "%s is not a member", b.Primary)
 		}
 		miimon := 100
 		if b.MIIMon != nil {
 			if miimon = *b.MIIMon; miimon < 1 {
-				return fault(at+"miimon", "write 100", "with %d nobody notices that a link is down", miimon)
+				return fault(at+"miimon", "write 100", "with %d, a dead link is never detected", miimon)
 			}
 		}
 		for name, delay := range map[string]*int{"updelay": b.UpDelay, "downdelay": b.DownDelay} {
@@ -148,7 +148,7 @@ func (m *Module) validBonds() error {
 	return nil
 }
 
-// didYouMean is a question, or empty if no candidate is near.
+// didYouMean returns a question, or "" if no candidate is close.
 func didYouMean(name string, candidates []string) string {
 	if near := suggest.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf("did you mean %q? ", near)
@@ -156,7 +156,7 @@ func didYouMean(name string, candidates []string) string {
 	return ""
 }
 
-// vidsPattern is a list of VLANs and ranges of them.
+// vidsPattern matches a list of VLAN IDs and ranges.
 var vidsPattern = regexp.MustCompile(`^[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?( [1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*$`)
 
 func (m *Module) validBridges() error {
@@ -164,9 +164,9 @@ func (m *Module) validBridges() error {
 		at := "bridge." + b.Name + "."
 		switch {
 		case b.VIDs != "" && !vidsPattern.MatchString(b.VIDs):
-			return fault(at+"vids", `write "2-4094", or "10 20-30"`, "%q is no list of VLANs", b.VIDs)
+			return fault(at+"vids", `write "2-4094", or "10 20-30"`, "%q is not a list of VLANs", b.VIDs)
 		case b.VIDs != "" && (b.VLANAware == nil || !*b.VLANAware):
-			return fault(at+"vids", "add vlan_aware = true", "the bridge is not aware of VLANs")
+			return fault(at+"vids", "add vlan_aware = true", "the bridge is not VLAN-aware")
 		}
 	}
 	return nil
@@ -178,11 +178,11 @@ func (m *Module) validVLANs() error {
 		parent, id, named := interfaces.CutVLAN(v.Name)
 		switch {
 		case !named && (v.Parent == "" || v.ID == 0):
-			return fault(at, "give parent and id, or call it as in bond0.20", "%s does not say which VLAN of which interface it is", v.Name)
+			return fault(at, "set parent and id, or use a name such as bond0.20", "the name %s does not tell the VLAN and its parent", v.Name)
 		case named && v.Parent != "" && v.Parent != parent:
-			return fault(at+".parent", "leave it out, or choose a name without a full stop", "%s is taken for a VLAN of %s", v.Name, parent)
+			return fault(at+".parent", "leave it out, or choose a name without a full stop", "ifupdown2 would take %s for a VLAN of %s", v.Name, parent)
 		case named && v.ID != 0 && v.ID != id:
-			return fault(at+".id", "leave it out, or choose a name without a full stop", "%s is taken for VLAN %d", v.Name, id)
+			return fault(at+".id", "leave it out, or choose a name without a full stop", "ifupdown2 would take %s for VLAN %d", v.Name, id)
 		case v.ID != 0 && (v.ID < 1 || v.ID > 4094):
 			return fault(at+".id", "write 1 to 4094", "there is no VLAN %d", v.ID)
 		}
@@ -190,7 +190,8 @@ func (m *Module) validVLANs() error {
 	return nil
 }
 
-// addressesParse reports whether all addresses can be read, so that a fault in another argument is not one of them.
+// addressesParse reports whether all addresses are valid, so that the error about another argument cannot be caused by one
+// of them.
 func (m *Module) addressesParse() bool {
 	return !slices.ContainsFunc(m.wants(), func(w want) bool { return m.validAddressing(w.block, *w.given) != nil })
 }
@@ -217,7 +218,7 @@ func (m *Module) validAddressing(block string, a Addressing) error {
 		}
 		ip, err := netip.ParseAddr(g.text)
 		if err != nil || ip.Zone() != "" {
-			return fault(at+argument, "write the gateway's address alone, as in 192.168.1.1", "%q is no IP address", g.text)
+			return fault(at+argument, "write the gateway's address alone, as in 192.168.1.1", "%q is not an IP address", g.text)
 		}
 		if ip.Is6() != g.six {
 			return fault(at+argument, "gateway is for IPv4, gateway6 for IPv6", "%s is of the other protocol", ip)
@@ -228,15 +229,15 @@ func (m *Module) validAddressing(block string, a Addressing) error {
 		via, err2 := netip.ParseAddr(a.Routes[to])
 		switch {
 		case err != nil || p != p.Masked():
-			return fault(at+"routes", "write networks as in 10.0.0.0/8", "%q is no network", to)
+			return fault(at+"routes", "write networks as in 10.0.0.0/8", "%q is not a network", to)
 		case p.Bits() == 0:
 			return fault(at+"routes", "write gateway or gateway6", "%s is the default route", to)
 		case err2 != nil || via.Is6() != p.Addr().Is6():
-			return fault(at+"routes", "write the address of a gateway of the same protocol", "%q is no gateway for %s", a.Routes[to], to)
+			return fault(at+"routes", "write the address of a gateway of the same protocol", "%q cannot be a gateway for %s", a.Routes[to], to)
 		}
 	}
 	if a.GatewayMTU != 0 && a.Gateway == "" && a.Gateway6 == "" {
-		return fault(at+"gateway_mtu", "give the gateway too", "belongs to no gateway")
+		return fault(at+"gateway_mtu", "give the gateway too", "there is no gateway")
 	}
 	if err := m.validMTU(at+"gateway_mtu", a.GatewayMTU); err != nil {
 		return err
@@ -248,13 +249,13 @@ func validAddress(argument, text string) error {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil && isAddress(text):
-		return fault(argument, fmt.Sprintf("write the length of the subnet's prefix behind it: %s/24", text), "%s does not say how large the subnet is", text)
+		return fault(argument, fmt.Sprintf("append the prefix length of the subnet: %s/24", text), "%s does not say how large the subnet is", text)
 	case err != nil || p.Addr().Is4In6():
-		return fault(argument, "write it as in 192.168.1.10/24", "%q is no address with a prefix length", text)
+		return fault(argument, "write it as in 192.168.1.10/24", "%q is not an address with a prefix length", text)
 	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() || p.Bits() == 0:
-		return fault(argument, "write an address of the host's own", "%s can be no interface's address", text)
+		return fault(argument, "write an address of the host itself", "%s cannot be the address of an interface", text)
 	case p.Addr().Is4() && p.Bits() < 31 && (p.Addr() == p.Masked().Addr() || p.Addr() == broadcast(p)):
-		return fault(argument, "write an address within it", "%s stands for the subnet as a whole", text)
+		return fault(argument, "write an address within the subnet", "%s is the network or broadcast address", text)
 	}
 	return nil
 }
@@ -264,7 +265,7 @@ func isAddress(text string) bool {
 	return err == nil
 }
 
-// broadcast is the last address of an IPv4 subnet.
+// broadcast returns the last address of an IPv4 subnet.
 func broadcast(p netip.Prefix) netip.Addr {
 	bytes := p.Masked().Addr().As4()
 	for bit := p.Bits(); bit < 32; bit++ {
@@ -273,7 +274,7 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(bytes)
 }
 
-// validLowers finds ports and members that are given away twice, that have addresses, or that lead in a circle.
+// validLowers rejects ports and members that are used twice, that have addresses, or that form a loop.
 func (m *Module) validLowers() error {
 	taken := map[string]string{}
 	for _, w := range m.wants() {
@@ -286,11 +287,11 @@ func (m *Module) validLowers() error {
 				continue
 			}
 			if other, twice := taken[lower]; twice {
-				return fault(argument, "give it to one of them", "%s is in %s too", lower, other)
+				return fault(argument, "give it to one of them", "%s is also in %s", lower, other)
 			}
 			taken[lower] = w.name
 			if d, ok := find(m.wants(), lower); ok && (len(d.addresses) > 0 || len(d.gateways) > 0) {
-				return fault(d.block, "give them to "+w.name, "%s has addresses or a gateway, and is in %s, where nothing reaches them", lower, w.name)
+				return fault(d.block, "give them to "+w.name, "%s has addresses or a gateway, which cannot be reached because it is in %s", lower, w.name)
 			}
 			if d, ok := find(m.wants(), lower); ok && (d.kind == interfaces.Bridge || w.kind == interfaces.Bond && d.kind != interfaces.Plain) {
 				return fault(argument, "name network cards or, for a bridge, a bond", "a %s cannot be in a %s", d.kind, w.kind)
@@ -299,13 +300,13 @@ func (m *Module) validLowers() error {
 	}
 	for _, w := range m.wants() {
 		if m.depth(w, 0) > len(m.wants()) {
-			return fault(w.block, "let each interface lie on others", "%s lies on itself by a detour", w.name)
+			return fault(w.block, "put each interface on a different one", "%s is indirectly on top of itself", w.name)
 		}
 	}
 	return nil
 }
 
-// depth is how many interfaces of the task lie below one, one on the other; more than there are if they lie in a circle.
+// depth returns how many of the task's interfaces are stacked below one. If they form a loop, it is more than there are.
 func (m *Module) depth(w want, above int) int {
 	deepest := above
 	if above > len(m.wants()) {

@@ -14,26 +14,27 @@ import (
 type want struct {
 	name  string
 	kind  interfaces.Kind
-	lower []string // ports, members, or the parent; of a card none
+	lower []string // ports, members, or the parent; none for a card
 	id    int      // of a VLAN
-	block string   // as an ArgumentError names it: "bridge.vmbr0"
+	block string   // as in an ArgumentError: "bridge.vmbr0"
 	given *Addressing
-	mtu   int // 0 leaves it
+	mtu   int // 0 keeps it
 
-	// options are those that the file must have, defaults those that a new interface has, and odd those that do not go with the mode
-	// of a bond.
+	// options must be in the file, defaults are for a new interface, and odd are options that do not go with the mode of a
+	// bond.
 	options, defaults []interfaces.Option
 	odd               []string
 
-	addressed bool // whether addresses are given: else those that are there stay
+	addressed bool // addresses are given; otherwise the present ones stay
 	addresses []netip.Prefix
 	gateways  []netip.Addr
 	routes    []interfaces.Route
-	// port says that it is a port or a member that has no block of its own, or loses its addresses in spite of one.
+	// port says that the interface is a port or a member. It has no block of its own, or loses its addresses although it has
+	// one.
 	port bool
 }
 
-// lowerArgument is the argument that names what lies below.
+// lowerArgument returns the argument that names the interfaces below.
 func (w want) lowerArgument() string {
 	switch w.kind {
 	case interfaces.Bond:
@@ -51,7 +52,7 @@ func find(all []want, name string) (want, bool) {
 	return want{}, false
 }
 
-// wants are the blocks of the task, what lies below before what lies above.
+// wants returns the blocks of the task, lower interfaces first.
 func (m *Module) wants() []want {
 	var all []want
 	for i := range m.Interfaces {
@@ -70,7 +71,7 @@ func (m *Module) wants() []want {
 	return all
 }
 
-// want is what every block says. What cannot be read is left out: Validate has refused it.
+// want converts the common part of a block. It leaves out what cannot be parsed, which Validate has rejected.
 func (m *Module) want(name string, kind interfaces.Kind, a *Addressing) want {
 	w := want{name: name, kind: kind, given: a, block: fmt.Sprintf("%s.%s", kind, name), mtu: a.MTU}
 	if w.mtu == 0 {
@@ -167,7 +168,7 @@ func (m *Module) vlan(v *VLAN) want {
 	return w
 }
 
-// all are the blocks and, before them, the ports and members that have none.
+// all returns the blocks, preceded by the ports and members that have none.
 func (m *Module) all() []want {
 	blocks := m.wants()
 	var below []want

@@ -43,7 +43,7 @@ touch /srv/go`)
 			t.Errorf("nobody came back to wait for the command: %v", err)
 		}
 		o.wantCode(t, "a run whose connection was killed", exitOK)
-		if o.status["node1: long command"] != "changed" || !strings.Contains(o.text, "it went on, and is waited for over another one") {
+		if o.status["node1: long command"] != "changed" || !strings.Contains(o.text, "hlplay waits for it over a new connection") {
 			t.Errorf("the long command is %q:\n%s", o.status["node1: long command"], o.text)
 		}
 		wantOn(t, node, "cat /srv/after", "the run went on")

@@ -10,51 +10,51 @@ import (
 	"strings"
 )
 
-// Kind is what an interface is made of.
+// Kind is the kind of an interface.
 type Kind string
 
-// The kinds of interfaces that a file tells apart.
+// The kinds that the files distinguish.
 const (
-	Plain  Kind = "interface" // a network card, or what somebody else makes
+	Plain  Kind = "interface" // a network card, or an interface that something else creates
 	Bond   Kind = "bond"
 	Bridge Kind = "bridge"
 	VLAN   Kind = "vlan"
 )
 
-// Interface is what the files together say of one interface.
+// Interface is what all files together say about an interface.
 type Interface struct {
 	Name string
 	Kind Kind
 	// Auto says that it is brought up at boot and by `ifreload -a`.
 	Auto bool
-	// Methods are those of its stanzas by family.
+	// Methods are the methods of its stanzas, by family.
 	Methods map[string]string
-	// Addresses are the static ones, Gateways those of default routes, in the order of the files.
+	// Addresses are the static addresses, and Gateways those of default routes, in the order of the files.
 	Addresses []netip.Prefix
 	Gateways  []netip.Addr
-	// Routes are those that its commands add: `up ip route add|replace DESTINATION via GATEWAY`.
+	// Routes are the routes that its commands add: `up ip route add|replace DESTINATION via GATEWAY`.
 	Routes []Route
-	// Lower are the ports of a bridge, the members of a bond, the parent of a VLAN; they are not known of a bridge whose ports are
-	// a pattern.
+	// Lower are the ports of a bridge, the members of a bond, or the parent of a VLAN. The ports of a bridge are missing if
+	// they are given as a pattern.
 	Lower []string
-	// VLANID is the number of a VLAN's tag.
+	// VLANID is the VLAN's tag.
 	VLANID int
-	// MTU is 0 where no line says it.
+	// MTU is 0 if no line sets it.
 	MTU int
-	// Options are all others too, by the form of Key; those of several stanzas behind each other.
+	// Options holds all options by Key, including the above; values from several stanzas are appended.
 	Options map[string][]string
-	// Path and Line are where its first stanza stands.
+	// Path and Line are the position of its first stanza.
 	Path string
 	Line int
 }
 
-// Route is a static route other than the default one.
+// Route is a static route other than the default route.
 type Route struct {
 	To  netip.Prefix
 	Via netip.Addr
 }
 
-// Option is the first value of an option; "" if there is none.
+// Option returns the first value of an option, or "" if there is none.
 func (i Interface) Option(key string) string {
 	if all := i.Options[key]; len(all) > 0 {
 		return all[0]
@@ -74,7 +74,7 @@ func (c Config) Find(name string) (Interface, bool) {
 	return c[at], true
 }
 
-// Uppers are the interfaces that have one as a port, a member or a parent.
+// Uppers returns the interfaces that have the named one as a port, a member or a parent.
 func (c Config) Uppers(name string) []Interface {
 	var all []Interface
 	for _, i := range c {
@@ -91,7 +91,7 @@ type Named struct {
 	*File
 }
 
-// Read is what files say together; they are in the order in which they are read.
+// Read merges files, which must be in the order in which ifupdown2 reads them.
 func Read(files []Named) (Config, error) {
 	var all Config
 	auto := func(name string) bool {
@@ -114,7 +114,7 @@ func Read(files []Named) (Config, error) {
 	for i := range all {
 		all[i].conclude()
 	}
-	for _, i := range all { // the other way to write a bond, that of Debian's ifenslave
+	for _, i := range all { // Debian's ifenslave names the bond in its members
 		if master := i.Option("bond-master"); master != "" && master != "none" {
 			for at := range all {
 				if all[at].Name == master && !slices.Contains(all[at].Lower, i.Name) {
@@ -126,7 +126,7 @@ func Read(files []Named) (Config, error) {
 	return all, nil
 }
 
-// add reads one stanza.
+// add merges a stanza into the interface.
 func (i *Interface) add(s Stanza) error {
 	if s.Family != "" {
 		i.Methods[s.Family] = cmp.Or(s.Method, "static")
@@ -151,14 +151,14 @@ func (i *Interface) add(s Stanza) error {
 			for text := range strings.FieldsSeq(o.Value) {
 				a, err := netip.ParseAddr(text)
 				if err != nil {
-					return fmt.Errorf("gateway %q is no address", text)
+					return fmt.Errorf("gateway %q is not an address", text)
 				}
 				i.Gateways = append(i.Gateways, a)
 			}
 		case "mtu":
 			n, err := strconv.Atoi(o.Value)
 			if err != nil {
-				return fmt.Errorf("mtu %q is no number", o.Value)
+				return fmt.Errorf("mtu %q is not a number", o.Value)
 			}
 			i.MTU = n
 		case "up", "post-up":
@@ -170,7 +170,7 @@ func (i *Interface) add(s Stanza) error {
 	return nil
 }
 
-// conclude tells the kind, once all stanzas are read.
+// conclude determines the kind, once all stanzas are merged.
 func (i *Interface) conclude() {
 	has := func(keys ...string) bool {
 		return slices.ContainsFunc(keys, func(k string) bool { return len(i.Options[k]) > 0 })
@@ -196,7 +196,7 @@ func (i *Interface) conclude() {
 	}
 }
 
-// CutVLAN reads a name such as bond0.20, which is VLAN 20 on bond0.
+// CutVLAN parses a name such as bond0.20, which is VLAN 20 on bond0.
 func CutVLAN(name string) (parent string, id int, ok bool) {
 	at := strings.LastIndexByte(name, '.')
 	if at <= 0 {
@@ -206,7 +206,7 @@ func CutVLAN(name string) (parent string, id int, ok bool) {
 	return name[:at], id, err == nil && id > 0 && id < 4095
 }
 
-// names are those of a list of ports or members; none of "none", and of a pattern, which stands for names that only the host knows.
+// names splits a list of ports or members. It returns nothing for "none", and for a pattern, which only the host can expand.
 func names(text string) []string {
 	fields := strings.Fields(text)
 	if len(fields) > 0 && slices.Contains([]string{"none", "all", "regex", "glob"}, fields[0]) {
@@ -215,14 +215,14 @@ func names(text string) []string {
 	return fields
 }
 
-// prefix reads an address, with the length of its prefix behind a slash, or that of the netmask, or that of a single address.
+// prefix parses an address with the prefix length after a slash. Otherwise the length is mask, or that of a single address.
 func prefix(text string, mask int) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return p, nil
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("address %q is none", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not an address", text)
 	}
 	if mask < 0 {
 		mask = a.BitLen()
@@ -230,7 +230,7 @@ func prefix(text string, mask int) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, mask), nil
 }
 
-// prefixLength reads a netmask: 255.255.255.0, 24 or ffff:ffff::.
+// prefixLength parses a netmask: 255.255.255.0, 24 or ffff:ffff::.
 func prefixLength(text string) (int, error) {
 	if n, err := strconv.Atoi(text); err == nil {
 		return n, nil
@@ -240,10 +240,10 @@ func prefixLength(text string) (int, error) {
 			return ones, nil
 		}
 	}
-	return 0, fmt.Errorf("netmask %q is none", text)
+	return 0, fmt.Errorf("%q is not a netmask", text)
 }
 
-// ParseRoute reads a command that adds a static route: ip route add 10.0.0.0/8 via 192.168.1.254 dev vmbr0.
+// ParseRoute parses a command that adds a static route: ip route add 10.0.0.0/8 via 192.168.1.254 dev vmbr0.
 func ParseRoute(command string) (Route, bool) {
 	words := strings.Fields(command)
 	for len(words) > 0 && (strings.HasPrefix(words[0], "-") || words[0] == "ip" || strings.HasSuffix(words[0], "/ip")) {

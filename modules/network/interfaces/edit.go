@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// indent is what stands before an option, as Proxmox VE writes it.
+// indent precedes an option, as Proxmox VE writes it.
 const indent = "\t"
 
-// SetAuto has an interface brought up at boot: its name leaves the lines allow-hotplug, and, if no line says auto for it, one does
-// before its first stanza, or at the end where it has none.
+// SetAuto makes the interface come up at boot. It removes the name from allow-hotplug lines and, if no auto line has it,
+// adds one before its first stanza, or at the end of the file.
 func (f *File) SetAuto(name string) {
 	f.dropName("allow-hotplug", name)
 	if f.Auto(name) {
@@ -25,8 +25,8 @@ func (f *File) SetAuto(name string) {
 	f.insert(at, "auto "+name)
 }
 
-// Remove takes an interface out of the file: its stanzas, those of its aliases, and its name where it is brought up. Comments
-// stay, but for those inside of a stanza.
+// Remove removes an interface from the file: its stanzas, those of its aliases, and its name in auto and allow-hotplug
+// lines. Comments outside of its stanzas are kept.
 func (f *File) Remove(name string) {
 	for index := 0; index < len(f.Stanzas()); index++ {
 		if s := f.Stanzas()[index]; s.Device() == name {
@@ -40,7 +40,7 @@ func (f *File) Remove(name string) {
 	}
 }
 
-// dropName takes a name out of the lines that begin with a keyword, and the lines away that are left without one.
+// dropName removes a name from the lines that begin with a keyword, and lines that have no other name.
 func (f *File) dropName(keyword, name string) {
 	f.lines = slices.DeleteFunc(f.lines, func(l line) bool {
 		return len(l.words) == 2 && l.words[0] == keyword && l.words[1] == name
@@ -52,9 +52,9 @@ func (f *File) dropName(keyword, name string) {
 	}
 }
 
-// Configure brings the stanzas of an interface into the form that want has: at most one a family. Options that want names are set
-// to its values, those of which owned says so and that it does not name go, and all others stay where they are. A stanza of a
-// family that is not wanted, or the second of one, keeps what is not owned, and goes if that is nothing.
+// Configure changes the stanzas of an interface to those in want, at most one per family. Options in want get its values;
+// other options are removed if owned says so, and stay where they are otherwise. A second stanza of a family, or one of a
+// family that is not wanted, loses its owned options and is removed if no others are left.
 func (f *File) Configure(name string, want []Stanza, owned func(family, key string) bool) {
 	for _, w := range want {
 		if at := f.find(name, w.Family); at >= 0 {
@@ -66,7 +66,7 @@ func (f *File) Configure(name string, want []Stanza, owned func(family, key stri
 	f.dropOthers(name, want, owned)
 }
 
-// find is the index among the stanzas of the first one of an interface and family; -1 if there is none.
+// find returns the index of an interface's first stanza of a family, or -1 if there is none.
 func (f *File) find(name, family string) int {
 	return slices.IndexFunc(f.Stanzas(), func(s Stanza) bool { return s.Name == name && (s.Family == family || s.Family == "") })
 }
@@ -77,7 +77,7 @@ func (f *File) setStanza(index int, want Stanza, owned func(family, key string) 
 	if s.Family != want.Family || s.Method != want.Method {
 		f.replace(s.at, "iface "+s.Name+" "+want.Family+" "+want.Method)
 	}
-	values := map[string][]string{} // those wanted that have not been placed yet
+	values := map[string][]string{} // the wanted values that have not been placed yet
 	for _, o := range want.Options {
 		values[o.Key] = append(values[o.Key], o.Value)
 	}
@@ -107,7 +107,7 @@ func (f *File) setStanza(index int, want Stanza, owned func(family, key string) 
 	}
 }
 
-// behind is where a further option of a stanza belongs: behind the others of its name, else at the end.
+// behind returns where to insert another option of a stanza: after the others of that name, or else at the end.
 func (f *File) behind(s Stanza, key string) int {
 	at := s.end
 	for i := s.at + 1; i < s.end; i++ {
@@ -118,8 +118,8 @@ func (f *File) behind(s Stanza, key string) int {
 	return at
 }
 
-// addStanza adds one: behind the last of the same interface, or before the lines that have other files read, which people
-// keep at the end.
+// addStanza adds a stanza after the last one of the same interface, or else before the source lines, which people keep at
+// the end.
 func (f *File) addStanza(want Stanza) {
 	at := len(f.lines)
 	for i, l := range slices.Backward(f.lines) {
@@ -129,7 +129,7 @@ func (f *File) addStanza(want Stanza) {
 			break
 		}
 	}
-	for at > 0 && at < len(f.lines) && len(f.lines[at-1].words) == 0 { // comments above what is read stay above it
+	for at > 0 && at < len(f.lines) && len(f.lines[at-1].words) == 0 { // keep the comments above a source line with it
 		if strings.TrimSpace(f.lines[at-1].raw) == "" {
 			break
 		}
@@ -153,7 +153,7 @@ func (f *File) addStanza(want Stanza) {
 	f.insert(at, lines...)
 }
 
-// dropOthers takes what is owned out of stanzas of the interface that are not those wanted.
+// dropOthers removes owned options from stanzas of the interface that are not among the wanted ones.
 func (f *File) dropOthers(name string, want []Stanza, owned func(family, key string) bool) {
 	kept := map[string]bool{}
 	for index := 0; index < len(f.Stanzas()); index++ {
@@ -179,7 +179,7 @@ func (f *File) dropOthers(name string, want []Stanza, owned func(family, key str
 	}
 }
 
-// removeStanza takes a stanza away with the blank lines behind it, and an alias' line auto.
+// removeStanza removes a stanza with the blank lines after it, and the auto line of an alias.
 func (f *File) removeStanza(s Stanza) {
 	end := s.at + 1
 	for end < len(f.lines) && strings.TrimSpace(f.lines[end].raw) == "" {
@@ -192,7 +192,7 @@ func (f *File) removeStanza(s Stanza) {
 	}
 }
 
-// replace puts another text in the place of a logical line, with the blanks before and the line end that it had.
+// replace replaces the text of a logical line and keeps its leading blanks and line ending.
 func (f *File) replace(at int, text string) {
 	old := f.lines[at]
 	blanks := old.raw[:len(old.raw)-len(strings.TrimLeft(old.raw, " \t"))]
@@ -204,7 +204,7 @@ func (f *File) replace(at int, text string) {
 	f.lines[at] = line{raw, words(raw), old.number}
 }
 
-// insert puts lines before the one with index at.
+// insert inserts lines before the one with index at.
 func (f *File) insert(at int, texts ...string) {
 	if at > 0 {
 		f.lines[at-1].close()
@@ -216,8 +216,7 @@ func (f *File) insert(at int, texts ...string) {
 	f.lines = slices.Insert(f.lines, at, added...)
 }
 
-// close ends a line that the file leaves open: without a line end, or with a backslash that would continue it with what is put
-// behind it.
+// close terminates a line that lacks a line ending, or whose backslash would continue it with the line after it.
 func (l *line) close() {
 	if trimmed := strings.TrimRight(l.raw, " \t\r\n"); strings.HasSuffix(trimmed, `\`) {
 		l.raw = strings.TrimRight(trimmed, ` \`) + "\n"

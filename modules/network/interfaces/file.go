@@ -1,5 +1,5 @@
-// Package interfaces reads and edits /etc/network/interfaces as ifupdown2 understands it (interfaces(5)), and leaves every
-// byte of it alone that an edit does not concern: order, comments, blank lines, continued lines, options that it does not know.
+// Package interfaces reads and edits /etc/network/interfaces as ifupdown2 understands it (interfaces(5)). An edit leaves
+// every other byte alone: the order, comments, blank lines, continuation lines and unknown options.
 package interfaces
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Path is the file that ifupdown2 reads; others are read where it says `source`.
+// Path is the file that ifupdown2 reads. It includes others with `source`.
 const Path = "/etc/network/interfaces"
 
 // File is the text of one file.
@@ -15,14 +15,14 @@ type File struct {
 	lines []line
 }
 
-// line is a logical line: what a backslash at the end of a line continues belongs to it.
+// line is a logical line: a backslash at the end continues it on the next line of the file.
 type line struct {
-	raw    string   // with all line ends, as it stands in the file
-	words  []string // none for a blank line or a comment
-	number int      // of its first line in the file, from 1; 0 if an edit made it
+	raw    string   // as in the file, with all line endings
+	words  []string // nil for a blank line or a comment
+	number int      // of its first line in the file, from 1; 0 if an edit added it
 }
 
-// Parse reads a text. There is none that it refuses: what makes no sense stays, and means nothing.
+// Parse parses a text. It never fails: lines that make no sense are kept and ignored.
 func Parse(text string) *File {
 	f := &File{}
 	raw, first, number := "", 0, 0
@@ -44,7 +44,7 @@ func Parse(text string) *File {
 	return f
 }
 
-// words are those of a logical line.
+// words splits a logical line into words.
 func words(raw string) []string {
 	text := strings.TrimSpace(raw)
 	if strings.HasPrefix(text, "#") {
@@ -58,7 +58,7 @@ func words(raw string) []string {
 	return all
 }
 
-// String is the text, byte for byte as it was read where no edit changed it.
+// String returns the text. Lines that no edit changed are the same byte for byte.
 func (f *File) String() string {
 	var b strings.Builder
 	for _, l := range f.lines {
@@ -67,8 +67,8 @@ func (f *File) String() string {
 	return b.String()
 }
 
-// keyword is what a line begins that is no option of the interface above: "iface", "auto", "allow" of any class, "source", or
-// another word that ifupdown or ifupdown2 knows; "" if it is an option, a comment or blank.
+// keyword returns the first word of a line that is not an option of the interface above: "iface", "auto", "allow" for any
+// class, "source", or another word that ifupdown or ifupdown2 knows. It returns "" for an option, a comment or a blank line.
 func (l line) keyword() string {
 	if len(l.words) == 0 {
 		return ""
@@ -82,8 +82,7 @@ func (l line) keyword() string {
 	return ""
 }
 
-// option is the name and the value of an option; ok is false where the line is none. Underscores in names are dashes to
-// ifupdown2.
+// option returns the name and the value of an option. ifupdown2 takes underscores in names for dashes.
 func (l line) option() (key, value string, ok bool) {
 	if len(l.words) == 0 || l.keyword() != "" {
 		return "", "", false
@@ -91,8 +90,8 @@ func (l line) option() (key, value string, ok bool) {
 	return Key(l.words[0]), strings.Join(l.words[1:], " "), true
 }
 
-// Key is the name of an option in the one form in which it is compared: bridge_ports is bridge-ports, and slaves, which
-// ifupdown2 takes too, bond-slaves.
+// Key returns the canonical name of an option: bridge_ports is bridge-ports, and slaves, which ifupdown2 accepts too, is
+// bond-slaves.
 func Key(name string) string {
 	switch name = strings.ReplaceAll(name, "_", "-"); name {
 	case "slaves":
@@ -101,16 +100,16 @@ func Key(name string) string {
 	return name
 }
 
-// Source is a line that has other files read.
+// Source is a line that includes other files.
 type Source struct {
-	// Pattern is of files, as the shell expands it, or, with Directory, names a directory all files of which are read.
+	// Pattern is a shell pattern of files or, with Directory, a directory whose files are all included.
 	Pattern   string
 	Directory bool
-	// Line is where it stands, from 1.
+	// Line is the line number, from 1.
 	Line int
 }
 
-// Sources are the lines of a file that have others read.
+// Sources returns the lines that include other files.
 func (f *File) Sources() []Source {
 	var all []Source
 	for _, l := range f.lines {
@@ -123,23 +122,24 @@ func (f *File) Sources() []Source {
 	return all
 }
 
-// Stanza is one `iface` of a file with its options.
+// Stanza is an `iface` stanza with its options.
 type Stanza struct {
-	// Name is as it is written: vmbr0, or vmbr0:1 for an alias.
+	// Name is the name as written: vmbr0, or vmbr0:1 for an alias.
 	Name string
-	// Family is "inet" or "inet6", Method "static", "manual", "dhcp", "loopback", …. ifupdown2 takes both as optional.
+	// Family is "inet" or "inet6", and Method "static", "manual", "dhcp", "loopback" and so on. Both are optional for
+	// ifupdown2.
 	Family, Method string
 	Options        []Option
-	// Line is where it begins, from 1; 0 if an edit made it.
+	// Line is the number of its first line, from 1; 0 if an edit added it.
 	Line int
 
-	at, end int // of its lines: the first, and behind the last that belongs to it
+	at, end int // the indexes of its first line, and of the one after its last
 }
 
-// Option is one option, its name in the form of Key.
+// Option is an option. Key is its canonical name (see Key).
 type Option struct{ Key, Value string }
 
-// Device is the interface that a stanza configures: an alias configures that which it is one of.
+// Device returns the interface that the stanza configures; for an alias, that is the interface itself.
 func (s Stanza) Device() string {
 	name, _, _ := strings.Cut(s.Name, ":")
 	return name
@@ -155,7 +155,7 @@ func (s Stanza) Get(key string) (string, bool) {
 	return "", false
 }
 
-// Stanzas are those of a file, in its order.
+// Stanzas returns the stanzas of the file, in order.
 func (f *File) Stanzas() []Stanza {
 	var all []Stanza
 	open := false

@@ -130,9 +130,9 @@ func TestRead(t *testing.T) {
 		t.Errorf("other files are read (-want +got):\n%s", diff)
 	}
 	for text, want := range map[string]string{
-		"iface a inet static\n\taddress 10.0.0.300/24\n": `/f:1: a: address "10.0.0.300/24" is none`,
-		"\niface a inet static\n\tnetmask 255.0.255.0\n": `/f:2: a: netmask "255.0.255.0" is none`,
-		"iface a inet static\n\tmtu large\n":             `/f:1: a: mtu "large" is no number`,
+		"iface a inet static\n\taddress 10.0.0.300/24\n": `/f:1: a: "10.0.0.300/24" is not an address`,
+		"\niface a inet static\n\tnetmask 255.0.255.0\n": `/f:2: a: "255.0.255.0" is not a netmask`,
+		"iface a inet static\n\tmtu large\n":             `/f:1: a: mtu "large" is not a number`,
 	} {
 		if _, err := Read([]Named{{"/f", Parse(text)}}); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, expected %s", text, err, want)
