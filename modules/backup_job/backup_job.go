@@ -1,4 +1,4 @@
-// Package backup_job schedules backups of a Proxmox VE cluster's guests.
+// Package backup_job implements the module for scheduled backups of a Proxmox VE cluster's guests.
 package backup_job
 
 import (
@@ -17,25 +17,25 @@ import (
 
 // Module is one backup job.
 type Module struct {
-	ID       string         `hcl:"id" doc:"The id of the job."`
-	State    string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists. Backups that it has made stay when it goes."`
+	ID       string         `hcl:"id" doc:"ID of the job."`
+	State    string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists. Its backups stay when it is removed."`
 	Schedule string         `hcl:"schedule,optional" doc:"When it runs, as a calendar event of Proxmox VE: 02:30, mon..fri 22:00, sun 01:00."`
 	Storage  string         `hcl:"storage,optional" doc:"The storage for the backups."`
-	Guests   []int          `hcl:"guests,optional" doc:"The guests that are backed up. Without it, all are, those that are created later too; an empty list is an error."`
-	Except   []int          `hcl:"except,optional" doc:"Guests that are not, where all others are."`
-	Mode     string         `hcl:"mode,optional" default:"snapshot" enum:"snapshot,suspend,stop" doc:"snapshot lets guests run meanwhile, suspend and stop do not."`
+	Guests   []int          `hcl:"guests,optional" doc:"The guests to back up. The default is all, including those created later; an empty list is an error."`
+	Except   []int          `hcl:"except,optional" doc:"Guests to leave out, if all others are backed up."`
+	Mode     string         `hcl:"mode,optional" default:"snapshot" enum:"snapshot,suspend,stop" doc:"snapshot keeps guests running during the backup; suspend and stop do not."`
 	Keep     map[string]int `hcl:"keep,optional" doc:"How many backups of each guest are kept: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Without it, the storage's own setting decides."`
-	Notes    string         `hcl:"notes,optional" default:"\"{{guestname}}\"" doc:"What is written beside each backup, with {{cluster}}, {{guestname}}, {{node}} and {{vmid}}."`
-	Enabled  bool           `hcl:"enabled,optional" default:"true" doc:"Whether the schedule is followed."`
+	Notes    string         `hcl:"notes,optional" default:"\"{{guestname}}\"" doc:"Note to attach to each backup. It may contain {{cluster}}, {{guestname}}, {{node}} and {{vmid}}."`
+	Enabled  bool           `hcl:"enabled,optional" default:"true" doc:"Whether the schedule is active."`
 }
 
-// Spec describes the module.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:      "backup_job",
 	Rewritten: []string{"/etc/pve/jobs.cfg"},
 	Summary:   "A scheduled backup of the cluster's guests",
-	Doc: `The job is the cluster's: each node backs up the guests that it has at the time. The storage must exist and hold backups, and guests
-that are named must exist. Options of the job that the task does not name, such as mail or bandwidth, stay as they are.
+	Doc: `The job belongs to the cluster: each node backs up the guests that it is running. The storage must exist and accept backups, and guests
+that are named must exist. Options of the job that the task does not set, such as mail or bandwidth, are kept.
 
 A note says so if the job keeps every backup for ever, because neither it nor its storage says how many are kept. Of a backup server that
 prunes by a job of its own, say so with ` + "`prune-backups = \"keep-all=1\"`" + ` in the options of its storage.`,
@@ -51,16 +51,16 @@ prunes by a job of its own, say so with ` + "`prune-backups = \"keep-all=1\"`" +
 	New: func() modules.Module { return &Module{} },
 }
 
-// periods are what Keep may name.
+// periods are the keys that Keep may have.
 var periods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
 
-// placeholders are what notes may hold in double braces: vzdump(1), notes-template.
+// placeholders are what notes may contain in double braces: vzdump(1), notes-template.
 var (
 	placeholders = []string{"cluster", "guestname", "node", "vmid"}
 	placeholder  = regexp.MustCompile(`\{\{([^{}\s]*)\}\}`)
 )
 
-// Scope implements modules.Scoped: jobs.cfg is the cluster's.
+// Scope implements modules.Scoped: jobs.cfg belongs to the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
 // Validate implements modules.Validator.
@@ -99,10 +99,10 @@ func (m *Module) Validate() error {
 	return pve.CheckStorageID("storage", m.Storage)
 }
 
-// forms say how the options are compared; the others are texts.
+// forms says how options are compared; the others are compared as texts.
 var forms = map[string]pve.Form{"vmid": pve.Set, "exclude": pve.Set, "prune-backups": pve.Properties, "schedule": pve.Text, "notes-template": pve.Text}
 
-// wanted are the options as jobs.cfg writes them; one with an empty value shall not be there.
+// wanted returns the options as jobs.cfg writes them. An option with an empty value must not be set.
 func (m *Module) wanted() map[string]string {
 	want := map[string]string{
 		"schedule": m.Schedule, "storage": m.Storage, "mode": m.Mode, "notes-template": m.Notes, "enabled": pve.Flag(m.Enabled),
@@ -129,14 +129,14 @@ func join(ids []int) string {
 	return strings.Join(all, ",")
 }
 
-// Want announces what the plan reads first.
+// Want implements modules.Announcer.
 func (m *Module) Want(h modules.Host) {
 	pve.BackupJobs.Want(h, "")
 	pve.Storages.Want(h, "")
 	pve.GuestLists.Want(h, "")
 }
 
-// Plan makes the job, changes it, or removes it.
+// Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	jobs, err := pve.BackupJobs.Observe(ctx, h, "")
 	if err != nil {
@@ -198,7 +198,7 @@ func (m *Module) which() string {
 	return "all guests"
 }
 
-// check refuses a job whose storage or guests do not exist, and notes when nothing is ever removed.
+// check returns an error if the storage or a guest does not exist, and a note if no backup is ever removed.
 func (m *Module) check(ctx context.Context, h modules.Host, have map[string]string) (notes []string, err error) {
 	storages, err := pve.Storages.Observe(ctx, h, "")
 	if err != nil {

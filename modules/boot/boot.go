@@ -68,15 +68,15 @@ type Result struct {
 }
 
 var (
-	// A value has no blanks, quotes, dollar signs and backslashes: all that is left of printable ASCII.
+	// The characters of a value are printable ASCII without blanks, quotes, dollar signs and backslashes.
 	parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(=[!#%&(-\[\]-_a-~]*)?$`)
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 
-// demander stands in the list of those who require a reboot.
+// demander is the module's entry in the list of packages that require a reboot.
 const demander = "kernel-command-line"
 
-// vital are the parameters by which a host finds its system.
+// vital are the parameters that a host needs to find its system.
 var vital = []string{"root", "boot", "initrd", "BOOT_IMAGE"}
 
 // Validate implements modules.Validator.
@@ -160,10 +160,10 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, nil
 }
 
-// step puts what is in the files into effect for the next boot.
+// step returns the step that applies the files to the next boot.
 func (l loader) step() modules.Step {
 	return modules.Step{
-		Risk:    modules.CostsQuorum, // a node that does not come up again with it
+		Risk:    modules.CostsQuorum, // a node may fail to boot with it
 		Summary: "refresh the boot loader (" + strings.Join(l.refresh, " ") + ")",
 		Action:  modules.Run{Argv: l.refresh, Long: true},
 		Exact:   true,
@@ -179,8 +179,8 @@ func (m *Module) running(ctx context.Context, h modules.Host) ([]string, error) 
 	return m.missing(split(line)), nil
 }
 
-// planFiles plans the changes of the boot loader's files and, for one that has an entry for each kernel, of these. running is the
-// running kernel's command line.
+// planFiles plans the changes of the boot loader's files and, for a boot loader with an entry per kernel, of its entries.
+// running is the running kernel's command line.
 func (m *Module) planFiles(ctx context.Context, h modules.Host, l loader, running string) (written, refresh []modules.Step, err error) {
 	if l.file != cmdlineFile {
 		written, err = m.planGRUB(ctx, h)

@@ -15,12 +15,12 @@ import (
 // entry is an entry of systemd-boot for one kernel.
 type entry struct {
 	Options string
-	// MachineID is the machine id, if the entry is named after it: kernel-install then adds it to the options.
+	// MachineID is the machine ID if the entry is named after it: kernel-install then adds it to the options.
 	MachineID string
 }
 
-// entries observes the entries of systemd-boot by the releases of their kernels, in the places where kernel-install looks for them. Its one
-// observation has no name.
+// entries observes the entries of systemd-boot by kernel release, in the directories where kernel-install looks for them.
+// Its only name is "".
 var entries = &observe.Kind[map[string]entry]{
 	Name: "boot-entries", What: "the entries of systemd-boot",
 	Ask: func([]string) []remote.Query {
@@ -36,7 +36,7 @@ for _f in /efi/loader/entries/*.conf /boot/loader/entries/*.conf /boot/efi/loade
 	},
 }
 
-// parseEntries reads lines of entries, each behind the path of its file and a colon.
+// parseEntries parses the lines of entries, each prefixed with the path of its file and a colon.
 func parseEntries(a remote.Answer) (map[string]entry, error) {
 	if a.Exit > 1 {
 		return nil, fmt.Errorf("the entries of systemd-boot cannot be read: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
@@ -53,7 +53,7 @@ func parseEntries(a remote.Answer) (map[string]entry, error) {
 		switch key {
 		case "version":
 			versions[path] = value
-		case "options": // several lines add up
+		case "options": // several lines are concatenated
 			e.Options = strings.TrimSpace(e.Options + " " + value)
 		case "machine-id":
 			e.MachineID = value
@@ -67,7 +67,8 @@ func parseEntries(a remote.Answer) (map[string]entry, error) {
 	return all, nil
 }
 
-// planEntries plans to have kernel-install write the entries that lack what is desired; line is the command line that it will find.
+// planEntries plans a run of kernel-install for each entry that lacks a desired parameter. line is the command line that
+// kernel-install will find.
 func (m *Module) planEntries(ctx context.Context, h modules.Host, line string) ([]modules.Step, error) {
 	observe.InstalledKernels.Want(h, "")
 	found, err := entries.Observe(ctx, h, "")
@@ -96,7 +97,7 @@ func (m *Module) planEntries(ctx context.Context, h modules.Host, line string) (
 		after = maps.Clone(after)
 		after[release] = e
 		steps = append(steps, modules.Step{
-			Risk:    modules.CostsQuorum, // a node that does not come up again with it
+			Risk:    modules.CostsQuorum, // a node may fail to boot with it
 			Summary: "write the boot entry of kernel " + release + " (kernel-install add)",
 			Action:  modules.Run{Argv: []string{"kernel-install", "add", release, "/boot/vmlinuz-" + release}, Long: true},
 			Expect:  []observe.Expectation{entries.Expect("", after)},
@@ -107,8 +108,8 @@ func (m *Module) planEntries(ctx context.Context, h modules.Host, line string) (
 	return steps, nil
 }
 
-// started returns the running kernel's command line without what the boot loader added to it: what kernel-install takes where nobody
-// has written a command line.
+// started returns the running kernel's command line without the parameters that the boot loader added. kernel-install uses
+// it if no file has a command line.
 func started(line string) []string {
 	return slices.DeleteFunc(split(line), func(p string) bool {
 		name := nameOf(p)

@@ -10,14 +10,14 @@ import (
 	"hlplay/engine/observe"
 )
 
-// grubDefaults observes the files that grub-mkconfig sources, in this order (Debian's patch adds the directory). Its one
-// observation has no name.
+// grubDefaults observes the files that grub-mkconfig sources, in this order (Debian's patch adds the directory). Its only
+// name is "".
 var grubDefaults = observe.TextFiles("grub-defaults", grubFile, grubDropIns+"*.cfg")
 
 const (
 	grubDropIns = "/etc/default/grub.d/"
 	// allEntries and normalEntries are the variables that make up the command line: the first for all entries of the boot
-	// menu, the second, behind it, for all but the recovery entries.
+	// menu, the second, appended to it, for all but the recovery entries.
 	allEntries    = "GRUB_CMDLINE_LINUX"
 	normalEntries = "GRUB_CMDLINE_LINUX_DEFAULT"
 )
@@ -28,19 +28,19 @@ type assignment struct {
 	variable string
 	// from and to are the offsets of the value in the file.
 	from, to int
-	// words are the value's parts between blanks, as they stand between double quotes of the shell.
+	// words are the blank-separated parts of the value, escaped as between double quotes in the shell.
 	words   []string
 	changed bool
 }
 
-// grubLine is the command line that the files of GRUB make up.
+// grubLine is the command line that GRUB's files define.
 type grubLine struct {
 	files []observe.TextFile
-	// effective are the assignments that count, in the order in which the shell makes them.
+	// effective are the assignments that are in effect, in the order in which the shell makes them.
 	effective []*assignment
 }
 
-// parseGRUB reads the files as a shell does, and refuses what cannot be told without running it.
+// parseGRUB parses the files as a shell would, and rejects what only running them would tell.
 func parseGRUB(files []observe.TextFile) (*grubLine, error) {
 	g := &grubLine{files: files}
 	for i, f := range files {
@@ -86,7 +86,7 @@ func parseGRUB(files []observe.TextFile) (*grubLine, error) {
 	return g, nil
 }
 
-// add lets an assignment take effect. One that does not extend the variable takes the place of those before it.
+// add puts an assignment into effect. Unless it extends the variable, it replaces earlier ones.
 func (g *grubLine) add(a *assignment) {
 	if !slices.ContainsFunc(a.words, a.isSelf) {
 		g.effective = slices.DeleteFunc(g.effective, func(other *assignment) bool { return other.variable == a.variable })
@@ -94,12 +94,12 @@ func (g *grubLine) add(a *assignment) {
 	g.effective = append(g.effective, a)
 }
 
-// isSelf reports whether a word stands for the value that the variable had before.
+// isSelf reports whether a word refers to the variable's previous value.
 func (a *assignment) isSelf(word string) bool {
 	return word == "$"+a.variable || word == "${"+a.variable+"}"
 }
 
-// quotedWords returns the words of an assignment's value as they stand between double quotes. It fails for a value that only
+// quotedWords returns the words of an assignment's value, escaped as between double quotes. It fails for a value that only
 // running the script would tell.
 func quotedWords(a *syntax.Assign, text string) ([]string, bool) {
 	if a.Append || a.Array != nil {
@@ -151,17 +151,17 @@ func quotedWords(a *syntax.Assign, text string) ([]string, bool) {
 	return splitQuoted(quoted.String()), true
 }
 
-// escape writes a text as it stands between double quotes of the shell.
+// escape escapes a text for use between double quotes in the shell.
 func escape(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(text)
 }
 
-// unescape is the opposite of escape.
+// unescape reverses escape.
 func unescape(quoted string) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\$`, "$", "\\`", "`", "\\\n", "").Replace(quoted)
 }
 
-// splitQuoted splits a text that stands between double quotes into parameters, which remain escaped.
+// splitQuoted splits a text between double quotes into parameters, which remain escaped.
 func splitQuoted(quoted string) []string {
 	var words []string
 	for _, parameter := range split(strings.ReplaceAll(strings.ReplaceAll(quoted, "\\\n", ""), `\"`, `"`)) {
@@ -170,7 +170,7 @@ func splitQuoted(quoted string) []string {
 	return words
 }
 
-// parameters returns the parameters of the command line in order. A reference to another variable stands as it is written.
+// parameters returns the parameters of the command line in order. References to other variables are returned as written.
 func (g *grubLine) parameters() []string {
 	var line []string
 	for _, variable := range []string{allEntries, normalEntries} {
@@ -194,7 +194,7 @@ func (g *grubLine) parameters() []string {
 	return line
 }
 
-// edit takes the parameters of some names out of the line and appends others to it.
+// edit removes the parameters with the given names from the line and appends others.
 func (g *grubLine) edit(leave, added []string) {
 	var last *assignment
 	for _, a := range g.effective {
@@ -218,10 +218,10 @@ func (g *grubLine) edit(leave, added []string) {
 	last.changed = true
 }
 
-// changes returns the files whose content an edit has changed, with their new content.
+// changes returns the new content of the files that an edit has changed.
 func (g *grubLine) changes() []observe.TextFile {
 	contents := map[int]string{}
-	// From behind, so that the offsets before stay right.
+	// Backwards, so that the earlier offsets stay valid.
 	for _, a := range slices.Backward(slices.SortedFunc(slices.Values(g.effective), func(a, b *assignment) int { return a.from - b.from })) {
 		if !a.changed || a.file < 0 {
 			continue

@@ -9,28 +9,29 @@ import (
 	"hlplay/engine/remote"
 )
 
-// evidence is what tells which boot loader a host uses.
+// evidence is what identifies a host's boot loader.
 type evidence struct {
 	// Line is the running kernel's command line, to which boot loaders add parameters of their own.
 	Line string
-	// Paths are those of partitionsFile, grubMenu, kernelInstall and loaderInfo that exist; the last only if it names systemd-boot.
+	// Paths are those of partitionsFile, grubMenu, kernelInstall and loaderInfo that exist, the last one only if it names
+	// systemd-boot.
 	Paths []string
 }
 
 const (
 	partitionsFile = "/etc/kernel/proxmox-boot-uuids"
 	cmdlineFile    = "/etc/kernel/cmdline"
-	// vendorCmdlineFile is what kernel-install reads where cmdlineFile is missing.
+	// vendorCmdlineFile is what kernel-install reads if cmdlineFile does not exist.
 	vendorCmdlineFile = "/usr/lib/kernel/cmdline"
 	grubFile          = "/etc/default/grub"
 	grubMenu          = "/boot/grub/grub.cfg"
 	kernelInstall     = "/usr/bin/kernel-install"
-	// loaderInfo is the EFI variable in which a boot loader leaves its name, in UTF-16.
+	// loaderInfo is the EFI variable that holds the boot loader's name, in UTF-16.
 	loaderInfo = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 )
 
-// loaders observes how the running kernel was started. Its one observation has no name. It is another one
-// than observe.CommandLines because a host keeps its boot loader when it reboots.
+// loaders observes how the running kernel was started. Its only name is "". It is separate from observe.CommandLines because
+// a reboot does not change the boot loader.
 var loaders = &observe.Kind[evidence]{
 	Name: "boot-loader", What: "the boot loader",
 	Ask: func([]string) []remote.Query {
@@ -53,8 +54,8 @@ printf '%s\n' "$_f"; done; true`,
 	},
 }
 
-// loader is a boot loader: where it takes the kernel's command line from, and the command that puts a change of it into effect. Without
-// a command, kernel-install does so for each kernel.
+// loader is a boot loader: the file that it takes the kernel's command line from, and the command that applies a change. If
+// there is no command, kernel-install is run for each kernel.
 type loader struct {
 	name    string
 	file    string
@@ -68,8 +69,8 @@ var (
 	plainSystemdBoot = loader{"systemd-boot", cmdlineFile, nil}
 )
 
-// loader returns the boot loader that has started the running kernel. GRUB passes BOOT_IMAGE= to a kernel; systemd-boot
-// passes the image's path in the EFI form.
+// loader returns the boot loader that started the running kernel. GRUB passes BOOT_IMAGE=; systemd-boot passes the image's
+// path in EFI notation.
 func (e evidence) loader() (loader, error) {
 	parameters := split(e.Line)
 	initrd := strings.Join(named(parameters, "initrd"), " ")

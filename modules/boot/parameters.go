@@ -9,7 +9,7 @@ import (
 	"hlplay/modules"
 )
 
-// split returns the parameters of a kernel command line. As for the kernel, double quotes keep blanks together.
+// split splits a kernel command line into parameters. As in the kernel, double quotes protect blanks.
 func split(line string) []string {
 	quoted := false
 	return strings.FieldsFunc(line, func(r rune) bool {
@@ -20,14 +20,13 @@ func split(line string) []string {
 	})
 }
 
-// nameOf returns the name of a parameter as the kernel compares it: dashes and underscores are the same.
+// nameOf returns the name of a parameter in the form that the kernel compares, in which dashes are underscores.
 func nameOf(parameter string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(parameter, `"`), "=")
 	return strings.ReplaceAll(name, "-", "_")
 }
 
-// named returns the parameters that have a name, in their order. One that is given several times, such as console, counts
-// as often.
+// named returns the parameters with that name, in order. There are several for a repeated one, such as console.
 func named(parameters []string, name string) []string {
 	var all []string
 	for _, p := range parameters {
@@ -49,8 +48,8 @@ func names(parameters []string) []string {
 	return all
 }
 
-// differences compares a command line with the desired parameters. It returns the names whose parameters have to leave the
-// line, and the parameters that have to be appended to it.
+// differences compares a command line with the desired parameters. It returns the names whose parameters have to be removed,
+// and the parameters to append.
 func (m *Module) differences(line []string) (leave, added []string) {
 	for _, name := range names(m.Cmdline) {
 		want, have := named(m.Cmdline, name), named(line, name)
@@ -70,8 +69,8 @@ func (m *Module) differences(line []string) (leave, added []string) {
 	return leave, added
 }
 
-// missing describes what the running kernel's command line lacks of what is desired. What else was added to it, by the
-// firmware or a person at the console, does not matter.
+// missing describes the desired parameters that the running kernel's command line lacks. Others, added by the firmware or on
+// the console, do not matter.
 func (m *Module) missing(running []string) []string {
 	var all []string
 	for _, p := range m.Cmdline {
@@ -87,8 +86,8 @@ func (m *Module) missing(running []string) []string {
 	return all
 }
 
-// beforeInit returns an error if parameters would be appended behind the "--" of a command line: the kernel gives all that is there to
-// init (kernel-parameters documentation), and takes none of it.
+// beforeInit returns an error if parameters would be appended after the "--" of a command line: the kernel passes everything
+// after it to init (kernel-parameters documentation).
 func beforeInit(h modules.Host, line, added []string) error {
 	if len(added) == 0 || !slices.Contains(line, "--") {
 		return nil

@@ -1,4 +1,4 @@
-// Package filesystem makes file systems on blank devices.
+// Package filesystem implements the module that creates file systems on blank devices.
 package filesystem
 
 import (
@@ -13,18 +13,18 @@ import (
 	"hlplay/modules/internal/uuid"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "filesystem",
 	Aliases: []string{"mkfs"},
 	Summary: "A file system on a blank device",
-	Doc: `Makes a file system of type ext4, xfs or btrfs on a disk, a partition, a logical volume or an array. A device that has one of
-that type is left as it is. ` + "`mount`" + ` mounts it.
+	Doc: `Creates an ext4, xfs or btrfs file system on a disk, a partition, a logical volume or an array. A device that already has a file system of
+that type is left as it is. Mount it with ` + "`mount`" + `.
 
-A device is blank if lsblk finds neither a signature nor partitions on it and nothing uses it, and right before the file system is made
-the host looks again. On one that is not blank the task fails, unless ` + "`wipe`" + ` repeats the serial of the disk: then its
-signatures are wiped first, those of its partitions too. A device that is mounted or in use is never wiped, nor one
-that the host boots or runs from. Take ` + "`wipe`" + ` out again once the file system is made.
+A device is blank if lsblk finds neither a signature nor partitions on it and nothing uses it. This is checked again right before the file
+system is created. The task fails if the device is not blank, unless ` + "`wipe`" + ` repeats the serial of the disk: then its
+signatures and those of its partitions are wiped first. A device that is mounted or in use is never wiped, nor one
+that the host boots or runs from. Remove ` + "`wipe`" + ` once the file system has been created.
 
 The UUID is derived from the host, the device and the type, so that check mode can predict it.`,
 	Example: `task "a file system for bulk data" {
@@ -38,7 +38,7 @@ The UUID is derived from the host, the device and the type, so that check mode c
 	New:      func() modules.Module { return &filesystem{} },
 }
 
-// tools is the package of a program that makes file systems.
+// tools returns the package that provides a mkfs program.
 func tools(kind string) modules.Package {
 	program := kinds[kind].program
 	return modules.Package{Name: kinds[kind].pkg, Files: []string{program}, Installed: func(context.Context, modules.Host) ([]observe.Expectation, error) {
@@ -46,19 +46,18 @@ func tools(kind string) modules.Package {
 	}}
 }
 
-// filesystem is the module's arguments.
 type filesystem struct {
-	Device string `hcl:"device" doc:"The device: a path below /dev/disk/by-id if there is one, because other names change."`
+	Device string `hcl:"device" doc:"The device: a path below /dev/disk/by-id if there is one, because other names may change."`
 	Type   string `hcl:"type" enum:"ext4,xfs,btrfs" doc:"The type of the file system."`
-	Label  string `hcl:"label,optional" doc:"Its label. It is given when the file system is made, and not changed later."`
-	Wipe   string `hcl:"wipe,optional" doc:"The serial of the disk, if what is on it is to be destroyed."`
+	Label  string `hcl:"label,optional" doc:"Label. It is set when the file system is created, and not changed later."`
+	Wipe   string `hcl:"wipe,optional" doc:"The serial of the disk, if it may be wiped."`
 }
 
-// kinds say how file systems are made: the program, its package, and the longest label in bytes.
+// kinds describes how each type of file system is created: the program, its package, and the longest label in bytes.
 var kinds = map[string]struct {
 	program, pkg string
 	label        int
-	uuid         []string // options in front of the UUID
+	uuid         []string // the options that precede the UUID
 }{
 	"ext4":  {"/usr/sbin/mkfs.ext4", "e2fsprogs", 16, []string{"-q", "-U"}},
 	"xfs":   {"/usr/sbin/mkfs.xfs", "xfsprogs", 12, []string{"-q", "-m"}},
@@ -78,10 +77,10 @@ func (m *filesystem) Validate() error {
 	return nil
 }
 
-// Want announces the disks.
+// Want implements modules.Announcer.
 func (m *filesystem) Want(h modules.Host) { observe.Disks.Want(h, "") }
 
-// Plan makes the file system if the device is blank, and refuses any other device.
+// Plan implements modules.Module.
 func (m *filesystem) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	kind := kinds[m.Type]
 	observe.Files.Want(h, kind.program)
@@ -118,7 +117,7 @@ func (m *filesystem) Plan(ctx context.Context, h modules.Host) (modules.Plan, er
 	return modules.Plan{Steps: append(steps, m.make(h, target, devices))}, nil
 }
 
-// make is the step that makes the file system.
+// make returns the step that creates the file system.
 func (m *filesystem) make(h modules.Host, target blank.Target, devices []observe.BlockDevice) modules.Step {
 	kind, d := kinds[m.Type], target.Device
 	id := uuid.Derived("filesystem", h.Name(), target.Serial, d.Name, m.Type)

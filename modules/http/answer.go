@@ -12,32 +12,33 @@ import (
 	"hlplay/engine/remote"
 )
 
-// answer is what came of a request.
+// answer is the outcome of a request.
 type answer struct {
-	// AsExpected says that the answer is as the request expects it, Problem what else it is.
+	// AsExpected says that the answer is as expected. Otherwise Problem says what is wrong.
 	AsExpected bool
 	Problem    string
-	// NoCurl says that the host has no program to ask with.
+	// NoCurl says that the host has no curl to ask with.
 	NoCurl bool
-	// Open says that it could not be asked, because the certificate to expect was not known.
+	// Open says that the request was not made, because the expected certificate was unknown.
 	Open bool
-	// Status is that of the answer, zero if there is none; SHA256 is the checksum of the certificate that was shown to the controller.
+	// Status is the status of the response, or 0 if there was none. SHA256 is the checksum of the certificate that the
+	// server presented to the controller.
 	Status int
 	SHA256 string
 }
 
-// question is a Request without how long to wait, and in JSON the name of an observation.
+// question is a Request without its timeout. As JSON, it is the name of an observation.
 type question struct {
 	URL      string
 	Status   []int
 	Body     string
 	Insecure bool
-	// SHA256 is the checksum of the certificate that the server must show. Certificate are the files that it is read from.
+	// SHA256 is the checksum that the server's certificate must have, and Certificate the files that it is read from.
 	SHA256      string   `json:",omitempty"`
 	Certificate []string `json:",omitempty"`
 }
 
-// unpinned reports whether the certificate that the server must show is not known yet.
+// unpinned reports whether the expected certificate is still unknown.
 func (q question) unpinned() bool { return len(q.Certificate) > 0 && q.SHA256 == "" }
 
 func (q question) key() string {
@@ -48,7 +49,7 @@ func (q question) key() string {
 	return string(b)
 }
 
-// answers observes what web servers answer to the host, by a question in JSON.
+// answers observes what web servers answer to the host. Its names are questions in JSON.
 var answers = &observe.Kind[answer]{
 	Name: "http", What: "what a web server answers",
 	Shared: observe.Always,
@@ -81,7 +82,7 @@ var answers = &observe.Kind[answer]{
 	Complete: complete,
 }
 
-// complete fills in what an expected answer leaves open.
+// complete fills in what a predicted answer leaves open.
 func complete(expected, found answer) answer {
 	if found.Open {
 		return found
@@ -90,15 +91,15 @@ func complete(expected, found answer) answer {
 	return expected
 }
 
-// most is how much of a body is looked at, in bytes.
+// most is how much of a body is read, in bytes.
 const most = 1 << 20
 
-// askScript prints the beginning of the body, and as the last line of standard error the status and how curl ended.
-// Without --globoff, curl would make several URLs of one with braces or brackets.
+// askScript prints the beginning of the body, and on the last line of standard error the status and curl's exit code.
+// Without --globoff, curl expands braces and brackets in URLs.
 var askScript = `command -v curl >/dev/null || exit 127
 curl --globoff --silent --show-error --max-time 10 --write-out '%{stderr}%{http_code} %{exitcode}\n' "$@" | head -c ` + strconv.Itoa(most)
 
-// judge compares an answer with what the question expects.
+// judge compares a response with what the question expects.
 func (q question) judge(a remote.Answer) answer {
 	if a.Exit == 127 {
 		return answer{NoCurl: true, Problem: "the host has no curl"}
@@ -106,10 +107,10 @@ func (q question) judge(a remote.Answer) answer {
 	words := strings.Fields(observe.LastLine(a.Stderr))
 	status, ended := 0, -1
 	if len(words) == 2 {
-		status, _ = strconv.Atoi(words[0]) // what is no number is no status
+		status, _ = strconv.Atoi(words[0]) // 0 if it is not a number
 		ended, _ = strconv.Atoi(words[1])
 	}
-	const cannotWrite = 23 // to head, which has had enough
+	const cannotWrite = 23 // head stops reading after that
 	whole := ended == 0 || ended == cannotWrite && len(a.Stdout) == most
 	switch {
 	case status == 0:
@@ -123,7 +124,7 @@ func (q question) judge(a remote.Answer) answer {
 	return answer{AsExpected: problem == "", Problem: problem, Status: status}
 }
 
-// wrong says what of an answer is not as expected; empty is nothing.
+// wrong says what in a response is not as expected, or "" if everything is.
 func (q question) wrong(status int, content []byte) string {
 	if !slices.Contains(q.Status, status) {
 		return fmt.Sprintf("it answers with status %d", status)

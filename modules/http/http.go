@@ -1,4 +1,4 @@
-// Package http lets a playbook ask a web server, from a host or from the controller.
+// Package http implements the module that checks a web server's response, from a host or from the controller.
 package http
 
 import (
@@ -18,22 +18,22 @@ import (
 	"hlplay/modules"
 )
 
-// Spec is the module as the registry lists it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "http",
 	Aliases: []string{"uri", "get_url"},
 	Summary: "Asks a web server, from the host or the controller, until it answers as expected",
 	Doc: `Repeats a GET request, from the host or from the controller, until the response has an expected status and a matching body. It
-changes nothing and never counts as a change. Redirects are not followed: expect 301 or 302 where there is one.
+changes nothing. Redirects are not followed: expect status 301 or 302 instead.
 
-In check mode an answer that is not as expected yet is taken to be so afterwards.
+In check mode, a response that is not as expected yet is predicted to become so.
 
-From the host it is sent with curl, which must be installed there. From the controller hlplay sends it, without a proxy, and
-uses the inventory's port forwards; a rehearsal reaches port 8006 of simulated nodes and nothing else.
+From the host, the request is sent with curl, which must be installed there. From the controller, hlplay sends it itself, without a proxy and
+through the inventory's port forwards; a rehearsal can only reach port 8006 of simulated nodes.
 
-The certificate of a server must be one that the asking machine trusts. That of a node of Proxmox VE is signed by an authority of its
-own: have the controller compare it with a fingerprint, or with the file on the host, which comes over SSH. For a certificate
-that is pinned in this way, name, issuer and dates are not checked.`,
+The machine that asks must trust the server's certificate. Proxmox VE nodes have certificates signed by the cluster's
+own authority: have the controller compare them with a fingerprint, or with the file on the host, which is read over SSH. Of a certificate
+that is pinned in this way, the name, issuer and dates are not checked.`,
 	Example: `task "the web interface answers the controller" {
   http {
     url         = "https://${host.address}:8006/"
@@ -54,23 +54,23 @@ task "the proxy serves the page to this host" {
 	New:    func() modules.Module { return &Request{} },
 }
 
-// Result is what an answer registers.
+// Result is what the module registers.
 type Result struct {
-	Status cty.Value `cty:"status" type:"number" doc:"Status of the answer; null if there was none."`
-	SHA256 cty.Value `cty:"sha256" type:"string" doc:"SHA-256 of the certificate that was shown to the controller, 64 hexadecimal digits; null if none was."`
+	Status cty.Value `cty:"status" type:"number" doc:"Status of the response; null if there was none."`
+	SHA256 cty.Value `cty:"sha256" type:"string" doc:"SHA-256 of the certificate that the server presented to the controller, 64 hexadecimal digits; null if there was none."`
 }
 
-// Request is a request and the answer that is expected.
+// Request is a request and the response that is expected.
 type Request struct {
-	URL      string `hcl:"url" doc:"Where to ask: http://… or https://…. Passwords do not belong here."`
-	Status   []int  `hcl:"status,optional" default:"[200]" doc:"Statuses of an answer that is as expected."`
+	URL      string `hcl:"url" doc:"URL to request: http://… or https://…, without a password."`
+	Status   []int  `hcl:"status,optional" default:"[200]" doc:"Expected statuses."`
 	Body     string `hcl:"body,optional" doc:"Regular expression (RE2; ^ and $ match at line breaks) that the first 1 MiB of the body must match."`
-	From     string `hcl:"from,optional" default:"host" enum:"host,controller" doc:"Who asks."`
+	From     string `hcl:"from,optional" default:"host" enum:"host,controller" doc:"Which machine sends the request."`
 	Insecure bool   `hcl:"insecure,optional" default:"false" doc:"Accept any certificate."`
-	SHA256   string `hcl:"sha256,optional" doc:"SHA-256 of the certificate that the server must show to the controller: 64 hexadecimal digits, colons or not."`
-	// Certificate are paths on the host.
-	Certificate []string      `hcl:"certificate,optional" doc:"Files on the host; the first that exists has the certificate that the server must show to the controller (PEM)."`
-	Timeout     time.Duration `hcl:"timeout,optional" default:"1m" doc:"How long to ask again before the task fails. Each request has ten seconds."`
+	SHA256   string `hcl:"sha256,optional" doc:"SHA-256 of the certificate that the server must present to the controller: 64 hexadecimal digits, with or without colons."`
+	// Certificate holds paths on the host.
+	Certificate []string      `hcl:"certificate,optional" doc:"Files on the host (PEM). The first that exists holds the certificate that the server must present to the controller."`
+	Timeout     time.Duration `hcl:"timeout,optional" default:"1m" doc:"How long to repeat the request before the task fails. Each request may take ten seconds."`
 }
 
 // Validate implements modules.Validator.
@@ -95,10 +95,10 @@ func (r *Request) Validate() error {
 	return r.validateCertificate(at.Scheme)
 }
 
-// unsendable reports whether a character cannot be part of a request: curl refuses a URL with one.
+// unsendable reports whether curl rejects a URL because of a character.
 func unsendable(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }
 
-// isPort reports whether the port of a URL is one; without a port it is the scheme's.
+// isPort reports whether the port of a URL is valid. It may be missing.
 func isPort(text string) bool {
 	port, err := strconv.Atoi(text)
 	return text == "" || err == nil && port > 0 && port <= 65535
@@ -159,7 +159,7 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	found := answer{Problem: "none of " + strings.Join(r.Certificate, ", ") + " is on the host"}
 	if !q.unpinned() {
 		found, err = kind.Observe(ctx, h, key)
-	} else if known, ok := h.Known(kind.Key(key)); ok { // as a step of this task has it in check mode
+	} else if known, ok := h.Known(kind.Key(key)); ok { // predicted by a step of this task
 		found = known.(answer)
 	}
 	data := found.data()
@@ -169,7 +169,7 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	case err == nil && found.AsExpected:
 		return modules.Plan{Data: data}, nil
 	case err == nil && found.NoCurl:
-		// In check mode an earlier task may bring it.
+		// In check mode, an earlier task may install it.
 		p, err := observe.Packages.Observe(ctx, h, "curl")
 		if err != nil {
 			return modules.Plan{}, err
@@ -189,7 +189,7 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}}}, nil
 }
 
-// question is what is asked of the server.
+// question returns the question to ask.
 func (r *Request) question(ctx context.Context, h modules.Host) (question, error) {
 	sum, err := r.pinned(ctx, h)
 	if err != nil && !observe.IsUnknown(err) {
@@ -198,7 +198,7 @@ func (r *Request) question(ctx context.Context, h modules.Host) (question, error
 	return question{URL: r.URL, Status: r.Status, Body: r.Body, Insecure: r.Insecure, SHA256: sum, Certificate: r.Certificate}, nil
 }
 
-// data is what an answer registers; of one that is only expected, nothing is known.
+// data returns what an answer registers. Of a predicted answer, nothing is known.
 func (a answer) data() cty.Value {
 	result := Result{Status: cty.NullVal(cty.Number), SHA256: cty.NullVal(cty.String)}
 	switch {
@@ -213,7 +213,7 @@ func (a answer) data() cty.Value {
 	return modules.Data(result)
 }
 
-// what describes the awaited answer.
+// what describes the expected response.
 func (r *Request) what() string {
 	var statuses []string
 	for _, status := range r.Status {

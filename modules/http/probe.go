@@ -20,7 +20,7 @@ import (
 	"hlplay/modules"
 )
 
-// probes observes what web servers answer to the controller, by a question in JSON.
+// probes observes what web servers answer to the controller. Its names are questions in JSON.
 var probes = &observe.Kind[answer]{
 	Name: "http-probe", What: "what a web server answers to the controller",
 	Shared: observe.Always,
@@ -37,20 +37,20 @@ var probes = &observe.Kind[answer]{
 	Complete: complete,
 }
 
-// requestTime bounds a request, with connecting and reading the answer.
+// requestTime limits a request, from connecting to reading the response.
 const requestTime = 10 * time.Second
 
-// probe asks from the controller. Nothing is sent to a server whose certificate is not as expected.
+// probe sends the request from the controller. It sends nothing to a server whose certificate is not as expected.
 func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	var shown atomic.Value // set while the transport connects, which may go on when the time is over
+	var shown atomic.Value // set by the transport, which may still be connecting when the time is up
 	shown.Store("")
 	transport := &http.Transport{
 		DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 1 << 16,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
-			InsecureSkipVerify: q.Insecure || q.SHA256 != "", // what is pinned is compared below
+			InsecureSkipVerify: q.Insecure || q.SHA256 != "", // a pinned certificate is compared below
 			VerifyConnection: func(s tls.ConnectionState) error {
 				sum := sumOf(s.PeerCertificates[0].Raw)
 				shown.Store(sum)
@@ -81,7 +81,7 @@ func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 	return a
 }
 
-// noAnswer says why there is none, and what to do about a certificate that nobody vouches for.
+// noAnswer says why there is no response, and what to do about an untrusted certificate.
 func noAnswer(err error) string {
 	var of *url.Error
 	if errors.As(err, &of) {
@@ -103,7 +103,7 @@ func sumOf(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// fingerprint writes a checksum as certificates' are written, in pairs of digits.
+// fingerprint formats a checksum as is usual for certificates, in pairs of digits.
 func fingerprint(sum string) string {
 	var pairs []string
 	for i := 0; i+1 < len(sum); i += 2 {
@@ -112,18 +112,18 @@ func fingerprint(sum string) string {
 	return strings.Join(pairs, ":")
 }
 
-// parseFingerprint is the opposite of fingerprint; colons may be left out.
+// parseFingerprint reverses fingerprint. Colons are optional.
 func parseFingerprint(text string) (sum string, ok bool) {
 	sum = strings.ToLower(strings.ReplaceAll(text, ":", ""))
 	b, err := hex.DecodeString(sum)
 	return sum, err == nil && len(b) == sha256.Size
 }
 
-// pinned returns the checksum of the certificate that the server must show; empty is any, or in question.Certificate's case that it
-// is not known yet.
+// pinned returns the checksum of the certificate that the server must present. It is "" if any is accepted or, with
+// Certificate, if it is not known yet.
 func (r *Request) pinned(ctx context.Context, h modules.Host) (string, error) {
 	if r.SHA256 != "" {
-		sum, _ := parseFingerprint(r.SHA256) // Validate has refused what is none
+		sum, _ := parseFingerprint(r.SHA256) // Validate has checked it
 		return sum, nil
 	}
 	observe.Files.Want(h, r.Certificate...)

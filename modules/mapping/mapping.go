@@ -1,4 +1,5 @@
-// Package mapping names devices of a Proxmox VE cluster by what they are, so that a guest may run on any node that has one.
+// Package mapping implements the module for resource mappings, which give devices of several Proxmox VE nodes one name, so
+// that a guest can run on any of these nodes.
 package mapping
 
 import (
@@ -24,12 +25,12 @@ type Module struct {
 
 // request is a mapping of either kind.
 type request struct {
-	// kind is "pci" or "usb", file where mappings of it are.
+	// kind is "pci" or "usb", and file the file that holds such mappings.
 	kind, file      string
 	id, description string
-	// nodes are those that the task names.
+	// nodes are the nodes that the task names.
 	nodes []string
-	// named are the devices of a node as the task names them, and find reads one on its host.
+	// named returns the devices of a node as the task names them, and find reads one on its host.
 	named func(node string) []string
 	find  func(ctx context.Context, h modules.Host, node, name string) (map[string]string, error)
 }
@@ -42,28 +43,28 @@ func (m *Module) request() request {
 	return request{"pci", pve.PCIFile, p.ID, p.Description, slices.Sorted(maps.Keys(p.Devices)), p.addresses, p.device}
 }
 
-// PCI is a PCI device that every node named has one of.
+// PCI maps a PCI device on each of several nodes.
 type PCI struct {
-	ID          string            `hcl:"id" doc:"The name of the mapping, which guests use: hostpci0 = \"mapping=gpu\"."`
-	Devices     map[string]string `hcl:"devices" doc:"The device of each node, by the node's name: { pve1 = \"0000:01:00.0\", pve2 = \"0000:41:00.0\" }. Without a function all functions are meant: \"0000:01:00\". Several devices of a node, of which a guest gets one that is free, are separated by commas."`
-	Description string            `hcl:"description,optional" doc:"What a person reads beside it."`
+	ID          string            `hcl:"id" doc:"Name of the mapping, which guests refer to: hostpci0 = \"mapping=gpu\"."`
+	Devices     map[string]string `hcl:"devices" doc:"Device addresses by node name: { pve1 = \"0000:01:00.0\", pve2 = \"0000:41:00.0\" }. Without a function number, all functions are mapped: \"0000:01:00\". Separate several devices of a node with commas; a guest gets one that is free."`
+	Description string            `hcl:"description,optional" doc:"Description of the mapping."`
 }
 
-// Spec describes the module.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:      "mapping",
 	Vital:     []string{"/etc/pve/mapping/*"},
 	Rewritten: []string{pve.PCIFile, pve.USBFile},
-	Summary:   "Devices of the nodes under one name, for guests",
-	Doc: `**pci** maps a device of each node under one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
-group) is read on each host, so all nodes must be hosts of the inventory, and a host without the device is refused with those that it has.
-Devices of nodes that the task does not name stay in the mapping. So do all devices of a node of which the mapping has more than the task
-names: then the task is refused.
+	Summary:   "Resource mappings: one name for devices of several nodes",
+	Doc: `**pci** maps a device of each node to one name. What Proxmox VE compares when a guest starts (vendor and device, subsystem, IOMMU
+group) is read on each host, so all nodes must be in the inventory. A host without the device is an error that lists its devices.
+Devices of nodes that the task does not name stay in the mapping. If the mapping has more devices of a node than the task
+names, the task fails and changes nothing.
 
-**usb** does the same for USB devices: by vendor and product, wherever it is plugged in, or by the port.
+**usb** does the same for USB devices: by vendor and product, in any port, or by port.
 
-A guest that uses the mapping cannot start on a node without one: notes name those nodes, and ` + "`ha { placement { strict = true } }`" + ` keeps it
-away from them. Nodes whose devices differ, or that have no IOMMU, are noted too.`,
+A guest that uses the mapping cannot start on a node without a device: notes name those nodes, and ` + "`ha { placement { strict = true } }`" + ` keeps it
+away from them. Notes also name nodes whose devices differ or that have no IOMMU.`,
 	Example: `task "one name for the graphics cards" {
   mapping {
     pci {
@@ -78,7 +79,7 @@ away from them. Nodes whose devices differ, or that have no IOMMU, are noted too
 
 var address = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}(\.[0-7])?$`)
 
-// Scope implements modules.Scoped: a mapping is the cluster's.
+// Scope implements modules.Scoped: a mapping belongs to the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 
 // Validate implements modules.Validator.
@@ -119,7 +120,7 @@ func (p *PCI) validate() error {
 	return pve.CheckText("pci.description", p.Description)
 }
 
-// addresses returns the addresses of the node's devices.
+// addresses returns the addresses of a node's devices.
 func (p *PCI) addresses(node string) []string {
 	all := strings.Split(p.Devices[node], ",")
 	for i := range all {
@@ -128,7 +129,6 @@ func (p *PCI) addresses(node string) []string {
 	return all
 }
 
-// Plan creates the mapping, or changes it.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	p := m.request()
 	pve.Clusters.Want(h, "")
@@ -184,7 +184,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, nil
 }
 
-// descriptionOf returns what a person wrote beside a device of a mapping; empty if nothing.
+// descriptionOf returns the description of a device in a mapping, or "" if it has none.
 func descriptionOf(m pve.Mapping, device map[string]string) string {
 	for _, other := range m.Devices {
 		if other["node"] == device["node"] && other["path"] == device["path"] && (device["path"] != "" || other["id"] == device["id"]) {
@@ -194,14 +194,14 @@ func descriptionOf(m pve.Mapping, device map[string]string) string {
 	return ""
 }
 
-// mappedOn returns the addresses of the devices that a mapping has of a node. One entry may have several, separated by semicolons.
+// mappedOn returns the addresses of a node's devices in a mapping. One entry may have several, separated by semicolons.
 func mappedOn(m pve.Mapping, node string) []string {
 	var all []string
 	for _, device := range m.Devices {
 		if device["node"] == node {
 			name := device["path"]
 			if name == "" {
-				name = device["id"] // a USB device, wherever it is plugged in
+				name = device["id"] // a USB device, in any port
 			}
 			all = append(all, strings.Split(name, ";")...)
 		}
@@ -209,7 +209,7 @@ func mappedOn(m pve.Mapping, node string) []string {
 	return all
 }
 
-// device returns the device of a node as Proxmox VE compares it when a guest starts.
+// device returns a node's device with the properties that Proxmox VE compares when a guest starts.
 func (p *PCI) device(ctx context.Context, h modules.Host, node, where string) (map[string]string, error) {
 	first := where
 	if !strings.Contains(where, ".") {
@@ -252,12 +252,12 @@ func (p *PCI) device(ctx context.Context, h modules.Host, node, where string) (m
 	return device, nil
 }
 
-// hexOf is the number in a file of sysfs without its 0x; empty if there is no such file.
+// hexOf returns the number in a file in sysfs without its 0x, or "" if there is no such file.
 func hexOf(f observe.File) string {
 	return strings.TrimPrefix(strings.TrimSpace(string(f.Content)), "0x")
 }
 
-// list names devices that guests get: all but bridges.
+// list lists the devices that guests can get: all but bridges.
 func list(devices []observe.PCIDevice) string {
 	var all []string
 	for _, d := range devices {
@@ -271,7 +271,7 @@ func list(devices []observe.PCIDevice) string {
 	return strings.Join(all, ", ")
 }
 
-// line is a device as it is written: the keys in alphabetical order, as the web interface sends them.
+// line formats a device with its keys in alphabetical order, as the web interface sends them.
 func line(device map[string]string) string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(device)) {
@@ -289,12 +289,12 @@ func lines(m pve.Mapping) []string {
 	return all
 }
 
-// same reports whether two mappings have the same devices and options, in whatever order.
+// same reports whether two mappings have the same devices and options, in any order.
 func same(a, b pve.Mapping) bool {
 	return slices.Equal(lines(a), lines(b)) && maps.Equal(a.Options, b.Options)
 }
 
-// step writes the mapping. The whole list of devices is given: what is left out would be removed.
+// step writes the mapping with the complete list of devices, because pvesh removes those that are left out.
 func (p request) step(h modules.Host, all map[string]pve.Mapping, have, want pve.Mapping, exists bool) modules.Step {
 	after := maps.Clone(all)
 	if after == nil {
@@ -334,7 +334,7 @@ func text(m pve.Mapping) string {
 	return b.String()
 }
 
-// notes say where a guest with the device could not start.
+// notes names the nodes on which a guest with the device could not start.
 func (p request) notes(cluster pve.Cluster, want pve.Mapping) []string {
 	var notes []string
 	nodes := want.Nodes()

@@ -14,11 +14,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// USB is a USB device that every node named has one of.
+// USB maps a USB device on each of several nodes.
 type USB struct {
-	ID          string            `hcl:"id" doc:"The name of the mapping, which guests use: usb0 = \"mapping=key\"."`
-	Devices     map[string]string `hcl:"devices" doc:"The device of each node, by the node's name: its vendor and product, wherever it is plugged in ({ pve1 = \"0781:5567\" }), or the port, whatever is plugged in there now ({ pve1 = \"1-2.3\" })."`
-	Description string            `hcl:"description,optional" doc:"What a person reads beside it."`
+	ID          string            `hcl:"id" doc:"Name of the mapping, which guests refer to: usb0 = \"mapping=key\"."`
+	Devices     map[string]string `hcl:"devices" doc:"Devices by node name: vendor and product, for a device in any port ({ pve1 = \"0781:5567\" }), or a port, for the device that is plugged in there now ({ pve1 = \"1-2.3\" })."`
+	Description string            `hcl:"description,optional" doc:"Description of the mapping."`
 }
 
 var (
@@ -47,8 +47,8 @@ func (u *USB) validate() error {
 
 func (u *USB) names(node string) []string { return []string{u.Devices[node]} }
 
-// usbDevices observes vendor and product of the USB devices by port, "1-2.3", under the empty name. Root hubs, which have no port, are
-// left out.
+// usbDevices observes the vendor and product of the USB devices by port, such as "1-2.3". Its only name is "". Root hubs
+// have no port and are left out.
 var usbDevices = &observe.Kind[map[string]string]{
 	Name: "usb-devices", What: "the USB devices",
 	Ask: func([]string) []remote.Query {
@@ -92,7 +92,7 @@ func parseUSB(a remote.Answer) (map[string]string, error) {
 	return devices, nil
 }
 
-// device returns the device of a node as Proxmox VE writes it.
+// device returns a node's device as Proxmox VE writes it.
 func (u *USB) device(ctx context.Context, h modules.Host, node, name string) (map[string]string, error) {
 	if on, err := pve.Listed(h, node); err == nil {
 		usbDevices.Want(on, "")

@@ -14,8 +14,8 @@ const (
 	optionsHeader = "# Options of kernel modules, kept by hlplay. Other lines are left alone.\n"
 )
 
-// line is a line of either file: a keyword ("options", "blacklist", "softdep"; none in the list of
-// modules to load), the module it is about, and the rest.
+// line is a line of either file: a keyword ("options", "blacklist", "softdep"; "" in the list of modules to load), the
+// module, and the rest.
 type line struct {
 	keyword, module, rest string
 }
@@ -48,7 +48,7 @@ func (l line) String() string {
 	return strings.TrimSpace(strings.Join([]string{l.keyword, l.module, l.rest}, " ")) + "\n"
 }
 
-// lines are those of the text of a file, as they are written: one of modprobe.d goes on behind a backslash.
+// lines returns the lines of a file's text. In modprobe.d, a backslash continues a line.
 func (l line) lines(text string) iter.Seq[string] {
 	if l.keyword == "" {
 		return strings.Lines(text)
@@ -56,7 +56,7 @@ func (l line) lines(text string) iter.Seq[string] {
 	return logicalLines(text)
 }
 
-// logicalLines are the lines of a file of modprobe.d, each with those that it goes on in.
+// logicalLines returns the lines of a file in modprobe.d, each with its continuation lines.
 func logicalLines(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		whole := ""
@@ -76,8 +76,7 @@ func logicalLines(text string) iter.Seq[string] {
 	}
 }
 
-// parse reads one line of a file that has keywords, or has none. Comments and empty lines are not
-// lines.
+// parse parses a line of a file with or without keywords. ok is false for a comment and an empty line.
 func parse(text string, keywords bool) (line, bool) {
 	if keywords {
 		text = strings.ReplaceAll(text, "\\\n", " ")
@@ -97,18 +96,17 @@ func parse(text string, keywords bool) (line, bool) {
 	return l, true
 }
 
-// about reports whether two lines say the same kind of thing of the same module.
+// about reports whether two lines make the same kind of statement about the same module.
 func (l line) about(other line) bool {
 	return l.keyword == other.keyword && observe.ModuleName(l.module) == observe.ModuleName(other.module)
 }
 
-// putInto is the text with the line in exactly one place: that of the first line about the same, or
-// the end.
+// putInto returns the text with the line in exactly one place: that of the first line about the same, or the end.
 func (l line) putInto(text string) string {
 	switch {
 	case text == "" || strings.HasSuffix(text, "\n") && !strings.HasSuffix(text, "\\\n"):
 	case l.keyword != "" && strings.HasSuffix(strings.TrimSuffix(text, "\n"), "\\"):
-		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\\") + "\n" // nothing that it goes on in may come behind it
+		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\\") + "\n" // the last line must not continue with the appended one
 	case !strings.HasSuffix(text, "\n"):
 		text += "\n"
 	}
@@ -132,7 +130,7 @@ func (l line) putInto(text string) string {
 	return out.String()
 }
 
-// removeFrom is the text without the lines about the same.
+// removeFrom returns the text without the lines about the same.
 func (l line) removeFrom(text string) string {
 	var out strings.Builder
 	for old := range l.lines(text) {
@@ -143,7 +141,7 @@ func (l line) removeFrom(text string) string {
 	return out.String()
 }
 
-// OptionsIn returns the options that the text of a file of modprobe.d gives a module.
+// OptionsIn returns the options that the text of a file in modprobe.d gives a module.
 func OptionsIn(text, module string) string {
 	var all []string
 	wanted := line{keyword: "options", module: module}

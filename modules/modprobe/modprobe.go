@@ -1,4 +1,4 @@
-// Package modprobe is the module for kernel modules: loaded now and at boot, options, blacklist.
+// Package modprobe implements the module for kernel modules: loading now and at boot, options, blacklist.
 package modprobe
 
 import (
@@ -22,15 +22,15 @@ var Spec = modules.Spec{
 	Summary: "Kernel modules: loaded now and at boot, options, blacklist",
 	Doc: `Loads kernel modules at once and lists them in /etc/modules-load.d/hlplay.conf, from which they are loaded at every
 boot. Options, blacklisted modules and soft dependencies are kept in /etc/modprobe.d/hlplay.conf; when that file changes,
-the initramfs images of all kernels are built anew (update-initramfs -u -k all), because modules may be loaded from
-there. Other lines of both files stay as they are. Where another file of modprobe.d gives one of these modules another
-value of an option, blacklists it or puts a command in its place, and so wins, a note says so.
+the initramfs images of all kernels are rebuilt (update-initramfs -u -k all), because modules may be loaded from
+there. Other lines of both files are kept. If another file in modprobe.d takes precedence, because it gives an option of one of
+these modules another value, blacklists it or replaces it by a command, a note says so.
 
 A module that the running kernel does not have is an error. Modules come and go with kernels: vfio_virqfd is part of
 vfio since kernel 6.2.
 
-Options and the blacklist take effect when the module is next loaded, most of the time at the next boot; a module that is
-loaded already is not removed. Names in the blacklist are exact: modprobe knows no patterns there, and "nvidia*" would
+Options and the blacklist take effect when the module is next loaded, usually at the next boot; a module that is
+already loaded is not removed. Names in the blacklist are exact: modprobe supports no patterns there, and "nvidia*" would
 silently do nothing.
 
 Blacklisting the driver of the only graphics card leaves the host without a local console.`,
@@ -54,9 +54,9 @@ handler "reboot" {
 }
 
 const (
-	// LoadFile lists the modules that are loaded at boot (modules-load.d(5)).
+	// LoadFile lists the modules to load at boot (modules-load.d(5)).
 	LoadFile = "/etc/modules-load.d/hlplay.conf"
-	// OptionsFile has the options, the blacklist and the soft dependencies (modprobe.d(5)).
+	// OptionsFile holds the options, the blacklist and the soft dependencies (modprobe.d(5)).
 	OptionsFile = "/etc/modprobe.d/hlplay.conf"
 )
 
@@ -66,7 +66,7 @@ type Module struct {
 	Options   map[string]string `hcl:"options,optional" doc:"Options by module: { kvm = \"ignore_msrs=1 report_ignored_msrs=0\" }."`
 	Blacklist []string          `hcl:"blacklist,optional" doc:"Modules that must not be loaded for detected hardware (by alias). Names are exact."`
 	Softdep   map[string]string `hcl:"softdep,optional" doc:"Modules to load before or after another: { nouveau = \"pre: vfio-pci\" }."`
-	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines of these modules from the files; what is loaded stays until the next boot."`
+	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines of these modules from the files; loaded modules stay until the next boot."`
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
@@ -139,7 +139,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 	}
-	// Options come first: they count when a module is loaded.
+	// Options come first, because they apply when a module is loaded.
 	return modules.Plan{
 		Steps: slices.Concat(configured, loaded, listed, rebuilt),
 		Notes: append(m.pending(ctx, h), m.others(ctx, h)...),
@@ -184,15 +184,15 @@ func planFile(ctx context.Context, h modules.Host, name, header string, lines []
 	return conffile.Write(ctx, h, name, after, summary)
 }
 
-// configures describes the change of the options file, for a summary.
+// configures describes the change of the options file.
 func (m *Module) configures() string {
 	names := slices.Concat(slices.Sorted(maps.Keys(m.Options)), m.Blacklist, slices.Sorted(maps.Keys(m.Softdep)))
 	slices.Sort(names)
 	return "kernel modules " + strings.Join(slices.Compact(names), ", ") + " in " + OptionsFile
 }
 
-// planLoad plans one modprobe for each module that is not loaded. A module that only an earlier
-// change of check mode makes unknowable is loaded if the task is known to change something anyhow.
+// planLoad plans one modprobe for each module that is not loaded. If check mode cannot know whether a module is loaded
+// because of an earlier change, it is loaded if the task is known to change something anyway.
 func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]modules.Step, error) {
 	var steps []modules.Step
 	var unknown error
@@ -220,7 +220,7 @@ func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]
 	return steps, nil
 }
 
-// loadedExpectations are what loading a module brings with it.
+// loadedExpectations returns what loading a module changes.
 func loadedExpectations(name string) []observe.Expectation {
 	now := observe.KernelModule{Loaded: true, Available: true}
 	expect := []observe.Expectation{observe.KernelModules.Expect(name, now)}
@@ -232,7 +232,7 @@ func loadedExpectations(name string) []observe.Expectation {
 	var prefixes []string
 	switch observe.ModuleName(name) {
 	case "br_netfilter":
-		// The kernel's defaults: bridged packets pass the rules of iptables.
+		// The kernel's defaults: bridged packets go through the iptables rules.
 		for _, family := range []string{"arptables", "ip6tables", "iptables"} {
 			expect = append(expect, observe.Sysctls.Expect("net.bridge.bridge-nf-call-"+family, observe.Sysctl{Exists: true, Value: "1"}))
 		}
@@ -250,7 +250,7 @@ func loadedExpectations(name string) []observe.Expectation {
 	})
 }
 
-// gone are modules that people still name, and what became of them.
+// gone are modules that are still named in instructions, with what became of them.
 var gone = map[string]string{
 	"vfio_virqfd": "since kernel 6.2 it is part of vfio: leave it out",
 }
@@ -266,7 +266,7 @@ func missing(ctx context.Context, h modules.Host, name string) error {
 	return fmt.Errorf("%s: kernel %s has no module %s: expected it in /lib/modules/%s/modules.dep; check the name, or reboot if another kernel was installed since the last boot", h.Name(), kernel.Release, name, kernel.Release)
 }
 
-// pending are remarks about what waits for the module to be loaded anew, or for the next boot.
+// pending returns remarks about modules that must be reloaded, or that wait for the next boot.
 func (m *Module) pending(ctx context.Context, h modules.Host) []string {
 	if m.State == "absent" || len(m.Blacklist) == 0 {
 		return nil

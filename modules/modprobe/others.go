@@ -10,13 +10,13 @@ import (
 	"hlplay/modules"
 )
 
-// others are remarks on what other files of modprobe.d say of the same modules: modprobe reads all of them.
+// others returns remarks about what other files in modprobe.d say about the same modules, since modprobe reads all of them.
 func (m *Module) others(ctx context.Context, h modules.Host) []string {
 	if m.State == "absent" {
 		return nil
 	}
 	files, err := configFiles.Observe(ctx, h, "")
-	if err != nil { // what cannot be read, or is about to change, gives no remark
+	if err != nil { // a file that cannot be read or is about to change gives no remark
 		return nil
 	}
 	var notes []string
@@ -41,7 +41,7 @@ func (m *Module) against(file string, l line) []string {
 	var notes []string
 	switch l.keyword {
 	case "options":
-		// Of an option that is given twice, the kernel takes the last.
+		// If an option is given twice, the kernel uses the last one.
 		if path.Base(file) < path.Base(OptionsFile) {
 			break
 		}
@@ -65,7 +65,7 @@ func (m *Module) against(file string, l line) []string {
 			notes = append(notes, fmt.Sprintf("%s has %q: %s; remove the line there", file, strings.TrimSpace(l.String()), what))
 		}
 	case "softdep":
-		if path.Base(file) > path.Base(OptionsFile) { // modprobe takes the first
+		if path.Base(file) > path.Base(OptionsFile) { // modprobe uses the first one
 			break
 		}
 		for name, wanted := range m.Softdep {
@@ -77,7 +77,7 @@ func (m *Module) against(file string, l line) []string {
 	return notes
 }
 
-// conflicting are the options of another line that are wanted with another value.
+// conflicting returns the options of another line that the task gives another value.
 func conflicting(wanted, other string) []string {
 	values := map[string]string{}
 	for _, option := range strings.Fields(wanted) {

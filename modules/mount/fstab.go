@@ -8,15 +8,16 @@ import (
 	"hlplay/engine/observe"
 )
 
-// fstab is where file systems to be mounted at boot are listed: fstab(5).
+// fstab lists the file systems to mount at boot: fstab(5).
 const fstab = "/etc/fstab"
 
-// entry is a line of fstab. Its paths are as they are, without escapes.
+// entry is a line of fstab. Its fields are unescaped.
 type entry struct {
 	source, path, kind, options, dump, pass string
 }
 
-// parse reads a line; ok is false for a comment and for an empty line. A slash at the end of the directory does not count: mount(8) ignores it too.
+// parse parses a line. ok is false for a comment and for an empty line. Like mount(8), it ignores a slash at the end of the
+// directory.
 func parse(line string) (e entry, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 2 || strings.HasPrefix(fields[0], "#") {
@@ -31,12 +32,12 @@ func parse(line string) (e entry, ok bool) {
 	return e, true
 }
 
-// String is the line, with its end.
+// String returns the line with its newline.
 func (e entry) String() string {
 	return strings.Join([]string{observe.EscapeMount(e.source), observe.EscapeMount(e.path), e.kind, e.options, e.dump, e.pass}, " ") + "\n"
 }
 
-// put returns the text with the entry in place of the one for its directory, or at the end. All other lines stay as they are.
+// put returns the text with the entry in place of the one for its directory, or appended. All other lines are kept.
 func (e entry) put(text string) (string, error) {
 	return edit(text, e.path, e.String(), func(old entry) bool { return old == e })
 }
@@ -46,7 +47,7 @@ func take(text, dir string) (string, error) {
 	return edit(text, dir, "", func(entry) bool { return false })
 }
 
-// edit replaces the line for a directory, unless it is good.
+// edit replaces the line for a directory unless it is good.
 func edit(text, dir, line string, good func(entry) bool) (string, error) {
 	var out strings.Builder
 	found := 0

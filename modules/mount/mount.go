@@ -1,4 +1,4 @@
-// Package mount mounts file systems, now and at boot.
+// Package mount implements the module that mounts file systems, now and at boot.
 package mount
 
 import (
@@ -16,19 +16,19 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "mount",
 	Aliases: []string{"fstab"},
 	Summary: "A file system mounted now and at every boot",
-	Doc: `Lists a file system in /etc/fstab and mounts it. A device is listed by the UUID of what is on it, so that it does not matter
-in what order the kernel finds the disks. All other lines of /etc/fstab stay as they are. The directory is made if it is missing.
+	Doc: `Adds a file system to /etc/fstab and mounts it. A device is identified by the UUID of its file system, so that it does not matter
+in what order the kernel finds the disks. All other lines of /etc/fstab are kept. The directory is created if it does not exist.
 
-With ` + "`nofail`" + `, the default, a host boots without a file system that does not appear; otherwise it waits, and ends in emergency
-mode without network.
+With ` + "`nofail`" + `, the default, a host boots without a file system whose device does not appear; otherwise it waits and ends up in emergency
+mode without a network.
 
-Changed options are applied with a remount. A file system that became read-only by itself, after errors, fails the task. So does a
-directory where something else is mounted. With ` + "`state = \"absent\"`" + ` the file system is unmounted, which fails while it is in use, and
+Changed options are applied with a remount. The task fails if the file system has become read-only because of errors, or if
+something else is mounted at the directory. With ` + "`state = \"absent\"`" + ` the file system is unmounted, which fails while it is in use, and
 removed from /etc/fstab; the directory stays.`,
 	Example: `task "bulk data at /srv/bulk" {
   mount {
@@ -40,11 +40,10 @@ removed from /etc/fstab; the directory stays.`,
 	New: func() modules.Module { return &mount{} },
 }
 
-// mount is the module's arguments.
 type mount struct {
 	Path    string   `hcl:"path" doc:"The directory."`
-	Source  string   `hcl:"source,optional" doc:"What is mounted: a device, UUID=…, tmpfs, SERVER:/DIRECTORY. Needed unless state is absent."`
-	Type    string   `hcl:"type,optional" doc:"The type of the file system. Needed unless source is a device: then it is what is found there."`
+	Source  string   `hcl:"source,optional" doc:"What to mount: a device, UUID=…, tmpfs, SERVER:/DIRECTORY. Required unless state is absent."`
+	Type    string   `hcl:"type,optional" doc:"The type of the file system. Required unless source is a device, whose type is detected."`
 	Options []string `hcl:"options,optional" doc:"Mount options, such as noatime or subvol=@data."`
 	Nofail  bool     `hcl:"nofail,optional" default:"true" doc:"Boot the host without it if it cannot be mounted."`
 	State   string   `hcl:"state,optional" default:"mounted" enum:"mounted,absent" doc:"mounted, or absent: unmounted and not listed."`
@@ -53,9 +52,9 @@ type mount struct {
 var (
 	tagForm    = regexp.MustCompile(`^(LABEL|PARTLABEL|PARTUUID|ID)=`)
 	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
-	// kernels are directories where the system itself mounts what it needs.
+	// kernels are directories below which the system itself mounts file systems.
 	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
-	// binds are the options with which mount(8) mounts no file system.
+	// binds are the options with which mount(8) does not mount a file system.
 	binds = map[string]bool{"bind": true, "rbind": true, "move": true}
 )
 
@@ -92,10 +91,10 @@ func (m *mount) Validate() error {
 	return nil
 }
 
-// device reports whether the source is a device, whose UUID is to be found.
+// device reports whether the source is a device, whose UUID has to be looked up.
 func (m *mount) device() bool { return strings.HasPrefix(m.Source, "/dev/") }
 
-// Want announces what the plan reads first.
+// Want implements modules.Announcer.
 func (m *mount) Want(h modules.Host) {
 	observe.Files.Want(h, fstab)
 	if m.Path != "" {
@@ -105,7 +104,7 @@ func (m *mount) Want(h modules.Host) {
 	observe.Disks.Want(h, "")
 }
 
-// Plan compares fstab and what is mounted with what is wanted.
+// Plan implements modules.Module.
 func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	m.Want(h)
 	at, table, err := observe.Follow(ctx, h, fstab)
@@ -130,7 +129,7 @@ func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	return s.present(ctx, string(table.Content))
 }
 
-// site is the host as it is found.
+// site is the observed state of the host.
 type site struct {
 	*mount
 	host    modules.Host
@@ -172,10 +171,11 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, and neither the task nor %s says so: the kernel does that after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted anew",
 			s.Path, s.host.Name(), fstab)
 	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly):
-		// The line in fstab says to the next run that this is done. With source and directory, mount(8) takes no options from there.
+		// The line in fstab tells the next run that this is done. If given a source and a directory, mount(8) takes no
+		// options from there.
 		options, after := e.options, s.mounted
 		if after.ReadOnly = readOnly; s.mounted.ReadOnly && !readOnly {
-			options = "rw," + options // what is read-only stays so where no option says otherwise
+			options = "rw," + options // a read-only mount stays so unless an option says otherwise
 		}
 		argv := []string{"mount", "-o", "remount," + options, s.mounted.Source, s.Path}
 		steps = append([]modules.Step{s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, options), argv, after)}, steps...)
@@ -199,13 +199,13 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	return modules.Plan{Steps: steps}, nil
 }
 
-// settled refuses a directory that another user could exchange: mount(8) would follow a link in its place, and mount over
-// what is the system's, or unmount that.
+// settled rejects a directory that another user could replace: mount(8) would follow a link in its place, and mount over a
+// directory of the system or unmount it.
 func (s *site) settled(ctx context.Context) error {
 	return required.Settled(ctx, s.host, s.Path, "and so what mount(8) would find there", "name a directory that only root can replace")
 }
 
-// entry is the line of fstab that is wanted, and the device that it is about; nil if the source is none that is known.
+// entry returns the desired line of fstab and the device that it is about, which is nil if the source is not a known device.
 func (s *site) entry() (entry, *observe.BlockDevice, error) {
 	e := entry{s.Source, s.Path, s.Type, "defaults", "0", "0"}
 	on := s.find()
@@ -232,7 +232,7 @@ func (s *site) entry() (entry, *observe.BlockDevice, error) {
 	return e, on, nil
 }
 
-// find is the device that the source names.
+// find returns the device that the source names.
 func (s *site) find() *observe.BlockDevice {
 	if uuid, ok := strings.CutPrefix(s.Source, "UUID="); ok {
 		var found *observe.BlockDevice
@@ -258,7 +258,7 @@ func orBlank(use string) string {
 	return use
 }
 
-// same reports whether what is mounted is what is wanted.
+// same reports whether the right file system is mounted.
 func (s *site) same(e entry, on *observe.BlockDevice) bool {
 	if on == nil {
 		return withoutSlash(s.mounted.Source) == withoutSlash(e.source)
@@ -267,7 +267,7 @@ func (s *site) same(e entry, on *observe.BlockDevice) bool {
 	return s.mounted.Source == on.Path || ok && d.UUID == on.UUID
 }
 
-// withoutSlash returns a source without slashes at its end, which the programs that mount from servers may drop: nas:/export/.
+// withoutSlash returns a source without trailing slashes, which the programs that mount from servers may drop: nas:/export/.
 func withoutSlash(source string) string { return strings.TrimRight(source, "/") }
 
 func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
@@ -292,7 +292,7 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 	return modules.Plan{Steps: steps}, nil
 }
 
-// step runs a command after which something is mounted, or nothing. What lies below the directory is then another's.
+// step runs a command that mounts or unmounts something. What lies below the directory is then a different file system.
 func (s *site) step(what, summary string, argv []string, after observe.Mount) modules.Step {
 	step := modules.Step{
 		Summary: summary,
@@ -313,7 +313,7 @@ func (s *site) step(what, summary string, argv []string, after observe.Mount) mo
 	return step
 }
 
-// mountedAt are devices when one of them is mounted at a directory in place of another.
+// mountedAt returns the devices once one of them is mounted at a directory in place of another.
 func mountedAt(devices []observe.BlockDevice, dir, before, after string) []observe.BlockDevice {
 	return observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Path == before || d.Path == after },
 		func(d *observe.BlockDevice) {

@@ -1,4 +1,4 @@
-// Package partition makes partitions in the free space of disks.
+// Package partition implements the module that creates partitions in the free space of disks.
 package partition
 
 import (
@@ -15,18 +15,18 @@ import (
 	"hlplay/modules/internal/uuid"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "partition",
 	Aliases: []string{"parted"},
 	Summary: "A partition in the free space of a disk",
-	Doc: `Adds a partition to a disk that has a GPT, in the first stretch of free space that is large enough, aligned to 1 MiB. The name of
-the partition identifies it: if the disk has one of that name, nothing is done. The disk may be the one that the host runs from, because
-no other partition is ever changed, moved, shrunk or removed, and only what lies in the new one is wiped.
+	Doc: `Creates a partition on a disk with a GPT, in the first free space that is large enough, aligned to 1 MiB. The name of
+the partition identifies it: if the disk has a partition of that name, nothing is done. The disk may be the one that the host runs from, because
+other partitions are never changed, moved, shrunk or removed, and only old signatures in the new one are wiped.
 
-The partition is then found as /dev/disk/by-partlabel/NAME, and ` + "`pveceph { osd {} }`" + ` takes it. A name that another disk of the host
-has too is refused, because that path would lead to one or the other. A partition that is there with another size is left as it is, and a
-note says so. Disks with another partition table, or with none, are refused.`,
+The path of the partition is /dev/disk/by-partlabel/NAME, which ` + "`pveceph { osd {} }`" + ` accepts. A name that another disk of the host
+also has is refused, because the path would be ambiguous. An existing partition of another size is left as it is, and a
+note says so. Disks with another kind of partition table, or without one, are refused.`,
 	Example: `task "a slice of each disk for Ceph" {
   partition {
     disk = "/dev/disk/by-id/nvme-Samsung_SSD_990_PRO_S1EXAMPLE"
@@ -38,16 +38,15 @@ note says so. Disks with another partition table, or with none, are refused.`,
 	New:    func() modules.Module { return &partition{} },
 }
 
-// partition is the module's arguments.
 type partition struct {
-	Disk string `hcl:"disk" doc:"The disk: a path below /dev/disk/by-id if there is one, because other names change."`
-	Name string `hcl:"name" doc:"Name of the partition, at most 36 characters. It is found by it again, so no other disk of the host may have it."`
-	Size string `hcl:"size,optional" doc:"Its size, with a unit: 1TiB, 500GB. It is rounded down to MiB. The largest stretch of free space if not given."`
+	Disk string `hcl:"disk" doc:"The disk: a path below /dev/disk/by-id if there is one, because other names may change."`
+	Name string `hcl:"name" doc:"Name of the partition, at most 36 characters. No other disk of the host may have a partition of that name."`
+	Size string `hcl:"size,optional" doc:"Size with a unit: 1TiB, 500GB. It is rounded down to MiB. The default is the largest free space."`
 }
 
 // result is what the module registers.
 type result struct {
-	Path string `cty:"path" doc:"Path of the partition that stays: /dev/disk/by-partlabel/NAME."`
+	Path string `cty:"path" doc:"Stable path of the partition: /dev/disk/by-partlabel/NAME."`
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
@@ -68,18 +67,18 @@ func (m *partition) Validate() error {
 	return nil
 }
 
-// units are those of sizes: powers of 1000 as they are printed on disks, and of 1024.
+// units are the units of sizes: powers of 1000, as disks are sold, and powers of 1024.
 var units = map[string]int64{"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 
 var sizeForm = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)$`)
 
-// parseSize returns a size in bytes.
+// parseSize parses a size and returns it in bytes.
 func parseSize(text string) (int64, error) {
 	parts := sizeForm.FindStringSubmatch(text)
 	if parts == nil || units[strings.ToUpper(parts[2])] == 0 {
 		return 0, fmt.Errorf("%q is not a size with one of the units MB, GB, TB, MiB, GiB and TiB", text)
 	}
-	number, _ := new(big.Rat).SetString(parts[1]) // the pattern leaves nothing that is none
+	number, _ := new(big.Rat).SetString(parts[1]) // the pattern matches only valid numbers
 	number.Mul(number, new(big.Rat).SetInt64(units[strings.ToUpper(parts[2])]))
 	bytes := new(big.Int).Quo(number.Num(), number.Denom())
 	if !bytes.IsInt64() || bytes.Int64() < 1<<20 {
@@ -88,10 +87,10 @@ func parseSize(text string) (int64, error) {
 	return bytes.Int64(), nil
 }
 
-// Want announces the disks.
+// Want implements modules.Announcer.
 func (m *partition) Want(h modules.Host) { observe.Disks.Want(h, "") }
 
-// Plan adds the partition unless the disk has it.
+// Plan implements modules.Module.
 func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	devices, err := observe.Disks.Observe(ctx, h, "")
 	if err != nil {
@@ -127,7 +126,7 @@ func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 
 const byName = "/dev/disk/by-partlabel/"
 
-// find is the disk.
+// find returns the disk.
 func (m *partition) find(h modules.Host, devices []observe.BlockDevice) (observe.BlockDevice, error) {
 	disk, ok := observe.FindDevice(devices, m.Disk)
 	if ok {
@@ -144,7 +143,7 @@ func (m *partition) find(h modules.Host, devices []observe.BlockDevice) (observe
 	return disk, fmt.Errorf("disk: %s has no device %s; it has: %s", h.Name(), m.Disk, strings.Join(names, ", "))
 }
 
-// named are the paths of the partitions that have the name, on the disk and on others.
+// named returns the paths of the partitions with that name, on the disk and on others.
 func (m *partition) named(devices []observe.BlockDevice, disk observe.BlockDevice) (there, elsewhere []string) {
 	for _, top := range devices {
 		top.Walk(func(d observe.BlockDevice) {
@@ -160,7 +159,7 @@ func (m *partition) named(devices []observe.BlockDevice, disk observe.BlockDevic
 	return there, elsewhere
 }
 
-// compare says how the partition that is there differs from the one asked for.
+// compare says how the existing partition differs from the desired one.
 func (m *partition) compare(part observe.BlockDevice) []string {
 	want, err := parseSize(m.Size)
 	if m.Size == "" || err != nil || part.Size == want>>20<<20 || part.Size == want {
@@ -169,7 +168,7 @@ func (m *partition) compare(part observe.BlockDevice) []string {
 	return []string{fmt.Sprintf("%s (%s) has %d MiB, the task says %s; not changed, because partitions are not resized", m.Name, part.Path, part.Size>>20, m.Size)}
 }
 
-// eligible refuses a disk that gets no partition.
+// eligible rejects disks on which no partition may be created.
 func (m *partition) eligible(h modules.Host, d observe.BlockDevice) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("disk: %s on %s %s", m.Disk, h.Name(), fmt.Sprintf(format, args...))
@@ -191,7 +190,7 @@ func (m *partition) eligible(h modules.Host, d observe.BlockDevice) error {
 	return nil
 }
 
-// place is where the partition goes.
+// place returns where the partition goes.
 func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.PartitionTable) (observe.Partition, error) {
 	if table.Label != d.PartitionTable {
 		return observe.Partition{}, fmt.Errorf("disk: lsblk finds a %s partition table on %s of %s, sfdisk finds %s: look at it by hand", d.PartitionTable, m.Disk, h.Name(), orNone(table.Label))
@@ -224,14 +223,14 @@ func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.P
 		m.Disk, h.Name(), m.Name, orNone(m.Size), largest.Size*table.SectorSize>>20)
 }
 
-// linuxFilesystem is the type of a partition that anything may use.
+// linuxFilesystem is the partition type for general use.
 const linuxFilesystem = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
-// settle bounds how long udev takes to see a partition.
+// settle limits how long udev may take to see a partition.
 const settle = 15 * time.Second
 
-// add is the step that adds the partition. sfdisk(8) itself refuses space that somebody has taken since, and --append leaves the
-// other partitions as they are; --no-reread lets it add to a disk that is in use.
+// add returns the step that creates the partition. sfdisk(8) itself fails if the space has been taken meanwhile, --append
+// leaves the other partitions alone, and --no-reread permits a disk that is in use.
 func (m *partition) add(h modules.Host, devices []observe.BlockDevice, disk observe.BlockDevice, table observe.PartitionTable, free observe.Partition) modules.Step {
 	bytes := free.Size * table.SectorSize
 	free.Number, free.Name, free.Type, free.UUID = table.Next(), m.Name, strings.ToUpper(linuxFilesystem), strings.ToUpper(uuid.Derived("partition", h.Name(), disk.Serial, disk.Name, m.Name))
@@ -262,7 +261,8 @@ func (m *partition) add(h modules.Host, devices []observe.BlockDevice, disk obse
 	}
 }
 
-// child is the new partition as it is found later. Its links are those of its disk with its number, and those by its name and UUID.
+// child returns the new partition as it will be observed. Its links are those of its disk with its number, and those by its
+// name and UUID.
 func child(disk observe.BlockDevice, p observe.Partition, bytes int64) observe.BlockDevice {
 	name := fmt.Sprintf("%s%d", disk.Name, p.Number)
 	if last := disk.Name[len(disk.Name)-1]; last >= '0' && last <= '9' {
@@ -281,7 +281,7 @@ func child(disk observe.BlockDevice, p observe.Partition, bytes int64) observe.B
 	}
 }
 
-// list is a table as a person reads it.
+// list formats a partition table for people.
 func list(t observe.PartitionTable) string {
 	var b strings.Builder
 	for _, p := range t.Partitions {

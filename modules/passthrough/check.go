@@ -14,10 +14,10 @@ import (
 
 func isDisplay(d observe.PCIDevice) bool { return strings.HasPrefix(d.Class, "03") }
 
-// isBridge reports whether a device leads to others. The kernel lets bridges share a group with devices of guests.
+// isBridge reports whether a device is a bridge. Bridges may share an IOMMU group with the devices of guests.
 func isBridge(d observe.PCIDevice) bool { return d.Class == "0604" || d.Class == "0600" }
 
-// keepDisplay refuses to take all displays of a host.
+// keepDisplay returns an error if the task would take all displays of a host.
 func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
 	var taken, left []observe.PCIDevice
 	for _, d := range devices {
@@ -35,7 +35,7 @@ func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
 	return fmt.Errorf("%s is all that this host can show a console on: expected another display to stay; set only_display = true if the host is reached by the network or a serial console alone", list(taken))
 }
 
-// check refuses what could not work, and what the host would miss.
+// check returns an error if passthrough would not work, or would take something that the host needs.
 func (m *Module) check(ctx context.Context, h modules.Host, devices, chosen []observe.PCIDevice, uses map[string]observe.PCIUse) error {
 	for _, d := range chosen {
 		if uses[d.Address].Group == "" {
@@ -56,8 +56,8 @@ func (m *Module) check(ctx context.Context, h modules.Host, devices, chosen []ob
 	return m.checkRemapping(ctx, h)
 }
 
-// remapping observes whether the kernel has the IOMMU remap interrupts, under the empty name. Its interrupts then have "IR-" in front of
-// the controller's name, long after what it said of it has left the ring buffer of dmesg.
+// remapping observes whether the IOMMU remaps interrupts. Its only name is "". Remapped interrupts have "IR-" before the
+// controller's name in /proc/interrupts, which lasts longer than the kernel's messages in the ring buffer.
 var remapping = &observe.Kind[bool]{
 	Name: "interrupt-remapping", What: "whether interrupts are remapped",
 	Lasting: true,
@@ -75,7 +75,7 @@ var remapping = &observe.Kind[bool]{
 	},
 }
 
-// checkRemapping refuses hardware on which vfio would refuse every guest its device.
+// checkRemapping returns an error for hardware on which vfio refuses to give a device to a guest.
 func (m *Module) checkRemapping(ctx context.Context, h modules.Host) error {
 	if m.AllowUnsafeInterrupts {
 		return nil
@@ -87,7 +87,7 @@ func (m *Module) checkRemapping(ctx context.Context, h modules.Host) error {
 	return err
 }
 
-// noIOMMU is the error of a device without an IOMMU group.
+// noIOMMU returns the error for a device without an IOMMU group.
 func noIOMMU(ctx context.Context, h modules.Host, d observe.PCIDevice) error {
 	kernel, err := observe.Kernels.Observe(ctx, h, "")
 	if err != nil {
@@ -109,7 +109,7 @@ func noIOMMU(ctx context.Context, h modules.Host, d observe.PCIDevice) error {
 	return fmt.Errorf("%s is in no IOMMU group (/sys/kernel/iommu_groups): %s; kernel %s on Intel may also need boot { cmdline = [\"intel_iommu=on\"] } and a reboot", describe(d), firmware, kernel.Release)
 }
 
-// unused refuses a device that the host would miss.
+// unused returns an error for a device that the host uses.
 func unused(ctx context.Context, h modules.Host, d observe.PCIDevice, use observe.PCIUse) error {
 	for _, name := range use.Interfaces {
 		state, _, err := observe.Text(ctx, h, "/sys/class/net/"+name+"/operstate")

@@ -12,11 +12,11 @@ import (
 	"hlplay/modules/modprobe"
 )
 
-// vfioModules are the modules of the kernel that passthrough needs. The last one became a part of the first with kernel 6.2.
+// vfioModules are the kernel modules that passthrough needs. vfio_virqfd became part of vfio with kernel 6.2.
 var vfioModules = []string{"vfio", "vfio_iommu_type1", "vfio_pci", "vfio_virqfd"}
 
-// drivers observes which kernel modules can drive the devices that patterns match, by the devices' addresses. Its names are
-// patterns, separated by blanks.
+// drivers observes which kernel modules can drive the devices that patterns match, by device address. Its names are
+// blank-separated patterns.
 var drivers = &observe.Kind[map[string][]string]{
 	Name: "pci-drivers", What: "the drivers for the PCI devices %s",
 	Ask: func(names []string) []remote.Query {
@@ -34,8 +34,8 @@ var drivers = &observe.Kind[map[string][]string]{
 	},
 }
 
-// driversScript asks modprobe for the modules of each device: aliases are patterns that only it knows how to match.
-// It ends with 1 for a device that no module is for, and where it has no list of modules to look into.
+// driversScript asks modprobe for the modules of each device, because only modprobe can match the patterns of aliases.
+// modprobe exits with 1 for a device without a module.
 const driversScript = `PATH=$PATH:/usr/sbin:/sbin
 _r=/lib/modules/$(uname -r)/modules.dep
 [ -r "$_r" ] || { echo "$_r cannot be read" >&2; exit 2; }
@@ -129,7 +129,7 @@ func available(ctx context.Context, h modules.Host, module string) (bool, error)
 	return state.Available, err
 }
 
-// union returns the ids that options give vfio-pci, and more that are not among them.
+// union returns the IDs that options give to vfio-pci, followed by those of more that are not among them.
 func union(options string, more []string) []string {
 	var all []string
 	for option := range strings.FieldsSeq(options) {
@@ -145,7 +145,7 @@ func union(options string, more []string) []string {
 	return all
 }
 
-// withOption returns options with one of them set. The order of the others stays.
+// withOption returns the options with one of them set, in their present order.
 func withOption(options, assignment string) string {
 	name, _, _ := strings.Cut(assignment, "=")
 	all := strings.Fields(options)

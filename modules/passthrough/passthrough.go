@@ -73,17 +73,17 @@ type Module struct {
 
 // Result is what the module registers.
 type Result struct {
-	IDs       []string `cty:"ids" doc:"The ids of the devices, each once: [\"10de:2204\", \"10de:1aef\"]."`
+	IDs       []string `cty:"ids" doc:"The IDs of the devices, each once: [\"10de:2204\", \"10de:1aef\"]."`
 	Addresses []string `cty:"addresses" doc:"The addresses of the devices: [\"0000:01:00.0\", \"0000:01:00.1\"]."`
 	Reboot    bool     `cty:"reboot" doc:"Whether another driver has one of the devices, so that the host has to be rebooted."`
 }
 
 var devicePattern = regexp.MustCompile(`^([0-9a-fA-F*]{1,4}:[0-9a-fA-F*]{1,4}|class:[0-9a-fA-F*]{1,4})$`)
 
-// demander stands in the list of those who require a reboot.
+// demander is the module's entry in the list of packages that require a reboot.
 const demander = "pci-passthrough"
 
-// vfio is the driver that keeps devices for guests.
+// vfio is the driver that holds devices for guests.
 const vfio = "vfio-pci"
 
 // Validate implements modules.Validator.
@@ -152,7 +152,7 @@ func (m *Module) chosen(devices []observe.PCIDevice) ([]observe.PCIDevice, error
 	return all, nil
 }
 
-// list names devices for a person, at most a dozen.
+// list names devices for people, at most a dozen.
 func list(devices []observe.PCIDevice) string {
 	var all []string
 	for _, d := range devices {
@@ -237,8 +237,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return plan, nil
 }
 
-// demand plans to register that a reboot is required. That comes before all other steps: where all is configured and nobody
-// waits for a reboot, the host has been rebooted, and another driver was faster.
+// demand plans to register that a reboot is required. It comes before all other steps: if everything is configured and no
+// reboot is pending, the host has rebooted already, and another driver was faster.
 func (m *Module) demand(ctx context.Context, h modules.Host, held []string, changes bool) ([]modules.Step, error) {
 	steps, err := conffile.DemandReboot(ctx, h, demander)
 	if err != nil || changes || len(steps) == 0 {
@@ -248,7 +248,7 @@ func (m *Module) demand(ctx context.Context, h modules.Host, held []string, chan
 		h.Name(), strings.Join(held, ", "), modprobe.OptionsFile, vfio)}
 }
 
-// heldByOthers describes the devices that another driver than vfio-pci has. One without a driver is free for guests.
+// heldByOthers describes the devices that a driver other than vfio-pci holds. A device without a driver is free for guests.
 func heldByOthers(chosen []observe.PCIDevice, uses map[string]observe.PCIUse) []string {
 	var held []string
 	for _, d := range chosen {

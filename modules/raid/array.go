@@ -12,32 +12,32 @@ import (
 	"hlplay/engine/remote"
 )
 
-// array is a software RAID as the kernel tells it.
+// array is a software RAID as the kernel reports it.
 type array struct {
-	// Name is the kernel's name: "md127".
+	// Name is the kernel's name, such as "md127".
 	Name string
-	// Level is as lsblk tells it too: "raid6".
+	// Level is in the form that lsblk uses too: "raid6".
 	Level string
-	// State is "clean", "active", …; "inactive" is one that does not run.
+	// State is "clean", "active" and so on; "inactive" if the array is not running.
 	State string
-	// Disks is how many active members it is to have, Degraded how many of these are missing or not yet rebuilt.
+	// Disks is the number of members that it needs, and Degraded how many of them are missing or not yet rebuilt.
 	Disks, Degraded int
-	// Sync is what it does at the moment: "idle", "resync", "recover", "reshape", "check".
+	// Sync is the current operation: "idle", "resync", "recover", "reshape" or "check".
 	Sync    string
 	Members []member
 }
 
 // member is a device of an array.
 type member struct {
-	// Device is the kernel's name: "sdb".
+	// Device is the kernel's name, such as "sdb".
 	Device string
-	// Slot is the place that it takes in the array, -1 for a spare and for what has failed.
+	// Slot is the member's position in the array, or -1 for a spare and for a failed device.
 	Slot int
-	// Failed says that the kernel has given it up, Leaving that a spare takes its place.
+	// Failed says that the kernel has dropped the device, and Leaving that a spare is replacing it.
 	Failed, Leaving bool
 }
 
-// vacant is how many slots no member takes.
+// vacant returns the number of slots without a member.
 func (a array) vacant() int {
 	taken := map[int]bool{}
 	for _, m := range a.Members {
@@ -48,11 +48,12 @@ func (a array) vacant() int {
 	return a.Disks - len(taken)
 }
 
-// arrays observes the software RAIDs of a host, in the order of their names, under the empty name.
+// arrays observes the software RAIDs of a host, sorted by name. Its only name is "".
 var arrays = &observe.Kind[[]array]{
 	Name: "arrays", What: "the software RAIDs",
 	Ask: func([]string) []remote.Query {
-		// A host without any, or whose arrays change meanwhile, is no error; an array that lsblk lists and this does not is one of the plan's.
+		// A host without arrays, or whose arrays change while they are read, is not an error. The plan handles an array that
+		// lsblk lists and this does not.
 		return []remote.Query{{Script: `grep -sH '' /dev/null /sys/block/md*/md/level /sys/block/md*/md/array_state /sys/block/md*/md/raid_disks /sys/block/md*/md/degraded /sys/block/md*/md/sync_action /sys/block/md*/md/dev-*/state /sys/block/md*/md/dev-*/slot; true`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []array, error)) {
@@ -66,7 +67,7 @@ var arrays = &observe.Kind[[]array]{
 
 var attributeForm = regexp.MustCompile(`^/sys/block/([^/:]+)/md/(?:dev-([^/:]+)/)?([a-z_]+):(.*)$`)
 
-// parseArrays reads lines of a path in /sys, a colon, and what stands there.
+// parseArrays parses lines of a path in /sys, a colon, and the file's content.
 func parseArrays(text string) []array {
 	found := map[string]*array{}
 	members := map[string]map[string]*member{}
@@ -102,7 +103,7 @@ func parseArrays(text string) []array {
 			a.Level = value
 		case attribute == "array_state":
 			a.State = value
-		case attribute == "raid_disks": // in a reshape the old number follows: "5 (4)"
+		case attribute == "raid_disks": // during a reshape, the old number follows: "5 (4)"
 			a.Disks, _ = strconv.Atoi(strings.Fields(value + " 0")[0])
 		case attribute == "degraded":
 			a.Degraded = number
@@ -122,7 +123,7 @@ func parseArrays(text string) []array {
 	return all
 }
 
-// complete leaves to the kernel which member takes which slot, and when it does what.
+// complete leaves it to the kernel which member takes which slot, and when it starts which operation.
 func complete(expected, found []array) []array {
 	all := slices.Clone(expected)
 	for i := range all {

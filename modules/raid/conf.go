@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// confFile is where mdadm(8) and the initramfs learn the names of arrays, and whom to tell of a failed disk: mdadm.conf(5).
+// confFile tells mdadm(8) and the initramfs the names of arrays, and whom to notify of a failed disk: mdadm.conf(5).
 const confFile = "/etc/mdadm/mdadm.conf"
 
-// listed returns the text of mdadm.conf with the array in it, under its name and with its UUID, and with the address if there is one.
-// All else stays as it is.
+// listed returns the text of mdadm.conf with the array listed under its name and UUID, and with the mail address if there is
+// one. Everything else is kept.
 func listed(text, name, uuid, mail string) string {
 	line := fmt.Sprintf("ARRAY %s UUID=%s\n", device(name), mdForm(uuid))
 	text = edit(text, line, "array", func(words []string) (ours, right bool) {
@@ -23,12 +23,12 @@ func listed(text, name, uuid, mail string) string {
 	return text
 }
 
-// isNamed reports whether an ARRAY line, without its keyword, is that of the array of that name.
+// isNamed reports whether an ARRAY line, without its keyword, describes the array of that name.
 func isNamed(words []string, name string) bool {
 	return slices.Contains([]string{device(name), name}, first(words))
 }
 
-// identity returns the UUID in an ARRAY line as mdadm writes it, or an empty string.
+// identity returns the UUID in an ARRAY line in mdadm's notation, or "".
 func identity(words []string) (id string) {
 	for _, word := range words {
 		if key, value, ok := strings.Cut(word, "="); ok && strings.EqualFold(key, "uuid") {
@@ -38,7 +38,7 @@ func identity(words []string) (id string) {
 	return id
 }
 
-// listedUUID returns the UUID of the array of that name in the text of mdadm.conf, as lsblk writes it, or an empty string.
+// listedUUID returns the UUID that mdadm.conf gives the array of that name in lsblk's notation, or "".
 func listedUUID(text, name string) (id string) {
 	for _, statement := range statements(text) {
 		words := strings.Fields(statement)
@@ -52,7 +52,8 @@ func listedUUID(text, name string) (id string) {
 	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
-// edit puts a line in place of those with the keyword that are ours, unless one of them is right; at the end if there are none.
+// edit replaces our lines with that keyword by a new one, unless one of them is right. If there are none, it appends the
+// line.
 func edit(text, line, keyword string, look func(words []string) (ours, right bool)) string {
 	var out strings.Builder
 	done := false
@@ -65,7 +66,7 @@ func edit(text, line, keyword string, look func(words []string) (ours, right boo
 		switch ours, right := look(words[1:]); {
 		case !ours:
 			out.WriteString(old)
-		case done: // a second one
+		case done: // a duplicate
 		case right:
 			out.WriteString(old)
 			done = true
@@ -83,7 +84,7 @@ func edit(text, line, keyword string, look func(words []string) (ours, right boo
 	return out.String()
 }
 
-// statements are the lines of mdadm.conf, each with the lines that continue it: those begin with a blank.
+// statements splits mdadm.conf into lines, each with its continuation lines, which begin with a blank.
 func statements(text string) []string {
 	var all []string
 	for line := range strings.Lines(text) {
@@ -102,7 +103,7 @@ func isStatement(text string) bool {
 	return text != "" && !strings.HasPrefix(text, "#")
 }
 
-// isKeyword reports whether a word is the keyword: three letters of it are enough, in either case.
+// isKeyword reports whether a word is the keyword. Three letters of it are enough, in either case.
 func isKeyword(word, keyword string) bool {
 	return len(word) >= 3 && strings.HasPrefix(keyword, strings.ToLower(word))
 }
@@ -114,7 +115,7 @@ func first(words []string) string {
 	return words[0]
 }
 
-// mdForm is a UUID as mdadm writes it: four groups of eight digits.
+// mdForm returns a UUID in mdadm's notation: four groups of eight digits.
 func mdForm(uuid string) string {
 	digits := strings.ToLower(strings.NewReplacer("-", "", ":", "").Replace(uuid))
 	if len(digits) != 32 {

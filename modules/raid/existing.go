@@ -12,15 +12,15 @@ import (
 	"hlplay/modules/internal/blank"
 )
 
-// roll is who of the disks and members is what.
+// roll sorts the disks and members.
 type roll struct {
-	// fresh are disks that are no members yet; failed members that the playbook names, and that have failed.
+	// fresh are disks that are not members yet; failed are failed members that the playbook names.
 	fresh, failed []blank.Target
-	// strangers are members that the playbook does not name, dead those of them that have failed.
+	// strangers are members that the playbook does not name; dead are those of them that have failed.
 	strangers, dead []member
 }
 
-// existing makes an array whole that is there.
+// existing brings an existing array to the desired members.
 func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []string) (modules.Plan, error) {
 	s.node = node(s.Name, md)
 	a, known := s.array(md.Name)
@@ -110,15 +110,14 @@ func (s *site) callRoll(a array, disks []blank.Target) roll {
 	return r
 }
 
-// foreign are those of the disks that carry nothing of this array: one that was in it before may come back as it is.
+// foreign returns the disks that hold nothing of this array. A former member can be added again as it is.
 func (s *site) foreign(disks []blank.Target) []blank.Target {
 	return slices.DeleteFunc(slices.Clone(disks), func(t blank.Target) bool {
 		return t.Device.Filesystem == signature && t.Device.UUID == s.uuid && len(t.Device.Children) == 0
 	})
 }
 
-// drop takes out what has failed. mdadm finds a bare kernel name among the members of the array, also if the disk is gone and has no node
-// in /dev any more.
+// drop removes failed members. mdadm accepts a bare kernel name for a member even if the disk and its node in /dev are gone.
 func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []member) array {
 	argv := []string{"mdadm", "--manage", s.node}
 	var gone []string
@@ -150,7 +149,7 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 		append([]string{"mdadm", "--manage", s.node, "--add"}, paths(disks)...)...)
 }
 
-// exchange has new disks take over from healthy ones.
+// exchange replaces healthy members by new disks.
 func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
 	a.Members = slices.Clone(a.Members)
 	argv := []string{"mdadm", "--manage", s.node, "--add"}
@@ -181,7 +180,7 @@ func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks [
 		append([]string{"mdadm", "--grow", s.node, "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, paths(disks)...)...)
 }
 
-// manage is a step after which disks are members of the array.
+// manage adds a step after which disks are members of the array.
 func (s *site) manage(plan *modules.Plan, summary string, md observe.BlockDevice, a array, disks []blank.Target, argv ...string) {
 	plan.Steps = append(plan.Steps, modules.Step{
 		Risk:    modules.MovesData,
@@ -191,7 +190,7 @@ func (s *site) manage(plan *modules.Plan, summary string, md observe.BlockDevice
 		Settle:  blank.Settle,
 		Exact:   true,
 	})
-	// What is small or empty is copied before the plan is made again: what it replaces can go then.
+	// A small or empty array may be copied before the next plan is made, which then removes the replaced disk.
 	plan.Partial = true
 }
 
@@ -203,7 +202,7 @@ func (a array) freeSlot() int {
 	}
 }
 
-// notes are remarks about what is under way.
+// notes returns remarks about the current operation.
 func (s *site) notes(a array, r roll) []string {
 	var notes []string
 	if s.node != device(s.Name) {
@@ -227,7 +226,7 @@ func (s *site) notes(a array, r roll) []string {
 	return notes
 }
 
-// members are the array's, in the order of their slots.
+// members lists the array's members in the order of their slots.
 func (s *site) members(a array) string {
 	var all []string
 	for _, m := range a.Members {

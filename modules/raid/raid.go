@@ -1,4 +1,4 @@
-// Package raid makes software RAIDs of the kernel, and keeps them whole.
+// Package raid implements the module that creates and maintains the kernel's software RAIDs.
 package raid
 
 import (
@@ -16,29 +16,29 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "raid",
 	Aliases: []string{"mdadm"},
-	Summary: "A software RAID over disks, kept whole",
-	Doc: `Makes an array of the kernel (md) with mdadm, lists it in /etc/mdadm/mdadm.conf, and builds the initramfs images anew, so that it
-has its name at every boot. Its device is /dev/md/NAME; one that runs under another name already keeps that until it is started the next
-time, so later tasks should use the result's ` + "`device`" + `. The first synchronization is not waited for: the array can be used meanwhile.
+	Summary: "A software RAID, created and maintained",
+	Doc: `Creates a Linux software RAID (md) with mdadm, lists it in /etc/mdadm/mdadm.conf and rebuilds the initramfs images, so that it
+has its name at every boot. Its device is /dev/md/NAME; an array that already runs under another name keeps that until it is next
+started, so later tasks should use the result's ` + "`device`" + `. The task does not wait for the initial synchronization: the array can be used meanwhile.
 
-Every disk must be blank, and right before the array is made the host looks again. A disk that is not blank is refused with what is on
+Every disk must be blank, which is checked again right before the array is created. A disk that is not blank is refused, and the error says what is on
 it, unless its serial is in ` + "`wipe`" + `. A device that is mounted or in use is never wiped, nor one that the host boots
-or runs from. An array that exists but was not started, because the host was installed anew, is started instead.
+or runs from. An array that exists but was not started, for example because the host was reinstalled, is started instead.
 
 Later changes of ` + "`disks`" + ` are applied too:
 
-- A new disk in place of one that has failed, or is gone, is added, and rebuilt.
-- A new disk in place of a healthy one takes over its content first, and the array keeps its redundancy meanwhile. The next run takes the
-  old disk out.
-- With a disk more, the array is reshaped over all of them. That takes as long as writing all disks; growing the file system is the next
-  step, when it is over.
+- A new disk in place of one that has failed or is missing is added and rebuilt.
+- A new disk in place of a healthy one is copied first, so that the array keeps its redundancy. The next run removes the
+  old disk.
+- With an additional disk, the array is reshaped over all of them, which takes as long as writing all disks. Grow the file system
+  afterwards.
 
-A disk that has failed, or is gone, and has no successor fails the task. No array is shrunk, changed to another level, or removed. The
-result has ` + "`device`, `uuid`, `degraded` and `sync`" + `, what the array does at the moment: idle, resync, recover, reshape, check.`,
+The task fails if a disk has failed or is missing and has no replacement. Arrays are never shrunk, converted to another level, or removed. The
+result has ` + "`device`, `uuid`, `degraded` and `sync`" + `, the current operation: idle, resync, recover, reshape or check.`,
 	Example: `task "an array for bulk data" {
   raid {
     name  = "bulk"
@@ -59,27 +59,26 @@ const (
 	mailer  = "/usr/sbin/sendmail"
 )
 
-// Result is what a task registers.
+// Result is what the module registers.
 type Result struct {
 	Device   string `cty:"device" doc:"The path of the array: /dev/md/NAME, or /dev/md127 while it runs without its name."`
-	UUID     string `cty:"uuid" doc:"Its UUID, as lsblk tells it of the members."`
-	Degraded int    `cty:"degraded" doc:"How many disks it lacks, or still rebuilds."`
-	Sync     string `cty:"sync" doc:"What it does: idle, resync, recover, reshape, check; empty before it is made."`
+	UUID     string `cty:"uuid" doc:"Its UUID, as lsblk shows it for the members."`
+	Degraded int    `cty:"degraded" doc:"How many disks are missing or still being rebuilt."`
+	Sync     string `cty:"sync" doc:"The current operation: idle, resync, recover, reshape or check; empty before the array is created."`
 }
 
-// raid is the module's arguments.
 type raid struct {
 	Name  string   `hcl:"name" doc:"The name of the array, below /dev/md."`
 	Level string   `hcl:"level" enum:"1,5,6,10" doc:"The level: 1 (mirror), 5 (one disk may fail), 6 (two may) or 10 (mirrors, striped)."`
-	Disks []string `hcl:"disks" doc:"Its disks: serials, names in /dev/disk/by-id, or paths. Other names than these may change."`
-	Wipe  []string `hcl:"wipe,optional" doc:"The serials of disks whose content is to be destroyed."`
+	Disks []string `hcl:"disks" doc:"Its disks: serials, names in /dev/disk/by-id, or paths. Other names may change between boots."`
+	Wipe  []string `hcl:"wipe,optional" doc:"Serials of disks that may be wiped."`
 	Mail  string   `hcl:"mail,optional" doc:"Recipient of mail about failed disks (MAILADDR in mdadm.conf, shared by all arrays). By default it is left unchanged."`
 }
 
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,31}$`)
 	mailForm = regexp.MustCompile(`^[^\s#"]+$`)
-	// fewest is how many disks a level has at least.
+	// fewest is the smallest number of disks of each level.
 	fewest = map[string]int{"1": 2, "5": 3, "6": 4, "10": 2}
 )
 
@@ -107,10 +106,10 @@ func (m *raid) Validate() error {
 	return nil
 }
 
-// device is the path of the array of that name.
+// device returns the path of the array of that name.
 func device(name string) string { return "/dev/md/" + name }
 
-// Want announces what the plan reads first.
+// Want implements modules.Announcer.
 func (m *raid) Want(h modules.Host) {
 	observe.Disks.Want(h, "")
 	arrays.Want(h, "")
@@ -121,7 +120,7 @@ func (m *raid) Want(h modules.Host) {
 	observe.StaleInitramfs.Want(h, confFile)
 }
 
-// Plan makes the array, or makes it whole.
+// Plan implements modules.Module.
 func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	m.Want(h)
 	if there, err := observe.Exists(ctx, h, program); err != nil {
@@ -139,7 +138,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	if text, _, err := observe.Text(ctx, h, confFile); err == nil {
 		s.listed = listedUUID(text, m.Name)
-	} else if !observe.IsUnknown(err) { // the package that makes it is about to be installed
+	} else if !observe.IsUnknown(err) { // the package that creates it is about to be installed
 		return modules.Plan{}, err
 	}
 	plan, err := s.plan()
@@ -157,7 +156,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	plan.Steps = slices.Concat(plan.Steps, conf, rebuilt)
 	if m.Mail != "" {
 		switch there, err := observe.Exists(ctx, h, mailer); {
-		case observe.IsUnknown(err): // a package that is about to be installed may bring it
+		case observe.IsUnknown(err): // a package that is about to be installed may provide it
 		case err != nil:
 			return modules.Plan{}, err
 		case !there:
@@ -168,7 +167,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return plan, nil
 }
 
-// list plans to list the array in mdadm.conf. In check mode the file that the package makes is not known, but that the array is not in it.
+// list plans to list the array in mdadm.conf. In check mode the package's file is not known, but it cannot list the array.
 func (m *raid) list(ctx context.Context, h modules.Host, uuid string) ([]modules.Step, error) {
 	summary := fmt.Sprintf("list %s in %s", device(m.Name), confFile)
 	text, _, err := observe.Text(ctx, h, confFile)
@@ -191,7 +190,7 @@ func (m *raid) list(ctx context.Context, h modules.Host, uuid string) ([]modules
 
 func (m *raid) result(s *site) cty.Value {
 	r := Result{Device: device(m.Name), UUID: s.uuid}
-	if d, found, _ := s.find(); found { // the plan has reported an error
+	if d, found, _ := s.find(); found { // otherwise the plan has reported an error
 		r.Device = s.node
 		if a, found := s.array(d.Name); found {
 			r.Degraded, r.Sync = a.Degraded, a.Sync

@@ -13,24 +13,24 @@ import (
 	"hlplay/modules/internal/uuid"
 )
 
-// signature is what lsblk calls the superblock of an array on its members.
+// signature is lsblk's name for an array's superblock on its members.
 const signature = "linux_raid_member"
 
-// site is the host as it is found.
+// site is the observed state of the host.
 type site struct {
 	*raid
 	host    modules.Host
 	devices []observe.BlockDevice
 	arrays  []array
-	// uuid is the array's. That of a new one follows from host and name, so that check mode knows it.
+	// uuid is the array's UUID. That of a new array is derived from the host and the name, so that check mode knows it.
 	uuid string
-	// listed is the UUID that mdadm.conf has for the name; empty if it has none.
+	// listed is the UUID that mdadm.conf has for the name, or "" if it has none.
 	listed string
-	// node is what mdadm is to call an array that runs.
+	// node is the name to use for a running array in mdadm commands.
 	node string
 }
 
-// plan are the steps on the disks.
+// plan returns the steps on the disks.
 func (s *site) plan() (modules.Plan, error) {
 	disks, missing, err := s.disks()
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *site) plan() (modules.Plan, error) {
 	return s.create(disks)
 }
 
-// disks are the devices that the argument names, and the names of which there is none.
+// disks returns the devices that the argument names, and the names that match none.
 func (s *site) disks() (found []blank.Target, missing []string, err error) {
 	names := map[string]string{}
 	for _, name := range s.Disks {
@@ -83,9 +83,9 @@ func (s *site) disks() (found []blank.Target, missing []string, err error) {
 	return found, missing, nil
 }
 
-// find returns the array: the one that has its name, or members with the UUID that mdadm.conf has for the name or that it was made with.
-// Not every array that runs has its name: one that the initramfs started without mdadm.conf, or that was made under another host name,
-// is /dev/md127.
+// find returns the array: the one with the right name, or one whose members have the UUID that mdadm.conf lists or that it
+// was created with. A running array may lack its name: it is /dev/md127 if the initramfs started it without mdadm.conf, or
+// if it was created under another host name.
 func (s *site) find() (found observe.BlockDevice, ok bool, err error) {
 	for _, top := range s.devices {
 		top.Walk(func(d observe.BlockDevice) {
@@ -104,7 +104,8 @@ func (s *site) find() (found observe.BlockDevice, ok bool, err error) {
 	return found, ok && err == nil, err
 }
 
-// node returns how mdadm is to call an array: by its name if udev has made a link of it, and else as the kernel does.
+// node returns the name to use for an array in mdadm commands: /dev/md/NAME if udev has made that link, or else the kernel's
+// name.
 func node(name string, md observe.BlockDevice) string {
 	if slices.Contains(md.Links, device(name)) {
 		return device(name)
@@ -122,7 +123,7 @@ func (s *site) array(name string) (array, bool) {
 	return s.arrays[at], true
 }
 
-// guard wipes the disks that are to be wiped, and refuses others that are not blank.
+// guard wipes the disks that may be wiped, and rejects others that are not blank.
 func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
 	var steps []modules.Step
 	for _, t := range disks {
@@ -140,7 +141,7 @@ func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
 	return steps, nil
 }
 
-// create makes the array.
+// create creates the array.
 func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	steps, err := s.guard(disks)
 	if err != nil {
@@ -167,7 +168,7 @@ func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	})}, nil
 }
 
-// assemble starts an array that is there.
+// assemble starts an existing array.
 func (s *site) assemble(disks []blank.Target) modules.Plan {
 	argv := []string{"mdadm", "--assemble", device(s.Name), "--uuid=" + mdForm(s.uuid)}
 	a := array{Name: s.free(), Level: "raid" + s.Level, State: "active", Disks: len(disks), Sync: "idle"}
@@ -187,7 +188,7 @@ func (s *site) assemble(disks []blank.Target) modules.Plan {
 	}}}
 }
 
-// free is the name that the kernel gives the next array: the last one that is not taken.
+// free returns the name that the kernel will give the next array: the highest one that is free.
 func (s *site) free() string {
 	for n := 127; ; n-- {
 		name := fmt.Sprintf("md%d", n)
@@ -197,14 +198,14 @@ func (s *site) free() string {
 	}
 }
 
-// reserved is what mdadm keeps free at the beginning of a member for its superblock, bitmap and later reshapes, and chunk what a
-// member's share is a multiple of; both are mdadm's own choice, for disks of 128 GiB and more.
+// reserved is what mdadm reserves at the beginning of a member for its superblock, bitmap and later reshapes, and chunk what
+// a member's share is a multiple of. Both are mdadm's defaults for disks of 128 GiB or more.
 const (
 	reserved = 129 << 20
 	chunk    = 512 << 10
 )
 
-// capacity is how much an array of n disks stores, in bytes.
+// capacity returns the usable size in bytes of an array of n disks.
 func (s *site) capacity(smallest int64, n int) int64 {
 	share := (smallest - reserved) / chunk * chunk
 	switch s.Level {
@@ -218,7 +219,7 @@ func (s *site) capacity(smallest int64, n int) int64 {
 	return share * int64(n) / 2
 }
 
-// joined are the devices when the disks are members of the array.
+// joined returns the devices once the disks are members of the array.
 func (s *site) joined(devices []observe.BlockDevice, md observe.BlockDevice, disks []blank.Target) []observe.BlockDevice {
 	return observe.ChangeDevices(devices, among(disks), func(d *observe.BlockDevice) {
 		d.Filesystem, d.UUID, d.Children = signature, s.uuid, []observe.BlockDevice{md}
@@ -231,7 +232,7 @@ func among(disks []blank.Target) func(observe.BlockDevice) bool {
 	}
 }
 
-// expect is what is observed when the array is as given, and the devices, unless they are nil.
+// expect returns the expectations for the given array and, unless nil, the given devices.
 func (s *site) expect(a array, devices []observe.BlockDevice) []observe.Expectation {
 	all := slices.DeleteFunc(slices.Clone(s.arrays), func(other array) bool { return other.Name == a.Name })
 	all = append(all, a)
@@ -243,7 +244,7 @@ func (s *site) expect(a array, devices []observe.BlockDevice) []observe.Expectat
 	return expect
 }
 
-// names are the disks with their serials.
+// names lists the disks with their serials.
 func names(disks []blank.Target) string {
 	var all []string
 	for _, t := range disks {

@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// sumPattern is a line of iperf3 -f m about what the receiver got: of all streams, or of the only one.
+// sumPattern matches the line of iperf3 -f m that reports what the receiver got: the sum of all streams, or the only stream.
 var sumPattern = regexp.MustCompile(`(?m)^\[ *(SUM|\d+)\] .* ([0-9.]+) Mbits/sec +receiver *$`)
 
 // received returns what the receiver got, in Mbit/s.

@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// fit is an error if the end of a link cannot be measured, or must not be.
+// fit returns an error if one end of a link cannot, or must not, be measured.
 func (e end) fit(ctx context.Context) error {
 	p, err := observe.Packages.Observe(ctx, e.host, program)
 	if err != nil {
@@ -32,7 +32,7 @@ func (e end) fit(ctx context.Context) error {
 	return nil
 }
 
-// corosync returns the address of a link of corosync that lies on the same network card; "" if none does.
+// corosync returns the address of a corosync link on the same network card, or "" if there is none.
 func (e end) corosync(ctx context.Context) (string, error) {
 	cluster, err := pve.Clusters.Observe(ctx, e.host, "")
 	if err != nil || len(cluster.Members) == 0 {
@@ -72,10 +72,10 @@ func (e end) corosync(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// deepest bounds how many interfaces lie one on the other: a VLAN on a bridge on a VLAN on a bond.
+// deepest limits how many interfaces may be stacked, such as a VLAN on a bridge on a VLAN on a bond.
 const deepest = 8
 
-// cards returns what an interface lies on in the end: itself, if it lies on nothing.
+// cards returns the lowest interfaces below one, or the interface itself if there are none.
 func cards(ctx context.Context, h modules.Host, link string, depth int) ([]string, error) {
 	listing, err := observe.Dirs.Observe(ctx, h, "/sys/class/net/"+link)
 	if err != nil {

@@ -14,14 +14,14 @@ import (
 	"hlplay/modules"
 )
 
-// program measures.
+// program is the program that measures.
 const program = "iperf3"
 
 // end is one end of a link.
 type end struct {
 	host  modules.Host
 	link  string
-	speed int // in Mbit/s, 0 if the driver tells none
+	speed int // in Mbit/s; 0 if the driver reports none
 }
 
 // Plan implements modules.Module.
@@ -88,7 +88,7 @@ func peerNamed(h modules.Host, name string) (modules.Host, error) {
 	return nil, fmt.Errorf("to names %q, which is no other host of the play: expected one of %s", name, strings.Join(names, ", "))
 }
 
-// endOf returns the network card of a host with an address that is the one; its link is empty if there is none.
+// endOf returns the network card of a host that has a matching address. Its link is "" if there is none.
 func endOf(ctx context.Context, h modules.Host, is func(netip.Prefix) bool) (end, error) {
 	net, err := observe.Networks.Observe(ctx, h, "")
 	if err != nil {
@@ -102,7 +102,7 @@ func endOf(ctx context.Context, h modules.Host, is func(netip.Prefix) bool) (end
 	return end{host: h}, nil
 }
 
-// measurement is one of those of a link.
+// measurement is one of a link's measurements.
 type measurement struct{ streams, floor int }
 
 // serve starts a server for one measurement.
@@ -114,7 +114,7 @@ func (m *Module) serve(peer modules.Host, address netip.Addr) modules.Step {
 	}
 }
 
-// measure runs one measurement, and compares it with the floor.
+// measure runs one measurement and compares the result with the floor.
 func (m *Module) measure(from, to string, address netip.Addr, speed int, c measurement) modules.Step {
 	streams := "one stream"
 	if c.streams > 1 {
@@ -125,7 +125,7 @@ func (m *Module) measure(from, to string, address netip.Addr, speed int, c measu
 		Refresh: true,
 		Action: modules.Run{
 			Argv: []string{program, "-c", address.String(), "-p", strconv.Itoa(m.Port), "-t", strconv.Itoa(m.Seconds), "-O", "1", "-P", strconv.Itoa(c.streams), "-f", "m"},
-			// The server needs a moment until it listens.
+			// The server needs a moment before it listens.
 			Retry: []string{"Connection refused", "server is busy"}, Patience: 10 * time.Second,
 			Limit: time.Duration(m.Seconds)*time.Second + 30*time.Second, Shows: true,
 			Explain: func(_ int, _, stderr []byte) error {

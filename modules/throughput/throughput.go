@@ -1,4 +1,4 @@
-// Package throughput implements the module that measures what the links between hosts carry.
+// Package throughput implements the module that measures the throughput of links between hosts.
 package throughput
 
 import (
@@ -14,24 +14,24 @@ import (
 var Spec = modules.Spec{
 	Name:    "throughput",
 	Aliases: []string{"iperf3"},
-	Summary: "What the links between hosts carry, measured with iperf3",
-	Doc: `Measures with iperf3 how many bits a second get from the host to each of the others, over TCP: with one stream and with several. A
-measurement below floor percent of the link fails the task, with the figures. Hosts take turns, and so do the measurements of a host: no
-two disturb each other. Nothing is changed, but the links are full meanwhile, a few seconds for each pair and direction; check mode
-measures nothing. With ` + "`-v`" + ` the report shows what iperf3 prints.
+	Summary: "Throughput of the links between hosts, measured with iperf3",
+	Doc: `Measures the TCP throughput from the host to each of the others with iperf3, with one stream and with several. A
+measurement below floor percent of the link's speed fails the task, with the figures. Hosts and measurements take turns, so that no
+two disturb each other. Nothing is changed, but each measurement saturates its link for a few seconds; check mode
+measures nothing. With ` + "`-v`" + ` the report shows iperf3's output.
 
-The speed of a link is the lower of the speeds reported by the drivers at both ends. Virtual network cards report none, or a meaningless
-one: give speed then. Over a bond a single stream takes one of the cards: give single_floor.
+The speed of a link is the lower of the speeds reported by the drivers at both ends. Virtual network cards report none or a meaningless
+one: set speed. Over a bond, a single stream uses only one of the cards: set single_floor.
 
-For each measurement an iperf3 server is started on the other host, on the address that is measured alone. It ends after the measurement,
+For each measurement an iperf3 server is started on the other host. It listens on the measured address only, and ends after the measurement,
 or by itself after a minute.
 
-Refused, before anything is measured:
+The task fails before anything is measured if
 
-- iperf3 is not installed on both hosts;
-- an address is not on the host that it is given for, or in no subnet of this host: the measurement would cross a router;
-- high availability is armed and a link of corosync lies on the same network card at either end: a corosync that is not heard for a
-  minute has its node reset by the watchdog.`,
+- iperf3 is missing on either host;
+- an address does not belong to its host, or is in no subnet of this host, so that the measurement would cross a router;
+- high availability is armed and a link of corosync lies on the same network card at either end: if corosync is not heard for a
+  minute, the watchdog resets its node.`,
 	Example: `task "G1.18 the network carries what it should" {
   throughput {
     to    = { for name in groups.pve : name => hosts[name].vars.ceph_address if name != host.name }
@@ -41,14 +41,14 @@ Refused, before anything is measured:
 	New: func() modules.Module { return &Module{} },
 }
 
-// Module says what is measured.
+// Module says what to measure.
 type Module struct {
 	To          map[string]string `hcl:"to" doc:"Addresses by the names of the other hosts, which must be hosts of the play: { pve2 = \"10.10.10.12\" }."`
-	Floor       int               `hcl:"floor,optional" default:"80" doc:"What a link must carry at least, in percent of its speed."`
-	SingleFloor int               `hcl:"single_floor,optional" doc:"The same with a single stream, where that is expected to carry less. The default is floor."`
-	Streams     int               `hcl:"streams,optional" default:"4" doc:"How many streams the second measurement has."`
-	Seconds     int               `hcl:"seconds,optional" default:"5" doc:"How long a measurement takes, besides the first second, which does not count."`
-	Speed       int               `hcl:"speed,optional" doc:"The speed of the links in Mbit/s, where the drivers tell none or another than they should have."`
+	Floor       int               `hcl:"floor,optional" default:"80" doc:"Minimum throughput, in percent of the link's speed."`
+	SingleFloor int               `hcl:"single_floor,optional" doc:"The same for a single stream. The default is floor."`
+	Streams     int               `hcl:"streams,optional" default:"4" doc:"Number of streams of the second measurement."`
+	Seconds     int               `hcl:"seconds,optional" default:"5" doc:"Duration of a measurement, not counting the first second, which is ignored."`
+	Speed       int               `hcl:"speed,optional" doc:"Speed of the links in Mbit/s, if the drivers report none or a wrong one."`
 	Port        int               `hcl:"port,optional" default:"5201" doc:"The port of the server."`
 }
 
@@ -79,5 +79,5 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// Scope implements modules.Scoped: two measurements at the same time would measure each other.
+// Scope implements modules.Scoped: simultaneous measurements would distort each other.
 func (m *Module) Scope() modules.Scope { return modules.OneByOne }

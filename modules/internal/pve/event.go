@@ -16,7 +16,7 @@ const (
 	numbers = `(?:\*|[0-9]+(?:\.\.[0-9]+)?)(?:/[0-9]+)?(?:,(?:\*|[0-9]+(?:\.\.[0-9]+)?)(?:/[0-9]+)?)*`
 )
 
-// Each is compiled when it is first needed: together they would take a tenth of the memory that the program starts with.
+// Each is compiled on first use: together they would take a tenth of the program's memory at startup.
 var (
 	weekdays = compiled(`^(?i:` + weekday + `(?:\.\.` + weekday + `)?(?:,` + weekday + `(?:\.\.` + weekday + `)?)*)$`)
 	monthday = compiled(`^(?:` + numbers + `-)?` + numbers + `-` + numbers + `$`)
