@@ -19,7 +19,7 @@ import (
 // Command is a program to run, and the conditions under which it need not run.
 type Command struct {
 	Argv  []string `hcl:"argv,optional" doc:"Program and arguments, which no shell interprets."`
-	Shell string   `hcl:"shell,optional" doc:"Script for sh -c in place of argv, for pipes and redirections."`
+	Shell string   `hcl:"shell,optional" doc:"Script for sh -c instead of argv, for pipes and redirections."`
 
 	Creates string   `hcl:"creates,optional" doc:"Absolute path: nothing is run if it exists."`
 	Removes string   `hcl:"removes,optional" doc:"Absolute path: nothing is run if it does not exist."`
@@ -47,17 +47,17 @@ type result struct {
 var Spec = modules.Spec{
 	Name:    "command",
 	Aliases: []string{"shell", "raw", "script", "win_command"},
-	Summary: "Runs a program, if it has not yet had its effect",
-	Doc: `Idempotence is not promised but enforced: a command says by which it is known that its work is done
-(` + "`creates`, `removes`, `unless`, `only_if`" + `), or that it only reads (` + "`reads`" + `), or that it is to run each
-time (` + "`always`" + `, for handlers). After it ran, the guard must say that it is done, else the task fails.
+	Summary: "Runs a program unless its work is already done",
+	Doc: `Idempotence is enforced, not promised: a command has a guard that shows whether its work is done
+(` + "`creates`, `removes`, `unless`, `only_if`" + `), or says that it only reads (` + "`reads`" + `), or that it runs every
+time (` + "`always`" + `, for handlers). After the command has run, the guard must show that the work is done, or the task fails.
 
-A registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + ` of what was run: null, and no lines, where the command
-was not due; not known in check mode where it is due. Of a stream of more than 16 MiB the first and the last 8 MiB are registered, and a line
-between them says how many bytes are left out; with ` + "`reads`" + `, the task fails. With ` + "`-v`" + ` the report shows what a command that changed something has printed.
+A registered result has ` + "`stdout`, `stderr`, `rc` and `stdout_lines`" + ` of the command. They are null, and there are no lines, if the command
+did not have to run; in check mode they are unknown if it has to. Of more than 16 MiB of output, only the first and the last 8 MiB are registered, and a line
+between them says how many bytes are missing; with ` + "`reads`" + `, the task fails instead. With ` + "`-v`" + ` the report shows the output of commands that changed something.
 
-Check mode predicts the guard and nothing else that the command may do: where it would run, a later task that finds the cluster, Ceph or
-a guest as they are to be is uncertain.`,
+Check mode predicts the guard and none of the command's other effects: if the command would run, a later task that finds the cluster, Ceph or
+a guest in its desired state is uncertain.`,
 	Example: `task "the archive is unpacked" {
   command {
     argv    = ["tar", "-xzf", "/root/tools.tgz", "-C", "/opt"]

@@ -1,4 +1,4 @@
-// Package download has hosts fetch files and archives from a URL.
+// Package download implements the module that makes hosts fetch files and archives from a URL.
 package download
 
 import (
@@ -22,17 +22,17 @@ import (
 var Spec = modules.Spec{
 	Name:    "download",
 	Aliases: []string{"get_url", "unarchive", "archive", "wget", "curl"},
-	Summary: "A file from a URL, or what an archive from there holds",
-	Doc: `The host itself fetches the file, with curl or wget, whichever it has. A checksum is required: it says whether the file is there
-already, and that nobody has exchanged it on the way. The file takes its place at once, complete and verified, or not at all.
+	Summary: "A file from a URL, or the contents of an archive from there",
+	Doc: `The host itself fetches the file with curl or wget. A checksum is required: it shows whether the file is already
+there, and that it was not modified in transit. The file is moved into place atomically, after it is complete and verified.
 
-With ` + "`unpack = true`" + ` the URL is an archive (tar in any compression that the host's tar knows, or zip), and the path a directory that holds
-what the archive holds. The directory belongs to the archive: another checksum replaces it as a whole, with all that was added to it, which ` + "`--allow=destroy`" + `
-must permit. So give each release a directory of its own, such as /opt/tool-1.2, and let a link lead to the one in use. A directory that
-comes from elsewhere is refused. What somebody changes in an unpacked directory is not noticed; a file .hlplay-download in it tells which
+With ` + "`unpack = true`" + ` the URL is an archive (tar in any compression that the host's tar supports, or zip), and the path a directory for
+its contents. The directory belongs to the archive: another checksum replaces the whole directory, including anything added to it, which ` + "`--allow=destroy`" + `
+must permit. So give each release its own directory, such as /opt/tool-1.2, with a symbolic link to the current one. A directory that
+was created otherwise is refused. Changes within an unpacked directory are not noticed; a file .hlplay-download in it records which
 archive it came from.
 
-A directory that another user may write to is refused, because that user could exchange the file while it is fetched; let the task act as that user.`,
+A directory that another user may write to is refused, because that user could replace the file while it is fetched; let the task act as that user.`,
 	Example: `task "a tool that Debian does not have" {
   download {
     url    = "https://example.org/tool-1.2"
@@ -55,25 +55,25 @@ task "and one that comes as an archive" {
 	New:    func() modules.Module { return &download{} },
 }
 
-// result is the registered result.
+// result is what the module registers.
 type result struct {
-	Path string `cty:"path" doc:"Path of the file, or of the directory."`
+	Path string `cty:"path" doc:"Path of the file or the directory."`
 }
 
 // download holds the module's arguments.
 type download struct {
-	URL    string      `hcl:"url" doc:"Where it is fetched: https://… or http://…."`
-	Path   string      `hcl:"path" doc:"Absolute path of the file, or of the directory for what is unpacked. Its parent must exist."`
-	SHA256 string      `hcl:"sha256,optional" doc:"SHA-256 sum of what the URL gives, in hexadecimal. Give it or sha512."`
-	SHA512 string      `hcl:"sha512,optional" doc:"SHA-512 sum of what the URL gives, in hexadecimal."`
-	Mode   fs.FileMode `hcl:"mode,optional" default:"\"0644\"" doc:"Permission bits of the file; not for what is unpacked."`
+	URL    string      `hcl:"url" doc:"URL to fetch: https://… or http://…."`
+	Path   string      `hcl:"path" doc:"Absolute path of the file, or of the directory to unpack into. Its parent must exist."`
+	SHA256 string      `hcl:"sha256,optional" doc:"SHA-256 checksum of the download, in hexadecimal. Either this or sha512 is required."`
+	SHA512 string      `hcl:"sha512,optional" doc:"SHA-512 checksum of the download, in hexadecimal."`
+	Mode   fs.FileMode `hcl:"mode,optional" default:"\"0644\"" doc:"Permission bits of the file; not for archives."`
 	Owner  string      `hcl:"owner,optional" doc:"Name of the owner; by default the acting user."`
 	Group  string      `hcl:"group,optional" doc:"Name of the group; by default that of the acting user."`
-	Unpack bool        `hcl:"unpack,optional" doc:"Whether the URL is an archive to be unpacked."`
-	Strip  int         `hcl:"strip,optional" doc:"How many leading directories of the names in a tar archive are left out, most often 1."`
+	Unpack bool        `hcl:"unpack,optional" doc:"Whether to unpack the download as an archive."`
+	Strip  int         `hcl:"strip,optional" doc:"How many leading directories to strip from the names in a tar archive, usually 1."`
 }
 
-// marker is the file in an unpacked directory that tells which archive it came from.
+// marker is the file in an unpacked directory that records the archive it came from.
 const marker = ".hlplay-download"
 
 // Validate implements modules.Validator.
@@ -117,13 +117,13 @@ func (d *download) Validate() error {
 	return nil
 }
 
-// zipped reports whether the URL is that of a zip archive.
+// zipped reports whether the URL names a zip archive.
 func (d *download) zipped() bool {
 	u, err := url.Parse(d.URL)
 	return err == nil && strings.HasSuffix(strings.ToLower(u.Path), ".zip")
 }
 
-// sum returns the checksum that is wanted, and the program that computes it.
+// sum returns the desired checksum, and the program that computes it.
 func (d *download) sum() (sum, program string) {
 	if d.SHA512 != "" {
 		return strings.ToLower(d.SHA512), "sha512sum"
@@ -131,7 +131,7 @@ func (d *download) sum() (sum, program string) {
 	return strings.ToLower(d.SHA256), "sha256sum"
 }
 
-// matches reports whether a file has the wanted checksum.
+// matches reports whether a file has the desired checksum.
 func (d *download) matches(is observe.Checksum) bool {
 	sum, program := d.sum()
 	if program == "sha512sum" {
@@ -155,7 +155,7 @@ func (d *download) Want(h modules.Host) {
 	required.WantAccount(h, d.Owner, d.Group)
 }
 
-// probe is a path in the directory of the file at which nothing is.
+// probe returns a path in the directory of the file that does not exist.
 func (d *download) probe() string { return path.Join(path.Dir(d.Path), ".hlplay.download") }
 
 // Plan implements modules.Module.

@@ -10,14 +10,14 @@ import (
 	"hlplay/engine/remote"
 )
 
-// place is what lies at a path, without its content: downloads are large. The zero value is nothing.
+// place is what exists at a path, without its content, since downloads are large. The zero value means nothing.
 type place struct {
 	Type         observe.FileType
 	Mode         fs.FileMode // the permission bits as in chmod(1)
 	Owner, Group string
 }
 
-// places observes what lies at absolute paths, as lstat(2) sees it.
+// places observes what exists at absolute paths, as lstat(2) reports it.
 var places = &observe.Kind[place]{
 	Name: "place", What: "what lies at %s",
 	Ask: func(names []string) []remote.Query {

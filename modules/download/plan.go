@@ -17,10 +17,10 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// limit bounds the time for a download.
+// limit limits the duration of a download.
 const limit = time.Hour
 
-// site is the path as it is on a host.
+// site is the observed state of the path.
 type site struct {
 	*download
 	host modules.Host
@@ -43,7 +43,7 @@ func (s *site) file(ctx context.Context) ([]modules.Step, error) {
 	if s.matches(is) {
 		return s.attributes(ctx)
 	}
-	// What is only known in check mode is the checksum and the attributes.
+	// In check mode, only the checksum and the attributes are known.
 	coming := "the host has yet to download it"
 	after := observe.File{Type: observe.Regular, Mode: s.Mode}
 	expect := append(observe.Placed(s.host, s.Path, after),
@@ -57,7 +57,7 @@ func (s *site) file(ctx context.Context) ([]modules.Step, error) {
 	return s.fetch(ctx, fmt.Sprintf("%s %s to %s", verb, s.URL, s.Path), 0, expect)
 }
 
-// attributes returns the step that sets mode and ownership if they differ.
+// attributes returns the step that sets the mode and ownership if they differ.
 func (s *site) attributes(ctx context.Context) ([]modules.Step, error) {
 	after := s.now
 	var mode *fs.FileMode
@@ -123,7 +123,7 @@ func (s *site) directory(ctx context.Context) ([]modules.Step, error) {
 	return s.fetch(ctx, summary, risk, expect)
 }
 
-// owners returns to whom it will belong.
+// owners returns the owner and group that the file will have.
 func (s *site) owners(ctx context.Context) (owner, group string, err error) {
 	owner, group = s.Owner, s.Group
 	if owner != "" && group != "" {
@@ -182,7 +182,7 @@ func (s *site) fetch(ctx context.Context, summary string, risk modules.Risk, exp
 	}}, nil
 }
 
-// settled refuses a directory in which another user could exchange what is fetched.
+// settled rejects a directory in which another user could replace what is fetched.
 func (s *site) settled(ctx context.Context) error {
 	dir := path.Dir(s.Path)
 	_, there, err := observe.Follow(ctx, s.host, dir)
@@ -205,7 +205,7 @@ func (s *site) settled(ctx context.Context) error {
 		by, dir, s.host.Name())
 }
 
-// client returns the program with which the host downloads.
+// client returns the program that the host downloads with.
 func (s *site) client(ctx context.Context) (string, error) {
 	observe.Programs.Want(s.host, "curl", "wget")
 	for _, name := range []string{"curl", "wget"} {
@@ -220,7 +220,7 @@ func (s *site) client(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s has neither curl nor wget to download with: install one in a task before this one, apt { packages = [\"curl\"] }", s.host.Name())
 }
 
-// explain says why nothing was put in place.
+// explain says why nothing was moved into place.
 func (s *site) explain(exit int, _, stderr []byte) error {
 	said := strings.TrimSpace(string(stderr))
 	sum, program := s.sum()

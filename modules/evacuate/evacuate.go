@@ -1,4 +1,4 @@
-// Package evacuate empties a node of a Proxmox VE cluster of its guests.
+// Package evacuate implements the module that moves the guests of a Proxmox VE node to other nodes.
 package evacuate
 
 import (
@@ -14,26 +14,25 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Module is a node that is to have no guests.
 type Module struct {
-	LocalDisks bool          `hcl:"local_disks,optional" default:"false" doc:"Copy disks that lie on storages of the node to storages of the same name on the other one. It takes as long as it takes to copy them."`
-	Stopped    bool          `hcl:"stopped,optional" default:"false" doc:"Move guests that do not run, too, as before a node is removed. Highly available ones are refused then: maintenance mode leaves them."`
-	Timeout    time.Duration `hcl:"timeout,optional" default:"\"15m\"" doc:"How long to wait at most until the highly available guests have left."`
+	LocalDisks bool          `hcl:"local_disks,optional" default:"false" doc:"Copy disks on local storages to storages of the same name on the target node. This takes as long as the copy does."`
+	Stopped    bool          `hcl:"stopped,optional" default:"false" doc:"Also move stopped guests, for example before the node is removed. Stopped highly available guests are then an error, because maintenance mode does not move them."`
+	Timeout    time.Duration `hcl:"timeout,optional" default:"\"15m\"" doc:"How long to wait for the highly available guests to leave."`
 }
 
-// Spec describes the module.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "evacuate",
-	Summary: "A node of a Proxmox VE cluster without running guests, before it is restarted or removed",
+	Summary: "Moves the guests off a node, before it is restarted or removed",
 	Doc: `The guests of the host move to other nodes:
 
-- **highly available** ones by maintenance mode (` + "`ha-manager crm-command node-maintenance`" + `): the manager chooses where they go, and
-  brings them back when the mode ends. The module does not end it: notify a handler that does, as playbooks/upgrade.hcl does.
-- **others** one by one (` + "`qm migrate`, `pct migrate`" + `), the largest first, each to the node with the most free memory that has what it needs.
-  Virtual machines move while they run; containers are restarted. They do not come back by themselves.
+- **highly available** guests by maintenance mode (` + "`ha-manager crm-command node-maintenance`" + `): the HA manager chooses the nodes, and
+  brings the guests back when the mode ends. The module does not end the mode: notify a handler that does, as in playbooks/upgrade.hcl.
+- **other** guests one by one (` + "`qm migrate`, `pct migrate`" + `), the largest first, each to the suitable node with the most free memory.
+  Virtual machines keep running; containers are restarted. They do not come back by themselves.
 
-If any guest cannot move, none is moved, and the task says which and why: a raw device or a disk of the node, a lock, a mapped device that
-no other node has, a strict rule, no memory. Nodes that are offline, in maintenance mode, or not in the inventory, take no guests.`,
+If any guest cannot move, none is moved, and the error says which and why: a raw device or a local disk, a lock, a mapped device that
+no other node has, a strict rule, too little memory. Nodes that are offline, in maintenance mode, or not in the inventory are not used.`,
 	Example: `task "no guest runs here" {
   evacuate {}
 }
@@ -41,7 +40,7 @@ no other node has, a strict rule, no memory. Nodes that are offline, in maintena
 	New: func() modules.Module { return &Module{} },
 }
 
-// Scope implements modules.Scoped: two nodes that are emptied at once would send each other their guests.
+// Scope implements modules.Scoped: two nodes that are evacuated at once would move their guests to each other.
 func (m *Module) Scope() modules.Scope { return modules.OneByOne }
 
 // Validate implements modules.Validator.
@@ -59,7 +58,7 @@ type scene struct {
 	cluster  pve.Cluster
 	ha       pve.HA
 	guests   map[int]pve.Guest
-	configs  map[string]pve.GuestConfig // of the guests here
+	configs  map[string]pve.GuestConfig // of this node's guests
 	running  map[int]bool
 	storages map[string]pve.Storage
 	mappings map[string]pve.Mapping
@@ -115,7 +114,7 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	return s, err
 }
 
-// managed reports whether the manager of high availability moves a guest.
+// managed reports whether the HA manager moves the guest.
 func (s *scene) managed(id int) bool {
 	resource, ok := s.ha.Resources[s.sid(id)]
 	return ok && resource.State != "ignored"
@@ -157,7 +156,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, fmt.Errorf("nothing is moved from %s, because not all of its guests can move:\n%s", s.node, strings.Join(problems, "\n"))
 	}
 	var steps []modules.Step
-	// Without any resource there is no manager that would hear of it.
+	// Without any resource, the manager is idle and ignores the mode.
 	if len(s.ha.Resources) > 0 && (s.ha.Nodes[s.node] != "maintenance" || len(managed) > 0) {
 		steps = append(steps, m.maintenance(s, managed))
 	}
@@ -167,13 +166,13 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{Steps: steps}, nil
 }
 
-// moves reports whether maintenance mode moves a highly available guest: not one that is to stand still.
+// moves reports whether maintenance mode moves a highly available guest. It leaves those that should be stopped.
 func (s *scene) moves(id int) bool {
 	state := s.ha.Resources[s.sid(id)].State
 	return state == "started" || s.running[id]
 }
 
-// title is a guest in words.
+// title describes a guest for people.
 func (s *scene) title(id int) string {
 	kind := map[string]string{"qemu": "virtual machine", "lxc": "container"}[s.guests[id].Type]
 	if name := s.configs[strconv.Itoa(id)].Title(); name != "" {
@@ -190,7 +189,7 @@ func (s *scene) list(ids []int) string {
 	return strings.Join(all, ", ")
 }
 
-// maintenance is the step that has the manager move its guests. Which nodes they go to is not known.
+// maintenance returns the step that makes the HA manager move its guests. The target nodes are not known beforehand.
 func (m *Module) maintenance(s *scene, managed []int) modules.Step {
 	after, guests, running := s.ha.Clone(), maps.Clone(s.guests), maps.Clone(s.running)
 	after.Nodes[s.node] = "maintenance"

@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// targets are the nodes that take guests, with their free memory, and why the others do not.
+// targets returns the nodes that can take guests, with their free memory, and why the others cannot.
 func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems []string) {
 	free = map[string]uint64{}
 	for _, name := range s.cluster.Names() {
@@ -52,7 +52,7 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 	return free, problems
 }
 
-// stuck says why a highly available guest cannot leave; empty if it can.
+// stuck says why a highly available guest cannot leave, or "" if it can.
 func (s *scene) stuck(id int, targets map[string]uint64, stopped bool) string {
 	if stopped && !s.moves(id) {
 		return fmt.Sprintf("it is highly available and does not run, and maintenance mode leaves it here: move it (ha-manager crm-command relocate %s NODE)", s.sid(id))
@@ -81,7 +81,7 @@ func (s *scene) stuck(id int, targets map[string]uint64, stopped bool) string {
 	return s.ruled(s.sid(id), candidates)
 }
 
-// ruled says which rule, or group, of high availability leaves a guest no node; empty if none does.
+// ruled names the HA rule or group that leaves a guest no node, or returns "".
 func (s *scene) ruled(sid string, candidates []string) string {
 	allowed := func(nodes map[string]int) bool {
 		return slices.ContainsFunc(candidates, func(node string) bool { _, ok := nodes[node]; return ok })
@@ -112,14 +112,14 @@ func (s *scene) ruled(sid string, candidates []string) string {
 	return ""
 }
 
-// move is a guest that goes to another node.
+// move is the migration of a guest to another node.
 type move struct {
 	id     int
 	target string
-	local  bool // copies disks
+	local  bool // copies local disks
 }
 
-// assign finds a node for each guest, the largest first, and says of the others why there is none.
+// assign chooses a node for each guest, the largest guest first, and says why there is none for the others.
 func (m *Module) assign(s *scene, ids []int, targets map[string]uint64) (moves []move, problems []string) {
 	free := maps.Clone(targets)
 	memory := func(id int) uint64 { return s.configs[strconv.Itoa(id)].Memory() }
@@ -160,7 +160,7 @@ func (m *Module) assign(s *scene, ids []int, targets map[string]uint64) (moves [
 	return moves, problems
 }
 
-// room is the memory that nodes have left, in words.
+// room formats the free memory of nodes for people.
 func room(nodes []string, free map[string]uint64) string {
 	var all []string
 	for _, node := range nodes {
@@ -169,7 +169,7 @@ func room(nodes []string, free map[string]uint64) string {
 	return strings.Join(all, ", ")
 }
 
-// step is the step that moves the guest. The scene is that after it.
+// step returns the step that migrates the guest, and updates the scene to the state after it.
 func (v move) step(s *scene) modules.Step {
 	id := strconv.Itoa(v.id)
 	guest := s.guests[v.id]

@@ -16,7 +16,7 @@ import (
 // File is the desired state of a path.
 type File struct {
 	Path    string  `hcl:"path" doc:"Absolute path on the host."`
-	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path is. The default is link if target is given, directory if tree or files are, else present."`
+	State   string  `hcl:"state,optional" enum:"present,directory,link,absent" doc:"What the path should be. The default is link with target, directory with tree or files, and otherwise present."`
 	Content *string `hcl:"content,optional" doc:"The whole content of the file. Without content and source, existing content is kept and a missing file is created empty."`
 	Source  string  `hcl:"source,optional" path:"controller" doc:"Path of a file on the controller to copy, text or binary. A relative path is relative to the playbook's file."`
 	// Tree and Files are what a directory holds at least.
@@ -91,25 +91,25 @@ var Spec = modules.Spec{
 	Doc: `Files are replaced atomically: a reader sees the old content or the new one. Templates are a function of the
 language: ` + "`content = templatefile(\"hosts.tmpl\", { nodes = hosts })`" + `.
 
-Lines are compared without a carriage return at their end, and new ones end as those of the file do (CRLF or LF).
+Lines are compared without a trailing carriage return, and new lines get the file's line ending (CRLF or LF).
 
-Content is written **through** a symbolic link to where it leads, so that links into ` + "`/etc/pve`" + ` stay;
-` + "`replace = true`" + ` replaces the link. A link that belongs to another user than root and the acting one, or that lies where
-another may put one, is never followed: the task is refused, and says whose it is. Let it act as that user.
+Content is written **through** a symbolic link to its target, so that links into ` + "`/etc/pve`" + ` stay;
+` + "`replace = true`" + ` replaces the link. A link that belongs to a user other than root and the acting one, or that is in a directory where
+another user could create one, is never followed: the task fails and names the user. Let the task act as that user.
 
-Mode, owner, access control lists and extended attributes of a file that is written are kept. A file with further names
-(hard links) is parted from them, which the step says.
+Mode, owner, access control lists and extended attributes of an existing file are kept. A file with other names
+(hard links) is separated from them, which the step mentions.
 
-Refused: to remove a directory that is not empty without ` + "`recursive = true`" + `, to remove ` + "`/`" + ` or a directory in it,
-to replace a directory that is not empty by anything else, to edit a line of a file that is absent without
-` + "`create = true`" + `, and a block whose end marker is missing.
+These are refused: removing a non-empty directory without ` + "`recursive = true`" + `, removing ` + "`/`" + ` or a directory directly below it,
+replacing a non-empty directory by anything else, editing a line of a missing file without
+` + "`create = true`" + `, and editing a block whose end marker is missing.
 
-` + "`tree`" + ` copies a directory of the controller, and ` + "`files`" + ` adds content from the playbook, such as templates. Both only add and change:
-what else is in the directory stays. ` + "`mode`" + ` is then that of the directories.
+` + "`tree`" + ` copies a directory from the controller, and ` + "`files`" + ` adds content from the playbook, such as templates. Both only add and change:
+other files in the directory stay. ` + "`mode`" + ` then applies to directories.
 
-A ` + "`guard`" + ` is for configuration that can lock you out: sshd's, a packet filter's. Where the file changes, the host is first told to put
-the old one back by itself once the time is over, then the file is written and ` + "`apply`" + ` is run, and hlplay logs in anew. Only if
-that works, and ` + "`prove`" + ` succeeds, the change stays. Whatever cuts the run off, the host is as it was after that time.
+A ` + "`guard`" + ` is for configuration that can lock you out, such as sshd's or a packet filter's. Before the file is changed, the host is told to restore
+the old one by itself after the given time. Then the file is written, ` + "`apply`" + ` is run, and hlplay logs in again. Only if
+that works, and ` + "`prove`" + ` succeeds, does the change stay. Whatever interrupts the run, the host returns to its former state after that time.
 
 The mode and owner of files in ` + "`/etc/pve`" + ` are decided by the cluster file system; asking for others is an error.`,
 	Example: `task "time zone" {

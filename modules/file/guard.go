@@ -13,9 +13,9 @@ import (
 // Guard combines a change of the file and the command that puts it into effect into one transaction, which the host
 // undoes by itself unless a new login succeeds.
 type Guard struct {
-	Apply  []string      `hcl:"apply" doc:"The command that makes the new content count: [\"systemctl\", \"reload\", \"ssh\"]. Where the change is undone, it is run again."`
-	Within time.Duration `hcl:"within,optional" default:"90s" doc:"The host undoes the change after this time unless hlplay has logged in to it anew."`
-	Prove  []string      `hcl:"prove,optional" doc:"A command that must succeed on the host over the new connection; it is tried again until the time is nearly over."`
+	Apply  []string      `hcl:"apply" doc:"The command that applies the new content: [\"systemctl\", \"reload\", \"ssh\"]. It is run again if the change is undone."`
+	Within time.Duration `hcl:"within,optional" default:"90s" doc:"The host undoes the change after this time unless hlplay has logged in again."`
+	Prove  []string      `hcl:"prove,optional" doc:"A command that must succeed on the host over the new connection; it is retried until the time is almost up."`
 }
 
 const (

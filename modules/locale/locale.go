@@ -1,4 +1,4 @@
-// Package locale makes locales and sets the one that the host speaks.
+// Package locale implements the module that generates locales and sets the host's default one.
 package locale
 
 import (
@@ -20,9 +20,9 @@ import (
 var Spec = modules.Spec{
 	Name:    "locale",
 	Aliases: []string{"locale_gen", "localectl"},
-	Summary: "Locales that programs can use, and the one that the host speaks",
-	Doc: `Lists locales in /etc/locale.gen and has locale-gen make those that are missing; no locale is removed. ` + "`lang`" + ` sets LANG in
-/etc/default/locale, which counts for logins and services that begin afterwards. The package locales must be installed.`,
+	Summary: "Generated locales, and the host's default locale",
+	Doc: `Lists locales in /etc/locale.gen and generates missing ones with locale-gen; no locale is removed. ` + "`lang`" + ` sets LANG in
+/etc/default/locale, which applies to later logins and to services that are started later. The package locales must be installed.`,
 	Example: `task "German texts, English messages" {
   locale {
     generate = ["en_US.UTF-8", "de_DE.UTF-8"]
@@ -34,21 +34,21 @@ var Spec = modules.Spec{
 
 // locale holds the module's arguments.
 type locale struct {
-	Generate []string `hcl:"generate,optional" doc:"Locales that must be there, all in UTF-8: en_US.UTF-8."`
-	Lang     string   `hcl:"lang,optional" doc:"The locale of the host: one that is generated, or C.UTF-8."`
+	Generate []string `hcl:"generate,optional" doc:"Locales to generate, all in UTF-8: en_US.UTF-8."`
+	Lang     string   `hcl:"lang,optional" doc:"The host's default locale: a generated one, or C.UTF-8."`
 }
 
 const (
 	list      = "/etc/locale.gen"           // locale.gen(5)
-	supported = "/usr/share/i18n/SUPPORTED" // what locale-gen can make
+	supported = "/usr/share/i18n/SUPPORTED" // what locale-gen can generate
 	setting   = "/etc/default/locale"       // locale(5), read by pam_env and systemd; a link to /etc/locale.conf since Debian 13
 	generator = "locale-gen"
 )
 
-// form is the name of a locale in UTF-8.
+// form matches the name of a UTF-8 locale.
 var form = regexp.MustCompile(`^[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?$`)
 
-// generated observes the locales that programs can use, in the form of normal, under the name "".
+// generated observes the locales that programs can use, normalized by normal. Its only name is "".
 var generated = &observe.Kind[[]string]{
 	Name: "locales", What: "the locales of the host",
 	Ask: func([]string) []remote.Query { return []remote.Query{{Script: "locale -a", Inline: true}} },
@@ -69,7 +69,8 @@ var generated = &observe.Kind[[]string]{
 	},
 }
 
-// normal returns the name of a locale as the C library compares it: the codeset in lower case and without hyphens.
+// normal returns the name of a locale in the form that the C library compares: with the codeset in lower case and without
+// hyphens.
 func normal(name string) string {
 	base, rest, ok := strings.Cut(name, ".")
 	if !ok {
@@ -99,7 +100,7 @@ func (m *locale) Validate() error {
 	return nil
 }
 
-// Want announces what Plan reads.
+// Want implements modules.Announcer.
 func (m *locale) Want(h modules.Host) {
 	generated.Want(h, "")
 	if len(m.Generate) > 0 {
@@ -135,7 +136,7 @@ func (m *locale) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{Steps: append(steps, set...)}, err
 }
 
-// make plans to list and make the locales that are missing.
+// make plans to list and generate the missing locales.
 func (m *locale) make(ctx context.Context, h modules.Host, there []string) ([]modules.Step, error) {
 	var missing []string
 	for _, name := range m.Generate {
@@ -181,7 +182,7 @@ func (m *locale) make(ctx context.Context, h modules.Host, there []string) ([]mo
 	}), nil
 }
 
-// merged returns the locales together with those that are made.
+// merged returns the locales including the generated ones.
 func merged(now, made []string) []string {
 	all := slices.Clone(now)
 	for _, name := range made {
@@ -191,10 +192,10 @@ func merged(now, made []string) []string {
 	return slices.Compact(all)
 }
 
-// entry is the line of a locale in locale.gen and SUPPORTED.
+// entry returns the line of a locale in locale.gen and SUPPORTED.
 func entry(name string) string { return name + " UTF-8" }
 
-// isEntry reports whether a line is that of a locale. A modifier may stand for a name without the codeset.
+// isEntry reports whether a line is that of the locale. A name with a modifier may lack the codeset.
 func isEntry(line, name string) bool {
 	fields := strings.Fields(line)
 	return len(fields) == 2 && fields[1] == "UTF-8" && (fields[0] == name || fields[0] == strings.Replace(name, ".UTF-8", "", 1))
@@ -209,7 +210,7 @@ func hasEntry(text, name string) bool {
 	return false
 }
 
-// withEntry returns the text of locale.gen with the line of a locale: one that is commented out counts from then on.
+// withEntry returns the text of locale.gen with the line of a locale; a commented-out line is uncommented.
 func withEntry(text, name string) string {
 	if hasEntry(text, name) {
 		return text
@@ -227,7 +228,7 @@ func withEntry(text, name string) string {
 	return text + entry(name) + "\n"
 }
 
-// withLang returns the text of the setting with another LANG; what else is set stays.
+// withLang returns the text of the file with another LANG. Other variables are kept.
 func withLang(text, lang string) string {
 	lines := strings.SplitAfter(text, "\n")
 	for i, line := range lines {

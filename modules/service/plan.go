@@ -70,7 +70,7 @@ func (s *Service) needsUnit() bool {
 	return s.Enabled != nil && *s.Enabled || s.State != "" && s.State != "stopped"
 }
 
-// planner collects steps and tracks the state of the unit after them.
+// planner collects steps and tracks the unit's state after them.
 type planner struct {
 	name    string
 	unit    observe.Unit

@@ -12,20 +12,20 @@ import (
 // Service is the desired state of a unit.
 type Service struct {
 	Name    string `hcl:"name" doc:"Name of the unit; .service is the default suffix."`
-	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"restarted and reloaded act every time the task runs, which is meant for handlers. By default the unit is left as it is."`
+	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"State of the unit. restarted and reloaded act every time the task runs, and are meant for handlers. By default the state is left alone."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
-	// DaemonReload is a state too: systemd knows for each unit whether its file is newer than what it has read.
+	// DaemonReload is a state too: systemd knows for each unit whether the file has changed since it was read.
 	DaemonReload bool `hcl:"daemon_reload,optional" doc:"Reload systemd's unit files if the unit's own has changed."`
 }
 
-// settle bounds the time between the end of systemctl and the desired state: the unit may still be activating.
+// settle limits the time between the end of systemctl and the desired state: the unit may still be activating.
 const settle = 15 * time.Second
 
-// result is the registered result.
+// result is what the module registers.
 type result struct {
 	Name    string `cty:"name" doc:"Name of the unit."`
-	Active  bool   `cty:"active" doc:"Whether it runs."`
+	Active  bool   `cty:"active" doc:"Whether it is running."`
 	Enabled bool   `cty:"enabled" doc:"Whether it starts at boot."`
 }
 
@@ -34,17 +34,17 @@ var Spec = modules.Spec{
 	Name:    "service",
 	Aliases: []string{"systemd", "systemd_service"},
 	Summary: "A systemd unit: started or stopped, enabled at boot, masked; restarted or reloaded",
-	Doc: `` + "`started`, `stopped`, `enabled` and `masked`" + ` are states. ` + "`restarted` and `reloaded`" + ` are acts: they happen each time and
-count as a change each time, so they belong into a handler. A unit that cannot reload is restarted, one
+	Doc: `` + "`started`, `stopped`, `enabled` and `masked`" + ` are states. ` + "`restarted` and `reloaded`" + ` are actions: they happen each time and
+count as a change each time, so they belong in a handler. A unit that cannot reload is restarted, and one
 that is not active is started.
 
-A service that ends within a second of its start fails the task with the last lines of its journal, whatever
-systemctl said: of many types of service systemd says that they are started before they have done anything.
-A unit that does its work and ends (a oneshot without RemainAfterExit) never counts as started.
+A service that ends within a second of its start fails the task with the last lines of its journal, even if
+systemctl succeeds: systemd considers many types of services started before they have done anything.
+A unit that does its work and exits (a oneshot without RemainAfterExit) never counts as started.
 
-What is enabled or masked with --runtime is forgotten at the next boot, and counts as neither. A System V init script is
-enabled and disabled as systemctl does it, by its links in /etc/rc?.d. A unit that cannot be enabled (static, indirect,
-generated from /etc/fstab, transient) is refused with what to do instead.`,
+A unit that is enabled or masked with --runtime counts as neither, because that does not survive a reboot. A System V init script is
+enabled and disabled by its links in /etc/rc?.d, as systemctl does it. A unit that cannot be enabled (static, indirect,
+generated from /etc/fstab, transient) is refused, and the error says what to do instead.`,
 	Example: `task "time is kept" {
   service {
     name    = "chrony"

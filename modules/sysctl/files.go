@@ -7,11 +7,11 @@ import (
 	"hlplay/modules"
 )
 
-// bootFiles observes the files from which systemd-sysctl configures the kernel at boot (sysctl.d(5)), under the empty
-// name. Masked files are empty.
+// bootFiles observes the files from which systemd-sysctl configures the kernel at boot (sysctl.d(5)). Its only name is "".
+// Masked files appear as empty.
 var bootFiles = observe.TextFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")
 
-// placed returns what a file means to the kernel at the next boot.
+// placed returns what a file at that path changes for the next boot.
 func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	if dir, base := path.Split(name); dir != "/etc/sysctl.d/" || path.Ext(base) != ".conf" {
 		return nil

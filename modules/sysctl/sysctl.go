@@ -19,20 +19,20 @@ import (
 var Spec = modules.Spec{
 	Name:    "sysctl",
 	Summary: "Kernel settings, now and at boot",
-	Doc: `Sets kernel settings at once (sysctl -w) and writes them to a file of /etc/sysctl.d, from which they are set at
-every boot. Lines of other settings and comments in that file stay as they are.
+	Doc: `Sets kernel settings at once (sysctl -w) and writes them to a file in /etc/sysctl.d, from which they are set at
+every boot. Lines of other settings and comments in that file are kept.
 
-Values are compared as what they mean to the kernel: blanks or tabs, decimal or hexadecimal, lists of numbers and
-ranges in any order, the first few numbers of several. One that the kernel keeps in yet another form, or limits, is an
-error that says what it keeps. Settings that reset others (net.ipv4.ip_forward) are written before those.
+Values are compared by what they mean to the kernel: blanks or tabs, decimal or hexadecimal, lists of numbers and
+ranges in any order, the first few numbers of several. A value that the kernel stores in another form, or clamps, is an
+error that shows the stored value. Settings that reset others (net.ipv4.ip_forward) are written before them.
 
-A setting that the running kernel does not have is an error: most of the time a kernel module has to be loaded first
-(net.bridge.* needs br_netfilter). So is one that can only be written (net.ipv4.route.flush, vm.drop_caches): that is an
-act and not a state, and belongs into a command.
+A setting that the running kernel does not have is an error: usually a kernel module has to be loaded first
+(net.bridge.* needs br_netfilter). So is a write-only setting (net.ipv4.route.flush, vm.drop_caches), which is an
+action and not a state: use command for it.
 
-With state = "absent" the lines go away; the running kernel keeps its value until the next boot, because the kernel's own
-default is not known. A file that is read later and sets the same name otherwise is reported as a note; one that is masked
-(a file or a link to /dev/null of its name in /etc/sysctl.d) is not read.`,
+With state = "absent" the lines are removed; the running kernel keeps its value until the next boot, because the kernel's own
+default is not known. A note reports a file that is read later and sets the same name to another value. A masked file
+(one that a file or a link to /dev/null of the same name in /etc/sysctl.d replaces) is not read.`,
 	Example: `task "kernel settings for Ceph" {
   sysctl {
     settings = {

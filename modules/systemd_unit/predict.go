@@ -13,11 +13,11 @@ import (
 type install struct {
 	// links are the symbolic links that systemctl enable makes.
 	links []string
-	// other is set if there is more to it than WantedBy=, RequiredBy= and UpheldBy=.
+	// other is set if the section has keys other than WantedBy=, RequiredBy= and UpheldBy=.
 	other bool
 }
 
-// installOf reads the [Install] section of a unit file, as described in systemd.unit(5).
+// installOf parses the [Install] section of a unit file, as described in systemd.unit(5).
 func installOf(name, text string) install {
 	var in install
 	section := ""
@@ -43,7 +43,7 @@ func installOf(name, text string) install {
 	return in
 }
 
-// loaded returns what is expected of the unit once systemd has read the file.
+// loaded returns the expected unit once systemd has read the file.
 func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 	switch {
 	case s.template():
@@ -72,7 +72,7 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 		if len(links) > 0 {
 			after.UnitFileState = "disabled"
 		}
-		for _, link := range links { // left by a unit of the same name
+		for _, link := range links { // left over from a unit of the same name
 			if link.Exists() {
 				after.UnitFileState = "enabled"
 			}
@@ -84,7 +84,7 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 	return observe.Units.Expect(s.Name, after), nil
 }
 
-// withoutDropIn returns what is expected of the unit once the drop-in is gone.
+// withoutDropIn returns the expected unit without the drop-in.
 func (s *site) withoutDropIn() observe.Expectation {
 	switch {
 	case s.template():
@@ -97,7 +97,7 @@ func (s *site) withoutDropIn() observe.Expectation {
 	return observe.Units.Expect(s.Name, after)
 }
 
-// gone returns what is expected of the unit once its file is gone. A file of a package's may take its place.
+// gone returns the expected unit without its file. A file from a package may then apply.
 func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 	if s.template() {
 		return s.instances("its template is gone"), nil
@@ -124,7 +124,7 @@ func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 	}), nil
 }
 
-// instances returns that nothing is known of a template's instances.
+// instances returns that nothing is known about the instances of a template.
 func (s *site) instances(because string) observe.Expectation {
 	stem, kind, _ := strings.Cut(s.Name, "@")
 	return observe.Expectation{

@@ -1,4 +1,4 @@
-// Package systemd_unit manages the unit files and drop-ins that administrators write for systemd.
+// Package systemd_unit implements the module for systemd unit files and drop-ins.
 package systemd_unit
 
 import (
@@ -21,12 +21,12 @@ var Spec = modules.Spec{
 	Name:    "systemd_unit",
 	Aliases: []string{"systemd_timer", "systemd_dropin"},
 	Summary: "A unit file of systemd, or a drop-in for a unit",
-	Doc: `Writes ` + "`/etc/systemd/system/NAME`" + `, or with ` + "`drop_in`" + ` a file in ` + "`NAME.d`" + ` that changes a unit which a package or another task brings, and
-has systemd read it. Nothing is written unless ` + "`systemd-analyze verify`" + ` accepts it: keys and sections that systemd would
+	Doc: `Writes ` + "`/etc/systemd/system/NAME`" + `, or with ` + "`drop_in`" + ` a file in ` + "`NAME.d`" + ` that extends a unit from a package or another task, and
+reloads systemd. Nothing is written unless ` + "`systemd-analyze verify`" + ` accepts it: keys and sections that systemd would
 ignore are errors, and so are programs that do not exist. Write a service before the timer or socket that starts it.
 
-The unit is neither started nor enabled, which the module service does; a unit that runs keeps what it was started with, so notify a
-handler that restarts it. Everybody on a host can read what is in a unit: keep secrets in a file named by ` + "`EnvironmentFile=`" + ` or
+The unit is neither started nor enabled; use the module service for that. A running unit keeps its old configuration, so notify a
+handler that restarts it. Everybody on the host can read unit files: keep secrets in a file named by ` + "`EnvironmentFile=`" + ` or
 ` + "`LoadCredential=`" + `.
 
 ` + "`state = \"absent\"`" + ` stops and disables the unit, and removes its file; a drop-in is removed without touching the unit's state.`,
@@ -71,7 +71,7 @@ task "sshd may open many files" {
 	New:    func() modules.Module { return &unit{} },
 }
 
-// result is the registered result.
+// result is what the module registers.
 type result struct {
 	Name string `cty:"name" doc:"Name of the unit."`
 	Path string `cty:"path" doc:"Path of the file."`
@@ -80,10 +80,10 @@ type result struct {
 // unit holds the module's arguments.
 type unit struct {
 	Name    string `hcl:"name" doc:"Name of the unit with its type: backup.service, backup.timer, or a template, backup@.service."`
-	Content string `hcl:"content,optional" doc:"The whole content of the file. Needed unless state is absent."`
-	DropIn  string `hcl:"drop_in,optional" doc:"Name of a drop-in, such as limits for limits.conf. By default the unit's own file is meant."`
+	Content string `hcl:"content,optional" doc:"The whole content of the file. Required unless state is absent."`
+	DropIn  string `hcl:"drop_in,optional" doc:"Name of a drop-in, such as limits for limits.conf. The default is the unit's own file."`
 	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the file exists."`
-	Verify  bool   `hcl:"verify,optional" default:"true" doc:"Whether systemd-analyze must accept the content. Set it to false for a program that comes later."`
+	Verify  bool   `hcl:"verify,optional" default:"true" doc:"Whether systemd-analyze must accept the content. Set it to false if the unit's program is installed later."`
 }
 
 const (
@@ -127,10 +127,10 @@ func (u *unit) path() string {
 	return path.Join(units, u.Name)
 }
 
-// template reports whether the unit is a template, of which systemd only knows instances.
+// template reports whether the unit is a template. systemd only knows the instances of one.
 func (u *unit) template() bool { return strings.Contains(u.Name, "@.") }
 
-// Want announces what Plan reads first.
+// Want implements modules.Announcer.
 func (u *unit) Want(h modules.Host) {
 	if u.Name == "" {
 		return
@@ -170,13 +170,13 @@ func (u *unit) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return modules.Plan{Steps: steps, Data: modules.Data(result{Name: u.Name, Path: u.path()})}, nil
 }
 
-// site is the unit as a host has it.
+// site is the observed state of the unit.
 type site struct {
 	*unit
 	host modules.Host
 	file observe.File
 	now  observe.Unit // zero for a template
-	// doubt is why, in check mode, the unit cannot be known.
+	// doubt is why check mode cannot know the unit.
 	doubt error
 }
 
@@ -226,7 +226,7 @@ const analyze = "systemd-analyze"
 //go:embed verify.sh
 var verifyScript string
 
-// verify returns the step that has systemd look at the content before it takes its place.
+// verify returns the step that has systemd check the content before it is written.
 func (s *site) verify(content string) modules.Step {
 	argv := []string{"sh", "-c", verifyScript, "sh", s.Name}
 	if s.DropIn != "" {
@@ -245,7 +245,7 @@ func (s *site) verify(content string) modules.Step {
 	}
 }
 
-// refusedError says what systemd-analyze found in content that was not written.
+// refusedError says what systemd-analyze found in the content.
 type refusedError struct{ unit, said string }
 
 func (e *refusedError) Error() string {
@@ -256,12 +256,11 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("systemd-analyze refuses %s: %s; nothing was written", e.unit, first)
 }
 
-// Hint says what to do.
 func (e *refusedError) Hint() string {
 	return "correct the content; systemd.directives(7) lists what may be set where. A program that comes later allows verify = false"
 }
 
-// Output returns all that systemd-analyze said.
+// Output returns the whole output of systemd-analyze.
 func (e *refusedError) Output() string { return e.said }
 
 // label names the file for people.
@@ -272,7 +271,7 @@ func (s *site) label() string {
 	return s.Name
 }
 
-// reload returns the step that has systemd read its files.
+// reload returns the step that reloads systemd's unit files.
 func (s *site) reload(expect ...observe.Expectation) modules.Step {
 	step := conffile.ReloadUnits(s.label())
 	step.Expect = expect
@@ -314,7 +313,7 @@ func (s *site) absent(ctx context.Context) ([]modules.Step, error) {
 	return append(append(steps, removed...), s.reload(gone)), nil
 }
 
-// ended returns the steps after which nothing of the unit runs or will run.
+// ended returns the steps that stop and disable the unit.
 func (s *site) ended() []modules.Step {
 	if s.template() {
 		pattern := strings.Replace(s.Name, "@.", "@*.", 1)

@@ -22,12 +22,12 @@ type WaitFor struct {
 	Address string `hcl:"address,optional" default:"127.0.0.1" doc:"Name or address to connect to."`
 
 	Path     string `hcl:"path,optional" doc:"Absolute path that must exist, or not exist (state)."`
-	State    string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent waits until the path is gone, or the port closed."`
+	State    string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent waits until the path is gone or the port is closed."`
 	Contains string `hcl:"contains,optional" doc:"Regular expression (RE2; ^ and $ match at line breaks) that the file at path must match."`
 
 	Unit    string        `hcl:"unit,optional" doc:"systemd unit that must be active."`
 	Command []string      `hcl:"command,optional" doc:"A read-only command that must exit with 0."`
-	Time    time.Duration `hcl:"time,optional" doc:"Wait for that long, and for nothing else: for what shows in no other way that it is done."`
+	Time    time.Duration `hcl:"time,optional" doc:"Only wait for this long, for work whose completion nothing else shows."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait before the task fails."`
 }
 
@@ -35,9 +35,9 @@ type WaitFor struct {
 var Spec = modules.Spec{
 	Name:    "wait_for",
 	Aliases: []string{"pause"},
-	Summary: "Waits until a port answers, a path is there, a unit is active or a command succeeds",
-	Doc: `Waiting changes nothing and never counts as a change. In check mode nothing is waited for: a condition that
-does not hold yet is taken to hold afterwards. Whether what a package may bring is absent is uncertain.`,
+	Summary: "Waits until a port answers, a path exists, a unit is active or a command succeeds",
+	Doc: `Waiting changes nothing. Check mode does not wait: a condition that
+does not hold yet is predicted to hold afterwards. Whether something that a package may provide is absent is uncertain.`,
 	Example: `task "the web interface answers" {
   wait_for {
     port    = 8006

@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// connect writes the files of the interface, and has one that is up follow.
+// connect writes the files of the interface, and updates the interface if it is up.
 func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, peers []peer) ([]modules.Step, error) {
 	before, _, err := observe.Text(ctx, h, m.conf())
 	if err != nil {
@@ -46,7 +46,7 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 		return nil, err
 	case own.Up && !unit.Active():
 		return nil, fmt.Errorf("%s is up on %s, but not by %s: take it down first (ip link delete %s)", m.Interface, h.Name(), m.unit(), m.Interface)
-	case !unit.Active(): // a task of the module service starts it
+	case !unit.Active(): // a task with the module service starts it
 		return steps, nil
 	}
 	want := m.wanted(h.Name(), own, peers)
@@ -69,7 +69,7 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 	return steps, nil
 }
 
-// wanted is the interface when it is up.
+// wanted returns the interface as it should be once it is up.
 func (m *wireguard) wanted(host string, own tunnel, peers []peer) tunnel {
 	own.Up, own.Key, own.Port, own.MTU, own.Addresses = true, own.Public, m.Port, m.MTU, []string{m.address(host).String()}
 	own.Allowed = map[string]string{}
@@ -79,12 +79,12 @@ func (m *wireguard) wanted(host string, own tunnel, peers []peer) tunnel {
 	return own
 }
 
-// address returns the address of a host in the network as the kernel writes it: IPv6 in lower case, and zeros left out.
+// address returns the address of a host in the network in the kernel's notation: IPv6 in lower case and with zeros omitted.
 func (m *wireguard) address(host string) netip.Prefix {
 	return netip.MustParsePrefix(m.Addresses[host])
 }
 
-// render is the configuration for wg-quick(8). It has no secret in it: the interface gets its key from the file of its own.
+// render returns the configuration for wg-quick(8). It contains no secret: the key is in a file of its own.
 func (m *wireguard) render(host string, peers []peer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Kept by hlplay. The private key is in %s.\n[Interface]\nAddress = %s\nListenPort = %d\nMTU = %d\nPostUp = wg set %%i private-key %s/%%i.key\n",
@@ -101,8 +101,8 @@ func (m *wireguard) render(host string, peers []peer) string {
 	return b.String()
 }
 
-// renderDropIn is the drop-in of the unit. That which Debian brings reloads by what the configuration holds, which would take the interface
-// its key.
+// renderDropIn returns the drop-in of the unit. Debian's unit reloads with the configuration alone, which would remove the
+// interface's key.
 func (m *wireguard) renderDropIn() string {
 	text := "# Kept by hlplay.\n"
 	if len(m.Before) > 0 {

@@ -12,22 +12,22 @@ import (
 	"hlplay/engine/remote"
 )
 
-// tunnel is an interface of WireGuard on a host. Its private key is never read.
+// tunnel is a WireGuard interface of a host. Its private key is never read.
 type tunnel struct {
-	// Public is the public half of the key in /etc/wireguard; empty without one.
+	// Public is the public half of the key in /etc/wireguard, or "" if there is none.
 	Public string
-	// Loose is what is wrong with who can read the key; empty if nothing is.
+	// Loose says who else can read the key, or "" if only root can.
 	Loose string
-	// Up reports whether the interface exists; all that follows is the kernel's, and empty if it does not.
+	// Up reports whether the interface exists. The fields below describe it in the kernel, and are zero if it does not.
 	Up        bool
-	Key       string // the public half of the key that it uses
+	Key       string // the public half of the key in use
 	Port, MTU int
 	Addresses []string
-	// Allowed are the addresses of each peer, by public key.
+	// Allowed holds the allowed addresses of each peer, by public key.
 	Allowed map[string]string
 }
 
-// tunnels observes interfaces of WireGuard by their names.
+// tunnels observes WireGuard interfaces by name.
 var tunnels = &observe.Kind[tunnel]{
 	Name: "wireguard", What: "the WireGuard interface %s",
 	Ask: func(names []string) []remote.Query {
@@ -56,7 +56,7 @@ done`}}
 			tell(name, all[name], err)
 		}
 	},
-	// The key of a new interface, and of its peers, is known once it is made.
+	// The keys of a new interface and of its peers are unknown until they are made.
 	Complete: func(expected, found tunnel) tunnel {
 		if strings.HasPrefix(expected.Public, "made-on-") {
 			expected.Public = found.Public
@@ -65,7 +65,7 @@ done`}}
 	},
 }
 
-// parse reads what the query prints: lines of a word and its value, and of peers with what they are allowed.
+// parse parses the output of the query: lines of a word and its value, and lines of peers with their allowed addresses.
 func parse(text string) (map[string]tunnel, error) {
 	all := map[string]tunnel{}
 	name := ""

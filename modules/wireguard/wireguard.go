@@ -1,4 +1,4 @@
-// Package wireguard connects hosts with each other by WireGuard.
+// Package wireguard implements the module that connects hosts by WireGuard.
 package wireguard
 
 import (
@@ -12,19 +12,19 @@ import (
 	"hlplay/modules"
 )
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "wireguard",
-	Summary: "A WireGuard network between hosts, each of which keeps its own key",
-	Doc: `Without ` + "`addresses`" + ` the task makes the host's key, in /etc/wireguard/INTERFACE.key. It is made on the host and never leaves it;
-the result has its public half. With ` + "`addresses`" + `, in a later task, every host of the network becomes a peer of every other one: the public
-keys are read on the hosts, also on those that the play leaves out, and /etc/wireguard/INTERFACE.conf is written for wg-quick(8), without the
+	Summary: "A WireGuard network between hosts",
+	Doc: `Without ` + "`addresses`" + ` the task creates the host's private key in /etc/wireguard/INTERFACE.key. It is created on the host and never leaves it;
+the result has the public key. With ` + "`addresses`" + `, in a later task, every host of the network becomes a peer of every other one: the public
+keys are read from all hosts, including those outside the play, and /etc/wireguard/INTERFACE.conf is written for wg-quick(8) without the
 private key. Start wg-quick@INTERFACE.service with the module service.
 
-An interface that is up follows: peers that come, go or change their key without an interruption (wg syncconf), an address, port or MTU by a
-restart of the unit. What somebody has changed with wg(8) alone is changed back.
+An interface that is up is updated: peers and their keys without an interruption (wg syncconf), an address, port or MTU by
+restarting the unit. Changes made with wg(8) alone are reverted.
 
-` + "`before`" + ` orders the interface before units that need it at boot, such as corosync.service.`,
+` + "`before`" + ` starts the interface before units that need it at boot, such as corosync.service.`,
 	Example: `task "keys" {
   wireguard {
     interface = "wg0"
@@ -52,23 +52,22 @@ const (
 	dir      = "/etc/wireguard"
 )
 
-// Result is what a task registers.
+// Result is what the module registers.
 type Result struct {
 	PublicKey string `cty:"public_key" doc:"The public key of the host."`
 }
 
-// wireguard is the module's arguments.
 type wireguard struct {
-	Interface string            `hcl:"interface" doc:"The interface: wg0."`
+	Interface string            `hcl:"interface" doc:"Name of the interface: wg0."`
 	Addresses map[string]string `hcl:"addresses,optional" doc:"All hosts of the network by their names in the inventory, each with its address in the network and the prefix length: 10.99.0.1/24. The same on every host."`
-	Endpoints map[string]string `hcl:"endpoints,optional" doc:"The addresses under which the hosts reach each other. A host that has none here, as behind NAT, is one that reaches the others."`
+	Endpoints map[string]string `hcl:"endpoints,optional" doc:"Addresses by which the hosts reach each other. A host without one, for example behind NAT, connects to the others."`
 	Port      int               `hcl:"port,optional" default:"51820" doc:"The UDP port, the same on all hosts."`
-	MTU       int               `hcl:"mtu,optional" default:"1420" doc:"The largest packet in bytes: that of the network below less 80, or less 60 if that is IPv4 alone."`
-	Keepalive int               `hcl:"keepalive,optional" default:"25" doc:"Every how many seconds a packet is sent to each peer, so that NAT and firewalls keep the way open; 0 sends none."`
+	MTU       int               `hcl:"mtu,optional" default:"1420" doc:"MTU in bytes: that of the underlying network less 80, or less 60 if it is IPv4 only."`
+	Keepalive int               `hcl:"keepalive,optional" default:"25" doc:"Interval in seconds at which a packet is sent to each peer, so that NAT and firewalls keep the connection open; 0 sends none."`
 	Before    []string          `hcl:"before,optional" doc:"Units that start after the interface is up."`
 }
 
-var interfaceForm = regexp.MustCompile(`^[A-Za-z0-9_=+.-]{1,15}$`) // as wg-quick(8) takes it
+var interfaceForm = regexp.MustCompile(`^[A-Za-z0-9_=+.-]{1,15}$`) // as wg-quick(8) accepts it
 
 func (m *wireguard) Validate() error {
 	switch {
@@ -113,14 +112,14 @@ func (m *wireguard) Validate() error {
 	return nil
 }
 
-var endpointForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // a name; what is an address has been parsed
+var endpointForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // a host name; addresses have been parsed
 
 func (m *wireguard) conf() string   { return dir + "/" + m.Interface + ".conf" }
 func (m *wireguard) key() string    { return dir + "/" + m.Interface + ".key" }
 func (m *wireguard) unit() string   { return "wg-quick@" + m.Interface + ".service" }
 func (m *wireguard) dropIn() string { return "/etc/systemd/system/" + m.unit() + ".d/hlplay.conf" }
 
-// Want announces what the plan reads first.
+// Want implements modules.Announcer.
 func (m *wireguard) Want(h modules.Host) {
 	observe.Files.Want(h, program)
 	tunnels.Want(h, m.Interface)
@@ -130,7 +129,7 @@ func (m *wireguard) Want(h modules.Host) {
 	}
 }
 
-// Plan makes the host's key, or its part of the network.
+// Plan implements modules.Module.
 func (m *wireguard) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	m.Want(h)
 	if there, err := observe.Exists(ctx, h, program); err != nil {
@@ -170,9 +169,9 @@ func (m *wireguard) noKey(h modules.Host) error {
 	return fmt.Errorf("%s has no key for %s: make the keys in a task before this one, which gives interface alone, and runs on all hosts of the network", h.Name(), m.Interface)
 }
 
-// makeKey makes the private key. A link puts it in place, which replaces nothing.
+// makeKey creates the private key. It is moved into place with a hard link, which cannot replace an existing key.
 func (m *wireguard) makeKey(h modules.Host, own tunnel) modules.Step {
-	// Only check mode ever sees this: a real run reads the key.
+	// Only check mode uses this: a real run reads the key.
 	own.Public = "made-on-" + h.Name()
 	return modules.Step{
 		Summary: "make a key for " + m.Interface,
@@ -184,7 +183,7 @@ rm -f -- "$t"; exit "$rc"`, "sh", m.key()}, Limit: time.Minute},
 	}
 }
 
-// peers are the other hosts of the network, in the order of their names.
+// peers returns the other hosts of the network, sorted by name.
 func (m *wireguard) peers(ctx context.Context, h modules.Host, own tunnel) ([]peer, error) {
 	hosts := map[string]modules.Host{}
 	for _, name := range sorted(m.Addresses) {
@@ -208,7 +207,7 @@ func (m *wireguard) peers(ctx context.Context, h modules.Host, own tunnel) ([]pe
 		if found.Public == "" {
 			return nil, m.noKey(hosts[name])
 		}
-		address := netip.MustParsePrefix(m.Addresses[name]).Addr() // Validate has seen it
+		address := netip.MustParsePrefix(m.Addresses[name]).Addr() // Validate has checked it
 		p := peer{name: name, public: found.Public, allowed: netip.PrefixFrom(address, address.BitLen()).String()}
 		if at := m.Endpoints[name]; at != "" {
 			p.endpoint = endpoint(at, m.Port)
