@@ -121,7 +121,7 @@ func TestAHandlerThatIsLeftOutStaysDue(t *testing.T) {
 	s := newStage("a")
 	q := &questions{answers: []run.Answer{run.Carry, run.Leave}}
 	r := s.play(t, playbook, q.option)
-	if notes := fmt.Sprint(r.Notes()); !strings.Contains(notes, "notified but not run: \"h\" on a; due from now on: the next run of this playbook runs them") {
+	if notes := fmt.Sprint(r.Notes()); !strings.Contains(notes, "notified but not run: \"h\" on a; the next run of this playbook runs them") {
 		t.Errorf("the notes are %s", notes)
 	}
 	q = &questions{}

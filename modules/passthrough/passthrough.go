@@ -111,7 +111,7 @@ func (m *Module) Validate() error {
 // absent is the state in which the host has the devices.
 const absent = "absent"
 
-// patterns returns the patterns as they are matched: in small letters.
+// patterns returns the patterns in lower case, as they are matched.
 func (m *Module) patterns() []string {
 	var all []string
 	for _, p := range m.Devices {
@@ -267,7 +267,7 @@ func addresses(devices []observe.PCIDevice) []string {
 	return all
 }
 
-// ids returns the ids of devices, each once.
+// ids returns the IDs of devices without duplicates.
 func ids(devices []observe.PCIDevice) []string {
 	var all []string
 	for _, d := range devices {
