@@ -34,11 +34,11 @@ var Spec = modules.Spec{
 	Name:      "backup_job",
 	Rewritten: []string{"/etc/pve/jobs.cfg"},
 	Summary:   "A scheduled backup of the cluster's guests",
-	Doc: `The job belongs to the cluster: each node backs up the guests that it is running. The storage must exist and accept backups, and guests
+	Doc: `The job belongs to the cluster: each node backs up the guests that are on it at the time. The storage must exist and accept backups, and guests
 that are named must exist. Options of the job that the task does not set, such as mail or bandwidth, are kept.
 
-A note says so if the job keeps every backup for ever, because neither it nor its storage says how many are kept. Of a backup server that
-prunes by a job of its own, say so with ` + "`prune-backups = \"keep-all=1\"`" + ` in the options of its storage.`,
+A note says so if the job keeps every backup forever, because neither the job nor its storage limits them. If a backup server prunes by
+a job of its own, set ` + "`prune-backups = \"keep-all=1\"`" + ` in the options of its storage.`,
 	Example: `task "every night" {
   backup_job {
     id       = "nightly"
