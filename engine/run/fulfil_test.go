@@ -24,7 +24,7 @@ func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
 		"of two, the last step counts":    {`for_each = toset(["x", "y"]); setting { name = each.key; value = host.name; claims = each.key == "y" && host.name == "a" ? "c" : null }`, []string{told}},
 		"an act that repeats":             {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "repeats = true"), []string{told}},
 		"on another host":                 {`when = host.name == "a"; ` + set("x", "1", `on = "b"`), nil},
-		"nothing to do":           {`when = host.name == "a"; ` + set("c", "1", `claims = "c"`), nil},
+		"nothing to do":                   {`when = host.name == "a"; ` + set("c", "1", `claims = "c"`), nil},
 		"nobody can know":                 {`when = host.name == "a"; ` + set("x", "1", `clouds = "c"`), nil},
 		"it failed":                       {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "fails = true"), nil},
 	}
