@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hlplay/engine/inventory"
+	"hlplay/engine/lang"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
@@ -318,5 +320,18 @@ func TestKept(t *testing.T) {
 		if id, err := store.Find(word); id != want {
 			t.Errorf("%s is %s, %v; want %s", word, id, err, want)
 		}
+	}
+}
+
+// The answer of an inventory program is a source, so that a plan is refused once it has changed.
+func TestAnswersAreSources(t *testing.T) {
+	sources := func(answer string) []Source {
+		return Sources(&lang.Playbook{}, &inventory.Inventory{Answers: map[string][]byte{"./hosts --list": []byte(answer)}})
+	}
+	if diff := cmp.Diff([]string{"./hosts --list has changed"}, Differences(sources("{}"), sources(`{"web": []}`))); diff != "" {
+		t.Errorf("the differences differ (-want +got):\n%s", diff)
+	}
+	if same := Differences(sources("{}"), sources("{}")); len(same) > 0 {
+		t.Errorf("an answer differs from itself: %v", same)
 	}
 }

@@ -40,7 +40,7 @@ func (r *Refusals) Approve(p run.Proposal) error {
 	return nil
 }
 
-// Text lists what was recorded, one line per task and host; it is empty if there is nothing.
+// Text lists what was recorded, one line per task and host, however often it was proposed; it is empty if there is nothing.
 func (r *Refusals) Text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +48,7 @@ func (r *Refusals) Text() string {
 		return ""
 	}
 	slices.Sort(r.refused)
-	return "a run would refuse to begin\n  " + strings.Join(r.refused, "\n  ") + "\n" + r.hint
+	return "a run would refuse to begin\n  " + strings.Join(slices.Compact(slices.Clone(r.refused)), "\n  ") + "\n" + r.hint
 }
 
 // Refused returns an error if the plan contains steps that destroy and the allowed classes do not include that.
