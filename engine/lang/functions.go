@@ -139,7 +139,7 @@ var collectionFunctions = []definition{
 	{"index", "The index of the first element that equals a value; an error if there is none.", "list, value", indexFunc},
 	{"keys", "The keys of a map, sorted.", "map", stdlib.KeysFunc},
 	{"length", "The number of elements of a list, set, map or object, or of characters of a string.", "value", lengthFunc},
-	{"lookup", "The value of a key of a map, or a default if it has no such key.", "map, key, default", stdlib.LookupFunc},
+	{"lookup", "The value of a key of a map, or a default if it has no such key.", "map, key, default", lookupFunc},
 	{"merge", "The maps or objects merged into one; later ones win.", "maps…", stdlib.MergeFunc},
 	{"one", "The only element of a list or set, null if it is empty, an error if there are several.", "list", oneFunc},
 	{"range", "A list of numbers: range(limit), range(start, limit) or range(start, limit, step).", "numbers…", stdlib.RangeFunc},

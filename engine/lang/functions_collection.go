@@ -29,6 +29,20 @@ var lengthFunc = function.New(&function.Spec{
 	},
 })
 
+// lookupFunc is the library's function, except that a map which is not known yet says nothing about the default: what is a
+// map before the run, such as the results of a for_each, may be an object then.
+var lookupFunc = function.New(&function.Spec{
+	Params: stdlib.LookupFunc.Params(),
+	Type: func(args []cty.Value) (cty.Type, error) {
+		is, err := stdlib.LookupFunc.ReturnTypeForValues(args)
+		if err != nil && !args[0].IsKnown() {
+			return cty.DynamicPseudoType, nil
+		}
+		return is, err
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.LookupFunc.Call(args) },
+})
+
 // indexFunc differs from the library's function of that name, which looks up an element.
 var indexFunc = function.New(&function.Spec{
 	Params: []function.Parameter{

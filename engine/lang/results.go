@@ -44,10 +44,11 @@ func (t *Task) resultShape() cty.Type {
 	for _, field := range modules.ResultFields(t.schema.spec.Result) {
 		own[field.Name] = field.Type
 	}
+	item := maps.Clone(attributes)
+	maps.Copy(item, own)
 	if t.ForEach == nil {
-		maps.Copy(attributes, own)
-	} else {
-		attributes["items"] = cty.DynamicPseudoType
+		return cty.Object(item)
 	}
+	attributes["items"] = cty.Map(cty.Object(item))
 	return cty.Object(attributes)
 }
