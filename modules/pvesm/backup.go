@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -97,6 +98,12 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	if m.Type != "pbs" || server == "" {
 		return nil, nil
 	}
+	pve.Clusters.Want(h, "")
+	if id, err := m.serverGuest(ctx, h); err != nil {
+		return nil, err
+	} else if id > 0 {
+		return []string{fmt.Sprintf("storage %s: the server %s is guest %d of the cluster that it keeps the backups of: when the cluster's storage is lost, so are they, and without the cluster nothing can be restored; keep them on a host of their own", m.ID, m.BackupServer, id)}, nil
+	}
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -108,4 +115,23 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 		}
 	}
 	return nil, nil
+}
+
+// serverGuest returns the id of the virtual machine of this cluster that the backup server is, told by its UUID; 0 if it is none.
+func (m *Module) serverGuest(ctx context.Context, h modules.Host) (int, error) {
+	if m.BackupServer == "" {
+		return 0, nil
+	}
+	server, err := h.Peer(m.BackupServer)
+	if err != nil {
+		return 0, fmt.Errorf("backup_server: %w", err)
+	}
+	pve.MachineIDs.Want(h, "")
+	told, err := observe.Files.Observe(ctx, server, pve.MachineIDFile)
+	uuid := strings.ToLower(strings.TrimSpace(string(told.Content)))
+	if err != nil || uuid == "" { // without firmware that tells one
+		return 0, err
+	}
+	ids, err := pve.MachineIDs.Observe(ctx, h, "")
+	return ids[uuid], err
 }

@@ -42,7 +42,7 @@ The storage of a Proxmox Backup Server that the inventory has takes its secret a
 copied by a person.
 
 A storage with a password is defined disabled, gets its password, and is enabled then: whether the server takes it, pvesm status says. A note
-says so if that server is a node of the cluster itself, which takes the backups with it when it is lost.`,
+says so if that server is a node or a virtual machine of the cluster itself, which takes the backups with it when it is lost.`,
 	Example: `task "a storage on a pool" {
   pvesm {
     id      = "vm-disks"

@@ -149,9 +149,9 @@ func TestBackupServer(t *testing.T) {
 		"no server":                 {[]observe.Expectation{pbs.Servers.Expect("", pbs.Server{}), kept}, "pbs has no certificate of Proxmox Backup Server", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := observe.NewRecorded("pbs", test.server...)
+			server := observe.NewRecorded("pbs", append(test.server, observe.Files.Expect(pve.MachineIDFile, observe.File{}))...)
 			server.Predict(test.server)
-			h := host(observe.Files.Expect(secretDir, observe.File{Type: observe.Directory}), observe.Files.Expect(secretDir+"/new.pw", observe.File{}))
+			h := host(pve.MachineIDs.Expect("", nil), observe.Files.Expect(secretDir, observe.File{Type: observe.Directory}), observe.Files.Expect(secretDir+"/new.pw", observe.File{}))
 			h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(string) (*observe.Host, error) { return server, nil })
 			m := &Module{ID: "new", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "username": token}}
 			if err := m.Validate(); err != nil {
@@ -183,6 +183,19 @@ func TestServerOnANode(t *testing.T) {
 	plan, err := (&Module{ID: "pbs1", Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main"}}).Plan(context.Background(), h)
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "the server 192.0.2.9 is the node pve2") {
 		t.Errorf("%d steps, notes %q, %v", len(plan.Steps), plan.Notes, err)
+	}
+}
+
+// TestServerInACluster: so are backups in a virtual machine of the cluster, told by its UUID.
+func TestServerInACluster(t *testing.T) {
+	for told, want := range map[string]int{"5E4F2A6B-0000-4000-8000-00000000000A\n": 1, "5E4F2A6B-0000-4000-8000-00000000000B\n": 0, "": 0} {
+		server := observe.NewRecorded("pbs", observe.Files.Expect(pve.MachineIDFile, observe.File{Type: observe.Regular, Content: []byte(told)}))
+		h := host(pve.MachineIDs.Expect("", map[string]int{"5e4f2a6b-0000-4000-8000-00000000000a": 105}))
+		h.SetPeers(nil, func(string) (*observe.Host, error) { return server, nil })
+		notes, err := (&Module{ID: "pbs1", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"server": "192.0.2.77"}}).notes(context.Background(), h)
+		if err != nil || len(notes) != want || want > 0 && !strings.Contains(notes[0], "the server pbs is guest 105 of the cluster") {
+			t.Errorf("%q: notes %q, %v", told, notes, err)
+		}
 	}
 }
 
