@@ -191,7 +191,7 @@ func (m *Machine) idOf(name string, group bool) int {
 	return -1
 }
 
-// primaryUser is the first user whose primary group this is; empty if it is that of none.
+// primaryUser returns the first user whose primary group this is, or "" if there is none.
 func (m *Machine) primaryUser(name string) string {
 	g, ok := m.group(name)
 	for _, a := range m.accounts() {

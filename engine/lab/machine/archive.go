@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Archive is what the machines of a lab download from: package repositories, and files at URLs.
+// Archive is what a lab's machines download from: package repositories, and files at URLs.
 type Archive struct {
 	mu         sync.RWMutex
 	packages   map[string][]offered

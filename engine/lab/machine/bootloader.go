@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/afero"
 )
 
-// BootLoader is what starts the kernel of a machine.
+// BootLoader is the boot loader of a machine.
 type BootLoader string
 
 const (
-	// GRUB is that of a Debian installation. It is the zero value.
+	// GRUB is the boot loader of a Debian installation. It is the zero value.
 	GRUB BootLoader = ""
 	// SystemdBoot and ProxmoxGRUB are kept by proxmox-boot-tool on partitions of their own: Proxmox VE's installer sets them up
 	// for a root file system on ZFS, the first with UEFI.
@@ -109,7 +109,7 @@ func updateGrub(_ context.Context, c *Call) int {
 	return 0
 }
 
-// bootTool is proxmox-boot-tool(8).
+// bootTool implements proxmox-boot-tool(8).
 func bootTool(ctx context.Context, c *Call) int {
 	if c.User != "root" {
 		c.printf("E: need root privileges.\n")

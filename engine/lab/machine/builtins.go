@@ -113,7 +113,7 @@ func umaskBuiltin(s *shell, c *Call) int {
 	return 0
 }
 
-// echoBuiltin is dash's echo, which always interprets backslash escapes.
+// echoBuiltin implements dash's echo, which always interprets backslash escapes.
 func echoBuiltin(_ *shell, c *Call) int {
 	args := c.Argv[1:]
 	end := "\n"
@@ -128,7 +128,7 @@ func echoBuiltin(_ *shell, c *Call) int {
 	return 0
 }
 
-// printfBuiltin fails where its output cannot be written, which the interpreter's own does not notice.
+// printfBuiltin implements printf. Unlike the interpreter's own, it fails if its output cannot be written.
 func printfBuiltin(s *shell, c *Call) int {
 	if len(c.Argv) < 2 {
 		fmt.Fprintf(c.Stderr, "%s: 1: printf: usage: printf format [arg ...]\n", s.name)

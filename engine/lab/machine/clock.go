@@ -94,7 +94,7 @@ func (c *VirtualClock) setLocked(d time.Duration, fn func()) *timer {
 	return t
 }
 
-// arm has a running clock look after its timers in d.
+// arm makes a running clock check its timers after d.
 func (c *VirtualClock) arm(d time.Duration) {
 	if c.speed > 0 {
 		time.AfterFunc(time.Duration(float64(d)/c.speed)+time.Microsecond, func() { c.Advance(0) })

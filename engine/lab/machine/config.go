@@ -16,9 +16,9 @@ type Config struct {
 	Addresses []string
 	// Debian is "bookworm" or "trixie"; empty means trixie.
 	Debian string
-	// BootLoader is what the installer set up.
+	// BootLoader is the boot loader that the installer set up.
 	BootLoader BootLoader
-	// PCI are the PCI devices, and IOMMU is whether the firmware has its IOMMU switched on.
+	// PCI are the PCI devices, and IOMMU reports whether the firmware enables the IOMMU.
 	PCI []PCIDevice
 	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
 	USB   map[string]string

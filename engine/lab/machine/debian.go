@@ -207,7 +207,7 @@ func debianExtras() []Package {
 	return all
 }
 
-// extras are packages of which only name and state matter; their versions are made up.
+// extras are packages of which only the name and the state matter; their versions are made up.
 var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "git", "rsync", "python3", "lm-sensors",
 	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "fio", "nfs-common"}
 

@@ -24,9 +24,9 @@ type Disk struct {
 	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
 	// system. PartLabel is the partition's name.
 	UUID, PartUUID, PartType, PartLabel string
-	// Start is the first sector of a partition; zero means behind the one before it.
+	// Start is the first sector of a partition; 0 means after the previous one.
 	Start int64
-	// share is how much of each of its members an array stores.
+	// share is how many bytes of each member an array uses.
 	share int64
 }
 

@@ -56,7 +56,8 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	return nil
 }
 
-// detach takes a disk off the machine, as if it had been pulled out. An array that it is a member of has lost it, and keeps its name.
+// detach removes a disk from the machine as if it were pulled out. An array that it belongs to loses the member and keeps
+// its name.
 func (m *Machine) detach(gone *Disk) error {
 	m.mu.Lock()
 	all := append([]Disk{*gone}, gone.Partitions...)

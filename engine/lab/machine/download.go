@@ -106,7 +106,7 @@ func (c *Call) configured() {
 	c.Argv = argv
 }
 
-// errUntrusted is what curl says of a certificate that nobody whom the machine trusts has signed.
+// errUntrusted is curl's error for a certificate that no trusted authority has signed.
 var errUntrusted = plainError("SSL certificate problem: unable to get local issuer certificate")
 
 // untrusted reports whether a URL leads to a node: their certificates are signed by authorities of their own.

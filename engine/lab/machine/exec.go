@@ -47,8 +47,8 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	return code
 }
 
-// contained runs a program. If that panics, which is a defect of the lab, only that program ends, as if the kernel
-// had killed it, and the stack goes to the log. Other programs and nodes go on.
+// contained runs a program. If it panics, which is a defect of the lab, only that program ends, as if the kernel had killed
+// it, and the stack is logged. Other programs and nodes continue.
 func (m *Machine) contained(ctx context.Context, c *Call, program Program) (code int) {
 	defer func() {
 		if p := recover(); p != nil {

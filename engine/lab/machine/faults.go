@@ -31,7 +31,7 @@ func (m *Machine) FillDisk(free int64) {
 	m.tree.free = free
 }
 
-// HoldAptLock lets another process, named by, hold dpkg's frontend lock for d from now on.
+// HoldAptLock makes a process called by hold dpkg's frontend lock for d from now on.
 func (m *Machine) HoldAptLock(by string, d time.Duration) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()

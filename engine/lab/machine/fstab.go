@@ -13,7 +13,7 @@ var fstabEscapes = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "
 
 var fstabUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#")
 
-// mountedDisks are the disks and partitions that are mounted by programs: not the one that the machine's tree is on, nor swap space.
+// mountedDisks returns the disks and partitions that programs have mounted, without the machine's own and swap space.
 func (m *Machine) mountedDisks() []Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -32,7 +32,7 @@ func (m *Machine) mountedDisks() []Disk {
 	return all
 }
 
-// listed are the fields of the lines of fstab.
+// listed returns the fields of the lines of fstab.
 func (m *Machine) listed() [][]string {
 	text, err := afero.ReadFile(m.FS(), "/etc/fstab")
 	if err != nil {
@@ -48,7 +48,7 @@ func (m *Machine) listed() [][]string {
 	return all
 }
 
-// source is the path of the device that the first field of a line of fstab names, if there is one.
+// source returns the path of the device that the first field of a line of fstab names, if it exists.
 func (m *Machine) source(field string) (string, bool) {
 	device := field
 	for tag, dir := range map[string]string{"UUID=": "/dev/disk/by-uuid/", "PARTUUID=": "/dev/disk/by-partuuid/"} {
@@ -85,7 +85,7 @@ func readOnly(options string, without bool) bool {
 	return without
 }
 
-// mountListed mounts what fstab lists for a directory. The files of the file system are those that the directory has.
+// mountListed mounts what fstab lists for a directory. The file system holds the files that the directory has.
 func (c *Call) mountListed() int {
 	o, ok := c.options("o:", "options=")
 	if !ok {

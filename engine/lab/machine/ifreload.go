@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// reloaded is what `ifreload -a` has made of the network.
+// reloaded is the network after `ifreload -a`.
 type reloaded struct {
 	ifaces []iface
 	routes []kernelRoute
@@ -23,7 +23,7 @@ type reloaded struct {
 
 type reloadedKey struct{}
 
-// stanza is what the files say of one interface.
+// stanza is what the files say about an interface.
 type stanza struct {
 	method  string
 	options map[string][]string
@@ -74,7 +74,7 @@ func (m *Machine) stanzas() (names []string, all map[string]*stanza) {
 	}), all
 }
 
-// option is the first value of an option; "" if there is none.
+// option returns the first value of an option, or "" if there is none.
 func (s *stanza) option(key string) string {
 	if all := s.options[key]; len(all) > 0 {
 		return all[0]
@@ -82,12 +82,12 @@ func (s *stanza) option(key string) string {
 	return ""
 }
 
-// ports are the interfaces that one lies on.
+// ports returns the interfaces below one.
 func (s *stanza) ports() []string {
 	return slices.DeleteFunc(strings.Fields(s.option("bridge-ports")+" "+s.option("bond-slaves")), func(p string) bool { return p == "none" })
 }
 
-// kind is what the kernel calls an interface; "" of a network card.
+// kind returns the kernel's name for the type of an interface, or "" for a network card.
 func (s *stanza) kind(name string) string {
 	switch {
 	case s.options["bridge-ports"] != nil:
@@ -100,7 +100,7 @@ func (s *stanza) kind(name string) string {
 	return ""
 }
 
-// ifreload makes the network what the files say, as ifupdown2 does it with -a.
+// ifreload applies the files to the network, as ifupdown2 does with -a.
 func ifreload(_ context.Context, c *Call) int {
 	o, ok := c.options("anvds", "all", "no-act", "verbose", "debug", "syntax-check")
 	if !ok || len(o.rest) > 0 || !o.has("a", "all") {
@@ -152,7 +152,7 @@ func (r *reloaded) find(name string) *iface {
 	return nil
 }
 
-// configure makes one interface what the files say of it.
+// configure applies the files to one interface.
 func (r *reloaded) configure(name string, s *stanza) error {
 	i := r.find(name)
 	if i == nil {
@@ -202,7 +202,7 @@ func (r *reloaded) configure(name string, s *stanza) error {
 	return nil
 }
 
-// describe fills in what `ip -d` tells of an interface that the kernel makes.
+// describe fills in what `ip -d` shows of an interface that the kernel creates.
 func (r *reloaded) describe(i *iface, s *stanza) error {
 	data := maps.Clone(i.Info.Data)
 	switch i.Info.Kind {

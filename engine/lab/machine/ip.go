@@ -30,7 +30,7 @@ type iface struct {
 	Addrs []ifaddr  `json:"addr_info,omitempty"`
 }
 
-// linkInfo is what the kernel tells of an interface that it makes itself.
+// linkInfo describes an interface that the kernel itself provides, such as a bridge.
 type linkInfo struct {
 	Kind string         `json:"info_kind"`
 	Data map[string]any `json:"info_data"`

@@ -69,7 +69,7 @@ func (m *Machine) kernelOwned(p string) bool {
 	return strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/")
 }
 
-// interrupts has "IR-" in front of a controller's name where the IOMMU remaps its interrupts.
+// interrupts returns /proc/interrupts, with "IR-" before a controller's name if the IOMMU remaps its interrupts.
 func (m *Machine) interrupts() string {
 	remapped := ""
 	if m.iommuOn() {

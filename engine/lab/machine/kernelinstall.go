@@ -11,7 +11,7 @@ const (
 	kernelInstallProgram = "/usr/bin/kernel-install"
 	// espRoot is where Debian mounts the EFI system partition.
 	espRoot = "/boot/efi"
-	// loaderInfoVariable is the EFI variable in which systemd-boot leaves its name: attributes, then UTF-16.
+	// loaderInfoVariable is the EFI variable that holds systemd-boot's name: attributes, then UTF-16.
 	loaderInfoVariable = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 )
 
@@ -28,7 +28,7 @@ func (m *Machine) furnishKernelInstall() {
 	m.tree.mkdirAll("/etc/kernel", 0o755)
 }
 
-// entryPath is the file of the entry for a kernel.
+// entryPath returns the path of a kernel's entry.
 func (m *Machine) entryPath(release string) string {
 	return espRoot + "/loader/entries/" + m.machineID() + "-" + release + ".conf"
 }
@@ -50,7 +50,7 @@ func (m *Machine) entryCommandLine(release string) string {
 	return `initrd=\` + m.machineID() + `\` + release + `\initrd.img-` + release + " " + options
 }
 
-// entryText is what 90-loaderentry.install writes.
+// entryText returns the entry that 90-loaderentry.install writes.
 func (m *Machine) entryText(release string) string {
 	id := m.machineID()
 	options := strings.Join(strings.Fields(strings.Join(m.lines(kernelCmdline), " ")), " ")
@@ -76,7 +76,7 @@ func (m *Machine) entryText(release string) string {
 		release, id, options, id, release, id, release, release)
 }
 
-// kernelInstall is kernel-install(8), for the command add.
+// kernelInstall implements the command add of kernel-install(8).
 func kernelInstall(_ context.Context, c *Call) int {
 	if len(c.Argv) > 1 && c.Argv[1] != "add" {
 		return c.Errorf("%s: not supported on simulated nodes: add", c.Argv[1])

@@ -35,7 +35,8 @@ func locale(_ context.Context, c *Call) int {
 	return 0
 }
 
-// localeGen makes the locales that /etc/locale.gen lists. As the real one it ends with 0 whatever it could not make.
+// localeGen generates the locales that /etc/locale.gen lists. Like the real one, it exits with 0 even if it could not
+// generate some.
 func localeGen(_ context.Context, c *Call) int {
 	o, ok := c.options("", "keep-existing")
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// raid is an array of the kernel's (md). What lies on it is on its disk.
+// raid is an array of the kernel (md). Its disk holds the contents.
 type raid struct {
 	disk    Disk
 	name    string // in the superblocks
@@ -16,12 +16,12 @@ type raid struct {
 	uuid    string // with hyphens
 	slots   int
 	members []raidMember
-	// action is what it does until the time.
+	// action is the current operation, which ends at until.
 	action string
 	until  time.Time
 }
 
-// raidMember is a disk or partition, by the kernel's name, in a slot; -1 is that of a spare.
+// raidMember is a disk or partition, by the kernel's name, and its slot, which is -1 for a spare.
 type raidMember struct {
 	device          string
 	slot            int
@@ -55,7 +55,7 @@ func (m *Machine) raidOf(device string) *raid {
 	return nil
 }
 
-// busy is what the array does now. What is over has its effect.
+// busy returns the current operation. It first applies the effect of one that has ended.
 func (r *raid) busy(now time.Time) string {
 	if r.action == "" || now.Before(r.until) {
 		return cmpOr(r.action, "idle")
@@ -74,10 +74,10 @@ func (r *raid) busy(now time.Time) string {
 	return "idle"
 }
 
-// start begins what takes its time.
+// start starts an operation that takes time.
 func (r *raid) start(action string, now time.Time) { r.action, r.until = action, now.Add(syncTime) }
 
-// capacity is how much the array stores when it is idle. Members of one array have the size of its first one here.
+// capacity returns the size of the array when it is idle. All members have the size of the first one.
 func (r *raid) capacity() int64 {
 	share := r.disk.share
 	switch r.level {
@@ -91,7 +91,7 @@ func (r *raid) capacity() int64 {
 	return share * int64(r.slots) / 2
 }
 
-// degraded is how many slots no rebuilt member has.
+// degraded returns the number of slots without a rebuilt member.
 func (r *raid) degraded() int {
 	whole := map[int]bool{}
 	for _, member := range r.members {
@@ -102,7 +102,7 @@ func (r *raid) degraded() int {
 	return r.slots - len(whole)
 }
 
-// tolerates is how many members the level can lose.
+// tolerates returns how many members the level can lose.
 func (r *raid) tolerates() int {
 	switch r.level {
 	case "5":
@@ -115,13 +115,13 @@ func (r *raid) tolerates() int {
 	return r.slots - 1
 }
 
-// lose makes a member a failed one.
+// lose marks a member as failed.
 func (r *raid) lose(device string) {
 	at := slices.IndexFunc(r.members, func(member raidMember) bool { return member.device == device })
 	r.members[at].failed, r.members[at].rebuilt, r.members[at].slot = true, false, -1
 }
 
-// vacancy is the first slot without a member that works, -1 if there is none.
+// vacancy returns the first slot without a working member, or -1 if there is none.
 func (r *raid) vacancy() int {
 	for slot := range r.slots {
 		if !slices.ContainsFunc(r.members, func(member raidMember) bool { return member.slot == slot && !member.failed }) {
@@ -131,7 +131,7 @@ func (r *raid) vacancy() int {
 	return -1
 }
 
-// state is a member's in the words of /sys.
+// state returns the member's state as in /sys.
 func (member raidMember) state() string {
 	switch {
 	case member.failed:
@@ -144,7 +144,7 @@ func (member raidMember) state() string {
 	return "spare"
 }
 
-// linkRaids makes what udev and the kernel make of arrays. The caller holds the locks of the tree and of the machine.
+// linkRaids creates what udev and the kernel create for arrays. The caller holds the locks of the tree and of the machine.
 func (m *Machine) linkRaids() {
 	t := m.tree
 	_ = t.drop("/dev/md") // it need not be there
@@ -212,7 +212,7 @@ func (m *Machine) linkRaids() {
 	}
 }
 
-// mdUUID is a UUID as mdadm writes it.
+// mdUUID returns a UUID in mdadm's notation.
 func mdUUID(uuid string) string {
 	digits := strings.ReplaceAll(uuid, "-", "")
 	return digits[:8] + ":" + digits[8:16] + ":" + digits[16:24] + ":" + digits[24:]

@@ -20,7 +20,7 @@ type mdadmCall struct {
 
 type mdadmDevice struct{ does, path string }
 
-// mdadm makes and manages arrays.
+// mdadm implements mdadm(8): it creates and manages arrays.
 func mdadm(_ context.Context, c *Call) int {
 	m := mdadmCall{Call: c, options: map[string]string{}}
 	does := ""
@@ -65,7 +65,7 @@ func mdadm(_ context.Context, c *Call) int {
 	return notSimulated(c, m.mode)
 }
 
-// title is the array's name below /dev/md, empty for one that is named as the kernel does.
+// title returns the array's name below /dev/md, or "" if it only has the kernel's name.
 func (m mdadmCall) title() string {
 	if kernelArray.MatchString(m.array) {
 		return ""
@@ -95,7 +95,7 @@ func (m mdadmCall) open(fn func(r *raid) int) int {
 	return code
 }
 
-// take returns the disks that devices name, none of which is in use.
+// take returns the named disks, none of which is in use.
 func (m mdadmCall) take(devices []mdadmDevice) ([]*Disk, bool) {
 	open := map[bool]string{true: "Cannot open", false: "cannot open"}[m.mode == "manage" || m.mode == ""]
 	var all []*Disk
@@ -166,8 +166,8 @@ func (m mdadmCall) begin(r *raid, disks []*Disk) {
 	machine.Record("mdadm", "start /dev/md/"+r.title)
 }
 
-// assemble starts an array that members tell of. Its level is that of their superblocks, which machines do not keep: it is the one that
-// was made before.
+// assemble starts an array from its members. Its level comes from the array that was created before, because machines do not
+// store superblocks.
 func (m mdadmCall) assemble() int {
 	disks, ok := m.take(m.devices)
 	if !ok {
@@ -238,7 +238,7 @@ func (m mdadmCall) grow() int {
 	})
 }
 
-// enlist makes disks spares of the array.
+// enlist adds disks to the array as spares.
 func (r *raid) enlist(disks []*Disk) {
 	for _, d := range disks {
 		d.Use, d.UUID = raidSignature, r.uuid
@@ -332,13 +332,13 @@ func (m mdadmCall) detail() int {
 	})
 }
 
-// dashed is a UUID with hyphens.
+// dashed returns a UUID with hyphens.
 func dashed(uuid string) string {
 	digits := strings.NewReplacer(":", "", "-", "").Replace(uuid)
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
 
-// mdadmPackage is the package of mdadm. That of Debian 12 checks arrays by cron, that of Debian 13 by timers.
+// mdadmPackage returns the package of mdadm. Debian 12's checks arrays from cron, Debian 13's with timers.
 func mdadmPackage(codename, version string) Package {
 	timers := codename != "bookworm"
 	files := map[string]string{"/etc/mdadm/mdadm.conf": mdadmConf}

@@ -18,7 +18,7 @@ var makers = map[string]func(c *Call, device, found string) int{
 	},
 }
 
-// mkfs makes a file system of a type on the one device that is given.
+// mkfs returns the program that creates file systems of a type.
 func mkfs(kind string) Program {
 	return func(_ context.Context, c *Call) int {
 		o, ok := c.options("qfFL:U:m:", "label=", "uuid=", "quiet", "force")

@@ -136,7 +136,7 @@ func notSimulated(c *Call, what string) int {
 	return 2
 }
 
-// unsupported is a program that nodes have but that the lab does not simulate.
+// unsupported stands for a program that nodes have but that the lab does not simulate.
 func unsupported(_ context.Context, c *Call) int { return notSimulated(c, "this program") }
 
 // errText returns the text that the C library has for an error.

@@ -22,7 +22,7 @@ type Package struct {
 	Conflicts []string
 	// Provides are the virtual packages that it provides.
 	Provides []string
-	// Essential packages are only removed when apt is told so explicitly.
+	// Essential packages are only removed if apt is told so explicitly.
 	Essential bool
 	// Installed does what the postinst script does; its output becomes apt's. If it fails, the package stays
 	// half-configured.

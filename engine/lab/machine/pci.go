@@ -12,7 +12,7 @@ import (
 type PCIDevice struct {
 	// Address is "0000:01:00.0"; ID is vendor and device, "10de:2204"; Class is "0300".
 	Address, ID, Class string
-	// Drivers are the kernel modules that can drive it, the one that takes it first; none means that none can.
+	// Drivers are the kernel modules that can drive the device, preferred ones first; there may be none.
 	Drivers []string
 	// Group is the number of its IOMMU group.
 	Group int
@@ -23,7 +23,7 @@ const (
 	pciLinks   = "/sys/bus/pci/devices/"
 )
 
-// modalias is the name under which modprobe finds the drivers of a device.
+// modalias returns the name by which modprobe finds the drivers of a device.
 func (d PCIDevice) modalias() string {
 	vendor, device, _ := strings.Cut(strings.ToUpper(d.ID), ":")
 	return fmt.Sprintf("pci:v0000%sd0000%ssv00000000sd00000000bc%ssc%si00", vendor, device, d.Class[:2], d.Class[2:])
@@ -141,7 +141,7 @@ func (m *Machine) modprobeConfig() string {
 	return b.String()
 }
 
-// aliased returns the modules that a name stands for: an alias of a PCI device, or a module's own name.
+// aliased returns the modules that a name refers to: an alias of a PCI device, or a module's own name.
 func (m *Machine) aliased(name string) []string {
 	for _, d := range m.pci {
 		if d.modalias() == name {

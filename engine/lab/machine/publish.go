@@ -7,7 +7,7 @@ import (
 )
 
 // Publish makes a TCP port of the machine reachable from outside of the lab, at the address that it returns, until ctx ends.
-// Where nothing listens on the port, connections are reset. serve serves a listener until that is closed.
+// If nothing listens on the port, connections are reset. serve serves a listener until that is closed.
 func (m *Machine) Publish(ctx context.Context, port int, serve func(net.Listener) error) (net.Addr, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")

@@ -14,12 +14,13 @@ import (
 
 const (
 	sectorSize = 512
-	// gptFirst and gptReserved are where the partitions of a GPT that sfdisk makes begin, and the sectors behind them.
+	// gptFirst is the first sector that sfdisk uses for partitions in a GPT, and gptReserved the number of sectors that it
+	// leaves at the end.
 	gptFirst, gptReserved = 2048, 34
 	linuxFilesystem       = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 )
 
-// layOut gives partitions without a start one behind the other, aligned to 1 MiB.
+// layOut places partitions without a start one after another, aligned to 1 MiB.
 func (d *Disk) layOut() {
 	at := int64(gptFirst)
 	for i := range d.Partitions {
@@ -79,7 +80,7 @@ func sfdisk(_ context.Context, c *Call) int {
 	return 0
 }
 
-// refuses returns why a partition does not fit into the table, and "" if it does.
+// refuses returns why a partition does not fit into the table, or "" if it does.
 func (d *Disk) refuses(p Disk) string {
 	last := p.Start + p.Size/sectorSize - 1
 	for _, other := range d.Partitions {

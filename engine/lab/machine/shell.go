@@ -288,7 +288,7 @@ func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMod
 	return f, nil
 }
 
-// plainError is an error whose text is printed as it is.
+// plainError is an error whose text is printed unchanged.
 type plainError string
 
 func (e plainError) Error() string { return string(e) }

@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sshdConfig is what sshd has read of sshd_config(5): who may log in. It reads it when it is started or reloaded.
+// sshdConfig is the part of sshd_config(5) that decides who may log in. sshd reads it when it is started or reloaded.
 type sshdConfig struct {
 	permitRoot  string
 	allow, deny []string // users, by patterns without a host
 }
 
-// readSSHD has sshd read its configuration.
+// readSSHD makes sshd read its configuration.
 func (m *Machine) readSSHD() {
 	root := view{m: m}
 	lines := m.lines("/etc/ssh/sshd_config")

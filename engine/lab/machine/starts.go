@@ -34,8 +34,8 @@ func (m *Machine) Starts() map[string]int {
 	return counted
 }
 
-// WatchStarts has the arguments of every program told to watch as it starts, which is what a process list shows. A watch that was set
-// before is replaced; nil ends it.
+// WatchStarts passes the arguments of every program that starts to watch; they are what a process list shows. It replaces an
+// earlier watch; nil ends it.
 func (m *Machine) WatchStarts(watch func(argv []string)) {
 	m.starts.mu.Lock()
 	defer m.starts.mu.Unlock()

@@ -17,8 +17,8 @@ var sectionOf = map[string]string{".service": "Service", ".timer": "Timer", ".so
 // assignment is a line of systemd.syntax(7) that sets something.
 var assignment = regexp.MustCompile(`^([A-Za-z0-9]+)\s*=\s*(.*)$`)
 
-// systemdAnalyze finds in unit files what is syntactically wrong and the programs that do not exist. The real one
-// knows every key of every section; this one knows that no key begins with a lower-case letter.
+// systemdAnalyze reports syntax errors in unit files, and programs that do not exist. The real one knows every key of every
+// section; this one only knows that no key begins with a lower-case letter.
 func systemdAnalyze(_ context.Context, c *Call) int {
 	o, ok := c.options("", "man=", "recursive-errors=", "no-pager")
 	if !ok {
@@ -67,7 +67,7 @@ func systemdAnalyze(_ context.Context, c *Call) int {
 	return code
 }
 
-// misread returns what systemd says about the lines of a file that it ignores.
+// misread returns systemd's messages about the lines of a file that it ignores.
 func misread(file, kind, text string) []string {
 	var all []string
 	section, continued := "", false

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// systemdRun is systemd-run(1). With a timer, the command runs as root once the time is over, unless the timer is stopped.
+// systemdRun implements systemd-run(1). With a timer, the command runs as root once the time is up, unless the timer is
+// stopped.
 func systemdRun(ctx context.Context, c *Call) int {
 	o, ok := c.options("+qu:Gp:", "quiet", "unit=", "collect", "on-active=", "timer-property=", "property=", "description=")
 	if !ok {

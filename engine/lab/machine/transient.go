@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// detach starts a program as a child of init, which the end of a session does not reach. It returns the process that stands for
-// it, and a channel that its exit code arrives on.
+// detach starts a program as a child of init, which outlives the session. It returns its process, and a channel that
+// receives its exit code.
 func (c *Call) detach(child Call) (*process, <-chan int) {
 	ctx, p := c.Machine.processes.start(context.WithoutCancel(c.ctx), c.Machine, nil, child.User, []string{"(detached)"})
 	child.process, child.ctx = p, ctx
@@ -20,8 +20,8 @@ func (c *Call) detach(child Call) (*process, <-chan int) {
 	return p, ended
 }
 
-// runOneshot is systemd-run(1) for a service of type oneshot, whose end it waits for. Of its properties only the type matters to
-// the lab: what it limits does not happen there.
+// runOneshot implements systemd-run(1) for a service of type oneshot, and waits until it ends. Of its properties, only the
+// type matters: the lab never reaches the limits that the others set.
 func runOneshot(ctx context.Context, c *Call, o options) int {
 	oneshot := false
 	for _, property := range o.values("p", "property") {
@@ -66,7 +66,7 @@ func runOneshot(ctx context.Context, c *Call, o options) int {
 	}
 }
 
-// setsid is setsid(1) without options: the session's end does not reach what it runs.
+// setsid implements setsid(1) without options: the program outlives the session.
 func setsid(ctx context.Context, c *Call) int {
 	o, ok := c.options("+")
 	if !ok || len(o.rest) == 0 {
@@ -86,7 +86,7 @@ func setsid(ctx context.Context, c *Call) int {
 	}
 }
 
-// outlast waits until a process has ended; without one, until the program is killed.
+// outlast waits until a process has ended or, without one, until the program is killed.
 func (c *Call) outlast(ctx context.Context, pid int) {
 	var gone <-chan struct{}
 	if pid > 0 {

@@ -59,8 +59,8 @@ type unitState struct {
 	since                         time.Time
 	starts                        int
 	file                          declaration
-	// declared is set if only a file tells of the unit. text is what administrators had written about it when systemd
-	// last read it.
+	// declared is set if only a file defines the unit. text is what administrators had written about it when systemd last
+	// read it.
 	declared bool
 	text     string
 }

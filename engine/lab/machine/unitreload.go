@@ -33,7 +33,7 @@ func templateFile(name string) string {
 	return template
 }
 
-// read has systemd read the unit's files.
+// read makes systemd read the unit's files.
 func (u *Units) read(name string) {
 	text := u.written(name)
 	u.mu.Lock()
@@ -52,8 +52,8 @@ func (u *Units) stale(name string) bool {
 	return s != nil && s.text != text
 }
 
-// unload forgets a unit that only a changed file tells of, as systemd forgets what neither runs nor is referred to: it
-// is read again when somebody asks for it.
+// unload forgets a unit that only a changed file defines, as systemd forgets units that are neither running nor referred to.
+// It is read again on the next use.
 func (u *Units) unload(name string) {
 	u.mu.Lock()
 	s := u.states[name]
@@ -71,7 +71,7 @@ func (u *Units) forget(name string) {
 	u.order = slices.DeleteFunc(u.order, func(n string) bool { return n == name })
 }
 
-// reload reads all unit files anew.
+// reload reads all unit files again.
 func (u *Units) reload() {
 	for _, name := range u.names() {
 		if !u.stale(name) {

@@ -18,11 +18,12 @@ type Units struct {
 	mu     sync.Mutex
 	states map[string]*unitState
 	order  []string
-	// templates make the units of a template, such as wg-quick@.service, that do more than their file tells the lab.
+	// templates return the units of a template, such as wg-quick@.service, that do more than their file tells the lab.
 	templates map[string]func(instance string) Unit
 }
 
-// Template sets how units are made of a template, by what is in front of the @ in their names.
+// Template sets the function that returns the units of a template, whose names begin with stem and @. Its argument is the
+// instance.
 func (u *Units) Template(stem string, unit func(instance string) Unit) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

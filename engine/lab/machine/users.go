@@ -279,7 +279,7 @@ func userdel(_ context.Context, c *Call) int {
 	return 0
 }
 
-// removeHome removes the home of an account that is gone, unless it belongs to somebody else. It takes along whatever lies in it.
+// removeHome removes the home of a removed account with everything in it, unless it belongs to somebody else.
 func (c *Call) removeHome(a account, force bool) int {
 	const kept = 12 // E_HOMEDIR
 	c.Errorf("%s mail spool (/var/mail/%s) not found", a.name, a.name)

@@ -18,7 +18,7 @@ type Owned interface {
 	Gid() uint32
 }
 
-// credentials are those of the process that accesses files.
+// credentials identify the process that accesses files.
 type credentials struct {
 	uid, gid int
 	groups   []int

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// tunnel is an interface of WireGuard as the kernel has it. One that is made is not changed but replaced.
+// tunnel is a WireGuard interface in the kernel. It is never changed, only replaced.
 type tunnel struct {
 	name      string
 	private   string
@@ -44,7 +44,7 @@ func (m *Machine) tunnel(name string) (tunnel, bool) {
 	return all[at], true
 }
 
-// setTunnel puts an interface in place of the one of its name, or takes it away if there is none to put there.
+// setTunnel replaces the interface of that name, or removes it if to is nil.
 func (m *Machine) setTunnel(name string, to *tunnel) {
 	all := slices.DeleteFunc(slices.Clone(m.tunnels()), func(t tunnel) bool { return t.name == name })
 	m.tree.mu.Lock()
@@ -192,7 +192,7 @@ func (c *Call) wgShow(name, what string) int {
 	return 0
 }
 
-// read sets what a configuration says, and returns its commands for after the interface is up.
+// read parses a configuration into the tunnel, and returns its commands for after the interface is up.
 func (t *tunnel) read(text string) (up []string) {
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -271,7 +271,7 @@ func wgQuick(_ context.Context, c *Call) int {
 	return 0
 }
 
-// wgQuickUnit is the unit of an interface. It reloads by the last ExecReload of its drop-ins.
+// wgQuickUnit returns the unit of an interface. It reloads with the last ExecReload of its drop-ins.
 func wgQuickUnit(name string) Unit {
 	run := func(m *Machine, argv ...string) error {
 		var said bytes.Buffer
@@ -300,7 +300,7 @@ func wgQuickUnit(name string) Unit {
 	}
 }
 
-// wireguardTools is the package of wg(8) and wg-quick(8).
+// wireguardTools returns the package of wg(8) and wg-quick(8).
 func wireguardTools(version string) Package {
 	return Package{Name: "wireguard-tools", Version: version, Programs: map[string]Program{"wg": wg, "wg-quick": wgQuick},
 		Files: map[string]string{"/usr/lib/systemd/system/wg-quick@.service": `[Unit]

@@ -16,7 +16,7 @@ func processPrograms() map[string]Program {
 	return shells
 }
 
-// accept is a program that only needs to succeed in a simulation.
+// accept returns a program that only needs to succeed in a simulation.
 func accept(record, output string) Program {
 	return func(_ context.Context, c *Call) int {
 		c.printf("%s", output)
