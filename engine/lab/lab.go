@@ -30,7 +30,7 @@ type Options struct {
 	// Dir receives the key, known_hosts and the inventory by which the nodes are reached. It is created if necessary
 	// and not removed. Empty means a private temporary directory, which is removed by Close.
 	Dir string
-	// Speed is how many times as fast as the wall clock the lab's clock runs. Zero means that it stands unless it is
+	// Speed is how many times as fast as the wall clock the lab's clock runs. Zero means that it only moves when it is
 	// advanced, which waiting does in a run in the same process.
 	Speed float64
 }

@@ -36,7 +36,8 @@ func Enter() (*Inside, error) {
 	return in, nil
 }
 
-// live is the thread. It is never unlocked, so that it ends with the goroutine and no other goroutine runs on it.
+// live runs on the thread. It is never unlocked, so that the thread ends with the goroutine and no other goroutine runs on
+// it.
 func (in *Inside) live(ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
@@ -88,7 +89,7 @@ func (in *Inside) Start(cmd *exec.Cmd) error {
 	return in.Do(cmd.Start)
 }
 
-// Run is like Start, and waits for the end of the program.
+// Run is like Start, but waits for the program to end.
 func (in *Inside) Run(cmd *exec.Cmd) error {
 	if err := in.Start(cmd); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 // use.
 const loopTries = 20
 
-// addDisk gives the node, which has not been booted yet, a block device with a size in bytes. It is in memory, takes
-// up space as it is written, and survives a reboot of the node.
+// addDisk adds a block device of the given size in bytes to a node that has not been booted yet. It is in memory, takes up
+// space as it is written, and survives a reboot of the node.
 func (node *Node) addDisk(size int64) error {
 	loop, err := attachLoop(node.Name, size)
 	if err != nil {

@@ -78,7 +78,7 @@ func (r *reaper) command(dir string) *exec.Cmd {
 	return cmd
 }
 
-// lockDir takes the lock that marks a directory as in use; its error means that it is taken.
+// lockDir locks a directory to mark it as in use. An error means that it is already locked.
 func lockDir(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -115,7 +115,7 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	return log, nil
 }
 
-// pvecmAddnode is the member's part of a join over SSH.
+// pvecmAddnode implements the member's part of a join over SSH.
 func pvecmAddnode(c *Command, a arguments) int {
 	links, _ := linkOptions(a)
 	_, err := c.World.addNode(c, c.Node, request{name: a.get("node"), links: links, fallback: a.get("new_node_ip"),

@@ -39,7 +39,7 @@ const (
 	chunkDirectories = 4 // of the 65,536 that a real one has
 )
 
-// backupSetup is what the services do when they start for the first time.
+// backupSetup does what the services do when they are first started.
 func backupSetup(m *machine.Machine) error {
 	fs := m.FS()
 	if _, err := fs.Stat(backupCert); err == nil {
@@ -66,7 +66,7 @@ func backupSetup(m *machine.Machine) error {
 type backupCall struct {
 	*machine.Call
 	fs afero.Fs
-	// args are the arguments that are not options, behind the words of the command.
+	// args are the arguments that are not options and follow the words of the command.
 	args    []string
 	options map[string][]string
 }
@@ -108,7 +108,7 @@ var (
 	verifyOptions = []string{"store", "schedule", "comment", "ns", "max-depth", "ignore-verified", "outdated-after"}
 )
 
-// backupManager is proxmox-backup-manager(1).
+// backupManager implements proxmox-backup-manager(1).
 func backupManager(_ context.Context, call *machine.Call) int {
 	c := &backupCall{Call: call, fs: call.FS(), options: map[string][]string{}}
 	words := call.Argv[1:]
@@ -285,7 +285,7 @@ func (c *backupCall) createStore() int {
 	return 0
 }
 
-// accounts are the users and tokens. root@pam is written with the others.
+// accounts returns the users and tokens. root@pam is stored with the others.
 func (c *backupCall) accounts() []Section {
 	all := c.sections(backupAccounts)
 	if section(all, "root@pam") < 0 {

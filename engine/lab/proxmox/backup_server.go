@@ -6,10 +6,10 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// backupPort is where a Proxmox Backup Server answers.
+// backupPort is the port of a Proxmox Backup Server.
 const backupPort = 8007
 
-// backupPackages are those of Proxmox Backup Server. What its services answer is not simulated.
+// backupPackages returns the packages of Proxmox Backup Server. What its services answer is not simulated.
 func backupPackages(debian string) []machine.Package {
 	version := map[string]string{"bookworm": "3.2.4-1", "trixie": "4.0.11-2"}[debian]
 	client := machine.Package{Name: "proxmox-backup-client", Version: version, Files: map[string]string{"/usr/bin/proxmox-backup-client": "\x7fELF"}}

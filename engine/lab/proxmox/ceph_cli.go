@@ -48,7 +48,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// list is a JSON array that is never null.
+// list returns a JSON array that is never null.
 func list[T any](items []T) []T {
 	if items == nil {
 		return []T{}

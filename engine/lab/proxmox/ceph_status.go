@@ -235,7 +235,7 @@ func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total
 	return states, counts, total
 }
 
-// usedPerOSD is what an empty OSD uses; a small one uses less.
+// usedPerOSD is what an empty OSD uses. A small one uses less.
 const usedPerOSD = 297440 << 10
 
 func (o *OSD) used() int64 { return min(usedPerOSD, o.Size/256) }

@@ -227,7 +227,7 @@ func isFlag(c check) bool {
 	return c != nil && c("no") == "" && c("1") == "" && c("maybe") != "" && c("yes") == ""
 }
 
-// perlProgram is a program with subcommands, as PVE::CLIHandler runs them.
+// perlProgram returns a program with subcommands, as PVE::CLIHandler runs them.
 func perlProgram(name string, commands func() []perlCommand) Program {
 	return func(c *Command) int {
 		all := commands()

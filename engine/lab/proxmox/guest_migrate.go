@@ -23,7 +23,8 @@ func qmMigrateCommand(vmid map[string]check) perlCommand {
 		checks: map[string]check{"vmid": vmid["vmid"], "target": isNodeName}}
 }
 
-// pctMigrateCommand is pct migrate. A running container is stopped and started again on the other node (PVE::API2::LXC).
+// pctMigrateCommand implements pct migrate. A running container is stopped and started again on the other node
+// (PVE::API2::LXC).
 func pctMigrateCommand() perlCommand {
 	return perlCommand{name: "migrate", args: []string{"vmid", "target"}, usage: "<vmid> <target> [OPTIONS]", run: qmMigrate,
 		options: map[string]check{"online": boolean, "restart": boolean, "timeout": integer(0, 0), "target-storage": anyText, "bwlimit": integer(0, 0)},

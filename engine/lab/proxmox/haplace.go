@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// affinity is what groups or node-affinity rules say about a resource: priorities by node, and whether other nodes
-// are excluded.
+// affinity is what groups or node-affinity rules require for a resource: priorities by node, and whether other nodes are
+// excluded.
 func (v *view) affinity(db *Database, r Section) (priorities map[string]int, strict bool) {
 	sid := r.Type + ":" + r.ID
 	var nodes string

@@ -53,7 +53,7 @@ func Packages(w *World, debian string) []machine.Package {
 	return all
 }
 
-// enterpriseSource is the file by which the packages of a product, pve or pbs, name its enterprise repository.
+// enterpriseSource returns the file by which the packages of a product, pve or pbs, name its enterprise repository.
 func enterpriseSource(debian, product string) map[string]string {
 	if debian == "bookworm" {
 		return map[string]string{"/etc/apt/sources.list.d/" + product + "-enterprise.list": "deb https://enterprise.proxmox.com/debian/" + product + " bookworm " + product + "-enterprise\n"}
@@ -137,7 +137,7 @@ func (w *World) qdevicePackages(debian string) []machine.Package {
 	}
 }
 
-// protect is the apt hook that protects proxmox-ve.
+// protect implements the apt hook that protects proxmox-ve.
 func protect(m *machine.Machine, out io.Writer) error {
 	if _, err := m.FS().Stat("/please-remove-proxmox-ve"); err == nil {
 		return nil
@@ -146,7 +146,7 @@ func protect(m *machine.Machine, out io.Writer) error {
 	return fmt.Errorf("the meta-package proxmox-ve is protected")
 }
 
-// installCluster is the postinst of pve-cluster: it starts pmxcfs, which requires that the node name resolves to an
+// installCluster implements the postinst of pve-cluster: it starts pmxcfs, which requires that the node name resolves to an
 // address of the LAN.
 func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
 	if err := m.FS().MkdirAll("/etc/pve", 0o750); err != nil {

@@ -80,7 +80,7 @@ func (c *Command) binary(path string) error {
 	return nil
 }
 
-// inited is PVE's own check that Ceph is initialised.
+// inited implements PVE's own check that Ceph is initialised.
 func (db *Database) inited() error {
 	var missing []string
 	if !db.Has(cephConfFile) {
@@ -95,7 +95,7 @@ func (db *Database) inited() error {
 	return nil
 }
 
-// ready makes the checks of most commands.
+// ready performs the checks of most commands.
 func (c *Command) ready(binaries ...string) error {
 	for _, path := range binaries {
 		if err := c.binary(path); err != nil {

@@ -326,8 +326,8 @@ func osdDetails(c *Command, a arguments) int {
 	return code
 }
 
-// zap is ceph-volume lvm zap for one device. It wipes the volumes on a disk before the disk itself with wipefs(8),
-// which refuses a running OSD or a mounted file system; the volume group goes only with --destroy.
+// zap implements ceph-volume lvm zap for one device. It wipes the volumes on a disk before the disk itself with wipefs(8),
+// which refuses a running OSD or a mounted file system; the volume group is removed only with --destroy.
 func zap(c *Command, path string) int {
 	fmt.Fprintf(c.Stderr, "--> Zapping: %s\n", path)
 	d, err := c.device(path)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// cephReady makes the checks of pool and file system commands, including the monitors.
+// cephReady performs the checks of pool and file system commands, including the monitors.
 func (c *Command) cephReady() error {
 	if err := c.ready(); err != nil {
 		return err

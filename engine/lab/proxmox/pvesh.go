@@ -60,7 +60,7 @@ func (c *Command) show(list []any, a arguments, columns []column, row func(map[s
 	})
 }
 
-// pvesh is the program pvesh: the API from the command line.
+// pvesh implements pvesh: the API from the command line.
 func pvesh(c *Command) int {
 	const usage = "pvesh %s <api_path> [OPTIONS] [FORMAT_OPTIONS]"
 	if len(c.Argv) < 2 {

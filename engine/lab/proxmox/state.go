@@ -32,7 +32,8 @@ type NodeState struct {
 	Removed bool
 	// Tasks counts worker tasks for their IDs.
 	Tasks int
-	// Seen are the IDs of the members that its corosync last saw, which is all that it knows once that has stopped.
+	// Seen are the IDs of the members that its corosync last saw. They are all that the node knows once corosync has
+	// stopped.
 	Seen []int
 	// Joining marks that pvecm add has the answer of the cluster but has not ended.
 	Joining bool

@@ -16,7 +16,8 @@ import (
 	"hlplay/engine/lab/rootfs"
 )
 
-// packages are those of a machine besides the essential ones: a Debian server with its kernel, GRUB, ifupdown2, and tools for disks.
+// packages are the packages of a machine besides the essential ones: a Debian server with its kernel, GRUB, ifupdown2, and
+// tools for disks.
 var packages = []string{
 	"apt", "btrfs-progs", "ca-certificates", "cron", "dbus", "debconf", "e2fsprogs", "ethtool", "grub-pc", "ifupdown2", "init", "initramfs-tools",
 	"iproute2", "iputils-ping", "kmod", "libpam-systemd", "linux-image-cloud-amd64", "lvm2", "mdadm", "openssh-server", "pci.ids", "pciutils", "procps",
@@ -68,7 +69,7 @@ func image(ctx context.Context, o Options) (string, error) {
 	})
 }
 
-// makeBootable makes a disk image of a root file system, and boots it once by QEMU's own loader to install GRUB there.
+// makeBootable turns a root file system into a disk image, and boots it once with QEMU's own loader to install GRUB there.
 func makeBootable(ctx context.Context, path, root string) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
@@ -113,7 +114,7 @@ func makeBootable(ctx context.Context, path, root string) error {
 	return nil
 }
 
-// installed is what bootable.sh says when it has done its work.
+// installed is what bootable.sh prints when it is done.
 const installed = "hlplay: the boot loader is installed"
 
 // memory of a machine in MiB.

@@ -255,7 +255,7 @@ func (m *Machine) WaitUp(ctx context.Context) error {
 	}
 }
 
-// said is what QEMU and the machine's console said last.
+// said returns the last output of QEMU and of the machine's console.
 func (m *Machine) said() string {
 	var all strings.Builder
 	for _, suffix := range []string{"qemu", "console"} {
@@ -268,12 +268,12 @@ func (m *Machine) said() string {
 	return all.String()
 }
 
-// Remove takes one of the Options' disks out while the machine is running.
+// Remove removes one of the Options' disks while the machine is running.
 func (m *Machine) Remove(disk int) error {
 	return m.monitor(fmt.Sprintf("device_del disk%d-device", disk))
 }
 
-// monitor has QEMU's monitor carry out a command that says nothing if all is well.
+// monitor makes QEMU's monitor run a command that prints nothing on success.
 func (m *Machine) monitor(command string) error {
 	conn, err := m.all.Dial("unix", m.path("monitor"))
 	if err != nil {

@@ -45,7 +45,7 @@ type result struct {
 	Absent    bool           `json:",omitempty"` // whether the error is fs.ErrNotExist
 }
 
-// Agent is this machine's agent. It runs until the process is terminated; ready is called when others can reach it.
+// Agent runs this machine's agent until the process is terminated. It calls ready when others can reach it.
 func Agent(ready func() error) error {
 	world, self, err := lab()
 	if err != nil {
@@ -198,7 +198,7 @@ func (n neighbour) ask(c call) (r result, err error) {
 	return r, nil
 }
 
-// tell is like ask, but a machine that does not answer counts as one that has nothing of the kind.
+// tell is like ask, but treats a machine that does not answer as one that has nothing of the kind.
 func (n neighbour) tell(method, name string) result {
 	r, _ := n.ask(call{Method: method, Name: name})
 	return r

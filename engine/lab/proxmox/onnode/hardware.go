@@ -136,7 +136,7 @@ func readDisks() (disks []machine.Disk, err error) {
 	return disks, nil
 }
 
-// Lsblk is the rehearsal's lsblk for this machine's disks.
+// Lsblk implements the rehearsal's lsblk for this machine's disks.
 func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	disks, err := readDisks()
 	if err != nil {
@@ -146,7 +146,7 @@ func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	return machine.New(machine.Config{Name: "lsblk", Disks: disks}).Console(ctx, stdout, stderr, argv...)
 }
 
-// Uname is uname(1) of a machine that runs the kernel booted by Hardware.
+// Uname implements uname(1) on a machine that runs the kernel booted by Hardware.
 func Uname(args []string, stdout, stderr io.Writer) int {
 	var host unix.Utsname
 	if err := unix.Uname(&host); err != nil {
@@ -169,7 +169,7 @@ func Uname(args []string, stdout, stderr io.Writer) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// Modprobe is modprobe(8) with module names: it loads the modules that the kernel has.
+// Modprobe implements modprobe(8) for module names: it loads the modules that the kernel has.
 func Modprobe(names []string, stderr io.Writer) int {
 	release, err := os.ReadFile(osRelease)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 // Dir is the directory that all machines of a lab share.
 const Dir = "/srv/lab"
 
-// lab is a lab as it is seen on this machine.
+// lab is this machine's view of a lab.
 func lab() (*proxmox.World, *local, error) {
 	clock, err := readClock(ClockFile)
 	if err != nil {
