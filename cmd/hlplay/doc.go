@@ -61,7 +61,12 @@ func docInputs(playbook string, inventories []string) error {
 		}
 		var ofHosts []lang.HostInput
 		for _, v := range pb.HostVariables {
-			ofHosts = append(ofHosts, lang.HostInput{Variable: v, Hosts: "all of its plays"})
+			hosts := "all of its plays"
+			if v.Hosts != nil {
+				at := v.Hosts.Expr.Range()
+				hosts = "`" + string(at.SliceBytes(pb.Files[at.Filename].Bytes)) + "`"
+			}
+			ofHosts = append(ofHosts, lang.HostInput{Variable: v, Hosts: hosts})
 		}
 		fmt.Print(lang.DescribeInputs(playbook, pb.Variables, ofHosts))
 	}

@@ -25,10 +25,18 @@ type Variable struct {
 	Type              cty.Type
 	Default           cty.Value // cty.NilVal if there is none: each host concerned needs a value
 	Sensitive         bool
-	Range             hcl.Range
+	// Hosts is the pattern of the hosts that have the variable, in a playbook; nil stands for the hosts of all plays.
+	Hosts *hclsyntax.Attribute
+	Range hcl.Range
 
 	defaults    *typeexpr.Defaults // of optional attributes in Type
 	validations []validation
+}
+
+// Declaration is a variable and the names of the hosts that have it.
+type Declaration struct {
+	*Variable
+	Names []string
 }
 
 // validation is a `validation` block.
@@ -38,7 +46,7 @@ type validation struct{ condition, message hcl.Expression }
 type Evaluate func(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics)
 
 var (
-	attributeNames  = []string{"type", "default", "description", "sensitive"}
+	attributeNames  = []string{"type", "default", "description", "sensitive", "hosts"}
 	validationNames = []string{"condition", "error_message"}
 )
 
@@ -57,6 +65,7 @@ func Parse(block *hclsyntax.Block) (*Variable, hcl.Diagnostics) {
 			"%q cannot be read as host.vars.NAME: a name has letters, digits, \"_\" and \"-\", and begins with a letter or \"_\".", v.Name)}
 	}
 	diags := unknown(block.Body, "A host_variable", attributeNames, "validation")
+	v.Hosts = block.Body.Attributes["hosts"]
 	if attr := block.Body.Attributes["type"]; attr != nil {
 		ty, defaults, more := typeexpr.TypeConstraintWithDefaults(attr.Expr)
 		diags = append(diags, more...)

@@ -31,6 +31,9 @@ func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
 	if v == nil {
 		return
 	}
+	if v.Hosts != nil {
+		d.errorf(v.Hosts.NameRange, "Hosts of a host variable", "Only a playbook says with hosts which hosts have a variable. Here the block stands in the group whose hosts have it, or at the top level for all.")
+	}
 	for _, other := range d.vars {
 		if other.Name == v.Name && other.group == group {
 			d.errorf(v.Range, "Duplicate host variable", "host_variable %q is declared for these hosts at %s already.", v.Name, other.Range)
@@ -120,25 +123,22 @@ func (v *declared) validate(hosts []*Host, evaluate hostvar.Evaluate) hcl.Diagno
 	return diags
 }
 
-// Declare applies a playbook's declarations of host variables to the named hosts, in addition to the inventory's own declarations.
+// Declare applies a playbook's declarations of host variables to their hosts, in addition to the inventory's own declarations.
 // It changes the inventory.
-func (inv *Inventory) Declare(vars []*hostvar.Variable, names []string, evaluate hostvar.Evaluate) hcl.Diagnostics {
-	var hosts []*Host
-	for _, name := range names {
-		hosts = append(hosts, inv.Host(name))
-	}
-	var all []*declared
+func (inv *Inventory) Declare(declarations []hostvar.Declaration, evaluate hostvar.Evaluate) hcl.Diagnostics {
+	hosts := make([][]*Host, len(declarations))
 	var diags hcl.Diagnostics
-	for _, v := range vars {
-		d := &declared{v, groupAll}
-		all = append(all, d)
-		diags = append(diags, d.give(hosts)...)
+	for i, d := range declarations {
+		for _, name := range d.Names {
+			hosts[i] = append(hosts[i], inv.Host(name))
+		}
+		diags = append(diags, (&declared{d.Variable, groupAll}).give(hosts[i])...)
 	}
 	if diags.HasErrors() {
 		return diags
 	}
-	for _, d := range all {
-		diags = append(diags, d.validate(hosts, evaluate)...)
+	for i, d := range declarations {
+		diags = append(diags, (&declared{d.Variable, groupAll}).validate(hosts[i], evaluate)...)
 	}
 	return diags
 }

@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/hostvar"
 )
 
-// hostVariable declares a host variable that the playbook reads.
-func (l *loader) hostVariable(block *hclsyntax.Block) {
+// hostVariable declares a host variable that the playbook reads. dir is the directory of the file.
+func (l *loader) hostVariable(block *hclsyntax.Block, dir string) {
 	v, diags := hostvar.Parse(block)
 	l.report(diags...)
 	if v == nil {
@@ -26,10 +26,11 @@ func (l *loader) hostVariable(block *hclsyntax.Block) {
 		}
 	}
 	l.playbook.HostVariables = append(l.playbook.HostVariables, v)
+	l.hostVariables = append(l.hostVariables, playBlock{block: block, dir: dir})
 }
 
-// declareHostVariables passes the playbook's declarations to the hosts of all plays, before anything reads the
-// variables.
+// declareHostVariables passes the playbook's declarations to the hosts of all plays, or to those of them that the
+// declaration names, before anything reads the variables.
 func (l *loader) declareHostVariables() {
 	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
 		return
@@ -42,7 +43,18 @@ func (l *loader) declareHostVariables() {
 			}
 		}
 	}
-	l.report(l.options.Inventory.Declare(l.playbook.HostVariables, hosts, EvaluateHostVariable)...)
+	declarations := make([]hostvar.Declaration, len(l.playbook.HostVariables))
+	for i, v := range l.playbook.HostVariables {
+		declarations[i] = hostvar.Declaration{Variable: v, Names: hosts}
+		if v.Hosts != nil {
+			named := l.matched(l.pattern(l.hostVariables[i].block.Body, l.hostVariables[i].dir))
+			declarations[i].Names = slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(named, name) })
+		}
+	}
+	if l.diags.HasErrors() {
+		return
+	}
+	l.report(l.options.Inventory.Declare(declarations, EvaluateHostVariable)...)
 }
 
 // EvaluateHostVariable evaluates the validations of host variables, with all functions of the language except those

@@ -70,7 +70,7 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 		case "variable":
 			l.variable(block, dir)
 		case "host_variable":
-			l.hostVariable(block)
+			l.hostVariable(block, dir)
 		case "locals":
 			l.localsBlock(block, dir)
 		case "play":

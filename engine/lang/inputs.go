@@ -22,7 +22,7 @@ func Inputs(path string, o Options) (*Playbook, hcl.Diagnostics) {
 }
 
 // DescribeInputs returns the documentation of variables as Markdown, in the form of Describe. The caller names the
-// groups of hosts for which a variable is declared; the variables of a playbook apply to all of its hosts.
+// hosts for which a variable is declared.
 func DescribeInputs(title string, variables []*Variable, ofHosts []HostInput) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", title)

@@ -124,7 +124,7 @@ func (testInventory) HostsValue() cty.Value {
 	})
 }
 
-func (testInventory) Declare([]*hostvar.Variable, []string, hostvar.Evaluate) hcl.Diagnostics {
+func (testInventory) Declare([]hostvar.Declaration, hostvar.Evaluate) hcl.Diagnostics {
 	return nil
 }
 

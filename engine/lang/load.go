@@ -57,7 +57,7 @@ type Inventory interface {
 	HostsValue() cty.Value
 	GroupsValue() cty.Value
 	// Declare applies the playbook's declarations to the variables of hosts, and reports what is wrong with them.
-	Declare(vars []*hostvar.Variable, hosts []string, evaluate hostvar.Evaluate) hcl.Diagnostics
+	Declare(declarations []hostvar.Declaration, evaluate hostvar.Evaluate) hcl.Diagnostics
 }
 
 // Load reads a playbook with everything it imports, and checks whatever can be checked without a host. It reports as
@@ -126,6 +126,9 @@ type loader struct {
 	held   int  // bytes of text in all locals
 	locked bool // a file of values is encrypted, so its values are unknown
 	plays  []playBlock
+
+	// hostVariables holds the blocks that declare Playbook.HostVariables, in the same order.
+	hostVariables []playBlock
 }
 
 func (l *loader) load(path string) {

@@ -70,6 +70,16 @@ func expression(body *hclsyntax.Body, name string) hcl.Expression {
 
 // hosts returns the host pattern of a play.
 func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
+	if block.Body.Attributes["hosts"] == nil {
+		l.report(fault(block.DefRange(), "the play does not say on which hosts it runs",
+			`Add hosts = "PATTERN": the name of a host or a group, "all", or several with ":", ":!" and ":&" between them.`))
+		return ""
+	}
+	return l.pattern(block.Body, dir)
+}
+
+// pattern evaluates the attribute hosts of a block that has it. It returns "" for a pattern that is wrong.
+func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	at := l.static(dir)
 	if l.options.Inventory == nil {
 		at.ctx = withVariable(at.ctx, "groups", cty.DynamicVal)
@@ -77,13 +87,8 @@ func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
 		at.ctx = withVariable(at.ctx, "groups", l.options.Inventory.GroupsValue())
 	}
 	at.roots, at.why = append(at.roots, "groups"), "It chooses the hosts, so only var, local and groups can be used."
-	attr := block.Body.Attributes["hosts"]
-	if attr == nil {
-		l.report(fault(block.DefRange(), "the play does not say on which hosts it runs",
-			`Add hosts = "PATTERN": the name of a host or a group, "all", or several with ":", ":!" and ":&" between them.`))
-		return ""
-	}
-	pattern, ok := l.text(block.Body, "hosts", at)
+	attr := body.Attributes["hosts"]
+	pattern, ok := l.text(body, "hosts", at)
 	if !ok {
 		return ""
 	}
