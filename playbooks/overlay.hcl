@@ -15,6 +15,7 @@
 host_variable "overlay_address" {
   description = "The host's address in the overlay network, with the prefix length: 10.42.0.1/24."
   type        = string
+  hosts       = var.overlay_hosts
 }
 
 host_variable "overlay_endpoint" {

@@ -152,6 +152,7 @@ variable "ha_resources" {
 host_variable "domain" {
   description = "The domain of the host's FQDN, such as example.org."
   type        = string
+  hosts       = "pve"
 }
 
 host_variable "ceph_address" {
