@@ -30,7 +30,7 @@ func (f *runFlags) stepper(out report.Reporter, r *report.Redactor) func(context
 					err = ctx.Err()
 					return
 				case readErr != nil:
-					err = fmt.Errorf("no answer was given on the terminal (%w), so it was not begun", readErr)
+					err = fmt.Errorf("no answer was given on the terminal (%w), so it was not started", readErr)
 					return
 				}
 				var ok bool
