@@ -179,6 +179,13 @@ func TestUsers(t *testing.T) {
 	expect(t, m, "useradd -m x5; mv /home/x5 /srv/x5; ln -s /srv/x5 /home/x5; userdel -r x5", 12, `userdel: error removing directory /home/x5`)
 }
 
+// What guides on hardening set is there, as Debian's kernel has it.
+func TestHardeningSettings(t *testing.T) {
+	m := bare(t)
+	expect(t, m, "sysctl -n kernel.core_pattern kernel.yama.ptrace_scope fs.protected_regular net.ipv4.tcp_synack_retries", 0, `^core\n0\n2\n5\n$`)
+	expect(t, m, "sysctl -w kernel.yama.ptrace_scope=2 && cat /proc/sys/kernel/yama/ptrace_scope", 0, `(?m)^2$`)
+}
+
 func TestUnits(t *testing.T) {
 	m := bare(t)
 	expect(t, m, "systemctl show -p ActiveState,UnitFileState,LoadState ssh nope", 0, `(?s)LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n`)
