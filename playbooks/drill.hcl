@@ -4,7 +4,7 @@
 #   hlplay run playbooks/drill.hcl -i inventory -e node=pve1 --check           whether the drill is refused
 #   hlplay run playbooks/drill.hcl -i inventory -e node=pve1
 #
-# corosync and Ceph's daemons are stopped on the node, whose own timer starts them again, whatever becomes of this run. Its watchdog
+# corosync and Ceph's daemons are stopped on the node, whose own timer starts them again, whatever happens to this run. Its watchdog
 # resets a node with highly available guests after a minute, as it would if a cable were pulled: what runs there is cut off.
 
 variable "node" {

@@ -10,7 +10,7 @@ variable "release_key" {
 }
 
 locals {
-  # By Debian release: where the key is installed, where it comes from, and its sum.
+  # By Debian release: where the key is installed, its source and its checksum.
   release_keys = {
     bookworm = {
       path   = "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"

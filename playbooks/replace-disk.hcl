@@ -6,7 +6,7 @@
 #   hlplay run playbooks/replace-disk.hcl -i inventory --check -e osd_id=3 -e osd_fsid=… -e device=/dev/disk/by-id/…
 #
 # The run itself needs --allow all, since the old OSD is destroyed.
-# It can be run again at any time, and goes on where it stopped: a new OSD that gets the same number has another fsid. If the new
+# It can be run again at any time, and continues where it stopped: a new OSD that gets the same number has another fsid. If the new
 # disk takes the place of the old one, run it with --tags remove, change the disk, and run it with --tags add.
 
 variable "osd_id" {

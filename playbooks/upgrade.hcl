@@ -171,7 +171,7 @@ play "upgrade one node at a time" {
     }
   }
 
-  # The manager takes the command up within seconds; the next node is not begun before.
+  # The HA manager acts on the command within seconds; the next node is not started before that.
   handler "leave maintenance mode" {
     command {
       shell  = <<-EOT

@@ -30,7 +30,7 @@ play "verify" {
     }
   }
 
-  # Packets as large as the MTU of the card that has the address, which nobody on the way may take apart. The headers of IPv4 and
+  # Packets as large as the MTU of the card that has the address, which must not be fragmented on the way. The headers of IPv4 and
   # ICMP have 28 bytes, those of IPv6 and ICMP 48.
   task "G1.17 packets of full size reach the others over Ceph's network" {
     for_each = toset([for name in groups.pve : hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != ""])
