@@ -37,6 +37,40 @@ func TestRoundTripsOfAFirstRun(t *testing.T) {
 	}
 }
 
+// TestWaitingTakesPlaceOnTheNode counts the flights of a wait of fifteen minutes: a host that waits is asked again three
+// times a minute, rather than every other second.
+func TestWaitingTakesPlaceOnTheNode(t *testing.T) {
+	nodes := onSimulatedNodes(t, `
+play "p" {
+  hosts = "all"
+  task "later" {
+    command {
+      argv   = ["systemd-run", "--on-active=900s", "touch", "/run/there"]
+      always = true
+    }
+  }
+  task "there" {
+    wait_for {
+      path    = "/run/there"
+      timeout = "1h"
+    }
+  }
+}
+`)
+	recap, kept := nodes.play(t, false)
+	for _, r := range kept.Results() {
+		if r.Status != report.Changed && r.Status != report.OK {
+			t.Errorf("%s on %s is %s: %s %s", r.Task, r.Host, r.Status, r.Message, r.Hint)
+		}
+	}
+	for name, cost := range recap.Costs {
+		t.Logf("%s: %d flights", name, cost.Flights)
+		if cost.Flights > 60 { // 900 s in pauses of two would be 450
+			t.Errorf("%s: %d flights, expected at most four a minute", name, cost.Flights)
+		}
+	}
+}
+
 // TestWhatDependsOnFactsTravelsWithThem holds a converged run to one flight, also where tasks wait for facts: what
 // they read is known by then.
 func TestWhatDependsOnFactsTravelsWithThem(t *testing.T) {

@@ -59,6 +59,9 @@ func (h *Host) fly(batch []*entry) {
 // settleLocked stores the result in an entry.
 func (h *Host) settleLocked(e *entry, o result, told bool) {
 	e.value, e.err, e.done = o.value, o.err, true
+	if h.keeping > 0 {
+		e.said = o.said
+	}
 	if !told {
 		e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
 	}
@@ -68,6 +71,7 @@ func (h *Host) settleLocked(e *entry, o result, told bool) {
 type result struct {
 	value any
 	err   error
+	said  *said
 }
 
 // fetch queries everything in a batch, kind by kind, and returns the results. A panic becomes an error of the flight.
@@ -158,9 +162,10 @@ func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 
 func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
 	defer r.catch()
+	from := &said{r.queries, answers}
 	r.kind.parse(r.names, answers, func(name string, value any, err error) {
 		if e := r.entries[name]; e != nil {
-			results[e] = result{value, err}
+			results[e] = result{value, err, from}
 		}
 	})
 }

@@ -31,6 +31,7 @@ type Host struct {
 	flights   int
 	reads     int
 	forgotten int // how often memory was forgotten
+	keeping   int // who wants answers to be kept
 }
 
 // NewHost returns a host about which nothing is known yet. dial is called on the first observation, and again after a
@@ -106,9 +107,8 @@ func (h *Host) want(k kind, name string) {
 
 func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	home, _ := ctx.Value(plannerKey{}).(*Host)
-	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
-		t.add(h, home, Read{k, name})
-	}
+	t, _ := ctx.Value(trackerKey{}).(*Tracker)
+	t.add(h, home, Read{k, name})
 	h.mu.Lock()
 	if err := ctx.Err(); err != nil { // a plan that was dropped in the meantime asks for nothing more
 		h.mu.Unlock()
@@ -121,6 +121,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	e := h.entryLocked(k, name)
 	if e.done {
 		defer h.mu.Unlock()
+		t.heard(e)
 		return h.foundLocked(k, name, e)
 	}
 	w := &waiter{home: home, wake: make(chan struct{})}
@@ -142,5 +143,6 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	t.heard(e)
 	return h.foundLocked(k, name, e)
 }

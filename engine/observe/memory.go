@@ -1,5 +1,7 @@
 package observe
 
+import "hlplay/engine/remote"
+
 // entry is one observation: pending, in flight or remembered.
 type entry struct {
 	key     Key
@@ -9,6 +11,32 @@ type entry struct {
 	done    bool
 	value   any
 	err     error
+	// said is what the host said, if that is kept: see KeepAnswers.
+	said *said
+}
+
+// said holds queries and the answers to them.
+type said struct {
+	queries []remote.Query
+	answers []remote.Answer
+}
+
+// KeepAnswers keeps the answers that observations are parsed from, for Readback.Watch, until the returned function is
+// called.
+func (h *Host) KeepAnswers() (enough func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keeping++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.keeping--; h.keeping > 0 {
+			return
+		}
+		for _, e := range h.memory {
+			e.said = nil
+		}
+	}
 }
 
 // Forget drops everything that a step may have changed. Predictions are kept: they belong to check mode, in which

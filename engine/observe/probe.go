@@ -27,7 +27,7 @@ func (h *Host) probeLocked(e *entry) {
 	go func() {
 		value, err := probe(h.flightCtx, e, dial)
 		h.mu.Lock()
-		h.settleLocked(e, result{value, err}, true)
+		h.settleLocked(e, result{value: value, err: err}, true)
 		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cut off and has observed nothing
 			delete(h.memory, e.key)
 		}

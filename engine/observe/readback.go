@@ -46,6 +46,25 @@ func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	return readback
 }
 
+// Watch prepares to read again what a plan was made from, once it changes. known are the answers so far to the queries. ok
+// is false if the host alone cannot tell whether the plan may change: it was made from other hosts too, from what the
+// controller finds out itself, or from answers that were not kept.
+func (h *Host) Watch(saw *Tracker) (again *Readback, known []remote.Answer, ok bool) {
+	reads := saw.Reads()
+	if len(saw.Elsewhere()) > 0 || slices.ContainsFunc(reads, func(r Read) bool { return r.kind.probes() }) {
+		return nil, nil, false
+	}
+	again = h.Readback(reads, func(remote.Query) bool { return true })
+	for _, q := range again.queries {
+		answer, ok := saw.answer(q)
+		if !ok {
+			return nil, nil, false
+		}
+		known = append(known, answer)
+	}
+	return again, known, len(known) > 0
+}
+
 // Queries returns the queries to be asked after the step.
 func (r *Readback) Queries() []remote.Query { return r.queries }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"hlplay/engine/remote"
@@ -44,6 +45,7 @@ type Tracker struct {
 	others map[*Host][]Read
 	files  map[place]File
 	sums   map[place]string
+	said   []*said
 }
 
 // place is a path on a host.
@@ -75,6 +77,31 @@ func (t *Tracker) add(h, home *Host, r Read) {
 		}
 		t.mu.Unlock()
 	}
+}
+
+// heard records what an observation was parsed from, if that is kept.
+func (t *Tracker) heard(e *entry) {
+	for ; t != nil && e.said != nil; t = t.above {
+		t.mu.Lock()
+		if !slices.Contains(t.said, e.said) {
+			t.said = append(t.said, e.said)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// answer returns the answer to a query that observations were parsed from.
+func (t *Tracker) answer(q remote.Query) (remote.Answer, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.said {
+		for i, asked := range s.queries {
+			if asked.Same(q) {
+				return s.answers[i], true
+			}
+		}
+	}
+	return remote.Answer{}, false
 }
 
 // found records the files and checksums that a plan is based on, as they were observed.

@@ -217,13 +217,13 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
 	if !company {
-		return s.exchange(ctx, script, keeping(queries), false, allowed(queries))
+		return s.exchange(ctx, s.read, script, keeping(queries), false, allowed(queries))
 	}
 	most := make([]int, len(queries)+1)
 	for i, place := range order {
 		most[i] = queries[place].Most
 	}
-	answered, err := s.exchange(ctx, script, most, true, allowed(queries))
+	answered, err := s.exchange(ctx, s.read, script, most, true, allowed(queries))
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	if script, err = calls(rest); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	late, err := s.exchange(ctx, script, keeping(rest), false, allowed(rest))
+	late, err := s.exchange(ctx, s.read, script, keeping(rest), false, allowed(rest))
 	if err != nil {
 		return nil, err
 	}
@@ -277,43 +277,43 @@ func allowed(queries []Query) time.Duration {
 	return limit
 }
 
-// exchange runs a script that gives answers in the reading shell, which it starts if there is none. most, gaps and limit are
+// exchange runs a script that gives answers in the shell of a lane, which it starts if there is none. most, gaps and limit are
 // as in shell.exchange.
-func (s *session) exchange(ctx context.Context, script []byte, most []int, gaps bool, limit time.Duration) ([]Answer, error) {
-	if err := s.read.enter(ctx); err != nil {
+func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []int, gaps bool, limit time.Duration) ([]Answer, error) {
+	if err := on.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	defer s.read.leave()
+	defer on.leave()
 	if err := s.conn.transport.lost(); err != nil {
 		return nil, s.conn.unreachable(err)
 	}
 	var text []byte
-	if s.read.stands() {
+	if on.stands() {
 		text = whole(append([]byte(afresh), script...))
 	} else {
 		// The script is sent without waiting for the shell's first word.
 		var err error
-		if text, err = s.startReading(ctx, script); err != nil {
+		if text, err = s.startReading(ctx, on, script); err != nil {
 			return nil, err
 		}
 	}
-	sh := s.read.shell
+	sh := on.shell
 	bounded, cancel := context.WithTimeoutCause(ctx, limit+answerLimit, errSilent)
 	defer cancel()
 	answers, err := sh.exchange(bounded, text, most, gaps, limit, nil)
 	if err == nil {
 		return answers, nil
 	}
-	s.read.drop() // the next query starts a new shell
+	on.drop() // the next query starts a new shell
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: the queries were given up: %w", s.conn.name, err)
 	}
 	return nil, s.explain(sh.spawned, err)
 }
 
-// startReading starts the user's reading shell and returns the first script for it, which contains a script that asks the
+// startReading starts a reading shell in a lane and returns the first script for it, which contains a script that asks the
 // first queries.
-func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error) {
+func (s *session) startReading(ctx context.Context, on *lane, first []byte) ([]byte, error) {
 	sh, opening, err := s.shell(ctx, sourced, false, "")
 	if err != nil {
 		return nil, err
@@ -322,6 +322,6 @@ func (s *session) startReading(ctx context.Context, first []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	s.read.shell = sh
+	on.shell = sh
 	return whole(append([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+Place+company), first...)), nil
 }

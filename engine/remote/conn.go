@@ -48,7 +48,7 @@ func (c *conn) sessions() []*session {
 // dropIdle closes the shells that are not in use, and reports whether there were any.
 func (c *conn) dropIdle() (found bool) {
 	for _, s := range c.sessions() {
-		for _, l := range []*lane{s.read, s.act} {
+		for _, l := range []*lane{s.read, s.act, s.watch} {
 			if l.tryEnter() {
 				found = found || l.shell != nil
 				l.drop()
@@ -143,12 +143,12 @@ func (c *conn) unreachable(err error) error {
 type session struct {
 	conn *conn
 	user string // empty for the login user
-	read *lane
-	act  *lane
+	// The lanes have shells that read, act, and wait for changes.
+	read, act, watch *lane
 }
 
 func newSession(c *conn, user string) *session {
-	return &session{conn: c, user: user, read: newLane(), act: newLane()}
+	return &session{conn: c, user: user, read: newLane(), act: newLane(), watch: newLane()}
 }
 
 // who returns the user's name.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,14 @@ type Query struct {
 	Most int
 	// User is the user that the query runs as; empty means the session's own.
 	User string
+	// Shows, if not empty, is an extended regular expression of POSIX. What it matches in the standard output, which is
+	// broken into lines at braces too, is all that Watch compares. It is meant for answers that contain times and counters.
+	Shows string
+}
+
+// Same reports whether two queries ask the same.
+func (q Query) Same(other Query) bool {
+	return q.Script == other.Script && slices.Equal(q.Args, other.Args) && q.Limit == other.Limit && q.User == other.User
 }
 
 // Argv returns the query that runs one foreign command within a limit.
@@ -137,6 +146,9 @@ type File struct {
 type Session interface {
 	// Ask sends all queries in one flight and returns the answers in their order.
 	Ask(ctx context.Context, queries []Query) ([]Answer, error)
+	// Watch asks queries on the host until the answers change: see Watch. Asked to wait for what a host cannot tell, it
+	// returns ErrUnwatchable.
+	Watch(ctx context.Context, w Watch) ([]Answer, error)
 	// Run runs one command. The error means that the command could not be started, or that its end is not known because the
 	// connection was lost. Otherwise Result.Exit says how it ended.
 	Run(ctx context.Context, c Command) (Result, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -282,6 +283,44 @@ func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.
 		for i, at := range where {
 			answers[f.places[i]] = answered[at]
 		}
+	}
+	return answers, nil
+}
+
+// Watch waits on the host until queries are answered differently than they were: see remote.Session.
+func (c *connection) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer, error) {
+	session, err := c.session(ctx, loginUser)
+	if err != nil {
+		return nil, err
+	}
+	reader := c.readsAs()
+	queries := slices.Clone(w.Queries)
+	for i, q := range queries {
+		if q.User == "" {
+			queries[i].User = reader
+		}
+		if queries[i].User == loginUser {
+			queries[i].User = ""
+		}
+		if queries[i].User != queries[0].User {
+			return nil, remote.ErrUnwatchable
+		}
+	}
+	var known []remote.Answer
+	once, where := distinct(queries)
+	for i, at := range where {
+		if at == len(known) {
+			known = append(known, w.Known[i])
+		}
+	}
+	w.Queries, w.Known = once, known
+	answered, err := session.Watch(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]remote.Answer, len(where))
+	for i, at := range where {
+		answers[i] = answered[at]
 	}
 	return answers, nil
 }

@@ -190,6 +190,9 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			doubt = cmp.Or(doubt, plan.Doubt)
 		}
 		o.foretold = e.check
+		if !e.check && settles(plan.Steps) {
+			defer e.host.observed.KeepAnswers()()
+		}
 		switch err := e.propose(it, &o); {
 		case errors.Is(err, errLeft):
 			return o.with(leftOut())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +94,31 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 	c.stage.asks[c.name]++
 	defer c.stage.answered()
 	return c.answer(queries)
+}
+
+// Watch lets time pass, as long as the answers stay the same.
+func (c *fakeConn) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer, error) {
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	c.stage.event(ctx)
+	c.stage.watches[c.name]++
+	if c.stage.unwatchable != nil {
+		return nil, c.stage.unwatchable
+	}
+	defer c.stage.answered()
+	for pause, until := w.Pause, c.stage.now.Add(w.Limit); ; pause = min(2*pause, remote.LongestPause) {
+		c.stage.passLocked(pause)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case c.host.cut():
+			return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+		}
+		answers, err := c.answer(w.Queries)
+		if err != nil || !reflect.DeepEqual(answers, w.Known) || !c.stage.now.Before(until) {
+			return answers, err
+		}
+	}
 }
 
 func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
@@ -31,6 +33,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 	begun := e.clock.Now()
 	looked := begun // what was seen before the time was over proves nothing, so there is always a look after it
 	pause := 250 * time.Millisecond
+	watches := true
 	for {
 		if it.err == nil && len(it.plan.Steps) == 0 {
 			return nil
@@ -39,18 +42,60 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		if looked.Sub(begun) >= limit || errors.As(it.err, &final) {
 			return unsettled(it, done, limit, await)
 		}
-		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
-		if err := e.clock.Sleep(ctx, pause); err != nil {
-			return err
+		if looked == begun { // what is being planned ahead is of no use, and would be read in vain
+			e.host.planner.invalidate()
 		}
-		pause = min(2*pause, 2*time.Second)
-		looked = e.clock.Now()
-		e.host.forgetAll()
-		e.alone(ctx, it)
+		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
+		before := e.clock.Now()
+		watched := false
+		if left := limit - before.Sub(begun); watches && left > 0 {
+			var err error
+			watched, err = e.watch(ctx, it, pause, left)
+			watches = err == nil
+		}
+		if watched {
+			looked = before // at the earliest
+			e.alone(ctx, it)
+		}
+		if !watched || len(it.saw.Elsewhere()) > 0 {
+			if err := e.clock.Sleep(ctx, pause); err != nil {
+				return err
+			}
+			looked = e.clock.Now()
+			e.host.forgetAll()
+			e.alone(ctx, it)
+		}
+		pause = min(2*pause, remote.LongestPause)
 		if unreachable(e.host, it.err) {
 			return it.err
 		}
 	}
+}
+
+// watchFor is how long a host waits for a change before it is asked again. Not every change may show.
+const watchFor = 20 * time.Second
+
+// watch has the host wait until something changes of what an item was planned from, and reads that. It reports whether the
+// host has done so; other hosts, for example, it cannot look at.
+func (e *execution) watch(ctx context.Context, it *itemPlan, pause, limit time.Duration) (bool, error) {
+	again, known, ok := e.host.observed.Watch(it.saw)
+	if !ok {
+		return false, nil
+	}
+	answers, err := e.host.connection.Watch(ctx, remote.Watch{Queries: again.Queries(), Known: known, Pause: pause, Limit: min(limit, watchFor)})
+	switch {
+	case errors.Is(err, remote.ErrUnwatchable):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	again.Arrive(answers)
+	return true, nil
+}
+
+// settles reports whether it may take a while until the effects of steps show.
+func settles(steps []modules.Step) bool {
+	return slices.ContainsFunc(steps, func(s modules.Step) bool { return s.Settle > 0 })
 }
 
 // unsettled says what is still missing after a step.

@@ -2,7 +2,9 @@ package run_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,4 +94,39 @@ func TestSilentHostsHoldNobodyBack(t *testing.T) {
 			t.Errorf("%d commands, want four on each host that answers", len(s.acts))
 		}
 	})
+}
+
+// What is waited for is waited for on the host, and costs a round trip for each change that is seen rather than for each look.
+func TestWaitingOnTheHost(t *testing.T) {
+	s := newStage("a")
+	begun := s.now
+	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "settles = 50")+` } }`))
+	if got := outcomes(r); !slices.Equal(got, []string{"a t: changed"}) {
+		t.Errorf("got %v: %s", got, r.Results()[0].Message)
+	}
+	if took := s.now.Sub(begun); took < 50*time.Second || took > 55*time.Second {
+		t.Errorf("waited %s for what took 50s", took)
+	}
+	// It is asked again every 20 seconds, for not every change shows.
+	if s.watches["a"] != 3 || s.asks["a"] > 4 {
+		t.Errorf("%d times waited there and %d flights, want 3 and 4 at most", s.watches["a"], s.asks["a"])
+	}
+}
+
+// A host that does not wait itself is asked over and over.
+func TestWaitingFromAfar(t *testing.T) {
+	for name, err := range map[string]error{"it cannot tell": remote.ErrUnwatchable, "no shell": errors.New("no session")} {
+		s := newStage("a")
+		s.unwatchable = err
+		r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "settles = 20")+` } }`))
+		if got := outcomes(r); !slices.Equal(got, []string{"a t: changed"}) {
+			t.Errorf("%s: got %v: %s", name, got, r.Results()[0].Message)
+		}
+		if s.asks["a"] < 10 {
+			t.Errorf("%s: %d flights, want one for each look", name, s.asks["a"])
+		}
+		if more := s.watches["a"] > 1; more != errors.Is(err, remote.ErrUnwatchable) {
+			t.Errorf("%s: tried %d times", name, s.watches["a"])
+		}
+	}
 }

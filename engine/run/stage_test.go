@@ -31,6 +31,10 @@ type stage struct {
 	acts []string
 	// asks are the flights, by host.
 	asks map[string]int
+	// watches counts, by host, how often it waited itself.
+	watches map[string]int
+	// unwatchable, if set, is why no host waits itself.
+	unwatchable error
 	// onAct, if set, is called before each command.
 	onAct func(host string)
 	// onConnect, if set, is called before a connection is made; its error is that of the connection.
@@ -46,7 +50,7 @@ type stage struct {
 }
 
 func newStage(names ...string) *stage {
-	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, watches: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
 		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
 	}

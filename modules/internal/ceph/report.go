@@ -36,6 +36,9 @@ import (
 // requires a ceph.conf that does not name a monitor, a host without pmxcfs, or a listing of /etc/pve (a single look
 // rather than two) that contains pmxcfs's own link and no ceph.conf. Otherwise, while pmxcfs is away, an OSD's disk
 // would be mistaken for a foreign one.
+//
+// A report contains its time and counters that never stand still. A change shows in the epochs of the maps, the quorum, the
+// states of daemons and placement groups, the failing health checks and the names of the managers.
 var monitorsQuery = remote.Query{Script: `_m=$(timeout 10 grep -Em1 '^[[:space:]]*mon[-_ ](host|addr)[[:space:]]*=[[:space:]]*[^[:space:]]' ` + pve.CephConfFile + `)
 case $? in
 0) ;;
@@ -48,7 +51,9 @@ case $? in
 esac
 read -r _n </proc/sys/kernel/hostname
 echo "asked ${_n%%.*} $_m"
-printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + pve.CephConfFile + ` --connect-timeout 10 -f json`}
+printf 'report\nmgr metadata\n' | timeout 30 ceph -c ` + pve.CephConfFile + ` --connect-timeout 10 -f json`,
+	Shows: `^(asked|none|listing|local|ceph\.conf).*|"(epoch|num)":[0-9]+|"(status|state|name)":"[^"]*"|"quorum":\[[0-9,]*]|"[A-Z_]+":$`,
+}
 
 // askMonitors is the Ask of the kinds that read what the monitors know.
 func askMonitors([]string) []remote.Query { return []remote.Query{monitorsQuery} }

@@ -1,0 +1,133 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrUnwatchable reports that queries have to be asked from here over and over: nothing was sent.
+var ErrUnwatchable = errors.New("the host cannot tell a change of these answers")
+
+// Watch waits on the host for other answers to queries.
+type Watch struct {
+	// Queries are asked as one user, that of the first.
+	Queries []Query
+	// Known are the answers to the queries so far.
+	Known []Answer
+	// Pause is the time before the host asks the first time. Each further pause is twice as long, up to LongestPause.
+	Pause time.Duration
+	// Limit is how long the host waits for other answers at most.
+	Limit time.Duration
+}
+
+// LongestPause is how long is waited at most before it is looked again whether something has come about.
+const LongestPause = 2 * time.Second
+
+// watching defines the function that waits in a watching shell.
+var watching = script("watch")
+
+// Watch asks the host to ask itself. It returns the answers as soon as they are not the known ones, or once the limit has
+// passed; they may have changed back in the meantime. Other queries are answered meanwhile.
+func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
+	for _, q := range w.Queries {
+		if q.User != w.Queries[0].User {
+			return nil, ErrUnwatchable
+		}
+	}
+	if len(w.Queries) == 0 || len(w.Known) != len(w.Queries) || w.Pause <= 0 {
+		return nil, ErrUnwatchable
+	}
+	known, ok := w.digest()
+	if !ok {
+		return nil, ErrUnwatchable
+	}
+	questions, err := calls(w.Queries)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	looks, err := w.looks()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	// The host counts whole seconds, and less than one of them may be left of the first.
+	words, err := quoteAll([]string{strconv.Itoa(int(w.Limit/time.Second) + 2), known, string(looks), string(questions), w.pauses()})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	of := s
+	if user := w.Queries[0].User; user != "" && user != s.who() {
+		of = s.conn.as(user)
+	}
+	s.conn.flights.Add(1)
+	script := []byte(watching + "_hl_w " + words + "\ntrue\n")
+	// The last look may begin just before the limit, and is followed by the answers.
+	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*allowed(w.Queries))
+}
+
+// pauses returns the pauses, in seconds. There is one that ends at the limit or later.
+func (w Watch) pauses() string {
+	var all []string
+	for pause, waited := w.Pause, time.Duration(0); waited < w.Limit; pause = min(2*pause, LongestPause) {
+		all = append(all, fmt.Sprintf("%.3f", pause.Seconds()))
+		waited += pause
+	}
+	return strings.Join(all, " ")
+}
+
+// looks returns a script that asks what is compared.
+func (w Watch) looks() ([]byte, error) {
+	queries := slices.Clone(w.Queries)
+	for i, q := range queries {
+		if q.Shows == "" {
+			continue
+		}
+		pattern, err := quote(q.Shows)
+		if err != nil {
+			return nil, fmt.Errorf("query %d: %w", i, err)
+		}
+		queries[i].Script = "( " + q.Script + "\n) 2>/dev/null | tr '{}' '\\n\\n' | grep -aoE " + pattern + "; true"
+		queries[i].Inline = false
+	}
+	return calls(queries)
+}
+
+// shown returns what looks shows of an answer.
+func (q Query) shown(a Answer) (Answer, error) {
+	pattern, err := regexp.CompilePOSIX(q.Shows)
+	if err != nil || q.Shows == "" {
+		return a, err
+	}
+	var shown Answer
+	for line := range bytes.FieldsFuncSeq(a.Stdout, func(r rune) bool { return r == '{' || r == '}' || r == '\n' }) {
+		for _, match := range pattern.FindAll(line, -1) {
+			shown.Stdout = append(append(shown.Stdout, match...), '\n')
+		}
+	}
+	return shown, nil
+}
+
+// digest returns what the host compares answers by. There is none if something was left out of an answer.
+func (w Watch) digest() (sum string, ok bool) {
+	out, errs := sha256.New(), sha256.New()
+	for i, q := range w.Queries {
+		if a := w.Known[i]; a.Err != nil || a.Cut > 0 || a.Exit > 255 {
+			return "", false
+		}
+		a, err := q.shown(w.Known[i])
+		if err != nil {
+			return "", false
+		}
+		fmt.Fprintf(out, "%s\nwatch %d %d\n", a.Stdout, i, a.Exit)
+		fmt.Fprintf(errs, "%s\nwatch %d %d\n", a.Stderr, i, a.Exit)
+	}
+	fmt.Fprintf(errs, "%x  -\n", out.Sum(nil))
+	return fmt.Sprintf("%x", errs.Sum(nil)), true
+}
