@@ -136,13 +136,13 @@ play "backup server" {
     }
   }
 
-  task "G1.61 wait until it answers" {
+  task "G1.61 wait until the server answers" {
     wait_for {
       port = 8007
     }
   }
 
-  task "G1.63 make the datastore" {
+  task "G1.63 create the datastore" {
     pbs {
       datastore {
         name        = var.backup_datastore.name
@@ -152,7 +152,7 @@ play "backup server" {
     }
   }
 
-  task "G1.63 forget old backups" {
+  task "G1.63 prune old backups" {
     pbs {
       prune_job {
         id        = "${var.backup_datastore.name}-prune"
@@ -162,7 +162,7 @@ play "backup server" {
     }
   }
 
-  task "G1.63 read the backups again" {
+  task "G1.63 verify the backups" {
     pbs {
       verify_job {
         id        = "${var.backup_datastore.name}-verify"
@@ -171,7 +171,7 @@ play "backup server" {
     }
   }
 
-  task "G1.63 make a token for the cluster" {
+  task "G1.63 create a token for the cluster" {
     pbs {
       token {
         user      = var.backup_token.user
@@ -190,7 +190,7 @@ play "backups of the cluster" {
     server = try(groups[var.backup_server][0], var.backup_server)
   }
 
-  task "G1.63 check that the server is described whole" {
+  task "G1.63 check that the server is fully described" {
     assert {
       condition {
         test    = (var.backup_secret == "") == (var.backup_fingerprint == "")

@@ -64,7 +64,7 @@ play "day two of Ceph" {
     }
   }
 
-  task "G1.42 weigh OSDs for a while" {
+  task "G1.42 reweight OSDs temporarily" {
     for_each = var.reweight
     pveceph {
       weight {
@@ -75,7 +75,7 @@ play "day two of Ceph" {
     }
   }
 
-  task "G1.43 weigh OSDs by what they can hold" {
+  task "G1.43 set CRUSH weights by capacity" {
     for_each = var.crush_weight
     pveceph {
       weight {
@@ -86,7 +86,7 @@ play "day two of Ceph" {
     }
   }
 
-  task "G1.44 G1.45 reweight OSDs that hold too much" {
+  task "G1.44 G1.45 reweight overfull OSDs" {
     when = var.reweight_by != ""
     pveceph {
       reweight {

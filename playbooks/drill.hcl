@@ -33,7 +33,7 @@ variable "away" {
 play "drill" {
   hosts = "pve:!${var.node}"
 
-  task "G1.37 nothing is wrong before" {
+  task "G1.37 check the cluster's health first" {
     pveceph {
       health {}
     }

@@ -56,7 +56,7 @@ play "replace the disk of an OSD" {
     }
   }
 
-  task "G1.36 an OSD on the new disk" {
+  task "G1.36 create an OSD on the new disk" {
     tags = ["add"]
     when = host.name == var.node
     pveceph {

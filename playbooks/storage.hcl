@@ -67,7 +67,7 @@ play "bulk storage" {
     subvols = flatten([for b in host.vars.bulk : [for name in b.subvolumes : "${b.path}/${name}"]])
   }
 
-  task "check what the inventory says of each" {
+  task "check what the inventory says about each" {
     for_each = { for b in host.vars.bulk : b.path => b }
     assert {
       condition {
@@ -81,7 +81,7 @@ play "bulk storage" {
     }
   }
 
-  task "tools for arrays and file systems" {
+  task "install the tools for arrays and file systems" {
     when = anytrue([for b in host.vars.bulk : b.type != "ext4" || b.array != null])
     apt {
       packages = concat(
@@ -91,7 +91,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 arrays" {
+  task "G1.57 create the arrays" {
     for_each = { for b in vars.arrays : b.path => b.array }
     raid {
       name  = each.value.name
@@ -104,7 +104,7 @@ play "bulk storage" {
   }
 
   # Debian 12 does it by /etc/cron.d/mdadm, on the same days.
-  task "G1.57 compare the disks of arrays once a month" {
+  task "G1.57 check the arrays every month" {
     when = length(vars.arrays) > 0 && facts.distribution.codename != "bookworm"
     service {
       name    = "mdcheck_start.timer"
@@ -113,7 +113,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 file systems" {
+  task "G1.57 create the file systems" {
     for_each = { for b in host.vars.bulk : b.path => b }
     filesystem {
       device = each.value.array == null ? each.value.device : result.arrays.items[each.key].device
@@ -122,7 +122,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 mount them" {
+  task "G1.57 mount the file systems" {
     for_each = { for b in host.vars.bulk : b.path => b }
     mount {
       path    = each.key
@@ -131,7 +131,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 subvolumes" {
+  task "G1.57 create the subvolumes" {
     for_each = vars.subvols
     command {
       argv    = ["btrfs", "subvolume", "create", each.value]
@@ -139,7 +139,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 how damage is told" {
+  task "G1.57 add the unit that reports damage by mail" {
     when = length(vars.btrfs) > 0
     file {
       path    = "/etc/systemd/system/bulk-mail@.service"
@@ -154,7 +154,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 how btrfs is read" {
+  task "G1.57 add the services that scrub btrfs" {
     for_each = vars.scrubs
     file {
       path    = "/etc/systemd/system/${each.key}.service"
@@ -173,7 +173,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 when btrfs is read" {
+  task "G1.57 add the timers that scrub btrfs" {
     for_each = vars.scrubs
     file {
       path    = "/etc/systemd/system/${each.key}.timer"
@@ -192,7 +192,7 @@ play "bulk storage" {
     }
   }
 
-  task "G1.57 read btrfs once a month" {
+  task "G1.57 scrub btrfs every month" {
     for_each = vars.scrubs
     service {
       name          = "${each.key}.timer"

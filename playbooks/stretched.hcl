@@ -90,7 +90,7 @@ play "before anything is changed" {
     }
   }
 
-  task "G2.10 the copies have places" {
+  task "G2.10 check that there is room for the copies" {
     run_once = true
     assert {
       condition {
@@ -113,7 +113,7 @@ play "Ceph on slices of the disks" {
     timeout = "30m"
   }
 
-  task "G2.4 networks, once" {
+  task "G2.4 set Ceph's networks" {
     pveceph {
       init {
         network = var.network
@@ -121,7 +121,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.6 monitors, one by one" {
+  task "G2.6 create the monitors, one by one" {
     pveceph {
       mon {
         address = host.vars.ceph_address
@@ -144,7 +144,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.7 a slice of each disk" {
+  task "G2.7 create a partition on each disk" {
     for_each = host.vars.slices
     partition {
       disk = each.value.disk
@@ -153,7 +153,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.8 an OSD on each slice" {
+  task "G2.8 create an OSD on each partition" {
     for_each = host.vars.slices
     pveceph {
       osd {
@@ -163,7 +163,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.9 a rule of hosts first, OSDs then" {
+  task "G2.9 create a rule that chooses hosts first, then OSDs" {
     pveceph {
       rule {
         name           = var.rule

@@ -35,7 +35,7 @@ play "throughput" {
     }
   }
 
-  task "G1.18 the network carries what it should" {
+  task "G1.18 check that the network carries what it should" {
     throughput {
       to           = { for name in groups.pve : name => hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != "" }
       floor        = var.throughput_floor

@@ -32,7 +32,7 @@ The task fails before anything is measured if
 - an address does not belong to its host, or is in no subnet of this host, so that the measurement would cross a router;
 - high availability is armed and a link of corosync lies on the same network card at either end: if corosync is not heard for a
   minute, the watchdog resets its node.`,
-	Example: `task "G1.18 the network carries what it should" {
+	Example: `task "G1.18 check that the network carries what it should" {
   throughput {
     to    = { for name in groups.pve : name => hosts[name].vars.ceph_address if name != host.name }
     floor = 80

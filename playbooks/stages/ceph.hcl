@@ -11,7 +11,7 @@ play "Ceph" {
     timeout = "30m"
   }
 
-  task "G1.33 networks, once" {
+  task "G1.33 set Ceph's networks" {
     pveceph {
       init {
         network         = var.public_network
@@ -20,7 +20,7 @@ play "Ceph" {
     }
   }
 
-  task "G1.34 G2.6 monitors, one by one" {
+  task "G1.34 G2.6 create the monitors, one by one" {
     when = contains(slice(groups.pve, 0, min(var.monitors, length(groups.pve))), host.name)
     pveceph {
       mon {
@@ -29,13 +29,13 @@ play "Ceph" {
     }
   }
 
-  task "G1.35 G2.6 managers" {
+  task "G1.35 G2.6 create the managers" {
     pveceph {
       mgr {}
     }
   }
 
-  task "G1.36 G2.8 an OSD on each disk" {
+  task "G1.36 G2.8 create an OSD on each disk" {
     for_each = toset(host.vars.osd_devices)
     pveceph {
       osd {

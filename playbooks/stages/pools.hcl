@@ -7,7 +7,7 @@ play "pools and file system" {
     pools = length(var.pools) + (var.cephfs == "" ? 0 : 1)
   }
 
-  task "G1.47 G2.9 CRUSH rule" {
+  task "G1.47 G2.9 create the CRUSH rule" {
     pveceph {
       rule {
         name           = var.crush_rule.name
@@ -16,7 +16,7 @@ play "pools and file system" {
     }
   }
 
-  task "G1.46 G2.10 pools" {
+  task "G1.46 G2.10 create the pools" {
     for_each = var.pools
     pveceph {
       pool {
@@ -39,14 +39,14 @@ play "pools and file system" {
     }
   }
 
-  task "G1.40 G2.11 metadata servers, one by one" {
+  task "G1.40 G2.11 create the metadata servers, one by one" {
     when = var.cephfs != ""
     pveceph {
       mds {}
     }
   }
 
-  task "G1.40 G2.11 CephFS" {
+  task "G1.40 G2.11 create CephFS" {
     when = var.cephfs != ""
     pveceph {
       fs {

@@ -61,7 +61,7 @@ func TestArray(t *testing.T) {
 	r.setVars(t, ms, bulk("BULK1", "BULK5", "BULK3", "BULK4"))
 	mended := r.run(t, playbook("storage.hcl"))
 	mended.wantCode(t, "the run with another disk", exitOK)
-	if status := mended.status[m.Name+": G1.57 arrays"]; status != "changed" {
+	if status := mended.status[m.Name+": G1.57 create the arrays"]; status != "changed" {
 		t.Errorf("the array is %s, want changed", status)
 	}
 	idle(t, m)

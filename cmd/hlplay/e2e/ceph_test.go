@@ -114,7 +114,7 @@ func testCephSettings(t *testing.T, c *cluster) {
 		"osd pool set archive pg_num_min 4",
 		"osd pool set archive target_size_ratio 0.5",
 		"osd pool set archive pg_autoscale_mode on")
-	c.repair(t, "pve1: G1.46 G2.10 pools", "pve1: pool with every setting")
+	c.repair(t, "pve1: G1.46 G2.10 create the pools", "pve1: pool with every setting")
 	c.awaitQuiet(t, "HEALTH_OK")
 	c.wantSettings(t)
 }
@@ -139,7 +139,7 @@ func testCephOSDs(t *testing.T, c *cluster) {
 	}
 	for _, want := range []struct{ host, task, text string }{
 		{"pve2", "an OSD of class hdd", fmt.Sprintf("osd.%d has class nvme, the task says hdd; not changed", slow)},
-		{"pve3", "G1.36 G2.8 an OSD on each disk", fmt.Sprintf("osd.%d is out", fast)},
+		{"pve3", "G1.36 G2.8 create an OSD on each disk", fmt.Sprintf("osd.%d is out", fast)},
 	} {
 		if said := check.message(want.host, want.task); !strings.Contains(said, want.text) {
 			t.Errorf("%s on %s does not say %q:\n%s", want.task, want.host, want.text, said)
@@ -175,7 +175,7 @@ func testCephStopped(t *testing.T, c *cluster) {
 	}
 	t.Log(strings.TrimSpace(gate.failures()))
 
-	want := []string{victim.Name + ": G1.36 G2.8 an OSD on each disk", victim.Name + ": G1.34 G2.6 monitors, one by one", victim.Name + ": G1.40 G2.11 metadata servers, one by one"}
+	want := []string{victim.Name + ": G1.36 G2.8 create an OSD on each disk", victim.Name + ": G1.34 G2.6 create the monitors, one by one", victim.Name + ": G1.40 G2.11 create the metadata servers, one by one"}
 	slices.Sort(want)
 	c.repair(t, want...)
 	c.awaitQuiet(t, "HEALTH_OK")

@@ -29,7 +29,7 @@ import (
 var cephPackages = []string{"ceph-common", "ceph-mds", "ceph-mgr", "ceph-mon", "ceph-osd"}
 
 // cephFirstTask is the one after the installation of packages.
-const cephFirstTask = "G1.33 networks, once"
+const cephFirstTask = "G1.33 set Ceph's networks"
 
 // settleLimit bounds what Ceph does by itself, on a slow machine too.
 const settleLimit = time.Hour
