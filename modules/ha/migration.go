@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -68,26 +69,25 @@ func (s *scene) obstacles(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// migrated returns what becomes of high availability: a rule for each group that a resource is in, and none for the others.
+// migrated returns what becomes of high availability: a rule for each group that a resource is in, in place of one of that name
+// that an interrupted migration has left, and none for the other groups.
 func migrated(ha pve.HA) pve.HA {
 	after := ha.Clone()
 	clear(after.Groups)
+	made := map[string]map[string]bool{} // the resources of each new rule
 	for sid, resource := range ha.Resources {
 		group, exists := ha.Groups[resource.Group]
-		if !exists {
-			continue
-		}
-		name := migratedPrefix + resource.Group
-		rule, made := after.Rules[name]
-		if !made {
-			rule = pve.Rule{Type: "node-affinity", Nodes: group.Nodes, Resources: map[string]bool{}, Strict: group.Restricted, Comment: group.Comment}
-			if rule.Comment == "" {
-				rule.Comment = "Generated from HA group '" + resource.Group + "'."
+		if exists {
+			name := migratedPrefix + resource.Group
+			if made[name] == nil {
+				made[name] = map[string]bool{}
+				comment := cmp.Or(group.Comment, "Generated from HA group '"+resource.Group+"'.")
+				after.Rules[name] = pve.Rule{Type: "node-affinity", Nodes: group.Nodes, Resources: made[name], Strict: group.Restricted, Comment: comment}
 			}
-			after.Rules[name] = rule
+			made[name][sid] = true
+			resource.Failback = !group.NoFailback
 		}
-		rule.Resources[sid] = true
-		resource.Group, resource.Failback = "", !group.NoFailback
+		resource.Group = ""
 		after.Resources[sid] = resource
 	}
 	return after

@@ -54,6 +54,28 @@ func TestRuleOfAGroup(t *testing.T) {
 	}
 }
 
+// A migration that stopped halfway has left rules; the next one replaces them, and no resource keeps a group, not even one that
+// does not exist.
+func TestAMigrationThatStoppedHalfway(t *testing.T) {
+	left := map[string]bool{"vm:900": true}
+	ha := with(func(ha *pve.HA) {
+		upgraded(ha)
+		ha.Rules["ha-group-keep"] = pve.Rule{Type: "node-affinity", Nodes: map[string]int{"pve3": 1}, Resources: left}
+		ha.Resources["vm:200"] = pve.Resource{State: "started", Failback: true, Group: "gone"}
+	})
+	after := migrated(ha)
+	rule := after.Rules["ha-group-keep"]
+	if !maps.Equal(rule.Nodes, map[string]int{"pve1": 2, "pve2": 1}) || !maps.Equal(rule.Resources, map[string]bool{"vm:100": true}) {
+		t.Errorf("the rule is predicted to be %+v", rule)
+	}
+	if len(left) != 1 {
+		t.Errorf("the prediction changed what was observed: %v", left)
+	}
+	if r := after.Resources["vm:200"]; r.Group != "" || !r.Failback {
+		t.Errorf("vm:200 is predicted to be %+v", r)
+	}
+}
+
 // Before anything is highly available nothing is migrated, and the first resource need not wait for it.
 func TestGroupsWithoutResources(t *testing.T) {
 	h := host(9, with(func(ha *pve.HA) {

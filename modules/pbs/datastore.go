@@ -13,6 +13,7 @@ import (
 	"hlplay/modules"
 	"hlplay/modules/internal/pbs"
 	"hlplay/modules/internal/pve"
+	"hlplay/modules/internal/required"
 )
 
 // Datastore is a directory that keeps backups.
@@ -90,9 +91,14 @@ func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (
 	return plan, nil
 }
 
-// directory refuses a directory that holds something, and returns what will be observed of it.
+// directory refuses a directory that holds something or that somebody else could exchange, and returns what will be observed
+// of it.
 func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	observe.Dirs.Want(h, d.Path)
+	// The server creates the directories and changes their owner by name.
+	if err := required.Settled(ctx, h, d.Path, "and the server would give that to the user backup", "name a directory that only root can replace"); err != nil {
+		return nil, fmt.Errorf("datastore.path: %w", err)
+	}
 	f, err := observe.Files.Observe(ctx, h, d.Path)
 	switch {
 	case err != nil:

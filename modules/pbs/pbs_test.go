@@ -39,6 +39,9 @@ func host(change func(*pbs.Server), more ...observe.Expectation) *observe.Host {
 	for _, p := range []string{"/srv", "/srv/backup", "/srv/backup/main", "/srv/new", "/srv/full", "/srv/old", "/srv/disk"} {
 		known = append(known, observe.Mounts.Expect(p, observe.Mount{}))
 	}
+	for _, p := range []string{"/", "/srv"} {
+		known = append(known, dir(p, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})...)
+	}
 	known = append(known, dir("/srv/new", observe.File{})...)
 	known = append(known, dir("/srv/full", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root"}, "music")...)
 	known = append(known, dir("/srv/old", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "backup"}, ".chunks", ".lock", "vm")...)
@@ -109,6 +112,7 @@ let pve@pbs!cluster be DatastorePowerUser of datastore main: proxmox-backup-mana
 func TestRefused(t *testing.T) {
 	open := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root"})
 	gone := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{})
+	loose := observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o775, Owner: "root", Group: "staff"})
 	half := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root"})
 	for name, test := range map[string]struct {
 		m    *Module
@@ -119,6 +123,7 @@ func TestRefused(t *testing.T) {
 		"shared":       {datastore("second", "/srv/backup/main"), host(nil), "is the directory of datastore main"},
 		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs holds music"},
 		"earlier one":  {datastore("second", "/srv/old"), host(nil), "has the chunks of a datastore that the server does not know"},
+		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff may change what lies at /srv/new on pbs, and the server would give that to the user backup"},
 		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
 		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
 		"secret open":  {token(), host(nil, open), "expected a regular file that only root can read"},
@@ -172,6 +177,17 @@ func TestSecretIsHeldBack(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	for _, user := range []string{"pve@pb", "pve", "pve@pbs@x", "-x@pbs"} {
+		var fault *modules.ArgumentError
+		m := &Module{Token: &Token{User: user, Name: "cluster", Datastore: "main"}}
+		if err := modulestest.Decoded(m).Validate(); !errors.As(err, &fault) || fault.Argument != "token.user" {
+			t.Errorf("user %s: %v", user, err)
+		}
+	}
+	long := &Module{Token: &Token{User: "pve@pbs", Name: strings.Repeat("x", 57), Datastore: "main"}}
+	if err := modulestest.Decoded(long).Validate(); err == nil || !strings.Contains(err.Error(), "has 65 characters; at most 64") {
+		t.Errorf("an id of 65 characters: %v", err)
+	}
 	for want, m := range map[string]*Module{
 		"datastore":             {},
 		"datastore.name":        datastore("ab", "/srv/x"),

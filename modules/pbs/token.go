@@ -26,9 +26,12 @@ type Token struct {
 }
 
 var (
-	userForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	userForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]{2,31}$`)
 	tokenForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 )
+
+// longestID is the limit of the server for the id of a token (Authid of Proxmox Backup Server).
+const longestID = 64
 
 func (t *Token) validate() error {
 	if err := pve.CheckForm(userForm, "token.user", t.User, "a name and a realm, as in pve@pbs"); err != nil {
@@ -39,6 +42,9 @@ func (t *Token) validate() error {
 	}
 	if err := pve.CheckForm(tokenForm, "token.name", t.Name, "letters, digits, dots, hyphens and underscores"); err != nil {
 		return err
+	}
+	if n := len(t.id()); n > longestID {
+		return &modules.ArgumentError{Argument: "token.name", Problem: fmt.Sprintf("the id %s has %d characters", t.id(), n), Want: fmt.Sprintf("at most %d", longestID)}
 	}
 	return checkName("token.datastore", t.Datastore)
 }

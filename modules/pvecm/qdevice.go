@@ -300,7 +300,7 @@ func (d *device) living() ([]modules.Step, error) {
 			silent = append(silent, name)
 		}
 	}
-	if len(silent) > 0 && len(steps) == 0 {
+	if len(silent) > 0 { // starting the daemons of other nodes would not end that
 		return nil, fmt.Errorf("the QDevice does not answer %s, and does not vote: see whether corosync-qnetd runs on %s (systemctl status %s), and whether the nodes reach TCP port 5403 of %s (journalctl -u %s)",
 			strings.Join(silent, ", "), d.Host, qnetdUnit, d.Address, qdeviceUnit)
 	}

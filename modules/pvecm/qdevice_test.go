@@ -113,6 +113,7 @@ func TestQDeviceRefuses(t *testing.T) {
 		{"the server is stopped", voting(two(), pve.QDevice{}, voter(unit("corosync-qnetd.service", "inactive"))), "corosync-qnetd.service does not run on witness (inactive)"},
 		{"another address", voting(two(), pve.QDevice{}, voter(observe.Networks.Expect("", observe.Network{}))), "10.0.0.9 is no address of witness"},
 		{"another device", voting(elsewhere, alive, voter()), "cluster dream has its QDevice on 10.0.0.8, not on 10.0.0.9"},
+		{"no answer, and a stopped daemon", voting(withDevice(two()), silent, voter(), pve.QDevices.Expect("", pve.QDevice{Certificates: true})), "the QDevice does not answer pve2, and does not vote"},
 		{"no answer", voting(withDevice(two()), silent, voter()), "the QDevice does not answer pve1, pve2, and does not vote"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

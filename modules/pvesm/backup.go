@@ -39,7 +39,7 @@ func (m *Module) fromServer(ctx context.Context, h modules.Host) (own *Module, u
 	}
 	copied := *m
 	copied.Options = maps.Clone(m.Options)
-	if copied.Options["fingerprint"] == "" {
+	if _, given := copied.Options["fingerprint"]; !given {
 		copied.Options["fingerprint"] = config.Fingerprint
 	}
 	copied.Password, err = pbs.Secret(ctx, server, token)

@@ -11,6 +11,7 @@ import (
 
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/pbs"
 	"hlplay/modules/internal/pve"
 )
 
@@ -22,7 +23,7 @@ type Module struct {
 	Content      []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
 	Nodes        []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
 	Password     string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and shows in no process list."`
-	BackupServer string            `hcl:"backup_server,optional" doc:"The host of the inventory that is the server of a pbs storage. The secret of the token that username names is read there, where the module pbs keeps it, and so is the certificate's fingerprint, unless options give it."`
+	BackupServer string            `hcl:"backup_server,optional" doc:"The host of the inventory that is the server of a pbs storage. The secret of the token that username names is read there, where the module pbs keeps it, and so is the certificate's fingerprint, unless options give it; fingerprint = \"\" is for a certificate that the nodes trust by themselves."`
 	Options      map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
 }
 
@@ -96,7 +97,7 @@ func (m *Module) Validate() error {
 		switch {
 		case m.Type != "pbs" || m.Password != "":
 			return &modules.ArgumentError{Argument: "backup_server", Problem: "cannot be that of type " + m.Type + ", or a password is given as well", Want: "only with type = \"pbs\", and without password"}
-		case !strings.Contains(m.Options["username"], "!"):
+		case !pbs.TokenID.MatchString(m.Options["username"]):
 			return &modules.ArgumentError{Argument: "options.username", Problem: fmt.Sprintf("%q names no token, and a user's password is kept nowhere", m.Options["username"]), Want: "USER!TOKEN, as in pve@pbs!cluster"}
 		}
 	}

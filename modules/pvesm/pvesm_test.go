@@ -3,6 +3,7 @@ package pvesm
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -138,15 +139,18 @@ func TestBackupServer(t *testing.T) {
 	gone := observe.Files.Expect(pbs.SecretFile(token), observe.File{})
 	installed := pbs.Servers.Expect("", pbs.Server{Fingerprint: "09:54:ef"})
 	const first = "add storage new (pbs)\nset the password of storage new\nchange storage new: disable"
+	trusted := map[string]string{"fingerprint": ""}
 	for name, test := range map[string]struct {
 		server  []observe.Expectation
+		options map[string]string
 		want    string // the steps, or the error
 		secrets int
 	}{
-		"the secret is kept":        {[]observe.Expectation{installed, kept}, first, 1},
-		"the token is not made yet": {[]observe.Expectation{installed, unread}, first, 0},
-		"the secret is lost":        {[]observe.Expectation{installed, gone}, "the module pbs generates the token", 0},
-		"no server":                 {[]observe.Expectation{pbs.Servers.Expect("", pbs.Server{}), kept}, "pbs has no certificate of Proxmox Backup Server", 0},
+		"the secret is kept":           {[]observe.Expectation{installed, kept}, nil, first, 1},
+		"the token is not made yet":    {[]observe.Expectation{installed, unread}, nil, first, 0},
+		"a certificate that all trust": {[]observe.Expectation{installed, kept}, trusted, first, 1},
+		"the secret is lost":           {[]observe.Expectation{installed, gone}, nil, "the module pbs generates the token", 0},
+		"no server":                    {[]observe.Expectation{pbs.Servers.Expect("", pbs.Server{}), kept}, nil, "pbs has no certificate of Proxmox Backup Server", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := observe.NewRecorded("pbs", append(test.server, observe.Files.Expect(pve.MachineIDFile, observe.File{}))...)
@@ -154,6 +158,7 @@ func TestBackupServer(t *testing.T) {
 			h := host(pve.MachineIDs.Expect("", nil), observe.Files.Expect(secretDir, observe.File{Type: observe.Directory}), observe.Files.Expect(secretDir+"/new.pw", observe.File{}))
 			h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(string) (*observe.Host, error) { return server, nil })
 			m := &Module{ID: "new", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main", "username": token}}
+			maps.Copy(m.Options, test.options)
 			if err := m.Validate(); err != nil {
 				t.Fatal(err)
 			}
@@ -170,7 +175,7 @@ func TestBackupServer(t *testing.T) {
 			if len(plan.Secrets) != test.secrets || test.secrets > 0 && plan.Secrets[0] != secret {
 				t.Errorf("secrets %q", plan.Secrets)
 			}
-			if argv := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); !strings.Contains(argv, "--fingerprint 09:54:ef") || strings.Contains(argv, secret) {
+			if argv := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); strings.Contains(argv, "--fingerprint 09:54:ef") != (test.options == nil) || strings.Contains(argv, secret) {
 				t.Errorf("command %q", argv)
 			}
 		})
@@ -240,6 +245,7 @@ func TestValidate(t *testing.T) {
 		"no password":         {Module{ID: "ok", Type: "dir", Password: "x"}, "password"},
 		"server and password": {Module{ID: "ok", Type: "pbs", Password: "x", BackupServer: "pbs"}, "backup_server"},
 		"no token":            {Module{ID: "ok", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"username": "pve@pbs"}}, "options.username"},
+		"no file's name":      {Module{ID: "ok", Type: "pbs", BackupServer: "pbs", Options: map[string]string{"username": "pve@pbs!../x"}}, "options.username"},
 		"two lines":           {Module{ID: "ok", Type: "pbs", Password: "x\ny"}, "password"},
 		"dashes":              {Module{ID: "ok", Type: "dir", Options: map[string]string{"--path": "/x"}}, "options.--path"},
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -162,6 +163,9 @@ func clone[K comparable, V any](m map[K]V) map[K]V {
 // SecretDir is where the secrets of tokens that hlplay has generated are kept. It is outside of the server's own directory, which
 // belongs to another user than root.
 const SecretDir = "/etc/hlplay/pbs-tokens"
+
+// TokenID matches the id of a token: pve@pbs!cluster.
+var TokenID = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]{2,31}![A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 // SecretFile is the file that keeps what the server printed when a token was generated.
 func SecretFile(token string) string { return SecretDir + "/" + token }
