@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
 	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/modprobe"},
-	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve"},
+	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},
 	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pbs", "modules/internal/pve"},
