@@ -95,12 +95,12 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 		run = func(path string, _ ...string) ([]byte, bool, error) { return []byte("{}"), isProgram(path), nil }
 	}
 	found, err := ansible.Load(files, read, run, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
+	for _, words := range programs.said {
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "The inventory program has something to say", Detail: words})
+	}
 	if err != nil {
 		d.ansibleError(err, files)
 		return
-	}
-	for _, words := range programs.said {
-		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "The inventory program has something to say", Detail: words})
 	}
 	if len(found.All) > 0 {
 		d.groups = append(d.groups, &groupDecl{name: groupAll, settings: settings{vars: found.All}})

@@ -49,20 +49,24 @@ type programs struct {
 
 // run implements ansible.Runner.
 func (p *programs) run(path string, args ...string) (answer []byte, program bool, err error) {
-	if !isProgram(path) {
+	full := path
+	if !filepath.IsAbs(path) { // without a slash, it would be looked for in PATH
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, false, err
+		}
+		full = dir + "/" + path // what is checked is what is run: links are followed before ".." is
+	}
+	if !isProgram(full) {
 		return nil, false, nil
 	}
 	name := path + " " + strings.Join(args, " ")
-	why, err := localfile.Entrusted(path)
+	why, err := localfile.Entrusted(full)
 	switch {
 	case err != nil:
 		return nil, true, err
 	case why != "":
 		return nil, true, fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", path, why)
-	}
-	full, err := filepath.Abs(path) // without a slash, it would be looked for in PATH
-	if err != nil {
-		return nil, true, err
 	}
 	if p.until == nil {
 		p.until = map[string]time.Time{}
@@ -82,6 +86,8 @@ func (p *programs) run(path string, args ...string) (answer []byte, program bool
 		return nil, true, fmt.Errorf("%s: its answer is larger than %d MiB, the limit for an inventory", name, hclfile.Largest>>20)
 	case ctx.Err() != nil:
 		return nil, true, fmt.Errorf("%s: it did not end within %s", path, programTime)
+	case errors.Is(err, exec.ErrWaitDelay):
+		return nil, true, fmt.Errorf("%s: it has ended, but something that it started keeps its output open", name)
 	case err != nil && words != "":
 		return nil, true, fmt.Errorf("%s: %w; it says: %s", name, err, words)
 	case errors.Is(err, os.ErrNotExist): // the interpreter in its first line

@@ -55,6 +55,8 @@ func TestProgramsThatGiveNoInventory(t *testing.T) {
 		"its group may":           {"#!/bin/sh\necho '{}'\n", 0o775, "its group can write to it"},
 		"it takes for ever":       {"#!/bin/sh\nexec tail -f /dev/null\n", 0o755, "it did not end within 1s"},
 		"it prints for ever":      {"#!/bin/sh\nexec cat /dev/zero\n", 0o755, "its answer is larger than 64 MiB, the limit for an inventory"},
+		"it explains itself":      {"#!/bin/sh\necho no such region >&2\necho hello\n", 0o755, "hosts --list says: no such region"},
+		"something stays behind":  {"#!/bin/sh\ntail -f /dev/null --pid=$PPID &\necho '{}'\n", 0o755, "hosts --list: it has ended, but something that it started keeps its output open"},
 		"its interpreter is away": {"#!/nowhere/python\n", 0o755, "is the program in its first line installed?"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,5 +68,29 @@ func TestProgramsThatGiveNoInventory(t *testing.T) {
 				t.Errorf("the diagnostics are %v, want %q", diags, c.want)
 			}
 		})
+	}
+}
+
+// The program that is run is the one that was looked at: a ".." behind a link leads to where the link does.
+func TestProgramBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{"near/deep", "far/deep"} {
+		if err := os.MkdirAll(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, host := range map[string]string{"near": "wrong", "far": "right"} {
+		text := "#!/bin/sh\necho '{\"web\": [\"" + host + "\"], \"_meta\": {\"hostvars\": {}}}'\n"
+		if err := os.WriteFile(filepath.Join(dir, name, "hosts"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../far/deep", filepath.Join(dir, "near", "link")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	inv, diags := Load("near/link/../hosts")
+	if diags.HasErrors() || len(inv.Hosts) != 1 || inv.Hosts[0].Name != "right" {
+		t.Errorf("the hosts are %v: %v", inv.Hosts, diags)
 	}
 }

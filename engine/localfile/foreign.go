@@ -13,6 +13,11 @@ func Foreign(info fs.FileInfo) string {
 	if info.Mode().Perm()&0o002 != 0 {
 		return "every user can write to it (run chmod o-w)"
 	}
+	return foreign(info)
+}
+
+// foreign returns a reason if another user owns the file.
+func foreign(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return "its owner is not known"

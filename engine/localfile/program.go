@@ -1,38 +1,66 @@
 package localfile
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 )
 
-// Entrusted returns a reason not to run a program: another user may have written it, or may replace it because of the
-// directory that it is in or one above that. It is empty if only this user and root could. Links are followed.
+// mostLinks is how many symbolic links are followed, as in path_resolution(7).
+const mostLinks = 40
+
+// Entrusted returns a reason not to run a program: another user may have written it, or may replace it because of a link or a
+// directory on the way to it. It is empty if only this user and root could. path is absolute.
 func Entrusted(path string) (why string, err error) {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return "", err
-	}
-	if real, err = filepath.Abs(real); err != nil {
-		return "", err
-	}
-	for at := real; ; at = filepath.Dir(at) {
+	at, rest, links := "/", strings.Split(path, "/"), 0
+	for len(rest) > 0 {
+		at, rest = filepath.Join(at, rest[0]), rest[1:]
 		info, err := os.Lstat(at)
 		if err != nil {
 			return "", err
 		}
-		why := Foreign(info)
-		switch {
-		case info.IsDir() && info.Mode()&fs.ModeSticky != 0: // as in /tmp: only owners replace their files
-			why = ""
-		case why == "" && info.Mode().Perm()&0o020 != 0:
-			why = "its group can write to it (run chmod g-w)"
-		}
-		if why != "" && at != real {
-			why = "it is below " + at + ", and of that: " + why
-		}
-		if why != "" || at == filepath.Dir(at) {
+		if why := exchangeable(info); why != "" {
+			switch mode := info.Mode(); {
+			case mode.IsDir():
+				why = fmt.Sprintf("it is below %s, and of that: %s", at, why)
+			case mode&fs.ModeSymlink != 0:
+				why = fmt.Sprintf("the link %s leads to it, and of that: %s", at, why)
+			}
 			return why, nil
 		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		target, err := os.Readlink(at)
+		if err != nil {
+			return "", err
+		}
+		if links++; links > mostLinks {
+			return "", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+		if at = filepath.Dir(at); filepath.IsAbs(target) {
+			at = "/"
+		}
 	}
+	return "", nil
+}
+
+// exchangeable returns a reason if another user can change a file or the entries of a directory, or owns a link.
+func exchangeable(info fs.FileInfo) string {
+	why := foreign(info)
+	switch mode := info.Mode(); {
+	case why != "", mode&fs.ModeSymlink != 0:
+		return why
+	case mode.IsDir() && mode&fs.ModeSticky != 0: // as in /tmp: only owners replace their files
+		return ""
+	case mode.Perm()&0o002 != 0:
+		return Foreign(info)
+	case mode.Perm()&0o020 != 0:
+		return "its group can write to it (run chmod g-w)"
+	}
+	return ""
 }

@@ -1,9 +1,11 @@
 package localfile_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hlplay/engine/localfile"
@@ -50,5 +52,74 @@ func TestEntrusted(t *testing.T) {
 	}
 	if _, err := localfile.Entrusted(filepath.Join(t.TempDir(), "absent")); err == nil {
 		t.Error("a file that is not there is entrusted")
+	}
+}
+
+// Whoever can exchange a link, or belongs to a directory on the way, chooses the program.
+func TestEntrustedOnTheWay(t *testing.T) {
+	dir := t.TempDir()
+	place := func(name string, mode os.FileMode) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := func(target, name string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	place("own", 0o755)
+	open := place("open", 0o777)
+	file := filepath.Join(dir, "own", "program")
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link("../own/program", "open/there") // others can exchange it
+	below := "it is below " + open + ", and of that: every user can write to it (run chmod o-w)"
+	for path, want := range map[string]string{
+		link("own/program", "relative"):           "",
+		link("own/../own/./program", "dots"):      "",
+		link("open/there", "twice"):               below,
+		link("open", "way") + "/there":            below,
+		filepath.Join(dir, "open", "there"):       below,
+		link(filepath.Join(dir, "own"), "around"): "",
+	} {
+		if why, err := localfile.Entrusted(path); err != nil || why != want {
+			t.Errorf("%s: %q (%v), want %q", path, why, err, want)
+		}
+	}
+	if _, err := localfile.Entrusted(link("round", "round")); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a link to itself: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	theirs := place("theirs", 0o777|os.ModeSticky)
+	program := filepath.Join(theirs, "program")
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	given := link("own/program", "given")
+	for _, path := range []string{theirs, given} {
+		if err := os.Lchown(path, 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		program: "it is below " + theirs + ", and of that: it belongs to another user",
+		given:   "the link " + given + " leads to it, and of that: it belongs to another user",
+	} {
+		if why, err := localfile.Entrusted(path); err != nil || why != want {
+			t.Errorf("%s: %q (%v), want %q", path, why, err, want)
+		}
 	}
 }
