@@ -32,6 +32,12 @@ func (l *loader) hostVariable(block *hclsyntax.Block, dir string) {
 // declareHostVariables passes the playbook's declarations to the hosts of all plays, or to those of them that the
 // declaration names, before anything reads the variables.
 func (l *loader) declareHostVariables() {
+	named := make([][]string, len(l.playbook.HostVariables))
+	for i, v := range l.playbook.HostVariables {
+		if v.Hosts != nil { // a wrong pattern is an error without an inventory, too
+			named[i] = l.matched(l.pattern(l.hostVariables[i].block.Body, l.hostVariables[i].dir))
+		}
+	}
 	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
 		return
 	}
@@ -47,12 +53,8 @@ func (l *loader) declareHostVariables() {
 	for i, v := range l.playbook.HostVariables {
 		declarations[i] = hostvar.Declaration{Variable: v, Names: hosts}
 		if v.Hosts != nil {
-			named := l.matched(l.pattern(l.hostVariables[i].block.Body, l.hostVariables[i].dir))
-			declarations[i].Names = slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(named, name) })
+			declarations[i].Names = slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(named[i], name) })
 		}
-	}
-	if l.diags.HasErrors() {
-		return
 	}
 	l.report(l.options.Inventory.Declare(declarations, EvaluateHostVariable)...)
 }

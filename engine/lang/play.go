@@ -106,7 +106,7 @@ func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 }
 
 // matched returns the hosts that match a pattern; none if there is no inventory, or if the pattern is wrong, which
-// hosts reports.
+// pattern reports.
 func (l *loader) matched(pattern string) []string {
 	if l.options.Inventory == nil || pattern == "" {
 		return nil
