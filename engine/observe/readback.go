@@ -26,7 +26,7 @@ func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	seen := map[Key]bool{}
 	for _, r := range reads {
 		key := Key{r.kind.name(), r.name}
-		remembered := r.kind.lasting() && h.memory[key] != nil
+		remembered := r.kind.lasting() && h.memory[key] != nil && h.memory[key].err == nil // see forgetLocked
 		if _, _, predicted := h.predictionLocked(r.kind, r.name); !seen[key] && !remembered && !predicted && !r.kind.probes() {
 			batch = append(batch, &entry{key: key, kind: r.kind, sent: true})
 		}

@@ -110,6 +110,9 @@ func TestLasting(t *testing.T) {
 		if n := len(w.sent()); n != 2 {
 			t.Errorf("%d flights for what failed, want 2", n)
 		}
+		if q := w.host.Readback([]Read{{steady, "bad"}}, everything).Queries(); len(q) != 1 {
+			t.Errorf("what failed is not read with a step: %v", q)
+		}
 		w = newWire(t.Context(), "a")
 		look()
 		w.host.Forget()
