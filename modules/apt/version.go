@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -147,10 +148,10 @@ func verb(targets []target) (string, modules.Risk) {
 	return "upgrade ", modules.Restarts
 }
 
-// versionDiff shows what becomes of the versions if some are asked for; nil if not, or if that is not known. Without a
-// simulation it shows the targets alone.
+// versionDiff shows what becomes of the versions if some are asked for or older ones are installed; nil if not, or if that is
+// not known. Without a simulation it shows the targets alone.
 func versionDiff(targets []target, offered bool, changes []PackageChange) *modules.Diff {
-	if !offered || !slices.ContainsFunc(targets, func(t target) bool { return t.version != "" }) {
+	if !offered || !slices.ContainsFunc(targets, func(t target) bool { return t.version != "" || t.older }) {
 		return nil
 	}
 	if changes == nil {
@@ -204,15 +205,16 @@ func (m *Module) targets(ctx context.Context, h modules.Host, packages map[strin
 			return nil, false, nil, notOffered(ctx, h, r, c)
 		case r.version != "":
 			t.version = r.newest(c)
-			at := slices.Index(c.Versions, p.Version)
-			t.older = t.from != "" && at >= 0 && slices.Index(c.Versions, t.version) > at
 			if t.version == t.from {
 				continue
 			}
 		case c.Version == p.Version && p.Installed():
 			continue
 		}
-		if t.older && !m.AllowDowngrade {
+		at := slices.Index(c.Versions, t.from)
+		t.older = at >= 0 && slices.Index(c.Versions, cmp.Or(t.version, c.Version)) > at
+		// An older version that no request names is what a pin asks for, of which apt's refusal tells.
+		if t.older && t.version != "" && !m.AllowDowngrade {
 			return nil, false, nil, fmt.Errorf("%s: %s %s is installed, and %s is older: nothing is done; allow_downgrade = true installs it nevertheless", h.Name(), t.name, t.from, t.version)
 		}
 		targets = append(targets, t)
