@@ -4,7 +4,7 @@
 #   hlplay rehearse playbooks/site.hcl -i inventory
 #   hlplay run playbooks/site.hcl -i inventory --check --diff
 #   hlplay run playbooks/site.hcl -i inventory
-#   hlplay run playbooks/site.hcl -i inventory --tags backup
+#   hlplay run playbooks/site.hcl -i inventory --tags bulk,backup
 #
 # Each playbook can be run alone, and says at its beginning what it takes from the inventory. Besides the cluster's, that is
 # overlay_address and bulk for the hosts in the group pve, and the group backup with the host that keeps the backups.
@@ -14,7 +14,7 @@ import "overlay.hcl" {
 }
 import "cluster.hcl" {}
 import "storage.hcl" {
-  tags = ["storage"]
+  tags = ["bulk"]
 }
 import "backup.hcl" {
   tags = ["backup"]
