@@ -100,6 +100,15 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	problems := Against(c, node.Name)
+	if c.DeviceVotes > 0 {
+		device, err := pve.QDevices.Observe(ctx, h, "")
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if !device.Votes {
+			problems = append(problems, fmt.Sprintf("the QDevice does not vote as seen from %s, and its votes would be missing together with those of %s: see corosync-quorumtool -s", h.Name(), node.Name))
+		}
+	}
 	hasCeph := len(c.Monitors) > 0
 	if hasCeph {
 		status, err := ceph.Statuses.Observe(ctx, h, "")
