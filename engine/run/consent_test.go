@@ -155,6 +155,39 @@ func TestTheHostIsReadAgainAfterAnAnswer(t *testing.T) {
 	}
 }
 
+// So it is on a host that needs something only because of what was done on the one before.
+func TestTheHostIsReadAgainAfterALaterAnswer(t *testing.T) {
+	const tasks = `task "t" { setting { name = "x"; value = host.name == "a" ? "1" : ""; scope = "one_by_one"; also_from = host.name == "a" ? null : "a" } }`
+	for name, c := range map[string]struct {
+		now   string
+		asked []string
+		acts  []string
+	}{
+		"nothing new":          {"", []string{"t: a set x to 1", "t: b set x to 1"}, []string{"a: set x 1", "b: set x 1"}},
+		"done by others":       {"1", []string{"t: a set x to 1", "t: b set x to 1"}, []string{"a: set x 1"}},
+		"changed to something": {"2", []string{"t: a set x to 1", "t: b set x to 1", "t: b set x to 1"}, []string{"a: set x 1", "b: set x 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a", "b")
+			q := &questions{}
+			q.onAsk = func() {
+				if len(q.asked) == 2 {
+					s.mu.Lock()
+					s.hosts["b"].settings["x"] = c.now
+					s.mu.Unlock()
+				}
+			}
+			s.play(t, lines(`play "p" { hosts = "all"; `+tasks+` }`), q.option)
+			if diff := cmp.Diff(c.asked, q.asked); diff != "" {
+				t.Errorf("the questions differ (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.acts, s.acts); diff != "" {
+				t.Errorf("the acts differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Whoever thinks about an answer may take longer than the task.
 func TestAQuestionIsOutsideOfTheTimeout(t *testing.T) {
 	s := newStage("a")

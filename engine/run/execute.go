@@ -44,8 +44,9 @@ type execution struct {
 	*executor
 	task *task
 	host *host
-	// agreed is set once somebody has agreed to the task here.
+	// agreed is set once somebody has agreed to the task here. shown is what propose has asked about.
 	agreed bool
+	shown  Proposal
 }
 
 func (x *executor) execution(t *task, h *host) *execution {
@@ -193,11 +194,16 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 		if !e.check && settles(plan.Steps) {
 			defer e.host.observed.KeepAnswers()()
 		}
-		switch err := e.propose(it, &o); {
+		switch asked, err := e.propose(it, &o); {
 		case errors.Is(err, errLeft):
 			return o.with(leftOut())
 		case err != nil:
 			return o.with(failure(e.host, err))
+		case asked:
+			e.host.forgetAll()
+			e.host.planner.invalidate()
+			e.alone(ctx, it)
+			continue
 		}
 		if err := e.guarded(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
 			if path := stale(err); path != "" && ctx.Err() == nil {

@@ -56,8 +56,9 @@ func (e *execution) proposal(items []*itemPlan, refresh bool) Proposal {
 }
 
 // propose records the risk classes of an item's steps, and asks whether they may be carried out. Whoever watches the run is
-// asked here only about what no host needed when the task began.
-func (e *execution) propose(it *itemPlan, o *outcome) error {
+// asked here only about what no host needed when the task began. asked is set after a yes that was waited for: what the item
+// was planned from is then out of date.
+func (e *execution) propose(it *itemPlan, o *outcome) (asked bool, err error) {
 	for _, step := range it.plan.Steps {
 		if !step.Refresh {
 			o.class(step.Summary, it.plan.RiskOf(step))
@@ -65,13 +66,19 @@ func (e *execution) propose(it *itemPlan, o *outcome) error {
 	}
 	if p := e.proposal([]*itemPlan{it}, false); e.approve != nil && len(p.Steps) > 0 {
 		if err := e.approve(p); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if e.agreed || e.check {
-		return nil
+		return false, nil
 	}
-	_, err := e.asking.put(e.ctx, []Proposal{e.proposal([]*itemPlan{it}, true)})
-	e.agreed = err == nil
-	return err
+	now := e.proposal([]*itemPlan{it}, true)
+	if !covers(e.shown, now) {
+		if asked, err = e.asking.put(e.ctx, []Proposal{now}); err != nil {
+			return false, err
+		}
+		e.shown = now
+	}
+	e.agreed = !asked
+	return asked, nil
 }
