@@ -10,6 +10,12 @@
 # is due is never lost: a node that failed, or a run that was killed, has them undone when the host is reached next, before the next run
 # judges anything.
 
+variable "index_age" {
+  description = "How old a node's package index may be. An older one is fetched anew."
+  type        = string
+  default     = "1h"
+}
+
 variable "tries" {
   description = "How often it is looked whether a node has a quorum again."
   type        = number
@@ -84,7 +90,7 @@ play "upgrade one node at a time" {
     apt {
       update    = true
       upgrade   = "full"
-      cache_age = "1h"
+      cache_age = var.index_age
     }
     timeout = "1h"
   }

@@ -49,6 +49,8 @@ type Service struct {
 	Node, State, UID string
 	Running          bool
 	Target           string
+	// Home is the node that the service has left because of maintenance mode; empty if there is none. It goes back there.
+	Home string
 	// Since is when the state was entered.
 	Since time.Time
 	// Tries is the number of failed attempts to start it, Failed are the nodes on which they were made.
@@ -236,7 +238,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 	if !slices.Contains(members, s.Node) {
 		switch gone := now.Sub(ha.lrm(s.Node).Seen); {
 		case gone >= recoverAfter:
-			if target := v.place(db, r, s.Node, members); target != "" {
+			if target := v.place(db, r, s, members); target != "" {
 				db.moveGuest(g, target, now)
 				s.Node = target
 				s.Running = false
@@ -259,12 +261,18 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 	case "request_start":
 		set("started")
 	case "started":
-		switch target := v.place(db, r, s.Node, members); {
+		if s.Home == "" && slices.Contains(ha.Maintenance, s.Node) {
+			s.Home = s.Node
+		}
+		switch target := v.place(db, r, s, members); {
 		case !startWanted(r):
 			set("request_stop")
-		case target != "" && target != s.Node && v.mustMove(db, r, s.Node):
+		case target != "" && target != s.Node && v.mustMove(db, r, s, target):
 			set("migrate")
 			s.Target = target
+			if s.Home != s.Node {
+				s.Home = ""
+			}
 		default:
 			power(true)
 		}

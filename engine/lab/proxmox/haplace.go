@@ -39,8 +39,8 @@ func nodePriorities(text string) map[string]int {
 }
 
 // place chooses the node for a service: of the listed nodes that are online the one with the highest priority,
-// preferably the current one, or "" if a strict rule leaves none.
-func (v *view) place(db *Database, r Section, current string, members []string) string {
+// preferably the one that it has left because of maintenance mode, else the current one, or "" if a strict rule leaves none.
+func (v *view) place(db *Database, r Section, s *Service, members []string) string {
 	var usable []string
 	for _, name := range members {
 		if !slices.Contains(db.HA.Maintenance, name) {
@@ -57,20 +57,25 @@ func (v *view) place(db *Database, r Section, current string, members []string) 
 			}
 			priority = -1
 		}
-		if best == "" || priority > bestPriority || priority == bestPriority && name == current {
+		if best == "" || priority > bestPriority || priority == bestPriority && (name == s.Home || name == s.Node && best != s.Home) {
 			best, bestPriority = name, priority
 		}
 	}
 	return best
 }
 
-// mustMove reports whether a running service has to move to a better node.
-func (v *view) mustMove(db *Database, r Section, node string) bool {
+// mustMove reports whether a running service has to move to the node that was chosen for it (select_service_node in
+// PVE/HA/Manager.pm of pve-ha-manager).
+func (v *view) mustMove(db *Database, r Section, s *Service, target string) bool {
+	node := s.Node
 	if slices.Contains(db.HA.Maintenance, node) {
 		return true
 	}
 	if r.Keys["failback"] == "0" {
 		return false
+	}
+	if target == s.Home {
+		return true
 	}
 	priorities, strict := v.affinity(db, r)
 	if priorities == nil {

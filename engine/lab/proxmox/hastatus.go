@@ -202,6 +202,9 @@ func (v *view) managerStatus(node string) map[string]any {
 		if s.Target != "" {
 			entry["target"] = s.Target
 		}
+		if s.Home != "" {
+			entry["maintenance_node"] = s.Home
+		}
 		if len(s.Failed) > 0 {
 			entry["failed_nodes"] = s.Failed
 		}
