@@ -106,6 +106,19 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 	case f.Exists() && f.Type != observe.Directory:
 		return nil, fmt.Errorf("datastore.path: %s on %s is a %s: name a directory", d.Path, h.Name(), f.Type)
 	}
+	// The sticky bit protects only what is there.
+	for dir := path.Dir(d.Path); !f.Exists() && dir != "/"; dir = path.Dir(dir) {
+		_, above, err := observe.Follow(ctx, h, dir)
+		if err != nil {
+			return nil, err
+		}
+		if above.Mode&0o002 != 0 {
+			return nil, fmt.Errorf("datastore.path: every user may put something at %s on %s before the server creates it: name a directory that only root can replace", d.Path, h.Name())
+		}
+		if above.Exists() {
+			break
+		}
+	}
 	listing, err := observe.Dirs.Observe(ctx, h, d.Path)
 	if err != nil {
 		return nil, err

@@ -113,6 +113,7 @@ func TestRefused(t *testing.T) {
 	open := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root"})
 	gone := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{})
 	loose := observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o775, Owner: "root", Group: "staff"})
+	sticky := observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o1777, Owner: "root", Group: "root"})
 	half := observe.Files.Expect(pbs.SecretFile("pve@pbs!cluster"), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root"})
 	for name, test := range map[string]struct {
 		m    *Module
@@ -124,6 +125,7 @@ func TestRefused(t *testing.T) {
 		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs holds music"},
 		"earlier one":  {datastore("second", "/srv/old"), host(nil), "has the chunks of a datastore that the server does not know"},
 		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff may change what lies at /srv/new on pbs, and the server would give that to the user backup"},
+		"not there":    {datastore("second", "/srv/new"), host(nil, sticky), "every user may put something at /srv/new on pbs before the server creates it"},
 		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
 		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
 		"secret open":  {token(), host(nil, open), "expected a regular file that only root can read"},
