@@ -1,10 +1,14 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,12 +88,13 @@ func TestWatchEndsWithTheChange(t *testing.T) {
 	})
 }
 
-// Nobody waits for a host that waits: the shell of an abandoned watch is given up, and the next one starts another.
+// Nobody waits for a host that waits: the shell of an abandoned watch ends, and the next one starts another.
 func TestWatchIsGivenUp(t *testing.T) {
 	own, key := local(), newKey(t, "id", "")
 	defer own.Close()
 	for _, c := range []*conn{own, mustDial(t, newOpenSSH(t, key).target(t, key), plain())} {
-		q, times := tallied(t, `:`)
+		shell := filepath.Join(t.TempDir(), "shell")
+		q, times := tallied(t, `echo $$ >>"$1"`, shell)
 		known := ask(t, c, q)
 		ctx, cancel := context.WithCancel(bounded(t))
 		go func() {
@@ -100,6 +105,16 @@ func TestWatchIsGivenUp(t *testing.T) {
 		}()
 		if _, err := c.Watch(ctx, Watch{Queries: []Query{q}, Known: known, Pause: time.Millisecond, Limit: time.Minute}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want that it was given up", err)
+		}
+		text, err := os.ReadFile(shell)
+		_, text, _ = bytes.Cut(text, []byte("\n")) // the first is the shell that reads
+		number, _, _ := strings.Cut(string(text), "\n")
+		pid, bad := strconv.Atoi(number)
+		for err == nil && bad == nil && syscall.Kill(pid, 0) == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := errors.Join(err, bad); err != nil {
+			t.Error(err)
 		}
 		if _, err := c.Watch(bounded(t), Watch{Queries: []Query{q}, Known: []Answer{{Stdout: []byte("another")}}, Pause: time.Millisecond, Limit: time.Minute}); err != nil {
 			t.Errorf("the next one: %v", err)
