@@ -89,8 +89,10 @@ func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	at.roots, at.why = append(at.roots, "groups"), "It chooses the hosts, so only var, local and groups can be used."
 	attr := body.Attributes["hosts"]
 	pattern, ok := l.text(body, "hosts", at)
-	if !ok {
-		return ""
+	if !ok { // it is wrong, which was reported, or unknown, or null
+		if v, diags := evaluate(attr.Expr, at.ctx); diags.HasErrors() || !v.IsNull() {
+			return ""
+		}
 	}
 	pattern = strings.TrimSpace(pattern)
 	if pattern == "" {
