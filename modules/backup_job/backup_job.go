@@ -51,9 +51,6 @@ a job of its own, set ` + "`prune-backups = \"keep-all=1\"`" + ` in the options 
 	New: func() modules.Module { return &Module{} },
 }
 
-// periods are the keys that Keep may have.
-var periods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
-
 // placeholders are what notes may contain in double braces: vzdump(1), notes-template.
 var (
 	placeholders = []string{"cluster", "guestname", "node", "vmid"}
@@ -91,10 +88,8 @@ func (m *Module) Validate() error {
 			return &modules.ArgumentError{Argument: "notes", Problem: fmt.Sprintf("Proxmox VE knows no {{%s}}, and would leave out the notes", name[1]), Want: "{{" + strings.Join(placeholders, "}}, {{") + "}}"}
 		}
 	}
-	for _, period := range slices.Sorted(maps.Keys(m.Keep)) {
-		if !slices.Contains(periods, period) || m.Keep[period] < 1 {
-			return &modules.ArgumentError{Argument: "keep." + period, Problem: fmt.Sprintf("%s = %d keeps nothing that Proxmox VE knows", period, m.Keep[period]), Want: "a number above 0 of: " + strings.Join(periods, ", ")}
-		}
+	if err := pve.CheckKeep("keep", m.Keep); err != nil {
+		return err
 	}
 	return pve.CheckStorageID("storage", m.Storage)
 }

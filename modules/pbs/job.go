@@ -3,7 +3,6 @@ package pbs
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/pbs"
+	"hlplay/modules/internal/pve"
 )
 
 // PruneJob is a job that forgets old backups of a datastore.
@@ -41,12 +41,9 @@ type job struct {
 	in func(s *pbs.Server) map[string]map[string]string
 }
 
-// periods are what keep may name.
-var periods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
-
 func (j *PruneJob) job() job {
 	want := map[string]string{"store": j.Datastore, "schedule": j.Schedule}
-	for _, period := range periods {
+	for _, period := range pve.KeepPeriods {
 		want["keep-"+period] = ""
 		if n := j.Keep[period]; n > 0 {
 			want["keep-"+period] = strconv.Itoa(n)
@@ -57,10 +54,8 @@ func (j *PruneJob) job() job {
 
 func (j *PruneJob) validate() error {
 	if j.State != "absent" {
-		for _, period := range slices.Sorted(maps.Keys(j.Keep)) {
-			if !slices.Contains(periods, period) || j.Keep[period] < 1 {
-				return &modules.ArgumentError{Argument: "prune_job.keep", Problem: fmt.Sprintf("%s = %d keeps nothing", period, j.Keep[period]), Want: "a number above 0 of: " + strings.Join(periods, ", ")}
-			}
+		if err := pve.CheckKeep("prune_job.keep", j.Keep); err != nil {
+			return err
 		}
 		if len(j.Keep) == 0 {
 			return &modules.ArgumentError{Argument: "prune_job.keep", Problem: "missing: such a job forgets nothing", Want: "{ last = 3, daily = 7, … }"}

@@ -199,6 +199,8 @@ func TestValidate(t *testing.T) {
 		"token.name":            {Token: &Token{User: "pve@pbs", Name: "../x", Datastore: "main"}},
 		"token.datastore":       {Token: &Token{User: "pve@pbs", Name: "x", Datastore: "-"}},
 		"prune_job.keep":        prune(nil),
+		"prune_job.keep.never":  prune(map[string]int{"never": 1}),
+		"prune_job.keep.daily":  prune(map[string]int{"daily": 0}),
 		"verify_job.datastore":  {VerifyJob: &VerifyJob{ID: "abc"}},
 	} {
 		var fault *modules.ArgumentError
