@@ -24,10 +24,9 @@ variable "state" {
 }
 
 play "the host that votes" {
-  hosts = var.witness
+  hosts = var.state == "present" ? var.witness : "all:!all" # its removal needs nothing of it, and it may be gone
 
   task "the server of the QDevice" {
-    when = var.state == "present"
     apt {
       packages  = ["corosync-qnetd"]
       update    = true
@@ -51,8 +50,8 @@ play "the nodes" {
   task "the QDevice" {
     pvecm {
       qdevice {
-        host    = var.witness
-        address = hosts[var.witness].address
+        host    = var.state == "present" ? var.witness : null
+        address = var.state == "present" ? hosts[var.witness].address : null
         state   = var.state
       }
     }
