@@ -91,6 +91,13 @@ func (p VaultPassword) run(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	why, err := localfile.Entrusted(path)
+	if err == nil && why != "" {
+		err = fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", p.File, why)
+	}
+	if err != nil {
+		return nil, err
+	}
 	var args []string
 	if name := filepath.Base(path); strings.HasSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "-client") && p.ID != "" {
 		args = []string{"--vault-id", p.ID} // the same arguments as ansible-vault
