@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"fmt"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -19,17 +20,23 @@ type QDevice struct {
 // QDeviceStore is where corosync-qdevice keeps its certificates.
 const QDeviceStore = "/etc/corosync/qdevice/net/nssdb"
 
-// QDevices observes QDevice, under the empty name. A node whose corosync does not answer has nothing registered.
+// QDevices observes QDevice, under the empty name. A node whose corosync does not run has nothing registered.
 var QDevices = &observe.Kind[QDevice]{
 	Name: "pve-qdevice", What: "the QDevice",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `if [ -e ` + QDeviceStore + ` ]; then echo certificates; fi
-timeout 10 corosync-quorumtool -s 2>/dev/null || :`, Inline: true}}
+timeout 10 corosync-quorumtool -s 2>/dev/null
+[ $? -ne 124 ] || { echo 'corosync-quorumtool -s does not answer within 10 seconds' >&2; false; }`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, QDevice, error)) {
-		device := parseQDevice(string(answers[0].Stdout))
+		a := answers[0]
+		device := parseQDevice(string(a.Stdout))
+		var err error
+		if a.Exit != 0 {
+			err = fmt.Errorf("corosync cannot be asked for the QDevice: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		}
 		for _, name := range names {
-			tell(name, device, nil)
+			tell(name, device, err)
 		}
 	},
 }
