@@ -12,6 +12,15 @@ import (
 // mostLinks is how many symbolic links are followed, as in path_resolution(7).
 const mostLinks = 40
 
+// MayRun returns an error if a program is not Entrusted. path is absolute, and name is what the user calls the program.
+func MayRun(path, name string) error {
+	why, err := Entrusted(path)
+	if err == nil && why != "" {
+		err = fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", name, why)
+	}
+	return err
+}
+
 // Entrusted returns a reason not to run a program: another user may have written it, or may replace it because of a link or a
 // directory on the way to it. It is empty if only this user and root could. path is absolute.
 func Entrusted(path string) (why string, err error) {

@@ -97,13 +97,16 @@ func TestWatchIsGivenUp(t *testing.T) {
 		q, times := tallied(t, `echo $$ >>"$1"`, shell)
 		known := ask(t, c, q)
 		ctx, cancel := context.WithCancel(bounded(t))
+		ended := make(chan error)
 		go func() {
-			for times() < 3 {
-				time.Sleep(time.Millisecond)
-			}
-			cancel()
+			_, err := c.Watch(ctx, Watch{Queries: []Query{q}, Known: known, Pause: time.Millisecond, Limit: time.Minute})
+			ended <- err
 		}()
-		if _, err := c.Watch(ctx, Watch{Queries: []Query{q}, Known: known, Pause: time.Millisecond, Limit: time.Minute}); !errors.Is(err, context.Canceled) {
+		for times() < 3 {
+			ask(t, c, Query{Script: `:`})
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want that it was given up", err)
 		}
 		text, err := os.ReadFile(shell)
@@ -111,7 +114,7 @@ func TestWatchIsGivenUp(t *testing.T) {
 		number, _, _ := strings.Cut(string(text), "\n")
 		pid, bad := strconv.Atoi(number)
 		for err == nil && bad == nil && syscall.Kill(pid, 0) == nil {
-			time.Sleep(time.Millisecond)
+			ask(t, c, Query{Script: `:`})
 		}
 		if err := errors.Join(err, bad); err != nil {
 			t.Error(err)

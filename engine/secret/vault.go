@@ -91,11 +91,7 @@ func (p VaultPassword) run(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	why, err := localfile.Entrusted(path)
-	if err == nil && why != "" {
-		err = fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", p.File, why)
-	}
-	if err != nil {
+	if err := localfile.MayRun(path, p.File); err != nil {
 		return nil, err
 	}
 	var args []string

@@ -11,7 +11,6 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
-	"hlplay/modules/network/interfaces"
 )
 
 // validAbsent verifies that no interface is both declared and absent.
@@ -62,8 +61,8 @@ func (s site) removable(ctx context.Context, h modules.Host) error {
 		case there && !declared:
 			return fmt.Errorf("absent: %s is there, but no file of /etc/network declares it: something else made it, and would make it again. Remove it there, or with ip link delete %s", name, name)
 		}
-		for _, upper := range s.after.Uppers(name) {
-			return fmt.Errorf("absent: %s (%s:%d) needs %s: name it in absent too, or declare it on something else", upper.Name, upper.Path, upper.Line, name)
+		if uppers := s.after.Uppers(name); len(uppers) > 0 {
+			return fmt.Errorf("absent: %s (%s:%d) needs %s: name it in absent too, or declare it on something else", uppers[0].Name, uppers[0].Path, uppers[0].Line, name)
 		}
 		for _, other := range slices.Sorted(maps.Keys(s.links.ByName)) {
 			on := s.links.ByName[other]
@@ -79,8 +78,11 @@ func (s site) removable(ctx context.Context, h modules.Host) error {
 // start.
 func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	gone := s.removed()
+	if len(gone) == 0 {
+		return nil
+	}
 	node, err := pve.Nodes.Observe(ctx, h, "")
-	if err != nil || !node.Installed || len(gone) == 0 {
+	if err != nil || !node.Installed {
 		return err
 	}
 	guests, err := pve.GuestLists.Observe(ctx, h, "")
@@ -112,24 +114,24 @@ func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	return nil
 }
 
-// predictedWithout returns what will be known about the host's network without the removed interfaces.
-func predictedWithout(gone []string, n observe.Network, l links) (observe.Network, links) {
-	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(gone, i.Name) })
+// networkWithout returns what will be known about the host's addresses without the removed interfaces.
+func (s site) networkWithout() observe.Network {
+	n := s.net
+	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(s.absent, i.Name) })
+	return n
+}
+
+// linksWithout returns what the kernel will know about the interfaces without the removed ones.
+func (s site) linksWithout() links {
+	l := s.links
 	l.ByName = maps.Clone(l.ByName)
-	maps.DeleteFunc(l.ByName, func(name string, _ link) bool { return slices.Contains(gone, name) })
+	maps.DeleteFunc(l.ByName, func(name string, _ link) bool { return slices.Contains(s.absent, name) })
 	for name, is := range l.ByName {
-		if slices.Contains(gone, is.Master) {
+		if slices.Contains(s.absent, is.Master) {
 			is.Master = ""
 			l.ByName[name] = is
 		}
 	}
-	l.Routes = slices.DeleteFunc(slices.Clone(l.Routes), func(r route) bool { return slices.Contains(gone, r.Dev) })
-	return n, l
-}
-
-// remove returns the text without an interface.
-func remove(text, name string) string {
-	f := interfaces.Parse(text)
-	f.Remove(name)
-	return f.String()
+	l.Routes = slices.DeleteFunc(slices.Clone(l.Routes), func(r route) bool { return slices.Contains(s.absent, r.Dev) })
+	return l
 }

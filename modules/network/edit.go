@@ -26,10 +26,11 @@ func edited(text string, others []interfaces.Named, wants []want, absent []strin
 			w.edit(f, now)
 			text = f.String()
 		}
+		f := interfaces.Parse(text)
 		for _, name := range absent {
-			text = remove(text, name)
+			f.Remove(name)
 		}
-		return text
+		return f.String()
 	})
 	return after, failed
 }

@@ -11,7 +11,7 @@ import (
 
 // predictedNetwork returns what ip(8) will show. New interfaces come after the existing ones.
 func (s site) predictedNetwork() observe.Network {
-	n, _ := predictedWithout(s.absent, s.net, s.links)
+	n := s.networkWithout()
 	for _, w := range s.wants {
 		at := slices.IndexFunc(n.Interfaces, func(i observe.Interface) bool { return i.Name == w.name })
 		if at < 0 {
@@ -45,7 +45,7 @@ func (s site) predictedNetwork() observe.Network {
 
 // predictedLinks returns what the kernel will know about the interfaces.
 func (s site) predictedLinks() links {
-	_, all := predictedWithout(s.absent, s.net, s.links)
+	all := s.linksWithout()
 	change := func(name string, set func(*link)) {
 		l := all.ByName[name]
 		set(&l)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,22 +24,17 @@ type Token struct {
 	Role      string `hcl:"role,optional" default:"\"DatastoreBackup\"" enum:"DatastoreBackup,DatastorePowerUser,DatastoreReader,DatastoreAudit" doc:"What they may do there. DatastoreBackup makes and restores the user's own backups; DatastorePowerUser also removes them."`
 }
 
-var (
-	userForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]{2,31}$`)
-	tokenForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
-)
-
 // longestID is the limit of the server for the id of a token (Authid of Proxmox Backup Server).
 const longestID = 64
 
 func (t *Token) validate() error {
-	if err := pve.CheckForm(userForm, "token.user", t.User, "a name and a realm, as in pve@pbs"); err != nil {
+	if err := pve.CheckForm(pbs.UserID, "token.user", t.User, "a name and a realm, as in pve@pbs"); err != nil {
 		return err
 	}
 	if t.User == "root@pam" {
 		return &modules.ArgumentError{Argument: "token.user", Problem: "root@pam may do everything", Want: "a user of its own, as in pve@pbs"}
 	}
-	if err := pve.CheckForm(tokenForm, "token.name", t.Name, "letters, digits, dots, hyphens and underscores"); err != nil {
+	if err := pve.CheckForm(pbs.TokenName, "token.name", t.Name, "letters, digits, dots, hyphens and underscores"); err != nil {
 		return err
 	}
 	if n := len(t.id()); n > longestID {

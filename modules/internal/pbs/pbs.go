@@ -164,8 +164,18 @@ func clone[K comparable, V any](m map[K]V) map[K]V {
 // belongs to another user than root.
 const SecretDir = "/etc/hlplay/pbs-tokens"
 
-// TokenID matches the id of a token: pve@pbs!cluster.
-var TokenID = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]{2,31}![A-Za-z0-9_][A-Za-z0-9._-]*$`)
+const (
+	userForm  = `[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]{2,31}`
+	tokenForm = `[A-Za-z0-9_][A-Za-z0-9._-]*`
+)
+
+// UserID matches the id of a user (pve@pbs), TokenName the name of a token (cluster), and TokenID the whole id of a token
+// (pve@pbs!cluster).
+var (
+	UserID    = regexp.MustCompile(`^` + userForm + `$`)
+	TokenName = regexp.MustCompile(`^` + tokenForm + `$`)
+	TokenID   = regexp.MustCompile(`^` + userForm + `!` + tokenForm + `$`)
+)
 
 // SecretFile is the file that keeps what the server printed when a token was generated.
 func SecretFile(token string) string { return SecretDir + "/" + token }
