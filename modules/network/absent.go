@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -81,25 +80,11 @@ func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	node, err := pve.Nodes.Observe(ctx, h, "")
-	if err != nil || !node.Installed {
-		return err
-	}
-	guests, err := pve.GuestLists.Observe(ctx, h, "")
+	_, configs, err := pve.GuestsOn(ctx, h)
 	if err != nil {
 		return err
 	}
-	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(guests)) {
-		if guests[id].Node == node.Name {
-			ids = append(ids, strconv.Itoa(id))
-		}
-	}
-	configs, err := pve.GuestConfigs.ObserveAll(ctx, h, ids)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(configs)) {
 		for _, option := range slices.Sorted(maps.Keys(configs[id].Options)) {
 			if !strings.HasPrefix(option, "net") {
 				continue

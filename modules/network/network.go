@@ -30,7 +30,8 @@ Nothing is changed unless all of these hold:
 - the address that this session came in on stays, or reachable_at gives the new one; and there is still a route back to
   the controller;
 - high availability is not armed, because the watchdog resets a node that loses the others;
-- corosync keeps its addresses, and not only on bonds, unless corosync_on_bond is set.
+- corosync keeps its addresses, and not only on bonds, unless corosync_on_bond is set;
+- Ceph's daemons on the host keep an address in Ceph's networks, and a monitor its own.
 
 Interfaces named in absent must have been declared in /etc/network/interfaces, with nothing on them: no other interface, and no
 network card of a guest, running or not.

@@ -89,6 +89,9 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	if err := s.corosync(ctx, h, m.CorosyncOnBond); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.ceph(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
 	neighbours, notes, err := s.neighbours(ctx, h)
 	if err != nil {
 		return modules.Plan{}, err

@@ -9,6 +9,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/network/interfaces"
@@ -55,6 +56,7 @@ func host(content string, more ...observe.Expectation) modules.Host {
 		observe.Packages.Expect("ifupdown2", observe.Package{Status: observe.InstalledStatus}),
 		observe.Units.Expect("NetworkManager.service", inactive), observe.Units.Expect("systemd-networkd.service", inactive), observe.Units.Expect("pve-ha-lrm.service", inactive),
 		pve.HAs.Expect("", pve.HA{}), pve.Clusters.Expect("", pve.Cluster{}), pve.Nodes.Expect("", pve.Node{Name: "pve1"}),
+		ceph.Confs.Expect("", ceph.Conf{}),
 		observe.InstalledKernels.Expect("", []string{"6.8.12-9-pve"}),
 	}, more...)...)
 	return h

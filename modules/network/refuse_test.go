@@ -7,11 +7,22 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
 
 // second is the file of a host with a second bridge.
 const second = installed + "\nauto vmbr1\niface vmbr1 inet static\n\taddress 10.0.0.1/24\n\tbridge-ports none\n"
+
+// stores is a host with a second bridge and with Ceph: the settings of its configuration, and the units that run.
+func stores(global map[string]string, running ...string) modules.Host {
+	l := installedLinks()
+	l.ByName["vmbr1"] = link{Kind: "bridge"}
+	return host(second, allLinks.Expect("", l),
+		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("vmbr1", 1500, "10.0.0.1/24")}}),
+		ceph.Confs.Expect("", ceph.Conf{Exists: true, Folder: true, Sections: map[string]map[string]string{"global": global}}),
+		ceph.Units.Expect("", ceph.WithUnits(map[string]string{"ceph-mgr@pve1.service": "failed"}, running...)))
+}
 
 // TestRefusals are changes that would cut the host off, or that cannot be, each with what the error must say.
 func TestRefusals(t *testing.T) {
@@ -79,6 +90,10 @@ func TestRefusals(t *testing.T) {
 			host(installed+"\nauto ens19\niface ens19 inet static\n\taddress 10.0.0.1/24\n", member("192.168.1.64", "10.0.0.1"),
 				observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("ens19", 1500, "10.0.0.1/24")}})),
 			"corosync's link 1 of pve1 is 10.0.0.1, which no interface would have any more"},
+		{"Ceph loses its monitor's address", &Module{Absent: []string{"vmbr1"}}, stores(map[string]string{"mon_host": "10.0.0.1 10.0.0.2"}),
+			"10.0.0.1 is the address of Ceph's monitor on pve1, which no interface would have any more"},
+		{"Ceph loses its network", &Module{Absent: []string{"vmbr1"}}, stores(map[string]string{"public_network": "192.168.1.64/24", "cluster_network": "10.0.0.1/24"}, "ceph-osd@0.service", "ceph-osd@1.service"),
+			"Ceph's cluster_network is 10.0.0.1/24, in which no interface of pve1 would have an address any more, and its daemons run there (ceph-osd@0, ceph-osd@1)"},
 		{"an address of another bridge", bonded(), host(installed + "\nauto vmbr9\niface vmbr9 inet static\n\taddress 192.168.1.64/24\n\tbridge-ports none\n"), "192.168.1.64 would be on vmbr0 and on vmbr9"},
 		{"what another file declares", bonded(), host("source interfaces.d/*\n"+installed, observe.Dirs.Expect(dropIns, observe.Listing{Exists: true, Entries: []string{".x", "50-cloud-init"}}),
 			observe.Files.Expect(dropIns+"/50-cloud-init", text("\niface ens18 inet dhcp\n"))), "bond.bond0.members: /etc/network/interfaces.d/50-cloud-init:2 also declares ens18, and ifupdown2 merges what several files say about an interface: cloud-init writes this file"},
@@ -138,6 +153,7 @@ func TestAllowed(t *testing.T) {
 		{"high availability that is disarmed", bonded(), host(installed, observe.Units.Expect("pve-ha-lrm.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
 			pve.HAs.Expect("", pve.HA{Resources: map[string]pve.Resource{"vm:100": {State: "started"}}, Disarmed: true})), ""},
 		{"corosync on bonds as it is meant", told, host(installed, pve.Clusters.Expect("", pve.Cluster{Members: map[string]pve.Member{"pve1": {Links: map[int]string{0: "192.168.1.64"}}}})), ""},
+		{"a network of Ceph's on a host without its daemons", &Module{Absent: []string{"vmbr1"}}, stores(map[string]string{"public_network": "10.0.0.0/24", "mon_host": "10.0.0.2"}), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			plan, err := c.module.Plan(t.Context(), c.host)

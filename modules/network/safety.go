@@ -6,9 +6,11 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/network/interfaces"
 )
@@ -126,6 +128,51 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 		return fmt.Errorf("all links of corosync on %s (%d) would be on bonds: while a bond waits for its switch, the cluster has no quorum. Give corosync a link on a network card of its own, or set corosync_on_bond = true", node.Name, bonded)
 	}
 	return nil
+}
+
+// ceph verifies that the Ceph daemons which run on the host keep their networks, and a monitor its address.
+func (s site) ceph(ctx context.Context, h modules.Host) error {
+	conf, err := ceph.Confs.Observe(ctx, h, "")
+	if err != nil || !conf.Initialised() {
+		return err
+	}
+	for _, text := range conf.MonHosts() {
+		// Another host's monitor is not in s.net, and a name of this host is not an address that pveceph writes.
+		if a, err := netip.ParseAddr(text); err == nil && s.net.Has(a) && !s.keeps(func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return fmt.Errorf("%s is the address of Ceph's monitor on %s, which no interface would have any more. Keep the address, or destroy the monitor first and create it again at the new one", a, s.host)
+		}
+	}
+	for _, key := range []string{"public_network", "cluster_network"} {
+		networks, err := ceph.Networks(conf.Global(key))
+		if err != nil {
+			return fmt.Errorf("/etc/pve/ceph.conf: %s: %w", key, err)
+		}
+		within := func(p netip.Prefix) bool {
+			return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(p.Addr()) })
+		}
+		if s.keeps(within) || !slices.ContainsFunc(s.net.Interfaces, func(i observe.Interface) bool { return slices.ContainsFunc(i.Addresses, within) }) {
+			continue
+		}
+		units, err := ceph.Units.Observe(ctx, h, "")
+		if err != nil {
+			return err
+		}
+		var running []string
+		for _, unit := range slices.Sorted(maps.Keys(units)) {
+			if units[unit] == "active" {
+				running = append(running, strings.TrimSuffix(unit, ".service"))
+			}
+		}
+		if len(running) > 0 {
+			return fmt.Errorf("Ceph's %s is %s, in which no interface of %s would have an address any more, and its daemons run there (%s). Keep an address in the network, or give another interface one", key, conf.Global(key), s.host, strings.Join(running, ", "))
+		}
+	}
+	return nil
+}
+
+// keeps reports whether an interface has an address after the change that fits.
+func (s site) keeps(fits func(netip.Prefix) bool) bool {
+	return slices.ContainsFunc(s.names(), func(name string) bool { return slices.ContainsFunc(s.addresses(name), fits) })
 }
 
 // onBond reports whether an interface is a bond or on top of one.

@@ -42,7 +42,7 @@ Nothing is changed, and the error says what to do,
 
 With state = "absent", the devices are the host's again after the next boot: their ids go, with the soft dependencies and the
 blacklist of drivers that no reserved device has. Once no id is left, the vfio modules and their options go too. What kvm was told
-(ignore_msrs) stays: see the module modprobe.
+(ignore_msrs) stays: see the module modprobe. A guest of the host that still has one of them is noted.
 
 Addresses of PCI devices change when cards are added; ids do not.`,
 	Example: `task "graphics cards for guests" {

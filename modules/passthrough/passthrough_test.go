@@ -12,6 +12,7 @@ import (
 	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 	"hlplay/modules/modprobe"
 )
 
@@ -60,6 +61,7 @@ func node(more ...observe.Expectation) modules.Host {
 	for _, name := range vfioModules {
 		known = append(known, observe.KernelModules.Expect(name, observe.KernelModule{Available: name != "vfio_virqfd"}))
 	}
+	known = append(known, pve.Nodes.Expect("", pve.Node{Name: "pve1"}))
 	return observe.NewRecorded("pve1", append(known, more...)...)
 }
 
@@ -257,6 +259,23 @@ func TestAbsent(t *testing.T) {
 			}
 		})
 	}
+	t.Run("guests have the card", func(t *testing.T) {
+		guest := func(id, name, key, value string) observe.Expectation {
+			return pve.GuestConfigs.Expect(id, pve.GuestConfig{Exists: true, Options: map[string]string{"name": name, key: value}})
+		}
+		h := given(reserved, pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true}),
+			pve.GuestLists.Expect("", map[int]pve.Guest{100: {Node: "pve1", Type: "qemu"}, 101: {Node: "pve1", Type: "qemu"}, 102: {Node: "pve1", Type: "qemu"}, 103: {Node: "pve2", Type: "qemu"}}),
+			pve.Mappings.Expect("", map[string]pve.Mapping{"pci/gpu": {Devices: []map[string]string{{"node": "pve2", "path": "0000:01:00.0"}, {"node": "pve1", "path": "0000:01:00.1"}}}}),
+			guest("100", "whole", "hostpci0", "01:00,pcie=1"), guest("101", "mapped", "hostpci1", "mapping=gpu"), guest("102", "other", "hostpci0", "0000:02:00.0"))
+		plan, err := m.Plan(t.Context(), h)
+		want := []string{
+			"guest 100 (whole) still has hostpci0 of 0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: take it from the guest too (qm set 100 --delete hostpci0)",
+			"guest 101 (mapped) still has hostpci1 of 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: take it from the guest too (qm set 101 --delete hostpci1)",
+		}
+		if err != nil || len(plan.Notes) != 3 || !slices.Equal(plan.Notes[1:], want) {
+			t.Errorf("%v, and the notes are %q", err, plan.Notes)
+		}
+	})
 	m.IgnoreMSRs = true
 	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "ignore_msrs") {
 		t.Errorf("how to reserve what is given back: %v", err)

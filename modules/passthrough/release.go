@@ -10,6 +10,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
+	"hlplay/modules/internal/pve"
 	"hlplay/modules/modprobe"
 )
 
@@ -88,8 +89,50 @@ func (m *Module) release(ctx context.Context, h modules.Host) (modules.Plan, err
 		}
 		plan.Steps = append(demanded, plan.Steps...)
 	}
+	if len(plan.Steps)+len(held) > 0 {
+		notes, err := assigned(ctx, h, matched)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		plan.Notes = append(plan.Notes, notes...)
+	}
 	plan.Data = modules.Data(result)
 	return plan, nil
+}
+
+// assigned returns notes about guests of the host that still have one of the devices: Proxmox VE takes it from the host's driver
+// when such a guest starts.
+func assigned(ctx context.Context, h modules.Host, devices []observe.PCIDevice) ([]string, error) {
+	node, configs, err := pve.GuestsOn(ctx, h)
+	if err != nil || len(configs) == 0 {
+		return nil, err
+	}
+	mappings, err := pve.Mappings.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	var notes []string
+	for _, id := range slices.Sorted(maps.Keys(configs)) {
+		options := configs[id].Options
+		for _, key := range slices.Sorted(maps.Keys(options)) {
+			if !strings.HasPrefix(key, "hostpci") {
+				continue
+			}
+			has := pve.HostPCI(options[key], node, mappings)
+			theirs := slices.DeleteFunc(slices.Clone(devices), func(d observe.PCIDevice) bool {
+				return !slices.ContainsFunc(has, func(address string) bool { return covers(address, d.Address) })
+			})
+			if len(theirs) > 0 {
+				notes = append(notes, fmt.Sprintf("guest %s (%s) still has %s of %s, and takes it from the host when it starts: take it from the guest too (qm set %s --delete %s)", id, configs[id].Title(), key, list(theirs), id, key))
+			}
+		}
+	}
+	return notes, nil
+}
+
+// covers reports whether an address is that of a device, or without a function that of the card it is on.
+func covers(address, device string) bool {
+	return device == address || strings.HasPrefix(device, address+".")
 }
 
 // matching returns the devices that a pattern matches, which may be none.

@@ -148,7 +148,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 
 // address returns the address that the monitor will listen on.
 func (m *Mon) address(ctx context.Context, s *site) (string, error) {
-	public, err := networks(s.conf.Global("public_network"))
+	public, err := ceph.Networks(s.conf.Global("public_network"))
 	if err != nil {
 		return "", fmt.Errorf("/etc/pve/ceph.conf: public_network: %w", err)
 	}

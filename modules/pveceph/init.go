@@ -149,11 +149,11 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 
 // sameNetworks compares sets of networks. They are stored as typed, such as "10.10.10.11/24".
 func sameNetworks(have, want string) (bool, error) {
-	a, err := networks(have)
+	a, err := ceph.Networks(have)
 	if err != nil {
 		return false, err
 	}
-	b, err := networks(want)
+	b, err := ceph.Networks(want)
 	if err != nil {
 		return false, err
 	}

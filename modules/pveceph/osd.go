@@ -178,7 +178,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 		which = "public_network"
 		text = s.conf.Global(which)
 	}
-	all, err := networks(text)
+	all, err := ceph.Networks(text)
 	if err != nil {
 		return fmt.Errorf("/etc/pve/ceph.conf: %s: %w", which, err)
 	}

@@ -143,19 +143,6 @@ func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]s
 	return found, nil
 }
 
-// networks parses a list of networks from ceph.conf and masks each, because they are stored as typed.
-func networks(text string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
-		prefix, err := netip.ParsePrefix(item)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a network such as 10.10.10.0/24", item)
-		}
-		all = append(all, prefix.Masked())
-	}
-	return all, nil
-}
-
 // settleDaemon limits how long the cluster may take to know a daemon. A manager first loads some thirty Python modules,
 // which takes more than a minute on a busy machine.
 const settleDaemon = 3 * time.Minute

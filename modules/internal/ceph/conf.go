@@ -1,6 +1,8 @@
 package ceph
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -40,6 +42,19 @@ func (c Conf) Monitors() []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// Networks parses a list of networks, as in public_network, and masks each, because they are stored as typed.
+func Networks(text string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network such as 10.10.10.0/24", item)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
 }
 
 // With returns the configuration with a setting added or changed.

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules"
 )
 
 // Guest says where a virtual machine or container is.
@@ -159,6 +161,27 @@ func (g GuestConfig) Title() string {
 		return g.Options["hostname"]
 	}
 	return g.Options["name"]
+}
+
+// GuestsOn returns the name of a host in its cluster and the configurations of the guests on it, by id in decimal; none without
+// Proxmox VE.
+func GuestsOn(ctx context.Context, h modules.Host) (node string, configs map[string]GuestConfig, err error) {
+	is, err := Nodes.Observe(ctx, h, "")
+	if err != nil || !is.Installed {
+		return is.Name, nil, err
+	}
+	guests, err := GuestLists.Observe(ctx, h, "")
+	if err != nil {
+		return is.Name, nil, err
+	}
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(guests)) {
+		if guests[id].Node == is.Name {
+			ids = append(ids, strconv.Itoa(id))
+		}
+	}
+	configs, err = GuestConfigs.ObserveAll(ctx, h, ids)
+	return is.Name, configs, err
 }
 
 var newDisk = regexp.MustCompile(`^([^:,]+:)[0-9.]+(,.*)?$`)

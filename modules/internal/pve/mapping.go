@@ -42,6 +42,28 @@ func (m Mapping) Nodes() []string {
 	return nodes
 }
 
+// HostPCI returns the PCI addresses on a node that an option hostpciN of a guest stands for: those it names, or all of its
+// mapping's, of which the guest gets one. A device that is named without a function is all functions of the card.
+func HostPCI(option, node string, mappings map[string]Mapping) []string {
+	var all []string
+	if id, ok := mapped(option); ok {
+		for _, device := range mappings["pci/"+id].Devices {
+			if device["node"] == node {
+				all = append(all, strings.Split(device["path"], ";")...)
+			}
+		}
+		return all
+	}
+	first, _, _ := strings.Cut(option, ",")
+	for address := range strings.SplitSeq(strings.TrimPrefix(first, "host="), ";") {
+		if strings.Count(address, ":") == 1 {
+			address = "0000:" + address
+		}
+		all = append(all, address)
+	}
+	return all
+}
+
 // Mappings observes the mapped devices by "pci/ID" or "usb/ID", under the empty name.
 var Mappings = &observe.Kind[map[string]Mapping]{
 	Complete: func(expected, found map[string]Mapping) map[string]Mapping {
