@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,16 @@ type Disk struct {
 	Start int64
 	// share is how many bytes of each member an array uses.
 	share int64
+}
+
+// clone returns a copy that shares nothing with the disk.
+func (d *Disk) clone() Disk {
+	c := *d
+	c.Partitions, c.Volumes = slices.Clone(d.Partitions), slices.Clone(d.Volumes)
+	for i := range c.Partitions {
+		c.Partitions[i] = d.Partitions[i].clone()
+	}
+	return c
 }
 
 // complete fills in what a manufacturer would have printed on a disk, the same in every run.

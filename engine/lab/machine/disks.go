@@ -10,46 +10,61 @@ import (
 	"syscall"
 )
 
-// Disks returns the machine's block devices, the system disk first. The pointers stay valid; use ChangeDisk to change
-// what they point to.
-func (m *Machine) Disks() []*Disk {
+// Disks returns the machine's disks as they are now, the system disk first. ChangeDisk changes one.
+func (m *Machine) Disks() []Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return append([]*Disk(nil), m.disks...)
+	var all []Disk
+	for _, d := range m.disks {
+		all = append(all, d.clone())
+	}
+	return all
 }
 
-// Disk returns the disk or partition at a path: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
-func (m *Machine) Disk(device string) (*Disk, bool) {
+// Disk returns the disk or partition at a path as it is now: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
+func (m *Machine) Disk(device string) (Disk, bool) {
 	resolved, _, err := view{m: m}.resolve(device, true)
 	if err != nil {
-		return nil, false
+		return Disk{}, false
 	}
-	name := path.Base(resolved)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if d := m.diskNamed(path.Base(resolved)); d != nil {
+		return d.clone(), true
+	}
+	return Disk{}, false
+}
+
+// diskNamed returns the disk, partition or array with a kernel name, or nil. The caller holds m.mu.
+func (m *Machine) diskNamed(name string) *Disk {
 	for _, d := range m.disks {
 		if d.Name == name {
-			return d, true
+			return d
 		}
 		for i := range d.Partitions {
 			if d.Partitions[i].Name == name {
-				return &d.Partitions[i], true
+				return &d.Partitions[i]
 			}
 		}
 	}
 	if r := m.raidNamed(name); r != nil {
-		return &r.disk, true
+		return &r.disk
 	}
-	return nil, false
+	return nil
 }
 
 // ChangeDisk changes the disk at a path, and its device nodes and links accordingly.
 func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
-	d, ok := m.Disk(device)
-	if !ok {
+	resolved, _, err := view{m: m}.resolve(device, true)
+	m.mu.Lock()
+	var d *Disk
+	if err == nil {
+		d = m.diskNamed(path.Base(resolved))
+	}
+	if d == nil {
+		m.mu.Unlock()
 		return fmt.Errorf("%s: no such device", device)
 	}
-	m.mu.Lock()
 	change(d)
 	m.mu.Unlock()
 	m.linkDisks()
@@ -148,12 +163,12 @@ func (m *Machine) linkDisks() {
 }
 
 // mappedNumbers returns the device numbers of logical volumes by name. A volume keeps its number for as long as it
-// exists, and a new one gets the first free number, as with the device mapper.
-func (m *Machine) mappedNumbers(disks []*Disk) map[string]string {
+// exists, and a new one gets the first free number, as with the device mapper. The caller holds m.mu.
+func (m *Machine) mappedNumbers() map[string]string {
 	numbers := map[string]string{}
 	taken := map[string]bool{}
 	var fresh []string
-	for _, d := range disks {
+	for _, d := range m.disks {
 		for _, holder := range append([]Disk{*d}, d.Partitions...) {
 			for _, v := range holder.Volumes {
 				if number, known := m.mapped[v.Name]; known {

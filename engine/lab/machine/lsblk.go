@@ -33,14 +33,13 @@ func lsblk(_ context.Context, c *Call) int {
 	}
 	bytes := o.has("b", "bytes")
 	m := c.Machine
-	disks := m.Disks()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var roots []block
-	for i, d := range disks {
+	for i, d := range m.disks {
 		roots = append(roots, block{disk: d, number: fmt.Sprintf("8:%d", i*16)})
 	}
-	mapped := m.mappedNumbers(disks)
+	mapped := m.mappedNumbers()
 	children := func(b block) []block {
 		var all []block
 		if b.volume != nil || b.array != nil || o.has("d", "nodeps") {

@@ -41,6 +41,8 @@ type Machine struct {
 	hostKey   ssh.Signer
 	server    server
 	faults    faults
+	// databases is held by a program that rewrites one of the users, groups or passwords: /etc/.pwd.lock.
+	databases sync.Mutex
 
 	mu       sync.Mutex
 	on       bool

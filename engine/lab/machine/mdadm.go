@@ -96,9 +96,9 @@ func (m mdadmCall) open(fn func(r *raid) int) int {
 }
 
 // take returns the named disks, none of which is in use.
-func (m mdadmCall) take(devices []mdadmDevice) ([]*Disk, bool) {
+func (m mdadmCall) take(devices []mdadmDevice) ([]Disk, bool) {
 	open := map[bool]string{true: "Cannot open", false: "cannot open"}[m.mode == "manage" || m.mode == ""]
-	var all []*Disk
+	var all []Disk
 	for _, device := range devices {
 		d, found := m.Machine.Disk(m.Path(device.path))
 		if !found {
@@ -115,11 +115,10 @@ func (m mdadmCall) take(devices []mdadmDevice) ([]*Disk, bool) {
 }
 
 // inUse reports whether something has the device open.
-func (m *Machine) inUse(d *Disk) bool {
+func (m *Machine) inUse(d Disk) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := []Disk{*d}
-	all = append(all, d.Partitions...)
+	all := append([]Disk{d}, d.Partitions...)
 	return slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 || m.raidOf(d.Name) != nil })
 }
 
@@ -146,7 +145,7 @@ func (m mdadmCall) create() int {
 }
 
 // begin adds an array to the machine.
-func (m mdadmCall) begin(r *raid, disks []*Disk) {
+func (m mdadmCall) begin(r *raid, disks []Disk) {
 	machine := m.Machine
 	machine.mu.Lock()
 	n := 127
@@ -156,7 +155,9 @@ func (m mdadmCall) begin(r *raid, disks []*Disk) {
 	// What mdadm keeps of each member, and the multiple of which the rest is.
 	r.disk = Disk{Name: fmt.Sprintf("md%d", n), share: (disks[0].Size - 129<<20) / (512 << 10) * (512 << 10)}
 	for _, d := range disks {
-		d.Use, d.UUID, d.Partitions = raidSignature, r.uuid, nil
+		if member := machine.diskNamed(d.Name); member != nil {
+			member.Use, member.UUID, member.Partitions = raidSignature, r.uuid, nil
+		}
 		r.disk.Rotational = r.disk.Rotational || d.Rotational
 	}
 	r.disk.Size = r.capacity()
@@ -223,7 +224,7 @@ func (m mdadmCall) grow() int {
 		if r.action != "" {
 			return m.Errorf("%s is performing resync/recovery and cannot be reshaped", m.array)
 		}
-		r.enlist(disks)
+		m.enlist(r, disks)
 		for i := range r.members {
 			if member := &r.members[i]; member.slot < 0 && !member.failed && r.slots < n {
 				member.slot = r.slots
@@ -238,10 +239,12 @@ func (m mdadmCall) grow() int {
 	})
 }
 
-// enlist adds disks to the array as spares.
-func (r *raid) enlist(disks []*Disk) {
+// enlist adds disks to the array as spares. The caller holds m.Machine.mu.
+func (m mdadmCall) enlist(r *raid, disks []Disk) {
 	for _, d := range disks {
-		d.Use, d.UUID = raidSignature, r.uuid
+		if member := m.Machine.diskNamed(d.Name); member != nil {
+			member.Use, member.UUID = raidSignature, r.uuid
+		}
 		r.members = append(r.members, raidMember{device: d.Name, slot: -1})
 	}
 }
@@ -272,7 +275,7 @@ func (m mdadmCall) manage() int {
 	}
 	now := m.Machine.clock.Now()
 	return m.open(func(r *raid) int {
-		r.enlist(disks)
+		m.enlist(r, disks)
 		for _, device := range fresh {
 			fmt.Fprintf(m.Stderr, "mdadm: added %s\n", device.path)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -359,10 +360,20 @@ func sed(_ context.Context, c *Call) int {
 	return 0
 }
 
-// replaceFile replaces a file by a new one with the same attributes.
+// replaceFile replaces a file by a new one with the same owner and mode. Who reads it meanwhile sees the old one or the new one.
 func replaceFile(v view, file, content string, like fs.FileInfo) error {
-	if err := afero.WriteFile(v, file, []byte(content), like.Mode().Perm()); err != nil {
+	fresh := path.Join(path.Dir(file), "sed"+newUUID()[:6])
+	if err := afero.WriteFile(v, fresh, []byte(content), 0o600); err != nil {
 		return err
 	}
-	return v.Chmod(file, like.Mode()&permBits)
+	of := details(like)
+	_ = v.Chown(fresh, of.uid, of.gid) // a user's file becomes that user's, as with sed
+	err := v.Chmod(fresh, like.Mode()&permBits)
+	if err == nil {
+		err = v.Rename(fresh, file)
+	}
+	if err != nil {
+		_ = v.Remove(fresh) // the first error says more
+	}
+	return err
 }

@@ -17,8 +17,10 @@ func userPrograms() map[string]Program {
 		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "passwd": passwd, "gpasswd": gpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
 }
 
-// edit rewrites a database line by line; change returns the new fields and whether to keep the line.
+// edit rewrites a database line by line, one program at a time; change returns the new fields and whether to keep the line.
 func (c *Call) edit(file string, change func(fields []string) ([]string, bool), add ...string) error {
+	c.Machine.databases.Lock()
+	defer c.Machine.databases.Unlock()
 	v := c.view()
 	content, err := afero.ReadFile(v, file)
 	if err != nil {
