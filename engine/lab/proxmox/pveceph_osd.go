@@ -185,7 +185,7 @@ func createOSD(c *Command, d Disk, shared map[string]Disk, a arguments, out io.W
 			class = "ssd" // Ceph itself distinguishes only hdd and ssd
 		}
 	}
-	var osds []*OSD
+	var osds []OSD
 	key := newKey(c.World.clock.Now())
 	count := a.int("osds-per-device", 1)
 	c.World.at(func(v *view) {
@@ -203,7 +203,7 @@ func createOSD(c *Command, d Disk, shared map[string]Disk, a arguments, out io.W
 			slices.SortFunc(ceph.OSDs, func(x, y *OSD) int { return x.ID - y.ID })
 			ceph.Auth[fmt.Sprintf("osd.%d", id)] = key
 			ceph.mapChanged(v.now)
-			osds = append(osds, o)
+			osds = append(osds, *o)
 		}
 	})
 	var volumes []string
