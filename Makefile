@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup e2e e2e-hold e2e-machines faults check lab-coverage fuzz bench bench-peers docs clean
+.PHONY: help build demo test setup e2e e2e-hold e2e-machines faults check lab-coverage fuzz bench bench-peers docs dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,5 +72,8 @@ bench-peers: build ## as root on Debian: measure against Ansible and Mitogen on 
 docs: ## write docs/modules.md, docs/coverage.md, and the facts and functions in docs/language.md, anew from the code
 	HLPLAY_WRITE_DOCS=1 $(GO) test -count=1 -run 'TestReference|TestCoverage' ./cmd/hlplay
 
+dist: ## build a release into dist/: programs for Linux (amd64, arm64) and macOS, Debian packages, SBOMs, checksums
+	@GO="$(GO)" .ci/dist $(VERSION)
+
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

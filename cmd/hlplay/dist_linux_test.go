@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// TestPackage packs this program as make dist does, and looks at what a user of the package gets.
+func TestPackage(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	program, pages := filepath.Join(dir, "hlplay"), filepath.Join(dir, "pages")
+	if err := os.Symlink(own, program); err != nil { // TestMain goes by the name
+		t.Fatal(err)
+	}
+	output(t, "../../.ci/pages", program, pages)
+
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := 0
+	for _, cmd := range available(root()) {
+		commands++
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+		page, err := os.ReadFile(filepath.Join(pages, "man", name+".1"))
+		if err != nil {
+			t.Errorf("%s has no manual page: %v", cmd.CommandPath(), err)
+			continue
+		}
+		text := strings.ReplaceAll(string(page), `\-`, "-")
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden && !strings.Contains(text, "--"+f.Name) {
+				t.Errorf("the manual page of %s does not tell of --%s", cmd.CommandPath(), f.Name)
+			}
+		})
+		if strings.Contains(text, home+"/") {
+			t.Errorf("the manual page of %s names the home directory of who built it", cmd.CommandPath())
+		}
+	}
+	written, err := filepath.Glob(filepath.Join(pages, "man", "*.1"))
+	if err != nil || len(written) < commands {
+		t.Errorf("%d manual pages of %d commands, %v", len(written), commands, err)
+	}
+
+	t.Setenv("DPKG_DEB_COMPRESSOR_TYPE", "none") // for speed
+	architecture := strings.TrimSpace(output(t, "dpkg", "--print-architecture"))
+	file := filepath.Join(dir, "hlplay_1.2_"+architecture+".deb")
+	if printed := output(t, "../../.ci/deb", program, architecture, "1.2", pages, dir); printed != file+"\n" {
+		t.Fatalf("it printed %q, expected %q", printed, file)
+	}
+	if is := output(t, "dpkg-deb", "--field", file, "Package", "Version", "Architecture"); is != "Package: hlplay\nVersion: 1.2\nArchitecture: "+architecture+"\n" {
+		t.Errorf("the package says of itself:\n%s", is)
+	}
+	for line := range strings.Lines(output(t, "dpkg-deb", "--contents", file)) {
+		if !strings.Contains(line, " root/root ") {
+			t.Errorf("not of root: %s", line)
+		}
+	}
+	installed := filepath.Join(dir, "root")
+	output(t, "dpkg-deb", "--extract", file, installed)
+	if is := output(t, filepath.Join(installed, "usr/bin/hlplay"), "--version"); !strings.HasPrefix(is, "hlplay version ") || !strings.Contains(is, runtime.Version()) {
+		t.Errorf("the installed program says that it is %q", is)
+	}
+	if n, err := filepath.Glob(filepath.Join(installed, "usr/share/man/man1/*.1.gz")); err != nil || len(n) != len(written) {
+		t.Errorf("%d manual pages are installed of %d, %v", len(n), len(written), err)
+	}
+	output(t, "bash", "-n", filepath.Join(installed, "usr/share/bash-completion/completions/hlplay"))
+	for _, completion := range []string{"zsh/vendor-completions/_hlplay", "fish/vendor_completions.d/hlplay.fish"} {
+		if text, err := os.ReadFile(filepath.Join(installed, "usr/share", completion)); err != nil || !bytes.Contains(text, []byte("__complete")) {
+			t.Errorf("%s does not ask hlplay: %v\n%s", completion, err, text)
+		}
+	}
+}
+
+// available lists a command and those below it that the help shows.
+func available(cmd *cobra.Command) []*cobra.Command {
+	if !cmd.HasParent() {
+		cmd.InitDefaultCompletionCmd()
+		cmd.InitDefaultHelpCmd()
+	}
+	all := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			all = append(all, available(c)...)
+		}
+	}
+	return all
+}
+
+// TestBillOfMaterials compares what make dist says that a program consists of with what the program says itself.
+func TestBillOfMaterials(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || len(info.Deps) == 0 {
+		t.Fatal("this program does not know what it was built from")
+	}
+	var bom struct {
+		BOMFormat string
+		Metadata  struct {
+			Component struct{ Type, Version string }
+		}
+		Components []struct{ Name, Version, PURL string }
+	}
+	if err := json.Unmarshal([]byte(output(t, "go", "run", "../../.ci/sbom", "1.2", own)), &bom); err != nil {
+		t.Fatal(err)
+	}
+	if c := bom.Metadata.Component; bom.BOMFormat != "CycloneDX" || c.Type != "application" || c.Version != "1.2" {
+		t.Errorf("it describes %+v in the format %q", c, bom.BOMFormat)
+	}
+	listed := map[string]string{}
+	for _, c := range bom.Components {
+		if c.PURL != "pkg:golang/"+c.Name+"@"+strings.ReplaceAll(c.Version, "+", "%2B") {
+			t.Errorf("the URL of %s %s is %s", c.Name, c.Version, c.PURL)
+		}
+		listed[c.Name] = c.Version
+	}
+	want := map[string]string{"std": strings.TrimPrefix(runtime.Version(), "go")}
+	for _, m := range info.Deps {
+		want[m.Path] = m.Version
+	}
+	for name, version := range want {
+		if listed[name] != version {
+			t.Errorf("%s is listed as %q, expected %q", name, listed[name], version)
+		}
+	}
+	if len(listed) != len(want) {
+		t.Errorf("%d components, expected %d", len(listed), len(want))
+	}
+}
+
+// output runs a program that must succeed, and returns what it printed.
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, &errs)
+	}
+	return string(out)
+}
